@@ -1,0 +1,15 @@
+/**
+ * The World: everything an answer depends on but health. Immutable, replaced whole; a plain object of typed arrays over
+ * SharedArrayBuffers and small tables, so that posting it to a thread copies next to nothing.
+ */
+import type { ClientMap } from '../policy/map.ts'
+import type { SteeredService } from '../policy/service.ts'
+import type { Image } from '../zone/image.ts'
+
+export interface World {
+  /** Counts up by one with every published World. */
+  readonly generation: number
+  readonly image: Image
+  readonly maps: readonly ClientMap[]
+  readonly services: readonly SteeredService[]
+}

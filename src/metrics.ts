@@ -1,0 +1,56 @@
+/**
+ * Counters of the answering threads: one Float64Array a thread in shared memory, added to with plain +=, summed by
+ * whoever renders /metrics. Fixed cells first, then one cell for each (service, site) that was ever steered to.
+ */
+
+export const TRANSPORTS = ['udp', 'tcp'] as const
+/** Types counted apart; all others are the last. */
+export const COUNTED_TYPES = [
+  'A',
+  'AAAA',
+  'NS',
+  'SOA',
+  'CNAME',
+  'MX',
+  'TXT',
+  'SRV',
+  'CAA',
+  'PTR',
+  'ANY',
+  'other',
+] as const
+/** `dropped`: nothing was sent. */
+export const COUNTED_RCODES = [
+  'NOERROR',
+  'NXDOMAIN',
+  'REFUSED',
+  'FORMERR',
+  'NOTIMP',
+  'BADVERS',
+  'SERVFAIL',
+  'dropped',
+] as const
+
+export const QUERY_CELLS = TRANSPORTS.length * COUNTED_TYPES.length * COUNTED_RCODES.length
+/** Cell of a query: all three are indexes into the lists above. */
+export const queryCell = (transport: number, type: number, rcode: number): number =>
+  (transport * COUNTED_TYPES.length + type) * COUNTED_RCODES.length + rcode
+
+export const C_TRUNCATED = QUERY_CELLS
+/** Queries with ECS. */
+export const C_ECS = QUERY_CELLS + 1
+/** Steered answers by the stated last resort. */
+export const C_LAST_RESORT = QUERY_CELLS + 2
+/** Replies that the kernel refused to send. */
+export const C_SEND_ERRORS = QUERY_CELLS + 3
+/** Bugs caught by respond(): each one was a SERVFAIL. */
+export const C_BUGS = QUERY_CELLS + 4
+/** First cell of the answers by service and site. */
+export const C_ANSWERS = QUERY_CELLS + 16
+export const ANSWER_CELLS = 16_384
+/** Cell for (service, site) pairs beyond ANSWER_CELLS. */
+export const C_ANSWERS_OTHER = C_ANSWERS + ANSWER_CELLS
+export const COUNTER_CELLS = C_ANSWERS_OTHER + 1
+
+export const makeCounters = (): Float64Array =>
+  new Float64Array(new SharedArrayBuffer(COUNTER_CELLS * Float64Array.BYTES_PER_ELEMENT))

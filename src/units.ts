@@ -1,0 +1,32 @@
+/** Durations, distances and rates as operators write them, and back. Values carry their unit in the name. */
+
+const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `5s`, `250ms`, `1m`, `1h30m`, `2d` → milliseconds; undefined when it is none. */
+export function parseDurationMs(text: string): number | undefined {
+  let total = 0
+  let rest = text
+  if (rest === '') return undefined
+  while (rest !== '') {
+    const part = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)/.exec(rest)
+    if (part === null) return undefined
+    total += Number(part[1]) * DURATION_MS[part[2]!]!
+    rest = rest.slice(part[0].length)
+  }
+  return Math.round(total)
+}
+
+/** Milliseconds → the shortest of the forms above that says it exactly. */
+export function formatDuration(ms: number): string {
+  for (const unit of ['d', 'h', 'm', 's'] as const) {
+    const size = DURATION_MS[unit]!
+    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`
+  }
+  return `${ms}ms`
+}
+
+/** `300km` → kilometres; undefined when it is none. */
+export function parseDistanceKm(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*km$/.exec(text)
+  return match === null ? undefined : Number(match[1])
+}

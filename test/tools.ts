@@ -1,0 +1,30 @@
+/**
+ * What the tests need beyond npm. vitest runs this once before the first test: what is missing is installed where
+ * apt-get and root allow, and otherwise named in one error.
+ */
+import { spawnSync } from 'node:child_process'
+
+/** Program → Debian package that holds it. */
+const TOOLS: Readonly<Record<string, string>> = {
+  dig: 'bind9-dnsutils',
+  mmdblookup: 'mmdb-bin',
+}
+
+const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
+
+export function setup(): void {
+  const missing = Object.keys(TOOLS).filter((program) => !has(program))
+  if (missing.length === 0) return
+  const packages = [...new Set(missing.map((program) => TOOLS[program]!))]
+  if (has('apt-get') && process.getuid?.() === 0) {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+    spawnSync('apt-get', ['update'], { env })
+    spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...packages], { env })
+  }
+  const left = missing.filter((program) => !has(program))
+  if (left.length > 0) {
+    throw new Error(
+      `the tests need ${left.join(', ')}; install the packages ${packages.join(' ')} (Debian's names) and run again`,
+    )
+  }
+}

@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    pool: 'forks', // a segfault behind koffi then kills one file, not the run
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/tools.ts'],
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+  },
+})
