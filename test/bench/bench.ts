@@ -14,13 +14,13 @@ const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith('.ts'))
   .filter((file) => /^export (async )?function run\(/m.test(readFileSync(join(import.meta.dirname, file), 'utf8')))
   .map((file) => file.slice(0, -3))
-  .sort()
+  .toSorted()
 
 const [name, ...args] = process.argv.slice(2)
 if (name === undefined || !names.includes(name)) {
   console.log(`npm run bench -- NAME [args], NAME being one of: ${names.join(', ')}`)
   process.exitCode = name === undefined ? 0 : 1
 } else {
-  const bench = (await import(`./${name}.ts`)) as Bench
+  const bench: Bench = await import(`./${name}.ts`)
   await bench.run(args)
 }
