@@ -61,3 +61,11 @@ export const makeQuery = (): Query => ({
   ecsSource: 0,
   ecsAddress: new Uint8Array(16),
 })
+
+/**
+ * Reads the query at packet[at … at + length) into `q` and returns Q_*. See the rules above. On anything but Q_DROP `q`
+ * holds what was readable (id, flags, questionEnd and the question, EDNS), so that the reply can echo it.
+ */
+export function parseQuery(packet: Uint8Array, at: number, length: number, q: Query): number {
+  throw new Error(`not yet: ${packet.length} ${at} ${length} ${q.id}`)
+}

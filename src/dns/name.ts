@@ -1,0 +1,168 @@
+/**
+ * Domain names: text ⇄ wire form (RFC 1035 §2.3.4, §5.1; RFC 4343), and the hash under which the Image files them.
+ *
+ *   text   www.example.com.     with \. \\ and \DDD; a final dot is allowed and never needed
+ *   wire   03 w w w 07 e x a m p l e 03 c o m 00     at most 255 bytes, labels of 1–63, uncompressed
+ *
+ * Case: only A–Z fold (RFC 4343 §2). The hash reads lower-case bytes from right to left, so each suffix's hash is a
+ * by-product; parseQuery and the Image's builder must agree on it, which is why it lives here.
+ */
+
+/** A fault in what was given, in words that stand in a sentence. `field`: the key of a structured value it lies in. */
+export interface Fault {
+  readonly fault: string
+  readonly field?: string
+}
+
+export const isFault = (value: object): value is Fault => 'fault' in value
+
+export const MAX_NAME_BYTES = 255
+export const MAX_LABEL_BYTES = 63
+
+/** The root's wire form. */
+export const ROOT = new Uint8Array(1)
+
+/** Lower case of each byte: A–Z only. */
+export const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte))
+
+const DOT = 46
+const BACKSLASH = 92
+
+/**
+ * Name in text → wire form, case kept, the root label at its end. Characters beyond ASCII are a fault (write the A-label).
+ */
+export function parseName(text: string): Uint8Array | Fault {
+  if (text === '') return { fault: 'a name is empty' }
+  if (text === '.') return ROOT
+  const wire = new Uint8Array(MAX_NAME_BYTES)
+  let start = 0 // of the label being read: its length byte
+  let at = 1
+  for (let i = 0; i < text.length; i++) {
+    let code = text.charCodeAt(i)
+    if (code === DOT) {
+      const fault = labelFault(text, at - start - 1)
+      if (fault !== undefined) return fault
+      wire[start] = at - start - 1
+      start = at++
+      continue
+    }
+    if (code === BACKSLASH) {
+      const digits = /^\d{3}/.exec(text.slice(i + 1, i + 4))
+      code = digits === null ? text.charCodeAt(i + 1) : Number(digits[0])
+      if (!(code < 256)) return { fault: `“${text}” has an escape that says no byte` }
+      i += digits === null ? 1 : 3
+    }
+    if (code > 126 && text.charCodeAt(i) > 126) return { fault: `“${text}” has a character beyond ASCII` }
+    if (at >= MAX_NAME_BYTES) return { fault: `“${text}” is longer than 255 bytes` }
+    wire[at++] = code
+  }
+  if (at - start > 1) {
+    const fault = labelFault(text, at - start - 1)
+    if (fault !== undefined) return fault
+    wire[start] = at - start - 1
+    start = at++
+  }
+  return at > MAX_NAME_BYTES ? { fault: `“${text}” is longer than 255 bytes` } : wire.slice(0, at)
+}
+
+function labelFault(text: string, bytes: number): Fault | undefined {
+  if (bytes === 0) return { fault: `“${text}” has an empty label` }
+  if (bytes > MAX_LABEL_BYTES) return { fault: `“${text}” has a label longer than 63 bytes` }
+  return undefined
+}
+
+/** True of text that ends with an unescaped dot: a fully qualified name. */
+export function isAbsolute(text: string): boolean {
+  const backslashes = /(\\*)\.$/.exec(text)
+  return backslashes !== null && backslashes[1]!.length % 2 === 0
+}
+
+/** Wire form at `wire[at…]`, valid and uncompressed → text with the final dot; the root is `.`. */
+export function formatName(wire: Uint8Array, at = 0): string {
+  if (wire[at] === 0) return '.'
+  let text = ''
+  for (let i = at; wire[i] !== 0; i += 1 + wire[i]!) text += formatLabel(wire, i) + '.'
+  return text
+}
+
+/** The label whose length byte is `wire[at]`, escaped as in master files (RFC 1035 §5.1, RFC 4343 §2.1). */
+export function formatLabel(wire: Uint8Array, at: number): string {
+  let text = ''
+  for (let i = at + 1; i <= at + wire[at]!; i++) {
+    const byte = wire[i]!
+    if (byte <= 32 || byte >= 127) text += `\\${String(byte).padStart(3, '0')}`
+    else if (SPECIAL[byte] === 1) text += `\\${String.fromCharCode(byte)}`
+    else text += String.fromCharCode(byte)
+  }
+  return text
+}
+
+const SPECIAL = new Uint8Array(128)
+for (const character of '."\\;()@$') SPECIAL[character.charCodeAt(0)] = 1
+
+/** A lower-case copy. Length bytes are below 64 and stay. */
+export const lowerName = (wire: Uint8Array): Uint8Array => wire.map((byte) => LOWER[byte]!)
+
+/** `prefix` (its root label dropped) in front of `origin`; a fault when that is longer than 255 bytes. */
+export function joinName(prefix: Uint8Array, origin: Uint8Array): Uint8Array | Fault {
+  const size = prefix.length - 1 + origin.length
+  if (size > MAX_NAME_BYTES) return { fault: `“${formatName(prefix)}${formatName(origin)}” is longer than 255 bytes` }
+  const wire = new Uint8Array(size)
+  wire.set(prefix)
+  wire.set(origin, prefix.length - 1)
+  return wire
+}
+
+/** Labels of a name, the root not counted. */
+export function countLabels(wire: Uint8Array): number {
+  let count = 0
+  for (let i = 0; wire[i] !== 0; i += 1 + wire[i]!) count++
+  return count
+}
+
+/** The name without its first label, as a view; the root has none and gives itself. */
+export const parentName = (wire: Uint8Array): Uint8Array => (wire[0] === 0 ? wire : wire.subarray(1 + wire[0]!))
+
+export function sameName(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** True when `name` is `zone` or below it; both in lower case. */
+export function isWithin(name: Uint8Array, zone: Uint8Array): boolean {
+  let suffix = name
+  while (suffix.length > zone.length) suffix = parentName(suffix)
+  return sameName(suffix, zone)
+}
+
+/** Hash of the root: where every name's begins. */
+export const ROOT_HASH = 0x2545f491
+
+/**
+ * Hash of `label.suffix` from the hash of the suffix and the label at `wire[at]` (its length byte), lower-case bytes.
+ * One multiplication a byte, and murmur3's finalizer a label, so that the low bits alone can index a table.
+ */
+export function hashLabel(suffix: number, wire: Uint8Array, at: number): number {
+  const end = at + wire[at]!
+  let hash = suffix
+  for (let i = at; i <= end; i++) hash = Math.imul(hash ^ wire[i]!, 0x9e3779b1)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return hash ^ (hash >>> 16)
+}
+
+/** Hashes of all suffixes of a lower-case name, itself first and the root last: labels + 1 of them, signed 32 bits. */
+export function suffixHashes(wire: Uint8Array): Int32Array {
+  const starts: number[] = []
+  for (let i = 0; wire[i] !== 0; i += 1 + wire[i]!) starts.push(i)
+  const hashes = new Int32Array(starts.length + 1)
+  hashes[starts.length] = ROOT_HASH
+  for (let label = starts.length - 1; label >= 0; label--) {
+    hashes[label] = hashLabel(hashes[label + 1]!, wire, starts[label]!)
+  }
+  return hashes
+}
+
+/** Hash of a lower-case name in wire form: signed 32 bits, as in Query.hashes. */
+export const hashName = (wire: Uint8Array): number => suffixHashes(wire)[0]!

@@ -1,0 +1,100 @@
+/**
+ * Numbers of the protocol and their mnemonics: RR types (RFC 3597 for those without one), classes, rcodes, opcodes and
+ * EDNS options. The IANA registries as far as something here says their names.
+ */
+
+/** RR types by mnemonic: those that zones may hold first, then those that are only asked for or only printed. */
+export const TYPE = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  HINFO: 13,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
+  NAPTR: 35,
+  DNAME: 39,
+  OPT: 41,
+  DS: 43,
+  SSHFP: 44,
+  RRSIG: 46,
+  NSEC: 47,
+  DNSKEY: 48,
+  NSEC3: 50,
+  NSEC3PARAM: 51,
+  TLSA: 52,
+  CDS: 59,
+  CDNSKEY: 60,
+  SVCB: 64,
+  HTTPS: 65,
+  SPF: 99,
+  TSIG: 250,
+  IXFR: 251,
+  AXFR: 252,
+  ANY: 255,
+  CAA: 257,
+} as const
+
+export const CLASS = { IN: 1, CH: 3, HS: 4, NONE: 254, ANY: 255 } as const
+
+export const RCODE = {
+  NOERROR: 0,
+  FORMERR: 1,
+  SERVFAIL: 2,
+  NXDOMAIN: 3,
+  NOTIMP: 4,
+  REFUSED: 5,
+  YXDOMAIN: 6,
+  YXRRSET: 7,
+  NXRRSET: 8,
+  NOTAUTH: 9,
+  NOTZONE: 10,
+  BADVERS: 16,
+  BADCOOKIE: 23,
+} as const
+
+export const OPCODE = { QUERY: 0, IQUERY: 1, STATUS: 2, NOTIFY: 4, UPDATE: 5, DSO: 6 } as const
+
+/** EDNS option codes. */
+export const OPTION = { NSID: 3, ECS: 8, COOKIE: 10, KEEPALIVE: 11, PADDING: 12, EDE: 15 } as const
+
+type Registry = Readonly<Record<string, number>>
+
+const reversed = (registry: Registry): ReadonlyMap<number, string> =>
+  new Map(Object.entries(registry).map(([name, number]) => [number, name]))
+
+const TYPE_NAMES = reversed(TYPE)
+const CLASS_NAMES = reversed(CLASS)
+const RCODE_NAMES = reversed(RCODE)
+
+/** `TYPE65280` → 65280, `CLASS7` → 7 (RFC 3597 §5); undefined unless it is a 16-bit number behind the word. */
+function generic(text: string, word: string): number | undefined {
+  if (!text.startsWith(word)) return undefined
+  const digits = text.slice(word.length)
+  const number = /^\d{1,5}$/.test(digits) ? Number(digits) : 65_536
+  return number < 65_536 ? number : undefined
+}
+
+const numberIn = (registry: Registry, text: string): number | undefined =>
+  Object.hasOwn(registry, text) ? registry[text] : undefined
+
+/** Mnemonic or `TYPEn`, in any case → number; undefined when unknown. */
+export function typeNumber(text: string): number | undefined {
+  const upper = text.toUpperCase()
+  return numberIn(TYPE, upper) ?? generic(upper, 'TYPE')
+}
+
+export const typeName = (type: number): string => TYPE_NAMES.get(type) ?? `TYPE${type}`
+
+/** Mnemonic or `CLASSn`, in any case → number; undefined when unknown. */
+export function classNumber(text: string): number | undefined {
+  const upper = text.toUpperCase()
+  return numberIn(CLASS, upper) ?? generic(upper, 'CLASS')
+}
+
+export const className = (number: number): string => CLASS_NAMES.get(number) ?? `CLASS${number}`
+
+export const rcodeName = (rcode: number): string => RCODE_NAMES.get(rcode) ?? `RCODE${rcode}`
