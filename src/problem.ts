@@ -6,6 +6,8 @@
 /** Every code there is, with what it means. Docs are held to this table by a test. */
 export const PROBLEM_CODES = {
   'file-unreadable': 'a file or folder could not be read',
+  'setting-unknown': 'a node setting that there is not',
+  'setting-invalid': 'a node setting whose value is not of its type or out of bounds',
 } as const satisfies Record<string, string>
 
 export type ProblemCode = keyof typeof PROBLEM_CODES

@@ -1,0 +1,249 @@
+/**
+ * Node settings: one table says key, type, bounds, unit, default and meaning; from it come the reading of
+ * `meridian.yaml`, of MERIDIAN_* variables and of flags, the frozen Config, and (held by a test) docs/settings.md.
+ *
+ * All three sources are turned into Given values by the caller; later ones win, and every fault of every source is
+ * reported. A path in the file is relative to the file, any other to where the command was started.
+ */
+import { isIP } from 'node:net'
+import { availableParallelism, hostname } from 'node:os'
+import { resolve } from 'node:path'
+import type { Report } from './problem.ts'
+
+export interface Endpoint {
+  /** IPv4 or IPv6, as written. */
+  readonly address: string
+  readonly port: number
+}
+
+/** A value as someone wrote it. */
+export interface Given {
+  readonly key: string
+  readonly values: readonly { readonly text: string; readonly line: number; readonly column: number }[]
+  /** What to call the source in a problem: the file, `MERIDIAN_THREADS`, `--threads`. */
+  readonly source: string
+  /** Paths are relative to it. */
+  readonly folder: string
+  /** Of the key; 0 outside a file. */
+  readonly line: number
+  readonly column: number
+}
+
+interface Setting<T> {
+  /** What may be written, in words, with bounds and unit. */
+  readonly type: string
+  /** More than one value may be written. */
+  readonly list: boolean
+  /** As an operator would write it; empty = absent. */
+  readonly default: readonly string[]
+  /** How the docs tell a default that depends on the machine. */
+  readonly defaultInWords?: string
+  readonly meaning: string
+  /** One value; undefined = not of the type. */
+  readonly read: (text: string, folder: string) => unknown
+  /** Only for the type of Config. */
+  readonly result?: T
+}
+
+/** `address:port`, `[IPv6 address]:port` → Endpoint. */
+export function parseEndpoint(text: string): Endpoint | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text)
+  if (match === null) return undefined
+  const address = match[1] ?? match[2]!
+  const port = Number(match[3])
+  const family = match[1] === undefined ? 4 : 6
+  return isIP(address) === family && port >= 1 && port <= 65_535 ? { address, port } : undefined
+}
+
+export const formatEndpoint = ({ address, port }: Endpoint): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+
+const text = (pattern: RegExp) => (value: string) => (pattern.test(value) ? value : undefined)
+const path = (value: string, folder: string) => (value === '' ? undefined : resolve(folder, value))
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
+const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+const list = <T>(rest: Omit<Setting<readonly T[]>, 'list' | 'result'>): Setting<readonly T[]> => ({
+  ...rest,
+  list: true,
+})
+const one = <T>(rest: Omit<Setting<T>, 'list' | 'result'>): Setting<T> => ({ ...rest, list: false })
+
+export const SETTINGS = {
+  listen: list<Endpoint>({
+    type: '`address:port` or `[address]:port`, port 1–65535',
+    default: ['0.0.0.0:53', '[::]:53'],
+    meaning: 'Where DNS queries are answered, over UDP and TCP.',
+    read: parseEndpoint,
+  }),
+  zones: one<string>({
+    type: 'a folder',
+    default: ['zones'],
+    meaning: 'The YAML files of zones, sites and services.',
+    read: path,
+  }),
+  'geo.city': list<string>({
+    type: 'a file, or a list of files where IPv4 and IPv6 are apart',
+    default: [],
+    meaning: 'City database in MMDB form (GeoLite2, GeoIP2, DB-IP). Without one no client has a place.',
+    read: path,
+  }),
+  'node.name': one<string>({
+    type: NAME_TYPE,
+    default: [NAME.test(hostname()) ? hostname() : 'meridian'],
+    defaultInWords: "the host's name",
+    meaning: 'How this node and its prober call themselves.',
+    read: text(NAME),
+  }),
+  'node.site': one<string | undefined>({
+    type: 'a site of `sites.yaml`',
+    default: [],
+    meaning: 'Clients that the database does not know are taken to be where this site is.',
+    read: text(NAME),
+  }),
+  threads: one<number>({
+    type: 'a whole number, 1–64',
+    default: [String(Math.min(64, availableParallelism()))],
+    defaultInWords: 'one per core',
+    meaning: 'Answering threads.',
+    read: (value) => (/^\d{1,2}$/.test(value) && Number(value) >= 1 && Number(value) <= 64 ? Number(value) : undefined),
+  }),
+  state: one<string>({
+    type: 'a folder',
+    default: ['state'],
+    meaning: 'Saved health, compiled maps and the control socket; made when it is not there.',
+    read: path,
+  }),
+  'probe.enabled': one<boolean>({
+    type: '`true` or `false`',
+    default: ['true'],
+    meaning: 'Whether this node probes the sites itself.',
+    read: (value) => (value === 'true' ? true : value === 'false' ? false : undefined),
+  }),
+  'probe.region': one<string>({
+    type: NAME_TYPE,
+    default: ['local'],
+    meaning: 'Where this prober looks from; its votes carry it.',
+    read: text(NAME),
+  }),
+  'http.listen': one<Endpoint>({
+    type: '`address:port` or `[address]:port`, port 1–65535',
+    default: ['127.0.0.1:8053'],
+    meaning: 'Where `/live`, `/ready` and `/metrics` are served, and with a token the control API.',
+    read: parseEndpoint,
+  }),
+  'http.token': one<string | undefined>({
+    type: 'at least 16 printable characters without spaces',
+    default: [],
+    meaning: 'Bearer token of the control API over TCP. Without one the API is on the control socket only.',
+    read: text(/^[\x21-\x7e]{16,}$/),
+  }),
+  'log.level': one<LogLevel>({
+    type: LOG_LEVELS.map((level) => `\`${level}\``).join(', '),
+    default: ['info'],
+    meaning: 'Least severe log lines that are written.',
+    read: (value) => LOG_LEVELS.find((level) => level === value),
+  }),
+} as const
+
+export type SettingKey = keyof typeof SETTINGS
+export type Config = {
+  readonly [K in SettingKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never
+}
+
+export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[]
+const isKey = (key: string): key is SettingKey => Object.hasOwn(SETTINGS, key)
+
+export const variableOf = (key: string): string => `MERIDIAN_${key.toUpperCase().replaceAll('.', '_')}`
+export const flagOf = (key: string): string => `--${key.replaceAll('.', '-')}`
+
+/**
+ * Settings among environment variables. Lists are written with commas. A variable that is no setting is a warning and no
+ * error: Kubernetes itself sets some for a service called meridian.
+ */
+export function givenByEnvironment(env: Readonly<Record<string, string | undefined>>, report: Report): Given[] {
+  const known = new Map(SETTING_KEYS.map((key) => [variableOf(key), key]))
+  const given: Given[] = []
+  for (const [variable, value] of Object.entries(env)) {
+    if (!variable.startsWith('MERIDIAN_') || value === undefined) continue
+    const key = known.get(variable)
+    if (key !== undefined) given.push(givenText(key, value, variable))
+    else {
+      const place = { file: variable, line: 0, column: 0 }
+      const message = 'no setting has this variable'
+      report({ code: 'setting-unknown', severity: 'warning', ...place, message, hint: nearest(variable, known.keys()) })
+    }
+  }
+  return given
+}
+
+/** A value from the command line or the environment: relative to where the command runs. */
+export function givenText(key: SettingKey, value: string, source: string): Given {
+  const parts = SETTINGS[key].list ? value.split(',').map((part) => part.trim()) : [value]
+  const values = parts.filter((part) => part !== '').map((part) => ({ text: part, line: 0, column: 0 }))
+  return { key, values, source, folder: process.cwd(), line: 0, column: 0 }
+}
+
+/** Everything that was given, the strongest source last → Config; undefined after an error was reported. */
+export function readConfig(given: readonly Given[], report: Report): Config | undefined {
+  let wrong = false
+  const fault = (code: 'setting-unknown' | 'setting-invalid', at: Given, message: string, hint: string, item = at) => {
+    wrong = true
+    report({ code, severity: 'error', file: at.source, line: item.line, column: item.column, message, hint })
+  }
+  const result: Record<string, unknown> = {}
+  for (const key of SETTING_KEYS) {
+    const setting: Setting<unknown> = SETTINGS[key]
+    const values = setting.default.map((value) => setting.read(value, process.cwd()))
+    result[key] = setting.list ? values : values[0]
+  }
+  for (const entry of given) {
+    if (!isKey(entry.key)) {
+      fault('setting-unknown', entry, `there is no setting ${entry.key}`, nearest(entry.key, SETTING_KEYS))
+      continue
+    }
+    const setting: Setting<unknown> = SETTINGS[entry.key]
+    if (!setting.list && entry.values.length !== 1) {
+      fault(
+        'setting-invalid',
+        entry,
+        `${entry.key} takes one value, not ${entry.values.length}`,
+        `Type: ${setting.type}`,
+      )
+      continue
+    }
+    const values: unknown[] = []
+    for (const item of entry.values) {
+      const value = setting.read(item.text, entry.folder)
+      if (value === undefined) {
+        const message = `${entry.key} can't be ${JSON.stringify(item.text)}`
+        fault('setting-invalid', entry, message, `Type: ${setting.type}`, { ...entry, ...item })
+      } else values.push(value)
+    }
+    result[entry.key] = setting.list ? values : values[0]
+  }
+  if (!wrong && (result['listen'] as readonly unknown[]).length === 0) {
+    const entry = given.findLast(({ key }) => key === 'listen')!
+    fault('setting-invalid', entry, 'listen names no address', `Type: ${SETTINGS.listen.type}`)
+  }
+  return wrong ? undefined : (Object.freeze(result) as Config)
+}
+
+/** A hint that names the known key with the fewest differing letters. */
+function nearest(key: string, known: Iterable<string>): string {
+  const distance = (a: string, b: string): number => {
+    let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+    for (let i = 1; i <= a.length; i++) {
+      const next = [i]
+      for (let j = 1; j <= b.length; j++)
+        next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+      row = next
+    }
+    return row[b.length]!
+  }
+  const [best] = [...known].toSorted((a, b) => distance(key, a) - distance(key, b))
+  return `Did you mean ${best}? All settings are in docs/settings.md`
+}
