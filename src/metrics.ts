@@ -54,3 +54,35 @@ export const COUNTER_CELLS = C_ANSWERS_OTHER + 1
 
 export const makeCounters = (): Float64Array =>
   new Float64Array(new SharedArrayBuffer(COUNTER_CELLS * Float64Array.BYTES_PER_ELEMENT))
+
+/** Cell-wise sum of all threads' counters. */
+export function sumCounters(threads: readonly Float64Array[]): Float64Array {
+  const sum = new Float64Array(COUNTER_CELLS)
+  for (const cells of threads) for (let i = 0; i < COUNTER_CELLS; i++) sum[i]! += cells[i]!
+  return sum
+}
+
+/**
+ * Which cell counts the answers of a (service, site). A pair keeps its cell for the life of the process, so a counter
+ * never goes backwards over reloads; pairs beyond ANSWER_CELLS share C_ANSWERS_OTHER.
+ */
+export class AnswerCells {
+  readonly #cells = new Map<string, number>()
+
+  cellOf(service: string, site: string): number {
+    const pair = `${service}\0${site}`
+    const known = this.#cells.get(pair)
+    if (known !== undefined) return known
+    if (this.#cells.size === ANSWER_CELLS) return C_ANSWERS_OTHER
+    const cell = C_ANSWERS + this.#cells.size
+    this.#cells.set(pair, cell)
+    return cell
+  }
+
+  *pairs(): Generator<{ readonly service: string; readonly site: string; readonly cell: number }> {
+    for (const [pair, cell] of this.#cells) {
+      const [service, site] = pair.split('\0') as [string, string]
+      yield { service, site, cell }
+    }
+  }
+}

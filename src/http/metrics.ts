@@ -1,0 +1,115 @@
+/**
+ * /metrics: one table of all metrics (docs/metrics.md is held to it by a test), and their rendering by prom-client.
+ * The counters are summed over the threads' shared memory at each scrape; nothing here is on the query path.
+ */
+import { Counter, Gauge, Registry } from 'prom-client'
+import {
+  type AnswerCells,
+  C_ANSWERS_OTHER,
+  C_BUGS,
+  C_ECS,
+  C_LAST_RESORT,
+  C_SEND_ERRORS,
+  C_TRUNCATED,
+  COUNTED_RCODES,
+  COUNTED_TYPES,
+  queryCell,
+  TRANSPORTS,
+} from '../metrics.ts'
+
+interface Metric {
+  readonly kind: 'counter' | 'gauge'
+  readonly labels: readonly string[]
+  readonly help: string
+}
+
+const counter = (help: string, ...labels: string[]): Metric => ({ kind: 'counter', labels, help })
+const gauge = (help: string, ...labels: string[]): Metric => ({ kind: 'gauge', labels, help })
+
+export const METRICS = {
+  meridian_build_info: gauge('Always 1; the version and the Node it runs on.', 'version', 'node_version'),
+  meridian_start_time_seconds: gauge('Unix time at which the process started.'),
+  meridian_resident_memory_bytes: gauge('Resident memory of the process.'),
+  meridian_ready: gauge('1 while /ready says so.'),
+  meridian_queries_total: counter(
+    'Queries by what became of them; rcode `dropped`: nothing was sent.',
+    'transport',
+    'type',
+    'rcode',
+  ),
+  meridian_ecs_queries_total: counter('Queries that carried a client subnet (RFC 7871).'),
+  meridian_truncated_answers_total: counter('UDP answers sent with TC because they did not fit.'),
+  meridian_send_errors_total: counter('Replies that the kernel refused to send.'),
+  meridian_bugs_total: counter('Faults of our own while answering; each one was a SERVFAIL.'),
+  meridian_answers_total: counter('Steered answers by the service and the site that was named.', 'service', 'site'),
+  meridian_last_resort_answers_total: counter('Steered answers given by the stated last resort.'),
+  meridian_threads: gauge('Answering threads of UDP.'),
+  meridian_threads_replaced_total: counter('Answering threads that died or stood still, and were replaced.', 'why'),
+  meridian_udp_batched: gauge('1 with recvmmsg/sendmmsg; 0 on node:dgram, because koffi or the calls are missing.'),
+  meridian_receive_buffer_bytes: gauge('Least receive buffer that the kernel granted to a UDP socket.'),
+  meridian_tcp_connections: gauge('Open TCP connections.'),
+  meridian_tcp_connections_total: counter('TCP connections by what became of them.', 'what'),
+  meridian_world_generation: gauge('Number of the World that is served; one more with every reload that took.'),
+  meridian_view_info: gauge('Always 1; nodes that serve alike have the same view.', 'view'),
+  meridian_zones: gauge('Zones served.'),
+  meridian_names: gauge('Owner names served.'),
+  meridian_reloads_total: counter('Loads of zones and databases; `failed` left the old World serving.', 'result'),
+  meridian_reload_failing: gauge('1 while what is on disk does not load and an older World is served.'),
+  meridian_reload_success_time_seconds: gauge('Unix time of the last load that took.'),
+  meridian_load_duration_seconds: gauge('How long each stage of the last load took.', 'stage'),
+  meridian_problems: gauge('Problems that the last load found.', 'severity'),
+  meridian_member_state: gauge(
+    '1 for the state a member is in: up, down, unproven, drained, forced_down.',
+    'service',
+    'site',
+    'vip',
+    'state',
+  ),
+  meridian_member_changes_total: counter('Changes of members to a state.', 'state'),
+  meridian_service_last_resort: gauge('1 while no member of the service is usable.', 'service'),
+  meridian_prober_heartbeat_age_seconds: gauge('Time since the last heartbeat of a prober.', 'prober', 'region'),
+  meridian_prober_overdue_targets: gauge('Targets whose check is late.', 'prober', 'region'),
+} as const satisfies Record<string, Metric>
+
+export type MetricName = keyof typeof METRICS
+
+/** Values with their labels, in the order of the metric's labels. */
+export type Sample = readonly [value: number, ...labels: string[]]
+export type Samples = { readonly [name in MetricName]?: readonly Sample[] }
+
+/** What the threads counted, `cells` summed over them. Queries never seen are left out. */
+export function countedSamples(cells: Float64Array, answers: AnswerCells): Samples {
+  const queries: Sample[] = []
+  TRANSPORTS.forEach((transport, t) =>
+    COUNTED_TYPES.forEach((type, y) =>
+      COUNTED_RCODES.forEach((rcode, r) => {
+        const count = cells[queryCell(t, y, r)]!
+        if (count > 0) queries.push([count, transport, type, rcode])
+      }),
+    ),
+  )
+  const steered: Sample[] = [...answers.pairs()].map(({ service, site, cell }) => [cells[cell]!, service, site])
+  if (cells[C_ANSWERS_OTHER]! > 0) steered.push([cells[C_ANSWERS_OTHER]!, 'other', 'other'])
+  return {
+    meridian_queries_total: queries,
+    meridian_answers_total: steered,
+    meridian_ecs_queries_total: [[cells[C_ECS]!]],
+    meridian_truncated_answers_total: [[cells[C_TRUNCATED]!]],
+    meridian_send_errors_total: [[cells[C_SEND_ERRORS]!]],
+    meridian_bugs_total: [[cells[C_BUGS]!]],
+    meridian_last_resort_answers_total: [[cells[C_LAST_RESORT]!]],
+  }
+}
+
+/** Prometheus text format. Counters are absolute here: the registry lives for one scrape. */
+export async function renderMetrics(samples: Samples): Promise<string> {
+  const registry = new Registry()
+  for (const [name, values] of Object.entries(samples) as [MetricName, readonly Sample[]][]) {
+    const { kind, help, labels } = METRICS[name] as Metric
+    const options = { name, help, labelNames: labels, registers: [registry] }
+    const metric = kind === 'counter' ? new Counter(options) : new Gauge(options)
+    for (const [value, ...given] of values)
+      metric.inc(Object.fromEntries(labels.map((label, i) => [label, given[i]!])), value)
+  }
+  return registry.metrics()
+}
