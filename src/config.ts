@@ -154,8 +154,9 @@ export type Config = {
   readonly [K in SettingKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never
 }
 
-export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[]
 const isKey = (key: string): key is SettingKey => Object.hasOwn(SETTINGS, key)
+export const SETTING_KEYS: readonly SettingKey[] = Object.keys(SETTINGS).filter(isKey)
+const isWhole = (record: object): record is Config => SETTING_KEYS.every((key) => Object.hasOwn(record, key))
 
 export const variableOf = (key: string): string => `MERIDIAN_${key.toUpperCase().replaceAll('.', '_')}`
 export const flagOf = (key: string): string => `--${key.replaceAll('.', '-')}`
@@ -225,25 +226,29 @@ export function readConfig(given: readonly Given[], report: Report): Config | un
     }
     result[entry.key] = setting.list ? values : values[0]
   }
-  if (!wrong && (result['listen'] as readonly unknown[]).length === 0) {
+  const { listen } = result
+  if (!wrong && Array.isArray(listen) && listen.length === 0) {
     const entry = given.findLast(({ key }) => key === 'listen')!
     fault('setting-invalid', entry, 'listen names no address', `Type: ${SETTINGS.listen.type}`)
   }
-  return wrong ? undefined : (Object.freeze(result) as Config)
+  Object.freeze(result)
+  return !wrong && isWhole(result) ? result : undefined
 }
 
 /** A hint that names the known key with the fewest differing letters. */
 function nearest(key: string, known: Iterable<string>): string {
-  const distance = (a: string, b: string): number => {
-    let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-    for (let i = 1; i <= a.length; i++) {
-      const next = [i]
-      for (let j = 1; j <= b.length; j++)
-        next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
-      row = next
-    }
-    return row[b.length]!
-  }
   const [best] = [...known].toSorted((a, b) => distance(key, a) - distance(key, b))
   return `Did you mean ${best}? All settings are in docs/settings.md`
+}
+
+/** Levenshtein's edit distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++)
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+    row = next
+  }
+  return row[b.length]!
 }

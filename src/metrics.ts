@@ -67,22 +67,25 @@ export function sumCounters(threads: readonly Float64Array[]): Float64Array {
  * never goes backwards over reloads; pairs beyond ANSWER_CELLS share C_ANSWERS_OTHER.
  */
 export class AnswerCells {
-  readonly #cells = new Map<string, number>()
+  readonly #pairs = new Map<string, AnswerCell>()
 
   cellOf(service: string, site: string): number {
-    const pair = `${service}\0${site}`
-    const known = this.#cells.get(pair)
-    if (known !== undefined) return known
-    if (this.#cells.size === ANSWER_CELLS) return C_ANSWERS_OTHER
-    const cell = C_ANSWERS + this.#cells.size
-    this.#cells.set(pair, cell)
+    const key = `${service}\0${site}`
+    const known = this.#pairs.get(key)
+    if (known !== undefined) return known.cell
+    if (this.#pairs.size === ANSWER_CELLS) return C_ANSWERS_OTHER
+    const cell = C_ANSWERS + this.#pairs.size
+    this.#pairs.set(key, { service, site, cell })
     return cell
   }
 
-  *pairs(): Generator<{ readonly service: string; readonly site: string; readonly cell: number }> {
-    for (const [pair, cell] of this.#cells) {
-      const [service, site] = pair.split('\0') as [string, string]
-      yield { service, site, cell }
-    }
+  pairs(): Iterable<AnswerCell> {
+    return this.#pairs.values()
   }
+}
+
+export interface AnswerCell {
+  readonly service: string
+  readonly site: string
+  readonly cell: number
 }

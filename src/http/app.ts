@@ -3,7 +3,7 @@
  * socket (whose file mode is the guard), and on TCP, where the API needs the token and is absent without one.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { Hono } from 'hono'
+import { type Handler, Hono } from 'hono'
 
 export interface Readiness {
   readonly ready: boolean
@@ -48,7 +48,7 @@ export type Guard = 'open' | 'closed' | { readonly token: string }
 
 export function makeApp(node: Node, guard: Guard): Hono {
   const app = new Hono()
-  const get = (path: Path, handle: Parameters<typeof app.get>[1]) => app.get(path, handle)
+  const get = (path: Path, handle: Handler) => app.get(path, handle)
 
   app.use('/api/*', async (context, next) => {
     if (guard === 'closed') return context.notFound()
@@ -85,8 +85,7 @@ export function makeApp(node: Node, guard: Guard): Hono {
   return app
 }
 
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
 /** Time tells nothing of either: both are hashed first, so lengths are equal. */
-function sameSecret(given: string, expected: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(given), digest(expected))
-}
+const sameSecret = (given: string, expected: string): boolean => timingSafeEqual(digest(given), digest(expected))

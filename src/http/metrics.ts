@@ -104,11 +104,11 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
 /** Prometheus text format. Counters are absolute here: the registry lives for one scrape. */
 export async function renderMetrics(samples: Samples): Promise<string> {
   const registry = new Registry()
-  for (const [name, values] of Object.entries(samples) as [MetricName, readonly Sample[]][]) {
-    const { kind, help, labels } = METRICS[name] as Metric
+  const all: Readonly<Record<string, readonly Sample[] | undefined>> = samples
+  for (const [name, { kind, help, labels }] of Object.entries<Metric>(METRICS)) {
     const options = { name, help, labelNames: labels, registers: [registry] }
     const metric = kind === 'counter' ? new Counter(options) : new Gauge(options)
-    for (const [value, ...given] of values)
+    for (const [value, ...given] of all[name] ?? [])
       metric.inc(Object.fromEntries(labels.map((label, i) => [label, given[i]!])), value)
   }
   return registry.metrics()
