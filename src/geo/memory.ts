@@ -1,0 +1,20 @@
+/**
+ * Where compiled arrays live. Typed arrays of a fixed length over SharedArrayBuffers: posted to threads by reference,
+ * and fast to read (views of growable buffers are not).
+ */
+
+/** A pool in `serve`, plain new memory elsewhere. The buffer may be longer than asked; its bytes may be old. */
+export type Allocate = (bytes: number) => SharedArrayBuffer
+
+export const allocateShared: Allocate = (bytes) => new SharedArrayBuffer(bytes)
+
+/** Room for `length` ints, not cleared. */
+export const shareInts = (allocate: Allocate, length: number): Int32Array =>
+  new Int32Array(allocate(length * 4), 0, length)
+
+/** A copy of the first `length` ints in shared memory. */
+export function copyInts(allocate: Allocate, from: Int32Array, length = from.length): Int32Array {
+  const copy = shareInts(allocate, length)
+  copy.set(from.subarray(0, length))
+  return copy
+}
