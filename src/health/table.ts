@@ -29,3 +29,69 @@ export type HealthTable = Int32Array
 
 export const makeHealthTable = (): HealthTable =>
   new Int32Array(new SharedArrayBuffer(HEALTH_SLOTS * Int32Array.BYTES_PER_ELEMENT))
+
+interface Holding {
+  readonly slot: number
+  /** First World without the member; undefined while the newest World has it. */
+  leftAt: number | undefined
+}
+
+/**
+ * Who has which word of the table. A slot belongs to a member's name for as long as any thread may read it: it is given
+ * before the World that needs it is published, and reused only after every thread has acknowledged a World without it.
+ * One registry a process, used by the main thread (cli/serve.ts) around each publication:
+ *
+ *   assign(members, generation) → fill the words (NodeHealth.adopt) → publish → … all threads at g … → release(g)
+ */
+export class SlotRegistry {
+  readonly #size: number
+  readonly #held = new Map<string, Holding>()
+  readonly #free: number[] = []
+  #fresh = 0
+
+  constructor(size: number = HEALTH_SLOTS) {
+    this.#size = size
+  }
+
+  /** Slots given out, those waiting for release() included. */
+  get used(): number {
+    return this.#held.size
+  }
+
+  /** Slot of a member of the newest World. */
+  slotOf(member: string): number | undefined {
+    return this.#held.get(member)?.slot
+  }
+
+  /**
+   * Slots for the members of World `generation`, in their order. Members of earlier Worlds that aren't among them leave
+   * with it. undefined, and nothing changed: the table is full; the reload has to be refused and said so.
+   */
+  assign(members: readonly string[], generation: number): Int32Array | undefined {
+    const names = new Set(members)
+    let wanted = 0
+    for (const name of names) if (!this.#held.has(name)) wanted++
+    if (wanted > this.#free.length + this.#size - this.#fresh) return undefined
+    for (const [name, holding] of this.#held) {
+      if (names.has(name)) holding.leftAt = undefined
+      else holding.leftAt ??= generation
+    }
+    return Int32Array.from(members, (name) => {
+      let holding = this.#held.get(name)
+      if (holding === undefined) {
+        holding = { slot: this.#free.pop() ?? this.#fresh++, leftAt: undefined }
+        this.#held.set(name, holding)
+      }
+      return holding.slot
+    })
+  }
+
+  /** Every thread has acknowledged World `generation` or a later one: what left by then may be reused. */
+  release(generation: number): void {
+    for (const [name, { slot, leftAt }] of this.#held) {
+      if (leftAt === undefined || leftAt > generation) continue
+      this.#held.delete(name)
+      this.#free.push(slot)
+    }
+  }
+}

@@ -1,10 +1,16 @@
-/** What is probed (targets), and which members depend on it: the health side of a World. */
-import type { CheckModel } from '../zone/model.ts'
+/**
+ * What is probed (targets), and which members depend on it: the health side of a World. planHealth() runs in the compile
+ * thread; the plan goes to NodeHealth (members) and to the prober (targets). Equal checks of one address are one target,
+ * however many services ask: its id leaves the timing out, and the strictest timing of all who ask applies.
+ */
+import { hash } from 'node:crypto'
+import type { CheckModel, Model, ServiceModel, VipModel } from '../zone/model.ts'
 
 export interface Target {
   /** Hash of the canonical check without its timing, the address and the port: equal checks are probed once. */
   readonly id: string
   readonly check: CheckModel
+  /** What is dialled: the VIP, or what the files name in its place. */
   readonly address: string
   readonly port: number
 }
@@ -28,3 +34,86 @@ export interface HealthPlan {
   readonly members: readonly MemberPlan[]
   readonly targets: readonly Target[]
 }
+
+/** The identity of a member, everywhere. */
+export const memberName = (site: string, service: string, address: string): string => `${site}/${service}/${address}`
+
+/** Members in the model's order, targets in the order of their ids. */
+export function planHealth(model: Model): HealthPlan {
+  const targets = new Map<string, Target>()
+  const members: MemberPlan[] = []
+  for (const service of model.services) {
+    for (const { site, vips, drained } of service.sites) {
+      for (const vip of vips) {
+        const wanted = service.checks.map((check) => makeTarget(check, vip))
+        for (const target of wanted) {
+          const known = targets.get(target.id)
+          targets.set(
+            target.id,
+            known === undefined ? target : { ...known, check: strictest(known.check, target.check) },
+          )
+        }
+        members.push({
+          ...identity(site, service, vip),
+          targets: [...new Set(wanted.map((target) => target.id))],
+          drained: drained || model.sites.get(site)?.drained === true,
+          settleMs: service.ttl.settleMs,
+          probers: service.probers,
+          regions: service.regions,
+        })
+      }
+    }
+  }
+  return { members, targets: [...targets.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)) }
+}
+
+const identity = (site: string, service: ServiceModel, vip: VipModel) => ({
+  name: memberName(site, service.name, vip.address),
+  site,
+  service: service.name,
+  address: vip.address,
+})
+
+/** The host that a check names by default is the VIP's, also where another address is dialled. */
+function makeTarget(check: CheckModel, vip: VipModel): Target {
+  const address = vip.checkAddress ?? check.address ?? vip.address
+  const whole: CheckModel =
+    check.type === 'tcp' || check.host !== undefined || address === vip.address
+      ? check
+      : { ...check, host: vip.address }
+  return { id: hash('sha256', canonical(whole, address), 'hex').slice(0, 16), check: whole, address, port: check.port }
+}
+
+/** What is asked of which address, in one spelling. */
+function canonical(check: CheckModel, address: string): string {
+  switch (check.type) {
+    case 'tcp':
+      return JSON.stringify([check.type, address, check.port])
+    case 'http':
+    case 'https': {
+      const statuses = [...new Set(check.statuses)].toSorted((a, b) => a - b)
+      const { type, port, method, path, host, body, verify } = check
+      return JSON.stringify([
+        type,
+        address,
+        port,
+        method,
+        path,
+        host ?? '',
+        statuses,
+        body ?? '',
+        type === 'https' && verify,
+      ])
+    }
+  }
+}
+
+/** Keeps the failover bound of both: the shorter times, the fewer failures, and the more passes to come back. */
+const strictest = (a: CheckModel, b: CheckModel): CheckModel => ({
+  ...a,
+  intervalMs: Math.min(a.intervalMs, b.intervalMs),
+  timeoutMs: Math.min(a.timeoutMs, b.timeoutMs),
+  fastMs: Math.min(a.fastMs, b.fastMs),
+  fall: Math.min(a.fall, b.fall),
+  rise: Math.max(a.rise, b.rise),
+})

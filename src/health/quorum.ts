@@ -1,0 +1,64 @@
+/**
+ * The quorum: what the votes on one target add up to. Pure and deterministic, so that nodes that have heard the same say
+ * the same. It decides only on evidence: whatever is too little to decide leaves the previous verdict as it was.
+ */
+import type { VoteValue } from './store.ts'
+
+export type Verdict = 'up' | 'down'
+
+/** A live prober's vote on one target. */
+export interface Ballot {
+  readonly region: string
+  readonly value: VoteValue
+}
+
+/** A prober seen in the last 24 h, whether it lives or not. */
+export interface RosterEntry {
+  readonly region: string
+}
+
+export interface QuorumRules {
+  /** How many probers are asked; fewer where the roster has fewer. */
+  readonly probers: number
+  /** In how many distinct regions DOWN must be seen; fewer where the roster has fewer. */
+  readonly regions: number
+}
+
+export interface Outcome {
+  /** undefined: never decided so far. */
+  readonly verdict: Verdict | undefined
+  /** The votes don't decide: the previous verdict stands. */
+  readonly held: boolean
+  /** In words. */
+  readonly why: string
+}
+
+/**
+ * With n = min(probers, roster): DOWN needs more DOWN votes than half of max(n, fresh votes), in enough regions; UP needs
+ * more UP than DOWN votes, and min(2, n) of them; anything else holds. Abstentions are no votes.
+ */
+export function verdict(
+  ballots: readonly Ballot[],
+  roster: readonly RosterEntry[],
+  previous: Verdict | undefined,
+  rules: QuorumRules,
+): Outcome {
+  const n = Math.min(rules.probers, roster.length)
+  const downs = ballots.filter((ballot) => ballot.value === 'down')
+  const down = downs.length
+  const up = ballots.filter((ballot) => ballot.value === 'up').length
+  const abstained = ballots.length - up - down
+  const needed = Math.max(n, up + down) / 2
+  const regions = new Set(downs.map((ballot) => ballot.region)).size
+  const regionsNeeded = Math.min(rules.regions, new Set(roster.map((entry) => entry.region)).size)
+  const tally = `${up} up, ${down} down${abstained > 0 ? `, ${abstained} abstaining` : ''} of ${n} asked`
+  if (down > 0 && down > needed && regions >= regionsNeeded) return { verdict: 'down', held: false, why: tally }
+  if (up > down && up >= Math.min(2, n)) return { verdict: 'up', held: false, why: tally }
+  const lack =
+    ballots.length === 0
+      ? 'no prober is heard'
+      : down > needed
+        ? `${tally}, down seen in ${regions} of ${regionsNeeded} regions`
+        : tally
+  return { verdict: previous, held: true, why: lack }
+}
