@@ -17,8 +17,12 @@
  * apex is not in the Image. DS at an apex is the outer zone's: search again from one label up; the node found there
  * names that zone (none found: there is none here).
  */
-import { hashName } from '../dns/name.ts'
-import type { ZoneModel } from './model.ts'
+import { countLabels, hashLabel, ROOT_HASH } from '../dns/name.ts'
+import { TYPE } from '../dns/types.ts'
+import { RECORD_HEAD, writeRecord, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_SIZE, Z_TYPE } from './pack.ts'
+import type { ZoneModel } from './pack.ts'
+
+export { RECORD_HEAD }
 
 /** First byte of the owner name in `bytes`. */
 export const N_NAME = 0
@@ -72,11 +76,14 @@ export interface Image {
   readonly names: number
 }
 
+/** What find() reads: an Image, finished or not. */
+type NameTable = Pick<Image, 'table' | 'nodes' | 'bytes'>
+
 /**
  * Node of the name at `name[at … at + bytes)` (lower-case wire form, root label included), whose hash is hashName()'s for
  * that suffix; −1 when there is none.
  */
-export function find(image: Image, name: Uint8Array, at: number, bytes: number, hash: number): number {
+export function find(image: NameTable, name: Uint8Array, at: number, bytes: number, hash: number): number {
   const { table, nodes } = image
   const mask = table.length - 2
   for (let slot = (hash << 1) & mask; ; slot = (slot + 2) & mask) {
@@ -103,13 +110,272 @@ export function findRRset(image: Image, node: number, type: number): number {
 }
 
 /**
- * Compiles zones into an Image. `services` gives each steered service its index in World.services; every steered set's
- * service must be in it. Each array is allocated once, at its final size.
+ * Compiles zones into an Image. `services` gives each steered service its index in World.services; every service that a
+ * zone names must be in it. Each array is allocated once, at its final size.
  */
 export function buildImage(
   zones: readonly ZoneModel[],
   services: ReadonlyMap<string, number>,
   allocate: (bytes: number) => SharedArrayBuffer,
 ): Image {
-  throw new Error(`not yet ${zones.length} ${services.size} ${typeof allocate} ${typeof hashName}`)
+  const ints = (count: number): Int32Array => new Int32Array(allocate(Math.max(4, count * 4)), 0, count)
+  const placed = layOut(zones, (bytes) => new Uint8Array(allocate(bytes), 0, bytes))
+  const draft = makeDraft(placed.bytes)
+  // outer zones first: an inner apex then finds its enclosing zone, and no outer owner is made below it
+  for (const zone of placed.zones.toSorted((a, b) => countLabels(a.model.apex) - countLabels(b.model.apex))) {
+    zone.node = ensure(draft, zone.apexAt, zone.model.apex.length, -1)
+  }
+  const owners = linkOwners(draft, placed.zones)
+  const steered = linkSteered(draft, placed.zones, owners, services)
+  const rrsets = linkRRsets(draft, placed.zones, owners, ints)
+  linkCutsAndWildcards(draft)
+  const nodes = ints((draft.names + 1) * NODE_INTS)
+  nodes.set(draft.nodes.subarray(0, nodes.length))
+  const table = ints(draft.table.length)
+  table.set(draft.table)
+  const shared = ints(steered.length)
+  shared.set(steered)
+  return { table, nodes, rrsets, steered: shared, bytes: placed.bytes, deepest: draft.deepest, names: draft.names }
 }
+
+/** A zone on its way into the Image: where its bytes went, and its apex's node. */
+interface Placed {
+  readonly model: ZoneModel
+  /** What is added to each of its offsets. */
+  readonly base: number
+  readonly apexAt: number
+  /** The SOA record, and behind it the same for negative answers. */
+  readonly soaAt: number
+  readonly soaSize: number
+  node: number
+}
+
+/** All zones' bytes in one array, each with its apex's name and its two SOA records behind them. */
+function layOut(
+  zones: readonly ZoneModel[],
+  allocate: (bytes: number) => Uint8Array,
+): { readonly zones: readonly Placed[]; readonly bytes: Uint8Array } {
+  const placed: Placed[] = []
+  let size = 0
+  for (const model of zones) {
+    const apexAt = size + model.bytes.length
+    const soaAt = apexAt + model.apex.length
+    const soaSize = RECORD_HEAD + model.soa.rdata.length
+    placed.push({ model, base: size, apexAt, soaAt, soaSize, node: -1 })
+    size = soaAt + 2 * soaSize
+  }
+  const bytes = allocate(Math.max(1, size))
+  for (const { model, base, apexAt, soaAt, soaSize } of placed) {
+    const { ttlSeconds, negativeTtlSeconds, rdata } = model.soa
+    bytes.set(model.bytes, base)
+    bytes.set(model.apex, apexAt)
+    writeRecord(bytes, soaAt, TYPE.SOA, ttlSeconds, rdata)
+    writeRecord(bytes, soaAt + soaSize, TYPE.SOA, negativeTtlSeconds, rdata)
+  }
+  return { zones: placed, bytes }
+}
+
+/** The Image while it grows: arrays double. */
+interface Draft {
+  readonly bytes: Uint8Array
+  table: Int32Array
+  nodes: Int32Array
+  /** Node → node of the name one label up, −1 for an outermost apex. */
+  parents: Int32Array
+  names: number
+  deepest: number
+  /** Scratch of ensure(): where each label starts, and the hash of the suffix there. */
+  readonly starts: Int32Array
+  readonly hashes: Int32Array
+}
+
+const makeDraft = (bytes: Uint8Array): Draft => ({
+  bytes,
+  table: new Int32Array(2048),
+  nodes: new Int32Array(512 * NODE_INTS),
+  parents: new Int32Array(512),
+  names: 0,
+  deepest: 0,
+  starts: new Int32Array(128),
+  hashes: new Int32Array(129),
+})
+
+/**
+ * Node of the owner at bytes[at …], made if need be with all ENTs above it. −1 when the name belongs to another zone
+ * than that of the node `apex` (an inner one). `apex` −1: the name is itself an apex.
+ */
+function ensure(draft: Draft, at: number, size: number, apex: number): number {
+  const { bytes, starts, hashes } = draft
+  let labels = 0
+  for (let i = at; bytes[i] !== 0; i += 1 + bytes[i]!) starts[labels++] = i
+  hashes[labels] = ROOT_HASH
+  for (let label = labels - 1; label >= 0; label--) {
+    hashes[label] = hashLabel(hashes[label + 1]!, bytes, starts[label]!)
+  }
+  starts[labels] = at + size - 1
+  let node = -1
+  let label = 0
+  for (; label <= labels; label++) {
+    const start = starts[label]!
+    node = find(draft, bytes, start, at + size - start, hashes[label]!)
+    if (node >= 0) break
+  }
+  if (apex < 0 && node < 0) label = 1 // an outermost zone: nothing above its apex
+  else if (apex >= 0 && draft.nodes[node * NODE_INTS + N_APEX] !== apex) return -1
+  for (label--; label >= 0; label--) {
+    const start = starts[label]!
+    node = addNode(draft, node, start, at + size - start, hashes[label]!)
+  }
+  draft.deepest = Math.max(draft.deepest, labels)
+  if (apex < 0) {
+    draft.nodes[node * NODE_INTS + N_APEX] = node
+    draft.nodes[node * NODE_INTS + N_FLAGS]! |= F_APEX
+  }
+  return node
+}
+
+function addNode(draft: Draft, parent: number, at: number, size: number, hash: number): number {
+  const node = draft.names++
+  if (draft.names === draft.parents.length) {
+    draft.parents = doubled(draft.parents)
+    draft.nodes = doubled(draft.nodes)
+  }
+  if (draft.names * 4 > draft.table.length) draft.table = rehashed(draft.table)
+  const { nodes } = draft
+  const first = node * NODE_INTS
+  nodes[first + N_NAME] = at
+  nodes[first + N_NAME_BYTES] = size
+  nodes[first + N_APEX] = parent < 0 ? node : nodes[parent * NODE_INTS + N_APEX]!
+  nodes[first + N_CUT] = -1
+  nodes[first + N_WILD] = -1
+  nodes[first + N_STEERED] = -1
+  draft.parents[node] = parent
+  insert(draft.table, hash, node + 1)
+  return node
+}
+
+function insert(table: Int32Array, hash: number, entry: number): void {
+  const mask = table.length - 2
+  let slot = (hash << 1) & mask
+  while (table[slot + 1] !== 0) slot = (slot + 2) & mask
+  table[slot] = hash
+  table[slot + 1] = entry
+}
+
+function rehashed(table: Int32Array): Int32Array {
+  const larger = new Int32Array(table.length * 2)
+  for (let slot = 0; slot < table.length; slot += 2) {
+    if (table[slot + 1] !== 0) insert(larger, table[slot]!, table[slot + 1]!)
+  }
+  return larger
+}
+
+function doubled(array: Int32Array): Int32Array {
+  const larger = new Int32Array(array.length * 2)
+  larger.set(array)
+  return larger
+}
+
+/** Node of every set of every zone, in order; −1 where an inner zone owns the name. Marks cuts and CNAMEs. */
+function linkOwners(draft: Draft, zones: readonly Placed[]): Int32Array {
+  const owners = new Int32Array(zones.reduce((sum, { model }) => sum + model.sets.length / Z_INTS, 0))
+  let next = 0
+  for (const { model, base, node: apex } of zones) {
+    const { sets } = model
+    let lastOwner = -1
+    let node = -1
+    for (let i = 0; i < sets.length; i += Z_INTS) {
+      const owner = sets[i + Z_OWNER]!
+      if (owner !== lastOwner) node = ensure(draft, base + owner, sets[i + Z_OWNER_BYTES]!, apex)
+      lastOwner = owner
+      owners[next++] = node
+      if (node < 0) continue
+      const type = sets[i + Z_TYPE]!
+      const flag = type === TYPE.CNAME ? F_CNAME : type === TYPE.NS && node !== apex ? F_CUT : 0
+      draft.nodes[node * NODE_INTS + N_FLAGS]! |= flag
+    }
+  }
+  return owners
+}
+
+function linkSteered(
+  draft: Draft,
+  zones: readonly Placed[],
+  owners: Int32Array,
+  services: ReadonlyMap<string, number>,
+): readonly number[] {
+  const steered: number[] = []
+  let next = 0
+  for (const { model } of zones) {
+    const { sets } = model
+    for (let i = 0; i < sets.length; i += Z_INTS) {
+      const node = owners[next++]!
+      if (node < 0 || sets[i + Z_TYPE] !== 0) continue
+      const service = services.get(model.services[sets[i + Z_AT]!]!)
+      if (service === undefined)
+        throw new Error(`a zone names service ${model.services[sets[i + Z_AT]!]}: there is none`)
+      draft.nodes[node * NODE_INTS + N_STEERED] = steered.length / STEERED_INTS
+      steered.push(service, sets[i + Z_COUNT]!, sets[i + Z_SIZE]!)
+    }
+  }
+  return steered
+}
+
+/** A counting sort of all RRsets by node, then each node's by type; fills N_FIRST. */
+function linkRRsets(
+  draft: Draft,
+  zones: readonly Placed[],
+  owners: Int32Array,
+  allocate: (ints: number) => Int32Array,
+): Int32Array {
+  const { names } = draft
+  const first = new Int32Array(names + 1)
+  forEachRRset(zones, owners, (node) => first[node + 1]!++)
+  for (let node = 0; node < names; node++) first[node + 1]! += first[node]!
+  for (let node = 0; node <= names; node++) draft.nodes[node * NODE_INTS + N_FIRST] = first[node]!
+  const rrsets = allocate(first[names]! * RRSET_INTS)
+  const filled = new Int32Array(names)
+  forEachRRset(zones, owners, (node, type, count, at, size) => {
+    let place = (first[node]! + filled[node]!++) * RRSET_INTS
+    for (; place > first[node]! * RRSET_INTS && rrsets[place - RRSET_INTS + R_TYPE]! > type; place -= RRSET_INTS) {
+      rrsets.copyWithin(place, place - RRSET_INTS, place)
+    }
+    rrsets[place + R_TYPE] = type
+    rrsets[place + R_COUNT] = count
+    rrsets[place + R_AT] = at
+    rrsets[place + R_SIZE] = size
+  })
+  return rrsets
+}
+
+type VisitRRset = (node: number, type: number, count: number, at: number, size: number) => void
+
+function forEachRRset(zones: readonly Placed[], owners: Int32Array, visit: VisitRRset): void {
+  let next = 0
+  for (const { model, base, node: apex, soaAt, soaSize } of zones) {
+    const { sets } = model
+    visit(apex, TYPE.SOA, 1, soaAt, soaSize)
+    visit(apex, NEGATIVE_SOA, 1, soaAt + soaSize, soaSize)
+    for (let i = 0; i < sets.length; i += Z_INTS) {
+      const node = owners[next++]!
+      const type = sets[i + Z_TYPE]!
+      if (node >= 0 && type !== 0) visit(node, type, sets[i + Z_COUNT]!, base + sets[i + Z_AT]!, sets[i + Z_SIZE]!)
+    }
+  }
+}
+
+/** Parents stand before their children, so one pass hands cuts down. */
+function linkCutsAndWildcards({ nodes, parents, bytes, names }: Draft): void {
+  for (let node = 0; node < names; node++) {
+    const first = node * NODE_INTS
+    const parent = parents[node]!
+    const flags = nodes[first + N_FLAGS]!
+    const above = parent < 0 || (flags & F_APEX) !== 0 ? -1 : nodes[parent * NODE_INTS + N_CUT]!
+    nodes[first + N_CUT] = above >= 0 ? above : (flags & F_CUT) === 0 ? -1 : node
+    const name = nodes[first + N_NAME]!
+    const isWildcard = bytes[name] === 1 && bytes[name + 1] === ASTERISK
+    if (isWildcard && parent >= 0 && (flags & F_APEX) === 0) nodes[parent * NODE_INTS + N_WILD] = node
+  }
+}
+
+const ASTERISK = 42

@@ -1,0 +1,171 @@
+/**
+ * A zone between YAML and Image: the linker's object file. Written by zone/records.ts through a Packer, kept from load to
+ * load, copied and relocated by zone/image.ts. A million names are some 70 MB in this form and would be ten times that
+ * as objects. Text of names is made when a human asks: recordsOf().
+ */
+import { CLASS, TYPE } from '../dns/types.ts'
+import type { Position } from './model.ts'
+
+/** One zone: RRsets as ints (Z_*), names and records as bytes, in the order of the file. */
+export interface ZoneModel {
+  /** Apex, lower-case wire form, with the root label. */
+  readonly apex: Uint8Array
+  /** Z_INTS for each RRset and each steered entry. */
+  readonly sets: Int32Array
+  /** Owner names (lower-case wire form) and records (see zone/image.ts for their form). */
+  readonly bytes: Uint8Array
+  readonly soa: SoaModel
+  /** Services that steered entries name. */
+  readonly services: readonly string[]
+  /** Where the zone begins: its file, 1:1. */
+  readonly at: Position
+}
+
+/** The zone's SOA: apart from the sets, for its serial changes when nothing else does. */
+export interface SoaModel {
+  readonly rdata: Uint8Array
+  readonly ttlSeconds: number
+  /** TTL of negative answers: min(SOA TTL, minimum), RFC 2308 §5. */
+  readonly negativeTtlSeconds: number
+}
+
+/** First byte of the owner in `bytes`, and its bytes. RRsets of one name share them. */
+export const Z_OWNER = 0
+export const Z_OWNER_BYTES = 1
+/** RR type number; 0 for a steered entry. */
+export const Z_TYPE = 2
+/** Records in the set; a steered entry's type bits. */
+export const Z_COUNT = 3
+/** First byte in `bytes` of the records; a steered entry's index into `services`. */
+export const Z_AT = 4
+/** Bytes of the records; a steered entry's TTL cap in seconds, 0 = none. */
+export const Z_SIZE = 5
+export const Z_LINE = 6
+export const Z_COLUMN = 7
+export const Z_INTS = 8
+
+/** Type bits of steered names: which of A and AAAA a name has. Never depends on the client or on health. */
+export const STEERS_A = 1
+export const STEERS_AAAA = 2
+
+/** One RRset, or one steered entry when `steered` is set (then type is 0 and rdata is empty). */
+export interface RecordModel {
+  /** Owner, lower-case wire form. */
+  readonly owner: Uint8Array
+  readonly type: number
+  readonly ttlSeconds: number
+  /** Wire RDATA of each RR, names uncompressed. */
+  readonly rdata: readonly Uint8Array[]
+  readonly steered?: {
+    readonly service: string
+    /** Bits STEERS_*. */
+    readonly types: number
+    /** Caps the service's ttl.max and ttl.min; 0 = the service's own. */
+    readonly ttlSeconds: number
+  }
+  readonly at: Position
+}
+
+/** The SOA, RRsets and steered entries of a zone, as objects over its bytes. */
+export function* recordsOf(zone: ZoneModel): Generator<RecordModel> {
+  const { sets, bytes, soa } = zone
+  yield { owner: zone.apex, type: TYPE.SOA, ttlSeconds: soa.ttlSeconds, rdata: [soa.rdata], at: zone.at }
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  for (let i = 0; i < sets.length; i += Z_INTS) {
+    const type = sets[i + Z_TYPE]!
+    const count = sets[i + Z_COUNT]!
+    const from = sets[i + Z_AT]!
+    const owner = bytes.subarray(sets[i + Z_OWNER], sets[i + Z_OWNER]! + sets[i + Z_OWNER_BYTES]!)
+    const at = { file: zone.at.file, line: sets[i + Z_LINE]!, column: sets[i + Z_COLUMN]! }
+    if (type === 0) {
+      const ttlSeconds = sets[i + Z_SIZE]!
+      const steered = { service: zone.services[from]!, types: count, ttlSeconds }
+      yield { owner, type, ttlSeconds, rdata: [], steered, at }
+      continue
+    }
+    const rdata: Uint8Array[] = []
+    for (let record = from; rdata.length < count;) {
+      const end = record + RECORD_HEAD + view.getUint16(record + 10)
+      rdata.push(bytes.subarray(record + RECORD_HEAD, end))
+      record = end
+    }
+    yield { owner, type, ttlSeconds: view.getUint32(from + 6), rdata, at }
+  }
+}
+
+/** Bytes of a record before its RDATA: C0 0C, type, class, TTL, RDLENGTH. */
+export const RECORD_HEAD = 12
+
+/** Writes a record as an Image holds it (owner = the query name) and returns the first byte behind it. */
+export function writeRecord(
+  bytes: Uint8Array,
+  at: number,
+  type: number,
+  ttlSeconds: number,
+  rdata: Uint8Array,
+): number {
+  const head = [0xc0, 0x0c, type >>> 8, type, CLASS.IN >>> 8, CLASS.IN]
+  head.push(ttlSeconds >>> 24, ttlSeconds >>> 16, ttlSeconds >>> 8, ttlSeconds, rdata.length >>> 8, rdata.length)
+  bytes.set(head, at)
+  bytes.set(rdata, at + RECORD_HEAD)
+  return at + RECORD_HEAD + rdata.length
+}
+
+/** Collects a zone's RRsets; arrays double and are cut to size at the end. */
+export class Packer {
+  #sets = new Int32Array(64 * Z_INTS)
+  #bytes = new Uint8Array(1024)
+  #count = 0
+  #used = 0
+  #owner = 0
+  #ownerBytes = 0
+  readonly #services: string[] = []
+
+  /** Begins a name (lower-case wire form): what is added next is at it. */
+  begin(owner: Uint8Array): void {
+    this.#owner = this.#take(owner.length)
+    this.#ownerBytes = owner.length
+    this.#bytes.set(owner, this.#owner)
+  }
+
+  add(type: number, ttlSeconds: number, rdata: readonly Uint8Array[], at: Position): void {
+    const size = rdata.reduce((sum, { length }) => sum + RECORD_HEAD + length, 0)
+    const from = this.#take(size)
+    let next = from
+    for (const one of rdata) next = writeRecord(this.#bytes, next, type, ttlSeconds, one)
+    this.#addSet(type, rdata.length, from, size, at)
+  }
+
+  /** `types`: bits STEERS_*, 0 = all that the service has; `ttlSeconds`: 0 = the service's own. */
+  addSteered(service: string, types: number, ttlSeconds: number, at: Position): void {
+    let index = this.#services.indexOf(service)
+    if (index < 0) index = this.#services.push(service) - 1
+    this.#addSet(0, types, index, ttlSeconds, at)
+  }
+
+  finish(): Pick<ZoneModel, 'sets' | 'bytes' | 'services'> {
+    const sets = this.#sets.slice(0, this.#count * Z_INTS)
+    return { sets, bytes: this.#bytes.slice(0, this.#used), services: this.#services }
+  }
+
+  #addSet(type: number, count: number, from: number, size: number, at: Position): void {
+    const first = this.#count++ * Z_INTS
+    if (first === this.#sets.length) {
+      const larger = new Int32Array(first * 2)
+      larger.set(this.#sets)
+      this.#sets = larger
+    }
+    this.#sets.set([this.#owner, this.#ownerBytes, type, count, from, size, at.line, at.column], first)
+  }
+
+  #take(size: number): number {
+    const at = this.#used
+    this.#used += size
+    if (this.#used > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#used, this.#bytes.length * 2))
+      larger.set(this.#bytes)
+      this.#bytes = larger
+    }
+    return at
+  }
+}
