@@ -18,6 +18,8 @@ export const isFault = (value: object): value is Fault => 'fault' in value
 
 export const MAX_NAME_BYTES = 255
 export const MAX_LABEL_BYTES = 63
+/** 127 labels of one byte fill a name. */
+export const MAX_LABELS = 127
 
 /** The root's wire form. */
 export const ROOT = new Uint8Array(1)
@@ -47,12 +49,13 @@ export function parseName(text: string): Uint8Array | Fault {
       continue
     }
     if (code === BACKSLASH) {
-      const digits = /^\d{3}/.exec(text.slice(i + 1, i + 4))
-      code = digits === null ? text.charCodeAt(i + 1) : Number(digits[0])
-      if (!(code < 256)) return { fault: `“${text}” has an escape that says no byte` }
-      i += digits === null ? 1 : 3
+      const escape = /^\\(?:(\d{3})|[!-/:-~])/.exec(text.slice(i, i + 4))
+      code = escape === null ? 256 : Number(escape[1] ?? text.charCodeAt(i + 1))
+      if (code > 255) return { fault: `“${text}” has an escape that says no byte` }
+      i += escape![0].length - 1
+    } else if (code <= 32 || code > 126) {
+      return { fault: `“${text}” has a space or a character beyond ASCII` }
     }
-    if (code > 126 && text.charCodeAt(i) > 126) return { fault: `“${text}” has a character beyond ASCII` }
     if (at >= MAX_NAME_BYTES) return { fault: `“${text}” is longer than 255 bytes` }
     wire[at++] = code
   }
@@ -75,6 +78,49 @@ function labelFault(text: string, bytes: number): Fault | undefined {
 export function isAbsolute(text: string): boolean {
   const backslashes = /(\\*)\.$/.exec(text)
   return backslashes !== null && backslashes[1]!.length % 2 === 0
+}
+
+/** A name read out of a message. */
+export interface NameRead {
+  /** Wire form, uncompressed, case kept. */
+  readonly name: Uint8Array
+  /** Index behind it in the message. */
+  readonly next: number
+}
+
+/**
+ * The name at message[at…], which may be compressed (RFC 1035 §4.1.4), none of it at or behind `end`. Each pointer must
+ * lead to before the part that it ends, and a name may have as many as labels: neither loops nor long chains get by.
+ */
+export function readName(message: Uint8Array, at: number, end = message.length): NameRead | Fault {
+  const wire = new Uint8Array(MAX_NAME_BYTES)
+  let bytes = 0
+  let next = -1
+  let part = at
+  let limit = end
+  let pointers = 0
+  for (let i = at; ;) {
+    if (i >= limit) return { fault: `the name at byte ${at} is cut short` }
+    const size = message[i]!
+    if (size >= 0xc0) {
+      if (i + 1 >= limit) return { fault: `the name at byte ${at} is cut short` }
+      const target = ((size & 0x3f) << 8) | message[i + 1]!
+      if (target >= part) return { fault: `the name at byte ${at} has a pointer that leads forward` }
+      if (++pointers > MAX_LABELS) return { fault: `the name at byte ${at} is a chain of pointers` }
+      if (next < 0) next = i + 2
+      limit = part
+      i = part = target
+      continue
+    }
+    if (size > MAX_LABEL_BYTES) return { fault: `the name at byte ${at} has a label of no known kind` }
+    if (i + 1 + size > limit) return { fault: `the name at byte ${at} is cut short` }
+    if (bytes + 1 + size > MAX_NAME_BYTES - (size === 0 ? 0 : 1)) {
+      return { fault: `the name at byte ${at} is longer than 255 bytes` }
+    }
+    for (let k = 0; k <= size; k++) wire[bytes++] = message[i + k]!
+    i += 1 + size
+    if (size === 0) return { name: wire.slice(0, bytes), next: next < 0 ? i : next }
+  }
 }
 
 /** Wire form at `wire[at…]`, valid and uncompressed → text with the final dot; the root is `.`. */

@@ -1,7 +1,12 @@
 /**
- * A query, as the answering path reads it: one reused object of numbers and two scratch arrays; nothing is allocated.
+ * A query, as the answering path reads it: one reused object of numbers and some scratch arrays; nothing is allocated.
  * Work is bounded by the packet's length; bytes behind `length` are never read; nothing throws.
+ *
+ * Strict where the RFCs are, and where they say nothing as strict as the packet's own words: counts that promise more
+ * or fewer records than there are bytes are FORMERR (so does Knot; BIND lets bytes behind the last record pass).
  */
+import { LOWER, MAX_LABELS, MAX_NAME_BYTES, ROOT_HASH, hashLabel } from './name.ts'
+import { OPTION, TYPE } from './types.ts'
 
 /** What is wrong with a packet: DROP = answer nothing; the others are the rcode to answer with. */
 export const Q_OK = 0
@@ -9,8 +14,6 @@ export const Q_DROP = -1
 export const Q_FORMERR = 1
 export const Q_NOTIMP = 4
 export const Q_BADVERS = 16
-
-export const MAX_LABELS = 127
 
 export interface Query {
   id: number
@@ -62,10 +65,141 @@ export const makeQuery = (): Query => ({
   ecsAddress: new Uint8Array(16),
 })
 
+const HEADER_BYTES = 12
+/** Type, class, TTL and RDLENGTH of a record. */
+const FIXED_BYTES = 10
+
 /**
- * Reads the query at packet[at … at + length) into `q` and returns Q_*. See the rules above. On anything but Q_DROP `q`
- * holds what was readable (id, flags, questionEnd and the question, EDNS), so that the reply can echo it.
+ * Reads the query at packet[at … at + length) into `q` and returns Q_*; Q_DROP is for what must not be answered at all:
+ * less than a header, or a response. Otherwise `q` holds what was readable, so that the reply can echo it: id, flags,
+ * the question when questionEnd > 0, EDNS when there was an OPT (RFC 6891 §7: a bad option's FORMERR carries OPT too).
  */
 export function parseQuery(packet: Uint8Array, at: number, length: number, q: Query): number {
-  throw new Error(`not yet: ${packet.length} ${at} ${length} ${q.id}`)
+  q.questionEnd = q.nameBytes = q.labels = q.type = q.class = q.ecsFamily = q.ecsSource = 0
+  q.edns = q.dnssecOk = q.ecs = false
+  q.payload = 512
+  if (length < HEADER_BYTES || packet[at + 2]! >= 0x80) return Q_DROP
+  q.id = (packet[at]! << 8) | packet[at + 1]!
+  q.flags = (packet[at + 2]! << 8) | packet[at + 3]!
+  if ((q.flags & 0x7800) !== 0) return Q_NOTIMP
+  if (packet[at + 4] !== 0 || packet[at + 5] !== 1) return Q_FORMERR // RFC 9619
+  const end = at + length
+  let i = readQuestion(packet, at + HEADER_BYTES, end, q)
+  if (i < 0) return Q_FORMERR
+  q.questionEnd = i - at
+  // Records that a query may bring along (IXFR's SOA) mean nothing here, but OPT has its place (RFC 6891 §6.1.1).
+  for (let n = count(packet, at + 6) + count(packet, at + 8); n > 0; n--) {
+    const fixed = skipName(packet, i, end)
+    if (fixed < 0 || typeAt(packet, fixed) === TYPE.OPT) return Q_FORMERR
+    i = recordEnd(packet, fixed, end)
+    if (i < 0) return Q_FORMERR
+  }
+  let verdict = Q_OK
+  for (let n = count(packet, at + 10); n > 0; n--) {
+    const owner = i
+    const fixed = skipName(packet, i, end)
+    if (fixed < 0) return Q_FORMERR
+    i = recordEnd(packet, fixed, end)
+    if (i < 0) return Q_FORMERR
+    if (typeAt(packet, fixed) !== TYPE.OPT) continue
+    if (q.edns || packet[owner] !== 0) return Q_FORMERR // RFC 6891 §6.1.1, §6.1.2
+    verdict = readOpt(packet, fixed, i, q)
+    if (verdict === Q_FORMERR) return Q_FORMERR
+  }
+  return i === end ? verdict : Q_FORMERR
+}
+
+const count = (packet: Uint8Array, at: number): number => (packet[at]! << 8) | packet[at + 1]!
+
+const typeAt = count
+
+/** Name, type and class; the index behind them, −1 when they aren't whole or the name is compressed. */
+function readQuestion(packet: Uint8Array, start: number, end: number, q: Query): number {
+  const { name, labelAt, hashes } = q
+  let i = start
+  let bytes = 0
+  let labels = 0
+  for (;;) {
+    if (i + 5 > end) return -1 // the root label, type and class must still come
+    const size = packet[i]!
+    if (size === 0) break
+    const next = i + 1 + size
+    if (size > 63 || next > end || bytes + 1 + size >= MAX_NAME_BYTES) return -1
+    labelAt[labels++] = bytes
+    name[bytes++] = size
+    while (++i < next) name[bytes++] = LOWER[packet[i]!]!
+  }
+  labelAt[labels] = bytes
+  name[bytes] = 0
+  q.nameBytes = bytes + 1
+  q.labels = labels
+  let hash = ROOT_HASH
+  hashes[labels] = hash
+  while (labels > 0) {
+    hash = hashLabel(hash, name, labelAt[--labels]!)
+    hashes[labels] = hash
+  }
+  q.type = typeAt(packet, i + 1)
+  q.class = count(packet, i + 3)
+  return i + 5
+}
+
+/** The index behind a name, where a record's fixed part fits too; −1 without. Its labels are nobody's business. */
+function skipName(packet: Uint8Array, start: number, end: number): number {
+  let i = start
+  while (i < end) {
+    const size = packet[i]!
+    if (size > 63) {
+      i = size >= 0xc0 ? i + 2 : end
+      break
+    }
+    i += 1 + size
+    if (size === 0) break
+  }
+  return i + FIXED_BYTES <= end ? i : -1
+}
+
+/** The index behind the record whose type is at `fixed`; −1 when its RDATA is not all there. */
+function recordEnd(packet: Uint8Array, fixed: number, end: number): number {
+  const behind = fixed + FIXED_BYTES + count(packet, fixed + 8)
+  return behind <= end ? behind : -1
+}
+
+/** OPT whose type is at `fixed` and whose options end at `end` (RFC 6891 §6.1.2, §6.1.3). */
+function readOpt(packet: Uint8Array, fixed: number, end: number, q: Query): number {
+  q.edns = true
+  q.payload = Math.max(512, count(packet, fixed + 2))
+  q.dnssecOk = packet[fixed + 6]! >= 0x80
+  if (packet[fixed + 5] !== 0) return Q_BADVERS // options of a version nobody knows are not read
+  let i = fixed + FIXED_BYTES
+  while (i < end) {
+    if (i + 4 > end) return Q_FORMERR
+    const code = count(packet, i)
+    const next = i + 4 + count(packet, i + 2)
+    if (next > end) return Q_FORMERR
+    if (code === OPTION.ECS && (q.ecs || !readEcs(packet, i + 4, next, q))) return Q_FORMERR
+    i = next
+  }
+  return Q_OK
+}
+
+/**
+ * ECS as RFC 7871 §6 wants it of a query: exactly the bytes that the source prefix needs, no bit set behind it, scope 0,
+ * a family that exists. Family 0 has no addresses: only source 0, the client's wish to stay unnamed (§7.1.2).
+ */
+function readEcs(packet: Uint8Array, start: number, end: number, q: Query): boolean {
+  if (end - start < 4) return false
+  const family = count(packet, start)
+  const source = packet[start + 2]!
+  const most = family === 1 ? 32 : family === 2 ? 128 : 0
+  const bytes = end - start - 4
+  if (family > 2 || source > most || packet[start + 3] !== 0 || bytes !== (source + 7) >>> 3) return false
+  if ((source & 7) !== 0 && (packet[end - 1]! & (0xff >>> (source & 7))) !== 0) return false
+  const address = q.ecsAddress
+  for (let i = 0; i < bytes; i++) address[i] = packet[start + 4 + i]!
+  for (let i = bytes; i < 16; i++) address[i] = 0
+  q.ecs = true
+  q.ecsFamily = family
+  q.ecsSource = source
+  return true
 }
