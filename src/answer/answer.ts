@@ -1,10 +1,64 @@
 /**
  * QUERY IN, RESPONSE OUT: the one pure function that is the server. Used alike by UDP batches, node:dgram, TCP, tests and
- * `explain --wire`. No I/O, no await, no clock, no logging; it never throws: a bug is a SERVFAIL and a counter.
+ * `explain`. No I/O, no await, no clock, no logging; it never throws: a bug is a SERVFAIL and a counter.
+ *
+ *   parse ─▶ FORMERR NOTIMP BADVERS · drop
+ *     └▶ look up (RFC 1034 §4.3.2) ─▶ outside: REFUSED
+ *          ├▶ delegation: NS, glue          ├▶ hit: RRset     ├▶ nodata, nxdomain: SOA
+ *          └▶ cname: CNAME, again with its target             └▶ steered: select(), addresses, scope
  */
+import { LOWER } from '../dns/name.ts'
+import { parseQuery, makeQuery, Q_BADVERS, Q_DROP, Q_NOTIMP, Q_OK, type Query } from '../dns/query.ts'
+import { CLASS, RCODE, TYPE } from '../dns/types.ts'
+import { COVERED, foldToIPv4, TEREDO } from '../geo/fold.ts'
+import { leafDepth, leafValue, walk } from '../geo/trie.ts'
 import type { HealthTable } from '../health/table.ts'
+import { C_BUGS, C_ECS, C_LAST_RESORT, C_TRUNCATED, COUNTED_TYPES, queryCell } from '../metrics.ts'
+import { HASH_BITS_V4, HASH_BITS_V6, networkKey } from '../policy/hash.ts'
+import { CLASS_UNPLACED, type ClientMap } from '../policy/map.ts'
+import { makeSelection, select, type Selection, type Trace } from '../policy/select.ts'
+import { TYPE_A, TYPE_AAAA } from '../policy/service.ts'
+import {
+  F_APEX,
+  F_CNAME,
+  find,
+  findRRset,
+  N_APEX,
+  N_CUT,
+  N_FIRST,
+  N_FLAGS,
+  N_NAME,
+  N_STEERED,
+  N_WILD,
+  NEGATIVE_SOA,
+  NODE_INTS,
+  R_AT,
+  R_COUNT,
+  S_SERVICE,
+  S_TTL,
+  S_TYPES,
+  STEERED_INTS,
+  type Image,
+} from '../zone/image.ts'
+import { RECORD_HEAD } from '../zone/pack.ts'
+import {
+  begin,
+  finish,
+  layOutName,
+  makeResponse,
+  PAYLOAD_BYTES,
+  putAddress,
+  putHinfo,
+  putRRset,
+  rememberQuestion,
+  type Response,
+} from './response.ts'
 import type { World } from './world.ts'
 
+export const UDP = 0
+export const TCP = 1
+
+/** One answering thread's state: what it answers from, and scratch that every query uses again. */
 export interface Responder {
   /** Replaced between two queries, never within one. */
   world: World
@@ -12,17 +66,75 @@ export interface Responder {
   readonly counters: Float64Array
   /** Any 32 bits; the caller changes it for every query (xorshift). Decides rotation and `pick: random` only. */
   chance: number
+  readonly query: Query
+  readonly response: Response
+  readonly selection: Selection
+  readonly client: Client
+  /** The target of the last CNAME, to be looked up next. */
+  readonly target: LookupName
+  /** Set by `explain`; null for queries. */
+  trace: Trace | null
 }
 
-export const UDP = 0
-export const TCP = 1
+/** A lower-case wire name taken apart; a Query is one itself. */
+interface LookupName {
+  readonly name: Uint8Array
+  nameBytes: number
+  labels: number
+  readonly labelAt: Uint8Array
+  readonly hashes: Int32Array
+}
+
+/** Who asks, and what that makes of the ECS scope. */
+interface Client {
+  /** 16 bytes: the address that was looked up, behind folding. */
+  readonly bytes: Uint8Array
+  family: 4 | 6
+  class: number
+  /** Widest prefix, in bits of the family that was asked in, in which everybody gets this class. */
+  scope: number
+  /** Bits in front of an IPv4 address that the client's IPv6 address embeds; 0 when it does not. */
+  offset: number
+}
+
+export function makeResponder(world: World, health: HealthTable, counters: Float64Array): Responder {
+  return {
+    world,
+    health,
+    counters,
+    chance: 1,
+    query: makeQuery(),
+    response: makeResponse(),
+    selection: makeSelection(),
+    client: { bytes: new Uint8Array(16), family: 4, class: 0, scope: 0, offset: 0 },
+    target: {
+      name: new Uint8Array(256),
+      nameBytes: 0,
+      labels: 0,
+      labelAt: new Uint8Array(128),
+      hashes: new Int32Array(128),
+    },
+    trace: null,
+  }
+}
+
+/** The signature of respond(), for servers that take it as an argument. */
+export type Respond = typeof respond
+
+const QR = 0x8000
+const AA = 0x0400
+const KEPT_FLAGS = 0x7900 // opcode and RD
+const CNAMES_MAX = 8
+const HINFO_TTL_SECONDS = 3600
+const TYPE_CELL = new Uint8Array(65_536).fill(COUNTED_TYPES.length - 1)
+for (const [cell, name] of COUNTED_TYPES.entries()) if (name !== 'other') TYPE_CELL[TYPE[name]] = cell
 
 /**
  * Answers input[at … at + length) from the client at client[clientAt …] (family 4: 4 bytes, family 6: 16 bytes), writes
  * the response to output[outAt … outAt + room) and returns its bytes; 0 = send nothing. Never writes past the room.
  * `input` and `output` may be one array; their ranges must not overlap.
  */
-export type Respond = (
+export function respond(
   responder: Responder,
   input: Uint8Array,
   at: number,
@@ -34,4 +146,309 @@ export type Respond = (
   output: Uint8Array,
   outAt: number,
   room: number,
-) => number
+): number {
+  const { query, response } = responder
+  const fault = parseQuery(input, at, length, query)
+  if (fault === Q_DROP) return dropped(responder, transport)
+  const flags = QR | (query.flags & KEPT_FLAGS)
+  const most = transport === TCP ? 65_535 : Math.min(PAYLOAD_BYTES, query.payload)
+  if (!begin(response, query, input, at, output, outAt, Math.min(room, most))) return dropped(responder, transport)
+  try {
+    const outcome = fault === Q_OK ? answer(responder, client, clientAt, family) : refuse(query, fault)
+    const size = finish(response, query, flags | (outcome & AA), outcome & 0xff, outcome >>> 16)
+    count(responder, transport, outcome & 0xff)
+    return size
+  } catch {
+    responder.counters[C_BUGS]!++
+    begin(response, query, input, at, output, outAt, Math.min(room, most))
+    count(responder, transport, RCODE.SERVFAIL)
+    return finish(response, query, flags, RCODE.SERVFAIL, 0)
+  }
+}
+
+function dropped(responder: Responder, transport: number): number {
+  responder.counters[queryCell(transport, COUNTED_TYPES.length - 1, 7)]!++
+  return 0
+}
+
+// Outcomes are one number: rcode | AA | scope << 16.
+
+/** What a packet gets that is no query we can read. */
+function refuse(query: Query, fault: number): number {
+  if (fault === Q_NOTIMP) return RCODE.NOTIMP
+  query.ecs = false // malformed, or of a version that we don't speak: nothing to echo
+  return fault === Q_BADVERS ? RCODE.BADVERS : RCODE.FORMERR
+}
+
+const RCODE_CELL = new Uint8Array(32).fill(6)
+for (const [cell, rcode] of [0, 3, 5, 1, 4, 16, 2].entries()) RCODE_CELL[rcode] = cell
+
+function count(responder: Responder, transport: number, rcode: number): void {
+  const { counters, query } = responder
+  counters[queryCell(transport, TYPE_CELL[query.type]!, RCODE_CELL[rcode]!)]!++
+  if (query.ecs) counters[C_ECS]!++
+  if (responder.response.overflow) counters[C_TRUNCATED]!++
+}
+
+const isMeta = (type: number): boolean => type === TYPE.OPT || (type >= 249 && type <= 254) || type === 0
+
+/** RFC 1034 §4.3.2, with CNAMEs followed through the zones that are here. */
+function answer(responder: Responder, client: Uint8Array, clientAt: number, family: 4 | 6): number {
+  const { query } = responder
+  if (query.class !== CLASS.IN || isMeta(query.type)) {
+    return query.type === TYPE.OPT || query.type === 0 ? RCODE.FORMERR : RCODE.REFUSED
+  }
+  let name: LookupName = query
+  let aa = 0
+  for (let follow = 0; ; follow++) {
+    const { image } = responder.world
+    const node = lookUp(image, name)
+    if (node < 0 && node !== NX) return follow === 0 ? RCODE.REFUSED : AA
+    const known = node === NX ? encloser : node
+    const cut = image.nodes[known * NODE_INTS + N_CUT]!
+    if (cut >= 0 && !(node === cut && query.type === TYPE.DS)) return delegate(responder, cut) | aa
+    aa = AA
+    if (node === NX) return negative(responder, known, -1) | AA | RCODE.NXDOMAIN
+    const steered = image.nodes[node * NODE_INTS + N_STEERED]!
+    if (steered >= 0 && follow > 0) return AA // a CNAME to a steered name stands alone: its scope would be wrong for it
+    const outcome = answerNode(responder, name, node, steered, client, clientAt, family)
+    if (outcome >= 0) return outcome
+    name = responder.target
+    if (follow === CNAMES_MAX || responder.response.overflow) return AA
+  }
+}
+
+/** lookUp(): the name does not exist, but `encloser` does; no name of ours at all. */
+const NX = -2
+const OUTSIDE = -1
+let encloser = -1
+
+/** Node of the name, or of the wildcard that stands for it (RFC 4592 §3.3.1), or NX or OUTSIDE. */
+function lookUp(image: Image, name: LookupName): number {
+  const { labels, labelAt, hashes } = name
+  let label = labels > image.deepest ? labels - image.deepest : 0
+  for (; label <= labels; label++) {
+    const at = labelAt[label]!
+    const node = find(image, name.name, at, name.nameBytes - at, hashes[label]!)
+    if (node < 0) continue
+    if (label === 0) return node
+    encloser = node
+    if (image.nodes[node * NODE_INTS + N_CUT]! >= 0) return NX
+    const wild = image.nodes[node * NODE_INTS + N_WILD]!
+    return wild >= 0 ? wild : NX
+  }
+  return OUTSIDE
+}
+
+/** Answers from one node: the outcome, or −1 when a CNAME was written and `responder.target` is to be looked up. */
+function answerNode(
+  responder: Responder,
+  name: LookupName,
+  node: number,
+  steered: number,
+  client: Uint8Array,
+  clientAt: number,
+  family: 4 | 6,
+): number {
+  const { query, response } = responder
+  const { image } = responder.world
+  // RFC 4035 §3.1.4.1: DS at an apex is the parent zone's, where that is here
+  if (query.type === TYPE.DS && name.labels > 0) {
+    const parent = parentApex(image, name, node)
+    if (parent >= 0) return negative(responder, parent, -1) | AA
+  }
+  if (query.type === TYPE.ANY) {
+    const cell = node * NODE_INTS + N_FIRST
+    const empty = image.nodes[cell] === image.nodes[cell + NODE_INTS] && steered < 0
+    if (empty) return negative(responder, node, -1) | AA
+    putHinfo(response, HINFO_TTL_SECONDS)
+    return AA
+  }
+  const asked = query.type === TYPE.A ? TYPE_A : query.type === TYPE.AAAA ? TYPE_AAAA : 0
+  if (steered >= 0 && (asked & image.steered[steered * STEERED_INTS + S_TYPES]!) !== 0) {
+    return steer(responder, node, steered, asked, client, clientAt, family)
+  }
+  const rrset = findRRset(image, node, query.type)
+  if (rrset >= 0) {
+    response.answers += putOwn(responder, name, rrset)
+    return AA
+  }
+  if ((image.nodes[node * NODE_INTS + N_FLAGS]! & F_CNAME) !== 0) return followCname(responder, name, node)
+  return negative(responder, node, steered) | AA
+}
+
+/** Writes an RRset whose owner is the name being looked up. */
+function putOwn(responder: Responder, name: LookupName, rrset: number): number {
+  const { response, query } = responder
+  rememberQuestion(response, query)
+  return putRRset(response, responder.world.image, rrset, name === query ? null : name.name, 0, -1)
+}
+
+/** Apex of the zone above the one whose apex this node is; −1 when that is not here, or the node is no apex. */
+function parentApex(image: Image, name: LookupName, node: number): number {
+  if ((image.nodes[node * NODE_INTS + N_FLAGS]! & F_APEX) === 0) return -1
+  for (let label = 1; label <= name.labels; label++) {
+    const at = name.labelAt[label]!
+    const above = find(image, name.name, at, name.nameBytes - at, name.hashes[label]!)
+    if (above < 0) continue
+    return image.nodes[above * NODE_INTS + N_CUT]! < 0 ? image.nodes[above * NODE_INTS + N_APEX]! : -1
+  }
+  return -1
+}
+
+/** RFC 2308 §3: the zone's SOA in authority, its TTL what negative answers live; steered names are asked again soon. */
+function negative(responder: Responder, node: number, steered: number): number {
+  const { response, query } = responder
+  const { image, services } = responder.world
+  const apex = image.nodes[node * NODE_INTS + N_APEX]!
+  const soa = findRRset(image, apex, NEGATIVE_SOA)
+  const stored = image.rrsets[soa + R_AT]! + 6
+  const { bytes } = image
+  let ttl = ((bytes[stored]! << 24) | (bytes[stored + 1]! << 16) | (bytes[stored + 2]! << 8) | bytes[stored + 3]!) >>> 0
+  if (steered >= 0) {
+    const least = services[image.steered[steered * STEERED_INTS + S_SERVICE]!]!.ttlMinSeconds
+    if (least < ttl) ttl = least
+  }
+  rememberQuestion(response, query)
+  response.authorities += putRRset(response, image, soa, bytes, image.nodes[apex * NODE_INTS + N_NAME]!, ttl)
+  return 0
+}
+
+/** RFC 1034 §4.3.2 step 3b: NS of the cut in authority, addresses of its servers that we know in additional. */
+function delegate(responder: Responder, cut: number): number {
+  const { response, query } = responder
+  const { image } = responder.world
+  const { bytes } = image
+  const ns = findRRset(image, cut, TYPE.NS)
+  rememberQuestion(response, query)
+  response.authorities += putRRset(response, image, ns, bytes, image.nodes[cut * NODE_INTS + N_NAME]!, -1)
+  let at = image.rrsets[ns + R_AT]!
+  // RFC 9471 §3: glue below this cut must be there, or the answer is truncated; what else we know goes in if it fits
+  for (let pass = 0; pass < 2; pass++) {
+    at = image.rrsets[ns + R_AT]!
+    for (let left = image.rrsets[ns + R_COUNT]!; left > 0 && !response.overflow; left--) {
+      putGlue(responder, cut, at + RECORD_HEAD, pass === 0)
+      at += RECORD_HEAD + ((bytes[at + 10]! << 8) | bytes[at + 11]!)
+    }
+    if (pass === 1) response.overflow = false
+    else if (response.overflow) break
+  }
+  return 0
+}
+
+const GLUE_TYPES = [TYPE.A, TYPE.AAAA] as const
+const glueLabelAt = new Uint8Array(128)
+const glueHashes = new Int32Array(128)
+
+/** Addresses of the name server at `bytes[from]`: the cut's own when `required`, else everybody else's. */
+function putGlue(responder: Responder, cut: number, from: number, required: boolean): void {
+  const { response } = responder
+  const { image } = responder.world
+  const labels = layOutName(image.bytes, from, glueLabelAt, glueHashes)
+  const node = find(image, image.bytes, from, glueLabelAt[labels]! + 1, glueHashes[0]!)
+  if (node < 0) return
+  const own = cut === image.nodes[node * NODE_INTS + N_CUT]
+  if (own !== required) return
+  for (const type of GLUE_TYPES) {
+    const rrset = findRRset(image, node, type)
+    if (rrset >= 0) response.additionals += putRRset(response, image, rrset, image.bytes, from, -1)
+  }
+}
+
+/** Writes the CNAME and makes its target the name to look up: −1. Truncated: the outcome. */
+function followCname(responder: Responder, name: LookupName, node: number): number {
+  const { image } = responder.world
+  const rrset = findRRset(image, node, TYPE.CNAME)
+  const written = putOwn(responder, name, rrset)
+  responder.response.answers += written
+  if (written === 0) return AA // no room: truncated
+  const at = image.rrsets[rrset + R_AT]! + RECORD_HEAD
+  const target = responder.target
+  const size = (image.bytes[at - 2]! << 8) | image.bytes[at - 1]!
+  for (let i = 0; i < size; i++) target.name[i] = LOWER[image.bytes[at + i]!]!
+  target.nameBytes = size
+  target.labels = layOutName(target.name, 0, target.labelAt, target.hashes)
+  return -1
+}
+
+/** A steered name: the client's place, its class's walk, the addresses, and the scope all of that is good for. */
+function steer(
+  responder: Responder,
+  node: number,
+  steered: number,
+  type: number,
+  resolver: Uint8Array,
+  resolverAt: number,
+  family: 4 | 6,
+): number {
+  const { query, response, selection, client, world } = responder
+  const entry = steered * STEERED_INTS
+  const service = world.services[world.image.steered[entry + S_SERVICE]!]!
+  const map = world.maps[service.map]!
+  if (query.ecs && query.ecsSource > 0) {
+    locate(map, query.ecsFamily === 1 ? 4 : 6, query.ecsAddress, 0, query.ecsSource, client)
+    // a client without a place has its resolver's; the scope stays its own walk's
+    if (client.class === CLASS_UNPLACED) client.class = classOf(map, family, resolver, resolverAt)
+  } else {
+    locate(map, family, resolver, resolverAt, family === 4 ? 32 : 128, client)
+  }
+  const network = networkKey(client.family, client.bytes, 0)
+  select(service, map, client.class, responder.health, network, responder.chance, type, selection, responder.trace)
+  let ttl = selection.ttlSeconds
+  const cap = world.image.steered[entry + S_TTL]!
+  if (cap > 0 && cap < ttl) ttl = cap
+  if (selection.lastResort) responder.counters[C_LAST_RESORT]!++
+  const size = type === TYPE_A ? 4 : 16
+  if (selection.useValues) {
+    const values = type === TYPE_A ? service.resortA : service.resortAAAA
+    for (let at = 0; at < values.length; at += size) putAddress(response, typeNumber(type), ttl, values, at, size)
+  } else {
+    for (let i = 0; i < selection.count; i++) {
+      putAddress(response, typeNumber(type), ttl, service.address, selection.vips[i]! * 16, size)
+    }
+  }
+  if (response.answers === 0 && !response.overflow) negative(responder, node, steered)
+  else if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
+  return AA | (query.ecs && query.ecsSource > 0 ? scopeOf(client, selection.hashed) << 16 : 0)
+}
+
+const typeNumber = (type: number): number => (type === TYPE_A ? TYPE.A : TYPE.AAAA)
+
+/** RFC 7871 §7.2.1: the depth of the walk, and where a hash chose, no wider than what it hashed. */
+function scopeOf(client: Client, hashed: boolean): number {
+  if (!hashed) return client.scope
+  const least = client.family === 4 ? client.offset + HASH_BITS_V4 : HASH_BITS_V6
+  return Math.min(Math.max(client.scope, least), 128)
+}
+
+/** Finds the class of an address of which `bits` are known (the others zero), folding what embeds an IPv4 address. */
+function locate(map: ClientMap, family: 4 | 6, bytes: Uint8Array, at: number, bits: number, client: Client): void {
+  const size = family === 4 ? 4 : 16
+  for (let i = 0; i < size; i++) client.bytes[i] = bytes[at + i]!
+  client.family = family
+  client.offset = 0
+  if (family === 6) {
+    const offset = foldToIPv4(client.bytes, 0, bits, client.bytes)
+    if (offset >= 0) {
+      client.family = 4
+      client.offset = offset
+    }
+  }
+  const leaf = walk(client.family === 4 ? map.v4 : map.v6, client.bytes, 0)
+  client.class = leafValue(leaf)
+  client.scope = Math.min(client.offset + leafDepth(leaf), 128)
+  if (family === 6 && client.offset === 0 && bits < 128) {
+    // too few bits to fold, but longer prefixes in here do: not good for them
+    const offset = foldToIPv4(client.bytes, 0, 128, ignored)
+    if (offset >= 0) client.scope = Math.max(client.scope, (offset === TEREDO ? 96 : offset) + COVERED)
+  }
+}
+
+const ignored = new Uint8Array(4)
+
+/** Class of a whole address; for the resolver of a client without a place. */
+function classOf(map: ClientMap, family: 4 | 6, bytes: Uint8Array, at: number): number {
+  if (family === 4) return leafValue(walk(map.v4, bytes, at))
+  if (foldToIPv4(bytes, at, 128, ignored) >= 0) return leafValue(walk(map.v4, ignored, 0))
+  return leafValue(walk(map.v6, bytes, at))
+}

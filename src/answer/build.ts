@@ -33,9 +33,6 @@ export interface Built {
   readonly stagesMs: Readonly<Record<string, number>>
 }
 
-/** Where a World's arrays live: a pool in `serve`, plain new memory elsewhere. Bytes beyond the asked are allowed. */
-export type Allocate = (bytes: number) => SharedArrayBuffer
-
 export interface Builder {
   /** Reads everything that changed, compiles, and tells all problems at once. Never throws for what an operator wrote. */
   build(): Promise<Built>

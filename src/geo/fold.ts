@@ -9,7 +9,7 @@
  */
 
 /** Fewest bits of the IPv4 address that the source prefix must cover: less says nothing about the client's place. */
-const COVERED = 8
+export const COVERED = 8
 
 /** Offset of a Teredo client: its scope is the whole address, which min(128, offset + depth) makes of it. */
 export const TEREDO = 128

@@ -2,6 +2,9 @@
  * A steered service as the answering threads see it: small flat tables, posted with the World. Sites are numbered by
  * their names' sort order (as in the service's ClientMap); VIPs are numbered through, a site's IPv4 before its IPv6.
  */
+import { memberName } from '../health/target.ts'
+import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
+import { hashText } from './hash.ts'
 
 export const TYPE_A = 1
 export const TYPE_AAAA = 2
@@ -24,7 +27,7 @@ export interface SteeredService {
   readonly resortA: Uint8Array
   readonly resortAAAA: Uint8Array
   readonly siteNames: readonly string[]
-  /** Per site. */
+  /** Per site: hash of service and site. */
   readonly siteKey: Int32Array
   readonly weight: Int32Array
   readonly capacity: Int32Array
@@ -37,6 +40,65 @@ export interface SteeredService {
   readonly slot: Int32Array
   /** Per VIP: member name `site/service/address`. */
   readonly members: readonly string[]
+  /** Per VIP: hash of site and address, for picking some of a site's VIPs. */
+  readonly vipKey: Int32Array
   /** Per VIP: 16 bytes, an IPv4 address in the first four. */
   readonly address: Uint8Array
+}
+
+/** Lays a checked service out. Its sites must all be known; slots and counters come later, from the main thread. */
+export function layOutService(
+  service: ServiceModel,
+  sites: ReadonlyMap<string, SiteModel>,
+  map: number,
+): SteeredService {
+  const own = service.sites.toSorted((a, b) => (a.site < b.site ? -1 : 1))
+  const vips: { readonly site: string; readonly vip: VipModel }[] = []
+  const firstVip = new Int32Array(own.length + 1)
+  const firstV6 = new Int32Array(own.length)
+  for (const [s, { site, vips: here }] of own.entries()) {
+    firstVip[s] = vips.length
+    for (const vip of here) if (vip.bytes.length === 4) vips.push({ site, vip })
+    firstV6[s] = vips.length
+    for (const vip of here) if (vip.bytes.length === 16) vips.push({ site, vip })
+  }
+  firstVip[own.length] = vips.length
+  const address = new Uint8Array(16 * vips.length)
+  for (const [v, { vip }] of vips.entries()) address.set(vip.bytes, 16 * v)
+  const resort = service.lastResort.kind === 'values' ? service.lastResort.values : []
+  return {
+    name: service.name,
+    key: hashText(service.name),
+    map,
+    types: vips.reduce((types, { vip }) => types | (vip.bytes.length === 4 ? TYPE_A : TYPE_AAAA), 0),
+    random: service.pick === 'random',
+    answers: service.answers,
+    minVips: service.minVips,
+    ttlMaxSeconds: service.ttl.maxSeconds,
+    ttlMinSeconds: service.ttl.minSeconds,
+    lastResort: service.lastResort.kind,
+    resortA: joinBytes(resort.filter((bytes) => bytes.length === 4)),
+    resortAAAA: joinBytes(resort.filter((bytes) => bytes.length === 16)),
+    siteNames: own.map(({ site }) => site),
+    siteKey: Int32Array.from(own, ({ site }) => hashText(`${service.name}/${site}`)),
+    weight: Int32Array.from(own, ({ weight }) => weight),
+    capacity: Int32Array.from(own, ({ site }) => sites.get(site)!.capacity),
+    counter: new Int32Array(own.length),
+    firstVip,
+    firstV6,
+    slot: new Int32Array(vips.length),
+    members: vips.map(({ site, vip }) => memberName(site, service.name, vip.address)),
+    vipKey: Int32Array.from(vips, ({ site, vip }) => hashText(`${site}/${vip.address}`)),
+    address,
+  }
+}
+
+function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
 }

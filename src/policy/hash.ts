@@ -1,0 +1,31 @@
+/**
+ * Hashes that steer clients. Every node must come to the same numbers, so only names and addresses go in: no seed, no
+ * index, no order of files. 32 bits, integer operations alone.
+ */
+
+/** Mixes all bits of a word (the finalizer of MurmurHash3, public domain by A. Appleby). */
+export function mix(word: number): number {
+  let h = word | 0
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return h ^ (h >>> 16)
+}
+
+/** Hash of a string's UTF-16 units; for names of services, sites and addresses, at load. */
+export function hashText(text: string): number {
+  let h = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) h = mix(h ^ text.charCodeAt(i)) + 0x9e3779b9
+  return mix(h)
+}
+
+/** Bits of a client's address that steering by hash looks at. Whatever a hash decided is good for this prefix only. */
+export const HASH_BITS_V4 = 24
+export const HASH_BITS_V6 = 56
+
+/** Hash of the /24 (family 4) or /56 (family 6) that the address at `bytes[at…]` lies in. */
+export function networkKey(family: 4 | 6, bytes: Uint8Array, at: number): number {
+  const first = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8)
+  if (family === 4) return mix(first)
+  const second = (bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8)
+  return mix(mix(first | bytes[at + 3]!) ^ (second | 6))
+}
