@@ -1,5 +1,5 @@
-/** Puts an app on a TCP address or a unix socket. */
-import { chmodSync, rmSync } from 'node:fs'
+/** Puts an app on a TCP address or on a unix socket; the control socket changes hands without a gap. */
+import { chmodSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
@@ -12,23 +12,45 @@ export interface HttpServer {
 /** Rejects with the error of the system call (EADDRINUSE, EACCES …). */
 export async function listenTcp(app: Hono, address: string, port: number): Promise<HttpServer> {
   const server = makeServer(app)
-  await listening(server, () => server.listen({ host: address, port, ipv6Only: true }))
+  await listening(server, () => server.listen({ host: address, port, ipv6Only: address !== '::' }))
   return { stop: () => closed(server) }
 }
 
-/** Only the owner of the process may connect (mode 0600). A socket that nobody listens on any more is replaced. */
+/**
+ * Only the owner of the process may connect (mode 0600). Bound under a name of its own and then renamed: so a successor
+ * takes the path over in one step, and the predecessor, when it closes, removes nothing of the successor's.
+ */
 export async function listenSocket(app: Hono, path: string): Promise<HttpServer> {
-  if (!(await answers(path))) rmSync(path, { force: true })
   const server = makeServer(app)
+  const own = `${path}.${process.pid}`
+  rmSync(own, { force: true })
   const before = process.umask(0o177)
   try {
-    await listening(server, () => server.listen(path))
+    await listening(server, () => server.listen(own))
   } finally {
     process.umask(before)
   }
-  chmodSync(path, 0o600)
-  return { stop: () => closed(server) }
+  chmodSync(own, 0o600)
+  const { ino } = statSync(own)
+  renameSync(own, path)
+  return {
+    async stop() {
+      await closed(server)
+      if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true })
+    },
+  }
 }
+
+/** Whether someone listens on a unix socket. */
+export const isAnswered = (path: string): Promise<boolean> =>
+  new Promise((done) => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      done(true)
+    })
+    socket.once('error', () => done(false))
+  })
 
 function makeServer(app: Hono): Server {
   const listener = getRequestListener(app.fetch)
@@ -53,14 +75,4 @@ const closed = (server: Server): Promise<void> =>
   new Promise((done) => {
     server.close(() => done())
     server.closeAllConnections()
-  })
-
-const answers = (path: string): Promise<boolean> =>
-  new Promise((done) => {
-    const socket = connect(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      done(true)
-    })
-    socket.once('error', () => done(false))
   })

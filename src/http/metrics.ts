@@ -68,6 +68,7 @@ export const METRICS = {
   meridian_member_changes_total: counter('Changes of members to a state.', 'state'),
   meridian_service_last_resort: gauge('1 while no member of the service is usable.', 'service'),
   meridian_prober_heartbeat_age_seconds: gauge('Time since the last heartbeat of a prober.', 'prober', 'region'),
+  meridian_prober_restarts_total: counter("Times that this node's prober thread died or fell silent and was replaced."),
   meridian_prober_overdue_targets: gauge('Targets whose check is late.', 'prober', 'region'),
 } as const satisfies Record<string, Metric>
 

@@ -1,0 +1,331 @@
+/**
+ * A running node, put together: here every part meets the others, and nothing is decided that a part decides.
+ *
+ *   watcher, SIGHUP ─▶ reload() ─▶ compile thread ─▶ World, plan ─▶ slots ─▶ NodeHealth.adopt ─▶ Server.publish ─▶ prober
+ *   prober thread ═══▶ MemoryStore ═══▶ NodeHealth ═══▶ HealthTable ═══▶ answering threads
+ *   control socket, http.listen ◀── readiness, status, metrics, explain
+ *
+ * A load is all or nothing: with one error among its problems the World that is served stays, and log, status and metrics
+ * say so. Used by `serve` and by `demo`.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { Built } from '../answer/build.ts'
+import { type Config, formatEndpoint } from '../config.ts'
+import { MemoryStore } from '../health/memory.ts'
+import { NodeHealth } from '../health/node.ts'
+import { makeHealthTable, SlotRegistry } from '../health/table.ts'
+import { makeApp, type Node, type Question, type Readiness } from '../http/app.ts'
+import { type HttpServer, isAnswered, listenSocket, listenTcp } from '../http/listen.ts'
+import { renderMetrics } from '../http/metrics.ts'
+import { AnswerCells } from '../metrics.ts'
+import { type ProberThread, startProber } from '../probe/thread.ts'
+import { formatProblem, type Problem } from '../problem.ts'
+import { type Compiler, startCompiler } from '../server/compile.ts'
+import { ListenError, type Log } from '../server/front.ts'
+import { makeAdoption } from '../server/pool.ts'
+import { type Server, startServer } from '../server/serve.ts'
+import { type Watcher, watchPaths } from '../server/watch.ts'
+import { samplesOf, type Served, statusOf } from './view.ts'
+
+export interface NodeOptions {
+  readonly config: Config
+  /** Start beside a node that serves the same addresses, to take over from it. */
+  readonly takeover: boolean
+  readonly log: Logger
+}
+
+/** Why a node can't start: told as it is, without a stack. */
+export class StartError extends Error {
+  readonly problems: readonly Problem[]
+  constructor(message: string, problems: readonly Problem[] = []) {
+    super(message)
+    this.name = 'StartError'
+    this.problems = problems
+  }
+}
+
+export const controlSocketOf = (config: Config): string => join(config.state, 'control.sock')
+
+/** Without saved health, and with members that no prober has decided, a node is ready all the same after this. */
+const READY_AT_LAST_MS = 30_000
+const DRAIN_MS = 5_000
+const RETRY_HTTP_MS = 200
+const RELEASE_SLOTS_MS = 250
+
+type Made = NonNullable<Built['made']>
+
+export class RunningNode implements Node {
+  readonly #config: Config
+  readonly #log: Logger
+  readonly #takeover: boolean
+  readonly #table = makeHealthTable()
+  readonly #slots = new SlotRegistry()
+  readonly #cells = new AnswerCells()
+  readonly #store = new MemoryStore()
+  readonly #adoption = makeAdoption()
+  readonly #health: NodeHealth
+  readonly #compiler: Compiler
+  readonly #stopping = new AbortController()
+  readonly #https: HttpServer[] = []
+  readonly #loads = { ok: 0, failed: 0, changes: new Map<string, number>() }
+  readonly #startedAtMs = Date.now()
+  #lastLoad: Served['lastLoad']
+  #made: Made | undefined
+  #server: Server | undefined
+  #prober: ProberThread | undefined
+  #watcher: Watcher | undefined
+  #loading: Promise<void> | undefined
+  #again: string | undefined
+  #releasing: NodeJS.Timeout | undefined
+  #servingSinceMs: number | undefined
+  #wasReady = false
+
+  private constructor({ config, log, takeover }: NodeOptions) {
+    this.#config = config
+    this.#log = log
+    this.#takeover = takeover
+    this.#compiler = startCompiler(
+      {
+        zones: config.zones,
+        city: config['geo.city'],
+        cache: join(config.state, 'cache'),
+        ...(config['node.site'] === undefined ? {} : { nodeSite: config['node.site'] }),
+      },
+      this.#adoption,
+    )
+    this.#health = new NodeHealth({
+      table: this.#table,
+      store: this.#store,
+      file: join(config.state, 'health.json'),
+      onChange: (change) => {
+        this.#loads.changes.set(change.after, (this.#loads.changes.get(change.after) ?? 0) + 1)
+        const level = change.after === 'down' ? 'warn' : 'info'
+        log[level](change, `${change.member} is ${change.after} (${change.before} before): ${change.why}`)
+      },
+      onTrouble: (trouble) => log.warn(trouble),
+    })
+  }
+
+  /** Throws StartError, with nothing left running. */
+  static async start(options: NodeOptions): Promise<RunningNode> {
+    const { config, takeover } = options
+    mkdirSync(config.state, { recursive: true })
+    const socket = controlSocketOf(config)
+    if (!takeover && (await isAnswered(socket))) {
+      throw new StartError(`a node already runs on ${socket}; stop it, or start with --takeover to take over from it`)
+    }
+    const node = new RunningNode(options)
+    try {
+      await node.#start(socket)
+      return node
+    } catch (error) {
+      await node.stop()
+      throw error
+    }
+  }
+
+  async #start(socket: string): Promise<void> {
+    const config = this.#config
+    this.#https.push(await listenSocket(makeApp(this, 'open'), socket))
+    await this.#listenHttp()
+    const made = await this.#build('start')
+    if (made === undefined) throw new StartError('nothing to serve', this.#lastLoad?.problems)
+    await this.#health.start()
+    this.#admit(made)
+    this.#server = await this.#listenDns(made)
+    this.#made = made
+    this.#servingSinceMs = Date.now()
+    if (config['probe.enabled']) {
+      const onTrouble = (trouble: string): void => this.#log.warn(trouble)
+      this.#prober = startProber({
+        name: config['node.name'],
+        region: config['probe.region'],
+        store: this.#store,
+        onTrouble,
+      })
+      this.#prober.setTargets(made.plan.targets)
+    }
+    this.#watcher = await watchPaths([config.zones, ...config['geo.city']], () => this.reload('files changed'))
+    this.#releasing = setInterval(() => this.#slots.release(this.#server!.adopted()), RELEASE_SLOTS_MS)
+    const { view, zoneCount, nameCount, world } = made
+    this.#log.info(
+      { view, zones: zoneCount, names: nameCount, generation: world.generation, pid: process.pid },
+      `serving ${zoneCount} zones on ${this.#server.listen.map(formatEndpoint).join(', ')}`,
+    )
+  }
+
+  async #listenDns(made: Made): Promise<Server> {
+    const log: Log = (level, message, fields) => this.#log[level](fields ?? {}, message)
+    try {
+      return await startServer({
+        listen: this.#config.listen,
+        threads: this.#config.threads,
+        world: made.world,
+        health: this.#table,
+        adoption: this.#adoption,
+        takeover: this.#takeover,
+        portable: false,
+        log,
+      })
+    } catch (error) {
+      throw error instanceof ListenError ? new StartError(error.message) : error
+    }
+  }
+
+  /** Beside a predecessor the port is still its own: then this goes on trying until the predecessor has left. */
+  async #listenHttp(): Promise<void> {
+    const endpoint = this.#config['http.listen']
+    const token = this.#config['http.token']
+    const app = makeApp(this, token === undefined ? 'closed' : { token })
+    try {
+      this.#https.push(await listenTcp(app, endpoint.address, endpoint.port))
+    } catch (error) {
+      if (!isSystemError(error)) throw error
+      if (!this.#takeover || error.code !== 'EADDRINUSE') {
+        throw new StartError(`${formatEndpoint(endpoint)} (HTTP): ${HTTP_REASONS[error.code] ?? error.code}`)
+      }
+      setTimeout(() => {
+        if (!this.#stopping.signal.aborted) this.#listenHttp().catch((later: unknown) => this.#log.error(String(later)))
+      }, RETRY_HTTP_MS)
+    }
+  }
+
+  /** What is on disk now; undefined when it has errors. Every problem is logged. */
+  async #build(why: string): Promise<Made | undefined> {
+    const started = performance.now()
+    const { made, problems, stagesMs } = await this.#compiler.build()
+    const ok = made !== undefined
+    this.#loads[ok ? 'ok' : 'failed']++
+    this.#lastLoad = {
+      ok,
+      why,
+      problems,
+      stagesMs,
+      ms: performance.now() - started,
+      atMs: Date.now(),
+      successAtMs: ok ? Date.now() : this.#lastLoad?.successAtMs,
+    }
+    for (const problem of problems) {
+      const level = problem.severity === 'error' ? 'error' : problem.severity === 'warning' ? 'warn' : 'info'
+      this.#log[level](problem, formatProblem(problem))
+    }
+    return made
+  }
+
+  /** Slots, counters and health of a World that is about to be published. */
+  #admit({ world, plan }: Made): void {
+    const slots = this.#slots.assign(
+      plan.members.map((member) => member.name),
+      world.generation,
+    )
+    if (slots === undefined) throw new StartError('more members than the health table has room for')
+    for (const service of world.services) {
+      service.members.forEach((member, vip) => (service.slot[vip] = this.#slots.slotOf(member)!))
+      service.siteNames.forEach((site, i) => (service.counter[i] = this.#cells.cellOf(service.name, site)))
+    }
+    this.#health.adopt(plan, slots)
+  }
+
+  /** Loads again what is on disk. A call while one runs is one more load after it, however many calls there are. */
+  reload(why: string): void {
+    if (this.#stopping.signal.aborted) return
+    if (this.#loading !== undefined) {
+      this.#again = why
+      return
+    }
+    this.#loading = this.#reload(why)
+      .catch((error: unknown) => this.#log.error({ error }, `reload failed, the old World goes on: ${String(error)}`))
+      .finally(() => {
+        this.#loading = undefined
+        const again = this.#again
+        this.#again = undefined
+        if (again !== undefined) this.reload(again)
+      })
+  }
+
+  async #reload(why: string): Promise<void> {
+    const made = await this.#build(why)
+    if (this.#stopping.signal.aborted) return
+    const before = this.#made!
+    if (made === undefined) {
+      const errors = this.#lastLoad!.problems.filter((problem) => problem.severity === 'error').length
+      this.#log.error(
+        { why, errors, generation: before.world.generation },
+        `reload refused for ${errors} errors (${why}): generation ${before.world.generation} goes on serving`,
+      )
+      return
+    }
+    this.#admit(made)
+    this.#server!.publish(made.world)
+    this.#made = made
+    this.#prober?.setTargets(made.plan.targets)
+    this.#log.info(
+      { why, before: before.view, after: made.view, ms: Math.round(this.#lastLoad!.ms), zones: made.zoneCount },
+      `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names`,
+    )
+  }
+
+  readiness(): Readiness {
+    const reasons: string[] = []
+    if (this.#stopping.signal.aborted) reasons.push('stopping')
+    else if (this.#servingSinceMs === undefined) reasons.push('no World is loaded yet')
+    else if (!this.#wasReady) {
+      this.#wasReady = this.#health.decided || Date.now() - this.#servingSinceMs >= READY_AT_LAST_MS
+      if (!this.#wasReady) reasons.push('no saved health, and not every service has a verdict yet')
+    }
+    return { ready: reasons.length === 0, reasons }
+  }
+
+  metrics(): Promise<string> {
+    return renderMetrics(samplesOf(this.#served()))
+  }
+
+  status(): object {
+    return statusOf(this.#served())
+  }
+
+  explain(_question: Question): object | string {
+    return 'not yet'
+  }
+
+  #served(): Served {
+    return {
+      config: this.#config,
+      startedAtMs: this.#startedAtMs,
+      readiness: this.readiness(),
+      made: this.#made,
+      loads: this.#loads,
+      lastLoad: this.#lastLoad,
+      health: this.#health.snapshot(),
+      counters: this.#server?.counters() ?? [],
+      server: this.#server?.stats(),
+      cells: this.#cells,
+      proberRestarts: this.#prober?.restarts ?? 0,
+    }
+  }
+
+  /** Lame duck: not ready any more, leaves the ports without losing a query, saves health, ends. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    clearInterval(this.#releasing)
+    await this.#watcher?.stop()
+    await this.#server?.stop(DRAIN_MS)
+    await this.#prober?.stop()
+    await this.#health.stop()
+    await this.#store.close()
+    await this.#loading
+    await this.#compiler.stop()
+    await Promise.all(this.#https.map((http) => http.stop()))
+  }
+}
+
+const HTTP_REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the address is in use: stop what listens there, or choose another http.listen',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+  EACCES: 'no permission to listen there',
+}
+
+const isSystemError = (error: unknown): error is Error & { readonly code: string } =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string'
