@@ -17,7 +17,7 @@ import { C_BUGS, C_ECS, C_LAST_RESORT, C_TRUNCATED, COUNTED_TYPES, queryCell } f
 import { HASH_BITS_V4, HASH_BITS_V6, networkKey } from '../policy/hash.ts'
 import { CLASS_UNPLACED, type ClientMap } from '../policy/map.ts'
 import { makeSelection, select, type Selection, type Trace } from '../policy/select.ts'
-import { TYPE_A, TYPE_AAAA } from '../policy/service.ts'
+import { TYPE_A, TYPE_AAAA, type SteeredService } from '../policy/service.ts'
 import {
   F_APEX,
   F_CNAME,
@@ -72,7 +72,8 @@ export interface Responder {
   readonly client: Client
   /** The target of the last CNAME, to be looked up next. */
   readonly target: LookupName
-  /** Set by `explain`; null for queries. */
+  /** Service of the last steered answer; `explain` sets the trace, queries leave it null. */
+  steered: SteeredService | undefined
   trace: Trace | null
 }
 
@@ -114,6 +115,7 @@ export function makeResponder(world: World, health: HealthTable, counters: Float
       labelAt: new Uint8Array(128),
       hashes: new Int32Array(128),
     },
+    steered: undefined,
     trace: null,
   }
 }
@@ -385,6 +387,7 @@ function steer(
   const entry = steered * STEERED_INTS
   const service = world.services[world.image.steered[entry + S_SERVICE]!]!
   const map = world.maps[service.map]!
+  responder.steered = service
   if (query.ecs && query.ecsSource > 0) {
     locate(map, query.ecsFamily === 1 ? 4 : 6, query.ecsAddress, 0, query.ecsSource, client)
     // a client without a place has its resolver's; the scope stays its own walk's

@@ -1,9 +1,24 @@
 /**
  * The World's builder: YAML and databases in, a World out, or Problems. Runs in the compile thread of `serve` and in the
- * process of `check`: the same code, so check is load without run. Keeps what it has parsed, for the next build.
+ * process of `check`: the same code, so check is load without run. Keeps what it has parsed and placed for the next build.
+ *
+ *   zones/*.yaml ─▶ loadFolder ─▶ model ─┬▶ buildImage ─────────────▶ image    ┐
+ *   *.mmdb ─▶ openDatabases ─▶ places ─┐ ├▶ layOutService ──────────▶ services ├▶ World
+ *                                      └─┴▶ mapDefinition, compileMap ▶ maps   ┘
  */
-import type { HealthPlan } from '../health/target.ts'
+import { hash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import { openDatabases } from '../geo/database.ts'
+import { allocateShared, type Allocate } from '../geo/memory.ts'
+import { buildPlaces, type Places } from '../geo/place.ts'
+import { planHealth, type HealthPlan } from '../health/target.ts'
+import { compileMap, mapDefinition } from '../policy/compile.ts'
+import type { ClientMap } from '../policy/map.ts'
+import { layOutService } from '../policy/service.ts'
 import type { Problem } from '../problem.ts'
+import { buildImage } from '../zone/image.ts'
+import { loadFolder, type Loaded } from '../zone/load.ts'
+import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -17,17 +32,28 @@ export interface BuildSettings {
   readonly nodeSite?: string
 }
 
+/** What `explain` says beyond what the answering threads know. */
+export interface ExplainContext {
+  readonly places: Places
+  readonly sites: ReadonlyMap<string, SiteModel>
+  /** As World.services. */
+  readonly services: readonly ServiceModel[]
+}
+
+export interface Made {
+  /** Generation 0; slots and counters all 0: the main thread gives them. */
+  readonly world: World
+  readonly plan: HealthPlan
+  readonly context: ExplainContext
+  /** Hash of (version, zones, database builds): nodes that serve alike have the same. */
+  readonly view: string
+  readonly zoneCount: number
+  readonly nameCount: number
+}
+
 export interface Built {
   /** undefined when there is an error among the problems: the old World goes on. */
-  readonly made?: {
-    /** Generation 0; slots and counters all 0: the main thread gives them. */
-    readonly world: World
-    readonly plan: HealthPlan
-    /** Hash of (version, zones, database builds, ECS setting): nodes that serve alike have the same. */
-    readonly view: string
-    readonly zoneCount: number
-    readonly nameCount: number
-  }
+  readonly made?: Made
   readonly problems: readonly Problem[]
   /** How long each stage took, for logs and benches. */
   readonly stagesMs: Readonly<Record<string, number>>
@@ -36,4 +62,131 @@ export interface Built {
 export interface Builder {
   /** Reads everything that changed, compiles, and tells all problems at once. Never throws for what an operator wrote. */
   build(): Promise<Built>
+}
+
+/** Changes with the meaning of a World: nodes whose builders differ have different views. */
+const FORMAT = 'meridian-world-1'
+
+export function makeBuilder(settings: BuildSettings, allocate: Allocate = allocateShared): Builder {
+  let loaded: Loaded | undefined
+  let placed: Placed | undefined
+  let maps: ReadonlyMap<string, ClientMap> = new Map()
+
+  return {
+    async build() {
+      const problems: Problem[] = []
+      const report = (problem: Problem): void => void problems.push(problem)
+      const stages = makeStages()
+
+      loaded = await loadFolder(settings.zones, loaded)
+      problems.push(...loaded.problems)
+      stages.end('load')
+      const now = await openPlaces(settings, placed, report)
+      stages.end('places')
+      const { model } = loaded
+      if (model !== undefined) checkNodeSite(settings, model, report)
+      const failed = problems.some((problem) => problem.severity === 'error')
+      if (model === undefined || now === undefined || failed) return { problems, stagesMs: stages.ms }
+      placed = now
+
+      const compiled = compileMaps(settings, model, now, maps, allocate)
+      stages.end('maps')
+      const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
+      const index = new Map(model.services.map((service, i) => [service.name, i]))
+      const image = buildImage(model.zones, index, allocate)
+      stages.end('image')
+      maps = compiled.byKey
+      const world: World = { generation: 0, image, maps: [...compiled.byKey.values()], services }
+      const made: Made = {
+        world,
+        plan: planHealth(model),
+        context: { places: now.places, sites: model.sites, services: model.services },
+        view: hash('sha256', JSON.stringify([FORMAT, loaded.hash, now.ids]), 'hex').slice(0, 16),
+        zoneCount: model.zones.length,
+        nameCount: image.names,
+      }
+      return { made, problems, stagesMs: stages.ms }
+    },
+  }
+}
+
+interface Placed {
+  readonly places: Places
+  /** Builds of the databases. */
+  readonly ids: readonly string[]
+  /** What the files looked like: while they look the same they are not read again. */
+  readonly stamp: string
+}
+
+async function openPlaces(
+  settings: BuildSettings,
+  before: Placed | undefined,
+  report: (problem: Problem) => void,
+): Promise<Placed | undefined> {
+  const stamp = await stampOf(settings.city)
+  if (before !== undefined && before.stamp === stamp) return before
+  const databases = openDatabases(settings.city, report)
+  if (databases === undefined) return undefined
+  const ids = databases.map((database) => database.id)
+  if (before !== undefined && before.ids.join() === ids.join()) return { ...before, stamp }
+  const places = buildPlaces(databases, report)
+  return places === undefined ? undefined : { places, ids, stamp }
+}
+
+async function stampOf(files: readonly string[]): Promise<string> {
+  const stats = files.map(async (file) => {
+    const found = await stat(file).catch(() => undefined)
+    return found === undefined ? 'missing' : `${found.ino} ${found.size} ${found.mtimeMs}`
+  })
+  return (await Promise.all(stats)).join()
+}
+
+/** `node.site` is a setting, but only the zones know which sites there are. */
+function checkNodeSite(settings: BuildSettings, model: Model, report: (problem: Problem) => void): void {
+  if (settings.nodeSite === undefined || model.sites.has(settings.nodeSite)) return
+  report({
+    code: 'unknown-site',
+    severity: 'error',
+    file: settings.zones,
+    line: 0,
+    column: 0,
+    message: `the setting node.site names the site “${settings.nodeSite}”, which sites.yaml does not have`,
+    hint: `sites: ${[...model.sites.keys()].join(', ')}`,
+  })
+}
+
+/** One map for each distinct definition; those of the last World are used again while their places stand. */
+function compileMaps(
+  settings: BuildSettings,
+  model: Model,
+  placed: Placed,
+  before: ReadonlyMap<string, ClientMap>,
+  allocate: Allocate,
+): { readonly byKey: ReadonlyMap<string, ClientMap>; readonly numbers: readonly number[] } {
+  const byKey = new Map<string, ClientMap>()
+  const numberOf = new Map<string, number>()
+  const nodeSite = settings.nodeSite === undefined ? undefined : model.sites.get(settings.nodeSite)
+  const numbers = model.services.map((service) => {
+    const definition = mapDefinition(service, model.sites, nodeSite)
+    const key = `${definition.key} ${placed.ids.join()}`
+    const known = numberOf.get(key)
+    if (known !== undefined) return known
+    byKey.set(key, before.get(key) ?? compileMap(definition, placed.places, allocate))
+    numberOf.set(key, numberOf.size)
+    return numberOf.size - 1
+  })
+  return { byKey, numbers }
+}
+
+function makeStages(): { readonly ms: Record<string, number>; end(stage: string): void } {
+  const ms: Record<string, number> = {}
+  let since = performance.now()
+  return {
+    ms,
+    end(stage) {
+      const now = performance.now()
+      ms[stage] = Math.round(now - since)
+      since = now
+    },
+  }
 }
