@@ -6,8 +6,55 @@
 /** Every code there is, with what it means. Docs are held to this table by a test. */
 export const PROBLEM_CODES = {
   'file-unreadable': 'a file or folder could not be read',
+  'file-unknown': 'a file that has no meaning in a folder of zones',
+  'zones-missing': 'a folder without any zone',
+  'yaml-syntax': 'a file that is not YAML',
+  'yaml-unsupported': 'an anchor, alias, tag, second document or key that is no text: one file must mean one thing',
+  'duplicate-key': 'a key that is twice in one mapping',
+  'key-unknown': 'a key that has no meaning where it stands',
+  'key-missing': 'a key that must be there and is not',
+  'value-kind': 'a text, list or mapping where another of them is wanted',
+  'value-invalid': 'a value that cannot be read, or is out of bounds',
+  'not-supported': 'something that later versions may do and this one does not',
+  'site-unknown': 'a name of a site that sites.yaml, or the service, does not have',
+  'site-duplicate': 'a site that is twice in one order',
+  'site-without-vips': 'a site of a service that has nothing to answer with',
+  'service-unknown': 'a name of a service that there is not',
+  'service-duplicate': 'a service that two files have',
+  'service-without-sites': 'a service that has no sites',
+  'check-unknown': 'a name of a check that defaults.yaml does not have',
+  'check-timing': 'a check whose timeout or fast interval does not fit into its interval',
+  'ttl-order': 'a TTL whose min is above its max',
+  'vip-duplicate': 'a VIP that a service has twice',
+  'vip-shared': 'a VIP that two services have at different sites',
+  'vips-too-few': 'a site with fewer VIPs than minVips: it would never be usable',
+  'resort-type': 'a last resort with a type of address that the service never has: types must not depend on health',
+  'fence-type': 'a rule with `only` whose sites lack a type that the service has: types must not depend on the client',
+  'rule-empty': 'a rule that matches nothing: neither subnets nor geos',
+  'rule-dead': 'a rule that can never match, for others take its clients first',
+  'zone-name': 'a file name that is no name of a zone',
+  'zone-duplicate': 'a zone that two files have',
+  'zone-overlap': 'data of an outer zone at or below the apex of an inner one',
+  'name-invalid': 'an owner name that is none, or not relative to its zone',
+  'name-duplicate': 'an owner name that is twice in its zone',
+  'soa-in-zone': 'a SOA record: it comes from defaults.yaml',
+  'rdata-invalid': 'a value that is none of its type',
+  'rdata-duplicate': 'a value that is twice in its RRset',
+  'rrset-duplicate': 'two records of one type at one name, whose values belong together',
+  'rrset-too-large': 'an RRset that fits into no message',
+  'cname-conflict': 'a CNAME beside other data, or more than one',
+  'gslb-conflict': 'a steered name beside A, AAAA or CNAME',
+  'gslb-type': 'a steered name with a type that its service has no VIP of',
+  'ns-missing': 'a zone without NS at its apex',
+  'ns-wildcard': 'NS at a wildcard (RFC 4592 §4.2)',
+  'ns-without-address': 'a name server within the zone that has no address, or missing glue',
+  'below-cut': 'data at or below a zone cut that is neither NS nor glue',
+  'serial-unknown': 'no serial is written and git knows none',
   'setting-unknown': 'a node setting that there is not',
   'setting-invalid': 'a node setting whose value is not of its type or out of bounds',
+  'geo-unreadable': 'a GeoIP database could not be read',
+  'geo-corrupt': 'a GeoIP database is truncated, half written or no MMDB file',
+  'geo-schema': 'a GeoIP database tells no places, or the same as another one',
 } as const satisfies Record<string, string>
 
 export type ProblemCode = keyof typeof PROBLEM_CODES
@@ -37,4 +84,27 @@ export function formatProblem(problem: Problem): string {
   const mark = problem.severity === 'error' ? '' : ` (${problem.severity})`
   const hint = problem.hint === undefined ? '' : `\n    ${problem.hint}`
   return `${place} ${problem.code}${mark} ${problem.message}${hint}`
+}
+
+/** A hint that names the nearest of the known words, if one is near enough; otherwise all of them, if they are few. */
+export function didYouMean(word: string, known: Iterable<string>): string | undefined {
+  const words = [...known]
+  const ranked = words.map((other) => ({ other, distance: editDistance(word.toLowerCase(), other.toLowerCase()) }))
+  const [best] = ranked.toSorted((a, b) => a.distance - b.distance)
+  if (best === undefined) return undefined
+  if (best.distance <= Math.max(1, Math.floor(word.length / 3))) return `Did you mean ${best.other}?`
+  return words.length <= 24 ? `Known: ${words.join(', ')}` : undefined
+}
+
+/** Levenshtein's. */
+export function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[b.length]!
 }
