@@ -3,26 +3,140 @@
  * board is one end of a MessagePort (portBoard), and the other end belongs to the store (connect).
  */
 import type { MessagePort } from 'node:worker_threads'
-import type { Audience, Board, Heartbeat, ProberIdentity, Store, Vote } from './store.ts'
+import {
+  type Audience,
+  type Board,
+  type Heartbeat,
+  LEASE_MS,
+  type ProberIdentity,
+  type Store,
+  type Vote,
+} from './store.ts'
+
+/** What one prober says now, and whether it is still heard. */
+interface Posted {
+  readonly prober: ProberIdentity
+  /** The boot before this one: what it still says comes too late. */
+  readonly endedBoot: string | undefined
+  readonly votes: Map<string, Vote>
+  live: boolean
+  lastBeat: Heartbeat | undefined
+  lease: NodeJS.Timeout
+}
+
+/** What goes through the port: one call of Board each. */
+type Posting =
+  | { readonly call: 'replace'; readonly prober: ProberIdentity; readonly votes: readonly Vote[] }
+  | { readonly call: 'change'; readonly prober: ProberIdentity; readonly vote: Vote }
+  | { readonly call: 'retire'; readonly prober: ProberIdentity; readonly targets: readonly string[] }
+  | { readonly call: 'heartbeat'; readonly prober: ProberIdentity; readonly beat: Heartbeat }
 
 export class MemoryStore implements Store {
   readonly shared = false
-  board(_prober: ProberIdentity): Board {
-    throw new Error('being written')
+  readonly #audiences = new Set<Audience>()
+  readonly #posted = new Map<string, Posted>()
+  readonly #ports = new Set<MessagePort>()
+  readonly #leaseMs: number
+
+  constructor(leaseMs: number = LEASE_MS) {
+    this.#leaseMs = leaseMs
   }
+
+  board(prober: ProberIdentity): Board {
+    return asBoard(prober, (posting) => this.#take(posting))
+  }
+
   /** Takes what portBoard() at the other end of the channel says, until the port closes. */
-  connect(_port: MessagePort): void {
-    throw new Error('being written')
+  connect(port: MessagePort): void {
+    this.#ports.add(port)
+    port.on('message', (posting: Posting) => this.#take(posting))
+    port.on('close', () => this.#ports.delete(port))
   }
-  async listen(_audience: Audience, _signal: AbortSignal): Promise<void> {
-    throw new Error('being written')
+
+  async listen(audience: Audience, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    this.#audiences.add(audience)
+    signal.addEventListener('abort', () => this.#audiences.delete(audience), { once: true })
+    for (const { prober, votes, live, lastBeat } of this.#posted.values()) {
+      if (!live) continue
+      audience.votes(prober, [...votes.values()], true)
+      if (lastBeat !== undefined) audience.heartbeat(lastBeat)
+    }
   }
-  async close(): Promise<void> {}
+
+  async close(): Promise<void> {
+    for (const port of this.#ports) port.close()
+    for (const posted of this.#posted.values()) clearTimeout(posted.lease)
+    this.#audiences.clear()
+  }
+
+  #take(posting: Posting): void {
+    const { prober } = posting
+    const posted = this.#open(prober)
+    if (posted === undefined) return
+    switch (posting.call) {
+      case 'replace':
+        posted.votes.clear()
+        for (const vote of posting.votes) posted.votes.set(vote.target, vote)
+        this.#renew(posted, false)
+        return this.#tell((audience) => audience.votes(prober, posting.votes, true))
+      case 'change':
+        posted.votes.set(posting.vote.target, posting.vote)
+        if (posted.live) this.#tell((audience) => audience.votes(prober, [posting.vote], false))
+        return
+      case 'retire':
+        for (const target of posting.targets) posted.votes.delete(target)
+        if (posted.live) this.#tell((audience) => audience.retired(prober, posting.targets))
+        return
+      case 'heartbeat':
+        if (posted.lastBeat !== undefined && posting.beat.sequence <= posted.lastBeat.sequence) return
+        posted.lastBeat = posting.beat
+        this.#renew(posted, true)
+        return this.#tell((audience) => audience.heartbeat(posting.beat))
+    }
+  }
+
+  /** The board of this boot; undefined when a later one has taken its place. */
+  #open(prober: ProberIdentity): Posted | undefined {
+    const posted = this.#posted.get(prober.name)
+    if (posted?.prober.bootId === prober.bootId) return posted
+    if (posted?.endedBoot === prober.bootId) return undefined
+    clearTimeout(posted?.lease)
+    const lease = setTimeout(() => this.#expire(fresh), this.#leaseMs).unref()
+    const endedBoot = posted?.prober.bootId
+    const fresh: Posted = { prober, endedBoot, votes: new Map(), live: true, lastBeat: undefined, lease }
+    this.#posted.set(prober.name, fresh)
+    if (posted !== undefined) this.#tell((audience) => audience.votes(prober, [], true))
+    return fresh
+  }
+
+  /** After silence all votes are said again before anything new. */
+  #renew(posted: Posted, repeat: boolean): void {
+    posted.lease.refresh()
+    if (posted.live) return
+    posted.live = true
+    if (repeat) this.#tell((audience) => audience.votes(posted.prober, [...posted.votes.values()], true))
+  }
+
+  #expire(posted: Posted): void {
+    posted.live = false
+    this.#tell((audience) => audience.gone(posted.prober))
+  }
+
+  #tell(say: (audience: Audience) => void): void {
+    for (const audience of this.#audiences) say(audience)
+  }
 }
 
 /** A prober's side of a MemoryStore in another thread. */
-export function portBoard(_port: MessagePort, _prober: ProberIdentity): Board {
-  throw new Error('being written')
-}
+export const portBoard = (port: MessagePort, prober: ProberIdentity): Board =>
+  asBoard(prober, (posting) => port.postMessage(posting))
 
-export type { Heartbeat, Vote }
+function asBoard(prober: ProberIdentity, post: (posting: Posting) => void): Board {
+  return {
+    replace: async (votes) => post({ call: 'replace', prober, votes }),
+    change: async (vote) => post({ call: 'change', prober, vote }),
+    retire: async (targets) => post({ call: 'retire', prober, targets }),
+    heartbeat: async (beat) => post({ call: 'heartbeat', prober, beat }),
+  }
+}

@@ -86,26 +86,11 @@ function makeTarget(check: CheckModel, vip: VipModel): Target {
 
 /** What is asked of which address, in one spelling. */
 function canonical(check: CheckModel, address: string): string {
-  switch (check.type) {
-    case 'tcp':
-      return JSON.stringify([check.type, address, check.port])
-    case 'http':
-    case 'https': {
-      const statuses = [...new Set(check.statuses)].toSorted((a, b) => a - b)
-      const { type, port, method, path, host, body, verify } = check
-      return JSON.stringify([
-        type,
-        address,
-        port,
-        method,
-        path,
-        host ?? '',
-        statuses,
-        body ?? '',
-        type === 'https' && verify,
-      ])
-    }
-  }
+  if (check.type === 'tcp') return JSON.stringify([check.type, address, check.port])
+  const { type, port, method, path, host, body, verify } = check
+  const statuses = [...new Set(check.statuses)].toSorted((a, b) => a - b)
+  const verified = type === 'https' && verify
+  return JSON.stringify([type, address, port, method, path, host ?? '', statuses, body ?? '', verified])
 }
 
 /** Keeps the failover bound of both: the shorter times, the fewer failures, and the more passes to come back. */

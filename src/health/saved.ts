@@ -1,0 +1,156 @@
+/**
+ * The last known good on disk (`state/health.json`): the roster and each member's verdict, so that a restart forgets
+ * nothing. Written whole beside its place and renamed over it, soon after a change and at a bounded rate. A file that
+ * can't be read or written is trouble to be shown; it never stops the node and never means down.
+ *
+ * Times in the file are of this host's wall clock; it is compared with nothing but itself.
+ */
+import { readFileSync } from 'node:fs'
+import { mkdir, open, rename } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Verdict } from './quorum.ts'
+
+/** Older saved state, members that have left, and probers that are silent for longer are forgotten. */
+export const MEMORY_MS = 24 * 3_600_000
+
+export interface SavedMember {
+  readonly verdict: Verdict
+  /** Since when. */
+  readonly sinceMs: number
+  /** When the member was last part of the plan. */
+  readonly plannedMs: number
+  /** Targets that were seen up. */
+  readonly proven: readonly string[]
+}
+
+export interface SavedProber {
+  readonly region: string
+  readonly heardMs: number
+}
+
+export interface SavedHealth {
+  readonly savedMs: number
+  /** By name. */
+  readonly roster: Readonly<Record<string, SavedProber>>
+  readonly members: Readonly<Record<string, SavedMember>>
+}
+
+const FORMAT = 'meridian health 1'
+
+/** What was saved, if it is younger than MEMORY_MS; `trouble` in words when there is a file that can't be used. */
+export function readSaved(file: string, nowMs: number): { readonly saved?: SavedHealth; readonly trouble?: string } {
+  let text
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
+    return { trouble: `saved health ${file} can't be read: ${messageOf(error)}` }
+  }
+  const saved = parse(text)
+  if (saved === undefined) return { trouble: `saved health ${file} is damaged or foreign and was not used` }
+  const ageMs = nowMs - saved.savedMs
+  if (Math.abs(ageMs) <= MEMORY_MS) return { saved }
+  return { trouble: `saved health ${file} was not used: its time is ${Math.round(ageMs / 3_600_000)} h from now` }
+}
+
+function parse(text: string): SavedHealth | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (!isRecord(value) || value['format'] !== FORMAT) return undefined
+  const { savedMs, roster, members } = value
+  return isTime(savedMs) && isRecordOf(roster, isProber) && isRecordOf(members, isMember)
+    ? { savedMs, roster, members }
+    : undefined
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isRecordOf = <T>(value: unknown, is: (item: unknown) => item is T): value is Record<string, T> =>
+  isRecord(value) && Object.values(value).every(is)
+
+const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+
+const isProber = (value: unknown): value is SavedProber =>
+  isRecord(value) && typeof value['region'] === 'string' && isTime(value['heardMs'])
+
+const isMember = (value: unknown): value is SavedMember =>
+  isRecord(value) &&
+  (value['verdict'] === 'up' || value['verdict'] === 'down') &&
+  isTime(value['sinceMs']) &&
+  isTime(value['plannedMs']) &&
+  Array.isArray(value['proven']) &&
+  value['proven'].every((target) => typeof target === 'string')
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+export interface SaverSettings {
+  readonly file: string
+  readonly collect: () => SavedHealth
+  /** Words when saving begins to fail, undefined when it works again. */
+  readonly onTrouble: (trouble: string | undefined) => void
+  /** At most one save in this time. */
+  readonly everyMs?: number
+}
+
+/** Saves soon after touch(), and at the latest once a minute, so that the saved state of a quiet node stays young. */
+export class Saver {
+  readonly #settings: Required<SaverSettings>
+  #timer: NodeJS.Timeout | undefined
+  #idle: NodeJS.Timeout | undefined
+  #writing: Promise<void> = Promise.resolve()
+  #failing = false
+
+  constructor(settings: SaverSettings) {
+    this.#settings = { everyMs: 1000, ...settings }
+  }
+
+  start(): void {
+    this.#idle = setInterval(() => this.touch(), 60_000).unref()
+    this.touch()
+  }
+
+  touch(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      void this.save()
+    }, this.#settings.everyMs).unref()
+  }
+
+  /** Saves now, after whatever save is under way. Never rejects. */
+  save(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write())
+    return this.#writing
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer)
+    clearInterval(this.#idle)
+    await this.save()
+  }
+
+  async #write(): Promise<void> {
+    const { file, collect, onTrouble } = this.#settings
+    try {
+      await mkdir(dirname(file), { recursive: true })
+      const handle = await open(`${file}.new`, 'w', 0o600)
+      try {
+        await handle.writeFile(JSON.stringify({ format: FORMAT, ...collect() }))
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await rename(`${file}.new`, file)
+      if (this.#failing) onTrouble(undefined)
+      this.#failing = false
+    } catch (error) {
+      if (!this.#failing) onTrouble(`health can't be saved to ${file}: ${messageOf(error)}`)
+      this.#failing = true
+      this.touch()
+    }
+  }
+}
