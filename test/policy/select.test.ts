@@ -1,0 +1,341 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { DOWN, DRAINED, FORCED_DOWN, healthWord, UNPROVEN, UP, type HealthState } from '../../src/health/table.ts'
+import { mix, networkKey } from '../../src/policy/hash.ts'
+import { makeSelection, select, STAGES, type Selection } from '../../src/policy/select.ts'
+import { layOutService, TYPE_A, TYPE_AAAA, type SteeredService } from '../../src/policy/service.ts'
+import type { ServiceModel } from '../../src/zone/model.ts'
+import { mapOf, service, site, type ClassSpec, type SiteSpec } from './fixture.ts'
+
+const SITES = ['ams', 'fra', 'iad', 'nrt', 'sin']
+const sites = new Map(SITES.map((name, i) => [name, site(name, { capacity: 100 + 50 * i })]))
+
+interface Vip {
+  readonly state: HealthState
+  readonly share: number
+  readonly calm: boolean
+}
+
+/** Slots in the order of the VIPs, so that a health table is a plain list. */
+function layOut(model: ServiceModel): SteeredService {
+  const laid = layOutService(model, sites, 0)
+  laid.slot.set(laid.slot.map((_, vip) => vip))
+  return laid
+}
+
+const words = (vips: readonly Vip[]): Int32Array =>
+  Int32Array.from(vips, ({ state, share, calm }) => healthWord(state, share, calm))
+
+interface Result {
+  readonly addresses: readonly number[]
+  readonly site: number
+  readonly ttl: number
+  readonly lastResort: boolean
+  readonly values: boolean
+}
+
+function ask(
+  laid: SteeredService,
+  spec: ClassSpec,
+  health: Int32Array,
+  network: number,
+  chance: number,
+  type: number,
+  out: Selection = makeSelection(),
+): Result {
+  select(laid, mapOf([spec]), 0, health, network, chance, type, out, null)
+  return {
+    addresses: [...out.vips.subarray(0, out.count)],
+    site: out.site,
+    ttl: out.ttlSeconds,
+    lastResort: out.lastResort,
+    values: out.useValues,
+  }
+}
+
+const stateArb = fc.constantFrom<HealthState>(UP, UP, UP, DOWN, UNPROVEN, DRAINED, FORCED_DOWN)
+const vipArb: fc.Arbitrary<Vip> = fc.record({
+  state: stateArb,
+  share: fc.constantFrom(1000, 1000, 500, 0),
+  calm: fc.boolean(),
+})
+
+/** A service of 1–5 sites, its class's groups, and its health. */
+const caseArb = fc
+  .record({
+    vips: fc.array(fc.tuple(fc.integer({ min: 0, max: 2 }), fc.integer({ min: 0, max: 2 })), {
+      minLength: 1,
+      maxLength: 5,
+    }),
+    weights: fc.array(fc.constantFrom(100, 100, 30, 0), { minLength: 5, maxLength: 5 }),
+    minVips: fc.constantFrom(1, 1, 2),
+    answers: fc.constantFrom(8, 8, 1, 2),
+    random: fc.boolean(),
+    lastResort: fc.constantFrom<'all' | 'nodata'>('all', 'all', 'nodata'),
+    cuts: fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }),
+    tail: fc.boolean(),
+    health: fc.array(vipArb, { minLength: 20, maxLength: 20 }),
+    network: fc.integer(),
+    chance: fc.integer(),
+    type: fc.constantFrom(TYPE_A, TYPE_AAAA),
+    order: fc.shuffledSubarray([0, 1, 2, 3, 4], { minLength: 5 }),
+  })
+  .map((drawn) => {
+    const specs: SiteSpec[] = drawn.vips.map(([four, six], i) => ({
+      site: SITES[i]!,
+      vips: [
+        ...Array.from({ length: Math.max(four, four + six === 0 ? 1 : 0) }, (_, n) => `192.0.2.${i * 10 + n}`),
+        ...Array.from({ length: six }, (_, n) => `2001:db8:${i}::${n + 1}`),
+      ],
+      weight: drawn.weights[i]!,
+    }))
+    const groups: number[][] = []
+    for (const number of drawn.order.filter((s) => s < specs.length)) {
+      if (groups.length === 0 || drawn.cuts[number]!) groups.push([number])
+      else groups.at(-1)!.push(number)
+    }
+    const model = service(specs, {
+      minVips: drawn.minVips,
+      answers: drawn.answers,
+      pick: drawn.random ? 'random' : 'hash',
+      lastResort: { kind: drawn.lastResort },
+    })
+    return { ...drawn, model, laid: layOut(model), spec: { groups, tail: drawn.tail } satisfies ClassSpec }
+  })
+
+/** DESIGN §7 word for word, with sets and maps: which sites may be named, which VIPs of each, and what TTL. */
+function reference(
+  laid: SteeredService,
+  spec: ClassSpec,
+  vips: readonly Vip[],
+  network: number,
+  chance: number,
+  type: number,
+) {
+  const draw = laid.random ? mix(chance) : network
+  const all = spec.groups.flat()
+  const vipsOf = (s: number) =>
+    Array.from({ length: laid.firstVip[s + 1]! - laid.firstVip[s]! }, (_, i) => laid.firstVip[s]! + i)
+  const ofType = (v: number, s: number) => (type === TYPE_A ? v < laid.firstV6[s]! : v >= laid.firstV6[s]!)
+  const up = new Set<HealthState>([UP])
+  const passes: { states: Set<HealthState>; least: number; weight: (w: number) => boolean; shares: boolean }[] = []
+  const both = (states: Set<HealthState>, least: number) => {
+    passes.push({ states, least, weight: (w) => w > 0, shares: false })
+    passes.push({ states, least, weight: (w) => w === 0, shares: false })
+  }
+  passes.push({ states: up, least: laid.minVips, weight: (w) => w > 0, shares: true })
+  both(up, laid.minVips)
+  both(up, 1)
+  both(new Set([UP, UNPROVEN]), 1)
+  both(new Set([UP, UNPROVEN, DRAINED]), 1)
+  const normal = passes.length
+  both(new Set([UP, UNPROVEN, DRAINED, DOWN]), 1)
+  passes.push({
+    states: new Set([UP, UNPROVEN, DRAINED, DOWN, FORCED_DOWN]),
+    least: 1,
+    weight: () => true,
+    shares: false,
+  })
+
+  for (const [number, pass] of passes.entries()) {
+    if (number === normal) {
+      const some = all.some((s) => vipsOf(s).some((v) => [UP, UNPROVEN, DRAINED].includes(vips[v]!.state as 0 | 1 | 3)))
+      if (some) return { sites: [], lastResort: false, ttl: 0 }
+      if (laid.lastResort === 'nodata') return { sites: [], lastResort: true, ttl: 0 }
+    }
+    for (const [g, group] of spec.groups.entries()) {
+      const fit = group.filter((s) => {
+        const usable = vipsOf(s).filter((v) => pass.states.has(vips[v]!.state))
+        if (usable.length < pass.least || !pass.weight(laid.weight[s]!)) return false
+        if (!usable.some((v) => ofType(v, s))) return false
+        const share = Math.floor(usable.reduce((sum, v) => sum + vips[v]!.share, 0) / usable.length)
+        return !pass.shares || share === 1000 || (mix(mix(draw ^ 0x5bd1e995) ^ laid.siteKey[s]!) >>> 0) % 1000 < share
+      })
+      if (fit.length === 0) continue
+      const tail = spec.tail === true && g === spec.groups.length - 1
+      const scores = fit.map((s) => {
+        const weight = tail ? laid.capacity[s]! : laid.weight[s]!
+        return -Math.log(((mix(draw ^ laid.siteKey[s]!) >>> 0) + 0.5) / 2 ** 32) / Math.max(weight, 1)
+      })
+      const best = fit[scores.indexOf(Math.min(...scores))]!
+      const usable = vipsOf(best).filter((v) => pass.states.has(vips[v]!.state) && ofType(v, best))
+      const consulted = number === 0 ? spec.groups.slice(0, g + 1).flat() : all
+      const calm = number < 5 && consulted.every((s) => vipsOf(s).every((v) => vips[v]!.calm))
+      return {
+        sites: [best],
+        usable,
+        lastResort: number >= normal,
+        ttl: calm ? laid.ttlMaxSeconds : laid.ttlMinSeconds,
+      }
+    }
+  }
+  return { sites: [], lastResort: true, ttl: 0 }
+}
+
+test('equals a reference written from the design, whatever the health', () => {
+  fc.assert(
+    fc.property(caseArb, ({ laid, spec, health, network, chance, type }) => {
+      const got = ask(laid, spec, words(health), network, chance, type)
+      const want = reference(laid, spec, health, network, chance, type)
+      expect(got.site).toBe(want.sites[0] ?? -1)
+      expect(got.lastResort).toBe(want.lastResort)
+      if (want.usable === undefined) {
+        expect(got.addresses).toEqual([])
+        return
+      }
+      expect(got.ttl).toBe(want.ttl)
+      expect(got.addresses.length).toBe(Math.min(laid.answers, want.usable.length))
+      expect(new Set(got.addresses).size).toBe(got.addresses.length)
+      expect(got.addresses.filter((vip) => !want.usable.includes(vip))).toEqual([])
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+test('never empty while any VIP of the type exists, unless the other type is usable or the service says nodata', () => {
+  fc.assert(
+    fc.property(caseArb, ({ laid, spec, health, network, chance, type }) => {
+      const got = ask(laid, spec, words(health), network, chance, type)
+      if (got.addresses.length > 0 || laid.lastResort === 'nodata') return
+      const exists = laid.siteNames.some((_, s) =>
+        type === TYPE_A ? laid.firstV6[s]! > laid.firstVip[s]! : laid.firstVip[s + 1]! > laid.firstV6[s]!,
+      )
+      const otherUsable = laid.siteNames.some((_, s) => {
+        const from = type === TYPE_A ? laid.firstV6[s]! : laid.firstVip[s]!
+        const end = type === TYPE_A ? laid.firstVip[s + 1]! : laid.firstV6[s]!
+        return health.slice(from, end).some(({ state }) => state === UP || state === UNPROVEN || state === DRAINED)
+      })
+      expect(!exists || otherUsable).toBe(true)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('without the hashed flag the client’s network changes nothing', () => {
+  fc.assert(
+    fc.property(caseArb, fc.integer(), ({ laid, spec, health, network, chance, type }, other) => {
+      const out = makeSelection()
+      const one = ask(laid, spec, words(health), network, chance, type, out)
+      if (out.hashed || laid.random) return
+      expect(ask(laid, spec, words(health), other, chance, type)).toEqual(one)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+const up: Vip = { state: UP, share: 1000, calm: true }
+const trio = (weights: readonly number[], more: Partial<ServiceModel> = {}): SteeredService =>
+  layOut(
+    service(
+      weights.map((weight, i) => ({ site: SITES[i]!, vips: [`192.0.2.${i}`], weight })),
+      more,
+    ),
+  )
+const oneGroup = (count: number): ClassSpec => ({ groups: [Array.from({ length: count }, (_, i) => i)] })
+/** Keys of 40,000 neighbouring /24s. */
+const networks = Array.from({ length: 40_000 }, (_, i) =>
+  networkKey(4, Uint8Array.of(10 + (i >> 16), (i >> 8) & 255, i & 255), 0),
+)
+
+/** Pearson's statistic of counts against proportions. */
+function chiSquare(counts: readonly number[], weights: readonly number[]): number {
+  const total = counts.reduce((sum, n) => sum + n, 0)
+  const whole = weights.reduce((sum, n) => sum + n, 0)
+  return counts.reduce((sum, n, i) => {
+    const expected = (total * weights[i]!) / whole
+    return sum + (n - expected) ** 2 / expected
+  }, 0)
+}
+
+describe('proportions', () => {
+  const tally = (laid: SteeredService, spec: ClassSpec, health: Int32Array): number[] => {
+    const counts = laid.siteNames.map(() => 0)
+    for (const [i, network] of networks.entries()) {
+      counts[ask(laid, spec, health, network, Math.imul(i + 1, 0x9e3779b1), TYPE_A).site]!++
+    }
+    return counts
+  }
+
+  test.each(['hash', 'random'] as const)('weights divide a group (%s)', (pick) => {
+    const weights = [100, 30, 1000, 300, 7]
+    const counts = tally(trio(weights, { pick }), oneGroup(5), words([up, up, up, up, up]))
+    expect(chiSquare(counts, weights)).toBeLessThan(18.47) // 4 degrees of freedom, p = 0.001
+  })
+
+  test('capacity divides the tail', () => {
+    const counts = tally(trio([5, 5, 5]), { ...oneGroup(3), tail: true }, words([up, up, up]))
+    expect(chiSquare(counts, [100, 150, 200])).toBeLessThan(13.82)
+  })
+
+  test.each(['hash', 'random'] as const)('a share admits its part (%s)', (pick) => {
+    const counts = tally(trio([100, 100], { pick }), { groups: [[0], [1]] }, words([{ ...up, share: 250 }, up]))
+    expect(chiSquare(counts, [25, 75])).toBeLessThan(10.83)
+  })
+
+  test('admission and the division of a group are independent', () => {
+    const counts = tally(trio([100, 100]), oneGroup(2), words([{ ...up, share: 500 }, up]))
+    expect(chiSquare(counts, [25, 75])).toBeLessThan(10.83)
+  })
+})
+
+describe('who moves', () => {
+  const picks = (laid: SteeredService, health: Int32Array) =>
+    networks.map((network) => ask(laid, oneGroup(laid.siteNames.length), health, network, 0, TYPE_A).site)
+
+  test('a site going down moves only its clients', () => {
+    const laid = trio([100, 100, 50, 100])
+    const before = picks(laid, words([up, up, up, up]))
+    const after = picks(laid, words([up, up, { ...up, state: DOWN }, up]))
+    expect(before.filter((s, i) => s !== 2 && s !== after[i])).toEqual([])
+    expect(after.includes(2)).toBe(false)
+    expect(before.includes(2)).toBe(true)
+  })
+
+  test('a weight change moves only its share', () => {
+    const health = words([up, up, up, up])
+    const before = picks(trio([100, 100, 100, 100]), health)
+    const after = picks(trio([100, 100, 150, 100]), health)
+    const moved = before.filter((s, i) => s !== after[i])
+    expect(before.filter((s, i) => s !== after[i] && after[i] !== 2)).toEqual([])
+    const expected = (150 / 450 - 100 / 400) * networks.length
+    expect(Math.abs(moved.length - expected)).toBeLessThan(4 * Math.sqrt(expected))
+  })
+
+  test('the order of sites in the file decides nothing', () => {
+    const specs = SITES.map((name, i) => ({ site: name, vips: [`192.0.2.${i}`], weight: 50 + i }))
+    const health = words([up, up, up, up, up])
+    expect(picks(layOut(service(specs.toReversed())), health)).toEqual(picks(layOut(service(specs)), health))
+  })
+})
+
+test('answers are rotated by chance, every VIP first equally often', () => {
+  const laid = layOut(service([{ site: 'fra', vips: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'] }]))
+  const firsts = [0, 0, 0, 0]
+  for (let i = 0; i < 4000; i++)
+    firsts[ask(laid, oneGroup(1), words([up, up, up, up]), 1, mix(i), TYPE_A).addresses[0]!]!++
+  expect(chiSquare(firsts, [1, 1, 1, 1])).toBeLessThan(16.27)
+})
+
+test('the values of the last resort are used only when nothing is usable', () => {
+  const laid = trio([100, 100], { lastResort: { kind: 'values', values: [Uint8Array.of(192, 0, 2, 99)] } })
+  const down: Vip = { ...up, state: DOWN }
+  expect(ask(laid, oneGroup(2), words([down, up]), 1, 0, TYPE_A)).toMatchObject({ site: 1, values: false })
+  expect(ask(laid, oneGroup(2), words([down, down]), 1, 0, TYPE_A)).toMatchObject({ site: -1, values: true })
+})
+
+test('stages are in the order of the design', () => {
+  expect(STAGES.map(({ name }) => name.replace(/,.*/, ''))).toEqual([
+    'up',
+    'up',
+    'up',
+    'up',
+    'up',
+    'unproven',
+    'unproven',
+    'drained',
+    'drained',
+    'last resort',
+    'last resort',
+    'last resort',
+  ])
+})
