@@ -1,9 +1,236 @@
+/**
+ * An MMDB file (MaxMind DB file format 2.0), opened and verified: search tree, 16 zero bytes, data, marker, metadata.
+ *
+ * An own reader of the format's few types: it decodes only the fields that are asked for, each offset is checked against
+ * the section's end, and pointers are followed once, so a corrupt file is an error and never a loop or a crash.
+ */
+import { readFileSync } from 'node:fs'
+import { crc32 } from 'node:zlib'
 import type { Report } from '../problem.ts'
-/** An MMDB file. */
+
 export interface Database {
   readonly path: string
   /** Build of the content: type, build time, size and checksum. */
   readonly id: string
+  readonly ipVersion: 4 | 6
+  readonly nodeCount: number
+  /** Bits of one record; a node is two. */
+  readonly recordSize: 24 | 28 | 32
+  readonly bytes: Buffer
+  readonly data: Section
 }
+
+/** Thrown inside geo/ where a file contradicts itself; becomes a Problem at the door. */
+export class Corrupt extends Error {}
+
+const MARKER = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1')
+const METADATA_BYTES_MAX = 128 * 1024
+const SEPARATOR_BYTES = 16
+
+const POINTER = 1
+const STRING = 2
+const DOUBLE = 3
+const UINT16 = 5
+const UINT32 = 6
+const MAP = 7
+const UINT64 = 9
+const ARRAY = 11
+const BOOLEAN = 14
+const FLOAT = 15
+
 /** undefined when one of them is unreadable or corrupt: that has been reported. */
-export declare function openDatabases(paths: readonly string[], report: Report): readonly Database[] | undefined
+export function openDatabases(paths: readonly string[], report: Report): readonly Database[] | undefined {
+  const databases = paths.map((path) => openDatabase(path, report)).filter((one) => one !== undefined)
+  return databases.length === paths.length ? databases : undefined
+}
+
+function openDatabase(path: string, report: Report): Database | undefined {
+  const problem = { severity: 'error', file: path, line: 0, column: 0 } as const
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    report({ ...problem, code: 'geo-unreadable', message: `cannot read the database: ${String(error)}` })
+    return undefined
+  }
+  try {
+    return parse(path, bytes)
+  } catch (error) {
+    if (!(error instanceof Corrupt)) throw error
+    reportCorrupt(path, error, report)
+    return undefined
+  }
+}
+
+export function reportCorrupt(path: string, error: Corrupt, report: Report): void {
+  const hint = 'take a whole, uncompressed .mmdb file; write it under another name first, then rename it into place'
+  const message = `no usable MMDB file: ${error.message}`
+  report({ code: 'geo-corrupt', severity: 'error', file: path, line: 0, column: 0, message, hint })
+}
+
+function parse(path: string, bytes: Buffer): Database {
+  const marker = bytes.lastIndexOf(MARKER)
+  if (marker < 0 || marker < bytes.length - METADATA_BYTES_MAX - MARKER.length) {
+    throw new Corrupt('its metadata is missing; it is truncated or something else')
+  }
+  const metadata = new Section(bytes, marker + MARKER.length, bytes.length)
+  const number = (key: string): number =>
+    metadata.number(metadata.field(metadata.start, Buffer.from(key))) ?? Number.NaN
+  const major = number('binary_format_major_version')
+  if (major !== 2) throw new Corrupt(`its format version is ${major}, not 2`)
+  const ipVersion = number('ip_version')
+  const recordSize = number('record_size')
+  const nodeCount = number('node_count')
+  if (ipVersion !== 4 && ipVersion !== 6) throw new Corrupt(`its IP version is ${ipVersion}`)
+  if (recordSize !== 24 && recordSize !== 28 && recordSize !== 32) throw new Corrupt(`its record size is ${recordSize}`)
+  const treeBytes = (nodeCount * recordSize) / 4
+  const dataStart = treeBytes + SEPARATOR_BYTES
+  if (!(nodeCount >= 1 && dataStart <= marker)) {
+    throw new Corrupt(`a search tree of ${nodeCount} nodes does not fit into its ${bytes.length} bytes`)
+  }
+  for (let i = treeBytes; i < dataStart; i++) {
+    if (bytes[i] !== 0) throw new Corrupt('its search tree does not end where the metadata says')
+  }
+  const type = metadata.text(metadata.field(metadata.start, Buffer.from('database_type'))) ?? 'unknown'
+  const built = number('build_epoch')
+  const id = `${type} ${built} ${bytes.length} ${crc32(bytes).toString(16).padStart(8, '0')}`
+  return { path, id, ipVersion, nodeCount, recordSize, bytes, data: new Section(bytes, dataStart, marker) }
+}
+
+/** A run of encoded values. Offsets are absolute; −1 stands for a value that is not there. */
+export class Section {
+  readonly start: number
+  readonly end: number
+  readonly #bytes: Buffer
+  // what the last #read() found
+  #type = 0
+  #size = 0
+  #body = 0
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.#bytes = bytes
+    this.start = start
+    this.end = end
+  }
+
+  /** The value under a key of the map at `at`, behind its pointer; −1 when there is no such key. */
+  field(at: number, key: Buffer): number {
+    if (at < 0) return -1
+    this.#read(at)
+    if (this.#type !== MAP) return -1
+    let next = this.#body
+    for (let left = this.#size; left > 0; left--) {
+      const value = this.#behind(next)
+      if (this.#isText(next, key)) return this.#follow(value)
+      next = this.#behind(value)
+    }
+    return -1
+  }
+
+  /** The first element of the array at `at`; −1 when it is none or empty. */
+  first(at: number): number {
+    if (at < 0) return -1
+    this.#read(at)
+    return this.#type === ARRAY && this.#size > 0 ? this.#follow(this.#body) : -1
+  }
+
+  text(at: number): string | undefined {
+    if (at < 0) return undefined
+    this.#read(at)
+    return this.#type === STRING ? this.#bytes.toString('utf8', this.#body, this.#body + this.#size) : undefined
+  }
+
+  /** A string of at most three bytes as one int, its last byte lowest; 0 for anything else. */
+  code(at: number): number {
+    if (at < 0) return 0
+    this.#read(at)
+    if (this.#type !== STRING || this.#size > 3) return 0
+    let code = 0
+    for (let i = 0; i < this.#size; i++) code = (code << 8) | this.#bytes[this.#body + i]!
+    return code
+  }
+
+  /** Floating-point and unsigned numbers. */
+  number(at: number): number | undefined {
+    if (at < 0) return undefined
+    this.#read(at)
+    const size = this.#size
+    switch (this.#type) {
+      case DOUBLE:
+        return size === 8 ? this.#bytes.readDoubleBE(this.#body) : undefined
+      case FLOAT:
+        return size === 4 ? this.#bytes.readFloatBE(this.#body) : undefined
+      case UINT16:
+      case UINT32:
+      case UINT64: {
+        let number = 0
+        for (let i = 0; i < size; i++) number = number * 256 + this.#bytes[this.#body + i]!
+        return number
+      }
+      default:
+        return undefined
+    }
+  }
+
+  #isText(at: number, text: Buffer): boolean {
+    this.#follow(at)
+    if (this.#type !== STRING || this.#size !== text.length) return false
+    for (let i = 0; i < text.length; i++) if (this.#bytes[this.#body + i] !== text[i]) return false
+    return true
+  }
+
+  /** Offset of the value itself, which is then read. A pointer to a pointer is forbidden. */
+  #follow(at: number): number {
+    this.#read(at)
+    if (this.#type !== POINTER) return at
+    const target = this.start + this.#size
+    this.#read(target)
+    if (this.#type === POINTER) throw new Corrupt(`the pointer at ${at} leads to another`)
+    return target
+  }
+
+  /** Offset behind the value at `at`. */
+  #behind(at: number): number {
+    let next = at
+    for (let left = 1; left > 0; left--) {
+      this.#read(next)
+      next = this.#body
+      if (this.#type === MAP) left += 2 * this.#size
+      else if (this.#type === ARRAY) left += this.#size
+      else if (this.#type !== POINTER && this.#type !== BOOLEAN) next += this.#size
+    }
+    return next
+  }
+
+  /** Control bytes at `at`: type, size (of a pointer: its target) and where the content begins. */
+  #read(at: number): void {
+    const bytes = this.#bytes
+    if (at >= this.end) throw new Corrupt(`a value at ${at} lies outside of its section`)
+    const control = bytes[at]!
+    let type = control >>> 5
+    let size = control & 31
+    let body = at + 1
+    if (type === POINTER) {
+      const more = size >>> 3
+      const top = more === 3 ? 0 : size & 7
+      if (body + more + 1 > this.end) throw new Corrupt(`a pointer at ${at} is cut off`)
+      this.#size =
+        top * 256 ** (more + 1) + bytes.readUIntBE(body, more + 1) + (more === 1 ? 2048 : more === 2 ? 526_336 : 0)
+      this.#type = type
+      this.#body = body + more + 1
+      return
+    }
+    if (type === 0) type = 7 + bytes[body++]!
+    if (size >= 29) {
+      const more = size - 28
+      if (body + more > this.end) throw new Corrupt(`a value at ${at} is cut off`)
+      size = (more === 1 ? 29 : more === 2 ? 285 : 65_821) + bytes.readUIntBE(body, more)
+      body += more
+    }
+    const length = type === MAP || type === ARRAY || type === BOOLEAN ? 0 : size
+    if (body + length > this.end) throw new Corrupt(`a value at ${at} reaches beyond its section`)
+    this.#type = type
+    this.#size = size
+    this.#body = body
+  }
+}

@@ -29,17 +29,3 @@ export const leafValue = (leaf: number): number => leaf >>> 8
 
 /** Depth in bits of what walk() returned: 0–128. */
 export const leafDepth = (leaf: number): number => leaf & 255
-
-/**
- * A trie while it is compiled: plain binary, siblings that are equal leaves merged. Nodes stand in post-order (a node's
- * children before it, its subtree's nodes right before it), so a pass over all of it is one forward loop over integers.
- *
- *   nodes[2n], nodes[2n + 1]   entries of node n for bit 0 and bit 1
- *   entry ≥ 0                  number of a node
- *   entry < 0                  a leaf: ~value
- */
-export interface BinaryTrie {
-  readonly nodes: Int32Array
-  /** The entry that stands for all addresses. */
-  readonly root: number
-}

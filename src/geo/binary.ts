@@ -1,0 +1,158 @@
+/**
+ * A trie while it is compiled: plain binary, siblings that are equal leaves merged. Made from a database (place.ts) or
+ * from prefixes, overlaid by merge(), laid out for lookups by layOut().
+ *
+ *   nodes[2n], nodes[2n + 1]   entries of node n for bit 0 and bit 1
+ *   entry ≥ 0                  number of a node
+ *   entry < 0                  a leaf: ~value
+ *
+ * Nodes stand in post-order: a node's subtree is the nodes right before it, so a pass over it is one forward loop.
+ */
+import { type Allocate, shareInts } from './memory.ts'
+import type { Trie } from './trie.ts'
+
+export interface BinaryTrie {
+  readonly nodes: Int32Array
+  /** The entry that stands for all addresses. */
+  readonly root: number
+}
+
+/** A trie of one leaf. */
+export const leafTrie = (value: number): BinaryTrie => ({ nodes: new Int32Array(0), root: ~value })
+
+/** Grows a trie: join() in post-order, then done(). */
+export class TrieBuilder {
+  #nodes: Int32Array
+  #count = 0
+
+  /** `room`: nodes expected; more are welcome. */
+  constructor(room = 1024) {
+    this.#nodes = new Int32Array(2 * room)
+  }
+
+  /** The entry above two entries: a new node, unless both are the same leaf. */
+  join(left: number, right: number): number {
+    if (left < 0 && left === right) return left
+    const at = 2 * this.#count
+    if (at === this.#nodes.length) {
+      const longer = new Int32Array(2 * at + 2)
+      longer.set(this.#nodes)
+      this.#nodes = longer
+    }
+    this.#nodes[at] = left
+    this.#nodes[at + 1] = right
+    return this.#count++
+  }
+
+  done(root: number): BinaryTrie {
+    return { nodes: this.#nodes.subarray(0, 2 * this.#count), root }
+  }
+}
+
+export interface PrefixValue {
+  /** Network order, zero behind `bits`. */
+  readonly bytes: Uint8Array
+  readonly bits: number
+  readonly value: number
+}
+
+/** Longest prefix wins; of equal ones the first; `none` where there is none. All of one family. */
+export function trieOf(prefixes: readonly PrefixValue[], none: number): BinaryTrie {
+  const sorted = prefixes.toSorted((a, b) => Buffer.compare(a.bytes, b.bytes) || a.bits - b.bits)
+  const builder = new TrieBuilder()
+  // all of sorted[from … to) share their first `depth` bits; those that end here stand in front
+  const build = (from: number, to: number, depth: number, inherited: number): number => {
+    let first = from
+    while (first < to && sorted[first]!.bits === depth) first++
+    const value = first > from ? sorted[from]!.value : inherited
+    if (first === to) return ~value
+    let middle = first
+    while (middle < to && bitAt(sorted[middle]!.bytes, depth) === 0) middle++
+    return builder.join(build(first, middle, depth + 1, value), build(middle, to, depth + 1, value))
+  }
+  return builder.done(build(0, sorted.length, 0, none))
+}
+
+export const bitAt = (bytes: Uint8Array, bit: number): number => (bytes[bit >> 3]! >> (7 - (bit & 7))) & 1
+
+/**
+ * The trie whose value at each address is combine(a's value, b's value). Quick where b is one leaf over much of a: that
+ * part of a is one loop.
+ */
+export function merge(a: BinaryTrie, b: BinaryTrie, combine: (a: number, b: number) => number): BinaryTrie {
+  const builder = new TrieBuilder(a.nodes.length / 2 + b.nodes.length / 2)
+  const moved = new Int32Array(a.nodes.length / 2)
+  const relabel = (root: number, y: number): number => {
+    for (let n = firstNode(a, root); n <= root; n++) {
+      const left = a.nodes[2 * n]!
+      const right = a.nodes[2 * n + 1]!
+      moved[n] = builder.join(
+        left < 0 ? ~combine(~left, y) : moved[left]!,
+        right < 0 ? ~combine(~right, y) : moved[right]!,
+      )
+    }
+    return moved[root]!
+  }
+  const visit = (x: number, y: number): number => {
+    if (y < 0) return x < 0 ? ~combine(~x, ~y) : relabel(x, ~y)
+    const left = visit(x < 0 ? x : a.nodes[2 * x]!, b.nodes[2 * y]!)
+    return builder.join(left, visit(x < 0 ? x : a.nodes[2 * x + 1]!, b.nodes[2 * y + 1]!))
+  }
+  return builder.done(visit(a.root, b.root))
+}
+
+/** The lowest-numbered node of the subtree of node `root`. */
+function firstNode(trie: BinaryTrie, root: number): number {
+  for (let n = root; ;) {
+    const left = trie.nodes[2 * n]!
+    const next = left < 0 ? trie.nodes[2 * n + 1]! : left
+    if (next < 0) return n
+    n = next
+  }
+}
+
+const TABLE_BITS = 16
+const NODE_BITS = 4
+const NODE_ENTRIES = 1 << NODE_BITS
+
+/** The form that lookups walk (see Trie): `valueOf` turns a leaf's value into the one to be found, below 2^23. */
+export function layOut(trie: BinaryTrie, allocate: Allocate, valueOf: (value: number) => number): Trie {
+  const { nodes, root } = trie
+  let entries = 1 << TABLE_BITS
+  const count = (entry: number, depth: number): void => {
+    if (entry < 0) return
+    if (depth >= TABLE_BITS && depth % NODE_BITS === 0) entries += NODE_ENTRIES
+    count(nodes[2 * entry]!, depth + 1)
+    count(nodes[2 * entry + 1]!, depth + 1)
+  }
+  count(root, 0)
+  const out = shareInts(allocate, entries)
+  let next = 1 << TABLE_BITS
+  // out[at … at + span) is what the entry decides
+  const fill = (entry: number, depth: number, at: number, span: number): void => {
+    if (entry < 0) {
+      const leaf = ~(valueOf(~entry) * 256 + depth)
+      for (let i = at; i < at + span; i++) out[i] = leaf
+      return
+    }
+    if (span === 1) {
+      out[at] = next
+      at = next
+      span = NODE_ENTRIES
+      next += NODE_ENTRIES
+    }
+    const half = span >> 1
+    fill(nodes[2 * entry]!, depth + 1, at, half)
+    fill(nodes[2 * entry + 1]!, depth + 1, at + half, half)
+  }
+  fill(root, 0, 0, 1 << TABLE_BITS)
+  return out
+}
+
+/** Reads the binary form: value × 256 + depth of the address, as walk() returns it. */
+export function descend(trie: BinaryTrie, bytes: Uint8Array, at = 0): number {
+  let entry = trie.root
+  let depth = 0
+  for (; entry >= 0; depth++) entry = trie.nodes[2 * entry + ((bytes[at + (depth >> 3)]! >> (7 - (depth & 7))) & 1)]!
+  return ~entry * 256 + depth
+}
