@@ -15,8 +15,8 @@ export class ControlError extends Error {
   override readonly name = 'ControlError'
 }
 
-/** GET of an API path; throws ControlError. Waits 5 s at most. */
-export async function ask(options: ControlOptions, path: string): Promise<unknown> {
+/** GET of an API path, whose answer is a T; throws ControlError. Waits 5 s at most. */
+export async function ask<T>(options: ControlOptions, path: string): Promise<T> {
   const socketPath = join(options.state, 'control.sock')
   const where = options.at ?? socketPath
   const { status, body } = await get(options, socketPath, path).catch((error: NodeJS.ErrnoException) => {
@@ -28,10 +28,12 @@ export async function ask(options: ControlOptions, path: string): Promise<unknow
       }`,
     )
   })
-  const answer: unknown = parse(body, where)
-  if (status === 200) return answer
-  const { error, hint } = { error: `HTTP status ${status}`, hint: undefined, ...asObject(answer) }
-  throw new ControlError(`${where}: ${String(error)}${hint === undefined ? '' : `\n    ${String(hint)}`}`)
+  if (status === 200) {
+    const answer: T = parse(body, where)
+    return answer
+  }
+  const { error, hint }: { error?: string; hint?: string } = parse(body, where)
+  throw new ControlError(`${where}: ${error ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`)
 }
 
 function get(options: ControlOptions, socketPath: string, path: string): Promise<{ status: number; body: string }> {
@@ -55,12 +57,10 @@ function get(options: ControlOptions, socketPath: string, path: string): Promise
   })
 }
 
-function parse(body: string, where: string): unknown {
+function parse(body: string, where: string): ReturnType<typeof JSON.parse> {
   try {
     return JSON.parse(body)
   } catch {
     throw new ControlError(`${where} is not a Meridian node`)
   }
 }
-
-const asObject = (value: unknown): object => (typeof value === 'object' && value !== null ? value : {})

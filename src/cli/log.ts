@@ -13,6 +13,6 @@ const NAMES: Readonly<Record<string, string>> = { 10: 'trace', 20: 'debug', 30: 
 
 /** `12:03:04 warning fra/web/192.0.2.1 is down (up before): connection refused` */
 function asText(line: string): string {
-  const { level, time, msg } = JSON.parse(line) as Readonly<Record<'level' | 'time' | 'msg', unknown>>
+  const { level, time, msg }: Readonly<Record<'level' | 'time' | 'msg', unknown>> = JSON.parse(line)
   return `${String(time).slice(11, 19)} ${NAMES[String(level)] ?? ''}${String(msg)}\n`
 }

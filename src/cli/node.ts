@@ -11,7 +11,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import type { Built } from '../answer/build.ts'
+import type { Made } from '../answer/build.ts'
+import { explain } from '../answer/explain.ts'
 import { type Config, formatEndpoint } from '../config.ts'
 import { MemoryStore } from '../health/memory.ts'
 import { NodeHealth } from '../health/node.ts'
@@ -53,8 +54,6 @@ const READY_AT_LAST_MS = 30_000
 const DRAIN_MS = 5_000
 const RETRY_HTTP_MS = 200
 const RELEASE_SLOTS_MS = 250
-
-type Made = NonNullable<Built['made']>
 
 export class RunningNode implements Node {
   readonly #config: Config
@@ -286,8 +285,9 @@ export class RunningNode implements Node {
     return statusOf(this.#served())
   }
 
-  explain(_question: Question): object | string {
-    return 'not yet'
+  explain(question: Question): object | string {
+    if (this.#made === undefined) return 'no World is loaded yet'
+    return explain(this.#made.world, this.#table, this.#made.context, question)
   }
 
   #served(): Served {

@@ -6,7 +6,7 @@ import type { ServiceStatus, Status } from './view.ts'
 
 /** Exit code: 0 when ready, 1 when not. */
 export async function status(options: ControlOptions & { readonly json: boolean }, output: Output): Promise<number> {
-  const answer = (await ask(options, '/api/status')) as Status
+  const answer = await ask<Status>(options, '/api/status')
   output.out(options.json ? JSON.stringify(answer) : inWords(answer))
   return answer.node.ready ? 0 : 1
 }
@@ -26,12 +26,12 @@ export function inWords({ node, world, load, services, probers, server, troubles
   }
   for (const trouble of troubles) parts.push(`trouble: ${trouble}`)
   for (const service of services) parts.push('', serviceInWords(service))
-  const rows = probers.map(({ prober, region, live, ageMs, overdue }) => [
+  const rows = probers.map(({ prober, region, live, ageMs, beat }) => [
     prober,
     region,
     live ? 'live' : 'SILENT',
     `heard ${ago(ageMs / 1000)} ago`,
-    overdue === 0 ? '' : `${overdue} targets overdue`,
+    (beat?.overdue ?? 0) === 0 ? '' : `${beat!.overdue} targets overdue`,
   ])
   parts.push('', 'probers', rows.length === 0 ? '  none heard' : table(rows, '  '))
   return parts.join('\n')

@@ -1,6 +1,6 @@
 /** What a node shows of itself: the samples of /metrics and the object of /api/status, from one picture of its state. */
 import manifest from '../../package.json' with { type: 'json' }
-import type { Built } from '../answer/build.ts'
+import type { Made } from '../answer/build.ts'
 import { type Config, formatEndpoint } from '../config.ts'
 import type { HealthSnapshot, MemberStatus } from '../health/node.ts'
 import { countedSamples, type Samples } from '../http/metrics.ts'
@@ -12,7 +12,7 @@ export interface Served {
   readonly config: Config
   readonly startedAtMs: number
   readonly readiness: { readonly ready: boolean; readonly reasons: readonly string[] }
-  readonly made: Built['made'] | undefined
+  readonly made: Made | undefined
   readonly loads: { readonly ok: number; readonly failed: number; readonly changes: ReadonlyMap<string, number> }
   readonly lastLoad: Load | undefined
   readonly health: HealthSnapshot
@@ -170,7 +170,11 @@ export function samplesOf(served: Served): Samples {
       prober,
       region,
     ]),
-    meridian_prober_overdue_targets: health.probers.map(({ prober, region, overdue }) => [overdue, prober, region]),
+    meridian_prober_overdue_targets: health.probers.map(({ prober, region, beat }) => [
+      beat?.overdue ?? 0,
+      prober,
+      region,
+    ]),
     meridian_prober_restarts_total: [[served.proberRestarts]],
   }
 }

@@ -1,0 +1,69 @@
+/** Node settings from their three places, the strongest last: meridian.yaml, MERIDIAN_* variables, flags. */
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { type Config, type Given, givenByEnvironment, readConfig } from '../config.ts'
+import type { Problem, Report } from '../problem.ts'
+import { isEmpty, type Node, parseYaml, Source } from '../zone/yaml.ts'
+
+export interface Sources {
+  /** As `-c` named it; undefined = ./meridian.yaml if it is there. */
+  readonly file?: string | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly flags: readonly Given[]
+}
+
+export interface Settings {
+  /** undefined when there is an error among the problems. */
+  readonly config: Config | undefined
+  readonly problems: readonly Problem[]
+}
+
+export function loadSettings({ file, env, flags }: Sources): Settings {
+  const problems: Problem[] = []
+  const report: Report = (problem) => void problems.push(problem)
+  const given = [...givenByFile(file, report), ...givenByEnvironment(env, report), ...flags]
+  const config = readConfig(given, report)
+  const failed = problems.some((problem) => problem.severity === 'error')
+  return { config: failed ? undefined : config, problems }
+}
+
+function givenByFile(named: string | undefined, report: Report): Given[] {
+  const file = named ?? 'meridian.yaml'
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    if (named === undefined && code === 'ENOENT') return []
+    const message = `the settings can't be read: ${code}`
+    report({ code: 'file-unreadable', severity: 'error', file, line: 0, column: 0, message })
+    return []
+  }
+  const source = new Source(file, text)
+  const root = parseYaml(source, report)
+  if (root === undefined) return []
+  if (root.kind !== 'mapping') {
+    report(source.problem('value-kind', root.offset, 'settings are a mapping: one key a line'))
+    return []
+  }
+  return [...flatten(root, '', source, report)]
+}
+
+/** `http: {listen: …}` and `http.listen: …` are the same. */
+function* flatten(node: Node, prefix: string, source: Source, report: Report): Generator<Given> {
+  if (node.kind !== 'mapping') return
+  for (const { key, value } of node.entries) {
+    const name = `${prefix}${key.text}`
+    if (value.kind === 'mapping') {
+      yield* flatten(value, `${name}.`, source, report)
+      continue
+    }
+    const values = []
+    for (const item of value.kind === 'list' ? value.items : [value]) {
+      if (item.kind === 'scalar' && !isEmpty(item)) values.push({ text: item.text, ...source.locate(item.offset) })
+      else report(source.problem('value-kind', item.offset, `${name} takes texts and numbers`))
+    }
+    const { line, column } = source.locate(key.offset)
+    yield { key: name, values, source: source.file, folder: dirname(resolve(source.file)), line, column }
+  }
+}
