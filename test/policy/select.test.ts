@@ -139,7 +139,8 @@ function reference(
 
   for (const [number, pass] of passes.entries()) {
     if (number === normal) {
-      const some = all.some((s) => vipsOf(s).some((v) => [UP, UNPROVEN, DRAINED].includes(vips[v]!.state as 0 | 1 | 3)))
+      const fit = new Set<HealthState>([UP, UNPROVEN, DRAINED])
+      const some = all.some((s) => vipsOf(s).some((v) => fit.has(vips[v]!.state)))
       if (some) return { sites: [], lastResort: false, ttl: 0 }
       if (laid.lastResort === 'nodata') return { sites: [], lastResort: true, ttl: 0 }
     }
@@ -247,15 +248,20 @@ function chiSquare(counts: readonly number[], weights: readonly number[]): numbe
   }, 0)
 }
 
-describe('proportions', () => {
-  const tally = (laid: SteeredService, spec: ClassSpec, health: Int32Array): number[] => {
-    const counts = laid.siteNames.map(() => 0)
-    for (const [i, network] of networks.entries()) {
-      counts[ask(laid, spec, health, network, Math.imul(i + 1, 0x9e3779b1), TYPE_A).site]!++
-    }
-    return counts
+/** How many networks each site gets. */
+function tally(laid: SteeredService, spec: ClassSpec, health: Int32Array): number[] {
+  const counts = laid.siteNames.map(() => 0)
+  for (const [i, network] of networks.entries()) {
+    counts[ask(laid, spec, health, network, Math.imul(i + 1, 0x9e3779b1), TYPE_A).site]!++
   }
+  return counts
+}
 
+/** The site of each network, all sites being one group. */
+const picks = (laid: SteeredService, health: Int32Array): number[] =>
+  networks.map((network) => ask(laid, oneGroup(laid.siteNames.length), health, network, 0, TYPE_A).site)
+
+describe('proportions', () => {
   test.each(['hash', 'random'] as const)('weights divide a group (%s)', (pick) => {
     const weights = [100, 30, 1000, 300, 7]
     const counts = tally(trio(weights, { pick }), oneGroup(5), words([up, up, up, up, up]))
@@ -279,9 +285,6 @@ describe('proportions', () => {
 })
 
 describe('who moves', () => {
-  const picks = (laid: SteeredService, health: Int32Array) =>
-    networks.map((network) => ask(laid, oneGroup(laid.siteNames.length), health, network, 0, TYPE_A).site)
-
   test('a site going down moves only its clients', () => {
     const laid = trio([100, 100, 50, 100])
     const before = picks(laid, words([up, up, up, up]))
