@@ -266,9 +266,11 @@ function answerNode(
     putHinfo(response, HINFO_TTL_SECONDS)
     return AA
   }
-  const asked = query.type === TYPE.A ? TYPE_A : query.type === TYPE.AAAA ? TYPE_AAAA : 0
-  if (steered >= 0 && (asked & image.steered[steered * STEERED_INTS + S_TYPES]!) !== 0) {
-    return steer(responder, node, steered, asked, client, clientAt, family)
+  if (steered >= 0) {
+    const asked = query.type === TYPE.A ? TYPE_A : query.type === TYPE.AAAA ? TYPE_AAAA : 0
+    if ((asked & typesOf(responder.world, steered)) !== 0) {
+      return steer(responder, node, steered, asked, client, clientAt, family)
+    }
   }
   const rrset = findRRset(image, node, query.type)
   if (rrset >= 0) {
@@ -413,6 +415,13 @@ function steer(
   if (response.answers === 0 && !response.overflow) negative(responder, node, steered)
   else if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
   return AA | (query.ecs && query.ecsSource > 0 ? scopeOf(client, selection.hashed) << 16 : 0)
+}
+
+/** Types that a steered name has, whoever asks: its own list, else all of its service. */
+function typesOf(world: World, steered: number): number {
+  const entry = steered * STEERED_INTS
+  const listed = world.image.steered[entry + S_TYPES]!
+  return listed !== 0 ? listed : world.services[world.image.steered[entry + S_SERVICE]!]!.types
 }
 
 const typeNumber = (type: number): number => (type === TYPE_A ? TYPE.A : TYPE.AAAA)

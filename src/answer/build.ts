@@ -145,7 +145,7 @@ async function stampOf(files: readonly string[]): Promise<string> {
 function checkNodeSite(settings: BuildSettings, model: Model, report: (problem: Problem) => void): void {
   if (settings.nodeSite === undefined || model.sites.has(settings.nodeSite)) return
   report({
-    code: 'unknown-site',
+    code: 'site-unknown',
     severity: 'error',
     file: settings.zones,
     line: 0,

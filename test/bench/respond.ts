@@ -1,0 +1,104 @@
+/**
+ * What one answer costs without sockets: respond() over 1,000 steered names and a client map of many prefixes, the user
+ * time that DESIGN §10 bounds. `npm run bench -- respond`
+ */
+import { parseName } from '../../src/dns/name.ts'
+import { encodeQuery } from '../../src/dns/message.ts'
+import { TYPE } from '../../src/dns/types.ts'
+import { encodeRdata } from '../../src/dns/rdata.ts'
+import { isFault } from '../../src/dns/name.ts'
+import { allocateShared } from '../../src/geo/memory.ts'
+import { healthWord, makeHealthTable, UP } from '../../src/health/table.ts'
+import { makeCounters } from '../../src/metrics.ts'
+import { makeResponder, respond, UDP } from '../../src/answer/answer.ts'
+import { layOutService } from '../../src/policy/service.ts'
+import { buildImage } from '../../src/zone/image.ts'
+import { Packer } from '../../src/zone/pack.ts'
+import { mapOf, service, site } from '../policy/fixture.ts'
+
+const at = { file: 'bench', line: 1, column: 1 }
+const NAMES = 1000
+const ROUNDS = 20
+const QUERIES = 8192
+
+const wire = (text: string): Uint8Array => {
+  const name = parseName(text)
+  if (isFault(name)) throw new Error(name.fault)
+  return name
+}
+const rdata = (type: number, value: Parameters<typeof encodeRdata>[1]): Uint8Array => {
+  const bytes = encodeRdata(type, value)
+  if (isFault(bytes)) throw new Error(bytes.fault)
+  return bytes
+}
+
+export function run(): void {
+  const packer = new Packer()
+  packer.begin(wire('example.com.'))
+  packer.add(TYPE.NS, 3600, [rdata(TYPE.NS, 'ns1.example.net.')], at)
+  for (let i = 0; i < NAMES; i++) {
+    packer.begin(wire(`www${i}.example.com.`))
+    packer.addSteered('web', 3, 0, at)
+    packer.begin(wire(`static${i}.example.com.`))
+    packer.add(TYPE.A, 300, [rdata(TYPE.A, '192.0.2.1')], at)
+  }
+  const soa = { mname: 'ns1.example.net.', rname: 'hostmaster.example.com.', serial: '1', refresh: '3600' }
+  const zone = {
+    apex: wire('example.com.'),
+    ...packer.finish(),
+    soa: {
+      rdata: rdata(TYPE.SOA, { ...soa, retry: '600', expire: '604800', minimum: '60' }),
+      ttlSeconds: 3600,
+      negativeTtlSeconds: 60,
+    },
+    at,
+  }
+  const names = ['ams', 'fra', 'iad', 'sin']
+  const sites = new Map(names.map((name) => [name, site(name)]))
+  const web = service(names.map((name, i) => ({ site: name, vips: [`192.0.2.${i}`, `2001:db8::${i}`] })))
+  const laid = layOutService(web, sites, 0)
+  laid.slot.set(laid.slot.map((_, vip) => vip))
+  const map = mapOf([{ groups: [[0, 1], [2], [3]] }, { groups: [[1], [0], [2], [3]] }, { groups: [[3], [2], [1]] }])
+  const trie = new Int32Array(65_536).map((_, i) => ~(((i % 3) << 8) | 16))
+  const world = {
+    generation: 1,
+    image: buildImage([zone], new Map([['web', 0]]), allocateShared),
+    maps: [{ ...map, v4: trie, v6: trie }],
+    services: [laid],
+  }
+  const health = makeHealthTable().fill(healthWord(UP, 1000, true))
+  const responder = makeResponder(world, health, makeCounters())
+  const kinds: readonly [string, (i: number) => Uint8Array][] = [
+    ['steered A, EDNS+ECS', (i) => query(`www${i % NAMES}.example.com.`, `${1 + (i % 200)}.${i % 251}.3.0/24`)],
+    ['steered A, plain', (i) => query(`www${i % NAMES}.example.com.`)],
+    ['static A, EDNS', (i) => query(`static${i % NAMES}.example.com.`, '')],
+    ['NXDOMAIN, EDNS', (i) => query(`no${i}.example.com.`, '')],
+  ]
+  for (const [kind, make] of kinds) {
+    const packets = Array.from({ length: QUERIES }, (_, i) => make(i))
+    const slots = new Uint8Array(QUERIES * 512)
+    for (const [i, packet] of packets.entries()) slots.set(packet, i * 512)
+    const sizes = Int32Array.from(packets, ({ length }) => length)
+    const client = Uint8Array.of(127, 0, 0, 1)
+    const out = new Uint8Array(4096)
+    const rounds: number[] = []
+    for (let round = 0; round < ROUNDS; round++) {
+      const from = process.hrtime.bigint()
+      for (let i = 0; i < QUERIES; i++) {
+        responder.chance = Math.imul(responder.chance + 1, 0x9e3779b1)
+        const size = respond(responder, slots, i * 512, sizes[i]!, client, 0, 4, UDP, out, 0, 4096)
+        if (size < 12) throw new Error('no answer')
+      }
+      rounds.push(Number(process.hrtime.bigint() - from) / QUERIES)
+    }
+    const sorted = rounds.slice(ROUNDS / 2).toSorted((a, b) => a - b)
+    console.log(`${kind}: ${sorted[sorted.length >> 1]!.toFixed(0)} ns/query (least ${sorted[0]!.toFixed(0)})`)
+  }
+}
+
+const query = (name: string, ecs?: string): Uint8Array =>
+  encodeQuery({
+    name,
+    type: 'A',
+    ...(ecs === undefined ? {} : { edns: { payload: 1232, ...(ecs === '' ? {} : { ecs }) } }),
+  })
