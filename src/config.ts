@@ -29,7 +29,7 @@ export interface Given {
   readonly column: number
 }
 
-interface Setting<T> {
+export interface Setting<T> {
   /** What may be written, in words, with bounds and unit. */
   readonly type: string
   /** More than one value may be written. */

@@ -14,10 +14,10 @@ export interface ServeOptions {
 /** Exit code, when it has ended. Throws StartError. Signals while it starts do what they do without a handler. */
 export async function serve({ config, takeover }: ServeOptions, untilSignal: UntilSignal): Promise<number> {
   const log = makeLog(config['log.level'])
-  let reload = (): void => undefined
-  process.on('SIGHUP', () => reload()) // before the start too: it must not kill a node that loads
+  const started: { node?: RunningNode } = {}
+  process.on('SIGHUP', () => started.node?.reload('SIGHUP')) // before the start too: it must not kill a node that loads
   const node = await RunningNode.start({ config, takeover, log })
-  reload = () => node.reload('SIGHUP')
+  started.node = node
   await untilSignal()
   log.info('stopping: not ready any more, draining')
   await node.stop()

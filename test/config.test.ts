@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import {
+  flagOf,
+  type Given,
+  givenByEnvironment,
+  givenText,
+  parseEndpoint,
+  readConfig,
+  SETTING_KEYS,
+  SETTINGS,
+  variableOf,
+} from '../src/config.ts'
+import type { Problem } from '../src/problem.ts'
+
+const written = (key: string, ...texts: string[]): Given => ({
+  key,
+  values: texts.map((text, i) => ({ text, line: 3 + i, column: 5 })),
+  source: 'meridian.yaml',
+  folder: '/etc/meridian',
+  line: 3,
+  column: 1,
+})
+
+function read(...given: Given[]) {
+  const problems: Problem[] = []
+  return { config: readConfig(given, (problem) => problems.push(problem)), problems }
+}
+
+describe('defaults', () => {
+  test('nothing given is a whole, frozen config', () => {
+    const { config, problems } = read()
+    expect(problems).toEqual([])
+    expect(Object.isFrozen(config)).toBe(true)
+    expect(config).toMatchObject({
+      listen: [
+        { address: '0.0.0.0', port: 53 },
+        { address: '::', port: 53 },
+      ],
+      zones: resolve('zones'),
+      'geo.city': [],
+      'node.site': undefined,
+      'probe.enabled': true,
+      'http.listen': { address: '127.0.0.1', port: 8053 },
+      'http.token': undefined,
+      'log.level': 'info',
+    })
+  })
+
+  test.each(SETTING_KEYS)('the default of %s is of its own type', (key) => {
+    for (const value of SETTINGS[key].default) expect(SETTINGS[key].read(value, '/')).toBeDefined()
+  })
+})
+
+describe('sources', () => {
+  test('the strongest is the last, and replaces a list whole', () => {
+    const { config } = read(
+      written('listen', '192.0.2.1:53', '[2001:db8::1]:53'),
+      written('threads', '2'),
+      ...givenByEnvironment({ MERIDIAN_THREADS: '3' }, () => undefined),
+      givenText('listen', '127.0.0.1:5353', '--listen'),
+    )
+    expect(config).toMatchObject({ threads: 3, listen: [{ address: '127.0.0.1', port: 5353 }] })
+  })
+
+  test('paths in a file are relative to it, others to where the command runs', () => {
+    expect(read(written('zones', 'z')).config?.zones).toBe('/etc/meridian/z')
+    expect(read(givenText('zones', 'z', '--zones')).config?.zones).toBe(resolve('z'))
+  })
+
+  test('lists in variables are written with commas', () => {
+    const given = givenByEnvironment({ MERIDIAN_GEO_CITY: '/a.mmdb, /b.mmdb', PATH: '/bin' }, () => undefined)
+    expect(read(...given).config?.['geo.city']).toEqual(['/a.mmdb', '/b.mmdb'])
+  })
+
+  test('a variable that is no setting is a warning with a hint', () => {
+    const problems: Problem[] = []
+    const given = givenByEnvironment({ MERIDIAN_THREAD: '3' }, (problem) => problems.push(problem))
+    expect(given).toEqual([])
+    expect(problems).toMatchObject([
+      { code: 'setting-unknown', severity: 'warning', file: 'MERIDIAN_THREAD', hint: /MERIDIAN_THREADS/ },
+    ])
+  })
+})
+
+describe('faults', () => {
+  test('all are told at once, each where it stands', () => {
+    const { config, problems } = read(
+      written('treads', '2'),
+      written('listen', '192.0.2.1:53', '192.0.2.1'),
+      written('threads', '2', '3'),
+      written('log.level', 'loud'),
+    )
+    expect(config).toBeUndefined()
+    expect(problems).toMatchObject([
+      { code: 'setting-unknown', file: 'meridian.yaml', line: 3, column: 1, hint: /threads/ },
+      { code: 'setting-invalid', line: 4, column: 5, message: /192\.0\.2\.1"$/ },
+      { code: 'setting-invalid', line: 3, column: 1 },
+      { code: 'setting-invalid', line: 3, column: 5 },
+    ])
+  })
+
+  test.each([
+    ['threads', '0'],
+    ['threads', '65'],
+    ['threads', '1.5'],
+    ['http.token', 'short'],
+    ['http.token', 'with blanks in its text'],
+    ['node.name', '-x'],
+    ['probe.enabled', 'yes'],
+    ['zones', ''],
+    ['listen', '[192.0.2.1]:53'],
+  ])('%s is never %s', (key, value) => {
+    const { config, problems } = read(written(key, value))
+    expect(config).toBeUndefined()
+    expect(problems).toMatchObject([{ code: 'setting-invalid' }])
+  })
+
+  test('a node that listens nowhere is a fault', () => {
+    expect(read(written('listen')).problems).toMatchObject([{ code: 'setting-invalid' }])
+  })
+})
+
+test('endpoints', () => {
+  expect(parseEndpoint('127.0.0.1:53')).toEqual({ address: '127.0.0.1', port: 53 })
+  expect(parseEndpoint('[::1]:5300')).toEqual({ address: '::1', port: 5300 })
+  for (const wrong of ['127.0.0.1', '::1:53', '127.0.0.1:0', '127.0.0.1:65536', '1.2.3:53', 'host:53', '[::1]'])
+    expect(parseEndpoint(wrong)).toBeUndefined()
+})
+
+test('docs/settings.md tells every setting, and no other', () => {
+  const text = readFileSync(resolve(import.meta.dirname, '../docs/settings.md'), 'utf8')
+  const rows = [...text.matchAll(/^\| `([^`]+)` \| (.*?) \| (.*?) \| (.*?) \|$/gm)].map(([, ...cells]) => cells)
+  const expected = SETTING_KEYS.map((key) => {
+    const setting: (typeof SETTINGS)[typeof key] & { defaultInWords?: string } = SETTINGS[key]
+    const byDefault = setting.defaultInWords ?? setting.default.map((value) => `\`${value}\``).join(', ')
+    return [key, setting.type, byDefault === '' ? '-' : byDefault, setting.meaning]
+  })
+  expect(rows).toEqual(expected)
+  for (const key of SETTING_KEYS) expect(text).toContain(`| \`${variableOf(key)}\` | \`${flagOf(key)}\` |`)
+})
