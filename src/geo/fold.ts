@@ -7,6 +7,7 @@
  *   2002::/16        6to4 (RFC 3056 §2)                 address in bits  16–47
  *   2001::/32        Teredo (RFC 4380 §4)               client in bits 96–127, every bit flipped
  */
+import type { Prefix } from '../dns/address.ts'
 
 /** Fewest bits of the IPv4 address that the source prefix must cover: less says nothing about the client's place. */
 export const COVERED = 8
@@ -57,4 +58,13 @@ function copyOut(bytes: Uint8Array, from: number, out: Uint8Array, offset: numbe
   out[2] = bytes[from + 2]!
   out[3] = bytes[from + 3]!
   return offset
+}
+
+/** The IPv4 prefix that the clients of an IPv6 prefix fold to; the prefix itself where they don't. */
+export function foldPrefix(prefix: Prefix): Prefix {
+  if (prefix.family === 4) return prefix
+  const bytes = new Uint8Array(4)
+  const offset = foldToIPv4(prefix.bytes, 0, prefix.bits, bytes)
+  if (offset < 0) return prefix
+  return { family: 4, bytes, bits: Math.min(32, prefix.bits - (offset === TEREDO ? 96 : offset)) }
 }

@@ -1,21 +1,369 @@
 /**
- * Compiles what a service says about whom to name into its ClientMap.
+ * Compiles what a service says about whom to name (rules, order, spread, candidates, biases, sites) into its ClientMap:
+ *
+ *   place ──rank──▶ groups ──intern──▶ class     one for each place of the databases, and one more under each rule
+ *   place trie ──▶ merge with the trie of the rules' subnets ──▶ class trie ──▶ laid out for lookups
+ *
+ * Ranking is over the chord between points of the unit sphere, which grows with the great circle and costs no haversine.
  */
-import type { Places } from '../geo/place.ts'
-import type { Allocate } from '../geo/memory.ts'
-import type { ServiceModel, SiteModel } from '../zone/model.ts'
-import type { ClientMap } from './map.ts'
+import { createHash } from 'node:crypto'
+import { formatPrefix, type Prefix } from '../dns/address.ts'
+import { layOut, merge, trieOf } from '../geo/binary.ts'
+import { packCode } from '../geo/codes.ts'
+import { EARTH_RADIUS_KM } from '../geo/distance.ts'
+import { foldPrefix } from '../geo/fold.ts'
+import { Interner } from '../geo/intern.ts'
+import { type Allocate, copyInts } from '../geo/memory.ts'
+import { PLACE_FOLDED, PLACE_UNKNOWN, type Places } from '../geo/place.ts'
+import type { Trie } from '../geo/trie.ts'
+import type { Geo, Groups, ServiceModel, SiteModel } from '../zone/model.ts'
+import { CLASS_UNPLACED, type ClientMap, FENCE } from './map.ts'
 
 /** What a map depends on besides the places; services with the same key share one map. */
 export interface MapDefinition {
   readonly key: string
+  /** By number: sites are sorted by name. */
+  readonly sites: readonly MapSite[]
+  /** The service's sites in the order of its file: the order of clients without a place. */
+  readonly listed: readonly number[]
+  /** `order: listed`; null = nearest. */
+  readonly groups: SiteGroups | null
+  readonly spreadKm: number
+  readonly candidates: number
+  readonly rules: readonly MapRule[]
+  /** Where clients without a place are taken to be. */
+  readonly home: Location | null
 }
 
+interface Location {
+  /** Degrees. */
+  readonly latitude: number
+  readonly longitude: number
+}
+
+interface MapSite extends Location {
+  readonly bias: number
+}
+
+type SiteGroups = readonly (readonly number[])[]
+
+interface MapRule {
+  readonly subnets: readonly Prefix[]
+  readonly geos: readonly Geo[]
+  readonly groups: SiteGroups
+  readonly only: boolean
+}
+
+/** Site names in the order of their numbers: by UTF-16 units, the same on every node. */
+export const siteNames = (service: ServiceModel): readonly string[] => service.sites.map(({ site }) => site).toSorted()
+
 /** `nodeSite`: the site whose place clients have that nobody can place. Every site of the service is in `sites`. */
-export declare function mapDefinition(
+export function mapDefinition(
   service: ServiceModel,
   sites: ReadonlyMap<string, SiteModel>,
   nodeSite?: SiteModel,
-): MapDefinition
+): MapDefinition {
+  const numbers = new Map(siteNames(service).map((name, number) => [name, number]))
+  const number = (name: string): number => numbers.get(name)!
+  const groupsOf = (order: Groups): SiteGroups => order.map((group) => group.map(number).toSorted((a, b) => a - b))
+  const nearest = service.order.kind === 'nearest'
+  const definition = {
+    sites: service.sites
+      .toSorted((a, b) => number(a.site) - number(b.site))
+      .map(({ site, bias }) => {
+        const { latitude, longitude } = sites.get(site)!
+        // a listed order looks at no place, so its services share a map wherever their sites are
+        return nearest ? { latitude, longitude, bias } : { latitude: 0, longitude: 0, bias: 0 }
+      }),
+    listed: service.sites.map(({ site }) => number(site)),
+    groups: service.order.kind === 'listed' ? groupsOf(service.order.groups) : null,
+    spreadKm: nearest ? service.spreadKm : 0,
+    candidates: nearest ? Math.min(service.candidates, service.sites.length) : 0,
+    rules: service.rules.map(({ subnets, geos, order, only }) => ({ subnets, geos, groups: groupsOf(order), only })),
+    home: nearest && nodeSite ? { latitude: nodeSite.latitude, longitude: nodeSite.longitude } : null,
+  }
+  const rules = definition.rules.map((rule) => ({ ...rule, subnets: rule.subnets.map(formatPrefix) }))
+  const key = createHash('sha256').update(JSON.stringify({ ...definition, rules }))
+  return { key: key.digest('hex').slice(0, 32), ...definition }
+}
 
-export declare function compileMap(definition: MapDefinition, places: Places, allocate: Allocate): ClientMap
+/** Set in the class of a carved-out IPv6 network while the trie is compiled: it merges with no neighbour of its class. */
+const CARVED = 1 << 22
+
+export function compileMap(definition: MapDefinition, places: Places, allocate: Allocate): ClientMap {
+  const classes = new ClassTable(definition, places)
+  const classOf = classes.ofPlaces()
+  const compile = (family: 4 | 6): Trie => {
+    const subnets = definition.rules.flatMap((rule, index) =>
+      rule.subnets
+        .map(foldPrefix)
+        .filter((prefix) => prefix.family === family)
+        .map(({ bytes, bits }) => ({ bytes, bits, value: index + 1 })),
+    )
+    const trie = merge(family === 4 ? places.v4 : places.v6, trieOf(subnets, 0), (place, rule) =>
+      rule === 0 ? classOf[place]! : classes.underRule(rule - 1, place),
+    )
+    return layOut(trie, allocate, (value) => value & ~CARVED)
+  }
+  const v4 = compile(4)
+  const v6 = compile(6)
+  return { v4, v6, ...classes.done(allocate) }
+}
+
+/** First int of class 0 while it is interned: no other class is taken for it, though it may hold the same. */
+const RESERVED = -1
+
+/** Numbers classes by what they hold. Class 0 is that of clients without a place. */
+class ClassTable {
+  readonly #interner = new Interner()
+  readonly #definition: MapDefinition
+  readonly #matcher: GeoMatcher
+  readonly #ranker: Ranker
+  readonly #places: Places
+  /** The class being made, as it stands in ClientMap.groups, and the sites that it already has. */
+  readonly #entry: Int32Array
+  #length = 0
+  readonly #taken: Uint8Array
+  /** Per rule: class by place, as far as they were asked for. */
+  readonly #underRule: Map<number, number>[]
+
+  constructor(definition: MapDefinition, places: Places) {
+    this.#definition = definition
+    this.#matcher = new GeoMatcher(definition.rules)
+    this.#ranker = new Ranker(definition)
+    this.#places = places
+    this.#entry = new Int32Array(4 + 2 * definition.sites.length)
+    this.#taken = new Uint8Array(definition.sites.length)
+    this.#underRule = definition.rules.map(() => new Map<number, number>())
+    this.#begin(RESERVED, 0)
+    this.#putOrder(this.#standAt(PLACE_UNKNOWN))
+    this.#intern()
+  }
+
+  /** Per place: the class of its networks where no rule's subnet is. */
+  ofPlaces(): Int32Array {
+    const { codes } = this.#places
+    const classOf = new Int32Array(codes.length / 3)
+    for (let place = 0; place < classOf.length; place++) classOf[place] = this.#ofPlace(place)
+    classOf[PLACE_FOLDED] = CARVED | CLASS_UNPLACED
+    return classOf
+  }
+
+  #ofPlace(place: number): number {
+    const { codes, coordinates } = this.#places
+    const { groups } = this.#definition
+    const rule = this.#matcher.match(codes, 3 * place)
+    if (rule >= 0) return this.#ruleClass(rule, place)
+    // a listed order is the same for everybody; but beside geos, clients with a place are told from those without
+    const placed =
+      groups === null
+        ? !Number.isNaN(coordinates[2 * place]!)
+        : this.#matcher.any && (codes[3 * place] !== 0 || codes[3 * place + 1] !== 0)
+    if (!placed) return CLASS_UNPLACED
+    this.#begin(0, 0)
+    this.#putOrder(this.#standAt(place))
+    return this.#intern()
+  }
+
+  /** The class of a place's networks in a rule's subnet. */
+  underRule(rule: number, place: number): number {
+    const known = this.#underRule[rule]!
+    let found = known.get(place)
+    if (found === undefined) {
+      found = this.#ruleClass(rule, place) | (place === PLACE_FOLDED ? CARVED : 0)
+      known.set(place, found)
+    }
+    return found
+  }
+
+  done(allocate: Allocate): Pick<ClientMap, 'classes' | 'groups'> {
+    const { ints, starts, count } = this.#interner
+    const groups = copyInts(allocate, ints, starts[count])
+    groups[0] = 0 // was RESERVED
+    return { classes: copyInts(allocate, starts, count), groups }
+  }
+
+  #ruleClass(index: number, place: number): number {
+    const { rules, groups, candidates } = this.#definition
+    const rule = rules[index]!
+    this.#begin(index + 1, rule.only ? FENCE : 0)
+    for (const group of rule.groups) this.#put(group)
+    if (rule.only) return this.#intern()
+    if (groups === null && this.#standAt(place)) {
+      for (let i = 0; i < candidates; i++) {
+        const next = this.#ranker.nearest(this.#taken)
+        if (next >= 0) this.#putSite(next)
+      }
+    }
+    for (const group of groups ?? []) for (const site of group) this.#putSite(site)
+    for (const site of this.#definition.listed) this.#putSite(site)
+    return this.#intern()
+  }
+
+  /** The service's own order; `placed`: the ranker stands where the clients are. */
+  #putOrder(placed: boolean): void {
+    const { groups, listed } = this.#definition
+    if (groups === null && placed) {
+      this.#putNearest()
+      return
+    }
+    for (const group of groups ?? []) this.#put(group)
+    for (const site of listed) this.#putSite(site)
+  }
+
+  /** Groups of anchor and spread until `candidates` sites are ranked, then all others as the tail. */
+  #putNearest(): void {
+    const { candidates, spreadKm } = this.#definition
+    const entry = this.#entry
+    const taken = this.#taken
+    for (let ranked = 0; ranked < candidates;) {
+      const anchor = this.#ranker.nearest(taken)
+      const reach = this.#ranker.distance[anchor]! + spreadKm
+      const size = this.#length++
+      for (let site = 0; site < taken.length; site++) {
+        // without a spread even sites of one place are ranked
+        const joins = site === anchor || (spreadKm > 0 && this.#ranker.distance[site]! <= reach)
+        if (taken[site] === 1 || !joins) continue
+        taken[site] = 1
+        entry[this.#length++] = site
+      }
+      entry[size] = this.#length - size - 1
+      entry[2]!++
+      ranked += this.#length - size - 1
+    }
+    const tail = this.#length++
+    for (let site = 0; site < taken.length; site++) if (taken[site] === 0) entry[this.#length++] = site
+    entry[tail] = tail + 1 - this.#length
+    if (entry[tail] === 0) this.#length = tail
+    else entry[2]!++
+  }
+
+  #begin(rule: number, fence: number): void {
+    this.#taken.fill(0)
+    this.#entry[0] = rule
+    this.#entry[1] = fence
+    this.#entry[2] = 0
+    this.#length = 3
+  }
+
+  #put(group: readonly number[]): void {
+    this.#entry[2]!++
+    this.#entry[this.#length++] = group.length
+    for (const site of group) {
+      this.#entry[this.#length++] = site
+      this.#taken[site] = 1
+    }
+  }
+
+  /** A group of its own, unless the site is there already. */
+  #putSite(site: number): void {
+    if (this.#taken[site] === 1) return
+    this.#taken[site] = 1
+    this.#entry[2]!++
+    this.#entry[this.#length++] = 1
+    this.#entry[this.#length++] = site
+  }
+
+  #intern(): number {
+    return this.#interner.add(this.#entry, this.#length)
+  }
+
+  /** Takes the ranker to the place, or to `home` when it has no coordinates; false when there is neither. */
+  #standAt(place: number): boolean {
+    const { home, groups } = this.#definition
+    if (groups !== null) return false
+    const latitude = this.#places.coordinates[2 * place]!
+    if (!Number.isNaN(latitude)) this.#ranker.standAt(latitude, this.#places.coordinates[2 * place + 1]!)
+    else if (home !== null) this.#ranker.standAt(home.latitude, home.longitude)
+    else return false
+    return true
+  }
+}
+
+/** Orders sites by their biased distance from one point; ties by number, which is by name. */
+class Ranker {
+  /** Points on the unit sphere, x y z. */
+  readonly #points: Float64Array
+  readonly #factor: Float64Array
+  /** Distances are only compared: squared chords do. */
+  readonly #plain: boolean
+  /** Per site: kilometres, biased; or, plain, the squared chord. */
+  readonly distance: Float64Array
+
+  constructor({ sites, spreadKm }: MapDefinition) {
+    this.#points = new Float64Array(3 * sites.length)
+    for (const [i, site] of sites.entries()) putPoint(this.#points, 3 * i, site.latitude, site.longitude)
+    this.#factor = Float64Array.from(sites, ({ bias }) => 1 - bias / 100)
+    this.#plain = spreadKm === 0 && sites.every(({ bias }) => bias === sites[0]!.bias)
+    this.distance = new Float64Array(sites.length)
+  }
+
+  standAt(latitude: number, longitude: number): void {
+    putPoint(here, 0, latitude, longitude)
+    const x = here[0]!
+    const y = here[1]!
+    const z = here[2]!
+    for (let site = 0; site < this.distance.length; site++) {
+      const dx = this.#points[3 * site]! - x
+      const dy = this.#points[3 * site + 1]! - y
+      const dz = this.#points[3 * site + 2]! - z
+      const chord2 = dx * dx + dy * dy + dz * dz
+      this.distance[site] = this.#plain
+        ? chord2
+        : 2 * EARTH_RADIUS_KM * Math.asin(Math.min(1, Math.sqrt(chord2) / 2)) * this.#factor[site]!
+    }
+  }
+
+  /** The nearest site that is not taken; −1 when all are. */
+  nearest(taken: Uint8Array): number {
+    let best = -1
+    for (let site = 0; site < taken.length; site++) {
+      if (taken[site] === 0 && (best < 0 || this.distance[site]! < this.distance[best]!)) best = site
+    }
+    return best
+  }
+}
+
+const here = new Float64Array(3)
+
+function putPoint(points: Float64Array, at: number, latitude: number, longitude: number): void {
+  const phi = (latitude * Math.PI) / 180
+  const lambda = (longitude * Math.PI) / 180
+  points[at] = Math.cos(phi) * Math.cos(lambda)
+  points[at + 1] = Math.cos(phi) * Math.sin(lambda)
+  points[at + 2] = Math.sin(phi)
+}
+
+/** The first rule one of whose geos holds a place. A country decides by itself: sources differ over its continent. */
+class GeoMatcher {
+  readonly any: boolean
+  /** Rule, continent, country, subdivision; 0 = any. */
+  readonly #geos: Int32Array
+
+  constructor(rules: readonly MapRule[]) {
+    const geos = rules.flatMap((rule, index) =>
+      rule.geos.map((geo) => [
+        index,
+        geo.country === undefined ? packCode(geo.continent) : 0,
+        packCode(geo.country),
+        packCode(geo.subdivision),
+      ]),
+    )
+    this.any = geos.length > 0
+    this.#geos = Int32Array.from(geos.flat())
+  }
+
+  /** −1 when none does. */
+  match(codes: Int32Array, at: number): number {
+    for (let i = 0; i < this.#geos.length; i += 4) {
+      if (this.#fits(i + 1, codes[at]!) && this.#fits(i + 2, codes[at + 1]!) && this.#fits(i + 3, codes[at + 2]!)) {
+        return this.#geos[i]!
+      }
+    }
+    return -1
+  }
+
+  #fits(i: number, code: number): boolean {
+    return this.#geos[i] === 0 || this.#geos[i] === code
+  }
+}

@@ -23,3 +23,30 @@ export interface ClientMap {
 export const CLASS_UNPLACED = 0
 
 export const FENCE = 1
+
+/** What a class stands for, for `explain` and tests. */
+export interface ClassOrder {
+  /** Index of the service's rule that decided; −1 = none. */
+  readonly rule: number
+  readonly fence: boolean
+  /** Site numbers, in the order of preference. */
+  readonly groups: readonly (readonly number[])[]
+  /** The last group is the tail: divided by capacity. */
+  readonly tail: boolean
+}
+
+export function groupsOf(map: ClientMap, number: number): ClassOrder {
+  let at = map.classes[number]!
+  const rule = map.groups[at++]! - 1
+  const fence = map.groups[at++] === FENCE
+  let left = map.groups[at++]!
+  let tail = false
+  const groups: number[][] = []
+  for (; left > 0; left--) {
+    const size = map.groups[at++]!
+    tail = size < 0
+    groups.push([...map.groups.subarray(at, at + Math.abs(size))])
+    at += Math.abs(size)
+  }
+  return { rule, fence, groups, tail }
+}
