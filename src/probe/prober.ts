@@ -1,0 +1,291 @@
+/**
+ * The prober: checks every target in its turn, keeps its track, and posts what the track says as votes. Lives in a thread
+ * of its own (worker.ts); the loop that runs the checks also sends the heartbeat, so a loop that stands still is silent.
+ *
+ *   schedule ─▶ check ─▶ observation ─▶ void? (lag) ─▶ track ─▶ turning DOWN? (trust) ─▶ vote ─▶ Board
+ *
+ * A vote is UP or DOWN only on what the site did. Whatever is this prober's own fault, or may be, is an abstention.
+ */
+import { hash } from 'node:crypto'
+import type { Endpoint } from '../config.ts'
+import { type Board, type Heartbeat, HEARTBEAT_MS, type ProberIdentity, type Vote } from '../health/store.ts'
+import type { Target } from '../health/target.ts'
+import { advance, isMoving, isUndecided, NEW_TRACK, type Track } from '../health/track.ts'
+import { runCheck } from './check.ts'
+import { LagMeter } from './lag.ts'
+import type { Observation } from './observation.ts'
+import { hasRoute } from './route.ts'
+import { type Job, nextTurn, phaseOf, Schedule } from './schedule.ts'
+import { familyOf, networkOf, Trust, UNRELATED, type Witness } from './trust.ts'
+
+/** A target without an observation for so many intervals is an abstention. */
+const STALE_INTERVALS = 3
+/** Beyond interval and timeout, before a target counts as overdue. */
+const OVERDUE_SLACK_MS = 250
+/** Peers asked for their route when a network is unreachable. */
+const ROUTES_ASKED = 4
+
+export interface ProberSettings {
+  readonly identity: ProberIdentity
+  readonly board: Board
+  readonly canaries: readonly Endpoint[]
+  readonly onBeat: (beat: Heartbeat) => void
+  /** The board refuses what it is told. */
+  readonly onTrouble: (trouble: string) => void
+  /** How a target is checked; runCheck unless a test says otherwise. */
+  readonly check?: (target: Target) => Promise<Observation>
+}
+
+/** A target with all that this prober knows of it. */
+interface Probed extends Job, Witness {
+  target: Target
+  readonly family: 4 | 6
+  readonly network: string
+  intervalMs: number
+  phaseMs: number
+  readonly addedMs: number
+  track: Track
+  seenMs: number
+  failingMs: number | undefined
+  /** Start of the first of the failures that speak against the track. */
+  streakMs: number
+  /** Its last failure would turn it DOWN, and trust hasn't said yet whether it may. */
+  waiting: boolean
+  /** Why the last check could not be made. */
+  unable: string | undefined
+  reason: string
+  rttMs: number
+  posted: Vote | undefined
+}
+
+/** What is shared by the targets of one address family. */
+interface Family {
+  readonly trust: Trust
+  targets: readonly Probed[]
+  networks: number
+  /** Where the next round of peers begins, and when the last one was. */
+  nextPeer: number
+  peersMs: number
+}
+
+export class Prober {
+  readonly #settings: ProberSettings
+  readonly #schedule = new Schedule()
+  readonly #lag = new LagMeter()
+  readonly #probed = new Map<string, Probed>()
+  readonly #families: Readonly<Record<4 | 6, Family>>
+  readonly #check: (target: Target) => Promise<Observation>
+  readonly #beatJob: Job = { dueMs: Infinity, run: (nowMs) => this.#beat(nowMs) }
+  #configHash = ''
+  #sequence = 0
+
+  constructor(settings: ProberSettings) {
+    this.#settings = settings
+    this.#check = settings.check ?? runCheck
+    const family = (version: 4 | 6): Family => ({
+      trust: new Trust({
+        canaries: settings.canaries.filter(({ address }) => familyOf(address) === version),
+        witnesses: () => this.#families[version].targets,
+        onNews: () => this.#reconsider(this.#families[version]),
+      }),
+      targets: [],
+      networks: 0,
+      nextPeer: 0,
+      peersMs: -Infinity,
+    })
+    this.#families = { 4: family(4), 6: family(6) }
+  }
+
+  start(): void {
+    this.#lag.start()
+    this.#tell(this.#settings.board.replace([]))
+    this.#schedule.plan(this.#beatJob, performance.now())
+  }
+
+  stop(): void {
+    this.#schedule.stop()
+    this.#lag.stop()
+    for (const family of [this.#families[4], this.#families[6]]) family.trust.stop()
+    this.#probed.clear()
+  }
+
+  /** Replaces what is probed; targets that stay keep their state. New ones have their first check within an interval. */
+  setTargets(targets: readonly Target[]): void {
+    const nowMs = performance.now()
+    const wanted = new Set(targets.map((target) => target.id))
+    const retired = [...this.#probed.values()].filter(({ target }) => !wanted.has(target.id))
+    for (const probed of retired) {
+      this.#schedule.cancel(probed)
+      this.#probed.delete(probed.target.id)
+    }
+    if (retired.length > 0) this.#tell(this.#settings.board.retire(retired.map(({ target }) => target.id)))
+    for (const target of targets) {
+      const known = this.#probed.get(target.id)
+      const { intervalMs } = target.check
+      const phaseMs = phaseOf(this.#settings.identity.name, target.id, intervalMs)
+      if (known === undefined) {
+        const probed = this.#take(target, phaseMs, nowMs)
+        this.#probed.set(target.id, probed)
+        this.#schedule.plan(probed, nextTurn(nowMs, phaseMs, intervalMs))
+        continue
+      }
+      const retimed = known.intervalMs !== intervalMs
+      Object.assign(known, { target, intervalMs, phaseMs })
+      if (retimed && known.dueMs !== Infinity) this.#schedule.plan(known, nextTurn(nowMs, phaseMs, intervalMs))
+    }
+    for (const version of [4, 6] as const) {
+      const family = this.#families[version]
+      family.targets = [...this.#probed.values()].filter((probed) => probed.family === version)
+      family.networks = new Set(family.targets.map((probed) => probed.network)).size
+    }
+    this.#configHash = hash('sha256', [...wanted].toSorted().join(' '), 'hex').slice(0, 16)
+  }
+
+  #take(target: Target, phaseMs: number, nowMs: number): Probed {
+    const probed: Probed = {
+      target,
+      family: familyOf(target.address),
+      network: networkOf(target.address),
+      intervalMs: target.check.intervalMs,
+      phaseMs,
+      addedMs: nowMs,
+      track: NEW_TRACK,
+      seenMs: -Infinity,
+      failingMs: undefined,
+      streakMs: nowMs,
+      waiting: false,
+      unable: undefined,
+      reason: '',
+      rttMs: 0,
+      posted: undefined,
+      dueMs: Infinity,
+      run: () => void this.#probe(probed),
+    }
+    return probed
+  }
+
+  /** One check, what follows of it, and the plan for the next: so there is never more than one in flight. */
+  async #probe(probed: Probed): Promise<void> {
+    const startMs = performance.now()
+    let observation = await this.#check(probed.target)
+    if (observation.kind === 'unroutable') observation = await this.#blame(probed, observation)
+    if (this.#probed.get(probed.target.id) !== probed) return
+    const { timeoutMs, fastMs } = probed.target.check
+    const isVoid = observation.kind !== 'pass' && this.#lag.worstSince(startMs) > timeoutMs / 4
+    if (!isVoid) this.#observe(probed, observation, startMs)
+    const hurry = isVoid || isUndecided(probed.track)
+    const turnMs = nextTurn(startMs, probed.phaseMs, probed.intervalMs)
+    this.#schedule.plan(probed, hurry ? Math.min(startMs + fastMs, startMs + probed.intervalMs) : turnMs)
+  }
+
+  /** An unreachable network is this host's fault while it has no route to any target of the family. */
+  async #blame({ target, family }: Probed, observation: Observation): Promise<Observation> {
+    const { targets } = this.#families[family]
+    const asked = new Set([target.address, ...targets.slice(0, ROUTES_ASKED).map((other) => other.target.address)])
+    const routes = await Promise.all([...asked].map(hasRoute))
+    if (routes.includes(true)) return { ...observation, kind: 'fail' }
+    return { ...observation, kind: 'unable', reason: `this host has no IPv${family} route` }
+  }
+
+  #observe(probed: Probed, { kind, reason, rttMs }: Observation, startMs: number): void {
+    if (kind === 'unable') {
+      probed.unable = reason
+      return this.#post(probed)
+    }
+    Object.assign(probed, { unable: undefined, reason, rttMs, seenMs: performance.now(), waiting: false })
+    if (kind === 'pass') {
+      probed.failingMs = undefined
+      probed.track = advance(probed.track, true, probed.target.check)
+    } else {
+      probed.failingMs ??= startMs
+      if (probed.track.state !== 'down' && probed.track.against === 0) this.#suspect(probed, startMs)
+      this.#fail(probed)
+    }
+    this.#post(probed)
+  }
+
+  /** A failure counts while this prober trusts itself; the one that would turn the track DOWN only if it may. */
+  #fail(probed: Probed): void {
+    const { trust } = this.#families[probed.family]
+    const next = advance(probed.track, false, probed.target.check)
+    const turns = next.state === 'down' && probed.track.state !== 'down'
+    const belief = turns ? trust.believe(probed.streakMs) : trust.distrust === undefined ? 'yes' : 'no'
+    probed.waiting = belief === 'wait'
+    if (belief === 'yes' || probed.track.state === 'down') probed.track = next
+    else if (belief === 'no') probed.track = { ...probed.track, against: 0 }
+  }
+
+  /** A first failure: canaries, or in their place targets elsewhere, are tried now, to be known when it matters. */
+  #suspect(probed: Probed, startMs: number): void {
+    probed.streakMs = startMs
+    const family = this.#families[probed.family]
+    family.trust.suspect(startMs)
+    if (family.networks < UNRELATED || family.peersMs >= startMs || this.#hasCanaries(probed.family)) return
+    family.peersMs = performance.now()
+    const networks = new Set([probed.network])
+    for (let tries = 8 * UNRELATED; tries > 0 && networks.size < UNRELATED; tries--) {
+      const peer = family.targets[family.nextPeer++ % family.targets.length]!
+      if (networks.has(peer.network) || peer.failingMs !== undefined) continue
+      networks.add(peer.network)
+      if (peer.dueMs !== Infinity) this.#schedule.plan(peer, family.peersMs)
+    }
+  }
+
+  #hasCanaries(family: 4 | 6): boolean {
+    return this.#settings.canaries.some(({ address }) => familyOf(address) === family)
+  }
+
+  /** Trust has changed: what waited for it is decided, and every vote is looked at again. */
+  #reconsider(family: Family): void {
+    for (const probed of family.targets) {
+      if (probed.waiting) this.#fail(probed)
+      this.#post(probed)
+    }
+  }
+
+  #beat(nowMs: number): void {
+    this.#schedule.plan(this.#beatJob, nowMs + HEARTBEAT_MS)
+    for (const version of [4, 6] as const) this.#families[version].trust.review()
+    let overdue = 0
+    let overdueAgeMs = 0
+    for (const probed of this.#probed.values()) {
+      const { intervalMs, timeoutMs } = probed.target.check
+      const lateMs = nowMs - Math.max(probed.seenMs, probed.addedMs) - intervalMs - timeoutMs
+      if (lateMs <= OVERDUE_SLACK_MS) continue
+      overdue++
+      overdueAgeMs = Math.max(overdueAgeMs, lateMs)
+      this.#post(probed)
+    }
+    const { identity: prober, board, onBeat } = this.#settings
+    const beat = { prober, sequence: ++this.#sequence, configHash: this.#configHash, overdue, overdueAgeMs }
+    this.#tell(board.heartbeat(beat))
+    onBeat(beat)
+  }
+
+  /** Posts the vote if it has changed. */
+  #post(probed: Probed): void {
+    const vote = this.#voteOf(probed)
+    const { posted } = probed
+    if (vote === undefined) return
+    if (posted?.value === vote.value && posted.moving === vote.moving && posted.reason === vote.reason) return
+    probed.posted = vote
+    this.#tell(this.#settings.board.change(vote))
+  }
+
+  /** undefined: nothing to say yet. */
+  #voteOf({ target, family, track, waiting, ...probed }: Probed): Vote | undefined {
+    const { rttMs } = probed
+    const abstain = (reason: string): Vote => ({ target: target.id, value: 'abstain', moving: false, reason, rttMs })
+    if (probed.unable !== undefined) return abstain(probed.unable)
+    const unseenMs = performance.now() - Math.max(probed.seenMs, probed.addedMs)
+    if (unseenMs > STALE_INTERVALS * probed.intervalMs) return abstain(`not probed for ${STALE_INTERVALS} intervals`)
+    const { distrust } = this.#families[family].trust
+    if (distrust !== undefined && probed.failingMs !== undefined) return abstain(distrust)
+    if (track.state === 'none') return undefined
+    return { target: target.id, value: track.state, moving: waiting || isMoving(track), reason: probed.reason, rttMs }
+  }
+
+  #tell(said: Promise<void>): void {
+    said.catch((error: unknown) => this.#settings.onTrouble(`the store refuses votes: ${String(error)}`))
+  }
+}
