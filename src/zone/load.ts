@@ -2,14 +2,37 @@
  * The folder of YAML files → Model and Problems: the loader of `serve`, `check`, `explain` and `plan` alike. Never throws
  * for what an operator wrote, and never stops at the first fault. Files are read one after the other; what each gave is
  * kept under a hash of its content, so a reload parses only what changed.
+ *
+ *   defaults.yaml ─▶ sites.yaml ─▶ services.yaml, services/*.yaml ─┐
+ *                └─▶ NAME.DOMAIN.yaml … (records.ts, each apart)  ─┴▶ what concerns more than one file ─▶ Model
  */
-import type { Problem } from '../problem.ts'
-import type { Model } from './model.ts'
+import { execFile } from 'node:child_process'
+import { createHash, hash as hashOf } from 'node:crypto'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { formatName, isFault, isWithin, parentName } from '../dns/name.ts'
+import { encodeRdata } from '../dns/rdata.ts'
+import { TYPE } from '../dns/types.ts'
+import { didYouMean, type Problem, type Report } from '../problem.ts'
+import { type CheckPart, readNamedChecks } from './checks.ts'
+import type { Model, Position, ServiceModel, SiteModel } from './model.ts'
+import { type SoaModel, STEERS_A, Z_AT, Z_COLUMN, Z_COUNT, Z_INTS, Z_LINE, Z_OWNER, Z_OWNER_BYTES } from './pack.ts'
+import { Z_TYPE, type ZoneModel } from './pack.ts'
+import { Reader } from './read.ts'
+import { keyOf, readZone, type ZoneFile } from './records.ts'
+import { readService, readSites, type ServiceContext, typesOf } from './services.ts'
+import { type Node, parseYaml, Source } from './yaml.ts'
 
 /** What one file gave; opaque outside this folder. */
 export interface LoadedFile {
-  /** Hash of the file's content. */
+  /** Hash of the file's content, and for zones of the defaults that go into it. */
   readonly hash: string
+  readonly problems: readonly Problem[]
+  /** Of a zone; undefined when it is none. */
+  readonly zone?: ZoneFile | undefined
+  /** Of any other file: its tree, empty when it could not be parsed. */
+  readonly tree?: { readonly source: Source; readonly root: Node }
 }
 
 export interface Loaded {
@@ -23,7 +46,368 @@ export interface Loaded {
   readonly files: ReadonlyMap<string, LoadedFile>
 }
 
+const DEFAULT_TTL_SECONDS = 3600
+
 /** Loads every file of the folder; `previous` = what the last call returned, whether it had a model or not. */
 export async function loadFolder(folder: string, previous?: Loaded): Promise<Loaded> {
-  throw new Error(`not yet: ${folder} ${previous?.hash}`)
+  const loading = new Loading(folder, previous?.files ?? new Map())
+  const model = await loading.load()
+  const problems = loading.problems.toSorted(byPlace)
+  const whole = problems.every(({ severity }) => severity !== 'error')
+  return { ...(whole && { model }), problems, hash: loading.hash(), files: loading.files }
+}
+
+const byPlace = (a: Problem, b: Problem): number =>
+  a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column
+
+interface Defaults {
+  readonly ttlSeconds: number
+  readonly checks: ReadonlyMap<string, CheckPart>
+  readonly soa: SoaDefaults
+}
+
+interface SoaDefaults {
+  readonly mname: string | undefined
+  readonly rname: string | undefined
+  readonly serial: number | undefined
+  readonly refresh: number
+  readonly retry: number
+  readonly expire: number
+  readonly minimum: number
+}
+
+class Loading {
+  readonly problems: Problem[] = []
+  readonly files = new Map<string, LoadedFile>()
+  readonly #folder: string
+  readonly #previous: ReadonlyMap<string, LoadedFile>
+  readonly #report: Report = (problem) => this.problems.push(problem)
+  #serial = 0
+
+  constructor(folder: string, previous: ReadonlyMap<string, LoadedFile>) {
+    this.#folder = folder
+    this.#previous = previous
+  }
+
+  hash(): string {
+    const hash = createHash('sha256').update(`${this.#serial}\n`)
+    for (const [path, file] of [...this.files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      hash.update(`${path} ${file.hash}\n`)
+    return hash.digest('hex')
+  }
+
+  async load(): Promise<Model> {
+    const { zones: zonePaths, services: servicePaths, others } = await this.#list()
+    const defaults = await this.#defaults(others.includes('defaults.yaml'))
+    const sites = others.includes('sites.yaml') ? await this.#sites() : new Map<string, SiteModel>()
+    const services = await this.#services(servicePaths, { sites, checks: defaults.checks })
+    const zones = await this.#zones(zonePaths, defaults)
+    this.#checkSharedVips(services)
+    this.#checkNesting(zones)
+    this.#serial = defaults.soa.serial ?? (await this.#gitSerial())
+    const byName = new Map(services.map((service) => [service.name, service]))
+    return {
+      sites,
+      services: services.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+      zones: zones.map((zone) => this.#model(zone, byName, defaults)),
+    }
+  }
+
+  /** The folder's files, relative to it, sorted: zones, files of services, and the two others. Reports strange ones. */
+  async #list(): Promise<{ zones: string[]; services: string[]; others: string[] }> {
+    const zones: string[] = []
+    const services: string[] = []
+    const others: string[] = []
+    for (const { name, isFolder } of await this.#entries('')) {
+      if (name === 'services' && isFolder) {
+        for (const inner of await this.#entries('services')) {
+          if (!inner.isFolder && inner.name.endsWith('.yaml')) services.push(`services/${inner.name}`)
+          else this.#unknownFile(`services/${inner.name}`)
+        }
+      } else if (isFolder) this.#unknownFile(name)
+      else if (name === 'services.yaml') services.push(name)
+      else if (name === 'defaults.yaml' || name === 'sites.yaml') others.push(name)
+      else if (name.endsWith('.yaml') && name.slice(0, -5).includes('.')) zones.push(name)
+      else this.#unknownFile(name)
+    }
+    return { zones, services, others }
+  }
+
+  async #entries(inner: string): Promise<readonly { readonly name: string; readonly isFolder: boolean }[]> {
+    const path = join(this.#folder, inner)
+    try {
+      const entries = await readdir(path, { withFileTypes: true })
+      const known = entries.filter(({ name }) => !name.startsWith('.') && name !== 'README.md')
+      const listed = known.map(async (entry) => ({
+        name: entry.name,
+        isFolder: entry.isSymbolicLink()
+          ? (await stat(join(path, entry.name)).catch(() => entry)).isDirectory()
+          : entry.isDirectory(),
+      }))
+      return (await Promise.all(listed)).toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    } catch (error) {
+      this.#unreadable(path, error)
+      return []
+    }
+  }
+
+  #unreadable(file: string, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error)
+    this.#report({ code: 'file-unreadable', severity: 'error', file, line: 0, column: 0, message })
+  }
+
+  #unknownFile(path: string): void {
+    const hint = path.endsWith('.yml')
+      ? 'Rename it to .yaml'
+      : ((path.includes('/')
+          ? undefined
+          : didYouMean(path, ['defaults.yaml', 'sites.yaml', 'services.yaml', 'services'])) ??
+        'A zone is named like example.com.yaml')
+    const place = { file: join(this.#folder, path), line: 0, column: 0 }
+    this.#report({ code: 'file-unknown', severity: 'error', ...place, message: 'no such file belongs here', hint })
+  }
+
+  /** Reads one file; what `parse` makes of it is kept while its content and `context` stay the same. */
+  async #file(
+    path: string,
+    context: string,
+    parse: (source: Source, report: Report) => Pick<LoadedFile, 'zone' | 'tree'>,
+  ): Promise<LoadedFile | undefined> {
+    const file = join(this.#folder, path)
+    let text: string
+    try {
+      text = await readFile(file, 'utf8')
+    } catch (error) {
+      this.#unreadable(file, error)
+      return undefined
+    }
+    const hash = hashOf('sha256', `${context}\n${text}`, 'base64')
+    let loaded = this.#previous.get(path)
+    if (loaded?.hash !== hash) {
+      const problems: Problem[] = []
+      const result = parse(new Source(file, text), (problem) => problems.push(problem))
+      loaded = { hash, problems, ...result }
+    }
+    this.files.set(path, loaded)
+    this.problems.push(...loaded.problems)
+    return loaded
+  }
+
+  async #tree(path: string): Promise<{ readonly read: Reader; readonly root: Node } | undefined> {
+    const loaded = await this.#file(path, '', (source, report) => {
+      const root = parseYaml(source, report)
+      return root === undefined ? {} : { tree: { source, root } }
+    })
+    return loaded?.tree && { read: new Reader(loaded.tree.source, this.#report), root: loaded.tree.root }
+  }
+
+  async #defaults(isThere: boolean): Promise<Defaults> {
+    const tree = isThere ? await this.#tree('defaults.yaml') : undefined
+    const fields = tree?.read.fields(tree.root, 'defaults.yaml', ['soa', 'ttl', 'checks'])
+    const checks = fields?.get('checks')
+    const soa = fields?.get('soa')
+    return {
+      ttlSeconds: tree?.read.seconds(fields?.get('ttl'), 0, DEFAULT_TTL_SECONDS) ?? DEFAULT_TTL_SECONDS,
+      checks: tree && checks ? readNamedChecks(tree.read, checks.value) : new Map(),
+      soa: readSoa(tree?.read, soa?.value),
+    }
+  }
+
+  async #sites(): Promise<ReadonlyMap<string, SiteModel>> {
+    const tree = await this.#tree('sites.yaml')
+    return tree ? readSites(tree.read, tree.root) : new Map()
+  }
+
+  async #services(paths: readonly string[], context: ServiceContext): Promise<readonly ServiceModel[]> {
+    const services = new Map<string, ServiceModel | Position>()
+    for (const path of paths) {
+      const tree = await this.#tree(path)
+      if (tree === undefined) continue
+      for (const entry of tree.read.entries(tree.root, path)) {
+        const other = services.get(entry.key.text)
+        const service = readService(tree.read, entry, context)
+        if (other === undefined) services.set(entry.key.text, service ?? tree.read.at(entry.key))
+        else {
+          const { file, line } = 'at' in other ? other.at : other
+          tree.read.fault('service-duplicate', entry.key, `service ${entry.key.text} is also at ${file}:${line}`)
+        }
+      }
+    }
+    this.#serviceNames = new Set(services.keys())
+    return [...services.values()].filter((service) => 'at' in service)
+  }
+
+  /** All that are written, the faulty ones too. */
+  #serviceNames: ReadonlySet<string> = new Set()
+
+  async #zones(paths: readonly string[], { ttlSeconds }: Defaults): Promise<readonly ZoneFile[]> {
+    const zones = new Map<string, ZoneFile>()
+    for (const path of paths) {
+      const name = path.slice(0, -'.yaml'.length)
+      const parse = (source: Source, report: Report): { zone: ZoneFile | undefined } => ({
+        zone: readZone(source, name, ttlSeconds, report),
+      })
+      const zone = (await this.#file(path, String(ttlSeconds), parse))?.zone
+      if (zone === undefined) continue
+      const other = zones.get(keyOf(zone.apex))
+      if (other === undefined) zones.set(keyOf(zone.apex), zone)
+      else {
+        const message = `zone ${formatName(zone.apex)} is also in ${other.at.file}`
+        this.#report({ code: 'zone-duplicate', severity: 'error', ...zone.at, message })
+      }
+    }
+    if (paths.length === 0) {
+      const hint = 'A zone is a file named like example.com.yaml'
+      const place = { file: this.#folder, line: 0, column: 0 }
+      this.#report({ code: 'zones-missing', severity: 'error', ...place, message: 'there is no zone here', hint })
+    }
+    return [...zones.values()]
+  }
+
+  /** The same address at two sites in two services: most likely a slip. */
+  #checkSharedVips(services: readonly ServiceModel[]): void {
+    const seen = new Map<string, { readonly site: string; readonly service: string }>()
+    for (const { name: service, sites, at } of services) {
+      for (const { site, vips } of sites) {
+        for (const { address } of vips) {
+          const other = seen.get(address)
+          if (other === undefined) seen.set(address, { site, service })
+          else if (other.site !== site) {
+            const message = `${address} is at ${site} here and at ${other.site} in service ${other.service}`
+            this.#report({ code: 'vip-shared', severity: 'warning', ...at, message })
+          }
+        }
+      }
+    }
+  }
+
+  /** Zones may nest; but an outer zone holds nothing at or below an inner apex but its NS and glue (DESIGN §4). */
+  #checkNesting(zones: readonly ZoneFile[]): void {
+    const apexes = new Map(zones.map((zone) => [keyOf(zone.apex), zone]))
+    const inner = new Map<ZoneFile, Set<string>>()
+    for (const zone of zones) {
+      for (let name = zone.apex; name.length > 1;) {
+        name = parentName(name)
+        const outer = apexes.get(keyOf(name))
+        if (outer !== undefined) inner.set(outer, (inner.get(outer) ?? new Set()).add(keyOf(zone.apex)))
+      }
+    }
+    for (const zone of zones) {
+      const inners = inner.get(zone)
+      if (inners !== undefined) this.#checkOverlap(zone, inners)
+      for (const { target, problem } of zone.unresolved) {
+        const isElsewhere = [...(inners ?? [])].some((key) => isWithin(target, apexes.get(key)!.apex))
+        if (!isElsewhere) this.#report(problem)
+      }
+    }
+  }
+
+  #checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>): void {
+    const { sets, bytes } = zone
+    for (let i = 0; i < sets.length; i += Z_INTS) {
+      const type = sets[i + Z_TYPE]!
+      if (type === TYPE.A || type === TYPE.AAAA) continue
+      const from = sets[i + Z_OWNER]!
+      const owner = bytes.subarray(from, from + sets[i + Z_OWNER_BYTES]!)
+      for (let name = owner; name.length > zone.apex.length; name = parentName(name)) {
+        if (!inners.has(keyOf(name)) || (type === TYPE.NS && name === owner)) continue
+        const place = { file: zone.at.file, line: sets[i + Z_LINE]!, column: sets[i + Z_COLUMN]! }
+        const message = `${formatName(owner)} belongs to the zone ${formatName(name)}, which has a file of its own`
+        this.#report({ code: 'zone-overlap', severity: 'error', ...place, message, hint: 'Move it there' })
+        break
+      }
+    }
+  }
+
+  #model(zone: ZoneFile, services: ReadonlyMap<string, ServiceModel>, defaults: Defaults): ZoneModel {
+    const { apex, bytes, at } = zone
+    const sets = zone.services.length > 0 ? this.#steer(zone, services) : zone.sets
+    return { apex, sets, bytes, services: zone.services, at, soa: soaOf(zone, defaults, this.#serial) }
+  }
+
+  /** The sets with each steered entry's types as its service has them. */
+  #steer(zone: ZoneFile, services: ReadonlyMap<string, ServiceModel>): Int32Array {
+    const sets = zone.sets.slice()
+    for (let i = 0; i < sets.length; i += Z_INTS) {
+      if (sets[i + Z_TYPE] !== 0) continue
+      const name = zone.services[sets[i + Z_AT]!]!
+      const service = services.get(name)
+      const place = { file: zone.at.file, line: sets[i + Z_LINE]!, column: sets[i + Z_COLUMN]! }
+      if (service === undefined) {
+        if (this.#serviceNames.has(name)) continue // its own faults are told already
+        const hint = didYouMean(name, this.#serviceNames) ?? 'Services are declared in services.yaml'
+        const message = `there is no service “${name}”`
+        this.#report({ code: 'service-unknown', severity: 'error', ...place, message, hint })
+        continue
+      }
+      const has = typesOf(service)
+      const lacking = sets[i + Z_COUNT]! & ~has
+      if (lacking !== 0 && has !== 0) {
+        const message = `service ${name} has no ${lacking === STEERS_A ? 'IPv4' : 'IPv6'} VIP`
+        this.#report({ code: 'gslb-type', severity: 'error', ...place, message, hint: 'Leave out that type' })
+      }
+      if (sets[i + Z_COUNT] === 0) sets[i + Z_COUNT] = has
+    }
+    return sets
+  }
+
+  /** Unix time of the last commit that touched the folder; 1 and a warning where git can't tell. */
+  async #gitSerial(): Promise<number> {
+    let reason = 'no commit touches it'
+    try {
+      const run = promisify(execFile)
+      const { stdout } = await run('git', ['log', '-1', '--format=%ct', '--', '.'], {
+        cwd: this.#folder,
+        timeout: 10_000,
+      })
+      if (/^\d{1,10}\n$/.test(stdout)) return Number(stdout)
+    } catch (error) {
+      const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
+      reason = stderr.trim().split('\n')[0] || (error instanceof Error ? error.message : String(error))
+    }
+    const message = `the serial is 1: none is written, and git says: ${reason}`
+    const hint = 'Write `serial` under `soa` in defaults.yaml, or keep the folder in git'
+    const place = { file: this.#folder, line: 0, column: 0 }
+    if (this.problems.every(({ code }) => code !== 'file-unreadable')) {
+      this.#report({ code: 'serial-unknown', severity: 'warning', ...place, message, hint })
+    }
+    return 1
+  }
+}
+
+const SOA_KEYS = ['mname', 'rname', 'serial', 'refresh', 'retry', 'expire', 'minimum']
+
+function readSoa(read: Reader | undefined, node: Node | undefined): SoaDefaults {
+  const fields = node && read?.fields(node, '“soa”', SOA_KEYS)
+  const number = (key: string, missing: number): number => read?.seconds(fields?.get(key), 0, missing) ?? missing
+  const soa = {
+    mname: read?.text(fields?.get('mname'), undefined),
+    rname: read?.text(fields?.get('rname'), undefined),
+    serial: read?.integer(fields?.get('serial'), 0, 0xffffffff, undefined),
+    refresh: number('refresh', 7200),
+    retry: number('retry', 900),
+    expire: number('expire', 1_209_600),
+    minimum: number('minimum', 60),
+  }
+  const encoded = encodeSoa(soa, '.', '.', 1)
+  if (isFault(encoded) && read && node) {
+    read.fault('rdata-invalid', fields?.get(encoded.field ?? '')?.value ?? node, encoded.fault)
+    return { ...soa, mname: undefined, rname: undefined }
+  }
+  return soa
+}
+
+function encodeSoa(soa: SoaDefaults, mname: string, rname: string, serial: number): ReturnType<typeof encodeRdata> {
+  const { refresh, retry, expire, minimum } = soa
+  const numbers = { serial, refresh, retry, expire, minimum }
+  const texts = Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, String(value)]))
+  return encodeRdata(TYPE.SOA, { mname: soa.mname ?? mname, rname: soa.rname ?? rname, ...texts })
+}
+
+function soaOf(zone: ZoneFile, { soa, ttlSeconds }: Defaults, serial: number): SoaModel {
+  const apex = formatName(zone.apex)
+  const hostmaster = apex.length > 240 ? apex : `hostmaster.${apex}`
+  const rdata = encodeSoa(soa, zone.firstServer ?? '.', hostmaster, serial)
+  if (isFault(rdata)) throw new Error(`SOA of ${apex}: ${rdata.fault}`)
+  return { rdata, ttlSeconds, negativeTtlSeconds: Math.min(ttlSeconds, soa.minimum) }
 }

@@ -140,6 +140,8 @@ class Walk {
       case EVENT_ID.ALIAS:
         this.#unsupported(event.anchorStart - 1, 'aliases are not supported', 'Write the value out')
         return { kind: 'scalar', text: '', quoted: false, offset: event.anchorStart - 1 }
+      case EVENT_ID.DOCUMENT:
+      case EVENT_ID.POP:
       default:
         throw new Error(`YAML event ${event.type} where a node is due`)
     }

@@ -1,0 +1,209 @@
+/**
+ * The schemas of the check kinds. A check is written in defaults.yaml under a name, inline at a service, or both: `use`
+ * names one, and the keys beside it replace that one's.
+ *
+ * Defaults: interval 5s; timeout 2s, or 2/5 of a shorter interval; fast (rechecks after a change) a fifth of the interval
+ * and at least 100ms: with these, a silent site is out after interval + (fall − 1) × timeout + timeout, for rechecks
+ * wait for the timeout anyway (DESIGN §10); fall 3; rise 2. http: GET / and status 200.
+ */
+import { formatAddress, parseAddress } from '../dns/address.ts'
+import { didYouMean } from '../problem.ts'
+import type { CheckModel } from './model.ts'
+import type { Fields, Reader } from './read.ts'
+import type { Entry, Node } from './yaml.ts'
+
+/** A check as far as one place writes it. */
+export interface CheckPart {
+  readonly type: CheckModel['type'] | undefined
+  readonly port: number | undefined
+  readonly address: string | undefined
+  readonly intervalMs: number | undefined
+  readonly timeoutMs: number | undefined
+  readonly fastMs: number | undefined
+  readonly fall: number | undefined
+  readonly rise: number | undefined
+  readonly method: 'GET' | 'HEAD' | undefined
+  readonly path: string | undefined
+  readonly host: string | undefined
+  readonly statuses: readonly number[] | undefined
+  readonly body: string | undefined
+  readonly verify: boolean | undefined
+}
+
+const TYPES = ['http', 'https', 'tcp'] as const
+const LATER_TYPES = ['agent', 'dns', 'exec', 'grpc', 'icmp']
+const COMMON_KEYS = ['type', 'port', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
+const HTTP_KEYS = ['method', 'path', 'host', 'expect']
+const KEYS = { tcp: [], http: HTTP_KEYS, https: [...HTTP_KEYS, 'verify'] } as const
+const DAY_MS = 86_400_000
+
+/** `check:` of a service: a check, a list of them (all must pass), or `none`. */
+export function readChecks(read: Reader, node: Node, named: ReadonlyMap<string, CheckPart>): readonly CheckModel[] {
+  if (node.kind === 'scalar' && node.text === 'none') return []
+  const nodes = node.kind === 'list' ? node.items : [node]
+  if (nodes.length === 0)
+    read.fault('value-kind', node, 'a list of checks is empty', 'Write `check: none` to check nothing')
+  return nodes.map((one) => readCheck(read, one, named)).filter((check) => check !== undefined)
+}
+
+/** The named checks of defaults.yaml; each must be whole in itself. */
+export function readNamedChecks(read: Reader, node: Node): ReadonlyMap<string, CheckPart> {
+  const named = new Map<string, CheckPart>()
+  for (const { key, value } of read.entries(node, '“checks”')) {
+    const part = readPart(read, value, undefined)
+    if (part !== undefined) complete(read, value, part)
+    named.set(key.text, part ?? NOTHING)
+  }
+  return named
+}
+
+function readCheck(read: Reader, node: Node, named: ReadonlyMap<string, CheckPart>): CheckModel | undefined {
+  const use = node.kind === 'mapping' ? node.entries.find(({ key }) => key.text === 'use') : undefined
+  const name = read.text(use, undefined)
+  const base = name === undefined ? undefined : named.get(name)
+  if (use !== undefined && base === undefined) {
+    const hint = didYouMean(name ?? '', named.keys()) ?? 'Named checks stand under `checks` in defaults.yaml'
+    read.fault('check-unknown', use.value, `there is no check “${name}”`, hint)
+    return undefined
+  }
+  if (base === NOTHING) return undefined // reported where it is written
+  const part = readPart(read, node, base)
+  return part && complete(read, node, part)
+}
+
+const NOTHING: CheckPart = {
+  type: undefined,
+  port: undefined,
+  address: undefined,
+  intervalMs: undefined,
+  timeoutMs: undefined,
+  fastMs: undefined,
+  fall: undefined,
+  rise: undefined,
+  method: undefined,
+  path: undefined,
+  host: undefined,
+  statuses: undefined,
+  body: undefined,
+  verify: undefined,
+}
+
+/** undefined when the kind of check is not known: nothing else can be read then. */
+function readPart(read: Reader, node: Node, base: CheckPart | undefined): CheckPart | undefined {
+  if (node.kind !== 'mapping') {
+    read.fault(
+      'value-kind',
+      node,
+      'a check is a mapping',
+      'Write `{use: NAME}` for a check of defaults.yaml, or `none`',
+    )
+    return undefined
+  }
+  const typeEntry = node.entries.find(({ key }) => key.text === 'type')
+  const type = typeEntry === undefined ? base?.type : readType(read, typeEntry)
+  if (typeEntry === undefined && type === undefined) {
+    read.missing(node, 'a check', 'type', `Known: ${TYPES.join(', ')}`)
+  }
+  if (type === undefined) return undefined
+  const keys = [...COMMON_KEYS, ...KEYS[type], ...(base === undefined ? [] : ['use'])]
+  const fields = read.fields(node, `a check of type ${type}`, keys)!
+  const like = base ?? NOTHING
+  return {
+    type,
+    port: read.integer(fields.get('port'), 1, 65_535, like.port),
+    address: readAddress(read, fields.get('address'), like.address),
+    intervalMs: read.durationMs(fields.get('interval'), 100, DAY_MS, like.intervalMs),
+    timeoutMs: read.durationMs(fields.get('timeout'), 10, DAY_MS, like.timeoutMs),
+    fastMs: read.durationMs(fields.get('fast'), 10, DAY_MS, like.fastMs),
+    fall: read.integer(fields.get('fall'), 1, 100, like.fall),
+    rise: read.integer(fields.get('rise'), 1, 100, like.rise),
+    ...readHttp(read, fields, like),
+    verify: read.flag(fields.get('verify'), like.verify),
+  }
+}
+
+function readType(read: Reader, entry: Entry): CheckPart['type'] {
+  if (entry.value.kind === 'scalar' && LATER_TYPES.includes(entry.value.text)) {
+    const hint = `Known: ${TYPES.join(', ')}`
+    read.fault('not-supported', entry.value, `checks of type ${entry.value.text} are not supported yet`, hint)
+    return undefined
+  }
+  return read.oneOf(entry, TYPES, undefined)
+}
+
+/** Canonical text of an address. */
+export function readAddress<M>(read: Reader, entry: Entry | undefined, missing: M): string | M {
+  const text = read.text(entry, undefined)
+  if (entry === undefined || text === undefined) return missing
+  const bytes = parseAddress(text)
+  if (bytes !== undefined) return formatAddress(bytes)
+  read.fault('value-invalid', entry.value, `“${text}” is no IP address`)
+  return missing
+}
+
+type HttpPart = Pick<CheckPart, 'method' | 'path' | 'host' | 'statuses' | 'body'>
+
+function readHttp(read: Reader, fields: Fields, like: HttpPart): HttpPart {
+  const matching = <M>(key: string, pattern: RegExp, what: string, missing: M): string | M => {
+    const entry = fields.get(key)
+    const text = read.text(entry, undefined)
+    if (entry === undefined || text === undefined) return missing
+    if (pattern.test(text)) return text
+    read.fault('value-invalid', entry.value, `“${key}” is “${text}” where ${what} is wanted`)
+    return missing
+  }
+  const expect = fields.get('expect')
+  const expected = expect && read.fields(expect.value, '“expect”', ['status', 'body'])
+  const status = expected?.get('status')
+  return {
+    method: read.oneOf(fields.get('method'), ['GET', 'HEAD'] as const, like.method),
+    path: matching('path', /^\/[!-~]*$/, 'a path that begins with / and has no blanks', like.path),
+    host: matching('host', /^[\w.-]+$|^[\da-f:.]+$/i, 'a host name or address, without a port,', like.host),
+    statuses: status === undefined ? like.statuses : readStatuses(read, status),
+    body: read.text(expected?.get('body'), like.body),
+  }
+}
+
+function readStatuses(read: Reader, { key, value }: Entry): readonly number[] {
+  const nodes = value.kind === 'list' ? value.items : [value]
+  if (nodes.length === 0) read.fault('value-kind', value, '“status” is empty', 'Write the statuses that mean up: [200]')
+  return nodes.map((node) => read.integer({ key, value: node }, 100, 599, 200))
+}
+
+/** Fills in what nobody wrote, and checks that it fits together. */
+function complete(read: Reader, node: Node, part: CheckPart): CheckModel | undefined {
+  const intervalMs = part.intervalMs ?? 5000
+  const timeoutMs = part.timeoutMs ?? Math.min(2000, Math.floor((intervalMs * 2) / 5))
+  const fastMs = part.fastMs ?? Math.max(100, Math.round(intervalMs / 5))
+  if (timeoutMs >= intervalMs) {
+    const message = `the timeout of ${timeoutMs} ms is not below the interval of ${intervalMs} ms`
+    read.fault('check-timing', node, message, 'One check must have ended before the next begins')
+  }
+  if (fastMs > intervalMs) {
+    const message = `the fast interval of ${fastMs} ms is above the interval of ${intervalMs} ms`
+    read.fault('check-timing', node, message, 'Leave `fast` out for a fifth of the interval')
+  }
+  const timing = { intervalMs, timeoutMs, fastMs, fall: part.fall ?? 3, rise: part.rise ?? 2 }
+  const address = part.address === undefined ? {} : { address: part.address }
+  const { type = 'tcp' } = part
+  if (type === 'tcp') {
+    if (part.port === undefined) read.missing(node, 'a check of type tcp', 'port')
+    return { type, port: part.port ?? 0, ...timing, ...address }
+  }
+  const method = part.method ?? 'GET'
+  if (method === 'HEAD' && part.body !== undefined) {
+    read.fault('value-invalid', node, 'a response to HEAD has no body to look into', 'Use GET')
+  }
+  return {
+    type,
+    port: part.port ?? (type === 'http' ? 80 : 443),
+    ...timing,
+    ...address,
+    method,
+    path: part.path ?? '/',
+    ...(part.host !== undefined && { host: part.host }),
+    statuses: part.statuses ?? [200],
+    ...(part.body !== undefined && { body: part.body }),
+    verify: part.verify ?? true,
+  }
+}

@@ -1,0 +1,324 @@
+/**
+ * A zone file → packed records (pack.ts), checked as far as the file alone allows; what depends on other files (services,
+ * inner zones) load.ts checks afterwards. octoDNS's form: names at the root, a record or a list of records at each.
+ */
+import { encodeRdata, type RdataValue, ZONE_TYPES } from '../dns/rdata.ts'
+import { formatName, isAbsolute, isFault, joinName, lowerName, parseName, parentName } from '../dns/name.ts'
+import { TYPE, typeName, typeNumber } from '../dns/types.ts'
+import { didYouMean, type Problem, type Report } from '../problem.ts'
+import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from './pack.ts'
+import { Reader } from './read.ts'
+import { type Node, parseYaml, type Scalar, Source } from './yaml.ts'
+
+export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 'services' | 'at'> {
+  /** Name server that the apex names first, as text. */
+  readonly firstServer: string | undefined
+  /** Name servers without an address here: a fault, unless an inner zone holds them. */
+  readonly unresolved: readonly { readonly target: Uint8Array; readonly problem: Problem }[]
+}
+
+const RECORD_KEYS = ['type', 'ttl', 'value', 'values']
+const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
+const LATER_KEYS = ['dynamic', 'geo', 'octodns']
+const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
+/** octoDNS's own that have no type number. */
+const LATER_TYPES = ['ALIAS', 'LOC', 'URLFWD']
+/** Room that a header, a question and an OPT leave in the largest message. */
+const MAX_RRSET_BYTES = 65_535 - 12 - 259 - 64
+/** A steered entry among the types of a name. */
+const GSLB = 0
+
+/** What a name has; kept for the checks that need the whole zone. */
+interface Owner {
+  readonly wire: Uint8Array
+  readonly node: Node
+  readonly records: readonly { readonly type: number; readonly node: Node }[]
+}
+
+interface ServerTarget {
+  readonly owner: Owner
+  readonly wire: Uint8Array
+  readonly node: Node
+}
+
+/** `name`: the file's without `.yaml`; `ttlSeconds`: of records without their own. undefined when it is no zone at all. */
+export function readZone(source: Source, name: string, ttlSeconds: number, report: Report): ZoneFile | undefined {
+  const apex = parseName(name)
+  if (isFault(apex)) {
+    report({ code: 'zone-name', severity: 'error', file: source.file, line: 0, column: 0, message: apex.fault })
+    return undefined
+  }
+  const root = parseYaml(source, report)
+  return root && new ZoneReader(source, lowerName(apex), ttlSeconds, report).zone(root)
+}
+
+/** Bytes as a key of Maps and Sets. */
+export const keyOf = (wire: Uint8Array): string =>
+  Buffer.from(wire.buffer, wire.byteOffset, wire.length).toString('latin1')
+
+class ZoneReader {
+  readonly #source: Source
+  readonly #read: Reader
+  readonly #apex: Uint8Array
+  readonly #ttlSeconds: number
+  readonly #packer = new Packer()
+  readonly #owners = new Map<string, Owner>()
+  readonly #servers: ServerTarget[] = []
+
+  constructor(source: Source, apex: Uint8Array, ttlSeconds: number, report: Report) {
+    this.#source = source
+    this.#read = new Reader(source, report)
+    this.#apex = apex
+    this.#ttlSeconds = ttlSeconds
+  }
+
+  zone(root: Node): ZoneFile {
+    const zoneName = formatName(this.#apex)
+    for (const { key, value } of this.#read.entries(root, `zone ${zoneName}`)) this.#name(key, value)
+    const atApex = this.#servers.filter(({ owner }) => owner.wire.length === this.#apex.length)
+    if (atApex.length === 0) {
+      const hint = `"": {type: NS, values: [ns1.example.com.]}`
+      this.#read.fault('ns-missing', root, `zone ${zoneName} has no NS at its apex`, hint)
+    }
+    const cuts = this.#cuts()
+    this.#checkCuts(cuts)
+    return {
+      apex: this.#apex,
+      ...this.#packer.finish(),
+      at: this.#source.locate(0),
+      firstServer: atApex[0] && formatName(atApex[0].wire),
+      unresolved: this.#unresolved(cuts),
+    }
+  }
+
+  #name(key: Scalar, value: Node): void {
+    const wire = this.#ownerName(key)
+    if (wire === undefined) return
+    const nodes = value.kind === 'list' ? value.items : [value]
+    if (nodes.length === 0) this.#read.fault('value-kind', value, `“${key.text}” has no records`)
+    const records: { type: number; node: Node }[] = []
+    const owner = { wire, node: key, records }
+    const id = keyOf(wire)
+    if (this.#owners.has(id)) {
+      this.#read.fault('name-duplicate', key, `“${key.text}” is the same name as one above`, 'Names have no case')
+    } else this.#owners.set(id, owner)
+    this.#packer.begin(wire)
+    for (const node of nodes) {
+      const type = this.#record(owner, node)
+      if (type === undefined) continue
+      if (!records.some((other) => other.type === type)) records.push({ type, node })
+      else if (type !== TYPE.CNAME && type !== GSLB) {
+        const message = `“${key.text}” has another record of type ${typeName(type)}`
+        this.#read.fault('rrset-duplicate', node, message, 'Write all its values in one: `values: [...]`')
+      } else records.push({ type, node })
+    }
+    this.#checkConflicts(owner)
+  }
+
+  #ownerName(key: Scalar): Uint8Array | undefined {
+    if (key.text === '') return this.#apex
+    const hint = 'Names are relative to the zone; "" is the zone itself'
+    if (isAbsolute(key.text) || key.text === '@') {
+      this.#read.fault('name-invalid', key, `“${key.text}” is not relative to the zone`, hint)
+      return undefined
+    }
+    const prefix = parseName(key.text)
+    const name = isFault(prefix) ? prefix : joinName(lowerName(prefix), this.#apex)
+    if (!isFault(name)) return name
+    this.#read.fault('name-invalid', key, name.fault, hint)
+    return undefined
+  }
+
+  /** Packs one record and returns its type; undefined when there is none to speak of. */
+  #record(owner: Owner, node: Node): number | undefined {
+    const entries = this.#read.entries(node, 'a record')
+    const typeEntry = entries.find(({ key }) => key.text === 'type')
+    if (typeEntry === undefined) {
+      if (node.kind === 'mapping') this.#read.missing(node, 'a record', 'type')
+      return undefined
+    }
+    const name = this.#read.text(typeEntry, undefined)
+    if (name === undefined) return undefined
+    if (name === 'GSLB') return this.#steered(node)
+    const type = TYPE_NUMBERS.get(name)
+    if (type !== undefined && type !== TYPE.SOA) return this.#rrset(owner, node, type)
+    if (type === TYPE.SOA) {
+      this.#read.fault('soa-in-zone', node, 'a zone file holds no SOA', 'Write `soa` in defaults.yaml')
+    } else if (LATER_TYPES.includes(name) || (typeNumber(name) !== undefined && name === name.toUpperCase())) {
+      this.#read.fault('not-supported', typeEntry.value, `records of type ${name} are not supported yet`)
+    } else {
+      const hint = didYouMean(name, [...ZONE_TYPES, 'GSLB'])
+      this.#read.fault('value-invalid', typeEntry.value, `“${name}” is no type of record`, hint)
+    }
+    return undefined
+  }
+
+  #rrset(owner: Owner, node: Node, type: number): number {
+    const fields = this.#read.fields(node, `a record of type ${typeName(type)}`, RECORD_KEYS, LATER_KEYS)!
+    const ttlSeconds = this.#read.seconds(fields.get('ttl'), 0, this.#ttlSeconds)
+    const one = fields.get('value')
+    const many = fields.get('values')
+    if (one !== undefined && many !== undefined) {
+      this.#read.fault('value-kind', many.key, '“value” and “values” say the same', 'Write `values` alone')
+    }
+    const isLater = fields.size < (node.kind === 'mapping' ? node.entries.length : 0)
+    if (one === undefined && many === undefined && !isLater) this.#read.missing(node, 'a record', 'values')
+    const nodes = many !== undefined ? this.#read.items(many.value, '“values”') : one !== undefined ? [one.value] : []
+    if (many?.value.kind === 'list' && nodes.length === 0) {
+      this.#read.fault('value-kind', many.value, '“values” is empty')
+    }
+    const rdata: Uint8Array[] = []
+    let bytes = 0
+    for (const value of nodes) {
+      const encoded = this.#rdata(type, value)
+      if (encoded === undefined) continue
+      if (rdata.some((other) => Buffer.compare(other, encoded) === 0)) {
+        this.#read.fault('rdata-duplicate', value, 'this value is there twice')
+        continue
+      }
+      rdata.push(encoded)
+      bytes += RECORD_HEAD + encoded.length
+      if (type === TYPE.NS) this.#servers.push({ owner, wire: lowerName(encoded), node: value })
+    }
+    if (type === TYPE.CNAME && rdata.length > 1) this.#read.fault('cname-conflict', node, 'a CNAME has one value')
+    if (bytes > MAX_RRSET_BYTES) {
+      this.#read.fault('rrset-too-large', node, `this RRset has ${bytes} bytes; a message holds ${MAX_RRSET_BYTES}`)
+    } else if (rdata.length > 0) this.#packer.add(type, ttlSeconds, rdata, this.#read.at(node))
+    return type
+  }
+
+  #rdata(type: number, node: Node): Uint8Array | undefined {
+    const fields = new Map<string, Node>()
+    let value: RdataValue
+    if (node.kind === 'mapping') {
+      const texts: Record<string, string> = {}
+      for (const { key, value: field } of node.entries) {
+        const scalar = this.#read.scalar(field, `“${key.text}”`)
+        if (scalar === undefined) return undefined
+        fields.set(key.text, field)
+        texts[key.text] = scalar.text
+      }
+      value = texts
+    } else {
+      const scalar = this.#read.scalar(node, 'a value')
+      if (scalar === undefined) return undefined
+      value = scalar.text
+    }
+    const encoded = encodeRdata(type, value)
+    if (!isFault(encoded)) return encoded
+    const hint = encoded.fault.endsWith('end with a dot') ? 'Targets are full names: www.example.com.' : undefined
+    this.#read.fault('rdata-invalid', fields.get(encoded.field ?? '') ?? node, encoded.fault, hint)
+    return undefined
+  }
+
+  #steered(node: Node): number {
+    const fields = this.#read.fields(node, 'a record of type GSLB', GSLB_KEYS, LATER_KEYS)!
+    const service = this.#read.text(fields.get('service'), undefined)
+    if (!fields.has('service')) this.#read.missing(node, 'a record of type GSLB', 'service')
+    const ttlSeconds = this.#read.seconds(fields.get('ttl'), 1, 0)
+    const list = fields.get('types')
+    let types = 0
+    const nodes = list === undefined ? [] : this.#read.items(list.value, '“types”')
+    for (const value of nodes) {
+      const type = this.#read.oneOf(list && { key: list.key, value }, ['A', 'AAAA'] as const, undefined)
+      if (type !== undefined) types |= type === 'A' ? STEERS_A : STEERS_AAAA
+    }
+    if (list?.value.kind === 'list' && nodes.length === 0) {
+      this.#read.fault('value-kind', list.value, '“types” is empty', 'Leave it out for all that the service has')
+    }
+    if (service !== undefined) this.#packer.addSteered(service, types, ttlSeconds, this.#read.at(node))
+    return GSLB
+  }
+
+  #checkConflicts({ wire, records }: Owner): void {
+    const find = (wanted: number): Node | undefined => records.find(({ type }) => type === wanted)?.node
+    const steered = records.filter(({ type }) => type === GSLB)
+    const alias = find(TYPE.CNAME)
+    const address = find(TYPE.A) ?? find(TYPE.AAAA) ?? alias
+    if (steered.length > 1) {
+      this.#read.fault(
+        'rrset-duplicate',
+        steered[1]!.node,
+        'a name is steered by one service',
+        'Use one record with `types`',
+      )
+    }
+    if (steered.length > 0 && address !== undefined) {
+      this.#read.fault('gslb-conflict', steered[0]!.node, 'a steered name has no A, AAAA or CNAME of its own')
+    } else if (alias !== undefined && (records.length > 1 || wire.length === this.#apex.length)) {
+      this.#read.fault('cname-conflict', alias, 'a CNAME stands alone at its name, and never at an apex')
+    }
+    const server = wire[0] === 1 && wire[1] === 42 ? find(TYPE.NS) : undefined
+    if (server !== undefined) this.#read.fault('ns-wildcard', server, 'a wildcard cannot be delegated')
+  }
+
+  /** Owners with NS below the apex, by key. */
+  #cuts(): ReadonlyMap<string, Owner> {
+    const cuts = new Map<string, Owner>()
+    for (const { owner } of this.#servers) {
+      if (owner.wire.length > this.#apex.length) cuts.set(keyOf(owner.wire), owner)
+    }
+    return cuts
+  }
+
+  /** The highest cut at or above a name within the zone. */
+  #cutOf(wire: Uint8Array, cuts: ReadonlyMap<string, Owner>): Owner | undefined {
+    let cut: Owner | undefined
+    if (cuts.size === 0) return undefined
+    for (let name = wire; name.length > this.#apex.length; name = parentName(name)) cut = cuts.get(keyOf(name)) ?? cut
+    return cut
+  }
+
+  #checkCuts(cuts: ReadonlyMap<string, Owner>): void {
+    if (cuts.size === 0) return
+    for (const owner of this.#owners.values()) {
+      const cut = this.#cutOf(owner.wire, cuts)
+      if (cut === undefined) continue
+      const wildcard = owner.wire[0] === 1 && owner.wire[1] === 42
+      for (const { type, node } of owner.records) {
+        const isGlue = (type === TYPE.A || type === TYPE.AAAA) && !wildcard
+        if (isGlue || (type === TYPE.NS && (owner === cut || wildcard))) continue
+        const what = type === GSLB ? 'GSLB' : typeName(type)
+        const message = `${what} at or below the delegation of ${formatName(cut.wire)}: only its NS and addresses of name servers belong here`
+        this.#read.fault('below-cut', node, message)
+      }
+    }
+  }
+
+  #unresolved(cuts: ReadonlyMap<string, Owner>): ZoneFile['unresolved'] {
+    const unresolved: { target: Uint8Array; problem: Problem }[] = []
+    for (const { owner, wire, node } of this.#servers) {
+      if (!this.#isWithin(wire)) continue
+      const cut = this.#cutOf(wire, cuts)
+      if (cut !== undefined && cut.wire.length !== owner.wire.length) continue
+      if (cut !== undefined && keyOf(cut.wire) !== keyOf(owner.wire)) continue
+      if (this.#hasAddress(wire, cut !== undefined)) continue
+      const message = `${formatName(wire)} is a name server within the zone and has no address here`
+      const hint = `Add an A or AAAA record for it${cut === undefined ? '' : ': glue'}`
+      unresolved.push({ target: wire, problem: this.#source.problem('ns-without-address', node.offset, message, hint) })
+    }
+    return unresolved
+  }
+
+  #isWithin(wire: Uint8Array): boolean {
+    let name = wire
+    while (name.length > this.#apex.length) name = parentName(name)
+    return keyOf(name) === keyOf(this.#apex)
+  }
+
+  /** At the name itself, or by the wildcard that covers it; for glue only at the name itself. */
+  #hasAddress(wire: Uint8Array, exact: boolean): boolean {
+    const own = this.#owners.get(keyOf(wire))
+    if (own !== undefined || exact) return own !== undefined && hasAddress(own)
+    for (let above = parentName(wire); above.length >= this.#apex.length; above = parentName(above)) {
+      const key = keyOf(above)
+      const wildcard = this.#owners.get(`\u0001*${key}`)
+      if (wildcard !== undefined) return hasAddress(wildcard)
+      if (this.#owners.has(key)) return false
+    }
+    return false
+  }
+}
+
+const hasAddress = ({ records }: Owner): boolean =>
+  records.some(({ type }) => type === TYPE.A || type === TYPE.AAAA || type === GSLB)

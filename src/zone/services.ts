@@ -1,0 +1,346 @@
+/**
+ * sites.yaml and services.yaml → SiteModel and ServiceModel: DESIGN §7 and §8. What a service says of sites is checked
+ * against sites.yaml and against itself here; what it has in common with other services and zones, in load.ts.
+ */
+import { formatAddress, parseAddress, parsePrefix } from '../dns/address.ts'
+import { didYouMean } from '../problem.ts'
+import { type CheckPart, readAddress, readChecks } from './checks.ts'
+import type {
+  Geo,
+  Groups,
+  LastResort,
+  RuleModel,
+  ServiceModel,
+  ServiceSiteModel,
+  SiteModel,
+  VipModel,
+} from './model.ts'
+import { STEERS_A, STEERS_AAAA } from './pack.ts'
+import type { Fields, Reader } from './read.ts'
+import { deadRules } from './rules.ts'
+import type { Entry, Node } from './yaml.ts'
+
+const SITE_KEYS = ['location', 'region', 'capacity', 'drained']
+const SERVICE_KEYS = [
+  'sites',
+  'order',
+  'spread',
+  'candidates',
+  'rules',
+  'pick',
+  'answers',
+  'minVips',
+  'ttl',
+  'lastResort',
+  'check',
+  'probers',
+  'regions',
+  'keep',
+  'rampUp',
+]
+const LATER_SERVICE_KEYS = ['spill', 'budget']
+const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
+const RULE_KEYS = ['subnets', 'geos', 'order', 'only']
+const LATER_RULE_KEYS = ['asns']
+const DAY_MS = 86_400_000
+const MAX_CAPACITY = 1_000_000
+
+/** Bits STEERS_*: the types that a service ever answers. */
+export function typesOf({ sites }: Pick<ServiceModel, 'sites'>, only?: ReadonlySet<string>): number {
+  let types = 0
+  for (const { site, vips } of sites) {
+    if (only !== undefined && !only.has(site)) continue
+    for (const { bytes } of vips) types |= bytes.length === 4 ? STEERS_A : STEERS_AAAA
+  }
+  return types
+}
+
+/** Names of sites, services and checks: part of member names, metrics and patterns, so no blanks, slashes or stars. */
+function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what: string): boolean {
+  if (/^[a-z0-9][\w.-]{0,62}$/i.test(key.text)) return true
+  const hint = 'Letters, digits, and . _ - behind the first; at most 63'
+  read.fault('value-invalid', key, `“${key.text}” is no name for ${what}`, hint)
+  return false
+}
+
+export function readSites(read: Reader, root: Node): ReadonlyMap<string, SiteModel> {
+  const sites = new Map<string, SiteModel>()
+  for (const { key, value } of read.entries(root, 'sites.yaml')) {
+    isIdentifier(read, key, 'a site')
+    const fields = read.fields(value, 'a site', SITE_KEYS)
+    const location = fields?.get('location')
+    if (fields !== undefined && location === undefined) {
+      read.missing(key, `site ${key.text}`, 'location', 'Its latitude and longitude in degrees: [50.11, 8.68]')
+    }
+    const [latitude, longitude] = location === undefined ? [0, 0] : readLocation(read, location)
+    sites.set(key.text, {
+      name: key.text,
+      latitude,
+      longitude,
+      region: read.text(fields?.get('region'), ''),
+      capacity: read.integer(fields?.get('capacity'), 0, MAX_CAPACITY, 100),
+      drained: read.flag(fields?.get('drained'), false),
+      at: read.at(key),
+    })
+  }
+  return sites
+}
+
+function readLocation(read: Reader, { value }: Entry): [number, number] {
+  const items = read.items(value, '“location”')
+  const degrees = items.map((item) =>
+    item.kind === 'scalar' && /^-?\d{1,3}(\.\d+)?$/.test(item.text) ? +item.text : NaN,
+  )
+  const [latitude = NaN, longitude = NaN] = degrees
+  if (Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180 && degrees.length === 2) return [latitude, longitude]
+  if (value.kind === 'list') {
+    const hint = 'Latitude from -90 to 90, then longitude from -180 to 180: [50.11, 8.68]'
+    read.fault('value-invalid', value, '“location” is no pair of degrees', hint)
+  }
+  return [0, 0]
+}
+
+export interface ServiceContext {
+  readonly sites: ReadonlyMap<string, SiteModel>
+  readonly checks: ReadonlyMap<string, CheckPart>
+}
+
+export function readService(read: Reader, { key, value }: Entry, context: ServiceContext): ServiceModel | undefined {
+  isIdentifier(read, key, 'a service')
+  const what = `service ${key.text}`
+  const fields = read.fields(value, what, SERVICE_KEYS, LATER_SERVICE_KEYS)
+  if (fields === undefined) return undefined
+  const minVips = read.integer(fields.get('minVips'), 1, 255, 1)
+  const sites = readServiceSites(read, key, fields.get('sites'), context, minVips)
+  const names = new Set(sites.map(({ site }) => site))
+  const check = fields.get('check')
+  if (check === undefined) read.missing(key, what, 'check', 'Write `check: none` if its VIPs are never probed')
+  const order = fields.get('order')
+  const service: ServiceModel = {
+    name: key.text,
+    sites,
+    order:
+      order === undefined || (order.value.kind === 'scalar' && order.value.text === 'nearest')
+        ? { kind: 'nearest' }
+        : { kind: 'listed', groups: readGroups(read, order.value, names, what) },
+    spreadKm: read.distanceKm(fields.get('spread'), 0),
+    candidates: read.integer(fields.get('candidates'), 1, 255, 4),
+    rules: readRules(read, fields.get('rules'), names, what),
+    pick: read.oneOf(fields.get('pick'), ['hash', 'random'] as const, 'hash'),
+    answers: read.integer(fields.get('answers'), 1, 8, 8),
+    minVips,
+    ttl: readTtl(read, fields.get('ttl')),
+    lastResort: readLastResort(read, fields.get('lastResort'), typesOf({ sites })),
+    checks: check === undefined ? [] : readChecks(read, check.value, context.checks),
+    probers: read.integer(fields.get('probers'), 1, 255, 3),
+    regions: read.integer(fields.get('regions'), 1, 255, 1),
+    keepPercent: read.percent(fields.get('keep'), 25),
+    rampUpMs: read.durationMs(fields.get('rampUp'), 0, DAY_MS, 0),
+    at: read.at(key),
+  }
+  checkFences(read, fields.get('rules'), service)
+  return service
+}
+
+function readServiceSites(
+  read: Reader,
+  service: Node,
+  entry: Entry | undefined,
+  { sites }: ServiceContext,
+  minVips: number,
+): readonly ServiceSiteModel[] {
+  const entries = entry === undefined ? [] : read.entries(entry.value, '“sites”')
+  if (entries.length === 0 && (entry === undefined || entry.value.kind === 'mapping')) {
+    read.fault('service-without-sites', entry?.key ?? service, 'a service needs sites')
+  }
+  const seen = new Map<string, string>()
+  return entries.map(({ key, value }) => {
+    if (!sites.has(key.text)) {
+      const hint = didYouMean(key.text, sites.keys()) ?? 'Sites are declared in sites.yaml'
+      read.fault('site-unknown', key, `there is no site “${key.text}” in sites.yaml`, hint)
+    }
+    const fields = read.fields(value, `site ${key.text} of a service`, SERVICE_SITE_KEYS)
+    const vips = fields === undefined ? [] : readVips(read, key, fields.get('vips'), seen)
+    if (vips.length > 0 && vips.length < minVips) {
+      const message = `site ${key.text} has ${vips.length} VIPs where minVips is ${minVips}: it would never be usable`
+      read.fault('vips-too-few', key, message)
+    }
+    return {
+      site: key.text,
+      vips,
+      weight: read.integer(fields?.get('weight'), 0, 1000, 100),
+      bias: read.integer(fields?.get('bias'), -99, 99, 0),
+      drained: read.flag(fields?.get('drained'), false),
+    }
+  })
+}
+
+/** `seen`: VIPs of the service so far and their sites. */
+function readVips(read: Reader, site: Node, entry: Entry | undefined, seen: Map<string, string>): readonly VipModel[] {
+  const nodes = entry === undefined ? [] : read.items(entry.value, '“vips”')
+  if (nodes.length === 0 && (entry === undefined || entry.value.kind === 'list')) {
+    read.fault('site-without-vips', entry?.value ?? site, 'a site of a service needs VIPs', 'vips: [192.0.2.10]')
+  }
+  const vips: VipModel[] = []
+  for (const node of nodes) {
+    const vip = readVip(read, node)
+    if (vip === undefined) continue
+    const other = seen.get(vip.address)
+    if (other === undefined) vips.push(vip)
+    else read.fault('vip-duplicate', node, `${vip.address} is twice in this service, first at ${other}`)
+    if (other === undefined) seen.set(vip.address, site.kind === 'scalar' ? site.text : '')
+  }
+  return vips
+}
+
+function readVip(read: Reader, node: Node): VipModel | undefined {
+  const fields = node.kind === 'mapping' ? read.fields(node, 'a VIP', ['address', 'check']) : undefined
+  const addressNode = fields === undefined ? node : fields.get('address')?.value
+  if (addressNode === undefined) {
+    read.missing(node, 'a VIP', 'address')
+    return undefined
+  }
+  const scalar = read.scalar(addressNode, 'a VIP')
+  if (scalar === undefined) return undefined
+  const bytes = parseAddress(scalar.text)
+  if (bytes === undefined) {
+    read.fault('value-invalid', scalar, `“${scalar.text}” is no IP address`)
+    return undefined
+  }
+  const check = fields?.get('check')
+  const checkFields = check && read.fields(check.value, '“check” of a VIP', ['address'])
+  const checkAddress = readAddress(read, checkFields?.get('address'), undefined)
+  return { address: formatAddress(bytes), bytes, ...(checkAddress !== undefined && { checkAddress }) }
+}
+
+/** A list of sites and of lists of sites. */
+function readGroups(read: Reader, node: Node, sites: ReadonlySet<string>, what: string): Groups {
+  const items = read.items(node, 'an order')
+  if (node.kind === 'list' && items.length === 0) read.fault('value-kind', node, 'an order is empty')
+  const seen = new Set<string>()
+  const site = (item: Node): string[] => {
+    const scalar = read.scalar(item, 'a site in an order')
+    if (scalar === undefined) return []
+    const { text } = scalar
+    if (!sites.has(text)) read.fault('site-unknown', item, `${what} has no site “${text}”`, didYouMean(text, sites))
+    else if (seen.has(text)) read.fault('site-duplicate', item, `“${text}” is twice in this order`)
+    else {
+      seen.add(text)
+      return [text]
+    }
+    return []
+  }
+  return items.map((item) => (item.kind === 'list' ? item.items.flatMap(site) : site(item)))
+}
+
+function readRules(read: Reader, entry: Entry | undefined, sites: ReadonlySet<string>, what: string): RuleModel[] {
+  if (entry === undefined) return []
+  const nodes = read.items(entry.value, '“rules”')
+  const rules: RuleModel[] = []
+  for (const node of nodes) {
+    const fields = read.fields(node, 'a rule', RULE_KEYS, LATER_RULE_KEYS)
+    if (fields === undefined) continue
+    const order = fields.get('order')
+    if (order === undefined) read.missing(node, 'a rule', 'order')
+    const matches = fields.has('subnets') || fields.has('geos')
+    const isLater = node.kind === 'mapping' && node.entries.some(({ key }) => LATER_RULE_KEYS.includes(key.text))
+    if (!matches && !isLater) read.fault('rule-empty', node, 'a rule needs subnets or geos', 'subnets: [10.0.0.0/8]')
+    rules.push({
+      subnets: readEach(read, fields.get('subnets'), 'is no prefix without host bits, like 10.0.0.0/8', parsePrefix),
+      geos: readEach(read, fields.get('geos'), 'is no geo code, like AS, AS-CN or NA-US-CA', parseGeo),
+      order: order === undefined ? [] : readGroups(read, order.value, sites, what),
+      only: read.flag(fields.get('only'), false),
+      at: read.at(node),
+    })
+  }
+  const isWhole = rules.length === nodes.length && rules.every(({ subnets, geos }) => subnets.length + geos.length > 0)
+  if (!isWhole) return rules
+  for (const { index, by } of deadRules(rules)) {
+    read.fault('rule-dead', nodes[index]!, `this rule can never match: rule ${by + 1} takes its clients`)
+  }
+  return rules
+}
+
+function readEach<T>(
+  read: Reader,
+  entry: Entry | undefined,
+  fault: string,
+  parse: (text: string) => T | undefined,
+): readonly T[] {
+  if (entry === undefined) return []
+  const nodes = read.items(entry.value, `“${entry.key.text}”`)
+  if (entry.value.kind === 'list' && nodes.length === 0) {
+    read.fault('rule-empty', entry.value, `“${entry.key.text}” is empty: it matches nothing`)
+  }
+  return nodes.flatMap((node) => {
+    const scalar = read.scalar(node, `an entry of “${entry.key.text}”`)
+    const value = scalar && parse(scalar.text)
+    if (value !== undefined) return [value]
+    if (scalar !== undefined) read.fault('value-invalid', node, `“${scalar.text}” ${fault}`)
+    return []
+  })
+}
+
+/** octoDNS's codes: a continent, its country, and that one's subdivision. */
+function parseGeo(text: string): Geo | undefined {
+  const match = /^(AF|AN|AS|EU|NA|OC|SA)(?:-([A-Z]{2})(?:-([A-Z0-9]{1,3}))?)?$/.exec(text)
+  if (match === null) return undefined
+  const [, continent, country, subdivision] = match
+  return { continent: continent!, ...(country && { country }), ...(subdivision && { subdivision }) }
+}
+
+/** `30`, or {max, min, settle}. Of max and min, the one that is not written keeps to the one that is. */
+function readTtl(read: Reader, entry: Entry | undefined): ServiceModel['ttl'] {
+  const settleMs = 300_000
+  if (entry === undefined) return { maxSeconds: 60, minSeconds: 15, settleMs }
+  if (entry.value.kind !== 'mapping') {
+    const seconds = read.seconds(entry, 1, 60)
+    return { maxSeconds: seconds, minSeconds: seconds, settleMs }
+  }
+  const fields: Fields = read.fields(entry.value, '“ttl”', ['max', 'min', 'settle'])!
+  const max = read.seconds(fields.get('max'), 1, undefined)
+  const min = read.seconds(fields.get('min'), 1, undefined)
+  const maxSeconds = max ?? Math.max(60, min ?? 0)
+  const minSeconds = min ?? Math.min(15, maxSeconds)
+  if (minSeconds > maxSeconds) {
+    read.fault('ttl-order', fields.get('min')!.value, `min is ${minSeconds}, above max, ${maxSeconds}`)
+  }
+  return { maxSeconds, minSeconds, settleMs: read.durationMs(fields.get('settle'), 0, DAY_MS, settleMs) }
+}
+
+function readLastResort(read: Reader, entry: Entry | undefined, types: number): LastResort {
+  if (entry?.value.kind !== 'mapping') return { kind: read.oneOf(entry, ['all', 'nodata'] as const, 'all') }
+  const fields = read.fields(entry.value, '“lastResort”', ['values'])
+  const list = fields?.get('values')
+  if (list === undefined) {
+    read.missing(entry.value, '“lastResort”', 'values', 'Or write `all` or `nodata`')
+    return { kind: 'all' }
+  }
+  const values: Uint8Array[] = []
+  const nodes = read.items(list.value, '“values”')
+  if (list.value.kind === 'list' && nodes.length === 0) read.fault('value-kind', list.value, '“values” is empty')
+  for (const node of nodes) {
+    const scalar = read.scalar(node, 'a value')
+    if (scalar === undefined) continue
+    const bytes = parseAddress(scalar.text)
+    if (bytes === undefined) read.fault('value-invalid', node, `“${scalar.text}” is no IP address`)
+    else if ((types & (bytes.length === 4 ? STEERS_A : STEERS_AAAA)) === 0) {
+      const message = `no VIP of the service is of the family of ${scalar.text}`
+      read.fault('resort-type', node, message, 'A name has the same types whatever is up')
+    } else values.push(bytes)
+  }
+  return { kind: 'values', values }
+}
+
+/** A rule with `only` must hold every type that the service has: types never depend on the client. */
+function checkFences(read: Reader, entry: Entry | undefined, service: ServiceModel): void {
+  if (entry?.value.kind !== 'list' || service.rules.length < entry.value.items.length) return
+  const types = typesOf(service)
+  for (const [i, { only, order }] of service.rules.entries()) {
+    const held = typesOf(service, new Set(order.flat()))
+    if (!only || order.length === 0 || held === types) continue
+    const lacking = (types & ~held) === STEERS_A ? 'IPv4' : 'IPv6'
+    const message = `the sites of this rule have no ${lacking} VIP, and \`only\` allows no other`
+    read.fault('fence-type', entry.value.items[i]!, message, 'A name has the same types for every client')
+  }
+}
