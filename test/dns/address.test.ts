@@ -108,10 +108,11 @@ test('prefixes: whole, within bounds, no host bits', () => {
   expect(wrong.filter((text) => parsePrefix(text) !== undefined)).toEqual([])
 })
 
+const number = (some: Uint8Array): bigint => BigInt(`0x${Buffer.from(some).toString('hex')}`)
+
 test('masking clears exactly the bits behind', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.integer({ min: 0, max: 128 }), (bytes, bits) => {
-      const number = (some: Uint8Array): bigint => BigInt(`0x${Buffer.from(some).toString('hex')}`)
       const shift = BigInt(128 - bits)
       expect(number(maskAddress(bytes, bits))).toBe((number(bytes) >> shift) << shift)
       expect(isZeroBehind(bytes, bits)).toBe((number(bytes) >> shift) << shift === number(bytes))

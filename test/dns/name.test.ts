@@ -43,10 +43,10 @@ describe('text to wire and back', () => {
   })
 
   test('escapes: a dot, a backslash, a byte by its number', () => {
-    expect(hex(wire('a\\.b.c'))).toBe('03612e620163' + '00')
+    expect(hex(wire('a\\.b.c'))).toBe('03612e62016300')
     expect(hex(wire('a\\\\.c'))).toBe('02615c016300')
     expect(hex(wire('\\000\\255.c'))).toBe('0200ff016300')
-    expect(hex(wire('host\\@x.c'))).toBe('06686f73744078' + '016300')
+    expect(hex(wire('host\\@x.c'))).toBe('06686f73744078016300')
     expect(formatName(Uint8Array.of(4, 46, 92, 0, 200, 0))).toBe('\\.\\\\\\000\\200.')
     expect(formatName(Uint8Array.of(3, 32, 34, 59, 0))).toBe('\\032\\"\\;.')
   })
@@ -95,7 +95,7 @@ describe('text to wire and back', () => {
         const name = parseName(text)
         if (!isFault(name)) expect(name.length).toBeLessThanOrEqual(255)
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     )
   })
 
@@ -131,13 +131,13 @@ describe('relations', () => {
   })
 })
 
-describe('names in messages', () => {
-  const at12 = (...bytes: number[]): Uint8Array => Uint8Array.of(...Array.from({ length: 12 }, () => 0), ...bytes)
-  const read = (message: Uint8Array, at: number, end?: number): string => {
-    const result = readName(message, at, end)
-    return isFault(result) ? result.fault : `${formatName(result.name)} ${result.next}`
-  }
+const at12 = (...bytes: number[]): Uint8Array => Uint8Array.of(...Array.from({ length: 12 }, () => 0), ...bytes)
+const read = (message: Uint8Array, at: number, end?: number): string => {
+  const result = readName(message, at, end)
+  return isFault(result) ? result.fault : `${formatName(result.name)} ${result.next}`
+}
 
+describe('names in messages', () => {
   test('pointers lead back', () => {
     const message = at12(1, 97, 1, 98, 0, 1, 99, 0xc0, 12, 0xc0, 14)
     expect(read(message, 12)).toBe('a.b. 17')
