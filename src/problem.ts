@@ -96,14 +96,19 @@ export function didYouMean(word: string, known: Iterable<string>): string | unde
   return words.length <= 24 ? `Known: ${words.join(', ')}` : undefined
 }
 
-/** Levenshtein's. */
+/** Insertions, deletions, changes and swaps of neighbours that make one word of the other. */
 export function editDistance(a: string, b: string): number {
+  let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+      const same = a[i - 1] === b[j - 1]
+      let least = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (same ? 0 : 1))
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, before[j - 2]! + 1)
+      next.push(least)
     }
+    before = row
     row = next
   }
   return row[b.length]!

@@ -51,8 +51,8 @@ export function readNamedChecks(read: Reader, node: Node): ReadonlyMap<string, C
   const named = new Map<string, CheckPart>()
   for (const { key, value } of read.entries(node, '“checks”')) {
     const part = readPart(read, value, undefined)
-    if (part !== undefined) complete(read, value, part)
-    named.set(key.text, part ?? NOTHING)
+    const check = part && complete(read, value, part)
+    named.set(key.text, check === undefined ? NOTHING : part!)
   }
   return named
 }
@@ -170,7 +170,7 @@ function readStatuses(read: Reader, { key, value }: Entry): readonly number[] {
   return nodes.map((node) => read.integer({ key, value: node }, 100, 599, 200))
 }
 
-/** Fills in what nobody wrote, and checks that it fits together. */
+/** Fills in what nobody wrote; undefined, and reported, when it does not fit together. */
 function complete(read: Reader, node: Node, part: CheckPart): CheckModel | undefined {
   const intervalMs = part.intervalMs ?? 5000
   const timeoutMs = part.timeoutMs ?? Math.min(2000, Math.floor((intervalMs * 2) / 5))
@@ -178,21 +178,26 @@ function complete(read: Reader, node: Node, part: CheckPart): CheckModel | undef
   if (timeoutMs >= intervalMs) {
     const message = `the timeout of ${timeoutMs} ms is not below the interval of ${intervalMs} ms`
     read.fault('check-timing', node, message, 'One check must have ended before the next begins')
+    return undefined
   }
   if (fastMs > intervalMs) {
     const message = `the fast interval of ${fastMs} ms is above the interval of ${intervalMs} ms`
     read.fault('check-timing', node, message, 'Leave `fast` out for a fifth of the interval')
+    return undefined
   }
   const timing = { intervalMs, timeoutMs, fastMs, fall: part.fall ?? 3, rise: part.rise ?? 2 }
   const address = part.address === undefined ? {} : { address: part.address }
-  const { type = 'tcp' } = part
+  const { type } = part
+  if (type === undefined) return undefined
   if (type === 'tcp') {
-    if (part.port === undefined) read.missing(node, 'a check of type tcp', 'port')
-    return { type, port: part.port ?? 0, ...timing, ...address }
+    if (part.port !== undefined) return { type, port: part.port, ...timing, ...address }
+    read.missing(node, 'a check of type tcp', 'port')
+    return undefined
   }
   const method = part.method ?? 'GET'
   if (method === 'HEAD' && part.body !== undefined) {
     read.fault('value-invalid', node, 'a response to HEAD has no body to look into', 'Use GET')
+    return undefined
   }
   return {
     type,

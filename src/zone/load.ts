@@ -156,6 +156,10 @@ class Loading {
     this.#report({ code: 'file-unreadable', severity: 'error', file, line: 0, column: 0, message })
   }
 
+  #isReadable(): boolean {
+    return this.problems.every(({ code }) => code !== 'file-unreadable')
+  }
+
   #unknownFile(path: string): void {
     const hint = path.endsWith('.yml')
       ? 'Rename it to .yaml'
@@ -256,7 +260,7 @@ class Loading {
         this.#report({ code: 'zone-duplicate', severity: 'error', ...zone.at, message })
       }
     }
-    if (paths.length === 0) {
+    if (paths.length === 0 && this.#isReadable()) {
       const hint = 'A zone is a file named like example.com.yaml'
       const place = { file: this.#folder, line: 0, column: 0 }
       this.#report({ code: 'zones-missing', severity: 'error', ...place, message: 'there is no zone here', hint })
@@ -368,7 +372,7 @@ class Loading {
     const message = `the serial is 1: none is written, and git says: ${reason}`
     const hint = 'Write `serial` under `soa` in defaults.yaml, or keep the folder in git'
     const place = { file: this.#folder, line: 0, column: 0 }
-    if (this.problems.every(({ code }) => code !== 'file-unreadable')) {
+    if (this.#isReadable()) {
       this.#report({ code: 'serial-unknown', severity: 'warning', ...place, message, hint })
     }
     return 1
