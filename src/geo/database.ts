@@ -41,7 +41,15 @@ const FLOAT = 15
 /** undefined when one of them is unreadable or corrupt: that has been reported. */
 export function openDatabases(paths: readonly string[], report: Report): readonly Database[] | undefined {
   const databases = paths.map((path) => openDatabase(path, report)).filter((one) => one !== undefined)
-  return databases.length === paths.length ? databases : undefined
+  let sound = databases.length === paths.length
+  for (const [i, { path, ipVersion }] of databases.entries()) {
+    const first = databases.findIndex((one) => one.ipVersion === ipVersion)
+    if (first === i) continue
+    sound = false
+    const message = `this database is for IPv${ipVersion}, as ${databases[first]!.path} is`
+    report({ code: 'geo-schema', severity: 'error', file: path, line: 0, column: 0, message })
+  }
+  return sound ? databases : undefined
 }
 
 function openDatabase(path: string, report: Report): Database | undefined {

@@ -12,9 +12,12 @@ import { continentOf, namesStates, stateOf, unpackCode } from './codes.ts'
 import { Corrupt, type Database, reportCorrupt, type Section } from './database.ts'
 import { FOLDING, foldToIPv4 } from './fold.ts'
 import { Interner } from './intern.ts'
-import { type Allocate, allocateShared, copyInts } from './memory.ts'
+import type { Cache } from './cache.ts'
+import { allocateShared, copyInts, shareInts } from './memory.ts'
 
 export interface Places {
+  /** Builds of the databases: what is compiled from equal ones is equal. */
+  readonly id: string
   readonly v4: BinaryTrie
   readonly v6: BinaryTrie
   /** Three ints a place: continent, country, subdivision as packCode() has them. */
@@ -40,28 +43,60 @@ export interface Place {
   readonly depth: number
 }
 
-/** undefined when a database proves corrupt: that has been reported. No databases: nobody has a place. */
-export function buildPlaces(
-  databases: readonly Database[],
-  report: Report,
-  allocate: Allocate = allocateShared,
-): Places | undefined {
-  const places = new PlaceTable()
-  const v6Database = databases.find((one) => one.ipVersion === 6)
-  const v4Database = databases.find((one) => one.ipVersion === 4) ?? v6Database
-  let at = v4Database
-  try {
-    const v4Tree = v4Database && readTree(v4Database, places)
-    const v4 = v4Database && v4Tree ? ipv4Trie(v4Database, v4Tree) : leafTrie(PLACE_UNKNOWN)
-    at = v6Database
-    const v6Tree = v6Database && (v6Database === v4Database ? v4Tree : readTree(v6Database, places))
-    return places.done(v4, ipv6Trie(v6Database, v6Tree), allocate)
-  } catch (error) {
-    if (!(error instanceof Corrupt) || at === undefined) throw error
-    reportCorrupt(at.path, error, report)
-    return undefined
+/** Counted up whenever equal databases come to other places. */
+const FORMAT = 'places-1'
+
+export const placesKey = (databases: readonly Database[]): string =>
+  [FORMAT, ...databases.map(({ id }) => id)].join(' | ')
+
+/** From the cache where it has them, else decoded and put there. undefined as buildPlaces(). */
+export function loadPlaces(databases: readonly Database[], cache: Cache, report: Report): Places | undefined {
+  const key = placesKey(databases)
+  const [v4, v6, kept, codes, coordinates] = cache.read(key, allocateShared) ?? []
+  if (v4 && v6 && kept && codes && coordinates) {
+    return {
+      id: key,
+      v4: { nodes: v4, root: kept[0]! },
+      v6: { nodes: v6, root: kept[1]! },
+      codes,
+      coordinates: new Float64Array(coordinates.buffer, 0, coordinates.length / 2),
+    }
   }
+  const places = buildPlaces(databases, report)
+  if (places !== undefined) {
+    const roots = Int32Array.of(places.v4.root, places.v6.root)
+    cache.write(key, [places.v4.nodes, places.v6.nodes, roots, places.codes, places.coordinates])
+  }
+  return places
 }
+
+/** Decodes and verifies. undefined when a database is corrupt or tells no places: that has been reported. */
+export function buildPlaces(databases: readonly Database[], report: Report): Places | undefined {
+  const table = new PlaceTable()
+  // IPv4 from the file that has nothing else, if there is one
+  const apart = databases.some(({ ipVersion }) => ipVersion === 4)
+  let v4 = leafTrie(PLACE_UNKNOWN)
+  let v6 = carve(Int32Array.of(~PLACE_UNKNOWN, ~PLACE_UNKNOWN))
+  for (const database of databases) {
+    try {
+      const tree = readTree(database, table)
+      if (database.ipVersion === 6) v6 = carve(tree)
+      if (database.ipVersion === 4 || !apart) v4 = ipv4Trie(database, tree)
+    } catch (error) {
+      if (!(error instanceof Corrupt)) throw error
+      reportCorrupt(database.path, error, report)
+      return undefined
+    }
+    if (!table.tells) {
+      const message = 'this database has neither countries nor coordinates'
+      report({ code: 'geo-schema', severity: 'error', file: database.path, line: 0, column: 0, message, hint: HINT })
+      return undefined
+    }
+  }
+  return table.done(placesKey(databases), v4, v6)
+}
+
+const HINT = 'take a City database: GeoLite2, GeoIP2 or DB-IP'
 
 /** The place of an address (4 or 16 bytes); an IPv6 address that folds is looked up by its IPv4 address. */
 export function placeOf(places: Places, bytes: Uint8Array): Place {
@@ -91,6 +126,8 @@ const LATITUDE = Buffer.from('latitude')
 const LONGITUDE = Buffer.from('longitude')
 
 class PlaceTable {
+  /** Whether any record so far told a country or coordinates. */
+  tells = false
   readonly #interner = new Interner()
   // a place's record: three codes, then two doubles as four ints
   readonly #record = new Int32Array(8)
@@ -138,21 +175,23 @@ class PlaceTable {
     const known = Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180
     this.#coordinates[0] = known ? latitude : Number.NaN
     this.#coordinates[1] = known ? longitude : Number.NaN
+    this.tells ||= known || country !== 0
   }
 
-  done(v4: BinaryTrie, v6: BinaryTrie, allocate: Allocate): Places {
+  done(id: string, v4: BinaryTrie, v6: BinaryTrie): Places {
     const { ints, count } = this.#interner
     const doubles = new Float64Array(ints.buffer)
-    const codes = new Int32Array(allocate(12 * count), 0, 3 * count)
-    const coordinates = new Float64Array(allocate(16 * count), 0, 2 * count)
+    const codes = shareInts(allocateShared, 3 * count)
+    const coordinates = new Float64Array(allocateShared(16 * count))
     for (let i = 0; i < count; i++) {
       codes.set(ints.subarray(8 * i, 8 * i + 3), 3 * i)
       coordinates.set(doubles.subarray(4 * i + 2, 4 * i + 4), 2 * i)
     }
-    const share = ({ nodes, root }: BinaryTrie): BinaryTrie => ({ nodes: copyInts(allocate, nodes), root })
-    return { v4: share(v4), v6: share(v6), codes, coordinates }
+    return { id, v4: share(v4), v6: share(v6), codes, coordinates }
   }
 }
+
+const share = ({ nodes, root }: BinaryTrie): BinaryTrie => ({ nodes: copyInts(allocateShared, nodes), root })
 
 /** The whole search tree, two entries a node as in BinaryTrie (but in the file's order), leaves = places. */
 function readTree(database: Database, places: PlaceTable): Int32Array {
@@ -213,19 +252,20 @@ function ipv4Trie(database: Database, tree: Int32Array): BinaryTrie {
 const KEEP = 0
 const FOLDS = 1
 const IPV4 = 2
+const CARVED = trieOf(
+  [...FOLDING.map((prefix) => ({ ...prefix, value: FOLDS })), { bytes: new Uint8Array(16), bits: 96, value: IPV4 }],
+  KEEP,
+)
 
-function ipv6Trie(database: Database | undefined, tree: Int32Array = new Int32Array(0)): BinaryTrie {
-  const carved = trieOf(
-    [...FOLDING.map((prefix) => ({ ...prefix, value: FOLDS })), { bytes: new Uint8Array(16), bits: 96, value: IPV4 }],
-    KEEP,
-  )
+/** The IPv6 trie of a file's tree, without what is told of networks that fold and of the IPv4 tree at its zero end. */
+function carve(tree: Int32Array): BinaryTrie {
   const builder = new TrieBuilder(tree.length / 2)
-  const copy = (entry: number, carve: number, bits: number): number => {
-    if (carve === ~FOLDS) return ~PLACE_FOLDED
-    if (carve === ~IPV4) return ~PLACE_UNKNOWN
-    if (carve < 0) return copySubtree(tree, builder, entry, bits)
-    const zero = copy(entry < 0 ? entry : tree[2 * entry]!, carved.nodes[2 * carve]!, bits - 1)
-    return builder.join(zero, copy(entry < 0 ? entry : tree[2 * entry + 1]!, carved.nodes[2 * carve + 1]!, bits - 1))
+  const copy = (entry: number, carved: number, bits: number): number => {
+    if (carved === ~FOLDS) return ~PLACE_FOLDED
+    if (carved === ~IPV4) return ~PLACE_UNKNOWN
+    if (carved < 0) return copySubtree(tree, builder, entry, bits)
+    const zero = copy(entry < 0 ? entry : tree[2 * entry]!, CARVED.nodes[2 * carved]!, bits - 1)
+    return builder.join(zero, copy(entry < 0 ? entry : tree[2 * entry + 1]!, CARVED.nodes[2 * carved + 1]!, bits - 1))
   }
-  return builder.done(copy(database === undefined ? ~PLACE_UNKNOWN : 0, carved.root, 128))
+  return builder.done(copy(0, CARVED.root, 128))
 }

@@ -1,0 +1,147 @@
+/**
+ * Compiled arrays kept on disk over a restart. A cache may lose anything: a file that is foreign, cut short or damaged is
+ * as good as none, and one that can't be written costs the next start some seconds.
+ *
+ *   magic (8 bytes) · CRC-32 of all that follows · bytes of the header · header: key, length of each array in ints · the arrays
+ *
+ * The header is padded to 8 bytes. Files are written aside and renamed, so readers see whole ones.
+ */
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { createHash } from 'node:crypto'
+import { endianness } from 'node:os'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { z } from 'zod'
+import type { Allocate } from './memory.ts'
+
+/** Counted up whenever what is stored changes its meaning. */
+const VERSION = 1
+const MAGIC = Buffer.from(`MRDN${endianness()}\0${String.fromCharCode(VERSION)}`, 'latin1')
+const HEADER = z.strictObject({ key: z.string(), ints: z.array(z.int().min(0)) })
+const SUFFIX = '.cache'
+const PREFIX_BYTES = 16
+/** A temporary file older than this was left by a process that died. */
+const STALE_MS = 3_600_000
+
+/** As stored; doubles are read through another view of the buffer, where they start at 0. */
+export type SharedInts = Int32Array<SharedArrayBuffer>
+
+export interface Cache {
+  /** The arrays stored under the key, each in memory of its own; undefined when there are none, or no sound ones. */
+  read(key: string, allocate: Allocate): readonly SharedInts[] | undefined
+  /** Failure is told to `warn` and otherwise without consequence. */
+  write(key: string, arrays: readonly (Int32Array | Float64Array)[]): void
+  /** Removes what is stored under other keys. */
+  retain(keys: Iterable<string>): void
+}
+
+/** Without a folder nothing is ever stored. */
+export function openCache(folder: string | undefined, warn: (message: string) => void): Cache {
+  if (folder === undefined) return { read: () => undefined, write: () => {}, retain: () => {} }
+  const pathOf = (key: string): string => join(folder, fileOf(key))
+  return {
+    read: (key, allocate) => attempt(() => readFile(pathOf(key), key, allocate)),
+    write(key, arrays) {
+      const path = pathOf(key)
+      const temporary = `${path}.${process.pid}.tmp`
+      try {
+        mkdirSync(folder, { recursive: true })
+        writeFile(temporary, key, arrays)
+        renameSync(temporary, path)
+      } catch (error) {
+        warn(
+          `the compiled GeoIP data could not be kept in ${folder}, the next start will take longer: ${String(error)}`,
+        )
+        attempt(() => rmSync(temporary, { force: true }))
+      }
+    },
+    retain(keys) {
+      const kept = new Set([...keys].map(fileOf))
+      for (const file of attempt(() => readdirSync(folder)) ?? []) {
+        const path = join(folder, file)
+        const isStale = file.endsWith('.tmp')
+          ? file.includes(SUFFIX) && Date.now() - (attempt(() => statSync(path).mtimeMs) ?? Infinity) > STALE_MS
+          : file.endsWith(SUFFIX) && !kept.has(file)
+        if (isStale) attempt(() => rmSync(path, { force: true }))
+      }
+    },
+  }
+}
+
+const fileOf = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 32) + SUFFIX
+
+/** The file system's refusals are no news to a cache. */
+function attempt<T>(action: () => T): T | undefined {
+  try {
+    return action()
+  } catch {
+    return undefined
+  }
+}
+
+function writeFile(path: string, key: string, arrays: readonly (Int32Array | Float64Array)[]): void {
+  const parts = arrays.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength))
+  const text = JSON.stringify({ key, ints: parts.map((part) => part.length / 4) })
+  const header = Buffer.from(text.padEnd(Math.ceil(Buffer.byteLength(text) / 8) * 8))
+  const prefix = Buffer.alloc(PREFIX_BYTES)
+  MAGIC.copy(prefix)
+  prefix.writeUInt32LE(
+    [header, ...parts].reduce((sum, part) => crc32(part, sum), 0),
+    8,
+  )
+  prefix.writeUInt32LE(header.length, 12)
+  const file = openSync(path, 'wx', 0o600)
+  try {
+    for (const part of [prefix, header, ...parts]) {
+      for (let at = 0; at < part.length;) at += writeSync(file, part, at)
+    }
+  } finally {
+    closeSync(file)
+  }
+}
+
+function readFile(path: string, key: string, allocate: Allocate): readonly SharedInts[] | undefined {
+  const file = openSync(path, 'r')
+  try {
+    const prefix = Buffer.alloc(PREFIX_BYTES)
+    if (!fill(file, prefix) || !prefix.subarray(0, 8).equals(MAGIC)) return undefined
+    const header = Buffer.alloc(Math.min(prefix.readUInt32LE(12), 65_536))
+    if (!fill(file, header)) return undefined
+    const { key: stored, ints } = HEADER.parse(JSON.parse(header.toString()))
+    const bytes = ints.reduce((sum, length) => sum + 4 * length, PREFIX_BYTES + header.length)
+    if (stored !== key || fstatSync(file).size !== bytes) return undefined
+    let sum = crc32(header)
+    const arrays: SharedInts[] = []
+    for (const length of ints) {
+      const array = new Int32Array(allocate(4 * length), 0, length)
+      const view = new Uint8Array(array.buffer, 0, 4 * length)
+      if (!fill(file, view)) return undefined
+      sum = crc32(view, sum)
+      arrays.push(array)
+    }
+    return sum === prefix.readUInt32LE(8) ? arrays : undefined
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** Fills the view from the file; false when the file ends first. */
+function fill(file: number, view: Uint8Array): boolean {
+  for (let at = 0; at < view.length;) {
+    const got = readSync(file, view, at, view.length - at, null)
+    if (got === 0) return false
+    at += got
+  }
+  return true
+}
