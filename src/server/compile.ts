@@ -2,7 +2,10 @@
  * The compile thread, seen from the main thread: a worker at nice 15 that owns the builder and everything it has parsed.
  * It hands out Worlds over pooled shared memory, small tables and Problems, never a model.
  */
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import type { BuildSettings, Built } from '../answer/build.ts'
+import type { CompileThread } from './compile-thread.ts'
 import type { Adoption } from './pool.ts'
 
 export interface Compiler {
@@ -15,6 +18,66 @@ export interface Compiler {
   stop(): Promise<void>
 }
 
-export function startCompiler(_settings: BuildSettings, _adoption: Adoption): Compiler {
-  throw new Error('not yet')
+export function startCompiler(settings: BuildSettings, adoption: Adoption): Compiler {
+  let generation = 0
+  let worker: Worker | undefined
+  let running: Promise<Built> | undefined
+  let next: Promise<Built> | undefined
+  let stopped = false
+
+  function start(): Worker {
+    const workerData: CompileThread = { settings, adoption, generation }
+    const entry = new URL(`./compile-thread${extname(import.meta.url)}`, import.meta.url)
+    const started = new Worker(entry, { name: 'compile', workerData })
+    started.on('error', () => {}) // told by the build that it broke
+    started.once('exit', () => {
+      if (worker === started) worker = undefined
+    })
+    return started
+  }
+
+  function run(): Promise<Built> {
+    if (stopped) return Promise.reject(new Error('the compiler has been stopped'))
+    const asked = (worker ??= start())
+    return new Promise<Built>((resolve, reject) => {
+      let cause: unknown = 'it ended'
+      const onError = (error: unknown): void => void (cause = error)
+      const onExit = (): void => settle(() => reject(new Error(`the compile thread died: ${String(cause)}`, { cause })))
+      const onMessage = (built: Built): void => {
+        generation = built.made?.world.generation ?? generation
+        settle(() => resolve(built))
+      }
+      const settle = (how: () => void): void => {
+        asked.off('error', onError).off('exit', onExit).off('message', onMessage)
+        how()
+      }
+      asked.on('error', onError).on('exit', onExit).on('message', onMessage)
+      asked.postMessage('build')
+    })
+  }
+
+  function begin(): Promise<Built> {
+    const build = run().finally(() => {
+      if (running === build) running = undefined
+    })
+    running = build
+    return build
+  }
+
+  return {
+    build() {
+      if (running === undefined) return begin()
+      next ??= running
+        .catch(() => undefined)
+        .then(() => {
+          next = undefined
+          return begin()
+        })
+      return next
+    },
+    async stop() {
+      stopped = true
+      await worker?.terminate()
+    },
+  }
 }

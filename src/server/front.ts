@@ -3,13 +3,7 @@
  * (threads.ts), node:dgram (portable.ts) and TCP (tcp.ts); serve.ts puts them together. All call the same respond().
  */
 import type { World } from '../answer/world.ts'
-
-export interface Endpoint {
-  /** IPv4 or IPv6 text, without brackets; `0.0.0.0` and `::` listen on every address of their family. */
-  readonly address: string
-  /** 0 = the kernel picks one (tests). */
-  readonly port: number
-}
+import { type Endpoint, formatEndpoint } from '../config.ts'
 
 export type Log = (
   level: 'info' | 'warn' | 'error',
@@ -44,7 +38,3 @@ const REASONS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine does not have the address',
   EACCES: 'no permission: ports below 1024 need CAP_NET_BIND_SERVICE or net.ipv4.ip_unprivileged_port_start',
 }
-
-/** `192.0.2.1:53`, `[2001:db8::1]:53`. */
-export const formatEndpoint = ({ address, port }: Endpoint): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`

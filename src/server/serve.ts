@@ -2,12 +2,19 @@
  * The running server: UDP threads (or node:dgram) and TCP on every listen address, one World for all of them, and the
  * way out. Called by cli/serve.ts once the first World is there.
  */
+import type { Socket as UdpSocket } from 'node:dgram'
+import type { Server as TcpServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { World } from '../answer/world.ts'
+import { type Endpoint, formatEndpoint } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
-import type { Endpoint, Log } from './front.ts'
-import type { Adoption } from './pool.ts'
-import type { TcpStats } from './tcp.ts'
-import type { UdpStats } from './threads.ts'
+import type { Log } from './front.ts'
+import { type Linux, linux } from './linux.ts'
+import { adoptedGeneration, type Adoption } from './pool.ts'
+import { bindPortable, PortableUdp } from './portable.ts'
+import { bindAll, isWildcard, steerToSuccessor } from './sockets.ts'
+import { listenTcp, TcpFront, type TcpStats } from './tcp.ts'
+import { Threads, type UdpStats } from './threads.ts'
 
 export interface ServerOptions {
   /** At least one; port 0 gives UDP and TCP of that address the same port, picked by the kernel. */
@@ -46,7 +53,112 @@ export interface Server {
   stop(drainMs?: number): Promise<void>
 }
 
+/** With port 0 in the portable form: TCP's port may be taken for UDP. */
+const PORT_TRIES = 20
+const DRAIN_MS = 5_000
+/** Handshakes that began before new connections went to the successor may still end here. */
+const HANDSHAKE_MS = 250
+
+/** What was bound, and how to leave it to a successor. */
+interface Fronts {
+  readonly listen: readonly Endpoint[]
+  readonly udp: Threads | PortableUdp
+  readonly tcp: TcpFront
+  readonly leave: () => void
+}
+
 /** Binds and starts; throws ListenError when a port can't be had, with nothing left behind. */
-export async function startServer(_options: ServerOptions): Promise<Server> {
-  throw new Error('not yet')
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { adoption, portable, log } = options
+  const reason = portable ? undefined : 'missing' in linux ? linux.missing : undefined
+  if (reason !== undefined) log('warn', 'UDP through node:dgram, at several times the cost of batches', { reason })
+  const { listen, udp, tcp, leave } = await (portable || 'missing' in linux
+    ? startPortable(options, reason)
+    : startBatched(options, linux))
+  let { generation } = options.world
+  Atomics.store(adoption, 0, generation)
+  if (udp instanceof Threads) {
+    const { receiveBuffer } = udp.stats()
+    log('info', 'UDP in batches', { threads: options.threads, receiveBuffer })
+  }
+
+  return {
+    listen,
+    publish(world) {
+      if (world.generation <= generation) throw new Error(`World ${world.generation} after ${generation}`)
+      generation = world.generation
+      udp.publish(world)
+      tcp.publish(world)
+      Atomics.store(adoption, 0, generation)
+    },
+    adopted: () => adoptedGeneration(adoption),
+    counters: () => [...udp.counters(), ...tcp.counters()],
+    stats: () => ({ udp: udp.stats(), tcp: tcp.stats() }),
+    async stop(drainMs = DRAIN_MS) {
+      leave()
+      const handshakesMs = Math.min(HANDSHAKE_MS, drainMs)
+      await Promise.all([udp.stop(drainMs), sleep(handshakesMs).then(() => tcp.stop(drainMs - handshakesMs))])
+    },
+  }
+}
+
+async function startBatched(options: ServerOptions, calls: Linux): Promise<Fronts> {
+  const { threads, world, health, takeover } = options
+  const bound = bindAll(calls, options.listen, threads, takeover)
+  const servers: TcpServer[] = []
+  try {
+    for (const { endpoint, tcp } of bound) servers.push(await listenTcp({ ...endpoint, fd: tcp }))
+  } catch (error) {
+    for (const server of servers) server.close()
+    for (const { fd } of bound.flatMap(({ udp }) => udp)) calls.close(fd)
+    // the one that failed has been closed by its server
+    for (const { tcp } of bound.slice(servers.length + 1)) calls.close(tcp)
+    throw error
+  }
+  return {
+    listen: bound.map(({ endpoint }) => endpoint),
+    udp: new Threads(calls, { ...options, bound }),
+    tcp: new TcpFront(servers, world, health),
+    leave: () => {
+      for (const { tcp } of bound) steerToSuccessor(calls, tcp)
+    },
+  }
+}
+
+async function startPortable(options: ServerOptions, reason: string | undefined): Promise<Fronts> {
+  const { world, health, log } = options
+  const listen: Endpoint[] = []
+  const servers: TcpServer[] = []
+  const sockets: UdpSocket[] = []
+  try {
+    for (const asked of options.listen) {
+      const { endpoint, server, socket } = await bindBoth(asked)
+      listen.push(endpoint)
+      servers.push(server)
+      sockets.push(socket)
+      if (isWildcard(asked))
+        log('warn', `replies from ${formatEndpoint(endpoint)} may leave from another address than was asked`)
+    }
+  } catch (error) {
+    for (const closing of [...servers, ...sockets]) closing.close()
+    throw error
+  }
+  const udp = new PortableUdp(sockets, world, health, reason)
+  return { listen, udp, tcp: new TcpFront(servers, world, health), leave: () => {} }
+}
+
+async function bindBoth(
+  asked: Endpoint,
+): Promise<{ readonly endpoint: Endpoint; readonly server: TcpServer; readonly socket: UdpSocket }> {
+  for (let tries = 1; ; tries++) {
+    const server = await listenTcp(asked)
+    const bound = server.address()
+    const endpoint = { ...asked, port: typeof bound === 'object' && bound !== null ? bound.port : asked.port }
+    try {
+      return { endpoint, server, socket: await bindPortable(endpoint) }
+    } catch (error) {
+      server.close()
+      if (asked.port !== 0 || tries === PORT_TRIES) throw error
+    }
+  }
 }

@@ -1,0 +1,280 @@
+/**
+ * The answering thread's loop: batches of packets in, respond() each, batches of replies out; nothing else runs in the
+ * thread. Called by thread.ts; the calls are linux.ts's. One memory arena for each socket, all of it fixed at start:
+ *
+ *   received  64 × mmsghdr ─▶ name, iovec ─▶ query slot, control     what recvmmsg fills
+ *   replies   64 × mmsghdr ─▶ iovec ─▶ reply slot                    what sendmmsg reads; name and control are those of
+ *                                                                    the query, set for every reply: drops leave no gap
+ */
+import type { respond as answer, Responder } from '../answer/answer.ts'
+import { UDP } from '../answer/answer.ts'
+import { PAYLOAD_BYTES } from '../answer/response.ts'
+import { C_SEND_ERRORS, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../metrics.ts'
+import {
+  EAGAIN,
+  EINTR,
+  EPOLL_CLOEXEC,
+  EPOLL_CTL_ADD,
+  EPOLL_DATA_AT,
+  EPOLL_EVENT_BYTES,
+  EPOLLIN,
+  errorName,
+  type Linux,
+  MSG_DONTWAIT,
+  MSG_WAITFORONE,
+} from './linux.ts'
+import { leaveGroup, type UdpSocket, WAIT_MS } from './sockets.ts'
+
+/** Cell: generation of the World to answer from (≥ 1), or STOP, or LEAVE. Written by the main thread. */
+export const SIGNAL = 0
+/** Cell: changes with every round. Written by the answering thread. */
+export const BEAT = 1
+export const THREAD_CELLS = 16 // a cache line: threads don't disturb each other's
+export const STOP = -1
+/** Leave the sockets to a successor, answer what is queued, stop. */
+export const LEAVE = -2
+
+const BATCH = 64
+/** A query that fills its slot may have been cut short: no real one is near it, and it is dropped. */
+const QUERY_BYTES = 1600
+const REPLY_BYTES = 1344
+// slots are an odd number of cache lines apart, so that their first lines don't compete for the same cache sets
+const NAME_BYTES = 32
+const CONTROL_BYTES = 64
+const IOVEC_BYTES = 16
+const HEADER_BYTES = 64
+const DROPPED = queryCell(UDP, COUNTED_TYPES.length - 1, COUNTED_RCODES.indexOf('dropped'))
+
+// mmsghdr, in 32-bit words: pointers take two
+const HEADER = HEADER_BYTES / 4
+const H_NAME = 0
+const H_NAME_BYTES = 2
+const H_IOVEC = 4
+const H_IOVECS = 6
+const H_CONTROL = 8
+const H_CONTROL_BYTES = 10
+const H_FLAGS = 12
+const H_RECEIVED = 14
+
+/** Answers from `sockets` until the main thread says STOP or LEAVE. `adopt` fetches the World of a new generation. */
+export function serveBatches(
+  calls: Linux,
+  sockets: readonly UdpSocket[],
+  cells: Int32Array,
+  responder: Responder,
+  respond: typeof answer,
+  adopt: () => void,
+): void {
+  const batches = sockets.map((socket) => new Batch(calls, socket, responder, respond))
+  const only = batches.length === 1 ? batches[0]! : undefined
+  const poll = only === undefined ? new Poll(calls, sockets) : undefined
+  let generation = responder.world.generation
+  for (let beat = 1; ; beat++) {
+    const signal = Atomics.load(cells, SIGNAL)
+    if (signal !== generation) {
+      if (signal < 0) break
+      adopt()
+      generation = signal
+    }
+    cells[BEAT] = beat
+    // one socket needs no epoll: wait for its first packet, take what else is there
+    if (only !== undefined) only.serve(MSG_WAITFORONE)
+    else for (let left = poll!.wait(); left > 0; left--) batches[poll!.ready(left - 1)]!.serve(MSG_DONTWAIT)
+  }
+  if (Atomics.load(cells, SIGNAL) === LEAVE) for (const [i, batch] of batches.entries()) batch.leave(sockets[i]!)
+  poll?.close()
+}
+
+/** epoll over several sockets: each that has packets gets one batch in turn, so a busy one starves no other. */
+class Poll {
+  readonly #calls: Linux
+  readonly #epoll: number
+  readonly #events = new ArrayBuffer(BATCH * EPOLL_EVENT_BYTES)
+  readonly #ints = new Int32Array(this.#events)
+  readonly #address: number
+
+  constructor(calls: Linux, sockets: readonly UdpSocket[]) {
+    this.#calls = calls
+    this.#address = calls.addressOf(this.#events)
+    this.#epoll = calls.epollCreate(EPOLL_CLOEXEC)
+    for (const [i, { fd }] of sockets.entries()) {
+      this.#ints[0] = EPOLLIN
+      this.#ints[EPOLL_DATA_AT / 4] = i
+      if (calls.epollCtl(this.#epoll, EPOLL_CTL_ADD, fd, this.#address) < 0)
+        throw new Error(`epoll: ${errorName(calls)}`)
+    }
+  }
+
+  /** How many sockets have packets; 0 after WAIT_MS. */
+  wait(): number {
+    return this.#calls.epollWait(this.#epoll, this.#address, BATCH, WAIT_MS)
+  }
+
+  /** Index of the socket of event i. */
+  ready(i: number): number {
+    return this.#ints[(i * EPOLL_EVENT_BYTES + EPOLL_DATA_AT) / 4]!
+  }
+
+  close(): void {
+    this.#calls.close(this.#epoll)
+  }
+}
+
+/** Reading, answering and replying on one socket. */
+class Batch {
+  readonly #calls: Linux
+  readonly #responder: Responder
+  readonly #respond: typeof answer
+  readonly #fd: number
+  readonly #family: 4 | 6
+  /** Of the client's address within its sockaddr. */
+  readonly #clientAt: number
+  /** Bytes of a control block with the address that was asked; 0 when the socket has but one. */
+  readonly #controlBytes: number
+  /** Of the interface index in it, in 32-bit words. */
+  readonly #interfaceAt: number
+  readonly #bytes: Uint8Array
+  readonly #ints: Int32Array
+  // where the parts of the arena begin, in bytes
+  readonly #replies = BATCH * HEADER_BYTES
+  readonly #iovecs = this.#replies + BATCH * HEADER_BYTES
+  readonly #replyIovecs = this.#iovecs + BATCH * IOVEC_BYTES
+  readonly #names = this.#replyIovecs + BATCH * IOVEC_BYTES
+  readonly #controls = this.#names + BATCH * NAME_BYTES
+  readonly #querySlots = this.#controls + BATCH * CONTROL_BYTES
+  readonly #replySlots = this.#querySlots + BATCH * QUERY_BYTES
+  /** Of the arena, for the kernel: the arrays above keep it reachable. */
+  readonly #address: number
+
+  constructor(calls: Linux, socket: UdpSocket, responder: Responder, respond: typeof answer) {
+    this.#calls = calls
+    this.#responder = responder
+    this.#respond = respond
+    this.#fd = socket.fd
+    this.#family = socket.family
+    this.#clientAt = this.#names + (socket.family === 4 ? 4 : 8)
+    this.#controlBytes = !socket.wildcard ? 0 : socket.family === 4 ? 32 : 40
+    this.#interfaceAt = socket.family === 4 ? 4 : 8
+    const arena = new ArrayBuffer(this.#replySlots + BATCH * REPLY_BYTES)
+    this.#bytes = new Uint8Array(arena)
+    this.#ints = new Int32Array(arena)
+    this.#address = calls.addressOf(arena)
+    this.#layOut(arena)
+  }
+
+  /** Everything that never changes between batches. */
+  #layOut(arena: ArrayBuffer): void {
+    const ints = this.#ints
+    const pointers = new BigInt64Array(arena)
+    const point = (word: number, at: number): void => void (pointers[word / 2] = BigInt(this.#address + at))
+    for (let i = 0; i < BATCH; i++) {
+      const header = i * HEADER
+      point(header + H_NAME, this.#names + i * NAME_BYTES)
+      // always as long as the kernel makes it, so that it need not be set again
+      ints[header + H_NAME_BYTES] = this.#family === 4 ? 16 : 28
+      point(header + H_IOVEC, this.#iovecs + i * IOVEC_BYTES)
+      ints[header + H_IOVECS] = 1
+      if (this.#controlBytes > 0) point(header + H_CONTROL, this.#controls + i * CONTROL_BYTES)
+      point((this.#iovecs + i * IOVEC_BYTES) / 4, this.#querySlots + i * QUERY_BYTES)
+      ints[(this.#iovecs + i * IOVEC_BYTES) / 4 + 2] = QUERY_BYTES
+      const reply = this.#replies / 4 + header
+      ints[reply + H_NAME_BYTES] = this.#family === 4 ? 16 : 28
+      point(reply + H_IOVEC, this.#replyIovecs + i * IOVEC_BYTES)
+      ints[reply + H_IOVECS] = 1
+      point((this.#replyIovecs + i * IOVEC_BYTES) / 4, this.#replySlots + i * REPLY_BYTES)
+    }
+    this.#expect(BATCH)
+  }
+
+  /** Says again how much room the first `count` control blocks have: the kernel writes what it used there. */
+  #expect(count: number): void {
+    for (let i = 0; i < count; i++) this.#ints[i * HEADER + H_CONTROL_BYTES] = this.#controlBytes
+  }
+
+  /** One batch; returns how many packets came in. */
+  serve(flags: number): number {
+    const received = this.#calls.recvmmsg(this.#fd, this.#address, BATCH, flags, 0)
+    if (received <= 0) return this.#nothing()
+    const responder = this.#responder
+    const respond = this.#respond
+    const bytes = this.#bytes
+    const ints = this.#ints
+    let replies = 0
+    let header = 0
+    let reply = this.#replies / 4
+    for (let i = 0; i < received; i++, header += HEADER) {
+      const length = ints[header + H_RECEIVED]!
+      const size =
+        length < QUERY_BYTES
+          ? respond(
+              responder,
+              bytes,
+              this.#querySlots + i * QUERY_BYTES,
+              length,
+              bytes,
+              this.#clientAt + i * NAME_BYTES,
+              this.#family,
+              UDP,
+              bytes,
+              this.#replySlots + replies * REPLY_BYTES,
+              PAYLOAD_BYTES,
+            )
+          : this.#dropLong()
+      let chance = responder.chance
+      chance ^= chance << 13
+      chance ^= chance >>> 17
+      responder.chance = chance ^ (chance << 5)
+      if (size === 0) continue
+      ints[(this.#replyIovecs + replies * IOVEC_BYTES) / 4 + 2] = size
+      ints[reply + H_NAME] = ints[header + H_NAME]!
+      ints[reply + H_NAME + 1] = ints[header + H_NAME + 1]!
+      if (this.#controlBytes > 0) this.#replyFromAsked(header, reply, i)
+      reply += HEADER
+      replies++
+    }
+    if (this.#controlBytes > 0) this.#expect(received)
+    if (replies > 0) this.#send(replies)
+    return received
+  }
+
+  /** The control block goes back, without the interface: that would pin the reply to where the query came in. */
+  #replyFromAsked(header: number, reply: number, i: number): void {
+    const ints = this.#ints
+    ints[reply + H_CONTROL] = ints[header + H_CONTROL]!
+    ints[reply + H_CONTROL + 1] = ints[header + H_CONTROL + 1]!
+    ints[reply + H_CONTROL_BYTES] = ints[header + H_CONTROL_BYTES]!
+    ints[(this.#controls + i * CONTROL_BYTES) / 4 + this.#interfaceAt] = 0
+    ints[header + H_FLAGS] = 0
+  }
+
+  #dropLong(): number {
+    this.#responder.counters[DROPPED]!++
+    return 0
+  }
+
+  /** A reply that can't be sent (its client named port 0, a firewall refuses it) loses no other. */
+  #send(replies: number): void {
+    const calls = this.#calls
+    for (let sent = 0; sent < replies;) {
+      const count = calls.sendmmsg(this.#fd, this.#address + this.#replies + sent * HEADER_BYTES, replies - sent, 0)
+      if (count > 0) sent += count
+      else if (calls.errno() !== EINTR) {
+        this.#responder.counters[C_SEND_ERRORS]!++
+        sent++
+      }
+    }
+  }
+
+  /** No packets: time to look round. Anything else is a broken socket or arena, and this thread is of no use. */
+  #nothing(): number {
+    const errno = this.#calls.errno()
+    if (errno !== EAGAIN && errno !== EINTR) throw new Error(`recvmmsg: ${errorName(this.#calls)}`)
+    return 0
+  }
+
+  /** Twice empty: a packet that was on its way when the socket left its group is in by then. */
+  leave(socket: UdpSocket): void {
+    leaveGroup(this.#calls, socket)
+    for (let round = 0; round < 2; round++) while (this.serve(MSG_DONTWAIT) > 0);
+  }
+}

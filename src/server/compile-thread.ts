@@ -1,0 +1,40 @@
+/** Entry of the compile thread: builds when asked, numbers the Worlds, and takes their memory from the pool. */
+import { setPriority } from 'node:os'
+import { parentPort, workerData } from 'node:worker_threads'
+import { type BuildSettings, type Built, makeBuilder } from '../answer/build.ts'
+import { type Adoption, makePool } from './pool.ts'
+
+/** As workerData. */
+export interface CompileThread {
+  readonly settings: BuildSettings
+  readonly adoption: Adoption
+  /** The last World's: the next has one more. */
+  readonly generation: number
+}
+
+/** Linux has a priority for each thread, and 0 names the calling one; elsewhere that would be the whole process. */
+const NICE = 15
+if (process.platform === 'linux') setPriority(NICE)
+
+const { settings, adoption, generation: last }: CompileThread = workerData
+const port = parentPort!
+const pool = makePool(adoption)
+const builder = makeBuilder(settings, pool.allocate)
+let generation = last
+
+/** A bug ends this thread with all that it keeps: the next build starts from nothing. */
+async function build(): Promise<void> {
+  const { made, ...rest } = await builder.build()
+  if (made === undefined) {
+    pool.seal(undefined)
+    return answer(rest)
+  }
+  generation++
+  const world = { ...made.world, generation }
+  pool.seal(world)
+  answer({ ...rest, made: { ...made, world } })
+}
+
+const answer = (built: Built): void => port.postMessage(built)
+
+port.on('message', () => void build())

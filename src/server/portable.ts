@@ -1,0 +1,108 @@
+/**
+ * UDP through node:dgram, for machines without recvmmsg or koffi: one socket for each address, in the main thread, with
+ * the same respond(). Costs several times the CPU of the batched form, can't be taken over from, and on a wildcard
+ * address the kernel chooses where replies leave from: list the addresses there.
+ */
+import { createSocket, type Socket } from 'node:dgram'
+import { setImmediate } from 'node:timers/promises'
+import { makeResponder, respond, type Responder, UDP } from '../answer/answer.ts'
+import { PAYLOAD_BYTES } from '../answer/response.ts'
+import type { World } from '../answer/world.ts'
+import type { Endpoint } from '../config.ts'
+import { parseAddress } from '../dns/address.ts'
+import type { HealthTable } from '../health/table.ts'
+import { C_SEND_ERRORS, makeCounters } from '../metrics.ts'
+import { type Front, ListenError } from './front.ts'
+import type { UdpStats } from './threads.ts'
+
+const RECEIVE_BUFFER = 4 << 20
+
+/** Throws ListenError. */
+export async function bindPortable(endpoint: Endpoint): Promise<Socket> {
+  const v6 = endpoint.address.includes(':')
+  const socket = createSocket({ type: v6 ? 'udp6' : 'udp4', ipv6Only: v6 })
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      socket.close()
+      reject(new ListenError(endpoint, 'UDP', error.code ?? error.message))
+    })
+    socket.bind({ ...endpoint, exclusive: true }, resolve)
+  })
+  socket.removeAllListeners('error')
+  return socket
+}
+
+export class PortableUdp implements Front {
+  readonly #sockets: readonly Socket[]
+  readonly #responder: Responder
+  readonly #reply = new Uint8Array(PAYLOAD_BYTES)
+  readonly #reason: string | undefined
+  #answered = 0
+
+  /** `reason`: why the batched form can't be had, undefined when this one was asked for. */
+  constructor(sockets: readonly Socket[], world: World, health: HealthTable, reason: string | undefined) {
+    this.#sockets = sockets
+    this.#responder = makeResponder(world, health, makeCounters())
+    this.#reason = reason
+    for (const socket of sockets) {
+      try {
+        socket.setRecvBufferSize(RECEIVE_BUFFER)
+      } catch {
+        // the kernel's own size then: stats() says which
+      }
+      socket.on('error', () => this.#responder.counters[C_SEND_ERRORS]!++)
+      socket.on('message', (query, { address, port }) => this.#answer(socket, query, address, port))
+    }
+  }
+
+  #answer(socket: Socket, query: Uint8Array, address: string, port: number): void {
+    const client = parseAddress(address.split('%', 1)[0]!)
+    if (client === undefined) return
+    this.#answered++
+    const responder = this.#responder
+    responder.chance = Math.floor(Math.random() * 0x1_0000_0000) | 0
+    const family = client.length === 4 ? 4 : 6
+    const { length } = query
+    const reply = this.#reply
+    const size = respond(responder, query, 0, length, client, 0, family, UDP, reply, 0, reply.length)
+    if (size === 0) return
+    const refused = (): void => void responder.counters[C_SEND_ERRORS]!++
+    try {
+      socket.send(reply.slice(0, size), port, address, (error) => {
+        if (error !== null) refused()
+      })
+    } catch {
+      refused() // port 0: thrown, not told
+    }
+  }
+
+  publish(world: World): void {
+    this.#responder.world = world
+  }
+
+  counters(): readonly Float64Array[] {
+    return [this.#responder.counters]
+  }
+
+  stats(): UdpStats {
+    return {
+      form: 'portable',
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      threads: 0,
+      died: 0,
+      stalled: 0,
+      receiveBuffer: Math.min(...this.#sockets.map((socket) => socket.getRecvBufferSize() / 2)),
+    }
+  }
+
+  /** What is queued is answered first. */
+  async stop(drainMs: number): Promise<void> {
+    const deadline = performance.now() + drainMs
+    for (let before = -1; before !== this.#answered && performance.now() < deadline;) {
+      before = this.#answered
+      await setImmediate()
+      await setImmediate()
+    }
+    await Promise.all(this.#sockets.map((socket) => new Promise<void>((resolve) => socket.close(resolve))))
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Sockets for the batched form, made and bound by the main thread; answering threads get descriptor numbers. A thread
+ * that dies then closes nothing: its replacement goes on with the same sockets and what is queued in them.
+ *
+ * Two servers on one port would silently share the traffic. So the first socket of an address is bound without
+ * SO_REUSEPORT, which fails when anybody else has the port, and made shareable only then; to take over, before.
+ */
+import type { Endpoint } from '../config.ts'
+import { ListenError } from './front.ts'
+import {
+  AF_INET,
+  AF_INET6,
+  errorName,
+  IP_MTU_DISCOVER,
+  IP_PKTINFO,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MTU_DISCOVER,
+  IPV6_RECVPKTINFO,
+  IPV6_V6ONLY,
+  type Linux,
+  makeSockaddr,
+  PMTUDISC_OMIT,
+  SO_ATTACH_REUSEPORT_CBPF,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_RCVTIMEO,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from './linux.ts'
+
+/** As posted to a thread. */
+export interface UdpSocket {
+  readonly fd: number
+  readonly family: 4 | 6
+  /** Bound to every address: messages carry the address that was asked, and replies leave from it. */
+  readonly wildcard: boolean
+}
+
+export interface Bound {
+  /** As asked, port resolved. */
+  readonly endpoint: Endpoint
+  /** One for each thread. */
+  readonly udp: readonly UdpSocket[]
+  readonly tcp: number
+}
+
+/** The kernel's default holds 256 packets; this is some 5,000: what comes in while a thread is being replaced. */
+const RECEIVE_BUFFER = 4 << 20
+/** How long a blocking receive waits before the loop beats and looks for news. */
+export const WAIT_MS = 50
+const PORT_TRIES = 20
+
+/** One TCP socket and `threads` UDP sockets on each endpoint. Throws ListenError, with nothing left open. */
+export function bindAll(
+  calls: Linux,
+  listen: readonly Endpoint[],
+  threads: number,
+  takeover: boolean,
+): readonly Bound[] {
+  const open: number[] = []
+  try {
+    return listen.map((endpoint) => bindEndpoint(calls, endpoint, threads, takeover, open))
+  } catch (error) {
+    for (const fd of open) calls.close(fd)
+    throw error
+  }
+}
+
+/** With port 0, UDP takes the port that the kernel gave to TCP, or tries again when somebody has it. */
+function bindEndpoint(calls: Linux, asked: Endpoint, threads: number, takeover: boolean, open: number[]): Bound {
+  for (let tries = 1; ; tries++) {
+    const tcp = bindSocket(calls, asked, SOCK_STREAM, takeover, open)
+    const endpoint = { ...asked, port: portOf(calls, tcp) }
+    try {
+      const udp: UdpSocket[] = []
+      for (let i = 0; i < threads; i++) {
+        const fd = bindSocket(calls, endpoint, SOCK_DGRAM, takeover || i > 0, open)
+        udp.push({ fd, family: familyOf(endpoint), wildcard: isWildcard(endpoint) })
+      }
+      return { endpoint, udp, tcp }
+    } catch (error) {
+      if (asked.port !== 0 || tries === PORT_TRIES) throw error
+    }
+  }
+}
+
+const familyOf = ({ address }: Endpoint): 4 | 6 => (address.includes(':') ? 6 : 4)
+export const isWildcard = ({ address }: Endpoint): boolean => /^[0.]+$|^[0:]+$/.test(address)
+
+function bindSocket(
+  calls: Linux,
+  endpoint: Endpoint,
+  type: typeof SOCK_STREAM | typeof SOCK_DGRAM,
+  shared: boolean,
+  open: number[],
+): number {
+  const fail = (): never => {
+    throw new ListenError(endpoint, type === SOCK_STREAM ? 'TCP' : 'UDP', errorName(calls))
+  }
+  const v6 = familyOf(endpoint) === 6
+  const fd = calls.socket(v6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, 0)
+  if (fd < 0) fail()
+  open.push(fd)
+  if (v6) setOption(calls, fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)
+  // TCP only: connections of a server that has just ended must not keep the port (UDP would share it)
+  if (type === SOCK_STREAM) setOption(calls, fd, SOL_SOCKET, SO_REUSEADDR, 1)
+  else prepareUdp(calls, fd, v6, isWildcard(endpoint))
+  if (shared) setOption(calls, fd, SOL_SOCKET, SO_REUSEPORT, 1)
+  const address = makeSockaddr(endpoint.address, endpoint.port)
+  if (calls.bind(fd, calls.addressOf(address), address.byteLength) < 0) fail()
+  setOption(calls, fd, SOL_SOCKET, SO_REUSEPORT, 1)
+  return fd
+}
+
+function prepareUdp(calls: Linux, fd: number, v6: boolean, wildcard: boolean): void {
+  if (!setOption(calls, fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)) {
+    setOption(calls, fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER)
+  }
+  const timeval = new BigInt64Array([0n, BigInt(WAIT_MS * 1000)])
+  calls.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, calls.addressOf(timeval.buffer), timeval.byteLength)
+  if (v6) setOption(calls, fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_OMIT)
+  else setOption(calls, fd, IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_OMIT)
+  if (wildcard && v6) setOption(calls, fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+  else if (wildcard) setOption(calls, fd, IPPROTO_IP, IP_PKTINFO, 1)
+}
+
+function setOption(calls: Linux, fd: number, level: number, name: number, value: number): boolean {
+  const cell = new Int32Array([value])
+  return calls.setsockopt(fd, level, name, calls.addressOf(cell.buffer), 4) === 0
+}
+
+function portOf(calls: Linux, fd: number): number {
+  const address = new Uint8Array(28)
+  const size = new Int32Array([28])
+  calls.getsockname(fd, calls.addressOf(address.buffer), calls.addressOf(size.buffer))
+  return (address[2]! << 8) | address[3]!
+}
+
+/** Bytes of queued packets that the kernel granted (it counts its own overhead in, and so doubles what was asked). */
+export function receiveBufferOf(calls: Linux, fd: number): number {
+  const cell = new Int32Array([0])
+  const size = new Int32Array([4])
+  calls.getsockopt(fd, SOL_SOCKET, SO_RCVBUF, calls.addressOf(cell.buffer), calls.addressOf(size.buffer))
+  return cell[0]! / 2
+}
+
+/**
+ * Sends new packets to the other sockets of this one's SO_REUSEPORT group: a connected socket gets those of its peer
+ * only, and this peer never says anything. What is queued already stays to be read.
+ */
+export function leaveGroup(calls: Linux, socket: UdpSocket): void {
+  const address = makeSockaddr(socket.family === 4 ? '127.255.255.254' : '::1', 9)
+  calls.connect(socket.fd, calls.addressOf(address), address.byteLength)
+}
+
+/**
+ * Sends new connections to a successor's listener: a one-instruction program, “socket 1 of the group”. The predecessor
+ * is 0; where there is no 1, the kernel falls back to its hash. It stays with the group and does no harm there.
+ */
+export function steerToSuccessor(calls: Linux, fd: number): void {
+  const instruction = new Uint8Array([0x06, 0, 0, 0, 1, 0, 0, 0]) // BPF_RET | BPF_K, k = 1
+  const program = new BigInt64Array([1n, BigInt(calls.addressOf(instruction.buffer))])
+  calls.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, calls.addressOf(program.buffer), program.byteLength)
+  keep(instruction)
+}
+
+/** Reachable until here: the kernel had only the address. */
+const keep = (buffer: Uint8Array): number => buffer.length

@@ -1,0 +1,42 @@
+/**
+ * Entry of an answering thread. It waits, warm, for its assignment; from then on it runs the batch loop and never returns
+ * to its event loop: Worlds come by receiveMessageOnPort, orders by a cell, and what it has to say are counters and beats.
+ */
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
+import { makeResponder, respond } from '../answer/answer.ts'
+import type { World } from '../answer/world.ts'
+import type { HealthTable } from '../health/table.ts'
+import { serveBatches } from './batch.ts'
+import { linux } from './linux.ts'
+import type { Adoption } from './pool.ts'
+import type { UdpSocket } from './sockets.ts'
+
+export interface Assignment {
+  readonly sockets: readonly UdpSocket[]
+  readonly cells: Int32Array
+  readonly world: World
+  readonly health: HealthTable
+  readonly counters: Float64Array
+  readonly adoption: Adoption
+  /** Where in it this thread says what it has adopted. */
+  readonly reader: number
+  /** First of the chances: not 0. */
+  readonly seed: number
+}
+
+const port = parentPort!
+
+port.once('message', ({ sockets, cells, world, health, counters, adoption, reader, seed }: Assignment) => {
+  if ('missing' in linux) throw new Error(linux.missing)
+  const responder = makeResponder(world, health, counters)
+  responder.chance = seed
+  const adopt = (): void => {
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      responder.world = next.message
+    }
+    Atomics.store(adoption, reader, responder.world.generation)
+  }
+  Atomics.store(adoption, reader, world.generation)
+  serveBatches(linux, sockets, cells, responder, respond, adopt)
+  port.close()
+})
