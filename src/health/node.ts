@@ -278,9 +278,9 @@ export class NodeHealth {
     const absent = this.#absent.get(plan.name)
     const remembered: Remembered = before?.judgement ?? absent ?? NOTHING_REMEMBERED
     const judgement = judge(plan, remembered, this.#heardOf, this.#roster())
-    const same =
-      before === undefined ? absent?.verdict === judgement.verdict : before.judgement.state === judgement.state
-    const sinceMs = same ? (before ?? absent)!.sinceMs : nowMs
+    const same = before?.judgement.state === judgement.state
+    const kept = before === undefined ? absent?.verdict === judgement.verdict && absent : same && before
+    const sinceMs = kept ? kept.sinceMs : nowMs
     const still = !judgement.moving && !judgement.held && (judgement.state === 'up' || judgement.state === 'down')
     const calmAtMs = plan.targets.length === 0 ? nowMs : sinceMs + plan.settleMs
     const calm = still && calmAtMs <= nowMs

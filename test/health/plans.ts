@@ -1,0 +1,85 @@
+/** Plans, models and votes for the tests of health. */
+import type { Vote } from '../../src/health/store.ts'
+import type { HealthPlan, MemberPlan, Target } from '../../src/health/target.ts'
+import type { CheckModel, ServiceModel, SiteModel } from '../../src/zone/model.ts'
+
+const at = { file: 'services.yaml', line: 1, column: 1 }
+
+export const timing = { intervalMs: 5000, timeoutMs: 2000, fastMs: 1000, fall: 3, rise: 2 }
+
+export const httpCheck = (more: Partial<Extract<CheckModel, { type: 'http' | 'https' }>> = {}): CheckModel => ({
+  ...timing,
+  type: 'http',
+  port: 80,
+  method: 'GET',
+  path: '/healthz',
+  statuses: [200],
+  verify: true,
+  ...more,
+})
+
+export const tcpCheck = (more: Partial<Extract<CheckModel, { type: 'tcp' }>> = {}): CheckModel => ({
+  ...timing,
+  type: 'tcp',
+  port: 443,
+  ...more,
+})
+
+export const site = (name: string, more: Partial<SiteModel> = {}): SiteModel => ({
+  name,
+  latitude: 0,
+  longitude: 0,
+  region: 'eu',
+  capacity: 100,
+  drained: false,
+  at,
+  ...more,
+})
+
+export const service = (more: Partial<ServiceModel> = {}): ServiceModel => ({
+  name: 'web',
+  sites: [],
+  order: { kind: 'nearest' },
+  spreadKm: 0,
+  candidates: 4,
+  rules: [],
+  pick: 'hash',
+  answers: 8,
+  minVips: 1,
+  ttl: { maxSeconds: 60, minSeconds: 15, settleMs: 300_000 },
+  lastResort: { kind: 'all' },
+  checks: [],
+  probers: 3,
+  regions: 1,
+  keepPercent: 25,
+  rampUpMs: 0,
+  at,
+  ...more,
+})
+
+export const target = (id: string, check: CheckModel = tcpCheck()): Target => ({
+  id,
+  check,
+  address: '192.0.2.1',
+  port: check.port,
+})
+
+export const member = (name: string, targets: readonly string[], more: Partial<MemberPlan> = {}): MemberPlan => {
+  const [siteName = '', serviceName = '', address = ''] = name.split('/')
+  const place = { site: siteName, service: serviceName, address }
+  return { name, ...place, targets, drained: false, settleMs: 300_000, probers: 3, regions: 1, ...more }
+}
+
+export const plan = (...members: readonly MemberPlan[]): HealthPlan => ({
+  members,
+  targets: [...new Set(members.flatMap((one) => one.targets))].map((id) => target(id)),
+})
+
+export const vote = (id: string, value: Vote['value'], more: Partial<Vote> = {}): Vote => ({
+  target: id,
+  value,
+  moving: false,
+  reason: value === 'up' ? '200' : value === 'down' ? 'connection refused' : 'no route',
+  rttMs: 3,
+  ...more,
+})
