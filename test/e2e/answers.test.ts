@@ -1,0 +1,139 @@
+/** One node with three sites that are well: its answers, and the commands that ask about it. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { CLIENTS } from '../geo/mmdb.ts'
+import {
+  DNS_PORT,
+  HTTP_PORT,
+  JAKARTA,
+  meridian,
+  NEW_YORK,
+  type NodeProcess,
+  PARIS,
+  Scene,
+  until,
+  VIPS,
+} from './scene.ts'
+
+let scene: Scene
+let node: NodeProcess
+
+const text = (address: number): string => [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.')
+
+beforeAll(async () => {
+  scene = new Scene()
+  await scene.startSites()
+  node = await scene.startReady({ 'http-token': 'a-token-of-this-test' })
+  await until('all up', 10_000, async () =>
+    Object.values(await node.states()).every((state) => state === 'up') ? true : undefined,
+  )
+})
+afterAll(() => scene.close())
+
+test.each([
+  ['Paris', PARIS, 'fra'],
+  ['New York', NEW_YORK, 'iad'],
+  ['Jakarta', JAKARTA, 'sin'],
+] as const)('%s gets the VIP of its nearest site, over UDP and TCP alike', async (_place, subnet, site) => {
+  for (const transport of ['+notcp', '+tcp']) {
+    const dug = await scene.dig(subnet, 'www.demo.example', 'A', transport)
+    expect(dug).toMatchObject({ status: 'NOERROR', answer: [VIPS[site]], source: 24 })
+    expect(dug.flags).toContain('aa')
+    expect(dug.ttl).toBeGreaterThanOrEqual(5)
+  }
+})
+
+test('the scope is where all clients of it get the same, and half of the next wider one does not', async () => {
+  const { scope } = await scene.dig(NEW_YORK, 'www.demo.example', 'A')
+  expect(scope).toBeGreaterThan(0)
+  const address = CLIENTS.newYork.v4.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0)
+  const size = 2 ** (32 - scope!)
+  const first = Math.floor(address / size) * size
+  for (const client of [first, first + size - 1]) {
+    expect(await scene.dig(`${text(client)}/32`, 'www.demo.example', 'A')).toMatchObject({ answer: [VIPS.iad], scope })
+  }
+  const sibling = first % (2 * size) === 0 ? first + size : first - size
+  const answers = await Promise.all(
+    [sibling, sibling + size - 1, sibling + size / 2].map((client) =>
+      scene.dig(`${text(client)}/32`, 'www.demo.example', 'A'),
+    ),
+  )
+  expect(answers.some((dug) => dug.answer[0] !== VIPS.iad || dug.scope !== scope)).toBe(true)
+})
+
+test.each([PARIS, NEW_YORK, JAKARTA, `${CLIENTS.nowhere.v4}/32`, '0.0.0.0/0', undefined])(
+  'AAAA of a service without IPv6 is no data for %s',
+  async (subnet) => {
+    const dug = await scene.dig(subnet, 'www.demo.example', 'AAAA')
+    expect(dug).toMatchObject({ status: 'NOERROR', answer: [] })
+    expect(dug.text).toMatch(/SOA\s+ns1\.demo\.example\./)
+  },
+)
+
+test('static, missing and foreign names', async () => {
+  expect(await scene.dig(PARIS, 'static.demo.example', 'A')).toMatchObject({ answer: ['192.0.2.80'], scope: 0 })
+  expect(await scene.dig(undefined, 'none.demo.example', 'A')).toMatchObject({ status: 'NXDOMAIN', answer: [] })
+  expect(await scene.dig(undefined, 'example.org', 'A')).toMatchObject({ status: 'REFUSED', answer: [] })
+})
+
+test('explain tells what is served, and what would be without a site', async () => {
+  const here = ['--state', scene.state]
+  const told = await meridian(['explain', 'www.demo.example', '--client', CLIENTS.paris.v4, ...here])
+  expect(told).toMatchObject({ code: 0, err: '' })
+  expect(told.out).toMatch(/pick +fra/)
+  expect(told.out).toContain(`A ${VIPS.fra}`)
+  const dug = await scene.dig(`${CLIENTS.paris.v4}/32`, 'www.demo.example', 'A')
+  expect(told.out).toContain(`scope /${dug.scope}`)
+
+  const question = ['explain', 'www.demo.example', '--client', CLIENTS.paris.v4, '--down', 'fra', '--json']
+  const without = await meridian([...question, ...here])
+  expect(JSON.parse(without.out)).toMatchObject({ rcode: 'NOERROR', steering: { pick: 'iad' } })
+
+  const wrong = await meridian(['explain', 'www.demo.example', '--client', 'nobody', ...here])
+  expect(wrong.code).toBe(1)
+  expect(wrong.err).toContain('no IP address')
+})
+
+test('status, here and from afar with the token', async () => {
+  const here = await meridian(['status', '--state', scene.state])
+  expect(here.code).toBe(0)
+  expect(here.out).toMatch(/n1 +ready/)
+  for (const site of ['fra', 'iad', 'sin'] as const) expect(here.out).toMatch(new RegExp(`${site} +${VIPS[site]} +up`))
+  const at = ['--at', `http://${scene.address(0)}:${HTTP_PORT}`]
+  const afar = await meridian(['status', '--json', ...at, '--token', 'a-token-of-this-test'])
+  expect(JSON.parse(afar.out)).toMatchObject({ node: { name: 'n1', ready: true }, world: { generation: 1 } })
+  expect((await meridian(['status', ...at, '--token', 'another-token-of-this'])).code).toBe(1)
+})
+
+test('a command without a node says which socket it tried', async () => {
+  const nobody = await meridian(['status', '--state', `${scene.folder}/none`])
+  expect(nobody.code).toBe(1)
+  expect(nobody.err).toContain(`${scene.folder}/none/control.sock`)
+})
+
+test('metrics count queries and answers', async () => {
+  await scene.dig(PARIS, 'www.demo.example', 'A')
+  const text = await scene.metrics()
+  const value = (series: string): number =>
+    Number(
+      text
+        .split('\n')
+        .find((line) => line.startsWith(series))
+        ?.split(' ')[1],
+    )
+  expect(value('meridian_queries_total{transport="udp",type="A",rcode="NOERROR"}')).toBeGreaterThan(0)
+  expect(value('meridian_queries_total{transport="tcp",type="A",rcode="NOERROR"}')).toBeGreaterThan(0)
+  expect(value('meridian_queries_total{transport="udp",type="AAAA",rcode="NOERROR"}')).toBeGreaterThan(0)
+  expect(value('meridian_answers_total{service="web",site="fra"}')).toBeGreaterThan(0)
+  expect(value('meridian_member_state{service="web",site="fra",vip="192.0.2.1",state="up"}')).toBe(1)
+  expect(value('meridian_service_last_resort{service="web"}')).toBe(0)
+  expect(value('meridian_prober_heartbeat_age_seconds{prober="n1",region="local"}')).toBeLessThan(10)
+  expect(value('meridian_udp_batched')).toBe(1)
+  expect(value('meridian_ready')).toBe(1)
+})
+
+test('the port says nothing to what is no query', async () => {
+  const ready = await fetch(`http://${scene.address(0)}:${HTTP_PORT}/ready`)
+  expect(ready.status).toBe(200)
+  const dug = await scene.dig(undefined, '+opcode=2', 'www.demo.example', 'A', '-p', String(DNS_PORT))
+  expect(dug.status).toBe('NOTIMP')
+})

@@ -1,0 +1,103 @@
+/** Starts beside others, takes over, ends, starts again. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Asking, JAKARTA, PARIS, Scene, until, VIPS } from './scene.ts'
+
+let scene: Scene
+beforeEach(() => {
+  scene = new Scene()
+})
+afterEach(() => scene.close())
+
+const allUp = (node: { states(): Promise<Readonly<Record<string, string>>> }) =>
+  until('all up', 10_000, async () => {
+    const states = Object.values(await node.states())
+    return states.length === 3 && states.every((state) => state === 'up') ? true : undefined
+  })
+
+test('a second node is an error, whichever thing of the first it would take, and the first goes on', async () => {
+  await scene.startSites()
+  const first = await scene.startReady()
+  const sameState = scene.start()
+  expect(await sameState.ended).toBe(1)
+  expect(sameState.err).toContain('control.sock')
+  const sameHttp = scene.start({ state: join(scene.folder, 'state2') })
+  expect(await sameHttp.ended).toBe(1)
+  expect(sameHttp.err).toContain(`${scene.address(0)}:8053 (HTTP)`)
+  const sameDns = scene.start({ state: join(scene.folder, 'state2'), 'http-listen': `${scene.address(4)}:8053` })
+  expect(await sameDns.ended).toBe(1)
+  expect(sameDns.err).toMatch(new RegExp(`${scene.address(0)}:5300 \\((UDP|TCP)\\): .*--takeover`))
+  for (const { err } of [sameState, sameHttp, sameDns]) expect(err.trim().split('\n')).toHaveLength(1)
+  expect((await first.status())?.node.pid).toBe(first.pid)
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+})
+
+test('a successor takes over under load, and no query is lost', async () => {
+  await scene.startSites()
+  const first = await scene.startReady()
+  await allUp(first)
+  const clients = [PARIS, JAKARTA].map((subnet) => new Asking(scene, subnet, 2))
+  const second = await scene.startReady({}, '--takeover')
+  await allUp(second)
+  first.kill('SIGTERM')
+  expect(await first.ended).toBe(0)
+  const answered = clients[0]!.answered
+  await until('answers of the second', 5_000, () => (clients[0]!.answered > answered + 100 ? true : undefined))
+  for (const client of clients) {
+    expect(await client.stop()).toBe(0)
+    expect(client.wrong).toEqual([])
+  }
+  expect([...clients[0]!.last.keys()]).toEqual([VIPS.fra])
+  // http and the control socket are the successor's now
+  await until('http of the second', 5_000, () =>
+    fetch(`http://${scene.address(0)}:8053/ready`).then(
+      ({ ok }) => ok || undefined,
+      () => undefined,
+    ),
+  )
+  expect((await second.status())?.node.pid).toBe(second.pid)
+})
+
+test('SIGTERM under load: ready goes off, nothing that was in is lost, exit code 0, no traces', async () => {
+  await scene.startSites()
+  const node = await scene.startReady()
+  await scene.dig(PARIS, 'www.demo.example', 'A', '+tcp')
+  node.kill('SIGTERM')
+  const began = performance.now()
+  expect(await node.ended).toBe(0)
+  expect(performance.now() - began).toBeLessThan(6_000)
+  expect(node.err).toBe('')
+  expect(node.lines.at(-1)?.msg).toBe('stopped')
+  expect(existsSync(join(scene.state, 'control.sock'))).toBe(false)
+  const again = await scene.startReady()
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+  again.kill('SIGINT')
+  expect(await again.ended).toBe(0)
+})
+
+test('a restart keeps what was known: a dead site is not named while its checks have not run again', async () => {
+  await scene.startSites('iad', 'sin')
+  const first = await scene.startReady()
+  await until('fra is down', 10_000, async () => ((await first.states())['fra'] === 'down' ? true : undefined))
+  first.kill('SIGTERM')
+  await first.ended
+  // without a prober nothing but the saved state can say so
+  const second = await scene.startReady({ 'probe-enabled': 'false' })
+  expect(await second.states()).toEqual({ fra: 'down', iad: 'up', sin: 'up' })
+  expect(await scene.siteFor(PARIS)).toBe('iad')
+  // not even a crash loses it
+  second.kill('SIGKILL')
+  await second.ended
+  const third = await scene.startReady({ 'probe-enabled': 'false' })
+  expect(await scene.siteFor(PARIS)).toBe('iad')
+  expect((await third.states())['fra']).toBe('down')
+})
+
+test('a node that loads is alive and not ready', async () => {
+  scene.write('sites.yaml', 'fra: {')
+  const broken = scene.start()
+  expect(await broken.ended).toBe(1)
+  expect(broken.err).toContain('yaml-syntax')
+  expect(broken.err.trim().split('\n').at(-1)).toContain('nothing to serve')
+})
