@@ -304,6 +304,17 @@ describe('who moves', () => {
     expect(Math.abs(moved.length - expected)).toBeLessThan(4 * Math.sqrt(expected))
   })
 
+  test('a new site moves only its share, wherever its name sorts', () => {
+    const specs = SITES.map((name, i) => ({ site: name, vips: [`192.0.2.${i}`] }))
+    const health = words([up, up, up, up, up])
+    const names = (laid: SteeredService) => picks(laid, health).map((s) => laid.siteNames[s]!)
+    const before = names(layOut(service(specs.slice(1))))
+    const after = names(layOut(service(specs)))
+    const moved = after.filter((name, i) => name !== before[i])
+    expect([...new Set(moved)]).toEqual([SITES[0]])
+    expect(chiSquare([moved.length, after.length - moved.length], [1, 4])).toBeLessThan(10.83)
+  })
+
   test('the order of sites in the file decides nothing', () => {
     const specs = SITES.map((name, i) => ({ site: name, vips: [`192.0.2.${i}`], weight: 50 + i }))
     const health = words([up, up, up, up, up])
