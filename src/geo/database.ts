@@ -121,6 +121,13 @@ export class Section {
     this.end = end
   }
 
+  /** The map that a record of the search tree leads to. */
+  record(at: number): number {
+    const map = this.#follow(at)
+    if (this.#type !== MAP) throw new Corrupt(`the record at ${at} is no map`)
+    return map
+  }
+
   /** The value under a key of the map at `at`, behind its pointer; −1 when there is no such key. */
   field(at: number, key: Buffer): number {
     if (at < 0) return -1

@@ -142,8 +142,9 @@ class PlaceTable {
     this.#record[3] = 0
   }
 
-  /** The number of the place that the record at `at` tells. */
-  read(data: Section, at: number): number {
+  /** The number of the place that a record tells. */
+  read(data: Section, record: number): number {
+    const at = data.record(record)
     const flat = data.field(at, COUNTRY_CODE)
     if (flat >= 0) this.#readFlat(data, at, data.code(flat))
     else this.#readNested(data, at)

@@ -131,12 +131,13 @@ test('host routes at full depth, read from the middle of an array', () => {
   ]).toEqual([3, 128])
 })
 
+function dirty(bytes: number): SharedArrayBuffer {
+  const buffer = new SharedArrayBuffer(bytes + 4096)
+  new Int32Array(buffer).fill(12_345)
+  return buffer
+}
+
 test('a layout in memory that is longer and dirty', () => {
-  const dirty = (bytes: number): SharedArrayBuffer => {
-    const buffer = new SharedArrayBuffer(bytes + 4096)
-    new Int32Array(buffer).fill(12_345)
-    return buffer
-  }
   const binary = trieOf([{ bytes: Uint8Array.of(10, 0, 0, 0), bits: 21, value: 1 }], 0)
   expect(layOut(binary, dirty, (value) => value)).toEqual(layOut(binary, allocateShared, (value) => value))
 })
