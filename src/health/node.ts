@@ -116,6 +116,8 @@ interface Absent extends Remembered {
 /** Members whose settle time ends within this are turned calm together. */
 const CALM_STEP_MS = 250
 
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 export class NodeHealth {
   readonly #settings: NodeHealthSettings
   readonly #members = new Map<string, Member>()
@@ -317,7 +319,7 @@ export class NodeHealth {
     this.#calmTimer = setTimeout(() => {
       this.#calmAtMs = Infinity
       for (const { plan, slot, calm } of this.#members.values()) if (!calm) this.#judge(plan, slot)
-    }, stepMs - nowMs).unref()
+    }, Math.min(stepMs - nowMs, LONGEST_TIMER_MS)).unref()
   }
 
   #memberStatus({ plan, judgement, sinceMs, calm }: Member, nowMs: number): MemberStatus {

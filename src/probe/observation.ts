@@ -21,8 +21,6 @@ const SITE_WORDS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'host unreachable',
   ETIMEDOUT: 'connection timed out',
   EPROTO: 'TLS handshake failed',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS spoken',
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS spoken',
   CERT_HAS_EXPIRED: 'certificate has expired',
   CERT_NOT_YET_VALID: 'certificate is not valid yet',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'certificate is self-signed',
@@ -52,6 +50,7 @@ export function observeError(error: Error, rttMs: number): Observation {
   const own = OWN_WORDS[code]
   if (own !== undefined) return { kind: 'unable', reason: own, rttMs }
   if (code === 'ENETUNREACH') return { kind: 'unroutable', reason: 'network unreachable', rttMs }
+  const detail = code === 'EPROTO' && 'reason' in error ? `: ${String(error.reason)}` : ''
   const words = SITE_WORDS[code] ?? (code.startsWith('HPE_') ? 'no HTTP spoken' : code === '' ? error.message : code)
-  return { kind: 'fail', reason: words, rttMs }
+  return { kind: 'fail', reason: `${words}${detail}`, rttMs }
 }

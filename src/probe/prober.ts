@@ -16,7 +16,7 @@ import { LagMeter } from './lag.ts'
 import type { Observation } from './observation.ts'
 import { hasRoute } from './route.ts'
 import { type Job, nextTurn, phaseOf, Schedule } from './schedule.ts'
-import { familyOf, networkOf, Trust, UNRELATED, type Witness } from './trust.ts'
+import { familyOf, networkOf, reachCanary, Trust, UNRELATED, type Witness } from './trust.ts'
 
 /** A target without an observation for so many intervals is an abstention. */
 const STALE_INTERVALS = 3
@@ -34,6 +34,8 @@ export interface ProberSettings {
   readonly onTrouble: (trouble: string) => void
   /** How a target is checked; runCheck unless a test says otherwise. */
   readonly check?: (target: Target) => Promise<Observation>
+  /** How a canary is tried; reachCanary unless a test says otherwise. */
+  readonly reach?: (canary: Endpoint) => Promise<void>
 }
 
 /** A target with all that this prober knows of it. */
@@ -43,7 +45,8 @@ interface Probed extends Job, Witness {
   readonly network: string
   intervalMs: number
   phaseMs: number
-  readonly addedMs: number
+  /** Since when it is probed at this interval. */
+  pacedMs: number
   track: Track
   seenMs: number
   failingMs: number | undefined
@@ -85,6 +88,7 @@ export class Prober {
     const family = (version: 4 | 6): Family => ({
       trust: new Trust({
         canaries: settings.canaries.filter(({ address }) => familyOf(address) === version),
+        reach: settings.reach ?? reachCanary,
         witnesses: () => this.#families[version].targets,
         onNews: () => this.#reconsider(this.#families[version]),
       }),
@@ -130,7 +134,7 @@ export class Prober {
         continue
       }
       const retimed = known.intervalMs !== intervalMs
-      Object.assign(known, { target, intervalMs, phaseMs })
+      Object.assign(known, { target, intervalMs, phaseMs, pacedMs: retimed ? nowMs : known.pacedMs })
       if (retimed && known.dueMs !== Infinity) this.#schedule.plan(known, nextTurn(nowMs, phaseMs, intervalMs))
     }
     for (const version of [4, 6] as const) {
@@ -148,7 +152,7 @@ export class Prober {
       network: networkOf(target.address),
       intervalMs: target.check.intervalMs,
       phaseMs,
-      addedMs: nowMs,
+      pacedMs: nowMs,
       track: NEW_TRACK,
       seenMs: -Infinity,
       failingMs: undefined,
@@ -250,7 +254,7 @@ export class Prober {
     let overdueAgeMs = 0
     for (const probed of this.#probed.values()) {
       const { intervalMs, timeoutMs } = probed.target.check
-      const lateMs = nowMs - Math.max(probed.seenMs, probed.addedMs) - intervalMs - timeoutMs
+      const lateMs = nowMs - Math.max(probed.seenMs, probed.pacedMs) - intervalMs - timeoutMs
       if (lateMs <= OVERDUE_SLACK_MS) continue
       overdue++
       overdueAgeMs = Math.max(overdueAgeMs, lateMs)
@@ -277,7 +281,7 @@ export class Prober {
     const { rttMs } = probed
     const abstain = (reason: string): Vote => ({ target: target.id, value: 'abstain', moving: false, reason, rttMs })
     if (probed.unable !== undefined) return abstain(probed.unable)
-    const unseenMs = performance.now() - Math.max(probed.seenMs, probed.addedMs)
+    const unseenMs = performance.now() - Math.max(probed.seenMs, probed.pacedMs)
     if (unseenMs > STALE_INTERVALS * probed.intervalMs) return abstain(`not probed for ${STALE_INTERVALS} intervals`)
     const { distrust } = this.#families[family].trust
     if (distrust !== undefined && probed.failingMs !== undefined) return abstain(distrust)

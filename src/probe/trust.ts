@@ -65,6 +65,8 @@ export function survey(witnesses: Iterable<Witness>, sinceMs: number) {
 export interface TrustSettings {
   /** Of one family. */
   readonly canaries: readonly Endpoint[]
+  /** Tries one canary. */
+  readonly reach: (canary: Endpoint) => Promise<void>
   readonly witnesses: () => Iterable<Witness>
   /** Something has changed: whoever waits has to ask again. */
   readonly onNews: () => void
@@ -148,7 +150,7 @@ export class Trust {
     const startedMs = performance.now()
     this.#startedMs = startedMs
     this.#planRound(this.#distrust === undefined ? ROUND_IDLE_MS : CANARY_TIMEOUT_MS)
-    const { canaries, onNews } = this.#settings
+    const { canaries, reach, onNews } = this.#settings
     const reached = await Promise.any(canaries.map(reach)).then(
       () => true,
       () => false,
@@ -164,8 +166,8 @@ export class Trust {
   }
 }
 
-/** Resolves when the canary accepts a connection; a refusal, too, has come from there. */
-function reach({ address, port }: Endpoint): Promise<void> {
+/** Resolves when a canary accepts a connection; a refusal, too, has come from there. */
+export function reachCanary({ address, port }: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: address, port })
     const end = (error?: Error) => {

@@ -1,0 +1,327 @@
+/** The prober on a clock of the test's own, with checks whose outcomes the test decides. */
+import { createServer } from 'node:net'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Endpoint } from '../../src/config.ts'
+import type { Board, Heartbeat, Vote } from '../../src/health/store.ts'
+import type { Target } from '../../src/health/target.ts'
+import type { Observation } from '../../src/probe/observation.ts'
+import { Prober } from '../../src/probe/prober.ts'
+import { networkOf, reachCanary, survey, type Witness } from '../../src/probe/trust.ts'
+import { tcpCheck } from '../health/plans.ts'
+import { until } from '../health/until.ts'
+
+const CHECK = tcpCheck({ intervalMs: 5000, timeoutMs: 2000, fastMs: 1000, fall: 3, rise: 2 })
+const targetAt = (address: string, check = CHECK): Target => ({ id: address, check, address, port: 443 })
+
+/** Everything a prober posts, and the world it looks at. */
+class Rig {
+  readonly votes = new Map<string, Vote>()
+  readonly posts: string[] = []
+  readonly beats: Heartbeat[] = []
+  readonly checked: { readonly target: string; readonly atMs: number }[] = []
+  /** What a check of an address sees; 'pass' after 5 ms where nothing is said. */
+  readonly world = new Map<string, { kind: Observation['kind'] | 'hang'; afterMs: number; reason?: string }>()
+  most = 0
+  #inFlight = new Map<string, number>()
+  readonly prober: Prober
+
+  constructor(canaries: Endpoint[] = [], reach: () => Promise<void> = async () => {}) {
+    const board: Board = {
+      replace: async () => this.votes.clear(),
+      change: async (vote) => {
+        this.votes.set(vote.target, vote)
+        this.posts.push(`${vote.target} ${vote.value}${vote.moving ? ' moving' : ''}`)
+      },
+      retire: async (targets) => targets.forEach((target) => this.votes.delete(target)),
+      heartbeat: async (beat) => void this.beats.push(beat),
+    }
+    const identity = { name: 'eu-1', region: 'eu', bootId: 'boot' }
+    this.prober = new Prober({
+      identity,
+      board,
+      canaries,
+      reach,
+      onBeat: () => {},
+      onTrouble: (trouble) => this.posts.push(trouble),
+      check: (target) => this.#check(target),
+    })
+    this.prober.start()
+  }
+
+  async #check({ id, check }: Target): Promise<Observation> {
+    this.checked.push({ target: id, atMs: performance.now() })
+    const flying = (this.#inFlight.get(id) ?? 0) + 1
+    this.#inFlight.set(id, flying)
+    this.most = Math.max(this.most, flying)
+    const { kind, afterMs, reason = kind } = this.world.get(id) ?? { kind: 'pass', afterMs: 5 }
+    await new Promise((resolve) => setTimeout(resolve, kind === 'hang' ? check.timeoutMs : afterMs))
+    this.#inFlight.set(id, flying - 1)
+    return { kind: kind === 'hang' ? 'fail' : kind, reason, rttMs: afterMs }
+  }
+
+  value(id: string): string | undefined {
+    return this.votes.get(id)?.value
+  }
+}
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+/** Advances until it holds; milliseconds that took. */
+async function passUntil(holds: () => boolean, mostMs: number): Promise<number> {
+  for (let ms = 0; ms <= mostMs; ms += 10) {
+    if (holds()) return ms
+    await pass(10)
+  }
+  throw new Error(`not within ${mostMs} ms`)
+}
+
+let rig: Rig
+beforeEach(() => {
+  vi.useFakeTimers()
+  rig = new Rig()
+})
+afterEach(() => {
+  rig.prober.stop()
+  vi.useRealTimers()
+})
+
+const BOUND = 5000 + 2 * 2000 + 2000 + 100
+
+describe('votes', () => {
+  test('one pass is UP within an interval; failing takes the bound at most, from any moment on', async () => {
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    await passUntil(() => rig.value('192.0.2.1') === 'up', 5100)
+    for (const wait of [0, 700, 1900, 3300, 4900]) {
+      await pass(60_000 + wait)
+      rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+      expect(await passUntil(() => rig.value('192.0.2.1') === 'down', 60_000)).toBeLessThanOrEqual(BOUND)
+      rig.world.delete('192.0.2.1')
+      await passUntil(() => rig.value('192.0.2.1') === 'up', 5000 + 1000 + 100)
+    }
+    expect(rig.most).toBe(1)
+  })
+
+  test('a refusal is rechecked fast: interval + (fall − 1) × fast', async () => {
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    await pass(20_000)
+    rig.world.set('192.0.2.1', { kind: 'fail', afterMs: 1 })
+    expect(await passUntil(() => rig.value('192.0.2.1') === 'down', 60_000)).toBeLessThanOrEqual(5000 + 2000 + 50)
+  })
+
+  test('never up: DOWN within the bound', async () => {
+    rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    expect(await passUntil(() => rig.value('192.0.2.1') === 'down', 60_000)).toBeLessThanOrEqual(BOUND)
+  })
+
+  test('posts only what changes: value, moving, reason', async () => {
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    await pass(60_000)
+    expect(rig.posts).toEqual(['192.0.2.1 up moving', '192.0.2.1 up'])
+    rig.world.set('192.0.2.1', { kind: 'fail', afterMs: 1, reason: 'connection refused' })
+    await pass(60_000)
+    expect(rig.posts.slice(2)).toEqual(['192.0.2.1 up moving', '192.0.2.1 down moving', '192.0.2.1 down'])
+    rig.world.set('192.0.2.1', { kind: 'fail', afterMs: 1, reason: '503' })
+    await pass(10_000)
+    expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'down', reason: '503' })
+  })
+
+  test('checks stay in their phase, none overlaps, and a target that leaves is left alone', async () => {
+    const targets = ['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((address) => targetAt(address))
+    rig.prober.setTargets(targets)
+    await pass(100_000)
+    const times = rig.checked.filter((one) => one.target === '192.0.2.1').map((one) => one.atMs)
+    expect(times.length).toBe(20)
+    for (const [i, ms] of times.entries()) expect(Math.abs(ms - times[0]! - i * 5000)).toBeLessThanOrEqual(3)
+    rig.prober.setTargets(targets.slice(1))
+    expect(rig.votes.has('192.0.2.1')).toBe(false)
+    rig.checked.length = 0
+    await pass(20_000)
+    expect(new Set(rig.checked.map((one) => one.target))).toEqual(new Set(['192.0.2.2', '192.0.2.3']))
+  })
+
+  test('a new interval applies to a target that stays, with its state', async () => {
+    rig.prober.setTargets([targetAt('192.0.2.1', { ...CHECK, intervalMs: 60_000 })])
+    await pass(120_000)
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    rig.checked.length = 0
+    await pass(50_000)
+    expect(rig.checked.length).toBe(10)
+    expect(rig.posts).toEqual(['192.0.2.1 up moving', '192.0.2.1 up'])
+  })
+})
+
+describe('abstaining', () => {
+  test('what this host can not do is no vote against the site', async () => {
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    await pass(20_000)
+    rig.world.set('192.0.2.1', { kind: 'unable', afterMs: 1, reason: 'this host is out of file descriptors' })
+    await pass(60_000)
+    expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'abstain' })
+    expect(rig.beats.at(-1)).toMatchObject({ overdue: 1 })
+    rig.world.delete('192.0.2.1')
+    await pass(5100)
+    expect(rig.value('192.0.2.1')).toBe('up')
+    expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+  })
+
+  test('failures while the loop lags by a quarter of the timeout are void, passes are not', async () => {
+    vi.useRealTimers()
+    rig.prober.stop()
+    rig = new Rig()
+    const quick = tcpCheck({ intervalMs: 200, timeoutMs: 150, fastMs: 100, fall: 2, rise: 2 })
+    rig.prober.setTargets([targetAt('192.0.2.1', quick), targetAt('192.0.2.2', quick)])
+    rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+    const stalledUntil = performance.now() + 1500
+    while (performance.now() < stalledUntil) {
+      const spunUntil = performance.now() + 60
+      while (performance.now() < spunUntil);
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'abstain', reason: 'not probed for 3 intervals' })
+    expect(rig.value('192.0.2.2')).toBe('up')
+    expect(rig.beats.at(-1)).toMatchObject({ overdue: 1 })
+    await until(() => rig.value('192.0.2.1') === 'down', 'DOWN once the loop is free')
+  })
+})
+
+const addresses = (networks: number) => Array.from({ length: networks }, (_, i) => `192.0.${i}.1`)
+const fail = (...failing: string[]) => failing.forEach((id) => rig.world.set(id, { kind: 'hang', afterMs: 0 }))
+const values = () => [...rig.votes.values()].map(({ value }) => value)
+const start = async (fleet: string[]) => {
+  rig.prober.setTargets(fleet.map((address) => targetAt(address)))
+  await pass(30_000)
+  rig.posts.length = 0
+}
+
+const seen = (network: string, seenMs: number, failingMs?: number): Witness => ({
+  network,
+  intervalMs: 10,
+  seenMs,
+  failingMs,
+})
+
+describe('trust', () => {
+  test('three sites that die together are believed, within the bound', async () => {
+    const fleet = addresses(3)
+    await start(fleet)
+    fail(...fleet)
+    await passUntil(() => values().every((value) => value === 'down'), BOUND)
+  })
+
+  test('one of many is believed, within the bound', async () => {
+    await start(addresses(20))
+    fail('192.0.7.1')
+    await passUntil(() => rig.value('192.0.7.1') === 'down', BOUND)
+    expect(values().filter((value) => value === 'up')).toHaveLength(19)
+  })
+
+  test.each([
+    ['by silence', 'hang' as const],
+    ['by refusals', 'fail' as const],
+  ])(
+    'all of many at once %s: it is this prober; nobody goes DOWN, and UP comes back with the first pass',
+    async (_, kind) => {
+      const fleet = addresses(10)
+      await start(fleet)
+      for (const id of fleet) rig.world.set(id, { kind, afterMs: 1 })
+      await passUntil(() => values().every((value) => value === 'abstain'), 30_000)
+      await pass(600_000)
+      expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+      expect(rig.votes.get(fleet[0]!)?.reason).toContain('unrelated networks')
+      rig.world.clear()
+      await passUntil(() => values().every((value) => value === 'up'), 5100)
+      expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+    },
+  )
+
+  test('most of many at once: suspected for a minute while others pass, then believed', async () => {
+    const fleet = addresses(12)
+    await start(fleet)
+    const dead = fleet.slice(0, 9)
+    fail(...dead)
+    await pass(30_000)
+    expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+    await passUntil(() => dead.every((id) => rig.value(id) === 'down'), 60_000)
+    expect(fleet.slice(9).map((id) => rig.value(id))).toEqual(['up', 'up', 'up'])
+  })
+
+  test('many addresses of one network are one witness', async () => {
+    const fleet = Array.from({ length: 40 }, (_, i) => `192.0.2.${i}`)
+    await start(fleet)
+    fail(...fleet)
+    await passUntil(() => values().every((value) => value === 'down'), BOUND)
+  })
+
+  test('who has been dead for long says nothing', async () => {
+    const fleet = addresses(16)
+    for (const id of fleet.slice(0, 9)) {
+      rig.world.set(id, { kind: 'fail', afterMs: 1 })
+    }
+    rig.prober.setTargets(fleet.map((address) => targetAt(address)))
+    await pass(180_000)
+    fail(fleet[10]!)
+    await passUntil(() => rig.value(fleet[10]!) === 'down', BOUND)
+  })
+
+  test('canaries decide where there are some', async () => {
+    let reached = true
+    let tries = 0
+    rig.prober.stop()
+    rig = new Rig([{ address: '198.51.100.1', port: 53 }], async () => {
+      tries++
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      if (!reached) throw new Error('timeout')
+    })
+    const fleet = addresses(3)
+    await start(fleet)
+    fail(...fleet)
+    reached = false
+    await passUntil(() => values().every((value) => value === 'abstain'), 30_000)
+    await pass(120_000)
+    expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+    expect(rig.votes.get(fleet[0]!)?.reason).toContain('the canary')
+    reached = true
+    rig.world.delete(fleet[0]!) // the way is back, one site of three, too
+    await passUntil(() => rig.value(fleet[0]!) === 'up' && rig.value(fleet[1]!) === 'down', BOUND + 1000)
+    rig.world.clear()
+    await pass(30_000)
+    expect(values()).toEqual(['up', 'up', 'up'])
+    tries = 0
+    await pass(60_000)
+    expect(tries).toBeLessThanOrEqual(7) // quiet when nothing fails
+    fail(fleet[2]!)
+    expect(await passUntil(() => rig.value(fleet[2]!) === 'down', 60_000)).toBeLessThanOrEqual(BOUND)
+  })
+
+  test('networks are /24 and /48', () => {
+    expect(networkOf('192.0.2.77')).toBe('192.0.2')
+    expect(['2001:db8:1:2::3', '2001:db8:1::', '2001:db8:1:ffff:0:0:0:1'].map(networkOf)).toEqual(
+      Array(3).fill('2001:db8:1'),
+    )
+    expect(['::1', '2001:db8::1', '2001::'].map(networkOf)).toEqual(['0:0:0', '2001:db8:0', '2001:0:0'])
+  })
+
+  test('the survey counts networks that were seen since, and new failures only', () => {
+    const witnesses = [
+      seen('a', 105),
+      seen('a', 105, 103),
+      seen('b', 105, 95),
+      seen('c', 105, 80),
+      seen('d', 99),
+      seen('e', 101),
+    ]
+    expect(survey(witnesses, 100)).toEqual({ failing: 1, passing: 2 })
+  })
+})
+
+test('a canary is reached by an answer of any kind', async () => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.77.1.4', resolve))
+  const address = server.address()
+  const endpoint = { address: '127.77.1.4', port: typeof address === 'object' && address !== null ? address.port : 0 }
+  vi.useRealTimers()
+  await reachCanary(endpoint)
+  await new Promise((resolve) => server.close(resolve))
+  await reachCanary(endpoint) // refused: it was there to refuse
+  await expect(reachCanary({ address: '255.255.255.255', port: 9 })).rejects.toThrow()
+})

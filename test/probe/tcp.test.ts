@@ -1,0 +1,35 @@
+import { createServer } from 'node:net'
+import { expect, test } from 'vitest'
+import { observeError } from '../../src/probe/observation.ts'
+import { hasRoute } from '../../src/probe/route.ts'
+import { checkTcp } from '../../src/probe/tcp.ts'
+import { tcpCheck } from '../health/plans.ts'
+
+const ADDRESS = '127.77.1.2'
+const check = (port: number) => checkTcp({ address: ADDRESS, port, check: tcpCheck({ timeoutMs: 300 }) })
+
+test('a listening port passes, a closed one is refused at once', async () => {
+  const server = createServer((socket) => socket.resume())
+  await new Promise<void>((resolve) => server.listen(0, ADDRESS, resolve))
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  expect(await check(port)).toMatchObject({ kind: 'pass', reason: 'connected' })
+  await new Promise((resolve) => server.close(resolve))
+  const { kind, reason, rttMs } = await check(port)
+  expect({ kind, reason }).toEqual({ kind: 'fail', reason: 'connection refused' })
+  expect(rttMs).toBeLessThan(250)
+})
+
+const kindOf = (code: string) => observeError(Object.assign(new Error(code), { code }), 1).kind
+
+test("this host's own faults are no failures of the site", () => {
+  expect(['EMFILE', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EPERM', 'ENOBUFS'].map(kindOf)).toEqual(Array(5).fill('unable'))
+  expect(['ECONNREFUSED', 'EHOSTUNREACH', 'ECONNRESET', 'E_WHATEVER'].map(kindOf)).toEqual(Array(4).fill('fail'))
+  expect(kindOf('ENETUNREACH')).toBe('unroutable')
+})
+
+test('a route is known without sending anything', async () => {
+  expect(await hasRoute('127.77.1.3')).toBe(true)
+  expect(await hasRoute('::1')).toBe(true)
+  expect(await hasRoute('255.255.255.255')).toBe(false) // forbidden without SO_BROADCAST: no way out
+})
