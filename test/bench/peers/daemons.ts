@@ -10,7 +10,7 @@ import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { join, resolve } from 'node:path'
 import { ask } from './ask.ts'
-import { type Client, encodeQuery, NAMES, ranked, SITES, ZONE } from './scene.ts'
+import { type Client, dotted, encodeQuery, NAMES, ranked, type Site, SITES, ZONE } from './scene.ts'
 
 export interface Daemon {
   readonly name: string
@@ -32,10 +32,13 @@ export interface Scene {
 
 const PACKAGES = ['gdnsd', 'knot', 'knot-module-geoip', 'dnsperf', 'util-linux']
 
+const isMissing = (name: string): boolean => {
+  const { stdout } = spawnSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], { encoding: 'utf8' })
+  return stdout !== 'installed'
+}
+
 /** Installs what is missing from Debian; one clear error where that can't be done. */
 export function installPeers(): void {
-  const isMissing = (name: string): boolean =>
-    !spawnSync('dpkg-query', ['-W', '-f', '${db:Status-Status}', name], { encoding: 'utf8' }).stdout?.includes('installed')
   const missing = PACKAGES.filter(isMissing)
   if (missing.length === 0) return
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
@@ -44,7 +47,8 @@ export function installPeers(): void {
     spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...missing], { env, stdio: 'inherit' })
   }
   const left = missing.filter(isMissing)
-  if (left.length > 0) throw new Error(`this bench needs the Debian packages ${left.join(', ')}: install them and run again`)
+  if (left.length > 0)
+    throw new Error(`this bench needs the Debian packages ${left.join(', ')}: install them and run again`)
 }
 
 /** The eight sites: HTTP on each VIP, /healthz says 200. */
@@ -84,7 +88,13 @@ export function spawnPinned(core: number, command: readonly string[], out: numbe
 }
 
 /** Starts a server pinned to the scene's core and waits until it answers a steered name with an address. */
-async function start(name: string, scene: Scene, port: number, command: readonly string[], waitMs: number): Promise<Daemon> {
+async function start(
+  name: string,
+  scene: Scene,
+  port: number,
+  command: readonly string[],
+  waitMs: number,
+): Promise<Daemon> {
   const log = join(scene.folder, `${name}.log`)
   const out = openSync(log, 'w')
   const child = spawnPinned(scene.core, command, out)
@@ -125,11 +135,12 @@ const zoneFile = (steered: (name: string) => string): string =>
     '',
   ].join('\n')
 
+const each = (line: (site: Site) => string): string => SITES.map(line).join(' ')
+
 export async function startGdnsd(scene: Scene): Promise<Daemon> {
   const port = await freePort()
   const folder = join(scene.folder, 'gdnsd')
   mkdirSync(join(folder, 'zones'), { recursive: true })
-  const each = (line: (site: (typeof SITES)[number]) => string): string => SITES.map(line).join(' ')
   writeFileSync(
     join(folder, 'config'),
     `options => {
@@ -154,28 +165,40 @@ plugins => { geoip => {
 } }
 `,
   )
-  writeFileSync(join(folder, 'zones', ZONE), zoneFile((name) => `${name} 60/15 DYNA geoip!web`))
+  writeFileSync(
+    join(folder, 'zones', ZONE),
+    zoneFile((name) => `${name} 60/15 DYNA geoip!web`),
+  )
   return start('gdnsd', scene, port, ['gdnsd', '-c', folder, 'start'], 60_000)
 }
 
+/** An entry of mod-geoip's file: what a client must match, and the VIP that it gets. */
+interface View {
+  readonly match: string
+  readonly vip: string
+}
+
 /**
- * Knot steers by keys of the database's records, not by distance: each name lists countries, and subdivisions and cities
- * where the nearest site of this bench's clients differs from that of the country (or subdivision) around them.
+ * Knot has no notion of distance. In `subnet` mode its module is given the fewest prefixes that send each of this
+ * bench's clients to its nearest site, and never opens the database; in `geodb` mode it reads the client's record there
+ * and is given countries, subdivisions and cities, as its operators would write them.
  */
-export async function startKnot(scene: Scene): Promise<Daemon> {
+export async function startKnot(scene: Scene, mode: 'subnet' | 'geodb'): Promise<Daemon> {
   const port = await freePort()
-  const folder = join(scene.folder, 'knot')
+  const name = `knot-${mode}`
+  const folder = join(scene.folder, name)
   mkdirSync(folder, { recursive: true })
-  const views = knotViews(scene.clients)
-    .map(({ geo, vip }) => `  - geo: "${geo}"\n    A: ${vip}\n`)
+  const views = (mode === 'subnet' ? subnetViews(scene.clients) : placeViews(scene.clients))
+    .map(({ match, vip }) => `  - ${match}\n    A: ${vip}\n`)
     .join('')
+  writeFileSync(join(folder, 'geo.conf'), NAMES.map((owner) => `${owner}.${ZONE}.:\n${views}`).join(''))
   writeFileSync(
-    join(folder, 'geo.conf'),
-    NAMES
-      .map((name) => `${name}.${ZONE}.:\n${views}`)
-      .join(''),
+    join(folder, 'zone'),
+    zoneFile((owner) => `${owner} 60 A ${SITES[0]!.vip}`),
   )
-  writeFileSync(join(folder, 'zone'), zoneFile((name) => `${name} 60 A ${SITES[0]!.vip}`))
+  const database = `
+    geodb-file: ${scene.database}
+    geodb-key: [country/iso_code, subdivisions/0/iso_code, city/names/en]`
   writeFileSync(
     join(folder, 'knot.conf'),
     `server:
@@ -194,42 +217,70 @@ mod-geoip:
   - id: nearest
     config-file: ${folder}/geo.conf
     ttl: 60
-    mode: geodb
-    geodb-file: ${scene.database}
-    geodb-key: [country/iso_code, subdivisions/0/iso_code, city/names/en]
+    mode: ${mode}${mode === 'geodb' ? database : ''}
 zone:
   - domain: ${ZONE}.
     file: ${folder}/zone
     module: mod-geoip/nearest
 `,
   )
-  return start('knot', scene, port, ['knotd', '-c', join(folder, 'knot.conf')], 120_000)
+  return start(name, scene, port, ['knotd', '-c', join(folder, 'knot.conf')], 120_000)
 }
 
-function knotViews(clients: readonly Client[]): { geo: string; vip: string }[] {
-  // Votes of the clients below each key, from country to city; a key is listed when it says other than the one above.
+/** Clients' votes below each key, from country to city; a key is listed when it says other than the one above it. */
+function placeViews(clients: readonly Client[]): View[] {
   const votes = new Map<string, Map<string, number>>()
-  const keysOf = (client: Client): string[] => {
-    const keys = [`${client.country};*;*`]
-    if (client.subdivision !== undefined) keys.push(`${client.country};${client.subdivision};*`)
-    if (client.city !== undefined && !/["\\;]/.test(client.city)) {
-      keys.push(`${client.country};${client.subdivision ?? '*'};${client.city}`)
-    }
-    return keys
-  }
   const above = new Map<string, string | undefined>()
   for (const client of clients) {
-    const vip = ranked(client)[0]!.site.vip
-    keysOf(client).forEach((key, i, keys) => {
+    const { country, subdivision, city } = client
+    const keys = [`${country};*;*`]
+    if (subdivision !== undefined) keys.push(`${country};${subdivision};*`)
+    if (city !== undefined && !/["\\;]/.test(city)) keys.push(`${country};${subdivision ?? '*'};${city}`)
+    const { vip } = ranked(client)[0]!.site
+    for (const [i, key] of keys.entries()) {
       above.set(key, keys[i - 1])
       const count = votes.get(key) ?? new Map<string, number>()
       votes.set(key, count.set(vip, (count.get(vip) ?? 0) + 1))
-    })
+    }
   }
   const choice = (key: string): string => [...votes.get(key)!].toSorted((a, b) => b[1] - a[1])[0]![0]
   return [...votes.keys()]
     .filter((key) => above.get(key) === undefined || choice(above.get(key)!) !== choice(key))
-    .map((geo) => ({ geo, vip: choice(geo) }))
+    .map((key) => ({ match: `geo: "${key}"`, vip: choice(key) }))
+}
+
+interface TrieNode {
+  readonly children: [TrieNode?, TrieNode?]
+  /** VIPs that would need the fewest prefixes from here down. */
+  best: ReadonlySet<string>
+}
+
+/** The fewest prefixes that give every client its VIP, no matter what they give to others (Draves et al. 1999, ORTC). */
+function subnetViews(clients: readonly Client[]): View[] {
+  const root: TrieNode = { children: [], best: new Set() }
+  for (const client of clients) {
+    let node = root
+    for (let bit = 31; bit > 7; bit--)
+      node = node.children[(client.address >>> bit) & 1] ??= { children: [], best: new Set() }
+    node.best = new Set([ranked(client)[0]!.site.vip])
+  }
+  const up = ({ children, ...node }: TrieNode): ReadonlySet<string> => {
+    const [left, right] = children.map((child) => child && (child.best = up(child)))
+    if (left === undefined || right === undefined) return left ?? right ?? node.best
+    const both = [...left].filter((vip) => right.has(vip))
+    return new Set(both.length > 0 ? both : [...left, ...right])
+  }
+  root.best = up(root)
+  const views: View[] = []
+  const down = (node: TrieNode, address: number, bits: number, inherited: string): void => {
+    const vip = node.best.has(inherited) ? inherited : [...node.best][0]!
+    if (vip !== inherited) views.push({ match: `net: ${dotted(address)}/${bits}`, vip })
+    for (const [i, child] of node.children.entries()) {
+      if (child !== undefined) down(child, address + i * 2 ** (31 - bits), bits + 1, vip)
+    }
+  }
+  down(root, 0, 0, '')
+  return views
 }
 
 export async function startMeridian(scene: Scene): Promise<Daemon> {

@@ -1,113 +1,122 @@
 /**
- * One measured run: dnsperf on one core sends a file of queries to a server on another, and the server's CPU is what
- * /proc says of all its threads before and after. Run time is exact (nanoseconds, scheduler); its split into user and
- * system time follows the kernel's clock ticks and needs some seconds to settle.
+ * One measured run: a load on one core, a server on another, and the server's CPU from what /proc says of all its
+ * threads before and after. Run time is exact (the scheduler's nanoseconds); its split into user and system time follows
+ * the kernel's clock ticks and settles over some seconds only.
  */
 import { once } from 'node:events'
-import { openSync, readdirSync, readFileSync, closeSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Daemon, spawnPinned } from './daemons.ts'
 
+/** `saturated`: blast.ts, which can outrun every server; `dnsperf`: as fast as that goes; a number: queries a second. */
+export type Pace = 'saturated' | 'dnsperf' | number
+
+export interface Load {
+  /** File made by writeQueries(). */
+  readonly queries: string
+  readonly pace: Pace
+  readonly seconds: number
+  readonly core: number
+  /** For the log of the load's program. */
+  readonly folder: string
+}
+
 export interface Run {
   readonly sent: number
-  readonly completed: number
+  readonly received: number
   readonly rate: number
+  readonly p50Ms: number
+  readonly p999Ms: number
   readonly cpuMicros: number
   readonly userMicros: number
   readonly systemMicros: number
-  /** Of the server's core, 0–1. */
+  /** Part of its core that the server used. */
   readonly busy: number
-  readonly p50Ms: number
-  readonly p999Ms: number
+}
+
+/** Outstanding queries: dnsperf's default, and what keeps a server's queue from running empty. */
+const DNSPERF_WINDOW = 100
+const BLAST_WINDOW = 256
+
+/** Writes queries in dnsperf's binary form: two bytes of length, then the message. */
+export function writeQueries(file: string, queries: readonly Buffer[]): void {
+  const framed = queries.flatMap((query) => [Buffer.from([query.length >> 8, query.length & 255]), query])
+  writeFileSync(file, Buffer.concat(framed))
+}
+
+export async function measure(daemon: Daemon, load: Load): Promise<Run> {
+  const log = join(load.folder, 'load.log')
+  const out = openSync(log, 'w')
+  const before = readCpu(daemon)
+  const beganMs = performance.now()
+  const child = spawnPinned(load.core, loadCommand(daemon, load), out)
+  const [status] = await once(child, 'exit')
+  const tookMs = performance.now() - beganMs
+  const after = readCpu(daemon)
+  closeSync(out)
+  const text = readFileSync(log, 'latin1')
+  if (status !== 0) throw new Error(`the load failed:\n${text.slice(-2000)}`)
+  const seen = load.pace === 'saturated' ? readBlast(text) : readDnsperf(text)
+  const userTicks = after.userTicks - before.userTicks
+  const systemTicks = after.systemTicks - before.systemTicks
+  const cpuMicros = (after.runNs - before.runNs) / 1000 / seen.received
+  const userMicros = (cpuMicros * userTicks) / (userTicks + systemTicks)
+  const busy = (after.runNs - before.runNs) / 1e6 / Math.min(tookMs, load.seconds * 1000)
+  return { ...seen, cpuMicros, userMicros, systemMicros: cpuMicros - userMicros, busy }
+}
+
+function loadCommand(daemon: Daemon, { queries, pace, seconds }: Load): string[] {
+  const port = String(daemon.port)
+  if (pace === 'saturated') {
+    const program = join(import.meta.dirname, 'blast.ts')
+    return [process.execPath, program, port, queries, String(seconds), String(BLAST_WINDOW)]
+  }
+  const flags = `-B -d ${queries} -s 127.0.0.1 -p ${port} -l ${seconds} -c 4 -q ${DNSPERF_WINDOW} -t 1 -v`.split(' ')
+  return ['dnsperf', ...flags, ...(pace === 'dnsperf' ? [] : ['-Q', String(pace)])]
+}
+
+type Seen = Pick<Run, 'sent' | 'received' | 'rate' | 'p50Ms' | 'p999Ms'>
+
+function readBlast(text: string): Seen {
+  const seen: Seen = JSON.parse(text)
+  return seen
+}
+
+/** dnsperf's summary, and the latencies of its -v: a line `> NOERROR … 0.000123` for each reply. */
+function readDnsperf(text: string): Seen {
+  const figure = (label: string): number => Number(new RegExp(`${label}: +([\\d.]+)`).exec(text)?.[1])
+  const latencies: number[] = []
+  for (let at = text.indexOf('\n> '); at >= 0; at = text.indexOf('\n> ', at + 1)) {
+    const end = text.indexOf('\n', at + 1)
+    // queries that timed out have `T` instead
+    if (text[at + 3] !== 'T') latencies.push(Number(text.slice(text.lastIndexOf(' ', end), end)))
+  }
+  const sorted = Float64Array.from(latencies).toSorted()
+  const quantileMs = (q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]! * 1000
+  return {
+    sent: figure('Queries sent'),
+    received: figure('Queries completed'),
+    rate: figure('Queries per second'),
+    p50Ms: quantileMs(0.5),
+    p999Ms: quantileMs(0.999),
+  }
 }
 
 interface Cpu {
-  readonly totalNs: number
+  readonly runNs: number
   readonly userTicks: number
   readonly systemTicks: number
 }
 
-/** CPU of all threads of a process so far. */
-function readCpu(pid: number): Cpu {
-  let totalNs = 0
+/** CPU of all threads of a server so far. */
+function readCpu({ process: { pid } }: Daemon): Cpu {
+  let runNs = 0
   for (const task of readdirSync(`/proc/${pid}/task`)) {
-    totalNs += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0])
+    runNs += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0])
   }
-  // Fields 14 and 15 of proc(5)'s stat, counted behind the name in brackets, which may hold spaces.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
-  return { totalNs, userTicks: Number(fields[11]), systemTicks: Number(fields[12]) }
-}
-
-/** Writes queries in dnsperf's binary form: two bytes of length, then the message. */
-export function writeQueries(file: string, queries: readonly Buffer[]): void {
-  const parts: Buffer[] = []
-  for (const query of queries) {
-    const length = Buffer.alloc(2)
-    length.writeUInt16BE(query.length)
-    parts.push(length, query)
-  }
-  writeFileSync(file, Buffer.concat(parts))
-}
-
-export interface Load {
-  readonly queries: string
-  /** Queries a second; undefined = as many as the server takes with `window` queries outstanding. */
-  readonly rate: number | undefined
-  readonly seconds: number
-  readonly core: number
-  readonly window: number
-  readonly folder: string
-}
-
-export async function measure(daemon: Daemon, load: Load): Promise<Run> {
-  const log = join(load.folder, 'dnsperf.log')
-  const out = openSync(log, 'w')
-  const args = ['-B', '-d', load.queries, '-s', '127.0.0.1', '-p', String(daemon.port), '-l', String(load.seconds)]
-  args.push('-c', '4', '-q', String(load.window), '-t', '1')
-  if (process.env['NOV'] === undefined) args.push('-v')
-  if (load.rate !== undefined) args.push('-Q', String(load.rate))
-  const pid = daemon.process.pid!
-  const before = readCpu(pid)
-  const beganMs = performance.now()
-  const child = spawnPinned(load.core, ['dnsperf', ...args], out)
-  await once(child, 'exit')
-  const tookMs = performance.now() - beganMs
-  const after = readCpu(pid)
-  closeSync(out)
-  return summarize(readFileSync(log, 'latin1'), before, after, tookMs)
-}
-
-function summarize(log: string, before: Cpu, after: Cpu, tookMs: number): Run {
-  const figure = (label: string): number => Number(new RegExp(`${label}: +([\\d.]+)`).exec(log)?.[1])
-  const sent = figure('Queries sent')
-  const completed = figure('Queries completed')
-  const totalNs = after.totalNs - before.totalNs
-  const userTicks = after.userTicks - before.userTicks
-  const systemTicks = after.systemTicks - before.systemTicks
-  const cpuMicros = totalNs / 1000 / completed
-  const userMicros = (cpuMicros * userTicks) / (userTicks + systemTicks)
-  const latencies: number[] = []
-  for (let at = log.indexOf('\n> '); at >= 0; at = log.indexOf('\n> ', at + 1)) {
-    const end = log.indexOf('\n', at + 1)
-    latencies.push(Number(log.slice(log.lastIndexOf(' ', end), end)))
-  }
-  const sorted = Float64Array.from(latencies).toSorted()
-  const quantile = (q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]! * 1000
-  return {
-    sent,
-    completed,
-    rate: figure('Queries per second'),
-    cpuMicros,
-    userMicros,
-    systemMicros: cpuMicros - userMicros,
-    busy: totalNs / 1e6 / tookMs,
-    p50Ms: quantile(0.5),
-    p999Ms: quantile(0.999),
-  }
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+  // fields 14 and 15 of proc(5)'s stat, counted from behind the name in brackets, which may hold spaces
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return { runNs, userTicks: Number(fields[11]), systemTicks: Number(fields[12]) }
 }

@@ -92,7 +92,7 @@ function networksV4(file: Buffer, metadata: Reader<CityResponse>['metadata']): U
     return file.readUIntBE(at + right * 4, 3) + (right === 0 ? (middle >>> 4) * 2 ** 24 : (middle & 15) * 2 ** 24)
   }
   let root = 0
-  for (let depth = 0; ipVersion === 6 && depth < 96 && root < nodeCount; depth++) root = child(root, 0)
+  for (let depth = ipVersion === 6 ? 96 : 0; depth > 0 && root < nodeCount; depth--) root = child(root, 0)
   const found: number[] = []
   const visit = (node: number, prefix: number, depth: number): void => {
     if (node < nodeCount) {
@@ -115,13 +115,16 @@ export function haversineKm(latitude1: number, longitude1: number, latitude2: nu
 
 /** Sites by distance, nearest first, with kilometres. */
 export const ranked = (client: Client): { site: Site; km: number }[] =>
-  SITES.map((site) => ({ site, km: haversineKm(client.latitude, client.longitude, site.latitude, site.longitude) })).sort(
-    (a, b) => a.km - b.km,
-  )
+  SITES.map((site) => ({
+    site,
+    km: haversineKm(client.latitude, client.longitude, site.latitude, site.longitude),
+  })).toSorted((a, b) => a.km - b.km)
 
 /** A query for A; with a client, EDNS (1232 bytes) and its network as ECS of `source` bits. */
 export function encodeQuery(name: string, client?: number, source = 24): Buffer {
-  const labels = `${name}.${ZONE}`.split('.').map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`))
+  const labels = `${name}.${ZONE}`
+    .split('.')
+    .map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`))
   const header = Buffer.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, client === undefined ? 0 : 1])
   const parts = [header, ...labels, Buffer.from([0, 0, 1, 0, 1])]
   if (client !== undefined) {
@@ -171,7 +174,7 @@ export function decodeReply(packet: Buffer): Reply {
       addresses.push(dotted(packet.readUInt32BE(at + 10)))
       ttlSeconds = packet.readUInt32BE(at + 4)
     }
-    for (let o = at + 10; type === 41 && o < end; o += 4 + packet.readUInt16BE(o + 2)) {
+    for (let o = type === 41 ? at + 10 : end; o < end; o += 4 + packet.readUInt16BE(o + 2)) {
       if (packet.readUInt16BE(o) === 8) scope = packet[o + 7]!
     }
     at = end
