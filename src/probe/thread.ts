@@ -19,6 +19,8 @@ const RESTART_MS = 100
 const RESTART_MAX_MS = 10_000
 const SOUND_BEATS = 30
 
+const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
+
 export interface ProberThreadSettings {
   readonly name: string
   readonly region: string
@@ -27,6 +29,8 @@ export interface ProberThreadSettings {
   readonly canaries?: readonly Endpoint[]
   /** The thread died or fell silent and is being replaced, or it has other trouble that an operator should read. */
   readonly onTrouble?: (trouble: string) => void
+  /** The thread's program; worker.ts unless a test says otherwise. */
+  readonly entry?: URL
 }
 
 export interface ProberThread {
@@ -74,12 +78,12 @@ class Supervisor implements ProberThread {
 
   #start(): Worker {
     const { port1, port2 } = new MessageChannel()
-    const { name, region, store, canaries = [] } = this.#settings
+    const { name, region, store, canaries = [], entry = WORKER } = this.#settings
     const data: WorkerData = { identity: { name, region, bootId: randomUUID() }, canaries, board: port2 }
     store.connect(port1)
     this.#missed = 0
     this.#patience = MISSED_AT_START
-    const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
+    const worker = new Worker(entry, {
       workerData: data,
       transferList: [port2],
       name: 'prober',

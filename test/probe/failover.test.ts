@@ -1,0 +1,123 @@
+/**
+ * From a site's death to the member's word in the HealthTable, with real processes, the prober's own thread, the store and
+ * the node's engine: what DESIGN §10 promises, with room for a busy machine (the bench measures it exactly).
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { MemoryStore } from '../../src/health/memory.ts'
+import { NodeHealth } from '../../src/health/node.ts'
+import { makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
+import { planHealth } from '../../src/health/target.ts'
+import { type ProberThread, startProber } from '../../src/probe/thread.ts'
+import { httpCheck, service, site } from '../health/plans.ts'
+import { until } from '../health/until.ts'
+
+const PORT = 8077
+const CHECK = { intervalMs: 400, timeoutMs: 300, fastMs: 100, fall: 2, rise: 2, port: PORT }
+const BOUND = 400 + Math.max(100, 300) + 300 + 100
+const REFUSED_BOUND = 400 + 100 + 100
+const RETURN_BOUND = 400 + 100 + 100
+const BUSY = 500
+const ADDRESSES = {
+  killed: '127.77.3.1',
+  frozen: '127.77.3.2',
+  drips: '127.77.3.3',
+  never: '127.77.3.4',
+  well: '127.77.3.5',
+}
+type Name = keyof typeof ADDRESSES
+const NAMES: readonly Name[] = ['killed', 'frozen', 'drips', 'never', 'well']
+
+const children = new Map<Name, ChildProcess>()
+const spawn = (name: Name) =>
+  new Promise<void>((resolve, reject) => {
+    const child = fork(join(import.meta.dirname, 'site.ts'), [ADDRESSES[name], String(PORT)])
+    children.set(name, child)
+    child.once('message', () => resolve())
+    child.once('error', reject)
+  })
+
+const store = new MemoryStore()
+const changes: { readonly site: string; readonly after: string; readonly atMs: number }[] = []
+const health = new NodeHealth({
+  table: makeHealthTable(),
+  store,
+  onChange: ({ site: name, after }) => changes.push({ site: name, after, atMs: performance.now() }),
+})
+let prober: ProberThread
+
+/** Milliseconds from `sinceMs` until the site's member became so. */
+async function took(name: Name, after: string, sinceMs: number): Promise<number> {
+  const find = () => changes.find((change) => change.site === name && change.after === after && change.atMs >= sinceMs)
+  await until(() => find() !== undefined, `${name} ${after}`, 10_000)
+  return find()!.atMs - sinceMs
+}
+const state = (name: Name) => health.snapshot().members.find((member) => member.site === name)!
+
+beforeAll(async () => {
+  await Promise.all(NAMES.filter((name) => name !== 'never').map(spawn))
+  await health.start()
+  const sites = NAMES.map((name) => ({
+    site: name,
+    vips: [{ address: ADDRESSES[name], bytes: new Uint8Array(4) }],
+    weight: 100,
+    bias: 0,
+    drained: false,
+  }))
+  const plan = planHealth({
+    zones: [],
+    sites: new Map(NAMES.map((name) => [name, site(name)])),
+    services: [service({ sites, checks: [httpCheck({ ...CHECK, body: 'well' })] })],
+  })
+  health.adopt(
+    plan,
+    new SlotRegistry().assign(
+      plan.members.map((member) => member.name),
+      1,
+    )!,
+  )
+  prober = startProber({ name: 'eu-1', region: 'eu', store })
+  prober.setTargets(plan.targets)
+})
+afterAll(async () => {
+  for (const child of children.values()) child.kill('SIGKILL')
+  await prober.stop()
+  await health.stop()
+  await store.close()
+})
+
+test('every way to die is seen within its bound, and every way back', async () => {
+  await until(() => health.decided, 'every member decided', 10_000)
+  expect(NAMES.map((name) => state(name).state)).toEqual(['up', 'up', 'up', 'unproven', 'up'])
+  expect(state('never').why).toContain('connection refused')
+
+  const diedMs = performance.now()
+  children.get('killed')!.kill('SIGKILL')
+  children.get('frozen')!.kill('SIGSTOP')
+  children.get('drips')!.send('drip')
+  expect(await took('killed', 'down', diedMs)).toBeLessThan(REFUSED_BOUND + BUSY)
+  expect(await took('frozen', 'down', diedMs)).toBeLessThan(BOUND + BUSY)
+  expect(await took('drips', 'down', diedMs)).toBeLessThan(BOUND + BUSY)
+  expect(state('killed').why).toContain('connection refused')
+  expect(state('frozen').why).toContain('no response in 300ms')
+  expect(state('drips').why).toContain('no end of the response in 300ms')
+
+  const backMs = performance.now()
+  children.get('frozen')!.kill('SIGCONT')
+  children.get('drips')!.send('well')
+  expect(await took('frozen', 'up', backMs)).toBeLessThan(RETURN_BOUND + BUSY)
+  expect(await took('drips', 'up', backMs)).toBeLessThan(RETURN_BOUND + BUSY)
+  await Promise.all([spawn('killed'), spawn('never')])
+  const startedMs = performance.now()
+  expect(await took('killed', 'up', startedMs)).toBeLessThan(RETURN_BOUND + BUSY)
+  expect(await took('never', 'up', startedMs)).toBeLessThan(RETURN_BOUND + BUSY)
+
+  expect(changes.filter((change) => change.site === 'well').map((change) => change.after)).toEqual(['up'])
+}, 40_000)
+
+test('all at once are believed: so few sites say nothing about the prober', async () => {
+  const diedMs = performance.now()
+  for (const child of children.values()) child.kill('SIGKILL')
+  for (const name of NAMES) expect(await took(name, 'down', diedMs)).toBeLessThan(REFUSED_BOUND + BUSY)
+})
