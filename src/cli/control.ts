@@ -39,11 +39,12 @@ export async function ask<T>(options: ControlOptions, path: string): Promise<T> 
 function get(options: ControlOptions, socketPath: string, path: string): Promise<{ status: number; body: string }> {
   return new Promise((done, failed) => {
     const signal = AbortSignal.timeout(5_000)
+    // no kept-alive connection (agent: false): the socket's path may be a successor's by now
     const headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
     const sent =
       options.at === undefined
-        ? request({ socketPath, path, headers, signal })
-        : request(new URL(path, options.at), { headers, signal })
+        ? request({ socketPath, path, headers, signal, agent: false })
+        : request(new URL(path, options.at), { headers, signal, agent: false })
     sent.once('error', failed)
     sent.once('response', (response) => {
       const chunks: Buffer[] = []

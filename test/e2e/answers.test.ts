@@ -17,7 +17,7 @@ import {
 let scene: Scene
 let node: NodeProcess
 
-const text = (address: number): string => [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.')
+const addressText = (address: number): string => [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.')
 
 beforeAll(async () => {
   scene = new Scene()
@@ -49,12 +49,15 @@ test('the scope is where all clients of it get the same, and half of the next wi
   const size = 2 ** (32 - scope!)
   const first = Math.floor(address / size) * size
   for (const client of [first, first + size - 1]) {
-    expect(await scene.dig(`${text(client)}/32`, 'www.demo.example', 'A')).toMatchObject({ answer: [VIPS.iad], scope })
+    expect(await scene.dig(`${addressText(client)}/32`, 'www.demo.example', 'A')).toMatchObject({
+      answer: [VIPS.iad],
+      scope,
+    })
   }
   const sibling = first % (2 * size) === 0 ? first + size : first - size
   const answers = await Promise.all(
     [sibling, sibling + size - 1, sibling + size / 2].map((client) =>
-      scene.dig(`${text(client)}/32`, 'www.demo.example', 'A'),
+      scene.dig(`${addressText(client)}/32`, 'www.demo.example', 'A'),
     ),
   )
   expect(answers.some((dug) => dug.answer[0] !== VIPS.iad || dug.scope !== scope)).toBe(true)

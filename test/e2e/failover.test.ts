@@ -73,13 +73,15 @@ test.each<[string, NodeJS.Signals, 'SIGCONT' | 'SIGUSR2' | 'start']>([
   expect(changes.map(({ msg }) => / is (\w+)/.exec(msg)?.[1])).toEqual(['up', 'down', 'up'])
 })
 
-test('a site that never was up is passed over from the start, and serves once it is there', async () => {
+test('a site that never was up is unproven and passed over from the start, and serves once it is there', async () => {
   await begin('iad', 'sin')
   asking = new Asking(scene, PARIS)
   expect(await scene.siteFor(PARIS)).toBe('iad')
-  await until('fra is known to be down', 10_000, async () =>
-    (await node.states())['fra'] === 'down' ? true : undefined,
-  )
+  await until('fra has failed', 10_000, async () => {
+    const fra = (await node.status())?.services[0]?.members.find(({ site }) => site === 'fra')
+    return fra?.state === 'unproven' && fra.targets[0]?.votes[0]?.value === 'down' ? true : undefined
+  })
+  expect(await scene.siteFor(PARIS)).toBe('iad')
   expect(asking.last.has(VIPS.fra)).toBe(false)
   await scene.startSite('fra')
   await until('Paris on fra', 6_000, serves(PARIS, 'fra'))

@@ -77,8 +77,10 @@ test('SIGTERM under load: ready goes off, nothing that was in is lost, exit code
 })
 
 test('a restart keeps what was known: a dead site is not named while its checks have not run again', async () => {
-  await scene.startSites('iad', 'sin')
+  await scene.startSites()
   const first = await scene.startReady()
+  await allUp(first)
+  scene.signalSite('fra', 'SIGKILL')
   await until('fra is down', 10_000, async () => ((await first.states())['fra'] === 'down' ? true : undefined))
   first.kill('SIGTERM')
   await first.ended

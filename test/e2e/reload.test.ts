@@ -54,8 +54,10 @@ test('a changed zone is served, a broken one is not: the old World stays and say
 })
 
 test('SIGHUP loads again, and keeps health', async () => {
-  await scene.startSites('fra', 'iad')
+  await scene.startSites()
   const node = await scene.startReady()
+  await until('sin is up', 10_000, async () => ((await node.states())['sin'] === 'up' ? true : undefined))
+  scene.signalSite('sin', 'SIGKILL')
   await until('sin is down', 10_000, async () => ((await node.states())['sin'] === 'down' ? true : undefined))
   node.kill('SIGHUP')
   await until('generation 2', 10_000, async () => ((await node.status())!.world!.generation >= 2 ? true : undefined))
