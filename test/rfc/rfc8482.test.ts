@@ -1,0 +1,25 @@
+/** RFC 8482 §4.2: ANY gets a HINFO where the name exists, and what any other type gets where it does not. */
+import { test } from 'vitest'
+import { SOA, ask } from './world.ts'
+
+const hinfo = (name: string): string[] => [`${name}.example.com. 3600 IN HINFO "RFC8482" ""`]
+
+test('a name with records, static or steered or both, or a wildcard’s', async () => {
+  for (const name of ['host', 'www', 'mixed', 'any.wild', 'q.apps', 'many']) {
+    await ask({
+      q: `${name}.example.com ANY`,
+      rcode: 'NOERROR',
+      aa: true,
+      answer: hinfo(name),
+      authority: [],
+      additional: [],
+    })
+  }
+})
+
+test('no such name, an empty non-terminal, a delegation, no zone of ours', async () => {
+  await ask({ q: 'nothing.example.com ANY', rcode: 'NXDOMAIN', aa: true, answer: [], authority: [SOA] })
+  await ask({ q: 'z.example.com ANY', rcode: 'NOERROR', aa: true, answer: [], authority: [SOA] })
+  await ask({ q: 'www.child.example.com ANY', rcode: 'NOERROR', aa: false, answer: [] })
+  await ask({ q: 'www.example.org ANY', rcode: 'REFUSED', aa: false, answer: [] })
+})
