@@ -120,7 +120,7 @@ export function buildImage(
 ): Image {
   const ints = (count: number): Int32Array => new Int32Array(allocate(Math.max(4, count * 4)), 0, count)
   const placed = layOut(zones, (bytes) => new Uint8Array(allocate(bytes), 0, bytes))
-  const draft = makeDraft(placed.bytes)
+  const draft = makeDraft(placed.bytes, countOwners(zones))
   // outer zones first: an inner apex then finds its enclosing zone, and no outer owner is made below it
   for (const zone of placed.zones.toSorted((a, b) => countLabels(a.model.apex) - countLabels(b.model.apex))) {
     zone.node = ensure(draft, zone.apexAt, zone.model.apex.length, -1)
@@ -189,16 +189,30 @@ interface Draft {
   readonly hashes: Int32Array
 }
 
-const makeDraft = (bytes: Uint8Array): Draft => ({
-  bytes,
-  table: new Int32Array(2048),
-  nodes: new Int32Array(512 * NODE_INTS),
-  parents: new Int32Array(512),
-  names: 0,
-  deepest: 0,
-  starts: new Int32Array(128),
-  hashes: new Int32Array(129),
-})
+/** `expected`: names without ENTs; when they fit, nothing has to grow. */
+function makeDraft(bytes: Uint8Array, expected: number): Draft {
+  const room = Math.ceil((expected + 64) * 1.1)
+  return {
+    bytes,
+    table: new Int32Array(4 * 2 ** Math.ceil(Math.log2(expected + 64))),
+    nodes: new Int32Array(room * NODE_INTS),
+    parents: new Int32Array(room),
+    names: 0,
+    deepest: 0,
+    starts: new Int32Array(128),
+    hashes: new Int32Array(129),
+  }
+}
+
+/** Names that the zones write, one that is written in two places twice. */
+function countOwners(zones: readonly ZoneModel[]): number {
+  let count = 0
+  for (const { sets } of zones) {
+    count++
+    for (let i = 0; i < sets.length; i += Z_INTS) if (sets[i + Z_OWNER] !== sets[i + Z_OWNER - Z_INTS]) count++
+  }
+  return count
+}
 
 /**
  * Node of the owner at bytes[at …], made if need be with all ENTs above it. −1 when the name belongs to another zone

@@ -32,7 +32,12 @@ import { Packer, recordsOf, type ZoneModel } from '../../src/zone/pack.ts'
 import { type Found, lookUp, type ReferenceZone, suffixes } from './reference.ts'
 
 const at = { file: 'test', line: 1, column: 1 }
-const allocate = (bytes: number): SharedArrayBuffer => new SharedArrayBuffer(bytes + 64)
+/** As a pool gives it: larger than asked, and full of what was there before. */
+function allocate(bytes: number): SharedArrayBuffer {
+  const buffer = new SharedArrayBuffer(bytes + 64)
+  new Uint8Array(buffer).fill(0xa5)
+  return buffer
+}
 
 function wire(name: string): Uint8Array {
   const parsed = parseName(name)
