@@ -129,6 +129,13 @@ export const SETTINGS = {
     meaning: 'Where this prober looks from; its votes carry it.',
     read: text(NAME),
   }),
+  'probe.canaries': list<Endpoint>({
+    type: '`address:port` or `[address]:port`, port 1–65535',
+    default: [],
+    meaning:
+      'Hosts that answer TCP and have nothing to do with the sites. While none of an address family can be reached, this prober does not vote DOWN there.',
+    read: parseEndpoint,
+  }),
   'http.listen': one<Endpoint>({
     type: '`address:port` or `[address]:port`, port 1–65535',
     default: ['127.0.0.1:8053'],

@@ -42,6 +42,7 @@ describe('defaults', () => {
       'geo.city': [],
       'node.site': undefined,
       'probe.enabled': true,
+      'probe.canaries': [],
       'http.listen': { address: '127.0.0.1', port: 8053 },
       'http.token': undefined,
       'log.level': 'info',

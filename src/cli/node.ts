@@ -141,6 +141,7 @@ export class RunningNode implements Node {
       this.#prober = startProber({
         name: config['node.name'],
         region: config['probe.region'],
+        canaries: config['probe.canaries'],
         store: this.#store,
         onTrouble,
       })
