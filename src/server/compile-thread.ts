@@ -1,4 +1,5 @@
 /** Entry of the compile thread: builds when asked, numbers the Worlds, and takes their memory from the pool. */
+import { access } from 'node:fs/promises'
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { type BuildSettings, type Built, makeBuilder } from '../answer/build.ts'
@@ -12,12 +13,17 @@ export interface CompileThread {
   readonly generation: number
 }
 
-/** Linux has a priority for each thread, and 0 names the calling one; elsewhere that would be the whole process. */
-const NICE = 15
-if (process.platform === 'linux') setPriority(NICE)
-
 const { settings, adoption, generation: last }: CompileThread = workerData
 const port = parentPort!
+
+/**
+ * Linux has a priority for each thread, and setPriority's 0 is the calling one; elsewhere it would be the process. New
+ * threads inherit it: libuv's, which are everybody's, are there after a first use.
+ */
+const NICE = 15
+await access(settings.zones).catch(() => {})
+if (process.platform === 'linux') setPriority(NICE)
+
 const pool = makePool(adoption)
 const builder = makeBuilder(settings, pool.allocate)
 let generation = last

@@ -32,11 +32,22 @@ export async function bindPortable(endpoint: Endpoint): Promise<Socket> {
   return socket
 }
 
+/** Returns the bytes that the kernel granted; it counts double. */
+function widen(socket: Socket): number {
+  try {
+    socket.setRecvBufferSize(RECEIVE_BUFFER)
+  } catch {
+    // more than may be had: the kernel's own size stays
+  }
+  return socket.getRecvBufferSize() / 2
+}
+
 export class PortableUdp implements Front {
   readonly #sockets: readonly Socket[]
   readonly #responder: Responder
   readonly #reply = new Uint8Array(PAYLOAD_BYTES)
   readonly #reason: string | undefined
+  readonly #receiveBuffer: number
   #answered = 0
 
   /** `reason`: why the batched form can't be had, undefined when this one was asked for. */
@@ -44,12 +55,8 @@ export class PortableUdp implements Front {
     this.#sockets = sockets
     this.#responder = makeResponder(world, health, makeCounters())
     this.#reason = reason
+    this.#receiveBuffer = Math.min(...sockets.map(widen))
     for (const socket of sockets) {
-      try {
-        socket.setRecvBufferSize(RECEIVE_BUFFER)
-      } catch {
-        // the kernel's own size then: stats() says which
-      }
       socket.on('error', () => this.#responder.counters[C_SEND_ERRORS]!++)
       socket.on('message', (query, { address, port }) => this.#answer(socket, query, address, port))
     }
@@ -91,7 +98,7 @@ export class PortableUdp implements Front {
       threads: 0,
       died: 0,
       stalled: 0,
-      receiveBuffer: Math.min(...this.#sockets.map((socket) => socket.getRecvBufferSize() / 2)),
+      receiveBuffer: this.#receiveBuffer,
     }
   }
 

@@ -78,6 +78,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   let { generation } = options.world
   Atomics.store(adoption, 0, generation)
   if (udp instanceof Threads) {
+    await udp.ready()
     const { receiveBuffer } = udp.stats()
     log('info', 'UDP in batches', { threads: options.threads, receiveBuffer })
   }

@@ -7,6 +7,7 @@
  *                                └─ beat still ─ terminate ─▶     answering for less than YOUNG_MS)
  */
 import { extname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
@@ -44,6 +45,7 @@ const CHECK_MS = 500
 /** Checks that a beat may stand still: 2 s. Counted, so that a main thread that was held up itself blames nobody. */
 const STILL_CHECKS = 4
 const YOUNG_MS = 1000
+const READY_POLL_MS = 5
 
 /** One place among the answering threads, over all its replacements. */
 interface Seat {
@@ -62,6 +64,7 @@ export class Threads implements Front {
   readonly #options: ThreadsOptions
   readonly #seats: readonly Seat[]
   readonly #watching: NodeJS.Timeout
+  readonly #receiveBuffer: number
   #spare: Worker
   #world: World
   #stopping = false
@@ -72,6 +75,8 @@ export class Threads implements Front {
     this.#calls = calls
     this.#options = options
     this.#world = options.world
+    const sockets = options.bound.flatMap(({ udp }) => udp)
+    this.#receiveBuffer = Math.min(...sockets.map(({ fd }) => receiveBufferOf(calls, fd)))
     this.#spare = this.#warm()
     this.#seats = Array.from({ length: options.threads }, (_, index) => ({
       index,
@@ -87,6 +92,14 @@ export class Threads implements Front {
     this.#watching = setInterval(() => this.#watch(), CHECK_MS)
   }
 
+  /** Resolves when every thread answers; rejects when one can't. */
+  async ready(): Promise<void> {
+    while (this.#seats.some(({ cells }) => Atomics.load(cells, BEAT) === 0)) {
+      if (this.#died > 0) throw new Error('the answering threads end as soon as they are started')
+      await sleep(READY_POLL_MS)
+    }
+  }
+
   publish(world: World): void {
     this.#world = world
     for (const { worker, cells } of this.#seats) {
@@ -100,13 +113,12 @@ export class Threads implements Front {
   }
 
   stats(): UdpStats {
-    const buffers = this.#options.bound.flatMap(({ udp }) => udp.map(({ fd }) => receiveBufferOf(this.#calls, fd)))
     return {
       form: 'batched',
       threads: this.#seats.length,
       died: this.#died,
       stalled: this.#stalled,
-      receiveBuffer: Math.min(...buffers),
+      receiveBuffer: this.#receiveBuffer,
     }
   }
 
@@ -145,6 +157,7 @@ export class Threads implements Front {
     seat.worker = worker
     seat.startedMs = performance.now()
     seat.still = 0
+    Atomics.store(seat.cells, BEAT, 0)
     // from here on nothing that this World needs is given up, however long the thread takes to come up
     Atomics.store(adoption, reader, this.#world.generation)
     Atomics.store(seat.cells, SIGNAL, this.#world.generation)
@@ -174,10 +187,11 @@ export class Threads implements Front {
     else this.#fill(seat)
   }
 
+  /** Before its first beat a thread is starting: that takes as long as it takes. */
   #watch(): void {
     for (const seat of this.#seats) {
       const beat = Atomics.load(seat.cells, BEAT)
-      if (beat !== seat.beat || seat.worker === undefined) seat.still = 0
+      if (beat !== seat.beat || beat === 0 || seat.worker === undefined) seat.still = 0
       else if (++seat.still === STILL_CHECKS) {
         this.#stalled++
         this.#options.log('error', 'an answering thread stood still and is ended', { thread: seat.index })
