@@ -9,12 +9,16 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { vi } from 'vitest'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { CLIENTS, FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 const SITE = join(import.meta.dirname, 'site.ts')
+// real processes start and die in these tests, on machines that do other things too
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+
 export const DNS_PORT = 5300
 export const HTTP_PORT = 8053
 export const SITE_PORT = 8080
@@ -218,7 +222,7 @@ export class NodeProcess {
     this.#child.kill(signal)
   }
 
-  async ready(withinMs = 20_000): Promise<void> {
+  async ready(withinMs = 30_000): Promise<void> {
     await until(`ready; ${this.err}${this.out}`, withinMs, async () => {
       if (this.#child.exitCode !== null) throw new Error(`ended: ${this.err}${this.out}`)
       const status = await this.status()

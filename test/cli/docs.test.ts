@@ -1,0 +1,38 @@
+/** README and docs/problems.md against the code, both ways. */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { expect, test } from 'vitest'
+import { makeProgram } from '../../src/cli/commands.ts'
+import { PROBLEM_CODES } from '../../src/problem.ts'
+
+const read = (file: string): string => readFileSync(resolve(import.meta.dirname, '../..', file), 'utf8')
+
+test('README begins with the two lines that a newcomer needs', () => {
+  const block = /```sh\n([^]*?)```/.exec(read('README.md'))
+  expect(block?.[1]).toBe('npm ci && npm run demo\nnpm ci && npm test\n')
+  expect(block!.index).toBeLessThan(600)
+})
+
+test('README tells every command, and no other', () => {
+  const silent = { out: () => undefined, err: () => undefined }
+  const program = makeProgram(
+    silent,
+    () => Promise.resolve(),
+    () => undefined,
+  )
+  const rows = [...read('README.md').matchAll(/^\| `meridian (\w+)` \| (.*?) \|$/gm)].map(([, ...row]) => row)
+  expect(rows).toEqual(program.commands.map((command) => [command.name(), command.summary()]))
+})
+
+test('docs/problems.md tells every code, and no other', () => {
+  const rows = [...read('docs/problems.md').matchAll(/^\| `([a-z-]+)` \| (.*?) \|$/gm)].map(([, ...row]) => row)
+  expect(rows).toEqual(Object.entries(PROBLEM_CODES))
+})
+
+test('links in README and docs lead somewhere', () => {
+  for (const file of ['README.md', 'docs/guide.md']) {
+    for (const [, link] of read(file).matchAll(/\]\((?!http)([^)#]+)\)/g)) {
+      expect(() => read(resolve(import.meta.dirname, '../..', file, '..', link!)), link).not.toThrow(/ENOENT/)
+    }
+  }
+})
