@@ -127,7 +127,7 @@ export function readName(message: Uint8Array, at: number, end = message.length):
 export function formatName(wire: Uint8Array, at = 0): string {
   if (wire[at] === 0) return '.'
   let text = ''
-  for (let i = at; wire[i] !== 0; i += 1 + wire[i]!) text += formatLabel(wire, i) + '.'
+  for (let i = at, size; (size = wire[i] ?? 0) > 0; i += 1 + size) text += formatLabel(wire, i) + '.'
   return text
 }
 
@@ -162,7 +162,7 @@ export function joinName(prefix: Uint8Array, origin: Uint8Array): Uint8Array | F
 /** Labels of a name, the root not counted. */
 export function countLabels(wire: Uint8Array): number {
   let count = 0
-  for (let i = 0; wire[i] !== 0; i += 1 + wire[i]!) count++
+  for (let i = 0, size; (size = wire[i] ?? 0) > 0; i += 1 + size) count++
   return count
 }
 
@@ -178,7 +178,7 @@ export function sameName(a: Uint8Array, b: Uint8Array): boolean {
 /** True when `name` is `zone` or below it; both in lower case. */
 export function isWithin(name: Uint8Array, zone: Uint8Array): boolean {
   let suffix = name
-  while (suffix.length > zone.length) suffix = parentName(suffix)
+  while (suffix.length > zone.length && suffix[0] !== 0) suffix = parentName(suffix)
   return sameName(suffix, zone)
 }
 
@@ -201,7 +201,7 @@ export function hashLabel(suffix: number, wire: Uint8Array, at: number): number 
 /** Hashes of all suffixes of a lower-case name, itself first and the root last: labels + 1 of them, signed 32 bits. */
 export function suffixHashes(wire: Uint8Array): Int32Array {
   const starts: number[] = []
-  for (let i = 0; wire[i] !== 0; i += 1 + wire[i]!) starts.push(i)
+  for (let i = 0, size; (size = wire[i] ?? 0) > 0; i += 1 + size) starts.push(i)
   const hashes = new Int32Array(starts.length + 1)
   hashes[starts.length] = ROOT_HASH
   for (let label = starts.length - 1; label >= 0; label--) {
