@@ -1,0 +1,132 @@
+/**
+ * The naive reference of client maps: one client at a time, straight from DESIGN §7, places read through maxmind, distances
+ * by a haversine of its own. Shares no code with what it judges but the types.
+ */
+import type { Prefix } from '../../src/dns/address.ts'
+import type { ServiceModel, SiteModel } from '../../src/zone/model.ts'
+
+export interface ReferencePlace {
+  readonly continent: string
+  readonly country: string
+  readonly subdivision: string
+  readonly latitude?: number | undefined
+  readonly longitude?: number | undefined
+}
+
+export interface ReferenceOrder {
+  readonly rule: number
+  readonly fence: boolean
+  readonly groups: readonly (readonly string[])[]
+  readonly tail: boolean
+  readonly unplaced: boolean
+}
+
+const radians = (degrees: number): number => (degrees * Math.PI) / 180
+
+export function haversineKm(a: readonly [number, number], b: readonly [number, number]): number {
+  const h =
+    Math.sin(radians(b[0] - a[0]) / 2) ** 2 +
+    Math.cos(radians(a[0])) * Math.cos(radians(b[0])) * Math.sin(radians(b[1] - a[1]) / 2) ** 2
+  return 2 * 6371.0088 * Math.asin(Math.sqrt(h))
+}
+
+/** The subnet rule whose prefix is the longest, the first of equals; −1 without. */
+function subnetRule(service: ServiceModel, bytes: Uint8Array): number {
+  let [best, bits] = [-1, -1]
+  for (const [i, { subnets }] of service.rules.entries()) {
+    for (const subnet of subnets) {
+      if (subnet.bytes.length === bytes.length && subnet.bits > bits && holds(subnet, bytes))
+        [best, bits] = [i, subnet.bits]
+    }
+  }
+  return best
+}
+
+function holds(prefix: Prefix, bytes: Uint8Array): boolean {
+  for (let bit = 0; bit < prefix.bits; bit++) {
+    const mask = 128 >> (bit & 7)
+    if ((prefix.bytes[bit >> 3]! & mask) !== (bytes[bit >> 3]! & mask)) return false
+  }
+  return true
+}
+
+const geoRule = (service: ServiceModel, place: ReferencePlace): number =>
+  service.rules.findIndex(({ geos }) =>
+    geos.some(({ continent, country, subdivision }) =>
+      country === undefined
+        ? place.continent === continent
+        : place.country === country && (subdivision === undefined || place.subdivision === subdivision),
+    ),
+  )
+
+/** Sites by biased distance from a point, nearest first, names deciding ties. */
+export function ranking(
+  service: ServiceModel,
+  sites: ReadonlyMap<string, SiteModel>,
+  from: readonly [number, number],
+): readonly (readonly [name: string, km: number])[] {
+  return service.sites
+    .map(({ site, bias }) => {
+      const { latitude, longitude } = sites.get(site)!
+      return [site, haversineKm(from, [latitude, longitude]) * (1 - bias / 100)] as const
+    })
+    .toSorted((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1))
+}
+
+export function referenceOrder(
+  service: ServiceModel,
+  sites: ReadonlyMap<string, SiteModel>,
+  home: SiteModel | undefined,
+  place: ReferencePlace | undefined,
+  bytes: Uint8Array,
+): ReferenceOrder {
+  const own = place?.latitude === undefined ? undefined : ([place.latitude, place.longitude!] as const)
+  const from = own ?? (home && ([home.latitude, home.longitude] as const))
+  const ranked = from && service.order.kind === 'nearest' ? ranking(service, sites, from) : undefined
+  const files = service.sites.map(({ site }) => site)
+  const bySubnet = subnetRule(service, bytes)
+  const index = bySubnet < 0 && place !== undefined ? geoRule(service, place) : bySubnet
+  if (index >= 0) {
+    const { order, only } = service.rules[index]!
+    const listed = service.order.kind === 'listed' ? service.order.groups.flatMap((group) => group.toSorted()) : []
+    const named = order.flat()
+    const nearest = (ranked ?? []).map(([name]) => name).filter((name) => !named.includes(name))
+    const others = [...nearest.slice(0, service.candidates), ...listed, ...files].filter(
+      (name) => !named.includes(name),
+    )
+    const singles = only ? [] : [...new Set(others)].map((name) => [name])
+    return {
+      rule: index,
+      fence: only,
+      groups: [...order.map((group) => group.toSorted()), ...singles],
+      tail: false,
+      unplaced: false,
+    }
+  }
+  const none = { rule: -1, fence: false, tail: false }
+  if (service.order.kind === 'listed') {
+    const groups = service.order.groups
+    const singles = files.filter((name) => !groups.flat().includes(name)).map((name) => [name])
+    // without geos nobody's place matters
+    const unplaced = place === undefined || service.rules.every(({ geos }) => geos.length === 0)
+    return { ...none, groups: [...groups.map((group) => group.toSorted()), ...singles], unplaced }
+  }
+  if (ranked === undefined) return { ...none, groups: files.map((name) => [name]), unplaced: true }
+  const left = [...ranked]
+  const groups: string[][] = []
+  while (left.length > 0 && groups.flat().length < service.candidates) {
+    const [anchor, km] = left[0]!
+    const joins = left.filter(
+      ([name, far]) => name === anchor || (service.spreadKm > 0 && far <= km + service.spreadKm),
+    )
+    groups.push(joins.map(([name]) => name).toSorted())
+    left.splice(0, left.length, ...left.filter((one) => !joins.includes(one)))
+  }
+  const tail = left.map(([name]) => name).toSorted()
+  return {
+    ...none,
+    groups: tail.length > 0 ? [...groups, tail] : groups,
+    tail: tail.length > 0,
+    unplaced: own === undefined,
+  }
+}
