@@ -54,6 +54,7 @@ export const PROBLEM_CODES = {
   'setting-invalid': 'a node setting whose value is not of its type or out of bounds',
   'geo-unreadable': 'a GeoIP database could not be read',
   'geo-corrupt': 'a GeoIP database is truncated, half written or no MMDB file',
+  'cache-unwritable': 'compiled GeoIP data could not be kept for the next start',
   'geo-schema': 'a GeoIP database tells no places, or the same as another one',
 } as const satisfies Record<string, string>
 

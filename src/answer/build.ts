@@ -4,18 +4,20 @@
  *
  *   zones/*.yaml ─▶ loadFolder ─▶ model ─┬▶ buildImage ─────────────▶ image    ┐
  *   *.mmdb ─▶ openDatabases ─▶ places ─┐ ├▶ layOutService ──────────▶ services ├▶ World
- *                                      └─┴▶ mapDefinition, compileMap ▶ maps   ┘
+ *                                      └─┴▶ mapDefinition, loadMap ────▶ maps   ┘
  */
 import { hash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { openDatabases } from '../geo/database.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
-import { buildPlaces, type Places } from '../geo/place.ts'
+import { openCache, type Cache } from '../geo/cache.ts'
+import { loadPlaces, placesKey, type Places } from '../geo/place.ts'
 import { planHealth, type HealthPlan } from '../health/target.ts'
-import { compileMap, mapDefinition } from '../policy/compile.ts'
+import { mapDefinition } from '../policy/compile.ts'
+import { loadMap, mapKey } from '../policy/load.ts'
 import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
-import type { Problem } from '../problem.ts'
+import type { Problem, Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import { loadFolder, type Loaded } from '../zone/load.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
@@ -28,6 +30,8 @@ export interface BuildSettings {
   readonly city: readonly string[]
   /** Where compiled tries are kept over a restart; undefined = nowhere. */
   readonly cache?: string
+  /** Whether what this builder's Worlds don't need goes from the cache: for the one whose cache it is, `serve`. */
+  readonly tidiesCache?: boolean
   /** Site whose place clients have that the databases do not know. */
   readonly nodeSite?: string
 }
@@ -75,13 +79,16 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
   return {
     async build() {
       const problems: Problem[] = []
-      const report = (problem: Problem): void => void problems.push(problem)
+      const report: Report = (problem) => void problems.push(problem)
       const stages = makeStages()
+      const cache = openCache(settings.cache, (message) =>
+        report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message }),
+      )
 
       loaded = await loadFolder(settings.zones, loaded)
       problems.push(...loaded.problems)
       stages.end('load')
-      const now = await openPlaces(settings, placed, report)
+      const now = await openPlaces(settings, placed, cache, report)
       stages.end('places')
       const { model } = loaded
       if (model !== undefined) checkNodeSite(settings, model, report)
@@ -89,7 +96,7 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       if (model === undefined || now === undefined || failed) return { problems, stagesMs: stages.ms }
       placed = now
 
-      const compiled = compileMaps(settings, model, now, maps, allocate)
+      const compiled = placeClients(settings, model, now.places, maps, cache, allocate)
       stages.end('maps')
       const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
       const index = new Map(model.services.map((service, i) => [service.name, i]))
@@ -101,7 +108,7 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
         world,
         plan: planHealth(model),
         context: { places: now.places, sites: model.sites, services: model.services },
-        view: hash('sha256', JSON.stringify([FORMAT, loaded.hash, now.ids]), 'hex').slice(0, 16),
+        view: hash('sha256', JSON.stringify([FORMAT, loaded.hash, now.places.id]), 'hex').slice(0, 16),
         zoneCount: model.zones.length,
         nameCount: image.names,
       }
@@ -112,8 +119,6 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
 
 interface Placed {
   readonly places: Places
-  /** Builds of the databases. */
-  readonly ids: readonly string[]
   /** What the files looked like: while they look the same they are not read again. */
   readonly stamp: string
 }
@@ -121,16 +126,16 @@ interface Placed {
 async function openPlaces(
   settings: BuildSettings,
   before: Placed | undefined,
-  report: (problem: Problem) => void,
+  cache: Cache,
+  report: Report,
 ): Promise<Placed | undefined> {
   const stamp = await stampOf(settings.city)
   if (before !== undefined && before.stamp === stamp) return before
   const databases = openDatabases(settings.city, report)
   if (databases === undefined) return undefined
-  const ids = databases.map((database) => database.id)
-  if (before !== undefined && before.ids.join() === ids.join()) return { ...before, stamp }
-  const places = buildPlaces(databases, report)
-  return places === undefined ? undefined : { places, ids, stamp }
+  if (before !== undefined && before.places.id === placesKey(databases)) return { ...before, stamp }
+  const places = loadPlaces(databases, cache, report)
+  return places === undefined ? undefined : { places, stamp }
 }
 
 async function stampOf(files: readonly string[]): Promise<string> {
@@ -142,7 +147,7 @@ async function stampOf(files: readonly string[]): Promise<string> {
 }
 
 /** `node.site` is a setting, but only the zones know which sites there are. */
-function checkNodeSite(settings: BuildSettings, model: Model, report: (problem: Problem) => void): void {
+function checkNodeSite(settings: BuildSettings, model: Model, report: Report): void {
   if (settings.nodeSite === undefined || model.sites.has(settings.nodeSite)) return
   report({
     code: 'site-unknown',
@@ -156,11 +161,12 @@ function checkNodeSite(settings: BuildSettings, model: Model, report: (problem: 
 }
 
 /** One map for each distinct definition; those of the last World are used again while their places stand. */
-function compileMaps(
+function placeClients(
   settings: BuildSettings,
   model: Model,
-  placed: Placed,
+  places: Places,
   before: ReadonlyMap<string, ClientMap>,
+  cache: Cache,
   allocate: Allocate,
 ): { readonly byKey: ReadonlyMap<string, ClientMap>; readonly numbers: readonly number[] } {
   const byKey = new Map<string, ClientMap>()
@@ -168,13 +174,14 @@ function compileMaps(
   const nodeSite = settings.nodeSite === undefined ? undefined : model.sites.get(settings.nodeSite)
   const numbers = model.services.map((service) => {
     const definition = mapDefinition(service, model.sites, nodeSite)
-    const key = `${definition.key} ${placed.ids.join()}`
+    const key = mapKey(definition, places)
     const known = numberOf.get(key)
     if (known !== undefined) return known
-    byKey.set(key, before.get(key) ?? compileMap(definition, placed.places, allocate))
+    byKey.set(key, before.get(key) ?? loadMap(definition, places, cache, allocate))
     numberOf.set(key, numberOf.size)
     return numberOf.size - 1
   })
+  if (settings.tidiesCache === true) cache.retain([places.id, ...byKey.keys()])
   return { byKey, numbers }
 }
 

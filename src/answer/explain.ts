@@ -48,8 +48,9 @@ export interface Steering {
     readonly continent: string
     readonly country: string
     readonly subdivision: string
-    readonly latitude?: number
-    readonly longitude?: number
+    /** Degrees; null = unknown. */
+    readonly latitude: number | null
+    readonly longitude: number | null
     /** Bits of the database's prefix. */
     readonly depth: number
   }
@@ -162,15 +163,14 @@ function steering(
   const found = groupsOf(world.maps[service.map]!, client.class)
   const model = context.services.find(({ name }) => name === service.name)!
   const place = placeOf(context.places, address)
-  const rule = found.rule === undefined ? undefined : model.rules[found.rule]
+  const rule = model.rules[found.rule] // −1: none
   const sites = found.groups.flatMap((group, number) =>
     group.map((site): ExplainedSite => {
       const name = service.siteNames[site]!
       const { latitude, longitude } = context.sites.get(name)!
-      const away =
-        place.latitude === undefined || place.longitude === undefined
-          ? null
-          : Math.round(distanceKm(place.latitude, place.longitude, latitude, longitude))
+      const away = Number.isNaN(place.latitude)
+        ? null
+        : Math.round(distanceKm(place.latitude, place.longitude, latitude, longitude))
       return {
         site: name,
         group: number + 1,
@@ -184,7 +184,11 @@ function steering(
   )
   return {
     service: service.name,
-    place,
+    place: {
+      ...place,
+      latitude: Number.isNaN(place.latitude) ? null : place.latitude,
+      longitude: Number.isNaN(place.longitude) ? null : place.longitude,
+    },
     rule: rule === undefined ? null : `${rule.at.file}:${rule.at.line}`,
     fence: found.fence,
     class: client.class,
@@ -233,7 +237,7 @@ export function describeExplanation(told: Explanation): string {
   const { steering: why } = told
   if (why !== undefined) {
     const where = [why.place.continent, why.place.country, why.place.subdivision].filter((part) => part !== '')
-    const at = why.place.latitude === undefined ? '' : ` at ${why.place.latitude}, ${why.place.longitude}`
+    const at = why.place.latitude === null ? '' : ` at ${why.place.latitude}, ${why.place.longitude}`
     lines.push(
       `  place    ${where.length > 0 ? where.join('-') : 'unknown'}${at} (database prefix /${why.place.depth})`,
       `  rule     ${why.rule ?? 'none: the service’s own order'}${why.fence ? ' (fence)' : ''}`,

@@ -90,6 +90,7 @@ export class RunningNode implements Node {
         zones: config.zones,
         city: config['geo.city'],
         cache: join(config.state, 'cache'),
+        tidiesCache: true,
         ...(config['node.site'] === undefined ? {} : { nodeSite: config['node.site'] }),
       },
       this.#adoption,
