@@ -16,8 +16,8 @@ import { CLIENTS, FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 const SITE = join(import.meta.dirname, 'site.ts')
-// real processes start and die in these tests, on machines that do other things too
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+// real processes start and die in these tests, on machines that do other things too; benches use scenes without vitest
+if (process.env['VITEST'] !== undefined) vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
 export const DNS_PORT = 5300
 export const HTTP_PORT = 8053
