@@ -1,0 +1,121 @@
+/**
+ * `npm run bench -- failover [RUNS]`: how long a dead site is still named, at the DNS answer, against DESIGN §10's bound.
+ * Three real sites, a real node, a client in Paris that asks 500 times a second. Each run waits a random part of the
+ * interval, lets fra die in one way, and takes the time until the last answer that named it; then it comes back.
+ */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Asking, PARIS, Scene, SITE_PORT, until, VIPS } from '../e2e/scene.ts'
+
+const INTERVAL_MS = 1000
+const TIMEOUT_MS = 500
+const FAST_MS = 250
+const FALL = 2
+const RISE = 2
+const BOUND_MS = INTERVAL_MS + (FALL - 1) * Math.max(FAST_MS, TIMEOUT_MS) + TIMEOUT_MS + 100
+/** A site that is back passes its next check and RISE − 1 fast ones. */
+const BACK_MS = INTERVAL_MS + (RISE - 1) * FAST_MS + 100
+const CHECK = `type: http, port: ${SITE_PORT}, path: /healthz, interval: ${INTERVAL_MS}ms, timeout: ${TIMEOUT_MS}ms, fast: ${FAST_MS}ms, fall: ${FALL}, rise: ${RISE}`
+const ASK_EVERY_MS = 2
+
+/** How fra dies, and how it comes back. */
+const KINDS: readonly (readonly [string, NodeJS.Signals, NodeJS.Signals | 'start'])[] = [
+  ['killed (RST)', 'SIGKILL', 'start'],
+  ['frozen (SIGSTOP)', 'SIGSTOP', 'SIGCONT'],
+  ['drips its body', 'SIGUSR2', 'SIGUSR2'],
+]
+
+interface Took {
+  readonly away: number[]
+  readonly back: number[]
+}
+
+export async function run(args: string[]): Promise<void> {
+  const runs = Number(args[0] ?? 10)
+  const scene = new Scene()
+  scene.write(
+    'defaults.yaml',
+    `soa: {mname: ns1.demo.example., rname: hostmaster.demo.example., minimum: 30, serial: 7}\nttl: 300\nchecks:\n  healthz: {${CHECK}}\n`,
+  )
+  console.log(`check: interval ${INTERVAL_MS}, timeout ${TIMEOUT_MS}, fast ${FAST_MS} ms, fall ${FALL}, rise ${RISE}`)
+  console.log(
+    `until the last answer that named the dead site: bound ${BOUND_MS} ms; until it is named again: ${BACK_MS} ms`,
+  )
+  try {
+    await scene.startSites()
+    const node = await scene.startReady()
+    for (const [kind, dies, revives] of KINDS) print(kind, await measure(scene, runs, dies, revives))
+    node.kill('SIGTERM')
+    await node.ended
+    scene.signalSite('fra', 'SIGKILL')
+    print('never up (from the first answer on)', await measureNever(scene, runs))
+  } finally {
+    await scene.close()
+  }
+}
+
+async function measure(
+  scene: Scene,
+  runs: number,
+  dies: NodeJS.Signals,
+  revives: NodeJS.Signals | 'start',
+): Promise<Took> {
+  const took: Took = { away: [], back: [] }
+  const asking = new Asking(scene, PARIS, ASK_EVERY_MS)
+  const named = () => asking.last.get(VIPS.fra) ?? -Infinity
+  for (let i = 0; i < runs; i++) {
+    await until('fra is named', 20_000, () => (performance.now() - named() < 50 ? true : undefined))
+    await wait(2 * INTERVAL_MS + Math.random() * INTERVAL_MS) // settled, and at any point of the interval
+    const diedMs = performance.now()
+    scene.signalSite('fra', dies)
+    await until('fra is not named', 20_000, () => (performance.now() - named() > 100 ? true : undefined))
+    took.away.push(Math.max(0, named() - diedMs))
+    await wait(INTERVAL_MS + Math.random() * INTERVAL_MS)
+    if (revives === 'start') await scene.startSite('fra')
+    else scene.signalSite('fra', revives)
+    const backMs = performance.now()
+    await until('fra is named again', 20_000, () => (named() > backMs ? true : undefined))
+    took.back.push(named() - backMs)
+  }
+  await told(asking)
+  return took
+}
+
+/** Each run is a node that has never heard of fra: it is passed over as soon as another site is up. */
+async function measureNever(scene: Scene, runs: number): Promise<Took> {
+  const took: Took = { away: [], back: [] }
+  for (let i = 0; i < runs; i++) {
+    rmSync(join(scene.state, 'health.json'), { force: true })
+    const asking = new Asking(scene, PARIS, ASK_EVERY_MS)
+    const node = scene.start()
+    await until('an answer', 20_000, () => (asking.last.size > 0 ? true : undefined))
+    const firstMs = Math.min(...asking.last.values())
+    const named = () => asking.last.get(VIPS.fra) ?? firstMs
+    await until('another site', 20_000, () => (asking.last.has(VIPS.iad) ? true : undefined))
+    await until('fra is not named', 20_000, () => (performance.now() - named() > 100 ? true : undefined))
+    took.away.push(named() - firstMs)
+    node.kill('SIGTERM')
+    await node.ended
+    await asking.stop()
+  }
+  return took
+}
+
+async function told(asking: Asking): Promise<void> {
+  const lost = await asking.stop()
+  if (lost > 0 || asking.wrong.length > 0) console.log(`  ${lost} answers lost, ${asking.wrong.length} wrong or empty`)
+}
+
+function print(kind: string, { away, back }: Took): void {
+  const returned = back.length === 0 ? '' : `; back: ${figures(back, BACK_MS)}`
+  console.log(`${kind.padEnd(36)} ${figures(away, BOUND_MS)}${returned}`)
+}
+
+function figures(values: readonly number[], bound: number): string {
+  const sorted = values.toSorted((a, b) => a - b)
+  const median = sorted[Math.floor(sorted.length / 2)]!
+  const over = sorted.filter((value) => value > bound).length
+  return `median ${median.toFixed(0)} max ${sorted.at(-1)!.toFixed(0)} ms of ${sorted.length}, ${over} over ${bound}`
+}
+
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
