@@ -22,8 +22,6 @@ import { TYPE } from '../dns/types.ts'
 import { RECORD_HEAD, writeRecord, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_SIZE, Z_TYPE } from './pack.ts'
 import type { ZoneModel } from './pack.ts'
 
-export { RECORD_HEAD }
-
 /** First byte of the owner name in `bytes`. */
 export const N_NAME = 0
 /** Bytes of the owner name, root label included. */

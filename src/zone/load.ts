@@ -11,17 +11,17 @@ import { createHash, hash as hashOf } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { formatName, isFault, isWithin, parentName } from '../dns/name.ts'
+import { formatName, isFault } from '../dns/name.ts'
 import { encodeRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
+import { checkNesting, checkSharedVips, steer, type WrittenServices } from './resolve.ts'
 import { type CheckPart, readNamedChecks } from './checks.ts'
 import type { Model, Position, ServiceModel, SiteModel } from './model.ts'
-import { type SoaModel, STEERS_A, Z_AT, Z_COLUMN, Z_COUNT, Z_INTS, Z_LINE, Z_OWNER, Z_OWNER_BYTES } from './pack.ts'
-import { Z_TYPE, type ZoneModel } from './pack.ts'
+import type { SoaModel } from './pack.ts'
 import { Reader } from './read.ts'
 import { keyOf, readZone, type ZoneFile } from './records.ts'
-import { readService, readSites, type ServiceContext, typesOf } from './services.ts'
+import { readService, readSites, type ServiceContext } from './services.ts'
 import { type Node, parseYaml, Source } from './yaml.ts'
 
 /** What one file gave; opaque outside this folder. */
@@ -102,14 +102,21 @@ class Loading {
     const sites = others.includes('sites.yaml') ? await this.#sites() : new Map<string, SiteModel>()
     const services = await this.#services(servicePaths, { sites, checks: defaults.checks })
     const zones = await this.#zones(zonePaths, defaults)
-    this.#checkSharedVips(services)
-    this.#checkNesting(zones)
     this.#serial = defaults.soa.serial ?? (await this.#gitSerial())
-    const byName = new Map(services.map((service) => [service.name, service]))
+    const whole = [...services.values()].filter((service) => 'at' in service)
+    checkSharedVips(whole, this.#report)
+    checkNesting(zones, this.#report)
     return {
       sites,
-      services: services.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-      zones: zones.map((zone) => this.#model(zone, byName, defaults)),
+      services: whole.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+      zones: zones.map((zone) => ({
+        apex: zone.apex,
+        sets: steer(zone, services, this.#report),
+        bytes: zone.bytes,
+        services: zone.services,
+        at: zone.at,
+        soa: soaOf(zone, defaults, this.#serial),
+      })),
     }
   }
 
@@ -222,7 +229,8 @@ class Loading {
     return tree ? readSites(tree.read, tree.root) : new Map()
   }
 
-  async #services(paths: readonly string[], context: ServiceContext): Promise<readonly ServiceModel[]> {
+  /** All that are written; of faulty ones only where. */
+  async #services(paths: readonly string[], context: ServiceContext): Promise<WrittenServices> {
     const services = new Map<string, ServiceModel | Position>()
     for (const path of paths) {
       const tree = await this.#tree(path)
@@ -237,12 +245,8 @@ class Loading {
         }
       }
     }
-    this.#serviceNames = new Set(services.keys())
-    return [...services.values()].filter((service) => 'at' in service)
+    return services
   }
-
-  /** All that are written, the faulty ones too. */
-  #serviceNames: ReadonlySet<string> = new Set()
 
   async #zones(paths: readonly string[], { ttlSeconds }: Defaults): Promise<readonly ZoneFile[]> {
     const zones = new Map<string, ZoneFile>()
@@ -266,93 +270,6 @@ class Loading {
       this.#report({ code: 'zones-missing', severity: 'error', ...place, message: 'there is no zone here', hint })
     }
     return [...zones.values()]
-  }
-
-  /** The same address at two sites in two services: most likely a slip. */
-  #checkSharedVips(services: readonly ServiceModel[]): void {
-    const seen = new Map<string, { readonly site: string; readonly service: string }>()
-    for (const { name: service, sites, at } of services) {
-      for (const { site, vips } of sites) {
-        for (const { address } of vips) {
-          const other = seen.get(address)
-          if (other === undefined) seen.set(address, { site, service })
-          else if (other.site !== site) {
-            const message = `${address} is at ${site} here and at ${other.site} in service ${other.service}`
-            this.#report({ code: 'vip-shared', severity: 'warning', ...at, message })
-          }
-        }
-      }
-    }
-  }
-
-  /** Zones may nest; but an outer zone holds nothing at or below an inner apex but its NS and glue (DESIGN §4). */
-  #checkNesting(zones: readonly ZoneFile[]): void {
-    const apexes = new Map(zones.map((zone) => [keyOf(zone.apex), zone]))
-    const inner = new Map<ZoneFile, Set<string>>()
-    for (const zone of zones) {
-      for (let name = zone.apex; name.length > 1;) {
-        name = parentName(name)
-        const outer = apexes.get(keyOf(name))
-        if (outer !== undefined) inner.set(outer, (inner.get(outer) ?? new Set()).add(keyOf(zone.apex)))
-      }
-    }
-    for (const zone of zones) {
-      const inners = inner.get(zone)
-      if (inners !== undefined) this.#checkOverlap(zone, inners)
-      for (const { target, problem } of zone.unresolved) {
-        const isElsewhere = [...(inners ?? [])].some((key) => isWithin(target, apexes.get(key)!.apex))
-        if (!isElsewhere) this.#report(problem)
-      }
-    }
-  }
-
-  #checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>): void {
-    const { sets, bytes } = zone
-    for (let i = 0; i < sets.length; i += Z_INTS) {
-      const type = sets[i + Z_TYPE]!
-      if (type === TYPE.A || type === TYPE.AAAA) continue
-      const from = sets[i + Z_OWNER]!
-      const owner = bytes.subarray(from, from + sets[i + Z_OWNER_BYTES]!)
-      for (let name = owner; name.length > zone.apex.length; name = parentName(name)) {
-        if (!inners.has(keyOf(name)) || (type === TYPE.NS && name === owner)) continue
-        const place = { file: zone.at.file, line: sets[i + Z_LINE]!, column: sets[i + Z_COLUMN]! }
-        const message = `${formatName(owner)} belongs to the zone ${formatName(name)}, which has a file of its own`
-        this.#report({ code: 'zone-overlap', severity: 'error', ...place, message, hint: 'Move it there' })
-        break
-      }
-    }
-  }
-
-  #model(zone: ZoneFile, services: ReadonlyMap<string, ServiceModel>, defaults: Defaults): ZoneModel {
-    const { apex, bytes, at } = zone
-    const sets = zone.services.length > 0 ? this.#steer(zone, services) : zone.sets
-    return { apex, sets, bytes, services: zone.services, at, soa: soaOf(zone, defaults, this.#serial) }
-  }
-
-  /** The sets with each steered entry's types as its service has them. */
-  #steer(zone: ZoneFile, services: ReadonlyMap<string, ServiceModel>): Int32Array {
-    const sets = zone.sets.slice()
-    for (let i = 0; i < sets.length; i += Z_INTS) {
-      if (sets[i + Z_TYPE] !== 0) continue
-      const name = zone.services[sets[i + Z_AT]!]!
-      const service = services.get(name)
-      const place = { file: zone.at.file, line: sets[i + Z_LINE]!, column: sets[i + Z_COLUMN]! }
-      if (service === undefined) {
-        if (this.#serviceNames.has(name)) continue // its own faults are told already
-        const hint = didYouMean(name, this.#serviceNames) ?? 'Services are declared in services.yaml'
-        const message = `there is no service “${name}”`
-        this.#report({ code: 'service-unknown', severity: 'error', ...place, message, hint })
-        continue
-      }
-      const has = typesOf(service)
-      const lacking = sets[i + Z_COUNT]! & ~has
-      if (lacking !== 0 && has !== 0) {
-        const message = `service ${name} has no ${lacking === STEERS_A ? 'IPv4' : 'IPv6'} VIP`
-        this.#report({ code: 'gslb-type', severity: 'error', ...place, message, hint: 'Leave out that type' })
-      }
-      if (sets[i + Z_COUNT] === 0) sets[i + Z_COUNT] = has
-    }
-    return sets
   }
 
   /** Unix time of the last commit that touched the folder; 1 and a warning where git can't tell. */
