@@ -94,6 +94,7 @@ test('any bytes survive the way through text, which URL canonicalises alike', ()
     }),
   )
   expect(formatAddress(Uint8Array.of(9, 9, 192, 0, 2, 1, 9), 2, 4)).toBe('192.0.2.1')
+  expect(formatAddress(Uint8Array.of(9, 9, 192, 0, 2, 1), 2)).toBe('192.0.2.1')
 })
 
 test('prefixes: whole, within bounds, no host bits', () => {

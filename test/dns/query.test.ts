@@ -195,7 +195,7 @@ describe('ECS (RFC 7871 §6)', () => {
   test('too few or too many bytes, bits behind the prefix, a scope, lengths and families that are none', () => {
     const wrong = ['0001 1800 c633', '0001 1800 c6336400', '0001 0000 00', '0001 1700 c63365', '0001 0100 c0']
     wrong.push('0001 1801 c63364', '0001 2100 c633640100', '0002 8100 20010db800000000000000000000000100')
-    wrong.push('0000 0800 c6', '0003 1800 c63364', '0003 0000', '0100 0000', '0001 18', '')
+    wrong.push('0000 0800 c6', '0000 0100 80', '0003 1800 c63364', '0003 0000', '0100 0000', '0001 18', '')
     expect(wrong.filter((data) => subnetVerdict(data) !== Q_FORMERR)).toEqual([])
     for (const right of ['0001 1700 c63364', '0001 0100 80', '0001 2000 c6336401'])
       expect(subnetVerdict(right)).toBe(Q_OK)

@@ -1,7 +1,7 @@
 /** RFC 1035 §4.1: headers and questions that are wrong, and what becomes of them. RFC 9619, RFC 4343, RFC 3597. */
 import { describe, expect, test } from 'vitest'
-import { encode } from '../ask.ts'
-import { ask, tell } from './world.ts'
+import { encode, memory } from '../ask.ts'
+import { ask, node, tell } from './world.ts'
 
 const query = (): Uint8Array => encode({ q: 'host.example.com A', id: 77, rd: true })
 
@@ -92,6 +92,11 @@ describe('RFC 4343: case', () => {
 })
 
 describe('RFC 3597: types that nobody knows', () => {
+  test('§4: names in the RDATA of SRV are not compressed', async () => {
+    const reply = await memory(node.responder).send(encode({ q: '_sip._tcp.example.com SRV' }))
+    expect(Buffer.from(reply!).includes('\u0004host\u0007example\u0003com\0', 'latin1')).toBe(true)
+  })
+
   test('are NODATA or NXDOMAIN as any other', async () => {
     await ask({ q: 'host.example.com TYPE65280', rcode: 'NOERROR', aa: true, answer: [] })
     await ask({ q: 'www.example.com TYPE65280', rcode: 'NOERROR', aa: true, answer: [] })
