@@ -213,11 +213,21 @@ function answer(responder: Responder, client: Uint8Array, clientAt: number, fami
     if (node === NX) return negative(responder, known, -1) | AA | RCODE.NXDOMAIN
     const steered = image.nodes[node * NODE_INTS + N_STEERED]!
     if (steered >= 0 && follow > 0) return AA // a CNAME to a steered name stands alone: its scope would be wrong for it
+    followed[follow] = name.hashes[0]!
     const outcome = answerNode(responder, name, node, steered, client, clientAt, family)
     if (outcome >= 0) return outcome
     name = responder.target
-    if (follow === CNAMES_MAX || responder.response.overflow) return AA
+    if (follow === CNAMES_MAX || isFollowed(name.hashes[0]!, follow)) return AA
   }
+}
+
+/** Hashes of the names whose CNAMEs are in the answer. */
+const followed = new Int32Array(CNAMES_MAX + 1)
+
+/** A loop of CNAMEs ends where it closes: no RR stands in an answer twice (RFC 2181 §5). */
+function isFollowed(name: number, last: number): boolean {
+  for (let i = 0; i <= last; i++) if (followed[i] === name) return true
+  return false
 }
 
 /** lookUp(): the name does not exist, but `encloser` does; no name of ours at all. */
