@@ -17,7 +17,7 @@ export interface Fault {
 export const isFault = (value: object): value is Fault => 'fault' in value
 
 export const MAX_NAME_BYTES = 255
-export const MAX_LABEL_BYTES = 63
+const MAX_LABEL_BYTES = 63
 /** 127 labels of one byte fill a name. */
 export const MAX_LABELS = 127
 
@@ -132,7 +132,7 @@ export function formatName(wire: Uint8Array, at = 0): string {
 }
 
 /** The label whose length byte is `wire[at]`, escaped as in master files (RFC 1035 §5.1, RFC 4343 §2.1). */
-export function formatLabel(wire: Uint8Array, at: number): string {
+function formatLabel(wire: Uint8Array, at: number): string {
   let text = ''
   for (let i = at + 1; i <= at + wire[at]!; i++) {
     const byte = wire[i]!
@@ -169,7 +169,7 @@ export function countLabels(wire: Uint8Array): number {
 /** The name without its first label, as a view; the root has none and gives itself. */
 export const parentName = (wire: Uint8Array): Uint8Array => (wire[0] === 0 ? wire : wire.subarray(1 + wire[0]!))
 
-export function sameName(a: Uint8Array, b: Uint8Array): boolean {
+function sameName(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
   return true

@@ -1,6 +1,6 @@
 /**
- * Numbers of the protocol and their mnemonics: RR types (RFC 3597 for those without one), classes, rcodes, opcodes and
- * EDNS options. The IANA registries as far as something here says their names.
+ * Numbers of the protocol and their mnemonics: RR types (RFC 3597 for those without one), classes, rcodes and EDNS
+ * options. The IANA registries as far as something here says their names.
  */
 
 /** RR types by mnemonic: those that zones may hold first, then those that are only asked for or only printed. */
@@ -55,8 +55,6 @@ export const RCODE = {
   BADVERS: 16,
   BADCOOKIE: 23,
 } as const
-
-export const OPCODE = { QUERY: 0, IQUERY: 1, STATUS: 2, NOTIFY: 4, UPDATE: 5, DSO: 6 } as const
 
 /** EDNS option codes. */
 export const OPTION = { NSID: 3, ECS: 8, COOKIE: 10, KEEPALIVE: 11, PADDING: 12, EDE: 15 } as const

@@ -16,7 +16,6 @@ import {
   parentName,
   parseName,
   readName,
-  sameName,
   suffixHashes,
 } from '../../src/dns/name.ts'
 import { labels, wireOf } from './names.ts'
@@ -126,8 +125,6 @@ describe('relations', () => {
     expect(joinName(ROOT, wire('c.d'))).toEqual(wire('c.d'))
     const long = wire(`${'x'.repeat(63)}.${'x'.repeat(63)}`)
     expect(isFault(joinName(long, long))).toBe(true)
-    expect(sameName(wire('a.b'), wire('a.b'))).toBe(true)
-    expect(sameName(wire('a.b'), wire('a.c'))).toBe(false)
   })
 })
 
