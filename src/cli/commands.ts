@@ -3,7 +3,7 @@
  * by a test.
  */
 import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join, relative } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { type Config, flagOf, givenText, SETTING_KEYS, SETTINGS, type SettingKey } from '../config.ts'
 import { formatProblem } from '../problem.ts'
@@ -82,7 +82,7 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
       const config = settingsOf(command, output)
       const nodeSite = config['node.site']
       const checked = {
-        zones: dir === undefined ? config.zones : resolve(dir),
+        zones: dir ?? asSeenFromHere(config.zones),
         city: config['geo.city'],
         ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
         ...(nodeSite !== undefined && { nodeSite }),
@@ -116,6 +116,12 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
     .action(async () => ended(await demo(output, untilSignal)))
 
   return program
+}
+
+/** Problems name files as an operator would: short where they are below. */
+function asSeenFromHere(path: string): string {
+  const way = relative(process.cwd(), path)
+  return way === '' ? '.' : way.startsWith('..') ? path : way
 }
 
 interface Asked {

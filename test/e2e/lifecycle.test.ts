@@ -96,10 +96,25 @@ test('a restart keeps what was known: a dead site is not named while its checks 
   expect((await third.states())['fra']).toBe('down')
 })
 
-test('a node that loads is alive and not ready', async () => {
+test('a node without any site is alive at once, and ready when that is known', async () => {
+  const node = scene.start()
+  const get = (path: string): Promise<Response | undefined> =>
+    fetch(`http://${scene.address(0)}:8053${path}`).catch(() => undefined)
+  const early = await until('http', 20_000, () => get('/ready'))
+  expect(early.status).toBe(503)
+  expect(await early.json()).toMatchObject({ ready: false, reasons: [expect.any(String)] })
+  expect((await get('/live'))?.status).toBe(200)
+  await node.ready()
+  expect((await get('/ready'))?.status).toBe(200)
+  // never seen up is not down: used as if up while nobody is up
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+})
+
+test('zones that do not load are told, and nothing is left behind', async () => {
   scene.write('sites.yaml', 'fra: {')
   const broken = scene.start()
   expect(await broken.ended).toBe(1)
   expect(broken.err).toContain('yaml-syntax')
   expect(broken.err.trim().split('\n').at(-1)).toContain('nothing to serve')
+  expect(existsSync(join(scene.state, 'control.sock'))).toBe(false)
 })

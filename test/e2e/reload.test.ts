@@ -113,7 +113,7 @@ test('check tells what serve would: all faults at once, with their places', asyn
   )
   const bad = await meridian(['check', 'zones'], scene.folder)
   expect(bad.code).toBe(1)
-  for (const place of ['6:', '7:', '8:']) expect(bad.err).toContain(`\nzones/demo.example.yaml:${place}`.trimStart())
+  for (const place of ['6:', '7:', '8:']) expect(bad.err).toMatch(new RegExp(`^zones/demo.example.yaml:${place}`, 'm'))
   const node = scene.start()
   expect(await node.ended).toBe(1)
   for (const place of ['6:', '7:', '8:']) expect(node.err).toContain(`demo.example.yaml:${place}`)

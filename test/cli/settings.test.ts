@@ -1,0 +1,64 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { loadSettings } from '../../src/cli/settings.ts'
+import { givenText } from '../../src/config.ts'
+
+let folder = ''
+let file = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'meridian-settings-'))
+  file = join(folder, 'meridian.yaml')
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const load = (text: string, env = {}, flags: Parameters<typeof loadSettings>[0]['flags'] = []) => {
+  writeFileSync(file, text)
+  return loadSettings({ file, env, flags })
+}
+
+test('file, then variables, then flags', () => {
+  const text = 'threads: 2\nnode: {name: file, site: fra}\nhttp.listen: "127.0.0.1:81"\ngeo: {city: [a.mmdb, b.mmdb]}\n'
+  const flags = [givenText('node.name', 'flag', '--node-name')]
+  const { config, problems } = load(text, { MERIDIAN_THREADS: '3', MERIDIAN_NODE_NAME: 'variable' }, flags)
+  expect(problems).toEqual([])
+  expect(config).toMatchObject({
+    threads: 3,
+    'node.name': 'flag',
+    'node.site': 'fra',
+    'http.listen': { address: '127.0.0.1', port: 81 },
+    'geo.city': [join(folder, 'a.mmdb'), join(folder, 'b.mmdb')],
+  })
+})
+
+test('scalars are the text that was written', () => {
+  expect(load('node: {name: 010}\nzones: 1e3\n').config).toMatchObject({
+    'node.name': '010',
+    zones: join(folder, '1e3'),
+  })
+})
+
+test('every fault has its place', () => {
+  const { config, problems } = load('threads: many\nhttp:\n  listn: x\n  listen: [a, {b: c}]\nnode.name:\n')
+  expect(config).toBeUndefined()
+  expect(problems.map(({ code, line, column }) => [code, line, column])).toEqual([
+    ['value-kind', 4, 15],
+    ['value-kind', 5, 1],
+    ['setting-invalid', 1, 10],
+    ['setting-unknown', 3, 3],
+    ['setting-invalid', 4, 12],
+    ['setting-invalid', 5, 1],
+  ])
+})
+
+test('a file that is named must be there; the default one need not', () => {
+  const missing = loadSettings({ file: join(folder, 'none.yaml'), env: {}, flags: [] })
+  expect(missing.config).toBeUndefined()
+  expect(missing.problems).toMatchObject([{ code: 'file-unreadable', file: join(folder, 'none.yaml') }])
+  expect(loadSettings({ env: {}, flags: [] }).problems).toEqual([])
+})
+
+test('a list is no file of settings', () => {
+  expect(load('- threads\n').problems).toMatchObject([{ code: 'value-kind', line: 1 }])
+})
