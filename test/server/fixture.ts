@@ -1,0 +1,54 @@
+/** Servers on loopback addresses, with Worlds made from YAML as `serve` makes them. */
+import { makeHealthTable } from '../../src/health/table.ts'
+import { sumCounters } from '../../src/metrics.ts'
+import type { World } from '../../src/answer/world.ts'
+import { makeAdoption } from '../../src/server/pool.ts'
+import { type Server, type ServerOptions, startServer } from '../../src/server/serve.ts'
+import { makeNode } from '../answer/fixture.ts'
+
+/** Bytes of the TXT set of `big.example.com`: too much for UDP, and near what TCP can carry. */
+const BIG = 60_000
+
+const FILES = {
+  'defaults.yaml': 'soa: {mname: ns1.example.com., rname: h.example.com., minimum: 60, serial: 1}\nttl: 300\n',
+  'sites.yaml': 'fra: {location: [50.11, 8.68], region: eu}\n',
+  'services.yaml': 'web:\n  sites:\n    fra: {vips: [192.0.2.10]}\n  check: none\n',
+}
+
+/** Zone example.com: `a` A, `ns1` A, `www` steered, `big` TXT, and as many addresses at `v` as the generation says. */
+export async function makeWorld(generation: number): Promise<World> {
+  const texts = Array.from({ length: Math.floor(BIG / 212) }, (_, i) => `"${String(i).padStart(199, 'x')}"`)
+  const addresses = Array.from({ length: generation }, (_, i) => `192.0.2.${i + 1}`)
+  const zone = [
+    '"": {type: NS, values: [ns1.example.com.]}',
+    'ns1: {type: A, values: [192.0.2.53]}',
+    'a: {type: A, values: [192.0.2.1]}',
+    `v: {type: A, values: [${addresses.join(', ')}]}`,
+    'www: {type: GSLB, service: web}',
+    `big: {type: TXT, values: [${texts.join(', ')}]}`,
+  ]
+  const { made } = await makeNode({ ...FILES, 'example.com.yaml': zone.join('\n') + '\n' })
+  return { ...made.world, generation }
+}
+
+export interface Running {
+  readonly server: Server
+  readonly logged: string[]
+  /** Sum of a cell of metrics.ts over all threads. */
+  count(cell: number): number
+}
+
+export async function start(options: Partial<ServerOptions> & Pick<ServerOptions, 'world'>): Promise<Running> {
+  const logged: string[] = []
+  const server = await startServer({
+    listen: [{ address: '127.0.0.1', port: 0 }],
+    threads: 1,
+    health: makeHealthTable(),
+    adoption: makeAdoption(),
+    takeover: false,
+    portable: false,
+    log: (level, message) => void logged.push(`${level} ${message}`),
+    ...options,
+  })
+  return { server, logged, count: (cell) => sumCounters(server.counters())[cell]! }
+}

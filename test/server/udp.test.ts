@@ -1,0 +1,4 @@
+import { udpSuite } from './udp.suite.ts'
+
+udpSuite('batched')
+udpSuite('portable')
