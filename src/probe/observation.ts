@@ -50,7 +50,6 @@ export function observeError(error: Error, rttMs: number): Observation {
   const own = OWN_WORDS[code]
   if (own !== undefined) return { kind: 'unable', reason: own, rttMs }
   if (code === 'ENETUNREACH') return { kind: 'unroutable', reason: 'network unreachable', rttMs }
-  const detail = code === 'EPROTO' && 'reason' in error ? `: ${String(error.reason)}` : ''
   const words = SITE_WORDS[code] ?? (code.startsWith('HPE_') ? 'no HTTP spoken' : code === '' ? error.message : code)
-  return { kind: 'fail', reason: `${words}${detail}`, rttMs }
+  return { kind: 'fail', reason: words, rttMs }
 }

@@ -30,7 +30,7 @@ export interface ProberSettings {
   readonly board: Board
   readonly canaries: readonly Endpoint[]
   readonly onBeat: (beat: Heartbeat) => void
-  /** The board refuses what it is told. */
+  /** What an operator should read: the board refuses votes, a check is broken, this prober doubts itself. */
   readonly onTrouble: (trouble: string) => void
   /** How a target is checked; runCheck unless a test says otherwise. */
   readonly check?: (target: Target) => Promise<Observation>
@@ -66,6 +66,8 @@ interface Family {
   readonly trust: Trust
   targets: readonly Probed[]
   networks: number
+  /** What was told of distrust last. */
+  told: string | undefined
   /** Where the next round of peers begins, and when the last one was. */
   nextPeer: number
   peersMs: number
@@ -90,10 +92,11 @@ export class Prober {
         canaries: settings.canaries.filter(({ address }) => familyOf(address) === version),
         reach: settings.reach ?? reachCanary,
         witnesses: () => this.#families[version].targets,
-        onNews: () => this.#reconsider(this.#families[version]),
+        onNews: () => this.#reconsider(version),
       }),
       targets: [],
       networks: 0,
+      told: undefined,
       nextPeer: 0,
       peersMs: -Infinity,
     })
@@ -171,7 +174,7 @@ export class Prober {
   /** One check, what follows of it, and the plan for the next: so there is never more than one in flight. */
   async #probe(probed: Probed): Promise<void> {
     const startMs = performance.now()
-    let observation = await this.#check(probed.target)
+    let observation = await this.#check(probed.target).catch((error: unknown) => this.#broken(probed, error))
     if (observation.kind === 'unroutable') observation = await this.#blame(probed, observation)
     if (this.#probed.get(probed.target.id) !== probed) return
     const { timeoutMs, fastMs } = probed.target.check
@@ -180,6 +183,12 @@ export class Prober {
     const hurry = isVoid || isUndecided(probed.track)
     const turnMs = nextTurn(startMs, probed.phaseMs, probed.intervalMs)
     this.#schedule.plan(probed, hurry ? Math.min(startMs + fastMs, startMs + probed.intervalMs) : turnMs)
+  }
+
+  /** A check that can't even be made must not end all others. */
+  #broken({ target }: Probed, error: unknown): Observation {
+    this.#settings.onTrouble(`the check of ${target.address} port ${target.port} can't be made: ${String(error)}`)
+    return { kind: 'unable', reason: String(error), rttMs: 0 }
   }
 
   /** An unreachable network is this host's fault while it has no route to any target of the family. */
@@ -239,8 +248,15 @@ export class Prober {
     return this.#settings.canaries.some(({ address }) => familyOf(address) === family)
   }
 
-  /** Trust has changed: what waited for it is decided, and every vote is looked at again. */
-  #reconsider(family: Family): void {
+  /** Trust may have changed: what waited for it is decided, and every vote is looked at again. */
+  #reconsider(version: 4 | 6): void {
+    const family = this.#families[version]
+    const { distrust } = family.trust
+    if (distrust !== family.told) {
+      const news = distrust === undefined ? 'trusts its failures again' : `casts no DOWN votes: ${distrust}`
+      this.#settings.onTrouble(`the prober ${news} (IPv${version})`)
+    }
+    family.told = distrust
     for (const probed of family.targets) {
       if (probed.waiting) this.#fail(probed)
       this.#post(probed)

@@ -68,7 +68,7 @@ export interface TrustSettings {
   /** Tries one canary. */
   readonly reach: (canary: Endpoint) => Promise<void>
   readonly witnesses: () => Iterable<Witness>
-  /** Something has changed: whoever waits has to ask again. */
+  /** Distrust has begun or ended, or canaries have been tried: whoever waits has to ask again. */
   readonly onNews: () => void
 }
 
@@ -118,8 +118,7 @@ export class Trust {
       this.#surveyedMs = performance.now()
       return 'yes'
     }
-    const reason = `${failing} of ${failing + passing} unrelated networks began to fail at once`
-    this.#distrust = { reason, sinceMs: performance.now() }
+    this.#turn(`${failing} of ${failing + passing} unrelated networks began to fail at once`)
     return 'no'
   }
 
@@ -136,7 +135,11 @@ export class Trust {
     }
     if (passing === 0) return
     if (passing <= failing && performance.now() < sinceMs + SUSPICION_MS) return
-    this.#distrust = undefined
+    this.#turn(undefined)
+  }
+
+  #turn(reason: string | undefined): void {
+    this.#distrust = reason === undefined ? undefined : { reason, sinceMs: performance.now() }
     this.#settings.onNews()
   }
 
@@ -150,19 +153,16 @@ export class Trust {
     const startedMs = performance.now()
     this.#startedMs = startedMs
     this.#planRound(this.#distrust === undefined ? ROUND_IDLE_MS : CANARY_TIMEOUT_MS)
-    const { canaries, reach, onNews } = this.#settings
+    const { canaries, reach } = this.#settings
     const reached = await Promise.any(canaries.map(reach)).then(
       () => true,
       () => false,
     )
     if (this.#stopped || (this.#round !== undefined && this.#round.startedMs > startedMs)) return
     this.#round = { startedMs, reached }
-    const list = canaries.length === 1 ? 'the canary' : `all ${canaries.length} canaries`
-    this.#distrust = reached
-      ? undefined
-      : { reason: `${list} of the address family can't be reached`, sinceMs: this.#distrust?.sinceMs ?? startedMs }
     if (!reached) this.#planRound(CANARY_TIMEOUT_MS)
-    onNews()
+    const list = canaries.length === 1 ? 'the canary' : `all ${canaries.length} canaries`
+    this.#turn(reached ? undefined : `${list} of the address family can't be reached`)
   }
 }
 

@@ -149,6 +149,7 @@ describe('verdicts', () => {
     await vi.advanceTimersByTimeAsync(200)
     expect(other.health.snapshot().probers.map(({ live }) => live)).toEqual([true, false, false])
     expect(other.state(A)).toBe('up') // one of three in the roster is not enough
+    expect(other.status(A)).toMatchObject({ held: true }) // and what the silent ones said last counts no more
     await boards[1]!.replace([vote('t1', 'down')])
     expect(other.state(A)).toBe('down')
     await vi.advanceTimersByTimeAsync(25 * 3_600_000)

@@ -21,6 +21,7 @@ class Rig {
   readonly checked: { readonly target: string; readonly atMs: number }[] = []
   /** What a check of an address sees; 'pass' after 5 ms where nothing is said. */
   readonly world = new Map<string, { kind: Observation['kind'] | 'hang'; afterMs: number; reason?: string }>()
+  throws: string | undefined
   most = 0
   #inFlight = new Map<string, number>()
   readonly prober: Prober
@@ -49,6 +50,7 @@ class Rig {
   }
 
   async #check({ id, check }: Target): Promise<Observation> {
+    if (id === this.throws) throw new Error('broken')
     this.checked.push({ target: id, atMs: performance.now() })
     const flying = (this.#inFlight.get(id) ?? 0) + 1
     this.#inFlight.set(id, flying)
@@ -161,7 +163,31 @@ describe('abstaining', () => {
     rig.world.delete('192.0.2.1')
     await pass(5100)
     expect(rig.value('192.0.2.1')).toBe('up')
-    expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+    expect(rig.posts.some((post) => post.includes(' down'))).toBe(false)
+  })
+
+  test('a check that throws is told, is no vote, and ends no other', async () => {
+    rig.prober.stop()
+    rig = new Rig()
+    rig.throws = '192.0.2.1'
+    rig.prober.setTargets([targetAt('192.0.2.1'), targetAt('192.0.2.2')])
+    await pass(12_000)
+    expect([rig.value('192.0.2.1'), rig.value('192.0.2.2')]).toEqual(['abstain', 'up'])
+    expect(rig.posts.filter((post) => post.includes("can't be made: Error: broken"))).not.toEqual([])
+  })
+
+  test('an unreachable network is the site, unless no target of the family has a route', async () => {
+    vi.useRealTimers()
+    rig.prober.stop()
+    rig = new Rig()
+    const quick = tcpCheck({ intervalMs: 60, timeoutMs: 50, fastMs: 30, fall: 2, rise: 2 })
+    const nowhere = targetAt('255.255.255.255', quick) // no socket may be connected there
+    rig.world.set(nowhere.id, { kind: 'unroutable', afterMs: 1 })
+    rig.prober.setTargets([nowhere])
+    await until(() => rig.value(nowhere.id) === 'abstain', 'no way out is no vote')
+    expect(rig.votes.get(nowhere.id)?.reason).toBe('this host has no IPv4 route')
+    rig.prober.setTargets([nowhere, targetAt('127.77.1.3', quick)])
+    await until(() => rig.value(nowhere.id) === 'down', 'with a way out it is the site')
   })
 
   test('failures while the loop lags by a quarter of the timeout are void, passes are not', async () => {
@@ -226,11 +252,12 @@ describe('trust', () => {
       for (const id of fleet) rig.world.set(id, { kind, afterMs: 1 })
       await passUntil(() => values().every((value) => value === 'abstain'), 30_000)
       await pass(600_000)
-      expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+      expect(rig.posts.some((post) => post.includes(' down'))).toBe(false)
       expect(rig.votes.get(fleet[0]!)?.reason).toContain('unrelated networks')
+      expect(rig.posts.filter((post) => post.includes('casts no'))).toHaveLength(1)
       rig.world.clear()
       await passUntil(() => values().every((value) => value === 'up'), 5100)
-      expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+      expect(rig.posts.some((post) => post.includes(' down'))).toBe(false)
     },
   )
 
@@ -240,7 +267,7 @@ describe('trust', () => {
     const dead = fleet.slice(0, 9)
     fail(...dead)
     await pass(30_000)
-    expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+    expect(rig.posts.some((post) => post.includes(' down'))).toBe(false)
     await passUntil(() => dead.every((id) => rig.value(id) === 'down'), 60_000)
     expect(fleet.slice(9).map((id) => rig.value(id))).toEqual(['up', 'up', 'up'])
   })
@@ -278,7 +305,7 @@ describe('trust', () => {
     reached = false
     await passUntil(() => values().every((value) => value === 'abstain'), 30_000)
     await pass(120_000)
-    expect(rig.posts.some((post) => post.includes('down'))).toBe(false)
+    expect(rig.posts.some((post) => post.includes(' down'))).toBe(false)
     expect(rig.votes.get(fleet[0]!)?.reason).toContain('the canary')
     reached = true
     rig.world.delete(fleet[0]!) // the way is back, one site of three, too
@@ -291,6 +318,15 @@ describe('trust', () => {
     expect(tries).toBeLessThanOrEqual(7) // quiet when nothing fails
     fail(fleet[2]!)
     expect(await passUntil(() => rig.value(fleet[2]!) === 'down', 60_000)).toBeLessThanOrEqual(BOUND)
+  })
+
+  test('where one failure is enough, the vote waits for the canaries and no longer', async () => {
+    rig.prober.stop()
+    rig = new Rig([{ address: '198.51.100.1', port: 53 }], () => new Promise((resolve) => setTimeout(resolve, 50)))
+    rig.prober.setTargets([targetAt('192.0.2.1', { ...CHECK, fall: 1 })])
+    await pass(30_000)
+    rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+    await passUntil(() => rig.value('192.0.2.1') === 'down', 5000 + 2000 + 250 + 100)
   })
 
   test('networks are /24 and /48', () => {
