@@ -22,7 +22,7 @@ export const answersOf = (message: Uint8Array): number => (message[6]! << 8) | m
 export const isTruncated = (message: Uint8Array): boolean => (message[2]! & 2) !== 0
 
 /** With a deadline, and never by sleeping longer than needed. */
-export async function until(what: string, state: () => boolean, deadlineMs = 5000): Promise<void> {
+export async function until(what: string, state: () => boolean, deadlineMs = 10_000): Promise<void> {
   for (const end = performance.now() + deadlineMs; !state(); await sleep(2)) {
     if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`)
   }
@@ -47,7 +47,7 @@ export class UdpClient {
   }
 
   /** The reply with the query's id. */
-  async ask(message: Uint8Array, deadlineMs = 5000): Promise<Buffer> {
+  async ask(message: Uint8Array, deadlineMs = 10_000): Promise<Buffer> {
     this.socket.send(message)
     const mine = (reply: Buffer): boolean => idOf(reply) === idOf(message)
     await until('a reply', () => this.replies.some(mine), deadlineMs)

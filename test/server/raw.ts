@@ -17,7 +17,7 @@ export function openRaw(): RawSocket | undefined {
   const libc = koffi.load(null)
   const fd: number = libc.func('int socket(int, int, int)')(AF_INET, SOCK_RAW, IPPROTO_UDP)
   if (fd < 0) return undefined
-  const sendto = libc.func('ssize_t sendto(int, void *, size_t, int, void *, uint32_t)')
+  const sendto = libc.func('int64_t sendto(int, void *, size_t, int, void *, uint32_t)')
   const close = libc.func('int close(int)')
   return {
     send({ address }, packet) {
