@@ -5,13 +5,15 @@
  *   --seed S        the same seed, the same packets; from the clock without
  *   --udp HOST:PORT instead sends them to a running server (loopback only) and checks that it stays alive and answers
  *   --names A,B     names that it serves, for --udp; demo.example and www.demo.example
+ *   --packet HEX    only this packet, as a finding printed it, from a thousand clients in rooms of all sizes
  *   --rate N        packets a second at most, for --udp; 2000
  */
 import { parseArgs } from 'node:util'
+import { Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { NAMES, ZONES } from '../rfc/zones.ts'
 import { check, disturb } from './check.ts'
-import { makePackets, makeRandom } from './packets.ts'
+import { type Packet, makePackets, makeRandom } from './packets.ts'
 import { fuzzUdp } from './udp.ts'
 
 export interface Fuzzed {
@@ -22,7 +24,7 @@ export interface Fuzzed {
 }
 
 /** Fuzzes in memory until `done`; gives up at the tenth finding. */
-export async function fuzz(seed: number, done: (packets: number) => boolean): Promise<Fuzzed> {
+export async function fuzz(seed: number, done: (packets: number) => boolean, only?: Packet): Promise<Fuzzed> {
   const node = await makeNode(ZONES)
   const random = makeRandom(seed)
   const next = makePackets(random, NAMES)
@@ -31,12 +33,17 @@ export async function fuzz(seed: number, done: (packets: number) => boolean): Pr
   let packets = 0
   for (; !done(packets) && findings.length < 10; packets++) {
     if (random(50) === 0) disturb(node, random)
-    const packet = next()
+    const packet = only ?? next()
     if (packet.wellFormed) wellFormed++
     const finding = check(node, packet, random)
     if (finding !== undefined) findings.push(`packet ${packets} of seed ${seed}: ${finding}`)
   }
   return { packets, wellFormed, findings }
+}
+
+const hexPacket = (hex: string): Packet => {
+  const bytes = new Uint8Array(Buffer.from(hex, 'hex'))
+  return { bytes, wellFormed: parseQuery(bytes, 0, bytes.length, makeQuery()) === Q_OK }
 }
 
 async function main(): Promise<void> {
@@ -45,6 +52,7 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '300' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000_007) },
       udp: { type: 'string' },
+      packet: { type: 'string' },
       names: { type: 'string', default: 'demo.example,www.demo.example' },
       rate: { type: 'string', default: '2000' },
     },
@@ -55,9 +63,11 @@ async function main(): Promise<void> {
   const started = performance.now()
   const done = (): boolean => performance.now() > until
   const { packets, wellFormed, findings } =
-    values.udp === undefined
-      ? await fuzz(seed, done)
-      : await fuzzUdp(values.udp, values.names.split(','), Number(values.rate), seed, done)
+    values.packet !== undefined
+      ? await fuzz(seed, (count) => count === 1000, hexPacket(values.packet))
+      : values.udp === undefined
+        ? await fuzz(seed, done)
+        : await fuzzUdp(values.udp, values.names.split(','), Number(values.rate), seed, done)
   const seconds = (performance.now() - started) / 1000
   for (const finding of findings) console.log(finding)
   const rate = Math.round(packets / seconds)
