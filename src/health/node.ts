@@ -214,17 +214,17 @@ export class NodeHealth {
   readonly #audience: Audience = {
     votes: (identity, votes, whole) => {
       const { prober, anew } = this.#hear(identity)
-      const touched = new Set<string>()
-      const old = new Map(prober.votes)
+      const touched = new Set(votes.map((vote) => vote.target))
       if (whole) {
-        for (const target of prober.votes.keys()) touched.add(target)
-        prober.votes.clear()
+        for (const target of prober.votes.keys()) {
+          if (!touched.has(target)) prober.votes.delete(target)
+          touched.add(target)
+        }
       }
       for (const vote of votes) {
-        const known = old.get(vote.target)
+        const known = prober.votes.get(vote.target)
         const sinceMs = known?.vote.value === vote.value ? known.sinceMs : prober.heardMs
         prober.votes.set(vote.target, { vote, sinceMs })
-        touched.add(vote.target)
       }
       this.#judgeTargets(anew ? undefined : touched)
     },
@@ -316,10 +316,13 @@ export class NodeHealth {
     if (stepMs >= this.#calmAtMs) return
     clearTimeout(this.#calmTimer)
     this.#calmAtMs = stepMs
-    this.#calmTimer = setTimeout(() => {
-      this.#calmAtMs = Infinity
-      for (const { plan, slot, calm } of this.#members.values()) if (!calm) this.#judge(plan, slot)
-    }, Math.min(stepMs - nowMs, LONGEST_TIMER_MS)).unref()
+    this.#calmTimer = setTimeout(
+      () => {
+        this.#calmAtMs = Infinity
+        for (const { plan, slot, calm } of this.#members.values()) if (!calm) this.#judge(plan, slot)
+      },
+      Math.min(stepMs - nowMs, LONGEST_TIMER_MS),
+    ).unref()
   }
 
   #memberStatus({ plan, judgement, sinceMs, calm }: Member, nowMs: number): MemberStatus {
