@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- names [NAMES] [FILES]`: a million static names in a thousand files. How long they take from YAML to
- * Image (reading aside), what they weigh, and whether memory stays flat when that is done again and again.
+ * Image (reading aside), what they weigh, whether memory stays flat when that is done again and again, and what reloads do
+ * to a running server's answers.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,6 +11,7 @@ import { runInNewContext } from 'node:vm'
 import { buildImage, type Image } from '../../src/zone/image.ts'
 import { type Loaded, loadFolder } from '../../src/zone/load.ts'
 import type { Model } from '../../src/zone/model.ts'
+import { benchReloads } from './names/reload.ts'
 
 const REBUILDS = 100
 setFlagsFromString('--expose-gc')
@@ -21,28 +23,45 @@ const allocate = (bytes: number): SharedArrayBuffer => new SharedArrayBuffer(byt
 export async function run(args: string[]): Promise<void> {
   const names = Number(args[0] ?? 1_000_000)
   const files = Number(args[1] ?? 1000)
+  const each = Math.ceil(names / files)
   const folder = mkdtempSync(join(tmpdir(), 'meridian-names-'))
+  const zones = join(folder, 'zones')
   try {
-    generate(folder, names, files)
-    await compileOnce(folder)
+    generate(zones, each, files)
+    await compileOnce(zones)
+    generate(zones, each, files)
+    const asked = Array.from(
+      { length: 10_000 },
+      (_, i) => `${hostName((i * 7919) % each)}.${zoneName((i * 31) % files)}`,
+    )
+    await benchReloads({
+      folder,
+      names: asked,
+      files: Array.from({ length: files }, (_, file) => `${zoneName(file)}.yaml`),
+      content: (file, round) => zoneText(file, each, round),
+    })
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
-/** `files` zones of names like host-000123.zone-0042.example, one A record each. */
+const hostName = (i: number): string => `host-${String(i).padStart(6, '0')}`
+const zoneName = (file: number): string => `zone-${String(file).padStart(4, '0')}.example`
+
+/** Names like host-000123.zone-0042.example, one A record each. */
+function zoneText(file: number, names: number, round: number): string {
+  const lines = [`# ${round}`, '"": {type: NS, values: [ns1.example.net., ns2.example.net.]}']
+  for (let i = 0; i < names; i++) {
+    lines.push(`${hostName(i)}: {type: A, values: [10.${file & 255}.${(i >> 8) & 255}.${i & 255}]}`)
+  }
+  return lines.join('\n') + '\n'
+}
+
 function generate(folder: string, names: number, files: number): void {
-  const each = Math.ceil(names / files)
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'defaults.yaml'), 'soa: {serial: 1}\nttl: 300\n')
   for (let file = 0; file < files; file++) {
-    const lines = ['"": {type: NS, values: [ns1.example.net., ns2.example.net.]}']
-    for (let i = 0; i < each; i++) {
-      lines.push(
-        `host-${String(i).padStart(6, '0')}: {type: A, values: [10.${file & 255}.${(i >> 8) & 255}.${i & 255}]}`,
-      )
-    }
-    writeFileSync(join(folder, `zone-${String(file).padStart(4, '0')}.example.yaml`), lines.join('\n') + '\n')
+    writeFileSync(join(folder, `${zoneName(file)}.yaml`), zoneText(file, names, 0))
   }
 }
 
