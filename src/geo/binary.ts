@@ -80,25 +80,36 @@ export const bitAt = (bytes: Uint8Array, bit: number): number => (bytes[bit >> 3
  * part of a is one loop.
  */
 export function merge(a: BinaryTrie, b: BinaryTrie, combine: (a: number, b: number) => number): BinaryTrie {
+  // each node of the result stands where a or b has one
   const builder = new TrieBuilder(a.nodes.length / 2 + b.nodes.length / 2)
   const moved = new Int32Array(a.nodes.length / 2)
-  const relabel = (root: number, y: number): number => {
-    for (let n = firstNode(a, root); n <= root; n++) {
-      const left = a.nodes[2 * n]!
-      const right = a.nodes[2 * n + 1]!
-      moved[n] = builder.join(
-        left < 0 ? ~combine(~left, y) : moved[left]!,
-        right < 0 ? ~combine(~right, y) : moved[right]!,
-      )
-    }
-    return moved[root]!
-  }
   const visit = (x: number, y: number): number => {
-    if (y < 0) return x < 0 ? ~combine(~x, ~y) : relabel(x, ~y)
+    if (y < 0) return x < 0 ? ~combine(~x, ~y) : relabel(a, x, ~y, combine, moved, builder)
     const left = visit(x < 0 ? x : a.nodes[2 * x]!, b.nodes[2 * y]!)
     return builder.join(left, visit(x < 0 ? x : a.nodes[2 * x + 1]!, b.nodes[2 * y + 1]!))
   }
   return builder.done(visit(a.root, b.root))
+}
+
+/** Appends the subtree of node `root` with each value combined with y; `moved` is room for the new entries by old node. */
+function relabel(
+  trie: BinaryTrie,
+  root: number,
+  y: number,
+  combine: (a: number, b: number) => number,
+  moved: Int32Array,
+  builder: TrieBuilder,
+): number {
+  const nodes = trie.nodes
+  for (let n = firstNode(trie, root); n <= root; n++) {
+    const left = nodes[2 * n]!
+    const right = nodes[2 * n + 1]!
+    moved[n] = builder.join(
+      left < 0 ? ~combine(~left, y) : moved[left]!,
+      right < 0 ? ~combine(~right, y) : moved[right]!,
+    )
+  }
+  return moved[root]!
 }
 
 /** The lowest-numbered node of the subtree of node `root`. */
@@ -115,39 +126,42 @@ const TABLE_BITS = 16
 const NODE_BITS = 4
 const NODE_ENTRIES = 1 << NODE_BITS
 
-/** The form that lookups walk (see Trie): `valueOf` turns a leaf's value into the one to be found, below 2^23. */
-export function layOut(trie: BinaryTrie, allocate: Allocate, valueOf: (value: number) => number): Trie {
-  const { nodes, root } = trie
+/**
+ * The form that lookups walk (see Trie): `valueOf` turns a leaf's value into the one to be found, below 2^23. Parents stand
+ * behind their children, so both passes go backwards from the root.
+ */
+export function layOut({ nodes, root }: BinaryTrie, allocate: Allocate, valueOf: (value: number) => number): Trie {
+  const depths = new Uint8Array(nodes.length / 2)
   let entries = 1 << TABLE_BITS
-  const count = (entry: number, depth: number): void => {
-    if (entry < 0) return
-    if (depth >= TABLE_BITS && depth % NODE_BITS === 0) entries += NODE_ENTRIES
-    count(nodes[2 * entry]!, depth + 1)
-    count(nodes[2 * entry + 1]!, depth + 1)
+  for (let n = root; n >= 0; n--) {
+    const depth = depths[n]!
+    if (opensNode(depth)) entries += NODE_ENTRIES
+    for (let i = 2 * n; i <= 2 * n + 1; i++) if (nodes[i]! >= 0) depths[nodes[i]!] = depth + 1
   }
-  count(root, 0)
   const out = shareInts(allocate, entries)
+  if (root < 0) return out.fill(~(valueOf(~root) * 256))
+  // where in `out` the entries begin that a binary node decides
+  const begins = new Int32Array(depths.length)
   let next = 1 << TABLE_BITS
-  // out[at … at + span) is what the entry decides
-  const fill = (entry: number, depth: number, at: number, span: number): void => {
-    if (entry < 0) {
-      const leaf = ~(valueOf(~entry) * 256 + depth)
-      for (let i = at; i < at + span; i++) out[i] = leaf
-      return
-    }
-    if (span === 1) {
+  for (let n = root; n >= 0; n--) {
+    const depth = depths[n]! + 1
+    let at = begins[n]!
+    if (opensNode(depth - 1)) {
       out[at] = next
       at = next
-      span = NODE_ENTRIES
       next += NODE_ENTRIES
     }
-    const half = span >> 1
-    fill(nodes[2 * entry]!, depth + 1, at, half)
-    fill(nodes[2 * entry + 1]!, depth + 1, at + half, half)
+    const half = depth <= TABLE_BITS ? 1 << (TABLE_BITS - depth) : 1 << (-depth & (NODE_BITS - 1))
+    for (let i = 2 * n; i <= 2 * n + 1; i++, at += half) {
+      const entry = nodes[i]!
+      if (entry >= 0) begins[entry] = at
+      else out.fill(~(valueOf(~entry) * 256 + depth), at, at + half)
+    }
   }
-  fill(root, 0, 0, 1 << TABLE_BITS)
   return out
 }
+
+const opensNode = (depth: number): boolean => depth >= TABLE_BITS && depth % NODE_BITS === 0
 
 /** Reads the binary form: value × 256 + depth of the address, as walk() returns it. */
 export function descend(trie: BinaryTrie, bytes: Uint8Array, at = 0): number {

@@ -216,14 +216,13 @@ class ClassTable {
     const { candidates, spreadKm } = this.#definition
     const entry = this.#entry
     const taken = this.#taken
-    for (let ranked = 0; ranked < candidates;) {
-      const anchor = this.#ranker.nearest(taken)
-      const reach = this.#ranker.distance[anchor]! + spreadKm
+    // without a spread even sites of one place are ranked
+    if (spreadKm === 0) for (const site of this.#ranker.first(candidates)) this.#putSite(site)
+    for (let ranked = spreadKm === 0 ? candidates : 0; ranked < candidates;) {
+      const reach = this.#ranker.distance[this.#ranker.nearest(taken)]! + spreadKm
       const size = this.#length++
       for (let site = 0; site < taken.length; site++) {
-        // without a spread even sites of one place are ranked
-        const joins = site === anchor || (spreadKm > 0 && this.#ranker.distance[site]! <= reach)
-        if (taken[site] === 1 || !joins) continue
+        if (taken[site] === 1 || this.#ranker.distance[site]! > reach) continue
         taken[site] = 1
         entry[this.#length++] = site
       }
@@ -289,6 +288,7 @@ class Ranker {
   readonly #plain: boolean
   /** Per site: kilometres, biased; or, plain, the squared chord. */
   readonly distance: Float64Array
+  readonly #first: Int32Array
 
   constructor({ sites, spreadKm }: MapDefinition) {
     this.#points = new Float64Array(3 * sites.length)
@@ -296,6 +296,7 @@ class Ranker {
     this.#factor = Float64Array.from(sites, ({ bias }) => 1 - bias / 100)
     this.#plain = spreadKm === 0 && sites.every(({ bias }) => bias === sites[0]!.bias)
     this.distance = new Float64Array(sites.length)
+    this.#first = new Int32Array(sites.length)
   }
 
   standAt(latitude: number, longitude: number): void {
@@ -312,6 +313,21 @@ class Ranker {
         ? chord2
         : 2 * EARTH_RADIUS_KM * Math.asin(Math.min(1, Math.sqrt(chord2) / 2)) * this.#factor[site]!
     }
+  }
+
+  /** The nearest sites, at most `most`, in their order; good until the next call. */
+  first(most: number): Int32Array {
+    const distance = this.distance
+    const first = this.#first
+    let count = 0
+    for (let site = 0; site < distance.length; site++) {
+      const far = distance[site]!
+      if (count === most && far >= distance[first[count - 1]!]!) continue
+      let i = count < most ? count++ : count - 1
+      for (; i > 0 && distance[first[i - 1]!]! > far; i--) first[i] = first[i - 1]!
+      first[i] = site
+    }
+    return first.subarray(0, count)
   }
 
   /** The nearest site that is not taken; −1 when all are. */
