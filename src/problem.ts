@@ -50,6 +50,7 @@ export const PROBLEM_CODES = {
   'ns-without-address': 'a name server within the zone that has no address, or missing glue',
   'below-cut': 'data at or below a zone cut that is neither NS nor glue',
   'serial-unknown': 'no serial is written and git knows none',
+  'members-too-many': 'more members than the health table has room for',
   'setting-unknown': 'a node setting that there is not',
   'setting-invalid': 'a node setting whose value is not of its type or out of bounds',
   'geo-unreadable': 'a GeoIP database could not be read',

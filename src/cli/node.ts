@@ -16,7 +16,7 @@ import { explain } from '../answer/explain.ts'
 import { type Config, formatEndpoint } from '../config.ts'
 import { MemoryStore } from '../health/memory.ts'
 import { NodeHealth } from '../health/node.ts'
-import { makeHealthTable, SlotRegistry } from '../health/table.ts'
+import { HEALTH_SLOTS, makeHealthTable, SlotRegistry } from '../health/table.ts'
 import { makeApp, type Node, type Question, type Readiness } from '../http/app.ts'
 import { type HttpServer, isAnswered, listenSocket, listenTcp } from '../http/listen.ts'
 import { renderMetrics } from '../http/metrics.ts'
@@ -111,7 +111,11 @@ export class RunningNode implements Node {
   /** Throws StartError, with nothing left running. */
   static async start(options: NodeOptions): Promise<RunningNode> {
     const { config, takeover } = options
-    mkdirSync(config.state, { recursive: true })
+    try {
+      mkdirSync(config.state, { recursive: true })
+    } catch (error) {
+      throw new StartError(`${config.state}: the state folder can't be made: ${String(error)}`)
+    }
     const socket = controlSocketOf(config)
     if (!takeover && (await isAnswered(socket))) {
       throw new StartError(`a node already runs on ${socket}; stop it, or start with --takeover to take over from it`)
@@ -128,13 +132,14 @@ export class RunningNode implements Node {
 
   async #start(socket: string): Promise<void> {
     const config = this.#config
-    this.#https.push(await listenSocket(makeApp(this, 'open'), socket))
+    if (!this.#takeover) await this.#listenControl(socket)
     await this.#listenHttp()
-    const made = await this.#build('start')
-    if (made === undefined) throw new StartError('nothing to serve', this.#lastLoad?.problems)
     await this.#health.start()
-    this.#admit(made)
+    this.#watcher = await watchPaths([config.zones, ...config['geo.city']], () => this.reload('files changed'))
+    const made = await this.#load('start')
+    if (made === undefined) throw new StartError('nothing to serve', this.#lastLoad?.problems)
     this.#server = await this.#listenDns(made)
+    if (this.#takeover) await this.#listenControl(socket) // not before it serves: until then it is the predecessor's
     this.#made = made
     this.#servingSinceMs = Date.now()
     if (config['probe.enabled']) {
@@ -148,13 +153,21 @@ export class RunningNode implements Node {
       })
       this.#prober.setTargets(made.plan.targets)
     }
-    this.#watcher = await watchPaths([config.zones, ...config['geo.city']], () => this.reload('files changed'))
     this.#releasing = setInterval(() => this.#slots.release(this.#server!.adopted()), RELEASE_SLOTS_MS)
     const { view, zoneCount, nameCount, world } = made
     this.#log.info(
       { view, zones: zoneCount, names: nameCount, generation: world.generation, pid: process.pid },
       `serving ${zoneCount} zones on ${this.#server.listen.map(formatEndpoint).join(', ')}`,
     )
+    this.#reloadAgain()
+  }
+
+  async #listenControl(socket: string): Promise<void> {
+    try {
+      this.#https.push(await listenSocket(makeApp(this, 'open'), socket))
+    } catch (error) {
+      throw new StartError(`${socket}: the control socket can't be made: ${String(error)}`)
+    }
   }
 
   async #listenDns(made: Made): Promise<Server> {
@@ -193,21 +206,23 @@ export class RunningNode implements Node {
     }
   }
 
-  /** What is on disk now; undefined when it has errors. Every problem is logged. */
-  async #build(why: string): Promise<Made | undefined> {
+  /** What is on disk now, ready to be published; undefined when it has errors. Every problem is logged. */
+  async #load(why: string): Promise<Made | undefined> {
     const started = performance.now()
-    const { made, problems, stagesMs } = await this.#compiler.build()
-    const ok = made !== undefined
-    this.#loads[ok ? 'ok' : 'failed']++
+    const { made: built, problems: found, stagesMs } = await this.#compiler.build()
+    const made = built !== undefined && this.#admit(built) ? built : undefined
+    const problems = made === undefined && built !== undefined ? [...found, this.#tooMany(built)] : found
+    this.#loads[made === undefined ? 'failed' : 'ok']++
     this.#lastLoad = {
-      ok,
+      ok: made !== undefined,
       why,
       problems,
       stagesMs,
       ms: performance.now() - started,
       atMs: Date.now(),
-      successAtMs: ok ? Date.now() : this.#lastLoad?.successAtMs,
+      successAtMs: made === undefined ? this.#lastLoad?.successAtMs : Date.now(),
     }
+    if (made === undefined && this.#made === undefined) return undefined // the start fails: StartError tells them
     for (const problem of problems) {
       const level = problem.severity === 'error' ? 'error' : problem.severity === 'warning' ? 'warn' : 'info'
       this.#log[level](problem, formatProblem(problem))
@@ -215,24 +230,29 @@ export class RunningNode implements Node {
     return made
   }
 
-  /** Slots, counters and health of a World that is about to be published. */
-  #admit({ world, plan }: Made): void {
-    const slots = this.#slots.assign(
-      plan.members.map((member) => member.name),
-      world.generation,
-    )
-    if (slots === undefined) throw new StartError('more members than the health table has room for')
+  /** Slots, counters and health of a World that is about to be published; false, and nothing changed: no room for it. */
+  #admit({ world, plan }: Made): boolean {
+    const names = plan.members.map((member) => member.name)
+    const slots = this.#slots.assign(names, world.generation)
+    if (slots === undefined) return false
     for (const service of world.services) {
       service.members.forEach((member, vip) => (service.slot[vip] = this.#slots.slotOf(member)!))
       service.siteNames.forEach((site, i) => (service.counter[i] = this.#cells.cellOf(service.name, site)))
     }
     this.#health.adopt(plan, slots)
+    return true
   }
 
-  /** Loads again what is on disk. A call while one runs is one more load after it, however many calls there are. */
+  #tooMany({ plan }: Made): Problem {
+    const message = `${plan.members.length} members; ${HEALTH_SLOTS} have room, those that leave included until all threads know`
+    const hint = 'Put fewer VIPs into a service, or remove old members in a reload before this one'
+    return { code: 'members-too-many', severity: 'error', file: this.#config.zones, line: 0, column: 0, message, hint }
+  }
+
+  /** Loads again what is on disk. Calls while one runs are one more load after it, however many there are. */
   reload(why: string): void {
     if (this.#stopping.signal.aborted) return
-    if (this.#loading !== undefined) {
+    if (this.#loading !== undefined || this.#made === undefined) {
       this.#again = why
       return
     }
@@ -240,14 +260,18 @@ export class RunningNode implements Node {
       .catch((error: unknown) => this.#log.error({ error }, `reload failed, the old World goes on: ${String(error)}`))
       .finally(() => {
         this.#loading = undefined
-        const again = this.#again
-        this.#again = undefined
-        if (again !== undefined) this.reload(again)
+        this.#reloadAgain()
       })
   }
 
+  #reloadAgain(): void {
+    const again = this.#again
+    this.#again = undefined
+    if (again !== undefined) this.reload(again)
+  }
+
   async #reload(why: string): Promise<void> {
-    const made = await this.#build(why)
+    const made = await this.#load(why)
     if (this.#stopping.signal.aborted) return
     const before = this.#made!
     if (made === undefined) {
@@ -258,7 +282,6 @@ export class RunningNode implements Node {
       )
       return
     }
-    this.#admit(made)
     this.#server!.publish(made.world)
     this.#made = made
     this.#prober?.setTargets(made.plan.targets)
