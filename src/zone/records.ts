@@ -191,14 +191,14 @@ class ZoneReader {
     const fields = new Map<string, Node>()
     let value: RdataValue
     if (node.kind === 'mapping') {
-      const texts: Record<string, string> = {}
+      const texts = new Map<string, string>()
       for (const { key, value: field } of node.entries) {
         const scalar = this.#read.scalar(field, `“${key.text}”`)
         if (scalar === undefined) return undefined
         fields.set(key.text, field)
-        texts[key.text] = scalar.text
+        texts.set(key.text, scalar.text)
       }
-      value = texts
+      value = Object.fromEntries(texts)
     } else {
       const scalar = this.#read.scalar(node, 'a value')
       if (scalar === undefined) return undefined
@@ -290,8 +290,7 @@ class ZoneReader {
     for (const { owner, wire, node } of this.#servers) {
       if (!this.#isWithin(wire)) continue
       const cut = this.#cutOf(wire, cuts)
-      if (cut !== undefined && cut.wire.length !== owner.wire.length) continue
-      if (cut !== undefined && keyOf(cut.wire) !== keyOf(owner.wire)) continue
+      if (cut !== undefined && cut !== owner) continue // whoever serves that zone has it
       if (this.#hasAddress(wire, cut !== undefined)) continue
       const message = `${formatName(wire)} is a name server within the zone and has no address here`
       const hint = `Add an A or AAAA record for it${cut === undefined ? '' : ': glue'}`
