@@ -1,5 +1,5 @@
 /** One node with three sites that are well: its answers, and the commands that ask about it. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { CLIENTS } from '../geo/mmdb.ts'
 import {
   DNS_PORT,
@@ -9,10 +9,13 @@ import {
   NEW_YORK,
   type NodeProcess,
   PARIS,
+  PATIENT,
   Scene,
   until,
   VIPS,
 } from './scene.ts'
+
+vi.setConfig(PATIENT)
 
 let scene: Scene
 let node: NodeProcess

@@ -1,5 +1,5 @@
 /** Sites die in every way there is; their clients get the next nearest in time, come back, and never get nothing. */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
   Asking,
   FAILOVER_MS,
@@ -7,12 +7,15 @@ import {
   NEW_YORK,
   type NodeProcess,
   PARIS,
+  PATIENT,
   Scene,
   SITE_NAMES,
   type SiteName,
   until,
   VIPS,
 } from './scene.ts'
+
+vi.setConfig(PATIENT)
 
 let scene: Scene
 let node: NodeProcess

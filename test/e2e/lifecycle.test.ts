@@ -1,8 +1,10 @@
 /** Starts beside others, takes over, ends, starts again. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Asking, JAKARTA, PARIS, Scene, until, VIPS } from './scene.ts'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { Asking, JAKARTA, PARIS, PATIENT, Scene, until, VIPS } from './scene.ts'
+
+vi.setConfig(PATIENT)
 
 let scene: Scene
 beforeEach(() => {

@@ -1,9 +1,11 @@
 /** What is on disk changes under a running node, rightly and wrongly. */
 import { copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
-import { Asking, JAKARTA, meridian, PARIS, Scene, until, ZONE } from './scene.ts'
+import { Asking, JAKARTA, meridian, PARIS, PATIENT, Scene, until, ZONE } from './scene.ts'
+
+vi.setConfig(PATIENT)
 
 let scene: Scene
 beforeEach(() => {

@@ -9,15 +9,14 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { vi } from 'vitest'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { CLIENTS, FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 const SITE = join(import.meta.dirname, 'site.ts')
-// real processes start and die in these tests, on machines that do other things too; benches use scenes without vitest
-if (process.env['VITEST'] !== undefined) vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+/** For vi.setConfig: real processes start and die in these tests, on machines that do other things too. */
+export const PATIENT = { testTimeout: 90_000, hookTimeout: 90_000 }
 
 export const DNS_PORT = 5300
 export const HTTP_PORT = 8053
