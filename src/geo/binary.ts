@@ -152,10 +152,12 @@ export function layOut({ nodes, root }: BinaryTrie, allocate: Allocate, valueOf:
       next += NODE_ENTRIES
     }
     const half = depth <= TABLE_BITS ? 1 << (TABLE_BITS - depth) : 1 << (-depth & (NODE_BITS - 1))
-    for (let i = 2 * n; i <= 2 * n + 1; i++, at += half) {
+    for (let i = 2 * n; i <= 2 * n + 1; i++) {
       const entry = nodes[i]!
+      const end = at + half
       if (entry >= 0) begins[entry] = at
-      else out.fill(~(valueOf(~entry) * 256 + depth), at, at + half)
+      else for (const leaf = ~(valueOf(~entry) * 256 + depth); at < end; at++) out[at] = leaf
+      at = end
     }
   }
   return out
