@@ -35,6 +35,7 @@ const LATER_TYPES = ['agent', 'dns', 'exec', 'grpc', 'icmp']
 const COMMON_KEYS = ['type', 'port', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
 const HTTP_KEYS = ['method', 'path', 'host', 'expect']
 const KEYS = { tcp: [], http: HTTP_KEYS, https: [...HTTP_KEYS, 'verify'] } as const
+export const CHECK_KEYS: readonly string[] = [...COMMON_KEYS, ...KEYS.https]
 const DAY_MS = 86_400_000
 
 /** `check:` of a service: a check, a list of them (all must pass), or `none`. */

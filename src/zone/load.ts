@@ -46,6 +46,7 @@ export interface Loaded {
   readonly files: ReadonlyMap<string, LoadedFile>
 }
 
+export const DEFAULTS_KEYS = ['soa', 'ttl', 'checks']
 const DEFAULT_TTL_SECONDS = 3600
 
 /** Loads every file of the folder; `previous` = what the last call returned, whether it had a model or not. */
@@ -214,7 +215,7 @@ class Loading {
 
   async #defaults(isThere: boolean): Promise<Defaults> {
     const tree = isThere ? await this.#tree('defaults.yaml') : undefined
-    const fields = tree?.read.fields(tree.root, 'defaults.yaml', ['soa', 'ttl', 'checks'])
+    const fields = tree?.read.fields(tree.root, 'defaults.yaml', DEFAULTS_KEYS)
     const checks = fields?.get('checks')
     const soa = fields?.get('soa')
     return {
@@ -296,7 +297,7 @@ class Loading {
   }
 }
 
-const SOA_KEYS = ['mname', 'rname', 'serial', 'refresh', 'retry', 'expire', 'minimum']
+export const SOA_KEYS = ['mname', 'rname', 'serial', 'refresh', 'retry', 'expire', 'minimum']
 
 function readSoa(read: Reader | undefined, node: Node | undefined): SoaDefaults {
   const fields = node && read?.fields(node, '“soa”', SOA_KEYS)

@@ -17,8 +17,8 @@ export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 's
   readonly unresolved: readonly { readonly target: Uint8Array; readonly problem: Problem }[]
 }
 
-const RECORD_KEYS = ['type', 'ttl', 'value', 'values']
-const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
+export const RECORD_KEYS = ['type', 'ttl', 'value', 'values']
+export const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
 const LATER_KEYS = ['dynamic', 'geo', 'octodns']
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
 /** octoDNS's own that have no type number. */

@@ -20,8 +20,8 @@ import type { Fields, Reader } from './read.ts'
 import { deadRules } from './rules.ts'
 import type { Entry, Node } from './yaml.ts'
 
-const SITE_KEYS = ['location', 'region', 'capacity', 'drained']
-const SERVICE_KEYS = [
+export const SITE_KEYS = ['location', 'region', 'capacity', 'drained']
+export const SERVICE_KEYS = [
   'sites',
   'order',
   'spread',
@@ -39,8 +39,8 @@ const SERVICE_KEYS = [
   'rampUp',
 ]
 const LATER_SERVICE_KEYS = ['spill', 'budget']
-const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
-const RULE_KEYS = ['subnets', 'geos', 'order', 'only']
+export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
+export const RULE_KEYS = ['subnets', 'geos', 'order', 'only']
 const LATER_RULE_KEYS = ['asns']
 const DAY_MS = 86_400_000
 const MAX_CAPACITY = 1_000_000

@@ -1,0 +1,25 @@
+/** docs/zones.md tells every key that the loader takes, and no other. */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { expect, test } from 'vitest'
+import { CHECK_KEYS } from '../../src/zone/checks.ts'
+import { DEFAULTS_KEYS, SOA_KEYS } from '../../src/zone/load.ts'
+import { GSLB_KEYS, RECORD_KEYS } from '../../src/zone/records.ts'
+import { RULE_KEYS, SERVICE_KEYS, SERVICE_SITE_KEYS, SITE_KEYS } from '../../src/zone/services.ts'
+
+const text = readFileSync(resolve(import.meta.dirname, '../../docs/zones.md'), 'utf8')
+
+test.each([
+  ['record', RECORD_KEYS],
+  ['GSLB', GSLB_KEYS],
+  ['defaults', DEFAULTS_KEYS],
+  ['soa', SOA_KEYS],
+  ['site', SITE_KEYS],
+  ['service', SERVICE_KEYS],
+  ["service's site", SERVICE_SITE_KEYS],
+  ['rule', RULE_KEYS],
+  ['check', CHECK_KEYS],
+])('the keys of a %s', (what, keys) => {
+  const table = text.split(`\n| ${what} | what it is |`)[1]!.split('\n\n')[0]!
+  expect([...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, key]) => key!).toSorted()).toEqual(keys.toSorted())
+})
