@@ -99,7 +99,7 @@ export function didYouMean(word: string, known: Iterable<string>): string | unde
 }
 
 /** Insertions, deletions, changes and swaps of neighbours that make one word of the other. */
-export function editDistance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {
