@@ -1,29 +1,52 @@
 #!/bin/sh
-# refresh.sh URL FILE [ZONES]: fetches a city database, checks that Meridian can load it, renames it over FILE.
-# ZONES: a folder of zones to check it with; the example's otherwise. Exit code 0: FILE is new.
+# Fetches a City database into a folder: whole, or not at all. A running Meridian picks it up.
+#
+#   geo/refresh.sh dbip [FOLDER]        DB-IP City Lite of this month, else of the last one
+#   geo/refresh.sh geolite2 [FOLDER]    GeoLite2 City; needs MAXMIND_ACCOUNT_ID and MAXMIND_LICENSE_KEY
+#
+# DBIP_URL and MAXMIND_URL name mirrors.
 set -eu
-[ $# -ge 2 ] || { echo "usage: $0 URL FILE [ZONES]" >&2; exit 2; }
-url=$1
-file=$2
-root=$(dirname "$(dirname "$(readlink -f "$0")")")
-zones=${3:-$root/zones}
 
-# beside FILE, so that the rename is one step
-work=$(mktemp -d "$file.XXXXXX")
+source=${1:-}
+folder=${2:-$(dirname "$0")}
+work=$(mktemp -d "$folder/.refresh.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-curl --fail --silent --show-error --location --output "$work/got" "$url"
-case $url in
-  *.tar.gz | *.tgz | *suffix=tar.gz*)
-    tar -xzf "$work/got" -C "$work"
-    new=$(find "$work" -name '*.mmdb' | head -n 1)
-    [ -n "$new" ] || { echo "$url holds no .mmdb file" >&2; exit 1; }
-    ;;
-  *.gz)
-    gunzip -c "$work/got" >"$work/new.mmdb"
-    new=$work/new.mmdb
-    ;;
-  *) new=$work/got ;;
+
+fetch() { # URL FILE [curl options]
+  url=$1 file=$2
+  shift 2
+  curl --fail --silent --show-error --location --retry 3 --max-time 900 "$@" --output "$file" "$url"
+}
+
+case $source in
+dbip)
+  target=dbip-city.mmdb
+  base=${DBIP_URL:-https://download.db-ip.com/free}
+  # a month's file appears in its first days
+  month=$(date -u +%Y-%m)
+  last=$(date -u -d "$month-01 -1 day" +%Y-%m)
+  fetch "$base/dbip-city-lite-$month.mmdb.gz" "$work/new.gz" || fetch "$base/dbip-city-lite-$last.mmdb.gz" "$work/new.gz"
+  gzip -dc "$work/new.gz" >"$work/new.mmdb"
+  ;;
+geolite2)
+  target=GeoLite2-City.mmdb
+  base=${MAXMIND_URL:-https://download.maxmind.com}
+  # through a file: arguments can be seen by everybody on the machine
+  (umask 077 && printf 'user = "%s:%s"\n' "${MAXMIND_ACCOUNT_ID:?}" "${MAXMIND_LICENSE_KEY:?}" >"$work/curlrc")
+  fetch "$base/geoip/databases/GeoLite2-City/download?suffix=tar.gz" "$work/new.tar.gz" --config "$work/curlrc"
+  tar -xzf "$work/new.tar.gz" -C "$work" --strip-components 1
+  mv "$work/GeoLite2-City.mmdb" "$work/new.mmdb"
+  ;;
+*)
+  sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+  ;;
 esac
-chmod 0644 "$new"
-"$root/bin/meridian" check "$zones" --geo-city "$new"
-mv "$new" "$file"
+
+# the metadata stands at the end: a file that was cut short has none
+tail -c 131072 "$work/new.mmdb" | grep -aq 'MaxMind.com' || {
+  echo "$source sent no MMDB file; $folder/$target stays as it is" >&2
+  exit 1
+}
+mv "$work/new.mmdb" "$folder/$target"
+echo "$folder/$target: $(wc -c <"$folder/$target") bytes"

@@ -44,7 +44,7 @@ export interface Place {
 }
 
 /** Counted up whenever equal databases come to other places. */
-const FORMAT = 'places-1'
+const FORMAT = 'places-2'
 
 export const placesKey = (databases: readonly Database[]): string =>
   [FORMAT, ...databases.map(({ id }) => id)].join(' | ')
@@ -121,6 +121,8 @@ const CODE = Buffer.from('code')
 const COUNTRY = Buffer.from('country')
 const ISO_CODE = Buffer.from('iso_code')
 const SUBDIVISIONS = Buffer.from('subdivisions')
+const NAMES = Buffer.from('names')
+const EN = Buffer.from('en')
 const LOCATION = Buffer.from('location')
 const LATITUDE = Buffer.from('latitude')
 const LONGITUDE = Buffer.from('longitude')
@@ -153,20 +155,26 @@ class PlaceTable {
 
   /** `{country_code, state1, latitude, longitude}`: no continent, and the state by its name. */
   #readFlat(data: Section, at: number, country: number): void {
-    const name = namesStates(country) ? data.text(data.field(at, STATE1)) : undefined
-    const state = name === undefined ? 0 : stateOf(country, name)
+    const state = this.#byName(data, country, data.field(at, STATE1))
     const latitude = data.number(data.field(at, LATITUDE))
     this.#put(continentOf(country), country, state, latitude, data.number(data.field(at, LONGITUDE)))
   }
 
-  /** MaxMind's: `{continent: {code}, country: {iso_code}, subdivisions: [{iso_code}], location: {latitude, longitude}}`. */
+  /** MaxMind's: `{continent: {code}, country: {iso_code}, subdivisions: [{iso_code, names}], location: {latitude, …}}`. */
   #readNested(data: Section, at: number): void {
     const country = data.code(data.field(data.field(at, COUNTRY), ISO_CODE))
     const continent = data.code(data.field(data.field(at, CONTINENT), CODE)) || continentOf(country)
-    const subdivision = data.code(data.field(data.first(data.field(at, SUBDIVISIONS)), ISO_CODE))
+    const first = data.first(data.field(at, SUBDIVISIONS))
+    const subdivision =
+      data.code(data.field(first, ISO_CODE)) || this.#byName(data, country, data.field(data.field(first, NAMES), EN))
     const location = data.field(at, LOCATION)
     const latitude = data.number(data.field(location, LATITUDE))
     this.#put(continent, country, subdivision, latitude, data.number(data.field(location, LONGITUDE)))
+  }
+
+  /** Most records are of countries whose states' names say nothing: those are not even read. */
+  #byName(data: Section, country: number, at: number): number {
+    return namesStates(country) ? stateOf(country, data.text(at) ?? '') : 0
   }
 
   #put(continent: number, country: number, subdivision: number, latitude = Number.NaN, longitude = Number.NaN): void {

@@ -11,7 +11,7 @@ export interface TestNetwork {
   readonly country: string
   /** ISO 3166-2 code behind the country; MaxMind's schema only. */
   readonly subdivision?: string
-  /** Its name; flat schema only. */
+  /** Its name: in the flat schema, and in MaxMind's where there is no code, as DB-IP does. */
   readonly state?: string
   readonly city?: string
   /** Both undefined: a record without coordinates. */
@@ -86,7 +86,9 @@ function record(network: TestNetwork, schema: 'flat' | 'maxmind'): Value {
     continent: { code: continent, geoname_id: 1 },
     country: { geoname_id: 2, is_in_european_union: continent === 'EU', iso_code: country },
     location: { accuracy_radius: 10, ...location },
-    ...(subdivision === undefined ? {} : { subdivisions: [{ geoname_id: 3, iso_code: subdivision }] }),
+    ...(subdivision || state
+      ? { subdivisions: [{ ...(subdivision && { iso_code: subdivision }), names: { en: state ?? '' } }] }
+      : {}),
   }
 }
 

@@ -117,6 +117,13 @@ test('the flat schema: continent by country, American and Canadian states by nam
   })
 })
 
+test("MaxMind's schema with names instead of codes, as DB-IP writes it", () => {
+  const networks = FIXTURE.map((network) => ({ ...network, subdivision: '' }))
+  const places = placesFrom({ schema: 'maxmind', networks })
+  expect(placeOf(places, parseAddress(CLIENTS.losAngeles.v6)!).subdivision).toBe('CA')
+  expect(placeOf(places, parseAddress(CLIENTS.paris.v6)!).subdivision).toBe('')
+})
+
 test('IPv4 and IPv6 in files of their own, in any order; the IPv4 file wins over IPv4 inside the other', () => {
   const v4: TestDatabase = { schema: 'flat', ipVersion: 4 }
   const v6: TestDatabase = { schema: 'maxmind', networks: FIXTURE.map((one) => ({ ...one, subdivision: 'XX' })) }
@@ -226,14 +233,14 @@ describe('a file that is none', () => {
 
   test('any byte wrong: a Problem or other places, never an exception or a hang', () => {
     let rejected = 0
-    for (let i = 0; i < good.length; i += 11) {
+    for (let i = 0; i < good.length; i += 31) {
       const bad = Buffer.from(good)
       bad[i]! ^= 1 + ((i * 37) % 255)
       const { places, problems } = load(write(bad))
       expect(problems).toHaveLength(places === undefined ? 1 : 0)
       if (places === undefined) rejected++
     }
-    expect(rejected).toBeGreaterThan(20)
+    expect(rejected).toBeGreaterThan(8)
   })
 
   test('metadata that lies about the tree', () => {
