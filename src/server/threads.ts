@@ -65,7 +65,7 @@ export class Threads implements Front {
   readonly #seats: readonly Seat[]
   readonly #watching: NodeJS.Timeout
   readonly #receiveBuffer: number
-  #spare: Worker
+  #spare: Worker | undefined
   #world: World
   #stopping = false
   #died = 0
@@ -77,7 +77,6 @@ export class Threads implements Front {
     this.#world = options.world
     const sockets = options.bound.flatMap(({ udp }) => udp)
     this.#receiveBuffer = Math.min(...sockets.map(({ fd }) => receiveBufferOf(calls, fd)))
-    this.#spare = this.#warm()
     this.#seats = Array.from({ length: options.threads }, (_, index) => ({
       index,
       sockets: options.bound.map(({ udp }) => udp[index]!),
@@ -98,6 +97,7 @@ export class Threads implements Front {
       if (this.#died > 0) throw new Error('the answering threads end as soon as they are started')
       await sleep(READY_POLL_MS)
     }
+    this.#spare = this.#warm() // not before: it would take the others' CPU
   }
 
   publish(world: World): void {
@@ -126,7 +126,7 @@ export class Threads implements Front {
     if (this.#stopping) return
     this.#stopping = true
     clearInterval(this.#watching)
-    await this.#spare.terminate()
+    await this.#spare?.terminate()
     const deadline = setTimeout(() => {
       for (const { worker } of this.#seats) void worker?.terminate()
     }, drainMs)
@@ -145,13 +145,21 @@ export class Threads implements Front {
   #warm(): Worker {
     const worker = new Worker(new URL(`./thread${extname(import.meta.url)}`, import.meta.url), { name: 'answering' })
     worker.on('error', (error) => this.#options.log('error', `an answering thread failed: ${String(error)}`, { error }))
+    const startedMs = performance.now()
+    worker.once('exit', () => {
+      if (this.#spare !== worker) return // it has a seat, and that one looks after it
+      this.#spare = undefined
+      const isYoung = performance.now() - startedMs < YOUNG_MS
+      if (!this.#stopping) setTimeout(() => (this.#spare ??= this.#warm()), isYoung ? YOUNG_MS : 0)
+    })
     return worker
   }
 
   /** Puts the spare to work, and warms the next. */
   #fill(seat: Seat): void {
     if (this.#stopping) return
-    const worker = this.#spare
+    const worker = this.#spare ?? this.#warm()
+    const wasSpare = this.#spare === worker
     const { health, adoption } = this.#options
     const reader = seat.index + 1
     seat.worker = worker
@@ -173,7 +181,7 @@ export class Threads implements Front {
     }
     worker.once('exit', () => this.#replace(seat))
     worker.postMessage(assignment)
-    this.#spare = this.#warm()
+    if (wasSpare) this.#spare = this.#warm()
   }
 
   #replace(seat: Seat): void {

@@ -35,7 +35,7 @@ export interface Running {
   readonly server: Server
   readonly logged: string[]
   /** Sum of a cell of metrics.ts over all threads. */
-  count(cell: number): number
+  readonly count: (cell: number) => number
 }
 
 export async function start(options: Partial<ServerOptions> & Pick<ServerOptions, 'world'>): Promise<Running> {
