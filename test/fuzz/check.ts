@@ -7,7 +7,7 @@ import { TCP, UDP, respond } from '../../src/answer/answer.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { type Message, decodeMessage } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
-import { Q_DROP, Q_FORMERR, Q_NOTIMP, makeQuery, parseQuery } from '../../src/dns/query.ts'
+import { Q_DROP, Q_FORMERR, Q_NOTIMP, Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
 import { UP, stateOf } from '../../src/health/table.ts'
 import { C_BUGS } from '../../src/metrics.ts'
 import type { TestNode } from '../answer/fixture.ts'
@@ -70,10 +70,34 @@ function judge(node: TestNode, packet: Packet, setting: Setting, random: Random)
   if (reply.length > limit) return `${reply.length} bytes where ${limit} are allowed`
   const message = decodeMessage(reply)
   if (isFault(message)) return `a reply that cannot be read: ${message.fault}: ${Buffer.from(reply).toString('hex')}`
+  const wrong =
+    verdict === Q_OK && random(8) === 0 ? judgeRoom(node, bytes, reply, message, setting, random) : undefined
+  if (wrong !== undefined) return wrong
   return (
     judgeReply(node, packet, reply, message, verdict, setting) ??
     (random(4) === 0 ? judgeByDns2(reply, message) : undefined)
   )
+}
+
+/** A room of exactly the reply's size changes nothing; one byte less costs optional records or truncates, never more. */
+function judgeRoom(
+  node: TestNode,
+  bytes: Uint8Array,
+  reply: Uint8Array,
+  message: Message,
+  setting: Setting,
+  random: Random,
+): string | undefined {
+  const exact = answer(node, bytes, { ...setting, room: reply.length }, random)
+  if (typeof exact === 'string') return exact
+  // what a larger room made of a delegation's optional glue may fit no more
+  if (Buffer.compare(exact, reply) !== 0) return `another answer in a room of its own ${reply.length} bytes`
+  const less = answer(node, bytes, { ...setting, room: reply.length - 1 }, random)
+  if (typeof less === 'string' || less.length === 0) return typeof less === 'string' ? less : undefined
+  const cut = decodeMessage(less)
+  if (isFault(cut)) return `a reply that cannot be read in less room: ${cut.fault}`
+  const fewer = cut.additional.length < message.additional.length && cut.authority.length === message.authority.length
+  return cut.tc || fewer ? undefined : 'neither truncated nor shorter in less room'
 }
 
 /** respond() in a slot of noise between guards: the reply, or what it did that it must not. */
@@ -123,7 +147,7 @@ function judgeReply(
   if (message.rcode === 'SERVFAIL') return 'SERVFAIL'
   if (verdict === Q_FORMERR && message.rcode !== 'FORMERR') return `${message.rcode} for FORMERR`
   if (verdict === Q_NOTIMP && message.rcode !== 'NOTIMP') return `${message.rcode} for NOTIMP`
-  if (verdict !== 0 && message.answer.length + message.authority.length + message.additional.length > 0)
+  if (verdict !== Q_OK && message.answer.length + message.authority.length + message.additional.length > 0)
     return 'records'
   if ((message.edns !== undefined) !== q.edns) return 'OPT exactly when the query had one'
   if (!packet.wellFormed) return undefined

@@ -1,6 +1,6 @@
 /** RFC 1034 §4.3.2, step by step; §3.6.2 on CNAMEs, with RFC 2181 §10.1 and the rcode of RFC 6604. */
 import { describe, expect, test } from 'vitest'
-import { SOA, SOA_NET, ask } from './world.ts'
+import { SOA, SOA_NET, ask, soa } from './world.ts'
 
 const CHILD = [
   'child.example.com. 3600 IN NS ns1.child.example.com.',
@@ -23,6 +23,43 @@ describe('step 2: the nearest zone', () => {
   test('classes other than IN are REFUSED', async () => {
     for (const clas of ['CH', 'HS', 'NONE', 'ANY'])
       await ask({ q: `host.example.com A ${clas}`, rcode: 'REFUSED', answer: [] })
+  })
+})
+
+describe('step 2: zones below zones', () => {
+  const inner = ['inner.example.net. 3600 IN NS ns1.example.com.', 'inner.example.net. 3600 IN NS ns2.example.com.']
+
+  test('the inner zone answers with its own authority, delegated from the outer one or not', async () => {
+    const answer = ['www.inner.example.net. 3600 IN A 192.0.2.200']
+    await ask({ q: 'www.inner.example.net A', rcode: 'NOERROR', aa: true, answer, authority: [] })
+    await ask({ q: 'inner.example.net NS', rcode: 'NOERROR', aa: true, answer: inner, authority: [] })
+    await ask({
+      q: 'www.hidden.example.net A',
+      rcode: 'NOERROR',
+      aa: true,
+      answer: ['www.hidden.example.net. 3600 IN A 192.0.2.201'],
+    })
+    await ask({
+      q: 'into.example.net A',
+      rcode: 'NOERROR',
+      answer: ['into.example.net. 3600 IN CNAME www.inner.example.net.', ...answer],
+    })
+  })
+
+  test('and denies by its own SOA; wildcards of the outer one do not reach in', async () => {
+    for (const zone of ['inner.example.net', 'hidden.example.net']) {
+      const authority = [soa(zone, 60)]
+      await ask({ q: `nothing.${zone} TXT`, rcode: 'NXDOMAIN', aa: true, answer: [], authority })
+      await ask({ q: `${zone} TXT`, rcode: 'NOERROR', aa: true, answer: [], authority })
+    }
+  })
+
+  test('DS of the inner apex is the outer zone’s (RFC 4035 §3.1.4.1)', async () => {
+    await ask({ q: 'inner.example.net DS', rcode: 'NOERROR', aa: true, answer: [], authority: [SOA_NET] })
+    await ask({ q: 'hidden.example.net DS', rcode: 'NOERROR', aa: true, answer: [], authority: [SOA_NET] })
+    await ask({ q: 'www.inner.example.net DS', rcode: 'NOERROR', aa: true, authority: [soa('inner.example.net', 60)] })
+    // whose parent is not here
+    await ask({ q: 'example.net DS', rcode: 'NOERROR', aa: true, answer: [], authority: [SOA_NET] })
   })
 })
 
@@ -144,6 +181,8 @@ describe('step 3a: the whole of the name is matched', () => {
       authority: [],
       scope: 0,
     })
+    const toapex = ['toapex.example.com. 3600 IN CNAME example.com.']
+    await ask({ q: 'toapex.example.com A', rcode: 'NOERROR', aa: true, answer: toapex, authority: [] })
   })
 
   test('CNAME loops end, and say each RR once (RFC 2181 §5)', async () => {

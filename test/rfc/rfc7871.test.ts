@@ -33,6 +33,8 @@ describe('§7.2: the subnet steers, not the resolver', () => {
   test('addresses that embed an IPv4 address are placed by it', async () => {
     const six = ['::ffff:82.64.1.0/120', '2002:5240:0100::/40', '64:ff9b::82.64.1.0/120']
     for (const ecs of six) await ask({ q: Q, from: jakarta.v4, ecs, rcode: 'NOERROR', answer: FRA })
+    const resolvers = ['::ffff:82.64.1.1', '2002:5240:101::1', '64:ff9b::82.64.1.1', '2001:0:5:6:7:8:adbf:fefe']
+    for (const from of resolvers) await ask({ q: Q, from, rcode: 'NOERROR', answer: FRA })
   })
 })
 
@@ -58,6 +60,11 @@ describe('§7.2.1: the scope', () => {
     }
     await ask({ q: 'www.example.org A', ecs, rcode: 'REFUSED', scope: 0 })
     await ask({ q: 'host.example.com ANY', ecs, rcode: 'NOERROR', scope: 0 })
+  })
+
+  test('goes with every source above 0', async () => {
+    const { edns } = await ask({ q: Q, from: paris.v4, ecs: '128.0.0.0/1', rcode: 'NOERROR' })
+    expect(edns?.ecs?.scope).toBeGreaterThan(0)
   })
 
   test('is at least 24 or 56 where a hash of the client chose', async () => {

@@ -20,7 +20,8 @@ export async function tell(bytes: Uint8Array): Promise<Message | undefined> {
   return message
 }
 
-const soa = (zone: string, ttlSeconds: number): string =>
+/** A zone's SOA in DNS text. */
+export const soa = (zone: string, ttlSeconds: number): string =>
   `${zone}. ${ttlSeconds} IN SOA ns1.example.com. hostmaster.example.com. 7 7200 900 1209600 60`
 
 /** The zone's SOA as it stands in negative answers (RFC 2308 §3): its TTL is the minimum. */

@@ -104,6 +104,7 @@ missing: {type: CNAME, value: nothing.example.com.}
 nodata: {type: CNAME, value: text.example.com.}
 below: {type: CNAME, value: www.child.example.com.}
 steered: {type: CNAME, value: www.example.com.}
+toapex: {type: CNAME, value: example.com.}
 towild: {type: CNAME, value: any.wild.example.com.}
 long: {type: CNAME, value: long1.example.com.}
 ${Array.from({ length: 20 }, (_, i) => `long${i + 1}: {type: CNAME, value: long${i + 2}.example.com.}`).join('\n')}
@@ -129,6 +130,18 @@ mail: {type: A, value: 192.0.2.125}
 back: {type: CNAME, value: host.example.com.}
 away: {type: CNAME, value: www.example.com.}
 "*": {type: TXT, value: everywhere}
+inner: {type: NS, values: [ns1.example.com.]}
+into: {type: CNAME, value: www.inner.example.net.}
+`
+
+/** Zones below a zone that is here too: delegated there, and not. */
+const INNER = `
+"": {type: NS, values: [ns1.example.com., ns2.example.com.]}
+www: {type: A, value: 192.0.2.200}
+`
+const HIDDEN = `
+"": {type: NS, values: [ns2.example.com.]}
+www: {type: A, value: 192.0.2.201}
 `
 
 export const ZONES: Readonly<Record<string, string>> = {
@@ -137,12 +150,16 @@ export const ZONES: Readonly<Record<string, string>> = {
   'services.yaml': SERVICES,
   'example.com.yaml': EXAMPLE_COM,
   'example.net.yaml': EXAMPLE_NET,
+  'inner.example.net.yaml': INNER,
+  'hidden.example.net.yaml': HIDDEN,
 }
 
 /** Names in and around them, for fuzzing. */
 export const NAMES: readonly string[] = [
   ...[...EXAMPLE_COM.matchAll(/^"?([\w.*]+)"?:/gm)].map(([, name]) => `${name}.example.com`),
-  ...['host', 'back', 'away', 'anything', 'mail'].map((name) => `${name}.example.net`),
+  ...['host', 'back', 'away', 'anything', 'mail', 'inner', 'www.inner', 'x.inner', 'hidden', 'x.hidden', 'into'].map(
+    (name) => `${name}.example.net`,
+  ),
   ...['any.wild', 'ent.wild', 'a.b.c.wild', 'x.exists.wild', 'z', 'y.z', 'q.apps', 'any.cname'].map(
     (name) => `${name}.example.com`,
   ),
