@@ -24,6 +24,7 @@ import { AnswerCells } from '../metrics.ts'
 import { type ProberThread, startProber } from '../probe/thread.ts'
 import { formatProblem, type Problem } from '../problem.ts'
 import { type Compiler, startCompiler } from '../server/compile.ts'
+import { droppedDatagrams } from '../server/drops.ts'
 import { ListenError, type Log } from '../server/front.ts'
 import { makeAdoption } from '../server/pool.ts'
 import { type Server, startServer } from '../server/serve.ts'
@@ -327,6 +328,7 @@ export class RunningNode implements Node {
       counters: this.#server?.counters() ?? [],
       server: this.#server?.stats(),
       cells: this.#cells,
+      receiveDrops: droppedDatagrams(),
       proberRestarts: this.#prober?.restarts ?? 0,
     }
   }

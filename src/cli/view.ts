@@ -19,6 +19,8 @@ export interface Served {
   readonly counters: readonly Float64Array[]
   readonly server: ServerStats | undefined
   readonly cells: AnswerCells
+  /** undefined where the kernel does not tell. */
+  readonly receiveDrops: number | undefined
   readonly proberRestarts: number
 }
 
@@ -131,6 +133,7 @@ export function samplesOf(served: Served): Samples {
     ],
     meridian_udp_batched: [[server?.udp.form === 'batched' ? 1 : 0]],
     meridian_receive_buffer_bytes: [[server?.udp.receiveBuffer ?? 0]],
+    meridian_receive_drops_total: served.receiveDrops === undefined ? [] : [[served.receiveDrops]],
     meridian_tcp_connections: [[server?.tcp.open ?? 0]],
     meridian_tcp_connections_total: [
       [server?.tcp.accepted ?? 0, 'accepted'],

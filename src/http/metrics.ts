@@ -47,6 +47,7 @@ export const METRICS = {
   meridian_threads_replaced_total: counter('Answering threads that died or stood still, and were replaced.', 'why'),
   meridian_udp_batched: gauge('1 with recvmmsg/sendmmsg; 0 on node:dgram, because koffi or the calls are missing.'),
   meridian_receive_buffer_bytes: gauge('Least receive buffer that the kernel granted to a UDP socket.'),
+  meridian_receive_drops_total: counter('Queries that the kernel dropped because a receive buffer was full.'),
   meridian_tcp_connections: gauge('Open TCP connections.'),
   meridian_tcp_connections_total: counter('TCP connections by what became of them.', 'what'),
   meridian_world_generation: gauge('Number of the World that is served; one more with every reload that took.'),
