@@ -1,5 +1,5 @@
 /** What a node shows of itself: the samples of /metrics and the object of /api/status, from one picture of its state. */
-import manifest from '../../package.json' with { type: 'json' }
+import { readFileSync } from 'node:fs'
 import type { Made } from '../answer/build.ts'
 import { type Config, formatEndpoint } from '../config.ts'
 import type { HealthSnapshot, MemberStatus } from '../health/node.ts'
@@ -73,7 +73,10 @@ export interface ServiceStatus {
   readonly members: readonly Omit<MemberStatus, 'service'>[]
 }
 
-export const VERSION: string = manifest.version
+const manifest: { readonly version: string } = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+)
+export const VERSION = manifest.version
 
 export function statusOf(served: Served): Status {
   const { config, made, lastLoad, health } = served

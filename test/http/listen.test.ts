@@ -18,7 +18,9 @@ const saying = (text: string): Hono => new Hono().get('/', (context) => context.
 
 const ask = (socketPath: string): Promise<string> =>
   new Promise((done, failed) => {
-    request({ socketPath, path: '/', agent: false }, (response) => response.on('data', (data: Buffer) => done(data.toString())))
+    request({ socketPath, path: '/', agent: false }, (response) =>
+      response.on('data', (data: Buffer) => done(data.toString())),
+    )
       .once('error', failed)
       .end()
   })
