@@ -23,7 +23,7 @@ export interface Linux {
   sendmmsg(fd: number, messages: number, count: number, flags: number): number
   /** Of the last call that returned −1. */
   errno(): number
-  /** Where the bytes of a buffer are. */
+  /** Where the bytes of a buffer are. It stays reachable for the next RECENT calls of this: a one-off needs no more. */
   addressOf(buffer: ArrayBuffer): number
 }
 
@@ -60,6 +60,8 @@ export const EINTR = 4
 export const EAGAIN = 11
 export const ENOSYS = 38
 
+const RECENT = 8
+
 /** Either the calls, or why there are none: then the portable form serves. */
 export const linux: Linux | { readonly missing: string } = await load()
 
@@ -71,6 +73,8 @@ async function load(): Promise<Linux | { readonly missing: string }> {
   try {
     const { default: koffi } = await import('koffi')
     const libc = koffi.load(null)
+    const recent: ArrayBuffer[] = []
+    let next = 0
     // pointers are declared as integers: a number costs less to pass than a BigInt
     const calls: Linux = {
       socket: libc.func('int socket(int family, int type, int protocol)'),
@@ -86,7 +90,10 @@ async function load(): Promise<Linux | { readonly missing: string }> {
       recvmmsg: libc.func('int recvmmsg(int fd, int64_t messages, uint32_t count, int flags, int64_t timeout)'),
       sendmmsg: libc.func('int sendmmsg(int fd, int64_t messages, uint32_t count, int flags)'),
       errno: () => koffi.errno(),
-      addressOf: (buffer) => Number(koffi.address(buffer)),
+      addressOf: (buffer) => {
+        recent[next++ % RECENT] = buffer
+        return Number(koffi.address(buffer))
+      },
     }
     if (calls.recvmmsg(-1, 0, 0, 0, 0) < 0 && calls.errno() === ENOSYS) return { missing: 'no recvmmsg here' }
     return calls

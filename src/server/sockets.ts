@@ -166,8 +166,4 @@ export function steerToSuccessor(calls: Linux, fd: number): void {
   const instruction = new Uint8Array([0x06, 0, 0, 0, 1, 0, 0, 0]) // BPF_RET | BPF_K, k = 1
   const program = new BigInt64Array([1n, BigInt(calls.addressOf(instruction.buffer))])
   calls.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, calls.addressOf(program.buffer), program.byteLength)
-  keep(instruction)
 }
-
-/** Reachable until here: the kernel had only the address. */
-const keep = (buffer: Uint8Array): number => buffer.length

@@ -190,6 +190,18 @@ describe('leaving', () => {
     expect({ lost, unanswered: asked - answered }).toEqual({ lost: 0, unanswered: 0 })
   }, 40_000)
 
+  test('new connections go to the successor while the predecessor still ends what was begun', async () => {
+    const old = await begin()
+    const next = await begin({ listen: old.server.listen, takeover: true })
+    const stopped = old.server.stop()
+    const clients = Array.from({ length: 30 }, () => new TcpClient(old.server.listen[0]!))
+    for (const client of clients) client.send(query(1, 'a.example.com'))
+    await until('all answers', () => clients.every(({ answers }) => answers.length === 1))
+    expect([old, next].map(({ server }) => server.stats().tcp.accepted)).toEqual([0, 30])
+    for (const { socket } of clients) socket.destroy()
+    await stopped
+  })
+
   test('without a successor the ports are free, and no thread is left', async () => {
     const { server } = await begin({ threads: 3 })
     const before = sockets()
