@@ -291,7 +291,7 @@ class ZoneReader {
       if (!this.#isWithin(wire)) continue
       const cut = this.#cutOf(wire, cuts)
       if (cut !== undefined && cut !== owner) continue // whoever serves that zone has it
-      if (this.#hasAddress(wire, cut !== undefined)) continue
+      if (this.#hasAddress(wire)) continue
       const message = `${formatName(wire)} is a name server within the zone and has no address here`
       const hint = `Add an A or AAAA record for it${cut === undefined ? '' : ': glue'}`
       unresolved.push({ target: wire, problem: this.#source.problem('ns-without-address', node.offset, message, hint) })
@@ -305,10 +305,10 @@ class ZoneReader {
     return keyOf(name) === keyOf(this.#apex)
   }
 
-  /** At the name itself, or by the wildcard that covers it; for glue only at the name itself. */
-  #hasAddress(wire: Uint8Array, exact: boolean): boolean {
+  /** At the name itself, or by the wildcard that covers it. */
+  #hasAddress(wire: Uint8Array): boolean {
     const own = this.#owners.get(keyOf(wire))
-    if (own !== undefined || exact) return own !== undefined && hasAddress(own)
+    if (own !== undefined) return hasAddress(own)
     for (let above = parentName(wire); above.length >= this.#apex.length; above = parentName(above)) {
       const key = keyOf(above)
       const wildcard = this.#owners.get(`\u0001*${key}`)

@@ -126,7 +126,7 @@ _sip._tcp: {type: SRV, value: {priority: 1, weight: 2, port: 5060, target: sip.e
   test('zones may nest, and name servers may live in the inner one', async () => {
     const { model } = await load({
       'example.com.yaml':
-        '"": {type: NS, values: [ns1.sub.example.com.]}\nsub: {type: NS, values: [ns1.sub.example.com.]}\nns1.sub: {type: A, value: 192.0.2.1}\n',
+        '"": {type: NS, values: [ns1.sub.example.com.]}\nsub: {type: NS, values: [ns1.sub.example.com.]}\nns1.sub: [{type: A, value: 192.0.2.1}, {type: AAAA, value: "2001:db8::1"}]\n',
       'sub.example.com.yaml': '"": {type: NS, values: [ns1.sub.example.com.]}\nns1: {type: A, value: 192.0.2.1}\n',
     })
     expect(model!.zones.map(({ apex }) => formatName(apex))).toEqual(['example.com.', 'sub.example.com.'])
@@ -136,14 +136,25 @@ _sip._tcp: {type: SRV, value: {priority: 1, weight: 2, port: 5060, target: sip.e
     })
   })
 
-  test('a wildcard gives a name server its address, unless the name is there', async () => {
-    await load({
-      'example.com.yaml': '"": {type: NS, values: [ns1.a.example.com.]}\n"*": {type: A, value: 192.0.2.1}\n',
-    })
-    const shadowed =
-      '"": {type: NS, values: [ns1.example.com.]}\n"*": {type: A, value: 192.0.2.1}\nns1: {type: TXT, value: x}\n'
-    const { problems } = await loadFolder(folderOf({ 'defaults.yaml': DEFAULTS, 'example.com.yaml': shadowed }))
-    expect(problems.map(({ code }) => code)).toEqual(['ns-without-address'])
+  test('what an outer zone delegates below an inner apex belongs to the inner one', async () => {
+    const { problems } = await loadFolder(
+      folderOf({
+        'defaults.yaml': DEFAULTS,
+        'example.com.yaml': `${NS}a.sub: {type: NS, values: [ns1.example.net.]}\n`,
+        'sub.example.com.yaml': NS,
+      }),
+    )
+    expect(problems.map(({ code, line }) => [code, line])).toEqual([['zone-overlap', 2]])
+  })
+
+  test.each([
+    ['covered', 'ns1.a', ''],
+    ['shadowed by its own name', 'ns1', 'ns1: {type: TXT, value: x}\n'],
+    ['shadowed by a name above it', 'ns1.a', 'a: {type: TXT, value: x}\n'],
+  ])('a wildcard gives a name server its address where it applies: %s', async (what, server, more) => {
+    const zone = `"": {type: NS, values: [${server}.example.com.]}\n"*": {type: A, value: 192.0.2.1}\n${more}`
+    const { problems } = await loadFolder(folderOf({ 'defaults.yaml': DEFAULTS, 'example.com.yaml': zone }))
+    expect(problems.map(({ code }) => code)).toEqual(what === 'covered' ? [] : ['ns-without-address'])
   })
 })
 
@@ -339,6 +350,10 @@ describe('reloads', () => {
       'example.com. 99 NS ns1.example.net.',
       'www.example.com. 0 GSLB web 2',
     ])
+    write(folder, { 'services.yaml': WEB })
+    const third = await loadFolder(folder, second)
+    expect(lines(third.model!.zones[0]!).at(-1)).toBe('www.example.com. 0 GSLB web 1')
+    expect(lines(second.model!.zones[0]!).at(-1)).toBe('www.example.com. 0 GSLB web 2')
     expect(lines(first.model!.zones[0]!).at(-1)).toBe('www.example.com. 0 GSLB web 1')
   })
 
