@@ -14,6 +14,6 @@ const server = createServer((_, response) => {
     response.on('close', () => clearInterval(timer))
   } else response.end('well')
 })
-server.listen(Number(port), address, () => process.send?.('ready'))
+server.listen(Number(port), address, 4096, () => process.send?.('ready'))
 process.on('message', (message) => (drips = message === 'drip'))
 process.on('disconnect', () => process.exit())
