@@ -319,6 +319,7 @@ export async function startMeridian(scene: Scene): Promise<Daemon> {
       zones,
       geo: { city: scene.database },
       threads: 1,
+      http: { listen: `127.0.0.1:${await freePort()}` },
       state: join(folder, 'state'),
     })}\n`,
   )
