@@ -9,7 +9,8 @@ import { type Message, decodeMessage } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { Q_DROP, Q_FORMERR, Q_NOTIMP, Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
 import { UP, stateOf } from '../../src/health/table.ts'
-import { C_BUGS } from '../../src/metrics.ts'
+import { typeName } from '../../src/dns/types.ts'
+import { COUNTED_RCODES, COUNTED_TYPES, C_BUGS, QUERY_CELLS, queryCell } from '../../src/metrics.ts'
 import type { TestNode } from '../answer/fixture.ts'
 import { broken } from '../ask.ts'
 import { CLIENTS } from '../geo/mmdb.ts'
@@ -54,8 +55,11 @@ export function check(node: TestNode, packet: Packet, random: Random): string | 
 
 function judge(node: TestNode, packet: Packet, setting: Setting, random: Random): string | undefined {
   const { bytes } = packet
+  const counted = node.responder.counters.slice(0, QUERY_CELLS)
   const reply = answer(node, bytes, setting, random)
   if (typeof reply === 'string') return reply
+  const miscounted = judgeCounts(node, counted, bytes, reply, setting)
+  if (miscounted !== undefined) return miscounted
   if (node.responder.counters[C_BUGS] !== 0) {
     node.responder.counters[C_BUGS] = 0
     return 'a bug was caught: SERVFAIL'
@@ -77,6 +81,26 @@ function judge(node: TestNode, packet: Packet, setting: Setting, random: Random)
     judgeReply(node, packet, reply, message, verdict, setting) ??
     (random(4) === 0 ? judgeByDns2(reply, message) : undefined)
   )
+}
+
+/** Each packet is one in exactly one cell: its transport, its type when it has a question, the rcode of its reply. */
+function judgeCounts(
+  node: TestNode,
+  before: Float64Array,
+  bytes: Uint8Array,
+  reply: Uint8Array,
+  setting: Setting,
+): string | undefined {
+  parseQuery(bytes, 0, bytes.length, q)
+  const message = reply.length === 0 ? undefined : decodeMessage(reply)
+  if (message !== undefined && isFault(message)) return undefined
+  const known = COUNTED_TYPES.findIndex((type) => type === typeName(q.type))
+  const type = known < 0 || message === undefined ? COUNTED_TYPES.length - 1 : known
+  const rcode = COUNTED_RCODES.findIndex((name) => name === (message?.rcode ?? 'dropped'))
+  const cell = queryCell(setting.transport, type, rcode)
+  const { counters } = node.responder
+  const moved = before.findIndex((count, i) => counters[i] !== count + (i === cell ? 1 : 0))
+  return moved < 0 ? undefined : `counted in cell ${moved} beside or instead of ${cell}`
 }
 
 /** A room of exactly the reply's size changes nothing; one byte less costs optional records or truncates, never more. */

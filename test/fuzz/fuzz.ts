@@ -10,6 +10,7 @@
  */
 import { parseArgs } from 'node:util'
 import { Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
+import { C_ANSWERS } from '../../src/metrics.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { NAMES, ZONES } from '../rfc/zones.ts'
 import { check, disturb } from './check.ts'
@@ -26,6 +27,7 @@ export interface Fuzzed {
 /** Fuzzes in memory until `done`; gives up at the tenth finding. */
 export async function fuzz(seed: number, done: (packets: number) => boolean, only?: Packet): Promise<Fuzzed> {
   const node = await makeNode(ZONES)
+  for (const { counter } of node.made.world.services) counter.fill(C_ANSWERS)
   const random = makeRandom(seed)
   const next = makePackets(random, NAMES)
   const findings: string[] = []
