@@ -124,6 +124,9 @@ class ClassTable {
   readonly #entry: Int32Array
   #length = 0
   readonly #taken: Uint8Array
+  readonly #rankings = new Interner()
+  /** Class by ranking. */
+  readonly #ofRanking: number[] = []
   /** Per rule: class by place, as far as they were asked for. */
   readonly #underRule: Map<number, number>[]
 
@@ -151,7 +154,7 @@ class ClassTable {
 
   #ofPlace(place: number): number {
     const { codes, coordinates } = this.#places
-    const { groups } = this.#definition
+    const { groups, spreadKm, candidates } = this.#definition
     const rule = this.#matcher.match(codes, 3 * place)
     if (rule >= 0) return this.#ruleClass(rule, place)
     // a listed order is the same for everybody; but beside geos, clients with a place are told from those without
@@ -160,8 +163,16 @@ class ClassTable {
         ? !Number.isNaN(coordinates[2 * place]!)
         : this.#matcher.any && (codes[3 * place] !== 0 || codes[3 * place + 1] !== 0)
     if (!placed) return CLASS_UNPLACED
+    if (!this.#standAt(place) || spreadKm > 0) return this.#ownClass()
+    // the candidates' order decides the whole class, and most places find theirs made
+    const ranking = this.#rankings.add(this.#ranker.first(candidates), candidates)
+    return (this.#ofRanking[ranking] ??= this.#ownClass())
+  }
+
+  /** The class without a rule, where the ranker stands. */
+  #ownClass(): number {
     this.#begin(0, 0)
-    this.#putOrder(this.#standAt(place))
+    this.#putOrder(true)
     return this.#intern()
   }
 
@@ -217,8 +228,12 @@ class ClassTable {
     const entry = this.#entry
     const taken = this.#taken
     // without a spread even sites of one place are ranked
-    if (spreadKm === 0) for (const site of this.#ranker.first(candidates)) this.#putSite(site)
-    for (let ranked = spreadKm === 0 ? candidates : 0; ranked < candidates;) {
+    let ranked = 0
+    if (spreadKm === 0) {
+      const first = this.#ranker.first(candidates)
+      while (ranked < candidates) this.#putSite(first[ranked++]!)
+    }
+    while (ranked < candidates) {
       const reach = this.#ranker.distance[this.#ranker.nearest(taken)]! + spreadKm
       const size = this.#length++
       for (let site = 0; site < taken.length; site++) {
@@ -315,7 +330,7 @@ class Ranker {
     }
   }
 
-  /** The nearest sites, at most `most`, in their order; good until the next call. */
+  /** The `most` nearest sites stand in front, in their order; good until the next call. */
   first(most: number): Int32Array {
     const distance = this.distance
     const first = this.#first
@@ -327,7 +342,7 @@ class Ranker {
       for (; i > 0 && distance[first[i - 1]!]! > far; i--) first[i] = first[i - 1]!
       first[i] = site
     }
-    return first.subarray(0, count)
+    return first
   }
 
   /** The nearest site that is not taken; −1 when all are. */
