@@ -142,15 +142,18 @@ export function readAddress<M>(read: Reader, entry: Entry | undefined, missing: 
   return missing
 }
 
+const isPath = (text: string): boolean => /^\/[!-~]*$/.test(text)
+const isHost = (text: string): boolean => /^[\w.-]+$/.test(text) || parseAddress(text) !== undefined
+
 type HttpPart = Pick<CheckPart, 'method' | 'path' | 'host' | 'statuses' | 'body'>
 
 function readHttp(read: Reader, fields: Fields, like: HttpPart): HttpPart {
-  const matching = <M>(key: string, pattern: RegExp, what: string, missing: M): string | M => {
+  const text = <M>(key: string, isValid: (text: string) => boolean, what: string, missing: M): string | M => {
     const entry = fields.get(key)
-    const text = read.text(entry, undefined)
-    if (entry === undefined || text === undefined) return missing
-    if (pattern.test(text)) return text
-    read.fault('value-invalid', entry.value, `“${key}” is “${text}” where ${what} is wanted`)
+    const given = read.text(entry, undefined)
+    if (entry === undefined || given === undefined) return missing
+    if (isValid(given)) return given
+    read.fault('value-invalid', entry.value, `“${key}” is “${given}” where ${what} is wanted`)
     return missing
   }
   const expect = fields.get('expect')
@@ -158,8 +161,8 @@ function readHttp(read: Reader, fields: Fields, like: HttpPart): HttpPart {
   const status = expected?.get('status')
   return {
     method: read.oneOf(fields.get('method'), ['GET', 'HEAD'] as const, like.method),
-    path: matching('path', /^\/[!-~]*$/, 'a path that begins with / and has no blanks', like.path),
-    host: matching('host', /^[\w.-]+$|^[\da-f:.]+$/i, 'a host name or address, without a port,', like.host),
+    path: text('path', isPath, 'a path that begins with / and has no blanks', like.path),
+    host: text('host', isHost, 'a host name or address, without a port,', like.host),
     statuses: status === undefined ? like.statuses : readStatuses(read, status),
     body: read.text(expected?.get('body'), like.body),
   }

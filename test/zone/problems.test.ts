@@ -2,7 +2,7 @@
  * One folder per fault beside a valid twin: the broken one reports exactly its code, at its place, and the twin nothing.
  * Folders are copied out of this repository first, so that git knows nothing of them.
  */
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -128,4 +128,117 @@ test('a folder that is not there is one problem, not a crash', async () => {
   const { problems, model } = await loadFolder(join(folder, 'nowhere'))
   expect(model).toBeUndefined()
   expect(problems.map(({ code }) => code)).toEqual(['file-unreadable'])
+})
+
+const NS = '"": {type: NS, values: [ns1.example.net.]}\n'
+const SITES = 'fra: {location: [50.11, 8.68]}\n'
+
+/** What a folder with this in it reports: codes in order of place. */
+async function codesOf(files: Readonly<Record<string, string>>): Promise<readonly string[]> {
+  const path = mkdtempSync(join(folder, 'one-'))
+  const whole = { 'defaults.yaml': 'soa: {serial: 1}\n', 'sites.yaml': SITES, 'example.com.yaml': NS, ...files }
+  for (const [name, text] of Object.entries(whole)) {
+    mkdirSync(join(path, name, '..'), { recursive: true })
+    writeFileSync(join(path, name), text)
+  }
+  return (await loadFolder(path)).problems.map(({ code }) => code)
+}
+
+test.each([
+  ['lab: {type: NS, values: [n.example.net.]}\na.lab: {type: NS, values: [n.example.net.]}', 'below-cut'],
+  ['lab: {type: NS, values: [n.example.net.]}\n"*.lab": {type: A, values: [192.0.2.1]}', 'below-cut'],
+  [
+    'lab:\n  - {type: NS, values: [n.example.net.]}\n  - {type: MX, values: [{preference: 1, exchange: m.example.net.}]}',
+    'below-cut',
+  ],
+  ['"@": {type: A, value: 192.0.2.1}', 'name-invalid'],
+  ['a..b: {type: A, value: 192.0.2.1}', 'name-invalid'],
+  [`${'a'.repeat(64)}: {type: A, value: 192.0.2.1}`, 'name-invalid'],
+  ['a: {type: CNAME, values: [b.example.com., c.example.com.]}', 'cname-conflict'],
+  ['a:\n  - {type: CNAME, value: b.example.com.}\n  - {type: CNAME, value: c.example.com.}', 'cname-conflict'],
+  ['a: {type: A, value: 192.0.2.1, values: [192.0.2.2]}', 'value-kind'],
+  ['a: {type: A, values: 192.0.2.1}', 'value-kind'],
+  ['a: {type: A, values: []}', 'value-kind'],
+  ['a: {type: A}', 'key-missing'],
+  ['a: {ttl: 60, value: 192.0.2.1}', 'key-missing'],
+  ['a: {type: A, value: 192.0.2.1, port: 1}', 'key-unknown'],
+  ['a: {type: A, ttl: 2147483648, value: 192.0.2.1}', 'value-invalid'],
+  ['a: {type: A, ttl: -1, value: 192.0.2.1}', 'value-invalid'],
+  ['a: {type: a, value: 192.0.2.1}', 'value-invalid'],
+  ['a: {type: A, dynamic: {pools: {}}}', 'not-supported'],
+  ['a: {type: ALIAS, value: b.example.com.}', 'not-supported'],
+  ['a: {type: TLSA, value: x}', 'not-supported'],
+  ['a: {type: A, value: }', 'value-kind'],
+  ['a: [{type: A, value: 192.0.2.1}, text]', 'value-kind'],
+  ['a: []', 'value-kind'],
+  ['a: {type: GSLB}', 'key-missing'],
+  ['a: {type: MX, values: [{preference: 65536, exchange: m.example.net.}]}', 'rdata-invalid'],
+  ['a: {type: TXT, values: [{a: b}]}', 'rdata-invalid'],
+])('a zone with %j', async (zone, code) => {
+  expect(await codesOf({ 'example.com.yaml': `${NS}${zone}\n` })).toEqual([code])
+})
+
+test('a CNAME at an apex is no way around NS', async () => {
+  const zone = '"": {type: CNAME, value: www.example.net.}\n'
+  expect(await codesOf({ 'example.com.yaml': zone })).toEqual(['ns-missing', 'cname-conflict'])
+})
+
+test.each([
+  ['check: {type: tcp}', 'key-missing'],
+  ['check: {path: /}', 'key-missing'],
+  ['check: {type: icmp}', 'not-supported'],
+  ['check: {type: htp}', 'value-invalid'],
+  ['check: []', 'value-kind'],
+  ['check: https', 'value-kind'],
+  ['check: {type: http, interval: 5}', 'value-invalid'],
+  ['check: {type: http, interval: 1s, fast: 2s}', 'check-timing'],
+  ['check: {type: http, method: HEAD, expect: {body: ok}}', 'value-invalid'],
+  ['check: {type: http, expect: {status: [600]}}', 'value-invalid'],
+  ['check: {type: http, path: "/a b"}', 'value-invalid'],
+  ['check: {type: http, host: "a:80"}', 'value-invalid'],
+  ['check: {type: http, verify: false}', 'key-unknown'],
+  ['check: {type: http, address: www.example.com}', 'value-invalid'],
+  ['check: none\n  keep: 101%', 'value-invalid'],
+  ['check: none\n  spread: 500', 'value-invalid'],
+  ['check: none\n  pick: first', 'value-invalid'],
+  ['check: none\n  ttl: 0', 'value-invalid'],
+  ['check: none\n  lastResort: none', 'value-invalid'],
+  ['check: none\n  lastResort: {values: []}', 'value-kind'],
+  ['check: none\n  order: []', 'value-kind'],
+  ['check: none\n  rules: [{asns: [64500], order: [fra]}]', 'not-supported'],
+  ['check: none\n  rules: [{subnets: [10.0.0.1/8], order: [fra]}]', 'value-invalid'],
+  ['check: none\n  rules: [{geos: [XX], order: [fra]}]', 'value-invalid'],
+  ['check: none\n  rules: [{geos: [EU]}]', 'key-missing'],
+  ['check: none\n  rules: [{geos: [], order: [fra]}]', 'rule-empty'],
+])('a service with %j', async (rest, code) => {
+  const service = `web:\n  sites: {fra: {vips: [192.0.2.10]}}\n  ${rest}\n`
+  expect(await codesOf({ 'services.yaml': service })).toEqual([code])
+})
+
+const TWO_SITES = {
+  'sites.yaml': `${SITES}iad: {location: [38.95, -77.45]}\n`,
+  'services.yaml': `web:
+  sites: {fra: {vips: [192.0.2.10, "2001:db8::1"]}, iad: {vips: [198.51.100.10]}}
+  rules: [{geos: [EU], order: [iad]}]
+  check: {type: https, host: "2001:db8::1"}
+`,
+}
+
+test.each([
+  [TWO_SITES, []],
+  [{ 'services.yaml': 'web: {sites: {fra: {vips: [192.0.2.10]}}}\n' }, ['key-missing']],
+  [{ 'services.yaml': 'a/b: {sites: {fra: {vips: [192.0.2.10]}}, check: none}\n' }, ['value-invalid']],
+  [{ 'services.yaml': 'web: {sites: {fra: {vips: [192.0.2.10], weight: 1.5}}, check: none}\n' }, ['value-invalid']],
+  [{ 'services.yaml': 'web: {sites: {fra: {vips: [{check: {}}]}}, check: none}\n' }, ['key-missing']],
+  [{ 'services.yaml': 'web: {sites: {fra: {}}, check: none}\n' }, ['site-without-vips']],
+  [{ 'sites.yaml': 'fra: {location: [50.11]}\n' }, ['value-invalid']],
+  [{ 'sites.yaml': 'fra: {location: [91, 8.68]}\n' }, ['value-invalid']],
+  [{ 'sites.yaml': '- fra\n' }, ['value-kind']],
+  [{ 'defaults.yaml': 'soa: {serial: 1, mname: ns1.example.net}\n' }, ['rdata-invalid']],
+  [{ 'defaults.yaml': 'soa: {serial: 4294967296}\n' }, ['value-invalid', 'serial-unknown']],
+  [{ 'defaults.yaml': 'soa: {serial: 1}\nchecks: {web: {type: tcp}}\n' }, ['key-missing']],
+  [{ 'example.com.yml': NS }, ['file-unknown']],
+  [{ 'services/web.yml': '' }, ['file-unknown']],
+])('a folder with %j', async (files: Readonly<Record<string, string>>, codes) => {
+  expect([...(await codesOf(files))].toSorted()).toEqual(codes.toSorted())
 })
