@@ -70,16 +70,14 @@ export async function demo(output: Output, untilSignal: UntilSignal): Promise<nu
   try {
     output.out('reading the city database (some seconds at the first start; after it, from the cache)')
     const node = await RunningNode.start({ config, takeover: false, log: makeLog('info', true) })
-    try {
-      while (!node.readiness().ready) await sleep(50)
-      output.out(invitation(folder, sites))
-      await untilSignal()
-    } finally {
-      await node.stop()
-    }
+    while (!node.readiness().ready) await sleep(50)
+    output.out(invitation(folder, sites))
+    await untilSignal()
+    endSites(sites)
+    await node.stop()
     return 0
   } finally {
-    for (const { child } of sites) child.kill('SIGKILL') // a frozen one too
+    endSites(sites)
   }
 }
 
@@ -131,6 +129,13 @@ function startSite(site: string, address: string, output: Output): Site {
   output.out(`site ${site} pid ${child.pid}`)
   child.once('exit', (_code, signal) => output.out(`site ${site} has ended${signal === null ? '' : ` (${signal})`}`))
   return { site, address, child }
+}
+
+function endSites(sites: readonly Site[]): void {
+  for (const { child } of sites) {
+    child.removeAllListeners('exit')
+    child.kill('SIGKILL') // a frozen one too
+  }
 }
 
 function invitation(folder: string, sites: readonly Site[]): string {
