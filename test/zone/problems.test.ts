@@ -239,6 +239,6 @@ test.each([
   [{ 'defaults.yaml': 'soa: {serial: 1}\nchecks: {web: {type: tcp}}\n' }, ['key-missing']],
   [{ 'example.com.yml': NS }, ['file-unknown']],
   [{ 'services/web.yml': '' }, ['file-unknown']],
-])('a folder with %j', async (files: Readonly<Record<string, string>>, codes) => {
+])('a folder with %j', async (files: Readonly<Record<string, string>>, codes: readonly string[]) => {
   expect([...(await codesOf(files))].toSorted()).toEqual(codes.toSorted())
 })
