@@ -36,8 +36,9 @@ export function checkHttp(target: HttpTarget): Promise<Observation> {
       request.destroy()
       resolve(observation)
     }
-    const end = (kind: 'pass' | 'fail', reason: string) => finish({ kind, reason, rttMs: performance.now() - startMs })
-    const timer = setTimeout(() => end('fail', `${missing} in ${formatDuration(check.timeoutMs)}`), check.timeoutMs)
+    const end = (kind: 'pass' | 'fail' | 'timeout', reason: string) =>
+      finish({ kind, reason, rttMs: performance.now() - startMs })
+    const timer = setTimeout(() => end('timeout', `${missing} in ${formatDuration(check.timeoutMs)}`), check.timeoutMs)
     const request = ask(target)
     request.on('error', (error) => finish(observeError(error, performance.now() - startMs)))
     request.on('socket', (socket) => {

@@ -1,5 +1,5 @@
 /**
- * How long this thread's event loop stood still, and when: a check that failed meanwhile has failed here, not at the site.
+ * How long this thread's event loop stood still, and when: a check that ran out of time meanwhile did so here, not at the site.
  * A tick that comes late has been held up; a tick that is overdue is being held up now.
  */
 

@@ -5,10 +5,11 @@
 
 export interface Observation {
   /**
-   * pass, fail: the site's. unable: this host could not ask (out of descriptors or ports, forbidden). unroutable: the
-   * network is unreachable, which may be this host's fault (no route at all) or the site's (its prefix is gone).
+   * pass, fail: what the site did. timeout: what it didn't do in time, which may be this host's fault (its loop stood
+   * still) or the site's. unroutable: the network is unreachable, which may be this host's fault (no route at all) or the
+   * site's (its prefix is gone). unable: this host could not ask (out of descriptors or ports, forbidden).
    */
-  readonly kind: 'pass' | 'fail' | 'unable' | 'unroutable'
+  readonly kind: 'pass' | 'fail' | 'timeout' | 'unroutable' | 'unable'
   /** In words, without the duration, so that equal outcomes read equal. */
   readonly reason: string
   readonly rttMs: number

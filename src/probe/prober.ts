@@ -178,7 +178,7 @@ export class Prober {
     if (observation.kind === 'unroutable') observation = await this.#blame(probed, observation)
     if (this.#probed.get(probed.target.id) !== probed) return
     const { timeoutMs, fastMs } = probed.target.check
-    const isVoid = observation.kind !== 'pass' && this.#lag.worstSince(startMs) > timeoutMs / 4
+    const isVoid = observation.kind === 'timeout' && this.#lag.worstSince(startMs) > timeoutMs / 4
     if (!isVoid) this.#observe(probed, observation, startMs)
     const hurry = isVoid || isUndecided(probed.track)
     const turnMs = nextTurn(startMs, probed.phaseMs, probed.intervalMs)

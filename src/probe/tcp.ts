@@ -19,7 +19,7 @@ export function checkTcp({ address, port, check }: Pick<Target, 'address' | 'por
     }
     const timer = setTimeout(() => {
       const reason = `no connection in ${formatDuration(check.timeoutMs)}`
-      end({ kind: 'fail', reason, rttMs: performance.now() - startMs })
+      end({ kind: 'timeout', reason, rttMs: performance.now() - startMs })
     }, check.timeoutMs)
     socket.on('connect', () => end({ kind: 'pass', reason: 'connected', rttMs: performance.now() - startMs }))
     socket.on('error', (error) => end(observeError(error, performance.now() - startMs)))

@@ -14,11 +14,11 @@ import { httpCheck, service, site } from '../health/plans.ts'
 import { until } from '../health/until.ts'
 
 const PORT = 8077
-const CHECK = { intervalMs: 600, timeoutMs: 400, fastMs: 100, fall: 2, rise: 2, port: PORT }
-const BOUND = 600 + Math.max(100, 400) + 400 + 100
-const REFUSED_BOUND = 600 + 100 + 100
-const RETURN_BOUND = 600 + 100 + 100
-const BUSY = 1500
+const CHECK = { intervalMs: 1200, timeoutMs: 1000, fastMs: 100, fall: 2, rise: 2, port: PORT }
+const BOUND = 1200 + Math.max(100, 1000) + 1000 + 100
+const REFUSED_BOUND = 1200 + 100 + 100
+const RETURN_BOUND = 1200 + 100 + 100
+const BUSY = 3000
 const ADDRESSES = {
   killed: '127.77.3.1',
   frozen: '127.77.3.2',
@@ -50,7 +50,7 @@ let prober: ProberThread
 /** Milliseconds from `sinceMs` until the site's member became so. */
 async function took(name: Name, after: string, sinceMs: number): Promise<number> {
   const find = () => changes.find((change) => change.site === name && change.after === after && change.atMs >= sinceMs)
-  await until(() => find() !== undefined, `${name} ${after}`, 20_000)
+  await until(() => find() !== undefined, `${name} ${after}`, 40_000)
   return find()!.atMs - sinceMs
 }
 const state = (name: Name) => health.snapshot().members.find((member) => member.site === name)!
@@ -88,7 +88,7 @@ afterAll(async () => {
 })
 
 test('every way to die is seen within its bound, and every way back', async () => {
-  await until(() => health.decided, 'every member decided', 20_000)
+  await until(() => health.decided, 'every member decided', 40_000)
   expect(NAMES.map((name) => state(name).state)).toEqual(['up', 'up', 'up', 'unproven', 'up'])
   expect(state('never').why).toContain('connection refused')
 
@@ -100,8 +100,8 @@ test('every way to die is seen within its bound, and every way back', async () =
   expect(await took('frozen', 'down', diedMs)).toBeLessThan(BOUND + BUSY)
   expect(await took('drips', 'down', diedMs)).toBeLessThan(BOUND + BUSY)
   expect(state('killed').why).toContain('connection refused')
-  expect(state('frozen').why).toContain('no response in 400ms')
-  expect(state('drips').why).toContain('no end of the response in 400ms')
+  expect(state('frozen').why).toContain('no response in 1s')
+  expect(state('drips').why).toContain('no end of the response in 1s')
 
   const backMs = performance.now()
   children.get('frozen')!.kill('SIGCONT')
@@ -114,10 +114,10 @@ test('every way to die is seen within its bound, and every way back', async () =
   expect(await took('never', 'up', startedMs)).toBeLessThan(RETURN_BOUND + BUSY)
 
   expect(changes.filter((change) => change.site === 'well').map((change) => change.after)).toEqual(['up'])
-}, 40_000)
+}, 90_000)
 
 test('all at once are believed: so few sites say nothing about the prober', async () => {
   const diedMs = performance.now()
   for (const child of children.values()) child.kill('SIGKILL')
   for (const name of NAMES) expect(await took(name, 'down', diedMs)).toBeLessThan(REFUSED_BOUND + BUSY)
-})
+}, 60_000)

@@ -58,7 +58,7 @@ class Rig {
     const { kind, afterMs, reason = kind } = this.world.get(id) ?? { kind: 'pass', afterMs: 5 }
     await new Promise((resolve) => setTimeout(resolve, kind === 'hang' ? check.timeoutMs : afterMs))
     this.#inFlight.set(id, flying - 1)
-    return { kind: kind === 'hang' ? 'fail' : kind, reason, rttMs: afterMs }
+    return { kind: kind === 'hang' ? 'timeout' : kind, reason, rttMs: afterMs }
   }
 
   value(id: string): string | undefined {
@@ -190,13 +190,14 @@ describe('abstaining', () => {
     await until(() => rig.value(nowhere.id) === 'down', 'with a way out it is the site')
   })
 
-  test('failures while the loop lags by a quarter of the timeout are void, passes are not', async () => {
+  test('timeouts while the loop lags by a quarter of the timeout are void; what the site answered is not', async () => {
     vi.useRealTimers()
     rig.prober.stop()
     rig = new Rig()
     const quick = tcpCheck({ intervalMs: 200, timeoutMs: 150, fastMs: 100, fall: 2, rise: 2 })
-    rig.prober.setTargets([targetAt('192.0.2.1', quick), targetAt('192.0.2.2', quick)])
+    rig.prober.setTargets(['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((address) => targetAt(address, quick)))
     rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+    rig.world.set('192.0.2.3', { kind: 'fail', afterMs: 1 })
     const stalledUntil = performance.now() + 1500
     while (performance.now() < stalledUntil) {
       const spunUntil = performance.now() + 60
@@ -204,7 +205,7 @@ describe('abstaining', () => {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
     expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'abstain', reason: 'not probed for 3 intervals' })
-    expect(rig.value('192.0.2.2')).toBe('up')
+    expect([rig.value('192.0.2.2'), rig.value('192.0.2.3')]).toEqual(['up', 'down'])
     expect(rig.beats.at(-1)).toMatchObject({ overdue: 1 })
     await until(() => rig.value('192.0.2.1') === 'down', 'DOWN once the loop is free')
   })
