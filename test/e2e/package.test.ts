@@ -1,0 +1,57 @@
+/** The package as it is installed: compiled by tsc, started by bin/meridian, threads and all. */
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, symlinkSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { PARIS, PATIENT, Scene, until, VIPS } from './scene.ts'
+
+vi.setConfig(PATIENT)
+
+const ROOT = resolve(import.meta.dirname, '../..')
+
+let scene: Scene
+beforeEach(() => {
+  scene = new Scene()
+})
+afterEach(() => scene.close())
+
+test('built, it checks and serves as the source does', async () => {
+  const root = join(scene.folder, 'package')
+  mkdirSync(root)
+  for (const file of ['bin', 'package.json']) cpSync(join(ROOT, file), join(root, file), { recursive: true })
+  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'))
+  execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--outDir', join(root, 'dist')], {
+    cwd: ROOT,
+  })
+
+  const meridian = join(root, 'bin/meridian')
+  expect(execFileSync(meridian, ['check', scene.zones], { encoding: 'utf8' })).toContain('1 zones')
+
+  await scene.startSites()
+  const node = spawn(meridian, ['serve', ...scene.flags()], { stdio: 'ignore' })
+  const ended = once(node, 'close')
+  try {
+    await until('fra answers', 30_000, async () => {
+      const dug = await scene.dig(PARIS, 'www.demo.example', 'A').catch(() => undefined)
+      return dug?.answer[0] === VIPS.fra ? true : undefined
+    })
+    await until('fra is up', 10_000, async () =>
+      (await scene.metrics()).includes('site="fra",vip="192.0.2.1",state="up"') ? true : undefined,
+    )
+  } finally {
+    node.kill('SIGTERM')
+  }
+  expect((await ended)[0]).toBe(0)
+})
+
+test('it holds what a user needs, and nothing else', () => {
+  const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
+  const [{ files }]: [{ files: { path: string; mode: number }[] }] = JSON.parse(told)
+  const paths = files.map(({ path }) => path)
+  for (const path of ['bin/meridian', 'README.md', 'LICENSE', 'CHANGELOG.md', 'zones/defaults.yaml', 'geo/refresh.sh'])
+    expect(paths).toContain(path)
+  expect(files.find(({ path }) => path === 'bin/meridian')!.mode & 0o111).toBe(0o111)
+  const folders = ['bin', 'dist', 'zones', 'geo', 'README.md', 'LICENSE', 'CHANGELOG.md', 'package.json']
+  expect(paths.filter((path) => !folders.includes(path.split('/')[0]!))).toEqual([])
+})
