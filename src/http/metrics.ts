@@ -60,7 +60,7 @@ export const METRICS = {
   meridian_load_duration_seconds: gauge('How long each stage of the last load took.', 'stage'),
   meridian_problems: gauge('Problems that the last load found.', 'severity'),
   meridian_member_state: gauge(
-    '1 for the state a member is in: up, down, unproven, drained, forced_down.',
+    '1 for the state a member is in: up, down, unproven, drained.',
     'service',
     'site',
     'vip',
