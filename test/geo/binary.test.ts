@@ -80,7 +80,7 @@ test.each([4, 16] as const)(
           if (depth > 0) expect(isUniform(at, (one) => naive(list, one), bytes, depth - 1)).toBe(false)
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     )
   },
 )
@@ -100,7 +100,7 @@ test.each([4, 16] as const)('%d bytes: a merge is the combination at every addre
       }
       for (let n = 0; n < merged.nodes.length; n++) expect(merged.nodes[n]!).toBeLessThan(n >> 1) // post-order
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   )
 })
 
