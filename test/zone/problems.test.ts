@@ -226,6 +226,13 @@ const TWO_SITES = {
 
 test.each([
   [TWO_SITES, []],
+  // below another cut, a name server's address is that zone's affair
+  [
+    {
+      'example.com.yaml': `${NS}a: {type: NS, values: [ns.b.example.com.]}\nb: {type: NS, values: [ns1.example.net.]}\n`,
+    },
+    [],
+  ],
   [{ 'services.yaml': 'web: {sites: {fra: {vips: [192.0.2.10]}}}\n' }, ['key-missing']],
   [{ 'services.yaml': 'a/b: {sites: {fra: {vips: [192.0.2.10]}}, check: none}\n' }, ['value-invalid']],
   [{ 'services.yaml': 'web: {sites: {fra: {vips: [192.0.2.10], weight: 1.5}}, check: none}\n' }, ['value-invalid']],
