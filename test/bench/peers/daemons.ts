@@ -66,13 +66,20 @@ export async function startSites(): Promise<{ readonly port: number; readonly se
   return { port, servers }
 }
 
+/** A port of 127.0.0.1 that nobody has, neither for UDP nor for TCP. */
 async function freePort(): Promise<number> {
-  const socket = createSocket('udp4')
-  socket.bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const port = address !== null && typeof address === 'object' ? address.port : 0
+  const socket = createSocket('udp4').bind(port, '127.0.0.1')
+  const free = await once(socket, 'listening').then(
+    () => true,
+    () => false,
+  )
+  server.close()
   socket.close()
-  return port
+  return free ? port : freePort()
 }
 
 /**
