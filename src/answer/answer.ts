@@ -15,7 +15,7 @@ import { C_BUGS, C_ECS, C_LAST_RESORT, C_TRUNCATED, COUNTED_TYPES, queryCell } f
 import { networkKey } from '../policy/hash.ts'
 import { CLASS_UNPLACED } from '../policy/map.ts'
 import { makeSelection, select, type Selection, type Trace } from '../policy/select.ts'
-import { TYPE_A, TYPE_AAAA, type SteeredService } from '../policy/service.ts'
+import type { SteeredService } from '../policy/service.ts'
 import {
   F_APEX,
   F_CNAME,
@@ -38,7 +38,7 @@ import {
   STEERED_INTS,
   type Image,
 } from '../zone/image.ts'
-import { RECORD_HEAD } from '../zone/pack.ts'
+import { RECORD_HEAD, STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { classOf, type Client, locate, makeClient, scopeOf } from './client.ts'
 import {
   begin,
@@ -264,7 +264,7 @@ function answerNode(
     return AA
   }
   if (steered >= 0) {
-    const asked = query.type === TYPE.A ? TYPE_A : query.type === TYPE.AAAA ? TYPE_AAAA : 0
+    const asked = query.type === TYPE.A ? STEERS_A : query.type === TYPE.AAAA ? STEERS_AAAA : 0
     if ((asked & typesOf(responder.world, steered)) !== 0) {
       return steer(responder, node, steered, asked, client, clientAt, family)
     }
@@ -338,15 +338,14 @@ function delegate(responder: Responder, cut: number): number {
 }
 
 const GLUE_TYPES = [TYPE.A, TYPE.AAAA] as const
-const glueLabelAt = new Uint8Array(128)
-const glueHashes = new Int32Array(128)
 
 /** Addresses of the name server at `bytes[from]`: the cut's own when `required`, else everybody else's. */
 function putGlue(responder: Responder, cut: number, from: number, required: boolean): void {
   const { response } = responder
   const { image } = responder.world
-  const labels = layOutName(image.bytes, from, glueLabelAt, glueHashes)
-  const node = find(image, image.bytes, from, glueLabelAt[labels]! + 1, glueHashes[0]!)
+  lowerInto(responder.target, image.bytes, from, (image.bytes[from - 2]! << 8) | image.bytes[from - 1]!)
+  const { name, nameBytes, hashes } = responder.target
+  const node = find(image, name, 0, nameBytes, hashes[0]!)
   if (node < 0) return
   const own = cut === image.nodes[node * NODE_INTS + N_CUT]
   if (own !== required) return
@@ -354,6 +353,13 @@ function putGlue(responder: Responder, cut: number, from: number, required: bool
     const rrset = findRRset(image, node, type)
     if (rrset >= 0) response.additionals += putRRset(response, image, rrset, image.bytes, from, -1)
   }
+}
+
+/** Makes a wire name of `size` bytes in RDATA, which keeps its case, one that can be looked up. */
+function lowerInto(into: LookupName, bytes: Uint8Array, from: number, size: number): void {
+  for (let i = 0; i < size; i++) into.name[i] = LOWER[bytes[from + i]!]!
+  into.nameBytes = size
+  into.labels = layOutName(into.name, 0, into.labelAt, into.hashes)
 }
 
 /** Writes the CNAME and makes its target the name to look up: −1. Truncated: the outcome. */
@@ -364,11 +370,7 @@ function followCname(responder: Responder, name: LookupName, node: number): numb
   responder.response.answers += written
   if (written === 0) return AA // no room: truncated
   const at = image.rrsets[rrset + R_AT]! + RECORD_HEAD
-  const target = responder.target
-  const size = (image.bytes[at - 2]! << 8) | image.bytes[at - 1]!
-  for (let i = 0; i < size; i++) target.name[i] = LOWER[image.bytes[at + i]!]!
-  target.nameBytes = size
-  target.labels = layOutName(target.name, 0, target.labelAt, target.hashes)
+  lowerInto(responder.target, image.bytes, at, (image.bytes[at - 2]! << 8) | image.bytes[at - 1]!)
   return -1
 }
 
@@ -400,9 +402,9 @@ function steer(
   const cap = world.image.steered[entry + S_TTL]!
   if (cap > 0 && cap < ttl) ttl = cap
   if (selection.lastResort) responder.counters[C_LAST_RESORT]!++
-  const size = type === TYPE_A ? 4 : 16
+  const size = type === STEERS_A ? 4 : 16
   if (selection.useValues) {
-    const values = type === TYPE_A ? service.resortA : service.resortAAAA
+    const values = type === STEERS_A ? service.resortA : service.resortAAAA
     for (let at = 0; at < values.length; at += size) putAddress(response, typeNumber(type), ttl, values, at, size)
   } else {
     for (let i = 0; i < selection.count; i++) {
@@ -421,4 +423,4 @@ function typesOf(world: World, steered: number): number {
   return listed !== 0 ? listed : world.services[world.image.steered[entry + S_SERVICE]!]!.types
 }
 
-const typeNumber = (type: number): number => (type === TYPE_A ? TYPE.A : TYPE.AAAA)
+const typeNumber = (type: number): number => (type === STEERS_A ? TYPE.A : TYPE.AAAA)

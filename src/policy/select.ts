@@ -11,7 +11,8 @@
 import { DOWN, DRAINED, FORCED_DOWN, shareOf, UNPROVEN, UP, type HealthTable } from '../health/table.ts'
 import { mix } from './hash.ts'
 import { FENCE, type ClientMap } from './map.ts'
-import { TYPE_A, TYPE_AAAA, type SteeredService } from './service.ts'
+import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import type { SteeredService } from './service.ts'
 
 /** Most addresses of one answer (DESIGN §7). */
 export const MAX_ANSWERS = 8
@@ -94,7 +95,7 @@ const LAST_PROVEN = 4
 const ADMISSION_SALT = 0x5bd1e995
 
 /**
- * Chooses the VIPs that a client of class `cls` is named for `type` (TYPE_A or TYPE_AAAA), into `out`.
+ * Chooses the VIPs that a client of class `cls` is named for `type` (STEERS_A or STEERS_AAAA), into `out`.
  * `network` = networkKey() of the client; `chance` = any 32 bits, new for every query.
  */
 export function select(
@@ -218,7 +219,7 @@ function evaluate(
     if (((states >>> (word & 7)) & 1) === 0) continue
     usable++
     share += shareOf(word)
-    if (vip < v6 === (type === TYPE_A)) ofType++
+    if (vip < v6 === (type === STEERS_A)) ofType++
   }
   if (usable < (rules.full ? service.minVips : 1)) return calm | UNUSABLE
   const weight = service.weight[site]!
@@ -273,8 +274,8 @@ function pickVips(
   chance: number,
   out: Selection,
 ): void {
-  const end = type === TYPE_AAAA ? service.firstVip[site + 1]! : service.firstV6[site]!
-  let vip = type === TYPE_AAAA ? service.firstV6[site]! : service.firstVip[site]!
+  const end = type === STEERS_AAAA ? service.firstVip[site + 1]! : service.firstV6[site]!
+  let vip = type === STEERS_AAAA ? service.firstV6[site]! : service.firstVip[site]!
   let found = 0
   for (; vip < end && found < candidates.length; vip++) {
     if (((states >>> (health[service.slot[vip]!]! & 7)) & 1) !== 0) candidates[found++] = vip

@@ -4,10 +4,8 @@
  */
 import { memberName } from '../health/target.ts'
 import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
+import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { hashText } from './hash.ts'
-
-export const TYPE_A = 1
-export const TYPE_AAAA = 2
 
 export interface SteeredService {
   readonly name: string
@@ -15,7 +13,7 @@ export interface SteeredService {
   readonly key: number
   /** Index into World.maps. */
   readonly map: number
-  /** Bits TYPE_*: the types that any VIP of the service has. */
+  /** Bits STEERS_*: the types that any VIP of the service has. */
   readonly types: number
   readonly random: boolean
   readonly answers: number
@@ -70,7 +68,7 @@ export function layOutService(
     name: service.name,
     key: hashText(service.name),
     map,
-    types: vips.reduce((types, { vip }) => types | (vip.bytes.length === 4 ? TYPE_A : TYPE_AAAA), 0),
+    types: vips.reduce((types, { vip }) => types | (vip.bytes.length === 4 ? STEERS_A : STEERS_AAAA), 0),
     random: service.pick === 'random',
     answers: service.answers,
     minVips: service.minVips,

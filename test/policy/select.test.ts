@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { DOWN, DRAINED, FORCED_DOWN, healthWord, UNPROVEN, UP, type HealthState } from '../../src/health/table.ts'
 import { mix, networkKey } from '../../src/policy/hash.ts'
 import { makeSelection, select, STAGES, type Selection } from '../../src/policy/select.ts'
-import { layOutService, TYPE_A, TYPE_AAAA, type SteeredService } from '../../src/policy/service.ts'
+import { layOutService, type SteeredService } from '../../src/policy/service.ts'
+import { STEERS_A, STEERS_AAAA } from '../../src/zone/pack.ts'
 import type { ServiceModel } from '../../src/zone/model.ts'
 import { mapOf, service, site, type ClassSpec, type SiteSpec } from './fixture.ts'
 
@@ -77,7 +78,7 @@ const caseArb = fc
     health: fc.array(vipArb, { minLength: 20, maxLength: 20 }),
     network: fc.integer(),
     chance: fc.integer(),
-    type: fc.constantFrom(TYPE_A, TYPE_AAAA),
+    type: fc.constantFrom(STEERS_A, STEERS_AAAA),
     order: fc.shuffledSubarray([0, 1, 2, 3, 4], { minLength: 5 }),
   })
   .map((drawn) => {
@@ -116,7 +117,7 @@ function reference(
   const all = spec.groups.flat()
   const vipsOf = (s: number) =>
     Array.from({ length: laid.firstVip[s + 1]! - laid.firstVip[s]! }, (_, i) => laid.firstVip[s]! + i)
-  const ofType = (v: number, s: number) => (type === TYPE_A ? v < laid.firstV6[s]! : v >= laid.firstV6[s]!)
+  const ofType = (v: number, s: number) => (type === STEERS_A ? v < laid.firstV6[s]! : v >= laid.firstV6[s]!)
   const up = new Set<HealthState>([UP])
   const passes: { states: Set<HealthState>; least: number; weight: (w: number) => boolean; shares: boolean }[] = []
   const both = (states: Set<HealthState>, least: number) => {
@@ -199,11 +200,11 @@ test('never empty while any VIP of the type exists, unless the other type is usa
       const got = ask(laid, spec, words(health), network, chance, type)
       if (got.addresses.length > 0 || laid.lastResort === 'nodata') return
       const exists = laid.siteNames.some((_, s) =>
-        type === TYPE_A ? laid.firstV6[s]! > laid.firstVip[s]! : laid.firstVip[s + 1]! > laid.firstV6[s]!,
+        type === STEERS_A ? laid.firstV6[s]! > laid.firstVip[s]! : laid.firstVip[s + 1]! > laid.firstV6[s]!,
       )
       const otherUsable = laid.siteNames.some((_, s) => {
-        const from = type === TYPE_A ? laid.firstV6[s]! : laid.firstVip[s]!
-        const end = type === TYPE_A ? laid.firstVip[s + 1]! : laid.firstV6[s]!
+        const from = type === STEERS_A ? laid.firstV6[s]! : laid.firstVip[s]!
+        const end = type === STEERS_A ? laid.firstVip[s + 1]! : laid.firstV6[s]!
         return health.slice(from, end).some(({ state }) => state === UP || state === UNPROVEN || state === DRAINED)
       })
       expect(!exists || otherUsable).toBe(true)
@@ -252,14 +253,14 @@ function chiSquare(counts: readonly number[], weights: readonly number[]): numbe
 function tally(laid: SteeredService, spec: ClassSpec, health: Int32Array): number[] {
   const counts = laid.siteNames.map(() => 0)
   for (const [i, network] of networks.entries()) {
-    counts[ask(laid, spec, health, network, Math.imul(i + 1, 0x9e3779b1), TYPE_A).site]!++
+    counts[ask(laid, spec, health, network, Math.imul(i + 1, 0x9e3779b1), STEERS_A).site]!++
   }
   return counts
 }
 
 /** The site of each network, all sites being one group. */
 const picks = (laid: SteeredService, health: Int32Array): number[] =>
-  networks.map((network) => ask(laid, oneGroup(laid.siteNames.length), health, network, 0, TYPE_A).site)
+  networks.map((network) => ask(laid, oneGroup(laid.siteNames.length), health, network, 0, STEERS_A).site)
 
 describe('proportions', () => {
   test.each(['hash', 'random'] as const)('weights divide a group (%s)', (pick) => {
@@ -326,15 +327,15 @@ test('answers are rotated by chance, every VIP first equally often', () => {
   const laid = layOut(service([{ site: 'fra', vips: ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'] }]))
   const firsts = [0, 0, 0, 0]
   for (let i = 0; i < 4000; i++)
-    firsts[ask(laid, oneGroup(1), words([up, up, up, up]), 1, mix(i), TYPE_A).addresses[0]!]!++
+    firsts[ask(laid, oneGroup(1), words([up, up, up, up]), 1, mix(i), STEERS_A).addresses[0]!]!++
   expect(chiSquare(firsts, [1, 1, 1, 1])).toBeLessThan(16.27)
 })
 
 test('the values of the last resort are used only when nothing is usable', () => {
   const laid = trio([100, 100], { lastResort: { kind: 'values', values: [Uint8Array.of(192, 0, 2, 99)] } })
   const down: Vip = { ...up, state: DOWN }
-  expect(ask(laid, oneGroup(2), words([down, up]), 1, 0, TYPE_A)).toMatchObject({ site: 1, values: false })
-  expect(ask(laid, oneGroup(2), words([down, down]), 1, 0, TYPE_A)).toMatchObject({ site: -1, values: true })
+  expect(ask(laid, oneGroup(2), words([down, up]), 1, 0, STEERS_A)).toMatchObject({ site: 1, values: false })
+  expect(ask(laid, oneGroup(2), words([down, down]), 1, 0, STEERS_A)).toMatchObject({ site: -1, values: true })
 })
 
 test('stages are in the order of the design', () => {
