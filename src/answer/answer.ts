@@ -256,7 +256,8 @@ function answerNode(
     const parent = parentApex(image, name, node)
     if (parent >= 0) return negative(responder, parent, -1) | AA
   }
-  if (query.type === TYPE.ANY) {
+  const isCname = (image.nodes[node * NODE_INTS + N_FLAGS]! & F_CNAME) !== 0
+  if (query.type === TYPE.ANY && !isCname) {
     const cell = node * NODE_INTS + N_FIRST
     const empty = image.nodes[cell] === image.nodes[cell + NODE_INTS] && steered < 0
     if (empty) return negative(responder, node, -1) | AA
@@ -274,7 +275,10 @@ function answerNode(
     response.answers += putOwn(responder, name, rrset)
     return AA
   }
-  if ((image.nodes[node * NODE_INTS + N_FLAGS]! & F_CNAME) !== 0) return followCname(responder, name, node)
+  if (isCname) {
+    const outcome = followCname(responder, name, node)
+    return query.type === TYPE.ANY ? AA : outcome // RFC 8482 §4.2: ANY gets the CNAME itself
+  }
   return negative(responder, node, steered) | AA
 }
 

@@ -5,7 +5,7 @@
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { decodeMessage, encodeQuery, formatRr } from '../dns/message.ts'
-import { isFault } from '../dns/name.ts'
+import { formatName, isFault, parseName } from '../dns/name.ts'
 import { typeNumber } from '../dns/types.ts'
 import { distanceKm } from '../geo/distance.ts'
 import { placeOf } from '../geo/place.ts'
@@ -67,7 +67,11 @@ export interface Steering {
   readonly lastResort: boolean
   /** A hash of the client's network was consulted, so the scope is not wider than that. */
   readonly hashed: boolean
+  /** Every member consulted is calm. */
   readonly calm: boolean
+  readonly ttlSeconds: number
+  /** Whether that is the service's longest, and not its shortest. */
+  readonly ttlIsLongest: boolean
 }
 
 export interface ExplainedSite {
@@ -109,13 +113,15 @@ export function explain(
   if (address === undefined) return `“${question.client}” is no IP address`
   const type = typeNumber(question.type.toUpperCase())
   if (type === undefined) return `“${question.type}” is no record type`
+  const name = parseName(question.name.endsWith('.') ? question.name : `${question.name}.`)
+  if (isFault(name)) return name.fault
   const unknown = question.down.filter((site) => !context.sites.has(site))
   if (unknown.length > 0) return `no such site: ${unknown.join(', ')}; sites: ${[...context.sites.keys()].join(', ')}`
   const health = question.down.length > 0 ? withSitesDown(world, live, question.down) : live
 
   const family = address.length === 4 ? 4 : 6
   const query = encodeQuery({
-    name: question.name.endsWith('.') ? question.name : `${question.name}.`,
+    name: formatName(name),
     type: question.type.toUpperCase(),
     edns: { payload: 65_535, ecs: `${question.client}/${family === 4 ? 32 : 128}` },
   })
@@ -199,6 +205,8 @@ function steering(
     lastResort: selection.lastResort,
     hashed: selection.hashed,
     calm: selection.calm,
+    ttlSeconds: selection.ttlSeconds,
+    ttlIsLongest: selection.ttlSeconds === service.ttlMaxSeconds,
   }
 }
 

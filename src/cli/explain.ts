@@ -31,12 +31,7 @@ function describe(told: Explanation): string {
     ['service', `${steering.service}, class ${steering.class}`],
     ...describeWalk(steering.walk).map((step) => ['walk', step]),
     ['pick', describePick(steering)],
-    [
-      'TTL',
-      steering.calm
-        ? 'the longest: every member consulted is calm'
-        : 'the shortest: not all members consulted are calm',
-    ],
+    ['TTL', describeTtl(steering)],
   ]
   return [head, table([...why, ...rows], '  '), '', describeOrder(steering)].join('\n')
 }
@@ -69,6 +64,12 @@ function describeWalk(walk: readonly Step[]): readonly string[] {
       return `${stage}: group ${group}, ${site}: ${verdict}${scored}`
     })
   })
+}
+
+function describeTtl({ ttlSeconds, ttlIsLongest, calm }: Steering): string {
+  if (ttlIsLongest) return `${ttlSeconds} s, the longest: every member consulted is calm`
+  const why = calm ? 'nothing that is known to be up was named' : 'not every member consulted is calm'
+  return `${ttlSeconds} s, the shortest: ${why}`
 }
 
 function describePick({ pick, stage, lastResort, hashed }: Steering): string {

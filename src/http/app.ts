@@ -79,6 +79,8 @@ export function makeApp(node: Node, guard: Guard): Hono {
     const explained = node.explain({ name, client, type, down: context.req.queries('down') ?? [] })
     return typeof explained === 'string' ? context.json({ error: explained }, 400) : context.json(explained)
   })
+  // a bug: told to the caller too, who may be the only one who looks
+  app.onError((error, context) => context.json({ error: `a bug in this node: ${String(error)}` }, 500))
   app.notFound((context) =>
     context.json({ error: 'no such route', hint: ROUTES.map(({ path }) => path).join(' ') }, 404),
   )

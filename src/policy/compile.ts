@@ -157,22 +157,22 @@ class ClassTable {
     const { groups, spreadKm, candidates } = this.#definition
     const rule = this.#matcher.match(codes, 3 * place)
     if (rule >= 0) return this.#ruleClass(rule, place)
-    // a listed order is the same for everybody; but beside geos, clients with a place are told from those without
-    const placed =
-      groups === null
-        ? !Number.isNaN(coordinates[2 * place]!)
-        : this.#matcher.any && (codes[3 * place] !== 0 || codes[3 * place + 1] !== 0)
+    // a place without coordinates is one where geos look at its codes: its clients must not get their resolver's rule
+    const known = this.#matcher.any && (codes[3 * place] !== 0 || codes[3 * place + 1] !== 0)
+    // a listed order is the same for everybody
+    const placed = known || (groups === null && !Number.isNaN(coordinates[2 * place]!))
     if (!placed) return CLASS_UNPLACED
-    if (!this.#standAt(place) || spreadKm > 0) return this.#ownClass()
+    const standing = this.#standAt(place)
+    if (!standing || spreadKm > 0) return this.#ownClass(standing)
     // the candidates' order decides the whole class, and most places find theirs made
     const ranking = this.#rankings.add(this.#ranker.first(candidates), candidates)
-    return (this.#ofRanking[ranking] ??= this.#ownClass())
+    return (this.#ofRanking[ranking] ??= this.#ownClass(true))
   }
 
-  /** The class without a rule, where the ranker stands. */
-  #ownClass(): number {
+  /** The class without a rule; `placed`: the ranker stands where the clients are. */
+  #ownClass(placed: boolean): number {
     this.#begin(0, 0)
-    this.#putOrder(true)
+    this.#putOrder(placed)
     return this.#intern()
   }
 

@@ -85,6 +85,8 @@ test('tells place, rule, distances and the walk', () => {
     stage: 'up',
     hashed: true,
     calm: true,
+    ttlSeconds: 60,
+    ttlIsLongest: true,
   })
   expect(paris.steering!.sites.map(({ site, group }) => [site, group])).toEqual([
     ['fra', 1],
@@ -115,6 +117,7 @@ test('a static name has no steering, and a wrong question is told', () => {
   const wrong = { name: 'www.example.com', client: 'nobody', type: 'A', down: [] }
   const told = (question: object) => explain(node.made.world, node.health, node.made.context, { ...wrong, ...question })
   expect(told({})).toMatch(/“nobody” is no IP address/)
+  expect(told({ client: '192.0.2.1', name: 'a..b' })).toMatch(/a\.\.b/)
   expect(told({ client: '192.0.2.1', type: 'WHAT' })).toMatch(/“WHAT” is no record type/)
   expect(told({ client: '192.0.2.1', down: ['ams'] })).toMatch(/no such site: ams; sites: fra, iad, sin/)
 })

@@ -111,7 +111,12 @@ export function referenceOrder(
     const unplaced = place === undefined || service.rules.every(({ geos }) => geos.length === 0)
     return { ...none, groups: [...groups.map((group) => group.toSorted()), ...singles], unplaced }
   }
-  if (ranked === undefined) return { ...none, groups: files.map((name) => [name]), unplaced: true }
+  // where geos look at codes, a client whose codes are known is not placed by its resolver
+  const known =
+    service.rules.some(({ geos }) => geos.length > 0) &&
+    ((place?.country ?? '') !== '' || (place?.continent ?? '') !== '')
+  const unplaced = own === undefined && !known
+  if (ranked === undefined) return { ...none, groups: files.map((name) => [name]), unplaced }
   const left = [...ranked]
   const groups: string[][] = []
   while (left.length > 0 && groups.flat().length < service.candidates) {
@@ -127,6 +132,6 @@ export function referenceOrder(
     ...none,
     groups: tail.length > 0 ? [...groups, tail] : groups,
     tail: tail.length > 0,
-    unplaced: own === undefined,
+    unplaced,
   }
 }

@@ -58,6 +58,8 @@ export function resolve(zones: readonly Zone[], name: string, type: string, hops
   const nodata: Reply = { ...nothing, rcode: 'NOERROR', aa: true, authority: [zone.soa] }
   if (type === 'ANY') {
     if (!zone.sets.some((set) => set.owner === source)) return nodata
+    const cname = find(source, 'CNAME') // RFC 8482 §4.2: no HINFO beside a CNAME
+    if (cname !== undefined) return { ...nothing, rcode: 'NOERROR', aa: true, answer: lines(cname, name) }
     return { ...nothing, rcode: 'NOERROR', aa: true, answer: [`${name} 3600 IN HINFO "RFC8482" ""`] }
   }
   const set = find(source, type)

@@ -1,5 +1,7 @@
 /** RFC 9471: glue in referrals. */
-import { describe, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { makeNode } from '../answer/fixture.ts'
+import { makeAsk, memory } from '../ask.ts'
 import { ask, askTcp } from './world.ts'
 
 const BULKY = Array.from({ length: 12 }, (_, i) => `bulky.example.com. 3600 IN NS n${i}.bulky.example.com.`)
@@ -36,4 +38,16 @@ describe('§3.2: sibling glue, and addresses that are ours anyway', () => {
       additional: ['ns1.example.com. 3600 IN A 192.0.2.53', 'ns1.example.com. 3600 IN AAAA 2001:db8::53'],
     })
   })
+})
+
+test('§3.1: glue is found whatever the case of the NS target (RFC 4343)', async () => {
+  const node = await makeNode({
+    'defaults.yaml': 'soa: {mname: ns1.example.net., rname: h.example.net., serial: 1}\n',
+    'example.com.yaml':
+      '"": {type: NS, value: ns1.example.net.}\nsub: {type: NS, value: NS1.Sub.example.com.}\nns1.sub: {type: A, value: 192.0.2.53}\n',
+  })
+  const { additional } = await makeAsk(memory(node.responder, 'udp'))({ q: 'www.sub.example.com A', rcode: 'NOERROR' })
+  expect(additional.map(({ name, rdata }) => `${name.toLowerCase()} ${rdata}`)).toEqual([
+    'ns1.sub.example.com. 192.0.2.53',
+  ])
 })

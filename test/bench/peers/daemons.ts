@@ -9,6 +9,7 @@ import { once } from 'node:events'
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ask } from './ask.ts'
 import { type Client, dotted, encodeQuery, NAMES, ranked, type Site, SITES, ZONE } from './scene.ts'
 
@@ -292,6 +293,7 @@ function subnetViews(clients: readonly Client[]): View[] {
 
 export async function startMeridian(scene: Scene): Promise<Daemon> {
   const port = await freePort()
+  const httpPort = await freePort()
   const folder = join(scene.folder, 'meridian')
   const zones = join(folder, 'zones')
   mkdirSync(zones, { recursive: true })
@@ -326,10 +328,23 @@ export async function startMeridian(scene: Scene): Promise<Daemon> {
       zones,
       geo: { city: scene.database },
       threads: 1,
-      http: { listen: `127.0.0.1:${await freePort()}` },
+      http: { listen: `127.0.0.1:${httpPort}` },
       state: join(folder, 'state'),
     })}\n`,
   )
   const main = resolve(import.meta.dirname, '../../../src/main.ts')
-  return start('meridian', scene, port, [process.execPath, main, 'serve', '-c', settings], 60_000)
+  const daemon = await start('meridian', scene, port, [process.execPath, main, 'serve', '-c', settings], 60_000)
+  // a site not yet probed is passed over while others are up: compare when all have their verdict
+  const deadline = performance.now() + 60_000
+  while (!(await isReady(httpPort))) {
+    if (performance.now() > deadline) throw new Error('meridian is not ready after 60 s')
+    await sleep(100)
+  }
+  return daemon
 }
+
+const isReady = (port: number): Promise<boolean> =>
+  fetch(`http://127.0.0.1:${port}/ready`).then(
+    ({ ok }) => ok,
+    () => false,
+  )
