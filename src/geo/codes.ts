@@ -52,6 +52,16 @@ for (const [country, list] of Object.entries(STATES)) {
 /** Packed continent of a packed country; 0 = unknown. */
 export const continentOf = (country: number): number => continents.get(country) ?? 0
 
+/** Whether the country lies on the continent, both as octoDNS writes them. */
+export const isCountryOf = (continent: string, country: string): boolean =>
+  continentOf(packCode(country)) === packCode(continent)
+
+/** False where the country's subdivisions are known and this is none of them. */
+export function mayBeSubdivision(country: string, subdivision: string): boolean {
+  const named = states.get(packCode(country))
+  return named === undefined || [...named.values()].includes(packCode(subdivision))
+}
+
 /** Whether subdivisions of the packed country can be told by their names. */
 export const namesStates = (country: number): boolean => states.has(country)
 

@@ -135,16 +135,18 @@ export class Saver {
 
   async #write(): Promise<void> {
     const { file, collect, onTrouble } = this.#settings
+    // of this process alone: a successor may share the folder
+    const aside = `${file}.${process.pid}.new`
     try {
       await mkdir(dirname(file), { recursive: true })
-      const handle = await open(`${file}.new`, 'w', 0o600)
+      const handle = await open(aside, 'w', 0o600)
       try {
         await handle.writeFile(JSON.stringify({ format: FORMAT, ...collect() }))
         await handle.sync()
       } finally {
         await handle.close()
       }
-      await rename(`${file}.new`, file)
+      await rename(aside, file)
       if (this.#failing) onTrouble(undefined)
       this.#failing = false
     } catch (error) {

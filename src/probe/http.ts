@@ -108,8 +108,10 @@ function readBody(
   response.on('error', () => end('fail', 'connection closed within the response'))
 }
 
-/** Until when the certificate of an https answer holds. */
-function expiry({ socket }: IncomingMessage): string {
+/** Until when the certificate of an https answer holds; empty when it does not say. */
+export function expiry({ socket }: IncomingMessage): string {
   const until = socket instanceof TLSSocket ? socket.getPeerX509Certificate()?.validTo : undefined
-  return until === undefined ? '' : `, certificate until ${new Date(until).toISOString().slice(0, 10)}`
+  const untilMs = Date.parse(until ?? '')
+  // a certificate says what it likes: a date that is none must not end the prober
+  return Number.isNaN(untilMs) ? '' : `, certificate until ${new Date(untilMs).toISOString().slice(0, 10)}`
 }

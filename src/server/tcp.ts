@@ -158,7 +158,7 @@ class Connection {
   #input: Uint8Array = NOTHING
   #ended = false
   hasAsked = false
-  /** When a whole query last came in, or answers got away. Single bytes of a query don't count. */
+  /** When a query last got its answer, or answers got away. Single bytes of a query don't count. */
   movedMs = performance.now()
 
   constructor(socket: Socket, client: Uint8Array, responder: Responder) {
@@ -194,27 +194,29 @@ class Connection {
     while (input.length - at >= 2 && socket.writableLength < HIGH_WATER) {
       const length = (input[at]! << 8) | input[at + 1]!
       if (input.length - at - 2 < length) break
-      this.#answer(input, at + 2, length)
+      // what gets no answer keeps no connection open
+      if (this.#answer(input, at + 2, length)) {
+        this.hasAsked = true
+        this.movedMs = performance.now()
+      }
       at += 2 + length
     }
     socket.uncork()
     if (at > 0) this.#input = at === input.length ? NOTHING : new Uint8Array(input.subarray(at)) // holds no more than it is
-    if (at > 0) {
-      this.hasAsked = true
-      this.movedMs = performance.now()
-    }
     if (socket.writableLength >= HIGH_WATER) socket.pause()
     else if (this.#ended) socket.end()
   }
 
-  #answer(input: Uint8Array, at: number, length: number): void {
+  /** False when there is nothing to say. */
+  #answer(input: Uint8Array, at: number, length: number): boolean {
     const responder = this.#responder
     responder.chance = Math.floor(Math.random() * 0x1_0000_0000) | 0
     const family = this.#client.length === 4 ? 4 : 6
     const size = respond(responder, input, at, length, this.#client, 0, family, TCP, scratch, 2, LARGEST)
-    if (size === 0) return
+    if (size === 0) return false
     scratch.writeUInt16BE(size)
     this.#socket.write(Buffer.from(scratch.subarray(0, 2 + size)))
+    return true
   }
 
   /** Once the answers are out. */

@@ -94,9 +94,6 @@ export interface ServiceModel {
   readonly checks: readonly CheckModel[]
   readonly probers: number
   readonly regions: number
-  /** Percent of capacity that the brake keeps in service. */
-  readonly keepPercent: number
-  readonly rampUpMs: number
   readonly at: Position
 }
 

@@ -102,14 +102,6 @@ export class Reader {
     return this.#value(entry, missing, 'a distance like 500km', parseDistanceKm)
   }
 
-  /** `25%` or `25`. */
-  percent(entry: Entry | undefined, missing: number): number {
-    return this.#value(entry, missing, 'a percentage from 0 to 100, like 25%', (text) => {
-      const match = /^(\d{1,3})\s*%?$/.exec(text)
-      return match !== null && Number(match[1]) <= 100 ? Number(match[1]) : undefined
-    })
-  }
-
   flag<M>(entry: Entry | undefined, missing: M): boolean | M {
     return this.#value(entry, missing, 'true or false', (text) =>
       text === 'true' ? true : text === 'false' ? false : undefined,

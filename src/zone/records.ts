@@ -168,14 +168,17 @@ class ZoneReader {
       this.#read.fault('value-kind', many.value, '“values” is empty')
     }
     const rdata: Uint8Array[] = []
+    const seen = new Set<string>()
     let bytes = 0
     for (const value of nodes) {
       const encoded = this.#rdata(type, value)
       if (encoded === undefined) continue
-      if (rdata.some((other) => Buffer.compare(other, encoded) === 0)) {
+      const key = Buffer.from(encoded).toString('latin1')
+      if (seen.has(key)) {
         this.#read.fault('rdata-duplicate', value, 'this value is there twice')
         continue
       }
+      seen.add(key)
       rdata.push(encoded)
       bytes += RECORD_HEAD + encoded.length
       if (type === TYPE.NS) this.#servers.push({ owner, wire: lowerName(encoded), node: value })

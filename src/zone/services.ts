@@ -3,6 +3,7 @@
  * against sites.yaml and against itself here; what it has in common with other services and zones, in load.ts.
  */
 import { formatAddress, parseAddress, parsePrefix } from '../dns/address.ts'
+import { isCountryOf, mayBeSubdivision } from '../geo/codes.ts'
 import { didYouMean } from '../problem.ts'
 import { type CheckPart, readAddress, readChecks } from './checks.ts'
 import type {
@@ -35,10 +36,8 @@ export const SERVICE_KEYS = [
   'check',
   'probers',
   'regions',
-  'keep',
-  'rampUp',
 ]
-const LATER_SERVICE_KEYS = ['spill', 'budget']
+const LATER_SERVICE_KEYS = ['keep', 'rampUp', 'spill', 'budget']
 export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
 export const RULE_KEYS = ['subnets', 'geos', 'order', 'only']
 const LATER_RULE_KEYS = ['asns']
@@ -134,8 +133,6 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
     checks: check === undefined ? [] : readChecks(read, check.value, context.checks),
     probers: read.integer(fields.get('probers'), 1, 255, 3),
     regions: read.integer(fields.get('regions'), 1, 255, 1),
-    keepPercent: read.percent(fields.get('keep'), 25),
-    rampUpMs: read.durationMs(fields.get('rampUp'), 0, DAY_MS, 0),
     at: read.at(key),
   }
   checkFences(read, fields.get('rules'), service)
@@ -247,7 +244,12 @@ function readRules(read: Reader, entry: Entry | undefined, sites: ReadonlySet<st
     if (!matches && !isLater) read.fault('rule-empty', node, 'a rule needs subnets or geos', 'subnets: [10.0.0.0/8]')
     rules.push({
       subnets: readEach(read, fields.get('subnets'), 'is no prefix without host bits, like 10.0.0.0/8', parsePrefix),
-      geos: readEach(read, fields.get('geos'), 'is no geo code, like AS, AS-CN or NA-US-CA', parseGeo),
+      geos: readEach(
+        read,
+        fields.get('geos'),
+        'is no geo code of a place there is, like AS, AS-CN or NA-US-CA',
+        parseGeo,
+      ),
       order: order === undefined ? [] : readGroups(read, order.value, sites, what),
       only: read.flag(fields.get('only'), false),
       at: read.at(node),
@@ -286,6 +288,8 @@ function parseGeo(text: string): Geo | undefined {
   const match = /^(AF|AN|AS|EU|NA|OC|SA)(?:-([A-Z]{2})(?:-([A-Z0-9]{1,3}))?)?$/.exec(text)
   if (match === null) return undefined
   const [, continent, country, subdivision] = match
+  if (country !== undefined && !isCountryOf(continent!, country)) return undefined
+  if (subdivision !== undefined && !mayBeSubdivision(country!, subdivision)) return undefined
   return { continent: continent!, ...(country && { country }), ...(subdivision && { subdivision }) }
 }
 

@@ -51,8 +51,6 @@ export const service = (more: Partial<ServiceModel> = {}): ServiceModel => ({
   checks: [],
   probers: 3,
   regions: 1,
-  keepPercent: 25,
-  rampUpMs: 0,
   at,
   ...more,
 })

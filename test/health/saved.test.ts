@@ -66,7 +66,7 @@ describe('saved health', () => {
     const file = join(folder, 'full.json')
     await save(file)
     const before = readFileSync(file, 'utf8')
-    symlinkSync('/dev/full', `${file}.new`)
+    symlinkSync('/dev/full', `${file}.${process.pid}.new`)
     const troubles: (string | undefined)[] = []
     const saver = new Saver({ file, collect: () => state, onTrouble: (t) => troubles.push(t), everyMs: 5 })
     saver.start()
@@ -75,7 +75,7 @@ describe('saved health', () => {
     await saver.save()
     expect(troubles).toEqual([expect.stringContaining('ENOSPC')])
     expect(readFileSync(file, 'utf8')).toBe(before)
-    rmSync(`${file}.new`)
+    rmSync(`${file}.${process.pid}.new`)
     await until(() => troubles.length > 1, 'the end of it')
     expect(troubles[1]).toBe(undefined)
     await saver.stop()

@@ -1,10 +1,10 @@
 /** Checks http and https against real servers of all manners on 127.77.1.1. */
-import { createServer as createHttp, type RequestListener } from 'node:http'
+import { createServer as createHttp, IncomingMessage, type RequestListener } from 'node:http'
 import { createServer as createHttps, type ServerOptions } from 'node:https'
-import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net'
-import { getCACertificates, setDefaultCACertificates } from 'node:tls'
+import { type AddressInfo, createServer as createTcp, type Server, Socket } from 'node:net'
+import { getCACertificates, setDefaultCACertificates, TLSSocket } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { checkHttp } from '../../src/probe/http.ts'
+import { checkHttp, expiry } from '../../src/probe/http.ts'
 import type { CheckModel } from '../../src/zone/model.ts'
 import { authority, expired, good, selfSigned } from './certificates.ts'
 
@@ -208,4 +208,11 @@ describe('https', () => {
     const port = await raw(() => {})
     await sees(check(port, { ...named('www.example.com'), timeoutMs: 300 }), 'timeout', 'no TLS handshake in 300ms')
   })
+})
+
+test('a certificate whose end is no date ends no prober', () => {
+  const tls = Object.assign(new TLSSocket(new Socket()), {
+    getPeerX509Certificate: () => ({ validTo: 'Bad time value' }),
+  })
+  expect(expiry(new IncomingMessage(tls))).toBe('')
 })

@@ -111,6 +111,20 @@ describe('limits', () => {
     await until('answers', () => seventh.answers.length === 1 && others[0]!.answers.length === 1)
   })
 
+  test('what gets no answer keeps no connection open', async () => {
+    const { to } = await begin({ firstMs: 300, idleMs: 900 })
+    const [empty, response] = [client(to), client(to)]
+    const reply = query(1, 'a.example.com')
+    reply[2] = reply[2]! | 0x80
+    const sending = setInterval(() => {
+      if (!empty.closed) empty.send(Buffer.alloc(0))
+      if (!response.closed) response.send(reply)
+    }, 50)
+    ending.push(() => clearInterval(sending))
+    await until('both closed for want of a query', () => empty.closed && response.closed)
+    expect([empty.answers, response.answers]).toEqual([[], []])
+  })
+
   test('who asks nothing, or drips a query, is closed after firstMs; who goes quiet, after idleMs', async () => {
     const { front, to } = await begin({ firstMs: 300, idleMs: 900 })
     const [mute, dripping, quiet] = [client(to), client(to), client(to)]
