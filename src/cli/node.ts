@@ -136,7 +136,11 @@ export class RunningNode implements Node {
     if (!this.#takeover) await this.#listenControl(socket)
     await this.#listenHttp()
     await this.#health.start()
-    this.#watcher = await watchPaths([config.zones, ...config['geo.city']], () => this.reload('files changed'))
+    this.#watcher = await watchPaths(
+      [config.zones, ...config['geo.city']],
+      () => this.reload('files changed'),
+      (why) => this.#log.warn({ why }, 'files cannot be watched (inotify limits?): looking at them every 2 s instead'),
+    )
     const made = await this.#load('start')
     if (made === undefined) throw new StartError('nothing to serve', this.#lastLoad?.problems)
     this.#server = await this.#listenDns(made)

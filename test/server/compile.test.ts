@@ -1,5 +1,5 @@
 /** The compile thread and the watcher, on real folders. */
-import {
+import fs, {
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -108,14 +109,47 @@ describe('the compile thread', () => {
   })
 })
 
+const unwatched = (why: string): void => {
+  throw new Error(`not watched: ${why}`)
+}
+
 describe('the watcher', () => {
+  test('without inotify it looks again and again, and says why', async () => {
+    const { watch } = fs
+    fs.watch = () => {
+      throw Object.assign(new Error('ENOSPC: System limit for number of file watchers reached'), { code: 'ENOSPC' })
+    }
+    syncBuiltinESMExports()
+    ending.push(() => {
+      fs.watch = watch
+      syncBuiltinESMExports()
+    })
+    const zones = folder()
+    writeFileSync(join(zones, 'a.yaml'), '1')
+    let told = 0
+    const reasons: string[] = []
+    const watcher = await watchPaths(
+      [zones],
+      () => told++,
+      (why) => reasons.push(why),
+      100,
+    )
+    ending.push(() => watcher.stop())
+    await until('the reason', () => reasons.length === 1)
+    await until('quiet after the start', () => told > 0)
+    told = 0
+    writeFileSync(join(zones, 'a.yaml'), '22')
+    await until('the change', () => told > 0)
+    expect(reasons).toEqual([expect.stringContaining('ENOSPC')])
+  })
+
   test('tells once of many changes: files new, changed, replaced and gone', async () => {
     const zones = folder()
     const city = join(folder(), 'city.mmdb')
     writeFileSync(city, '1')
     writeFileSync(join(zones, 'a.yaml'), '1')
     let told = 0
-    const watcher = await watchPaths([zones, city], () => told++, 150)
+    const watcher = await watchPaths([zones, city], () => told++, unwatched, 150)
     ending.push(() => watcher.stop())
     const expectOne = async (what: string, change: () => void): Promise<void> => {
       told = 0
@@ -152,7 +186,7 @@ describe('the watcher', () => {
     put('..1')
     symlinkSync('..data/a.yaml', join(volume, 'a.yaml'))
     let told = 0
-    const watcher = await watchPaths([volume], () => told++, 100)
+    const watcher = await watchPaths([volume], () => told++, unwatched, 100)
     ending.push(() => watcher.stop())
     put('..2')
     await until('the swap', () => told > 0)
