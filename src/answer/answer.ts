@@ -276,8 +276,8 @@ function answerNode(
     return AA
   }
   if (isCname) {
-    const outcome = followCname(responder, name, node)
-    return query.type === TYPE.ANY ? AA : outcome // RFC 8482 §4.2: ANY gets the CNAME itself
+    followCname(responder, name, node)
+    return query.type === TYPE.ANY ? AA : -1 // RFC 8482 §4.2: ANY gets the CNAME itself
   }
   return negative(responder, node, steered) | AA
 }
@@ -366,16 +366,13 @@ function lowerInto(into: LookupName, bytes: Uint8Array, from: number, size: numb
   into.labels = layOutName(into.name, 0, into.labelAt, into.hashes)
 }
 
-/** Writes the CNAME and makes its target the name to look up: −1. Truncated: the outcome. */
-function followCname(responder: Responder, name: LookupName, node: number): number {
+/** Writes the CNAME and makes its target the name to look up; where it has no room, for the rcode alone. */
+function followCname(responder: Responder, name: LookupName, node: number): void {
   const { image } = responder.world
   const rrset = findRRset(image, node, TYPE.CNAME)
-  const written = putOwn(responder, name, rrset)
-  responder.response.answers += written
-  if (written === 0) return AA // no room: truncated
+  responder.response.answers += putOwn(responder, name, rrset)
   const at = image.rrsets[rrset + R_AT]! + RECORD_HEAD
   lowerInto(responder.target, image.bytes, at, (image.bytes[at - 2]! << 8) | image.bytes[at - 1]!)
-  return -1
 }
 
 /** A steered name: the client's place, its class's walk, the addresses, and the scope all of that is good for. */
