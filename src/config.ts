@@ -60,6 +60,8 @@ export const formatEndpoint = ({ address, port }: Endpoint): string =>
 
 const text = (pattern: RegExp) => (value: string) => (pattern.test(value) ? value : undefined)
 const path = (value: string, folder: string) => (value === '' ? undefined : resolve(folder, value))
+const wholeNumber = (least: number, most: number) => (value: string) =>
+  /^\d{1,9}$/.test(value) && Number(value) >= least && Number(value) <= most ? Number(value) : undefined
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
 
@@ -91,6 +93,12 @@ export const SETTINGS = {
     meaning: 'City database in MMDB form (GeoLite2, GeoIP2, DB-IP). Without one no client has a place.',
     read: path,
   }),
+  redis: one<string | undefined>({
+    type: '`redis://`, `rediss://` (TLS), `redis+sentinel://`, `redis+cluster://`, see docs/redis.md',
+    default: [],
+    meaning: 'Where probers and nodes share health. Without one this node knows only what it probes itself.',
+    read: text(/^rediss?(\+sentinel|\+cluster)?:\/\/[\x21-\x7e]+$/),
+  }),
   'node.name': one<string>({
     type: NAME_TYPE,
     default: [NAME.test(hostname()) ? hostname() : 'meridian'],
@@ -109,7 +117,7 @@ export const SETTINGS = {
     default: [String(Math.min(64, availableParallelism()))],
     defaultInWords: 'one per core',
     meaning: 'Answering threads.',
-    read: (value) => (/^\d{1,2}$/.test(value) && Number(value) >= 1 && Number(value) <= 64 ? Number(value) : undefined),
+    read: wholeNumber(1, 64),
   }),
   state: one<string>({
     type: 'a folder',
@@ -128,6 +136,18 @@ export const SETTINGS = {
     default: ['local'],
     meaning: 'Where this prober looks from; its votes carry it.',
     read: text(NAME),
+  }),
+  'probe.threads': one<number>({
+    type: 'a whole number, 1–64',
+    default: ['1'],
+    meaning: 'Threads that run the checks: a core makes some 2,000 checks a second of type http, 400 of type https.',
+    read: wholeNumber(1, 64),
+  }),
+  'probe.rate': one<number>({
+    type: 'checks a second, 1–100000',
+    default: ['5000'],
+    meaning: 'Most checks that this prober begins in a second; those beyond it wait.',
+    read: wholeNumber(1, 100_000),
   }),
   'probe.canaries': list<Endpoint>({
     type: '`address:port` or `[address]:port`, port 1–65535',

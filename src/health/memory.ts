@@ -1,13 +1,16 @@
 /**
  * The Store of one process: `serve` that probes for itself. The prober lives in a thread of its own, so its side of the
- * board is one end of a MessagePort (portBoard), and the other end belongs to the store (connect).
+ * board is one end of a MessagePort (portBoard), and whoever has a Store serves the other end (serveBoard).
  */
 import type { MessagePort } from 'node:worker_threads'
 import {
   type Audience,
   type Board,
   type Heartbeat,
+  type KnownMember,
   LEASE_MS,
+  type NodeBoard,
+  type NodeIdentity,
   type ProberIdentity,
   type Store,
   type Vote,
@@ -33,9 +36,9 @@ type Posting =
 
 export class MemoryStore implements Store {
   readonly shared = false
+  readonly trouble = undefined
   readonly #audiences = new Set<Audience>()
   readonly #posted = new Map<string, Posted>()
-  readonly #ports = new Set<MessagePort>()
   readonly #leaseMs: number
 
   constructor(leaseMs: number = LEASE_MS) {
@@ -46,11 +49,21 @@ export class MemoryStore implements Store {
     return asBoard(prober, (posting) => this.#take(posting))
   }
 
-  /** Takes what portBoard() at the other end of the channel says, until the port closes. */
-  connect(port: MessagePort): void {
-    this.#ports.add(port)
-    port.on('message', (posting: Posting) => this.#take(posting))
-    port.on('close', () => this.#ports.delete(port))
+  /** What it says is heard here; the node is the only one, so there is nobody whose memory it could be. */
+  node(_node: NodeIdentity): NodeBoard {
+    return {
+      heartbeat: async (beat) => this.#tell((audience) => audience.node?.(beat)),
+      know: async () => {},
+      override: async (entries) => this.#tell((audience) => audience.overrides?.(entries, false)),
+      forget: async (prober) => {
+        if (this.#posted.get(prober)?.live !== true) this.#posted.delete(prober)
+        this.#tell((audience) => audience.forgotten?.(prober))
+      },
+    }
+  }
+
+  async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
+    return []
   }
 
   async listen(audience: Audience, signal: AbortSignal): Promise<void> {
@@ -65,7 +78,6 @@ export class MemoryStore implements Store {
   }
 
   async close(): Promise<void> {
-    for (const port of this.#ports) port.close()
     for (const posted of this.#posted.values()) clearTimeout(posted.lease)
     this.#audiences.clear()
   }
@@ -128,9 +140,33 @@ export class MemoryStore implements Store {
   }
 }
 
-/** A prober's side of a MemoryStore in another thread. */
+/** A Board in another thread: what is said to it comes out at serveBoard() on the other end of the channel. */
 export const portBoard = (port: MessagePort, prober: ProberIdentity): Board =>
   asBoard(prober, (posting) => port.postMessage(posting))
+
+/** Says to `board` what portBoard() at the other end of the channel is told, until the port closes. */
+export function serveBoard(port: MessagePort, board: Board, onRefused: (error: unknown) => void): void {
+  port.on('message', (posting: Posting) => {
+    pass(posting, board).catch(onRefused)
+  })
+}
+
+async function pass(posting: Posting, board: Board): Promise<void> {
+  switch (posting.call) {
+    case 'replace':
+      await board.replace(posting.votes)
+      return
+    case 'change':
+      await board.change(posting.vote)
+      return
+    case 'retire':
+      await board.retire(posting.targets)
+      return
+    case 'heartbeat':
+      await board.heartbeat(posting.beat)
+      return
+  }
+}
 
 function asBoard(prober: ProberIdentity, post: (posting: Posting) => void): Board {
   return {

@@ -18,7 +18,8 @@ import {
 } from './member.ts'
 import type { Verdict } from './quorum.ts'
 import { MEMORY_MS, readSaved, type SavedHealth, type SavedMember, Saver } from './saved.ts'
-import type { Audience, Heartbeat, ProberIdentity, Store, Vote, VoteValue } from './store.ts'
+import type { Override, OverrideRequest } from './override.ts'
+import type { Audience, Heartbeat, NodeBeat, ProberIdentity, Store, Vote, VoteValue } from './store.ts'
 import { type HealthTable, healthWord } from './table.ts'
 import type { HealthPlan, MemberPlan, Target } from './target.ts'
 
@@ -39,6 +40,8 @@ export interface VoteStatus {
   readonly moving: boolean
   readonly reason: string
   readonly rttMs: number
+  /** What its agent asks for, 0–1000. */
+  readonly share: number
   /** Since this node first heard it. */
   readonly ageMs: number
 }
@@ -56,6 +59,13 @@ export interface MemberStatus {
   /** Nothing has moved for the service's `settle`: its answers may take the long TTL. */
   readonly calm: boolean
   readonly why: string
+  /** How much of what falls to it this member takes now, 0–1000; and why less than all, in words. */
+  readonly share: number
+  readonly shareWhy: string
+  /** Its DOWN waits: with it, less than `keep` of the service would be left. */
+  readonly braked: boolean
+  /** The override that decides its state now. */
+  readonly override: Override | undefined
   /** Of the state. */
   readonly ageMs: number
   readonly targets: readonly { readonly target: Target; readonly votes: readonly VoteStatus[] }[]
@@ -72,9 +82,67 @@ export interface ProberStatus {
   readonly ageMs: number
 }
 
+/** Another node, or this one, as it says of itself. */
+export interface NodeStatus {
+  readonly beat: NodeBeat
+  readonly live: boolean
+  readonly self: boolean
+  /** Since it was last heard. */
+  readonly ageMs: number
+  /** How long its view, or its verdicts, have been other than this node's; 0 = they agree. */
+  readonly viewDiffersMs: number
+  readonly verdictsDifferMs: number
+}
+
+export interface OverrideStatus {
+  readonly override: Override
+  /** How many members it matches now; none: it is orphaned by a change of the zones. */
+  readonly members: number
+  readonly orphaned: boolean
+}
+
+export interface ServiceHealth {
+  readonly service: string
+  /** Percent of the service's capacity that is up and takes clients. */
+  readonly leftPercent: number
+  readonly keepPercent: number
+  /** Members whose DOWN waits. */
+  readonly braked: readonly string[]
+  /** Nobody is usable: answers are what its `lastResort` says. */
+  readonly lastResort: boolean
+}
+
+/** What taking members out would do: the answer to "is it safe to drain X?". */
+export interface Outlook {
+  readonly pattern: string
+  readonly members: readonly string[]
+  readonly services: readonly {
+    readonly service: string
+    /** Of its capacity, up and taking clients, now and then. */
+    readonly leftNowPercent: number
+    readonly leftThenPercent: number
+    readonly keepPercent: number
+    readonly safe: boolean
+  }[]
+  readonly safe: boolean
+  /** In words; what speaks against it first. */
+  readonly why: string
+}
+
+export type Overridden =
+  | { readonly done: Override; readonly members: readonly string[] }
+  /** Why not, and what to do instead. */
+  | { readonly refused: string; readonly hint?: string }
+
 export interface HealthSnapshot {
   readonly members: readonly MemberStatus[]
+  readonly services: readonly ServiceHealth[]
   readonly probers: readonly ProberStatus[]
+  readonly nodes: readonly NodeStatus[]
+  /** Those in force, tombstones and expired ones left out. */
+  readonly overrides: readonly OverrideStatus[]
+  /** Of this node's view: `trouble` in words while what it hears may be old. */
+  readonly store: { readonly shared: boolean; readonly trouble: string | undefined }
   /** Operational trouble as it is now: saved state unreadable or unwritable. Empty when all is well. */
   readonly troubles: readonly string[]
 }
@@ -199,8 +267,27 @@ export class NodeHealth {
         beat,
         ageMs: nowMs - heardMs,
       })),
+      services: [],
+      nodes: [],
+      overrides: [],
+      store: { shared: this.#settings.store.shared, trouble: this.#settings.store.trouble },
       troubles: [...this.#troubles.values()],
     }
+  }
+
+  /** Sets or undoes an override here, on all nodes through the Store, and in the local file. */
+  override(request: OverrideRequest): Overridden {
+    return { refused: `${request.action} is not there yet` }
+  }
+
+  /** What draining the members of a pattern would leave; a string says what is wrong with the pattern. */
+  outlook(pattern: string): Outlook | string {
+    return `nothing is named ${pattern}`
+  }
+
+  /** Takes a prober that is gone for good from the roster, here and on all nodes; a string says why not. */
+  forget(prober: string): string | undefined {
+    return `${prober} is not there`
   }
 
   /** Stops listening and saves what is known. */
@@ -332,7 +419,8 @@ export class NodeHealth {
       const target = this.#targets.get(id)
       return target === undefined ? [] : [{ target, votes: this.#voteStatus(id, nowMs) }]
     })
-    return { member, site, service, address, state, verdict, held, calm, why, ageMs: nowMs - sinceMs, targets }
+    const more = { share: 1000, shareWhy: '', braked: false, override: undefined }
+    return { member, site, service, address, state, verdict, held, calm, why, ...more, ageMs: nowMs - sinceMs, targets }
   }
 
   #voteStatus(target: string, nowMs: number): VoteStatus[] {
@@ -340,9 +428,9 @@ export class NodeHealth {
     for (const { identity, live, votes } of this.#probers.values()) {
       const known = live ? votes.get(target) : undefined
       if (known === undefined) continue
-      const { value, moving, reason, rttMs } = known.vote
+      const { value, moving, reason, rttMs, share } = known.vote
       const { name: prober, region } = identity
-      status.push({ prober, region, value, moving, reason, rttMs, ageMs: nowMs - known.sinceMs })
+      status.push({ prober, region, value, moving, reason, rttMs, share, ageMs: nowMs - known.sinceMs })
     }
     return status
   }

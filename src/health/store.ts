@@ -1,10 +1,16 @@
 /**
- * The Store contract: how probers' votes reach nodes. Two forms behind one test suite: memory (one process) and Redis.
- * It is a bulletin board, not the truth: every prober can write all it knows again at any time, and a key that is
- * missing never means down.
+ * The Store contract: how probers' votes reach nodes, and how nodes tell each other what they serve and what operators
+ * overrode. Two forms behind one test suite: memory (one process) and Redis. It is a bulletin board, not the truth: whoever
+ * wrote something can write it again at any time, and a key that is missing never means down.
+ *
+ *   prober ─ Board ─────▶ ┌───────┐ ─▶ Audience ─▶ node, and other probers (who share the targets between them)
+ *   node ─── NodeBoard ─▶ │ Store │ ─▶ Audience ─▶ other nodes
+ *                         └───────┘
  */
+import type { Override } from './override.ts'
+import type { Verdict } from './quorum.ts'
 
-/** A prober says something at least this often; after LEASE_MS of silence it is gone. */
+/** A prober, and a node, says something at least this often; after LEASE_MS of silence it is gone. */
 export const HEARTBEAT_MS = 1000
 export const LEASE_MS = 3 * HEARTBEAT_MS
 
@@ -20,6 +26,8 @@ export interface Vote {
   readonly reason: string
   /** Duration of the check that brought this vote. */
   readonly rttMs: number
+  /** How much of its traffic the target asks for, 0–1000; 1000 unless its agent says otherwise. */
+  readonly share: number
 }
 
 export interface ProberIdentity {
@@ -39,6 +47,32 @@ export interface Heartbeat {
   readonly overdueAgeMs: number
 }
 
+export interface NodeIdentity {
+  readonly name: string
+  readonly bootId: string
+}
+
+/** What a node says of itself every HEARTBEAT_MS. Nodes that serve alike have equal hashes. */
+export interface NodeBeat {
+  readonly node: NodeIdentity
+  readonly sequence: number
+  /** Of the program. */
+  readonly version: string
+  /** Hash of what is served: Made.view. */
+  readonly view: string
+  /** HealthPlan.hash: which checks of which addresses it wants votes on. */
+  readonly plan: string
+  /** Hash of all members' states. */
+  readonly verdicts: string
+}
+
+/** What a node knows of a member, for nodes that have no memory of their own. */
+export interface KnownMember {
+  readonly verdict: Verdict
+  /** Targets that were seen up. */
+  readonly proven: readonly string[]
+}
+
 /** A prober's side. Calls are heard in the order in which they were made. */
 export interface Board {
   /** All votes at once; a prober that starts says so with what it has, if only nothing. */
@@ -51,7 +85,19 @@ export interface Board {
   heartbeat(beat: Heartbeat): Promise<void>
 }
 
-/** What a node hears, in order for each prober. A new bootId ends all that the name said before. */
+/** A node's side. Calls are heard in the order in which they were made; none rejects for an unreachable Store twice over. */
+export interface NodeBoard {
+  /** Renews the lease. If it had run out, or the Store lost what this node said, all of it is brought back by itself. */
+  heartbeat(beat: NodeBeat): Promise<void>
+  /** Members whose verdict or proof has changed; undefined = not known any more. */
+  know(changes: ReadonlyMap<string, KnownMember | undefined>): Promise<void>
+  /** Puts overrides up; of each pattern the newest (see override.ts) stands, whoever puts it. */
+  override(entries: readonly Override[]): Promise<void>
+  /** A prober that is gone for good: leaves the rosters of all who listen. */
+  forget(prober: string): Promise<void>
+}
+
+/** What is heard, in order for each prober. A new bootId ends all that the name said before. */
 export interface Audience {
   /** `whole`: what isn't among them is no longer said. */
   votes(prober: ProberIdentity, votes: readonly Vote[], whole: boolean): void
@@ -59,14 +105,32 @@ export interface Audience {
   heartbeat(beat: Heartbeat): void
   /** The lease ran out: not a vote, only silence. Its votes come again, whole, if it does. */
   gone(prober: ProberIdentity): void
+  /** A node's beat; its own too: who hears itself hears the others. */
+  node?(beat: NodeBeat): void
+  nodeGone?(node: NodeIdentity): void
+  /** Overrides that were put up; on connecting, all that there are, if only none. Tombstones are among them. */
+  overrides?(entries: readonly Override[], whole: boolean): void
+  forgotten?(prober: string): void
 }
 
 export interface Store {
   /** False: only probers of this process can post here, so a saved roster says nothing. */
   readonly shared: boolean
+  /**
+   * What is wrong with the way to the Store now, in words and with its age; undefined: all is well. Silence in trouble is
+   * nobody's fault: what was heard last stands.
+   */
+  readonly trouble: string | undefined
   /** A prober's own side of the board. */
   board(prober: ProberIdentity): Board
-  /** A node's side: hears everything that is there before this resolves, then every change, until the signal aborts. */
+  /** A node's own side. */
+  node(node: NodeIdentity): NodeBoard
+  /** What each other live node knows of members; empty where there is none or the Store can't be reached. */
+  known(): Promise<readonly ReadonlyMap<string, KnownMember>[]>
+  /**
+   * Hears everything that is there before this resolves, then every change, until the signal aborts. Resolves in time
+   * (2 s) also when the Store can't be reached: then everything comes later, in the same way.
+   */
   listen(audience: Audience, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }

@@ -13,6 +13,8 @@ export interface Target {
   /** What is dialled: the VIP, or what the files name in its place. */
   readonly address: string
   readonly port: number
+  /** How many probers check it: the most that a service which depends on it asks. */
+  readonly probers: number
 }
 
 export interface MemberPlan {
@@ -30,9 +32,26 @@ export interface MemberPlan {
   readonly regions: number
 }
 
+/** What is decided for a service as a whole. */
+export interface ServicePlan {
+  readonly name: string
+  /** The brake: percent of capacity that DOWN verdicts must leave up. 0 = none, also where `lastResort` isn't `all`. */
+  readonly keepPercent: number
+  /** Time in which a member that comes back takes its full share again; 0 = at once. */
+  readonly rampUpMs: number
+  readonly minVips: number
+  readonly ttlMaxSeconds: number
+  /** By site. */
+  readonly capacity: Readonly<Record<string, number>>
+}
+
 export interface HealthPlan {
   readonly members: readonly MemberPlan[]
   readonly targets: readonly Target[]
+  /** In the model's order; one for each service of a member. */
+  readonly services: readonly ServicePlan[]
+  /** Of the targets' ids: nodes and probers with equal hashes speak of the same checks. */
+  readonly hash: string
 }
 
 /** The identity of a member, everywhere. */
@@ -45,13 +64,10 @@ export function planHealth(model: Model): HealthPlan {
   for (const service of model.services) {
     for (const { site, vips, drained } of service.sites) {
       for (const vip of vips) {
-        const wanted = service.checks.map((check) => makeTarget(check, vip))
+        const wanted = service.checks.map((check) => makeTarget(check, vip, service.probers))
         for (const target of wanted) {
           const known = targets.get(target.id)
-          targets.set(
-            target.id,
-            known === undefined ? target : { ...known, check: strictest(known.check, target.check) },
-          )
+          targets.set(target.id, known === undefined ? target : merge(known, target))
         }
         members.push({
           ...identity(site, service, vip),
@@ -64,8 +80,31 @@ export function planHealth(model: Model): HealthPlan {
       }
     }
   }
-  return { members, targets: [...targets.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)) }
+  const sorted = [...targets.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  const services = model.services.map((service) => planService(service, model))
+  return { members, targets: sorted, services, hash: hashTargets(sorted.map(({ id }) => id)) }
 }
+
+/** Order does not matter. */
+export const hashTargets = (ids: readonly string[]): string =>
+  hash('sha256', ids.toSorted().join(' '), 'hex').slice(0, 16)
+
+function planService(service: ServiceModel, { sites }: Model): ServicePlan {
+  return {
+    name: service.name,
+    keepPercent: service.lastResort.kind === 'all' ? service.keepPercent : 0,
+    rampUpMs: service.rampUpMs,
+    minVips: service.minVips,
+    ttlMaxSeconds: service.ttl.maxSeconds,
+    capacity: Object.fromEntries(service.sites.map(({ site }) => [site, sites.get(site)?.capacity ?? 100])),
+  }
+}
+
+const merge = (a: Target, b: Target): Target => ({
+  ...a,
+  check: strictest(a.check, b.check),
+  probers: Math.max(a.probers, b.probers),
+})
 
 const identity = (site: string, service: ServiceModel, vip: VipModel) => ({
   name: memberName(site, service.name, vip.address),
@@ -75,13 +114,19 @@ const identity = (site: string, service: ServiceModel, vip: VipModel) => ({
 })
 
 /** The host that a check names by default is the VIP's, also where another address is dialled. */
-function makeTarget(check: CheckModel, vip: VipModel): Target {
+function makeTarget(check: CheckModel, vip: VipModel, probers: number): Target {
   const address = vip.checkAddress ?? check.address ?? vip.address
   const whole: CheckModel =
     check.type === 'tcp' || check.host !== undefined || address === vip.address
       ? check
       : { ...check, host: vip.address }
-  return { id: hash('sha256', canonical(whole, address), 'hex').slice(0, 16), check: whole, address, port: check.port }
+  return {
+    id: hash('sha256', canonical(whole, address), 'hex').slice(0, 16),
+    check: whole,
+    address,
+    port: check.port,
+    probers,
+  }
 }
 
 /** What is asked of which address, in one spelling. */

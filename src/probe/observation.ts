@@ -13,6 +13,8 @@ export interface Observation {
   /** In words, without the duration, so that equal outcomes read equal. */
   readonly reason: string
   readonly rttMs: number
+  /** How much of its traffic the target asks for, 0–1000; undefined = it doesn't say. */
+  readonly share?: number
 }
 
 const SITE_WORDS: Readonly<Record<string, string>> = {

@@ -22,6 +22,8 @@ import { familyOf, networkOf, reachCanary, Trust, UNRELATED, type Witness } from
 const STALE_INTERVALS = 3
 /** Beyond interval and timeout, before a target counts as overdue. */
 const OVERDUE_SLACK_MS = 250
+/** What of a vote is news; its round trip alone is none. */
+const SAID = ['value', 'moving', 'reason', 'share'] as const
 /** Peers asked for their route when a network is unreachable. */
 const ROUTES_ASKED = 4
 
@@ -58,6 +60,7 @@ interface Probed extends Job, Witness {
   unable: string | undefined
   reason: string
   rttMs: number
+  share: number
   posted: Vote | undefined
 }
 
@@ -164,6 +167,7 @@ export class Prober {
       unable: undefined,
       reason: '',
       rttMs: 0,
+      share: 1000,
       posted: undefined,
       dueMs: Infinity,
       run: () => void this.#probe(probed),
@@ -200,12 +204,12 @@ export class Prober {
     return { ...observation, kind: 'unable', reason: `this host has no IPv${family} route` }
   }
 
-  #observe(probed: Probed, { kind, reason, rttMs }: Observation, startMs: number): void {
+  #observe(probed: Probed, { kind, reason, rttMs, share = 1000 }: Observation, startMs: number): void {
     if (kind === 'unable') {
       probed.unable = reason
       return this.#post(probed)
     }
-    Object.assign(probed, { unable: undefined, reason, rttMs, seenMs: performance.now(), waiting: false })
+    Object.assign(probed, { unable: undefined, reason, rttMs, share, seenMs: performance.now(), waiting: false })
     if (kind === 'pass') {
       probed.failingMs = undefined
       probed.track = advance(probed.track, true, probed.target.check)
@@ -287,22 +291,23 @@ export class Prober {
     const vote = this.#voteOf(probed)
     const { posted } = probed
     if (vote === undefined) return
-    if (posted?.value === vote.value && posted.moving === vote.moving && posted.reason === vote.reason) return
+    if (posted !== undefined && SAID.every((key) => posted[key] === vote[key])) return
     probed.posted = vote
     this.#tell(this.#settings.board.change(vote))
   }
 
   /** undefined: nothing to say yet. */
   #voteOf({ target, family, track, waiting, ...probed }: Probed): Vote | undefined {
-    const { rttMs } = probed
-    const abstain = (reason: string): Vote => ({ target: target.id, value: 'abstain', moving: false, reason, rttMs })
+    const { rttMs, share } = probed
+    const said = { target: target.id, rttMs, share }
+    const abstain = (reason: string): Vote => ({ ...said, value: 'abstain', moving: false, reason })
     if (probed.unable !== undefined) return abstain(probed.unable)
     const unseenMs = performance.now() - Math.max(probed.seenMs, probed.pacedMs)
     if (unseenMs > STALE_INTERVALS * probed.intervalMs) return abstain(`not probed for ${STALE_INTERVALS} intervals`)
     const { distrust } = this.#families[family].trust
     if (distrust !== undefined && probed.failingMs !== undefined) return abstain(distrust)
     if (track.state === 'none') return undefined
-    return { target: target.id, value: track.state, moving: waiting || isMoving(track), reason: probed.reason, rttMs }
+    return { ...said, value: track.state, moving: waiting || isMoving(track), reason: probed.reason }
   }
 
   #tell(said: Promise<void>): void {

@@ -6,8 +6,8 @@ import { randomUUID } from 'node:crypto'
 import { extname } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Endpoint } from '../config.ts'
-import type { MemoryStore } from '../health/memory.ts'
-import { type Heartbeat, HEARTBEAT_MS } from '../health/store.ts'
+import { serveBoard } from '../health/memory.ts'
+import { type Heartbeat, HEARTBEAT_MS, type Store, type Vote } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
 import type { ProberNews, ProberOrder, WorkerData } from './worker.ts'
 
@@ -24,7 +24,7 @@ const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
 export interface ProberThreadSettings {
   readonly name: string
   readonly region: string
-  readonly store: MemoryStore
+  readonly store: Store
   /** Reached over TCP: while none of a family can be, the prober abstains for that family. */
   readonly canaries?: readonly Endpoint[]
   /** The thread died or fell silent and is being replaced, or it has other trouble that an operator should read. */
@@ -33,9 +33,36 @@ export interface ProberThreadSettings {
   readonly entry?: URL
 }
 
+/** What one target's checks did last. */
+export interface TargetReport {
+  readonly target: Target
+  /** Since its last check ended; undefined = none yet. */
+  readonly lastRunMs: number | undefined
+  /** Its vote now; undefined = none yet. */
+  readonly vote: Vote | undefined
+  /** How long its UP is held down for having flapped; 0 = not. */
+  readonly heldDownMs: number
+}
+
+export interface ProberReport {
+  readonly name: string
+  readonly region: string
+  /** Targets of the plan, those that are this prober's, and of these, those given up once a successor has voted. */
+  readonly planned: number
+  readonly assigned: number
+  readonly leaving: number
+  /** Checks that began in the last whole second, and what its targets ask for. */
+  readonly checksPerSecond: number
+  readonly wantedPerSecond: number
+  /** In the order of their ids. */
+  readonly targets: readonly TargetReport[]
+}
+
 export interface ProberThread {
   /** Replaces what is probed; targets that stay keep their state. */
   setTargets(targets: readonly Target[]): void
+  /** As it is now; resolves within a second, with what is known, also when a thread is stuck. */
+  report(): Promise<ProberReport>
   /** The thread's last sign of life; undefined before the first. */
   readonly lastHeartbeat: Heartbeat | undefined
   /** How often the thread was replaced. */
@@ -69,6 +96,13 @@ class Supervisor implements ProberThread {
     this.#worker.postMessage({ targets } satisfies ProberOrder)
   }
 
+  async report(): Promise<ProberReport> {
+    const targets = this.#targets ?? []
+    const { name, region } = this.#settings
+    const counts = { planned: targets.length, assigned: targets.length, leaving: 0 }
+    return { name, region, ...counts, checksPerSecond: 0, wantedPerSecond: 0, targets: [] }
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true
     clearInterval(this.#watch)
@@ -79,8 +113,11 @@ class Supervisor implements ProberThread {
   #start(): Worker {
     const { port1, port2 } = new MessageChannel()
     const { name, region, store, canaries = [], entry = WORKER } = this.#settings
-    const data: WorkerData = { identity: { name, region, bootId: randomUUID() }, canaries, board: port2 }
-    store.connect(port1)
+    const identity = { name, region, bootId: randomUUID() }
+    const data: WorkerData = { identity, canaries, board: port2 }
+    serveBoard(port1, store.board(identity), (error) =>
+      this.#settings.onTrouble?.(`the store refuses votes: ${String(error)}`),
+    )
     this.#missed = 0
     this.#patience = MISSED_AT_START
     const worker = new Worker(entry, {

@@ -94,6 +94,10 @@ export interface ServiceModel {
   readonly checks: readonly CheckModel[]
   readonly probers: number
   readonly regions: number
+  /** The brake: percent of capacity that DOWN verdicts must leave up; 0 = none. */
+  readonly keepPercent: number
+  /** 0 = at once. */
+  readonly rampUpMs: number
   readonly at: Position
 }
 

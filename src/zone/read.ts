@@ -102,6 +102,13 @@ export class Reader {
     return this.#value(entry, missing, 'a distance like 500km', parseDistanceKm)
   }
 
+  percent(entry: Entry | undefined, missing: number): number {
+    return this.#value(entry, missing, 'a percentage from 0% to 100%, like 25%', (text) => {
+      const value = /^(\d{1,3})%$/.exec(text)?.[1]
+      return value !== undefined && Number(value) <= 100 ? Number(value) : undefined
+    })
+  }
+
   flag<M>(entry: Entry | undefined, missing: M): boolean | M {
     return this.#value(entry, missing, 'true or false', (text) =>
       text === 'true' ? true : text === 'false' ? false : undefined,

@@ -36,8 +36,10 @@ export const SERVICE_KEYS = [
   'check',
   'probers',
   'regions',
+  'keep',
+  'rampUp',
 ]
-const LATER_SERVICE_KEYS = ['keep', 'rampUp', 'spill', 'budget']
+const LATER_SERVICE_KEYS = ['spill', 'budget']
 export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
 export const RULE_KEYS = ['subnets', 'geos', 'order', 'only']
 const LATER_RULE_KEYS = ['asns']
@@ -133,6 +135,8 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
     checks: check === undefined ? [] : readChecks(read, check.value, context.checks),
     probers: read.integer(fields.get('probers'), 1, 255, 3),
     regions: read.integer(fields.get('regions'), 1, 255, 1),
+    keepPercent: read.percent(fields.get('keep'), 25),
+    rampUpMs: read.durationMs(fields.get('rampUp'), 0, DAY_MS, 0),
     at: read.at(key),
   }
   checkFences(read, fields.get('rules'), service)

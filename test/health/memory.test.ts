@@ -1,5 +1,5 @@
 import { MessageChannel } from 'node:worker_threads'
-import { MemoryStore, portBoard } from '../../src/health/memory.ts'
+import { MemoryStore, portBoard, serveBoard } from '../../src/health/memory.ts'
 import { storeSuite } from './store.suite.ts'
 
 const LEASE_MS = 150
@@ -17,7 +17,7 @@ storeSuite('memory, through a port', LEASE_MS, async () => {
     store,
     board: (prober) => {
       const { port1, port2 } = new MessageChannel()
-      store.connect(port1)
+      serveBoard(port1, store.board(prober), () => {})
       return portBoard(port2, prober)
     },
     close: () => store.close(),

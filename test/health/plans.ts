@@ -1,6 +1,12 @@
 /** Plans, models and votes for the tests of health. */
 import type { Vote } from '../../src/health/store.ts'
-import type { HealthPlan, MemberPlan, Target } from '../../src/health/target.ts'
+import {
+  type HealthPlan,
+  hashTargets,
+  type MemberPlan,
+  type ServicePlan,
+  type Target,
+} from '../../src/health/target.ts'
 import type { CheckModel, ServiceModel, SiteModel } from '../../src/zone/model.ts'
 
 const at = { file: 'services.yaml', line: 1, column: 1 }
@@ -51,6 +57,8 @@ export const service = (more: Partial<ServiceModel> = {}): ServiceModel => ({
   checks: [],
   probers: 3,
   regions: 1,
+  keepPercent: 25,
+  rampUpMs: 0,
   at,
   ...more,
 })
@@ -60,6 +68,7 @@ export const target = (id: string, check: CheckModel = tcpCheck()): Target => ({
   check,
   address: '192.0.2.1',
   port: check.port,
+  probers: 3,
 })
 
 export const member = (name: string, targets: readonly string[], more: Partial<MemberPlan> = {}): MemberPlan => {
@@ -68,10 +77,30 @@ export const member = (name: string, targets: readonly string[], more: Partial<M
   return { name, ...place, targets, drained: false, settleMs: 300_000, probers: 3, regions: 1, ...more }
 }
 
-export const plan = (...members: readonly MemberPlan[]): HealthPlan => ({
-  members,
-  targets: [...new Set(members.flatMap((one) => one.targets))].map((id) => target(id)),
+export const servicePlan = (name: string, more: Partial<ServicePlan> = {}): ServicePlan => ({
+  name,
+  keepPercent: 0,
+  rampUpMs: 0,
+  minVips: 1,
+  ttlMaxSeconds: 60,
+  capacity: {},
+  ...more,
 })
+
+/** Services without a brake and a ramp, unless `services` says otherwise. */
+export const planOf = (members: readonly MemberPlan[], services: readonly ServicePlan[] = []): HealthPlan => {
+  const ids = [...new Set(members.flatMap((one) => one.targets))]
+  const known = new Map(services.map((one) => [one.name, one]))
+  const names = [...new Set(members.map((one) => one.service))]
+  return {
+    members,
+    targets: ids.map((id) => target(id)),
+    services: names.map((name) => known.get(name) ?? servicePlan(name)),
+    hash: hashTargets(ids),
+  }
+}
+
+export const plan = (...members: readonly MemberPlan[]): HealthPlan => planOf(members)
 
 export const vote = (id: string, value: Vote['value'], more: Partial<Vote> = {}): Vote => ({
   target: id,
@@ -79,5 +108,6 @@ export const vote = (id: string, value: Vote['value'], more: Partial<Vote> = {})
   moving: false,
   reason: value === 'up' ? '200' : value === 'down' ? 'connection refused' : 'no route',
   rttMs: 3,
+  share: 1000,
   ...more,
 })

@@ -43,6 +43,8 @@ export const service = (sites: readonly SiteSpec[], more: Partial<ServiceModel> 
   checks: [],
   probers: 3,
   regions: 1,
+  keepPercent: 25,
+  rampUpMs: 0,
   at,
   ...more,
 })

@@ -11,7 +11,7 @@ import { tcpCheck } from '../health/plans.ts'
 import { until } from '../health/until.ts'
 
 const CHECK = tcpCheck({ intervalMs: 5000, timeoutMs: 2000, fastMs: 1000, fall: 3, rise: 2 })
-const targetAt = (address: string, check = CHECK): Target => ({ id: address, check, address, port: 443 })
+const targetAt = (address: string, check = CHECK): Target => ({ id: address, check, address, port: 443, probers: 1 })
 
 /** Everything a prober posts, and the world it looks at. */
 class Rig {

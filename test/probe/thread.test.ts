@@ -49,7 +49,7 @@ const live = () => health.snapshot().probers.map((one) => one.live)
 
 test('it probes, beats, and stops', async () => {
   const thread = start()
-  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port }])
+  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
   await until(() => stateOf(table[0]!) === UP, 'UP')
   await until(() => (thread.lastHeartbeat?.sequence ?? 0) >= 2, 'heartbeats')
   expect(thread.lastHeartbeat).toMatchObject({ overdue: 0, prober: { name: 'eu-1', region: 'eu' } })
@@ -62,14 +62,14 @@ test('it probes, beats, and stops', async () => {
 
 test('a bug in a check kills the thread: it is replaced, knows its targets, and the verdict stands meanwhile', async () => {
   const thread = start()
-  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port }])
+  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
   await until(() => stateOf(table[0]!) === UP, 'UP')
   const broken = JSON.parse(JSON.stringify(httpCheck({ ...quick, port })).replace('"statuses"', '"nothing"'))
-  thread.setTargets([{ id: 't2', check: broken, address: ADDRESS, port }])
+  thread.setTargets([{ id: 't2', check: broken, address: ADDRESS, port, probers: 1 }])
   await until(() => thread.restarts >= 2, 'it dies again and again', 10_000)
   expect(troubles[0]).toContain('being replaced: TypeError')
   expect(stateOf(table[0]!)).toBe(UP)
-  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port }])
+  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
   await until(() => votes()[0]?.value === 'up' && live()[0] === true, 'the new thread votes', 10_000)
 })
 

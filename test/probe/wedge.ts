@@ -6,7 +6,7 @@ import type { WorkerData } from '../../src/probe/worker.ts'
 const { identity, board: port }: WorkerData = workerData
 const board = portBoard(port, identity)
 const beat = { prober: identity, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 }
-await board.replace([{ target: 't1', value: 'up', moving: false, reason: 'connected', rttMs: 1 }])
+await board.replace([{ target: 't1', value: 'up', moving: false, reason: 'connected', rttMs: 1, share: 1000 }])
 await board.heartbeat(beat)
 parentPort!.postMessage({ beat })
 setTimeout(() => {
