@@ -67,13 +67,14 @@ export type Host = keyof typeof HOSTS
 
 const isNode = (name: string): name is NodeName => NODES.some((node) => node === name)
 
-const ASK_EVERY_MS = 20
+const TIMING = 'interval: 1s, timeout: 500ms, fast: 250ms, fall: 2, rise: 2'
 
 export interface FleetOptions {
   /** Redis is a master with a replica, watched by a sentinel. */
   readonly sentinel?: boolean
-  /** More lines of the service. */
-  readonly service?: string
+  /** Of all sites' check: `interval: 1s, …`. */
+  readonly timing?: string
+  readonly askEveryMs?: number
 }
 
 export type FleetStatus = Status & Pick<HealthSnapshot, 'store' | 'nodes' | 'overrides'>
@@ -135,7 +136,7 @@ export class Fleet {
     await Promise.all(NODES.map((node) => this.process(node).ready(60_000)))
     this.#askers = new Askers(this.network.on('clients'), {
       name: 'www.demo.example.',
-      everyMs: ASK_EVERY_MS,
+      everyMs: this.#options.askEveryMs ?? 20,
       nodes,
       places: PLACES,
     })
@@ -166,10 +167,10 @@ export class Fleet {
 
   /** The zones of these hosts, with the check's path. A running process loads them by itself. */
   write(hosts: readonly string[], path = '/healthz'): void {
-    const check = `{type: http, port: ${SITE_PORT}, path: ${path}, interval: 1s, timeout: 500ms, fast: 250ms, fall: 2, rise: 2}`
+    const check = `{type: http, port: ${SITE_PORT}, path: ${path}, ${this.#options.timing ?? TIMING}}`
     const sites = SITE_NAMES.map((site) => `    ${site}: {vips: [${VIPS[site]}]}`)
-    const lines = ['web:', '  sites:', ...sites, `  check: ${check}`, TTL.trimEnd(), this.#options.service ?? '']
-    for (const host of hosts) this.#write(host, 'services.yaml', `${lines.join('\n')}\n`)
+    const lines = ['web:', '  sites:', ...sites, `  check: ${check}`, TTL]
+    for (const host of hosts) this.#write(host, 'services.yaml', lines.join('\n'))
   }
 
   async startSite(site: SiteName): Promise<void> {
