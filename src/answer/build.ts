@@ -34,6 +34,8 @@ export interface BuildSettings {
   readonly tidiesCache?: boolean
   /** Site whose place clients have that the databases do not know. */
   readonly nodeSite?: string
+  /** For a prober: only what is probed; no databases, no maps, no Image. */
+  readonly planOnly?: boolean
 }
 
 /** What `explain` says beyond what the answering threads know. */
@@ -55,9 +57,17 @@ export interface Made {
   readonly nameCount: number
 }
 
+/** All that a prober needs of the files. */
+export interface Planned {
+  readonly plan: HealthPlan
+  readonly zoneCount: number
+}
+
 export interface Built {
   /** undefined when there is an error among the problems: the old World goes on. */
   readonly made?: Made
+  /** With `planOnly`, in its place. */
+  readonly planned?: Planned
   readonly problems: readonly Problem[]
   /** How long each stage took, for logs and benches. */
   readonly stagesMs: Readonly<Record<string, number>>
@@ -88,6 +98,7 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       loaded = await loadFolder(settings.zones, loaded)
       problems.push(...loaded.problems)
       stages.end('load')
+      if (settings.planOnly === true) return { ...planOf(loaded.model, problems), problems, stagesMs: stages.ms }
       const now = await openPlaces(settings, placed, cache, report)
       stages.end('places')
       const { model } = loaded
@@ -115,6 +126,11 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       return { made, problems, stagesMs: stages.ms }
     },
   }
+}
+
+function planOf(model: Model | undefined, problems: readonly Problem[]): Pick<Built, 'planned'> {
+  if (model === undefined || problems.some((problem) => problem.severity === 'error')) return {}
+  return { planned: { plan: planHealth(model), zoneCount: model.zones.length } }
 }
 
 interface Placed {
