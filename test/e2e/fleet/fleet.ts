@@ -13,7 +13,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Status } from '../../../src/cli/view.ts'
-import type { HealthSnapshot } from '../../../src/health/node.ts'
 import { FIXTURE, writeTestDatabase } from '../../geo/mmdb.ts'
 import {
   JAKARTA,
@@ -76,8 +75,6 @@ export interface FleetOptions {
   readonly timing?: string
   readonly askEveryMs?: number
 }
-
-export type FleetStatus = Status & Pick<HealthSnapshot, 'store' | 'nodes' | 'overrides'>
 
 export class Fleet {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'meridian-fleet-'))
@@ -223,8 +220,8 @@ export class Fleet {
     rmSync(this.state(name), { recursive: true, force: true })
   }
 
-  async status(node: NodeName): Promise<FleetStatus | undefined> {
-    return (await this.process(node).status()) as FleetStatus | undefined
+  async status(node: NodeName): Promise<Status | undefined> {
+    return this.process(node).status()
   }
 
   async metrics(node: NodeName): Promise<string> {
@@ -254,7 +251,10 @@ export class Fleet {
       else this.startProber(name)
     }
     for (const { override } of (await this.status('n1'))?.overrides ?? [])
-      await this.command('n1', 'undrain', override.pattern)
+      await this.command(
+        'n1',
+        ...(override.action === 'drain' ? ['undrain', override.pattern] : ['force', override.pattern, 'off']),
+      )
   }
 
   /** What there is to say when something has gone wrong. */

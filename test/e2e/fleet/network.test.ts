@@ -22,7 +22,7 @@ fault('one node is cut off from Redis', async (row) => {
   row.fleet.network.cut(['n2'], ['redis'])
   row.dies('fra')
   await row.applied('paris', ['n1'])
-  await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== undefined, ['n2'])
+  await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== null, ['n2'])
   await row.held('paris', ['n2'])
   row.fleet.network.healAll()
   await row.applied('paris', ['n2'])
@@ -33,7 +33,7 @@ fault('a node and a prober are cut off together', async (row) => {
   row.fleet.network.cut(['n2', 'p3'], hosts('redis', 'n1', 'p1', 'p2'))
   row.dies('iad')
   await row.applied('newYork', ['n1'])
-  await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== undefined, ['n2'])
+  await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== null, ['n2'])
   await row.held('newYork', ['n2'])
   row.fleet.network.healAll()
   await row.applied('newYork', ['n2'])
@@ -101,7 +101,7 @@ fault('an override is set and undone while a node is away', async (row) => {
   expect(await row.fleet.command('n1', 'undrain', 'iad')).toMatchObject({ code: 0 })
   await row.home('newYork', ['n1'])
   row.fleet.network.healAll()
-  await row.shown('Redis again', ({ store }) => store.trouble === undefined)
+  await row.shown('Redis again', ({ store }) => store.trouble === null)
   await row.held('newYork') // the tombstone has come too: n2 never drains
 })
 
@@ -112,7 +112,7 @@ fault('an override is set, and undone while a node that has it is away', async (
   })
   await row.applied('jakarta')
   row.fleet.network.cut(['n2'], ['redis'])
-  await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== undefined, ['n2'])
+  await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== null, ['n2'])
   expect(await row.fleet.command('n1', 'undrain', 'sin')).toMatchObject({ code: 0 })
   await row.home('jakarta', ['n1'])
   await row.only('jakarta', 'fra', ['n2'], HOLD_MS)
@@ -122,7 +122,7 @@ fault('an override is set, and undone while a node that has it is away', async (
 
 fault('an override is set at a node that is away', async (row) => {
   row.fleet.network.cut(['n2'], ['redis'])
-  await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== undefined, ['n2'])
+  await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== null, ['n2'])
   row.excuse('fra')
   expect(await row.fleet.command('n2', 'force', 'fra', 'down', '--for', '1h', '--why', 'it lies')).toMatchObject({
     code: 0,
@@ -131,5 +131,5 @@ fault('an override is set at a node that is away', async (row) => {
   await row.held('paris', ['n1'], 1_000)
   row.fleet.network.healAll()
   await row.applied('paris', ['n1'])
-  expect(await row.fleet.command('n1', 'undrain', 'fra')).toMatchObject({ code: 0 })
+  expect(await row.fleet.command('n1', 'force', 'fra', 'off')).toMatchObject({ code: 0 })
 })

@@ -8,7 +8,7 @@ import { APPLY_MS, HOLD_MS, type Row, useFleet } from './row.ts'
 const fault = useFleet()
 
 const inTrouble = async (row: Row): Promise<void> =>
-  row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== undefined)
+  row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== null)
 
 fault('Redis is killed', async (row) => {
   await row.fleet.redis.kill()

@@ -4,12 +4,12 @@
  * is looked at: never nothing, never SERVFAIL, never lost, and the nearest site always where that site was healthy.
  */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Status } from '../../../src/cli/view.ts'
 import { PATIENT, type SiteName, until, VIPS } from '../scene.ts'
 import { nowMs } from './asker.ts'
 import {
   Fleet,
   type FleetOptions,
-  type FleetStatus,
   type NodeName,
   NODES,
   type Place,
@@ -105,11 +105,7 @@ export class Row {
   }
 
   /** Waits until the nodes' status says so. */
-  async shown(
-    what: string,
-    holds: (status: FleetStatus) => boolean,
-    nodes: readonly NodeName[] = NODES,
-  ): Promise<void> {
+  async shown(what: string, holds: (status: Status) => boolean, nodes: readonly NodeName[] = NODES): Promise<void> {
     for (const node of nodes) {
       await until(`${node} shows: ${what}`, APPLY_MS, async () => {
         const status = await this.fleet.status(node)
@@ -172,9 +168,9 @@ async function unwell(fleet: Fleet): Promise<string | undefined> {
   return undefined
 }
 
-function unwellNode({ node, services, probers, store, nodes, overrides, troubles }: FleetStatus): string | undefined {
+function unwellNode({ node, services, probers, store, nodes, overrides, troubles }: Status): string | undefined {
   if (!node.ready) return `not ready: ${node.reasons.join()}`
-  if (store.trouble !== undefined) return store.trouble
+  if (store.trouble !== null) return store.trouble
   if (troubles.length > 0) return troubles.join()
   const live = probers.filter((prober) => prober.live).length
   if (live !== PROBERS.length) return `${live} probers live`
