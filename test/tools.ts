@@ -8,6 +8,10 @@ import { spawnSync } from 'node:child_process'
 const TOOLS: Readonly<Record<string, string>> = {
   dig: 'bind9-dnsutils',
   mmdblookup: 'mmdb-bin',
+  ip: 'iproute2',
+  'redis-server': 'redis-server',
+  'redis-sentinel': 'redis-sentinel',
+  'redis-cli': 'redis-tools',
 }
 
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0

@@ -238,7 +238,7 @@ export class Fleet {
     this.network.healAll()
     this.write([...PROBERS, ...NODES])
     this.redis.signal('SIGCONT')
-    if (!this.redis.runs) await this.redis.start()
+    if (!this.redis.runs && this.#options.sentinel !== true) await this.redis.start()
     for (const site of SITE_NAMES) {
       const child = this.#sites.get(site)!
       child.kill('SIGCONT')
