@@ -19,7 +19,7 @@ test('docs/partitions.md tells every row that is tested, and no other', () => {
     .split('\n| fault |')
     .slice(1)
     .flatMap((rest) => {
-      const table = rest.split('\n\n')[0]!.split('\n').slice(2)
+      const table = rest.split('\n\n')[0]!.trimEnd().split('\n').slice(2)
       return table.map((line) => line.split('|')[1]!.trim())
     })
   expect(told.length).toBeGreaterThan(20)

@@ -94,9 +94,9 @@ export class Fleet {
       await fleet.#start()
       return fleet
     } catch (error) {
-      const told = fleet.describe()
+      const told = await fleet.describe()
       await fleet.close()
-      throw new Error(`${String(error)}\n${await told}`, { cause: error })
+      throw new Error(`${String(error)}\n${told}`, { cause: error })
     }
   }
 

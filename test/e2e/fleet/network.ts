@@ -25,8 +25,9 @@ export class Network {
   constructor(hosts: Readonly<Record<string, string>>) {
     sweep()
     const names = Object.keys(hosts)
-    for (const name of ['hub', ...names]) addNamespace(this.#name + name)
+    for (const [name, address] of Object.entries(hosts)) this.#addresses.set(name, address)
     try {
+      for (const name of ['hub', ...names]) addNamespace(this.#name + name)
       this.#batch(
         'hub',
         names.map((name) => `link add name h-${name} type veth peer name eth0 netns ${this.#name}${name}`),
@@ -41,7 +42,6 @@ export class Network {
   }
 
   #plug(name: string, address: string): void {
-    this.#addresses.set(name, address)
     this.#batch('hub', [
       `addr add ${GATEWAY}/32 dev h-${name}`,
       `link set h-${name} up`,
