@@ -14,7 +14,11 @@ export function loadInWords(load: LoadStatus | null): string[] {
   const what = load.ok ? 'took' : 'was REFUSED, what was loaded before goes on'
   return [
     `the last load ${what}, ${ago(load.agoSeconds)} ago (${load.why})`,
-    ...load.problems.map((problem) => `  ${formatProblem(problem)}`),
+    ...load.problems.flatMap((problem) =>
+      formatProblem(problem)
+        .split('\n')
+        .map((line) => wrap(line.trim(), '  ')),
+    ),
   ]
 }
 

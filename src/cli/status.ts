@@ -29,7 +29,9 @@ export function nodeInWords(seen: Status): string {
     `listening on ${node.listen.join(', ')}${udp}${reason}`,
     ...(world === null
       ? []
-      : [`generation ${world.generation}  view ${world.view}  ${world.zones} zones  ${world.names} names`]),
+      : [
+          `generation ${world.generation}  view ${world.view}  ${count(world.zones, 'zone')}  ${count(world.names, 'name')}`,
+        ]),
     ...loadInWords(load),
     storeInWords(store),
     ...(probing === null ? ['probing nothing itself'] : [probingInWords(probing)]),
