@@ -8,6 +8,10 @@ import { spawnSync } from 'node:child_process'
 const TOOLS: Readonly<Record<string, string>> = {
   dig: 'bind9-dnsutils',
   mmdblookup: 'mmdb-bin',
+  'redis-server': 'redis-server',
+  'redis-sentinel': 'redis-sentinel',
+  'redis-cli': 'redis-tools',
+  openssl: 'openssl',
 }
 
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
