@@ -10,6 +10,10 @@ const TOOLS: Readonly<Record<string, string>> = {
   haproxy: 'haproxy',
   mmdblookup: 'mmdb-bin',
   nginx: 'nginx',
+  'redis-server': 'redis-server',
+  'redis-sentinel': 'redis-sentinel',
+  'redis-cli': 'redis-tools',
+  openssl: 'openssl',
 }
 
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
