@@ -23,7 +23,6 @@ export function loadInWords(load: LoadStatus | null): string[] {
 }
 
 export function storeInWords({ kind, trouble }: StoreStatus): string {
-  const name = kind === 'memory' ? 'no Redis: only what this process probes itself' : 'Redis'
-  if (trouble !== null) return wrap(`${name}: TROUBLE: ${trouble}; what was heard last stands`)
-  return kind === 'memory' ? name : `${name}: reached`
+  if (trouble !== null) return wrap(`TROUBLE: ${trouble}; what was heard last stands`)
+  return kind === 'memory' ? 'no Redis: health is what this process probes itself' : 'Redis is reached'
 }

@@ -55,7 +55,7 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles, loa
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
   return [
     ...(load?.ok === false ? ['what is on disk does not load'] : []),
-    ...(store.trouble === null ? [] : [`Redis: ${store.trouble}`]),
+    ...(store.trouble === null ? [] : [store.trouble]),
     ...troubles,
     ...services.flatMap(({ service, lastResort, braked, members }) => {
       const trouble = membersInTrouble(members)
