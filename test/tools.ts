@@ -7,8 +7,11 @@ import { spawnSync } from 'node:child_process'
 /** Program → Debian package that holds it. */
 const TOOLS: Readonly<Record<string, string>> = {
   dig: 'bind9-dnsutils',
-  mmdblookup: 'mmdb-bin',
+  haproxy: 'haproxy',
   ip: 'iproute2',
+  mmdblookup: 'mmdb-bin',
+  nginx: 'nginx',
+  openssl: 'openssl',
   'redis-server': 'redis-server',
   'redis-sentinel': 'redis-sentinel',
   'redis-cli': 'redis-tools',

@@ -15,6 +15,7 @@ import { startCompiler } from '../server/compile.ts'
 import { makeAdoption } from '../server/pool.ts'
 import { claimState, Doors } from './doors.ts'
 import { Loads } from './loads.ts'
+import { count } from './output.ts'
 import { makeProber, makeStore } from './store.ts'
 import { proberStatusOf, type ProberStatusView, renderProberMetrics, type ServedProber } from './targets.ts'
 
@@ -44,7 +45,7 @@ export class RunningProber implements Shown {
       take: ({ planned }: Built) => ({ taken: planned! }),
       use: (planned, { why }) => {
         const { targets } = this.#use(planned).plan
-        log.info({ why, plan: planned.plan.hash }, `reloaded (${why}): ${targets.length} targets`)
+        log.info({ why, plan: planned.plan.hash }, `reloaded (${why}): ${count(targets.length, 'target')}`)
       },
       standing: () => `the ${this.#planned?.plan.targets.length ?? 0} targets there are go on being probed`,
       log,
@@ -81,7 +82,7 @@ export class RunningProber implements Shown {
         region: config['probe.region'],
         pid: process.pid,
       },
-      `prober ${name} in ${config['probe.region']}: ${plan.targets.length} targets of ${zoneCount} zones`,
+      `prober ${name} in ${config['probe.region']}: ${count(plan.targets.length, 'target')} of ${count(zoneCount, 'zone')}`,
     )
     this.#loads.begin()
   }

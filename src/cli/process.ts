@@ -14,12 +14,15 @@ export function loadInWords(load: LoadStatus | null): string[] {
   const what = load.ok ? 'took' : 'was REFUSED, what was loaded before goes on'
   return [
     `the last load ${what}, ${ago(load.agoSeconds)} ago (${load.why})`,
-    ...load.problems.map((problem) => `  ${formatProblem(problem)}`),
+    ...load.problems.flatMap((problem) =>
+      formatProblem(problem)
+        .split('\n')
+        .map((line) => wrap(line.trim(), '  ')),
+    ),
   ]
 }
 
 export function storeInWords({ kind, trouble }: StoreStatus): string {
-  const name = kind === 'memory' ? 'no Redis: only what this process probes itself' : 'Redis'
-  if (trouble !== null) return wrap(`${name}: TROUBLE: ${trouble}; what was heard last stands`)
-  return kind === 'memory' ? name : `${name}: reached`
+  if (trouble !== null) return wrap(`TROUBLE: ${trouble}; what was heard last stands`)
+  return kind === 'memory' ? 'no Redis: health is what this process probes itself' : 'Redis is reached'
 }

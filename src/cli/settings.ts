@@ -51,7 +51,7 @@ function checkRedis(
     const message = redisFault(redis)
     if (message === undefined) return
     const hint = `Type: ${SETTINGS.redis.type}`
-    report({ code: 'setting-invalid', severity: 'error', ...at('redis'), message: `redis: ${message}`, hint })
+    report({ code: 'setting-invalid', severity: 'error', ...at('redis'), message: `redis ${message}`, hint })
   } else if (role === 'probe' || !config['probe.enabled']) {
     const what =
       role === 'probe'

@@ -29,7 +29,9 @@ export function nodeInWords(seen: Status): string {
     `listening on ${node.listen.join(', ')}${udp}${reason}`,
     ...(world === null
       ? []
-      : [`generation ${world.generation}  view ${world.view}  ${world.zones} zones  ${world.names} names`]),
+      : [
+          `generation ${world.generation}  view ${world.view}  ${count(world.zones, 'zone')}  ${count(world.names, 'name')}`,
+        ]),
     ...loadInWords(load),
     storeInWords(store),
     ...(probing === null ? ['probing nothing itself'] : [probingInWords(probing)]),
@@ -53,7 +55,7 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles, loa
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
   return [
     ...(load?.ok === false ? ['what is on disk does not load'] : []),
-    ...(store.trouble === null ? [] : [`Redis: ${store.trouble}`]),
+    ...(store.trouble === null ? [] : [store.trouble]),
     ...troubles,
     ...services.flatMap(({ service, lastResort, braked, members }) => {
       const trouble = membersInTrouble(members)

@@ -2,16 +2,25 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { MemoryStore } from '../health/memory.ts'
+import { openRedisStore, parseRedisUrl } from '../health/redis.ts'
 import type { Store } from '../health/store.ts'
 import { type ProberThread, startProber } from '../probe/thread.ts'
 
 /** Trouble of the Store is a state and stops nothing; it is logged when it changes. */
-export function makeStore(_config: Config, _log: Logger): Store {
-  return new MemoryStore()
+export function makeStore({ redis }: Config, log: Logger): Store {
+  if (redis === undefined) return new MemoryStore()
+  const onTrouble = (trouble: string | undefined): void => {
+    if (trouble === undefined) log.info('Redis is reached, and all is well with it')
+    else log.warn(`${trouble}; what was heard last stands`)
+  }
+  return openRedisStore(redis, { onTrouble })
 }
 
 /** What is wrong with a URL of Redis; undefined: nothing. */
-export const redisFault = (_url: string): string | undefined => undefined
+export function redisFault(url: string): string | undefined {
+  const place = parseRedisUrl(url)
+  return typeof place === 'string' ? place : undefined
+}
 
 export const makeProber = (config: Config, store: Store, log: Logger): ProberThread =>
   startProber({

@@ -1,7 +1,7 @@
 /** What a process that only probes shows: its targets with their last run and vote; as JSON, in words, as samples. */
 import type { TargetReport } from '../probe/thread.ts'
 import { renderMetrics } from '../http/metrics.ts'
-import { ago, table } from './output.ts'
+import { ago, count, table } from './output.ts'
 import { type Probing, probingInWords, probingSamples, type ProbingStatus, probingStatus } from './probing.ts'
 import { loadInWords, processInWords, storeInWords } from './process.ts'
 import { processSamples, storeSamples } from './samples.ts'
@@ -54,7 +54,7 @@ export const renderProberMetrics = (served: ServedProber): Promise<string> =>
 export function proberInWords({ node, plan, load, store, probing, targets }: ProberStatusView): string {
   return [
     ...processInWords(node),
-    ...(plan === null ? [] : [`plan ${plan.hash}  ${plan.zones} zones`]),
+    ...(plan === null ? [] : [`plan ${plan.hash}  ${count(plan.zones, 'zone')}`]),
     ...loadInWords(load),
     storeInWords(store),
     ...(probing === null ? [] : [probingInWords(probing)]),

@@ -3,12 +3,15 @@
  * board is one end of a MessagePort (portBoard), and whoever has a Store serves the other end (serveBoard).
  */
 import type { MessagePort } from 'node:worker_threads'
+import type { Override } from './override.ts'
 import {
   type Audience,
   type Board,
   type Heartbeat,
+  isNewer,
   type KnownMember,
   LEASE_MS,
+  type NodeBeat,
   type NodeBoard,
   type NodeIdentity,
   type ProberIdentity,
@@ -27,6 +30,13 @@ interface Posted {
   lease: NodeJS.Timeout
 }
 
+/** A node, and whether it is still heard. */
+interface Beating {
+  last: NodeBeat
+  live: boolean
+  readonly lease: NodeJS.Timeout
+}
+
 /** What goes through the port: one call of Board each. */
 type Posting =
   | { readonly call: 'replace'; readonly prober: ProberIdentity; readonly votes: readonly Vote[] }
@@ -39,6 +49,8 @@ export class MemoryStore implements Store {
   readonly trouble = undefined
   readonly #audiences = new Set<Audience>()
   readonly #posted = new Map<string, Posted>()
+  readonly #nodes = new Map<string, Beating>()
+  readonly #overrides = new Map<string, Override>()
   readonly #leaseMs: number
 
   constructor(leaseMs: number = LEASE_MS) {
@@ -49,12 +61,12 @@ export class MemoryStore implements Store {
     return asBoard(prober, (posting) => this.#take(posting))
   }
 
-  /** What it says is heard here; the node is the only one, so there is nobody whose memory it could be. */
+  /** The node is the only one here, so there is nobody whose memory it could be. */
   node(_node: NodeIdentity): NodeBoard {
     return {
-      heartbeat: async (beat) => this.#tell((audience) => audience.node?.(beat)),
+      heartbeat: async (beat) => this.#beat(beat),
       know: async () => {},
-      override: async (entries) => this.#tell((audience) => audience.overrides?.(entries, false)),
+      override: async (entries) => this.#put(entries),
       forget: async (prober) => {
         if (this.#posted.get(prober)?.live !== true) this.#posted.delete(prober)
         this.#tell((audience) => audience.forgotten?.(prober))
@@ -75,11 +87,44 @@ export class MemoryStore implements Store {
       audience.votes(prober, [...votes.values()], true)
       if (lastBeat !== undefined) audience.heartbeat(lastBeat)
     }
+    for (const { last, live } of this.#nodes.values()) if (live) audience.node?.(last)
+    audience.overrides?.([...this.#overrides.values()], true)
   }
 
   async close(): Promise<void> {
-    for (const posted of this.#posted.values()) clearTimeout(posted.lease)
+    for (const { lease } of [...this.#posted.values(), ...this.#nodes.values()]) clearTimeout(lease)
     this.#audiences.clear()
+  }
+
+  #beat(beat: NodeBeat): void {
+    const { name, bootId } = beat.node
+    const known = this.#nodes.get(name)
+    if (known?.last.node.bootId === bootId && beat.sequence <= known.last.sequence) return
+    clearTimeout(known?.lease)
+    const beating: Beating = {
+      last: beat,
+      live: true,
+      lease: setTimeout(() => this.#fallSilent(beating), this.#leaseMs),
+    }
+    beating.lease.unref()
+    this.#nodes.set(name, beating)
+    this.#tell((audience) => audience.node?.(beat))
+  }
+
+  #fallSilent(beating: Beating): void {
+    beating.live = false
+    this.#tell((audience) => audience.nodeGone?.(beating.last.node))
+  }
+
+  /** Tells those that stand. */
+  #put(entries: readonly Override[]): void {
+    const fresh = entries.filter((entry) => {
+      const known = this.#overrides.get(entry.pattern)
+      if (known !== undefined && !isNewer(entry, known)) return false
+      this.#overrides.set(entry.pattern, entry)
+      return true
+    })
+    if (fresh.length > 0) this.#tell((audience) => audience.overrides?.(fresh, false))
   }
 
   #take(posting: Posting): void {

@@ -73,7 +73,14 @@ export interface KnownMember {
   readonly proven: readonly string[]
 }
 
-/** A prober's side. Calls are heard in the order in which they were made. */
+/** Which of two overrides of one pattern stands (see override.ts). */
+export const isNewer = (entry: Override, known: Override): boolean =>
+  entry.version > known.version || (entry.version === known.version && entry.node > known.node)
+
+/**
+ * A prober's side. Calls are heard in the order in which they were made, but for those of one tick, of which the last on a
+ * target counts. They resolve when they were told, or when the Store is in trouble: then they are remembered, and told later.
+ */
 export interface Board {
   /** All votes at once; a prober that starts says so with what it has, if only nothing. */
   replace(votes: readonly Vote[]): Promise<void>
@@ -85,7 +92,7 @@ export interface Board {
   heartbeat(beat: Heartbeat): Promise<void>
 }
 
-/** A node's side. Calls are heard in the order in which they were made; none rejects for an unreachable Store twice over. */
+/** A node's side, in the same way. */
 export interface NodeBoard {
   /** Renews the lease. If it had run out, or the Store lost what this node said, all of it is brought back by itself. */
   heartbeat(beat: NodeBeat): Promise<void>

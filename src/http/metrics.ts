@@ -135,14 +135,16 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
   }
 }
 
-/** Prometheus text format. Counters are absolute here: the registry lives for one scrape. */
-export async function renderMetrics(samples: Samples): Promise<string> {
+/** Prometheus text format; what has no sample is left out. Counters are absolute here: the registry lives for one scrape. */
+export async function renderMetrics(told: Samples): Promise<string> {
   const registry = new Registry()
-  const all: Readonly<Record<string, readonly Sample[] | undefined>> = samples
+  const all: Readonly<Record<string, readonly Sample[] | undefined>> = told
   for (const [name, { kind, help, labels }] of Object.entries<Metric>(METRICS)) {
+    const samples = all[name] ?? []
+    if (samples.length === 0) continue // else a gauge without labels would say 0
     const options = { name, help, labelNames: labels, registers: [registry] }
     const metric = kind === 'counter' ? new Counter(options) : new Gauge(options)
-    for (const [value, ...given] of all[name] ?? [])
+    for (const [value, ...given] of samples)
       metric.inc(Object.fromEntries(labels.map((label, i) => [label, given[i]!])), value)
   }
   return registry.metrics()

@@ -3,7 +3,17 @@
  * the time after which silence is noticed, made short.
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Audience, Board, Heartbeat, ProberIdentity, Store } from '../../src/health/store.ts'
+import type { Override } from '../../src/health/override.ts'
+import type {
+  Audience,
+  Board,
+  Heartbeat,
+  NodeBeat,
+  NodeIdentity,
+  ProberIdentity,
+  Store,
+  Vote,
+} from '../../src/health/store.ts'
 import { vote } from './plans.ts'
 import { until } from './until.ts'
 
@@ -15,11 +25,15 @@ export interface StoreForm {
 }
 
 /** Keeps what it hears as text lines, and what is being said now. */
-class Listener implements Audience {
+export class Listener implements Audience {
   readonly lines: string[] = []
   readonly said = new Map<string, Map<string, string>>()
+  /** Overrides that were told, by pattern. */
+  readonly overridden = new Map<string, Override>()
+  last: Vote | undefined
 
-  votes(prober: ProberIdentity, votes: readonly { target: string; value: string }[], whole: boolean): void {
+  votes(prober: ProberIdentity, votes: readonly Vote[], whole: boolean): void {
+    this.last = votes.at(-1) ?? this.last
     const now = (whole ? undefined : this.said.get(prober.name)) ?? new Map<string, string>()
     for (const { target, value } of votes) now.set(target, value)
     this.said.set(prober.name, now)
@@ -36,10 +50,56 @@ class Listener implements Audience {
   gone(prober: ProberIdentity): void {
     this.lines.push(`${prober.name}/${prober.bootId} gone`)
   }
+  node({ node, sequence, verdicts }: NodeBeat): void {
+    this.lines.push(`node ${node.name}/${node.bootId} beat ${sequence} ${verdicts}`)
+  }
+  nodeGone(node: NodeIdentity): void {
+    this.lines.push(`node ${node.name}/${node.bootId} gone`)
+  }
+  overrides(entries: readonly Override[], whole: boolean): void {
+    if (whole) this.overridden.clear()
+    for (const entry of entries) this.overridden.set(entry.pattern, entry)
+    const list = entries.map(({ pattern, action, version }) => ` ${pattern} ${action} ${version}`).join('')
+    this.lines.push(`overrides ${whole ? 'all' : 'some'}${list}`)
+  }
+  forgotten(prober: string): void {
+    this.lines.push(`${prober} forgotten`)
+  }
+  /** The lines about overrides. */
+  get overrideLines(): string[] {
+    return this.lines.filter((line) => line.startsWith('overrides'))
+  }
+  /** The lines about probers. */
+  get proberLines(): string[] {
+    return this.lines.filter((line) => line.includes('/') && !line.startsWith('node') && !line.startsWith('overrides'))
+  }
 }
 
-const identity = (name: string, bootId = 'one'): ProberIdentity => ({ name, region: 'eu', bootId })
-const beat = (prober: ProberIdentity, sequence: number): Heartbeat => ({
+export const identity = (name: string, bootId = 'one'): ProberIdentity => ({ name, region: 'eu', bootId })
+
+export const nodeBeat = (name: string, sequence: number, more: Partial<NodeBeat> = {}): NodeBeat => ({
+  node: { name, bootId: 'one' },
+  sequence,
+  version: '0.1.0',
+  view: 'v',
+  plan: 'p',
+  verdicts: 'h',
+  ...more,
+})
+
+export const drain = (pattern: string, version: number, more: Partial<Override> = {}): Override => ({
+  pattern,
+  action: 'drain',
+  version,
+  node: 'n1',
+  who: 'ann',
+  why: 'rack "B" moves, früh',
+  madeMs: 1,
+  untilMs: null,
+  ...more,
+})
+
+export const beat = (prober: ProberIdentity, sequence: number): Heartbeat => ({
   prober,
   sequence,
   configHash: 'c',
@@ -70,8 +130,8 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       await board.change(vote('t1', 'down'))
       await board.retire(['t2'])
       await board.heartbeat(beat(a, 2))
-      await until(() => listener.lines.length >= 5, 'five calls heard')
-      expect(listener.lines).toEqual([
+      await until(() => listener.proberLines.length >= 5, 'five calls heard')
+      expect(listener.proberLines).toEqual([
         'a/one all t1 up t2 down',
         'a/one beat 1',
         'a/one some t1 down',
@@ -136,7 +196,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const listener = await listen()
       const old = made.board(identity('a', 'one'))
       await old.replace([vote('t1', 'up'), vote('t2', 'up')])
-      await until(() => listener.lines.length > 0, 'the old boot heard')
+      await until(() => listener.said.get('a')?.size === 2, 'the old boot heard')
       const young = made.board(identity('a', 'two'))
       await young.replace([vote('t1', 'down')])
       await until(() => listener.said.get('a')?.get('t1') === 'down', 'the new boot heard')
@@ -164,7 +224,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       await a.replace([vote('t1', 'up')])
       await b.replace([vote('t1', 'down')])
       await a.retire(['t1'])
-      await until(() => listener.lines.length >= 3, 'all heard')
+      await until(() => listener.proberLines.length >= 3, 'all heard')
       expect(listener.said.get('a')!.size).toBe(0)
       expect(listener.said.get('b')).toEqual(new Map([['t1', 'down']]))
     })
@@ -176,8 +236,107 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const stays = await listen()
       leaving.abort()
       await made.board(identity('a')).replace([vote('t1', 'up')])
-      await until(() => stays.lines.length > 0, 'the other hears')
-      expect(left.lines).toEqual([])
+      await until(() => stays.proberLines.length > 0, 'the other hears')
+      expect(left.proberLines).toEqual([])
+    })
+
+    test('a vote is heard as it was said', async () => {
+      const listener = await listen()
+      const said: Vote = {
+        target: 't1',
+        value: 'abstain',
+        moving: true,
+        reason: 'this host has no "IPv6" route — späť',
+        rttMs: 12.5,
+        share: 250,
+      }
+      await made.board(identity('a')).replace([vote('t0', 'up'), said])
+      await until(() => listener.last !== undefined, 'it is heard')
+      expect(listener.last).toEqual(said)
+    })
+
+    test('what is said in one tick is heard, the last on each target', async () => {
+      const listener = await listen()
+      const a = identity('a')
+      const board = made.board(a)
+      const targets = Array.from({ length: 500 }, (_, i) => `t${i}`)
+      const said = [board.replace(targets.map((target) => vote(target, 'up')))]
+      for (const target of targets) said.push(board.change(vote(target, 'down')))
+      said.push(board.change(vote('t0', 'up')), board.retire(['t1', 't2']), board.heartbeat(beat(a, 1)))
+      await Promise.all(said)
+      await until(() => listener.lines.includes('a/one beat 1'), 'the beat')
+      const heard = listener.said.get('a')!
+      expect([heard.size, heard.get('t0'), heard.get('t1'), heard.get('t499')]).toEqual([498, 'up', undefined, 'down'])
+    })
+
+    test('nodes hear each other, themselves too, in order, and their silence', async () => {
+      const listener = await listen()
+      const node = made.store.node({ name: 'n1', bootId: 'one' })
+      for (const sequence of [1, 2, 2, 1, 3])
+        await node.heartbeat(nodeBeat('n1', sequence, { verdicts: `h${sequence}` }))
+      await until(() => listener.lines.includes('node n1/one beat 3 h3'), 'the last beat')
+      const late = await listen()
+      expect(late.lines).toContain('node n1/one beat 3 h3')
+      await until(() => listener.lines.includes('node n1/one gone'), 'its silence', lease + 2000)
+      expect(listener.lines.filter((line) => line.startsWith('node'))).toEqual([
+        'node n1/one beat 1 h1',
+        'node n1/one beat 2 h2',
+        'node n1/one beat 3 h3',
+        'node n1/one gone',
+      ])
+      const later = await listen()
+      expect(later.lines.filter((line) => line.startsWith('node'))).toEqual([])
+      await node.heartbeat(nodeBeat('n1', 4))
+      await until(() => listener.lines.includes('node n1/one beat 4 h'), 'it is back')
+    })
+
+    test('of each pattern the newest override stands, whoever puts it, and only news are told', async () => {
+      const listener = await listen()
+      expect(listener.lines).toContain('overrides all')
+      const one = made.store.node({ name: 'n1', bootId: 'one' })
+      const two = made.store.node({ name: 'n2', bootId: 'one' })
+      await one.override([drain('fra', 2), drain('iad/web', 1)])
+      await two.override([drain('fra', 1, { node: 'n2' })])
+      await two.override([drain('fra', 2, { node: 'n2', action: 'down' })])
+      await one.override([drain('fra', 2), drain('sin', 1)])
+      await two.override([drain('iad/web', 10, { action: 'undone', untilMs: 5 })])
+      await until(() => listener.overridden.get('iad/web')?.version === 10, 'the last one')
+      expect(listener.overrideLines.slice(1)).toEqual([
+        'overrides some fra drain 2 iad/web drain 1',
+        'overrides some fra down 2',
+        'overrides some sin drain 1',
+        'overrides some iad/web undone 10',
+      ])
+      const late = await listen()
+      expect(late.overridden).toEqual(
+        new Map([
+          ['fra', drain('fra', 2, { node: 'n2', action: 'down' })],
+          ['iad/web', drain('iad/web', 10, { action: 'undone', untilMs: 5 })],
+          ['sin', drain('sin', 1)],
+        ]),
+      )
+    })
+
+    test('a prober is forgotten by all', async () => {
+      const listeners = [await listen(), await listen()]
+      const node = made.store.node({ name: 'n1', bootId: 'one' })
+      await made.board(identity('a')).replace([vote('t1', 'up')])
+      await until(() => listeners[0]!.lines.includes('a/one gone'), 'its silence', lease + 2000)
+      await node.forget('a')
+      await until(() => listeners.every(({ lines }) => lines.includes('a forgotten')), 'all have heard')
+      expect((await listen()).said.has('a')).toBe(false)
+    })
+
+    test('what a node knows is no news to itself', async () => {
+      const node = made.store.node({ name: 'n1', bootId: 'one' })
+      await node.heartbeat(nodeBeat('n1', 1))
+      await node.know(new Map([['fra/web/192.0.2.1', { verdict: 'up', proven: ['t1'] }]]))
+      expect(await made.store.known()).toEqual([])
+    })
+
+    test('all is well', async () => {
+      await listen()
+      await until(() => made.store.trouble === undefined, 'no trouble')
     })
   })
 }

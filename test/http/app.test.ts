@@ -44,6 +44,9 @@ const post = (guard: Guard, path: string, body: string, headers: Record<string, 
   return Promise.resolve(makeApp(node, guard).request(path, { method: 'POST', body, headers: sent }))
 }
 
+const asProber = (path: string, guard: Guard = 'open'): Promise<Response> =>
+  Promise.resolve(makeApp(shown, guard).request(path))
+
 const DRAIN = { pattern: 'fra', action: 'drain', who: 'kim@ops', why: 'disk swap' }
 const drain = (more: object = {}): Promise<Response> =>
   post('open', '/api/overrides', JSON.stringify({ ...DRAIN, ...more }))
@@ -171,12 +174,11 @@ test('outlook passes the pattern on, and what is wrong with it back', async () =
 })
 
 test('a prober says that it is one where it is taken for a node', async () => {
-  const call = (path: string, guard: Guard = 'open') => Promise.resolve(makeApp(shown, guard).request(path))
-  expect((await call('/api/status')).status).toBe(200)
-  const response = await call('/api/explain?name=www.example.com&client=192.0.2.1')
+  expect((await asProber('/api/status')).status).toBe(200)
+  const response = await asProber('/api/explain?name=www.example.com&client=192.0.2.1')
   expect(response.status).toBe(404)
   expect(await response.json()).toMatchObject({ error: expect.stringContaining('prober') })
-  expect(await (await call('/api/explain', 'closed')).json()).toMatchObject({ error: 'no such route' })
+  expect(await (await asProber('/api/explain', 'closed')).json()).toMatchObject({ error: 'no such route' })
 })
 
 test('an unknown route names the known ones', async () => {
@@ -185,12 +187,13 @@ test('an unknown route names the known ones', async () => {
   expect(await response.json()).toMatchObject({ hint: expect.stringContaining('/metrics') })
 })
 
+const named = (routes: readonly { method: string; path: string }[]): string[] =>
+  [...new Set(routes.map(({ method, path }) => `${method} ${path}`))].toSorted()
+
 test('docs/api.md tells every route, and no other; the app has them all', async () => {
   const text = readFileSync(resolve(import.meta.dirname, '../../docs/api.md'), 'utf8')
   const rows = [...text.matchAll(/^\| `(GET|POST) ([^`]+)` \| (yes|no) \| (.*?) \|$/gm)].map(([, ...cells]) => cells)
   expect(rows).toEqual(ROUTES.map(({ method, path, api, meaning }) => [method, path, api ? 'yes' : 'no', meaning]))
-  const named = (routes: readonly { method: string; path: string }[]): string[] =>
-    [...new Set(routes.map(({ method, path }) => `${method} ${path}`))].toSorted()
   const served = makeApp(node, 'open').routes.filter(({ method }) => method !== 'ALL')
   expect(named(served)).toEqual(named(ROUTES))
 })

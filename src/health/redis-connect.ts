@@ -1,0 +1,91 @@
+/**
+ * From a place to connections; the only importer of ioredis. Each Store has three: one speaks, one listens, and one reads
+ * what is large, so that neither a heartbeat nor its echo ever waits behind 10,000 votes. All of them come back by themselves.
+ */
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import type { RedisPlace } from './redis-url.ts'
+
+export type Client = Redis | Cluster
+
+type Options = Omit<RedisOptions, 'replyMapping'>
+
+export interface Links {
+  readonly speaks: Client
+  readonly reads: Client
+  readonly listens: Redis
+}
+
+/** Redis may hang with its socket open: nothing waits longer than this, not even a greeting. */
+const HANDSHAKE_MS = 2000
+const READ_MS = 10_000
+const CONNECT_MS = 3000
+const RETRY_FIRST_MS = 100
+const RETRY_MAX_MS = 1000
+
+export function connect(place: RedisPlace): Links {
+  return { speaks: client(place, HANDSHAKE_MS), reads: client(place, READ_MS), listens: listening(place) }
+}
+
+/** Between 0.1 and 2 s, never all at once. */
+const retryMs = (times: number): number =>
+  Math.min(RETRY_FIRST_MS * 2 ** Math.min(times, 10), RETRY_MAX_MS) * (1 + Math.random())
+
+/** Of every connection. Nothing is queued or sent again: what is said is remembered where it is said (redis-post.ts). */
+function common({ user, password, db, tls }: RedisPlace, commandTimeout: number): Options {
+  return {
+    commandTimeout,
+    connectTimeout: CONNECT_MS,
+    retryStrategy: retryMs,
+    maxRetriesPerRequest: null,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    disableClientInfo: true,
+    keepAlive: 10_000,
+    db,
+    ...(user === undefined ? {} : { username: user }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined ? {} : { tls: { ...tls } }),
+  }
+}
+
+function client(place: RedisPlace, commandTimeout: number): Client {
+  const options = common(place, commandTimeout)
+  if (place.kind !== 'cluster') return new Redis({ ...options, ...doorOf(place) })
+  return new Cluster([...place.hosts], {
+    enableOfflineQueue: false,
+    clusterRetryStrategy: retryMs,
+    slotsRefreshTimeout: HANDSHAKE_MS,
+    dnsLookup: (address, callback) => callback(null, address), // names stay names: certificates are made out to them
+    redisOptions: options,
+  })
+}
+
+/** In a cluster any node hears what is published at any other; the next one is tried when one fails. */
+function listening(place: RedisPlace): Redis {
+  const options = common(place, HANDSHAKE_MS)
+  if (place.kind !== 'cluster') return new Redis({ ...options, ...doorOf(place) })
+  let turn = 0
+  const redis = new Redis({
+    ...options,
+    ...place.hosts[0]!,
+    retryStrategy: (times) => {
+      Object.assign(redis.options, place.hosts[++turn % place.hosts.length])
+      return retryMs(times)
+    },
+  })
+  return redis
+}
+
+function doorOf({ kind, hosts, master, tls, sentinelUser, sentinelPassword }: RedisPlace): Options {
+  if (kind === 'single') return { ...hosts[0]! }
+  return {
+    sentinels: [...hosts],
+    name: master,
+    sentinelRetryStrategy: retryMs,
+    sentinelCommandTimeout: HANDSHAKE_MS,
+    ...(tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: { ...tls } }),
+    ...(sentinelUser === undefined ? {} : { sentinelUsername: sentinelUser }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+  }
+}

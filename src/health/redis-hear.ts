@@ -1,0 +1,313 @@
+/**
+ * One who listens: from notices and reads to an Audience, in order for each prober. It keeps no votes, only how far it has
+ * heard each poster: (boot id, n, sequence), and when, by turns of its Store's clock.
+ *
+ *   notice ─ n follows ─▶ told on
+ *          ─ gap, new boot, was silent, large ─▶ its hash is read ─▶ told whole ─▶ notices that came meanwhile
+ *
+ * So nothing is lost while a read is under way, and a lost notice shows at the next heartbeat, which carries n. Silence is
+ * measured here alone: no clock of Redis or of any other host counts, and what isn't new in (boot id, n, sequence) is
+ * silence too, however often it is read.
+ */
+import { HEAD_FIELDS, RESERVED, REV_FIELD } from './keys.ts'
+import type { Fields, Reader } from './redis-read.ts'
+import {
+  Intern,
+  type Notice,
+  type PostNotice,
+  readNodeBeat,
+  readOverrides,
+  readProberBeat,
+  readVote,
+} from './redis-text.ts'
+import type { Audience, NodeIdentity, ProberIdentity, Vote } from './store.ts'
+
+/** How far a poster was heard. */
+interface Heard<Identity> {
+  readonly identity: Identity
+  /** Boots before this one: what is still heard of them comes too late. */
+  readonly ended: readonly string[]
+  n: number
+  sequence: number
+  /** Turn of the clock at which it last said something new. */
+  turn: number
+  live: boolean
+}
+
+/** Over this time nodes spread their reads of a large board. */
+const SPREAD_MS = 150
+/** Before a board is read again that a read has found behind the notices: a replica, or a failover. */
+const BEHIND_MS = 200
+/** Notices kept during one read; beyond, the board is read once more. */
+const KEPT_NOTICES = 1000
+const ENDED_BOOTS = 8
+/** A poster that was silent for so many leases is no longer remembered: an hour of the real lease. */
+const FORGOTTEN_LEASES = 1200
+
+export interface ListenerSettings {
+  readonly audience: Audience
+  readonly reader: Reader
+  /** Shared by all who listen in one Store. */
+  readonly intern: Intern
+  /** The Store's clock. */
+  readonly turn: () => number
+  /** Turns in a lease. */
+  readonly leaseTurns: number
+}
+
+export class Listener {
+  readonly #settings: ListenerSettings
+  readonly #probers = new Map<string, Heard<ProberIdentity>>()
+  readonly #nodes = new Map<string, Heard<NodeIdentity>>()
+  /** Notices that came while the prober's hash is being read. */
+  readonly #meanwhile = new Map<string, PostNotice[]>()
+  readonly #reads = new Set<Promise<void>>()
+  #rev = ''
+  #readingOverrides = false
+  #overridesAgain = false
+  #closed = false
+
+  constructor(settings: ListenerSettings) {
+    this.#settings = settings
+    this.synced = new Promise((resolve) => (this.#isSynced = resolve))
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Of the first sync(). */
+  readonly synced: Promise<true>
+  #isSynced: ((done: true) => void) | undefined
+  /** Reads that are done: whoever waits sees that it goes on. */
+  done = 0
+
+  /** Whoever is there now, as after each subscription: notices may have been missed. */
+  async sync(): Promise<void> {
+    const { audience, reader } = this.#settings
+    if (audience.overrides !== undefined) this.#readOverrides()
+    const kinds = audience.node === undefined ? (['prober'] as const) : (['prober', 'node'] as const)
+    for (const kind of kinds) {
+      for (const [name, boot, region, n, beat] of await reader.heads(kind)) {
+        this.hear({ ...HEAD, kind, name, boot, region, n: Number(n), beat })
+      }
+    }
+    while (this.#reads.size > 0) await Promise.all(this.#reads)
+    this.#isSynced?.(true)
+  }
+
+  hear(notice: Notice): void {
+    if (this.#closed) return
+    switch (notice.kind) {
+      case 'prober':
+        return this.#hearProber(notice)
+      case 'node':
+        this.#checkRev(notice.rev)
+        return this.#hearNode(notice)
+      case 'override':
+        return this.#hearOverrides(notice)
+      case 'forget':
+        if (this.#probers.get(notice.prober)?.live !== true) this.#probers.delete(notice.prober)
+        return this.#settings.audience.forgotten?.(notice.prober)
+    }
+  }
+
+  /** Once a turn: who has been silent for a lease is gone. */
+  look(): void {
+    const { audience, turn, leaseTurns } = this.#settings
+    const fallSilent = <Identity>(posters: Map<string, Heard<Identity>>, tell: (identity: Identity) => void) => {
+      for (const [name, heard] of posters) {
+        const silent = turn() - heard.turn
+        if (silent > FORGOTTEN_LEASES * leaseTurns) posters.delete(name)
+        if (!heard.live || silent <= leaseTurns) continue
+        heard.live = false
+        tell(heard.identity)
+      }
+    }
+    fallSilent(this.#probers, (identity) => audience.gone(identity))
+    fallSilent(this.#nodes, (identity) => audience.nodeGone?.(identity))
+  }
+
+  #hearProber(notice: PostNotice): void {
+    const meanwhile = this.#meanwhile.get(notice.name)
+    if (meanwhile !== undefined) {
+      if (meanwhile.length < KEPT_NOTICES) meanwhile.push(notice)
+      return
+    }
+    const heard = this.#probers.get(notice.name)
+    const same = heard?.identity.bootId === notice.boot
+    if (heard?.live === true && heard.ended.includes(notice.boot)) return
+    if (notice.told === 'all') {
+      if (!same || notice.n > heard.n) this.#tellWhole(notice, notice.fields)
+    } else if (!same || !heard.live) {
+      if (this.#isNews(heard, notice)) this.#read(notice)
+    } else if (notice.told === 'some' && notice.fields.length > 0 && notice.n === heard.n + 1) {
+      this.#tellSome(heard, notice)
+    } else if (notice.n > heard.n) {
+      this.#read(notice)
+    } else {
+      this.#beat(heard, notice.beat)
+    }
+  }
+
+  #tellSome(heard: Heard<ProberIdentity>, { n, fields, beat }: PostNotice): void {
+    heard.n = n
+    const { audience, intern } = this.#settings
+    const votes: Vote[] = []
+    const retired: string[] = []
+    for (let i = 0; i < fields.length; i += 2) {
+      const vote = readVote(fields[i]!, fields[i + 1]!, intern)
+      if (vote !== undefined) votes.push(vote)
+      else retired.push(fields[i]!)
+    }
+    if (votes.length > 0) audience.votes(heard.identity, votes, false)
+    if (retired.length > 0) audience.retired(heard.identity, retired)
+    this.#beat(heard, beat)
+  }
+
+  /** All that it says: by a notice, or by a read. */
+  #tellWhole({ name, boot, region, n, beat }: PostNotice, fields: readonly string[]): void {
+    const { audience, intern, turn } = this.#settings
+    const before = this.#probers.get(name)
+    const same = before?.identity.bootId === boot
+    const ended =
+      before === undefined || !before.live ? [] : same ? before.ended : [before.identity.bootId, ...before.ended]
+    const heard: Heard<ProberIdentity> = {
+      identity: { name, region, bootId: boot },
+      ended: ended.slice(0, ENDED_BOOTS),
+      n,
+      sequence: same ? before.sequence : -1,
+      turn: turn(),
+      live: true,
+    }
+    this.#probers.set(name, heard)
+    const votes: Vote[] = []
+    for (let i = 0; i < fields.length; i += 2) {
+      const vote = readVote(fields[i]!, fields[i + 1]!, intern)
+      if (vote !== undefined) votes.push(vote)
+    }
+    audience.votes(heard.identity, votes, true)
+    this.#beat(heard, beat)
+  }
+
+  #beat(heard: Heard<ProberIdentity>, text: string): void {
+    const beat = text === '' ? undefined : readProberBeat(heard.identity, text)
+    if (beat === undefined || beat.sequence <= heard.sequence) return
+    heard.sequence = beat.sequence
+    heard.turn = this.#settings.turn()
+    this.#settings.audience.heartbeat(beat)
+  }
+
+  #read(notice: PostNotice): void {
+    const { name, told } = notice
+    const spreadMs = told === 'read' ? SPREAD_MS : 0
+    this.#meanwhile.set(name, [notice])
+    const read = this.#settings.reader.post('prober', name, spreadMs).then((fields) => this.#settle(name, fields))
+    const counted: Promise<void> = read.finally(() => {
+      this.#reads.delete(counted)
+      this.done++
+    })
+    this.#reads.add(counted)
+  }
+
+  /** A hash was read: what is new of it, and then what came meanwhile. */
+  #settle(name: string, fields: Fields): void {
+    const meanwhile = this.#meanwhile.get(name) ?? []
+    this.#meanwhile.delete(name)
+    if (this.#closed) return
+    const [boot, region, n, beat] = HEAD_FIELDS.map((field) => fields[field])
+    const heard = this.#probers.get(name)
+    if (boot !== undefined) {
+      const notice: PostNotice = {
+        ...HEAD,
+        kind: 'prober',
+        name,
+        boot,
+        region: region ?? '',
+        n: Number(n),
+        beat: beat ?? '',
+      }
+      if (this.#isNews(heard, notice)) this.#tellWhole(notice, votesOf(fields))
+      else if (heard?.live === true && heard.identity.bootId === boot) this.#beat(heard, notice.beat)
+    }
+    for (const notice of meanwhile) {
+      // It is gone: who still lives will find that out, and write it whole.
+      if (boot === undefined && notice.told !== 'all') continue
+      // The hash is behind its notices (a replica, a failover): nothing to tell yet, and no reason to read without end.
+      if (notice.told !== 'all' && this.#isAhead(notice)) return this.#later(notice)
+      this.#hearProber(notice)
+    }
+    if (boot !== undefined && meanwhile.length === KEPT_NOTICES) this.#later(meanwhile.at(-1)!)
+  }
+
+  #isNews(heard: Heard<ProberIdentity> | undefined, { boot, n, beat }: PostNotice): boolean {
+    if (heard === undefined) return true
+    if (heard.identity.bootId !== boot) return !(heard.live && heard.ended.includes(boot))
+    if (n !== heard.n) return n > heard.n
+    return !heard.live && (readProberBeat(heard.identity, beat)?.sequence ?? -1) > heard.sequence
+  }
+
+  #isAhead({ name, boot, n, fields }: PostNotice): boolean {
+    const heard = this.#probers.get(name)
+    if (heard?.live === true && heard.ended.includes(boot)) return false
+    if (heard?.live !== true || heard.identity.bootId !== boot) return true
+    return n > heard.n + (fields.length > 0 ? 1 : 0)
+  }
+
+  #later(notice: PostNotice): void {
+    setTimeout(() => this.#meanwhile.has(notice.name) || this.#closed || this.#read(notice), BEHIND_MS).unref()
+  }
+
+  #hearNode({ name, boot, beat: text }: PostNotice): void {
+    const { audience, turn } = this.#settings
+    if (audience.node === undefined || text === '') return
+    const heard = this.#nodes.get(name)
+    if (heard?.live === true && heard.ended.includes(boot)) return
+    const identity: NodeIdentity = { name, bootId: boot }
+    const beat = readNodeBeat(identity, text)
+    if (beat === undefined) return
+    if (heard?.identity.bootId === boot) {
+      if (beat.sequence <= heard.sequence) return
+      Object.assign(heard, { sequence: beat.sequence, turn: turn(), live: true })
+    } else {
+      const ended = heard?.live === true ? [heard.identity.bootId, ...heard.ended].slice(0, ENDED_BOOTS) : []
+      this.#nodes.set(name, { identity, ended, n: 0, sequence: beat.sequence, turn: turn(), live: true })
+    }
+    audience.node(beat)
+  }
+
+  #hearOverrides({ before, rev, entries }: Extract<Notice, { kind: 'override' }>): void {
+    if (this.#readingOverrides) this.#overridesAgain = true
+    else if (before !== this.#rev) this.#readOverrides()
+    else this.#rev = rev
+    this.#settings.audience.overrides?.(entries, false)
+  }
+
+  /** Each node's beat carries what the overrides are now. */
+  #checkRev(rev: string | undefined): void {
+    if (rev !== undefined && rev !== this.#rev) this.#readOverrides()
+  }
+
+  #readOverrides(): void {
+    const { audience, reader } = this.#settings
+    if (audience.overrides === undefined || this.#readingOverrides) return
+    this.#readingOverrides = true
+    const counted: Promise<void> = reader.overrides().then((fields) => {
+      this.#reads.delete(counted)
+      this.done++
+      this.#readingOverrides = false
+      this.#rev = fields[REV_FIELD] ?? ''
+      if (this.#closed) return
+      audience.overrides?.(readOverrides(fields), true)
+      if (this.#overridesAgain) this.#readOverrides()
+      this.#overridesAgain = false
+    })
+    this.#reads.add(counted)
+  }
+}
+
+/** What a hash says is a notice without changes. */
+const HEAD = { told: 'some', rev: undefined, fields: [] } as const
+
+const votesOf = (fields: Fields): string[] =>
+  Object.entries(fields).flatMap(([field, value]) => (field.startsWith(RESERVED) ? [] : [field, value]))

@@ -1,0 +1,386 @@
+/**
+ * The Store in Redis: several processes, one board. It is never the truth: all that it holds, those who said it remember
+ * (redis-post.ts) and write again; whoever listens (redis-hear.ts) keeps what was heard last while Redis is away.
+ *
+ *   Board, NodeBoard ─ Post ──▶ lua ──▶ hash, channel
+ *   Audience ◀─ Listener ◀── channel, hash
+ *
+ * Made at once and never failing: that Redis can't be used is a state, `trouble`, with what to do about it.
+ */
+import { channelOf } from './keys.ts'
+import { nodeBoard, proberBoard } from './redis-board.ts'
+import { type Client, connect, type Links } from './redis-connect.ts'
+import { Listener } from './redis-hear.ts'
+import { type Desk, Post } from './redis-post.ts'
+import { Reader } from './redis-read.ts'
+import { POST } from './redis-script.ts'
+import { Intern, readKnown, readNotice } from './redis-text.ts'
+import { explain, tooOld } from './redis-trouble.ts'
+import { parseRedisUrl, type RedisPlace } from './redis-url.ts'
+import {
+  type Audience,
+  type Board,
+  type KnownMember,
+  LEASE_MS,
+  type NodeBoard,
+  type NodeIdentity,
+  type ProberIdentity,
+  type Store,
+} from './store.ts'
+
+export { parseRedisUrl } from './redis-url.ts'
+
+export interface RedisStoreSettings {
+  /** After so much silence a poster is gone; LEASE_MS unless a test says otherwise. */
+  readonly leaseMs?: number
+  /** A call that takes longer is trouble. */
+  readonly answerMs?: number
+  /** Called when trouble begins, becomes another one, or ends (undefined). */
+  readonly onTrouble?: (trouble: string | undefined) => void
+}
+
+const ANSWER_MS = 500
+/** More for each argument: 10,000 votes over a slow line. */
+const ARGUMENT_MS = 0.25
+/**
+ * Turns of the Store's clock in a lease. Silence is measured by these and not by time: a process that stood still first
+ * hears what has come meanwhile.
+ */
+const LEASE_TURNS = 12
+/** Two heartbeats, in which one's own should have been heard. */
+const ECHO_TURNS = 8
+/** listen() resolves when for so long nothing comes. */
+const PATIENCE_MS = 2000
+/** Calls without an answer, one after the other, before the connection is made anew. */
+const UNANSWERED = 4
+
+type Source = 'version' | 'speaks' | 'answers' | 'listens' | 'reads' | 'rival'
+/** The first that has trouble is told. */
+const SOURCES: readonly Source[] = ['version', 'speaks', 'answers', 'listens', 'reads', 'rival']
+
+/** Throws only for a URL that parseRedisUrl() refuses. */
+export function openRedisStore(url: string, settings: RedisStoreSettings = {}): RedisStore {
+  const place = parseRedisUrl(url)
+  if (typeof place === 'string') throw new Error(`the setting \`redis\` ${place}`)
+  return new RedisStore(place, settings)
+}
+
+export class RedisStore implements Store {
+  readonly shared = true
+  readonly #place: RedisPlace
+  readonly #settings: RedisStoreSettings
+  readonly #leaseMs: number
+  readonly #channel: string
+  readonly #links: Links
+  readonly #reader: Reader
+  readonly #desk: Desk
+  readonly #intern = new Intern()
+  readonly #listeners = new Set<Listener>()
+  readonly #waiting = new Set<Post>()
+  readonly #suspicious = new Set<Post>()
+  /** Names of this process's own nodes. */
+  readonly #nodes = new Set<string>()
+  readonly #troubles = new Map<Source, string>()
+  readonly #clock: NodeJS.Timeout
+  #usable = false
+  #subscribed = false
+  #starting = true
+  #told: string | undefined
+  #troubleMs = performance.now()
+  #turn = 0
+  #heardTurn = 0
+  #answeredTurn = -1
+  #unanswered = 0
+  #pinging = false
+  #closed = false
+
+  constructor(place: RedisPlace, settings: RedisStoreSettings) {
+    this.#place = place
+    this.#settings = settings
+    this.#leaseMs = settings.leaseMs ?? LEASE_MS
+    this.#channel = channelOf(place.db)
+    this.#links = connect(place)
+    this.#desk = this.#makeDesk()
+    this.#reader = new Reader({
+      client: this.#links.reads,
+      ready: () => this.#usable && this.#links.reads.status === 'ready',
+      onTrouble: (error) => this.#note('reads', error),
+    })
+    this.#watchLinks()
+    this.#clock = setInterval(() => this.#look(), this.#leaseMs / LEASE_TURNS).unref()
+  }
+
+  get trouble(): string | undefined {
+    if (this.#starting) return `Redis at ${this.#place.address} is being connected to, and read`
+    if (this.#told === undefined) return undefined
+    const seconds = Math.round((performance.now() - this.#troubleMs) / 1000)
+    return seconds < 1 ? this.#told : `${this.#told} (for ${seconds} s)`
+  }
+
+  board({ name, region, bootId }: ProberIdentity): Board {
+    return proberBoard(new Post({ kind: 'prober', name, region, bootId }, this.#desk))
+  }
+
+  node({ name, bootId }: NodeIdentity): NodeBoard {
+    this.#nodes.add(name)
+    const post = new Post({ kind: 'node', name, region: '', bootId }, this.#desk)
+    return nodeBoard(post, this.#channel, (command) => this.#attempt(command))
+  }
+
+  async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
+    const found: ReadonlyMap<string, KnownMember>[] = []
+    const read = async () => {
+      for (const [name] of await this.#reader.heads('node')) {
+        if (!this.#nodes.has(name)) found.push(readKnown(await this.#reader.post('node', name), this.#intern))
+      }
+    }
+    await within(PATIENCE_MS, read()).catch(() => {})
+    return [...found]
+  }
+
+  async listen(audience: Audience, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#closed) return
+    const turn = () => this.#turn
+    const listener = new Listener({
+      audience,
+      reader: this.#reader,
+      intern: this.#intern,
+      turn,
+      leaseTurns: LEASE_TURNS,
+    })
+    this.#listeners.add(listener)
+    const leave = () => {
+      listener.close()
+      this.#listeners.delete(listener)
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    if (this.#subscribed) void this.#sync([listener])
+    await this.#patiently(listener)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#clock)
+    for (const listener of this.#listeners) listener.close()
+    this.#listeners.clear()
+    this.#reader.close()
+    this.#links.speaks.disconnect()
+    this.#links.reads.disconnect()
+    this.#links.listens.disconnect()
+    this.#settle()
+  }
+
+  /** Until it has heard all that is there, or nothing has come for a while. */
+  async #patiently(listener: Listener): Promise<void> {
+    for (let done = -1; done !== listener.done && !this.#closed;) {
+      done = listener.done
+      if (await within(PATIENCE_MS, listener.synced).catch(() => false)) return
+    }
+  }
+
+  #makeDesk(): Desk {
+    const isReady = () => this.#usable && !this.#closed
+    const isStarting = () => this.#starting
+    return {
+      leaseMs: this.#leaseMs,
+      channel: this.#channel,
+      get ready() {
+        return isReady()
+      },
+      get starting() {
+        return isStarting()
+      },
+      post: (keys, args) => this.#post(keys, args),
+      wait: (post) => this.#waiting.add(post),
+      suspect: (post) => this.#suspicious.add(post),
+    }
+  }
+
+  async #post(keys: readonly string[], args: readonly string[]): Promise<readonly string[]> {
+    const patienceMs = (this.#settings.answerMs ?? ANSWER_MS) + args.length * ARGUMENT_MS
+    let answer: readonly string[] = []
+    const done = await this.#attempt(async (client) => (answer = await POST.run(client, keys, args)), patienceMs)
+    if (!done) throw new Error('Redis is away')
+    this.#answeredTurn = this.#turn
+    return answer
+  }
+
+  /** Runs it; false, and the trouble is told: it failed, or took too long. */
+  async #attempt(command: (client: Client) => Promise<unknown>, patienceMs = ANSWER_MS): Promise<boolean> {
+    const { speaks } = this.#links
+    if (!this.#usable || this.#closed) return false
+    try {
+      await within(patienceMs, command(speaks))
+      this.#unanswered = 0
+      this.#note('answers', undefined)
+      return true
+    } catch (error) {
+      if (speaks.status !== 'ready') return false // its own events tell why
+      this.#note('answers', error)
+      const late = error instanceof Late
+      this.#unanswered = late ? this.#unanswered + 1 : 0
+      // A demoted master, or a peer that is gone without a word: where the way leads may have changed.
+      if (this.#unanswered >= UNANSWERED || /READONLY/.test(String(error))) speaks.disconnect(true)
+      return false
+    }
+  }
+
+  #watchLinks(): void {
+    const { speaks, reads, listens } = this.#links
+    speaks.on('ready', () => void this.#greet())
+    speaks.on('error', (error) => this.#note('speaks', error))
+    speaks.on('close', () => {
+      this.#usable = false
+      this.#unanswered = 0
+      this.#lost('speaks')
+    })
+    reads.on('ready', () => {
+      this.#note('reads', undefined)
+      this.#reader.pump()
+    })
+    reads.on('error', (error) => this.#note('reads', error))
+    listens.on('ready', () => void this.#subscribe())
+    listens.on('error', (error) => this.#note('listens', error))
+    listens.on('close', () => {
+      this.#subscribed = false
+      this.#lost('listens')
+    })
+    listens.on('message', (_, text: string) => {
+      this.#heardTurn = this.#turn
+      const notice = readNotice(text)
+      if (notice !== undefined) for (const listener of this.#listeners) listener.hear(notice)
+    })
+  }
+
+  /** A connection ended; unless an error has said why. */
+  #lost(source: Source): void {
+    if (!this.#closed && !this.#troubles.has(source)) this.#note(source, new Error('Connection is closed'))
+  }
+
+  /** Is it new enough? A user who may not ask is believed. */
+  async #greet(): Promise<void> {
+    const { speaks } = this.#links
+    let info = ''
+    try {
+      info = await speaks.info('server')
+    } catch (error) {
+      if (!/NOPERM/.test(String(error))) return speaks.disconnect(true)
+    }
+    if (speaks.status !== 'ready') return
+    const version = /^redis_version:(\S+)/m.exec(info)?.[1]
+    const old = version === undefined ? undefined : tooOld(version)
+    this.#note('version', old === undefined ? undefined : `${old} (it runs at ${this.#place.address})`)
+    this.#note('speaks', undefined)
+    this.#note('answers', undefined)
+    this.#usable = old === undefined
+    if (!this.#usable) return
+    for (const post of this.#takeWaiting()) post.flush()
+    this.#reader.pump()
+  }
+
+  async #subscribe(): Promise<void> {
+    const { listens } = this.#links
+    try {
+      await listens.subscribe(this.#channel)
+    } catch (error) {
+      if (listens.status !== 'ready' || this.#closed) return
+      this.#note('listens', error)
+      setTimeout(() => listens.status === 'ready' && void this.#subscribe(), PATIENCE_MS).unref()
+      return
+    }
+    this.#subscribed = true
+    this.#heardTurn = this.#turn
+    await this.#sync(this.#listeners)
+    if (!this.#subscribed) return
+    this.#note('listens', undefined)
+    this.#starting = false
+    this.#tell()
+  }
+
+  async #sync(listeners: Iterable<Listener>): Promise<void> {
+    await Promise.all(Array.from(listeners, (listener) => listener.sync()))
+  }
+
+  /** One turn of the clock. */
+  #look(): void {
+    this.#turn++
+    for (const listener of this.#listeners) listener.look()
+    let rival: string | undefined
+    for (const post of this.#suspicious) {
+      if (post.suspects) rival ??= post.rival()
+      else this.#suspicious.delete(post)
+    }
+    this.#note('rival', rival)
+    if (this.#subscribed && this.#turn - this.#heardTurn > ECHO_TURNS) void this.#doubt()
+  }
+
+  /** Nothing was heard for two heartbeats: not even this process's own, or it has none and asks. */
+  async #doubt(): Promise<void> {
+    const { listens } = this.#links
+    if (this.#pinging) return
+    if (this.#answeredTurn > this.#heardTurn + 1) {
+      this.#note('listens', `Redis at ${this.#place.address} does not pass on what is published: connecting anew`)
+      listens.disconnect(true)
+      return
+    }
+    this.#pinging = true
+    try {
+      await within(this.#settings.answerMs ?? ANSWER_MS, listens.ping())
+      this.#heardTurn = this.#turn
+    } catch (error) {
+      if (listens.status !== 'ready') return
+      this.#note('listens', error)
+      listens.disconnect(true)
+    } finally {
+      this.#pinging = false
+    }
+  }
+
+  /** A text is told as it is; undefined = no trouble of this source. */
+  #note(source: Source, error: unknown): void {
+    if (error === undefined) this.#troubles.delete(source)
+    else {
+      this.#troubles.set(source, typeof error === 'string' ? error : explain(error, this.#place))
+      this.#starting = false
+      this.#settle()
+    }
+    this.#tell()
+  }
+
+  #tell(): void {
+    const trouble = SOURCES.map((source) => this.#troubles.get(source)).find((text) => text !== undefined)
+    if (trouble === this.#told || this.#closed) return
+    if (this.#told === undefined) this.#troubleMs = performance.now()
+    this.#told = trouble
+    this.#settings.onTrouble?.(trouble)
+  }
+
+  /** Whoever waits goes on: the trouble is told, and what was said is remembered. */
+  #settle(): void {
+    for (const post of this.#waiting) post.settle()
+  }
+
+  #takeWaiting(): Post[] {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    return waiting
+  }
+}
+
+/** No answer in time. */
+class Late extends Error {
+  constructor() {
+    super('Command timed out')
+  }
+}
+
+/** The promise, but no longer than that: then Late. What it still does is nobody's concern. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Late()), ms)))
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
