@@ -98,7 +98,7 @@ class Prober {
 
   constructor(url: string, region: string, targets: readonly string[]) {
     this.#identity = { name: `bench-${region}`, region, bootId: `${process.pid}-${region}` }
-    this.#store = openRedisStore({ url })
+    this.#store = openRedisStore(url)
     this.#board = this.#store.board(this.#identity)
     this.#targets = targets
   }
