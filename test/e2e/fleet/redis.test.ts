@@ -15,7 +15,7 @@ fault('Redis is killed', async (row) => {
   row.dies('fra')
   await inTrouble(row)
   await row.held('paris')
-  expect(await row.fleet.metrics('n2')).toContain('meridian_store_up 0')
+  expect(await row.fleet.metrics('n2')).toContain('meridian_store_up{kind="redis"} 0')
   await row.fleet.redis.start()
   await row.applied('paris')
   await row.revives('fra')
