@@ -50,6 +50,7 @@ export class Post {
   /** A call failed that would have changed something: perhaps it did. */
   #unsure = false
   #running = false
+  #scheduled = false
   #waiting: (() => void)[] = []
   #n = 0
   #sequence = -Infinity
@@ -116,9 +117,19 @@ export class Post {
   #say(): Promise<void> {
     this.#saidMs = performance.now()
     const said = new Promise<void>((resolve) => this.#waiting.push(resolve))
-    if (!this.#asked) setImmediate(() => void this.#run())
     this.#asked = true
+    this.#soon()
     return said
+  }
+
+  /** Also after a call that failed on a connection that stands: nobody else would call for what was said meanwhile. */
+  #soon(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      void this.#run()
+    })
   }
 
   async #run(): Promise<void> {
