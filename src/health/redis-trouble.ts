@@ -19,7 +19,7 @@ const FORMS: readonly (readonly [RegExp, (place: RedisPlace, match: RegExpExecAr
   [/ECONNREFUSED/, () => 'refuses connections: is it running, and is this its address?'],
   [/ENOTFOUND|EAI_AGAIN/, () => "can't be found: its name has no address here"],
   [/EHOSTUNREACH|ENETUNREACH|ETIMEDOUT/, () => "can't be reached: no route, or a firewall drops packets"],
-  [/timed out|Socket timeout/, () => 'does not answer: it is frozen or overloaded, or a firewall drops packets'],
+  [/timed out|Socket timeout|isn't writeable/, () => 'does not answer: it is frozen or overloaded, or a firewall drops packets'],
   [
     /WRONGPASS|invalid password/,
     ({ user }) => `refuses the password of ${userOf(user)}: correct the setting \`redis\``,
