@@ -226,7 +226,7 @@ export class RunningNode implements Node {
   }
 
   override(order: Order): Ordered | Refusal {
-    return carryOut(this.#health, order, this.#log)
+    return carryOut(this.#health, order, (fields, line) => this.#log.info(fields, line))
   }
 
   forget({ prober, who }: Forgetting): object | Refusal {
