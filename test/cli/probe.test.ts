@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { makeBuilder } from '../../src/answer/build.ts'
 import { ask } from '../../src/cli/control.ts'
 import { RunningProber } from '../../src/cli/probe.ts'
 import type { ProberStatusView } from '../../src/cli/targets.ts'
@@ -52,6 +53,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
+/** An audience but for the votes. */
+const DEAF = { retired: () => undefined, heartbeat: () => undefined, gone: () => undefined }
+
 const write = (file: string, text: string): void => writeFileSync(join(folder, 'zones', file), text)
 const check = (path: string): string => `{type: http, port: 8080, path: ${path}, interval: 1s, timeout: 500ms}`
 const services = (checked: string): void =>
@@ -95,9 +99,7 @@ test('it says what it is, where it may be asked, and its votes reach Redis', asy
   const heard: Vote[] = []
   const store = openRedisStore(redis.url())
   const ending = new AbortController()
-  const nothing = (): void => {}
-  const audience = { retired: nothing, heartbeat: nothing, gone: nothing }
-  await store.listen({ ...audience, votes: (_prober, votes) => void heard.push(...votes) }, ending.signal)
+  await store.listen({ ...DEAF, votes: (_prober, votes) => void heard.push(...votes) }, ending.signal)
   await until('its vote is heard', 10_000, () => heard.some(({ value }) => value === 'up'))
   ending.abort()
   await store.close()
@@ -115,6 +117,15 @@ test('a reload with a problem keeps the old targets; the next without one brings
   running.reload('SIGHUP')
   await until('taken', 10_000, async () => (await status()).load!.ok)
   expect((await status()).plan!.hash).not.toBe(before)
+})
+
+test('it probes what a node of the same files wants probed, without their maps and Image', async () => {
+  const settings = { zones: join(folder, 'zones'), city: [] }
+  const { made } = await makeBuilder(settings).build()
+  const built = await makeBuilder({ ...settings, planOnly: true }).build()
+  expect(built.planned!.plan).toEqual(made!.plan)
+  expect(built.made).toBeUndefined()
+  expect(Object.keys(built.stagesMs)).toEqual(['load'])
 })
 
 test('changed files are seen without being told', async () => {
