@@ -48,7 +48,6 @@ export async function run(args: string[]): Promise<void> {
     identity: { name: NAME, region: 'eu', bootId: NAME },
     board,
     canaries: [],
-    onBeat: () => {},
     onTrouble: console.log,
     check: async (target) => {
       checks++
