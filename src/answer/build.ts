@@ -107,14 +107,14 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
 
       loaded = await loadFolder(settings.zones, loaded)
       problems.push(...loaded.problems)
-      stages.end('load')
-      if (settings.planOnly === true) return { ...planOf(loaded.model, problems), problems, stagesMs: stages.ms }
-      const now = await openPlaces(settings, placed, cache, report)
-      stages.end('places')
       const { model } = loaded
-      if (model !== undefined) checkNodeSite(settings, model, report)
       const plan = model && planHealth(model)
       if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
+      stages.end('load')
+      if (settings.planOnly === true) return { ...planned(model, plan, problems), problems, stagesMs: stages.ms }
+      const now = await openPlaces(settings, placed, cache, report)
+      stages.end('places')
+      if (model !== undefined) checkNodeSite(settings, model, report)
       const failed = problems.some((problem) => problem.severity === 'error')
       if (model === undefined || plan === undefined || now === undefined || failed)
         return { problems, stagesMs: stages.ms }
@@ -141,9 +141,13 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
   }
 }
 
-function planOf(model: Model | undefined, problems: readonly Problem[]): Pick<Built, 'planned'> {
-  if (model === undefined || problems.some((problem) => problem.severity === 'error')) return {}
-  return { planned: { plan: planHealth(model), zoneCount: model.zones.length } }
+function planned(
+  model: Model | undefined,
+  plan: HealthPlan | undefined,
+  problems: readonly Problem[],
+): Pick<Built, 'planned'> {
+  if (model === undefined || plan === undefined || problems.some(({ severity }) => severity === 'error')) return {}
+  return { planned: { plan, zoneCount: model.zones.length } }
 }
 
 interface Placed {

@@ -17,6 +17,7 @@ import type { Output } from './output.ts'
 import { forget, outlook, override, whoAmI } from './override.ts'
 import { probe, serve, type UntilSignal } from './serve.ts'
 import { loadSettings, type Role } from './settings.ts'
+import { probeSettings } from './store.ts'
 import { status } from './status.ts'
 import { VERSION } from './view.ts'
 
@@ -114,6 +115,8 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
         city: config['geo.city'],
         ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
         ...(nodeSite !== undefined && { nodeSite }),
+        // a folder that is named is checked by itself; the settings' own, against this node's prober too
+        ...(dir === undefined && config['probe.enabled'] && { probe: probeSettings(config) }),
         json: options.json === true,
       }
       ended(await check(checked, output))

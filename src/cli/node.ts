@@ -30,8 +30,8 @@ import { claimState, Doors, StartError } from './doors.ts'
 import { Loads } from './loads.ts'
 import { type Ordered, carryOut } from './order.ts'
 import { samplesOf } from './samples.ts'
-import { makeProber, makeStore } from './store.ts'
-import { type Served, type Status, statusOf } from './view.ts'
+import { makeProber, makeStore, probeSettings } from './store.ts'
+import { type Served, type Status, statusOf, VERSION } from './view.ts'
 
 export interface NodeOptions {
   readonly config: Config
@@ -81,6 +81,7 @@ export class RunningNode implements Node {
           cache: join(config.state, 'cache'),
           tidiesCache: true,
           ...(config['node.site'] === undefined ? {} : { nodeSite: config['node.site'] }),
+          ...(config['probe.enabled'] && { probe: probeSettings(config) }),
         },
         this.#adoption,
       ),
@@ -92,6 +93,7 @@ export class RunningNode implements Node {
     this.#health = new NodeHealth({
       table: this.#table,
       store: this.#store,
+      node: { name: config['node.name'], version: VERSION },
       file: join(config.state, 'health.json'),
       onChange: (change) => this.#tellChange(change),
       onTrouble: (trouble) => log.warn(trouble),
@@ -164,7 +166,7 @@ export class RunningNode implements Node {
       service.members.forEach((member, vip) => (service.slot[vip] = this.#slots.slotOf(member)!))
       service.siteNames.forEach((site, i) => (service.counter[i] = this.#cells.cellOf(service.name, site)))
     }
-    this.#health.adopt(plan, slots)
+    this.#health.adopt(plan, slots, made.view)
     return { taken: made }
   }
 
@@ -226,7 +228,7 @@ export class RunningNode implements Node {
   }
 
   override(order: Order): Ordered | Refusal {
-    return carryOut(this.#health, order, this.#log)
+    return carryOut(this.#health, order, (fields, line) => this.#log.info(fields, line))
   }
 
   forget({ prober, who }: Forgetting): object | Refusal {

@@ -1,9 +1,9 @@
 /** An override as an operator orders it, carried out at a node: what it undoes, what it did, who reads of it in the log. */
-import type { Logger } from 'pino'
 import type { NodeHealth, ServiceHealth } from '../health/node.ts'
 import type { Override, OverrideAction } from '../health/override.ts'
 import type { Refusal } from '../http/app.ts'
 import type { Order } from '../http/order.ts'
+import { count } from './output.ts'
 
 /** What was done, and what is left of the services whose members it matches. Plain JSON. */
 export interface Ordered {
@@ -39,7 +39,7 @@ export const ACTION_WORDS: Readonly<Record<OverrideAction, string>> = {
 export function carryOut(
   health: Pick<NodeHealth, 'override' | 'snapshot'>,
   order: Order,
-  log: Pick<Logger, 'info'>,
+  log: (fields: object, line: string) => void,
 ): Ordered | Refusal {
   const { pattern, who, why, forMs, yes } = order
   const earlier = health.snapshot()
@@ -52,7 +52,7 @@ export function carryOut(
   const names = new Set(members.map((member) => member.split('/')[1]))
   const left = new Map(earlier.services.map(({ service, leftPercent }) => [service, leftPercent]))
   const services = health.snapshot().services.filter(({ service }) => names.has(service))
-  log.info({ override: done, before, members: members.length }, lineOf(done, before, members.length))
+  log({ override: done, before, members: members.length }, lineOf(done, before, members.length))
   return { done, before, members, services: services.map((service) => leftOf(service, left)) }
 }
 
@@ -82,8 +82,8 @@ function lineOf(
 ): string {
   if (action === 'undone') {
     const what = before === undefined ? 'its override' : `${ACTION_WORDS[before.action]} by ${before.who}`
-    return `${pattern}: undone by ${who}: ${what}${why === '' ? '' : `: ${why}`} (${members} members)`
+    return `${pattern}: undone by ${who}: ${what}${why === '' ? '' : `: ${why}`} (${count(members, 'member')})`
   }
   const until = untilMs === null ? 'until undone' : `until ${new Date(untilMs).toISOString()}`
-  return `${pattern} is ${ACTION_WORDS[action]} by ${who} ${until}: ${why} (${members} members)`
+  return `${pattern} is ${ACTION_WORDS[action]} by ${who} ${until}: ${why} (${count(members, 'member')})`
 }

@@ -42,13 +42,12 @@ const WIDTH = 100
 /** A text of words, broken at WIDTH; every line begins with the indent, those after the first two blanks further in. */
 export function wrap(text: string, indent = ''): string {
   const lines: string[] = []
-  let line = indent
+  let line = ''
   for (const word of text.split(/\s+/)) {
-    if (line.trim() !== '' && line.length + 1 + word.length > WIDTH) {
+    if (line !== '' && line.length + 1 + word.length > WIDTH) {
       lines.push(line)
-      line = `${indent}  `
-    }
-    line += line.trim() === '' ? word : ` ${word}`
+      line = `${indent}  ${word}`
+    } else line = line === '' ? `${indent}${word}` : `${line} ${word}`
   }
   return [...lines, line].join('\n')
 }

@@ -16,7 +16,7 @@ import { makeAdoption } from '../server/pool.ts'
 import { claimState, Doors } from './doors.ts'
 import { Loads } from './loads.ts'
 import { count } from './output.ts'
-import { makeProber, makeStore } from './store.ts'
+import { makeProber, makeStore, probeSettings } from './store.ts'
 import { proberStatusOf, type ProberStatusView, renderProberMetrics, type ServedProber } from './targets.ts'
 
 export interface ProberOptions {
@@ -41,7 +41,10 @@ export class RunningProber implements Shown {
     this.#store = makeStore(config, log)
     this.#doors = new Doors({ config, log, takeover: false, shown: this })
     this.#loads = new Loads({
-      compiler: startCompiler({ zones: config.zones, city: [], planOnly: true }, makeAdoption()),
+      compiler: startCompiler(
+        { zones: config.zones, city: [], planOnly: true, probe: probeSettings(config) },
+        makeAdoption(),
+      ),
       take: ({ planned }: Built) => ({ taken: planned! }),
       use: (planned, { why }) => {
         const { targets } = this.#use(planned).plan
@@ -91,9 +94,6 @@ export class RunningProber implements Shown {
     const { targets } = planned.plan
     this.#planned = planned
     this.#prober!.setTargets(targets)
-    if (targets.length === 0) {
-      this.#log.warn(`nothing to probe: no service of ${this.#config.zones} has a check; give one \`check: {type: …}\``)
-    }
     return planned
   }
 

@@ -34,7 +34,7 @@ export function nodeInWords(seen: Status): string {
         ]),
     ...loadInWords(load),
     storeInWords(store),
-    ...(probing === null ? ['probing nothing itself'] : [probingInWords(probing)]),
+    ...(probing === null ? ['probing nothing itself'] : [wrap(probingInWords(probing))]),
     ...attention,
     ...seen.services.flatMap((service) => ['', serviceInWords(service)]),
     '',

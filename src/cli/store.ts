@@ -1,5 +1,6 @@
 /** What the settings make of health's parts: the Store that votes go through, and this process's own prober. */
 import type { Logger } from 'pino'
+import type { ProbeSettings } from '../answer/build.ts'
 import type { Config } from '../config.ts'
 import { MemoryStore } from '../health/memory.ts'
 import { openRedisStore, parseRedisUrl } from '../health/redis.ts'
@@ -22,11 +23,22 @@ export function redisFault(url: string): string | undefined {
   return typeof place === 'string' ? place : undefined
 }
 
+/** What a load checks against this process's prober: more checks than fit, commands that there are not. */
+export const probeSettings = (config: Config): ProbeSettings => ({
+  threads: config['probe.threads'],
+  rate: config['probe.rate'],
+  exec: Object.keys(config['probe.exec']),
+  shared: config.redis !== undefined,
+})
+
 export const makeProber = (config: Config, store: Store, log: Logger): ProberThread =>
   startProber({
     name: config['node.name'],
     region: config['probe.region'],
+    threads: config['probe.threads'],
+    rate: config['probe.rate'],
     canaries: config['probe.canaries'],
+    commands: config['probe.exec'],
     store,
     onTrouble: (trouble) => log.warn(trouble),
   })

@@ -1,7 +1,7 @@
 /** What a process that only probes shows: its targets with their last run and vote; as JSON, in words, as samples. */
 import type { TargetReport } from '../probe/thread.ts'
 import { renderMetrics } from '../http/metrics.ts'
-import { ago, count, table } from './output.ts'
+import { ago, count, table, wrap } from './output.ts'
 import { type Probing, probingInWords, probingSamples, type ProbingStatus, probingStatus } from './probing.ts'
 import { loadInWords, processInWords, storeInWords } from './process.ts'
 import { processSamples, storeSamples } from './samples.ts'
@@ -57,7 +57,7 @@ export function proberInWords({ node, plan, load, store, probing, targets }: Pro
     ...(plan === null ? [] : [`plan ${plan.hash}  ${count(plan.zones, 'zone')}`]),
     ...loadInWords(load),
     storeInWords(store),
-    ...(probing === null ? [] : [probingInWords(probing)]),
+    ...(probing === null ? [] : [wrap(probingInWords(probing))]),
     ...(targets.length === 0 ? [] : ['', table(targets.map(targetRow))]),
   ].join('\n')
 }

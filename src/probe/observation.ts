@@ -31,6 +31,9 @@ const SITE_WORDS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'certificate of an unknown issuer',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'certificate of an unknown issuer',
   ERR_TLS_CERT_ALTNAME_INVALID: 'certificate is for another name',
+  CERT_SIGNATURE_FAILURE: 'certificate with a wrong signature',
+  ERROR_IN_CERT_NOT_BEFORE_FIELD: 'certificate with an invalid date',
+  ERROR_IN_CERT_NOT_AFTER_FIELD: 'certificate with an invalid date',
   HPE_HEADER_OVERFLOW: 'header too large',
 }
 
