@@ -175,7 +175,8 @@ function unwellNode({ node, services, probers, store, nodes, overrides, troubles
   const live = probers.filter((prober) => prober.live).length
   if (live !== PROBERS.length) return `${live} probers live`
   const others = nodes.filter((other) => other.live && other.viewDiffersMs === 0 && other.verdictsDifferMs === 0).length
-  if (process.env['FLEET_OLD'] === undefined && others !== NODES.length) return `${others} nodes agree: ${JSON.stringify(nodes)}`
+  if (process.env['FLEET_OLD'] === undefined && others !== NODES.length)
+    return `${others} nodes agree: ${JSON.stringify(nodes)}`
   if (overrides.length > 0) return 'overrides are in force'
   for (const member of services.flatMap((service) => service.members)) {
     const up = member.targets.flatMap(({ votes }) => votes).filter(({ value }) => value === 'up').length
@@ -197,8 +198,11 @@ async function allWell(fleet: Fleet): Promise<void> {
   }
 }
 
-/** A fleet for the rows of a file. */
-export function useFleet(options: FleetOptions = {}) {
+/** Tests a row. */
+export type Fault = (title: string, body: (row: Row) => Promise<void>) => void
+
+/** A fleet for the rows of a suite: they run on it one after the other. */
+export function useFleet(options: FleetOptions = {}): Fault {
   vi.setConfig(PATIENT)
   const windows: Window[] = []
   let fleet: Fleet | undefined
@@ -208,8 +212,8 @@ export function useFleet(options: FleetOptions = {}) {
   })
   afterAll(() => fleet?.close())
 
-  return (title: string, body: (row: Row) => Promise<void>): void =>
-    test(title, async () => {
+  return (title, body) =>
+    test(title, { concurrent: false }, async () => {
       const running = fleet!
       await allWell(running)
       const row = new Row(running, windows)
