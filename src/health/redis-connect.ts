@@ -19,6 +19,8 @@ export interface Links {
 const HANDSHAKE_MS = 2000
 const READ_MS = 10_000
 const CONNECT_MS = 3000
+/** A peer that doesn't answer to our end of a connection isn't waited for. */
+const PARTING_MS = 50
 const RETRY_FIRST_MS = 100
 const RETRY_MAX_MS = 1000
 
@@ -35,6 +37,7 @@ function common({ user, password, db, tls }: RedisPlace, commandTimeout: number)
   return {
     commandTimeout,
     connectTimeout: CONNECT_MS,
+    disconnectTimeout: PARTING_MS,
     retryStrategy: retryMs,
     maxRetriesPerRequest: null,
     enableOfflineQueue: false,

@@ -220,7 +220,7 @@ export class RedisStore implements Store {
       const late = error instanceof Late
       this.#unanswered = late ? this.#unanswered + 1 : 0
       // A demoted master, or a peer that is gone without a word: where the way leads may have changed.
-      if (this.#unanswered >= UNANSWERED || /READONLY/.test(String(error))) speaks.disconnect(true)
+      if (this.#unanswered >= UNANSWERED || /READONLY/.test(String(error))) this.#renew(speaks)
       return false
     }
   }
@@ -252,6 +252,13 @@ export class RedisStore implements Store {
     })
   }
 
+  /** Ends a connection, and it is made anew; nothing is expected of it from now on. */
+  #renew(link: Client): void {
+    if (link === this.#links.speaks) this.#usable = false
+    else this.#subscribed = false
+    link.disconnect(true)
+  }
+
   /** A connection ended; unless an error has said why. */
   #lost(source: Source): void {
     if (!this.#closed && !this.#troubles.has(source)) this.#note(source, new Error('Connection is closed'))
@@ -264,7 +271,7 @@ export class RedisStore implements Store {
     try {
       info = await speaks.info('server')
     } catch (error) {
-      if (!/NOPERM/.test(String(error))) return speaks.disconnect(true)
+      if (!/NOPERM/.test(String(error))) return this.#renew(speaks)
     }
     if (speaks.status !== 'ready') return
     const version = /^redis_version:(\S+)/m.exec(info)?.[1]
@@ -320,8 +327,7 @@ export class RedisStore implements Store {
     if (this.#pinging) return
     if (this.#answeredTurn > this.#heardTurn + 1) {
       this.#note('listens', `Redis at ${this.#place.address} does not pass on what is published: connecting anew`)
-      listens.disconnect(true)
-      return
+      return this.#renew(listens)
     }
     this.#pinging = true
     try {
@@ -330,7 +336,7 @@ export class RedisStore implements Store {
     } catch (error) {
       if (listens.status !== 'ready') return
       this.#note('listens', error)
-      listens.disconnect(true)
+      this.#renew(listens)
     } finally {
       this.#pinging = false
     }
