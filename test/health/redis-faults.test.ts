@@ -89,6 +89,21 @@ async function muting(to: RedisServer) {
   return { address: `${host}:${to.port}`, mute: () => subscribed.forEach((socket) => socket.emit('mute')) }
 }
 
+function cutSubscriptions(): void {
+  for (const line of server.cli('client', 'list', 'type', 'pubsub').split('\n'))
+    server.cli('client', 'kill', 'id', /id=(\d+)/.exec(line)![1]!)
+}
+
+const troubleOf = async (url: string, form: RegExp) => {
+  const store = open({}, url)
+  await until(() => form.test(store.trouble ?? ''), String(form)).catch((error: unknown) => {
+    throw new Error(`${String(error)}; it says: ${store.trouble}`)
+  })
+  expect(store.trouble).toContain(new URL(url).host)
+  expect(store.trouble).not.toContain('secret')
+  return store
+}
+
 describe('Redis', () => {
   test('killed: votes stand, silence is noticed, trouble is told; restarted empty: all is written again', async () => {
     const { store, board, heard, troubles } = await scene()
@@ -160,12 +175,8 @@ describe('Redis', () => {
 
   test('a change made while the subscription was cut is heard', async () => {
     const { board, heard, far } = await scene()
-    const cut = () => {
-      for (const line of server.cli('client', 'list', 'type', 'pubsub').split('\n'))
-        server.cli('client', 'kill', 'id', /id=(\d+)/.exec(line)![1]!)
-    }
     for (const [i, value] of (['down', 'up', 'down', 'abstain'] as const).entries()) {
-      cut()
+      cutSubscriptions()
       await board.change(vote('t1', value))
       const node = far.node({ name: 'n9', bootId: 'one' })
       await node.override([drain(`site${i}`, 1)])
@@ -200,10 +211,12 @@ describe('Redis', () => {
     await Promise.all([whole, ...changes])
     for (const target of targets.slice(50, 100)) await board.change(vote(target, 'down'))
     await board.retire(targets.slice(100, 200))
-    const wanted = (i: number) => (i < 50 ? (i % 2 ? 'down' : 'abstain') : i < 100 ? 'down' : 'up')
-    const expected = new Map(
-      targets.map((target, i) => [target, wanted(i)] as const).filter((_, i) => i < 100 || i >= 200),
-    )
+    const expected = new Map<string, string>()
+    for (const [i, target] of targets.entries()) {
+      if (i >= 200) expected.set(target, 'up')
+      else if (i < 50) expected.set(target, i % 2 ? 'down' : 'abstain')
+      else if (i < 100) expected.set(target, 'down')
+    }
     for (const listener of [heard, second])
       await until(() => listener.said.get('a')?.size === 2900 && listener.said.get('a')?.get('big99') === 'down', 'all')
     expect(heard.said.get('a')).toEqual(expected)
@@ -245,16 +258,6 @@ describe('Redis', () => {
 })
 
 describe('one line each', () => {
-  const troubleOf = async (url: string, form: RegExp) => {
-    const store = open({}, url)
-    await until(() => form.test(store.trouble ?? ''), String(form)).catch((error: unknown) => {
-      throw new Error(`${String(error)}; it says: ${store.trouble}`)
-    })
-    expect(store.trouble).toContain(new URL(url).host)
-    expect(store.trouble).not.toContain('secret')
-    return store
-  }
-
   test('a wrong password, none at all, and an unknown user', async () => {
     server.cli('config', 'set', 'requirepass', 'right')
     await troubleOf(server.url(':secret'), /refuses the password of user default: correct the setting `redis`/)
