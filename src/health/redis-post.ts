@@ -49,8 +49,8 @@ export class Post {
   #asked = false
   /** A call failed that would have changed something: perhaps it did. */
   #unsure = false
-  #running = false
   #scheduled = false
+  #running = false
   #waiting: (() => void)[] = []
   #n = 0
   #sequence = -Infinity
@@ -118,21 +118,13 @@ export class Post {
     this.#saidMs = performance.now()
     const said = new Promise<void>((resolve) => this.#waiting.push(resolve))
     this.#asked = true
-    this.#soon()
+    if (!this.#scheduled) setImmediate(() => void this.#run())
+    this.#scheduled = true
     return said
   }
 
-  /** Also after a call that failed on a connection that stands: nobody else would call for what was said meanwhile. */
-  #soon(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      void this.#run()
-    })
-  }
-
   async #run(): Promise<void> {
+    this.#scheduled = false
     if (this.#running) return
     this.#running = true
     try {
