@@ -223,7 +223,7 @@ export class Duty {
 
   /** Whether anything may have moved. */
   #assign(live: readonly ProberIdentity[]): boolean {
-    const to = JSON.stringify(live.map(({ name, region }) => [name, region]).toSorted())
+    const to = JSON.stringify(live.map(({ name, region }) => `${region} ${name}`).toSorted())
     if (to === this.#assignedTo) return false
     this.#assignedTo = to
     const assignment = makeAssignment(live)

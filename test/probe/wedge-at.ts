@@ -4,5 +4,6 @@ import '../../src/probe/worker.ts'
 import type { ProberOrder } from '../../src/probe/worker.ts'
 
 parentPort!.on('message', (order: ProberOrder) => {
-  while (order !== 'report' && order.targets.some(({ id }) => id === 'wedge'));
+  if (order === 'report' || !order.targets.some(({ id }) => id === 'wedge')) return
+  for (;;);
 })
