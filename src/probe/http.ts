@@ -80,7 +80,7 @@ function ask({ address, port, check }: HttpTarget): ClientRequest {
   }
   if (check.type === 'http') return httpRequest({ ...options, agent: plain })
   const name = (check.host ?? address).replace(/^([^:]*):\d+$/, '$1')
-  const secured: RequestOptions & ConnectionOptions = {
+  const secured: RequestOptions & Pick<ConnectionOptions, 'secureContext'> = {
     ...options,
     agent: secure,
     secureContext: (context ??= createSecureContext()),
