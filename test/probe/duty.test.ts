@@ -327,18 +327,18 @@ describe('trouble with the store', () => {
   })
 })
 
-describe('zones that change', () => {
-  const [old, edited] = [targets(20, 2, 'old'), targets(20, 2, 'new')]
-  const node = (plan: readonly Target[], name = 'n1', sequence = 1) =>
-    store.inner.node({ name, bootId: 'one' }).heartbeat({
-      node: { name, bootId: 'one' },
-      sequence,
-      version: '',
-      view: '',
-      plan: hashTargets(ids(plan)),
-      verdicts: '',
-    })
+const [old, edited] = [targets(20, 2, 'old'), targets(20, 2, 'new')]
+const node = (plan: readonly Target[], name = 'n1', sequence = 1) =>
+  store.inner.node({ name, bootId: 'one' }).heartbeat({
+    node: { name, bootId: 'one' },
+    sequence,
+    version: '',
+    view: '',
+    plan: hashTargets(ids(plan)),
+    verdicts: '',
+  })
 
+describe('zones that change', () => {
   test('an edited check: the old one is probed until the new one has all its votes and every node serves it', async () => {
     const all = [join('a', 'eu'), join('b', 'us'), join('c', 'ap')]
     for (const peer of all) peer.duty.setPlan(old)

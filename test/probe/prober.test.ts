@@ -153,6 +153,8 @@ describe('votes', () => {
   })
 })
 
+const heldMs = () => rig.prober.activity().ran[0]!.heldDownMs
+
 describe('hold-down', () => {
   const ID = '192.0.2.1'
   const outage = async () => {
@@ -161,7 +163,6 @@ describe('hold-down', () => {
     rig.world.delete(ID)
     return passUntil(() => rig.value(ID) === 'up', 60_000)
   }
-  const heldMs = () => rig.prober.activity().ran[0]!.heldDownMs
 
   test('each further outage delays UP by twice as long; DOWN is never delayed', async () => {
     rig.prober.setTargets([targetAt(ID)])

@@ -1,5 +1,6 @@
 /** A prober's thread like any other, until it is given the target `wedge`: then it never comes out of its loop again. */
 import { parentPort } from 'node:worker_threads'
+// oxlint-disable-next-line import/no-unassigned-import -- it is the thread's program
 import '../../src/probe/worker.ts'
 import type { ProberOrder } from '../../src/probe/worker.ts'
 
