@@ -216,7 +216,6 @@ export class Duty {
 
   /** Who shares the targets. Those who have fallen silent leave, unless all is quiet. */
   #live(quiet: boolean): readonly ProberIdentity[] {
-    if (!this.#settings.store.shared) return [this.#settings.identity]
     for (const [name, { live }] of this.#peers) if (!live && !quiet) this.#peers.delete(name)
     return [this.#settings.identity, ...Array.from(this.#peers.values(), ({ identity }) => identity)]
   }
