@@ -453,10 +453,12 @@ describe('what an operator should read', () => {
   })
 })
 
+const beat = (prober: ProberIdentity) => ({ prober, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 })
+
 describe('what it hears', () => {
-  const [a, b] = ['a', 'b'].map((name) => ({ name, region: 'eu', bootId: 'one' })) as [ProberIdentity, ProberIdentity]
+  const a = { name: 'a', region: 'eu', bootId: 'one' }
+  const b = { ...a, name: 'b' }
   const one = targets(50, 1).find(({ id }) => assign(id, 1, [a, b])[0] === 'b')!
-  const beat = (prober: ProberIdentity) => ({ prober, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 })
   let given: readonly string[]
   let say: Audience
   let duty: Duty
@@ -505,10 +507,10 @@ describe('what it hears', () => {
   })
 
   test('its own name at another boot is no vote of its own', async () => {
-    duty.setPlan([])
+    say.gone(b)
+    await pass(100)
     duty.setPlan(targets(1, 1, 'new'))
     say.votes({ ...a, bootId: 'zero' }, [vote('new0', 'up')], false)
-    say.gone(b)
     await pass(2000)
     expect(given).toContain(one.id)
     say.votes(a, [vote('new0', 'up')], false)
@@ -517,7 +519,8 @@ describe('what it hears', () => {
   })
 
   test('what the plan takes back, and is no more its own, waits for the votes of those who have it', async () => {
-    duty.setPlan([])
+    duty.setPlan(targets(1, 1, 'new'))
+    await pass(2000)
     duty.setPlan([one])
     await pass(2000)
     expect([given, duty.leaving]).toEqual([[one.id], 1])
