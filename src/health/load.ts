@@ -21,6 +21,8 @@ const CHECK_US: Readonly<Record<string, number>> = {
   exec: 5000,
 }
 const OTHER_US = 500
+/** Sums of thousands of fractions. */
+const ROUNDED = 1 + 1e-9
 
 /** What one prober has. */
 export interface ProbeCapacity {
@@ -58,12 +60,12 @@ export function overload(
   { threads, rate }: ProbeCapacity,
 ): { readonly message: string; readonly hint: string } | undefined {
   const { checksPerSecond, cores } = loadOf(targets)
-  if (checksPerSecond <= rate && cores <= threads) return undefined
+  const [tooMany, tooDear] = [checksPerSecond > rate * ROUNDED, cores > threads * ROUNDED]
+  if (!tooMany && !tooDear) return undefined
   const asks = `${targets.length} targets ask for ${checksPerSecond.toFixed(0)} checks a second`
-  const lacks =
-    cores > threads
-      ? `which fill ${cores.toFixed(1)} cores, and this prober has ${threads} (probe.threads)`
-      : `and this prober begins at most ${rate} (probe.rate)`
-  const raise = cores > threads ? 'probe.threads' : 'probe.rate'
+  const lacks = tooDear
+    ? `which fill ${cores.toFixed(1)} cores, and this prober has ${threads} (probe.threads)`
+    : `and this prober begins at most ${rate} (probe.rate)`
+  const raise = tooDear ? 'probe.threads' : 'probe.rate'
   return { message: `${asks}, ${lacks}`, hint: `Lengthen intervals, raise ${raise}, or add probers that share Redis` }
 }

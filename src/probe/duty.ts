@@ -216,14 +216,13 @@ export class Duty {
 
   /** Who shares the targets. Those who have fallen silent leave, unless all is quiet. */
   #live(quiet: boolean): readonly ProberIdentity[] {
-    if (!this.#settings.store.shared) return [this.#settings.identity]
     for (const [name, { live }] of this.#peers) if (!live && !quiet) this.#peers.delete(name)
     return [this.#settings.identity, ...Array.from(this.#peers.values(), ({ identity }) => identity)]
   }
 
   /** Whether anything may have moved. */
   #assign(live: readonly ProberIdentity[]): boolean {
-    const to = JSON.stringify(live.map(({ name, region }) => [name, region]).toSorted())
+    const to = JSON.stringify(live.map(({ name, region }) => `${region} ${name}`).toSorted())
     if (to === this.#assignedTo) return false
     this.#assignedTo = to
     const assignment = makeAssignment(live)

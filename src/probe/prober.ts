@@ -76,6 +76,8 @@ interface Probed extends Job, Witness {
   streakMs: number
   /** Its last failure would turn it DOWN, and trust hasn't said yet whether it may. */
   waiting: boolean
+  /** Its last check was void. */
+  voided: boolean
   /** Why the last check could not be made. */
   unable: string | undefined
   reason: string
@@ -205,6 +207,7 @@ export class Prober {
       failingMs: undefined,
       streakMs: nowMs,
       waiting: false,
+      voided: false,
       unable: undefined,
       reason: '',
       rttMs: 0,
@@ -231,7 +234,9 @@ export class Prober {
     const { timeoutMs, fastMs } = probed.target.check
     const isVoid = observation.kind === 'timeout' && this.#lag.worstSince(startMs) > timeoutMs / 4
     if (!isVoid) this.#observe(probed, observation, startMs)
-    const hurry = isVoid || isUndecided(probed.track)
+    // once only: while this host is overloaded, rechecks of what is void would keep it so
+    const hurry = (isVoid && !probed.voided) || isUndecided(probed.track)
+    probed.voided = isVoid
     const turnMs = nextTurn(startMs, probed.phaseMs, probed.intervalMs)
     this.#schedule.plan(probed, hurry ? Math.min(startMs + fastMs, startMs + probed.intervalMs) : turnMs)
   }

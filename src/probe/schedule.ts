@@ -144,7 +144,7 @@ export class Schedule {
       this.#pop()
       const { job, atMs } = first
       if (job.dueMs !== atMs) continue
-      if (job.paced === true && (this.#queue.length > 0 || !this.#pace.take(nowMs))) {
+      if (job.paced === true && !this.#pace.take(nowMs)) {
         this.#queue.push(first)
         continue
       }

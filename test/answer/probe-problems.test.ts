@@ -61,6 +61,12 @@ describe('problems', () => {
   })
 })
 
+const codes = async (zones: string, probe?: ProbeSettings) => {
+  const { made, problems } = await makeBuilder({ zones, city: [], ...(probe && { probe }) }).build()
+  expect(made).toBeDefined()
+  return problems.map(({ code }) => code).filter((code) => code.startsWith('probe'))
+}
+
 describe('the builder', () => {
   let folder = ''
   beforeAll(() => {
@@ -70,13 +76,8 @@ describe('the builder', () => {
   afterAll(() => rmSync(folder, { recursive: true }))
 
   test('asks only where there is a prober, and makes the World all the same', async () => {
-    const codes = async (probe?: ProbeSettings) => {
-      const { made, problems } = await makeBuilder({ zones: folder, city: [], ...(probe && { probe }) }).build()
-      expect(made).toBeDefined()
-      return problems.map(({ code }) => code).filter((code) => code.startsWith('probe'))
-    }
-    expect(await codes()).toEqual([])
-    expect(await codes({ threads: 1, rate: 5000, exec: [] })).toEqual([])
-    expect(await codes({ threads: 1, rate: 0.1, exec: [] })).toEqual(['probe-overload'])
+    expect(await codes(folder)).toEqual([])
+    expect(await codes(folder, { threads: 1, rate: 5000, exec: [] })).toEqual([])
+    expect(await codes(folder, { threads: 1, rate: 0.1, exec: [] })).toEqual(['probe-overload'])
   })
 })

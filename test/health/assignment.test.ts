@@ -18,6 +18,12 @@ const targets = Array.from({ length: 4000 }, (_, i) => `target ${i}`)
 const even = (count: number, regions: readonly string[]): Assignee[] =>
   Array.from({ length: count }, (_, i) => ({ name: `p${i}`, region: regions[i % regions.length]! }))
 
+const chiSquare = (counts: Iterable<number>) => {
+  const values = [...counts]
+  const mean = values.reduce((sum, n) => sum + n, 0) / values.length
+  return values.reduce((sum, n) => sum + (n - mean) ** 2 / mean, 0)
+}
+
 describe('assignment', () => {
   test('min(wanted, probers) distinct names of as many regions as there can be, whatever their order', () => {
     fc.assert(
@@ -74,11 +80,6 @@ describe('assignment', () => {
       const counts = new Map(probers.map(({ name }) => [name, 0]))
       for (const id of targets) for (const name of pick(one(id, k))) counts.set(name, counts.get(name)! + 1)
       return counts
-    }
-    const chiSquare = (counts: Iterable<number>) => {
-      const values = [...counts]
-      const mean = values.reduce((sum, n) => sum + n, 0) / values.length
-      return values.reduce((sum, n) => sum + (n - mean) ** 2 / mean, 0)
     }
     expect(chiSquare(load(even(12, REGIONS), 1).values())).toBeLessThan(31.3) // 11 degrees of freedom, p = 0.001
     expect(chiSquare(load(even(12, ['eu']), 3).values())).toBeLessThan(31.3)

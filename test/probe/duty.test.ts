@@ -5,7 +5,14 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { assign } from '../../src/health/assignment.ts'
 import { MemoryStore } from '../../src/health/memory.ts'
-import { type Board, HEARTBEAT_MS, LEASE_MS, type ProberIdentity, type Store } from '../../src/health/store.ts'
+import {
+  type Audience,
+  type Board,
+  HEARTBEAT_MS,
+  LEASE_MS,
+  type ProberIdentity,
+  type Store,
+} from '../../src/health/store.ts'
 import { hashTargets, type Target } from '../../src/health/target.ts'
 import { Duty } from '../../src/probe/duty.ts'
 import { httpCheck, vote } from '../health/plans.ts'
@@ -327,18 +334,18 @@ describe('trouble with the store', () => {
   })
 })
 
-describe('zones that change', () => {
-  const [old, edited] = [targets(20, 2, 'old'), targets(20, 2, 'new')]
-  const node = (plan: readonly Target[], name = 'n1', sequence = 1) =>
-    store.inner.node({ name, bootId: 'one' }).heartbeat({
-      node: { name, bootId: 'one' },
-      sequence,
-      version: '',
-      view: '',
-      plan: hashTargets(ids(plan)),
-      verdicts: '',
-    })
+const [old, edited] = [targets(20, 2, 'old'), targets(20, 2, 'new')]
+const node = (plan: readonly Target[], name = 'n1', sequence = 1) =>
+  store.inner.node({ name, bootId: 'one' }).heartbeat({
+    node: { name, bootId: 'one' },
+    sequence,
+    version: '',
+    view: '',
+    plan: hashTargets(ids(plan)),
+    verdicts: '',
+  })
 
+describe('zones that change', () => {
   test('an edited check: the old one is probed until the new one has all its votes and every node serves it', async () => {
     const all = [join('a', 'eu'), join('b', 'us'), join('c', 'ap')]
     for (const peer of all) peer.duty.setPlan(old)
@@ -443,5 +450,79 @@ describe('what an operator should read', () => {
     slow.duty.setPlan(targets(50, 1))
     await pass(5000)
     expect(slow.troubles).toHaveLength(2)
+  })
+})
+
+const beat = (prober: ProberIdentity) => ({ prober, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 })
+
+describe('what it hears', () => {
+  const a = { name: 'a', region: 'eu', bootId: 'one' }
+  const b = { ...a, name: 'b' }
+  const one = targets(50, 1).find(({ id }) => assign(id, 1, [a, b])[0] === 'b')!
+  let given: readonly string[]
+  let say: Audience
+  let duty: Duty
+
+  /** Probes `one` though b, who has not voted on it yet, is to. */
+  beforeEach(async () => {
+    const way: Store = { ...store.way(), listen: async (audience) => void (say = audience) }
+    const quiet = { capacity: { threads: 1, rate: 5000 }, onTrouble: () => {} }
+    duty = new Duty({ ...quiet, identity: a, store: way, onTargets: (list) => void (given = ids(list)) })
+    duty.start()
+    duty.setPlan([one])
+    await pass(100)
+    say.heartbeat(beat(b))
+    await pass(100)
+    expect([given, duty.leaving]).toEqual([[one.id], 1])
+  })
+  afterEach(() => duty.stop())
+
+  test('a vote ends the wait', async () => {
+    say.votes(b, [vote(one.id, 'abstain')], false)
+    await pass(100)
+    expect(given).toEqual([])
+  })
+
+  test('a vote that is not said any more is none: not among all votes, or retired', async () => {
+    say.votes(b, [vote(one.id, 'up')], false)
+    say.votes(b, [vote('other', 'up')], true)
+    await pass(2000)
+    expect(given).toEqual([one.id])
+    say.votes(b, [vote(one.id, 'up')], false)
+    say.retired(b, [one.id])
+    await pass(2000)
+    expect(given).toEqual([one.id])
+  })
+
+  test('a new boot has said nothing yet, and the end of an old one is not its own', async () => {
+    say.votes(b, [vote(one.id, 'up')], false)
+    const again = { ...b, bootId: 'two' }
+    say.heartbeat(beat(again))
+    say.gone(b)
+    await pass(2000)
+    expect([given, duty.leaving]).toEqual([[one.id], 1])
+    say.gone(again)
+    await pass(100)
+    expect([given, duty.leaving]).toEqual([[one.id], 0])
+  })
+
+  test('its own name at another boot is no vote of its own', async () => {
+    say.gone(b)
+    await pass(100)
+    duty.setPlan(targets(1, 1, 'new'))
+    say.votes({ ...a, bootId: 'zero' }, [vote('new0', 'up')], false)
+    await pass(2000)
+    expect(given).toContain(one.id)
+    say.votes(a, [vote('new0', 'up')], false)
+    await pass(100)
+    expect(given).toEqual(['new0'])
+  })
+
+  test('what the plan takes back, and is no more its own, waits for the votes of those who have it', async () => {
+    duty.setPlan(targets(1, 1, 'new'))
+    await pass(2000)
+    duty.setPlan([one])
+    await pass(2000)
+    expect([given, duty.leaving]).toEqual([[one.id], 1])
   })
 })

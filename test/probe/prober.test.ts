@@ -153,6 +153,8 @@ describe('votes', () => {
   })
 })
 
+const heldMs = () => rig.prober.activity().ran[0]!.heldDownMs
+
 describe('hold-down', () => {
   const ID = '192.0.2.1'
   const outage = async () => {
@@ -161,7 +163,6 @@ describe('hold-down', () => {
     rig.world.delete(ID)
     return passUntil(() => rig.value(ID) === 'up', 60_000)
   }
-  const heldMs = () => rig.prober.activity().ran[0]!.heldDownMs
 
   test('each further outage delays UP by twice as long; DOWN is never delayed', async () => {
     rig.prober.setTargets([targetAt(ID)])
@@ -275,6 +276,16 @@ test('activity tells when each target was last checked', async () => {
   }
 })
 
+/** The loop stands still for 60 ms again and again. */
+async function stall(forMs: number): Promise<void> {
+  const endMs = performance.now() + forMs
+  while (performance.now() < endMs) {
+    const spunUntil = performance.now() + 60
+    while (performance.now() < spunUntil);
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
 describe('abstaining', () => {
   test('what this host can not do is no vote against the site', async () => {
     rig.prober.setTargets([targetAt('192.0.2.1')])
@@ -320,18 +331,26 @@ describe('abstaining', () => {
     const quick = tcpCheck({ intervalMs: 200, timeoutMs: 150, fastMs: 100, fall: 2, rise: 2 })
     rig.prober.setTargets(['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((address) => targetAt(address, quick)))
     rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
-    rig.world.set('192.0.2.3', { kind: 'fail', afterMs: 1 })
-    const stalledUntil = performance.now() + 1500
-    while (performance.now() < stalledUntil) {
-      const spunUntil = performance.now() + 60
-      while (performance.now() < spunUntil);
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+    rig.world.set('192.0.2.2', { kind: 'pass', afterMs: 30 })
+    rig.world.set('192.0.2.3', { kind: 'fail', afterMs: 30 })
+    await stall(1500)
     expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'abstain', reason: 'not probed for 3 intervals' })
     expect([rig.value('192.0.2.2'), rig.value('192.0.2.3')]).toEqual(['up', 'down'])
     expect(rig.beats.at(-1)).toMatchObject({ overdue: 1 })
     await until(() => rig.value('192.0.2.1') === 'down', 'DOWN once the loop is free')
   })
+})
+
+test('void checks are rechecked fast once, so that an overloaded host can come out of it', async () => {
+  vi.useRealTimers()
+  rig.prober.stop()
+  rig = new Rig()
+  const slow = tcpCheck({ intervalMs: 400, timeoutMs: 60, fastMs: 70, fall: 2, rise: 2 })
+  rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+  rig.prober.setTargets([targetAt('192.0.2.1', slow)])
+  await stall(2000)
+  expect(rig.checked.length).toBeGreaterThan(4)
+  expect(rig.checked.length).toBeLessThanOrEqual(12) // two an interval
 })
 
 const addresses = (networks: number) => Array.from({ length: networks }, (_, i) => `192.0.${i}.1`)

@@ -86,29 +86,29 @@ test('a thread that stands still falls silent and is replaced; silence is no vot
   await until(() => live()[0] === true, 'the new thread is heard')
 })
 
-describe('several threads', () => {
-  const on = (index: number) =>
-    Array.from({ length: 40 }, (_, i) => `m${i}`).filter((id) => (hashText(id) >>> 0) % 2 === index)
-  const target = (id: string): Target => ({ id, check: tcpCheck(quick), address: ADDRESS, port, probers: 1 })
-  /** What the store tells of each prober. */
-  const listen = async () => {
-    const heard = { voted: new Map<string, string>(), whole: [] as string[], boots: new Set<string>(), beats: 0 }
-    await store.listen(
-      {
-        votes: ({ bootId }, said, whole) => {
-          heard.boots.add(bootId)
-          if (whole) heard.whole = said.map(({ target: id }) => id)
-          for (const { target: id, value } of said) heard.voted.set(id, value)
-        },
-        retired: () => {},
-        heartbeat: () => void heard.beats++,
-        gone: () => {},
+const on = (index: number) =>
+  Array.from({ length: 40 }, (_, i) => `m${i}`).filter((id) => (hashText(id) >>> 0) % 2 === index)
+const target = (id: string): Target => ({ id, check: tcpCheck(quick), address: ADDRESS, port, probers: 1 })
+/** What the store tells of each prober. */
+const listen = async () => {
+  const heard = { voted: new Map<string, string>(), whole: [] as string[], boots: new Set<string>(), beats: 0 }
+  await store.listen(
+    {
+      votes: ({ bootId }, said, whole) => {
+        heard.boots.add(bootId)
+        if (whole) heard.whole = said.map(({ target: id }) => id)
+        for (const { target: id, value } of said) heard.voted.set(id, value)
       },
-      new AbortController().signal,
-    )
-    return heard
-  }
+      retired: () => {},
+      heartbeat: () => void heard.beats++,
+      gone: () => {},
+    },
+    new AbortController().signal,
+  )
+  return heard
+}
 
+describe('several threads', () => {
   test('they are one prober, share its targets, and its report knows them all', async () => {
     const heard = await listen()
     const thread = start({ threads: 2 })
