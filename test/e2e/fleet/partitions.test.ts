@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Fault, useFleet } from './row.ts'
 import { rowsOfNetwork } from './rows-network.ts'
+import { rowsOfOverride } from './rows-overrides.ts'
 import { rowsOfProber } from './rows-probers.ts'
 import { rowsOfRedis } from './rows-redis.ts'
 
@@ -15,7 +16,11 @@ const told =
     fault(title, body)
   }
 
-describe.concurrent('Redis goes', () => rowsOfRedis(told(useFleet())))
+describe.concurrent('Redis goes, and overrides', () => {
+  const fault = told(useFleet())
+  rowsOfRedis(fault)
+  rowsOfOverride(fault)
+})
 describe.concurrent('the network is cut', () => rowsOfNetwork(told(useFleet())))
 describe.concurrent('probers and checks go wrong', () => rowsOfProber(told(useFleet({ sentinel: true }))))
 

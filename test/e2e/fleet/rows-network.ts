@@ -1,7 +1,6 @@
 /** Rows of docs/partitions.md: the network is cut, here and there. */
-import { expect } from 'vitest'
-import { type Host, PROBERS } from './fleet.ts'
-import { HOLD_MS, type Row, type Fault } from './row.ts'
+import { type Host, NODES, PROBERS } from './fleet.ts'
+import { type Fault, HOLD_MS, type Row } from './row.ts'
 
 /** What a prober sees of the world beyond its own region: the sites, and its canary. */
 const SITES = ['fra', 'iad', 'sin', 'canary'] as const
@@ -57,6 +56,16 @@ export function rowsOfNetwork(fault: Fault): void {
     await row.revives('fra')
   })
 
+  fault('two of three probers are cut off from everything', async (row) => {
+    row.fleet.network.cut(['p1', 'p3'], [...SITES, 'redis'])
+    await row.shown('they are silent', ({ probers }) => probers.filter(({ live }) => !live).length === 2)
+    row.dies('sin')
+    await row.held('jakarta') // the one that is left is no quorum: the roster has three
+    row.fleet.network.healAll()
+    await row.applied('jakarta')
+    await row.revives('sin')
+  })
+
   fault('two of three probers are cut off from the sites', async (row) => {
     row.fleet.network.cut(['p1', 'p2'], SITES)
     await shownAbstaining(row, 'p1', 'p2')
@@ -89,47 +98,15 @@ export function rowsOfNetwork(fault: Fault): void {
     await row.revives('fra')
   })
 
-  fault('an override is set and undone while a node is away', async (row) => {
-    row.fleet.network.cut(['n2'], ['redis'])
-    row.excuse('iad', ['n1'])
-    expect(await row.fleet.command('n1', 'drain', 'iad', '--for', '1h', '--why', 'work on its power')).toMatchObject({
-      code: 0,
-    })
-    await row.applied('newYork', ['n1'])
-    await row.held('newYork', ['n2'])
-    expect(await row.fleet.command('n1', 'undrain', 'iad')).toMatchObject({ code: 0 })
-    await row.home('newYork', ['n1'])
+  fault('a serving node is restarted without saved state while no prober is heard', async (row) => {
+    row.dies('fra')
+    await row.applied('paris')
+    row.fleet.network.cut(['p1', 'p2', 'p3'], ['redis'])
+    await row.shown('no prober', ({ probers }) => probers.every(({ live }) => !live))
+    await row.restarts('n2', () => row.fleet.forgetState('n2'))
+    await row.applied('paris', ['n2']) // as n1 knows it
+    await row.only('paris', 'iad', NODES, HOLD_MS)
     row.fleet.network.healAll()
-    await row.shown('Redis again', ({ store }) => store.trouble === null)
-    await row.held('newYork') // the tombstone has come too: n2 never drains
-  })
-
-  fault('an override is set, and undone while a node that has it is away', async (row) => {
-    row.excuse('sin')
-    expect(await row.fleet.command('n1', 'drain', 'sin', '--for', '1h', '--why', 'work on its power')).toMatchObject({
-      code: 0,
-    })
-    await row.applied('jakarta')
-    row.fleet.network.cut(['n2'], ['redis'])
-    await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== null, ['n2'])
-    expect(await row.fleet.command('n1', 'undrain', 'sin')).toMatchObject({ code: 0 })
-    await row.home('jakarta', ['n1'])
-    await row.only('jakarta', 'fra', ['n2'], HOLD_MS)
-    row.fleet.network.healAll()
-    await row.home('jakarta', ['n2'])
-  })
-
-  fault('an override is set at a node that is away', async (row) => {
-    row.fleet.network.cut(['n2'], ['redis'])
-    await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== null, ['n2'])
-    row.excuse('fra')
-    expect(await row.fleet.command('n2', 'force', 'fra', 'down', '--for', '1h', '--why', 'it lies')).toMatchObject({
-      code: 0,
-    })
-    await row.applied('paris', ['n2'])
-    await row.held('paris', ['n1'], 1_000)
-    row.fleet.network.healAll()
-    await row.applied('paris', ['n1'])
-    expect(await row.fleet.command('n1', 'force', 'fra', 'off')).toMatchObject({ code: 0 })
+    await row.revives('fra')
   })
 }

@@ -1,6 +1,6 @@
 /** Rows of docs/partitions.md: probers go wrong, checks change, and Redis fails over to a replica that is empty. */
 import { NODES, PROBERS } from './fleet.ts'
-import { HOLD_MS, type Row, starve, type Fault } from './row.ts'
+import { type Fault, HOLD_MS, type Row, starve } from './row.ts'
 
 const CLOCK = new URL('clock.ts', import.meta.url).href
 const HOUR_MS = 3_600_000

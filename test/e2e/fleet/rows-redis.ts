@@ -1,9 +1,8 @@
 /** Rows of docs/partitions.md: Redis itself goes. */
 import { expect } from 'vitest'
 import { VIPS } from '../scene.ts'
-import { nowMs } from './asker.ts'
 import { NODES } from './fleet.ts'
-import { APPLY_MS, HOLD_MS, type Row, type Fault } from './row.ts'
+import { type Fault, HOLD_MS, type Row } from './row.ts'
 
 const inTrouble = async (row: Row): Promise<void> =>
   row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== null)
@@ -76,18 +75,5 @@ export function rowsOfRedis(fault: Fault): void {
     await row.fleet.redis.start()
     await row.applied('jakarta')
     await row.revives('sin')
-  })
-
-  fault('a serving node is restarted without saved state while no prober is heard', async (row) => {
-    row.dies('fra')
-    await row.applied('paris')
-    row.fleet.network.cut(['p1', 'p2', 'p3'], ['redis'])
-    await row.shown('no prober', ({ probers }) => probers.every(({ live }) => !live))
-    await row.restarts('n2', () => row.fleet.forgetState('n2'))
-    const sinceMs = nowMs()
-    await row.applied('paris', ['n2'], APPLY_MS) // as n1 knows it
-    await row.only('paris', 'iad', NODES, Math.max(0, HOLD_MS - (nowMs() - sinceMs)))
-    row.fleet.network.healAll()
-    await row.revives('fra')
   })
 }
