@@ -33,12 +33,12 @@ export function attempt(
   return new Promise((resolve) => {
     const startMs = performance.now()
     let ended = false
-    let close = () => {}
+    let close: (() => void) | undefined
     const end = (observation: Omit<Observation, 'rttMs'>) => {
       if (ended) return
       ended = true
       clearTimeout(timer)
-      close()
+      close?.()
       resolve({ ...observation, rttMs: performance.now() - startMs })
     }
     const self: Attempt = {
