@@ -33,7 +33,9 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
     })
     child.on('error', (error) => self.unable(`command ${check.command} can't be started: ${error.message}`))
     let output = Buffer.alloc(0)
-    const keep = (chunk: Buffer) => (output = Buffer.concat([output, chunk]).subarray(0, OUTPUT_BYTES))
+    const keep = (chunk: Buffer) => {
+      if (output.length < OUTPUT_BYTES) output = Buffer.concat([output, chunk.subarray(0, OUTPUT_BYTES)])
+    }
     const pipes = [child.stdout, child.stderr] // null where this host had no descriptors left for them
     for (const pipe of pipes) pipe?.on('data', keep)
     child.on('exit', (code) => {

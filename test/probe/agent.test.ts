@@ -40,13 +40,15 @@ test.each([
   expect(readAgentLine(line)).toEqual({ passes: false, reason })
 })
 
+/** By the words between blanks, commas and tabs. */
+const graveness = (line: string) => {
+  const words = line.split(/[ ,\t]/)
+  if (['down', 'failed', 'maint'].some((one) => words.includes(one))) return 'down'
+  return ['drain', '40%', '400%', 'up', 'ready'].some((one) => words.includes(one)) ? 'passes' : 'unknown'
+}
+
 test('whatever the line: a share from 0 to 1000 or none, printable words, and the gravest word decides', () => {
   const word = fc.constantFrom('up', 'ready', 'down', 'failed', 'maint', 'drain', '40%', '400%', 'maxconn:1', 'x', '')
-  const graveness = (line: string) => {
-    const words = line.split(/[ ,\t]/)
-    if (['down', 'failed', 'maint'].some((one) => words.includes(one))) return 'down'
-    return ['drain', '40%', '400%', 'up', 'ready'].some((one) => words.includes(one)) ? 'passes' : 'unknown'
-  }
   fc.assert(
     fc.property(fc.array(word, { maxLength: 6 }), fc.constantFrom(' ', ',', '\t'), fc.string(), (words, by, text) => {
       const line = words.join(by)

@@ -24,8 +24,8 @@ async function udp(onMessage: (query: Buffer, from: RemoteInfo, socket: Socket) 
 /** Answers each query with what `answer` makes of it. */
 const served = (answer: (query: Packet) => Packet | Buffer, address = ADDRESS) =>
   udp((bytes, { port, address: to }, socket) => {
-    const reply = answer(Packet.parse(bytes))
-    socket.send(Buffer.isBuffer(reply) ? reply : reply.toBuffer(), port, to)
+    const said = answer(Packet.parse(bytes))
+    socket.send(Buffer.isBuffer(said) ? said : said.toBuffer(), port, to)
   }, address)
 
 type Rdata = Omit<Partial<Resource>, 'name' | 'class' | 'ttl'>
@@ -103,14 +103,32 @@ test('without the value: what came instead, in one order, and whether it was tru
   await sees(check(none, { value: '192.0.2.1' }), 'fail', 'NOERROR, truncated, no A, expected 192.0.2.1')
 })
 
-describe('a peer that lies', () => {
-  /** Right but for the changed bytes. */
-  const forged = (change: (bytes: Buffer) => unknown) => (query: Packet) => {
-    const bytes = reply(query, [], { rcode: 2 }).toBuffer()
-    change(bytes)
-    return bytes
-  }
+/** A response without a question. */
+const bare = (rcode: number) => (query: Packet) => {
+  const bytes = Buffer.alloc(12)
+  bytes.writeUInt16BE(query.header.id, 0)
+  bytes[2] = 0x80
+  bytes[3] = rcode
+  return bytes
+}
 
+/** A true head, an answer count, and room for what isn't one. */
+const begun = (query: Packet, counts: number, size: number) => {
+  const head = reply(query).toBuffer()
+  const bytes = Buffer.alloc(size)
+  head.copy(bytes)
+  bytes.writeUInt16BE(counts, 6)
+  return { bytes, at: head.length }
+}
+
+/** Right but for the changed bytes. */
+const forged = (change: (bytes: Buffer) => unknown) => (query: Packet) => {
+  const bytes = reply(query, [], { rcode: 2 }).toBuffer()
+  change(bytes)
+  return bytes
+}
+
+describe('a peer that lies', () => {
   test.each<[string, (query: Packet) => Buffer]>([
     ['a wrong id', forged((bytes) => bytes.writeUInt16BE(bytes.readUInt16BE(0) ^ 1, 0))],
     ['no response bit', forged((bytes) => (bytes[2]! &= 0x7f))],
@@ -140,25 +158,11 @@ describe('a peer that lies', () => {
   })
 
   test('only an error may lack the question', async () => {
-    const bare = (rcode: number) => (query: Packet) => {
-      const bytes = Buffer.alloc(12)
-      bytes.writeUInt16BE(query.header.id, 0)
-      bytes[2] = 0x80
-      bytes[3] = rcode
-      return bytes
-    }
     await sees(check(await served(bare(1))), 'fail', 'FORMERR, expected NOERROR')
     await sees(check(await served(bare(0)), {}, 300), 'timeout', 'no answer in 300ms')
   })
 
   test('64 KB, pointers in a circle, and pointers in a chain cost next to nothing', async () => {
-    const begun = (query: Packet, counts: number, size: number) => {
-      const head = reply(query).toBuffer()
-      const bytes = Buffer.alloc(size)
-      head.copy(bytes)
-      bytes.writeUInt16BE(counts, 6)
-      return { bytes, at: head.length }
-    }
     const long = await served((query) => begun(query, 1, 60_000).bytes)
     await sees(check(long), 'fail', 'answer of more than 1232 bytes')
     const loops = await served((query) => {

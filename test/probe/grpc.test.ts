@@ -143,6 +143,9 @@ test('HTTP/1.1 is not spoken', async () => {
   await sees(check(await started(createHttp((_, response) => response.end('ok')))), 'fail', 'no HTTP/2 spoken')
 })
 
+const serving = async (options: Parameters<typeof createSecureServer>[0]) =>
+  started(onCalls(createSecureServer(options), (stream) => respond(stream, frame(0x08, 1))))
+
 describe('over TLS', () => {
   const certificates = getCACertificates()
   beforeAll(() => setDefaultCACertificates([authority]))
@@ -150,13 +153,11 @@ describe('over TLS', () => {
   const named = { tls: true, host: 'www.example.com' }
 
   test('the certificate is verified, unless it need not be', async () => {
-    const serve = async (options: Parameters<typeof createSecureServer>[0]) =>
-      started(onCalls(createSecureServer(options), (stream) => respond(stream, frame(0x08, 1))))
-    const port = await serve(good)
+    const port = await serving(good)
     await sees(check(port, named), 'pass', 'SERVING')
     await sees(check(port, { tls: true }), 'pass', 'SERVING')
     await sees(check(port, { ...named, host: 'api.example.com' }), 'fail', 'certificate is for another name')
-    const other = await serve(selfSigned)
+    const other = await serving(selfSigned)
     await sees(check(other, named), 'fail', 'certificate is self-signed')
     await sees(check(other, { ...named, verify: false }), 'pass', 'SERVING')
   })

@@ -19,7 +19,7 @@ afterEach(() => open.splice(0).forEach((peer) => peer.close()))
 
 describe.each(KINDS.map((kind) => [`${kind.type}${'tls' in kind && kind.tls ? ' over TLS' : ''}`, kind] as const))(
   '%s',
-  (_, kind) => {
+  (_type, kind) => {
     test.each(Object.entries(PEERS))(
       'a %s peer fails within the timeout, and no connection stays',
       async (_, greet) => {
