@@ -127,15 +127,9 @@ function makeTarget(check: CheckModel, vip: VipModel, probers: number): Target {
 
 /** The host that a check names by default is the VIP's, also where another address is dialled. */
 function withHost(check: CheckModel, host: string): CheckModel {
-  switch (check.type) {
-    case 'http':
-    case 'https':
-    case 'tls':
-    case 'grpc':
-      return { ...check, host: check.host ?? host }
-    default:
-      return check
-  }
+  const { type } = check
+  const names = type === 'http' || type === 'https' || type === 'tls' || type === 'grpc'
+  return names ? { ...check, host: check.host ?? host } : check
 }
 
 /** What is asked of which address, in one spelling. */

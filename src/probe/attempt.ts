@@ -33,12 +33,12 @@ export function attempt(
   return new Promise((resolve) => {
     const startMs = performance.now()
     let ended = false
-    let close = () => {}
+    let close: (() => void) | undefined
     const end = (observation: Omit<Observation, 'rttMs'>) => {
       if (ended) return
       ended = true
       clearTimeout(timer)
-      close()
+      close?.()
       resolve({ ...observation, rttMs: performance.now() - startMs })
     }
     const self: Attempt = {
@@ -67,3 +67,4 @@ export const printable = (text: string): string =>
     .replaceAll(/[\p{C}\p{Z}]+/gu, ' ')
     .trim()
     .slice(0, SAID_CHARACTERS)
+    .toWellFormed()

@@ -25,30 +25,31 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
       self.unable(`probe.exec of this prober has no command ${check.command}`)
       return () => {}
     }
-    const child = spawn(program, words, {
+    const child: ChildProcess = spawn(program, words, {
       cwd: '/',
       env: environment(target),
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })
+    child.on('error', (error) => self.unable(`command ${check.command} can't be started: ${error.message}`))
     let output = Buffer.alloc(0)
-    const keep = (chunk: Buffer) => (output = Buffer.concat([output, chunk]).subarray(0, OUTPUT_BYTES))
-    child.stdout.on('data', keep)
-    child.stderr.on('data', keep)
-    child.on('error', (error) =>
-      self.unable(`${program} can't be started: ${'code' in error ? error.code : error.message}`),
-    )
-    // its children may hold the pipes open; with the group gone, `close` comes with the last of the output
-    child.on('exit', () => killGroup(child))
+    const keep = (chunk: Buffer) => {
+      if (output.length < OUTPUT_BYTES) output = Buffer.concat([output, chunk.subarray(0, OUTPUT_BYTES)])
+    }
+    const pipes = [child.stdout, child.stderr] // null where this host had no descriptors left for them
+    for (const pipe of pipes) pipe?.on('data', keep)
+    child.on('exit', (code) => {
+      killGroup(child) // its children may hold the pipes open: with them gone, `close` comes with the last of the output
+      if (code === 0) self.pass('exit 0')
+    })
     child.on('close', (code, signal) => {
-      if (code === 0) return self.pass('exit 0')
       const line = printable(output.toString().trimStart().split('\n')[0]!)
-      return self.fail(`${signal === null ? `exit ${code}` : `killed by ${signal}`}${line === '' ? '' : `: ${line}`}`)
+      self.fail(`${signal === null ? `exit ${code}` : `killed by ${signal}`}${line === '' ? '' : `: ${line}`}`)
     })
     return () => {
-      killGroup(child)
-      child.stdout.destroy()
-      child.stderr.destroy()
+      const runs = child.exitCode === null && child.signalCode === null
+      if (runs) killGroup(child)
+      for (const pipe of pipes) pipe?.destroy()
     }
   })
 }

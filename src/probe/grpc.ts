@@ -6,10 +6,10 @@
  *   message HealthCheckResponse { ServingStatus status = 1; }
  */
 import { connect as connectHttp2, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2'
-import { connect, isIP } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { type Attempt, attempt, printable, type TargetOf } from './attempt.ts'
-import { observeError, type Observation } from './observation.ts'
+import type { Observation } from './observation.ts'
 import { expectedOf } from './tls.ts'
 
 const REPLY_BYTES = 1024
@@ -60,19 +60,18 @@ export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
     })
     stream.on('close', () => judge(headers, { ...headers, ...trailers }, body, self))
     stream.end(encodeRequest(check.service))
-    return () => {
-      session.destroy()
-      socket.destroy()
-    }
+    return () => session.destroy() // and the socket with it
   })
 }
 
 const authority = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host)
 
-function dial({ address, port, check }: TargetOf<'grpc'>, self: Attempt) {
-  if (!check.tls) return connect({ host: address, port })
+/** Its own errors come before those that HTTP/2 makes of them, which wouldn't tell this host's faults from the site's. */
+function dial({ address, port, check }: TargetOf<'grpc'>, self: Attempt): Socket {
+  if (!check.tls) return connect({ host: address, port }).on('error', self.error)
   const expected = expectedOf(check.host ?? address, check.verify)
   const socket = connectTls({ host: address, port, ...expected, ALPNProtocols: ['h2'] })
+  socket.on('error', self.error)
   socket.on('connect', () => (self.missing = 'no TLS handshake'))
   socket.on('secureConnect', () => {
     if (socket.alpnProtocol !== 'h2') self.fail('no HTTP/2 spoken')
@@ -82,8 +81,9 @@ function dial({ address, port, check }: TargetOf<'grpc'>, self: Attempt) {
 
 function observeHttp2(error: Error, self: Attempt): void {
   const code = 'code' in error ? String(error.code) : ''
-  if (code === 'ERR_HTTP2_ERROR' || code === 'ERR_HTTP2_SESSION_ERROR') self.fail('no HTTP/2 spoken')
-  else if (code.startsWith('ERR_HTTP2')) self.fail(`stream closed: ${observeError(error, 0).reason}`)
+  if (code === 'ERR_HTTP2_STREAM_ERROR')
+    self.fail(error.message.replace(/^Stream closed with error code/, 'stream closed:'))
+  else if (code.startsWith('ERR_HTTP2_')) self.fail('no HTTP/2 spoken')
   else self.error(error)
 }
 
