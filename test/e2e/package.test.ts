@@ -1,14 +1,17 @@
 /** The package as it is installed: compiled by tsc, started by bin/meridian, threads and all. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, renameSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { RedisServer } from '../health/redis-server.ts'
 import { PARIS, PATIENT, Scene, until, VIPS } from './scene.ts'
 
 vi.setConfig(PATIENT)
 
 const ROOT = resolve(import.meta.dirname, '../..')
+
+const NODE_ARGUMENTS = ['--input-type=module', '--eval']
 
 let scene: Scene
 beforeEach(() => {
@@ -19,17 +22,22 @@ afterEach(() => scene.close())
 test('built, it checks and serves as the source does', async () => {
   const root = join(scene.folder, 'package')
   mkdirSync(root)
-  const build = join(scene.folder, 'build')
-  mkdirSync(build)
-  const sources = ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json']
-  for (const file of sources) cpSync(join(ROOT, file), join(build, file), { recursive: true })
-  for (const file of ['bin', 'package.json']) cpSync(join(ROOT, file), join(root, file), { recursive: true })
-  for (const folder of [build, root]) symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-  execFileSync('npm', ['run', 'build'], { cwd: build, stdio: 'ignore' })
-  renameSync(join(build, 'dist'), join(root, 'dist'))
+  for (const file of ['bin', 'package.json', 'src', 'tsconfig.json', 'tsconfig.build.json'])
+    cpSync(join(ROOT, file), join(root, file), { recursive: true })
+  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'))
+  execFileSync('npm', ['run', 'build'], { cwd: root, stdio: 'ignore' })
+  rmSync(join(root, 'src'), { recursive: true })
 
   const meridian = join(root, 'bin/meridian')
   expect(execFileSync(meridian, ['check', scene.zones], { encoding: 'utf8' })).toContain('1 zones')
+
+  const redis = await RedisServer.start()
+  try {
+    const program = [...NODE_ARGUMENTS, SPEAK, join(root, 'dist/health/redis.js'), redis.url()]
+    expect(execFileSync(process.execPath, program, { encoding: 'utf8', timeout: 20_000 })).toBe('heard\n')
+  } finally {
+    await redis.stop()
+  }
 
   await scene.startSites()
   const node = spawn(meridian, ['serve', ...scene.flags()], { stdio: 'ignore' })
@@ -47,6 +55,15 @@ test('built, it checks and serves as the source does', async () => {
   }
   expect((await ended)[0]).toBe(0)
 })
+
+/** A prober of the built package tells its votes to one who listens to them, through a real Redis. */
+const SPEAK = `
+  const { openRedisStore } = await import(process.argv[1])
+  const store = openRedisStore(process.argv[2])
+  const prober = { name: 'a', region: 'eu', bootId: 'one' }
+  const votes = () => { console.log('heard'); void store.close() }
+  await store.listen({ votes, retired() {}, heartbeat() {}, gone() {} }, new AbortController().signal)
+  await store.board(prober).replace([{ target: 't', value: 'up', moving: false, reason: '', rttMs: 1, share: 1000 }])`
 
 test('it holds what a user needs, and nothing else', () => {
   const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
