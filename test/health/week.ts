@@ -318,6 +318,8 @@ export class Node {
   /** Since when it lives, hears all, and has these zones. */
   wellSince = 0
   lost = false
+  /** Members whose verdict is down here, and was once voted so. */
+  readonly down = new Set<string>()
   #worlds = 0
   #life = 0
   #listening = new AbortController()
