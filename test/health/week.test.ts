@@ -272,8 +272,6 @@ class Week {
 
   #agree(one: Node, other: Node, mine: HealthSnapshot, theirs: HealthSnapshot): void {
     if (one.generation !== other.generation) return
-    const inForce = ({ overrides }: HealthSnapshot): string =>
-      JSON.stringify(overrides.map(({ override }) => override).toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1)))
     const sameOverrides = inForce(mine) === inForce(theirs)
     const connected = this.now - Math.max(one.wellSince, other.wellSince, this.#storeSince, this.#overriddenAt) > 5
     if (connected && !sameOverrides) this.#violate(`overrides differ: ${inForce(mine)} ${inForce(theirs)}`)
@@ -297,10 +295,15 @@ class Week {
   #sameInput(one: Node, other: Node, { member }: MemberStatus): boolean {
     const targets = generation(one.generation).plan.members.find(({ name }) => name === member)!.targets
     const heard = ({ shadow }: Node): string =>
-      JSON.stringify(targets.map((target) => [Math.min(3, shadow.roster.size), shadow.on(target).toSorted()]))
+      JSON.stringify(
+        targets.map((target) => [Math.min(3, shadow.roster.size), shadow.on(target).map(String).toSorted()]),
+      )
     return heard(one) === heard(other)
   }
 }
+
+const inForce = ({ overrides }: HealthSnapshot): string =>
+  JSON.stringify(overrides.map(({ override }) => override).toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1)))
 
 /** By votes that it has heard, not by what it remembers. */
 const isDecided = ({ verdict, held, why }: MemberStatus): boolean =>
