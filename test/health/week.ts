@@ -37,11 +37,11 @@ export interface Generation {
   readonly siteOf: ReadonlyMap<string, string>
 }
 
-const generations: Generation[] = []
+/** Edits come back to what was before: so many different ones there are. */
+export const GENERATIONS = 12
+const generations: Generation[] = Array.from({ length: GENERATIONS }, (_, number) => makeGeneration(number))
 
-export function generation(number: number): Generation {
-  return (generations[number] ??= makeGeneration(number))
-}
+export const generation = (number: number): Generation => generations[number % GENERATIONS]!
 
 function makeGeneration(number: number): Generation {
   const of = (name: string, sites: readonly string[], net: number, six: boolean, more: Partial<ServiceModel>) =>
@@ -89,16 +89,9 @@ export class World {
   }
 
   passes(name: string, now: number): boolean {
-    switch (this.condition.get(name)!) {
-      case 'up':
-        return true
-      case 'down':
-        return false
-      case 'slow':
-        return this.chance() < 0.5
-      case 'flap':
-        return Math.floor(now / 17) % 2 === 0
-    }
+    const condition = this.condition.get(name)!
+    if (condition === 'slow') return this.chance() < 0.5
+    return condition === 'flap' ? Math.floor(now / 17) % 2 === 0 : condition === 'up'
   }
 }
 
@@ -318,6 +311,8 @@ export class Node {
   /** Since when it lives, hears all, and has these zones. */
   wellSince = 0
   lost = false
+  /** Members whose verdict is down here, and was once voted so. */
+  readonly down = new Set<string>()
   #worlds = 0
   #life = 0
   #listening = new AbortController()
