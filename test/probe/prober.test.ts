@@ -7,6 +7,7 @@ import type { Target } from '../../src/health/target.ts'
 import { WEAR_MS } from '../../src/health/track.ts'
 import type { Observation } from '../../src/probe/observation.ts'
 import { Prober } from '../../src/probe/prober.ts'
+import { Schedule } from '../../src/probe/schedule.ts'
 import { networkOf, reachCanary, survey, type Witness } from '../../src/probe/trust.ts'
 import { tcpCheck } from '../health/plans.ts'
 import { until } from '../health/until.ts'
@@ -262,6 +263,18 @@ describe('the pace', () => {
       expect(within.length).toBeLessThanOrEqual(63)
     }
   })
+})
+
+test('the heartbeat is of the loop that runs the checks: when that stands still, so does it', async () => {
+  rig.prober.setTargets([targetAt('192.0.2.1')])
+  await pass(20_000)
+  expect(rig.beats.length).toBeGreaterThanOrEqual(20)
+  const wedged = vi.spyOn(Schedule.prototype, 'plan').mockImplementation(() => {})
+  await pass(10_000)
+  const [beats, checks] = [rig.beats.length, rig.checked.length]
+  await pass(60_000)
+  wedged.mockRestore()
+  expect([rig.beats.length, rig.checked.length]).toEqual([beats, checks])
 })
 
 test('activity tells when each target was last checked', async () => {
