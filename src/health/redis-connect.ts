@@ -2,7 +2,7 @@
  * From a place to connections; the only importer of ioredis. Each Store has three: one speaks, one listens, and one reads
  * what is large, so that neither a heartbeat nor its echo ever waits behind 10,000 votes. All of them come back by themselves.
  */
-import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 import type { RedisPlace } from './redis-url.ts'
 
 export type Client = Redis | Cluster
@@ -19,8 +19,19 @@ export interface Links {
 const HANDSHAKE_MS = 2000
 const READ_MS = 10_000
 const CONNECT_MS = 3000
+/** A peer that doesn't answer to our end of a connection isn't waited for. */
+const PARTING_MS = 50
 const RETRY_FIRST_MS = 100
 const RETRY_MAX_MS = 1000
+
+// An object of 10,000 keys takes longer to make than to read.
+Command.setReplyTransformer('hgetall', (reply: unknown) => reply)
+
+/** A hash as Redis sends it: field, value, field, value …; empty = it is not there. */
+export async function hgetall(from: Client, key: string): Promise<readonly string[]> {
+  const reply = await from.call('hgetall', key)
+  return Array.isArray(reply) ? reply : []
+}
 
 export function connect(place: RedisPlace): Links {
   return { speaks: client(place, HANDSHAKE_MS), reads: client(place, READ_MS), listens: listening(place) }
@@ -35,6 +46,7 @@ function common({ user, password, db, tls }: RedisPlace, commandTimeout: number)
   return {
     commandTimeout,
     connectTimeout: CONNECT_MS,
+    disconnectTimeout: PARTING_MS,
     retryStrategy: retryMs,
     maxRetriesPerRequest: null,
     enableOfflineQueue: false,

@@ -10,9 +10,11 @@
  * silence too, however often it is read.
  */
 import { HEAD_FIELDS, RESERVED, REV_FIELD } from './keys.ts'
-import type { Fields, Reader } from './redis-read.ts'
+import type { Reader } from './redis-read.ts'
 import {
-  Intern,
+  fieldOf,
+  type Fields,
+  type Intern,
   type Notice,
   type PostNotice,
   readNodeBeat,
@@ -166,7 +168,7 @@ export class Listener {
   }
 
   /** All that it says: by a notice, or by a read. */
-  #tellWhole({ name, boot, region, n, beat }: PostNotice, fields: readonly string[]): void {
+  #tellWhole({ name, boot, region, n, beat }: PostNotice, fields: Fields): void {
     const { audience, intern, turn } = this.#settings
     const before = this.#probers.get(name)
     const same = before?.identity.bootId === boot
@@ -183,6 +185,7 @@ export class Listener {
     this.#probers.set(name, heard)
     const votes: Vote[] = []
     for (let i = 0; i < fields.length; i += 2) {
+      if (fields[i]!.startsWith(RESERVED)) continue
       const vote = readVote(fields[i]!, fields[i + 1]!, intern)
       if (vote !== undefined) votes.push(vote)
     }
@@ -215,7 +218,7 @@ export class Listener {
     const meanwhile = this.#meanwhile.get(name) ?? []
     this.#meanwhile.delete(name)
     if (this.#closed) return
-    const [boot, region, n, beat] = HEAD_FIELDS.map((field) => fields[field])
+    const [boot, region, n, beat] = HEAD_FIELDS.map((field) => fieldOf(fields, field))
     const heard = this.#probers.get(name)
     if (boot !== undefined) {
       const notice: PostNotice = {
@@ -227,7 +230,7 @@ export class Listener {
         n: Number(n),
         beat: beat ?? '',
       }
-      if (this.#isNews(heard, notice)) this.#tellWhole(notice, votesOf(fields))
+      if (this.#isNews(heard, notice)) this.#tellWhole(notice, fields)
       else if (heard?.live === true && heard.identity.bootId === boot) this.#beat(heard, notice.beat)
     }
     for (const notice of meanwhile) {
@@ -296,7 +299,7 @@ export class Listener {
       this.#reads.delete(counted)
       this.done++
       this.#readingOverrides = false
-      this.#rev = fields[REV_FIELD] ?? ''
+      this.#rev = fieldOf(fields, REV_FIELD) ?? ''
       if (this.#closed) return
       audience.overrides?.(readOverrides(fields), true)
       if (this.#overridesAgain) this.#readOverrides()
@@ -308,6 +311,3 @@ export class Listener {
 
 /** What a hash says is a notice without changes. */
 const HEAD = { told: 'some', rev: undefined, fields: [] } as const
-
-const votesOf = (fields: Fields): string[] =>
-  Object.entries(fields).flatMap(([field, value]) => (field.startsWith(RESERVED) ? [] : [field, value]))

@@ -49,6 +49,7 @@ export class Post {
   #asked = false
   /** A call failed that would have changed something: perhaps it did. */
   #unsure = false
+  #scheduled = false
   #running = false
   #waiting: (() => void)[] = []
   #n = 0
@@ -116,12 +117,14 @@ export class Post {
   #say(): Promise<void> {
     this.#saidMs = performance.now()
     const said = new Promise<void>((resolve) => this.#waiting.push(resolve))
-    if (!this.#asked) setImmediate(() => void this.#run())
     this.#asked = true
+    if (!this.#scheduled) setImmediate(() => void this.#run())
+    this.#scheduled = true
     return said
   }
 
   async #run(): Promise<void> {
+    this.#scheduled = false
     if (this.#running) return
     this.#running = true
     try {

@@ -3,13 +3,12 @@
  * one process read once; and those of a large board wait a random moment, so that 50 nodes don't read it all at once.
  */
 import { hashKey, HEAD_FIELDS, indexKey, type Kind, OVERRIDES_KEY } from './keys.ts'
-import type { Client } from './redis-connect.ts'
+import { type Client, hgetall } from './redis-connect.ts'
+import type { Fields } from './redis-text.ts'
 
 /** At once, so that what comes is taken in before more is asked for. */
 const AT_ONCE = 2
 const RETRY_MS = 500
-
-export type Fields = Readonly<Record<string, string>>
 
 /** boot id, region, n, heartbeat; of a poster that is there. */
 export type Head = readonly [name: string, boot: string, region: string, n: string, beat: string]
@@ -76,7 +75,7 @@ export class Reader {
     if (waiting !== undefined) return waiting
     const read = (client: Client) => {
       this.#waiting.delete(key) // what changes from now on may be missing in it
-      return client.hgetall(key)
+      return hgetall(client, key)
     }
     const asked = this.#ask(read, spreadMs)
     this.#waiting.set(key, asked)

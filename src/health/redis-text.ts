@@ -7,6 +7,9 @@ import type { Kind } from './keys.ts'
 import { RESERVED } from './keys.ts'
 import type { Heartbeat, KnownMember, NodeBeat, NodeIdentity, ProberIdentity, Vote, VoteValue } from './store.ts'
 
+/** Of a hash: field, value, field, value … */
+export type Fields = readonly string[]
+
 /** One message of the channel. */
 export type Notice =
   | PostNotice
@@ -26,7 +29,7 @@ export interface PostNotice {
   readonly rev: string | undefined
   readonly beat: string
   /** field, value, field, value …; value '' = taken back. */
-  readonly fields: readonly string[]
+  readonly fields: Fields
 }
 
 const LETTERS: Readonly<Record<VoteValue, string>> = { up: 'u', down: 'd', abstain: 'a' }
@@ -85,10 +88,9 @@ export function readNodeBeat(node: NodeIdentity, text: string): NodeBeat | undef
 /** `u TARGET TARGET …`: the verdict, and the targets that were seen up. */
 export const knownText = ({ verdict, proven }: KnownMember): string => [LETTERS[verdict], ...proven].join(' ')
 
-export function readKnown(fields: Readonly<Record<string, string>>, intern: Intern): Map<string, KnownMember> {
+export function readKnown(fields: Fields, intern: Intern): Map<string, KnownMember> {
   const known = new Map<string, KnownMember>()
-  for (const [member, text] of Object.entries(fields)) {
-    if (member.startsWith(RESERVED)) continue
+  for (const [member, text] of pairs(fields)) {
     const [letter = '', ...proven] = text.split(' ')
     const verdict = VALUES[letter]
     if (verdict !== 'up' && verdict !== 'down') continue
@@ -106,10 +108,21 @@ export const overrideArguments = (entry: Override): string[] => [
 ]
 
 /** Of the hash of overrides: values are `ms json`. */
-export function readOverrides(fields: Readonly<Record<string, string>>): Override[] {
-  return Object.entries(fields).flatMap(([pattern, text]) =>
-    pattern.startsWith(RESERVED) ? [] : readOverride(text.slice(text.indexOf(' ') + 1)),
-  )
+export const readOverrides = (fields: Fields): Override[] =>
+  pairs(fields).flatMap(([, text]) => readOverride(text.slice(text.indexOf(' ') + 1)))
+
+/** Without those that are ours. */
+function pairs(fields: Fields): (readonly [string, string])[] {
+  const list: (readonly [string, string])[] = []
+  for (let i = 0; i + 1 < fields.length; i += 2)
+    if (!fields[i]!.startsWith(RESERVED)) list.push([fields[i]!, fields[i + 1]!])
+  return list
+}
+
+/** The value of one of ours. */
+export function fieldOf(fields: Fields, name: string): string | undefined {
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1]
+  return undefined
 }
 
 const OVERRIDE_TYPES = { pattern: 'string', action: 'string', version: 'number', node: 'string' } as const

@@ -18,7 +18,11 @@ export function tooOld(version: string): string | undefined {
 const FORMS: readonly (readonly [RegExp, (place: RedisPlace, match: RegExpExecArray) => string])[] = [
   [/ECONNREFUSED/, () => 'refuses connections: is it running, and is this its address?'],
   [/ENOTFOUND|EAI_AGAIN/, () => "can't be found: its name has no address here"],
-  [/EHOSTUNREACH|ENETUNREACH|ETIMEDOUT/, () => "can't be reached: no route, or a firewall drops packets"],
+  [
+    /EHOSTUNREACH|ENETUNREACH|ETIMEDOUT/,
+    ({ tls }) =>
+      `can't be reached: no route, ${tls === undefined ? 'or a firewall drops packets' : 'a firewall drops packets, or it speaks no TLS there'}`,
+  ],
   [/timed out|Socket timeout/, () => 'does not answer: it is frozen or overloaded, or a firewall drops packets'],
   [
     /WRONGPASS|invalid password/,

@@ -51,8 +51,8 @@ const LEASE_TURNS = 12
 const ECHO_TURNS = 8
 /** listen() resolves when for so long nothing comes. */
 const PATIENCE_MS = 2000
-/** Calls without an answer, one after the other, before the connection is made anew. */
-const UNANSWERED = 4
+/** When for so long no call was answered, the connection is made anew. */
+const UNANSWERED_MS = 1500
 
 type Source = 'version' | 'speaks' | 'answers' | 'listens' | 'reads' | 'rival'
 /** The first that has trouble is told. */
@@ -90,7 +90,8 @@ export class RedisStore implements Store {
   #turn = 0
   #heardTurn = 0
   #answeredTurn = -1
-  #unanswered = 0
+  /** Since when calls have gone unanswered. */
+  #unansweredMs: number | undefined
   #pinging = false
   #closed = false
 
@@ -211,16 +212,17 @@ export class RedisStore implements Store {
     if (!this.#usable || this.#closed) return false
     try {
       await within(patienceMs, command(speaks))
-      this.#unanswered = 0
+      this.#unansweredMs = undefined
       this.#note('answers', undefined)
       return true
     } catch (error) {
       if (speaks.status !== 'ready') return false // its own events tell why
       this.#note('answers', error)
-      const late = error instanceof Late
-      this.#unanswered = late ? this.#unanswered + 1 : 0
+      const nowMs = performance.now()
+      this.#unansweredMs = error instanceof Late ? (this.#unansweredMs ?? nowMs) : undefined
       // A demoted master, or a peer that is gone without a word: where the way leads may have changed.
-      if (this.#unanswered >= UNANSWERED || /READONLY/.test(String(error))) speaks.disconnect(true)
+      const dead = nowMs - (this.#unansweredMs ?? nowMs) >= UNANSWERED_MS
+      if (this.#usable && (dead || /READONLY/.test(String(error)))) this.#renew(speaks)
       return false
     }
   }
@@ -231,7 +233,7 @@ export class RedisStore implements Store {
     speaks.on('error', (error) => this.#note('speaks', error))
     speaks.on('close', () => {
       this.#usable = false
-      this.#unanswered = 0
+      this.#unansweredMs = undefined
       this.#lost('speaks')
     })
     reads.on('ready', () => {
@@ -252,6 +254,13 @@ export class RedisStore implements Store {
     })
   }
 
+  /** Ends a connection, and it is made anew; nothing is expected of it from now on. */
+  #renew(link: Client): void {
+    if (link === this.#links.speaks) this.#usable = false
+    else this.#subscribed = false
+    link.disconnect(true)
+  }
+
   /** A connection ended; unless an error has said why. */
   #lost(source: Source): void {
     if (!this.#closed && !this.#troubles.has(source)) this.#note(source, new Error('Connection is closed'))
@@ -264,7 +273,7 @@ export class RedisStore implements Store {
     try {
       info = await speaks.info('server')
     } catch (error) {
-      if (!/NOPERM/.test(String(error))) return speaks.disconnect(true)
+      if (!/NOPERM/.test(String(error))) return this.#renew(speaks)
     }
     if (speaks.status !== 'ready') return
     const version = /^redis_version:(\S+)/m.exec(info)?.[1]
@@ -320,8 +329,7 @@ export class RedisStore implements Store {
     if (this.#pinging) return
     if (this.#answeredTurn > this.#heardTurn + 1) {
       this.#note('listens', `Redis at ${this.#place.address} does not pass on what is published: connecting anew`)
-      listens.disconnect(true)
-      return
+      return this.#renew(listens)
     }
     this.#pinging = true
     try {
@@ -330,7 +338,7 @@ export class RedisStore implements Store {
     } catch (error) {
       if (listens.status !== 'ready') return
       this.#note('listens', error)
-      listens.disconnect(true)
+      this.#renew(listens)
     } finally {
       this.#pinging = false
     }

@@ -54,8 +54,12 @@ export class RedisServer {
   async start(): Promise<void> {
     const file = join(this.folder, 'redis.conf')
     const own = [`bind ${this.host}`, `port ${this.port}`, `dir ${this.folder}`, 'protected-mode no', 'daemonize no']
-    const kept = this.#program === 'redis-server' ? ['save ""', 'appendonly no'] : []
-    writeFileSync(file, [...own, ...kept, ...this.#lines, ''].join('\n'))
+    // Peers are told its address: they would see the loopback's first one.
+    const told =
+      this.#program === 'redis-server'
+        ? ['save ""', 'appendonly no', `replica-announce-ip ${this.host}`, `cluster-announce-ip ${this.host}`]
+        : [`sentinel announce-ip ${this.host}`]
+    writeFileSync(file, [...own, ...told, ...this.#lines, ''].join('\n'))
     const child = spawn(this.#program, [file], { stdio: 'ignore' })
     this.#child = child
     running.add(child)
@@ -96,7 +100,10 @@ export class RedisServer {
 
   /** What redis-cli prints. */
   cli(...args: string[]): string {
-    const text = execFileSync('redis-cli', ['-h', this.host, '-p', String(this.port), ...args], { encoding: 'utf8' })
+    const text = execFileSync('redis-cli', ['-h', this.host, '-p', String(this.port), ...args], {
+      encoding: 'utf8',
+      timeout: 5000,
+    })
     return text.trimEnd()
   }
 }

@@ -1,0 +1,221 @@
+/**
+ * `npm run bench -- redis state [PROBERS] [TARGETS] [RUNS]`: how long a node takes to read the whole state through a real
+ * Redis, and what it holds then; the node is a process of its own with a NodeHealth's maps around it.
+ *
+ * `npm run bench -- redis quiet [SECONDS] [RUNS]`: what Redis sees of 3 probers and 3 nodes while nothing changes.
+ *
+ * `npm run bench -- redis latency [CHANGES]`: from a vote that a prober changes to every one of 3 nodes having heard it.
+ */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { openRedisStore, type RedisStore } from '../../src/health/redis.ts'
+import { type Audience, HEARTBEAT_MS, type ProberIdentity, type Vote } from '../../src/health/store.ts'
+import { RedisServer } from '../health/redis-server.ts'
+
+const REASONS = ['200', '204', '503', 'timeout', 'connection refused', 'connection reset', 'no route']
+
+export async function run([what = 'state', ...args]: string[]): Promise<void> {
+  const [first, second, third] = args.map(Number)
+  if (what === 'reader') return read(args[0]!, Number(args[1]))
+  const server = await RedisServer.start()
+  try {
+    if (what === 'state') await state(server, first ?? 50, second ?? 10_000, third ?? 5)
+    else if (what === 'quiet') await quiet(server, first ?? 10, second ?? 3)
+    else if (what === 'latency') await latency(server, first ?? 1000)
+    else console.log('redis state, redis quiet, or redis latency')
+  } finally {
+    await server.stop()
+  }
+}
+
+const identity = (i: number): ProberIdentity => ({
+  name: `prober-${i}`,
+  region: `r${i % 5}`,
+  bootId: crypto.randomUUID(),
+})
+
+const targetId = (i: number): string => i.toString(16).padStart(16, '0')
+
+const voteOf = (prober: number, i: number): Vote => ({
+  target: targetId(i),
+  value: (prober + i) % 50 === 0 ? 'down' : 'up',
+  moving: false,
+  reason: REASONS[(prober * i) % 100 === 0 ? i % REASONS.length : 0]!,
+  rttMs: ((prober * 31 + i * 7) % 2000) / 10,
+  share: 1000,
+})
+
+const beatOf = (prober: ProberIdentity, sequence: number) => ({
+  prober,
+  sequence,
+  configHash: '0123456789abcdef',
+  overdue: 0,
+  overdueAgeMs: 0,
+})
+
+async function state(server: RedisServer, probers: number, targets: number, runs: number): Promise<void> {
+  const store = openRedisStore(server.url())
+  const boards = Array.from({ length: probers }, (_, i) => ({ prober: identity(i), board: store.board(identity(i)) }))
+  for (const [i, { board }] of boards.entries())
+    await board.replace(Array.from({ length: targets }, (_, t) => voteOf(i, t)))
+  let sequence = 0
+  const beats = setInterval(() => {
+    sequence++
+    for (const { prober, board } of boards) void board.heartbeat(beatOf(prober, sequence))
+  }, HEARTBEAT_MS)
+  const figures: Figures[] = []
+  for (let i = 0; i < runs; i++) figures.push(await readApart(server.url(), probers * targets))
+  clearInterval(beats)
+  await store.close()
+  const redisMb = Number(/used_memory:(\d+)/.exec(server.cli('info', 'memory'))![1]) / 1e6
+  console.log(`${probers} probers × ${targets} targets, ${runs} runs, medians:`)
+  console.log(`  read whole in ${median(figures.map((f) => f.seconds)).toFixed(2)} s wall, ${median(figures.map((f) => f.cpuSeconds)).toFixed(2)} s CPU`) // prettier-ignore
+  console.log(`  held: ${median(figures.map((f) => f.heldMb)).toFixed(0)} MB more than before; the process ${median(figures.map((f) => f.residentMb)).toFixed(0)} MB resident, at most ${median(figures.map((f) => f.peakMb)).toFixed(0)}`) // prettier-ignore
+  console.log(`  Redis: ${redisMb.toFixed(0)} MB`)
+}
+
+interface Figures {
+  readonly seconds: number
+  readonly cpuSeconds: number
+  /** Heap and buffers after a collection, less what there was before. */
+  readonly heldMb: number
+  readonly residentMb: number
+  readonly peakMb: number
+}
+
+async function readApart(url: string, votes: number): Promise<Figures> {
+  const child = fork(new URL('./bench.ts', import.meta.url).pathname, ['redis', 'reader', url, String(votes)], {
+    execArgv: ['--expose-gc'],
+  })
+  const figures = new Promise<Figures>((resolve) => child.once('message', (message: Figures) => resolve(message)))
+  await once(child, 'exit')
+  return figures
+}
+
+/** A node: keeps each vote with the time since when it stands, as NodeHealth does. */
+async function read(url: string, wanted: number): Promise<void> {
+  const said = new Map<string, Map<string, { vote: Vote; sinceMs: number }>>()
+  let heard = 0
+  const audience: Audience = {
+    votes: ({ name }, votes, whole) => {
+      const known = (whole ? undefined : said.get(name)) ?? new Map<string, { vote: Vote; sinceMs: number }>()
+      for (const vote of votes) known.set(vote.target, { vote, sinceMs: performance.now() })
+      said.set(name, known)
+      heard += votes.length
+    },
+    retired: () => {},
+    heartbeat: () => {},
+    gone: () => {},
+    node: () => {},
+    overrides: () => {},
+  }
+  globalThis.gc?.()
+  const before = process.memoryUsage()
+  const cpu = process.cpuUsage()
+  const startMs = performance.now()
+  let peak = 0
+  const peaks = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 20)
+  const store = openRedisStore(url)
+  await store.listen(audience, new AbortController().signal)
+  const seconds = (performance.now() - startMs) / 1000
+  if (heard < wanted) console.log(`only ${heard} of ${wanted} votes when listen() was done`)
+  const { user, system } = process.cpuUsage(cpu)
+  globalThis.gc?.()
+  const after = process.memoryUsage()
+  const held = after.heapUsed + after.external - before.heapUsed - before.external
+  clearInterval(peaks)
+  const figures: Figures = {
+    seconds,
+    cpuSeconds: (user + system) / 1e6,
+    heldMb: held / 1e6,
+    residentMb: after.rss / 1e6,
+    peakMb: Math.max(peak, after.rss) / 1e6,
+  }
+  process.send!(figures)
+  await store.close()
+  process.disconnect()
+}
+
+async function quiet(server: RedisServer, seconds: number, runs: number): Promise<void> {
+  const stores: RedisStore[] = []
+  const sayings: (() => void)[] = []
+  let sequence = 0
+  for (let i = 0; i < 3; i++) {
+    const [probing, serving] = [openRedisStore(server.url()), openRedisStore(server.url())]
+    stores.push(probing, serving)
+    const prober = identity(i)
+    const board = probing.board(prober)
+    await board.replace(Array.from({ length: 100 }, (_, t) => voteOf(i, t)))
+    sayings.push(() => void board.heartbeat(beatOf(prober, sequence)))
+    const node = { name: `node-${i}`, bootId: crypto.randomUUID() }
+    const nodeBoard = serving.node(node)
+    const hash = '0123456789abcdef'
+    sayings.push(
+      () => void nodeBoard.heartbeat({ node, sequence, version: '0.1.0', view: hash, plan: hash, verdicts: hash }),
+    )
+  }
+  const deaf: Audience = { votes: () => {}, retired: () => {}, heartbeat: () => {}, gone: () => {} }
+  for (const [i, store] of stores.entries())
+    await store.listen(
+      i % 2 === 0 ? deaf : { ...deaf, node: () => {}, overrides: () => {} },
+      new AbortController().signal,
+    )
+  const beats = setInterval(() => {
+    sequence++
+    for (const say of sayings) say()
+  }, HEARTBEAT_MS)
+  await wait(3000)
+  const [ins, outs]: [number[], number[]] = [[], []]
+  const commands = new Map<string, number>()
+  for (let i = 0; i < runs; i++) {
+    server.cli('config', 'resetstat')
+    const startMs = performance.now()
+    await wait(1000 * seconds)
+    const info = server.cli('info', 'all')
+    const took = (performance.now() - startMs) / 1000
+    ins.push(Number(/total_net_input_bytes:(\d+)/.exec(info)![1]) / took)
+    outs.push(Number(/total_net_output_bytes:(\d+)/.exec(info)![1]) / took)
+    for (const [, name, calls] of info.matchAll(/cmdstat_([^:]+):calls=(\d+)/g))
+      commands.set(name!, (commands.get(name!) ?? 0) + Number(calls) / took / runs)
+  }
+  clearInterval(beats)
+  for (const store of stores) await store.close()
+  console.log(`3 probers and 3 nodes, all of them listening, nothing changes; ${runs} × ${seconds} s, medians:`)
+  console.log(`  in ${median(ins).toFixed(0)} bytes/s, out ${median(outs).toFixed(0)} bytes/s`)
+  console.log(`  commands a second: ${[...commands].map(([name, n]) => `${name} ${n.toFixed(1)}`).join(', ')}`)
+}
+
+async function latency(server: RedisServer, changes: number): Promise<void> {
+  const probing = openRedisStore(server.url())
+  const nodes = [0, 1, 2].map(() => openRedisStore(server.url()))
+  const board = probing.board(identity(0))
+  await board.replace(Array.from({ length: 100 }, (_, t) => voteOf(0, t)))
+  let heard = 0
+  let all: (() => void) | undefined
+  const audience: Audience = {
+    votes: (_, votes, whole) => {
+      if (!whole && votes.length > 0 && ++heard === nodes.length) all?.()
+    },
+    retired: () => {},
+    heartbeat: () => {},
+    gone: () => {},
+  }
+  for (const node of nodes) await node.listen(audience, new AbortController().signal)
+  const took: number[] = []
+  for (let i = 0; i < changes; i++) {
+    heard = 0
+    const done = new Promise<void>((resolve) => (all = resolve))
+    const startMs = performance.now()
+    void board.change({ ...voteOf(0, i % 100), value: i % 2 ? 'up' : 'down' })
+    await done
+    took.push(performance.now() - startMs)
+    await wait(Math.random() * 5)
+  }
+  for (const store of [probing, ...nodes]) await store.close()
+  const sorted = took.toSorted((x, y) => x - y)
+  const at = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!.toFixed(2)
+  console.log(`${changes} changes, each to 3 nodes: median ${at(0.5)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms`)
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

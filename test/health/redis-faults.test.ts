@@ -1,0 +1,335 @@
+/** Redis fails in every way: what was heard last stands, nothing goes down, trouble is told in a line, and all comes back. */
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { hashKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
+import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../src/health/redis.ts'
+import type { Board, NodeBoard, ProberIdentity } from '../../src/health/store.ts'
+import { vote } from './plans.ts'
+import { RedisServer } from './redis-server.ts'
+import { beat, drain, identity, Listener, nodeBeat } from './store.suite.ts'
+import { until } from './until.ts'
+
+const LEASE_MS = 600
+const HEARTBEAT_MS = LEASE_MS / 3
+
+let server: RedisServer
+const ending: (() => void | Promise<void>)[] = []
+beforeEach(async () => {
+  server = await RedisServer.start()
+  ending.push(() => server.stop())
+})
+afterEach(async () => {
+  for (const end of ending.splice(0).toReversed()) await end()
+})
+
+function open(settings: RedisStoreSettings = {}, url = server.url()): RedisStore {
+  const store = openRedisStore(url, { leaseMs: LEASE_MS, ...settings })
+  ending.push(() => store.close())
+  return store
+}
+
+async function listen(store: RedisStore): Promise<Listener> {
+  const listener = new Listener()
+  const leaving = new AbortController()
+  ending.push(() => leaving.abort())
+  await store.listen(listener, leaving.signal)
+  return listener
+}
+
+/** Says its heartbeats until the test ends, as a prober does; returns its way to fall silent. */
+function beating(board: Board, prober: ProberIdentity): () => void {
+  let sequence = 0
+  const timer = setInterval(() => void board.heartbeat(beat(prober, ++sequence)), HEARTBEAT_MS)
+  ending.push(() => clearInterval(timer))
+  void board.heartbeat(beat(prober, ++sequence))
+  return () => clearInterval(timer)
+}
+
+function beatingNode(board: NodeBoard, name: string): void {
+  let sequence = 0
+  const timer = setInterval(() => void board.heartbeat(nodeBeat(name, ++sequence)), HEARTBEAT_MS)
+  ending.push(() => clearInterval(timer))
+  void board.heartbeat(nodeBeat(name, ++sequence))
+}
+
+/** A prober with two votes, and a node elsewhere that has heard them. */
+async function scene() {
+  const troubles: (string | undefined)[] = []
+  const store = open({ onTrouble: (trouble) => troubles.push(trouble) })
+  const a = identity('a')
+  const board = store.board(a)
+  await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+  const silence = beating(board, a)
+  const far = open()
+  const heard = await listen(far)
+  await until(() => heard.said.get('a')?.size === 2, 'its votes')
+  return { store, board, a, far, heard, troubles, silence }
+}
+
+/** A way to the server on which mute() lets nothing more through to whoever has subscribed by then, and ends nothing. */
+async function muting(to: RedisServer) {
+  const subscribed = new Set<Socket>()
+  const host = `${to.host.slice(0, to.host.lastIndexOf('.'))}.254`
+  const proxy = createServer((client) => {
+    const upstream = connect({ host: to.host, port: to.port })
+    client.on('data', (data) => {
+      if (data.includes('subscribe')) subscribed.add(client)
+      upstream.write(data)
+    })
+    upstream.pipe(client)
+    for (const socket of [client, upstream]) socket.on('error', () => {})
+    client.on('close', () => upstream.destroy())
+    upstream.on('close', () => client.destroy())
+    client.on('mute', () => upstream.unpipe(client).resume())
+  })
+  proxy.listen(to.port, host)
+  await once(proxy, 'listening')
+  ending.push(() => void proxy.close())
+  return { address: `${host}:${to.port}`, mute: () => subscribed.forEach((socket) => socket.emit('mute')) }
+}
+
+function cutSubscriptions(): void {
+  for (const line of server.cli('client', 'list', 'type', 'pubsub').split('\n'))
+    server.cli('client', 'kill', 'id', /id=(\d+)/.exec(line)![1]!)
+}
+
+const troubleOf = async (url: string, form: RegExp) => {
+  const store = open({}, url)
+  await until(() => form.test(store.trouble ?? ''), String(form)).catch((error: unknown) => {
+    throw new Error(`${String(error)}; it says: ${store.trouble}`)
+  })
+  expect(store.trouble).toContain(new URL(url).host)
+  expect(store.trouble).not.toContain('secret')
+  return store
+}
+
+describe('Redis', () => {
+  test('killed: votes stand, silence is noticed, trouble is told; restarted empty: all is written again', async () => {
+    const { store, board, heard, troubles } = await scene()
+    await server.kill()
+    await until(() => heard.lines.includes('a/one gone'), 'silence', LEASE_MS + 2000)
+    await until(() => /refuses connections: is it running/.test(store.trouble ?? ''), 'the trouble')
+    expect(heard.said.get('a')).toEqual(
+      new Map([
+        ['t1', 'up'],
+        ['t2', 'up'],
+      ]),
+    )
+    await board.change(vote('t2', 'down')) // nobody waits for a Redis that is away
+    await board.retire(['t1'])
+    await server.start()
+    await until(() => heard.said.get('a')?.get('t2') === 'down', 'what was said meanwhile')
+    expect([...heard.said.get('a')!.keys()]).toEqual(['t2'])
+    await until(() => store.trouble === undefined, 'no trouble')
+    expect(troubles.at(-1)).toBeUndefined()
+    expect(troubles.slice(1).filter((trouble, i) => trouble === troubles[i])).toEqual([])
+  })
+
+  test('frozen and thawed: silence, no votes lost, no vote from the past', async () => {
+    const { store, board, far, heard } = await scene()
+    server.freeze()
+    await until(() => heard.lines.includes('a/one gone'), 'silence', LEASE_MS + 2000)
+    await until(() => /does not answer/.test(store.trouble ?? ''), 'trouble of who speaks')
+    await until(() => /does not answer/.test(far.trouble ?? ''), 'trouble of who listens')
+    for (const value of ['down', 'up', 'down'] as const) await board.change(vote('t1', value))
+    server.thaw()
+    await until(() => heard.said.get('a')?.get('t1') === 'down', 'the last word')
+    await until(() => store.trouble === undefined && far.trouble === undefined, 'no trouble')
+    const beats = heard.lines.filter((line) => line.includes('/one beat')).map((line) => Number(line.split(' ')[2]))
+    expect(beats).toEqual(beats.toSorted((x, y) => x - y))
+    expect([...heard.said.get('a')!]).toEqual([
+      ['t1', 'down'],
+      ['t2', 'up'],
+    ])
+  })
+
+  test('flushed: votes, known members and overrides are back within a heartbeat, and nobody was gone', async () => {
+    const { store, heard } = await scene()
+    const node = store.node({ name: 'n1', bootId: 'one' })
+    beatingNode(node, 'n1')
+    await node.know(new Map([['fra/web/192.0.2.1', { verdict: 'down', proven: ['t1', 't2'] }]]))
+    await node.override([drain('fra', 7)])
+    await until(() => heard.overridden.has('fra'), 'the override')
+    heard.lines.length = 0
+    server.cli('flushall')
+    await until(() => server.cli('exists', hashKey('prober', 'a'), OVERRIDES_KEY) === '2', 'all is back')
+    await until(() => heard.lines.includes('a/one all t1 up t2 up'), 'its votes')
+    const other = open()
+    await until(() => other.trouble === undefined, 'another node')
+    expect(await other.known()).toEqual([new Map([['fra/web/192.0.2.1', { verdict: 'down', proven: ['t1', 't2'] }]])])
+    expect((await listen(other)).overridden.get('fra')).toEqual(drain('fra', 7))
+    expect(heard.lines.filter((line) => line.endsWith('gone'))).toEqual([])
+  })
+
+  test('a lost change shows at the next heartbeat', async () => {
+    const { board, heard } = await scene()
+    // As if the notice had been lost on its way: the hash moves on, and nobody is told.
+    const n = Number(server.cli('hget', hashKey('prober', 'a'), '@n'))
+    server.cli('hset', hashKey('prober', 'a'), 't9', 'd.1000 1 timeout', '@n', String(n + 1))
+    await until(() => heard.said.get('a')?.has('t9') === true || server.cli('hget', hashKey('prober', 'a'), '@n') !== String(n + 1), 'seen') // prettier-ignore
+    await board.change(vote('t1', 'down'))
+    await until(() => heard.said.get('a')?.get('t1') === 'down', 'heard')
+    await until(() => heard.said.get('a')?.has('t9') === false, 'what the prober never said is gone')
+  })
+
+  test('a change made while the subscription was cut is heard', async () => {
+    const { board, heard, far } = await scene()
+    for (const [i, value] of (['down', 'up', 'down', 'abstain'] as const).entries()) {
+      cutSubscriptions()
+      await board.change(vote('t1', value))
+      const node = far.node({ name: 'n9', bootId: 'one' })
+      await node.override([drain(`site${i}`, 1)])
+      await until(() => heard.said.get('a')?.get('t1') === value, `t1 is ${value}`)
+      await until(() => heard.overridden.has(`site${i}`), 'the override')
+    }
+    expect(heard.lines.filter((line) => line.endsWith('gone'))).toEqual([])
+  })
+
+  test.each(['with a node of its own', 'without'])(
+    'a subscription that is dead without a word is made anew, %s',
+    async (own) => {
+      const { board } = await scene()
+      const proxy = await muting(server)
+      const store = open({}, `redis://${proxy.address}`)
+      const heard = await listen(store)
+      if (own !== 'without') beatingNode(store.node({ name: 'n1', bootId: 'one' }), 'n1')
+      await until(() => heard.said.get('a')?.size === 2, 'its votes')
+      proxy.mute()
+      await board.change(vote('t2', 'down'))
+      await until(() => heard.said.get('a')?.get('t2') === 'down', 'heard again')
+      await until(() => store.trouble === undefined, 'no trouble')
+    },
+  )
+
+  test('more than 200 votes are read after a notice, and changes that come meanwhile are not lost', async () => {
+    const { board, heard, store } = await scene()
+    const second = await listen(store)
+    const targets = Array.from({ length: 3000 }, (_, i) => `big${i}`)
+    const whole = board.replace(targets.map((target) => vote(target, 'up')))
+    const changes = targets.slice(0, 50).map((target, i) => board.change(vote(target, i % 2 ? 'down' : 'abstain')))
+    await Promise.all([whole, ...changes])
+    for (const target of targets.slice(50, 100)) await board.change(vote(target, 'down'))
+    await board.retire(targets.slice(100, 200))
+    const expected = new Map<string, string>()
+    for (const [i, target] of targets.entries()) {
+      if (i >= 200) expected.set(target, 'up')
+      else if (i < 50) expected.set(target, i % 2 ? 'down' : 'abstain')
+      else if (i < 100) expected.set(target, 'down')
+    }
+    for (const listener of [heard, second])
+      await until(() => listener.said.get('a')?.size === 2900 && listener.said.get('a')?.get('big99') === 'down', 'all')
+    expect(heard.said.get('a')).toEqual(expected)
+    expect(second.said.get('a')).toEqual(expected)
+  })
+
+  test('two with one name: only the later is heard, both are told, and it ends with either', async () => {
+    const { store, heard, silence } = await scene()
+    const rival = open()
+    const young = identity('a', 'two')
+    const board = rival.board(young)
+    await board.replace([vote('t1', 'down')])
+    const silenceYoung = beating(board, young)
+    const line = /two probers call themselves a, .*give each its own node\.name/
+    await until(() => line.test(store.trouble ?? '') && line.test(rival.trouble ?? ''), 'both know', 8 * LEASE_MS)
+    expect([...heard.said.get('a')!]).toEqual([['t1', 'down']])
+    silenceYoung()
+    await until(() => store.trouble === undefined && rival.trouble === undefined, 'over', 8 * LEASE_MS)
+    await until(() => heard.said.get('a')?.size === 2, 'the first is heard again')
+    silence()
+  })
+
+  test('a successor of the same name is no trouble', async () => {
+    const { store, silence } = await scene()
+    const next = open()
+    await until(() => next.trouble === undefined, 'it is connected')
+    const board = next.board(identity('a', 'two'))
+    await board.replace([])
+    beating(board, identity('a', 'two'))
+    const told: string[] = []
+    const endMs = performance.now() + LEASE_MS
+    setTimeout(silence, LEASE_MS / 2)
+    await until(() => {
+      for (const each of [store, next]) if (each.trouble !== undefined) told.push(each.trouble)
+      return performance.now() > endMs + LEASE_MS
+    }, 'two leases')
+    expect(told).toEqual([])
+  })
+})
+
+describe('one line each', () => {
+  test('a wrong password, none at all, and an unknown user', async () => {
+    server.cli('config', 'set', 'requirepass', 'right')
+    await troubleOf(server.url(':secret'), /refuses the password of user default: correct the setting `redis`/)
+    await troubleOf(server.url(), /wants a password: write it into the setting `redis`/)
+    await troubleOf(server.url('fra:secret'), /refuses the password of user fra/)
+  })
+
+  test('a user without permissions', async () => {
+    server.cli('acl', 'setuser', 'fra', 'on', '>secret', '+info', '~*', '&*')
+    const store = await troubleOf(
+      server.url('fra:secret'),
+      /forbids user fra what is needed: .*(subscribe|hget|zrange).*ACL/,
+    )
+    server.cli('acl', 'setuser', 'fra', '+@all')
+    await until(() => store.trouble === undefined, 'it heals by itself', 8000)
+  })
+
+  test('no memory left', async () => {
+    const { board, store } = await scene()
+    server.cli('config', 'set', 'maxmemory', '1')
+    await board.change(vote('t1', 'down'))
+    await until(() => /has no memory left: raise its maxmemory/.test(store.trouble ?? ''), 'OOM')
+    server.cli('config', 'set', 'maxmemory', '0')
+    await until(() => store.trouble === undefined, 'it heals by itself')
+  })
+
+  test('a read-only replica', async () => {
+    const { board, store } = await scene()
+    server.cli('replicaof', '127.0.0.1', '1')
+    await board.change(vote('t1', 'down'))
+    await until(() => /is a read-only replica/.test(store.trouble ?? ''), 'READONLY')
+    server.cli('replicaof', 'no', 'one')
+    await until(() => store.trouble === undefined, 'it heals by itself')
+  })
+
+  test('a server that is too old', async () => {
+    const old = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.on('data', (data) => {
+        for (const [, name] of data.toString().matchAll(/\*\d+\r\n\$\d+\r\n(\w+)\r\n/g)) {
+          const info = 'redis_version:5.0.3\r\nloading:0\r\n'
+          if (name!.toLowerCase() === 'info') socket.write(`$${info.length}\r\n${info}\r\n`)
+          else socket.write(`-ERR unknown command \`${name}\`, with args beginning with: \r\n`)
+        }
+      })
+    })
+    old.listen(server.port + 1, server.host)
+    await once(old, 'listening')
+    ending.push(() => void old.close())
+    const store = await troubleOf(
+      `redis://${server.host}:${server.port + 1}`,
+      /Redis 5\.0\.3 is too old: 6\.2 or newer is needed/,
+    )
+    const board = store.board(identity('a'))
+    await board.replace([vote('t1', 'up')]) // and nobody waits for it
+  })
+
+  test('no server, and a name that is none', async () => {
+    await troubleOf(`redis://${server.host}:1`, /refuses connections: is it running, and is this its address\?/)
+    await troubleOf('redis://no.such.host.invalid:6379', /can't be found: its name has no address here/)
+  })
+
+  test('whoever listens while Redis is away goes on within two seconds, and hears all when it comes', async () => {
+    await server.kill()
+    const store = open()
+    const startMs = performance.now()
+    const listener = await listen(store)
+    expect(performance.now() - startMs).toBeLessThan(3500)
+    const board = store.board(identity('a'))
+    await board.replace([vote('t1', 'up')])
+    beating(board, identity('a'))
+    await server.start()
+    await until(() => listener.said.get('a')?.get('t1') === 'up', 'heard')
+  })
+})
