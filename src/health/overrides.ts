@@ -121,7 +121,8 @@ export class Overrides {
     this.#stopped = true
     clearTimeout(this.#timer)
     clearTimeout(this.#putTimer)
-    await this.#saver?.stop()
+    // not once more: a successor that takes over from this process may have newer ones in the file
+    await this.#saver?.close()
   }
 
   #adopt(entries: readonly Override[]): void {

@@ -152,10 +152,17 @@ export class Saver {
     return this.#writing
   }
 
+  /** Ends with a last save. */
   async stop(): Promise<void> {
+    await this.save()
+    await this.close()
+  }
+
+  /** Ends when what is under way is written. */
+  async close(): Promise<void> {
+    await this.#writing
     clearTimeout(this.#timer)
     clearInterval(this.#idle)
-    await this.save()
   }
 
   async #write(): Promise<void> {
