@@ -127,7 +127,12 @@ async function runFleet(runs: number): Promise<void> {
   try {
     for (const [kind, dies, revives] of FLEET_KINDS) {
       const took: Took = { away: [], back: [] }
-      for (let i = 0; i < runs; i++) await measureFleet(fleet, took, dies, revives)
+      for (let i = 0; i < runs; i++) {
+        const path = `/healthz?${kind.split(' ')[0]}${i}` // a new check has not flapped
+        fleet.write([...PROBERS, ...NODES], path)
+        await until('the new check', 20_000, () => isProbed(fleet, path))
+        await measureFleet(fleet, took, dies, revives)
+      }
       print(kind, took, bound)
     }
     const lost = fleet.askers.lost(0, nowMs()).length
@@ -135,6 +140,17 @@ async function runFleet(runs: number): Promise<void> {
   } finally {
     await fleet.close()
   }
+}
+
+/** Every prober says up of every member, by the check of this path alone. */
+async function isProbed(fleet: Fleet, path: string): Promise<boolean> {
+  for (const node of NODES) {
+    const members = (await fleet.status(node))?.services[0]?.members ?? []
+    const isUp = ({ target: { check }, votes }: (typeof members)[number]['targets'][number]): boolean =>
+      'path' in check && check.path === path && votes.filter(({ value }) => value === 'up').length === PROBERS.length
+    if (members.length === 0 || !members.every(({ targets }) => targets.every(isUp))) return false
+  }
+  return true
 }
 
 async function measureFleet(fleet: Fleet, { away, back }: Took, dies: Turn, revives: Turn): Promise<void> {

@@ -12,7 +12,7 @@ process.on('SIGUSR2', () => {
 
 const server = createServer((request, response) => {
   if (!dripping) {
-    response.statusCode = request.url === '/healthz' || request.url === '/ready' ? 200 : 404
+    response.statusCode = /^\/(healthz|ready)(\?|$)/.test(request.url!) ? 200 : 404
     response.end('well\n')
     return
   }

@@ -1,19 +1,25 @@
 /**
- * Preloaded (`--import`) into a process whose wall clock shall be wrong, in all its threads: from given times on, Date is off
- * by given amounts. CLOCK: `unixMs:offMs[,unixMs:offMs…]`. The monotonic clock stays, as it does where a host's time is
- * set. Linux time namespaces can't do it: they leave the wall clock alone.
+ * Preloaded (`--import`) into a process whose wall clock shall be wrong, in all its threads: Date is off by as many ms as
+ * stand in the file CLOCK_FILE, which is looked at ten times a second. The monotonic clock stays, as it does where a host's
+ * time is set. Linux time namespaces can't do it: they leave the wall clock alone.
  */
-const jumps = (process.env['CLOCK'] ?? '').split(',').map((jump) => jump.split(':').map(Number))
-const RealDate = Date
+import { readFileSync } from 'node:fs'
 
-function wrongNow(): number {
-  const now = RealDate.now()
-  const [, offMs = 0] = jumps.findLast(([fromMs = Infinity]) => fromMs <= now) ?? []
-  return now + offMs
+const file = process.env['CLOCK_FILE']!
+const RealDate = Date
+let offMs = 0
+const look = (): void => {
+  offMs = Number(readFileSync(file, 'utf8'))
 }
+look()
+setInterval(look, 100).unref()
 
 globalThis.Date = new Proxy(RealDate, {
-  construct: (target, args, self) => Reflect.construct(target, args.length === 0 ? [wrongNow()] : args, self),
-  apply: () => new RealDate(wrongNow()).toString(),
-  get: (target, key, self) => (key === 'now' ? wrongNow : Reflect.get(target, key, self)),
+  construct: (target, args, self) => Reflect.construct(target, args.length === 0 ? [now()] : args, self),
+  apply: () => new RealDate(now()).toString(),
+  get: (target, key, self) => (key === 'now' ? now : Reflect.get(target, key, self)),
 })
+
+function now(): number {
+  return RealDate.now() + offMs
+}

@@ -164,7 +164,7 @@ export class Fleet {
 
   /** The zones of these hosts, with the check's path. A running process loads them by itself. */
   write(hosts: readonly string[], path = '/healthz'): void {
-    const check = `{type: http, port: ${SITE_PORT}, path: ${path}, ${this.#options.timing ?? TIMING}}`
+    const check = `{type: http, port: ${SITE_PORT}, path: "${path}", ${this.#options.timing ?? TIMING}}`
     const sites = SITE_NAMES.map((site) => `    ${site}: {vips: [${VIPS[site]}]}`)
     const lines = ['web:', '  sites:', ...sites, `  check: ${check}`, TTL]
     for (const host of hosts) this.#write(host, 'services.yaml', lines.join('\n'))

@@ -116,6 +116,16 @@ export class Row {
     }
   }
 
+  /** For a while, starting now, a node's status says so. */
+  async always(what: string, forMs: number, holds: (status: Status) => boolean, node: NodeName = 'n1'): Promise<void> {
+    const endMs = nowMs() + forMs
+    while (nowMs() < endMs) {
+      const status = await this.fleet.status(node)
+      if (status !== undefined) expect(holds(status), what).toBe(true)
+      await new Promise((done) => setTimeout(done, 100))
+    }
+  }
+
   /** Every answer since the row began, looked at. */
   verify(): void {
     const { askers } = this.fleet
