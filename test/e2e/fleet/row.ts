@@ -245,21 +245,22 @@ export function useFleet(options: FleetOptions = {}): Fault {
     })
 }
 
-/** Lets a process run for 50 ms of each second: what a host does that is short of CPU. Returns what ends it. */
+/**
+ * Lets a process run for a millisecond of each second, a tenth of what it needs for three targets: its checks begin in one
+ * turn and end in a later one, after their timeout. Returns what ends it.
+ */
 export function starve(fleet: Fleet, prober: ProberName): () => void {
   const { pid } = fleet.process(prober)
-  let timer: NodeJS.Timeout
-  const stop = (): void => {
-    process.kill(pid, 'SIGSTOP')
-    timer = setTimeout(run, 950)
-  }
-  const run = (): void => {
+  const pulse = (): void => {
+    const endMs = nowMs() + 1
     process.kill(pid, 'SIGCONT')
-    timer = setTimeout(stop, 50)
+    while (nowMs() < endMs); // a timer would be late, and let it eat
+    process.kill(pid, 'SIGSTOP')
   }
-  stop()
+  process.kill(pid, 'SIGSTOP')
+  const timer = setInterval(pulse, 1_000)
   return () => {
-    clearTimeout(timer)
+    clearInterval(timer)
     process.kill(pid, 'SIGCONT')
   }
 }

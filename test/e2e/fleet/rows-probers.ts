@@ -1,6 +1,7 @@
 /** Rows of docs/partitions.md: probers go wrong, checks change, and Redis fails over to a replica that is empty. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Status } from '../../../src/cli/view.ts'
 import type { MemberStatus } from '../../../src/health/node.ts'
 import { until } from '../scene.ts'
 import { NODES, PROBERS } from './fleet.ts'
@@ -37,6 +38,11 @@ async function restored(row: Row): Promise<void> {
   await shownVotes(row, '/healthz', 'up')
 }
 
+const isLive =
+  (name: string) =>
+  ({ probers }: Status): boolean =>
+    probers.some(({ prober, live }) => prober === name && live)
+
 const isUpAt =
   (prober: string) =>
   ({ targets }: Pick<MemberStatus, 'targets'>): boolean =>
@@ -68,12 +74,12 @@ export function rowsOfProber(fault: Fault): void {
     await fleet.startProber('p1', { CLOCK_FILE: file, NODE_OPTIONS: `--import=${CLOCK}` }).ready()
     await until('p1 votes', 20_000, async () => (await fleet.status('n1'))?.services[0]?.members.every(isUpAt('p1')))
     await setClock(HOUR_MS)
-    await row.held('jakarta', NODES, 2_000)
+    await row.always('p1 goes on', HOLD_MS, isLive('p1'))
     row.dies('iad')
     await row.applied('newYork')
     await shownVote(row, 'iad', 'p1', 'down')
     await setClock(-HOUR_MS)
-    await row.held('jakarta', NODES, 2_000)
+    await row.always('p1 goes on', HOLD_MS, isLive('p1'))
     await row.revives('iad')
     await row.home('newYork')
     await shownVote(row, 'iad', 'p1', 'up')
