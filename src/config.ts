@@ -19,7 +19,7 @@ export interface Endpoint {
 /** A value as someone wrote it. */
 export interface Given {
   readonly key: string
-  readonly values: readonly { readonly text: string; readonly line: number; readonly column: number }[]
+  readonly values: readonly GivenValue[]
   /** What to call the source in a problem: the file, `MERIDIAN_THREADS`, `--threads`. */
   readonly source: string
   /** Paths are relative to it. */
@@ -28,6 +28,17 @@ export interface Given {
   readonly line: number
   readonly column: number
 }
+
+export interface GivenValue {
+  readonly text: string
+  /** Only of named commands in the file: `text` is the name, and these are its words. */
+  readonly words?: readonly string[]
+  readonly line: number
+  readonly column: number
+}
+
+/** A program and its arguments, by the name that zone files know it by. */
+export type Command = readonly [name: string, words: readonly string[]]
 
 export interface Setting<T> {
   /** What may be written, in words, with bounds and unit. */
@@ -39,8 +50,10 @@ export interface Setting<T> {
   /** How the docs tell a default that depends on the machine. */
   readonly defaultInWords?: string
   readonly meaning: string
-  /** One value; undefined = not of the type. */
-  readonly read: (text: string, folder: string) => unknown
+  /** One value; undefined = not of the type. `words`: see GivenValue. */
+  readonly read: (text: string, folder: string, words?: readonly string[]) => unknown
+  /** In the file it is a mapping from names to lists of words. */
+  readonly named?: true
   /** Only for the type of Config. */
   readonly result?: T
 }
@@ -65,6 +78,20 @@ const wholeNumber = (least: number, most: number) => (value: string) =>
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
 
+/** `NAME=program word word`, or from the file a name and its words. The program is a path, so no PATH decides what runs. */
+function command(value: string, folder: string, words?: readonly string[]): Command | undefined {
+  const at = words === undefined ? value.indexOf('=') : value.length
+  const name = value.slice(0, Math.max(at, 0)).trim()
+  const [program, ...rest] =
+    words ??
+    value
+      .slice(at + 1)
+      .split(/\s+/)
+      .filter((word) => word !== '')
+  if (!NAME.test(name) || program === undefined || program === '') return undefined
+  return [name, [resolve(folder, program), ...rest]]
+}
+
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
@@ -73,6 +100,10 @@ const list = <T>(rest: Omit<Setting<readonly T[]>, 'list' | 'result'>): Setting<
   list: true,
 })
 const one = <T>(rest: Omit<Setting<T>, 'list' | 'result'>): Setting<T> => ({ ...rest, list: false })
+/** Its values are pairs of a name and what it stands for. */
+const named = (
+  rest: Pick<Setting<unknown>, 'type' | 'meaning' | 'read'>,
+): Setting<Readonly<Record<string, readonly string[]>>> => ({ ...rest, list: true, named: true, default: [] })
 
 export const SETTINGS = {
   listen: list<Endpoint>({
@@ -156,6 +187,12 @@ export const SETTINGS = {
       'Hosts that answer TCP and have nothing to do with the sites. While none of an address family can be reached, this prober does not vote DOWN there.',
     read: parseEndpoint,
   }),
+  'probe.exec': named({
+    type: 'by name, a list of a program and its arguments; in a variable or flag `NAME=program argument …`',
+    meaning:
+      'Commands that checks of type `exec` may name, and no others. The program is a file; no shell runs it, and its environment is not that of the prober.',
+    read: command,
+  }),
   'http.listen': one<Endpoint>({
     type: '`address:port` or `[address]:port`, port 1–65535',
     default: ['127.0.0.1:8053'],
@@ -184,6 +221,9 @@ export type Config = {
 const isKey = (key: string): key is SettingKey => Object.hasOwn(SETTINGS, key)
 export const SETTING_KEYS: readonly SettingKey[] = Object.keys(SETTINGS).filter(isKey)
 const isWhole = (record: object): record is Config => SETTING_KEYS.every((key) => Object.hasOwn(record, key))
+
+/** In the file it is a mapping from names to lists of words. */
+export const isNamed = (key: string): boolean => isKey(key) && 'named' in SETTINGS[key]
 
 export const variableOf = (key: string): string => `MERIDIAN_${key.toUpperCase().replaceAll('.', '_')}`
 export const flagOf = (key: string): string => `--${key.replaceAll('.', '-')}`
@@ -226,7 +266,7 @@ export function readConfig(given: readonly Given[], report: Report): Config | un
   for (const key of SETTING_KEYS) {
     const setting: Setting<unknown> = SETTINGS[key]
     const values = setting.default.map((value) => setting.read(value, process.cwd()))
-    result[key] = setting.list ? values : values[0]
+    result[key] = gather(setting, values)
   }
   for (const entry of given) {
     if (!isKey(entry.key)) {
@@ -245,13 +285,13 @@ export function readConfig(given: readonly Given[], report: Report): Config | un
     }
     const values: unknown[] = []
     for (const item of entry.values) {
-      const value = setting.read(item.text, entry.folder)
+      const value = setting.read(item.text, entry.folder, item.words)
       if (value === undefined) {
-        const message = `${entry.key} can't be ${JSON.stringify(item.text)}`
+        const message = `${entry.key} can't be ${JSON.stringify(item.words === undefined ? item.text : { [item.text]: item.words })}`
         fault('setting-invalid', entry, message, `Type: ${setting.type}`, { ...entry, ...item })
       } else values.push(value)
     }
-    result[entry.key] = setting.list ? values : values[0]
+    result[entry.key] = gather(setting, values)
   }
   const { listen } = result
   if (!wrong && Array.isArray(listen) && listen.length === 0) {
@@ -260,6 +300,11 @@ export function readConfig(given: readonly Given[], report: Report): Config | un
   }
   Object.freeze(result)
   return !wrong && isWhole(result) ? result : undefined
+}
+
+function gather(setting: Setting<unknown>, values: readonly unknown[]): unknown {
+  if (setting.named === true) return Object.fromEntries(values.filter((value) => Array.isArray(value)))
+  return setting.list ? values : values[0]
 }
 
 /** A hint that names the known key with the fewest differing letters. */

@@ -75,6 +75,18 @@ describe('sources', () => {
     expect(read(...given).config?.['geo.city']).toEqual(['/a.mmdb', '/b.mmdb'])
   })
 
+  test('commands in variables and flags: NAME=program and its words, between commas', () => {
+    const text = 'login=/bin/login --deep  x=1, ping=bin/ping'
+    const expected = { login: ['/bin/login', '--deep', 'x=1'], ping: [resolve('bin/ping')] }
+    expect(read(givenText('probe.exec', text, '--probe-exec')).config?.['probe.exec']).toEqual(expected)
+    const given = givenByEnvironment({ MERIDIAN_PROBE_EXEC: text }, () => undefined)
+    expect(read(...given).config?.['probe.exec']).toEqual(expected)
+    for (const wrong of ['login', 'login=', '=/bin/login', 'a b=/bin/login', '/bin/login']) {
+      const { problems } = read(givenText('probe.exec', wrong, '--probe-exec'))
+      expect(problems, wrong).toMatchObject([{ code: 'setting-invalid', file: '--probe-exec' }])
+    }
+  })
+
   test('a variable that is no setting is a warning with a hint', () => {
     const problems: Problem[] = []
     const given = givenByEnvironment({ MERIDIAN_THREAD: '3' }, (problem) => problems.push(problem))

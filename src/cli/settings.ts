@@ -1,7 +1,7 @@
 /** Node settings from their three places, the strongest last: meridian.yaml, MERIDIAN_* variables, flags. */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { type Config, type Given, givenByEnvironment, readConfig } from '../config.ts'
+import { type Config, type Given, givenByEnvironment, type GivenValue, isNamed, readConfig } from '../config.ts'
 import type { Problem, Report } from '../problem.ts'
 import { isEmpty, type Node, parseYaml, Source } from '../zone/yaml.ts'
 
@@ -54,16 +54,34 @@ function* flatten(node: Node, prefix: string, source: Source, report: Report): G
   if (node.kind !== 'mapping') return
   for (const { key, value } of node.entries) {
     const name = `${prefix}${key.text}`
-    if (value.kind === 'mapping') {
+    if (value.kind === 'mapping' && !isNamed(name)) {
       yield* flatten(value, `${name}.`, source, report)
       continue
     }
-    const values = []
-    for (const item of value.kind === 'list' ? value.items : [value]) {
-      if (item.kind === 'scalar' && !isEmpty(item)) values.push({ text: item.text, ...source.locate(item.offset) })
-      else report(source.problem('value-kind', item.offset, `${name} takes texts and numbers`))
-    }
+    const values = isNamed(name) ? namedOf(name, value, source, report) : textsOf(name, value, source, report)
     const { line, column } = source.locate(key.offset)
     yield { key: name, values, source: source.file, folder: dirname(resolve(source.file)), line, column }
   }
+}
+
+/** One value, or a list of them. */
+function textsOf(name: string, node: Node, source: Source, report: Report): readonly GivenValue[] {
+  return (node.kind === 'list' ? node.items : [node]).flatMap((item) => {
+    if (item.kind === 'scalar' && !isEmpty(item)) return [{ text: item.text, ...source.locate(item.offset) }]
+    report(source.problem('value-kind', item.offset, `${name} takes texts and numbers`))
+    return []
+  })
+}
+
+/** Names, each with a list of words. */
+function namedOf(name: string, node: Node, source: Source, report: Report): readonly GivenValue[] {
+  if (node.kind !== 'mapping') {
+    const hint = `${name}: {NAME: [/path/of/program, argument]}`
+    report(source.problem('value-kind', node.offset, `${name} is a mapping from names to lists`, hint))
+    return []
+  }
+  return node.entries.map(({ key, value }) => {
+    const words = textsOf(`${name}.${key.text}`, value, source, report).map(({ text }) => text)
+    return { text: key.text, words, ...source.locate(key.offset) }
+  })
 }

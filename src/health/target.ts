@@ -113,13 +113,9 @@ const identity = (site: string, service: ServiceModel, vip: VipModel) => ({
   address: vip.address,
 })
 
-/** The host that a check names by default is the VIP's, also where another address is dialled. */
 function makeTarget(check: CheckModel, vip: VipModel, probers: number): Target {
   const address = vip.checkAddress ?? check.address ?? vip.address
-  const whole: CheckModel =
-    check.type === 'tcp' || check.host !== undefined || address === vip.address
-      ? check
-      : { ...check, host: vip.address }
+  const whole = address === vip.address ? check : withHost(check, vip.address)
   return {
     id: hash('sha256', canonical(whole, address), 'hex').slice(0, 16),
     check: whole,
@@ -129,13 +125,43 @@ function makeTarget(check: CheckModel, vip: VipModel, probers: number): Target {
   }
 }
 
+/** The host that a check names by default is the VIP's, also where another address is dialled. */
+function withHost(check: CheckModel, host: string): CheckModel {
+  const { type } = check
+  const names = type === 'http' || type === 'https' || type === 'tls' || type === 'grpc'
+  return names ? { ...check, host: check.host ?? host } : check
+}
+
 /** What is asked of which address, in one spelling. */
 function canonical(check: CheckModel, address: string): string {
-  if (check.type === 'tcp') return JSON.stringify([check.type, address, check.port])
-  const { type, port, method, path, host, body, verify } = check
-  const statuses = [...new Set(check.statuses)].toSorted((a, b) => a - b)
-  const verified = type === 'https' && verify
-  return JSON.stringify([type, address, port, method, path, host ?? '', statuses, body ?? '', verified])
+  return JSON.stringify([check.type, address, check.port, ...asked(check)])
+}
+
+/** Everything that changes what is asked or what must come back. */
+function asked(check: CheckModel): readonly unknown[] {
+  switch (check.type) {
+    case 'tcp':
+    case 'icmp':
+      return []
+    case 'http':
+    case 'https': {
+      const { type, method, path, host, body, verify } = check
+      const statuses = [...new Set(check.statuses)].toSorted((a, b) => a - b)
+      return [method, path, host ?? '', statuses, body ?? '', type === 'https' && verify]
+    }
+    case 'tls':
+      return [check.host ?? '', check.verify, check.validForMs]
+    case 'grpc':
+      return [check.tls, check.host ?? '', check.tls && check.verify, check.service]
+    case 'dns':
+      return [check.name, check.rrtype, [...new Set(check.rcodes)].toSorted(), check.value ?? '']
+    case 'exec':
+      return [check.command]
+    case 'agent':
+      return [check.send ?? '']
+    default:
+      return check satisfies never
+  }
 }
 
 /** Keeps the failover bound of both: the shorter times, the fewer failures, and the more passes to come back. */

@@ -6,11 +6,10 @@
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https'
 import { isIP } from 'node:net'
-import { checkServerIdentity, TLSSocket } from 'node:tls'
-import type { Target } from '../health/target.ts'
-import type { CheckModel } from '../zone/model.ts'
-import { formatDuration } from '../units.ts'
-import { type Observation, observeError } from './observation.ts'
+import { TLSSocket } from 'node:tls'
+import { type Attempt, attempt, type TargetOf } from './attempt.ts'
+import type { Observation } from './observation.ts'
+import { certificateEndMs, expectedOf, untilText } from './tls.ts'
 
 /** As much of a body as is read: longer ones are cut off there, and an expected text must stand before it. */
 const BODY_BYTES = 65_536
@@ -19,39 +18,26 @@ const HEADER_BYTES = 16_384
 const plain = new HttpAgent({ keepAlive: false })
 const secure = new HttpsAgent({ keepAlive: false, maxCachedSessions: 0 })
 
-type HttpCheck = Extract<CheckModel, { type: 'http' | 'https' }>
-type HttpTarget = Pick<Target, 'address' | 'port'> & { readonly check: HttpCheck }
+type HttpTarget = TargetOf<'http' | 'https'>
 
 /** Never rejects; ends within the check's timeout. */
 export function checkHttp(target: HttpTarget): Promise<Observation> {
   const { check } = target
-  return new Promise((resolve) => {
-    const startMs = performance.now()
-    let missing = 'no connection'
-    let ended = false
-    const finish = (observation: Observation) => {
-      if (ended) return
-      ended = true
-      clearTimeout(timer)
-      request.destroy()
-      resolve(observation)
-    }
-    const end = (kind: 'pass' | 'fail' | 'timeout', reason: string) =>
-      finish({ kind, reason, rttMs: performance.now() - startMs })
-    const timer = setTimeout(() => end('timeout', `${missing} in ${formatDuration(check.timeoutMs)}`), check.timeoutMs)
+  return attempt(check.timeoutMs, 'no connection', (self) => {
     const request = ask(target)
-    request.on('error', (error) => finish(observeError(error, performance.now() - startMs)))
+    request.on('error', self.error)
     request.on('socket', (socket) => {
-      socket.once('connect', () => (missing = check.type === 'https' ? 'no TLS handshake' : 'no response'))
-      socket.once('secureConnect', () => (missing = 'no response'))
+      socket.once('connect', () => (self.missing = check.type === 'https' ? 'no TLS handshake' : 'no response'))
+      socket.once('secureConnect', () => (self.missing = 'no response'))
     })
     request.on('response', (response) => {
-      missing = 'no end of the response'
+      self.missing = 'no end of the response'
       const { statusCode = 0 } = response
-      if (check.statuses.includes(statusCode)) readBody(response, check, end)
-      else end('fail', `${statusCode}, expected ${check.statuses.join(', ')}`)
+      if (check.statuses.includes(statusCode)) readBody(response, check.body, self)
+      else self.fail(`${statusCode}, expected ${check.statuses.join(', ')}`)
     })
     request.end()
+    return () => request.destroy()
   })
 }
 
@@ -71,47 +57,33 @@ function ask({ address, port, check }: HttpTarget): ClientRequest {
     },
   }
   if (check.type === 'http') return httpRequest({ ...options, agent: plain })
-  const name = (check.host ?? address).replace(/^([^:]*):\d+$/, '$1')
-  return httpsRequest({
-    ...options,
-    agent: secure,
-    servername: isIP(name) === 0 ? name : '', // RFC 6066 §3: no literal addresses
-    rejectUnauthorized: check.verify,
-    checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
-  })
+  return httpsRequest({ ...options, agent: secure, ...expectedOf(check.host ?? address, check.verify) })
 }
 
 const PORTS = { http: 80, https: 443 } as const
 const hostHeader = (host: string, port: string): string => (isIP(host) === 6 ? `[${host}]${port}` : `${host}${port}`)
 
 /** Reads to the end, or to BODY_BYTES, whichever is first. */
-function readBody(
-  response: IncomingMessage,
-  check: HttpCheck,
-  end: (kind: 'pass' | 'fail', reason: string) => void,
-): void {
+function readBody(response: IncomingMessage, wanted: string | undefined, { pass, fail }: Attempt): void {
   const chunks: Buffer[] = []
   let bytes = 0
   const judge = () => {
     const read = Buffer.concat(chunks).subarray(0, BODY_BYTES)
-    const found = check.body === undefined || read.includes(check.body)
     const status = `${response.statusCode}${expiry(response)}`
-    if (found) end('pass', status)
-    else end('fail', `${status}, but the body lacks ${JSON.stringify(check.body)}`)
+    if (wanted === undefined || read.includes(wanted)) pass(status)
+    else fail(`${status}, but the body lacks ${JSON.stringify(wanted)}`)
   }
   response.on('data', (chunk: Buffer) => {
     bytes += chunk.length
-    if (check.body !== undefined) chunks.push(chunk)
+    if (wanted !== undefined) chunks.push(chunk)
     if (bytes >= BODY_BYTES) judge()
   })
   response.on('end', judge)
-  response.on('error', () => end('fail', 'connection closed within the response'))
+  response.on('error', () => fail('connection closed within the response'))
 }
 
 /** Until when the certificate of an https answer holds; empty when it does not say. */
-export function expiry({ socket }: IncomingMessage): string {
-  const until = socket instanceof TLSSocket ? socket.getPeerX509Certificate()?.validTo : undefined
-  const untilMs = Date.parse(until ?? '')
-  // a certificate says what it likes: a date that is none must not end the prober
-  return Number.isNaN(untilMs) ? '' : `, certificate until ${new Date(untilMs).toISOString().slice(0, 10)}`
+function expiry({ socket }: IncomingMessage): string {
+  const untilMs = socket instanceof TLSSocket ? certificateEndMs(socket) : undefined
+  return untilMs === undefined ? '' : `, certificate ${untilText(untilMs)}`
 }

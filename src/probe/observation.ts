@@ -31,8 +31,18 @@ const SITE_WORDS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'certificate of an unknown issuer',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'certificate of an unknown issuer',
   ERR_TLS_CERT_ALTNAME_INVALID: 'certificate is for another name',
+  CERT_SIGNATURE_FAILURE: 'certificate with a wrong signature',
+  ERROR_IN_CERT_NOT_BEFORE_FIELD: 'certificate with an invalid date',
+  ERROR_IN_CERT_NOT_AFTER_FIELD: 'certificate with an invalid date',
+  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: 'no HTTP/2 spoken', // the only one that checks offer
   HPE_HEADER_OVERFLOW: 'header too large',
 }
+
+/** Families of codes, by their prefix. */
+const PROTOCOLS = [
+  ['HPE_', 'no HTTP spoken'],
+  ['ERR_SSL_', 'TLS handshake failed'],
+] as const
 
 const OWN_WORDS: Readonly<Record<string, string>> = {
   EMFILE: 'this host is out of file descriptors',
@@ -53,6 +63,6 @@ export function observeError(error: Error, rttMs: number): Observation {
   const own = OWN_WORDS[code]
   if (own !== undefined) return { kind: 'unable', reason: own, rttMs }
   if (code === 'ENETUNREACH') return { kind: 'unroutable', reason: 'network unreachable', rttMs }
-  const words = SITE_WORDS[code] ?? (code.startsWith('HPE_') ? 'no HTTP spoken' : code === '' ? error.message : code)
-  return { kind: 'fail', reason: words, rttMs }
+  const words = SITE_WORDS[code] ?? PROTOCOLS.find(([prefix]) => code.startsWith(prefix))?.[1]
+  return { kind: 'fail', reason: words ?? (code === '' ? error.message : code), rttMs }
 }

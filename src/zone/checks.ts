@@ -1,42 +1,34 @@
 /**
- * The schemas of the check kinds. A check is written in defaults.yaml under a name, inline at a service, or both: `use`
+ * What checks of all kinds have in common; what each has of its own is in kinds.ts. A check is written in defaults.yaml under a name, inline at a service, or both: `use`
  * names one, and the keys beside it replace that one's.
  *
  * Defaults: interval 5s; timeout 2s, or 2/5 of a shorter interval; fast (rechecks after a change) a fifth of the interval
  * and at least 100ms: with these, a silent site is out after interval + (fall − 1) × timeout + timeout, for rechecks
- * wait for the timeout anyway (DESIGN §10); fall 3; rise 2. http: GET / and status 200.
+ * wait for the timeout anyway (DESIGN §10); fall 3; rise 2.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean } from '../problem.ts'
+import { CHECK_TYPES, completeKind, KIND_KEYS, type KindPart, portOf, readKind } from './kinds.ts'
 import type { CheckModel } from './model.ts'
-import type { Fields, Reader } from './read.ts'
+import type { Reader } from './read.ts'
 import type { Entry, Node } from './yaml.ts'
 
 /** A check as far as one place writes it. */
-export interface CheckPart {
+export interface CheckPart extends KindPart {
   readonly type: CheckModel['type'] | undefined
-  readonly port: number | undefined
-  readonly address: string | undefined
-  readonly intervalMs: number | undefined
-  readonly timeoutMs: number | undefined
-  readonly fastMs: number | undefined
-  readonly fall: number | undefined
-  readonly rise: number | undefined
-  readonly method: 'GET' | 'HEAD' | undefined
-  readonly path: string | undefined
-  readonly host: string | undefined
-  readonly statuses: readonly number[] | undefined
-  readonly body: string | undefined
-  readonly verify: boolean | undefined
+  readonly port?: number | undefined
+  readonly address?: string | undefined
+  readonly intervalMs?: number | undefined
+  readonly timeoutMs?: number | undefined
+  readonly fastMs?: number | undefined
+  readonly fall?: number | undefined
+  readonly rise?: number | undefined
 }
 
-const TYPES = ['http', 'https', 'tcp'] as const
-const LATER_TYPES = ['agent', 'dns', 'exec', 'grpc', 'icmp']
-const COMMON_KEYS = ['type', 'port', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
-const HTTP_KEYS = ['method', 'path', 'host', 'expect']
-const KEYS = { tcp: [], http: HTTP_KEYS, https: [...HTTP_KEYS, 'verify'] } as const
-export const CHECK_KEYS: readonly string[] = [...COMMON_KEYS, ...KEYS.https]
+const COMMON_KEYS = ['type', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
+export const CHECK_KEYS: readonly string[] = [...new Set([...COMMON_KEYS, ...Object.values(KIND_KEYS).flat()])]
 const DAY_MS = 86_400_000
+const NOTHING: CheckPart = { type: undefined }
 
 /** `check:` of a service: a check, a list of them (all must pass), or `none`. */
 export function readChecks(read: Reader, node: Node, named: ReadonlyMap<string, CheckPart>): readonly CheckModel[] {
@@ -72,23 +64,6 @@ function readCheck(read: Reader, node: Node, named: ReadonlyMap<string, CheckPar
   return part && complete(read, node, part)
 }
 
-const NOTHING: CheckPart = {
-  type: undefined,
-  port: undefined,
-  address: undefined,
-  intervalMs: undefined,
-  timeoutMs: undefined,
-  fastMs: undefined,
-  fall: undefined,
-  rise: undefined,
-  method: undefined,
-  path: undefined,
-  host: undefined,
-  statuses: undefined,
-  body: undefined,
-  verify: undefined,
-}
-
 /** undefined when the kind of check is not known: nothing else can be read then. */
 function readPart(read: Reader, node: Node, base: CheckPart | undefined): CheckPart | undefined {
   if (node.kind !== 'mapping') {
@@ -101,35 +76,25 @@ function readPart(read: Reader, node: Node, base: CheckPart | undefined): CheckP
     return undefined
   }
   const typeEntry = node.entries.find(({ key }) => key.text === 'type')
-  const type = typeEntry === undefined ? base?.type : readType(read, typeEntry)
+  const type = typeEntry === undefined ? base?.type : read.oneOf(typeEntry, CHECK_TYPES, undefined)
   if (typeEntry === undefined && type === undefined) {
-    read.missing(node, 'a check', 'type', `Known: ${TYPES.join(', ')}`)
+    read.missing(node, 'a check', 'type', `Known: ${CHECK_TYPES.join(', ')}`)
   }
   if (type === undefined) return undefined
-  const keys = [...COMMON_KEYS, ...KEYS[type], ...(base === undefined ? [] : ['use'])]
+  const keys = [...COMMON_KEYS, ...KIND_KEYS[type], ...(base === undefined ? [] : ['use'])]
   const fields = read.fields(node, `a check of type ${type}`, keys)!
   const like = base ?? NOTHING
   return {
     type,
-    port: read.integer(fields.get('port'), 1, 65_535, like.port),
+    port: read.integer(fields.get('port'), 1, 65_535, fields.has('port') ? 0 : like.port),
     address: readAddress(read, fields.get('address'), like.address),
     intervalMs: read.durationMs(fields.get('interval'), 100, DAY_MS, like.intervalMs),
     timeoutMs: read.durationMs(fields.get('timeout'), 10, DAY_MS, like.timeoutMs),
     fastMs: read.durationMs(fields.get('fast'), 10, DAY_MS, like.fastMs),
     fall: read.integer(fields.get('fall'), 1, 100, like.fall),
     rise: read.integer(fields.get('rise'), 1, 100, like.rise),
-    ...readHttp(read, fields, like),
-    verify: read.flag(fields.get('verify'), like.verify),
+    ...readKind(read, type, fields, like),
   }
-}
-
-function readType(read: Reader, entry: Entry): CheckPart['type'] {
-  if (entry.value.kind === 'scalar' && LATER_TYPES.includes(entry.value.text)) {
-    const hint = `Known: ${TYPES.join(', ')}`
-    read.fault('not-supported', entry.value, `checks of type ${entry.value.text} are not supported yet`, hint)
-    return undefined
-  }
-  return read.oneOf(entry, TYPES, undefined)
 }
 
 /** Canonical text of an address. */
@@ -140,38 +105,6 @@ export function readAddress<M>(read: Reader, entry: Entry | undefined, missing: 
   if (bytes !== undefined) return formatAddress(bytes)
   read.fault('value-invalid', entry.value, `“${text}” is no IP address`)
   return missing
-}
-
-const isPath = (text: string): boolean => /^\/[!-~]*$/.test(text)
-const isHost = (text: string): boolean => /^[\w.-]+$/.test(text) || parseAddress(text) !== undefined
-
-type HttpPart = Pick<CheckPart, 'method' | 'path' | 'host' | 'statuses' | 'body'>
-
-function readHttp(read: Reader, fields: Fields, like: HttpPart): HttpPart {
-  const text = <M>(key: string, isValid: (text: string) => boolean, what: string, missing: M): string | M => {
-    const entry = fields.get(key)
-    const given = read.text(entry, undefined)
-    if (entry === undefined || given === undefined) return missing
-    if (isValid(given)) return given
-    read.fault('value-invalid', entry.value, `“${key}” is “${given}” where ${what} is wanted`)
-    return missing
-  }
-  const expect = fields.get('expect')
-  const expected = expect && read.fields(expect.value, '“expect”', ['status', 'body'])
-  const status = expected?.get('status')
-  return {
-    method: read.oneOf(fields.get('method'), ['GET', 'HEAD'] as const, like.method),
-    path: text('path', isPath, 'a path that begins with / and has no blanks', like.path),
-    host: text('host', isHost, 'a host name or address, without a port,', like.host),
-    statuses: status === undefined ? like.statuses : readStatuses(read, status),
-    body: read.text(expected?.get('body'), like.body),
-  }
-}
-
-function readStatuses(read: Reader, { key, value }: Entry): readonly number[] {
-  const nodes = value.kind === 'list' ? value.items : [value]
-  if (nodes.length === 0) read.fault('value-kind', value, '“status” is empty', 'Write the statuses that mean up: [200]')
-  return nodes.map((node) => read.integer({ key, value: node }, 100, 599, 200))
 }
 
 /** Fills in what nobody wrote; undefined, and reported, when it does not fit together. */
@@ -190,29 +123,13 @@ function complete(read: Reader, node: Node, part: CheckPart): CheckModel | undef
     return undefined
   }
   const timing = { intervalMs, timeoutMs, fastMs, fall: part.fall ?? 3, rise: part.rise ?? 2 }
-  const address = part.address === undefined ? {} : { address: part.address }
-  const { type } = part
-  if (type === undefined) return undefined
-  if (type === 'tcp') {
-    if (part.port !== undefined) return { type, port: part.port, ...timing, ...address }
-    read.missing(node, 'a check of type tcp', 'port')
+  const { type, address } = part
+  const kind = type && completeKind(read, node, type, part)
+  const port = type && portOf(type, part)
+  if (kind === undefined) return undefined
+  if (port === undefined) {
+    read.missing(node, `a check of type ${type}`, 'port')
     return undefined
   }
-  const method = part.method ?? 'GET'
-  if (method === 'HEAD' && part.body !== undefined) {
-    read.fault('value-invalid', node, 'a response to HEAD has no body to look into', 'Use GET')
-    return undefined
-  }
-  return {
-    type,
-    port: part.port ?? (type === 'http' ? 80 : 443),
-    ...timing,
-    ...address,
-    method,
-    path: part.path ?? '/',
-    ...(part.host !== undefined && { host: part.host }),
-    statuses: part.statuses ?? [200],
-    ...(part.body !== undefined && { body: part.body }),
-    verify: part.verify ?? true,
-  }
+  return { port, ...timing, ...(address !== undefined && { address }), ...kind }
 }

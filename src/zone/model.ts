@@ -111,15 +111,19 @@ interface CheckTiming {
 }
 
 export type CheckModel = CheckTiming & {
-  /** undefined = the kind's own (80, 443). */
+  /** 0 = none: of icmp, and of exec where none is written. */
   readonly port: number
   /** Probed instead of the VIP, when written. */
   readonly address?: string
 } & CheckKind
 
+/** RR types that a check of type dns may ask for. */
+export const CHECK_RRTYPES = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT'] as const
+
 /** What is asked of the target; the canonical form of it (without timing) is part of the target's id. */
 export type CheckKind =
   | { readonly type: 'tcp' }
+  | { readonly type: 'icmp' }
   | {
       readonly type: 'http' | 'https'
       readonly method: 'GET' | 'HEAD'
@@ -131,4 +135,42 @@ export type CheckKind =
       readonly body?: string
       /** https: verify the certificate; true unless written otherwise. */
       readonly verify: boolean
+    }
+  | {
+      readonly type: 'tls'
+      /** SNI and certificate name; undefined = the VIP's address. */
+      readonly host?: string
+      readonly verify: boolean
+      /** The certificate must hold for so long from now. */
+      readonly validForMs: number
+    }
+  | {
+      readonly type: 'grpc'
+      readonly tls: boolean
+      /** :authority, and with TLS the SNI and certificate name; undefined = the VIP's address. */
+      readonly host?: string
+      /** Only of TLS. */
+      readonly verify: boolean
+      /** Empty = the server as a whole. */
+      readonly service: string
+    }
+  | {
+      readonly type: 'dns'
+      /** Text, lower case, with the final dot. */
+      readonly name: string
+      readonly rrtype: (typeof CHECK_RRTYPES)[number]
+      /** Mnemonics, one of which must come. */
+      readonly rcodes: readonly string[]
+      /** Presentation text of an answer that must be there; names and hexadecimal digits in lower case. */
+      readonly value?: string
+    }
+  | {
+      readonly type: 'exec'
+      /** A name in the node setting `probe.exec`. */
+      readonly command: string
+    }
+  | {
+      readonly type: 'agent'
+      /** Written to the agent before its line is read. */
+      readonly send?: string
     }

@@ -62,3 +62,43 @@ test('a file that is named must be there; the default one need not', () => {
 test('a list is no file of settings', () => {
   expect(load('- threads\n').problems).toMatchObject([{ code: 'value-kind', line: 1 }])
 })
+
+test('commands: names and words, the program relative to the file', () => {
+  const text = `probe:
+  region: eu
+  exec:
+    login: [bin/login, --deep, "a, b", ""]
+    ping: /bin/true
+`
+  expect(load(text).config).toMatchObject({
+    'probe.region': 'eu',
+    'probe.exec': { login: [join(folder, 'bin/login'), '--deep', 'a, b', ''], ping: ['/bin/true'] },
+  })
+  expect(load('probe.exec: {a: /bin/a}\n', { MERIDIAN_PROBE_EXEC: 'b=/bin/b' }).config?.['probe.exec']).toEqual({
+    b: ['/bin/b'],
+  })
+  expect(load('').config?.['probe.exec']).toEqual({})
+})
+
+test('every fault of a command has its place', () => {
+  const text = `probe:
+  exec:
+    -x: [/bin/true]
+    none: []
+    deep: [/bin/true, [a]]
+    empty:
+    ok: [/bin/true]
+`
+  const { config, problems } = load(text)
+  expect(config).toBeUndefined()
+  expect(problems.map(({ code, line, column }) => [code, line, column])).toEqual([
+    ['value-kind', 5, 23],
+    ['value-kind', 6, 5],
+    ['setting-invalid', 3, 5],
+    ['setting-invalid', 4, 5],
+    ['setting-invalid', 6, 5],
+  ])
+  expect(load('probe: {exec: [/bin/true]}\n').problems).toMatchObject([
+    { code: 'value-kind', line: 1, hint: expect.stringContaining('NAME') },
+  ])
+})

@@ -24,7 +24,8 @@ export const httpCheck = (more: Partial<Extract<CheckModel, { type: 'http' | 'ht
   ...more,
 })
 
-export const tcpCheck = (more: Partial<Extract<CheckModel, { type: 'tcp' }>> = {}): CheckModel => ({
+type TcpCheck = Extract<CheckModel, { type: 'tcp' }>
+export const tcpCheck = (more: Partial<TcpCheck> = {}): TcpCheck => ({
   ...timing,
   type: 'tcp',
   port: 443,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { planHealth } from '../../src/health/target.ts'
 import type { CheckModel, Model, ServiceModel, ServiceSiteModel, VipModel } from '../../src/zone/model.ts'
-import { httpCheck, service, site, tcpCheck } from './plans.ts'
+import { httpCheck, service, site, tcpCheck, timing } from './plans.ts'
 
 const vip = (address: string, checkAddress?: string): VipModel => ({
   address,
@@ -25,6 +25,43 @@ const model = (services: ServiceModel[], drainedSites: string[] = []): Model => 
 }
 const one = (name: string, checks: CheckModel[], address = '192.0.2.1'): ServiceModel =>
   service({ name, checks, sites: [at('fra', [vip(address)])] })
+
+type Of<T extends CheckModel['type']> = Extract<CheckModel, { type: T }>
+const tls = (more: Partial<Of<'tls'>> = {}): CheckModel => ({
+  ...timing,
+  type: 'tls',
+  port: 443,
+  verify: true,
+  validForMs: 86_400_000,
+  ...more,
+})
+const grpc = (more: Partial<Of<'grpc'>> = {}): CheckModel => ({
+  ...timing,
+  type: 'grpc',
+  port: 80,
+  tls: false,
+  verify: true,
+  service: '',
+  ...more,
+})
+const dns = (more: Partial<Of<'dns'>> = {}): CheckModel => ({
+  ...timing,
+  type: 'dns',
+  port: 53,
+  name: 'a.example.',
+  rrtype: 'A',
+  rcodes: ['NOERROR'],
+  ...more,
+})
+const icmp = (more: Partial<Of<'icmp'>> = {}): CheckModel => ({ ...timing, type: 'icmp', port: 0, ...more })
+const exec = (more: Partial<Of<'exec'>> = {}): CheckModel => ({
+  ...timing,
+  type: 'exec',
+  port: 0,
+  command: 'a',
+  ...more,
+})
+const agent = (more: Partial<Of<'agent'>> = {}): CheckModel => ({ ...timing, type: 'agent', port: 80, ...more })
 
 const pair = (type: 'http' | 'https') => [
   one('a', [httpCheck({ type })]),
@@ -66,6 +103,71 @@ describe('the plan of what is probed', () => {
   test('only https tells verified from unverified', () => {
     expect(planHealth(model(pair('https'))).targets).toHaveLength(2)
     expect(planHealth(model(pair('http'))).targets).toHaveLength(1)
+  })
+
+  const kinds: readonly (readonly CheckModel[])[] = [
+    // all of a row are different targets
+    [
+      tls(),
+      tls({ host: 'a.example' }),
+      tls({ verify: false }),
+      tls({ validForMs: 0 }),
+      tls({ port: 993 }),
+      httpCheck({ type: 'https', port: 443 }),
+      tcpCheck({ port: 443 }),
+    ],
+    [
+      grpc(),
+      grpc({ host: 'a.example' }),
+      grpc({ service: 'a' }),
+      grpc({ port: 81 }),
+      grpc({ tls: true }),
+      grpc({ tls: true, verify: false }),
+    ],
+    [
+      dns(),
+      dns({ name: 'b.example.' }),
+      dns({ rrtype: 'AAAA' }),
+      dns({ rcodes: ['NXDOMAIN'] }),
+      dns({ rcodes: ['NOERROR', 'NXDOMAIN'] }),
+      dns({ value: '192.0.2.1' }),
+      dns({ port: 5353 }),
+    ],
+    [icmp(), icmp({ address: '192.0.2.7' }), tcpCheck({ port: 1 })],
+    [exec(), exec({ command: 'b' }), exec({ port: 80 })],
+    [agent(), agent({ send: 'a' }), agent({ port: 81 })],
+  ]
+  test.each(kinds.map((row) => [row[0]!.type, row] as const))(
+    'of type %s, all that changes what is asked is in the id',
+    (_, row) => {
+      const slower = row.map((check) => ({
+        ...check,
+        intervalMs: 9000,
+        timeoutMs: 3000,
+        fastMs: 900,
+        fall: 1,
+        rise: 9,
+      }))
+      const { targets } = planHealth(model([one('a', [...row]), one('b', slower)]))
+      expect(targets).toHaveLength(row.length)
+    },
+  )
+
+  test('what changes nothing is not in the id', () => {
+    const same: [CheckModel, CheckModel][] = [
+      [grpc(), grpc({ verify: false })],
+      [dns({ rcodes: ['NOERROR', 'NXDOMAIN'] }), dns({ rcodes: ['NXDOMAIN', 'NOERROR', 'NOERROR'] })],
+    ]
+    for (const [a, b] of same) expect(planHealth(model([one('a', [a]), one('b', [b])])).targets).toHaveLength(1)
+  })
+
+  test('of every kind with a host, the VIP is the default also where another address is dialled', () => {
+    const sites = [at('fra', [vip('192.0.2.1', '10.0.0.1')])]
+    const checks = [tls(), grpc(), tls({ host: 'a.example' }), dns(), icmp(), exec(), agent()]
+    const { targets } = planHealth(model([service({ sites, checks })]))
+    expect(new Set(targets.map(({ address }) => address))).toEqual(new Set(['10.0.0.1']))
+    const hosts = targets.flatMap(({ check }) => ('host' in check ? [`${check.type} ${check.host}`] : []))
+    expect(hosts.toSorted()).toEqual(['grpc 192.0.2.1', 'tls 192.0.2.1', 'tls a.example'])
   })
 
   test('another address is dialled where the files say so, and the VIP stays the default host', () => {

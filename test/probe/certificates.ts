@@ -79,3 +79,10 @@ AwEHoUQDQgAEkzvIMEXbBuV1/KlBQ+VJDXoJ7YWTnpAO3knQ2nvGBg8fqN6GL1cK
 xepmKAENjz+oAqSxOZKSKACTBxdiUhkjtw==
 -----END EC PRIVATE KEY-----`,
 }
+
+/** The good one with other bytes, of the same length, for its end; what it is signed with doesn't fit any more. */
+export function untilText(end: string): string {
+  const der = Buffer.from(good.cert.replaceAll(/-----.*-----/g, ''), 'base64')
+  der.write(end, der.indexOf('20991231000000Z'), 'latin1')
+  return `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----`
+}

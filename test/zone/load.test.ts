@@ -270,6 +270,81 @@ web:
     ])
   })
 
+  const timing = { intervalMs: 5000, timeoutMs: 2000, fastMs: 1000, fall: 3, rise: 2 }
+  test.each([
+    ['{type: tls}', { type: 'tls', port: 443, verify: true, validForMs: 86_400_000 }],
+    [
+      '{type: tls, port: 993, host: mx.example.com, verify: false, validFor: 14d}',
+      { type: 'tls', port: 993, host: 'mx.example.com', verify: false, validForMs: 1_209_600_000 },
+    ],
+    ['{type: grpc, port: 50051}', { type: 'grpc', port: 50_051, tls: false, verify: true, service: '' }],
+    [
+      '{type: grpc, tls: true, host: a.example, verify: false, service: shop.Cart}',
+      { type: 'grpc', port: 443, tls: true, host: 'a.example', verify: false, service: 'shop.Cart' },
+    ],
+    [
+      '{type: dns, name: WWW.Example.com}',
+      { type: 'dns', port: 53, name: 'www.example.com.', rrtype: 'A', rcodes: ['NOERROR'] },
+    ],
+    [
+      '{type: dns, name: ., port: 5353, rrtype: NS, expect: {rcode: [NOERROR], value: A.Root}}',
+      { type: 'dns', port: 5353, name: '.', rrtype: 'NS', rcodes: ['NOERROR'], value: 'a.root.' },
+    ],
+    [
+      '{type: dns, name: a.example., rrtype: AAAA, expect: {value: "2001:DB8:0::1"}}',
+      { type: 'dns', port: 53, name: 'a.example.', rrtype: 'AAAA', rcodes: ['NOERROR'], value: '2001:db8::1' },
+    ],
+    [
+      '{type: dns, name: a.example., rrtype: MX, expect: {value: "010  M.example"}}',
+      { type: 'dns', port: 53, name: 'a.example.', rrtype: 'MX', rcodes: ['NOERROR'], value: '10 m.example.' },
+    ],
+    [
+      '{type: dns, name: a.example., rrtype: TXT, expect: {value: "Up  now"}}',
+      { type: 'dns', port: 53, name: 'a.example.', rrtype: 'TXT', rcodes: ['NOERROR'], value: 'Up  now' },
+    ],
+    [
+      '{type: dns, name: a.example., expect: {rcode: NXDOMAIN}}',
+      { type: 'dns', port: 53, name: 'a.example.', rrtype: 'A', rcodes: ['NXDOMAIN'] },
+    ],
+    ['{type: icmp}', { type: 'icmp', port: 0 }],
+    ['{type: exec, command: login}', { type: 'exec', port: 0, command: 'login' }],
+    ['{type: exec, command: login, port: 8443}', { type: 'exec', port: 8443, command: 'login' }],
+    ['{type: agent, port: 9707}', { type: 'agent', port: 9707 }],
+    [
+      String.raw`{type: agent, port: 9707, send: "web\n", address: 10.0.0.1}`,
+      { type: 'agent', port: 9707, send: 'web\n', address: '10.0.0.1' },
+    ],
+  ])('check: %s', async (check, expected) => {
+    const { checks } = await service(`web: {sites: {fra: {vips: [192.0.2.10]}}, check: ${check}}\n`)
+    expect(checks).toEqual([{ ...expected, ...timing }])
+  })
+
+  test('a named check of any kind takes keys beside `use`, and another type drops what it has no use for', async () => {
+    const defaults = `soa: {serial: 7}
+checks:
+  ns: {type: dns, name: www.example.com, expect: {value: 192.0.2.1}}
+  mail: {type: tls, port: 993, validFor: 3d}
+`
+    const text = `web:
+  sites: {fra: {vips: [192.0.2.10]}}
+  check: [{use: ns, expect: {value: 192.0.2.2}}, {use: mail, validFor: 0s}, {use: mail, type: icmp}]
+`
+    const { checks } = await service(text, { 'defaults.yaml': defaults })
+    expect(checks).toEqual([
+      {
+        type: 'dns',
+        port: 53,
+        name: 'www.example.com.',
+        rrtype: 'A',
+        rcodes: ['NOERROR'],
+        value: '192.0.2.2',
+        ...timing,
+      },
+      { type: 'tls', port: 993, verify: true, validForMs: 0, ...timing },
+      { type: 'icmp', port: 0, ...timing },
+    ])
+  })
+
   test.each([
     ['ttl: 30', { maxSeconds: 30, minSeconds: 30, settleMs: 300_000 }],
     ['ttl: {max: 10}', { maxSeconds: 10, minSeconds: 10, settleMs: 300_000 }],

@@ -1,0 +1,67 @@
+/**
+ * The check `agent`: HAProxy's agent-check, so that agents which exist serve here too. A connection, a text to send if the
+ * files have one, and one line back: words with blanks, commas or tabs between, then perhaps `#` and a reason.
+ *
+ * up, ready: passes. drain: passes with a share of 0. `75%`: passes with a share of 750, at most 1000. down, fail, failed,
+ * stopped, maint: fails. The gravest word decides. Words it doesn't know beside one it knows (`maxconn:30`) mean nothing.
+ * Unlike HAProxy, which keeps what an earlier line said, each line is all that holds.
+ */
+import { connect } from 'node:net'
+import { attempt, printable, type TargetOf } from './attempt.ts'
+import type { Observation } from './observation.ts'
+
+const LINE_BYTES = 1024
+
+/** Never rejects; ends within the check's timeout. */
+export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise<Observation> {
+  return attempt(check.timeoutMs, 'no connection', (self) => {
+    const socket = connect({ host: address, port })
+    let read = Buffer.alloc(0)
+    const judge = (line: string) => {
+      const said = readAgentLine(line)
+      if (said.passes) self.pass(said.reason, said.share)
+      else self.fail(said.reason)
+    }
+    socket.on('connect', () => {
+      self.missing = 'no line of the agent'
+      if (check.send !== undefined) socket.write(check.send)
+    })
+    socket.on('data', (chunk) => {
+      read = Buffer.concat([read, chunk])
+      const end = read.findIndex((byte) => byte === 0x0a || byte === 0x0d)
+      if (end >= 0 && end <= LINE_BYTES) judge(read.toString('utf8', 0, end))
+      else if (read.length > LINE_BYTES) self.fail(`no end of the agent's line within ${LINE_BYTES} bytes`)
+    })
+    socket.on('end', () => judge(read.toString()))
+    socket.on('error', self.error)
+    return () => socket.destroy()
+  })
+}
+
+export interface AgentSaid {
+  readonly passes: boolean
+  readonly reason: string
+  /** 0–1000; undefined when the line says nothing of it. */
+  readonly share?: number
+}
+
+const DOWN_WORDS = ['down', 'fail', 'failed', 'stopped', 'maint']
+
+/** A line without its end → what it means. */
+export function readAgentLine(line: string): AgentSaid {
+  const at = line.indexOf('#')
+  const words = (at < 0 ? line : line.slice(0, at)).toLowerCase().split(/[\s,]+/)
+  const because = at < 0 ? '' : printable(line.slice(at + 1))
+  const says = (word: string) => `agent says ${word}${because === '' ? '' : `: ${because}`}`
+  const down = words.find((word) => DOWN_WORDS.includes(word))
+  if (down !== undefined) return { passes: false, reason: says(down) }
+  if (words.includes('drain')) return { passes: true, reason: says('drain'), share: 0 }
+  const percent = words.find((word) => /^\d{1,9}%$/.test(word))
+  if (percent !== undefined) {
+    return { passes: true, reason: says(percent), share: Math.min(1000, Number.parseInt(percent, 10) * 10) }
+  }
+  const up = words.find((word) => word === 'up' || word === 'ready')
+  if (up !== undefined) return { passes: true, reason: says(up) }
+  const said = printable(line)
+  return { passes: false, reason: said === '' ? 'agent says nothing' : `agent says no word that is known: ${said}` }
+}

@@ -1,0 +1,72 @@
+/**
+ * The check `exec`: a program of this host judges the target. Zone files only name a command; what it runs stands in the
+ * node setting `probe.exec`, so whoever writes zones can't run what he likes. No shell; it is told what to check by
+ * variables, and nothing of the prober's own environment, which may hold secrets. It leads a process group of its own,
+ * which is killed as a whole when the check ends, so that its children end with it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { isIP } from 'node:net'
+import { attempt, printable, type TargetOf } from './attempt.ts'
+import type { Observation } from './observation.ts'
+
+/** The node setting `probe.exec`: by name, the program and its arguments. */
+export type Commands = Readonly<Record<string, readonly string[]>>
+
+/** As much of the output as is kept; the rest is read and dropped, so that no program waits for a reader. */
+const OUTPUT_BYTES = 4096
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** Never rejects; ends within the check's timeout, and the program with it. Exit code 0 passes. */
+export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise<Observation> {
+  const { check } = target
+  return attempt(check.timeoutMs, 'no end of the command', (self) => {
+    const [program, ...words] = Object.hasOwn(commands, check.command) ? commands[check.command]! : []
+    if (program === undefined) {
+      self.unable(`probe.exec of this prober has no command ${check.command}`)
+      return () => {}
+    }
+    const child: ChildProcess = spawn(program, words, {
+      cwd: '/',
+      env: environment(target),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    })
+    child.on('error', (error) => self.unable(`command ${check.command} can't be started: ${error.message}`))
+    let output = Buffer.alloc(0)
+    const keep = (chunk: Buffer) => {
+      if (output.length < OUTPUT_BYTES) output = Buffer.concat([output, chunk.subarray(0, OUTPUT_BYTES)])
+    }
+    const pipes = [child.stdout, child.stderr] // null where this host had no descriptors left for them
+    for (const pipe of pipes) pipe?.on('data', keep)
+    child.on('exit', (code) => {
+      killGroup(child) // its children may hold the pipes open: with them gone, `close` comes with the last of the output
+      if (code === 0) self.pass('exit 0')
+    })
+    child.on('close', (code, signal) => {
+      const line = printable(output.toString().trimStart().split('\n')[0]!)
+      self.fail(`${signal === null ? `exit ${code}` : `killed by ${signal}`}${line === '' ? '' : `: ${line}`}`)
+    })
+    return () => {
+      const runs = child.exitCode === null && child.signalCode === null
+      if (runs) killGroup(child)
+      for (const pipe of pipes) pipe?.destroy()
+    }
+  })
+}
+
+const environment = ({ address, port, check }: TargetOf<'exec'>): Record<string, string> => ({
+  PATH,
+  MERIDIAN_ADDRESS: address,
+  MERIDIAN_FAMILY: String(isIP(address)),
+  ...(port !== 0 && { MERIDIAN_PORT: String(port) }),
+  MERIDIAN_TIMEOUT_MS: String(check.timeoutMs),
+})
+
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // nobody left in it
+  }
+}

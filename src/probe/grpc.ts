@@ -1,0 +1,169 @@
+/**
+ * The check `grpc`: Check of grpc.health.v1.Health, over HTTP/2 in plaintext (prior knowledge) or TLS. SERVING passes. The
+ * two messages are so small that their protobuf is written and read here:
+ *
+ *   message HealthCheckRequest  { string service = 1; }
+ *   message HealthCheckResponse { ServingStatus status = 1; }
+ */
+import { connect as connectHttp2, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2'
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { type Attempt, attempt, printable, type TargetOf } from './attempt.ts'
+import type { Observation } from './observation.ts'
+import { expectedOf } from './tls.ts'
+
+const REPLY_BYTES = 1024
+const SERVING_STATUSES = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
+/** https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
+const STATUSES =
+  'OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED'.split(
+    ' ',
+  )
+
+type Headers = IncomingHttpHeaders & IncomingHttpStatusHeader
+
+/** Never rejects; ends within the check's timeout. */
+export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
+  const { address, port, check } = target
+  return attempt(check.timeoutMs, 'no connection', (self) => {
+    const socket = dial(target, self)
+    const literal = isIP(address) === 6 ? `[${address}]` : address
+    const session = connectHttp2(`http://${literal}:${port}`, {
+      createConnection: () => socket,
+      settings: { enablePush: false },
+    })
+    session.on('error', (error) => observeHttp2(error, self))
+    session.on('connect', () => (self.missing = 'no response'))
+    session.on('close', () => self.fail('connection closed without a response'))
+    const stream = session.request({
+      ':method': 'POST',
+      ':scheme': check.tls ? 'https' : 'http',
+      ':authority': check.host === undefined ? `${literal}:${port}` : authority(check.host),
+      ':path': '/grpc.health.v1.Health/Check',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'grpc-timeout': `${check.timeoutMs}m`,
+      'user-agent': 'meridian-probe',
+    })
+    stream.on('error', (error) => observeHttp2(error, self))
+    let headers: Headers = {}
+    let trailers: IncomingHttpHeaders = {}
+    let body = Buffer.alloc(0)
+    stream.on('response', (received) => {
+      headers = received
+      self.missing = 'no end of the response'
+    })
+    stream.on('trailers', (received) => (trailers = received))
+    stream.on('data', (chunk: Buffer) => {
+      body = Buffer.concat([body, chunk])
+      if (body.length > REPLY_BYTES) self.fail(`response of more than ${REPLY_BYTES} bytes`)
+    })
+    stream.on('close', () => judge(headers, { ...headers, ...trailers }, body, self))
+    stream.end(encodeRequest(check.service))
+    return () => {
+      session.destroy()
+      socket.destroy()
+    }
+  })
+}
+
+const authority = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host)
+
+/** Its own errors come before those that HTTP/2 makes of them, which wouldn't tell this host's faults from the site's. */
+function dial({ address, port, check }: TargetOf<'grpc'>, self: Attempt): Socket {
+  if (!check.tls) return connect({ host: address, port }).on('error', self.error)
+  const expected = expectedOf(check.host ?? address, check.verify)
+  const socket = connectTls({ host: address, port, ...expected, ALPNProtocols: ['h2'] })
+  socket.on('error', self.error)
+  socket.on('connect', () => (self.missing = 'no TLS handshake'))
+  socket.on('secureConnect', () => {
+    if (socket.alpnProtocol !== 'h2') self.fail('no HTTP/2 spoken')
+  })
+  return socket
+}
+
+function observeHttp2(error: Error, self: Attempt): void {
+  const code = 'code' in error ? String(error.code) : ''
+  if (code === 'ERR_HTTP2_STREAM_ERROR')
+    self.fail(error.message.replace(/^Stream closed with error code/, 'stream closed:'))
+  else if (code.startsWith('ERR_HTTP2_')) self.fail('no HTTP/2 spoken')
+  else self.error(error)
+}
+
+function judge(headers: Headers, last: IncomingHttpHeaders, body: Buffer, self: Attempt): void {
+  const http = headers[':status']
+  if (http === undefined) return self.fail('connection closed without a response')
+  if (http !== 200) return self.fail(`HTTP ${http}`)
+  if (!/^application\/grpc\b/.test(headers['content-type'] ?? '')) return self.fail('no gRPC spoken')
+  const status = last['grpc-status']
+  if (typeof status !== 'string') return self.fail('response without a grpc-status')
+  if (status !== '0') {
+    const said = printable(String(last['grpc-message'] ?? ''))
+    return self.fail(
+      `${STATUSES[Number(status)] ?? `grpc-status ${printable(status)}`}${said === '' ? '' : `: ${said}`}`,
+    )
+  }
+  const serving = decodeReply(body)
+  if (serving === undefined) return self.fail('response is no HealthCheckResponse')
+  const word = SERVING_STATUSES[serving] ?? `serving status ${serving}`
+  return serving === 1 ? self.pass(word) : self.fail(word)
+}
+
+/** HealthCheckRequest in gRPC's frame: no compression, then the length in 4 bytes. */
+export function encodeRequest(service: string): Buffer {
+  const name = Buffer.from(service)
+  const message = name.length === 0 ? name : Buffer.concat([Buffer.of(0x0a), encodeVarint(name.length), name])
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(message.length, 1)
+  return Buffer.concat([head, message])
+}
+
+function encodeVarint(value: number): Buffer {
+  const bytes: number[] = []
+  for (let rest = value; ; rest >>>= 7) {
+    if (rest < 0x80) return Buffer.of(...bytes, rest)
+    bytes.push((rest & 0x7f) | 0x80)
+  }
+}
+
+/** The frame of one HealthCheckResponse → its status; undefined when it is none. Fields it doesn't know are passed over. */
+export function decodeReply(frame: Buffer): number | undefined {
+  if (frame.length < 5 || frame[0] !== 0 || frame.readUInt32BE(1) !== frame.length - 5) return undefined
+  let status = 0
+  let at = 5
+  while (at < frame.length) {
+    const tag = readVarint(frame, at)
+    if (tag === undefined || tag.value < 8) return undefined
+    const field = readField(frame, tag.next, tag.value & 7)
+    if (field === undefined || field.next > frame.length) return undefined
+    if (tag.value === 0x08) status = field.value
+    at = field.next
+  }
+  return status
+}
+
+interface VarintRead {
+  readonly value: number
+  readonly next: number
+}
+
+/** By wire type: 0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes. */
+function readField(frame: Buffer, at: number, wireType: number): VarintRead | undefined {
+  if (wireType === 1) return { value: 0, next: at + 8 }
+  if (wireType === 5) return { value: 0, next: at + 4 }
+  if (wireType !== 0 && wireType !== 2) return undefined
+  const varint = readVarint(frame, at)
+  return varint === undefined || wireType === 0 ? varint : { value: 0, next: varint.next + varint.value }
+}
+
+/** At most 10 bytes; beyond 2^53 the value is not exact, and means nothing here. */
+function readVarint(frame: Buffer, start: number): VarintRead | undefined {
+  let value = 0
+  for (let i = 0; i < 10; i++) {
+    const byte = frame[start + i]
+    if (byte === undefined) return undefined
+    value += (byte & 0x7f) * 2 ** (7 * i)
+    if (byte < 0x80) return { value, next: start + i + 1 }
+  }
+  return undefined
+}

@@ -1,0 +1,116 @@
+/**
+ * The check `icmp`: an echo request and its reply (RFC 792, RFC 4443), over Linux's datagram ICMP socket, which needs no
+ * privilege but a group within net.ipv4.ping_group_range (both families). Node can't open one, so koffi does; from then on it
+ * is a node:dgram socket. One for each check: the kernel gives it its own identifier and hands it no other's replies, and
+ * sends what this host itself can't route back as an error of this check alone.
+ */
+import { randomBytes, randomInt } from 'node:crypto'
+import { createSocket, type Socket } from 'node:dgram'
+import { isIP } from 'node:net'
+import { getSystemErrorName } from 'node:util'
+import { type Attempt, attempt, type TargetOf } from './attempt.ts'
+import type { Observation } from './observation.ts'
+
+const AF_INET = 2
+const AF_INET6 = 10
+const SOCK_DGRAM_CLOEXEC = 0o2000002
+const IPPROTO_ICMP = 1
+const IPPROTO_ICMPV6 = 58
+const SOCKADDR_BYTES = { 4: 16, 6: 28 } as const
+const ECHO = { 4: { request: 8, reply: 0 }, 6: { request: 128, reply: 129 } } as const
+const HEADER_BYTES = 8
+const PAYLOAD_BYTES = 24
+const FORBIDDEN =
+  "this host forbids ICMP to the prober's group; allow it with: sysctl -w net.ipv4.ping_group_range='0 2147483647'"
+
+type Family = 4 | 6
+
+interface Libc {
+  socket(family: number, type: number, protocol: number): number
+  bind(fd: number, address: Uint8Array, size: number): number
+  close(fd: number): number
+  /** Of the last call that returned −1. */
+  errno(): number
+}
+
+let libc: Promise<Libc | { readonly missing: string }> | undefined
+
+/** Never rejects; ends within the check's timeout. */
+export async function checkIcmp({ address, check }: TargetOf<'icmp'>): Promise<Observation> {
+  const calls = await (libc ??= load())
+  return attempt(check.timeoutMs, 'no reply', (self) => {
+    const family = isIP(address) === 6 ? 6 : 4
+    const socket = 'missing' in calls ? self.unable(calls.missing) : open(calls, family, self)
+    if (!socket) return () => {}
+    const request = makeEcho(family, randomInt(65_536), randomBytes(PAYLOAD_BYTES))
+    socket.on('message', (reply) => {
+      if (isReplyTo(request, reply)) self.pass('reply')
+    })
+    socket.on('error', self.error)
+    // a port means nothing here, but node:dgram wants one
+    socket.send(request, 1, address, (error) => {
+      if (error !== null) self.error(error)
+    })
+    return () => socket.close()
+  })
+}
+
+/** Type, code, checksum and identifier (both the kernel's to fill in), sequence, payload. */
+export function makeEcho(family: Family, sequence: number, payload: Uint8Array): Buffer {
+  const echo = Buffer.alloc(HEADER_BYTES + payload.length)
+  echo[0] = ECHO[family].request
+  echo.writeUInt16BE(sequence, 6)
+  echo.set(payload, HEADER_BYTES)
+  return echo
+}
+
+/** The payload is random: nobody who didn't get the request has it. */
+export function isReplyTo(request: Buffer, reply: Buffer): boolean {
+  const type = request[0] === ECHO[4].request ? ECHO[4].reply : ECHO[6].reply
+  return (
+    reply.length === request.length &&
+    reply[0] === type &&
+    reply[1] === 0 &&
+    request.subarray(6).equals(reply.subarray(6))
+  )
+}
+
+/** undefined, and told, when this host gives no such socket. The descriptor is the socket's to close, or closed. */
+function open(calls: Libc, family: Family, self: Attempt): Socket | undefined {
+  const protocol = family === 6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP
+  const fd = calls.socket(family === 6 ? AF_INET6 : AF_INET, SOCK_DGRAM_CLOEXEC, protocol)
+  if (fd < 0) {
+    const code = getSystemErrorName(-calls.errno())
+    if (code === 'EACCES' || code === 'EPERM') self.unable(FORBIDDEN)
+    else self.error(Object.assign(new Error(code), { code }))
+    return undefined
+  }
+  const any = new Uint8Array(SOCKADDR_BYTES[family])
+  any[0] = family === 6 ? AF_INET6 : AF_INET
+  const socket = createSocket(family === 6 ? 'udp6' : 'udp4')
+  try {
+    // bound first: libuv would bind an unbound one as IPv4
+    if (calls.bind(fd, any, any.length) < 0) throw new Error(getSystemErrorName(-calls.errno()))
+    return socket.bind({ fd })
+  } catch (error) {
+    calls.close(fd)
+    socket.close()
+    throw error
+  }
+}
+
+async function load(): Promise<Libc | { readonly missing: string }> {
+  if (process.platform !== 'linux') return { missing: `checks of type icmp need Linux, this is ${process.platform}` }
+  try {
+    const { default: koffi } = await import('koffi')
+    const library = koffi.load(null)
+    return {
+      socket: library.func('int socket(int family, int type, int protocol)'),
+      bind: library.func('int bind(int fd, const uint8_t *address, uint32_t size)'),
+      close: library.func('int close(int fd)'),
+      errno: () => koffi.errno(),
+    }
+  } catch (error) {
+    return { missing: `checks of type icmp need koffi: ${error instanceof Error ? error.message : String(error)}` }
+  }
+}

@@ -1,0 +1,112 @@
+/** Commands are real programs: scripts in a folder of the test's own. */
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runCheck } from '../../src/probe/check.ts'
+import { until } from '../health/until.ts'
+import { ADDRESS, countDescriptors, sees, targetOf } from './peers.ts'
+
+let folder = ''
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'meridian-exec-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** The name of a command that runs this script of sh, and the commands with it. */
+function script(text: string, ...words: string[]) {
+  const file = join(mkdtempSync(join(folder, 'one-')), 'check')
+  writeFileSync(file, `#!/bin/sh\n${text}\n`)
+  chmodSync(file, 0o755)
+  return { mine: [file, ...words] }
+}
+const target = (timeoutMs = 5000, port = 0) => targetOf({ type: 'exec', command: 'mine' }, port, timeoutMs)
+const ofFile = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8').trim() : '')
+/** Lines of `env`, without what a shell adds. */
+const variables = (text: string) => text.split('\n').filter((line) => !/^(PWD|_|SHLVL|OLDPWD)=/.test(line))
+const runs = (pid: string): boolean => existsSync(`/proc/${pid}`) && !/^State:\tZ/m.test(ofFile(`/proc/${pid}/status`))
+
+test('exit code 0 passes, whatever it says', async () => {
+  await sees(target(), 'pass', 'exit 0', script('echo bad >&2'))
+})
+
+test('another fails with the first line of its output, printable and short', async () => {
+  await sees(target(), 'fail', 'exit 2: no disk', script('echo no disk; echo more; exit 2'))
+  await sees(target(), 'fail', 'exit 127: on stderr', script('echo on stderr >&2; exit 127'))
+  await sees(target(), 'fail', 'exit 1', script('exit 1'))
+  await sees(target(), 'fail', 'exit 1: a [31m b', script("printf '\\n a\\033[31m\\tb'; exit 1"))
+  await sees(target(), 'fail', `exit 1: ${'é'.repeat(200)}`, script(`echo ${'é'.repeat(300)}; exit 1`))
+  await sees(target(), 'fail', 'killed by SIGSEGV', script('kill -SEGV $$'))
+})
+
+test('it gets its words as they are, and no shell reads them', async () => {
+  const words = ['$HOME', '; exit 0', 'a  b', '']
+  const commands = script(`[ "$#" = 4 ] && [ "$1" = '$HOME' ] && [ "$2" = '; exit 0' ] && [ "$3" = 'a  b' ]`, ...words)
+  await sees(target(), 'pass', 'exit 0', commands)
+})
+
+test("its environment tells what to check, and nothing of the prober's", async () => {
+  process.env['MERIDIAN_HTTP_TOKEN'] = 'a secret'
+  try {
+    const file = join(folder, 'environment')
+    const commands = script('env > "$1"; pwd >> "$1"', file)
+    await sees(target(4000, 8443), 'pass', 'exit 0', commands)
+    const common = [`MERIDIAN_ADDRESS=${ADDRESS}`, 'MERIDIAN_FAMILY=4', 'MERIDIAN_TIMEOUT_MS=4000']
+    const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+    expect(variables(ofFile(file)).toSorted()).toEqual(['/', ...common, 'MERIDIAN_PORT=8443', path].toSorted())
+    await sees({ ...target(4000), address: '2001:db8::1' }, 'pass', 'exit 0', commands)
+    const other = ['MERIDIAN_ADDRESS=2001:db8::1', 'MERIDIAN_FAMILY=6', 'MERIDIAN_TIMEOUT_MS=4000']
+    expect(variables(ofFile(file)).toSorted()).toEqual(['/', ...other, path].toSorted())
+  } finally {
+    delete process.env['MERIDIAN_HTTP_TOKEN']
+  }
+})
+
+test('a command that probe.exec lacks, or that cannot be started, is no failure of the site', async () => {
+  await sees(target(), 'unable', 'probe.exec of this prober has no command mine')
+  for (const command of ['constructor', 'toString', 'hasOwnProperty']) {
+    const words = `probe.exec of this prober has no command ${command}`
+    await sees(targetOf({ type: 'exec', command }, 0), 'unable', words, script('exit 0'))
+  }
+  const nowhere = join(folder, 'nowhere')
+  await sees(target(), 'unable', `command mine can't be started: spawn ${nowhere} ENOENT`, { mine: [nowhere] })
+  const plain = join(folder, 'plain')
+  writeFileSync(plain, '#!/bin/sh\n')
+  await sees(target(), 'unable', `command mine can't be started: spawn ${plain} EACCES`, { mine: [plain] })
+  const { kind } = await runCheck(target(), { mine: ['/bin/echo', 'a\0b'] })
+  expect(kind).toBe('unable')
+})
+
+test('at the timeout it is killed, and its children with it', async () => {
+  const pids = join(folder, 'pids')
+  const commands = script('trap "" TERM; sleep 60 & echo "$$ $!" > "$1"; wait; sleep 60', pids)
+  const { rttMs } = await sees(target(500), 'timeout', 'no end of the command in 500ms', commands)
+  expect(rttMs).toBeLessThan(2500)
+  const started = ofFile(pids).split(' ')
+  expect(started).toHaveLength(2)
+  await until(() => !started.some(runs), 'both are gone')
+})
+
+test('children that it leaves behind end with it, and hold nothing up', async () => {
+  const pids = join(folder, 'left')
+  await sees(target(), 'pass', 'exit 0', script('sleep 60 & echo $! > "$1"', pids))
+  await until(() => !runs(ofFile(pids)), 'the child is gone')
+  await sees(target(), 'fail', 'exit 3: bad', script('echo bad; sleep 60 & echo $! > "$1"; exit 3', pids))
+  await until(() => !runs(ofFile(pids)), 'the child is gone')
+  const { rttMs } = await sees(target(), 'pass', 'exit 0', script('setsid sleep 5 & exit 0'))
+  expect(rttMs).toBeLessThan(2500)
+})
+
+test('long and endless output: what comes first is kept, and the rest is read', async () => {
+  // kept whole, 100 MB would take longer than the timeout
+  await sees(target(), 'fail', `exit 1: ${'y'.repeat(200)}`, script("head -c 100000000 /dev/zero | tr '\\0' y; exit 1"))
+  await sees(target(300), 'timeout', 'no end of the command in 300ms', script('exec yes'))
+})
+
+test('no check keeps a descriptor', async () => {
+  const [ends, hangs] = [script('exit 1'), script('exec sleep 60')]
+  await runCheck(target(), ends)
+  const before = countDescriptors()
+  for (let n = 0; n < 10; n++) await Promise.all([runCheck(target(), ends), runCheck(target(50), hangs)])
+  await until(() => countDescriptors() <= before, 'as many descriptors as before')
+})
