@@ -51,6 +51,8 @@ export const PROBLEM_CODES = {
   'below-cut': 'data at or below a zone cut that is neither NS nor glue',
   'serial-unknown': 'no serial is written and git knows none',
   'members-too-many': 'more members than the health table has room for',
+  'probe-overload': 'more checks than this prober can make',
+  'exec-unknown': 'a check of type exec whose command is not in the setting probe.exec',
   'setting-unknown': 'a node setting that there is not',
   'setting-invalid': 'a node setting whose value is not of its type or out of bounds',
   'geo-unreadable': 'a GeoIP database could not be read',

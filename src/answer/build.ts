@@ -12,15 +12,16 @@ import { openDatabases } from '../geo/database.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
 import { loadPlaces, placesKey, type Places } from '../geo/place.ts'
+import { overload, type ProbeCapacity } from '../health/load.ts'
 import { planHealth, type HealthPlan } from '../health/target.ts'
 import { mapDefinition } from '../policy/compile.ts'
 import { loadMap, mapKey } from '../policy/load.ts'
 import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
-import type { Problem, Report } from '../problem.ts'
+import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import { loadFolder, type Loaded } from '../zone/load.ts'
-import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
+import type { CheckModel, Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -34,6 +35,15 @@ export interface BuildSettings {
   readonly tidiesCache?: boolean
   /** Site whose place clients have that the databases do not know. */
   readonly nodeSite?: string
+  /** What this node's prober has; undefined: it has none, or nobody asks. */
+  readonly probe?: ProbeSettings
+}
+
+export interface ProbeSettings extends ProbeCapacity {
+  /** Names of the commands that checks of type exec may run. */
+  readonly exec: readonly string[]
+  /** Others probe as well (the Store is shared): how much is this prober's own is known only while it runs. */
+  readonly shared?: boolean
 }
 
 /** What `explain` says beyond what the answering threads know. */
@@ -92,8 +102,11 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       stages.end('places')
       const { model } = loaded
       if (model !== undefined) checkNodeSite(settings, model, report)
+      const plan = model && planHealth(model)
+      if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
       const failed = problems.some((problem) => problem.severity === 'error')
-      if (model === undefined || now === undefined || failed) return { problems, stagesMs: stages.ms }
+      if (model === undefined || plan === undefined || now === undefined || failed)
+        return { problems, stagesMs: stages.ms }
       placed = now
 
       const compiled = placeClients(settings, model, now.places, maps, cache, allocate)
@@ -106,7 +119,7 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       const world: World = { generation: 0, image, maps: [...compiled.byKey.values()], services }
       const made: Made = {
         world,
-        plan: planHealth(model),
+        plan,
         context: { places: now.places, sites: model.sites, services: model.services },
         view: hash('sha256', JSON.stringify([FORMAT, loaded.hash, now.places.id]), 'hex').slice(0, 16),
         zoneCount: model.zones.length,
@@ -159,6 +172,23 @@ function checkNodeSite(settings: BuildSettings, model: Model, report: Report): v
     hint: `sites: ${[...model.sites.keys()].join(', ')}`,
   })
 }
+
+/** Only the zones say what is to be checked, and only the settings with what. */
+export function checkProbe(file: string, probe: ProbeSettings, { targets }: HealthPlan, report: Report): void {
+  const warn = (code: 'probe-overload' | 'exec-unknown', message: string, hint: string) =>
+    report({ code, severity: 'warning', file, line: 0, column: 0, message, hint })
+  const found = probe.shared === true ? undefined : overload(targets, probe)
+  if (found !== undefined) warn('probe-overload', found.message, found.hint)
+  const commands = new Set(targets.map(({ check }) => commandOf(check)).filter((command) => command !== undefined))
+  for (const command of commands) {
+    if (probe.exec.includes(command)) continue
+    const message = `a check of type exec runs “${command}”, which the setting probe.exec does not have: this prober abstains`
+    warn('exec-unknown', message, didYouMean(command, probe.exec) ?? 'Add it to probe.exec of every node that probes')
+  }
+}
+
+const commandOf = (check: CheckModel): string | undefined =>
+  'command' in check && typeof check.command === 'string' ? check.command : undefined
 
 /** One map for each distinct definition; those of the last World are used again while their places stand. */
 function placeClients(

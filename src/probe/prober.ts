@@ -2,15 +2,14 @@
  * The prober: checks every target in its turn, keeps its track, and posts what the track says as votes. Lives in a thread
  * of its own (worker.ts); the loop that runs the checks also sends the heartbeat, so a loop that stands still is silent.
  *
- *   schedule ─▶ check ─▶ observation ─▶ void? (lag) ─▶ track ─▶ turning DOWN? (trust) ─▶ vote ─▶ Board
+ *   schedule ─▶ check ─▶ observation ─▶ void? (lag) ─▶ track ─▶ turning DOWN? (trust) ─▶ held down? ─▶ vote ─▶ Board
  *
  * A vote is UP or DOWN only on what the site did. Whatever is this prober's own fault, or may be, is an abstention.
  */
-import { hash } from 'node:crypto'
 import type { Endpoint } from '../config.ts'
-import { type Board, type Heartbeat, HEARTBEAT_MS, type ProberIdentity, type Vote } from '../health/store.ts'
-import type { Target } from '../health/target.ts'
-import { advance, isMoving, isUndecided, NEW_TRACK, type Track } from '../health/track.ts'
+import { type Board, HEARTBEAT_MS, type ProberIdentity, type Vote } from '../health/store.ts'
+import { hashTargets, type Target } from '../health/target.ts'
+import { advance, heldDownMs, isMoving, isUndecided, NEW_TRACK, release, toldOf, type Track } from '../health/track.ts'
 import { runCheck } from './check.ts'
 import { LagMeter } from './lag.ts'
 import type { Observation } from './observation.ts'
@@ -27,17 +26,36 @@ const SAID = ['value', 'moving', 'reason', 'share'] as const
 /** Peers asked for their route when a network is unreachable. */
 const ROUTES_ASKED = 4
 
+/** The commands of checks of type exec, by the names that zone files give them. */
+export type Commands = Readonly<Record<string, readonly string[]>>
+
 export interface ProberSettings {
   readonly identity: ProberIdentity
   readonly board: Board
   readonly canaries: readonly Endpoint[]
-  readonly onBeat: (beat: Heartbeat) => void
+  /** Most checks that begin in a second; Infinity unless said. */
+  readonly rate?: number
+  readonly commands?: Commands
   /** What an operator should read: the board refuses votes, a check is broken, this prober doubts itself. */
   readonly onTrouble: (trouble: string) => void
   /** How a target is checked; runCheck unless a test says otherwise. */
-  readonly check?: (target: Target) => Promise<Observation>
+  readonly check?: (target: Target, commands: Commands) => Promise<Observation>
   /** How a canary is tried; reachCanary unless a test says otherwise. */
   readonly reach?: (canary: Endpoint) => Promise<void>
+}
+
+/** What a target's checks did last, beside its vote. */
+export interface Ran {
+  readonly id: string
+  /** Since its last check ended; undefined = none yet. */
+  readonly lastRunMs: number | undefined
+  readonly heldDownMs: number
+}
+
+export interface Activity {
+  /** Checks that began, per second, between the last two heartbeats. */
+  readonly checksPerSecond: number
+  readonly ran: readonly Ran[]
 }
 
 /** A target with all that this prober knows of it. */
@@ -50,18 +68,24 @@ interface Probed extends Job, Witness {
   /** Since when it is probed at this interval. */
   pacedMs: number
   track: Track
+  /** End of its last check; −Infinity before the first. */
+  ranMs: number
   seenMs: number
   failingMs: number | undefined
   /** Start of the first of the failures that speak against the track. */
   streakMs: number
   /** Its last failure would turn it DOWN, and trust hasn't said yet whether it may. */
   waiting: boolean
+  /** Its last check was void. */
+  voided: boolean
   /** Why the last check could not be made. */
   unable: string | undefined
   reason: string
   rttMs: number
   share: number
   posted: Vote | undefined
+  /** Ends its hold-down. */
+  readonly releasing: Job
 }
 
 /** What is shared by the targets of one address family. */
@@ -78,18 +102,24 @@ interface Family {
 
 export class Prober {
   readonly #settings: ProberSettings
-  readonly #schedule = new Schedule()
+  readonly #schedule: Schedule
   readonly #lag = new LagMeter()
   readonly #probed = new Map<string, Probed>()
   readonly #families: Readonly<Record<4 | 6, Family>>
-  readonly #check: (target: Target) => Promise<Observation>
+  readonly #check: (target: Target, commands: Commands) => Promise<Observation>
+  readonly #commands: Commands
   readonly #beatJob: Job = { dueMs: Infinity, run: (nowMs) => this.#beat(nowMs) }
   #configHash = ''
   #sequence = 0
+  #begun = 0
+  #beatMs = performance.now()
+  #checksPerSecond = 0
 
   constructor(settings: ProberSettings) {
     this.#settings = settings
+    this.#schedule = new Schedule(settings.rate)
     this.#check = settings.check ?? runCheck
+    this.#commands = settings.commands ?? {}
     const family = (version: 4 | 6): Family => ({
       trust: new Trust({
         canaries: settings.canaries.filter(({ address }) => familyOf(address) === version),
@@ -126,6 +156,7 @@ export class Prober {
     const retired = [...this.#probed.values()].filter(({ target }) => !wanted.has(target.id))
     for (const probed of retired) {
       this.#schedule.cancel(probed)
+      this.#schedule.cancel(probed.releasing)
       this.#probed.delete(probed.target.id)
     }
     if (retired.length > 0) this.#tell(this.#settings.board.retire(retired.map(({ target }) => target.id)))
@@ -148,7 +179,18 @@ export class Prober {
       family.targets = [...this.#probed.values()].filter((probed) => probed.family === version)
       family.networks = new Set(family.targets.map((probed) => probed.network)).size
     }
-    this.#configHash = hash('sha256', [...wanted].toSorted().join(' '), 'hex').slice(0, 16)
+    this.#configHash = hashTargets([...wanted])
+  }
+
+  /** As it is now. */
+  activity(): Activity {
+    const nowMs = performance.now()
+    const ran = Array.from(this.#probed.values(), ({ target, ranMs, track }) => ({
+      id: target.id,
+      lastRunMs: ranMs === -Infinity ? undefined : nowMs - ranMs,
+      heldDownMs: heldDownMs(track, nowMs),
+    }))
+    return { checksPerSecond: this.#checksPerSecond, ran }
   }
 
   #take(target: Target, phaseMs: number, nowMs: number): Probed {
@@ -160,17 +202,21 @@ export class Prober {
       phaseMs,
       pacedMs: nowMs,
       track: NEW_TRACK,
+      ranMs: -Infinity,
       seenMs: -Infinity,
       failingMs: undefined,
       streakMs: nowMs,
       waiting: false,
+      voided: false,
       unable: undefined,
       reason: '',
       rttMs: 0,
       share: 1000,
       posted: undefined,
       dueMs: Infinity,
+      paced: true,
       run: () => void this.#probe(probed),
+      releasing: { dueMs: Infinity, run: (dueMs) => this.#release(probed, dueMs) },
     }
     return probed
   }
@@ -178,13 +224,19 @@ export class Prober {
   /** One check, what follows of it, and the plan for the next: so there is never more than one in flight. */
   async #probe(probed: Probed): Promise<void> {
     const startMs = performance.now()
-    let observation = await this.#check(probed.target).catch((error: unknown) => this.#broken(probed, error))
+    this.#begun++
+    let observation = await this.#check(probed.target, this.#commands).catch((error: unknown) =>
+      this.#broken(probed, error),
+    )
     if (observation.kind === 'unroutable') observation = await this.#blame(probed, observation)
     if (this.#probed.get(probed.target.id) !== probed) return
+    probed.ranMs = performance.now()
     const { timeoutMs, fastMs } = probed.target.check
     const isVoid = observation.kind === 'timeout' && this.#lag.worstSince(startMs) > timeoutMs / 4
     if (!isVoid) this.#observe(probed, observation, startMs)
-    const hurry = isVoid || isUndecided(probed.track)
+    // once only: while this host is overloaded, rechecks of what is void would keep it so
+    const hurry = (isVoid && !probed.voided) || isUndecided(probed.track)
+    probed.voided = isVoid
     const turnMs = nextTurn(startMs, probed.phaseMs, probed.intervalMs)
     this.#schedule.plan(probed, hurry ? Math.min(startMs + fastMs, startMs + probed.intervalMs) : turnMs)
   }
@@ -212,10 +264,11 @@ export class Prober {
     Object.assign(probed, { unable: undefined, reason, rttMs, share, seenMs: performance.now(), waiting: false })
     if (kind === 'pass') {
       probed.failingMs = undefined
-      probed.track = advance(probed.track, true, probed.target.check)
+      probed.track = advance(probed.track, true, probed.target.check, probed.seenMs)
+      if (probed.track.held) this.#schedule.plan(probed.releasing, probed.track.upMs)
     } else {
       probed.failingMs ??= startMs
-      if (probed.track.state !== 'down' && probed.track.against === 0) this.#suspect(probed, startMs)
+      if (toldOf(probed.track) !== 'down' && probed.track.against === 0) this.#suspect(probed, startMs)
       this.#fail(probed)
     }
     this.#post(probed)
@@ -224,12 +277,19 @@ export class Prober {
   /** A failure counts while this prober trusts itself; the one that would turn the track DOWN only if it may. */
   #fail(probed: Probed): void {
     const { trust } = this.#families[probed.family]
-    const next = advance(probed.track, false, probed.target.check)
-    const turns = next.state === 'down' && probed.track.state !== 'down'
+    const next = advance(probed.track, false, probed.target.check, performance.now())
+    const wasDown = toldOf(probed.track) === 'down'
+    const turns = next.state === 'down' && !wasDown
     const belief = turns ? trust.believe(probed.streakMs) : trust.distrust === undefined ? 'yes' : 'no'
     probed.waiting = belief === 'wait'
-    if (belief === 'yes' || probed.track.state === 'down') probed.track = next
+    if (belief === 'yes' || wasDown) probed.track = next
     else if (belief === 'no') probed.track = { ...probed.track, against: 0 }
+  }
+
+  /** Time alone ends a hold-down: the vote turns UP without waiting for the next check. */
+  #release(probed: Probed, nowMs: number): void {
+    probed.track = release(probed.track, nowMs)
+    this.#post(probed)
   }
 
   /** A first failure: canaries, or in their place targets elsewhere, are tried now, to be known when it matters. */
@@ -269,6 +329,9 @@ export class Prober {
 
   #beat(nowMs: number): void {
     this.#schedule.plan(this.#beatJob, nowMs + HEARTBEAT_MS)
+    this.#checksPerSecond = (this.#begun * 1000) / Math.max(1, nowMs - this.#beatMs)
+    this.#begun = 0
+    this.#beatMs = nowMs
     for (const version of [4, 6] as const) this.#families[version].trust.review()
     let overdue = 0
     let overdueAgeMs = 0
@@ -280,10 +343,9 @@ export class Prober {
       overdueAgeMs = Math.max(overdueAgeMs, lateMs)
       this.#post(probed)
     }
-    const { identity: prober, board, onBeat } = this.#settings
+    const { identity: prober, board } = this.#settings
     const beat = { prober, sequence: ++this.#sequence, configHash: this.#configHash, overdue, overdueAgeMs }
     this.#tell(board.heartbeat(beat))
-    onBeat(beat)
   }
 
   /** Posts the vote if it has changed. */
@@ -306,8 +368,10 @@ export class Prober {
     if (unseenMs > STALE_INTERVALS * probed.intervalMs) return abstain(`not probed for ${STALE_INTERVALS} intervals`)
     const { distrust } = this.#families[family].trust
     if (distrust !== undefined && probed.failingMs !== undefined) return abstain(distrust)
-    if (track.state === 'none') return undefined
-    return { ...said, value: track.state, moving: waiting || isMoving(track), reason: probed.reason }
+    const value = toldOf(track)
+    if (value === 'none') return undefined
+    const reason = track.held ? `${probed.reason}, held down: has flapped ${track.flaps} times` : probed.reason
+    return { ...said, value, moving: waiting || isMoving(track), reason }
   }
 
   #tell(said: Promise<void>): void {

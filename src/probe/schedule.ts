@@ -1,14 +1,23 @@
 /**
  * When what is checked: a heap of jobs by due time under one timer, cheap for tens of thousands. The loop runs at most
  * BATCH jobs before it lets I/O in, so that a stall is caught up at the pace of the network and not in one burst.
+ *
+ *   heap ─ due ─▶ paced? ─▶ queue, in the order they were due ─ as the pace allows ─▶ run
+ *                   └ no: run
  */
 import { hashText } from '../policy/hash.ts'
 
 const BATCH = 64
+/** So much time's worth of the pace may begin at once. */
+const BURST_SECONDS = 0.05
+/** The queue lets go of those that ran in steps of this. */
+const QUEUE_TRIMMED = 4096
 
 export interface Job {
   /** When it runs next, on this thread's monotonic clock; Infinity = not planned. Set by Schedule alone. */
   dueMs: number
+  /** It counts against the schedule's pace, and waits for it. */
+  readonly paced?: boolean
   /** Called once for each plan(), at the due time or later; plans itself again when it wants. */
   run(nowMs: number): void
 }
@@ -28,13 +37,50 @@ interface Entry {
   readonly job: Job
 }
 
+/** A token bucket: at most `perSecond` a second, and BURST_SECONDS' worth of them at once. */
+class Pace {
+  readonly #perMs: number
+  readonly #most: number
+  #tokens: number
+  #atMs = performance.now()
+
+  constructor(perSecond: number) {
+    this.#perMs = perSecond / 1000
+    this.#most = Math.max(1, perSecond * BURST_SECONDS)
+    this.#tokens = this.#most
+  }
+
+  take(nowMs: number): boolean {
+    if (this.#perMs === Infinity) return true
+    this.#tokens = Math.min(this.#most, this.#tokens + (nowMs - this.#atMs) * this.#perMs)
+    this.#atMs = nowMs
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+
+  /** When the next one may begin, after take() has refused. */
+  get nextMs(): number {
+    return this.#atMs + (1 - this.#tokens) / this.#perMs
+  }
+}
+
 export class Schedule {
   /** Binary heap by atMs. An entry whose job has another due time by now is stale. */
   readonly #heap: Entry[] = []
+  /** Due, but beyond the pace: first come, first served; those before #served have run. */
+  readonly #queue: Entry[] = []
+  #served = 0
+  readonly #pace: Pace
   #timer: NodeJS.Timeout | undefined
   #timerMs = Infinity
   #running = false
   #stopped = false
+
+  /** At most so many paced jobs begin in a second. */
+  constructor(perSecond = Infinity) {
+    this.#pace = new Pace(perSecond)
+  }
 
   plan(job: Job, atMs: number): void {
     job.dueMs = atMs
@@ -50,33 +96,67 @@ export class Schedule {
     this.#stopped = true
     clearTimeout(this.#timer)
     this.#heap.length = 0
+    this.#queue.length = 0
+    this.#served = 0
   }
 
   #arm(): void {
-    const first = this.#heap[0]
-    if (this.#stopped || first === undefined || first.atMs >= this.#timerMs) return
+    const firstMs = this.#heap[0]?.atMs ?? Infinity
+    const nextMs = this.#queue.length === 0 ? firstMs : Math.min(firstMs, this.#pace.nextMs)
+    if (this.#stopped || nextMs >= this.#timerMs) return
     clearTimeout(this.#timer)
-    this.#timerMs = first.atMs
-    this.#timer = setTimeout(() => this.#loop(), Math.max(0, Math.ceil(first.atMs - performance.now())))
+    this.#timerMs = nextMs
+    this.#timer = setTimeout(() => this.#loop(), Math.max(0, Math.ceil(nextMs - performance.now())))
   }
 
   readonly #loop = (): void => {
     this.#timerMs = Infinity
     this.#running = true
     const nowMs = performance.now()
-    let left = BATCH
-    for (let first = this.#heap[0]; first !== undefined && first.atMs <= nowMs && left > 0; first = this.#heap[0]) {
-      this.#pop()
-      if (first.job.dueMs !== first.atMs) continue
-      first.job.dueMs = Infinity
-      first.job.run(nowMs)
-      left--
-    }
+    const left = this.#runDue(nowMs, this.#runQueue(nowMs, BATCH))
     this.#running = false
     if (left === 0 && !this.#stopped) {
       this.#timerMs = -Infinity // nothing re-arms before the rest has run
       setImmediate(this.#loop)
     } else this.#arm()
+  }
+
+  /** Runs what has waited for the pace; how many of `left` are left. */
+  #runQueue(nowMs: number, left: number): number {
+    while (this.#queue.length > 0 && left > 0) {
+      const entry = this.#queue[this.#served]!
+      const stale = entry.job.dueMs !== entry.atMs
+      if (!stale && !this.#pace.take(nowMs)) break
+      this.#served++
+      if (this.#served === this.#queue.length || this.#served === QUEUE_TRIMMED) {
+        this.#queue.splice(0, this.#served)
+        this.#served = 0
+      }
+      if (stale) continue
+      this.#run(entry, nowMs)
+      left--
+    }
+    return left
+  }
+
+  #runDue(nowMs: number, left: number): number {
+    for (let first = this.#heap[0]; first !== undefined && first.atMs <= nowMs && left > 0; first = this.#heap[0]) {
+      this.#pop()
+      const { job, atMs } = first
+      if (job.dueMs !== atMs) continue
+      if (job.paced === true && !this.#pace.take(nowMs)) {
+        this.#queue.push(first)
+        continue
+      }
+      this.#run(first, nowMs)
+      left--
+    }
+    return left
+  }
+
+  #run({ job }: Entry, nowMs: number): void {
+    job.dueMs = Infinity
+    job.run(nowMs)
   }
 
   #push(entry: Entry): void {

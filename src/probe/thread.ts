@@ -1,35 +1,38 @@
 /**
- * The prober's thread, seen from the main thread: started, watched, and replaced when it dies or its heartbeat stops. A
- * flood of queries starves no check, and a bug in a check stops no answer. What it said last stands meanwhile.
+ * The prober of a process, seen from the main thread: one identity, one board, `threads` threads that divide its targets
+ * by hash, and its duty, which says what is its to probe.
+ *
+ *   zones ─ setTargets ─▶ Duty ─ own targets ─▶ thread, thread … ─ votes, heartbeats ─▶ MergedBoard ─▶ Store
+ *                          ▲─────────────── what other probers and nodes say ─────────────────────────┘
  */
 import { randomUUID } from 'node:crypto'
-import { extname } from 'node:path'
-import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Endpoint } from '../config.ts'
-import { serveBoard } from '../health/memory.ts'
-import { type Heartbeat, HEARTBEAT_MS, type Store, type Vote } from '../health/store.ts'
+import { loadOf } from '../health/load.ts'
+import type { Heartbeat, Store, Vote } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
-import type { ProberNews, ProberOrder, WorkerData } from './worker.ts'
+import { hashText } from '../policy/hash.ts'
+import { Duty } from './duty.ts'
+import { MergedBoard } from './merge.ts'
+import type { Commands } from './prober.ts'
+import { SupervisedThread, WORKER } from './supervise.ts'
 
-/** Heartbeats that may be missing; more before the first, while the thread loads. */
-const MISSED_BEATS = 5
-const MISSED_AT_START = 20
-/** Before a thread that died is started again; doubled each time it doesn't live for as many beats as SOUND_BEATS. */
-const RESTART_MS = 100
-const RESTART_MAX_MS = 10_000
-const SOUND_BEATS = 30
-
-const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
+const REPORT_MS = 800
 
 export interface ProberThreadSettings {
   readonly name: string
   readonly region: string
   readonly store: Store
+  /** 1 unless said. */
+  readonly threads?: number
+  /** Most checks that begin in a second, all threads together; 5000 unless said. */
+  readonly rate?: number
+  /** What checks of type exec may run. */
+  readonly commands?: Commands
   /** Reached over TCP: while none of a family can be, the prober abstains for that family. */
   readonly canaries?: readonly Endpoint[]
-  /** The thread died or fell silent and is being replaced, or it has other trouble that an operator should read. */
+  /** A thread died or fell silent and is being replaced, or there is other trouble that an operator should read. */
   readonly onTrouble?: (trouble: string) => void
-  /** The thread's program; worker.ts unless a test says otherwise. */
+  /** The threads' program; worker.ts unless a test says otherwise. */
   readonly entry?: URL
 }
 
@@ -63,99 +66,101 @@ export interface ProberThread {
   setTargets(targets: readonly Target[]): void
   /** As it is now; resolves within a second, with what is known, also when a thread is stuck. */
   report(): Promise<ProberReport>
-  /** The thread's last sign of life; undefined before the first. */
+  /** The prober's last sign of life, of all its threads; undefined before the first. */
   readonly lastHeartbeat: Heartbeat | undefined
-  /** How often the thread was replaced. */
+  /** How often a thread was replaced. */
   readonly restarts: number
   stop(): Promise<void>
 }
 
-export const startProber = (settings: ProberThreadSettings): ProberThread => new Supervisor(settings)
+export const startProber = (settings: ProberThreadSettings): ProberThread => new ProberProcess(settings)
 
-class Supervisor implements ProberThread {
+class ProberProcess implements ProberThread {
   lastHeartbeat: Heartbeat | undefined
-  restarts = 0
   readonly #settings: ProberThreadSettings
-  #worker: Worker
-  #targets: readonly Target[] | undefined
-  #missed = 0
-  #patience = MISSED_AT_START
-  #delayMs = RESTART_MS
-  #stopped = false
-  #restart: NodeJS.Timeout | undefined
-  readonly #watch: NodeJS.Timeout
+  readonly #merged: MergedBoard
+  readonly #threads: readonly SupervisedThread[]
+  readonly #duty: Duty
 
   constructor(settings: ProberThreadSettings) {
     this.#settings = settings
-    this.#worker = this.#start()
-    this.#watch = setInterval(() => this.#look(), HEARTBEAT_MS)
+    const { name, region, store, threads = 1, rate = 5000, commands = {}, canaries = [], entry = WORKER } = settings
+    const onTrouble = (trouble: string) => settings.onTrouble?.(trouble)
+    const identity = { name, region, bootId: randomUUID() }
+    const board = store.board(identity)
+    const tell = (said: Promise<void>) =>
+      void said.catch((error: unknown) => onTrouble(`the store refuses votes: ${String(error)}`))
+    tell(board.replace([]))
+    this.#merged = new MergedBoard({ identity, board, threads, onBeat: (beat) => (this.lastHeartbeat = beat) })
+    this.#threads = Array.from(
+      { length: threads },
+      (_, index) =>
+        new SupervisedThread({
+          identity,
+          board: this.#merged.of(index),
+          canaries,
+          rate: rate / threads,
+          commands,
+          entry,
+          onTrouble,
+          onGone: () => tell(this.#merged.withdraw(index)),
+        }),
+    )
+    this.#duty = new Duty({
+      identity,
+      store,
+      capacity: { threads, rate },
+      onTargets: (targets) => this.#divide(targets),
+      onTrouble,
+    })
+    this.#duty.start()
+  }
+
+  get restarts(): number {
+    return this.#threads.reduce((sum, thread) => sum + thread.restarts, 0)
   }
 
   setTargets(targets: readonly Target[]): void {
-    this.#targets = targets
-    this.#worker.postMessage({ targets } satisfies ProberOrder)
+    this.#duty.setPlan(targets)
   }
 
   async report(): Promise<ProberReport> {
-    const targets = this.#targets ?? []
     const { name, region } = this.#settings
-    const counts = { planned: targets.length, assigned: targets.length, leaving: 0 }
-    return { name, region, ...counts, checksPerSecond: 0, wantedPerSecond: 0, targets: [] }
+    const { planned, assigned, leaving, targets } = this.#duty
+    const activities = await Promise.all(this.#threads.map((thread) => thread.activity(REPORT_MS)))
+    const ran = new Map(activities.flatMap((activity) => activity?.ran ?? []).map((one) => [one.id, one]))
+    return {
+      name,
+      region,
+      planned,
+      assigned,
+      leaving,
+      checksPerSecond: activities.reduce((sum, activity) => sum + (activity?.checksPerSecond ?? 0), 0),
+      wantedPerSecond: loadOf(targets).checksPerSecond,
+      targets: targets
+        .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+        .map((target) => ({
+          target,
+          lastRunMs: ran.get(target.id)?.lastRunMs,
+          vote: this.#merged.vote(this.#threadOf(target.id), target.id),
+          heldDownMs: ran.get(target.id)?.heldDownMs ?? 0,
+        })),
+    }
   }
 
+  /** Nothing is retired: a restart must not look like a withdrawal. */
   async stop(): Promise<void> {
-    this.#stopped = true
-    clearInterval(this.#watch)
-    clearTimeout(this.#restart)
-    await this.#worker.terminate()
+    this.#duty.stop()
+    await Promise.all(this.#threads.map((thread) => thread.stop()))
   }
 
-  #start(): Worker {
-    const { port1, port2 } = new MessageChannel()
-    const { name, region, store, canaries = [], entry = WORKER } = this.#settings
-    const identity = { name, region, bootId: randomUUID() }
-    const data: WorkerData = { identity, canaries, board: port2 }
-    serveBoard(port1, store.board(identity), (error) =>
-      this.#settings.onTrouble?.(`the store refuses votes: ${String(error)}`),
-    )
-    this.#missed = 0
-    this.#patience = MISSED_AT_START
-    const worker = new Worker(entry, {
-      workerData: data,
-      transferList: [port2],
-      name: 'prober',
-    })
-    let cause = 'it ended'
-    worker.on('message', (news: ProberNews) => this.#hear(news))
-    worker.on('error', (error) => (cause = String(error)))
-    worker.on('exit', () => {
-      port1.close()
-      if (!this.#stopped) this.#replace(cause)
-    })
-    if (this.#targets !== undefined) worker.postMessage({ targets: this.#targets } satisfies ProberOrder)
-    return worker
+  #divide(targets: readonly Target[]): void {
+    const parts = this.#threads.map((): Target[] => [])
+    for (const target of targets) parts[this.#threadOf(target.id)]!.push(target)
+    for (const [index, thread] of this.#threads.entries()) thread.setTargets(parts[index]!)
   }
 
-  #hear(news: ProberNews): void {
-    if ('trouble' in news) return this.#settings.onTrouble?.(news.trouble)
-    this.lastHeartbeat = news.beat
-    this.#missed = 0
-    this.#patience = MISSED_BEATS
-    if (news.beat.sequence >= SOUND_BEATS) this.#delayMs = RESTART_MS
-  }
-
-  /** Counts turns of this clock and not time: when the whole process stood still, the thread is not to blame. */
-  #look(): void {
-    if (++this.#missed === this.#patience) void this.#worker.terminate() // its exit replaces it
-  }
-
-  #replace(cause: string): void {
-    const silent = this.#missed >= this.#patience
-    const why = silent ? `its heartbeat stood still for ${this.#patience} s` : cause
-    this.restarts++
-    this.#settings.onTrouble?.(`the prober's thread is being replaced: ${why}`)
-    this.#restart = setTimeout(() => (this.#worker = this.#start()), this.#delayMs)
-    this.#delayMs = Math.min(2 * this.#delayMs, RESTART_MAX_MS)
-    this.#missed = -Infinity
+  #threadOf(target: string): number {
+    return (hashText(target) >>> 0) % this.#threads.length
   }
 }

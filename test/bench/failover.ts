@@ -43,10 +43,7 @@ export async function run(args: string[]): Promise<void> {
   )
   try {
     await scene.startSites()
-    const node = await scene.startReady()
     for (const [kind, dies, revives] of KINDS) print(kind, await measure(scene, runs, dies, revives))
-    node.kill('SIGTERM')
-    await node.ended
     scene.signalSite('fra', 'SIGKILL')
     print('never up (from the first answer on)', await measureNever(scene, runs))
   } finally {
@@ -54,6 +51,7 @@ export async function run(args: string[]): Promise<void> {
   }
 }
 
+/** Each run has a node of its own, which remembers no outage: a site that flaps is held down. */
 async function measure(
   scene: Scene,
   runs: number,
@@ -61,9 +59,10 @@ async function measure(
   revives: NodeJS.Signals | 'start',
 ): Promise<Took> {
   const took: Took = { away: [], back: [] }
-  const asking = new Asking(scene, PARIS, ASK_EVERY_MS)
-  const named = () => asking.last.get(VIPS.fra) ?? -Infinity
   for (let i = 0; i < runs; i++) {
+    const node = await scene.startReady()
+    const asking = new Asking(scene, PARIS, ASK_EVERY_MS)
+    const named = () => asking.last.get(VIPS.fra) ?? -Infinity
     await until('fra is named', 20_000, () => (performance.now() - named() < 50 ? true : undefined))
     await wait(2 * INTERVAL_MS + Math.random() * INTERVAL_MS) // settled, and at any point of the interval
     const diedMs = performance.now()
@@ -76,8 +75,10 @@ async function measure(
     const backMs = performance.now()
     await until('fra is named again', 20_000, () => (named() > backMs ? true : undefined))
     took.back.push(named() - backMs)
+    await told(asking)
+    node.kill('SIGTERM')
+    await node.ended
   }
-  await told(asking)
   return took
 }
 

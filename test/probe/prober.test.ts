@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Endpoint } from '../../src/config.ts'
 import type { Board, Heartbeat, Vote } from '../../src/health/store.ts'
 import type { Target } from '../../src/health/target.ts'
+import { WEAR_MS } from '../../src/health/track.ts'
 import type { Observation } from '../../src/probe/observation.ts'
 import { Prober } from '../../src/probe/prober.ts'
 import { networkOf, reachCanary, survey, type Witness } from '../../src/probe/trust.ts'
@@ -26,7 +27,7 @@ class Rig {
   #inFlight = new Map<string, number>()
   readonly prober: Prober
 
-  constructor(canaries: Endpoint[] = [], reach: () => Promise<void> = async () => {}) {
+  constructor(canaries: Endpoint[] = [], reach: () => Promise<void> = async () => {}, rate = Infinity) {
     const board: Board = {
       replace: async () => this.votes.clear(),
       change: async (vote) => {
@@ -42,7 +43,7 @@ class Rig {
       board,
       canaries,
       reach,
-      onBeat: () => {},
+      rate,
       onTrouble: (trouble) => this.posts.push(trouble),
       check: (target) => this.#check(target),
     })
@@ -93,7 +94,7 @@ describe('votes', () => {
     rig.prober.setTargets([targetAt('192.0.2.1')])
     await passUntil(() => rig.value('192.0.2.1') === 'up', 5100)
     for (const wait of [0, 700, 1900, 3300, 4900]) {
-      await pass(60_000 + wait)
+      await pass(WEAR_MS + wait) // each is a first outage: no hold-down
       rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
       expect(await passUntil(() => rig.value('192.0.2.1') === 'down', 60_000)).toBeLessThanOrEqual(BOUND)
       rig.world.delete('192.0.2.1')
@@ -152,6 +153,139 @@ describe('votes', () => {
   })
 })
 
+const heldMs = () => rig.prober.activity().ran[0]!.heldDownMs
+
+describe('hold-down', () => {
+  const ID = '192.0.2.1'
+  const outage = async () => {
+    rig.world.set(ID, { kind: 'fail', afterMs: 1 })
+    await passUntil(() => rig.value(ID) === 'down', 10_000)
+    rig.world.delete(ID)
+    return passUntil(() => rig.value(ID) === 'up', 60_000)
+  }
+
+  test('each further outage delays UP by twice as long; DOWN is never delayed', async () => {
+    rig.prober.setTargets([targetAt(ID)])
+    await pass(20_000)
+    const back: number[] = []
+    for (let i = 0; i < 4; i++) back.push(await outage())
+    expect(back[0]).toBeLessThanOrEqual(6100)
+    for (const [i, ms] of back.slice(1).entries()) {
+      expect(ms).toBeGreaterThan(5000 * 2 ** i)
+      expect(ms).toBeLessThanOrEqual(5000 * 2 ** i + 6100)
+    }
+    await pass(10_000)
+    expect(rig.posts.slice(-3)).toEqual([`${ID} down moving`, `${ID} up moving`, `${ID} up`])
+  })
+
+  test('it is seen: DOWN, moving, why, for how long; and ends without waiting for the next check', async () => {
+    const slow = { ...CHECK, intervalMs: 60_000, fastMs: 1000 }
+    rig.prober.setTargets([targetAt(ID, slow)])
+    await pass(130_000)
+    for (let i = 0; i < 2; i++) {
+      rig.world.set(ID, { kind: 'fail', afterMs: 1 })
+      await passUntil(() => rig.value(ID) === 'down', 70_000)
+      expect(heldMs()).toBe(0)
+      rig.world.delete(ID)
+      await passUntil(() => rig.value(ID) === 'up' || heldMs() > 0, 70_000)
+    }
+    expect(rig.votes.get(ID)).toMatchObject({
+      value: 'down',
+      moving: true,
+      reason: 'pass, held down: has flapped 2 times',
+    })
+    expect(heldMs()).toBeGreaterThan(59_900)
+    const beganMs = performance.now()
+    await passUntil(() => rig.value(ID) === 'up', 61_000)
+    expect(performance.now() - beganMs).toBeGreaterThan(59_900)
+    const last = rig.checked.at(-1)!.atMs
+    expect(performance.now() - last).toBeGreaterThan(100) // no check ended just now
+    expect(rig.votes.get(ID)).toMatchObject({ value: 'up', moving: true, reason: 'pass' })
+    expect(heldMs()).toBe(0)
+  })
+
+  test('a target that is given up while it is held down says nothing more', async () => {
+    rig.prober.setTargets([targetAt(ID)])
+    await pass(20_000)
+    await outage()
+    rig.world.set(ID, { kind: 'fail', afterMs: 1 })
+    await passUntil(() => rig.value(ID) === 'down', 10_000)
+    rig.world.delete(ID)
+    await passUntil(() => heldMs() > 0, 10_000)
+    rig.prober.setTargets([])
+    await pass(20_000)
+    expect(rig.votes.size).toBe(0)
+  })
+})
+
+describe('the pace', () => {
+  const many = Array.from({ length: 200 }, (_, i) => targetAt(`192.0.${i}.1`))
+  const paced = (rate: number) => {
+    rig.prober.stop()
+    rig = new Rig([], async () => {}, rate)
+    rig.prober.setTargets(many)
+  }
+
+  test('what fits is not delayed', async () => {
+    paced(60)
+    await pass(30_000)
+    expect(rig.checked.length).toBeGreaterThanOrEqual(1199)
+    expect(rig.beats.at(-1)).toMatchObject({ overdue: 0 })
+  })
+
+  test('beyond it checks wait in order, none is lost, the heartbeat goes on, and overdue tells it', async () => {
+    paced(20) // 40 are asked for
+    await pass(60_000)
+    for (let second = 1; second < 60; second++) {
+      const began = rig.checked.filter(({ atMs }) => atMs >= rig.checked[0]!.atMs + second * 1000 - 1000)
+      const within = began.filter(({ atMs }) => atMs < rig.checked[0]!.atMs + second * 1000)
+      expect(within.length).toBeLessThanOrEqual(21)
+    }
+    expect(rig.checked.length).toBeGreaterThan(1150)
+    const counts = new Map<string, number>()
+    for (const { target } of rig.checked) counts.set(target, (counts.get(target) ?? 0) + 1)
+    expect([...counts.values()].every((n) => n >= 5 && n <= 7)).toBe(true) // in turn: nobody starves
+    expect(rig.beats.length).toBeGreaterThanOrEqual(60)
+    expect(rig.beats.at(-1)!.overdue).toBeGreaterThan(50)
+    expect(rig.prober.activity().checksPerSecond).toBeCloseTo(20, -1)
+  })
+
+  test('rechecks of everything that fails at once keep to it', async () => {
+    paced(60)
+    await pass(20_000)
+    rig.checked.length = 0
+    for (const { id } of many) rig.world.set(id, { kind: 'fail', afterMs: 1 }) // they ask for 200 a second
+    await pass(10_000)
+    const firstMs = rig.checked[0]!.atMs
+    for (let i = 0; i < 10; i++) {
+      const within = rig.checked.filter(({ atMs }) => atMs >= firstMs + i * 1000 && atMs < firstMs + i * 1000 + 1000)
+      expect(within.length).toBeLessThanOrEqual(63)
+    }
+  })
+})
+
+test('activity tells when each target was last checked', async () => {
+  rig.prober.setTargets([targetAt('192.0.2.1'), targetAt('192.0.2.2')])
+  expect(rig.prober.activity().ran.map(({ lastRunMs }) => lastRunMs)).toEqual([undefined, undefined])
+  rig.world.set('192.0.2.2', { kind: 'unable', afterMs: 1 })
+  await pass(30_000)
+  for (const { id, lastRunMs } of rig.prober.activity().ran) {
+    const began = rig.checked.findLast(({ target }) => target === id)!.atMs
+    expect(performance.now() - began - lastRunMs!).toBeGreaterThanOrEqual(0)
+    expect(performance.now() - began - lastRunMs!).toBeLessThan(20)
+  }
+})
+
+/** The loop stands still for 60 ms again and again. */
+async function stall(forMs: number): Promise<void> {
+  const endMs = performance.now() + forMs
+  while (performance.now() < endMs) {
+    const spunUntil = performance.now() + 60
+    while (performance.now() < spunUntil);
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
 describe('abstaining', () => {
   test('what this host can not do is no vote against the site', async () => {
     rig.prober.setTargets([targetAt('192.0.2.1')])
@@ -197,18 +331,26 @@ describe('abstaining', () => {
     const quick = tcpCheck({ intervalMs: 200, timeoutMs: 150, fastMs: 100, fall: 2, rise: 2 })
     rig.prober.setTargets(['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((address) => targetAt(address, quick)))
     rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
-    rig.world.set('192.0.2.3', { kind: 'fail', afterMs: 1 })
-    const stalledUntil = performance.now() + 1500
-    while (performance.now() < stalledUntil) {
-      const spunUntil = performance.now() + 60
-      while (performance.now() < spunUntil);
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+    rig.world.set('192.0.2.2', { kind: 'pass', afterMs: 30 })
+    rig.world.set('192.0.2.3', { kind: 'fail', afterMs: 30 })
+    await stall(1500)
     expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'abstain', reason: 'not probed for 3 intervals' })
     expect([rig.value('192.0.2.2'), rig.value('192.0.2.3')]).toEqual(['up', 'down'])
     expect(rig.beats.at(-1)).toMatchObject({ overdue: 1 })
     await until(() => rig.value('192.0.2.1') === 'down', 'DOWN once the loop is free')
   })
+})
+
+test('void checks are rechecked fast once, so that an overloaded host can come out of it', async () => {
+  vi.useRealTimers()
+  rig.prober.stop()
+  rig = new Rig()
+  const slow = tcpCheck({ intervalMs: 400, timeoutMs: 60, fastMs: 70, fall: 2, rise: 2 })
+  rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+  rig.prober.setTargets([targetAt('192.0.2.1', slow)])
+  await stall(2000)
+  expect(rig.checked.length).toBeGreaterThan(4)
+  expect(rig.checked.length).toBeLessThanOrEqual(12) // two an interval
 })
 
 const addresses = (networks: number) => Array.from({ length: networks }, (_, i) => `192.0.${i}.1`)

@@ -46,6 +46,57 @@ describe('the schedule', () => {
     expect(ran).toHaveLength(2)
   })
 
+  test('a pace: paced jobs keep to it in the order they were due, others pass them by', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ delay: fc.integer({ min: 0, max: 500 }), paced: fc.boolean() }), { maxLength: 200 }),
+        fc.integer({ min: 20, max: 1000 }),
+        (plans, rate) => {
+          const schedule = new Schedule(rate)
+          const startMs = performance.now()
+          const ran: { due: number; at: number }[] = []
+          let late = 0
+          for (const { delay, paced } of plans) {
+            const run = () => {
+              const at = performance.now() - startMs
+              if (paced) ran.push({ due: delay, at })
+              else late = Math.max(late, at - delay)
+            }
+            schedule.plan({ dueMs: 0, paced, run }, startMs + delay)
+          }
+          vi.advanceTimersByTime(12_000)
+          schedule.stop()
+          expect(ran).toHaveLength(plans.filter(({ paced }) => paced).length)
+          expect(late).toBeLessThanOrEqual(10)
+          for (const [i, { due, at }] of ran.entries()) {
+            if (i > 0) expect(due).toBeGreaterThanOrEqual(ran[i - 1]!.due)
+            const second = ran.filter((other) => other.at >= at && other.at < at + 1000).length
+            expect(second).toBeLessThanOrEqual(rate + Math.max(1, rate * 0.05) + 1)
+          }
+          const asked = ran.length - Math.max(1, rate * 0.05)
+          if (ran.length > 0) expect(ran.at(-1)!.at).toBeLessThanOrEqual(510 + Math.max(0, (asked / rate) * 1000) + 10)
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
+
+  test('a job that waits for the pace and is planned anew runs once; a cancelled one never', () => {
+    const schedule = new Schedule(10)
+    const ran: string[] = []
+    const job = (name: string): Job => ({ dueMs: 0, paced: true, run: () => ran.push(name) })
+    const zero = performance.now()
+    const [first, moved, cancelled, last] = [job('first'), job('moved'), job('cancelled'), job('last')]
+    for (const one of [first, moved, cancelled, last]) schedule.plan(one, zero + 10)
+    vi.advanceTimersByTime(20)
+    schedule.plan(moved, zero + 1000)
+    schedule.cancel(cancelled)
+    vi.advanceTimersByTime(900)
+    expect(ran).toEqual(['first', 'last'])
+    vi.advanceTimersByTime(1000)
+    expect(ran).toEqual(['first', 'last', 'moved'])
+  })
+
   test('what was missed in a stall is caught up in small batches, with I/O between', () => {
     vi.useRealTimers()
     const schedule = new Schedule()

@@ -1,9 +1,11 @@
 /** What happens when the prober's thread dies or stands still: it is replaced, and what it said stands. */
 import { createServer, type Server } from 'node:net'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { MemoryStore } from '../../src/health/memory.ts'
 import { NodeHealth } from '../../src/health/node.ts'
 import { isCalm, makeHealthTable, stateOf, UP } from '../../src/health/table.ts'
+import type { Target } from '../../src/health/target.ts'
+import { hashText } from '../../src/policy/hash.ts'
 import { type ProberThread, type ProberThreadSettings, startProber } from '../../src/probe/thread.ts'
 import { httpCheck, member, plan, tcpCheck } from '../health/plans.ts'
 import { until } from '../health/until.ts'
@@ -82,4 +84,99 @@ test('a thread that stands still falls silent and is replaced; silence is no vot
   expect(troubles[0]).toContain('stood still')
   expect(stateOf(table[0]!)).toBe(UP)
   await until(() => live()[0] === true, 'the new thread is heard')
+})
+
+const on = (index: number) =>
+  Array.from({ length: 40 }, (_, i) => `m${i}`).filter((id) => (hashText(id) >>> 0) % 2 === index)
+const target = (id: string): Target => ({ id, check: tcpCheck(quick), address: ADDRESS, port, probers: 1 })
+/** What the store tells of each prober. */
+const listen = async () => {
+  const heard = { voted: new Map<string, string>(), whole: [] as string[], boots: new Set<string>(), beats: 0 }
+  await store.listen(
+    {
+      votes: ({ bootId }, said, whole) => {
+        heard.boots.add(bootId)
+        if (whole) heard.whole = said.map(({ target: id }) => id)
+        for (const { target: id, value } of said) heard.voted.set(id, value)
+      },
+      retired: () => {},
+      heartbeat: () => void heard.beats++,
+      gone: () => {},
+    },
+    new AbortController().signal,
+  )
+  return heard
+}
+
+describe('several threads', () => {
+  test('they are one prober, share its targets, and its report knows them all', async () => {
+    const heard = await listen()
+    const thread = start({ threads: 2 })
+    const ids = [...on(0), ...on(1)].toSorted()
+    thread.setTargets(ids.map(target))
+    await until(() => heard.voted.size === 40, 'a vote on each')
+    await until(() => heard.beats >= 2, 'heartbeats')
+    expect(heard.boots.size).toBe(1)
+    expect(health.snapshot().probers).toHaveLength(1)
+    let report = await thread.report()
+    const endMs = performance.now() + 5000
+    while (report.checksPerSecond < 100 && performance.now() < endMs) report = await thread.report()
+    expect(report).toMatchObject({ name: 'eu-1', region: 'eu', planned: 40, assigned: 40, leaving: 0 })
+    expect(report.wantedPerSecond).toBeCloseTo(200)
+    expect(report.checksPerSecond).toBeGreaterThan(100)
+    expect(report.targets.map((one) => one.target.id)).toEqual(ids)
+    for (const { lastRunMs, vote, heldDownMs } of report.targets) {
+      expect(lastRunMs).toBeLessThan(2000)
+      expect([vote?.value, heldDownMs]).toEqual(['up', 0])
+    }
+  })
+
+  test('one that stands still silences the prober; it is replaced, and the votes of its targets alone are retired', async () => {
+    const heard = await listen()
+    const retired: string[] = []
+    const boardOf = store.board.bind(store)
+    store.board = (identity) => {
+      const board = boardOf(identity)
+      return {
+        ...board,
+        retire: (ids) => {
+          retired.push(...ids)
+          return board.retire(ids)
+        },
+      }
+    }
+    const thread = start({ threads: 2, entry: new URL('./wedge-at.ts', import.meta.url) })
+    const wedged = (hashText('wedge') >>> 0) % 2
+    const [lost, kept] = [on(wedged), on(1 - wedged)]
+    thread.setTargets([...lost, ...kept].map(target))
+    await until(() => heard.voted.size === 40 && heard.beats >= 2, 'a vote on each')
+    const before = await thread.report()
+    thread.setTargets([...lost, ...kept, 'wedge'].map(target))
+    await until(() => live()[0] === false, 'silence noticed', 10_000)
+    const startMs = performance.now()
+    const report = await thread.report()
+    expect(performance.now() - startMs).toBeLessThan(1000)
+    const late = report.targets.filter((one) => lost.includes(one.target.id)).map((one) => one.lastRunMs!)
+    expect(Math.min(...late)).toBeGreaterThan(Math.max(...before.targets.map((one) => one.lastRunMs!)))
+    thread.setTargets([...lost, ...kept].map(target))
+    heard.voted.clear()
+    await until(() => thread.restarts === 1, 'it is replaced', 10_000)
+    await until(() => live()[0] === true && lost.every((id) => heard.voted.get(id) === 'up'), 'heard again', 10_000)
+    expect(retired.filter((id) => id !== 'wedge').toSorted()).toEqual(lost.toSorted())
+    expect(heard.whole).toEqual(expect.arrayContaining(kept))
+    expect(heard.boots.size).toBe(1)
+    expect(troubles).toEqual(["the prober's thread is being replaced: its heartbeat stood still for 5 s"])
+  }, 40_000)
+})
+
+test('stopping retires nothing: a restart must not look like a withdrawal', async () => {
+  const thread = start()
+  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
+  await until(() => votes()[0]?.value === 'up', 'UP')
+  const retired: string[] = []
+  const heard = { votes: () => {}, heartbeat: () => {}, gone: () => {} }
+  await store.listen({ ...heard, retired: (_, ids) => void retired.push(...ids) }, new AbortController().signal)
+  await thread.stop()
+  await until(() => live()[0] === false, 'its lease runs out')
+  expect(retired).toEqual([])
 })

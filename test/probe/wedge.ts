@@ -1,14 +1,12 @@
 /** A prober's thread that says it is well, votes UP, and then never comes out of its loop again. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { workerData } from 'node:worker_threads'
 import { portBoard } from '../../src/health/memory.ts'
 import type { WorkerData } from '../../src/probe/worker.ts'
 
 const { identity, board: port }: WorkerData = workerData
 const board = portBoard(port, identity)
-const beat = { prober: identity, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 }
 await board.replace([{ target: 't1', value: 'up', moving: false, reason: 'connected', rttMs: 1, share: 1000 }])
-await board.heartbeat(beat)
-parentPort!.postMessage({ beat })
+await board.heartbeat({ prober: identity, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 })
 setTimeout(() => {
   for (;;);
 }, 50)

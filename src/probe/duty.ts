@@ -1,0 +1,319 @@
+/**
+ * What is this prober's to probe. It hears the Store, knows by that who lives and who has voted on what, and takes the
+ * targets that the assignment gives it. It gives one up only when others stand for it, so that no target is ever without
+ * votes for a change of who probes it. Lives in the main thread, one a prober.
+ *
+ *   plan ─┐                  ┌─ mine: probed
+ *         ├─ assignment ─────┤
+ *   Store ┘ (who lives)      └─ no more: moved ── all who have it now have voted ──────────────┬─▶ given up
+ *                               dropped by the plan ── what came in its place has votes, and   │
+ *                                                      every node serves the same plan ────────┘
+ *
+ * Silence in trouble is nobody's fault: while the Store can't be reached, and for a lease after that, nothing moves.
+ */
+import { makeAssignment } from '../health/assignment.ts'
+import { overload, type ProbeCapacity } from '../health/load.ts'
+import { type Audience, HEARTBEAT_MS, LEASE_MS, type ProberIdentity, type Store } from '../health/store.ts'
+import { hashTargets, type Target } from '../health/target.ts'
+import { formatDuration } from '../units.ts'
+
+/** After trouble everybody who lives has been heard within a lease and this. */
+const GRACE_MS = HEARTBEAT_MS
+/** A target that has moved is given up at last, though those who have it now haven't voted. */
+const MOVED_MOST_MS = 5 * 60_000
+/** A target that the plan dropped goes at last, though a node still serves the old plan. */
+const DROPPED_MOST_MS = 60 * 60_000
+/** What is heard within this is looked at together. */
+const TOGETHER_MS = 50
+
+export interface DutySettings {
+  readonly identity: ProberIdentity
+  readonly store: Store
+  readonly capacity: ProbeCapacity
+  /** All that is to be probed from now on. */
+  readonly onTargets: (targets: readonly Target[]) => void
+  /** Once each time that it begins. */
+  readonly onTrouble: (trouble: string) => void
+}
+
+interface Peer {
+  readonly identity: ProberIdentity
+  /** Heard, and its lease has not run out. */
+  live: boolean
+  /** Targets that it has a vote on; small, for probers share the targets between them. */
+  readonly voted: Set<string>
+}
+
+/** A target that is probed and no longer this prober's. */
+interface Leaving {
+  sinceMs: number
+  /** Targets that came into the plan with the change that dropped it; undefined: the plan has it still. */
+  readonly successors: Set<string> | undefined
+}
+
+export class Duty {
+  readonly #settings: DutySettings
+  readonly #listening = new AbortController()
+  readonly #peers = new Map<string, Peer>()
+  /** What each live node serves: HealthPlan.hash. */
+  readonly #nodePlans = new Map<string, string>()
+  /** Targets that this prober is heard to vote on. */
+  #voted = new Set<string>()
+  #plan: ReadonlyMap<string, Target> = new Map()
+  /** Empty: none was set yet. */
+  #planHash = ''
+  #assigned: ReadonlyMap<string, readonly string[]> = new Map()
+  /** The probers that #assigned was worked out for; undefined: it is out of date. */
+  #assignedTo: string | undefined
+  readonly #probed = new Map<string, Target>()
+  readonly #leaving = new Map<string, Leaving>()
+  /** The Store was read once: before that nobody knows whose the targets are. */
+  #read: boolean
+  #listened = false
+  #troubledMs = -Infinity
+  #idleSinceMs = 0
+  readonly #told = new Set<'idle' | 'overload'>()
+  #timer: NodeJS.Timeout | undefined
+  #soon: NodeJS.Timeout | undefined
+
+  constructor(settings: DutySettings) {
+    this.#settings = settings
+    this.#read = !settings.store.shared
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#review(), HEARTBEAT_MS)
+    const { store, onTrouble } = this.#settings
+    store.listen(this.#audience, this.#listening.signal).then(
+      () => {
+        this.#listened = true
+        this.#review()
+      },
+      (error: unknown) => onTrouble(`the prober can't hear the store: ${String(error)}`),
+    )
+  }
+
+  stop(): void {
+    this.#listening.abort()
+    clearInterval(this.#timer)
+    clearTimeout(this.#soon)
+  }
+
+  /** What the zones want probed, by all probers together. */
+  setPlan(targets: readonly Target[]): void {
+    const before = this.#plan
+    if (this.#planHash === '') this.#idleSinceMs = performance.now()
+    this.#plan = new Map(targets.map((target) => [target.id, target]))
+    this.#planHash = hashTargets(targets.map(({ id }) => id))
+    this.#assignedTo = undefined
+    const successors = new Set(targets.map(({ id }) => id).filter((id) => !before.has(id)))
+    for (const id of this.#probed.keys()) {
+      const now = this.#plan.get(id)
+      const leaving = this.#leaving.get(id)
+      if (now !== undefined) {
+        this.#probed.set(id, now)
+        if (leaving?.successors !== undefined) this.#leaving.delete(id)
+      } else if (leaving?.successors === undefined) this.#leaving.set(id, { sinceMs: performance.now(), successors })
+    }
+    this.#review(true)
+  }
+
+  get planned(): number {
+    return this.#plan.size
+  }
+
+  /** Those that are this prober's. */
+  get assigned(): number {
+    return this.#probed.size - this.#leaving.size
+  }
+
+  /** Probed until others stand for them. */
+  get leaving(): number {
+    return this.#leaving.size
+  }
+
+  get targets(): readonly Target[] {
+    return [...this.#probed.values()]
+  }
+
+  readonly #audience: Audience = {
+    votes: (prober, votes, whole) => {
+      const voted = this.#hear(prober)
+      if (whole) voted.clear()
+      for (const { target } of votes) voted.add(target)
+      this.#reviewSoon()
+    },
+    retired: (prober, targets) => {
+      const voted = this.#hear(prober)
+      for (const target of targets) voted.delete(target)
+    },
+    heartbeat: ({ prober }) => void this.#hear(prober),
+    gone: ({ name, bootId }) => {
+      const peer = this.#peers.get(name)
+      if (peer?.identity.bootId !== bootId) return
+      peer.live = false
+      this.#reviewSoon()
+    },
+    node: ({ node, plan }) => {
+      if (this.#nodePlans.get(node.name) === plan) return
+      this.#nodePlans.set(node.name, plan)
+      this.#reviewSoon()
+    },
+    nodeGone: ({ name }) => void this.#nodePlans.delete(name),
+  }
+
+  /** The targets that the prober, now heard, has votes on. */
+  #hear(identity: ProberIdentity): Set<string> {
+    const own = this.#settings.identity
+    if (identity.name === own.name) return identity.bootId === own.bootId ? this.#voted : new Set()
+    const known = this.#peers.get(identity.name)
+    if (known?.identity.bootId === identity.bootId) {
+      if (!known.live) this.#reviewSoon()
+      known.live = true
+      return known.voted
+    }
+    const voted = new Set<string>()
+    this.#peers.set(identity.name, { identity, live: true, voted })
+    this.#reviewSoon()
+    return voted
+  }
+
+  #reviewSoon(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined
+      this.#review()
+    }, TOGETHER_MS)
+  }
+
+  /** Takes what is this prober's, gives up what others stand for; `changed`: the targets themselves have. */
+  #review(changed = false): void {
+    const nowMs = performance.now()
+    const quiet = this.#isQuiet(nowMs)
+    this.#read ||= this.#listened && !quiet
+    if (this.#read) {
+      const live = this.#live(quiet)
+      const taken = this.#assign(live) && this.#take(nowMs)
+      const gone = quiet ? this.#wait(nowMs) : this.#release(nowMs)
+      if (taken || gone || changed) this.#publish()
+    }
+    this.#tellIdle(nowMs)
+  }
+
+  #publish(): void {
+    const { targets } = this
+    const { store, capacity, onTargets } = this.#settings
+    onTargets(targets)
+    const found = store.shared ? overload(targets, capacity) : undefined // else it is told when zones are loaded
+    this.#tell('overload', found && `this prober has more than it can check: ${found.message}. ${found.hint}`)
+  }
+
+  /** Nobody's silence says anything now. */
+  #isQuiet(nowMs: number): boolean {
+    const { shared, trouble } = this.#settings.store
+    if (shared && trouble !== undefined) this.#troubledMs = nowMs
+    return nowMs < this.#troubledMs + LEASE_MS + GRACE_MS
+  }
+
+  /** Who shares the targets. Those who have fallen silent leave, unless all is quiet. */
+  #live(quiet: boolean): readonly ProberIdentity[] {
+    for (const [name, { live }] of this.#peers) if (!live && !quiet) this.#peers.delete(name)
+    return [this.#settings.identity, ...Array.from(this.#peers.values(), ({ identity }) => identity)]
+  }
+
+  /** Whether anything may have moved. */
+  #assign(live: readonly ProberIdentity[]): boolean {
+    const to = JSON.stringify(live.map(({ name, region }) => `${region} ${name}`).toSorted())
+    if (to === this.#assignedTo) return false
+    this.#assignedTo = to
+    const assignment = makeAssignment(live)
+    this.#assigned = new Map(Array.from(this.#plan.values(), ({ id, probers }) => [id, assignment(id, probers)]))
+    return true
+  }
+
+  /** Whether there is anything new to probe. */
+  #take(nowMs: number): boolean {
+    const { name } = this.#settings.identity
+    let taken = false
+    for (const [id, target] of this.#plan) {
+      const mine = this.#assigned.get(id)!.includes(name)
+      if (mine) this.#leaving.delete(id)
+      else if (this.#probed.has(id) && !this.#leaving.has(id))
+        this.#leaving.set(id, { sinceMs: nowMs, successors: undefined })
+      if (!mine || this.#probed.has(id)) continue
+      this.#probed.set(id, target)
+      taken = true
+    }
+    return taken
+  }
+
+  /** The time of those that leave does not run while nobody can be heard. */
+  #wait(nowMs: number): false {
+    for (const leaving of this.#leaving.values()) leaving.sinceMs = nowMs
+    return false
+  }
+
+  /** Gives up what others stand for, and what has waited too long; whether there was any. */
+  #release(nowMs: number): boolean {
+    const agreed = [...this.#nodePlans.values()].every((plan) => plan === this.#planHash)
+    const missed = new Set<string>()
+    let late = 0
+    let released = false
+    for (const [id, { sinceMs, successors }] of this.#leaving) {
+      const lacking = successors === undefined ? this.#lackingOf(id) : []
+      const ready = successors === undefined ? lacking.length === 0 : agreed && this.#replaced(successors)
+      const mostMs = successors === undefined ? MOVED_MOST_MS : DROPPED_MOST_MS
+      if (!ready && nowMs < sinceMs + mostMs) continue
+      if (!ready && successors === undefined) {
+        late++
+        for (const name of lacking) missed.add(name)
+      }
+      this.#leaving.delete(id)
+      this.#probed.delete(id)
+      released = true
+    }
+    if (late > 0) this.#settings.onTrouble(lateWords(late, [...missed]))
+    return released
+  }
+
+  /** Probers of a target of the plan that have no vote on it. */
+  #lackingOf(id: string): readonly string[] {
+    const { name: own } = this.#settings.identity
+    const voted = (name: string) => (name === own ? this.#voted : this.#peers.get(name)?.voted)?.has(id) === true
+    return (this.#assigned.get(id) ?? []).filter((name) => !voted(name))
+  }
+
+  /** Everything that came in its place has the votes of its probers; what has is not asked for again. */
+  #replaced(successors: Set<string>): boolean {
+    for (const id of successors) {
+      if (this.#lackingOf(id).length > 0) return false
+      successors.delete(id)
+    }
+    return true
+  }
+
+  /** A prober without work is most often a mistake: it is told once it has lasted for a lease. */
+  #tellIdle(nowMs: number): void {
+    if (this.assigned > 0) this.#idleSinceMs = nowMs
+    const idle = this.#planHash !== '' && nowMs >= this.#idleSinceMs + LEASE_MS
+    this.#tell('idle', idle ? `this prober has no targets: ${this.#whyIdle()}` : undefined)
+  }
+
+  #whyIdle(): string {
+    const { trouble } = this.#settings.store
+    if (!this.#read) return `the store could not be read so far${trouble === undefined ? '' : ` (${trouble})`}`
+    if (this.#plan.size === 0) return 'the zones ask for no checks'
+    return `its zones have ${this.#plan.size}, and ${this.#peers.size} other probers check them; \`probers\` of a service says how many check each`
+  }
+
+  /** Once each time that it begins, whatever its words then. */
+  #tell(kind: 'idle' | 'overload', trouble: string | undefined): void {
+    if (trouble === undefined) this.#told.delete(kind)
+    else if (!this.#told.has(kind)) {
+      this.#told.add(kind)
+      this.#settings.onTrouble(trouble)
+    }
+  }
+}
+
+const lateWords = (count: number, names: readonly string[]): string =>
+  `gives ${count} targets up though ${names.join(', ')} has not voted on them for ${formatDuration(MOVED_MOST_MS)}: see whether it has the same zones and keeps up`

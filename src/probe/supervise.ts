@@ -1,0 +1,150 @@
+/**
+ * One of the prober's threads, seen from the main thread: started, watched, and replaced when it dies or its heartbeat
+ * stops. A flood of queries starves no check, and a bug in a check stops no answer.
+ */
+import { extname } from 'node:path'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import type { Endpoint } from '../config.ts'
+import { serveBoard } from '../health/memory.ts'
+import { type Board, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
+import type { Target } from '../health/target.ts'
+import type { Activity, Commands } from './prober.ts'
+import type { ProberNews, ProberOrder, WorkerData } from './worker.ts'
+
+/** Heartbeats that may be missing; more before the first, while the thread loads. */
+const MISSED_BEATS = 5
+const MISSED_AT_START = 20
+/** Before a thread that died is started again; doubled each time it doesn't live for as many beats as SOUND_BEATS. */
+const RESTART_MS = 100
+const RESTART_MAX_MS = 10_000
+const SOUND_BEATS = 30
+
+export const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
+
+export interface SupervisedSettings {
+  readonly identity: ProberIdentity
+  /** What the thread says comes out here. */
+  readonly board: Board
+  readonly canaries: readonly Endpoint[]
+  /** Most checks it begins in a second. */
+  readonly rate: number
+  readonly commands: Commands
+  readonly entry: URL
+  readonly onTrouble: (trouble: string) => void
+  /** The thread is gone, and will be replaced. */
+  readonly onGone: () => void
+}
+
+export class SupervisedThread {
+  restarts = 0
+  readonly #settings: SupervisedSettings
+  #worker: Worker
+  #targets: readonly Target[] = []
+  #activity: Activity | undefined
+  #activityMs = 0
+  #answer: ((activity: Activity) => void) | undefined
+  #missed = 0
+  #patience = MISSED_AT_START
+  #delayMs = RESTART_MS
+  #stopped = false
+  #restart: NodeJS.Timeout | undefined
+  readonly #watch: NodeJS.Timeout
+
+  constructor(settings: SupervisedSettings) {
+    this.#settings = settings
+    this.#worker = this.#start()
+    this.#watch = setInterval(() => this.#look(), HEARTBEAT_MS)
+  }
+
+  setTargets(targets: readonly Target[]): void {
+    this.#targets = targets
+    this.#tell({ targets })
+  }
+
+  /** As it is now; after `withinMs` as it was when it last answered, its times grown older since. */
+  async activity(withinMs: number): Promise<Activity | undefined> {
+    const answered = new Promise<Activity>((resolve) => (this.#answer = resolve))
+    this.#tell('report')
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), withinMs)))
+    const activity = await Promise.race([answered, late])
+    clearTimeout(timer)
+    if (activity !== undefined || this.#activity === undefined) return activity
+    const sinceMs = performance.now() - this.#activityMs
+    const ran = this.#activity.ran.map((one) => ({
+      ...one,
+      lastRunMs: one.lastRunMs === undefined ? undefined : one.lastRunMs + sinceMs,
+      heldDownMs: Math.max(0, one.heldDownMs - sinceMs),
+    }))
+    return { checksPerSecond: 0, ran }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearInterval(this.#watch)
+    clearTimeout(this.#restart)
+    await this.#worker.terminate()
+  }
+
+  #start(): Worker {
+    const { port1, port2 } = new MessageChannel()
+    const { identity, canaries, rate, commands, entry, onTrouble } = this.#settings
+    const data: WorkerData = { identity, canaries, rate, commands, board: port2 }
+    serveBoard(port1, this.#heard(), (error) => onTrouble(`the store refuses votes: ${String(error)}`))
+    this.#missed = 0
+    this.#patience = MISSED_AT_START
+    const worker = new Worker(entry, { workerData: data, transferList: [port2], name: 'prober' })
+    let cause = 'it ended'
+    worker.on('message', (news: ProberNews) => this.#hear(news))
+    worker.on('error', (error) => (cause = String(error)))
+    worker.on('exit', () => {
+      port1.close()
+      if (!this.#stopped) this.#replace(cause)
+    })
+    worker.postMessage({ targets: this.#targets } satisfies ProberOrder)
+    return worker
+  }
+
+  /** The thread's board; its heartbeats are its signs of life. */
+  #heard(): Board {
+    const { board } = this.#settings
+    return {
+      replace: (votes) => board.replace(votes),
+      change: (vote) => board.change(vote),
+      retire: (targets) => board.retire(targets),
+      heartbeat: (beat) => {
+        this.#missed = 0
+        this.#patience = MISSED_BEATS
+        if (beat.sequence >= SOUND_BEATS) this.#delayMs = RESTART_MS
+        return board.heartbeat(beat)
+      },
+    }
+  }
+
+  #hear(news: ProberNews): void {
+    if ('trouble' in news) return this.#settings.onTrouble(news.trouble)
+    this.#activity = news.activity
+    this.#activityMs = performance.now()
+    this.#answer?.(news.activity)
+  }
+
+  #tell(order: ProberOrder): void {
+    this.#worker.postMessage(order)
+  }
+
+  /** Counts turns of this clock and not time: when the whole process stood still, the thread is not to blame. */
+  #look(): void {
+    if (++this.#missed === this.#patience) void this.#worker.terminate() // its exit replaces it
+  }
+
+  #replace(cause: string): void {
+    const silent = this.#missed >= this.#patience
+    const why = silent ? `its heartbeat stood still for ${this.#patience} s` : cause
+    this.restarts++
+    this.#settings.onTrouble(`the prober's thread is being replaced: ${why}`)
+    this.#settings.onGone()
+    this.#restart = setTimeout(() => (this.#worker = this.#start()), this.#delayMs)
+    this.#delayMs = Math.min(2 * this.#delayMs, RESTART_MAX_MS)
+    this.#missed = -Infinity
+  }
+}

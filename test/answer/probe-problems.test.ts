@@ -1,0 +1,83 @@
+/** What zones ask of the prober that it can't give: told when they are loaded, and nothing is kept from being served. */
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkProbe, makeBuilder, type ProbeSettings } from '../../src/answer/build.ts'
+import { loadOf, overload } from '../../src/health/load.ts'
+import { hashTargets, type Target } from '../../src/health/target.ts'
+import type { Problem } from '../../src/problem.ts'
+import type { CheckModel } from '../../src/zone/model.ts'
+import { httpCheck } from '../health/plans.ts'
+
+const targets = (count: number, check: CheckModel): Target[] =>
+  Array.from({ length: count }, (_, i) => ({ id: `t${i}`, check, address: '192.0.2.1', port: 443, probers: 3 }))
+const found = (list: readonly Target[], more: Partial<ProbeSettings>): Problem[] => {
+  const problems: Problem[] = []
+  const plan = { members: [], services: [], targets: list, hash: hashTargets([]) }
+  checkProbe('zones', { threads: 1, rate: 5000, exec: [], ...more }, plan, (problem) => problems.push(problem))
+  return problems
+}
+
+describe('load', () => {
+  test('is checks a second, and cores by the kind of check', () => {
+    const http = loadOf(targets(10_000, httpCheck({ intervalMs: 5000 })))
+    expect(http.checksPerSecond).toBeCloseTo(2000)
+    expect(http.cores).toBeCloseTo(1)
+    const https = loadOf(targets(2000, httpCheck({ type: 'https', intervalMs: 5000 })))
+    expect([https.checksPerSecond, https.cores].map(Math.round)).toEqual([400, 1])
+  })
+
+  test('fits, or says what is too small and what to do', () => {
+    const list = targets(10_000, httpCheck({ type: 'https', intervalMs: 5000 }))
+    expect(overload(list, { threads: 5, rate: 2000 })).toBeUndefined()
+    expect(overload(list, { threads: 4, rate: 2000 })).toEqual({
+      message:
+        '10000 targets ask for 2000 checks a second, which fill 5.0 cores, and this prober has 4 (probe.threads)',
+      hint: 'Lengthen intervals, raise probe.threads, or add probers that share Redis',
+    })
+    expect(overload(list, { threads: 5, rate: 1999 })).toEqual({
+      message: '10000 targets ask for 2000 checks a second, and this prober begins at most 1999 (probe.rate)',
+      hint: 'Lengthen intervals, raise probe.rate, or add probers that share Redis',
+    })
+  })
+})
+
+describe('problems', () => {
+  test('more than fits is a warning; where others probe too, the prober itself tells it', () => {
+    const list = targets(10, httpCheck({ intervalMs: 1000 }))
+    expect(found(list, { rate: 9 })).toMatchObject([{ code: 'probe-overload', severity: 'warning', file: 'zones' }])
+    expect(found(list, { rate: 10 })).toEqual([])
+    expect(found(list, { rate: 9, shared: true })).toEqual([])
+  })
+
+  test('a command that probe.exec lacks is a warning, once', () => {
+    const list = targets(3, Object.assign(httpCheck(), { command: 'backup-age' }))
+    expect(found(list, { exec: ['backup-age'] })).toEqual([])
+    expect(found(list, { exec: ['backup-agee'] })).toMatchObject([
+      { code: 'exec-unknown', severity: 'warning', hint: 'Did you mean backup-agee?' },
+    ])
+    expect(found(list, { exec: [] })[0]!.hint).toContain('Add it to probe.exec')
+  })
+})
+
+const codes = async (zones: string, probe?: ProbeSettings) => {
+  const { made, problems } = await makeBuilder({ zones, city: [], ...(probe && { probe }) }).build()
+  expect(made).toBeDefined()
+  return problems.map(({ code }) => code).filter((code) => code.startsWith('probe'))
+}
+
+describe('the builder', () => {
+  let folder = ''
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'meridian-probe-'))
+    cpSync(resolve(import.meta.dirname, '../../zones'), folder, { recursive: true })
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  test('asks only where there is a prober, and makes the World all the same', async () => {
+    expect(await codes(folder)).toEqual([])
+    expect(await codes(folder, { threads: 1, rate: 5000, exec: [] })).toEqual([])
+    expect(await codes(folder, { threads: 1, rate: 0.1, exec: [] })).toEqual(['probe-overload'])
+  })
+})
