@@ -1,18 +1,23 @@
 /**
- * What the quorums of a member's targets, its plan and what is remembered of it add up to. Pure: node.ts keeps the memory
- * and calls judge() whenever something it depends on has changed.
+ * What the quorums of a member's targets and what is remembered of it add up to: its verdict; and with what operators say,
+ * its state. Pure: node.ts keeps the memory and calls judge() whenever something it depends on has changed.
  *
- *   quorum per target ─▶ all up: up · any down: down · else: as before ─▶ never seen up: unproven ─▶ drained by plan
+ *   quorum per target ─▶ all up: up · any down: down · else: as before ─▶ never seen up: unproven ─▶ force > drain > brake
  *
  * FIELD's lesson about checks that never worked: a member that was seen up doesn't go down by a check that has never
- * passed (a mistyped path would take every site at once). It is held, and `why` says so.
+ * passed (a mistyped path would take every site at once). When a member's checks change, the former ones go on deciding
+ * until all new ones have decided, and `why` says so.
  */
+import type { Fitness } from './brake.ts'
+import type { Override } from './override.ts'
 import { type Ballot, type Outcome, type RosterEntry, type Verdict, verdict } from './quorum.ts'
-import type { Vote } from './store.ts'
-import { DOWN, DRAINED, type HealthState, UNPROVEN, UP } from './table.ts'
+import { median } from './share.ts'
+import type { VoteValue } from './store.ts'
+import { DOWN, DRAINED, FORCED_DOWN, type HealthState, UNPROVEN, UP } from './table.ts'
 import type { MemberPlan } from './target.ts'
 
-export type MemberState = 'unproven' | 'up' | 'down' | 'drained'
+/** `forced`: forced down; a member that is forced up is up. */
+export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced'
 
 /** What of a member outlives its votes, its checks and the process. */
 export interface Remembered {
@@ -20,23 +25,37 @@ export interface Remembered {
   readonly verdict: Verdict | undefined
   /** Targets that were seen up: only their DOWN counts against a member that was. */
   readonly proven: ReadonlySet<string>
+  /** The targets whose votes made the verdict: former ones, while those of the plan haven't all decided. */
+  readonly deciding: readonly string[]
   /** What the quorum of each target said last; not kept over a restart. */
   readonly decided: ReadonlyMap<string, Verdict>
 }
 
-export const NOTHING_REMEMBERED: Remembered = { verdict: undefined, proven: new Set(), decided: new Map() }
+export const NOTHING_REMEMBERED: Remembered = {
+  verdict: undefined,
+  proven: new Set(),
+  deciding: [],
+  decided: new Map(),
+}
 
+/** A live prober's vote on a target. */
 export interface Heard {
   readonly region: string
-  readonly vote: Vote
+  readonly value: VoteValue
+  readonly moving: boolean
+  readonly reason: string
+  readonly share: number
 }
 
 export interface Judgement extends Remembered {
-  readonly state: MemberState
   /** The votes there are don't decide: the last known good stands. */
   readonly held: boolean
+  /** The checks of the plan haven't all decided yet: former ones decide. */
+  readonly former: boolean
   /** A voter's track is moving. */
   readonly moving: boolean
+  /** What agents ask for: the least over the targets of the median of UP votes; undefined: nobody says. */
+  readonly share: number | undefined
   readonly why: string
 }
 
@@ -44,6 +63,8 @@ interface TargetOutcome extends Outcome {
   readonly target: string
   /** Seen up, now or before. */
   readonly proven: boolean
+  readonly moving: boolean
+  readonly share: number | undefined
 }
 
 /** Judges a member by what live probers say of its targets now; `heard` may hold the votes of abstainers. */
@@ -53,36 +74,83 @@ export function judge(
   heard: (target: string) => readonly Heard[],
   roster: readonly RosterEntry[],
 ): Judgement {
-  if (plan.targets.length === 0) {
-    const state = plan.drained ? 'drained' : 'up'
-    return { ...NOTHING_REMEMBERED, state, held: false, moving: false, why: plan.drained ? DRAINED_WHY : 'no check' }
-  }
-  const outcomes: TargetOutcome[] = []
-  let moving = false
-  for (const target of plan.targets) {
-    const votes = heard(target)
-    const ballots: Ballot[] = votes.map(({ region, vote }) => ({ region, value: vote.value }))
-    const outcome = verdict(ballots, roster, before.decided.get(target), plan)
-    const reason = reasonOf(votes, outcome.verdict)
-    const proven = outcome.verdict === 'up' || before.proven.has(target)
-    outcomes.push({ ...outcome, target, proven, why: reason === '' ? outcome.why : `${reason} (${outcome.why})` })
-    moving ||= votes.some(({ vote }) => vote.moving)
-  }
-  const { next, held, why } = combine(outcomes, before.verdict)
-  const state = next === 'down' ? 'down' : plan.drained ? 'drained' : (next ?? 'unproven')
-  const decided = outcomes.flatMap((o) => (o.verdict === undefined ? [] : [[o.target, o.verdict] as const]))
+  if (plan.targets.length === 0) return unchecked(before)
+  const outcomeOf = (target: string): TargetOutcome => judgeTarget(target, plan, before, heard(target), roster)
+  const wanted = plan.targets.map(outcomeOf)
+  const former = before.verdict !== undefined && isOther(before.deciding, plan.targets) && !wanted.every(hasDecided)
+  const deciding = former ? before.deciding.map(outcomeOf) : wanted
+  const { next, held, why } = combine(deciding, before.verdict)
+  const known = former ? [...wanted, ...deciding] : wanted
+  const shares = wanted.flatMap(({ share }) => (share === undefined ? [] : [share]))
   return {
-    state,
     verdict: next,
     held,
-    moving,
-    why: state === 'drained' ? `${DRAINED_WHY}; ${why}` : why,
-    proven: new Set(outcomes.filter((o) => o.proven).map((o) => o.target)),
-    decided: new Map(decided),
+    former,
+    moving: known.some(({ moving }) => moving),
+    share: shares.length === 0 ? undefined : Math.min(...shares),
+    why: former ? `${why}; by the former check, as the new one ${lackOf(wanted)}` : why,
+    ...remember(known, before),
+    deciding: former ? before.deciding : plan.targets,
   }
 }
 
-const DRAINED_WHY = 'drained by its file'
+/** `check: none`: up because its file says so; what was proven stays so, for the day a check comes back. */
+const unchecked = ({ proven }: Remembered): Judgement => ({
+  verdict: 'up',
+  proven,
+  deciding: [],
+  decided: NOTHING_REMEMBERED.decided,
+  held: false,
+  former: false,
+  moving: false,
+  share: undefined,
+  why: 'no check',
+})
+
+function judgeTarget(
+  target: string,
+  plan: MemberPlan,
+  before: Remembered,
+  votes: readonly Heard[],
+  roster: readonly RosterEntry[],
+): TargetOutcome {
+  const ballots: readonly Ballot[] = votes
+  const outcome = verdict(ballots, roster, before.decided.get(target), plan)
+  const reason = reasonOf(votes, outcome.verdict)
+  return {
+    ...outcome,
+    target,
+    proven: outcome.verdict === 'up' || before.proven.has(target),
+    moving: votes.some(({ moving }) => moving),
+    share: median(votes.flatMap(({ value, share }) => (value === 'up' ? [share] : []))),
+    why: reason === '' ? outcome.why : `${reason} (${outcome.why})`,
+  }
+}
+
+/** A check that only ever failed has decided nothing. */
+const hasDecided = ({ verdict: said, proven }: TargetOutcome): boolean => said === 'up' || (said === 'down' && proven)
+
+const isOther = (before: readonly string[], now: readonly string[]): boolean =>
+  before.length > 0 && (before.length !== now.length || before.some((target) => !now.includes(target)))
+
+function lackOf(wanted: readonly TargetOutcome[]): string {
+  const lacking = wanted.find((outcome) => !hasDecided(outcome))!
+  return lacking.verdict === undefined ? 'has not decided yet' : `has never passed: ${lacking.why}`
+}
+
+/** Equal to what there was: the same objects, as there is one for each of up to 65,536 members. */
+function remember(outcomes: readonly TargetOutcome[], before: Remembered): Pick<Remembered, 'proven' | 'decided'> {
+  const proven = outcomes.filter((o) => o.proven).map((o) => o.target)
+  const decided = outcomes.filter((o) => o.verdict !== undefined)
+  const sameProven = new Set(proven).size === before.proven.size && proven.every((target) => before.proven.has(target))
+  const sameDecided =
+    new Set(decided.map((o) => o.target)).size === before.decided.size &&
+    decided.every((o) => before.decided.get(o.target) === o.verdict)
+  return {
+    proven: sameProven ? before.proven : new Set(proven),
+    decided: sameDecided ? before.decided : new Map(decided.map((o) => [o.target, o.verdict!])),
+  }
+}
 
 function combine(outcomes: readonly TargetOutcome[], before: Verdict | undefined) {
   const downs = outcomes.filter((o) => o.verdict === 'down')
@@ -113,11 +181,32 @@ function combine(outcomes: readonly TargetOutcome[], before: Verdict | undefined
 
 /** What a voter for the outcome saw; of any other voter when there is none. */
 const reasonOf = (votes: readonly Heard[], outcome: Verdict | undefined): string =>
-  (votes.find(({ vote }) => vote.value === outcome) ?? votes[0])?.vote.reason ?? ''
+  (votes.find(({ value }) => value === outcome) ?? votes[0])?.reason ?? ''
+
+/** What a member counts for at the brake, and in what would be left of its service. */
+export function fitnessOf({ drained }: MemberPlan, said: Verdict | undefined, override: Override | undefined): Fitness {
+  if (override?.action === 'up') return 'up'
+  if (override !== undefined || drained) return 'out'
+  return said ?? 'out'
+}
+
+/** Precedence: force > drain > brake > verdict (DESIGN §6). A drain only drains what is up: what is down stays down. */
+export function stateOf(
+  { drained }: MemberPlan,
+  said: Verdict | undefined,
+  override: Override | undefined,
+  braked: boolean,
+): MemberState {
+  if (override?.action === 'up') return 'up'
+  if (override?.action === 'down') return 'forced'
+  if (said === 'down') return braked ? 'up' : 'down'
+  return drained || override !== undefined ? 'drained' : (said ?? 'unproven')
+}
 
 export const STATE_BITS: Readonly<Record<MemberState, HealthState>> = {
   unproven: UNPROVEN,
   up: UP,
   down: DOWN,
   drained: DRAINED,
+  forced: FORCED_DOWN,
 }

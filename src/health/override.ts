@@ -2,7 +2,9 @@
  * Overrides: what an operator says of members, above all votes. They spread over all nodes through the Store and live in a
  * local file too, so that they hold while Redis is away. Of each pattern the newest stands: the higher Lamport version, and of
  * equal ones the greater node name; undoing is an entry too (a tombstone), so that a node that was away learns of it.
+ * Pure; overrides.ts keeps them.
  */
+import { formatAddress, parseAddress } from '../dns/address.ts'
 
 /** `undone`: the tombstone. */
 export type OverrideAction = 'drain' | 'up' | 'down' | 'undone'
@@ -33,4 +35,89 @@ export interface OverrideRequest {
   readonly why: string
   /** Also when less than `keep` of a service would be left. */
   readonly yes: boolean
+}
+
+/** Of each pattern the entry that stands. */
+export type OverrideSet = ReadonlyMap<string, Override>
+
+/** Whom an override can match. */
+export interface Named {
+  readonly site: string
+  readonly service: string
+  readonly address: string
+}
+
+/**
+ * Whether `a` stands over `b`, of one pattern: a total order, so that every node ends with the same, in whatever order it
+ * hears. Beyond version and node name it only matters for a node that lost its file and counted anew.
+ */
+export function standsOver(a: Override, b: Override): boolean {
+  if (a.version !== b.version) return a.version > b.version
+  if (a.node !== b.node) return a.node > b.node
+  if (a.madeMs !== b.madeMs) return a.madeMs > b.madeMs
+  return textOf(a) > textOf(b)
+}
+
+const textOf = ({ action, who, why, untilMs }: Override): string => JSON.stringify([action, who, why, untilMs])
+
+/** Of each pattern the newest of both. */
+export function mergeOverrides(known: OverrideSet, entries: Iterable<Override>): OverrideSet {
+  const merged = new Map(known)
+  for (const entry of entries) {
+    const stands = merged.get(entry.pattern)
+    if (stands === undefined || standsOver(entry, stands)) merged.set(entry.pattern, entry)
+  }
+  return merged
+}
+
+/** Not undone, and not over. */
+export const isInForce = ({ action, untilMs }: Override, wallMs: number): boolean =>
+  action !== 'undone' && (untilMs === null || wallMs < untilMs)
+
+/** Whoever was away for longer than this may bring back what was undone. */
+const KEPT_MS = 30 * 24 * 3_600_000
+
+/** Undone, or over, for so long that nobody needs to hear of it any more. */
+export const isSpent = ({ action, madeMs, untilMs }: Override, wallMs: number): boolean =>
+  (action === 'undone' && wallMs - madeMs > KEPT_MS) || (untilMs !== null && wallMs - untilMs > KEPT_MS)
+
+/** The pattern in its one spelling (a VIP as the World writes it); undefined when it is none. */
+export function canonicalPattern(text: string): string | undefined {
+  const parts = text.split('/')
+  if (parts.length > 3 || parts.includes('')) return undefined
+  const [site, service, vip] = parts
+  if (vip === undefined) return text
+  const bytes = parseAddress(vip)
+  return bytes === undefined ? undefined : `${site}/${service}/${formatAddress(bytes)}`
+}
+
+/** The patterns that match a member, the more specific ones later. */
+const patternsOf = ({ site, service, address }: Named): readonly string[] => [
+  site,
+  `${site}/${service}`,
+  `${site}/${service}/${address}`,
+]
+
+export const matches = (pattern: string, member: Named): boolean => patternsOf(member).includes(pattern)
+
+const isForce = ({ action }: Override): boolean => action === 'up' || action === 'down'
+
+/** The override that decides for a member: force over drain, then the more specific; undefined: none is in force. */
+export function effective(overrides: OverrideSet, member: Named, wallMs: number): Override | undefined {
+  if (overrides.size === 0) return undefined
+  let best: Override | undefined
+  for (const pattern of patternsOf(member)) {
+    const entry = overrides.get(pattern)
+    if (entry === undefined || !isInForce(entry, wallMs)) continue
+    if (best === undefined || isForce(entry) || !isForce(best)) best = entry
+  }
+  return best
+}
+
+const LONGEST_MS = 365 * 24 * 3_600_000
+
+/** What is wrong with a duration asked for, in words. */
+export function refusedDuration(forMs: number | undefined): { refused: string; hint: string } | undefined {
+  if (forMs === undefined || (forMs >= 1000 && forMs <= LONGEST_MS)) return undefined
+  return { refused: 'an override lasts from 1 s to 365 days', hint: 'Leave the duration out to keep it until undone' }
 }

@@ -1,7 +1,8 @@
 /**
- * The last known good on disk (`state/health.json`): the roster and each member's verdict, so that a restart forgets
- * nothing. Written whole beside its place and renamed over it, soon after a change and at a bounded rate. A file that
- * can't be read or written is trouble to be shown; it never stops the node and never means down.
+ * What a node keeps on disk: the last known good (`state/health.json`: the roster and each member's verdict), so that a
+ * restart forgets nothing, and the overrides (overrides.ts). Written whole beside its place and renamed over it, soon after
+ * a change and at a bounded rate. A file that can't be read or written is trouble to be shown; it never stops the node and
+ * never means down.
  *
  * Times in the file are of this host's wall clock; it is compared with nothing but itself.
  */
@@ -21,6 +22,10 @@ export interface SavedMember {
   readonly plannedMs: number
   /** Targets that were seen up. */
   readonly proven: readonly string[]
+  /** The targets whose votes decided last. */
+  readonly deciding?: readonly string[]
+  /** Since when it ramps up. */
+  readonly rampSinceMs?: number
 }
 
 export interface SavedProber {
@@ -35,45 +40,60 @@ export interface SavedHealth {
   readonly members: Readonly<Record<string, SavedMember>>
 }
 
-const FORMAT = 'meridian health 1'
+/** A kind of file: its name in words, and what its first key says. */
+export interface FileKind {
+  readonly what: string
+  readonly format: string
+}
 
-/** What was saved, if it is younger than MEMORY_MS; `trouble` in words when there is a file that can't be used. */
-export function readSaved(file: string, nowMs: number): { readonly saved?: SavedHealth; readonly trouble?: string } {
+export const HEALTH_FILE: FileKind = { what: 'health', format: 'meridian health 1' }
+
+/** The object in a file of this kind; nothing where there is no file; `trouble` in words when it can't be used. */
+export function readState(
+  file: string,
+  { what, format }: FileKind,
+): { readonly state?: Readonly<Record<string, unknown>>; readonly trouble?: string } {
   let text
   try {
     text = readFileSync(file, 'utf8')
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
-    return { trouble: `saved health ${file} can't be read: ${messageOf(error)}` }
+    return { trouble: `saved ${what} ${file} can't be read: ${messageOf(error)}` }
   }
-  const saved = parse(text)
-  if (saved === undefined) return { trouble: `saved health ${file} is damaged or foreign and was not used` }
-  const ageMs = nowMs - saved.savedMs
-  if (Math.abs(ageMs) <= MEMORY_MS) return { saved }
+  const state = parse(text)
+  return isRecord(state) && state['format'] === format ? { state } : { trouble: damaged(file, what) }
+}
+
+export const damaged = (file: string, what: string): string =>
+  `saved ${what} ${file} is damaged or foreign and was not used`
+
+/** What was saved, if it is younger than MEMORY_MS; `trouble` in words when there is a file that can't be used. */
+export function readSaved(file: string, nowMs: number): { readonly saved?: SavedHealth; readonly trouble?: string } {
+  const { state, trouble } = readState(file, HEALTH_FILE)
+  if (state === undefined) return trouble === undefined ? {} : { trouble }
+  const { savedMs, roster, members } = state
+  if (!isTime(savedMs) || !isRecordOf(roster, isProber) || !isRecordOf(members, isMember))
+    return { trouble: damaged(file, HEALTH_FILE.what) }
+  const ageMs = nowMs - savedMs
+  if (Math.abs(ageMs) <= MEMORY_MS) return { saved: { savedMs, roster, members } }
   return { trouble: `saved health ${file} was not used: its time is ${Math.round(ageMs / 3_600_000)} h from now` }
 }
 
-function parse(text: string): SavedHealth | undefined {
-  let value: unknown
+function parse(text: string): unknown {
   try {
-    value = JSON.parse(text)
+    return JSON.parse(text)
   } catch {
     return undefined
   }
-  if (!isRecord(value) || value['format'] !== FORMAT) return undefined
-  const { savedMs, roster, members } = value
-  return isTime(savedMs) && isRecordOf(roster, isProber) && isRecordOf(members, isMember)
-    ? { savedMs, roster, members }
-    : undefined
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const isRecordOf = <T>(value: unknown, is: (item: unknown) => item is T): value is Record<string, T> =>
   isRecord(value) && Object.values(value).every(is)
 
-const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+export const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 
 const isProber = (value: unknown): value is SavedProber =>
   isRecord(value) && typeof value['region'] === 'string' && isTime(value['heardMs'])
@@ -83,14 +103,19 @@ const isMember = (value: unknown): value is SavedMember =>
   (value['verdict'] === 'up' || value['verdict'] === 'down') &&
   isTime(value['sinceMs']) &&
   isTime(value['plannedMs']) &&
-  Array.isArray(value['proven']) &&
-  value['proven'].every((target) => typeof target === 'string')
+  isNames(value['proven']) &&
+  (value['deciding'] === undefined || isNames(value['deciding'])) &&
+  (value['rampSinceMs'] === undefined || isTime(value['rampSinceMs']))
+
+const isNames = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((target) => typeof target === 'string')
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 export interface SaverSettings {
   readonly file: string
-  readonly collect: () => SavedHealth
+  readonly kind: FileKind
+  readonly collect: () => object
   /** Words when saving begins to fail, undefined when it works again. */
   readonly onTrouble: (trouble: string | undefined) => void
   /** At most one save in this time. */
@@ -127,21 +152,28 @@ export class Saver {
     return this.#writing
   }
 
+  /** Ends with a last save. */
   async stop(): Promise<void> {
+    await this.save()
+    await this.close()
+  }
+
+  /** Ends when what is under way is written. */
+  async close(): Promise<void> {
+    await this.#writing
     clearTimeout(this.#timer)
     clearInterval(this.#idle)
-    await this.save()
   }
 
   async #write(): Promise<void> {
-    const { file, collect, onTrouble } = this.#settings
+    const { file, kind, collect, onTrouble } = this.#settings
     // of this process alone: a successor may share the folder
     const aside = `${file}.${process.pid}.new`
     try {
       await mkdir(dirname(file), { recursive: true })
       const handle = await open(aside, 'w', 0o600)
       try {
-        await handle.writeFile(JSON.stringify({ format: FORMAT, ...collect() }))
+        await handle.writeFile(JSON.stringify({ format: kind.format, ...collect() }))
         await handle.sync()
       } finally {
         await handle.close()
@@ -150,7 +182,7 @@ export class Saver {
       if (this.#failing) onTrouble(undefined)
       this.#failing = false
     } catch (error) {
-      if (!this.#failing) onTrouble(`health can't be saved to ${file}: ${messageOf(error)}`)
+      if (!this.#failing) onTrouble(`${kind.what} can't be saved to ${file}: ${messageOf(error)}`)
       this.#failing = true
       this.touch()
     }

@@ -223,6 +223,63 @@ describe('a reload', () => {
     expect(rig.status(A).calm).toBe(false)
   })
 
+  test('former checks decide until all new ones have, then count no more', async () => {
+    rig.adopt(plan(member(A, ['t1', 't2'])))
+    for (const id of ['t1', 't2']) await rig.say('eu-1', id, 'up')
+    rig.adopt(plan(member(A, ['t2', 't3', 't4'])))
+    expect(rig.status(A)).toMatchObject({ state: 'up', held: false, calm: false })
+    expect(rig.status(A).why).toContain('by the former check, as the new one has not decided yet')
+    await rig.say('eu-1', 't1', 'down')
+    expect(rig.state(A)).toBe('down')
+    await rig.say('eu-1', 't1', 'up')
+    expect(rig.state(A)).toBe('up')
+    await rig.say('eu-1', 't3', 'up')
+    await rig.say('eu-1', 't1', 'down')
+    expect(rig.state(A)).toBe('down') // t4 is still to come
+    expect(rig.status(A).targets.map(({ target }) => target.id)).toEqual(['t2', 't3', 't4', 't1'])
+    await rig.say('eu-1', 't4', 'up')
+    expect(rig.state(A)).toBe('up')
+    expect(rig.status(A).why).not.toContain('former')
+    await rig.say('eu-1', 't1', 'up')
+    await rig.say('eu-1', 't4', 'down')
+    expect(rig.state(A)).toBe('down')
+  })
+
+  test('a new check that never passes leaves the former one deciding, however often it is edited', async () => {
+    rig.adopt(plan(member(A, ['t1'])))
+    await rig.say('eu-1', 't1', 'up')
+    for (const id of ['t2', 't3']) {
+      rig.adopt(plan(member(A, [id])))
+      await rig.say('eu-1', id, 'down')
+      expect(rig.status(A)).toMatchObject({ state: 'up', calm: false, why: expect.stringContaining('never passed') })
+    }
+    await rig.say('eu-1', 't1', 'down')
+    expect(rig.state(A)).toBe('down')
+    await rig.say('eu-1', 't1', 'up')
+    await rig.board('eu-1').retire(['t1'])
+    expect(rig.status(A)).toMatchObject({ state: 'up', held: true })
+    rig.adopt(plan(member(A, ['t1'])))
+    await rig.say('eu-1', 't1', 'down')
+    expect(rig.state(A)).toBe('down') // it had passed
+  })
+
+  test('a check that becomes none makes its member up; one that comes back takes nothing down before it has passed', async () => {
+    rig.adopt(plan(member(A, ['t1'])))
+    await rig.say('eu-1', 't1', 'up')
+    await rig.say('eu-1', 't1', 'down')
+    rig.adopt(plan(member(A, [])))
+    expect(rig.state(A)).toBe('up')
+    await rig.board('eu-1').retire(['t1'])
+    rig.adopt(plan(member(A, ['t1'])))
+    expect(rig.status(A)).toMatchObject({ state: 'up', held: true })
+    await rig.say('eu-1', 't1', 'down')
+    expect(rig.state(A)).toBe('down')
+    rig.adopt(plan(member(A, [])))
+    rig.adopt(plan(member(A, ['t2'])))
+    await rig.say('eu-1', 't2', 'down')
+    expect(rig.status(A)).toMatchObject({ state: 'up', held: true, why: expect.stringContaining('never passed') })
+  })
+
   test('a member that leaves and comes back has its verdict', async () => {
     rig.adopt(plan(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'up')
@@ -269,6 +326,22 @@ describe('calm', () => {
     expect([rig.state(A), rig.calm(A)]).toEqual(['down', true])
   })
 
+  test('never in the last resort, under an override, or while a former check decides', async () => {
+    await start()
+    await vi.advanceTimersByTimeAsync(20_400)
+    expect([rig.calm(A), rig.calm(B)]).toEqual([true, true])
+    const drain = { action: 'up', pattern: 'fra', forMs: undefined, who: 'ann', why: '', yes: true } as const
+    rig.health.override(drain)
+    expect([rig.calm(A), rig.calm(B)]).toEqual([false, true])
+    rig.health.override({ ...drain, action: 'undone' })
+    expect([rig.calm(A), rig.calm(B)]).toEqual([true, true])
+    for (const id of ['t1', 't2']) await rig.say('eu-1', id, 'down')
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([rig.state(A), rig.state(B), rig.calm(A), rig.calm(B)]).toEqual(['down', 'down', false, false])
+    await rig.say('eu-1', 't1', 'up')
+    expect([rig.calm(A), rig.calm(B)]).toEqual([false, true])
+  })
+
   test('never for what is drained or unproven', async () => {
     await start()
     rig.adopt(plan(member(A, ['t1'], { ...settle, drained: true }), member(B, ['t3'], settle)))
@@ -304,6 +377,19 @@ describe('a restart', () => {
     await restart()
     rig.adopt(plan(member(A, ['t1'])))
     expect(rig.state(A)).toBe('down') // also for who was not in the plan meanwhile
+  })
+
+  test('with new zones while the probers have the old: the former check decides', async () => {
+    await restart()
+    rig.adopt(plan(member(A, ['t1'])))
+    await rig.say('eu-1', 't1', 'up')
+    await restart()
+    rig.adopt(plan(member(A, ['t2'])))
+    expect(rig.state(A)).toBe('up')
+    await rig.say('eu-1', 't1', 'down')
+    expect(rig.state(A)).toBe('down')
+    await rig.say('eu-1', 't2', 'up')
+    expect(rig.state(A)).toBe('up')
   })
 
   test('with a damaged file is a start without one, and shown', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { MEMORY_MS, readSaved, Saver, type SavedHealth } from '../../src/health/saved.ts'
+import { HEALTH_FILE, MEMORY_MS, readSaved, Saver, type SavedHealth } from '../../src/health/saved.ts'
 import { until } from './until.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-saved-'))
@@ -15,7 +15,13 @@ const state: SavedHealth = {
 }
 const save = async (file: string) => {
   const troubles: (string | undefined)[] = []
-  const saver = new Saver({ file, collect: () => state, onTrouble: (t) => troubles.push(t), everyMs: 20 })
+  const saver = new Saver({
+    file,
+    kind: HEALTH_FILE,
+    collect: () => state,
+    onTrouble: (t) => troubles.push(t),
+    everyMs: 20,
+  })
   await saver.stop()
   return troubles
 }
@@ -68,7 +74,13 @@ describe('saved health', () => {
     const before = readFileSync(file, 'utf8')
     symlinkSync('/dev/full', `${file}.${process.pid}.new`)
     const troubles: (string | undefined)[] = []
-    const saver = new Saver({ file, collect: () => state, onTrouble: (t) => troubles.push(t), everyMs: 5 })
+    const saver = new Saver({
+      file,
+      kind: HEALTH_FILE,
+      collect: () => state,
+      onTrouble: (t) => troubles.push(t),
+      everyMs: 5,
+    })
     saver.start()
     await until(() => troubles.length > 0, 'trouble')
     await saver.save()
@@ -87,6 +99,7 @@ describe('saved health', () => {
     let collected = 0
     const saver = new Saver({
       file,
+      kind: HEALTH_FILE,
       collect: () => ({ ...state, savedMs: ++collected }),
       onTrouble: () => {},
       everyMs: 60,

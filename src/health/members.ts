@@ -1,0 +1,402 @@
+/**
+ * The members of the plan: judges them, brakes their services, and writes each one's word of the HealthTable. node.ts says
+ * what there is to judge: votes heard, overrides that begin or end, a plan; time alone is watched for here.
+ *
+ *   judge(member) ─▶ brake(service) ─▶ stand(member) ─▶ word
+ *      └ member.ts       └ brake.ts        └ standing.ts
+ *
+ * A vote costs its own members, and their services where what they count for has changed; a batch costs each but once.
+ */
+import { createHash } from 'node:crypto'
+import { brake, type Fitness, leftPercent } from './brake.ts'
+import {
+  fitnessOf,
+  type Heard,
+  judge,
+  type Judgement,
+  type MemberState,
+  NOTHING_REMEMBERED,
+  type Remembered,
+  STATE_BITS,
+  stateOf,
+} from './member.ts'
+import { matches, type Override } from './override.ts'
+import type { Looked } from './outlook.ts'
+import { type Past, savedMember } from './past.ts'
+import type { RosterEntry, Verdict } from './quorum.ts'
+import type { Roster, VoteStatus } from './roster.ts'
+import type { SavedMember } from './saved.ts'
+import { stand, type Standing } from './standing.ts'
+import type { KnownMember } from './store.ts'
+import { type HealthTable, healthWord } from './table.ts'
+import type { HealthPlan, MemberPlan, ServicePlan, Target } from './target.ts'
+
+/** One line of log, one step of a metric. */
+export interface Change {
+  readonly member: string
+  readonly site: string
+  readonly service: string
+  readonly before: MemberState
+  /** Equal to `before` when the brake took hold, or let go, of a member. */
+  readonly after: MemberState
+  /** Its DOWN waits. */
+  readonly braked: boolean
+  readonly why: string
+}
+
+export interface MemberStatus {
+  readonly member: string
+  readonly site: string
+  readonly service: string
+  readonly address: string
+  readonly state: MemberState
+  /** undefined: never seen up. */
+  readonly verdict: Verdict | undefined
+  /** The votes there are don't decide: the last known good stands. */
+  readonly held: boolean
+  /** Nothing has moved for the service's `settle`: its answers may take the long TTL. */
+  readonly calm: boolean
+  readonly why: string
+  /** How much of what falls to it this member takes now, 0–1000; and why less than all, in words. */
+  readonly share: number
+  readonly shareWhy: string
+  /** Its DOWN waits: with it, less than `keep` of the service would be left. */
+  readonly braked: boolean
+  /** The override that decides its state now. */
+  readonly override: Override | undefined
+  /** Of the state. */
+  readonly ageMs: number
+  /** Those of the plan, then former ones that still decide. */
+  readonly targets: readonly { readonly target: Target; readonly votes: readonly VoteStatus[] }[]
+}
+
+export interface ServiceHealth {
+  readonly service: string
+  /** Percent of the service's capacity that is up and takes clients. */
+  readonly leftPercent: number
+  readonly keepPercent: number
+  /** Members whose DOWN waits. */
+  readonly braked: readonly string[]
+  /** Nobody is usable: answers are what its `lastResort` says. */
+  readonly lastResort: boolean
+}
+
+export interface MembersSettings {
+  readonly table: HealthTable
+  readonly past: Past
+  readonly roster: Roster
+  readonly overrideOf: (member: MemberPlan) => Override | undefined
+  readonly onChange: (change: Change) => void
+  /** Verdicts or proofs that other nodes may want to know; undefined = left. */
+  readonly onKnown: (changes: ReadonlyMap<string, KnownMember | undefined>) => void
+  /** Something that is saved has changed. */
+  readonly onSavable: () => void
+}
+
+interface Member {
+  readonly site: string
+  plan: MemberPlan
+  slot: number
+  service: Service
+  judgement: Judgement
+  /** What other nodes were told of. */
+  told: Judgement | undefined
+  override: Override | undefined
+  fitness: Fitness
+  /** The state without the brake. */
+  bare: MemberState
+  standing: Standing
+}
+
+interface Service {
+  readonly plan: ServicePlan
+  readonly members: Member[]
+  /** Sites whose DOWNs wait. */
+  braked: ReadonlySet<string>
+  lastResort: boolean
+}
+
+/** What time alone changes within this is changed together. */
+const WAKE_STEP_MS = 250
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+export class Members {
+  readonly #settings: MembersSettings
+  readonly #members = new Map<string, Member>()
+  readonly #services = new Map<string, Service>()
+  /** For whom time alone will change something. */
+  readonly #waiting = new Set<Member>()
+  #dependents = new Map<string, Member[]>()
+  #targets = new Map<string, Target>()
+  #most = { probers: 1, regions: 1 }
+  #rosterShape = ''
+  #hash: string | undefined
+  #timer: NodeJS.Timeout | undefined
+  #wakeAtMs = Infinity
+  #stopped = false
+
+  constructor(settings: MembersSettings) {
+    this.#settings = settings
+  }
+
+  /** A new plan; all words are written when it returns. */
+  adopt(plan: HealthPlan, slots: Int32Array): void {
+    const nowMs = performance.now()
+    const { past, onKnown } = this.#settings
+    const names = new Set(plan.members.map((member) => member.name))
+    const left = new Map<string, undefined>()
+    for (const [name, member] of this.#members) {
+      if (names.has(name)) continue
+      this.#members.delete(name)
+      past.leave(name, member.judgement, member.standing, nowMs)
+      left.set(name, undefined)
+    }
+    if (left.size > 0) onKnown(left)
+    this.#services.clear()
+    this.#waiting.clear()
+    for (const service of plan.services)
+      this.#services.set(service.name, { plan: service, members: [], braked: new Set(), lastResort: false })
+    for (const [index, member] of plan.members.entries()) this.#place(member, slots[index]!, nowMs)
+    this.#most = {
+      probers: plan.members.reduce((most, { probers }) => Math.max(most, probers), 1),
+      regions: plan.members.reduce((most, { regions }) => Math.max(most, regions), 1),
+    }
+    this.#rosterShape = this.#shape()
+    this.#hash = undefined
+    this.#update(this.#members.values(), this.#services.values())
+    this.#index(plan)
+  }
+
+  /** Judges the members that depend on the targets; all, if the roster has changed in a way that moves a quorum. */
+  heard(targets: Iterable<string>): void {
+    const shape = this.#shape()
+    if (shape !== this.#rosterShape) {
+      this.#rosterShape = shape
+      this.#settings.onSavable()
+      this.#update(this.#members.values())
+      return
+    }
+    const members = new Set<Member>()
+    for (const target of targets) for (const member of this.#dependents.get(target) ?? []) members.add(member)
+    if (members.size > 0) this.#update(members)
+  }
+
+  /** Judges the members that an override begins or ceases to match. */
+  overridden(patterns: readonly string[]): void {
+    this.#update([...this.#members.values()].filter(({ plan }) => patterns.some((pattern) => matches(pattern, plan))))
+  }
+
+  get plans(): MemberPlan[] {
+    return Array.from(this.#members.values(), ({ plan }) => plan)
+  }
+
+  /** Every member has a verdict, or one that the votes gave is that it never was up. */
+  get decided(): boolean {
+    for (const { plan, judgement } of this.#members.values())
+      if (judgement.verdict === undefined && judgement.decided.size < plan.targets.length) return false
+    return true
+  }
+
+  /** Of all members' states, whatever their order in the files: nodes that agree have equal hashes. */
+  get hash(): string {
+    if (this.#hash === undefined) {
+      const hash = createHash('sha256')
+      for (const name of [...this.#members.keys()].toSorted())
+        hash.update(`${name} ${this.#members.get(name)!.standing.state}\n`)
+      this.#hash = hash.digest('hex').slice(0, 16)
+    }
+    return this.#hash
+  }
+
+  /** The services that have a member which matches, with all their members. */
+  looked(pattern: string): { readonly plan: ServicePlan; readonly members: readonly Looked[] }[] {
+    const services = [...this.#services.values()]
+    return services
+      .filter(({ members }) => members.some(({ plan }) => matches(pattern, plan)))
+      .map(({ plan, members }) => ({
+        plan,
+        members: members.map((member) => ({
+          plan: member.plan,
+          verdict: member.judgement.verdict,
+          braked: member.standing.braked,
+        })),
+      }))
+  }
+
+  services(): ServiceHealth[] {
+    return Array.from(this.#services.values(), ({ plan, members, lastResort }) => ({
+      service: plan.name,
+      leftPercent: leftPercent(members, plan),
+      keepPercent: plan.keepPercent,
+      braked: members.filter(({ standing }) => standing.braked).map((member) => member.plan.name),
+      lastResort,
+    }))
+  }
+
+  status(nowMs: number): MemberStatus[] {
+    return Array.from(this.#members.values(), (member) => this.#statusOf(member, nowMs))
+  }
+
+  /** What is saved of those that were ever seen up. */
+  collect(nowMs: number, wall: (ms: number) => number): [string, SavedMember][] {
+    const saved: [string, SavedMember][] = []
+    for (const [name, { judgement, standing }] of this.#members) {
+      const { verdict } = judgement
+      if (verdict !== undefined) saved.push([name, savedMember({ ...judgement, verdict }, standing, nowMs, wall)])
+    }
+    return saved
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  #shape(): string {
+    return this.#settings.roster.shape(this.#most.probers, this.#most.regions)
+  }
+
+  /** A member of the plan, as it was, or with what is remembered of it. */
+  #place(plan: MemberPlan, slot: number, nowMs: number): void {
+    const service = this.#services.get(plan.service)!
+    let member = this.#members.get(plan.name)
+    if (member === undefined) {
+      const past = this.#settings.past.take(plan.name)
+      const judgement = this.#judge(plan, past?.memory ?? NOTHING_REMEMBERED, this.#settings.roster.entries)
+      const override = this.#settings.overrideOf(plan)
+      const alone = { plan, service: service.plan, judgement, override, braked: false, lastResort: false }
+      const standing = stand(alone, past?.earlier, nowMs)
+      const counts = { fitness: fitnessOf(plan, judgement.verdict, override), bare: standing.state }
+      member = { site: plan.site, plan, slot, service, judgement, told: undefined, override, ...counts, standing }
+      this.#members.set(plan.name, member)
+    } else Object.assign(member, { plan, slot, service })
+    service.members.push(member)
+  }
+
+  /** Who depends on which target: of the plan, or a former one that still decides. */
+  #index(plan: HealthPlan): void {
+    const targets = new Map(plan.targets.map((target) => [target.id, target]))
+    this.#dependents = new Map()
+    for (const member of this.#members.values()) {
+      for (const id of new Set([...member.plan.targets, ...member.judgement.deciding])) {
+        const dependents = this.#dependents.get(id)
+        if (dependents === undefined) this.#dependents.set(id, [member])
+        else dependents.push(member)
+        const former = this.#targets.get(id)
+        if (former !== undefined && !targets.has(id)) targets.set(id, former)
+      }
+    }
+    this.#targets = targets
+  }
+
+  readonly #heardOn = (target: string): readonly Heard[] => this.#settings.roster.heard(target)
+
+  #judge(plan: MemberPlan, before: Remembered, roster: readonly RosterEntry[]): Judgement {
+    return judge(plan, before, this.#heardOn, roster)
+  }
+
+  /** The one place where anything changes: judges members, then brakes their services, then writes the words of both. */
+  #update(members: Iterable<Member>, services: Iterable<Service> = []): void {
+    const { roster, overrideOf, onKnown, onSavable } = this.#settings
+    const nowMs = performance.now()
+    const entries = roster.entries
+    const touched = new Set<Member>()
+    const dirty = new Set(services)
+    const known = new Map<string, KnownMember>()
+    for (const member of members) {
+      touched.add(member)
+      const { plan, fitness, bare, told } = member
+      const judgement = this.#judge(plan, member.judgement, entries)
+      const { verdict, proven } = judgement
+      member.judgement = judgement
+      member.override = overrideOf(plan)
+      member.fitness = fitnessOf(plan, verdict, member.override)
+      member.bare = stateOf(plan, verdict, member.override, false)
+      if (member.fitness !== fitness || member.bare !== bare) dirty.add(member.service)
+      if (verdict === undefined || (told?.verdict === verdict && told.proven === proven)) continue
+      member.told = judgement
+      known.set(plan.name, { verdict, proven: [...proven] })
+    }
+    for (const service of dirty) for (const member of this.#brake(service)) touched.add(member)
+    for (const member of touched) this.#write(member, nowMs)
+    this.#wake(touched, nowMs)
+    if (known.size > 0) {
+      onSavable()
+      onKnown(known)
+    }
+  }
+
+  /** Recomputes a service's brake and last resort; the members for whom that changes something. */
+  #brake(service: Service): readonly Member[] {
+    const { plan, members, braked: before, lastResort } = service
+    const { sites } = brake(members, plan)
+    service.braked = sites
+    service.lastResort = members.every(({ bare, site }) => bare === 'forced' || (bare === 'down' && !sites.has(site)))
+    if (service.lastResort !== lastResort) return members
+    if (sites.size === 0 && before.size === 0) return []
+    return members.filter(({ site }) => sites.has(site) !== before.has(site))
+  }
+
+  /** Writes a member's word, and tells of its change. */
+  #write(member: Member, nowMs: number): void {
+    const { plan, slot, judgement, override, service, standing: before } = member
+    const { lastResort } = service
+    const braked = service.braked.has(plan.site)
+    const standing = stand({ plan, service: service.plan, judgement, override, lastResort, braked }, before, nowMs)
+    const { state, share, calm, why } = standing
+    Atomics.store(this.#settings.table, slot, healthWord(STATE_BITS[state], share, calm))
+    member.standing = standing
+    if (standing.wakeAtMs < Infinity) this.#waiting.add(member)
+    else this.#waiting.delete(member)
+    if (before.rampSinceMs !== standing.rampSinceMs) this.#settings.onSavable()
+    if (before.state === state && before.braked === standing.braked) return
+    this.#hash = undefined
+    const named = { member: plan.name, site: plan.site, service: plan.service }
+    this.#settings.onChange({ ...named, before: before.state, after: state, braked: standing.braked, why })
+  }
+
+  /** One timer for all that time alone changes: calm, ramps, and steps of agents' shares. */
+  #wake(members: Iterable<Member>, nowMs: number): void {
+    let atMs = Infinity
+    for (const { standing } of members) atMs = Math.min(atMs, standing.wakeAtMs)
+    const stepMs = Math.ceil(atMs / WAKE_STEP_MS) * WAKE_STEP_MS
+    if (stepMs >= this.#wakeAtMs || this.#stopped) return
+    clearTimeout(this.#timer)
+    this.#wakeAtMs = stepMs
+    this.#timer = setTimeout(
+      () => {
+        this.#wakeAtMs = Infinity
+        const wokenMs = performance.now()
+        this.#update([...this.#waiting].filter(({ standing }) => standing.wakeAtMs <= wokenMs))
+        this.#wake(this.#waiting, wokenMs)
+      },
+      Math.min(stepMs - nowMs, LONGEST_TIMER_MS),
+    ).unref()
+  }
+
+  #statusOf({ plan, judgement, standing, override }: Member, nowMs: number): MemberStatus {
+    const { verdict, held, deciding } = judgement
+    const { state, braked, why, share, shareWhy, calm, sinceMs } = standing
+    const targets = [...new Set([...plan.targets, ...deciding])].flatMap((id) => {
+      const target = this.#targets.get(id)
+      return target === undefined ? [] : [{ target, votes: this.#settings.roster.votesOn(id, nowMs) }]
+    })
+    return {
+      member: plan.name,
+      site: plan.site,
+      service: plan.service,
+      address: plan.address,
+      state,
+      verdict,
+      held,
+      calm,
+      why,
+      share,
+      shareWhy,
+      braked,
+      override,
+      ageMs: nowMs - sinceMs,
+      targets,
+    }
+  }
+}

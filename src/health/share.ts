@@ -1,0 +1,61 @@
+/**
+ * How much of what falls to a member it takes now, 0–1000: the least of its ramp (a member that comes back starts small,
+ * `rampUp`) and of what its agents ask for. Pure; standing.ts keeps what is remembered between two calls.
+ */
+
+/** What a member that comes back starts with. */
+const RAMP_START = 100
+const RAMP_STEP = 10
+const RAMP_STEPS = (1000 - RAMP_START) / RAMP_STEP
+/** Words are rewritten at most this often for a ramp. */
+const RAMP_EVERY_MS = 1000
+
+/** Linear from a tenth to all, in steps of 1 %. */
+export function rampShare(sinceMs: number, nowMs: number, rampUpMs: number): number {
+  const elapsedMs = Math.max(0, nowMs - sinceMs)
+  if (elapsedMs >= rampUpMs) return 1000
+  return RAMP_START + RAMP_STEP * Math.floor((RAMP_STEPS * elapsedMs) / rampUpMs)
+}
+
+/** When the share will have grown. */
+export function rampNextMs(sinceMs: number, nowMs: number, rampUpMs: number): number {
+  const steps = Math.floor((RAMP_STEPS * Math.max(0, nowMs - sinceMs)) / rampUpMs) + 1
+  return Math.max(sinceMs + Math.ceil((steps * rampUpMs) / RAMP_STEPS), nowMs + RAMP_EVERY_MS)
+}
+
+/** The median, rounded; undefined of nothing. */
+export function median(shares: readonly number[]): number | undefined {
+  if (shares.length === 0) return undefined
+  const sorted = shares.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : Math.round((sorted[middle - 1]! + sorted[middle]!) / 2)
+}
+
+/** What agents are granted, and since when. */
+export interface AgentShare {
+  readonly share: number
+  readonly sinceMs: number
+}
+
+/** Smaller changes of what agents ask for are ignored: steering by a measure oscillates (FIELD 12). */
+const DEAD_BAND = 50
+
+/**
+ * What is granted of what agents ask: the first value and 0 (a drain) at once; changes of at least 5 %, and to all, in
+ * steps that are two of the longest TTLs apart, so that the effect of one is seen before the next. `nextMs`: when a step
+ * that has to wait is due; Infinity without.
+ */
+export function damp(
+  granted: AgentShare | undefined,
+  asked: number | undefined,
+  nowMs: number,
+  ttlMaxSeconds: number,
+): { readonly agent: AgentShare | undefined; readonly nextMs: number } {
+  const stays = { agent: granted, nextMs: Infinity }
+  if (asked === undefined || asked === granted?.share) return stays
+  const atOnce = { agent: { share: asked, sinceMs: nowMs }, nextMs: Infinity }
+  if (granted === undefined || asked === 0) return atOnce
+  if (Math.abs(asked - granted.share) < DEAD_BAND && asked !== 1000) return stays
+  const dueMs = granted.sinceMs + 2000 * ttlMaxSeconds
+  return nowMs >= dueMs ? atOnce : { agent: granted, nextMs: dueMs }
+}

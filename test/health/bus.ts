@@ -1,0 +1,193 @@
+/**
+ * A Store for several nodes in one process: each has a MemoryStore of its own, and the bus carries what probers and nodes
+ * say between them, unless they are cut off. Deliveries are synchronous, so that a test decides what arrives when.
+ */
+import { MemoryStore } from '../../src/health/memory.ts'
+import { mergeOverrides, type OverrideSet } from '../../src/health/override.ts'
+import type {
+  Audience,
+  Board,
+  Heartbeat,
+  KnownMember,
+  NodeBeat,
+  NodeBoard,
+  NodeIdentity,
+  ProberIdentity,
+  Store,
+  Vote,
+} from '../../src/health/store.ts'
+
+interface Posted {
+  readonly prober: ProberIdentity
+  readonly votes: Map<string, Vote>
+  beat: Heartbeat | undefined
+}
+
+export class Bus {
+  readonly links = new Set<Link>()
+  readonly posted = new Map<string, Posted>()
+  readonly known = new Map<string, Map<string, KnownMember>>()
+  overrides: OverrideSet = new Map()
+  #away = false
+
+  /** The whole Store can't be reached. */
+  get away(): boolean {
+    return this.#away
+  }
+
+  set away(away: boolean) {
+    this.#away = away
+    if (!away) for (const link of this.links) link.connect()
+  }
+
+  /** Everything is lost; whoever wrote it has to write it again. */
+  flush(): void {
+    this.overrides = new Map()
+    this.known.clear()
+    this.posted.clear()
+    for (const link of this.links) link.connect()
+  }
+
+  /** A prober says its votes, whole; nothing is heard when it, or the Store, can't be reached. */
+  say(prober: ProberIdentity, votes: Iterable<Vote>, beat?: Heartbeat): void {
+    if (this.#away) return
+    const posted = { prober, votes: new Map(Array.from(votes, (vote) => [vote.target, vote])), beat }
+    this.posted.set(prober.name, posted)
+    for (const link of this.links) if (link.isUp) link.carry(posted)
+  }
+
+  change(prober: ProberIdentity, vote: Vote): void {
+    if (this.#away) return
+    this.posted.get(prober.name)?.votes.set(vote.target, vote)
+    for (const link of this.links) if (link.isUp) void link.boardOf(prober).change(vote)
+  }
+
+  retire(prober: ProberIdentity, targets: readonly string[]): void {
+    if (this.#away) return
+    for (const target of targets) this.posted.get(prober.name)?.votes.delete(target)
+    for (const link of this.links) if (link.isUp) void link.boardOf(prober).retire(targets)
+  }
+
+  beat(beat: Heartbeat): void {
+    if (this.#away) return
+    const posted = this.posted.get(beat.prober.name)
+    if (posted !== undefined) posted.beat = beat
+    for (const link of this.links) if (link.isUp) void link.boardOf(beat.prober).heartbeat(beat)
+  }
+
+  /** A node's side. */
+  link(leaseMs?: number): Link {
+    return new Link(this, leaseMs)
+  }
+}
+
+/** One node's Store. */
+export class Link implements Store {
+  readonly shared = true
+  readonly #bus: Bus
+  readonly #memory: MemoryStore
+  readonly #audiences = new Set<Audience>()
+  #cut = false
+  #bootId = ''
+
+  constructor(bus: Bus, leaseMs?: number) {
+    this.#bus = bus
+    this.#memory = new MemoryStore(leaseMs)
+    bus.links.add(this)
+  }
+
+  get isUp(): boolean {
+    return !this.#cut && !this.#bus.away
+  }
+
+  get trouble(): string | undefined {
+    return this.isUp ? undefined : 'the Store cannot be reached'
+  }
+
+  set cut(cut: boolean) {
+    this.#cut = cut
+    this.connect()
+  }
+
+  /** Hears everything that is there, as after every connecting. */
+  connect(): void {
+    if (!this.isUp) return
+    for (const posted of this.#bus.posted.values()) this.carry(posted)
+    const overrides = [...this.#bus.overrides.values()]
+    for (const audience of this.#audiences) audience.overrides?.(overrides, true)
+  }
+
+  carry({ prober, votes, beat }: Posted): void {
+    void this.boardOf(prober).replace([...votes.values()])
+    if (beat !== undefined) void this.boardOf(prober).heartbeat(beat)
+  }
+
+  boardOf(prober: ProberIdentity): Board {
+    return this.#memory.board(prober)
+  }
+
+  /** What the node hears when a prober's lease has run out. */
+  silence(prober: ProberIdentity): void {
+    for (const audience of this.#audiences) audience.gone(prober)
+  }
+
+  board(): Board {
+    throw new Error('probers say it to the bus')
+  }
+
+  node(node: NodeIdentity): NodeBoard {
+    const bus = this.#bus
+    this.#bootId = node.bootId
+    const mine = new Map<string, KnownMember>()
+    const reach = (): void => {
+      if (!this.isUp) throw new Error('the Store cannot be reached')
+    }
+    return {
+      heartbeat: async (beat) => {
+        reach()
+        bus.known.set(node.bootId, mine)
+        for (const link of bus.links) if (link.isUp) link.#hear(beat)
+      },
+      know: async (changes) => {
+        for (const [name, known] of changes) {
+          if (known === undefined) mine.delete(name)
+          else mine.set(name, known)
+        }
+        reach()
+      },
+      override: async (entries) => {
+        reach()
+        bus.overrides = mergeOverrides(bus.overrides, entries)
+        for (const link of bus.links)
+          if (link.isUp) for (const audience of link.#audiences) audience.overrides?.(entries, false)
+      },
+      forget: async (prober) => {
+        reach()
+        bus.posted.delete(prober)
+        for (const link of bus.links)
+          if (link.isUp) for (const audience of link.#audiences) audience.forgotten?.(prober)
+      },
+    }
+  }
+
+  async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
+    return this.isUp ? [...this.#bus.known].flatMap(([bootId, known]) => (bootId === this.#bootId ? [] : [known])) : []
+  }
+
+  async listen(audience: Audience, signal: AbortSignal): Promise<void> {
+    this.#audiences.add(audience)
+    signal.addEventListener('abort', () => this.#audiences.delete(audience), { once: true })
+    await this.#memory.listen(audience, signal)
+    this.connect()
+  }
+
+  async close(): Promise<void> {
+    this.#bus.links.delete(this)
+    this.#bus.known.delete(this.#bootId)
+    await this.#memory.close()
+  }
+
+  #hear(beat: NodeBeat): void {
+    for (const audience of this.#audiences) audience.node?.(beat)
+  }
+}

@@ -1,0 +1,358 @@
+/** Several nodes over one bus: overrides, memory, rosters and beats between them. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { NodeHealth } from '../../src/health/node.ts'
+import type { OverrideRequest } from '../../src/health/override.ts'
+import { makeHealthTable, shareOf, SlotRegistry, stateOf } from '../../src/health/table.ts'
+import type { HealthPlan } from '../../src/health/target.ts'
+import { Bus, type Link } from './bus.ts'
+import { member, plan, planOf, servicePlan, vote } from './plans.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'meridian-fleet-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const STATES = ['unproven', 'up', 'down', 'drained', 'forced']
+const EVER = 3_600_000
+
+class Node {
+  readonly table = makeHealthTable()
+  readonly slots = new SlotRegistry()
+  readonly health: NodeHealth
+  readonly link: Link
+  readonly changes: string[] = []
+  #generation = 0
+
+  constructor(bus: Bus, name: string, file?: string) {
+    this.link = bus.link(EVER)
+    this.health = new NodeHealth({
+      table: this.table,
+      store: this.link,
+      node: { name, version: '1' },
+      ...(file === undefined ? {} : { file }),
+      onChange: ({ member: which, before, after, braked }) =>
+        this.changes.push(`${which} ${before} → ${after}${braked ? ' braked' : ''}`),
+    })
+  }
+
+  async start(next: HealthPlan, view = 'v1'): Promise<this> {
+    await this.health.start()
+    this.adopt(next, view)
+    return this
+  }
+
+  adopt(next: HealthPlan, view = 'v1'): void {
+    const names = next.members.map((one) => one.name)
+    this.health.adopt(next, this.slots.assign(names, ++this.#generation)!, view)
+  }
+
+  word(name: string): number {
+    return this.table[this.slots.slotOf(name)!]!
+  }
+
+  state(name: string): string {
+    return STATES[stateOf(this.word(name))]!
+  }
+
+  status(name: string) {
+    return this.health.snapshot().members.find((one) => one.member === name)!
+  }
+
+  async stop(): Promise<void> {
+    await this.health.stop()
+    await this.link.close()
+  }
+}
+
+const A = 'fra/web/192.0.2.1'
+const B = 'iad/web/192.0.2.2'
+const WEB = plan(member(A, ['t1']), member(B, ['t2']))
+const P1 = { name: 'eu-1', region: 'eu', bootId: 'b1' }
+const drain = (pattern: string, more: Partial<OverrideRequest> = {}): OverrideRequest => {
+  return { pattern, action: 'drain', forMs: undefined, who: 'ann', why: 'works', yes: true, ...more }
+}
+const undo = (pattern: string) => drain(pattern, { action: 'undone' })
+
+let bus: Bus
+let nodes: Node[]
+const make = async (name: string, next: HealthPlan = WEB, file?: string): Promise<Node> => {
+  const node = await new Node(bus, name, file).start(next)
+  nodes.push(node)
+  return node
+}
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+const stateAt = (name: string): string[] => nodes.map((node) => node.state(name))
+
+beforeEach(() => {
+  bus = new Bus()
+  nodes = []
+  bus.say(P1, [vote('t1', 'up'), vote('t2', 'up')])
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  for (const node of nodes) await node.stop()
+})
+
+describe('overrides', () => {
+  test('reach all nodes, and undoing does', async () => {
+    const [a] = [await make('a'), await make('b')]
+    expect(a.health.override(drain('fra'))).toMatchObject({ done: { version: 1, node: 'a' }, members: [A] })
+    await settle()
+    expect(stateAt(A)).toEqual(['drained', 'drained'])
+    expect(nodes[1]!.status(A).why).toContain('drained by ann (fra: works)')
+    expect(nodes[1]!.status(A).override).toMatchObject({ pattern: 'fra', who: 'ann' })
+    nodes[1]!.health.override(undo('fra'))
+    await settle()
+    expect(stateAt(A)).toEqual(['up', 'up'])
+    expect(a.health.snapshot().overrides).toEqual([])
+  })
+
+  test('set and undone while a node is away: it learns of both, and undoes nothing by not knowing', async () => {
+    const [a, b] = [await make('a'), await make('b')]
+    a.health.override(drain('fra'))
+    await settle()
+    b.link.cut = true
+    a.health.override(undo('fra'))
+    a.health.override(drain('iad'))
+    await settle()
+    expect([b.state(A), b.state(B)]).toEqual(['drained', 'up'])
+    b.health.override(drain('iad/web', { action: 'down' }))
+    b.link.cut = false
+    await settle()
+    expect(stateAt(A)).toEqual(['up', 'up'])
+    expect(stateAt(B)).toEqual(['forced', 'forced'])
+  })
+
+  test('a Store that lost everything gets them again', async () => {
+    const a = await make('a')
+    a.health.override(drain('fra'))
+    await settle()
+    bus.flush()
+    await settle()
+    expect([...bus.overrides.keys()]).toEqual(['fra'])
+    expect((await make('c')).state(A)).toBe('drained')
+  })
+
+  test('one set while the Store is away is put up when it is back', async () => {
+    const [a, b] = [await make('a'), await make('b')]
+    bus.away = true
+    a.health.override(drain('fra'))
+    await settle()
+    expect([a.state(A), b.state(A)]).toEqual(['drained', 'up'])
+    bus.away = false
+    await settle()
+    expect(stateAt(A)).toEqual(['drained', 'drained'])
+  })
+
+  test('outlive a restart without the Store, and a damaged file is trouble', async () => {
+    const file = join(folder, 'a', 'health.json')
+    const a = await make('a', WEB, file)
+    a.health.override(drain('fra'))
+    await a.stop()
+    bus = new Bus()
+    nodes = []
+    const again = await make('a', WEB, file)
+    expect(again.state(A)).toBe('drained')
+    expect(again.health.override(undo('fra'))).toMatchObject({ done: { version: 2 } })
+    await again.stop()
+    writeFileSync(join(folder, 'a', 'overrides.json'), '{"format":"meridian overrides 1","highest":"x"}')
+    nodes = []
+    const third = await make('a', WEB, file)
+    expect(third.health.snapshot().troubles).toEqual([expect.stringContaining('overrides.json is damaged')])
+  })
+
+  test('end by the clock, without a vote, and are shown as orphaned when they match nothing', async () => {
+    vi.useFakeTimers()
+    const a = await make('a')
+    a.health.override(drain('fra', { forMs: 60_000 }))
+    a.health.override(drain('iad'))
+    await vi.advanceTimersByTimeAsync(59_000)
+    expect(a.state(A)).toBe('drained')
+    await vi.advanceTimersByTimeAsync(1100)
+    expect(a.state(A)).toBe('up')
+    a.adopt(plan(member(A, ['t1'])))
+    expect(a.health.snapshot().overrides).toMatchObject([{ override: { pattern: 'iad' }, members: 0, orphaned: true }])
+    expect(a.health.override(undo('iad'))).toHaveProperty('done')
+    a.adopt(WEB)
+    expect(a.state(B)).not.toBe('drained')
+  })
+
+  test('force > drain > brake > verdict: forced up, forced down, a drain only drains what is up', async () => {
+    const a = await make('a')
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
+    expect(a.state(A)).toBe('down')
+    a.health.override(drain('fra'))
+    expect(a.state(A)).toBe('down')
+    a.health.override(drain('fra/web', { action: 'up' }))
+    expect(a.state(A)).toBe('up')
+    expect(a.status(A)).toMatchObject({
+      calm: false,
+      verdict: 'down',
+      why: expect.stringContaining('forced up by ann'),
+    })
+    a.health.override(drain(`fra/web/192.0.2.1`, { action: 'down' }))
+    expect(a.state(A)).toBe('forced')
+    expect(a.health.outlook('iad')).toMatchObject({ safe: false, members: [B] })
+    expect(a.health.override(drain('iad', { yes: false }))).toMatchObject({
+      refused: 'nothing of web would be left up',
+    })
+    expect(a.health.override(drain('lon'))).toMatchObject({ refused: 'lon matches no member' })
+    expect(a.health.outlook('lon')).toBe('lon matches no member')
+    expect(a.health.outlook('a/b/c/d')).toContain('is no SITE')
+    expect(a.health.snapshot().services).toMatchObject([{ service: 'web', leftPercent: 50, lastResort: false }])
+    a.health.override(drain('iad', { action: 'down' }))
+    expect(a.health.snapshot().services).toMatchObject([{ leftPercent: 0, lastResort: true }])
+  })
+})
+
+describe('memory of others', () => {
+  test('a node without state takes what most of the others say, and is decided by it', async () => {
+    for (const name of ['a', 'b', 'c']) await make(name)
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
+    nodes[2]!.link.cut = true
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'down')])
+    await settle()
+    bus.posted.clear()
+    const fresh = await make('d')
+    expect([fresh.state(A), fresh.state(B)]).toEqual(['down', 'down'])
+    expect(fresh.health.decided).toBe(true)
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
+    expect([fresh.state(A), fresh.state(B)]).toEqual(['down', 'up'])
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'down')]) // the proof came too: its DOWN counts
+    expect(fresh.state(B)).toBe('down')
+  })
+
+  test('none of it when they are even', async () => {
+    const [a] = [await make('a'), await make('b')]
+    a.link.cut = true
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
+    await settle()
+    bus.posted.clear()
+    const fresh = await make('d')
+    expect([fresh.state(A), fresh.state(B)]).toEqual(['unproven', 'up'])
+    expect(fresh.health.decided).toBe(false)
+  })
+})
+
+describe('other nodes', () => {
+  test('that serve or judge otherwise are told apart, and for how long', async () => {
+    vi.useFakeTimers()
+    const [a, b] = [await make('a'), await make('b')]
+    await vi.advanceTimersByTimeAsync(3000)
+    const other = () => a.health.snapshot().nodes.find(({ self }) => !self)!
+    expect(a.health.snapshot().nodes.map(({ beat, self, live }) => [beat.node.name, self, live])).toEqual([
+      ['a', true, true],
+      ['b', false, true],
+    ])
+    expect(other()).toMatchObject({ viewDiffersMs: 0, verdictsDifferMs: 0, beat: { view: 'v1', plan: WEB.hash } })
+    b.adopt(WEB, 'v2')
+    a.health.override(drain('fra'))
+    await vi.advanceTimersByTimeAsync(6500)
+    expect(other().viewDiffersMs).toBeGreaterThan(5000)
+    expect(other().verdictsDifferMs).toBe(0)
+    b.adopt(plan(member(A, ['t1'])), 'v1')
+    await vi.advanceTimersByTimeAsync(6500)
+    expect(other().viewDiffersMs).toBe(0)
+    expect(other().verdictsDifferMs).toBeGreaterThan(5000)
+  })
+})
+
+describe('the roster', () => {
+  test('a prober that is gone for good is taken out on all nodes; a live one is not', async () => {
+    const [a, b] = [await make('a'), await make('b')]
+    const P2 = { name: 'us-1', region: 'us', bootId: 'b2' }
+    bus.say(P2, [])
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
+    expect(stateAt(A)).toEqual(['up', 'up']) // one of two
+    expect(a.health.forget('us-1')).toContain('is alive')
+    expect(a.health.forget('nobody')).toContain('no prober named nobody')
+    for (const { link } of nodes) link.silence(P2)
+    expect(a.health.forget('us-1')).toBe(undefined)
+    await settle()
+    expect(stateAt(A)).toEqual(['down', 'down']) // one of one
+    expect(b.health.snapshot().probers.map(({ prober }) => prober)).toEqual(['eu-1'])
+  })
+})
+
+describe('brake, ramp and agents', () => {
+  const members = ['fra', 'iad', 'sin', 'syd'].map((site, i) => member(`${site}/web/192.0.2.${i}`, [`t${i}`]))
+  const service = servicePlan('web', { keepPercent: 50, rampUpMs: 60_000 })
+  const say = (...downs: number[]) => {
+    bus.say(
+      P1,
+      members.map((_, i) => vote(`t${i}`, downs.includes(i) ? 'down' : 'up')),
+    )
+  }
+  const states = (node: Node) => members.map(({ name }) => node.state(name))
+  const braked = (node: Node) => members.filter(({ name }) => node.status(name).braked).map(({ site }) => site)
+
+  test('less than `keep` waits, alike on all nodes; nothing left is the last resort', async () => {
+    say()
+    const [a, b] = [
+      await make('a', planOf(members, [service])),
+      await make('b', planOf(members.toReversed(), [service])),
+    ]
+    say(0, 1)
+    expect(braked(a)).toEqual([])
+    say(0, 1, 2)
+    expect(braked(a)).toHaveLength(1)
+    expect(braked(a)).toEqual(braked(b))
+    expect(states(a).filter((state) => state === 'down')).toHaveLength(2)
+    const held = members.find(({ site }) => site === braked(a)[0])!.name
+    expect(a.status(held)).toMatchObject({ state: 'up', calm: false, why: expect.stringContaining('its DOWN waits') })
+    expect(a.changes.some((change) => change.startsWith(held) && change.endsWith(' up braked'))).toBe(true)
+    expect(a.health.snapshot().services).toMatchObject([{ braked: [held], leftPercent: 25, keepPercent: 50 }])
+    say(0, 1, 2, 3)
+    expect(states(a)).toEqual(['down', 'down', 'down', 'down'])
+    expect(a.health.snapshot().services).toMatchObject([{ lastResort: true, leftPercent: 0 }])
+    expect(members.some(({ name }) => a.status(name).calm)).toBe(false)
+  })
+
+  test('who comes back starts with a tenth and takes all by the end of rampUp, over a restart too', async () => {
+    vi.useFakeTimers()
+    const next = planOf([member(members[0]!.name, ['t0'], { settleMs: 0 }), ...members.slice(1)], [service])
+    const file = join(folder, 'ramp', 'health.json')
+    const name = members[0]!.name
+    say()
+    let a = await make('a', next, file)
+    expect(shareOf(a.word(name))).toBe(1000) // the first verdict
+    say(0)
+    say()
+    expect(shareOf(a.word(name))).toBe(100)
+    expect(a.status(name)).toMatchObject({ share: 100, shareWhy: 'ramps up, 10 % so far', calm: false })
+    await vi.advanceTimersByTimeAsync(30_000)
+    expect(shareOf(a.word(name))).toBeGreaterThanOrEqual(530)
+    expect(shareOf(a.word(name))).toBeLessThanOrEqual(550)
+    await a.stop()
+    nodes = []
+    a = await make('a', next, file)
+    expect(shareOf(a.word(name))).toBeGreaterThanOrEqual(530)
+    expect(shareOf(a.word(name))).toBeLessThan(600)
+    await vi.advanceTimersByTimeAsync(31_000)
+    expect(shareOf(a.word(name))).toBe(1000)
+    a.health.override(drain('fra'))
+    a.health.override(undo('fra'))
+    expect(shareOf(a.word(name))).toBe(100)
+    await a.stop()
+    nodes = []
+  })
+
+  test('an agent gets its share: the median of its voters, 0 at once, other steps two TTLs apart', async () => {
+    vi.useFakeTimers()
+    const P2 = { name: 'us-1', region: 'us', bootId: 'b2' }
+    const asks = (...shares: number[]) =>
+      shares.forEach((share, i) => bus.say([P1, P2][i]!, [vote('t1', 'up', { share }), vote('t2', 'up')]))
+    asks(400, 600)
+    const a = await make('a')
+    expect(a.status(A)).toMatchObject({ share: 500, shareWhy: 'its agent asks for 50 %' })
+    asks(900, 900)
+    expect(shareOf(a.word(A))).toBe(500)
+    await vi.advanceTimersByTimeAsync(119_000)
+    expect(shareOf(a.word(A))).toBe(500)
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(shareOf(a.word(A))).toBe(900)
+    asks(0, 0)
+    expect(shareOf(a.word(A))).toBe(0)
+    expect(a.state(A)).toBe('up')
+  })
+})

@@ -1,0 +1,210 @@
+/** Overrides: merging against a naive model under any delivery, matching and precedence, refusals. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { lookOut, refusal } from '../../src/health/outlook.ts'
+import {
+  canonicalPattern,
+  effective,
+  isSpent,
+  mergeOverrides,
+  type Override,
+  type OverrideSet,
+  refusedDuration,
+} from '../../src/health/override.ts'
+import { member, servicePlan } from './plans.ts'
+
+const NOW = 1_000_000
+const PATTERNS = ['fra', 'iad', 'fra/web', 'fra/api', 'fra/web/192.0.2.1', 'fra/web/192.0.2.2', 'iad/web/192.0.2.3']
+const entry = (pattern: string, more: Partial<Override> = {}): Override => ({
+  pattern,
+  action: 'drain',
+  version: 1,
+  node: 'n1',
+  who: 'ann',
+  why: 'works',
+  madeMs: NOW,
+  untilMs: null,
+  ...more,
+})
+const entries = fc.array(
+  fc.record({
+    pattern: fc.constantFrom(...PATTERNS),
+    action: fc.constantFrom<Override['action'][]>('drain', 'up', 'down', 'undone'),
+    version: fc.integer({ min: 1, max: 5 }),
+    node: fc.constantFrom('n1', 'n2', 'n3'),
+    who: fc.constantFrom('ann', 'bob'),
+    why: fc.constant('works'),
+    madeMs: fc.constantFrom(NOW - 5000, NOW),
+    untilMs: fc.constantFrom(null, NOW - 1, NOW, NOW + 1),
+  }),
+  { maxLength: 12 },
+)
+const setOf = (all: readonly Override[]): OverrideSet => mergeOverrides(new Map(), all)
+const sorted = (set: OverrideSet): Override[] => [...set.values()].toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1))
+
+describe('merging', () => {
+  test('is commutative, associative and idempotent', () => {
+    fc.assert(
+      fc.property(entries, entries, entries, (a, b, c) => {
+        const [x, y, z] = [setOf(a), setOf(b), setOf(c)] as const
+        const merge = (one: OverrideSet, other: OverrideSet) => mergeOverrides(one, other.values())
+        expect(sorted(merge(x, y))).toEqual(sorted(merge(y, x)))
+        expect(sorted(merge(merge(x, y), z))).toEqual(sorted(merge(x, merge(y, z))))
+        expect(sorted(merge(x, x))).toEqual(sorted(x))
+      }),
+    )
+  })
+
+  test('comes to the newest of each pattern, in whatever order, with whatever losses and repeats on the way', () => {
+    const deliveries = fc.array(fc.tuple(fc.nat(), fc.nat({ max: 2 })), { maxLength: 60 })
+    fc.assert(
+      fc.property(entries, deliveries, (all, deliver) => {
+        fc.pre(all.length > 0)
+        const nodes: OverrideSet[] = [new Map(), new Map(), new Map()]
+        for (const [which, to] of deliver) nodes[to] = mergeOverrides(nodes[to]!, [all[which % all.length]!])
+        for (const to of nodes.keys()) nodes[to] = mergeOverrides(nodes[to]!, all.toReversed())
+        for (const node of nodes) {
+          expect(sorted(node)).toEqual(sorted(nodes[0]!))
+          for (const stands of node.values()) {
+            const rivals = all.filter(({ pattern }) => pattern === stands.pattern)
+            const highest = Math.max(...rivals.map(({ version }) => version))
+            const names = rivals.filter(({ version }) => version === highest).map((one) => one.node)
+            expect([stands.version, stands.node]).toEqual([highest, names.toSorted().at(-1)])
+          }
+        }
+      }),
+    )
+  })
+
+  test('what was undone, or is over, is spent after 30 days; what is in force never', () => {
+    const day = 24 * 3_600_000
+    expect(isSpent(entry('fra', { action: 'undone' }), NOW + 30 * day)).toBe(false)
+    expect(isSpent(entry('fra', { action: 'undone' }), NOW + 31 * day)).toBe(true)
+    expect(isSpent(entry('fra', { untilMs: NOW + 5 }), NOW + 31 * day)).toBe(true)
+    expect(isSpent(entry('fra'), NOW + 1000 * day)).toBe(false)
+  })
+})
+
+describe('which one decides', () => {
+  test('force over drain, the more specific over the less; what is over or undone decides nothing', () => {
+    const members = fc.constantFrom(
+      { site: 'fra', service: 'web', address: '192.0.2.1' },
+      { site: 'fra', service: 'api', address: '192.0.2.1' },
+      { site: 'iad', service: 'web', address: '192.0.2.3' },
+    )
+    fc.assert(
+      fc.property(entries, members, (all, one) => {
+        const set = setOf(all)
+        const name = `${one.site}/${one.service}/${one.address}/`
+        const inForce = [...set.values()].filter(
+          ({ pattern, action, untilMs }) =>
+            name.startsWith(`${pattern}/`) && action !== 'undone' && (untilMs === null || untilMs > NOW),
+        )
+        const forces = inForce.filter(({ action }) => action !== 'drain')
+        const rivals = forces.length > 0 ? forces : inForce
+        const longest = rivals.toSorted((a, b) => b.pattern.length - a.pattern.length)[0]
+        expect(effective(set, one, NOW)).toEqual(longest)
+      }),
+    )
+  })
+
+  test.each([
+    ['fra', 'fra'],
+    ['fra/web', 'fra/web'],
+    ['fra/web/2001:DB8:0::1', 'fra/web/2001:db8::1'],
+    ['fra/web/192.0.2.1', 'fra/web/192.0.2.1'],
+    ['fra/web/nowhere', undefined],
+    ['fra//192.0.2.1', undefined],
+    ['', undefined],
+    ['a/b/192.0.2.1/d', undefined],
+  ])('%j is %j', (text, expected) => expect(canonicalPattern(text)).toBe(expected))
+})
+
+const A = member('fra/web/192.0.2.1', ['t1'])
+const B = member('iad/web/192.0.2.3', ['t2'])
+const C = member('sin/web/192.0.2.4', ['t3'])
+const looked = (...fit: ('up' | 'down' | undefined)[]) =>
+  [A, B, C].map((plan, i) => ({ plan, verdict: fit[i], braked: false }))
+
+describe('is it safe?', () => {
+  const ask = (pattern: string, keepPercent: number, members: ReturnType<typeof looked>, ...set: Override[]) =>
+    lookOut(pattern, 'drain', [{ plan: servicePlan('web', { keepPercent }), members }], setOf(set), NOW)
+
+  test('while `keep` is left', () => {
+    const outlook = ask('fra', 25, looked('up', 'up', 'up'))
+    expect(outlook).toMatchObject({ safe: true, members: [A.name] })
+    expect(outlook.services[0]).toMatchObject({ leftNowPercent: 100, keepPercent: 25 })
+    expect(outlook.services[0]!.leftThenPercent).toBeCloseTo(66.7, 1)
+    const none = ask('fra', 70, looked('up', 'up', 'up'))
+    expect(none).toMatchObject({ safe: false })
+    expect(none.why).toBe('only 67 % of web would be left (now 100 %); it keeps 70 %')
+  })
+
+  test('not without a brake either, when nothing is left', () => {
+    expect(ask('fra', 0, looked('up', 'down', undefined))).toMatchObject({
+      safe: false,
+      why: 'nothing of web would be left up',
+    })
+    expect(ask('fra', 0, looked('up', 'up', 'down')).safe).toBe(true)
+  })
+
+  test('whatever is left, when it takes nothing', () => {
+    expect(ask('iad', 90, looked('up', 'down', 'down')).safe).toBe(true)
+    expect(ask('fra', 90, looked('up', 'up', 'up'), entry('fra', { action: 'down' })).safe).toBe(true)
+    const braked = looked('up', 'down', 'up').map((one) => ({ ...one, braked: one.plan === B }))
+    expect(ask('iad', 90, braked).safe).toBe(false)
+  })
+
+  test('what others drained is not counted as left; what is forced up stays', () => {
+    expect(ask('fra', 25, looked('up', 'up', 'down'), entry('iad')).services[0]).toMatchObject({ leftThenPercent: 0 })
+    const forced = ask('fra', 25, looked('up', 'down', 'down'), entry('fra/web', { action: 'up' }))
+    expect(forced).toMatchObject({ safe: true })
+  })
+})
+
+describe('refused', () => {
+  const refuse = (pattern: string, more: object = {}, set: OverrideSet = new Map()) => {
+    const request = { pattern, action: 'drain' as const, forMs: undefined, who: 'ann', why: '', yes: false, ...more }
+    const outlook = lookOut(
+      pattern,
+      'drain',
+      [{ plan: servicePlan('web', { keepPercent: 50 }), members: looked('up', 'up', 'down') }],
+      set,
+      NOW,
+    )
+    return refusal(request, outlook, [A, B, C], set, NOW)
+  }
+
+  test('what matches nothing, with what there is', () => {
+    expect(refuse('lon')).toMatchObject({
+      refused: 'lon matches no member',
+      hint: expect.stringContaining('fra, iad, sin'),
+    })
+    expect(refuse('fra/mail')).toMatchObject({ hint: 'Services at fra: web' })
+    expect(refuse('fra/web/192.0.2.9')).toMatchObject({ hint: 'VIPs of fra/web: 192.0.2.1' })
+  })
+
+  test('what would leave too little, unless meant', () => {
+    expect(refuse('fra')).toMatchObject({
+      refused: expect.stringContaining('only 33 %'),
+      hint: expect.stringContaining('--yes'),
+    })
+    expect(refuse('fra', { yes: true })).toBe(undefined)
+    expect(refuse('sin')).toBe(undefined)
+  })
+
+  test('a duration out of bounds', () => {
+    expect(refuse('sin', { forMs: 10 })).toMatchObject({ refused: expect.stringContaining('365 days') })
+    expect(refusedDuration(366 * 24 * 3_600_000)).toBeDefined()
+    expect(refusedDuration(7_200_000)).toBe(undefined)
+  })
+
+  test('undoing what is not there', () => {
+    const set = setOf([entry('fra/web'), entry('iad', { action: 'undone' })])
+    expect(refuse('iad', { action: 'undone' }, set)).toEqual({
+      refused: 'there is no override on iad',
+      hint: 'There are: fra/web',
+    })
+    expect(refuse('fra/web', { action: 'undone' }, set)).toBe(undefined)
+  })
+})
