@@ -55,6 +55,8 @@ export const PROBLEM_CODES = {
   'exec-unknown': 'a check of type exec whose command is not in the setting probe.exec',
   'setting-unknown': 'a node setting that there is not',
   'setting-invalid': 'a node setting whose value is not of its type or out of bounds',
+  'redis-missing':
+    'a prober without Redis to tell its votes, or a node that neither probes nor has Redis to hear probers',
   'geo-unreadable': 'a GeoIP database could not be read',
   'geo-corrupt': 'a GeoIP database is truncated, half written or no MMDB file',
   'cache-unwritable': 'compiled GeoIP data could not be kept for the next start',

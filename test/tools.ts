@@ -7,7 +7,9 @@ import { spawnSync } from 'node:child_process'
 /** Program → Debian package that holds it. */
 const TOOLS: Readonly<Record<string, string>> = {
   dig: 'bind9-dnsutils',
+  haproxy: 'haproxy',
   mmdblookup: 'mmdb-bin',
+  nginx: 'nginx',
   'redis-server': 'redis-server',
   'redis-sentinel': 'redis-sentinel',
   'redis-cli': 'redis-tools',

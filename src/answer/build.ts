@@ -35,6 +35,8 @@ export interface BuildSettings {
   readonly tidiesCache?: boolean
   /** Site whose place clients have that the databases do not know. */
   readonly nodeSite?: string
+  /** For a prober: only what is probed; no databases, no maps, no Image. */
+  readonly planOnly?: boolean
   /** What this node's prober has; undefined: it has none, or nobody asks. */
   readonly probe?: ProbeSettings
 }
@@ -65,9 +67,17 @@ export interface Made {
   readonly nameCount: number
 }
 
+/** All that a prober needs of the files. */
+export interface Planned {
+  readonly plan: HealthPlan
+  readonly zoneCount: number
+}
+
 export interface Built {
   /** undefined when there is an error among the problems: the old World goes on. */
   readonly made?: Made
+  /** With `planOnly`, in its place. */
+  readonly planned?: Planned
   readonly problems: readonly Problem[]
   /** How long each stage took, for logs and benches. */
   readonly stagesMs: Readonly<Record<string, number>>
@@ -97,13 +107,14 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
 
       loaded = await loadFolder(settings.zones, loaded)
       problems.push(...loaded.problems)
-      stages.end('load')
-      const now = await openPlaces(settings, placed, cache, report)
-      stages.end('places')
       const { model } = loaded
-      if (model !== undefined) checkNodeSite(settings, model, report)
       const plan = model && planHealth(model)
       if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
+      stages.end('load')
+      if (settings.planOnly === true) return { ...planned(model, plan, problems), problems, stagesMs: stages.ms }
+      const now = await openPlaces(settings, placed, cache, report)
+      stages.end('places')
+      if (model !== undefined) checkNodeSite(settings, model, report)
       const failed = problems.some((problem) => problem.severity === 'error')
       if (model === undefined || plan === undefined || now === undefined || failed)
         return { problems, stagesMs: stages.ms }
@@ -128,6 +139,15 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       return { made, problems, stagesMs: stages.ms }
     },
   }
+}
+
+function planned(
+  model: Model | undefined,
+  plan: HealthPlan | undefined,
+  problems: readonly Problem[],
+): Pick<Built, 'planned'> {
+  if (model === undefined || plan === undefined || problems.some(({ severity }) => severity === 'error')) return {}
+  return { planned: { plan, zoneCount: model.zones.length } }
 }
 
 interface Placed {

@@ -1,5 +1,5 @@
 /** `meridian check [DIR]`: load and compile without serving. The same builder as `serve`, so what passes here loads there. */
-import { makeBuilder, type Built } from '../answer/build.ts'
+import { type Built, makeBuilder, type ProbeSettings } from '../answer/build.ts'
 import { formatProblem } from '../problem.ts'
 import type { Output } from './output.ts'
 
@@ -8,6 +8,8 @@ export interface CheckOptions {
   readonly city: readonly string[]
   readonly cache?: string
   readonly nodeSite?: string
+  /** What the zones are checked against beyond themselves: this node's prober. */
+  readonly probe?: ProbeSettings
   readonly json: boolean
 }
 

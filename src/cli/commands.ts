@@ -6,15 +6,18 @@ import { existsSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { type Config, flagOf, givenText, SETTING_KEYS, SETTINGS, type SettingKey } from '../config.ts'
+import type { OrderAction } from '../http/order.ts'
 import { formatProblem } from '../problem.ts'
 import { check } from './check.ts'
 import { ControlError } from './control.ts'
 import { demo } from './demo.ts'
+import { StartError } from './doors.ts'
 import { explain } from './explain.ts'
-import { StartError } from './node.ts'
 import type { Output } from './output.ts'
-import { serve, type UntilSignal } from './serve.ts'
-import { loadSettings } from './settings.ts'
+import { forget, outlook, override, whoAmI } from './override.ts'
+import { probe, serve, type UntilSignal } from './serve.ts'
+import { loadSettings, type Role } from './settings.ts'
+import { probeSettings } from './store.ts'
 import { status } from './status.ts'
 import { VERSION } from './view.ts'
 
@@ -62,16 +65,42 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
     .version(VERSION)
     .exitOverride()
     .configureOutput({ writeOut: (text) => output.out(text.trimEnd()), writeErr: (text) => output.err(text.trimEnd()) })
+  addServers(program, output, untilSignal, ended)
+  addQuestions(program, output, ended)
+  addOrders(program, output, ended)
+  program
+    .command('demo')
+    .summary('three sites and a node on loopback addresses, and what to try')
+    .description('Starts three small sites and a node on loopback addresses, and prints what to try.')
+    .action(async () => ended(await demo(output, untilSignal)))
+  return program
+}
 
+type Ended = (code: number) => void
+
+/** Commands that run until a signal ends them. */
+function addServers(program: Command, output: Output, untilSignal: UntilSignal, ended: Ended): void {
   withSettings(program.command('serve'))
     .summary('answer queries, and probe the sites')
     .description('Answers queries, and probes the sites unless told otherwise. SIGHUP loads again; SIGTERM ends it.')
     .option('--takeover', 'start beside a node on the same addresses, which then can be ended without losing a query')
     .action(async (options: Shared & { takeover?: boolean }, command: Command) => {
-      const config = settingsOf(command, output)
+      const config = settingsOf(command, output, 'serve')
       ended(await serve({ config, takeover: options.takeover === true }, untilSignal))
     })
 
+  withSettings(program.command('probe'))
+    .summary('only probe the sites, and tell the nodes through Redis')
+    .description(
+      'Probes the sites and tells its votes through Redis; answers no query. SIGHUP loads again; SIGTERM ends it.',
+    )
+    .action(async (_options: Shared, command: Command) => {
+      ended(await probe(settingsOf(command, output, 'probe'), untilSignal))
+    })
+}
+
+/** Commands that change nothing. */
+function addQuestions(program: Command, output: Output, ended: Ended): void {
   withSettings(program.command('check').argument('[DIR]', 'folder of zones; the setting `zones` without'))
     .summary('load and compile zones without serving')
     .description(
@@ -86,6 +115,8 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
         city: config['geo.city'],
         ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
         ...(nodeSite !== undefined && { nodeSite }),
+        // a folder that is named is checked by itself; the settings' own, against this node's prober too
+        ...(dir === undefined && config['probe.enabled'] && { probe: probeSettings(config) }),
         json: options.json === true,
       }
       ended(await check(checked, output))
@@ -103,20 +134,87 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
     })
 
   asksNode(program.command('status'))
-    .summary('sites, services, members and votes, as a node sees them')
-    .description('Sites, services, members and votes, as a node sees them. Exits with 1 while it is not ready.')
+    .summary('services, members, votes and the fleet, as a node sees them; or what a prober probes')
+    .description(
+      'Services, members, votes, overrides, probers and nodes, as a node sees them, what wants attention first; of a prober, its targets. Exits with 1 while it is not ready.',
+    )
     .action(async (options: Shared, command: Command) => {
       ended(await status(controlOf(options, command, output), output))
     })
-
-  program
-    .command('demo')
-    .summary('three sites and a node on loopback addresses, and what to try')
-    .description('Starts three small sites and a node on loopback addresses, and prints what to try.')
-    .action(async () => ended(await demo(output, untilSignal)))
-
-  return program
 }
+
+/** Commands that tell all nodes, through the one on this machine, what stands above votes. */
+function addOrders(program: Command, output: Output, ended: Ended): void {
+  const carryOut = async (pattern: string, action: OrderAction, options: Ordering, command: Command): Promise<void> => {
+    const { why, for: time, who = whoAmI(), yes = false } = options
+    if (why === undefined && action !== 'undrain' && action !== 'off') {
+      command.error('error: --why is missing: say why, for those who find it at night')
+    }
+    const asked = {
+      pattern,
+      action,
+      who,
+      yes,
+      ...(why !== undefined && { why }),
+      ...(time !== undefined && { for: time }),
+    }
+    ended(await override({ ...controlOf(options, command, output), ...asked }, output))
+  }
+
+  ordersNode(program.command('drain').argument('<PATTERN>', PATTERN))
+    .summary('send clients elsewhere, and keep it as what is left when all else is down')
+    .description('Drains the members of SITE[/SERVICE[/VIP]]: clients go elsewhere while anything else is up.')
+    .option('--for <TIME>', 'how long, e.g. 30m, 2h; until undone without')
+    .option('--why <TEXT>', 'why; must be said')
+    .option('--yes', 'also when less than `keep` of a service would be left')
+    .option('--dry-run', 'only tell what would be left; exits with 1 when it is not safe')
+    .action(async (pattern: string, options: Ordering & { dryRun?: boolean }, command: Command) => {
+      if (options.dryRun !== true) return carryOut(pattern, 'drain', options, command)
+      ended(await outlook({ ...controlOf(options, command, output), pattern }, output))
+    })
+
+  ordersNode(program.command('undrain').argument('<PATTERN>', PATTERN))
+    .summary('undo a drain')
+    .description('Undoes a drain of the same pattern.')
+    .action((pattern: string, options: Ordering, command: Command) => carryOut(pattern, 'undrain', options, command))
+
+  ordersNode(program.command('force').argument('<PATTERN>', PATTERN))
+    .argument('<STATE>', 'up or down, whatever the votes say; off: undo that')
+    .summary('take it for up or down whatever the votes say, or undo that (off)')
+    .description(
+      'Takes the members of SITE[/SERVICE[/VIP]] for up, or for down, whatever the votes say; `off` undoes it.',
+    )
+    .option('--for <TIME>', 'how long, e.g. 30m, 2h; until undone without')
+    .option('--why <TEXT>', 'why; must be said for up and down')
+    .option('--yes', 'also when less than `keep` of a service would be left')
+    .action(async (pattern: string, state: string, options: Ordering, command: Command) => {
+      if (state !== 'up' && state !== 'down' && state !== 'off') command.error('error: force takes up, down or off')
+      else await carryOut(pattern, state, options, command)
+    })
+
+  const prober = program.command('prober').summary('the roster of probers: prober forget NAME')
+  ordersNode(prober.command('forget').argument('<NAME>', 'the prober, as `meridian status` names it'))
+    .summary('take a prober that is gone for good from the roster')
+    .description(
+      'Takes a prober that is gone for good from the rosters of all nodes, so that quorums no longer wait for it.',
+    )
+    .action(async (name: string, options: Ordering, command: Command) => {
+      const who = options.who ?? whoAmI()
+      ended(await forget({ ...controlOf(options, command, output), prober: name, who }, output))
+    })
+}
+
+const PATTERN = 'SITE, SITE/SERVICE or SITE/SERVICE/VIP'
+
+interface Ordering extends Shared {
+  readonly for?: string
+  readonly why?: string
+  readonly who?: string
+  readonly yes?: boolean
+}
+
+const ordersNode = (command: Command): Command =>
+  asksNode(command).option('--who <NAME>', 'who says so (default: you, at this host)')
 
 /** Problems name files as an operator would: short where they are below. */
 function asSeenFromHere(path: string): string {
@@ -163,13 +261,13 @@ function withSettings(command: Command): Command {
 }
 
 /** Tells all problems; throws SettingsError when there is an error among them. */
-function settingsOf(command: Command, output: Output): Config {
+function settingsOf(command: Command, output: Output, role?: Role): Config {
   const options: Readonly<Record<string, string | undefined>> = command.opts()
   const flags = SETTING_KEYS.flatMap((key: SettingKey) => {
     const value = options[camelCase(flagOf(key))]
     return value === undefined ? [] : [givenText(key, value, flagOf(key))]
   })
-  const { config, problems } = loadSettings({ file: options['config'], env: process.env, flags })
+  const { config, problems } = loadSettings({ file: options['config'], env: process.env, flags, role })
   for (const problem of problems) output.err(formatProblem(problem))
   if (config === undefined) throw new SettingsError()
   return config

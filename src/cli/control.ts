@@ -16,10 +16,18 @@ export class ControlError extends Error {
 }
 
 /** GET of an API path, whose answer is a T; throws ControlError. Waits 5 s at most. */
-export async function ask<T>(options: ControlOptions, path: string): Promise<T> {
+export const ask = <T>(options: ControlOptions, path: string): Promise<T> => exchange<T>(options, path, undefined)
+
+/** POST of a JSON body; else as ask(). What the node refuses is a ControlError too. */
+export const order = <T>(options: ControlOptions, path: string, body: object): Promise<T> =>
+  exchange<T>(options, path, JSON.stringify(body))
+
+const REFUSED = 409
+
+async function exchange<T>(options: ControlOptions, path: string, posted: string | undefined): Promise<T> {
   const socketPath = join(options.state, 'control.sock')
   const where = options.at ?? socketPath
-  const { status, body } = await get(options, socketPath, path).catch((error: NodeJS.ErrnoException) => {
+  const { status, body } = await send(options, socketPath, path, posted).catch((error: NodeJS.ErrnoException) => {
     throw new ControlError(
       `no node answers on ${where} (${error.code ?? error.message})\n    ${
         options.at === undefined
@@ -33,18 +41,28 @@ export async function ask<T>(options: ControlOptions, path: string): Promise<T> 
     return answer
   }
   const { error, hint }: { error?: string; hint?: string } = parse(body, where)
-  throw new ControlError(`${where}: ${error ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`)
+  const told = `${error ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`
+  throw new ControlError(status === REFUSED ? `refused: ${told}` : `${where}: ${told}`)
 }
 
-function get(options: ControlOptions, socketPath: string, path: string): Promise<{ status: number; body: string }> {
+function send(
+  options: ControlOptions,
+  socketPath: string,
+  path: string,
+  posted: string | undefined,
+): Promise<{ status: number; body: string }> {
   return new Promise((done, failed) => {
-    const signal = AbortSignal.timeout(5_000)
+    const headers = {
+      ...(options.token !== undefined && { authorization: `Bearer ${options.token}` }),
+      ...(posted !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(posted) }),
+    }
+    const method = posted === undefined ? 'GET' : 'POST'
     // no kept-alive connection (agent: false): the socket's path may be a successor's by now
-    const headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
+    const settings = { method, headers, signal: AbortSignal.timeout(5_000), agent: false } as const
     const sent =
       options.at === undefined
-        ? request({ socketPath, path, headers, signal, agent: false })
-        : request(new URL(path, options.at), { headers, signal, agent: false })
+        ? request({ socketPath, path, ...settings })
+        : request(new URL(path, options.at), settings)
     sent.once('error', failed)
     sent.once('response', (response) => {
       const chunks: Buffer[] = []
@@ -54,7 +72,7 @@ function get(options: ControlOptions, socketPath: string, path: string): Promise
         done({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
       )
     })
-    sent.end()
+    sent.end(posted)
   })
 }
 

@@ -35,3 +35,29 @@ export function ago(seconds: number): string {
   if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`
   return `${Math.round(seconds / 86_400)} d`
 }
+
+/** How wide a terminal at the other end of a night may be. */
+const WIDTH = 100
+
+/** A text of words, broken at WIDTH; every line begins with the indent, those after the first two blanks further in. */
+export function wrap(text: string, indent = ''): string {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(/\s+/)) {
+    if (line !== '' && line.length + 1 + word.length > WIDTH) {
+      lines.push(line)
+      line = `${indent}  ${word}`
+    } else line = line === '' ? `${indent}${word}` : `${line} ${word}`
+  }
+  return [...lines, line].join('\n')
+}
+
+/** `1 member`, `2 members`. */
+export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
+
+/** An end on the wall clock: `2026-11-25 14:30 UTC (in 25 min)`; null = until undone. */
+export function untilInWords(untilMs: number | null, nowMs = Date.now()): string {
+  if (untilMs === null) return 'until undone'
+  const at = new Date(untilMs).toISOString().slice(0, 16).replace('T', ' ')
+  return `until ${at} UTC (${untilMs > nowMs ? `in ${ago((untilMs - nowMs) / 1000)}` : 'over'})`
+}

@@ -1,16 +1,30 @@
 /** Node settings from their three places, the strongest last: meridian.yaml, MERIDIAN_* variables, flags. */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { type Config, type Given, givenByEnvironment, type GivenValue, isNamed, readConfig } from '../config.ts'
+import {
+  type Config,
+  type Given,
+  givenByEnvironment,
+  type GivenValue,
+  isNamed,
+  readConfig,
+  type SettingKey,
+  SETTINGS,
+} from '../config.ts'
 import type { Problem, Report } from '../problem.ts'
 import { isEmpty, type Node, parseYaml, Source } from '../zone/yaml.ts'
+import { redisFault } from './store.ts'
 
 export interface Sources {
   /** As `-c` named it; undefined = ./meridian.yaml if it is there. */
   readonly file?: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
   readonly flags: readonly Given[]
+  /** What the settings are for: a process that needs more of them than that each one is sound. */
+  readonly role?: Role | undefined
 }
+
+export type Role = 'serve' | 'probe'
 
 export interface Settings {
   /** undefined when there is an error among the problems. */
@@ -18,13 +32,45 @@ export interface Settings {
   readonly problems: readonly Problem[]
 }
 
-export function loadSettings({ file, env, flags }: Sources): Settings {
+export function loadSettings({ file, env, flags, role }: Sources): Settings {
   const problems: Problem[] = []
   const report: Report = (problem) => void problems.push(problem)
   const given = [...givenByFile(file, report), ...givenByEnvironment(env, report), ...flags]
   const config = readConfig(given, report)
+  if (config !== undefined && role !== undefined) checkRedis(role, config, given, file, report)
   const failed = problems.some((problem) => problem.severity === 'error')
   return { config: failed ? undefined : config, problems }
+}
+
+/** Whoever does not probe must hear probers, and a prober must be heard: both need Redis, at a URL that can be read. */
+function checkRedis(
+  role: Role,
+  config: Config,
+  given: readonly Given[],
+  file: string | undefined,
+  report: Report,
+): void {
+  const at = (key: SettingKey) => {
+    const found = given.findLast((entry) => entry.key === key)
+    const [value] = found?.values ?? []
+    return { file: found?.source ?? file ?? 'meridian.yaml', line: value?.line ?? 0, column: value?.column ?? 0 }
+  }
+  const { redis } = config
+  if (redis !== undefined) {
+    const message = redisFault(redis)
+    if (message === undefined) return
+    const hint = `Type: ${SETTINGS.redis.type}`
+    report({ code: 'setting-invalid', severity: 'error', ...at('redis'), message: `redis ${message}`, hint })
+  } else if (role === 'probe' || !config['probe.enabled']) {
+    const what =
+      role === 'probe'
+        ? 'a prober tells its votes through Redis'
+        : 'with probe.enabled: false a node hears of health only through Redis'
+    const message = `${what}, and the setting redis is missing`
+    const hint = 'Set redis, e.g. redis://192.0.2.6:6379; docs/redis.md has all forms'
+    const place = at(role === 'probe' ? 'redis' : 'probe.enabled')
+    report({ code: 'redis-missing', severity: 'error', ...place, message, hint })
+  }
 }
 
 function givenByFile(named: string | undefined, report: Report): Given[] {

@@ -1,48 +1,73 @@
-/** `meridian status`: sites, services, members and votes, as a node sees them. */
-import { type ControlOptions, ask } from './control.ts'
-import { ago, type Output, table } from './output.ts'
-import { formatProblem } from '../problem.ts'
-import type { ServiceStatus, Status } from './view.ts'
+/**
+ * `meridian status`: what a node sees, or what a prober does. What wants attention comes first, then the process, then
+ * services, overrides, probers and nodes.
+ */
+import { ask, type ControlOptions } from './control.ts'
+import { nodesInWords, overridesInWords, probersInWords } from './fleet.ts'
+import { count, type Output, wrap } from './output.ts'
+import { probingInWords } from './probing.ts'
+import { loadInWords, processInWords, storeInWords } from './process.ts'
+import { membersInTrouble, serviceInWords } from './services.ts'
+import { type ProberStatusView, proberInWords } from './targets.ts'
+import type { Status } from './view.ts'
 
 /** Exit code: 0 when ready, 1 when not. */
 export async function status(options: ControlOptions & { readonly json: boolean }, output: Output): Promise<number> {
-  const answer = await ask<Status>(options, '/api/status')
-  output.out(options.json ? JSON.stringify(answer) : inWords(answer))
+  const answer = await ask<Status | ProberStatusView>(options, '/api/status')
+  if (options.json) output.out(JSON.stringify(answer))
+  else output.out(answer.role === 'serve' ? nodeInWords(answer) : proberInWords(answer))
   return answer.node.ready ? 0 : 1
 }
 
-export function inWords({ node, world, load, services, probers, server, troubles }: Status): string {
-  const parts = [
-    `${node.name}  ${node.ready ? 'ready' : `not ready: ${node.reasons.join('; ')}`}  up ${ago(node.upSeconds)}  pid ${node.pid}  version ${node.version}`,
-    `listening on ${node.listen.join(', ')}${server === null ? '' : `, ${server.udp.threads} threads, UDP ${server.udp.form}${server.udp.reason === undefined ? '' : ` (${server.udp.reason})`}`}`,
-  ]
-  if (world !== null) {
-    parts.push(`generation ${world.generation}  view ${world.view}  ${world.zones} zones  ${world.names} names`)
-  }
-  if (load !== null) {
-    const what = load.ok ? 'took' : 'was REFUSED, the older World goes on serving'
-    parts.push(`the last load ${what}  ${ago(load.agoSeconds)} ago (${load.why})`)
-    for (const problem of load.problems) parts.push(`  ${formatProblem(problem)}`)
-  }
-  for (const trouble of troubles) parts.push(`trouble: ${trouble}`)
-  for (const service of services) parts.push('', serviceInWords(service))
-  const rows = probers.map(({ prober, region, live, ageMs, beat }) => [
-    prober,
-    region,
-    live ? 'live' : 'SILENT',
-    `heard ${ago(ageMs / 1000)} ago`,
-    (beat?.overdue ?? 0) === 0 ? '' : `${beat!.overdue} targets overdue`,
-  ])
-  parts.push('', 'probers', rows.length === 0 ? '  none heard' : table(rows, '  '))
-  return parts.join('\n')
+export function nodeInWords(seen: Status): string {
+  const { node, world, load, server, store, probing } = seen
+  const attention = attentionOf(seen).map((line) => wrap(line, '! '))
+  const udp = server === null ? '' : `, ${count(server.udp.threads, 'thread')}, UDP ${server.udp.form}`
+  const reason = server?.udp.reason === undefined ? '' : ` (${server.udp.reason})`
+  return [
+    ...processInWords(node),
+    `listening on ${node.listen.join(', ')}${udp}${reason}`,
+    ...(world === null
+      ? []
+      : [
+          `generation ${world.generation}  view ${world.view}  ${count(world.zones, 'zone')}  ${count(world.names, 'name')}`,
+        ]),
+    ...loadInWords(load),
+    storeInWords(store),
+    ...(probing === null ? ['probing nothing itself'] : [wrap(probingInWords(probing))]),
+    ...attention,
+    ...seen.services.flatMap((service) => ['', serviceInWords(service)]),
+    '',
+    overridesInWords(seen.overrides),
+    probersInWords(seen.probers),
+    nodesInWords(seen.nodes),
+  ].join('\n')
 }
 
-function serviceInWords({ service, lastResort, members }: ServiceStatus): string {
-  const rows = members.map((member) => {
-    const marks = [member.held ? 'held' : '', member.calm ? 'calm' : ''].filter((mark) => mark !== '').join(' ')
-    const votes = member.targets.flatMap((target) => target.votes)
-    const said = votes.map(({ prober, value, reason }) => `${prober} ${value}: ${reason}`).join('; ')
-    return [member.site, member.address, member.state, `for ${ago(member.ageMs / 1000)}`, marks, said || member.why]
-  })
-  return `service ${service}${lastResort ? '  ALL DOWN: the last resort answers' : ''}\n${table(rows, '  ')}`
+const names = (those: readonly string[]): string => those.join(', ')
+
+/** What an operator should know before all else. */
+function attentionOf({ services, overrides, probers, nodes, store, troubles, load }: Status): string[] {
+  const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
+  const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
+  const others = nodes.filter(({ live, self }) => live && !self)
+  const view = others.filter(({ viewDiffersMs }) => viewDiffersMs > 0).map(({ beat }) => beat.node.name)
+  const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
+  return [
+    ...(load?.ok === false ? ['what is on disk does not load'] : []),
+    ...(store.trouble === null ? [] : [store.trouble]),
+    ...troubles,
+    ...services.flatMap(({ service, lastResort, braked, members }) => {
+      const trouble = membersInTrouble(members)
+      return [
+        ...(lastResort ? [`${service}: LAST RESORT, nobody is usable`] : []),
+        ...(braked.length > 0 ? [`${service}: BRAKE, these stay up though down: ${names(braked)}`] : []),
+        ...(trouble === '' ? [] : [`${service}: ${trouble} of ${count(members.length, 'member')}`]),
+      ]
+    }),
+    ...(orphaned.length > 0 ? [`overrides ORPHANED: ${names(orphaned)}`] : []),
+    ...(silent.length > 0 ? [`probers SILENT: ${names(silent)}`] : []),
+    ...(view.length > 0 ? [`other zones, databases or version: ${names(view)}`] : []),
+    ...(verdicts.length > 0 ? [`other verdicts: ${names(verdicts)}`] : []),
+  ]
 }

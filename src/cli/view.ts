@@ -1,75 +1,84 @@
-/** What a node shows of itself: the samples of /metrics and the object of /api/status, from one picture of its state. */
+/** What a node that serves shows of itself at /api/status, from one picture of its state. Held to plain JSON. */
 import { readFileSync } from 'node:fs'
 import type { Made } from '../answer/build.ts'
 import { type Config, formatEndpoint } from '../config.ts'
-import type { HealthSnapshot, MemberStatus } from '../health/node.ts'
-import { countedSamples, type Samples } from '../http/metrics.ts'
-import { type AnswerCells, sumCounters } from '../metrics.ts'
+import type { HealthSnapshot, MemberStatus, ServiceHealth } from '../health/node.ts'
+import type { Readiness } from '../http/app.ts'
+import type { AnswerCells } from '../metrics.ts'
 import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/serve.ts'
+import type { Load } from './loads.ts'
+import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
 
 export interface Served {
   readonly config: Config
   readonly startedAtMs: number
-  readonly readiness: { readonly ready: boolean; readonly reasons: readonly string[] }
+  readonly readiness: Readiness
   readonly made: Made | undefined
-  readonly loads: { readonly ok: number; readonly failed: number; readonly changes: ReadonlyMap<string, number> }
-  readonly lastLoad: Load | undefined
+  readonly loads: { readonly ok: number; readonly failed: number; readonly last: Load | undefined }
+  /** Changes of members, by the state they came to. */
+  readonly changes: ReadonlyMap<string, number>
   readonly health: HealthSnapshot
   readonly counters: readonly Float64Array[]
   readonly server: ServerStats | undefined
   readonly cells: AnswerCells
   /** undefined where the kernel does not tell. */
   readonly receiveDrops: number | undefined
-  readonly proberRestarts: number
+  /** This node's own prober. */
+  readonly probing: Probing | undefined
 }
 
-export interface Load {
+/** Of a process, whether it serves or only probes. Times are seconds where no unit is named. */
+export interface ProcessStatus {
+  readonly name: string
+  readonly version: string
+  readonly pid: number
+  readonly upSeconds: number
+  readonly ready: boolean
+  readonly reasons: readonly string[]
+  readonly region: string
+}
+
+export interface LoadStatus {
   readonly ok: boolean
-  /** What set it off. */
   readonly why: string
+  readonly agoSeconds: number
   readonly problems: readonly Problem[]
-  readonly stagesMs: Readonly<Record<string, number>>
-  readonly ms: number
-  readonly atMs: number
-  readonly successAtMs: number | undefined
 }
 
-/** What `meridian status` and /api/status show. Times are seconds. */
+export interface StoreStatus {
+  readonly kind: StoreKind
+  /** null: all is well. */
+  readonly trouble: string | null
+}
+
+export type StoreKind = 'memory' | 'redis'
+
+/** What `meridian status` shows of a node. */
 export interface Status {
-  readonly node: {
-    readonly name: string
-    readonly version: string
-    readonly pid: number
-    readonly upSeconds: number
-    readonly ready: boolean
-    readonly reasons: readonly string[]
-    readonly listen: readonly string[]
-    readonly region: string
-  }
+  readonly role: 'serve'
+  readonly node: ProcessStatus & { readonly listen: readonly string[] }
   readonly world: {
     readonly generation: number
     readonly view: string
+    readonly plan: string
     readonly zones: number
     readonly names: number
   } | null
-  readonly load: {
-    readonly ok: boolean
-    readonly why: string
-    readonly agoSeconds: number
-    readonly problems: readonly Problem[]
-  } | null
+  readonly load: LoadStatus | null
   readonly server: ServerStats | null
+  readonly store: StoreStatus
+  /** Of this node's own prober. */
+  readonly probing: ProbingStatus | null
   readonly services: readonly ServiceStatus[]
+  readonly overrides: HealthSnapshot['overrides']
   readonly probers: HealthSnapshot['probers']
+  readonly nodes: HealthSnapshot['nodes']
   /** Operational trouble as it is now. */
   readonly troubles: readonly string[]
 }
 
-export interface ServiceStatus {
-  readonly service: string
-  /** Every member is down: answers are what its `lastResort` says. */
-  readonly lastResort: boolean
+export interface ServiceStatus extends ServiceHealth {
   readonly members: readonly Omit<MemberStatus, 'service'>[]
 }
 
@@ -79,117 +88,58 @@ const manifest: { readonly version: string } = JSON.parse(
 export const VERSION = manifest.version
 
 export function statusOf(served: Served): Status {
-  const { config, made, lastLoad, health } = served
+  const { config, made, loads, health, probing } = served
   return {
-    node: {
-      name: config['node.name'],
-      version: VERSION,
-      pid: process.pid,
-      upSeconds: seconds(Date.now() - served.startedAtMs),
-      ...served.readiness,
-      listen: config.listen.map(formatEndpoint),
-      region: config['probe.region'],
-    },
+    role: 'serve',
+    node: { ...processStatus(config, served), listen: config.listen.map(formatEndpoint) },
     world:
       made === undefined
         ? null
         : {
             generation: made.world.generation,
             view: made.view,
+            plan: made.plan.hash,
             zones: made.zoneCount,
             names: made.nameCount,
           },
-    load:
-      lastLoad === undefined
-        ? null
-        : {
-            ok: lastLoad.ok,
-            why: lastLoad.why,
-            agoSeconds: seconds(Date.now() - lastLoad.atMs),
-            problems: lastLoad.problems,
-          },
+    load: loadStatus(loads.last),
     server: served.server ?? null,
-    services: byService(health.members).map(([service, members]) => ({
-      service,
-      lastResort: isLastResort(members),
-      members,
-    })),
+    store: storeStatus(health.store),
+    probing: probing === undefined ? null : probingStatus(probing),
+    services: servicesOf(health),
+    overrides: health.overrides,
     probers: health.probers,
+    nodes: health.nodes,
     troubles: health.troubles,
   }
 }
 
-export function samplesOf(served: Served): Samples {
-  const { made, lastLoad, health, loads, server } = served
-  const count = (severity: string): number =>
-    lastLoad?.problems.filter((problem) => problem.severity === severity).length ?? 0
-  return {
-    ...countedSamples(sumCounters(served.counters), served.cells),
-    meridian_build_info: [[1, VERSION, process.version]],
-    meridian_start_time_seconds: [[served.startedAtMs / 1000]],
-    meridian_resident_memory_bytes: [[process.memoryUsage.rss()]],
-    meridian_ready: [[served.readiness.ready ? 1 : 0]],
-    meridian_threads: [[server?.udp.threads ?? 0]],
-    meridian_threads_replaced_total: [
-      [server?.udp.died ?? 0, 'died'],
-      [server?.udp.stalled ?? 0, 'stalled'],
-    ],
-    meridian_udp_batched: [[server?.udp.form === 'batched' ? 1 : 0]],
-    meridian_receive_buffer_bytes: [[server?.udp.receiveBuffer ?? 0]],
-    meridian_receive_drops_total: served.receiveDrops === undefined ? [] : [[served.receiveDrops]],
-    meridian_tcp_connections: [[server?.tcp.open ?? 0]],
-    meridian_tcp_connections_total: [
-      [server?.tcp.accepted ?? 0, 'accepted'],
-      [server?.tcp.refused ?? 0, 'refused'],
-      [server?.tcp.timedOut ?? 0, 'timed_out'],
-    ],
-    meridian_world_generation: [[made?.world.generation ?? 0]],
-    meridian_view_info: made === undefined ? [] : [[1, made.view]],
-    meridian_zones: [[made?.zoneCount ?? 0]],
-    meridian_names: [[made?.nameCount ?? 0]],
-    meridian_reloads_total: [
-      [loads.ok, 'ok'],
-      [loads.failed, 'failed'],
-    ],
-    meridian_reload_failing: [[lastLoad?.ok === false ? 1 : 0]],
-    meridian_reload_success_time_seconds: lastLoad?.successAtMs === undefined ? [] : [[lastLoad.successAtMs / 1000]],
-    meridian_load_duration_seconds: Object.entries(lastLoad?.stagesMs ?? {}).map(([stage, ms]) => [ms / 1000, stage]),
-    meridian_problems: [
-      [count('error'), 'error'],
-      [count('warning'), 'warning'],
-      [count('notice'), 'notice'],
-    ],
-    meridian_member_state: health.members.map(({ service, site, address, state }) => [
-      1,
-      service,
-      site,
-      address,
-      state,
-    ]),
-    meridian_member_changes_total: [...loads.changes].map(([state, changes]) => [changes, state]),
-    meridian_service_last_resort: byService(health.members).map(([service, members]) => [
-      isLastResort(members) ? 1 : 0,
-      service,
-    ]),
-    meridian_prober_heartbeat_age_seconds: health.probers.map(({ prober, region, ageMs }) => [
-      ageMs / 1000,
-      prober,
-      region,
-    ]),
-    meridian_prober_overdue_targets: health.probers.map(({ prober, region, beat }) => [
-      beat?.overdue ?? 0,
-      prober,
-      region,
-    ]),
-    meridian_prober_restarts_total: [[served.proberRestarts]],
-  }
+export const processStatus = (
+  config: Config,
+  { startedAtMs, readiness }: Pick<Served, 'startedAtMs' | 'readiness'>,
+): ProcessStatus => ({
+  name: config['node.name'],
+  version: VERSION,
+  pid: process.pid,
+  upSeconds: seconds(Date.now() - startedAtMs),
+  ...readiness,
+  region: config['probe.region'],
+})
+
+export const loadStatus = (last: Load | undefined): LoadStatus | null =>
+  last === undefined
+    ? null
+    : { ok: last.ok, why: last.why, agoSeconds: seconds(Date.now() - last.atMs), problems: last.problems }
+
+export const storeStatus = ({ shared, trouble }: HealthSnapshot['store']): StoreStatus => ({
+  kind: shared ? 'redis' : 'memory',
+  trouble: trouble ?? null,
+})
+
+/** Each service with its members, in the plan's order. */
+function servicesOf({ services, members }: HealthSnapshot): ServiceStatus[] {
+  const byService = Map.groupBy(members, (member) => member.service)
+  return services.map((service) => ({ ...service, members: byService.get(service.service) ?? [] }))
 }
 
 const seconds = (ms: number): number => Math.round(ms / 100) / 10
-
-/** What select() does when it finds nobody usable: unproven and drained members still count. */
-const isLastResort = (members: readonly MemberStatus[]): boolean => members.every(({ state }) => state === 'down')
-
-function byService(members: readonly MemberStatus[]): [string, MemberStatus[]][] {
-  return [...Map.groupBy(members, (member) => member.service)]
-}

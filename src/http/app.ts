@@ -3,7 +3,9 @@
  * socket (whose file mode is the guard), and on TCP, where the API needs the token and is absent without one.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { type Handler, Hono } from 'hono'
+import { type Context, type Handler, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { type Forgetting, type Order, ORDER_BYTES, readForgetting, readOrder } from './order.ts'
 
 export interface Readiness {
   readonly ready: boolean
@@ -19,36 +21,82 @@ export interface Question {
   readonly down: readonly string[]
 }
 
-/** What HTTP shows of a running node; cli/serve.ts is it. Plain JSON values. */
-export interface Node {
+/** What HTTP shows of a running process, node or prober. Plain JSON values. */
+export interface Shown {
   readiness(): Readiness
   metrics(): Promise<string>
-  status(): object
+  status(): Promise<object>
+}
+
+/** Why something was not done, and what to do instead. */
+export interface Refusal {
+  readonly refused: string
+  readonly hint?: string
+}
+
+/** A node that serves; cli/node.ts is it. */
+export interface Node extends Shown {
   /** A string says what is wrong with the question. */
   explain(question: Question): object | string
+  /** What draining a pattern would leave; a string says what is wrong with the pattern. */
+  outlook(pattern: string): object | string
+  override(order: Order): object | Refusal
+  forget(forgetting: Forgetting): object | Refusal
 }
 
 /** Every route there is: docs/api.md is held to this table by a test. `api`: control socket, or TCP with the token. */
 export const ROUTES = [
-  { path: '/live', api: false, meaning: '200 while the process runs its event loop.' },
-  { path: '/ready', api: false, meaning: '200 when the node may be sent queries, else 503 with the reasons.' },
-  { path: '/metrics', api: false, meaning: 'Prometheus text format.' },
-  { path: '/api/status', api: true, meaning: 'Sites, services, members, votes, loads, as this node sees them.' },
+  { method: 'GET', path: '/live', api: false, meaning: '200 while the process runs its event loop.' },
   {
+    method: 'GET',
+    path: '/ready',
+    api: false,
+    meaning: '200 when the node may be sent queries, else 503 with the reasons.',
+  },
+  { method: 'GET', path: '/metrics', api: false, meaning: 'Prometheus text format.' },
+  {
+    method: 'GET',
+    path: '/api/status',
+    api: true,
+    meaning:
+      'Services, members, votes, overrides, probers, nodes, loads, as this node sees them; or what a prober probes.',
+  },
+  {
+    method: 'GET',
     path: '/api/explain',
     api: true,
     meaning: 'Why a client gets its answer. Query: `name`, `client`, `type` (A), `down` (a site; may be repeated).',
   },
+  {
+    method: 'GET',
+    path: '/api/outlook',
+    api: true,
+    meaning:
+      'What draining the members of `pattern` (SITE, SITE/SERVICE or SITE/SERVICE/VIP) would leave of each service.',
+  },
+  {
+    method: 'POST',
+    path: '/api/overrides',
+    api: true,
+    meaning:
+      'Sets or undoes an override. Body: `pattern`, `action` (drain, undrain, up, down, off), `for` (`2h`; until undone without), `who`, `why`, `yes`.',
+  },
+  {
+    method: 'POST',
+    path: '/api/forget',
+    api: true,
+    meaning: 'Takes a prober that is gone for good from the rosters of all nodes. Body: `prober`, `who`.',
+  },
 ] as const
 
-type Path = (typeof ROUTES)[number]['path']
+type Path<M> = Extract<(typeof ROUTES)[number], { method: M }>['path']
 
 /** `guard`: `open` (control socket), `closed` (no API at all), or the token that a caller must show. */
 export type Guard = 'open' | 'closed' | { readonly token: string }
 
-export function makeApp(node: Node, guard: Guard): Hono {
+export function makeApp(shown: Shown | Node, guard: Guard): Hono {
   const app = new Hono()
-  const get = (path: Path, handle: Handler) => app.get(path, handle)
+  const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
 
   app.use('/api/*', async (context, next) => {
     if (guard === 'closed') return context.notFound()
@@ -61,13 +109,29 @@ export function makeApp(node: Node, guard: Guard): Hono {
 
   get('/live', (context) => context.text('live\n'))
   get('/ready', (context) => {
-    const readiness = node.readiness()
+    const readiness = shown.readiness()
     return context.json(readiness, readiness.ready ? 200 : 503)
   })
   get('/metrics', async (context) =>
-    context.body(await node.metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
+    context.body(await shown.metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
   )
-  get('/api/status', (context) => context.json(node.status()))
+  get('/api/status', async (context) => context.json(await shown.status()))
+  if ('explain' in shown) serveNode(app, shown)
+  // a bug: told to the caller too, who may be the only one who looks
+  app.onError((error, context) => context.json({ error: `a bug in this node: ${String(error)}` }, 500))
+  app.notFound((context) => {
+    const known = ROUTES.some(({ path }) => path === context.req.path)
+    if (!('explain' in shown) && known && guard !== 'closed') {
+      return context.json({ error: 'this is a prober, it has no answers', hint: 'Ask a node: meridian serve' }, 404)
+    }
+    return context.json({ error: 'no such route', hint: ROUTES.map(({ path }) => path).join(' ') }, 404)
+  })
+  return app
+}
+
+/** What only a node that serves has. */
+function serveNode(app: Hono, node: Node): void {
+  const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
   get('/api/explain', (context) => {
     const { name, client, type = 'A' } = context.req.query()
     if (name === undefined || client === undefined) {
@@ -79,12 +143,37 @@ export function makeApp(node: Node, guard: Guard): Hono {
     const explained = node.explain({ name, client, type, down: context.req.queries('down') ?? [] })
     return typeof explained === 'string' ? context.json({ error: explained }, 400) : context.json(explained)
   })
-  // a bug: told to the caller too, who may be the only one who looks
-  app.onError((error, context) => context.json({ error: `a bug in this node: ${String(error)}` }, 500))
-  app.notFound((context) =>
-    context.json({ error: 'no such route', hint: ROUTES.map(({ path }) => path).join(' ') }, 404),
-  )
-  return app
+  get('/api/outlook', (context) => {
+    const pattern = context.req.query('pattern')
+    if (pattern === undefined) return context.json({ error: 'outlook needs pattern', hint: '?pattern=fra/web' }, 400)
+    const outlook = node.outlook(pattern)
+    return typeof outlook === 'string' ? context.json({ error: outlook }, 400) : context.json(outlook)
+  })
+  takeOrders(app, '/api/overrides', readOrder, (order) => node.override(order))
+  takeOrders(app, '/api/forget', readForgetting, (forgetting) => node.forget(forgetting))
+}
+
+const tooLarge = (context: Context): Response =>
+  context.json({ error: `a body here has at most ${ORDER_BYTES} bytes` }, 413)
+
+/** A POST of JSON; 409 when it is understood and refused. The content type keeps web pages of other origins out. */
+function takeOrders<T extends object>(
+  app: Hono,
+  path: Path<'POST'>,
+  read: (body: unknown) => T | string,
+  carryOut: (order: T) => object | Refusal,
+): void {
+  app.post(path, bodyLimit({ maxSize: ORDER_BYTES, onError: tooLarge }), async (context) => {
+    if (!/^application\/json\s*(;|$)/i.test(context.req.header('content-type') ?? '')) {
+      return context.json({ error: 'the body must be JSON', hint: 'content-type: application/json' }, 415)
+    }
+    const body: unknown = await context.req.json().catch(() => undefined)
+    const order = body === undefined ? 'the body is no JSON' : read(body)
+    if (typeof order === 'string') return context.json({ error: order }, 400)
+    const done = carryOut(order)
+    if (!('refused' in done)) return context.json(done)
+    return context.json({ error: done.refused, ...(done.hint !== undefined && { hint: done.hint }) }, 409)
+  })
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()

@@ -60,17 +60,49 @@ export const METRICS = {
   meridian_load_duration_seconds: gauge('How long each stage of the last load took.', 'stage'),
   meridian_problems: gauge('Problems that the last load found.', 'severity'),
   meridian_member_state: gauge(
-    '1 for the state a member is in: up, down, unproven, drained.',
+    '1 for the state a member is in: up, down, unproven, drained, forced.',
     'service',
     'site',
     'vip',
     'state',
   ),
+  meridian_member_share: gauge(
+    'How much of what falls to it a member takes now: 1 unless it ramps up or its agent asks for less.',
+    'service',
+    'site',
+    'vip',
+  ),
   meridian_member_changes_total: counter('Changes of members to a state.', 'state'),
   meridian_service_last_resort: gauge('1 while no member of the service is usable.', 'service'),
+  meridian_service_left_ratio: gauge('Share of its capacity that is up and takes clients.', 'service'),
+  meridian_service_braked_members: gauge(
+    'Members whose DOWN waits: with it, less than `keep` would be left. Above 0 the brake is active.',
+    'service',
+  ),
+  meridian_service_held_members: gauge('Members whose votes do not decide: the last verdict stands.', 'service'),
+  meridian_service_unproven_members: gauge('Members that were never seen up.', 'service'),
+  meridian_service_voteless_members: gauge('Members with a check that no prober says up or down of.', 'service'),
+  meridian_service_ramping_members: gauge('Members that take less than their full share.', 'service'),
+  meridian_service_overridden_members: gauge('Members whose state an override decides.', 'service'),
+  meridian_overrides: gauge('Overrides in force; `orphaned`: they match no member any more.', 'what'),
+  meridian_store_up: gauge('1 while the Store is reached; 0: what was heard last stands.', 'kind'),
+  meridian_nodes: gauge('Nodes that this one has heard of, itself among them.', 'what'),
+  meridian_nodes_disagreeing: gauge(
+    'Live nodes whose view (what they serve) or verdicts have differed from this one for more than 5 s.',
+    'about',
+  ),
+  meridian_probers: gauge('The roster of probers; `silent`: their votes are gone, verdicts stand.', 'what'),
   meridian_prober_heartbeat_age_seconds: gauge('Time since the last heartbeat of a prober.', 'prober', 'region'),
-  meridian_prober_restarts_total: counter("Times that this node's prober thread died or fell silent and was replaced."),
   meridian_prober_overdue_targets: gauge('Targets whose check is late.', 'prober', 'region'),
+  meridian_prober_restarts_total: counter(
+    "Times that this process's prober thread died or fell silent and was replaced.",
+  ),
+  meridian_probe_targets: gauge("Targets that there are, that are this prober's, and that it gives up.", 'what'),
+  meridian_probe_checks_per_second: gauge('Checks that this prober began in the last whole second.'),
+  meridian_probe_wanted_checks_per_second: gauge("Checks a second that this prober's targets ask for."),
+  meridian_probe_oldest_run_age_seconds: gauge("Of this prober's targets, the longest time since a check ended."),
+  meridian_probe_never_run_targets: gauge('Targets of this prober without a check that has ended.'),
+  meridian_probe_held_down_targets: gauge('Targets whose UP waits because they flapped.'),
 } as const satisfies Record<string, Metric>
 
 export type MetricName = keyof typeof METRICS
@@ -103,14 +135,16 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
   }
 }
 
-/** Prometheus text format. Counters are absolute here: the registry lives for one scrape. */
-export async function renderMetrics(samples: Samples): Promise<string> {
+/** Prometheus text format; what has no sample is left out. Counters are absolute here: the registry lives for one scrape. */
+export async function renderMetrics(told: Samples): Promise<string> {
   const registry = new Registry()
-  const all: Readonly<Record<string, readonly Sample[] | undefined>> = samples
+  const all: Readonly<Record<string, readonly Sample[] | undefined>> = told
   for (const [name, { kind, help, labels }] of Object.entries<Metric>(METRICS)) {
+    const samples = all[name] ?? []
+    if (samples.length === 0) continue // else a gauge without labels would say 0
     const options = { name, help, labelNames: labels, registers: [registry] }
     const metric = kind === 'counter' ? new Counter(options) : new Gauge(options)
-    for (const [value, ...given] of all[name] ?? [])
+    for (const [value, ...given] of samples)
       metric.inc(Object.fromEntries(labels.map((label, i) => [label, given[i]!])), value)
   }
   return registry.metrics()

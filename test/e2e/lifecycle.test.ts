@@ -105,14 +105,15 @@ test('a restart keeps what was known: a dead site is not named while its checks 
   await until('fra is down', 10_000, async () => ((await first.states())['fra'] === 'down' ? true : undefined))
   first.kill('SIGTERM')
   await first.ended
-  // without a prober nothing but the saved state can say so
-  const second = await scene.startReady({ 'probe-enabled': 'false' })
+  // without a prober, and with Redis away, nothing but the saved state can say so
+  const alone = { 'probe-enabled': 'false', redis: `redis://${scene.address(4)}:6379` }
+  const second = await scene.startReady(alone)
   expect(await second.states()).toEqual({ fra: 'down', iad: 'up', sin: 'up' })
   expect(await scene.siteFor(PARIS)).toBe('iad')
   // not even a crash loses it
   second.kill('SIGKILL')
   await second.ended
-  const third = await scene.startReady({ 'probe-enabled': 'false' })
+  const third = await scene.startReady(alone)
   expect(await scene.siteFor(PARIS)).toBe('iad')
   expect((await third.states())['fra']).toBe('down')
 })

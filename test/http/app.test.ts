@@ -1,19 +1,36 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
-import { type Guard, makeApp, type Node, type Question, ROUTES } from '../../src/http/app.ts'
+import { type Guard, makeApp, type Node, type Question, ROUTES, type Shown } from '../../src/http/app.ts'
+import type { Forgetting, Order } from '../../src/http/order.ts'
 
 const TOKEN = 'a token of this test'.replaceAll(' ', '-')
 let reasons: string[] = []
 let asked: Question[] = []
+let ordered: (Order | Forgetting)[] = []
 
-const node: Node = {
+const shown: Shown = {
   readiness: () => ({ ready: reasons.length === 0, reasons }),
   metrics: async () => 'meridian_ready 1\n',
-  status: () => ({ node: { name: 'n1' } }),
+  status: async () => ({ node: { name: 'n1' } }),
+}
+
+const node: Node = {
+  ...shown,
   explain: (question) => {
     asked.push(question)
     return question.client === 'nobody' ? '“nobody” is no IP address' : { scope: 24 }
+  },
+  outlook: (pattern) => (pattern === 'fra' ? { safe: true } : `nothing is named ${pattern}`),
+  override: (order) => {
+    ordered.push(order)
+    return order.pattern === 'fra'
+      ? { members: ['fra/web/192.0.2.1'] }
+      : { refused: `nothing is named ${order.pattern}`, hint: 'Did you mean fra?' }
+  },
+  forget: (forgetting) => {
+    ordered.push(forgetting)
+    return forgetting.prober === 'p1' ? { forgotten: 'p1' } : { refused: 'p2 is live' }
   },
 }
 
@@ -22,9 +39,22 @@ const get = (guard: Guard, path: string, authorization?: string): Promise<Respon
     makeApp(node, guard).request(path, authorization === undefined ? undefined : { headers: { authorization } }),
   )
 
+const post = (guard: Guard, path: string, body: string, headers: Record<string, string> = {}): Promise<Response> => {
+  const sent = { 'content-type': 'application/json', ...headers }
+  return Promise.resolve(makeApp(node, guard).request(path, { method: 'POST', body, headers: sent }))
+}
+
+const asProber = (path: string, guard: Guard = 'open'): Promise<Response> =>
+  Promise.resolve(makeApp(shown, guard).request(path))
+
+const DRAIN = { pattern: 'fra', action: 'drain', who: 'kim@ops', why: 'disk swap' }
+const drain = (more: object = {}): Promise<Response> =>
+  post('open', '/api/overrides', JSON.stringify({ ...DRAIN, ...more }))
+
 beforeEach(() => {
   reasons = []
   asked = []
+  ordered = []
 })
 
 test('ready says why not', async () => {
@@ -42,14 +72,19 @@ test('metrics are Prometheus text', async () => {
   expect(await response.text()).toBe('meridian_ready 1\n')
 })
 
-test.each(ROUTES.filter(({ api }) => api).map(({ path }) => path))('%s is guarded', async (path) => {
-  const url = `${path}?name=www.example.com&client=192.0.2.1`
-  expect((await get('closed', url)).status).toBe(404)
-  expect((await get('open', url)).status).toBe(200)
-  expect((await get({ token: TOKEN }, url)).status).toBe(401)
-  expect((await get({ token: TOKEN }, url, `Bearer ${TOKEN}x`)).status).toBe(401)
-  expect((await get({ token: TOKEN }, url, TOKEN)).status).toBe(401)
-  expect((await get({ token: TOKEN }, url, `Bearer ${TOKEN}`)).status).toBe(200)
+test.each(ROUTES.filter(({ api }) => api))('$method $path is guarded', async ({ method, path }) => {
+  const body = JSON.stringify(path === '/api/forget' ? { prober: 'p1', who: 'kim@ops' } : DRAIN)
+  const call = (guard: Guard, authorization?: string): Promise<Response> =>
+    method === 'GET'
+      ? get(guard, `${path}?name=www.example.com&client=192.0.2.1&pattern=fra`, authorization)
+      : post(guard, path, body, authorization === undefined ? {} : { authorization })
+  expect((await call('closed')).status).toBe(404)
+  expect((await call({ token: TOKEN })).status).toBe(401)
+  expect((await call({ token: TOKEN }, `Bearer ${TOKEN}x`)).status).toBe(401)
+  expect((await call({ token: TOKEN }, TOKEN)).status).toBe(401)
+  expect(ordered).toEqual([])
+  expect((await call('open')).status).toBe(200)
+  expect((await call({ token: TOKEN }, `Bearer ${TOKEN}`)).status).toBe(200)
 })
 
 test('explain passes the question on, and what is wrong with it back', async () => {
@@ -65,16 +100,100 @@ test('explain passes the question on, and what is wrong with it back', async () 
   expect(await response.json()).toEqual({ error: '“nobody” is no IP address' })
 })
 
+test('an order reaches the node as it was meant', async () => {
+  expect(await (await drain()).json()).toEqual({ members: ['fra/web/192.0.2.1'] })
+  await drain({ action: 'up', for: '2h', yes: true })
+  await drain({ action: 'off', why: undefined })
+  await drain({ for: null })
+  const base = { pattern: 'fra', who: 'kim@ops', why: 'disk swap', forMs: undefined, yes: false }
+  expect(ordered).toEqual([
+    { ...base, action: 'drain' },
+    { ...base, action: 'up', forMs: 7_200_000, yes: true },
+    { ...base, action: 'off', why: '' },
+    { ...base, action: 'drain' },
+  ])
+})
+
+test('what is refused says why, and what to do instead', async () => {
+  const response = await drain({ pattern: 'far' })
+  expect(response.status).toBe(409)
+  expect(await response.json()).toEqual({ error: 'nothing is named far', hint: 'Did you mean fra?' })
+  const forgotten = await post('open', '/api/forget', JSON.stringify({ prober: 'p2', who: 'kim@ops' }))
+  expect(forgotten.status).toBe(409)
+  expect(await forgotten.json()).toEqual({ error: 'p2 is live' })
+})
+
+test.each([
+  [{ why: '' }, /^why: must say why/],
+  [{ why: ' ' }, /^why: must say why/],
+  [{ why: 'x\u001b[2J' }, /^why: has control characters/],
+  [{ why: 'x'.repeat(301) }, /^why: has more than 300/],
+  [{ who: '' }, /^who: must not be empty/],
+  [{ who: undefined }, /^who: /],
+  [{ pattern: '' }, /^pattern: must not be empty/],
+  [{ action: 'kill' }, /^action: is none of drain, undrain/],
+  [{ for: 'soon' }, /^for: is no duration/],
+  [{ for: '0s' }, /^for: is no duration/],
+  [{ for: '9999d' }, /^for: is no duration/],
+  [{ for: '1h', action: 'undrain' }, /^for: undrain undoes at once/],
+  [{ yes: 'yes' }, /^yes: /],
+  [{ fro: '2h' }, /fro/],
+])('an order with %j is understood by nobody', async (more, error) => {
+  const response = await drain(more)
+  expect(response.status).toBe(400)
+  expect(await response.json()).toEqual({ error: expect.stringMatching(error) })
+  expect(ordered).toEqual([])
+})
+
+test('a body is JSON, says so, and is short', async () => {
+  const body = JSON.stringify(DRAIN)
+  expect((await post('open', '/api/overrides', body, { 'content-type': 'text/plain' })).status).toBe(415)
+  expect(
+    (await post('open', '/api/overrides', body, { 'content-type': 'application/json; charset=utf-8' })).status,
+  ).toBe(200)
+  expect((await post('open', '/api/overrides', '{')).status).toBe(400)
+  expect((await post('open', '/api/overrides', JSON.stringify({ ...DRAIN, why: 'x'.repeat(4096) }))).status).toBe(413)
+  expect((await get('open', '/api/overrides')).status).toBe(404)
+  expect(ordered).toHaveLength(1)
+})
+
+test('a body without a stated length is short too', async () => {
+  const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1000)) })
+  const headers = { 'content-type': 'application/json' }
+  const request: RequestInit = { method: 'POST', body: endless, duplex: 'half', headers }
+  const response = await makeApp(node, 'open').request('/api/overrides', request)
+  expect(response.status).toBe(413)
+})
+
+test('outlook passes the pattern on, and what is wrong with it back', async () => {
+  expect(await (await get('open', '/api/outlook?pattern=fra')).json()).toEqual({ safe: true })
+  expect((await get('open', '/api/outlook')).status).toBe(400)
+  const response = await get('open', '/api/outlook?pattern=far')
+  expect(response.status).toBe(400)
+  expect(await response.json()).toEqual({ error: 'nothing is named far' })
+})
+
+test('a prober says that it is one where it is taken for a node', async () => {
+  expect((await asProber('/api/status')).status).toBe(200)
+  const response = await asProber('/api/explain?name=www.example.com&client=192.0.2.1')
+  expect(response.status).toBe(404)
+  expect(await response.json()).toMatchObject({ error: expect.stringContaining('prober') })
+  expect(await (await asProber('/api/explain', 'closed')).json()).toMatchObject({ error: 'no such route' })
+})
+
 test('an unknown route names the known ones', async () => {
   const response = await get('closed', '/metric')
   expect(response.status).toBe(404)
   expect(await response.json()).toMatchObject({ hint: expect.stringContaining('/metrics') })
 })
 
+const named = (routes: readonly { method: string; path: string }[]): string[] =>
+  [...new Set(routes.map(({ method, path }) => `${method} ${path}`))].toSorted()
+
 test('docs/api.md tells every route, and no other; the app has them all', async () => {
   const text = readFileSync(resolve(import.meta.dirname, '../../docs/api.md'), 'utf8')
-  const rows = [...text.matchAll(/^\| `([^`]+)` \| (yes|no) \| (.*?) \|$/gm)].map(([, ...cells]) => cells)
-  expect(rows).toEqual(ROUTES.map(({ path, api, meaning }) => [path, api ? 'yes' : 'no', meaning]))
-  const served = makeApp(node, 'open').routes.filter(({ method }) => method === 'GET')
-  expect(served.map(({ path }) => path).toSorted()).toEqual(ROUTES.map(({ path }) => path).toSorted())
+  const rows = [...text.matchAll(/^\| `(GET|POST) ([^`]+)` \| (yes|no) \| (.*?) \|$/gm)].map(([, ...cells]) => cells)
+  expect(rows).toEqual(ROUTES.map(({ method, path, api, meaning }) => [method, path, api ? 'yes' : 'no', meaning]))
+  const served = makeApp(node, 'open').routes.filter(({ method }) => method !== 'ALL')
+  expect(named(served)).toEqual(named(ROUTES))
 })

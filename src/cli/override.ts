@@ -1,0 +1,113 @@
+/**
+ * `meridian drain`, `undrain`, `force` and `prober forget`: orders to the node on this machine, which tells the others. What
+ * was done is told back with the members it meets and what is left of their services.
+ */
+import { hostname, userInfo } from 'node:os'
+import type { Outlook } from '../health/node.ts'
+import type { OrderAction } from '../http/order.ts'
+import { ask, type ControlOptions, order } from './control.ts'
+import { ACTION_WORDS, type Ordered } from './order.ts'
+import { count, type Output, table, untilInWords, wrap } from './output.ts'
+
+export interface OverrideOptions extends ControlOptions {
+  readonly pattern: string
+  readonly action: OrderAction
+  /** As written: `2h`. */
+  readonly for?: string
+  readonly who: string
+  readonly why?: string
+  readonly yes: boolean
+  readonly json: boolean
+}
+
+/** Who is at the keyboard: `kim@ops1`, also behind sudo. */
+export function whoAmI(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const name = env['SUDO_USER'] ?? env['USER'] ?? env['LOGNAME']
+  return `${name ?? nameOfUid()}@${hostname()}`
+}
+
+function nameOfUid(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? '?'}` // a container's user without an entry
+  }
+}
+
+/** Exit code: 0 when it was done. Throws ControlError, with the reason when the node refuses. */
+export async function override(options: OverrideOptions, output: Output): Promise<number> {
+  const { pattern, action, who, why, yes } = options
+  const body = {
+    pattern,
+    action,
+    who,
+    yes,
+    ...(why !== undefined && { why }),
+    ...(options.for !== undefined && { for: options.for }),
+  }
+  const done = await order<Ordered>(options, '/api/overrides', body)
+  output.out(options.json ? JSON.stringify(done) : orderedInWords(done))
+  return 0
+}
+
+export function orderedInWords({ done, before, members, services }: Ordered): string {
+  const { pattern, action, untilMs } = done
+  const what =
+    action === 'undone'
+      ? `${pattern}: no longer ${before === undefined ? 'overridden' : `${ACTION_WORDS[before.action]} (by ${before.who}: ${before.why})`}`
+      : `${pattern} is ${ACTION_WORDS[action]} ${untilInWords(untilMs)}`
+  const rows = services.map(({ service, leftBeforePercent, leftPercent, keepPercent, lastResort }) => [
+    service,
+    percent(leftBeforePercent),
+    percent(leftPercent),
+    percent(keepPercent),
+    lastResort ? 'LAST RESORT' : '',
+  ])
+  return [
+    wrap(`${what}, on all nodes that hear this one`),
+    wrap(`${count(members.length, 'member')}: ${members.join(', ')}`, '  '),
+    table([['service', 'left before', 'left now', 'keep'], ...rows], '  '),
+  ].join('\n')
+}
+
+/** Exit code: 0 when it is safe to drain it. Throws ControlError. */
+export async function outlook(
+  options: ControlOptions & { readonly pattern: string; readonly json: boolean },
+  output: Output,
+): Promise<number> {
+  const seen = await ask<Outlook>(
+    options,
+    `/api/outlook?${new URLSearchParams({ pattern: options.pattern }).toString()}`,
+  )
+  output.out(options.json ? JSON.stringify(seen) : outlookInWords(seen))
+  return seen.safe ? 0 : 1
+}
+
+export function outlookInWords({ pattern, members, services, safe, why }: Outlook): string {
+  const rows = services.map((service) => [
+    service.service,
+    percent(service.leftNowPercent),
+    percent(service.leftThenPercent),
+    percent(service.keepPercent),
+    service.safe ? '' : 'TOO LITTLE',
+  ])
+  return [
+    wrap(`${safe ? 'SAFE' : 'NOT SAFE'} to drain ${pattern}: ${why}`),
+    wrap(`${count(members.length, 'member')}: ${members.join(', ')}`, '  '),
+    table([['service', 'left now', 'left then', 'keep'], ...rows], '  '),
+    'nothing was changed',
+  ].join('\n')
+}
+
+/** Exit code: 0 when it is forgotten. Throws ControlError. */
+export async function forget(
+  options: ControlOptions & { readonly prober: string; readonly who: string; readonly json: boolean },
+  output: Output,
+): Promise<number> {
+  const { prober, who } = options
+  const done = await order<{ forgotten: string }>(options, '/api/forget', { prober, who })
+  output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} is out of the roster of all nodes`)
+  return 0
+}
+
+const percent = (value: number): string => `${Math.round(value)} %`

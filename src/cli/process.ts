@@ -1,0 +1,28 @@
+/** A process in words, for `meridian status`: what it is, how its last load went, whether it reaches the Store. */
+import { formatProblem } from '../problem.ts'
+import { ago, wrap } from './output.ts'
+import type { LoadStatus, ProcessStatus, StoreStatus } from './view.ts'
+
+export function processInWords(node: ProcessStatus): string[] {
+  const { name, ready, reasons, upSeconds, pid, version, region } = node
+  const state = ready ? 'ready' : `NOT READY: ${reasons.join('; ')}`
+  return [`${name}  ${state}  up ${ago(upSeconds)}  pid ${pid}  version ${version}  region ${region}`]
+}
+
+export function loadInWords(load: LoadStatus | null): string[] {
+  if (load === null) return []
+  const what = load.ok ? 'took' : 'was REFUSED, what was loaded before goes on'
+  return [
+    `the last load ${what}, ${ago(load.agoSeconds)} ago (${load.why})`,
+    ...load.problems.flatMap((problem) =>
+      formatProblem(problem)
+        .split('\n')
+        .map((line) => wrap(line.trim(), '  ')),
+    ),
+  ]
+}
+
+export function storeInWords({ kind, trouble }: StoreStatus): string {
+  if (trouble !== null) return wrap(`TROUBLE: ${trouble}; what was heard last stands`)
+  return kind === 'memory' ? 'no Redis: health is what this process probes itself' : 'Redis is reached'
+}

@@ -1,0 +1,74 @@
+/** What may be posted: bodies of the API's POST routes, checked before anything of the node sees them. */
+import { z } from 'zod'
+import { parseDurationMs } from '../units.ts'
+
+/** More than any order needs. */
+export const ORDER_BYTES = 4096
+
+const LONGEST_MS = 366 * 24 * 3_600_000
+
+/** `undrain` and `off` undo what stands for the pattern: a drain, or a force. */
+export const ORDER_ACTIONS = ['drain', 'undrain', 'up', 'down', 'off'] as const
+export type OrderAction = (typeof ORDER_ACTIONS)[number]
+
+/** An override as it is asked for. */
+export interface Order {
+  readonly pattern: string
+  readonly action: OrderAction
+  /** undefined = until undone. */
+  readonly forMs: number | undefined
+  readonly who: string
+  /** Empty where something is undone. */
+  readonly why: string
+  readonly yes: boolean
+}
+
+export interface Forgetting {
+  readonly prober: string
+  readonly who: string
+}
+
+/** Texts end up in logs and on terminals: no control characters. */
+const text = (least: number, most: number) =>
+  z
+    .string()
+    .trim()
+    .min(least, least === 1 ? 'must not be empty' : undefined)
+    .max(most, `has more than ${most} characters`)
+    .regex(/^\P{C}*$/u, 'has control characters')
+
+const DURATION = z
+  .string()
+  .transform((written) => parseDurationMs(written))
+  .refine((ms) => ms !== undefined && ms >= 1000 && ms <= LONGEST_MS, 'is no duration like 30m, 2h or 1d, 1s to 366d')
+
+const ORDER = z.strictObject({
+  pattern: text(1, 255),
+  action: z.enum(ORDER_ACTIONS, `is none of ${ORDER_ACTIONS.join(', ')}`),
+  for: DURATION.nullish(),
+  who: text(1, 100),
+  why: text(0, 300).default(''),
+  yes: z.boolean().default(false),
+})
+
+const FORGETTING = z.strictObject({ prober: text(1, 63), who: text(1, 100) })
+
+/** A string says what is wrong with it. */
+export function readOrder(body: unknown): Order | string {
+  const read = ORDER.safeParse(body)
+  if (!read.success) return faults(read.error)
+  const { for: forMs, ...rest } = read.data
+  const undoes = rest.action === 'undrain' || rest.action === 'off'
+  if (rest.why === '' && !undoes) return 'why: must say why, for those who find it at night'
+  if (undoes && typeof forMs === 'number') return `for: ${rest.action} undoes at once`
+  return { ...rest, forMs: forMs ?? undefined }
+}
+
+/** A string says what is wrong with it. */
+export function readForgetting(body: unknown): Forgetting | string {
+  const read = FORGETTING.safeParse(body)
+  return read.success ? read.data : faults(read.error)
+}
+
+const faults = (error: z.ZodError): string =>
+  error.issues.map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`)).join('; ')

@@ -1,0 +1,84 @@
+/** An order at a node: what it becomes for health, what it undoes, what is told and logged of it. */
+import { beforeEach, expect, test } from 'vitest'
+import { carryOut, type Ordered } from '../../src/cli/order.ts'
+import type { HealthSnapshot, Overridden } from '../../src/health/node.ts'
+import type { OverrideRequest } from '../../src/health/override.ts'
+import type { Order } from '../../src/http/order.ts'
+import { drain, snapshot } from './fleet.ts'
+
+const asked: OverrideRequest[] = []
+const logged: string[] = []
+let after: HealthSnapshot = snapshot
+let result: Overridden
+beforeEach(() => {
+  asked.length = 0
+  logged.length = 0
+  after = { ...snapshot, services: [{ ...snapshot.services[0]!, leftPercent: 30 }, snapshot.services[1]!] }
+  result = { done: drain, members: ['iad/web/192.0.2.2'] }
+})
+
+/** Health as the node has it; the snapshot changes with the override. */
+const health = {
+  snapshot: (): HealthSnapshot => (asked.length === 0 ? snapshot : after),
+  override: (request: OverrideRequest): Overridden => {
+    asked.push(request)
+    return result
+  },
+}
+const log = (_fields: object, line: string) => void logged.push(line)
+const give = (order: Partial<Order>) =>
+  carryOut(
+    health,
+    { pattern: 'iad', action: 'drain', forMs: undefined, who: 'kim@ops1', why: 'disks', yes: false, ...order },
+    log,
+  )
+
+test('what was done is told with its members and what is left of their services', () => {
+  const done = give({ forMs: 7_200_000, yes: true })
+  expect(asked).toEqual([
+    { pattern: 'iad', action: 'drain', forMs: 7_200_000, who: 'kim@ops1', why: 'disks', yes: true },
+  ])
+  expect(done).toEqual({
+    done: drain,
+    before: drain,
+    members: ['iad/web/192.0.2.2'],
+    services: [{ service: 'web', leftBeforePercent: 50.4, leftPercent: 30, keepPercent: 25, lastResort: false }],
+  } satisfies Ordered)
+})
+
+test.each([
+  ['drain', 'drain'],
+  ['up', 'up'],
+  ['down', 'down'],
+  ['undrain', 'undone'],
+] as const)('%s is %s for health', (action, expected) => {
+  give({ action })
+  expect(asked.map((request) => request.action)).toEqual([expected])
+})
+
+test('undrain leaves a force alone, and off a drain: who asks meant something else', () => {
+  expect(give({ action: 'off' })).toEqual({
+    refused: 'iad is drained by kim@ops1: disks, ticket 812',
+    hint: 'To undo that: meridian undrain iad',
+  })
+  expect(give({ action: 'undrain', pattern: 'lhr' })).toEqual({
+    refused: 'lhr is forced down by kim@ops1: disks, ticket 812',
+    hint: 'To undo that: meridian force lhr off',
+  })
+  expect(asked).toEqual([])
+  give({ action: 'off', pattern: 'lhr' })
+  expect(asked).toMatchObject([{ action: 'undone', pattern: 'lhr' }])
+})
+
+test('who, why and until when are in the log line; a refusal is in none', () => {
+  give({})
+  result = { done: { ...drain, action: 'undone', who: 'lee@ops2', why: '' }, members: ['iad/web/192.0.2.2'] }
+  give({ action: 'undrain' })
+  expect(logged).toEqual([
+    'iad is drained by kim@ops1 until 2026-11-25T15:00:00.000Z: disks, ticket 812 (1 member)',
+    'iad: undone by lee@ops2: drained by kim@ops1 (1 member)',
+  ])
+  result = { refused: 'less than keep would be left', hint: '--yes' }
+  expect(give({})).toEqual(result)
+  expect(logged).toHaveLength(2)
+})

@@ -1,0 +1,170 @@
+/** The commands that change something, as they are typed, against a control socket; what the node behind it heard. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { run } from '../../src/cli/commands.ts'
+import { whoAmI } from '../../src/cli/override.ts'
+import { makeApp, type Node } from '../../src/http/app.ts'
+import { type HttpServer, listenSocket, listenTcp } from '../../src/http/listen.ts'
+import type { Forgetting, Order } from '../../src/http/order.ts'
+import { drain } from './fleet.ts'
+
+let folder = ''
+let open: HttpServer[] = []
+let heard: (Order | Forgetting)[] = []
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'meridian-override-'))
+  heard = []
+  open = [await listenSocket(makeApp(node, 'open'), join(folder, 'control.sock'))]
+})
+afterEach(async () => {
+  await Promise.all(open.map((server) => server.stop()))
+  rmSync(folder, { recursive: true })
+})
+
+const services = [{ service: 'web', leftBeforePercent: 100, leftPercent: 66.7, keepPercent: 25, lastResort: false }]
+const node: Node = {
+  readiness: () => ({ ready: true, reasons: [] }),
+  metrics: async () => '',
+  status: async () => ({}),
+  explain: () => ({}),
+  outlook: (pattern) => {
+    if (pattern === 'nowhere') return 'nothing is named nowhere'
+    const safe = pattern === 'iad'
+    const left = { service: 'web', leftNowPercent: 100, leftThenPercent: safe ? 66.7 : 10, keepPercent: 25, safe }
+    return {
+      pattern,
+      members: [`${pattern}/web/192.0.2.2`],
+      services: [left],
+      safe,
+      why: safe ? 'enough is left' : 'too little is left',
+    }
+  },
+  override: (order) => {
+    heard.push(order)
+    if (order.pattern === 'fra' && !order.yes) return { refused: 'web would have 10 %, keep is 25 %', hint: 'or --yes' }
+    if (order.action === 'undrain')
+      return { done: { ...drain, action: 'undone' }, before: drain, members: ['iad/web/192.0.2.2'], services }
+    return { done: drain, before: undefined, members: ['iad/web/192.0.2.2'], services }
+  },
+  forget: (forgetting) => {
+    heard.push(forgetting)
+    return forgetting.prober === 'p-ap' ? { forgotten: 'p-ap' } : { refused: `${forgetting.prober} is live` }
+  },
+}
+
+/** Types a command line. */
+async function type(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const out: string[] = []
+  const err: string[] = []
+  const output = { out: (line: string) => void out.push(line), err: (line: string) => void err.push(line) }
+  const code = await run([...args, '--state', folder], output, () => Promise.resolve())
+  return { code, out: out.join('\n'), err: err.join('\n') }
+}
+
+const BASE = { pattern: 'iad', forMs: undefined, why: 'disks', who: 'kim', yes: false }
+
+test('what is typed is what the node hears', async () => {
+  await type('drain', 'iad', '--for', '2h', '--why', 'disks', '--who', 'kim', '--yes')
+  await type('drain', 'iad', '--why', 'disks', '--who', 'kim')
+  await type('undrain', 'iad', '--who', 'kim')
+  await type('force', 'iad', 'up', '--why', 'disks', '--who', 'kim')
+  await type('force', 'iad', 'down', '--why', 'disks', '--who', 'kim', '--for', '90s')
+  await type('force', 'iad', 'off', '--who', 'kim')
+  expect(heard).toEqual([
+    { ...BASE, action: 'drain', forMs: 7_200_000, yes: true },
+    { ...BASE, action: 'drain' },
+    { ...BASE, action: 'undrain', why: '' },
+    { ...BASE, action: 'up' },
+    { ...BASE, action: 'down', forMs: 90_000 },
+    { ...BASE, action: 'off', why: '' },
+  ])
+})
+
+test('what was done is told: members, what is left, until when', async () => {
+  const { code, out } = await type('drain', 'iad', '--for', '2h', '--why', 'disks')
+  expect(code).toBe(0)
+  expect(out).toContain('iad is drained until 2026-11-25 15:00 UTC')
+  expect(out).toContain('1 member: iad/web/192.0.2.2')
+  expect(out).toMatch(/web +100 % +67 % +25 %/)
+  expect((await type('undrain', 'iad')).out).toContain('iad: no longer drained (by kim@ops1: disks, ticket 812)')
+  expect(JSON.parse((await type('drain', 'iad', '--why', 'disks', '--json')).out)).toMatchObject({
+    done: drain,
+    services,
+  })
+})
+
+test('a refusal is exit code 1, with the reason and the hint', async () => {
+  const { code, out, err } = await type('drain', 'fra', '--why', 'disks')
+  expect(code).toBe(1)
+  expect(out).toBe('')
+  expect(err).toBe('meridian: refused: web would have 10 %, keep is 25 %\n    or --yes')
+  expect((await type('drain', 'fra', '--why', 'disks', '--yes')).code).toBe(0)
+})
+
+test.each([
+  [['drain', 'iad'], /--why is missing/],
+  [['force', 'iad', 'up'], /--why is missing/],
+  [['force', 'iad', 'sideways', '--why', 'x'], /up, down or off/],
+  [['force', 'iad'], /missing required argument/],
+  [['undrain', 'iad', '--for', '2h'], /unknown option/],
+])('%j is wrong usage, and nothing is done', async (args, error) => {
+  const { code, err } = await type(...args)
+  expect(code).toBe(2)
+  expect(err).toMatch(error)
+  expect(heard).toEqual([])
+})
+
+test('a duration that is none is told by the node, and nothing is done', async () => {
+  const { code, err } = await type('drain', 'iad', '--why', 'x', '--for', 'tomorrow')
+  expect(code).toBe(1)
+  expect(err).toContain('for: is no duration')
+  expect(heard).toEqual([])
+})
+
+test('is it safe to drain? exit code 0 or 1, and nothing is done', async () => {
+  const safe = await type('drain', 'iad', '--dry-run')
+  expect(safe.code).toBe(0)
+  expect(safe.out).toMatch(/^SAFE to drain iad: enough is left\n {2}1 member: iad/)
+  const unsafe = await type('drain', 'fra', '--dry-run')
+  expect(unsafe.code).toBe(1)
+  expect(unsafe.out).toMatch(/^NOT SAFE to drain fra: too little is left/)
+  expect(unsafe.out).toMatch(/web +100 % +10 % +25 % +TOO LITTLE/)
+  expect((await type('drain', 'nowhere', '--dry-run')).err).toContain('nothing is named nowhere')
+  expect(heard).toEqual([])
+})
+
+test('a prober is forgotten by its name', async () => {
+  expect(await type('prober', 'forget', 'p-ap', '--who', 'kim')).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('p-ap'),
+  })
+  expect(await type('prober', 'forget', 'p-eu', '--who', 'kim')).toMatchObject({
+    code: 1,
+    err: 'meridian: refused: p-eu is live',
+  })
+  expect(heard).toEqual([
+    { prober: 'p-ap', who: 'kim' },
+    { prober: 'p-eu', who: 'kim' },
+  ])
+})
+
+test('who it is comes from the keyboard, also behind sudo', async () => {
+  expect(whoAmI({ SUDO_USER: 'kim', USER: 'root' })).toBe(`kim@${hostname()}`)
+  expect(whoAmI({ USER: 'lee' })).toBe(`lee@${hostname()}`)
+  expect(whoAmI({})).toMatch(/^.+@.+$/)
+  await type('undrain', 'iad')
+  expect(heard).toMatchObject([{ who: whoAmI() }])
+})
+
+test('another node takes orders by address with its token, and with no other', async () => {
+  const token = 'a-token-of-this-test'
+  const address = `127.${100 + (process.pid % 100)}.61.2`
+  open.push(await listenTcp(makeApp(node, { token }), address, 8053))
+  const words = ['undrain', 'iad', '--at', `http://${address}:8053`]
+  expect((await type(...words, '--token', `${token}x`)).code).toBe(1)
+  expect(heard).toEqual([])
+  expect((await type(...words, '--token', token)).code).toBe(0)
+  expect(heard).toHaveLength(1)
+})

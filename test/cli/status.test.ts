@@ -1,0 +1,126 @@
+/** `meridian status`: everything that a snapshot has is in its words, on 100 columns, and whole in its JSON. */
+import { expect, test } from 'vitest'
+import { nodeInWords } from '../../src/cli/status.ts'
+import { proberInWords, proberStatusOf } from '../../src/cli/targets.ts'
+import { type Status, statusOf } from '../../src/cli/view.ts'
+import { drain, served, snapshot } from './fleet.ts'
+
+/** As it comes over the socket. */
+const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value))
+const status: Status = overTheWire(statusOf(served()))
+const words = nodeInWords(status)
+
+/** The lines from one that begins so to the next that is indented less than its details. */
+const block = (start: string): string => {
+  const lines = words.split('\n')
+  const first = lines.findIndex((line) => line.startsWith(start))
+  const next = lines.findIndex((line, i) => i > first && !line.startsWith('      '))
+  return lines.slice(first, next).join('\n')
+}
+
+test('no line is wider than 100 columns', () => {
+  const long = statusOf(served({ ...snapshot, troubles: ['x'.repeat(30).concat(' ').repeat(20)] }))
+  for (const line of [words, nodeInWords(overTheWire(long))].join('\n').split('\n'))
+    expect(line.length).toBeLessThanOrEqual(100)
+})
+
+test.each([
+  'Redis at 192.0.2.6:6379 refuses connections',
+  'saved health can not be written',
+  'web: BRAKE, these stay up though down: sin/web/192.0.2.3',
+  'web: 1 drained, 1 unproven, 1 held, 1 braked of 5 members',
+  'api: LAST RESORT, nobody is usable',
+  'overrides ORPHANED: lhr',
+  'probers SILENT: p-ap',
+  'other zones, databases or version: n3',
+  'other verdicts: n2, n4',
+])('attention is called to: %s', (line) => {
+  expect(words.split('\n')).toContain(`! ${line}`)
+})
+
+test('when all is well nothing calls for attention', () => {
+  const [member] = snapshot.members
+  const [service] = snapshot.services
+  const calm = served({
+    ...snapshot,
+    members: [member!],
+    services: [{ ...service!, braked: [] }],
+    probers: snapshot.probers.slice(1, 2),
+    nodes: snapshot.nodes.slice(0, 1),
+    overrides: [],
+    store: { shared: true, trouble: undefined },
+    troubles: [],
+  })
+  const told = nodeInWords(overTheWire(statusOf(calm)))
+  expect(told).not.toMatch(/^!/m)
+  expect(told).toContain('Redis is reached')
+})
+
+test('each prober’s vote is told with its age, round trip and reason', () => {
+  expect(block('  sin')).toMatch(/p-eu \(eu\) +DOWN +for 61 s +12 ms +connection refused/)
+  expect(block('  sin')).toMatch(/p-us \(us\) +abstain +for 61 s +12 ms +no route/)
+  expect(block('  gru')).toContain('no votes')
+})
+
+test('a verdict that something stands above is told beside the state', () => {
+  expect(block('  sin')).toMatch(/up +for 3 d +BRAKED/)
+  expect(block('  sin')).toContain('verdict down: brake: less than 25 % would be left')
+  expect(block('  iad')).toMatch(/DRAINED/)
+  expect(block('  iad')).toContain('verdict up')
+  expect(block('  fra')).not.toContain('verdict')
+})
+
+test('an override is told with who, why and until when', () => {
+  expect(block('  iad')).toMatch(/drained as iad by kim@ops1 until 2026-11-25 15:00 UTC \(.*\): disks, ticket 812/)
+  expect(words).toMatch(/^ {2}iad drained \(1 member\) by kim@ops1/m)
+  expect(words).toMatch(/^ {2}lhr forced down \(ORPHANED.*\) by kim@ops1 until undone/m)
+})
+
+test('a share below the whole is told with its reason', () => {
+  expect(block('  ams')).toMatch(/held share 30 %/)
+  expect(block('  ams')).toContain('share: ramps up, full in 3m')
+})
+
+test('what is left of a service, and what must be, are beside its name', () => {
+  expect(words).toContain('service web  50 % of its capacity left (keep 25 %)  BRAKE: 1 DOWN wait')
+  expect(words).toContain('service api  0 % of its capacity left (no brake)  LAST RESORT: nobody is usable')
+})
+
+test('probers and nodes are told with what is the matter with them', () => {
+  expect(words).toMatch(/p-eu +eu +live +heard 0 s ago +4 OVERDUE, by 15 s/)
+  expect(words).toMatch(/p-ap +ap +SILENT +heard 2 h ago/)
+  expect(words).toMatch(/n2 +live .* view 11111111 +verdicts 33333333 +verdicts DIFFER for 6 s/)
+  expect(words).toMatch(/n5 +SILENT/)
+})
+
+test('the JSON has all of it', () => {
+  const { services, probers, nodes, overrides, store, troubles } = status
+  expect(services.map(({ members, ...rest }) => ({ ...rest, members: members.length }))).toEqual(
+    snapshot.services.map((service) => ({ ...service, members: service.service === 'web' ? 5 : 0 })),
+  )
+  expect(services[0]!.members).toEqual(overTheWire(snapshot.members))
+  expect({ probers, nodes, overrides, troubles }).toEqual(
+    overTheWire({
+      probers: snapshot.probers,
+      nodes: snapshot.nodes,
+      overrides: snapshot.overrides,
+      troubles: snapshot.troubles,
+    }),
+  )
+  expect(overrides[0]!.override).toEqual(drain)
+  expect(store).toEqual({ kind: 'redis', trouble: 'Redis at 192.0.2.6:6379 refuses connections' })
+})
+
+test('a prober tells its targets, what they say, and what is held down', () => {
+  const told = proberInWords(
+    overTheWire(
+      proberStatusOf({ ...served(), plan: { hash: 'abcd', zones: 2 }, store: { shared: true, trouble: undefined } }),
+    ),
+  )
+  expect(told).toContain('plan abcd  2 zones')
+  expect(told.replaceAll(/\s+/g, ' ')).toContain(
+    'probing 12 of 30 targets, 6 checks/s of 6.3 wanted, the oldest 4 s ago, 2 leaving, 1 held down for flapping',
+  )
+  expect(told).toMatch(/tcp 192.0.2.1:443 +DOWN +ran 4 s ago +3 ms +connection refused, moving, UP held down for 9 s/)
+  expect(told).toMatch(/no vote +never run/)
+})
