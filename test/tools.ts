@@ -8,12 +8,13 @@ import { spawnSync } from 'node:child_process'
 const TOOLS: Readonly<Record<string, string>> = {
   dig: 'bind9-dnsutils',
   haproxy: 'haproxy',
+  ip: 'iproute2',
   mmdblookup: 'mmdb-bin',
   nginx: 'nginx',
+  openssl: 'openssl',
   'redis-server': 'redis-server',
   'redis-sentinel': 'redis-sentinel',
   'redis-cli': 'redis-tools',
-  openssl: 'openssl',
 }
 
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0

@@ -23,7 +23,10 @@ const FORMS: readonly (readonly [RegExp, (place: RedisPlace, match: RegExpExecAr
     ({ tls }) =>
       `can't be reached: no route, ${tls === undefined ? 'or a firewall drops packets' : 'a firewall drops packets, or it speaks no TLS there'}`,
   ],
-  [/timed out|Socket timeout/, () => 'does not answer: it is frozen or overloaded, or a firewall drops packets'],
+  [
+    /timed out|Socket timeout|isn't writeable/,
+    () => 'does not answer: it is frozen or overloaded, or a firewall drops packets',
+  ],
   [
     /WRONGPASS|invalid password/,
     ({ user }) => `refuses the password of ${userOf(user)}: correct the setting \`redis\``,

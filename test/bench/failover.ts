@@ -1,10 +1,14 @@
 /**
- * `npm run bench -- failover [RUNS]`: how long a dead site is still named, at the DNS answer, against DESIGN §10's bound.
- * Three real sites, a real node, a client in Paris that asks 500 times a second. Each run waits a random part of the
+ * `npm run bench -- failover [redis] [RUNS]`: how long a dead site is still named, at the DNS answer, against DESIGN §10's
+ * bound. Three real sites, a real node, a client in Paris that asks 500 times a second. Each run waits a random part of the
  * interval, lets fra die in one way, and takes the time until the last answer that named it; then it comes back.
+ * With `redis`: a fleet of three probers and two nodes with Redis between them, which has 10 ms more; of the nodes the later
+ * one counts. It needs root, for its network namespaces.
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { nowMs } from '../e2e/fleet/asker.ts'
+import { Fleet, NODES, PROBERS } from '../e2e/fleet/fleet.ts'
 import { Asking, PARIS, Scene, SITE_PORT, until, VIPS } from '../e2e/scene.ts'
 
 const INTERVAL_MS = 1000
@@ -15,8 +19,11 @@ const RISE = 2
 const BOUND_MS = INTERVAL_MS + (FALL - 1) * Math.max(FAST_MS, TIMEOUT_MS) + TIMEOUT_MS + 100
 /** A site that is back passes its next check and RISE − 1 fast ones. */
 const BACK_MS = INTERVAL_MS + (RISE - 1) * FAST_MS + 100
-const CHECK = `type: http, port: ${SITE_PORT}, path: /healthz, interval: ${INTERVAL_MS}ms, timeout: ${TIMEOUT_MS}ms, fast: ${FAST_MS}ms, fall: ${FALL}, rise: ${RISE}`
+const TIMING = `interval: ${INTERVAL_MS}ms, timeout: ${TIMEOUT_MS}ms, fast: ${FAST_MS}ms, fall: ${FALL}, rise: ${RISE}`
+const CHECK = `type: http, port: ${SITE_PORT}, path: /healthz, ${TIMING}`
 const ASK_EVERY_MS = 2
+/** What the way through Redis may add. */
+const REDIS_MS = 10
 
 /** How fra dies, and how it comes back. */
 const KINDS: readonly (readonly [string, NodeJS.Signals, NodeJS.Signals | 'start'])[] = [
@@ -31,6 +38,7 @@ interface Took {
 }
 
 export async function run(args: string[]): Promise<void> {
+  if (args[0] === 'redis') return runFleet(Number(args[1] ?? 10))
   const runs = Number(args[0] ?? 10)
   const scene = new Scene()
   scene.write(
@@ -102,14 +110,58 @@ async function measureNever(scene: Scene, runs: number): Promise<Took> {
   return took
 }
 
+type Turn = (fleet: Fleet) => Promise<void> | void
+
+/** How fra dies in a fleet, and how it comes back. */
+const FLEET_KINDS: readonly (readonly [string, Turn, Turn])[] = [
+  ['killed (RST)', (fleet) => fleet.signalSite('fra', 'SIGKILL'), (fleet) => fleet.startSite('fra')],
+  ['frozen (SIGSTOP)', (fleet) => fleet.signalSite('fra', 'SIGSTOP'), (fleet) => fleet.signalSite('fra', 'SIGCONT')],
+  ['its packets are dropped', ({ network }) => network.cut(['fra'], PROBERS), ({ network }) => network.healAll()],
+]
+
+async function runFleet(runs: number): Promise<void> {
+  const bound = BOUND_MS + REDIS_MS
+  console.log(`${PROBERS.length} probers, Redis, ${NODES.length} nodes; ${TIMING}`)
+  console.log(`until the last answer of any node that named the dead site: bound ${bound} ms`)
+  const fleet = await Fleet.start({ askEveryMs: ASK_EVERY_MS, timing: TIMING })
+  try {
+    for (const [kind, dies, revives] of FLEET_KINDS) {
+      const took: Took = { away: [], back: [] }
+      for (let i = 0; i < runs; i++) await measureFleet(fleet, took, dies, revives)
+      print(kind, took, bound)
+    }
+    const lost = fleet.askers.lost(0, nowMs()).length
+    if (lost > 0) console.log(`  ${lost} answers lost`)
+  } finally {
+    await fleet.close()
+  }
+}
+
+async function measureFleet(fleet: Fleet, { away, back }: Took, dies: Turn, revives: Turn): Promise<void> {
+  const on = (vip: string) => NODES.every((node) => fleet.askers.answer(node, 'paris') === vip)
+  await until('fra is named', 60_000, () => on(VIPS.fra))
+  await wait(2 * INTERVAL_MS + Math.random() * INTERVAL_MS)
+  const diedMs = nowMs()
+  await dies(fleet)
+  await until('fra is not named', 20_000, () => on(VIPS.iad))
+  await wait(INTERVAL_MS + Math.random() * INTERVAL_MS)
+  const named = fleet.askers.during(diedMs, nowMs()).filter(({ answer }) => answer === VIPS.fra)
+  away.push(Math.max(...named.map(({ untilMs }) => untilMs - diedMs)))
+  await revives(fleet)
+  const backMs = nowMs()
+  await until('fra is named again', 60_000, () => on(VIPS.fra))
+  const again = fleet.askers.during(backMs, nowMs()).filter(({ answer }) => answer === VIPS.fra)
+  back.push(Math.max(...again.map(({ fromMs }) => fromMs - backMs)))
+}
+
 async function told(asking: Asking): Promise<void> {
   const lost = await asking.stop()
   if (lost > 0 || asking.wrong.length > 0) console.log(`  ${lost} answers lost, ${asking.wrong.length} wrong or empty`)
 }
 
-function print(kind: string, { away, back }: Took): void {
+function print(kind: string, { away, back }: Took, bound = BOUND_MS): void {
   const returned = back.length === 0 ? '' : `; back: ${figures(back, BACK_MS)}`
-  console.log(`${kind.padEnd(36)} ${figures(away, BOUND_MS)}${returned}`)
+  console.log(`${kind.padEnd(36)} ${figures(away, bound)}${returned}`)
 }
 
 function figures(values: readonly number[], bound: number): string {

@@ -6,15 +6,17 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { CLIENTS, FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
-const SITE = join(import.meta.dirname, 'site.ts')
+export const SITE = join(import.meta.dirname, 'site.ts')
 /** For vi.setConfig: real processes start and die in these tests, on machines that do other things too. */
 export const PATIENT = { testTimeout: 90_000, hookTimeout: 90_000 }
 
@@ -190,6 +192,13 @@ export async function meridian(
   return { code: Number(code), out, err }
 }
 
+/** How a process is started elsewhere than here. */
+export interface Elsewhere {
+  /** Before the command: runs it in another place. */
+  readonly via?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
 export class NodeProcess {
   readonly #child: ChildProcess
   readonly #state: string
@@ -198,9 +207,11 @@ export class NodeProcess {
   out = ''
   err = ''
 
-  constructor(args: readonly string[], state: string) {
+  constructor(args: readonly string[], state: string, { via = [], env = {} }: Elsewhere = {}) {
     this.#state = state
-    this.#child = spawn(process.execPath, [MAIN, ...args], { cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] })
+    const [command, ...words] = [...via, process.execPath, MAIN, ...args]
+    const stdio = ['ignore', 'pipe', 'pipe'] as const
+    this.#child = spawn(command!, words, { cwd: tmpdir(), env: { ...process.env, ...env }, stdio: [...stdio] })
     this.#child.stdout!.on('data', (data: Buffer) => (this.out += data.toString()))
     this.#child.stderr!.on('data', (data: Buffer) => (this.err += data.toString()))
     this.ended = once(this.#child, 'close').then(([code, signal]): number | string => code ?? signal)
@@ -208,6 +219,10 @@ export class NodeProcess {
 
   get pid(): number {
     return this.#child.pid!
+  }
+
+  get runs(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
   get lines(): readonly { readonly level: string; readonly msg: string }[] {
@@ -233,6 +248,16 @@ export class NodeProcess {
   async status(): Promise<import('../../src/cli/view.ts').Status | undefined> {
     const { ask } = await import('../../src/cli/control.ts')
     return ask<import('../../src/cli/view.ts').Status>({ state: this.#state }, '/api/status').catch(() => undefined)
+  }
+
+  /** In Prometheus' text format, through the control socket. */
+  async metrics(): Promise<string> {
+    const { promise, resolve: done, reject } = Promise.withResolvers<string>()
+    const sent = get({ socketPath: join(this.#state, 'control.sock'), path: '/metrics', agent: false }, (response) => {
+      textOf(response).then(done, reject)
+    })
+    sent.once('error', reject)
+    return promise
   }
 
   /** The states of members by site. */
@@ -286,13 +311,13 @@ export class Asking {
   }
 }
 
-const TTL = '  ttl: {max: 30, min: 5, settle: 30s}\n'
+export const TTL = '  ttl: {max: 30, min: 5, settle: 30s}\n'
 const DEFAULTS = `soa: {mname: ns1.demo.example., rname: hostmaster.demo.example., minimum: 30, serial: 7}
 ttl: 300
 checks:
   healthz: {type: http, port: ${SITE_PORT}, path: /healthz, interval: 1s, timeout: 500ms, fast: 500ms, fall: 2, rise: 2}
 `
-const SITES_YAML = `fra: {location: [50.11, 8.68], region: eu}
+export const SITES_YAML = `fra: {location: [50.11, 8.68], region: eu}
 iad: {location: [38.95, -77.45], region: us}
 sin: {location: [1.36, 103.99], region: ap}
 `

@@ -1,6 +1,6 @@
 /**
- * A site whose health a test turns: 200 on /healthz; after SIGUSR2 its body drips, one byte in 100 ms without an end, and
- * after another one it is well again. Arguments: address, port. Ends with its parent.
+ * A site whose health a test turns: 200 on /healthz and /ready, 404 elsewhere; after SIGUSR2 its body drips, one byte in
+ * 100 ms without an end, and after another one it is well again. Arguments: address, port. Ends with its parent.
  */
 import { createServer } from 'node:http'
 
@@ -10,8 +10,9 @@ process.on('SIGUSR2', () => {
   dripping = !dripping
 })
 
-const server = createServer((_request, response) => {
+const server = createServer((request, response) => {
   if (!dripping) {
+    response.statusCode = request.url === '/healthz' || request.url === '/ready' ? 200 : 404
     response.end('well\n')
     return
   }

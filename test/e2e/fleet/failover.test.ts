@@ -1,0 +1,37 @@
+/** A site dies, and every node hears of it through Redis: in DESIGN §10's time and 10 ms more, however it dies. */
+import { expect } from 'vitest'
+import { VIPS } from '../scene.ts'
+import { nowMs } from './asker.ts'
+import { type Fleet, NODES, PROBERS } from './fleet.ts'
+import { useFleet } from './row.ts'
+
+/** interval + (fall − 1) × max(fast, timeout) + timeout + 100 ms, and 10 ms through Redis. */
+const BOUND_MS = 1_000 + 500 + 500 + 100 + 10
+/** What a machine that does other things too may be late. */
+const SLACK_MS = 900
+
+const fault = useFleet()
+
+const KINDS: readonly (readonly [string, (fleet: Fleet) => void, (fleet: Fleet) => Promise<void> | void])[] = [
+  ['killed', (fleet) => fleet.signalSite('fra', 'SIGKILL'), (fleet) => fleet.startSite('fra')],
+  ['frozen', (fleet) => fleet.signalSite('fra', 'SIGSTOP'), (fleet) => fleet.signalSite('fra', 'SIGCONT')],
+  [
+    'behind a network that drops its packets',
+    ({ network }) => network.cut(['fra'], PROBERS),
+    ({ network }) => network.healAll(),
+  ],
+]
+
+for (const [kind, dies, revives] of KINDS) {
+  fault(`a site that is ${kind} leaves every node's answers in time`, async (row) => {
+    const diedMs = nowMs()
+    row.excuse('fra')
+    dies(row.fleet)
+    await row.applied('paris')
+    await row.only('paris', 'iad', NODES, 300)
+    const named = row.fleet.askers.during(diedMs, nowMs()).filter(({ answer }) => answer === VIPS.fra)
+    expect(new Set(named.map(({ node }) => node))).toEqual(new Set(NODES))
+    for (const { node, untilMs } of named) expect(untilMs - diedMs, node).toBeLessThan(BOUND_MS + SLACK_MS)
+    await revives(row.fleet)
+  })
+}
