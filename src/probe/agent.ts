@@ -4,7 +4,8 @@
  *
  * up, ready: passes. drain: passes with a share of 0. `75%`: passes with a share of 750, at most 1000. down, fail, failed,
  * stopped, maint: fails. The gravest word decides. Words it doesn't know beside one it knows (`maxconn:30`) mean nothing.
- * Unlike HAProxy, which keeps what an earlier line said, each line is all that holds.
+ * Unlike HAProxy, which keeps what an earlier line said, each line is all that holds; and a line without any word that is
+ * known fails, where HAProxy changes nothing.
  */
 import { connect } from 'node:net'
 import { attempt, printable, type TargetOf } from './attempt.ts'

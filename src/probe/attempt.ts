@@ -67,3 +67,4 @@ export const printable = (text: string): string =>
     .replaceAll(/[\p{C}\p{Z}]+/gu, ' ')
     .trim()
     .slice(0, SAID_CHARACTERS)
+    .toWellFormed()

@@ -81,7 +81,8 @@ function judge(check: DnsCheck, reply: Buffer, self: Attempt): void {
 function decode(reply: Buffer): Packet | undefined {
   try {
     const packet = Packet.parse(reply)
-    return packet.errors.length === 0 ? packet : undefined
+    const wrong = packet.errors.some(({ section, recovered }) => !recovered || section === 'answers')
+    return wrong ? undefined : packet
   } catch {
     return undefined
   }

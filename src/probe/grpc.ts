@@ -60,10 +60,7 @@ export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
     })
     stream.on('close', () => judge(headers, { ...headers, ...trailers }, body, self))
     stream.end(encodeRequest(check.service))
-    return () => {
-      session.destroy()
-      socket.destroy()
-    }
+    return () => session.destroy() // and the socket with it
   })
 }
 

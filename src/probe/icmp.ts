@@ -16,7 +16,6 @@ const AF_INET6 = 10
 const SOCK_DGRAM_CLOEXEC = 0o2000002
 const IPPROTO_ICMP = 1
 const IPPROTO_ICMPV6 = 58
-const SOCKADDR_BYTES = { 4: 16, 6: 28 } as const
 const ECHO = { 4: { request: 8, reply: 0 }, 6: { request: 128, reply: 129 } } as const
 const HEADER_BYTES = 8
 const PAYLOAD_BYTES = 24
@@ -27,7 +26,6 @@ type Family = 4 | 6
 
 interface Libc {
   socket(family: number, type: number, protocol: number): number
-  bind(fd: number, address: Uint8Array, size: number): number
   close(fd: number): number
   /** Of the last call that returned −1. */
   errno(): number
@@ -85,12 +83,8 @@ function open(calls: Libc, family: Family, self: Attempt): Socket | undefined {
     else self.error(Object.assign(new Error(code), { code }))
     return undefined
   }
-  const any = new Uint8Array(SOCKADDR_BYTES[family])
-  any[0] = family === 6 ? AF_INET6 : AF_INET
   const socket = createSocket(family === 6 ? 'udp6' : 'udp4')
   try {
-    // bound first: libuv would bind an unbound one as IPv4
-    if (calls.bind(fd, any, any.length) < 0) throw new Error(getSystemErrorName(-calls.errno()))
     return socket.bind({ fd })
   } catch (error) {
     calls.close(fd)
@@ -106,7 +100,6 @@ async function load(): Promise<Libc | { readonly missing: string }> {
     const library = koffi.load(null)
     return {
       socket: library.func('int socket(int family, int type, int protocol)'),
-      bind: library.func('int bind(int fd, const uint8_t *address, uint32_t size)'),
       close: library.func('int close(int fd)'),
       errno: () => koffi.errno(),
     }

@@ -1,6 +1,6 @@
 /**
- * What checks of all kinds have in common; what each has of its own is in kinds.ts. A check is written in defaults.yaml under a name, inline at a service, or both: `use`
- * names one, and the keys beside it replace that one's.
+ * The schemas of checks, as far as they are common to all kinds; what each has of its own is in kinds.ts. A check is written
+ * in defaults.yaml under a name, inline at a service, or both: `use` names one, and the keys beside it replace that one's.
  *
  * Defaults: interval 5s; timeout 2s, or 2/5 of a shorter interval; fast (rechecks after a change) a fifth of the interval
  * and at least 100ms: with these, a silent site is out after interval + (fall − 1) × timeout + timeout, for rechecks

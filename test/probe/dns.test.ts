@@ -179,6 +179,15 @@ describe('a peer that lies', () => {
     expect((await sees(check(chain), 'fail', 'no DNS spoken')).rttMs).toBeLessThan(1000)
   })
 
+  test('an option that dns2 stumbles over is no failure', async () => {
+    const port = await served((query) => {
+      const bytes = Buffer.from(reply(query, [{ type: 1, address: '192.0.2.1' }]).toBuffer())
+      bytes.writeUInt16BE(1, 10) // an OPT with one option, ECS 2001:db8:1::/56
+      return Buffer.concat([bytes, Buffer.from('00002904d000000000000f0008000b0002380020010db8000100', 'hex')])
+    })
+    await sees(check(port, { value: '192.0.2.1' }), 'pass', 'NOERROR, 192.0.2.1')
+  })
+
   test('records that end too early are no DNS', async () => {
     const port = await served((query) =>
       reply(query, [{ type: 1, address: '192.0.2.1' }])
