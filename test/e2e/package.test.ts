@@ -4,11 +4,14 @@ import { once } from 'node:events'
 import { cpSync, mkdirSync, renameSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { RedisServer } from '../health/redis-server.ts'
 import { PARIS, PATIENT, Scene, until, VIPS } from './scene.ts'
 
 vi.setConfig(PATIENT)
 
 const ROOT = resolve(import.meta.dirname, '../..')
+
+const NODE_ARGUMENTS = ['--input-type=module', '--eval']
 
 let scene: Scene
 beforeEach(() => {
@@ -31,6 +34,14 @@ test('built, it checks and serves as the source does', async () => {
   const meridian = join(root, 'bin/meridian')
   expect(execFileSync(meridian, ['check', scene.zones], { encoding: 'utf8' })).toContain('1 zones')
 
+  const redis = await RedisServer.start()
+  try {
+    const program = [...NODE_ARGUMENTS, SPEAK, join(root, 'dist/health/redis.js'), redis.url()]
+    expect(execFileSync(process.execPath, program, { encoding: 'utf8', timeout: 20_000 })).toBe('heard\n')
+  } finally {
+    await redis.stop()
+  }
+
   await scene.startSites()
   const node = spawn(meridian, ['serve', ...scene.flags()], { stdio: 'ignore' })
   const ended = once(node, 'close')
@@ -47,6 +58,15 @@ test('built, it checks and serves as the source does', async () => {
   }
   expect((await ended)[0]).toBe(0)
 })
+
+/** A prober of the built package tells its votes to one who listens to them, through a real Redis. */
+const SPEAK = `
+  const { openRedisStore } = await import(process.argv[1])
+  const store = openRedisStore(process.argv[2])
+  const prober = { name: 'a', region: 'eu', bootId: 'one' }
+  const votes = () => { console.log('heard'); void store.close() }
+  await store.listen({ votes, retired() {}, heartbeat() {}, gone() {} }, new AbortController().signal)
+  await store.board(prober).replace([{ target: 't', value: 'up', moving: false, reason: '', rttMs: 1, share: 1000 }])`
 
 test('it holds what a user needs, and nothing else', () => {
   const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })

@@ -67,15 +67,21 @@ async function scene() {
   return { store, board, a, far, heard, troubles, silence }
 }
 
-/** A way to the server on which mute() lets nothing more through to whoever has subscribed by then, and ends nothing. */
+/**
+ * A way to the server. mute() lets nothing more through to whoever has subscribed by then, and ends nothing; swallow() ends the
+ * connection on which the next script is called, before the server has seen the call.
+ */
 async function muting(to: RedisServer) {
   const subscribed = new Set<Socket>()
+  let swallows = false
   const host = `${to.host.slice(0, to.host.lastIndexOf('.'))}.254`
   const proxy = createServer((client) => {
     const upstream = connect({ host: to.host, port: to.port })
     client.on('data', (data) => {
       if (data.includes('subscribe')) subscribed.add(client)
-      upstream.write(data)
+      if (!swallows || !data.includes('evalsha')) return upstream.write(data)
+      swallows = false
+      return client.destroy()
     })
     upstream.pipe(client)
     for (const socket of [client, upstream]) socket.on('error', () => {})
@@ -86,7 +92,11 @@ async function muting(to: RedisServer) {
   proxy.listen(to.port, host)
   await once(proxy, 'listening')
   ending.push(() => void proxy.close())
-  return { address: `${host}:${to.port}`, mute: () => subscribed.forEach((socket) => socket.emit('mute')) }
+  return {
+    address: `${host}:${to.port}`,
+    mute: () => subscribed.forEach((socket) => socket.emit('mute')),
+    swallow: () => void (swallows = true),
+  }
 }
 
 function cutSubscriptions(): void {
@@ -202,9 +212,36 @@ describe('Redis', () => {
     },
   )
 
+  test('a call that was lost on its way is made good', async () => {
+    const proxy = await muting(server)
+    const store = open({}, `redis://${proxy.address}`)
+    const heard = await listen(open())
+    const board = store.board(identity('b'))
+    await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+    await until(() => heard.said.get('b')?.size === 2, 'its votes')
+    proxy.swallow()
+    await board.change(vote('t1', 'down'))
+    beating(board, identity('b'))
+    await until(() => heard.said.get('b')?.get('t1') === 'down', 'heard')
+    expect(heard.said.get('b')?.get('t2')).toBe('up')
+  })
+
+  test('flushed, overrides of a node that is gone are told to be gone: who has them can put them up again', async () => {
+    const [gone, stays] = [open(), open()]
+    const heard = await listen(stays)
+    await gone.node({ name: 'n1', bootId: 'one' }).override([drain('fra', 1)])
+    await until(() => heard.overridden.has('fra'), 'the override')
+    await gone.close()
+    beatingNode(stays.node({ name: 'n2', bootId: 'one' }), 'n2')
+    await until(() => heard.lines.some((line) => line.startsWith('node n2/one beat')), 'a beat')
+    server.cli('flushall')
+    await until(() => heard.overrideLines.at(-1) === 'overrides all', 'told')
+  })
+
   test('more than 200 votes are read after a notice, and changes that come meanwhile are not lost', async () => {
-    const { board, heard, store } = await scene()
-    const second = await listen(store)
+    const store = open()
+    const [heard, second] = [await listen(open()), await listen(store)]
+    const board = store.board(identity('a')) // without heartbeats, which would show what was missed
     const targets = Array.from({ length: 3000 }, (_, i) => `big${i}`)
     const whole = board.replace(targets.map((target) => vote(target, 'up')))
     const changes = targets.slice(0, 50).map((target, i) => board.change(vote(target, i % 2 ? 'down' : 'abstain')))
