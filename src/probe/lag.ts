@@ -22,12 +22,16 @@ export class LagMeter {
     clearTimeout(this.#timer)
   }
 
-  /** The longest stall that ended after `sinceMs`, or lasts. */
-  worstSince(sinceMs: number): number {
-    let worst = performance.now() - this.#dueMs
-    for (let i = this.#stalls.length - 1; i >= 0 && this.#stalls[i]!.endMs >= sinceMs; i--)
-      worst = Math.max(worst, this.#stalls[i]!.lagMs)
-    return Math.max(0, worst)
+  /** The longest stall that ended after `sinceMs`, or lasts, and all of them together. */
+  since(sinceMs: number): { readonly worstMs: number; readonly totalMs: number } {
+    let worstMs = Math.max(0, performance.now() - this.#dueMs)
+    let totalMs = worstMs
+    for (let i = this.#stalls.length - 1; i >= 0 && this.#stalls[i]!.endMs >= sinceMs; i--) {
+      const { lagMs } = this.#stalls[i]!
+      worstMs = Math.max(worstMs, lagMs)
+      totalMs += lagMs
+    }
+    return { worstMs, totalMs }
   }
 
   #tick(): void {

@@ -66,7 +66,8 @@ export class MergedBoard {
 
   async #retire(thread: number, targets: readonly string[]): Promise<void> {
     for (const target of targets) this.#votes[thread]!.delete(target)
-    if (targets.length > 0) await this.#settings.board.retire(targets)
+    const unsaid = targets.filter((target) => this.#votes.every((said) => !said.has(target))) // one may have moved
+    if (unsaid.length > 0) await this.#settings.board.retire(unsaid)
   }
 
   async #beat(thread: number, beat: Heartbeat): Promise<void> {

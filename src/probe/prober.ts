@@ -232,7 +232,8 @@ export class Prober {
     if (this.#probed.get(probed.target.id) !== probed) return
     probed.ranMs = performance.now()
     const { timeoutMs, fastMs } = probed.target.check
-    const isVoid = observation.kind === 'timeout' && this.#lag.worstSince(startMs) > timeoutMs / 4
+    const { worstMs, totalMs } = this.#lag.since(startMs)
+    const isVoid = observation.kind === 'timeout' && (worstMs > timeoutMs / 4 || totalMs > timeoutMs / 2)
     if (!isVoid) this.#observe(probed, observation, startMs)
     // once only: while this host is overloaded, rechecks of what is void would keep it so
     const hurry = (isVoid && !probed.voided) || isUndecided(probed.track)

@@ -1,6 +1,7 @@
 /**
- * When what is checked: a heap of jobs by due time under one timer, cheap for tens of thousands. The loop runs at most
- * BATCH jobs before it lets I/O in, so that a stall is caught up at the pace of the network and not in one burst.
+ * When what is checked: a heap of jobs by due time under one timer, cheap for tens of thousands. The loop begins at most
+ * BATCH checks before it lets I/O in, so that a stall is caught up at the pace of the network and not in one burst. The
+ * heartbeat passes the checks that wait: a prober with more than it can do says so and is not silent.
  *
  *   heap ─ due ─▶ paced? ─▶ queue, in the order they were due ─ as the pace allows ─▶ run
  *                   └ no: run
@@ -16,7 +17,7 @@ const QUEUE_TRIMMED = 4096
 export interface Job {
   /** When it runs next, on this thread's monotonic clock; Infinity = not planned. Set by Schedule alone. */
   dueMs: number
-  /** It counts against the schedule's pace, and waits for it. */
+  /** A check: it counts against BATCH and the schedule's pace, and waits for them. */
   readonly paced?: boolean
   /** Called once for each plan(), at the due time or later; plans itself again when it wants. */
   run(nowMs: number): void
@@ -139,17 +140,18 @@ export class Schedule {
     return left
   }
 
+  /** Runs what is due; paced jobs beyond `left` and the pace join the queue, so that no other job waits for them. */
   #runDue(nowMs: number, left: number): number {
-    for (let first = this.#heap[0]; first !== undefined && first.atMs <= nowMs && left > 0; first = this.#heap[0]) {
+    for (let first = this.#heap[0]; first !== undefined && first.atMs <= nowMs; first = this.#heap[0]) {
       this.#pop()
       const { job, atMs } = first
       if (job.dueMs !== atMs) continue
-      if (job.paced === true && !this.#pace.take(nowMs)) {
-        this.#queue.push(first)
-        continue
+      if (job.paced !== true) this.#run(first, nowMs)
+      else if (left === 0 || !this.#pace.take(nowMs)) this.#queue.push(first)
+      else {
+        this.#run(first, nowMs)
+        left--
       }
-      this.#run(first, nowMs)
-      left--
     }
     return left
   }

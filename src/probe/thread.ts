@@ -10,7 +10,7 @@ import type { Endpoint } from '../config.ts'
 import { loadOf } from '../health/load.ts'
 import type { Heartbeat, Store, Vote } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
-import { hashText } from '../policy/hash.ts'
+import { divide } from './divide.ts'
 import { Duty } from './duty.ts'
 import { MergedBoard } from './merge.ts'
 import type { Commands } from './prober.ts'
@@ -81,6 +81,8 @@ class ProberProcess implements ProberThread {
   readonly #merged: MergedBoard
   readonly #threads: readonly SupervisedThread[]
   readonly #duty: Duty
+  /** By target. */
+  readonly #threadOf = new Map<string, number>()
 
   constructor(settings: ProberThreadSettings) {
     this.#settings = settings
@@ -142,7 +144,7 @@ class ProberProcess implements ProberThread {
         .map((target) => ({
           target,
           lastRunMs: ran.get(target.id)?.lastRunMs,
-          vote: this.#merged.vote(this.#threadOf(target.id), target.id),
+          vote: this.#merged.vote(this.#threadOf.get(target.id)!, target.id),
           heldDownMs: ran.get(target.id)?.heldDownMs ?? 0,
         })),
     }
@@ -155,12 +157,11 @@ class ProberProcess implements ProberThread {
   }
 
   #divide(targets: readonly Target[]): void {
-    const parts = this.#threads.map((): Target[] => [])
-    for (const target of targets) parts[this.#threadOf(target.id)]!.push(target)
-    for (const [index, thread] of this.#threads.entries()) thread.setTargets(parts[index]!)
-  }
-
-  #threadOf(target: string): number {
-    return (hashText(target) >>> 0) % this.#threads.length
+    const parts = divide(targets, this.#threads.length)
+    this.#threadOf.clear()
+    for (const [index, part] of parts.entries()) {
+      for (const { id } of part) this.#threadOf.set(id, index)
+      this.#threads[index]!.setTargets(part)
+    }
   }
 }

@@ -177,6 +177,13 @@ describe('hold-down', () => {
     expect([told(hold), told(`${hold}+++`), told(`${hold}++++`)]).toEqual(['down', 'down', 'up'])
     expect([told(`${hold}+-++`), told(`${hold}++--`), told(`${hold}++--+`)]).toEqual(['up', 'down', 'up'])
     expect(passesToUp(`${hold}+---`)).toBe(10)
+    const again = replay(`${hold}+---`)
+    expect(heldDownMs(again.track, again.nowMs)).toBe(0)
+    expect([`${hold}++`, `${hold}++++`, `${hold}+++++`].map((text) => isMoving(replay(text).track))).toEqual([
+      true,
+      true,
+      false,
+    ])
   })
 
   test('it never exceeds ten minutes, and a steady UP wears it off, one turn every ten minutes', () => {

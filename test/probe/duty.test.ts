@@ -436,6 +436,28 @@ describe('what an operator should read', () => {
     expect(lone.troubles).toEqual(['this prober has no targets: the zones ask for no checks'])
   })
 
+  test('two probers of one name, once; what is left of the boot before is none', async () => {
+    const before = join('a')
+    before.duty.setPlan(targets(5, 1))
+    await pass(10_000)
+    before.beats = false
+    const a = join('a', 'eu', 'two')
+    a.duty.setPlan(targets(5, 1))
+    await pass(10_000)
+    expect(a.troubles).toEqual([])
+    let sequence = 100
+    const twin = { name: 'a', region: 'eu', bootId: 'three' }
+    for (let i = 0; i < 20; i++) {
+      void store.inner
+        .board(twin)
+        .heartbeat({ prober: twin, sequence: ++sequence, configHash: '', overdue: 0, overdueAgeMs: 0 })
+      await pass(HEARTBEAT_MS)
+    }
+    expect(a.troubles).toEqual([
+      "another prober calls itself a, and they end each other's votes: give each its own node.name",
+    ])
+  })
+
   test('more than it can check, once each time', async () => {
     const slow = new Peer(store, 'a', 'eu', 'one', 3)
     peers.push(slow)
@@ -453,10 +475,12 @@ describe('what an operator should read', () => {
   })
 })
 
+const beat = (prober: ProberIdentity) => ({ prober, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 })
+
 describe('what it hears', () => {
-  const [a, b] = ['a', 'b'].map((name) => ({ name, region: 'eu', bootId: 'one' })) as [ProberIdentity, ProberIdentity]
+  const a = { name: 'a', region: 'eu', bootId: 'one' }
+  const b = { ...a, name: 'b' }
   const one = targets(50, 1).find(({ id }) => assign(id, 1, [a, b])[0] === 'b')!
-  const beat = (prober: ProberIdentity) => ({ prober, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 })
   let given: readonly string[]
   let say: Audience
   let duty: Duty
@@ -505,10 +529,10 @@ describe('what it hears', () => {
   })
 
   test('its own name at another boot is no vote of its own', async () => {
-    duty.setPlan([])
+    say.gone(b)
+    await pass(100)
     duty.setPlan(targets(1, 1, 'new'))
     say.votes({ ...a, bootId: 'zero' }, [vote('new0', 'up')], false)
-    say.gone(b)
     await pass(2000)
     expect(given).toContain(one.id)
     say.votes(a, [vote('new0', 'up')], false)
@@ -517,7 +541,8 @@ describe('what it hears', () => {
   })
 
   test('what the plan takes back, and is no more its own, waits for the votes of those who have it', async () => {
-    duty.setPlan([])
+    duty.setPlan(targets(1, 1, 'new'))
+    await pass(2000)
     duty.setPlan([one])
     await pass(2000)
     expect([given, duty.leaving]).toEqual([[one.id], 1])

@@ -54,6 +54,16 @@ test('of a thread that is gone all votes are retired, of the others none', async
   expect(heard).toHaveLength(5)
 })
 
+test('a target that moves from thread to thread keeps its vote, whichever speaks first', async () => {
+  const [a, b] = [merged.of(0), merged.of(1)]
+  await a.change(vote('t1', 'up'))
+  await b.change(vote('t1', 'up'))
+  await a.retire(['t1'])
+  expect(heard).toEqual(['t1 up', 't1 up'])
+  await b.retire(['t1'])
+  expect(heard.at(-1)).toBe('retire t1')
+})
+
 test('one heartbeat for all, only while every thread beats: overdue is their sum, age the greatest', async () => {
   const [a, b] = [merged.of(0), merged.of(1)]
   await a.heartbeat(beat(1, 2, 500))

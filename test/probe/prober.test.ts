@@ -7,6 +7,7 @@ import type { Target } from '../../src/health/target.ts'
 import { WEAR_MS } from '../../src/health/track.ts'
 import type { Observation } from '../../src/probe/observation.ts'
 import { Prober } from '../../src/probe/prober.ts'
+import { Schedule } from '../../src/probe/schedule.ts'
 import { networkOf, reachCanary, survey, type Witness } from '../../src/probe/trust.ts'
 import { tcpCheck } from '../health/plans.ts'
 import { until } from '../health/until.ts'
@@ -264,6 +265,18 @@ describe('the pace', () => {
   })
 })
 
+test('the heartbeat is of the loop that runs the checks: when that stands still, so does it', async () => {
+  rig.prober.setTargets([targetAt('192.0.2.1')])
+  await pass(20_000)
+  expect(rig.beats.length).toBeGreaterThanOrEqual(20)
+  const wedged = vi.spyOn(Schedule.prototype, 'plan').mockImplementation(() => {})
+  await pass(10_000)
+  const [beats, checks] = [rig.beats.length, rig.checked.length]
+  await pass(60_000)
+  wedged.mockRestore()
+  expect([rig.beats.length, rig.checked.length]).toEqual([beats, checks])
+})
+
 test('activity tells when each target was last checked', async () => {
   rig.prober.setTargets([targetAt('192.0.2.1'), targetAt('192.0.2.2')])
   expect(rig.prober.activity().ran.map(({ lastRunMs }) => lastRunMs)).toEqual([undefined, undefined])
@@ -276,13 +289,13 @@ test('activity tells when each target was last checked', async () => {
   }
 })
 
-/** The loop stands still for 60 ms again and again. */
-async function stall(forMs: number): Promise<void> {
+/** The loop stands still again and again. */
+async function stall(forMs: number, eachMs = 60, gapMs = 10): Promise<void> {
   const endMs = performance.now() + forMs
   while (performance.now() < endMs) {
-    const spunUntil = performance.now() + 60
+    const spunUntil = performance.now() + eachMs
     while (performance.now() < spunUntil);
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    await new Promise((resolve) => setTimeout(resolve, gapMs))
   }
 }
 
@@ -339,6 +352,19 @@ describe('abstaining', () => {
     expect(rig.beats.at(-1)).toMatchObject({ overdue: 1 })
     await until(() => rig.value('192.0.2.1') === 'down', 'DOWN once the loop is free')
   })
+})
+
+test('many short stalls that fill half of the timeout are as void as a long one', async () => {
+  vi.useRealTimers()
+  rig.prober.stop()
+  rig = new Rig()
+  const quick = tcpCheck({ intervalMs: 300, timeoutMs: 240, fastMs: 100, fall: 2, rise: 2 })
+  rig.prober.setTargets([targetAt('192.0.2.1', quick)])
+  await until(() => rig.value('192.0.2.1') === 'up', 'UP')
+  rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+  await stall(2000, 50, 1)
+  expect(rig.posts.some((post) => post.includes(' down'))).toBe(false)
+  expect(rig.value('192.0.2.1')).toBe('abstain')
 })
 
 test('void checks are rechecked fast once, so that an overloaded host can come out of it', async () => {

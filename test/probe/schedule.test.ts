@@ -81,6 +81,22 @@ describe('the schedule', () => {
     )
   })
 
+  test('the heartbeat passes checks that have waited for long', () => {
+    vi.useRealTimers()
+    const schedule = new Schedule()
+    const now = performance.now()
+    return new Promise<void>((resolve) => {
+      let ran = 0
+      const run = () => void ran++
+      for (let i = 0; i < 1000; i++) schedule.plan({ dueMs: 0, paced: true, run }, now - 1000)
+      const beat = () => {
+        expect(ran).toBeLessThanOrEqual(64)
+        resolve()
+      }
+      schedule.plan({ dueMs: 0, run: beat }, now)
+    })
+  })
+
   test('a job that waits for the pace and is planned anew runs once; a cancelled one never', () => {
     const schedule = new Schedule(10)
     const ran: string[] = []
@@ -108,6 +124,7 @@ describe('the schedule', () => {
         schedule.plan(
           {
             dueMs: 0,
+            paced: true,
             run: () => {
               if (ran++ === 0) setImmediate(() => (atImmediate = ran))
               if (ran === 1000) {

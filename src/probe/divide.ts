@@ -1,0 +1,31 @@
+/**
+ * Which of a prober's threads checks which target: by a hash of its id, so that a reload moves none. Each thread judges by
+ * its own part whether it is cut off (trust.ts), so fewer threads are used where a part would show it too few networks.
+ */
+import type { Target } from '../health/target.ts'
+import { hashText } from '../policy/hash.ts'
+import { familyOf, networkOf, UNRELATED } from './trust.ts'
+
+/** Networks that a part should show, with room for some that fail for reasons of their own. */
+const ENOUGH = 2 * UNRELATED
+
+/** One part for each thread; the last ones are empty where fewer are used. */
+export function divide(targets: readonly Target[], threads: number): readonly (readonly Target[])[] {
+  const all = countNetworks(targets)
+  for (let used = threads; ; used = used >> 1) {
+    const parts = Array.from({ length: threads }, (): Target[] => [])
+    for (const target of targets) parts[(hashText(target.id) >>> 0) % used]!.push(target)
+    const seen = parts.slice(0, used).map(countNetworks)
+    if (used === 1 || seen.every((one) => ([4, 6] as const).every((v) => one[v] >= Math.min(ENOUGH, all[v]))))
+      return parts
+  }
+}
+
+function countNetworks(targets: readonly Target[]): Readonly<Record<4 | 6, number>> {
+  const networks = { 4: new Set<string>(), 6: new Set<string>() }
+  for (const { address } of targets) networks[familyOf(address)].add(networkOf(address))
+  return { 4: telling(networks[4].size), 6: telling(networks[6].size) }
+}
+
+/** Fewer can't tell a prober that is cut off from sites that are down, whoever sees them. */
+const telling = (count: number): number => (count < UNRELATED ? 0 : count)
