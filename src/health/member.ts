@@ -122,9 +122,15 @@ function judgeTarget(
     target,
     proven: outcome.verdict === 'up' || before.proven.has(target),
     moving: votes.some(({ moving }) => moving),
-    share: median(votes.flatMap(({ value, share }) => (value === 'up' ? [share] : []))),
+    share: askedOf(votes),
     why: reason === '' ? outcome.why : `${reason} (${outcome.why})`,
   }
+}
+
+/** The median of UP votes; nearly always all ask for all. */
+function askedOf(votes: readonly Heard[]): number | undefined {
+  const ups = votes.filter(({ value }) => value === 'up')
+  return ups.length > 0 && ups.every(({ share }) => share === 1000) ? 1000 : median(ups.map(({ share }) => share))
 }
 
 /** A check that only ever failed has decided nothing. */

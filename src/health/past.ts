@@ -56,7 +56,8 @@ export class Past {
   learn(tables: readonly ReadonlyMap<string, KnownMember>[], nowMs: number): void {
     for (const [name, { verdict, proven }] of mostKnown(tables)) {
       if (this.#absent.has(name)) continue
-      const memory = { verdict, proven: new Set(proven), deciding: [], decided: NOT_DECIDED }
+      // who was seen up was so by these: they go on deciding if this node's zones are newer than what is probed
+      const memory = { verdict, proven: new Set(proven), deciding: proven, decided: NOT_DECIDED }
       this.#absent.set(name, { memory, sinceMs: nowMs, rampSinceMs: undefined, leftMs: nowMs })
     }
   }

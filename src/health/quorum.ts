@@ -44,13 +44,16 @@ export function verdict(
   rules: QuorumRules,
 ): Outcome {
   const n = Math.min(rules.probers, roster.length)
-  const downs = ballots.filter((ballot) => ballot.value === 'down')
-  const down = downs.length
-  const up = ballots.filter((ballot) => ballot.value === 'up').length
+  let up = 0
+  let down = 0
+  for (const { value } of ballots) {
+    if (value === 'up') up++
+    else if (value === 'down') down++
+  }
   const abstained = ballots.length - up - down
   const needed = Math.max(n, up + down) / 2
-  const regions = new Set(downs.map((ballot) => ballot.region)).size
-  const regionsNeeded = Math.min(rules.regions, new Set(roster.map((entry) => entry.region)).size)
+  const regions = regionsOf(ballots, rules, 'down')
+  const regionsNeeded = Math.min(rules.regions, regionsOf(roster, rules))
   const tally = `${up} up, ${down} down${abstained > 0 ? `, ${abstained} abstaining` : ''} of ${n} asked`
   if (down > 0 && down > needed && regions >= regionsNeeded) return { verdict: 'down', held: false, why: tally }
   if (up > down && up >= Math.min(2, n)) return { verdict: 'up', held: false, why: tally }
@@ -61,4 +64,14 @@ export function verdict(
         ? `${tally}, down seen in ${regions} of ${regionsNeeded} regions`
         : tally
   return { verdict: previous, held: true, why: lack }
+}
+
+/** Distinct regions of those who say so; one is enough to know where one is asked for, and that is nearly everywhere. */
+function regionsOf(
+  all: readonly (RosterEntry & Partial<Ballot>)[],
+  { regions }: QuorumRules,
+  said?: VoteValue,
+): number {
+  if (regions === 1) return 1
+  return new Set(all.filter(({ value }) => value === said).map(({ region }) => region)).size
 }

@@ -83,8 +83,7 @@ export class Roster {
     const said = new Set<string>()
     for (const vote of votes) {
       said.add(vote.target)
-      touched.add(vote.target)
-      this.#put(prober, vote)
+      if (this.#put(prober, vote)) touched.add(vote.target)
     }
     if (!whole) return touched
     for (const target of prober.targets) {
@@ -175,16 +174,21 @@ export class Roster {
     })
   }
 
-  #put(prober: Prober, { target, value, moving, reason, rttMs, share }: Vote): void {
+  /** False: it says what it said before. */
+  #put(prober: Prober, { target, value, moving, reason, rttMs, share }: Vote): boolean {
     let votes = this.#votes.get(target)
     if (votes === undefined) this.#votes.set(target, (votes = []))
     const index = votes.findIndex((held) => held.prober === prober)
-    const sinceMs = votes[index]?.value === value ? votes[index].sinceMs : Math.floor(prober.heardMs)
+    const before = votes[index]
+    const sinceMs = before?.value === value ? before.sinceMs : Math.floor(prober.heardMs)
     const { region } = prober
     const held = { prober, region, value, moving, reason: this.#shared(reason), rttMs, share, sinceMs }
     if (index < 0) votes.push(held)
     else votes[index] = held
     prober.targets.add(target)
+    return (
+      before?.value !== value || before.moving !== moving || before.share !== share || before.reason !== held.reason
+    )
   }
 
   #drop(prober: Prober, target: string): void {

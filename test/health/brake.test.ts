@@ -29,6 +29,9 @@ const capacity = (members: readonly Fit[], plan: ReturnType<typeof servicePlan>,
 const kept = (members: readonly Fit[], sites: ReadonlySet<string>): Fit[] =>
   members.map(({ site, fitness }) => ({ site, fitness: fitness === 'down' && sites.has(site) ? 'up' : fitness }))
 
+const one = (site: string, fitness: Fit['fitness']): Fit => ({ site, fitness })
+const all = (...downs: string[]): Fit[] => SITES.map((site) => one(site, downs.includes(site) ? 'down' : 'up'))
+
 describe('the brake', () => {
   test('holds just as many whole sites as `keep` needs, when some but less is left; else none', () => {
     fc.assert(
@@ -61,22 +64,18 @@ describe('the brake', () => {
     )
   })
 
-  const all = (...downs: string[]): Fit[] =>
-    SITES.map((site) => ({ site, fitness: downs.includes(site) ? ('down' as const) : ('up' as const) }))
-
   test('it is not the same site that waits for every service', () => {
     const waiting = Array.from({ length: 20 }, (_, i) => {
       const { sites } = brake(all('fra', 'iad', 'nrt'), servicePlan(`s${i}`, { keepPercent: 60 }))
       return [...sites].join()
     })
     expect(new Set(waiting).size).toBeGreaterThan(1)
-    expect(waiting.every((one) => ['fra', 'iad', 'nrt'].includes(one))).toBe(true)
+    expect(waiting.every((site) => ['fra', 'iad', 'nrt'].includes(site))).toBe(true)
   })
 
   test('with nothing left there is none, and drained or unknown sites count on neither side', () => {
     const plan = servicePlan('web', { keepPercent: 50 })
     expect(brake(all(...SITES), plan).sites.size).toBe(0)
-    const one = (site: string, fitness: Fit['fitness']) => ({ site, fitness })
     const drained = [one('ams', 'up'), one('fra', 'out'), one('iad', 'out'), one('sin', 'down')]
     expect(brake(drained, plan)).toMatchObject({ left: 100, total: 200 })
     expect(brake([...drained, one('nrt', 'down')], plan).sites.size).toBe(1)

@@ -190,6 +190,7 @@ describe('overrides', () => {
       verdict: 'down',
       why: expect.stringContaining('forced up by ann'),
     })
+    expect(a.health.snapshot().services).toMatchObject([{ leftPercent: 100 }])
     a.health.override(drain(`fra/web/192.0.2.1`, { action: 'down' }))
     expect(a.state(A)).toBe('forced')
     expect(a.health.outlook('iad')).toMatchObject({ safe: false, members: [B] })
@@ -220,6 +221,23 @@ describe('memory of others', () => {
     expect([fresh.state(A), fresh.state(B)]).toEqual(['down', 'up'])
     bus.say(P1, [vote('t1', 'down'), vote('t2', 'down')]) // the proof came too: its DOWN counts
     expect(fresh.state(B)).toBe('down')
+  })
+
+  test('its own comes first, and what came back while it was away does not ramp up', async () => {
+    const file = join(folder, 'own', 'health.json')
+    const ramps = planOf([member(A, ['t1']), member(B, ['t2'])], [servicePlan('web', { rampUpMs: 60_000 })])
+    for (const name of ['b', 'c']) await make(name, ramps)
+    const a = await make('a', ramps, file)
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'down')])
+    nodes.pop()
+    await a.stop()
+    bus.say(P1, [vote('t1', 'up'), vote('t2', 'up')])
+    bus.posted.get('eu-1')!.votes.delete('t2')
+    const again = await make('a', ramps, file)
+    expect([again.state(A), again.state(B)]).toEqual(['up', 'down'])
+    expect(shareOf(again.word(A))).toBe(1000)
+    bus.say(P1, [vote('t1', 'up'), vote('t2', 'up')])
+    expect(shareOf(again.word(B))).toBe(100)
   })
 
   test('none of it when they are even', async () => {
@@ -265,6 +283,8 @@ describe('the roster', () => {
     bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
     expect(stateAt(A)).toEqual(['up', 'up']) // one of two
     expect(a.health.forget('us-1')).toContain('is alive')
+    await bus.link(EVER).node({ name: 'x', bootId: 'x' }).forget('us-1') // by a node that doesn't hear it
+    expect(a.health.snapshot().probers).toHaveLength(2)
     expect(a.health.forget('nobody')).toContain('no prober named nobody')
     for (const { link } of nodes) link.silence(P2)
     expect(a.health.forget('us-1')).toBe(undefined)

@@ -1,6 +1,6 @@
 /** Overrides: merging against a naive model under any delivery, matching and precedence, refusals. */
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { lookOut, refusal } from '../../src/health/outlook.ts'
 import {
   canonicalPattern,
@@ -11,6 +11,7 @@ import {
   type OverrideSet,
   refusedDuration,
 } from '../../src/health/override.ts'
+import { Overrides } from '../../src/health/overrides.ts'
 import { member, servicePlan } from './plans.ts'
 
 const NOW = 1_000_000
@@ -40,6 +41,7 @@ const entries = fc.array(
   { maxLength: 12 },
 )
 const setOf = (all: readonly Override[]): OverrideSet => mergeOverrides(new Map(), all)
+const merge = (one: OverrideSet, other: OverrideSet): OverrideSet => mergeOverrides(one, other.values())
 const sorted = (set: OverrideSet): Override[] => [...set.values()].toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1))
 
 describe('merging', () => {
@@ -47,7 +49,7 @@ describe('merging', () => {
     fc.assert(
       fc.property(entries, entries, entries, (a, b, c) => {
         const [x, y, z] = [setOf(a), setOf(b), setOf(c)] as const
-        const merge = (one: OverrideSet, other: OverrideSet) => mergeOverrides(one, other.values())
+
         expect(sorted(merge(x, y))).toEqual(sorted(merge(y, x)))
         expect(sorted(merge(merge(x, y), z))).toEqual(sorted(merge(x, merge(y, z))))
         expect(sorted(merge(x, x))).toEqual(sorted(x))
@@ -105,6 +107,7 @@ describe('which one decides', () => {
         const longest = rivals.toSorted((a, b) => b.pattern.length - a.pattern.length)[0]
         expect(effective(set, one, NOW)).toEqual(longest)
       }),
+      { numRuns: 3000 },
     )
   })
 
@@ -126,10 +129,10 @@ const C = member('sin/web/192.0.2.4', ['t3'])
 const looked = (...fit: ('up' | 'down' | undefined)[]) =>
   [A, B, C].map((plan, i) => ({ plan, verdict: fit[i], braked: false }))
 
-describe('is it safe?', () => {
-  const ask = (pattern: string, keepPercent: number, members: ReturnType<typeof looked>, ...set: Override[]) =>
-    lookOut(pattern, 'drain', [{ plan: servicePlan('web', { keepPercent }), members }], setOf(set), NOW)
+const ask = (pattern: string, keepPercent: number, members: ReturnType<typeof looked>, ...set: Override[]) =>
+  lookOut(pattern, 'drain', [{ plan: servicePlan('web', { keepPercent }), members }], setOf(set), NOW)
 
+describe('is it safe?', () => {
   test('while `keep` is left', () => {
     const outlook = ask('fra', 25, looked('up', 'up', 'up'))
     expect(outlook).toMatchObject({ safe: true, members: [A.name] })
@@ -162,19 +165,19 @@ describe('is it safe?', () => {
   })
 })
 
-describe('refused', () => {
-  const refuse = (pattern: string, more: object = {}, set: OverrideSet = new Map()) => {
-    const request = { pattern, action: 'drain' as const, forMs: undefined, who: 'ann', why: '', yes: false, ...more }
-    const outlook = lookOut(
-      pattern,
-      'drain',
-      [{ plan: servicePlan('web', { keepPercent: 50 }), members: looked('up', 'up', 'down') }],
-      set,
-      NOW,
-    )
-    return refusal(request, outlook, [A, B, C], set, NOW)
-  }
+const refuse = (pattern: string, more: object = {}, set: OverrideSet = new Map()) => {
+  const request = { pattern, action: 'drain' as const, forMs: undefined, who: 'ann', why: '', yes: false, ...more }
+  const outlook = lookOut(
+    pattern,
+    'drain',
+    [{ plan: servicePlan('web', { keepPercent: 50 }), members: looked('up', 'up', 'down') }],
+    set,
+    NOW,
+  )
+  return refusal(request, outlook, [A, B, C], set, NOW)
+}
 
+describe('refused', () => {
   test('what matches nothing, with what there is', () => {
     expect(refuse('lon')).toMatchObject({
       refused: 'lon matches no member',
@@ -207,4 +210,26 @@ describe('refused', () => {
     })
     expect(refuse('fra/web', { action: 'undone' }, set)).toBe(undefined)
   })
+})
+
+test('what the Store refuses is put up again until it takes it, the newest of each pattern', async () => {
+  vi.useFakeTimers()
+  try {
+    const posted: string[][] = []
+    let refuses = true
+    const put = async (all: readonly Override[]): Promise<void> => {
+      posted.push(all.map(({ pattern, version }) => `${pattern} ${version}`))
+      if (refuses) throw new Error('READONLY')
+    }
+    const overrides = new Overrides({ file: undefined, put, onChange: () => {}, onTrouble: () => {} })
+    const request = { pattern: 'fra', action: 'drain', forMs: undefined, who: 'ann', why: '', yes: true } as const
+    overrides.set(request, 'n1')
+    overrides.set({ ...request, action: 'undone' }, 'n1')
+    refuses = false
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(posted).toEqual([['fra 1'], ['fra 2'], ['fra 2']])
+    await overrides.stop()
+  } finally {
+    vi.useRealTimers()
+  }
 })

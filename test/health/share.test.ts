@@ -85,6 +85,7 @@ describe('what agents ask for is granted', () => {
     expect([agent, nextMs]).toEqual([granted, 125_000])
     expect(damp(granted, 500, nextMs, TTL).agent).toEqual({ share: 500, sinceMs: nextMs })
     expect(damp(granted, 980, 200_000, TTL)).toEqual({ agent: granted, nextMs: Infinity })
+    expect(damp({ share: 980, sinceMs: 0 }, 1000, 200_000, TTL).agent).toEqual({ share: 1000, sinceMs: 200_000 })
     expect(damp(granted, undefined, 200_000, TTL).agent).toBe(granted)
   })
 })

@@ -177,21 +177,25 @@ class Week {
     this.counts[`${before} → ${after}${braked ? ' braked' : ''}`] =
       (this.counts[`${before} → ${after}${braked ? ' braked' : ''}`] ?? 0) + 1
     if (after !== 'down' && !braked) return
+    this.#legitimate(node, member, `${before} → ${after}${braked ? ', braked' : ''}: ${why}`)
+  }
+
+  /** A verdict of down stands from the moment at which a quorum said so. */
+  #legitimate(node: Node, member: string, what: string): void {
+    if (node.down.has(member)) return
+    node.down.add(member)
     if (this.#targetsOf(member).some((target) => node.shadow.said.get(target) === 'down')) return
-    this.#violate(`${member} went down at ${node.name} without a quorum: ${why}`)
+    this.#violate(`${member} went down at ${node.name} without a quorum (${what})`)
   }
 
   /** What a node that starts takes for down was known: to itself, or, when it lost its state, to others. */
   #started(node: Node): void {
+    if (node.lost) node.down.clear()
     for (const { member, verdict } of node.health!.snapshot().members) {
-      if (verdict !== 'down') continue
-      const targets = this.#targetsOf(member)
-      if (targets.some((target) => node.shadow.said.get(target) === 'down')) continue
-      const others = this.nodes.some(
-        (one) => one !== node && targets.some((target) => one.shadow.said.get(target) === 'down'),
-      )
-      if (!node.lost || !others) this.#violate(`${member} is down at ${node.name} from its start, and nobody said so`)
-      for (const target of targets) node.shadow.said.set(target, 'down')
+      if (verdict !== 'down' || node.down.has(member)) continue
+      const others = this.nodes.some((one) => one !== node && one.down.has(member))
+      if (node.lost && others) node.down.add(member)
+      else this.#legitimate(node, member, 'from its start')
     }
   }
 
@@ -201,6 +205,8 @@ class Week {
     for (const [node, snapshot] of snapshots) {
       for (const service of node.services) this.#answers(node, service)
       for (const member of snapshot.members) {
+        if (member.verdict === 'down') this.#legitimate(node, member.member, member.why)
+        else node.down.delete(member.member)
         this.#precedence(node, member)
         this.#applied(node, member)
       }
@@ -266,8 +272,6 @@ class Week {
 
   #agree(one: Node, other: Node, mine: HealthSnapshot, theirs: HealthSnapshot): void {
     if (one.generation !== other.generation) return
-    const inForce = ({ overrides }: HealthSnapshot): string =>
-      JSON.stringify(overrides.map(({ override }) => override).toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1)))
     const sameOverrides = inForce(mine) === inForce(theirs)
     const connected = this.now - Math.max(one.wellSince, other.wellSince, this.#storeSince, this.#overriddenAt) > 5
     if (connected && !sameOverrides) this.#violate(`overrides differ: ${inForce(mine)} ${inForce(theirs)}`)
@@ -291,10 +295,15 @@ class Week {
   #sameInput(one: Node, other: Node, { member }: MemberStatus): boolean {
     const targets = generation(one.generation).plan.members.find(({ name }) => name === member)!.targets
     const heard = ({ shadow }: Node): string =>
-      JSON.stringify(targets.map((target) => [Math.min(3, shadow.roster.size), shadow.on(target).toSorted()]))
+      JSON.stringify(
+        targets.map((target) => [Math.min(3, shadow.roster.size), shadow.on(target).map(String).toSorted()]),
+      )
     return heard(one) === heard(other)
   }
 }
+
+const inForce = ({ overrides }: HealthSnapshot): string =>
+  JSON.stringify(overrides.map(({ override }) => override).toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1)))
 
 /** By votes that it has heard, not by what it remembers. */
 const isDecided = ({ verdict, held, why }: MemberStatus): boolean =>

@@ -89,16 +89,9 @@ export class World {
   }
 
   passes(name: string, now: number): boolean {
-    switch (this.condition.get(name)!) {
-      case 'up':
-        return true
-      case 'down':
-        return false
-      case 'slow':
-        return this.chance() < 0.5
-      case 'flap':
-        return Math.floor(now / 17) % 2 === 0
-    }
+    const condition = this.condition.get(name)!
+    if (condition === 'slow') return this.chance() < 0.5
+    return condition === 'flap' ? Math.floor(now / 17) % 2 === 0 : condition === 'up'
   }
 }
 
@@ -318,6 +311,8 @@ export class Node {
   /** Since when it lives, hears all, and has these zones. */
   wellSince = 0
   lost = false
+  /** Members whose verdict is down here, and was once voted so. */
+  readonly down = new Set<string>()
   #worlds = 0
   #life = 0
   #listening = new AbortController()

@@ -1,0 +1,99 @@
+/**
+ * `npm run bench -- health`: what a node's own side of shared health costs, without the network: 50 probers × 10,000
+ * targets heard at the start, again, and after a cut, the memory they take, and votes one by one and in one batch where all
+ * members are of one service.
+ */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { NodeHealth } from '../../src/health/node.ts'
+import type { Audience, KnownMember, NodeBoard, ProberIdentity, Store, Vote } from '../../src/health/store.ts'
+import { makeHealthTable } from '../../src/health/table.ts'
+import { member, planOf, servicePlan, vote } from '../health/plans.ts'
+
+const PROBERS = 50
+const TARGETS = 10_000
+
+/** A Store that hands its audience over: the bench says everything itself. */
+class Mouth implements Store {
+  readonly shared = true
+  readonly trouble = undefined
+  audience: Audience | undefined
+  board(): never {
+    throw new Error('nobody probes here')
+  }
+  node(): NodeBoard {
+    return { heartbeat: async () => {}, know: async () => {}, override: async () => {}, forget: async () => {} }
+  }
+  async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
+    return []
+  }
+  async listen(audience: Audience): Promise<void> {
+    this.audience = audience
+  }
+  async close(): Promise<void> {}
+}
+
+/** As they come from a wire: every string its own. */
+function votesOf(value: Vote['value']): Vote[] {
+  const all = Array.from({ length: TARGETS }, (_, i) =>
+    vote(`target ${i}`, value, { rttMs: i / 7, reason: `200 of ${i % 20}` }),
+  )
+  const copy: Vote[] = JSON.parse(JSON.stringify(all))
+  return copy
+}
+
+const took = (work: () => void): number => {
+  const startMs = performance.now()
+  work()
+  return performance.now() - startMs
+}
+const ms = (work: () => void): string => `${took(work).toFixed(0)} ms`
+setFlagsFromString('--expose-gc')
+const collect: () => void = runInNewContext('gc')
+const heldMb = (): number => {
+  collect()
+  return process.memoryUsage().heapUsed / 2 ** 20
+}
+
+export async function run(): Promise<void> {
+  const store = new Mouth()
+  const health = new NodeHealth({ table: makeHealthTable(), store, node: { name: 'a', version: '1' } })
+  await health.start()
+  const probers: ProberIdentity[] = Array.from({ length: PROBERS }, (_, i) => {
+    return { name: `p${i}`, region: `r${i % 5}`, bootId: `b${i}` }
+  })
+  const emptyMb = heldMb()
+  const hearAll = (): string => {
+    let tookMs = 0
+    for (const prober of probers) {
+      const votes = votesOf('up')
+      tookMs += took(() => store.audience!.votes(prober, votes, true))
+    }
+    return `${tookMs.toFixed(0)} ms`
+  }
+  const startTook = hearAll()
+  console.log(`${PROBERS} × ${TARGETS} votes heard at the start: ${startTook}, ${(heldMb() - emptyMb).toFixed(0)} MB`)
+
+  const sites = 50
+  const members = Array.from({ length: TARGETS }, (_, i) => member(`s${i % sites}/web/v${i}`, [`target ${i}`]))
+  const service = servicePlan('web', { keepPercent: 25, rampUpMs: 60_000 })
+  const plan = planOf(members, [service])
+  const slots = Int32Array.from(members, (_, i) => i)
+  console.log(`adopted, ${TARGETS} members of one service: ${ms(() => health.adopt(plan, slots))}`)
+  console.log(`all of it heard again: ${hearAll()}`)
+  const gone = ms(() => probers.forEach((prober) => store.audience!.gone(prober)))
+  console.log(`all probers gone: ${gone}, and heard again: ${hearAll()}`)
+  for (const prober of probers) store.audience!.votes(prober, [], true)
+  const three = probers.slice(0, 3)
+  for (const prober of three) store.audience!.votes(prober, votesOf('up'), true)
+  const downs = votesOf('down')
+  store.audience!.votes(three[0]!, downs, false)
+  console.log(`a batch of ${TARGETS} deciding votes: ${ms(() => store.audience!.votes(three[1]!, downs, false))}`)
+  const ups = votesOf('up').slice(0, 1000)
+  store.audience!.votes(three[0]!, ups, false)
+  console.log(
+    `1000 deciding votes one by one: ${ms(() => ups.forEach((one) => store.audience!.votes(three[1]!, [one], false)))}`,
+  )
+  console.log(`a snapshot: ${ms(() => health.snapshot())}; all of it holds ${(heldMb() - emptyMb).toFixed(0)} MB`)
+  await health.stop()
+}
