@@ -1,7 +1,6 @@
 /** Services and their members in words, for `meridian status`: what a member is, why, and who says so. 100 columns. */
 import type { MemberStatus, VoteStatus } from '../health/node.ts'
 import type { Target } from '../health/target.ts'
-import { ACTION_WORDS } from './order.ts'
 import { ago, table, untilInWords, wrap } from './output.ts'
 import type { ServiceStatus } from './view.ts'
 
@@ -41,10 +40,8 @@ function detailsOf(member: Member): string[] {
   const seen = verdict === undefined || verdict === state ? '' : `verdict ${verdict}: `
   lines.push(wrap(`${seen}${why}`, INDENT))
   if (shareWhy !== '') lines.push(wrap(`share: ${shareWhy}`, INDENT))
-  if (override !== undefined) {
-    const { action, pattern, who, untilMs, why: reason } = override
-    lines.push(wrap(`${ACTION_WORDS[action]} as ${pattern} by ${who} ${untilInWords(untilMs)}: ${reason}`, INDENT))
-  }
+  // who and why are in `why`
+  if (override !== undefined) lines.push(`${INDENT}override of ${override.pattern}, ${untilInWords(override.untilMs)}`)
   for (const { target, votes } of targets) {
     if (targets.length > 1) lines.push(`${INDENT}${checkInWords(target)}`)
     if (votes.length === 0) lines.push(`${INDENT}no votes`)

@@ -71,7 +71,12 @@ const node = (name: string, more: object = {}) => ({
 export const snapshot: HealthSnapshot = {
   members: [
     member('fra', '192.0.2.1'),
-    member('iad', '192.0.2.2', { state: 'drained', calm: false, override: drain, why: 'drained by kim@ops1' }),
+    member('iad', '192.0.2.2', {
+      state: 'drained',
+      calm: false,
+      override: drain,
+      why: 'drained by kim@ops1 (iad: disks, ticket 812)',
+    }),
     member('sin', '192.0.2.3', {
       braked: true,
       calm: false,
