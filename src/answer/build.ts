@@ -21,7 +21,7 @@ import { layOutService } from '../policy/service.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import { loadFolder, type Loaded } from '../zone/load.ts'
-import type { CheckModel, Model, ServiceModel, SiteModel } from '../zone/model.ts'
+import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
