@@ -131,6 +131,8 @@ export class Members {
   #most = { probers: 1, regions: 1 }
   #rosterShape = ''
   #hash: string | undefined
+  /** By name, for the hash. */
+  #sorted: readonly Member[] | undefined
   #timer: NodeJS.Timeout | undefined
   #wakeAtMs = Infinity
   #stopped = false
@@ -163,6 +165,7 @@ export class Members {
     }
     this.#rosterShape = this.#shape()
     this.#hash = undefined
+    this.#sorted = undefined
     this.#update(this.#members.values(), this.#services.values())
     this.#index(plan)
   }
@@ -201,8 +204,8 @@ export class Members {
   get hash(): string {
     if (this.#hash === undefined) {
       const hash = createHash('sha256')
-      for (const name of [...this.#members.keys()].toSorted())
-        hash.update(`${name} ${this.#members.get(name)!.standing.state}\n`)
+      this.#sorted ??= [...this.#members.values()].toSorted((a, b) => (a.plan.name < b.plan.name ? -1 : 1))
+      for (const { plan, standing } of this.#sorted) hash.update(`${plan.name} ${standing.state}\n`)
       this.#hash = hash.digest('hex').slice(0, 16)
     }
     return this.#hash

@@ -22,7 +22,7 @@ import type { SteeredService } from '../../src/policy/service.ts'
 import { STEERS_A, STEERS_AAAA } from '../../src/zone/pack.ts'
 import { mapOf } from '../policy/fixture.ts'
 import { Bus } from './bus.ts'
-import { generation, Node, Prober, REGIONS, seeded, Shadow, SITES, World } from './week.ts'
+import { generation, GENERATIONS, Node, Prober, REGIONS, seeded, Shadow, SITES, World } from './week.ts'
 
 const HOURS = Number(process.env['MERIDIAN_WEEK_HOURS'] ?? 4)
 const SEED = Number(process.env['MERIDIAN_WEEK_SEED'] ?? 20_261_125)
@@ -164,7 +164,7 @@ class Week {
 
   /** Every target that a member ever had. */
   #targetsOf(member: string): string[] {
-    const all = Array.from({ length: this.world.newest + 1 }, (_, number) => generation(number).plan.members)
+    const all = Array.from({ length: GENERATIONS }, (_, number) => generation(number).plan.members)
     return [...new Set(all.flatMap((members) => members.find(({ name }) => name === member)?.targets ?? []))]
   }
 

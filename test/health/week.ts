@@ -37,11 +37,11 @@ export interface Generation {
   readonly siteOf: ReadonlyMap<string, string>
 }
 
-const generations: Generation[] = []
+/** Edits come back to what was before: so many different ones there are. */
+export const GENERATIONS = 12
+const generations: Generation[] = Array.from({ length: GENERATIONS }, (_, number) => makeGeneration(number))
 
-export function generation(number: number): Generation {
-  return (generations[number] ??= makeGeneration(number))
-}
+export const generation = (number: number): Generation => generations[number % GENERATIONS]!
 
 function makeGeneration(number: number): Generation {
   const of = (name: string, sites: readonly string[], net: number, six: boolean, more: Partial<ServiceModel>) =>
