@@ -160,7 +160,7 @@ test('the steps of the image make a program that its user can run', () => {
   expect(told).toBe(`${version}\n`)
 })
 
-/** Users of nodes and probers, without their passwords. */
+/** The users' lines without their passwords. */
 const rules = (text: string): string[] =>
   [...text.matchAll(/^user meridian-(?:node|prober) .*$/gm)].map(([line]) => line.replace(/>\S+/, '>'))
 
