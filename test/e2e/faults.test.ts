@@ -45,7 +45,7 @@ const warnings = (lines: NodeProcess['lines']): string[] =>
 
 /** The log's only line above info; a second later still the only one. */
 async function onlyWarning(started: NodeProcess): Promise<string> {
-  await until(`a warning; ${started.out}${started.err}`, 10_000, () => warnings(started.lines).length > 0)
+  await until(`a warning; ${started.out}${started.err}`, 30_000, () => warnings(started.lines).length > 0)
   const sinceMs = performance.now()
   await until('a second', 2_000, () => performance.now() - sinceMs > 1_000)
   expect(warnings(started.lines)).toHaveLength(1)
@@ -74,7 +74,7 @@ test('a wrong password is one line of a node and of a prober; the node serves', 
   expect(await onlyWarning(node)).toMatch(/password/i)
   expect(await onlyWarning(prober)).toMatch(/password/i)
   expect((await node.status())?.store.trouble).toMatch(/password/i)
-  expect((await scene.dig(PARIS, 'www.demo.example', 'A')).answer).toEqual([VIPS.fra])
+  await until('an answer', 10_000, async () => (await scene.siteFor(PARIS).catch(() => undefined)) === 'fra')
   expect(`${node.out}${node.err}${prober.out}${prober.err}`).not.toContain('wrong@')
 })
 
@@ -82,7 +82,7 @@ test('a prober without targets says so once', async () => {
   await redis.start()
   const sites = SITE_NAMES.map((site) => `    ${site}: {vips: [${VIPS[site]}]}`)
   scene.write('services.yaml', ['web:', '  sites:', ...sites, '  check: none', ''].join('\n'))
-  expect(await onlyWarning(startProber('p', { redis: url() }))).toMatch(/nothing to probe/)
+  expect(await onlyWarning(startProber('p', { redis: url() }))).toMatch(/no targets/)
 })
 
 test('two probers with one name say so, each once', async () => {

@@ -127,7 +127,7 @@ export class Scene {
   }
 
   start(more: Readonly<Record<string, string>> = {}, ...args: readonly string[]): NodeProcess {
-    const node = new NodeProcess(['serve', ...this.flags(more), ...args], this.state)
+    const node = new NodeProcess(['serve', ...this.flags(more), ...args], more['state'] ?? this.state)
     this.#nodes.add(node)
     return node
   }

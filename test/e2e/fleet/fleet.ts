@@ -130,7 +130,7 @@ export class Fleet {
     for (const node of NODES) this.startNode(node)
     for (const prober of PROBERS) this.startProber(prober)
     const nodes = Object.fromEntries(NODES.map((node) => [node, HOSTS[node]]))
-    await Promise.all(NODES.map((node) => this.process(node).ready(60_000)))
+    await Promise.all(NODES.map((node) => this.process(node).ready(120_000)))
     this.#askers = new Askers(this.network.on('clients'), {
       name: 'www.demo.example.',
       everyMs: this.#options.askEveryMs ?? 20,

@@ -24,6 +24,8 @@ export const APPLY_MS = 2_110 + 2_500
 /** Longer than a lease (3 s) and that bound: what would change for lack of data, or by votes that still pass, has changed. */
 export const HOLD_MS = 4_500
 const WELL_MS = 25_000
+/** Thirty processes start at once when three fleets do. */
+const START_MS = 180_000
 
 /** A time in which something is excused on a node. */
 interface Window {
@@ -198,20 +200,24 @@ async function allWell(fleet: Fleet): Promise<void> {
   }
 }
 
-/** A fleet for the rows of a file. */
-export function useFleet(options: FleetOptions = {}) {
+/** Tests a row. */
+export type Fault = (title: string, body: (row: Row) => Promise<void>) => void
+
+/** A fleet for the rows of a suite: they run on it one after the other. */
+export function useFleet(options: FleetOptions = {}): Fault {
   vi.setConfig(PATIENT)
   const windows: Window[] = []
-  let fleet: Fleet | undefined
+  let starting: Promise<Fleet> | undefined
   beforeAll(async () => {
-    fleet = await Fleet.start(options)
-    await allWell(fleet)
-  })
-  afterAll(() => fleet?.close())
+    starting = Fleet.start(options)
+    await allWell(await starting)
+  }, START_MS)
+  // also when it has not come up in time
+  afterAll(async () => (await starting?.catch(() => undefined))?.close(), START_MS)
 
-  return (title: string, body: (row: Row) => Promise<void>): void =>
-    test(title, async () => {
-      const running = fleet!
+  return (title, body) =>
+    test(title, { concurrent: false }, async () => {
+      const running = await starting!
       await allWell(running)
       const row = new Row(running, windows)
       try {
