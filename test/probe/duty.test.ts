@@ -444,28 +444,6 @@ describe('what an operator should read', () => {
     expect(lone.troubles).toEqual(['this prober has no targets: the zones ask for no checks'])
   })
 
-  test('two probers of one name, once; what is left of the boot before is none', async () => {
-    const before = join('a')
-    before.duty.setPlan(targets(5, 1))
-    await pass(10_000)
-    before.beats = false
-    const a = join('a', 'eu', 'two')
-    a.duty.setPlan(targets(5, 1))
-    await pass(10_000)
-    expect(a.troubles).toEqual([])
-    let sequence = 100
-    const twin = { name: 'a', region: 'eu', bootId: 'three' }
-    for (let i = 0; i < 20; i++) {
-      void store.inner
-        .board(twin)
-        .heartbeat({ prober: twin, sequence: ++sequence, configHash: '', overdue: 0, overdueAgeMs: 0 })
-      await pass(HEARTBEAT_MS)
-    }
-    expect(a.troubles).toEqual([
-      "another prober calls itself a, and they end each other's votes: give each its own node.name",
-    ])
-  })
-
   test('more than it can check, once each time', async () => {
     const slow = new Peer(store, 'a', 'eu', 'one', 3)
     peers.push(slow)
