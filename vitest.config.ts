@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     pool: 'forks', // a segfault behind koffi then kills one file, not the run
+    maxWorkers: 3, // most files wait for real processes more than they compute
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/tools.ts'],
     testTimeout: 20_000,

@@ -21,7 +21,7 @@ import { layOutService } from '../policy/service.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import { loadFolder, type Loaded } from '../zone/load.ts'
-import type { CheckModel, Model, ServiceModel, SiteModel } from '../zone/model.ts'
+import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -199,16 +199,13 @@ export function checkProbe(file: string, probe: ProbeSettings, { targets }: Heal
     report({ code, severity: 'warning', file, line: 0, column: 0, message, hint })
   const found = probe.shared === true ? undefined : overload(targets, probe)
   if (found !== undefined) warn('probe-overload', found.message, found.hint)
-  const commands = new Set(targets.map(({ check }) => commandOf(check)).filter((command) => command !== undefined))
+  const commands = new Set(targets.flatMap(({ check }) => (check.type === 'exec' ? [check.command] : [])))
   for (const command of commands) {
     if (probe.exec.includes(command)) continue
     const message = `a check of type exec runs “${command}”, which the setting probe.exec does not have: this prober abstains`
     warn('exec-unknown', message, didYouMean(command, probe.exec) ?? 'Add it to probe.exec of every node that probes')
   }
 }
-
-const commandOf = (check: CheckModel): string | undefined =>
-  'command' in check && typeof check.command === 'string' ? check.command : undefined
 
 /** One map for each distinct definition; those of the last World are used again while their places stand. */
 function placeClients(

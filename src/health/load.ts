@@ -9,7 +9,7 @@ import type { Target } from './target.ts'
  * CPU time of one check, in µs of a core: a safe upper figure of those in docs/performance.md, measured by
  * `npm run bench -- probes`. TLS makes the difference, for no session is used twice.
  */
-const CHECK_US: Readonly<Record<string, number>> = {
+const CHECK_US: Readonly<Record<CheckModel['type'], number>> = {
   tcp: 250,
   http: 500,
   https: 2500,
@@ -20,7 +20,6 @@ const CHECK_US: Readonly<Record<string, number>> = {
   icmp: 300,
   exec: 5000,
 }
-const OTHER_US = 500
 /** Sums of thousands of fractions. */
 const ROUNDED = 1 + 1e-9
 
@@ -49,10 +48,7 @@ export function loadOf(targets: Iterable<Target>): ProbeLoad {
   return { checksPerSecond, cores }
 }
 
-function costUs(check: CheckModel): number {
-  const secured = 'tls' in check && check.tls === true // grpc over TLS
-  return secured ? CHECK_US['tls']! : (CHECK_US[check.type] ?? OTHER_US)
-}
+const costUs = (check: CheckModel): number => CHECK_US[check.type === 'grpc' && check.tls ? 'https' : check.type]
 
 /** What is too much, and what to do about it; undefined: it fits. */
 export function overload(

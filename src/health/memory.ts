@@ -3,12 +3,11 @@
  * board is one end of a MessagePort (portBoard), and whoever has a Store serves the other end (serveBoard).
  */
 import type { MessagePort } from 'node:worker_threads'
-import type { Override } from './override.ts'
+import { type Override, standsOver } from './override.ts'
 import {
   type Audience,
   type Board,
   type Heartbeat,
-  isNewer,
   type KnownMember,
   LEASE_MS,
   type NodeBeat,
@@ -120,7 +119,7 @@ export class MemoryStore implements Store {
   #put(entries: readonly Override[]): void {
     const fresh = entries.filter((entry) => {
       const known = this.#overrides.get(entry.pattern)
-      if (known !== undefined && !isNewer(entry, known)) return false
+      if (known !== undefined && !standsOver(entry, known)) return false
       this.#overrides.set(entry.pattern, entry)
       return true
     })

@@ -3,12 +3,12 @@
  * is tried again at each heartbeat until Redis has taken it, and overrides again when Redis has lost what the node said.
  */
 import { indexKey, OVERRIDES_KEY } from './keys.ts'
-import type { Override } from './override.ts'
+import { type Override, standsOver } from './override.ts'
 import type { Post } from './redis-post.ts'
 import { FORGET, OVERRIDE } from './redis-script.ts'
 import { knownText, nodeBeatText, overrideArguments, proberBeatText, voteText } from './redis-text.ts'
 import type { Client } from './redis-connect.ts'
-import { type Board, isNewer, type NodeBoard } from './store.ts'
+import type { Board, NodeBoard } from './store.ts'
 
 export const proberBoard = (post: Post): Board => ({
   replace: (votes) => post.replace(votes.map((vote) => [vote.target, voteText(vote)])),
@@ -57,7 +57,7 @@ export function nodeBoard(
     override: async (entries) => {
       for (const entry of entries) {
         const known = overrides.get(entry.pattern)
-        if (known !== undefined && !isNewer(entry, known)) continue
+        if (known !== undefined && !standsOver(entry, known)) continue
         overrides.set(entry.pattern, entry)
         unsaid.add(entry.pattern)
       }

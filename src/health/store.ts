@@ -73,10 +73,6 @@ export interface KnownMember {
   readonly proven: readonly string[]
 }
 
-/** Which of two overrides of one pattern stands (see override.ts). */
-export const isNewer = (entry: Override, known: Override): boolean =>
-  entry.version > known.version || (entry.version === known.version && entry.node > known.node)
-
 /**
  * A prober's side. Calls are heard in the order in which they were made, but for those of one tick, of which the last on a
  * target counts. They resolve when they were told, or when the Store is in trouble: then they are remembered, and told later.

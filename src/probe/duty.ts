@@ -25,11 +25,9 @@ const MOVED_MOST_MS = 5 * 60_000
 const DROPPED_MOST_MS = 60 * 60_000
 /** What is heard within this is looked at together. */
 const TOGETHER_MS = 50
-/** Heartbeats of this prober's name at another boot that make it two probers. */
-const TWIN_BEATS = 5
 
 /** Troubles that are told once each time that they begin. */
-type Told = 'idle' | 'overload' | 'twin'
+type Told = 'idle' | 'overload'
 
 export interface DutySettings {
   readonly identity: ProberIdentity
@@ -77,7 +75,6 @@ export class Duty {
   #listened = false
   #troubledMs = -Infinity
   #idleSinceMs = 0
-  readonly #twinBeats = new Set<number>()
   readonly #told = new Set<Told>()
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Timeout | undefined
@@ -153,11 +150,7 @@ export class Duty {
       const voted = this.#hear(prober)
       for (const target of targets) voted.delete(target)
     },
-    heartbeat: ({ prober, sequence }) => {
-      this.#hear(prober)
-      const { name, bootId } = this.#settings.identity
-      if (prober.name === name && prober.bootId !== bootId) this.#hearTwin(sequence)
-    },
+    heartbeat: ({ prober }) => void this.#hear(prober),
     gone: ({ name, bootId }) => {
       const peer = this.#peers.get(name)
       if (peer?.identity.bootId !== bootId) return
@@ -186,18 +179,6 @@ export class Duty {
     this.#peers.set(identity.name, { identity, live: true, voted })
     this.#reviewSoon()
     return voted
-  }
-
-  /** What this name said before its restart may still come; a beat that goes on is another prober's. */
-  #hearTwin(sequence: number): void {
-    this.#twinBeats.add(sequence)
-    if (this.#twinBeats.size < TWIN_BEATS) return
-    this.#twinBeats.clear()
-    const { name } = this.#settings.identity
-    this.#tell(
-      'twin',
-      `another prober calls itself ${name}, and they end each other's votes: give each its own node.name`,
-    )
   }
 
   #reviewSoon(): void {

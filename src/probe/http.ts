@@ -6,7 +6,7 @@
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https'
 import { isIP } from 'node:net'
-import { type ConnectionOptions, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import { TLSSocket } from 'node:tls'
 import { type Attempt, attempt, type TargetOf } from './attempt.ts'
 import type { Observation } from './observation.ts'
 import { certificateEndMs, expectedOf, untilText } from './tls.ts'
@@ -17,8 +17,6 @@ const HEADER_BYTES = 16_384
 
 const plain = new HttpAgent({ keepAlive: false })
 const secure = new HttpsAgent({ keepAlive: false, maxCachedSessions: 0 })
-/** One for all, made with the first: each costs a fifth of a check. It holds no sessions; those are the agent's, and it keeps none. */
-let context: SecureContext | undefined
 
 type HttpTarget = TargetOf<'http' | 'https'>
 
@@ -59,13 +57,7 @@ function ask({ address, port, check }: HttpTarget): ClientRequest {
     },
   }
   if (check.type === 'http') return httpRequest({ ...options, agent: plain })
-  const secured: RequestOptions & Pick<ConnectionOptions, 'secureContext'> = {
-    ...options,
-    agent: secure,
-    secureContext: (context ??= createSecureContext()),
-    ...expectedOf(check.host ?? address, check.verify),
-  }
-  return httpsRequest(secured)
+  return httpsRequest({ ...options, agent: secure, ...expectedOf(check.host ?? address, check.verify) })
 }
 
 const PORTS = { http: 80, https: 443 } as const

@@ -8,7 +8,7 @@ import { loadOf, overload } from '../../src/health/load.ts'
 import { hashTargets, type Target } from '../../src/health/target.ts'
 import type { Problem } from '../../src/problem.ts'
 import type { CheckModel } from '../../src/zone/model.ts'
-import { httpCheck } from '../health/plans.ts'
+import { httpCheck, timing } from '../health/plans.ts'
 
 const targets = (count: number, check: CheckModel): Target[] =>
   Array.from({ length: count }, (_, i) => ({ id: `t${i}`, check, address: '192.0.2.1', port: 443, probers: 3 }))
@@ -52,7 +52,7 @@ describe('problems', () => {
   })
 
   test('a command that probe.exec lacks is a warning, once', () => {
-    const list = targets(3, Object.assign(httpCheck(), { command: 'backup-age' }))
+    const list = targets(3, { ...timing, type: 'exec', port: 0, command: 'backup-age' })
     expect(found(list, { exec: ['backup-age'] })).toEqual([])
     expect(found(list, { exec: ['backup-agee'] })).toMatchObject([
       { code: 'exec-unknown', severity: 'warning', hint: 'Did you mean backup-agee?' },

@@ -63,37 +63,6 @@ test('a list is no file of settings', () => {
   expect(load('- threads\n').problems).toMatchObject([{ code: 'value-kind', line: 1 }])
 })
 
-const problemsOf = (role: 'serve' | 'probe' | undefined, text: string) => {
-  writeFileSync(file, text)
-  return loadSettings({ file, env: {}, flags: [], role }).problems
-}
-
-describe('Redis', () => {
-  test('a prober without it can tell nobody', () => {
-    expect(problemsOf('probe', 'threads: 1\n')).toMatchObject([{ code: 'redis-missing', severity: 'error', file }])
-    expect(problemsOf('probe', 'redis: redis://192.0.2.6:6379\n')).toEqual([])
-  })
-
-  test('a node that neither probes nor has it would hear of nothing', () => {
-    expect(problemsOf('serve', 'probe: {enabled: false}\n')).toMatchObject([
-      { code: 'redis-missing', severity: 'error', file, line: 1, column: 18 },
-    ])
-    expect(problemsOf('serve', 'probe: {enabled: false}\nredis: redis://192.0.2.6:6379\n')).toEqual([])
-    expect(problemsOf('serve', 'threads: 1\n')).toEqual([])
-  })
-
-  test('a URL that can not be read is told with its place, and without the password', () => {
-    const [problem] = problemsOf('serve', 'redis: "redis://user:secret@pw@192.0.2.6:6379"\n')
-    expect(problem).toMatchObject({ code: 'setting-invalid', file, line: 1, column: 8 })
-    expect(problem!.message).toContain('%40')
-    expect(JSON.stringify(problem)).not.toContain('secret')
-  })
-
-  test('a command that only asks needs none of it', () => {
-    expect(problemsOf(undefined, 'probe: {enabled: false}\nredis: "redis://a@b@c"\n')).toEqual([])
-  })
-})
-
 test('commands: names and words, the program relative to the file', () => {
   const text = `probe:
   region: eu
@@ -132,4 +101,35 @@ test('every fault of a command has its place', () => {
   expect(load('probe: {exec: [/bin/true]}\n').problems).toMatchObject([
     { code: 'value-kind', line: 1, hint: expect.stringContaining('NAME') },
   ])
+})
+
+const problemsOf = (role: 'serve' | 'probe' | undefined, text: string) => {
+  writeFileSync(file, text)
+  return loadSettings({ file, env: {}, flags: [], role }).problems
+}
+
+describe('Redis', () => {
+  test('a prober without it can tell nobody', () => {
+    expect(problemsOf('probe', 'threads: 1\n')).toMatchObject([{ code: 'redis-missing', severity: 'error', file }])
+    expect(problemsOf('probe', 'redis: redis://192.0.2.6:6379\n')).toEqual([])
+  })
+
+  test('a node that neither probes nor has it would hear of nothing', () => {
+    expect(problemsOf('serve', 'probe: {enabled: false}\n')).toMatchObject([
+      { code: 'redis-missing', severity: 'error', file, line: 1, column: 18 },
+    ])
+    expect(problemsOf('serve', 'probe: {enabled: false}\nredis: redis://192.0.2.6:6379\n')).toEqual([])
+    expect(problemsOf('serve', 'threads: 1\n')).toEqual([])
+  })
+
+  test('a URL that can not be read is told with its place, and without the password', () => {
+    const [problem] = problemsOf('serve', 'redis: "redis://user:secret@pw@192.0.2.6:6379"\n')
+    expect(problem).toMatchObject({ code: 'setting-invalid', file, line: 1, column: 8 })
+    expect(problem!.message).toContain('%40')
+    expect(JSON.stringify(problem)).not.toContain('secret')
+  })
+
+  test('a command that only asks needs none of it', () => {
+    expect(problemsOf(undefined, 'probe: {enabled: false}\nredis: "redis://a@b@c"\n')).toEqual([])
+  })
 })

@@ -1,7 +1,7 @@
 /** The package as it is installed: compiled by tsc, started by bin/meridian, threads and all. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, mkdirSync, renameSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { RedisServer } from '../health/redis-server.ts'
@@ -22,11 +22,14 @@ afterEach(() => scene.close())
 test('built, it checks and serves as the source does', async () => {
   const root = join(scene.folder, 'package')
   mkdirSync(root)
-  for (const file of ['bin', 'package.json', 'src', 'tsconfig.json', 'tsconfig.build.json'])
-    cpSync(join(ROOT, file), join(root, file), { recursive: true })
-  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'))
-  execFileSync('npm', ['run', 'build'], { cwd: root, stdio: 'ignore' })
-  rmSync(join(root, 'src'), { recursive: true })
+  const build = join(scene.folder, 'build')
+  mkdirSync(build)
+  const sources = ['src', 'package.json', 'tsconfig.json', 'tsconfig.build.json']
+  for (const file of sources) cpSync(join(ROOT, file), join(build, file), { recursive: true })
+  for (const file of ['bin', 'package.json']) cpSync(join(ROOT, file), join(root, file), { recursive: true })
+  for (const folder of [build, root]) symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  execFileSync('npm', ['run', 'build'], { cwd: build, stdio: 'ignore' })
+  renameSync(join(build, 'dist'), join(root, 'dist'))
 
   const meridian = join(root, 'bin/meridian')
   expect(execFileSync(meridian, ['check', scene.zones], { encoding: 'utf8' })).toContain('1 zones')

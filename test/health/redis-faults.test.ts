@@ -13,6 +13,9 @@ import { until } from './until.ts'
 const LEASE_MS = 600
 const HEARTBEAT_MS = LEASE_MS / 3
 
+/** Of a read; below what a heartbeat would take to show what was missed. */
+const HELD_MS = 300
+
 let server: RedisServer
 const ending: (() => void | Promise<void>)[] = []
 beforeEach(async () => {
@@ -69,16 +72,23 @@ async function scene() {
 
 /**
  * A way to the server. mute() lets nothing more through to whoever has subscribed by then, and ends nothing; swallow() ends the
- * connection on which the next script is called, before the server has seen the call.
+ * connection on which the next script is called, before the server has seen the call. What is read of a prober `slow` comes
+ * HELD_MS late.
  */
 async function muting(to: RedisServer) {
   const subscribed = new Set<Socket>()
   let swallows = false
+  let held = 0
   const host = `${to.host.slice(0, to.host.lastIndexOf('.'))}.254`
   const proxy = createServer((client) => {
     const upstream = connect({ host: to.host, port: to.port })
     client.on('data', (data) => {
       if (data.includes('subscribe')) subscribed.add(client)
+      if (data.includes(hashKey('prober', 'slow')) && data.includes('hgetall')) {
+        held++
+        upstream.pause()
+        setTimeout(() => upstream.resume(), HELD_MS)
+      }
       if (!swallows || !data.includes('evalsha')) return upstream.write(data)
       swallows = false
       return client.destroy()
@@ -96,6 +106,7 @@ async function muting(to: RedisServer) {
     address: `${host}:${to.port}`,
     mute: () => subscribed.forEach((socket) => socket.emit('mute')),
     swallow: () => void (swallows = true),
+    held: () => held,
   }
 }
 
@@ -181,6 +192,7 @@ describe('Redis', () => {
     await board.change(vote('t1', 'down'))
     await until(() => heard.said.get('a')?.get('t1') === 'down', 'heard')
     await until(() => heard.said.get('a')?.has('t9') === false, 'what the prober never said is gone')
+    await until(() => server.cli('hexists', hashKey('prober', 'a'), 't9') === '0', 'there too')
   })
 
   test('a change made while the subscription was cut is heard', async () => {
@@ -236,6 +248,19 @@ describe('Redis', () => {
     await until(() => heard.lines.some((line) => line.startsWith('node n2/one beat')), 'a beat')
     server.cli('flushall')
     await until(() => heard.overrideLines.at(-1) === 'overrides all', 'told')
+  })
+
+  test('what is said during a read is heard after it', async () => {
+    const proxy = await muting(server)
+    const heard = await listen(open({}, `redis://${proxy.address}`))
+    const board = open().board(identity('slow')) // without heartbeats
+    await board.replace(Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up')))
+    await until(() => proxy.held() > 0, 'the read')
+    await board.change(vote('t0', 'down'))
+    await board.retire(['t1'])
+    await until(() => heard.said.get('slow')?.get('t0') === 'down', 'the change')
+    await until(() => heard.said.get('slow')?.size === 299, 'the retirement')
+    expect(proxy.held()).toBe(1)
   })
 
   test('more than 200 votes are read after a notice, and changes that come meanwhile are not lost', async () => {

@@ -5,8 +5,8 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openRedisStore } from '../../src/health/redis.ts'
-import { type Board, isNewer, type VoteValue } from '../../src/health/store.ts'
-import type { Override } from '../../src/health/override.ts'
+import { type Override, standsOver } from '../../src/health/override.ts'
+import type { Board, VoteValue } from '../../src/health/store.ts'
 import { vote } from './plans.ts'
 import { RedisServer } from './redis-server.ts'
 import { beat, drain, identity, Listener, nodeBeat } from './store.suite.ts'
@@ -46,7 +46,7 @@ class Model {
 
   put(entry: Override): void {
     const known = this.overrides.get(entry.pattern)
-    if (known === undefined || isNewer(entry, known)) this.overrides.set(entry.pattern, entry)
+    if (known === undefined || standsOver(entry, known)) this.overrides.set(entry.pattern, entry)
   }
 }
 

@@ -176,7 +176,8 @@ class Week {
   #changed(node: Node, { member, before, after, braked, why }: Change): void {
     this.counts[`${before} → ${after}${braked ? ' braked' : ''}`] =
       (this.counts[`${before} → ${after}${braked ? ' braked' : ''}`] ?? 0) + 1
-    if (after !== 'down' && !braked) return
+    // who was down before is looked at in #started and #judge: the brake took hold of it while its node started
+    if ((after !== 'down' && !braked) || before === 'down') return
     this.#legitimate(node, member, `${before} → ${after}${braked ? ', braked' : ''}: ${why}`)
   }
 

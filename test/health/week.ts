@@ -17,7 +17,7 @@ import { httpCheck, service, site, tcpCheck } from './plans.ts'
 
 export const SITES = ['ams', 'fra', 'iad', 'nrt', 'sin']
 export const REGIONS = ['eu', 'us', 'ap']
-export const RULES = { fall: 3, rise: 2 }
+export const RULES = { fall: 3, rise: 2, intervalMs: 5000 }
 
 /** A small generator with a seed (mulberry32, public domain by T. Ettinger). */
 export function seeded(seed: number): () => number {
@@ -191,7 +191,7 @@ export class Prober {
       const where = siteOf.get(target) ?? anySiteOf(target)
       if (probed.next <= now && !abstains) {
         const passed = world.passes(where, now) && !((this.cuts.get(where) ?? 0) > now)
-        probed.track = advance(probed.track, passed, RULES)
+        probed.track = advance(probed.track, passed, RULES, now * 1000)
         probed.next = now + (isUndecided(probed.track) ? 1 : 5)
       }
       const vote = voteOf(target, probed.track, abstains)
