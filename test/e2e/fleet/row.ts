@@ -116,6 +116,15 @@ export class Row {
     }
   }
 
+  /** Waits until the nodes' /metrics has the series with this value. */
+  async measured(series: string, value: number, nodes: readonly NodeName[] = NODES): Promise<void> {
+    for (const node of nodes) {
+      await until(`${node} measures ${series} ${value}`, APPLY_MS, async () =>
+        `\n${await this.fleet.metrics(node)}`.includes(`\n${series} ${value}\n`),
+      )
+    }
+  }
+
   /** For a while, starting now, a node's status says so. */
   async always(what: string, forMs: number, holds: (status: Status) => boolean, node: NodeName = 'n1'): Promise<void> {
     const endMs = nowMs() + forMs

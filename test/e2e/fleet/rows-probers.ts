@@ -156,6 +156,7 @@ export function rowsOfProber(fault: Fault): void {
     await row.shown('held, never passed', ({ services }) =>
       (services[0]?.members ?? []).every(({ held, why }) => held && why.includes('never passed')),
     )
+    await row.measured('meridian_service_held_members{service="web"}', 3)
     row.fleet.write([...PROBERS, ...NODES], '/healthz')
     await row.applied('newYork')
     await row.revives('iad')

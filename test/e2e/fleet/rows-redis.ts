@@ -13,7 +13,7 @@ export function rowsOfRedis(fault: Fault): void {
     row.dies('fra')
     await inTrouble(row)
     await row.held('paris')
-    expect(await row.fleet.metrics('n2')).toContain('meridian_store_up{kind="redis"} 0')
+    await row.measured('meridian_store_up{kind="redis"}', 0)
     await row.fleet.redis.start()
     await row.applied('paris')
     await row.revives('fra')
@@ -24,6 +24,7 @@ export function rowsOfRedis(fault: Fault): void {
     row.dies('iad')
     await inTrouble(row)
     await row.held('newYork')
+    await row.measured('meridian_store_up{kind="redis"}', 0)
     row.fleet.redis.signal('SIGCONT')
     await row.applied('newYork')
     await row.revives('iad')
@@ -71,6 +72,7 @@ export function rowsOfRedis(fault: Fault): void {
       ({ services }) => services[0]?.members.every(({ state }) => state === 'unproven') === true,
       ['n1'],
     )
+    await row.measured('meridian_service_unproven_members{service="web"}', 3, ['n1'])
     await row.held('jakarta', ['n1'])
     await row.fleet.redis.start()
     await row.applied('jakarta')
