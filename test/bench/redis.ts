@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- redis state [PROBERS] [TARGETS] [RUNS]`: how long a node takes to read the whole state through a real
- * Redis, and what it holds then; the node is a process of its own with a NodeHealth's maps around it.
+ * Redis until it has judged every member, and what it holds then; the node is a process of its own around a NodeHealth.
  *
  * `npm run bench -- redis quiet [SECONDS] [RUNS]`: what Redis sees of 3 probers and 3 nodes while nothing changes.
  *
@@ -8,15 +8,18 @@
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { NodeHealth } from '../../src/health/node.ts'
 import { openRedisStore, type RedisStore } from '../../src/health/redis.ts'
 import { type Audience, HEARTBEAT_MS, type ProberIdentity, type Vote } from '../../src/health/store.ts'
+import { makeHealthTable } from '../../src/health/table.ts'
+import { member, planOf } from '../health/plans.ts'
 import { RedisServer } from '../health/redis-server.ts'
 
 const REASONS = ['200', '204', '503', 'timeout', 'connection refused', 'connection reset', 'no route']
 
 export async function run([what = 'state', ...args]: string[]): Promise<void> {
   const [first, second, third] = args.map(Number)
-  if (what === 'reader') return read(args[0]!, Number(args[1]))
+  if (what === 'reader') return read(args[0]!, Number(args[1]), Number(args[2]))
   const server = await RedisServer.start()
   try {
     if (what === 'state') await state(server, first ?? 50, second ?? 10_000, third ?? 5)
@@ -64,7 +67,7 @@ async function state(server: RedisServer, probers: number, targets: number, runs
     for (const { prober, board } of boards) void board.heartbeat(beatOf(prober, sequence))
   }, HEARTBEAT_MS)
   const figures: Figures[] = []
-  for (let i = 0; i < runs; i++) figures.push(await readApart(server.url(), probers * targets))
+  for (let i = 0; i < runs; i++) figures.push(await readApart(server.url(), probers, targets))
   clearInterval(beats)
   await store.close()
   const redisMb = Number(/used_memory:(\d+)/.exec(server.cli('info', 'memory'))![1]) / 1e6
@@ -83,32 +86,20 @@ interface Figures {
   readonly peakMb: number
 }
 
-async function readApart(url: string, votes: number): Promise<Figures> {
-  const child = fork(new URL('./bench.ts', import.meta.url).pathname, ['redis', 'reader', url, String(votes)], {
-    execArgv: ['--expose-gc'],
-  })
+async function readApart(url: string, probers: number, targets: number): Promise<Figures> {
+  const args = ['redis', 'reader', url, String(probers), String(targets)]
+  const child = fork(new URL('./bench.ts', import.meta.url).pathname, args, { execArgv: ['--expose-gc'] })
   const figures = new Promise<Figures>((resolve) => child.once('message', (message: Figures) => resolve(message)))
   await once(child, 'exit')
   return figures
 }
 
-/** A node: keeps each vote with the time since when it stands, as NodeHealth does. */
-async function read(url: string, wanted: number): Promise<void> {
-  const said = new Map<string, Map<string, { vote: Vote; sinceMs: number }>>()
-  let heard = 0
-  const audience: Audience = {
-    votes: ({ name }, votes, whole) => {
-      const known = (whole ? undefined : said.get(name)) ?? new Map<string, { vote: Vote; sinceMs: number }>()
-      for (const vote of votes) known.set(vote.target, { vote, sinceMs: performance.now() })
-      said.set(name, known)
-      heard += votes.length
-    },
-    retired: () => {},
-    heartbeat: () => {},
-    gone: () => {},
-    node: () => {},
-    overrides: () => {},
-  }
+/** A node with a member for each target. */
+async function read(url: string, probers: number, targets: number): Promise<void> {
+  const plan = planOf(
+    Array.from({ length: targets }, (_, i) => member(`fra/web/10.0.${i >> 8}.${i & 255}`, [targetId(i)])),
+  )
+  const slots = Int32Array.from({ length: targets }, (_, i) => i)
   globalThis.gc?.()
   const before = process.memoryUsage()
   const cpu = process.cpuUsage()
@@ -116,14 +107,17 @@ async function read(url: string, wanted: number): Promise<void> {
   let peak = 0
   const peaks = setInterval(() => (peak = Math.max(peak, process.memoryUsage.rss())), 20)
   const store = openRedisStore(url)
-  await store.listen(audience, new AbortController().signal)
+  const health = new NodeHealth({ table: makeHealthTable(), store, node: { name: 'bench', version: '1' } })
+  await health.start()
+  health.adopt(plan, slots)
   const seconds = (performance.now() - startMs) / 1000
-  if (heard < wanted) console.log(`only ${heard} of ${wanted} votes when listen() was done`)
   const { user, system } = process.cpuUsage(cpu)
   globalThis.gc?.()
   const after = process.memoryUsage()
   const held = after.heapUsed + after.external - before.heapUsed - before.external
   clearInterval(peaks)
+  const heard = health.snapshot().members.reduce((sum, one) => sum + one.targets[0]!.votes.length, 0)
+  if (heard < probers * targets) console.log(`only ${heard} of ${probers * targets} votes when start() was done`)
   const figures: Figures = {
     seconds,
     cpuSeconds: (user + system) / 1e6,
@@ -132,6 +126,7 @@ async function read(url: string, wanted: number): Promise<void> {
     peakMb: Math.max(peak, after.rss) / 1e6,
   }
   process.send!(figures)
+  await health.stop()
   await store.close()
   process.disconnect()
 }
