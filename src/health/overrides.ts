@@ -127,13 +127,12 @@ export class Overrides {
 
   #adopt(entries: readonly Override[]): void {
     const wallMs = Date.now()
-    const merged = mergeOverrides(
-      this.#all,
-      entries.filter((entry) => !isSpent(entry, wallMs)),
-    )
     for (const { version } of entries) this.#highest = Math.max(this.#highest, version)
-    const changed = [...merged].some(([pattern, entry]) => this.#all.get(pattern) !== entry)
-    this.#all = merged
+    // one that is spent is not kept, but it still ends what it stands over
+    const merged = [...mergeOverrides(this.#all, entries)].filter(([, entry]) => !isSpent(entry, wallMs))
+    const changed =
+      merged.length !== this.#all.size || merged.some(([pattern, entry]) => this.#all.get(pattern) !== entry)
+    this.#all = new Map(merged)
     if (changed) void this.#saver?.save()
     this.#look()
   }
