@@ -238,8 +238,7 @@ test('what the Store refuses is put up again until it takes it, the newest of ea
 test('a tombstone that is spent is not kept, but ends what was undone long ago while this node was away', () => {
   vi.useFakeTimers({ now: NOW + 40 * DAY_MS })
   try {
-    const put = async (): Promise<void> => {}
-    const overrides = new Overrides({ file: undefined, put, onChange: () => {}, onTrouble: () => {} })
+    const overrides = new Overrides({ file: undefined, put: async () => {}, onChange: () => {}, onTrouble: () => {} })
     overrides.hear([entry('fra')], false)
     expect(overrides.of({ site: 'fra', service: 'web', address: '192.0.2.1' })).toBeDefined()
     overrides.hear([entry('fra', { action: 'undone', version: 2, madeMs: NOW })], true)
