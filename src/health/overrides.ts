@@ -50,6 +50,8 @@ export class Overrides {
   #all: OverrideSet = new Map()
   /** Of all that were ever seen; those forgotten count too. */
   #highest = 0
+  /** Set here while neither a file nor the Store has told what there is, so with versions that may be far too low. */
+  #blind: Map<string, Override> | undefined = new Map()
   #inForce: ReadonlySet<Override> = new Set()
   #timer: NodeJS.Timeout | undefined
   #putTimer: NodeJS.Timeout | undefined
@@ -71,6 +73,7 @@ export class Overrides {
     const { highest, entries } = state ?? { highest: 0, entries: [] }
     if (isTime(highest) && Array.isArray(entries) && entries.every(isOverride)) {
       onTrouble('read', trouble)
+      if (state !== undefined) this.#blind = undefined
       this.#highest = Math.max(this.#highest, highest)
       this.#adopt(entries)
     } else onTrouble('read', damaged(file, FILE.what))
@@ -90,6 +93,7 @@ export class Overrides {
     this.#adopt(entries)
     if (!whole) return
     const theirs = new Map(entries.map((entry) => [entry.pattern, entry]))
+    this.#renumber(theirs)
     const missing = [...this.#all.values()].filter((entry) => {
       const stands = theirs.get(entry.pattern)
       return stands === undefined || standsOver(entry, stands)
@@ -102,6 +106,7 @@ export class Overrides {
     const madeMs = Date.now()
     const untilMs = action === 'undone' || forMs === undefined ? null : madeMs + forMs
     const entry = { pattern, action, version: this.#highest + 1, node, who, why, madeMs, untilMs }
+    this.#blind?.set(pattern, entry)
     this.#adopt([entry])
     this.#put([entry])
     return entry
@@ -125,15 +130,24 @@ export class Overrides {
     await this.#saver?.close()
   }
 
+  /** What an operator did here is news over what the Store kept from before, whatever this node had forgotten. */
+  #renumber(theirs: OverrideSet): void {
+    const blind = this.#blind ?? []
+    this.#blind = undefined
+    for (const [pattern, entry] of blind) {
+      const lost = (theirs.get(pattern)?.version ?? 0) >= entry.version
+      if (lost && isInForce(entry, Date.now())) this.#adopt([{ ...entry, version: this.#highest + 1 }])
+    }
+  }
+
   #adopt(entries: readonly Override[]): void {
     const wallMs = Date.now()
-    const merged = mergeOverrides(
-      this.#all,
-      entries.filter((entry) => !isSpent(entry, wallMs)),
-    )
     for (const { version } of entries) this.#highest = Math.max(this.#highest, version)
-    const changed = [...merged].some(([pattern, entry]) => this.#all.get(pattern) !== entry)
-    this.#all = merged
+    // one that is spent is not kept, but it still ends what it stands over
+    const merged = [...mergeOverrides(this.#all, entries)].filter(([, entry]) => !isSpent(entry, wallMs))
+    const changed =
+      merged.length !== this.#all.size || merged.some(([pattern, entry]) => this.#all.get(pattern) !== entry)
+    this.#all = new Map(merged)
     if (changed) void this.#saver?.save()
     this.#look()
   }

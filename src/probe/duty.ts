@@ -43,7 +43,7 @@ interface Peer {
   readonly identity: ProberIdentity
   /** Heard, and its lease has not run out. */
   live: boolean
-  /** Targets that it has a vote on; small, for probers share the targets between them. */
+  /** Targets that it has a vote on, UP or DOWN; small, for probers share the targets between them. */
   readonly voted: Set<string>
 }
 
@@ -143,7 +143,10 @@ export class Duty {
     votes: (prober, votes, whole) => {
       const voted = this.#hear(prober)
       if (whole) voted.clear()
-      for (const { target } of votes) voted.add(target)
+      // an abstention decides nothing: who can't tell stands for nobody
+      for (const { target, value } of votes)
+        if (value === 'abstain') voted.delete(target)
+        else voted.add(target)
       this.#reviewSoon()
     },
     retired: (prober, targets) => {

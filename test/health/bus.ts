@@ -177,7 +177,9 @@ export class Link implements Store {
   async listen(audience: Audience, signal: AbortSignal): Promise<void> {
     this.#audiences.add(audience)
     signal.addEventListener('abort', () => this.#audiences.delete(audience), { once: true })
-    await this.#memory.listen(audience, signal)
+    const others = { ...audience }
+    delete others.overrides // those are on the bus: nothing is heard of them before it is reached
+    await this.#memory.listen(others, signal)
     this.connect()
   }
 

@@ -144,6 +144,24 @@ describe('overrides', () => {
     expect(stateAt(A)).toEqual(['drained', 'drained'])
   })
 
+  test('one set by a node that lost its file, before it reached the Store, stands over what was there before', async () => {
+    const a = await make('a')
+    a.health.override(drain('fra'))
+    a.health.override(undo('fra'))
+    await settle()
+    bus.away = true
+    const b = await make('b')
+    b.health.override(drain('fra'))
+    b.health.override(drain('iad'))
+    b.health.override(undo('iad'))
+    expect(b.state(A)).toBe('drained')
+    bus.away = false
+    await settle()
+    expect(stateAt(A)).toEqual(['drained', 'drained'])
+    expect(stateAt(B)).toEqual(['up', 'up'])
+    expect(bus.overrides.get('fra')).toMatchObject({ version: 4, node: 'b' })
+  })
+
   test('outlive a restart without the Store, and a damaged file is trouble', async () => {
     const file = join(folder, 'a', 'health.json')
     const a = await make('a', WEB, file)

@@ -15,6 +15,7 @@ import { Overrides } from '../../src/health/overrides.ts'
 import { member, servicePlan } from './plans.ts'
 
 const NOW = 1_000_000
+const DAY_MS = 24 * 3_600_000
 const PATTERNS = ['fra', 'iad', 'fra/web', 'fra/api', 'fra/web/192.0.2.1', 'fra/web/192.0.2.2', 'iad/web/192.0.2.3']
 const entry = (pattern: string, more: Partial<Override> = {}): Override => ({
   pattern,
@@ -229,6 +230,20 @@ test('what the Store refuses is put up again until it takes it, the newest of ea
     await vi.advanceTimersByTimeAsync(10_000)
     expect(posted).toEqual([['fra 1'], ['fra 2'], ['fra 2']])
     await overrides.stop()
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+test('a tombstone that is spent is not kept, but ends what was undone long ago while this node was away', () => {
+  vi.useFakeTimers({ now: NOW + 40 * DAY_MS })
+  try {
+    const overrides = new Overrides({ file: undefined, put: async () => {}, onChange: () => {}, onTrouble: () => {} })
+    overrides.hear([entry('fra')], false)
+    expect(overrides.of({ site: 'fra', service: 'web', address: '192.0.2.1' })).toBeDefined()
+    overrides.hear([entry('fra', { action: 'undone', version: 2, madeMs: NOW })], true)
+    expect(overrides.of({ site: 'fra', service: 'web', address: '192.0.2.1' })).toBe(undefined)
+    expect([...overrides.all]).toEqual([])
   } finally {
     vi.useRealTimers()
   }

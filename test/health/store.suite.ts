@@ -299,12 +299,15 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       await two.override([drain('fra', 1, { node: 'n2' })])
       await two.override([drain('fra', 2, { node: 'n2', action: 'down' })])
       await one.override([drain('fra', 2), drain('sin', 1)])
+      await one.override([drain('sin', 1, { action: 'up', madeMs: 2 })]) // its node lost its file and counts anew
+      await one.override([drain('sin', 1, { action: 'down', madeMs: 1 })])
       await two.override([drain('iad/web', 10, { action: 'undone', untilMs: 5 })])
       await until(() => listener.overridden.get('iad/web')?.version === 10, 'the last one')
       expect(listener.overrideLines.slice(1)).toEqual([
         'overrides some fra drain 2 iad/web drain 1',
         'overrides some fra down 2',
         'overrides some sin drain 1',
+        'overrides some sin up 1',
         'overrides some iad/web undone 10',
       ])
       const late = await listen()
@@ -312,7 +315,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
         new Map([
           ['fra', drain('fra', 2, { node: 'n2', action: 'down' })],
           ['iad/web', drain('iad/web', 10, { action: 'undone', untilMs: 5 })],
-          ['sin', drain('sin', 1)],
+          ['sin', drain('sin', 1, { action: 'up', madeMs: 2 })],
         ]),
       )
     })

@@ -485,8 +485,15 @@ describe('what it hears', () => {
   })
   afterEach(() => duty.stop())
 
-  test('a vote ends the wait', async () => {
+  test('a vote ends the wait, an abstention does not, nor a vote that became one', async () => {
     say.votes(b, [vote(one.id, 'abstain')], false)
+    await pass(2000)
+    expect(given).toEqual([one.id])
+    say.votes(b, [vote(one.id, 'down')], false)
+    say.votes(b, [vote(one.id, 'abstain')], false)
+    await pass(2000)
+    expect(given).toEqual([one.id])
+    say.votes(b, [vote(one.id, 'down')], false)
     await pass(100)
     expect(given).toEqual([])
   })

@@ -1,4 +1,5 @@
--- Puts overrides up: of each pattern the newest stands, the higher version, and of equal ones the greater node's name.
+-- Puts overrides up: of each pattern the newest stands, the higher version, of equal ones the greater node's name, and
+-- of one node, that lost its file and counted anew, the later made (standsOver() in override.ts is the same order).
 -- Those that are new here go out; those that have been over for KEPT_MS by Redis's own clock are taken away.
 --
 -- KEYS  1 the overrides
@@ -30,7 +31,13 @@ for i = 2, #ARGV, 4 do
   if stored then
     local _, text = split(stored)
     local known = cjson.decode(text)
-    newer = version > known.version or (version == known.version and greater(node, known.node))
+    if version ~= known.version then
+      newer = version > known.version
+    elseif node ~= known.node then
+      newer = greater(node, known.node)
+    else
+      newer = (cjson.decode(json).madeMs or 0) > (known.madeMs or 0)
+    end
   end
   if newer then
     redis.call('HSET', overrides, pattern, string.format('%.0f %s', nowMs, json))
