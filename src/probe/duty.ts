@@ -75,6 +75,8 @@ export class Duty {
   #listened = false
   #troubledMs = -Infinity
   #idleSinceMs = 0
+  /** Targets that any prober has seen pass: a check that never has decides nothing at the nodes. */
+  readonly #passed = new Set<string>()
   readonly #told = new Set<Told>()
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Timeout | undefined
@@ -109,6 +111,7 @@ export class Duty {
     this.#plan = new Map(targets.map((target) => [target.id, target]))
     this.#planHash = hashTargets(targets.map(({ id }) => id))
     this.#assignedTo = undefined
+    for (const id of this.#passed) if (!this.#plan.has(id)) this.#passed.delete(id)
     const successors = new Set(targets.map(({ id }) => id).filter((id) => !before.has(id)))
     for (const id of this.#probed.keys()) {
       const now = this.#plan.get(id)
@@ -147,6 +150,7 @@ export class Duty {
       for (const { target, value } of votes)
         if (value === 'abstain') voted.delete(target)
         else voted.add(target)
+      for (const { target, value } of votes) if (value === 'up') this.#passed.add(target)
       this.#reviewSoon()
     },
     retired: (prober, targets) => {
@@ -288,10 +292,10 @@ export class Duty {
     return (this.#assigned.get(id) ?? []).filter((name) => !voted(name))
   }
 
-  /** Everything that came in its place has the votes of its probers; what has is not asked for again. */
+  /** Everything that came in its place has the votes of its probers, and has passed; what has is not asked for again. */
   #replaced(successors: Set<string>): boolean {
     for (const id of successors) {
-      if (this.#lackingOf(id).length > 0) return false
+      if (!this.#passed.has(id) || this.#lackingOf(id).length > 0) return false
       successors.delete(id)
     }
     return true

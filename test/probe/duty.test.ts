@@ -52,6 +52,7 @@ class Peer {
   readonly duty: Duty
   given: readonly string[] = []
   votes = true
+  sees = (_id: string): 'up' | 'down' => 'up'
   readonly #board: Board
   readonly #pending = new Map<string, NodeJS.Timeout>()
   readonly #beats: NodeJS.Timeout
@@ -87,7 +88,7 @@ class Peer {
     for (const id of ids) {
       if (this.given.includes(id)) continue
       const say = () => {
-        if (this.votes) void this.#board.change(vote(id, 'up'))
+        if (this.votes) void this.#board.change(vote(id, this.sees(id)))
       }
       this.#pending.set(id, setTimeout(say, INTERVAL_MS))
     }
@@ -380,6 +381,20 @@ describe('zones that change', () => {
     for (const peer of all) peer.duty.setPlan(edited)
     expect(await fewest(old, 30_000)).toBe(2)
     await pass(60 * 60_000) // for an hour at the most
+    expect(old.some(({ id }) => ear.on(id).length > 0)).toBe(false)
+  })
+
+  test('an edited check that never passes decides nothing: the old one stays, an hour at the most', async () => {
+    const all = [join('a', 'eu'), join('b', 'us'), join('c', 'ap')]
+    for (const peer of all) peer.duty.setPlan(old)
+    await node(old)
+    await pass(20_000)
+    for (const peer of all) peer.sees = (id) => (id === 'new7' ? 'down' : 'up')
+    await node(edited)
+    for (const peer of all) peer.duty.setPlan(edited)
+    expect(await fewest(old, 60_000)).toBe(2)
+    expect(ear.on('new7')).toHaveLength(2)
+    await pass(60 * 60_000)
     expect(old.some(({ id }) => ear.on(id).length > 0)).toBe(false)
   })
 

@@ -152,13 +152,13 @@ export function rowsOfProber(fault: Fault): void {
     row.fleet.write([...PROBERS, ...NODES], '/missing')
     await shownVotes(row, '/missing', 'down')
     row.dies('iad')
-    await row.held('newYork', NODES, HOLD_MS)
-    await row.shown('held, never passed', ({ services }) =>
-      (services[0]?.members ?? []).every(({ held, why }) => held && why.includes('never passed')),
-    )
-    await row.measured('meridian_service_held_members{service="web"}', 3)
-    row.fleet.write([...PROBERS, ...NODES], '/healthz')
     await row.applied('newYork')
+    await row.shown('the former check decides, the new one never passed', ({ services }) =>
+      (services[0]?.members ?? []).every(
+        ({ why }) => why.includes('by the former check') && why.includes('never passed'),
+      ),
+    )
+    row.fleet.write([...PROBERS, ...NODES], '/healthz')
     await row.revives('iad')
   })
 }
