@@ -199,7 +199,7 @@ export class Duty {
   #review(changed = false): void {
     const nowMs = performance.now()
     const quiet = this.#isQuiet(nowMs)
-    this.#read ||= this.#listened && !quiet
+    this.#read ||= this.#listened && this.#settings.store.trouble === undefined // trouble ends when all is read
     if (this.#read) {
       const live = this.#live(quiet)
       const taken = this.#assign(live) && this.#take(nowMs)
