@@ -49,6 +49,11 @@ const ARGUMENT_MS = 0.25
 const LEASE_TURNS = 12
 /** Two heartbeats, in which one's own should have been heard. */
 const ECHO_TURNS = 8
+/**
+ * What Redis refuses is said again at each heartbeat; when for so long it refused nothing, that is over. A success of another
+ * command ends nothing: where a user may do one thing and not the other, trouble would come and go every second.
+ */
+const REFUSAL_TURNS = 10
 /** listen() resolves when for so long nothing comes. */
 const PATIENCE_MS = 2000
 /** When for so long no call was answered, the connection is made anew. */
@@ -81,6 +86,8 @@ export class RedisStore implements Store {
   /** Names of this process's own nodes. */
   readonly #nodes = new Set<string>()
   readonly #troubles = new Map<Source, string>()
+  /** What commands were refused with, the oldest first, and the turn of the last time. */
+  readonly #refusals = new Map<string, number>()
   readonly #clock: NodeJS.Timeout
   #usable = false
   #subscribed = false
@@ -319,6 +326,7 @@ export class RedisStore implements Store {
       if (post.suspects) rival ??= post.rival()
       else this.#suspicious.delete(post)
     }
+    for (const [text, turn] of this.#refusals) if (this.#turn - turn > REFUSAL_TURNS) this.#refusals.delete(text)
     this.#note('rival', rival)
     if (this.#subscribed && this.#turn - this.#heardTurn > ECHO_TURNS) void this.#doubt()
   }
@@ -348,7 +356,9 @@ export class RedisStore implements Store {
   #note(source: Source, error: unknown): void {
     if (error === undefined) this.#troubles.delete(source)
     else {
-      this.#troubles.set(source, typeof error === 'string' ? error : explain(error, this.#place))
+      const text = typeof error === 'string' ? error : explain(error, this.#place)
+      if ((source === 'answers' || source === 'reads') && isRefusal(error)) this.#refusals.set(text, this.#turn)
+      else this.#troubles.set(source, text)
       this.#starting = false
       this.#settle()
     }
@@ -356,7 +366,10 @@ export class RedisStore implements Store {
   }
 
   #tell(): void {
-    const trouble = SOURCES.map((source) => this.#troubles.get(source)).find((text) => text !== undefined)
+    const [refusal] = this.#refusals.keys()
+    const trouble = SOURCES.map(
+      (source) => this.#troubles.get(source) ?? (source === 'answers' ? refusal : undefined),
+    ).find((text) => text !== undefined)
     if (trouble === this.#told || this.#closed) return
     if (this.#told === undefined) this.#troubleMs = performance.now()
     this.#told = trouble
@@ -374,6 +387,9 @@ export class RedisStore implements Store {
     return waiting
   }
 }
+
+/** Redis has heard the command, and said no. */
+const isRefusal = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError'
 
 /** No answer in time. */
 class Late extends Error {

@@ -337,6 +337,24 @@ describe('one line each', () => {
     await until(() => store.trouble === undefined, 'it heals by itself', 8000)
   })
 
+  test('a user who may do one thing and not another: one line, and one when it is over', async () => {
+    server.cli('acl', 'setuser', 'fra', 'on', '>secret', '+@all', '~{meridian}:node*', '~{meridian}:overrides', '&*')
+    const troubles: (string | undefined)[] = []
+    const store = open({ onTrouble: (trouble) => troubles.push(trouble) }, server.url('fra:secret'))
+    const a = identity('a')
+    const node = store.node({ name: 'n', bootId: 'boot-n' })
+    beatingNode(node, 'n')
+    beating(store.board(a), a)
+    let refusals = 0
+    const refused = () =>
+      Number(/cmdstat_evalsha:.*rejected_calls=(\d+)/.exec(server.cli('info', 'commandstats'))?.[1] ?? 0)
+    await until(() => (refusals = refused()) >= 5, `many refusals, not ${refusals}`)
+    expect(troubles).toEqual([expect.stringContaining('forbids user fra what is needed')])
+    server.cli('acl', 'setuser', 'fra', '~*')
+    await until(() => store.trouble === undefined, 'it heals by itself')
+    expect(troubles).toHaveLength(2)
+  })
+
   test('no memory left', async () => {
     const { board, store } = await scene()
     server.cli('config', 'set', 'maxmemory', '1')
