@@ -239,9 +239,10 @@ export class RedisStore implements Store {
     speaks.on('ready', () => void this.#greet())
     speaks.on('error', (error) => this.#note('speaks', error))
     speaks.on('close', () => {
+      const served = this.#usable
       this.#usable = false
       this.#unansweredMs = undefined
-      this.#lost('speaks')
+      this.#lost('speaks', served)
     })
     reads.on('ready', () => {
       this.#note('reads', undefined)
@@ -251,8 +252,9 @@ export class RedisStore implements Store {
     listens.on('ready', () => void this.#subscribe())
     listens.on('error', (error) => this.#note('listens', error))
     listens.on('close', () => {
+      const served = this.#subscribed
       this.#subscribed = false
-      this.#lost('listens')
+      this.#lost('listens', served)
     })
     listens.on('message', (_, text: string) => {
       this.#heardTurn = this.#turn
@@ -268,9 +270,11 @@ export class RedisStore implements Store {
     link.disconnect(true)
   }
 
-  /** A connection ended; unless an error has said why. */
-  #lost(source: Source): void {
-    if (!this.#closed && !this.#troubles.has(source)) this.#note(source, new Error('Connection is closed'))
+  /** A connection ended; unless an error has said why. `served`: it could be used before. */
+  #lost(source: Source, served: boolean): void {
+    if (this.#closed || this.#troubles.has(source)) return
+    const ended = `Redis at ${this.#place.address} has ended the connection: does it still run? Connecting anew`
+    this.#note(source, served ? ended : new Error('Connection is closed'))
   }
 
   /** Is it new enough? A user who may not ask is believed. */

@@ -144,6 +144,7 @@ describe('Redis', () => {
     expect([...heard.said.get('a')!.keys()]).toEqual(['t2'])
     await until(() => store.trouble === undefined, 'no trouble')
     expect(troubles.at(-1)).toBeUndefined()
+    expect(troubles.join()).not.toContain('TLS') // it spoke with us before
     expect(troubles.slice(1).filter((trouble, i) => trouble === troubles[i])).toEqual([])
   })
 
@@ -299,6 +300,29 @@ describe('Redis', () => {
     await until(() => store.trouble === undefined && rival.trouble === undefined, 'over', 8 * LEASE_MS)
     await until(() => heard.said.get('a')?.size === 2, 'the first is heard again')
     silence()
+  })
+
+  test('a node beside its successor is no trouble while an operator looks, and trouble when both stay', async () => {
+    const leaseMs = 150
+    const troubles: (string | undefined)[] = []
+    const onTrouble = (trouble: string | undefined) => troubles.push(trouble)
+    const [old, next] = [open({ leaseMs, onTrouble }), open({ leaseMs, onTrouble })]
+    let sequence = 0
+    const boards = [old, next].map((store, i) => store.node({ name: 'n', bootId: `boot ${i}` }))
+    const timer = setInterval(() => {
+      sequence++
+      boards.forEach(
+        (board, i) => void board.heartbeat({ ...nodeBeat('n', sequence), node: { name: 'n', bootId: `boot ${i}` } }),
+      )
+    }, leaseMs / 3)
+    ending.push(() => clearInterval(timer))
+    const begunMs = performance.now()
+    await until(
+      () => troubles.some((trouble) => /two nodes call themselves n/.test(trouble ?? '')),
+      'it is told',
+      15_000,
+    )
+    expect(performance.now() - begunMs).toBeGreaterThan(15 * leaseMs)
   })
 
   test('a successor of the same name is no trouble', async () => {
