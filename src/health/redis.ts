@@ -272,7 +272,8 @@ export class RedisStore implements Store {
 
   /** A connection ended; unless an error has said why. `served`: it could be used before. */
   #lost(source: Source, served: boolean): void {
-    if (this.#closed || this.#troubles.has(source)) return
+    const told = this.#troubles.has(source) || (source === 'speaks' && this.#troubles.has('answers'))
+    if (this.#closed || told) return
     const ended = `Redis at ${this.#place.address} has ended the connection: does it still run? Connecting anew`
     this.#note(source, served ? ended : new Error('Connection is closed'))
   }

@@ -166,6 +166,16 @@ describe('Redis', () => {
     ])
   })
 
+  test('frozen for long: one line, however often the connection is made anew', async () => {
+    const { troubles } = await scene()
+    server.freeze()
+    const begunMs = performance.now()
+    await until(() => performance.now() - begunMs > 6000, 'connections made anew', 8000)
+    server.thaw()
+    expect(troubles.slice(-1)).toEqual([expect.stringContaining('does not answer')])
+    expect(troubles.filter((trouble) => trouble !== undefined)).toHaveLength(1)
+  }, 15_000)
+
   test('flushed: votes, known members and overrides are back within a heartbeat, and nobody was gone', async () => {
     const { store, heard } = await scene()
     const node = store.node({ name: 'n1', bootId: 'one' })
