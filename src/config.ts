@@ -54,6 +54,8 @@ export interface Setting<T> {
   readonly read: (text: string, folder: string, words?: readonly string[]) => unknown
   /** In the file it is a mapping from names to lists of words. */
   readonly named?: true
+  /** Its value is never shown, not even when it is wrong. */
+  readonly secret?: true
   /** Only for the type of Config. */
   readonly result?: T
 }
@@ -204,6 +206,7 @@ export const SETTINGS = {
     default: [],
     meaning: 'Bearer token of the control API over TCP. Without one the API is on the control socket only.',
     read: text(/^[\x21-\x7e]{16,}$/),
+    secret: true,
   }),
   'log.level': one<LogLevel>({
     type: LOG_LEVELS.map((level) => `\`${level}\``).join(', '),
@@ -287,7 +290,8 @@ export function readConfig(given: readonly Given[], report: Report): Config | un
     for (const item of entry.values) {
       const value = setting.read(item.text, entry.folder, item.words)
       if (value === undefined) {
-        const message = `${entry.key} can't be ${JSON.stringify(item.words === undefined ? item.text : { [item.text]: item.words })}`
+        const written = JSON.stringify(item.words === undefined ? item.text : { [item.text]: item.words })
+        const message = `${entry.key} can't be ${setting.secret ? 'what is written' : written}`
         fault('setting-invalid', entry, message, `Type: ${setting.type}`, { ...entry, ...item })
       } else values.push(value)
     }

@@ -119,6 +119,12 @@ describe('faults', () => {
     ])
   })
 
+  test('a token that is refused is not shown', () => {
+    const { problems } = read(written('http.token', 'my secret'))
+    expect(problems).toMatchObject([{ code: 'setting-invalid' }])
+    expect(JSON.stringify(problems)).not.toContain('secret')
+  })
+
   test.each([
     ['threads', '0'],
     ['threads', '65'],

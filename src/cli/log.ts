@@ -1,12 +1,13 @@
 /** The log: pino's JSON lines for machines, the same lines as text where a person looks on. One line per change. */
 import { type Logger, pino } from 'pino'
 import type { LogLevel } from '../config.ts'
+import { printable } from './output.ts'
 
 /** `text`: undefined = text on a terminal, JSON elsewhere. */
 export function makeLog(level: LogLevel, text = process.stdout.isTTY): Logger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
   if (!text) return pino({ ...options, formatters: { level: (label) => ({ level: label }) } })
-  return pino(options, { write: (line: string) => process.stdout.write(asText(line)) })
+  return pino(options, { write: (line: string) => process.stdout.write(printable(asText(line))) })
 }
 
 const NAMES: Readonly<Record<string, string>> = { 10: 'trace', 20: 'debug', 30: '', 40: 'warning ', 50: 'error ' }

@@ -1,6 +1,6 @@
 /** An override as an operator orders it, carried out at a node: what it undoes, what it did, who reads of it in the log. */
 import type { NodeHealth, ServiceHealth } from '../health/node.ts'
-import type { Override, OverrideAction } from '../health/override.ts'
+import { canonicalPattern, type Override, type OverrideAction } from '../health/override.ts'
 import type { Refusal } from '../http/app.ts'
 import type { Order } from '../http/order.ts'
 import { count } from './output.ts'
@@ -41,10 +41,11 @@ export function carryOut(
   order: Order,
   log: (fields: object, line: string) => void,
 ): Ordered | Refusal {
-  const { pattern, who, why, forMs, yes } = order
+  const { who, why, forMs, yes } = order
+  const pattern = canonicalPattern(order.pattern) ?? order.pattern
   const earlier = health.snapshot()
   const before = earlier.overrides.find(({ override }) => override.pattern === pattern)?.override
-  const other = otherKind(order, before)
+  const other = otherKind({ ...order, pattern }, before)
   if (other !== undefined) return other
   const result = health.override({ pattern, action: ACTIONS[order.action], forMs, who, why, yes })
   if ('refused' in result) return result

@@ -8,9 +8,12 @@ export interface Output {
 }
 
 export const consoleOutput: Output = {
-  out: (line) => void process.stdout.write(`${line}\n`),
-  err: (line) => void process.stderr.write(`${line}\n`),
+  out: (line) => void process.stdout.write(`${printable(line)}\n`),
+  err: (line) => void process.stderr.write(`${printable(line)}\n`),
 }
+
+/** Lines in which nothing steers a terminal: what sites, nodes and Redis say ends up in them. */
+export const printable = (text: string): string => text.replaceAll(/[^\P{C}\n]/gu, '\u{fffd}')
 
 /** Columns as wide as their widest cell, two blanks between. */
 export function table(rows: readonly (readonly string[])[], indent = ''): string {

@@ -46,6 +46,14 @@ export function nodeInWords(seen: Status): string {
 
 const names = (those: readonly string[]): string => those.join(', ')
 
+/** Of each kind of trouble an operator reads so many lines; each service has its own below. */
+const MOST_LINES = 20
+
+const some = (lines: readonly string[]): readonly string[] =>
+  lines.length <= MOST_LINES
+    ? lines
+    : [...lines.slice(0, MOST_LINES), `… and ${lines.length - MOST_LINES} more services like these, below`]
+
 /** What an operator should know before all else. */
 function attentionOf({ services, overrides, probers, nodes, store, troubles, load }: Status): string[] {
   const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
@@ -57,14 +65,20 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles, loa
     ...(load?.ok === false ? ['what is on disk does not load'] : []),
     ...(store.trouble === null ? [] : [store.trouble]),
     ...troubles,
-    ...services.flatMap(({ service, lastResort, braked, members }) => {
-      const trouble = membersInTrouble(members)
-      return [
-        ...(lastResort ? [`${service}: LAST RESORT, nobody is usable`] : []),
-        ...(braked.length > 0 ? [`${service}: BRAKE, these stay up though down: ${names(braked)}`] : []),
-        ...(trouble === '' ? [] : [`${service}: ${trouble} of ${count(members.length, 'member')}`]),
-      ]
-    }),
+    ...some(
+      services.filter(({ lastResort }) => lastResort).map(({ service }) => `${service}: LAST RESORT, nobody is usable`),
+    ),
+    ...some(
+      services
+        .filter(({ braked }) => braked.length > 0)
+        .map(({ service, braked }) => `${service}: BRAKE, these stay up though down: ${names(braked)}`),
+    ),
+    ...some(
+      services.flatMap(({ service, members }) => {
+        const trouble = membersInTrouble(members)
+        return trouble === '' ? [] : [`${service}: ${trouble} of ${count(members.length, 'member')}`]
+      }),
+    ),
     ...(orphaned.length > 0 ? [`overrides ORPHANED: ${names(orphaned)}`] : []),
     ...(silent.length > 0 ? [`probers SILENT: ${names(silent)}`] : []),
     ...(view.length > 0 ? [`other zones, databases or version: ${names(view)}`] : []),

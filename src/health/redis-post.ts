@@ -31,8 +31,11 @@ export interface Desk {
   suspect(post: Post): unknown
 }
 
-/** A name that two use is trouble only after both have lived side by side for so many leases: a takeover is none. */
-const RIVAL_LEASES = 2
+/**
+ * A name that two use is trouble only after both have lived side by side for so many leases: a takeover is none, and of
+ * nodes it takes as long as an operator looks at the new one before the old one is ended: a minute.
+ */
+const RIVAL_LEASES: Readonly<Record<Kind, number>> = { prober: 2, node: 20 }
 /** Up to so many fields a whole write goes out with them; beyond, as a notice, and who listens reads. */
 const TOLD_FIELDS = 200
 
@@ -104,8 +107,8 @@ export class Post {
   /** Another process says things under this name, and it is no mere takeover; undefined = not, or not any more. */
   rival(): string | undefined {
     const { leaseMs } = this.#desk
-    if (!this.suspects || this.#rivalLastMs - this.#rivalFirstMs < RIVAL_LEASES * leaseMs) return undefined
     const { kind, name } = this.#poster
+    if (!this.suspects || this.#rivalLastMs - this.#rivalFirstMs < RIVAL_LEASES[kind] * leaseMs) return undefined
     return `two ${kind}s call themselves ${name}, and only the one started last is heard: give each its own node.name`
   }
 

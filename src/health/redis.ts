@@ -49,6 +49,11 @@ const ARGUMENT_MS = 0.25
 const LEASE_TURNS = 12
 /** Two heartbeats, in which one's own should have been heard. */
 const ECHO_TURNS = 8
+/**
+ * What Redis refuses is said again at each heartbeat; when for so long it refused nothing, that is over. A success of another
+ * command ends nothing: where a user may do one thing and not the other, trouble would come and go every second.
+ */
+const REFUSAL_TURNS = 10
 /** listen() resolves when for so long nothing comes. */
 const PATIENCE_MS = 2000
 /** When for so long no call was answered, the connection is made anew. */
@@ -81,6 +86,8 @@ export class RedisStore implements Store {
   /** Names of this process's own nodes. */
   readonly #nodes = new Set<string>()
   readonly #troubles = new Map<Source, string>()
+  /** What commands were refused with, the oldest first, and the turn of the last time. */
+  readonly #refusals = new Map<string, number>()
   readonly #clock: NodeJS.Timeout
   #usable = false
   #subscribed = false
@@ -232,9 +239,10 @@ export class RedisStore implements Store {
     speaks.on('ready', () => void this.#greet())
     speaks.on('error', (error) => this.#note('speaks', error))
     speaks.on('close', () => {
+      const served = this.#usable
       this.#usable = false
       this.#unansweredMs = undefined
-      this.#lost('speaks')
+      this.#lost('speaks', served)
     })
     reads.on('ready', () => {
       this.#note('reads', undefined)
@@ -244,8 +252,9 @@ export class RedisStore implements Store {
     listens.on('ready', () => void this.#subscribe())
     listens.on('error', (error) => this.#note('listens', error))
     listens.on('close', () => {
+      const served = this.#subscribed
       this.#subscribed = false
-      this.#lost('listens')
+      this.#lost('listens', served)
     })
     listens.on('message', (_, text: string) => {
       this.#heardTurn = this.#turn
@@ -261,9 +270,12 @@ export class RedisStore implements Store {
     link.disconnect(true)
   }
 
-  /** A connection ended; unless an error has said why. */
-  #lost(source: Source): void {
-    if (!this.#closed && !this.#troubles.has(source)) this.#note(source, new Error('Connection is closed'))
+  /** A connection ended; unless an error has said why. `served`: it could be used before. */
+  #lost(source: Source, served: boolean): void {
+    const told = this.#troubles.has(source) || (source === 'speaks' && this.#troubles.has('answers'))
+    if (this.#closed || told) return
+    const ended = `Redis at ${this.#place.address} has ended the connection: does it still run? Connecting anew`
+    this.#note(source, served ? ended : new Error('Connection is closed'))
   }
 
   /** Is it new enough? A user who may not ask is believed. */
@@ -319,6 +331,7 @@ export class RedisStore implements Store {
       if (post.suspects) rival ??= post.rival()
       else this.#suspicious.delete(post)
     }
+    for (const [text, turn] of this.#refusals) if (this.#turn - turn > REFUSAL_TURNS) this.#refusals.delete(text)
     this.#note('rival', rival)
     if (this.#subscribed && this.#turn - this.#heardTurn > ECHO_TURNS) void this.#doubt()
   }
@@ -348,7 +361,9 @@ export class RedisStore implements Store {
   #note(source: Source, error: unknown): void {
     if (error === undefined) this.#troubles.delete(source)
     else {
-      this.#troubles.set(source, typeof error === 'string' ? error : explain(error, this.#place))
+      const text = typeof error === 'string' ? error : explain(error, this.#place)
+      if ((source === 'answers' || source === 'reads') && isRefusal(error)) this.#refusals.set(text, this.#turn)
+      else this.#troubles.set(source, text)
       this.#starting = false
       this.#settle()
     }
@@ -356,7 +371,10 @@ export class RedisStore implements Store {
   }
 
   #tell(): void {
-    const trouble = SOURCES.map((source) => this.#troubles.get(source)).find((text) => text !== undefined)
+    const [refusal] = this.#refusals.keys()
+    const trouble = SOURCES.map(
+      (source) => this.#troubles.get(source) ?? (source === 'answers' ? refusal : undefined),
+    ).find((text) => text !== undefined)
     if (trouble === this.#told || this.#closed) return
     if (this.#told === undefined) this.#troubleMs = performance.now()
     this.#told = trouble
@@ -374,6 +392,9 @@ export class RedisStore implements Store {
     return waiting
   }
 }
+
+/** Redis has heard the command, and said no. */
+const isRefusal = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError'
 
 /** No answer in time. */
 class Late extends Error {

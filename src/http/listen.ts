@@ -41,6 +41,9 @@ export async function listenSocket(app: Hono, path: string): Promise<HttpServer>
   }
 }
 
+/** How often connections are looked through for those whose time is over; else they'd fill the room for half a minute. */
+const OVERDUE_MS = 1000
+
 /** Whether someone listens on a unix socket. */
 export const isAnswered = (path: string): Promise<boolean> =>
   new Promise((done) => {
@@ -54,7 +57,10 @@ export const isAnswered = (path: string): Promise<boolean> =>
 
 function makeServer(app: Hono): Server {
   const listener = getRequestListener(app.fetch)
-  const server = createServer((request, response) => void listener(request, response))
+  const server = createServer(
+    { connectionsCheckingInterval: OVERDUE_MS },
+    (request, response) => void listener(request, response),
+  )
   server.requestTimeout = 10_000
   server.headersTimeout = 5_000
   server.maxConnections = 256

@@ -1,11 +1,10 @@
 /** What may be posted: bodies of the API's POST routes, checked before anything of the node sees them. */
 import { z } from 'zod'
+import { refusedDuration } from '../health/override.ts'
 import { parseDurationMs } from '../units.ts'
 
 /** More than any order needs. */
 export const ORDER_BYTES = 4096
-
-const LONGEST_MS = 366 * 24 * 3_600_000
 
 /** `undrain` and `off` undo what stands for the pattern: a drain, or a force. */
 export const ORDER_ACTIONS = ['drain', 'undrain', 'up', 'down', 'off'] as const
@@ -40,7 +39,10 @@ const text = (least: number, most: number) =>
 const DURATION = z
   .string()
   .transform((written) => parseDurationMs(written))
-  .refine((ms) => ms !== undefined && ms >= 1000 && ms <= LONGEST_MS, 'is no duration like 30m, 2h or 1d, 1s to 366d')
+  .refine(
+    (ms) => ms !== undefined && refusedDuration(ms) === undefined,
+    'is no duration like 30m, 2h or 1d, 1s to 365d',
+  )
 
 const ORDER = z.strictObject({
   pattern: text(1, 255),

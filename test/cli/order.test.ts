@@ -70,6 +70,19 @@ test('undrain leaves a force alone, and off a drain: who asks meant something el
   expect(asked).toMatchObject([{ action: 'undone', pattern: 'lhr' }])
 })
 
+test('a VIP may be written in any way: what stands is found all the same', () => {
+  const force = { ...drain, pattern: 'iad/web/2001:db8::2', action: 'down' as const }
+  const stands = { ...snapshot.overrides[0]!, override: force }
+  const seen: HealthSnapshot = { ...snapshot, overrides: [stands] }
+  after = seen
+  const order = { action: 'undrain', forMs: undefined, who: 'kim@ops1', why: '', yes: false } as const
+  const pattern = 'iad/web/2001:DB8:0::2'
+  expect(carryOut({ ...health, snapshot: () => seen }, { ...order, pattern }, log)).toMatchObject({
+    refused: expect.stringContaining('forced down'),
+    hint: 'To undo that: meridian force iad/web/2001:db8::2 off',
+  })
+})
+
 test('who, why and until when are in the log line; a refusal is in none', () => {
   give({})
   result = { done: { ...drain, action: 'undone', who: 'lee@ops2', why: '' }, members: ['iad/web/192.0.2.2'] }

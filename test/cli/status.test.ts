@@ -38,6 +38,20 @@ test.each([
   expect(words.split('\n')).toContain(`! ${line}`)
 })
 
+test('1,000 services in trouble leave room for what else there is, and the last resorts come first', () => {
+  const [service] = snapshot.services
+  const [member] = snapshot.members
+  const named = Array.from({ length: 1000 }, (_, i) => `s${i}`)
+  const services = named.map((name, i) => ({ ...service!, service: name, braked: [], lastResort: i === 999 }))
+  const members = named.map((name) => ({ ...member!, service: name, held: true }))
+  const told = nodeInWords(overTheWire(statusOf(served({ ...snapshot, services, members }))))
+  const calls = told.split('\n').filter((line) => line.startsWith('! '))
+  expect(calls.length).toBeLessThan(40)
+  expect(calls).toContain('! … and 980 more services like these, below')
+  expect(calls.indexOf('! s999: LAST RESORT, nobody is usable')).toBeLessThan(calls.indexOf('! s0: 1 held of 1 member'))
+  expect(calls).toContain('! probers SILENT: p-ap')
+})
+
 test('when all is well nothing calls for attention', () => {
   const [member] = snapshot.members
   const [service] = snapshot.services

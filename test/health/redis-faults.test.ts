@@ -144,6 +144,7 @@ describe('Redis', () => {
     expect([...heard.said.get('a')!.keys()]).toEqual(['t2'])
     await until(() => store.trouble === undefined, 'no trouble')
     expect(troubles.at(-1)).toBeUndefined()
+    expect(troubles.join()).not.toContain('TLS') // it spoke with us before
     expect(troubles.slice(1).filter((trouble, i) => trouble === troubles[i])).toEqual([])
   })
 
@@ -164,6 +165,16 @@ describe('Redis', () => {
       ['t2', 'up'],
     ])
   })
+
+  test('frozen for long: one line, however often the connection is made anew', async () => {
+    const { troubles } = await scene()
+    server.freeze()
+    const begunMs = performance.now()
+    await until(() => performance.now() - begunMs > 6000, 'connections made anew', 8000)
+    server.thaw()
+    expect(troubles.slice(-1)).toEqual([expect.stringContaining('does not answer')])
+    expect(troubles.filter((trouble) => trouble !== undefined)).toHaveLength(1)
+  }, 15_000)
 
   test('flushed: votes, known members and overrides are back within a heartbeat, and nobody was gone', async () => {
     const { store, heard } = await scene()
@@ -301,6 +312,29 @@ describe('Redis', () => {
     silence()
   })
 
+  test('a node beside its successor is no trouble while an operator looks, and trouble when both stay', async () => {
+    const leaseMs = 150
+    const troubles: (string | undefined)[] = []
+    const onTrouble = (trouble: string | undefined) => troubles.push(trouble)
+    const [old, next] = [open({ leaseMs, onTrouble }), open({ leaseMs, onTrouble })]
+    let sequence = 0
+    const boards = [old, next].map((store, i) => store.node({ name: 'n', bootId: `boot ${i}` }))
+    const timer = setInterval(() => {
+      sequence++
+      boards.forEach(
+        (board, i) => void board.heartbeat({ ...nodeBeat('n', sequence), node: { name: 'n', bootId: `boot ${i}` } }),
+      )
+    }, leaseMs / 3)
+    ending.push(() => clearInterval(timer))
+    const begunMs = performance.now()
+    await until(
+      () => troubles.some((trouble) => /two nodes call themselves n/.test(trouble ?? '')),
+      'it is told',
+      15_000,
+    )
+    expect(performance.now() - begunMs).toBeGreaterThan(15 * leaseMs)
+  })
+
   test('a successor of the same name is no trouble', async () => {
     const { store, silence } = await scene()
     const next = open()
@@ -335,6 +369,24 @@ describe('one line each', () => {
     )
     server.cli('acl', 'setuser', 'fra', '+@all')
     await until(() => store.trouble === undefined, 'it heals by itself', 8000)
+  })
+
+  test('a user who may do one thing and not another: one line, and one when it is over', async () => {
+    server.cli('acl', 'setuser', 'fra', 'on', '>secret', '+@all', '~{meridian}:node*', '~{meridian}:overrides', '&*')
+    const troubles: (string | undefined)[] = []
+    const store = open({ onTrouble: (trouble) => troubles.push(trouble) }, server.url('fra:secret'))
+    const a = identity('a')
+    const node = store.node({ name: 'n', bootId: 'boot-n' })
+    beatingNode(node, 'n')
+    beating(store.board(a), a)
+    let refusals = 0
+    const refused = () =>
+      Number(/cmdstat_evalsha:.*rejected_calls=(\d+)/.exec(server.cli('info', 'commandstats'))?.[1] ?? 0)
+    await until(() => (refusals = refused()) >= 5, `many refusals, not ${refusals}`)
+    expect(troubles).toEqual([expect.stringContaining('forbids user fra what is needed')])
+    server.cli('acl', 'setuser', 'fra', '~*')
+    await until(() => store.trouble === undefined, 'it heals by itself')
+    expect(troubles).toHaveLength(2)
   })
 
   test('no memory left', async () => {

@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Hono } from 'hono'
@@ -53,6 +54,16 @@ test('what a killed process left behind is no living node', async () => {
   expect(await isAnswered(path)).toBe(true)
   await server.stop()
 })
+
+test('a request that never ends is ended soon after its time', async () => {
+  const path = join(folder, 'control.sock')
+  const server = await listenSocket(saying('one'), path)
+  const begunMs = performance.now()
+  const slow = connect(path, () => slow.write('GET / HTTP/1.1\r\nHost: x\r\n'))
+  await once(slow.resume(), 'close')
+  expect(performance.now() - begunMs).toBeLessThan(9_000)
+  await server.stop()
+}, 40_000)
 
 test('a port in use is the error of the system call', async () => {
   const other = createServer()

@@ -46,6 +46,25 @@ test('a pair keeps its cell; pairs beyond the room share one', async () => {
   expect(countedSamples(counters, cells).meridian_answers_total).toContainEqual([3, 'other', 'other'])
 })
 
+test('20,000 series are rendered a few at a time: the loop is never held up, and each metric has one head', async () => {
+  const states = Array.from({ length: 10_000 }, (_, i) => [1, `s${i % 1000}`, `site${i}`, '192.0.2.1', 'up'] as const)
+  const shares = states.map(([, service, site, address]) => [1, service, site, address] as const)
+  let turns = 0
+  let rendered = false
+  const turn = () => {
+    turns++
+    if (!rendered) setImmediate(turn)
+  }
+  setImmediate(turn)
+  const text = await renderMetrics({ meridian_member_state: states, meridian_member_share: shares })
+  rendered = true
+  expect(turns).toBeGreaterThanOrEqual(40)
+  expect(text.match(/^# (HELP|TYPE) meridian_member_/gm)).toHaveLength(4)
+  expect(text.match(/^meridian_member_(state|share)\{/gm)).toHaveLength(20_000)
+  expect(text.endsWith('\n')).toBe(true)
+  expect(text).not.toContain('\n\n')
+})
+
 test('label values are escaped', async () => {
   const text = await renderMetrics({ meridian_view_info: [[1, 'a"b\\c\nd']] })
   expect(text).toContain(String.raw`meridian_view_info{view="a\"b\\c\nd"} 1`)

@@ -1,0 +1,9 @@
+/** What is written to a terminal. */
+import { expect, test } from 'vitest'
+import { printable } from '../../src/cli/output.ts'
+
+test('what comes from elsewhere steers no terminal', () => {
+  expect(printable('fra\u001B[2J\u009Bm is\r down\u202E\n  Zürich → ok')).toBe(
+    'fra\uFFFD[2J\uFFFDm is\uFFFD down\uFFFD\n  Zürich → ok',
+  )
+})
