@@ -117,7 +117,7 @@ export class NodeHealth {
       })
       this.#saver.start()
     }
-    this.#overrides.start()
+    this.#overrides.read()
     this.#forgetTimer = setInterval(() => this.#forget(), 60_000).unref()
     const known = within(LEARN_MS, store.known(), [])
     await store.listen(this.#audience, this.#listening.signal)
@@ -168,6 +168,11 @@ export class NodeHealth {
     if (refused !== undefined) return refused
     const done = this.#overrides.set(asked, this.#settings.node?.name ?? '')
     return { done, members: plans.filter((plan) => matches(pattern, plan)).map(({ name }) => name) }
+  }
+
+  /** Takes in what a predecessor, that shares this node's folder, was told since this one read the file. */
+  readOverrides(): void {
+    this.#overrides.read()
   }
 
   /** What draining the members of a pattern would leave; a string says what is wrong with the pattern. */
