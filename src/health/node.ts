@@ -72,6 +72,7 @@ export class NodeHealth {
   #planHash = ''
   #saver: Saver | undefined
   #forgetTimer: NodeJS.Timeout | undefined
+  #learnTimer: NodeJS.Timeout | undefined
   #restored = false
 
   constructor(settings: NodeHealthSettings) {
@@ -122,6 +123,18 @@ export class NodeHealth {
     const known = within(LEARN_MS, store.known(), [])
     await store.listen(this.#audience, this.#listening.signal)
     this.#past.learn(await known, performance.now())
+    if (store.trouble !== undefined) this.#learnTimer = setInterval(() => void this.#learnLate(), LEARN_MS).unref()
+  }
+
+  /** The Store couldn't be reached at the start: what others know counts for members that this node knows nothing of. */
+  async #learnLate(): Promise<void> {
+    const { store } = this.#settings
+    if (store.trouble !== undefined) return
+    clearInterval(this.#learnTimer)
+    const known = await within(LEARN_MS, store.known(), [])
+    if (this.#listening.signal.aborted) return
+    this.#past.learn(known, performance.now())
+    this.#members.learn()
   }
 
   /**
@@ -197,6 +210,7 @@ export class NodeHealth {
   async stop(): Promise<void> {
     this.#listening.abort()
     clearInterval(this.#forgetTimer)
+    clearInterval(this.#learnTimer)
     this.#members.stop()
     this.#peers?.stop()
     await this.#overrides.stop()

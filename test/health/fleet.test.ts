@@ -241,6 +241,21 @@ describe('memory of others', () => {
     expect(fresh.state(B)).toBe('down')
   })
 
+  test('a node that starts while the Store is away learns of the others when it is back', async () => {
+    vi.useFakeTimers()
+    for (const name of ['a', 'b', 'c']) await make(name)
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
+    bus.away = true
+    const fresh = await make('d')
+    expect([fresh.state(A), fresh.state(B)]).toEqual(['unproven', 'unproven'])
+    bus.posted.clear()
+    bus.away = false
+    await vi.advanceTimersByTimeAsync(5000)
+    expect([fresh.state(A), fresh.state(B)]).toEqual(['down', 'up'])
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'down')]) // the proof came too: its DOWN counts
+    expect(fresh.state(B)).toBe('down')
+  })
+
   test('its own comes first, and what came back while it was away does not ramp up', async () => {
     const file = join(folder, 'own', 'health.json')
     const ramps = planOf([member(A, ['t1']), member(B, ['t2'])], [servicePlan('web', { rampUpMs: 60_000 })])
