@@ -242,9 +242,9 @@ export class NodeHealth {
     this.#restored = true
     const here = (thenMs: number) => nowMs - Math.max(0, wallMs - thenMs)
     this.#past.restore(saved.members, here)
-    if (!this.#settings.store.shared) return
-    for (const [name, { region, heardMs }] of Object.entries(saved.roster))
-      this.#roster.restore(name, region, here(heardMs))
+    const roster = this.#settings.store.shared ? Object.entries(saved.roster) : []
+    for (const [name, { region, heardMs }] of roster) this.#roster.restore(name, region, here(heardMs))
+    this.#forget() // the file is young, but it may tell of what was old then
   }
 
   #collect(): SavedHealth {

@@ -422,4 +422,33 @@ describe('a restart', () => {
     await rig.health.stop()
     expect((await use(true)).held).toBe(true) // the other one is only silent: one of two
   })
+
+  test('what was silent or gone for a day by then is not restored', async () => {
+    const path = join(folder, 'long.json')
+    const savedMs = Date.now() - 10 * 3_600_000
+    const ago = (hours: number) => ({ region: 'eu', heardMs: savedMs - hours * 3_600_000 })
+    const roster = { old: ago(15), young: ago(13) }
+    writeFileSync(path, JSON.stringify({ format: 'meridian health 1', savedMs, roster, members: {} }))
+    rig = new Rig({ file: path, store: Object.assign(new MemoryStore(3_600_000), { shared: true }) })
+    await rig.health.start()
+    expect(rig.health.snapshot().probers.map(({ prober }) => prober)).toEqual(['young'])
+  })
+
+  test('who is silent for a day leaves the roster, and a member that left the plan the memory', async () => {
+    vi.useFakeTimers()
+    const path = join(folder, 'day.json')
+    const store = new MemoryStore(3000)
+    rig = new Rig({ file: path, store })
+    await rig.health.start()
+    rig.adopt(plan(member(A, ['t1'])))
+    await store.board({ name: 'eu-1', region: 'eu', bootId: 'one' }).replace([vote('t1', 'up')])
+    await vi.advanceTimersByTimeAsync(3600)
+    rig.adopt(plan())
+    await vi.advanceTimersByTimeAsync(23.9 * 3_600_000)
+    expect(rig.health.snapshot().probers).toMatchObject([{ prober: 'eu-1', live: false }])
+    await vi.advanceTimersByTimeAsync(0.2 * 3_600_000)
+    expect(rig.health.snapshot().probers).toEqual([])
+    rig.adopt(plan(member(A, ['t1'])))
+    expect(rig.state(A)).toBe('unproven')
+  })
 })
