@@ -223,6 +223,7 @@ export class NodeHealth {
     retired: (identity, targets) => this.#members.heard(this.#roster.retire(identity, targets, performance.now())),
     heartbeat: (beat) => this.#members.heard(this.#roster.beat(beat, performance.now())),
     gone: (identity) => this.#members.heard(this.#roster.gone(identity)),
+    absent: (prober, ageMs) => this.#missed(prober, ageMs),
     forgotten: (prober) => this.#forgetProbers([prober]),
     node: (beat) => this.#peers?.hear(beat, performance.now()),
     nodeGone: (identity) => this.#peers?.gone(identity),
@@ -257,6 +258,13 @@ export class NodeHealth {
       .status(nowMs)
       .map(({ prober, region, ageMs }) => [prober, { region, heardMs: wall(nowMs - ageMs) }] as const)
     return { savedMs, roster: Object.fromEntries(roster), members: Object.fromEntries(members) }
+  }
+
+  /** Without it a node that has no saved roster would take the few probers that it hears for all there are. */
+  #missed(prober: string, ageMs: number): void {
+    if (ageMs > MEMORY_MS) return
+    this.#roster.restore(prober, '', performance.now() - ageMs)
+    this.#members.heard([])
   }
 
   /** What has been silent or gone for too long leaves the roster and the memory. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { MemoryStore } from '../../src/health/memory.ts'
 import { type Change, NodeHealth } from '../../src/health/node.ts'
-import type { Board, Store, VoteValue } from '../../src/health/store.ts'
+import type { Audience, Board, Store, VoteValue } from '../../src/health/store.ts'
 import { isCalm, makeHealthTable, SlotRegistry, stateOf } from '../../src/health/table.ts'
 import type { HealthPlan } from '../../src/health/target.ts'
 import { member, plan, vote } from './plans.ts'
@@ -432,6 +432,27 @@ describe('a restart', () => {
     rig = new Rig({ file: path, store: Object.assign(new MemoryStore(3_600_000), { shared: true }) })
     await rig.health.start()
     expect(rig.health.snapshot().probers.map(({ prober }) => prober)).toEqual(['young'])
+  })
+
+  test('without a saved roster, the probers that the Store remembers count: one that is heard is not all there are', async () => {
+    const store = new MemoryStore(3_600_000)
+    const listen = store.listen.bind(store)
+    let heard: Audience | undefined
+    store.listen = (audience, signal) => listen((heard = audience), signal)
+    rig = new Rig({ store })
+    await rig.health.start()
+    rig.adopt(plan(member(A, ['t1'])))
+    const board = store.board({ name: 'eu-1', region: 'eu', bootId: 'one' })
+    await board.replace([vote('t1', 'up')])
+    heard!.absent!('eu-1', 0)
+    heard!.absent!('eu-2', 3_600_000)
+    heard!.absent!('eu-3', 25 * 3_600_000)
+    expect(rig.health.snapshot().probers).toMatchObject([
+      { prober: 'eu-1', region: 'eu', live: true },
+      { prober: 'eu-2', live: false },
+    ])
+    await board.replace([vote('t1', 'down')])
+    expect(rig.status(A)).toMatchObject({ state: 'up', held: true })
   })
 
   test('who is silent for a day leaves the roster, and a member that left the plan the memory', async () => {

@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { hashKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
 import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../src/health/redis.ts'
-import type { Board, NodeBoard, ProberIdentity } from '../../src/health/store.ts'
+import type { Audience, Board, NodeBoard, ProberIdentity } from '../../src/health/store.ts'
 import { vote } from './plans.ts'
 import { RedisServer } from './redis-server.ts'
 import { beat, drain, identity, Listener, nodeBeat } from './store.suite.ts'
@@ -236,6 +236,33 @@ describe('Redis', () => {
     beating(board, identity('b'))
     await until(() => heard.said.get('b')?.get('t1') === 'down', 'heard')
     expect(heard.said.get('b')?.get('t2')).toBe('up')
+  })
+
+  test('who was there and is silent is told to whoever comes later, until it is forgotten', async () => {
+    const { heard } = await scene()
+    const gone = open()
+    await gone.board(identity('gone')).replace([vote('t1', 'up')])
+    await until(() => heard.lines.includes('gone/one gone'), 'its silence', 8 * LEASE_MS)
+    const absentOf = async () => {
+      const absent: [string, number][] = []
+      const leaving = new AbortController()
+      const audience: Audience = {
+        votes() {},
+        retired() {},
+        heartbeat() {},
+        gone() {},
+        absent: (...said) => absent.push(said),
+      }
+      await open().listen(audience, leaving.signal)
+      leaving.abort()
+      return absent
+    }
+    expect(await absentOf()).toEqual([['gone', expect.any(Number)]])
+    expect((await absentOf())[0]![1]).toBeGreaterThan(LEASE_MS / 2)
+    const teller = open()
+    await listen(teller)
+    await teller.node({ name: 'n1', bootId: 'one' }).forget('gone')
+    expect(await absentOf()).toEqual([])
   })
 
   test('flushed, overrides of a node that is gone are told to be gone: who has them can put them up again', async () => {
