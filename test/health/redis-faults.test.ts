@@ -2,9 +2,10 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { hashKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
+import { channelOf, hashKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
 import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../src/health/redis.ts'
-import type { Audience, Board, NodeBoard, ProberIdentity } from '../../src/health/store.ts'
+import { proberBeatText, voteText } from '../../src/health/redis-text.ts'
+import type { Audience, Board, NodeBoard, ProberIdentity, VoteValue } from '../../src/health/store.ts'
 import { vote } from './plans.ts'
 import { RedisServer } from './redis-server.ts'
 import { beat, drain, identity, Listener, nodeBeat } from './store.suite.ts'
@@ -113,6 +114,13 @@ async function muting(to: RedisServer) {
 function cutSubscriptions(): void {
   for (const line of server.cli('client', 'list', 'type', 'pubsub').split('\n'))
     server.cli('client', 'kill', 'id', /id=(\d+)/.exec(line)![1]!)
+}
+
+/** Publishes what a prober `a` of that boot would: one target, whole. */
+function publish(boot: string, n: number, value: VoteValue): void {
+  const text = voteText(vote('t1', value))
+  const notice = ['p', 'a', boot, 'eu', String(n), 'all', '', proberBeatText(beat(identity('a'), n)), 't1', text]
+  server.cli('publish', channelOf(0), JSON.stringify(notice))
 }
 
 const troubleOf = async (url: string, form: RegExp) => {
@@ -263,6 +271,17 @@ describe('Redis', () => {
     await listen(teller)
     await teller.node({ name: 'n1', bootId: 'one' }).forget('gone')
     expect(await absentOf()).toEqual([])
+  })
+
+  test('what an ended boot still says is not heard, though a Redis that was flushed takes it', async () => {
+    const heard = await listen(open())
+    publish('one', 1, 'up')
+    publish('two', 1, 'up')
+    publish('one', 2, 'down')
+    publish('two', 2, 'up')
+    await until(() => heard.lines.includes('a/two beat 2'), 'the last')
+    expect(heard.lines.filter((line) => line.startsWith('a/one'))).toHaveLength(2)
+    expect(heard.said.get('a')?.get('t1')).toBe('up')
   })
 
   test('flushed, overrides of a node that is gone are told to be gone: who has them can put them up again', async () => {
