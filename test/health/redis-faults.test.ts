@@ -273,6 +273,17 @@ describe('Redis', () => {
     expect(await absentOf()).toEqual([])
   })
 
+  test('what an operator says while Redis is away reaches everyone with a later heartbeat', async () => {
+    const { store, heard } = await scene()
+    await server.kill()
+    await until(() => /refuses connections/.test(store.trouble ?? ''), 'the trouble')
+    const node = store.node({ name: 'n1', bootId: 'one' })
+    await Promise.all([node.override([drain('fra', 1)]), node.forget('gone')])
+    await server.start()
+    beatingNode(node, 'n1')
+    await until(() => heard.overridden.has('fra') && heard.lines.includes('gone forgotten'), 'both')
+  })
+
   test('what an ended boot still says is not heard, though a Redis that was flushed takes it', async () => {
     const heard = await listen(open())
     publish('one', 1, 'up')
