@@ -43,6 +43,8 @@ export interface DoorSettings {
   readonly takeover: boolean
   /** What is shown. */
   readonly shown: Shown | Node
+  /** A door is a predecessor's no more: what it was told there comes here from now on. */
+  readonly onTaken?: () => void
 }
 
 const RETRY_HTTP_MS = 200
@@ -58,10 +60,11 @@ export class Doors {
 
   /** Throws StartError. */
   async listenControl(): Promise<void> {
-    const { config, shown } = this.#settings
+    const { config, shown, takeover, onTaken } = this.#settings
     const socket = controlSocketOf(config)
     try {
       this.#open.push(await listenSocket(makeApp(shown, 'open'), socket))
+      if (takeover) onTaken?.()
     } catch (error) {
       throw new StartError(`${socket}: the control socket can't be made: ${String(error)}`)
     }
@@ -72,12 +75,13 @@ export class Doors {
    * left.
    */
   async listenHttp(): Promise<void> {
-    const { config, shown, takeover, log } = this.#settings
+    const { config, shown, takeover, log, onTaken } = this.#settings
     const endpoint = config['http.listen']
     const token = config['http.token']
     const app = makeApp(shown, token === undefined ? 'closed' : { token })
     try {
       this.#open.push(await listenTcp(app, endpoint.address, endpoint.port))
+      if (takeover) onTaken?.()
     } catch (error) {
       if (!isSystemError(error)) throw error
       if (!takeover || error.code !== 'EADDRINUSE') {

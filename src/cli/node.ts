@@ -72,7 +72,7 @@ export class RunningNode implements Node {
     this.#log = log
     this.#takeover = takeover
     this.#store = makeStore(config, log)
-    this.#doors = new Doors({ config, log, takeover, shown: this })
+    this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
     this.#loads = new Loads({
       compiler: startCompiler(
         {

@@ -167,7 +167,8 @@ export class Members {
     this.#hash = undefined
     this.#sorted = undefined
     this.#update(this.#members.values(), this.#services.values())
-    this.#index(plan)
+    this.#targets = new Map([...this.#targets, ...plan.targets.map((target) => [target.id, target] as const)])
+    this.#index()
   }
 
   /** Judges the members that depend on the targets; all, if the roster has changed in a way that moves a quorum. */
@@ -187,6 +188,20 @@ export class Members {
   /** Judges the members that an override begins or ceases to match. */
   overridden(patterns: readonly string[]): void {
     this.#update([...this.#members.values()].filter(({ plan }) => patterns.some((pattern) => matches(pattern, plan))))
+  }
+
+  /** Members that nothing was known of take what is remembered by now; their votes are judged anew by it. */
+  learn(): void {
+    const learnt: Member[] = []
+    for (const [name, member] of this.#members) {
+      const past = this.#settings.past.take(name)
+      if (past === undefined || member.judgement.verdict !== undefined) continue
+      const { verdict, proven, deciding } = past.memory
+      member.judgement = { ...member.judgement, verdict, proven, deciding }
+      learnt.push(member)
+    }
+    this.#index()
+    this.#update(learnt)
   }
 
   get plans(): MemberPlan[] {
@@ -277,16 +292,16 @@ export class Members {
   }
 
   /** Who depends on which target: of the plan, or a former one that still decides. */
-  #index(plan: HealthPlan): void {
-    const targets = new Map(plan.targets.map((target) => [target.id, target]))
+  #index(): void {
+    const targets = new Map<string, Target>()
     this.#dependents = new Map()
     for (const member of this.#members.values()) {
       for (const id of new Set([...member.plan.targets, ...member.judgement.deciding])) {
         const dependents = this.#dependents.get(id)
         if (dependents === undefined) this.#dependents.set(id, [member])
         else dependents.push(member)
-        const former = this.#targets.get(id)
-        if (former !== undefined && !targets.has(id)) targets.set(id, former)
+        const target = this.#targets.get(id)
+        if (target !== undefined) targets.set(id, target)
       }
     }
     this.#targets = targets

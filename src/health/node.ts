@@ -72,6 +72,7 @@ export class NodeHealth {
   #planHash = ''
   #saver: Saver | undefined
   #forgetTimer: NodeJS.Timeout | undefined
+  #learnTimer: NodeJS.Timeout | undefined
   #restored = false
 
   constructor(settings: NodeHealthSettings) {
@@ -117,11 +118,23 @@ export class NodeHealth {
       })
       this.#saver.start()
     }
-    this.#overrides.start()
+    this.#overrides.read()
     this.#forgetTimer = setInterval(() => this.#forget(), 60_000).unref()
     const known = within(LEARN_MS, store.known(), [])
     await store.listen(this.#audience, this.#listening.signal)
     this.#past.learn(await known, performance.now())
+    if (store.trouble !== undefined) this.#learnTimer = setInterval(() => void this.#learnLate(), LEARN_MS).unref()
+  }
+
+  /** The Store couldn't be reached at the start: what others know counts for members that this node knows nothing of. */
+  async #learnLate(): Promise<void> {
+    const { store } = this.#settings
+    if (store.trouble !== undefined) return
+    clearInterval(this.#learnTimer)
+    const known = await within(LEARN_MS, store.known(), [])
+    if (this.#listening.signal.aborted) return
+    this.#past.learn(known, performance.now())
+    this.#members.learn()
   }
 
   /**
@@ -170,6 +183,11 @@ export class NodeHealth {
     return { done, members: plans.filter((plan) => matches(pattern, plan)).map(({ name }) => name) }
   }
 
+  /** Takes in what a predecessor, that shares this node's folder, was told since this one read the file. */
+  readOverrides(): void {
+    this.#overrides.read()
+  }
+
   /** What draining the members of a pattern would leave; a string says what is wrong with the pattern. */
   outlook(pattern: string): Outlook | string {
     const canonical = canonicalPattern(pattern)
@@ -192,6 +210,7 @@ export class NodeHealth {
   async stop(): Promise<void> {
     this.#listening.abort()
     clearInterval(this.#forgetTimer)
+    clearInterval(this.#learnTimer)
     this.#members.stop()
     this.#peers?.stop()
     await this.#overrides.stop()
@@ -204,6 +223,7 @@ export class NodeHealth {
     retired: (identity, targets) => this.#members.heard(this.#roster.retire(identity, targets, performance.now())),
     heartbeat: (beat) => this.#members.heard(this.#roster.beat(beat, performance.now())),
     gone: (identity) => this.#members.heard(this.#roster.gone(identity)),
+    absent: (prober, ageMs) => this.#missed(prober, ageMs),
     forgotten: (prober) => this.#forgetProbers([prober]),
     node: (beat) => this.#peers?.hear(beat, performance.now()),
     nodeGone: (identity) => this.#peers?.gone(identity),
@@ -223,9 +243,9 @@ export class NodeHealth {
     this.#restored = true
     const here = (thenMs: number) => nowMs - Math.max(0, wallMs - thenMs)
     this.#past.restore(saved.members, here)
-    if (!this.#settings.store.shared) return
-    for (const [name, { region, heardMs }] of Object.entries(saved.roster))
-      this.#roster.restore(name, region, here(heardMs))
+    const roster = this.#settings.store.shared ? Object.entries(saved.roster) : []
+    for (const [name, { region, heardMs }] of roster) this.#roster.restore(name, region, here(heardMs))
+    this.#forget() // the file is young, but it may tell of what was old then
   }
 
   #collect(): SavedHealth {
@@ -238,6 +258,13 @@ export class NodeHealth {
       .status(nowMs)
       .map(({ prober, region, ageMs }) => [prober, { region, heardMs: wall(nowMs - ageMs) }] as const)
     return { savedMs, roster: Object.fromEntries(roster), members: Object.fromEntries(members) }
+  }
+
+  /** Without it a node that has no saved roster would take the few probers that it hears for all there are. */
+  #missed(prober: string, ageMs: number): void {
+    if (ageMs > MEMORY_MS) return
+    this.#roster.restore(prober, '', performance.now() - ageMs)
+    this.#members.heard([])
   }
 
   /** What has been silent or gone for too long leaves the roster and the memory. */

@@ -65,8 +65,8 @@ export class Overrides {
     this.#saver = new Saver({ file, kind: FILE, collect, onTrouble: (trouble) => onTrouble('save', trouble) })
   }
 
-  /** Reads the file. */
-  start(): void {
+  /** Takes in what the file has. */
+  read(): void {
     const { file, onTrouble } = this.#settings
     if (file === undefined) return
     const { state, trouble } = readState(file, FILE)

@@ -87,7 +87,10 @@ export class Listener {
   /** Whoever is there now, as after each subscription: notices may have been missed. */
   async sync(): Promise<void> {
     const { audience, reader } = this.#settings
+    const absent = new Map<string, number>()
     if (audience.overrides !== undefined) this.#readOverrides()
+    if (audience.absent !== undefined)
+      for (const [name, ageMs] of await reader.seen('prober')) if (!this.#probers.has(name)) absent.set(name, ageMs)
     const kinds = audience.node === undefined ? (['prober'] as const) : (['prober', 'node'] as const)
     for (const kind of kinds) {
       for (const [name, boot, region, n, beat] of await reader.heads(kind)) {
@@ -95,6 +98,7 @@ export class Listener {
       }
     }
     while (this.#reads.size > 0) await Promise.all(this.#reads)
+    for (const [name, ageMs] of absent) if (!this.#probers.has(name)) audience.absent?.(name, ageMs)
     this.#isSynced?.(true)
   }
 

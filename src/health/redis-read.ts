@@ -54,6 +54,15 @@ export class Reader {
     })
   }
 
+  /** Who was there in the last two days, and how long before the one that was heard last; so no clock is compared with another. */
+  seen(kind: Kind): Promise<ReadonlyMap<string, number>> {
+    return this.#ask(async (client) => {
+      const list = await client.zrange(indexKey(kind), '0', '-1', 'WITHSCORES')
+      const newestMs = Number(list.at(-1) ?? 0)
+      return new Map(list.flatMap((name, i) => (i % 2 === 0 ? [[name, newestMs - Number(list[i + 1])] as const] : [])))
+    })
+  }
+
   /** The connection is there. */
   pump(): void {
     clearTimeout(this.#retry)

@@ -132,9 +132,10 @@ export class Roster {
     return prober.targets
   }
 
-  /** Of a saved roster: known, and not heard since. */
+  /** Of a saved roster, or of the Store's memory: known, and not heard since. */
   restore(name: string, region: string, heardMs: number): void {
-    this.#probers.set(name, { name, region, bootId: '', live: false, heardMs, beat: undefined, targets: new Set() })
+    if (!this.#probers.has(name))
+      this.#probers.set(name, { name, region, bootId: '', live: false, heardMs, beat: undefined, targets: new Set() })
   }
 
   /** undefined: not in the roster. */

@@ -108,6 +108,8 @@ export interface Audience {
   heartbeat(beat: Heartbeat): void
   /** The lease ran out: not a vote, only silence. Its votes come again, whole, if it does. */
   gone(prober: ProberIdentity): void
+  /** On connecting: a prober that isn't there, but was so long ago, by the Store's memory; its region is not known. */
+  absent?(prober: string, ageMs: number): void
   /** A node's beat; its own too: who hears itself hears the others. */
   node?(beat: NodeBeat): void
   nodeGone?(node: NodeIdentity): void

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { Asking, JAKARTA, PARIS, PATIENT, Scene, until, VIPS } from './scene.ts'
+import { Asking, JAKARTA, meridian, PARIS, PATIENT, Scene, until, VIPS } from './scene.ts'
 
 vi.setConfig(PATIENT)
 
@@ -59,6 +59,21 @@ test('a successor takes over under load, and no query is lost', async () => {
     ),
   )
   expect((await second.status())?.node.pid).toBe(second.pid)
+})
+
+test('what the predecessor is told while its successor starts is not lost', async () => {
+  await scene.startSites()
+  const token = 'a-token-of-this-test'
+  const first = await scene.startReady({ 'http-token': token })
+  const second = await scene.startReady({ 'http-token': token }, '--takeover')
+  // http is the predecessor's until it leaves
+  const at = ['--at', `http://${scene.address(0)}:8053`, '--token', token]
+  const told = await meridian(['drain', 'sin', '--why', 'works', '--yes', ...at])
+  expect(told).toMatchObject({ code: 0, err: '' })
+  expect((await second.status())?.overrides).toEqual([])
+  first.kill('SIGTERM')
+  expect(await first.ended).toBe(0)
+  await until('the successor has it', 10_000, async () => (await second.status())?.overrides.length === 1 || undefined)
 })
 
 test('a successor that cannot start leaves its predecessor as it was', async () => {

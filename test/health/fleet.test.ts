@@ -179,6 +179,18 @@ describe('overrides', () => {
     expect(third.health.snapshot().troubles).toEqual([expect.stringContaining('overrides.json is damaged')])
   })
 
+  test('end soon by a clock that is set meanwhile', async () => {
+    vi.useFakeTimers()
+    const a = await make('a')
+    a.health.override(drain('fra', { forMs: 3_600_000 }))
+    vi.setSystemTime(Date.now() + 7_200_000)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(a.state(A)).toBe('up')
+    vi.setSystemTime(Date.now() - 7_200_000)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(a.state(A)).toBe('drained')
+  })
+
   test('end by the clock, without a vote, and are shown as orphaned when they match nothing', async () => {
     vi.useFakeTimers()
     const a = await make('a')
@@ -236,6 +248,21 @@ describe('memory of others', () => {
     expect([fresh.state(A), fresh.state(B)]).toEqual(['down', 'down'])
     expect(fresh.health.decided).toBe(true)
     bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
+    expect([fresh.state(A), fresh.state(B)]).toEqual(['down', 'up'])
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'down')]) // the proof came too: its DOWN counts
+    expect(fresh.state(B)).toBe('down')
+  })
+
+  test('a node that starts while the Store is away learns of the others when it is back', async () => {
+    vi.useFakeTimers()
+    for (const name of ['a', 'b', 'c']) await make(name)
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
+    bus.away = true
+    const fresh = await make('d')
+    expect([fresh.state(A), fresh.state(B)]).toEqual(['unproven', 'unproven'])
+    bus.posted.clear()
+    bus.away = false
+    await vi.advanceTimersByTimeAsync(5000)
     expect([fresh.state(A), fresh.state(B)]).toEqual(['down', 'up'])
     bus.say(P1, [vote('t1', 'down'), vote('t2', 'down')]) // the proof came too: its DOWN counts
     expect(fresh.state(B)).toBe('down')
@@ -354,6 +381,11 @@ describe('brake, ramp and agents', () => {
     say()
     let a = await make('a', next, file)
     expect(shareOf(a.word(name))).toBe(1000) // the first verdict
+    bus.say(P1, [vote('t9', 'down')])
+    a.adopt(planOf([...next.members, member('lon/web/192.0.2.9', ['t9'])], [service]))
+    bus.say(P1, [...members.map(({ targets }) => vote(targets[0]!, 'up')), vote('t9', 'up')])
+    expect([a.state('lon/web/192.0.2.9'), shareOf(a.word('lon/web/192.0.2.9'))]).toEqual(['up', 1000]) // unproven before
+    a.adopt(next)
     say(0)
     say()
     expect(shareOf(a.word(name))).toBe(100)

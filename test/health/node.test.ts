@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { MemoryStore } from '../../src/health/memory.ts'
 import { type Change, NodeHealth } from '../../src/health/node.ts'
-import type { Board, Store, VoteValue } from '../../src/health/store.ts'
+import type { Audience, Board, Store, VoteValue } from '../../src/health/store.ts'
 import { isCalm, makeHealthTable, SlotRegistry, stateOf } from '../../src/health/table.ts'
 import type { HealthPlan } from '../../src/health/target.ts'
 import { member, plan, vote } from './plans.ts'
@@ -421,5 +421,55 @@ describe('a restart', () => {
     expect((await use(false)).held).toBe(false) // one prober, and its name has changed: it decides
     await rig.health.stop()
     expect((await use(true)).held).toBe(true) // the other one is only silent: one of two
+  })
+
+  test('what was silent or gone for a day by then is not restored', async () => {
+    const path = join(folder, 'long.json')
+    const savedMs = Date.now() - 10 * 3_600_000
+    const ago = (hours: number) => ({ region: 'eu', heardMs: savedMs - hours * 3_600_000 })
+    const roster = { old: ago(15), young: ago(13) }
+    writeFileSync(path, JSON.stringify({ format: 'meridian health 1', savedMs, roster, members: {} }))
+    rig = new Rig({ file: path, store: Object.assign(new MemoryStore(3_600_000), { shared: true }) })
+    await rig.health.start()
+    expect(rig.health.snapshot().probers.map(({ prober }) => prober)).toEqual(['young'])
+  })
+
+  test('without a saved roster, the probers that the Store remembers count: one that is heard is not all there are', async () => {
+    const store = new MemoryStore(3_600_000)
+    const listen = store.listen.bind(store)
+    let heard: Audience | undefined
+    store.listen = (audience, signal) => listen((heard = audience), signal)
+    rig = new Rig({ store })
+    await rig.health.start()
+    rig.adopt(plan(member(A, ['t1'])))
+    const board = store.board({ name: 'eu-1', region: 'eu', bootId: 'one' })
+    await board.replace([vote('t1', 'up')])
+    heard!.absent!('eu-1', 0)
+    heard!.absent!('eu-2', 3_600_000)
+    heard!.absent!('eu-3', 25 * 3_600_000)
+    expect(rig.health.snapshot().probers).toMatchObject([
+      { prober: 'eu-1', region: 'eu', live: true },
+      { prober: 'eu-2', live: false },
+    ])
+    await board.replace([vote('t1', 'down')])
+    expect(rig.status(A)).toMatchObject({ state: 'up', held: true })
+  })
+
+  test('who is silent for a day leaves the roster, and a member that left the plan the memory', async () => {
+    vi.useFakeTimers()
+    const path = join(folder, 'day.json')
+    const store = new MemoryStore(3000)
+    rig = new Rig({ file: path, store })
+    await rig.health.start()
+    rig.adopt(plan(member(A, ['t1'])))
+    await store.board({ name: 'eu-1', region: 'eu', bootId: 'one' }).replace([vote('t1', 'up')])
+    await vi.advanceTimersByTimeAsync(3600)
+    rig.adopt(plan())
+    await vi.advanceTimersByTimeAsync(23.9 * 3_600_000)
+    expect(rig.health.snapshot().probers).toMatchObject([{ prober: 'eu-1', live: false }])
+    await vi.advanceTimersByTimeAsync(0.2 * 3_600_000)
+    expect(rig.health.snapshot().probers).toEqual([])
+    rig.adopt(plan(member(A, ['t1'])))
+    expect(rig.state(A)).toBe('unproven')
   })
 })

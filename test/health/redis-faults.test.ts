@@ -2,9 +2,10 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { hashKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
+import { channelOf, hashKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
 import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../src/health/redis.ts'
-import type { Board, NodeBoard, ProberIdentity } from '../../src/health/store.ts'
+import { proberBeatText, voteText } from '../../src/health/redis-text.ts'
+import type { Audience, Board, NodeBoard, ProberIdentity, VoteValue } from '../../src/health/store.ts'
 import { vote } from './plans.ts'
 import { RedisServer } from './redis-server.ts'
 import { beat, drain, identity, Listener, nodeBeat } from './store.suite.ts'
@@ -113,6 +114,13 @@ async function muting(to: RedisServer) {
 function cutSubscriptions(): void {
   for (const line of server.cli('client', 'list', 'type', 'pubsub').split('\n'))
     server.cli('client', 'kill', 'id', /id=(\d+)/.exec(line)![1]!)
+}
+
+/** Publishes what a prober `a` of that boot would: one target, whole. */
+function publish(boot: string, n: number, value: VoteValue): void {
+  const text = voteText(vote('t1', value))
+  const notice = ['p', 'a', boot, 'eu', String(n), 'all', '', proberBeatText(beat(identity('a'), n)), 't1', text]
+  server.cli('publish', channelOf(0), JSON.stringify(notice))
 }
 
 const troubleOf = async (url: string, form: RegExp) => {
@@ -247,6 +255,55 @@ describe('Redis', () => {
     beating(board, identity('b'))
     await until(() => heard.said.get('b')?.get('t1') === 'down', 'heard')
     expect(heard.said.get('b')?.get('t2')).toBe('up')
+  })
+
+  test('who was there and is silent is told to whoever comes later, until it is forgotten', async () => {
+    const { heard } = await scene()
+    const gone = open()
+    await gone.board(identity('gone')).replace([vote('t1', 'up')])
+    await until(() => heard.lines.includes('gone/one gone'), 'its silence', 8 * LEASE_MS)
+    const absentOf = async () => {
+      const absent: [string, number][] = []
+      const leaving = new AbortController()
+      const audience: Audience = {
+        votes() {},
+        retired() {},
+        heartbeat() {},
+        gone() {},
+        absent: (...said) => absent.push(said),
+      }
+      await open().listen(audience, leaving.signal)
+      leaving.abort()
+      return absent
+    }
+    expect(await absentOf()).toEqual([['gone', expect.any(Number)]])
+    expect((await absentOf())[0]![1]).toBeGreaterThan(LEASE_MS / 2)
+    const teller = open()
+    await listen(teller)
+    await teller.node({ name: 'n1', bootId: 'one' }).forget('gone')
+    expect(await absentOf()).toEqual([])
+  })
+
+  test('what an operator says while Redis is away reaches everyone with a later heartbeat', async () => {
+    const { store, heard } = await scene()
+    await server.kill()
+    await until(() => /refuses connections/.test(store.trouble ?? ''), 'the trouble')
+    const node = store.node({ name: 'n1', bootId: 'one' })
+    await Promise.all([node.override([drain('fra', 1)]), node.forget('gone')])
+    await server.start()
+    beatingNode(node, 'n1')
+    await until(() => heard.overridden.has('fra') && heard.lines.includes('gone forgotten'), 'both')
+  })
+
+  test('what an ended boot still says is not heard, though a Redis that was flushed takes it', async () => {
+    const heard = await listen(open())
+    publish('one', 1, 'up')
+    publish('two', 1, 'up')
+    publish('one', 2, 'down')
+    publish('two', 2, 'up')
+    await until(() => heard.lines.includes('a/two beat 2'), 'the last')
+    expect(heard.lines.filter((line) => line.startsWith('a/one'))).toHaveLength(2)
+    expect(heard.said.get('a')?.get('t1')).toBe('up')
   })
 
   test('flushed, overrides of a node that is gone are told to be gone: who has them can put them up again', async () => {
