@@ -42,7 +42,8 @@ export class SupervisedThread {
   #targets: readonly Target[] = []
   #activity: Activity | undefined
   #activityMs = 0
-  #answer: ((activity: Activity) => void) | undefined
+  /** Who has asked for it since the thread answered last. */
+  readonly #asking = new Set<(activity: Activity) => void>()
   #missed = 0
   #patience = MISSED_AT_START
   #delayMs = RESTART_MS
@@ -63,7 +64,7 @@ export class SupervisedThread {
 
   /** As it is now; after `withinMs` as it was when it last answered, its times grown older since. */
   async activity(withinMs: number): Promise<Activity | undefined> {
-    const answered = new Promise<Activity>((resolve) => (this.#answer = resolve))
+    const answered = new Promise<Activity>((resolve) => this.#asking.add(resolve))
     this.#tell('report')
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), withinMs)))
@@ -125,7 +126,8 @@ export class SupervisedThread {
     if ('trouble' in news) return this.#settings.onTrouble(news.trouble)
     this.#activity = news.activity
     this.#activityMs = performance.now()
-    this.#answer?.(news.activity)
+    for (const resolve of this.#asking) resolve(news.activity)
+    this.#asking.clear()
   }
 
   #tell(order: ProberOrder): void {

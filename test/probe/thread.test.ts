@@ -169,6 +169,17 @@ describe('several threads', () => {
   }, 40_000)
 })
 
+test('a report during which a reload takes targets away tells what is left; two at once tell the same', async () => {
+  const thread = start()
+  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
+  await until(() => (thread.lastHeartbeat?.sequence ?? 0) >= 2, 'heartbeats')
+  const both = await Promise.all([thread.report(), thread.report()])
+  expect(both.map((report) => report.checksPerSecond > 0)).toEqual([true, true])
+  const report = thread.report()
+  thread.setTargets([])
+  expect((await report).targets).toEqual([])
+})
+
 test('stopping retires nothing: a restart must not look like a withdrawal', async () => {
   const thread = start()
   thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
