@@ -236,7 +236,7 @@ export class Prober {
     const isVoid = observation.kind === 'timeout' && (worstMs > timeoutMs / 4 || totalMs > timeoutMs / 2)
     if (!isVoid) this.#observe(probed, observation, startMs)
     // once only: while this host is overloaded, rechecks of what is void would keep it so
-    const hurry = (isVoid && !probed.voided) || isUndecided(probed.track)
+    const hurry = isVoid ? !probed.voided : isUndecided(probed.track)
     probed.voided = isVoid
     const turnMs = nextTurn(startMs, probed.phaseMs, probed.intervalMs)
     this.#schedule.plan(probed, hurry ? Math.min(startMs + fastMs, startMs + probed.intervalMs) : turnMs)
@@ -262,8 +262,9 @@ export class Prober {
       probed.unable = reason
       return this.#post(probed)
     }
-    Object.assign(probed, { unable: undefined, reason, rttMs, share, seenMs: performance.now(), waiting: false })
+    Object.assign(probed, { unable: undefined, reason, rttMs, seenMs: performance.now(), waiting: false })
     if (kind === 'pass') {
+      probed.share = share // a failure asks for nothing: it must not put a drained target back to all
       probed.failingMs = undefined
       probed.track = advance(probed.track, true, probed.target.check, probed.seenMs)
       if (probed.track.held) this.#schedule.plan(probed.releasing, probed.track.upMs)

@@ -22,7 +22,10 @@ class Rig {
   readonly beats: Heartbeat[] = []
   readonly checked: { readonly target: string; readonly atMs: number }[] = []
   /** What a check of an address sees; 'pass' after 5 ms where nothing is said. */
-  readonly world = new Map<string, { kind: Observation['kind'] | 'hang'; afterMs: number; reason?: string }>()
+  readonly world = new Map<
+    string,
+    { kind: Observation['kind'] | 'hang'; afterMs: number; reason?: string; share?: number }
+  >()
   throws: string | undefined
   most = 0
   #inFlight = new Map<string, number>()
@@ -57,10 +60,10 @@ class Rig {
     const flying = (this.#inFlight.get(id) ?? 0) + 1
     this.#inFlight.set(id, flying)
     this.most = Math.max(this.most, flying)
-    const { kind, afterMs, reason = kind } = this.world.get(id) ?? { kind: 'pass', afterMs: 5 }
+    const { kind, afterMs, reason = kind, share } = this.world.get(id) ?? { kind: 'pass', afterMs: 5 }
     await new Promise((resolve) => setTimeout(resolve, kind === 'hang' ? check.timeoutMs : afterMs))
     this.#inFlight.set(id, flying - 1)
-    return { kind: kind === 'hang' ? 'timeout' : kind, reason, rttMs: afterMs }
+    return { kind: kind === 'hang' ? 'timeout' : kind, reason, rttMs: afterMs, ...(share !== undefined && { share }) }
   }
 
   value(id: string): string | undefined {
@@ -102,6 +105,18 @@ describe('votes', () => {
       await passUntil(() => rig.value('192.0.2.1') === 'up', 5000 + 1000 + 100)
     }
     expect(rig.most).toBe(1)
+  })
+
+  test('a failure changes nothing of the share: what its agent has drained stays so until it passes again', async () => {
+    rig.world.set('192.0.2.1', { kind: 'pass', afterMs: 1, share: 0 })
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    await passUntil(() => rig.votes.get('192.0.2.1')?.share === 0, 5100)
+    await passUntil(() => rig.votes.get('192.0.2.1')?.moving === false, 5100)
+    rig.world.set('192.0.2.1', { kind: 'fail', afterMs: 1 })
+    await passUntil(() => rig.votes.get('192.0.2.1')?.moving === true, 5100)
+    expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'up', share: 0 })
+    rig.world.delete('192.0.2.1')
+    await passUntil(() => rig.votes.get('192.0.2.1')?.share === 1000, 5100)
   })
 
   test('a refusal is rechecked fast: interval + (fall − 1) × fast', async () => {
@@ -377,6 +392,19 @@ test('void checks are rechecked fast once, so that an overloaded host can come o
   await stall(2000)
   expect(rig.checked.length).toBeGreaterThan(4)
   expect(rig.checked.length).toBeLessThanOrEqual(12) // two an interval
+})
+
+test('nor is a change that had begun before the host was overloaded', async () => {
+  vi.useRealTimers()
+  rig.prober.stop()
+  rig = new Rig()
+  const slow = tcpCheck({ intervalMs: 400, timeoutMs: 60, fastMs: 70, fall: 3, rise: 2 })
+  rig.world.set('192.0.2.1', { kind: 'fail', afterMs: 1 })
+  rig.prober.setTargets([targetAt('192.0.2.1', slow)])
+  await until(() => rig.checked.length === 1, 'a failure')
+  rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+  await stall(2000)
+  expect(rig.checked.length).toBeLessThanOrEqual(13)
 })
 
 const addresses = (networks: number) => Array.from({ length: networks }, (_, i) => `192.0.${i}.1`)
