@@ -17,6 +17,8 @@ import { hasRoute } from './route.ts'
 import { type Job, nextTurn, phaseOf, Schedule } from './schedule.ts'
 import { familyOf, networkOf, reachCanary, Trust, UNRELATED, type Witness } from './trust.ts'
 
+/** A target that is new is checked within its interval, and within this: of long intervals nobody could wait for the first vote. */
+const FIRST_MS = 10_000
 /** A target without an observation for so many intervals is an abstention. */
 const STALE_INTERVALS = 3
 /** Beyond interval and timeout, before a target counts as overdue. */
@@ -167,7 +169,7 @@ export class Prober {
       if (known === undefined) {
         const probed = this.#take(target, phaseMs, nowMs)
         this.#probed.set(target.id, probed)
-        this.#schedule.plan(probed, nextTurn(nowMs, phaseMs, intervalMs))
+        this.#schedule.plan(probed, nextTurn(nowMs, phaseMs, Math.min(intervalMs, FIRST_MS)))
         continue
       }
       const retimed = known.intervalMs !== intervalMs

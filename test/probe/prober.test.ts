@@ -158,6 +158,17 @@ describe('votes', () => {
     expect(new Set(rig.checked.map((one) => one.target))).toEqual(new Set(['192.0.2.2', '192.0.2.3']))
   })
 
+  test('a target of a long interval is checked soon at first, then in its phase', async () => {
+    const daily = tcpCheck({ intervalMs: 86_400_000, timeoutMs: 2000, fastMs: 2000 })
+    const ids = Array.from({ length: 50 }, (_, i) => `192.0.2.${i}`)
+    rig.prober.setTargets(ids.map((id) => targetAt(id, daily)))
+    await pass(10_100)
+    expect([...rig.votes.values()].map(({ value }) => value)).toEqual(Array(50).fill('up'))
+    const times = rig.checked.map(({ atMs }) => Math.floor(atMs / 1000))
+    expect(new Set(times).size).toBeGreaterThan(7) // not all at once
+    expect(rig.checked).toHaveLength(50)
+  })
+
   test('a new interval applies to a target that stays, with its state', async () => {
     rig.prober.setTargets([targetAt('192.0.2.1', { ...CHECK, intervalMs: 60_000 })])
     await pass(120_000)
