@@ -6,19 +6,19 @@ import type { CheckModel } from '../zone/model.ts'
 import type { Target } from './target.ts'
 
 /**
- * CPU time of one check, in µs of a core: a safe upper figure of those in docs/performance.md, measured by
- * `npm run bench -- probes`. TLS makes the difference, for no session is used twice.
+ * CPU time of one check, in µs of a core: about twice what docs/performance.md has, measured by `npm run bench -- probes`.
+ * TLS makes the difference, for no session is used twice.
  */
 const CHECK_US: Readonly<Record<CheckModel['type'], number>> = {
-  tcp: 250,
+  tcp: 500,
   http: 500,
   https: 2500,
-  tls: 2500,
-  grpc: 800,
-  agent: 300,
-  dns: 300,
-  icmp: 300,
-  exec: 5000,
+  tls: 2000,
+  grpc: 1000,
+  agent: 500,
+  dns: 400,
+  icmp: 400,
+  exec: 5000, // the thread stands still while a program starts
 }
 /** Sums of thousands of fractions. */
 const ROUNDED = 1 + 1e-9

@@ -49,7 +49,8 @@ export function attempt(
       error: (error) => end(observeError(error, 0)),
     }
     const timeOut = () => end({ kind: 'timeout', reason: `${self.missing} in ${formatDuration(timeoutMs)}` })
-    const timer = setTimeout(timeOut, timeoutMs)
+    // timers run before I/O: after a stall, what has come in time is still to be read
+    const timer = setTimeout(() => setImmediate(timeOut), timeoutMs)
     try {
       close = begin(self)
       if (ended) close()

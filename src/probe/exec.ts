@@ -2,7 +2,8 @@
  * The check `exec`: a program of this host judges the target. Zone files only name a command; what it runs stands in the
  * node setting `probe.exec`, so whoever writes zones can't run what he likes. No shell; it is told what to check by
  * variables, and nothing of the prober's own environment, which may hold secrets. It leads a process group of its own,
- * which is killed as a whole when the check ends, so that its children end with it.
+ * which is killed as a whole when the check ends, so that its children end with it. What runs is noted in shared memory,
+ * so that whoever outlives this thread can end it too.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { isIP } from 'node:net'
@@ -11,6 +12,26 @@ import type { Observation } from './observation.ts'
 
 /** The node setting `probe.exec`: by name, the program and its arguments. */
 export type Commands = Readonly<Record<string, readonly string[]>>
+
+/** At most so many run at once in one thread. */
+const COMMANDS_MOST = 1024
+/** Leaders of the groups that run; 0 = none. */
+let running = makeRunning()
+
+export function makeRunning(): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(4 * COMMANDS_MOST))
+}
+
+/** Has this thread note what it runs there. */
+export function noteRunning(shared: Int32Array): void {
+  running = shared
+}
+
+/** Of a thread that is gone, and ends nothing itself any more. */
+export function killRunning(left: Int32Array): void {
+  for (const pid of left) if (pid !== 0) killGroup(pid)
+  left.fill(0)
+}
 
 /** As much of the output as is kept; the rest is read and dropped, so that no program waits for a reader. */
 const OUTPUT_BYTES = 4096
@@ -25,12 +46,18 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
       self.unable(`probe.exec of this prober has no command ${check.command}`)
       return () => {}
     }
+    const slot = running.indexOf(0)
+    if (slot < 0) {
+      self.unable(`this prober runs ${COMMANDS_MOST} commands already`)
+      return () => {}
+    }
     const child: ChildProcess = spawn(program, words, {
       cwd: '/',
       env: environment(target),
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })
+    running[slot] = child.pid ?? 0
     child.on('error', (error) => self.unable(`command ${check.command} can't be started: ${error.message}`))
     let output = Buffer.alloc(0)
     const keep = (chunk: Buffer) => {
@@ -39,7 +66,8 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
     const pipes = [child.stdout, child.stderr] // null where this host had no descriptors left for them
     for (const pipe of pipes) pipe?.on('data', keep)
     child.on('exit', (code) => {
-      killGroup(child) // its children may hold the pipes open: with them gone, `close` comes with the last of the output
+      killGroup(child.pid) // its children may hold the pipes open: with them gone, `close` comes with the last of the output
+      running[slot] = 0
       if (code === 0) self.pass('exit 0')
     })
     child.on('close', (code, signal) => {
@@ -48,7 +76,7 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
     })
     return () => {
       const runs = child.exitCode === null && child.signalCode === null
-      if (runs) killGroup(child)
+      if (runs) killGroup(child.pid)
       for (const pipe of pipes) pipe?.destroy()
     }
   })
@@ -62,7 +90,7 @@ const environment = ({ address, port, check }: TargetOf<'exec'>): Record<string,
   MERIDIAN_TIMEOUT_MS: String(check.timeoutMs),
 })
 
-function killGroup({ pid }: ChildProcess): void {
+function killGroup(pid: number | undefined): void {
   if (pid === undefined) return
   try {
     process.kill(-pid, 'SIGKILL')

@@ -14,6 +14,8 @@ import { certificateEndMs, expectedOf, untilText } from './tls.ts'
 /** As much of a body as is read: longer ones are cut off there, and an expected text must stand before it. */
 const BODY_BYTES = 65_536
 const HEADER_BYTES = 16_384
+/** Responses of 1xx before the one that counts; a site that sends no end of them would fill this host's core. */
+const INTERIM_MOST = 16
 
 const plain = new HttpAgent({ keepAlive: false })
 const secure = new HttpsAgent({ keepAlive: false, maxCachedSessions: 0 })
@@ -29,6 +31,10 @@ export function checkHttp(target: HttpTarget): Promise<Observation> {
     request.on('socket', (socket) => {
       socket.once('connect', () => (self.missing = check.type === 'https' ? 'no TLS handshake' : 'no response'))
       socket.once('secureConnect', () => (self.missing = 'no response'))
+    })
+    let interim = 0
+    request.on('information', () => {
+      if (++interim > INTERIM_MOST) self.fail(`more than ${INTERIM_MOST} interim responses`)
     })
     request.on('response', (response) => {
       self.missing = 'no end of the response'

@@ -17,6 +17,8 @@ import { hasRoute } from './route.ts'
 import { type Job, nextTurn, phaseOf, Schedule } from './schedule.ts'
 import { familyOf, networkOf, reachCanary, Trust, UNRELATED, type Witness } from './trust.ts'
 
+/** A target that is new is checked within its interval, and within this: of long intervals nobody could wait for the first vote. */
+const FIRST_MS = 10_000
 /** A target without an observation for so many intervals is an abstention. */
 const STALE_INTERVALS = 3
 /** Beyond interval and timeout, before a target counts as overdue. */
@@ -167,7 +169,7 @@ export class Prober {
       if (known === undefined) {
         const probed = this.#take(target, phaseMs, nowMs)
         this.#probed.set(target.id, probed)
-        this.#schedule.plan(probed, nextTurn(nowMs, phaseMs, intervalMs))
+        this.#schedule.plan(probed, nextTurn(nowMs, phaseMs, Math.min(intervalMs, FIRST_MS)))
         continue
       }
       const retimed = known.intervalMs !== intervalMs
@@ -236,7 +238,7 @@ export class Prober {
     const isVoid = observation.kind === 'timeout' && (worstMs > timeoutMs / 4 || totalMs > timeoutMs / 2)
     if (!isVoid) this.#observe(probed, observation, startMs)
     // once only: while this host is overloaded, rechecks of what is void would keep it so
-    const hurry = (isVoid && !probed.voided) || isUndecided(probed.track)
+    const hurry = isVoid ? !probed.voided : isUndecided(probed.track)
     probed.voided = isVoid
     const turnMs = nextTurn(startMs, probed.phaseMs, probed.intervalMs)
     this.#schedule.plan(probed, hurry ? Math.min(startMs + fastMs, startMs + probed.intervalMs) : turnMs)
@@ -262,8 +264,9 @@ export class Prober {
       probed.unable = reason
       return this.#post(probed)
     }
-    Object.assign(probed, { unable: undefined, reason, rttMs, share, seenMs: performance.now(), waiting: false })
+    Object.assign(probed, { unable: undefined, reason, rttMs, seenMs: performance.now(), waiting: false })
     if (kind === 'pass') {
+      probed.share = share // a failure asks for nothing: it must not put a drained target back to all
       probed.failingMs = undefined
       probed.track = advance(probed.track, true, probed.target.check, probed.seenMs)
       if (probed.track.held) this.#schedule.plan(probed.releasing, probed.track.upMs)

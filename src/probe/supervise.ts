@@ -8,6 +8,7 @@ import type { Endpoint } from '../config.ts'
 import { serveBoard } from '../health/memory.ts'
 import { type Board, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
+import { killRunning, makeRunning } from './exec.ts'
 import type { Activity, Commands } from './prober.ts'
 import type { ProberNews, ProberOrder, WorkerData } from './worker.ts'
 
@@ -18,6 +19,8 @@ const MISSED_AT_START = 20
 const RESTART_MS = 100
 const RESTART_MAX_MS = 10_000
 const SOUND_BEATS = 30
+/** For a thread to come to its end; one that stands still is ended anyway. */
+const STOP_MS = 500
 
 export const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
 
@@ -42,7 +45,8 @@ export class SupervisedThread {
   #targets: readonly Target[] = []
   #activity: Activity | undefined
   #activityMs = 0
-  #answer: ((activity: Activity) => void) | undefined
+  /** Who has asked for it since the thread answered last. */
+  readonly #asking = new Set<(activity: Activity) => void>()
   #missed = 0
   #patience = MISSED_AT_START
   #delayMs = RESTART_MS
@@ -63,12 +67,7 @@ export class SupervisedThread {
 
   /** As it is now; after `withinMs` as it was when it last answered, its times grown older since. */
   async activity(withinMs: number): Promise<Activity | undefined> {
-    const answered = new Promise<Activity>((resolve) => (this.#answer = resolve))
-    this.#tell('report')
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), withinMs)))
-    const activity = await Promise.race([answered, late])
-    clearTimeout(timer)
+    const activity = await this.#ask('report', withinMs)
     if (activity !== undefined || this.#activity === undefined) return activity
     const sinceMs = performance.now() - this.#activityMs
     const ran = this.#activity.ran.map((one) => ({
@@ -83,13 +82,15 @@ export class SupervisedThread {
     this.#stopped = true
     clearInterval(this.#watch)
     clearTimeout(this.#restart)
+    await this.#ask('stop', STOP_MS) // it is starting no command then: what it runs is noted
     await this.#worker.terminate()
   }
 
   #start(): Worker {
     const { port1, port2 } = new MessageChannel()
     const { identity, canaries, rate, commands, entry, onTrouble } = this.#settings
-    const data: WorkerData = { identity, canaries, rate, commands, board: port2 }
+    const running = makeRunning()
+    const data: WorkerData = { identity, canaries, rate, commands, running, board: port2 }
     serveBoard(port1, this.#heard(), (error) => onTrouble(`the store refuses votes: ${String(error)}`))
     this.#missed = 0
     this.#patience = MISSED_AT_START
@@ -99,6 +100,7 @@ export class SupervisedThread {
     worker.on('error', (error) => (cause = String(error)))
     worker.on('exit', () => {
       port1.close()
+      killRunning(running)
       if (!this.#stopped) this.#replace(cause)
     })
     worker.postMessage({ targets: this.#targets } satisfies ProberOrder)
@@ -125,7 +127,19 @@ export class SupervisedThread {
     if ('trouble' in news) return this.#settings.onTrouble(news.trouble)
     this.#activity = news.activity
     this.#activityMs = performance.now()
-    this.#answer?.(news.activity)
+    for (const resolve of this.#asking) resolve(news.activity)
+    this.#asking.clear()
+  }
+
+  /** undefined when it doesn't answer in time. */
+  async #ask(order: 'report' | 'stop', withinMs: number): Promise<Activity | undefined> {
+    const answered = new Promise<Activity>((resolve) => this.#asking.add(resolve))
+    this.#tell(order)
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), withinMs)))
+    const activity = await Promise.race([answered, late])
+    clearTimeout(timer)
+    return activity
   }
 
   #tell(order: ProberOrder): void {

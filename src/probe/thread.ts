@@ -128,8 +128,8 @@ class ProberProcess implements ProberThread {
 
   async report(): Promise<ProberReport> {
     const { name, region } = this.#settings
-    const { planned, assigned, leaving, targets } = this.#duty
     const activities = await Promise.all(this.#threads.map((thread) => thread.activity(REPORT_MS)))
+    const { planned, assigned, leaving, targets } = this.#duty // after the wait: a reload may have come in it
     const ran = new Map(activities.flatMap((activity) => activity?.ran ?? []).map((one) => [one.id, one]))
     return {
       name,

@@ -1,3 +1,4 @@
+import { createServer, Socket } from 'node:net'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { attempt, printable } from '../../src/probe/attempt.ts'
@@ -34,6 +35,26 @@ test('the timeout tells what is missing by then', async () => {
   expect(seen).toEqual({ kind: 'timeout', reason: 'no end in 50ms', rttMs: seen.rttMs })
   expect(seen.rttMs).toBeGreaterThan(45)
   expect(closed).toBe(1)
+})
+
+test('what has come in time counts, though this thread stood still beyond the timeout', async () => {
+  const server = createServer((socket) => void socket.on('error', () => {}))
+  await new Promise<void>((resolve) => server.listen(0, '127.77.9.1', resolve))
+  const bound = server.address()
+  const port = typeof bound === 'object' && bound !== null ? bound.port : 0
+  try {
+    const seen = await attempt(100, 'no connection', (self) => {
+      const socket = new Socket().on('connect', () => self.pass('connected'))
+      setImmediate(() => {
+        socket.connect(port, '127.77.9.1') // the kernel accepts at once
+        for (const endMs = performance.now() + 150; performance.now() < endMs;); // timers come next, then I/O
+      })
+      return () => socket.destroy()
+    })
+    expect(seen).toMatchObject({ kind: 'pass', reason: 'connected' })
+  } finally {
+    server.close()
+  }
 })
 
 test("what throws is this host's fault", async () => {

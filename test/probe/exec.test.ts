@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runCheck } from '../../src/probe/check.ts'
 import { until } from '../health/until.ts'
-import { ADDRESS, countDescriptors, sees, targetOf } from './peers.ts'
+import { ADDRESS, countDescriptors, runs, sees, targetOf } from './peers.ts'
 
 let folder = ''
 beforeAll(() => {
@@ -24,7 +24,6 @@ const target = (timeoutMs = 5000, port = 0) => targetOf({ type: 'exec', command:
 const ofFile = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8').trim() : '')
 /** Lines of `env`, without what a shell adds. */
 const variables = (text: string) => text.split('\n').filter((line) => !/^(PWD|_|SHLVL|OLDPWD)=/.test(line))
-const runs = (pid: string): boolean => existsSync(`/proc/${pid}`) && !/^State:\tZ/m.test(ofFile(`/proc/${pid}/status`))
 
 test('exit code 0 passes, whatever it says', async () => {
   await sees(target(), 'pass', 'exit 0', script('echo bad >&2'))

@@ -158,6 +158,10 @@ describe('http', () => {
     await sees(check(await raw((socket) => socket.end('SSH-2.0-x\r\n'))), 'fail', 'no HTTP spoken')
     const endless = await raw((socket) => socket.write(`HTTP/1.1 200 OK\r\nx: ${'a'.repeat(20_000)}`))
     await sees(check(endless), 'fail', 'header too large')
+    const interim = await raw((socket) => socket.write('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(1000)))
+    await sees(check(interim), 'fail', 'more than 16 interim responses')
+    const hinted = await raw((socket) => socket.end(`${'HTTP/1.1 100 Go\r\n\r\n'.repeat(16)}HTTP/1.0 200 OK\r\n\r\n`))
+    await sees(check(hinted), 'pass', '200')
   })
 })
 

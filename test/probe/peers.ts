@@ -1,5 +1,5 @@
 /** What checks are tried against: targets of any kind, and TCP peers of all manners. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { expect } from 'vitest'
 import type { Target } from '../../src/health/target.ts'
@@ -81,3 +81,12 @@ export const PEERS: Readonly<Record<string, (socket: Socket) => void>> = {
 
 /** Of this process. */
 export const countDescriptors = (): number => readdirSync('/proc/self/fd').length
+
+/** Whether a process is alive, and no zombie. */
+export function runs(pid: string): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}

@@ -22,7 +22,10 @@ class Rig {
   readonly beats: Heartbeat[] = []
   readonly checked: { readonly target: string; readonly atMs: number }[] = []
   /** What a check of an address sees; 'pass' after 5 ms where nothing is said. */
-  readonly world = new Map<string, { kind: Observation['kind'] | 'hang'; afterMs: number; reason?: string }>()
+  readonly world = new Map<
+    string,
+    { kind: Observation['kind'] | 'hang'; afterMs: number; reason?: string; share?: number }
+  >()
   throws: string | undefined
   most = 0
   #inFlight = new Map<string, number>()
@@ -57,10 +60,10 @@ class Rig {
     const flying = (this.#inFlight.get(id) ?? 0) + 1
     this.#inFlight.set(id, flying)
     this.most = Math.max(this.most, flying)
-    const { kind, afterMs, reason = kind } = this.world.get(id) ?? { kind: 'pass', afterMs: 5 }
+    const { kind, afterMs, reason = kind, share } = this.world.get(id) ?? { kind: 'pass', afterMs: 5 }
     await new Promise((resolve) => setTimeout(resolve, kind === 'hang' ? check.timeoutMs : afterMs))
     this.#inFlight.set(id, flying - 1)
-    return { kind: kind === 'hang' ? 'timeout' : kind, reason, rttMs: afterMs }
+    return { kind: kind === 'hang' ? 'timeout' : kind, reason, rttMs: afterMs, ...(share !== undefined && { share }) }
   }
 
   value(id: string): string | undefined {
@@ -104,6 +107,18 @@ describe('votes', () => {
     expect(rig.most).toBe(1)
   })
 
+  test('a failure changes nothing of the share: what its agent has drained stays so until it passes again', async () => {
+    rig.world.set('192.0.2.1', { kind: 'pass', afterMs: 1, share: 0 })
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    await passUntil(() => rig.votes.get('192.0.2.1')?.share === 0, 5100)
+    await passUntil(() => rig.votes.get('192.0.2.1')?.moving === false, 5100)
+    rig.world.set('192.0.2.1', { kind: 'fail', afterMs: 1 })
+    await passUntil(() => rig.votes.get('192.0.2.1')?.moving === true, 5100)
+    expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'up', share: 0 })
+    rig.world.delete('192.0.2.1')
+    await passUntil(() => rig.votes.get('192.0.2.1')?.share === 1000, 5100)
+  })
+
   test('a refusal is rechecked fast: interval + (fall − 1) × fast', async () => {
     rig.prober.setTargets([targetAt('192.0.2.1')])
     await pass(20_000)
@@ -141,6 +156,17 @@ describe('votes', () => {
     rig.checked.length = 0
     await pass(20_000)
     expect(new Set(rig.checked.map((one) => one.target))).toEqual(new Set(['192.0.2.2', '192.0.2.3']))
+  })
+
+  test('a target of a long interval is checked soon at first, then in its phase', async () => {
+    const daily = tcpCheck({ intervalMs: 86_400_000, timeoutMs: 2000, fastMs: 2000 })
+    const ids = Array.from({ length: 50 }, (_, i) => `192.0.2.${i}`)
+    rig.prober.setTargets(ids.map((id) => targetAt(id, daily)))
+    await pass(10_100)
+    expect([...rig.votes.values()].map(({ value }) => value)).toEqual(Array(50).fill('up'))
+    const times = rig.checked.map(({ atMs }) => Math.floor(atMs / 1000))
+    expect(new Set(times).size).toBeGreaterThan(7) // not all at once
+    expect(rig.checked).toHaveLength(50)
   })
 
   test('a new interval applies to a target that stays, with its state', async () => {
@@ -377,6 +403,19 @@ test('void checks are rechecked fast once, so that an overloaded host can come o
   await stall(2000)
   expect(rig.checked.length).toBeGreaterThan(4)
   expect(rig.checked.length).toBeLessThanOrEqual(12) // two an interval
+})
+
+test('nor is a change that had begun before the host was overloaded', async () => {
+  vi.useRealTimers()
+  rig.prober.stop()
+  rig = new Rig()
+  const slow = tcpCheck({ intervalMs: 400, timeoutMs: 60, fastMs: 70, fall: 3, rise: 2 })
+  rig.world.set('192.0.2.1', { kind: 'fail', afterMs: 1 })
+  rig.prober.setTargets([targetAt('192.0.2.1', slow)])
+  await until(() => rig.checked.length === 1, 'a failure')
+  rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
+  await stall(2000)
+  expect(rig.checked.length).toBeLessThanOrEqual(13)
 })
 
 const addresses = (networks: number) => Array.from({ length: networks }, (_, i) => `192.0.${i}.1`)

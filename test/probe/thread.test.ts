@@ -1,5 +1,8 @@
 /** What happens when the prober's thread dies or stands still: it is replaced, and what it said stands. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { MemoryStore } from '../../src/health/memory.ts'
 import { NodeHealth } from '../../src/health/node.ts'
@@ -9,6 +12,7 @@ import { hashText } from '../../src/policy/hash.ts'
 import { type ProberThread, type ProberThreadSettings, startProber } from '../../src/probe/thread.ts'
 import { httpCheck, member, plan, tcpCheck } from '../health/plans.ts'
 import { until } from '../health/until.ts'
+import { runs } from './peers.ts'
 
 const A = 'fra/web/192.0.2.1'
 const ADDRESS = '127.77.4.1'
@@ -167,6 +171,37 @@ describe('several threads', () => {
     expect(heard.boots.size).toBe(1)
     expect(troubles).toEqual(["the prober's thread is being replaced: its heartbeat stood still for 5 s"])
   }, 40_000)
+})
+
+test('a report during which a reload takes targets away tells what is left; two at once tell the same', async () => {
+  const thread = start()
+  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
+  await until(() => (thread.lastHeartbeat?.sequence ?? 0) >= 2, 'heartbeats')
+  const both = await Promise.all([thread.report(), thread.report()])
+  expect(both.map((report) => report.checksPerSecond > 0)).toEqual([true, true])
+  const report = thread.report()
+  thread.setTargets([])
+  expect((await report).targets).toEqual([])
+})
+
+test('a command that runs when its thread ends is ended too, and its children', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'meridian-thread-'))
+  const pids = () => readdirSync(folder)
+  try {
+    const script = `: > "${folder}/$$"; sleep 600 & : > "${folder}/$!"; wait`
+    const thread = start({ commands: { long: ['/bin/sh', '-c', script] } })
+    const check = {
+      ...tcpCheck({ ...quick, timeoutMs: 60_000, intervalMs: 500 }),
+      type: 'exec',
+      command: 'long',
+    } as const
+    thread.setTargets([{ id: 't1', check, address: ADDRESS, port: 0, probers: 1 }])
+    await until(() => pids().length === 2 && pids().every(runs), 'it runs')
+    await thread.stop()
+    await until(() => !pids().some(runs), 'it and its child have ended')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('stopping retires nothing: a restart must not look like a withdrawal', async () => {

@@ -5,6 +5,6 @@ import '../../src/probe/worker.ts'
 import type { ProberOrder } from '../../src/probe/worker.ts'
 
 parentPort!.on('message', (order: ProberOrder) => {
-  if (order === 'report' || !order.targets.some(({ id }) => id === 'wedge')) return
+  if (typeof order === 'string' || !order.targets.some(({ id }) => id === 'wedge')) return
   for (;;);
 })

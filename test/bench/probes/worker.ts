@@ -15,7 +15,7 @@ export interface Watched {
   readonly lateMs: readonly number[]
 }
 
-const { identity, canaries, rate, board }: WorkerData = workerData
+const { identity, canaries, rate, commands, board }: WorkerData = workerData
 const say = (news: ProberNews) => parentPort!.postMessage(news)
 /** Targets that failed are checked out of turn for a while: that is not late. */
 const rechecks = new Map<string, number>()
@@ -26,20 +26,21 @@ const prober = new Prober({
   board: portBoard(board, identity),
   canaries,
   rate,
+  commands,
   onTrouble: (trouble) => say({ trouble }),
-  check: async (target) => {
+  check: async (target, known) => {
     const { intervalMs } = target.check
     const left = rechecks.get(target.id) ?? 0
     checks++
     if (left === 0) lateMs.push((performance.now() - phaseOf(identity.name, target.id, intervalMs)) % intervalMs)
-    const seen = await runCheck(target)
+    const seen = await runCheck(target, known)
     if (seen.kind !== 'pass') [failed, reason] = [failed + 1, seen.reason]
     if (seen.kind !== 'pass' || left > 0) rechecks.set(target.id, seen.kind === 'pass' ? left - 1 : 3)
     return seen
   },
 })
 parentPort!.on('message', (order: ProberOrder) => {
-  if (order !== 'report') return prober.setTargets(order.targets)
+  if (typeof order !== 'string') return prober.setTargets(order.targets)
   say({ trouble: JSON.stringify({ checks, failed, reason, lateMs } satisfies Watched) })
   ;[checks, failed, lateMs] = [0, 0, []]
   say({ activity: prober.activity() })
