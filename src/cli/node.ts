@@ -96,6 +96,7 @@ export class RunningNode implements Node {
       node: { name: config['node.name'], version: VERSION },
       file: join(config.state, 'health.json'),
       onChange: (change) => this.#tellChange(change),
+      onNews: (level, news) => log[level](news),
       onTrouble: (trouble) => log.warn(trouble),
     })
   }

@@ -81,12 +81,17 @@ export interface ServiceHealth {
   readonly lastResort: boolean
 }
 
+/** One line of log that is no change of a single member. */
+export type News = (level: 'info' | 'warn', news: string) => void
+
 export interface MembersSettings {
   readonly table: HealthTable
   readonly past: Past
   readonly roster: Roster
   readonly overrideOf: (member: MemberPlan) => Override | undefined
   readonly onChange: (change: Change) => void
+  /** What began (a warning) or ended for a service as a whole: its last resort, its brake. */
+  readonly onNews: News
   /** Verdicts or proofs that other nodes may want to know; undefined = left. */
   readonly onKnown: (changes: ReadonlyMap<string, KnownMember | undefined>) => void
   /** Something that is saved has changed. */
@@ -350,9 +355,22 @@ export class Members {
     const { sites } = brake(members, plan)
     service.braked = sites
     service.lastResort = members.every(({ bare, site }) => bare === 'forced' || (bare === 'down' && !sites.has(site)))
+    this.#tellService(service, lastResort, before)
     if (service.lastResort !== lastResort) return members
     if (sites.size === 0 && before.size === 0) return []
     return members.filter(({ site }) => sites.has(site) !== before.has(site))
+  }
+
+  #tellService({ plan, braked, lastResort }: Service, wasLastResort: boolean, wasBraked: ReadonlySet<string>): void {
+    const { onNews } = this.#settings
+    if (lastResort && !wasLastResort)
+      onNews('warn', `service ${plan.name}: no member is usable, its last resort answers`)
+    if (wasLastResort && !lastResort) onNews('info', `service ${plan.name}: its last resort is over`)
+    const sites = [...braked].toSorted().join(', ')
+    if (sites === [...wasBraked].toSorted().join(', ')) return
+    const kept = `with it less than ${plan.keepPercent} % of the capacity would be left (keep)`
+    if (sites === '') onNews('info', `service ${plan.name}: the brake lets go`)
+    else onNews('warn', `service ${plan.name}: the brake holds ${sites} in the answers though DOWN, ${kept}`)
   }
 
   /** Writes a member's word, and tells of its change. */

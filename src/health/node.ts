@@ -10,7 +10,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
-import { type Change, Members, type MemberStatus, type ServiceHealth } from './members.ts'
+import { type Change, Members, type MemberStatus, type News, type ServiceHealth } from './members.ts'
 import { lookOut, type Outlook, refusal } from './outlook.ts'
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
 import { Overrides, type OverrideStatus } from './overrides.ts'
@@ -18,7 +18,7 @@ import { Past } from './past.ts'
 import { type NodeStatus, Peers } from './peers.ts'
 import { type ProberStatus, Roster, type VoteStatus } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth, Saver } from './saved.ts'
-import type { Audience, NodeBoard, Store } from './store.ts'
+import type { Audience, NodeBoard, ProberIdentity, Store } from './store.ts'
 import type { HealthTable } from './table.ts'
 import type { HealthPlan } from './target.ts'
 
@@ -51,6 +51,8 @@ export interface NodeHealthSettings {
   readonly file?: string
   /** Called for every change of a member's state or brake, after its word was written. */
   readonly onChange?: (change: Change) => void
+  /** What a service's brake and last resort do, and who of the probers falls silent while the Store is well. */
+  readonly onNews?: News
   /** Called when trouble begins (once each time). */
   readonly onTrouble?: (trouble: string) => void
 }
@@ -67,6 +69,8 @@ export class NodeHealth {
   readonly #members: Members
   readonly #peers: Peers | undefined
   readonly #troubles = new Map<string, string>()
+  /** Probers whose silence was told. */
+  readonly #silent = new Set<string>()
   readonly #listening = new AbortController()
   #view = ''
   #planHash = ''
@@ -93,6 +97,7 @@ export class NodeHealth {
       roster: this.#roster,
       overrideOf: (member) => this.#overrides.of(member),
       onChange: (change) => settings.onChange?.(change),
+      onNews: (level, news) => settings.onNews?.(level, news),
       // what the Store doesn't take now, the board brings back with a later beat
       onKnown: (changes) => void board?.know(changes).catch(() => {}),
       onSavable: () => this.#saver?.touch(),
@@ -221,13 +226,28 @@ export class NodeHealth {
     votes: (identity, votes, whole) =>
       this.#members.heard(this.#roster.take(identity, votes, whole, performance.now())),
     retired: (identity, targets) => this.#members.heard(this.#roster.retire(identity, targets, performance.now())),
-    heartbeat: (beat) => this.#members.heard(this.#roster.beat(beat, performance.now())),
-    gone: (identity) => this.#members.heard(this.#roster.gone(identity)),
+    heartbeat: (beat) => {
+      const { name, region } = beat.prober
+      if (this.#silent.delete(name)) this.#settings.onNews?.('info', `prober ${name} (${region}) is heard again`)
+      this.#members.heard(this.#roster.beat(beat, performance.now()))
+    },
+    gone: (identity) => {
+      this.#tellSilent(identity)
+      this.#members.heard(this.#roster.gone(identity))
+    },
     absent: (prober, ageMs) => this.#missed(prober, ageMs),
     forgotten: (prober) => this.#forgetProbers([prober]),
     node: (beat) => this.#peers?.hear(beat, performance.now()),
     nodeGone: (identity) => this.#peers?.gone(identity),
     overrides: (entries, whole) => this.#overrides.hear(entries, whole),
+  }
+
+  /** While the Store is in trouble everyone is silent, and that is told already. */
+  #tellSilent({ name, region }: ProberIdentity): void {
+    const { store, onNews } = this.#settings
+    if (store.trouble !== undefined) return
+    this.#silent.add(name)
+    onNews?.('warn', `prober ${name} (${region}) has fallen silent: its votes count no more`)
   }
 
   #lookOut(pattern: string, action: 'drain' | 'down'): Outlook {
@@ -276,7 +296,10 @@ export class NodeHealth {
   }
 
   #forgetProbers(names: readonly string[]): void {
-    for (const name of names) this.#roster.forget(name)
+    for (const name of names) {
+      this.#roster.forget(name)
+      this.#silent.delete(name)
+    }
     this.#members.heard([])
   }
 

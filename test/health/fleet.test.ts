@@ -21,6 +21,7 @@ class Node {
   readonly health: NodeHealth
   readonly link: Link
   readonly changes: string[] = []
+  readonly news: string[] = []
   #generation = 0
 
   constructor(bus: Bus, name: string, file?: string) {
@@ -32,6 +33,7 @@ class Node {
       ...(file === undefined ? {} : { file }),
       onChange: ({ member: which, before, after, braked }) =>
         this.changes.push(`${which} ${before} → ${after}${braked ? ' braked' : ''}`),
+      onNews: (level, news) => this.news.push(`${level} ${news}`),
     })
   }
 
@@ -332,6 +334,7 @@ describe('the roster', () => {
     expect(a.health.snapshot().probers).toHaveLength(2)
     expect(a.health.forget('nobody')).toContain('no prober named nobody')
     for (const { link } of nodes) link.silence(P2)
+    expect(a.news).toEqual(['warn prober us-1 (us) has fallen silent: its votes count no more'])
     expect(a.health.forget('us-1')).toBe(undefined)
     await settle()
     expect(stateAt(A)).toEqual(['down', 'down']) // one of one
@@ -371,6 +374,13 @@ describe('brake, ramp and agents', () => {
     expect(states(a)).toEqual(['down', 'down', 'down', 'down'])
     expect(a.health.snapshot().services).toMatchObject([{ lastResort: true, leftPercent: 0 }])
     expect(members.some(({ name }) => a.status(name).calm)).toBe(false)
+    say()
+    expect(a.news).toEqual([
+      expect.stringMatching(/^warn service web: the brake holds \w{3} in the answers though DOWN, .* 50 %/),
+      'warn service web: no member is usable, its last resort answers',
+      'info service web: the brake lets go',
+      'info service web: its last resort is over',
+    ])
   })
 
   test('who comes back starts with a tenth and takes all by the end of rampUp, over a restart too', async () => {
