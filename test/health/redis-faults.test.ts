@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { channelOf, hashKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
+import { channelOf, hashKey, indexKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
 import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../src/health/redis.ts'
 import { proberBeatText, voteText } from '../../src/health/redis-text.ts'
 import type { Audience, Board, NodeBoard, ProberIdentity, VoteValue } from '../../src/health/store.ts'
@@ -293,6 +293,23 @@ describe('Redis', () => {
     await server.start()
     beatingNode(node, 'n1')
     await until(() => heard.overridden.has('fra') && heard.lines.includes('gone forgotten'), 'both')
+  })
+
+  test('a boot that has long fallen silent says nothing any more when Redis is back', async () => {
+    const store = open()
+    const heard = await listen(store)
+    const board = store.board(identity('over'))
+    await board.replace([vote('t1', 'up')])
+    await server.kill()
+    await until(() => /refuses connections/.test(store.trouble ?? ''), 'the trouble')
+    await board.change(vote('t1', 'down'))
+    const silentMs = performance.now()
+    await until(() => performance.now() > silentMs + LEASE_MS, 'a lease of silence')
+    await server.start()
+    await until(() => store.trouble === undefined, 'Redis')
+    await store.board(identity('lives')).replace([])
+    await until(() => heard.lines.includes('lives/one all'), 'who lives')
+    expect(server.cli('zrange', indexKey('prober'), '0', '-1')).toBe('lives')
   })
 
   test('what an ended boot still says is not heard, though a Redis that was flushed takes it', async () => {
