@@ -19,15 +19,15 @@ import { formatDuration } from '../units.ts'
 
 /** After trouble everybody who lives has been heard within a lease and this. */
 const GRACE_MS = HEARTBEAT_MS
-/** A target that has moved is given up at last, though those who have it now haven't voted. */
-const MOVED_MOST_MS = 5 * 60_000
+/** A target that has moved stays until those who have it now have voted; after so long that is told. */
+const MOVED_LATE_MS = 5 * 60_000
 /** A target that the plan dropped goes at last, though a node still serves the old plan. */
 const DROPPED_MOST_MS = 60 * 60_000
 /** What is heard within this is looked at together. */
 const TOGETHER_MS = 50
 
 /** Troubles that are told once each time that they begin. */
-type Told = 'idle' | 'overload'
+type Told = 'idle' | 'overload' | 'late'
 
 export interface DutySettings {
   readonly identity: ProberIdentity
@@ -262,7 +262,7 @@ export class Duty {
     return false
   }
 
-  /** Gives up what others stand for, and what has waited too long; whether there was any. */
+  /** Gives up what others stand for; whether there was any. */
   #release(nowMs: number): boolean {
     const agreed = [...this.#nodePlans.values()].every((plan) => plan === this.#planHash)
     const missed = new Set<string>()
@@ -270,18 +270,20 @@ export class Duty {
     let released = false
     for (const [id, { sinceMs, successors }] of this.#leaving) {
       const lacking = successors === undefined ? this.#lackingOf(id) : []
-      const ready = successors === undefined ? lacking.length === 0 : agreed && this.#replaced(successors)
-      const mostMs = successors === undefined ? MOVED_MOST_MS : DROPPED_MOST_MS
-      if (!ready && nowMs < sinceMs + mostMs) continue
-      if (!ready && successors === undefined) {
+      const ready =
+        successors === undefined
+          ? lacking.length === 0
+          : nowMs >= sinceMs + DROPPED_MOST_MS || (agreed && this.#replaced(successors))
+      if (ready) {
+        this.#leaving.delete(id)
+        this.#probed.delete(id)
+        released = true
+      } else if (successors === undefined && nowMs >= sinceMs + MOVED_LATE_MS) {
         late++
         for (const name of lacking) missed.add(name)
       }
-      this.#leaving.delete(id)
-      this.#probed.delete(id)
-      released = true
     }
-    if (late > 0) this.#settings.onTrouble(lateWords(late, [...missed]))
+    this.#tell('late', late > 0 ? lateWords(late, [...missed]) : undefined)
     return released
   }
 
@@ -326,4 +328,4 @@ export class Duty {
 }
 
 const lateWords = (count: number, names: readonly string[]): string =>
-  `gives ${count} targets up though ${names.join(', ')} has not voted on them for ${formatDuration(MOVED_MOST_MS)}: see whether it has the same zones and keeps up`
+  `${count} targets are ${names.join(', ')}'s to check, which has no votes on them after ${formatDuration(MOVED_LATE_MS)}, so this prober goes on: has it the same zones, reaches it the sites, does it keep up?`
