@@ -5,6 +5,7 @@
  * Pure; overrides.ts keeps them.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
+import { isRecord, isTime } from './saved.ts'
 
 /** `undone`: the tombstone. */
 export type OverrideAction = 'drain' | 'up' | 'down' | 'undone'
@@ -24,6 +25,17 @@ export interface Override {
   /** Wall clock, compared by each node with its own; null = until undone. */
   readonly untilMs: number | null
 }
+
+const ACTIONS: readonly unknown[] = ['drain', 'up', 'down', 'undone']
+
+/** Of a file or from Redis: an entry that this version understands whole. */
+export const isOverride = (value: unknown): value is Override =>
+  isRecord(value) &&
+  ['pattern', 'node', 'who', 'why'].every((key) => typeof value[key] === 'string') &&
+  ACTIONS.includes(value['action']) &&
+  isTime(value['version']) &&
+  isTime(value['madeMs']) &&
+  (value['untilMs'] === null || isTime(value['untilMs']))
 
 /** What an operator asks of a node. */
 export interface OverrideRequest {

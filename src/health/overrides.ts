@@ -9,6 +9,7 @@
 import {
   effective,
   isInForce,
+  isOverride,
   isSpent,
   matches,
   mergeOverrides,
@@ -18,7 +19,7 @@ import {
   type OverrideSet,
   standsOver,
 } from './override.ts'
-import { damaged, type FileKind, isRecord, isTime, readState, Saver } from './saved.ts'
+import { damaged, type FileKind, isTime, readState, Saver } from './saved.ts'
 
 export interface OverrideStatus {
   readonly override: Override
@@ -187,13 +188,3 @@ export class Overrides {
     )
   }
 }
-
-const ACTIONS: readonly unknown[] = ['drain', 'up', 'down', 'undone']
-
-const isOverride = (value: unknown): value is Override =>
-  isRecord(value) &&
-  ['pattern', 'node', 'who', 'why'].every((key) => typeof value[key] === 'string') &&
-  ACTIONS.includes(value['action']) &&
-  isTime(value['version']) &&
-  isTime(value['madeMs']) &&
-  (value['untilMs'] === null || isTime(value['untilMs']))

@@ -2,7 +2,7 @@
  * What the board says in Redis, as text: values of hash fields, and the notices on the channel. Whatever can't be read,
  * because another version wrote it, is left out and never throws: missing data never means down.
  */
-import type { Override } from './override.ts'
+import { isOverride, type Override } from './override.ts'
 import type { Kind } from './keys.ts'
 import { RESERVED } from './keys.ts'
 import type { Heartbeat, KnownMember, NodeBeat, NodeIdentity, ProberIdentity, Vote, VoteValue } from './store.ts'
@@ -125,14 +125,11 @@ export function fieldOf(fields: Fields, name: string): string | undefined {
   return undefined
 }
 
-const OVERRIDE_TYPES = { pattern: 'string', action: 'string', version: 'number', node: 'string' } as const
-
+/** Without what a newer version may have put up. */
 function readOverride(text: string): Override[] {
   try {
-    const entry: Override | null = JSON.parse(text)
-    if (typeof entry !== 'object' || entry === null) return []
-    const typed = Object.entries(OVERRIDE_TYPES).every(([key, type]) => typeof Reflect.get(entry, key) === type)
-    return typed ? [entry] : []
+    const entry: unknown = JSON.parse(text)
+    return isOverride(entry) ? [entry] : []
   } catch {
     return []
   }
