@@ -59,6 +59,8 @@ export interface NodeHealthSettings {
 
 /** What the start waits for other nodes' memory. */
 const LEARN_MS = 2000
+/** Looks at a Store that is back: it may be a new one, in which the others have yet to write. */
+const LEARN_TRIES = 5
 
 export class NodeHealth {
   readonly #settings: NodeHealthSettings
@@ -77,6 +79,7 @@ export class NodeHealth {
   #saver: Saver | undefined
   #forgetTimer: NodeJS.Timeout | undefined
   #learnTimer: NodeJS.Timeout | undefined
+  #learnTries = LEARN_TRIES
   #restored = false
 
   constructor(settings: NodeHealthSettings) {
@@ -135,9 +138,9 @@ export class NodeHealth {
   async #learnLate(): Promise<void> {
     const { store } = this.#settings
     if (store.trouble !== undefined) return
-    clearInterval(this.#learnTimer)
     const known = await within(LEARN_MS, store.known(), [])
     if (this.#listening.signal.aborted) return
+    if (known.length > 0 || --this.#learnTries === 0) clearInterval(this.#learnTimer)
     this.#past.learn(known, performance.now())
     this.#members.learn()
   }

@@ -4,17 +4,18 @@
  */
 import { MemoryStore } from '../../src/health/memory.ts'
 import { mergeOverrides, type OverrideSet } from '../../src/health/override.ts'
-import type {
-  Audience,
-  Board,
-  Heartbeat,
-  KnownMember,
-  NodeBeat,
-  NodeBoard,
-  NodeIdentity,
-  ProberIdentity,
-  Store,
-  Vote,
+import {
+  type Audience,
+  type Board,
+  type Heartbeat,
+  type KnownMember,
+  LEASE_MS,
+  type NodeBeat,
+  type NodeBoard,
+  type NodeIdentity,
+  type ProberIdentity,
+  type Store,
+  type Vote,
 } from '../../src/health/store.ts'
 
 interface Posted {
@@ -26,7 +27,8 @@ interface Posted {
 export class Bus {
   readonly links = new Set<Link>()
   readonly posted = new Map<string, Posted>()
-  readonly known = new Map<string, Map<string, KnownMember>>()
+  /** By boot id: what a node knows, for as long as it beats. */
+  readonly known = new Map<string, { readonly mine: ReadonlyMap<string, KnownMember>; readonly beatMs: number }>()
   overrides: OverrideSet = new Map()
   #away = false
 
@@ -145,7 +147,7 @@ export class Link implements Store {
     return {
       heartbeat: async (beat) => {
         reach()
-        bus.known.set(node.bootId, mine)
+        bus.known.set(node.bootId, { mine, beatMs: performance.now() })
         for (const link of bus.links) if (link.isUp) link.#hear(beat)
       },
       know: async (changes) => {
@@ -171,7 +173,11 @@ export class Link implements Store {
   }
 
   async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
-    return this.isUp ? [...this.#bus.known].flatMap(([bootId, known]) => (bootId === this.#bootId ? [] : [known])) : []
+    if (!this.isUp) return []
+    const sinceMs = performance.now() - LEASE_MS
+    return [...this.#bus.known].flatMap(([bootId, { mine, beatMs }]) =>
+      bootId === this.#bootId || beatMs < sinceMs ? [] : [mine],
+    )
   }
 
   async listen(audience: Audience, signal: AbortSignal): Promise<void> {

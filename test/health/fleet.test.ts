@@ -270,6 +270,22 @@ describe('memory of others', () => {
     expect(fresh.state(B)).toBe('down')
   })
 
+  test('and also when the others are back a little later', async () => {
+    vi.useFakeTimers()
+    const others = [await make('a'), await make('b')]
+    bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
+    bus.away = true
+    const fresh = await make('d')
+    bus.flush() // a new, empty one comes up, and the others reach it after this node
+    for (const { link } of others) link.cut = true
+    bus.away = false
+    await vi.advanceTimersByTimeAsync(3000)
+    expect(fresh.state(A)).toBe('unproven')
+    for (const { link } of others) link.cut = false
+    await vi.advanceTimersByTimeAsync(4000)
+    expect([fresh.state(A), fresh.state(B)]).toEqual(['down', 'up'])
+  })
+
   test('its own comes first, and what came back while it was away does not ramp up', async () => {
     const file = join(folder, 'own', 'health.json')
     const ramps = planOf([member(A, ['t1']), member(B, ['t2'])], [servicePlan('web', { rampUpMs: 60_000 })])

@@ -28,6 +28,8 @@ const HOURS = Number(process.env['MERIDIAN_WEEK_HOURS'] ?? 4)
 const SEED = Number(process.env['MERIDIAN_WEEK_SEED'] ?? 20_261_125)
 /** Seconds after which a whole outage, or its end, must have been applied: checks every 5 s, 3 failures, leases of 3 s. */
 const BOUND = 25
+/** In which a node without state takes what the others know, once it reaches the Store. */
+const LEARNING_SECONDS = 20
 const realImmediate = setImmediate
 
 const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'meridian-week-'))
@@ -87,6 +89,8 @@ class Week {
     }
     if (node.health === undefined) {
       if (node.lost) node.shadow = this.#shadow()
+      node.learns = node.lost
+      if (node.lost) node.learnt.clear()
       await node.start(this.bus, now, this.world.newest)
       this.#started(node)
       node.lost = false
@@ -95,6 +99,8 @@ class Week {
     const cut = now < node.cutUntil
     if (cut === node.link!.isUp && !this.bus.away) node.link!.cut = cut
     if (!node.link!.isUp) node.wellSince = now
+    if (now - node.wellSince > LEARNING_SECONDS) node.learns = false
+    if (node.learns) for (const one of this.nodes) for (const member of one.down) node.learnt.add(member)
   }
 
   #fault(): void {
@@ -178,6 +184,7 @@ class Week {
       (this.counts[`${before} → ${after}${braked ? ' braked' : ''}`] ?? 0) + 1
     // who was down before is looked at in #started and #judge: the brake took hold of it while its node started
     if ((after !== 'down' && !braked) || before === 'down') return
+    if (before === 'unproven' && this.#isLearnt(node, member)) return
     this.#legitimate(node, member, `${before} → ${after}${braked ? ', braked' : ''}: ${why}`)
   }
 
@@ -194,10 +201,15 @@ class Week {
     if (node.lost) node.down.clear()
     for (const { member, verdict } of node.health!.snapshot().members) {
       if (verdict !== 'down' || node.down.has(member)) continue
-      const others = this.nodes.some((one) => one !== node && one.down.has(member))
-      if (node.lost && others) node.down.add(member)
-      else this.#legitimate(node, member, 'from its start')
+      if (!this.#isLearnt(node, member)) this.#legitimate(node, member, 'from its start')
     }
+  }
+
+  /** What a node that lost its state may take from the others, at its start or when the Store is back. */
+  #isLearnt(node: Node, member: string): boolean {
+    const learnt = node.learnt.has(member) || (node.learns && this.nodes.some((one) => one.down.has(member)))
+    if (learnt) node.down.add(member)
+    return learnt
   }
 
   #judge(): void {
@@ -206,8 +218,9 @@ class Week {
     for (const [node, snapshot] of snapshots) {
       for (const service of node.services) this.#answers(node, service)
       for (const member of snapshot.members) {
-        if (member.verdict === 'down') this.#legitimate(node, member.member, member.why)
-        else node.down.delete(member.member)
+        if (member.verdict === 'up') node.learnt.delete(member.member)
+        if (member.verdict !== 'down') node.down.delete(member.member)
+        else if (!this.#isLearnt(node, member.member)) this.#legitimate(node, member.member, member.why)
         this.#precedence(node, member)
         this.#applied(node, member)
       }

@@ -311,6 +311,10 @@ export class Node {
   /** Since when it lives, hears all, and has these zones. */
   wellSince = 0
   lost = false
+  /** It was started so. */
+  learns = false
+  /** What others took for down while it learnt from them; also of members that its zones had not then. */
+  readonly learnt = new Set<string>()
   /** Members whose verdict is down here, and was once voted so. */
   readonly down = new Set<string>()
   #worlds = 0
