@@ -184,7 +184,7 @@ class Week {
       (this.counts[`${before} → ${after}${braked ? ' braked' : ''}`] ?? 0) + 1
     // who was down before is looked at in #started and #judge: the brake took hold of it while its node started
     if ((after !== 'down' && !braked) || before === 'down') return
-    if (before === 'unproven' && this.#isLearnt(node, member)) return
+    if (before !== 'up' && this.#isLearnt(node, member)) return
     this.#legitimate(node, member, `${before} → ${after}${braked ? ', braked' : ''}: ${why}`)
   }
 
