@@ -13,9 +13,14 @@ export function rowsOfOverride(fault: Fault): void {
     await row.held('newYork', ['n2'])
     expect(await row.fleet.command('n1', 'undrain', 'iad')).toMatchObject({ code: 0 })
     await row.home('newYork', ['n1'])
+    row.dies('fra')
+    await row.applied('paris', ['n1'])
+    await row.held('paris', ['n2'])
     row.fleet.network.healAll()
     await row.shown('Redis again', ({ store }) => store.trouble === null)
+    await row.applied('paris', ['n2'])
     await row.held('newYork') // the tombstone has come too: n2 never drains
+    await row.revives('fra')
   })
 
   fault('an override is set, and undone while a node that has it is away', async (row) => {
@@ -29,8 +34,13 @@ export function rowsOfOverride(fault: Fault): void {
     expect(await row.fleet.command('n1', 'undrain', 'sin')).toMatchObject({ code: 0 })
     await row.home('jakarta', ['n1'])
     await row.only('jakarta', 'fra', ['n2'], HOLD_MS)
+    row.dies('iad')
+    await row.applied('newYork', ['n1'])
+    await row.held('newYork', ['n2'])
     row.fleet.network.healAll()
     await row.home('jakarta', ['n2'])
+    await row.applied('newYork', ['n2'])
+    await row.revives('iad')
   })
 
   fault('an override is set at a node that is away', async (row) => {
