@@ -8,15 +8,7 @@ export interface Probing {
   readonly thread: Pick<ProberThread, 'lastHeartbeat' | 'restarts'>
 }
 
-export interface ProbingStatus {
-  readonly name: string
-  readonly region: string
-  /** Targets of the plan; those that are this prober's; of these, those given up once a successor has voted. */
-  readonly planned: number
-  readonly assigned: number
-  readonly leaving: number
-  readonly checksPerSecond: number
-  readonly wantedPerSecond: number
+export interface ProbingStatus extends Omit<ProberReport, 'targets'> {
   /** Of its targets, how long ago the check ended that ended longest ago; null = none has yet. */
   readonly oldestRunMs: number | null
   /** Targets without a check that has ended. */
@@ -29,16 +21,10 @@ export interface ProbingStatus {
 }
 
 export function probingStatus({ report, thread }: Probing): ProbingStatus {
-  const { name, region, planned, assigned, leaving, checksPerSecond, wantedPerSecond, targets } = report
+  const { targets, ...counts } = report
   const runs = targets.flatMap(({ lastRunMs }) => (lastRunMs === undefined ? [] : [lastRunMs]))
   return {
-    name,
-    region,
-    planned,
-    assigned,
-    leaving,
-    checksPerSecond,
-    wantedPerSecond,
+    ...counts,
     oldestRunMs: runs.length === 0 ? null : runs.reduce((a, b) => Math.max(a, b)),
     neverRun: targets.length - runs.length,
     heldDown: targets.filter(({ heldDownMs }) => heldDownMs > 0).length,

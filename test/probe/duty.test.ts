@@ -438,6 +438,17 @@ describe('zones that change', () => {
   })
 })
 
+test('a prober that starts takes its targets as soon as the Store has been read', async () => {
+  store.trouble = 'is being connected to'
+  const a = join('a')
+  a.duty.setPlan(old)
+  await pass(2000)
+  expect(a.given).toEqual([])
+  store.trouble = undefined
+  await pass(1500)
+  expect(a.given).toHaveLength(20)
+})
+
 describe('what an operator should read', () => {
   test('a prober without targets, once, after a lease, and why', async () => {
     const plan = targets(3, 1)
