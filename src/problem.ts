@@ -16,6 +16,19 @@ export const PROBLEM_CODES = {
   'value-kind': 'a text, list or mapping where another of them is wanted',
   'value-invalid': 'a value that cannot be read, or is out of bounds',
   'not-supported': 'something that later versions may do and this one does not',
+  'include-invalid': 'an `!include` of what is no file of the repository, or of files that do not fit together',
+  'include-loop': 'a file that includes itself, by way of others or not',
+  'include-unused': 'a file among included ones that no file includes',
+  'unsupported-type': 'a record of a type that octoDNS knows and this version cannot serve',
+  'octodns-ignored': 'something that octoDNS itself or one of its providers goes by, and Meridian does not',
+  'pool-unknown': 'a name of a pool that a dynamic record does not have',
+  'pool-unused': 'a pool of a dynamic record that neither a rule nor a fallback names',
+  'pool-loop': 'pools that are each others’ fallback',
+  'pool-reused': 'a pool that two rules of a dynamic record name, of which the later is no catch-all',
+  'catchall-missing': 'a dynamic record whose last rule is not for everybody',
+  'rule-order': 'a rule of a dynamic record that stands behind broader ones: subnets, then geos, then the catch-all',
+  'geo-covered': 'a geo of a dynamic record that an earlier rule has, or a broader one of it',
+  'subnet-covered': 'a subnet of a dynamic record that an earlier rule has, or a broader one of it',
   'site-unknown': 'a name of a site that sites.yaml, or the service, does not have',
   'site-duplicate': 'a site that is twice in one order',
   'site-without-vips': 'a site of a service that has nothing to answer with',
@@ -30,8 +43,22 @@ export const PROBLEM_CODES = {
   'vips-too-few': 'a site with fewer VIPs than minVips: it would never be usable',
   'resort-type': 'a last resort with a type of address that the service never has: types must not depend on health',
   'fence-type': 'a rule with `only` whose sites lack a type that the service has: types must not depend on the client',
-  'rule-empty': 'a rule that matches nothing: neither subnets nor geos',
+  'rule-empty': 'a rule that matches nothing: neither subnets nor asns nor geos',
   'rule-dead': 'a rule that can never match, for others take its clients first',
+  'geo-unmatched': 'a subdivision in a rule that the city database knows no network of',
+  'asn-database-missing': 'a rule with asns, and no database that tells them',
+  'budget-exceeded': 'a steered name whose failover can take longer than its service’s budget',
+  'budget-long': 'a steered name whose failover can take longer than five minutes',
+  'check-slow': 'a check that finds a dead site later than answers live',
+  'single-site': 'a service with one site: nothing is left when it dies',
+  'service-unused': 'a service that no name is steered by',
+  'weight-unused': 'a weight that never decides anything',
+  'spread-unused': 'a spread, bias or number of candidates that never decides anything',
+  'ns-one-network': 'a zone whose name servers are one, or in one network',
+  'parent-differs': 'a delegation in the parent zone that is not what the zone says of itself',
+  'parent-unreachable': 'a server of the parent zone that could not be asked, or does not know the zone',
+  'folder-unsettled': 'a folder of zones that changed again and again while it was read',
+  'serial-backwards': 'a serial below the one that was served: the served one stays',
   'zone-name': 'a file name that is no name of a zone',
   'zone-duplicate': 'a zone that two files have',
   'zone-overlap': 'data of an outer zone at or below the apex of an inner one',
@@ -60,6 +87,8 @@ export const PROBLEM_CODES = {
   'geo-unreadable': 'a GeoIP database could not be read',
   'geo-corrupt': 'a GeoIP database is truncated, half written or no MMDB file',
   'cache-unwritable': 'compiled GeoIP data could not be kept for the next start',
+  'geo-held':
+    'a new GeoIP database that moves more clients than geo.maxMove: the one before is used until it is accepted',
   'geo-schema': 'a GeoIP database tells no places, or the same as another one',
 } as const satisfies Record<string, string>
 
@@ -76,6 +105,8 @@ export interface Problem {
   readonly line: number
   /** 1-based, in characters; 0 when the problem is the file as a whole. */
   readonly column: number
+  /** Characters from the column on that are at fault, on that line; absent = unknown. */
+  readonly width?: number
   readonly message: string
   /** What to do about it. */
   readonly hint?: string

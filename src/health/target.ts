@@ -23,7 +23,7 @@ export interface MemberPlan {
   readonly site: string
   readonly service: string
   readonly address: string
-  /** All must pass; empty = `check: none`, always up. */
+  /** All must pass; empty = `check: none`, or `status: up` of a pool's value: always up. */
   readonly targets: readonly string[]
   /** Drained by the files, at its site or its service. */
   readonly drained: boolean
@@ -64,7 +64,8 @@ export function planHealth(model: Model): HealthPlan {
   for (const service of model.services) {
     for (const { site, vips, drained } of service.sites) {
       for (const vip of vips) {
-        const wanted = service.checks.map((check) => makeTarget(check, vip, service.probers))
+        const checks = vip.unchecked === true ? [] : service.checks
+        const wanted = checks.map((check) => makeTarget(check, vip, service.probers))
         for (const target of wanted) {
           const known = targets.get(target.id)
           targets.set(target.id, known === undefined ? target : merge(known, target))

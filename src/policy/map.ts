@@ -13,7 +13,7 @@ export interface ClientMap {
   /** Class → first int of its entry in `groups`. */
   readonly classes: Int32Array
   /**
-   * Entry of a class: rule number + 1 (0 = no rule), FENCE or 0, number of groups, then each group: its size and its
+   * Entry of a class: rule number + 1 (0 = no rule), bits (FENCE, PICK_*), number of groups, then each group: its size and its
    * sites. A negative size marks the tail: −size sites, divided by capacity and not by weight.
    */
   readonly groups: Int32Array
@@ -23,6 +23,9 @@ export interface ClientMap {
 export const CLASS_UNPLACED = 0
 
 export const FENCE = 1
+/** The class's rule says how to pick, whatever the service says. */
+export const PICK_HASH = 2
+export const PICK_RANDOM = 4
 
 /** What a class stands for, for `explain` and tests. */
 export interface ClassOrder {
@@ -38,7 +41,7 @@ export interface ClassOrder {
 export function groupsOf(map: ClientMap, number: number): ClassOrder {
   let at = map.classes[number]!
   const rule = map.groups[at++]! - 1
-  const fence = map.groups[at++] === FENCE
+  const fence = (map.groups[at++]! & FENCE) !== 0
   let left = map.groups[at++]!
   let tail = false
   const groups: number[][] = []

@@ -16,6 +16,8 @@ export interface SteeredService {
   /** Bits STEERS_*: the types that any VIP of the service has. */
   readonly types: number
   readonly random: boolean
+  /** Over how many sites the clients are divided whose first group is dead. */
+  readonly spill: number
   readonly answers: number
   readonly minVips: number
   readonly ttlMaxSeconds: number
@@ -40,6 +42,8 @@ export interface SteeredService {
   readonly members: readonly string[]
   /** Per VIP: hash of site and address, for picking some of a site's VIPs. */
   readonly vipKey: Int32Array
+  /** Per VIP: its share where some of a site's VIPs are picked; null = all alike. */
+  readonly vipWeight: Int32Array | null
   /** Per VIP: 16 bytes, an IPv4 address in the first four. */
   readonly address: Uint8Array
 }
@@ -70,6 +74,7 @@ export function layOutService(
     map,
     types: vips.reduce((types, { vip }) => types | (vip.bytes.length === 4 ? STEERS_A : STEERS_AAAA), 0),
     random: service.pick === 'random',
+    spill: service.spill,
     answers: service.answers,
     minVips: service.minVips,
     ttlMaxSeconds: service.ttl.maxSeconds,
@@ -87,6 +92,9 @@ export function layOutService(
     slot: new Int32Array(vips.length),
     members: vips.map(({ site, vip }) => memberName(site, service.name, vip.address)),
     vipKey: Int32Array.from(vips, ({ site, vip }) => hashText(`${site}/${vip.address}`)),
+    vipWeight: vips.some(({ vip }) => (vip.weight ?? 1) !== 1)
+      ? Int32Array.from(vips, ({ vip }) => vip.weight ?? 1)
+      : null,
     address,
   }
 }

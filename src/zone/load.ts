@@ -15,7 +15,7 @@ import { formatName, isFault } from '../dns/name.ts'
 import { encodeRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
-import { checkNesting, checkSharedVips, steer, type WrittenServices } from './resolve.ts'
+import { checkNesting, checkSharedVips, steer } from './resolve.ts'
 import { type CheckPart, readNamedChecks } from './checks.ts'
 import type { Model, Position, ServiceModel, SiteModel } from './model.ts'
 import type { SoaModel } from './pack.ts'
@@ -104,11 +104,12 @@ class Loading {
     const services = await this.#services(servicePaths, { sites, checks: defaults.checks })
     const zones = await this.#zones(zonePaths, defaults)
     this.#serial = defaults.soa.serial ?? (await this.#gitSerial())
+    for (const service of zones.flatMap(({ dynamics }) => dynamics)) services.set(service.name, service)
     const whole = [...services.values()].filter((service) => 'at' in service)
     checkSharedVips(whole, this.#report)
     checkNesting(zones, this.#report)
     return {
-      sites,
+      sites: withPools(sites, zones),
       services: whole.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
       zones: zones.map((zone) => ({
         apex: zone.apex,
@@ -116,6 +117,7 @@ class Loading {
         bytes: zone.bytes,
         services: zone.services,
         at: zone.at,
+        files: zone.files,
         soa: soaOf(zone, defaults, this.#serial),
       })),
     }
@@ -231,7 +233,7 @@ class Loading {
   }
 
   /** All that are written; of faulty ones only where. */
-  async #services(paths: readonly string[], context: ServiceContext): Promise<WrittenServices> {
+  async #services(paths: readonly string[], context: ServiceContext): Promise<Map<string, ServiceModel | Position>> {
     const services = new Map<string, ServiceModel | Position>()
     for (const path of paths) {
       const tree = await this.#tree(path)
@@ -295,6 +297,19 @@ class Loading {
     }
     return 1
   }
+}
+
+/** The sites, and for each pool of a dynamic record that is named like none of them one without a place. */
+function withPools(sites: ReadonlyMap<string, SiteModel>, zones: readonly ZoneFile[]): ReadonlyMap<string, SiteModel> {
+  const all = new Map(sites)
+  for (const { sites: pools, at } of zones.flatMap(({ dynamics }) => dynamics)) {
+    for (const { site: name } of pools) {
+      if (all.has(name)) continue
+      const place = { latitude: Number.NaN, longitude: Number.NaN, region: '' }
+      all.set(name, { name, ...place, capacity: 100, declaresCapacity: false, drained: false, at })
+    }
+  }
+  return all
 }
 
 export const SOA_KEYS = ['mname', 'rname', 'serial', 'refresh', 'retry', 'expire', 'minimum']

@@ -22,12 +22,13 @@ export interface Position {
 
 export interface SiteModel {
   readonly name: string
-  /** Degrees. */
+  /** Degrees; NaN: it has no place, being a pool of dynamic records and nothing else. */
   readonly latitude: number
   readonly longitude: number
   readonly region: string
   /** Relative to other sites; 100 when not written. */
   readonly capacity: number
+  readonly declaresCapacity: boolean
   readonly drained: boolean
   readonly at: Position
 }
@@ -44,10 +45,14 @@ export interface Geo {
 
 export interface RuleModel {
   readonly subnets: readonly Prefix[]
+  /** Numbers of autonomous systems, 32 bits. */
+  readonly asns: readonly number[]
   readonly geos: readonly Geo[]
   readonly order: Groups
   /** A fence: these sites and no others, even when they are dead. */
   readonly only: boolean
+  /** In place of the service's; undefined = as the service. */
+  readonly pick: 'hash' | 'random' | undefined
   readonly at: Position
 }
 
@@ -64,6 +69,10 @@ export interface VipModel {
   readonly bytes: Uint8Array
   /** What is probed instead of the VIP itself, when written. */
   readonly checkAddress?: string
+  /** Share among its site's VIPs where an answer can't hold all of them, 0–1000; 1 when not written (dynamic records). */
+  readonly weight?: number
+  /** Never probed, and taken for up: `status: up` of dynamic records. */
+  readonly unchecked?: true
 }
 
 export interface ServiceSiteModel {
@@ -80,9 +89,14 @@ export interface ServiceModel {
   readonly name: string
   /** In the order of the file: the order of clients that nobody can place. */
   readonly sites: readonly ServiceSiteModel[]
-  readonly order: { readonly kind: 'nearest' } | { readonly kind: 'listed'; readonly groups: Groups }
+  readonly order:
+    | { readonly kind: 'nearest' }
+    /** `only`: a fence like a rule's, for all clients without a rule; of dynamic records. */
+    | { readonly kind: 'listed'; readonly groups: Groups; readonly only?: true }
   readonly spreadKm: number
   readonly candidates: number
+  /** Over how many sites the clients are divided whose first group is dead; 1–255. */
+  readonly spill: number
   readonly rules: readonly RuleModel[]
   readonly pick: 'hash' | 'random'
   /** How many addresses an answer holds at most; 1–8. */
@@ -98,6 +112,8 @@ export interface ServiceModel {
   readonly keepPercent: number
   /** 0 = at once. */
   readonly rampUpMs: number
+  /** Most that a failover may take, from a site's death to the last client's new answer; undefined = not written. */
+  readonly budgetMs?: number
   readonly at: Position
 }
 

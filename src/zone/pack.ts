@@ -17,8 +17,10 @@ export interface ZoneModel {
   readonly soa: SoaModel
   /** Services that steered entries name. */
   readonly services: readonly string[]
-  /** Where the zone begins: its file, 1:1. */
+  /** Where the zone begins: its first file, 1:1. */
   readonly at: Position
+  /** All that it is written in, as Z_FILE counts them. */
+  readonly files: readonly string[]
 }
 
 /** The zone's SOA: apart from the sets, for its serial changes when nothing else does. */
@@ -42,7 +44,9 @@ export const Z_AT = 4
 export const Z_SIZE = 5
 export const Z_LINE = 6
 export const Z_COLUMN = 7
-export const Z_INTS = 8
+/** Index into the zone's files. */
+export const Z_FILE = 8
+export const Z_INTS = 9
 
 /** Type bits of steered names: which of A and AAAA a name has. Never depends on the client or on health. */
 export const STEERS_A = 1
@@ -76,7 +80,7 @@ export function* recordsOf(zone: ZoneModel): Generator<RecordModel> {
     const count = sets[i + Z_COUNT]!
     const from = sets[i + Z_AT]!
     const owner = bytes.subarray(sets[i + Z_OWNER], sets[i + Z_OWNER]! + sets[i + Z_OWNER_BYTES]!)
-    const at = { file: zone.at.file, line: sets[i + Z_LINE]!, column: sets[i + Z_COLUMN]! }
+    const at = positionOf(zone, i)
     if (type === 0) {
       const ttlSeconds = sets[i + Z_SIZE]!
       const steered = { service: zone.services[from]!, types: count, ttlSeconds }
@@ -92,6 +96,13 @@ export function* recordsOf(zone: ZoneModel): Generator<RecordModel> {
     yield { owner, type, ttlSeconds: view.getUint32(from + 6), rdata, at }
   }
 }
+
+/** Where the set was written whose first int is sets[i]. */
+export const positionOf = ({ sets, files }: Pick<ZoneModel, 'sets' | 'files'>, i: number): Position => ({
+  file: files[sets[i + Z_FILE]!]!,
+  line: sets[i + Z_LINE]!,
+  column: sets[i + Z_COLUMN]!,
+})
 
 /** Bytes of a record before its RDATA: C0 0C, type, class, TTL, RDLENGTH. */
 export const RECORD_HEAD = 12
@@ -120,6 +131,7 @@ export class Packer {
   #owner = 0
   #ownerBytes = 0
   readonly #services: string[] = []
+  readonly #files: string[] = []
 
   /** Begins a name (lower-case wire form): what is added next is at it. */
   begin(owner: Uint8Array): void {
@@ -143,9 +155,9 @@ export class Packer {
     this.#addSet(0, types, index, ttlSeconds, at)
   }
 
-  finish(): Pick<ZoneModel, 'sets' | 'bytes' | 'services'> {
+  finish(): Pick<ZoneModel, 'sets' | 'bytes' | 'services' | 'files'> {
     const sets = this.#sets.slice(0, this.#count * Z_INTS)
-    return { sets, bytes: this.#bytes.slice(0, this.#used), services: this.#services }
+    return { sets, bytes: this.#bytes.slice(0, this.#used), services: this.#services, files: this.#files }
   }
 
   #addSet(type: number, count: number, from: number, size: number, at: Position): void {
@@ -155,7 +167,10 @@ export class Packer {
       larger.set(this.#sets)
       this.#sets = larger
     }
-    this.#sets.set([this.#owner, this.#ownerBytes, type, count, from, size, at.line, at.column], first)
+    // the sets of a file are neighbours
+    let file = this.#files.lastIndexOf(at.file)
+    if (file < 0) file = this.#files.push(at.file) - 1
+    this.#sets.set([this.#owner, this.#ownerBytes, type, count, from, size, at.line, at.column, file], first)
   }
 
   #take(size: number): number {

@@ -6,11 +6,15 @@ import { encodeRdata, type RdataValue, ZONE_TYPES } from '../dns/rdata.ts'
 import { formatName, isAbsolute, isFault, joinName, lowerName, parseName, parentName } from '../dns/name.ts'
 import { TYPE, typeName, typeNumber } from '../dns/types.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
+import { type DynamicRecord, readDynamic } from './dynamic.ts'
+import type { ServiceModel } from './model.ts'
 import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from './pack.ts'
 import { Reader } from './read.ts'
 import { type Node, parseYaml, type Scalar, Source } from './yaml.ts'
 
-export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 'services' | 'at'> {
+export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 'services' | 'at' | 'files'> {
+  /** Services that its dynamic records are. */
+  readonly dynamics: readonly ServiceModel[]
   /** Name server that the apex names first, as text. */
   readonly firstServer: string | undefined
   /** Name servers without an address here: a fault, unless an inner zone holds them. */
@@ -19,7 +23,7 @@ export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 's
 
 export const RECORD_KEYS = ['type', 'ttl', 'value', 'values']
 export const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
-const LATER_KEYS = ['dynamic', 'geo', 'octodns']
+const LATER_KEYS = ['geo', 'octodns']
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
 /** octoDNS's own that have no type number. */
 const LATER_TYPES = ['ALIAS', 'LOC', 'URLFWD']
@@ -64,6 +68,7 @@ class ZoneReader {
   readonly #packer = new Packer()
   readonly #owners = new Map<string, Owner>()
   readonly #servers: ServerTarget[] = []
+  readonly #dynamics: ServiceModel[] = []
 
   constructor(source: Source, apex: Uint8Array, ttlSeconds: number, report: Report) {
     this.#source = source
@@ -86,6 +91,7 @@ class ZoneReader {
       apex: this.#apex,
       ...this.#packer.finish(),
       at: this.#source.locate(0),
+      dynamics: this.#dynamics,
       firstServer: atApex[0] && formatName(atApex[0].wire),
       unresolved: this.#unresolved(cuts),
     }
@@ -141,6 +147,10 @@ class ZoneReader {
     if (name === undefined) return undefined
     if (name === 'GSLB') return this.#steered(node)
     const type = TYPE_NUMBERS.get(name)
+    if (type === TYPE.A || type === TYPE.AAAA) {
+      const fields = new Map(entries.map((entry) => [entry.key.text, entry]))
+      if (fields.has('dynamic')) return this.#dynamic({ owner: owner.wire, type, node, fields })
+    }
     if (type !== undefined && type !== TYPE.SOA) return this.#rrset(owner, node, type)
     if (type === TYPE.SOA) {
       this.#read.fault('soa-in-zone', node, 'a zone file holds no SOA', 'Write `soa` in defaults.yaml')
@@ -212,6 +222,18 @@ class ZoneReader {
     const hint = encoded.fault.endsWith('end with a dot') ? 'Targets are full names: www.example.com.' : undefined
     this.#read.fault('rdata-invalid', fields.get(encoded.field ?? '') ?? node, encoded.fault, hint)
     return undefined
+  }
+
+  /** A dynamic record is a service of its own that steers its name. */
+  #dynamic(record: Omit<DynamicRecord, 'ttlSeconds'>): number {
+    const ttlSeconds = this.#read.seconds(record.fields.get('ttl'), 0, this.#ttlSeconds)
+    const service = readDynamic(this.#read, { ...record, ttlSeconds })
+    if (service !== undefined) {
+      this.#dynamics.push(service)
+      const types = record.type === TYPE.A ? STEERS_A : STEERS_AAAA
+      this.#packer.addSteered(service.name, types, 0, this.#read.at(record.node))
+    }
+    return GSLB
   }
 
   #steered(node: Node): number {

@@ -5,7 +5,7 @@ import { formatName, isWithin, parentName } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Report } from '../problem.ts'
 import type { Position, ServiceModel } from './model.ts'
-import { STEERS_A, Z_AT, Z_COLUMN, Z_COUNT, Z_INTS, Z_LINE, Z_OWNER, Z_OWNER_BYTES, Z_TYPE } from './pack.ts'
+import { positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE } from './pack.ts'
 import { keyOf, type ZoneFile } from './records.ts'
 import { typesOf } from './services.ts'
 
@@ -59,7 +59,7 @@ function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Repor
     const owner = bytes.subarray(from, from + sets[i + Z_OWNER_BYTES]!)
     for (let name = owner; name.length > zone.apex.length; name = parentName(name)) {
       if (!inners.has(keyOf(name)) || (type === TYPE.NS && name === owner)) continue
-      const place = { file: zone.at.file, line: sets[i + Z_LINE]!, column: sets[i + Z_COLUMN]! }
+      const place = positionOf(zone, i)
       const message = `${formatName(owner)} belongs to the zone ${formatName(name)}, which has a file of its own`
       report({ code: 'zone-overlap', severity: 'error', ...place, message, hint: 'Move it there' })
       break
@@ -75,7 +75,7 @@ export function steer(zone: ZoneFile, services: WrittenServices, report: Report)
     if (sets[i + Z_TYPE] !== 0) continue
     const name = zone.services[sets[i + Z_AT]!]!
     const service = services.get(name)
-    const place = { file: zone.at.file, line: sets[i + Z_LINE]!, column: sets[i + Z_COLUMN]! }
+    const place = positionOf(zone, i)
     if (service === undefined) {
       const hint = didYouMean(name, services.keys()) ?? 'Services are declared in services.yaml'
       const message = `there is no service “${name}”`

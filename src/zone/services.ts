@@ -80,6 +80,7 @@ export function readSites(read: Reader, root: Node): ReadonlyMap<string, SiteMod
       longitude,
       region: read.text(fields?.get('region'), ''),
       capacity: read.integer(fields?.get('capacity'), 0, MAX_CAPACITY, 100),
+      declaresCapacity: fields?.has('capacity') === true,
       drained: read.flag(fields?.get('drained'), false),
       at: read.at(key),
     })
@@ -126,6 +127,7 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
         : { kind: 'listed', groups: readGroups(read, order.value, names, what) },
     spreadKm: read.distanceKm(fields.get('spread'), 0),
     candidates: read.integer(fields.get('candidates'), 1, 255, 4),
+    spill: 1,
     rules: readRules(read, fields.get('rules'), names, what),
     pick: read.oneOf(fields.get('pick'), ['hash', 'random'] as const, 'hash'),
     answers: read.integer(fields.get('answers'), 1, 8, 8),
@@ -248,6 +250,7 @@ function readRules(read: Reader, entry: Entry | undefined, sites: ReadonlySet<st
     if (!matches && !isLater) read.fault('rule-empty', node, 'a rule needs subnets or geos', 'subnets: [10.0.0.0/8]')
     rules.push({
       subnets: readEach(read, fields.get('subnets'), 'is no prefix without host bits, like 10.0.0.0/8', parsePrefix),
+      asns: [],
       geos: readEach(
         read,
         fields.get('geos'),
@@ -256,6 +259,7 @@ function readRules(read: Reader, entry: Entry | undefined, sites: ReadonlySet<st
       ),
       order: order === undefined ? [] : readGroups(read, order.value, sites, what),
       only: read.flag(fields.get('only'), false),
+      pick: undefined,
       at: read.at(node),
     })
   }

@@ -185,9 +185,11 @@ const scene = fc.integer({ min: 1, max: NAMES.length }).chain((count) => {
   const names = NAMES.slice(0, count)
   const rule: fc.Arbitrary<RuleModel> = fc.record({
     subnets: fc.subarray(SUBNETS, { maxLength: 4 }),
+    asns: fc.constant([]),
     geos: fc.subarray(GEOS, { maxLength: 2 }),
     order: groupsArbitrary(names),
     only: fc.boolean(),
+    pick: fc.constant(undefined),
     at: fc.constant(at),
   })
   return fc.record({
@@ -291,12 +293,22 @@ describe('by hand', () => {
 
   test('a rule is a preference, a fence is a fence, and a subnet reaches clients that nobody can place', () => {
     const rules: RuleModel[] = [
-      { subnets: [parsePrefix('198.51.0.0/16')!], geos: [], order: [['sin']], only: true, at },
+      {
+        subnets: [parsePrefix('198.51.0.0/16')!],
+        asns: [],
+        geos: [],
+        order: [['sin']],
+        only: true,
+        pick: undefined,
+        at,
+      },
       {
         subnets: [parsePrefix('198.51.100.0/24')!],
+        asns: [],
         geos: [{ continent: 'EU' }],
         order: [['iad', 'sin']],
         only: false,
+        pick: undefined,
         at,
       },
     ]
@@ -311,7 +323,15 @@ describe('by hand', () => {
 
   test('a subnet written as IPv6 that carries IPv4 is that IPv4 subnet', () => {
     const rules: RuleModel[] = [
-      { subnets: [parsePrefix('2002:c633:6400::/40')!], geos: [], order: [['sin']], only: true, at },
+      {
+        subnets: [parsePrefix('2002:c633:6400::/40')!],
+        asns: [],
+        geos: [],
+        order: [['sin']],
+        only: true,
+        pick: undefined,
+        at,
+      },
     ]
     expect(orders(web({ rules }), '198.51.100.1', '198.51.101.1')).toEqual(['fence 0: sin', 'fra | iad | sin | ams'])
   })
@@ -349,7 +369,9 @@ describe('definitions', () => {
       { ...base, order: { kind: 'listed', groups: [['fra', 'ams']] } },
       ...['10.0.0.0/8', '10.0.0.0/9'].map((text) => ({
         ...base,
-        rules: [{ subnets: [parsePrefix(text)!], geos: [], order: [['fra']], only: true, at }],
+        rules: [
+          { subnets: [parsePrefix(text)!], asns: [], geos: [], order: [['fra']], only: true, pick: undefined, at },
+        ],
       })),
     ]
     const keys = [...variants.map((model) => key(model)), key(base, SITES, SITES.get('sin'))]
