@@ -26,7 +26,7 @@ const shuffled = (): number[] =>
 /** As `order: nearest` makes them: four ranked, the others as the tail. */
 const ORDERS: readonly number[][] = Array.from({ length: 60 }, shuffled)
 const nearest: readonly ClassSpec[] = ORDERS.map((order) => ({
-  groups: [...order.slice(0, 4).map((s) => [s]), order.slice(4).toSorted()],
+  groups: [...order.slice(0, 4).map((s) => [s]), order.slice(4).toSorted((a, b) => a - b)],
   tail: true,
 }))
 const CLIENTS = 240_000
