@@ -4,7 +4,7 @@
  * Of equal ones the first rule wins (DESIGN §7).
  */
 import { dirname, resolve } from 'node:path'
-import { type Prefix, parsePrefix } from '../dns/address.ts'
+import { maskAddress, type Prefix, parsePrefix } from '../dns/address.ts'
 import { type BinaryTrie, descend, trieOfRuns } from '../geo/binary.ts'
 import { isCountryOf, mayBeSubdivision } from '../geo/codes.ts'
 import { addressOf, pack, type PackedPrefixes, type PrefixTable } from '../geo/prefixes.ts'
@@ -184,6 +184,20 @@ const subnetsOf = ({ subnets, subnetFiles = [] }: RuleKeys, family: 4 | 6): read
   pack(subnets, family),
   ...subnetFiles.map((table) => (family === 4 ? table.v4 : table.v6)),
 ]
+
+/** The longest of a rule's subnets, its files' too, that holds an address as it is looked up: folded. For explanations. */
+export function subnetHolding(rule: RuleKeys, bytes: Uint8Array): Prefix | undefined {
+  const family = bytes.length === 4 ? 4 : 6
+  let best: Prefix | undefined
+  for (const packed of subnetsOf(rule, family)) {
+    for (const [i, bits] of packed.bits.entries()) {
+      if (best !== undefined && bits <= best.bits) continue
+      const network = addressOf(packed, i)
+      if (Buffer.compare(maskAddress(bytes, bits), network) === 0) best = { family, bytes: network, bits }
+    }
+  }
+  return best
+}
 
 export interface DeadRule {
   /** Indexes into the rules: the dead one, and one that takes clients of it. */
