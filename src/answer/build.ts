@@ -13,6 +13,7 @@ import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
 import { loadPlaces, placesKey, type Places } from '../geo/place.ts'
 import { overload, type ProbeCapacity } from '../health/load.ts'
+import { HEALTH_SLOTS } from '../health/table.ts'
 import { planHealth, type HealthPlan } from '../health/target.ts'
 import { mapDefinition } from '../policy/compile.ts'
 import { loadMap, mapKey } from '../policy/load.ts'
@@ -20,7 +21,7 @@ import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
-import { loadFolder, type Loaded } from '../zone/load.ts'
+import { loadFolder, type Loaded, type Progress } from '../zone/load.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { World } from './world.ts'
 
@@ -39,6 +40,10 @@ export interface BuildSettings {
   readonly planOnly?: boolean
   /** What this node's prober has; undefined: it has none, or nobody asks. */
   readonly probe?: ProbeSettings
+  /** Of who waits for it. */
+  readonly onProgress?: (progress: Progress) => void
+  /** What the zones say, where they are without an error; for who looks at more than a World tells. */
+  readonly onModel?: (model: Model) => void
 }
 
 export interface ProbeSettings extends ProbeCapacity {
@@ -105,10 +110,12 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
         report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message }),
       )
 
-      loaded = await loadFolder(settings.zones, loaded)
+      loaded = await loadFolder(settings.zones, loaded, settings.onProgress)
       problems.push(...loaded.problems)
       const { model } = loaded
+      if (model !== undefined) settings.onModel?.(model)
       const plan = model && planHealth(model)
+      if (plan !== undefined) checkRoom(settings.zones, plan, report)
       if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
       stages.end('load')
       if (settings.planOnly === true) return { ...planned(model, plan, problems), problems, stagesMs: stages.ms }
@@ -191,6 +198,14 @@ function checkNodeSite(settings: BuildSettings, model: Model, report: Report): v
     message: `the setting node.site names the site “${settings.nodeSite}”, which sites.yaml does not have`,
     hint: `sites: ${[...model.sites.keys()].join(', ')}`,
   })
+}
+
+/** A node refuses them when it takes the World; told here, `check` tells it too. */
+function checkRoom(file: string, { members }: HealthPlan, report: Report): void {
+  if (members.length <= HEALTH_SLOTS) return
+  const message = `${members.length} members, where ${HEALTH_SLOTS} have room`
+  const hint = 'Put fewer VIPs into a service'
+  report({ code: 'members-too-many', severity: 'error', file, line: 0, column: 0, message, hint })
 }
 
 /** Only the zones say what is to be checked, and only the settings with what. */

@@ -10,6 +10,7 @@ import type {
   Geo,
   Groups,
   LastResort,
+  Position,
   RuleModel,
   ServiceModel,
   ServiceSiteModel,
@@ -38,8 +39,9 @@ export const SERVICE_KEYS = [
   'regions',
   'keep',
   'rampUp',
+  'budget',
 ]
-const LATER_SERVICE_KEYS = ['spill', 'budget']
+const LATER_SERVICE_KEYS = ['spill']
 export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
 export const RULE_KEYS = ['subnets', 'geos', 'order', 'only']
 const LATER_RULE_KEYS = ['asns']
@@ -139,10 +141,33 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
     regions: read.integer(fields.get('regions'), 1, 255, 1),
     keepPercent: read.percent(fields.get('keep'), 25),
     rampUpMs: read.durationMs(fields.get('rampUp'), 0, DAY_MS, 0),
+    ...readBudget(read, fields.get('budget')),
+    written: writtenOf(read, fields),
     at: read.at(key),
   }
   checkFences(read, fields.get('rules'), service)
   return service
+}
+
+function readBudget(read: Reader, entry: Entry | undefined): Pick<ServiceModel, 'budgetMs'> {
+  const budgetMs = read.durationMs(entry, 1000, DAY_MS, undefined)
+  return budgetMs === undefined ? {} : { budgetMs }
+}
+
+/** See ServiceModel.written. */
+function writtenOf(read: Reader, fields: Fields): ReadonlyMap<string, Position> {
+  const written = new Map<string, Position>()
+  for (const name of ['spread', 'candidates', 'budget']) {
+    const key = fields.get(name)?.key
+    if (key !== undefined) written.set(name, read.at(key))
+  }
+  const sites = fields.get('sites')?.value
+  for (const { key: site, value } of sites?.kind === 'mapping' ? sites.entries : []) {
+    for (const { key } of value.kind === 'mapping' ? value.entries : []) {
+      if (key.text === 'weight' || key.text === 'bias') written.set(`${site.text}.${key.text}`, read.at(key))
+    }
+  }
+  return written
 }
 
 function readServiceSites(
