@@ -106,9 +106,12 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       const problems: Problem[] = []
       const report: Report = (problem) => void problems.push(problem)
       const stages = makeStages()
-      const cache = openCache(settings.cache, (message) =>
-        report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message }),
-      )
+      const unwritable = new Set<string>()
+      const cache = openCache(settings.cache, (message) => {
+        if (unwritable.has(message)) return // the same trouble for each of its files
+        unwritable.add(message)
+        report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message })
+      })
 
       loaded = await loadFolder(settings.zones, loaded, settings.onProgress)
       problems.push(...loaded.problems)

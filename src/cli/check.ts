@@ -53,7 +53,7 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   const problems = [...earlier, ...built.problems, ...(model === undefined ? [] : lint(model)), ...asked].toSorted(
     comparePlaces,
   )
-  tell(problems, { format, folder: settings.zones }, output)
+  tell(problems, { format, folder: settings.zones, settings: earlier }, output)
   const failed = problems.some(({ severity }) => severity === 'error' || (strict && severity === 'warning'))
   if (format === 'json')
     output.out(JSON.stringify({ ok: !failed, ...summary(built, problems), ...inFull(model), problems }))
@@ -64,10 +64,10 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   return failed ? 1 : 0
 }
 
-/** Problems in a format; in JSON they are part of the whole. `folder`: that of the zones. */
+/** Problems in a format; in JSON they are part of the whole. `folder`: that of the zones; `settings`: those of settings. */
 export function tell(
   problems: readonly Problem[],
-  { format, folder }: { readonly format: Format; readonly folder: string },
+  { format, folder, settings }: { format: Format; folder: string; settings: readonly Problem[] },
   output: Output,
 ): void {
   if (format === 'json' || problems.length === 0) return
@@ -77,7 +77,7 @@ export function tell(
     return
   }
   const { terminal } = output
-  const writer = new ProblemWriter(terminal?.colours === true)
+  const writer = new ProblemWriter(terminal?.colours === true, new Set(settings.map(({ file }) => file)))
   for (const problem of problems) {
     const text = writer.format(problem)
     if (terminal === undefined) output.err(text)

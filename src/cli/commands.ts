@@ -123,7 +123,7 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
       const format = options.json === true ? 'json' : options.format
       const { config, problems } = readSettings(command)
       if (config === undefined) {
-        tell(problems, { format, folder: '.' }, output)
+        tell(problems, { format, folder: '.', settings: problems }, output)
         if (format === 'json') output.out(JSON.stringify({ ok: false, problems }))
         throw new SettingsError()
       }

@@ -28,7 +28,7 @@ export function terminalOf(
   env: Readonly<Record<string, string | undefined>>,
 ): Terminal {
   return {
-    columns: stream.columns ?? 80,
+    columns: stream.columns || 80, // a terminal may not know
     colours: (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
     write: (text) => void stream.write(text),
   }

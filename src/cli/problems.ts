@@ -16,10 +16,13 @@ const TAB = 4
 /** Turns problems into text: place, code, message; the line with its fault underlined; the hint. Keeps the last file. */
 export class ProblemWriter {
   readonly #colours: boolean
+  readonly #secret: ReadonlySet<string>
   #source: Source | undefined
 
-  constructor(colours: boolean) {
+  /** `secret`: files whose lines are never shown, for they hold tokens and passwords. */
+  constructor(colours: boolean, secret: ReadonlySet<string> = new Set()) {
     this.#colours = colours
+    this.#secret = secret
   }
 
   /** Safe to write to a terminal as it is. */
@@ -43,7 +46,7 @@ export class ProblemWriter {
   }
 
   #excerpt({ file, line, column, width }: Problem): Excerpt | undefined {
-    if (line === 0) return undefined
+    if (line === 0 || this.#secret.has(file)) return undefined
     if (this.#source?.file !== file) {
       try {
         this.#source = new Source(file, readFileSync(file, 'utf8'))
