@@ -22,6 +22,7 @@ export type Format = (typeof FORMATS)[number]
 export interface CheckOptions {
   readonly zones: string
   readonly city: readonly string[]
+  readonly asn: readonly string[]
   readonly cache?: string
   readonly nodeSite?: string
   /** What the zones are checked against beyond themselves: this node's prober. */
