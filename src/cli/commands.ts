@@ -17,6 +17,7 @@ import {
 } from '../config.ts'
 import type { OrderAction } from '../http/order.ts'
 import { formatProblem } from '../problem.ts'
+import { SCHEMA_FILES } from '../zone/schema.ts'
 import { check, type Format, FORMATS, tell } from './check.ts'
 import { ControlError } from './control.ts'
 import { demo } from './demo.ts'
@@ -27,6 +28,7 @@ import { forget, outlook, override, whoAmI } from './override.ts'
 import { probe, serve, type UntilSignal } from './serve.ts'
 import { loadSettings, type Role, type Settings } from './settings.ts'
 import { probeSettings } from './store.ts'
+import { schema } from './schema.ts'
 import { status } from './status.ts'
 import { VERSION } from './view.ts'
 
@@ -77,6 +79,17 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
   addServers(program, output, untilSignal, ended)
   addQuestions(program, output, ended)
   addOrders(program, output, ended)
+  program
+    .command('schema')
+    .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')}; all without`)
+    .summary('JSON Schemas of the YAML files, for editors')
+    .description('Prints the JSON Schemas of zone files, defaults.yaml, sites.yaml, services.yaml and meridian.yaml.')
+    .option('--out <DIR>', 'write them there, as zone.json and so on')
+    .action((name: string | undefined, { out }: { out?: string }, command: Command) => {
+      const file = SCHEMA_FILES.find((one) => one === name)
+      if (name !== undefined && file === undefined) command.error(`error: there is no schema ${name}`)
+      ended(schema({ ...(file !== undefined && { file }), ...(out !== undefined && { out }) }, output))
+    })
   program
     .command('demo')
     .summary('three sites and a node on loopback addresses, and what to try')

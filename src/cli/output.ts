@@ -18,7 +18,8 @@ export interface Terminal {
 }
 
 export const consoleOutput: Output = {
-  ...(process.stderr.isTTY && { terminal: terminalOf(process.stderr, process.env) }),
+  // some CI systems have a terminal too, and nobody in front of it
+  ...(process.stderr.isTTY && !process.env['CI'] && { terminal: terminalOf(process.stderr, process.env) }),
   out: (line) => void process.stdout.write(`${printable(line)}\n`),
   err: (line) => void process.stderr.write(`${printable(line)}\n`),
 }

@@ -23,8 +23,10 @@ let folder = ''
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'meridian-check-'))
   cpSync(join(repository, 'test/zones'), folder, { recursive: true, verbatimSymlinks: true })
-  for (const path of ['geo-corrupt/good', 'geo-schema/bad', 'geo-schema/good']) {
-    writeTestDatabase(join(folder, path, 'city.mmdb'), { schema: 'maxmind' })
+  for (const code of ['asn-database-missing', 'geo-corrupt', 'geo-schema', 'geo-unmatched']) {
+    for (const kind of ['bad', 'good']) {
+      writeTestDatabase(join(folder, code, kind, 'city.mmdb'), { schema: 'maxmind' })
+    }
   }
   writeTestDatabase(join(folder, 'geo-schema/bad/again.mmdb'), { schema: 'flat' })
   for (const [kind, members] of Object.entries({ bad: 65_537, good: 65_536 })) {
@@ -62,10 +64,12 @@ const brief = (path: string, { file, line, column, severity, code }: Problem): s
 
 /** Where each broken folder is broken, beside the zones. */
 const PLACES: Readonly<Record<string, string>> = {
+  'asn-database-missing': 'zones/services.yaml:7:7 error',
   'cache-unwritable': 'meridian.yaml/cache warning',
   'exec-unknown': 'zones warning',
   'geo-corrupt': 'meridian.yaml error',
   'geo-schema': 'again.mmdb error',
+  'geo-unmatched': 'zones/services.yaml:7:7 warning',
   'geo-unreadable': 'nowhere.mmdb error',
   'members-too-many': 'zones error',
   'probe-overload': 'zones warning',
@@ -211,7 +215,7 @@ describe('the bar', () => {
     const text = `"": {type: NS, values: [ns1.example.net., ns2.example.net.]}\n${names}`
     for (let i = 0; i < 12; i++) writeFileSync(join(path, `zone-${i}.example.yaml`), text)
     const command = `'${process.execPath}' '${join(repository, 'src/main.ts')}' check '${path}'`
-    const env = { ...process.env, NO_COLOR: '', TERM: 'xterm' }
+    const env = { ...process.env, CI: '', NO_COLOR: '', TERM: 'xterm' }
     const shown = execFileSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8', env, input: '' })
     expect(shown).toMatch(/\[#* *\] parsed \d+\/13 files, [\d,]+ names/)
     expect(shown).toContain('\r\u001B[Kfailover of ')

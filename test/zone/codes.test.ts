@@ -32,8 +32,6 @@ const NOT_YET = [
   'rule-order',
   'geo-covered',
   'subnet-covered',
-  'geo-unmatched',
-  'asn-database-missing',
 ]
 
 /** No code: ten faults at once. */
