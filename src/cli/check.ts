@@ -39,7 +39,7 @@ export interface CheckOptions {
 /** Rows of the table of budgets; JSON has all. */
 const MAX_ROWS = 20
 
-/** Exit code: 1 with errors; warnings alone are 0 unless they are taken strictly; notices never count. */
+/** Exit code: 1 when isFailure. */
 export async function check(options: CheckOptions, output: Output): Promise<number> {
   const { format, strict, parent, problems: earlier, ...settings } = options
   const bar = output.terminal && makeProgressBar(output.terminal)
@@ -55,7 +55,7 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
     comparePlaces,
   )
   tell(problems, { format, folder: settings.zones, settings: earlier }, output)
-  const failed = problems.some(({ severity }) => severity === 'error' || (strict && severity === 'warning'))
+  const failed = isFailure(problems, strict)
   if (format === 'json')
     output.out(JSON.stringify({ ok: !failed, ...summary(built, problems), ...inFull(model), problems }))
   else {
@@ -64,6 +64,10 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   }
   return failed ? 1 : 0
 }
+
+/** Whether they fail a run: errors always, warnings where they are taken strictly, notices never. */
+export const isFailure = (problems: readonly Problem[], strict: boolean): boolean =>
+  problems.some(({ severity }) => severity === 'error' || (strict && severity === 'warning'))
 
 /** Problems in a format; in JSON they are part of the whole. `folder`: that of the zones; `settings`: those of settings. */
 export function tell(

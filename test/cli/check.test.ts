@@ -10,6 +10,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isFailure } from '../../src/cli/check.ts'
 import { run } from '../../src/cli/commands.ts'
 import type { Terminal } from '../../src/cli/output.ts'
 import { makeProgressBar } from '../../src/cli/progress.ts'
@@ -108,6 +109,13 @@ test('warnings are no failure unless they are taken strictly', async () => {
   expect((await meridian(['check', '--strict', join(folder, 'single-site/good')])).code).toBe(0)
   expect((await meridian(['check', join(folder, 'key-unknown/bad')])).code).toBe(1)
   expect((await meridian(['check', '--parent', 'ns1.example.net', warned])).code).toBe(2)
+})
+
+test('notices never fail a run', () => {
+  const place = { file: 'a.yaml', line: 1, column: 1, message: '' }
+  const notice: Problem = { code: 'octodns-ignored', severity: 'notice', ...place }
+  expect(isFailure([notice], true)).toBe(false)
+  expect(isFailure([notice, { ...notice, severity: 'warning' }], true)).toBe(true)
 })
 
 test('the line at fault is shown; the last line sums up', async () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Problem } from '../../src/problem.ts'
 import { lint } from '../../src/zone/lint.ts'
 import { loadFolder } from '../../src/zone/load.ts'
+import type { ServiceModel } from '../../src/zone/model.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
 let folder = ''
@@ -144,4 +145,20 @@ test.each([
   [within('192.0.2.1', '192.0.2.2').replace('ns1.example.com.', 'NS1.EXAMPLE.COM.'), ['ns-one-network']],
 ])('name servers %j', async (ns, codes) => {
   expect((await lintService(sites(), undefined, ns)).map(({ code }) => code)).toEqual(codes)
+})
+
+test('a dynamic record is no service that somebody wrote: its values are its places, and no name must name it', async () => {
+  const { model } = await loadFolder(join(folder, 'weight-unused/bad'))
+  const { written: _, ...web } = model!.services[0]!
+  const pool = web.sites[0]!
+  const record = (vips: number): ServiceModel => ({
+    ...web,
+    name: 'a.example.com:A',
+    order: { kind: 'listed', groups: [[pool.site]], only: true },
+    sites: [{ ...pool, vips: Array.from({ length: vips }, () => pool.vips[0]!) }],
+  })
+  const zones = model!.zones.map((zone) => ({ ...zone, services: ['a.example.com:A'] }))
+  const codes = (service: ServiceModel) => lint({ ...model!, zones, services: [service] }).map(({ code }) => code)
+  expect(codes(record(2))).toEqual([])
+  expect(codes(record(1))).toEqual(['single-site'])
 })
