@@ -170,8 +170,8 @@ function parseAsn(text: string): number | undefined {
 /** What a rule goes by. */
 export type RuleKeys = Pick<RuleModel, 'subnets' | 'subnetFiles' | 'asns' | 'geos'>
 
-const hasKeys = ({ subnets, subnetFiles, asns, geos }: RuleKeys): boolean =>
-  subnets.length + asns.length + geos.length > 0 || subnetFiles !== undefined
+const hasSubnets = ({ subnets, subnetFiles }: RuleKeys): boolean => subnets.length > 0 || subnetFiles !== undefined
+const hasKeys = (rule: RuleKeys): boolean => hasSubnets(rule) || rule.asns.length + rule.geos.length > 0
 
 /** Which rule's subnet holds an address: leaves are 1 + its index, 0 where there is none. IPv6 that carries IPv4 is IPv4. */
 export const subnetTrie = (rules: readonly RuleKeys[], family: 4 | 6): BinaryTrie =>
@@ -193,8 +193,11 @@ export interface DeadRule {
 
 /** Rules that have keys but lose every client by them: subnets to longer ones or earlier equal ones, others to earlier ones. */
 export function deadRules(rules: readonly RuleKeys[]): readonly DeadRule[] {
-  const tries = { 4: subnetTrie(rules, 4), 6: subnetTrie(rules, 6) }
-  const reached = new Set([...leavesOf(tries[4]), ...leavesOf(tries[6])])
+  // a rule that alone has subnets loses none: half a million of them need not be laid out at every load
+  const holders = rules.flatMap((rule, index) => (hasSubnets(rule) ? [index + 1] : []))
+  const rivals = holders.length > 1 ? rules : []
+  const tries = { 4: subnetTrie(rivals, 4), 6: subnetTrie(rivals, 6) }
+  const reached = new Set(rivals.length > 0 ? [...leavesOf(tries[4]), ...leavesOf(tries[6])] : holders)
   const dead: DeadRule[] = []
   for (const [index, rule] of rules.entries()) {
     if (reached.has(index + 1)) continue
