@@ -3,7 +3,7 @@
  * commands (annotations in a pull request). What is said is problem.ts's; this adds where it can be seen.
  */
 import { execFileSync } from 'node:child_process'
-import { readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import type { Problem, Severity } from '../problem.ts'
 import { Source } from '../zone/yaml.ts'
@@ -150,7 +150,8 @@ export class GithubWriter {
 
   format({ code, severity, file, line, column, width, message, hint }: Problem): string {
     const properties = {
-      file: pathWithin(this.#top, file),
+      // what a setting's variable or flag says is in no file
+      ...(existsSync(file) && { file: pathWithin(this.#top, file) }),
       ...(line > 0 && { line, col: column, endColumn: column + (width ?? 1) }),
       title: code,
     }

@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { run } from '../../src/cli/commands.ts'
 import { checkParent } from '../../src/cli/parent.ts'
 import type { Problem } from '../../src/problem.ts'
 import { loadFolder } from '../../src/zone/load.ts'
@@ -172,4 +173,21 @@ test('a first query that is lost is asked again; what is no reply to it is passe
   const zones = await zonesOf(join(folders, 'parent-differs/good'))
   expect(await checkParent({ address: '127.0.0.1', port: proxy.address().port }, zones)).toEqual([])
   expect(seen).toBe(2)
+})
+
+test('the command takes an address with a port, IPv6 in brackets, and fails for what differs', async () => {
+  const six = await serve(filesOf(join(folders, 'parent-differs/parent')), '::1')
+  ended.push(() => six.server.stop(0))
+  for (const { address, port } of [parent.server.listen[0]!, six.server.listen[0]!]) {
+    const lines: string[] = []
+    const output = { out: (line: string) => void lines.push(line), err: (line: string) => void lines.push(line) }
+    const at = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+    const code = await run(
+      ['check', '--parent', at, '--format', 'github', join(folders, 'parent-differs/bad')],
+      output,
+      () => Promise.resolve(),
+    )
+    expect(code).toBe(1)
+    expect(lines.filter((line) => line.includes('title=parent-differs::'))).toHaveLength(2)
+  }
 })

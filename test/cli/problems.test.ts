@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { execFileSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { GithubWriter, ProblemWriter, underline } from '../../src/cli/problems.ts'
 import type { Problem } from '../../src/problem.ts'
@@ -105,10 +106,48 @@ test('for GitHub: paths from the top of the work tree, and every character that 
   mkdirSync(zones, { recursive: true })
   const writer = new GithubWriter(zones)
   const file = join(zones, 'a,b:c.yaml')
+  writeFileSync(file, '')
   expect(writer.format(problem({ file, width: 6, message: '50% of\r\nit, all: this', hint: 'Do' }))).toBe(
     '::error file=dns/zones/a%2Cb%3Ac.yaml,line=2,col=3,endColumn=9,title=key-unknown::50%25 of%0D%0Ait, all: this%0ADo',
   )
   expect(writer.format(problem({ file: zones, line: 0, severity: 'notice' }))).toBe(
     '::notice file=dns/zones,title=key-unknown::what',
+  )
+  const variable = problem({ file: 'MERIDIAN_NOTHING', line: 0, severity: 'warning' })
+  expect(writer.format(variable)).toBe('::warning title=key-unknown::what')
+})
+
+/** Characters and the columns that they take on a terminal. */
+const WIDTHS: Readonly<Record<string, number>> = { a: 1, ' ': 1, é: 1, '\u0301': 0, 東: 2, Ａ: 2, '🦊': 2, '\u202E': 1 }
+
+test('whatever stands before the fault, the carets begin below it and end with it, within 102 columns', () => {
+  const line = fc.array(fc.constantFrom(...Object.keys(WIDTHS)), { maxLength: 150 })
+  const widthOf = (characters: readonly string[]): number =>
+    characters.reduce((sum, character) => sum + WIDTHS[character]!, 0)
+  fc.assert(
+    fc.property(line, line, line, (before, fault, behind) => {
+      const characters = [...before, 'a', ...fault, ...behind, 'a']
+      const marks = ['a', ...fault].join('').length
+      const { text, indent, marked } = underline(characters.join(''), before.join('').length + 1, marks)
+      const seen = Array.from(text)
+        .filter((character) => character !== '…')
+        .map((one) => (one === '\uFFFD' ? '\u202E' : one))
+      // the window that is shown begins so many characters into the line
+      const start = characters.findIndex(
+        (_, i) =>
+          i <= before.length &&
+          seen.every((character, j) => character === characters[i + j]) &&
+          i > 0 === text.startsWith('…') &&
+          indent.length === (i > 0 ? 1 : 0) + widthOf(characters.slice(i, before.length)),
+      )
+      expect(start).toBeGreaterThanOrEqual(0)
+      const shownFault = characters.slice(
+        before.length,
+        Math.min(before.length + 1 + fault.length, start + seen.length),
+      )
+      expect(marked.length).toBe(widthOf(shownFault))
+      expect(widthOf(seen) + (text.startsWith('…') ? 1 : 0)).toBeLessThanOrEqual(101)
+    }),
+    { seed: 7, numRuns: 500 },
   )
 })
