@@ -27,6 +27,8 @@ export interface Given {
   /** Of the key; 0 outside a file. */
   readonly line: number
   readonly column: number
+  /** As in a Problem. */
+  readonly width?: number
 }
 
 export interface GivenValue {
@@ -35,6 +37,7 @@ export interface GivenValue {
   readonly words?: readonly string[]
   readonly line: number
   readonly column: number
+  readonly width?: number
 }
 
 /** A program and its arguments, by the name that zone files know it by. */
@@ -267,9 +270,17 @@ export function givenText(key: SettingKey, value: string, source: string): Given
 /** Everything that was given, the strongest source last → Config; undefined after an error was reported. */
 export function readConfig(given: readonly Given[], report: Report): Config | undefined {
   let wrong = false
-  const fault = (code: 'setting-unknown' | 'setting-invalid', at: Given, message: string, hint: string, item = at) => {
+  const fault = (
+    code: 'setting-unknown' | 'setting-invalid',
+    at: Given,
+    message: string,
+    hint: string,
+    item: GivenValue | Given = at,
+  ) => {
     wrong = true
-    report({ code, severity: 'error', file: at.source, line: item.line, column: item.column, message, hint })
+    const { line, column, width } = item
+    const place = { file: at.source, line, column, ...(width !== undefined && { width }) }
+    report({ code, severity: 'error', ...place, message, hint })
   }
   const result: Record<string, unknown> = {}
   for (const key of SETTING_KEYS) {
@@ -298,7 +309,7 @@ export function readConfig(given: readonly Given[], report: Report): Config | un
       if (value === undefined) {
         const written = JSON.stringify(item.words === undefined ? item.text : { [item.text]: item.words })
         const message = `${entry.key} can't be ${setting.secret ? 'what is written' : written}`
-        fault('setting-invalid', entry, message, `Type: ${setting.type}`, { ...entry, ...item })
+        fault('setting-invalid', entry, message, `Type: ${setting.type}`, item)
       } else values.push(value)
     }
     result[entry.key] = gather(setting, values)

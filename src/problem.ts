@@ -106,7 +106,7 @@ export interface Problem {
   readonly line: number
   /** 1-based, in characters; 0 when the problem is the file as a whole. */
   readonly column: number
-  /** Characters from the column on that are at fault, on that line; absent = unknown. */
+  /** Characters from the column on that are at fault, on that line (UTF-16 units, as columns are); absent = unknown. */
   readonly width?: number
   readonly message: string
   /** What to do about it. */
@@ -115,6 +115,10 @@ export interface Problem {
 
 /** Where code that reads configuration puts what it finds; it never stops at the first. */
 export type Report = (problem: Problem) => void
+
+/** By file, line and column. */
+export const comparePlaces = (a: Problem, b: Problem): number =>
+  a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column
 
 /** `file:line:column code message` and, on its own line, the hint. */
 export function formatProblem(problem: Problem): string {

@@ -15,6 +15,7 @@ import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
 import { loadPlaces, placesKey, type Places } from '../geo/place.ts'
 import { overload, type ProbeCapacity } from '../health/load.ts'
+import { HEALTH_SLOTS } from '../health/table.ts'
 import { planHealth, type HealthPlan } from '../health/target.ts'
 import { mapDefinition } from '../policy/compile.ts'
 import { loadMap, mapKey } from '../policy/load.ts'
@@ -22,7 +23,7 @@ import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
-import { loadFolder, type Loaded } from '../zone/load.ts'
+import { loadFolder, type Loaded, type Progress } from '../zone/load.ts'
 import type { Geo, Model, RuleModel, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { World } from './world.ts'
 
@@ -43,6 +44,10 @@ export interface BuildSettings {
   readonly planOnly?: boolean
   /** What this node's prober has; undefined: it has none, or nobody asks. */
   readonly probe?: ProbeSettings
+  /** Of who waits for it. */
+  readonly onProgress?: (progress: Progress) => void
+  /** What the zones say, where they are without an error; for who looks at more than a World tells. */
+  readonly onModel?: (model: Model) => void
 }
 
 export interface ProbeSettings extends ProbeCapacity {
@@ -105,14 +110,19 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       const problems: Problem[] = []
       const report: Report = (problem) => void problems.push(problem)
       const stages = makeStages()
-      const cache = openCache(settings.cache, (message) =>
-        report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message }),
-      )
+      const unwritable = new Set<string>()
+      const cache = openCache(settings.cache, (message) => {
+        if (unwritable.has(message)) return // the same trouble for each of its files
+        unwritable.add(message)
+        report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message })
+      })
 
-      loaded = await loadFolder(settings.zones, loaded)
+      loaded = await loadFolder(settings.zones, loaded, settings.onProgress)
       problems.push(...loaded.problems)
       const { model } = loaded
+      if (model !== undefined) settings.onModel?.(model)
       const plan = model && planHealth(model)
+      if (plan !== undefined) checkRoom(settings.zones, plan, report)
       if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
       stages.end('load')
       if (settings.planOnly === true) return { ...planned(model, plan, problems), problems, stagesMs: stages.ms }
@@ -229,6 +239,14 @@ function checkNodeSite(settings: BuildSettings, model: Model, report: Report): v
     message: `the setting node.site names the site “${settings.nodeSite}”, which sites.yaml does not have`,
     hint: `sites: ${[...model.sites.keys()].join(', ')}`,
   })
+}
+
+/** A node refuses them when it takes the World; told here, `check` tells it too. */
+function checkRoom(file: string, { members }: HealthPlan, report: Report): void {
+  if (members.length <= HEALTH_SLOTS) return
+  const message = `${members.length} members, where ${HEALTH_SLOTS} have room`
+  const hint = 'Put fewer VIPs into a service'
+  report({ code: 'members-too-many', severity: 'error', file, line: 0, column: 0, message, hint })
 }
 
 /** Rules that the databases can't serve: only the settings say which there are. */

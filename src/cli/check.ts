@@ -1,7 +1,23 @@
-/** `meridian check [DIR]`: load and compile without serving. The same builder as `serve`, so what passes here loads there. */
+/**
+ * `meridian check [DIR]`: load and compile without serving. The same builder as `serve`, so what passes here loads there;
+ * beside its problems the linter's warnings, each steered name's failover budget and, where a server of the parent zones is
+ * named, what that one says of the delegations.
+ */
 import { type Built, makeBuilder, type ProbeSettings } from '../answer/build.ts'
-import { formatProblem } from '../problem.ts'
-import type { Output } from './output.ts'
+import type { Endpoint } from '../config.ts'
+import { formatName } from '../dns/name.ts'
+import { comparePlaces, type Problem } from '../problem.ts'
+import { failoverBudget, inSeconds, type SteeredNames, steeredNames, steeredOf } from '../zone/budget.ts'
+import { lint } from '../zone/lint.ts'
+import type { Model } from '../zone/model.ts'
+import { Z_OWNER } from '../zone/pack.ts'
+import { type Output, table } from './output.ts'
+import { checkParent } from './parent.ts'
+import { GithubWriter, ProblemWriter } from './problems.ts'
+import { makeProgressBar } from './progress.ts'
+
+export const FORMATS = ['text', 'json', 'github'] as const
+export type Format = (typeof FORMATS)[number]
 
 export interface CheckOptions {
   readonly zones: string
@@ -11,29 +27,122 @@ export interface CheckOptions {
   readonly nodeSite?: string
   /** What the zones are checked against beyond themselves: this node's prober. */
   readonly probe?: ProbeSettings
-  readonly json: boolean
+  readonly format: Format
+  /** Warnings fail too. */
+  readonly strict: boolean
+  /** A server of the parent zones. */
+  readonly parent?: Endpoint
+  /** Of the settings: told with the rest. */
+  readonly problems: readonly Problem[]
 }
 
-/** Exit code: 1 with errors, warnings alone are 0. */
+/** Rows of the table of budgets; JSON has all. */
+const MAX_ROWS = 20
+
+/** Exit code: 1 when isFailure. */
 export async function check(options: CheckOptions, output: Output): Promise<number> {
-  const { json, ...settings } = options
-  const built = await makeBuilder(settings).build()
-  if (json) output.out(JSON.stringify({ ok: built.made !== undefined, ...summary(built), problems: built.problems }))
+  const { format, strict, parent, problems: earlier, ...settings } = options
+  const bar = output.terminal && makeProgressBar(output.terminal)
+  let model: Model | undefined
+  const builder = makeBuilder({
+    ...settings,
+    onModel: (loaded) => (model = loaded),
+    ...(bar !== undefined && { onProgress: bar.show }),
+  })
+  const built = await builder.build().finally(() => bar?.erase())
+  const asked = model === undefined || parent === undefined ? [] : await checkParent(parent, model.zones)
+  const problems = [...earlier, ...built.problems, ...(model === undefined ? [] : lint(model)), ...asked].toSorted(
+    comparePlaces,
+  )
+  tell(problems, { format, folder: settings.zones, settings: earlier }, output)
+  const failed = isFailure(problems, strict)
+  if (format === 'json')
+    output.out(JSON.stringify({ ok: !failed, ...summary(built, problems), ...inFull(model), problems }))
   else {
-    for (const problem of built.problems) output.err(formatProblem(problem))
-    output.out(inWords(built, settings.zones))
+    if (format === 'text' && built.made !== undefined && model !== undefined) tellBudgets(model, output)
+    output.out(inWords(built, problems, settings.zones))
   }
-  return built.made === undefined ? 1 : 0
+  return failed ? 1 : 0
 }
 
-function summary({ made }: Built): object {
-  return made === undefined ? {} : { zones: made.zoneCount, names: made.nameCount, view: made.view }
+/** Whether they fail a run: errors always, warnings where they are taken strictly, notices never. */
+export const isFailure = (problems: readonly Problem[], strict: boolean): boolean =>
+  problems.some(({ severity }) => severity === 'error' || (strict && severity === 'warning'))
+
+/** Problems in a format; in JSON they are part of the whole. `folder`: that of the zones; `settings`: those of settings. */
+export function tell(
+  problems: readonly Problem[],
+  { format, folder, settings }: { format: Format; folder: string; settings: readonly Problem[] },
+  output: Output,
+): void {
+  if (format === 'json' || problems.length === 0) return
+  if (format === 'github') {
+    const writer = new GithubWriter(folder)
+    for (const problem of problems) output.out(writer.format(problem))
+    return
+  }
+  const { terminal } = output
+  const writer = new ProblemWriter(terminal?.colours === true, new Set(settings.map(({ file }) => file)))
+  for (const problem of problems) {
+    const text = writer.format(problem)
+    if (terminal === undefined) output.err(text)
+    else terminal.write(`${text}\n`)
+  }
 }
 
-function inWords({ made, problems }: Built, zones: string): string {
-  const count = (severity: string): number => problems.filter((problem) => problem.severity === severity).length
-  const found = `${count('error')} errors, ${count('warning')} warnings`
+const count = (problems: readonly Problem[], wanted: string): number =>
+  problems.filter(({ severity }) => severity === wanted).length
+
+function summary({ made }: Built, problems: readonly Problem[]): object {
+  const counts = {
+    errors: count(problems, 'error'),
+    warnings: count(problems, 'warning'),
+    notices: count(problems, 'notice'),
+  }
+  return made === undefined ? counts : { zones: made.zoneCount, names: made.nameCount, view: made.view, ...counts }
+}
+
+function inWords({ made }: Built, problems: readonly Problem[], zones: string): string {
+  const found = `${count(problems, 'error')} errors, ${count(problems, 'warning')} warnings`
   if (made === undefined) return `${zones}: ${found}`
   const { zoneCount, nameCount, plan, view, world } = made
   return `${zones}: ${zoneCount} zones, ${nameCount} names, ${world.services.length} services, ${plan.members.length} members; ${found}; view ${view}`
+}
+
+/** Every steered name with its budget. */
+function inFull(model: Model | undefined): object {
+  if (model === undefined) return {}
+  const services = new Map(model.services.map((service) => [service.name, service]))
+  const budgets = model.zones.flatMap((zone) =>
+    Array.from(steeredOf(zone), ({ service: name, capSeconds, set }) => {
+      const service = services.get(name)!
+      const limit = service.budgetMs === undefined ? {} : { budgetMs: service.budgetMs }
+      const owner = formatName(zone.bytes, zone.sets[set + Z_OWNER])
+      return { name: owner, service: name, ...failoverBudget(service, capSeconds), ...limit }
+    }),
+  )
+  return { budgets }
+}
+
+/** Worst first; what nobody checks never fails over, and stands behind. */
+function tellBudgets({ zones, services }: Model, output: Output): void {
+  const rows = steeredNames(zones, services).toSorted((a, b) => (b.budget.totalMs ?? -1) - (a.budget.totalMs ?? -1))
+  if (rows.length === 0) return
+  const head = ['failover of', 'service', 'detection', 'spread', 'TTL', 'worst case', 'budget']
+  output.out(table([head, ...rows.slice(0, MAX_ROWS).map(budgetRow)]))
+  if (rows.length > MAX_ROWS) output.out(`… and ${rows.length - MAX_ROWS} more`)
+  output.out('')
+}
+
+function budgetRow({ service, budget, names, first }: SteeredNames): readonly string[] {
+  const { detectMs, spreadMs, ttlMs, totalMs } = budget
+  return [
+    names === 1 ? first : `${first} and ${names - 1} more`,
+    service.name,
+    detectMs === null ? 'not checked' : inSeconds(detectMs),
+    inSeconds(spreadMs),
+    inSeconds(ttlMs),
+    totalMs === null ? 'never' : inSeconds(totalMs),
+    service.budgetMs === undefined ? '-' : inSeconds(service.budgetMs),
+  ]
 }

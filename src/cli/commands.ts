@@ -4,11 +4,21 @@
  */
 import { existsSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { Command, CommanderError } from 'commander'
-import { type Config, flagOf, givenText, SETTING_KEYS, SETTINGS, type SettingKey } from '../config.ts'
+import { Command, CommanderError, Option } from 'commander'
+import {
+  type Config,
+  type Endpoint,
+  flagOf,
+  givenText,
+  parseEndpoint,
+  SETTING_KEYS,
+  SETTINGS,
+  type SettingKey,
+} from '../config.ts'
 import type { OrderAction } from '../http/order.ts'
 import { formatProblem } from '../problem.ts'
-import { check } from './check.ts'
+import { SCHEMA_FILES } from '../zone/schema.ts'
+import { check, type Format, FORMATS, tell } from './check.ts'
 import { ControlError } from './control.ts'
 import { demo } from './demo.ts'
 import { StartError } from './doors.ts'
@@ -16,8 +26,9 @@ import { explain } from './explain.ts'
 import type { Output } from './output.ts'
 import { forget, outlook, override, whoAmI } from './override.ts'
 import { probe, serve, type UntilSignal } from './serve.ts'
-import { loadSettings, type Role } from './settings.ts'
+import { loadSettings, type Role, type Settings } from './settings.ts'
 import { probeSettings } from './store.ts'
+import { schema } from './schema.ts'
 import { status } from './status.ts'
 import { VERSION } from './view.ts'
 
@@ -69,6 +80,17 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
   addQuestions(program, output, ended)
   addOrders(program, output, ended)
   program
+    .command('schema')
+    .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')}; all without`)
+    .summary('JSON Schemas of the YAML files, for editors')
+    .description('Prints the JSON Schemas of zone files, defaults.yaml, sites.yaml, services.yaml and meridian.yaml.')
+    .option('--out <DIR>', 'write them there, as zone.json and so on')
+    .action((name: string | undefined, { out }: { out?: string }, command: Command) => {
+      const file = SCHEMA_FILES.find((one) => one === name)
+      if (name !== undefined && file === undefined) command.error(`error: there is no schema ${name}`)
+      ended(schema({ ...(file !== undefined && { file }), ...(out !== undefined && { out }) }, output))
+    })
+  program
     .command('demo')
     .summary('three sites and a node on loopback addresses, and what to try')
     .description('Starts three small sites and a node on loopback addresses, and prints what to try.')
@@ -106,9 +128,22 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
     .description(
       'Loads and compiles zones and databases as serve does. Exits with 1 and all problems if there are errors.',
     )
-    .option('--json', 'machine-readable')
-    .action(async (dir: string | undefined, options: Shared, command: Command) => {
-      const config = settingsOf(command, output)
+    .option('--json', 'machine-readable: the same as --format json')
+    .option('--strict', 'exit with 1 for warnings too')
+    .option('--parent <ADDRESS[:PORT]>', 'a server of the parent zones, to compare each delegation with')
+    .addOption(new Option('--format <FORMAT>', 'how problems are written').choices(FORMATS).default('text'))
+    .action(async (dir: string | undefined, options: Checking, command: Command) => {
+      const format = options.json === true ? 'json' : options.format
+      const { config, problems } = readSettings(command)
+      if (config === undefined) {
+        tell(problems, { format, folder: '.', settings: problems }, output)
+        if (format === 'json') output.out(JSON.stringify({ ok: false, problems }))
+        throw new SettingsError()
+      }
+      const parent = options.parent === undefined ? undefined : parseParent(options.parent)
+      if (options.parent !== undefined && parent === undefined) {
+        command.error(`error: --parent ${options.parent} is no address: 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53`)
+      }
       const nodeSite = config['node.site']
       const checked = {
         zones: dir ?? asSeenFromHere(config.zones),
@@ -118,7 +153,10 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
         ...(nodeSite !== undefined && { nodeSite }),
         // a folder that is named is checked by itself; the settings' own, against this node's prober too
         ...(dir === undefined && config['probe.enabled'] && { probe: probeSettings(config) }),
-        json: options.json === true,
+        format,
+        strict: options.strict === true,
+        ...(parent !== undefined && { parent }),
+        problems,
       }
       ended(await check(checked, output))
     })
@@ -205,6 +243,16 @@ function addOrders(program: Command, output: Output, ended: Ended): void {
     })
 }
 
+interface Checking extends Shared {
+  readonly strict?: boolean
+  readonly parent?: string
+  readonly format: Format
+}
+
+/** Port 53 unless written; IPv6 in brackets where a port follows. */
+const parseParent = (text: string): Endpoint | undefined =>
+  parseEndpoint(text) ?? parseEndpoint(`${text}:53`) ?? parseEndpoint(`[${text}]:53`)
+
 const PATTERN = 'SITE, SITE/SERVICE or SITE/SERVICE/VIP'
 
 interface Ordering extends Shared {
@@ -263,15 +311,19 @@ function withSettings(command: Command): Command {
 
 /** Tells all problems; throws SettingsError when there is an error among them. */
 function settingsOf(command: Command, output: Output, role?: Role): Config {
+  const { config, problems } = readSettings(command, role)
+  for (const problem of problems) output.err(formatProblem(problem))
+  if (config === undefined) throw new SettingsError()
+  return config
+}
+
+function readSettings(command: Command, role?: Role): Settings {
   const options: Readonly<Record<string, string | undefined>> = command.opts()
   const flags = SETTING_KEYS.flatMap((key: SettingKey) => {
     const value = options[camelCase(flagOf(key))]
     return value === undefined ? [] : [givenText(key, value, flagOf(key))]
   })
-  const { config, problems } = loadSettings({ file: options['config'], env: process.env, flags, role })
-  for (const problem of problems) output.err(formatProblem(problem))
-  if (config === undefined) throw new SettingsError()
-  return config
+  return loadSettings({ file: options['config'], env: process.env, flags, role })
 }
 
 /** As commander names an option: `--geo-city` → `geoCity`. */

@@ -5,11 +5,34 @@ export interface Output {
   out(line: string): void
   /** A line about trouble. */
   err(line: string): void
+  /** What `err` writes to, when somebody sits there. */
+  readonly terminal?: Terminal
+}
+
+export interface Terminal {
+  readonly columns: number
+  /** Unless the environment has NO_COLOR (no-color.org). */
+  readonly colours: boolean
+  /** As it is, control characters too: what comes from elsewhere must have gone through printable(). */
+  write(text: string): void
 }
 
 export const consoleOutput: Output = {
+  // some CI systems have a terminal too, and nobody in front of it
+  ...(process.stderr.isTTY && !process.env['CI'] && { terminal: terminalOf(process.stderr, process.env) }),
   out: (line) => void process.stdout.write(`${printable(line)}\n`),
   err: (line) => void process.stderr.write(`${printable(line)}\n`),
+}
+
+export function terminalOf(
+  stream: { readonly columns?: number; write(text: string): unknown },
+  env: Readonly<Record<string, string | undefined>>,
+): Terminal {
+  return {
+    columns: stream.columns || 80, // a terminal may not know
+    colours: (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
+    write: (text) => void stream.write(text),
+  }
 }
 
 /** Lines in which nothing steers a terminal: what sites, nodes and Redis say ends up in them. */

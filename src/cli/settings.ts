@@ -53,7 +53,8 @@ function checkRedis(
   const at = (key: SettingKey) => {
     const found = given.findLast((entry) => entry.key === key)
     const [value] = found?.values ?? []
-    return { file: found?.source ?? file ?? 'meridian.yaml', line: value?.line ?? 0, column: value?.column ?? 0 }
+    const { line = 0, column = 0, width } = value ?? {}
+    return { file: found?.source ?? file ?? 'meridian.yaml', line, column, ...(width !== undefined && { width }) }
   }
   const { redis } = config
   if (redis !== undefined) {
@@ -105,15 +106,15 @@ function* flatten(node: Node, prefix: string, source: Source, report: Report): G
       continue
     }
     const values = isNamed(name) ? namedOf(name, value, source, report) : textsOf(name, value, source, report)
-    const { line, column } = source.locate(key.offset)
-    yield { key: name, values, source: source.file, folder: dirname(resolve(source.file)), line, column }
+    const { file, ...place } = source.place(key)
+    yield { key: name, values, source: file, folder: dirname(resolve(file)), ...place }
   }
 }
 
 /** One value, or a list of them. */
 function textsOf(name: string, node: Node, source: Source, report: Report): readonly GivenValue[] {
   return (node.kind === 'list' ? node.items : [node]).flatMap((item) => {
-    if (item.kind === 'scalar' && !isEmpty(item)) return [{ text: item.text, ...source.locate(item.offset) }]
+    if (item.kind === 'scalar' && !isEmpty(item)) return [{ text: item.text, ...source.place(item) }]
     report(source.problem('value-kind', item.offset, `${name} takes texts and numbers`))
     return []
   })
@@ -128,6 +129,6 @@ function namedOf(name: string, node: Node, source: Source, report: Report): read
   }
   return node.entries.map(({ key, value }) => {
     const words = textsOf(`${name}.${key.text}`, value, source, report).map(({ text }) => text)
-    return { text: key.text, words, ...source.locate(key.offset) }
+    return { text: key.text, words, ...source.place(key) }
   })
 }

@@ -6,7 +6,7 @@
  */
 import { formatAddress, parseAddress } from './address.ts'
 import { type Fault, formatName, isAbsolute, isFault, parseName, readName } from './name.ts'
-import { TYPE, typeName } from './types.ts'
+import { TYPE, typeName, typeNumber } from './types.ts'
 
 /** A scalar's text, or the texts of a mapping's keys. */
 export type RdataValue = string | Readonly<Record<string, string>>
@@ -52,6 +52,28 @@ const FORMS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Fi
 
 /** Types that zones may hold, by mnemonic. */
 export const ZONE_TYPES: readonly string[] = [...FORMS.keys()].filter((type) => type !== TYPE.HINFO).map(typeName)
+
+/** One key of a type's values, for those who describe them. */
+export interface ValueKey {
+  readonly key: string
+  /** An older name that octoDNS takes too. */
+  readonly alias?: string
+  /** Of numbers: the largest. */
+  readonly most?: number
+  readonly isOptional: boolean
+}
+
+const MOST: Readonly<Partial<Record<Kind, number>>> = { u8: 0xff, u16: 0xffff, u32: 0xffffffff }
+
+/** Keys of a type's values; undefined where a value is a text. */
+export function valueKeys(type: string): readonly ValueKey[] | undefined {
+  const keys = FORMS.get(typeNumber(type) ?? 0)?.flatMap(({ key, kind, alias, missing }) => {
+    const most = MOST[kind]
+    if (key === undefined) return []
+    return { key, isOptional: missing !== undefined, ...(alias && { alias }), ...(most !== undefined && { most }) }
+  })
+  return keys?.length === 0 ? undefined : keys
+}
 
 /**
  * Wire RDATA of a value, names in it uncompressed, case kept; names must end with a dot. A fault names the field.

@@ -4,7 +4,10 @@
  *
  *   site dies ──detect──▶ last deciding vote ──spread──▶ every node's answers ──TTL──▶ last cached answer is gone
  */
-import type { CheckModel, ServiceModel } from './model.ts'
+import { formatName } from '../dns/name.ts'
+import type { Report } from '../problem.ts'
+import type { CheckModel, Position, ServiceModel } from './model.ts'
+import { positionOf, Z_AT, Z_INTS, Z_OWNER, Z_SIZE, Z_TYPE, type ZoneModel } from './pack.ts'
 
 export interface FailoverBudget {
   /** Until the probers have voted; null: nothing is checked, so nobody ever notices. */
@@ -35,3 +38,86 @@ export function failoverBudget(
   const ttlMs = 1000 * (capSeconds > 0 ? Math.min(capSeconds, ttl.maxSeconds) : ttl.maxSeconds)
   return { detectMs, spreadMs: SPREAD_MS, ttlMs, totalMs: detectMs === null ? null : detectMs + SPREAD_MS + ttlMs }
 }
+
+/** The steered names of one service whose answers live equally long at most. */
+export interface SteeredNames {
+  readonly service: ServiceModel
+  readonly budget: FailoverBudget
+  /** How many they are. */
+  readonly names: number
+  /** The first of them, as text, and where it is written. */
+  readonly first: string
+  readonly at: Position
+}
+
+type Zone = Pick<ZoneModel, 'sets' | 'bytes' | 'services' | 'files'>
+
+/** By service and longest TTL, in the order in which the zones name them. Services that there are not are left out. */
+export function steeredNames(zones: readonly Zone[], services: Iterable<ServiceModel>): readonly SteeredNames[] {
+  const groups = new Map<string, SteeredNames & { names: number }>()
+  const byName = new Map([...services].map((service) => [service.name, service]))
+  for (const zone of zones) {
+    for (const { service: name, capSeconds, set } of steeredOf(zone)) {
+      const service = byName.get(name)
+      if (service === undefined) continue
+      const budget = failoverBudget(service, capSeconds)
+      const key = `${name} ${budget.ttlMs}`
+      const group = groups.get(key)
+      if (group !== undefined) group.names++
+      else {
+        const first = formatName(zone.bytes, zone.sets[set + Z_OWNER])
+        groups.set(key, { service, budget, names: 1, first, at: positionOf(zone, set) })
+      }
+    }
+  }
+  return [...groups.values()]
+}
+
+/** The steered entries of a zone; `set`: the first int of it. */
+export function* steeredOf({ sets, services }: Pick<Zone, 'sets' | 'services'>): Generator<{
+  readonly service: string
+  readonly capSeconds: number
+  readonly set: number
+}> {
+  if (services.length === 0) return
+  for (let set = 0; set < sets.length; set += Z_INTS) {
+    if (sets[set + Z_TYPE] !== 0) continue
+    yield { service: services[sets[set + Z_AT]!]!, capSeconds: sets[set + Z_SIZE]!, set }
+  }
+}
+
+/** An error for each service and longest TTL whose failover can take longer than the service's `budget`. */
+export function checkBudgets(zones: readonly Zone[], services: readonly ServiceModel[], report: Report): void {
+  const limited = services.filter(({ budgetMs }) => budgetMs !== undefined)
+  if (limited.length === 0) return
+  for (const { service, budget, names, first, at } of steeredNames(zones, limited)) {
+    const limitMs = service.budgetMs!
+    const { totalMs, ttlMs } = budget
+    if (totalMs !== null && totalMs <= limitMs) continue
+    const more = names > 1 ? ` (and ${names - 1} more)` : ''
+    const message =
+      totalMs === null
+        ? `service ${service.name} has a budget of ${inSeconds(limitMs)} and no check: nobody notices when a site of ${first}${more} dies`
+        : `the failover of ${first}${more} can take longer than the budget of service ${service.name}: ${budgetInWords(budget)} > ${inSeconds(limitMs)}`
+    const hint =
+      totalMs === null ? 'Give the service a check, or leave `budget` out' : knob(limitMs - (totalMs - ttlMs), budget)
+    report({ code: 'budget-exceeded', severity: 'error', ...at, message, hint })
+  }
+}
+
+/** What to turn, when so much is left for the TTL. */
+function knob(leftMs: number, { detectMs, spreadMs }: FailoverBudget): string {
+  const seconds = Math.floor(leftMs / 1000)
+  if (seconds >= 1) return `A \`ttl\` of at most ${seconds} fits, or a check with a shorter interval or timeout`
+  const alone = `detection and spread alone take ${inSeconds(detectMs! + spreadMs)}`
+  return `No TTL fits: ${alone}. Its check needs a shorter interval, a shorter timeout, or a lower \`fall\``
+}
+
+/** `detection 11.1 s + spread 0.5 s + TTL 60 s = 71.6 s` */
+export function budgetInWords({ detectMs, spreadMs, ttlMs, totalMs }: FailoverBudget): string {
+  if (detectMs === null || totalMs === null) return 'never: nothing is checked'
+  return `detection ${inSeconds(detectMs)} + spread ${inSeconds(spreadMs)} + TTL ${inSeconds(ttlMs)} = ${inSeconds(totalMs)}`
+}
+
+/** `11.1 s` */
+export const inSeconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`

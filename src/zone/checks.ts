@@ -25,7 +25,7 @@ export interface CheckPart extends KindPart {
   readonly rise?: number | undefined
 }
 
-const COMMON_KEYS = ['type', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
+export const COMMON_KEYS = ['type', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
 export const CHECK_KEYS: readonly string[] = [...new Set([...COMMON_KEYS, ...Object.values(KIND_KEYS).flat()])]
 const DAY_MS = 86_400_000
 const NOTHING: CheckPart = { type: undefined }

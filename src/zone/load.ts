@@ -16,8 +16,9 @@ import { formatName, isFault } from '../dns/name.ts'
 import { encodeRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
 import type { PrefixTable } from '../geo/prefixes.ts'
-import { didYouMean, type Problem, type Report } from '../problem.ts'
+import { comparePlaces, didYouMean, type Problem, type Report } from '../problem.ts'
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
+import { checkBudgets } from './budget.ts'
 import { type CheckPart, readNamedChecks } from './checks.ts'
 import type { Model, Position, ServiceModel, SiteModel } from './model.ts'
 import type { SoaModel } from './pack.ts'
@@ -55,17 +56,26 @@ export interface Loaded {
 export const DEFAULTS_KEYS = ['soa', 'ttl', 'checks']
 const DEFAULT_TTL_SECONDS = 3600
 
+/** How far a load is: zone files. */
+export interface Progress {
+  readonly parsed: number
+  readonly files: number
+  /** Owner names so far. */
+  readonly names: number
+}
+
 /** Loads every file of the folder; `previous` = what the last call returned, whether it had a model or not. */
-export async function loadFolder(folder: string, previous?: Loaded): Promise<Loaded> {
-  const loading = new Loading(folder, previous?.files ?? new Map())
+export async function loadFolder(
+  folder: string,
+  previous?: Loaded,
+  onProgress?: (progress: Progress) => void,
+): Promise<Loaded> {
+  const loading = new Loading(folder, previous?.files ?? new Map(), onProgress)
   const model = await loading.load()
-  const problems = loading.problems.toSorted(byPlace)
+  const problems = loading.problems.toSorted(comparePlaces)
   const whole = problems.every(({ severity }) => severity !== 'error')
   return { ...(whole && { model }), problems, hash: loading.hash(), files: loading.files }
 }
-
-const byPlace = (a: Problem, b: Problem): number =>
-  a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column
 
 interface Defaults {
   readonly ttlSeconds: number
@@ -89,11 +99,17 @@ class Loading {
   readonly #folder: string
   readonly #previous: ReadonlyMap<string, LoadedFile>
   readonly #report: Report = (problem) => this.problems.push(problem)
+  readonly #onProgress: ((progress: Progress) => void) | undefined
   #serial = 0
 
-  constructor(folder: string, previous: ReadonlyMap<string, LoadedFile>) {
+  constructor(
+    folder: string,
+    previous: ReadonlyMap<string, LoadedFile>,
+    onProgress: ((progress: Progress) => void) | undefined,
+  ) {
     this.#folder = folder
     this.#previous = previous
+    this.#onProgress = onProgress
   }
 
   hash(): string {
@@ -115,6 +131,7 @@ class Loading {
     const whole = [...services.values()].filter((service) => 'at' in service)
     checkSharedVips(whole, this.#report)
     checkNesting(zones, this.#report)
+    checkBudgets(zones, whole, this.#report)
     return {
       sites: withPools(sites, zones),
       services: whole.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
@@ -299,13 +316,16 @@ class Loading {
 
   async #zones(paths: readonly string[], { ttlSeconds }: Defaults): Promise<readonly ZoneFile[]> {
     const zones = new Map<string, ZoneFile>()
-    for (const path of paths) {
+    let names = 0
+    for (const [parsed, path] of paths.entries()) {
+      this.#onProgress?.({ parsed, files: paths.length, names })
       const name = path.slice(0, -'.yaml'.length)
       const parse = (source: Source, report: Report): { zone: ZoneFile | undefined } => ({
         zone: readZone(source, name, ttlSeconds, report),
       })
       const zone = (await this.#file(path, String(ttlSeconds), parse))?.zone
       if (zone === undefined) continue
+      names += zone.names
       const other = zones.get(keyOf(zone.apex))
       if (other === undefined) zones.set(keyOf(zone.apex), zone)
       else {

@@ -19,6 +19,8 @@ export interface Position {
   readonly file: string
   readonly line: number
   readonly column: number
+  /** UTF-16 units from there on, on that line; undefined = not known. */
+  readonly width?: number
 }
 
 export interface SiteModel {
@@ -117,6 +119,11 @@ export interface ServiceModel {
   readonly rampUpMs: number
   /** Most that a failover may take, from a site's death to the last client's new answer; undefined = not written. */
   readonly budgetMs?: number
+  /**
+   * Where `spread`, `candidates` and `budget` are written, and `SITE.weight` and `SITE.bias` of its sites; what is not in it
+   * is a default. Nothing is in it of dynamic records, which write none of these for themselves.
+   */
+  readonly written?: ReadonlyMap<string, Position>
   readonly at: Position
 }
 

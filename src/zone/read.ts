@@ -22,11 +22,11 @@ export class Reader {
   }
 
   at(node: Node): Position {
-    return this.#source.locate(node.offset)
+    return this.#source.place(node)
   }
 
   fault(code: ProblemCode, node: Node, message: string, hint?: string, severity: Severity = 'error'): void {
-    this.#report(this.#source.problem(code, node.offset, message, hint, severity))
+    this.#report(this.#source.problem(code, node, message, hint, severity))
   }
 
   /** `later`: keys that later versions may know. undefined when it is no mapping. */

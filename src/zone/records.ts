@@ -13,6 +13,8 @@ import { Reader } from './read.ts'
 import { type Node, parseYaml, type Scalar, Source } from './yaml.ts'
 
 export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 'services' | 'at' | 'files'> {
+  /** How many owner names it has. */
+  readonly names: number
   /** Services that its dynamic records are. */
   readonly dynamics: readonly ServiceModel[]
   /** Name server that the apex names first, as text. */
@@ -91,6 +93,7 @@ class ZoneReader {
       apex: this.#apex,
       ...this.#packer.finish(),
       at: this.#source.locate(0),
+      names: this.#owners.size,
       dynamics: this.#dynamics,
       firstServer: atApex[0] && formatName(atApex[0].wire),
       unresolved: this.#unresolved(cuts),
@@ -319,7 +322,7 @@ class ZoneReader {
       if (this.#hasAddress(wire)) continue
       const message = `${formatName(wire)} is a name server within the zone and has no address here`
       const hint = `Add an A or AAAA record for it${cut === undefined ? '' : ': glue'}`
-      unresolved.push({ target: wire, problem: this.#source.problem('ns-without-address', node.offset, message, hint) })
+      unresolved.push({ target: wire, problem: this.#source.problem('ns-without-address', node, message, hint) })
     }
     return unresolved
   }

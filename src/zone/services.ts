@@ -5,7 +5,7 @@
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean } from '../problem.ts'
 import { type CheckPart, readAddress, readChecks } from './checks.ts'
-import type { LastResort, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from './model.ts'
+import type { LastResort, Position, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from './model.ts'
 import { STEERS_A, STEERS_AAAA } from './pack.ts'
 import type { Fields, Reader } from './read.ts'
 import { readGroups, readRules, type PrefixReader } from './rules.ts'
@@ -131,6 +131,7 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
     keepPercent: read.percent(fields.get('keep'), 25),
     rampUpMs: read.durationMs(fields.get('rampUp'), 0, DAY_MS, 0),
     ...readBudget(read, fields.get('budget')),
+    written: writtenOf(read, fields),
     at: read.at(key),
   }
   checkFences(read, fields.get('rules'), service)
@@ -140,6 +141,22 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
 function readBudget(read: Reader, entry: Entry | undefined): Pick<ServiceModel, 'budgetMs'> {
   const budgetMs = read.durationMs(entry, 1000, DAY_MS, undefined)
   return budgetMs === undefined ? {} : { budgetMs }
+}
+
+/** See ServiceModel.written. */
+function writtenOf(read: Reader, fields: Fields): ReadonlyMap<string, Position> {
+  const written = new Map<string, Position>()
+  for (const name of ['spread', 'candidates', 'budget']) {
+    const key = fields.get(name)?.key
+    if (key !== undefined) written.set(name, read.at(key))
+  }
+  const sites = fields.get('sites')?.value
+  for (const { key: site, value } of sites?.kind === 'mapping' ? sites.entries : []) {
+    for (const { key } of value.kind === 'mapping' ? value.entries : []) {
+      if (key.text === 'weight' || key.text === 'bias') written.set(`${site.text}.${key.text}`, read.at(key))
+    }
+  }
+  return written
 }
 
 /** Whether capacities mean something: one that is not written is no promise. */

@@ -15,6 +15,7 @@ import {
   YAMLException,
 } from 'js-yaml'
 import type { Problem, ProblemCode, Report, Severity } from '../problem.ts'
+import type { Position } from './model.ts'
 
 export interface Scalar {
   readonly kind: 'scalar'
@@ -70,8 +71,30 @@ export class Source {
     return { file: this.file, line: low + 1, column: Math.min(offset, this.text.length) - lines[low]! + 1 }
   }
 
-  problem(code: ProblemCode, offset: number, message: string, hint?: string, severity: Severity = 'error'): Problem {
-    return { code, severity, ...this.locate(offset), message, ...(hint !== undefined && { hint }) }
+  /** The text of a line, 1-based, without what ends it; undefined when there are not so many. */
+  line(number: number): string | undefined {
+    const lines = (this.#lines ??= lineStarts(this.text))
+    const start = lines[number - 1]
+    return start === undefined ? undefined : this.text.slice(start, lines[number]).replace(/(\r\n|\n|\r)$/, '')
+  }
+
+  /** UTF-16 units that a scalar takes in the line where it begins; undefined of other nodes and of blocks. */
+  widthOf(node: Node): number | undefined {
+    if (node.kind !== 'scalar' || isEmpty(node)) return undefined
+    const rest = this.text.slice(node.offset, node.offset + 2 * node.text.length + 64)
+    const written = node.quoted ? /^"(?:[^"\\\r\n]|\\.)*"?|^'(?:[^'\r\n]|'')*'?/.exec(rest)?.[0] : node.text
+    return written !== undefined && rest.startsWith(written) ? written.length : undefined
+  }
+
+  problem(code: ProblemCode, at: Node | number, message: string, hint?: string, severity: Severity = 'error'): Problem {
+    const place = typeof at === 'number' ? this.locate(at) : this.place(at)
+    return { code, severity, ...place, message, ...(hint !== undefined && { hint }) }
+  }
+
+  /** Where a node begins, and how wide it is if that is known. */
+  place(node: Node): Position {
+    const width = this.widthOf(node)
+    return { ...this.locate(node.offset), ...(width !== undefined && { width }) }
   }
 }
 
@@ -177,7 +200,7 @@ class Walk {
         entries.push({ key, value })
       } else {
         const message = `“${key.text}” is there twice; first in line ${this.#source.locate(first).line}`
-        this.#report(this.#source.problem('duplicate-key', key.offset, message, 'Merge the two'))
+        this.#report(this.#source.problem('duplicate-key', key, message, 'Merge the two'))
       }
     }
     return { kind: 'mapping', entries, offset }

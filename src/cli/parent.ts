@@ -1,0 +1,226 @@
+/**
+ * What a server of the parent zones says of each zone's delegation, against what the zone says of itself: name servers, and
+ * the addresses of those within the zone (glue). Asked as a resolver asks: not recursively, over UDP, over TCP when cut.
+ *
+ * Zones within zones of the same folder are left out: there the outer zone's own file is the parent.
+ */
+import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { connect, isIP } from 'node:net'
+import { type Endpoint, formatEndpoint } from '../config.ts'
+import { formatAddress } from '../dns/address.ts'
+import { decodeMessage, encodeQuery, type Message, type Rr } from '../dns/message.ts'
+import { formatName, isFault, isWithin, parentName } from '../dns/name.ts'
+import { isReplyTo } from '../probe/dns.ts'
+import type { Problem } from '../problem.ts'
+import { type AddressBook, addressBook, serversOf } from '../zone/lint.ts'
+import type { Position } from '../zone/model.ts'
+import type { ZoneModel } from '../zone/pack.ts'
+import { keyOf } from '../zone/records.ts'
+
+const TIMEOUT_MS = 2000
+const TRIES = 2
+/** Queries under way at once. */
+const AT_ONCE = 8
+
+/** Asks for each zone; problems in no order. Never throws for what the server does or does not. */
+export async function checkParent(server: Endpoint, zones: readonly ZoneModel[]): Promise<readonly Problem[]> {
+  const problems: Problem[] = []
+  const addressesOf = addressBook(zones)
+  const queue = outermost(zones)
+  let isHeard = false
+  let isSilent = false
+  const work = async (): Promise<void> => {
+    for (let zone = queue.pop(); zone !== undefined; zone = queue.pop()) {
+      const reply = await ask(server, formatName(zone.apex))
+      isHeard ||= typeof reply !== 'string'
+      problems.push(...compare(zone, reply, server, addressesOf))
+      if (isHeard || isSilent || queue.length === 0) continue
+      isSilent = true
+      const rest = queue.splice(0).length
+      const message = `${formatEndpoint(server)} did not answer; it was not asked for ${rest} more zones`
+      problems.push(unreachable(zone.at, message))
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+  return problems
+}
+
+/** The last of them first. */
+function outermost(zones: readonly ZoneModel[]): ZoneModel[] {
+  const apexes = new Set(zones.map(({ apex }) => keyOf(apex)))
+  const isNested = ({ apex }: ZoneModel): boolean => {
+    for (let above = apex; above.length > 1;) {
+      above = parentName(above)
+      if (apexes.has(keyOf(above))) return true
+    }
+    return false
+  }
+  return zones.filter((zone) => !isNested(zone)).toReversed()
+}
+
+const unreachable = (at: Position, message: string): Problem => ({
+  code: 'parent-unreachable',
+  severity: 'warning',
+  ...at,
+  message,
+  hint: 'Name a server of the parent zone, one that does not serve the zone itself',
+})
+
+/** `reply`: a text says why there is none. */
+function compare(
+  zone: ZoneModel,
+  reply: Message | string,
+  server: Endpoint,
+  addressesOf: AddressBook,
+): readonly Problem[] {
+  const apex = formatName(zone.apex)
+  const at = serversOf(zone)?.at ?? zone.at
+  const from = formatEndpoint(server)
+  if (typeof reply === 'string') return [unreachable(at, `${from} was asked for ${apex}: ${reply}`)]
+  const { rcode, answer, authority, additional } = reply
+  const isServers = ({ name, type }: Rr): boolean => type === 'NS' && name.toLowerCase() === apex
+  const isDenied = rcode === 'NXDOMAIN' || (rcode === 'NOERROR' && reply.aa && answer.length === 0)
+  const delegation = authority.filter(isServers)
+  if (delegation.length === 0 && !isDenied) return [unreachable(at, `${from} ${notParent(reply, apex)}`)]
+  const written = serversOf(zone)?.targets ?? []
+  const told = new Set(delegation.map(({ rdata }) => rdata.toLowerCase()))
+  const differs = (message: string, hint: string): Problem => ({
+    code: 'parent-differs',
+    severity: 'error',
+    ...at,
+    message,
+    hint,
+  })
+  const names = written.map((target) => formatName(target))
+  if (told.size === 0) {
+    const lines = names.map((name) => `${apex} NS ${name}`).join('; ')
+    return [differs(`the parent zone does not delegate ${apex}`, `Add to the parent zone: ${lines}`)]
+  }
+  return [
+    ...names
+      .filter((name) => !told.has(name))
+      .map((name) =>
+        differs(
+          `${name} is a name server of ${apex} here and not in the parent zone`,
+          `Add to the parent zone: ${apex} NS ${name}; or take it out here`,
+        ),
+      ),
+    ...[...told]
+      .filter((name) => !names.includes(name))
+      .map((name) =>
+        differs(
+          `${name} is a name server of ${apex} in the parent zone and not here`,
+          `Take it out of the parent zone: ${apex} NS ${name}; or add it here`,
+        ),
+      ),
+    ...written
+      .filter((target) => told.has(formatName(target)) && isWithin(target, zone.apex))
+      .flatMap((target) => glueDiffers(target, addressesOf(target), additional, differs)),
+  ]
+}
+
+/** Why a reply without a delegation says nothing of the zone. */
+function notParent({ rcode, aa, answer, authority }: Message, apex: string): string {
+  if (rcode !== 'NOERROR') return `answers ${rcode} to ${apex}: it is no server of its parent zone`
+  if (answer.length > 0)
+    return `${aa ? 'serves' : 'answers for'} ${apex} itself: what its parent zone says can't be seen there`
+  const referral = authority.find(({ type }) => type === 'NS')
+  if (referral === undefined) return `says nothing of ${apex}`
+  return `refers to the servers of ${referral.name} for ${apex}: it is no server of its parent zone`
+}
+
+function glueDiffers(
+  target: Uint8Array,
+  own: readonly Uint8Array[],
+  additional: readonly Rr[],
+  differs: (message: string, hint: string) => Problem,
+): readonly Problem[] {
+  if (own.length === 0) return [] // below a wildcard, or steered: there is nothing to compare with
+  const server = formatName(target)
+  const glue = new Set(
+    additional
+      .filter(({ name, type }) => (type === 'A' || type === 'AAAA') && name.toLowerCase() === server)
+      .map(({ rdata }) => rdata),
+  )
+  const addresses = own.map((bytes) => formatAddress(bytes))
+  const line = (address: string): string => `${server} ${address.includes(':') ? 'AAAA' : 'A'} ${address}`
+  return [
+    ...addresses
+      .filter((address) => !glue.has(address))
+      .map((address) =>
+        differs(
+          `the parent zone has no glue ${address} for ${server}, which has that address here`,
+          `Add to the parent zone: ${line(address)}`,
+        ),
+      ),
+    ...[...glue]
+      .filter((address) => !addresses.includes(address))
+      .map((address) =>
+        differs(
+          `the parent zone's glue for ${server} is ${address}, which it does not have here`,
+          `Take it out of the parent zone: ${line(address)}; or add it here`,
+        ),
+      ),
+  ]
+}
+
+/** NS of the name; a text says why there is no reply. */
+async function ask(server: Endpoint, name: string): Promise<Message | string> {
+  let last = ''
+  for (let i = 0; i < TRIES; i++) {
+    const query = encodeQuery({ name, type: 'NS', id: randomInt(65_536), rd: false, edns: {} })
+    const reply = await exchange(query, (settle) => overUdp(server, query, settle))
+    const whole =
+      typeof reply === 'string' || !reply.tc ? reply : await exchange(query, (settle) => overTcp(server, query, settle))
+    if (typeof whole !== 'string') return whole
+    last = whole
+  }
+  return last
+}
+
+/** Takes the reply's bytes, or a text that says why there will be none. */
+type Settle = (reply: Uint8Array | string) => void
+
+/** One query and its reply, within the time; `send` returns what ends it. */
+function exchange(query: Uint8Array, send: (settle: Settle) => () => void): Promise<Message | string> {
+  return new Promise((resolve) => {
+    const settle: Settle = (reply) => {
+      if (typeof reply !== 'string' && !isReplyTo(query, reply)) return // somebody else's
+      clearTimeout(timer)
+      end()
+      const message = typeof reply === 'string' ? reply : decodeMessage(reply)
+      resolve(typeof message === 'string' ? message : isFault(message) ? `it speaks no DNS: ${message.fault}` : message)
+    }
+    const timer = setTimeout(() => settle(`no answer within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS)
+    const end = send(settle)
+  })
+}
+
+function overUdp({ address, port }: Endpoint, query: Uint8Array, settle: Settle): () => void {
+  const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
+  let isOpen = true
+  socket.on('error', (error) => settle(error.message))
+  socket.on('message', (reply) => settle(reply))
+  socket.connect(port, address, () => {
+    if (isOpen) socket.send(query)
+  })
+  return () => {
+    if (isOpen) socket.close()
+    isOpen = false
+  }
+}
+
+function overTcp({ address, port }: Endpoint, query: Uint8Array, settle: Settle): () => void {
+  const socket = connect(port, address, () => {
+    socket.write(Buffer.concat([Uint8Array.of(query.length >>> 8, query.length & 255), query]))
+  })
+  let got = Buffer.alloc(0)
+  socket.on('data', (part) => {
+    got = Buffer.concat([got, part])
+    if (got.length >= 2 && got.length >= 2 + got.readUInt16BE(0)) settle(got.subarray(2, 2 + got.readUInt16BE(0)))
+  })
+  socket.on('error', (error) => settle(error.message))
+  socket.on('close', () => settle('it ends the connection without an answer'))
+  return () => socket.destroy()
+}

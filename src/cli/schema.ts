@@ -1,0 +1,30 @@
+/** `meridian schema`: the JSON Schemas of the YAML files, for editors. `npm ci` and the package's build run it too. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { jsonSchema, SCHEMA_FILES, type SchemaFile } from '../zone/schema.ts'
+import type { Output } from './output.ts'
+
+export interface SchemaOptions {
+  /** All without. */
+  readonly file?: SchemaFile
+  /** A folder: a file each, named like `zone.json`. Printed without. */
+  readonly out?: string
+}
+
+/** Exit code: 1 when the folder can't be written. */
+export function schema({ file, out }: SchemaOptions, output: Output): number {
+  const files = file === undefined ? SCHEMA_FILES : [file]
+  if (out === undefined) {
+    const all = Object.fromEntries(files.map((name) => [name, jsonSchema(name)]))
+    output.out(JSON.stringify(file === undefined ? all : all[file], null, 2))
+    return 0
+  }
+  try {
+    mkdirSync(out, { recursive: true })
+    for (const name of files) writeFileSync(join(out, `${name}.json`), `${JSON.stringify(jsonSchema(name), null, 2)}\n`)
+  } catch (error) {
+    output.err(`meridian: the schemas can't be written: ${error instanceof Error ? error.message : String(error)}`)
+    return 1
+  }
+  return 0
+}
