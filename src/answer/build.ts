@@ -86,17 +86,30 @@ export interface Built {
 export interface Builder {
   /** Reads everything that changed, compiles, and tells all problems at once. Never throws for what an operator wrote. */
   build(): Promise<Built>
+  /** What the last build loaded, where it had no errors. Large: it stays in the builder's thread. */
+  model(): Model | undefined
 }
+
+/** What builders of one process may share, one build at a time: `plan` decodes the databases of both its sides once. */
+export interface Ground {
+  placed: Placed | undefined
+  maps: ReadonlyMap<string, ClientMap>
+}
+
+export const makeGround = (): Ground => ({ placed: undefined, maps: new Map() })
 
 /** Changes with the meaning of a World: nodes whose builders differ have different views. */
 const FORMAT = 'meridian-world-1'
 
-export function makeBuilder(settings: BuildSettings, allocate: Allocate = allocateShared): Builder {
+export function makeBuilder(
+  settings: BuildSettings,
+  allocate: Allocate = allocateShared,
+  ground: Ground = makeGround(),
+): Builder {
   let loaded: Loaded | undefined
-  let placed: Placed | undefined
-  let maps: ReadonlyMap<string, ClientMap> = new Map()
 
   return {
+    model: () => loaded?.model,
     async build() {
       const problems: Problem[] = []
       const report: Report = (problem) => void problems.push(problem)
@@ -112,21 +125,21 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
       stages.end('load')
       if (settings.planOnly === true) return { ...planned(model, plan, problems), problems, stagesMs: stages.ms }
-      const now = await openPlaces(settings, placed, cache, report)
+      const now = await openPlaces(settings, ground.placed, cache, report)
       stages.end('places')
       if (model !== undefined) checkNodeSite(settings, model, report)
       const failed = problems.some((problem) => problem.severity === 'error')
       if (model === undefined || plan === undefined || now === undefined || failed)
         return { problems, stagesMs: stages.ms }
-      placed = now
+      ground.placed = now
 
-      const compiled = placeClients(settings, model, now.places, maps, cache, allocate)
+      const compiled = placeClients(settings, model, now.places, ground.maps, cache, allocate)
       stages.end('maps')
       const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
       const index = new Map(model.services.map((service, i) => [service.name, i]))
       const image = buildImage(model.zones, index, allocate)
       stages.end('image')
-      maps = compiled.byKey
+      ground.maps = compiled.byKey
       const world: World = { generation: 0, image, maps: [...compiled.byKey.values()], services }
       const made: Made = {
         world,

@@ -95,7 +95,7 @@ test('a pool is what select() divides a class over, whatever the health', () => 
     }
   })
   fc.assert(property, { seed: 1, numRuns: 300 })
-  expect(divided).toBeGreaterThan(60)
+  expect(divided).toBeGreaterThan(40)
 })
 
 const weightArb = fc.constantFrom(0, 0, 1, 30, 50, 100, 100, 1000)
@@ -195,11 +195,12 @@ test('real hashes race alike: a weight that changes moves what the formula says,
   }
 })
 
+const moved = (a: Pool, b: Pool, sameKeys: boolean): number =>
+  movesBetween(a, b, sameKeys).reduce((sum, { share }) => sum + share, 0)
+
 test('random draws move only what must; another service’s hash moves what it meets', () => {
   const before = poolOfWeights([50, 50])
   const after = poolOfWeights([50, 0, 50])
-  const moved = (a: Pool, b: Pool, sameKeys: boolean): number =>
-    movesBetween(a, b, sameKeys).reduce((sum, { share }) => sum + share, 0)
   expect(moved({ ...before, random: true }, { ...after, random: true }, true)).toBeCloseTo(0.5, 12)
   expect(moved({ ...before, random: true }, { ...before, random: true }, false)).toBe(0)
   expect(moved(before, before, false)).toBeCloseTo(0.5, 12)
