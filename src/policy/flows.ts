@@ -8,7 +8,8 @@
  *   map before    ─┤
  *   map after     ─┘
  *
- * IPv4 is counted in addresses, IPv6 in networks of /56: both what a client usually has.
+ * IPv4 is counted in addresses, IPv6 in networks of /56: both what a client usually has. IPv6 space that nobody holds is
+ * told by some databases as a place all the same, in pieces wider than any registry hands out: see withoutFillers().
  */
 import type { Prefix } from '../dns/address.ts'
 import { type BinaryTrie, leafTrie } from '../geo/binary.ts'
@@ -93,8 +94,8 @@ function grown<T extends Float64Array | Uint8Array>(array: T, Kind: new (length:
 /** The whole address space, each family by itself. */
 export function spaceFlows(before: Ground, after: Ground): Flows {
   const walker = new Walker(before, after)
-  const v4 = walker.family(4, (walk) => walk.all(2 ** 32))
-  const v6 = walker.family(6, (walk) => walk.all(2 ** HASH_BITS_V6))
+  const v4 = walker.family(4, false, (walk) => walk.all(2 ** 32))
+  const v6 = walker.family(6, true, (walk) => walk.all(2 ** HASH_BITS_V6))
   return {
     wheres: walker.wheres,
     measures: [
@@ -108,7 +109,7 @@ export function spaceFlows(before: Ground, after: Ground): Flows {
 export function clientFlows(before: Ground, after: Ground, counts: ClientCounts): Flows {
   const walker = new Walker(before, after)
   const flows = ([4, 6] as const).flatMap((family) =>
-    walker.family(family, (walk) =>
+    walker.family(family, false, (walk) =>
       counts.each(family, (bytes, at, bits, count) => walk.prefix(bytes, at, bits, count)),
     ),
   )
@@ -130,13 +131,18 @@ class Walker {
     this.#whereAfter = before.places === after.places ? this.#whereBefore : this.#wheresOf(after.places)
   }
 
-  family(family: 4 | 6, walk: (of: FamilyWalk) => void): readonly Flow[] {
+  /** `filled`: places that only fill what nobody holds are none. */
+  family(family: 4 | 6, filled: boolean, walk: (of: FamilyWalk) => void): readonly Flow[] {
     const key = family === 4 ? 'v4' : 'v6'
     const same = this.#before.places === this.#after.places
+    const sideOf = ({ places }: Ground, where: Int32Array): PlaceSide => ({
+      trie: places[key],
+      where: filled ? withoutFillers(places[key], where) : where,
+    })
     const of = new FamilyWalk(
-      { trie: this.#before.places[key], where: this.#whereBefore },
+      sideOf(this.#before, this.#whereBefore),
       // of equal places one is walked
-      same ? ONE_PLACE : { trie: this.#after.places[key], where: this.#whereAfter },
+      same ? ONE_PLACE : sideOf(this.#after, this.#whereAfter),
       { trie: this.#before.map?.[key] ?? ONE_CLASS, classes: this.#before.map?.classes.length ?? 1 },
       { trie: this.#after.map?.[key] ?? ONE_CLASS, classes: this.#after.map?.classes.length ?? 1 },
     )
@@ -160,6 +166,23 @@ class Walker {
       return number
     })
   }
+}
+
+/** The widest networks that a registry has given to anybody are /16 (ARIN, 2022). */
+const WIDEST_HELD = 16
+
+/**
+ * The wheres of places, those that a trie has a wider network of than anybody holds taken for none: DB-IP's Lite says a
+ * registry's seat of all space that it has not handed out, nine tenths of what it places.
+ */
+function withoutFillers(trie: BinaryTrie, where: Int32Array): Int32Array {
+  const kept = where.slice()
+  const visit = (entry: number, depth: number): void => {
+    if (entry < 0) kept[~entry] = UNPLACED
+    else if (depth + 1 < WIDEST_HELD) for (const bit of [0, 1]) visit(trie.nodes[2 * entry + bit]!, depth + 1)
+  }
+  visit(trie.root, 0)
+  return kept
 }
 
 interface PlaceSide {
