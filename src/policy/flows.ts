@@ -29,6 +29,8 @@ export interface Where {
 
 /** Clients that no database places. */
 export const UNPLACED = 0
+/** Space that is no client's. */
+const NOBODY = -1
 
 /** Clients that are alike, and how many they are. */
 export interface Flow {
@@ -131,7 +133,7 @@ class Walker {
     this.#whereAfter = before.places === after.places ? this.#whereBefore : this.#wheresOf(after.places)
   }
 
-  /** `filled`: places that only fill what nobody holds are none. */
+  /** `filled`: places that only fill what nobody holds count for nothing. */
   family(family: 4 | 6, filled: boolean, walk: (of: FamilyWalk) => void): readonly Flow[] {
     const key = family === 4 ? 'v4' : 'v6'
     const same = this.#before.places === this.#after.places
@@ -172,14 +174,15 @@ class Walker {
 const WIDEST_HELD = 16
 
 /**
- * The wheres of places, those that a trie has a wider network of than anybody holds taken for none: DB-IP's Lite says a
+ * The wheres of places, those that a trie has a wider network of than anybody holds taken for nobody's: DB-IP's Lite says a
  * registry's seat of all space that it has not handed out, nine tenths of what it places.
  */
 function withoutFillers(trie: BinaryTrie, where: Int32Array): Int32Array {
   const kept = where.slice()
   const visit = (entry: number, depth: number): void => {
-    if (entry < 0) kept[~entry] = UNPLACED
-    else if (depth + 1 < WIDEST_HELD) for (const bit of [0, 1]) visit(trie.nodes[2 * entry + bit]!, depth + 1)
+    if (entry < 0 && kept[~entry] !== UNPLACED) kept[~entry] = NOBODY
+    else if (entry >= 0 && depth + 1 < WIDEST_HELD)
+      for (const bit of [0, 1]) visit(trie.nodes[2 * entry + bit]!, depth + 1)
   }
   visit(trie.root, 0)
   return kept
@@ -282,6 +285,7 @@ class FamilyWalk {
     // clients there are looked up by their IPv4 addresses: the space is counted once, and who is counted there can't fold
     if (this.#spaceOnly && (p === PLACE_FOLDED || q === PLACE_FOLDED)) return
     const where = this.#before.where[p]! || this.#after.where[q]!
+    if (where === NOBODY) return
     const cell = (where * this.#classesBefore + m) * this.#classesAfter + n
     if (cell === this.#last) {
       this.#sum += weight
