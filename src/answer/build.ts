@@ -22,6 +22,7 @@ import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import { loadFolder, type Loaded } from '../zone/load.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
+import { type Held, Hold, type HoldSettings } from './hold.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -35,6 +36,8 @@ export interface BuildSettings {
   readonly tidiesCache?: boolean
   /** Site whose place clients have that the databases do not know. */
   readonly nodeSite?: string
+  /** How far a new database may go by itself: for the one that serves. */
+  readonly hold?: HoldSettings
   /** For a prober: only what is probed; no databases, no maps, no Image. */
   readonly planOnly?: boolean
   /** What this node's prober has; undefined: it has none, or nobody asks. */
@@ -65,6 +68,8 @@ export interface Made {
   readonly view: string
   readonly zoneCount: number
   readonly nameCount: number
+  /** Databases on disk that are not used, for they would move too many clients; null = those on disk are. */
+  readonly held: Held | null
 }
 
 /** All that a prober needs of the files. */
@@ -107,6 +112,7 @@ export function makeBuilder(
   ground: Ground = makeGround(),
 ): Builder {
   let loaded: Loaded | undefined
+  const hold = settings.hold === undefined ? undefined : new Hold(settings.hold)
 
   return {
     model: () => loaded?.model,
@@ -133,7 +139,18 @@ export function makeBuilder(
         return { problems, stagesMs: stages.ms }
       ground.placed = now
 
-      const compiled = placeClients(settings, model, now.places, ground.maps, cache, allocate)
+      const { places, held, keep } = hold?.decide(now.places, {
+        model,
+        plan,
+        hash: loaded.hash,
+        nodeSite: settings.nodeSite,
+        cache,
+        maps: ground.maps,
+        file: settings.city.join(),
+        report,
+      }) ?? { places: now.places, held: null, keep: [] }
+      if (hold !== undefined) stages.end('hold')
+      const compiled = placeClients(settings, model, places, ground.maps, keep, cache, allocate)
       stages.end('maps')
       const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
       const index = new Map(model.services.map((service, i) => [service.name, i]))
@@ -144,11 +161,22 @@ export function makeBuilder(
       const made: Made = {
         world,
         plan,
-        context: { places: now.places, sites: model.sites, services: model.services },
-        view: hash('sha256', JSON.stringify([FORMAT, loaded.hash, now.places.id]), 'hex').slice(0, 16),
+        context: { places, sites: model.sites, services: model.services },
+        view: hash('sha256', JSON.stringify([FORMAT, loaded.hash, places.id]), 'hex').slice(0, 16),
         zoneCount: model.zones.length,
         nameCount: image.names,
+        held,
       }
+      hold?.used(places, (message) =>
+        report({
+          code: 'cache-unwritable',
+          severity: 'warning',
+          file: settings.hold!.folder,
+          line: 0,
+          column: 0,
+          message,
+        }),
+      )
       return { made, problems, stagesMs: stages.ms }
     },
   }
@@ -226,6 +254,7 @@ function placeClients(
   model: Model,
   places: Places,
   before: ReadonlyMap<string, ClientMap>,
+  keep: readonly string[],
   cache: Cache,
   allocate: Allocate,
 ): { readonly byKey: ReadonlyMap<string, ClientMap>; readonly numbers: readonly number[] } {
@@ -241,7 +270,7 @@ function placeClients(
     numberOf.set(key, numberOf.size)
     return numberOf.size - 1
   })
-  if (settings.tidiesCache === true) cache.retain([places.id, ...byKey.keys()])
+  if (settings.tidiesCache === true) cache.retain([places.id, ...byKey.keys(), ...keep])
   return { byKey, numbers }
 }
 

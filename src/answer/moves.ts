@@ -3,7 +3,8 @@
  * clients goes from which site to which, in all, by continent and by country, and what that leaves each site to carry. The
  * same sums serve `plan` and the hold of a new database.
  */
-import type { HealthTable } from '../health/table.ts'
+import { DOWN, DRAINED, healthWord, UP, type HealthTable } from '../health/table.ts'
+import type { HealthPlan } from '../health/target.ts'
 import { type Flow, type Flows, type Measure, UNPLACED, type Where } from '../policy/flows.ts'
 import type { ClientMap } from '../policy/map.ts'
 import type { SteeredService } from '../policy/service.ts'
@@ -15,6 +16,26 @@ export interface Steered {
   readonly service: SteeredService
   readonly map: ClientMap
   readonly health: HealthTable
+}
+
+/** Everything up, but what the files drain, and these sites. Gives the services' VIPs their slots. */
+export function healthOf(
+  services: readonly SteeredService[],
+  { members }: HealthPlan,
+  down: readonly string[],
+  drain: readonly string[],
+): HealthTable {
+  const drained = new Set(members.filter((member) => member.drained).map(({ name }) => name))
+  const words: number[] = []
+  for (const service of services) {
+    for (const [s, site] of service.siteNames.entries()) {
+      for (let vip = service.firstVip[s]!; vip < service.firstVip[s + 1]!; vip++) {
+        const out = drain.includes(site) || drained.has(service.members[vip]!)
+        service.slot[vip] = words.push(healthWord(down.includes(site) ? DOWN : out ? DRAINED : UP, 1000, true)) - 1
+      }
+    }
+  }
+  return Int32Array.from(words)
 }
 
 /** Where clients are sent that no site of a service gets; in the same place as a site's name. */

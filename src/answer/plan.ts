@@ -5,7 +5,7 @@
  */
 import { formatName } from '../dns/name.ts'
 import { TYPE, typeName } from '../dns/types.ts'
-import { DOWN, DRAINED, healthWord, UP, type HealthTable } from '../health/table.ts'
+import type { HealthTable } from '../health/table.ts'
 import { type ClientCounts, clientFlows, type Flows, type Ground, spaceFlows, weighCountries } from '../policy/flows.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { failoverBudget } from '../zone/budget.ts'
@@ -15,7 +15,7 @@ import type { Model } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import type { Made } from './build.ts'
 import { type CapUnit, NameTally, type Names, serviceOf, ttlOf, type Unit } from './plan-names.ts'
-import { measureMoves, type MeasuredMoves, type Steered } from './moves.ts'
+import { healthOf, measureMoves, type MeasuredMoves, type Steered } from './moves.ts'
 
 /** One side as it was built. */
 export interface PlanSide {
@@ -196,8 +196,8 @@ function movesOf(
   units: readonly Unit[],
   { weighing, down, drain }: PlanOptions,
 ): readonly NameMoves[] {
-  const old = new SteeredServices(before.made, healthOf(before.made, [], []))
-  const now = new SteeredServices(after.made, healthOf(after.made, down, drain))
+  const old = new SteeredServices(before.made, healthOfSide(before, [], []))
+  const now = new SteeredServices(after.made, healthOfSide(after, down, drain))
   const differing = units.flatMap((unit) => {
     const pair = { unit, old: old.of(unit.before), now: now.of(unit.after) }
     return isSameSteering(pair.old, pair.now) ? [] : [pair]
@@ -265,6 +265,9 @@ function mergeTypes(moves: readonly NameMoves[]): readonly NameMoves[] {
   return [...alike.values()].map((those) => ({ ...those[0]!, types: those.flatMap(({ types }) => types).toSorted() }))
 }
 
+const healthOfSide = ({ made }: PlanSide, down: readonly string[], drain: readonly string[]): HealthTable =>
+  healthOf(made.world.services, made.plan, down, drain)
+
 class SteeredServices {
   readonly #made: Made
   readonly #health: HealthTable
@@ -281,21 +284,6 @@ class SteeredServices {
     const service = this.#byName.get(name)!
     return { service, map: this.#made.world.maps[service.map]!, health: this.#health }
   }
-}
-
-/** Everything up, but what the files drain, and these sites. Gives the services' VIPs their slots. */
-export function healthOf(made: Made, down: readonly string[], drain: readonly string[]): HealthTable {
-  const drained = new Set(made.plan.members.filter((member) => member.drained).map(({ name }) => name))
-  const words: number[] = []
-  for (const service of made.world.services) {
-    for (const [s, site] of service.siteNames.entries()) {
-      for (let vip = service.firstVip[s]!; vip < service.firstVip[s + 1]!; vip++) {
-        const out = drain.includes(site) || drained.has(service.members[vip]!)
-        service.slot[vip] = words.push(healthWord(down.includes(site) ? DOWN : out ? DRAINED : UP, 1000, true)) - 1
-      }
-    }
-  }
-  return Int32Array.from(words)
 }
 
 /** The same maps, and nothing that select() looks at differs. */

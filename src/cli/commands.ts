@@ -14,7 +14,7 @@ import { demo } from './demo.ts'
 import { StartError } from './doors.ts'
 import { explain } from './explain.ts'
 import type { Output } from './output.ts'
-import { forget, outlook, override, whoAmI } from './override.ts'
+import { acceptGeo, forget, outlook, override, whoAmI } from './override.ts'
 import { parsePercent } from '../units.ts'
 import { type PlanFormat, PLAN_FORMATS, plan } from './plan.ts'
 import { probe, serve, type UntilSignal } from './serve.ts'
@@ -70,6 +70,7 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
   addServers(program, output, untilSignal, ended)
   addQuestions(program, output, ended)
   addOrders(program, output, ended)
+  addGeo(program, output, ended)
   program
     .command('demo')
     .summary('three sites and a node on loopback addresses, and what to try')
@@ -283,6 +284,19 @@ function addOrders(program: Command, output: Output, ended: Ended): void {
     .action(async (name: string, options: Ordering, command: Command) => {
       const who = options.who ?? whoAmI()
       ended(await forget({ ...controlOf(options, command, output), prober: name, who }, output))
+    })
+}
+
+function addGeo(program: Command, output: Output, ended: Ended): void {
+  const geo = program.command('geo').summary('databases that are held back: geo accept')
+  ordersNode(geo.command('accept'))
+    .summary('use new databases that `geo.maxMove` holds back')
+    .description(
+      'Uses the databases that the setting geo.maxMove holds back at this node, whatever they move; no later ones.',
+    )
+    .action(async (options: Ordering, command: Command) => {
+      const who = options.who ?? whoAmI()
+      ended(await acceptGeo({ ...controlOf(options, command, output), who }, output))
     })
 }
 

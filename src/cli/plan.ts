@@ -81,7 +81,7 @@ async function sidesOf(
     ['new', now, old],
   ] as const) {
     // the other side says where zones are when it is a folder of its own
-    const beside = other !== undefined && isFolder(other) ? other : zones
+    const beside = other !== undefined && isFolder(other) ? [other, zones] : [zones]
     const found = written === undefined ? working : await revisions.take(written, beside)
     if ('code' in found) problems.push({ side, ...found })
     taken.push('code' in found ? undefined : found)

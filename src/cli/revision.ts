@@ -35,10 +35,10 @@ export class Revisions {
   }
 
   /**
-   * `written`: a folder, else REV or REV:PATH. `beside`: a folder of zones, there or not: the repository it is in is the one
-   * that is meant, and without PATH the revision's zones are where it stands in the work tree.
+   * `written`: a folder, else REV or REV:PATH. `beside`: folders of zones, there or not: the repository that the first of them
+   * is in is meant, and without PATH the revision's zones are where that folder stands in the work tree.
    */
-  async take(written: string, beside: string): Promise<ZonesAt | Problem> {
+  async take(written: string, beside: readonly string[]): Promise<ZonesAt | Problem> {
     if (isFolder(written)) return { zones: written, name: written }
     try {
       return await this.#takeRevision(written, beside)
@@ -50,10 +50,10 @@ export class Revisions {
     }
   }
 
-  async #takeRevision(written: string, beside: string): Promise<ZonesAt> {
+  async #takeRevision(written: string, folders: readonly string[]): Promise<ZonesAt> {
     const colon = written.indexOf(':')
     const revision = colon < 0 ? written : written.slice(0, colon)
-    const top = (await git(nearestFolder(beside), 'rev-parse', '--show-toplevel')).trim()
+    const { beside, top } = await repositoryOf(folders)
     const commit = `${revision}^{commit}`
     const hash = (await git(top, 'rev-parse', '--verify', '--end-of-options', commit)).trim()
     const path = colon < 0 ? relative(top, realAsFarAsThere(resolve(beside))) : written.slice(colon + 1)
@@ -82,6 +82,19 @@ export function asWritten({ name, taken }: ZonesAt, text: string): string {
   if (taken === undefined) return text
   const revision = name.split(':')[0]!
   return text.replaceAll(`${taken}/`, `${revision}:`).replaceAll(taken, revision)
+}
+
+/** The first of the folders that is in a repository, and that repository's work tree. */
+async function repositoryOf(folders: readonly string[]): Promise<{ readonly beside: string; readonly top: string }> {
+  let none: unknown
+  for (const beside of folders) {
+    try {
+      return { beside, top: (await git(nearestFolder(beside), 'rev-parse', '--show-toplevel')).trim() }
+    } catch (error) {
+      none = error
+    }
+  }
+  throw none
 }
 
 function nearestFolder(path: string): string {

@@ -8,9 +8,9 @@ import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { makeResponder, respond, TCP } from '../../src/answer/answer.ts'
 import { type Ground, makeBuilder, makeGround } from '../../src/answer/build.ts'
-import type { MeasuredMoves } from '../../src/answer/moves.ts'
+import { healthOf, type MeasuredMoves } from '../../src/answer/moves.ts'
 import { ClientCounts } from '../../src/policy/flows.ts'
-import { healthOf, makePlan, type Plan, type PlanOptions, type PlanSide } from '../../src/answer/plan.ts'
+import { makePlan, type Plan, type PlanOptions, type PlanSide } from '../../src/answer/plan.ts'
 import { formatAddress, parsePrefix, type Prefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
@@ -106,7 +106,7 @@ function networkOf(networks: readonly TestNetwork[], bytes: Uint8Array): TestNet
 
 /** Asks as a client at the address would; the sites whose VIP is answered. */
 function asking({ made }: PlanSide, type: string, down: readonly string[] = []): (bytes: Uint8Array) => string {
-  const responder = makeResponder(made.world, healthOf(made, down, []), makeCounters())
+  const responder = makeResponder(made.world, healthOf(made.world.services, made.plan, down, []), makeCounters())
   const out = new Uint8Array(65_535)
   const siteOf = new Map(
     made.world.services.flatMap(({ members }) =>

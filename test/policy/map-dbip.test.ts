@@ -205,15 +205,16 @@ describe.each(FILES)('IPv$family', ({ family, path }) => {
   })
 })
 
+const change = (weight: number, more: readonly string[]): ServiceModel => {
+  const own = service(
+    [...names, ...more].map((name) => ({ site: name, vips: ['192.0.2.1'] })),
+    { spreadKm: 3_000 },
+  )
+  return { ...own, sites: own.sites.map((one) => (one.site === 'fra' ? { ...one, weight } : one)) }
+}
+
 describe('a change: a site more, other weights, a spread', () => {
   const sites = new Map([...SITES, site('cdg', { latitude: 49.01, longitude: 2.55 })].map((one) => [one.name, one]))
-  const change = (weight: number, more: readonly string[]): ServiceModel => {
-    const own = service(
-      [...names, ...more].map((name) => ({ site: name, vips: ['192.0.2.1'] })),
-      { spreadKm: 3_000 },
-    )
-    return { ...own, sites: own.sites.map((one) => (one.site === 'fra' ? { ...one, weight } : one)) }
-  }
   const steered = (own: ServiceModel): Steered => {
     const laid = layOutService(own, sites, 0)
     laid.slot.set(laid.slot.map((_, vip) => vip))
