@@ -2,8 +2,8 @@
  * WHO GETS WHAT SHARE: how the clients of a class are divided over sites, and how many of them a change moves from which
  * site to which. For `plan` and the hold of a new database; queries never come here.
  *
- * Whom a class is divided over is select()'s own word: it is asked once with a trace, and what it weighs in the stage that
- * ends the walk is the pool. Within a pool the pick is a weighted rendezvous hash, which for a client drawn at random is a
+ * Whom a class is divided over is select()'s own word: it is asked once with a trace, and what it weighs is the pool, for
+ * it weighs nothing before the group, or the groups of a spill, that the walk ends in. Within a pool the pick is a weighted rendezvous hash, which for a client drawn at random is a
  * race: site i arrives after E(i) / w(i), the E independent and exponential, and the first one wins. So shares are
  * w(i) / Σ w, and a change of weights, with the same E before and after, moves what moved() integrates in closed form.
  */
@@ -30,18 +30,21 @@ const selection = makeSelection()
 
 /** The pool of a class. All VIPs of `health` have their full share: what a ramp does passes. */
 export function poolOf(service: SteeredService, map: ClientMap, cls: number, health: HealthTable, type: number): Pool {
-  const weighed: { readonly stage: number; readonly site: number; readonly weight: number }[] = []
+  const sites: number[] = []
+  const weights: number[] = []
   select(service, map, cls, health, 0, 0, type, selection, {
     site: () => {},
-    score: (stage, site, _score, weight) => void weighed.push({ stage, site, weight: weight > 0 ? weight : 1 }),
+    score(_stage, site, _score, weight) {
+      sites.push(site)
+      weights.push(weight > 0 ? weight : 1) // as the rendezvous has it
+    },
   })
   const flags = map.groups[map.classes[cls]! + 1]! & (PICK_HASH | PICK_RANDOM)
   const random = flags === 0 ? service.random : flags === PICK_RANDOM
   if (selection.site < 0) {
     return { sites: [selection.useValues ? RESORT_VALUES : NO_SITE], weights: [1], random: false }
   }
-  const pool = weighed.filter(({ stage }) => stage === selection.stage)
-  return { sites: pool.map(({ site }) => site), weights: pool.map(({ weight }) => weight), random }
+  return { sites, weights, random }
 }
 
 /** Shares of a pool's sites, in its order: their sum is 1. */

@@ -73,6 +73,8 @@ test('a database that moves too many waits, whatever else is loaded; accepted, i
   expect(moves.moved).toBeGreaterThan(0.001)
   expect(inUse).toBe(held.made!.context.places.id)
   expect(build).not.toBe(inUse)
+  // both sides are kept, places and map, so that neither a restart nor an acceptance compiles
+  expect(readdirSync(join(folder, 'cache'))).toHaveLength(4)
 
   // zones go on with the places before
   writeFileSync(

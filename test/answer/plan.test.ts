@@ -325,6 +325,17 @@ test('another database: who it places elsewhere, no more, or at last', async () 
   }
 })
 
+test('IPv6 space wider than anybody holds is nobody’s, and all that the database says the same of', async () => {
+  const seat = { continent: 'EU', country: 'CH', latitude: 46.9, longitude: 7.4 }
+  const filled = join(folder, 'filled.mmdb')
+  const networks = [...FIXTURE, ...['3000::/7', '2d00::/20'].map((prefix) => ({ ...seat, prefix }))]
+  writeTestDatabase(filled, { schema: 'maxmind', networks, buildEpoch: 1_790_000_002 })
+  const on = makeGround()
+  const [old, now] = [await load(OLD, filled, on), await load({ ...OLD, 'services.yaml': MORE_GRU }, filled, on)]
+  const measure = makePlan(old, now, ADDRESSES).moves[0]!.measures.find(({ clients }) => clients === 'ipv6')!
+  expectCounted(measure, count(asking(old, 'A'), asking(now, 'A'), 6, FIXTURE, prefixesOf(networks)))
+})
+
 test('without a database everybody counts, and nobody has a place', async () => {
   const bare = makeGround()
   const [old, now] = [
@@ -422,6 +433,12 @@ test('a name that becomes steered, or no longer is: its clients come from (stati
   expect(alias.moves).toMatchObject([
     { before: 'web', after: null, types: ['A'], moved: 1 },
     { before: 'web', after: null, types: ['AAAA'], moved: 1 },
+  ])
+  const aliased = ZONE.replace('{type: GSLB, service: web}', '{type: CNAME, value: static.demo.example.}')
+  const named = makePlan(await load({ ...OLD, 'demo.example.yaml': aliased }), await load(OLD), ADDRESSES)
+  expect(named.moves.map(({ before, after, moved }) => [before, after, moved])).toEqual([
+    [null, 'web', 1],
+    [null, 'web', 1],
   ])
   const more = await planOf({ 'demo.example.yaml': `${ZONE}more: {type: GSLB, service: web}\n` })
   expect(more).toMatchObject({ moves: [], records: { added: 2 } })
