@@ -9,6 +9,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { cachedAsns } from '../geo/asn.ts'
 import type { Cache } from '../geo/cache.ts'
 import { allocateShared } from '../geo/memory.ts'
 import { cachedPlaces, type Places, tellsPlaces } from '../geo/place.ts'
@@ -30,8 +31,9 @@ export interface HoldSettings {
   readonly folder: string
 }
 
-/** A build of the databases that waits for an operator. Plain JSON. */
+/** Builds of the databases that wait for an operator. Plain JSON. */
 export interface Held {
+  /** Of all databases together: see buildOf(). */
   readonly build: string
   readonly inUse: string
   /** The service whose clients move the most, and those moves. */
@@ -63,6 +65,20 @@ export interface Decision {
 const IN_USE = 'geo-in-use'
 const ACCEPTED = 'geo-accepted'
 
+const ASNS_BEHIND = ' || '
+
+/** The databases that places come from, those of autonomous systems too. */
+export const buildOf = ({ id, asns }: Places): string => (asns === undefined ? id : `${id}${ASNS_BEHIND}${asns.id}`)
+
+/** What the cache has of a build: all of it, or nothing. */
+function cachedBuild(build: string, cache: Cache): Places | undefined {
+  const [city = '', asn] = build.split(ASNS_BEHIND)
+  const places = cachedPlaces(city, cache)
+  if (places === undefined || asn === undefined) return places
+  const asns = cachedAsns(asn, cache)
+  return asns && { ...places, asns }
+}
+
 /** The node's part: this build may be used, and no other. */
 export const acceptBuild = (folder: string, build: string): void => writeMark(folder, ACCEPTED, build)
 
@@ -78,23 +94,25 @@ export class Hold {
   /** Which places to use, of those on disk and those in use. */
   decide(onDisk: Places, context: HoldContext): Decision {
     const before = this.#before(onDisk, context)
-    if (before === undefined || before.id === onDisk.id) return use(onDisk)
+    const build = buildOf(onDisk)
+    if (before === undefined || buildOf(before) === build) return use(onDisk)
     // from no database to one, or back, is what an operator has just written into the settings
-    if (!tellsPlaces(before) || !tellsPlaces(onDisk)) return use(onDisk)
-    if (readMark(this.#settings.folder, ACCEPTED) === onDisk.id) return use(onDisk)
+    if (!tellsPlaces(before) || !tellsPlaces(onDisk) || !before.asns !== !onDisk.asns) return use(onDisk)
+    if (readMark(this.#settings.folder, ACCEPTED) === build) return use(onDisk)
     const { worst, keep } = this.#moved(before, onDisk, context)
     if (worst === undefined || worst.moves.moved <= this.#settings.limit) return use(onDisk)
-    const held = { build: onDisk.id, inUse: before.id, ...worst }
+    const held = { build, inUse: buildOf(before), ...worst }
     context.report({ ...heldProblem(held, this.#settings.limit), file: context.file })
-    return { places: before, held, keep: [onDisk.id, ...keep] }
+    return { places: before, held, keep: [onDisk.id, ...(onDisk.asns ? [onDisk.asns.id] : []), ...keep] }
   }
 
   /** These places are what is served now: a restart begins with them. */
   used(places: Places, warn: (message: string) => void): void {
-    if (this.#inUse?.id === places.id) return
+    const build = buildOf(places)
+    if (this.#inUse !== undefined && buildOf(this.#inUse) === build) return
     this.#inUse = places
     try {
-      if (readMark(this.#settings.folder, IN_USE) !== places.id) writeMark(this.#settings.folder, IN_USE, places.id)
+      if (readMark(this.#settings.folder, IN_USE) !== build) writeMark(this.#settings.folder, IN_USE, build)
     } catch (error) {
       warn(`which database is in use could not be noted for the next start: ${String(error)}`)
     }
@@ -102,9 +120,9 @@ export class Hold {
 
   #before(onDisk: Places, { cache, report, file }: HoldContext): Places | undefined {
     if (this.#inUse !== undefined) return this.#inUse
-    const id = readMark(this.#settings.folder, IN_USE)
-    if (id === undefined || id === onDisk.id) return undefined
-    const places = cachedPlaces(id, cache)
+    const build = readMark(this.#settings.folder, IN_USE)
+    if (build === undefined || build === buildOf(onDisk)) return undefined
+    const places = cachedBuild(build, cache)
     if (places === undefined) {
       const message =
         'what the databases before this one said is lost from the cache: this one is used, whatever it moves'
@@ -114,7 +132,7 @@ export class Hold {
   }
 
   #moved(before: Places, after: Places, context: HoldContext): { worst: Moved | undefined; keep: readonly string[] } {
-    const key = `${before.id} ${after.id} ${context.hash}`
+    const key = `${buildOf(before)} ${buildOf(after)} ${context.hash}`
     if (this.#found?.key !== key) this.#found = { key, ...mostMoved(before, after, context) }
     return this.#found
   }
@@ -137,6 +155,7 @@ function mostMoved(
   const keep: string[] = []
   for (const services of sharing.values()) {
     const definition = definitionOf(services[0]!)
+    if (mapKey(definition, before) === mapKey(definition, after)) continue // other numbers, and no rule that looks at them
     keep.push(mapKey(definition, after))
     const [old, now] = [before, after].map(
       (places) => maps.get(mapKey(definition, places)) ?? loadMap(definition, places, cache, allocateShared),

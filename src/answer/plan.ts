@@ -15,6 +15,7 @@ import type { Model } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import type { Made } from './build.ts'
 import { type CapUnit, NameTally, type Names, serviceOf, ttlOf, type Unit } from './plan-names.ts'
+import { buildOf } from './hold.ts'
 import { healthOf, measureMoves, type MeasuredMoves, type Steered } from './moves.ts'
 
 /** One side as it was built. */
@@ -149,7 +150,7 @@ export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions
 const sideOf = ({ name, made }: PlanSide): PlannedSide => ({
   name,
   view: made.view,
-  databases: made.context.places.id,
+  databases: buildOf(made.context.places),
 })
 
 const zonesOf = (before: Model, after: Model): Plan['zones'] => ({

@@ -116,6 +116,7 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
       const checked = {
         zones: dir ?? asSeenFromHere(config.zones),
         city: config['geo.city'],
+        asn: config['geo.asn'],
         ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
         ...(nodeSite !== undefined && { nodeSite }),
         // a folder that is named is checked by itself; the settings' own, against this node's prober too
@@ -215,6 +216,7 @@ function planCommand(
     new: now,
     cityOld: files(geo[0]),
     cityNew: files(geo[1]),
+    asn: config['geo.asn'],
     ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
     ...(nodeSite !== undefined && { nodeSite }),
     down,

@@ -26,6 +26,7 @@ export interface PlanCommand {
   /** Databases of each side; both the same unless databases are compared. */
   readonly cityOld: readonly string[]
   readonly cityNew: readonly string[]
+  readonly asn: readonly string[]
   readonly cache?: string
   readonly nodeSite?: string
   readonly down: readonly string[]
@@ -95,12 +96,13 @@ async function build(
   at: ZonesAt,
   city: readonly string[],
   ground: Ground,
-  { cache, nodeSite }: PlanCommand,
+  { asn, cache, nodeSite }: PlanCommand,
   problems: Told[],
 ): Promise<PlanSide | undefined> {
   const settings: BuildSettings = {
     zones: at.zones,
     city,
+    asn,
     ...(cache !== undefined && { cache }),
     ...(nodeSite !== undefined && { nodeSite }),
   }

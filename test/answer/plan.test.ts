@@ -252,11 +252,14 @@ test('a rule: geos and subnets move whom they name, and a site without the type 
 })
 
 test('a site that goes moves its own clients and no others; so does one that dies', async () => {
-  const [old, now] = [await load(OLD), await load({ ...OLD, 'services.yaml': WEB.replace(/ +iad: .*\n/, '') })]
+  const alone = WEB.replace('  check', '  spill: 1\n  check')
+  const old = await load({ ...OLD, 'services.yaml': alone })
+  const now = await load({ ...OLD, 'services.yaml': alone.replace(/ +iad: .*\n/, '') })
+  const same = await load({ ...OLD, 'services.yaml': alone })
   for (const plan of [
     makePlan(old, now, ADDRESSES),
-    makePlan(old, await load(OLD), { ...ADDRESSES, down: ['iad'] }),
-    makePlan(old, await load(OLD), { ...ADDRESSES, drain: ['iad'] }),
+    makePlan(old, same, { ...ADDRESSES, down: ['iad'] }),
+    makePlan(old, same, { ...ADDRESSES, drain: ['iad'] }),
   ]) {
     const web = plan.moves.find(({ types }) => types.includes('A'))
     expectCounted(web!.measures[0]!, count(asking(old, 'A'), asking(now, 'A'), 4, FIXTURE))
@@ -265,6 +268,15 @@ test('a site that goes moves its own clients and no others; so does one that die
     expect(iad.before).toBeCloseTo(web!.measures[0]!.moved, 12)
     expect(iad.after).toBe(0)
   }
+})
+
+test('the clients of a dead site are divided over the next ones by their capacity', async () => {
+  const { moves } = makePlan(await load(OLD), await load(OLD), { ...ADDRESSES, down: ['iad'] })
+  const [measure] = moves.find(({ types }) => types.includes('A'))!.measures
+  expect(measure!.moves.map(({ from, to, share }) => [from, to, share / measure!.moved])).toEqual([
+    ['iad', 'fra', expect.closeTo(0.75, 12)],
+    ['iad', 'sin', expect.closeTo(0.25, 12)],
+  ])
 })
 
 test('a weight moves what the formula says, everywhere alike', async () => {
@@ -520,6 +532,23 @@ test('random draws: what must change of the shares, and no more', async () => {
     await load({ ...OLD, 'services.yaml': random(300) }),
   ]
   expect(makePlan(old, now, ADDRESSES).moves[0]).toMatchObject({ random: true, moved: expect.closeTo(0.25, 12) })
+})
+
+test('a rule’s own pick is the one that counts', async () => {
+  const picked = (pick: string): string => `web:
+  sites:
+    fra: {vips: [192.0.2.1], weight: 100}
+    iad: {vips: [192.0.2.2], weight: 100}
+  order: [[fra, iad]]
+  rules:
+    - {geos: [AS], order: [[fra, iad]], pick: ${pick}}
+  check: none
+`
+  const old = await load({ ...OLD, 'services.yaml': picked('hash') })
+  const now = await load({ ...OLD, 'services.yaml': picked('random') })
+  const [measure] = makePlan(old, now, ADDRESSES).moves[0]!.measures
+  // who stood at one of two sites is drawn away from it every other time
+  expect(measure!.continents.map(({ place, moved }) => [place, moved])).toEqual([['AS', expect.closeTo(0.5, 12)]])
 })
 
 test('budgets that change are told, with whom they concern', async () => {
