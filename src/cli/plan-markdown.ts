@@ -58,6 +58,13 @@ export function planInMarkdown(plan: Plan): string {
   return fit(head, sections, foot)
 }
 
+/** In place of a plan, where there is none. */
+export function problemsInMarkdown(problems: readonly string[]): string {
+  const lines = problems.map((problem) => `- ${problem.split('\n').map(escape).join('<br>')}`)
+  const told = firstOf(lines, MOST_LINES).join('\n')
+  return `**Meridian:** nothing can be planned while there are errors\n\n${told.slice(0, MOST_CHARACTERS - RESERVED)}`
+}
+
 /** The sections that fit, in their order, and how many do not. */
 function fit(head: string, sections: readonly string[], foot: string): string {
   let text = head

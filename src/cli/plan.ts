@@ -8,7 +8,7 @@ import { unpackCode } from '../geo/codes.ts'
 import { allocateShared } from '../geo/memory.ts'
 import { didYouMean, formatProblem, type Problem } from '../problem.ts'
 import type { Output } from './output.ts'
-import { planInMarkdown } from './plan-markdown.ts'
+import { planInMarkdown, problemsInMarkdown } from './plan-markdown.ts'
 import { planInText } from './plan-text.ts'
 import { percent, steeringInWords } from './plan-words.ts'
 import { asWritten, isFolder, Revisions, type ZonesAt } from './revision.ts'
@@ -185,10 +185,11 @@ function tell(
   if (format === 'json') {
     output.out(JSON.stringify({ ok: made !== undefined, ...made, beyond: beyond.map(steeringInWords), problems }))
   } else {
-    for (const problem of problems)
-      output.err(`${problem.side === null ? '' : `${problem.side}: `}${formatProblem(problem)}`)
+    for (const problem of eachOnce(problems)) output.err(problemInWords(problem))
     if (made !== undefined) output.out((format === 'text' ? planInText(made) : planInMarkdown(made)).trimEnd())
     else output.err('meridian: nothing can be planned while there are errors')
+    // whoever puts it under a pull request has no other output to show
+    if (made === undefined && format === 'markdown') output.out(problemsInMarkdown(problems.map(problemInWords)))
   }
   for (const move of beyond) {
     output.err(
@@ -196,4 +197,13 @@ function tell(
     )
   }
   return made === undefined || beyond.length > 0 ? 1 : 0
+}
+
+const problemInWords = (problem: Told): string =>
+  `${problem.side === null ? '' : `${problem.side}: `}${formatProblem(problem)}`
+
+/** What both sides have because they are one folder is told once. */
+function eachOnce(problems: readonly Told[]): readonly Told[] {
+  const known = new Map(problems.map((problem) => [formatProblem(problem), problem]))
+  return problems.filter((problem) => known.get(formatProblem(problem)) === problem)
 }

@@ -3,9 +3,10 @@
  * site to which. For `plan` and the hold of a new database; queries never come here.
  *
  * Whom a class is divided over is select()'s own word: it is asked once with a trace, and what it weighs is the pool, for
- * it weighs nothing before the group, or the groups of a spill, that the walk ends in. Within a pool the pick is a weighted rendezvous hash, which for a client drawn at random is a
- * race: site i arrives after E(i) / w(i), the E independent and exponential, and the first one wins. So shares are
- * w(i) / Σ w, and a change of weights, with the same E before and after, moves what moved() integrates in closed form.
+ * it weighs nothing before the group, or the groups of a spill, that the walk ends in. Within a pool the pick is a weighted
+ * rendezvous hash, which for a client drawn at random is a race: site i arrives after E(i) / w(i), the E independent and
+ * exponential, and the first one wins. So shares are w(i) / Σ w, and a change of weights, with the same E before and after,
+ * moves what racedMoves() integrates in closed form.
  */
 import type { HealthTable } from '../health/table.ts'
 import { PICK_HASH, PICK_RANDOM, type ClientMap } from './map.ts'

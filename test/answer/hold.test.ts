@@ -7,7 +7,7 @@ import { type Builder, type Built, makeBuilder } from '../../src/answer/build.ts
 import { acceptBuild } from '../../src/answer/hold.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { placeOf } from '../../src/geo/place.ts'
-import { CLIENTS, FIXTURE, type TestNetwork, writeTestDatabase } from '../geo/mmdb.ts'
+import { CLIENTS, FIXTURE, SYSTEMS, type TestNetwork, writeTestDatabase } from '../geo/mmdb.ts'
 
 const ZONES = {
   'defaults.yaml': 'soa: {mname: ns1.demo.example., rname: h.demo.example., serial: 7}\n',
@@ -151,4 +151,36 @@ test('the first database is no change, nor is the last one taken away', async ()
   expect([first.made!.held, told(first)]).toEqual([null, []])
   const none = await builder(0, []).build()
   expect([none.made!.held, told(none)]).toEqual([null, []])
+})
+
+test('a database of autonomous systems waits alike, over a restart too, and only where rules look at it', async () => {
+  const asn = join(folder, 'asn.mmdb')
+  const owned = (by: number): void =>
+    writeTestDatabase(asn, {
+      schema: 'maxmind',
+      networks: SYSTEMS.map((system) => (system.asn === 4_200_000_000 ? { ...system, asn: by } : system)),
+      buildEpoch: ++epoch,
+    })
+  const node = (): Builder => {
+    const zones = join(folder, 'zones')
+    const cache = join(folder, 'cache')
+    return makeBuilder({ zones, city: [city], asn: [asn], cache, tidiesCache: true, hold: { limit: 0.001, folder } })
+  }
+  const services = join(folder, 'zones', 'services.yaml')
+  owned(1)
+  const plain = node()
+  await plain.build()
+  owned(2)
+  expect((await plain.build()).made!.held).toBeNull()
+
+  writeFileSync(services, `${ZONES['services.yaml']}  rules: [{asns: [2], order: [sin]}]\n`)
+  await plain.build()
+  owned(3)
+  for (const held of [await plain.build(), await node().build(), await node().build()]) {
+    expect(held.made!.held?.moves.moves.map(({ from }) => from)).toContain('sin')
+    expect(placeOf(held.made!.context.places, parseAddress('5.1.1.1')!).asn).toBe(2)
+  }
+  acceptBuild(folder, (await plain.build()).made!.held!.build)
+  const accepted = await node().build()
+  expect([accepted.made!.held, placeOf(accepted.made!.context.places, parseAddress('5.1.1.1')!).asn]).toEqual([null, 3])
 })

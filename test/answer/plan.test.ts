@@ -534,8 +534,7 @@ test('random draws: what must change of the shares, and no more', async () => {
   expect(makePlan(old, now, ADDRESSES).moves[0]).toMatchObject({ random: true, moved: expect.closeTo(0.25, 12) })
 })
 
-test('a rule’s own pick is the one that counts', async () => {
-  const picked = (pick: string): string => `web:
+const picked = (pick: string): string => `web:
   sites:
     fra: {vips: [192.0.2.1], weight: 100}
     iad: {vips: [192.0.2.2], weight: 100}
@@ -544,6 +543,8 @@ test('a rule’s own pick is the one that counts', async () => {
     - {geos: [AS], order: [[fra, iad]], pick: ${pick}}
   check: none
 `
+
+test('a rule’s own pick is the one that counts', async () => {
   const old = await load({ ...OLD, 'services.yaml': picked('hash') })
   const now = await load({ ...OLD, 'services.yaml': picked('random') })
   const [measure] = makePlan(old, now, ADDRESSES).moves[0]!.measures

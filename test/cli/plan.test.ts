@@ -231,7 +231,10 @@ test('problems are told of the side they are on, by names that an operator knows
   const { code, out, err } = await type('main')
   expect([code, out]).toEqual([1, ''])
   expect(err).toContain('old: main:deep/zones/demo.example.yaml:4:')
-  expect(err).not.toContain(tmpdir())
+  expect(err).not.toContain(join(folder, 'tmp'))
+  const comment = await type('main', '--format', 'markdown')
+  expect(comment.code).toBe(1)
+  expect(comment.out).toMatch(/^\*\*Meridian:\*\* nothing can be planned while there are errors\n\n- old: main:deep/)
 })
 
 test.each([
