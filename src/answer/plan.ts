@@ -125,7 +125,7 @@ export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions
       names.steered(old, now)
     },
   })
-  names.settle()
+  names.settle(before.made.world, after.made.world)
 
   const moves = movesOf(before, after, names.units(), options)
   const plan = {

@@ -456,6 +456,32 @@ test('a name that becomes steered, or no longer is: its clients come from (stati
   expect(more).toMatchObject({ moves: [], records: { added: 2 } })
 })
 
+const namesOf = (plan: Plan): unknown =>
+  plan.moves.map(({ before, after, types, names }) => [before, after, types, names.some])
+
+test('a name that a wildcard answered before it was written had clients, and has when it is gone', async () => {
+  const wild = `${ZONE}"*.apps": {type: GSLB, service: web}\n`
+  const old = await load({ ...OLD, 'demo.example.yaml': wild })
+  const now = await load({
+    ...OLD,
+    'demo.example.yaml': `${wild}a.apps: {type: A, values: [192.0.2.9]}\nb.apps: {type: CNAME, value: static.demo.example.}\nc.apps: {type: GSLB, service: web}\nd.apps: {type: TXT, value: x}\n`,
+  })
+  expect(namesOf(makePlan(old, now, ADDRESSES))).toEqual([
+    ['web', null, ['A'], ['a.apps.demo.example.', 'b.apps.demo.example.']],
+    ['web', null, ['AAAA'], ['b.apps.demo.example.']],
+  ])
+  expect(namesOf(makePlan(now, old, ADDRESSES))).toEqual([
+    [null, 'web', ['A'], ['a.apps.demo.example.', 'b.apps.demo.example.']],
+    [null, 'web', ['AAAA'], ['b.apps.demo.example.']],
+  ])
+  // what another zone's servers answer is not ours to tell
+  const cut = await load({
+    ...OLD,
+    'demo.example.yaml': `${ZONE}"apps": {type: NS, values: [ns.elsewhere.example.]}\n`,
+  })
+  expect(makePlan(old, cut, ADDRESSES).moves).toEqual([])
+})
+
 test('a name that moves to another zone keeps its clients; one with another service meets other hashes', async () => {
   const inner = `"":\n  - {type: NS, values: [ns1.demo.example.]}\nwww: {type: GSLB, service: web}\n`
   const outer = ZONE.replace('www: ', 'www.in: ')
