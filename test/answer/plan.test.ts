@@ -477,7 +477,7 @@ test('a name that a wildcard answered before it was written had clients, and has
   // what another zone's servers answer is not ours to tell
   const cut = await load({
     ...OLD,
-    'demo.example.yaml': `${ZONE}"apps": {type: NS, values: [ns.elsewhere.example.]}\n`,
+    'demo.example.yaml': `${ZONE}"apps": {type: NS, values: [ns.apps.demo.example.]}\nns.apps: {type: A, values: [192.0.2.54]}\n`,
   })
   expect(makePlan(old, cut, ADDRESSES).moves).toEqual([])
 })
