@@ -9,6 +9,7 @@ import { isIP } from 'node:net'
 import { availableParallelism, hostname } from 'node:os'
 import { resolve } from 'node:path'
 import type { Report } from './problem.ts'
+import { parsePercent } from './units.ts'
 
 export interface Endpoint {
   /** IPv4 or IPv6, as written. */
@@ -134,6 +135,13 @@ export const SETTINGS = {
     default: [],
     meaning: 'Database of autonomous systems in MMDB form (GeoLite2-ASN, DB-IP). Rules with `asns` need it.',
     read: path,
+  }),
+  'geo.maxMove': one<number | undefined>({
+    type: 'a percentage, `0%`–`100%`',
+    default: [],
+    meaning:
+      'A new database that moves more than this of any service’s clients waits for `meridian geo accept`; the one before is used. Without it none waits.',
+    read: parsePercent,
   }),
   redis: one<string | undefined>({
     type: '`redis://`, `rediss://` (TLS), `redis+sentinel://`, `redis+cluster://`, see docs/redis.md',

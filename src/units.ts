@@ -30,3 +30,10 @@ export function parseDistanceKm(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*km$/.exec(text)
   return match === null ? undefined : Number(match[1])
 }
+
+/** `5%`, `0.5 %` → 0.05, 0.005; undefined when it is none, or above 100 %. */
+export function parsePercent(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*%$/.exec(text)
+  const share = match === null ? undefined : Number(match[1]) / 100
+  return share === undefined || share > 1 ? undefined : share
+}

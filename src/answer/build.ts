@@ -25,6 +25,7 @@ import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import { loadFolder, type Loaded, type Progress } from '../zone/load.ts'
 import type { Geo, Model, RuleModel, ServiceModel, SiteModel } from '../zone/model.ts'
+import { type Held, Hold, type HoldSettings } from './hold.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -40,6 +41,8 @@ export interface BuildSettings {
   readonly tidiesCache?: boolean
   /** Site whose place clients have that the databases do not know. */
   readonly nodeSite?: string
+  /** How far a new database may go by itself: for the one that serves. */
+  readonly hold?: HoldSettings
   /** For a prober: only what is probed; no databases, no maps, no Image. */
   readonly planOnly?: boolean
   /** What this node's prober has; undefined: it has none, or nobody asks. */
@@ -74,6 +77,8 @@ export interface Made {
   readonly view: string
   readonly zoneCount: number
   readonly nameCount: number
+  /** Databases on disk that are not used, for they would move too many clients; null = those on disk are. */
+  readonly held: Held | null
 }
 
 /** All that a prober needs of the files. */
@@ -95,17 +100,31 @@ export interface Built {
 export interface Builder {
   /** Reads everything that changed, compiles, and tells all problems at once. Never throws for what an operator wrote. */
   build(): Promise<Built>
+  /** What the last build loaded, where it had no errors. Large: it stays in the builder's thread. */
+  model(): Model | undefined
 }
+
+/** What builders of one process may share, one build at a time: `plan` decodes the databases of both its sides once. */
+export interface Ground {
+  placed: Placed | undefined
+  maps: ReadonlyMap<string, ClientMap>
+}
+
+export const makeGround = (): Ground => ({ placed: undefined, maps: new Map() })
 
 /** Changes with the meaning of a World: nodes whose builders differ have different views. */
 const FORMAT = 'meridian-world-1'
 
-export function makeBuilder(settings: BuildSettings, allocate: Allocate = allocateShared): Builder {
+export function makeBuilder(
+  settings: BuildSettings,
+  allocate: Allocate = allocateShared,
+  ground: Ground = makeGround(),
+): Builder {
   let loaded: Loaded | undefined
-  let placed: Placed | undefined
-  let maps: ReadonlyMap<string, ClientMap> = new Map()
+  const hold = settings.hold === undefined ? undefined : new Hold(settings.hold)
 
   return {
+    model: () => loaded?.model,
     async build() {
       const problems: Problem[] = []
       const report: Report = (problem) => void problems.push(problem)
@@ -126,7 +145,7 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
       stages.end('load')
       if (settings.planOnly === true) return { ...planned(model, plan, problems), problems, stagesMs: stages.ms }
-      const now = await openPlaces(settings, placed, cache, report)
+      const now = await openPlaces(settings, ground.placed, cache, report)
       stages.end('places')
       if (model !== undefined) {
         checkNodeSite(settings, model, report)
@@ -135,24 +154,46 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       const failed = problems.some((problem) => problem.severity === 'error')
       if (model === undefined || plan === undefined || now === undefined || failed)
         return { problems, stagesMs: stages.ms }
-      placed = now
+      ground.placed = now
 
-      const compiled = placeClients(settings, model, now.places, maps, cache, allocate)
+      const { places, held, keep } = hold?.decide(now.places, {
+        model,
+        plan,
+        hash: loaded.hash,
+        nodeSite: settings.nodeSite,
+        cache,
+        maps: ground.maps,
+        file: settings.city.join(),
+        report,
+      }) ?? { places: now.places, held: null, keep: [] }
+      if (hold !== undefined) stages.end('hold')
+      const compiled = placeClients(settings, model, places, ground.maps, keep, cache, allocate)
       stages.end('maps')
       const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
       const index = new Map(model.services.map((service, i) => [service.name, i]))
       const image = buildImage(model.zones, index, allocate)
       stages.end('image')
-      maps = compiled.byKey
+      ground.maps = compiled.byKey
       const world: World = { generation: 0, image, maps: [...compiled.byKey.values()], services }
       const made: Made = {
         world,
         plan,
-        context: { places: now.places, sites: model.sites, services: model.services },
-        view: viewOf(loaded.hash, model, now.places),
+        context: { places, sites: model.sites, services: model.services },
+        view: viewOf(loaded.hash, model, places),
         zoneCount: model.zones.length,
         nameCount: image.names,
+        held,
       }
+      hold?.used(places, (message) =>
+        report({
+          code: 'cache-unwritable',
+          severity: 'warning',
+          file: settings.hold!.folder,
+          line: 0,
+          column: 0,
+          message,
+        }),
+      )
       return { made, problems, stagesMs: stages.ms }
     },
   }
@@ -307,6 +348,7 @@ function placeClients(
   model: Model,
   places: Places,
   before: ReadonlyMap<string, ClientMap>,
+  keep: readonly string[],
   cache: Cache,
   allocate: Allocate,
 ): { readonly byKey: ReadonlyMap<string, ClientMap>; readonly numbers: readonly number[] } {
@@ -323,7 +365,7 @@ function placeClients(
     return numberOf.size - 1
   })
   if (settings.tidiesCache === true)
-    cache.retain([places.id, ...(places.asns ? [places.asns.id] : []), ...byKey.keys()])
+    cache.retain([places.id, ...(places.asns ? [places.asns.id] : []), ...byKey.keys(), ...keep])
   return { byKey, numbers }
 }
 

@@ -24,7 +24,9 @@ import { demo } from './demo.ts'
 import { StartError } from './doors.ts'
 import { explain } from './explain.ts'
 import type { Output } from './output.ts'
-import { forget, outlook, override, whoAmI } from './override.ts'
+import { acceptGeo, forget, outlook, override, whoAmI } from './override.ts'
+import { parsePercent } from '../units.ts'
+import { type PlanFormat, PLAN_FORMATS, plan } from './plan.ts'
 import { probe, serve, type UntilSignal } from './serve.ts'
 import { loadSettings, type Role, type Settings } from './settings.ts'
 import { probeSettings } from './store.ts'
@@ -79,6 +81,7 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
   addServers(program, output, untilSignal, ended)
   addQuestions(program, output, ended)
   addOrders(program, output, ended)
+  addGeo(program, output, ended)
   program
     .command('schema')
     .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')}; all without`)
@@ -161,6 +164,8 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
       ended(await check(checked, output))
     })
 
+  addPlan(program, output, ended)
+
   asksNode(program.command('explain').argument('<NAME>', 'the name that is asked for'))
     .summary('why a client gets its answer')
     .description('Tells why a client gets its answer: place, rule, distances, groups, health, TTL, scope.')
@@ -180,6 +185,85 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
     .action(async (options: Shared, command: Command) => {
       ended(await status(controlOf(options, command, output), output))
     })
+}
+
+interface Planning extends Shared {
+  readonly geo?: readonly string[]
+  readonly down: readonly string[]
+  readonly drain: readonly string[]
+  readonly population?: string
+  readonly clients?: string
+  readonly maxMove?: string
+  readonly format: string
+}
+
+function addPlan(program: Command, output: Output, ended: Ended): void {
+  withSettings(
+    program
+      .command('plan')
+      .argument('[OLD]', 'folder of zones, or a revision: main, HEAD~1, REV:PATH')
+      .argument('[NEW]', 'the same; the setting `zones` without'),
+  )
+    .summary('what a change does to clients before it is merged')
+    .description(
+      'Compares two states of zones, or of databases: which records differ, and which share of clients moves from which site to which.',
+    )
+    .option('--geo <OLD NEW...>', 'compare these databases; IPv4 and IPv6 apart with a comma')
+    .option('--down <SITE>', 'take this site for dead on the new side; may be repeated', collect, [])
+    .option('--drain <SITE>', 'take this site for drained on the new side; may be repeated', collect, [])
+    .option('--population <FILE>', 'CSV of country and weight, in place of address space')
+    .option('--clients <FILE>', 'CSV of prefix and number of clients, in place of address space')
+    .option('--max-move <PERCENT>', 'exit with 1 when more of the clients of any name move, e.g. 5%')
+    .option('--format <FORMAT>', PLAN_FORMATS.join(', '), 'text')
+    .option('--json', 'the same as --format json')
+    .action(async (old: string | undefined, now: string | undefined, options: Planning, command: Command) => {
+      ended(await plan(planCommand([old, now], options, command, output), output))
+    })
+}
+
+/** What was asked for; wrong usage ends the command. */
+function planCommand(
+  positions: readonly (string | undefined)[],
+  options: Planning,
+  command: Command,
+  output: Output,
+): Parameters<typeof plan>[0] {
+  const { geo = [], down, drain, population, clients, json } = options
+  // --geo takes all words behind it: those beyond two are the sides
+  const [old, now, ...more] = [...positions.filter((side) => side !== undefined), ...geo.slice(2)]
+  if (more.length > 0) command.error(`error: two sides are compared, not ${2 + more.length}`)
+  if (geo.length === 1) command.error('error: --geo takes two databases: --geo OLD NEW')
+  if (old === undefined && geo.length === 0 && down.length + drain.length === 0) {
+    command.error('error: nothing to compare: name OLD, or --geo, --down or --drain')
+  }
+  if (population !== undefined && clients !== undefined) {
+    command.error('error: --population and --clients are two ways to say who the clients are')
+  }
+  const maxMove = options.maxMove === undefined ? undefined : parsePercent(options.maxMove)
+  if (options.maxMove !== undefined && maxMove === undefined) {
+    command.error(`error: --max-move takes a percentage like 5%, not ${options.maxMove}`)
+  }
+  const format = json === true ? 'json' : PLAN_FORMATS.find((known): known is PlanFormat => known === options.format)
+  if (format === undefined) command.error(`error: --format takes ${PLAN_FORMATS.join(', ')}`)
+  const config = settingsOf(command, output)
+  const nodeSite = config['node.site']
+  const files = (side: string | undefined): readonly string[] => side?.split(',') ?? config['geo.city']
+  return {
+    zones: asSeenFromHere(config.zones),
+    old,
+    new: now,
+    cityOld: files(geo[0]),
+    cityNew: files(geo[1]),
+    asn: config['geo.asn'],
+    ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
+    ...(nodeSite !== undefined && { nodeSite }),
+    down,
+    drain,
+    ...(population !== undefined && { population }),
+    ...(clients !== undefined && { clients }),
+    ...(maxMove !== undefined && { maxMove }),
+    format,
+  }
 }
 
 /** Commands that tell all nodes, through the one on this machine, what stands above votes. */
@@ -240,6 +324,19 @@ function addOrders(program: Command, output: Output, ended: Ended): void {
     .action(async (name: string, options: Ordering, command: Command) => {
       const who = options.who ?? whoAmI()
       ended(await forget({ ...controlOf(options, command, output), prober: name, who }, output))
+    })
+}
+
+function addGeo(program: Command, output: Output, ended: Ended): void {
+  const geo = program.command('geo').summary('databases that are held back: geo accept')
+  ordersNode(geo.command('accept'))
+    .summary('use new databases that `geo.maxMove` holds back')
+    .description(
+      'Uses the databases that the setting geo.maxMove holds back at this node, whatever they move; no later ones.',
+    )
+    .action(async (options: Ordering, command: Command) => {
+      const who = options.who ?? whoAmI()
+      ended(await acceptGeo({ ...controlOf(options, command, output), who }, output))
     })
 }
 

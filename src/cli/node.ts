@@ -11,13 +11,14 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Built, Made } from '../answer/build.ts'
 import { explain } from '../answer/explain.ts'
+import { acceptBuild } from '../answer/hold.ts'
 import { type Config, formatEndpoint } from '../config.ts'
 import { type Change, NodeHealth, type Outlook } from '../health/node.ts'
 import type { Store } from '../health/store.ts'
 import { HEALTH_SLOTS, makeHealthTable, SlotRegistry } from '../health/table.ts'
 import type { Node, Question, Readiness, Refusal } from '../http/app.ts'
 import { renderMetrics } from '../http/metrics.ts'
-import type { Forgetting, Order } from '../http/order.ts'
+import type { Acceptance, Forgetting, Order } from '../http/order.ts'
 import { AnswerCells } from '../metrics.ts'
 import type { ProberThread } from '../probe/thread.ts'
 import type { Problem } from '../problem.ts'
@@ -82,6 +83,9 @@ export class RunningNode implements Node {
           cache: join(config.state, 'cache'),
           tidiesCache: true,
           ...(config['node.site'] === undefined ? {} : { nodeSite: config['node.site'] }),
+          ...(config['geo.maxMove'] !== undefined && {
+            hold: { limit: config['geo.maxMove'], folder: config.state },
+          }),
           ...(config['probe.enabled'] && { probe: probeSettings(config) }),
         },
         this.#adoption,
@@ -238,6 +242,22 @@ export class RunningNode implements Node {
     if (refused !== undefined) return { refused }
     this.#log.info({ prober, who }, `prober ${prober} is forgotten, by ${who}`)
     return { forgotten: prober }
+  }
+
+  acceptGeo({ who, build }: Acceptance): object | Refusal {
+    const held = this.#made?.held ?? null
+    if (held === null) return { refused: 'no database waits to be accepted' }
+    if (build !== undefined && build !== held.build) {
+      return { refused: `another build waits than the one that was looked at: ${held.build}` }
+    }
+    try {
+      acceptBuild(this.#config.state, held.build)
+    } catch (error) {
+      return { refused: `it can’t be noted in ${this.#config.state}: ${String(error)}` }
+    }
+    this.#log.info({ who, ...held }, `the databases that were held back are accepted, by ${who}`)
+    this.reload('databases accepted')
+    return { accepted: held }
   }
 
   async #served(): Promise<Served> {

@@ -3,10 +3,12 @@
  * was done is told back with the members it meets and what is left of their services.
  */
 import { hostname, userInfo } from 'node:os'
+import type { Held } from '../answer/hold.ts'
 import type { Outlook } from '../health/node.ts'
 import type { OrderAction } from '../http/order.ts'
 import { ask, type ControlOptions, order } from './control.ts'
 import { ACTION_WORDS, type Ordered } from './order.ts'
+import { movesInWords, percent as toPercent } from './plan-words.ts'
 import { count, type Output, table, untilInWords, wrap } from './output.ts'
 
 export interface OverrideOptions extends ControlOptions {
@@ -107,6 +109,18 @@ export async function forget(
   const { prober, who } = options
   const done = await order<{ forgotten: string }>(options, '/api/forget', { prober, who })
   output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} is out of the roster of all nodes`)
+  return 0
+}
+
+/** Exit code: 0 when they are accepted. Throws ControlError, when none wait too. */
+export async function acceptGeo(
+  options: ControlOptions & { readonly who: string; readonly json: boolean },
+  output: Output,
+): Promise<number> {
+  const done = await order<{ accepted: Held }>(options, '/api/geo/accept', { who: options.who })
+  const { service, moves } = done.accepted
+  const what = `the new databases are accepted, and are loaded now: they move ${toPercent(moves.moved)} of the clients of ${service}: ${movesInWords(moves.moves)}`
+  output.out(options.json ? JSON.stringify(done) : wrap(what))
   return 0
 }
 

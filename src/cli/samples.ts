@@ -31,6 +31,7 @@ export function samplesOf(served: Served): Samples {
     ],
     meridian_world_generation: [[made?.world.generation ?? 0]],
     meridian_view_info: made === undefined ? [] : [[1, made.view]],
+    meridian_geo_held: [[made === undefined || made.held === null ? 0 : 1]],
     meridian_zones: [[made?.zoneCount ?? 0]],
     meridian_names: [[made?.nameCount ?? 0]],
     meridian_member_changes_total: [...changes].map(([state, times]) => [times, state]),

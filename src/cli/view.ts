@@ -8,6 +8,7 @@ import type { AnswerCells } from '../metrics.ts'
 import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/serve.ts'
 import type { Load } from './loads.ts'
+import { percent } from './plan-words.ts'
 import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
 
 export interface Served {
@@ -110,9 +111,16 @@ export function statusOf(served: Served): Status {
     overrides: health.overrides,
     probers: health.probers,
     nodes: health.nodes,
-    troubles: health.troubles,
+    troubles: [...health.troubles, ...heldTroubles(made)],
   }
 }
+
+const heldTroubles = (made: Made | undefined): readonly string[] =>
+  made === undefined || made.held === null
+    ? []
+    : [
+        `databases HELD BACK: they move ${percent(made.held.moves.moved)} of the clients of ${made.held.service}; to use them: meridian geo accept`,
+      ]
 
 export const processStatus = (
   config: Config,

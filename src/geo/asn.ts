@@ -28,11 +28,8 @@ export const asnsKey = (databases: readonly Database[]): string =>
 /** From the cache where it has them, else decoded and put there. undefined as readTries(). */
 export function loadAsns(databases: readonly Database[], cache: Cache, report: Report): Asns | undefined {
   const id = asnsKey(databases)
-  const [v4, v6, roots, kept] = cache.read(id, allocateShared) ?? []
-  if (v4 && v6 && roots && kept) {
-    const numbers = new Uint32Array(kept.buffer, 0, kept.length)
-    return { id, v4: { nodes: v4, root: roots[0]! }, v6: { nodes: v6, root: roots[1]! }, numbers }
-  }
+  const cached = cachedAsns(id, cache)
+  if (cached !== undefined) return cached
   const table = new AsnTable()
   const tries = readTries(databases, table, report)
   if (tries === undefined) return undefined
@@ -45,6 +42,15 @@ export function loadAsns(databases: readonly Database[], cache: Cache, report: R
   }
   cache.write(id, [asns.v4.nodes, asns.v6.nodes, Int32Array.of(asns.v4.root, asns.v6.root), ints])
   return asns
+}
+
+/** Of databases that may be gone from the disk: what the cache has of them. Not of another version's numbers. */
+export function cachedAsns(id: string, cache: Cache): Asns | undefined {
+  if (!id.startsWith(`${FORMAT} | `)) return undefined
+  const [v4, v6, roots, kept] = cache.read(id, allocateShared) ?? []
+  if (!v4 || !v6 || !roots || !kept) return undefined
+  const numbers = new Uint32Array(kept.buffer, 0, kept.length)
+  return { id, v4: { nodes: v4, root: roots[0]! }, v6: { nodes: v6, root: roots[1]! }, numbers }
 }
 
 /** MaxMind's and ip-location-db's schemas agree in this key (GeoLite2-ASN, GeoIP2-ISP, DB-IP ASN, iptoasn). */

@@ -60,16 +60,8 @@ export const placesKey = (databases: readonly Database[]): string =>
 /** From the cache where it has them, else decoded and put there. undefined as buildPlaces(). */
 export function loadPlaces(databases: readonly Database[], cache: Cache, report: Report): Places | undefined {
   const key = placesKey(databases)
-  const [v4, v6, kept, codes, coordinates] = cache.read(key, allocateShared) ?? []
-  if (v4 && v6 && kept && codes && coordinates) {
-    return {
-      id: key,
-      v4: { nodes: v4, root: kept[0]! },
-      v6: { nodes: v6, root: kept[1]! },
-      codes,
-      coordinates: new Float64Array(coordinates.buffer, 0, coordinates.length / 2),
-    }
-  }
+  const cached = cachedPlaces(key, cache)
+  if (cached !== undefined) return cached
   const places = buildPlaces(databases, report)
   if (places !== undefined) {
     const roots = Int32Array.of(places.v4.root, places.v6.root)
@@ -77,6 +69,23 @@ export function loadPlaces(databases: readonly Database[], cache: Cache, report:
   }
   return places
 }
+
+/** Of databases that may be gone from the disk: what the cache has of them. Not of another version's places. */
+export function cachedPlaces(key: string, cache: Cache): Places | undefined {
+  if (key !== FORMAT && !key.startsWith(`${FORMAT} | `)) return undefined
+  const [v4, v6, kept, codes, coordinates] = cache.read(key, allocateShared) ?? []
+  if (!v4 || !v6 || !kept || !codes || !coordinates) return undefined
+  return {
+    id: key,
+    v4: { nodes: v4, root: kept[0]! },
+    v6: { nodes: v6, root: kept[1]! },
+    codes,
+    coordinates: new Float64Array(coordinates.buffer, 0, coordinates.length / 2),
+  }
+}
+
+/** Whether they come from any database. */
+export const tellsPlaces = ({ id }: Places): boolean => id !== FORMAT
 
 /** Decodes and verifies. undefined when a database is corrupt or tells no places: that has been reported. */
 export function buildPlaces(databases: readonly Database[], report: Report): Places | undefined {

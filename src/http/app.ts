@@ -5,7 +5,15 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Context, type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { type Forgetting, type Order, ORDER_BYTES, readForgetting, readOrder } from './order.ts'
+import {
+  type Acceptance,
+  type Forgetting,
+  type Order,
+  ORDER_BYTES,
+  readAcceptance,
+  readForgetting,
+  readOrder,
+} from './order.ts'
 
 export interface Readiness {
   readonly ready: boolean
@@ -42,6 +50,7 @@ export interface Node extends Shown {
   outlook(pattern: string): object | string
   override(order: Order): object | Refusal
   forget(forgetting: Forgetting): object | Refusal
+  acceptGeo(acceptance: Acceptance): object | Refusal
 }
 
 /** Every route there is: docs/api.md is held to this table by a test. `api`: control socket, or TCP with the token. */
@@ -86,6 +95,12 @@ export const ROUTES = [
     path: '/api/forget',
     api: true,
     meaning: 'Takes a prober that is gone for good from the rosters of all nodes. Body: `prober`, `who`.',
+  },
+  {
+    method: 'POST',
+    path: '/api/geo/accept',
+    api: true,
+    meaning: 'Uses the databases that `geo.maxMove` holds back at this node. Body: `who`, `build` (whichever waits).',
   },
 ] as const
 
@@ -151,6 +166,7 @@ function serveNode(app: Hono, node: Node): void {
   })
   takeOrders(app, '/api/overrides', readOrder, (order) => node.override(order))
   takeOrders(app, '/api/forget', readForgetting, (forgetting) => node.forget(forgetting))
+  takeOrders(app, '/api/geo/accept', readAcceptance, (acceptance) => node.acceptGeo(acceptance))
 }
 
 const tooLarge = (context: Context): Response =>

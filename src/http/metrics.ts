@@ -53,6 +53,7 @@ export const METRICS = {
   meridian_tcp_connections_total: counter('TCP connections by what became of them.', 'what'),
   meridian_world_generation: gauge('Number of the World that is served; one more with every reload that took.'),
   meridian_view_info: gauge('Always 1; nodes that serve alike have the same view.', 'view'),
+  meridian_geo_held: gauge('1 while new databases wait to be accepted: they move more clients than geo.maxMove.'),
   meridian_zones: gauge('Zones served.'),
   meridian_names: gauge('Owner names served.'),
   meridian_reloads_total: counter('Loads of zones and databases; `failed` left the old World serving.', 'result'),

@@ -27,6 +27,13 @@ export interface Forgetting {
   readonly who: string
 }
 
+/** Of databases that are held back. */
+export interface Acceptance {
+  readonly who: string
+  /** The build that was looked at; undefined = whichever waits. */
+  readonly build: string | undefined
+}
+
 /** Texts end up in logs and on terminals: no control characters. */
 const text = (least: number, most: number) =>
   z
@@ -64,6 +71,14 @@ export function readOrder(body: unknown): Order | string {
   if (rest.why === '' && !undoes) return 'why: must say why, for those who find it at night'
   if (undoes && typeof forMs === 'number') return `for: ${rest.action} undoes at once`
   return { ...rest, forMs: forMs ?? undefined }
+}
+
+const ACCEPTANCE = z.strictObject({ who: text(1, 100), build: text(1, 1000).optional() })
+
+/** A string says what is wrong with it. */
+export function readAcceptance(body: unknown): Acceptance | string {
+  const read = ACCEPTANCE.safeParse(body)
+  return read.success ? { who: read.data.who, build: read.data.build } : faults(read.error)
 }
 
 /** A string says what is wrong with it. */

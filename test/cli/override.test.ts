@@ -7,12 +7,12 @@ import { run } from '../../src/cli/commands.ts'
 import { whoAmI } from '../../src/cli/override.ts'
 import { makeApp, type Node } from '../../src/http/app.ts'
 import { type HttpServer, listenSocket, listenTcp } from '../../src/http/listen.ts'
-import type { Forgetting, Order } from '../../src/http/order.ts'
+import type { Acceptance, Forgetting, Order } from '../../src/http/order.ts'
 import { drain } from './fleet.ts'
 
 let folder = ''
 let open: HttpServer[] = []
-let heard: (Order | Forgetting)[] = []
+let heard: (Order | Forgetting | Acceptance)[] = []
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'meridian-override-'))
   heard = []
@@ -51,6 +51,12 @@ const node: Node = {
   forget: (forgetting) => {
     heard.push(forgetting)
     return forgetting.prober === 'p-ap' ? { forgotten: 'p-ap' } : { refused: `${forgetting.prober} is live` }
+  },
+  acceptGeo: (acceptance) => {
+    heard.push(acceptance)
+    if (acceptance.who !== 'kim') return { refused: 'no database waits to be accepted' }
+    const moves = { moved: 0.12, moves: [{ from: 'fra', to: 'iad', share: 0.12 }] }
+    return { accepted: { build: 'b2', inUse: 'b1', service: 'web', moves } }
   },
 }
 
@@ -133,6 +139,20 @@ test('is it safe to drain? exit code 0 or 1, and nothing is done', async () => {
   expect(unsafe.out).toMatch(/web +100 % +10 % +25 % +TOO LITTLE/)
   expect((await type('drain', 'nowhere', '--dry-run')).err).toContain('nothing is named nowhere')
   expect(heard).toEqual([])
+})
+
+test('databases are accepted, and what they move is told', async () => {
+  expect(await type('geo', 'accept', '--who', 'kim')).toEqual({
+    code: 0,
+    out: 'the new databases are accepted, and are loaded now: they move 12.0 % of the clients of web: 12.0 %\n  fra → iad',
+    err: '',
+  })
+  const { code, err } = await type('geo', 'accept', '--who', 'sam')
+  expect([code, err]).toEqual([1, 'meridian: refused: no database waits to be accepted'])
+  expect(heard).toEqual([
+    { who: 'kim', build: undefined },
+    { who: 'sam', build: undefined },
+  ])
 })
 
 test('a prober is forgotten by its name', async () => {

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
 import { type Guard, makeApp, type Node, type Question, ROUTES, type Shown } from '../../src/http/app.ts'
-import type { Forgetting, Order } from '../../src/http/order.ts'
+import type { Acceptance, Forgetting, Order } from '../../src/http/order.ts'
 
 const TOKEN = 'a token of this test'.replaceAll(' ', '-')
 let reasons: string[] = []
 let asked: Question[] = []
-let ordered: (Order | Forgetting)[] = []
+let ordered: (Order | Forgetting | Acceptance)[] = []
 
 const shown: Shown = {
   readiness: () => ({ ready: reasons.length === 0, reasons }),
@@ -31,6 +31,10 @@ const node: Node = {
   forget: (forgetting) => {
     ordered.push(forgetting)
     return forgetting.prober === 'p1' ? { forgotten: 'p1' } : { refused: 'p2 is live' }
+  },
+  acceptGeo: (acceptance) => {
+    ordered.push(acceptance)
+    return acceptance.build === 'other' ? { refused: 'another build waits' } : { accepted: {} }
   },
 }
 
@@ -73,7 +77,11 @@ test('metrics are Prometheus text', async () => {
 })
 
 test.each(ROUTES.filter(({ api }) => api))('$method $path is guarded', async ({ method, path }) => {
-  const body = JSON.stringify(path === '/api/forget' ? { prober: 'p1', who: 'kim@ops' } : DRAIN)
+  const bodies: Readonly<Record<string, object>> = {
+    '/api/forget': { prober: 'p1', who: 'kim@ops' },
+    '/api/geo/accept': { who: 'kim@ops' },
+  }
+  const body = JSON.stringify(bodies[path] ?? DRAIN)
   const call = (guard: Guard, authorization?: string): Promise<Response> =>
     method === 'GET'
       ? get(guard, `${path}?name=www.example.com&client=192.0.2.1&pattern=fra`, authorization)
@@ -111,6 +119,19 @@ test('an order reaches the node as it was meant', async () => {
     { ...base, action: 'up', forMs: 7_200_000, yes: true },
     { ...base, action: 'off', why: '' },
     { ...base, action: 'drain' },
+  ])
+})
+
+const accept = (body: object): Promise<Response> => post('open', '/api/geo/accept', JSON.stringify(body))
+
+test('an acceptance names who, and the build where it must be that one', async () => {
+  expect((await accept({ who: 'kim@ops' })).status).toBe(200)
+  expect((await accept({ who: 'kim@ops', build: 'other' })).status).toBe(409)
+  expect((await accept({})).status).toBe(400)
+  expect((await accept({ who: 'kim@ops', yes: true })).status).toBe(400)
+  expect(ordered).toEqual([
+    { who: 'kim@ops', build: undefined },
+    { who: 'kim@ops', build: 'other' },
   ])
 })
 

@@ -1,6 +1,6 @@
 /**
  * Nearest over the real DB-IP City, the one test that loads it: 50,000 networks of each family against a reference that
- * reads through maxmind and has its own haversine.
+ * reads through maxmind and has its own haversine. And the exact shares of a change against a million clients that ask.
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -10,10 +10,18 @@ import { formatAddress, maskAddress } from '../../src/dns/address.ts'
 import { foldToIPv4 } from '../../src/geo/fold.ts'
 import { openDatabases } from '../../src/geo/database.ts'
 import { allocateShared } from '../../src/geo/memory.ts'
-import { buildPlaces } from '../../src/geo/place.ts'
+import { buildPlaces, placeOf, type Places } from '../../src/geo/place.ts'
 import { leafDepth, leafValue, type Trie, walk } from '../../src/geo/trie.ts'
 import { compileMap, mapDefinition, siteNames } from '../../src/policy/compile.ts'
+import { ClientCounts, clientFlows, type Flows, spaceFlows } from '../../src/policy/flows.ts'
+import { networkKey } from '../../src/policy/hash.ts'
 import { CLASS_UNPLACED, type ClientMap, groupsOf } from '../../src/policy/map.ts'
+import { makeSelection, select } from '../../src/policy/select.ts'
+import { layOutService } from '../../src/policy/service.ts'
+import { STEERS_A } from '../../src/zone/pack.ts'
+import { measureMoves, type Steered } from '../../src/answer/moves.ts'
+import { healthWord, UP } from '../../src/health/table.ts'
+import type { ServiceModel } from '../../src/zone/model.ts'
 import { service, site } from './fixture.ts'
 import { haversineKm } from './reference.ts'
 
@@ -42,12 +50,13 @@ const BIAS: Readonly<Record<string, number>> = { fra: 20, sin: -30 }
 const base = service(SITES.map(({ name }) => ({ site: name, vips: [] })))
 const model = { ...base, sites: base.sites.map((one) => ({ ...one, bias: BIAS[one.site] ?? 0 })) }
 const names = siteNames(model)
+let places: Places
 let map: ClientMap
 
 const unexpected = (problem: unknown): void => expect.fail(JSON.stringify(problem))
 
 beforeAll(() => {
-  const places = buildPlaces(
+  places = buildPlaces(
     openDatabases(
       FILES.map(({ path }) => path),
       unexpected,
@@ -194,4 +203,82 @@ describe.each(FILES)('IPv$family', ({ family, path }) => {
       expect(leafDepth(other)).toBeGreaterThanOrEqual(depth)
     }
   })
+})
+
+const change = (weight: number, more: readonly string[]): ServiceModel => {
+  const own = service(
+    [...names, ...more].map((name) => ({ site: name, vips: ['192.0.2.1'] })),
+    { spreadKm: 3_000 },
+  )
+  return { ...own, sites: own.sites.map((one) => (one.site === 'fra' ? { ...one, weight } : one)) }
+}
+
+describe('a change: a site more, other weights, a spread', () => {
+  const sites = new Map([...SITES, site('cdg', { latitude: 49.01, longitude: 2.55 })].map((one) => [one.name, one]))
+  const steered = (own: ServiceModel): Steered => {
+    const laid = layOutService(own, sites, 0)
+    laid.slot.set(laid.slot.map((_, vip) => vip))
+    const health = new Int32Array(laid.members.length).fill(healthWord(UP, 1000, true))
+    return { service: laid, map: compileMap(mapDefinition(own, sites), places, allocateShared), health }
+  }
+  let before: Steered
+  let after: Steered
+  beforeAll(() => {
+    before = steered(change(100, []))
+    after = steered(change(60, ['cdg']))
+  })
+  const out = makeSelection()
+  const siteOf = ({ service: laid, map: own, health }: Steered, bytes: Uint8Array): string => {
+    const family = bytes.length === 4 ? 4 : 6
+    const cls = leafValue(walk(family === 4 ? own.v4 : own.v6, bytes, 0))
+    select(laid, own, cls, health, networkKey(family, bytes, 0), 0, STEERS_A, out, null)
+    return laid.siteNames[out.site]!
+  }
+
+  /** Each pair of sites, in each country, within five standard deviations of what is told (and five, where they are few). */
+  function expectSampled(flows: Flows, samples: readonly Uint8Array[]): void {
+    const [measure] = measureMoves(before, after, STEERS_A, flows)
+    const seen = new Map<string, number>()
+    for (const bytes of samples) {
+      const [from, to] = [siteOf(before, bytes), siteOf(after, bytes)]
+      if (from === to) continue
+      for (const where of ['', placeOf(places, bytes).country]) {
+        const key = `${where} ${from} ${to}`
+        seen.set(key, (seen.get(key) ?? 0) + 1)
+      }
+    }
+    const told = new Map(measure!.moves.map(({ from, to, share }) => [` ${from} ${to}`, share]))
+    for (const { place, clients, moves } of measure!.countries) {
+      for (const { from, to, share } of moves) told.set(`${place} ${from} ${to}`, clients * share)
+    }
+    const wrong = [...new Set([...seen.keys(), ...told.keys()])].flatMap((key) => {
+      const expected = (told.get(key) ?? 0) * samples.length
+      const found = seen.get(key) ?? 0
+      return Math.abs(found - expected) > 5 * Math.sqrt(expected) + 5 ? [`${key}: ${found} for ${expected}`] : []
+    })
+    expect(wrong).toEqual([])
+    expect(measure!.moved).toBeGreaterThan(0.05)
+    expect(seen.size).toBeGreaterThan(100)
+  }
+
+  test('exact shares are those of a million addresses', () => {
+    const samples: Uint8Array[] = []
+    while (samples.length < 1_000_000) {
+      const bytes = Uint8Array.of(random(256), random(256), random(256), random(256))
+      if (leafValue(walk(before.map.v4, bytes, 0)) !== CLASS_UNPLACED) samples.push(bytes)
+    }
+    const space = spaceFlows({ places, map: before.map }, { places, map: after.map })
+    expectSampled({ ...space, measures: space.measures.slice(0, 1) }, samples)
+  }, 60_000)
+
+  test('and those of IPv6 networks that are counted', () => {
+    const file = readFileSync(FILES[1]!.path)
+    const networks = sampleNetworks(file, new Reader<Response>(file).metadata.nodeCount, 16)
+    const counts = new ClientCounts()
+    const samples = networks.flatMap((network) => {
+      counts.add({ family: 6, ...network, bytes: maskAddress(network.bytes, network.bits) }, 1)
+      return [withHost(network, () => random(256))]
+    })
+    expectSampled(clientFlows({ places, map: before.map }, { places, map: after.map }, counts), samples)
+  }, 60_000)
 })

@@ -1,0 +1,124 @@
+/** Sentences and numbers of a plan, the same on a terminal and in Markdown. */
+import type { SiteMove } from '../answer/moves.ts'
+import type { Names } from '../answer/plan-names.ts'
+import type { BudgetChange, NameMoves, Plan, RecordChange, RecordChanges } from '../answer/plan.ts'
+import type { MeasuredMoves } from '../answer/moves.ts'
+import type { SetInWords } from '../zone/compare.ts'
+import { formatDuration } from '../units.ts'
+
+export const QUIET = 'no record and no client changes'
+
+/** `3.2 %`; what is little keeps two digits, what is next to nothing says so. */
+export function percent(share: number): string {
+  if (share === 0) return '0 %'
+  const of100 = 100 * share
+  if (of100 < 0.001) return '<0.001 %'
+  if (of100 > 99.95) return share === 1 || of100 > 99.9995 ? '100 %' : `${of100.toFixed(3)} %`
+  return `${of100 >= 9.95 ? of100.toFixed(1) : Number(of100.toPrecision(2))} %`
+}
+
+/** `12,345`. */
+export const grouped = (number: number): string => String(Math.round(number)).replaceAll(/\B(?=(\d{3})+$)/g, ',')
+
+const MEASURES = { ipv4: 'IPv4 clients', ipv6: 'IPv6 clients', clients: 'clients' } as const
+export const measureInWords = ({ clients }: MeasuredMoves): string => MEASURES[clients]
+
+/** How many moves a sentence tells. */
+const MOST_MOVES = 4
+
+/** `2.9 % fra → par, 0.3 % ams → par`. */
+export function movesInWords(moves: readonly SiteMove[], most = MOST_MOVES): string {
+  const told = moves.slice(0, most).map(({ from, to, share }) => `${percent(share)} ${from} → ${to}`)
+  return moves.length > most ? `${told.join(', ')}, and ${moves.length - most} more` : told.join(', ')
+}
+
+/** What steers: `web`, `web → api`, `(static) → web`. */
+export function steeringInWords({ before, after }: NameMoves): string {
+  if (before === after) return before!
+  return `${before ?? '(static)'} → ${after ?? '(static)'}`
+}
+
+export function namesInWords({ count, some }: Names, most = some.length): string {
+  const told = some.slice(0, most)
+  return count > told.length ? `${told.join(', ')} and ${grouped(count - told.length)} more` : told.join(', ')
+}
+
+/** `3.2 % of IPv4 clients move: 2.9 % fra → par; 2.1 % of IPv6 clients move: …`. */
+export function sentenceOf(move: NameMoves): string {
+  const verb = move.random ? 'draw another site' : 'move'
+  const moving = move.measures.filter(({ moved }) => moved > 0)
+  const told = moving.map(
+    (measure) => `${percent(measure.moved)} of ${measureInWords(measure)} ${verb}: ${movesInWords(measure.moves)}`,
+  )
+  const unplaced = move.measures.flatMap(({ unplaced: apart, clients }) =>
+    apart === null || apart.moved === 0
+      ? []
+      : [`of those without a place ${clients === 'ipv6' ? '(IPv6)' : '(IPv4)'}: ${movesInWords(apart.moves)}`],
+  )
+  const all = [...told, ...unplaced]
+  return all.length > 0 ? all.join('; ') : 'no client moves, but capacities change'
+}
+
+/** `3 records added, 1 changed`; undefined without any. */
+export function recordsInWords({ added, removed, changed }: RecordChanges): string | undefined {
+  const parts = [
+    ...(added > 0 ? [`${grouped(added)} added`] : []),
+    ...(removed > 0 ? [`${grouped(removed)} removed`] : []),
+    ...(changed > 0 ? [`${grouped(changed)} changed`] : []),
+  ]
+  return parts.length === 0 ? undefined : `records: ${parts.join(', ')}`
+}
+
+/** The one line above all others. */
+export function headlineOf(plan: Plan): string {
+  if (plan.quiet) return QUIET
+  return [mostInWords(plan), recordsInWords(plan.records)].filter((part) => part !== undefined).join('; ')
+}
+
+/** Of the name whose clients move the most, with the measure that says so. */
+function mostInWords({ moves, most }: Plan): string {
+  const [first] = moves
+  const measure = first?.measures.find(({ moved }) => moved === most)
+  if (first === undefined || measure === undefined || most === 0) return 'no client moves'
+  const whose = `${percent(most)} of the ${measureInWords(measure)} of ${steeringInWords(first)} (${first.types.join(', ')}) move`
+  return moves.length > 1 ? `${whose}, the most of ${moves.length} such changes` : whose
+}
+
+export function signOf({ before, after }: RecordChange): '+' | '-' | '~' {
+  return before === null ? '+' : after === null ? '-' : '~'
+}
+
+const MOST_VALUES = 4
+
+/** `300 192.0.2.80 192.0.2.81`; of a steered name its service. */
+export function setInWords(set: SetInWords, most = MOST_VALUES): string {
+  if (set.service !== undefined) {
+    return `steered by ${set.service}${set.ttlSeconds > 0 ? `, TTL at most ${set.ttlSeconds}` : ''}`
+  }
+  const told = set.values.slice(0, most).map((value) => (value.length > 80 ? `${value.slice(0, 79)}…` : value))
+  const more = set.values.length > most ? ` and ${grouped(set.values.length - most)} more` : ''
+  return `${set.ttlSeconds} ${told.join(' ')}${more}`
+}
+
+/** `300 192.0.2.80 → 60 192.0.2.80`. */
+export const changeInWords = ({ before, after }: RecordChange): string =>
+  [before, after].flatMap((set) => (set === null ? [] : [setInWords(set)])).join(' → ')
+
+export function budgetInWords(plan: BudgetChange): string {
+  const [before, after] = [timeInWords(plan.beforeMs), timeInWords(plan.afterMs)]
+  return `failover of ${plan.service} (${namesInWords(plan.names, 3)}): at worst ${before} → ${after}`
+}
+
+const timeInWords = (ms: number | null): string => (ms === null ? 'never (nothing is checked)' : formatDuration(ms))
+
+/** Load against capacity: 1 = as much as its part. */
+export const ratio = (load: number, capacity: number | null): string =>
+  capacity === null || capacity === 0 ? '-' : (load / capacity).toFixed(2)
+
+export const shareOrNone = (share: number | null): string => (share === null ? '-' : percent(share))
+
+export const WEIGHING: Readonly<Record<Plan['weighing'], string>> = {
+  addresses: 'clients are address space that a database places: IPv4 by address, IPv6 by /56',
+  population: 'clients weigh as their countries are said to, within a country by address space',
+  clients: 'clients are those that were counted',
+}

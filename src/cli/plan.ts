@@ -1,0 +1,209 @@
+/**
+ * `meridian plan [OLD] [NEW]`: what a change does to clients before it is merged. Both sides are built as `serve` builds
+ * them, on one set of places unless databases are what is compared; then answer/plan.ts compares.
+ */
+import { type BuildSettings, type Ground, makeBuilder, makeGround } from '../answer/build.ts'
+import { makePlan, type Plan, type PlanSide, type Weighing } from '../answer/plan.ts'
+import { unpackCode } from '../geo/codes.ts'
+import { allocateShared } from '../geo/memory.ts'
+import { didYouMean, formatProblem, type Problem } from '../problem.ts'
+import type { Output } from './output.ts'
+import { planInMarkdown, problemsInMarkdown } from './plan-markdown.ts'
+import { planInText } from './plan-text.ts'
+import { percent, steeringInWords } from './plan-words.ts'
+import { asWritten, isFolder, Revisions, type ZonesAt } from './revision.ts'
+import { readClients, readPopulation } from './weighing.ts'
+
+export const PLAN_FORMATS = ['text', 'json', 'markdown'] as const
+export type PlanFormat = (typeof PLAN_FORMATS)[number]
+
+export interface PlanCommand {
+  /** The setting `zones`: the working folder, and what stands where in a revision. */
+  readonly zones: string
+  /** Folders or revisions; undefined = the working folder. */
+  readonly old: string | undefined
+  readonly new: string | undefined
+  /** Databases of each side; both the same unless databases are compared. */
+  readonly cityOld: readonly string[]
+  readonly cityNew: readonly string[]
+  readonly asn: readonly string[]
+  readonly cache?: string
+  readonly nodeSite?: string
+  readonly down: readonly string[]
+  readonly drain: readonly string[]
+  /** CSV files; at most one of them. */
+  readonly population?: string
+  readonly clients?: string
+  /** 0–1; exit code 1 when more of any name's clients move. */
+  readonly maxMove?: number
+  readonly format: PlanFormat
+}
+
+/** A problem and the side it is on. */
+interface Told extends Problem {
+  readonly side: 'old' | 'new' | null
+}
+
+export async function plan(command: PlanCommand, output: Output): Promise<number> {
+  const revisions = new Revisions()
+  try {
+    const problems: Told[] = []
+    const made = await planned(command, revisions, problems)
+    return tell(command, made, problems, output)
+  } finally {
+    revisions.end()
+  }
+}
+
+async function planned(command: PlanCommand, revisions: Revisions, problems: Told[]): Promise<Plan | undefined> {
+  const weighing = readWeighing(command, problems)
+  const places = await sidesOf(command, revisions, problems)
+  if (places === undefined || hasErrors(problems)) return undefined
+  const ground = makeGround()
+  const onSame = command.cityOld.join() === command.cityNew.join()
+  const old = await build('old', places.old, command.cityOld, ground, command, problems)
+  const now = await build('new', places.new, command.cityNew, onSame ? ground : makeGround(), command, problems)
+  if (old === undefined || now === undefined) return undefined
+  checkSites(command, now, problems)
+  checkCountries(command, weighing, [old, now], problems)
+  if (hasErrors(problems)) return undefined
+  return makePlan(old, now, { weighing, down: command.down, drain: command.drain })
+}
+
+async function sidesOf(
+  { zones, old, new: now }: PlanCommand,
+  revisions: Revisions,
+  problems: Told[],
+): Promise<{ readonly old: ZonesAt; readonly new: ZonesAt } | undefined> {
+  const working: ZonesAt = { zones, name: zones }
+  const taken: (ZonesAt | undefined)[] = []
+  for (const [side, written, other] of [
+    ['old', old, now],
+    ['new', now, old],
+  ] as const) {
+    // the other side says where zones are when it is a folder of its own
+    const beside = other !== undefined && isFolder(other) ? [other, zones] : [zones]
+    const found = written === undefined ? working : await revisions.take(written, beside)
+    if ('code' in found) problems.push({ side, ...found })
+    taken.push('code' in found ? undefined : found)
+  }
+  const [before, after] = taken
+  return before === undefined || after === undefined ? undefined : { old: before, new: after }
+}
+
+async function build(
+  side: 'old' | 'new',
+  at: ZonesAt,
+  city: readonly string[],
+  ground: Ground,
+  { asn, cache, nodeSite }: PlanCommand,
+  problems: Told[],
+): Promise<PlanSide | undefined> {
+  const settings: BuildSettings = {
+    zones: at.zones,
+    city,
+    asn,
+    ...(cache !== undefined && { cache }),
+    ...(nodeSite !== undefined && { nodeSite }),
+  }
+  const builder = makeBuilder(settings, allocateShared, ground)
+  const built = await builder.build()
+  for (const problem of built.problems) {
+    if (problem.code === 'serial-unknown') continue // a serial is no part of a plan
+    const { message, hint, file } = problem
+    const told = { side, ...problem, file: asWritten(at, file), message: asWritten(at, message) }
+    problems.push(hint === undefined ? told : { ...told, hint: asWritten(at, hint) })
+  }
+  return built.made === undefined ? undefined : { name: at.name, made: built.made, model: builder.model()! }
+}
+
+function readWeighing({ population, clients }: PlanCommand, problems: Told[]): Weighing {
+  const report = (problem: Problem): void => void problems.push({ side: null, ...problem })
+  if (population !== undefined) return { by: 'population', weights: readPopulation(population, report) }
+  if (clients !== undefined) return { by: 'clients', counts: readClients(clients, report) }
+  return { by: 'addresses' }
+}
+
+function checkSites({ down, drain }: PlanCommand, { model }: PlanSide, problems: Told[]): void {
+  for (const [file, sites] of [
+    ['--down', down],
+    ['--drain', drain],
+  ] as const) {
+    for (const site of sites) {
+      if (model.sites.has(site)) continue
+      const message = `the new side has no site “${site}”`
+      const place = { file, line: 0, column: 0 }
+      const hint = didYouMean(site, model.sites.keys())
+      problems.push({
+        side: 'new',
+        code: 'site-unknown',
+        severity: 'error',
+        ...place,
+        message,
+        ...(hint !== undefined && { hint }),
+      })
+    }
+  }
+}
+
+/** A weight that counts nowhere is said to. */
+function checkCountries(
+  { population }: PlanCommand,
+  weighing: Weighing,
+  sides: readonly PlanSide[],
+  problems: Told[],
+): void {
+  if (weighing.by !== 'population') return
+  const known = new Set<string>()
+  for (const { made } of sides) {
+    const { codes } = made.context.places
+    for (let place = 0; place < codes.length; place += 3) known.add(unpackCode(codes[place + 1]!))
+  }
+  const strange = [...weighing.weights.keys()].filter((country) => !known.has(country))
+  if (strange.length === 0) return
+  const message = `the database knows no network of ${strange.join(', ')}: their weight counts nowhere`
+  problems.push({
+    side: null,
+    code: 'value-invalid',
+    severity: 'warning',
+    file: population!,
+    line: 0,
+    column: 0,
+    message,
+  })
+}
+
+const hasErrors = (problems: readonly Problem[]): boolean => problems.some(({ severity }) => severity === 'error')
+
+function tell(
+  { format, maxMove }: PlanCommand,
+  made: Plan | undefined,
+  problems: readonly Told[],
+  output: Output,
+): number {
+  const beyond = made === undefined || maxMove === undefined ? [] : made.moves.filter(({ moved }) => moved > maxMove)
+  if (format === 'json') {
+    output.out(JSON.stringify({ ok: made !== undefined, ...made, beyond: beyond.map(steeringInWords), problems }))
+  } else {
+    for (const problem of eachOnce(problems)) output.err(problemInWords(problem))
+    if (made !== undefined) output.out((format === 'text' ? planInText(made) : planInMarkdown(made)).trimEnd())
+    else output.err('meridian: nothing can be planned while there are errors')
+    // whoever puts it under a pull request has no other output to show
+    if (made === undefined && format === 'markdown') output.out(problemsInMarkdown(problems.map(problemInWords)))
+  }
+  for (const move of beyond) {
+    output.err(
+      `meridian: ${percent(move.moved)} of the clients of ${steeringInWords(move)} move, more than ${percent(maxMove!)}`,
+    )
+  }
+  return made === undefined || beyond.length > 0 ? 1 : 0
+}
+
+const problemInWords = (problem: Told): string =>
+  `${problem.side === null ? '' : `${problem.side}: `}${formatProblem(problem)}`
+
+/** What both sides have because they are one folder is told once. */
+function eachOnce(problems: readonly Told[]): readonly Told[] {
+  const known = new Map(problems.map((problem) => [formatProblem(problem), problem]))
+  return problems.filter((problem) => known.get(formatProblem(problem)) === problem)
+}

@@ -1,0 +1,55 @@
+/** A new database that moves too many clients, under a running node, over a restart, until an operator accepts it. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
+import { meridian, type NodeProcess, PARIS, PATIENT, Scene, until, ZONE } from './scene.ts'
+
+vi.setConfig(PATIENT)
+
+let scene: Scene
+beforeEach(() => {
+  scene = new Scene()
+})
+afterEach(() => scene.close())
+
+const FLAGS = { 'geo-maxMove': '0.1%', 'probe-enabled': 'true' }
+const isHeld = async (node: NodeProcess): Promise<boolean> =>
+  ((await node.status())?.troubles ?? []).some((trouble) => trouble.includes('HELD BACK'))
+
+test('it is held back, the restart too, and used once it is accepted', async () => {
+  await scene.startSites()
+  const node = await scene.startReady(FLAGS)
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+  expect(await scene.metrics()).toContain('meridian_geo_held 0')
+
+  const networks = FIXTURE.map((network) =>
+    network.country === 'FR' ? { ...network, latitude: 40.71, longitude: -74.01 } : network,
+  )
+  writeTestDatabase(scene.city, { schema: 'maxmind', networks, buildEpoch: 1_790_000_007 })
+  await until('the hold', 15_000, async () => ((await isHeld(node)) ? true : undefined))
+  expect(await scene.metrics()).toContain('meridian_geo_held 1')
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+  expect((await node.status())!.load).toMatchObject({ ok: true, problems: [{ code: 'geo-held', severity: 'warning' }] })
+
+  // zones are loaded all the same
+  scene.write('demo.example.yaml', `${ZONE}new: {type: A, values: [192.0.2.81]}\n`)
+  await until('the new name', 15_000, async () => {
+    const { answer } = await scene.dig(undefined, 'new.demo.example', 'A')
+    return answer[0] === '192.0.2.81' ? true : undefined
+  })
+  expect(await isHeld(node)).toBe(true)
+
+  node.kill('SIGTERM')
+  expect(await node.ended).toBe(0)
+  const next = await scene.startReady(FLAGS)
+  expect(await isHeld(next)).toBe(true)
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+
+  const accepted = await meridian(['geo', 'accept', '--state', scene.state, '--who', 'kim'])
+  expect(accepted).toMatchObject({ code: 0, out: expect.stringMatching(/fra\s+→ iad/) })
+  await until('the accepted database', 15_000, async () => ((await scene.siteFor(PARIS)) === 'iad' ? true : undefined))
+  expect(await isHeld(next)).toBe(false)
+  expect(await meridian(['geo', 'accept', '--state', scene.state])).toMatchObject({
+    code: 1,
+    err: 'meridian: refused: no database waits to be accepted\n',
+  })
+})
