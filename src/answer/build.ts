@@ -8,7 +8,7 @@
  */
 import { hash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { openDatabases } from '../geo/database.ts'
+import { type Database, openDatabases } from '../geo/database.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
 import { loadPlaces, placesKey, type Places } from '../geo/place.ts'
@@ -22,6 +22,7 @@ import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import { loadFolder, type Loaded } from '../zone/load.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
+import type { ZoneModel } from '../zone/pack.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -39,6 +40,8 @@ export interface BuildSettings {
   readonly planOnly?: boolean
   /** What this node's prober has; undefined: it has none, or nobody asks. */
   readonly probe?: ProbeSettings
+  /** For `explain` without a node: records can be told with the line that they were written on. */
+  readonly keepZones?: boolean
 }
 
 export interface ProbeSettings extends ProbeCapacity {
@@ -54,7 +57,17 @@ export interface ExplainContext {
   readonly sites: ReadonlyMap<string, SiteModel>
   /** As World.services. */
   readonly services: readonly ServiceModel[]
+  readonly plan: HealthPlan
+  /** Where the places come from, in the order of `geo.city`. */
+  readonly databases: readonly PlaceSource[]
+  /** Site whose place clients have that nobody can place. */
+  readonly nodeSite?: string
+  /** Only where asked for (keepZones): they are most of the memory that a load takes. */
+  readonly zones?: readonly ZoneModel[]
 }
+
+/** A database, as people know it. */
+export type PlaceSource = Pick<Database, 'path' | 'type' | 'builtSeconds' | 'ipVersion'>
 
 export interface Made {
   /** Generation 0; slots and counters all 0: the main thread gives them. */
@@ -131,7 +144,15 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       const made: Made = {
         world,
         plan,
-        context: { places: now.places, sites: model.sites, services: model.services },
+        context: {
+          places: now.places,
+          sites: model.sites,
+          services: model.services,
+          plan,
+          databases: now.sources,
+          ...(settings.nodeSite !== undefined && { nodeSite: settings.nodeSite }),
+          ...(settings.keepZones === true && { zones: model.zones }),
+        },
         view: hash('sha256', JSON.stringify([FORMAT, loaded.hash, now.places.id]), 'hex').slice(0, 16),
         zoneCount: model.zones.length,
         nameCount: image.names,
@@ -152,6 +173,7 @@ function planned(
 
 interface Placed {
   readonly places: Places
+  readonly sources: readonly PlaceSource[]
   /** What the files looked like: while they look the same they are not read again. */
   readonly stamp: string
 }
@@ -166,9 +188,10 @@ async function openPlaces(
   if (before !== undefined && before.stamp === stamp) return before
   const databases = openDatabases(settings.city, report)
   if (databases === undefined) return undefined
-  if (before !== undefined && before.places.id === placesKey(databases)) return { ...before, stamp }
+  const sources = databases.map(({ path, type, builtSeconds, ipVersion }) => ({ path, type, builtSeconds, ipVersion }))
+  if (before !== undefined && before.places.id === placesKey(databases)) return { ...before, sources, stamp }
   const places = loadPlaces(databases, cache, report)
-  return places === undefined ? undefined : { places, stamp }
+  return places === undefined ? undefined : { places, sources, stamp }
 }
 
 async function stampOf(files: readonly string[]): Promise<string> {

@@ -102,7 +102,12 @@ const HINT = 'take a City database: GeoLite2, GeoIP2 or DB-IP'
 export function placeOf(places: Places, bytes: Uint8Array): Place {
   const folded = new Uint8Array(4)
   const isFolded = bytes.length === 16 && foldToIPv4(bytes, 0, 128, folded) >= 0
-  const leaf = isFolded ? descend(places.v4, folded) : descend(bytes.length === 4 ? places.v4 : places.v6, bytes)
+  return isFolded ? placeAt(places, 4, folded) : placeAt(places, bytes.length === 4 ? 4 : 6, bytes)
+}
+
+/** The place of an address that is folded already where it folds. */
+export function placeAt(places: Places, family: 4 | 6, bytes: Uint8Array): Place {
+  const leaf = descend(family === 4 ? places.v4 : places.v6, bytes)
   const place = Math.floor(leaf / 256)
   return {
     continent: unpackCode(places.codes[3 * place]!),

@@ -32,6 +32,8 @@ export interface ClassOrder {
   /** Index of the service's rule that decided; −1 = none. */
   readonly rule: number
   readonly fence: boolean
+  /** What its rule says in place of the service's `pick`; undefined = nothing. */
+  readonly pick: 'hash' | 'random' | undefined
   /** Site numbers, in the order of preference. */
   readonly groups: readonly (readonly number[])[]
   /** The last group is the tail: divided by capacity. */
@@ -41,7 +43,7 @@ export interface ClassOrder {
 export function groupsOf(map: ClientMap, number: number): ClassOrder {
   let at = map.classes[number]!
   const rule = map.groups[at++]! - 1
-  const fence = (map.groups[at++]! & FENCE) !== 0
+  const bits = map.groups[at++]!
   let left = map.groups[at++]!
   let tail = false
   const groups: number[][] = []
@@ -51,5 +53,6 @@ export function groupsOf(map: ClientMap, number: number): ClassOrder {
     groups.push([...map.groups.subarray(at, at + Math.abs(size))])
     at += Math.abs(size)
   }
-  return { rule, fence, groups, tail }
+  const pick = (bits & PICK_RANDOM) !== 0 ? 'random' : (bits & PICK_HASH) !== 0 ? 'hash' : undefined
+  return { rule, fence: (bits & FENCE) !== 0, pick, groups, tail }
 }

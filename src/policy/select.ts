@@ -90,7 +90,7 @@ export const STAGES: readonly Stage[] = [
 ]
 const LAST_RESORT = 9
 /** The last stage that names only what is known to be up: behind it every TTL is the least. */
-const LAST_PROVEN = 4
+export const LAST_PROVEN = 4
 
 const ADMISSION_SALT = 0x5bd1e995
 

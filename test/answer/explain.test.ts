@@ -85,9 +85,8 @@ test('tells place, rule, distances and the walk', () => {
     stage: 'up',
     hashed: true,
     calm: true,
-    ttlSeconds: 60,
-    ttlIsLongest: true,
   })
+  expect(paris.ttl).toMatchObject({ seconds: 60, from: 'max', maxSeconds: 60, minSeconds: 15, capSeconds: null })
   expect(paris.steering!.sites.map(({ site, group }) => [site, group])).toEqual([
     ['fra', 1],
     ['iad', 1],
