@@ -32,7 +32,7 @@ export interface ClassOrder {
   /** Index of the service's rule that decided; −1 = none. */
   readonly rule: number
   readonly fence: boolean
-  /** What its rule says in place of the service's `pick`; undefined = nothing. */
+  /** The rule's own; undefined = the service's. */
   readonly pick: 'hash' | 'random' | undefined
   /** Site numbers, in the order of preference. */
   readonly groups: readonly (readonly number[])[]
@@ -43,7 +43,7 @@ export interface ClassOrder {
 export function groupsOf(map: ClientMap, number: number): ClassOrder {
   let at = map.classes[number]!
   const rule = map.groups[at++]! - 1
-  const bits = map.groups[at++]!
+  const flags = map.groups[at++]!
   let left = map.groups[at++]!
   let tail = false
   const groups: number[][] = []
@@ -53,6 +53,6 @@ export function groupsOf(map: ClientMap, number: number): ClassOrder {
     groups.push([...map.groups.subarray(at, at + Math.abs(size))])
     at += Math.abs(size)
   }
-  const pick = (bits & PICK_RANDOM) !== 0 ? 'random' : (bits & PICK_HASH) !== 0 ? 'hash' : undefined
-  return { rule, fence: (bits & FENCE) !== 0, pick, groups, tail }
+  const pick = (flags & PICK_HASH) !== 0 ? 'hash' : (flags & PICK_RANDOM) !== 0 ? 'random' : undefined
+  return { rule, fence: (flags & FENCE) !== 0, pick, groups, tail }
 }

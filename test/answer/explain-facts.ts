@@ -206,10 +206,8 @@ function siteFacts(
     const facts = service.sites[site]!
     equal(`weight of ${site}`, [weight, bias, capacity], [facts.weight ?? 100, facts.bias ?? 0, 100])
     const far = from === undefined ? undefined : kilometres(from, SITES[site]!)
-    const near = (said: number | null, holds: number | undefined): boolean =>
-      holds === undefined ? said === null : said !== null && Math.abs(said - holds) < 0.2
-    equal(`distance of ${site} ${distanceKm} ${far}`, near(distanceKm, far), true)
-    equal(`biased distance of ${site}`, near(biasedKm, far && far * (1 - (facts.bias ?? 0) / 100)), true)
+    equal(`distance of ${site} ${distanceKm} ${far}`, isNear(distanceKm, far), true)
+    equal(`biased distance of ${site}`, isNear(biasedKm, far && far * (1 - (facts.bias ?? 0) / 100)), true)
     equal(`VIPs of ${site}`, vips.map(({ address }) => address).toSorted(), facts.vips.toSorted())
     for (const { address, state, share, calm, member } of vips) {
       equal(`member ${address}`, member, `${site}/${NAMES[name]!.service}/${address}`)
@@ -225,6 +223,9 @@ function siteFacts(
     true,
   )
 }
+
+const isNear = (said: number | null, holds: number | undefined): boolean =>
+  holds === undefined ? said === null : said !== null && Math.abs(said - holds) < 0.2
 
 const vipsNamed = (sites: Steering['sites']): string[] =>
   sites.flatMap(({ vips }) => vips.filter(({ named }) => named).map(({ address }) => address)).toSorted()

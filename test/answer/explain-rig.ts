@@ -95,9 +95,13 @@ export const SERVICES: Readonly<Record<string, ServiceFacts>> = {
     max: 100,
     min: 10,
     rules: [
-      { subnets: ['24.90.0.0/15', '2002:52::/32'], geos: ['EU-DE'], order: '[[fra, iad]]' },
+      {
+        subnets: ['24.90.0.0/15', '24.90.0.0/17', '24.91.0.0/16', '2002:52::/32'],
+        geos: ['EU-DE'],
+        order: '[[fra, iad]]',
+      },
       { subnets: ['24.90.1.0/24', '2604:2000:1::/48'], order: '[syd]', only: true },
-      { geos: ['AS-JP', 'NA-US-CA'], order: '[sin]', only: true },
+      { geos: ['AS-JP', 'NA-US-NY', 'NA-US-CA'], order: '[sin]', only: true },
       { geos: ['AS', 'EU'], order: '[syd, [fra, sin]]' },
     ],
   },
@@ -128,6 +132,7 @@ export const NAMES: Readonly<Record<string, { readonly service: string; readonly
 export const OTHER_NAMES = [
   'static',
   'big',
+  'mid',
   'alias',
   'steeredalias',
   'loop',
@@ -150,6 +155,7 @@ listed: {type: GSLB, service: listed}
 ruled: {type: GSLB, service: ruled}
 random: {type: GSLB, service: random}
 static: {type: A, ttl: 77, values: [192.0.2.80, 192.0.2.81]}
+mid: {type: TXT, values: [${Array.from({ length: 4 }, (_, i) => `"${String(i).padStart(180, 'x')}"`).join(', ')}]}
 big: {type: TXT, values: [${Array.from({ length: 9 }, (_, i) => `"${String(i).padStart(180, 'x')}"`).join(', ')}]}
 alias: {type: CNAME, value: static.example.com.}
 steeredalias: {type: CNAME, value: near.example.com.}
@@ -276,12 +282,13 @@ interface Client {
 
 const PATIENCE_MS = 5_000
 
+const idOf = (message: Uint8Array): number => (message[0]! << 8) | message[1]!
+
 async function connect(address: string, server: Server): Promise<Client> {
   const socket: Socket = createSocket('udp4')
   socket.bind(0, address)
   await once(socket, 'listening')
   const waiting = new Map<number, (reply: Uint8Array) => void>()
-  const idOf = (message: Uint8Array): number => (message[0]! << 8) | message[1]!
   socket.on('message', (reply) => waiting.get(idOf(reply))?.(new Uint8Array(reply)))
   return {
     ask(query) {
