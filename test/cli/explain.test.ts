@@ -124,7 +124,10 @@ describe('a node that runs', () => {
       ),
     ])
     expect(keyed(out, 'rule')).toEqual([expect.stringMatching(/services\.yaml:10, by its subnet 82\.64\.1\.0\/24$/)])
-    expect(keyed(out, 'walk').join('\n')).toMatch(/iad: not enough usable VIPs/)
+    expect(keyed(out, 'walk')).toEqual([
+      'up: group 1, iad: not enough usable VIPs',
+      expect.stringMatching(/^up: group 2, fra: eligible, score [\d.]+ at weight 100$/),
+    ])
     expect(keyed(out, 'pick')).toEqual(['fra (up), the first that may be named'])
     expect(keyed(out, 'VIPs')).toEqual(['127.43.7.11, the only usable one of its type'])
     const [ttl] = keyed(out, 'TTL')
@@ -224,6 +227,15 @@ describe('a node that runs', () => {
 
 /** Of the files: no node is there. */
 const ask = (...args: string[]): Promise<Typed> => type('explain', ...args, ...files, ...nowhere)
+
+test('a node that is there and does not answer is no reason to tell of the files', async () => {
+  const wedged = join(folder, 'wedged')
+  mkdirSync(wedged)
+  const server = createServer((socket) => void socket.destroy()).listen(join(wedged, 'control.sock'))
+  const told = await type('explain', 'www.example.com', ...PARIS, '--state', wedged, ...files)
+  server.close()
+  expect(told).toMatchObject({ code: 1, out: '', err: expect.stringContaining('no node answers on') })
+})
 
 describe('files', () => {
   test('where no node answers, and with --offline: every member is taken for up, but for those that are drained', async () => {
