@@ -46,7 +46,8 @@ type Told = { readonly explained: Explained; readonly why: string } | undefined
 async function byNode(options: ExplainOptions, output: Output): Promise<Told> {
   try {
     const explained = await ask<Explained>(options, `/api/explain?${queryOf(options.question)}`)
-    return { explained, why: '' }
+    if ('source' in explained || options.json) return { explained, why: '' }
+    throw new ControlError('this node is of another version; --json prints what it tells')
   } catch (error) {
     if (error instanceof NoNodeError) return byFiles(options, output, error)
     throw error

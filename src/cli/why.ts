@@ -67,14 +67,12 @@ function assumptionsOf({ down, drain }: Explanation): string[] {
   ]
 }
 
-function lookupInWords({ name, found, node, zone, written }: Lookup, { outcome, rcode }: Explanation): string {
+function lookupInWords({ name, found, node, zone, written }: Lookup, { outcome }: Explanation): string {
   const lines = [...new Set(written.map(({ type, at }) => `${type === 0 ? 'GSLB' : typeName(type)} ${at}`))]
   const where = lines.length === 0 ? '' : `: ${lines.join(', ')}`
   switch (found) {
-    case 'outside': {
-      const meta = outcome === 'refused' ? ', so it is refused' : ''
-      return `${name} is in no zone that is served${meta}`
-    }
+    case 'outside':
+      return `${name} is in no zone that is served${outcome === 'refused' ? ', so it is refused' : ''}`
     case 'none':
       return `${name} does not exist in the zone ${zone}; the closest that does is ${node}`
     case 'delegated':
@@ -87,7 +85,7 @@ function lookupInWords({ name, found, node, zone, written }: Lookup, { outcome, 
       return `${name} in the zone ${zone}${where}`
     default: {
       const never: never = found
-      return `${rcode} ${String(never)}`
+      return String(never)
     }
   }
 }
@@ -227,7 +225,7 @@ function sitesInWords({ sites, service, health }: Steering): string[] {
   ]
   const heads = table(sites.map(siteRow), KEY).split('\n')
   return [
-    ['sites of', service, 'in this client’s order', ...marks].join(' ').trim(),
+    `sites of ${service} in this client’s order${marks.length === 0 ? '' : `: ${marks.join(', ')}`}`,
     ...sites.flatMap((site, i) => [heads[i]!, ...memberRows(site)]),
   ]
 }
@@ -248,15 +246,16 @@ function memberRows({ vips, consulted }: ExplainedSite): string[] {
   })
 }
 
-/** What the votes have to come to; the same for all checks of a member. */
+/** What the votes have to come to; nearly always the same for all checks of a member. */
 function quorumOf({ targets }: MemberStatus): string[] {
-  const [first] = targets
-  if (first === undefined) return []
-  const { asked, downNeeds, upNeeds } = first.quorum
-  return [`${VIP} quorum: ${count(asked, 'prober')} asked; down takes ${downNeeds}, up ${upNeeds}`]
+  const lines = targets.map(({ quorum: { asked, downNeeds, upNeeds } }) => {
+    return `${VIP}  quorum: ${count(asked, 'prober')} asked; down takes ${downNeeds}, up ${upNeeds}`
+  })
+  return [...new Set(lines)]
 }
 
-const VIP = '     '
+/** As far in as the members of `status` are, less two: detailsOf() goes on below. */
+const VIP = '    '
 
 function vipRow({ address, state, share, calm, named, assumed, health }: ExplainedVip): string[] {
   const marks = [
@@ -272,7 +271,7 @@ function vipRow({ address, state, share, calm, named, assumed, health }: Explain
   return [address, told, ...(health === null ? [] : [since]), marks.join(', ')]
 }
 
-function wireInWords({ wire, type }: Explained, hex: boolean): string[] {
+function wireInWords({ wire }: Explained, hex: boolean): string[] {
   const { transport, udpBytes, truncated, flags, question, answer, authority, additional, edns, bytes } = wire
   const size = truncated
     ? `UDP has no room (TC, ${count(udpBytes, 'byte')}); over TCP ${count(bytes, 'byte')}`
@@ -280,7 +279,7 @@ function wireInWords({ wire, type }: Explained, hex: boolean): string[] {
   const opt =
     edns === null ? [] : [`;; OPT payload ${edns.payload}${edns.ecs === null ? '' : `, client subnet ${edns.ecs}`}`]
   return [
-    `;; ${size}, flags ${flags.join(' ')}${type === 'ANY' ? ', ANY' : ''}`,
+    `;; ${size}, flags ${flags.join(' ')}`,
     ...opt,
     ...section(
       'QUESTION',

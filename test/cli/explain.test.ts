@@ -137,7 +137,7 @@ describe('a node that runs', () => {
     expect(keyed(out, 'scope')).toEqual(['/24: all of /24 are in this class; caches may use it for 82.64.1.0/24'])
     expect(keyed(out, 'failover')[0]).toMatch(/^21\.3 s at worst: 0\.8 s until it is seen, .* TTL 20 s$/)
     expect(out).toMatch(/\n {2}1 {2}iad {2}6\d{3} km \(5\d{3} by bias 10\)/)
-    expect(out).toMatch(/\n {5}127\.43\.7\.11 {2}up {2}for \d+ s {2}in the answer\n/)
+    expect(out).toMatch(/\n {4}127\.43\.7\.11 {2}up {2}for \d+ s {2}in the answer\n/)
     expect(out).toMatch(/\n +n1 \(eu\) {2}up {2}for \d+ s /)
     expect(out).toMatch(/\n +n1 \(eu\) {2}DOWN {2}for \d+ s .*connection refused/)
     expect(out).toMatch(/\n +quorum: 1 prober asked; down takes 1, up 1\n/)
