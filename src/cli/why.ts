@@ -19,6 +19,7 @@ export function explanationInWords(told: Explained, why: string, hex = false): s
     headOf(told),
     '',
     ...assumptionsOf(told),
+    ...(told.lookups.length > 0 ? [] : row('name', `not looked up: ${told.type} is not answered`)),
     ...told.lookups.flatMap((lookup, i) => row(i === 0 ? 'name' : 'alias', lookupInWords(lookup, told))),
     ...(steering === undefined ? [] : steeringInWords(steering)),
     ...row('TTL', ttlInWords(told.ttl)),

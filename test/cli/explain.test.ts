@@ -206,7 +206,7 @@ describe('a node that runs', () => {
     expect((await type(...asked, '--client', '198.51.100.0/24')).err).toContain('name the resolver’s')
   })
 
-  test('what is no node, and one that has loaded nothing yet', async () => {
+  test('one that has loaded nothing yet, and one of another version', async () => {
     const early = join(folder, 'early')
     mkdirSync(early)
     const shown: Node = {
@@ -218,10 +218,15 @@ describe('a node that runs', () => {
       override: (order) => node.override(order),
       forget: (forgetting) => node.forget(forgetting),
     }
-    const socket = await listenSocket(makeApp(shown, 'open'), join(early, 'control.sock'))
-    const told = await type('explain', 'www.example.com', ...PARIS, '--state', early, ...files)
-    await socket.stop()
-    expect(told).toMatchObject({ code: 1, out: '', err: expect.stringContaining('no World is loaded yet') })
+    const path = join(early, 'control.sock')
+    const typed = ['explain', 'www.example.com', ...PARIS, '--state', early, ...files]
+    const unloaded = await listenSocket(makeApp(shown, 'open'), path)
+    expect(await type(...typed)).toMatchObject({ code: 1, out: '', err: expect.stringContaining('no World is loaded') })
+    await unloaded.stop()
+    const other = await listenSocket(makeApp({ ...shown, explain: () => ({ rcode: 'NOERROR' }) }, 'open'), path)
+    expect(await type(...typed)).toMatchObject({ code: 1, out: '', err: expect.stringContaining('another version') })
+    expect(await type(...typed, '--json')).toMatchObject({ code: 0, out: '{"rcode":"NOERROR"}' })
+    await other.stop()
   })
 })
 
@@ -275,6 +280,7 @@ describe('files', () => {
     ['static.example.com', ['--type', 'ANY'], 'RFC 8482', /in the zone/, '3600 s'],
     ['www.example.com', ['--type', 'MX'], 'nothing of this type', /GSLB \S+:3$/, '15 s, the service’s min'],
     ['alias.example.com', [], 'as written', /CNAME \S+:5$/, '300 s'],
+    ['static.example.com', ['--type', 'AXFR'], 'REFUSED', /AXFR is not answered/, 'none'],
   ] as const)('%s %s: %s', async (name, args, head, lookup, ttl) => {
     const { code, out } = await ask(name, ...PARIS, ...args)
     expect(code).toBe(0)
