@@ -126,6 +126,12 @@ export const SETTINGS = {
     meaning: 'City database in MMDB form (GeoLite2, GeoIP2, DB-IP). Without one no client has a place.',
     read: path,
   }),
+  'geo.asn': list<string>({
+    type: 'a file, or a list of files where IPv4 and IPv6 are apart',
+    default: [],
+    meaning: 'Database of autonomous systems in MMDB form (GeoLite2-ASN, DB-IP). Rules with `asns` need it.',
+    read: path,
+  }),
   redis: one<string | undefined>({
     type: '`redis://`, `rediss://` (TLS), `redis+sentinel://`, `redis+cluster://`, see docs/redis.md',
     default: [],

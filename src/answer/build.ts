@@ -8,7 +8,9 @@
  */
 import { hash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { type Database, openDatabases } from '../geo/database.ts'
+import { asnsKey, loadAsns, type Asns } from '../geo/asn.ts'
+import { packCode } from '../geo/codes.ts'
+import { openDatabases, type Database } from '../geo/database.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
 import { loadPlaces, placesKey, type Places } from '../geo/place.ts'
@@ -21,7 +23,7 @@ import { layOutService } from '../policy/service.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import { loadFolder, type Loaded } from '../zone/load.ts'
-import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
+import type { Geo, Model, RuleModel, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
 import type { World } from './world.ts'
 
@@ -30,6 +32,8 @@ export interface BuildSettings {
   readonly zones: string
   /** MMDB files; more than one where IPv4 and IPv6 are apart. None: no client has a place. */
   readonly city: readonly string[]
+  /** The same, of autonomous systems; for rules with `asns`. */
+  readonly asn?: readonly string[]
   /** Where compiled tries are kept over a restart; undefined = nowhere. */
   readonly cache?: string
   /** Whether what this builder's Worlds don't need goes from the cache: for the one whose cache it is, `serve`. */
@@ -60,6 +64,8 @@ export interface ExplainContext {
   readonly plan: HealthPlan
   /** Where the places come from, in the order of `geo.city`. */
   readonly databases: readonly PlaceSource[]
+  /** The same of autonomous systems, and of `geo.asn`. */
+  readonly asnDatabases: readonly PlaceSource[]
   /** Site whose place clients have that nobody can place. */
   readonly nodeSite?: string
   /** Only where asked for (keepZones): they are most of the memory that a load takes. */
@@ -127,7 +133,10 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
       if (settings.planOnly === true) return { ...planned(model, plan, problems), problems, stagesMs: stages.ms }
       const now = await openPlaces(settings, placed, cache, report)
       stages.end('places')
-      if (model !== undefined) checkNodeSite(settings, model, report)
+      if (model !== undefined) {
+        checkNodeSite(settings, model, report)
+        checkRules(settings, model, now?.places, report)
+      }
       const failed = problems.some((problem) => problem.severity === 'error')
       if (model === undefined || plan === undefined || now === undefined || failed)
         return { problems, stagesMs: stages.ms }
@@ -149,17 +158,25 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
           sites: model.sites,
           services: model.services,
           plan,
-          databases: now.sources,
+          databases: now.city.sources,
+          asnDatabases: now.asn?.sources ?? [],
           ...(settings.nodeSite !== undefined && { nodeSite: settings.nodeSite }),
           ...(settings.keepZones === true && { zones: model.zones }),
         },
-        view: hash('sha256', JSON.stringify([FORMAT, loaded.hash, now.places.id]), 'hex').slice(0, 16),
+        view: viewOf(loaded.hash, model, now.places),
         zoneCount: model.zones.length,
         nameCount: image.names,
       }
       return { made, problems, stagesMs: stages.ms }
     },
   }
+}
+
+function viewOf(zones: string, { services }: Model, { id, asns }: Places): string {
+  // nobody's answers depend on numbers that no rule has
+  const looksAtAsns = asns !== undefined && services.some(({ rules }) => rules.some((rule) => rule.asns.length > 0))
+  const parts = [FORMAT, zones, id, ...(looksAtAsns ? [asns.id] : [])]
+  return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 16)
 }
 
 function planned(
@@ -172,9 +189,16 @@ function planned(
 }
 
 interface Placed {
+  readonly city: Opened<Places>
+  readonly asn: Opened<Asns> | undefined
+  /** Both together. */
   readonly places: Places
+}
+
+/** What was made of some files, and what they looked like: while they look the same they are not read again. */
+interface Opened<T> {
+  readonly made: T
   readonly sources: readonly PlaceSource[]
-  /** What the files looked like: while they look the same they are not read again. */
   readonly stamp: string
 }
 
@@ -184,14 +208,31 @@ async function openPlaces(
   cache: Cache,
   report: Report,
 ): Promise<Placed | undefined> {
-  const stamp = await stampOf(settings.city)
-  if (before !== undefined && before.stamp === stamp) return before
-  const databases = openDatabases(settings.city, report)
+  const asnFiles = settings.asn ?? []
+  const makePlaces = (found: readonly Database[]) => loadPlaces(found, cache, report)
+  const makeAsns = (found: readonly Database[]) => loadAsns(found, cache, report)
+  const city = await openFiles(settings.city, before?.city, placesKey, makePlaces, report)
+  const asn = asnFiles.length > 0 ? await openFiles(asnFiles, before?.asn, asnsKey, makeAsns, report) : undefined
+  if (city === undefined || (asn === undefined && asnFiles.length > 0)) return undefined
+  const same = before !== undefined && city.made === before.city.made && asn?.made === before.asn?.made
+  return { city, asn, places: same ? before.places : { ...city.made, ...(asn && { asns: asn.made }) } }
+}
+
+async function openFiles<T extends { readonly id: string }>(
+  files: readonly string[],
+  before: Opened<T> | undefined,
+  keyOf: (databases: readonly Database[]) => string,
+  load: (databases: readonly Database[]) => T | undefined,
+  report: Report,
+): Promise<Opened<T> | undefined> {
+  const stamp = await stampOf(files)
+  if (before?.stamp === stamp) return before
+  const databases = openDatabases(files, report)
   if (databases === undefined) return undefined
   const sources = databases.map(({ path, type, builtSeconds, ipVersion }) => ({ path, type, builtSeconds, ipVersion }))
-  if (before !== undefined && before.places.id === placesKey(databases)) return { ...before, sources, stamp }
-  const places = loadPlaces(databases, cache, report)
-  return places === undefined ? undefined : { places, sources, stamp }
+  if (before !== undefined && before.made.id === keyOf(databases)) return { ...before, sources, stamp }
+  const made = load(databases)
+  return made && { made, sources, stamp }
 }
 
 async function stampOf(files: readonly string[]): Promise<string> {
@@ -214,6 +255,44 @@ function checkNodeSite(settings: BuildSettings, model: Model, report: Report): v
     message: `the setting node.site names the site “${settings.nodeSite}”, which sites.yaml does not have`,
     hint: `sites: ${[...model.sites.keys()].join(', ')}`,
   })
+}
+
+/** Rules that the databases can't serve: only the settings say which there are. */
+function checkRules(settings: BuildSettings, { services }: Model, places: Places | undefined, report: Report): void {
+  const rules = services.flatMap((service) => service.rules)
+  const hasCity = settings.city.length > 0
+  for (const { asns, at } of (settings.asn ?? []).length > 0 ? [] : rules) {
+    if (asns.length === 0) continue
+    const message = 'this rule has asns, and there is no database that tells whose a network is'
+    const hint = 'Set geo.asn to an ASN database, like GeoLite2-ASN'
+    // without any database nobody expects clients to be where they are
+    report({ code: 'asn-database-missing', severity: hasCity ? 'error' : 'warning', ...at, message, hint })
+  }
+  const unmatched = hasCity && places !== undefined ? unmatchedSubdivisions(rules, places) : new Set<string>()
+  for (const { geos, at } of unmatched.size > 0 ? rules : []) {
+    const codes = geos.map(codeOf).filter((code) => unmatched.has(code))
+    if (codes.length === 0) continue
+    const message = `the city database knows no network of ${codes.join(', ')}, so this rule does not match by that`
+    const hint =
+      'Look the code up in ISO 3166-2; databases of the flat schema tell subdivisions of the US and Canada alone'
+    report({ code: 'geo-unmatched', severity: 'warning', ...at, message, hint })
+  }
+}
+
+const codeOf = ({ continent, country, subdivision }: Geo): string =>
+  [continent, country, subdivision].filter((part) => part !== undefined).join('-')
+
+const subdivisionKey = (country: number, subdivision: number): number => country * 2 ** 24 + subdivision
+
+/** Codes of the rules' subdivisions that no place has. */
+function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): ReadonlySet<string> {
+  const left = new Map<number, string>()
+  for (const geo of rules.flatMap(({ geos }) => geos)) {
+    if (geo.subdivision !== undefined)
+      left.set(subdivisionKey(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
+  }
+  for (let i = 0; i < codes.length && left.size > 0; i += 3) left.delete(subdivisionKey(codes[i + 1]!, codes[i + 2]!))
+  return new Set(left.values())
 }
 
 /** Only the zones say what is to be checked, and only the settings with what. */
@@ -251,7 +330,8 @@ function placeClients(
     numberOf.set(key, numberOf.size)
     return numberOf.size - 1
   })
-  if (settings.tidiesCache === true) cache.retain([places.id, ...byKey.keys()])
+  if (settings.tidiesCache === true)
+    cache.retain([places.id, ...(places.asns ? [places.asns.id] : []), ...byKey.keys()])
   return { byKey, numbers }
 }
 

@@ -3,7 +3,7 @@
  * class with what is known of their members, the walk, the pick, the scope, the budget. All of it is read off what
  * respond() left behind (Responder) and what the World was made from; nothing is decided here.
  */
-import { formatAddress, formatPrefix, maskAddress, type Prefix } from '../dns/address.ts'
+import { formatAddress, formatPrefix, maskAddress } from '../dns/address.ts'
 import { distanceKm } from '../geo/distance.ts'
 import { packCode } from '../geo/codes.ts'
 import { foldPrefix, TEREDO } from '../geo/fold.ts'
@@ -17,10 +17,11 @@ import { STAGES, type Trace } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { type FailoverBudget, failoverBudget } from '../zone/budget.ts'
 import type { Position, RuleModel, ServiceModel } from '../zone/model.ts'
+import { subnetHolding } from '../zone/rules.ts'
 import type { Responder } from './answer.ts'
 import { type Asked, formatNetwork } from './asked.ts'
 import type { Assumed, Assumptions, HealthOf } from './assume.ts'
-import type { ExplainContext } from './build.ts'
+import type { ExplainContext, PlaceSource } from './build.ts'
 import { type Client, locate, makeClient, scopeOf } from './client.ts'
 
 export interface Steering {
@@ -77,8 +78,18 @@ export interface FoundPlace {
   /** Widest prefix that the databases have the same of, and its bits. */
   readonly prefix: string
   readonly depth: number
-  /** `built`: ISO 8601; null = unknown. null: no database is of this family. */
-  readonly database: { readonly file: string; readonly type: string; readonly built: string | null } | null
+  /** null: no database is of this family. */
+  readonly database: FoundDatabase | null
+  /** The autonomous system that the address is in, with the widest prefix that has the same; null = unknown. */
+  readonly asn: { readonly number: number; readonly prefix: string; readonly database: FoundDatabase | null } | null
+}
+
+interface FoundDatabase {
+  readonly file: string
+  /** As its metadata names it. */
+  readonly type: string
+  /** ISO 8601; null = unknown. */
+  readonly built: string | null
 }
 
 export interface Matched {
@@ -227,17 +238,16 @@ function placeClient({ responder, service, context, asked }: Answered, model: Se
 }
 
 function describe(
-  { databases }: ExplainContext,
+  { databases, asnDatabases }: ExplainContext,
   { family, bytes, offset }: Client,
   address: Uint8Array,
   bits: number,
   place: Place,
 ): Omit<FoundPlace, 'of'> {
   const looked = bytes.slice(0, family === 4 ? 4 : 16)
-  // IPv4 is read from the file that has nothing else, where there is one
-  const ofFamily = databases.find(({ ipVersion }) => ipVersion === family)
-  const source = ofFamily ?? (family === 4 ? databases.find(({ ipVersion }) => ipVersion === 6) : undefined)
-  const { continent, country, subdivision, latitude, longitude, depth } = place
+  const { continent, country, subdivision, latitude, longitude, depth, asn, asnDepth } = place
+  const prefixOf = (length: number): string =>
+    formatPrefix({ family, bytes: maskAddress(looked, length), bits: length })
   return {
     folded:
       offset === 0 ? null : { from: foldedFrom(address, offset), to: formatNetwork(looked, foldedBits(bits, offset)) },
@@ -246,11 +256,20 @@ function describe(
     subdivision,
     latitude: orNull(latitude),
     longitude: orNull(longitude),
-    prefix: formatPrefix({ family, bytes: maskAddress(looked, depth), bits: depth }),
+    prefix: prefixOf(depth),
     depth,
-    database:
-      source === undefined ? null : { file: source.path, type: source.type, built: dateOf(source.builtSeconds) },
+    database: databaseOf(databases, family),
+    asn: asn === 0 ? null : { number: asn, prefix: prefixOf(asnDepth), database: databaseOf(asnDatabases, family) },
   }
+}
+
+/** IPv4 is read from the file that has nothing else, where there is one. */
+function databaseOf(databases: readonly PlaceSource[], family: 4 | 6): FoundDatabase | null {
+  const ofFamily = databases.find(({ ipVersion }) => ipVersion === family)
+  const found = ofFamily ?? (family === 4 ? databases.find(({ ipVersion }) => ipVersion === 6) : undefined)
+  if (found === undefined) return null
+  const { path, type, builtSeconds } = found
+  return { file: path, type, built: builtSeconds > 0 ? new Date(builtSeconds * 1000).toISOString() : null }
 }
 
 const foldedBits = (bits: number, offset: number): number => Math.min(32, bits - (offset === TEREDO ? 96 : offset))
@@ -261,22 +280,20 @@ function foldedFrom(address: Uint8Array, offset: number): NonNullable<FoundPlace
   return address[1] === 0x64 ? 'NAT64' : 'IPv4-mapped'
 }
 
-const dateOf = (seconds: number): string | null => (seconds > 0 ? new Date(seconds * 1000).toISOString() : null)
-
 const orNull = (degrees: number): number | null => (Number.isNaN(degrees) ? null : degrees)
 
-/** What of the rule holds the client: subnets come before all else (DESIGN §7). */
-function matchedIn({ subnets, geos }: RuleModel, { family, bytes }: Client, place: FoundPlace): Matched | null {
-  let best: { readonly subnet: Prefix; readonly bits: number } | undefined
-  for (const subnet of subnets) {
-    const folded = foldPrefix(subnet)
-    const network = maskAddress(bytes.subarray(0, folded.bytes.length), folded.bits)
-    if (folded.family !== family || Buffer.compare(network, folded.bytes) !== 0) continue
-    if (best === undefined || folded.bits > best.bits) best = { subnet, bits: folded.bits }
+/** What of the rule holds the client: subnets come before numbers, and those before places (DESIGN §7). */
+function matchedIn(rule: RuleModel, { family, bytes }: Client, place: FoundPlace): Matched | null {
+  const subnet = subnetHolding(rule, bytes.subarray(0, family === 4 ? 4 : 16))
+  if (subnet !== undefined) {
+    const text = formatPrefix(subnet)
+    // as it was written, where it folds
+    const written = rule.subnets.find((one) => formatPrefix(foldPrefix(one)) === text)
+    return { by: 'subnet', text: written === undefined ? text : formatPrefix(written) }
   }
-  if (best !== undefined) return { by: 'subnet', text: formatPrefix(best.subnet) }
+  if (place.asn !== null && rule.asns.includes(place.asn.number)) return { by: 'asn', text: `AS${place.asn.number}` }
   // a country decides by itself, as in compile.ts
-  const geo = geos.find(
+  const geo = rule.geos.find(
     ({ continent, country, subdivision }) =>
       (country === undefined ? continent === place.continent : packCode(country) === packCode(place.country)) &&
       (subdivision === undefined || subdivision === place.subdivision),

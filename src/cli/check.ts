@@ -6,6 +6,7 @@ import type { Output } from './output.ts'
 export interface CheckOptions {
   readonly zones: string
   readonly city: readonly string[]
+  readonly asn: readonly string[]
   readonly cache?: string
   readonly nodeSite?: string
   /** What the zones are checked against beyond themselves: this node's prober. */

@@ -244,14 +244,15 @@ interface Asked {
 }
 
 /** What a command loads by itself, as the settings name it; `dir` in place of their folder of zones. */
-function filesOf(config: Config, dir?: string): BuildSettings {
+function filesOf(config: Config, dir?: string) {
   const nodeSite = config['node.site']
   return {
     zones: dir ?? asSeenFromHere(config.zones),
     city: config['geo.city'],
+    asn: config['geo.asn'],
     ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
     ...(nodeSite !== undefined && { nodeSite }),
-  }
+  } satisfies BuildSettings
 }
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]

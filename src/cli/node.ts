@@ -79,6 +79,7 @@ export class RunningNode implements Node {
         {
           zones: config.zones,
           city: config['geo.city'],
+          asn: config['geo.asn'],
           cache: join(config.state, 'cache'),
           tidiesCache: true,
           ...(config['node.site'] === undefined ? {} : { nodeSite: config['node.site'] }),
@@ -120,7 +121,7 @@ export class RunningNode implements Node {
     if (!this.#takeover) await this.#doors.listenControl()
     await this.#doors.listenHttp()
     await this.#health.start()
-    await this.#loads.watch([config.zones, ...config['geo.city']])
+    await this.#loads.watch([config.zones, ...config['geo.city'], ...config['geo.asn']])
     const made = await this.#loads.first('nothing to serve')
     this.#server = await this.#listenDns(made)
     if (this.#takeover) await this.#doors.listenControl() // not before it serves: until then it is the predecessor's

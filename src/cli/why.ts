@@ -100,6 +100,7 @@ function steeringInWords(steering: Steering): string[] {
       ? []
       : row('client', `${place.folded.from} address of ${place.folded.to}, and looked up as that`)),
     ...row('place', placeInWords(place)),
+    ...(place.asn === null ? [] : row('network', `AS${place.asn.number}: ${sourceOf(place.asn)}`)),
     ...row('service', `${service} (${written}), class ${steering.class}, picks by ${pickBy}`),
     ...row('rule', rule === null ? own : `${rule}${by}${fence ? '; a fence: these sites and no others' : ''}`),
     ...stagesOf(walk).flatMap((line) => row('walk', line)),
@@ -120,10 +121,7 @@ function placeInWords({
 }: FoundPlace): string {
   const codes = [continent, country, subdivision].filter((code) => code !== '').join('-')
   const at = latitude === null || longitude === null ? '' : ` at ${latitude.toFixed(2)}, ${longitude.toFixed(2)}`
-  const source =
-    database === null
-      ? 'no database has addresses of its family'
-      : `${prefix} in ${database.file} (${database.type}${database.built === null ? '' : `, built ${database.built.slice(0, 10)}`})`
+  const source = sourceOf({ prefix, database })
   switch (of) {
     case 'client':
       return `${codes === '' ? 'unknown' : codes}${at}: ${source}`
@@ -138,6 +136,12 @@ function placeInWords({
       return String(never)
     }
   }
+}
+
+function sourceOf({ prefix, database }: Pick<FoundPlace, 'prefix' | 'database'>): string {
+  if (database === null) return 'no database has addresses of its family'
+  const built = database.built === null ? '' : `, built ${database.built.slice(0, 10)}`
+  return `${prefix} in ${database.file} (${database.type}${built})`
 }
 
 const isEligible = ({ verdict }: Step): boolean => verdict.startsWith('eligible')

@@ -9,6 +9,7 @@
  * Nodes stand in post-order: a node's subtree is the nodes right before it, so a pass over it is one forward loop.
  */
 import { type Allocate, shareInts } from './memory.ts'
+import { concat, orderOf, type PackedPrefixes, putWords } from './prefixes.ts'
 import type { Trie } from './trie.ts'
 
 export interface BinaryTrie {
@@ -58,22 +59,42 @@ export interface PrefixValue {
 
 /** Longest prefix wins; of equal ones the first; `none` where there is none. All of one family. */
 export function trieOf(prefixes: readonly PrefixValue[], none: number): BinaryTrie {
-  const sorted = prefixes.toSorted((a, b) => Buffer.compare(a.bytes, b.bytes) || a.bits - b.bits)
-  const builder = new TrieBuilder()
-  // all of sorted[from … to) share their first `depth` bits; those that end here stand in front
-  const build = (from: number, to: number, depth: number, inherited: number): number => {
-    let first = from
-    while (first < to && sorted[first]!.bits === depth) first++
-    const value = first > from ? sorted[from]!.value : inherited
-    if (first === to) return ~value
-    let middle = first
-    while (middle < to && bitAt(sorted[middle]!.bytes, depth) === 0) middle++
-    return builder.join(build(first, middle, depth + 1, value), build(middle, to, depth + 1, value))
-  }
-  return builder.done(build(0, sorted.length, 0, none))
+  const runs = prefixes.map(({ bytes, bits, value }) => {
+    const words = new Uint32Array(bytes.length / 4)
+    putWords(words, 0, bytes)
+    return { words, bits: Uint8Array.of(bits), value }
+  })
+  return trieOfRuns(runs, none)
 }
 
-export const bitAt = (bytes: Uint8Array, bit: number): number => (bytes[bit >> 3]! >> (7 - (bit & 7))) & 1
+/** Prefixes that have one value. */
+export interface PrefixRun extends PackedPrefixes {
+  readonly value: number
+}
+
+/** The same of many prefixes at a time. */
+export function trieOfRuns(runs: readonly PrefixRun[], none: number): BinaryTrie {
+  const all = concat(runs)
+  const { words, bits } = all
+  const width = words.length / bits.length
+  const values = new Int32Array(bits.length)
+  let at = 0
+  for (const run of runs) values.fill(run.value, at, (at += run.bits.length))
+  const order = orderOf(all)
+  const bitOf = (i: number, bit: number): number => (words[order[i]! * width + (bit >>> 5)]! >>> (31 - (bit & 31))) & 1
+  const builder = new TrieBuilder()
+  // all of order[from … to) share their first `depth` bits; those that end here stand in front
+  const build = (from: number, to: number, depth: number, inherited: number): number => {
+    let first = from
+    while (first < to && bits[order[first]!] === depth) first++
+    const value = first > from ? values[order[from]!]! : inherited
+    if (first === to) return ~value
+    let middle = first
+    while (middle < to && bitOf(middle, depth) === 0) middle++
+    return builder.join(build(first, middle, depth + 1, value), build(middle, to, depth + 1, value))
+  }
+  return builder.done(build(0, order.length, 0, none))
+}
 
 /**
  * The trie whose value at each address is combine(a's value, b's value). Quick where b is one leaf over much of a: that

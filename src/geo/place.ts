@@ -7,13 +7,15 @@
  * for a neighbour never covers them; what a database says below them (usually the IPv4 tree again) is left out.
  */
 import type { Report } from '../problem.ts'
-import { type BinaryTrie, descend, leafTrie, TrieBuilder, trieOf } from './binary.ts'
+import type { Asns } from './asn.ts'
+import { type BinaryTrie, descend } from './binary.ts'
 import { continentOf, namesStates, stateOf, unpackCode } from './codes.ts'
-import { Corrupt, type Database, reportCorrupt, type Section } from './database.ts'
-import { FOLDING, foldToIPv4 } from './fold.ts'
+import type { Database, Section } from './database.ts'
+import { foldToIPv4 } from './fold.ts'
 import { Interner } from './intern.ts'
 import type { Cache } from './cache.ts'
-import { allocateShared, copyInts, shareInts } from './memory.ts'
+import { allocateShared, shareInts } from './memory.ts'
+import { type FamilyTries, LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable, shareTrie } from './tree.ts'
 
 export interface Places {
   /** Builds of the databases: what is compiled from equal ones is equal. */
@@ -24,12 +26,14 @@ export interface Places {
   readonly codes: Int32Array
   /** Two numbers a place: latitude, longitude in degrees; NaN = unknown. */
   readonly coordinates: Float64Array
+  /** Whose networks they are, where a database of that is loaded too. */
+  readonly asns?: Asns
 }
 
 /** Nothing is known. */
-export const PLACE_UNKNOWN = 0
+export const PLACE_UNKNOWN = LEAF_UNKNOWN
 /** An IPv6 network whose clients fold; nothing is known about those that can't. */
-export const PLACE_FOLDED = 1
+export const PLACE_FOLDED = LEAF_FOLDED
 
 export interface Place {
   /** Codes; empty = unknown. */
@@ -41,6 +45,10 @@ export interface Place {
   readonly longitude: number
   /** Bits of the widest prefix that has this place, in the family that was looked up. */
   readonly depth: number
+  /** Number of the autonomous system; 0 = unknown. */
+  readonly asn: number
+  /** Bits of the widest prefix that has this number; 0 without a database of them. */
+  readonly asnDepth: number
 }
 
 /** Counted up whenever equal databases come to other places. */
@@ -73,30 +81,9 @@ export function loadPlaces(databases: readonly Database[], cache: Cache, report:
 /** Decodes and verifies. undefined when a database is corrupt or tells no places: that has been reported. */
 export function buildPlaces(databases: readonly Database[], report: Report): Places | undefined {
   const table = new PlaceTable()
-  // IPv4 from the file that has nothing else, if there is one
-  const apart = databases.some(({ ipVersion }) => ipVersion === 4)
-  let v4 = leafTrie(PLACE_UNKNOWN)
-  let v6 = carve(Int32Array.of(~PLACE_UNKNOWN, ~PLACE_UNKNOWN))
-  for (const database of databases) {
-    try {
-      const tree = readTree(database, table)
-      if (database.ipVersion === 6) v6 = carve(tree)
-      if (database.ipVersion === 4 || !apart) v4 = ipv4Trie(database, tree)
-    } catch (error) {
-      if (!(error instanceof Corrupt)) throw error
-      reportCorrupt(database.path, error, report)
-      return undefined
-    }
-    if (!table.tells) {
-      const message = 'this database has neither countries nor coordinates'
-      report({ code: 'geo-schema', severity: 'error', file: database.path, line: 0, column: 0, message, hint: HINT })
-      return undefined
-    }
-  }
-  return table.done(placesKey(databases), v4, v6)
+  const tries = readTries(databases, table, report)
+  return tries && table.done(placesKey(databases), tries)
 }
-
-const HINT = 'take a City database: GeoLite2, GeoIP2 or DB-IP'
 
 /** The place of an address (4 or 16 bytes); an IPv6 address that folds is looked up by its IPv4 address. */
 export function placeOf(places: Places, bytes: Uint8Array): Place {
@@ -107,8 +94,10 @@ export function placeOf(places: Places, bytes: Uint8Array): Place {
 
 /** The place of an address that is folded already where it folds. */
 export function placeAt(places: Places, family: 4 | 6, bytes: Uint8Array): Place {
-  const leaf = descend(family === 4 ? places.v4 : places.v6, bytes)
+  const find = ({ v4, v6 }: FamilyTries): number => descend(family === 4 ? v4 : v6, bytes)
+  const leaf = find(places)
   const place = Math.floor(leaf / 256)
+  const asnLeaf = places.asns === undefined ? 0 : find(places.asns)
   return {
     continent: unpackCode(places.codes[3 * place]!),
     country: unpackCode(places.codes[3 * place + 1]!),
@@ -116,6 +105,8 @@ export function placeAt(places: Places, family: 4 | 6, bytes: Uint8Array): Place
     latitude: places.coordinates[2 * place]!,
     longitude: places.coordinates[2 * place + 1]!,
     depth: leaf % 256,
+    asn: places.asns?.numbers[Math.floor(asnLeaf / 256)] ?? 0,
+    asnDepth: asnLeaf % 256,
   }
 }
 
@@ -132,9 +123,10 @@ const LOCATION = Buffer.from('location')
 const LATITUDE = Buffer.from('latitude')
 const LONGITUDE = Buffer.from('longitude')
 
-class PlaceTable {
-  /** Whether any record so far told a country or coordinates. */
+class PlaceTable implements RecordTable {
   tells = false
+  readonly lacks = 'neither countries nor coordinates'
+  readonly hint = 'take a City database: GeoLite2, GeoIP2 or DB-IP'
   readonly #interner = new Interner()
   // a place's record: three codes, then two doubles as four ints
   readonly #record = new Int32Array(8)
@@ -192,7 +184,7 @@ class PlaceTable {
     this.tells ||= known || country !== 0
   }
 
-  done(id: string, v4: BinaryTrie, v6: BinaryTrie): Places {
+  done(id: string, { v4, v6 }: FamilyTries): Places {
     const { ints, count } = this.#interner
     const doubles = new Float64Array(ints.buffer)
     const codes = shareInts(allocateShared, 3 * count)
@@ -201,85 +193,6 @@ class PlaceTable {
       codes.set(ints.subarray(8 * i, 8 * i + 3), 3 * i)
       coordinates.set(doubles.subarray(4 * i + 2, 4 * i + 4), 2 * i)
     }
-    return { id, v4: share(v4), v6: share(v6), codes, coordinates }
+    return { id, v4: shareTrie(v4), v6: shareTrie(v6), codes, coordinates }
   }
-}
-
-const share = ({ nodes, root }: BinaryTrie): BinaryTrie => ({ nodes: copyInts(allocateShared, nodes), root })
-
-/** The whole search tree, two entries a node as in BinaryTrie (but in the file's order), leaves = places. */
-function readTree(database: Database, places: PlaceTable): Int32Array {
-  const { bytes, nodeCount, recordSize, data } = database
-  const tree = new Int32Array(2 * nodeCount)
-  // place + 1 by offset into the data, 0 = not yet read
-  const known = new Int32Array(data.end - data.start)
-  const entry = (record: number): number => {
-    if (record < nodeCount) return record
-    if (record === nodeCount) return ~PLACE_UNKNOWN
-    const offset = record - nodeCount - 16
-    if (offset < 0 || offset >= known.length) throw new Corrupt(`a record of its search tree leads to offset ${offset}`)
-    let place = known[offset]! - 1
-    if (place < 0) known[offset] = 1 + (place = places.read(data, data.start + offset))
-    return ~place
-  }
-  const step = recordSize / 4
-  const half = recordSize >>> 3
-  for (let n = 0, at = 0; n < nodeCount; n++, at += step) {
-    let left = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!
-    const from = recordSize === 24 ? at + 3 : at + 4
-    let right = (bytes[from]! << 16) | (bytes[from + 1]! << 8) | bytes[from + 2]!
-    if (recordSize === 28) {
-      left += (bytes[at + 3]! >>> 4) * 2 ** 24
-      right += (bytes[at + 3]! & 15) * 2 ** 24
-    } else if (recordSize === 32) {
-      left = left * 256 + bytes[at + 3]!
-      right = right * 256 + bytes[at + half + 3]!
-    }
-    tree[2 * n] = entry(left)
-    tree[2 * n + 1] = entry(right)
-  }
-  return tree
-}
-
-/** Copies a subtree into post-order; `bits` of the address are left below `entry`. */
-function copySubtree(tree: Int32Array, builder: TrieBuilder, entry: number, bits: number): number {
-  // a tree visits each node once; sharing is allowed for, endless growth is not
-  let visits = 4 * tree.length
-  const copy = (e: number, left: number): number => {
-    if (e < 0) return e
-    if (left === 0) throw new Corrupt('its search tree is deeper than an address')
-    if (--visits < 0) throw new Corrupt('its search tree is no tree')
-    const zero = copy(tree[2 * e]!, left - 1)
-    return builder.join(zero, copy(tree[2 * e + 1]!, left - 1))
-  }
-  return copy(entry, bits)
-}
-
-/** IPv4 inside an IPv6 file begins below 96 zero bits. */
-function ipv4Trie(database: Database, tree: Int32Array): BinaryTrie {
-  let entry = 0
-  for (let depth = 0; database.ipVersion === 6 && depth < 96 && entry >= 0; depth++) entry = tree[2 * entry]!
-  const builder = new TrieBuilder(tree.length / 2)
-  return builder.done(copySubtree(tree, builder, entry, 32))
-}
-
-const KEEP = 0
-const FOLDS = 1
-const IPV4 = 2
-const CARVED = trieOf(
-  [...FOLDING.map((prefix) => ({ ...prefix, value: FOLDS })), { bytes: new Uint8Array(16), bits: 96, value: IPV4 }],
-  KEEP,
-)
-
-/** The IPv6 trie of a file's tree, without what is told of networks that fold and of the IPv4 tree at its zero end. */
-function carve(tree: Int32Array): BinaryTrie {
-  const builder = new TrieBuilder(tree.length / 2)
-  const copy = (entry: number, carved: number, bits: number): number => {
-    if (carved === ~FOLDS) return ~PLACE_FOLDED
-    if (carved === ~IPV4) return ~PLACE_UNKNOWN
-    if (carved < 0) return copySubtree(tree, builder, entry, bits)
-    const zero = copy(entry < 0 ? entry : tree[2 * entry]!, CARVED.nodes[2 * carved]!, bits - 1)
-    return builder.join(zero, copy(entry < 0 ? entry : tree[2 * entry + 1]!, CARVED.nodes[2 * carved + 1]!, bits - 1))
-  }
-  return builder.done(copy(0, CARVED.root, 128))
 }

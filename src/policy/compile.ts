@@ -2,22 +2,25 @@
  * Compiles what a service says about whom to name (rules, order, spread, candidates, biases, sites) into its ClientMap:
  *
  *   place ──rank──▶ groups ──intern──▶ class     one for each place of the databases, and one more under each rule
- *   place trie ──▶ merge with the trie of the rules' subnets ──▶ class trie ──▶ laid out for lookups
+ *   ASN trie ──▶ of the rules' numbers ──▶ under the trie of their subnets ──▶ rule trie ┐
+ *   place trie ─────────────────────────────────────────────────────────────▶ merge ┴─▶ class trie ──▶ laid out for lookups
  *
  * Ranking is over the chord between points of the unit sphere, which grows with the great circle and costs no haversine.
  */
 import { createHash } from 'node:crypto'
 import { formatPrefix, type Prefix } from '../dns/address.ts'
-import { layOut, merge, trieOf } from '../geo/binary.ts'
+import type { Asns } from '../geo/asn.ts'
+import { type BinaryTrie, layOut, leafTrie, merge } from '../geo/binary.ts'
 import { packCode } from '../geo/codes.ts'
 import { EARTH_RADIUS_KM } from '../geo/distance.ts'
-import { foldPrefix } from '../geo/fold.ts'
 import { Interner } from '../geo/intern.ts'
 import { type Allocate, copyInts } from '../geo/memory.ts'
 import { PLACE_FOLDED, PLACE_UNKNOWN, type Places } from '../geo/place.ts'
+import type { PrefixTable } from '../geo/prefixes.ts'
 import type { Trie } from '../geo/trie.ts'
 import type { Geo, Groups, ServiceModel, SiteModel } from '../zone/model.ts'
-import { CLASS_UNPLACED, type ClientMap, FENCE } from './map.ts'
+import { subnetTrie } from '../zone/rules.ts'
+import { CLASS_UNPLACED, type ClientMap, FENCE, PICK_HASH, PICK_RANDOM } from './map.ts'
 
 /** What a map depends on besides the places; services with the same key share one map. */
 export interface MapDefinition {
@@ -28,6 +31,8 @@ export interface MapDefinition {
   readonly listed: readonly number[]
   /** `order: listed`; null = nearest. */
   readonly groups: SiteGroups | null
+  /** `groups` are a fence for all clients without a rule. */
+  readonly closed?: true
   readonly spreadKm: number
   readonly candidates: number
   readonly rules: readonly MapRule[]
@@ -49,10 +54,16 @@ type SiteGroups = readonly (readonly number[])[]
 
 interface MapRule {
   readonly subnets: readonly Prefix[]
+  readonly subnetFiles: readonly PrefixTable[]
+  readonly asns: readonly number[]
   readonly geos: readonly Geo[]
   readonly groups: SiteGroups
-  readonly only: boolean
+  /** FENCE, PICK_*. */
+  readonly flags: number
 }
+
+/** Whether the map depends on what ASN a client's network has. */
+export const usesAsns = ({ rules }: Pick<MapDefinition, 'rules'>): boolean => rules.some(({ asns }) => asns.length > 0)
 
 /** Site names in the order of their numbers: by UTF-16 units, the same on every node. */
 export const siteNames = (service: ServiceModel): readonly string[] => service.sites.map(({ site }) => site).toSorted()
@@ -77,12 +88,24 @@ export function mapDefinition(
       }),
     listed: service.sites.map(({ site }) => number(site)),
     groups: service.order.kind === 'listed' ? groupsOf(service.order.groups) : null,
+    ...(service.order.kind === 'listed' && service.order.only === true && { closed: true as const }),
     spreadKm: nearest ? service.spreadKm : 0,
     candidates: nearest ? Math.min(service.candidates, service.sites.length) : 0,
-    rules: service.rules.map(({ subnets, geos, order, only }) => ({ subnets, geos, groups: groupsOf(order), only })),
+    rules: service.rules.map(({ subnets, subnetFiles = [], asns, geos, order, only, pick }) => ({
+      subnets,
+      subnetFiles,
+      asns,
+      geos,
+      groups: groupsOf(order),
+      flags: (only ? FENCE : 0) | (pick === undefined ? 0 : pick === 'hash' ? PICK_HASH : PICK_RANDOM),
+    })),
     home: nearest && nodeSite ? { latitude: nodeSite.latitude, longitude: nodeSite.longitude } : null,
   }
-  const rules = definition.rules.map((rule) => ({ ...rule, subnets: rule.subnets.map(formatPrefix) }))
+  const rules = definition.rules.map((rule) => ({
+    ...rule,
+    subnets: rule.subnets.map(formatPrefix),
+    subnetFiles: rule.subnetFiles.map(({ hash }) => hash),
+  }))
   const key = createHash('sha256').update(JSON.stringify({ ...definition, rules }))
   return { key: key.digest('hex').slice(0, 32), ...definition }
 }
@@ -94,13 +117,7 @@ export function compileMap(definition: MapDefinition, places: Places, allocate: 
   const classes = new ClassTable(definition, places)
   const classOf = classes.ofPlaces()
   const compile = (family: 4 | 6): Trie => {
-    const subnets = definition.rules.flatMap((rule, index) =>
-      rule.subnets
-        .map(foldPrefix)
-        .filter((prefix) => prefix.family === family)
-        .map(({ bytes, bits }) => ({ bytes, bits, value: index + 1 })),
-    )
-    const trie = merge(family === 4 ? places.v4 : places.v6, trieOf(subnets, 0), (place, rule) =>
+    const trie = merge(family === 4 ? places.v4 : places.v6, ruleTrie(definition, places.asns, family), (place, rule) =>
       rule === 0 ? classOf[place]! : classes.underRule(rule - 1, place),
     )
     return layOut(trie, allocate, (value) => value & ~CARVED)
@@ -108,6 +125,20 @@ export function compileMap(definition: MapDefinition, places: Places, allocate: 
   const v4 = compile(4)
   const v6 = compile(6)
   return { v4, v6, ...classes.done(allocate) }
+}
+
+/** Which rule has an address by its subnets or else by its ASN: leaves are 1 + its index, 0 where none does. */
+function ruleTrie({ rules }: MapDefinition, asns: Asns | undefined, family: 4 | 6): BinaryTrie {
+  const bySubnet = subnetTrie(rules, family)
+  if (asns === undefined || !usesAsns({ rules })) return bySubnet
+  const ruleOf = new Map<number, number>()
+  for (const [index, rule] of rules.entries()) {
+    for (const asn of rule.asns) if (!ruleOf.has(asn)) ruleOf.set(asn, index + 1)
+  }
+  const ruleOfIndex = Int32Array.from(asns.numbers, (asn) => ruleOf.get(asn) ?? 0)
+  // of the whole Internet's systems, only where those of the rules are
+  const byAsn = merge(family === 4 ? asns.v4 : asns.v6, leafTrie(0), (index) => ruleOfIndex[index]!)
+  return merge(byAsn, bySubnet, (asn, subnet) => (subnet === 0 ? asn : subnet))
 }
 
 /** First int of class 0 while it is interned: no other class is taken for it, though it may hold the same. */
@@ -138,7 +169,7 @@ class ClassTable {
     this.#entry = new Int32Array(4 + 2 * definition.sites.length)
     this.#taken = new Uint8Array(definition.sites.length)
     this.#underRule = definition.rules.map(() => new Map<number, number>())
-    this.#begin(RESERVED, 0)
+    this.#begin(RESERVED, this.#ownFlags())
     this.#putOrder(this.#standAt(PLACE_UNKNOWN))
     this.#intern()
   }
@@ -171,12 +202,16 @@ class ClassTable {
 
   /** The class without a rule; `placed`: the ranker stands where the clients are. */
   #ownClass(placed: boolean): number {
-    this.#begin(0, 0)
+    this.#begin(0, this.#ownFlags())
     this.#putOrder(placed)
     return this.#intern()
   }
 
-  /** The class of a place's networks in a rule's subnet. */
+  #ownFlags(): number {
+    return this.#definition.closed === true ? FENCE : 0
+  }
+
+  /** The class of a place's networks in a rule's subnet or ASN. */
   underRule(rule: number, place: number): number {
     const known = this.#underRule[rule]!
     let found = known.get(place)
@@ -197,9 +232,9 @@ class ClassTable {
   #ruleClass(index: number, place: number): number {
     const { rules, groups, candidates } = this.#definition
     const rule = rules[index]!
-    this.#begin(index + 1, rule.only ? FENCE : 0)
+    this.#begin(index + 1, rule.flags)
     for (const group of rule.groups) this.#put(group)
-    if (rule.only) return this.#intern()
+    if ((rule.flags & FENCE) !== 0) return this.#intern()
     if (groups === null && this.#standAt(place)) {
       for (let i = 0; i < candidates; i++) {
         const next = this.#ranker.nearest(this.#taken)
@@ -213,13 +248,13 @@ class ClassTable {
 
   /** The service's own order; `placed`: the ranker stands where the clients are. */
   #putOrder(placed: boolean): void {
-    const { groups, listed } = this.#definition
+    const { groups, listed, closed } = this.#definition
     if (groups === null && placed) {
       this.#putNearest()
       return
     }
     for (const group of groups ?? []) this.#put(group)
-    for (const site of listed) this.#putSite(site)
+    if (closed !== true) for (const site of listed) this.#putSite(site)
   }
 
   /** Groups of anchor and spread until `candidates` sites are ranked, then all others as the tail. */
@@ -252,10 +287,10 @@ class ClassTable {
     else entry[2]!++
   }
 
-  #begin(rule: number, fence: number): void {
+  #begin(rule: number, flags: number): void {
     this.#taken.fill(0)
     this.#entry[0] = rule
-    this.#entry[1] = fence
+    this.#entry[1] = flags
     this.#entry[2] = 0
     this.#length = 3
   }

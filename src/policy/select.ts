@@ -4,13 +4,13 @@
  *
  *   stages     groups     sites of a group        VIPs of the site
  *   ┌ up, admitting ─▶ 1st ─▶ 2nd ─▶ …  eligible? ─▶ rendezvous ─▶ usable of the type, `answers` of them, rotated
- *   ├ up, shares ignored ─▶ …
+ *   ├ up, shares ignored ─▶ …          in both: where nothing of the 1st is usable, the next `spill` sites compete by capacity
  *   ├ weight 0 · below minVips · unproven · drained
  *   └ last resort: NODATA while the other type has something usable, else as the service says
  */
 import { DOWN, DRAINED, FORCED_DOWN, shareOf, UNPROVEN, UP, type HealthTable } from '../health/table.ts'
 import { mix } from './hash.ts'
-import { FENCE, type ClientMap } from './map.ts'
+import { FENCE, PICK_HASH, PICK_RANDOM, type ClientMap } from './map.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import type { SteeredService } from './service.ts'
 
@@ -53,7 +53,7 @@ export const makeSelection = (): Selection => ({
 export interface Trace {
   /** One site looked at, in the order of the walk. */
   site(stage: number, group: number, site: number, verdict: string): void
-  /** Score of an eligible site in its group's rendezvous; the least wins. */
+  /** Score of an eligible site in the rendezvous of its group, or of all that a dead group's clients may go to; the least wins. */
   score(stage: number, site: number, score: number, weight: number): void
 }
 
@@ -89,6 +89,8 @@ export const STAGES: readonly Stage[] = [
   { name: 'last resort, forced down', states: EVERYTHING, full: false, weights: 'any', shares: false },
 ]
 const LAST_RESORT = 9
+/** The last stage in which the clients of a dead first group are divided over the next sites. */
+const LAST_SPILLING = 1
 /** The last stage that names only what is known to be up: behind it every TTL is the least. */
 export const LAST_PROVEN = 4
 
@@ -110,6 +112,8 @@ export function select(
   trace: Trace | null,
 ): void {
   const entry = map.classes[cls]!
+  const picks = map.groups[entry + 1]! & (PICK_HASH | PICK_RANDOM)
+  const random = picks === 0 ? service.random : picks === PICK_RANDOM
   out.count = 0
   out.site = -1
   out.stage = -1
@@ -118,6 +122,22 @@ export function select(
   out.hashed = false
   out.calm = true
   out.ttlSeconds = service.ttlMinSeconds
+  walkStages(service, map, entry, health, random ? mix(chance) : network, chance, type, out, trace)
+  if (random) out.hashed = false
+}
+
+/** `draw`: the client's hash, or chance where the pick is random. */
+function walkStages(
+  service: SteeredService,
+  map: ClientMap,
+  entry: number,
+  health: HealthTable,
+  draw: number,
+  chance: number,
+  type: number,
+  out: Selection,
+  trace: Trace | null,
+): void {
   for (let stage = 0; stage < STAGES.length; stage++) {
     if (stage === LAST_RESORT) {
       if (anyUsable(service, map, entry, health)) return
@@ -128,45 +148,52 @@ export function select(
         return
       }
     }
-    if (walkGroups(service, map, entry, health, network, chance, type, stage, out, trace)) return
+    const site = walkGroups(service, map, entry, health, draw, type, stage, out, trace)
+    if (site < 0) continue
+    out.site = site
+    out.stage = stage
+    if (stage <= LAST_PROVEN && out.calm) out.ttlSeconds = service.ttlMaxSeconds
+    pickVips(service, health, site, type, STAGES[stage]!.states, draw, chance, out)
+    return
   }
 }
 
-/** One stage over all groups; true when it ended in an answer. */
+/** One stage over all groups: the site that it ends in, or −1. */
 function walkGroups(
   service: SteeredService,
   map: ClientMap,
   entry: number,
   health: HealthTable,
-  network: number,
-  chance: number,
+  draw: number,
   type: number,
   stage: number,
   out: Selection,
   trace: Trace | null,
-): boolean {
+): number {
   const groups = map.groups
-  const draw = service.random ? mix(chance) : network
+  let dead = service.spill > 1 && stage <= LAST_SPILLING
+  let spilling = false
+  let best = -1
+  let bestScore = Infinity
+  let eligible = 0
   let at = entry + 3
-  for (let g = groups[entry + 2]!, number = 0; g > 0; g--, number++) {
+  for (let left = groups[entry + 2]!, number = 0; left > 0; left--, number++) {
     const size = groups[at++]!
     const end = at + (size < 0 ? -size : size)
-    let best = -1
-    let bestScore = Infinity
-    let eligible = 0
     for (; at < end; at++) {
       const site = groups[at]!
       const found = evaluate(service, health, site, type, stage, draw)
       if ((found & CALM) === 0) out.calm = false
-      if ((found & SHARED) !== 0 && !service.random) out.hashed = true
-      if (trace !== null) trace.site(stage, number, site, describe(found))
+      if ((found & SHARED) !== 0) out.hashed = true
+      if ((found & UNUSABLE) === 0) dead = false
+      if (trace !== null) trace.site(stage, number, site, describe(found, spilling))
       if ((found & ELIGIBLE) === 0) continue
       eligible++
-      if (end - at === 1 && eligible === 1 && trace === null) {
+      if (end - at === 1 && eligible === 1 && !spilling && trace === null) {
         best = site // alone in its group: nothing to weigh
         break
       }
-      const weight = size < 0 ? service.capacity[site]! : service.weight[site]!
+      const weight = size < 0 || spilling ? service.capacity[site]! : service.weight[site]!
       const score = rendezvous(mix(draw ^ service.siteKey[site]!), weight)
       if (trace !== null) trace.score(stage, site, score, weight)
       if (score < bestScore || best < 0) {
@@ -175,15 +202,12 @@ function walkGroups(
       }
     }
     at = end
-    if (best < 0) continue
-    if (eligible > 1 && !service.random) out.hashed = true
-    out.site = best
-    out.stage = stage
-    if (stage <= LAST_PROVEN && out.calm) out.ttlSeconds = service.ttlMaxSeconds
-    pickVips(service, health, best, type, STAGES[stage]!.states, draw, chance, out)
-    return true
+    // `spilling` has the groups behind compete as one, by capacity, until `spill` of their sites are eligible
+    if (number === 0) spilling = dead
+    if (best >= 0 && (!spilling || eligible >= service.spill)) break
   }
-  return false
+  if (eligible > 1) out.hashed = true
+  return best
 }
 
 // evaluate() answers in bits; bit 3 is the table's calm bit, of all the site's VIPs together.
@@ -231,8 +255,8 @@ function evaluate(
   return calm | SHARED | (place < limit ? ELIGIBLE : NOT_ADMITTED)
 }
 
-function describe(found: number): string {
-  if ((found & ELIGIBLE) !== 0) return 'eligible'
+function describe(found: number, spilling: boolean): string {
+  if ((found & ELIGIBLE) !== 0) return spilling ? 'eligible for what the dead first group leaves' : 'eligible'
   if ((found & NOT_ADMITTED) !== 0) return 'its share does not admit this client'
   if ((found & NO_TYPE) !== 0) return 'no usable VIP of this type'
   if ((found & WRONG_WEIGHT) !== 0) return 'passed over for its weight'
@@ -261,7 +285,7 @@ function anyUsable(service: SteeredService, map: ClientMap, entry: number, healt
 }
 
 const candidates = new Int32Array(256)
-const keys = new Int32Array(256)
+const keys = new Float64Array(256)
 
 /** The site's usable VIPs of the type: at most `answers`, by hash where some must stay out, rotated by chance. */
 function pickVips(
@@ -280,19 +304,31 @@ function pickVips(
   for (; vip < end && found < candidates.length; vip++) {
     if (((states >>> (health[service.slot[vip]!]! & 7)) & 1) !== 0) candidates[found++] = vip
   }
+  if (service.vipWeight !== null) found = withoutWeightless(service.vipWeight, found)
   const count = found < service.answers ? found : service.answers
   if (found > count) {
     keepLeast(service, found, count, draw)
-    if (!service.random) out.hashed = true
+    out.hashed = true
   }
   const turn = count > 1 ? (chance >>> 0) % count : 0
   for (let i = 0; i < count; i++) out.vips[i] = candidates[i + turn < count ? i + turn : i + turn - count]!
   out.count = count
 }
 
-/** Moves the `count` candidates with the least keys to the front, in the order of their keys. */
+/** Moves the candidates with a weight to the front and returns their number; without any, all stay. */
+function withoutWeightless(weight: Int32Array, found: number): number {
+  let kept = 0
+  for (let i = 0; i < found; i++) if (weight[candidates[i]!]! > 0) candidates[kept++] = candidates[i]!
+  return kept > 0 ? kept : found
+}
+
+/** Moves the `count` candidates with the least keys to the front, in the order of their keys: each by its weight. */
 function keepLeast(service: SteeredService, found: number, count: number, draw: number): void {
-  for (let i = 0; i < found; i++) keys[i] = mix(draw ^ service.vipKey[candidates[i]!]!)
+  for (let i = 0; i < found; i++) {
+    const vip = candidates[i]!
+    const hash = mix(draw ^ service.vipKey[vip]!)
+    keys[i] = service.vipWeight === null ? hash : rendezvous(hash, service.vipWeight[vip]!)
+  }
   for (let i = 0; i < count; i++) {
     let least = i
     for (let j = i + 1; j < found; j++) if (keys[j]! < keys[least]!) least = j

@@ -8,12 +8,14 @@
  */
 import { execFile } from 'node:child_process'
 import { createHash, hash as hashOf } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { formatName, isFault } from '../dns/name.ts'
 import { encodeRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
+import type { PrefixTable } from '../geo/prefixes.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
 import { type CheckPart, readNamedChecks } from './checks.ts'
@@ -21,7 +23,9 @@ import type { Model, Position, ServiceModel, SiteModel } from './model.ts'
 import type { SoaModel } from './pack.ts'
 import { Reader } from './read.ts'
 import { keyOf, readZone, type ZoneFile } from './records.ts'
+import type { PrefixReader } from './rules.ts'
 import { readService, readSites, type ServiceContext } from './services.ts'
+import { readSubnets } from './subnets.ts'
 import { type Node, parseYaml, Source } from './yaml.ts'
 
 /** What one file gave; opaque outside this folder. */
@@ -33,6 +37,8 @@ export interface LoadedFile {
   readonly zone?: ZoneFile | undefined
   /** Of any other file: its tree, empty when it could not be parsed. */
   readonly tree?: { readonly source: Source; readonly root: Node }
+  /** Of a file of subnets; undefined when it is faulty. */
+  readonly prefixes?: PrefixTable | undefined
 }
 
 export interface Loaded {
@@ -98,10 +104,11 @@ class Loading {
   }
 
   async load(): Promise<Model> {
-    const { zones: zonePaths, services: servicePaths, others } = await this.#list()
+    const { zones: zonePaths, services: servicePaths, others, strangers } = await this.#list()
     const defaults = await this.#defaults(others.includes('defaults.yaml'))
     const sites = others.includes('sites.yaml') ? await this.#sites() : new Map<string, SiteModel>()
-    const services = await this.#services(servicePaths, { sites, checks: defaults.checks })
+    const services = await this.#services(servicePaths, { sites, checks: defaults.checks, prefixes: this.#prefixes })
+    await this.#reportStrangers(strangers)
     const zones = await this.#zones(zonePaths, defaults)
     this.#serial = defaults.soa.serial ?? (await this.#gitSerial())
     for (const service of zones.flatMap(({ dynamics }) => dynamics)) services.set(service.name, service)
@@ -123,24 +130,35 @@ class Loading {
     }
   }
 
-  /** The folder's files, relative to it, sorted: zones, files of services, and the two others. Reports strange ones. */
-  async #list(): Promise<{ zones: string[]; services: string[]; others: string[] }> {
+  /** The folder's files, relative to it, sorted: zones, files of services, the two others, and what is none of them. */
+  async #list(): Promise<{ zones: string[]; services: string[]; others: string[]; strangers: string[] }> {
     const zones: string[] = []
     const services: string[] = []
     const others: string[] = []
+    const strangers: string[] = []
     for (const { name, isFolder } of await this.#entries('')) {
       if (name === 'services' && isFolder) {
         for (const inner of await this.#entries('services')) {
           if (!inner.isFolder && inner.name.endsWith('.yaml')) services.push(`services/${inner.name}`)
-          else this.#unknownFile(`services/${inner.name}`)
+          else strangers.push(`services/${inner.name}`)
         }
-      } else if (isFolder) this.#unknownFile(name)
+      } else if (isFolder) strangers.push(name)
       else if (name === 'services.yaml') services.push(name)
       else if (name === 'defaults.yaml' || name === 'sites.yaml') others.push(name)
       else if (name.endsWith('.yaml') && name.slice(0, -5).includes('.')) zones.push(name)
-      else this.#unknownFile(name)
+      else strangers.push(name)
     }
-    return { zones, services, others }
+    return { zones, services, others, strangers }
+  }
+
+  /** Of files and folders that are nobody's by their names, those that no rule has named. */
+  async #reportStrangers(paths: readonly string[]): Promise<void> {
+    const named = [...this.files.keys()]
+    for (const path of paths) {
+      if (this.files.has(path)) continue
+      if (!named.some((file) => file.startsWith(`${path}/`))) this.#unknownFile(path)
+      else await this.#reportStrangers((await this.#entries(path)).map(({ name }) => `${path}/${name}`))
+    }
   }
 
   async #entries(inner: string): Promise<readonly { readonly name: string; readonly isFolder: boolean }[]> {
@@ -205,6 +223,34 @@ class Loading {
     this.files.set(path, loaded)
     this.problems.push(...loaded.problems)
     return loaded
+  }
+
+  /** A file of subnets, for a rule: read once a load, and parsed once while its content stays the same. */
+  readonly #prefixes: PrefixReader = (file, fault) => {
+    const path = relative(this.#folder, file)
+    if (path.startsWith('..') || path.endsWith('.yaml')) {
+      const why = path.startsWith('..') ? 'lies outside of the folder of zones' : 'is YAML, and no list of prefixes'
+      fault('value-invalid', `${path} ${why}`)
+      return undefined
+    }
+    if (this.files.has(path)) return this.files.get(path)!.prefixes
+    let text: string
+    try {
+      text = readFileSync(join(this.#folder, path), 'utf8')
+    } catch (error) {
+      fault('file-unreadable', `cannot read the file of subnets: ${String(error)}`)
+      return undefined
+    }
+    const hash = hashOf('sha256', text, 'base64')
+    let loaded = this.#previous.get(path)
+    if (loaded?.hash !== hash) {
+      const problems: Problem[] = []
+      const prefixes = readSubnets(new Source(join(this.#folder, path), text), (problem) => problems.push(problem))
+      loaded = { hash, problems, prefixes }
+    }
+    this.files.set(path, loaded)
+    this.problems.push(...loaded.problems)
+    return loaded.prefixes
   }
 
   async #tree(path: string): Promise<{ readonly read: Reader; readonly root: Node } | undefined> {

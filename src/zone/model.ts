@@ -3,6 +3,7 @@
  * zone/image.ts (zones), policy/ (services, sites), health/ (checks) and the commands. Plain, frozen by convention.
  */
 import type { Prefix } from '../dns/address.ts'
+import type { PrefixTable } from '../geo/prefixes.ts'
 import type { ZoneModel } from './pack.ts'
 
 export interface Model {
@@ -45,6 +46,8 @@ export interface Geo {
 
 export interface RuleModel {
   readonly subnets: readonly Prefix[]
+  /** Those that come from files; absent: none do. */
+  readonly subnetFiles?: readonly PrefixTable[]
   /** Numbers of autonomous systems, 32 bits. */
   readonly asns: readonly number[]
   readonly geos: readonly Geo[]

@@ -1,12 +1,203 @@
 /**
- * Rules that can never match: an error, because their author thinks they do. Subnets go before geos and the longest one
- * wins wherever its rule stands; among geos the first rule wins (DESIGN §7).
+ * The rules of a service: reading them, and telling those that can never match, an error because their author thinks they
+ * do. Subnets go first, and the longest one wins wherever its rule stands; then numbers of autonomous systems; then geos.
+ * Of equal ones the first rule wins (DESIGN §7).
  */
-import { type BinaryTrie, descend, trieOf } from '../geo/binary.ts'
-import { foldPrefix } from '../geo/fold.ts'
-import type { Geo, RuleModel } from './model.ts'
+import { dirname, resolve } from 'node:path'
+import { maskAddress, type Prefix, parsePrefix } from '../dns/address.ts'
+import { type BinaryTrie, descend, trieOfRuns } from '../geo/binary.ts'
+import { isCountryOf, mayBeSubdivision } from '../geo/codes.ts'
+import { addressOf, pack, type PackedPrefixes, type PrefixTable } from '../geo/prefixes.ts'
+import { didYouMean, type ProblemCode } from '../problem.ts'
+import type { Geo, Groups, RuleModel } from './model.ts'
+import type { Reader } from './read.ts'
+import { whatIsWrong } from './subnets.ts'
+import type { Entry, Node } from './yaml.ts'
 
-type RuleKeys = Pick<RuleModel, 'subnets' | 'geos'>
+export const RULE_KEYS = ['subnets', 'asns', 'geos', 'order', 'only', 'pick']
+export const SUBNETS_FILE_KEYS = ['file']
+
+/**
+ * Reads a file of subnets by its path. undefined when something is wrong: what with the path, has gone to `fault`, what with
+ * its lines, has been reported there.
+ */
+export type PrefixReader = (
+  file: string,
+  fault: (code: ProblemCode, message: string, hint?: string) => void,
+) => PrefixTable | undefined
+
+export interface RuleContext {
+  /** The service's. */
+  readonly sites: ReadonlySet<string>
+  /** The service, in words. */
+  readonly what: string
+  readonly prefixes: PrefixReader
+}
+
+export function readRules(read: Reader, entry: Entry | undefined, context: RuleContext): RuleModel[] {
+  if (entry === undefined) return []
+  const nodes = read.items(entry.value, '“rules”')
+  const rules = nodes.flatMap((node) => readRule(read, node, context) ?? [])
+  const isWhole = rules.length === nodes.length && rules.every(hasKeys)
+  if (!isWhole) return rules
+  for (const { index, by } of deadRules(rules)) {
+    read.fault('rule-dead', nodes[index]!, `this rule can never match: rule ${by + 1} takes its clients`)
+  }
+  return rules
+}
+
+function readRule(read: Reader, node: Node, { sites, what, prefixes }: RuleContext): RuleModel | undefined {
+  const fields = read.fields(node, 'a rule', RULE_KEYS)
+  if (fields === undefined) return undefined
+  const order = fields.get('order')
+  if (order === undefined) read.missing(node, 'a rule', 'order')
+  if (!['subnets', 'asns', 'geos'].some((key) => fields.has(key))) {
+    read.fault('rule-empty', node, 'a rule needs subnets, asns or geos', 'subnets: [10.0.0.0/8]')
+  }
+  return {
+    ...readSubnetKey(read, fields.get('subnets'), prefixes),
+    asns: readEach(read, fields.get('asns'), 'is no number of an autonomous system, like 64500 or AS64500', parseAsn),
+    geos: readEach(
+      read,
+      fields.get('geos'),
+      'is no geo code of a place there is, like AS, AS-CN or NA-US-CA',
+      parseGeo,
+    ),
+    order: order === undefined ? [] : readGroups(read, order.value, sites, what),
+    only: read.flag(fields.get('only'), false),
+    pick: read.oneOf(fields.get('pick'), ['hash', 'random'] as const, undefined),
+    at: read.at(node),
+  }
+}
+
+/** `[10.0.0.0/8, {file: offices.txt}]`, or `{file: offices.txt}` alone. */
+function readSubnetKey(
+  read: Reader,
+  entry: Entry | undefined,
+  prefixes: PrefixReader,
+): Pick<RuleModel, 'subnets' | 'subnetFiles'> {
+  const subnets: Prefix[] = []
+  const subnetFiles: PrefixTable[] = []
+  for (const node of itemsOf(read, entry)) {
+    if (node.kind === 'mapping') {
+      const table = readSubnetFile(read, node, prefixes)
+      if (table !== undefined) subnetFiles.push(table)
+      continue
+    }
+    const text = read.scalar(node, 'an entry of “subnets”')?.text
+    const prefix = text === undefined ? undefined : parsePrefix(text)
+    if (prefix !== undefined) subnets.push(prefix)
+    else if (text !== undefined) read.fault('value-invalid', node, ...whatIsWrong(text))
+  }
+  return { subnets, ...(subnetFiles.length > 0 && { subnetFiles }) }
+}
+
+function readSubnetFile(read: Reader, node: Node, prefixes: PrefixReader): PrefixTable | undefined {
+  const file = read.fields(node, 'a file of subnets', SUBNETS_FILE_KEYS)?.get('file')
+  if (file === undefined) {
+    read.missing(node, 'a file of subnets', 'file', 'subnets: {file: offices.txt}')
+    return undefined
+  }
+  const path = read.text(file, undefined)
+  if (path === undefined) return undefined
+  return prefixes(resolve(dirname(read.at(node).file), path), (code, message, hint) =>
+    read.fault(code, file.value, message, hint),
+  )
+}
+
+/** A list of sites and of lists of sites. */
+export function readGroups(read: Reader, node: Node, sites: ReadonlySet<string>, what: string): Groups {
+  const items = read.items(node, 'an order')
+  if (node.kind === 'list' && items.length === 0) read.fault('value-kind', node, 'an order is empty')
+  const seen = new Set<string>()
+  const site = (item: Node): string[] => {
+    const scalar = read.scalar(item, 'a site in an order')
+    if (scalar === undefined) return []
+    const { text } = scalar
+    if (!sites.has(text)) read.fault('site-unknown', item, `${what} has no site “${text}”`, didYouMean(text, sites))
+    else if (seen.has(text)) read.fault('site-duplicate', item, `“${text}” is twice in this order`)
+    else {
+      seen.add(text)
+      return [text]
+    }
+    return []
+  }
+  return items.map((item) => (item.kind === 'list' ? item.items.flatMap(site) : site(item)))
+}
+
+/** The items of a list that matches something; of a mapping, itself. */
+function itemsOf(read: Reader, entry: Entry | undefined): readonly Node[] {
+  if (entry === undefined) return []
+  if (entry.value.kind === 'mapping') return [entry.value]
+  const nodes = read.items(entry.value, `“${entry.key.text}”`)
+  if (entry.value.kind === 'list' && nodes.length === 0) {
+    read.fault('rule-empty', entry.value, `“${entry.key.text}” is empty: it matches nothing`)
+  }
+  return nodes
+}
+
+function readEach<T>(
+  read: Reader,
+  entry: Entry | undefined,
+  fault: string,
+  parse: (text: string) => T | undefined,
+): readonly T[] {
+  return itemsOf(read, entry).flatMap((node) => {
+    const scalar = read.scalar(node, `an entry of “${entry!.key.text}”`)
+    const value = scalar && parse(scalar.text)
+    if (value !== undefined) return [value]
+    if (scalar !== undefined) read.fault('value-invalid', node, `“${scalar.text}” ${fault}`)
+    return []
+  })
+}
+
+/** octoDNS's codes: a continent, its country, and that one's subdivision. */
+function parseGeo(text: string): Geo | undefined {
+  const match = /^(AF|AN|AS|EU|NA|OC|SA)(?:-([A-Z]{2})(?:-([A-Z0-9]{1,3}))?)?$/.exec(text)
+  if (match === null) return undefined
+  const [, continent, country, subdivision] = match
+  if (country !== undefined && !isCountryOf(continent!, country)) return undefined
+  if (subdivision !== undefined && !mayBeSubdivision(country!, subdivision)) return undefined
+  return { continent: continent!, ...(country && { country }), ...(subdivision && { subdivision }) }
+}
+
+/** 1 to 2^32 − 1 (RFC 6793; 0 is nobody's, RFC 7607). */
+function parseAsn(text: string): number | undefined {
+  const number = Number(/^(?:AS)?([1-9]\d{0,9})$/.exec(text)?.[1])
+  return number <= 0xffffffff ? number : undefined
+}
+
+/** What a rule goes by. */
+export type RuleKeys = Pick<RuleModel, 'subnets' | 'subnetFiles' | 'asns' | 'geos'>
+
+const hasSubnets = ({ subnets, subnetFiles }: RuleKeys): boolean => subnets.length > 0 || subnetFiles !== undefined
+const hasKeys = (rule: RuleKeys): boolean => hasSubnets(rule) || rule.asns.length + rule.geos.length > 0
+
+/** Which rule's subnet holds an address: leaves are 1 + its index, 0 where there is none. IPv6 that carries IPv4 is IPv4. */
+export const subnetTrie = (rules: readonly RuleKeys[], family: 4 | 6): BinaryTrie =>
+  trieOfRuns(
+    rules.flatMap((rule, index) => subnetsOf(rule, family).map((packed) => ({ ...packed, value: index + 1 }))),
+    0,
+  )
+
+const subnetsOf = ({ subnets, subnetFiles = [] }: RuleKeys, family: 4 | 6): readonly PackedPrefixes[] => [
+  pack(subnets, family),
+  ...subnetFiles.map((table) => (family === 4 ? table.v4 : table.v6)),
+]
+
+/** The longest of a rule's subnets, its files' too, that holds an address as it is looked up: folded. For explanations. */
+export function subnetHolding(rule: RuleKeys, bytes: Uint8Array): Prefix | undefined {
+  const family = bytes.length === 4 ? 4 : 6
+  let best: Prefix | undefined
+  for (const packed of subnetsOf(rule, family)) {
+    for (const [i, bits] of packed.bits.entries()) {
+      if (best !== undefined && bits <= best.bits) continue
+      const network = addressOf(packed, i)
+      if (Buffer.compare(maskAddress(bytes, bits), network) === 0) best = { family, bytes: network, bits }
+    }
+  }
+  return best
+}
 
 export interface DeadRule {
   /** Indexes into the rules: the dead one, and one that takes clients of it. */
@@ -14,37 +205,34 @@ export interface DeadRule {
   readonly by: number
 }
 
-/** Rules that have keys but lose every client by them: subnets to longer ones or earlier equal ones, geos to earlier ones. */
+/** Rules that have keys but lose every client by them: subnets to longer ones or earlier equal ones, others to earlier ones. */
 export function deadRules(rules: readonly RuleKeys[]): readonly DeadRule[] {
-  const tries = new Map(([4, 6] as const).map((family) => [family, subnetTrie(rules, family)]))
-  const reached = new Set([...tries.values()].flatMap(leaves))
+  // a rule that alone has subnets loses none: half a million of them need not be laid out at every load
+  const holders = rules.flatMap((rule, index) => (hasSubnets(rule) ? [index + 1] : []))
+  const rivals = holders.length > 1 ? rules : []
+  const tries = { 4: subnetTrie(rivals, 4), 6: subnetTrie(rivals, 6) }
+  const reached = new Set(rivals.length > 0 ? [...leavesOf(tries[4]), ...leavesOf(tries[6])] : holders)
   const dead: DeadRule[] = []
   for (const [index, rule] of rules.entries()) {
-    if (reached.has(index)) continue
-    const takers = rule.geos.map((geo) =>
-      rules.findIndex((other, i) => i < index && other.geos.some((one) => holds(one, geo))),
-    )
-    const subnet = rule.subnets[0] && foldPrefix(rule.subnets[0])
-    const by = subnet ? Math.floor(descend(tries.get(subnet.family)!, subnet.bytes) / 256) : takers[0]
-    if (by !== undefined && !takers.includes(-1)) dead.push({ index, by })
+    if (reached.has(index + 1)) continue
+    const takers = [
+      ...rule.asns.map((asn) => rules.findIndex((other, i) => i < index && other.asns.includes(asn))),
+      ...rule.geos.map((geo) => rules.findIndex((other, i) => i < index && other.geos.some((one) => holds(one, geo)))),
+    ]
+    for (const family of [4, 6] as const) {
+      const lost = subnetsOf(rule, family).find(({ bits }) => bits.length > 0)
+      if (lost !== undefined) takers.unshift(Math.floor(descend(tries[family], addressOf(lost, 0)) / 256) - 1)
+    }
+    if (takers.length > 0 && !takers.includes(-1)) dead.push({ index, by: takers[0]! })
   }
   return dead
 }
 
-const NONE = 0x7fffff
-
-function subnetTrie(rules: readonly RuleKeys[], family: 4 | 6): BinaryTrie {
-  const prefixes = rules.flatMap(({ subnets }, index) =>
-    subnets
-      .map(foldPrefix)
-      .filter((prefix) => prefix.family === family)
-      .map(({ bytes, bits }) => ({ bytes, bits, value: index })),
-  )
-  return trieOf(prefixes, NONE)
+function leavesOf({ nodes, root }: BinaryTrie): ReadonlySet<number> {
+  const leaves = new Set([~root])
+  for (const entry of nodes) if (entry < 0) leaves.add(~entry)
+  return leaves
 }
-
-const leaves = ({ nodes, root }: BinaryTrie): number[] =>
-  [root, ...nodes].filter((entry) => entry < 0).map((leaf) => ~leaf)
 
 const holds = (outer: Geo, inner: Geo): boolean =>
   outer.continent === inner.continent &&

@@ -2,23 +2,13 @@
  * sites.yaml and services.yaml → SiteModel and ServiceModel: DESIGN §7 and §8. What a service says of sites is checked
  * against sites.yaml and against itself here; what it has in common with other services and zones, in load.ts.
  */
-import { formatAddress, parseAddress, parsePrefix } from '../dns/address.ts'
-import { isCountryOf, mayBeSubdivision } from '../geo/codes.ts'
+import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean } from '../problem.ts'
 import { type CheckPart, readAddress, readChecks } from './checks.ts'
-import type {
-  Geo,
-  Groups,
-  LastResort,
-  RuleModel,
-  ServiceModel,
-  ServiceSiteModel,
-  SiteModel,
-  VipModel,
-} from './model.ts'
+import type { LastResort, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from './model.ts'
 import { STEERS_A, STEERS_AAAA } from './pack.ts'
 import type { Fields, Reader } from './read.ts'
-import { deadRules } from './rules.ts'
+import { readGroups, readRules, type PrefixReader } from './rules.ts'
 import type { Entry, Node } from './yaml.ts'
 
 export const SITE_KEYS = ['location', 'region', 'capacity', 'drained']
@@ -27,6 +17,7 @@ export const SERVICE_KEYS = [
   'order',
   'spread',
   'candidates',
+  'spill',
   'rules',
   'pick',
   'answers',
@@ -38,11 +29,9 @@ export const SERVICE_KEYS = [
   'regions',
   'keep',
   'rampUp',
+  'budget',
 ]
-const LATER_SERVICE_KEYS = ['spill', 'budget']
 export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
-export const RULE_KEYS = ['subnets', 'geos', 'order', 'only']
-const LATER_RULE_KEYS = ['asns']
 const DAY_MS = 86_400_000
 const MAX_CAPACITY = 1_000_000
 
@@ -105,12 +94,14 @@ function readLocation(read: Reader, { value }: Entry): [number, number] {
 export interface ServiceContext {
   readonly sites: ReadonlyMap<string, SiteModel>
   readonly checks: ReadonlyMap<string, CheckPart>
+  /** Reads the files of subnets that rules name. */
+  readonly prefixes: PrefixReader
 }
 
 export function readService(read: Reader, { key, value }: Entry, context: ServiceContext): ServiceModel | undefined {
   isIdentifier(read, key, 'a service')
   const what = `service ${key.text}`
-  const fields = read.fields(value, what, SERVICE_KEYS, LATER_SERVICE_KEYS)
+  const fields = read.fields(value, what, SERVICE_KEYS)
   if (fields === undefined) return undefined
   const minVips = read.integer(fields.get('minVips'), 1, 255, 1)
   const sites = readServiceSites(read, key, fields.get('sites'), context, minVips)
@@ -127,8 +118,8 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
         : { kind: 'listed', groups: readGroups(read, order.value, names, what) },
     spreadKm: read.distanceKm(fields.get('spread'), 0),
     candidates: read.integer(fields.get('candidates'), 1, 255, 4),
-    spill: 1,
-    rules: readRules(read, fields.get('rules'), names, what),
+    spill: read.integer(fields.get('spill'), 1, 255, declaresCapacity(sites, context) ? 2 : 1),
+    rules: readRules(read, fields.get('rules'), { sites: names, what, prefixes: context.prefixes }),
     pick: read.oneOf(fields.get('pick'), ['hash', 'random'] as const, 'hash'),
     answers: read.integer(fields.get('answers'), 1, 8, 8),
     minVips,
@@ -139,11 +130,21 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
     regions: read.integer(fields.get('regions'), 1, 255, 1),
     keepPercent: read.percent(fields.get('keep'), 25),
     rampUpMs: read.durationMs(fields.get('rampUp'), 0, DAY_MS, 0),
+    ...readBudget(read, fields.get('budget')),
     at: read.at(key),
   }
   checkFences(read, fields.get('rules'), service)
   return service
 }
+
+function readBudget(read: Reader, entry: Entry | undefined): Pick<ServiceModel, 'budgetMs'> {
+  const budgetMs = read.durationMs(entry, 1000, DAY_MS, undefined)
+  return budgetMs === undefined ? {} : { budgetMs }
+}
+
+/** Whether capacities mean something: one that is not written is no promise. */
+const declaresCapacity = (own: readonly ServiceSiteModel[], { sites }: ServiceContext): boolean =>
+  own.some(({ site }) => sites.get(site)?.declaresCapacity === true)
 
 function readServiceSites(
   read: Reader,
@@ -214,91 +215,6 @@ function readVip(read: Reader, node: Node): VipModel | undefined {
   const checkFields = check && read.fields(check.value, '“check” of a VIP', ['address'])
   const checkAddress = readAddress(read, checkFields?.get('address'), undefined)
   return { address: formatAddress(bytes), bytes, ...(checkAddress !== undefined && { checkAddress }) }
-}
-
-/** A list of sites and of lists of sites. */
-function readGroups(read: Reader, node: Node, sites: ReadonlySet<string>, what: string): Groups {
-  const items = read.items(node, 'an order')
-  if (node.kind === 'list' && items.length === 0) read.fault('value-kind', node, 'an order is empty')
-  const seen = new Set<string>()
-  const site = (item: Node): string[] => {
-    const scalar = read.scalar(item, 'a site in an order')
-    if (scalar === undefined) return []
-    const { text } = scalar
-    if (!sites.has(text)) read.fault('site-unknown', item, `${what} has no site “${text}”`, didYouMean(text, sites))
-    else if (seen.has(text)) read.fault('site-duplicate', item, `“${text}” is twice in this order`)
-    else {
-      seen.add(text)
-      return [text]
-    }
-    return []
-  }
-  return items.map((item) => (item.kind === 'list' ? item.items.flatMap(site) : site(item)))
-}
-
-function readRules(read: Reader, entry: Entry | undefined, sites: ReadonlySet<string>, what: string): RuleModel[] {
-  if (entry === undefined) return []
-  const nodes = read.items(entry.value, '“rules”')
-  const rules: RuleModel[] = []
-  for (const node of nodes) {
-    const fields = read.fields(node, 'a rule', RULE_KEYS, LATER_RULE_KEYS)
-    if (fields === undefined) continue
-    const order = fields.get('order')
-    if (order === undefined) read.missing(node, 'a rule', 'order')
-    const matches = fields.has('subnets') || fields.has('geos')
-    const isLater = node.kind === 'mapping' && node.entries.some(({ key }) => LATER_RULE_KEYS.includes(key.text))
-    if (!matches && !isLater) read.fault('rule-empty', node, 'a rule needs subnets or geos', 'subnets: [10.0.0.0/8]')
-    rules.push({
-      subnets: readEach(read, fields.get('subnets'), 'is no prefix without host bits, like 10.0.0.0/8', parsePrefix),
-      asns: [],
-      geos: readEach(
-        read,
-        fields.get('geos'),
-        'is no geo code of a place there is, like AS, AS-CN or NA-US-CA',
-        parseGeo,
-      ),
-      order: order === undefined ? [] : readGroups(read, order.value, sites, what),
-      only: read.flag(fields.get('only'), false),
-      pick: undefined,
-      at: read.at(node),
-    })
-  }
-  const isWhole = rules.length === nodes.length && rules.every(({ subnets, geos }) => subnets.length + geos.length > 0)
-  if (!isWhole) return rules
-  for (const { index, by } of deadRules(rules)) {
-    read.fault('rule-dead', nodes[index]!, `this rule can never match: rule ${by + 1} takes its clients`)
-  }
-  return rules
-}
-
-function readEach<T>(
-  read: Reader,
-  entry: Entry | undefined,
-  fault: string,
-  parse: (text: string) => T | undefined,
-): readonly T[] {
-  if (entry === undefined) return []
-  const nodes = read.items(entry.value, `“${entry.key.text}”`)
-  if (entry.value.kind === 'list' && nodes.length === 0) {
-    read.fault('rule-empty', entry.value, `“${entry.key.text}” is empty: it matches nothing`)
-  }
-  return nodes.flatMap((node) => {
-    const scalar = read.scalar(node, `an entry of “${entry.key.text}”`)
-    const value = scalar && parse(scalar.text)
-    if (value !== undefined) return [value]
-    if (scalar !== undefined) read.fault('value-invalid', node, `“${scalar.text}” ${fault}`)
-    return []
-  })
-}
-
-/** octoDNS's codes: a continent, its country, and that one's subdivision. */
-function parseGeo(text: string): Geo | undefined {
-  const match = /^(AF|AN|AS|EU|NA|OC|SA)(?:-([A-Z]{2})(?:-([A-Z0-9]{1,3}))?)?$/.exec(text)
-  if (match === null) return undefined
-  const [, continent, country, subdivision] = match
-  if (country !== undefined && !isCountryOf(continent!, country)) return undefined
-  if (subdivision !== undefined && !mayBeSubdivision(country!, subdivision)) return undefined
-  return { continent: continent!, ...(country && { country }), ...(subdivision && { subdivision }) }
 }
 
 /** `30`, or {max, min, settle}. Of max and min, the one that is not written keeps to the one that is. */

@@ -2,13 +2,22 @@
  * What an explanation claims, held against facts that come from elsewhere: the YAML as data, MaxMind's own reader, a
  * haversine, the words that a test has set, plain arithmetic. Gives what is wrong, in words.
  */
-import { type CityResponse, Reader } from 'maxmind'
+import { type AsnResponse, type CityResponse, Reader } from 'maxmind'
 import type { Explanation } from '../../src/answer/explain.ts'
 import type { Steering } from '../../src/answer/steering.ts'
 import { formatAddress, maskAddress, parseAddress, parsePrefix } from '../../src/dns/address.ts'
 import type { Message } from '../../src/dns/message.ts'
 import { formatRr } from '../../src/dns/message.ts'
-import { DATABASE, NAMES, RULE_LINES, type RuleFacts, SERVICES, type ServiceFacts, SITES } from './explain-rig.ts'
+import {
+  ASN_DATABASE,
+  DATABASE,
+  NAMES,
+  RULE_LINES,
+  type RuleFacts,
+  SERVICES,
+  type ServiceFacts,
+  SITES,
+} from './explain-rig.ts'
 
 /** An address of which so many bits are known; IPv6 ones that carry an IPv4 address have it as `inner`. */
 export interface Network {
@@ -29,6 +38,7 @@ export interface Case {
 }
 
 const reader = new Reader<CityResponse>(DATABASE)
+const asnReader = new Reader<AsnResponse>(ASN_DATABASE)
 
 interface Known {
   readonly family: 4 | 6
@@ -39,6 +49,8 @@ interface Known {
   readonly subdivision: string
   readonly at: readonly [number, number] | undefined
   readonly readerBits: number
+  /** 0 = unknown. */
+  readonly asn: number
   /** Bits before the IPv4 address; undefined: it doesn't fold. */
   readonly offset: number | undefined
 }
@@ -54,7 +66,9 @@ function lookUp({ text, bits, fold }: Network): Known {
   const from = folds ? offset / 8 : 0
   const inner = folds ? whole.slice(from, from + 4).map((byte) => (fold === 'Teredo' ? byte ^ 255 : byte)) : whole
   const bytes = maskAddress(inner, Math.min(known, inner.length * 8))
-  const [city, readerBits] = reader.getWithPrefixLength(formatAddress(bytes))
+  // of networks whose clients fold nothing is told to those that can't : DESIGN
+  const silent = fold !== undefined && !folds
+  const [city, readerBits] = silent ? [null, 128] : reader.getWithPrefixLength(formatAddress(bytes))
   const { location } = city ?? {}
   return {
     family: bytes.length === 4 ? 4 : 6,
@@ -65,6 +79,7 @@ function lookUp({ text, bits, fold }: Network): Known {
     subdivision: city?.subdivisions?.[0]?.iso_code ?? '',
     at: location?.latitude === undefined ? undefined : [location.latitude, location.longitude],
     readerBits,
+    asn: silent ? 0 : (asnReader.get(formatAddress(bytes))?.autonomous_system_number ?? 0),
     offset: folds ? offset : undefined,
   }
 }
@@ -84,6 +99,10 @@ function subnetRule(rules: readonly RuleFacts[], known: Known): { readonly index
     }
   }
   return best
+}
+
+function asnRule(rules: readonly RuleFacts[], { asn }: Known): { readonly index: number; readonly text: string } {
+  return { index: rules.findIndex(({ asns = [] }) => asns.includes(asn)), text: `AS${asn}` }
 }
 
 function geoRule(rules: readonly RuleFacts[], { continent, country, subdivision }: Known) {
@@ -133,9 +152,9 @@ export function wrongIn(told: Explanation, asked: Case, reply: Message): string[
   const decider = placeFacts(steering, service, asked, equal)
   siteFacts(steering, service, asked, decider, equal)
   pickFacts(told, steering, service, asked, equal)
-  scopeFacts(told, steering, service, asked, equal)
+  scopeFacts(told, steering, asked, equal)
   ttlFacts(told, steering, service, named.cap, asked, equal)
-  if (service.random === true) return wrong // drawn anew for every query: see the test over memory
+  if (steering.pickBy === 'random') return wrong // drawn anew for every query: see the test over memory
   equal('answer', told.answer.toSorted(), reply.answer.map(formatRr).toSorted())
   equal('ttl on the wire', told.ttl?.seconds, (reply.answer[0] ?? reply.authority[0])?.ttlSeconds)
   return wrong
@@ -145,8 +164,8 @@ type Equal = (claim: string, said: unknown, holds: unknown) => void
 
 /** Place, folding, rule, fence, and whose place it is. Returns where distances are counted from. */
 function placeFacts(
-  { place, rule, matched, fence, class: number }: Steering,
-  { listed, rules = [] }: ServiceFacts,
+  { place, rule, matched, fence, pickBy, class: number }: Steering,
+  { listed, random, rules = [] }: ServiceFacts,
   { client, resolver, nodeSite }: Case,
   equal: Equal,
 ): readonly [number, number] | undefined {
@@ -155,6 +174,7 @@ function placeFacts(
   const geos = rules.some((one) => one.geos !== undefined)
   const decides = (known: Known): boolean =>
     subnetRule(rules, known).index >= 0 ||
+    asnRule(rules, known).index >= 0 ||
     (geos && known.country + known.continent !== '') ||
     (listed !== true && known.at !== undefined)
   const resolved = told === undefined || (!decides(told) && decides(asks))
@@ -178,15 +198,20 @@ function placeFacts(
   const whole = codes === '' ? prefix.bits : decider.readerBits
   equal(`prefix ${place.prefix} within the database’s /${whole}`, prefix.bits <= whole, true)
   equal('database', place.database?.type, 'test maxmind')
+  equal('asn', place.asn?.number ?? 0, decider.asn)
+  if (place.asn !== null) equal('asn database', place.asn.database?.file.split('/').at(-1), 'asn.mmdb')
   const folded = resolved || decider.offset === undefined ? null : client!.fold
   equal('folded', place.folded?.from ?? null, folded)
   if (folded !== null) equal('folded to', place.folded?.to.split('/')[0], formatAddress(decider.bytes))
   const bySubnet = subnetRule(rules, decider)
-  const found = bySubnet.index >= 0 ? bySubnet : geoRule(rules, decider)
+  const byAsn = asnRule(rules, decider)
+  const by = bySubnet.index >= 0 ? 'subnet' : byAsn.index >= 0 ? 'asn' : 'geo'
+  const found = { subnet: bySubnet, asn: byAsn, geo: geoRule(rules, decider) }[by]
   const line = RULE_LINES.get(Object.entries(SERVICES).find(([, one]) => one.rules === rules)?.[0] ?? '')?.[found.index]
   equal('rule', rule?.split(':').at(-1) ?? null, line === undefined ? null : `${line}`)
-  equal('matched', matched, found.index < 0 ? null : { by: bySubnet.index >= 0 ? 'subnet' : 'geo', text: found.text })
+  equal('matched', matched, found.index < 0 ? null : { by, text: found.text })
   equal('fence', fence, rules[found.index]?.only === true)
+  equal('pick by', pickBy, rules[found.index]?.pick ?? (random === true ? 'random' : 'hash'))
   equal('unplaced', number === 0, !decides(decider))
   return at
 }
@@ -264,8 +289,8 @@ function pickFacts(
 }
 
 /** Scope = depth of the walk, or what was hashed; caches never use it beyond what was asked for. */
-function scopeFacts(told: Explanation, steering: Steering, { random }: ServiceFacts, asked: Case, equal: Equal): void {
-  const { scope, hashed, walk, stage, named, usable, sites } = steering
+function scopeFacts(told: Explanation, steering: Steering, asked: Case, equal: Equal): void {
+  const { scope, hashed, walk, stage, named, usable, sites, pickBy } = steering
   const rivals = walk.filter((step) => step.stage === stage && step.verdict.startsWith('eligible')).length
   const shared = walk.some(
     (step) =>
@@ -273,7 +298,7 @@ function scopeFacts(told: Explanation, steering: Steering, { random }: ServiceFa
       (step.verdict.startsWith('eligible') || step.verdict.includes('share')) &&
       sites.find(({ site }) => site === step.site)!.vips.some(({ state, share }) => state === 'up' && share < 1000),
   )
-  equal('hashed', hashed, random !== true && (rivals > 1 || shared || named.length < usable))
+  equal('hashed', hashed, pickBy === 'hash' && (rivals > 1 || shared || named.length < usable))
   const { client } = asked
   if (client === undefined || client.bits === 0) {
     equal('no scope', [scope, told.scope], [null, client === undefined ? null : 0])

@@ -14,7 +14,7 @@ import { type HealthTable, makeHealthTable, SlotRegistry } from '../../src/healt
 import { formatProblem } from '../../src/problem.ts'
 import { makeAdoption } from '../../src/server/pool.ts'
 import { type Server, startServer } from '../../src/server/serve.ts'
-import { CLIENTS, encodeTestDatabase, FIXTURE } from '../geo/mmdb.ts'
+import { CLIENTS, encodeTestDatabase, FIXTURE, SYSTEMS } from '../geo/mmdb.ts'
 
 /** Latitude, longitude. */
 export const SITES: Readonly<Record<string, readonly [number, number]>> = {
@@ -28,9 +28,11 @@ export const SITES: Readonly<Record<string, readonly [number, number]>> = {
 
 export interface RuleFacts {
   readonly subnets?: readonly string[]
+  readonly asns?: readonly number[]
   readonly geos?: readonly string[]
   readonly order: string
   readonly only?: true
+  readonly pick?: 'random'
 }
 
 export interface ServiceFacts {
@@ -56,7 +58,7 @@ export const SERVICES: Readonly<Record<string, ServiceFacts>> = {
       sin: { vips: [v6(5, 10)] },
       syd: { vips: ['192.0.2.60', v6(6, 10)], weight: 0 },
     },
-    also: ['check: {type: tcp, port: 443}', 'probers: 3'],
+    also: ['check: {type: tcp, port: 443}', 'probers: 3', 'spill: 2'],
     max: 60,
     min: 15,
   },
@@ -101,6 +103,7 @@ export const SERVICES: Readonly<Record<string, ServiceFacts>> = {
         order: '[[fra, iad]]',
       },
       { subnets: ['24.90.1.0/24', '2604:2000:1::/48'], order: '[syd]', only: true },
+      { asns: [64500, 4_200_000_000], order: '[[iad, sin]]', pick: 'random' },
       { geos: ['AS-JP', 'NA-US-NY', 'NA-US-CA'], order: '[sin]', only: true },
       { geos: ['AS', 'EU'], order: '[syd, [fra, sin]]' },
     ],
@@ -181,12 +184,14 @@ function servicesYaml(): { readonly text: string; readonly ruleLines: ReadonlyMa
     }
     lines.push(...also.map((line) => `  ${line}`), `  ttl: {max: ${max}, min: ${min}, settle: 0s}`)
     if (rules.length > 0) lines.push('  rules:')
-    for (const { subnets, geos, order, only } of rules) {
+    for (const { subnets, asns, geos, order, only, pick } of rules) {
       const keys = [
         ...(subnets === undefined ? [] : [`subnets: [${subnets.map((one) => `"${one}"`).join(', ')}]`]),
+        ...(asns === undefined ? [] : [`asns: [${asns.join(', ')}]`]),
         ...(geos === undefined ? [] : [`geos: [${geos.join(', ')}]`]),
         `order: ${order}`,
         ...(only === undefined ? [] : ['only: true']),
+        ...(pick === undefined ? [] : [`pick: ${pick}`]),
       ]
       const number = lines.push(`    - {${keys.join(', ')}}`)
       ruleLines.set(name, [...(ruleLines.get(name) ?? []), number])
@@ -202,6 +207,7 @@ export const RESOLVERS = ['127.0.0.1', '127.64.0.1'] as const
 const tokyo = FIXTURE.find(({ city }) => city === 'Tokyo')!
 export const NETWORKS = [...FIXTURE, { ...tokyo, prefix: '127.64.0.0/10' }]
 export const DATABASE = encodeTestDatabase({ schema: 'maxmind', networks: NETWORKS })
+export const ASN_DATABASE = encodeTestDatabase({ schema: 'maxmind', networks: SYSTEMS })
 export { CLIENTS }
 
 export interface Rig {
@@ -232,8 +238,15 @@ export async function startRig(options: { readonly nodeSite?: string; readonly r
   for (const [name, text] of Object.entries(files)) writeFileSync(join(zones, name), text)
   const city = join(folder, 'city.mmdb')
   writeFileSync(city, DATABASE)
+  const asn = join(folder, 'asn.mmdb')
+  writeFileSync(asn, ASN_DATABASE)
   const { nodeSite } = options
-  const built = await makeBuilder({ zones, city: [city], ...(nodeSite !== undefined && { nodeSite }) }).build()
+  const built = await makeBuilder({
+    zones,
+    city: [city],
+    asn: [asn],
+    ...(nodeSite !== undefined && { nodeSite }),
+  }).build()
   rmSync(folder, { recursive: true })
   if (built.made === undefined) throw new Error(built.problems.map(formatProblem).join('\n'))
   const made = { ...built.made, world: { ...built.made.world, generation: 1 } }

@@ -172,12 +172,25 @@ function coverage(told: readonly Explanation[]): ReadonlyMap<string, number> {
     if (steering.lastResort) count('last resort')
     if (steering.hashed) count('hashed')
     count(`stage ${steering.stage}`)
+    const rivals = steering.walk.filter(({ stage, score }) => stage === steering.stage && score !== undefined)
+    if (new Set(rivals.map(({ group }) => group)).size > 1) count('spilled')
+    count(steering.pickBy)
   }
   return seen
 }
 
 const OUTCOMES = ['steered', 'records', 'cname', 'nodata', 'nxdomain', 'delegation', 'any', 'truncated']
-const EVERYWHERE = [...OUTCOMES, ...FOLDS, 'of client', 'of resolver', 'by subnet', 'by geo', 'fence', 'hashed']
+const EVERYWHERE = [
+  ...OUTCOMES,
+  ...FOLDS,
+  'of client',
+  'of resolver',
+  'by subnet',
+  'by asn',
+  'by geo',
+  'fence',
+  'hashed',
+]
 const LATE_STAGES = ['up, shares ignored', 'up, weight 0', 'up, below minVips', 'unproven', 'drained', 'last resort']
 
 test('6,000 cases over every state and share: rcode, answer, TTL, scope, truncation, and the reasons', async () => {

@@ -5,6 +5,12 @@
 import { writeFileSync } from 'node:fs'
 import { parsePrefix } from '../../src/dns/address.ts'
 
+/** A network of an ASN database, in the schema that MaxMind and ip-location-db share. */
+export interface TestSystem {
+  readonly prefix: string
+  readonly asn: number
+}
+
 export interface TestNetwork {
   readonly prefix: string
   readonly continent: string
@@ -23,7 +29,7 @@ export interface TestDatabase {
   readonly schema: 'flat' | 'maxmind'
   readonly ipVersion?: 4 | 6
   readonly recordSize?: 24 | 28 | 32
-  readonly networks?: readonly TestNetwork[]
+  readonly networks?: readonly (TestNetwork | TestSystem)[]
   /** IPv6 only: the IPv4 tree again at ::ffff:0:0/96, 2002::/16 and 2001::/32. */
   readonly aliases?: boolean
   /** Seconds. */
@@ -76,7 +82,12 @@ function encode(value: Value, key = ''): Buffer {
   ])
 }
 
-function record(network: TestNetwork, schema: 'flat' | 'maxmind'): Value {
+function record(network: TestNetwork | TestSystem, schema: 'flat' | 'maxmind'): Value {
+  if ('asn' in network) {
+    // a network that is announced by nobody has the other key alone
+    const number = network.asn === 0 ? {} : { autonomous_system_number: network.asn }
+    return { ...number, autonomous_system_organization: `AS ${network.asn}` }
+  }
   const { continent, country, subdivision, state, city, latitude, longitude } = network
   const location = latitude === undefined || longitude === undefined ? {} : { latitude, longitude }
   if (schema === 'flat')
@@ -266,5 +277,23 @@ function generated(): TestNetwork[] {
   }
   return networks
 }
+
+/** Systems of some of those networks, of parts of them, and of more than them; 64500 twice. */
+export const SYSTEMS: readonly TestSystem[] = Object.entries({
+  '82.64.0.0/15': 64500,
+  '82.66.7.0/24': 64501,
+  '24.90.0.0/15': 64501,
+  '76.80.0.0/14': 64502,
+  '76.84.0.0/14': 0,
+  '198.51.100.0/24': 64500,
+  '5.0.0.0/10': 4_200_000_000,
+  '31.128.0.0/12': 64502,
+  '31.130.0.0/17': 64500,
+  '2a01:e00::/27': 64500,
+  '2604:2000::/29': 64501,
+  '2c00:4000::/20': 64502,
+  '2c01::/16': 4_200_000_000,
+  '2002:8000::/17': 64500,
+}).map(([prefix, asn]) => ({ prefix, asn }))
 
 export const FIXTURE: readonly TestNetwork[] = [...named, ...generated()]

@@ -1,6 +1,6 @@
 /** Services and client maps without YAML or databases: what the steering tests walk over. */
 import { parseAddress } from '../../src/dns/address.ts'
-import type { ClientMap } from '../../src/policy/map.ts'
+import { type ClientMap, FENCE, PICK_HASH, PICK_RANDOM } from '../../src/policy/map.ts'
 import type { ServiceModel, SiteModel } from '../../src/zone/model.ts'
 
 const at = { file: 'test.yaml', line: 1, column: 1 }
@@ -53,6 +53,8 @@ export const service = (sites: readonly SiteSpec[], more: Partial<ServiceModel> 
 
 export interface ClassSpec {
   readonly fence?: boolean
+  /** Of the class's rule. */
+  readonly pick?: 'hash' | 'random' | undefined
   /** Site numbers. */
   readonly groups: readonly (readonly number[])[]
   /** The last group is the tail: divided by capacity. */
@@ -66,7 +68,8 @@ export function mapOf(classes: readonly ClassSpec[]): ClientMap {
   const groups: number[] = []
   const starts = classes.map((spec) => {
     const start = groups.length
-    groups.push(0, spec.fence === true ? 1 : 0, spec.groups.length)
+    const pick = spec.pick === undefined ? 0 : spec.pick === 'hash' ? PICK_HASH : PICK_RANDOM
+    groups.push(0, (spec.fence === true ? FENCE : 0) | pick, spec.groups.length)
     for (const [i, group] of spec.groups.entries()) {
       const tail = spec.tail === true && i === spec.groups.length - 1
       groups.push(tail ? -group.length : group.length, ...group)

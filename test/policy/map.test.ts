@@ -1,33 +1,49 @@
 /** Client maps against the naive reference, over a database small enough to look at every edge. */
 import fc from 'fast-check'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { type CityResponse, open } from 'maxmind'
+import { type AsnResponse, type CityResponse, open } from 'maxmind'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { formatAddress, parseAddress, parsePrefix } from '../../src/dns/address.ts'
+import {
+  formatAddress,
+  formatPrefix,
+  maskAddress,
+  parseAddress,
+  parsePrefix,
+  type Prefix,
+} from '../../src/dns/address.ts'
+import { loadAsns } from '../../src/geo/asn.ts'
 import { openCache } from '../../src/geo/cache.ts'
 import { openDatabases } from '../../src/geo/database.ts'
 import { allocateShared } from '../../src/geo/memory.ts'
+import { type PrefixTable, PrefixTableBuilder } from '../../src/geo/prefixes.ts'
 import { buildPlaces, type Places } from '../../src/geo/place.ts'
 import { leafDepth, leafValue, walk } from '../../src/geo/trie.ts'
 import { compileMap, mapDefinition, siteNames } from '../../src/policy/compile.ts'
 import { loadMap, mapKey } from '../../src/policy/load.ts'
 import { CLASS_UNPLACED, type ClientMap, groupsOf } from '../../src/policy/map.ts'
 import type { RuleModel, ServiceModel, SiteModel } from '../../src/zone/model.ts'
-import { CLIENTS, FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
+import { CLIENTS, FIXTURE, SYSTEMS, writeTestDatabase } from '../geo/mmdb.ts'
 import { service, site } from './fixture.ts'
-import { referenceOrder, type ReferencePlace } from './reference.ts'
+import { referenceOrder, type ReferencePlace, type SubnetFiles } from './reference.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-map-'))
 const path = join(folder, 'city.mmdb')
+const asnPath = join(folder, 'asn.mmdb')
 const unexpected = (problem: unknown): void => expect.fail(JSON.stringify(problem))
 let places: Places
 let placeOf: (address: string) => ReferencePlace | undefined
+let asnOf: (address: string) => number
 
 beforeAll(async () => {
   writeTestDatabase(path, { schema: 'maxmind', aliases: true })
-  places = buildPlaces(openDatabases([path], unexpected)!, unexpected)!
+  writeTestDatabase(asnPath, { schema: 'maxmind', networks: SYSTEMS, aliases: true })
+  const noCache = openCache(undefined, unexpected)
+  const asns = loadAsns(openDatabases([asnPath], unexpected)!, noCache, unexpected)!
+  places = { ...buildPlaces(openDatabases([path], unexpected)!, unexpected)!, asns }
+  const asnReader = await open<AsnResponse>(asnPath)
+  asnOf = (address) => asnReader.get(address)?.autonomous_system_number ?? 0
   const reader = await open<CityResponse>(path)
   placeOf = (address) => {
     const found = reader.get(address)
@@ -92,20 +108,22 @@ function compare(
   sites: ReadonlyMap<string, SiteModel>,
   home: SiteModel | undefined,
   family: 4 | 6,
+  files: SubnetFiles,
 ): void {
   const size = family === 4 ? 4 : 16
-  const subnets = model.rules.flatMap(({ subnets: list }) =>
-    list.map(({ bytes, bits }) => `${formatAddress(bytes)}/${bits}`),
-  )
-  const prefixes = [...FIXTURE.map(({ prefix }) => prefix), ...subnets, ...FOLDING, IPV4_IN_IPV6]
+  const subnets = [...model.rules.flatMap((rule) => rule.subnets), ...files.flat()].map(formatPrefix)
+  const known = [...FIXTURE, ...SYSTEMS].map(({ prefix }) => prefix)
+  const prefixes = [...known, ...subnets, ...FOLDING, IPV4_IN_IPV6]
   const edges = [...new Set([0n, ...prefixes.filter((one) => parsePrefix(one)!.family === family).flatMap(range)])]
     .filter((edge) => edge < 1n << BigInt(8 * size))
     .toSorted((a, b) => (a < b ? -1 : 1))
   const expected = edges.map((edge) => {
     const bytes = toBytes(edge, size)
     const folds = FOLDING.some((prefix) => isIn(prefix, bytes))
-    const place = folds || isIn(IPV4_IN_IPV6, bytes) ? undefined : placeOf(formatAddress(bytes))
-    const expects = referenceOrder(model, sites, home, place, bytes)
+    const isKnown = !folds && !isIn(IPV4_IN_IPV6, bytes)
+    const place = isKnown ? placeOf(formatAddress(bytes)) : undefined
+    const asn = isKnown ? asnOf(formatAddress(bytes)) : 0
+    const expects = referenceOrder(model, sites, home, place, bytes, asn, files)
     return { bytes, expects, text: JSON.stringify([folds, expects]) }
   })
   const isUniform = (start: bigint, end: bigint): boolean => {
@@ -115,11 +133,11 @@ function compare(
     return true
   }
   for (const { bytes, expects } of expected) {
-    const { rule, fence, groups, tail, unplaced } = expects
+    const { rule, fence, pick, groups, tail, unplaced } = expects
     const leaf = find(compiled, bytes)
     const found = groupsOf(compiled.map, leafValue(leaf))
     const where = formatAddress(bytes)
-    expect([where, found.rule, found.fence, found.tail]).toEqual([where, rule, fence, tail])
+    expect([where, found.rule, found.fence, found.pick, found.tail]).toEqual([where, rule, fence, pick, tail])
     expect([where, found.groups.map((group) => group.map((number) => compiled.names[number]))]).toEqual([where, groups])
     expect([where, leafValue(leaf) === CLASS_UNPLACED]).toEqual([where, unplaced])
     const depth = leafDepth(leaf)
@@ -181,15 +199,50 @@ const groupsArbitrary = (names: readonly string[]): fc.Arbitrary<string[][]> =>
       }, []),
     )
 
+/** Of a file: few first bytes and all lengths, so that they nest, adjoin each other and the networks of the databases. */
+const filePrefixes: fc.Arbitrary<Prefix[]> = fc.array(
+  fc.oneof(
+    fc
+      .tuple(
+        fc.constantFrom(5, 10, 31, 82, 198),
+        fc.constantFrom(0, 64, 128, 255),
+        fc.nat(255),
+        fc.integer({ min: 1, max: 32 }),
+      )
+      .map(([a, b, c, bits]) => prefixAt([a, b, c, 128], bits)),
+    fc
+      .tuple(
+        fc.constantFrom(0x2a, 0x2c, 0x20),
+        fc.nat(1),
+        fc.constantFrom(0x0e, 0x40, 0x80),
+        fc.integer({ min: 3, max: 64 }),
+      )
+      .map(([a, b, c, bits]) => prefixAt([a, b, c, ...Array.from({ length: 13 }, () => 0x81)], bits)),
+  ),
+  { maxLength: 40 },
+)
+
+const prefixAt = (bytes: readonly number[], bits: number): Prefix => ({
+  family: bytes.length === 4 ? 4 : 6,
+  bytes: maskAddress(Uint8Array.from(bytes), bits),
+  bits,
+})
+
+function tableOf(prefixes: readonly Prefix[]): PrefixTable {
+  const builder = new PrefixTableBuilder()
+  for (const prefix of prefixes) builder.add(prefix)
+  return builder.done()
+}
+
 const scene = fc.integer({ min: 1, max: NAMES.length }).chain((count) => {
   const names = NAMES.slice(0, count)
   const rule: fc.Arbitrary<RuleModel> = fc.record({
     subnets: fc.subarray(SUBNETS, { maxLength: 4 }),
-    asns: fc.constant([]),
+    asns: fc.subarray([64500, 64501, 64502, 4_200_000_000, 64999], { maxLength: 2 }),
     geos: fc.subarray(GEOS, { maxLength: 2 }),
     order: groupsArbitrary(names),
     only: fc.boolean(),
-    pick: fc.constant(undefined),
+    pick: fc.constantFrom(undefined, 'hash', 'random'),
     at: fc.constant(at),
   })
   return fc.record({
@@ -198,12 +251,14 @@ const scene = fc.integer({ min: 1, max: NAMES.length }).chain((count) => {
         fc.record({ latitude: coordinate(89), longitude: coordinate(179) }).map((where) => site(name, where)),
       ),
     ),
-    files: fc.shuffledSubarray(names, { minLength: count }),
+    named: fc.shuffledSubarray(names, { minLength: count }),
     bias: fc.array(fc.constantFrom(0, 0, 30, -50, 99), { minLength: count, maxLength: count }),
     listed: fc.option(groupsArbitrary(names), { freq: 2 }),
     spreadKm: fc.constantFrom(0, 0, 500, 3000),
     candidates: fc.integer({ min: 1, max: 8 }),
     rules: fc.array(rule, { maxLength: 4 }),
+    files: fc.array(fc.option(filePrefixes, { freq: 2, nil: [] }), { minLength: 4, maxLength: 4 }),
+    closed: fc.boolean(),
     home: fc.option(
       fc.record({ latitude: coordinate(89), longitude: coordinate(179) }).map((where) => site('home', where)),
     ),
@@ -212,22 +267,25 @@ const scene = fc.integer({ min: 1, max: NAMES.length }).chain((count) => {
 
 test('any service: order, class and scope of every network equal the reference', () => {
   fc.assert(
-    fc.property(scene, ({ sites, files, bias, listed, spreadKm, candidates, rules, home }) => {
-      const base = service(files.map((name) => ({ site: name, vips: [] })))
+    fc.property(scene, ({ sites, named, bias, listed, closed, spreadKm, candidates, rules, files, home }) => {
+      const base = service(named.map((name) => ({ site: name, vips: [] })))
       const model: ServiceModel = {
         ...base,
         sites: base.sites.map((one, i) => ({ ...one, bias: bias[i]! })),
-        order: listed === null ? { kind: 'nearest' } : { kind: 'listed', groups: listed },
+        order:
+          listed === null
+            ? { kind: 'nearest' }
+            : { kind: 'listed', groups: listed, ...(closed && { only: true as const }) },
         spreadKm,
         candidates,
-        rules,
+        rules: rules.map((one, i) => (files[i]!.length === 0 ? one : { ...one, subnetFiles: [tableOf(files[i]!)] })),
       }
       const byName = new Map(sites.map((one) => [one.name, one]))
       const compiled = compile(model, byName, home ?? undefined)
-      compare(compiled, model, byName, home ?? undefined, 4)
-      compare(compiled, model, byName, home ?? undefined, 6)
+      compare(compiled, model, byName, home ?? undefined, 4, files)
+      compare(compiled, model, byName, home ?? undefined, 6, files)
     }),
-    { numRuns: 25, endOnFailure: true },
+    { numRuns: 40, endOnFailure: true },
   )
 }, 60_000)
 
@@ -346,7 +404,17 @@ describe('by hand', () => {
 
 const key = (model: ServiceModel, sites = SITES, home?: SiteModel): string => mapDefinition(model, sites, home).key
 
+const NO_KEYS: RuleModel = { subnets: [], asns: [], geos: [], order: [['fra']], only: true, pick: undefined, at }
+
 describe('definitions', () => {
+  test('a new ASN database changes the maps that look at it, and no other', () => {
+    const renewed = { ...places, asns: { ...places.asns!, id: 'asns of tomorrow' } }
+    const keys = (rules: readonly RuleModel[]): string[] =>
+      [places, renewed].map((one) => mapKey(mapDefinition(web({ rules }), SITES), one))
+    expect(new Set(keys([{ ...NO_KEYS, geos: [{ continent: 'EU' }] }])).size).toBe(1)
+    expect(new Set(keys([{ ...NO_KEYS, asns: [64500] }])).size).toBe(2)
+  })
+
   test('what does not change the map does not change the key', () => {
     expect(key({ ...web(), name: 'api', pick: 'random', minVips: 3 })).toBe(key(web()))
     expect(key(web({ candidates: 4 }))).toBe(key(web({ candidates: 9 })))
@@ -367,12 +435,17 @@ describe('definitions', () => {
       { ...base, sites: base.sites.map((one) => ({ ...one, bias: 5 })) },
       { ...base, order: { kind: 'listed', groups: [['fra'], ['ams']] } },
       { ...base, order: { kind: 'listed', groups: [['fra', 'ams']] } },
-      ...['10.0.0.0/8', '10.0.0.0/9'].map((text) => ({
-        ...base,
-        rules: [
-          { subnets: [parsePrefix(text)!], asns: [], geos: [], order: [['fra']], only: true, pick: undefined, at },
-        ],
-      })),
+      { ...base, order: { kind: 'listed', groups: [['fra'], ['ams']], only: true } },
+      ...[
+        { subnets: [parsePrefix('10.0.0.0/8')!] },
+        { subnets: [parsePrefix('10.0.0.0/9')!] },
+        { subnetFiles: [tableOf([parsePrefix('10.0.0.0/8')!])] },
+        { subnetFiles: [tableOf([parsePrefix('10.0.0.0/9')!])] },
+        { asns: [64500] },
+        { asns: [64501] },
+        { pick: 'hash' as const },
+        { pick: 'random' as const },
+      ].map((keys) => ({ ...base, rules: [{ ...NO_KEYS, ...keys }] })),
     ]
     const keys = [...variants.map((model) => key(model)), key(base, SITES, SITES.get('sin'))]
     expect(new Set(keys).size).toBe(keys.length)

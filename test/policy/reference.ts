@@ -16,6 +16,7 @@ export interface ReferencePlace {
 export interface ReferenceOrder {
   readonly rule: number
   readonly fence: boolean
+  readonly pick: 'hash' | 'random' | undefined
   readonly groups: readonly (readonly string[])[]
   readonly tail: boolean
   readonly unplaced: boolean
@@ -30,11 +31,14 @@ export function haversineKm(a: readonly [number, number], b: readonly [number, n
   return 2 * 6371.0088 * Math.asin(Math.sqrt(h))
 }
 
+/** A rule's subnets, its files' too: those are the second, by the rule's index. */
+export type SubnetFiles = readonly (readonly Prefix[])[]
+
 /** The subnet rule whose prefix is the longest, the first of equals; −1 without. */
-function subnetRule(service: ServiceModel, bytes: Uint8Array): number {
+function subnetRule(service: ServiceModel, files: SubnetFiles, bytes: Uint8Array): number {
   let [best, bits] = [-1, -1]
   for (const [i, { subnets }] of service.rules.entries()) {
-    for (const subnet of subnets) {
+    for (const subnet of [...subnets, ...(files[i] ?? [])]) {
       if (subnet.bytes.length === bytes.length && subnet.bits > bits && holds(subnet, bytes))
         [best, bits] = [i, subnet.bits]
     }
@@ -79,44 +83,49 @@ export function referenceOrder(
   home: SiteModel | undefined,
   place: ReferencePlace | undefined,
   bytes: Uint8Array,
+  asn = 0,
+  files: SubnetFiles = [],
 ): ReferenceOrder {
   const own = place?.latitude === undefined ? undefined : ([place.latitude, place.longitude!] as const)
   const from = own ?? (home && ([home.latitude, home.longitude] as const))
   const ranked = from && service.order.kind === 'nearest' ? ranking(service, sites, from) : undefined
-  const files = service.sites.map(({ site }) => site)
-  const bySubnet = subnetRule(service, bytes)
-  const index = bySubnet < 0 && place !== undefined ? geoRule(service, place) : bySubnet
+  const named = service.sites.map(({ site }) => site)
+  const bySubnet = subnetRule(service, files, bytes)
+  const byAsn = service.rules.findIndex(({ asns }) => asns.includes(asn))
+  const byGeo = place === undefined ? -1 : geoRule(service, place)
+  const index = [bySubnet, byAsn, byGeo].find((rule) => rule >= 0) ?? -1
   if (index >= 0) {
-    const { order, only } = service.rules[index]!
+    const { order, only, pick } = service.rules[index]!
     const listed = service.order.kind === 'listed' ? service.order.groups.flatMap((group) => group.toSorted()) : []
-    const named = order.flat()
-    const nearest = (ranked ?? []).map(([name]) => name).filter((name) => !named.includes(name))
-    const others = [...nearest.slice(0, service.candidates), ...listed, ...files].filter(
-      (name) => !named.includes(name),
+    const first = order.flat()
+    const nearest = (ranked ?? []).map(([name]) => name).filter((name) => !first.includes(name))
+    const others = [...nearest.slice(0, service.candidates), ...listed, ...named].filter(
+      (name) => !first.includes(name),
     )
     const singles = only ? [] : [...new Set(others)].map((name) => [name])
     return {
       rule: index,
       fence: only,
+      pick,
       groups: [...order.map((group) => group.toSorted()), ...singles],
       tail: false,
       unplaced: false,
     }
   }
-  const none = { rule: -1, fence: false, tail: false }
+  const none = { rule: -1, fence: false, pick: undefined, tail: false }
   if (service.order.kind === 'listed') {
-    const groups = service.order.groups
-    const singles = files.filter((name) => !groups.flat().includes(name)).map((name) => [name])
+    const { groups, only = false } = service.order
+    const singles = only ? [] : named.filter((name) => !groups.flat().includes(name)).map((name) => [name])
     // without geos nobody's place matters
     const unplaced = place === undefined || service.rules.every(({ geos }) => geos.length === 0)
-    return { ...none, groups: [...groups.map((group) => group.toSorted()), ...singles], unplaced }
+    return { ...none, fence: only, groups: [...groups.map((group) => group.toSorted()), ...singles], unplaced }
   }
   // where geos look at codes, a client whose codes are known is not placed by its resolver
   const known =
     service.rules.some(({ geos }) => geos.length > 0) &&
     ((place?.country ?? '') !== '' || (place?.continent ?? '') !== '')
   const unplaced = own === undefined && !known
-  if (ranked === undefined) return { ...none, groups: files.map((name) => [name]), unplaced }
+  if (ranked === undefined) return { ...none, groups: named.map((name) => [name]), unplaced }
   const left = [...ranked]
   const groups: string[][] = []
   while (left.length > 0 && groups.flat().length < service.candidates) {

@@ -54,6 +54,8 @@ function ask(
   }
 }
 
+const upwards = (a: number, b: number): number => a - b
+
 const stateArb = fc.constantFrom<HealthState>(UP, UP, UP, DOWN, UNPROVEN, DRAINED, FORCED_DOWN)
 const vipArb: fc.Arbitrary<Vip> = fc.record({
   state: stateArb,
@@ -72,6 +74,11 @@ const caseArb = fc
     minVips: fc.constantFrom(1, 1, 2),
     answers: fc.constantFrom(8, 8, 1, 2),
     random: fc.boolean(),
+    rulePick: fc.constantFrom<'hash' | 'random' | undefined>(undefined, undefined, 'hash', 'random'),
+    spill: fc.constantFrom(1, 1, 2, 3, 255),
+    capacities: fc.array(fc.constantFrom(100, 250, 0), { minLength: 5, maxLength: 5 }),
+    vipWeights: fc.option(fc.array(fc.constantFrom(1, 20, 0), { minLength: 20, maxLength: 20 })),
+    fence: fc.boolean(),
     lastResort: fc.constantFrom<'all' | 'nodata'>('all', 'all', 'nodata'),
     cuts: fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }),
     tail: fc.boolean(),
@@ -100,11 +107,18 @@ const caseArb = fc
       answers: drawn.answers,
       pick: drawn.random ? 'random' : 'hash',
       lastResort: { kind: drawn.lastResort },
+      spill: drawn.spill,
     })
-    return { ...drawn, model, laid: layOut(model), spec: { groups, tail: drawn.tail } satisfies ClassSpec }
+    const laid = {
+      ...layOut(model),
+      capacity: Int32Array.from(specs, (_, i) => drawn.capacities[i]!),
+      vipWeight: drawn.vipWeights === null ? null : Int32Array.from(drawn.vipWeights),
+    }
+    const { tail, fence, rulePick } = drawn
+    return { ...drawn, model, laid, spec: { groups, tail, fence, pick: rulePick } satisfies ClassSpec }
   })
 
-/** DESIGN §7 word for word, with sets and maps: which sites may be named, which VIPs of each, and what TTL. */
+/** DESIGN §7 word for word, with sets and maps: which site is named, which of its VIPs, whether by hash, and what TTL. */
 function reference(
   laid: SteeredService,
   spec: ClassSpec,
@@ -113,7 +127,8 @@ function reference(
   chance: number,
   type: number,
 ) {
-  const draw = laid.random ? mix(chance) : network
+  const random = spec.pick === undefined ? laid.random : spec.pick === 'random'
+  const draw = random ? mix(chance) : network
   const all = spec.groups.flat()
   const vipsOf = (s: number) =>
     Array.from({ length: laid.firstVip[s + 1]! - laid.firstVip[s]! }, (_, i) => laid.firstVip[s]! + i)
@@ -145,30 +160,45 @@ function reference(
       if (some) return { sites: [], lastResort: false, ttl: 0 }
       if (laid.lastResort === 'nodata') return { sites: [], lastResort: true, ttl: 0 }
     }
-    for (const [g, group] of spec.groups.entries()) {
-      const fit = group.filter((s) => {
-        const usable = vipsOf(s).filter((v) => pass.states.has(vips[v]!.state))
-        if (usable.length < pass.least || !pass.weight(laid.weight[s]!)) return false
-        if (!usable.some((v) => ofType(v, s))) return false
-        const share = Math.floor(usable.reduce((sum, v) => sum + vips[v]!.share, 0) / usable.length)
-        return !pass.shares || share === 1000 || (mix(mix(draw ^ 0x5bd1e995) ^ laid.siteKey[s]!) >>> 0) % 1000 < share
-      })
-      if (fit.length === 0) continue
-      const tail = spec.tail === true && g === spec.groups.length - 1
-      const scores = fit.map((s) => {
-        const weight = tail ? laid.capacity[s]! : laid.weight[s]!
-        return -Math.log(((mix(draw ^ laid.siteKey[s]!) >>> 0) + 0.5) / 2 ** 32) / Math.max(weight, 1)
-      })
-      const best = fit[scores.indexOf(Math.min(...scores))]!
-      const usable = vipsOf(best).filter((v) => pass.states.has(vips[v]!.state) && ofType(v, best))
-      const consulted = number === 0 ? spec.groups.slice(0, g + 1).flat() : all
-      const calm = number < 5 && consulted.every((s) => vipsOf(s).every((v) => vips[v]!.calm))
-      return {
-        sites: [best],
-        usable,
-        lastResort: number >= normal,
-        ttl: calm ? laid.ttlMaxSeconds : laid.ttlMinSeconds,
-      }
+    const isDead = (s: number): boolean => vipsOf(s).filter((v) => vips[v]!.state === UP).length < laid.minVips
+    const spills = number < 2 && laid.spill > 1 && spec.groups[0]!.every(isDead)
+    const isFit = (s: number): boolean => {
+      const usable = vipsOf(s).filter((v) => pass.states.has(vips[v]!.state))
+      if (usable.length < pass.least || !pass.weight(laid.weight[s]!)) return false
+      if (!usable.some((v) => ofType(v, s))) return false
+      const share = Math.floor(usable.reduce((sum, v) => sum + vips[v]!.share, 0) / usable.length)
+      return !pass.shares || share === 1000 || (mix(mix(draw ^ 0x5bd1e995) ^ laid.siteKey[s]!) >>> 0) % 1000 < share
+    }
+    // how many groups are looked at, and which of their sites compete
+    let depth = 0
+    const fit: number[] = []
+    while (depth < spec.groups.length && fit.length < (spills ? laid.spill : 1)) {
+      fit.push(...spec.groups[depth]!.filter(isFit))
+      depth++
+    }
+    if (fit.length === 0) continue
+    const tail = spec.tail === true && depth === spec.groups.length
+    const scores = fit.map((s) => {
+      const weight = tail || spills ? laid.capacity[s]! : laid.weight[s]!
+      return -Math.log(((mix(draw ^ laid.siteKey[s]!) >>> 0) + 0.5) / 2 ** 32) / Math.max(weight, 1)
+    })
+    const best = fit[scores.indexOf(Math.min(...scores))]!
+    const usable = vipsOf(best).filter((v) => pass.states.has(vips[v]!.state) && ofType(v, best))
+    const weightOf = (v: number): number => laid.vipWeight?.[v] ?? 1
+    const wanted = usable.some((v) => weightOf(v) > 0) ? usable.filter((v) => weightOf(v) > 0) : usable
+    const vipScore = (v: number): number => {
+      const hash = mix(draw ^ laid.vipKey[v]!)
+      return laid.vipWeight === null ? hash : -Math.log(((hash >>> 0) + 0.5) / 2 ** 32) / Math.max(weightOf(v), 1)
+    }
+    const named = wanted.toSorted((v, w) => vipScore(v) - vipScore(w)).slice(0, laid.answers)
+    const consulted = number === 0 ? spec.groups.slice(0, depth).flat() : all
+    const calm = number < 5 && consulted.every((s) => vipsOf(s).every((v) => vips[v]!.calm))
+    return {
+      sites: [best],
+      named,
+      hashed: !random && (fit.length > 1 || wanted.length > named.length),
+      lastResort: number >= normal,
+      ttl: calm ? laid.ttlMaxSeconds : laid.ttlMinSeconds,
     }
   }
   return { sites: [], lastResort: true, ttl: 0 }
@@ -177,20 +207,17 @@ function reference(
 test('equals a reference written from the design, whatever the health', () => {
   fc.assert(
     fc.property(caseArb, ({ laid, spec, health, network, chance, type }) => {
-      const got = ask(laid, spec, words(health), network, chance, type)
+      const out = makeSelection()
+      const got = ask(laid, spec, words(health), network, chance, type, out)
       const want = reference(laid, spec, health, network, chance, type)
       expect(got.site).toBe(want.sites[0] ?? -1)
       expect(got.lastResort).toBe(want.lastResort)
-      if (want.usable === undefined) {
-        expect(got.addresses).toEqual([])
-        return
-      }
+      expect(got.addresses.toSorted(upwards)).toEqual((want.named ?? []).toSorted(upwards))
+      if (want.named === undefined) return
       expect(got.ttl).toBe(want.ttl)
-      expect(got.addresses.length).toBe(Math.min(laid.answers, want.usable.length))
-      expect(new Set(got.addresses).size).toBe(got.addresses.length)
-      expect(got.addresses.filter((vip) => !want.usable.includes(vip))).toEqual([])
+      if (want.hashed) expect(out.hashed).toBe(true)
     }),
-    { numRuns: 3000 },
+    { numRuns: 6000 },
   )
 })
 
@@ -218,7 +245,7 @@ test('without the hashed flag the client’s network changes nothing', () => {
     fc.property(caseArb, fc.integer(), ({ laid, spec, health, network, chance, type }, other) => {
       const out = makeSelection()
       const one = ask(laid, spec, words(health), network, chance, type, out)
-      if (out.hashed || laid.random) return
+      if (out.hashed || (spec.pick ?? (laid.random ? 'random' : 'hash')) === 'random') return
       expect(ask(laid, spec, words(health), other, chance, type)).toEqual(one)
     }),
     { numRuns: 2000 },
@@ -320,6 +347,54 @@ describe('who moves', () => {
     const specs = SITES.map((name, i) => ({ site: name, vips: [`192.0.2.${i}`], weight: 50 + i }))
     const health = words([up, up, up, up, up])
     expect(picks(layOut(service(specs.toReversed())), health)).toEqual(picks(layOut(service(specs)), health))
+  })
+})
+
+/** The VIPs of each network, sorted. */
+const named = (laid: SteeredService, health: Int32Array, chances = false): number[][] =>
+  networks.map((network, i) =>
+    ask(laid, oneGroup(1), health, network, chances ? mix(i) : 0, STEERS_A).addresses.toSorted(upwards),
+  )
+
+const positive = (list: readonly number[], by: readonly number[]): number[] => list.filter((_, i) => by[i]! > 0)
+
+describe('weights of VIPs', () => {
+  const VIPS = 9
+  const weights = [1, 2, 3, 10, 0, 4, 7, 20, 5]
+  const weighted = (answers: number, pick: 'hash' | 'random' = 'hash'): SteeredService => ({
+    ...layOut(service([{ site: 'fra', vips: weights.map((_, i) => `192.0.2.${i}`) }], { answers, pick })),
+    vipWeight: Int32Array.from(weights),
+  })
+  const allUp = words(Array.from({ length: VIPS }, () => up))
+  const without = (vip: number): Int32Array =>
+    words(Array.from({ length: VIPS }, (_, i) => (i === vip ? { ...up, state: DOWN } : up)))
+
+  test.each(['hash', 'random'] as const)('divide a site’s clients (%s)', (pick) => {
+    const counts = weights.map(() => 0)
+    for (const [vip] of named(weighted(1, pick), allUp, pick === 'random')) counts[vip!]!++
+    expect(counts[4]).toBe(0)
+    expect(chiSquare(positive(counts, weights), positive(weights, weights))).toBeLessThan(24.32) // 7 degrees of freedom, p = 0.001
+  })
+
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])('of %i answers, a VIP that goes down moves only its own clients', (answers) => {
+    const laid = weighted(answers)
+    const before = named(laid, allUp)
+    for (const vip of [0, 7]) {
+      const after = named(laid, without(vip))
+      const others = before.filter((had, i) => {
+        const lost = had.filter((one) => !after[i]!.includes(one))
+        return had.includes(vip) ? lost.length !== 1 : lost.length > 0 || after[i]!.length !== had.length
+      })
+      expect(others).toEqual([])
+      expect(before.some((had) => had.includes(vip))).toBe(true)
+    }
+  })
+
+  test('weight 0 is named only when no other is usable, however many answers there may be', () => {
+    const laid = weighted(8)
+    expect(new Set(named(laid, allUp).flat()).has(4)).toBe(false)
+    const alone = words(Array.from({ length: VIPS }, (_, i) => (i === 4 ? up : { ...up, state: DOWN })))
+    expect(named(laid, alone)[0]).toEqual([4])
   })
 })
 

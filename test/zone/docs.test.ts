@@ -5,7 +5,8 @@ import { expect, test } from 'vitest'
 import { CHECK_KEYS } from '../../src/zone/checks.ts'
 import { DEFAULTS_KEYS, SOA_KEYS } from '../../src/zone/load.ts'
 import { GSLB_KEYS, RECORD_KEYS } from '../../src/zone/records.ts'
-import { RULE_KEYS, SERVICE_KEYS, SERVICE_SITE_KEYS, SITE_KEYS } from '../../src/zone/services.ts'
+import { RULE_KEYS } from '../../src/zone/rules.ts'
+import { SERVICE_KEYS, SERVICE_SITE_KEYS, SITE_KEYS } from '../../src/zone/services.ts'
 
 const text = readFileSync(resolve(import.meta.dirname, '../../docs/zones.md'), 'utf8')
 

@@ -1,0 +1,140 @@
+/**
+ * The search trees of MMDB files as two tries, one a family, whose leaves number what the records tell. Places (place.ts)
+ * and autonomous systems (asn.ts) are made of them.
+ *
+ * IPv6 networks that carry IPv4 addresses are carved out: see place.ts.
+ */
+import type { Report } from '../problem.ts'
+import { type BinaryTrie, leafTrie, TrieBuilder, trieOf } from './binary.ts'
+import { Corrupt, type Database, reportCorrupt, type Section } from './database.ts'
+import { FOLDING } from './fold.ts'
+import { allocateShared, copyInts } from './memory.ts'
+
+export interface FamilyTries {
+  readonly v4: BinaryTrie
+  readonly v6: BinaryTrie
+}
+
+/** Nothing is known of a network. */
+export const LEAF_UNKNOWN = 0
+/** An IPv6 network whose clients fold. */
+export const LEAF_FOLDED = 1
+
+/** Numbers what the records of databases tell; 0 and 1 are the two above. */
+export interface RecordTable {
+  /** The number of what a record tells; 0 = nothing. */
+  read(data: Section, record: number): number
+  /** Whether any record so far told what is wanted: a database of which none does is the wrong one. */
+  readonly tells: boolean
+  /** What such a one lacks, and which to take, in words. */
+  readonly lacks: string
+  readonly hint: string
+}
+
+/** Decodes and verifies. undefined when a database is corrupt or tells nothing: that has been reported. */
+export function readTries(databases: readonly Database[], table: RecordTable, report: Report): FamilyTries | undefined {
+  // IPv4 from the file that has nothing else, if there is one
+  const apart = databases.some(({ ipVersion }) => ipVersion === 4)
+  let v4 = leafTrie(LEAF_UNKNOWN)
+  let v6 = carve(Int32Array.of(~LEAF_UNKNOWN, ~LEAF_UNKNOWN))
+  for (const database of databases) {
+    try {
+      const tree = readTree(database, table)
+      if (database.ipVersion === 6) v6 = carve(tree)
+      if (database.ipVersion === 4 || !apart) v4 = ipv4Trie(database, tree)
+    } catch (error) {
+      if (!(error instanceof Corrupt)) throw error
+      reportCorrupt(database.path, error, report)
+      return undefined
+    }
+    if (!table.tells) {
+      const message = `this database has ${table.lacks}`
+      const place = { file: database.path, line: 0, column: 0 }
+      report({ code: 'geo-schema', severity: 'error', ...place, message, hint: table.hint })
+      return undefined
+    }
+  }
+  return { v4, v6 }
+}
+
+export const shareTrie = ({ nodes, root }: BinaryTrie): BinaryTrie => ({
+  nodes: copyInts(allocateShared, nodes),
+  root,
+})
+
+/** The whole search tree, two entries a node as in BinaryTrie (but in the file's order), leaves = what the table numbers its records. */
+function readTree(database: Database, table: RecordTable): Int32Array {
+  const { bytes, nodeCount, recordSize, data } = database
+  const tree = new Int32Array(2 * nodeCount)
+  // leaf + 1 by offset into the data, 0 = not yet read
+  const known = new Int32Array(data.end - data.start)
+  const entry = (record: number): number => {
+    if (record < nodeCount) return record
+    if (record === nodeCount) return ~LEAF_UNKNOWN
+    const offset = record - nodeCount - 16
+    if (offset < 0 || offset >= known.length) throw new Corrupt(`a record of its search tree leads to offset ${offset}`)
+    let leaf = known[offset]! - 1
+    if (leaf < 0) known[offset] = 1 + (leaf = table.read(data, data.start + offset))
+    return ~leaf
+  }
+  const step = recordSize / 4
+  const half = recordSize >>> 3
+  for (let n = 0, at = 0; n < nodeCount; n++, at += step) {
+    let left = (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!
+    const from = recordSize === 24 ? at + 3 : at + 4
+    let right = (bytes[from]! << 16) | (bytes[from + 1]! << 8) | bytes[from + 2]!
+    if (recordSize === 28) {
+      left += (bytes[at + 3]! >>> 4) * 2 ** 24
+      right += (bytes[at + 3]! & 15) * 2 ** 24
+    } else if (recordSize === 32) {
+      left = left * 256 + bytes[at + 3]!
+      right = right * 256 + bytes[at + half + 3]!
+    }
+    tree[2 * n] = entry(left)
+    tree[2 * n + 1] = entry(right)
+  }
+  return tree
+}
+
+/** Copies a subtree into post-order; `bits` of the address are left below `entry`. */
+function copySubtree(tree: Int32Array, builder: TrieBuilder, entry: number, bits: number): number {
+  // a tree visits each node once; sharing is allowed for, endless growth is not
+  let visits = 4 * tree.length
+  const copy = (e: number, left: number): number => {
+    if (e < 0) return e
+    if (left === 0) throw new Corrupt('its search tree is deeper than an address')
+    if (--visits < 0) throw new Corrupt('its search tree is no tree')
+    const zero = copy(tree[2 * e]!, left - 1)
+    return builder.join(zero, copy(tree[2 * e + 1]!, left - 1))
+  }
+  return copy(entry, bits)
+}
+
+/** IPv4 inside an IPv6 file begins below 96 zero bits. */
+function ipv4Trie(database: Database, tree: Int32Array): BinaryTrie {
+  let entry = 0
+  for (let depth = 0; database.ipVersion === 6 && depth < 96 && entry >= 0; depth++) entry = tree[2 * entry]!
+  const builder = new TrieBuilder(tree.length / 2)
+  return builder.done(copySubtree(tree, builder, entry, 32))
+}
+
+const KEEP = 0
+const FOLDS = 1
+const IPV4 = 2
+const CARVED = trieOf(
+  [...FOLDING.map((prefix) => ({ ...prefix, value: FOLDS })), { bytes: new Uint8Array(16), bits: 96, value: IPV4 }],
+  KEEP,
+)
+
+/** The IPv6 trie of a file's tree, without what is told of networks that fold and of the IPv4 tree at its zero end. */
+function carve(tree: Int32Array): BinaryTrie {
+  const builder = new TrieBuilder(tree.length / 2)
+  const copy = (entry: number, carved: number, bits: number): number => {
+    if (carved === ~FOLDS) return ~LEAF_FOLDED
+    if (carved === ~IPV4) return ~LEAF_UNKNOWN
+    if (carved < 0) return copySubtree(tree, builder, entry, bits)
+    const zero = copy(entry < 0 ? entry : tree[2 * entry]!, CARVED.nodes[2 * carved]!, bits - 1)
+    return builder.join(zero, copy(entry < 0 ? entry : tree[2 * entry + 1]!, CARVED.nodes[2 * carved + 1]!, bits - 1))
+  }
+  return builder.done(copy(0, CARVED.root, 128))
+}
