@@ -272,6 +272,11 @@ function pickFacts(
   const rivals = walk.filter((step) => step.stage === stage && step.verdict.startsWith('eligible'))
   const least = rivals.reduce((best, step) => (step.score! < best.score! ? step : best))
   equal('pick', pick, least.site)
+  for (const { site, verdict, weight } of rivals) {
+    const own = service.sites[site]!.weight ?? 100
+    // what a dead group leaves is divided by capacity, which nobody declares here; and so is the tail
+    equal(`draw of ${site}`, weight === 100 || (weight === own && verdict === 'eligible'), true)
+  }
   equal('answer of the pick', addresses.toSorted(), named.toSorted())
   const family = service.sites[pick]!.vips.filter((vip) => vip.includes(':') === (type === 'AAAA'))
   equal(

@@ -54,7 +54,7 @@ export const SERVICES: Readonly<Record<string, ServiceFacts>> = {
       fra: { vips: ['192.0.2.10', v6(1, 10)] },
       gru: { vips: ['192.0.2.20'] },
       iad: { vips: ['192.0.2.30', v6(3, 10)], bias: 30 },
-      lhr: { vips: ['192.0.2.40', '192.0.2.41'], bias: -20 },
+      lhr: { vips: ['192.0.2.40', '192.0.2.41'], weight: 70, bias: -20 },
       sin: { vips: [v6(5, 10)] },
       syd: { vips: ['192.0.2.60', v6(6, 10)], weight: 0 },
     },

@@ -190,6 +190,8 @@ const EVERYWHERE = [
   'by geo',
   'fence',
   'hashed',
+  'random',
+  'spilled',
 ]
 const LATE_STAGES = ['up, shares ignored', 'up, weight 0', 'up, below minVips', 'unproven', 'drained', 'last resort']
 
