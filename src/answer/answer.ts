@@ -73,11 +73,19 @@ export interface Responder {
   readonly target: LookupName
   /** Service of the last steered answer; `explain` sets the trace, queries leave it null. */
   steered: SteeredService | undefined
-  trace: Trace | null
+  trace: AnswerTrace | null
+}
+
+/** What `explain` hears of the whole way to an answer. */
+export interface AnswerTrace extends Trace {
+  /** A name was looked up: its node, or of the wildcard that stands for it; NX and OUTSIDE are below 0. `known`: the deepest there is. */
+  looked(name: LookupName, node: number, known: number): void
+  /** The name is steered for the type; seconds of the TTL that it is capped at, 0 = none. */
+  capped(capSeconds: number): void
 }
 
 /** A lower-case wire name taken apart; a Query is one itself. */
-interface LookupName {
+export interface LookupName {
   readonly name: Uint8Array
   nameBytes: number
   labels: number
@@ -192,6 +200,7 @@ function answer(responder: Responder, client: Uint8Array, clientAt: number, fami
   for (let follow = 0; ; follow++) {
     const { image } = responder.world
     const node = lookUp(image, name)
+    if (responder.trace !== null) responder.trace.looked(name, node, node === NX ? encloser : node)
     if (node < 0 && node !== NX) return follow === 0 ? RCODE.REFUSED : AA
     const known = node === NX ? encloser : node
     const cut = image.nodes[known * NODE_INTS + N_CUT]!
@@ -402,6 +411,7 @@ function steer(
   let ttl = selection.ttlSeconds
   const cap = world.image.steered[entry + S_TTL]!
   if (cap > 0 && cap < ttl) ttl = cap
+  if (responder.trace !== null) responder.trace.capped(cap)
   if (selection.lastResort) responder.counters[C_LAST_RESORT]!++
   const size = type === STEERS_A ? 4 : 16
   if (selection.useValues) {

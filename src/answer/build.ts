@@ -26,6 +26,7 @@ import { buildImage } from '../zone/image.ts'
 import { loadFolder, type Loaded, type Progress } from '../zone/load.ts'
 import type { Geo, Model, RuleModel, ServiceModel, SiteModel } from '../zone/model.ts'
 import { type Held, Hold, type HoldSettings } from './hold.ts'
+import type { ZoneModel } from '../zone/pack.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -51,6 +52,8 @@ export interface BuildSettings {
   readonly onProgress?: (progress: Progress) => void
   /** What the zones say, where they are without an error; for who looks at more than a World tells. */
   readonly onModel?: (model: Model) => void
+  /** For `explain` without a node: records can be told with the line that they were written on. */
+  readonly keepZones?: boolean
 }
 
 export interface ProbeSettings extends ProbeCapacity {
@@ -66,7 +69,19 @@ export interface ExplainContext {
   readonly sites: ReadonlyMap<string, SiteModel>
   /** As World.services. */
   readonly services: readonly ServiceModel[]
+  readonly plan: HealthPlan
+  /** Where the places come from, in the order of `geo.city`; empty where a restarted node holds back what is on disk. */
+  readonly databases: readonly PlaceSource[]
+  /** The same of autonomous systems, and of `geo.asn`. */
+  readonly asnDatabases: readonly PlaceSource[]
+  /** Site whose place clients have that nobody can place. */
+  readonly nodeSite?: string
+  /** Only where asked for (keepZones): they are most of the memory that a load takes. */
+  readonly zones?: readonly ZoneModel[]
 }
+
+/** A database, as people know it. */
+export type PlaceSource = Pick<Database, 'path' | 'type' | 'builtSeconds' | 'ipVersion'>
 
 export interface Made {
   /** Generation 0; slots and counters all 0: the main thread gives them. */
@@ -121,6 +136,7 @@ export function makeBuilder(
   ground: Ground = makeGround(),
 ): Builder {
   let loaded: Loaded | undefined
+  let sources: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
   const hold = settings.hold === undefined ? undefined : new Hold(settings.hold)
 
   return {
@@ -167,6 +183,8 @@ export function makeBuilder(
         report,
       }) ?? { places: now.places, held: null, keep: [] }
       if (hold !== undefined) stages.end('hold')
+      // of held ones, what is on disk says nothing of what is used
+      if (held === null) sources = { databases: now.city.sources, asnDatabases: now.asn?.sources ?? [] }
       const compiled = placeClients(settings, model, places, ground.maps, keep, cache, allocate)
       stages.end('maps')
       const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
@@ -178,7 +196,15 @@ export function makeBuilder(
       const made: Made = {
         world,
         plan,
-        context: { places, sites: model.sites, services: model.services },
+        context: {
+          places,
+          sites: model.sites,
+          services: model.services,
+          plan,
+          ...sources,
+          ...(settings.nodeSite !== undefined && { nodeSite: settings.nodeSite }),
+          ...(settings.keepZones === true && { zones: model.zones }),
+        },
         view: viewOf(loaded.hash, model, places),
         zoneCount: model.zones.length,
         nameCount: image.names,
@@ -225,6 +251,7 @@ interface Placed {
 /** What was made of some files, and what they looked like: while they look the same they are not read again. */
 interface Opened<T> {
   readonly made: T
+  readonly sources: readonly PlaceSource[]
   readonly stamp: string
 }
 
@@ -255,9 +282,10 @@ async function openFiles<T extends { readonly id: string }>(
   if (before?.stamp === stamp) return before
   const databases = openDatabases(files, report)
   if (databases === undefined) return undefined
-  if (before !== undefined && before.made.id === keyOf(databases)) return { ...before, stamp }
+  const sources = databases.map(({ path, type, builtSeconds, ipVersion }) => ({ path, type, builtSeconds, ipVersion }))
+  if (before !== undefined && before.made.id === keyOf(databases)) return { ...before, sources, stamp }
   const made = load(databases)
-  return made && { made, stamp }
+  return made && { made, sources, stamp }
 }
 
 async function stampOf(files: readonly string[]): Promise<string> {

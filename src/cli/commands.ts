@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { Command, CommanderError, Option } from 'commander'
+import type { BuildSettings } from '../answer/build.ts'
 import {
   type Config,
   type Endpoint,
@@ -147,13 +148,8 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
       if (options.parent !== undefined && parent === undefined) {
         command.error(`error: --parent ${options.parent} is no address: 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53`)
       }
-      const nodeSite = config['node.site']
       const checked = {
-        zones: dir ?? asSeenFromHere(config.zones),
-        city: config['geo.city'],
-        asn: config['geo.asn'],
-        ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
-        ...(nodeSite !== undefined && { nodeSite }),
+        ...filesOf(config, dir),
         // a folder that is named is checked by itself; the settings' own, against this node's prober too
         ...(dir === undefined && config['probe.enabled'] && { probe: probeSettings(config) }),
         format,
@@ -168,13 +164,26 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
 
   asksNode(program.command('explain').argument('<NAME>', 'the name that is asked for'))
     .summary('why a client gets its answer')
-    .description('Tells why a client gets its answer: place, rule, distances, groups, health, TTL, scope.')
-    .requiredOption('--client <IP>', 'address of the client')
+    .description(
+      'Tells why a client gets its answer: place, rule, distances, groups, health, TTL, scope, and the bytes. Asks the node; where there is none, loads the files and takes every member for up.',
+    )
+    .requiredOption('--client <IP>', 'address of the client, or its network as resolvers tell it (192.0.2.0/24)')
     .option('--type <TYPE>', 'type of the query', 'A')
-    .option('--down <SITE>', 'take this site for down; may be repeated', collect, [])
+    .option('--down <PATTERN>', 'what if SITE[/SERVICE[/VIP]] were down; may be repeated', collect, [])
+    .option('--drain <PATTERN>', 'what if SITE[/SERVICE[/VIP]] were drained; may be repeated', collect, [])
+    .option('--resolver <IP>', 'where the query comes from; the client itself without')
+    .option('--no-ecs', 'the resolver does not tell the client (RFC 7871)')
+    .option('--offline', 'load the files, even where a node runs')
+    .option('--wire', 'print the bytes of the answer too')
     .action(async (name: string, options: Shared & Asked, command: Command) => {
-      const question = { name, client: options.client, type: options.type, down: options.down }
-      ended(await explain({ ...controlOf(options, command, output), question }, output))
+      if (options.offline === true && options.at !== undefined)
+        command.error('error: --offline asks no node: leave --at out')
+      const { client, type, down, drain, ecs, resolver } = options
+      const question = { name, client, type, down, drain, ecs, ...(resolver !== undefined && { resolver }) }
+      const config = settingsOf(command, output)
+      const files = filesOf(config)
+      const how = { offline: options.offline === true, wire: options.wire === true }
+      ended(await explain({ ...controlOf(options, config), question, files, ...how }, output))
     })
 
   asksNode(program.command('status'))
@@ -183,7 +192,7 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
       'Services, members, votes, overrides, probers and nodes, as a node sees them, what wants attention first; of a prober, its targets. Exits with 1 while it is not ready.',
     )
     .action(async (options: Shared, command: Command) => {
-      ended(await status(controlOf(options, command, output), output))
+      ended(await status(controlOf(options, settingsOf(command, output)), output))
     })
 }
 
@@ -281,7 +290,7 @@ function addOrders(program: Command, output: Output, ended: Ended): void {
       ...(why !== undefined && { why }),
       ...(time !== undefined && { for: time }),
     }
-    ended(await override({ ...controlOf(options, command, output), ...asked }, output))
+    ended(await override({ ...controlOf(options, settingsOf(command, output)), ...asked }, output))
   }
 
   ordersNode(program.command('drain').argument('<PATTERN>', PATTERN))
@@ -293,7 +302,7 @@ function addOrders(program: Command, output: Output, ended: Ended): void {
     .option('--dry-run', 'only tell what would be left; exits with 1 when it is not safe')
     .action(async (pattern: string, options: Ordering & { dryRun?: boolean }, command: Command) => {
       if (options.dryRun !== true) return carryOut(pattern, 'drain', options, command)
-      ended(await outlook({ ...controlOf(options, command, output), pattern }, output))
+      ended(await outlook({ ...controlOf(options, settingsOf(command, output)), pattern }, output))
     })
 
   ordersNode(program.command('undrain').argument('<PATTERN>', PATTERN))
@@ -323,7 +332,7 @@ function addOrders(program: Command, output: Output, ended: Ended): void {
     )
     .action(async (name: string, options: Ordering, command: Command) => {
       const who = options.who ?? whoAmI()
-      ended(await forget({ ...controlOf(options, command, output), prober: name, who }, output))
+      ended(await forget({ ...controlOf(options, settingsOf(command, output)), prober: name, who }, output))
     })
 }
 
@@ -336,7 +345,7 @@ function addGeo(program: Command, output: Output, ended: Ended): void {
     )
     .action(async (options: Ordering, command: Command) => {
       const who = options.who ?? whoAmI()
-      ended(await acceptGeo({ ...controlOf(options, command, output), who }, output))
+      ended(await acceptGeo({ ...controlOf(options, settingsOf(command, output)), who }, output))
     })
 }
 
@@ -372,19 +381,35 @@ interface Asked {
   readonly client: string
   readonly type: string
   readonly down: readonly string[]
+  readonly drain: readonly string[]
+  readonly resolver?: string
+  readonly ecs: boolean
+  readonly offline?: boolean
+  readonly wire?: boolean
+}
+
+/** What a command loads by itself, as the settings name it; `dir` in place of their folder of zones. */
+function filesOf(config: Config, dir?: string) {
+  const nodeSite = config['node.site']
+  return {
+    zones: dir ?? asSeenFromHere(config.zones),
+    city: config['geo.city'],
+    asn: config['geo.asn'],
+    ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
+    ...(nodeSite !== undefined && { nodeSite }),
+  } satisfies BuildSettings
 }
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 function asksNode(command: Command): Command {
   return withSettings(command)
-    .option('--at <URL>', 'ask another node, at its http.listen, e.g. http://192.0.2.1:8053')
+    .option('--at <ADDRESS>', 'ask another node, at its http.listen, e.g. 192.0.2.1:8053')
     .option('--token <TOKEN>', 'its http.token; MERIDIAN_HTTP_TOKEN without')
     .option('--json', 'machine-readable')
 }
 
-function controlOf(options: Shared, command: Command, output: Output) {
-  const config = settingsOf(command, output)
+function controlOf(options: Shared, config: Config) {
   const token = options.token ?? config['http.token']
   return {
     state: config.state,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 export interface ControlOptions {
   /** State folder of the node, when it is on this machine. */
   readonly state: string
-  /** `http://address:port` of another node. */
+  /** `address:port` or `http://address:port` of another node. */
   readonly at?: string
   readonly token?: string
 }
@@ -14,6 +14,9 @@ export interface ControlOptions {
 export class ControlError extends Error {
   override readonly name = 'ControlError'
 }
+
+/** There is no node: nothing listens on its control socket. */
+export class NoNodeError extends ControlError {}
 
 /** GET of an API path, whose answer is a T; throws ControlError. Waits 5 s at most. */
 export const ask = <T>(options: ControlOptions, path: string): Promise<T> => exchange<T>(options, path, undefined)
@@ -26,16 +29,20 @@ const REFUSED = 409
 
 async function exchange<T>(options: ControlOptions, path: string, posted: string | undefined): Promise<T> {
   const socketPath = join(options.state, 'control.sock')
-  const where = options.at ?? socketPath
-  const { status, body } = await send(options, socketPath, path, posted).catch((error: NodeJS.ErrnoException) => {
-    throw new ControlError(
-      `no node answers on ${where} (${error.code ?? error.message})\n    ${
-        options.at === undefined
-          ? 'Is one running? It must use this state folder (--state), and belong to the same user'
-          : 'Is this its http.listen?'
-      }`,
-    )
-  })
+  const at = options.at === undefined ? undefined : urlOf(options.at)
+  const where = at === undefined ? socketPath : at.origin
+  const { status, body } = await send(options.token, at ?? socketPath, path, posted).catch(
+    (error: NodeJS.ErrnoException) => {
+      const isGone = options.at === undefined && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
+      throw new (isGone ? NoNodeError : ControlError)(
+        `no node answers on ${where} (${error.code ?? error.message})\n    ${
+          options.at === undefined
+            ? 'Is one running? It must use this state folder (--state), and belong to the same user'
+            : 'Is this its http.listen?'
+        }`,
+      )
+    },
+  )
   if (status === 200) {
     const answer: T = parse(body, where)
     return answer
@@ -45,24 +52,29 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
   throw new ControlError(status === REFUSED ? `refused: ${told}` : `${where}: ${told}`)
 }
 
+/** What is no URL is an address and a port. */
+function urlOf(at: string): URL {
+  const url = URL.parse(at.includes('://') ? at : `http://${at}`)
+  if (url?.protocol === 'http:' && url.hostname !== '') return url
+  throw new ControlError(`“${at}” is no address of a node\n    --at 192.0.2.1:8053, --at [2001:db8::1]:8053`)
+}
+
 function send(
-  options: ControlOptions,
-  socketPath: string,
+  token: string | undefined,
+  to: URL | string,
   path: string,
   posted: string | undefined,
 ): Promise<{ status: number; body: string }> {
   return new Promise((done, failed) => {
     const headers = {
-      ...(options.token !== undefined && { authorization: `Bearer ${options.token}` }),
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
       ...(posted !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(posted) }),
     }
     const method = posted === undefined ? 'GET' : 'POST'
     // no kept-alive connection (agent: false): the socket's path may be a successor's by now
     const settings = { method, headers, signal: AbortSignal.timeout(5_000), agent: false } as const
     const sent =
-      options.at === undefined
-        ? request({ socketPath, path, ...settings })
-        : request(new URL(path, options.at), settings)
+      typeof to === 'string' ? request({ socketPath: to, path, ...settings }) : request(new URL(path, to), settings)
     sent.once('error', failed)
     sent.once('response', (response) => {
       const chunks: Buffer[] = []

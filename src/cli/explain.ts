@@ -1,78 +1,95 @@
-/** `meridian explain NAME --client IP`: why a client gets its answer, from the node that gives it. */
-import type { Explanation, Steering, Step } from '../answer/explain.ts'
+/**
+ * `meridian explain NAME --client IP`: why a client gets its answer, from the node that gives it; where there is no node,
+ * from the files and databases of the settings, as `serve` would load them.
+ */
+import { makeBuilder, type BuildSettings, type Made } from '../answer/build.ts'
+import { explain as explainAnswer, type Explanation } from '../answer/explain.ts'
+import { DRAINED, healthWord, type HealthTable, UP } from '../health/table.ts'
 import type { Question } from '../http/app.ts'
-import { ask, type ControlOptions } from './control.ts'
-import { type Output, table } from './output.ts'
+import { formatProblem } from '../problem.ts'
+import { ask, ControlError, type ControlOptions, NoNodeError } from './control.ts'
+import { count, type Output } from './output.ts'
+import { explanationInWords } from './why.ts'
 
 export interface ExplainOptions extends ControlOptions {
   readonly question: Question
+  /** Don't ask a node, even where one runs. */
+  readonly offline: boolean
+  /** What is loaded where no node is asked. */
+  readonly files: BuildSettings
   readonly json: boolean
+  /** The bytes of the answer too. */
+  readonly wire: boolean
 }
 
-/** Exit code. Throws ControlError. */
+/** What /api/explain and `--json` tell. */
+export interface Explained extends Explanation {
+  readonly source: Source
+}
+
+/** Who was asked. Of `files` every member is taken for up, but for those that the files drain. */
+export type Source =
+  | { readonly kind: 'node'; readonly node: string; readonly generation: number; readonly view: string }
+  | { readonly kind: 'files'; readonly zones: string; readonly view: string; readonly drained: number }
+
+/** Exit code: 1 when what is asked, or what is on disk, is wrong. Throws ControlError. */
 export async function explain(options: ExplainOptions, output: Output): Promise<number> {
-  const { name, client, type, down } = options.question
-  const query = new URLSearchParams({ name, client, type })
-  for (const site of down) query.append('down', site)
-  const told = await ask<Explanation>(options, `/api/explain?${query.toString()}`)
-  output.out(options.json ? JSON.stringify(told) : describe(told))
+  const told = options.offline ? await byFiles(options, output) : await byNode(options, output)
+  if (told === undefined) return 1
+  output.out(options.json ? JSON.stringify(told.explained) : explanationInWords(told.explained, told.why, options.wire))
   return 0
 }
 
-/** For people: place, order, walk, pick, TTL, answer. */
-function describe(told: Explanation): string {
-  const head = `${told.name} ${told.type} for ${told.client}: ${told.rcode}, scope /${told.scope}`
-  const rows = told.answer.map((rr) => ['answer', rr])
-  const { steering } = told
-  if (steering === undefined) return [head, table(rows, '  ')].join('\n')
-  const why = [
-    ['place', describePlace(steering)],
-    ['rule', `${steering.rule ?? 'none: the service’s own order'}${steering.fence ? ' (fence)' : ''}`],
-    ['service', `${steering.service}, class ${steering.class}`],
-    ...describeWalk(steering.walk).map((step) => ['walk', step]),
-    ['pick', describePick(steering)],
-    ['TTL', describeTtl(steering)],
-  ]
-  return [head, table([...why, ...rows], '  '), '', describeOrder(steering)].join('\n')
+/** `why`: why no node was asked. */
+type Told = { readonly explained: Explained; readonly why: string } | undefined
+
+async function byNode(options: ExplainOptions, output: Output): Promise<Told> {
+  try {
+    const explained = await ask<Explained>(options, `/api/explain?${queryOf(options.question)}`)
+    if ('source' in explained || options.json) return { explained, why: '' }
+    throw new ControlError('this node is of another version; --json prints what it tells')
+  } catch (error) {
+    if (error instanceof NoNodeError) return byFiles(options, output, error)
+    throw error
+  }
 }
 
-function describePlace({ place }: Steering): string {
-  const codes = [place.continent, place.country, place.subdivision].filter((code) => code !== '')
-  const at = place.latitude === null ? '' : ` at ${place.latitude.toFixed(2)}, ${place.longitude!.toFixed(2)}`
-  return `${codes.length > 0 ? codes.join('-') : 'unknown'}${at} (the database’s prefix is /${place.depth})`
+function queryOf({ name, client, type, down, drain, resolver, ecs }: Question): string {
+  const query = new URLSearchParams({ name, client, type, ecs: ecs ? 'yes' : 'no' })
+  for (const pattern of down) query.append('down', pattern)
+  for (const pattern of drain) query.append('drain', pattern)
+  if (resolver !== undefined) query.set('resolver', resolver)
+  return query.toString()
 }
 
-function describeOrder({ sites }: Steering): string {
-  const head = ['group', 'site', 'distance', 'bias', 'weight', 'capacity', 'VIPs']
-  const rows = sites.map(({ group, site, distanceKm, bias, weight, capacity, vips }) => {
-    const states = vips.map(({ address, state, share }) => `${address} ${state}${share < 1000 ? ` ${share}‰` : ''}`)
-    const distance = distanceKm === null ? '-' : `${distanceKm} km`
-    return [`${group}`, site, distance, `${bias}`, `${weight}`, `${capacity}`, states.join(', ')]
-  })
-  return table([head, ...rows], '  ')
+/** `gone`: there is no node, and that is why. */
+async function byFiles({ files, question, json }: ExplainOptions, output: Output, gone?: NoNodeError): Promise<Told> {
+  const { made, problems } = await makeBuilder({ ...files, keepZones: true }).build()
+  if (made === undefined) {
+    if (json) output.out(JSON.stringify({ problems }))
+    for (const problem of json ? [] : problems) output.err(formatProblem(problem))
+    if (gone !== undefined) output.err(`meridian: ${gone.message}`)
+    return undefined
+  }
+  if (problems.length > 0) {
+    output.err(`meridian: ${count(problems.length, 'warning')} in ${files.zones}; meridian check tells them`)
+  }
+  const { health, drained } = allUp(made)
+  const told = explainAnswer(made.world, health, made.context, question)
+  if (typeof told === 'string') throw new ControlError(told)
+  const source: Source = { kind: 'files', zones: files.zones, view: made.view, drained }
+  return { explained: { source, ...told }, why: gone === undefined ? '--offline' : 'no node' }
 }
 
-/** A stage in which no site was eligible is one line. */
-function describeWalk(walk: readonly Step[]): readonly string[] {
-  return [...new Set(walk.map(({ stage }) => stage))].flatMap((stage) => {
-    const steps = walk.filter((step) => step.stage === stage)
-    if (!steps.some(({ verdict }) => verdict === 'eligible')) {
-      return [`${stage}: ${steps.map(({ site, verdict }) => `${site} ${verdict}`).join('; ')}`]
-    }
-    return steps.map(({ group, site, verdict, score }) => {
-      const scored = score === undefined ? '' : `, score ${score.toPrecision(4)} (the least wins)`
-      return `${stage}: group ${group}, ${site}: ${verdict}${scored}`
-    })
-  })
-}
-
-function describeTtl({ ttlSeconds, ttlIsLongest, calm }: Steering): string {
-  if (ttlIsLongest) return `${ttlSeconds} s, the longest: every member consulted is calm`
-  const why = calm ? 'nothing that is known to be up was named' : 'not every member consulted is calm'
-  return `${ttlSeconds} s, the shortest: ${why}`
-}
-
-function describePick({ pick, stage, lastResort, hashed }: Steering): string {
-  const site = pick ?? (lastResort ? 'no site: the last resort' : 'no site')
-  return `${site}${stage === null ? '' : ` (${stage})`}${hashed ? ', by a hash of the client’s network' : ''}`
+/** Gives slots; every member is up, calm and takes its full share, but those that the files drain. */
+function allUp({ world, plan }: Made): { readonly health: HealthTable; readonly drained: number } {
+  const health = new Int32Array(plan.members.length)
+  const slots = new Map(plan.members.map((member, slot) => [member.name, slot]))
+  for (const [slot, member] of plan.members.entries()) {
+    health[slot] = member.drained ? healthWord(DRAINED, 1000, false) : healthWord(UP, 1000, true)
+  }
+  for (const service of world.services) {
+    for (const [vip, member] of service.members.entries()) service.slot[vip] = slots.get(member)!
+  }
+  return { health, drained: plan.members.filter((member) => member.drained).length }
 }

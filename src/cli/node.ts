@@ -28,6 +28,7 @@ import { ListenError, type Log } from '../server/front.ts'
 import { makeAdoption } from '../server/pool.ts'
 import { type Server, startServer } from '../server/serve.ts'
 import { claimState, Doors, StartError } from './doors.ts'
+import type { Explained } from './explain.ts'
 import { Loads } from './loads.ts'
 import { type Ordered, carryOut } from './order.ts'
 import { samplesOf } from './samples.ts'
@@ -224,9 +225,12 @@ export class RunningNode implements Node {
     return statusOf(await this.#served())
   }
 
-  explain(question: Question): object | string {
-    if (this.#made === undefined) return 'no World is loaded yet'
-    return explain(this.#made.world, this.#table, this.#made.context, question)
+  explain(question: Question): Explained | string | undefined {
+    if (this.#made === undefined) return undefined
+    const { world, context, view } = this.#made
+    const told = explain(world, this.#table, context, question, (service) => this.#health.service(service))
+    if (typeof told === 'string') return told
+    return { source: { kind: 'node', node: this.#config['node.name'], generation: world.generation, view }, ...told }
   }
 
   outlook(pattern: string): Outlook | string {

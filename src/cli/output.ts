@@ -65,14 +65,14 @@ export function ago(seconds: number): string {
 /** How wide a terminal at the other end of a night may be. */
 const WIDTH = 100
 
-/** A text of words, broken at WIDTH; every line begins with the indent, those after the first two blanks further in. */
-export function wrap(text: string, indent = ''): string {
+/** A text of words, broken at WIDTH; its first line begins with the indent, those after it two blanks further in, or as said. */
+export function wrap(text: string, indent = '', hanging = `${indent}  `): string {
   const lines: string[] = []
   let line = ''
   for (const word of text.split(/\s+/)) {
     if (line !== '' && line.length + 1 + word.length > WIDTH) {
       lines.push(line)
-      line = `${indent}  ${word}`
+      line = `${hanging}${word}`
     } else line = line === '' ? `${indent}${word}` : `${line} ${word}`
   }
   return [...lines, line].join('\n')

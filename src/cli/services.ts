@@ -33,7 +33,8 @@ function headOf(member: Member): string[] {
   return [site, address, state === 'up' ? 'up' : state.toUpperCase(), `for ${ago(ageMs / 1000)}`, marks.join(' ')]
 }
 
-function detailsOf(member: Member): string[] {
+/** Why a member is what it is, and who says so; in from the edge as below its head. */
+export function detailsOf(member: Member): string[] {
   const { verdict, state, why, shareWhy, override, targets } = member
   const lines: string[] = []
   // an override hides the verdict, and so does a drain of the files

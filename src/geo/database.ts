@@ -12,6 +12,10 @@ export interface Database {
   readonly path: string
   /** Build of the content: type, build time, size and checksum. */
   readonly id: string
+  /** As its metadata names it, e.g. `GeoLite2-City`. */
+  readonly type: string
+  /** Unix time of its build. */
+  readonly builtSeconds: number
   readonly ipVersion: 4 | 6
   readonly nodeCount: number
   /** Bits of one record; a node is two. */
@@ -102,7 +106,17 @@ function parse(path: string, bytes: Buffer): Database {
   const type = metadata.text(metadata.field(metadata.start, Buffer.from('database_type'))) ?? 'unknown'
   const built = number('build_epoch')
   const id = `${type} ${built} ${bytes.length} ${crc32(bytes).toString(16).padStart(8, '0')}`
-  return { path, id, ipVersion, nodeCount, recordSize, bytes, data: new Section(bytes, dataStart, marker) }
+  return {
+    path,
+    id,
+    type,
+    builtSeconds: built,
+    ipVersion,
+    nodeCount,
+    recordSize,
+    bytes,
+    data: new Section(bytes, dataStart, marker),
+  }
 }
 
 /** A run of encoded values. Offsets are absolute; −1 stands for a value that is not there. */

@@ -98,8 +98,12 @@ export function buildPlaces(databases: readonly Database[], report: Report): Pla
 export function placeOf(places: Places, bytes: Uint8Array): Place {
   const folded = new Uint8Array(4)
   const isFolded = bytes.length === 16 && foldToIPv4(bytes, 0, 128, folded) >= 0
-  const known = isFolded ? folded : bytes
-  const find = ({ v4, v6 }: FamilyTries): number => descend(known.length === 4 ? v4 : v6, known)
+  return isFolded ? placeAt(places, 4, folded) : placeAt(places, bytes.length === 4 ? 4 : 6, bytes)
+}
+
+/** The place of an address that is folded already where it folds. */
+export function placeAt(places: Places, family: 4 | 6, bytes: Uint8Array): Place {
+  const find = ({ v4, v6 }: FamilyTries): number => descend(family === 4 ? v4 : v6, bytes)
   const leaf = find(places)
   const place = Math.floor(leaf / 256)
   const asnLeaf = places.asns === undefined ? 0 : find(places.asns)

@@ -23,7 +23,7 @@ import {
 import { matches, type Override } from './override.ts'
 import type { Looked } from './outlook.ts'
 import { type Past, savedMember } from './past.ts'
-import type { RosterEntry, Verdict } from './quorum.ts'
+import { type Quorum, quorumOf, type RosterEntry, type Verdict } from './quorum.ts'
 import type { Roster, VoteStatus } from './roster.ts'
 import type { SavedMember } from './saved.ts'
 import { stand, type Standing } from './standing.ts'
@@ -56,6 +56,10 @@ export interface MemberStatus {
   readonly held: boolean
   /** Nothing has moved for the service's `settle`: its answers may take the long TTL. */
   readonly calm: boolean
+  /** Why it is not, in words; empty when it is. */
+  readonly unrest: string
+  /** Until it is, if nothing else happens; null: it is, or time alone will not make it so. */
+  readonly calmInMs: number | null
   readonly why: string
   /** How much of what falls to it this member takes now, 0–1000; and why less than all, in words. */
   readonly share: number
@@ -67,7 +71,14 @@ export interface MemberStatus {
   /** Of the state. */
   readonly ageMs: number
   /** Those of the plan, then former ones that still decide. */
-  readonly targets: readonly { readonly target: Target; readonly votes: readonly VoteStatus[] }[]
+  readonly targets: readonly TargetVotes[]
+}
+
+export interface TargetVotes {
+  readonly target: Target
+  readonly votes: readonly VoteStatus[]
+  /** What they have to come to. */
+  readonly quorum: Quorum
 }
 
 export interface ServiceHealth {
@@ -247,17 +258,18 @@ export class Members {
   }
 
   services(): ServiceHealth[] {
-    return Array.from(this.#services.values(), ({ plan, members, lastResort }) => ({
-      service: plan.name,
-      leftPercent: leftPercent(members, plan),
-      keepPercent: plan.keepPercent,
-      braked: members.filter(({ standing }) => standing.braked).map((member) => member.plan.name),
-      lastResort,
-    }))
+    return Array.from(this.#services.values(), healthOf)
   }
 
   status(nowMs: number): MemberStatus[] {
     return Array.from(this.#members.values(), (member) => this.#statusOf(member, nowMs))
+  }
+
+  /** One service with its members. */
+  service(name: string, nowMs: number): { health: ServiceHealth; members: readonly MemberStatus[] } | undefined {
+    const service = this.#services.get(name)
+    if (service === undefined) return undefined
+    return { health: healthOf(service), members: service.members.map((member) => this.#statusOf(member, nowMs)) }
   }
 
   /** What is saved of those that were ever seen up. */
@@ -412,10 +424,13 @@ export class Members {
 
   #statusOf({ plan, judgement, standing, override }: Member, nowMs: number): MemberStatus {
     const { verdict, held, deciding } = judgement
-    const { state, braked, why, share, shareWhy, calm, sinceMs } = standing
+    const { state, braked, why, share, shareWhy, calm, unrest, calmAtMs, sinceMs } = standing
     const targets = [...new Set([...plan.targets, ...deciding])].flatMap((id) => {
       const target = this.#targets.get(id)
-      return target === undefined ? [] : [{ target, votes: this.#settings.roster.votesOn(id, nowMs) }]
+      if (target === undefined) return []
+      const votes = this.#settings.roster.votesOn(id, nowMs)
+      const fresh = votes.filter(({ value }) => value !== 'abstain').length
+      return [{ target, votes, quorum: quorumOf(this.#settings.roster.entries, plan, fresh) }]
     })
     return {
       member: plan.name,
@@ -426,6 +441,8 @@ export class Members {
       verdict,
       held,
       calm,
+      unrest,
+      calmInMs: calmAtMs === undefined ? null : Math.max(0, calmAtMs - nowMs),
       why,
       share,
       shareWhy,
@@ -436,3 +453,11 @@ export class Members {
     }
   }
 }
+
+const healthOf = ({ plan, members, lastResort }: Service): ServiceHealth => ({
+  service: plan.name,
+  leftPercent: leftPercent(members, plan),
+  keepPercent: plan.keepPercent,
+  braked: members.filter(({ standing }) => standing.braked).map((member) => member.plan.name),
+  lastResort,
+})

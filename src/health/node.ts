@@ -178,6 +178,11 @@ export class NodeHealth {
     }
   }
 
+  /** One service of the plan, as snapshot() has it. */
+  service(name: string): { readonly health: ServiceHealth; readonly members: readonly MemberStatus[] } | undefined {
+    return this.#members.service(name, performance.now())
+  }
+
   /** Sets or undoes an override here, on all nodes through the Store, and in the local file. */
   override(request: OverrideRequest): Overridden {
     const { action } = request

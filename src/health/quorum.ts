@@ -24,6 +24,15 @@ export interface QuorumRules {
   readonly regions: number
 }
 
+/** What the votes on a target have to come to. */
+export interface Quorum {
+  /** Probers that are asked: n. */
+  readonly asked: number
+  /** Votes that it takes for either. */
+  readonly downNeeds: number
+  readonly upNeeds: number
+}
+
 export interface Outcome {
   /** undefined: never decided so far. */
   readonly verdict: Verdict | undefined
@@ -31,6 +40,12 @@ export interface Outcome {
   readonly held: boolean
   /** In words. */
   readonly why: string
+}
+
+/** `fresh`: votes up or down that there are. */
+export function quorumOf(roster: readonly RosterEntry[], { probers }: QuorumRules, fresh: number): Quorum {
+  const asked = Math.min(probers, roster.length)
+  return { asked, downNeeds: Math.floor(Math.max(asked, fresh) / 2) + 1, upNeeds: Math.max(1, Math.min(2, asked)) }
 }
 
 /**
@@ -43,7 +58,6 @@ export function verdict(
   previous: Verdict | undefined,
   rules: QuorumRules,
 ): Outcome {
-  const n = Math.min(rules.probers, roster.length)
   let up = 0
   let down = 0
   for (const { value } of ballots) {
@@ -51,16 +65,16 @@ export function verdict(
     else if (value === 'down') down++
   }
   const abstained = ballots.length - up - down
-  const needed = Math.max(n, up + down) / 2
+  const { asked, downNeeds, upNeeds } = quorumOf(roster, rules, up + down)
   const regions = regionsOf(ballots, rules, 'down')
   const regionsNeeded = Math.min(rules.regions, regionsOf(roster, rules))
-  const tally = `${up} up, ${down} down${abstained > 0 ? `, ${abstained} abstaining` : ''} of ${n} asked`
-  if (down > 0 && down > needed && regions >= regionsNeeded) return { verdict: 'down', held: false, why: tally }
-  if (up > down && up >= Math.min(2, n)) return { verdict: 'up', held: false, why: tally }
+  const tally = `${up} up, ${down} down${abstained > 0 ? `, ${abstained} abstaining` : ''} of ${asked} asked`
+  if (down >= downNeeds && regions >= regionsNeeded) return { verdict: 'down', held: false, why: tally }
+  if (up > down && up >= upNeeds) return { verdict: 'up', held: false, why: tally }
   const lack =
     ballots.length === 0
       ? 'no prober is heard'
-      : down > needed
+      : down >= downNeeds
         ? `${tally}, down seen in ${regions} of ${regionsNeeded} regions`
         : tally
   return { verdict: previous, held: true, why: lack }

@@ -18,6 +18,10 @@ export interface Standing {
   readonly share: number
   readonly shareWhy: string
   readonly calm: boolean
+  /** Why it is not calm, in words; empty when it is. */
+  readonly unrest: string
+  /** When it will be, if nothing else happens; undefined: it is, or time alone will not make it so. */
+  readonly calmAtMs: number | undefined
   /** Since when it ramps up; undefined while it doesn't. */
   readonly rampSinceMs: number | undefined
   readonly agent: AgentShare | undefined
@@ -56,7 +60,8 @@ export function stand(now: Circumstances, before: Earlier | undefined, nowMs: nu
   const asked = judgement.verdict === 'up' ? judgement.share : undefined
   const { agent, nextMs } = damp(granted, asked, nowMs, service.ttlMaxSeconds)
   const share = state === 'up' ? Math.min(ramp, agent?.share ?? 1000) : 1000
-  const still = !ramping && !braked && !now.lastResort && override === undefined && isStill(state, judgement)
+  const stir = stirOf(now, state, braked, ramping)
+  const still = stir === ''
   const calmAtMs = plan.targets.length === 0 ? nowMs : sinceMs + plan.settleMs
   const calm = still && calmAtMs <= nowMs
   return {
@@ -72,6 +77,8 @@ export function stand(now: Circumstances, before: Earlier | undefined, nowMs: nu
           ? `ramps up, ${percent(share)} so far`
           : `its agent asks for ${percent(share)}`,
     calm,
+    unrest: calm ? '' : still ? 'it settles' : stir,
+    calmAtMs: still && !calm ? calmAtMs : undefined,
     rampSinceMs: ramping ? rampSinceMs : undefined,
     agent,
     wakeAtMs: Math.min(
@@ -89,8 +96,22 @@ function rampOf(isUp: boolean, rampUpMs: number, before: Earlier | undefined, no
   return before.state === 'unproven' || before.remembered === true ? undefined : nowMs
 }
 
-const isStill = (state: MemberState, { held, former, moving }: Judgement): boolean =>
-  !held && !former && !moving && (state === 'up' || state === 'down')
+/** What moves, or may move soon, in words; empty: nothing. */
+function stirOf(
+  { judgement, override, lastResort }: Circumstances,
+  state: MemberState,
+  braked: boolean,
+  ramping: boolean,
+) {
+  if (override !== undefined) return 'an override stands above it'
+  if (state !== 'up' && state !== 'down') return `it is ${state}`
+  if (braked) return 'the brake holds it'
+  if (lastResort) return 'nobody of its service is usable'
+  if (ramping) return 'it ramps up'
+  if (judgement.held) return 'its votes do not decide'
+  if (judgement.former) return 'its former check decides'
+  return judgement.moving ? 'a prober sees it change' : ''
+}
 
 function whyOf({ plan, judgement, override }: Circumstances, state: MemberState, braked: boolean): string {
   const { why } = judgement

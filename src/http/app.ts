@@ -25,8 +25,13 @@ export interface Question {
   readonly name: string
   readonly client: string
   readonly type: string
-  /** Sites to take for down. */
+  /** SITE, SITE/SERVICE or SITE/SERVICE/VIP to take for down, and to take for drained. */
   readonly down: readonly string[]
+  readonly drain: readonly string[]
+  /** Where the query comes from; the client itself without. */
+  readonly resolver?: string
+  /** Whether the resolver sends the client's subnet. */
+  readonly ecs: boolean
 }
 
 /** What HTTP shows of a running process, node or prober. Plain JSON values. */
@@ -44,8 +49,8 @@ export interface Refusal {
 
 /** A node that serves; cli/node.ts is it. */
 export interface Node extends Shown {
-  /** A string says what is wrong with the question. */
-  explain(question: Question): object | string
+  /** A string says what is wrong with the question; undefined: no World is loaded yet. */
+  explain(question: Question): object | string | undefined
   /** What draining a pattern would leave; a string says what is wrong with the pattern. */
   outlook(pattern: string): object | string
   override(order: Order): object | Refusal
@@ -74,7 +79,8 @@ export const ROUTES = [
     method: 'GET',
     path: '/api/explain',
     api: true,
-    meaning: 'Why a client gets its answer. Query: `name`, `client`, `type` (A), `down` (a site; may be repeated).',
+    meaning:
+      'Why a client gets its answer. Query: `name`, `client`, `type` (A), `down` and `drain` (a pattern, repeatable), `resolver`, `ecs` (`no`).',
   },
   {
     method: 'GET',
@@ -148,14 +154,24 @@ export function makeApp(shown: Shown | Node, guard: Guard): Hono {
 function serveNode(app: Hono, node: Node): void {
   const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
   get('/api/explain', (context) => {
-    const { name, client, type = 'A' } = context.req.query()
+    const { name, client, type = 'A', resolver, ecs = 'yes' } = context.req.query()
     if (name === undefined || client === undefined) {
       return context.json(
         { error: 'explain needs name and client', hint: '?name=www.example.com&client=192.0.2.1' },
         400,
       )
     }
-    const explained = node.explain({ name, client, type, down: context.req.queries('down') ?? [] })
+    if (ecs !== 'yes' && ecs !== 'no') return context.json({ error: `ecs is yes or no, not “${ecs}”` }, 400)
+    const explained = node.explain({
+      name,
+      client,
+      type,
+      down: context.req.queries('down') ?? [],
+      drain: context.req.queries('drain') ?? [],
+      ...(resolver !== undefined && { resolver }),
+      ecs: ecs === 'yes',
+    })
+    if (explained === undefined) return context.json({ error: 'no World is loaded yet', hint: 'GET /ready' }, 503)
     return typeof explained === 'string' ? context.json({ error: explained }, 400) : context.json(explained)
   })
   get('/api/outlook', (context) => {

@@ -92,7 +92,7 @@ const LAST_RESORT = 9
 /** The last stage in which the clients of a dead first group are divided over the next sites. */
 const LAST_SPILLING = 1
 /** The last stage that names only what is known to be up: behind it every TTL is the least. */
-const LAST_PROVEN = 4
+export const LAST_PROVEN = 4
 
 const ADMISSION_SALT = 0x5bd1e995
 

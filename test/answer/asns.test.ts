@@ -74,7 +74,9 @@ test('a place has its number, and the prefix that has it', () => {
   expect(of('::ffff:82.64.1.1')).toEqual([64500, 15])
   expect(of('76.84.1.1')[0]).toBe(0) // in the database, without a number
   expect(of('203.0.113.1')[0]).toBe(0)
-  expect(ask('82.66.7.1').steering!.place).toMatchObject({ asn: 64501, asnDepth: 24 })
+  expect(ask('82.66.7.1').steering!.place).toMatchObject({
+    asn: { number: 64501, prefix: '82.66.7.0/24' },
+  })
 })
 
 let folder = ''

@@ -4,7 +4,7 @@ import { respond, UDP } from '../../src/answer/answer.ts'
 import { explain, type Explanation } from '../../src/answer/explain.ts'
 import { decodeMessage, encodeQuery, formatRr } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
-import { DOWN, healthWord, UNPROVEN, UP, type HealthState } from '../../src/health/table.ts'
+import { DOWN, FORCED_DOWN, healthWord, UNPROVEN, UP, type HealthState } from '../../src/health/table.ts'
 import { CLIENTS } from '../geo/mmdb.ts'
 import { makeNode, seeded, type TestNode } from './fixture.ts'
 
@@ -85,9 +85,8 @@ test('tells place, rule, distances and the walk', () => {
     stage: 'up',
     hashed: true,
     calm: true,
-    ttlSeconds: 60,
-    ttlIsLongest: true,
   })
+  expect(paris.ttl).toMatchObject({ seconds: 60, from: 'max', maxSeconds: 60, minSeconds: 15, capSeconds: null })
   expect(paris.steering!.sites.map(({ site, group }) => [site, group])).toEqual([
     ['fra', 1],
     ['iad', 1],
@@ -105,6 +104,28 @@ test('--down asks what would be, and changes nothing', () => {
   const before = wire('www.example.com', CLIENTS.paris.v4, 0)
   expect(ask('www.example.com', CLIENTS.paris.v4, ['fra', 'iad']).steering!.pick).toBe('sin')
   expect(wire('www.example.com', CLIENTS.paris.v4, 0)).toEqual(before)
+})
+
+test('--drain takes for drained what is up, and leaves what is down or forced down', () => {
+  for (const slot of node.slots.values()) node.health[slot] = healthWord(UP, 700, true)
+  node.set('iad/web/192.0.2.20', healthWord(FORCED_DOWN, 1000, false))
+  node.set('sin/web/192.0.2.30', healthWord(DOWN, 1000, true))
+  const question = {
+    name: 'www.example.com',
+    client: CLIENTS.paris.v4,
+    type: 'A',
+    down: [],
+    drain: ['fra', 'iad', 'sin'],
+  }
+  const told = explain(node.made.world, node.health, node.made.context, question)
+  if (typeof told === 'string') throw new Error(told)
+  const found = told.steering!.sites.map(({ site, vips }) => [site, vips.map(({ state, calm }) => `${state} ${calm}`)])
+  expect(Object.fromEntries(found)).toEqual({
+    fra: ['drained false', 'drained false'],
+    iad: ['forced down false'],
+    sin: ['down true', 'drained false'],
+  })
+  expect(told).toMatchObject({ ttl: { from: 'min' }, steering: { pick: 'fra', stage: 'drained' } })
 })
 
 test('a static name has no steering, and a wrong question is told', () => {

@@ -1,7 +1,7 @@
 /** A snapshot of health in which everything there is to show is shown once, and what serves it. */
 import type { Served } from '../../src/cli/view.ts'
 import { givenText, readConfig } from '../../src/config.ts'
-import type { HealthSnapshot, MemberStatus } from '../../src/health/node.ts'
+import type { HealthSnapshot, MemberStatus, VoteStatus } from '../../src/health/node.ts'
 import type { Override } from '../../src/health/override.ts'
 import { AnswerCells } from '../../src/metrics.ts'
 import { target, vote } from '../health/plans.ts'
@@ -33,15 +33,15 @@ const member = (site: string, address: string, more: Partial<MemberStatus> = {})
   verdict: 'up',
   held: false,
   calm: true,
+  unrest: '',
+  calmInMs: null,
   why: '200 (3 of 3 say up)',
   share: 1000,
   shareWhy: '',
   braked: false,
   override: undefined,
   ageMs: 3 * 24 * 3_600_000,
-  targets: [
-    { target: target(`t-${site}`), votes: [heard('p-eu', 'eu', 'up', '200'), heard('p-us', 'us', 'up', '200')] },
-  ],
+  targets: [votesOn(`t-${site}`, heard('p-eu', 'eu', 'up', '200'), heard('p-us', 'us', 'up', '200'))],
   ...more,
 })
 
@@ -49,6 +49,12 @@ const heard = (prober: string, region: string, value: 'up' | 'down' | 'abstain',
   const { moving, share } = vote('t', value)
   return { prober, region, value, moving, reason, rttMs: 12, share, ageMs: 61_000 }
 }
+
+const votesOn = (id: string, ...votes: readonly VoteStatus[]): MemberStatus['targets'][number] => ({
+  target: target(id),
+  votes,
+  quorum: { asked: 3, downNeeds: 2, upNeeds: 2 },
+})
 
 const down = heard('p-eu', 'eu', 'down', 'connection refused')
 const node = (name: string, more: object = {}) => ({
@@ -82,7 +88,7 @@ export const snapshot: HealthSnapshot = {
       calm: false,
       verdict: 'down',
       why: 'brake: less than 25 % would be left',
-      targets: [{ target: target('t-sin'), votes: [down, heard('p-us', 'us', 'abstain', 'no route')] }],
+      targets: [votesOn('t-sin', down, heard('p-us', 'us', 'abstain', 'no route'))],
     }),
     member('ams', '192.0.2.4', { share: 300, shareWhy: 'ramps up, full in 3m', calm: false, held: true, ageMs: 2000 }),
     member('gru', '192.0.2.5', {
@@ -90,7 +96,7 @@ export const snapshot: HealthSnapshot = {
       verdict: undefined,
       calm: false,
       why: 'never seen up',
-      targets: [{ target: target('t-gru'), votes: [] }],
+      targets: [votesOn('t-gru')],
     }),
   ],
   services: [

@@ -56,8 +56,9 @@ test('a Store without trouble is up', async () => {
 test('an abstention is no vote', async () => {
   const members = snapshot.members.map((member) => ({
     ...member,
-    targets: member.targets.map(({ target, votes }) => ({
+    targets: member.targets.map(({ target, votes, quorum }) => ({
       target,
+      quorum,
       votes: votes.map((vote) => ({ ...vote, value: 'abstain' as const })),
     })),
   }))

@@ -96,13 +96,20 @@ test.each(ROUTES.filter(({ api }) => api))('$method $path is guarded', async ({ 
 })
 
 test('explain passes the question on, and what is wrong with it back', async () => {
+  const plain = '/api/explain?name=www.example.com&client=192.0.2.1'
   expect((await get('open', '/api/explain?name=www.example.com')).status).toBe(400)
-  await get('open', '/api/explain?name=www.example.com&client=192.0.2.1&type=AAAA&down=fra&down=iad')
-  await get('open', '/api/explain?name=www.example.com&client=192.0.2.1')
+  await get('open', `${plain}&type=AAAA&down=fra&down=iad&drain=sin&drain=lhr/web&resolver=192.0.2.53&ecs=no`)
+  await get('open', plain)
+  expect((await get('open', `${plain}&ecs=maybe`)).status).toBe(400)
+  const question = { name: 'www.example.com', client: '192.0.2.1' }
+  const drained = { drain: ['sin', 'lhr/web'], resolver: '192.0.2.53', ecs: false }
   expect(asked).toEqual([
-    { name: 'www.example.com', client: '192.0.2.1', type: 'AAAA', down: ['fra', 'iad'] },
-    { name: 'www.example.com', client: '192.0.2.1', type: 'A', down: [] },
+    { ...question, type: 'AAAA', down: ['fra', 'iad'], ...drained },
+    { ...question, type: 'A', down: [], drain: [], ecs: true },
   ])
+  const early = await Promise.resolve(makeApp({ ...node, explain: () => undefined }, 'open').request(plain))
+  expect(early.status).toBe(503)
+  expect(await early.json()).toMatchObject({ error: 'no World is loaded yet' })
   const response = await get('open', '/api/explain?name=www.example.com&client=nobody')
   expect(response.status).toBe(400)
   expect(await response.json()).toEqual({ error: '“nobody” is no IP address' })

@@ -1,0 +1,73 @@
+/**
+ * The question that `explain` is asked, from a command line or a URL: read into the query that a resolver would send, or
+ * into what is wrong with it, in words. Called by explain.ts alone.
+ */
+import { formatAddress, maskAddress, parseAddress } from '../dns/address.ts'
+import { encodeQuery } from '../dns/message.ts'
+import { formatName, isFault, parseName } from '../dns/name.ts'
+import { typeNumber } from '../dns/types.ts'
+
+export interface ExplainQuestion {
+  readonly name: string
+  /** An address, or a prefix as resolvers send it: `134.157.0.7`, `134.157.0.0/24`. */
+  readonly client: string
+  /** Mnemonic, e.g. `A`. */
+  readonly type: string
+  /** SITE, SITE/SERVICE or SITE/SERVICE/VIP to take for down, and to take for drained. */
+  readonly down: readonly string[]
+  readonly drain?: readonly string[]
+  /** Where the query comes from; the client itself without. */
+  readonly resolver?: string
+  /** Whether the resolver sends the client's subnet (RFC 7871); true without. */
+  readonly ecs?: boolean
+  /** Decides rotation and random picks; any 32 bits. */
+  readonly chance?: number
+  /** Bytes of UDP that the resolver takes; 1232 without. */
+  readonly payload?: number
+}
+
+export interface Asked {
+  /** Text with the final dot, escaped as in master files. */
+  readonly name: string
+  /** Mnemonic in capitals. */
+  readonly type: string
+  /** What the query says of the client; `bits` of the address are known, the others zero. */
+  readonly client: Uint8Array
+  readonly bits: number
+  /** 4 or 16 bytes: where the query comes from. */
+  readonly resolver: Uint8Array
+  readonly ecs: boolean
+  /** As it goes over the wire. */
+  readonly query: Uint8Array
+}
+
+const PAYLOAD_BYTES = 1232
+
+/** A string says what is wrong. */
+export function readQuestion(question: ExplainQuestion): Asked | string {
+  const { ecs = true, payload = PAYLOAD_BYTES } = question
+  const slash = question.client.indexOf('/')
+  const address = parseAddress(slash < 0 ? question.client : question.client.slice(0, slash))
+  if (address === undefined) return `“${question.client}” is no IP address`
+  const most = address.length * 8
+  const length = slash < 0 ? `${most}` : question.client.slice(slash + 1)
+  const bits = /^\d{1,3}$/.test(length) ? Number(length) : most + 1
+  if (bits > most) return `“${question.client}” is no IP prefix`
+  if (!ecs && bits < most && question.resolver === undefined) {
+    return 'without ECS a query comes from an address: name the resolver’s, or a whole address for the client'
+  }
+  const resolver = question.resolver === undefined ? address : parseAddress(question.resolver)
+  if (resolver === undefined) return `“${question.resolver}” is no IP address`
+  const type = question.type.toUpperCase()
+  if (typeNumber(type) === undefined) return `“${question.type}” is no record type`
+  const wire = parseName(question.name.endsWith('.') ? question.name : `${question.name}.`)
+  if (isFault(wire)) return wire.fault
+  const name = formatName(wire)
+  const subnet = `${formatAddress(address)}/${bits}`
+  const query = encodeQuery({ name, type, edns: { payload, ...(ecs && { ecs: subnet }) } })
+  return { name, type, client: maskAddress(address, bits), bits, resolver, ecs, query }
+}
+
+/** `134.157.0.7`, `134.157.0.0/24`: bits are told where some are missing. */
+export const formatNetwork = (bytes: Uint8Array, bits: number): string =>
+  bits === bytes.length * 8 ? formatAddress(bytes) : `${formatAddress(maskAddress(bytes, bits))}/${bits}`
