@@ -2,12 +2,11 @@
  * The World's builder: YAML and databases in, a World out, or Problems. Runs in the compile thread of `serve` and in the
  * process of `check`: the same code, so check is load without run. Keeps what it has parsed and placed for the next build.
  *
- *   zones/*.yaml ─▶ loadFolder ─▶ model ─┬▶ buildImage ─────────────▶ image    ┐
+ *   zones/*.yaml ─▶ Folder ─────▶ model ─┬▶ buildImage ─────────────▶ image    ┐
  *   *.mmdb ─▶ openDatabases ─▶ places ─┐ ├▶ layOutService ──────────▶ services ├▶ World
  *                                      └─┴▶ mapDefinition, loadMap ────▶ maps   ┘
  */
 import { hash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import { openDatabases } from '../geo/database.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
@@ -20,8 +19,12 @@ import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
-import { loadFolder, type Loaded } from '../zone/load.ts'
+import { changesInWords, changesOf } from '../zone/changes.ts'
+import type { Revision } from '../zone/git.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
+import { isNewerSerial, serialOf, withSerial } from '../zone/serial.ts'
+import { Folder, type FolderRead, type LockWait, unsettled } from './follow.ts'
+import { PATIENT, PROMPT, settled, stampFiles } from './settle.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -35,6 +38,11 @@ export interface BuildSettings {
   readonly tidiesCache?: boolean
   /** Site whose place clients have that the databases do not know. */
   readonly nodeSite?: string
+  /**
+   * For a process that goes on, so that it never gets what is half written: waits for git while that is at work, and until
+   * the files have been at rest for a moment; tells the revision. Without it they are read at once.
+   */
+  readonly follows?: LockWait
   /** For a prober: only what is probed; no databases, no maps, no Image. */
   readonly planOnly?: boolean
   /** What this node's prober has; undefined: it has none, or nobody asks. */
@@ -63,8 +71,18 @@ export interface Made {
   readonly context: ExplainContext
   /** Hash of (version, zones, database builds): nodes that serve alike have the same. */
   readonly view: string
+  /** SOA serial of all zones, as served: the files' own, or the floor. */
+  readonly serial: number
   readonly zoneCount: number
   readonly nameCount: number
+}
+
+/** What one build is to go by. */
+export interface BuildOrder {
+  /** The serial that was served last: none below it is served (RFC 1982). */
+  readonly serialFloor?: number
+  /** Only what is not the same as the last that was made. */
+  readonly ifChanged?: boolean
 }
 
 /** All that a prober needs of the files. */
@@ -78,26 +96,40 @@ export interface Built {
   readonly made?: Made
   /** With `planOnly`, in its place. */
   readonly planned?: Planned
+  /** In place of both, where that was asked for: no errors, and it would be the same as the last that was made. */
+  readonly unchanged?: true
   readonly problems: readonly Problem[]
+  /** Of what was read, whether it was in order or not. undefined: outside of git, or git doesn't tell. */
+  readonly revision?: Revision
+  /** Why git does not tell the revision, where something can be done about it. */
+  readonly gitTrouble?: string
+  /** Files of the folder that were parsed, the others being known from before. */
+  readonly parsed: number
+  /** What is other than in the last that was made, in words. */
+  readonly changes?: string
+  /** Files beyond folder and databases that the zones include: their changes are changes too. */
+  readonly outside: readonly string[]
   /** How long each stage took, for logs and benches. */
   readonly stagesMs: Readonly<Record<string, number>>
 }
 
 export interface Builder {
   /** Reads everything that changed, compiles, and tells all problems at once. Never throws for what an operator wrote. */
-  build(): Promise<Built>
+  build(order?: BuildOrder, tell?: (news: string) => void): Promise<Built>
 }
 
 /** Changes with the meaning of a World: nodes whose builders differ have different views. */
 const FORMAT = 'meridian-world-1'
 
 export function makeBuilder(settings: BuildSettings, allocate: Allocate = allocateShared): Builder {
-  let loaded: Loaded | undefined
+  const folder = new Folder(settings.zones, settings.follows)
   let placed: Placed | undefined
   let maps: ReadonlyMap<string, ClientMap> = new Map()
+  /** The last that was made. */
+  let last: { readonly key: string; readonly model: Model } | undefined
 
   return {
-    async build() {
+    async build({ serialFloor, ifChanged = false } = {}, tell = () => {}) {
       const problems: Problem[] = []
       const report: Report = (problem) => void problems.push(problem)
       const stages = makeStages()
@@ -105,26 +137,42 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
         report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message }),
       )
 
-      loaded = await loadFolder(settings.zones, loaded)
-      problems.push(...loaded.problems)
+      const read = await folder.read(tell)
+      const { loaded } = read
+      problems.push(...read.problems)
       const { model } = loaded
       const plan = model && planHealth(model)
       if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
       stages.end('load')
-      if (settings.planOnly === true) return { ...planned(model, plan, problems), problems, stagesMs: stages.ms }
+      const result = () => ({ ...tellRead(read), problems, stagesMs: stages.ms })
+      /** Keeps what is now made; false when it is the same as before. */
+      const isNew = (key: string, now: Model): boolean => {
+        const before = last
+        last = { key, model: now }
+        return !ifChanged || before?.key !== key
+      }
+      const changes = last && model && changesInWords(changesOf(last.model, model))
+      const told = changes === undefined ? {} : { changes }
+      if (settings.planOnly === true) {
+        const { planned: made } = planned(model, plan, problems)
+        if (made === undefined) return result()
+        return isNew(loaded.hash, model!) ? { ...result(), ...told, planned: made } : { ...result(), unchanged: true }
+      }
       const now = await openPlaces(settings, placed, cache, report)
       stages.end('places')
       if (model !== undefined) checkNodeSite(settings, model, report)
       const failed = problems.some((problem) => problem.severity === 'error')
-      if (model === undefined || plan === undefined || now === undefined || failed)
-        return { problems, stagesMs: stages.ms }
+      if (model === undefined || plan === undefined || now === undefined || failed) return result()
       placed = now
+      const { serial, zones } = holdSerial(settings, model, serialFloor, report)
+      const view = hash('sha256', JSON.stringify([FORMAT, loaded.hash, now.places.id]), 'hex').slice(0, 16)
+      if (!isNew(`${view} ${serial}`, model)) return { ...result(), unchanged: true }
 
       const compiled = placeClients(settings, model, now.places, maps, cache, allocate)
       stages.end('maps')
       const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
       const index = new Map(model.services.map((service, i) => [service.name, i]))
-      const image = buildImage(model.zones, index, allocate)
+      const image = buildImage(zones, index, allocate)
       stages.end('image')
       maps = compiled.byKey
       const world: World = { generation: 0, image, maps: [...compiled.byKey.values()], services }
@@ -132,13 +180,45 @@ export function makeBuilder(settings: BuildSettings, allocate: Allocate = alloca
         world,
         plan,
         context: { places: now.places, sites: model.sites, services: model.services },
-        view: hash('sha256', JSON.stringify([FORMAT, loaded.hash, now.places.id]), 'hex').slice(0, 16),
+        view,
+        serial,
         zoneCount: model.zones.length,
         nameCount: image.names,
       }
-      return { made, problems, stagesMs: stages.ms }
+      return { ...result(), ...told, made }
     },
   }
+}
+
+const tellRead = ({
+  loaded,
+  revision,
+  gitTrouble,
+  parsed,
+}: FolderRead): Pick<Built, 'revision' | 'gitTrouble' | 'parsed' | 'outside'> => ({
+  ...(revision !== undefined && { revision }),
+  ...(gitTrouble !== undefined && { gitTrouble }),
+  parsed,
+  outside: loaded.outside ?? [],
+})
+
+/**
+ * The zones as they are served: never with a serial below the one before. Not part of the view: nodes that load the same
+ * files have the same, whatever each of them has served before.
+ */
+function holdSerial(
+  { zones: file }: BuildSettings,
+  { zones }: Model,
+  floor: number | undefined,
+  report: Report,
+): { readonly serial: number; readonly zones: Model['zones'] } {
+  const serial = zones[0] === undefined ? 0 : serialOf(zones[0].soa)
+  if (floor === undefined || serial === floor || isNewerSerial(serial, floor)) return { serial, zones }
+  const message = `the serial ${serial} is below ${floor}, which was served: ${floor} stays`
+  const hint =
+    'An older commit, or a folder that git does not know any more, needs nothing; else write a higher `serial` in defaults.yaml'
+  report({ code: 'serial-backwards', severity: 'warning', file, line: 0, column: 0, message, hint })
+  return { serial: floor, zones: withSerial(zones, floor) }
 }
 
 function planned(
@@ -162,21 +242,27 @@ async function openPlaces(
   cache: Cache,
   report: Report,
 ): Promise<Placed | undefined> {
-  const stamp = await stampOf(settings.city)
+  const { text: stamp } = await stampFiles(settings.city)
   if (before !== undefined && before.stamp === stamp) return before
-  const databases = openDatabases(settings.city, report)
+  const databases = await readDatabases(settings, report)
   if (databases === undefined) return undefined
   if (before !== undefined && before.places.id === placesKey(databases)) return { ...before, stamp }
   const places = loadPlaces(databases, cache, report)
   return places === undefined ? undefined : { places, stamp }
 }
 
-async function stampOf(files: readonly string[]): Promise<string> {
-  const stats = files.map(async (file) => {
-    const found = await stat(file).catch(() => undefined)
-    return found === undefined ? 'missing' : `${found.ino} ${found.size} ${found.mtimeMs}`
-  })
-  return (await Promise.all(stats)).join()
+/** Databases that nobody wrote to while they were read; undefined when one of them is of no use. */
+async function readDatabases(
+  { city, follows }: BuildSettings,
+  report: Report,
+): Promise<ReturnType<typeof openDatabases>> {
+  const read = async () => {
+    const problems: Problem[] = []
+    return { problems, databases: openDatabases(city, (problem) => void problems.push(problem)) }
+  }
+  const found = await settled(() => stampFiles(city), read, follows === undefined ? PROMPT : PATIENT)
+  for (const problem of found?.problems ?? [unsettled(city.join(', '))]) report(problem)
+  return found?.databases
 }
 
 /** `node.site` is a setting, but only the zones know which sites there are. */

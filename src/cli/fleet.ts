@@ -30,6 +30,7 @@ export function nodesInWords(nodes: readonly NodeStatus[]): string {
     `heard ${ago(node.ageMs / 1000)} ago`,
     node.beat.version,
     `view ${node.beat.view.slice(0, 8)}`,
+    node.beat.revision === undefined ? '' : `at ${node.beat.revision}`,
     `verdicts ${node.beat.verdicts.slice(0, 8)}`,
     differences(node),
   ])

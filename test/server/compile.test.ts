@@ -128,12 +128,11 @@ describe('the watcher', () => {
     writeFileSync(join(zones, 'a.yaml'), '1')
     let told = 0
     const reasons: string[] = []
-    const watcher = await watchPaths(
-      [zones],
-      () => told++,
-      (why) => reasons.push(why),
-      100,
-    )
+    const watcher = await watchPaths([zones], {
+      changed: () => told++,
+      blind: (why) => reasons.push(why),
+      quietMs: 100,
+    })
     ending.push(() => watcher.stop())
     await until('the reason', () => reasons.length === 1)
     await until('quiet after the start', () => told > 0)
@@ -149,7 +148,7 @@ describe('the watcher', () => {
     writeFileSync(city, '1')
     writeFileSync(join(zones, 'a.yaml'), '1')
     let told = 0
-    const watcher = await watchPaths([zones, city], () => told++, unwatched, 150)
+    const watcher = await watchPaths([zones, city], { changed: () => told++, blind: unwatched, quietMs: 150 })
     ending.push(() => watcher.stop())
     const expectOne = async (what: string, change: () => void): Promise<void> => {
       told = 0
@@ -186,7 +185,7 @@ describe('the watcher', () => {
     put('..1')
     symlinkSync('..data/a.yaml', join(volume, 'a.yaml'))
     let told = 0
-    const watcher = await watchPaths([volume], () => told++, unwatched, 100)
+    const watcher = await watchPaths([volume], { changed: () => told++, blind: unwatched, quietMs: 100 })
     ending.push(() => watcher.stop())
     put('..2')
     await until('the swap', () => told > 0)
