@@ -74,6 +74,9 @@ export function readProberBeat(prober: ProberIdentity, text: string): Heartbeat 
   return { prober, sequence, configHash, overdue: Number(overdue) || 0, overdueAgeMs: Number(overdueAgeMs) || 0 }
 }
 
+/** As zone/git.ts forms it. */
+const REVISION = /^[0-9a-f]{7}(-dirty)?$/
+
 export const nodeBeatText = ({ sequence, version, view, plan, verdicts, revision }: NodeBeat): string =>
   JSON.stringify([sequence, version, view, plan, verdicts, ...(revision === undefined ? [] : [revision])])
 
@@ -82,7 +85,8 @@ export function readNodeBeat(node: NodeIdentity, text: string): NodeBeat | undef
   const [version, view, plan, verdicts, revision] = hashes.map((each) => (typeof each === 'string' ? each : undefined))
   if (typeof sequence !== 'number' || version === undefined) return undefined
   if (view === undefined || plan === undefined || verdicts === undefined) return undefined
-  return { node, sequence, version, view, plan, verdicts, ...(revision !== undefined && { revision }) }
+  const isRevision = revision !== undefined && REVISION.test(revision)
+  return { node, sequence, version, view, plan, verdicts, ...(isRevision && { revision }) }
 }
 
 /** `u TARGET TARGET …`: the verdict, and the targets that were seen up. */

@@ -51,7 +51,7 @@ const heard = (prober: string, region: string, value: 'up' | 'down' | 'abstain',
 }
 
 const down = heard('p-eu', 'eu', 'down', 'connection refused')
-const node = (name: string, more: object = {}) => ({
+const node = (name: string, more: object = {}, said: object = {}) => ({
   beat: {
     node: { name, bootId: 'b' },
     sequence: 9,
@@ -59,6 +59,7 @@ const node = (name: string, more: object = {}) => ({
     view: '1111111122222222',
     plan: 'aaaa',
     verdicts: '3333333344444444',
+    ...said,
   },
   live: true,
   self: false,
@@ -116,7 +117,7 @@ export const snapshot: HealthSnapshot = {
   ],
   nodes: [
     node('n1', { self: true }),
-    node('n2', { verdictsDifferMs: 6_000 }),
+    node('n2', { verdictsDifferMs: 6_000 }, { revision: '1a2b3c4-dirty' }),
     node('n3', { viewDiffersMs: 5_001 }),
     node('n4', { verdictsDifferMs: 4_000 }),
     node('n5', { live: false, viewDiffersMs: 90_000 }),

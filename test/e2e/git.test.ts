@@ -168,6 +168,23 @@ test('while git has its lock nothing is loaded, SIGHUP or not, and the end does 
   expect(node.lines.filter(({ level }) => level === 'error')).toEqual([])
 })
 
+test('a repository of another user: it serves, without a revision, and says once what to do', async () => {
+  const { clone } = repositories()
+  vi.stubEnv('GIT_TEST_ASSUME_DIFFERENT_OWNER', '1') // git's own switch for its tests of this
+  const node = await startIn(join(clone, 'zones'))
+  vi.unstubAllEnvs()
+  node.kill('SIGHUP')
+  await until('the reload by SIGHUP', 10_000, () => said(node, 'reloaded (SIGHUP)'))
+  const told = node.lines.filter(({ msg }) => msg.includes('safe.directory') && msg.startsWith('the revision'))
+  expect(told).toMatchObject([
+    {
+      level: 'info',
+      msg: `the revision is not known: git refuses to read the repository of another user: git config --system --add safe.directory ${clone}`,
+    },
+  ])
+  expect((await node.status())!.world).toMatchObject({ revision: null, serial: 1, generation: 2 })
+})
+
 test('a ConfigMap that is swapped is one reload', async () => {
   const volume = join(scene.folder, 'volume')
   const put = (version: string, files: Readonly<Record<string, string>>): void => {
