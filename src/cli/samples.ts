@@ -28,6 +28,7 @@ export function samplesOf(served: Served): Samples {
     meridian_tcp_connections_total: [
       [server?.tcp.accepted ?? 0, 'accepted'],
       [server?.tcp.refused ?? 0, 'refused'],
+      [server?.tcp.evicted ?? 0, 'evicted'],
       [server?.tcp.timedOut ?? 0, 'timed_out'],
     ],
     meridian_world_generation: [[made?.world.generation ?? 0]],

@@ -50,7 +50,10 @@ export const METRICS = {
   meridian_receive_buffer_bytes: gauge('Least receive buffer that the kernel granted to a UDP socket.'),
   meridian_receive_drops_total: counter('Queries that the kernel dropped because a receive buffer was full.'),
   meridian_tcp_connections: gauge('Open TCP connections.'),
-  meridian_tcp_connections_total: counter('TCP connections by what became of them.', 'what'),
+  meridian_tcp_connections_total: counter(
+    'TCP connections by what became of them; `evicted`: the longest idle, for a newcomer when all places were taken.',
+    'what',
+  ),
   meridian_world_generation: gauge('Number of the World that is served; one more with every reload that took.'),
   meridian_view_info: gauge(
     'Always 1; nodes that serve alike have the same view. The revision is what git says of the zones, empty outside of git.',
