@@ -10,10 +10,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const [zones = '', city = ''] = process.argv.slice(2)
 const databases = [readFileSync(`${city}.0`), readFileSync(`${city}.1`)]
 
+/** Both sides of this have bytes that differ from one database to the other. */
+const differing = [...databases[0]!.keys()].filter((at) => databases[0]![at] !== databases[1]![at])
+const half = differing[differing.length >> 1]!
+
 /** In place and in two halves, as `cp` of a large file does. */
 async function writeCity(generation: number, pauseMs: number): Promise<void> {
   const bytes = databases[generation % 2]!
-  const half = bytes.length >> 1
   const file = openSync(city, 'r+')
   writeSync(file, bytes, 0, half, 0)
   await sleep(pauseMs)
