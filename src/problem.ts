@@ -57,7 +57,8 @@ export const PROBLEM_CODES = {
   'ns-one-network': 'a zone whose name servers are one, or in one network',
   'parent-differs': 'a delegation in the parent zone that is not what the zone says of itself',
   'parent-unreachable': 'a server of the parent zone that could not be asked, or does not know the zone',
-  'folder-unsettled': 'a folder of zones that changed again and again while it was read',
+  'folder-unsettled':
+    'a folder of zones, or a database, that changed again and again while it was read, or that git has locked for long',
   'serial-backwards': 'a serial below the one that was served: the served one stays',
   'zone-name': 'a file name that is no name of a zone',
   'zone-duplicate': 'a zone that two files have',

@@ -2,12 +2,11 @@
  * The World's builder: YAML and databases in, a World out, or Problems. Runs in the compile thread of `serve` and in the
  * process of `check`: the same code, so check is load without run. Keeps what it has parsed and placed for the next build.
  *
- *   zones/*.yaml ─▶ loadFolder ─▶ model ─┬▶ buildImage ─────────────▶ image    ┐
+ *   zones/*.yaml ─▶ Folder ─────▶ model ─┬▶ buildImage ─────────────▶ image    ┐
  *   *.mmdb ─▶ openDatabases ─▶ places ─┐ ├▶ layOutService ──────────▶ services ├▶ World
  *                                      └─┴▶ mapDefinition, loadMap ────▶ maps   ┘
  */
 import { hash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import { asnsKey, loadAsns, type Asns } from '../geo/asn.ts'
 import { packCode } from '../geo/codes.ts'
 import { openDatabases, type Database } from '../geo/database.ts'
@@ -23,10 +22,15 @@ import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
-import { loadFolder, type Loaded, type Progress } from '../zone/load.ts'
+import { changesInWords, changesOf } from '../zone/changes.ts'
+import type { Revision } from '../zone/git.ts'
+import type { Progress } from '../zone/load.ts'
 import type { Geo, Model, RuleModel, ServiceModel, SiteModel } from '../zone/model.ts'
-import { type Held, Hold, type HoldSettings } from './hold.ts'
 import type { ZoneModel } from '../zone/pack.ts'
+import { isNewerSerial, serialOf, withSerial } from '../zone/serial.ts'
+import { Folder, type FolderRead, type LockWait, unsettled } from './follow.ts'
+import { type Held, Hold, type HoldSettings } from './hold.ts'
+import { PATIENT, PROMPT, settled, stampFiles } from './settle.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -44,6 +48,11 @@ export interface BuildSettings {
   readonly nodeSite?: string
   /** How far a new database may go by itself: for the one that serves. */
   readonly hold?: HoldSettings
+  /**
+   * For a process that goes on, so that it never gets what is half written: waits for git while that is at work, and until
+   * the files have been at rest for a moment; tells the revision. Without it they are read at once.
+   */
+  readonly follows?: LockWait
   /** For a prober: only what is probed; no databases, no maps, no Image. */
   readonly planOnly?: boolean
   /** What this node's prober has; undefined: it has none, or nobody asks. */
@@ -90,10 +99,20 @@ export interface Made {
   readonly context: ExplainContext
   /** Hash of (version, zones, database builds): nodes that serve alike have the same. */
   readonly view: string
+  /** SOA serial of all zones, as served: the files' own, or the floor. */
+  readonly serial: number
   readonly zoneCount: number
   readonly nameCount: number
   /** Databases on disk that are not used, for they would move too many clients; null = those on disk are. */
   readonly held: Held | null
+}
+
+/** What one build is to go by. */
+export interface BuildOrder {
+  /** The serial that was served last: none below it is served (RFC 1982). */
+  readonly serialFloor?: number
+  /** Only what is not the same as the last that was made. */
+  readonly ifChanged?: boolean
 }
 
 /** All that a prober needs of the files. */
@@ -107,14 +126,26 @@ export interface Built {
   readonly made?: Made
   /** With `planOnly`, in its place. */
   readonly planned?: Planned
+  /** In place of both, where that was asked for: no errors, and it would be the same as the last that was made. */
+  readonly unchanged?: true
   readonly problems: readonly Problem[]
+  /** Of what was read, whether it was in order or not. undefined: outside of git, or git doesn't tell. */
+  readonly revision?: Revision
+  /** Why git does not tell the revision, where something can be done about it. */
+  readonly gitTrouble?: string
+  /** Files of the folder that were parsed, the others being known from before. */
+  readonly parsed: number
+  /** What is other than in the last that was made, in words. */
+  readonly changes?: string
+  /** Files beyond folder and databases that the zones include: their changes are changes too. */
+  readonly outside: readonly string[]
   /** How long each stage took, for logs and benches. */
   readonly stagesMs: Readonly<Record<string, number>>
 }
 
 export interface Builder {
   /** Reads everything that changed, compiles, and tells all problems at once. Never throws for what an operator wrote. */
-  build(): Promise<Built>
+  build(order?: BuildOrder, tell?: (news: string) => void): Promise<Built>
   /** What the last build loaded, where it had no errors. Large: it stays in the builder's thread. */
   model(): Model | undefined
 }
@@ -135,13 +166,17 @@ export function makeBuilder(
   allocate: Allocate = allocateShared,
   ground: Ground = makeGround(),
 ): Builder {
-  let loaded: Loaded | undefined
+  const folder = new Folder(settings.zones, settings.follows, settings.onProgress)
   let sources: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
   const hold = settings.hold === undefined ? undefined : new Hold(settings.hold)
+  /** What the folder says now, where it has no errors. */
+  let current: Model | undefined
+  /** The last that was made. */
+  let last: { readonly key: string; readonly model: Model } | undefined
 
   return {
-    model: () => loaded?.model,
-    async build() {
+    model: () => current,
+    async build({ serialFloor, ifChanged = false } = {}, tell = () => {}) {
       const problems: Problem[] = []
       const report: Report = (problem) => void problems.push(problem)
       const stages = makeStages()
@@ -152,15 +187,30 @@ export function makeBuilder(
         report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message })
       })
 
-      loaded = await loadFolder(settings.zones, loaded, settings.onProgress)
-      problems.push(...loaded.problems)
+      const read = await folder.read(tell)
+      const { loaded } = read
+      problems.push(...read.problems)
       const { model } = loaded
+      current = model
       if (model !== undefined) settings.onModel?.(model)
       const plan = model && planHealth(model)
       if (plan !== undefined) checkRoom(settings.zones, plan, report)
       if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
       stages.end('load')
-      if (settings.planOnly === true) return { ...planned(model, plan, problems), problems, stagesMs: stages.ms }
+      const result = () => ({ ...tellRead(read), problems, stagesMs: stages.ms })
+      /** Keeps what is now made; false when it is the same as before. */
+      const isNew = (key: string, now: Model): boolean => {
+        const before = last
+        last = { key, model: now }
+        return !ifChanged || before?.key !== key
+      }
+      const changes = last && model && changesInWords(changesOf(last.model, model))
+      const told = changes === undefined ? {} : { changes }
+      if (settings.planOnly === true) {
+        const { planned: made } = planned(model, plan, problems)
+        if (made === undefined) return result()
+        return isNew(loaded.hash, model!) ? { ...result(), ...told, planned: made } : { ...result(), unchanged: true }
+      }
       const now = await openPlaces(settings, ground.placed, cache, report)
       stages.end('places')
       if (model !== undefined) {
@@ -168,8 +218,7 @@ export function makeBuilder(
         checkRules(settings, model, now?.places, report)
       }
       const failed = problems.some((problem) => problem.severity === 'error')
-      if (model === undefined || plan === undefined || now === undefined || failed)
-        return { problems, stagesMs: stages.ms }
+      if (model === undefined || plan === undefined || now === undefined || failed) return result()
       ground.placed = now
 
       const { places, held, keep } = hold?.decide(now.places, {
@@ -185,11 +234,14 @@ export function makeBuilder(
       if (hold !== undefined) stages.end('hold')
       // of held ones, what is on disk says nothing of what is used
       if (held === null) sources = { databases: now.city.sources, asnDatabases: now.asn?.sources ?? [] }
+      const { serial, zones } = holdSerial(settings, model, serialFloor, report)
+      const view = viewOf(loaded.hash, model, places)
+      if (!isNew(`${view} ${serial} ${held?.build ?? ''}`, model)) return { ...result(), unchanged: true }
       const compiled = placeClients(settings, model, places, ground.maps, keep, cache, allocate)
       stages.end('maps')
       const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
       const index = new Map(model.services.map((service, i) => [service.name, i]))
-      const image = buildImage(model.zones, index, allocate)
+      const image = buildImage(zones, index, allocate)
       stages.end('image')
       ground.maps = compiled.byKey
       const world: World = { generation: 0, image, maps: [...compiled.byKey.values()], services }
@@ -205,7 +257,8 @@ export function makeBuilder(
           ...(settings.nodeSite !== undefined && { nodeSite: settings.nodeSite }),
           ...(settings.keepZones === true && { zones: model.zones }),
         },
-        view: viewOf(loaded.hash, model, places),
+        view,
+        serial,
         zoneCount: model.zones.length,
         nameCount: image.names,
         held,
@@ -220,7 +273,7 @@ export function makeBuilder(
           message,
         }),
       )
-      return { made, problems, stagesMs: stages.ms }
+      return { ...result(), ...told, made }
     },
   }
 }
@@ -230,6 +283,37 @@ function viewOf(zones: string, { services }: Model, { id, asns }: Places): strin
   const looksAtAsns = asns !== undefined && services.some(({ rules }) => rules.some((rule) => rule.asns.length > 0))
   const parts = [FORMAT, zones, id, ...(looksAtAsns ? [asns.id] : [])]
   return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 16)
+}
+
+const tellRead = ({
+  loaded,
+  revision,
+  gitTrouble,
+  parsed,
+}: FolderRead): Pick<Built, 'revision' | 'gitTrouble' | 'parsed' | 'outside'> => ({
+  ...(revision !== undefined && { revision }),
+  ...(gitTrouble !== undefined && { gitTrouble }),
+  parsed,
+  outside: loaded.outside ?? [],
+})
+
+/**
+ * The zones as they are served: never with a serial below the one before. Not part of the view: nodes that load the same
+ * files have the same, whatever each of them has served before.
+ */
+function holdSerial(
+  { zones: file }: BuildSettings,
+  { zones }: Model,
+  floor: number | undefined,
+  report: Report,
+): { readonly serial: number; readonly zones: Model['zones'] } {
+  const serial = zones[0] === undefined ? 0 : serialOf(zones[0].soa)
+  if (floor === undefined || serial === floor || isNewerSerial(serial, floor)) return { serial, zones }
+  const message = `the serial ${serial} is below ${floor}, which was served: ${floor} stays`
+  const hint =
+    'An older commit, or a folder that git does not know any more, needs nothing; else write a higher `serial` in defaults.yaml'
+  report({ code: 'serial-backwards', severity: 'warning', file, line: 0, column: 0, message, hint })
+  return { serial: floor, zones: withSerial(zones, floor) }
 }
 
 function planned(
@@ -261,11 +345,12 @@ async function openPlaces(
   cache: Cache,
   report: Report,
 ): Promise<Placed | undefined> {
-  const asnFiles = settings.asn ?? []
+  const { asn: asnFiles = [], follows } = settings
   const makePlaces = (found: readonly Database[]) => loadPlaces(found, cache, report)
   const makeAsns = (found: readonly Database[]) => loadAsns(found, cache, report)
-  const city = await openFiles(settings.city, before?.city, placesKey, makePlaces, report)
-  const asn = asnFiles.length > 0 ? await openFiles(asnFiles, before?.asn, asnsKey, makeAsns, report) : undefined
+  const city = await openFiles(settings.city, before?.city, placesKey, makePlaces, follows, report)
+  const asn =
+    asnFiles.length > 0 ? await openFiles(asnFiles, before?.asn, asnsKey, makeAsns, follows, report) : undefined
   if (city === undefined || (asn === undefined && asnFiles.length > 0)) return undefined
   const same = before !== undefined && city.made === before.city.made && asn?.made === before.asn?.made
   return { city, asn, places: same ? before.places : { ...city.made, ...(asn && { asns: asn.made }) } }
@@ -276,11 +361,12 @@ async function openFiles<T extends { readonly id: string }>(
   before: Opened<T> | undefined,
   keyOf: (databases: readonly Database[]) => string,
   load: (databases: readonly Database[]) => T | undefined,
+  follows: LockWait | undefined,
   report: Report,
 ): Promise<Opened<T> | undefined> {
-  const stamp = await stampOf(files)
+  const { text: stamp } = await stampFiles(files)
   if (before?.stamp === stamp) return before
-  const databases = openDatabases(files, report)
+  const databases = await readDatabases(files, follows, report)
   if (databases === undefined) return undefined
   const sources = databases.map(({ path, type, builtSeconds, ipVersion }) => ({ path, type, builtSeconds, ipVersion }))
   if (before !== undefined && before.made.id === keyOf(databases)) return { ...before, sources, stamp }
@@ -288,12 +374,19 @@ async function openFiles<T extends { readonly id: string }>(
   return made && { made, sources, stamp }
 }
 
-async function stampOf(files: readonly string[]): Promise<string> {
-  const stats = files.map(async (file) => {
-    const found = await stat(file).catch(() => undefined)
-    return found === undefined ? 'missing' : `${found.ino} ${found.size} ${found.mtimeMs}`
-  })
-  return (await Promise.all(stats)).join()
+/** Databases that nobody wrote to while they were read; undefined when one of them is of no use. */
+async function readDatabases(
+  files: readonly string[],
+  follows: LockWait | undefined,
+  report: Report,
+): Promise<ReturnType<typeof openDatabases>> {
+  const read = async () => {
+    const problems: Problem[] = []
+    return { problems, databases: openDatabases(files, (problem) => void problems.push(problem)) }
+  }
+  const found = await settled(() => stampFiles(files), read, follows === undefined ? PROMPT : PATIENT)
+  for (const problem of found?.problems ?? [unsettled(files.join(', '))]) report(problem)
+  return found?.databases
 }
 
 /** `node.site` is a setting, but only the zones know which sites there are. */

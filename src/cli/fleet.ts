@@ -26,11 +26,11 @@ export function probersInWords(probers: readonly ProberStatus[]): string {
 export function nodesInWords(nodes: readonly NodeStatus[]): string {
   const rows = nodes.map((node) => [
     node.beat.node.name,
-    node.self ? 'this' : node.live ? 'live' : 'SILENT',
-    `heard ${ago(node.ageMs / 1000)} ago`,
+    node.self ? 'this' : node.live ? 'live' : `SILENT for ${ago(node.ageMs / 1000)}`,
     node.beat.version,
     `view ${node.beat.view.slice(0, 8)}`,
-    `verdicts ${node.beat.verdicts.slice(0, 8)}`,
+    node.beat.revision ?? '',
+    `verdicts ${node.beat.verdicts.slice(0, 6)}`,
     differences(node),
   ])
   return `nodes\n${rows.length === 0 ? '  none heard' : table(rows, '  ')}`

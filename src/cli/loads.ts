@@ -3,6 +3,7 @@
  * one error among its problems what is in use stays, and log, status and metrics say so.
  *
  *   watcher, SIGHUP ─▶ reload() ─▶ compile thread ─▶ take() ─┬▶ use()
+ *                                                            ├▶ nothing changed: `standing` goes on
  *                                                            └▶ problems: `standing` goes on
  *
  * `serve` takes Worlds, `probe` takes plans.
@@ -12,13 +13,24 @@ import type { Built } from '../answer/build.ts'
 import { formatProblem, type Problem } from '../problem.ts'
 import type { Compiler } from '../server/compile.ts'
 import { type Watcher, watchPaths } from '../server/watch.ts'
+import { findWorkTree, formatRevision, gitFiles, type Revision } from '../zone/git.ts'
 import { StartError } from './doors.ts'
 
 /** How a load went. */
 export interface Load {
   readonly ok: boolean
+  /** It found what is in use already, and nothing was put in its place. */
+  readonly unchanged: boolean
   /** What set it off. */
   readonly why: string
+  /** Of what was read; undefined outside of git. */
+  readonly revision: Revision | undefined
+  /** Of what was in use before. */
+  readonly before: Revision | undefined
+  /** Files that were parsed anew. */
+  readonly parsed: number
+  /** What it changed, in words; undefined of the first. */
+  readonly changes: string | undefined
   readonly problems: readonly Problem[]
   readonly stagesMs: Readonly<Record<string, number>>
   readonly ms: number
@@ -28,10 +40,17 @@ export interface Load {
 
 export interface LoadsSettings<T> {
   readonly compiler: Compiler
+  /** Whose files are loaded: the folder of zones, and databases. */
+  readonly zones: string
+  readonly databases: readonly string[]
   /** What is wanted of a build without errors; a Problem says why it can't be taken, and changes nothing. */
   readonly take: (built: Built) => { readonly taken: T } | { readonly refused: Problem }
   /** Puts in use what a reload brought. */
   readonly use: (taken: T, load: Load) => void
+  /** A load took, or found nothing new: what is in use is of this revision. */
+  readonly onRevision?: (revision: Revision | undefined) => void
+  /** The SOA serial that was served last. */
+  readonly serialFloor?: () => number | undefined
   /** What goes on when a reload is refused, in words: `generation 3 goes on serving`. */
   readonly standing: () => string
   readonly log: Logger
@@ -41,33 +60,45 @@ export class Loads<T extends object> {
   readonly #settings: LoadsSettings<T>
   ok = 0
   failed = 0
+  unchanged = 0
   last: Load | undefined
+  /** Of what is in use. */
+  revision: Revision | undefined
   #watcher: Watcher | undefined
   #begun = false
   #ended = false
   #running: Promise<void> | undefined
-  #again: string | undefined
+  #again: Asked | undefined
+  /** What take() refused is to be refused again, not to be found unchanged. */
+  #refused = false
+  #gitTrouble: string | undefined
 
   constructor(settings: LoadsSettings<T>) {
     this.#settings = settings
   }
 
-  /** Changes of these files and folders are reloads from now on. */
-  async watch(paths: readonly string[]): Promise<void> {
-    this.#watcher = await watchPaths(
-      paths,
-      () => this.reload('files changed'),
-      (why) =>
+  /** Changes of the zones, the databases and what the zones include are reloads from now on; commits too. */
+  async watch(): Promise<void> {
+    this.#watcher = await watchPaths(await this.#paths(), {
+      changed: () => this.#ask({ why: 'files changed', always: false }),
+      blind: (why) =>
         this.#settings.log.warn(
           { why },
           'files cannot be watched (inotify limits?): looking at them every 2 s instead',
         ),
-    )
+    })
+  }
+
+  /** A link may have moved to another work tree since. */
+  async #paths(outside: readonly string[] = []): Promise<string[]> {
+    const { zones, databases } = this.#settings
+    const tree = await findWorkTree(zones)
+    return [...new Set([zones, ...databases, ...(tree === undefined ? [] : gitFiles(tree)), ...outside])]
   }
 
   /** Throws StartError with this message and all problems. Reloads wait until begin(). */
   async first(nothing: string): Promise<T> {
-    const taken = await this.#load('start')
+    const taken = await this.#load({ why: 'start', always: true })
     if (taken === undefined) throw new StartError(nothing, this.last?.problems)
     this.#tellProblems()
     return taken
@@ -79,16 +110,25 @@ export class Loads<T extends object> {
     this.#reloadAgain()
   }
 
-  /** Loads again what is on disk. Calls while one runs are one more load after it, however many there are. */
+  /**
+   * Loads again what is on disk, and puts it in use even if it is the same. Calls while one runs are one more load after it,
+   * however many there are.
+   */
   reload(why: string): void {
+    this.#ask({ why, always: true })
+  }
+
+  #ask(asked: Asked): void {
     if (this.#ended) return
     if (this.#running !== undefined || !this.#begun) {
-      this.#again = why
+      if (this.#again?.always !== true) this.#again = asked
       return
     }
     const { log, standing } = this.#settings
-    this.#running = this.#reload(why)
-      .catch((error: unknown) => log.error({ error }, `reload failed, ${standing()}: ${String(error)}`))
+    this.#running = this.#reload(asked)
+      .catch((error: unknown) => {
+        if (!this.#ended) log.error({ error }, `reload failed, ${standing()}: ${String(error)}`)
+      })
       .finally(() => {
         this.#running = undefined
         this.#reloadAgain()
@@ -101,47 +141,86 @@ export class Loads<T extends object> {
     await this.#watcher?.stop()
   }
 
-  /** After end(): waits for the load that runs, and ends the compile thread. */
+  /** After end(): ends the compile thread, and with it the load that runs. */
   async stop(): Promise<void> {
-    await this.#running
     await this.#settings.compiler.stop()
+    await this.#running
   }
 
   #reloadAgain(): void {
     const again = this.#again
     this.#again = undefined
-    if (again !== undefined) this.reload(again)
+    if (again !== undefined) this.#ask(again)
   }
 
-  async #reload(why: string): Promise<void> {
-    const taken = await this.#load(why)
-    this.#tellProblems()
+  async #reload(asked: Asked): Promise<void> {
+    const { log, standing, use } = this.#settings
+    const wasOk = this.last?.ok === true
+    const taken = await this.#load(asked)
     if (this.#ended) return
-    if (taken !== undefined) return this.#settings.use(taken, this.last!)
-    const errors = this.last!.problems.filter((problem) => problem.severity === 'error').length
-    this.#settings.log.error(
-      { why, errors },
-      `reload refused for ${errors} errors (${why}): ${this.#settings.standing()}`,
+    const last = this.last!
+    if (last.unchanged) return this.#tellUnchanged(last, wasOk)
+    this.#tellProblems()
+    if (taken !== undefined) return use(taken, last)
+    const { why } = asked
+    const errors = last.problems.filter((problem) => problem.severity === 'error').length
+    log.error(
+      { why, errors, revision: nameOf(last.revision) },
+      `reload refused for ${errors} errors (${why}): ${standing()}`,
     )
   }
 
-  async #load(why: string): Promise<T | undefined> {
+  /** Told where status and metrics say something else from now on: another commit of the same, or no fault any more. */
+  #tellUnchanged({ why, before, revision, ms }: Load, wasOk: boolean): void {
+    const fields = { why, before: nameOf(before), revision: nameOf(revision), ms: Math.round(ms) }
+    const level = wasOk && nameOf(before) === nameOf(revision) ? 'debug' : 'info'
+    const at = revision === undefined ? '' : `, at ${formatRevision(revision)}`
+    this.#settings.log[level](fields, `nothing to reload (${why}): ${this.#settings.standing()}${at}`)
+  }
+
+  async #load({ why, always }: Asked): Promise<T | undefined> {
     const started = performance.now()
-    const built = await this.#settings.compiler.build()
+    const serialFloor = this.#settings.serialFloor?.()
+    const built = await this.#settings.compiler.build({
+      ...(serialFloor !== undefined && { serialFloor }),
+      ifChanged: !always && !this.#refused,
+    })
+    this.#tellGit(built.gitTrouble)
+    this.#watcher?.follow(await this.#paths(built.outside))
     const failed = built.made === undefined && built.planned === undefined
     const result = failed ? undefined : this.#settings.take(built)
+    this.#refused = result !== undefined && 'refused' in result
     const taken = result !== undefined && 'taken' in result ? result.taken : undefined
-    this[taken === undefined ? 'failed' : 'ok']++
+    const unchanged = built.unchanged === true
+    const ok = taken !== undefined || unchanged
+    this[unchanged ? 'unchanged' : ok ? 'ok' : 'failed']++
     this.last = {
-      ok: taken !== undefined,
+      ok,
+      unchanged,
       why,
+      revision: built.revision,
+      before: this.revision,
+      parsed: built.parsed,
+      changes: built.changes,
       problems: result !== undefined && 'refused' in result ? [...built.problems, result.refused] : built.problems,
       stagesMs: built.stagesMs,
       ms: performance.now() - started,
       atMs: Date.now(),
-      successAtMs: taken === undefined ? this.last?.successAtMs : Date.now(),
+      successAtMs: ok ? Date.now() : this.last?.successAtMs,
+    }
+    if (ok) {
+      this.revision = built.revision
+      this.#settings.onRevision?.(built.revision)
     }
     return taken
+  }
+
+  /** Once each time: that git refuses keeps nobody from serving. */
+  #tellGit(trouble: string | undefined): void {
+    if (trouble !== undefined && trouble !== this.#gitTrouble) {
+      this.#settings.log.info({ zones: this.#settings.zones }, `the revision is not known: ${trouble}`)
+    }
+    this.#gitTrouble = trouble
   }
 
   #tellProblems(): void {
@@ -151,3 +230,23 @@ export class Loads<T extends object> {
     }
   }
 }
+
+interface Asked {
+  readonly why: string
+  /** Also when it finds what is in use already. */
+  readonly always: boolean
+}
+
+/** What the log says of a load that took, behind what was loaded: whence and whither, how much work, what changed. */
+export function loadInLog({ before, revision, parsed, ms, changes }: Load): string {
+  const from = nameOf(before) ?? 'no revision'
+  const to = nameOf(revision) ?? 'no revision'
+  const moved =
+    before === undefined && revision === undefined ? '' : from === to ? ` at ${to}` : ` from ${from} to ${to}`
+  const files = parsed === 1 ? '1 file' : `${parsed} files`
+  return `${moved}, ${files} parsed, ${Math.round(ms)} ms${changes === undefined ? '' : `: ${changes}`}`
+}
+
+/** As it is told; null outside of git. */
+export const nameOf = (revision: Revision | undefined): string | null =>
+  revision === undefined ? null : formatRevision(revision)

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Built, Made } from '../answer/build.ts'
 import { explain } from '../answer/explain.ts'
+import { LOCK_WAIT } from '../answer/follow.ts'
 import { acceptBuild } from '../answer/hold.ts'
 import { type Config, formatEndpoint } from '../config.ts'
 import { type Change, NodeHealth, type Outlook } from '../health/node.ts'
@@ -29,9 +30,10 @@ import { makeAdoption } from '../server/pool.ts'
 import { type Server, startServer } from '../server/serve.ts'
 import { claimState, Doors, StartError } from './doors.ts'
 import type { Explained } from './explain.ts'
-import { Loads } from './loads.ts'
+import { type Load, loadInLog, Loads, nameOf } from './loads.ts'
 import { type Ordered, carryOut } from './order.ts'
 import { samplesOf } from './samples.ts'
+import { ServedSerial } from './serial.ts'
 import { makeProber, makeStore, probeSettings } from './store.ts'
 import { type Served, type Status, statusOf, VERSION } from './view.ts'
 
@@ -58,6 +60,7 @@ export class RunningNode implements Node {
   readonly #adoption = makeAdoption()
   readonly #health: NodeHealth
   readonly #loads: Loads<Made>
+  readonly #serial: ServedSerial
   readonly #doors: Doors
   readonly #changes = new Map<string, number>()
   readonly #startedAtMs = Date.now()
@@ -75,10 +78,12 @@ export class RunningNode implements Node {
     this.#takeover = takeover
     this.#store = makeStore(config, log)
     this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
+    this.#serial = new ServedSerial(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
     this.#loads = new Loads({
       compiler: startCompiler(
         {
           zones: config.zones,
+          follows: LOCK_WAIT,
           city: config['geo.city'],
           asn: config['geo.asn'],
           cache: join(config.state, 'cache'),
@@ -90,9 +95,14 @@ export class RunningNode implements Node {
           ...(config['probe.enabled'] && { probe: probeSettings(config) }),
         },
         this.#adoption,
+        (news) => log.info(news),
       ),
+      zones: config.zones,
+      databases: [...config['geo.city'], ...config['geo.asn']],
       take: (built) => this.#take(built),
-      use: (made) => this.#publish(made),
+      use: (made, load) => this.#publish(made, load),
+      onRevision: (revision) => this.#health.revise(nameOf(revision) ?? undefined),
+      serialFloor: () => this.#serial.floor,
       standing: () => `generation ${this.#made?.world.generation ?? 0} goes on serving`,
       log,
     })
@@ -125,7 +135,7 @@ export class RunningNode implements Node {
     if (!this.#takeover) await this.#doors.listenControl()
     await this.#doors.listenHttp()
     await this.#health.start()
-    await this.#loads.watch([config.zones, ...config['geo.city'], ...config['geo.asn']])
+    await this.#loads.watch()
     const made = await this.#loads.first('nothing to serve')
     this.#server = await this.#listenDns(made)
     if (this.#takeover) await this.#doors.listenControl() // not before it serves: until then it is the predecessor's
@@ -136,10 +146,12 @@ export class RunningNode implements Node {
       this.#prober.setTargets(made.plan.targets)
     }
     this.#releasing = setInterval(() => this.#slots.release(this.#server!.adopted()), RELEASE_SLOTS_MS)
-    const { view, zoneCount, nameCount, world } = made
+    this.#serial.serve(made.serial)
+    const { view, serial, zoneCount, nameCount, world } = made
+    const revision = nameOf(this.#loads.revision)
     this.#log.info(
-      { view, zones: zoneCount, names: nameCount, generation: world.generation, pid: process.pid },
-      `serving ${zoneCount} zones on ${this.#server.listen.map(formatEndpoint).join(', ')}`,
+      { view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation, pid: process.pid },
+      `serving ${zoneCount} zones on ${this.#server.listen.map(formatEndpoint).join(', ')}${revision === null ? '' : `, at ${revision}`}`,
     )
     this.#loads.begin()
   }
@@ -183,15 +195,17 @@ export class RunningNode implements Node {
     return { code: 'members-too-many', severity: 'error', file: this.#config.zones, line: 0, column: 0, message, hint }
   }
 
-  #publish(made: Made): void {
+  #publish(made: Made, load: Load): void {
     const before = this.#made!
-    const { why, ms } = this.#loads.last!
     this.#server!.publish(made.world)
     this.#made = made
+    this.#serial.serve(made.serial)
     this.#prober?.setTargets(made.plan.targets)
+    const { why, ms, parsed } = load
+    const revisions = { revisionBefore: nameOf(load.before), revision: nameOf(load.revision) }
     this.#log.info(
-      { why, before: before.view, after: made.view, ms: Math.round(ms), zones: made.zoneCount },
-      `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names`,
+      { why, before: before.view, after: made.view, ...revisions, serial: made.serial, parsed, ms: Math.round(ms) },
+      `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names${loadInLog(load)}`,
     )
   }
 
@@ -273,6 +287,7 @@ export class RunningNode implements Node {
       loads: this.#loads,
       changes: this.#changes,
       health: this.#health.snapshot(),
+      troubles: this.#serial.troubles,
       counters: this.#server?.counters() ?? [],
       server: this.#server?.stats(),
       cells: this.#cells,
@@ -289,6 +304,7 @@ export class RunningNode implements Node {
     await this.#server?.stop(DRAIN_MS)
     await this.#prober?.stop()
     await this.#health.stop()
+    await this.#serial.stop()
     await this.#store.close()
     await this.#loads.stop()
     await this.#doors.stop()

@@ -7,6 +7,7 @@
  */
 import type { Logger } from 'pino'
 import type { Built, Planned } from '../answer/build.ts'
+import { LOCK_WAIT } from '../answer/follow.ts'
 import type { Config } from '../config.ts'
 import type { Store } from '../health/store.ts'
 import type { Readiness, Shown } from '../http/app.ts'
@@ -14,7 +15,7 @@ import type { ProberThread } from '../probe/thread.ts'
 import { startCompiler } from '../server/compile.ts'
 import { makeAdoption } from '../server/pool.ts'
 import { claimState, Doors } from './doors.ts'
-import { Loads } from './loads.ts'
+import { loadInLog, Loads, nameOf } from './loads.ts'
 import { count } from './output.ts'
 import { makeProber, makeStore, probeSettings } from './store.ts'
 import { proberStatusOf, type ProberStatusView, renderProberMetrics, type ServedProber } from './targets.ts'
@@ -42,13 +43,19 @@ export class RunningProber implements Shown {
     this.#doors = new Doors({ config, log, takeover: false, shown: this })
     this.#loads = new Loads({
       compiler: startCompiler(
-        { zones: config.zones, city: [], planOnly: true, probe: probeSettings(config) },
+        { zones: config.zones, follows: LOCK_WAIT, city: [], planOnly: true, probe: probeSettings(config) },
         makeAdoption(),
+        (news) => log.info(news),
       ),
+      zones: config.zones,
+      databases: [],
       take: ({ planned }: Built) => ({ taken: planned! }),
-      use: (planned, { why }) => {
+      use: (planned, load) => {
         const { targets } = this.#use(planned).plan
-        log.info({ why, plan: planned.plan.hash }, `reloaded (${why}): ${count(targets.length, 'target')}`)
+        log.info(
+          { why: load.why, plan: planned.plan.hash, revision: nameOf(load.revision) },
+          `reloaded (${load.why}): ${count(targets.length, 'target')}${loadInLog(load)}`,
+        )
       },
       standing: () => `the ${this.#planned?.plan.targets.length ?? 0} targets there are go on being probed`,
       log,
@@ -72,7 +79,7 @@ export class RunningProber implements Shown {
     const config = this.#config
     await this.#doors.listenControl()
     await this.#doors.listenHttp()
-    await this.#loads.watch([config.zones])
+    await this.#loads.watch()
     const planned = await this.#loads.first('nothing to probe')
     this.#prober = makeProber(config, this.#store, this.#log)
     const { plan, zoneCount } = this.#use(planned)
@@ -80,6 +87,7 @@ export class RunningProber implements Shown {
     this.#log.info(
       {
         plan: plan.hash,
+        revision: nameOf(this.#loads.revision),
         zones: zoneCount,
         targets: plan.targets.length,
         region: config['probe.region'],

@@ -12,8 +12,9 @@ export function processInWords(node: ProcessStatus): string[] {
 export function loadInWords(load: LoadStatus | null): string[] {
   if (load === null) return []
   const what = load.ok ? 'took' : 'was REFUSED, what was loaded before goes on'
+  const of = load.revision === null ? '' : ` of ${load.revision}`
   return [
-    `the last load ${what}, ${ago(load.agoSeconds)} ago (${load.why})`,
+    `the last load${of} ${what}, ${ago(load.agoSeconds)} ago (${load.why})`,
     ...load.problems.flatMap((problem) =>
       formatProblem(problem)
         .split('\n')

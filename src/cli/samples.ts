@@ -3,6 +3,7 @@ import type { HealthSnapshot, MemberStatus } from '../health/node.ts'
 import { countedSamples, type Sample, type Samples } from '../http/metrics.ts'
 import { sumCounters } from '../metrics.ts'
 import { probingSamples } from './probing.ts'
+import { nameOf } from './loads.ts'
 import { type Served, storeStatus, VERSION } from './view.ts'
 
 /** Nodes may disagree for as long as news travels; what lasts longer is counted. */
@@ -27,11 +28,13 @@ export function samplesOf(served: Served): Samples {
     meridian_tcp_connections_total: [
       [server?.tcp.accepted ?? 0, 'accepted'],
       [server?.tcp.refused ?? 0, 'refused'],
+      [server?.tcp.evicted ?? 0, 'evicted'],
       [server?.tcp.timedOut ?? 0, 'timed_out'],
     ],
     meridian_world_generation: [[made?.world.generation ?? 0]],
-    meridian_view_info: made === undefined ? [] : [[1, made.view]],
     meridian_geo_held: [[made === undefined || made.held === null ? 0 : 1]],
+    meridian_view_info: made === undefined ? [] : [[1, made.view, nameOf(served.loads.revision) ?? '']],
+    meridian_soa_serial: made === undefined ? [] : [[made.serial]],
     meridian_zones: [[made?.zoneCount ?? 0]],
     meridian_names: [[made?.nameCount ?? 0]],
     meridian_member_changes_total: [...changes].map(([state, times]) => [times, state]),
@@ -55,6 +58,7 @@ export function processSamples({
     meridian_reloads_total: [
       [loads.ok, 'ok'],
       [loads.failed, 'failed'],
+      [loads.unchanged, 'unchanged'],
     ],
     meridian_reload_failing: [[last?.ok === false ? 1 : 0]],
     meridian_reload_success_time_seconds: last?.successAtMs === undefined ? [] : [[last.successAtMs / 1000]],

@@ -31,6 +31,7 @@ export function nodeInWords(seen: Status): string {
       ? []
       : [
           `generation ${world.generation}  view ${world.view}  ${count(world.zones, 'zone')}  ${count(world.names, 'name')}`,
+          `revision ${world.revision ?? 'unknown to git'}  serial ${world.serial}`,
         ]),
     ...loadInWords(load),
     storeInWords(store),

@@ -1,6 +1,7 @@
 /** What a process that only probes shows: its targets with their last run and vote; as JSON, in words, as samples. */
 import type { TargetReport } from '../probe/thread.ts'
 import { renderMetrics } from '../http/metrics.ts'
+import { nameOf } from './loads.ts'
 import { ago, count, table, wrap } from './output.ts'
 import { type Probing, probingInWords, probingSamples, type ProbingStatus, probingStatus } from './probing.ts'
 import { loadInWords, processInWords, storeInWords } from './process.ts'
@@ -26,7 +27,8 @@ export interface ServedProber extends Pick<Served, 'config' | 'startedAtMs' | 'r
 export interface ProberStatusView {
   readonly role: 'probe'
   readonly node: ProcessStatus
-  readonly plan: { readonly hash: string; readonly zones: number } | null
+  /** With the revision that git tells of the zones; null outside of git. */
+  readonly plan: { readonly hash: string; readonly zones: number; readonly revision: string | null } | null
   readonly load: LoadStatus | null
   readonly store: StoreStatus
   readonly probing: ProbingStatus | null
@@ -36,7 +38,7 @@ export interface ProberStatusView {
 export const proberStatusOf = (served: ServedProber): ProberStatusView => ({
   role: 'probe',
   node: processStatus(served.config, served),
-  plan: served.plan ?? null,
+  plan: served.plan === undefined ? null : { ...served.plan, revision: nameOf(served.loads.revision) },
   load: loadStatus(served.loads.last),
   store: storeStatus(served.store),
   probing: served.probing === undefined ? null : probingStatus(served.probing),
@@ -54,7 +56,9 @@ export const renderProberMetrics = (served: ServedProber): Promise<string> =>
 export function proberInWords({ node, plan, load, store, probing, targets }: ProberStatusView): string {
   return [
     ...processInWords(node),
-    ...(plan === null ? [] : [`plan ${plan.hash}  ${count(plan.zones, 'zone')}`]),
+    ...(plan === null
+      ? []
+      : [`plan ${plan.hash}  ${count(plan.zones, 'zone')}  revision ${plan.revision ?? 'unknown to git'}`]),
     ...loadInWords(load),
     storeInWords(store),
     ...(probing === null ? [] : [wrap(probingInWords(probing))]),

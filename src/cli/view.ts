@@ -7,7 +7,8 @@ import type { Readiness } from '../http/app.ts'
 import type { AnswerCells } from '../metrics.ts'
 import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/serve.ts'
-import type { Load } from './loads.ts'
+import type { Revision } from '../zone/git.ts'
+import { type Load, nameOf } from './loads.ts'
 import { percent } from './plan-words.ts'
 import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
 
@@ -16,10 +17,18 @@ export interface Served {
   readonly startedAtMs: number
   readonly readiness: Readiness
   readonly made: Made | undefined
-  readonly loads: { readonly ok: number; readonly failed: number; readonly last: Load | undefined }
+  readonly loads: {
+    readonly ok: number
+    readonly failed: number
+    readonly unchanged: number
+    readonly last: Load | undefined
+    readonly revision: Revision | undefined
+  }
   /** Changes of members, by the state they came to. */
   readonly changes: ReadonlyMap<string, number>
   readonly health: HealthSnapshot
+  /** Beyond those of health. */
+  readonly troubles: readonly string[]
   readonly counters: readonly Float64Array[]
   readonly server: ServerStats | undefined
   readonly cells: AnswerCells
@@ -44,6 +53,8 @@ export interface LoadStatus {
   readonly ok: boolean
   readonly why: string
   readonly agoSeconds: number
+  /** Of what was read, whether it took or not; null outside of git. */
+  readonly revision: string | null
   readonly problems: readonly Problem[]
 }
 
@@ -62,6 +73,12 @@ export interface Status {
   readonly world: {
     readonly generation: number
     readonly view: string
+    /** `1a2b3c4`, `1a2b3c4-dirty`; null outside of git. */
+    readonly revision: string | null
+    /** Its whole hash. */
+    readonly commit: string | null
+    /** SOA serial, as it is answered. */
+    readonly serial: number
     readonly plan: string
     readonly zones: number
     readonly names: number
@@ -99,6 +116,9 @@ export function statusOf(served: Served): Status {
         : {
             generation: made.world.generation,
             view: made.view,
+            revision: nameOf(loads.revision),
+            commit: loads.revision?.commit ?? null,
+            serial: made.serial,
             plan: made.plan.hash,
             zones: made.zoneCount,
             names: made.nameCount,
@@ -111,7 +131,7 @@ export function statusOf(served: Served): Status {
     overrides: health.overrides,
     probers: health.probers,
     nodes: health.nodes,
-    troubles: [...health.troubles, ...heldTroubles(made)],
+    troubles: [...health.troubles, ...heldTroubles(made), ...served.troubles],
   }
 }
 
@@ -137,7 +157,13 @@ export const processStatus = (
 export const loadStatus = (last: Load | undefined): LoadStatus | null =>
   last === undefined
     ? null
-    : { ok: last.ok, why: last.why, agoSeconds: seconds(Date.now() - last.atMs), problems: last.problems }
+    : {
+        ok: last.ok,
+        why: last.why,
+        agoSeconds: seconds(Date.now() - last.atMs),
+        revision: nameOf(last.revision),
+        problems: last.problems,
+      }
 
 export const storeStatus = ({ shared, trouble }: HealthSnapshot['store']): StoreStatus => ({
   kind: shared ? 'redis' : 'memory',

@@ -75,6 +75,7 @@ export class NodeHealth {
   readonly #silent = new Set<string>()
   readonly #listening = new AbortController()
   #view = ''
+  #revision: string | undefined
   #planHash = ''
   #saver: Saver | undefined
   #forgetTimer: NodeJS.Timeout | undefined
@@ -106,7 +107,12 @@ export class NodeHealth {
       onSavable: () => this.#saver?.touch(),
     })
     if (node === undefined || board === undefined) return
-    const self = () => ({ view: this.#view, plan: this.#planHash, verdicts: this.#members.hash })
+    const self = () => ({
+      view: this.#view,
+      ...(this.#revision !== undefined && { revision: this.#revision }),
+      plan: this.#planHash,
+      verdicts: this.#members.hash,
+    })
     this.#peers = new Peers({ node: identity, version: node.version, board, self })
   }
 
@@ -156,6 +162,11 @@ export class NodeHealth {
     this.#saver?.touch()
     // beats begin when there is something to say
     if (this.#peers?.started === false) this.#peers.start()
+  }
+
+  /** What other nodes are told of the zones that are served: git's revision, undefined outside of git. */
+  revise(revision: string | undefined): void {
+    this.#revision = revision
   }
 
   /** Saved state was read, or every member has a verdict: half of `ready` (DESIGN §6); the other half is time. */

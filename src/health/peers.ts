@@ -26,7 +26,7 @@ interface Peer {
 }
 
 /** What this node says of itself now. */
-export type Self = Pick<NodeBeat, 'view' | 'plan' | 'verdicts'>
+export type Self = Pick<NodeBeat, 'view' | 'revision' | 'plan' | 'verdicts'>
 
 export interface PeersSettings {
   readonly node: NodeIdentity

@@ -74,15 +74,19 @@ export function readProberBeat(prober: ProberIdentity, text: string): Heartbeat 
   return { prober, sequence, configHash, overdue: Number(overdue) || 0, overdueAgeMs: Number(overdueAgeMs) || 0 }
 }
 
-export const nodeBeatText = ({ sequence, version, view, plan, verdicts }: NodeBeat): string =>
-  JSON.stringify([sequence, version, view, plan, verdicts])
+/** As zone/git.ts forms it. */
+const REVISION = /^[0-9a-f]{7}(-dirty)?$/
+
+export const nodeBeatText = ({ sequence, version, view, plan, verdicts, revision }: NodeBeat): string =>
+  JSON.stringify([sequence, version, view, plan, verdicts, ...(revision === undefined ? [] : [revision])])
 
 export function readNodeBeat(node: NodeIdentity, text: string): NodeBeat | undefined {
   const [sequence, ...hashes] = listOf(text) ?? []
-  const [version, view, plan, verdicts] = hashes.map((each) => (typeof each === 'string' ? each : undefined))
+  const [version, view, plan, verdicts, revision] = hashes.map((each) => (typeof each === 'string' ? each : undefined))
   if (typeof sequence !== 'number' || version === undefined) return undefined
   if (view === undefined || plan === undefined || verdicts === undefined) return undefined
-  return { node, sequence, version, view, plan, verdicts }
+  const isRevision = revision !== undefined && REVISION.test(revision)
+  return { node, sequence, version, view, plan, verdicts, ...(isRevision && { revision }) }
 }
 
 /** `u TARGET TARGET …`: the verdict, and the targets that were seen up. */

@@ -60,6 +60,8 @@ export interface NodeBeat {
   readonly version: string
   /** Hash of what is served: Made.view. */
   readonly view: string
+  /** What git says of the zones that are served, `1a2b3c4-dirty`; absent outside of git, and of older versions. */
+  readonly revision?: string
   /** HealthPlan.hash: which checks of which addresses it wants votes on. */
   readonly plan: string
   /** Hash of all members' states. */

@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises'
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
-import { type BuildSettings, type Built, makeBuilder } from '../answer/build.ts'
+import { type BuildOrder, type BuildSettings, type Built, makeBuilder } from '../answer/build.ts'
 import { type Adoption, makePool } from './pool.ts'
 
 /** As workerData. */
@@ -12,6 +12,9 @@ export interface CompileThread {
   /** The last World's: the next has one more. */
   readonly generation: number
 }
+
+/** What it says: how a build ended, or what one waits for. */
+export type FromCompileThread = { readonly built: Built } | { readonly news: string }
 
 const { settings, adoption, generation: last }: CompileThread = workerData
 const port = parentPort!
@@ -29,18 +32,18 @@ const builder = makeBuilder(settings, pool.allocate)
 let generation = last
 
 /** A bug ends this thread with all that it keeps: the next build starts from nothing. */
-async function build(): Promise<void> {
-  const { made, ...rest } = await builder.build()
+async function build(order: BuildOrder): Promise<void> {
+  const { made, ...rest } = await builder.build(order, (news) => say({ news }))
   if (made === undefined) {
     pool.seal(undefined)
-    return answer(rest)
+    return say({ built: rest })
   }
   generation++
   const world = { ...made.world, generation }
   pool.seal(world)
-  answer({ ...rest, made: { ...made, world } })
+  say({ built: { ...rest, made: { ...made, world } } })
 }
 
-const answer = (built: Built): void => port.postMessage(built)
+const say = (message: FromCompileThread): void => port.postMessage(message)
 
-port.on('message', () => void build())
+port.on('message', (order: BuildOrder) => void build(order))

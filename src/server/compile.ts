@@ -4,25 +4,32 @@
  */
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { BuildSettings, Built } from '../answer/build.ts'
-import type { CompileThread } from './compile-thread.ts'
+import type { BuildOrder, BuildSettings, Built } from '../answer/build.ts'
+import type { CompileThread, FromCompileThread } from './compile-thread.ts'
 import type { Adoption } from './pool.ts'
 
 export interface Compiler {
   /**
    * Compiles what is on disk now. Worlds come numbered: generation 1, 2, …, also over a restart of the thread.
-   * Calls while one is running share the build after it. Rejects when the thread dies (a bug): the old World goes on,
-   * the next call has a new thread.
+   * Calls while one is running share the build after it, which goes by the order of the last of them. Rejects when the thread
+   * dies (a bug): the old World goes on, the next call has a new thread.
    */
-  build(): Promise<Built>
+  build(order?: BuildOrder): Promise<Built>
+  /** Also in the middle of a build: that one rejects. */
   stop(): Promise<void>
 }
 
-export function startCompiler(settings: BuildSettings, adoption: Adoption): Compiler {
+/** `tell`: what a build waits for, in words. */
+export function startCompiler(
+  settings: BuildSettings,
+  adoption: Adoption,
+  tell: (news: string) => void = () => {},
+): Compiler {
   let generation = 0
   let worker: Worker | undefined
   let running: Promise<Built> | undefined
   let next: Promise<Built> | undefined
+  let nextOrder: BuildOrder = {}
   let stopped = false
 
   function start(): Worker {
@@ -36,14 +43,16 @@ export function startCompiler(settings: BuildSettings, adoption: Adoption): Comp
     return started
   }
 
-  function run(): Promise<Built> {
+  function run(order: BuildOrder): Promise<Built> {
     if (stopped) return Promise.reject(new Error('the compiler has been stopped'))
     const asked = (worker ??= start())
     return new Promise<Built>((resolve, reject) => {
       let cause: unknown = 'it ended'
       const onError = (error: unknown): void => void (cause = error)
       const onExit = (): void => settle(() => reject(new Error(`the compile thread died: ${String(cause)}`, { cause })))
-      const onMessage = (built: Built): void => {
+      const onMessage = (message: FromCompileThread): void => {
+        if ('news' in message) return tell(message.news)
+        const { built } = message
         generation = built.made?.world.generation ?? generation
         settle(() => resolve(built))
       }
@@ -52,12 +61,12 @@ export function startCompiler(settings: BuildSettings, adoption: Adoption): Comp
         how()
       }
       asked.on('error', onError).on('exit', onExit).on('message', onMessage)
-      asked.postMessage('build')
+      asked.postMessage(order)
     })
   }
 
-  function begin(): Promise<Built> {
-    const build = run().finally(() => {
+  function begin(order: BuildOrder): Promise<Built> {
+    const build = run(order).finally(() => {
       if (running === build) running = undefined
     })
     running = build
@@ -65,13 +74,14 @@ export function startCompiler(settings: BuildSettings, adoption: Adoption): Comp
   }
 
   return {
-    build() {
-      if (running === undefined) return begin()
+    build(order = {}) {
+      if (running === undefined) return begin(order)
+      nextOrder = order
       next ??= running
         .catch(() => undefined)
         .then(() => {
           next = undefined
-          return begin()
+          return begin(nextOrder)
         })
       return next
     },

@@ -13,7 +13,7 @@ import { type Linux, linux } from './linux.ts'
 import { adoptedGeneration, type Adoption } from './pool.ts'
 import { bindPortable, PortableUdp } from './portable.ts'
 import { bindAll, isWildcard, steerToSuccessor } from './sockets.ts'
-import { listenTcp, TcpFront, type TcpStats } from './tcp.ts'
+import { limitsFor, listenTcp, openFilesLimit, TcpFront, type TcpStats } from './tcp.ts'
 import { Threads, type UdpStats } from './threads.ts'
 
 export interface ServerOptions {
@@ -119,7 +119,7 @@ async function startBatched(options: ServerOptions, calls: Linux): Promise<Front
   return {
     listen: bound.map(({ endpoint }) => endpoint),
     udp: new Threads(calls, { ...options, bound }),
-    tcp: new TcpFront(servers, world, health),
+    tcp: new TcpFront(servers, world, health, limitsFor(openFilesLimit())),
     leave: () => {
       for (const { tcp } of bound) steerToSuccessor(calls, tcp)
     },
@@ -145,7 +145,7 @@ async function startPortable(options: ServerOptions, reason: string | undefined)
     throw error
   }
   const udp = new PortableUdp(sockets, world, health, reason)
-  return { listen, udp, tcp: new TcpFront(servers, world, health), leave: () => {} }
+  return { listen, udp, tcp: new TcpFront(servers, world, health, limitsFor(openFilesLimit())), leave: () => {} }
 }
 
 async function bindBoth(

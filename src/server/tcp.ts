@@ -3,9 +3,13 @@
  * each behind its length in two bytes however the stream is cut up. What a client can hold here is bounded: connections
  * (in all, and of one client), time (first query, idle), and memory: one that doesn't read its answers isn't read.
  *
+ * When all places are taken, a newcomer takes that of the connection on which nothing has happened for longest (RFC 7766 §6.2.3
+ * leaves it to the server): filling the places keeps nobody out, as long as he asks before as many others have come.
+ *
  *   accept ─▶ reading ─┬─ answers waiting > HIGH_WATER ─▶ paused ─ drained ─▶ reading
  *                      └─ end, idle, error ─▶ closed
  */
+import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeResponder, respond, type Responder, TCP } from '../answer/answer.ts'
@@ -17,6 +21,7 @@ import { makeCounters } from '../metrics.ts'
 import { type Front, ListenError } from './front.ts'
 
 export interface TcpLimits {
+  /** In all; a newcomer beyond them takes the place of the longest idle. */
   readonly connections: number
   /** Of one IPv4 address, or one IPv6 /64. */
   readonly perClient: number
@@ -28,11 +33,29 @@ export interface TcpLimits {
 
 export const TCP_LIMITS: TcpLimits = { connections: 2000, perClient: 100, firstMs: 5_000, idleMs: 10_000 }
 
+/**
+ * The limits of a process that may have so many files open (0 = nobody knows): half of them is left to probes, HTTP, Redis and
+ * databases, for whoever has none to spare can accept nobody.
+ */
+export const limitsFor = (files: number): TcpLimits =>
+  files === 0 ? TCP_LIMITS : { ...TCP_LIMITS, connections: Math.max(1, Math.min(TCP_LIMITS.connections, files >> 1)) }
+
+/** How many files this process may have open, the kernel's word; 0 = unlimited, or not Linux. */
+export function openFilesLimit(): number {
+  try {
+    return Number(/^Max open files +(\d+) /m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 0)
+  } catch {
+    return 0
+  }
+}
+
 export interface TcpStats {
   readonly open: number
   readonly accepted: number
-  /** Closed at once: too many connections, in all or of one client. */
+  /** Closed at once: too many connections of one client. */
   readonly refused: number
+  /** Closed for a newcomer, being the longest idle when all places were taken. */
+  readonly evicted: number
   /** Closed by us: idle, slow to ask, or not reading its answers. */
   readonly timedOut: number
 }
@@ -67,10 +90,11 @@ export class TcpFront implements Front {
   readonly #servers: readonly Server[]
   readonly #limits: TcpLimits
   readonly #responder: Responder
+  /** In the order in which something last happened on them: the first is the longest idle. */
   readonly #connections = new Set<Connection>()
   readonly #ofClient = new Map<string, number>()
   readonly #sweeping: NodeJS.Timeout
-  readonly #counts = { accepted: 0, refused: 0, timedOut: 0 }
+  readonly #counts = { accepted: 0, refused: 0, evicted: 0, timedOut: 0 }
   #draining = false
 
   constructor(servers: readonly Server[], world: World, health: HealthTable, limits = TCP_LIMITS) {
@@ -91,11 +115,14 @@ export class TcpFront implements Front {
     const key = client.subarray(0, 8).join('.')
     const others = this.#ofClient.get(key) ?? 0
     this.#counts.accepted++
-    if (others >= this.#limits.perClient || this.#connections.size >= this.#limits.connections) {
+    if (others >= this.#limits.perClient) {
       this.#counts.refused++
       return void socket.destroy()
     }
-    const connection = new Connection(socket, client, this.#responder)
+    if (this.#connections.size >= this.#limits.connections) this.#evict()
+    const connection = new Connection(socket, client, this.#responder, () => {
+      if (this.#connections.delete(connection)) this.#connections.add(connection)
+    })
     this.#connections.add(connection)
     this.#ofClient.set(key, others + 1)
     socket.once('close', () => {
@@ -104,6 +131,14 @@ export class TcpFront implements Front {
       if (left === 0) this.#ofClient.delete(key)
       else this.#ofClient.set(key, left)
     })
+  }
+
+  #evict(): void {
+    for (const longestIdle of this.#connections) {
+      this.#counts.evicted++
+      this.#connections.delete(longestIdle)
+      return longestIdle.close()
+    }
   }
 
   #sweep(): void {
@@ -154,6 +189,7 @@ class Connection {
   readonly #socket: Socket
   readonly #client: Uint8Array
   readonly #responder: Responder
+  readonly #onMoved: () => void
   /** What came in and isn't answered yet: a part of a query, or more of them behind a full output. */
   #input: Uint8Array = NOTHING
   #ended = false
@@ -161,16 +197,18 @@ class Connection {
   /** When a query last got its answer, or answers got away. Single bytes of a query don't count. */
   movedMs = performance.now()
 
-  constructor(socket: Socket, client: Uint8Array, responder: Responder) {
+  /** `onMoved`: a query got its answer, or answers got away. */
+  constructor(socket: Socket, client: Uint8Array, responder: Responder, onMoved: () => void) {
     this.#socket = socket
     this.#client = client
     this.#responder = responder
+    this.#onMoved = onMoved
     socket.on('data', (chunk: Buffer) => {
       this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk])
       this.#read()
     })
     socket.on('drain', () => {
-      this.movedMs = performance.now()
+      this.#move()
       socket.resume()
       this.#read()
     })
@@ -190,6 +228,7 @@ class Connection {
     const socket = this.#socket
     const input = this.#input
     let at = 0
+    let hasMoved = false
     socket.cork()
     while (input.length - at >= 2 && socket.writableLength < HIGH_WATER) {
       const length = (input[at]! << 8) | input[at + 1]!
@@ -197,14 +236,20 @@ class Connection {
       // what gets no answer keeps no connection open
       if (this.#answer(input, at + 2, length)) {
         this.hasAsked = true
-        this.movedMs = performance.now()
+        hasMoved = true
       }
       at += 2 + length
     }
     socket.uncork()
+    if (hasMoved) this.#move()
     if (at > 0) this.#input = at === input.length ? NOTHING : new Uint8Array(input.subarray(at)) // holds no more than it is
     if (socket.writableLength >= HIGH_WATER) socket.pause()
     else if (this.#ended) socket.end()
+  }
+
+  #move(): void {
+    this.movedMs = performance.now()
+    this.#onMoved()
   }
 
   /** False when there is nothing to say. */

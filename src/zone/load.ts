@@ -6,12 +6,10 @@
  *   defaults.yaml ─▶ sites.yaml ─▶ services.yaml, services/*.yaml ─┐
  *                └─▶ NAME.DOMAIN.yaml … (records.ts, each apart)  ─┴▶ what concerns more than one file ─▶ Model
  */
-import { execFile } from 'node:child_process'
 import { createHash, hash as hashOf } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { promisify } from 'node:util'
 import { formatName, isFault } from '../dns/name.ts'
 import { encodeRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
@@ -20,6 +18,7 @@ import { comparePlaces, didYouMean, type Problem, type Report } from '../problem
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
 import { checkBudgets } from './budget.ts'
 import { type CheckPart, readNamedChecks } from './checks.ts'
+import { lastChangeOf } from './git.ts'
 import type { Model, Position, ServiceModel, SiteModel } from './model.ts'
 import type { SoaModel } from './pack.ts'
 import { Reader } from './read.ts'
@@ -51,6 +50,8 @@ export interface Loaded {
   readonly hash: string
   /** For the next load. */
   readonly files: ReadonlyMap<string, LoadedFile>
+  /** Files beyond the folder that its files include. */
+  readonly outside?: readonly string[]
 }
 
 export const DEFAULTS_KEYS = ['soa', 'ttl', 'checks']
@@ -343,18 +344,9 @@ class Loading {
 
   /** Unix time of the last commit that touched the folder; 1 and a warning where git can't tell. */
   async #gitSerial(): Promise<number> {
-    let reason = 'no commit touches it'
-    try {
-      const run = promisify(execFile)
-      const { stdout } = await run('git', ['log', '-1', '--format=%ct', '--', '.'], {
-        cwd: this.#folder,
-        timeout: 10_000,
-      })
-      if (/^\d{1,10}\n$/.test(stdout)) return Number(stdout)
-    } catch (error) {
-      const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
-      reason = stderr.trim().split('\n')[0] || (error instanceof Error ? error.message : String(error))
-    }
+    const told = await lastChangeOf(this.#folder)
+    if (typeof told === 'number') return told
+    const { reason } = told
     const message = `the serial is 1: none is written, and git says: ${reason}`
     const hint = 'Write `serial` under `soa` in defaults.yaml, or keep the folder in git'
     const place = { file: this.#folder, line: 0, column: 0 }

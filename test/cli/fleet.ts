@@ -57,7 +57,7 @@ const votesOn = (id: string, ...votes: readonly VoteStatus[]): MemberStatus['tar
 })
 
 const down = heard('p-eu', 'eu', 'down', 'connection refused')
-const node = (name: string, more: object = {}) => ({
+const node = (name: string, more: object = {}, said: object = {}) => ({
   beat: {
     node: { name, bootId: 'b' },
     sequence: 9,
@@ -65,6 +65,7 @@ const node = (name: string, more: object = {}) => ({
     view: '1111111122222222',
     plan: 'aaaa',
     verdicts: '3333333344444444',
+    ...said,
   },
   live: true,
   self: false,
@@ -122,7 +123,7 @@ export const snapshot: HealthSnapshot = {
   ],
   nodes: [
     node('n1', { self: true }),
-    node('n2', { verdictsDifferMs: 6_000 }),
+    node('n2', { verdictsDifferMs: 6_000 }, { revision: '1a2b3c4-dirty' }),
     node('n3', { viewDiffersMs: 5_001 }),
     node('n4', { verdictsDifferMs: 4_000 }),
     node('n5', { live: false, viewDiffersMs: 90_000 }),
@@ -140,7 +141,8 @@ export const served = (health: HealthSnapshot = snapshot): Served => ({
   startedAtMs: Date.now() - 60_000,
   readiness: { ready: true, reasons: [] },
   made: undefined,
-  loads: { ok: 1, failed: 0, last: undefined },
+  loads: { ok: 1, failed: 0, unchanged: 0, last: undefined, revision: undefined },
+  troubles: [],
   changes: new Map([['down', 2]]),
   health,
   counters: [],

@@ -104,8 +104,8 @@ test('what is left of a service, and what must be, are beside its name', () => {
 test('probers and nodes are told with what is the matter with them', () => {
   expect(words).toMatch(/p-eu +eu +live +heard 0 s ago +4 OVERDUE, by 15 s/)
   expect(words).toMatch(/p-ap +ap +SILENT +heard 2 h ago/)
-  expect(words).toMatch(/n2 +live .* view 11111111 +verdicts 33333333 +verdicts DIFFER for 6 s/)
-  expect(words).toMatch(/n5 +SILENT/)
+  expect(words).toMatch(/n2 +live .* view 11111111 +1a2b3c4-dirty +verdicts 333333 +verdicts DIFFER for 6 s/)
+  expect(words).toMatch(/n5 +SILENT for 0 s/)
 })
 
 test('the JSON has all of it', () => {

@@ -66,8 +66,8 @@ test('20,000 series are rendered a few at a time: the loop is never held up, and
 })
 
 test('label values are escaped', async () => {
-  const text = await renderMetrics({ meridian_view_info: [[1, 'a"b\\c\nd']] })
-  expect(text).toContain(String.raw`meridian_view_info{view="a\"b\\c\nd"} 1`)
+  const text = await renderMetrics({ meridian_view_info: [[1, 'a"b\\c\nd', '']] })
+  expect(text).toContain(String.raw`meridian_view_info{view="a\"b\\c\nd",revision=""} 1`)
 })
 
 test('names follow the conventions', () => {

@@ -1,21 +1,10 @@
-/** The compile thread and the watcher, on real folders. */
-import fs, {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
+/** The compile thread, on real folders. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Compiler, startCompiler } from '../../src/server/compile.ts'
 import { makeAdoption } from '../../src/server/pool.ts'
-import { watchPaths } from '../../src/server/watch.ts'
 import { until } from './client.ts'
 import { runInThread } from './inspect.ts'
 
@@ -109,86 +98,16 @@ describe('the compile thread', () => {
   })
 })
 
-const unwatched = (why: string): void => {
-  throw new Error(`not watched: ${why}`)
-}
-
-describe('the watcher', () => {
-  test('without inotify it looks again and again, and says why', async () => {
-    const { watch } = fs
-    fs.watch = () => {
-      throw Object.assign(new Error('ENOSPC: System limit for number of file watchers reached'), { code: 'ENOSPC' })
-    }
-    syncBuiltinESMExports()
-    ending.push(() => {
-      fs.watch = watch
-      syncBuiltinESMExports()
-    })
-    const zones = folder()
-    writeFileSync(join(zones, 'a.yaml'), '1')
-    let told = 0
-    const reasons: string[] = []
-    const watcher = await watchPaths(
-      [zones],
-      () => told++,
-      (why) => reasons.push(why),
-      100,
-    )
-    ending.push(() => watcher.stop())
-    await until('the reason', () => reasons.length === 1)
-    await until('quiet after the start', () => told > 0)
-    told = 0
-    writeFileSync(join(zones, 'a.yaml'), '22')
-    await until('the change', () => told > 0)
-    expect(reasons).toEqual([expect.stringContaining('ENOSPC')])
-  })
-
-  test('tells once of many changes: files new, changed, replaced and gone', async () => {
-    const zones = folder()
-    const city = join(folder(), 'city.mmdb')
-    writeFileSync(city, '1')
-    writeFileSync(join(zones, 'a.yaml'), '1')
-    let told = 0
-    const watcher = await watchPaths([zones, city], () => told++, unwatched, 150)
-    ending.push(() => watcher.stop())
-    const expectOne = async (what: string, change: () => void): Promise<void> => {
-      told = 0
-      change()
-      await until(what, () => told > 0)
-      await new Promise((resolve) => setTimeout(resolve, 300))
-      expect([what, told]).toEqual([what, 1])
-    }
-    await expectOne('new files', () => {
-      for (let i = 0; i < 20; i++) writeFileSync(join(zones, `n${i}.yaml`), '1')
-      mkdirSync(join(zones, 'services'))
-      writeFileSync(join(zones, 'services', 'web.yaml'), '1')
-    })
-    await expectOne('a changed file', () => writeFileSync(join(zones, 'services', 'web.yaml'), '22'))
-    await expectOne('a file gone', () => rmSync(join(zones, 'n3.yaml')))
-    await expectOne('a database replaced', () => {
-      writeFileSync(city + '.new', '22')
-      renameSync(city + '.new', city)
-    })
-    await expectOne('and again', () => {
-      writeFileSync(city + '.new', '333')
-      renameSync(city + '.new', city)
-    })
-  })
-
-  test('sees the link swap of a Kubernetes volume', async () => {
-    const volume = folder()
-    const put = (version: string): void => {
-      mkdirSync(join(volume, version))
-      writeFileSync(join(volume, version, 'a.yaml'), version)
-      symlinkSync(version, join(volume, '..data_tmp'))
-      renameSync(join(volume, '..data_tmp'), join(volume, '..data'))
-    }
-    put('..1')
-    symlinkSync('..data/a.yaml', join(volume, 'a.yaml'))
-    let told = 0
-    const watcher = await watchPaths([volume], () => told++, unwatched, 100)
-    ending.push(() => watcher.stop())
-    put('..2')
-    await until('the swap', () => told > 0)
-  })
+test('a thread that waits ends when it is stopped, and says what it waits for', async () => {
+  const { zones } = compiler()
+  mkdirSync(join(zones, '.git'))
+  writeFileSync(join(zones, '.git/HEAD'), 'ref: refs/heads/main\n')
+  writeFileSync(join(zones, '.git/index.lock'), '')
+  const news: string[] = []
+  const follows = { firstMs: 600_000, ms: 600_000 }
+  const made = startCompiler({ zones, city: [], follows }, makeAdoption(), (line) => void news.push(line))
+  const built = made.build()
+  await until('the news', () => news.length > 0)
+  expect(news[0]).toContain('index.lock')
+  await Promise.all([expect(built).rejects.toThrow('the compile thread died'), made.stop()])
 })

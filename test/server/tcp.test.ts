@@ -1,13 +1,16 @@
 /** DNS over TCP: RFC 7766, and what a client can't hold. */
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { World } from '../../src/answer/world.ts'
 import type { Endpoint } from '../../src/config.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { listenTcp, TCP_LIMITS, TcpFront, type TcpLimits } from '../../src/server/tcp.ts'
+import { limitsFor, listenTcp, TCP_LIMITS, TcpFront, type TcpLimits } from '../../src/server/tcp.ts'
 import { answersOf, framed, idOf, query, rcodeOf, TcpClient, TYPE, until } from './client.ts'
 import { makeWorld } from './fixture.ts'
 
 const world: World = await makeWorld(1)
+const TCP = join(import.meta.dirname, '../../src/server/tcp.ts')
 const ending: (() => Promise<void> | void)[] = []
 
 async function begin(
@@ -92,23 +95,56 @@ describe('RFC 7766', () => {
 })
 
 describe('limits', () => {
-  test('connections of one client, then in all: closed at once, counted, and free again', async () => {
-    const { front, to } = await begin({ perClient: 3, connections: 5 })
+  test('connections of one client: closed at once, counted, and free again', async () => {
+    const { front, to } = await begin({ perClient: 3 })
     const first = [0, 1, 2].map(() => client(to))
     await until('3 open', () => front.stats().open === 3)
     const fourth = client(to)
     await until('the fourth closed', () => fourth.closed)
-    const others = ['127.0.0.2', '127.0.0.3'].map((address) => client(to, address))
-    await until('5 open', () => front.stats().open === 5)
-    const sixth = client(to, '127.0.0.4')
-    await until('the sixth closed', () => sixth.closed)
-    expect(front.stats()).toMatchObject({ accepted: 7, refused: 2, open: 5 })
+    const other = client(to, '127.0.0.2')
+    await until('4 open', () => front.stats().open === 4)
+    expect(front.stats()).toMatchObject({ accepted: 5, refused: 1, evicted: 0 })
     first[0]!.socket.destroy()
-    await until('room', () => front.stats().open === 4)
-    const seventh = client(to)
-    seventh.send(query(1, 'a.example.com'))
-    others[0]!.send(query(1, 'a.example.com'))
-    await until('answers', () => seventh.answers.length === 1 && others[0]!.answers.length === 1)
+    await until('room', () => front.stats().open === 3)
+    const fifth = client(to)
+    fifth.send(query(1, 'a.example.com'))
+    other.send(query(1, 'a.example.com'))
+    await until('answers', () => fifth.answers.length === 1 && other.answers.length === 1)
+  })
+
+  test('when all places are taken a newcomer takes that of the longest idle; who asks keeps his', async () => {
+    const { front, to } = await begin({ connections: 3 })
+    const busy = client(to, '127.0.0.2')
+    await until('1 open', () => front.stats().open === 1)
+    const idle: TcpClient[] = []
+    for (const address of ['127.0.0.3', '127.0.0.4']) {
+      idle.push(client(to, address))
+      await until('one more open', () => front.stats().open === 1 + idle.length)
+    }
+    idle[0]!.socket.write(Buffer.of(0)) // a byte of a query is not one
+    for (let round = 1; round <= 6; round++) {
+      busy.send(query(round, 'a.example.com'))
+      await until('its answer', () => busy.answers.length === round)
+      const newcomer = client(to, `127.0.0.${10 + round}`)
+      newcomer.send(query(round, 'a.example.com'))
+      await until('the newcomer’s answer', () => newcomer.answers.length === 1)
+      const longestIdle = idle.shift()!
+      await until('the longest idle closed', () => longestIdle.closed)
+      idle.push(newcomer)
+      expect(front.stats()).toMatchObject({ open: 3, evicted: round, refused: 0 })
+    }
+    expect([busy, ...idle].map(({ closed }) => closed)).toEqual([false, false, false])
+  })
+
+  test('places fit the files that the process may have open', () => {
+    expect(limitsFor(1024)).toEqual({ ...TCP_LIMITS, connections: 512 })
+    expect(limitsFor(1_000_000)).toEqual(TCP_LIMITS)
+    expect(limitsFor(0)).toEqual(TCP_LIMITS)
+    expect(limitsFor(1).connections).toBe(1)
+    // of a process that has its own
+    const script = `import(${JSON.stringify(TCP)}).then(({ openFilesLimit }) => console.log(openFilesLimit()))`
+    const told = execFileSync('sh', ['-c', 'ulimit -n 777 && exec "$0" -e "$1"', process.execPath, script])
+    expect(told.toString().trim()).toBe('777')
   })
 
   test('what gets no answer keeps no connection open', async () => {

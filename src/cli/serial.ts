@@ -1,0 +1,67 @@
+/**
+ * The SOA serial that this node served last, kept in the state folder: what is loaded later, after a restart too, is never
+ * served with a lower one. A file that can't be read or written is trouble to be shown; it never stops an answer.
+ */
+import { type FileKind, readState, Saver } from '../health/saved.ts'
+
+const FILE: FileKind = { what: 'serial', format: 'meridian serial 1' }
+
+const isSerial = (value: unknown): value is number => Number.isInteger(value) && Number(value) >>> 0 === value
+
+export class ServedSerial {
+  readonly #saver: Saver
+  readonly #file: string
+  readonly #onTrouble: (trouble: string) => void
+  readonly #troubles = new Map<'read' | 'save', string>()
+  #serial: number | undefined
+
+  /** Reads the file; `onTrouble` is called when trouble begins. */
+  constructor(file: string, onTrouble: (trouble: string) => void) {
+    this.#file = file
+    this.#onTrouble = onTrouble
+    this.#saver = new Saver({
+      file,
+      kind: FILE,
+      collect: () => ({ serial: this.#serial }),
+      onTrouble: (trouble) => this.#trouble('save', trouble),
+    })
+    this.#read()
+  }
+
+  /** undefined: nothing was served yet that anybody remembers. */
+  get floor(): number | undefined {
+    return this.#serial
+  }
+
+  get troubles(): readonly string[] {
+    return [...this.#troubles.values()]
+  }
+
+  #read(): void {
+    const { state, trouble } = readState(this.#file, FILE)
+    const serial = state?.['serial']
+    if (isSerial(serial)) this.#serial = serial
+    const damaged = state === undefined || isSerial(serial) ? trouble : `saved serial ${this.#file} is damaged`
+    if (damaged !== undefined) this.#trouble('read', damaged)
+  }
+
+  /** This one is served now. */
+  serve(serial: number): void {
+    if (serial === this.#serial) return
+    this.#serial = serial
+    this.#troubles.delete('read')
+    void this.#saver.save()
+  }
+
+  /** Waits for what is being written; what could not be is tried once more. */
+  async stop(): Promise<void> {
+    if (this.#troubles.has('save')) await this.#saver.save()
+    await this.#saver.close()
+  }
+
+  #trouble(kind: 'read' | 'save', trouble: string | undefined): void {
+    if (trouble === undefined) return void this.#troubles.delete(kind)
+    this.#troubles.set(kind, trouble)
+    this.#onTrouble(trouble)
+  }
+}
