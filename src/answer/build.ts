@@ -9,7 +9,7 @@
 import { hash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { asnsKey, loadAsns, type Asns } from '../geo/asn.ts'
-import { packCode } from '../geo/codes.ts'
+import { isTerritory, packCode } from '../geo/codes.ts'
 import { openDatabases, type Database } from '../geo/database.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
@@ -219,7 +219,10 @@ async function stampOf(files: readonly string[]): Promise<string> {
 
 /** `node.site` is a setting, but only the zones know which sites there are. */
 function checkNodeSite(settings: BuildSettings, model: Model, report: Report): void {
-  if (settings.nodeSite === undefined || model.sites.has(settings.nodeSite)) return
+  if (settings.nodeSite === undefined) return
+  // a pool of dynamic records has none, unless it is in sites.yaml
+  const placed = [...model.sites.values()].filter(({ latitude }) => !Number.isNaN(latitude)).map(({ name }) => name)
+  if (placed.includes(settings.nodeSite)) return
   report({
     code: 'site-unknown',
     severity: 'error',
@@ -227,7 +230,7 @@ function checkNodeSite(settings: BuildSettings, model: Model, report: Report): v
     line: 0,
     column: 0,
     message: `the setting node.site names the site “${settings.nodeSite}”, which sites.yaml does not have`,
-    hint: `sites: ${[...model.sites.keys()].join(', ')}`,
+    hint: `sites: ${placed.join(', ')}`,
   })
 }
 
@@ -261,7 +264,8 @@ function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): 
   const left = new Map<number, string>()
   const key = (country: number, subdivision: number): number => country * 2 ** 24 + subdivision
   for (const geo of rules.flatMap(({ geos }) => geos)) {
-    if (geo.subdivision !== undefined) left.set(key(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
+    if (geo.subdivision === undefined || isTerritory(geo.country, geo.subdivision)) continue
+    left.set(key(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
   }
   for (let i = 0; i < codes.length && left.size > 0; i += 3) left.delete(key(codes[i + 1]!, codes[i + 2]!))
   return new Set(left.values())
