@@ -64,12 +64,8 @@ function readRule(
 ): Targeted | undefined {
   const fields = read.fields(node, 'a rule', DYNAMIC_RULE_KEYS)
   if (fields === undefined) return undefined
-  const listed = (key: string): readonly Node[] => {
-    const list = fields.get(key)
-    return list === undefined ? [] : read.items(list.value, `“${key}”`)
-  }
-  const [subnetNodes, geoNodes] = [listed('subnets'), listed('geos')]
-  const isCatchAll = subnetNodes.length + geoNodes.length === 0
+  const [hasSubnets, hasGeos] = [isThere(fields.get('subnets')), isThere(fields.get('geos'))]
+  const isCatchAll = !hasSubnets && !hasGeos
   const name = fields.get('pool')
   const pool = read.text(name, undefined)
   if (name === undefined) read.missing(node, 'a rule', 'pool')
@@ -90,11 +86,23 @@ function readRule(
   return {
     node,
     pool: pool !== undefined && pools.has(pool) ? pool : undefined,
-    subnets: subnetNodes.flatMap((one) => readSubnet(read, one) ?? []),
-    geos: geoNodes.flatMap((one) => readGeo(read, one) ?? []),
+    subnets: readEach(read, fields.get('subnets'), readSubnet),
+    geos: readEach(read, fields.get('geos'), readGeo),
     isCatchAll,
-    rank: isCatchAll ? 3 : subnetNodes.length === 0 ? 2 : geoNodes.length === 0 ? 0 : 1,
+    rank: isCatchAll ? 3 : !hasSubnets ? 2 : !hasGeos ? 0 : 1,
   }
+}
+
+const isThere = (entry: Entry | undefined): boolean =>
+  entry !== undefined && (entry.value.kind !== 'list' || entry.value.items.length > 0)
+
+function readEach<T>(
+  read: Reader,
+  entry: Entry | undefined,
+  one: (read: Reader, node: Node) => T | undefined,
+): readonly T[] {
+  const nodes = entry === undefined ? [] : read.items(entry.value, `“${entry.key.text}”`)
+  return nodes.flatMap((node) => one(read, node) ?? [])
 }
 
 function readSubnet(read: Reader, node: Node): Written<Prefix> | undefined {

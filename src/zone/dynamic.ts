@@ -272,9 +272,11 @@ function checkLoops(read: Reader, pools: Pools): void {
   }
 }
 
+/** Says nothing while a name is wrong: that may be the one that is missed. */
 function checkUsed(read: Reader, pools: Pools, rules: readonly Targeted[]): void {
-  const used = new Set(rules.flatMap(({ pool }) => pool ?? []))
-  for (const { fallback } of pools.values()) if (fallback !== undefined) used.add(fallback.text)
+  const fallbacks = [...pools.values()].flatMap(({ fallback }) => fallback?.text ?? [])
+  const used = new Set([...rules.flatMap(({ pool }) => pool ?? []), ...fallbacks])
+  if (rules.some(({ pool }) => pool === undefined) || fallbacks.some((name) => !pools.has(name))) return
   for (const [name, { key }] of pools) {
     if (used.has(name)) continue
     const hint = 'Give it to a rule or as another pool’s `fallback`, or take it out'

@@ -23,7 +23,7 @@ export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 's
 
 export const RECORD_KEYS = ['type', 'ttl', 'value', 'values']
 export const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
-const LATER_KEYS = ['geo', 'octodns']
+const LATER_KEYS = ['dynamic', 'geo', 'octodns']
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
 /** octoDNS's own that have no type number. */
 const LATER_TYPES = ['ALIAS', 'LOC', 'URLFWD']
