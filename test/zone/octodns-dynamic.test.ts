@@ -172,9 +172,10 @@ test:
   })
 })
 
+const pools = (names: readonly string[]): string =>
+  names.map((name, n) => `      ${name}: {values: [{value: 192.0.2.${n}}]}\n`).join('')
+
 describe('rst, “Geo Codes”', async () => {
-  const pools = (names: readonly string[]): string =>
-    names.map((name, n) => `      ${name}: {values: [{value: 192.0.2.${n}}]}\n`).join('')
   const CONTINENTS = ['af', 'an', 'as', 'eu', 'na', 'oc', 'sa']
   const node = await load(`
 codes:
@@ -373,8 +374,7 @@ describe('rst, “Health Checks”', async () => {
   })
 })
 
-describe('yaml, the records of octoDNS’s own tests', async () => {
-  const regional = (type: string, address: (n: number) => string): string => `
+const regional = (type: string, address: (n: number) => string): string => `
   type: ${type}
   values: ["${address(2)}", "${address(3)}"]
   dynamic:
@@ -389,8 +389,13 @@ describe('yaml, the records of octoDNS’s own tests', async () => {
       - {geos: [NA-US-CA, NA-US-NC, NA-US-OR, NA-US-WA], pool: sea}
       - {pool: iad}
 `
-  const zones = (region: string, second: number): string =>
-    `      ${region}: {values: [${[1, 2, 3].flatMap((zone) => [1, 2].map((n) => `{value: 198.51.${second}.${zone}${n}${region === 'ap-southeast-1' && zone === 1 ? ', weight: 2' : ''}}`)).join(', ')}]}\n`
+const zones = (region: string, second: number): string =>
+  `      ${region}: {values: [${[1, 2, 3].flatMap((zone) => [1, 2].map((n) => `{value: 198.51.${second}.${zone}${n}${region === 'ap-southeast-1' && zone === 1 ? ', weight: 2' : ''}}`)).join(', ')}]}\n`
+
+const addressesOf = (second: number): readonly string[] =>
+  [11, 12, 21, 22, 31, 32].map((last) => `198.51.${second}.${last}`)
+
+describe('yaml, the records of octoDNS’s own tests', async () => {
   const node = await load(`
 a:${regional('A', (n) => `192.0.2.${n}`)}
 aaaa:${regional('AAAA', (n) => `2001:db8::${n}`)}
@@ -447,11 +452,9 @@ ${['ap-southeast-1', 'eu-central-1', 'us-east-1', 'us-west-2'].map((region, n) =
 
   test('real-ish-a', async () => {
     const q = 'real-ish-a.example.com A'
-    const region = (second: number): readonly string[] =>
-      [11, 12, 21, 22, 31, 32].map((last) => `198.51.${second}.${last}`)
-    await expectOneOf(node, q, 'NA-US-OR', region(103), 3600)
-    await expectOneOf(node, q, 'AS-CN', region(100), 3600)
-    for (const client of ['AF-EG', 'EU-GB']) await expectOneOf(node, q, client, region(101), 3600)
-    for (const client of ['AS-JP', 'NA-US-NY', UNKNOWN]) await expectOneOf(node, q, client, region(102), 3600)
+    await expectOneOf(node, q, 'NA-US-OR', addressesOf(103), 3600)
+    await expectOneOf(node, q, 'AS-CN', addressesOf(100), 3600)
+    for (const client of ['AF-EG', 'EU-GB']) await expectOneOf(node, q, client, addressesOf(101), 3600)
+    for (const client of ['AS-JP', 'NA-US-NY', UNKNOWN]) await expectOneOf(node, q, client, addressesOf(102), 3600)
   })
 })
