@@ -271,6 +271,11 @@ www:
     expect(codesOf(await load(records))).toEqual([])
     const sites = { 'sites.yaml': 'eu: {location: [50, 8]}\nx: {location: [50, 8]}\n' }
     expect(codesOf(await load(records, sites))).toEqual(['vip-shared (warning)'])
+    const twice = whole(
+      '{eu: {fallback: x, values: [{value: 192.0.2.1}]}, x: {values: [{value: 192.0.2.1}]}}',
+      '[{pool: eu}]',
+    )
+    expect(codesOf(await load(`${twice}\n`, sites))).toEqual([])
   })
 
   test('names: a wildcard’s, one with a slash, an apex’s; overrides meet their members', async () => {
