@@ -1,8 +1,10 @@
 #!/bin/sh
-# Fetches a City database into a folder: whole, or not at all. A running Meridian picks it up.
+# Fetches a database into a folder: whole, or not at all. A running Meridian picks it up.
 #
-#   geo/refresh.sh dbip [FOLDER]        DB-IP City Lite of this month, else of the last one
-#   geo/refresh.sh geolite2 [FOLDER]    GeoLite2 City; needs MAXMIND_ACCOUNT_ID and MAXMIND_LICENSE_KEY
+#   geo/refresh.sh dbip [FOLDER]            DB-IP City Lite of this month, else of the last one
+#   geo/refresh.sh dbip-asn [FOLDER]        DB-IP ASN Lite, likewise
+#   geo/refresh.sh geolite2 [FOLDER]        GeoLite2 City; needs MAXMIND_ACCOUNT_ID and MAXMIND_LICENSE_KEY
+#   geo/refresh.sh geolite2-asn [FOLDER]    GeoLite2 ASN, likewise
 #
 # DBIP_URL and MAXMIND_URL name mirrors.
 set -eu
@@ -19,26 +21,31 @@ fetch() { # URL FILE [curl options]
 }
 
 case $source in
-dbip)
-  target=dbip-city.mmdb
+*-asn) what=asn name=ASN ;;
+*) what=city name=City ;;
+esac
+
+case $source in
+dbip | dbip-asn)
+  target=dbip-$what.mmdb
   base=${DBIP_URL:-https://download.db-ip.com/free}
   # a month's file appears in its first days
   month=$(date -u +%Y-%m)
   last=$(date -u -d "$month-01 -1 day" +%Y-%m)
-  fetch "$base/dbip-city-lite-$month.mmdb.gz" "$work/new.gz" || fetch "$base/dbip-city-lite-$last.mmdb.gz" "$work/new.gz"
+  fetch "$base/dbip-$what-lite-$month.mmdb.gz" "$work/new.gz" || fetch "$base/dbip-$what-lite-$last.mmdb.gz" "$work/new.gz"
   gzip -dc "$work/new.gz" >"$work/new.mmdb"
   ;;
-geolite2)
-  target=GeoLite2-City.mmdb
+geolite2 | geolite2-asn)
+  target=GeoLite2-$name.mmdb
   base=${MAXMIND_URL:-https://download.maxmind.com}
   # through a file: arguments can be seen by everybody on the machine
   (umask 077 && printf 'user = "%s:%s"\n' "${MAXMIND_ACCOUNT_ID:?}" "${MAXMIND_LICENSE_KEY:?}" >"$work/curlrc")
-  fetch "$base/geoip/databases/GeoLite2-City/download?suffix=tar.gz" "$work/new.tar.gz" --config "$work/curlrc"
+  fetch "$base/geoip/databases/GeoLite2-$name/download?suffix=tar.gz" "$work/new.tar.gz" --config "$work/curlrc"
   tar -xzf "$work/new.tar.gz" -C "$work" --strip-components 1
-  mv "$work/GeoLite2-City.mmdb" "$work/new.mmdb"
+  mv "$work/$target" "$work/new.mmdb"
   ;;
 *)
-  sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
   exit 2
   ;;
 esac

@@ -90,7 +90,8 @@ export const PROBLEM_CODES = {
   'cache-unwritable': 'compiled GeoIP data could not be kept for the next start',
   'geo-held':
     'a new GeoIP database that moves more clients than geo.maxMove: the one before is used until it is accepted',
-  'geo-schema': 'a GeoIP database tells no places, or the same as another one',
+  'geo-schema':
+    'a GeoIP database does not tell what it is set for, places or numbers of systems; or the same as another one',
 } as const satisfies Record<string, string>
 
 export type ProblemCode = keyof typeof PROBLEM_CODES

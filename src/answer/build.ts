@@ -259,15 +259,17 @@ function checkRules(settings: BuildSettings, { services }: Model, places: Places
 const codeOf = ({ continent, country, subdivision }: Geo): string =>
   [continent, country, subdivision].filter((part) => part !== undefined).join('-')
 
+const subdivisionKey = (country: number, subdivision: number): number => country * 2 ** 24 + subdivision
+
 /** Codes of the rules' subdivisions that no place has. */
 function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): ReadonlySet<string> {
   const left = new Map<number, string>()
-  const key = (country: number, subdivision: number): number => country * 2 ** 24 + subdivision
   for (const geo of rules.flatMap(({ geos }) => geos)) {
+    // a territory is a country to databases
     if (geo.subdivision === undefined || isTerritory(geo.country, geo.subdivision)) continue
-    left.set(key(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
+    left.set(subdivisionKey(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
   }
-  for (let i = 0; i < codes.length && left.size > 0; i += 3) left.delete(key(codes[i + 1]!, codes[i + 2]!))
+  for (let i = 0; i < codes.length && left.size > 0; i += 3) left.delete(subdivisionKey(codes[i + 1]!, codes[i + 2]!))
   return new Set(left.values())
 }
 

@@ -53,7 +53,7 @@ export const makeSelection = (): Selection => ({
 export interface Trace {
   /** One site looked at, in the order of the walk. */
   site(stage: number, group: number, site: number, verdict: string): void
-  /** Score of an eligible site in its group's rendezvous; the least wins. */
+  /** Score of an eligible site in the rendezvous of its group, or of all that a dead group's clients may go to; the least wins. */
   score(stage: number, site: number, score: number, weight: number): void
 }
 

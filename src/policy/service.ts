@@ -15,6 +15,7 @@ export interface SteeredService {
   readonly map: number
   /** Bits STEERS_*: the types that any VIP of the service has. */
   readonly types: number
+  /** Picked by chance and not by hash, unless a class's rule says otherwise. */
   readonly random: boolean
   /** Over how many sites the clients are divided whose first group is dead. */
   readonly spill: number

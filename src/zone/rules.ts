@@ -4,7 +4,7 @@
  * Of equal ones the first rule wins (DESIGN §7).
  */
 import { dirname, resolve } from 'node:path'
-import { type Prefix, parsePrefix } from '../dns/address.ts'
+import { maskAddress, type Prefix, parsePrefix } from '../dns/address.ts'
 import { type BinaryTrie, descend, trieOfRuns } from '../geo/binary.ts'
 import { isCountryOf, isTerritory, mayBeSubdivision } from '../geo/codes.ts'
 import { addressOf, pack, type PackedPrefixes, type PrefixTable } from '../geo/prefixes.ts'
@@ -170,8 +170,8 @@ function parseAsn(text: string): number | undefined {
 /** What a rule goes by. */
 export type RuleKeys = Pick<RuleModel, 'subnets' | 'subnetFiles' | 'asns' | 'geos'>
 
-const hasKeys = ({ subnets, subnetFiles, asns, geos }: RuleKeys): boolean =>
-  subnets.length + asns.length + geos.length > 0 || subnetFiles !== undefined
+const hasSubnets = ({ subnets, subnetFiles }: RuleKeys): boolean => subnets.length > 0 || subnetFiles !== undefined
+const hasKeys = (rule: RuleKeys): boolean => hasSubnets(rule) || rule.asns.length + rule.geos.length > 0
 
 /** Which rule's subnet holds an address: leaves are 1 + its index, 0 where there is none. IPv6 that carries IPv4 is IPv4. */
 export const subnetTrie = (rules: readonly RuleKeys[], family: 4 | 6): BinaryTrie =>
@@ -185,6 +185,20 @@ const subnetsOf = ({ subnets, subnetFiles = [] }: RuleKeys, family: 4 | 6): read
   ...subnetFiles.map((table) => (family === 4 ? table.v4 : table.v6)),
 ]
 
+/** The longest of a rule's subnets, its files' too, that holds an address as it is looked up: folded. For explanations. */
+export function subnetHolding(rule: RuleKeys, bytes: Uint8Array): Prefix | undefined {
+  const family = bytes.length === 4 ? 4 : 6
+  let best: Prefix | undefined
+  for (const packed of subnetsOf(rule, family)) {
+    for (const [i, bits] of packed.bits.entries()) {
+      if (best !== undefined && bits <= best.bits) continue
+      const network = addressOf(packed, i)
+      if (Buffer.compare(maskAddress(bytes, bits), network) === 0) best = { family, bytes: network, bits }
+    }
+  }
+  return best
+}
+
 export interface DeadRule {
   /** Indexes into the rules: the dead one, and one that takes clients of it. */
   readonly index: number
@@ -193,8 +207,11 @@ export interface DeadRule {
 
 /** Rules that have keys but lose every client by them: subnets to longer ones or earlier equal ones, others to earlier ones. */
 export function deadRules(rules: readonly RuleKeys[]): readonly DeadRule[] {
-  const tries = { 4: subnetTrie(rules, 4), 6: subnetTrie(rules, 6) }
-  const reached = new Set([...leavesOf(tries[4]), ...leavesOf(tries[6])])
+  // a rule that alone has subnets loses none: half a million of them need not be laid out at every load
+  const holders = rules.flatMap((rule, index) => (hasSubnets(rule) ? [index + 1] : []))
+  const rivals = holders.length > 1 ? rules : []
+  const tries = { 4: subnetTrie(rivals, 4), 6: subnetTrie(rivals, 6) }
+  const reached = new Set(rivals.length > 0 ? [...leavesOf(tries[4]), ...leavesOf(tries[6])] : holders)
   const dead: DeadRule[] = []
   for (const [index, rule] of rules.entries()) {
     if (reached.has(index + 1)) continue

@@ -7,7 +7,7 @@ import { makeResponder, type Responder } from '../../src/answer/answer.ts'
 import { healthWord, makeHealthTable, UP, type HealthTable } from '../../src/health/table.ts'
 import { makeCounters } from '../../src/metrics.ts'
 import { formatProblem } from '../../src/problem.ts'
-import { writeTestDatabase } from '../geo/mmdb.ts'
+import { SYSTEMS, writeTestDatabase } from '../geo/mmdb.ts'
 
 export interface TestNode {
   readonly made: Made
@@ -29,7 +29,10 @@ export async function makeNode(files: Readonly<Record<string, string>>, step = 1
     }
     const city = join(folder, 'city.mmdb')
     writeTestDatabase(city, { schema: 'maxmind' })
-    const { made, problems } = await makeBuilder({ zones: join(folder, 'zones'), city: [city] }).build()
+    const asn = join(folder, 'asn.mmdb')
+    writeTestDatabase(asn, { schema: 'maxmind', networks: SYSTEMS })
+    const settings = { zones: join(folder, 'zones'), city: [city], asn: [asn] }
+    const { made, problems } = await makeBuilder(settings).build()
     if (made === undefined) throw new Error(problems.map(formatProblem).join('\n'))
     return startNode(made, step)
   } finally {

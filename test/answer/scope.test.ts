@@ -39,8 +39,16 @@ const SERVICES: Readonly<Record<string, string>> = {
     - {subnets: [82.0.0.0/8], order: [sin, iad]}
     - {subnets: [82.64.0.0/12, "2a01:e00::/28"], order: [[nrt, sin]]}
     - {subnets: [82.64.1.0/24], order: [iad, fra], only: true}
-    - {geos: [NA-US-CA], order: [[lax, iad], fra]}
+    - {asns: [64501, AS64502], order: [[nrt, sin]], pick: random}
+    - {geos: [NA-US-CA], asns: [4200000000], order: [[lax, iad], fra]}
     - {geos: [AS], order: [sin]}
+`,
+  drawn: `  sites:\n${sitesOf(5, 2)}  order: [[ams, fra], iad]
+  pick: random
+  answers: 1
+  spill: 3
+  check: none
+  rules: [{asns: [64500], geos: [AF], order: [[ams, fra, nrt]], pick: hash}]
 `,
   tailed: `  sites:\n${sitesOf(4, 2)}  order: nearest\n  candidates: 2\n  minVips: 2\n  check: none\n`,
 }
@@ -62,7 +70,7 @@ const plain = {
 }
 /** The same, told in another order and in other files. */
 const shuffled = {
-  'services/b.yaml': file(SERVICES, ['tailed', 'near']),
+  'services/b.yaml': file(SERVICES, ['tailed', 'near', 'drawn']),
   'services/a.yaml': file(SERVICES, ['spread', 'ruled']),
   'example.com.yaml': STATIC + steeredNames(Object.keys(SERVICES).toReversed()) + APEX,
   'sites.yaml': file(SITES, NAMES.toReversed()),

@@ -303,6 +303,11 @@ const BY_CODE =
 /** Continents as databases have them, where octoDNS differs. */
 const TOLD: Readonly<Record<string, string>> = { 'AS-CY': 'EU', 'SA-GS': 'AN' }
 
+/** Countries of the fixture, and the continent that octoDNS has them on, where that is not what the database says. */
+export const ELSEWHERE: ReadonlyMap<string, string> = new Map(
+  Object.keys(TOLD).map((code) => [code.slice(3), code.slice(0, 2)]),
+)
+
 /** A client at each of those codes. */
 export const CLIENTS_AT: ReadonlyMap<string, { readonly v4: string; readonly v6: string }> = new Map(
   BY_CODE.map((code, n) => [code, { v4: `198.18.${n}.1`, v6: `2001:2:0:${hex(n)}::1` }]),

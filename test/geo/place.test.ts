@@ -9,7 +9,15 @@ import { descend } from '../../src/geo/binary.ts'
 import { openDatabases } from '../../src/geo/database.ts'
 import { buildPlaces, PLACE_FOLDED, placeOf, type Places } from '../../src/geo/place.ts'
 import type { Problem } from '../../src/problem.ts'
-import { CLIENTS, encodeTestDatabase, FIXTURE, type TestDatabase, type TestNetwork, writeTestDatabase } from './mmdb.ts'
+import {
+  CLIENTS,
+  ELSEWHERE,
+  encodeTestDatabase,
+  FIXTURE,
+  type TestDatabase,
+  type TestNetwork,
+  writeTestDatabase,
+} from './mmdb.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-geo-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -60,12 +68,6 @@ const SHAPES = (['flat', 'maxmind'] as const).flatMap((schema) =>
     ([4, 6] as const).map((ipVersion) => ({ schema, recordSize, ipVersion, aliases: ipVersion === 6 })),
   ),
 )
-
-/** Countries of the fixture that octoDNS has on another continent than the database says. */
-const ELSEWHERE: ReadonlyMap<string, string> = new Map([
-  ['CY', 'AS'],
-  ['GS', 'SA'],
-])
 
 interface FlatResponse {
   readonly country_code?: string

@@ -24,7 +24,7 @@ import { compileMap, mapDefinition, siteNames } from '../../src/policy/compile.t
 import { loadMap, mapKey } from '../../src/policy/load.ts'
 import { CLASS_UNPLACED, type ClientMap, groupsOf } from '../../src/policy/map.ts'
 import type { RuleModel, ServiceModel, SiteModel } from '../../src/zone/model.ts'
-import { CLIENTS, FIXTURE, SYSTEMS, writeTestDatabase } from '../geo/mmdb.ts'
+import { ELSEWHERE, CLIENTS, FIXTURE, SYSTEMS, writeTestDatabase } from '../geo/mmdb.ts'
 import { service, site } from './fixture.ts'
 import { referenceOrder, type ReferencePlace, type SubnetFiles } from './reference.ts'
 
@@ -48,10 +48,11 @@ beforeAll(async () => {
   placeOf = (address) => {
     const found = reader.get(address)
     const { latitude, longitude } = found?.location ?? {}
+    const country = found?.country?.iso_code ?? ''
     return found
       ? {
-          continent: found.continent?.code ?? '',
-          country: found.country?.iso_code ?? '',
+          continent: ELSEWHERE.get(country) ?? found.continent?.code ?? '',
+          country,
           subdivision: found.subdivisions?.[0]?.iso_code ?? '',
           latitude,
           longitude,
@@ -404,7 +405,17 @@ describe('by hand', () => {
 
 const key = (model: ServiceModel, sites = SITES, home?: SiteModel): string => mapDefinition(model, sites, home).key
 
+const NO_KEYS: RuleModel = { subnets: [], asns: [], geos: [], order: [['fra']], only: true, pick: undefined, at }
+
 describe('definitions', () => {
+  test('a new ASN database changes the maps that look at it, and no other', () => {
+    const renewed = { ...places, asns: { ...places.asns!, id: 'asns of tomorrow' } }
+    const keys = (rules: readonly RuleModel[]): string[] =>
+      [places, renewed].map((one) => mapKey(mapDefinition(web({ rules }), SITES), one))
+    expect(new Set(keys([{ ...NO_KEYS, geos: [{ continent: 'EU' }] }])).size).toBe(1)
+    expect(new Set(keys([{ ...NO_KEYS, asns: [64500] }])).size).toBe(2)
+  })
+
   test('what does not change the map does not change the key', () => {
     expect(key({ ...web(), name: 'api', pick: 'random', minVips: 3 })).toBe(key(web()))
     expect(key(web({ candidates: 4 }))).toBe(key(web({ candidates: 9 })))
@@ -425,12 +436,17 @@ describe('definitions', () => {
       { ...base, sites: base.sites.map((one) => ({ ...one, bias: 5 })) },
       { ...base, order: { kind: 'listed', groups: [['fra'], ['ams']] } },
       { ...base, order: { kind: 'listed', groups: [['fra', 'ams']] } },
-      ...['10.0.0.0/8', '10.0.0.0/9'].map((text) => ({
-        ...base,
-        rules: [
-          { subnets: [parsePrefix(text)!], asns: [], geos: [], order: [['fra']], only: true, pick: undefined, at },
-        ],
-      })),
+      { ...base, order: { kind: 'listed', groups: [['fra'], ['ams']], only: true } },
+      ...[
+        { subnets: [parsePrefix('10.0.0.0/8')!] },
+        { subnets: [parsePrefix('10.0.0.0/9')!] },
+        { subnetFiles: [tableOf([parsePrefix('10.0.0.0/8')!])] },
+        { subnetFiles: [tableOf([parsePrefix('10.0.0.0/9')!])] },
+        { asns: [64500] },
+        { asns: [64501] },
+        { pick: 'hash' as const },
+        { pick: 'random' as const },
+      ].map((keys) => ({ ...base, rules: [{ ...NO_KEYS, ...keys }] })),
     ]
     const keys = [...variants.map((model) => key(model)), key(base, SITES, SITES.get('sin'))]
     expect(new Set(keys).size).toBe(keys.length)

@@ -20,6 +20,7 @@ web:
     iad: {vips: [198.51.100.10, "2001:db8:2::10"]}
     sin: {vips: [203.0.113.10, "2001:db8:3::10"]}
   order: nearest
+  spill: 1
   ttl: {max: 60, min: 15}
   check: none
 four:

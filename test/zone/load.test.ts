@@ -270,6 +270,19 @@ web:
     ])
   })
 
+  test('spill is 2 where a site declares its capacity, and 1 else; a budget is none unless written', async () => {
+    const two = 'web:\n  sites: {fra: {vips: [192.0.2.10]}, iad: {vips: [192.0.2.20]}}\n  check: none\n'
+    expect(await service(WEB)).toMatchObject({ spill: 1 })
+    expect(await service(two)).toMatchObject({ spill: 2 })
+    expect(await service(`${two}  spill: 1\n  budget: 90s\n`)).toMatchObject({ spill: 1, budgetMs: 90_000 })
+    expect('budgetMs' in (await service(two))).toBe(false)
+  })
+
+  test('a rule has numbers of systems and a pick of its own', async () => {
+    const { rules } = await service(`${WEB}  rules: [{asns: [64500, AS4294967295], order: [fra], pick: random}]\n`)
+    expect(rules).toMatchObject([{ subnets: [], asns: [64_500, 4_294_967_295], geos: [], pick: 'random' }])
+  })
+
   const timing = { intervalMs: 5000, timeoutMs: 2000, fastMs: 1000, fall: 3, rise: 2 }
   test.each([
     ['{type: tls}', { type: 'tls', port: 443, verify: true, validForMs: 86_400_000 }],

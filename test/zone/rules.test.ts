@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
-import { parsePrefix } from '../../src/dns/address.ts'
-import { deadRules } from '../../src/zone/rules.ts'
+import { formatPrefix, parseAddress, parsePrefix } from '../../src/dns/address.ts'
+import { PrefixTableBuilder } from '../../src/geo/prefixes.ts'
+import { deadRules, subnetHolding } from '../../src/zone/rules.ts'
 
 /** `10.0.0.0/8 AS64500 EU-FR` → a rule with these keys. */
 function rule(text: string): Parameters<typeof deadRules>[0][number] {
@@ -38,4 +39,24 @@ test.each([
   ['no keys at all is another fault', ['', '10.0.0.0/8'], []],
 ])('%s', (_, rules, dead) => {
   expect(deadRules(rules.map(rule)).map(({ index, by }) => `${index} by ${by}`)).toEqual(dead)
+})
+
+test('the subnet that holds a client is the longest, from wherever it comes', () => {
+  const builder = new PrefixTableBuilder()
+  for (const text of ['10.1.0.0/16', '2001:db8::/32', '2001:db8:1::/48']) builder.add(parsePrefix(text)!)
+  const files = { ...rule('10.0.0.0/8 10.1.2.0/24 ::ffff:192.0.2.0/120'), subnetFiles: [builder.done()] }
+  const held = (address: string): string | undefined => {
+    const found = subnetHolding(files, parseAddress(address)!)
+    return found && formatPrefix(found)
+  }
+  const addresses = ['10.2.0.1', '10.1.0.1', '10.1.2.1', '11.0.0.1', '192.0.2.1', '2001:db8:1::1', '2001:db8:2::1']
+  expect(addresses.map(held)).toEqual([
+    '10.0.0.0/8',
+    '10.1.0.0/16',
+    '10.1.2.0/24',
+    undefined,
+    '192.0.2.0/24',
+    '2001:db8:1::/48',
+    '2001:db8::/32',
+  ])
 })
