@@ -1,7 +1,7 @@
 /**
  * `octodns.healthcheck` of a dynamic record → its check, with octoDNS's defaults (octodns/record/base.py): HTTPS on port 443
- * for /_dns with the record's name as host, where 200 is up. Timing is Meridian's. The certificate is not verified: the
- * services that octoDNS drives don't, and nobody could write that it should be.
+ * for /_dns with the record's name as host, where 200 is up. Timing is Meridian's. The certificate is not verified: checks
+ * that octoDNS sets up at Route 53 don't either, and it has no key to write that one should.
  */
 import { timingOf } from './checks.ts'
 import { isHost, isPath } from './kinds.ts'
