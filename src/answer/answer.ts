@@ -32,6 +32,7 @@ import {
   NODE_INTS,
   R_AT,
   R_COUNT,
+  S_NEXT,
   S_SERVICE,
   S_TTL,
   S_TYPES,
@@ -275,9 +276,8 @@ function answerNode(
   }
   if (steered >= 0) {
     const asked = query.type === TYPE.A ? STEERS_A : query.type === TYPE.AAAA ? STEERS_AAAA : 0
-    if ((asked & typesOf(responder.world, steered)) !== 0) {
-      return steer(responder, node, steered, asked, client, clientAt, family)
-    }
+    const entry = entryFor(responder.world, steered, asked)
+    if (entry >= 0) return steer(responder, node, entry, asked, client, clientAt, family)
   }
   const rrset = findRRset(image, node, query.type)
   if (rrset >= 0) {
@@ -310,7 +310,10 @@ function parentApex(image: Image, name: LookupName, node: number): number {
   return -1
 }
 
-/** RFC 2308 §3: the zone's SOA in authority, its TTL what negative answers live; steered names are asked again soon. */
+/**
+ * RFC 2308 §3: the zone's SOA in authority, its TTL what negative answers live; steered names are asked again soon.
+ * `steered`: the node's first entry.
+ */
 function negative(responder: Responder, node: number, steered: number): number {
   const { response, query } = responder
   const { image, services } = responder.world
@@ -319,8 +322,8 @@ function negative(responder: Responder, node: number, steered: number): number {
   const stored = image.rrsets[soa + R_AT]! + 6
   const { bytes } = image
   let ttl = ((bytes[stored]! << 24) | (bytes[stored + 1]! << 16) | (bytes[stored + 2]! << 8) | bytes[stored + 3]!) >>> 0
-  if (steered >= 0) {
-    const least = services[image.steered[steered * STEERED_INTS + S_SERVICE]!]!.ttlMinSeconds
+  for (let entry = steered; entry >= 0; entry = image.steered[entry * STEERED_INTS + S_NEXT]!) {
+    const least = services[image.steered[entry * STEERED_INTS + S_SERVICE]!]!.ttlMinSeconds
     if (least < ttl) ttl = least
   }
   rememberQuestion(response, query)
@@ -422,16 +425,21 @@ function steer(
       putAddress(response, typeNumber(type), ttl, service.address, selection.vips[i]! * 16, size)
     }
   }
-  if (response.answers === 0 && !response.overflow) negative(responder, node, steered)
-  else if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
+  if (response.answers === 0 && !response.overflow) {
+    negative(responder, node, world.image.nodes[node * NODE_INTS + N_STEERED]!)
+  } else if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
   return AA | (query.ecs && query.ecsSource > 0 ? scopeOf(client, selection.hashed) << 16 : 0)
 }
 
-/** Types that a steered name has, whoever asks: its own list, else all of its service. */
-function typesOf(world: World, steered: number): number {
-  const entry = steered * STEERED_INTS
-  const listed = world.image.steered[entry + S_TYPES]!
-  return listed !== 0 ? listed : world.services[world.image.steered[entry + S_SERVICE]!]!.types
+/** The entry, from `first` on, that steers the types asked for (bits), whoever asks; −1 where none does. */
+function entryFor({ image, services }: World, first: number, asked: number): number {
+  const { steered } = image
+  for (let entry = first; entry >= 0; entry = steered[entry * STEERED_INTS + S_NEXT]!) {
+    const listed = steered[entry * STEERED_INTS + S_TYPES]!
+    const types = listed !== 0 ? listed : services[steered[entry * STEERED_INTS + S_SERVICE]!]!.types
+    if ((types & asked) !== 0) return entry
+  }
+  return -1
 }
 
 const typeNumber = (type: number): number => (type === STEERS_A ? TYPE.A : TYPE.AAAA)

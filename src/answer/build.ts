@@ -8,7 +8,7 @@
  */
 import { hash } from 'node:crypto'
 import { asnsKey, loadAsns, type Asns } from '../geo/asn.ts'
-import { packCode } from '../geo/codes.ts'
+import { isTerritory, packCode } from '../geo/codes.ts'
 import { openDatabases, type Database } from '../geo/database.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
@@ -391,7 +391,10 @@ async function readDatabases(
 
 /** `node.site` is a setting, but only the zones know which sites there are. */
 function checkNodeSite(settings: BuildSettings, model: Model, report: Report): void {
-  if (settings.nodeSite === undefined || model.sites.has(settings.nodeSite)) return
+  if (settings.nodeSite === undefined) return
+  // a pool of dynamic records has none, unless it is in sites.yaml
+  const placed = [...model.sites.values()].filter(({ latitude }) => !Number.isNaN(latitude)).map(({ name }) => name)
+  if (placed.includes(settings.nodeSite)) return
   report({
     code: 'site-unknown',
     severity: 'error',
@@ -399,7 +402,7 @@ function checkNodeSite(settings: BuildSettings, model: Model, report: Report): v
     line: 0,
     column: 0,
     message: `the setting node.site names the site “${settings.nodeSite}”, which sites.yaml does not have`,
-    hint: `sites: ${[...model.sites.keys()].join(', ')}`,
+    hint: `sites: ${placed.join(', ')}`,
   })
 }
 
@@ -442,8 +445,9 @@ const subdivisionKey = (country: number, subdivision: number): number => country
 function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): ReadonlySet<string> {
   const left = new Map<number, string>()
   for (const geo of rules.flatMap(({ geos }) => geos)) {
-    if (geo.subdivision !== undefined)
-      left.set(subdivisionKey(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
+    // a territory is a country to databases
+    if (geo.subdivision === undefined || isTerritory(geo.country, geo.subdivision)) continue
+    left.set(subdivisionKey(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
   }
   for (let i = 0; i < codes.length && left.size > 0; i += 3) left.delete(subdivisionKey(codes[i + 1]!, codes[i + 2]!))
   return new Set(left.values())

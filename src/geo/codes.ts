@@ -3,28 +3,34 @@
  * Packed into ints: `FR` is 0x4652, so places compare without strings. 0 = unknown.
  */
 
-/** After GeoNames. */
+/**
+ * octoDNS's table (octodns/record/geo_data.py), which differs from GeoNames over CY and GS; so the same code means the same
+ * clients there and here, whatever a database says. XK is not in it. TL is, under a continent that there is none of.
+ */
 const COUNTRIES: Readonly<Record<string, string>> = {
   AF: 'AO BF BI BJ BW CD CF CG CI CM CV DJ DZ EG EH ER ET GA GH GM GN GQ GW KE KM LR LS LY MA MG ML MR MU MW MZ NA NE NG RE RW SC SD SH SL SN SO SS ST SZ TD TG TN TZ UG YT ZA ZM ZW',
-  AN: 'AQ BV GS HM TF',
-  AS: 'AE AF AM AZ BD BH BN BT CC CN CX GE HK ID IL IN IO IQ IR JO JP KG KH KP KR KW KZ LA LB LK MM MN MO MV MY NP OM PH PK PS QA SA SG SY TH TJ TM TR TW UZ VN YE',
-  EU: 'AD AL AT AX BA BE BG BY CH CY CZ DE DK EE ES FI FO FR GB GG GI GR HR HU IE IM IS IT JE LI LT LU LV MC MD ME MK MT NL NO PL PT RO RS RU SE SI SJ SK SM UA VA XK',
+  AN: 'AQ BV HM TF',
+  AS: 'AE AF AM AZ BD BH BN BT CC CN CX CY GE HK ID IL IN IO IQ IR JO JP KG KH KP KR KW KZ LA LB LK MM MN MO MV MY NP OM PH PK PS QA SA SG SY TH TJ TL TM TR TW UZ VN YE',
+  EU: 'AD AL AT AX BA BE BG BY CH CZ DE DK EE ES FI FO FR GB GG GI GR HR HU IE IM IS IT JE LI LT LU LV MC MD ME MK MT NL NO PL PT RO RS RU SE SI SJ SK SM UA VA XK',
   NA: 'AG AI AW BB BL BM BQ BS BZ CA CR CU CW DM DO GD GL GP GT HN HT JM KN KY LC MF MQ MS MX NI PA PM PR SV SX TC TT US VC VG VI',
-  OC: 'AS AU CK FJ FM GU KI MH MP NC NF NR NU NZ PF PG PN PW SB TK TL TO TV UM VU WF WS',
-  SA: 'AR BO BR CL CO EC FK GF GY PE PY SR UY VE',
+  OC: 'AS AU CK FJ FM GU KI MH MP NC NF NR NU NZ PF PG PN PW SB TK TO TV UM VU WF WS',
+  SA: 'AR BO BR CL CO EC FK GF GS GY PE PY SR UY VE',
 }
 
 /** Databases of the flat schema name states instead of giving their codes; octoDNS knows those of these countries. */
 const STATES: Readonly<Record<string, string>> = {
-  US: `AK Alaska,AL Alabama,AR Arkansas,AZ Arizona,CA California,CO Colorado,CT Connecticut,DC District of Columbia,DE Delaware,
-    FL Florida,GA Georgia,HI Hawaii,IA Iowa,ID Idaho,IL Illinois,IN Indiana,KS Kansas,KY Kentucky,LA Louisiana,MA Massachusetts,
-    MD Maryland,ME Maine,MI Michigan,MN Minnesota,MO Missouri,MS Mississippi,MT Montana,NC North Carolina,ND North Dakota,
-    NE Nebraska,NH New Hampshire,NJ New Jersey,NM New Mexico,NV Nevada,NY New York,OH Ohio,OK Oklahoma,OR Oregon,PA Pennsylvania,
-    RI Rhode Island,SC South Carolina,SD South Dakota,TN Tennessee,TX Texas,UT Utah,VA Virginia,VT Vermont,WA Washington,
+  US: `AK Alaska,AL Alabama,AR Arkansas,AS American Samoa,AZ Arizona,CA California,CO Colorado,CT Connecticut,DC District of Columbia,DE Delaware,
+    FL Florida,GA Georgia,GU Guam,HI Hawaii,IA Iowa,ID Idaho,IL Illinois,IN Indiana,KS Kansas,KY Kentucky,LA Louisiana,MA Massachusetts,
+    MD Maryland,ME Maine,MI Michigan,MN Minnesota,MO Missouri,MP Northern Mariana Islands,MS Mississippi,MT Montana,NC North Carolina,ND North Dakota,
+    NE Nebraska,NH New Hampshire,NJ New Jersey,NM New Mexico,NV Nevada,NY New York,OH Ohio,OK Oklahoma,OR Oregon,PA Pennsylvania,PR Puerto Rico,
+    RI Rhode Island,SC South Carolina,SD South Dakota,TN Tennessee,TX Texas,UM United States Minor Outlying Islands,UT Utah,VA Virginia,VI Virgin Islands,VT Vermont,WA Washington,
     WI Wisconsin,WV West Virginia,WY Wyoming`,
   CA: `AB Alberta,BC British Columbia,MB Manitoba,NB New Brunswick,NL Newfoundland and Labrador,NS Nova Scotia,
     NT Northwest Territories,NU Nunavut,ON Ontario,PE Prince Edward Island,QC Quebec,SK Saskatchewan,YT Yukon`,
 }
+
+/** Subdivisions of the US that are countries of their own too (ISO 3166), which is what databases say of their networks. */
+const TERRITORIES = ['AS', 'GU', 'MP', 'PR', 'UM', 'VI']
 
 /** Up to three ASCII characters as one int. */
 export function packCode(text: string | undefined): number {
@@ -48,6 +54,10 @@ for (const [country, list] of Object.entries(STATES)) {
   const named = list.split(/,\s*/).map((state): [string, number] => [state.slice(3), packCode(state.slice(0, 2))])
   states.set(packCode(country), new Map(named))
 }
+
+/** Whether clients there are found by the subdivision's code as a country: `NA-US-PR` is PR. */
+export const isTerritory = (country: string | undefined, subdivision: string | undefined): boolean =>
+  country === 'US' && subdivision !== undefined && TERRITORIES.includes(subdivision)
 
 /** Packed continent of a packed country; 0 = unknown. */
 export const continentOf = (country: number): number => continents.get(country) ?? 0

@@ -52,7 +52,7 @@ export interface Place {
 }
 
 /** Counted up whenever equal databases come to other places. */
-const FORMAT = 'places-2'
+const FORMAT = 'places-3'
 
 export const placesKey = (databases: readonly Database[]): string =>
   [FORMAT, ...databases.map(({ id }) => id)].join(' | ')
@@ -169,7 +169,8 @@ class PlaceTable implements RecordTable {
   /** MaxMind's: `{continent: {code}, country: {iso_code}, subdivisions: [{iso_code, names}], location: {latitude, …}}`. */
   #readNested(data: Section, at: number): void {
     const country = data.code(data.field(data.field(at, COUNTRY), ISO_CODE))
-    const continent = data.code(data.field(data.field(at, CONTINENT), CODE)) || continentOf(country)
+    // databases differ over some: a country is where octoDNS has it
+    const continent = continentOf(country) || data.code(data.field(data.field(at, CONTINENT), CODE))
     const first = data.first(data.field(at, SUBDIVISIONS))
     const subdivision =
       data.code(data.field(first, ISO_CODE)) || this.#byName(data, country, data.field(data.field(first, NAMES), EN))

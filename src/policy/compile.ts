@@ -11,7 +11,7 @@ import { createHash } from 'node:crypto'
 import { formatPrefix, type Prefix } from '../dns/address.ts'
 import type { Asns } from '../geo/asn.ts'
 import { type BinaryTrie, layOut, leafTrie, merge } from '../geo/binary.ts'
-import { packCode } from '../geo/codes.ts'
+import { isTerritory, packCode } from '../geo/codes.ts'
 import { EARTH_RADIUS_KM } from '../geo/distance.ts'
 import { Interner } from '../geo/intern.ts'
 import { type Allocate, copyInts } from '../geo/memory.ts'
@@ -408,12 +408,7 @@ class GeoMatcher {
 
   constructor(rules: readonly MapRule[]) {
     const geos = rules.flatMap((rule, index) =>
-      rule.geos.map((geo) => [
-        index,
-        geo.country === undefined ? packCode(geo.continent) : 0,
-        packCode(geo.country),
-        packCode(geo.subdivision),
-      ]),
+      rule.geos.flatMap((geo) => codesOf(geo).map((codes) => [index, ...codes])),
     )
     this.any = geos.length > 0
     this.#geos = Int32Array.from(geos.flat())
@@ -432,4 +427,10 @@ class GeoMatcher {
   #fits(i: number, code: number): boolean {
     return this.#geos[i] === 0 || this.#geos[i] === code
   }
+}
+
+/** Continent, country and subdivision that a place must have, 0 = any; of a territory, also as a country of its own. */
+function codesOf({ continent, country, subdivision }: Geo): readonly (readonly number[])[] {
+  const codes = [country === undefined ? packCode(continent) : 0, packCode(country), packCode(subdivision)]
+  return isTerritory(country, subdivision) ? [codes, [0, packCode(subdivision), 0]] : [codes]
 }

@@ -107,11 +107,24 @@ export function readAddress<M>(read: Reader, entry: Entry | undefined, missing: 
   return missing
 }
 
+type Timing = Pick<CheckModel, 'intervalMs' | 'timeoutMs' | 'fastMs' | 'fall' | 'rise'>
+
+/** What is written, and the defaults for the rest. */
+export function timingOf(part: { readonly [key in keyof Timing]?: Timing[key] | undefined }): Timing {
+  const intervalMs = part.intervalMs ?? 5000
+  return {
+    intervalMs,
+    timeoutMs: part.timeoutMs ?? Math.min(2000, Math.floor((intervalMs * 2) / 5)),
+    fastMs: part.fastMs ?? Math.max(100, Math.round(intervalMs / 5)),
+    fall: part.fall ?? 3,
+    rise: part.rise ?? 2,
+  }
+}
+
 /** Fills in what nobody wrote; undefined, and reported, when it does not fit together. */
 function complete(read: Reader, node: Node, part: CheckPart): CheckModel | undefined {
-  const intervalMs = part.intervalMs ?? 5000
-  const timeoutMs = part.timeoutMs ?? Math.min(2000, Math.floor((intervalMs * 2) / 5))
-  const fastMs = part.fastMs ?? Math.max(100, Math.round(intervalMs / 5))
+  const timing = timingOf(part)
+  const { intervalMs, timeoutMs, fastMs } = timing
   if (timeoutMs >= intervalMs) {
     const message = `the timeout of ${timeoutMs} ms is not below the interval of ${intervalMs} ms`
     read.fault('check-timing', node, message, 'One check must have ended before the next begins')
@@ -122,7 +135,6 @@ function complete(read: Reader, node: Node, part: CheckPart): CheckModel | undef
     read.fault('check-timing', node, message, 'Leave `fast` out for a fifth of the interval')
     return undefined
   }
-  const timing = { intervalMs, timeoutMs, fastMs, fall: part.fall ?? 3, rise: part.rise ?? 2 }
   const { type, address } = part
   const kind = type && completeKind(read, node, type, part)
   const port = type && portOf(type, part)

@@ -36,7 +36,7 @@ export const N_APEX = 4
 export const N_CUT = 5
 /** Node of the wildcard child `*.name`, −1 without. */
 export const N_WILD = 6
-/** Entry in `steered` of this node, −1 without; its first int is entry × STEERED_INTS. */
+/** First entry in `steered` of this node, −1 without; its first int is entry × STEERED_INTS. */
 export const N_STEERED = 7
 export const NODE_INTS = 8
 
@@ -59,7 +59,9 @@ export const NEGATIVE_SOA = 65_536
 export const S_SERVICE = 0
 export const S_TYPES = 1
 export const S_TTL = 2
-export const STEERED_INTS = 3
+/** Another entry of the same name, for the other type; −1 without. */
+export const S_NEXT = 3
+export const STEERED_INTS = 4
 
 /** Typed arrays over SharedArrayBuffers: posted to threads by reference. */
 export interface Image {
@@ -326,8 +328,9 @@ function linkSteered(
       const service = services.get(model.services[sets[i + Z_AT]!]!)
       if (service === undefined)
         throw new Error(`a zone names service ${model.services[sets[i + Z_AT]!]}: there is none`)
-      draft.nodes[node * NODE_INTS + N_STEERED] = steered.length / STEERED_INTS
-      steered.push(service, sets[i + Z_COUNT]!, sets[i + Z_SIZE]!)
+      const first = node * NODE_INTS + N_STEERED
+      steered.push(service, sets[i + Z_COUNT]!, sets[i + Z_SIZE]!, draft.nodes[first]!)
+      draft.nodes[first] = steered.length / STEERED_INTS - 1
     }
   }
   return steered

@@ -53,8 +53,8 @@ export function portOf(type: CheckType, { port, tls }: KindPart & { readonly por
   return port ?? (type === 'grpc' ? (tls === true ? 443 : undefined) : common[type])
 }
 
-const isPath = (text: string): boolean => /^\/[!-~]*$/.test(text)
-const isHost = (text: string): boolean => /^[\w.-]+$/.test(text) || parseAddress(text) !== undefined
+export const isPath = (text: string): boolean => /^\/[!-~]*$/.test(text)
+export const isHost = (text: string): boolean => /^[\w.-]+$/.test(text) || parseAddress(text) !== undefined
 const isService = (text: string): boolean => /^[!-~]{1,255}$/.test(text)
 const isCommand = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
 const isSent = (text: string): boolean => text.length <= 255

@@ -130,7 +130,7 @@ class Loading {
     this.#serial = defaults.soa.serial ?? (await this.#gitSerial())
     for (const service of zones.flatMap(({ dynamics }) => dynamics)) services.set(service.name, service)
     const whole = [...services.values()].filter((service) => 'at' in service)
-    checkSharedVips(whole, this.#report)
+    checkSharedVips(whole, sites, this.#report)
     checkNesting(zones, this.#report)
     checkBudgets(zones, whole, this.#report)
     return {

@@ -130,7 +130,8 @@ export class Packer {
   #used = 0
   #owner = 0
   #ownerBytes = 0
-  readonly #services: string[] = []
+  /** Name → its index. */
+  readonly #services = new Map<string, number>()
   readonly #files: string[] = []
 
   /** Begins a name (lower-case wire form): what is added next is at it. */
@@ -150,14 +151,14 @@ export class Packer {
 
   /** `types`: bits STEERS_*, 0 = all that the service has; `ttlSeconds`: 0 = the service's own. */
   addSteered(service: string, types: number, ttlSeconds: number, at: Position): void {
-    let index = this.#services.indexOf(service)
-    if (index < 0) index = this.#services.push(service) - 1
+    const index = this.#services.get(service) ?? this.#services.size
+    this.#services.set(service, index)
     this.#addSet(0, types, index, ttlSeconds, at)
   }
 
   finish(): Pick<ZoneModel, 'sets' | 'bytes' | 'services' | 'files'> {
     const sets = this.#sets.slice(0, this.#count * Z_INTS)
-    return { sets, bytes: this.#bytes.slice(0, this.#used), services: this.#services, files: this.#files }
+    return { sets, bytes: this.#bytes.slice(0, this.#used), services: [...this.#services.keys()], files: this.#files }
   }
 
   #addSet(type: number, count: number, from: number, size: number, at: Position): void {

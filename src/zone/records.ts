@@ -25,7 +25,7 @@ export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 's
 
 export const RECORD_KEYS = ['type', 'ttl', 'value', 'values']
 export const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
-const LATER_KEYS = ['geo', 'octodns']
+const LATER_KEYS = ['dynamic', 'geo', 'octodns']
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
 /** octoDNS's own that have no type number. */
 const LATER_TYPES = ['ALIAS', 'LOC', 'URLFWD']
@@ -33,12 +33,21 @@ const LATER_TYPES = ['ALIAS', 'LOC', 'URLFWD']
 const MAX_RRSET_BYTES = 65_535 - 12 - 259 - 64
 /** A steered entry among the types of a name. */
 const GSLB = 0
+const STEERS_BOTH = STEERS_A | STEERS_AAAA
+
+/** One record of a name. */
+interface Written {
+  readonly type: number
+  /** Bits STEERS_*: which of A and AAAA it answers, steered or not; a GSLB without `types` may answer both. */
+  readonly addresses: number
+  readonly node: Node
+}
 
 /** What a name has; kept for the checks that need the whole zone. */
 interface Owner {
   readonly wire: Uint8Array
   readonly node: Node
-  readonly records: readonly { readonly type: number; readonly node: Node }[]
+  readonly records: readonly Written[]
 }
 
 interface ServerTarget {
@@ -105,7 +114,7 @@ class ZoneReader {
     if (wire === undefined) return
     const nodes = value.kind === 'list' ? value.items : [value]
     if (nodes.length === 0) this.#read.fault('value-kind', value, `“${key.text}” has no records`)
-    const records: { type: number; node: Node }[] = []
+    const records: Written[] = []
     const owner = { wire, node: key, records }
     const id = keyOf(wire)
     if (this.#owners.has(id)) {
@@ -113,13 +122,13 @@ class ZoneReader {
     } else this.#owners.set(id, owner)
     this.#packer.begin(wire)
     for (const node of nodes) {
-      const type = this.#record(owner, node)
-      if (type === undefined) continue
-      if (!records.some((other) => other.type === type)) records.push({ type, node })
-      else if (type !== TYPE.CNAME && type !== GSLB) {
+      const record = this.#record(owner, node)
+      if (record === undefined) continue
+      const { type } = record
+      if (type !== TYPE.CNAME && type !== GSLB && records.some((other) => other.type === type)) {
         const message = `“${key.text}” has another record of type ${typeName(type)}`
         this.#read.fault('rrset-duplicate', node, message, 'Write all its values in one: `values: [...]`')
-      } else records.push({ type, node })
+      } else records.push(record)
     }
     this.#checkConflicts(owner)
   }
@@ -138,8 +147,8 @@ class ZoneReader {
     return undefined
   }
 
-  /** Packs one record and returns its type; undefined when there is none to speak of. */
-  #record(owner: Owner, node: Node): number | undefined {
+  /** Packs one record; undefined when there is none to speak of. */
+  #record(owner: Owner, node: Node): Written | undefined {
     const entries = this.#read.entries(node, 'a record')
     const typeEntry = entries.find(({ key }) => key.text === 'type')
     if (typeEntry === undefined) {
@@ -154,7 +163,10 @@ class ZoneReader {
       const fields = new Map(entries.map((entry) => [entry.key.text, entry]))
       if (fields.has('dynamic')) return this.#dynamic({ owner: owner.wire, type, node, fields })
     }
-    if (type !== undefined && type !== TYPE.SOA) return this.#rrset(owner, node, type)
+    if (type !== undefined && type !== TYPE.SOA) {
+      this.#rrset(owner, node, type)
+      return { type, addresses: addressBit(type), node }
+    }
     if (type === TYPE.SOA) {
       this.#read.fault('soa-in-zone', node, 'a zone file holds no SOA', 'Write `soa` in defaults.yaml')
     } else if (LATER_TYPES.includes(name) || (typeNumber(name) !== undefined && name === name.toUpperCase())) {
@@ -166,7 +178,7 @@ class ZoneReader {
     return undefined
   }
 
-  #rrset(owner: Owner, node: Node, type: number): number {
+  #rrset(owner: Owner, node: Node, type: number): void {
     const fields = this.#read.fields(node, `a record of type ${typeName(type)}`, RECORD_KEYS, LATER_KEYS)!
     const ttlSeconds = this.#read.seconds(fields.get('ttl'), 0, this.#ttlSeconds)
     const one = fields.get('value')
@@ -200,7 +212,6 @@ class ZoneReader {
     if (bytes > MAX_RRSET_BYTES) {
       this.#read.fault('rrset-too-large', node, `this RRset has ${bytes} bytes; a message holds ${MAX_RRSET_BYTES}`)
     } else if (rdata.length > 0) this.#packer.add(type, ttlSeconds, rdata, this.#read.at(node))
-    return type
   }
 
   #rdata(type: number, node: Node): Uint8Array | undefined {
@@ -228,18 +239,17 @@ class ZoneReader {
   }
 
   /** A dynamic record is a service of its own that steers its name. */
-  #dynamic(record: Omit<DynamicRecord, 'ttlSeconds'>): number {
+  #dynamic(record: Omit<DynamicRecord, 'ttlSeconds'>): Written {
     const ttlSeconds = this.#read.seconds(record.fields.get('ttl'), 0, this.#ttlSeconds)
     const service = readDynamic(this.#read, { ...record, ttlSeconds })
     if (service !== undefined) {
       this.#dynamics.push(service)
-      const types = record.type === TYPE.A ? STEERS_A : STEERS_AAAA
-      this.#packer.addSteered(service.name, types, 0, this.#read.at(record.node))
+      this.#packer.addSteered(service.name, addressBit(record.type), 0, this.#read.at(record.node))
     }
-    return GSLB
+    return { type: GSLB, addresses: addressBit(record.type), node: record.node }
   }
 
-  #steered(node: Node): number {
+  #steered(node: Node): Written {
     const fields = this.#read.fields(node, 'a record of type GSLB', GSLB_KEYS, LATER_KEYS)!
     const service = this.#read.text(fields.get('service'), undefined)
     if (!fields.has('service')) this.#read.missing(node, 'a record of type GSLB', 'service')
@@ -255,24 +265,27 @@ class ZoneReader {
       this.#read.fault('value-kind', list.value, '“types” is empty', 'Leave it out for all that the service has')
     }
     if (service !== undefined) this.#packer.addSteered(service, types, ttlSeconds, this.#read.at(node))
-    return GSLB
+    return { type: GSLB, addresses: types === 0 ? STEERS_BOTH : types, node }
   }
 
   #checkConflicts({ wire, records }: Owner): void {
     const find = (wanted: number): Node | undefined => records.find(({ type }) => type === wanted)?.node
-    const steered = records.filter(({ type }) => type === GSLB)
     const alias = find(TYPE.CNAME)
-    const address = find(TYPE.A) ?? find(TYPE.AAAA) ?? alias
-    if (steered.length > 1) {
-      this.#read.fault(
-        'rrset-duplicate',
-        steered[1]!.node,
-        'a name is steered by one service',
-        'Use one record with `types`',
-      )
+    const steered = records.filter(({ type }) => type === GSLB)
+    const isSteered = steered.length > 0
+    let taken = 0
+    for (const { addresses, node } of steered) {
+      if ((addresses & taken) !== 0) {
+        const hint = 'Use one record for both, or one for each of A and AAAA (`types: [A]`)'
+        this.#read.fault('rrset-duplicate', node, 'a name is steered by one record for each type', hint)
+      }
+      taken |= addresses
     }
-    if (steered.length > 0 && address !== undefined) {
-      this.#read.fault('gslb-conflict', steered[0]!.node, 'a steered name has no A, AAAA or CNAME of its own')
+    const address = records.find(({ type, addresses }) => type !== GSLB && (addresses & taken) !== 0)
+    if (isSteered && (alias ?? address) !== undefined) {
+      const hint = 'Beside an AAAA record, steer A alone: `types: [A]`'
+      const message = 'a steered name has neither a CNAME nor a record of a type that it is steered for'
+      this.#read.fault('gslb-conflict', steered[0]!.node, message, alias === undefined ? hint : undefined)
     } else if (alias !== undefined && (records.length > 1 || wire.length === this.#apex.length)) {
       this.#read.fault('cname-conflict', alias, 'a CNAME stands alone at its name, and never at an apex')
     }
@@ -306,7 +319,7 @@ class ZoneReader {
       for (const { type, node } of owner.records) {
         const isGlue = (type === TYPE.A || type === TYPE.AAAA) && !wildcard
         if (isGlue || (type === TYPE.NS && (owner === cut || wildcard))) continue
-        const what = type === GSLB ? 'GSLB' : typeName(type)
+        const what = type === GSLB ? 'a steered name' : typeName(type)
         const message = `${what} at or below the delegation of ${formatName(cut.wire)}: only its NS and addresses of name servers belong here`
         this.#read.fault('below-cut', node, message)
       }
@@ -347,5 +360,6 @@ class ZoneReader {
   }
 }
 
-const hasAddress = ({ records }: Owner): boolean =>
-  records.some(({ type }) => type === TYPE.A || type === TYPE.AAAA || type === GSLB)
+const addressBit = (type: number): number => (type === TYPE.A ? STEERS_A : type === TYPE.AAAA ? STEERS_AAAA : 0)
+
+const hasAddress = ({ records }: Owner): boolean => records.some(({ addresses }) => addresses !== 0)

@@ -4,7 +4,7 @@
 import { formatName, isWithin, parentName } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Report } from '../problem.ts'
-import type { Position, ServiceModel } from './model.ts'
+import type { Position, ServiceModel, SiteModel } from './model.ts'
 import { positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE } from './pack.ts'
 import { keyOf, type ZoneFile } from './records.ts'
 import { typesOf } from './services.ts'
@@ -12,15 +12,23 @@ import { typesOf } from './services.ts'
 /** By name, every service that is written; of one that could not be read only where. */
 export type WrittenServices = ReadonlyMap<string, ServiceModel | Position>
 
-/** The same address at two sites in two services: most likely a slip. */
-export function checkSharedVips(services: readonly ServiceModel[], report: Report): void {
+/**
+ * The same address at two sites in two services: most likely a slip. `sites`: those of sites.yaml; a pool that is none of
+ * them is a name within its record, which says nothing of any other.
+ */
+export function checkSharedVips(
+  services: readonly ServiceModel[],
+  sites: ReadonlyMap<string, SiteModel>,
+  report: Report,
+): void {
   const seen = new Map<string, { readonly site: string; readonly service: string }>()
-  for (const { name: service, sites, at } of services) {
-    for (const { site, vips } of sites) {
+  for (const { name: service, sites: own, at } of services) {
+    for (const { site, vips } of own) {
+      if (!sites.has(site)) continue
       for (const { address } of vips) {
         const other = seen.get(address)
         if (other === undefined) seen.set(address, { site, service })
-        else if (other.site !== site) {
+        else if (other.site !== site && other.service !== service) {
           const message = `${address} is at ${site} here and at ${other.site} in service ${other.service}`
           report({ code: 'vip-shared', severity: 'warning', ...at, message })
         }

@@ -6,7 +6,7 @@
 import { dirname, resolve } from 'node:path'
 import { maskAddress, type Prefix, parsePrefix } from '../dns/address.ts'
 import { type BinaryTrie, descend, trieOfRuns } from '../geo/binary.ts'
-import { isCountryOf, mayBeSubdivision } from '../geo/codes.ts'
+import { isCountryOf, isTerritory, mayBeSubdivision } from '../geo/codes.ts'
 import { addressOf, pack, type PackedPrefixes, type PrefixTable } from '../geo/prefixes.ts'
 import { didYouMean, type ProblemCode } from '../problem.ts'
 import type { Geo, Groups, RuleModel } from './model.ts'
@@ -152,7 +152,7 @@ function readEach<T>(
 }
 
 /** octoDNS's codes: a continent, its country, and that one's subdivision. */
-function parseGeo(text: string): Geo | undefined {
+export function parseGeo(text: string): Geo | undefined {
   const match = /^(AF|AN|AS|EU|NA|OC|SA)(?:-([A-Z]{2})(?:-([A-Z0-9]{1,3}))?)?$/.exec(text)
   if (match === null) return undefined
   const [, continent, country, subdivision] = match
@@ -234,7 +234,9 @@ function leavesOf({ nodes, root }: BinaryTrie): ReadonlySet<number> {
   return leaves
 }
 
+/** Whether every client of the one is the other's; a territory's may be known by its own country, whatever is said of the US. */
 const holds = (outer: Geo, inner: Geo): boolean =>
   outer.continent === inner.continent &&
+  (!isTerritory(inner.country, inner.subdivision) || outer.subdivision === inner.subdivision) &&
   (outer.country === undefined || outer.country === inner.country) &&
   (outer.subdivision === undefined || outer.subdivision === inner.subdivision)

@@ -259,7 +259,7 @@ const SOA = {
   serial: row(
     integer(0, 0xffffffff),
     'number',
-    'Unix time of the last git commit that touched the folder, else 1 with a warning',
+    'Unix time of the last git commit that touched the folder, else 1 with a warning; a node never serves one below what it served before',
   ),
   refresh: row(seconds(0), 'seconds', '7200'),
   retry: row(seconds(0), 'seconds', '900'),

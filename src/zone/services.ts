@@ -45,8 +45,8 @@ export function typesOf({ sites }: Pick<ServiceModel, 'sites'>, only?: ReadonlyS
   return types
 }
 
-/** Names of sites, services and checks: part of member names, metrics and patterns, so no blanks, slashes or stars. */
-function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what: string): boolean {
+/** Names of sites, pools, services and checks: part of member names, metrics and patterns, so no blanks, slashes or stars. */
+export function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what: string): boolean {
   if (/^[a-z0-9][\w.-]{0,62}$/i.test(key.text)) return true
   const hint = 'Letters, digits, and . _ - behind the first; at most 63'
   read.fault('value-invalid', key, `“${key.text}” is no name for ${what}`, hint)

@@ -47,6 +47,10 @@ export type Node = Scalar | Sequence | Mapping
 /** True of a value that was left out: `key:` and nothing behind it. */
 export const isEmpty = (node: Node): boolean => node.kind === 'scalar' && node.text === '' && !node.quoted
 
+/** True of what YAML takes for null, too. */
+export const isNull = (node: Node): boolean =>
+  node.kind === 'scalar' && !node.quoted && /^(?:~|null|Null|NULL)?$/.test(node.text)
+
 /** A file's text, for turning offsets into positions. */
 export class Source {
   readonly file: string

@@ -322,7 +322,7 @@ iad: {location: [38.95, -77.45], region: us}
 sin: {location: [1.36, 103.99], region: ap}
 `
 export const ZONE = `"":
-  - {type: NS, values: [ns1.demo.example.]}
+  - {type: NS, values: [ns1.demo.example., ns2.example.net.]}
 ns1: {type: A, values: [192.0.2.53]}
 www: {type: GSLB, service: web}
 static: {type: A, values: [192.0.2.80]}

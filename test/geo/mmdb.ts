@@ -296,4 +296,33 @@ export const SYSTEMS: readonly TestSystem[] = Object.entries({
   '2002:8000::/17': 64500,
 }).map(([prefix, asn]) => ({ prefix, asn }))
 
-export const FIXTURE: readonly TestNetwork[] = [...named, ...generated()]
+/** Countries and American states by their geo code, for rules that name them: each has 198.18.N.0/24 and 2001:2:0:N::/64. */
+const BY_CODE =
+  `AF-EG AF-ZA AN-AQ AS-CN AS-CY AS-IN AS-JP AS-SG EU-DE EU-FR EU-GB EU-XK NA-CA-ON NA-US-CA NA-US-KY NA-US-NC NA-US-NY NA-US-OR
+  NA-US-WA NA-MX NA-PR OC-AU OC-GU SA-BR SA-GS`.split(/\s+/)
+/** Continents as databases have them, where octoDNS differs. */
+const TOLD: Readonly<Record<string, string>> = { 'AS-CY': 'EU', 'SA-GS': 'AN' }
+
+/** Countries of the fixture, and the continent that octoDNS has them on, where that is not what the database says. */
+export const ELSEWHERE: ReadonlyMap<string, string> = new Map(
+  Object.keys(TOLD).map((code) => [code.slice(3), code.slice(0, 2)]),
+)
+
+/** A client at each of those codes. */
+export const CLIENTS_AT: ReadonlyMap<string, { readonly v4: string; readonly v6: string }> = new Map(
+  BY_CODE.map((code, n) => [code, { v4: `198.18.${n}.1`, v6: `2001:2:0:${hex(n)}::1` }]),
+)
+
+const coded: readonly TestNetwork[] = BY_CODE.flatMap((code, n) => {
+  const [continent = '', country = '', subdivision = ''] = code.split('-')
+  const place = {
+    continent: TOLD[code] ?? continent,
+    country,
+    ...(subdivision !== '' && { subdivision }),
+    latitude: 10 + n,
+    longitude: 10,
+  }
+  return [`198.18.${n}.0/24`, `2001:2:0:${hex(n)}::/64`].map((prefix) => ({ prefix, ...place }))
+})
+
+export const FIXTURE: readonly TestNetwork[] = [...named, ...coded, ...generated()]

@@ -9,7 +9,15 @@ import { descend } from '../../src/geo/binary.ts'
 import { openDatabases } from '../../src/geo/database.ts'
 import { buildPlaces, PLACE_FOLDED, placeOf, type Places } from '../../src/geo/place.ts'
 import type { Problem } from '../../src/problem.ts'
-import { CLIENTS, encodeTestDatabase, FIXTURE, type TestDatabase, type TestNetwork, writeTestDatabase } from './mmdb.ts'
+import {
+  CLIENTS,
+  ELSEWHERE,
+  encodeTestDatabase,
+  FIXTURE,
+  type TestDatabase,
+  type TestNetwork,
+  writeTestDatabase,
+} from './mmdb.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-geo-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -87,7 +95,7 @@ describe.each(SHAPES)('$schema, records of $recordSize bits, IPv$ipVersion', (sh
         record?.longitude ?? record?.location?.longitude ?? Number.NaN,
       ])
       if (shape.schema === 'maxmind') {
-        expect(continent).toBe(record?.continent?.code ?? '')
+        expect(continent).toBe(ELSEWHERE.get(country) ?? record?.continent?.code ?? '')
         expect(subdivision).toBe(record?.subdivisions?.[0]?.iso_code ?? '')
       }
     }
@@ -101,6 +109,19 @@ describe.each(SHAPES)('$schema, records of $recordSize bits, IPv$ipVersion', (sh
     expect(lookUp(CLIENTS.jakarta.v4)).toBe('"ID" <utf8_string>')
     if (shape.ipVersion === 6) expect(lookUp(CLIENTS.tokyo.v6)).toBe('"JP" <utf8_string>')
   })
+})
+
+test('a country is on the continent where octoDNS has it; without a country the database’s own word counts', () => {
+  const networks = [
+    { prefix: '192.0.2.0/25', continent: 'EU', country: 'CY' },
+    { prefix: '192.0.2.128/25', continent: 'EU', country: '' },
+    { prefix: '198.51.100.0/24', continent: 'AF', country: 'QQ' },
+  ]
+  const places = placesFrom({ schema: 'maxmind', networks })
+  const continents = ['192.0.2.1', '192.0.2.129', '198.51.100.1'].map(
+    (address) => placeOf(places, parseAddress(address)!).continent,
+  )
+  expect(continents).toEqual(['AS', 'EU', 'AF'])
 })
 
 test('the flat schema: continent by country, American and Canadian states by name', () => {

@@ -24,7 +24,7 @@ import { compileMap, mapDefinition, siteNames } from '../../src/policy/compile.t
 import { loadMap, mapKey } from '../../src/policy/load.ts'
 import { CLASS_UNPLACED, type ClientMap, groupsOf } from '../../src/policy/map.ts'
 import type { RuleModel, ServiceModel, SiteModel } from '../../src/zone/model.ts'
-import { CLIENTS, FIXTURE, SYSTEMS, writeTestDatabase } from '../geo/mmdb.ts'
+import { ELSEWHERE, CLIENTS, FIXTURE, SYSTEMS, writeTestDatabase } from '../geo/mmdb.ts'
 import { service, site } from './fixture.ts'
 import { referenceOrder, type ReferencePlace, type SubnetFiles } from './reference.ts'
 
@@ -48,10 +48,11 @@ beforeAll(async () => {
   placeOf = (address) => {
     const found = reader.get(address)
     const { latitude, longitude } = found?.location ?? {}
+    const country = found?.country?.iso_code ?? ''
     return found
       ? {
-          continent: found.continent?.code ?? '',
-          country: found.country?.iso_code ?? '',
+          continent: ELSEWHERE.get(country) ?? found.continent?.code ?? '',
+          country,
           subdivision: found.subdivisions?.[0]?.iso_code ?? '',
           latitude,
           longitude,

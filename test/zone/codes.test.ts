@@ -18,21 +18,7 @@ const NO_FOLDER: Readonly<Record<string, string>> = {
 }
 
 /** Codes that nothing reports yet. */
-const NOT_YET = [
-  'include-invalid',
-  'include-loop',
-  'include-unused',
-  'unsupported-type',
-  'octodns-ignored',
-  'pool-unknown',
-  'pool-unused',
-  'pool-loop',
-  'pool-reused',
-  'catchall-missing',
-  'rule-order',
-  'geo-covered',
-  'subnet-covered',
-]
+const NOT_YET = ['include-invalid', 'include-loop', 'include-unused', 'unsupported-type', 'octodns-ignored']
 
 /** No code: ten faults at once. */
 const NO_CODE = ['ten']

@@ -3,6 +3,9 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { CHECK_KEYS } from '../../src/zone/checks.ts'
+import { DYNAMIC_KEYS, DYNAMIC_RECORD_KEYS, POOL_KEYS, POOL_VALUE_KEYS } from '../../src/zone/dynamic.ts'
+import { DYNAMIC_RULE_KEYS } from '../../src/zone/dynamic-rules.ts'
+import { HEALTHCHECK_KEYS } from '../../src/zone/healthcheck.ts'
 import { DEFAULTS_KEYS, SOA_KEYS } from '../../src/zone/load.ts'
 import { GSLB_KEYS, RECORD_KEYS } from '../../src/zone/records.ts'
 import { RULE_KEYS } from '../../src/zone/rules.ts'
@@ -13,6 +16,12 @@ const text = readFileSync(resolve(import.meta.dirname, '../../docs/zones.md'), '
 test.each([
   ['record', RECORD_KEYS],
   ['GSLB', GSLB_KEYS],
+  ['dynamic record', DYNAMIC_RECORD_KEYS],
+  ['dynamic', DYNAMIC_KEYS],
+  ['pool', POOL_KEYS],
+  ["pool's value", POOL_VALUE_KEYS],
+  ['dynamic rule', DYNAMIC_RULE_KEYS],
+  ['healthcheck', HEALTHCHECK_KEYS],
   ['defaults', DEFAULTS_KEYS],
   ['soa', SOA_KEYS],
   ['site', SITE_KEYS],

@@ -8,8 +8,12 @@ import { buildImage } from '../../src/zone/image.ts'
 import { type Loaded, loadFolder } from '../../src/zone/load.ts'
 
 const example = resolve(import.meta.dirname, '../../zones')
-const files = readdirSync(example).filter((file) => file.endsWith('.yaml'))
-const texts = files.map((file) => readFileSync(join(example, file), 'utf8').replace('soa: {', 'soa: {serial: 1, ')) // no git runs
+const shown = readdirSync(example).filter((file) => file.endsWith('.yaml'))
+const files = [...shown, 'dynamic.example.yaml']
+const texts = [
+  ...shown.map((file) => readFileSync(join(example, file), 'utf8').replace('soa: {', 'soa: {serial: 1, ')), // no git runs
+  readFileSync(resolve(import.meta.dirname, '../zones/subnet-covered/good/example.com.yaml'), 'utf8'),
+]
 const folder = mkdtempSync(join(tmpdir(), 'meridian-fuzz-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -63,6 +67,10 @@ const scrap = fc.oneof(
     'rules',
     'only',
     'vips',
+    'dynamic',
+    'pool',
+    'fallback: eu',
+    'geos',
     '"": ',
   ),
   fc.string({ maxLength: 4 }),

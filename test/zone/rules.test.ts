@@ -29,6 +29,7 @@ test.each([
   ['an IPv4 subnet in IPv6 clothes', ['10.0.0.0/8', '::ffff:10.0.0.0/104'], ['1 by 0']],
   ['geos in order', ['AS', 'AS-CN', 'EU-DE', 'EU', 'EU-FR'], ['1 by 0', '4 by 3']],
   ['the same geo again', ['NA-US-CA', 'NA-US-NY', 'NA-US-CA'], ['2 by 0']],
+  ['a territory is a country of its own', ['NA-US', 'NA-US-PR', 'NA', 'NA-US-PR'], ['3 by 1']],
   ['several geos', ['AS EU', 'AS-JP OC', 'EU-FR AS-CN'], ['2 by 0']],
   ['subnets go first wherever they are', ['AS', '10.0.0.0/8'], []],
   ['dead by subnet, alive by geo', ['10.0.0.0/8', '10.0.0.0/8 AF', '10.0.0.0/8 AF-EG'], ['2 by 0']],
