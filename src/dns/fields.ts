@@ -93,8 +93,12 @@ function encodeBinary(kind: 'hex' | 'base64', text: string): Uint8Array | Fault 
   return { fault: `“${text.slice(0, 80)}” is something else where ${what} wanted` }
 }
 
+/** Each byte as an escape, and what quotes and spaces there may be. */
+const MAX_CHARACTERS = 5 * 65_000
+
 /** Text with escapes, or quoted strings to be joined → its bytes. */
 export function parseText(text: string): Uint8Array | Fault {
+  if (text.length > MAX_CHARACTERS) return { fault: 'the text is longer than 65,000 bytes' }
   const quoted = /^"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*$/s.test(text)
   const source = quoted ? text.slice(1, -1).replace(/(\\.)|"\s+"/gs, '$1') : text
   const parts: Uint8Array[] = []

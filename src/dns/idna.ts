@@ -21,8 +21,10 @@ export function parseUnicodeName(text: string): Uint8Array | Fault {
 // oxlint-disable-next-line no-control-regex
 const isAscii = (text: string): boolean => /^[\0-\x7f]*$/.test(text)
 
+/** A label with a character beyond ASCII; what is ASCII in it are letters, digits and hyphens (RFC 5891 §4.2.3.1). */
 function toAscii(label: string): string | Fault {
-  // UTS 46 has more to it than letters: full stops of other scripts, digits that would be an IPv4 address
-  const ascii = label.length > 63 ? '' : domainToASCII(label)
-  return /^[a-z0-9-]+$/.test(ascii) ? ascii : { fault: `“${label}” is no label that IDNA can encode` }
+  // node:url reads a URL's host: it would stop at a slash, and make addresses of digits in other scripts
+  const isLabel = label.length <= 63 && /^[-a-z0-9\u{80}-\u{10ffff}]+$/iu.test(label)
+  const ascii = isLabel ? domainToASCII(label) : ''
+  return /^[-a-z0-9]+$/.test(ascii) ? ascii : { fault: `“${label}” is no label that IDNA can encode` }
 }

@@ -224,7 +224,7 @@ class Loading {
 
   /** Takes a unit for what it is by its own name. */
   #taken({ loaded: { tree, problems } }: Unit): Tree | undefined {
-    this.problems.push(...problems)
+    for (const problem of problems) this.#report(problem)
     return tree && { read: new Reader(tree.source, this.#report), root: tree.root }
   }
 
@@ -304,7 +304,7 @@ class Loading {
         this.#tell('zone-included', file, message, hint, 'warning')
         continue
       }
-      this.problems.push(...unit.loaded.problems)
+      for (const problem of unit.loaded.problems) this.#report(problem)
       const { zone } = unit.loaded
       if (zone === undefined) continue
       const other = zones.get(keyOf(apex))
