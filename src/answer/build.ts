@@ -294,7 +294,7 @@ const tellRead = ({
   ...(revision !== undefined && { revision }),
   ...(gitTrouble !== undefined && { gitTrouble }),
   parsed,
-  outside: loaded.outside ?? [],
+  outside: loaded.outside,
 })
 
 /**

@@ -33,7 +33,7 @@ export interface LockWait {
 export const LOCK_WAIT: LockWait = { firstMs: 5_000, ms: 60_000 }
 const LOCK_LOOK_MS = 250
 
-const NOTHING: Loaded = { problems: [], hash: '', files: new Map() }
+const NOTHING: Loaded = { problems: [], hash: '', outside: [], files: new Map() }
 
 export class Folder {
   readonly #path: string

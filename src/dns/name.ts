@@ -31,7 +31,7 @@ const DOT = 46
 const BACKSLASH = 92
 
 /**
- * Name in text → wire form, case kept, the root label at its end. Characters beyond ASCII are a fault (write the A-label).
+ * Name in text → wire form, case kept, the root label at its end. Characters beyond ASCII are a fault (see idna.ts).
  */
 export function parseName(text: string): Uint8Array | Fault {
   if (text === '') return { fault: 'a name is empty' }

@@ -2,27 +2,47 @@
  * RDATA of the types that zones may hold: operators' values → wire (encodeRdata), wire → presentation text
  * (formatRdata; types without a form of their own by RFC 3597 §5). Values are octoDNS's; every scalar is its source text.
  *
- * A type is one row of a table: the kinds of its fields in wire order. Both directions read that row.
+ * A type is one row of a table: the kinds of its fields in wire order. Both directions read that row. LOC is the one type
+ * whose fields are written otherwise than they lie on the wire (loc.ts).
  */
-import { formatAddress, parseAddress } from './address.ts'
-import { type Fault, formatName, isAbsolute, isFault, parseName, readName } from './name.ts'
+import { concat, encodeField, type FieldRead, formatField, type Kind } from './fields.ts'
+import { encodeLoc, formatLoc, LOC_KEYS } from './loc.ts'
+import { type Fault, isFault } from './name.ts'
+import { encodeParams, formatParams } from './svcb.ts'
 import { TYPE, typeName, typeNumber } from './types.ts'
 
-/** A scalar's text, or the texts of a mapping's keys. */
-export type RdataValue = string | Readonly<Record<string, string>>
-
-/** How a field is written: `text` is a string of 1–255 bytes' count and its bytes, `texts` several, `rest` bare bytes. */
-type Kind = 'ipv4' | 'ipv6' | 'name' | 'u8' | 'u16' | 'u32' | 'text' | 'texts' | 'tag' | 'rest'
+/** A scalar's text, a list, or what a mapping's keys have. A key without a value has an empty text. */
+export type RdataValue = string | readonly RdataValue[] | { readonly [key: string]: RdataValue }
 
 interface Field {
-  readonly kind: Kind
+  /** `params`: SvcParams, to the RDATA's end. */
+  readonly kind: Kind | 'params'
   /** Key in a mapping, and the older key that octoDNS takes too. */
   readonly key?: string
   readonly alias?: string
-  readonly missing?: string
+  readonly missing?: RdataValue
+  /** How many bytes it has where the field `of` has one of these values. */
+  readonly sizes?: { readonly of: string; readonly bytes: Readonly<Record<string, number>> }
 }
 
-const field = (key: string, kind: Kind, more: Omit<Field, 'key' | 'kind'> = {}): Field => ({ key, kind, ...more })
+const field = (key: string, kind: Field['kind'], more: Omit<Field, 'key' | 'kind'> = {}): Field => ({
+  key,
+  kind,
+  ...more,
+})
+
+const SHA1_BYTES = 20
+const SHA256_BYTES = 32
+const SHA384_BYTES = 48
+const SHA512_BYTES = 64
+
+// RFC 4034 §5.1; digests: RFC 3658, 4509, 5933, 6605
+const DS_DIGESTS = { 1: SHA1_BYTES, 2: SHA256_BYTES, 3: SHA256_BYTES, 4: SHA384_BYTES }
+const SVCB = [
+  field('svcpriority', 'u16'),
+  field('targetname', 'name'),
+  field('svcparams', 'params', { missing: {} }),
+] as const
 
 /** A single field without a key stands as a scalar; all others as a mapping. */
 const FORMS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Field[]>([
@@ -32,9 +52,53 @@ const FORMS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Fi
   [TYPE.CNAME, [{ kind: 'name' }]],
   [TYPE.PTR, [{ kind: 'name' }]],
   [TYPE.TXT, [{ kind: 'texts' }]],
+  [TYPE.SPF, [{ kind: 'texts' }]], // RFC 4408 §3.1.1
   [TYPE.MX, [field('preference', 'u16', { alias: 'priority' }), field('exchange', 'name', { alias: 'value' })]],
   [TYPE.SRV, [field('priority', 'u16'), field('weight', 'u16'), field('port', 'u16'), field('target', 'name')]],
   [TYPE.CAA, [field('flags', 'u8', { missing: '0' }), field('tag', 'tag'), field('value', 'rest')]],
+  [
+    TYPE.DS,
+    [
+      field('key_tag', 'u16'),
+      field('algorithm', 'u8'),
+      field('digest_type', 'u8'),
+      field('digest', 'hex', { sizes: { of: 'digest_type', bytes: DS_DIGESTS } }),
+    ],
+  ],
+  [
+    TYPE.SSHFP, // RFC 4255 §3.1, 6594
+    [
+      field('algorithm', 'u8'),
+      field('fingerprint_type', 'u8'),
+      field('fingerprint', 'hex', { sizes: { of: 'fingerprint_type', bytes: { 1: SHA1_BYTES, 2: SHA256_BYTES } } }),
+    ],
+  ],
+  [
+    TYPE.TLSA, // RFC 6698 §2.1
+    [
+      field('certificate_usage', 'u8'),
+      field('selector', 'u8'),
+      field('matching_type', 'u8'),
+      field('certificate_association_data', 'hex', {
+        sizes: { of: 'matching_type', bytes: { 1: SHA256_BYTES, 2: SHA512_BYTES } },
+      }),
+    ],
+  ],
+  [
+    TYPE.NAPTR, // RFC 3403 §4.1
+    [
+      field('order', 'u16'),
+      field('preference', 'u16'),
+      field('flags', 'text'),
+      field('service', 'text'),
+      field('regexp', 'text'),
+      field('replacement', 'name'),
+    ],
+  ],
+  [TYPE.OPENPGPKEY, [{ kind: 'base64' }]], // RFC 7929 §2.1
+  [TYPE.URI, [field('priority', 'u16'), field('weight', 'u16'), field('target', 'uri')]], // RFC 7553 §4
+  [TYPE.SVCB, SVCB], // RFC 9460 §2.2
+  [TYPE.HTTPS, SVCB],
   [
     TYPE.SOA,
     [
@@ -50,48 +114,74 @@ const FORMS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Fi
   [TYPE.HINFO, [field('cpu', 'text'), field('os', 'text')]], // RFC 8482's answer to ANY: printed only
 ])
 
+/** octoDNS's former keys of DS, which are DNSKEY's for the same bytes. */
+const FORMER_DS = [
+  field('flags', 'u16'),
+  field('protocol', 'u8'),
+  field('algorithm', 'u8'),
+  field('public_key', 'hex', { sizes: { of: 'algorithm', bytes: DS_DIGESTS } }),
+]
+
 /** Types that zones may hold, by mnemonic. */
-export const ZONE_TYPES: readonly string[] = [...FORMS.keys()].filter((type) => type !== TYPE.HINFO).map(typeName)
+export const ZONE_TYPES: readonly string[] = [...FORMS.keys(), TYPE.LOC]
+  .filter((type) => type !== TYPE.HINFO)
+  .map(typeName)
 
 /** One key of a type's values, for those who describe them. */
 export interface ValueKey {
   readonly key: string
   /** An older name that octoDNS takes too. */
   readonly alias?: string
-  /** Of numbers: the largest. */
+  /** Of whole numbers: the largest. */
   readonly most?: number
+  /** A mapping with keys of its own. */
+  readonly isMapping: boolean
   readonly isOptional: boolean
 }
 
-const MOST: Readonly<Partial<Record<Kind, number>>> = { u8: 0xff, u16: 0xffff, u32: 0xffffffff }
+const MOST: Readonly<Partial<Record<Field['kind'], number>>> = { u8: 0xff, u16: 0xffff, u32: 0xffffffff }
 
-/** Keys of a type's values; undefined where a value is a text. */
-export function valueKeys(type: string): readonly ValueKey[] | undefined {
-  const keys = FORMS.get(typeNumber(type) ?? 0)?.flatMap(({ key, kind, alias, missing }) => {
-    const most = MOST[kind]
-    if (key === undefined) return []
-    return { key, isOptional: missing !== undefined, ...(alias && { alias }), ...(most !== undefined && { most }) }
-  })
-  return keys?.length === 0 ? undefined : keys
+/** The forms that a type's values may have, each by its keys; none where a value is a text. */
+export function valueForms(type: string): readonly (readonly ValueKey[])[] {
+  const number = typeNumber(type) ?? 0
+  if (number === TYPE.LOC) return [LOC_KEYS.map((key) => ({ key, isMapping: false, isOptional: false }))]
+  const forms = [FORMS.get(number) ?? [], ...(number === TYPE.DS ? [FORMER_DS] : [])]
+  return forms.map((form) => form.flatMap(keyOf)).filter((keys) => keys.length > 0)
+}
+
+function keyOf({ key, kind, alias, missing }: Field): readonly ValueKey[] {
+  const most = MOST[kind]
+  if (key === undefined) return []
+  const what = { isMapping: kind === 'params', isOptional: missing !== undefined }
+  return [{ key, ...what, ...(alias !== undefined && { alias }), ...(most !== undefined && { most }) }]
 }
 
 /**
  * Wire RDATA of a value, names in it uncompressed, case kept; names must end with a dot. A fault names the field.
  *
- *   A AAAA NS CNAME PTR TXT   text                         MX   {preference | priority, exchange | value}
- *   SRV  {priority, weight, port, target}                  CAA  {flags, tag, value}
- *   SOA  {mname, rname, serial, refresh, retry, expire, minimum}
+ *   A AAAA NS CNAME PTR TXT SPF   text                     OPENPGPKEY   text: base64
+ *   MX     {preference | priority, exchange | value}       CAA   {flags, tag, value}
+ *   SRV    {priority, weight, port, target}                URI   {priority, weight, target}
+ *   SSHFP  {algorithm, fingerprint_type, fingerprint}      DS    {key_tag, algorithm, digest_type, digest}
+ *   TLSA   {certificate_usage, selector, matching_type, certificate_association_data}
+ *   NAPTR  {order, preference, flags, service, regexp, replacement}
+ *   SVCB   HTTPS  {svcpriority, targetname, svcparams: {…}} (svcb.ts)      LOC  see loc.ts
+ *   SOA    {mname, rname, serial, refresh, retry, expire, minimum}
  *
- * Text of TXT and CAA is UTF-8 with master-file escapes (RFC 1035 §5.1), so octoDNS's `\;` is `;`, as is a bare one; text
+ * Texts are UTF-8 with master-file escapes (RFC 1035 §5.1), so octoDNS's `\;` is `;`, as is a bare one; text
  * that begins and ends with `"` is one quoted string or several. TXT beyond 255 bytes becomes several strings.
  */
 export function encodeRdata(type: number, value: RdataValue): Uint8Array | Fault {
-  const form = FORMS.get(type)
+  const isFormer =
+    type === TYPE.DS && isMapping(value) && (Object.hasOwn(value, 'flags') || Object.hasOwn(value, 'public_key'))
+  const form = isFormer ? FORMER_DS : FORMS.get(type)
+  if (type === TYPE.LOC) return isMapping(value) ? encodeLoc(value) : { fault: 'a mapping is wanted' }
   if (form === undefined) return { fault: `${typeName(type)} is no type that a zone may hold` }
   if (form[0]!.key === undefined) {
-    return typeof value === 'string' ? encodeField(form[0]!.kind, value) : { fault: 'a text is wanted, not a mapping' }
+    if (typeof value === 'string') return encodeValue(form[0]!, value)
+    return { fault: 'a text is wanted, not a mapping' }
   }
-  if (typeof value === 'string') {
+  if (!isMapping(value)) {
     return { fault: `a mapping with ${form.map((one) => one.key).join(', ')} is wanted, not a text` }
   }
   const unknown = Object.keys(value).find((key) => !form.some((one) => one.key === key || one.alias === key))
@@ -102,86 +192,33 @@ export function encodeRdata(type: number, value: RdataValue): Uint8Array | Fault
     if (key === one.alias && Object.hasOwn(value, one.key!)) {
       return { fault: `“${one.key}” and “${key}” say the same`, field: key }
     }
-    const text = Object.hasOwn(value, key) ? value[key] : one.missing
-    if (text === undefined) return { fault: `“${key}” is missing` }
-    const part = encodeField(one.kind, text)
-    if (isFault(part)) return { ...part, field: key }
+    const given = Object.hasOwn(value, key) ? value[key] : one.missing
+    if (given === undefined) return { fault: `“${key}” is missing` }
+    const part = encodeValue(one, given)
+    if (isFault(part)) return { fault: part.fault, field: part.field === undefined ? key : `${key}.${part.field}` }
+    const of = one.sizes && value[one.sizes.of]
+    const bytes = typeof of === 'string' ? one.sizes!.bytes[of] : undefined
+    if (bytes !== undefined && part.length !== bytes) {
+      return { fault: `with this ${one.sizes!.of} ${bytes} bytes are wanted, and these are ${part.length}`, field: key }
+    }
     parts.push(part)
   }
-  return concat(parts)
-}
-
-function encodeField(kind: Kind, text: string): Uint8Array | Fault {
-  switch (kind) {
-    case 'ipv4':
-    case 'ipv6': {
-      const bytes = parseAddress(text)
-      if (bytes?.length === (kind === 'ipv4' ? 4 : 16)) return bytes
-      return { fault: `“${text}” is no ${kind === 'ipv4' ? 'IPv4' : 'IPv6'} address` }
-    }
-    case 'name':
-      if (parseAddress(text) !== undefined) return { fault: `“${text}” is an address where a name is wanted` }
-      return isAbsolute(text) ? parseName(text) : { fault: `“${text}” must end with a dot` }
-    case 'u8':
-      return encodeNumber(text, 1)
-    case 'u16':
-      return encodeNumber(text, 2)
-    case 'u32':
-      return encodeNumber(text, 4)
-    case 'tag': // RFC 8659 §4.1
-      if (!/^[a-z0-9]{1,255}$/i.test(text)) return { fault: `“${text}” is no tag: letters and digits are wanted` }
-      return concat([Uint8Array.of(text.length), Buffer.from(text, 'latin1')])
-    case 'text':
-    case 'texts':
-    case 'rest': {
-      const bytes = parseText(text)
-      return isFault(bytes) || kind === 'rest' ? bytes : chunks(bytes)
-    }
-    default:
-      return kind satisfies never
-  }
-}
-
-function encodeNumber(text: string, bytes: 1 | 2 | 4): Uint8Array | Fault {
-  const most = 2 ** (8 * bytes) - 1
-  if (!/^\d{1,10}$/.test(text) || Number(text) > most) return { fault: `“${text}” is no number from 0 to ${most}` }
-  return Uint8Array.from({ length: bytes }, (_, i) => Math.floor(Number(text) / 2 ** (8 * (bytes - 1 - i))) & 255)
-}
-
-/** Text with escapes, or quoted strings to be joined → its bytes. */
-function parseText(text: string): Uint8Array | Fault {
-  const quoted = /^"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*$/s.test(text)
-  const source = quoted ? text.slice(1, -1).replace(/(\\.)|"\s+"/gs, '$1') : text
-  const parts: Uint8Array[] = []
-  for (const [part] of source.matchAll(/\\\d{3}|\\?[^\\]|\\\\|\\$/gsu)) {
-    if (part === '\\') return { fault: 'the text ends within an escape' }
-    const number = /^\\(\d{3})$/.exec(part)
-    if (number === null) parts.push(Buffer.from(part.length > 1 && part[0] === '\\' ? part.slice(1) : part, 'utf8'))
-    else if (Number(number[1]) < 256) parts.push(Uint8Array.of(Number(number[1])))
-    else return { fault: `“${part}” says no byte` }
-  }
-  const bytes = concat(parts)
-  return bytes.length > 65_000 ? { fault: 'the text is longer than 65,000 bytes' } : bytes
-}
-
-/** Strings of at most 255 bytes, each behind its length; one empty string for nothing. */
-function chunks(bytes: Uint8Array): Uint8Array {
-  const parts: Uint8Array[] = []
-  for (let at = 0; at === 0 || at < bytes.length; at += 255) {
-    const part = bytes.subarray(at, at + 255)
-    parts.push(Uint8Array.of(part.length), part)
+  if (isAlias(type, parts[0]!) && parts[2]!.length > 0) {
+    // RFC 9460 §2.4.2
+    return { fault: 'with svcpriority 0 the record is an alias and has no parameters', field: 'svcparams' }
   }
   return concat(parts)
 }
 
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
+const isMapping = (value: RdataValue): value is { readonly [key: string]: RdataValue } =>
+  typeof value === 'object' && !Array.isArray(value)
+
+const isAlias = (type: number, priority: Uint8Array): boolean =>
+  (type === TYPE.SVCB || type === TYPE.HTTPS) && priority.every((byte) => byte === 0)
+
+function encodeValue({ kind }: Field, value: RdataValue): Uint8Array | Fault {
+  if (kind === 'params') return isMapping(value) ? encodeParams(value) : { fault: 'a mapping is wanted' }
+  return typeof value === 'string' ? encodeField(kind, value) : { fault: 'a text is wanted' }
 }
 
 /**
@@ -189,14 +226,16 @@ function concat(parts: readonly Uint8Array[]): Uint8Array {
  * isn't RDATA of that type.
  */
 export function formatRdata(type: number, message: Uint8Array, at = 0, end = message.length): string | Fault {
+  if (type === TYPE.LOC) return formatLoc(message.subarray(at, end))
   const form = FORMS.get(type)
   if (form === undefined) return formatUnknown(message.subarray(at, end))
   const texts: string[] = []
   let i = at
   for (const { kind } of form) {
-    const read = formatField(kind, message, i, end)
+    const read: FieldRead | Fault =
+      kind === 'params' ? formatParams(message, i, end) : formatField(kind, message, i, end)
     if (isFault(read)) return { fault: `${typeName(type)}: ${read.fault}` }
-    texts.push(read.text)
+    if (read.text !== '' || kind !== 'params') texts.push(read.text)
     i = read.next
   }
   if (i !== end) return { fault: `${typeName(type)}: its RDATA is ${end - i} bytes too long` }
@@ -206,63 +245,3 @@ export function formatRdata(type: number, message: Uint8Array, at = 0, end = mes
 /** RFC 3597 §5. */
 const formatUnknown = (bytes: Uint8Array): string =>
   bytes.length === 0 ? '\\# 0' : `\\# ${bytes.length} ${Buffer.from(bytes).toString('hex')}`
-
-interface FieldRead {
-  readonly text: string
-  readonly next: number
-}
-
-const SIZES = { ipv4: 4, ipv6: 16, u8: 1, u16: 2, u32: 4 } as const
-
-function formatField(kind: Kind, message: Uint8Array, at: number, end: number): FieldRead | Fault {
-  switch (kind) {
-    case 'name': {
-      const read = readName(message, at, end)
-      return isFault(read) ? read : { text: formatName(read.name), next: read.next }
-    }
-    case 'ipv4':
-    case 'ipv6':
-    case 'u8':
-    case 'u16':
-    case 'u32': {
-      const next = at + SIZES[kind]
-      if (next > end) return { fault: 'its RDATA is cut short' }
-      if (kind === 'ipv4' || kind === 'ipv6') return { text: formatAddress(message, at, SIZES[kind]), next }
-      let number = 0
-      for (let i = at; i < next; i++) number = number * 256 + message[i]!
-      return { text: String(number), next }
-    }
-    case 'text':
-    case 'tag': {
-      const next = at + 1 + (message[at] ?? 0)
-      if (at >= end || next > end) return { fault: 'a string is cut short' }
-      const bytes = message.subarray(at + 1, next)
-      return { text: kind === 'tag' ? escape(bytes) : `"${escape(bytes)}"`, next }
-    }
-    case 'texts': {
-      const texts: string[] = []
-      let i = at
-      do {
-        const read = formatField('text', message, i, end)
-        if (isFault(read)) return read
-        texts.push(read.text)
-        i = read.next
-      } while (i < end)
-      return { text: texts.join(' '), next: end }
-    }
-    case 'rest':
-      return { text: `"${escape(message.subarray(at, end))}"`, next: end }
-    default:
-      return kind satisfies never
-  }
-}
-
-/** Within quotes: `"`, `\` and what isn't printable ASCII need an escape. */
-function escape(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) {
-    if (byte < 32 || byte > 126) text += `\\${String(byte).padStart(3, '0')}`
-    else text += (byte === 34 || byte === 92 ? '\\' : '') + String.fromCharCode(byte)
-  }
-  return text
-}

@@ -14,6 +14,7 @@ export const TYPE = {
   MX: 15,
   TXT: 16,
   AAAA: 28,
+  LOC: 29,
   SRV: 33,
   NAPTR: 35,
   DNAME: 39,
@@ -28,6 +29,7 @@ export const TYPE = {
   TLSA: 52,
   CDS: 59,
   CDNSKEY: 60,
+  OPENPGPKEY: 61,
   SVCB: 64,
   HTTPS: 65,
   SPF: 99,
@@ -35,6 +37,7 @@ export const TYPE = {
   IXFR: 251,
   AXFR: 252,
   ANY: 255,
+  URI: 256,
   CAA: 257,
 } as const
 

@@ -1,45 +1,36 @@
 /**
  * The folder of YAML files → Model and Problems: the loader of `serve`, `check`, `explain` and `plan` alike. Never throws
  * for what an operator wrote, and never stops at the first fault. Files are read one after the other; what each gave is
- * kept under a hash of its content, so a reload parses only what changed.
+ * kept under a hash of its content and of what it includes, so a reload parses only what changed.
  *
  *   defaults.yaml ─▶ sites.yaml ─▶ services.yaml, services/*.yaml ─┐
- *                └─▶ NAME.DOMAIN.yaml … (records.ts, each apart)  ─┴▶ what concerns more than one file ─▶ Model
+ *                └─▶ NAME.DOMAIN.yaml, NAME.DOMAIN./*.yaml …       ─┴▶ what concerns more than one file ─▶ Model
+ *                    (records.ts, each zone apart)
+ *
+ * A file that another includes is a part of that one, and none of these itself.
  */
 import { createHash, hash as hashOf } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { readdir, readFile, stat } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { join, relative, sep } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { formatName, isFault } from '../dns/name.ts'
 import { encodeRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
-import type { PrefixTable } from '../geo/prefixes.ts'
-import { comparePlaces, didYouMean, type Problem, type Report } from '../problem.ts'
+import { comparePlaces, type Problem, type ProblemCode, type Report, type Severity } from '../problem.ts'
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
 import { checkBudgets } from './budget.ts'
 import { type CheckPart, readNamedChecks } from './checks.ts'
+import { Files } from './files.ts'
 import { lastChangeOf } from './git.ts'
+import { Lister, type ZoneSource } from './list.ts'
 import type { Model, Position, ServiceModel, SiteModel } from './model.ts'
 import type { SoaModel } from './pack.ts'
+import { type LoadedFile, Parts, type Unit } from './parts.ts'
 import { Reader } from './read.ts'
 import { keyOf, readZone, type ZoneFile } from './records.ts'
 import type { PrefixReader } from './rules.ts'
 import { readService, readSites, type ServiceContext } from './services.ts'
 import { readSubnets } from './subnets.ts'
-import { type Node, parseYaml, Source } from './yaml.ts'
-
-/** What one file gave; opaque outside this folder. */
-export interface LoadedFile {
-  /** Hash of the file's content, and for zones of the defaults that go into it. */
-  readonly hash: string
-  readonly problems: readonly Problem[]
-  /** Of a zone; undefined when it is none. */
-  readonly zone?: ZoneFile | undefined
-  /** Of any other file: its tree, empty when it could not be parsed. */
-  readonly tree?: { readonly source: Source; readonly root: Node }
-  /** Of a file of subnets; undefined when it is faulty. */
-  readonly prefixes?: PrefixTable | undefined
-}
+import { type Include, type Node, parseYaml, Source } from './yaml.ts'
 
 export interface Loaded {
   /** undefined when there is an error among the problems. */
@@ -48,17 +39,18 @@ export interface Loaded {
   readonly problems: readonly Problem[]
   /** Hash of all files' names and contents and the serial: equal folders have equal hashes. */
   readonly hash: string
+  /** Files outside of the folder that were included, or sought; sorted. */
+  readonly outside: readonly string[]
   /** For the next load. */
   readonly files: ReadonlyMap<string, LoadedFile>
-  /** Files beyond the folder that its files include. */
-  readonly outside?: readonly string[]
 }
 
 export const DEFAULTS_KEYS = ['soa', 'ttl', 'checks']
 const DEFAULT_TTL_SECONDS = 3600
 
-/** How far a load is: zone files. */
+/** How far a load is. */
 export interface Progress {
+  /** Zones read, and all of them. */
   readonly parsed: number
   readonly files: number
   /** Owner names so far. */
@@ -73,9 +65,27 @@ export async function loadFolder(
 ): Promise<Loaded> {
   const loading = new Loading(folder, previous?.files ?? new Map(), onProgress)
   const model = await loading.load()
-  const problems = loading.problems.toSorted(comparePlaces)
+  const problems = distinct(loading.problems.toSorted(comparePlaces))
   const whole = problems.every(({ severity }) => severity !== 'error')
-  return { ...(whole && { model }), problems, hash: loading.hash(), files: loading.files }
+  return { ...(whole && { model }), problems, hash: loading.hash(), outside: loading.outside(), files: loading.files }
+}
+
+/** Without what many files say of the one that they include. */
+function distinct(problems: readonly Problem[]): Problem[] {
+  const seen = new Set<string>()
+  return problems.filter(({ file, line, column, code, message }) => {
+    const { size } = seen
+    return seen.add(`${file}:${line}:${column} ${code} ${message}`).size > size
+  })
+}
+
+interface Tree {
+  readonly read: Reader
+  readonly root: Node
+}
+
+interface ZoneUnit extends ZoneSource {
+  readonly unit: Unit | undefined
 }
 
 interface Defaults {
@@ -98,6 +108,7 @@ class Loading {
   readonly problems: Problem[] = []
   readonly files = new Map<string, LoadedFile>()
   readonly #folder: string
+  readonly #files: Files
   readonly #previous: ReadonlyMap<string, LoadedFile>
   readonly #report: Report = (problem) => this.problems.push(problem)
   readonly #onProgress: ((progress: Progress) => void) | undefined
@@ -108,25 +119,43 @@ class Loading {
     previous: ReadonlyMap<string, LoadedFile>,
     onProgress: ((progress: Progress) => void) | undefined,
   ) {
-    this.#folder = folder
-    this.#previous = previous
     this.#onProgress = onProgress
+    this.#folder = folder
+    this.#files = new Files(folder)
+    this.#previous = previous
   }
 
   hash(): string {
     const hash = createHash('sha256').update(`${this.#serial}\n`)
     for (const [path, file] of [...this.files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      hash.update(`${path} ${file.hash}\n`)
+      hash.update(`${path} ${file.hash}${this.#includedBy(file)}\n`)
     return hash.digest('hex')
   }
 
+  #includedBy({ includes }: LoadedFile): string {
+    return [...includes].map(([file, state]) => ` ${relative(this.#folder, file)} ${state}`).join('')
+  }
+
+  outside(): string[] {
+    const sought = [...this.files.values()].flatMap(({ includes }) => [...includes.keys()])
+    return [...new Set(sought)].filter((file) => relative(this.#folder, file).split(sep)[0] === '..').toSorted()
+  }
+
   async load(): Promise<Model> {
-    const { zones: zonePaths, services: servicePaths, others, strangers } = await this.#list()
-    const defaults = await this.#defaults(others.includes('defaults.yaml'))
-    const sites = others.includes('sites.yaml') ? await this.#sites() : new Map<string, SiteModel>()
-    const services = await this.#services(servicePaths, { sites, checks: defaults.checks, prefixes: this.#prefixes })
-    await this.#reportStrangers(strangers)
-    const zones = await this.#zones(zonePaths, defaults)
+    const lister = new Lister(this.#folder, this.#report)
+    const listing = await lister.list()
+    const units: Unit[] = []
+    const defaults = this.#defaults(listing.hasDefaults ? await this.#tree('defaults.yaml', units) : undefined)
+    const sites = this.#sites(listing.hasSites ? await this.#tree('sites.yaml', units) : undefined)
+    const written = await this.#trees(listing.services, units)
+    const zoneUnits = await this.#zoneUnits(listing.zones, defaults, units)
+    const parts = new Parts(units, this.#files)
+    const services = this.#services(written, parts, { sites, checks: defaults.checks, prefixes: this.#prefixes })
+    const zones = this.#zones(zoneUnits, parts)
+    await lister.tellStrange(
+      listing.strange,
+      (path) => this.files.has(path) || parts.isIncluded(join(this.#folder, path)),
+    )
     this.#serial = defaults.soa.serial ?? (await this.#gitSerial())
     for (const service of zones.flatMap(({ dynamics }) => dynamics)) services.set(service.name, service)
     const whole = [...services.values()].filter((service) => 'at' in service)
@@ -148,102 +177,56 @@ class Loading {
     }
   }
 
-  /** The folder's files, relative to it, sorted: zones, files of services, the two others, and what is none of them. */
-  async #list(): Promise<{ zones: string[]; services: string[]; others: string[]; strangers: string[] }> {
-    const zones: string[] = []
-    const services: string[] = []
-    const others: string[] = []
-    const strangers: string[] = []
-    for (const { name, isFolder } of await this.#entries('')) {
-      if (name === 'services' && isFolder) {
-        for (const inner of await this.#entries('services')) {
-          if (!inner.isFolder && inner.name.endsWith('.yaml')) services.push(`services/${inner.name}`)
-          else strangers.push(`services/${inner.name}`)
-        }
-      } else if (isFolder) strangers.push(name)
-      else if (name === 'services.yaml') services.push(name)
-      else if (name === 'defaults.yaml' || name === 'sites.yaml') others.push(name)
-      else if (name.endsWith('.yaml') && name.slice(0, -5).includes('.')) zones.push(name)
-      else strangers.push(name)
-    }
-    return { zones, services, others, strangers }
-  }
-
-  /** Of files and folders that are nobody's by their names, those that no rule has named. */
-  async #reportStrangers(paths: readonly string[]): Promise<void> {
-    const named = [...this.files.keys()]
-    for (const path of paths) {
-      if (this.files.has(path)) continue
-      if (!named.some((file) => file.startsWith(`${path}/`))) this.#unknownFile(path)
-      else await this.#reportStrangers((await this.#entries(path)).map(({ name }) => `${path}/${name}`))
-    }
-  }
-
-  async #entries(inner: string): Promise<readonly { readonly name: string; readonly isFolder: boolean }[]> {
-    const path = join(this.#folder, inner)
-    try {
-      const entries = await readdir(path, { withFileTypes: true })
-      const known = entries.filter(({ name }) => !name.startsWith('.') && name !== 'README.md')
-      const listed = known.map(async (entry) => ({
-        name: entry.name,
-        isFolder: entry.isSymbolicLink()
-          ? (await stat(join(path, entry.name)).catch(() => entry)).isDirectory()
-          : entry.isDirectory(),
-      }))
-      return (await Promise.all(listed)).toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    } catch (error) {
-      this.#unreadable(path, error)
-      return []
-    }
-  }
-
-  #unreadable(file: string, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error)
-    this.#report({ code: 'file-unreadable', severity: 'error', file, line: 0, column: 0, message })
-  }
-
   #isReadable(): boolean {
     return this.problems.every(({ code }) => code !== 'file-unreadable')
   }
 
-  #unknownFile(path: string): void {
-    const hint = path.endsWith('.yml')
-      ? 'Rename it to .yaml'
-      : ((path.includes('/')
-          ? undefined
-          : didYouMean(path, ['defaults.yaml', 'sites.yaml', 'services.yaml', 'services'])) ??
-        'A zone is named like example.com.yaml')
-    const place = { file: join(this.#folder, path), line: 0, column: 0 }
-    this.#report({ code: 'file-unknown', severity: 'error', ...place, message: 'no such file belongs here', hint })
-  }
-
-  /** Reads one file; what `parse` makes of it is kept while its content and `context` stay the same. */
-  async #file(
-    path: string,
+  /**
+   * Reads files as one; what `parse` makes of them is kept while their content, `context` and what they include stay the
+   * same. Its problems are not reported yet: it may be a part of another. undefined when one can't be read.
+   */
+  async #unit(
+    paths: readonly string[],
     context: string,
-    parse: (source: Source, report: Report) => Pick<LoadedFile, 'zone' | 'tree'>,
-  ): Promise<LoadedFile | undefined> {
-    const file = join(this.#folder, path)
-    let text: string
-    try {
-      text = await readFile(file, 'utf8')
-    } catch (error) {
-      this.#unreadable(file, error)
-      return undefined
+    canBePart: boolean,
+    parse: (
+      source: Source,
+      report: Report,
+      include: Include,
+      ids: readonly string[],
+    ) => Pick<LoadedFile, 'zone' | 'tree'>,
+  ): Promise<Unit | undefined> {
+    await nextTurn() // so that a thread that loads a thousand files can do other things between
+    const texts: { readonly file: string; readonly text: string; readonly hash: string; readonly id: string }[] = []
+    for (const path of paths) {
+      const file = join(this.#folder, path)
+      const read = this.#files.read(file)
+      if ('why' in read) {
+        const place = { file, line: 0, column: 0 }
+        this.#report({ code: 'file-unreadable', severity: 'error', ...place, message: read.why })
+      } else texts.push({ file, ...read })
     }
-    const hash = hashOf('sha256', `${context}\n${text}`, 'base64')
-    let loaded = this.#previous.get(path)
-    if (loaded?.hash !== hash) {
+    const [first, ...others] = texts
+    if (first === undefined || texts.length < paths.length) return undefined
+    const ids = texts.map(({ id }) => id)
+    const key = paths.join('\n')
+    const hash = hashOf('sha256', [context, ...texts.map((one) => one.hash)].join('\n'), 'base64')
+    let loaded = this.#previous.get(key)
+    const isSame =
+      loaded?.hash === hash && [...loaded.includes].every(([file, state]) => this.#files.seek(file).state === state)
+    if (loaded === undefined || !isSame) {
       const problems: Problem[] = []
-      const result = parse(new Source(file, text), (problem) => problems.push(problem))
-      loaded = { hash, problems, ...result }
+      const includes = new Map<string, string>()
+      const source = new Source(first.file, first.text)
+      for (const { file, text } of others) source.add(file, text)
+      const result = parse(source, (problem) => problems.push(problem), this.#files.includer(includes), ids)
+      loaded = { hash, includes, problems: distinct(problems), ...result }
     }
-    this.files.set(path, loaded)
-    this.problems.push(...loaded.problems)
-    return loaded
+    this.files.set(key, loaded)
+    return { paths, ids, loaded, canBePart }
   }
 
-  /** A file of subnets, for a rule: read once a load, and parsed once while its content stays the same. */
+  /** A file of subnets, for a rule: parsed once while its content stays the same. */
   readonly #prefixes: PrefixReader = (file, fault) => {
     const path = relative(this.#folder, file)
     if (path.startsWith('..') || path.endsWith('.yaml')) {
@@ -252,35 +235,48 @@ class Loading {
       return undefined
     }
     if (this.files.has(path)) return this.files.get(path)!.prefixes
-    let text: string
-    try {
-      text = readFileSync(join(this.#folder, path), 'utf8')
-    } catch (error) {
-      fault('file-unreadable', `cannot read the file of subnets: ${String(error)}`)
+    const told = join(this.#folder, path)
+    const found = this.#files.seek(told)
+    if ('code' in found) {
+      fault(found.code === 'file-unreadable' ? found.code : 'value-invalid', found.message)
       return undefined
     }
-    const hash = hashOf('sha256', text, 'base64')
     let loaded = this.#previous.get(path)
-    if (loaded?.hash !== hash) {
+    if (loaded?.hash !== found.state) {
       const problems: Problem[] = []
-      const prefixes = readSubnets(new Source(join(this.#folder, path), text), (problem) => problems.push(problem))
-      loaded = { hash, problems, prefixes }
+      const prefixes = readSubnets(new Source(told, found.text), (problem) => problems.push(problem))
+      loaded = { hash: found.state, includes: new Map(), problems, prefixes }
     }
     this.files.set(path, loaded)
     this.problems.push(...loaded.problems)
     return loaded.prefixes
   }
 
-  async #tree(path: string): Promise<{ readonly read: Reader; readonly root: Node } | undefined> {
-    const loaded = await this.#file(path, '', (source, report) => {
-      const root = parseYaml(source, report)
-      return root === undefined ? {} : { tree: { source, root } }
-    })
-    return loaded?.tree && { read: new Reader(loaded.tree.source, this.#report), root: loaded.tree.root }
+  async #trees(paths: readonly string[], units: Unit[], canBePart = true): Promise<readonly Unit[]> {
+    const trees: Unit[] = []
+    for (const path of paths) {
+      const unit = await this.#unit([path], '', canBePart, (source, report, include, [id]) => {
+        const root = parseYaml(source, report, include, source.first, id)
+        return root === undefined ? {} : { tree: { source, root } }
+      })
+      if (unit !== undefined) trees.push(unit)
+    }
+    units.push(...trees)
+    return trees
   }
 
-  async #defaults(isThere: boolean): Promise<Defaults> {
-    const tree = isThere ? await this.#tree('defaults.yaml') : undefined
+  async #tree(path: string, units: Unit[]): Promise<Tree | undefined> {
+    const [unit] = await this.#trees([path], units, false)
+    return unit && this.#taken(unit)
+  }
+
+  /** Takes a unit for what it is by its own name. */
+  #taken({ loaded: { tree, problems } }: Unit): Tree | undefined {
+    for (const problem of problems) this.#report(problem)
+    return tree && { read: new Reader(tree.source, this.#report), root: tree.root }
+  }
+
+  #defaults(tree: Tree | undefined): Defaults {
     const fields = tree?.read.fields(tree.root, 'defaults.yaml', DEFAULTS_KEYS)
     const checks = fields?.get('checks')
     const soa = fields?.get('soa')
@@ -291,18 +287,18 @@ class Loading {
     }
   }
 
-  async #sites(): Promise<ReadonlyMap<string, SiteModel>> {
-    const tree = await this.#tree('sites.yaml')
+  #sites(tree: Tree | undefined): ReadonlyMap<string, SiteModel> {
     return tree ? readSites(tree.read, tree.root) : new Map()
   }
 
   /** All that are written; of faulty ones only where. */
-  async #services(paths: readonly string[], context: ServiceContext): Promise<Map<string, ServiceModel | Position>> {
+  #services(units: readonly Unit[], parts: Parts, context: ServiceContext): Map<string, ServiceModel | Position> {
     const services = new Map<string, ServiceModel | Position>()
-    for (const path of paths) {
-      const tree = await this.#tree(path)
+    for (const unit of units) {
+      if (parts.isPart(unit)) continue
+      const tree = this.#taken(unit)
       if (tree === undefined) continue
-      for (const entry of tree.read.entries(tree.root, path)) {
+      for (const entry of tree.read.entries(tree.root, unit.paths[0]!)) {
         const other = services.get(entry.key.text)
         const service = readService(tree.read, entry, context)
         if (other === undefined) services.set(entry.key.text, service ?? tree.read.at(entry.key))
@@ -315,31 +311,66 @@ class Loading {
     return services
   }
 
-  async #zones(paths: readonly string[], { ttlSeconds }: Defaults): Promise<readonly ZoneFile[]> {
-    const zones = new Map<string, ZoneFile>()
+  async #zoneUnits(
+    zones: readonly ZoneSource[],
+    { ttlSeconds }: Defaults,
+    units: Unit[],
+  ): Promise<readonly ZoneUnit[]> {
+    const read: ZoneUnit[] = []
     let names = 0
-    for (const [parsed, path] of paths.entries()) {
-      this.#onProgress?.({ parsed, files: paths.length, names })
-      const name = path.slice(0, -'.yaml'.length)
-      const parse = (source: Source, report: Report): { zone: ZoneFile | undefined } => ({
-        zone: readZone(source, name, ttlSeconds, report),
-      })
-      const zone = (await this.#file(path, String(ttlSeconds), parse))?.zone
+    for (const zone of zones) {
+      const { apex, files, folder } = zone
+      this.#onProgress?.({ parsed: read.length, files: zones.length, names })
+      const unit =
+        isFault(apex) || files.length === 0
+          ? undefined
+          : await this.#unit(files, String(ttlSeconds), folder === undefined, (source, report, include, ids) => ({
+              zone: readZone(source, apex, ttlSeconds, report, include, ids),
+            }))
+      if (unit !== undefined) units.push(unit)
+      names += unit?.loaded.zone?.names ?? 0
+      read.push({ ...zone, unit })
+    }
+    if (zones.length === 0 && this.#isReadable()) {
+      const hint = 'A zone is a file named like example.com.yaml'
+      this.#tell('zones-missing', this.#folder, 'there is no zone here', hint)
+    }
+    return read
+  }
+
+  #zones(units: readonly ZoneUnit[], parts: Parts): readonly ZoneFile[] {
+    const zones = new Map<string, ZoneFile>()
+    for (const { apex, files, folder, unit } of units) {
+      const file = join(this.#folder, folder ?? files[0]!)
+      if (isFault(apex)) {
+        if (folder !== undefined || !parts.isIncluded(file)) this.#tell('zone-name', file, apex.fault)
+        continue
+      }
+      if (files.length === 0) this.#tell('zones-missing', file, 'there is no file of this zone here')
+      if (unit === undefined) continue
+      if (folder === undefined && parts.isPart(unit)) {
+        const hint =
+          'To have the zone as well, put what both share into a file of another name and include that in both'
+        const message = `${formatName(apex)} is no zone, for another file includes this one`
+        this.#tell('zone-included', file, message, hint, 'warning')
+        continue
+      }
+      for (const problem of unit.loaded.problems) this.#report(problem)
+      const { zone } = unit.loaded
       if (zone === undefined) continue
-      names += zone.names
-      const other = zones.get(keyOf(zone.apex))
-      if (other === undefined) zones.set(keyOf(zone.apex), zone)
+      const other = zones.get(keyOf(apex))
+      if (other === undefined) zones.set(keyOf(apex), zone)
       else {
-        const message = `zone ${formatName(zone.apex)} is also in ${other.at.file}`
+        const message = `zone ${formatName(apex)} is also in ${other.at.file}`
         this.#report({ code: 'zone-duplicate', severity: 'error', ...zone.at, message })
       }
     }
-    if (paths.length === 0 && this.#isReadable()) {
-      const hint = 'A zone is a file named like example.com.yaml'
-      const place = { file: this.#folder, line: 0, column: 0 }
-      this.#report({ code: 'zones-missing', severity: 'error', ...place, message: 'there is no zone here', hint })
-    }
     return [...zones.values()]
+  }
+
+  /** Of a file or folder as a whole. */
+  #tell(code: ProblemCode, file: string, message: string, hint?: string, severity: Severity = 'error'): void {
+    this.#report({ code, severity, file, line: 0, column: 0, message, ...(hint !== undefined && { hint }) })
   }
 
   /** Unix time of the last commit that touched the folder; 1 and a warning where git can't tell. */
@@ -349,10 +380,7 @@ class Loading {
     const { reason } = told
     const message = `the serial is 1: none is written, and git says: ${reason}`
     const hint = 'Write `serial` under `soa` in defaults.yaml, or keep the folder in git'
-    const place = { file: this.#folder, line: 0, column: 0 }
-    if (this.#isReadable()) {
-      this.#report({ code: 'serial-unknown', severity: 'warning', ...place, message, hint })
-    }
+    if (this.#isReadable()) this.#tell('serial-unknown', this.#folder, message, hint, 'warning')
     return 1
   }
 }

@@ -115,6 +115,13 @@ export class Reader {
     )
   }
 
+  /** The words that octoDNS's YAML has for true and false. */
+  yamlFlag(entry: Entry): boolean {
+    return this.#value(entry, false, 'true or false', (text) =>
+      /^(true|yes|on)$/i.test(text) ? true : /^(false|no|off)$/i.test(text) ? false : undefined,
+    )
+  }
+
   oneOf<T extends string, M>(entry: Entry | undefined, choices: readonly T[], missing: M): T | M {
     return this.#value(entry, missing, `one of ${choices.join(', ')}`, (text) => choices.find((one) => one === text))
   }
@@ -133,6 +140,7 @@ export class Reader {
   }
 
   #wrongKind(node: Node, what: string, wanted: keyof typeof KINDS): void {
+    if (this.#source.isFaulty(node)) return
     const given = isEmpty(node) ? 'nothing' : KINDS[node.kind]
     this.fault('value-kind', node, `${what} is ${given} where ${KINDS[wanted]} is wanted`)
   }

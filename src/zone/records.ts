@@ -1,16 +1,17 @@
 /**
- * A zone file → packed records (pack.ts), checked as far as the file alone allows; what depends on other files (services,
- * inner zones) load.ts checks afterwards. octoDNS's form: names at the root, a record or a list of records at each.
+ * A zone's files → packed records (pack.ts), checked as far as they alone allow; what depends on others (services, inner
+ * zones) load.ts checks afterwards. octoDNS's form: names at the root, a record or a list of records at each.
  */
 import { encodeRdata, type RdataValue, ZONE_TYPES } from '../dns/rdata.ts'
-import { formatName, isAbsolute, isFault, joinName, lowerName, parseName, parentName } from '../dns/name.ts'
+import { parseUnicodeName } from '../dns/idna.ts'
+import { formatName, isAbsolute, isFault, joinName, lowerName, parentName } from '../dns/name.ts'
 import { TYPE, typeName, typeNumber } from '../dns/types.ts'
 import { didYouMean, type Problem, type Report } from '../problem.ts'
 import { type DynamicRecord, readDynamic } from './dynamic.ts'
 import type { ServiceModel } from './model.ts'
 import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from './pack.ts'
-import { Reader } from './read.ts'
-import { type Node, parseYaml, type Scalar, Source } from './yaml.ts'
+import { type Fields, Reader } from './read.ts'
+import { type Entry, type Include, isEmpty, type Node, parseYaml, type Scalar, type Source } from './yaml.ts'
 
 export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 'services' | 'at' | 'files'> {
   /** How many owner names it has. */
@@ -23,12 +24,22 @@ export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 's
   readonly unresolved: readonly { readonly target: Uint8Array; readonly problem: Problem }[]
 }
 
-export const RECORD_KEYS = ['type', 'ttl', 'value', 'values']
+export const RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'octodns']
 export const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
-const LATER_KEYS = ['dynamic', 'geo', 'octodns']
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
-/** octoDNS's own that have no type number. */
-const LATER_TYPES = ['ALIAS', 'LOC', 'URLFWD']
+/** What octoDNS knows besides and cannot be served, with what to do instead. A provider's own types have a slash. */
+const UNSUPPORTED_TYPES: ReadonlyMap<string, string> = new Map([
+  ['ALIAS', 'Steer the name with type GSLB, or write A and AAAA records'],
+  ['DNAME', 'Write the names below it as records of their own'],
+  ['URLFWD', 'Write A and AAAA records of a web server that redirects'],
+])
+/** What keys of `octodns` mean that nothing here goes by. */
+const OCTODNS_KEYS: Readonly<Record<string, string>> = {
+  healthcheck: 'how pools of dynamic records are checked, and this record has none',
+  lenient: 'that octoDNS takes the record in spite of faults: here they count',
+  excluded: 'which of octoDNS’s providers do not get the record: it is served here',
+  included: 'which of octoDNS’s providers get the record: it is served here',
+}
 /** Room that a header, a question and an OPT leave in the largest message. */
 const MAX_RRSET_BYTES = 65_535 - 12 - 259 - 64
 /** A steered entry among the types of a name. */
@@ -47,7 +58,7 @@ interface Written {
 interface Owner {
   readonly wire: Uint8Array
   readonly node: Node
-  readonly records: readonly Written[]
+  readonly records: Written[]
 }
 
 interface ServerTarget {
@@ -56,15 +67,25 @@ interface ServerTarget {
   readonly node: Node
 }
 
-/** `name`: the file's without `.yaml`; `ttlSeconds`: of records without their own. undefined when it is no zone at all. */
-export function readZone(source: Source, name: string, ttlSeconds: number, report: Report): ZoneFile | undefined {
-  const apex = parseName(name)
-  if (isFault(apex)) {
-    report({ code: 'zone-name', severity: 'error', file: source.file, line: 0, column: 0, message: apex.fault })
-    return undefined
+/**
+ * `source`: the text of the zone's file, or of all its files; `ids`: theirs, see Included; `apex`: lower-case wire form;
+ * `ttlSeconds`: of records without their own. undefined when one of the files is no YAML.
+ */
+export function readZone(
+  source: Source,
+  apex: Uint8Array,
+  ttlSeconds: number,
+  report: Report,
+  include: Include,
+  ids: readonly string[],
+): ZoneFile | undefined {
+  const roots: Node[] = []
+  const parts = [...source.texts] // what is included comes behind them
+  for (const [i, part] of parts.entries()) {
+    const root = parseYaml(source, report, include, part, ids[i])
+    if (root !== undefined) roots.push(root)
   }
-  const root = parseYaml(source, report)
-  return root && new ZoneReader(source, lowerName(apex), ttlSeconds, report).zone(root)
+  return roots.length < parts.length ? undefined : new ZoneReader(source, apex, ttlSeconds, report).zone(roots)
 }
 
 /** Bytes as a key of Maps and Sets. */
@@ -79,6 +100,8 @@ class ZoneReader {
   readonly #packer = new Packer()
   readonly #owners = new Map<string, Owner>()
   readonly #servers: ServerTarget[] = []
+  /** Owners with DS. */
+  readonly #signed = new Set<Owner>()
   readonly #dynamics: ServiceModel[] = []
 
   constructor(source: Source, apex: Uint8Array, ttlSeconds: number, report: Report) {
@@ -88,13 +111,16 @@ class ZoneReader {
     this.#ttlSeconds = ttlSeconds
   }
 
-  zone(root: Node): ZoneFile {
+  zone(roots: readonly Node[]): ZoneFile {
     const zoneName = formatName(this.#apex)
-    for (const { key, value } of this.#read.entries(root, `zone ${zoneName}`)) this.#name(key, value)
+    for (const root of roots) {
+      for (const { key, value } of this.#read.entries(root, `zone ${zoneName}`)) this.#name(key, value)
+    }
+    for (const owner of this.#owners.values()) this.#checkConflicts(owner)
     const atApex = this.#servers.filter(({ owner }) => owner.wire.length === this.#apex.length)
-    if (atApex.length === 0) {
+    if (atApex.length === 0 && !this.#source.hasFaulty) {
       const hint = `"": {type: NS, values: [ns1.example.com.]}`
-      this.#read.fault('ns-missing', root, `zone ${zoneName} has no NS at its apex`, hint)
+      this.#read.fault('ns-missing', roots[0]!, `zone ${zoneName} has no NS at its apex`, hint)
     }
     const cuts = this.#cuts()
     this.#checkCuts(cuts)
@@ -113,24 +139,40 @@ class ZoneReader {
     const wire = this.#ownerName(key)
     if (wire === undefined) return
     const nodes = value.kind === 'list' ? value.items : [value]
-    if (nodes.length === 0) this.#read.fault('value-kind', value, `“${key.text}” has no records`)
-    const records: Written[] = []
-    const owner = { wire, node: key, records }
-    const id = keyOf(wire)
-    if (this.#owners.has(id)) {
-      this.#read.fault('name-duplicate', key, `“${key.text}” is the same name as one above`, 'Names have no case')
-    } else this.#owners.set(id, owner)
+    if (value.kind === 'list' && nodes.length === 0) {
+      this.#read.fault('value-kind', value, `“${key.text}” has no records`)
+    }
+    const owner = this.#owner(wire, key)
     this.#packer.begin(wire)
     for (const node of nodes) {
       const record = this.#record(owner, node)
       if (record === undefined) continue
       const { type } = record
-      if (type !== TYPE.CNAME && type !== GSLB && records.some((other) => other.type === type)) {
-        const message = `“${key.text}” has another record of type ${typeName(type)}`
-        this.#read.fault('rrset-duplicate', node, message, 'Write all its values in one: `values: [...]`')
-      } else records.push(record)
+      const other = owner.records.find((one) => one.type === type)
+      if (other === undefined || type === TYPE.CNAME || type === GSLB) {
+        owner.records.push(record)
+        continue
+      }
+      const { file, line } = this.#read.at(other.node)
+      const place = file === this.#read.at(node).file ? '' : `, at ${file}:${line}`
+      const message = `“${key.text}” has another record of type ${typeName(type)}${place}`
+      this.#read.fault('rrset-duplicate', node, message, 'Write all its values in one: `values: [...]`')
     }
-    this.#checkConflicts(owner)
+  }
+
+  /** A name may be in several of the zone's files, and once in each. */
+  #owner(wire: Uint8Array, key: Scalar): Owner {
+    const id = keyOf(wire)
+    const owner = this.#owners.get(id)
+    if (owner === undefined) {
+      const first = { wire, node: key, records: [] }
+      this.#owners.set(id, first)
+      return first
+    }
+    if (this.#read.at(owner.node).file === this.#read.at(key).file) {
+      this.#read.fault('name-duplicate', key, `“${key.text}” is the same name as one above`, 'Names have no case')
+    }
+    return owner
   }
 
   #ownerName(key: Scalar): Uint8Array | undefined {
@@ -140,7 +182,7 @@ class ZoneReader {
       this.#read.fault('name-invalid', key, `“${key.text}” is not relative to the zone`, hint)
       return undefined
     }
-    const prefix = parseName(key.text)
+    const prefix = parseUnicodeName(key.text)
     const name = isFault(prefix) ? prefix : joinName(lowerName(prefix), this.#apex)
     if (!isFault(name)) return name
     this.#read.fault('name-invalid', key, name.fault, hint)
@@ -150,7 +192,8 @@ class ZoneReader {
   /** Packs one record; undefined when there is none to speak of. */
   #record(owner: Owner, node: Node): Written | undefined {
     const entries = this.#read.entries(node, 'a record')
-    const typeEntry = entries.find(({ key }) => key.text === 'type')
+    const find = (wanted: string): Entry | undefined => entries.find(({ key }) => key.text === wanted)
+    const typeEntry = find('type')
     if (typeEntry === undefined) {
       if (node.kind === 'mapping') this.#read.missing(node, 'a record', 'type')
       return undefined
@@ -159,35 +202,61 @@ class ZoneReader {
     if (name === undefined) return undefined
     if (name === 'GSLB') return this.#steered(node)
     const type = TYPE_NUMBERS.get(name)
-    if (type === TYPE.A || type === TYPE.AAAA) {
+    const isDynamic = find('dynamic') !== undefined && (type === TYPE.A || type === TYPE.AAAA)
+    if (this.#isIgnored(find('octodns'), isDynamic)) return undefined
+    if (isDynamic) {
       const fields = new Map(entries.map((entry) => [entry.key.text, entry]))
-      if (fields.has('dynamic')) return this.#dynamic({ owner: owner.wire, type, node, fields })
+      return this.#dynamic({ owner: owner.wire, type, node, fields })
     }
     if (type !== undefined && type !== TYPE.SOA) {
       this.#rrset(owner, node, type)
       return { type, addresses: addressBit(type), node }
     }
-    if (type === TYPE.SOA) {
-      this.#read.fault('soa-in-zone', node, 'a zone file holds no SOA', 'Write `soa` in defaults.yaml')
-    } else if (LATER_TYPES.includes(name) || (typeNumber(name) !== undefined && name === name.toUpperCase())) {
-      this.#read.fault('not-supported', typeEntry.value, `records of type ${name} are not supported yet`)
-    } else {
-      const hint = didYouMean(name, [...ZONE_TYPES, 'GSLB'])
-      this.#read.fault('value-invalid', typeEntry.value, `“${name}” is no type of record`, hint)
-    }
+    this.#refuseType(node, typeEntry.value, name)
     return undefined
   }
 
+  #refuseType(node: Node, at: Node, name: string): void {
+    const own = name.includes('/') ? 'It is a provider’s own: write what it stands for' : UNSUPPORTED_TYPES.get(name)
+    if (name === 'SOA') {
+      this.#read.fault('soa-in-zone', node, 'a zone file holds no SOA', 'Write `soa` in defaults.yaml')
+    } else if (own !== undefined) {
+      this.#read.fault('unsupported-type', at, `records of type ${name} cannot be served`, own)
+    } else if (typeNumber(name) !== undefined && name === name.toUpperCase()) {
+      this.#read.fault('not-supported', at, `records of type ${name} are not supported yet`)
+    } else {
+      const hint = didYouMean(name, [...ZONE_TYPES, 'GSLB'])
+      this.#read.fault('value-invalid', at, `“${name}” is no type of record`, hint)
+    }
+  }
+
+  /** What octoDNS keeps beside a record: true when it publishes the record nowhere; a notice for all that has no effect here. */
+  #isIgnored(octodns: Entry | undefined, isDynamic: boolean): boolean {
+    let isIgnored = false
+    for (const entry of octodns ? this.#read.entries(octodns.value, '“octodns”') : []) {
+      const key = entry.key.text
+      if (key === 'healthcheck' && isDynamic) continue // dynamic.ts reads it
+      let message = `“${key}” says ${OCTODNS_KEYS[key] ?? 'something to one of octoDNS’s providers: nothing here goes by it'}`
+      if (key === 'ignored') {
+        if (!this.#read.yamlFlag(entry)) continue
+        isIgnored = true
+        message = 'octoDNS publishes this record nowhere, so it is not served'
+      }
+      this.#read.fault('octodns-ignored', entry.key, message, undefined, 'notice')
+    }
+    return isIgnored
+  }
+
   #rrset(owner: Owner, node: Node, type: number): void {
-    const fields = this.#read.fields(node, `a record of type ${typeName(type)}`, RECORD_KEYS, LATER_KEYS)!
+    const fields = this.#recordFields(node, type)
     const ttlSeconds = this.#read.seconds(fields.get('ttl'), 0, this.#ttlSeconds)
     const one = fields.get('value')
     const many = fields.get('values')
     if (one !== undefined && many !== undefined) {
       this.#read.fault('value-kind', many.key, '“value” and “values” say the same', 'Write `values` alone')
     }
-    const isLater = fields.size < (node.kind === 'mapping' ? node.entries.length : 0)
-    if (one === undefined && many === undefined && !isLater) this.#read.missing(node, 'a record', 'values')
+    const isSteered = fields.has('geo') || fields.has('dynamic')
+    if (one === undefined && many === undefined && !isSteered) this.#read.missing(node, 'a record', 'values')
     const nodes = many !== undefined ? this.#read.items(many.value, '“values”') : one !== undefined ? [one.value] : []
     if (many?.value.kind === 'list' && nodes.length === 0) {
       this.#read.fault('value-kind', many.value, '“values” is empty')
@@ -206,6 +275,7 @@ class ZoneReader {
       seen.add(key)
       rdata.push(encoded)
       bytes += RECORD_HEAD + encoded.length
+      if (type === TYPE.DS) this.#signed.add(owner)
       if (type === TYPE.NS) this.#servers.push({ owner, wire: lowerName(encoded), node: value })
     }
     if (type === TYPE.CNAME && rdata.length > 1) this.#read.fault('cname-conflict', node, 'a CNAME has one value')
@@ -214,28 +284,51 @@ class ZoneReader {
     } else if (rdata.length > 0) this.#packer.add(type, ttlSeconds, rdata, this.#read.at(node))
   }
 
-  #rdata(type: number, node: Node): Uint8Array | undefined {
-    const fields = new Map<string, Node>()
-    let value: RdataValue
-    if (node.kind === 'mapping') {
-      const texts = new Map<string, string>()
-      for (const { key, value: field } of node.entries) {
-        const scalar = this.#read.scalar(field, `“${key.text}”`)
-        if (scalar === undefined) return undefined
-        fields.set(key.text, field)
-        texts.set(key.text, scalar.text)
-      }
-      value = Object.fromEntries(texts)
-    } else {
-      const scalar = this.#read.scalar(node, 'a value')
-      if (scalar === undefined) return undefined
-      value = scalar.text
+  /** The keys of a record with values; octoDNS's forms of steering are told what to do instead. */
+  #recordFields(node: Node, type: number): Fields {
+    const what = `a record of type ${typeName(type)}`
+    const fields = this.#read.fields(node, what, [...RECORD_KEYS, 'geo', 'dynamic'])!
+    const geo = fields.get('geo')
+    if (geo)
+      this.#read.fault('not-supported', geo.key, '“geo” is octoDNS’s former way to steer', 'Write it as `dynamic`')
+    const dynamic = fields.get('dynamic')
+    if (dynamic) {
+      const hint = 'Steer A and AAAA records, and let a CNAME name what they are at'
+      this.#read.fault('not-supported', dynamic.key, `“dynamic” steers addresses, and ${what} has none`, hint)
     }
+    return fields
+  }
+
+  #rdata(type: number, node: Node): Uint8Array | undefined {
+    const nodes = new Map<string, Node>()
+    const value = this.#value(node, '', nodes)
+    if (value === undefined) return undefined
     const encoded = encodeRdata(type, value)
     if (!isFault(encoded)) return encoded
     const hint = encoded.fault.endsWith('end with a dot') ? 'Targets are full names: www.example.com.' : undefined
-    this.#read.fault('rdata-invalid', fields.get(encoded.field ?? '') ?? node, encoded.fault, hint)
+    this.#read.fault('rdata-invalid', nodes.get(encoded.field ?? '') ?? node, encoded.fault, hint)
     return undefined
+  }
+
+  /** A value's texts, by its keys; `nodes` learns where each is. Below `svcparams` lists and keys without a value are fine. */
+  #value(node: Node, path: string, nodes: Map<string, Node>): RdataValue | undefined {
+    nodes.set(path, node)
+    const isDeep = path.startsWith('svcparams')
+    if (node.kind === 'list' && isDeep) {
+      const items = node.items.map((item) => this.#value(item, path, new Map()))
+      return items.every((item) => item !== undefined) ? items : undefined
+    }
+    if (node.kind !== 'mapping' || (path !== '' && path !== 'svcparams')) {
+      if (isDeep && isEmpty(node) && !this.#source.isFaulty(node)) return ''
+      return this.#read.scalar(node, path === '' ? 'a value' : `“${path}”`)?.text
+    }
+    const values = new Map<string, RdataValue>()
+    for (const { key, value: field } of node.entries) {
+      const value = this.#value(field, path === '' ? key.text : `${path}.${key.text}`, nodes)
+      if (value === undefined) return undefined
+      values.set(key.text, value)
+    }
+    return Object.fromEntries(values)
   }
 
   /** A dynamic record is a service of its own that steers its name. */
@@ -250,7 +343,7 @@ class ZoneReader {
   }
 
   #steered(node: Node): Written {
-    const fields = this.#read.fields(node, 'a record of type GSLB', GSLB_KEYS, LATER_KEYS)!
+    const fields = this.#read.fields(node, 'a record of type GSLB', GSLB_KEYS)!
     const service = this.#read.text(fields.get('service'), undefined)
     if (!fields.has('service')) this.#read.missing(node, 'a record of type GSLB', 'service')
     const ttlSeconds = this.#read.seconds(fields.get('ttl'), 1, 0)
@@ -311,6 +404,12 @@ class ZoneReader {
   }
 
   #checkCuts(cuts: ReadonlyMap<string, Owner>): void {
+    for (const owner of this.#signed) {
+      if (this.#cutOf(owner.wire, cuts) !== undefined) continue
+      const { node } = owner.records.find(({ type }) => type === TYPE.DS)!
+      const message = 'DS stands where a zone is delegated (RFC 4035 §2.4), and there is no NS here'
+      this.#read.fault('below-cut', node, message)
+    }
     if (cuts.size === 0) return
     for (const owner of this.#owners.values()) {
       const cut = this.#cutOf(owner.wire, cuts)
@@ -318,9 +417,9 @@ class ZoneReader {
       const wildcard = owner.wire[0] === 1 && owner.wire[1] === 42
       for (const { type, node } of owner.records) {
         const isGlue = (type === TYPE.A || type === TYPE.AAAA) && !wildcard
-        if (isGlue || (type === TYPE.NS && (owner === cut || wildcard))) continue
+        if (isGlue || (type === TYPE.NS && (owner === cut || wildcard)) || (type === TYPE.DS && owner === cut)) continue
         const what = type === GSLB ? 'a steered name' : typeName(type)
-        const message = `${what} at or below the delegation of ${formatName(cut.wire)}: only its NS and addresses of name servers belong here`
+        const message = `${what} at or below the delegation of ${formatName(cut.wire)}: only its NS and DS, and addresses of name servers, belong here`
         this.#read.fault('below-cut', node, message)
       }
     }

@@ -6,7 +6,7 @@
  */
 import { z } from 'zod'
 import { isNamed, LOG_LEVELS, type Setting, SETTING_KEYS, SETTINGS } from '../config.ts'
-import { valueKeys, ZONE_TYPES } from '../dns/rdata.ts'
+import { type ValueKey, valueForms, ZONE_TYPES } from '../dns/rdata.ts'
 import { COMMON_KEYS } from './checks.ts'
 import { CHECK_TYPES, KIND_KEYS, portOf } from './kinds.ts'
 import { CHECK_RRTYPES } from './model.ts'
@@ -344,11 +344,16 @@ const DYNAMIC = {
 
 /** The values of a type: texts, or mappings with keys of their own. */
 function valueOf(type: string): z.ZodType {
-  const keys = valueKeys(type)
-  if (keys === undefined) return scalar
-  const shape = keys.flatMap(({ key, alias, most, isOptional }) => {
-    const value =
-      most === undefined
+  const forms = valueForms(type).map(mappingOf)
+  const [first = scalar, ...others] = forms
+  return others.length === 0 ? first : z.union([first, ...others])
+}
+
+function mappingOf(keys: readonly ValueKey[]): z.ZodType {
+  const shape = keys.flatMap(({ key, alias, most, isMapping, isOptional }) => {
+    const value = isMapping
+      ? z.looseObject({}).describe('a mapping with keys of its own')
+      : most === undefined
         ? scalar.describe('text; a name ends with a dot')
         : integer(0, most).describe(`a number from 0 to ${most}`)
     // octoDNS knows some by an older name too: then neither alone must be there

@@ -12,7 +12,7 @@ const HINT = 'One prefix a line: 10.0.0.0/8, 2001:db8::/32, or an address alone'
 
 /** undefined when a line is faulty or there is none: that has been reported, with the file's own lines. */
 export function readSubnets(source: Source, report: Report): PrefixTable | undefined {
-  const { text } = source
+  const { text } = source.first
   const builder = new PrefixTableBuilder()
   let count = 0
   let faults = 0

@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { formatProblem, type Problem, PROBLEM_CODES } from '../../src/problem.ts'
+import { formatProblem, type Problem, PROBLEM_CODES, type Severity } from '../../src/problem.ts'
 import { loadFolder } from '../../src/zone/load.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
@@ -33,6 +33,9 @@ const PLACES: Readonly<Record<string, string>> = {
   'geo-covered': 'example.com.yaml:12:21',
   'gslb-conflict': 'example.com.yaml:5:5',
   'gslb-type': 'example.com.yaml:3:6',
+  'include-invalid': 'example.com.yaml:2:15',
+  'include-loop': 'common/www.yaml:2:12',
+  'include-unused': 'common/old.yaml',
   'key-missing': 'sites.yaml:1:1',
   'key-unknown': 'services.yaml:6:3',
   'name-duplicate': 'example.com.yaml:3:1',
@@ -41,6 +44,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'ns-missing': 'example.com.yaml:1:1',
   'ns-wildcard': 'example.com.yaml:3:10',
   'ns-without-address': 'example.com.yaml:3:44',
+  'octodns-ignored': 'example.com.yaml:3:13',
   'pool-loop': 'example.com.yaml:7:22',
   'pool-reused': 'example.com.yaml:11:28',
   'pool-unknown': 'example.com.yaml:7:22',
@@ -63,6 +67,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'soa-in-zone': 'example.com.yaml:3:5',
   'subnet-covered': 'example.com.yaml:12:35',
   'ttl-order': 'services.yaml:6:23',
+  'unsupported-type': 'example.com.yaml:2:13',
   'value-invalid': 'services.yaml:6:12',
   'value-kind': 'services.yaml:6:10',
   'vip-duplicate': 'services.yaml:4:33',
@@ -71,11 +76,19 @@ const PLACES: Readonly<Record<string, string>> = {
   'yaml-syntax': 'example.com.yaml:4:1',
   'yaml-unsupported': 'example.com.yaml:3:24',
   'zone-duplicate': 'example.com.yaml:1:1',
+  'zone-included': 'example.com.yaml',
   'zone-name': 'example..org.yaml',
   'zone-overlap': 'example.com.yaml:5:10',
   'zones-missing': '',
 }
-const WARNINGS = ['serial-unknown', 'vip-shared']
+/** Of codes that are no errors. */
+const SEVERITIES: Readonly<Record<string, Severity>> = {
+  'include-unused': 'warning',
+  'octodns-ignored': 'notice',
+  'serial-unknown': 'warning',
+  'vip-shared': 'warning',
+  'zone-included': 'warning',
+}
 
 /** `file:line:column code`, the file relative to the folder that was loaded. */
 function brief(loaded: string, { file, line, column, code }: Problem): string {
@@ -88,9 +101,9 @@ describe.each(Object.entries(PLACES))('%s', (code, place) => {
     const path = join(folder, code, 'bad')
     const { problems, model } = await loadFolder(path)
     expect(problems.map((problem) => brief(path, problem))).toEqual([`${place} ${code}`])
-    const isWarning = WARNINGS.includes(code)
-    expect(problems[0]!.severity).toBe(isWarning ? 'warning' : 'error')
-    expect(model !== undefined).toBe(isWarning)
+    const severity = SEVERITIES[code] ?? 'error'
+    expect(problems[0]!.severity).toBe(severity)
+    expect(model !== undefined).toBe(severity !== 'error')
   })
 
   test('its twin reports nothing', async () => {
@@ -177,8 +190,21 @@ test.each([
   ['a: {type: A, ttl: 2147483648, value: 192.0.2.1}', 'value-invalid'],
   ['a: {type: A, ttl: -1, value: 192.0.2.1}', 'value-invalid'],
   ['a: {type: a, value: 192.0.2.1}', 'value-invalid'],
-  ['a: {type: ALIAS, value: b.example.com.}', 'not-supported'],
-  ['a: {type: TLSA, value: x}', 'not-supported'],
+  ['a: {type: CNAME, dynamic: {pools: {}}}', 'not-supported'],
+  ['a: {type: A, geo: {AS: [192.0.2.1]}, value: 192.0.2.2}', 'not-supported'],
+  ['a: {type: RRSIG, value: x}', 'not-supported'],
+  ['a: {type: ALIAS, value: b.example.com.}', 'unsupported-type'],
+  ['a: {type: DNAME, value: b.example.com.}', 'unsupported-type'],
+  ['a: {type: URLFWD, values: [{path: /}]}', 'unsupported-type'],
+  ['a: {type: Route53Provider/ALIAS, values: [{name: www, type: A}]}', 'unsupported-type'],
+  ['a: {type: TSLA, value: x}', 'value-invalid'],
+  ['a: {type: TLSA, value: x}', 'rdata-invalid'],
+  ['a: {type: DS, value: {key_tag: 1, algorithm: 13, digest_type: 9, digest: "00"}}', 'below-cut'],
+  ['a: {type: A, value: 192.0.2.1, octodns: true}', 'value-kind'],
+  ['a: {type: A, value: 192.0.2.1, octodns: {ignored: maybe}}', 'value-invalid'],
+  ['a: {type: A, value: 192.0.2.1, octodns: {healthcheck: {port: 80}}}', 'octodns-ignored'],
+  ['a: !include missing.yaml', 'file-unreadable'],
+  ['a: {type: !other A, value: 192.0.2.1}', 'yaml-unsupported'],
   ['a: {type: A, value: }', 'value-kind'],
   ['a: [{type: A, value: 192.0.2.1}, text]', 'value-kind'],
   ['a: []', 'value-kind'],

@@ -1,0 +1,204 @@
+/**
+ * The fields that RDATA is made of, by kind: text → wire and wire → presentation text. rdata.ts and svcb.ts put them
+ * together.
+ */
+import { formatAddress, parseAddress } from './address.ts'
+import { parseUnicodeName } from './idna.ts'
+import { type Fault, formatName, isAbsolute, isFault, readName } from './name.ts'
+
+/**
+ * How a field is written: `text` is a byte that counts 0–255 bytes and the bytes, `texts` several of those; `rest`, `uri`,
+ * `hex` and `base64` are bare bytes to the RDATA's end.
+ */
+export type Kind =
+  | 'ipv4'
+  | 'ipv6'
+  | 'name'
+  | 'u8'
+  | 'u16'
+  | 'u32'
+  | 'text'
+  | 'texts'
+  | 'tag'
+  | 'rest'
+  | 'uri'
+  | 'hex'
+  | 'base64'
+
+/** Wire form of one field. */
+export function encodeField(kind: Kind, text: string): Uint8Array | Fault {
+  switch (kind) {
+    case 'ipv4':
+    case 'ipv6': {
+      const bytes = parseAddress(text)
+      if (bytes?.length === (kind === 'ipv4' ? 4 : 16)) return bytes
+      return { fault: `“${text}” is no ${kind === 'ipv4' ? 'IPv4' : 'IPv6'} address` }
+    }
+    case 'name':
+      if (parseAddress(text) !== undefined) return { fault: `“${text}” is an address where a name is wanted` }
+      return isAbsolute(text) ? parseUnicodeName(text) : { fault: `“${text}” must end with a dot` }
+    case 'u8':
+      return encodeNumber(text, 1)
+    case 'u16':
+      return encodeNumber(text, 2)
+    case 'u32':
+      return encodeNumber(text, 4)
+    case 'tag': // RFC 8659 §4.1
+      if (!/^[a-z0-9]{1,255}$/i.test(text)) return { fault: `“${text}” is no tag: letters and digits are wanted` }
+      return concat([Uint8Array.of(text.length), Buffer.from(text, 'latin1')])
+    case 'text':
+    case 'texts':
+    case 'rest':
+    case 'uri':
+      return encodeText(kind, text)
+    case 'hex':
+    case 'base64':
+      return encodeBinary(kind, text)
+    default:
+      return kind satisfies never
+  }
+}
+
+function encodeNumber(text: string, bytes: 1 | 2 | 4): Uint8Array | Fault {
+  const most = 2 ** (8 * bytes) - 1
+  if (!/^\d{1,10}$/.test(text) || Number(text) > most) return { fault: `“${text}” is no number from 0 to ${most}` }
+  return Uint8Array.from({ length: bytes }, (_, i) => Math.floor(Number(text) / 2 ** (8 * (bytes - 1 - i))) & 255)
+}
+
+function encodeText(kind: 'text' | 'texts' | 'rest' | 'uri', text: string): Uint8Array | Fault {
+  const bytes = parseText(text)
+  if (isFault(bytes)) return bytes
+  switch (kind) {
+    case 'text':
+      return bytes.length > 255 ? { fault: 'this text is longer than 255 bytes' } : chunks(bytes)
+    case 'texts':
+      return chunks(bytes)
+    case 'rest':
+      return bytes
+    case 'uri': // RFC 7553 §4.4, RFC 3986 §2
+      if (bytes.length > 0 && bytes.every((byte) => byte > 32 && byte < 127)) return bytes
+      return { fault: `“${text}” is no URI: other characters than ASCII’s are written with %` }
+    default:
+      return kind satisfies never
+  }
+}
+
+/** Digits may stand in groups. */
+function encodeBinary(kind: 'hex' | 'base64', text: string): Uint8Array | Fault {
+  const digits = text.replaceAll(/\s+/g, '')
+  if (digits.length > 131_070) return { fault: 'this is longer than any RDATA' }
+  const form = kind === 'hex' ? /^(?:[0-9a-f]{2})+$/i : /^[0-9a-z+/]+={0,2}$/i
+  if (form.test(digits) && (kind === 'hex' || digits.length % 4 === 0)) return new Uint8Array(Buffer.from(digits, kind))
+  const what = kind === 'hex' ? 'pairs of hexadecimal digits are' : 'base64 is'
+  return { fault: `“${text.slice(0, 80)}” is something else where ${what} wanted` }
+}
+
+/** Each byte as an escape, and what quotes and spaces there may be. */
+const MAX_CHARACTERS = 5 * 65_000
+
+/** Text with escapes, or quoted strings to be joined → its bytes. */
+export function parseText(text: string): Uint8Array | Fault {
+  if (text.length > MAX_CHARACTERS) return { fault: 'the text is longer than 65,000 bytes' }
+  const quoted = /^"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*$/s.test(text)
+  const source = quoted ? text.slice(1, -1).replace(/(\\.)|"\s+"/gs, '$1') : text
+  const parts: Uint8Array[] = []
+  for (const [part] of source.matchAll(/\\\d{3}|\\?[^\\]|\\\\|\\$/gsu)) {
+    if (part === '\\') return { fault: 'the text ends within an escape' }
+    const number = /^\\(\d{3})$/.exec(part)
+    if (number === null && /^\\\d/.test(part))
+      return { fault: `“${part}” says no byte: three digits do, and \\\\ is a backslash` }
+    if (number === null) parts.push(Buffer.from(part.length > 1 && part[0] === '\\' ? part.slice(1) : part, 'utf8'))
+    else if (Number(number[1]) < 256) parts.push(Uint8Array.of(Number(number[1])))
+    else return { fault: `“${part}” says no byte` }
+  }
+  const bytes = concat(parts)
+  return bytes.length > 65_000 ? { fault: 'the text is longer than 65,000 bytes' } : bytes
+}
+
+/** Strings of at most 255 bytes, each behind its length; one empty string for nothing. */
+function chunks(bytes: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = []
+  for (let at = 0; at === 0 || at < bytes.length; at += 255) {
+    const part = bytes.subarray(at, at + 255)
+    parts.push(Uint8Array.of(part.length), part)
+  }
+  return concat(parts)
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
+/** A field's text, and the first byte behind it. */
+export interface FieldRead {
+  readonly text: string
+  readonly next: number
+}
+
+const SIZES = { ipv4: 4, ipv6: 16, u8: 1, u16: 2, u32: 4 } as const
+
+export function formatField(kind: Kind, message: Uint8Array, at: number, end: number): FieldRead | Fault {
+  switch (kind) {
+    case 'name': {
+      const read = readName(message, at, end)
+      return isFault(read) ? read : { text: formatName(read.name), next: read.next }
+    }
+    case 'ipv4':
+    case 'ipv6':
+    case 'u8':
+    case 'u16':
+    case 'u32': {
+      const next = at + SIZES[kind]
+      if (next > end) return { fault: 'its RDATA is cut short' }
+      if (kind === 'ipv4' || kind === 'ipv6') return { text: formatAddress(message, at, SIZES[kind]), next }
+      let number = 0
+      for (let i = at; i < next; i++) number = number * 256 + message[i]!
+      return { text: String(number), next }
+    }
+    case 'text':
+    case 'tag': {
+      const next = at + 1 + (message[at] ?? 0)
+      if (at >= end || next > end) return { fault: 'a string is cut short' }
+      const bytes = message.subarray(at + 1, next)
+      return { text: kind === 'tag' ? escape(bytes) : `"${escape(bytes)}"`, next }
+    }
+    case 'texts': {
+      const texts: string[] = []
+      let i = at
+      do {
+        const read = formatField('text', message, i, end)
+        if (isFault(read)) return read
+        texts.push(read.text)
+        i = read.next
+      } while (i < end)
+      return { text: texts.join(' '), next: end }
+    }
+    case 'hex':
+    case 'base64': {
+      if (at >= end) return { fault: 'its RDATA is cut short' }
+      const text = Buffer.from(message.subarray(at, end)).toString(kind)
+      return { text: kind === 'hex' ? text.toUpperCase() : text, next: end }
+    }
+    case 'uri':
+    case 'rest':
+      return { text: `"${escape(message.subarray(at, end))}"`, next: end }
+    default:
+      return kind satisfies never
+  }
+}
+
+/** Within quotes: `"`, `\` and what isn't printable ASCII need an escape. */
+export function escape(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) {
+    if (byte < 32 || byte > 126) text += `\\${String(byte).padStart(3, '0')}`
+    else text += (byte === 34 || byte === 92 ? '\\' : '') + String.fromCharCode(byte)
+  }
+  return text
+}

@@ -1,0 +1,159 @@
+/**
+ * What a folder of zones holds, by names alone: which files are zones, which are services, and which have no meaning
+ * unless another includes them. Read by zone/load.ts before, and after it has seen what includes what.
+ *
+ *   example.com.yaml    a zone               example.com./*.yaml   a zone too, or the same zone's other part
+ *   services/*.yaml     services             common.yaml, records/ strange, if nothing includes them
+ */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseUnicodeName } from '../dns/idna.ts'
+import { type Fault, isFault, lowerName } from '../dns/name.ts'
+import { didYouMean, type Report } from '../problem.ts'
+import { keyOf } from './records.ts'
+
+/** All paths are relative to the folder, and sorted. */
+export interface Listing {
+  readonly zones: readonly ZoneSource[]
+  readonly services: readonly string[]
+  readonly hasDefaults: boolean
+  readonly hasSites: boolean
+  readonly strange: readonly Entry[]
+}
+
+/** Where a zone is written: `NAME.DOMAIN.yaml`, the files of the folder `NAME.DOMAIN.`, or both. */
+export interface ZoneSource {
+  readonly apex: Uint8Array | Fault
+  readonly files: readonly string[]
+  /** The folder, if there is one. */
+  readonly folder: string | undefined
+}
+
+interface Entry {
+  readonly path: string
+  readonly isFolder: boolean
+}
+
+export class Lister {
+  readonly #folder: string
+  readonly #report: Report
+
+  constructor(folder: string, report: Report) {
+    this.#folder = folder
+    this.#report = report
+  }
+
+  async list(): Promise<Listing> {
+    const zones = new Map<string, ZoneSource>()
+    const services: string[] = []
+    const others: string[] = []
+    const strange: Entry[] = []
+    for (const entry of await this.#entries('')) {
+      const { path, isFolder } = entry
+      if (isFolder && (path === 'services' || path.endsWith('.'))) {
+        const files: string[] = []
+        for (const inner of await this.#entries(path)) {
+          if (!inner.isFolder && inner.path.endsWith('.yaml')) files.push(inner.path)
+          else strange.push(inner)
+        }
+        if (path === 'services') services.push(...files)
+        else this.#addZone(zones, path, files, path)
+      } else if (isFolder) strange.push(entry)
+      else if (path === 'services.yaml') services.push(path)
+      else if (path === 'defaults.yaml' || path === 'sites.yaml') others.push(path)
+      else if (path.endsWith('.yaml') && path.slice(0, -5).includes('.')) {
+        this.#addZone(zones, path.slice(0, -5), [path], undefined)
+      } else strange.push(entry)
+    }
+    return {
+      zones: [...zones.values()],
+      services,
+      hasDefaults: others.includes('defaults.yaml'),
+      hasSites: others.includes('sites.yaml'),
+      strange,
+    }
+  }
+
+  /** A file and a folder of one name are one zone (octoDNS's hybrid); two of a kind are two, which load.ts will tell. */
+  #addZone(zones: Map<string, ZoneSource>, name: string, files: readonly string[], folder: string | undefined): void {
+    const parsed = parseUnicodeName(name)
+    const apex = isFault(parsed) ? parsed : lowerName(parsed)
+    const key = isFault(apex) ? name : keyOf(apex)
+    const other = zones.get(key)
+    if (other === undefined) zones.set(key, { apex, files, folder })
+    else if (folder === undefined && other.files.every((file) => other.folder && file.startsWith(`${other.folder}/`))) {
+      zones.set(key, { ...other, files: [...other.files, ...files] })
+    } else if (folder !== undefined && other.folder === undefined) {
+      zones.set(key, { apex, files: [...files, ...other.files], folder })
+    } else zones.set(name, { apex, files, folder })
+  }
+
+  /**
+   * Reports what of `strange` is no part of anything: a file that `isIncluded` knows is, and so is a folder with such a
+   * file in it.
+   */
+  async tellStrange(strange: readonly Entry[], isIncluded: (path: string) => boolean): Promise<void> {
+    for (const { path, isFolder } of strange) {
+      const files = isFolder ? await this.#filesBelow(path) : [path]
+      const unused = files.filter((file) => !isIncluded(file))
+      if (unused.length === files.length) this.#unknownFile(path)
+      else {
+        for (const file of unused) {
+          const place = { file: join(this.#folder, file), line: 0, column: 0 }
+          const hint = 'Include it, or take it out'
+          this.#report({
+            code: 'include-unused',
+            severity: 'warning',
+            ...place,
+            message: 'nothing includes this',
+            hint,
+          })
+        }
+      }
+    }
+  }
+
+  async #filesBelow(folder: string): Promise<string[]> {
+    const files: string[] = []
+    for (const { path, isFolder } of await this.#entries(folder)) {
+      if (isFolder) files.push(...(await this.#filesBelow(path)))
+      else files.push(path)
+    }
+    return files
+  }
+
+  /** What a folder holds; names that begin with a dot are left alone, but for octoDNS's `.yaml` (the records of the apex). */
+  async #entries(folder: string): Promise<readonly Entry[]> {
+    const path = join(this.#folder, folder)
+    try {
+      const entries = await readdir(path, { withFileTypes: true })
+      const known = entries.filter(({ name }) =>
+        name.startsWith('.') ? name === '.yaml' && folder !== '' : name !== 'README.md',
+      )
+      const listed = known.map(async (entry) => ({
+        path: folder === '' ? entry.name : `${folder}/${entry.name}`,
+        isFolder: entry.isSymbolicLink()
+          ? (await stat(join(path, entry.name)).catch(() => entry)).isDirectory()
+          : entry.isDirectory(),
+      }))
+      return (await Promise.all(listed)).toSorted((a, b) => (a.path < b.path ? -1 : 1))
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      this.#report({ code: 'file-unreadable', severity: 'error', file: path, line: 0, column: 0, message })
+      return []
+    }
+  }
+
+  #unknownFile(path: string): void {
+    const place = { file: join(this.#folder, path), line: 0, column: 0 }
+    const hint = hintFor(path)
+    this.#report({ code: 'file-unknown', severity: 'error', ...place, message: 'no such file belongs here', hint })
+  }
+}
+
+function hintFor(path: string): string {
+  if (path.endsWith('.yml')) return 'Rename it to .yaml'
+  const known = ['defaults.yaml', 'sites.yaml', 'services.yaml', 'services']
+  const near = path.includes('/') ? undefined : didYouMean(path, known)
+  return near ?? 'A zone is a file named like example.com.yaml, or a folder named like example.com. (with the last dot)'
+}
