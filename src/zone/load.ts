@@ -280,16 +280,19 @@ class Loading {
       if (unit !== undefined) units.push(unit)
       read.push({ ...zone, unit })
     }
-    if (zones.length === 0 && this.#isReadable()) {
-      const hint = 'A zone is a file named like example.com.yaml'
-      this.#tell('zones-missing', this.#folder, 'there is no zone here', hint)
-    }
     return read
   }
 
   #zones(units: readonly ZoneUnit[], parts: Parts): readonly ZoneFile[] {
     const zones = new Map<string, ZoneFile>()
-    for (const { apex, files, folder, unit } of units) {
+    const isPart = ({ folder, unit }: ZoneUnit): boolean =>
+      folder === undefined && unit !== undefined && parts.isPart(unit)
+    if (units.every(isPart) && this.#isReadable()) {
+      const hint = 'A zone is a file named like example.com.yaml'
+      this.#tell('zones-missing', this.#folder, 'there is no zone here', hint)
+    }
+    for (const zone of units) {
+      const { apex, files, folder, unit } = zone
       const file = join(this.#folder, folder ?? files[0]!)
       if (isFault(apex)) {
         if (folder !== undefined || !parts.isIncluded(file)) this.#tell('zone-name', file, apex.fault)
@@ -297,7 +300,7 @@ class Loading {
       }
       if (files.length === 0) this.#tell('zones-missing', file, 'there is no file of this zone here')
       if (unit === undefined) continue
-      if (folder === undefined && parts.isPart(unit)) {
+      if (isPart(zone)) {
         const hint =
           'To have the zone as well, put what both share into a file of another name and include that in both'
         const message = `${formatName(apex)} is no zone, for another file includes this one`
@@ -305,13 +308,13 @@ class Loading {
         continue
       }
       for (const problem of unit.loaded.problems) this.#report(problem)
-      const { zone } = unit.loaded
-      if (zone === undefined) continue
+      const made = unit.loaded.zone
+      if (made === undefined) continue
       const other = zones.get(keyOf(apex))
-      if (other === undefined) zones.set(keyOf(apex), zone)
+      if (other === undefined) zones.set(keyOf(apex), made)
       else {
         const message = `zone ${formatName(apex)} is also in ${other.at.file}`
-        this.#report({ code: 'zone-duplicate', severity: 'error', ...zone.at, message })
+        this.#report({ code: 'zone-duplicate', severity: 'error', ...made.at, message })
       }
     }
     return [...zones.values()]

@@ -105,7 +105,7 @@ export class Source {
   }
 
   problem(code: ProblemCode, offset: number, message: string, hint?: string, severity: Severity = 'error'): Problem {
-    return { code, severity, ...this.locate(offset), message, ...(hint !== undefined && { hint }) }
+    return { code, severity, ...this.locate(offset), message: clipped(message), ...(hint !== undefined && { hint }) }
   }
 
   /** A node in place of an `!include` that was reported: whoever finds it of the wrong kind has nothing to add. */
@@ -123,6 +123,12 @@ export class Source {
     return this.#faulty.size > 0
   }
 }
+
+const MAX_MESSAGE = 1200
+
+/** What an operator wrote may stand in a message, but not all of a large file. */
+const clipped = (message: string): string =>
+  message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE / 2)} … ${message.slice(-MAX_MESSAGE / 2)}` : message
 
 /** The last index whose value is not above `wanted`; values ascend, and the first is not above it. */
 function lastNotAbove(count: number, valueOf: (index: number) => number, wanted: number): number {
