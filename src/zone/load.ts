@@ -119,8 +119,15 @@ class Loading {
   }
 
   outside(): string[] {
-    const sought = [...this.files.values()].flatMap(({ includes }) => [...includes.keys()])
-    return [...new Set(sought)].filter((file) => relative(this.#folder, file).split(sep)[0] === '..').toSorted()
+    const sought = new Set([...this.files.values()].flatMap(({ includes }) => [...includes.keys()]))
+    return [...sought].filter((file) => this.#isOutside(file)).toSorted()
+  }
+
+  /** A file there, or one that may come; nobody is to watch what was refused, such as a whole disk. */
+  #isOutside(file: string): boolean {
+    const found = this.#files.seek(file)
+    const isFile = 'id' in found || found.code === 'file-unreadable'
+    return isFile && relative(this.#folder, file).split(sep)[0] === '..'
   }
 
   async load(): Promise<Model> {

@@ -311,6 +311,10 @@ describe('bounds', () => {
     const { outside, folder } = await underGit('../shared/new.yaml')
     expect(outside).toEqual([join(folder, '../shared/new.yaml')])
     expect((await underGit('in')).outside).toEqual([])
+    // a watch on these would be one on far too much
+    for (const refused of ['../../secret.yaml', '../..', '../shared', '..', '/']) {
+      expect((await underGit(refused)).outside).toEqual([])
+    }
   })
 })
 
