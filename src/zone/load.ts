@@ -137,8 +137,15 @@ class Loading {
   }
 
   outside(): string[] {
-    const sought = [...this.files.values()].flatMap(({ includes }) => [...includes.keys()])
-    return [...new Set(sought)].filter((file) => relative(this.#folder, file).split(sep)[0] === '..').toSorted()
+    const sought = new Set([...this.files.values()].flatMap(({ includes }) => [...includes.keys()]))
+    return [...sought].filter((file) => this.#isOutside(file)).toSorted()
+  }
+
+  /** A file there, or one that may come; nobody is to watch what was refused, such as a whole disk. */
+  #isOutside(file: string): boolean {
+    const found = this.#files.seek(file)
+    const isFile = 'id' in found || found.code === 'file-unreadable'
+    return isFile && relative(this.#folder, file).split(sep)[0] === '..'
   }
 
   async load(): Promise<Model> {
@@ -331,16 +338,19 @@ class Loading {
       names += unit?.loaded.zone?.names ?? 0
       read.push({ ...zone, unit })
     }
-    if (zones.length === 0 && this.#isReadable()) {
-      const hint = 'A zone is a file named like example.com.yaml'
-      this.#tell('zones-missing', this.#folder, 'there is no zone here', hint)
-    }
     return read
   }
 
   #zones(units: readonly ZoneUnit[], parts: Parts): readonly ZoneFile[] {
     const zones = new Map<string, ZoneFile>()
-    for (const { apex, files, folder, unit } of units) {
+    const isPart = ({ folder, unit }: ZoneUnit): boolean =>
+      folder === undefined && unit !== undefined && parts.isPart(unit)
+    if (units.every(isPart) && this.#isReadable()) {
+      const hint = 'A zone is a file named like example.com.yaml'
+      this.#tell('zones-missing', this.#folder, 'there is no zone here', hint)
+    }
+    for (const zone of units) {
+      const { apex, files, folder, unit } = zone
       const file = join(this.#folder, folder ?? files[0]!)
       if (isFault(apex)) {
         if (folder !== undefined || !parts.isIncluded(file)) this.#tell('zone-name', file, apex.fault)
@@ -348,7 +358,7 @@ class Loading {
       }
       if (files.length === 0) this.#tell('zones-missing', file, 'there is no file of this zone here')
       if (unit === undefined) continue
-      if (folder === undefined && parts.isPart(unit)) {
+      if (isPart(zone)) {
         const hint =
           'To have the zone as well, put what both share into a file of another name and include that in both'
         const message = `${formatName(apex)} is no zone, for another file includes this one`
@@ -356,13 +366,13 @@ class Loading {
         continue
       }
       for (const problem of unit.loaded.problems) this.#report(problem)
-      const { zone } = unit.loaded
-      if (zone === undefined) continue
+      const made = unit.loaded.zone
+      if (made === undefined) continue
       const other = zones.get(keyOf(apex))
-      if (other === undefined) zones.set(keyOf(apex), zone)
+      if (other === undefined) zones.set(keyOf(apex), made)
       else {
         const message = `zone ${formatName(apex)} is also in ${other.at.file}`
-        this.#report({ code: 'zone-duplicate', severity: 'error', ...zone.at, message })
+        this.#report({ code: 'zone-duplicate', severity: 'error', ...made.at, message })
       }
     }
     return [...zones.values()]

@@ -6,9 +6,10 @@ import { encodeRdata, type RdataValue, ZONE_TYPES } from '../dns/rdata.ts'
 import { parseUnicodeName } from '../dns/idna.ts'
 import { formatName, isAbsolute, isFault, joinName, lowerName, parentName } from '../dns/name.ts'
 import { TYPE, typeName, typeNumber } from '../dns/types.ts'
-import { didYouMean, type Problem, type Report } from '../problem.ts'
+import type { Problem, Report } from '../problem.ts'
 import { type DynamicRecord, readDynamic } from './dynamic.ts'
 import type { ServiceModel } from './model.ts'
+import { isIgnored, refuseType } from './octodns.ts'
 import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from './pack.ts'
 import { type Fields, Reader } from './read.ts'
 import { type Entry, type Include, isEmpty, type Node, parseYaml, type Scalar, type Source } from './yaml.ts'
@@ -27,19 +28,6 @@ export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 's
 export const RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'octodns']
 export const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
-/** What octoDNS knows besides and cannot be served, with what to do instead. A provider's own types have a slash. */
-const UNSUPPORTED_TYPES: ReadonlyMap<string, string> = new Map([
-  ['ALIAS', 'Steer the name with type GSLB, or write A and AAAA records'],
-  ['DNAME', 'Write the names below it as records of their own'],
-  ['URLFWD', 'Write A and AAAA records of a web server that redirects'],
-])
-/** What keys of `octodns` mean that nothing here goes by. */
-const OCTODNS_KEYS: Readonly<Record<string, string>> = {
-  healthcheck: 'how pools of dynamic records are checked, and this record has none',
-  lenient: 'that octoDNS takes the record in spite of faults: here they count',
-  excluded: 'which of octoDNS’s providers do not get the record: it is served here',
-  included: 'which of octoDNS’s providers get the record: it is served here',
-}
 /** Room that a header, a question and an OPT leave in the largest message. */
 const MAX_RRSET_BYTES = 65_535 - 12 - 259 - 64
 /** A steered entry among the types of a name. */
@@ -203,7 +191,7 @@ class ZoneReader {
     if (name === 'GSLB') return this.#steered(node)
     const type = TYPE_NUMBERS.get(name)
     const isDynamic = find('dynamic') !== undefined && (type === TYPE.A || type === TYPE.AAAA)
-    if (this.#isIgnored(find('octodns'), isDynamic)) return undefined
+    if (isIgnored(this.#read, find('octodns'), isDynamic)) return undefined
     if (isDynamic) {
       const fields = new Map(entries.map((entry) => [entry.key.text, entry]))
       return this.#dynamic({ owner: owner.wire, type, node, fields })
@@ -212,39 +200,8 @@ class ZoneReader {
       this.#rrset(owner, node, type)
       return { type, addresses: addressBit(type), node }
     }
-    this.#refuseType(node, typeEntry.value, name)
+    refuseType(this.#read, node, typeEntry.value, name)
     return undefined
-  }
-
-  #refuseType(node: Node, at: Node, name: string): void {
-    const own = name.includes('/') ? 'It is a provider’s own: write what it stands for' : UNSUPPORTED_TYPES.get(name)
-    if (name === 'SOA') {
-      this.#read.fault('soa-in-zone', node, 'a zone file holds no SOA', 'Write `soa` in defaults.yaml')
-    } else if (own !== undefined) {
-      this.#read.fault('unsupported-type', at, `records of type ${name} cannot be served`, own)
-    } else if (typeNumber(name) !== undefined && name === name.toUpperCase()) {
-      this.#read.fault('not-supported', at, `records of type ${name} are not supported yet`)
-    } else {
-      const hint = didYouMean(name, [...ZONE_TYPES, 'GSLB'])
-      this.#read.fault('value-invalid', at, `“${name}” is no type of record`, hint)
-    }
-  }
-
-  /** What octoDNS keeps beside a record: true when it publishes the record nowhere; a notice for all that has no effect here. */
-  #isIgnored(octodns: Entry | undefined, isDynamic: boolean): boolean {
-    let isIgnored = false
-    for (const entry of octodns ? this.#read.entries(octodns.value, '“octodns”') : []) {
-      const key = entry.key.text
-      if (key === 'healthcheck' && isDynamic) continue // dynamic.ts reads it
-      let message = `“${key}” says ${OCTODNS_KEYS[key] ?? 'something to one of octoDNS’s providers: nothing here goes by it'}`
-      if (key === 'ignored') {
-        if (!this.#read.yamlFlag(entry)) continue
-        isIgnored = true
-        message = 'octoDNS publishes this record nowhere, so it is not served'
-      }
-      this.#read.fault('octodns-ignored', entry.key, message, undefined, 'notice')
-    }
-    return isIgnored
   }
 
   #rrset(owner: Owner, node: Node, type: number): void {

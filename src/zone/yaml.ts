@@ -129,7 +129,7 @@ export class Source {
 
   problem(code: ProblemCode, at: Node | number, message: string, hint?: string, severity: Severity = 'error'): Problem {
     const place = typeof at === 'number' ? this.locate(at) : this.place(at)
-    return { code, severity, ...place, message, ...(hint !== undefined && { hint }) }
+    return { code, severity, ...place, message: clipped(message), ...(hint !== undefined && { hint }) }
   }
 
   /** Where a node begins, and how wide it is if that is known. */
@@ -161,6 +161,12 @@ export class Source {
     return this.#faulty.size > 0
   }
 }
+
+const MAX_MESSAGE = 1200
+
+/** What an operator wrote may stand in a message, but not all of a large file. */
+const clipped = (message: string): string =>
+  message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE / 2)} … ${message.slice(-MAX_MESSAGE / 2)}` : message
 
 /** The last index whose value is not above `wanted`; values ascend, and the first is not above it. */
 function lastNotAbove(count: number, valueOf: (index: number) => number, wanted: number): number {

@@ -311,6 +311,10 @@ describe('bounds', () => {
     const { outside, folder } = await underGit('../shared/new.yaml')
     expect(outside).toEqual([join(folder, '../shared/new.yaml')])
     expect((await underGit('in')).outside).toEqual([])
+    // a watch on these would be one on far too much
+    for (const refused of ['../../secret.yaml', '../..', '../shared', '..', '/']) {
+      expect((await underGit(refused)).outside).toEqual([])
+    }
   })
 })
 
@@ -367,6 +371,12 @@ describe('files that nobody includes', () => {
     mkdirSync(join(folder, 'parts'))
     symlinkSync('../real', join(folder, 'parts/a'))
     expect(briefs(folder, await loadFolder(folder))).toEqual([])
+  })
+
+  test('a folder whose only zone is a part of something else has none', async () => {
+    const files = { 'example.com.yaml': NS, 'services.yaml': 'web: !include example.com.yaml\n' }
+    const told = await briefsOf(files)
+    expect(told.slice(0, 2)).toEqual([' zones-missing', 'example.com.yaml zone-included'])
   })
 
   test('an included file is no zone and no services, even one that would be broken as such', async () => {
@@ -455,17 +465,21 @@ describe('hostile folders end', () => {
     const size = 10_000_000
     const files = {
       ...DEFAULTS,
-      'example.com.yaml': `${NS}a: !include comment\nb: {type: TXT, value: !include text}\nc: {type: A, values: !include [huge, text]}\n`,
+      'example.com.yaml': `${NS}a: !include comment\nb: {type: TXT, value: !include text}\nc: {type: A, values: !include [huge, text]}\n${'n'.repeat(2000)}: {type: A, value: 192.0.2.1}\n`,
       comment: `# ${'x'.repeat(size)}\n{type: A, value: 192.0.2.1}\n`,
       text: 'y'.repeat(size),
       huge: '',
     }
     const folder = writeZones(files)
     truncateSync(join(folder, 'huge'), 2 ** 30)
-    expect(briefs(folder, await loadFolder(folder))).toEqual([
+    const loaded = await loadFolder(folder)
+    expect(briefs(folder, loaded)).toEqual([
       'example.com.yaml:4:32 include-invalid',
+      'example.com.yaml:5:1 name-invalid',
       'text:1:1 rdata-invalid',
     ])
+    // what is told of it is no larger for that
+    expect(Math.max(...loaded.problems.map(({ message }) => message.length))).toBeLessThan(2000)
   })
 })
 

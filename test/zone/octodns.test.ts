@@ -132,10 +132,11 @@ describe('octodns/record', () => {
     'lenient: true',
     'cloudflare: {proxied: true}',
     'healthcheck: {path: /}',
+    'toString: x',
   ])('octodns: {%s} of a record with values: one notice, that says what it would mean', async (key) => {
     const { problems, model } = await load(zone(`x: {type: A, value: 192.0.2.1, octodns: {${key}}}\n`))
     expect(problems.map(({ code, severity }) => [code, severity])).toEqual([['octodns-ignored', 'notice']])
-    expect(problems[0]!.message).toContain(`“${key.split(':')[0]}” says `)
+    expect(problems[0]!.message).toMatch(new RegExp(`^“${key.split(':')[0]}” says [a-z ,’:]+$`, 'i'))
     expect(model).toBeDefined()
   })
 
