@@ -19,7 +19,7 @@ export const PROBLEM_CODES = {
   'not-supported': 'something that later versions may do and this one does not',
   'include-invalid': 'an `!include` of what is no file of the repository, or of files that do not fit together',
   'include-loop': 'a file that includes itself, by way of others or not',
-  'include-unused': 'a file among included ones that no file includes',
+  'include-unused': 'a file among included ones, or files of subnets, that nothing includes or names',
   'unsupported-type': 'a record of a type that octoDNS knows and that cannot be served',
   'octodns-ignored': 'something that octoDNS itself or one of its providers goes by, and Meridian does not',
   'pool-unknown': 'a name of a pool that a dynamic record does not have',

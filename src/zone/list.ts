@@ -100,12 +100,12 @@ export class Lister {
       else {
         for (const file of unused) {
           const place = { file: join(this.#folder, file), line: 0, column: 0 }
-          const hint = 'Include it, or take it out'
+          const hint = 'Include it, name it in a rule, or take it out'
           this.#report({
             code: 'include-unused',
             severity: 'warning',
             ...place,
-            message: 'nothing includes this',
+            message: 'nothing includes or names this',
             hint,
           })
         }

@@ -274,7 +274,11 @@ const DEFAULTS = {
 } satisfies Rows
 
 const GSLB = {
-  type: row(z.literal('GSLB'), 'GSLB: the name is steered; it may have no A, AAAA or CNAME beside it', 'must be there'),
+  type: row(
+    z.literal('GSLB'),
+    'GSLB: the name is steered. Beside it may be no CNAME, and no A or AAAA record of a type that it is steered for',
+    'must be there',
+  ),
   service: row(scalar, 'the service that answers', 'must be there'),
   types: row(
     z.array(z.enum(['A', 'AAAA'])).min(1),
@@ -285,10 +289,102 @@ const GSLB = {
 } satisfies Rows
 
 const RECORD = {
-  type: row(z.enum([...ZONE_TYPES, 'GSLB']), 'A, AAAA, CAA, CNAME, MX, NS, PTR, SRV, TXT, or GSLB', 'must be there'),
+  type: row(
+    z.enum([...ZONE_TYPES, 'GSLB']),
+    'A, AAAA, CAA, CNAME, DS, HTTPS, LOC, MX, NAPTR, NS, OPENPGPKEY, PTR, SPF, SRV, SSHFP, SVCB, TLSA, TXT, URI, or GSLB',
+    'must be there',
+  ),
   ttl: row(seconds(0), 'seconds', '`ttl` of defaults.yaml'),
   value: row(scalar, 'one value; names in it end with a dot', 'this or `values`'),
   values: row(z.array(scalar).min(1), 'a list of values', 'this or `value`'),
+  octodns: row(
+    z.looseObject({}),
+    'what octoDNS keeps beside a record, see [below](#what-is-not-taken-from-octodns)',
+    'nothing',
+  ),
+} satisfies Rows
+
+// octoDNS's dynamic records
+const DYNAMIC_RULE = {
+  pool: row(scalar, 'first pool of the chain', 'must be there'),
+  geos: row(z.array(z.string().regex(GEO)), "as in services' rules", 'none'),
+  subnets: row(z.array(text), 'prefixes, or addresses; with `geos` they are alternatives', 'none'),
+} satisfies Rows
+
+const POOL_VALUE = {
+  value: row(text, 'the address', 'must be there'),
+  weight: row(
+    integer(0, 1000),
+    'share within the pool, 0–1000 (octoDNS: 1–100); 0 only when nothing else of the pool is left',
+    '1',
+  ),
+  status: row(
+    z.enum(['obey', 'up', 'down']),
+    '`obey`: as its check says; `up`: not probed, always served; `down`: not probed, never served',
+    'obey',
+  ),
+} satisfies Rows
+
+const POOL = {
+  values: row(
+    z.array(object(POOL_VALUE)).min(1),
+    "its VIPs. One of those that work answers, chosen by a hash of the client's network",
+    'must be there',
+  ),
+  fallback: row(
+    scalar.nullable(),
+    "the pool that takes over when all values are down, and so on along the chain. A client never gets a pool outside of his chain. `default` is no pool but the record's own values, which are behind every chain anyway",
+    'none',
+  ),
+} satisfies Rows
+
+const DYNAMIC = {
+  pools: row(
+    z.record(z.string(), object(POOL)),
+    'by name, what answers. A pool named like a site of sites.yaml is at that site: its region, capacity and drains count. Any other is a site without a place',
+    'must be there',
+  ),
+  rules: row(
+    z.array(object(DYNAMIC_RULE)).min(1),
+    'which clients get which pool; the first that matches counts, subnets before geos. The last is for everybody',
+    'must be there',
+  ),
+} satisfies Rows
+
+const HEALTHCHECK = {
+  protocol: row(
+    z.enum(['HTTPS', 'HTTP', 'TCP', 'ICMP']),
+    'HTTPS or HTTP: a GET that gets a 200; TCP; ICMP. UDP is not supported',
+    'HTTPS',
+  ),
+  host: row(
+    scalar.nullable(),
+    'HTTPS, HTTP: Host header, and SNI; nothing behind the key: the address',
+    "the record's name, a wildcard's with its star",
+  ),
+  path: row(text, 'HTTPS, HTTP', '/_dns'),
+  port: row(integer(1, 65_535), 'HTTPS, HTTP, TCP', '443, of all three'),
+} satisfies Rows
+
+const DYNAMIC_RECORD = {
+  type: row(
+    z.enum(['A', 'AAAA']),
+    'A or AAAA; both may be at one name, and each beside a static record of the other type, or a GSLB with `types`',
+    'must be there',
+  ),
+  ttl: row(seconds(0), 'both TTLs of the service, max and min', '`ttl` of defaults.yaml'),
+  value: row(scalar, 'one of `values`', 'this or `values`'),
+  values: row(
+    z.array(scalar).min(1),
+    "the service's last resort: all of them answer once every pool of a client's chain is down; nobody probes them",
+    'this or `value`',
+  ),
+  dynamic: row(object(DYNAMIC), 'pools and rules, see below', 'must be there'),
+  octodns: row(
+    z.looseObject({ healthcheck: object(HEALTHCHECK).optional() }),
+    '`healthcheck`, see below',
+    'its defaults',
+  ),
 } satisfies Rows
 
 /** By the words in the heads of docs/zones.md's tables. */
@@ -302,45 +398,13 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   "service's site": SERVICE_SITE,
   rule: RULE,
   check: CHECK,
+  'dynamic record': DYNAMIC_RECORD,
+  dynamic: DYNAMIC,
+  pool: POOL,
+  "pool's value": POOL_VALUE,
+  'dynamic rule': DYNAMIC_RULE,
+  healthcheck: HEALTHCHECK,
 }
-
-const geos = z.array(z.string().regex(GEO)).min(1)
-const pool = z.strictObject({
-  fallback: scalar.nullable().optional().describe('the pool whose values answer when none of this one is up'),
-  values: z
-    .array(
-      z.strictObject({
-        value: text.describe('an address'),
-        weight: integer(1, 100).optional().describe('share of the answers'),
-        status: z.enum(['obey', 'up', 'down']).optional().describe('`obey`: as its check says; else whatever it says'),
-      }),
-    )
-    .min(1)
-    .describe('what answers, by weight'),
-})
-const poolRule = z.strictObject({
-  pool: scalar.describe('the pool that answers'),
-  geos: geos.optional().describe('`AS`, `AS-CN`, `NA-US-CA`; the first rule wins'),
-  subnets: z.array(text).min(1).optional().describe('prefixes; they stand before rules with geos'),
-})
-
-/** What octoDNS's records have beside; `dynamic` only A and AAAA. */
-const OCTODNS = {
-  octodns: row(z.looseObject({}), 'what octoDNS itself goes by; of it, `healthcheck` counts here', 'none'),
-} satisfies Rows
-const DYNAMIC = {
-  dynamic: row(
-    z.strictObject({
-      pools: z.record(z.string(), pool).describe('by name, values that answer together'),
-      rules: z
-        .array(poolRule)
-        .min(1)
-        .describe('the first that matches says which pool answers; the last is for everybody'),
-    }),
-    'octoDNS’s pools and rules: the name is steered by them, `values` answer when all else is down',
-    'none',
-  ),
-} satisfies Rows
 
 /** The values of a type: texts, or mappings with keys of their own. */
 function valueOf(type: string): z.ZodType {
@@ -367,8 +431,7 @@ function mappingOf(keys: readonly ValueKey[]): z.ZodType {
 const recordOf = (type: string): z.ZodObject =>
   object({
     ...RECORD,
-    ...OCTODNS,
-    ...(type === 'A' || type === 'AAAA' ? DYNAMIC : {}),
+    ...(type === 'A' || type === 'AAAA' ? { dynamic: { ...DYNAMIC_RECORD.dynamic, unless: 'none' } } : {}),
     type: { ...RECORD.type, schema: z.literal(type) },
     value: { ...RECORD.value, schema: valueOf(type) },
     values: { ...RECORD.values, schema: z.array(valueOf(type)).min(1) },

@@ -8,6 +8,7 @@ import type { Steering } from '../../src/answer/steering.ts'
 import { formatAddress, maskAddress, parseAddress, parsePrefix } from '../../src/dns/address.ts'
 import type { Message } from '../../src/dns/message.ts'
 import { formatRr } from '../../src/dns/message.ts'
+import { ELSEWHERE } from '../geo/mmdb.ts'
 import {
   ASN_DATABASE,
   DATABASE,
@@ -74,7 +75,7 @@ function lookUp({ text, bits, fold }: Network): Known {
     family: bytes.length === 4 ? 4 : 6,
     bytes,
     bits: known,
-    continent: city?.continent?.code ?? '',
+    continent: ELSEWHERE.get(city?.country?.iso_code ?? '') ?? city?.continent?.code ?? '',
     country: city?.country?.iso_code ?? '',
     subdivision: city?.subdivisions?.[0]?.iso_code ?? '',
     at: location?.latitude === undefined ? undefined : [location.latitude, location.longitude],

@@ -527,8 +527,10 @@ test('weights of clients: by country, and as they were counted', async () => {
   expect(people.countries.map(({ place, clients }) => [place, clients])).toEqual([['BR', expect.closeTo(0.3, 12)]])
 
   // twice in Brazil by the same line, once in a prefix that reaches beyond it, and once nowhere
-  const [first] = FIXTURE.filter(({ country, prefix }) => country === 'BR' && !prefix.includes(':'))
-  const wide = { ...parsePrefix(first!.prefix)! }
+  const siteOf = asking(now, 'A')
+  const wide = FIXTURE.filter(({ country, prefix }) => country === 'BR' && !prefix.includes(':'))
+    .map(({ prefix }) => parsePrefix(prefix)!)
+    .find(({ bytes }) => siteOf(bytes) === 'gru')!
   const counts = new ClientCounts()
   counts.add(wide, 10)
   counts.add(wide, 5)
@@ -537,9 +539,8 @@ test('weights of clients: by country, and as they were counted', async () => {
   const [counted, ...none] = makePlan(old, now, { ...ADDRESSES, weighing: { by: 'clients', counts } }).moves[0]!
     .measures
   expect(none).toEqual([])
-  const inside = asking(now, 'A')(wide.bytes) === 'gru'
   expect(counted).toMatchObject({ clients: 'clients', total: 40, unplaced: null })
-  expect(counted!.moved > 0).toBe(inside || counted!.moved > 0)
+  expect(counted!.moved).toBeGreaterThan(0)
   expect(counted!.countries.find(({ place }) => place === 'BR')?.clients).toBeCloseTo(15 / 40, 2)
 })
 
