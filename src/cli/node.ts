@@ -279,6 +279,8 @@ export class RunningNode implements Node {
   }
 
   async #served(): Promise<Served> {
+    // first: what follows is of one moment
+    const probing = this.#prober && { report: await this.#prober.report(), thread: this.#prober }
     return {
       config: this.#config,
       startedAtMs: this.#startedAtMs,
@@ -292,7 +294,7 @@ export class RunningNode implements Node {
       server: this.#server?.stats(),
       cells: this.#cells,
       receiveDrops: droppedDatagrams(),
-      probing: this.#prober && { report: await this.#prober.report(), thread: this.#prober },
+      probing,
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * Entry of an answering thread. It waits, warm, for its assignment; from then on it runs the batch loop and never returns
+ * Entry of an answering thread. It waits, warm, for its assignment, or for null: that there is none. From then on it runs the batch loop and never returns
  * to its event loop: Worlds come by receiveMessageOnPort, orders by a cell, and what it has to say are counters and beats.
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
@@ -26,7 +26,9 @@ export interface Assignment {
 
 const port = parentPort!
 
-port.once('message', ({ sockets, cells, world, health, counters, adoption, reader, seed }: Assignment) => {
+port.once('message', (assignment: Assignment | null) => {
+  if (assignment === null) return port.close()
+  const { sockets, cells, world, health, counters, adoption, reader, seed } = assignment
   if ('missing' in linux) throw new Error(linux.missing)
   const responder = makeResponder(world, health, counters)
   responder.chance = seed

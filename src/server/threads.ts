@@ -126,13 +126,22 @@ export class Threads implements Front {
     if (this.#stopping) return
     this.#stopping = true
     clearInterval(this.#watching)
-    await this.#spare?.terminate()
+    const dismissed = this.#dismiss(this.#spare)
     const deadline = setTimeout(() => {
       for (const { worker } of this.#seats) void worker?.terminate()
     }, drainMs)
     await Promise.all(this.#seats.map((seat) => this.#end(seat, drainMs > 0 ? LEAVE : STOP)))
     clearTimeout(deadline)
+    await dismissed
     for (const { fd } of this.#options.bound.flatMap(({ udp }) => udp)) this.#calls.close(fd)
+  }
+
+  /** It is told, not terminated: a thread that is terminated while it loads koffi takes the process with it. */
+  async #dismiss(spare: Worker | undefined): Promise<void> {
+    if (spare === undefined) return
+    const ended = new Promise((resolve) => void spare.once('exit', resolve))
+    spare.postMessage(null)
+    await ended
   }
 
   async #end({ worker, cells }: Seat, signal: typeof LEAVE | typeof STOP): Promise<void> {

@@ -1,5 +1,8 @@
 /** Batched UDP beyond the common suite: reply addresses, undeliverable replies, threads that fail, hand-overs. */
+import { once } from 'node:events'
 import { readdirSync, readlinkSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 import { UDP } from '../../src/answer/answer.ts'
 import type { World } from '../../src/answer/world.ts'
@@ -200,6 +203,17 @@ describe('leaving', () => {
     expect([old, next].map(({ server }) => server.stats().tcp.accepted)).toEqual([0, 30])
     for (const { socket } of clients) socket.destroy()
     await stopped
+  })
+
+  test('a spare thread that is not needed ends by itself, however early it is told', async () => {
+    const exits = Array.from({ length: 4 }, async (_, i) => {
+      const spare = new Worker(resolve(import.meta.dirname, '../../src/server/thread.ts'))
+      const ended = once(spare, 'exit')
+      if (i % 2 === 0) await once(spare, 'online')
+      spare.postMessage(null)
+      return ended
+    })
+    expect(await Promise.all(exits)).toEqual(exits.map(() => [0]))
   })
 
   test('without a successor the ports are free, and no thread is left', async () => {
