@@ -162,7 +162,7 @@ function mostMoved(
     )
     const flows = spaceFlows({ places: before, map: old! }, { places: after, map: now! })
     const laid = services.map((service) => layOutService(service, model.sites, 0))
-    const health = healthOf(laid, plan, [], [])
+    const health = healthOf(laid, plan)
     for (const service of laid) {
       for (const type of [STEERS_A, STEERS_AAAA]) {
         if ((service.types & type) === 0) continue

@@ -6,6 +6,7 @@ import type { MeasuredMoves, PlaceMoves } from '../answer/moves.ts'
 import type { NamedChange } from '../zone/compare-services.ts'
 import type { NameMoves, Plan } from '../answer/plan.ts'
 import {
+  brakeInWords,
   budgetInWords,
   changeInWords,
   grouped,
@@ -32,7 +33,7 @@ const MOST_LINES = 30
 
 export function planInMarkdown(plan: Plan): string {
   if (plan.quiet) return `**Meridian:** ${headlineOf(plan)}\n`
-  const { moves, records, sites, services, zones, budgets } = plan
+  const { moves, records, sites, services, zones, budgets, braked } = plan
   const sentences = moves
     .slice(0, MOST_LINES)
     .map((move) => `- **${escape(steeringInWords(move))}** (${move.types.join(', ')}): ${escape(sentenceOf(move))}`)
@@ -43,6 +44,7 @@ export function planInMarkdown(plan: Plan): string {
     ...sites.flatMap((site) => changeLines('site', site)),
     ...services.flatMap((service) => changeLines('service', service)),
     ...budgets.map((budget) => `- ${escape(budgetInWords(budget))}`),
+    ...braked.map((brake) => `- ${escape(brakeInWords(brake))}`),
   ]
   const sections = [
     ...(changes.length === 0

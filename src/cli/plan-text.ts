@@ -3,6 +3,7 @@ import type { MeasuredMoves, PlaceMoves } from '../answer/moves.ts'
 import type { NameMoves, Plan } from '../answer/plan.ts'
 import { table, wrap } from './output.ts'
 import {
+  brakeInWords,
   budgetInWords,
   changeInWords,
   grouped,
@@ -26,7 +27,7 @@ const MOST_MOVES = 50
 
 export function planInText(plan: Plan): string {
   if (plan.quiet) return headlineOf(plan)
-  const { zones, records, sites, services, moves, budgets } = plan
+  const { zones, records, sites, services, moves, budgets, braked } = plan
   const changes = [
     ...zones.added.map((zone) => `+ zone ${zone}`),
     ...zones.removed.map((zone) => `- zone ${zone}`),
@@ -39,6 +40,7 @@ export function planInText(plan: Plan): string {
         : `${change === 'added' ? '+' : '-'} ${what} ${name}`,
     ),
     ...budgets.map((budget) => `~ ${budgetInWords(budget)}`),
+    ...braked.map((brake) => `! ${brakeInWords(brake)}`),
   ]
   const listed = records.list.map((one) => [signOf(one), one.name, one.type, changeInWords(one)])
   return [

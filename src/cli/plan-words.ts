@@ -71,7 +71,19 @@ export function recordsInWords({ added, removed, changed }: RecordChanges): stri
 
 /** The one line above all others. */
 export function headlineOf(plan: Plan): string {
-  if (plan.quiet) return QUIET
+  return `${whatIf(plan)}${plan.quiet ? QUIET : changeOf(plan)}`
+}
+
+/** `with fra down: `, so that no comment tells of a death that was only supposed. */
+function whatIf({ down, drain }: Plan): string {
+  const supposed = [
+    ...(down.length === 0 ? [] : [`${down.join(', ')} down`]),
+    ...(drain.length === 0 ? [] : [`${drain.join(', ')} drained`]),
+  ]
+  return supposed.length === 0 ? '' : `with ${supposed.join(' and ')}: `
+}
+
+function changeOf(plan: Plan): string {
   return [mostInWords(plan), recordsInWords(plan.records)].filter((part) => part !== undefined).join('; ')
 }
 
@@ -108,6 +120,9 @@ export function budgetInWords(plan: BudgetChange): string {
   const [before, after] = [timeInWords(plan.beforeMs), timeInWords(plan.afterMs)]
   return `failover of ${plan.service} (${namesInWords(plan.names, 3)}): at worst ${before} → ${after}`
 }
+
+export const brakeInWords = ({ service, sites }: Plan['braked'][number]): string =>
+  `the brake of ${service} (keep) leaves ${sites.join(', ')} in answers, dead or not: too little capacity would be left`
 
 const timeInWords = (ms: number | null): string => (ms === null ? 'never (nothing is checked)' : formatDuration(ms))
 

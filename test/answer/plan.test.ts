@@ -105,8 +105,8 @@ function networkOf(networks: readonly TestNetwork[], bytes: Uint8Array): TestNet
 }
 
 /** Asks as a client at the address would; the sites whose VIP is answered. */
-function asking({ made }: PlanSide, type: string, down: readonly string[] = []): (bytes: Uint8Array) => string {
-  const responder = makeResponder(made.world, healthOf(made.world.services, made.plan, down, []), makeCounters())
+function asking({ made }: PlanSide, type: string): (bytes: Uint8Array) => string {
+  const responder = makeResponder(made.world, healthOf(made.world.services, made.plan), makeCounters())
   const out = new Uint8Array(65_535)
   const siteOf = new Map(
     made.world.services.flatMap(({ members }) =>
@@ -277,6 +277,18 @@ test('the clients of a dead site are divided over the next ones by their capacit
     ['iad', 'fra', expect.closeTo(0.75, 12)],
     ['iad', 'sin', expect.closeTo(0.25, 12)],
   ])
+})
+
+test('the brake keeps a dead site in the answers, and the plan says so', async () => {
+  const [old, now] = [
+    await load(OLD),
+    await load({ ...OLD, 'services.yaml': WEB.replace('  check', '  keep: 60%\n  check') }),
+  ]
+  const plan = (side: PlanSide) => makePlan(old, side, { ...ADDRESSES, down: ['fra'] })
+  const passed = plan(old) // half of the capacity is left
+  expect(passed.braked).toEqual([])
+  expect(passed.moves.map(({ before }) => before)).toContain('web')
+  expect(plan(now)).toMatchObject({ quiet: false, braked: [{ service: 'web', sites: ['fra'] }], moves: [] })
 })
 
 test('a weight moves what the formula says, everywhere alike', async () => {
