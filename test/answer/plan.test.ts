@@ -600,6 +600,25 @@ test('budgets that change are told, with whom they concern', async () => {
   expect(plan.budgets[0]!.afterMs! - plan.budgets[0]!.beforeMs!).toBe(25_000)
 })
 
+test('weights and checks of a pool’s values are told one by one; their order in the file is nothing', async () => {
+  const zone = (values: string): string =>
+    `${ZONE}dyn: {type: A, value: 192.0.2.99, dynamic: {pools: {p: {values: [${values}]}}, rules: [{pool: p}]}}\n`
+  const old = await load({ ...OLD, 'demo.example.yaml': zone('{value: 192.0.2.21, weight: 2}, {value: 192.0.2.22}') })
+  const now = await load({
+    ...OLD,
+    'demo.example.yaml': zone('{value: 192.0.2.22, weight: 9, status: up}, {value: 192.0.2.21, weight: 2}'),
+  })
+  const turned = await load({
+    ...OLD,
+    'demo.example.yaml': zone('{value: 192.0.2.22}, {value: 192.0.2.21, weight: 2}'),
+  })
+  expect(makePlan(old, turned, ADDRESSES).quiet).toBe(true)
+  expect(makePlan(old, now, ADDRESSES).services[0]!.details).toEqual([
+    'p: VIP 192.0.2.22: weight 1 → 9',
+    'p: VIP 192.0.2.22: never checked false → true',
+  ])
+})
+
 test('what moves nobody and changes answers all the same is told: VIPs, TTLs, capacity', async () => {
   const plan = await planOf({
     'services.yaml': `${WEB.replace('192.0.2.1,', '192.0.2.11,')}  ttl: {max: 120, min: 15}\n`,
