@@ -35,6 +35,9 @@ export interface ServiceView {
 
 export type Assumed = 'down' | 'drained' | 'braked'
 
+export const assumedInWords = (assumed: Assumed): string =>
+  assumed === 'braked' ? 'taken for down: the BRAKE keeps it' : `taken for ${assumed}`
+
 export interface Assumptions {
   readonly health: HealthTable
   /** By member: those whose word is not the live one. `braked`: taken for down, and the brake keeps it in the answers. */
