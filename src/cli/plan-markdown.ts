@@ -95,7 +95,7 @@ const firstOf = (lines: readonly string[], most: number): readonly string[] =>
 
 function moveInMarkdown(move: NameMoves): string {
   return [
-    `${grouped(move.names.count)} names: ${namesInWords(move.names).split(', ').map(escape).join(', ')}`,
+    `${grouped(move.names.count)} ${move.names.count === 1 ? 'name' : 'names'}: ${namesInWords(move.names).split(', ').map(escape).join(', ')}`,
     ...move.measures.map(measureInMarkdown),
   ].join('\n\n')
 }

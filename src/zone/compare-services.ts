@@ -1,5 +1,4 @@
 /** What has changed of services and sites, in words: for `plan`. What a change does to clients is worked out elsewhere. */
-import type { PrefixTable } from '../geo/prefixes.ts'
 import { formatDuration } from '../units.ts'
 import type { Model, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from './model.ts'
 
@@ -123,8 +122,8 @@ function word(key: string, value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** Positions are no part of what a file says; of files of subnets, which may be large, the hashes say it all. */
+/** Positions are no part of what a file says; of a file of subnets, which may be large, the hash says it all. */
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a, toCompare) === JSON.stringify(b, toCompare)
 
 const toCompare = (key: string, value: unknown): unknown =>
-  key === 'at' ? undefined : key === 'subnetFiles' ? (value as readonly PrefixTable[]).map(({ hash }) => hash) : value
+  key === 'at' ? undefined : isObject(value) && 'hash' in value ? value.hash : value

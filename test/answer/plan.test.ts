@@ -600,17 +600,18 @@ test('budgets that change are told, with whom they concern', async () => {
   expect(plan.budgets[0]!.afterMs! - plan.budgets[0]!.beforeMs!).toBe(25_000)
 })
 
+const pooled = (values: string): string =>
+  `${ZONE}dyn: {type: A, value: 192.0.2.99, dynamic: {pools: {p: {values: [${values}]}}, rules: [{pool: p}]}}\n`
+
 test('weights and checks of a pool’s values are told one by one; their order in the file is nothing', async () => {
-  const zone = (values: string): string =>
-    `${ZONE}dyn: {type: A, value: 192.0.2.99, dynamic: {pools: {p: {values: [${values}]}}, rules: [{pool: p}]}}\n`
-  const old = await load({ ...OLD, 'demo.example.yaml': zone('{value: 192.0.2.21, weight: 2}, {value: 192.0.2.22}') })
+  const old = await load({ ...OLD, 'demo.example.yaml': pooled('{value: 192.0.2.21, weight: 2}, {value: 192.0.2.22}') })
   const now = await load({
     ...OLD,
-    'demo.example.yaml': zone('{value: 192.0.2.22, weight: 9, status: up}, {value: 192.0.2.21, weight: 2}'),
+    'demo.example.yaml': pooled('{value: 192.0.2.22, weight: 9, status: up}, {value: 192.0.2.21, weight: 2}'),
   })
   const turned = await load({
     ...OLD,
-    'demo.example.yaml': zone('{value: 192.0.2.22}, {value: 192.0.2.21, weight: 2}'),
+    'demo.example.yaml': pooled('{value: 192.0.2.22}, {value: 192.0.2.21, weight: 2}'),
   })
   expect(makePlan(old, turned, ADDRESSES).quiet).toBe(true)
   expect(makePlan(old, now, ADDRESSES).services[0]!.details).toEqual([
