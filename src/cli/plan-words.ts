@@ -133,7 +133,7 @@ export const ratio = (load: number, capacity: number | null): string =>
 export const shareOrNone = (share: number | null): string => (share === null ? '-' : percent(share))
 
 export const WEIGHING: Readonly<Record<Plan['weighing'], string>> = {
-  addresses: 'clients are address space that a database places: IPv4 by address, IPv6 by /56',
+  addresses: 'clients are what a database places: IPv4 by address, IPv6 by network, in /48s but at most one each',
   population: 'clients weigh as their countries are said to, within a country by address space',
   clients: 'clients are those that were counted',
 }
