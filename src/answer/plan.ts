@@ -50,6 +50,8 @@ export interface Plan {
   readonly drain: readonly string[]
   /** Sites of `down` that stay in answers all the same, for the brake of the service keeps them (`keep`). */
   readonly braked: readonly { readonly service: string; readonly sites: readonly string[] }[]
+  /** Services of which `down` leaves nothing: their last resort answers. */
+  readonly dead: readonly string[]
   readonly weighing: Weighing['by']
   /** Neither records nor services nor clients differ. */
   readonly quiet: boolean
@@ -138,6 +140,7 @@ export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions
     down: options.down,
     drain: options.drain,
     braked: brakedOf(after, assumed),
+    dead: deadOf(after, assumed),
     weighing: options.weighing.by,
     most: moves.reduce((most, { moved }) => Math.max(most, moved), 0),
     zones: zonesOf(before.model, after.model),
@@ -147,8 +150,8 @@ export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions
     moves,
     budgets: budgetsOf(before.model, after.model, names.caps()),
   }
-  const { zones, sites, services, budgets, braked } = plan
-  const found = [zones.added, zones.removed, records.told().list, sites, services, moves, budgets, braked]
+  const { zones, sites, services, budgets, braked, dead } = plan
+  const found = [zones.added, zones.removed, records.told().list, sites, services, moves, budgets, braked, dead]
   return { ...plan, quiet: found.every(({ length }) => length === 0) }
 }
 
@@ -286,6 +289,11 @@ function brakedOf({ made: { plan } }: PlanSide, { of }: Assumptions): Plan['brak
     service,
     sites: [...new Set(members.map(({ site }) => site))],
   }))
+}
+
+function deadOf({ made: { plan } }: PlanSide, { of }: Assumptions): Plan['dead'] {
+  const services = Map.groupBy(plan.members, ({ service }) => service)
+  return [...services].flatMap(([name, own]) => (own.every((member) => of.get(member.name) === 'down') ? [name] : []))
 }
 
 class SteeredServices {

@@ -9,6 +9,7 @@ import {
   brakeInWords,
   budgetInWords,
   changeInWords,
+  deathInWords,
   grouped,
   headlineOf,
   measureInWords,
@@ -33,7 +34,7 @@ const MOST_LINES = 30
 
 export function planInMarkdown(plan: Plan): string {
   if (plan.quiet) return `**Meridian:** ${headlineOf(plan)}\n`
-  const { moves, records, sites, services, zones, budgets, braked } = plan
+  const { moves, records, sites, services, zones, budgets, braked, dead } = plan
   const sentences = moves
     .slice(0, MOST_LINES)
     .map((move) => `- **${escape(steeringInWords(move))}** (${move.types.join(', ')}): ${escape(sentenceOf(move))}`)
@@ -44,6 +45,7 @@ export function planInMarkdown(plan: Plan): string {
     ...sites.flatMap((site) => changeLines('site', site)),
     ...services.flatMap((service) => changeLines('service', service)),
     ...budgets.map((budget) => `- ${escape(budgetInWords(budget))}`),
+    ...dead.map((service) => `- ${escape(deathInWords(service))}`),
     ...braked.map((brake) => `- ${escape(brakeInWords(brake))}`),
   ]
   const sections = [

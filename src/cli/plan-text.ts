@@ -6,6 +6,7 @@ import {
   brakeInWords,
   budgetInWords,
   changeInWords,
+  deathInWords,
   grouped,
   headlineOf,
   measureInWords,
@@ -27,7 +28,7 @@ const MOST_MOVES = 50
 
 export function planInText(plan: Plan): string {
   if (plan.quiet) return headlineOf(plan)
-  const { zones, records, sites, services, moves, budgets, braked } = plan
+  const { zones, records, sites, services, moves, budgets, braked, dead } = plan
   const changes = [
     ...zones.added.map((zone) => `+ zone ${zone}`),
     ...zones.removed.map((zone) => `- zone ${zone}`),
@@ -40,6 +41,7 @@ export function planInText(plan: Plan): string {
         : `${change === 'added' ? '+' : '-'} ${what} ${name}`,
     ),
     ...budgets.map((budget) => `~ ${budgetInWords(budget)}`),
+    ...dead.map((service) => `! ${deathInWords(service)}`),
     ...braked.map((brake) => `! ${brakeInWords(brake)}`),
   ]
   const listed = records.list.map((one) => [signOf(one), one.name, one.type, changeInWords(one)])

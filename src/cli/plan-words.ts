@@ -121,6 +121,8 @@ export function budgetInWords(plan: BudgetChange): string {
   return `failover of ${plan.service} (${namesInWords(plan.names, 3)}): at worst ${before} → ${after}`
 }
 
+export const deathInWords = (service: string): string => `nothing of ${service} is up: its last resort answers`
+
 export const brakeInWords = ({ service, sites }: Plan['braked'][number]): string =>
   `the brake of ${service} (keep) leaves ${sites.join(', ')} in answers, dead or not: too little capacity would be left`
 

@@ -141,7 +141,7 @@ function placeInWords({
 }
 
 function sourceOf({ prefix, database }: Pick<FoundPlace, 'prefix' | 'database'>): string {
-  if (database === null) return 'no database has addresses of its family'
+  if (database === null) return 'no database in use has addresses of its family'
   const built = database.built === null ? '' : `, built ${database.built.slice(0, 10)}`
   return `${prefix} in ${database.file} (${database.type}${built})`
 }

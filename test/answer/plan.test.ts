@@ -323,7 +323,10 @@ test('the brake keeps a dead site in the answers, and the plan says so', async (
   const passed = plan(old) // half of the capacity is left
   expect(passed.braked).toEqual([])
   expect(passed.moves.map(({ before }) => before)).toContain('web')
-  expect(plan(now)).toMatchObject({ quiet: false, braked: [{ service: 'web', sites: ['fra'] }], moves: [] })
+  // all at once: no brake, and whom the last resort names is no move
+  const all = makePlan(old, old, { ...ADDRESSES, down: ['fra', 'iad', 'sin'] })
+  expect(all).toMatchObject({ quiet: false, braked: [], dead: ['web'], moves: [] })
+  expect(plan(now)).toMatchObject({ quiet: false, dead: [], braked: [{ service: 'web', sites: ['fra'] }], moves: [] })
 })
 
 test('a weight moves what the formula says, everywhere alike', async () => {
