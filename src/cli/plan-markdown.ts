@@ -15,7 +15,6 @@ import {
   measureInWords,
   movesInWords,
   namesInWords,
-  percent,
   ratio,
   sentenceOf,
   shareOrNone,
@@ -23,6 +22,7 @@ import {
   steeringInWords,
   WEIGHING,
 } from './plan-words.ts'
+import { formatPercent } from '../units.ts'
 
 /** A comment's most characters (GitHub, GitLab has more), and what stays free for the last line. */
 export const MOST_CHARACTERS = 65_536
@@ -109,8 +109,8 @@ function measureInMarkdown(measure: MeasuredMoves): string {
       .slice(0, MOST_COUNTRIES)
       .map(({ place, clients, moved, moves }) => [
         place === '' ? '?' : place,
-        percent(clients),
-        percent(moved),
+        formatPercent(clients),
+        formatPercent(moved),
         movesInWords(moves),
       ])
     const left = those.length - MOST_COUNTRIES
@@ -118,8 +118,8 @@ function measureInMarkdown(measure: MeasuredMoves): string {
   }
   const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
     site,
-    percent(before),
-    percent(after),
+    formatPercent(before),
+    formatPercent(after),
     shareOrNone(capacityAfter),
     ratio(before, capacityBefore),
     ratio(after, capacityAfter),

@@ -12,7 +12,6 @@ import {
   measureInWords,
   movesInWords,
   namesInWords,
-  percent,
   ratio,
   sentenceOf,
   shareOrNone,
@@ -20,6 +19,7 @@ import {
   steeringInWords,
   WEIGHING,
 } from './plan-words.ts'
+import { formatPercent } from '../units.ts'
 
 const MOST_RECORDS = 20
 const MOST_COUNTRIES = 10
@@ -75,8 +75,8 @@ function placesInText(what: string, places: readonly PlaceMoves[], most: number)
     .slice(0, most)
     .map(({ place, clients, moved, moves }) => [
       place === '' ? '?' : place,
-      percent(clients),
-      percent(moved),
+      formatPercent(clients),
+      formatPercent(moved),
       movesInWords(moves, 3),
     ])
   const left = places.length - rows.length
@@ -86,8 +86,8 @@ function placesInText(what: string, places: readonly PlaceMoves[], most: number)
 function measureInText(measure: MeasuredMoves): readonly string[] {
   const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
     site,
-    percent(before),
-    percent(after),
+    formatPercent(before),
+    formatPercent(after),
     shareOrNone(capacityAfter),
     ratio(before, capacityBefore),
     ratio(after, capacityAfter),
