@@ -1,5 +1,5 @@
 /**
- * What-ifs of `explain`: a copy of the HealthTable as it would be if members were down, or drained. What follows from that
+ * What-ifs of `explain` and `plan`: a copy of the HealthTable as it would be if members were down, or drained. What follows from that
  * follows as it does in a node: force stands above drain, drain above brake, and the brake holds what `keep` says.
  */
 import { brake } from '../health/brake.ts'
@@ -26,12 +26,17 @@ import type { World } from './world.ts'
 /** What a node knows of a service beyond the table; undefined: there is no node. */
 export type HealthOf = (service: string) => ServiceView | undefined
 
+export const NO_HEALTH: HealthOf = () => undefined
+
 export interface ServiceView {
   readonly health: ServiceHealth
   readonly members: readonly MemberStatus[]
 }
 
 export type Assumed = 'down' | 'drained' | 'braked'
+
+export const assumedInWords = (assumed: Assumed): string =>
+  assumed === 'braked' ? 'taken for down: the BRAKE keeps it' : `taken for ${assumed}`
 
 export interface Assumptions {
   readonly health: HealthTable
@@ -45,7 +50,7 @@ export function assume(
   live: HealthTable,
   context: ExplainContext,
   { down, drain = [] }: Pick<ExplainQuestion, 'down' | 'drain'>,
-  healthOf: HealthOf,
+  healthOf: HealthOf = NO_HEALTH,
 ): Assumptions | string {
   const of = new Map<string, Assumed>()
   if (down.length === 0 && drain.length === 0) return { health: live, of }
@@ -56,12 +61,12 @@ export function assume(
   }
   const health = live.slice()
   const services = new Set(members.filter((member) => hits([...down, ...drain], member)).map(({ service }) => service))
+  const serviceOf = new Map(world.services.map((service) => [service.name, service]))
+  const planOf = new Map(context.plan.services.map((plan) => [plan.name, plan]))
   for (const [name, own] of Map.groupBy(members, ({ service }) => service)) {
     if (!services.has(name)) continue
     const supposed = own.map((plan) => ({ plan, down: hits(down, plan), drained: hits(drain, plan) }))
-    const service = world.services.find((one) => one.name === name)!
-    const plan = context.plan.services.find((one) => one.name === name)!
-    write(service, plan, supposed, healthOf(name)?.members ?? [], health, of)
+    write(serviceOf.get(name)!, planOf.get(name)!, supposed, healthOf(name)?.members ?? [], health, of)
   }
   return { health, of }
 }

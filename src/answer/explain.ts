@@ -15,7 +15,7 @@ import { LAST_PROVEN } from '../policy/select.ts'
 import { findRRset, type Image, N_APEX, NEGATIVE_SOA, NODE_INTS, R_AT } from '../zone/image.ts'
 import { type AnswerTrace, makeResponder, respond, type Responder, TCP, UDP } from './answer.ts'
 import { type Asked, type ExplainQuestion, formatNetwork, readQuestion } from './asked.ts'
-import { assume, type Assumptions, type HealthOf } from './assume.ts'
+import { assume, assumedInWords, type Assumptions, type HealthOf, NO_HEALTH } from './assume.ts'
 import type { ExplainContext } from './build.ts'
 import { type Lookup, lookupOf } from './lookups.ts'
 import { type Steering, steeringOf, type Step, stepsInto } from './steering.ts'
@@ -105,7 +105,6 @@ export interface Wire {
 }
 
 /** Nobody knows more of the members than the table. */
-const NO_HEALTH: HealthOf = () => undefined
 
 /** Explains what this World and this health answer now. A string says what is wrong with the question. */
 export function explain(
@@ -255,7 +254,7 @@ const unrestIn = ({ sites }: Steering): readonly Unrest[] =>
     .filter(({ calm }) => !calm)
     .map(({ member, assumed, health, state }) => ({
       member,
-      why: assumed !== null ? `taken for ${assumed}` : (health?.unrest ?? `it is ${state}`),
+      why: assumed !== null ? assumedInWords(assumed) : (health?.unrest ?? `it is ${state}`),
       calmInMs: assumed !== null ? null : (health?.calmInMs ?? null),
     }))
 

@@ -21,6 +21,7 @@ import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
 import type { Report } from '../problem.ts'
 import type { Model, ServiceModel } from '../zone/model.ts'
+import { formatPercent } from '../units.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { healthOf, measureMoves, type MeasuredMoves } from './moves.ts'
 
@@ -162,7 +163,7 @@ function mostMoved(
     )
     const flows = spaceFlows({ places: before, map: old! }, { places: after, map: now! })
     const laid = services.map((service) => layOutService(service, model.sites, 0))
-    const health = healthOf(laid, plan, [], [])
+    const health = healthOf(laid, plan)
     for (const service of laid) {
       for (const type of [STEERS_A, STEERS_AAAA]) {
         if ((service.types & type) === 0) continue
@@ -176,12 +177,10 @@ function mostMoved(
   return { worst, keep }
 }
 
-const percent = (share: number): string => `${Number((100 * share).toPrecision(3))} %`
-
 function heldProblem({ service, moves }: Held, limit: number) {
-  const told = moves.moves.slice(0, 3).map(({ from, to, share }) => `${percent(share)} ${from} → ${to}`)
+  const told = moves.moves.slice(0, 3).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
   const what = { ipv4: 'IPv4 clients', ipv6: 'IPv6 clients', clients: 'clients' }[moves.clients]
-  const message = `the new databases move ${percent(moves.moved)} of the ${what} of ${service} (${told.join(', ')}), more than ${percent(limit)}: those before are used`
+  const message = `the new databases move ${formatPercent(moves.moved)} of the ${what} of ${service} (${told.join(', ')}), more than ${formatPercent(limit)}: those before are used`
   const hint = 'Look at it with meridian plan --geo OLD NEW; to use it: meridian geo accept'
   return { code: 'geo-held', severity: 'warning', line: 0, column: 0, message, hint } as const
 }

@@ -3,7 +3,7 @@
  * clients goes from which site to which, in all, by continent and by country, and what that leaves each site to carry. The
  * same sums serve `plan` and the hold of a new database.
  */
-import { DOWN, DRAINED, healthWord, UP, type HealthTable } from '../health/table.ts'
+import { DRAINED, healthWord, UP, type HealthTable } from '../health/table.ts'
 import type { HealthPlan } from '../health/target.ts'
 import { type Flow, type Flows, type Measure, UNPLACED, type Where } from '../policy/flows.ts'
 import type { ClientMap } from '../policy/map.ts'
@@ -18,21 +18,13 @@ export interface Steered {
   readonly health: HealthTable
 }
 
-/** Everything up, but what the files drain, and these sites. Gives the services' VIPs their slots. */
-export function healthOf(
-  services: readonly SteeredService[],
-  { members }: HealthPlan,
-  down: readonly string[],
-  drain: readonly string[],
-): HealthTable {
+/** Everything up, but what the files drain. Gives the services' VIPs their slots. */
+export function healthOf(services: readonly SteeredService[], { members }: HealthPlan): HealthTable {
   const drained = new Set(members.filter((member) => member.drained).map(({ name }) => name))
   const words: number[] = []
   for (const service of services) {
-    for (const [s, site] of service.siteNames.entries()) {
-      for (let vip = service.firstVip[s]!; vip < service.firstVip[s + 1]!; vip++) {
-        const out = drain.includes(site) || drained.has(service.members[vip]!)
-        service.slot[vip] = words.push(healthWord(down.includes(site) ? DOWN : out ? DRAINED : UP, 1000, true)) - 1
-      }
+    for (const [vip, member] of service.members.entries()) {
+      service.slot[vip] = words.push(healthWord(drained.has(member) ? DRAINED : UP, 1000, true)) - 1
     }
   }
   return Int32Array.from(words)
@@ -74,7 +66,7 @@ export interface SiteLoad {
 /** What becomes of the clients of one measure. */
 export interface MeasuredMoves {
   readonly clients: Measure
-  /** Addresses (IPv4), networks of /56 (IPv6), or clients as counted. */
+  /** Addresses (IPv4), networks (IPv6, see policy/flows.ts), or clients as counted. */
   readonly total: number
   /** Share of clients that move. */
   readonly moved: number

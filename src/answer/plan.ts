@@ -13,6 +13,7 @@ import { compareServices, compareSites, type NamedChange } from '../zone/compare
 import { apexKey, compareZones, inWords, ownerOf, type SetAt, type SetInWords } from '../zone/compare.ts'
 import type { Model } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { type Assumptions, assume } from './assume.ts'
 import type { Made } from './build.ts'
 import { type CapUnit, NameTally, type Names, serviceOf, ttlOf, type Unit } from './plan-names.ts'
 import { buildOf } from './hold.ts'
@@ -47,6 +48,10 @@ export interface Plan {
   /** Sites taken for dead, and drained, on the new side only. */
   readonly down: readonly string[]
   readonly drain: readonly string[]
+  /** Sites of `down` that stay in answers all the same, for the brake of the service keeps them (`keep`). */
+  readonly braked: readonly { readonly service: string; readonly sites: readonly string[] }[]
+  /** Services of which `down` leaves nothing: their last resort answers. */
+  readonly dead: readonly string[]
   readonly weighing: Weighing['by']
   /** Neither records nor services nor clients differ. */
   readonly quiet: boolean
@@ -127,12 +132,15 @@ export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions
   })
   names.settle(before.made.world, after.made.world)
 
-  const moves = movesOf(before, after, names.units(), options)
+  const assumed = assumptionsOf(after, options)
+  const moves = movesOf(before, after, names.units(), options, assumed)
   const plan = {
     before: sideOf(before),
     after: sideOf(after),
     down: options.down,
     drain: options.drain,
+    braked: brakedOf(after, assumed),
+    dead: deadOf(after, assumed),
     weighing: options.weighing.by,
     most: moves.reduce((most, { moved }) => Math.max(most, moved), 0),
     zones: zonesOf(before.model, after.model),
@@ -142,8 +150,8 @@ export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions
     moves,
     budgets: budgetsOf(before.model, after.model, names.caps()),
   }
-  const { zones, sites, services, budgets } = plan
-  const found = [zones.added, zones.removed, records.told().list, sites, services, moves, budgets]
+  const { zones, sites, services, budgets, braked, dead } = plan
+  const found = [zones.added, zones.removed, records.told().list, sites, services, moves, budgets, braked, dead]
   return { ...plan, quiet: found.every(({ length }) => length === 0) }
 }
 
@@ -195,10 +203,11 @@ function movesOf(
   before: PlanSide,
   after: PlanSide,
   units: readonly Unit[],
-  { weighing, down, drain }: PlanOptions,
+  { weighing }: PlanOptions,
+  assumed: Assumptions,
 ): readonly NameMoves[] {
-  const old = new SteeredServices(before.made, healthOfSide(before, [], []))
-  const now = new SteeredServices(after.made, healthOfSide(after, down, drain))
+  const old = new SteeredServices(before.made, healthOf(before.made.world.services, before.made.plan))
+  const now = new SteeredServices(after.made, assumed.health)
   const differing = units.flatMap((unit) => {
     const pair = { unit, old: old.of(unit.before), now: now.of(unit.after) }
     return isSameSteering(pair.old, pair.now) ? [] : [pair]
@@ -266,8 +275,26 @@ function mergeTypes(moves: readonly NameMoves[]): readonly NameMoves[] {
   return [...alike.values()].map((those) => ({ ...those[0]!, types: those.flatMap(({ types }) => types).toSorted() }))
 }
 
-const healthOfSide = ({ made }: PlanSide, down: readonly string[], drain: readonly string[]): HealthTable =>
-  healthOf(made.world.services, made.plan, down, drain)
+/** As a node would have it: the brake keeps what `keep` says. */
+function assumptionsOf({ made: { world, plan, context } }: PlanSide, options: PlanOptions): Assumptions {
+  const found = assume(world, healthOf(world.services, plan), context, options)
+  if (typeof found === 'string') throw new Error(found) // the command knows the sites
+  return found
+}
+
+/** Sites that the brake keeps, by service. */
+function brakedOf({ made: { plan } }: PlanSide, { of }: Assumptions): Plan['braked'] {
+  const kept = plan.members.filter(({ name }) => of.get(name) === 'braked')
+  return [...Map.groupBy(kept, ({ service }) => service)].map(([service, members]) => ({
+    service,
+    sites: [...new Set(members.map(({ site }) => site))],
+  }))
+}
+
+function deadOf({ made: { plan } }: PlanSide, { of }: Assumptions): Plan['dead'] {
+  const services = Map.groupBy(plan.members, ({ service }) => service)
+  return [...services].flatMap(([name, own]) => (own.every((member) => of.get(member.name) === 'down') ? [name] : []))
+}
 
 class SteeredServices {
   readonly #made: Made

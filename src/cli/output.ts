@@ -69,7 +69,8 @@ const WIDTH = 100
 export function wrap(text: string, indent = '', hanging = `${indent}  `): string {
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(/\s+/)) {
+  // a number stays with its %
+  for (const word of text.split(/\s+(?!%)/)) {
     if (line !== '' && line.length + 1 + word.length > WIDTH) {
       lines.push(line)
       line = `${hanging}${word}`

@@ -6,14 +6,15 @@ import type { MeasuredMoves, PlaceMoves } from '../answer/moves.ts'
 import type { NamedChange } from '../zone/compare-services.ts'
 import type { NameMoves, Plan } from '../answer/plan.ts'
 import {
+  brakeInWords,
   budgetInWords,
   changeInWords,
+  deathInWords,
   grouped,
   headlineOf,
   measureInWords,
   movesInWords,
   namesInWords,
-  percent,
   ratio,
   sentenceOf,
   shareOrNone,
@@ -21,6 +22,7 @@ import {
   steeringInWords,
   WEIGHING,
 } from './plan-words.ts'
+import { formatPercent } from '../units.ts'
 
 /** A comment's most characters (GitHub, GitLab has more), and what stays free for the last line. */
 export const MOST_CHARACTERS = 65_536
@@ -32,7 +34,7 @@ const MOST_LINES = 30
 
 export function planInMarkdown(plan: Plan): string {
   if (plan.quiet) return `**Meridian:** ${headlineOf(plan)}\n`
-  const { moves, records, sites, services, zones, budgets } = plan
+  const { moves, records, sites, services, zones, budgets, braked, dead } = plan
   const sentences = moves
     .slice(0, MOST_LINES)
     .map((move) => `- **${escape(steeringInWords(move))}** (${move.types.join(', ')}): ${escape(sentenceOf(move))}`)
@@ -43,6 +45,8 @@ export function planInMarkdown(plan: Plan): string {
     ...sites.flatMap((site) => changeLines('site', site)),
     ...services.flatMap((service) => changeLines('service', service)),
     ...budgets.map((budget) => `- ${escape(budgetInWords(budget))}`),
+    ...dead.map((service) => `- ${escape(deathInWords(service))}`),
+    ...braked.map((brake) => `- ${escape(brakeInWords(brake))}`),
   ]
   const sections = [
     ...(changes.length === 0
@@ -93,7 +97,7 @@ const firstOf = (lines: readonly string[], most: number): readonly string[] =>
 
 function moveInMarkdown(move: NameMoves): string {
   return [
-    `${grouped(move.names.count)} names: ${namesInWords(move.names).split(', ').map(escape).join(', ')}`,
+    `${grouped(move.names.count)} ${move.names.count === 1 ? 'name' : 'names'}: ${namesInWords(move.names).split(', ').map(escape).join(', ')}`,
     ...move.measures.map(measureInMarkdown),
   ].join('\n\n')
 }
@@ -105,8 +109,8 @@ function measureInMarkdown(measure: MeasuredMoves): string {
       .slice(0, MOST_COUNTRIES)
       .map(({ place, clients, moved, moves }) => [
         place === '' ? '?' : place,
-        percent(clients),
-        percent(moved),
+        formatPercent(clients),
+        formatPercent(moved),
         movesInWords(moves),
       ])
     const left = those.length - MOST_COUNTRIES
@@ -114,8 +118,8 @@ function measureInMarkdown(measure: MeasuredMoves): string {
   }
   const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
     site,
-    percent(before),
-    percent(after),
+    formatPercent(before),
+    formatPercent(after),
     shareOrNone(capacityAfter),
     ratio(before, capacityBefore),
     ratio(after, capacityAfter),

@@ -3,14 +3,15 @@ import type { MeasuredMoves, PlaceMoves } from '../answer/moves.ts'
 import type { NameMoves, Plan } from '../answer/plan.ts'
 import { table, wrap } from './output.ts'
 import {
+  brakeInWords,
   budgetInWords,
   changeInWords,
+  deathInWords,
   grouped,
   headlineOf,
   measureInWords,
   movesInWords,
   namesInWords,
-  percent,
   ratio,
   sentenceOf,
   shareOrNone,
@@ -18,6 +19,7 @@ import {
   steeringInWords,
   WEIGHING,
 } from './plan-words.ts'
+import { formatPercent } from '../units.ts'
 
 const MOST_RECORDS = 20
 const MOST_COUNTRIES = 10
@@ -26,7 +28,7 @@ const MOST_MOVES = 50
 
 export function planInText(plan: Plan): string {
   if (plan.quiet) return headlineOf(plan)
-  const { zones, records, sites, services, moves, budgets } = plan
+  const { zones, records, sites, services, moves, budgets, braked, dead } = plan
   const changes = [
     ...zones.added.map((zone) => `+ zone ${zone}`),
     ...zones.removed.map((zone) => `- zone ${zone}`),
@@ -39,6 +41,8 @@ export function planInText(plan: Plan): string {
         : `${change === 'added' ? '+' : '-'} ${what} ${name}`,
     ),
     ...budgets.map((budget) => `~ ${budgetInWords(budget)}`),
+    ...dead.map((service) => `! ${deathInWords(service)}`),
+    ...braked.map((brake) => `! ${brakeInWords(brake)}`),
   ]
   const listed = records.list.map((one) => [signOf(one), one.name, one.type, changeInWords(one)])
   return [
@@ -71,8 +75,8 @@ function placesInText(what: string, places: readonly PlaceMoves[], most: number)
     .slice(0, most)
     .map(({ place, clients, moved, moves }) => [
       place === '' ? '?' : place,
-      percent(clients),
-      percent(moved),
+      formatPercent(clients),
+      formatPercent(moved),
       movesInWords(moves, 3),
     ])
   const left = places.length - rows.length
@@ -82,8 +86,8 @@ function placesInText(what: string, places: readonly PlaceMoves[], most: number)
 function measureInText(measure: MeasuredMoves): readonly string[] {
   const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
     site,
-    percent(before),
-    percent(after),
+    formatPercent(before),
+    formatPercent(after),
     shareOrNone(capacityAfter),
     ratio(before, capacityBefore),
     ratio(after, capacityAfter),

@@ -2,6 +2,7 @@
  * An explanation in words, for people: what was asked of whom, the answer, then why, from the client's place to the TTL;
  * the sites with what is known of them; and the message as it stands on the wire. 100 columns.
  */
+import { assumedInWords } from '../answer/assume.ts'
 import type { Explanation, Outcome, Ttl } from '../answer/explain.ts'
 import type { Lookup } from '../answer/lookups.ts'
 import type { ExplainedSite, ExplainedVip, FoundPlace, Steering, Step } from '../answer/steering.ts'
@@ -94,6 +95,7 @@ function lookupInWords({ name, found, node, zone, written }: Lookup, { outcome }
 function steeringInWords(steering: Steering): string[] {
   const { place, service, written, rule, matched, order, fence, pickBy, walk } = steering
   const by = matched === null ? '' : `, by its ${matched.by} ${matched.text}`
+  const fenced = fence ? '; a fence: these sites and no others' : ''
   const own = `none: the service’s own order (${order})`
   return [
     ...(place.folded === null
@@ -102,7 +104,7 @@ function steeringInWords(steering: Steering): string[] {
     ...row('place', placeInWords(place)),
     ...(place.asn === null ? [] : row('network', `AS${place.asn.number}: ${sourceOf(place.asn)}`)),
     ...row('service', `${service} (${written}), class ${steering.class}, picks by ${pickBy}`),
-    ...row('rule', rule === null ? own : `${rule}${by}${fence ? '; a fence: these sites and no others' : ''}`),
+    ...row('rule', `${rule === null ? own : `${rule}${by}`}${fenced}`),
     ...stagesOf(walk).flatMap((line) => row('walk', line)),
     ...row('pick', pickInWords(steering)),
     ...(steering.pick === null ? [] : row('VIPs', vipsInWords(steering))),
@@ -139,27 +141,46 @@ function placeInWords({
 }
 
 function sourceOf({ prefix, database }: Pick<FoundPlace, 'prefix' | 'database'>): string {
-  if (database === null) return 'no database has addresses of its family'
+  if (database === null) return 'no database in use has addresses of its family'
   const built = database.built === null ? '' : `, built ${database.built.slice(0, 10)}`
   return `${prefix} in ${database.file} (${database.type}${built})`
 }
 
 const isEligible = ({ verdict }: Step): boolean => verdict.startsWith('eligible')
 
-/** A stage in which no site was eligible is one line. */
+/** Stages in which no site was eligible are one line, as long as the same is true in each. */
 function stagesOf(walk: readonly Step[]): readonly string[] {
-  return [...new Set(walk.map(({ stage }) => stage))].flatMap((stage) => {
-    const steps = walk.filter((step) => step.stage === stage)
-    if (!steps.some(isEligible)) {
-      const verdicts = Map.groupBy(steps, ({ verdict }) => verdict)
-      const lines = [...verdicts].map(([verdict, those]) => `${those.map(({ site }) => site).join(', ')}: ${verdict}`)
-      return [`${stage}: ${lines.join('; ')}`]
+  const lines: string[] = []
+  let passed: { readonly first: string; last: string; readonly why: string } | undefined
+  const tell = (): void => {
+    if (passed === undefined) return
+    const { first, last, why } = passed
+    lines.push(`${first === last ? first : `from “${first}” to “${last}”`}: ${why}`)
+    passed = undefined
+  }
+  for (const [stage, steps] of Map.groupBy(walk, (step) => step.stage)) {
+    if (steps.some(isEligible)) {
+      tell()
+      lines.push(...steps.map(stepInWords))
+      continue
     }
-    return steps.map(({ group, site, verdict, score, weight }) => {
-      const scored = score === undefined ? '' : `, score ${score.toPrecision(4)} at weight ${weight}`
-      return `${stage}: group ${group}, ${site}: ${verdict}${scored}`
-    })
-  })
+    const verdicts = Map.groupBy(steps, ({ verdict }) => verdict)
+    const why = [...verdicts]
+      .map(([verdict, those]) => `${those.map(({ site }) => site).join(', ')}: ${verdict}`)
+      .join('; ')
+    if (passed?.why === why) passed.last = stage
+    else {
+      tell()
+      passed = { first: stage, last: stage, why }
+    }
+  }
+  tell()
+  return lines
+}
+
+function stepInWords({ stage, group, site, verdict, score, weight }: Step): string {
+  const scored = score === undefined ? '' : `, score ${score.toPrecision(4)} at weight ${weight}`
+  return `${stage}: group ${group}, ${site}: ${verdict}${scored}`
 }
 
 function pickInWords({ pick, stage, walk, values, lastResort, pickBy }: Steering): string {
@@ -265,7 +286,7 @@ const VIP = '    '
 function vipRow({ address, state, share, calm, named, assumed, health }: ExplainedVip): string[] {
   const marks = [
     ...(named ? ['in the answer'] : []),
-    ...(assumed === null ? [] : [assumed === 'braked' ? 'taken for down: the BRAKE keeps it' : `taken for ${assumed}`]),
+    ...(assumed === null ? [] : [assumedInWords(assumed)]),
     ...(health?.held === true ? ['held'] : []),
     ...(health?.braked === true ? ['BRAKED'] : []),
     ...(calm ? ['calm'] : []),

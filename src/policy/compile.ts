@@ -185,14 +185,15 @@ class ClassTable {
 
   #ofPlace(place: number): number {
     const { codes, coordinates } = this.#places
-    const { groups, spreadKm, candidates } = this.#definition
+    const { groups, spreadKm, candidates, rules } = this.#definition
     const rule = this.#matcher.match(codes, 3 * place)
     if (rule >= 0) return this.#ruleClass(rule, place)
-    // a place without coordinates is one where geos look at its codes: its clients must not get their resolver's rule
-    const known = this.#matcher.any && (codes[3 * place] !== 0 || codes[3 * place + 1] !== 0)
-    // a listed order is the same for everybody
-    const placed = known || (groups === null && !Number.isNaN(coordinates[2 * place]!))
-    if (!placed) return CLASS_UNPLACED
+    const located = !Number.isNaN(coordinates[2 * place]!)
+    const known = located || codes[3 * place] !== 0 || codes[3 * place + 1] !== 0
+    // class 0 is what a client's resolver decides: whom a database knows must not get his rule. Without rules codes say nothing,
+    // and a listed order is the same for everybody
+    const apart = rules.length > 0 ? known : located && groups === null
+    if (!apart) return CLASS_UNPLACED
     const standing = this.#standAt(place)
     if (!standing || spreadKm > 0) return this.#ownClass(standing)
     // the candidates' order decides the whole class, and most places find theirs made
@@ -402,7 +403,6 @@ function putPoint(points: Float64Array, at: number, latitude: number, longitude:
 
 /** The first rule one of whose geos holds a place. A country decides by itself: sources differ over its continent. */
 class GeoMatcher {
-  readonly any: boolean
   /** Rule, continent, country, subdivision; 0 = any. */
   readonly #geos: Int32Array
 
@@ -410,7 +410,6 @@ class GeoMatcher {
     const geos = rules.flatMap((rule, index) =>
       rule.geos.flatMap((geo) => codesOf(geo).map((codes) => [index, ...codes])),
     )
-    this.any = geos.length > 0
     this.#geos = Int32Array.from(geos.flat())
   }
 

@@ -8,8 +8,9 @@
  *   map before    ─┤
  *   map after     ─┘
  *
- * IPv4 is counted in addresses, IPv6 in networks of /56: both what a client usually has. IPv6 space that nobody holds is
- * told by some databases as a place all the same, in pieces wider than any registry hands out: see withoutFillers().
+ * IPv4 is counted in addresses. IPv6 space is no measure of anybody: DB-IP's Lite places all that nobody holds at the seats of
+ * registries, which are cities with clients of their own, and that is four fifths of what it places. So IPv6 is counted in
+ * networks of /48, what a customer is given (RFC 6177), and what a database tells in one piece is one at most.
  */
 import type { Prefix } from '../dns/address.ts'
 import { type BinaryTrie, leafTrie } from '../geo/binary.ts'
@@ -17,7 +18,6 @@ import { unpackCode } from '../geo/codes.ts'
 import { foldPrefix } from '../geo/fold.ts'
 import { PLACE_FOLDED, PLACE_UNKNOWN, type Places } from '../geo/place.ts'
 import type { Trie } from '../geo/trie.ts'
-import { HASH_BITS_V6 } from './hash.ts'
 import type { ClientMap } from './map.ts'
 
 /** Where clients are, as far as a report tells it. */
@@ -29,8 +29,6 @@ export interface Where {
 
 /** Clients that no database places. */
 export const UNPLACED = 0
-/** Space that is no client's. */
-const NOBODY = -1
 
 /** Clients that are alike, and how many they are. */
 export interface Flow {
@@ -43,7 +41,7 @@ export interface Flow {
 
 export interface Flows {
   readonly wheres: readonly Where[]
-  /** `ipv4`, `ipv6`: address space; `clients`: as they were counted. */
+  /** `ipv4`: addresses; `ipv6`: networks as the database tells them; `clients`: as they were counted. */
   readonly measures: readonly { readonly clients: Measure; readonly flows: readonly Flow[] }[]
 }
 
@@ -93,11 +91,13 @@ function grown<T extends Float64Array | Uint8Array>(array: T, Kind: new (length:
   return longer
 }
 
+const CUSTOMER_BITS_V6 = 48
+
 /** The whole address space, each family by itself. */
 export function spaceFlows(before: Ground, after: Ground): Flows {
   const walker = new Walker(before, after)
-  const v4 = walker.family(4, false, (walk) => walk.all(2 ** 32))
-  const v6 = walker.family(6, true, (walk) => walk.all(2 ** HASH_BITS_V6))
+  const v4 = walker.family(4, (walk) => walk.all(2 ** 32, Infinity))
+  const v6 = walker.family(6, (walk) => walk.all(2 ** CUSTOMER_BITS_V6, 1))
   return {
     wheres: walker.wheres,
     measures: [
@@ -111,7 +111,7 @@ export function spaceFlows(before: Ground, after: Ground): Flows {
 export function clientFlows(before: Ground, after: Ground, counts: ClientCounts): Flows {
   const walker = new Walker(before, after)
   const flows = ([4, 6] as const).flatMap((family) =>
-    walker.family(family, false, (walk) =>
+    walker.family(family, (walk) =>
       counts.each(family, (bytes, at, bits, count) => walk.prefix(bytes, at, bits, count)),
     ),
   )
@@ -133,13 +133,12 @@ class Walker {
     this.#whereAfter = before.places === after.places ? this.#whereBefore : this.#wheresOf(after.places)
   }
 
-  /** `filled`: places that only fill what nobody holds count for nothing. */
-  family(family: 4 | 6, filled: boolean, walk: (of: FamilyWalk) => void): readonly Flow[] {
+  family(family: 4 | 6, walk: (of: FamilyWalk) => void): readonly Flow[] {
     const key = family === 4 ? 'v4' : 'v6'
     const same = this.#before.places === this.#after.places
     const sideOf = ({ places }: Ground, where: Int32Array): PlaceSide => ({
       trie: places[key],
-      where: filled ? withoutFillers(places[key], where) : where,
+      where,
     })
     const of = new FamilyWalk(
       sideOf(this.#before, this.#whereBefore),
@@ -170,24 +169,6 @@ class Walker {
   }
 }
 
-/** The widest networks that a registry has given to anybody are /16 (ARIN, 2022). */
-const WIDEST_HELD = 16
-
-/**
- * The wheres of places, those that a trie has a wider network of than anybody holds taken for nobody's: DB-IP's Lite says a
- * registry's seat of all space that it has not handed out, nine tenths of what it places.
- */
-function withoutFillers(trie: BinaryTrie, where: Int32Array): Int32Array {
-  const kept = where.slice()
-  const visit = (entry: number, depth: number): void => {
-    if (entry < 0 && kept[~entry] !== UNPLACED) kept[~entry] = NOBODY
-    else if (entry >= 0 && depth + 1 < WIDEST_HELD)
-      for (const bit of [0, 1]) visit(trie.nodes[2 * entry + bit]!, depth + 1)
-  }
-  visit(trie.root, 0)
-  return kept
-}
-
 interface PlaceSide {
   readonly trie: BinaryTrie
   readonly where: Int32Array
@@ -210,6 +191,8 @@ class FamilyWalk {
   readonly #classesAfter: number
   readonly #cells = new Map<number, number>()
   #spaceOnly = false
+  /** What a network that is told in one piece weighs at most. */
+  #most = Infinity
   // networks come in the order of their addresses, and neighbours are often alike
   #last = -1
   #sum = 0
@@ -228,9 +211,10 @@ class FamilyWalk {
     this.#classesAfter = mapAfter.classes
   }
 
-  /** All addresses, which weigh so much together. */
-  all(weight: number): void {
+  /** All addresses, which weigh so much together, and what is told in one piece at most `most`. */
+  all(weight: number, most: number): void {
     this.#spaceOnly = true
+    this.#most = most
     this.#visit(
       this.#before.trie.root,
       this.#after.trie.root,
@@ -258,8 +242,10 @@ class FamilyWalk {
     this.#visit(p, q, m, n, bits, weight)
   }
 
-  #visit(p: number, q: number, m: number, n: number, depth: number, weight: number): void {
-    if (p < 0 && q < 0 && m < 0 && n < 0) return this.#add(~p, ~q, ~m, ~n, weight)
+  #visit(p: number, q: number, m: number, n: number, depth: number, space: number): void {
+    const isTold = p < 0 && q < 0
+    const weight = isTold && space > this.#most && this.#whereOf(~p, ~q) !== UNPLACED ? this.#most : space
+    if (isTold && m < 0 && n < 0) return this.#add(~p, ~q, ~m, ~n, weight)
     const step = half(depth)
     const places = this.#before.trie.nodes
     const others = this.#after.trie.nodes
@@ -281,11 +267,14 @@ class FamilyWalk {
     )
   }
 
+  #whereOf(p: number, q: number): number {
+    return this.#before.where[p]! || this.#after.where[q]!
+  }
+
   #add(p: number, q: number, m: number, n: number, weight: number): void {
     // clients there are looked up by their IPv4 addresses: the space is counted once, and who is counted there can't fold
     if (this.#spaceOnly && (p === PLACE_FOLDED || q === PLACE_FOLDED)) return
-    const where = this.#before.where[p]! || this.#after.where[q]!
-    if (where === NOBODY) return
+    const where = this.#whereOf(p, q)
     const cell = (where * this.#classesBefore + m) * this.#classesAfter + n
     if (cell === this.#last) {
       this.#sum += weight

@@ -6,7 +6,7 @@ import { compileMap, type MapDefinition, usesAsns } from './compile.ts'
 import type { ClientMap } from './map.ts'
 
 /** Counted up whenever equal definitions over equal places come to other maps. */
-const FORMAT = 'map-3'
+const FORMAT = 'map-4'
 
 /** Maps with the same key are the same, in memory and in the cache. A new ASN database changes those that look at it. */
 export const mapKey = (definition: MapDefinition, places: Places): string =>

@@ -327,7 +327,8 @@ function keepLeast(service: SteeredService, found: number, count: number, draw: 
   for (let i = 0; i < found; i++) {
     const vip = candidates[i]!
     const hash = mix(draw ^ service.vipKey[vip]!)
-    keys[i] = service.vipWeight === null ? hash : rendezvous(hash, service.vipWeight[vip]!)
+    // alike, they need no logarithm; the order is that of equal weights, so that a weight that is written moves no more than it must
+    keys[i] = service.vipWeight === null ? -(hash >>> 0) : rendezvous(hash, service.vipWeight[vip]!)
   }
   for (let i = 0; i < count; i++) {
     let least = i

@@ -1,6 +1,6 @@
 /** What has changed of services and sites, in words: for `plan`. What a change does to clients is worked out elsewhere. */
 import { formatDuration } from '../units.ts'
-import type { Model, ServiceModel, ServiceSiteModel, SiteModel } from './model.ts'
+import type { Model, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from './model.ts'
 
 export interface NamedChange {
   readonly name: string
@@ -40,6 +40,10 @@ const NAMES: Readonly<Record<string, string | null>> = {
   sites: null,
   site: null,
   vips: null,
+  address: null,
+  bytes: null,
+  checkAddress: 'check',
+  unchecked: 'never checked',
   latitude: null,
   longitude: null,
   declaresCapacity: null,
@@ -74,18 +78,18 @@ function siteOfService(
 ): readonly string[] {
   if (before === undefined) return [`site ${name} added`]
   if (after === undefined) return [`site ${name} removed`]
-  const [old, now] = [
-    new Set(before.vips.map(({ address }) => address)),
-    new Set(after.vips.map(({ address }) => address)),
+  const [old, now] = [byAddress(before.vips), byAddress(after.vips)]
+  const gone = [...old.keys()].filter((address) => !now.has(address)).map((address) => `−${address}`)
+  const come = [...now.keys()].filter((address) => !old.has(address)).map((address) => `+${address}`)
+  return [
+    ...keysThatDiffer(before, after, `${name}: `),
+    ...(gone.length + come.length === 0 ? [] : [`${name}: VIPs ${[...gone, ...come].join(' ')}`]),
+    ...[...now].flatMap(([address, vip]) => keysThatDiffer(old.get(address) ?? vip, vip, `${name}: VIP ${address}: `)),
   ]
-  const gone = [...old].filter((address) => !now.has(address))
-  const come = [...now].filter((address) => !old.has(address))
-  const details = keysThatDiffer(before, after, `${name}: `)
-  if (gone.length > 0 || come.length > 0) {
-    return [...details, `${name}: VIPs ${[...gone.map((vip) => `−${vip}`), ...come.map((vip) => `+${vip}`)].join(' ')}`]
-  }
-  return same(before.vips, after.vips) ? details : [...details, `${name}: its VIPs have changed`]
 }
+
+const byAddress = (vips: readonly VipModel[]): ReadonlyMap<string, VipModel> =>
+  new Map(vips.map((vip) => [vip.address, vip]))
 
 function siteDetails(before: SiteModel, after: SiteModel): readonly string[] {
   const moved = placeOf(before) === placeOf(after) ? [] : [`location ${placeOf(before)} → ${placeOf(after)}`]
@@ -109,13 +113,17 @@ function keysThatDiffer(before: object, after: object, prefix: string): readonly
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
+/** What a key stands for that the model leaves out. */
+const UNWRITTEN: Readonly<Record<string, string>> = { weight: '1', unchecked: 'false' }
+
 function word(key: string, value: unknown): string {
-  if (value === undefined) return '(none)'
+  if (value === undefined) return UNWRITTEN[key] ?? '(none)'
   if (key.endsWith('Ms')) return formatDuration(Number(value))
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** Positions are no part of what a file says. */
-const same = (a: unknown, b: unknown): boolean =>
-  JSON.stringify(a, withoutPosition) === JSON.stringify(b, withoutPosition)
-const withoutPosition = (key: string, value: unknown): unknown => (key === 'at' ? undefined : value)
+/** Positions are no part of what a file says; of a file of subnets, which may be large, the hash says it all. */
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a, toCompare) === JSON.stringify(b, toCompare)
+
+const toCompare = (key: string, value: unknown): unknown =>
+  key === 'at' ? undefined : isObject(value) && 'hash' in value ? value.hash : value

@@ -79,18 +79,44 @@ function behind({ bytes, bits }: Prefix): Uint8Array | undefined {
 
 const bigOf = (bytes: Uint8Array): bigint => BigInt(`0x${Buffer.from(bytes).toString('hex')}`)
 
-/** First addresses of the stretches in which nothing changes, and how many addresses (IPv6: networks of /56) each has. */
-function stretches(
-  prefixes: readonly Prefix[],
-  family: 4 | 6,
-): { readonly bytes: Uint8Array; readonly size: number }[] {
+interface Stretch {
+  readonly bytes: Uint8Array
+  readonly from: bigint
+  readonly to: bigint
+}
+
+/** Stretches of the address space in which nothing changes. */
+function stretches(prefixes: readonly Prefix[], family: 4 | 6): readonly Stretch[] {
   const own = prefixes.filter((prefix) => prefix.family === family)
   const starts = [new Uint8Array(family === 4 ? 4 : 16), ...own.flatMap((prefix) => [prefix.bytes, behind(prefix)!])]
   const distinct = [...new Map(starts.map((bytes) => [bigOf(bytes), bytes]))].toSorted(([a], [b]) => (a < b ? -1 : 1))
   return distinct.map(([from, bytes], i) => {
-    const to = distinct[i + 1]?.[0] ?? (family === 4 ? 2n ** 32n : 2n ** 128n)
-    return { bytes, size: Number(to - from) / (family === 4 ? 1 : 2 ** 72) }
+    return { bytes, from, to: distinct[i + 1]?.[0] ?? (family === 4 ? 2n ** 32n : 2n ** 128n) }
   })
+}
+
+/** What stretches of IPv6 weigh: networks of /48, and a block that is one place is one of them at most. */
+function sizesV6(
+  those: readonly Stretch[],
+  placeOf: (stretch: Stretch) => string,
+  from = 0n,
+  bits = 0,
+  sums = new Map<Stretch, number>(),
+): ReadonlyMap<Stretch, number> {
+  const size = 2n ** BigInt(128 - bits)
+  if (new Set(those.map(placeOf)).size > 1) {
+    for (const half of [from, from + size / 2n]) {
+      const inside = those.filter((one) => one.from < half + size / 2n && one.to > half)
+      sizesV6(inside, placeOf, half, bits + 1, sums)
+    }
+    return sums
+  }
+  for (const one of those) {
+    const [first, end] = [one.from > from ? one.from : from, one.to < from + size ? one.to : from + size]
+    const part = Number(end - first) / Number(size)
+    sums.set(one, (sums.get(one) ?? 0) + part * Math.min(1, 2 ** (48 - bits)))
+  }
+  return sums
 }
 
 /** The network of the database that holds an address, longest first, the plain way. */
@@ -105,8 +131,8 @@ function networkOf(networks: readonly TestNetwork[], bytes: Uint8Array): TestNet
 }
 
 /** Asks as a client at the address would; the sites whose VIP is answered. */
-function asking({ made }: PlanSide, type: string, down: readonly string[] = []): (bytes: Uint8Array) => string {
-  const responder = makeResponder(made.world, healthOf(made.world.services, made.plan, down, []), makeCounters())
+function asking({ made }: PlanSide, type: string): (bytes: Uint8Array) => string {
+  const responder = makeResponder(made.world, healthOf(made.world.services, made.plan), makeCounters())
   const out = new Uint8Array(65_535)
   const siteOf = new Map(
     made.world.services.flatMap(({ members }) =>
@@ -157,9 +183,18 @@ function count(
   others: readonly Prefix[] = [],
 ): Counted {
   const counted: Counted = { total: 0, moves: new Map(), countries: new Map(), before: new Map(), after: new Map() }
-  for (const { bytes, size } of stretches([...prefixesOf(networks), ...others], family)) {
-    const network = networkOf(networks, bytes)
+  const all = stretches([...prefixesOf(networks), ...others], family)
+  const networksOf = new Map(all.map((one) => [one, networkOf(networks, one.bytes)]))
+  const placeOf = (one: Stretch): string => {
+    const { continent, country, subdivision, latitude, longitude } = networksOf.get(one) ?? {}
+    return [continent, country, subdivision, latitude, longitude].join()
+  }
+  const sizes = family === 6 ? sizesV6(all, placeOf) : undefined
+  for (const one of all) {
+    const network = networksOf.get(one)
     if (network === undefined) continue
+    const { bytes } = one
+    const size = sizes?.get(one) ?? Number(one.to - one.from)
     const [from, to] = [before(bytes), after(bytes)]
     counted.total += size
     const country = counted.countries.get(network.country) ?? { here: 0, moved: 0 }
@@ -279,6 +314,21 @@ test('the clients of a dead site are divided over the next ones by their capacit
   ])
 })
 
+test('the brake keeps a dead site in the answers, and the plan says so', async () => {
+  const [old, now] = [
+    await load(OLD),
+    await load({ ...OLD, 'services.yaml': WEB.replace('  check', '  keep: 60%\n  check') }),
+  ]
+  const plan = (side: PlanSide) => makePlan(old, side, { ...ADDRESSES, down: ['fra'] })
+  const passed = plan(old) // half of the capacity is left
+  expect(passed.braked).toEqual([])
+  expect(passed.moves.map(({ before }) => before)).toContain('web')
+  // all at once: no brake, and whom the last resort names is no move
+  const all = makePlan(old, old, { ...ADDRESSES, down: ['fra', 'iad', 'sin'] })
+  expect(all).toMatchObject({ quiet: false, braked: [], dead: ['web'], moves: [] })
+  expect(plan(now)).toMatchObject({ quiet: false, dead: [], braked: [{ service: 'web', sites: ['fra'] }], moves: [] })
+})
+
 test('a weight moves what the formula says, everywhere alike', async () => {
   const listed = `web:
   sites:
@@ -337,15 +387,16 @@ test('another database: who it places elsewhere, no more, or at last', async () 
   }
 })
 
-test('IPv6 space wider than anybody holds is nobody’s, and all that the database says the same of', async () => {
-  const seat = { continent: 'EU', country: 'CH', latitude: 46.9, longitude: 7.4 }
+test('IPv6 that is told in one piece is one network, however wide: what nobody holds outweighs nobody', async () => {
+  const seat = { ...FIXTURE.find(({ country }) => country === 'JP')!, latitude: 46.9, longitude: 7.4 }
   const filled = join(folder, 'filled.mmdb')
   const networks = [...FIXTURE, ...['3000::/7', '2d00::/20'].map((prefix) => ({ ...seat, prefix }))]
   writeTestDatabase(filled, { schema: 'maxmind', networks, buildEpoch: 1_790_000_002 })
   const on = makeGround()
   const [old, now] = [await load(OLD, filled, on), await load({ ...OLD, 'services.yaml': MORE_GRU }, filled, on)]
   const measure = makePlan(old, now, ADDRESSES).moves[0]!.measures.find(({ clients }) => clients === 'ipv6')!
-  expectCounted(measure, count(asking(old, 'A'), asking(now, 'A'), 6, FIXTURE, prefixesOf(networks)))
+  expectCounted(measure, count(asking(old, 'A'), asking(now, 'A'), 6, networks))
+  expect(measure.total).toBeLessThan(2 ** 20)
 })
 
 test('without a database everybody counts, and nobody has a place', async () => {
@@ -361,7 +412,7 @@ test('without a database everybody counts, and nobody has a place', async () => 
   const plan = makePlan(old, now, ADDRESSES)
   expect(plan.moves[0]!.measures.map(({ total, moved, unplaced }) => [total, moved, unplaced])).toEqual([
     [2 ** 32, 1, null],
-    [expect.closeTo(2 ** 56 * (1 - 2 ** -16 - 2 ** -32), -3), 1, null],
+    [expect.closeTo(2 ** 48 * (1 - 2 ** -16 - 2 ** -32), -3), 1, null],
   ])
 })
 
@@ -587,6 +638,26 @@ test('budgets that change are told, with whom they concern', async () => {
   expect(plan.moves).toEqual([])
   expect(plan.budgets).toMatchObject([{ service: 'web', names: { some: ['www.demo.example.'] } }])
   expect(plan.budgets[0]!.afterMs! - plan.budgets[0]!.beforeMs!).toBe(25_000)
+})
+
+const pooled = (values: string): string =>
+  `${ZONE}dyn: {type: A, value: 192.0.2.99, dynamic: {pools: {p: {values: [${values}]}}, rules: [{pool: p}]}}\n`
+
+test('weights and checks of a pool’s values are told one by one; their order in the file is nothing', async () => {
+  const old = await load({ ...OLD, 'demo.example.yaml': pooled('{value: 192.0.2.21, weight: 2}, {value: 192.0.2.22}') })
+  const now = await load({
+    ...OLD,
+    'demo.example.yaml': pooled('{value: 192.0.2.22, weight: 9, status: up}, {value: 192.0.2.21, weight: 2}'),
+  })
+  const turned = await load({
+    ...OLD,
+    'demo.example.yaml': pooled('{value: 192.0.2.22}, {value: 192.0.2.21, weight: 2}'),
+  })
+  expect(makePlan(old, turned, ADDRESSES).quiet).toBe(true)
+  expect(makePlan(old, now, ADDRESSES).services[0]!.details).toEqual([
+    'p: VIP 192.0.2.22: weight 1 → 9',
+    'p: VIP 192.0.2.22: never checked false → true',
+  ])
 })
 
 test('what moves nobody and changes answers all the same is told: VIPs, TTLs, capacity', async () => {

@@ -352,3 +352,18 @@ test('a verdict that this version has no words for is told as it is', async () =
   const steering = { ...told.steering!, walk, stage: null, pick: null }
   expect(explanationInWords({ ...told, steering }, '')).toContain('iad: spilled over, by capacity')
 })
+
+test('stages that end alike are one line, and a closed order is said to be one', async () => {
+  const { out } = await type('explain', 'www.example.com', ...PARIS, '--offline', '--json', ...files, ...nowhere)
+  const told: Explained = JSON.parse(out)
+  const step = { ...told.steering!.walk[0]!, verdict: 'not enough usable VIPs' }
+  const walk = [...['up', 'unproven', 'drained'].map((stage) => ({ ...step, stage })), { ...step, verdict: 'eligible' }]
+  const stages = walk.map((one, i) => (i === 3 ? { ...one, stage: 'last resort' } : one))
+  const steering = { ...told.steering!, walk: stages, rule: null, fence: true }
+  const text = explanationInWords({ ...told, steering }, '')
+  expect(keyed(text, 'walk')).toEqual([
+    `from “up” to “drained”: ${step.site}: not enough usable VIPs`,
+    expect.stringMatching(/^last resort: group 1, .*: eligible/),
+  ])
+  expect(keyed(text, 'rule')[0]).toContain('a fence: these sites and no others')
+})

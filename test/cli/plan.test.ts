@@ -203,6 +203,7 @@ test('databases are compared on the zones that there are', async () => {
 test('a site dead or drained on the new side', async () => {
   const dead = await planned('--down', 'iad')
   expect(dead).toMatchObject({ down: ['iad'], quiet: false })
+  expect((await type('--down', 'iad', '--geo-city', city)).out).toMatch(/^with iad down: /)
   expect(dead.moves[0]!.measures[0]!.moves).toMatchObject([{ from: 'iad', to: 'fra' }])
   expect((await planned('--drain', 'iad')).moves).toEqual(dead.moves)
   const unknown = await type('--down', 'iat')

@@ -112,18 +112,15 @@ export function referenceOrder(
       unplaced: false,
     }
   }
+  // where there are rules, whom the database knows is not placed by his resolver
+  const known = service.rules.length > 0 && place !== undefined
   const none = { rule: -1, fence: false, pick: undefined, tail: false }
   if (service.order.kind === 'listed') {
     const { groups, only = false } = service.order
     const singles = only ? [] : named.filter((name) => !groups.flat().includes(name)).map((name) => [name])
-    // without geos nobody's place matters
-    const unplaced = place === undefined || service.rules.every(({ geos }) => geos.length === 0)
+    const unplaced = !known
     return { ...none, fence: only, groups: [...groups.map((group) => group.toSorted()), ...singles], unplaced }
   }
-  // where geos look at codes, a client whose codes are known is not placed by its resolver
-  const known =
-    service.rules.some(({ geos }) => geos.length > 0) &&
-    ((place?.country ?? '') !== '' || (place?.continent ?? '') !== '')
   const unplaced = own === undefined && !known
   if (ranked === undefined) return { ...none, groups: named.map((name) => [name]), unplaced }
   const left = [...ranked]

@@ -188,7 +188,7 @@ function reference(
     const wanted = usable.some((v) => weightOf(v) > 0) ? usable.filter((v) => weightOf(v) > 0) : usable
     const vipScore = (v: number): number => {
       const hash = mix(draw ^ laid.vipKey[v]!)
-      return laid.vipWeight === null ? hash : -Math.log(((hash >>> 0) + 0.5) / 2 ** 32) / Math.max(weightOf(v), 1)
+      return -Math.log(((hash >>> 0) + 0.5) / 2 ** 32) / Math.max(weightOf(v), 1)
     }
     const named = wanted.toSorted((v, w) => vipScore(v) - vipScore(w)).slice(0, laid.answers)
     const consulted = number === 0 ? spec.groups.slice(0, depth).flat() : all
@@ -388,6 +388,15 @@ describe('weights of VIPs', () => {
       expect(others).toEqual([])
       expect(before.some((had) => had.includes(vip))).toBe(true)
     }
+  })
+
+  test('a first weight among equal VIPs moves clients to that one alone, and no more than its share', () => {
+    const equal = { ...weighted(1), vipWeight: null }
+    const before = named(equal, allUp)
+    const after = named({ ...equal, vipWeight: Int32Array.from(weights, (_, i) => (i === 7 ? 2 : 1)) }, allUp)
+    const moved = after.filter(([vip], i) => vip !== before[i]![0])
+    expect(new Set(moved.flat())).toEqual(new Set([7]))
+    expect(moved.length / after.length).toBeCloseTo(2 / 10 - 1 / 9, 1)
   })
 
   test('weight 0 is named only when no other is usable, however many answers there may be', () => {
