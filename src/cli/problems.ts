@@ -11,6 +11,8 @@ import { printable } from './output.ts'
 
 /** Columns of the line at fault that are shown; a longer one is cut to a window around the fault. */
 const WINDOW = 100
+/** UTF-16 units on either side of a fault that are looked at: a line may be the whole file, with thousands of faults. */
+const NEAR = 4 * WINDOW
 const TAB = 4
 
 /** Turns problems into text: place, code, message; the line with its fault underlined; the hint. Keeps the last file. */
@@ -88,8 +90,8 @@ export function underline(line: string, column: number, width?: number): Excerpt
   let columns = 0
   let first: number | undefined
   let behind: number | undefined
-  let unit = 1
-  for (const character of line) {
+  let unit = 1 + Math.max(0, column - 1 - NEAR)
+  for (const character of line.slice(unit - 1, column - 1 + NEAR)) {
     if (unit >= column) first ??= cells.length
     if (width !== undefined && unit >= column + width) behind ??= cells.length
     const cell = cellOf(character, columns)
