@@ -2,10 +2,10 @@
  * Problems as `check` writes them: for people with the line at fault and its fault underlined, for GitHub as workflow
  * commands (annotations in a pull request). What is said is problem.ts's; this adds where it can be seen.
  */
-import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import type { Problem, Severity } from '../problem.ts'
+import { findWorkTree } from '../zone/git.ts'
 import { Source } from '../zone/yaml.ts'
 import { printable } from './output.ts'
 
@@ -147,7 +147,7 @@ export class GithubWriter {
 
   /** `folder`: somewhere in the work tree. */
   constructor(folder: string) {
-    this.#top = topOf(folder) ?? process.cwd()
+    this.#top = findWorkTree(folder)?.top ?? process.cwd()
   }
 
   format({ code, severity, file, line, column, width, message, hint }: Problem): string {
@@ -166,20 +166,6 @@ export const escapeData = (text: string): string =>
   text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
 
 export const escapeProperty = (text: string): string => escapeData(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
-
-function topOf(folder: string): string | undefined {
-  try {
-    const stdio = ['ignore', 'pipe', 'ignore'] as const
-    const top = execFileSync('git', ['rev-parse', '--show-toplevel'], {
-      cwd: folder,
-      encoding: 'utf8',
-      stdio: [...stdio],
-    })
-    return top.replace(/\n$/, '')
-  } catch {
-    return process.env['GITHUB_WORKSPACE'] // no git here, or it does not trust the folder's owner
-  }
-}
 
 /** Links above the file are resolved, as git's top is; a path elsewhere stays whole. */
 function pathWithin(top: string, file: string): string {
