@@ -37,3 +37,12 @@ export function parsePercent(text: string): number | undefined {
   const share = match === null ? undefined : Number(match[1]) / 100
   return share === undefined || share > 1 ? undefined : share
 }
+
+/** 0.032 → `3.2 %`; what is little keeps two digits, what is next to nothing says so. */
+export function formatPercent(share: number): string {
+  if (share === 0) return '0 %'
+  const of100 = 100 * share
+  if (of100 < 0.001) return '<0.001 %'
+  if (of100 > 99.95) return share === 1 || of100 > 99.9995 ? '100 %' : `${of100.toFixed(3)} %`
+  return `${of100 >= 9.95 ? of100.toFixed(1) : Number(of100.toPrecision(2))} %`
+}

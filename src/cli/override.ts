@@ -4,11 +4,12 @@
  */
 import { hostname, userInfo } from 'node:os'
 import type { Held } from '../answer/hold.ts'
+import { movesInWords } from '../answer/moves.ts'
 import type { Outlook } from '../health/node.ts'
 import type { OrderAction } from '../http/order.ts'
+import { formatPercent } from '../units.ts'
 import { ask, type ControlOptions, order } from './control.ts'
 import { ACTION_WORDS, type Ordered } from './order.ts'
-import { movesInWords, percent as toPercent } from './plan-words.ts'
 import { count, type Output, table, untilInWords, wrap } from './output.ts'
 
 export interface OverrideOptions extends ControlOptions {
@@ -119,7 +120,7 @@ export async function acceptGeo(
 ): Promise<number> {
   const done = await order<{ accepted: Held }>(options, '/api/geo/accept', { who: options.who })
   const { service, moves } = done.accepted
-  const what = `the new databases are accepted, and are loaded now: they move ${toPercent(moves.moved)} of the clients of ${service}: ${movesInWords(moves.moves)}`
+  const what = `the new databases are accepted, and are loaded now: they move ${formatPercent(moves.moved)} of the clients of ${service}: ${movesInWords(moves.moves)}`
   output.out(options.json ? JSON.stringify(done) : wrap(what))
   return 0
 }

@@ -2,18 +2,16 @@
  * A plan as a comment on a pull request: the headline and a line for each service, all else folded away. Never longer than
  * GitHub takes; what does not fit is said to be missing. The same plan is the same text.
  */
-import type { MeasuredMoves, PlaceMoves } from '../answer/moves.ts'
+import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../answer/moves.ts'
 import type { NamedChange } from '../zone/compare-services.ts'
 import type { NameMoves, Plan } from '../answer/plan.ts'
+import { formatPercent } from '../units.ts'
 import {
   budgetInWords,
   changeInWords,
   grouped,
   headlineOf,
-  measureInWords,
-  movesInWords,
   namesInWords,
-  percent,
   ratio,
   sentenceOf,
   shareOrNone,
@@ -105,8 +103,8 @@ function measureInMarkdown(measure: MeasuredMoves): string {
       .slice(0, MOST_COUNTRIES)
       .map(({ place, clients, moved, moves }) => [
         place === '' ? '?' : place,
-        percent(clients),
-        percent(moved),
+        formatPercent(clients),
+        formatPercent(moved),
         movesInWords(moves),
       ])
     const left = those.length - MOST_COUNTRIES
@@ -114,8 +112,8 @@ function measureInMarkdown(measure: MeasuredMoves): string {
   }
   const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
     site,
-    percent(before),
-    percent(after),
+    formatPercent(before),
+    formatPercent(after),
     shareOrNone(capacityAfter),
     ratio(before, capacityBefore),
     ratio(after, capacityAfter),

@@ -1,16 +1,14 @@
 /** A plan on a terminal: the headline, a sentence for each service, and short tables below it. */
-import type { MeasuredMoves, PlaceMoves } from '../answer/moves.ts'
+import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../answer/moves.ts'
 import type { NameMoves, Plan } from '../answer/plan.ts'
+import { formatPercent } from '../units.ts'
 import { table, wrap } from './output.ts'
 import {
   budgetInWords,
   changeInWords,
   grouped,
   headlineOf,
-  measureInWords,
-  movesInWords,
   namesInWords,
-  percent,
   ratio,
   sentenceOf,
   shareOrNone,
@@ -71,8 +69,8 @@ function placesInText(what: string, places: readonly PlaceMoves[], most: number)
     .slice(0, most)
     .map(({ place, clients, moved, moves }) => [
       place === '' ? '?' : place,
-      percent(clients),
-      percent(moved),
+      formatPercent(clients),
+      formatPercent(moved),
       movesInWords(moves, 3),
     ])
   const left = places.length - rows.length
@@ -82,8 +80,8 @@ function placesInText(what: string, places: readonly PlaceMoves[], most: number)
 function measureInText(measure: MeasuredMoves): readonly string[] {
   const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
     site,
-    percent(before),
-    percent(after),
+    formatPercent(before),
+    formatPercent(after),
     shareOrNone(capacityAfter),
     ratio(before, capacityBefore),
     ratio(after, capacityAfter),

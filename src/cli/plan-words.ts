@@ -1,36 +1,14 @@
 /** Sentences and numbers of a plan, the same on a terminal and in Markdown. */
-import type { SiteMove } from '../answer/moves.ts'
+import { measureInWords, movesInWords } from '../answer/moves.ts'
 import type { Names } from '../answer/plan-names.ts'
 import type { BudgetChange, NameMoves, Plan, RecordChange, RecordChanges } from '../answer/plan.ts'
-import type { MeasuredMoves } from '../answer/moves.ts'
 import type { SetInWords } from '../zone/compare.ts'
-import { formatDuration } from '../units.ts'
+import { formatDuration, formatPercent } from '../units.ts'
 
 export const QUIET = 'no record and no client changes'
 
-/** `3.2 %`; what is little keeps two digits, what is next to nothing says so. */
-export function percent(share: number): string {
-  if (share === 0) return '0 %'
-  const of100 = 100 * share
-  if (of100 < 0.001) return '<0.001 %'
-  if (of100 > 99.95) return share === 1 || of100 > 99.9995 ? '100 %' : `${of100.toFixed(3)} %`
-  return `${of100 >= 9.95 ? of100.toFixed(1) : Number(of100.toPrecision(2))} %`
-}
-
 /** `12,345`. */
 export const grouped = (number: number): string => String(Math.round(number)).replaceAll(/\B(?=(\d{3})+$)/g, ',')
-
-const MEASURES = { ipv4: 'IPv4 clients', ipv6: 'IPv6 clients', clients: 'clients' } as const
-export const measureInWords = ({ clients }: MeasuredMoves): string => MEASURES[clients]
-
-/** How many moves a sentence tells. */
-const MOST_MOVES = 4
-
-/** `2.9 % fra → par, 0.3 % ams → par`. */
-export function movesInWords(moves: readonly SiteMove[], most = MOST_MOVES): string {
-  const told = moves.slice(0, most).map(({ from, to, share }) => `${percent(share)} ${from} → ${to}`)
-  return moves.length > most ? `${told.join(', ')}, and ${moves.length - most} more` : told.join(', ')
-}
 
 /** What steers: `web`, `web → api`, `(static) → web`. */
 export function steeringInWords({ before, after }: NameMoves): string {
@@ -48,7 +26,8 @@ export function sentenceOf(move: NameMoves): string {
   const verb = move.random ? 'draw another site' : 'move'
   const moving = move.measures.filter(({ moved }) => moved > 0)
   const told = moving.map(
-    (measure) => `${percent(measure.moved)} of ${measureInWords(measure)} ${verb}: ${movesInWords(measure.moves)}`,
+    (measure) =>
+      `${formatPercent(measure.moved)} of ${measureInWords(measure)} ${verb}: ${movesInWords(measure.moves)}`,
   )
   const unplaced = move.measures.flatMap(({ unplaced: apart, clients }) =>
     apart === null || apart.moved === 0
@@ -80,7 +59,7 @@ function mostInWords({ moves, most }: Plan): string {
   const [first] = moves
   const measure = first?.measures.find(({ moved }) => moved === most)
   if (first === undefined || measure === undefined || most === 0) return 'no client moves'
-  const whose = `${percent(most)} of the ${measureInWords(measure)} of ${steeringInWords(first)} (${first.types.join(', ')}) move`
+  const whose = `${formatPercent(most)} of the ${measureInWords(measure)} of ${steeringInWords(first)} (${first.types.join(', ')}) move`
   return moves.length > 1 ? `${whose}, the most of ${moves.length} such changes` : whose
 }
 
@@ -115,7 +94,7 @@ const timeInWords = (ms: number | null): string => (ms === null ? 'never (nothin
 export const ratio = (load: number, capacity: number | null): string =>
   capacity === null || capacity === 0 ? '-' : (load / capacity).toFixed(2)
 
-export const shareOrNone = (share: number | null): string => (share === null ? '-' : percent(share))
+export const shareOrNone = (share: number | null): string => (share === null ? '-' : formatPercent(share))
 
 export const WEIGHING: Readonly<Record<Plan['weighing'], string>> = {
   addresses: 'clients are address space that a database places: IPv4 by address, IPv6 by /56',

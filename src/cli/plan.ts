@@ -10,7 +10,8 @@ import { didYouMean, formatProblem, type Problem } from '../problem.ts'
 import type { Output } from './output.ts'
 import { planInMarkdown, problemsInMarkdown } from './plan-markdown.ts'
 import { planInText } from './plan-text.ts'
-import { percent, steeringInWords } from './plan-words.ts'
+import { formatPercent } from '../units.ts'
+import { steeringInWords } from './plan-words.ts'
 import { asWritten, isFolder, Revisions, type ZonesAt } from './revision.ts'
 import { readClients, readPopulation } from './weighing.ts'
 
@@ -193,7 +194,7 @@ function tell(
   }
   for (const move of beyond) {
     output.err(
-      `meridian: ${percent(move.moved)} of the clients of ${steeringInWords(move)} move, more than ${percent(maxMove!)}`,
+      `meridian: ${formatPercent(move.moved)} of the clients of ${steeringInWords(move)} move, more than ${formatPercent(maxMove!)}`,
     )
   }
   return made === undefined || beyond.length > 0 ? 1 : 0

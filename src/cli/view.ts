@@ -7,9 +7,9 @@ import type { Readiness } from '../http/app.ts'
 import type { AnswerCells } from '../metrics.ts'
 import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/serve.ts'
+import { formatPercent } from '../units.ts'
 import type { Revision } from '../zone/git.ts'
 import { type Load, nameOf } from './loads.ts'
-import { percent } from './plan-words.ts'
 import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
 
 export interface Served {
@@ -139,7 +139,7 @@ const heldTroubles = (made: Made | undefined): readonly string[] =>
   made === undefined || made.held === null
     ? []
     : [
-        `databases HELD BACK: they move ${percent(made.held.moves.moved)} of the clients of ${made.held.service}; to use them: meridian geo accept`,
+        `databases HELD BACK: they move ${formatPercent(made.held.moves.moved)} of the clients of ${made.held.service}; to use them: meridian geo accept`,
       ]
 
 export const processStatus = (
