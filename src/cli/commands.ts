@@ -19,7 +19,7 @@ import {
 import type { OrderAction } from '../http/order.ts'
 import { formatProblem } from '../problem.ts'
 import { SCHEMA_FILES } from '../zone/schema.ts'
-import { check, type Format, FORMATS, tell } from './check.ts'
+import { check, type Format, FORMATS, refuseSettings } from './check.ts'
 import { ControlError } from './control.ts'
 import { demo } from './demo.ts'
 import { StartError } from './doors.ts'
@@ -139,11 +139,7 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
     .action(async (dir: string | undefined, options: Checking, command: Command) => {
       const format = options.json === true ? 'json' : options.format
       const { config, problems } = readSettings(command)
-      if (config === undefined) {
-        tell(problems, { format, folder: '.', settings: problems }, output)
-        if (format === 'json') output.out(JSON.stringify({ ok: false, problems }))
-        throw new SettingsError()
-      }
+      if (config === undefined) return ended(refuseSettings(problems, format, output))
       const parent = options.parent === undefined ? undefined : parseParent(options.parent)
       if (options.parent !== undefined && parent === undefined) {
         command.error(`error: --parent ${options.parent} is no address: 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53`)
