@@ -54,7 +54,7 @@ export class Folder {
   /** `tell`: what is waited for, in words. Calls must not overlap. */
   async read(tell: (news: string) => void): Promise<FolderRead> {
     const lockWait = this.#lockWait
-    const tree = lockWait && (await findWorkTree(this.#path))
+    const tree = lockWait && findWorkTree(this.#path)
     const problems: Problem[] = []
     const unlocked =
       lockWait && tree && this.#lockWaiter(lockOf(tree), this.#last ? lockWait.ms : lockWait.firstMs, tell, problems)

@@ -20,10 +20,10 @@ import { loadMap, mapKey } from '../policy/load.ts'
 import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
 import type { Report } from '../problem.ts'
-import type { Model, ServiceModel } from '../zone/model.ts'
 import { formatPercent } from '../units.ts'
+import type { Model, ServiceModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
-import { healthOf, measureMoves, type MeasuredMoves } from './moves.ts'
+import { healthOf, measureInWords, measureMoves, type MeasuredMoves, movesInWords } from './moves.ts'
 
 export interface HoldSettings {
   /** 0–1: more of no service's clients may move. */
@@ -178,9 +178,8 @@ function mostMoved(
 }
 
 function heldProblem({ service, moves }: Held, limit: number) {
-  const told = moves.moves.slice(0, 3).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
-  const what = { ipv4: 'IPv4 clients', ipv6: 'IPv6 clients', clients: 'clients' }[moves.clients]
-  const message = `the new databases move ${formatPercent(moves.moved)} of the ${what} of ${service} (${told.join(', ')}), more than ${formatPercent(limit)}: those before are used`
+  const [moved, most] = [formatPercent(moves.moved), formatPercent(limit)]
+  const message = `the new databases move ${moved} of the ${measureInWords(moves)} of ${service} (${movesInWords(moves.moves)}), more than ${most}: those before are used`
   const hint = 'Look at it with meridian plan --geo OLD NEW; to use it: meridian geo accept'
   return { code: 'geo-held', severity: 'warning', line: 0, column: 0, message, hint } as const
 }

@@ -8,6 +8,7 @@ import type { HealthPlan } from '../health/target.ts'
 import { type Flow, type Flows, type Measure, UNPLACED, type Where } from '../policy/flows.ts'
 import type { ClientMap } from '../policy/map.ts'
 import type { SteeredService } from '../policy/service.ts'
+import { formatPercent } from '../units.ts'
 import { STEERS_A } from '../zone/pack.ts'
 import { movesBetween, NO_SITE, type Pool, poolOf, RESORT_VALUES, sharesOf } from '../policy/shares.ts'
 
@@ -312,4 +313,17 @@ class Tally {
 
 function addLoad(loads: Float64Array, pool: Pool, weight: number): void {
   for (const [i, share] of sharesOf(pool).entries()) loads[pool.sites[i]!]! += share * weight
+}
+
+/** What a sentence calls them. */
+const MEASURES = { ipv4: 'IPv4 clients', ipv6: 'IPv6 clients', clients: 'clients' } as const
+export const measureInWords = ({ clients }: MeasuredMoves): string => MEASURES[clients]
+
+/** How many moves a sentence tells. */
+const MOST_MOVES = 4
+
+/** `2.9 % fra → par, 0.3 % ams → par`. */
+export function movesInWords(moves: readonly SiteMove[], most = MOST_MOVES): string {
+  const told = moves.slice(0, most).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
+  return moves.length > most ? `${told.join(', ')}, and ${moves.length - most} more` : told.join(', ')
 }

@@ -78,14 +78,17 @@ export class Stamping {
     else this.#see(path, found)
   }
 
-  /** All that the loader may read below a folder: what begins with a dot it does not, links it follows. */
+  /**
+   * All that the loader reads below a folder by itself: links it follows, what begins with a dot it does not, but for
+   * octoDNS's `.yaml`.
+   */
   async addFolder(folder: string, above: ReadonlySet<string> = new Set()): Promise<void> {
     const own = await stat(folder, { bigint: true }).catch(() => undefined)
     const id = `${own?.dev} ${own?.ino}`
     if (own === undefined || above.has(id)) return
     this.#hash.update(`${folder} ${id}\n`)
     const names = (await readdir(folder).catch(() => [])).filter(
-      (name) => !name.startsWith('.') && name !== 'node_modules',
+      (name) => (!name.startsWith('.') || name === '.yaml') && name !== 'node_modules',
     )
     const stats = await Promise.all(
       names.toSorted().map(async (name) => {

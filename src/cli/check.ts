@@ -65,12 +65,19 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   return failed ? 1 : 0
 }
 
+/** Where the settings can't be used nothing is loaded, and all there is to tell is why. Exit code: 1. */
+export function refuseSettings(problems: readonly Problem[], format: Format, output: Output): number {
+  tell(problems, { format, folder: '.', settings: problems }, output)
+  if (format === 'json') output.out(JSON.stringify({ ok: false, ...counts(problems), problems }))
+  return 1
+}
+
 /** Whether they fail a run: errors always, warnings where they are taken strictly, notices never. */
 export const isFailure = (problems: readonly Problem[], strict: boolean): boolean =>
   problems.some(({ severity }) => severity === 'error' || (strict && severity === 'warning'))
 
 /** Problems in a format; in JSON they are part of the whole. `folder`: that of the zones; `settings`: those of settings. */
-export function tell(
+function tell(
   problems: readonly Problem[],
   { format, folder, settings }: { format: Format; folder: string; settings: readonly Problem[] },
   output: Output,
@@ -93,13 +100,15 @@ export function tell(
 const count = (problems: readonly Problem[], wanted: string): number =>
   problems.filter(({ severity }) => severity === wanted).length
 
+const counts = (problems: readonly Problem[]): object => ({
+  errors: count(problems, 'error'),
+  warnings: count(problems, 'warning'),
+  notices: count(problems, 'notice'),
+})
+
 function summary({ made }: Built, problems: readonly Problem[]): object {
-  const counts = {
-    errors: count(problems, 'error'),
-    warnings: count(problems, 'warning'),
-    notices: count(problems, 'notice'),
-  }
-  return made === undefined ? counts : { zones: made.zoneCount, names: made.nameCount, view: made.view, ...counts }
+  const sizes = made === undefined ? {} : { zones: made.zoneCount, names: made.nameCount, view: made.view }
+  return { ...sizes, ...counts(problems) }
 }
 
 function inWords({ made }: Built, problems: readonly Problem[], zones: string): string {

@@ -79,7 +79,7 @@ export class Loads<T extends object> {
 
   /** Changes of the zones, the databases and what the zones include are reloads from now on; commits too. */
   async watch(): Promise<void> {
-    this.#watcher = await watchPaths(await this.#paths(), {
+    this.#watcher = await watchPaths(this.#paths(), {
       changed: () => this.#ask({ why: 'files changed', always: false }),
       blind: (why) =>
         this.#settings.log.warn(
@@ -90,9 +90,9 @@ export class Loads<T extends object> {
   }
 
   /** A link may have moved to another work tree since. */
-  async #paths(outside: readonly string[] = []): Promise<string[]> {
+  #paths(outside: readonly string[] = []): string[] {
     const { zones, databases } = this.#settings
-    const tree = await findWorkTree(zones)
+    const tree = findWorkTree(zones)
     return [...new Set([zones, ...databases, ...(tree === undefined ? [] : gitFiles(tree)), ...outside])]
   }
 
@@ -186,7 +186,7 @@ export class Loads<T extends object> {
       ifChanged: !always && !this.#refused,
     })
     this.#tellGit(built.gitTrouble)
-    this.#watcher?.follow(await this.#paths(built.outside))
+    this.#watcher?.follow(this.#paths(built.outside))
     const failed = built.made === undefined && built.planned === undefined
     const result = failed ? undefined : this.#settings.take(built)
     this.#refused = result !== undefined && 'refused' in result

@@ -4,12 +4,12 @@
  */
 import { hostname, userInfo } from 'node:os'
 import type { Held } from '../answer/hold.ts'
+import { movesInWords } from '../answer/moves.ts'
 import type { Outlook } from '../health/node.ts'
 import type { OrderAction } from '../http/order.ts'
+import { formatPercent } from '../units.ts'
 import { ask, type ControlOptions, order } from './control.ts'
 import { ACTION_WORDS, type Ordered } from './order.ts'
-import { formatPercent } from '../units.ts'
-import { movesInWords } from './plan-words.ts'
 import { count, type Output, table, untilInWords, wrap } from './output.ts'
 
 export interface OverrideOptions extends ControlOptions {

@@ -2,9 +2,10 @@
  * A plan as a comment on a pull request: the headline and a line for each service, all else folded away. Never longer than
  * GitHub takes; what does not fit is said to be missing. The same plan is the same text.
  */
-import type { MeasuredMoves, PlaceMoves } from '../answer/moves.ts'
+import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../answer/moves.ts'
 import type { NamedChange } from '../zone/compare-services.ts'
 import type { NameMoves, Plan } from '../answer/plan.ts'
+import { formatPercent } from '../units.ts'
 import {
   brakeInWords,
   budgetInWords,
@@ -12,8 +13,6 @@ import {
   deathInWords,
   grouped,
   headlineOf,
-  measureInWords,
-  movesInWords,
   namesInWords,
   ratio,
   sentenceOf,
@@ -22,7 +21,6 @@ import {
   steeringInWords,
   WEIGHING,
 } from './plan-words.ts'
-import { formatPercent } from '../units.ts'
 
 /** A comment's most characters (GitHub, GitLab has more), and what stays free for the last line. */
 export const MOST_CHARACTERS = 65_536

@@ -1,6 +1,7 @@
 /** A plan on a terminal: the headline, a sentence for each service, and short tables below it. */
-import type { MeasuredMoves, PlaceMoves } from '../answer/moves.ts'
+import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../answer/moves.ts'
 import type { NameMoves, Plan } from '../answer/plan.ts'
+import { formatPercent } from '../units.ts'
 import { table, wrap } from './output.ts'
 import {
   brakeInWords,
@@ -9,8 +10,6 @@ import {
   deathInWords,
   grouped,
   headlineOf,
-  measureInWords,
-  movesInWords,
   namesInWords,
   ratio,
   sentenceOf,
@@ -19,7 +18,6 @@ import {
   steeringInWords,
   WEIGHING,
 } from './plan-words.ts'
-import { formatPercent } from '../units.ts'
 
 const MOST_RECORDS = 20
 const MOST_COUNTRIES = 10

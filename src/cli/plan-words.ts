@@ -1,8 +1,7 @@
 /** Sentences and numbers of a plan, the same on a terminal and in Markdown. */
-import type { SiteMove } from '../answer/moves.ts'
+import { measureInWords, movesInWords } from '../answer/moves.ts'
 import type { Names } from '../answer/plan-names.ts'
 import type { BudgetChange, NameMoves, Plan, RecordChange, RecordChanges } from '../answer/plan.ts'
-import type { MeasuredMoves } from '../answer/moves.ts'
 import type { SetInWords } from '../zone/compare.ts'
 import { formatDuration, formatPercent } from '../units.ts'
 
@@ -10,18 +9,6 @@ export const QUIET = 'no record and no client changes'
 
 /** `12,345`. */
 export const grouped = (number: number): string => String(Math.round(number)).replaceAll(/\B(?=(\d{3})+$)/g, ',')
-
-const MEASURES = { ipv4: 'IPv4 clients', ipv6: 'IPv6 clients', clients: 'clients' } as const
-export const measureInWords = ({ clients }: MeasuredMoves): string => MEASURES[clients]
-
-/** How many moves a sentence tells. */
-const MOST_MOVES = 4
-
-/** `2.9 % fra → par, 0.3 % ams → par`. */
-export function movesInWords(moves: readonly SiteMove[], most = MOST_MOVES): string {
-  const told = moves.slice(0, most).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
-  return moves.length > most ? `${told.join(', ')}, and ${moves.length - most} more` : told.join(', ')
-}
 
 /** What steers: `web`, `web → api`, `(static) → web`. */
 export function steeringInWords({ before, after }: NameMoves): string {

@@ -2,15 +2,17 @@
  * Problems as `check` writes them: for people with the line at fault and its fault underlined, for GitHub as workflow
  * commands (annotations in a pull request). What is said is problem.ts's; this adds where it can be seen.
  */
-import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import type { Problem, Severity } from '../problem.ts'
+import { findWorkTree } from '../zone/git.ts'
 import { Source } from '../zone/yaml.ts'
 import { printable } from './output.ts'
 
 /** Columns of the line at fault that are shown; a longer one is cut to a window around the fault. */
 const WINDOW = 100
+/** UTF-16 units on either side of a fault that are looked at: a line may be the whole file, with thousands of faults. */
+const NEAR = 4 * WINDOW
 const TAB = 4
 
 /** Turns problems into text: place, code, message; the line with its fault underlined; the hint. Keeps the last file. */
@@ -88,8 +90,8 @@ export function underline(line: string, column: number, width?: number): Excerpt
   let columns = 0
   let first: number | undefined
   let behind: number | undefined
-  let unit = 1
-  for (const character of line) {
+  let unit = 1 + Math.max(0, column - 1 - NEAR)
+  for (const character of line.slice(unit - 1, column - 1 + NEAR)) {
     if (unit >= column) first ??= cells.length
     if (width !== undefined && unit >= column + width) behind ??= cells.length
     const cell = cellOf(character, columns)
@@ -145,7 +147,7 @@ export class GithubWriter {
 
   /** `folder`: somewhere in the work tree. */
   constructor(folder: string) {
-    this.#top = topOf(folder) ?? process.cwd()
+    this.#top = findWorkTree(folder)?.top ?? process.cwd()
   }
 
   format({ code, severity, file, line, column, width, message, hint }: Problem): string {
@@ -164,20 +166,6 @@ export const escapeData = (text: string): string =>
   text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
 
 export const escapeProperty = (text: string): string => escapeData(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
-
-function topOf(folder: string): string | undefined {
-  try {
-    const stdio = ['ignore', 'pipe', 'ignore'] as const
-    const top = execFileSync('git', ['rev-parse', '--show-toplevel'], {
-      cwd: folder,
-      encoding: 'utf8',
-      stdio: [...stdio],
-    })
-    return top.replace(/\n$/, '')
-  } catch {
-    return process.env['GITHUB_WORKSPACE'] // no git here, or it does not trust the folder's owner
-  }
-}
 
 /** Links above the file are resolved, as git's top is; a path elsewhere stays whole. */
 function pathWithin(top: string, file: string): string {

@@ -9,6 +9,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import type { Problem } from '../problem.ts'
+import { gitEnvironment } from '../zone/git.ts'
 
 /** Where the zones of a side are. */
 export interface ZonesAt {
@@ -110,7 +111,7 @@ function realAsFarAsThere(path: string): string {
 }
 
 async function git(folder: string, ...words: readonly string[]): Promise<string> {
-  const child = spawn('git', words, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn('git', words, { cwd: folder, env: gitEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] })
   const [code, out, err] = await Promise.all([ended(child), textOf(child.stdout), textOf(child.stderr)])
   if (code !== 0) throw new NotTaken(err.trim().split('\n')[0] || `git ends with ${code}`)
   return out
@@ -118,7 +119,11 @@ async function git(folder: string, ...words: readonly string[]): Promise<string>
 
 /** git archive REV | tar -x */
 async function unpack(top: string, hash: string, folder: string): Promise<void> {
-  const archive = spawn('git', ['archive', '--format=tar', hash], { cwd: top, stdio: ['ignore', 'pipe', 'pipe'] })
+  const archive = spawn('git', ['archive', '--format=tar', hash], {
+    cwd: top,
+    env: gitEnvironment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   const tar = spawn('tar', ['-x', '-f', '-'], { cwd: folder, stdio: ['pipe', 'ignore', 'pipe'] })
   const [packed, unpacked, complaints, others] = await Promise.all([
     ended(archive),

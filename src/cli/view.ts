@@ -7,9 +7,9 @@ import type { Readiness } from '../http/app.ts'
 import type { AnswerCells } from '../metrics.ts'
 import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/serve.ts'
+import { formatPercent } from '../units.ts'
 import type { Revision } from '../zone/git.ts'
 import { type Load, nameOf } from './loads.ts'
-import { formatPercent } from '../units.ts'
 import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
 
 export interface Served {

@@ -6,8 +6,9 @@
  * tree (never git's own), or, where there is none, of the folder alone. Links count as what they lead to.
  */
 import { hash as hashOf } from 'node:crypto'
-import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { findWorkTree } from './git.ts'
 import type { Include, Included } from './yaml.ts'
 
 export type FileRead =
@@ -37,7 +38,7 @@ export class Files {
   constructor(folder: string) {
     this.#folder = folder
     this.#real = realPath(folder)
-    this.#bounds = this.#real && (workTree(this.#real) ?? this.#real)
+    this.#bounds = this.#real && (findWorkTree(this.#real)?.top ?? this.#real)
   }
 
   /** A file of the folder; `file`: its path as it is told to the operator. */
@@ -134,13 +135,5 @@ function realPath(path: string): string | undefined {
     return realpathSync(path)
   } catch {
     return undefined
-  }
-}
-
-/** The git work tree that a folder is in. */
-function workTree(folder: string): string | undefined {
-  for (let path = folder; ; path = dirname(path)) {
-    if (existsSync(join(path, '.git'))) return path
-    if (path === dirname(path)) return undefined
   }
 }

@@ -1,10 +1,10 @@
 /**
  * What git tells of a folder of zones: its revision, when it last changed, and whether git is at work there just now. Asked
- * by the loader (serial) and by what follows the folder (answer/follow.ts). git is a help and never a need: without it, in no
+ * by the loader (serial, what may be included) and by what follows the folder (answer/follow.ts). git is a help and never a need: without it, in no
  * repository, or where it refuses, nothing fails; what can be done about a refusal is told in words.
  */
 import { execFile } from 'node:child_process'
-import { readFile, realpath, stat } from 'node:fs/promises'
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -27,25 +27,25 @@ export interface WorkTree {
 }
 
 /** The work tree that the folder is in: the nearest `.git` above its real path. undefined: none. */
-export async function findWorkTree(folder: string): Promise<WorkTree | undefined> {
-  let top = await realpath(folder).catch(() => undefined)
-  while (top !== undefined) {
-    const gitDir = await gitDirAt(join(top, '.git'))
-    if (gitDir !== undefined) return { top, gitDir }
-    const up = dirname(top)
-    top = up === top ? undefined : up
+export function findWorkTree(folder: string): WorkTree | undefined {
+  try {
+    for (let top = realpathSync(folder); ; top = dirname(top)) {
+      const gitDir = gitDirAt(join(top, '.git'))
+      if (gitDir !== undefined) return { top, gitDir }
+      if (top === dirname(top)) return undefined
+    }
+  } catch {
+    return undefined // there is no such folder
   }
-  return undefined
 }
 
 /** gitrepository-layout(5): a directory with a HEAD, or a file `gitdir: PATH`. */
-async function gitDirAt(path: string): Promise<string | undefined> {
-  const found = await stat(path).catch(() => undefined)
+function gitDirAt(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) return undefined
-  const text = found.isFile() ? await readFile(path, 'utf8').catch(() => '') : undefined
-  const pointed = text === undefined ? '.' : /^gitdir: (.+?)\s*$/.exec(text)?.[1]
-  const gitDir = pointed === undefined ? undefined : text === undefined ? path : resolve(dirname(path), pointed)
-  return gitDir !== undefined && (await stat(join(gitDir, 'HEAD')).catch(() => undefined)) ? gitDir : undefined
+  const pointed = found.isFile() ? /^gitdir: (.+?)\s*$/.exec(readFileSync(path, 'utf8'))?.[1] : '.git'
+  const gitDir = pointed === undefined ? undefined : resolve(dirname(path), pointed)
+  return gitDir !== undefined && existsSync(join(gitDir, 'HEAD')) ? gitDir : undefined
 }
 
 /**
@@ -88,7 +88,7 @@ async function git(folder: string, ...args: readonly string[]): Promise<Told> {
       timeout: TIMEOUT_MS,
       killSignal: 'SIGKILL',
       maxBuffer: MOST_BYTES,
-      env: { ...process.env, LC_ALL: 'C', ...HOOKS },
+      env: { ...gitEnvironment(), LC_ALL: 'C' },
     })
     return { out: stdout }
   } catch (error) {
@@ -96,8 +96,14 @@ async function git(folder: string, ...args: readonly string[]): Promise<Told> {
   }
 }
 
-/** In a hook git sets these, of the repository whose hook it is and relative to its top. */
-const HOOKS = { GIT_DIR: undefined, GIT_WORK_TREE: undefined, GIT_INDEX_FILE: undefined, GIT_PREFIX: undefined }
+/** In a hook git says where its own repository is; the folder that is asked about says where it is itself. */
+export const gitEnvironment = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  GIT_DIR: undefined,
+  GIT_WORK_TREE: undefined,
+  GIT_INDEX_FILE: undefined,
+  GIT_PREFIX: undefined,
+})
 
 function refusalOf(folder: string, error: unknown): Told {
   if (!(error instanceof Error)) throw error

@@ -99,12 +99,8 @@ function lintSpread({ name, sites, order, written }: ServiceModel, warn: Warn): 
   if (idle.length === 0) return
   const words = idle.map((key) => `\`${key.slice(key.lastIndexOf('.') + 1)}\``)
   const message = `${[...new Set(words)].join(', ')} of service ${name} decides nothing: ${why}`
-  warn(
-    'spread-unused',
-    written.get(idle[0]!)!,
-    message,
-    'It is about distances: leave it out, or write `order: nearest`',
-  )
+  const otherwise = order.kind === 'listed' ? ', or write `order: nearest`' : ''
+  warn('spread-unused', written.get(idle[0]!)!, message, `It is about distances: leave it out${otherwise}`)
 }
 
 function lintBudgets({ zones, services }: Model, warn: Warn): void {

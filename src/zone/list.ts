@@ -122,13 +122,16 @@ export class Lister {
     return files
   }
 
-  /** What a folder holds; names that begin with a dot are left alone, but for octoDNS's `.yaml` (the records of the apex). */
+  /**
+   * What a folder holds; names that begin with a dot are left alone, but for octoDNS's `.yaml` (the records of the apex), and
+   * so is what editors put beside a file: it must not keep a reload away.
+   */
   async #entries(folder: string): Promise<readonly Entry[]> {
     const path = join(this.#folder, folder)
     try {
       const entries = await readdir(path, { withFileTypes: true })
       const known = entries.filter(({ name }) =>
-        name.startsWith('.') ? name === '.yaml' && folder !== '' : name !== 'README.md',
+        name.startsWith('.') ? name === '.yaml' && folder !== '' : name !== 'README.md' && !EDITORS.test(name),
       )
       const listed = known.map(async (entry) => ({
         path: folder === '' ? entry.name : `${folder}/${entry.name}`,
@@ -150,6 +153,9 @@ export class Lister {
     this.#report({ code: 'file-unknown', severity: 'error', ...place, message: 'no such file belongs here', hint })
   }
 }
+
+/** Emacs, nano and others: `x.yaml~`, `#x.yaml#`. */
+const EDITORS = /~$|^#.*#$/
 
 function hintFor(path: string): string {
   if (path.endsWith('.yml')) return 'Rename it to .yaml'

@@ -39,7 +39,7 @@ export interface Loaded {
   readonly problems: readonly Problem[]
   /** Hash of all files' names and contents and the serial: equal folders have equal hashes. */
   readonly hash: string
-  /** Files outside of the folder that were included, or sought; sorted. */
+  /** Files that were included, or sought, and that no walk through the folder meets: outside of it, or hidden; sorted. */
   readonly outside: readonly string[]
   /** For the next load. */
   readonly files: ReadonlyMap<string, LoadedFile>
@@ -145,7 +145,12 @@ class Loading {
   #isOutside(file: string): boolean {
     const found = this.#files.seek(file)
     const isFile = 'id' in found || found.code === 'file-unreadable'
-    return isFile && relative(this.#folder, file).split(sep)[0] === '..'
+    return (
+      isFile &&
+      relative(this.#folder, file)
+        .split(sep)
+        .some((step) => step.startsWith('.'))
+    )
   }
 
   async load(): Promise<Model> {

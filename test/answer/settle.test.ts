@@ -181,6 +181,7 @@ describe('what is read', () => {
     ['a file gone', () => rmSync(file()), true],
     ['a new file', () => writeFileSync(join(zones, 'new.example.yaml'), ''), true],
     ['a new file in a folder', () => writeFileSync(join(zones, 'services/new.yaml'), ''), true],
+    ['octoDNS’s file of an apex', () => writeFileSync(join(zones, 'services/.yaml'), ''), true],
     ['an editor’s own file', () => writeFileSync(join(zones, '.a.example.yaml.swp'), ''), false],
     ['a loop of links', () => symlinkSync('..', join(zones, '.loop')), false],
   ])('%s', async (_what, change, isSeen) => {
@@ -205,6 +206,14 @@ describe('what is read', () => {
     rmSync(outside)
     expect((await stampFiles([outside])).text).not.toBe(before.text)
   })
+})
+
+test('a hidden file that is included counts too', async () => {
+  writeFiles(zones, { '.shared/ns.yaml': '[ns1.example.net.]\n' })
+  writeFileSync(file(), '"": {type: NS, values: !include .shared/ns.yaml}\n')
+  const { model, outside } = await loadFolder(zones)
+  expect(model).toBeDefined()
+  expect(outside).toEqual([join(zones, '.shared/ns.yaml')])
 })
 
 describe('git’s lock', () => {

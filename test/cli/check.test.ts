@@ -135,6 +135,18 @@ test('lines of settings are never shown: they hold tokens and passwords', async 
   }
 })
 
+test('JSON counts what it tells, also where the settings cannot be used', async () => {
+  const bad = join(folder, 'setting-invalid/bad')
+  for (const args of [['-c', join(bad, 'meridian.yaml')], [join(folder, 'ten')]]) {
+    const { code, out } = await meridian(['check', ...args, '--json'])
+    const told: { ok: boolean; errors: number; warnings: number; notices: number; problems: readonly Problem[] } =
+      JSON.parse(out)
+    expect([code, told.ok]).toEqual([1, false])
+    expect(told.errors).toBeGreaterThan(0)
+    expect(told.errors + told.warnings + told.notices).toBe(told.problems.length)
+  }
+})
+
 test('all formats tell all problems', async () => {
   const path = join(folder, 'ten')
   const json: { ok: boolean; errors: number; problems: readonly Problem[] } = JSON.parse(

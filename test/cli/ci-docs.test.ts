@@ -95,7 +95,7 @@ test('calls are found in scripts, pipelines, hooks and units', () => {
     'check zones --format github --strict',
     'check zones --strict',
     'plan $BASE HEAD --format markdown --max-move 10%',
-    'plan FETCH_HEAD HEAD --format markdown --max-move 10%',
+    'plan $base HEAD --format markdown --max-move 10%',
     'check $staged/zones',
     'status --json',
   ]) {

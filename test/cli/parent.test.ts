@@ -1,6 +1,6 @@
 /** `meridian check --parent`, against real servers: one of ours that serves the parent zone, and ones that misbehave. */
 import { createSocket } from 'node:dgram'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -108,6 +108,46 @@ test('more glue than a datagram holds comes over TCP', async () => {
       { 'sub.example.com.yaml': `"": ${list}${records('')}` },
     ),
   ).toEqual([])
+})
+
+test('glue that a reply over UDP leaves out without a word is looked for over TCP', async () => {
+  const zone = (glue: string): Record<string, string> => ({
+    ...DEFAULTS,
+    'example.com.yaml': `${NS}sub: {type: NS, values: [n.sub.example.com.]}\nn.sub: [${glue}]\n`,
+  })
+  const first = '{type: A, values: [192.0.2.1]}'
+  const second = '{type: AAAA, values: ["2001:db8::1"]}'
+  const [less, whole] = [await serve(zone(first)), await serve(zone(`${first}, ${second}`))]
+  ended.push(
+    () => less.server.stop(0),
+    () => whole.server.stop(0),
+  )
+  const stream = createServer((client) => {
+    const { address, port } = whole.server.listen[0]!
+    const way = connect(port, address)
+    client.pipe(way).pipe(client)
+    for (const end of [client, way]) end.on('error', () => {})
+  })
+  await new Promise<void>((done) => stream.listen(0, '127.0.0.1', done))
+  const bound = stream.address()
+  const port = typeof bound === 'object' ? bound!.port : 0
+  const datagrams = createSocket('udp4')
+  datagrams.on('message', (query, from) => {
+    const way = createSocket('udp4')
+    way.once('message', (reply) => {
+      datagrams.send(reply, from.port, from.address)
+      way.close()
+    })
+    way.send(query, less.server.listen[0]!.port, less.server.listen[0]!.address)
+  })
+  await new Promise<void>((done) => datagrams.bind(port, '127.0.0.1', done))
+  ended.push(
+    () => stream.close(),
+    () => datagrams.close(),
+  )
+  const child = `"": {type: NS, values: [n.sub.example.com.]}\nn: [${first}, ${second}]\n`
+  const zones = await modelOf({ ...DEFAULTS, 'sub.example.com.yaml': child })
+  expect(await checkParent({ address: '127.0.0.1', port }, zones)).toEqual([])
 })
 
 test('a zone that its parent does not delegate', async () => {

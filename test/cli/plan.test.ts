@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { Plan } from '../../src/answer/plan.ts'
 import { run } from '../../src/cli/commands.ts'
 import { MOST_CHARACTERS } from '../../src/cli/plan-markdown.ts'
@@ -128,6 +128,15 @@ test('the zones may have moved, or be gone from the work tree', async () => {
   rmSync(join(folder, 'repo/deep'), { recursive: true })
   commit('moved')
   expect(await planned('HEAD~1', 'HEAD:moved')).toMatchObject({ ok: true, quiet: true })
+})
+
+test('in a hook of a linked work tree, where git names its own repository, revisions are those of the zones', async () => {
+  vi.stubEnv('GIT_DIR', join(folder, 'repo/.git'))
+  try {
+    expect(await planned('HEAD')).toMatchObject({ ok: true, quiet: true })
+  } finally {
+    vi.unstubAllEnvs()
+  }
 })
 
 test('nothing to report is one line', async () => {

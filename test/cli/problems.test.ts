@@ -64,6 +64,14 @@ test.each([1, 400, 990])('of a long line a window around the fault is left, at %
   expect(text.endsWith('…')).toBe(at < 900)
 })
 
+test('a file that is one line with thousands of faults takes no longer than one of many lines', () => {
+  const line = 'a: 東京, '.repeat(200_000)
+  for (let i = 1; i <= 300; i++) {
+    const { text, indent, marked } = underline(line, 7 * 60 * i + 4, 2)
+    expect([text.at(0), text.at(-1), indent.length, marked]).toEqual(['…', '…', 33, '^^^^'])
+  }
+})
+
 test('a fault longer than the window is underlined as far as it is seen', () => {
   const { text, indent, marked } = underline(`a: ${'x'.repeat(500)}`, 4, 500)
   expect(indent.length + marked.length).toBe(text.length - 1) // all but the last …

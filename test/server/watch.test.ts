@@ -38,7 +38,7 @@ const unwatched = (why: string): void => {
 /** Watches as a process does that goes on. */
 const watching = async (zones: string, timing: { readonly quietMs?: number } = { quietMs: 150 }) => {
   const seen = { told: 0 }
-  const tree = await findWorkTree(zones)
+  const tree = findWorkTree(zones)
   const paths = [zones, ...(tree === undefined ? [] : gitFiles(tree))]
   const watcher = await watchPaths(paths, { changed: () => void seen.told++, blind: unwatched, ...timing })
   ending.push(() => watcher.stop())

@@ -81,7 +81,7 @@ test('looking writes nothing: not even the index is refreshed', async () => {
 
 test('outside of git, before the first commit, and without git there is no revision and no trouble', async () => {
   expect(await revisionOf(folder)).toEqual({})
-  expect(await findWorkTree(folder)).toBeUndefined()
+  expect(findWorkTree(folder)).toBeUndefined()
   expect(await lastChangeOf(folder)).toEqual({ reason: expect.stringContaining('not a git repository') })
   makeRepository(folder)
   expect(await revisionOf(folder)).toEqual({})
@@ -128,7 +128,7 @@ test('the lock is where git puts it: in a plain repository, a linked work tree a
     { zones: join(folder, 'link'), root: top },
   ]
   for (const { zones, root } of places) {
-    const tree = await findWorkTree(zones)
+    const tree = findWorkTree(zones)
     expect(tree?.top).toBe(root)
     // git's own word
     const says = (name: string): string => git(root, 'rev-parse', '--path-format=absolute', '--git-path', name)
@@ -142,9 +142,9 @@ test('the lock is where git puts it: in a plain repository, a linked work tree a
 test('a `.git` that is none does not hide the one above', async () => {
   const { top, zones } = repository()
   mkdirSync(join(zones, '.git'))
-  expect((await findWorkTree(zones))?.top).toBe(top)
+  expect(findWorkTree(zones)?.top).toBe(top)
   writeFileSync(join(top, 'other/.git'), 'gitdir: /nowhere\n')
-  expect((await findWorkTree(join(top, 'other')))?.top).toBe(top)
+  expect(findWorkTree(join(top, 'other'))?.top).toBe(top)
 })
 
 function mkdirAt(name: string): string {

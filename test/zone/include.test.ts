@@ -239,6 +239,7 @@ describe('bounds', () => {
     const top = writeZones({
       ...secret,
       'repository/shared/a.yaml': secret['secret.yaml'],
+      'repository/.git/HEAD': 'ref: refs/heads/main\n',
       'repository/.git/config': 'x\n',
     })
     if (!isGit) rmSync(join(top, 'repository/.git'), { recursive: true })

@@ -111,6 +111,12 @@ test.each([
   expect((await lintService(rest)).map(({ code }) => code)).toEqual(codes)
 })
 
+test('a service of one site is not told to be what it is already', async () => {
+  const found = await lintService('  sites: {fra: {vips: [192.0.2.10]}}\n  check: none\n  spread: 500km\n')
+  const hints = found.filter(({ code }) => code === 'spread-unused')
+  expect(hints.map(({ hint }) => hint)).toEqual(['It is about distances: leave it out'])
+})
+
 test('a name’s own TTL counts for its failover: only those that live long are told', async () => {
   const slow = sites().replace('check: none', 'check: {type: tcp, port: 443}') + '  ttl: 10m\n'
   const long = await lintService(

@@ -490,6 +490,21 @@ test('a folder as Kubernetes mounts it: every file a link into a hidden folder',
   expect(model!.services).toHaveLength(1)
 })
 
+test('what editors put beside a file keeps nothing from loading, and is no zone', async () => {
+  const good = { 'defaults.yaml': DEFAULTS, 'sites.yaml': SITES, 'services/web.yaml': WEB, 'example.com.yaml': NS }
+  const left = {
+    'example.com.yaml~': 'old',
+    '#example.com.yaml#': 'x',
+    '.example.com.yaml.swp': 'x',
+    'services/web.yaml~': 'x',
+  }
+  const { problems, model } = await loadFolder(folderOf({ ...good, ...left }))
+  expect(problems.map(formatProblem)).toEqual([])
+  expect(model!.zones).toHaveLength(1)
+  const { problems: others } = await loadFolder(folderOf({ ...good, 'example.com.yaml.bak': 'old' }))
+  expect(others.map(({ code }) => code)).toEqual(['file-unknown'])
+})
+
 test('the example in the root is valid, without a warning', async () => {
   const { problems, model } = await loadFolder(resolve(import.meta.dirname, '../../zones'))
   expect(problems.filter(({ code }) => code !== 'serial-unknown').map(formatProblem)).toEqual([]) // a copy outside git

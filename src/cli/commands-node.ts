@@ -1,0 +1,147 @@
+/** The commands that speak with a node: what it sees and why, and orders to it and, through it, to all. */
+import type { Command } from 'commander'
+import type { OrderAction } from '../http/order.ts'
+import { explain } from './explain.ts'
+import { asksNode, collect, controlOf, type Ended, filesOf, settingsOf, type Shared } from './options.ts'
+import type { Output } from './output.ts'
+import { acceptGeo, forget, outlook, override, whoAmI } from './override.ts'
+import { status } from './status.ts'
+
+export function addNodeCommands(program: Command, output: Output, ended: Ended): void {
+  addQuestions(program, output, ended)
+  addOrders(program, output, ended)
+  addGeo(program, output, ended)
+}
+
+interface Asked {
+  readonly client: string
+  readonly type: string
+  readonly down: readonly string[]
+  readonly drain: readonly string[]
+  readonly resolver?: string
+  readonly ecs: boolean
+  readonly offline?: boolean
+  readonly wire?: boolean
+}
+
+/** Commands that change nothing. */
+function addQuestions(program: Command, output: Output, ended: Ended): void {
+  asksNode(program.command('explain').argument('<NAME>', 'the name that is asked for'))
+    .summary('why a client gets its answer')
+    .description(
+      'Tells why a client gets its answer: place, rule, distances, groups, health, TTL, scope, and the bytes. Asks the node; where there is none, loads the files and takes every member for up.',
+    )
+    .requiredOption('--client <IP>', 'address of the client, or its network as resolvers tell it (192.0.2.0/24)')
+    .option('--type <TYPE>', 'type of the query', 'A')
+    .option('--down <PATTERN>', 'what if SITE[/SERVICE[/VIP]] were down; may be repeated', collect, [])
+    .option('--drain <PATTERN>', 'what if SITE[/SERVICE[/VIP]] were drained; may be repeated', collect, [])
+    .option('--resolver <IP>', 'where the query comes from; the client itself without')
+    .option('--no-ecs', 'the resolver does not tell the client (RFC 7871)')
+    .option('--offline', 'load the files, even where a node runs')
+    .option('--wire', 'print the bytes of the answer too')
+    .action(async (name: string, options: Shared & Asked, command: Command) => {
+      if (options.offline === true && options.at !== undefined)
+        command.error('error: --offline asks no node: leave --at out')
+      const { client, type, down, drain, ecs, resolver } = options
+      const question = { name, client, type, down, drain, ecs, ...(resolver !== undefined && { resolver }) }
+      const config = settingsOf(command, output)
+      const files = filesOf(config)
+      const how = { offline: options.offline === true, wire: options.wire === true }
+      ended(await explain({ ...controlOf(options, config), question, files, ...how }, output))
+    })
+
+  asksNode(program.command('status'))
+    .summary('services, members, votes and the fleet, as a node sees them; or what a prober probes')
+    .description(
+      'Services, members, votes, overrides, probers and nodes, as a node sees them, what wants attention first; of a prober, its targets. Exits with 1 while it is not ready.',
+    )
+    .action(async (options: Shared, command: Command) => {
+      ended(await status(controlOf(options, settingsOf(command, output)), output))
+    })
+}
+
+const PATTERN = 'SITE, SITE/SERVICE or SITE/SERVICE/VIP'
+
+interface Ordering extends Shared {
+  readonly for?: string
+  readonly why?: string
+  readonly who?: string
+  readonly yes?: boolean
+}
+
+const ordersNode = (command: Command): Command =>
+  asksNode(command).option('--who <NAME>', 'who says so (default: you, at this host)')
+
+/** Commands that tell all nodes, through the one on this machine, what stands above votes. */
+function addOrders(program: Command, output: Output, ended: Ended): void {
+  const carryOut = async (pattern: string, action: OrderAction, options: Ordering, command: Command): Promise<void> => {
+    const { why, for: time, who = whoAmI(), yes = false } = options
+    if (why === undefined && action !== 'undrain' && action !== 'off') {
+      command.error('error: --why is missing: say why, for those who find it at night')
+    }
+    const asked = {
+      pattern,
+      action,
+      who,
+      yes,
+      ...(why !== undefined && { why }),
+      ...(time !== undefined && { for: time }),
+    }
+    ended(await override({ ...controlOf(options, settingsOf(command, output)), ...asked }, output))
+  }
+
+  ordersNode(program.command('drain').argument('<PATTERN>', PATTERN))
+    .summary('send clients elsewhere, and keep it as what is left when all else is down')
+    .description('Drains the members of SITE[/SERVICE[/VIP]]: clients go elsewhere while anything else is up.')
+    .option('--for <TIME>', 'how long, e.g. 30m, 2h; until undone without')
+    .option('--why <TEXT>', 'why; must be said')
+    .option('--yes', 'also when less than `keep` of a service would be left')
+    .option('--dry-run', 'only tell what would be left; exits with 1 when it is not safe')
+    .action(async (pattern: string, options: Ordering & { dryRun?: boolean }, command: Command) => {
+      if (options.dryRun !== true) return carryOut(pattern, 'drain', options, command)
+      ended(await outlook({ ...controlOf(options, settingsOf(command, output)), pattern }, output))
+    })
+
+  ordersNode(program.command('undrain').argument('<PATTERN>', PATTERN))
+    .summary('undo a drain')
+    .description('Undoes a drain of the same pattern.')
+    .action((pattern: string, options: Ordering, command: Command) => carryOut(pattern, 'undrain', options, command))
+
+  ordersNode(program.command('force').argument('<PATTERN>', PATTERN))
+    .argument('<STATE>', 'up or down, whatever the votes say; off: undo that')
+    .summary('take it for up or down whatever the votes say, or undo that (off)')
+    .description(
+      'Takes the members of SITE[/SERVICE[/VIP]] for up, or for down, whatever the votes say; `off` undoes it.',
+    )
+    .option('--for <TIME>', 'how long, e.g. 30m, 2h; until undone without')
+    .option('--why <TEXT>', 'why; must be said for up and down')
+    .option('--yes', 'also when less than `keep` of a service would be left')
+    .action(async (pattern: string, state: string, options: Ordering, command: Command) => {
+      if (state !== 'up' && state !== 'down' && state !== 'off') command.error('error: force takes up, down or off')
+      else await carryOut(pattern, state, options, command)
+    })
+
+  const prober = program.command('prober').summary('the roster of probers: prober forget NAME')
+  ordersNode(prober.command('forget').argument('<NAME>', 'the prober, as `meridian status` names it'))
+    .summary('take a prober that is gone for good from the roster')
+    .description(
+      'Takes a prober that is gone for good from the rosters of all nodes, so that quorums no longer wait for it.',
+    )
+    .action(async (name: string, options: Ordering, command: Command) => {
+      const who = options.who ?? whoAmI()
+      ended(await forget({ ...controlOf(options, settingsOf(command, output)), prober: name, who }, output))
+    })
+}
+
+function addGeo(program: Command, output: Output, ended: Ended): void {
+  const geo = program.command('geo').summary('databases that are held back: geo accept')
+  ordersNode(geo.command('accept'))
+    .summary('use new databases that `geo.maxMove` holds back')
+    .description(
+      'Uses the databases that the setting geo.maxMove holds back at this node, whatever they move; no later ones.',
+    )
+    .action(async (options: Ordering, command: Command) => {
+      const who = options.who ?? whoAmI()
+      ended(await acceptGeo({ ...controlOf(options, settingsOf(command, output)), who }, output))
+    })
+}
