@@ -149,7 +149,7 @@ class Loading {
   }
 
   async load(): Promise<Model> {
-    const lister = new Lister(this.#folder, this.#report)
+    const lister = new Lister(this.#folder, this.#files, this.#report)
     const listing = await lister.list()
     const units: Unit[] = []
     const defaults = this.#defaults(listing.hasDefaults ? await this.#tree('defaults.yaml', units) : undefined)

@@ -443,6 +443,40 @@ describe('hostile folders end', () => {
     ])
   })
 
+  test('links out of the repository, as zones, services and sites, in a folder and to one', async () => {
+    const top = writeZones({ 'secret.yaml': 'token: 192.0.2.1\n', 'repository/.git/config': 'password\n' })
+    const folder = writeZones({ ...DEFAULTS, 'example.com.yaml': NS }, join(top, 'repository/zones'))
+    for (const name of ['a.example.com.yaml', 'sites.yaml', 'services.yaml']) {
+      symlinkSync('../../secret.yaml', join(folder, name))
+    }
+    symlinkSync('../.git/config', join(folder, 'b.example.com.yaml'))
+    symlinkSync('../..', join(folder, 'c.example.com.'))
+    const loaded = await loadFolder(folder)
+    expect(briefs(folder, loaded)).toEqual([
+      'a.example.com.yaml file-unreadable',
+      'b.example.com.yaml file-unreadable',
+      'c.example.com. file-unreadable',
+      'c.example.com. zones-missing',
+      'services.yaml file-unreadable',
+      'sites.yaml file-unreadable',
+    ])
+    expect(JSON.stringify(loaded.problems)).not.toMatch(/192|password/)
+    expect(loaded.problems[0]!.message).toBe('is a link out of the git work tree')
+  })
+
+  test('links to folders that lead round, and to the whole machine, are not walked', async () => {
+    const folder = writeZones({ ...filesOf('parts/disk/x.yaml'), 'parts/x.yaml': '' })
+    for (const name of ['one', 'two']) symlinkSync('.', join(folder, 'parts', name))
+    symlinkSync('.', join(folder, 'parts/disk'))
+    symlinkSync('/', join(folder, 'root'))
+    expect(briefs(folder, await loadFolder(folder))).toEqual([
+      'parts/disk/x.yaml:1:1 value-kind',
+      'parts/one include-unused',
+      'parts/two include-unused',
+      'root file-unknown',
+    ])
+  })
+
   test('a chain of a thousand files stops at its depth', async () => {
     const chain = Array.from({ length: 1000 }, (_, i) => [`c/${i}.yaml`, `!include ${i + 1}.yaml\n`] as const)
     const folder = writeZones({ ...filesOf('c/0.yaml'), ...Object.fromEntries(chain) })
