@@ -128,9 +128,12 @@ export const comparePlaces = (a: Problem, b: Problem): number =>
 export function formatProblem(problem: Problem): string {
   const place = problem.line > 0 ? `${problem.file}:${problem.line}:${problem.column}` : problem.file
   const mark = problem.severity === 'error' ? '' : ` (${problem.severity})`
-  const hint = problem.hint === undefined ? '' : `\n    ${problem.hint}`
-  return `${place} ${problem.code}${mark} ${problem.message}${hint}`
+  const hint = problem.hint === undefined ? '' : `\n    ${inLine(problem.hint)}`
+  return `${inLine(`${place} ${problem.code}${mark} ${problem.message}`)}${hint}`
 }
+
+/** Text that stays in its line and steers no terminal: one written in a zone could begin a line that CI takes for a command. */
+export const inLine = (text: string): string => text.replaceAll(/\p{C}/gu, '\u{fffd}')
 
 /** A hint that names the nearest of the known words, if one is near enough; otherwise all of them, if they are few. */
 export function didYouMean(word: string, known: Iterable<string>): string | undefined {
