@@ -130,14 +130,15 @@ test('the zones may have moved, or be gone from the work tree', async () => {
   expect(await planned('HEAD~1', 'HEAD:moved')).toMatchObject({ ok: true, quiet: true })
 })
 
+const noteOf = (name: string): string => `${ZONE}note: {type: TXT, value: !include ${name}}\n`
+
 test('a revision includes what lies beside the folder of zones, and nothing beyond the repository', async () => {
-  const zoneOf = (name: string): string => `${ZONE}note: {type: TXT, value: !include ${name}}\n`
   write('repo/shared', { 'note.yaml': 'one' })
   write('', { 'secret.yaml': 'two' })
-  edit({ 'demo.example.yaml': zoneOf('../../shared/note.yaml') })
+  edit({ 'demo.example.yaml': noteOf('../../shared/note.yaml') })
   commit('an include')
   expect(await planned('HEAD')).toMatchObject({ ok: true, quiet: true })
-  edit({ 'demo.example.yaml': zoneOf('../../../secret.yaml') })
+  edit({ 'demo.example.yaml': noteOf('../../../secret.yaml') })
   commit('out of the repository')
   const { ok, problems } = await planned('HEAD')
   expect([ok, problems.map(({ code }) => code)]).toEqual([false, ['include-invalid', 'include-invalid']])
