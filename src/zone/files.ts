@@ -1,6 +1,6 @@
 /**
  * The files of a folder of zones, as one load sees them: each is read once, and what includes name is held within bounds.
- * Used by zone/load.ts alone.
+ * Used by zone/load.ts, and by answer/follow.ts, which has to know what a load may read.
  *
  * What is read decides what a stranger's pull request can make a machine print: files of the same git work tree (never git's
  * own), or, where there is none, of the folder alone. Links count as what they lead to, also where the folder's own files
@@ -56,6 +56,16 @@ export class Files {
     const id = realpathSync(path)
     if (this.#real === undefined || this.#isWithin(id)) return id
     throw new NoFile(`is a link out of the ${this.#bounds === this.#real ? 'folder of zones' : 'git work tree'}`)
+  }
+
+  /** Whether a path leads to something within the bounds. */
+  mayRead(path: string): boolean {
+    try {
+      this.confine(path)
+      return true
+    } catch {
+      return false
+    }
   }
 
   /** For parseYaml; `seen` is told each file that was sought, found or not, with its state. */
