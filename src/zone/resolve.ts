@@ -69,7 +69,11 @@ function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Repor
       if (!inners.has(keyOf(name)) || (type === TYPE.NS && name === owner)) continue
       const place = positionOf(zone, i)
       const message = `${formatName(owner)} belongs to the zone ${formatName(name)}, which has a file of its own`
-      report({ code: 'zone-overlap', severity: 'error', ...place, message, hint: 'Move it there' })
+      const isSigned = type === TYPE.DS && name === owner
+      const hint = isSigned
+        ? 'Leave it out: DS tells that a zone is signed, and none that is served here is'
+        : 'Move it there'
+      report({ code: 'zone-overlap', severity: 'error', ...place, message, hint })
       break
     }
   }
