@@ -424,6 +424,23 @@ describe('reload', () => {
     expect(briefs(folder, await loadFolder(folder, whole))).toEqual(['example.net.yaml:2:13 file-unreadable'])
   })
 
+  test('a link that leads from a zone to a copy of it makes that a zone again: another hash', async () => {
+    const text = `${NS}www: {type: A, value: 192.0.2.1}\n`
+    const folder = writeZones({
+      ...DEFAULTS,
+      'example.com.yaml': '!include link\n',
+      'example.org.yaml': text,
+      '.copy': text,
+    })
+    symlinkSync('example.org.yaml', join(folder, 'link'))
+    const before = await loadFolder(folder)
+    rmSync(join(folder, 'link'))
+    symlinkSync('.copy', join(folder, 'link'))
+    const after = await loadFolder(folder, before)
+    expect([before, after].map(({ model }) => model?.zones.length)).toEqual([1, 2])
+    expect(after.hash).not.toBe(before.hash)
+  })
+
   test('equal folders of other names have equal hashes', async () => {
     expect((await loadFolder(writeZones(files))).hash).toBe((await loadFolder(writeZones(files))).hash)
   })
