@@ -60,7 +60,7 @@ export class Lister {
           if (!inner.isFolder && inner.path.endsWith('.yaml')) files.push(inner.path)
           else strange.push(inner)
         }
-        if (path === 'services') services.push(...files)
+        if (path === 'services') for (const file of files) services.push(file)
         else this.#addZone(zones, path, files, path)
       } else if (isFolder) strange.push(entry)
       else if (path === 'services.yaml') services.push(path)
@@ -118,12 +118,11 @@ export class Lister {
   }
 
   async #filesBelow(folder: string): Promise<string[]> {
-    const files: string[] = []
+    const files: string[][] = []
     for (const { path, isFolder, isLink } of await this.#entries(folder)) {
-      if (isFolder && !isLink) files.push(...(await this.#filesBelow(path)))
-      else files.push(path)
+      files.push(isFolder && !isLink ? await this.#filesBelow(path) : [path])
     }
-    return files
+    return files.flat()
   }
 
   /** What a folder holds; names that begin with a dot are left alone, but for octoDNS's `.yaml` (the records of the apex). */

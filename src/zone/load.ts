@@ -271,7 +271,7 @@ class Loading {
       })
       if (unit !== undefined) trees.push(unit)
     }
-    units.push(...trees)
+    for (const unit of trees) units.push(unit)
     return trees
   }
 

@@ -211,6 +211,13 @@ describe('what is read', () => {
     ])
   })
 
+  test('more faults than a call takes arguments are all told', async () => {
+    const lines = Array.from({ length: 130_000 }, (_, i) => `n${i}: []\n`)
+    writeFileSync(join(zones, 'a.example.yaml'), zoneOf(0) + lines.join(''))
+    const built = await makeBuilder({ zones, city: [], asn: [] }).build()
+    expect(built.problems.length).toBeGreaterThanOrEqual(lines.length)
+  })
+
   test('what is included from elsewhere counts, from the load on that names it', async () => {
     const outside = join(folder, 'list.txt')
     writeFileSync(outside, '1')
