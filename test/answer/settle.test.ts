@@ -205,7 +205,7 @@ describe('what is read', () => {
     mkdirSync(join(zones, 'parts/30'))
     symlinkSync('/', join(zones, 'disk'))
     const { loaded } = await new Folder(zones).read(() => {})
-    expect(loaded.problems.map(({ file, code }) => [file.slice(zones.length + 1), code])).toEqual([
+    expect(loaded.problems.map((one) => [one.file.slice(zones.length + 1), one.code])).toEqual([
       ['disk', 'file-unknown'],
       ['parts', 'file-unknown'],
     ])
