@@ -128,18 +128,27 @@ export const comparePlaces = (a: Problem, b: Problem): number =>
 export function formatProblem(problem: Problem): string {
   const place = problem.line > 0 ? `${problem.file}:${problem.line}:${problem.column}` : problem.file
   const mark = problem.severity === 'error' ? '' : ` (${problem.severity})`
-  const hint = problem.hint === undefined ? '' : `\n    ${problem.hint}`
-  return `${place} ${problem.code}${mark} ${problem.message}${hint}`
+  const hint = problem.hint === undefined ? '' : `\n    ${inLine(problem.hint)}`
+  return `${inLine(`${place} ${problem.code}${mark} ${problem.message}`)}${hint}`
 }
+
+/** Text that stays in its line and steers no terminal: one written in a zone could begin a line that CI takes for a command. */
+export const inLine = (text: string): string => text.replaceAll(/\p{C}/gu, '\u{fffd}')
+
+/** Longer words nobody mistypes, and comparing them takes the square of their length. */
+const MOST_CHARACTERS = 255
 
 /** A hint that names the nearest of the known words, if one is near enough; otherwise all of them, if they are few. */
 export function didYouMean(word: string, known: Iterable<string>): string | undefined {
   const words = [...known]
-  const ranked = words.map((other) => ({ other, distance: editDistance(word.toLowerCase(), other.toLowerCase()) }))
+  const most = Math.max(1, Math.floor(word.length / 3))
+  // each character more or less is a change by itself
+  const ranked = words
+    .filter(({ length }) => Math.abs(length - word.length) <= most && length <= MOST_CHARACTERS)
+    .map((other) => ({ other, distance: editDistance(word.toLowerCase(), other.toLowerCase()) }))
   const [best] = ranked.toSorted((a, b) => a.distance - b.distance)
-  if (best === undefined) return undefined
-  if (best.distance <= Math.max(1, Math.floor(word.length / 3))) return `Did you mean ${best.other}?`
-  return words.length <= 24 ? `Known: ${words.join(', ')}` : undefined
+  if (best !== undefined && best.distance <= most) return `Did you mean ${best.other}?`
+  return words.length > 0 && words.length <= 24 ? `Known: ${words.join(', ')}` : undefined
 }
 
 /** Insertions, deletions, changes and swaps of neighbours that make one word of the other. */

@@ -189,7 +189,7 @@ export function makeBuilder(
 
       const read = await folder.read(tell)
       const { loaded } = read
-      problems.push(...read.problems)
+      for (const problem of read.problems) report(problem) // there may be more than a call has room for
       const { model } = loaded
       current = model
       if (model !== undefined) settings.onModel?.(model)

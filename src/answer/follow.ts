@@ -7,6 +7,7 @@
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Problem } from '../problem.ts'
+import { Files } from '../zone/files.ts'
 import { findWorkTree, gitFiles, lockOf, type Revision, revisionOf } from '../zone/git.ts'
 import { type Loaded, loadFolder, type Progress } from '../zone/load.ts'
 import { PATIENT, PROMPT, settled, type Stamp, Stamping } from './settle.ts'
@@ -64,7 +65,8 @@ export class Folder {
     const stamp = async (): Promise<Stamp> => {
       await unlocked?.()
       const stamping = new Stamping()
-      await stamping.addFolder(this.#path)
+      const files = new Files(this.#path)
+      await stamping.addFolder(this.#path, (path) => files.mayRead(path))
       for (const file of this.#last?.outside ?? []) await stamping.add(file)
       for (const file of tree === undefined ? [] : gitFiles(tree)) await stamping.addAgeless(file)
       return stamping.end()

@@ -70,6 +70,7 @@ export async function stampFiles(files: readonly string[]): Promise<Stamp> {
 
 export class Stamping {
   readonly #hash: Hash = createHash('sha256')
+  readonly #folders = new Set<string>()
   #newestMs = 0
 
   async add(path: string): Promise<void> {
@@ -79,14 +80,16 @@ export class Stamping {
   }
 
   /**
-   * All that the loader reads below a folder by itself: links it follows, what begins with a dot it does not, but for
-   * octoDNS's `.yaml`.
+   * All that the loader may read below a folder: what begins with a dot it does not, but for octoDNS's `.yaml`; links it
+   * follows where it `mayRead`. A folder that several links lead to counts once: there may be no end of ways to it.
    */
-  async addFolder(folder: string, above: ReadonlySet<string> = new Set()): Promise<void> {
+  async addFolder(folder: string, mayRead: (path: string) => boolean): Promise<void> {
     const own = await stat(folder, { bigint: true }).catch(() => undefined)
-    const id = `${own?.dev} ${own?.ino}`
-    if (own === undefined || above.has(id)) return
+    if (own === undefined) return
+    const id = `${own.dev} ${own.ino}`
     this.#hash.update(`${folder} ${id}\n`)
+    if (this.#folders.has(id) || !mayRead(folder)) return
+    this.#folders.add(id)
     const names = (await readdir(folder).catch(() => [])).filter(
       (name) => (!name.startsWith('.') || name === '.yaml') && name !== 'node_modules',
     )
@@ -98,7 +101,7 @@ export class Stamping {
     )
     for (const { path, found } of stats) {
       if (found === undefined) this.#hash.update(`${path} missing\n`)
-      else if (found.isDirectory()) await this.addFolder(path, new Set([...above, id]))
+      else if (found.isDirectory()) await this.addFolder(path, mayRead)
       else this.#see(path, found)
     }
   }

@@ -4,10 +4,9 @@
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
-import type { Problem, Severity } from '../problem.ts'
+import { inLine, type Problem, type Severity } from '../problem.ts'
 import { findWorkTree } from '../zone/git.ts'
 import { Source } from '../zone/yaml.ts'
-import { printable } from './output.ts'
 
 /** Columns of the line at fault that are shown; a longer one is cut to a window around the fault. */
 const WINDOW = 100
@@ -31,13 +30,13 @@ export class ProblemWriter {
   format(problem: Problem): string {
     const { code, severity, file, line, column, message, hint } = problem
     const colour = COLOURS[severity]
-    const place = printable(line > 0 ? `${file}:${line}:${column}` : file)
+    const place = inLine(line > 0 ? `${file}:${line}:${column}` : file)
     const mark = severity === 'error' ? '' : ` (${severity})`
     const excerpt = this.#excerpt(problem)
     return [
-      `${this.#paint(BOLD, place)} ${this.#paint(colour, `${code}${mark}`)} ${printable(message)}`,
+      `${this.#paint(BOLD, place)} ${this.#paint(colour, `${code}${mark}`)} ${inLine(message)}`,
       ...(excerpt === undefined ? [] : this.#quote(line, excerpt, colour)),
-      ...(hint === undefined ? [] : [`    ${printable(hint)}`]),
+      ...(hint === undefined ? [] : [`    ${inLine(hint)}`]),
     ].join('\n')
   }
 
@@ -130,7 +129,7 @@ function cellOf(character: string, at: number): Cell {
     const columns = TAB - (at % TAB)
     return { shown: ' '.repeat(columns), columns }
   }
-  const shown = printable(character)
+  const shown = inLine(character)
   return { shown, columns: /^\p{M}$/u.test(shown) ? 0 : WIDE.test(shown) ? 2 : 1 }
 }
 

@@ -3,7 +3,7 @@
  * temporary folder, which goes when the command ends: well, with an error, or by a signal.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
@@ -61,6 +61,7 @@ export class Revisions {
     if (path.split('/')[0] === '..' || path.startsWith('/')) throw new NotTaken(`${path} is outside of ${top}`)
     const folder = this.#makeFolder()
     await unpack(top, hash, folder)
+    mkdirSync(join(folder, '.git')) // includes may reach as far up as they do in the repository, and no further
     return { zones: join(folder, path), name: written, taken: folder }
   }
 

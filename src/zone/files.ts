@@ -1,9 +1,10 @@
 /**
  * The files of a folder of zones, as one load sees them: each is read once, and what includes name is held within bounds.
- * Used by zone/load.ts alone.
+ * Used by zone/load.ts, and by answer/follow.ts, which has to know what a load may read.
  *
- * What an include may name decides what a stranger's pull request can make a machine print: files of the same git work
- * tree (never git's own), or, where there is none, of the folder alone. Links count as what they lead to.
+ * What is read decides what a stranger's pull request can make a machine print: files of the same git work tree (never git's
+ * own), or, where there is none, of the folder alone. Links count as what they lead to, also where the folder's own files
+ * are links.
  */
 import { hash as hashOf } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
@@ -44,10 +45,27 @@ export class Files {
   /** A file of the folder; `file`: its path as it is told to the operator. */
   read(file: string): FileRead {
     try {
-      const id = realpathSync(file)
+      const id = this.confine(file)
       return { ...readRegular(id), id }
     } catch (error) {
       return { why: error instanceof Error ? error.message : String(error) }
+    }
+  }
+
+  /** A path without links; throws when they lead out of the bounds, or nowhere. */
+  confine(path: string): string {
+    const id = realpathSync(path)
+    if (this.#real === undefined || this.#isWithin(id)) return id
+    throw new NoFile(`is a link out of the ${this.#bounds === this.#real ? 'folder of zones' : 'git work tree'}`)
+  }
+
+  /** Whether a path leads to something within the bounds. */
+  mayRead(path: string): boolean {
+    try {
+      this.confine(path)
+      return true
+    } catch {
+      return false
     }
   }
 

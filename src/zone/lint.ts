@@ -59,10 +59,14 @@ function lintSites(service: ServiceModel, used: ReadonlySet<string>, warn: Warn)
     )
   }
   // the values of one pool may well be in several places
-  const places = isRecord(service) ? sites.flatMap(({ vips }) => vips) : sites
-  if (places.length !== 1) return
-  const what = isRecord(service) ? `the dynamic record ${name} has one value` : `service ${name} has one site`
-  warn('single-site', at, `${what}: when it is down nothing is left`, 'Give it a second one, elsewhere')
+  const places = isRecord(service)
+    ? sites.flatMap(({ vips }) => vips.map(({ address }) => address))
+    : sites.map(({ site }) => site)
+  if (new Set(places).size !== 1) return
+  const message = isRecord(service)
+    ? `the pools of ${name} have one value: when it is down only the record’s own are left, which nobody checks`
+    : `service ${name} has one site: when it is down nothing is left`
+  warn('single-site', at, message, 'Give it a second one, elsewhere')
 }
 
 function lintChecks({ name, checks, ttl, at }: ServiceModel, warn: Warn): void {

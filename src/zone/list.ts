@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { parseUnicodeName } from '../dns/idna.ts'
 import { type Fault, isFault, lowerName } from '../dns/name.ts'
 import { didYouMean, type Report } from '../problem.ts'
+import type { Files } from './files.ts'
 import { keyOf } from './records.ts'
 
 /** All paths are relative to the folder, and sorted. */
@@ -32,14 +33,17 @@ export interface ZoneSource {
 interface Entry {
   readonly path: string
   readonly isFolder: boolean
+  readonly isLink: boolean
 }
 
 export class Lister {
   readonly #folder: string
+  readonly #files: Files
   readonly #report: Report
 
-  constructor(folder: string, report: Report) {
+  constructor(folder: string, files: Files, report: Report) {
     this.#folder = folder
+    this.#files = files
     this.#report = report
   }
 
@@ -56,7 +60,7 @@ export class Lister {
           if (!inner.isFolder && inner.path.endsWith('.yaml')) files.push(inner.path)
           else strange.push(inner)
         }
-        if (path === 'services') services.push(...files)
+        if (path === 'services') for (const file of files) services.push(file)
         else this.#addZone(zones, path, files, path)
       } else if (isFolder) strange.push(entry)
       else if (path === 'services.yaml') services.push(path)
@@ -90,11 +94,11 @@ export class Lister {
 
   /**
    * Reports what of `strange` is no part of anything: a file that `isIncluded` knows is, and so is a folder with such a
-   * file in it.
+   * file in it. A link to a folder is never walked, for it may lead round in circles or anywhere: `isIncluded` is asked of it.
    */
   async tellStrange(strange: readonly Entry[], isIncluded: (path: string) => boolean): Promise<void> {
-    for (const { path, isFolder } of strange) {
-      const files = isFolder ? await this.#filesBelow(path) : [path]
+    for (const { path, isFolder, isLink } of strange) {
+      const files = isFolder && !isLink ? await this.#filesBelow(path) : [path]
       const unused = files.filter((file) => !isIncluded(file))
       if (unused.length === files.length) this.#unknownFile(path)
       else {
@@ -114,12 +118,11 @@ export class Lister {
   }
 
   async #filesBelow(folder: string): Promise<string[]> {
-    const files: string[] = []
-    for (const { path, isFolder } of await this.#entries(folder)) {
-      if (isFolder) files.push(...(await this.#filesBelow(path)))
-      else files.push(path)
+    const files: string[][] = []
+    for (const { path, isFolder, isLink } of await this.#entries(folder)) {
+      files.push(isFolder && !isLink ? await this.#filesBelow(path) : [path])
     }
-    return files
+    return files.flat()
   }
 
   /**
@@ -129,7 +132,7 @@ export class Lister {
   async #entries(folder: string): Promise<readonly Entry[]> {
     const path = join(this.#folder, folder)
     try {
-      const entries = await readdir(path, { withFileTypes: true })
+      const entries = await readdir(this.#files.confine(path), { withFileTypes: true })
       const known = entries.filter(({ name }) =>
         name.startsWith('.') ? name === '.yaml' && folder !== '' : name !== 'README.md' && !EDITORS.test(name),
       )
@@ -138,6 +141,7 @@ export class Lister {
         isFolder: entry.isSymbolicLink()
           ? (await stat(join(path, entry.name)).catch(() => entry)).isDirectory()
           : entry.isDirectory(),
+        isLink: entry.isSymbolicLink(),
       }))
       return (await Promise.all(listed)).toSorted((a, b) => (a.path < b.path ? -1 : 1))
     } catch (error) {

@@ -37,7 +37,7 @@ export interface Loaded {
   readonly model?: Model
   /** In order of file, line and column. */
   readonly problems: readonly Problem[]
-  /** Hash of all files' names and contents and the serial: equal folders have equal hashes. */
+  /** Hash of the files' names and contents, which of them are included, and the serial: equal folders have equal hashes. */
   readonly hash: string
   /** Files that were included, or sought, and that no walk through the folder meets: outside of it, or hidden; sorted. */
   readonly outside: readonly string[]
@@ -113,6 +113,8 @@ class Loading {
   readonly #report: Report = (problem) => this.problems.push(problem)
   readonly #onProgress: ((progress: Progress) => void) | undefined
   #serial = 0
+  /** What is included, and so served only as that. */
+  #parts: readonly string[] = []
 
   constructor(
     folder: string,
@@ -126,7 +128,7 @@ class Loading {
   }
 
   hash(): string {
-    const hash = createHash('sha256').update(`${this.#serial}\n`)
+    const hash = createHash('sha256').update(`${this.#serial}\n${this.#parts.join('\n')}\n`)
     for (const [path, file] of [...this.files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
       hash.update(`${path} ${file.hash}${this.#includedBy(file)}\n`)
     return hash.digest('hex')
@@ -154,7 +156,7 @@ class Loading {
   }
 
   async load(): Promise<Model> {
-    const lister = new Lister(this.#folder, this.#report)
+    const lister = new Lister(this.#folder, this.#files, this.#report)
     const listing = await lister.list()
     const units: Unit[] = []
     const defaults = this.#defaults(listing.hasDefaults ? await this.#tree('defaults.yaml', units) : undefined)
@@ -162,6 +164,7 @@ class Loading {
     const written = await this.#trees(listing.services, units)
     const zoneUnits = await this.#zoneUnits(listing.zones, defaults, units)
     const parts = new Parts(units, this.#files)
+    this.#parts = units.filter((unit) => parts.isPart(unit)).map(({ paths }) => paths.join(' '))
     const services = this.#services(written, parts, { sites, checks: defaults.checks, prefixes: this.#prefixes })
     const zones = this.#zones(zoneUnits, parts)
     await lister.tellStrange(
@@ -273,7 +276,7 @@ class Loading {
       })
       if (unit !== undefined) trees.push(unit)
     }
-    units.push(...trees)
+    for (const unit of trees) units.push(unit)
     return trees
   }
 

@@ -32,7 +32,7 @@ export function refuseType(read: Reader, node: Node, at: Node, name: string): vo
   } else if (typeNumber(name) !== undefined && name === name.toUpperCase()) {
     read.fault('not-supported', at, `records of type ${name} are not supported yet`)
   } else {
-    const hint = didYouMean(name, [...ZONE_TYPES, 'GSLB'])
+    const hint = didYouMean(name, [...ZONE_TYPES.filter((type) => type !== 'SOA'), 'GSLB'])
     read.fault('value-invalid', at, `“${name}” is no type of record`, hint)
   }
 }

@@ -132,7 +132,7 @@ export class Packer {
   #ownerBytes = 0
   /** Name → its index. */
   readonly #services = new Map<string, number>()
-  readonly #files: string[] = []
+  readonly #files = new Map<string, number>()
 
   /** Begins a name (lower-case wire form): what is added next is at it. */
   begin(owner: Uint8Array): void {
@@ -158,7 +158,8 @@ export class Packer {
 
   finish(): Pick<ZoneModel, 'sets' | 'bytes' | 'services' | 'files'> {
     const sets = this.#sets.slice(0, this.#count * Z_INTS)
-    return { sets, bytes: this.#bytes.slice(0, this.#used), services: [...this.#services.keys()], files: this.#files }
+    const [services, files] = [[...this.#services.keys()], [...this.#files.keys()]]
+    return { sets, bytes: this.#bytes.slice(0, this.#used), services, files }
   }
 
   #addSet(type: number, count: number, from: number, size: number, at: Position): void {
@@ -168,9 +169,8 @@ export class Packer {
       larger.set(this.#sets)
       this.#sets = larger
     }
-    // the sets of a file are neighbours
-    let file = this.#files.lastIndexOf(at.file)
-    if (file < 0) file = this.#files.push(at.file) - 1
+    const file = this.#files.get(at.file) ?? this.#files.size
+    this.#files.set(at.file, file)
     this.#sets.set([this.#owner, this.#ownerBytes, type, count, from, size, at.line, at.column, file], first)
   }
 

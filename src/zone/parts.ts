@@ -70,10 +70,11 @@ export class Parts {
     return this.#parts.has(unit)
   }
 
-  /** `path`: as it is told to the operator. */
+  /** `path`: of a file, or of a folder with included files in it; as it is told to the operator. */
   isIncluded(path: string): boolean {
     if (this.#includers.size === 0) return false
     const found = this.#files.seek(path)
-    return this.#includers.has(path) || ('id' in found && this.#includers.has(found.id))
+    if (this.#includers.has(path) || ('id' in found && this.#includers.has(found.id))) return true
+    return [...this.#includers.keys()].some((file) => file.startsWith(`${path}/`))
   }
 }

@@ -69,7 +69,11 @@ function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Repor
       if (!inners.has(keyOf(name)) || (type === TYPE.NS && name === owner)) continue
       const place = positionOf(zone, i)
       const message = `${formatName(owner)} belongs to the zone ${formatName(name)}, which has a file of its own`
-      report({ code: 'zone-overlap', severity: 'error', ...place, message, hint: 'Move it there' })
+      const isSigned = type === TYPE.DS && name === owner
+      const hint = isSigned
+        ? 'Leave it out: DS tells that a zone is signed, and none that is served here is'
+        : 'Move it there'
+      report({ code: 'zone-overlap', severity: 'error', ...place, message, hint })
       break
     }
   }
@@ -79,13 +83,16 @@ function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Repor
 export function steer(zone: ZoneFile, services: WrittenServices, report: Report): Int32Array {
   if (zone.services.length === 0) return zone.sets
   const sets = zone.sets.slice()
+  /** A service that is gone may be named everywhere, and looking for a like name takes a while. */
+  const hints = new Map<string, string>()
   for (let i = 0; i < sets.length; i += Z_INTS) {
     if (sets[i + Z_TYPE] !== 0) continue
     const name = zone.services[sets[i + Z_AT]!]!
     const service = services.get(name)
     const place = positionOf(zone, i)
     if (service === undefined) {
-      const hint = didYouMean(name, services.keys()) ?? 'Services are declared in services.yaml'
+      const hint = hints.get(name) ?? didYouMean(name, services.keys()) ?? 'Services are declared in services.yaml'
+      hints.set(name, hint)
       const message = `there is no service “${name}”`
       report({ code: 'service-unknown', severity: 'error', ...place, message, hint })
       continue

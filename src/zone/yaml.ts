@@ -129,7 +129,7 @@ export class Source {
 
   problem(code: ProblemCode, at: Node | number, message: string, hint?: string, severity: Severity = 'error'): Problem {
     const place = typeof at === 'number' ? this.locate(at) : this.place(at)
-    return { code, severity, ...place, message: clipped(message), ...(hint !== undefined && { hint }) }
+    return { code, severity, ...place, message: clipped(message), ...(hint !== undefined && { hint: clipped(hint) }) }
   }
 
   /** Where a node begins, and how wide it is if that is known. */

@@ -5,6 +5,7 @@ import {
   appendFileSync,
   copyFileSync,
   cpSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   realpathSync,
@@ -188,13 +189,34 @@ describe('what is read', () => {
     symlinkSync('..', join(zones, 'services/up'))
     const folderStamp = async (): Promise<string> => {
       const stamping = new Stamping()
-      await stamping.addFolder(zones)
+      await stamping.addFolder(zones, () => true)
       return stamping.end().text
     }
     const before = await folderStamp()
     expect(await folderStamp()).toBe(before)
     change()
     expect((await folderStamp()) !== before).toBe(isSeen)
+  })
+
+  test('links by which there are millions of ways to one folder, and one to the whole machine, end', async () => {
+    for (let i = 0; i < 30; i++) {
+      mkdirSync(join(zones, `parts/${i}`), { recursive: true })
+      for (const link of ['a', 'b']) symlinkSync(`../${i + 1}`, join(zones, `parts/${i}/${link}`))
+    }
+    mkdirSync(join(zones, 'parts/30'))
+    symlinkSync('/', join(zones, 'disk'))
+    const { loaded } = await new Folder(zones).read(() => {})
+    expect(loaded.problems.map((one) => [one.file.slice(zones.length + 1), one.code])).toEqual([
+      ['disk', 'file-unknown'],
+      ['parts', 'file-unknown'],
+    ])
+  })
+
+  test('more faults than a call takes arguments are all told', async () => {
+    const lines = Array.from({ length: 130_000 }, (_, i) => `n${i}: []\n`)
+    writeFileSync(join(zones, 'a.example.yaml'), zoneOf(0) + lines.join(''))
+    const built = await makeBuilder({ zones, city: [], asn: [] }).build()
+    expect(built.problems.length).toBeGreaterThanOrEqual(lines.length)
   })
 
   test('what is included from elsewhere counts, from the load on that names it', async () => {

@@ -139,6 +139,20 @@ test('in a hook of a linked work tree, where git names its own repository, revis
   }
 })
 
+const noteOf = (name: string): string => `${ZONE}note: {type: TXT, value: !include ${name}}\n`
+
+test('a revision includes what lies beside the folder of zones, and nothing beyond the repository', async () => {
+  write('repo/shared', { 'note.yaml': 'one' })
+  write('', { 'secret.yaml': 'two' })
+  edit({ 'demo.example.yaml': noteOf('../../shared/note.yaml') })
+  commit('an include')
+  expect(await planned('HEAD')).toMatchObject({ ok: true, quiet: true })
+  edit({ 'demo.example.yaml': noteOf('../../../secret.yaml') })
+  commit('out of the repository')
+  const { ok, problems } = await planned('HEAD')
+  expect([ok, problems.map(({ code }) => code)]).toEqual([false, ['include-invalid', 'include-invalid']])
+})
+
 test('nothing to report is one line', async () => {
   edit({ 'demo.example.yaml': `# a remark\n${ZONE}` })
   expect(await type('main')).toEqual({ code: 0, out: 'no record and no client changes', err: '' })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { GithubWriter, ProblemWriter, underline } from '../../src/cli/problems.ts'
-import type { Problem } from '../../src/problem.ts'
+import { formatProblem, type Problem } from '../../src/problem.ts'
 import { loadFolder } from '../../src/zone/load.ts'
 
 let folder = ''
@@ -90,6 +90,15 @@ test('in text: place, code, message, line, hint; CRLF or not', () => {
   expect(writer.format(problem({ file, severity: 'warning', line: 0 }))).toBe(`${file} key-unknown (warning) what`)
   expect(writer.format(problem({ file: join(folder, 'gone.yaml') })).split('\n')).toHaveLength(1)
   expect(new ProblemWriter(true).format(problem({ file, width: 6 }))).toContain('\u001B[31m^^^^^^\u001B[0m')
+})
+
+test('what is written in a zone begins no line, which CI would take for a command', () => {
+  const said = 'x\r\n::add-mask::y\u001B[2J'
+  const hostile = problem({ file: `a${said}`, line: 0, message: said, hint: said })
+  for (const text of [formatProblem(hostile), new ProblemWriter(false).format(hostile)]) {
+    expect(text.split('\n')).toHaveLength(2)
+    expect(text.replace('\n', '')).not.toMatch(/\p{C}/u)
+  }
 })
 
 test('keys and values know their width, in quotes and out of them', async () => {

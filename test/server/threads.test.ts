@@ -1,7 +1,7 @@
 /** Batched UDP beyond the common suite: reply addresses, undeliverable replies, threads that fail, hand-overs. */
 import { once } from 'node:events'
 import { readdirSync, readlinkSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 import { UDP } from '../../src/answer/answer.ts'
@@ -207,7 +207,7 @@ describe('leaving', () => {
 
   test('a spare thread that is not needed ends by itself, however early it is told', async () => {
     const exits = Array.from({ length: 4 }, async (_, i) => {
-      const spare = new Worker(resolve(import.meta.dirname, '../../src/server/thread.ts'))
+      const spare = new Worker(join(import.meta.dirname, '../../src/server/thread.ts'))
       const ended = once(spare, 'exit')
       if (i % 2 === 0) await once(spare, 'online')
       spare.postMessage(null)

@@ -425,6 +425,23 @@ describe('reload', () => {
     expect(briefs(folder, await loadFolder(folder, whole))).toEqual(['example.net.yaml:2:13 file-unreadable'])
   })
 
+  test('a link that leads from a zone to a copy of it makes that a zone again: another hash', async () => {
+    const text = `${NS}www: {type: A, value: 192.0.2.1}\n`
+    const folder = writeZones({
+      ...DEFAULTS,
+      'example.com.yaml': '!include link\n',
+      'example.org.yaml': text,
+      '.copy': text,
+    })
+    symlinkSync('example.org.yaml', join(folder, 'link'))
+    const before = await loadFolder(folder)
+    rmSync(join(folder, 'link'))
+    symlinkSync('.copy', join(folder, 'link'))
+    const after = await loadFolder(folder, before)
+    expect([before, after].map(({ model }) => model?.zones.length)).toEqual([1, 2])
+    expect(after.hash).not.toBe(before.hash)
+  })
+
   test('equal folders of other names have equal hashes', async () => {
     expect((await loadFolder(writeZones(files))).hash).toBe((await loadFolder(writeZones(files))).hash)
   })
@@ -441,6 +458,40 @@ describe('hostile folders end', () => {
       'example.net.yaml file-unreadable',
       'example.org.yaml file-unknown',
       'sub file-unknown',
+    ])
+  })
+
+  test('links out of the repository, as zones, services and sites, in a folder and to one', async () => {
+    const top = writeZones({ 'secret.yaml': 'token: 192.0.2.1\n', 'repository/.git/config': 'password\n' })
+    const folder = writeZones({ ...DEFAULTS, 'example.com.yaml': NS }, join(top, 'repository/zones'))
+    for (const name of ['a.example.com.yaml', 'sites.yaml', 'services.yaml']) {
+      symlinkSync('../../secret.yaml', join(folder, name))
+    }
+    symlinkSync('../.git/config', join(folder, 'b.example.com.yaml'))
+    symlinkSync('../..', join(folder, 'c.example.com.'))
+    const loaded = await loadFolder(folder)
+    expect(briefs(folder, loaded)).toEqual([
+      'a.example.com.yaml file-unreadable',
+      'b.example.com.yaml file-unreadable',
+      'c.example.com. file-unreadable',
+      'c.example.com. zones-missing',
+      'services.yaml file-unreadable',
+      'sites.yaml file-unreadable',
+    ])
+    expect(JSON.stringify(loaded.problems)).not.toMatch(/192|password/)
+    expect(loaded.problems[0]!.message).toBe('is a link out of the git work tree')
+  })
+
+  test('links to folders that lead round, and to the whole machine, are not walked', async () => {
+    const folder = writeZones({ ...filesOf('parts/disk/x.yaml'), 'parts/x.yaml': '' })
+    for (const name of ['one', 'two']) symlinkSync('.', join(folder, 'parts', name))
+    symlinkSync('.', join(folder, 'parts/disk'))
+    symlinkSync('/', join(folder, 'root'))
+    expect(briefs(folder, await loadFolder(folder))).toEqual([
+      'parts/disk/x.yaml:1:1 value-kind',
+      'parts/one include-unused',
+      'parts/two include-unused',
+      'root file-unknown',
     ])
   })
 

@@ -157,14 +157,15 @@ test('a dynamic record is no service that somebody wrote: its values are its pla
   const { model } = await loadFolder(join(folder, 'weight-unused/bad'))
   const { written: _, ...web } = model!.services[0]!
   const pool = web.sites[0]!
-  const record = (vips: number): ServiceModel => ({
+  const record = (...addresses: readonly string[]): ServiceModel => ({
     ...web,
     name: 'a.example.com:A',
     order: { kind: 'listed', groups: [[pool.site]], only: true },
-    sites: [{ ...pool, vips: Array.from({ length: vips }, () => pool.vips[0]!) }],
+    sites: addresses.map((address, i) => ({ ...pool, site: `pool${i}`, vips: [{ ...pool.vips[0]!, address }] })),
   })
   const zones = model!.zones.map((zone) => ({ ...zone, services: ['a.example.com:A'] }))
   const codes = (service: ServiceModel) => lint({ ...model!, zones, services: [service] }).map(({ code }) => code)
-  expect(codes(record(2))).toEqual([])
-  expect(codes(record(1))).toEqual(['single-site'])
+  expect(codes(record('192.0.2.1', '192.0.2.2'))).toEqual([])
+  expect(codes(record('192.0.2.1'))).toEqual(['single-site'])
+  expect(codes(record('192.0.2.1', '192.0.2.1'))).toEqual(['single-site'])
 })

@@ -154,6 +154,27 @@ _sip._tcp: {type: SRV, value: {priority: 1, weight: 2, port: 5060, target: sip.e
     expect(problems.map(({ code, line }) => [code, line])).toEqual([['zone-overlap', 2]])
   })
 
+  test('words of a megabyte that are nearly alike end', async () => {
+    const word = 'x'.repeat(1_000_000)
+    const pools = `{"${word}a": {values: [{value: 192.0.2.1}]}}`
+    const record = `{type: A, value: 192.0.2.9, dynamic: {pools: ${pools}, rules: [{pool: "${word}b"}]}}`
+    const { problems } = await loadFolder(
+      folderOf({ 'defaults.yaml': DEFAULTS, 'example.com.yaml': `${NS}www: ${record}\n` }),
+    )
+    expect(problems.map(({ code }) => code)).toContain('pool-unknown')
+    expect(Math.max(...problems.map(({ hint = '' }) => hint.length))).toBeLessThan(2000)
+  })
+
+  test('DS of an inner zone is told to be left out, and not to be moved where it may not be either', async () => {
+    const ds = `{type: DS, value: {key_tag: 1, algorithm: 13, digest_type: 2, digest: ${'00'.repeat(32)}}}`
+    const sub = `sub: [{type: NS, values: [ns1.example.net.]}, ${ds}]\n`
+    const zones = { 'defaults.yaml': DEFAULTS, 'example.com.yaml': NS + sub, 'sub.example.com.yaml': NS }
+    const { problems } = await loadFolder(folderOf(zones))
+    expect(problems.map(({ code, line, hint }) => [code, line, hint?.slice(0, 12)])).toEqual([
+      ['zone-overlap', 2, 'Leave it out'],
+    ])
+  })
+
   test.each([
     ['covered', 'ns1.a', ''],
     ['shadowed by its own name', 'ns1', 'ns1: {type: TXT, value: x}\n'],
