@@ -9,7 +9,7 @@
 import { hash as hashOf } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
-import { findWorkTree } from './git.ts'
+import { findTop } from './git.ts'
 import type { Include, Included } from './yaml.ts'
 
 export type FileRead =
@@ -39,7 +39,7 @@ export class Files {
   constructor(folder: string) {
     this.#folder = folder
     this.#real = realPath(folder)
-    this.#bounds = this.#real && (findWorkTree(this.#real)?.top ?? this.#real)
+    this.#bounds = this.#real && (findTop(this.#real) ?? this.#real)
   }
 
   /** A file of the folder; `file`: its path as it is told to the operator. */

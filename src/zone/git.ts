@@ -27,12 +27,23 @@ export interface WorkTree {
 }
 
 /** The work tree that the folder is in: the nearest `.git` above its real path. undefined: none. */
-export function findWorkTree(folder: string): WorkTree | undefined {
+export const findWorkTree = (folder: string): WorkTree | undefined =>
+  nearest(folder, (top) => {
+    const gitDir = gitDirAt(join(top, '.git'))
+    return gitDir === undefined ? undefined : { top, gitDir }
+  })
+
+/** Its top, also where git itself could not use it: of a work tree that is mounted alone, its `.git` leads nowhere. */
+export const findTop = (folder: string): string | undefined =>
+  nearest(folder, (top) => (existsSync(join(top, '.git')) ? top : undefined))
+
+/** What is found first on the way up from the folder's real path. */
+function nearest<T>(folder: string, find: (path: string) => T | undefined): T | undefined {
   try {
-    for (let top = realpathSync(folder); ; top = dirname(top)) {
-      const gitDir = gitDirAt(join(top, '.git'))
-      if (gitDir !== undefined) return { top, gitDir }
-      if (top === dirname(top)) return undefined
+    for (let path = realpathSync(folder); ; path = dirname(path)) {
+      const found = find(path)
+      if (found !== undefined) return found
+      if (path === dirname(path)) return undefined
     }
   } catch {
     return undefined // there is no such folder

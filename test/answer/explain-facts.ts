@@ -172,11 +172,10 @@ function placeFacts(
 ): readonly [number, number] | undefined {
   const asks = lookUp({ text: resolver, bits: 32 })
   const told = client === undefined || client.bits === 0 ? undefined : lookUp(client)
-  const geos = rules.some((one) => one.geos !== undefined)
   const decides = (known: Known): boolean =>
     subnetRule(rules, known).index >= 0 ||
     asnRule(rules, known).index >= 0 ||
-    (geos && known.country + known.continent !== '') ||
+    (rules.length > 0 && (known.country + known.continent !== '' || known.at !== undefined)) ||
     (listed !== true && known.at !== undefined)
   const resolved = told === undefined || (!decides(told) && decides(asks))
   const decider = resolved ? asks : told

@@ -75,6 +75,17 @@ test('it holds what a user needs, and nothing else', () => {
   for (const path of ['bin/meridian', 'README.md', 'LICENSE', 'CHANGELOG.md', 'zones/defaults.yaml', 'geo/refresh.sh'])
     expect(paths).toContain(path)
   expect(files.find(({ path }) => path === 'bin/meridian')!.mode & 0o111).toBe(0o111)
-  const folders = ['bin', 'dist', 'zones', 'geo', 'schemas', 'README.md', 'LICENSE', 'CHANGELOG.md', 'package.json']
+  const folders = [
+    'bin',
+    'dist',
+    'zones',
+    'geo',
+    'schemas',
+    'docs',
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    'package.json',
+  ]
   expect(paths.filter((path) => !folders.includes(path.split('/')[0]!))).toEqual([])
 })
