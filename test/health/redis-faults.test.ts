@@ -292,7 +292,8 @@ describe('Redis', () => {
     await Promise.all([node.override([drain('fra', 1)]), node.forget('gone')])
     await server.start()
     beatingNode(node, 'n1')
-    await until(() => heard.overridden.has('fra') && heard.lines.includes('gone forgotten'), 'both')
+    // two connections are made anew, each up to 2 s after the last try
+    await until(() => heard.overridden.has('fra') && heard.lines.includes('gone forgotten'), 'both', 15_000)
   })
 
   test('a boot that has long fallen silent says nothing any more when Redis is back', async () => {
