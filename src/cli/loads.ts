@@ -8,11 +8,13 @@
  *
  * `serve` takes Worlds, `probe` takes plans.
  */
+import { sep } from 'node:path'
 import type { Logger } from 'pino'
 import type { Built } from '../answer/build.ts'
 import { formatProblem, type Problem } from '../problem.ts'
 import type { Compiler } from '../server/compile.ts'
 import { type Watcher, watchPaths } from '../server/watch.ts'
+import { Files } from '../zone/files.ts'
 import { findWorkTree, formatRevision, gitFiles, type Revision } from '../zone/git.ts'
 import { StartError } from './doors.ts'
 
@@ -79,7 +81,10 @@ export class Loads<T extends object> {
 
   /** Changes of the zones, the databases and what the zones include are reloads from now on; commits too. */
   async watch(): Promise<void> {
+    const { zones } = this.#settings
     this.#watcher = await watchPaths(this.#paths(), {
+      // the loader refuses what is there
+      ignores: (path) => path.startsWith(`${zones}${sep}`) && new Files(zones).leadsOut(path),
       changed: () => this.#ask({ why: 'files changed', always: false }),
       blind: (why) =>
         this.#settings.log.warn(

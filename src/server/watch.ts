@@ -22,6 +22,8 @@ export interface WatchSettings {
   readonly changed: () => void
   /** Told why, once, where the system gives no more watches (inotify's limits): then files are looked at every two seconds. */
   readonly blind: (why: string) => void
+  /** Paths that are not looked at, nor what is below them: a link to `/` would be a watch on all there is. */
+  readonly ignores?: (path: string) => boolean
   readonly quietMs?: number
   /** A folder that never rests is told of all the same after this. */
   readonly mostMs?: number
@@ -55,7 +57,7 @@ class PathWatcher implements Watcher {
   readonly #looking: NodeJS.Timeout
 
   constructor(paths: readonly string[], settings: WatchSettings) {
-    this.#settings = { quietMs: QUIET_MS, mostMs: MOST_MS, ...settings }
+    this.#settings = { ignores: () => false, quietMs: QUIET_MS, mostMs: MOST_MS, ...settings }
     this.#paths = paths
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#watcher = this.#begin(resolve)
@@ -67,7 +69,7 @@ class PathWatcher implements Watcher {
   #begin(ready: () => void): FSWatcher {
     const begun = watch([...this.#paths], {
       ignoreInitial: true,
-      ignored: (path) => path.endsWith('/.git') || path.endsWith('/node_modules'),
+      ignored: (path) => path.endsWith('/.git') || path.endsWith('/node_modules') || this.#settings.ignores(path),
       usePolling: this.#polling,
       interval: POLL_MS,
       binaryInterval: POLL_MS,

@@ -123,6 +123,27 @@ describe('the watcher', () => {
     await until('the swap', () => told > 0)
   })
 
+  test('what is ignored is not walked, however much is behind it', async () => {
+    const zones = folder()
+    const behind = folder()
+    writeFileSync(join(zones, 'a.yaml'), '1')
+    writeFileSync(join(behind, 'b.yaml'), '1')
+    symlinkSync(behind, join(zones, 'out'))
+    let told = 0
+    const asked: string[] = []
+    const ignores = (path: string): boolean => {
+      asked.push(path)
+      return path === join(zones, 'out')
+    }
+    const watcher = await watchPaths([zones], { changed: () => told++, blind: unwatched, ignores, quietMs: 50 })
+    ending.push(() => watcher.stop())
+    writeFileSync(join(behind, 'b.yaml'), '22')
+    writeFileSync(join(zones, 'a.yaml'), '22')
+    await until('the change', () => told > 0)
+    expect(asked).toContain(join(zones, 'out'))
+    expect(asked.filter((path) => path.includes('b.yaml'))).toEqual([])
+  })
+
   describe('with git', () => {
     test('a pull of 300 files in place is told once, and so is the next', async () => {
       const origin = makeRepository(folder())
