@@ -11,7 +11,7 @@ import { failoverBudget, inSeconds, type SteeredNames, steeredNames, steeredOf }
 import { lint } from '../zone/lint.ts'
 import type { Model } from '../zone/model.ts'
 import { Z_OWNER } from '../zone/pack.ts'
-import { type Output, table } from './output.ts'
+import { count as counted, type Output, table } from './output.ts'
 import { checkParent } from './parent.ts'
 import { GithubWriter, ProblemWriter } from './problems.ts'
 import { makeProgressBar } from './progress.ts'
@@ -112,10 +112,16 @@ function summary({ made }: Built, problems: readonly Problem[]): object {
 }
 
 function inWords({ made }: Built, problems: readonly Problem[], zones: string): string {
-  const found = `${count(problems, 'error')} errors, ${count(problems, 'warning')} warnings`
+  const found = ['error', 'warning'].map((severity) => counted(count(problems, severity), severity)).join(', ')
   if (made === undefined) return `${zones}: ${found}`
   const { zoneCount, nameCount, plan, view, world } = made
-  return `${zones}: ${zoneCount} zones, ${nameCount} names, ${world.services.length} services, ${plan.members.length} members; ${found}; view ${view}`
+  const loaded = [
+    counted(zoneCount, 'zone'),
+    counted(nameCount, 'name'),
+    counted(world.services.length, 'service'),
+    counted(plan.members.length, 'member'),
+  ]
+  return `${zones}: ${loaded.join(', ')}; ${found}; view ${view}`
 }
 
 /** Every steered name with its budget. */

@@ -121,7 +121,7 @@ test('notices never fail a run', () => {
 test('the line at fault is shown; the last line sums up', async () => {
   const { err, out } = await meridian(['check', join(folder, 'value-invalid/bad')])
   expect(err.split('\n').slice(1)).toEqual(['    6 |   answers: 9', '      |            ^'])
-  expect(out).toMatch(/value-invalid\/bad: 1 errors, 0 warnings$/)
+  expect(out).toMatch(/value-invalid\/bad: 1 error, 0 warnings$/)
 })
 
 test('lines of settings are never shown: they hold tokens and passwords', async () => {

@@ -32,7 +32,7 @@ test('built, it checks and serves as the source does', async () => {
   renameSync(join(build, 'dist'), join(root, 'dist'))
 
   const meridian = join(root, 'bin/meridian')
-  expect(execFileSync(meridian, ['check', scene.zones], { encoding: 'utf8' })).toContain('1 zones')
+  expect(execFileSync(meridian, ['check', scene.zones], { encoding: 'utf8' })).toContain('1 zone, ')
 
   const redis = await RedisServer.start()
   try {

@@ -108,7 +108,7 @@ test.each<[string, (file: string) => void]>([
 test('check tells what serve would: all faults at once, with their places', async () => {
   const good = await meridian(['check', scene.zones])
   expect(good).toMatchObject({ code: 0, err: '' })
-  expect(good.out).toContain('1 zones, 4 names, 1 services, 3 members')
+  expect(good.out).toContain('1 zone, 4 names, 1 service, 3 members')
   scene.write(
     'demo.example.yaml',
     `${ZONE}a: {type: A, values: [300.0.0.1]}\nb: {type: GSLB, service: none}\nc: {tpye: A}\n`,
