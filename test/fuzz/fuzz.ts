@@ -24,12 +24,53 @@ export interface Fuzzed {
   readonly findings: readonly string[]
 }
 
+/** Beside the zones of the RFCs' tests: names with two services, pools, spill, and every type of record. */
+const MORE: Readonly<Record<string, string>> = {
+  'services/spill.yaml': `spill:
+  sites:
+    fra: {vips: [192.0.2.110, 192.0.2.111, "2001:db8::110"]}
+    iad: {vips: [192.0.2.120]}
+    sin: {vips: [192.0.2.130, "2001:db8::130"], weight: 0}
+  spill: 3
+  answers: 1
+  rules: [{geos: [EU], order: [fra, iad], pick: random}]
+  check: none
+`,
+  'pools.example.yaml': `"": {type: NS, values: [ns1.example.net., ns2.example.net.]}
+both:
+  - type: A
+    ttl: 60
+    values: [192.0.2.200, 192.0.2.201]
+    dynamic:
+      pools:
+        eu: {fallback: us, values: [{value: 192.0.2.1, weight: 2}, {value: 192.0.2.2}]}
+        us: {values: [{value: 192.0.2.3}, {value: 192.0.2.4, status: down}]}
+      rules: [{geos: [EU], pool: eu}, {pool: us}]
+  - {type: GSLB, service: spill, types: [AAAA]}
+half:
+  - {type: GSLB, service: spill, types: [A]}
+  - {type: AAAA, value: "2001:db8::1"}
+"*.pool": {type: A, values: [192.0.2.202], dynamic: {pools: {one: {values: [{value: 192.0.2.5}]}}, rules: [{pool: one}]}}
+records:
+  - {type: HTTPS, value: {svcpriority: 1, targetname: ., svcparams: {alpn: [h2], port: 8443}}}
+  - {type: TLSA, value: {certificate_usage: 3, selector: 1, matching_type: 0, certificate_association_data: 00ff}}
+  - {type: NAPTR, value: {order: 1, preference: 1, flags: U, service: S, regexp: "!a!b!", replacement: .}}
+  - {type: LOC, value: {lat_degrees: 1, lat_minutes: 2, lat_seconds: 3, lat_direction: N, long_degrees: 1, long_minutes: 2, long_seconds: 3, long_direction: E, altitude: 4, size: 5, precision_horz: 6, precision_vert: 7}}
+cut:
+  - {type: NS, value: ns1.example.net.}
+  - {type: DS, value: {key_tag: 1, algorithm: 13, digest_type: 2, digest: ${'ab'.repeat(32)}}}
+`,
+}
+const MORE_NAMES = ['both', 'half', 'x.pool', 'records', 'cut', 'below.cut', 'none', ''].map((name) =>
+  name === '' ? 'pools.example' : `${name}.pools.example`,
+)
+
 /** Fuzzes in memory until `done`; gives up at the tenth finding. */
 export async function fuzz(seed: number, done: (packets: number) => boolean, only?: Packet): Promise<Fuzzed> {
-  const node = await makeNode(ZONES)
+  const node = await makeNode({ ...ZONES, ...MORE })
   for (const { counter } of node.made.world.services) counter.fill(C_ANSWERS)
   const random = makeRandom(seed)
-  const next = makePackets(random, NAMES)
+  const next = makePackets(random, [...NAMES, ...MORE_NAMES])
   const findings: string[] = []
   let wellFormed = 0
   let packets = 0
