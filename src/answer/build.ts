@@ -7,30 +7,26 @@
  *                                      └─┴▶ mapDefinition, loadMap ────▶ maps   ┘
  */
 import { hash } from 'node:crypto'
-import { asnsKey, loadAsns, type Asns } from '../geo/asn.ts'
-import { isTerritory, packCode } from '../geo/codes.ts'
-import { openDatabases, type Database } from '../geo/database.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
-import { loadPlaces, placesKey, type Places } from '../geo/place.ts'
-import { overload, type ProbeCapacity } from '../health/load.ts'
-import { HEALTH_SLOTS } from '../health/table.ts'
+import type { Places } from '../geo/place.ts'
 import { planHealth, type HealthPlan } from '../health/target.ts'
 import { mapDefinition } from '../policy/compile.ts'
 import { loadMap, mapKey } from '../policy/load.ts'
 import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
-import { didYouMean, type Problem, type Report } from '../problem.ts'
+import type { Problem, Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import { changesInWords, changesOf } from '../zone/changes.ts'
 import type { Revision } from '../zone/git.ts'
 import type { Progress } from '../zone/load.ts'
-import type { Geo, Model, RuleModel, ServiceModel, SiteModel } from '../zone/model.ts'
+import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
 import { isNewerSerial, serialOf, withSerial } from '../zone/serial.ts'
-import { Folder, type FolderRead, type LockWait, unsettled } from './follow.ts'
+import { checkNodeSite, checkProbe, checkRoom, checkRules, type ProbeSettings } from './fit.ts'
+import { Folder, type FolderRead, type LockWait } from './follow.ts'
+import { type Ground, makeGround, openPlaces, type PlaceSource } from './ground.ts'
 import { type Held, Hold, type HoldSettings } from './hold.ts'
-import { PATIENT, PROMPT, settled, stampFiles } from './settle.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -65,13 +61,6 @@ export interface BuildSettings {
   readonly keepZones?: boolean
 }
 
-export interface ProbeSettings extends ProbeCapacity {
-  /** Names of the commands that checks of type exec may run. */
-  readonly exec: readonly string[]
-  /** Others probe as well (the Store is shared): how much is this prober's own is known only while it runs. */
-  readonly shared?: boolean
-}
-
 /** What `explain` says beyond what the answering threads know. */
 export interface ExplainContext {
   readonly places: Places
@@ -88,9 +77,6 @@ export interface ExplainContext {
   /** Only where asked for (keepZones): they are most of the memory that a load takes. */
   readonly zones?: readonly ZoneModel[]
 }
-
-/** A database, as people know it. */
-export type PlaceSource = Pick<Database, 'path' | 'type' | 'builtSeconds' | 'ipVersion'>
 
 export interface Made {
   /** Generation 0; slots and counters all 0: the main thread gives them. */
@@ -149,14 +135,6 @@ export interface Builder {
   /** What the last build loaded, where it had no errors. Large: it stays in the builder's thread. */
   model(): Model | undefined
 }
-
-/** What builders of one process may share, one build at a time: `plan` decodes the databases of both its sides once. */
-export interface Ground {
-  placed: Placed | undefined
-  maps: ReadonlyMap<string, ClientMap>
-}
-
-export const makeGround = (): Ground => ({ placed: undefined, maps: new Map() })
 
 /** Changes with the meaning of a World: nodes whose builders differ have different views. */
 const FORMAT = 'meridian-world-1'
@@ -323,148 +301,6 @@ function planned(
 ): Pick<Built, 'planned'> {
   if (model === undefined || plan === undefined || problems.some(({ severity }) => severity === 'error')) return {}
   return { planned: { plan, zoneCount: model.zones.length } }
-}
-
-interface Placed {
-  readonly city: Opened<Places>
-  readonly asn: Opened<Asns> | undefined
-  /** Both together. */
-  readonly places: Places
-}
-
-/** What was made of some files, and what they looked like: while they look the same they are not read again. */
-interface Opened<T> {
-  readonly made: T
-  readonly sources: readonly PlaceSource[]
-  readonly stamp: string
-}
-
-async function openPlaces(
-  settings: BuildSettings,
-  before: Placed | undefined,
-  cache: Cache,
-  report: Report,
-): Promise<Placed | undefined> {
-  const { asn: asnFiles = [], follows } = settings
-  const makePlaces = (found: readonly Database[]) => loadPlaces(found, cache, report)
-  const makeAsns = (found: readonly Database[]) => loadAsns(found, cache, report)
-  const city = await openFiles(settings.city, before?.city, placesKey, makePlaces, follows, report)
-  const asn =
-    asnFiles.length > 0 ? await openFiles(asnFiles, before?.asn, asnsKey, makeAsns, follows, report) : undefined
-  if (city === undefined || (asn === undefined && asnFiles.length > 0)) return undefined
-  const same = before !== undefined && city.made === before.city.made && asn?.made === before.asn?.made
-  return { city, asn, places: same ? before.places : { ...city.made, ...(asn && { asns: asn.made }) } }
-}
-
-async function openFiles<T extends { readonly id: string }>(
-  files: readonly string[],
-  before: Opened<T> | undefined,
-  keyOf: (databases: readonly Database[]) => string,
-  load: (databases: readonly Database[]) => T | undefined,
-  follows: LockWait | undefined,
-  report: Report,
-): Promise<Opened<T> | undefined> {
-  const { text: stamp } = await stampFiles(files)
-  if (before?.stamp === stamp) return before
-  const databases = await readDatabases(files, follows, report)
-  if (databases === undefined) return undefined
-  const sources = databases.map(({ path, type, builtSeconds, ipVersion }) => ({ path, type, builtSeconds, ipVersion }))
-  if (before !== undefined && before.made.id === keyOf(databases)) return { ...before, sources, stamp }
-  const made = load(databases)
-  return made && { made, sources, stamp }
-}
-
-/** Databases that nobody wrote to while they were read; undefined when one of them is of no use. */
-async function readDatabases(
-  files: readonly string[],
-  follows: LockWait | undefined,
-  report: Report,
-): Promise<ReturnType<typeof openDatabases>> {
-  const read = async () => {
-    const problems: Problem[] = []
-    return { problems, databases: openDatabases(files, (problem) => void problems.push(problem)) }
-  }
-  const found = await settled(() => stampFiles(files), read, follows === undefined ? PROMPT : PATIENT)
-  for (const problem of found?.problems ?? [unsettled(files.join(', '))]) report(problem)
-  return found?.databases
-}
-
-/** `node.site` is a setting, but only the zones know which sites there are. */
-function checkNodeSite(settings: BuildSettings, model: Model, report: Report): void {
-  if (settings.nodeSite === undefined) return
-  // a pool of dynamic records has none, unless it is in sites.yaml
-  const placed = [...model.sites.values()].filter(({ latitude }) => !Number.isNaN(latitude)).map(({ name }) => name)
-  if (placed.includes(settings.nodeSite)) return
-  report({
-    code: 'site-unknown',
-    severity: 'error',
-    file: settings.zones,
-    line: 0,
-    column: 0,
-    message: `the setting node.site names the site “${settings.nodeSite}”, which sites.yaml does not have`,
-    hint: `sites: ${placed.join(', ')}`,
-  })
-}
-
-/** A node refuses them when it takes the World; told here, `check` tells it too. */
-function checkRoom(file: string, { members }: HealthPlan, report: Report): void {
-  if (members.length <= HEALTH_SLOTS) return
-  const message = `${members.length} members, where ${HEALTH_SLOTS} have room`
-  const hint = 'Put fewer VIPs into a service'
-  report({ code: 'members-too-many', severity: 'error', file, line: 0, column: 0, message, hint })
-}
-
-/** Rules that the databases can't serve: only the settings say which there are. */
-function checkRules(settings: BuildSettings, { services }: Model, places: Places | undefined, report: Report): void {
-  const rules = services.flatMap((service) => service.rules)
-  const hasCity = settings.city.length > 0
-  for (const { asns, at } of (settings.asn ?? []).length > 0 ? [] : rules) {
-    if (asns.length === 0) continue
-    const message = 'this rule has asns, and there is no database that tells whose a network is'
-    const hint = 'Set geo.asn to an ASN database, like GeoLite2-ASN'
-    // without any database nobody expects clients to be where they are
-    report({ code: 'asn-database-missing', severity: hasCity ? 'error' : 'warning', ...at, message, hint })
-  }
-  const unmatched = hasCity && places !== undefined ? unmatchedSubdivisions(rules, places) : new Set<string>()
-  for (const { geos, at } of unmatched.size > 0 ? rules : []) {
-    const codes = geos.map(codeOf).filter((code) => unmatched.has(code))
-    if (codes.length === 0) continue
-    const message = `the city database knows no network of ${codes.join(', ')}, so this rule does not match by that`
-    const hint =
-      'Look the code up in ISO 3166-2; databases of the flat schema tell subdivisions of the US and Canada alone'
-    report({ code: 'geo-unmatched', severity: 'warning', ...at, message, hint })
-  }
-}
-
-const codeOf = ({ continent, country, subdivision }: Geo): string =>
-  [continent, country, subdivision].filter((part) => part !== undefined).join('-')
-
-const subdivisionKey = (country: number, subdivision: number): number => country * 2 ** 24 + subdivision
-
-/** Codes of the rules' subdivisions that no place has. */
-function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): ReadonlySet<string> {
-  const left = new Map<number, string>()
-  for (const geo of rules.flatMap(({ geos }) => geos)) {
-    // a territory is a country to databases
-    if (geo.subdivision === undefined || isTerritory(geo.country, geo.subdivision)) continue
-    left.set(subdivisionKey(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
-  }
-  for (let i = 0; i < codes.length && left.size > 0; i += 3) left.delete(subdivisionKey(codes[i + 1]!, codes[i + 2]!))
-  return new Set(left.values())
-}
-
-/** Only the zones say what is to be checked, and only the settings with what. */
-export function checkProbe(file: string, probe: ProbeSettings, { targets }: HealthPlan, report: Report): void {
-  const warn = (code: 'probe-overload' | 'exec-unknown', message: string, hint: string) =>
-    report({ code, severity: 'warning', file, line: 0, column: 0, message, hint })
-  const found = probe.shared === true ? undefined : overload(targets, probe)
-  if (found !== undefined) warn('probe-overload', found.message, found.hint)
-  const commands = new Set(targets.flatMap(({ check }) => (check.type === 'exec' ? [check.command] : [])))
-  for (const command of commands) {
-    if (probe.exec.includes(command)) continue
-    const message = `a check of type exec runs “${command}”, which the setting probe.exec does not have: this prober abstains`
-    warn('exec-unknown', message, didYouMean(command, probe.exec) ?? 'Add it to probe.exec of every node that probes')
-  }
 }
 
 /** One map for each distinct definition; those of the last World are used again while their places stand. */

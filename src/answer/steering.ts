@@ -21,7 +21,8 @@ import { subnetHolding } from '../zone/rules.ts'
 import type { Responder } from './answer.ts'
 import { type Asked, formatNetwork } from './asked.ts'
 import type { Assumed, Assumptions, HealthOf } from './assume.ts'
-import type { ExplainContext, PlaceSource } from './build.ts'
+import type { ExplainContext } from './build.ts'
+import type { PlaceSource } from './ground.ts'
 import { type Client, locate, makeClient, scopeOf } from './client.ts'
 
 export interface Steering {

@@ -3,7 +3,8 @@
  * beside its problems the linter's warnings, each steered name's failover budget and, where a server of the parent zones is
  * named, what that one says of the delegations.
  */
-import { type Built, makeBuilder, type ProbeSettings } from '../answer/build.ts'
+import { type Built, makeBuilder } from '../answer/build.ts'
+import type { ProbeSettings } from '../answer/fit.ts'
 import type { Endpoint } from '../config.ts'
 import { formatName } from '../dns/name.ts'
 import { comparePlaces, type Problem } from '../problem.ts'

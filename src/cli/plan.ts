@@ -2,7 +2,8 @@
  * `meridian plan [OLD] [NEW]`: what a change does to clients before it is merged. Both sides are built as `serve` builds
  * them, on one set of places unless databases are what is compared; then answer/plan.ts compares.
  */
-import { type BuildSettings, type Ground, makeBuilder, makeGround } from '../answer/build.ts'
+import { type BuildSettings, makeBuilder } from '../answer/build.ts'
+import { type Ground, makeGround } from '../answer/ground.ts'
 import { makePlan, type Plan, type PlanSide, type Weighing } from '../answer/plan.ts'
 import { unpackCode } from '../geo/codes.ts'
 import { allocateShared } from '../geo/memory.ts'

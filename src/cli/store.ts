@@ -1,6 +1,6 @@
 /** What the settings make of health's parts: the Store that votes go through, and this process's own prober. */
 import type { Logger } from 'pino'
-import type { ProbeSettings } from '../answer/build.ts'
+import type { ProbeSettings } from '../answer/fit.ts'
 import type { Config } from '../config.ts'
 import { MemoryStore } from '../health/memory.ts'
 import { openRedisStore, parseRedisUrl } from '../health/redis.ts'

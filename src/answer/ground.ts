@@ -1,0 +1,94 @@
+/**
+ * The databases that clients are placed by, opened and decoded once, and again when their files change. What builders of one
+ * process may share: `plan` decodes them once for both its sides.
+ */
+import { asnsKey, loadAsns, type Asns } from '../geo/asn.ts'
+import type { Cache } from '../geo/cache.ts'
+import { openDatabases, type Database } from '../geo/database.ts'
+import { loadPlaces, placesKey, type Places } from '../geo/place.ts'
+import type { ClientMap } from '../policy/map.ts'
+import type { Problem, Report } from '../problem.ts'
+import { type LockWait, unsettled } from './follow.ts'
+import { PATIENT, PROMPT, settled, stampFiles } from './settle.ts'
+
+/** See BuildSettings. */
+interface DatabaseSettings {
+  readonly city: readonly string[]
+  readonly asn?: readonly string[]
+  readonly follows?: LockWait
+}
+
+/** A database, as people know it. */
+export type PlaceSource = Pick<Database, 'path' | 'type' | 'builtSeconds' | 'ipVersion'>
+
+/** What builders of one process may share, one build at a time: `plan` decodes the databases of both its sides once. */
+export interface Ground {
+  placed: Placed | undefined
+  maps: ReadonlyMap<string, ClientMap>
+}
+
+export const makeGround = (): Ground => ({ placed: undefined, maps: new Map() })
+
+export interface Placed {
+  readonly city: Opened<Places>
+  readonly asn: Opened<Asns> | undefined
+  /** Both together. */
+  readonly places: Places
+}
+
+/** What was made of some files, and what they looked like: while they look the same they are not read again. */
+interface Opened<T> {
+  readonly made: T
+  readonly sources: readonly PlaceSource[]
+  readonly stamp: string
+}
+
+export async function openPlaces(
+  settings: DatabaseSettings,
+  before: Placed | undefined,
+  cache: Cache,
+  report: Report,
+): Promise<Placed | undefined> {
+  const { asn: asnFiles = [], follows } = settings
+  const makePlaces = (found: readonly Database[]) => loadPlaces(found, cache, report)
+  const makeAsns = (found: readonly Database[]) => loadAsns(found, cache, report)
+  const city = await openFiles(settings.city, before?.city, placesKey, makePlaces, follows, report)
+  const asn =
+    asnFiles.length > 0 ? await openFiles(asnFiles, before?.asn, asnsKey, makeAsns, follows, report) : undefined
+  if (city === undefined || (asn === undefined && asnFiles.length > 0)) return undefined
+  const same = before !== undefined && city.made === before.city.made && asn?.made === before.asn?.made
+  return { city, asn, places: same ? before.places : { ...city.made, ...(asn && { asns: asn.made }) } }
+}
+
+async function openFiles<T extends { readonly id: string }>(
+  files: readonly string[],
+  before: Opened<T> | undefined,
+  keyOf: (databases: readonly Database[]) => string,
+  load: (databases: readonly Database[]) => T | undefined,
+  follows: LockWait | undefined,
+  report: Report,
+): Promise<Opened<T> | undefined> {
+  const { text: stamp } = await stampFiles(files)
+  if (before?.stamp === stamp) return before
+  const databases = await readDatabases(files, follows, report)
+  if (databases === undefined) return undefined
+  const sources = databases.map(({ path, type, builtSeconds, ipVersion }) => ({ path, type, builtSeconds, ipVersion }))
+  if (before !== undefined && before.made.id === keyOf(databases)) return { ...before, sources, stamp }
+  const made = load(databases)
+  return made && { made, sources, stamp }
+}
+
+/** Databases that nobody wrote to while they were read; undefined when one of them is of no use. */
+async function readDatabases(
+  files: readonly string[],
+  follows: LockWait | undefined,
+  report: Report,
+): Promise<ReturnType<typeof openDatabases>> {
+  const read = async () => {
+    const problems: Problem[] = []
+    return { problems, databases: openDatabases(files, (problem) => void problems.push(problem)) }
+  }
+  const found = await settled(() => stampFiles(files), read, follows === undefined ? PROMPT : PATIENT)
+  for (const problem of found?.problems ?? [unsettled(files.join(', '))]) report(problem)
+  return found?.databases
+}
