@@ -22,7 +22,7 @@ import type { Revision } from '../zone/git.ts'
 import type { Progress } from '../zone/load.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
-import { isNewerSerial, serialOf, withSerial } from '../zone/serial.ts'
+import { isNewerSerial, serialOf, withSerial } from '../zone/soa.ts'
 import { checkNodeSite, checkProbe, checkRoom, checkRules, type ProbeSettings } from './fit.ts'
 import { Folder, type FolderRead, type LockWait } from './follow.ts'
 import { type Ground, makeGround, openPlaces, type PlaceSource } from './ground.ts'
@@ -137,7 +137,7 @@ export interface Builder {
 }
 
 /** Changes with the meaning of a World: nodes whose builders differ have different views. */
-const FORMAT = 'meridian-world-1'
+const FORMAT = 'meridian-world-2'
 
 export function makeBuilder(
   settings: BuildSettings,

@@ -13,8 +13,6 @@ import { createHash, hash as hashOf } from 'node:crypto'
 import { join, relative, sep } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { formatName, isFault } from '../dns/name.ts'
-import { encodeRdata } from '../dns/rdata.ts'
-import { TYPE } from '../dns/types.ts'
 import { comparePlaces, type Problem, type ProblemCode, type Report, type Severity } from '../problem.ts'
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
 import { checkBudgets } from './budget.ts'
@@ -23,12 +21,12 @@ import { Files } from './files.ts'
 import { lastChangeOf } from './git.ts'
 import { Lister, type ZoneSource } from './list.ts'
 import type { Model, Position, ServiceModel, SiteModel } from './model.ts'
-import type { SoaModel } from './pack.ts'
 import { type LoadedFile, Parts, type Unit } from './parts.ts'
 import { Reader } from './read.ts'
 import { keyOf, readZone, type ZoneFile } from './records.ts'
 import type { PrefixReader } from './rules.ts'
 import { readService, readSites, type ServiceContext } from './services.ts'
+import { readSoa, type SoaDefaults, soaOf } from './soa.ts'
 import { readSubnets } from './subnets.ts'
 import { type Include, type Node, parseYaml, Source } from './yaml.ts'
 
@@ -92,16 +90,6 @@ interface Defaults {
   readonly ttlSeconds: number
   readonly checks: ReadonlyMap<string, CheckPart>
   readonly soa: SoaDefaults
-}
-
-interface SoaDefaults {
-  readonly mname: string | undefined
-  readonly rname: string | undefined
-  readonly serial: number | undefined
-  readonly refresh: number
-  readonly retry: number
-  readonly expire: number
-  readonly minimum: number
 }
 
 class Loading {
@@ -187,7 +175,7 @@ class Loading {
         services: zone.services,
         at: zone.at,
         files: zone.files,
-        soa: soaOf(zone, defaults, this.#serial),
+        soa: soaOf(zone, defaults.soa, defaults.ttlSeconds, this.#serial),
       })),
     }
   }
@@ -414,41 +402,4 @@ function withPools(sites: ReadonlyMap<string, SiteModel>, zones: readonly ZoneFi
     }
   }
   return all
-}
-
-export const SOA_KEYS = ['mname', 'rname', 'serial', 'refresh', 'retry', 'expire', 'minimum']
-
-function readSoa(read: Reader | undefined, node: Node | undefined): SoaDefaults {
-  const fields = node && read?.fields(node, '“soa”', SOA_KEYS)
-  const number = (key: string, missing: number): number => read?.seconds(fields?.get(key), 0, missing) ?? missing
-  const soa = {
-    mname: read?.text(fields?.get('mname'), undefined),
-    rname: read?.text(fields?.get('rname'), undefined),
-    serial: read?.integer(fields?.get('serial'), 0, 0xffffffff, undefined),
-    refresh: number('refresh', 7200),
-    retry: number('retry', 900),
-    expire: number('expire', 1_209_600),
-    minimum: number('minimum', 60),
-  }
-  const encoded = encodeSoa(soa, '.', '.', 1)
-  if (isFault(encoded) && read && node) {
-    read.fault('rdata-invalid', fields?.get(encoded.field ?? '')?.value ?? node, encoded.fault)
-    return { ...soa, mname: undefined, rname: undefined }
-  }
-  return soa
-}
-
-function encodeSoa(soa: SoaDefaults, mname: string, rname: string, serial: number): ReturnType<typeof encodeRdata> {
-  const { refresh, retry, expire, minimum } = soa
-  const numbers = { serial, refresh, retry, expire, minimum }
-  const texts = Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, String(value)]))
-  return encodeRdata(TYPE.SOA, { mname: soa.mname ?? mname, rname: soa.rname ?? rname, ...texts })
-}
-
-function soaOf(zone: ZoneFile, { soa, ttlSeconds }: Defaults, serial: number): SoaModel {
-  const apex = formatName(zone.apex)
-  const hostmaster = apex.length > 240 ? apex : `hostmaster.${apex}`
-  const rdata = encodeSoa(soa, zone.firstServer ?? '.', hostmaster, serial)
-  if (isFault(rdata)) throw new Error(`SOA of ${apex}: ${rdata.fault}`)
-  return { rdata, ttlSeconds, negativeTtlSeconds: Math.min(ttlSeconds, soa.minimum) }
 }

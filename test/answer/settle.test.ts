@@ -24,7 +24,7 @@ import { PATIENT, PROMPT, settled, stampFiles, Stamping } from '../../src/answer
 import { TYPE } from '../../src/dns/types.ts'
 import { type Loaded, loadFolder } from '../../src/zone/load.ts'
 import { recordsOf } from '../../src/zone/pack.ts'
-import { serialOf } from '../../src/zone/serial.ts'
+import { serialOf } from '../../src/zone/soa.ts'
 import { FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
 import { commit, git, makeRepository, writeFiles } from '../repository.ts'
 

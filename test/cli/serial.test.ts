@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { makeBuilder } from '../../src/answer/build.ts'
 import { ServedSerial } from '../../src/cli/serial.ts'
-import { serialOf } from '../../src/zone/serial.ts'
+import { serialOf } from '../../src/zone/soa.ts'
 import { writeFiles } from '../repository.ts'
 import { until } from '../server/client.ts'
 

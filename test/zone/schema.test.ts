@@ -13,11 +13,12 @@ import { CHECK_KEYS } from '../../src/zone/checks.ts'
 import { DYNAMIC_RULE_KEYS } from '../../src/zone/dynamic-rules.ts'
 import { DYNAMIC_KEYS, DYNAMIC_RECORD_KEYS, POOL_KEYS, POOL_VALUE_KEYS } from '../../src/zone/dynamic.ts'
 import { HEALTHCHECK_KEYS } from '../../src/zone/healthcheck.ts'
-import { DEFAULTS_KEYS, SOA_KEYS } from '../../src/zone/load.ts'
+import { DEFAULTS_KEYS } from '../../src/zone/load.ts'
 import { GSLB_KEYS, RECORD_KEYS } from '../../src/zone/records.ts'
 import { RULE_KEYS } from '../../src/zone/rules.ts'
 import { jsonSchema, SCHEMA_FILES, type SchemaFile, SCHEMAS, TABLES } from '../../src/zone/schema.ts'
 import { SERVICE_KEYS, SERVICE_SITE_KEYS, SITE_KEYS } from '../../src/zone/services.ts'
+import { SOA_KEYS } from '../../src/zone/soa.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
 

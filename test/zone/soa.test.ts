@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { TYPE } from '../../src/dns/types.ts'
 import { encodeRdata, formatRdata } from '../../src/dns/rdata.ts'
 import { isFault } from '../../src/dns/name.ts'
-import { isNewerSerial, serialOf, withSerial } from '../../src/zone/serial.ts'
+import { isNewerSerial, serialOf, withSerial } from '../../src/zone/soa.ts'
 import type { ZoneModel } from '../../src/zone/pack.ts'
 
 const serials = fc.oneof(
