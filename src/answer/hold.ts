@@ -7,7 +7,7 @@
  * that is served; `geo-accepted`, by the node, the one that may be whatever it moves. The cache keeps the places in use.
  * Missing data never means down: where the cache has lost them, the new ones are used, with a warning.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cachedAsns } from '../geo/asn.ts'
 import type { Cache } from '../geo/cache.ts'
@@ -20,6 +20,7 @@ import { loadMap, mapKey } from '../policy/load.ts'
 import type { ClientMap } from '../policy/map.ts'
 import { layOutService } from '../policy/service.ts'
 import type { Report } from '../problem.ts'
+import { readWhole, replaceFileSync } from '../state.ts'
 import { formatPercent } from '../units.ts'
 import type { Model, ServiceModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
@@ -186,16 +187,11 @@ function heldProblem({ service, moves }: Held, limit: number) {
 
 function readMark(folder: string, name: string): string | undefined {
   try {
-    return readFileSync(join(folder, name), 'utf8').trim()
+    return readWhole(join(folder, name))?.trim()
   } catch {
     return undefined
   }
 }
 
-/** Written aside and renamed: a mark is whole or not there. */
-function writeMark(folder: string, name: string, text: string): void {
-  mkdirSync(folder, { recursive: true })
-  const path = join(folder, name)
-  writeFileSync(`${path}.tmp`, `${text}\n`, { mode: 0o600 })
-  renameSync(`${path}.tmp`, path)
-}
+const writeMark = (folder: string, name: string, text: string): void =>
+  replaceFileSync(join(folder, name), (file) => writeFileSync(file, `${text}\n`))

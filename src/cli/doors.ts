@@ -9,6 +9,7 @@ import { type Config, formatEndpoint } from '../config.ts'
 import { makeApp, type Node, type Shown } from '../http/app.ts'
 import { type HttpServer, isAnswered, listenSocket, listenTcp } from '../http/listen.ts'
 import type { Problem } from '../problem.ts'
+import { removeLeftovers } from '../state.ts'
 
 /** Why a process can't start: told as it is, without a stack. */
 export class StartError extends Error {
@@ -35,6 +36,7 @@ export async function claimState(config: Config, takeover: boolean): Promise<voi
       `a node or prober already runs on ${socket}; stop it, choose another state folder, or let a node take over with --takeover`,
     )
   }
+  for (const folder of [config.state, join(config.state, 'cache')]) removeLeftovers(folder)
 }
 
 export interface DoorSettings {

@@ -2,7 +2,7 @@
  * The SOA serial that this node served last, kept in the state folder: what is loaded later, after a restart too, is never
  * served with a lower one. A file that can't be read or written is trouble to be shown; it never stops an answer.
  */
-import { type FileKind, readState, Saver } from '../health/saved.ts'
+import { type FileKind, readState, Saver } from '../state.ts'
 
 const FILE: FileKind = { what: 'serial', format: 'meridian serial 1' }
 

@@ -4,25 +4,15 @@
  *
  *   magic (8 bytes) · CRC-32 of all that follows · bytes of the header · header: key, length of each array in ints · the arrays
  *
- * The header is padded to 8 bytes. Files are written aside and renamed, so readers see whole ones.
+ * The header is padded to 8 bytes. Readers see whole files (state.ts).
  */
-import {
-  closeSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fstatSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs'
 import { createHash } from 'node:crypto'
 import { endianness } from 'node:os'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { z } from 'zod'
+import { openRegular, replaceFileSync } from '../state.ts'
 import type { Allocate } from './memory.ts'
 
 /** Counted up whenever what is stored changes its meaning. */
@@ -31,8 +21,6 @@ const MAGIC = Buffer.from(`MRDN${endianness()}\0${String.fromCharCode(VERSION)}`
 const HEADER = z.strictObject({ key: z.string(), ints: z.array(z.int().min(0)) })
 const SUFFIX = '.cache'
 const PREFIX_BYTES = 16
-/** A temporary file older than this was left by a process that died. */
-const STALE_MS = 3_600_000
 
 /** As stored; doubles are read through another view of the buffer, where they start at 0. */
 export type SharedInts = Int32Array<SharedArrayBuffer>
@@ -53,27 +41,18 @@ export function openCache(folder: string | undefined, warn: (message: string) =>
   return {
     read: (key, allocate) => attempt(() => readFile(pathOf(key), key, allocate)),
     write(key, arrays) {
-      const path = pathOf(key)
-      const temporary = `${path}.${process.pid}.tmp`
       try {
-        mkdirSync(folder, { recursive: true })
-        writeFile(temporary, key, arrays)
-        renameSync(temporary, path)
+        replaceFileSync(pathOf(key), (file) => writeArrays(file, key, arrays))
       } catch (error) {
         warn(
           `the compiled GeoIP data could not be kept in ${folder}, the next start will take longer: ${String(error)}`,
         )
-        attempt(() => rmSync(temporary, { force: true }))
       }
     },
     retain(keys) {
       const kept = new Set([...keys].map(fileOf))
       for (const file of attempt(() => readdirSync(folder)) ?? []) {
-        const path = join(folder, file)
-        const isStale = file.endsWith('.tmp')
-          ? file.includes(SUFFIX) && Date.now() - (attempt(() => statSync(path).mtimeMs) ?? Infinity) > STALE_MS
-          : file.endsWith(SUFFIX) && !kept.has(file)
-        if (isStale) attempt(() => rmSync(path, { force: true }))
+        if (file.endsWith(SUFFIX) && !kept.has(file)) attempt(() => rmSync(join(folder, file), { force: true }))
       }
     },
   }
@@ -90,7 +69,7 @@ function attempt<T>(action: () => T): T | undefined {
   }
 }
 
-function writeFile(path: string, key: string, arrays: readonly (Int32Array | Float64Array)[]): void {
+function writeArrays(file: number, key: string, arrays: readonly (Int32Array | Float64Array)[]): void {
   const parts = arrays.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength))
   const text = JSON.stringify({ key, ints: parts.map((part) => part.length / 4) })
   const header = Buffer.from(text.padEnd(Math.ceil(Buffer.byteLength(text) / 8) * 8))
@@ -101,18 +80,13 @@ function writeFile(path: string, key: string, arrays: readonly (Int32Array | Flo
     8,
   )
   prefix.writeUInt32LE(header.length, 12)
-  const file = openSync(path, 'wx', 0o600)
-  try {
-    for (const part of [prefix, header, ...parts]) {
-      for (let at = 0; at < part.length;) at += writeSync(file, part, at)
-    }
-  } finally {
-    closeSync(file)
+  for (const part of [prefix, header, ...parts]) {
+    for (let at = 0; at < part.length;) at += writeSync(file, part, at)
   }
 }
 
 function readFile(path: string, key: string, allocate: Allocate): readonly SharedInts[] | undefined {
-  const file = openSync(path, 'r')
+  const file = openRegular(path)
   try {
     const prefix = Buffer.alloc(PREFIX_BYTES)
     if (!fill(file, prefix) || !prefix.subarray(0, 8).equals(MAGIC)) return undefined

@@ -5,7 +5,7 @@
  * Pure; overrides.ts keeps them.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
-import { isRecord, isTime } from './saved.ts'
+import { isRecord, isTime } from '../state.ts'
 
 /** `undone`: the tombstone. */
 export type OverrideAction = 'drain' | 'up' | 'down' | 'undone'

@@ -6,6 +6,7 @@
  *   Store ─── hear() ─▶ │ set │ ─▶ put (to the Store)
  *   wall clock ───────▶ └─────┘ ─▶ onChange(patterns)
  */
+import { damaged, type FileKind, isTime, readState, Saver } from '../state.ts'
 import {
   effective,
   isInForce,
@@ -19,7 +20,6 @@ import {
   type OverrideSet,
   standsOver,
 } from './override.ts'
-import { damaged, type FileKind, isTime, readState, Saver } from './saved.ts'
 
 export interface OverrideStatus {
   readonly override: Override

@@ -2,6 +2,7 @@
 import { chmodSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { connect } from 'node:net'
+import { dirname, join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
 
@@ -22,7 +23,8 @@ export async function listenTcp(app: Hono, address: string, port: number): Promi
  */
 export async function listenSocket(app: Hono, path: string): Promise<HttpServer> {
   const server = makeServer(app)
-  const own = `${path}.${process.pid}`
+  // no longer than the path itself, which may have 107 bytes (unix(7)); removeLeftovers() knows the name
+  const own = join(dirname(path), `${process.pid}.new`)
   rmSync(own, { force: true })
   const before = process.umask(0o177)
   try {

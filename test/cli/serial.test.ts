@@ -1,5 +1,5 @@
 /** The serial that was served last outlives restarts, and a disk that takes nothing keeps nobody from serving. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -46,15 +46,15 @@ test.each([
 })
 
 test('where nothing can be written it is trouble, the floor holds, and it is written once that works', async () => {
-  mkdirSync(join(folder, 'state', `serial.json.${process.pid}.new`), { recursive: true }) // in the way
   const told: string[] = []
   const serial = new ServedSerial(file, (line) => void told.push(line))
+  writeFileSync(join(folder, 'state'), '') // in the way
   serial.serve(12)
   await until('the trouble', () => told.length > 0)
   expect(told[0]).toContain(`serial can't be saved to ${file}`)
   expect(serial.troubles).toEqual(told)
   expect(serial.floor).toBe(12)
-  rmSync(join(folder, 'state', `serial.json.${process.pid}.new`), { recursive: true })
+  rmSync(join(folder, 'state'))
   await until('no trouble', () => serial.troubles.length === 0)
   expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ serial: 12 })
   await serial.stop()
