@@ -5,14 +5,16 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
+import { openFilesLimit } from '../server/tcp.ts'
+import { type PlaceLimits, Places, placesFor } from './places.ts'
 
 export interface HttpServer {
   stop(): Promise<void>
 }
 
 /** Rejects with the error of the system call (EADDRINUSE, EACCES …). */
-export async function listenTcp(app: Hono, address: string, port: number): Promise<HttpServer> {
-  const server = makeServer(app)
+export async function listenTcp(app: Hono, address: string, port: number, limits?: PlaceLimits): Promise<HttpServer> {
+  const server = makeServer(app, limits)
   await listening(server, () => server.listen({ host: address, port, ipv6Only: address !== '::' }))
   return { stop: () => closed(server) }
 }
@@ -57,15 +59,17 @@ export const isAnswered = (path: string): Promise<boolean> =>
     socket.once('error', () => done(false))
   })
 
-function makeServer(app: Hono): Server {
+function makeServer(app: Hono, limits = placesFor(openFilesLimit())): Server {
   const listener = getRequestListener(app.fetch)
-  const server = createServer(
-    { connectionsCheckingInterval: OVERDUE_MS },
-    (request, response) => void listener(request, response),
-  )
+  const server = createServer({ connectionsCheckingInterval: OVERDUE_MS }, (request, response) => {
+    if (places.takes(request, response)) void listener(request, response)
+    else
+      response.writeHead(503, { connection: 'close' }).end('all places are taken: only /live and /ready are answered\n')
+  })
+  const places = new Places(server, limits)
   server.requestTimeout = 10_000
   server.headersTimeout = 5_000
-  server.maxConnections = 256
+  server.timeout = 10_000 // nothing came or went: whoever does not read holds no answer for longer
   return server
 }
 
