@@ -82,6 +82,8 @@ const path = (value: string, folder: string) => (value === '' ? undefined : reso
 const wholeNumber = (least: number, most: number) => (value: string) =>
   /^\d{1,9}$/.test(value) && Number(value) >= least && Number(value) <= most ? Number(value) : undefined
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
+/** Of a node, a prober or a region: what is called otherwise was not started by Meridian. */
+export const isName = (value: string): boolean => NAME.test(value)
 const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
 
 /** `NAME=program word word`, or from the file a name and its words. The program is a path, so no PATH decides what runs. */

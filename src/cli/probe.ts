@@ -125,14 +125,14 @@ export class RunningProber implements Shown {
 
   async #served(): Promise<ServedProber> {
     const planned = this.#planned
-    const { shared, trouble } = this.#store
+    const { shared, trouble, refusals } = this.#store
     return {
       config: this.#config,
       startedAtMs: this.#startedAtMs,
       readiness: this.readiness(),
       loads: this.#loads,
       plan: planned && { hash: planned.plan.hash, zones: planned.zoneCount },
-      store: { shared, trouble },
+      store: { shared, trouble, refused: refusals.counts },
       probing: this.#prober && { report: await this.#prober.report(), thread: this.#prober },
     }
   }

@@ -4,9 +4,12 @@ import { ago, wrap } from './output.ts'
 import type { LoadStatus, ProcessStatus, StoreStatus } from './view.ts'
 
 export function processInWords(node: ProcessStatus): string[] {
-  const { name, ready, reasons, upSeconds, pid, version, region } = node
+  const { name, ready, reasons, upSeconds, pid, version, region, fault } = node
   const state = ready ? 'ready' : `NOT READY: ${reasons.join('; ')}`
-  return [`${name}  ${state}  up ${ago(upSeconds)}  pid ${pid}  version ${version}  region ${region}`]
+  return [
+    `${name}  ${state}  up ${ago(upSeconds)}  pid ${pid}  version ${version}  region ${region}`,
+    ...(fault === null ? [] : [wrap(`FAULT: ${fault}`)]),
+  ]
 }
 
 export function loadInWords(load: LoadStatus | null): string[] {

@@ -2,6 +2,7 @@
 import type { HealthSnapshot, MemberStatus } from '../health/node.ts'
 import { countedSamples, type Sample, type Samples } from '../http/metrics.ts'
 import { sumCounters } from '../metrics.ts'
+import { faults } from './faults.ts'
 import { probingSamples } from './probing.ts'
 import { nameOf } from './loads.ts'
 import { type Served, storeStatus, VERSION } from './view.ts'
@@ -55,6 +56,7 @@ export function processSamples({
     meridian_start_time_seconds: [[startedAtMs / 1000]],
     meridian_resident_memory_bytes: [[process.memoryUsage.rss()]],
     meridian_ready: [[readiness.ready ? 1 : 0]],
+    meridian_faults_total: [[faults.count]],
     meridian_reloads_total: [
       [loads.ok, 'ok'],
       [loads.failed, 'failed'],
@@ -69,7 +71,10 @@ export function processSamples({
 
 export function storeSamples(store: HealthSnapshot['store']): Samples {
   const { kind, trouble } = storeStatus(store)
-  return { meridian_store_up: [[trouble === null ? 1 : 0, kind]] }
+  return {
+    meridian_store_up: [[trouble === null ? 1 : 0, kind]],
+    meridian_store_refused_total: store.refused.map(([what, times]) => [times, what]),
+  }
 }
 
 export function healthSamples({ members, services, probers, nodes, overrides, store }: HealthSnapshot): Samples {

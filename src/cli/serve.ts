@@ -1,6 +1,7 @@
 /** `meridian serve` and `meridian probe`: until a signal ends them. SIGHUP loads again; SIGTERM and SIGINT are the way out. */
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
+import { faults } from './faults.ts'
 import { makeLog } from './log.ts'
 import { RunningNode } from './node.ts'
 import { RunningProber } from './probe.ts'
@@ -36,6 +37,7 @@ async function run(
   const started: { running?: Running } = {}
   process.on('SIGHUP', () => started.running?.reload('SIGHUP')) // before the start too: it must not kill what loads
   const running = await start(log)
+  faults.contain(log)
   started.running = running
   await untilSignal()
   log.info('stopping: not ready any more, draining')

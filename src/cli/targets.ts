@@ -1,4 +1,5 @@
 /** What a process that only probes shows: its targets with their last run and vote; as JSON, in words, as samples. */
+import type { HealthSnapshot } from '../health/node.ts'
 import type { TargetReport } from '../probe/thread.ts'
 import { renderMetrics } from '../http/metrics.ts'
 import { nameOf } from './loads.ts'
@@ -19,7 +20,7 @@ import {
 
 export interface ServedProber extends Pick<Served, 'config' | 'startedAtMs' | 'readiness' | 'loads'> {
   readonly plan: { readonly hash: string; readonly zones: number } | undefined
-  readonly store: { readonly shared: boolean; readonly trouble: string | undefined }
+  readonly store: HealthSnapshot['store']
   readonly probing: Probing | undefined
 }
 

@@ -9,6 +9,7 @@ import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/serve.ts'
 import { formatPercent } from '../units.ts'
 import type { Revision } from '../zone/git.ts'
+import { faults } from './faults.ts'
 import { type Load, nameOf } from './loads.ts'
 import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
 
@@ -47,6 +48,8 @@ export interface ProcessStatus {
   readonly ready: boolean
   readonly reasons: readonly string[]
   readonly region: string
+  /** The last fault of Meridian itself that nothing caught; null: none since the start. */
+  readonly fault: string | null
 }
 
 export interface LoadStatus {
@@ -152,6 +155,7 @@ export const processStatus = (
   upSeconds: seconds(Date.now() - startedAtMs),
   ...readiness,
   region: config['probe.region'],
+  fault: faults.trouble ?? null,
 })
 
 export const loadStatus = (last: Load | undefined): LoadStatus | null =>

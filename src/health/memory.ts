@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import { type Override, standsOver } from './override.ts'
+import { Refusals } from './refusals.ts'
 import {
   type Audience,
   type Board,
@@ -46,6 +47,7 @@ type Posting =
 export class MemoryStore implements Store {
   readonly shared = false
   readonly trouble = undefined
+  readonly refusals = new Refusals()
   readonly #audiences = new Set<Audience>()
   readonly #posted = new Map<string, Posted>()
   readonly #nodes = new Map<string, Beating>()

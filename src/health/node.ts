@@ -17,6 +17,7 @@ import { canonicalPattern, matches, type Override, type OverrideRequest } from '
 import { Overrides, type OverrideStatus } from './overrides.ts'
 import { Past } from './past.ts'
 import { type NodeStatus, Peers } from './peers.ts'
+import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth } from './saved.ts'
 import type { Audience, NodeBoard, ProberIdentity, Store } from './store.ts'
@@ -38,7 +39,12 @@ export interface HealthSnapshot {
   /** Those in force, tombstones and expired ones left out. */
   readonly overrides: readonly OverrideStatus[]
   /** Of this node's view: `trouble` in words while what it hears may be old. */
-  readonly store: { readonly shared: boolean; readonly trouble: string | undefined }
+  readonly store: {
+    readonly shared: boolean
+    readonly trouble: string | undefined
+    /** What was read and not taken. */
+    readonly refused: Refusals['counts']
+  }
   /** Operational trouble as it is now: saved state unreadable or unwritable. Empty when all is well. */
   readonly troubles: readonly string[]
 }
@@ -185,7 +191,7 @@ export class NodeHealth {
       probers: this.#roster.status(nowMs),
       nodes: this.#peers?.status(nowMs) ?? [],
       overrides: this.#overrides.status(this.#members.plans),
-      store: { shared: store.shared, trouble: store.trouble },
+      store: { shared: store.shared, trouble: store.trouble, refused: store.refusals.counts },
       troubles: [...this.#troubles.values()],
     }
   }

@@ -9,7 +9,7 @@
  * measured here alone: no clock of Redis or of any other host counts, and what isn't new in (boot id, n, sequence) is
  * silence too, however often it is read.
  */
-import { HEAD_FIELDS, RESERVED, REV_FIELD } from './keys.ts'
+import { HEAD_FIELDS, type Kind, REV_FIELD } from './keys.ts'
 import type { Reader } from './redis-read.ts'
 import {
   fieldOf,
@@ -17,12 +17,14 @@ import {
   type Intern,
   type Notice,
   type PostNotice,
+  readHead,
   readNodeBeat,
   readOverrides,
   readProberBeat,
-  readVote,
+  readVotes,
 } from './redis-text.ts'
-import type { Audience, NodeIdentity, ProberIdentity, Vote } from './store.ts'
+import type { Refusals } from './refusals.ts'
+import type { Audience, NodeIdentity, ProberIdentity } from './store.ts'
 
 /** How far a poster was heard. */
 interface Heard<Identity> {
@@ -51,6 +53,7 @@ export interface ListenerSettings {
   readonly reader: Reader
   /** Shared by all who listen in one Store. */
   readonly intern: Intern
+  readonly refusals: Refusals
   /** The Store's clock. */
   readonly turn: () => number
   /** Turns in a lease. */
@@ -93,8 +96,9 @@ export class Listener {
       for (const [name, ageMs] of await reader.seen('prober')) if (!this.#probers.has(name)) absent.set(name, ageMs)
     const kinds = audience.node === undefined ? (['prober'] as const) : (['prober', 'node'] as const)
     for (const kind of kinds) {
-      for (const [name, boot, region, n, beat] of await reader.heads(kind)) {
-        this.hear({ ...HEAD, kind, name, boot, region, n: Number(n), beat })
+      for (const [name, ...values] of await reader.heads(kind)) {
+        const head = this.#readHead(kind, name, values)
+        if (head !== undefined) this.hear(head)
       }
     }
     while (this.#reads.size > 0) await Promise.all(this.#reads)
@@ -102,8 +106,12 @@ export class Listener {
     this.#isSynced?.(true)
   }
 
+  /** Never throws: whatever a notice leads to, the next one is heard. */
   hear(notice: Notice): void {
-    if (this.#closed) return
+    if (!this.#closed) this.#contain(() => this.#hear(notice))
+  }
+
+  #hear(notice: Notice): void {
     switch (notice.kind) {
       case 'prober':
         return this.#hearProber(notice)
@@ -118,8 +126,32 @@ export class Listener {
     }
   }
 
+  /** A fault of our own ends what it happened in, and nothing else. */
+  #contain(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      this.#settings.refusals.count(
+        'fault',
+        '',
+        error instanceof Error ? (error.stack ?? error.message) : String(error),
+      )
+    }
+  }
+
+  /** What a hash says of itself; undefined, and counted: nothing that can be read. */
+  #readHead(kind: Kind, name: string, values: readonly (string | undefined)[]): PostNotice | undefined {
+    const head = readHead(kind, name, values)
+    if (head === undefined) this.#settings.refusals.count('head', `${kind} ${name}`)
+    return head
+  }
+
   /** Once a turn: who has been silent for a lease is gone. */
   look(): void {
+    this.#contain(() => this.#look())
+  }
+
+  #look(): void {
     const { audience, turn, leaseTurns } = this.#settings
     const fallSilent = <Identity>(posters: Map<string, Heard<Identity>>, tell: (identity: Identity) => void) => {
       for (const [name, heard] of posters) {
@@ -158,14 +190,8 @@ export class Listener {
 
   #tellSome(heard: Heard<ProberIdentity>, { n, fields, beat }: PostNotice): void {
     heard.n = n
-    const { audience, intern } = this.#settings
-    const votes: Vote[] = []
-    const retired: string[] = []
-    for (let i = 0; i < fields.length; i += 2) {
-      const vote = readVote(fields[i]!, fields[i + 1]!, intern)
-      if (vote !== undefined) votes.push(vote)
-      else retired.push(fields[i]!)
-    }
+    const { audience, intern, refusals } = this.#settings
+    const { votes, retired } = readVotes(fields, heard.identity.name, intern, refusals)
     if (votes.length > 0) audience.votes(heard.identity, votes, false)
     if (retired.length > 0) audience.retired(heard.identity, retired)
     this.#beat(heard, beat)
@@ -173,7 +199,7 @@ export class Listener {
 
   /** All that it says: by a notice, or by a read. */
   #tellWhole({ name, boot, region, n, beat }: PostNotice, fields: Fields): void {
-    const { audience, intern, turn } = this.#settings
+    const { audience, intern, refusals, turn } = this.#settings
     const before = this.#probers.get(name)
     const same = before?.identity.bootId === boot
     const ended =
@@ -187,19 +213,15 @@ export class Listener {
       live: true,
     }
     this.#probers.set(name, heard)
-    const votes: Vote[] = []
-    for (let i = 0; i < fields.length; i += 2) {
-      if (fields[i]!.startsWith(RESERVED)) continue
-      const vote = readVote(fields[i]!, fields[i + 1]!, intern)
-      if (vote !== undefined) votes.push(vote)
-    }
-    audience.votes(heard.identity, votes, true)
+    audience.votes(heard.identity, readVotes(fields, name, intern, refusals).votes, true)
     this.#beat(heard, beat)
   }
 
   #beat(heard: Heard<ProberIdentity>, text: string): void {
-    const beat = text === '' ? undefined : readProberBeat(heard.identity, text)
-    if (beat === undefined || beat.sequence <= heard.sequence) return
+    if (text === '') return
+    const beat = readProberBeat(heard.identity, text)
+    if (beat === undefined) return this.#settings.refusals.count('heartbeat', `prober ${heard.identity.name}`)
+    if (beat.sequence <= heard.sequence) return
     heard.sequence = beat.sequence
     heard.turn = this.#settings.turn()
     this.#settings.audience.heartbeat(beat)
@@ -209,7 +231,9 @@ export class Listener {
     const { name, told } = notice
     const spreadMs = told === 'read' ? SPREAD_MS : 0
     this.#meanwhile.set(name, [notice])
-    const read = this.#settings.reader.post('prober', name, spreadMs).then((fields) => this.#settle(name, fields))
+    const read = this.#settings.reader
+      .post('prober', name, spreadMs)
+      .then((fields) => this.#contain(() => this.#settle(name, fields)))
     const counted: Promise<void> = read.finally(() => {
       this.#reads.delete(counted)
       this.done++
@@ -222,29 +246,21 @@ export class Listener {
     const meanwhile = this.#meanwhile.get(name) ?? []
     this.#meanwhile.delete(name)
     if (this.#closed) return
-    const [boot, region, n, beat] = HEAD_FIELDS.map((field) => fieldOf(fields, field))
     const heard = this.#probers.get(name)
-    if (boot !== undefined) {
-      const notice: PostNotice = {
-        ...HEAD,
-        kind: 'prober',
-        name,
-        boot,
-        region: region ?? '',
-        n: Number(n),
-        beat: beat ?? '',
-      }
-      if (this.#isNews(heard, notice)) this.#tellWhole(notice, fields)
-      else if (heard?.live === true && heard.identity.bootId === boot) this.#beat(heard, notice.beat)
+    const values = HEAD_FIELDS.map((field) => fieldOf(fields, field))
+    const head = values[0] === undefined ? undefined : this.#readHead('prober', name, values)
+    if (head !== undefined) {
+      if (this.#isNews(heard, head)) this.#tellWhole(head, fields)
+      else if (heard?.live === true && heard.identity.bootId === head.boot) this.#beat(heard, head.beat)
     }
     for (const notice of meanwhile) {
       // It is gone: who still lives will find that out, and write it whole.
-      if (boot === undefined && notice.told !== 'all') continue
+      if (head === undefined && notice.told !== 'all') continue
       // The hash is behind its notices (a replica, a failover): nothing to tell yet, and no reason to read without end.
       if (notice.told !== 'all' && this.#isAhead(notice)) return this.#later(notice)
       this.#hearProber(notice)
     }
-    if (boot !== undefined && meanwhile.length === KEPT_NOTICES) this.#later(meanwhile.at(-1)!)
+    if (head !== undefined && meanwhile.length === KEPT_NOTICES) this.#later(meanwhile.at(-1)!)
   }
 
   #isNews(heard: Heard<ProberIdentity> | undefined, { boot, n, beat }: PostNotice): boolean {
@@ -272,7 +288,7 @@ export class Listener {
     if (heard?.live === true && heard.ended.includes(boot)) return
     const identity: NodeIdentity = { name, bootId: boot }
     const beat = readNodeBeat(identity, text)
-    if (beat === undefined) return
+    if (beat === undefined) return this.#settings.refusals.count('heartbeat', `node ${name}`)
     if (heard?.identity.bootId === boot) {
       if (beat.sequence <= heard.sequence) return
       Object.assign(heard, { sequence: beat.sequence, turn: turn(), live: true })
@@ -296,7 +312,7 @@ export class Listener {
   }
 
   #readOverrides(): void {
-    const { audience, reader } = this.#settings
+    const { audience, reader, refusals } = this.#settings
     if (audience.overrides === undefined || this.#readingOverrides) return
     this.#readingOverrides = true
     const counted: Promise<void> = reader.overrides().then((fields) => {
@@ -305,13 +321,10 @@ export class Listener {
       this.#readingOverrides = false
       this.#rev = fieldOf(fields, REV_FIELD) ?? ''
       if (this.#closed) return
-      audience.overrides?.(readOverrides(fields), true)
+      this.#contain(() => audience.overrides?.(readOverrides(fields, refusals), true))
       if (this.#overridesAgain) this.#readOverrides()
       this.#overridesAgain = false
     })
     this.#reads.add(counted)
   }
 }
-
-/** What a hash says is a notice without changes. */
-const HEAD = { told: 'some', rev: undefined, fields: [] } as const

@@ -15,6 +15,7 @@ import { type Desk, Post } from './redis-post.ts'
 import { Reader } from './redis-read.ts'
 import { POST } from './redis-script.ts'
 import { Intern, readKnown, readNotice } from './redis-text.ts'
+import { Refusals } from './refusals.ts'
 import { explain, tooOld } from './redis-trouble.ts'
 import { parseRedisUrl, type RedisPlace } from './redis-url.ts'
 import {
@@ -37,6 +38,8 @@ export interface RedisStoreSettings {
   readonly answerMs?: number
   /** Called when trouble begins, becomes another one, or ends (undefined). */
   readonly onTrouble?: (trouble: string | undefined) => void
+  /** A line about what was read and not taken: at most one a minute for each kind. */
+  readonly onRefused?: (line: string) => void
 }
 
 const ANSWER_MS = 500
@@ -72,6 +75,7 @@ export function openRedisStore(url: string, settings: RedisStoreSettings = {}): 
 
 export class RedisStore implements Store {
   readonly shared = true
+  readonly refusals: Refusals
   readonly #place: RedisPlace
   readonly #settings: RedisStoreSettings
   readonly #leaseMs: number
@@ -105,6 +109,7 @@ export class RedisStore implements Store {
   constructor(place: RedisPlace, settings: RedisStoreSettings) {
     this.#place = place
     this.#settings = settings
+    this.refusals = new Refusals(settings.onRefused)
     this.#leaseMs = settings.leaseMs ?? LEASE_MS
     this.#channel = channelOf(place.db)
     this.#links = connect(place)
@@ -139,7 +144,9 @@ export class RedisStore implements Store {
     const found: ReadonlyMap<string, KnownMember>[] = []
     const read = async () => {
       for (const [name] of await this.#reader.heads('node')) {
-        if (!this.#nodes.has(name)) found.push(readKnown(await this.#reader.post('node', name), this.#intern))
+        if (!this.#nodes.has(name)) {
+          found.push(readKnown(await this.#reader.post('node', name), name, this.#intern, this.refusals))
+        }
       }
     }
     await within(PATIENCE_MS, read()).catch(() => {})
@@ -153,6 +160,7 @@ export class RedisStore implements Store {
       audience,
       reader: this.#reader,
       intern: this.#intern,
+      refusals: this.refusals,
       turn,
       leaseTurns: LEASE_TURNS,
     })
@@ -258,7 +266,7 @@ export class RedisStore implements Store {
     })
     listens.on('message', (_, text: string) => {
       this.#heardTurn = this.#turn
-      const notice = readNotice(text)
+      const notice = readNotice(text, this.refusals)
       if (notice !== undefined) for (const listener of this.#listeners) listener.hear(notice)
     })
   }

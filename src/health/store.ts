@@ -9,6 +9,7 @@
  */
 import type { Override } from './override.ts'
 import type { Verdict } from './quorum.ts'
+import type { Refusals } from './refusals.ts'
 
 /** A prober, and a node, says something at least this often; after LEASE_MS of silence it is gone. */
 export const HEARTBEAT_MS = 1000
@@ -128,6 +129,8 @@ export interface Store {
    * nobody's fault: what was heard last stands.
    */
   readonly trouble: string | undefined
+  /** What was read and not taken, by whoever listens here. */
+  readonly refusals: Refusals
   /** A prober's own side of the board. */
   board(prober: ProberIdentity): Board
   /** A node's own side. */

@@ -32,6 +32,7 @@ export const METRICS = {
   meridian_start_time_seconds: gauge('Unix time at which the process started.'),
   meridian_resident_memory_bytes: gauge('Resident memory of the process.'),
   meridian_ready: gauge('1 while /ready says so.'),
+  meridian_faults_total: counter('Faults of Meridian itself that nothing caught outside of answering; it goes on.'),
   meridian_queries_total: counter(
     'Queries by what became of them; rcode `dropped`: nothing was sent.',
     'transport',
@@ -98,6 +99,10 @@ export const METRICS = {
   meridian_service_ramping_members: gauge('Members that take less than their full share.', 'service'),
   meridian_service_overridden_members: gauge('Members whose state an override decides.', 'service'),
   meridian_overrides: gauge('Overrides in force; `orphaned`: they match no member any more.', 'what'),
+  meridian_store_refused_total: counter(
+    'What was read from the Store and not taken, by what was wrong with it.',
+    'what',
+  ),
   meridian_store_up: gauge('1 while the Store is reached; 0: what was heard last stands.', 'kind'),
   meridian_nodes: gauge('Nodes that this one has heard of, itself among them.', 'what'),
   meridian_nodes_disagreeing: gauge(

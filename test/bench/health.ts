@@ -7,6 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { NodeHealth } from '../../src/health/node.ts'
 import type { Audience, KnownMember, NodeBoard, ProberIdentity, Store, Vote } from '../../src/health/store.ts'
+import { Refusals } from '../../src/health/refusals.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import { member, planOf, servicePlan, vote } from '../health/plans.ts'
 
@@ -17,6 +18,7 @@ const TARGETS = 10_000
 class Mouth implements Store {
   readonly shared = true
   readonly trouble = undefined
+  readonly refusals = new Refusals()
   audience: Audience | undefined
   board(): never {
     throw new Error('nobody probes here')

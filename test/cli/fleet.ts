@@ -132,7 +132,7 @@ export const snapshot: HealthSnapshot = {
     { override: drain, members: 1, orphaned: false },
     { override: { ...drain, pattern: 'lhr', action: 'down', untilMs: null }, members: 0, orphaned: true },
   ],
-  store: { shared: true, trouble: 'Redis at 192.0.2.6:6379 refuses connections' },
+  store: { shared: true, trouble: 'Redis at 192.0.2.6:6379 refuses connections', refused: [] },
   troubles: ['saved health can not be written'],
 }
 

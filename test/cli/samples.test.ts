@@ -49,7 +49,7 @@ test('only members have series of their own: two each', () => {
 })
 
 test('a Store without trouble is up', async () => {
-  const well = served({ ...snapshot, store: { shared: false, trouble: undefined } })
+  const well = served({ ...snapshot, store: { shared: false, trouble: undefined, refused: [['vote', 3]] } })
   expect(await renderMetrics(samplesOf(well))).toContain('meridian_store_up{kind="memory"} 1\n')
 })
 
@@ -71,7 +71,7 @@ test('a prober has no metrics of answering, not even zeros that would alarm', as
   const told = await renderProberMetrics({
     ...served(),
     plan: { hash: 'abcd', zones: 2 },
-    store: { shared: true, trouble: undefined },
+    store: { shared: true, trouble: undefined, refused: [] },
   })
   const names = [...told.matchAll(/^(meridian_\w+)/gm)].map(([name]) => name)
   for (const name of names) expect(Object.keys(METRICS)).toContain(name)

@@ -62,7 +62,7 @@ test('when all is well nothing calls for attention', () => {
     probers: snapshot.probers.slice(1, 2),
     nodes: snapshot.nodes.slice(0, 1),
     overrides: [],
-    store: { shared: true, trouble: undefined },
+    store: { shared: true, trouble: undefined, refused: [] },
     troubles: [],
   })
   const told = nodeInWords(overTheWire(statusOf(calm)))
@@ -129,7 +129,11 @@ test('the JSON has all of it', () => {
 test('a prober tells its targets, what they say, and what is held down', () => {
   const told = proberInWords(
     overTheWire(
-      proberStatusOf({ ...served(), plan: { hash: 'abcd', zones: 2 }, store: { shared: true, trouble: undefined } }),
+      proberStatusOf({
+        ...served(),
+        plan: { hash: 'abcd', zones: 2 },
+        store: { shared: true, trouble: undefined, refused: [] },
+      }),
     ),
   )
   expect(told).toContain('plan abcd  2 zones')

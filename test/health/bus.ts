@@ -3,6 +3,7 @@
  * say between them, unless they are cut off. Deliveries are synchronous, so that a test decides what arrives when.
  */
 import { MemoryStore } from '../../src/health/memory.ts'
+import { Refusals } from '../../src/health/refusals.ts'
 import { mergeOverrides, type OverrideSet } from '../../src/health/override.ts'
 import {
   type Audience,
@@ -86,6 +87,7 @@ export class Bus {
 /** One node's Store. */
 export class Link implements Store {
   readonly shared = true
+  readonly refusals = new Refusals()
   readonly #bus: Bus
   readonly #memory: MemoryStore
   readonly #audiences = new Set<Audience>()

@@ -1,10 +1,24 @@
 /** What is read from Redis may be of a newer version, or anybody's: only what this one understands whole is taken. */
 import { expect, test } from 'vitest'
-import { nodeBeatText, readNodeBeat, readOverrides } from '../../src/health/redis-text.ts'
+import { Refusals } from '../../src/health/refusals.ts'
+import {
+  Intern,
+  MOST_MESSAGE,
+  nodeBeatText,
+  readHead,
+  readKnown,
+  readNodeBeat,
+  readNotice,
+  readOverrides,
+  readProberBeat,
+  readVotes,
+  voteText,
+} from '../../src/health/redis-text.ts'
+import { vote } from './plans.ts'
 
 const entry = { pattern: 'fra', action: 'drain', version: 1, node: 'n1', who: 'a', why: '', madeMs: 1, untilMs: null }
 
-const read = (value: object) => readOverrides(['fra', `1 ${JSON.stringify(value)}`])
+const read = (value: object) => readOverrides(['fra', `1 ${JSON.stringify(value)}`], new Refusals())
 
 test('an override that is not whole, or of an action not known here, is left out', () => {
   expect(read(entry)).toEqual([entry])
@@ -20,5 +34,123 @@ test('a node’s beat may have a revision, or none, or one that is none; an olde
     expect(readNodeBeat(node, nodeBeatText({ ...beat, revision }))).toEqual({ ...beat, revision })
   }
   expect(readNodeBeat(node, JSON.stringify([7, '1', 'v', 'p', 'h', '\u001b[2J']))).toEqual(beat)
+  expect(readNodeBeat(node, JSON.stringify([7, '1\u001b[2J', 'v', 'p', 'h']))).toBeUndefined()
   expect(readNodeBeat(node, JSON.stringify([7, '1', 'v', 'p', 'h']))).toEqual(beat)
+})
+
+test('a notice that is not of its form whole is refused, counted and told once, with who sent it', () => {
+  const lines: string[] = []
+  const refusals = new Refusals((line) => lines.push(line))
+  const good = ['p', 'x', 'b', 'eu', '1', 'all', '', '[1,"c",0,0]', 't1', 'u.1000 1 200']
+  expect(readNotice(JSON.stringify(good), refusals)).toMatchObject({ kind: 'prober', name: 'x', n: 1, told: 'all' })
+  const odd: readonly (readonly unknown[])[] = [
+    ['p', 'x', 'b', 'r', '1', 'all', '', '', 't'],
+    good.with(1, 'x'.repeat(300_000)),
+    good.with(1, '\u001b[2J'),
+    good.with(2, ''),
+    good.with(3, 'a b'),
+    good.with(4, '1e15'),
+    good.with(4, '9007199254740993'),
+    good.with(4, '-1'),
+    good.with(5, 'none'),
+    good.with(6, 'now'),
+    [...good.slice(0, 8), 7, 'u.1000 1 200'],
+    good.with(7, 'x'.repeat(5000)),
+    ['constructor', ...good.slice(1)],
+    ['f', 'no name'],
+    ['o', 'x', 'y'],
+    [],
+  ]
+  for (const list of odd)
+    expect(readNotice(JSON.stringify(list), refusals), JSON.stringify(list).slice(0, 80)).toBeUndefined()
+  for (const text of ['', 'null', '{}', '[', '[['.repeat(100_000), '"p"', '\u0000'])
+    expect(readNotice(text, refusals)).toBeUndefined()
+  expect(refusals.of('notice')).toBe(odd.length + 7)
+  expect(lines).toEqual(['refused a message that is none of Meridian’s, from prober x: an odd number of fields'])
+  expect(readNotice(' '.repeat(MOST_MESSAGE + 1), refusals)).toBeUndefined()
+  expect(refusals.of('oversized')).toBe(1)
+})
+
+test('what a hash says of itself must be whole', () => {
+  expect(readHead('prober', 'a', ['b', 'eu', '3', ''])).toMatchObject({ name: 'a', boot: 'b', region: 'eu', n: 3 })
+  expect(readHead('node', 'a', ['b', '', '3', undefined])).toMatchObject({ region: '', beat: '' })
+  for (const values of [[], ['', 'eu', '3', ''], ['b', '', '3', ''], ['b', 'eu', '', ''], ['b', 'eu', 'NaN', '']])
+    expect(readHead('prober', 'a', values), values.join()).toBeUndefined()
+  expect(readHead('prober', '\n', ['b', 'eu', '3', ''])).toBeUndefined()
+})
+
+test('votes: each for itself, bounded, without control characters; what is written can be read', () => {
+  const refusals = new Refusals()
+  const votesOf = (...fields: string[]) => readVotes(fields, 'x', new Intern(), refusals)
+  const said = vote('t1', 'down', { moving: true, rttMs: 12.34, share: 250, reason: 'certificate of \u001b[31mevil\n' })
+  expect(votesOf('t1', voteText(said)).votes).toEqual([
+    { ...said, rttMs: 12.3, reason: 'certificate of \u{fffd}[31mevil\u{fffd}' },
+  ])
+  expect(votesOf('t1', `u.1000 1 ${'x'.repeat(300_000)}`).votes[0]!.reason).toHaveLength(200)
+  expect(votesOf('t1', '', '@boot', 'x')).toEqual({ votes: [], retired: ['t1'] })
+  expect(refusals.of('vote')).toBe(0)
+  const odd = [
+    'u',
+    'u.',
+    'x.1000 1 y',
+    'u?1000 1 y',
+    'u.1001 1 y',
+    'u.-1 1 y',
+    'u. 1 y',
+    'u.1000  y',
+    'u.1000 1e9 y',
+    'u.1000 1',
+  ]
+  expect(votesOf(...odd.flatMap((text) => ['t1', text]), 't\n', 'u.1000 1 y', '', '', 't'.repeat(65), '')).toEqual({
+    votes: [],
+    retired: [],
+  })
+  expect(refusals.of('vote')).toBe(odd.length + 3)
+})
+
+test('heartbeats and what nodes know: counts are whole numbers, hashes are short', () => {
+  const prober = { name: 'a', region: 'eu', bootId: 'b' }
+  expect(readProberBeat(prober, '[1,"c",0,0]')).toEqual({
+    prober,
+    sequence: 1,
+    configHash: 'c',
+    overdue: 0,
+    overdueAgeMs: 0,
+  })
+  const odd = ['', '1', '[1e308,"c",0,0]', '[-1,"c",0,0]', '[1.5,"c",0,0]', '["1","c",0,0]', '[1,7,0,0]', '[1,"c"]']
+  for (const text of [...odd, `[1,"${'x'.repeat(65)}",0,0]`]) expect(readProberBeat(prober, text), text).toBeUndefined()
+  const refusals = new Refusals()
+  const fields = [
+    'fra/web/192.0.2.1',
+    'u t1 t2',
+    'fra/web/2001:db8::1',
+    'd',
+    'x\n',
+    'u',
+    'fra',
+    'a',
+    'iad',
+    `u${' t'.repeat(65)}`,
+  ]
+  expect([...readKnown(fields, 'n', new Intern(), refusals).keys()]).toEqual([
+    'fra/web/192.0.2.1',
+    'fra/web/2001:db8::1',
+  ])
+  expect(refusals.of('known')).toBe(3)
+})
+
+test('overrides: each entry for itself; who and why carry no control characters', () => {
+  const refusals = new Refusals()
+  const fields = [
+    'fra',
+    '1 {',
+    'iad',
+    `1 ${JSON.stringify({ ...entry, pattern: 'iad', why: 'x\u0007' })}`,
+    'a b',
+    '1 7',
+  ]
+  expect(readOverrides(fields, refusals)).toEqual([{ ...entry, pattern: 'iad', why: 'x\u{fffd}' }])
+  for (const odd of [{ pattern: 'a/b/c/d' }, { pattern: '\n' }, { version: 1e308 }, { node: 'x'.repeat(300) }])
+    expect(readOverrides(['x', `1 ${JSON.stringify({ ...entry, ...odd })}`], refusals)).toEqual([])
+  expect(refusals.of('override')).toBe(6)
 })

@@ -34,6 +34,7 @@ class SharedStore {
       get trouble() {
         return trouble()
       },
+      refusals: inner.refusals,
       board: (prober) => inner.board(prober),
       node: (node) => inner.node(node),
       known: () => inner.known(),

@@ -1,0 +1,42 @@
+/**
+ * Faults of Meridian itself that nothing has caught, in a timer, an event or a promise of the main thread. At the start they
+ * end the process. Once it serves they don't: the answering threads have all that they need, and a name server that goes on
+ * with one handler broken is worth more than none. Each is logged with its stack, counted, and shown by `meridian status`.
+ */
+import type { Logger } from 'pino'
+
+/** A fault that happens again and again is logged once in this time. */
+const LOG_MS = 1000
+
+export class Faults {
+  count = 0
+  #last: { readonly text: string; readonly atMs: number } | undefined
+  #loggedMs = -Infinity
+
+  /** From now on; until the process ends. */
+  contain(log: Logger): void {
+    process.on('uncaughtException', (error: unknown, origin) => this.note(error, origin, log))
+  }
+
+  note(error: unknown, origin: string, log: Logger): void {
+    this.count++
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    this.#last = { text, atMs: performance.now() }
+    if (performance.now() - this.#loggedMs < LOG_MS) return
+    this.#loggedMs = performance.now()
+    const fields = { origin, stack: error instanceof Error ? error.stack : undefined, faults: this.count }
+    log.error(fields, `a fault of Meridian itself, please report it; answers go on: ${text}`)
+  }
+
+  /** In words, with the age of the last one; undefined: none so far. */
+  get trouble(): string | undefined {
+    if (this.#last === undefined) return undefined
+    const { text, atMs } = this.#last
+    const times = this.count === 1 ? '' : `, the last of ${this.count}`
+    const seconds = Math.round((performance.now() - atMs) / 1000)
+    return `a fault of Meridian itself ${seconds} s ago${times}: ${text}; please report it with the log, and restart when it suits`
+  }
+}
+
+/** Of this process. */
+export const faults = new Faults()

@@ -1,0 +1,84 @@
+/**
+ * Whoever holds a password of Redis publishes and writes anything there: who listens drops it, counts it, says so in bounded
+ * lines, and hears what is true as before. (What is believed of what can be read is another matter.)
+ */
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { channelOf, hashKey, indexKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
+import { openRedisStore, type RedisStore } from '../../src/health/redis.ts'
+import { vote } from './plans.ts'
+import { RedisServer } from './redis-server.ts'
+import { identity, Listener } from './store.suite.ts'
+import { until } from './until.ts'
+
+const LEASE_MS = 3000
+const lines: string[] = []
+let server: RedisServer
+let store: RedisStore
+beforeEach(async () => {
+  lines.length = 0
+  server = await RedisServer.start()
+  store = openRedisStore(server.url(), { leaseMs: LEASE_MS, onRefused: (line) => lines.push(line) })
+})
+afterEach(async () => {
+  await store.close()
+  await server.stop()
+})
+
+const listening = async (): Promise<Listener> => {
+  const listener = new Listener()
+  await store.listen(listener, new AbortController().signal)
+  return listener
+}
+
+test('one PUBLISH ends nobody: what is none of Meridian’s is dropped, and the next is heard', async () => {
+  const heard = await listening()
+  const hostile: readonly unknown[] = [
+    ['p', 'x', 'b', 'r', '1', 'all', '', '', 't'],
+    ['p', { toString: 1 }, 'b', 'r', '1', 'all', '', '', 't', 'v'],
+    ['n', 'x', 'b', '', '1', 'beat', '', '[1]'],
+    ['o', '', '', '{"pattern":null}'],
+    ['f'],
+    { length: 9 },
+  ]
+  for (const each of hostile) server.cli('publish', channelOf(0), JSON.stringify(each))
+  await store.board(identity('a')).replace([vote('t1', 'up')])
+  await until(() => heard.said.get('a')?.get('t1') === 'up', 'the vote')
+  expect([...heard.said.keys()]).toEqual(['a'])
+  expect(store.refusals.of('notice')).toBe(4)
+  expect(store.refusals.of('heartbeat')).toBe(1)
+  expect(store.refusals.of('override')).toBe(1)
+  expect(lines.filter((line) => line.includes('none of Meridian’s'))).toHaveLength(1)
+  expect(store.trouble).toBeUndefined()
+})
+
+const put = (key: string, ...fields: string[]): string => server.cli('hset', key, ...fields)
+
+test('hashes of others: names, votes and overrides that can’t be read are left out, each for itself', async () => {
+  put(
+    hashKey('prober', 'p1'),
+    '@boot',
+    'b',
+    '@region',
+    'eu',
+    '@n',
+    '1',
+    '@beat',
+    'x',
+    't1',
+    'u.1000 1 200',
+    't2',
+    'what',
+  )
+  put(hashKey('prober', 'p2'), '@boot', 'b', '@region', 'eu', '@n', '1e15', 't1', 'u.1000 1 200')
+  put(hashKey('prober', 'p 3'), '@boot', 'b', '@region', 'eu', '@n', '1', 't1', 'u.1000 1 200')
+  for (const name of ['p1', 'p2', 'p 3']) server.cli('zadd', indexKey('prober'), '1', name)
+  const entry = { pattern: 'fra', action: 'drain', version: 1, node: 'n1', who: 'a', why: '', madeMs: 1, untilMs: null }
+  put(OVERRIDES_KEY, '@rev', '1.1', 'fra', `1 ${JSON.stringify(entry)}`, 'iad', '1 {')
+  const heard = await listening()
+  expect([...(heard.said.get('p1')?.keys() ?? [])]).toEqual(['t1'])
+  expect([...heard.said.keys()]).toEqual(['p1'])
+  expect([...heard.overridden.keys()]).toEqual(['fra'])
+  for (const kind of ['vote', 'heartbeat', 'override'] as const)
+    expect(store.refusals.of(kind), kind).toBeGreaterThan(0)
+  expect(store.refusals.of('head')).toBe(2)
+})
