@@ -15,6 +15,7 @@ import { formatProblem, type Problem } from '../problem.ts'
 import type { Compiler } from '../server/compile.ts'
 import { type Watcher, watchPaths } from '../server/watch.ts'
 import { Files } from '../zone/files.ts'
+import { messageOf } from '../state.ts'
 import { findWorkTree, formatRevision, gitFiles, type Revision } from '../zone/git.ts'
 import { StartError } from './doors.ts'
 
@@ -34,6 +35,8 @@ export interface Load {
   /** What it changed, in words; undefined of the first. */
   readonly changes: string | undefined
   readonly problems: readonly Problem[]
+  /** Why there is no result at all: the compile thread died. */
+  readonly failure: string | undefined
   readonly stagesMs: Readonly<Record<string, number>>
   readonly ms: number
   readonly atMs: number
@@ -74,6 +77,8 @@ export class Loads<T extends object> {
   /** What take() refused is to be refused again, not to be found unchanged. */
   #refused = false
   #gitTrouble: string | undefined
+  /** Files beyond folder and databases that the zones included last. */
+  #outside: readonly string[] = []
 
   constructor(settings: LoadsSettings<T>) {
     this.#settings = settings
@@ -95,16 +100,19 @@ export class Loads<T extends object> {
   }
 
   /** A link may have moved to another work tree since. */
-  #paths(outside: readonly string[] = []): string[] {
+  #paths(): string[] {
     const { zones, databases } = this.#settings
     const tree = findWorkTree(zones)
-    return [...new Set([zones, ...databases, ...(tree === undefined ? [] : gitFiles(tree)), ...outside])]
+    return [...new Set([zones, ...databases, ...(tree === undefined ? [] : gitFiles(tree)), ...this.#outside])]
   }
 
-  /** Throws StartError with this message and all problems. Reloads wait until begin(). */
+  /** Throws StartError with this message, all problems, and why the load failed. Reloads wait until begin(). */
   async first(nothing: string): Promise<T> {
     const taken = await this.#load({ why: 'start', always: true })
-    if (taken === undefined) throw new StartError(nothing, this.last?.problems)
+    if (taken === undefined) {
+      const { failure, problems } = this.last!
+      throw new StartError(failure === undefined ? nothing : `${nothing}: ${failure}`, problems)
+    }
     this.#tellProblems()
     return taken
   }
@@ -168,6 +176,7 @@ export class Loads<T extends object> {
     this.#tellProblems()
     if (taken !== undefined) return use(taken, last)
     const { why } = asked
+    if (last.failure !== undefined) return log.error({ why }, `reload failed (${why}): ${last.failure}; ${standing()}`)
     const errors = last.problems.filter((problem) => problem.severity === 'error').length
     log.error(
       { why, errors, revision: nameOf(last.revision) },
@@ -186,12 +195,15 @@ export class Loads<T extends object> {
   async #load({ why, always }: Asked): Promise<T | undefined> {
     const started = performance.now()
     const serialFloor = this.#settings.serialFloor?.()
-    const built = await this.#settings.compiler.build({
-      ...(serialFloor !== undefined && { serialFloor }),
-      ifChanged: !always && !this.#refused,
+    const order = { ...(serialFloor !== undefined && { serialFloor }), ifChanged: !always && !this.#refused }
+    let failure: string | undefined
+    const built = await this.#settings.compiler.build(order).catch((error: unknown): Built => {
+      failure = messageOf(error)
+      return { problems: [], parsed: 0, outside: this.#outside, stagesMs: {} }
     })
-    this.#tellGit(built.gitTrouble)
-    this.#watcher?.follow(this.#paths(built.outside))
+    if (failure === undefined) this.#tellGit(built.gitTrouble)
+    this.#outside = built.outside
+    this.#watcher?.follow(this.#paths())
     const failed = built.made === undefined && built.planned === undefined
     const result = failed ? undefined : this.#settings.take(built)
     this.#refused = result !== undefined && 'refused' in result
@@ -208,6 +220,7 @@ export class Loads<T extends object> {
       parsed: built.parsed,
       changes: built.changes,
       problems: result !== undefined && 'refused' in result ? [...built.problems, result.refused] : built.problems,
+      failure,
       stagesMs: built.stagesMs,
       ms: performance.now() - started,
       atMs: Date.now(),

@@ -14,10 +14,11 @@ export function processInWords(node: ProcessStatus): string[] {
 
 export function loadInWords(load: LoadStatus | null): string[] {
   if (load === null) return []
-  const what = load.ok ? 'took' : 'was REFUSED, what was loaded before goes on'
+  const why = load.failure === null ? 'was REFUSED' : `FAILED: ${load.failure}`
+  const what = load.ok ? 'took' : `${why}; what was loaded before goes on`
   const of = load.revision === null ? '' : ` of ${load.revision}`
   return [
-    `the last load${of} ${what}, ${ago(load.agoSeconds)} ago (${load.why})`,
+    wrap(`the last load${of}, ${ago(load.agoSeconds)} ago (${load.why}), ${what}`),
     ...load.problems.flatMap((problem) =>
       formatProblem(problem)
         .split('\n')

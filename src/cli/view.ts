@@ -59,6 +59,8 @@ export interface LoadStatus {
   /** Of what was read, whether it took or not; null outside of git. */
   readonly revision: string | null
   readonly problems: readonly Problem[]
+  /** Why there is no result at all, in words: the compile thread died. */
+  readonly failure: string | null
 }
 
 export interface StoreStatus {
@@ -167,6 +169,7 @@ export const loadStatus = (last: Load | undefined): LoadStatus | null =>
         agoSeconds: seconds(Date.now() - last.atMs),
         revision: nameOf(last.revision),
         problems: last.problems,
+        failure: last.failure ?? null,
       }
 
 export const storeStatus = ({ shared, trouble }: HealthSnapshot['store']): StoreStatus => ({

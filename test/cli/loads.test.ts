@@ -1,0 +1,79 @@
+/** Loads that come to nothing: a compile thread that dies is a failed load wherever loads are told. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import pino from 'pino'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Built, Planned } from '../../src/answer/build.ts'
+import { StartError } from '../../src/cli/doors.ts'
+import { Loads } from '../../src/cli/loads.ts'
+import { loadInWords } from '../../src/cli/process.ts'
+import { processSamples } from '../../src/cli/samples.ts'
+import { loadStatus } from '../../src/cli/view.ts'
+import { planHealth } from '../../src/health/target.ts'
+import { until } from '../server/client.ts'
+
+const GOOD: Built = {
+  planned: { plan: planHealth({ sites: new Map(), services: [], zones: [] }), zoneCount: 1 },
+  problems: [],
+  parsed: 1,
+  outside: [],
+  stagesMs: {},
+}
+const DEATH = 'the compile thread died: Error [ERR_WORKER_OUT_OF_MEMORY]: JS heap out of memory'
+
+let zones = ''
+let builds: (() => Promise<Built>)[] = []
+let lines: string[] = []
+beforeEach(() => {
+  zones = mkdtempSync(`${tmpdir()}/meridian-loads-`)
+  lines = []
+})
+afterEach(() => rmSync(zones, { recursive: true }))
+
+const die = (): Promise<Built> => Promise.reject(new Error(DEATH))
+const take = (): Promise<Built> => Promise.resolve(GOOD)
+
+function makeLoads(...results: (() => Promise<Built>)[]): Loads<Planned> {
+  builds = results
+  const log = pino({ base: null, timestamp: false }, { write: (line: string) => void lines.push(line) })
+  return new Loads<Planned>({
+    compiler: { build: () => builds.shift()!(), stop: () => Promise.resolve() },
+    zones,
+    databases: [],
+    take: ({ planned }) => ({ taken: planned! }),
+    use: () => {},
+    standing: () => 'generation 1 goes on serving',
+    log,
+  })
+}
+
+test('at the start it is the reason why there is none', async () => {
+  const loads = makeLoads(die)
+  const failure: unknown = await loads.first('nothing to serve').catch((error: unknown) => error)
+  expect(failure).toBeInstanceOf(StartError)
+  expect(failure).toMatchObject({ message: `nothing to serve: ${DEATH}`, problems: [] })
+  expect([loads.failed, loads.last?.ok]).toEqual([1, false])
+})
+
+test('in a reload it is told by log, status and metrics, and the next load ends it', async () => {
+  const loads = makeLoads(take, die, take)
+  await loads.first('nothing to serve')
+  loads.begin()
+  loads.reload('SIGHUP')
+  await until('it failed', () => loads.failed > 0)
+  expect(lines.map((line): unknown => JSON.parse(line))).toEqual([
+    { level: 50, why: 'SIGHUP', msg: `reload failed (SIGHUP): ${DEATH}; generation 1 goes on serving` },
+  ])
+  const status = loadStatus(loads.last)!
+  expect(status).toMatchObject({ ok: false, why: 'SIGHUP', failure: DEATH, problems: [] })
+  expect(loadInWords(status).join(' ').replaceAll(/\s+/g, ' ')).toContain(
+    `(SIGHUP), FAILED: ${DEATH}; what was loaded before goes on`,
+  )
+  const samples = () => processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [] }, loads })
+  expect(samples()).toMatchObject({ meridian_reload_failing: [[1]] })
+  expect(samples().meridian_reloads_total).toContainEqual([1, 'failed'])
+  loads.reload('SIGHUP')
+  await until('it took', () => loads.ok === 2)
+  expect(loads.last).toMatchObject({ ok: true, failure: undefined })
+  expect(samples()).toMatchObject({ meridian_reload_failing: [[0]] })
+})
