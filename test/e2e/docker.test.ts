@@ -9,6 +9,7 @@ import {
   chmodSync,
   copyFileSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -158,6 +159,28 @@ test('the steps of the image make a program that its user can run', () => {
   const told = execFileSync(meridian, ['--version'], { env: imageEnv(), encoding: 'utf8', ...asUser })
   const { version }: { version: string } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   expect(told).toBe(`${version}\n`)
+})
+
+const json = (...path: string[]): ReturnType<typeof JSON.parse> => JSON.parse(readFileSync(join(...path), 'utf8'))
+
+test('every package that comes along is the one that is locked, and is asked for by its exact version', () => {
+  const locked: Readonly<
+    Record<string, { readonly version: string; readonly integrity?: string; readonly dev?: true }>
+  > = json(ROOT, 'package-lock.json').packages
+  const installed = join(folder, 'opt/meridian/lib/node_modules/meridian')
+  const { dependencies, optionalDependencies } = json(installed, 'package.json')
+  const wanted: Record<string, string> = {}
+  for (const [path, { version, integrity, dev }] of Object.entries(locked)) {
+    if (path === '' || dev === true) continue
+    wanted[path.slice('node_modules/'.length)] = version
+    expect(integrity).toMatch(/^sha512-/)
+    const there = join(installed, path, 'package.json')
+    if (existsSync(there)) expect(json(there).version).toBe(version) // those of other platforms are not
+  }
+  expect({ ...dependencies, ...optionalDependencies }).toEqual(wanted)
+  const shipped = Object.keys(json(installed, 'npm-shrinkwrap.json').packages)
+  expect(shipped.toSorted()).toEqual(['', ...Object.keys(wanted).map((name) => `node_modules/${name}`)].toSorted())
+  expect(existsSync(join(installed, 'node_modules/vitest'))).toBe(false)
 })
 
 /** The users' lines without their passwords. */

@@ -70,6 +70,7 @@ const SPEAK = `
 
 test('it holds what a user needs, and nothing else', () => {
   const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
+  expect(() => execFileSync('npm', ['pack', '--dry-run'], { cwd: ROOT, stdio: 'ignore' })).toThrow() // nothing would be pinned
   const [{ files }]: [{ files: { path: string; mode: number }[] }] = JSON.parse(told)
   const paths = files.map(({ path }) => path)
   for (const path of ['bin/meridian', 'README.md', 'LICENSE', 'CHANGELOG.md', 'zones/defaults.yaml', 'geo/refresh.sh'])
@@ -85,6 +86,7 @@ test('it holds what a user needs, and nothing else', () => {
     'README.md',
     'LICENSE',
     'CHANGELOG.md',
+    'SECURITY.md',
     'package.json',
   ]
   expect(paths.filter((path) => !folders.includes(path.split('/')[0]!))).toEqual([])
