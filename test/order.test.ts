@@ -3,9 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
-const ORDER = 'problem units state config metrics dns geo zone health policy answer probe server http cli main'.split(
-  ' ',
-)
+const ORDER =
+  'problem units state git config metrics dns geo zone health policy answer probe server http cli main'.split(' ')
 const src = resolve(import.meta.dirname, '../src')
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
 const partOf = (path: string): string => relative(src, path).split('/')[0]!.replace(/\.ts$/, '')
@@ -32,4 +31,9 @@ test('imports go leftwards only', () => {
 test('only ioredis users live in health, only main exits', () => {
   const exits = files.filter((file) => /process\.exit\(/.test(readFileSync(join(src, file), 'utf8')))
   expect(exits.filter((file) => file !== 'main.ts')).toEqual([])
+})
+
+test('one file runs git, one the commands of checks, one the demo', () => {
+  const starters = files.filter((file) => /\bfrom 'node:child_process'/.test(readFileSync(join(src, file), 'utf8')))
+  expect(starters.toSorted()).toEqual(['cli/demo.ts', 'git.ts', 'probe/exec.ts'])
 })

@@ -1,6 +1,6 @@
 /** Real git repositories in temporary folders. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, realpathSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
@@ -31,4 +31,13 @@ export function commit(folder: string, unixSeconds: number, message = 'a change'
 export function makeRepository(folder = realpathSync(mkdtempSync(join(tmpdir(), 'meridian-git-')))): string {
   git(folder, 'init', '-q', '-b', 'main')
   return folder
+}
+
+/** A PATH whose git takes every repository for another user's (git's own switch for its tests of this). */
+export function pathOfStranger(folder: string): string {
+  const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
+  const bin = mkdtempSync(join(folder, 'bin-'))
+  writeFileSync(join(bin, 'git'), `#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec ${real} "$@"\n`)
+  chmodSync(join(bin, 'git'), 0o755)
+  return `${bin}:${process.env['PATH']}`
 }

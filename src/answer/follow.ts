@@ -8,7 +8,7 @@ import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Problem } from '../problem.ts'
 import { Files } from '../zone/files.ts'
-import { findWorkTree, gitFiles, lockOf, type Revision, revisionOf } from '../zone/git.ts'
+import { findWorkTree, gitFiles, lockOf, type Revision, revisionOf } from '../git.ts'
 import { type Loaded, loadFolder, type Progress } from '../zone/load.ts'
 import { PATIENT, PROMPT, settled, type Stamp, Stamping } from './settle.ts'
 

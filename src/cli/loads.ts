@@ -16,7 +16,7 @@ import type { Compiler } from '../server/compile.ts'
 import { type Watcher, watchPaths } from '../server/watch.ts'
 import { Files } from '../zone/files.ts'
 import { messageOf } from '../state.ts'
-import { findWorkTree, formatRevision, gitFiles, type Revision } from '../zone/git.ts'
+import { findWorkTree, formatRevision, gitFiles, type Revision } from '../git.ts'
 import { StartError } from './doors.ts'
 
 /** How a load went. */

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { inLine, type Problem, type Severity } from '../problem.ts'
-import { findWorkTree } from '../zone/git.ts'
+import { findWorkTree } from '../git.ts'
 import { Source } from '../zone/yaml.ts'
 
 /** Columns of the line at fault that are shown; a longer one is cut to a window around the fault. */

@@ -1,15 +1,13 @@
 /**
- * A side of `meridian plan`: a folder, or a revision of the repository that the zones are in, taken out whole into a private
- * temporary folder, which goes when the command ends: well, with an error, or by a signal.
+ * A side of `meridian plan`: a folder, or a revision of the repository that the zones are in, of which what a load
+ * reads is taken out into a private temporary folder, which goes when the command ends: well, with an error, or by a signal.
  */
-import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
-import { text as textOf } from 'node:stream/consumers'
-import { pipeline } from 'node:stream/promises'
+import { Git } from '../git.ts'
 import type { Problem } from '../problem.ts'
-import { gitEnvironment } from '../zone/git.ts'
+import { NotTaken, unpack } from './unpack.ts'
 
 /** Where the zones of a side are. */
 export interface ZonesAt {
@@ -21,8 +19,8 @@ export interface ZonesAt {
   readonly taken?: string
 }
 
-/** What can't be taken out is told as a Problem. */
-class NotTaken extends Error {}
+/** What is said names none, and why. */
+class NoRevision extends Error {}
 
 /** Whether it is there. */
 export const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
@@ -44,9 +42,15 @@ export class Revisions {
     try {
       return await this.#takeRevision(written, beside)
     } catch (error) {
-      if (!(error instanceof NotTaken)) throw error
-      const message = `it is no folder, and no revision either: ${error.message}`
-      const hint = 'A side is a folder of zones, or a revision of their repository: main, HEAD~1, v1.2, REV:PATH'
+      if (!(error instanceof NoRevision) && !(error instanceof NotTaken)) throw error
+      const [what, hint] =
+        error instanceof NotTaken
+          ? ['its zones cannot be taken out of git', 'Check it out, and give that folder']
+          : [
+              'it is no folder, and no revision either',
+              'A side is a folder of zones, or a revision of their repository: main, HEAD~1, v1.2, REV:PATH',
+            ]
+      const message = `${what}: ${error.message}`
       return { code: 'file-unreadable', severity: 'error', file: written, line: 0, column: 0, message, hint }
     }
   }
@@ -54,13 +58,14 @@ export class Revisions {
   async #takeRevision(written: string, folders: readonly string[]): Promise<ZonesAt> {
     const colon = written.indexOf(':')
     const revision = colon < 0 ? written : written.slice(0, colon)
-    const { beside, top } = await repositoryOf(folders)
-    const commit = `${revision}^{commit}`
-    const hash = (await git(top, 'rev-parse', '--verify', '--end-of-options', commit)).trim()
+    const { beside, git } = await repositoryOf(folders)
+    const { top } = git.tree
+    const told = await git.run(['rev-parse', '--verify', '--end-of-options', `${revision}^{commit}`])
+    if ('refused' in told) throw new NoRevision(told.refused)
     const path = colon < 0 ? relative(top, realAsFarAsThere(resolve(beside))) : written.slice(colon + 1)
-    if (path.split('/')[0] === '..' || path.startsWith('/')) throw new NotTaken(`${path} is outside of ${top}`)
+    if (path.split('/')[0] === '..' || path.startsWith('/')) throw new NoRevision(`${path} is outside of ${top}`)
     const folder = this.#makeFolder()
-    await unpack(top, hash, folder)
+    await unpack(git, told.out.toString().trim(), path, folder)
     mkdirSync(join(folder, '.git')) // includes may reach as far up as they do in the repository, and no further
     return { zones: join(folder, path), name: written, taken: folder }
   }
@@ -86,17 +91,15 @@ export function asWritten({ name, taken }: ZonesAt, text: string): string {
   return text.replaceAll(`${taken}/`, `${revision}:`).replaceAll(taken, revision)
 }
 
-/** The first of the folders that is in a repository, and that repository's work tree. */
-async function repositoryOf(folders: readonly string[]): Promise<{ readonly beside: string; readonly top: string }> {
-  let none: unknown
+/** The first of the folders that is in a repository, and git on that one's work tree. */
+async function repositoryOf(folders: readonly string[]): Promise<{ readonly beside: string; readonly git: Git }> {
+  let why = ''
   for (const beside of folders) {
-    try {
-      return { beside, top: (await git(nearestFolder(beside), 'rev-parse', '--show-toplevel')).trim() }
-    } catch (error) {
-      none = error
-    }
+    const git = await Git.at(nearestFolder(beside))
+    if (git instanceof Git) return { beside, git }
+    why = git.trouble ?? git.refused
   }
-  throw none
+  throw new NoRevision(why)
 }
 
 function nearestFolder(path: string): string {
@@ -109,39 +112,4 @@ function nearestFolder(path: string): string {
 function realAsFarAsThere(path: string): string {
   if (existsSync(path) || dirname(path) === path) return existsSync(path) ? realpathSync(path) : path
   return join(realAsFarAsThere(dirname(path)), relative(dirname(path), path))
-}
-
-async function git(folder: string, ...words: readonly string[]): Promise<string> {
-  const child = spawn('git', words, { cwd: folder, env: gitEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] })
-  const [code, out, err] = await Promise.all([ended(child), textOf(child.stdout), textOf(child.stderr)])
-  if (code !== 0) throw new NotTaken(err.trim().split('\n')[0] || `git ends with ${code}`)
-  return out
-}
-
-/** git archive REV | tar -x */
-async function unpack(top: string, hash: string, folder: string): Promise<void> {
-  const archive = spawn('git', ['archive', '--format=tar', hash], {
-    cwd: top,
-    env: gitEnvironment(),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const tar = spawn('tar', ['-x', '-f', '-'], { cwd: folder, stdio: ['pipe', 'ignore', 'pipe'] })
-  const [packed, unpacked, complaints, others] = await Promise.all([
-    ended(archive),
-    ended(tar),
-    textOf(archive.stderr),
-    textOf(tar.stderr),
-    // one that ends early breaks the pipe; its code and words say why
-    pipeline(archive.stdout, tar.stdin).catch(() => undefined),
-  ])
-  if (packed === 0 && unpacked === 0) return
-  throw new NotTaken(`${complaints}${others}`.trim().split('\n')[0] || 'git archive | tar failed')
-}
-
-/** Exit code; a program that is not there has none. */
-function ended(child: ReturnType<typeof spawn>): Promise<number> {
-  return new Promise((done, failed) => {
-    child.once('error', (error) => failed(new NotTaken(error.message)))
-    child.once('close', (code) => done(code ?? 1))
-  })
 }

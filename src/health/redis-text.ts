@@ -128,7 +128,7 @@ export function readProberBeat(prober: ProberIdentity, text: string): Heartbeat 
   return { prober, sequence, configHash, overdue, overdueAgeMs }
 }
 
-/** As zone/git.ts forms it. */
+/** As git.ts forms it. */
 const REVISION = /^[0-9a-f]{7}(-dirty)?$/
 
 export const nodeBeatText = ({ sequence, version, view, plan, verdicts, revision }: NodeBeat): string =>

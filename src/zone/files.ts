@@ -9,7 +9,7 @@
 import { hash as hashOf } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
-import { findTop } from './git.ts'
+import { findTop } from '../git.ts'
 import type { Include, Included } from './yaml.ts'
 
 export type FileRead =

@@ -1,13 +1,25 @@
 /** `meridian plan` as it is typed, in real repositories: what its sides may be, what it says, and how it ends. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { Plan } from '../../src/answer/plan.ts'
 import { run } from '../../src/cli/commands.ts'
 import { MOST_CHARACTERS } from '../../src/cli/plan-markdown.ts'
+import { Revisions } from '../../src/cli/revision.ts'
 import type { Problem } from '../../src/problem.ts'
 import { FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
 
@@ -151,6 +163,95 @@ test('a revision includes what lies beside the folder of zones, and nothing beyo
   commit('out of the repository')
   const { ok, problems } = await planned('HEAD')
   expect([ok, problems.map(({ code }) => code)]).toEqual([false, ['include-invalid', 'include-invalid']])
+})
+
+test('of a revision, the zones and what they lead to are taken out, and nothing else', async () => {
+  write('repo', {
+    'shared/note.yaml': 'note: {type: TXT, value: !include deeper/text.yaml}',
+    'shared/deeper/text.yaml': 'one',
+    'shared/unused.yaml': 'two',
+    'offices/lists/all.txt': '192.0.2.0/24\n',
+    'video/zeros': 'zeros',
+  })
+  edit({
+    'demo.example.yaml': `${ZONE}<<: !include link/note.yaml\n`,
+    'services.yaml': WEB.replace('  check', '  rules: [{subnets: {file: lists/all.txt}, order: [iad]}]\n  check'),
+    '.gitattributes': '* export-ignore\n', // which is for archives
+  })
+  symlinkSync('../../shared', join(folder, 'repo/deep/zones/link'))
+  symlinkSync('../../offices/lists', join(folder, 'repo/deep/zones/lists'))
+  symlinkSync('/etc/hostname', join(folder, 'repo/deep/zones/out.example.yaml'))
+  commit('links')
+  const revisions = new Revisions()
+  try {
+    const at = await revisions.take('main', [join(folder, 'repo/deep/zones')])
+    const taken = 'taken' in at ? at.taken : ''
+    const there = readdirSync(taken, { recursive: true, encoding: 'utf8' }).filter((path) => !path.includes('/zones/'))
+    expect(there).toEqual(
+      expect.arrayContaining(['shared/note.yaml', 'shared/deeper/text.yaml', 'offices/lists/all.txt']),
+    )
+    expect(there.filter((path) => path.startsWith('video'))).toEqual([])
+    expect(readlinkSync(join(taken, 'deep/zones/out.example.yaml'))).toBe('/etc/hostname')
+  } finally {
+    revisions.end()
+  }
+  const { ok, problems } = await planned('HEAD')
+  const told = problems.filter(({ side }) => side === 'new').map(({ code, file }) => [code, basename(file)])
+  expect(problems.filter(({ side }) => side === 'old')).toHaveLength(told.length)
+  expect([ok, told]).toEqual([
+    false,
+    [
+      ['file-unknown', 'lists'],
+      ['file-unreadable', 'out.example.yaml'],
+    ],
+  ])
+})
+
+/** A commit of a tree with these entries, of which git itself would make none. */
+function commitOf(...entries: readonly (readonly [mode: string, name: string, hash: string])[]): string {
+  const raw = entries.map(([mode, name, hash]) => [Buffer.from(`${mode} ${name}\0`), Buffer.from(hash, 'hex')])
+  const input = Buffer.concat(raw.flat())
+  const options = { cwd: join(folder, 'repo'), input }
+  const tree = execFileSync('git', ['hash-object', '-t', 'tree', '-w', '--stdin', '--literally'], options)
+  return git('commit-tree', '-m', 'strange', tree.toString().trim()).trim()
+}
+
+const hash = (name: string): string => git('rev-parse', name).trim()
+
+test('what a revision holds is summed before any of it is written, and no file leads out of its folder', async () => {
+  const blob = (input: string | Buffer): string =>
+    execFileSync('git', ['hash-object', '-w', '--stdin'], { cwd: join(folder, 'repo'), input })
+      .toString()
+      .trim()
+  const zeros = blob(Buffer.alloc(16 << 20))
+  const many = Array.from({ length: 36 }, (_, i) => ['100644', `z${i}.example.yaml`, zeros] as const)
+  const heavy = await type(`${commitOf(...many)}:`)
+  expect(heavy).toMatchObject({ code: 1, out: '' })
+  expect(heavy.err).toContain('cannot be taken out of git: its zones and what they include have 576 MiB, more than 512')
+
+  const note = blob('x: {type: TXT, value: a}\n')
+  const inner = hash('HEAD:deep/zones')
+  const out = blob(join(folder, 'escaped'))
+  mkdirSync(join(folder, 'escaped'))
+  for (const [strange, message] of [
+    [commitOf(['40000', '..', inner]), 'a file that no checkout makes: ../'],
+    [commitOf(['40000', '.GIT', inner]), 'a file that no checkout makes: .GIT/'],
+    [commitOf(['100644', '../x', note]), 'a file that no checkout makes: ../x'],
+    [commitOf(['120000', 'a', out], ['40000', 'a', inner]), 'EEXIST'],
+  ] as const) {
+    const { code, err } = await type(`${strange}:`)
+    expect([code, err]).toEqual([1, expect.stringContaining(message)])
+  }
+  expect(readdirSync(join(folder, 'escaped'))).toEqual([])
+
+  // a tree of trees of trees: 10 entries each, 10 deep
+  let bomb = note
+  for (let depth = 0; depth < 10; depth++) {
+    const mode = depth === 0 ? '100644' : '40000'
+    bomb = hash(`${commitOf(...Array.from({ length: 10 }, (_, i) => [mode, `f${i}`, bomb] as const))}^{tree}`)
+  }
+  const endless = await type(`${commitOf(['40000', 'zones', bomb])}:zones`)
+  expect(endless.err).toContain('cannot be taken out of git: it prints more than 64 MiB')
 })
 
 test('nothing to report is one line', async () => {

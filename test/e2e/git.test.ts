@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { commit, git, makeRepository, writeFiles } from '../repository.ts'
+import { commit, git, makeRepository, pathOfStranger, writeFiles } from '../repository.ts'
 import { type NodeProcess, PATIENT, Scene, SITES_YAML, until, VIPS } from './scene.ts'
 
 vi.setConfig(PATIENT)
@@ -170,7 +170,7 @@ test('while git has its lock nothing is loaded, SIGHUP or not, and the end does 
 
 test('a repository of another user: it serves, without a revision, and says once what to do', async () => {
   const { clone } = repositories()
-  vi.stubEnv('GIT_TEST_ASSUME_DIFFERENT_OWNER', '1') // git's own switch for its tests of this
+  vi.stubEnv('PATH', pathOfStranger(scene.folder))
   const node = await startIn(join(clone, 'zones'))
   vi.unstubAllEnvs()
   node.kill('SIGHUP')

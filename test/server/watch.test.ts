@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { watchPaths } from '../../src/server/watch.ts'
-import { findWorkTree, gitFiles } from '../../src/zone/git.ts'
+import { findWorkTree, gitFiles } from '../../src/git.ts'
 import { commit, git, makeRepository, writeFiles } from '../repository.ts'
 import { until } from './client.ts'
 

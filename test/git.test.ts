@@ -1,6 +1,8 @@
 /** What git tells of a folder, on real repositories: revision, last change, where its lock is, and why it refuses. */
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,8 +15,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { findWorkTree, formatRevision, gitFiles, lastChangeOf, lockOf, revisionOf } from '../../src/zone/git.ts'
-import { commit, git, makeRepository, writeFiles } from '../repository.ts'
+import { findWorkTree, formatRevision, Git, gitFiles, lastChangeOf, lockOf, revisionOf } from '../src/git.ts'
+import { commit, git, makeRepository, pathOfStranger, writeFiles } from './repository.ts'
 
 let folder: string
 beforeEach(() => {
@@ -82,7 +84,7 @@ test('looking writes nothing: not even the index is refreshed', async () => {
 test('outside of git, before the first commit, and without git there is no revision and no trouble', async () => {
   expect(await revisionOf(folder)).toEqual({})
   expect(findWorkTree(folder)).toBeUndefined()
-  expect(await lastChangeOf(folder)).toEqual({ reason: expect.stringContaining('not a git repository') })
+  expect(await lastChangeOf(folder)).toEqual({ reason: 'it is not in a git repository' })
   makeRepository(folder)
   expect(await revisionOf(folder)).toEqual({})
   vi.stubEnv('PATH', '/nowhere')
@@ -92,7 +94,7 @@ test('outside of git, before the first commit, and without git there is no revis
 
 test('a repository of another user: git refuses, and what helps is told', async () => {
   const { top, zones } = repository()
-  vi.stubEnv('GIT_TEST_ASSUME_DIFFERENT_OWNER', '1') // git's own switch for its tests of this
+  vi.stubEnv('PATH', pathOfStranger(folder))
   const { revision, trouble } = await revisionOf(zones)
   expect(revision).toBeUndefined()
   expect(trouble).toContain(`git config --system --add safe.directory ${top}`)
@@ -113,6 +115,69 @@ test('in a hook, whose variables name another repository, it is the folder’s o
   vi.stubEnv('GIT_INDEX_FILE', '.git/nothing')
   vi.stubEnv('GIT_WORK_TREE', '/nowhere')
   expect((await revisionOf(zones)).revision).toEqual({ commit: head, dirty: false })
+})
+
+test('nothing that the configuration names is run: hooks, file monitors, filters, signature checks', async () => {
+  const { top, zones } = repository()
+  const ran = join(folder, 'ran')
+  const program = join(folder, 'program')
+  writeFileSync(program, `#!/bin/sh\necho "$0 $*" >>${ran}\ncat\n`)
+  chmodSync(program, 0o755)
+  writeFiles(zones, { '.gitattributes': '* filter=x diff=x\n', 'more.example.yaml': '1' })
+  commit(top, 1_700_000_100)
+  mkdirSync(join(folder, 'hooks'))
+  for (const hook of ['post-index-change', 'fsmonitor-watchman', 'reference-transaction']) {
+    cpSync(program, join(folder, 'hooks', hook))
+  }
+  const settings = {
+    'core.fsmonitor': program,
+    'core.hooksPath': join(folder, 'hooks'),
+    'core.pager': program,
+    'diff.external': program,
+    'diff.x.command': program,
+    'diff.x.textconv': program,
+    'filter.x.clean': program,
+    'filter.x.smudge': program,
+    'filter.a=b.c.process': program,
+    'filter.x.required': 'true',
+    'gpg.program': program,
+    'log.showSignature': 'true',
+  }
+  for (const [key, value] of Object.entries(settings)) git(top, 'config', key, value)
+  writeFiles(zones, { '.gitattributes': '* filter=x diff=x\n# 1\n', 'more.example.yaml': '2' })
+  expect(await shown(zones)).toMatch(/-dirty$/)
+  writeFiles(zones, { '.gitattributes': '* filter=a=b.c\n# 2\n', 'more.example.yaml': '3' })
+  expect(await shown(zones)).toMatch(/-dirty$/)
+  expect(await lastChangeOf(zones)).toBe(1_700_000_100)
+  expect(existsSync(ran) ? readFileSync(ran, 'utf8') : '').toBe('')
+  git(top, 'status') // as anybody runs it: the programs are there
+  expect(readFileSync(ran, 'utf8')).toContain(program)
+})
+
+test('what is missing in a partial clone is told, and not fetched', async () => {
+  const { top } = repository()
+  writeFiles(top, { 'zones/example.com.yaml': 'first' })
+  commit(top, 1_700_000_100)
+  writeFiles(top, { 'zones/example.com.yaml': 'second' })
+  commit(top, 1_700_000_200)
+  git(top, 'config', 'uploadpack.allowFilter', 'true')
+  const clone = join(folder, 'partial')
+  git(folder, 'clone', '-q', '--no-local', '--filter=blob:none', `file://${top}`, clone)
+  const opened = await Git.at(clone)
+  if (!(opened instanceof Git)) throw new Error(opened.refused)
+  expect(await shown(join(clone, 'zones'))).toMatch(/^[0-9a-f]{7}$/)
+  const told = await opened.run(['cat-file', 'blob', 'HEAD~1:zones/example.com.yaml'])
+  expect(told).toMatchObject({ trouble: expect.stringContaining('is a partial clone, and nothing is fetched') })
+})
+
+test('a folder that could be a git directory is none where there is no `.git`', async () => {
+  const bare = join(folder, 'bare')
+  git(folder, 'clone', '-q', '--bare', repository().top, bare)
+  mkdirSync(join(bare, 'zones'))
+  for (const zones of [bare, join(bare, 'zones')]) {
+    expect(await revisionOf(zones)).toEqual({})
+    expect(await lastChangeOf(zones)).toEqual({ reason: 'it is not in a git repository' })
+  }
 })
 
 test('the lock is where git puts it: in a plain repository, a linked work tree and a submodule, through links too', async () => {

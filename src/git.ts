@@ -1,0 +1,287 @@
+/**
+ * What git tells of a folder of zones: its revision, when it last changed, whether git is at work there just now, and what
+ * another revision has. Asked by the loader (serial, what may be included), by what follows the folder and by `plan`. git is a help and
+ * never a need: without it, in no repository, or where it refuses, nothing fails; what can be done about a refusal is told in words.
+ *
+ * Nothing else runs git, for whoever writes zones writes files that git goes by. A folder on the way up that looks like a git
+ * directory is one for git's own discovery; here git is told which repository is meant (the nearest `.git`, which git never
+ * tracks) and runs no program: no hook, filter, remote helper, file monitor, pager or signature check.
+ */
+import { execFile } from 'node:child_process'
+import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+
+/** What is checked out. */
+export interface Revision {
+  /** The full hash of HEAD. */
+  readonly commit: string
+  /** Something in the folder is not as that commit has it; untracked files count. */
+  readonly dirty: boolean
+}
+
+/** `1a2b3c4`, `1a2b3c4-dirty`. */
+export const formatRevision = ({ commit, dirty }: Revision): string => `${commit.slice(0, 7)}${dirty ? '-dirty' : ''}`
+
+export interface WorkTree {
+  /** Where `.git` is. */
+  readonly top: string
+  /** What `.git` is, or for linked work trees and submodules what it points to. */
+  readonly gitDir: string
+}
+
+/** The work tree that the folder is in: the nearest `.git` above its real path. undefined: none. */
+export const findWorkTree = (folder: string): WorkTree | undefined =>
+  nearest(folder, (top) => {
+    const gitDir = gitDirAt(join(top, '.git'))
+    return gitDir === undefined ? undefined : { top, gitDir }
+  })
+
+/** Its top, also where git itself could not use it: of a work tree that is mounted alone, its `.git` leads nowhere. */
+export const findTop = (folder: string): string | undefined =>
+  nearest(folder, (top) => (existsSync(join(top, '.git')) ? top : undefined))
+
+/** What is found first on the way up from the folder's real path. */
+function nearest<T>(folder: string, find: (path: string) => T | undefined): T | undefined {
+  try {
+    for (let path = realpathSync(folder); ; path = dirname(path)) {
+      const found = find(path)
+      if (found !== undefined) return found
+      if (path === dirname(path)) return undefined
+    }
+  } catch {
+    return undefined // there is no such folder
+  }
+}
+
+/** gitrepository-layout(5): a directory with a HEAD, or a file `gitdir: PATH`. */
+function gitDirAt(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined) return undefined
+  const pointed = found.isFile() ? pathIn(path) : '.git'
+  const gitDir = pointed === undefined ? undefined : resolve(dirname(path), pointed)
+  return gitDir !== undefined && existsSync(join(gitDir, 'HEAD')) ? gitDir : undefined
+}
+
+const MOST_PATH_BYTES = 4096
+const POINTER = 'gitdir: '
+
+function pathIn(file: string): string | undefined {
+  const bytes = Buffer.alloc(POINTER.length + MOST_PATH_BYTES)
+  const descriptor = openSync(file, 'r')
+  try {
+    const text = bytes.toString('utf8', 0, readSync(descriptor, bytes))
+    return text.startsWith(POINTER) ? text.slice(POINTER.length).trimEnd() : undefined
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/**
+ * What tells of a commit or checkout that changes no file of the folder: where HEAD points, what it pointed to in turn, and
+ * the index, the last that a checkout writes.
+ */
+export const gitFiles = ({ gitDir }: WorkTree): string[] =>
+  ['HEAD', 'logs/HEAD', 'index'].map((file) => join(gitDir, file))
+
+/** Stands while git changes the work tree: checkout, merge, rebase, reset, stash. */
+export const lockOf = ({ gitDir }: WorkTree): string => join(gitDir, 'index.lock')
+
+/** undefined: no git, no repository, no commit, or git refuses; `trouble`: why, in words, where something can be done. */
+export async function revisionOf(folder: string): Promise<{ readonly revision?: Revision; readonly trouble?: string }> {
+  const git = await Git.at(folder)
+  // https://git-scm.com/docs/git-status#_branch_headers; what is changed inside of a submodule only a git run there could tell
+  const told = git instanceof Git ? await git.run(STATUS.split(' '), { folder }) : git
+  if ('refused' in told) return 'trouble' in told ? { trouble: told.trouble } : {}
+  const out = told.out.toString()
+  const commit = /^# branch\.oid ([0-9a-f]{40,64})$/m.exec(out)?.[1]
+  return commit === undefined ? {} : { revision: { commit, dirty: /^[^#]/m.test(out) } }
+}
+
+const STATUS =
+  'status --porcelain=v2 --branch --no-ahead-behind --no-renames --untracked-files=normal --ignore-submodules=dirty -- .'
+
+/** Unix time of the last commit that touched the folder, or why there is none. */
+export async function lastChangeOf(folder: string): Promise<number | { readonly reason: string }> {
+  const git = await Git.at(folder)
+  const told =
+    git instanceof Git ? await git.run(['rev-list', '-1', '--timestamp', 'HEAD', '--', '.'], { folder }) : git
+  if ('refused' in told) return { reason: told.trouble ?? told.refused }
+  const time = /^(\d{1,10}) /.exec(told.out.toString())?.[1]
+  return time === undefined ? { reason: 'no commit touches it' } : Number(time)
+}
+
+/** Why git tells nothing; `trouble`: the same for an operator, where something can be done about it. */
+export interface Refusal {
+  readonly refused: string
+  readonly trouble?: string
+}
+
+export interface RunOptions {
+  /** Where git runs, within the work tree; its top unless given. */
+  readonly folder?: string
+  readonly input?: string
+  /** Output beyond this ends it. */
+  readonly mostBytes?: number
+  readonly timeoutMs?: number
+}
+
+const TIMEOUT_MS = 10_000
+const MOST_BYTES = 64 << 20
+
+/**
+ * What git is told over everything that the operator's own configuration says: nothing of it may start a program. Command scope wins
+ * (https://git-scm.com/docs/git-config#SCOPES); pairs in the environment since git 2.31.
+ */
+const CONFIG: readonly (readonly [key: string, value: string])[] = [
+  ['protocol.allow', 'never'],
+  ['safe.bareRepository', 'explicit'],
+  ['core.hooksPath', '/dev/null'],
+  ['core.fsmonitor', 'false'],
+  ['core.pager', 'cat'],
+  ['core.askPass', 'false'],
+  ['core.sshCommand', 'false'],
+  ['credential.helper', ''],
+  ['gpg.program', 'false'],
+  ['log.showSignature', 'false'],
+]
+
+/** The tree without entries, which every repository has (`git hash-object -t tree /dev/null`), by the format of its objects. */
+const EMPTY_TREES: Readonly<Record<string, string>> = {
+  sha1: '4b825dc642cb6eb9a060e54bf8d69288fbee4904',
+  sha256: '6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321',
+}
+
+/** git on one work tree; the only place that starts it. */
+export class Git {
+  readonly tree: WorkTree
+  readonly #environment: NodeJS.ProcessEnv
+
+  private constructor(tree: WorkTree, environment: NodeJS.ProcessEnv) {
+    this.tree = tree
+    this.#environment = environment
+  }
+
+  /** For the work tree that the folder is in, unless that is another user's whom git is not told to trust. */
+  static async at(folder: string): Promise<Git | Refusal> {
+    const tree = findWorkTree(folder)
+    if (tree === undefined) return { refused: 'it is not in a git repository' }
+    // told where the repository is, git would not look whose it is: it has to find it, in the top and nowhere else
+    const finding = { ...environmentOf(CONFIG), GIT_CEILING_DIRECTORIES: dirname(tree.top) }
+    const found = await execute(['rev-parse', '--absolute-git-dir'], finding, tree.top)
+    if ('refused' in found) return found
+    const gitDir = found.out.toString().replace(/\n$/, '')
+    if (!isSame(gitDir, tree.gitDir)) return { refused: `git takes ${gitDir} for the repository` }
+    const set = { GIT_DIR: tree.gitDir, GIT_WORK_TREE: tree.top }
+    const listed = await execute(['config', '--null', '--list'], { ...environmentOf(CONFIG), ...set }, tree.top)
+    if ('refused' in listed) return listed
+    const settings = listed.out
+      .toString()
+      .split('\0')
+      .map((line) => line.split('\n', 2))
+    const objects = settings.findLast(([key]) => key === 'extensions.objectformat')?.[1] ?? 'sha1'
+    const attributes = EMPTY_TREES[objects]
+    return new Git(tree, {
+      ...environmentOf([...CONFIG, ...withoutFilters(settings.map(([key = '']) => key))]),
+      ...set,
+      ...(attributes !== undefined && { GIT_ATTR_SOURCE: attributes }), // since git 2.41: attributes of the zones count nowhere
+    })
+  }
+
+  run(words: readonly string[], options: RunOptions = {}): Promise<Told> {
+    return execute(words, this.#environment, options.folder ?? this.tree.top, options)
+  }
+}
+
+function isSame(path: string, other: string): boolean {
+  const [one, two] = [path, other].map((each) => statSync(each, { bigint: true, throwIfNoEntry: false }))
+  return one !== undefined && one.dev === two?.dev && one.ino === two.ino
+}
+
+/** Any file's attributes can name a filter that the operator has, git-lfs for one: each of them is set to none. */
+const withoutFilters = (keys: readonly string[]): readonly (readonly [key: string, value: string])[] =>
+  [
+    ...new Set(keys.filter((key) => key.startsWith('filter.')).map((key) => key.slice(0, key.lastIndexOf('.')))),
+  ].flatMap((filter): (readonly [string, string])[] => [
+    [`${filter}.clean`, ''],
+    [`${filter}.smudge`, ''],
+    [`${filter}.process`, ''],
+    [`${filter}.required`, 'false'],
+  ])
+
+/** Nothing of GIT_* is inherited: a hook's name another repository. The operator's own files still say whom git trusts. */
+function environmentOf(config: readonly (readonly [key: string, value: string])[]): NodeJS.ProcessEnv {
+  const { PATH, HOME, XDG_CONFIG_HOME } = process.env
+  const pairs = config.flatMap(([key, value], i) => [
+    [`GIT_CONFIG_KEY_${i}`, key],
+    [`GIT_CONFIG_VALUE_${i}`, value],
+  ])
+  return {
+    PATH,
+    HOME,
+    XDG_CONFIG_HOME,
+    LC_ALL: 'C',
+    GIT_ALLOW_PROTOCOL: 'none', // a list of those that may be spoken; it wins over protocol.*.allow
+    GIT_NO_LAZY_FETCH: '1',
+    GIT_OPTIONAL_LOCKS: '0', // a look writes nothing
+    GIT_LITERAL_PATHSPECS: '1',
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_CONFIG_COUNT: String(config.length),
+    ...Object.fromEntries(pairs),
+  }
+}
+
+export type Told = { readonly out: Buffer } | Refusal
+
+async function execute(
+  words: readonly string[],
+  env: NodeJS.ProcessEnv,
+  folder: string,
+  { input = '', mostBytes = MOST_BYTES, timeoutMs = TIMEOUT_MS }: RunOptions = {},
+): Promise<Told> {
+  const running = promisify(execFile)('git', words, {
+    cwd: folder,
+    env,
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    maxBuffer: mostBytes,
+    encoding: 'buffer',
+  })
+  running.child.stdin?.on('error', () => {}).end(input) // one that ends early says why itself
+  try {
+    return { out: (await running).stdout }
+  } catch (error) {
+    return refusalOf(folder, error, { mostBytes, timeoutMs })
+  }
+}
+
+function refusalOf(
+  folder: string,
+  error: unknown,
+  { mostBytes, timeoutMs }: { readonly mostBytes: number; readonly timeoutMs: number },
+): Refusal {
+  if (!(error instanceof Error)) throw error
+  const stderr = 'stderr' in error ? String(error.stderr) : ''
+  if ('code' in error && error.code === 'ENOENT') return { refused: 'there is no git here' }
+  const line = stderr.split('\n').find((one) => one !== '' && !one.startsWith('warning: ')) ?? error.message
+  if (stderr.includes('lazy fetching disabled') || stderr.includes('promisor remote')) {
+    const trouble = `${folder} is a partial clone, and nothing is fetched: git fetch --refetch --no-filter completes it`
+    return { refused: trouble, trouble }
+  }
+  if (line.includes('not a git repository') || line.includes("bad revision 'HEAD'")) return { refused: line }
+  // https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory
+  const top = /dubious ownership in repository at '(.+)'/.exec(line)?.[1]
+  if (top !== undefined) {
+    const trouble = `git refuses to read the repository of another user: git config --system --add safe.directory ${top}`
+    return { refused: line, trouble }
+  }
+  const code = 'code' in error ? error.code : undefined
+  const isKilled = 'killed' in error && error.killed === true
+  const why =
+    code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER'
+      ? `it prints more than ${mostBytes >> 20} MiB`
+      : isKilled
+        ? `it took longer than ${timeoutMs / 1000} s`
+        : line
+  return { refused: why, trouble: `git does not tell of ${folder}: ${why}` }
+}
