@@ -220,6 +220,14 @@ export const SETTINGS = {
     meaning: 'Where `/live`, `/ready` and `/metrics` are served, and with a token the control API.',
     read: parseEndpoint,
   }),
+  'http.hosts': list<string>({
+    type: 'names, as clients write them in a URL',
+    default: [],
+    defaultInWords: "the host's name and `node.name`",
+    meaning:
+      'Names by which `/metrics` may be asked, beside IP addresses and `localhost`; asked by another it is refused, so that no web page reads it through a browser.',
+    read: text(/^[A-Za-z0-9._-]{1,253}$/),
+  }),
   'http.token': one<string | undefined>({
     type: 'at least 16 printable characters without spaces',
     default: [],

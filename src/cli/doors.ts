@@ -3,10 +3,11 @@
  * time, the control socket in it, and http.listen. Beside a predecessor (`--takeover`) both are taken over in their turn.
  */
 import { mkdirSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { type Config, formatEndpoint } from '../config.ts'
-import { makeApp, type Node, type Shown } from '../http/app.ts'
+import { makeApp, type Node, type Shown, type TcpGuard } from '../http/app.ts'
 import { type HttpServer, isAnswered, listenSocket, listenTcp } from '../http/listen.ts'
 import type { Problem } from '../problem.ts'
 import { removeLeftovers } from '../state.ts'
@@ -79,8 +80,7 @@ export class Doors {
   async listenHttp(): Promise<void> {
     const { config, shown, takeover, log, onTaken } = this.#settings
     const endpoint = config['http.listen']
-    const token = config['http.token']
-    const app = makeApp(shown, token === undefined ? 'closed' : { token })
+    const app = makeApp(shown, guardOf(config))
     try {
       this.#open.push(await listenTcp(app, endpoint.address, endpoint.port))
       if (takeover) onTaken?.()
@@ -99,6 +99,12 @@ export class Doors {
     this.#stopped = true
     await Promise.all(this.#open.map((http) => http.stop()))
   }
+}
+
+function guardOf(config: Config): TcpGuard {
+  const token = config['http.token']
+  const names = [hostname(), config['node.name'], ...config['http.hosts']].map((name) => name.toLowerCase())
+  return { names: new Set(names), ...(token !== undefined && { token }) }
 }
 
 const HTTP_REASONS: Readonly<Record<string, string>> = {

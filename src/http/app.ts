@@ -3,6 +3,7 @@
  * socket (whose file mode is the guard), and on TCP, where the API needs the token and is absent without one.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { isIP } from 'node:net'
 import { type Context, type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import {
@@ -112,16 +113,30 @@ export const ROUTES = [
 
 type Path<M> = Extract<(typeof ROUTES)[number], { method: M }>['path']
 
-/** `guard`: `open` (control socket), `closed` (no API at all), or the token that a caller must show. */
-export type Guard = 'open' | 'closed' | { readonly token: string }
+/** What stands between a caller and a process: nothing on the control socket, whose file mode is the guard, or this over TCP. */
+export type Guard = 'open' | TcpGuard
+
+export interface TcpGuard {
+  /** The names that this process may be asked by, beside IP addresses and `localhost`; lower case. */
+  readonly names: ReadonlySet<string>
+  /** That a caller of the API must show; without one there is no API. */
+  readonly token?: string
+}
 
 export function makeApp(shown: Shown | Node, guard: Guard): Hono {
   const app = new Hono()
   const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
 
+  app.use('/metrics', async (context, next) => {
+    const host = context.req.header('host') ?? ''
+    if (guard === 'open' || isOwnName(host, guard.names)) return next()
+    const hint = 'Ask by IP address, or list the name in http.hosts'
+    return context.json({ error: `${JSON.stringify(host.slice(0, 256))} is no name of this process`, hint }, 421)
+  })
   app.use('/api/*', async (context, next) => {
-    if (guard === 'closed') return context.notFound()
-    if (guard !== 'open' && !sameSecret(context.req.header('authorization') ?? '', `Bearer ${guard.token}`)) {
+    if (guard === 'open') return next()
+    if (guard.token === undefined) return context.notFound()
+    if (!sameSecret(context.req.header('authorization') ?? '', `Bearer ${guard.token}`)) {
       context.header('www-authenticate', 'Bearer')
       return context.json({ error: 'this needs the token of http.token', hint: 'Authorization: Bearer …' }, 401)
     }
@@ -142,7 +157,7 @@ export function makeApp(shown: Shown | Node, guard: Guard): Hono {
   app.onError((error, context) => context.json({ error: `a bug in this node: ${String(error)}` }, 500))
   app.notFound((context) => {
     const known = ROUTES.some(({ path }) => path === context.req.path)
-    if (!('explain' in shown) && known && guard !== 'closed') {
+    if (!('explain' in shown) && known && (guard === 'open' || guard.token !== undefined)) {
       return context.json({ error: 'this is a prober, it has no answers', hint: 'Ask a node: meridian serve' }, 404)
     }
     return context.json({ error: 'no such route', hint: ROUTES.map(({ path }) => path).join(' ') }, 404)
@@ -183,6 +198,15 @@ function serveNode(app: Hono, node: Node): void {
   takeOrders(app, '/api/overrides', readOrder, (order) => node.override(order))
   takeOrders(app, '/api/forget', readForgetting, (forgetting) => node.forget(forgetting))
   takeOrders(app, '/api/geo/accept', readAcceptance, (acceptance) => node.acceptGeo(acceptance))
+}
+
+/**
+ * Whether a Host header (RFC 9110 §7.2) names this process. A web page can make a browser ask any address by a name of its own (DNS
+ * rebinding), and would read what is answered; it cannot make the browser send an address, another name, or none.
+ */
+function isOwnName(host: string, names: ReadonlySet<string>): boolean {
+  const name = host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+  return name === '' || name === 'localhost' || names.has(name) || isIP(name.replaceAll(/[[\]]/g, '')) !== 0
 }
 
 const tooLarge = (context: Context): Response =>

@@ -181,7 +181,7 @@ test('who it is comes from the keyboard, also behind sudo', async () => {
 test('another node takes orders by address with its token, and with no other', async () => {
   const token = 'a-token-of-this-test'
   const address = `127.${100 + (process.pid % 100)}.61.2`
-  open.push(await listenTcp(makeApp(node, { token }), address, 8053))
+  open.push(await listenTcp(makeApp(node, { names: new Set(), token }), address, 8053))
   const words = ['undrain', 'iad', '--at', `http://${address}:8053`]
   expect((await type(...words, '--token', `${token}x`)).code).toBe(1)
   expect(heard).toEqual([])

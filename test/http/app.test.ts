@@ -5,6 +5,8 @@ import { type Guard, makeApp, type Node, type Question, ROUTES, type Shown } fro
 import type { Acceptance, Forgetting, Order } from '../../src/http/order.ts'
 
 const TOKEN = 'a token of this test'.replaceAll(' ', '-')
+const CLOSED: Guard = { names: new Set(['fra1', 'gslb.example']) }
+const OPEN_TO_TOKEN: Guard = { ...CLOSED, token: TOKEN }
 let reasons: string[] = []
 let asked: Question[] = []
 let ordered: (Order | Forgetting | Acceptance)[] = []
@@ -62,16 +64,16 @@ beforeEach(() => {
 })
 
 test('ready says why not', async () => {
-  expect((await get('closed', '/ready')).status).toBe(200)
+  expect((await get(CLOSED, '/ready')).status).toBe(200)
   reasons = ['no World is loaded yet']
-  const response = await get('closed', '/ready')
+  const response = await get(CLOSED, '/ready')
   expect(response.status).toBe(503)
   expect(await response.json()).toEqual({ ready: false, reasons })
-  expect((await get('closed', '/live')).status).toBe(200)
+  expect((await get(CLOSED, '/live')).status).toBe(200)
 })
 
 test('metrics are Prometheus text', async () => {
-  const response = await get('closed', '/metrics')
+  const response = await get(CLOSED, '/metrics')
   expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4')
   expect(await response.text()).toBe('meridian_ready 1\n')
 })
@@ -86,13 +88,34 @@ test.each(ROUTES.filter(({ api }) => api))('$method $path is guarded', async ({ 
     method === 'GET'
       ? get(guard, `${path}?name=www.example.com&client=192.0.2.1&pattern=fra`, authorization)
       : post(guard, path, body, authorization === undefined ? {} : { authorization })
-  expect((await call('closed')).status).toBe(404)
-  expect((await call({ token: TOKEN })).status).toBe(401)
-  expect((await call({ token: TOKEN }, `Bearer ${TOKEN}x`)).status).toBe(401)
-  expect((await call({ token: TOKEN }, TOKEN)).status).toBe(401)
+  expect((await call(CLOSED)).status).toBe(404)
+  expect((await call(OPEN_TO_TOKEN)).status).toBe(401)
+  expect((await call(OPEN_TO_TOKEN, `Bearer ${TOKEN}x`)).status).toBe(401)
+  expect((await call(OPEN_TO_TOKEN, TOKEN)).status).toBe(401)
   expect(ordered).toEqual([])
   expect((await call('open')).status).toBe(200)
-  expect((await call({ token: TOKEN }, `Bearer ${TOKEN}`)).status).toBe(200)
+  expect((await call(OPEN_TO_TOKEN, `Bearer ${TOKEN}`)).status).toBe(200)
+})
+
+test.each([
+  ['127.0.0.1:8053', 200],
+  ['[::1]:8053', 200],
+  ['localhost:8053', 200],
+  ['FRA1', 200],
+  ['gslb.example.:8053', 200],
+  [undefined, 200], // no browser asks so
+  ['evil.example', 421],
+  ['evil.example:8053', 421],
+  ['127.0.0.1.evil.example:8053', 421],
+  ['', 200],
+])('/metrics asked by the name %s: %s', async (host, status) => {
+  const headers: Record<string, string> = host === undefined ? {} : { host }
+  const ask = (guard: Guard, path: string) => Promise.resolve(makeApp(node, guard).request(path, { headers }))
+  const response = await ask(CLOSED, '/metrics')
+  expect(response.status).toBe(status)
+  if (status === 421) expect(await response.text()).toContain('list the name in http.hosts')
+  for (const path of ['/live', '/ready']) expect((await ask(CLOSED, path)).status).toBe(200)
+  expect((await ask('open', '/metrics')).status).toBe(200)
 })
 
 test('explain passes the question on, and what is wrong with it back', async () => {
@@ -210,11 +233,11 @@ test('a prober says that it is one where it is taken for a node', async () => {
   const response = await asProber('/api/explain?name=www.example.com&client=192.0.2.1')
   expect(response.status).toBe(404)
   expect(await response.json()).toMatchObject({ error: expect.stringContaining('prober') })
-  expect(await (await asProber('/api/explain', 'closed')).json()).toMatchObject({ error: 'no such route' })
+  expect(await (await asProber('/api/explain', CLOSED)).json()).toMatchObject({ error: 'no such route' })
 })
 
 test('an unknown route names the known ones', async () => {
-  const response = await get('closed', '/metric')
+  const response = await get(CLOSED, '/metric')
   expect(response.status).toBe(404)
   expect(await response.json()).toMatchObject({ hint: expect.stringContaining('/metrics') })
 })
