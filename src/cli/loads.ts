@@ -6,6 +6,8 @@
  *                                                            ├▶ nothing changed: `standing` goes on
  *                                                            └▶ problems: `standing` goes on
  *
+ * A load that fails by itself, and not by what it found (its thread died, or took too long), is tried again after a pause.
+ *
  * `serve` takes Worlds, `probe` takes plans.
  */
 import { sep } from 'node:path'
@@ -61,6 +63,9 @@ export interface LoadsSettings<T> {
   readonly log: Logger
 }
 
+/** Before a load that failed by itself is tried again; longer where it took longer, so that it has half of the time at most. */
+const RETRY_MS = 60_000
+
 export class Loads<T extends object> {
   readonly #settings: LoadsSettings<T>
   ok = 0
@@ -79,6 +84,9 @@ export class Loads<T extends object> {
   #gitTrouble: string | undefined
   /** Files beyond folder and databases that the zones included last. */
   #outside: readonly string[] = []
+  /** When the one that runs began. */
+  #sinceMs: number | undefined
+  #retry: NodeJS.Timeout | undefined
 
   constructor(settings: LoadsSettings<T>) {
     this.#settings = settings
@@ -104,6 +112,11 @@ export class Loads<T extends object> {
     const { zones, databases } = this.#settings
     const tree = findWorkTree(zones)
     return [...new Set([zones, ...databases, ...(tree === undefined ? [] : gitFiles(tree)), ...this.#outside])]
+  }
+
+  /** How long the load that runs has taken so far; 0 = none does. */
+  get runningMs(): number {
+    return this.#sinceMs === undefined ? 0 : performance.now() - this.#sinceMs
   }
 
   /** Throws StartError with this message, all problems, and why the load failed. Reloads wait until begin(). */
@@ -151,6 +164,7 @@ export class Loads<T extends object> {
   /** No reload begins after this. */
   async end(): Promise<void> {
     this.#ended = true
+    clearTimeout(this.#retry)
     await this.#watcher?.stop()
   }
 
@@ -194,6 +208,8 @@ export class Loads<T extends object> {
 
   async #load({ why, always }: Asked): Promise<T | undefined> {
     const started = performance.now()
+    this.#sinceMs = started
+    clearTimeout(this.#retry)
     const serialFloor = this.#settings.serialFloor?.()
     const order = { ...(serialFloor !== undefined && { serialFloor }), ifChanged: !always && !this.#refused }
     let failure: string | undefined
@@ -201,7 +217,9 @@ export class Loads<T extends object> {
       failure = messageOf(error)
       return { problems: [], parsed: 0, outside: this.#outside, stagesMs: {} }
     })
+    this.#sinceMs = undefined
     if (failure === undefined) this.#tellGit(built.gitTrouble)
+    else if (!this.#ended) this.#retryAfter(Math.max(RETRY_MS, performance.now() - started))
     this.#outside = built.outside
     this.#watcher?.follow(this.#paths())
     const failed = built.made === undefined && built.planned === undefined
@@ -231,6 +249,10 @@ export class Loads<T extends object> {
       this.#settings.onRevision?.(built.revision)
     }
     return taken
+  }
+
+  #retryAfter(ms: number): void {
+    this.#retry = setTimeout(() => this.#ask({ why: 'after a load that failed', always: false }), ms).unref()
   }
 
   /** Once each time: that git refuses keeps nobody from serving. */

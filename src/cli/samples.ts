@@ -65,6 +65,7 @@ export function processSamples({
     meridian_reload_failing: [[last?.ok === false ? 1 : 0]],
     meridian_reload_success_time_seconds: last?.successAtMs === undefined ? [] : [[last.successAtMs / 1000]],
     meridian_load_duration_seconds: Object.entries(last?.stagesMs ?? {}).map(([stage, ms]) => [ms / 1000, stage]),
+    meridian_load_running_seconds: [[loads.runningMs / 1000]],
     meridian_problems: ['error', 'warning', 'notice'].map((severity) => [found(severity), severity]),
   }
 }

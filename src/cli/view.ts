@@ -22,6 +22,8 @@ export interface Served {
     readonly ok: number
     readonly failed: number
     readonly unchanged: number
+    /** How long the load that runs has taken so far. */
+    readonly runningMs: number
     readonly last: Load | undefined
     readonly revision: Revision | undefined
   }

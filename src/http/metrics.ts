@@ -72,6 +72,7 @@ export const METRICS = {
   meridian_reload_failing: gauge('1 while what is on disk does not load and an older World is served.'),
   meridian_reload_success_time_seconds: gauge('Unix time of the last load that took.'),
   meridian_load_duration_seconds: gauge('How long each stage of the last load took.', 'stage'),
+  meridian_load_running_seconds: gauge('How long the load that runs has taken so far; 0 while none does.'),
   meridian_problems: gauge('Problems that the last load found.', 'severity'),
   meridian_member_state: gauge(
     '1 for the state a member is in: up, down, unproven, drained, forced.',

@@ -12,12 +12,18 @@ export interface Compiler {
   /**
    * Compiles what is on disk now. Worlds come numbered: generation 1, 2, …, also over a restart of the thread.
    * Calls while one is running share the build after it, which goes by the order of the last of them. Rejects when the thread
-   * dies (a bug): the old World goes on, the next call has a new thread.
+   * dies (a bug, no memory), or takes longer than it may, which ends it: the old World goes on, the next call has a new thread.
    */
   build(order?: BuildOrder): Promise<Built>
   /** Also in the middle of a build: that one rejects. */
   stop(): Promise<void>
 }
+
+/**
+ * A million names take 25 s, the largest database 12 s, git's lock and files that change 90 s together: beyond this, at nice 15
+ * on a busy host too, a load has met a fault of ours and will not end.
+ */
+const MOST_MS = 600_000
 
 /** `tell`: what a build waits for, in words. */
 export function startCompiler(
@@ -56,7 +62,13 @@ export function startCompiler(
         generation = built.made?.world.generation ?? generation
         settle(() => resolve(built))
       }
+      const late = setTimeout(() => {
+        settle(() => reject(new Error(`the load took longer than ${MOST_MS / 1000} s and was ended`)))
+        if (worker === asked) worker = undefined
+        void asked.terminate()
+      }, MOST_MS)
       const settle = (how: () => void): void => {
+        clearTimeout(late)
         asked.off('error', onError).off('exit', onExit).off('message', onMessage)
         how()
       }

@@ -141,7 +141,7 @@ export const served = (health: HealthSnapshot = snapshot): Served => ({
   startedAtMs: Date.now() - 60_000,
   readiness: { ready: true, reasons: [] },
   made: undefined,
-  loads: { ok: 1, failed: 0, unchanged: 0, last: undefined, revision: undefined },
+  loads: { ok: 1, failed: 0, unchanged: 0, runningMs: 0, last: undefined, revision: undefined },
   troubles: [],
   changes: new Map([['down', 2]]),
   health,

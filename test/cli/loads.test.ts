@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import pino from 'pino'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Built, Planned } from '../../src/answer/build.ts'
 import { StartError } from '../../src/cli/doors.ts'
 import { Loads } from '../../src/cli/loads.ts'
@@ -76,4 +76,28 @@ test('in a reload it is told by log, status and metrics, and the next load ends 
   await until('it took', () => loads.ok === 2)
   expect(loads.last).toMatchObject({ ok: true, failure: undefined })
   expect(samples()).toMatchObject({ meridian_reload_failing: [[0]] })
+})
+
+test('what failed by itself is tried again after a pause, and how long a load has taken is a metric', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  try {
+    const { promise, reject } = Promise.withResolvers<Built>()
+    const loads = makeLoads(take, () => promise, take)
+    const running = () =>
+      processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [] }, loads }).meridian_load_running_seconds
+    await loads.first('nothing to serve')
+    loads.begin()
+    expect(running()).toEqual([[0]])
+    loads.reload('SIGHUP')
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(running()).toEqual([[100]])
+    reject(new Error(DEATH))
+    await vi.advanceTimersByTimeAsync(90_000)
+    expect([running(), loads.failed, loads.ok]).toEqual([[[0]], 1, 1])
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(loads.last).toMatchObject({ ok: true, why: 'after a load that failed' })
+    await loads.end()
+  } finally {
+    vi.useRealTimers()
+  }
 })

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type Compiler, startCompiler } from '../../src/server/compile.ts'
 import { makeAdoption } from '../../src/server/pool.ts'
 import { until } from './client.ts'
@@ -63,6 +63,22 @@ describe('the compile thread', () => {
       buffers.add(mark[0]!)
     }
     expect(buffers.size).toBeLessThanOrEqual(3)
+  })
+
+  test('a load that takes too long is ended in the middle of its work, and the next one has a new thread', async () => {
+    const { zones, compiler: made } = compiler()
+    const file = join(zones, 'example.com.yaml')
+    const good = readFileSync(file)
+    writeFileSync(file, Array.from({ length: 400_000 }, (_, i) => `n${i}: {type: A, value: 192.0.2.1}\n`).join(''))
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }) // here alone: the thread has its own
+    const late = made.build()
+    const failure = expect(late).rejects.toThrow('the load took longer than 600 s and was ended')
+    await until('it loads', () => niceOf('compile').includes(15), 60_000)
+    vi.advanceTimersByTime(600_000)
+    vi.useRealTimers()
+    await failure
+    writeFileSync(file, good)
+    expect((await made.build()).made?.world.generation).toBe(1)
   })
 
   test('is nice, and only it', async () => {
