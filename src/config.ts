@@ -8,6 +8,7 @@
 import { isIP } from 'node:net'
 import { availableParallelism, hostname } from 'node:os'
 import { resolve } from 'node:path'
+import { inspect } from 'node:util'
 import type { Report } from './problem.ts'
 import { parsePercent } from './units.ts'
 
@@ -58,11 +59,40 @@ export interface Setting<T> {
   readonly read: (text: string, folder: string, words?: readonly string[]) => unknown
   /** In the file it is a mapping from names to lists of words. */
   readonly named?: true
-  /** Its value is never shown, not even when it is wrong. */
+  /** Its value is a Secret, and never shown, not even when it is wrong. */
   readonly secret?: true
   /** Only for the type of Config. */
   readonly result?: T
 }
+
+/** A password, or what holds one: whatever prints, logs or serializes it writes `(secret)`. */
+export class Secret {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** For the one place where it is used. */
+  reveal(): string {
+    return this.#text
+  }
+
+  toString(): string {
+    return '(secret)'
+  }
+
+  toJSON(): string {
+    return this.toString()
+  }
+
+  [inspect.custom](): string {
+    return this.toString()
+  }
+}
+
+/** Text that someone wrote where no secret belongs, without the login of a URL in it. */
+export const withoutLogins = (text: string): string => text.replaceAll(/:\/\/[^\s/]*@/g, '://…@')
 
 /** `address:port`, `[IPv6 address]:port` → Endpoint. */
 export function parseEndpoint(text: string): Endpoint | undefined {
@@ -108,6 +138,14 @@ const list = <T>(rest: Omit<Setting<readonly T[]>, 'list' | 'result'>): Setting<
   list: true,
 })
 const one = <T>(rest: Omit<Setting<T>, 'list' | 'result'>): Setting<T> => ({ ...rest, list: false })
+/** The one type of settings that nobody else may read. */
+const secret = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning'>): Setting<Secret | undefined> => ({
+  ...rest,
+  list: false,
+  default: [],
+  secret: true,
+  read: (value) => (pattern.test(value) ? new Secret(value) : undefined),
+})
 /** Its values are pairs of a name and what it stands for. */
 const named = (
   rest: Pick<Setting<unknown>, 'type' | 'meaning' | 'read'>,
@@ -145,11 +183,9 @@ export const SETTINGS = {
       'A new database that moves more than this of any service’s clients waits for `meridian geo accept`; the one before is used. Without it none waits.',
     read: parsePercent,
   }),
-  redis: one<string | undefined>({
+  redis: secret(/^rediss?(\+sentinel|\+cluster)?:\/\/[\x21-\x7e]+$/, {
     type: '`redis://`, `rediss://` (TLS), `redis+sentinel://`, `redis+cluster://`, see docs/redis.md',
-    default: [],
     meaning: 'Where probers and nodes share health. Without one this node knows only what it probes itself.',
-    read: text(/^rediss?(\+sentinel|\+cluster)?:\/\/[\x21-\x7e]+$/),
   }),
   'node.name': one<string>({
     type: NAME_TYPE,
@@ -228,12 +264,9 @@ export const SETTINGS = {
       'Names by which `/metrics` may be asked, beside IP addresses and `localhost`; asked by another it is refused, so that no web page reads it through a browser.',
     read: text(/^[A-Za-z0-9._-]{1,253}$/),
   }),
-  'http.token': one<string | undefined>({
+  'http.token': secret(/^[\x21-\x7e]{16,}$/, {
     type: 'at least 16 printable characters without spaces',
-    default: [],
     meaning: 'Bearer token of the control API over TCP. Without one the API is on the control socket only.',
-    read: text(/^[\x21-\x7e]{16,}$/),
-    secret: true,
   }),
   'log.level': one<LogLevel>({
     type: LOG_LEVELS.map((level) => `\`${level}\``).join(', '),
@@ -308,7 +341,9 @@ export function readConfig(given: readonly Given[], report: Report): Config | un
   }
   for (const entry of given) {
     if (!isKey(entry.key)) {
-      fault('setting-unknown', entry, `there is no setting ${entry.key}`, nearest(entry.key, SETTING_KEYS))
+      // what has not the form of a key may be a value in the wrong place
+      const name = /^[A-Za-z][\w.-]{0,60}$/.test(entry.key) ? `setting ${entry.key}` : 'such setting'
+      fault('setting-unknown', entry, `there is no ${name}`, nearest(entry.key, SETTING_KEYS))
       continue
     }
     const setting: Setting<unknown> = SETTINGS[entry.key]
@@ -325,7 +360,9 @@ export function readConfig(given: readonly Given[], report: Report): Config | un
     for (const item of entry.values) {
       const value = setting.read(item.text, entry.folder, item.words)
       if (value === undefined) {
-        const written = JSON.stringify(item.words === undefined ? item.text : { [item.text]: item.words })
+        const written = withoutLogins(
+          JSON.stringify(item.words === undefined ? item.text : { [item.text]: item.words }),
+        )
         const message = `${entry.key} can't be ${setting.secret ? 'what is written' : written}`
         fault('setting-invalid', entry, message, `Type: ${setting.type}`, item)
       } else values.push(value)
@@ -348,7 +385,8 @@ function gather(setting: Setting<unknown>, values: readonly unknown[]): unknown 
 
 /** A hint that names the known key with the fewest differing letters. */
 function nearest(key: string, known: Iterable<string>): string {
-  const [best] = [...known].toSorted((a, b) => distance(key, a) - distance(key, b))
+  const start = key.slice(0, 60) // comparing takes the square of the length
+  const [best] = [...known].toSorted((a, b) => distance(start, a) - distance(start, b))
   return `Did you mean ${best}? All settings are in docs/settings.md`
 }
 

@@ -3,6 +3,7 @@
  * by a test.
  */
 import { Command, CommanderError } from 'commander'
+import { withoutLogins } from '../config.ts'
 import { formatProblem } from '../problem.ts'
 import { addNodeCommands } from './commands-node.ts'
 import { addZoneCommands } from './commands-zone.ts'
@@ -47,7 +48,10 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
     .description("A global DNS load balancer: answers each query with the nearest healthy site's VIP")
     .version(VERSION)
     .exitOverride()
-    .configureOutput({ writeOut: (text) => output.out(text.trimEnd()), writeErr: (text) => output.err(text.trimEnd()) })
+    .configureOutput({
+      writeOut: (text) => output.out(text.trimEnd()),
+      writeErr: (text) => output.err(withoutArguments(text.trimEnd())),
+    })
   addServers(program, output, untilSignal, ended)
   addZoneCommands(program, output, ended)
   addNodeCommands(program, output, ended)
@@ -58,6 +62,12 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
     .action(async () => ended(await demo(output, untilSignal)))
   return program
 }
+
+/** What commander says of a command line it doesn't take, without values that may be secrets. */
+const withoutArguments = (text: string): string =>
+  withoutLogins(text)
+    .replace(/(unknown option '-[\w.-]*)=[^]*?'/, "$1=…'")
+    .replace(/(but got \d+): [^]*/, '$1')
 
 /** Commands that run until a signal ends them. */
 function addServers(program: Command, output: Output, untilSignal: UntilSignal, ended: Ended): void {

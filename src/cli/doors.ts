@@ -104,7 +104,7 @@ export class Doors {
 function guardOf(config: Config): TcpGuard {
   const token = config['http.token']
   const names = [hostname(), config['node.name'], ...config['http.hosts']].map((name) => name.toLowerCase())
-  return { names: new Set(names), ...(token !== undefined && { token }) }
+  return { names: new Set(names), ...(token !== undefined && { token: token.reveal() }) }
 }
 
 const HTTP_REASONS: Readonly<Record<string, string>> = {

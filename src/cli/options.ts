@@ -85,7 +85,7 @@ export function asksNode(command: Command): Command {
 }
 
 export function controlOf(options: Shared, config: Config) {
-  const token = options.token ?? config['http.token']
+  const token = options.token ?? config['http.token']?.reveal()
   return {
     state: config.state,
     ...(options.at !== undefined && { at: options.at }),

@@ -8,6 +8,7 @@ import {
   type GivenValue,
   isNamed,
   readConfig,
+  SETTING_KEYS,
   type SettingKey,
   SETTINGS,
 } from '../config.ts'
@@ -58,7 +59,7 @@ function checkRedis(
   }
   const { redis } = config
   if (redis !== undefined) {
-    const message = redisFault(redis)
+    const message = redisFault(redis.reveal())
     if (message === undefined) return
     const hint = `Type: ${SETTINGS.redis.type}`
     report({ code: 'setting-invalid', severity: 'error', ...at('redis'), message: `redis ${message}`, hint })
@@ -87,7 +88,7 @@ function givenByFile(named: string | undefined, report: Report): Given[] {
     return []
   }
   const source = new Source(file, text)
-  const root = parseYaml(source, report)
+  const root = parseYaml(source, (problem) => report({ ...problem, message: withoutValues(problem.message) }))
   if (root === undefined) return []
   if (root.kind !== 'mapping') {
     report(source.problem('value-kind', root.offset, 'settings are a mapping: one key a line'))
@@ -96,16 +97,32 @@ function givenByFile(named: string | undefined, report: Report): Given[] {
   return [...flatten(root, '', source, report)]
 }
 
+/** The file holds passwords: of its text no more than keys may stand in what a parser says is wrong with it. */
+const withoutValues = (message: string): string =>
+  message
+    .replaceAll(/(["“])([^"”]*)(["”])/g, (all, left: string, text: string, right: string) =>
+      SETTING_KEYS.some((key) => key.split('.').includes(text) || key === text) ? all : `${left}…${right}`,
+    )
+    .replace(/(such characters): .*/s, '$1')
+
+/** Keys that stand in a mapping under this one. */
+const hasKeysBelow = (name: string): boolean => SETTING_KEYS.some((key) => key.startsWith(`${name}.`))
+
 /** `http: {listen: …}` and `http.listen: …` are the same. */
 function* flatten(node: Node, prefix: string, source: Source, report: Report): Generator<Given> {
   if (node.kind !== 'mapping') return
   for (const { key, value } of node.entries) {
     const name = `${prefix}${key.text}`
-    if (value.kind === 'mapping' && !isNamed(name)) {
+    if (value.kind === 'mapping' && hasKeysBelow(name)) {
       yield* flatten(value, `${name}.`, source, report)
       continue
     }
-    const values = isNamed(name) ? namedOf(name, value, source, report) : textsOf(name, value, source, report)
+    const known = SETTING_KEYS.some((one) => one === name) // else its value is of no interest
+    const values = !known
+      ? []
+      : isNamed(name)
+        ? namedOf(name, value, source, report)
+        : textsOf(name, value, source, report)
     const { file, ...place } = source.place(key)
     yield { key: name, values, source: file, folder: dirname(resolve(file)), ...place }
   }

@@ -14,7 +14,7 @@ export function makeStore({ redis }: Config, log: Logger): Store {
     if (trouble === undefined) log.info('Redis is reached, and all is well with it')
     else log.warn(`${trouble}; what was heard last stands`)
   }
-  return openRedisStore(redis, { onTrouble, onRefused: (line) => log.warn(line) })
+  return openRedisStore(redis.reveal(), { onTrouble, onRefused: (line) => log.warn(line) })
 }
 
 /** What is wrong with a URL of Redis; undefined: nothing. */

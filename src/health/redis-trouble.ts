@@ -1,8 +1,12 @@
 /**
  * What Redis and the way to it answer when something is wrong, as a line that says what to do. Pure: texts in, text out.
- * Server errors tell commands, keys and users but no passwords.
+ * A server that does not know a command tells its arguments, and a login is such a command: passwords are taken out.
  */
+import { inLine } from '../problem.ts'
 import type { RedisPlace } from './redis-url.ts'
+
+/** Of an error's text. */
+const MOST_CHARACTERS = 500
 
 /** Channels in ACLs, and HELLO on which the RESP3 connections rest. */
 const OLDEST = [6, 2] as const
@@ -59,12 +63,20 @@ const FORMS: readonly (readonly [RegExp, (place: RedisPlace, match: RegExpExecAr
 
 /** One line: address, what is wrong, what to do. */
 export function explain(error: unknown, place: RedisPlace): string {
-  const text = textOf(error)
+  const text = masked(textOf(error), place)
   for (const [form, line] of FORMS) {
     const match = form.exec(text)
     if (match !== null) return `Redis at ${place.address} ${line(place, match)}`
   }
   return `Redis at ${place.address}: ${text}`
+}
+
+/** On one line, and without the passwords of the place, whole or cut short among a command's arguments. */
+function masked(text: string, { password, sentinelPassword }: RedisPlace): string {
+  let line = inLine(text.slice(0, MOST_CHARACTERS)).replace(/,? with args beginning with:.*/, '')
+  for (const secret of [password, sentinelPassword])
+    if (secret !== undefined && secret !== '') line = line.replaceAll(secret, '…')
+  return line
 }
 
 const userOf = (user: string | undefined): string => `user ${user ?? 'default'}`

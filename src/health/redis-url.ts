@@ -34,11 +34,12 @@ export interface RedisPlace {
 }
 
 const PORTS = { single: 6379, sentinel: 26379, cluster: 6379 } as const
-const FORM = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#]*)@)?([^/?#@]+)(\/[^?#]*)?(?:\?([^#]*))?$/
+/** No @ behind the host: a password with / or ? in it would be taken for a path or a parameter, and told as such. */
+const FORM = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#]*)@)?([^/?#@]+)(\/[^?#@]*)?(?:\?([^#@]*))?$/
 const FILES = ['ca', 'cert', 'key'] as const
 const PARAMETERS: ReadonlySet<string> = new Set([...FILES, 'sentinel-user', 'sentinel-password'])
 
-/** The place, or what is wrong with the URL; the text never has the password. Reads the files that `ca`, `cert`, `key` name. */
+/** The place, or what is wrong with the URL; the text has nothing of the URL, as any part of it may be the password. Reads the files that `ca`, `cert`, `key` name. */
 export function parseRedisUrl(url: string): RedisPlace | string {
   try {
     return parse(url)
@@ -53,12 +54,12 @@ class Unreadable extends Error {}
 function parse(url: string): RedisPlace {
   const match = FORM.exec(url)
   if (match === null) {
-    const at = url.indexOf('@') === url.lastIndexOf('@') ? '' : '; an @ in the password is written %40'
-    throw new Unreadable(`is not of the form redis://user:password@host:port/database, see docs/redis.md${at}`)
+    const escapes = url.includes('@') ? '; in a password @ is written %40, / is %2F, ? is %3F, # is %23' : ''
+    throw new Unreadable(`is not of the form redis://user:password@host:port/database, see docs/redis.md${escapes}`)
   }
   const [, s, form, login, list = '', path = '', query = ''] = match
   const kind = form === 'sentinel' || form === 'cluster' ? form : 'single'
-  const hosts = list.split(',').map((text) => hostOf(text, PORTS[kind]))
+  const hosts = list.split(',').map((text, index) => hostOf(text, index + 1, PORTS[kind]))
   if (kind === 'single' && hosts.length > 1) {
     throw new Unreadable('has more than one host: redis+sentinel:// or redis+cluster:// is meant')
   }
@@ -96,11 +97,11 @@ function loginOf(login: string | undefined): [string | undefined, string | undef
   return [user === '' ? undefined : user, password === '' ? undefined : password]
 }
 
-function hostOf(text: string, defaultPort: number): HostPort {
+function hostOf(text: string, place: number, defaultPort: number): HostPort {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(text)
   const port = Number(match?.[3] ?? defaultPort)
   if (match === null || port < 1 || port > 65_535) {
-    throw new Unreadable(`has "${text}" where host:port is wanted; IPv6 addresses stand in brackets`)
+    throw new Unreadable(`has no host:port, port 1–65535, in place ${place}; IPv6 addresses stand in brackets`)
   }
   return { host: match[1] ?? match[2]!, port }
 }
@@ -109,7 +110,7 @@ function databaseOf(parts: readonly string[], kind: RedisPlace['kind']): number 
   const [text = '', ...more] = parts
   const db = text === '' ? 0 : Number(text)
   if (more.length > 0 || !/^\d{0,5}$/.test(text))
-    throw new Unreadable(`has "/${parts.join('/')}" where a database's number is wanted`)
+    throw new Unreadable("has another text where a database's number is wanted")
   if (kind === 'cluster' && db !== 0) throw new Unreadable('names a database: a cluster has only number 0')
   return db
 }
@@ -120,9 +121,7 @@ function parametersOf(query: string): Map<string, string> {
     const equals = part.indexOf('=')
     const name = part.slice(0, equals)
     if (equals < 0 || !PARAMETERS.has(name)) {
-      throw new Unreadable(
-        `has the unknown parameter "${equals < 0 ? part : name}"; there are ${[...PARAMETERS].join(', ')}`,
-      )
+      throw new Unreadable(`has an unknown parameter; there are ${[...PARAMETERS].join(', ')}`)
     }
     parameters.set(name, decoded(part.slice(equals + 1)))
   }
@@ -137,7 +136,8 @@ function tlsOf(parameters: ReadonlyMap<string, string>): RedisTls {
     try {
       tls[name] = readFileSync(file, 'utf8')
     } catch (error) {
-      throw new Unreadable(`names ${name}=${file}, which can't be read: ${String(error)}`)
+      const code = error instanceof Error && 'code' in error ? String(error.code) : 'it is no file'
+      throw new Unreadable(`names a file in its parameter ${name} that can't be read: ${code}`)
     }
   }
   return tls
