@@ -198,7 +198,8 @@ export function removeLeftovers(folder: string): void {
 
 const ageOf = (path: string): number => Date.now() - (attempt(() => statSync(path).mtimeMs) ?? Infinity)
 
-function isAlive(pid: number): boolean {
+/** Whether there is a process of this number. */
+export function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {
