@@ -210,7 +210,8 @@ export const SETTINGS = {
   state: one<string>({
     type: 'a folder',
     default: ['state'],
-    meaning: 'Saved health, compiled maps and the control socket; made when it is not there.',
+    meaning:
+      'Saved health, compiled maps and the control socket; made when it is not there. A node serves without it, with a warning.',
     read: path,
   }),
   'probe.enabled': one<boolean>({
@@ -382,6 +383,10 @@ function gather(setting: Setting<unknown>, values: readonly unknown[]): unknown 
   if (setting.named === true) return Object.fromEntries(values.filter((value) => Array.isArray(value)))
   return setting.list ? values : values[0]
 }
+
+/** Whether `listen` is what stands without anybody's choice. */
+export const listensByDefault = ({ listen }: Config): boolean =>
+  listen.map(formatEndpoint).join() === SETTINGS.listen.default.join()
 
 /** A hint that names the known key with the fewest differing letters. */
 function nearest(key: string, known: Iterable<string>): string {

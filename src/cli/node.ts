@@ -25,10 +25,10 @@ import type { ProberThread } from '../probe/thread.ts'
 import type { Problem } from '../problem.ts'
 import { startCompiler } from '../server/compile.ts'
 import { droppedDatagrams } from '../server/drops.ts'
-import { ListenError, type Log } from '../server/front.ts'
+import type { Log } from '../server/front.ts'
 import { makeAdoption } from '../server/pool.ts'
 import { type Server, startServer } from '../server/serve.ts'
-import { claimState, Doors, StartError } from './doors.ts'
+import { claimState, Doors, listenDns } from './doors.ts'
 import type { Explained } from './explain.ts'
 import { type Load, loadInLog, Loads, nameOf } from './loads.ts'
 import { type Ordered, carryOut } from './order.ts'
@@ -137,7 +137,7 @@ export class RunningNode implements Node {
     await this.#health.start()
     await this.#loads.watch()
     const made = await this.#loads.first('nothing to serve')
-    this.#server = await this.#listenDns(made)
+    this.#server = await listenDns(config, this.#log, (listen) => this.#startServer(listen, made))
     if (this.#takeover) await this.#doors.listenControl() // not before it serves: until then it is the predecessor's
     this.#made = made
     this.#servingSinceMs = Date.now()
@@ -156,22 +156,18 @@ export class RunningNode implements Node {
     this.#loads.begin()
   }
 
-  async #listenDns(made: Made): Promise<Server> {
+  #startServer(listen: Config['listen'], { world }: Made): Promise<Server> {
     const log: Log = (level, message, fields) => this.#log[level](fields ?? {}, message)
-    try {
-      return await startServer({
-        listen: this.#config.listen,
-        threads: this.#config.threads,
-        world: made.world,
-        health: this.#table,
-        adoption: this.#adoption,
-        takeover: this.#takeover,
-        portable: false,
-        log,
-      })
-    } catch (error) {
-      throw error instanceof ListenError ? new StartError(error.message) : error
-    }
+    return startServer({
+      listen,
+      threads: this.#config.threads,
+      world,
+      health: this.#table,
+      adoption: this.#adoption,
+      takeover: this.#takeover,
+      portable: false,
+      log,
+    })
   }
 
   /** Slots, counters and health of a World that is about to be published. */
@@ -289,7 +285,7 @@ export class RunningNode implements Node {
       loads: this.#loads,
       changes: this.#changes,
       health: this.#health.snapshot(),
-      troubles: this.#serial.troubles,
+      troubles: [...this.#serial.troubles, ...this.#doors.troubles],
       counters: this.#server?.counters() ?? [],
       server: this.#server?.stats(),
       cells: this.#cells,

@@ -133,6 +133,7 @@ export class RunningProber implements Shown {
       loads: this.#loads,
       plan: planned && { hash: planned.plan.hash, zones: planned.zoneCount },
       store: { shared, trouble, refused: refusals.counts },
+      troubles: this.#doors.troubles,
       probing: this.#prober && { report: await this.#prober.report(), thread: this.#prober },
     }
   }

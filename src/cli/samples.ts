@@ -17,6 +17,7 @@ export function samplesOf(served: Served): Samples {
     ...processSamples(served),
     ...healthSamples(health),
     ...(probing === undefined ? {} : probingSamples(probing)),
+    meridian_state_troubles: [[health.troubles.length + served.troubles.length]],
     meridian_threads: [[server?.udp.threads ?? 0]],
     meridian_threads_replaced_total: [
       [server?.udp.died ?? 0, 'died'],

@@ -18,7 +18,7 @@ import {
   type StoreStatus,
 } from './view.ts'
 
-export interface ServedProber extends Pick<Served, 'config' | 'startedAtMs' | 'readiness' | 'loads'> {
+export interface ServedProber extends Pick<Served, 'config' | 'startedAtMs' | 'readiness' | 'loads' | 'troubles'> {
   readonly plan: { readonly hash: string; readonly zones: number } | undefined
   readonly store: HealthSnapshot['store']
   readonly probing: Probing | undefined
@@ -33,6 +33,8 @@ export interface ProberStatusView {
   readonly load: LoadStatus | null
   readonly store: StoreStatus
   readonly probing: ProbingStatus | null
+  /** Operational trouble as it is now. */
+  readonly troubles: readonly string[]
   readonly targets: readonly TargetReport[]
 }
 
@@ -43,6 +45,7 @@ export const proberStatusOf = (served: ServedProber): ProberStatusView => ({
   load: loadStatus(served.loads.last),
   store: storeStatus(served.store),
   probing: served.probing === undefined ? null : probingStatus(served.probing),
+  troubles: served.troubles,
   targets: served.probing?.report.targets ?? [],
 })
 
@@ -50,11 +53,12 @@ export const renderProberMetrics = (served: ServedProber): Promise<string> =>
   renderMetrics({
     ...processSamples(served),
     ...storeSamples(served.store),
+    meridian_state_troubles: [[served.troubles.length]],
     ...(served.probing === undefined ? {} : probingSamples(served.probing)),
     meridian_zones: [[served.plan?.zones ?? 0]],
   })
 
-export function proberInWords({ node, plan, load, store, probing, targets }: ProberStatusView): string {
+export function proberInWords({ node, plan, load, store, probing, troubles, targets }: ProberStatusView): string {
   return [
     ...processInWords(node),
     ...(plan === null
@@ -63,6 +67,7 @@ export function proberInWords({ node, plan, load, store, probing, targets }: Pro
     ...loadInWords(load),
     storeInWords(store),
     ...(probing === null ? [] : [wrap(probingInWords(probing))]),
+    ...troubles.map((trouble) => wrap(trouble, '! ')),
     ...(targets.length === 0 ? [] : ['', table(targets.map(targetRow))]),
   ].join('\n')
 }

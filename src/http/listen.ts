@@ -40,7 +40,11 @@ export async function listenSocket(app: Hono, path: string): Promise<HttpServer>
   return {
     async stop() {
       await closed(server)
-      if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true })
+      try {
+        if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true })
+      } catch {
+        // a disk that has become read-only: the next start replaces it
+      }
     },
   }
 }

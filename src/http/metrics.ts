@@ -33,6 +33,9 @@ export const METRICS = {
   meridian_resident_memory_bytes: gauge('Resident memory of the process.'),
   meridian_ready: gauge('1 while /ready says so.'),
   meridian_faults_total: counter('Faults of Meridian itself that nothing caught outside of answering; it goes on.'),
+  meridian_state_troubles: gauge(
+    'What is wrong with the state folder now: files that cannot be read or written, no control socket; `status` has the words.',
+  ),
   meridian_queries_total: counter(
     'Queries by what became of them; rcode `dropped`: nothing was sent.',
     'transport',

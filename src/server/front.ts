@@ -36,5 +36,6 @@ export class ListenError extends Error {
 const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the address is in use: stop the other server, or start with --takeover to take over from it',
   EADDRNOTAVAIL: 'this machine does not have the address',
+  EAFNOSUPPORT: 'this kernel has no such addresses (IPv6 is off?): leave it out of listen',
   EACCES: 'no permission: ports below 1024 need CAP_NET_BIND_SERVICE or net.ipv4.ip_unprivileged_port_start',
 }

@@ -86,15 +86,6 @@ test('a successor that cannot start leaves its predecessor as it was', async () 
   expect(await scene.siteFor(PARIS)).toBe('fra')
 })
 
-test('a state folder that cannot be is one clear error', async () => {
-  for (const state of [join(scene.city, 'state'), join(scene.folder, 'x'.repeat(120))]) {
-    const node = scene.start({ state })
-    expect(await node.ended).toBe(1)
-    expect(node.err.trim().split('\n')).toHaveLength(1)
-    expect(node.err).toContain(state)
-  }
-})
-
 test('SIGTERM under load: ready goes off, nothing that was in is lost, exit code 0, no traces', async () => {
   await scene.startSites()
   const node = await scene.startReady()
