@@ -6,7 +6,7 @@ export default defineConfig({
     maxWorkers: 3, // most files wait for real processes more than they compute
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/tools.ts'],
-    testTimeout: 20_000,
+    testTimeout: 60_000, // only against hanging: machines do other things too
     hookTimeout: 60_000,
   },
 })

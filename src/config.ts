@@ -289,6 +289,9 @@ const isWhole = (record: object): record is Config => SETTING_KEYS.every((key) =
 /** In the file it is a mapping from names to lists of words. */
 export const isNamed = (key: string): boolean => isKey(key) && 'named' in SETTINGS[key]
 
+/** The token of the node that a command asks; no setting. */
+export const TOKEN_VARIABLE = 'MERIDIAN_TOKEN'
+
 export const variableOf = (key: string): string => `MERIDIAN_${key.toUpperCase().replaceAll('.', '_')}`
 export const flagOf = (key: string): string => `--${key.replaceAll('.', '-')}`
 
@@ -300,7 +303,7 @@ export function givenByEnvironment(env: Readonly<Record<string, string | undefin
   const known = new Map(SETTING_KEYS.map((key) => [variableOf(key), key]))
   const given: Given[] = []
   for (const [variable, value] of Object.entries(env)) {
-    if (!variable.startsWith('MERIDIAN_') || value === undefined) continue
+    if (!variable.startsWith('MERIDIAN_') || variable === TOKEN_VARIABLE || value === undefined) continue
     const key = known.get(variable)
     if (key !== undefined) given.push(givenText(key, value, variable))
     else {

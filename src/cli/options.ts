@@ -1,12 +1,22 @@
 /**
  * Options that commands share: settings as flags, how to reach a node, what to load; and what they are turned into.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import type { Command } from 'commander'
 import type { BuildSettings } from '../answer/build.ts'
-import { type Config, flagOf, givenText, SETTING_KEYS, SETTINGS, type SettingKey } from '../config.ts'
-import { formatProblem } from '../problem.ts'
+import {
+  type Config,
+  flagOf,
+  givenText,
+  SETTING_KEYS,
+  SETTINGS,
+  type SettingKey,
+  TOKEN_VARIABLE,
+  variableOf,
+} from '../config.ts'
+import { formatProblem, type Problem } from '../problem.ts'
+import { ControlError } from './control.ts'
 import type { Output } from './output.ts'
 import { loadSettings, type Role, type Settings } from './settings.ts'
 
@@ -14,7 +24,7 @@ export interface Shared {
   readonly config?: string
   readonly json?: boolean
   readonly at?: string
-  readonly token?: string
+  readonly tokenFile?: string
 }
 
 /** Settings were wrong; they have been told. */
@@ -45,12 +55,30 @@ export function settingsOf(command: Command, output: Output, role?: Role): Confi
 
 export function readSettings(command: Command, role?: Role): Settings {
   const options: Readonly<Record<string, string | undefined>> = command.opts()
+  const exposed: Problem[] = []
   const flags = SETTING_KEYS.flatMap((key: SettingKey) => {
     const value = options[camelCase(flagOf(key))]
-    return value === undefined ? [] : [givenText(key, value, flagOf(key))]
+    if (value === undefined) return []
+    if ('secret' in SETTINGS[key] && holdsSecret(value)) exposed.push(exposedFlag(key))
+    return [givenText(key, value, flagOf(key))]
   })
-  return loadSettings({ file: options['config'], env: process.env, flags, role })
+  const { config, problems } = loadSettings({ file: options['config'], env: process.env, flags, role })
+  return { config: exposed.length > 0 ? undefined : config, problems: [...problems, ...exposed] }
 }
+
+/** A URL is none without a login. */
+const holdsSecret = (value: string): boolean => !value.includes('://') || /@|password=/.test(value)
+
+/** Every user of a machine sees what its processes were started with. */
+const exposedFlag = (key: SettingKey): Problem => ({
+  code: 'setting-invalid',
+  severity: 'error',
+  file: flagOf(key),
+  line: 0,
+  column: 0,
+  message: 'a secret on a command line can be read by every user of this machine (ps)',
+  hint: `Set the variable ${variableOf(key)}, or ${key} in the settings file`,
+})
 
 /** As commander names an option: `--geo-city` → `geoCity`. */
 const camelCase = (flag: string): string =>
@@ -80,12 +108,25 @@ export const collect = (value: string, before: readonly string[]): readonly stri
 export function asksNode(command: Command): Command {
   return withSettings(command)
     .option('--at <ADDRESS>', 'ask another node, at its http.listen, e.g. 192.0.2.1:8053')
-    .option('--token <TOKEN>', 'its http.token; MERIDIAN_HTTP_TOKEN without')
+    .option(
+      '--token-file <FILE>',
+      'a file with its http.token; without it the variable MERIDIAN_TOKEN, then http.token of here',
+    )
     .option('--json', 'machine-readable')
 }
 
+/** Of another node: from a file or a variable, for every user of this machine sees arguments. Throws ControlError. */
+function tokenOf({ tokenFile }: Shared): string | undefined {
+  if (tokenFile === undefined) return process.env[TOKEN_VARIABLE]
+  try {
+    return readFileSync(tokenFile, 'utf8').trim()
+  } catch (error) {
+    throw new ControlError(`${tokenFile}: the token can't be read: ${String(error)}`)
+  }
+}
+
 export function controlOf(options: Shared, config: Config) {
-  const token = options.token ?? config['http.token']?.reveal()
+  const token = tokenOf(options) ?? config['http.token']?.reveal()
   return {
     state: config.state,
     ...(options.at !== undefined && { at: options.at }),

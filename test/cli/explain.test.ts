@@ -76,6 +76,13 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
+/** A file that holds it. */
+function tokenFile(token: string): string {
+  const file = join(folder, 'token')
+  writeFileSync(file, `${token}\n`)
+  return file
+}
+
 interface Typed {
   readonly code: number
   readonly out: string
@@ -164,10 +171,10 @@ describe('a node that runs', () => {
   test('from afar, as host:port or as a URL, with the token and not without', async () => {
     const asked = ['explain', 'www.example.com', ...PARIS]
     for (const at of [HTTP, `http://${HTTP}`]) {
-      const told = await type(...asked, '--at', at, '--token', TOKEN, ...nowhere)
+      const told = await type(...asked, '--at', at, '--token-file', tokenFile(TOKEN), ...nowhere)
       expect(told).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/^node n1, /) })
     }
-    const refused = await type(...asked, '--at', HTTP, '--token', `${TOKEN}s`, ...nowhere, ...files)
+    const refused = await type(...asked, '--at', HTTP, '--token-file', tokenFile(`${TOKEN}s`), ...nowhere, ...files)
     expect(refused).toMatchObject({ code: 1, out: '', err: expect.stringContaining('this needs the token') })
     // another node that is not there is no reason to tell of these files
     const gone = await type(...asked, '--at', `${HOST}:8165`, ...nowhere, ...files)

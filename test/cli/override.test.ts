@@ -1,8 +1,8 @@
 /** The commands that change something, as they are typed, against a control socket; what the node behind it heard. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { run } from '../../src/cli/commands.ts'
 import { whoAmI } from '../../src/cli/override.ts'
 import { makeApp, type Node } from '../../src/http/app.ts'
@@ -183,8 +183,29 @@ test('another node takes orders by address with its token, and with no other', a
   const address = `127.${100 + (process.pid % 100)}.61.2`
   open.push(await listenTcp(makeApp(node, { names: new Set(), token }), address, 8053))
   const words = ['undrain', 'iad', '--at', `http://${address}:8053`]
-  expect((await type(...words, '--token', `${token}x`)).code).toBe(1)
+  const file = join(folder, 'token')
+  writeFileSync(file, `${token}x\n`)
+  expect((await type(...words, '--token-file', file)).code).toBe(1)
   expect(heard).toEqual([])
-  expect((await type(...words, '--token', token)).code).toBe(0)
-  expect(heard).toHaveLength(1)
+  writeFileSync(file, `${token}\n`)
+  expect((await type(...words, '--token-file', file)).code).toBe(0)
+  vi.stubEnv('MERIDIAN_TOKEN', token)
+  expect((await type(...words)).code).toBe(0)
+  vi.unstubAllEnvs()
+  expect(heard).toHaveLength(2)
+  const missing = await type(...words, '--token-file', `${file}s`)
+  expect(missing).toMatchObject({ code: 1, err: expect.stringContaining("the token can't be read") })
+})
+
+test('a secret is no flag: every user sees the arguments of a process', async () => {
+  for (const [flag, value] of [
+    ['http-token', 'a-token-of-this-test'],
+    ['redis', 'redis://kim:battery-staple@192.0.2.6'],
+    ['redis', 'redis+sentinel://192.0.2.6/m?sentinel-password=battery-staple'],
+  ] as const) {
+    const told = await type('status', `--${flag}`, value)
+    expect(told).toMatchObject({ code: 1, err: expect.stringContaining('can be read by every user') })
+    expect(told.err).not.toMatch(/battery|a-token/)
+  }
+  expect((await type('status', '--token', 'a-token-of-this-test')).err).toContain("unknown option '--token'")
 })

@@ -67,8 +67,8 @@ test('what the predecessor is told while its successor starts is not lost', asyn
   const first = await scene.startReady({ 'http-token': token })
   const second = await scene.startReady({ 'http-token': token }, '--takeover')
   // http is the predecessor's until it leaves
-  const at = ['--at', `http://${scene.address(0)}:8053`, '--token', token]
-  const told = await meridian(['drain', 'sin', '--why', 'works', '--yes', ...at])
+  const at = ['--at', `http://${scene.address(0)}:8053`]
+  const told = await meridian(['drain', 'sin', '--why', 'works', '--yes', ...at], undefined, { MERIDIAN_TOKEN: token })
   expect(told).toMatchObject({ code: 0, err: '' })
   expect((await second.status())?.overrides).toEqual([])
   first.kill('SIGTERM')

@@ -127,7 +127,9 @@ export class Scene {
   }
 
   start(more: Readonly<Record<string, string>> = {}, ...args: readonly string[]): NodeProcess {
-    const node = new NodeProcess(['serve', ...this.flags(more), ...args], more['state'] ?? this.state)
+    const { 'http-token': token, ...flags } = more // a secret is no flag
+    const env = token === undefined ? {} : { MERIDIAN_HTTP_TOKEN: token }
+    const node = new NodeProcess(['serve', ...this.flags(flags), ...args], more['state'] ?? this.state, { env })
     this.#nodes.add(node)
     return node
   }
@@ -182,8 +184,10 @@ export class Scene {
 export async function meridian(
   args: readonly string[],
   cwd = tmpdir(),
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const stdio = ['ignore', 'pipe', 'pipe'] as const
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...process.env, ...env }, stdio: [...stdio] })
   let out = ''
   let err = ''
   child.stdout.on('data', (data: Buffer) => (out += data.toString()))
