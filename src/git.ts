@@ -270,9 +270,9 @@ function refusalOf(
   }
   if (line.includes('not a git repository') || line.includes("bad revision 'HEAD'")) return { refused: line }
   // https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory
-  const top = /dubious ownership in repository at '(.+)'/.exec(line)?.[1]
+  const [, top] = line.split("dubious ownership in repository at '")
   if (top !== undefined) {
-    const trouble = `git refuses to read the repository of another user: git config --system --add safe.directory ${top}`
+    const trouble = `git refuses to read the repository of another user: git config --system --add safe.directory ${top.replace(/'$/, '')}`
     return { refused: line, trouble }
   }
   const code = 'code' in error ? error.code : undefined

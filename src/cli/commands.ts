@@ -66,7 +66,7 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
 /** What commander says of a command line it doesn't take, without values that may be secrets. */
 const withoutArguments = (text: string): string =>
   withoutLogins(text)
-    .replace(/(unknown option '-[\w.-]*)=[^]*?'/, "$1=…'")
+    .replace(/^([^']*unknown option '-[\w.-]*)=[^]*?'/, "$1=…'")
     .replace(/(but got \d+): [^]*/, '$1')
 
 /** Commands that run until a signal ends them. */

@@ -69,14 +69,23 @@ const WIDTH = 100
 export function wrap(text: string, indent = '', hanging = `${indent}  `): string {
   const lines: string[] = []
   let line = ''
-  // a number stays with its %
-  for (const word of text.split(/\s+(?!%)/)) {
+  for (const word of wordsOf(text)) {
     if (line !== '' && line.length + 1 + word.length > WIDTH) {
       lines.push(line)
       line = `${hanging}${word}`
     } else line = line === '' ? `${indent}${word}` : `${line} ${word}`
   }
   return [...lines, line].join('\n')
+}
+
+/** A number stays with its %. */
+function wordsOf(text: string): readonly string[] {
+  const words: string[] = []
+  for (const word of text.split(/\s+/)) {
+    if (word.startsWith('%') && words.length > 0) words.push(`${words.pop()} ${word}`)
+    else words.push(word)
+  }
+  return words
 }
 
 /** `1 member`, `2 members`. */

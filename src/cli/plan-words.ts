@@ -8,7 +8,7 @@ import { formatDuration, formatPercent } from '../units.ts'
 export const QUIET = 'no record and no client changes'
 
 /** `12,345`. */
-export const grouped = (number: number): string => String(Math.round(number)).replaceAll(/\B(?=(\d{3})+$)/g, ',')
+export const grouped = (number: number): string => Math.round(number).toLocaleString('en-US')
 
 /** What steers: `web`, `web → api`, `(static) → web`. */
 export function steeringInWords({ before, after }: NameMoves): string {

@@ -7,8 +7,12 @@ export interface Prefix {
   readonly bits: number
 }
 
+/** `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`. */
+const MAX_CHARACTERS = 45
+
 /** `192.0.2.1` → 4 bytes. Four decimal numbers without leading zeros, nothing else. */
 export function parseIPv4(text: string): Uint8Array | undefined {
+  if (text.length > MAX_CHARACTERS) return undefined
   const parts = text.split('.')
   if (parts.length !== 4) return undefined
   const bytes = new Uint8Array(4)
@@ -21,6 +25,7 @@ export function parseIPv4(text: string): Uint8Array | undefined {
 
 /** `2001:db8::1`, `::ffff:192.0.2.1` → 16 bytes. No zone identifiers. */
 export function parseIPv6(text: string): Uint8Array | undefined {
+  if (text.length > MAX_CHARACTERS) return undefined
   const halves = text.split('::')
   if (halves.length > 2) return undefined
   const head = groups(halves[0]!, halves.length === 1)

@@ -4,7 +4,7 @@
  */
 import { formatAddress, parseAddress } from './address.ts'
 import { parseUnicodeName } from './idna.ts'
-import { type Fault, formatName, isAbsolute, isFault, readName } from './name.ts'
+import { type Fault, formatName, isAbsolute, isFault, isTooLong, readName, TOO_LONG } from './name.ts'
 
 /**
  * How a field is written: `text` is a byte that counts 0–255 bytes and the bytes, `texts` several of those; `rest`, `uri`,
@@ -35,6 +35,7 @@ export function encodeField(kind: Kind, text: string): Uint8Array | Fault {
       return { fault: `“${text}” is no ${kind === 'ipv4' ? 'IPv4' : 'IPv6'} address` }
     }
     case 'name':
+      if (isTooLong(text)) return TOO_LONG
       if (parseAddress(text) !== undefined) return { fault: `“${text}” is an address where a name is wanted` }
       return isAbsolute(text) ? parseUnicodeName(text) : { fault: `“${text}” must end with a dot` }
     case 'u8':

@@ -3,10 +3,11 @@
  * owners and targets.
  */
 import { domainToASCII } from 'node:url'
-import { type Fault, isFault, parseName } from './name.ts'
+import { type Fault, isFault, isTooLong, parseName, TOO_LONG } from './name.ts'
 
 /** As parseName(), and each label with characters beyond ASCII by its A-label. Other labels stay as they are. */
 export function parseUnicodeName(text: string): Uint8Array | Fault {
+  if (isTooLong(text)) return TOO_LONG
   if (isAscii(text)) return parseName(text)
   const labels: string[] = []
   for (const label of text.split('.')) {

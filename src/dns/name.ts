@@ -17,6 +17,8 @@ export interface Fault {
 export const isFault = (value: object): value is Fault => 'fault' in value
 
 export const MAX_NAME_BYTES = 255
+/** In text, where a byte takes four characters at most (`\\DDD`). */
+const MAX_NAME_CHARACTERS = 4 * MAX_NAME_BYTES
 const MAX_LABEL_BYTES = 63
 /** 127 labels of one byte fill a name. */
 export const MAX_LABELS = 127
@@ -36,6 +38,7 @@ const BACKSLASH = 92
 export function parseName(text: string): Uint8Array | Fault {
   if (text === '') return { fault: 'a name is empty' }
   if (text === '.') return ROOT
+  if (isTooLong(text)) return TOO_LONG
   const wire = new Uint8Array(MAX_NAME_BYTES)
   let start = 0 // of the label being read: its length byte
   let at = 1
@@ -74,10 +77,17 @@ function labelFault(text: string, bytes: number): Fault | undefined {
   return undefined
 }
 
+/** True of text that no name has, whatever it says: nothing else is worth doing with it. */
+export const isTooLong = (text: string): boolean => text.length > MAX_NAME_CHARACTERS
+export const TOO_LONG: Fault = {
+  fault: `a name of more than ${MAX_NAME_CHARACTERS} characters is longer than 255 bytes`,
+}
+
 /** True of text that ends with an unescaped dot: a fully qualified name. */
 export function isAbsolute(text: string): boolean {
-  const backslashes = /(\\*)\.$/.exec(text)
-  return backslashes !== null && backslashes[1]!.length % 2 === 0
+  let backslashes = 0
+  while (text.charCodeAt(text.length - 2 - backslashes) === BACKSLASH) backslashes++
+  return text.endsWith('.') && backslashes % 2 === 0
 }
 
 /** A name read out of a message. */

@@ -4,7 +4,7 @@
  */
 import { encodeRdata, type RdataValue, ZONE_TYPES } from '../dns/rdata.ts'
 import { parseUnicodeName } from '../dns/idna.ts'
-import { formatName, isAbsolute, isFault, joinName, lowerName, parentName } from '../dns/name.ts'
+import { formatName, isAbsolute, isFault, isTooLong, joinName, lowerName, parentName, TOO_LONG } from '../dns/name.ts'
 import { TYPE, typeName, typeNumber } from '../dns/types.ts'
 import type { Problem, Report } from '../problem.ts'
 import { type DynamicRecord, readDynamic } from './dynamic.ts'
@@ -166,6 +166,10 @@ class ZoneReader {
   #ownerName(key: Scalar): Uint8Array | undefined {
     if (key.text === '') return this.#apex
     const hint = 'Names are relative to the zone; "" is the zone itself'
+    if (isTooLong(key.text)) {
+      this.#read.fault('name-invalid', key, TOO_LONG.fault, hint)
+      return undefined
+    }
     if (isAbsolute(key.text) || key.text === '@') {
       this.#read.fault('name-invalid', key, `“${key.text}” is not relative to the zone`, hint)
       return undefined
