@@ -3,6 +3,7 @@
  * what is large, so that neither a heartbeat nor its echo ever waits behind 10,000 votes. All of them come back by themselves.
  */
 import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
+import { ReplyLimit } from './redis-limit.ts'
 import type { RedisPlace } from './redis-url.ts'
 
 export type Client = Redis | Cluster
@@ -19,6 +20,11 @@ export interface Links {
 const HANDSHAKE_MS = 2000
 const READ_MS = 10_000
 const CONNECT_MS = 3000
+/**
+ * A connection on which a command waits and nothing comes for so long is ended and made anew. The kernel would wait for 15
+ * minutes: a host that has lost its power, or its network, ends nothing.
+ */
+const SILENT_MS = 10_000
 /** A peer that doesn't answer to our end of a connection isn't waited for. */
 const PARTING_MS = 50
 const RETRY_FIRST_MS = 100
@@ -33,18 +39,46 @@ export async function hgetall(from: Client, key: string): Promise<readonly strin
   return Array.isArray(reply) ? reply : []
 }
 
-export function connect(place: RedisPlace): Links {
-  return { speaks: client(place, HANDSHAKE_MS), reads: client(place, READ_MS), listens: listening(place) }
+/** `onDropped`: something came that was longer than anything of Meridian's, and an empty one was read in its place. */
+export function connect(place: RedisPlace, onDropped: (what: string) => void, silentMs = SILENT_MS): Links {
+  const limited = (made: Client) => {
+    if (made instanceof Cluster) made.on('+node', (node: Redis) => limitReplies(node, onDropped))
+    else limitReplies(made, onDropped)
+    return made
+  }
+  const listens = listening(place, silentMs)
+  limitReplies(listens, onDropped)
+  const made = (patienceMs: number) => limited(client(place, patienceMs, silentMs))
+  return { speaks: made(HANDSHAKE_MS), reads: made(READ_MS), listens }
 }
+
+/** Puts a limit before the parser of each connection that the client makes. */
+function limitReplies(redis: Redis, onDropped: (what: string) => void): void {
+  redis.on('connect', () => {
+    const { stream } = redis
+    // nothing has come yet: the event is of the same turn as the parser
+    const [parse] = stream.listeners('data')
+    if (!takesData(parse)) throw new Error('ioredis reads its socket in another way than it did')
+    const limit = new ReplyLimit(onDropped)
+    // the parser first, as before: what counts pending commands looks after it
+    stream.prependListener('data', (chunk: Buffer) => {
+      for (const part of limit.pass(chunk)) parse(part)
+    })
+    stream.removeListener('data', parse)
+  })
+}
+
+const takesData = (listener: unknown): listener is (chunk: Buffer) => void => typeof listener === 'function'
 
 /** Between 0.1 and 2 s, never all at once. */
 const retryMs = (times: number): number =>
   Math.min(RETRY_FIRST_MS * 2 ** Math.min(times, 10), RETRY_MAX_MS) * (1 + Math.random())
 
 /** Of every connection. Nothing is queued or sent again: what is said is remembered where it is said (redis-post.ts). */
-function common({ user, password, db, tls }: RedisPlace, commandTimeout: number): Options {
+function common({ user, password, db, tls }: RedisPlace, commandTimeout: number, socketTimeout: number): Options {
   return {
     commandTimeout,
+    socketTimeout,
     connectTimeout: CONNECT_MS,
     disconnectTimeout: PARTING_MS,
     retryStrategy: retryMs,
@@ -61,8 +95,8 @@ function common({ user, password, db, tls }: RedisPlace, commandTimeout: number)
   }
 }
 
-function client(place: RedisPlace, commandTimeout: number): Client {
-  const options = common(place, commandTimeout)
+function client(place: RedisPlace, commandTimeout: number, silentMs: number): Client {
+  const options = common(place, commandTimeout, silentMs)
   if (place.kind !== 'cluster') return new Redis({ ...options, ...doorOf(place) })
   return new Cluster([...place.hosts], {
     enableOfflineQueue: false,
@@ -74,8 +108,8 @@ function client(place: RedisPlace, commandTimeout: number): Client {
 }
 
 /** In a cluster any node hears what is published at any other; the next one is tried when one fails. */
-function listening(place: RedisPlace): Redis {
-  const options = common(place, HANDSHAKE_MS)
+function listening(place: RedisPlace, silentMs: number): Redis {
+  const options = common(place, HANDSHAKE_MS, silentMs)
   if (place.kind !== 'cluster') return new Redis({ ...options, ...doorOf(place) })
   let turn = 0
   const redis = new Redis({

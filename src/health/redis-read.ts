@@ -25,6 +25,8 @@ export class Reader {
   /** Reads of hashes that were not begun yet, by key. */
   readonly #waiting = new Map<string, Promise<Fields>>()
   readonly #queue: (() => Promise<void>)[] = []
+  /** Rejects when the connection ends. */
+  #ended = ending()
   #running = 0
   #retry: NodeJS.Timeout | undefined
   #closed = false
@@ -73,6 +75,13 @@ export class Reader {
     }
   }
 
+  /** The connection has ended: ioredis answers nothing that was asked on it, so it is asked again. */
+  lost(): void {
+    const { reject } = this.#ended
+    this.#ended = ending()
+    reject(new Error('Connection is closed'))
+  }
+
   close(): void {
     this.#closed = true
     clearTimeout(this.#retry)
@@ -104,7 +113,7 @@ export class Reader {
 
   async #run<T>(read: (client: Client) => Promise<T>, resolve: (value: T) => void): Promise<void> {
     try {
-      const value = await read(this.#settings.client)
+      const value = await Promise.race([read(this.#settings.client), this.#ended.promise])
       this.#settings.onTrouble(undefined)
       resolve(value)
     } catch (error) {
@@ -117,4 +126,10 @@ export class Reader {
     }
     if (this.#retry === undefined) this.pump()
   }
+}
+
+function ending(): PromiseWithResolvers<never> {
+  const made = Promise.withResolvers<never>()
+  made.promise.catch(() => {}) // nobody may be reading then
+  return made
 }

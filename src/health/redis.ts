@@ -36,6 +36,8 @@ export interface RedisStoreSettings {
   readonly leaseMs?: number
   /** A call that takes longer is trouble. */
   readonly answerMs?: number
+  /** A connection on which a call waits and nothing comes for so long is made anew; 10 s unless a test says otherwise. */
+  readonly silentMs?: number
   /** Called when trouble begins, becomes another one, or ends (undefined). */
   readonly onTrouble?: (trouble: string | undefined) => void
   /** A line about what was read and not taken: at most one a minute for each kind. */
@@ -112,7 +114,8 @@ export class RedisStore implements Store {
     this.refusals = new Refusals(settings.onRefused)
     this.#leaseMs = settings.leaseMs ?? LEASE_MS
     this.#channel = channelOf(place.db)
-    this.#links = connect(place)
+    const onDropped = (what: string) => this.refusals.count('oversized', '', what)
+    this.#links = connect(place, onDropped, settings.silentMs)
     this.#desk = this.#makeDesk()
     this.#reader = new Reader({
       client: this.#links.reads,
@@ -257,6 +260,7 @@ export class RedisStore implements Store {
       this.#reader.pump()
     })
     reads.on('error', (error) => this.#note('reads', error))
+    reads.on('close', () => this.#reader.lost())
     listens.on('ready', () => void this.#subscribe())
     listens.on('error', (error) => this.#note('listens', error))
     listens.on('close', () => {

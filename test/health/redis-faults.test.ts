@@ -78,6 +78,7 @@ async function scene() {
  */
 async function muting(to: RedisServer) {
   const subscribed = new Set<Socket>()
+  const all = new Set<Socket>()
   let swallows = false
   let held = 0
   const host = `${to.host.slice(0, to.host.lastIndexOf('.'))}.254`
@@ -99,12 +100,21 @@ async function muting(to: RedisServer) {
     client.on('close', () => upstream.destroy())
     upstream.on('close', () => client.destroy())
     client.on('mute', () => upstream.unpipe(client).resume())
+    client.on('vanish', () => client.removeAllListeners('data').on('data', () => {}))
+    all.add(client)
   })
   proxy.listen(to.port, host)
   await once(proxy, 'listening')
   ending.push(() => void proxy.close())
   return {
     address: `${host}:${to.port}`,
+    /** As when its host loses its power: nothing comes any more of whoever is connected, nothing reaches it, nothing ends. */
+    vanish: () => {
+      for (const socket of all) {
+        socket.emit('mute')
+        socket.emit('vanish')
+      }
+    },
     mute: () => subscribed.forEach((socket) => socket.emit('mute')),
     swallow: () => void (swallows = true),
     held: () => held,
@@ -242,6 +252,21 @@ describe('Redis', () => {
       await until(() => store.trouble === undefined, 'no trouble')
     },
   )
+
+  test('all connections to a host that is gone without a word are made anew, the one that reads too', async () => {
+    const { store: near } = await scene()
+    const proxy = await muting(server)
+    const store = open({ silentMs: 400 }, `redis://${proxy.address}`)
+    const heard = await listen(store)
+    beatingNode(store.node({ name: 'n1', bootId: 'one' }), 'n1')
+    proxy.vanish()
+    const large = Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up'))
+    const b = near.board(identity('b'))
+    await b.replace(large)
+    beating(b, identity('b'))
+    await until(() => heard.said.get('b')?.size === 300, 'a board that is read')
+    await until(() => store.trouble === undefined, 'no trouble')
+  })
 
   test('a call that was lost on its way is made good', async () => {
     const proxy = await muting(server)

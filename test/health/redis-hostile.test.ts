@@ -82,3 +82,23 @@ test('hashes of others: names, votes and overrides that can’t be read are left
     expect(store.refusals.of(kind), kind).toBeGreaterThan(0)
   expect(store.refusals.of('head')).toBe(2)
 })
+
+test('messages of megabytes and hashes of a million fields are not taken in; connections and all else go on', async () => {
+  const heard = await listening()
+  const [a, b] = [store.board(identity('a')), store.board(identity('b'))]
+  await a.replace([vote('t1', 'up')])
+  const connections = () => /total_connections_received:(\d+)/.exec(server.cli('info', 'stats'))![1]!
+  const before = Number(connections())
+  server.cli('eval', `redis.call('publish', KEYS[1], string.rep('x', 3000000))`, '1', channelOf(0))
+  const fill = `for i = 1, 300001 do redis.call('hset', KEYS[1], i, 'u.1000 1 200') end`
+  server.cli('eval', fill, '1', hashKey('prober', 'big'))
+  server.cli('hset', hashKey('prober', 'big'), '@boot', 'b', '@region', 'eu', '@n', '7')
+  const notice = ['p', 'big', 'b', 'eu', '7', 'read', '', '']
+  server.cli('publish', channelOf(0), JSON.stringify(notice))
+  await until(() => store.refusals.of('oversized') === 2, 'both are dropped')
+  await Promise.all([a.change(vote('t1', 'down')), b.replace([vote('t2', 'up')])])
+  await until(() => heard.said.get('a')?.get('t1') === 'down' && heard.said.has('b'), 'the votes of others')
+  expect(heard.said.has('big')).toBe(false)
+  expect(Number(connections()) - before).toBeLessThanOrEqual(6) // those of redis-cli
+  expect(store.trouble).toBeUndefined()
+})
