@@ -116,6 +116,10 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 export const isName = (value: string): boolean => NAME.test(value)
 const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
 
+/** Coarsely; what makes settings of files, variables and flags reads it as a prefix (cli/settings.ts). */
+const prefix = text(/^[0-9A-Fa-f:.]{2,45}(\/\d{1,3})?$/)
+const PREFIX_TYPE = 'an address or prefix: `10.0.0.0/8`, `2001:db8::/32`'
+
 /** `NAME=program word word`, or from the file a name and its words. The program is a path, so no PATH decides what runs. */
 function command(value: string, folder: string, words?: readonly string[]): Command | undefined {
   const at = words === undefined ? value.indexOf('=') : value.length
@@ -244,6 +248,20 @@ export const SETTINGS = {
     meaning:
       'Hosts that answer TCP and have nothing to do with the sites. While none of an address family can be reached, this prober does not vote DOWN there.',
     read: parseEndpoint,
+  }),
+  'probe.allow': list<string>({
+    type: PREFIX_TYPE,
+    default: [],
+    meaning:
+      'Addresses that checks may go to although they are denied otherwise, and where `check.address` is expected. See [what checks reach](#what-checks-reach).',
+    read: prefix,
+  }),
+  'probe.deny': list<string>({
+    type: PREFIX_TYPE,
+    default: [],
+    meaning:
+      'Addresses that no check goes to, beside those of this host, its links and the metadata services of clouds. See [what checks reach](#what-checks-reach).',
+    read: prefix,
   }),
   'probe.exec': named({
     type: 'by name, a list of a program and its arguments; in a variable or flag `NAME=program argument …`',

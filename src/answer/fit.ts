@@ -5,9 +5,10 @@
 import { isTerritory, packCode } from '../geo/codes.ts'
 import type { Places } from '../geo/place.ts'
 import { overload, type ProbeCapacity } from '../health/load.ts'
+import { makeReach, type ReachSettings } from '../health/reach.ts'
 import { HEALTH_SLOTS } from '../health/table.ts'
 import type { HealthPlan } from '../health/target.ts'
-import { didYouMean, type Report } from '../problem.ts'
+import { didYouMean, type ProblemCode, type Report } from '../problem.ts'
 import type { Geo, Model, RuleModel } from '../zone/model.ts'
 
 /** See BuildSettings. */
@@ -21,6 +22,8 @@ interface FitSettings {
 export interface ProbeSettings extends ProbeCapacity {
   /** Names of the commands that checks of type exec may run. */
   readonly exec: readonly string[]
+  /** What its checks may reach. */
+  readonly reach: ReachSettings
   /** Others probe as well (the Store is shared): how much is this prober's own is known only while it runs. */
   readonly shared?: boolean
 }
@@ -95,8 +98,9 @@ function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): 
 }
 
 /** Only the zones say what is to be checked, and only the settings with what. */
-export function checkProbe(file: string, probe: ProbeSettings, { targets }: HealthPlan, report: Report): void {
-  const warn = (code: 'probe-overload' | 'exec-unknown', message: string, hint: string) =>
+export function checkProbe(file: string, probe: ProbeSettings, plan: HealthPlan, report: Report): void {
+  const { targets } = plan
+  const warn = (code: ProblemCode, message: string, hint: string) =>
     report({ code, severity: 'warning', file, line: 0, column: 0, message, hint })
   const found = probe.shared === true ? undefined : overload(targets, probe)
   if (found !== undefined) warn('probe-overload', found.message, found.hint)
@@ -106,4 +110,42 @@ export function checkProbe(file: string, probe: ProbeSettings, { targets }: Heal
     const message = `a check of type exec runs “${command}”, which the setting probe.exec does not have: this prober abstains`
     warn('exec-unknown', message, didYouMean(command, probe.exec) ?? 'Add it to probe.exec of every node that probes')
   }
+  checkReach(probe.reach, plan, warn)
 }
+
+/** Many VIPs may share a fault: so many are named. */
+const NAMED = 5
+
+function checkReach(
+  settings: ReachSettings,
+  { members, targets }: HealthPlan,
+  warn: (code: 'probe-denied' | 'check-address', message: string, hint: string) => void,
+): void {
+  const reach = makeReach(settings)
+  const byId = new Map(targets.map((target) => [target.id, target]))
+  const denied = new Map<string, string>()
+  const elsewhere = new Set<string>()
+  for (const member of members) {
+    for (const id of member.targets) {
+      const { address, port } = byId.get(id)!
+      const refusal = reach.refusal(address, port)
+      if (refusal !== undefined) denied.set(member.name, refusal)
+      else if (address !== member.address && !reach.isNamed(address, port))
+        elsewhere.add(`${member.name} at ${address}`)
+    }
+  }
+  const [first] = denied
+  if (first !== undefined) {
+    const others = denied.size === 1 ? '' : ` (and ${denied.size - 1} more: ${someOf([...denied.keys()].slice(1))})`
+    const message = `${first[0]}: ${first[1]}${others}: it abstains, and they are never seen up`
+    const hint = 'Probe another address, or, where this is meant, name it in probe.allow of every node that probes'
+    warn('probe-denied', message, hint)
+  }
+  if (elsewhere.size > 0) {
+    const message = `checks go to addresses that are not the VIP, and that probe.allow does not name: ${someOf([...elsewhere])}`
+    warn('check-address', message, 'Name them in probe.allow of every node that probes, if that is meant')
+  }
+}
+
+const someOf = (texts: readonly string[]): string =>
+  `${texts.slice(0, NAMED).join(', ')}${texts.length > NAMED ? ` and ${texts.length - NAMED} more` : ''}`

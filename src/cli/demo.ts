@@ -104,6 +104,7 @@ function prepare(folder: string, city: readonly string[]): Config {
   const settings: readonly (readonly [SettingKey, string])[] = [
     ['listen', `${DNS.address}:${DNS.port}`],
     ['http.listen', `${HTTP.address}:${HTTP.port}`],
+    ['probe.allow', '127.0.0.0/8'],
     ['geo.city', city.join(',')],
     ['node.name', 'demo'],
     ['zones', zones],

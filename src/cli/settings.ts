@@ -12,7 +12,9 @@ import {
   type SettingKey,
   SETTINGS,
 } from '../config.ts'
+import { parsePrefix } from '../dns/address.ts'
 import type { Problem, Report } from '../problem.ts'
+import { whatIsWrong } from '../zone/subnets.ts'
 import { isEmpty, type Node, parseYaml, Source } from '../zone/yaml.ts'
 import { redisFault } from './store.ts'
 
@@ -38,6 +40,7 @@ export function loadSettings({ file, env, flags, role }: Sources): Settings {
   const report: Report = (problem) => void problems.push(problem)
   const given = [...givenByFile(file, report), ...givenByEnvironment(env, report), ...flags]
   const config = readConfig(given, report)
+  if (config !== undefined) checkPrefixes(given, report)
   if (config !== undefined && role !== undefined) checkRedis(role, config, given, file, report)
   const failed = problems.some((problem) => problem.severity === 'error')
   return { config: failed ? undefined : config, problems }
@@ -72,6 +75,19 @@ function checkRedis(
     const hint = 'Set redis, e.g. redis://192.0.2.6:6379; docs/redis.md has all forms'
     const place = at(role === 'probe' ? 'redis' : 'probe.enabled')
     report({ code: 'redis-missing', severity: 'error', ...place, message, hint })
+  }
+}
+
+/** What is written in the form of a prefix must be one. */
+function checkPrefixes(given: readonly Given[], report: Report): void {
+  for (const { key, values, source } of given) {
+    if (key !== 'probe.allow' && key !== 'probe.deny') continue
+    for (const { text, line, column, width } of values) {
+      if (parsePrefix(text) !== undefined) continue
+      const [fault, hint] = whatIsWrong(text)
+      const place = { file: source, line, column, ...(width !== undefined && { width }) }
+      report({ code: 'setting-invalid', severity: 'error', ...place, message: `${key}: ${fault}`, hint })
+    }
   }
 }
 

@@ -1,8 +1,11 @@
 /** What the settings make of health's parts: the Store that votes go through, and this process's own prober. */
+import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import type { Logger } from 'pino'
 import type { ProbeSettings } from '../answer/fit.ts'
-import type { Config } from '../config.ts'
+import type { Config, Endpoint } from '../config.ts'
 import { MemoryStore } from '../health/memory.ts'
+import type { OwnPort, ReachSettings } from '../health/reach.ts'
 import { openRedisStore, parseRedisUrl } from '../health/redis.ts'
 import type { Store } from '../health/store.ts'
 import { type ProberThread, startProber } from '../probe/thread.ts'
@@ -23,11 +26,39 @@ export function redisFault(url: string): string | undefined {
   return typeof place === 'string' ? place : undefined
 }
 
-/** What a load checks against this process's prober: more checks than fit, commands that there are not. */
+/** What checks may reach. Ports of this node and its Redis are denied: nobody's site is there. */
+const reachSettings = (config: Config): ReachSettings => ({
+  allow: config['probe.allow'],
+  deny: config['probe.deny'],
+  own: [...httpPorts(config['http.listen']), ...redisPorts(config.redis)],
+})
+
+/** Of every address of this host, where it listens on all. */
+function httpPorts({ address, port }: Endpoint): OwnPort[] {
+  const isAll = address === '0.0.0.0' || address === '::'
+  const family = isIP(address) === 4 ? 'IPv4' : 'IPv6'
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((all) => all ?? [])
+    .filter((one) => address === '::' || one.family === family)
+  return (isAll ? addresses.map((one) => one.address) : [address]).map((one) => ({
+    address: one,
+    port,
+    what: 'where http.listen of this node is',
+  }))
+}
+
+function redisPorts(redis: Config['redis']): OwnPort[] {
+  const place = redis && parseRedisUrl(redis.reveal())
+  if (place === undefined || typeof place === 'string') return []
+  return place.hosts.map(({ host, port }) => ({ address: host, port, what: 'where Redis of this node is' }))
+}
+
+/** What a load checks against this process's prober: more checks than fit, commands that there are not, what is denied. */
 export const probeSettings = (config: Config): ProbeSettings => ({
   threads: config['probe.threads'],
   rate: config['probe.rate'],
   exec: Object.keys(config['probe.exec']),
+  reach: reachSettings(config),
   shared: config.redis !== undefined,
 })
 
@@ -39,6 +70,7 @@ export const makeProber = (config: Config, store: Store, log: Logger): ProberThr
     rate: config['probe.rate'],
     canaries: config['probe.canaries'],
     commands: config['probe.exec'],
+    reach: reachSettings(config),
     store,
     onTrouble: (trouble) => log.warn(trouble),
   })

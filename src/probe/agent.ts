@@ -1,5 +1,5 @@
 /**
- * The check `agent`: HAProxy's agent-check, so that agents which exist serve here too. A connection, a text to send if the
+ * The check `agent`: HAProxy's agent-check, so that agents which exist serve here too. A connection, a line to send if the
  * files have one, and one line back: words with blanks, commas or tabs between, then perhaps `#` and a reason.
  *
  * up, ready: passes. drain: passes with a share of 0. `75%`: passes with a share of 750, at most 1000. down, fail, failed,
@@ -25,7 +25,7 @@ export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise
     }
     socket.on('connect', () => {
       self.missing = 'no line of the agent'
-      if (check.send !== undefined) socket.write(check.send)
+      if (check.send !== undefined) socket.write(`${check.send}\n`)
     })
     socket.on('data', (chunk) => {
       read = Buffer.concat([read, chunk])

@@ -10,7 +10,7 @@ import type { Endpoint } from '../config.ts'
 import { type Board, HEARTBEAT_MS, type ProberIdentity, type Vote } from '../health/store.ts'
 import { hashTargets, type Target } from '../health/target.ts'
 import { advance, heldDownMs, isMoving, isUndecided, NEW_TRACK, release, toldOf, type Track } from '../health/track.ts'
-import { runCheck } from './check.ts'
+import { type CheckSettings, runCheck } from './check.ts'
 import { LagMeter } from './lag.ts'
 import type { Observation } from './observation.ts'
 import { hasRoute } from './route.ts'
@@ -28,20 +28,17 @@ const SAID = ['value', 'moving', 'reason', 'share'] as const
 /** Peers asked for their route when a network is unreachable. */
 const ROUTES_ASKED = 4
 
-/** The commands of checks of type exec, by the names that zone files give them. */
-export type Commands = Readonly<Record<string, readonly string[]>>
-
 export interface ProberSettings {
+  readonly checks?: CheckSettings
   readonly identity: ProberIdentity
   readonly board: Board
   readonly canaries: readonly Endpoint[]
   /** Most checks that begin in a second; Infinity unless said. */
   readonly rate?: number
-  readonly commands?: Commands
   /** What an operator should read: the board refuses votes, a check is broken, this prober doubts itself. */
   readonly onTrouble: (trouble: string) => void
   /** How a target is checked; runCheck unless a test says otherwise. */
-  readonly check?: (target: Target, commands: Commands) => Promise<Observation>
+  readonly check?: (target: Target, settings: CheckSettings) => Promise<Observation>
   /** How a canary is tried; reachCanary unless a test says otherwise. */
   readonly reach?: (canary: Endpoint) => Promise<void>
 }
@@ -108,8 +105,8 @@ export class Prober {
   readonly #lag = new LagMeter()
   readonly #probed = new Map<string, Probed>()
   readonly #families: Readonly<Record<4 | 6, Family>>
-  readonly #check: (target: Target, commands: Commands) => Promise<Observation>
-  readonly #commands: Commands
+  readonly #check: (target: Target, settings: CheckSettings) => Promise<Observation>
+  readonly #checks: CheckSettings
   readonly #beatJob: Job = { dueMs: Infinity, run: (nowMs) => this.#beat(nowMs) }
   #configHash = ''
   #sequence = 0
@@ -121,7 +118,7 @@ export class Prober {
     this.#settings = settings
     this.#schedule = new Schedule(settings.rate)
     this.#check = settings.check ?? runCheck
-    this.#commands = settings.commands ?? {}
+    this.#checks = settings.checks ?? {}
     const family = (version: 4 | 6): Family => ({
       trust: new Trust({
         canaries: settings.canaries.filter(({ address }) => familyOf(address) === version),
@@ -227,7 +224,7 @@ export class Prober {
   async #probe(probed: Probed): Promise<void> {
     const startMs = performance.now()
     this.#begun++
-    let observation = await this.#check(probed.target, this.#commands).catch((error: unknown) =>
+    let observation = await this.#check(probed.target, this.#checks).catch((error: unknown) =>
       this.#broken(probed, error),
     )
     if (observation.kind === 'unroutable') observation = await this.#blame(probed, observation)

@@ -7,9 +7,10 @@ import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Endpoint } from '../config.ts'
 import { serveBoard } from '../health/memory.ts'
 import { type Board, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
+import type { ReachSettings } from '../health/reach.ts'
 import type { Target } from '../health/target.ts'
-import { killRunning, makeRunning } from './exec.ts'
-import type { Activity, Commands } from './prober.ts'
+import { type Commands, killRunning, makeRunning } from './exec.ts'
+import type { Activity } from './prober.ts'
 import type { ProberNews, ProberOrder, WorkerData } from './worker.ts'
 
 /** Heartbeats that may be missing; more before the first, while the thread loads. */
@@ -32,6 +33,7 @@ export interface SupervisedSettings {
   /** Most checks it begins in a second. */
   readonly rate: number
   readonly commands: Commands
+  readonly reach: ReachSettings
   readonly entry: URL
   readonly onTrouble: (trouble: string) => void
   /** The thread is gone, and will be replaced. */
@@ -88,9 +90,9 @@ export class SupervisedThread {
 
   #start(): Worker {
     const { port1, port2 } = new MessageChannel()
-    const { identity, canaries, rate, commands, entry, onTrouble } = this.#settings
+    const { identity, canaries, rate, commands, reach, entry, onTrouble } = this.#settings
     const running = makeRunning()
-    const data: WorkerData = { identity, canaries, rate, commands, running, board: port2 }
+    const data: WorkerData = { identity, canaries, rate, commands, reach, running, board: port2 }
     serveBoard(port1, this.#heard(), (error) => onTrouble(`the store refuses votes: ${String(error)}`))
     this.#missed = 0
     this.#patience = MISSED_AT_START

@@ -8,12 +8,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Endpoint } from '../config.ts'
 import { loadOf } from '../health/load.ts'
+import type { ReachSettings } from '../health/reach.ts'
 import type { Heartbeat, Store, Vote } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
 import { divide } from './divide.ts'
 import { Duty } from './duty.ts'
+import type { Commands } from './exec.ts'
 import { MergedBoard } from './merge.ts'
-import type { Commands } from './prober.ts'
 import { SupervisedThread, WORKER } from './supervise.ts'
 
 const REPORT_MS = 800
@@ -28,6 +29,8 @@ export interface ProberThreadSettings {
   readonly rate?: number
   /** What checks of type exec may run. */
   readonly commands?: Commands
+  /** What checks may reach; without it what is built in is denied. */
+  readonly reach?: ReachSettings
   /** Reached over TCP: while none of a family can be, the prober abstains for that family. */
   readonly canaries?: readonly Endpoint[]
   /** A thread died or fell silent and is being replaced, or there is other trouble that an operator should read. */
@@ -87,6 +90,7 @@ class ProberProcess implements ProberThread {
   constructor(settings: ProberThreadSettings) {
     this.#settings = settings
     const { name, region, store, threads = 1, rate = 5000, commands = {}, canaries = [], entry = WORKER } = settings
+    const { reach = { allow: [], deny: [], own: [] } } = settings
     const onTrouble = (trouble: string) => settings.onTrouble?.(trouble)
     const identity = { name, region, bootId: randomUUID() }
     const board = store.board(identity)
@@ -103,6 +107,7 @@ class ProberProcess implements ProberThread {
           canaries,
           rate: rate / threads,
           commands,
+          reach,
           entry,
           onTrouble,
           onGone: () => tell(this.#merged.withdraw(index)),

@@ -1,11 +1,15 @@
 /** Entry of a prober's thread: see supervise.ts, which starts it and says what goes through its two ports. */
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import type { Endpoint } from '../config.ts'
 import { portBoard } from '../health/memory.ts'
 import type { ProberIdentity } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
-import { noteRunning } from './exec.ts'
-import { type Activity, type Commands, Prober } from './prober.ts'
+import { makeReach, type OwnPort, type ReachSettings } from '../health/reach.ts'
+import { type Commands, noteRunning } from './exec.ts'
+import { type Activity, Prober } from './prober.ts'
 
 export interface WorkerData {
   readonly identity: ProberIdentity
@@ -13,6 +17,7 @@ export interface WorkerData {
   /** Checks a second. */
   readonly rate: number
   readonly commands: Commands
+  readonly reach: ReachSettings
   /** Where it notes the commands that run: makeRunning(). */
   readonly running: Int32Array
   /** The thread's end of its board. */
@@ -25,7 +30,10 @@ export type ProberOrder = { readonly targets: readonly Target[] } | 'report' | '
 /** From the thread, beside its votes. */
 export type ProberNews = { readonly trouble: string } | { readonly activity: Activity }
 
-const { identity, canaries, rate, commands, running, board }: WorkerData = workerData
+const { identity, canaries, rate, commands, reach, running, board }: WorkerData = workerData
+/** A resolver that is silent must not keep the prober from starting. */
+const LOOKUP_MS = 2000
+
 noteRunning(running)
 const say = (news: ProberNews) => parentPort!.postMessage(news)
 const prober = new Prober({
@@ -33,7 +41,7 @@ const prober = new Prober({
   board: portBoard(board, identity),
   canaries,
   rate,
-  commands,
+  checks: { commands, reach: makeReach({ ...reach, own: await resolved(reach.own) }) },
   onTrouble: (trouble) => say({ trouble }),
 })
 parentPort!.on('message', (order: ProberOrder) => {
@@ -42,3 +50,14 @@ parentPort!.on('message', (order: ProberOrder) => {
   say({ activity: prober.activity() })
 })
 prober.start()
+
+/** Names replaced by their addresses; those that do not resolve are left out. */
+async function resolved(own: readonly OwnPort[]): Promise<OwnPort[]> {
+  const addressesOf = async (one: OwnPort): Promise<OwnPort[]> => {
+    if (isIP(one.address) !== 0) return [one]
+    const late = sleep(LOOKUP_MS, [], { ref: false })
+    const found = await Promise.race([lookup(one.address, { all: true }).catch(() => []), late])
+    return found.map(({ address }) => ({ ...one, address }))
+  }
+  return (await Promise.all(own.map(addressesOf))).flat()
+}

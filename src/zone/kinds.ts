@@ -57,7 +57,11 @@ export const isPath = (text: string): boolean => /^\/[!-~]*$/.test(text)
 export const isHost = (text: string): boolean => /^[\w.-]+$/.test(text) || parseAddress(text) !== undefined
 const isService = (text: string): boolean => /^[!-~]{1,255}$/.test(text)
 const isCommand = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
-const isSent = (text: string): boolean => text.length <= 255
+/** One line: whatever listens there, an author writes it no second command. The line end is the prober's to add. */
+export const SENT = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u
+const isSent = (text: string): boolean => text.length <= 255 && SENT.test(text)
+/** No byte that is written \DDD: the labels go onto the wire as they are, to whatever listens there. */
+const isPrintable = (name: string): boolean => /^(?:[^\\]|\\\D)+$/.test(name)
 const YEARS_MS = 3650 * 86_400_000
 
 /** `fields` hold only what the kind knows; the rest stays as it is in `like`. */
@@ -86,7 +90,7 @@ export function readKind(read: Reader, type: CheckType, fields: Fields, like: Ki
       'the name of a command in probe.exec',
       fields.has('command') ? '' : like.command,
     ),
-    send: text('send', isSent, 'a text of at most 255 characters', like.send),
+    send: text('send', isSent, 'one line of at most 255 characters, without its line end,', like.send),
     ...readExpect(read, type, fields.get('expect'), like),
   }
 }
@@ -124,8 +128,9 @@ function readDnsName<M>(read: Reader, entry: Entry | undefined, missing: M): str
   const text = read.text(entry, undefined)
   if (entry === undefined || text === undefined) return missing
   const name = canonicalName(text)
-  if (name !== undefined) return name
-  read.fault('value-invalid', entry.value, `“name” is “${text}” where a domain name is wanted`)
+  if (name !== undefined && isPrintable(name)) return name
+  const wanted = name === undefined ? 'a domain name' : 'a name of printable characters'
+  read.fault('value-invalid', entry.value, `“name” is “${text}” where ${wanted} is wanted`)
   return '.' // stands for it, so that it isn't missing too
 }
 

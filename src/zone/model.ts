@@ -197,6 +197,6 @@ export type CheckKind =
     }
   | {
       readonly type: 'agent'
-      /** Written to the agent before its line is read. */
+      /** Written to the agent before its line is read: one line, whose end the prober adds. */
       readonly send?: string
     }

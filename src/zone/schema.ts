@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { isNamed, LOG_LEVELS, type Setting, SETTING_KEYS, SETTINGS } from '../config.ts'
 import { type ValueKey, valueForms, ZONE_TYPES } from '../dns/rdata.ts'
 import { COMMON_KEYS } from './checks.ts'
-import { CHECK_TYPES, KIND_KEYS, portOf } from './kinds.ts'
+import { CHECK_TYPES, KIND_KEYS, portOf, SENT } from './kinds.ts'
 import { CHECK_RRTYPES } from './model.ts'
 
 /** A key: what may be written, what it is, and what stands where it is not written, in the words of docs/zones.md. */
@@ -98,7 +98,11 @@ const CHECK = {
     'number; icmp has none',
     'http 80; https, tls, grpc with `tls` 443; dns 53; exec none; else it must be there',
   ),
-  address: row(text, 'probed in place of the VIP', 'the VIP'),
+  address: row(
+    text,
+    'probed in place of the VIP; `probe.allow` should name it, see [settings.md](settings.md#what-checks-reach)',
+    'the VIP',
+  ),
   interval: row(duration, 'duration, 100ms or more', '5s'),
   timeout: row(duration, 'of the whole check, below the interval', '2s, or 2/5 of an interval shorter than 5s'),
   fast: row(duration, 'interval of rechecks after a change', 'a fifth of the interval, 100ms or more'),
@@ -120,14 +124,18 @@ const CHECK = {
   validFor: row(duration, 'tls: for how long yet the certificate must hold; `0s`: any that does now', '1d'),
   tls: row(z.boolean(), 'grpc: true with TLS, false in plaintext', 'false'),
   service: row(text, 'grpc: the service whose health is asked', 'the server as a whole'),
-  name: row(scalar, 'dns: the name that is asked for', 'must be there'),
+  name: row(scalar, 'dns: the name that is asked for, of printable characters', 'must be there'),
   rrtype: row(z.enum(CHECK_RRTYPES), 'dns: A, AAAA, CNAME, MX, NS, PTR, SOA, SRV or TXT', 'A'),
   command: row(
     scalar,
     'exec: a name in the node setting `probe.exec`, see [settings.md](settings.md)',
     'must be there',
   ),
-  send: row(z.string().min(1).max(255), "agent: text that is sent before the agent's line is read", 'nothing'),
+  send: row(
+    z.string().min(1).max(255).regex(SENT),
+    "agent: a line that is sent before the agent's is read, without control characters; its line end is added",
+    'nothing',
+  ),
 } satisfies Rows
 
 /** Keys that a kind cannot do without, beside its port. */

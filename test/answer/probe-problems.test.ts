@@ -11,12 +11,15 @@ import type { Problem } from '../../src/problem.ts'
 import type { CheckModel } from '../../src/zone/model.ts'
 import { httpCheck, timing } from '../health/plans.ts'
 
+const REACH = { allow: [], deny: [], own: [] }
 const targets = (count: number, check: CheckModel): Target[] =>
   Array.from({ length: count }, (_, i) => ({ id: `t${i}`, check, address: '192.0.2.1', port: 443, probers: 3 }))
 const found = (list: readonly Target[], more: Partial<ProbeSettings>): Problem[] => {
   const problems: Problem[] = []
   const plan = { members: [], services: [], targets: list, hash: hashTargets([]) }
-  checkProbe('zones', { threads: 1, rate: 5000, exec: [], ...more }, plan, (problem) => problems.push(problem))
+  checkProbe('zones', { threads: 1, rate: 5000, exec: [], reach: REACH, ...more }, plan, (problem) =>
+    problems.push(problem),
+  )
   return problems
 }
 
@@ -58,7 +61,7 @@ describe('problems', () => {
     expect(found(list, { exec: ['backup-agee'] })).toMatchObject([
       { code: 'exec-unknown', severity: 'warning', hint: 'Did you mean backup-agee?' },
     ])
-    expect(found(list, { exec: [] })[0]!.hint).toContain('Add it to probe.exec')
+    expect(found(list, { exec: [], reach: REACH })[0]!.hint).toContain('Add it to probe.exec')
   })
 })
 
@@ -78,7 +81,7 @@ describe('the builder', () => {
 
   test('asks only where there is a prober, and makes the World all the same', async () => {
     expect(await codes(folder)).toEqual([])
-    expect(await codes(folder, { threads: 1, rate: 5000, exec: [] })).toEqual([])
-    expect(await codes(folder, { threads: 1, rate: 0.1, exec: [] })).toEqual(['probe-overload'])
+    expect(await codes(folder, { threads: 1, rate: 5000, exec: [], reach: REACH })).toEqual([])
+    expect(await codes(folder, { threads: 1, rate: 0.1, exec: [], reach: REACH })).toEqual(['probe-overload'])
   })
 })

@@ -59,7 +59,14 @@ beforeAll(async () => {
   writeTestDatabase(city, { schema: 'maxmind' })
   site = createServer((socket) => socket.on('error', () => undefined).end()).listen(8164, '127.43.7.11')
   const settings = { 'node.name': 'n1', 'http.listen': HTTP, 'http.token': TOKEN, listen: `${HOST}:5363`, threads: '1' }
-  const config = configOf({ ...settings, zones, state, 'geo.city': city, 'probe.region': 'eu' })
+  const config = configOf({
+    ...settings,
+    zones,
+    state,
+    'geo.city': city,
+    'probe.region': 'eu',
+    'probe.allow': '127.0.0.0/8',
+  })
   node = await RunningNode.start({ config, takeover: false, log: pino({ level: 'silent' }) })
   // until a vote on each, and that of the site that answers no longer moves
   const settled = async (): Promise<boolean> => {

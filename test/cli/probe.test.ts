@@ -68,6 +68,7 @@ async function start(url = redis.url()): Promise<RunningProber> {
     state: join(folder, 'state'),
     'node.name': 'p1',
     'probe.region': 'eu',
+    'probe.allow': '127.0.0.0/8',
     'http.listen': `${ADDRESS}:8053`,
   })
   prober = await RunningProber.start({ config, log })

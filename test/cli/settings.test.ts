@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadSettings } from '../../src/cli/settings.ts'
+import { probeSettings } from '../../src/cli/store.ts'
 import { givenText } from '../../src/config.ts'
 
 let folder = ''
@@ -61,6 +62,33 @@ test('a file that is named must be there; the default one need not', () => {
 
 test('a list is no file of settings', () => {
   expect(load('- threads\n').problems).toMatchObject([{ code: 'value-kind', line: 1 }])
+})
+
+test('prefixes that are none are told where they stand, from whatever source', () => {
+  const { config, problems } = load('probe:\n  allow: [127.0.0.0/8, 10.0.0.1/8]\n', {
+    MERIDIAN_PROBE_DENY: '::/0,1.2.3/8',
+  })
+  expect(config).toBeUndefined()
+  expect(problems).toMatchObject([
+    { code: 'setting-invalid', line: 2, column: 24, hint: 'Write 10.0.0.0/8, or 10.0.0.1/32 if one address is meant' },
+    { code: 'setting-invalid', file: 'MERIDIAN_PROBE_DENY', message: 'probe.deny: “1.2.3/8” is no prefix' },
+  ])
+  expect(load('probe: {allow: [loopback]}\n').problems).toMatchObject([{ code: 'setting-invalid', line: 1 }])
+  expect(load('probe: {deny: "2001:db8::/32"}\n').config?.['probe.deny']).toEqual(['2001:db8::/32'])
+})
+
+test("the node's own ports and its Redis are what checks may not reach", () => {
+  const ownOf = (text: string) => {
+    const { own } = probeSettings(load(text).config!).reach
+    return own.map(({ address, port }) => `${address} ${port}`)
+  }
+  expect(ownOf('http.listen: "192.0.2.53:8053"\n')).toEqual(['192.0.2.53 8053'])
+  expect(ownOf('redis: redis+sentinel://a:1,192.0.2.6/m\n')).toEqual(['127.0.0.1 8053', 'a 1', '192.0.2.6 26379'])
+  const all = ownOf('http.listen: "[::]:80"\n')
+  expect([all.includes('127.0.0.1 80'), ownOf('http.listen: "0.0.0.0:80"\n').includes('127.0.0.1 80')]).toEqual([
+    true,
+    true,
+  ])
 })
 
 test('commands: names and words, the program relative to the file', () => {

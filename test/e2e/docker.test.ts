@@ -98,7 +98,12 @@ function startMeridian(name: string): string {
   mount(name)
   const state = makeWritable(join(folder, 'state', name))
   const given = Object.entries(environment!).map(([key, value]) => [key, here(value)] as const)
-  const env = { ...imageEnv(), ...Object.fromEntries(given), MERIDIAN_STATE: state }
+  const env = {
+    ...imageEnv(),
+    ...Object.fromEntries(given),
+    MERIDIAN_STATE: state,
+    MERIDIAN_PROBE_ALLOW: `${NETWORK}0.0/16`,
+  }
   start(name, join(folder, 'opt/meridian/bin/meridian'), command, env)
   return state
 }

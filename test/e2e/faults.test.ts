@@ -31,7 +31,14 @@ const url = (password = 'right'): string => `redis://:${password}@${scene.addres
 function startProber(state: string, more: Readonly<Record<string, string>>): NodeProcess {
   const folder = join(scene.folder, state)
   const http = `${scene.address(6 + probers.length)}:8053`
-  const flags = { zones: scene.zones, state: folder, 'http-listen': http, 'node-name': 'p1', ...more }
+  const flags = {
+    zones: scene.zones,
+    state: folder,
+    'http-listen': http,
+    'node-name': 'p1',
+    'probe-allow': '127.0.0.0/8',
+    ...more,
+  }
   const prober = new NodeProcess(
     ['probe', ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value])],
     folder,

@@ -117,6 +117,7 @@ export class Scene {
       listen: `${this.address(0)}:${DNS_PORT}`,
       'http-listen': `${this.address(0)}:${HTTP_PORT}`,
       'geo-city': this.city,
+      'probe-allow': '127.0.0.0/8',
       'node-name': 'n1',
       threads: '1',
       zones: this.zones,

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCheck } from '../../src/probe/check.ts'
+import { runCheck } from './loopback.ts'
 import { until } from '../health/until.ts'
 import { ADDRESS, countDescriptors, runs, sees, targetOf } from './peers.ts'
 

@@ -9,6 +9,7 @@ import { MemoryStore } from '../../src/health/memory.ts'
 import { NodeHealth } from '../../src/health/node.ts'
 import { makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
 import { planHealth } from '../../src/health/target.ts'
+import { LOOPBACK } from './loopback.ts'
 import { type ProberThread, startProber } from '../../src/probe/thread.ts'
 import { httpCheck, service, site } from '../health/plans.ts'
 import { until } from '../health/until.ts'
@@ -77,7 +78,7 @@ beforeAll(async () => {
       1,
     )!,
   )
-  prober = startProber({ name: 'eu-1', region: 'eu', store })
+  prober = startProber({ name: 'eu-1', region: 'eu', store, reach: LOOPBACK })
   prober.setTargets(plan.targets)
 })
 afterAll(async () => {

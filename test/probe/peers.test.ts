@@ -1,6 +1,6 @@
 /** Every kind of check over a connection, against peers that hang, drip, close, reset, babble and refuse. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { runCheck } from '../../src/probe/check.ts'
+import { runCheck } from './loopback.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
 import { until } from '../health/until.ts'
 import { countDescriptors, type Peer, PEERS, targetOf, tcpPeer } from './peers.ts'
@@ -12,7 +12,7 @@ const KINDS: readonly CheckKind[] = [
   { type: 'tls', verify: false, validForMs: 0 },
   { type: 'grpc', tls: false, verify: true, service: '' },
   { type: 'grpc', tls: true, verify: false, service: '' },
-  { type: 'agent', send: 'x\n' },
+  { type: 'agent', send: 'x' },
 ]
 const open: Peer[] = []
 afterEach(() => open.splice(0).forEach((peer) => peer.close()))

@@ -4,7 +4,7 @@
  * descriptors were open after the first list and at the end.
  */
 import { readdirSync } from 'node:fs'
-import { runCheck } from '../../src/probe/check.ts'
+import { runCheck } from './loopback.ts'
 import type { Observation } from '../../src/probe/observation.ts'
 
 const timing = { intervalMs: 5000, fastMs: 1000, fall: 3, rise: 2 }

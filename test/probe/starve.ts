@@ -3,7 +3,7 @@
  * observations as JSON. Each kind runs once before, so that all code is loaded.
  */
 import { openSync } from 'node:fs'
-import { runCheck } from '../../src/probe/check.ts'
+import { runCheck } from './loopback.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
 
 const http = { method: 'GET', path: '/', statuses: [200], verify: true } as const

@@ -12,6 +12,7 @@ import { hashText } from '../../src/policy/hash.ts'
 import { type ProberThread, type ProberThreadSettings, startProber } from '../../src/probe/thread.ts'
 import { httpCheck, member, plan, tcpCheck } from '../health/plans.ts'
 import { until } from '../health/until.ts'
+import { LOOPBACK } from './loopback.ts'
 import { runs } from './peers.ts'
 
 const A = 'fra/web/192.0.2.1'
@@ -46,7 +47,14 @@ afterEach(async () => {
 })
 
 const start = (more: Partial<ProberThreadSettings> = {}) => {
-  prober = startProber({ name: 'eu-1', region: 'eu', store, onTrouble: (trouble) => troubles.push(trouble), ...more })
+  prober = startProber({
+    name: 'eu-1',
+    region: 'eu',
+    store,
+    reach: LOOPBACK,
+    onTrouble: (trouble) => troubles.push(trouble),
+    ...more,
+  })
   return prober
 }
 const quick = { intervalMs: 200, timeoutMs: 150, fastMs: 100, fall: 2, rise: 2 }

@@ -345,8 +345,8 @@ web:
     ['{type: exec, command: login, port: 8443}', { type: 'exec', port: 8443, command: 'login' }],
     ['{type: agent, port: 9707}', { type: 'agent', port: 9707 }],
     [
-      String.raw`{type: agent, port: 9707, send: "web\n", address: 10.0.0.1}`,
-      { type: 'agent', port: 9707, send: 'web\n', address: '10.0.0.1' },
+      String.raw`{type: agent, port: 9707, send: "web", address: 10.0.0.1}`,
+      { type: 'agent', port: 9707, send: 'web', address: '10.0.0.1' },
     ],
   ])('check: %s', async (check, expected) => {
     const { checks } = await service(`web: {sites: {fra: {vips: [192.0.2.10]}}, check: ${check}}\n`)

@@ -328,6 +328,7 @@ export async function startMeridian(scene: Scene): Promise<Daemon> {
       zones,
       geo: { city: scene.database },
       threads: 1,
+      probe: { allow: ['127.0.0.0/8'] },
       http: { listen: `127.0.0.1:${httpPort}` },
       state: join(folder, 'state'),
     })}\n`,

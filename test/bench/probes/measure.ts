@@ -77,6 +77,7 @@ const prober = startProber({
   threads,
   rate: 100_000,
   commands: { true: ['/bin/true'] },
+  reach: { allow: ['127.0.0.0/8'], deny: [], own: [] },
   entry: new URL('./worker.ts', import.meta.url),
   onTrouble: (trouble) => void (trouble.startsWith('{') ? watched.push(JSON.parse(trouble)) : troubles.push(trouble)),
 })

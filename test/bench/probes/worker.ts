@@ -1,6 +1,7 @@
 /** The prober's thread of probe/worker.ts, with a watch on when each check begins and what it saw. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { portBoard } from '../../../src/health/memory.ts'
+import { makeReach } from '../../../src/health/reach.ts'
 import { runCheck } from '../../../src/probe/check.ts'
 import { Prober } from '../../../src/probe/prober.ts'
 import { phaseOf } from '../../../src/probe/schedule.ts'
@@ -15,7 +16,7 @@ export interface Watched {
   readonly lateMs: readonly number[]
 }
 
-const { identity, canaries, rate, commands, board }: WorkerData = workerData
+const { identity, canaries, rate, commands, reach, board }: WorkerData = workerData
 const say = (news: ProberNews) => parentPort!.postMessage(news)
 /** Targets that failed are checked out of turn for a while: that is not late. */
 const rechecks = new Map<string, number>()
@@ -26,7 +27,7 @@ const prober = new Prober({
   board: portBoard(board, identity),
   canaries,
   rate,
-  commands,
+  checks: { commands, reach: makeReach(reach) },
   onTrouble: (trouble) => say({ trouble }),
   check: async (target, known) => {
     const { intervalMs } = target.check
