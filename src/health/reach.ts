@@ -80,13 +80,14 @@ interface Entry {
   readonly what: string
 }
 
+function entry(from: Entry['from'], text: string, what: string, port = 0): Entry {
+  const prefix = parsePrefix(text)
+  if (prefix === undefined) throw new Error(`${text} is no prefix`)
+  return { prefix, port, from, what }
+}
+
 /** Throws when a prefix is none: settings are checked before. */
 export function makeReach({ allow, deny, own }: ReachSettings): Reach {
-  const entry = (from: Entry['from'], text: string, what: string, port = 0): Entry => {
-    const prefix = parsePrefix(text)
-    if (prefix === undefined) throw new Error(`${text} is no prefix`)
-    return { prefix, port, from, what }
-  }
   // of equally long ones the first decides
   const entries = [
     ...deny.map((text) => entry('deny', text, `in ${text}, which probe.deny has`)),

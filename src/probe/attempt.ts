@@ -16,6 +16,8 @@ export type TargetOf<T extends CheckModel['type']> = Pick<Target, 'address' | 'p
 export interface Attempt {
   /** What hasn't come yet, as the timeout tells it: `no connection`. */
   missing: string
+  /** What shows that this host is at fault, so that a timeout is no failure of the site. */
+  hostFault?: string
   /** `share`: how much of its traffic the target asks for, 0–1000. */
   readonly pass: (reason: string, share?: number) => void
   readonly fail: (reason: string) => void
@@ -48,7 +50,10 @@ export function attempt(
       unable: (reason) => end({ kind: 'unable', reason }),
       error: (error) => end(observeError(error, 0)),
     }
-    const timeOut = () => end({ kind: 'timeout', reason: `${self.missing} in ${formatDuration(timeoutMs)}` })
+    const timeOut = () => {
+      if (self.hostFault !== undefined) self.unable(self.hostFault)
+      else end({ kind: 'timeout', reason: `${self.missing} in ${formatDuration(timeoutMs)}` })
+    }
     // timers run before I/O: after a stall, what has come in time is still to be read
     const timer = setTimeout(() => setImmediate(timeOut), timeoutMs)
     try {

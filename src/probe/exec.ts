@@ -8,7 +8,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { isIP } from 'node:net'
 import { attempt, printable, type TargetOf } from './attempt.ts'
-import type { Observation } from './observation.ts'
+import { hostLacks, type Observation } from './observation.ts'
 
 /** The node setting `probe.exec`: by name, the program and its arguments. */
 export type Commands = Readonly<Record<string, readonly string[]>>
@@ -35,6 +35,8 @@ export function killRunning(left: Int32Array): void {
 
 /** As much of the output as is kept; the rest is read and dropped, so that no program waits for a reader. */
 const OUTPUT_BYTES = 4096
+/** No program does it to itself: the kernel does, when memory is short, or whoever stops this host's services. */
+const ENDED_BY_OTHERS: readonly string[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** Never rejects; ends within the check's timeout, and the program with it. Exit code 0 passes. */
@@ -61,7 +63,10 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
     child.on('error', (error) => self.unable(`command ${check.command} can't be started: ${error.message}`))
     let output = Buffer.alloc(0)
     const keep = (chunk: Buffer) => {
-      if (output.length < OUTPUT_BYTES) output = Buffer.concat([output, chunk.subarray(0, OUTPUT_BYTES)])
+      if (output.length >= OUTPUT_BYTES) return
+      output = Buffer.concat([output, chunk.subarray(0, OUTPUT_BYTES)])
+      const line = hostLacks(output.toString())
+      if (line !== undefined) self.hostFault = `command ${check.command} says of this host: ${printable(line)}`
     }
     const pipes = [child.stdout, child.stderr] // null where this host had no descriptors left for them
     for (const pipe of pipes) pipe?.on('data', keep)
@@ -71,6 +76,10 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
       if (code === 0) self.pass('exit 0')
     })
     child.on('close', (code, signal) => {
+      if (self.hostFault !== undefined) return self.unable(self.hostFault)
+      if (signal !== null && ENDED_BY_OTHERS.includes(signal)) {
+        return self.unable(`command ${check.command} was ended by ${signal}, and not by the check: is memory short?`)
+      }
       const line = printable(output.toString().trimStart().split('\n')[0]!)
       self.fail(`${signal === null ? `exit ${code}` : `killed by ${signal}`}${line === '' ? '' : `: ${line}`}`)
     })

@@ -1,7 +1,9 @@
 /**
  * What one check of one target saw, and the words for it. A fault of the prober's own host is no observation of the site:
- * it is told apart here, so that it can never become a DOWN vote.
+ * it is told apart here, for every kind of check, so that it can never become a DOWN vote. Of the errors of system calls
+ * (errno(3)) those in SITE_WORDS come from the site or from the way to it; all others are this host's.
  */
+import { getSystemErrorMap } from 'node:util'
 
 export interface Observation {
   /**
@@ -21,7 +23,13 @@ const SITE_WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
   EPIPE: 'connection reset',
+  ECONNABORTED: 'connection reset',
+  ENETRESET: 'connection reset',
+  ENOTCONN: 'connection reset',
+  ESHUTDOWN: 'connection reset',
+  EOF: 'connection closed',
   EHOSTUNREACH: 'host unreachable',
+  EHOSTDOWN: 'host unreachable',
   ETIMEDOUT: 'connection timed out',
   EPROTO: 'TLS handshake failed',
   CERT_HAS_EXPIRED: 'certificate has expired',
@@ -49,6 +57,9 @@ const OWN_WORDS: Readonly<Record<string, string>> = {
   ENFILE: 'this host is out of file descriptors',
   ENOBUFS: 'this host is out of memory',
   ENOMEM: 'this host is out of memory',
+  ERR_SSL_MALLOC_FAILURE: 'this host is out of memory',
+  EAGAIN: 'this host is out of processes, ports or memory',
+  ENOSPC: 'this host is out of space or watches',
   EADDRNOTAVAIL: 'this host has no address or port left to ask from',
   EADDRINUSE: 'this host has no address or port left to ask from',
   EAFNOSUPPORT: 'this host does not speak the address family',
@@ -57,12 +68,41 @@ const OWN_WORDS: Readonly<Record<string, string>> = {
   EPERM: 'this host forbids the connection',
 }
 
+const SYSTEM_ERRORS: ReadonlyMap<string, string> = new Map(getSystemErrorMap().values())
+
 /** An error of a connection or a request, as an observation. */
 export function observeError(error: Error, rttMs: number): Observation {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  const own = OWN_WORDS[code]
-  if (own !== undefined) return { kind: 'unable', reason: own, rttMs }
   if (code === 'ENETUNREACH') return { kind: 'unroutable', reason: 'network unreachable', rttMs }
   const words = SITE_WORDS[code] ?? PROTOCOLS.find(([prefix]) => code.startsWith(prefix))?.[1]
+  const own = OWN_WORDS[code] ?? (words === undefined ? ownWords(code) : undefined)
+  if (own !== undefined) return { kind: 'unable', reason: own, rttMs }
   return { kind: 'fail', reason: words ?? (code === '' ? error.message : code), rttMs }
+}
+
+function ownWords(code: string): string | undefined {
+  const meaning = SYSTEM_ERRORS.get(code)
+  return meaning && `this host can't ask: ${meaning} (${code})`
+}
+
+/**
+ * What programs write when their host is out of something: strerror(3) of glibc and musl, and shells' own words. A program
+ * also says "Resource temporarily unavailable" (EAGAIN) of a site that is silent: there it must speak of a process or thread.
+ */
+const LACKS = [
+  /cannot fork|can't fork|unable to fork|could not fork/i,
+  /Cannot allocate memory|Out of memory|memory exhausted/i,
+  /Too many open files|No file descriptors available/i,
+  /No buffer space available/i,
+  /Cannot assign requested address|Address not available/i,
+  /error while loading shared libraries/i, // the loader tells the error as a number
+] as const
+const STARTS = /fork|clone|spawn|thread/i
+
+/** The line in which a program says that this host is out of something; undefined: none does. */
+export function hostLacks(output: string): string | undefined {
+  const lines = output.split('\n')
+  const found = lines.find((line) => LACKS.some((words) => words.test(line)))
+  if (found !== undefined || !STARTS.test(output)) return found
+  return lines.find((line) => line.includes('Resource temporarily unavailable'))
 }

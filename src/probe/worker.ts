@@ -53,11 +53,12 @@ prober.start()
 
 /** Names replaced by their addresses; those that do not resolve are left out. */
 async function resolved(own: readonly OwnPort[]): Promise<OwnPort[]> {
-  const addressesOf = async (one: OwnPort): Promise<OwnPort[]> => {
-    if (isIP(one.address) !== 0) return [one]
-    const late = sleep(LOOKUP_MS, [], { ref: false })
-    const found = await Promise.race([lookup(one.address, { all: true }).catch(() => []), late])
-    return found.map(({ address }) => ({ ...one, address }))
-  }
-  return (await Promise.all(own.map(addressesOf))).flat()
+  return (await Promise.all(own.map(atAddresses))).flat()
+}
+
+async function atAddresses(one: OwnPort): Promise<OwnPort[]> {
+  if (isIP(one.address) !== 0) return [one]
+  const late = sleep(LOOKUP_MS, [], { ref: false })
+  const found = await Promise.race([lookup(one.address, { all: true }).catch(() => []), late])
+  return found.map(({ address }) => ({ ...one, address }))
 }

@@ -77,11 +77,12 @@ test('prefixes that are none are told where they stand, from whatever source', (
   expect(load('probe: {deny: "2001:db8::/32"}\n').config?.['probe.deny']).toEqual(['2001:db8::/32'])
 })
 
+const ownOf = (text: string) => {
+  const { own } = probeSettings(load(text).config!).reach
+  return own.map(({ address, port }) => `${address} ${port}`)
+}
+
 test("the node's own ports and its Redis are what checks may not reach", () => {
-  const ownOf = (text: string) => {
-    const { own } = probeSettings(load(text).config!).reach
-    return own.map(({ address, port }) => `${address} ${port}`)
-  }
   expect(ownOf('http.listen: "192.0.2.53:8053"\n')).toEqual(['192.0.2.53 8053'])
   expect(ownOf('redis: redis+sentinel://a:1,192.0.2.6/m\n')).toEqual(['127.0.0.1 8053', 'a 1', '192.0.2.6 26379'])
   const all = ownOf('http.listen: "[::]:80"\n')

@@ -1,7 +1,7 @@
 /** Commands are real programs: scripts in a folder of the test's own. */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runCheck } from './loopback.ts'
 import { until } from '../health/until.ts'
@@ -16,6 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 /** The name of a command that runs this script of sh, and the commands with it. */
 function script(text: string, ...words: string[]) {
   const file = join(mkdtempSync(join(folder, 'one-')), 'check')
+  chmodSync(dirname(file), 0o755)
   writeFileSync(file, `#!/bin/sh\n${text}\n`)
   chmodSync(file, 0o755)
   return { mine: [file, ...words] }
@@ -75,6 +76,38 @@ test('a command that probe.exec lacks, or that cannot be started, is no failure 
   const { kind } = await runCheck(target(), { mine: ['/bin/echo', 'a\0b'] })
   expect(kind).toBe('unable')
 })
+
+/** Under a limit (prlimit(1)), and as a user whom it binds: root it does not. */
+const limited = (limit: string, text: string) => {
+  const commands = script(text)
+  const drop = process.getuid?.() === 0 ? ['setpriv', '--reuid=54321', '--regid=54321', '--clear-groups'] : []
+  return { mine: ['/usr/bin/env', ...drop, 'prlimit', limit, ...commands.mine] }
+}
+
+test('a host that is out of processes, memory or descriptors is no failure of the site', async () => {
+  chmodSync(folder, 0o755)
+  const lacks = async (limit: string, text: string, words: RegExp, timeoutMs = 5000) => {
+    const { kind, reason } = await runCheck(target(timeoutMs), limited(limit, text))
+    expect([kind, reason]).toEqual(['unable', expect.stringMatching(words)])
+    expect(reason).toMatch(/^command mine says of this host: /)
+  }
+  await lacks('--nproc=1', 'true | cat; exit 1', /Cannot fork/)
+  await lacks('--nproc=1', 'exec bash -c "true | cat; exit 1"', /fork: retry/, 1500) // it tries again and again
+  await lacks('--nofile=3', 'exit 1', /error while loading shared libraries/)
+  await lacks('--nofile=11', 'exec bash -c "exec {a}</dev/null {b}</dev/null || exit 1"', /Too many open files/)
+  await lacks('--as=40000000', 'exec dd if=/dev/zero of=/dev/null bs=1G count=1', /memory/)
+  const silent = 'redis-cli: Resource temporarily unavailable' // a site's: it speaks of no process
+  await sees(target(), 'fail', `exit 1: ${silent}`, script(`echo "${silent}"; exit 1`))
+  await sees(target(), 'pass', 'exit 0', script('echo "Cannot fork"'))
+})
+
+test.each(['KILL', 'TERM', 'INT', 'HUP'])(
+  'ended by SIG%s from elsewhere: by the kernel out of memory, or with this host',
+  async (signal) => {
+    const words = `command mine was ended by SIG${signal}, and not by the check: is memory short?`
+    await sees(target(), 'unable', words, script(`kill -${signal} $$; sleep 5`))
+  },
+)
 
 test('at the timeout it is killed, and its children with it', async () => {
   const pids = join(folder, 'pids')

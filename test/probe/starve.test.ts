@@ -1,18 +1,41 @@
-/** A prober without a file descriptor left can't ask anybody: that is no failure of any site, whatever the kind. */
+/** A prober whose host is out of descriptors or ports can't ask anybody: that is no failure of any site, whatever the kind. */
 import { spawnSync } from 'node:child_process'
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
-test('without file descriptors every check is unable', () => {
+const NAMESPACE = process.getuid?.() === 0 ? ['-n'] : ['-rn']
+const mayUnshare = spawnSync('unshare', [...NAMESPACE, 'ip', 'link', 'set', 'lo', 'up']).status === 0
+const DIALLING = ['http', 'https', 'tcp', 'tls', 'grpc', 'grpc', 'dns', 'agent']
+
+function starve(lack: string, limit: string, ...before: readonly string[]): readonly string[] {
   const entry = resolve(import.meta.dirname, 'starve.ts')
-  const { stdout, stderr } = spawnSync('sh', ['-c', 'ulimit -n 100 && exec "$@"', 'sh', process.execPath, entry], {
-    encoding: 'utf8',
-    timeout: 60_000,
-  })
+  const [command = 'sh', ...args] = [
+    ...before,
+    'sh',
+    '-c',
+    `${limit} && exec "$@"`,
+    'sh',
+    process.execPath,
+    entry,
+    lack,
+  ]
+  const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000 })
   expect(stderr).toBe('')
   const seen: readonly string[] = JSON.parse(stdout)
+  return seen
+}
+
+test('without file descriptors every check is unable', () => {
+  const seen = starve('files', 'ulimit -n 100')
   const words = 'unable: this host is out of file descriptors'
-  const expected = ['http', 'https', 'tcp', 'tls', 'grpc', 'grpc', 'dns', 'agent'].map((type) => `${type} ${words}`)
-  expect(seen.filter((one) => !/^(icmp|exec)/.test(one))).toEqual(expected)
+  expect(seen.filter((one) => !/^(icmp|exec)/.test(one))).toEqual(DIALLING.map((type) => `${type} ${words}`))
   expect(seen.filter((one) => /^(icmp|exec) unable: /.test(one))).toHaveLength(2)
+})
+
+test.skipIf(!mayUnshare)('without local ports every check that needs one is unable', () => {
+  const limit = 'ip link set lo up && echo 50000 50000 > /proc/sys/net/ipv4/ip_local_port_range'
+  const seen = starve('ports', limit, 'unshare', ...NAMESPACE)
+  const words = 'unable: this host has no address or port left to ask from'
+  expect(seen.filter((one) => !/^(icmp|exec)/.test(one))).toEqual(DIALLING.map((type) => `${type} ${words}`))
+  expect(seen.filter((one) => one.startsWith('exec pass'))).toHaveLength(1)
 })

@@ -1,8 +1,11 @@
 /**
- * Runs a check of every kind where no file descriptor is left: `node starve.ts`, under a low limit of them. Prints the
- * observations as JSON. Each kind runs once before, so that all code is loaded.
+ * Runs a check of every kind where this host is out of something: `node starve.ts files`, under a low limit of descriptors,
+ * or `node starve.ts ports`, in a network namespace with a range of one port. Prints the observations as JSON. Each kind
+ * runs once before, so that all code is loaded.
  */
+import { createSocket } from 'node:dgram'
 import { openSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { runCheck } from './loopback.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
 
@@ -25,13 +28,29 @@ const run = (kind: CheckKind) => {
   return runCheck(target, { mine: ['/bin/true'] })
 }
 for (const kind of kinds) await run(kind)
-try {
-  for (;;) openSync('/dev/null', 'r')
-} catch {
-  const seen: string[] = []
-  for (const kind of kinds) {
-    const observation = await run(kind)
-    seen.push(`${kind.type} ${observation.kind}: ${observation.reason}`)
+if (process.argv[2] === 'ports') await takePorts()
+else takeFiles()
+const seen: string[] = []
+for (const kind of kinds) {
+  const observation = await run(kind)
+  seen.push(`${kind.type} ${observation.kind}: ${observation.reason}`)
+}
+console.log(JSON.stringify(seen))
+process.exit(0)
+
+function takeFiles(): void {
+  try {
+    for (;;) openSync('/dev/null', 'r')
+  } catch {
+    // none is left
   }
-  console.log(JSON.stringify(seen))
+}
+
+/** The only port of the range, for TCP to the target's address and port, and for UDP. */
+async function takePorts(): Promise<void> {
+  const server = createServer().listen(9, '127.77.1.5')
+  await new Promise((done) => server.once('listening', done))
+  await new Promise((done) => connect(9, '127.77.1.5').once('connect', done))
+  const socket = createSocket('udp4')
+  await new Promise<void>((done) => socket.bind(0, done))
 }

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net'
+import { getSystemErrorMap } from 'node:util'
 import { expect, test } from 'vitest'
 import { observeError } from '../../src/probe/observation.ts'
 import { hasRoute } from '../../src/probe/route.ts'
@@ -23,8 +24,22 @@ test('a listening port passes, a closed one is refused at once', async () => {
 const kindOf = (code: string) => observeError(Object.assign(new Error(code), { code }), 1).kind
 
 test("this host's own faults are no failures of the site", () => {
-  expect(['EMFILE', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EPERM', 'ENOBUFS'].map(kindOf)).toEqual(Array(5).fill('unable'))
-  expect(['ECONNREFUSED', 'EHOSTUNREACH', 'ECONNRESET', 'E_WHATEVER'].map(kindOf)).toEqual(Array(4).fill('fail'))
+  const unable = [...getSystemErrorMap().values()].map(([code]) => code).filter((code) => kindOf(code) === 'unable')
+  for (const code of [
+    'EMFILE',
+    'ENFILE',
+    'EAGAIN',
+    'ENOMEM',
+    'ENOBUFS',
+    'EADDRNOTAVAIL',
+    'EADDRINUSE',
+    'EPERM',
+    'EINVAL',
+  ])
+    expect(unable).toContain(code)
+  expect(unable.length).toBeGreaterThan(60)
+  const site = ['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'EHOSTUNREACH', 'ETIMEDOUT', 'EPROTO', 'EOF']
+  expect([...site, 'CERT_HAS_EXPIRED', 'E_WHATEVER'].map(kindOf)).toEqual(Array(10).fill('fail'))
   expect(kindOf('ENETUNREACH')).toBe('unroutable')
 })
 
