@@ -7,8 +7,8 @@
  * Unlike HAProxy, which keeps what an earlier line said, each line is all that holds; and a line without any word that is
  * known fails, where HAProxy changes nothing.
  */
-import { connect } from 'node:net'
 import { attempt, printable, type TargetOf } from './attempt.ts'
+import { dial } from './dial.ts'
 import type { Observation } from './observation.ts'
 
 const LINE_BYTES = 1024
@@ -16,7 +16,7 @@ const LINE_BYTES = 1024
 /** Never rejects; ends within the check's timeout. */
 export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise<Observation> {
   return attempt(check.timeoutMs, 'no connection', (self) => {
-    const socket = connect({ host: address, port })
+    const socket = dial(address, port, self)
     let read = Buffer.alloc(0)
     const judge = (line: string) => {
       const said = readAgentLine(line)
@@ -28,13 +28,13 @@ export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise
       if (check.send !== undefined) socket.write(`${check.send}\n`)
     })
     socket.on('data', (chunk) => {
+      const at = chunk.findIndex((byte) => byte === 0x0a || byte === 0x0d)
+      const end = at < 0 ? at : read.length + at
       read = Buffer.concat([read, chunk])
-      const end = read.findIndex((byte) => byte === 0x0a || byte === 0x0d)
       if (end >= 0 && end <= LINE_BYTES) judge(read.toString('utf8', 0, end))
       else if (read.length > LINE_BYTES) self.fail(`no end of the agent's line within ${LINE_BYTES} bytes`)
     })
     socket.on('end', () => judge(read.toString()))
-    socket.on('error', self.error)
     return () => socket.destroy()
   })
 }

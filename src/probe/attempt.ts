@@ -16,15 +16,20 @@ export type TargetOf<T extends CheckModel['type']> = Pick<Target, 'address' | 'p
 export interface Attempt {
   /** What hasn't come yet, as the timeout tells it: `no connection`. */
   missing: string
-  /** What shows that this host is at fault, so that a timeout is no failure of the site. */
-  hostFault?: string
+  /** What shows, if anything, that this host is at fault, so that a timeout is no failure of the site. */
+  hostFault: () => string | undefined
   /** `share`: how much of its traffic the target asks for, 0–1000. */
   readonly pass: (reason: string, share?: number) => void
   readonly fail: (reason: string) => void
   /** This host could not ask. */
   readonly unable: (reason: string) => void
   readonly error: (error: Error) => void
+  /** A counter, to be called for each piece in which an answer comes: each read, chunk, packet or frame. Beyond PIECES_MOST the check fails. */
+  readonly count: () => () => void
 }
+
+/** Of 64 KiB, pieces of 32 bytes: no site that means well sends smaller ones. Each costs some 10 µs of this thread. */
+export const PIECES_MOST = 2048
 
 /** Never rejects. What `begin` throws is this host's fault; what it returns closes everything, whichever way it ends. */
 export function attempt(
@@ -45,13 +50,21 @@ export function attempt(
     }
     const self: Attempt = {
       missing,
+      hostFault: () => undefined,
       pass: (reason, share) => end({ kind: 'pass', reason, ...(share !== undefined && { share }) }),
       fail: (reason) => end({ kind: 'fail', reason }),
       unable: (reason) => end({ kind: 'unable', reason }),
       error: (error) => end(observeError(error, 0)),
+      count: () => {
+        let pieces = 0
+        return () => {
+          if (++pieces > PIECES_MOST) end({ kind: 'fail', reason: `more than ${PIECES_MOST} pieces and no end` })
+        }
+      },
     }
     const timeOut = () => {
-      if (self.hostFault !== undefined) self.unable(self.hostFault)
+      const fault = self.hostFault()
+      if (fault !== undefined) self.unable(fault)
       else end({ kind: 'timeout', reason: `${self.missing} in ${formatDuration(timeoutMs)}` })
     }
     // timers run before I/O: after a stall, what has come in time is still to be read

@@ -25,9 +25,10 @@ export function checkDns({ address, port, check }: TargetOf<'dns'>): Promise<Obs
     const query = encodeQuery({ name: check.name, type: check.rrtype, id: randomInt(65_536), rd: true, edns: {} })
     const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
     let closed = false
+    const passedOver = self.count()
     socket.on('error', self.error)
     socket.on('message', (reply) => {
-      if (!isReplyTo(query, reply)) return
+      if (!isReplyTo(query, reply)) return passedOver()
       if (reply.length > REPLY_BYTES) self.fail(`answer of more than ${REPLY_BYTES} bytes`)
       else judge(check, reply, self)
     })

@@ -7,6 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { isIP } from 'node:net'
+import type { Readable } from 'node:stream'
 import { attempt, printable, type TargetOf } from './attempt.ts'
 import { hostLacks, type Observation } from './observation.ts'
 
@@ -33,8 +34,9 @@ export function killRunning(left: Int32Array): void {
   left.fill(0)
 }
 
-/** As much of the output as is kept; the rest is read and dropped, so that no program waits for a reader. */
+/** As much of the output as is kept. The rest is read and dropped, as much as a pipe holds (64 KiB) each DROP_MS. */
 const OUTPUT_BYTES = 4096
+const DROP_MS = 20
 /** No program does it to itself: the kernel does, when memory is short, or whoever stops this host's services. */
 const ENDED_BY_OTHERS: readonly string[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -62,21 +64,28 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
     running[slot] = child.pid ?? 0
     child.on('error', (error) => self.unable(`command ${check.command} can't be started: ${error.message}`))
     let output = Buffer.alloc(0)
-    const keep = (chunk: Buffer) => {
-      if (output.length >= OUTPUT_BYTES) return
-      output = Buffer.concat([output, chunk.subarray(0, OUTPUT_BYTES)])
+    self.hostFault = () => {
       const line = hostLacks(output.toString())
-      if (line !== undefined) self.hostFault = `command ${check.command} says of this host: ${printable(line)}`
+      return line && `command ${check.command} says of this host: ${printable(line)}`
+    }
+    const keep = (pipe: Readable) => (chunk: Buffer) => {
+      if (output.length >= OUTPUT_BYTES) {
+        pipe.pause()
+        setTimeout(() => pipe.resume(), DROP_MS)
+        return
+      }
+      output = Buffer.concat([output, chunk.subarray(0, OUTPUT_BYTES)])
     }
     const pipes = [child.stdout, child.stderr] // null where this host had no descriptors left for them
-    for (const pipe of pipes) pipe?.on('data', keep)
+    for (const pipe of pipes) pipe?.on('data', keep(pipe))
     child.on('exit', (code) => {
       killGroup(child.pid) // its children may hold the pipes open: with them gone, `close` comes with the last of the output
       running[slot] = 0
       if (code === 0) self.pass('exit 0')
     })
     child.on('close', (code, signal) => {
-      if (self.hostFault !== undefined) return self.unable(self.hostFault)
+      const fault = self.hostFault()
+      if (fault !== undefined) return self.unable(fault)
       if (signal !== null && ENDED_BY_OTHERS.includes(signal)) {
         return self.unable(`command ${check.command} was ended by ${signal}, and not by the check: is memory short?`)
       }

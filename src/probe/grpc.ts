@@ -6,9 +6,9 @@
  *   message HealthCheckResponse { ServingStatus status = 1; }
  */
 import { connect as connectHttp2, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2'
-import { connect, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { isIP, type Socket } from 'node:net'
 import { type Attempt, attempt, printable, type TargetOf } from './attempt.ts'
+import { dial as dialTcp, dialTls } from './dial.ts'
 import type { Observation } from './observation.ts'
 import { expectedOf } from './tls.ts'
 
@@ -32,8 +32,10 @@ export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
       createConnection: () => socket,
       settings: { enablePush: false },
     })
+    const frames = self.count()
     session.on('error', (error) => observeHttp2(error, self))
     session.on('connect', () => (self.missing = 'no response'))
+    for (const frame of ['altsvc', 'origin', 'ping', 'remoteSettings', 'goaway'] as const) session.on(frame, frames)
     session.on('close', () => self.fail('connection closed without a response'))
     const stream = session.request({
       ':method': 'POST',
@@ -54,7 +56,9 @@ export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
       self.missing = 'no end of the response'
     })
     stream.on('trailers', (received) => (trailers = received))
+    stream.on('headers', frames) // interim responses
     stream.on('data', (chunk: Buffer) => {
+      frames()
       body = Buffer.concat([body, chunk])
       if (body.length > REPLY_BYTES) self.fail(`response of more than ${REPLY_BYTES} bytes`)
     })
@@ -68,11 +72,9 @@ const authority = (host: string): string => (isIP(host) === 6 ? `[${host}]` : ho
 
 /** Its own errors come before those that HTTP/2 makes of them, which wouldn't tell this host's faults from the site's. */
 function dial({ address, port, check }: TargetOf<'grpc'>, self: Attempt): Socket {
-  if (!check.tls) return connect({ host: address, port }).on('error', self.error)
+  if (!check.tls) return dialTcp(address, port, self)
   const expected = expectedOf(check.host ?? address, check.verify)
-  const socket = connectTls({ host: address, port, ...expected, ALPNProtocols: ['h2'] })
-  socket.on('error', self.error)
-  socket.on('connect', () => (self.missing = 'no TLS handshake'))
+  const socket = dialTls(address, port, { ...expected, ALPNProtocols: ['h2'] }, self)
   socket.on('secureConnect', () => {
     if (socket.alpnProtocol !== 'h2') self.fail('no HTTP/2 spoken')
   })

@@ -3,11 +3,12 @@
  * connection and no TLS session is used twice, so every check sees the whole way in, the certificate included. The
  * timeout is for all of it: connect, handshake, headers and body, so that a body that drips is a failure.
  */
-import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https'
+import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
+import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { isIP } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { type Attempt, attempt, type TargetOf } from './attempt.ts'
+import { dial, dialTls } from './dial.ts'
 import type { Observation } from './observation.ts'
 import { certificateEndMs, expectedOf, untilText } from './tls.ts'
 
@@ -17,20 +18,17 @@ const HEADER_BYTES = 16_384
 /** Responses of 1xx before the one that counts; a site that sends no end of them would fill this host's core. */
 const INTERIM_MOST = 16
 
-const plain = new HttpAgent({ keepAlive: false })
-const secure = new HttpsAgent({ keepAlive: false, maxCachedSessions: 0 })
-
 type HttpTarget = TargetOf<'http' | 'https'>
 
 /** Never rejects; ends within the check's timeout. */
 export function checkHttp(target: HttpTarget): Promise<Observation> {
   const { check } = target
   return attempt(check.timeoutMs, 'no connection', (self) => {
-    const request = ask(target)
+    const request = ask(target, self)
     request.on('error', self.error)
     request.on('socket', (socket) => {
-      socket.once('connect', () => (self.missing = check.type === 'https' ? 'no TLS handshake' : 'no response'))
-      socket.once('secureConnect', () => (self.missing = 'no response'))
+      socket.once(check.type === 'https' ? 'secureConnect' : 'connect', () => (self.missing = 'no response'))
+      socket.on('data', self.count()) // of the headers too
     })
     let interim = 0
     request.on('information', () => {
@@ -47,7 +45,7 @@ export function checkHttp(target: HttpTarget): Promise<Observation> {
   })
 }
 
-function ask({ address, port, check }: HttpTarget): ClientRequest {
+function ask({ address, port, check }: HttpTarget, self: Attempt): ClientRequest {
   const options: RequestOptions = {
     host: address,
     port,
@@ -62,16 +60,19 @@ function ask({ address, port, check }: HttpTarget): ClientRequest {
       'accept-encoding': 'identity',
     },
   }
-  if (check.type === 'http') return httpRequest({ ...options, agent: plain })
-  return httpsRequest({ ...options, agent: secure, ...expectedOf(check.host ?? address, check.verify) })
+  // no agent: each has a connection of its own
+  if (check.type === 'http') return httpRequest({ ...options, createConnection: () => dial(address, port, self) })
+  const expected = expectedOf(check.host ?? address, check.verify)
+  return httpsRequest({ ...options, createConnection: () => dialTls(address, port, expected, self) })
 }
 
 const PORTS = { http: 80, https: 443 } as const
 const hostHeader = (host: string, port: string): string => (isIP(host) === 6 ? `[${host}]${port}` : `${host}${port}`)
 
 /** Reads to the end, or to BODY_BYTES, whichever is first. */
-function readBody(response: IncomingMessage, wanted: string | undefined, { pass, fail }: Attempt): void {
+function readBody(response: IncomingMessage, wanted: string | undefined, { pass, fail, count }: Attempt): void {
   const chunks: Buffer[] = []
+  const counted = count()
   let bytes = 0
   const judge = () => {
     const read = Buffer.concat(chunks).subarray(0, BODY_BYTES)
@@ -80,6 +81,7 @@ function readBody(response: IncomingMessage, wanted: string | undefined, { pass,
     else fail(`${status}, but the body lacks ${JSON.stringify(wanted)}`)
   }
   response.on('data', (chunk: Buffer) => {
+    counted()
     bytes += chunk.length
     if (wanted !== undefined) chunks.push(chunk)
     if (bytes >= BODY_BYTES) judge()

@@ -41,8 +41,10 @@ export async function checkIcmp({ address, check }: TargetOf<'icmp'>): Promise<O
     const socket = 'missing' in calls ? self.unable(calls.missing) : open(calls, family, self)
     if (!socket) return () => {}
     const request = makeEcho(family, randomInt(65_536), randomBytes(PAYLOAD_BYTES))
+    const passedOver = self.count()
     socket.on('message', (reply) => {
       if (isReplyTo(request, reply)) self.pass('reply')
+      else passedOver()
     })
     socket.on('error', self.error)
     // a port means nothing here, but node:dgram wants one

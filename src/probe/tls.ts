@@ -3,9 +3,9 @@
  * what the other checks over TLS share with it: whom they expect, and until when a certificate holds.
  */
 import { isIP } from 'node:net'
+import { constants } from 'node:crypto'
 import {
   checkServerIdentity,
-  connect,
   type ConnectionOptions,
   createSecureContext,
   type SecureContext,
@@ -13,13 +13,13 @@ import {
 } from 'node:tls'
 import { formatDuration } from '../units.ts'
 import { attempt, type TargetOf } from './attempt.ts'
+import { dialTls } from './dial.ts'
 import type { Observation } from './observation.ts'
 
 /** Never rejects; ends within the check's timeout. No session is resumed: every check sees the certificate. */
 export function checkTls({ address, port, check }: TargetOf<'tls'>): Promise<Observation> {
   return attempt(check.timeoutMs, 'no connection', (self) => {
-    const socket = connect({ host: address, port, ...expectedOf(check.host ?? address, check.verify) })
-    socket.on('connect', () => (self.missing = 'no TLS handshake'))
+    const socket = dialTls(address, port, expectedOf(check.host ?? address, check.verify), self)
     socket.on('secureConnect', () => {
       const untilMs = certificateEndMs(socket)
       const until =
@@ -28,18 +28,17 @@ export function checkTls({ address, port, check }: TargetOf<'tls'>): Promise<Obs
       if (holds) self.pass(until)
       else self.fail(`${until}, wanted for ${formatDuration(check.validForMs)} yet`)
     })
-    socket.on('error', self.error)
     return () => socket.destroy()
   })
 }
 
-/** One for all, made with the first: each costs a fifth of a check. It holds no sessions; agents do, and ours keep none. */
+/** One for all, made with the first: each costs a fifth of a check. It holds no sessions, and lets no peer renegotiate. */
 let context: SecureContext | undefined
 
 /** Whom a connection over TLS expects: SNI, and the name that a verified certificate must have. */
 export function expectedOf(host: string, verify: boolean): ConnectionOptions {
   return {
-    secureContext: (context ??= createSecureContext()),
+    secureContext: (context ??= createSecureContext({ secureOptions: constants.SSL_OP_NO_RENEGOTIATION })),
     servername: isIP(host) === 0 ? host : '', // RFC 6066 §3: no literal addresses
     rejectUnauthorized: verify,
     checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { decodeReply, encodeRequest } from '../../src/probe/grpc.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
 import { authority, good, selfSigned } from './certificates.ts'
+import { runCheck } from './loopback.ts'
 import { ADDRESS, listen, type Peer, sees, targetOf } from './peers.ts'
 
 const open: Peer[] = []
@@ -122,10 +123,16 @@ const answers: [string, (stream: ServerHttp2Stream) => void, string][] = [
     'no gRPC spoken',
   ],
   ['a reset stream', (stream) => stream.close(7), 'stream closed: NGHTTP2_REFUSED_STREAM'],
-  ['an end of the connection', (stream) => stream.session!.destroy(), 'connection closed without a response'],
 ]
 test.each(answers)('%s is a failure with words', async (_, answer, words) => {
   await sees(check(await started(onCalls(createServer(), answer))), 'fail', words)
+})
+
+test('an end of the connection is a failure, whether it comes as FIN or as RST', async () => {
+  const port = await started(onCalls(createServer(), (stream) => stream.session!.destroy()))
+  const { kind, reason } = await runCheck(check(port))
+  expect(kind).toBe('fail')
+  expect(['connection closed without a response', 'connection reset']).toContain(reason)
 })
 
 test('a response that drips, and one that never ends, are cut off at the timeout', async () => {

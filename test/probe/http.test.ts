@@ -121,6 +121,21 @@ describe('http', () => {
     expect(sent).toBeLessThan(50e6)
   })
 
+  test('64 KiB may come in pieces of 32 bytes, and in no smaller ones', async () => {
+    const port = await raw((socket) => {
+      socket.once('data', (request) => {
+        const chunks = Number(request.toString().split(/[ /]/)[2])
+        const piece = `20\r\n${'x'.repeat(32)}\r\n`
+        socket.end(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${piece.repeat(chunks)}0\r\n\r\n`)
+      })
+    })
+    await sees(check(port, { path: '/2000' }), 'pass', '200') // some arrive in two halves
+    const small = await raw((socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(2049)}`)
+    })
+    await sees(check(small), 'fail', 'more than 2048 pieces and no end')
+  })
+
   test('a body that drips, a header that drips, silence: all within the timeout', async () => {
     const drip = (head: string) =>
       raw((socket) => {

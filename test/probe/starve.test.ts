@@ -9,16 +9,7 @@ const DIALLING = ['http', 'https', 'tcp', 'tls', 'grpc', 'grpc', 'dns', 'agent']
 
 function starve(lack: string, limit: string, ...before: readonly string[]): readonly string[] {
   const entry = resolve(import.meta.dirname, 'starve.ts')
-  const [command = 'sh', ...args] = [
-    ...before,
-    'sh',
-    '-c',
-    `${limit} && exec "$@"`,
-    'sh',
-    process.execPath,
-    entry,
-    lack,
-  ]
+  const [command, ...args] = [...before, 'sh', '-c', `${limit} && exec "$@"`, 'sh', process.execPath, entry, lack]
   const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', timeout: 60_000 })
   expect(stderr).toBe('')
   const seen: readonly string[] = JSON.parse(stdout)
