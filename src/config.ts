@@ -57,6 +57,8 @@ export interface Setting<T> {
   readonly meaning: string
   /** One value; undefined = not of the type. `words`: see GivenValue. */
   readonly read: (text: string, folder: string, words?: readonly string[]) => unknown
+  /** Of a list: more values are a fault. */
+  readonly most?: number
   /** In the file it is a mapping from names to lists of words. */
   readonly named?: true
   /** Its value is a Secret, and never shown, not even when it is wrong. */
@@ -150,6 +152,15 @@ const secret = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning'
   secret: true,
   read: (value) => (pattern.test(value) ? new Secret(value) : undefined),
 })
+/** The same, of which two are in force while one follows the other. */
+const secrets = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning'>): Setting<readonly Secret[]> => ({
+  ...rest,
+  list: true,
+  most: 2,
+  default: [],
+  secret: true,
+  read: (value) => (pattern.test(value) ? new Secret(value) : undefined),
+})
 /** Its values are pairs of a name and what it stands for. */
 const named = (
   rest: Pick<Setting<unknown>, 'type' | 'meaning' | 'read'>,
@@ -190,6 +201,11 @@ export const SETTINGS = {
   redis: secret(/^rediss?(\+sentinel|\+cluster)?:\/\/[\x21-\x7e]+$/, {
     type: '`redis://`, `rediss://` (TLS), `redis+sentinel://`, `redis+cluster://`, see docs/redis.md',
     meaning: 'Where probers and nodes share health. Without one this node knows only what it probes itself.',
+  }),
+  'redis.secret': secrets(/^[\x21-\x2b\x2d-\x7e]{16,}$/, {
+    type: 'at least 16 printable characters without spaces and commas, or a list of two',
+    meaning:
+      'Signs what this process says in Redis, with the first of two; what others say, and neither of the two has signed, is not believed. See docs/redis.md.',
   }),
   'node.name': one<string>({
     type: NAME_TYPE,
@@ -376,6 +392,12 @@ export function readConfig(given: readonly Given[], report: Report): Config | un
         `${entry.key} takes one value, not ${entry.values.length}`,
         `Type: ${setting.type}`,
       )
+      continue
+    }
+    const { most } = setting
+    if (most !== undefined && entry.values.length > most) {
+      const message = `${entry.key} takes at most ${most} values, not ${entry.values.length}`
+      fault('setting-invalid', entry, message, `Type: ${setting.type}`)
       continue
     }
     const values: unknown[] = []

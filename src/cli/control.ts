@@ -26,6 +26,8 @@ export const order = <T>(options: ControlOptions, path: string, body: object): P
   exchange<T>(options, path, JSON.stringify(body))
 
 const REFUSED = 409
+/** 202: done, and not kept everywhere; the answer says where not. */
+const DONE: readonly number[] = [200, 202]
 
 async function exchange<T>(options: ControlOptions, path: string, posted: string | undefined): Promise<T> {
   const socketPath = join(options.state, 'control.sock')
@@ -43,7 +45,7 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
       )
     },
   )
-  if (status === 200) {
+  if (DONE.includes(status)) {
     const answer: T = parse(body, where)
     return answer
   }

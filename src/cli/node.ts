@@ -12,7 +12,7 @@ import type { Logger } from 'pino'
 import type { Built, Made } from '../answer/build.ts'
 import { explain } from '../answer/explain.ts'
 import { LOCK_WAIT } from '../answer/follow.ts'
-import { acceptBuild } from '../answer/hold.ts'
+import { acceptBuild, type Held } from '../answer/hold.ts'
 import { type Config, formatEndpoint } from '../config.ts'
 import { type Change, NodeHealth, type Outlook } from '../health/node.ts'
 import type { Store } from '../health/store.ts'
@@ -31,7 +31,7 @@ import { type Server, startServer } from '../server/serve.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
 import type { Explained } from './explain.ts'
 import { type Load, loadInLog, Loads, nameOf } from './loads.ts'
-import { type Ordered, carryOut } from './order.ts'
+import { carryOut, type Forgotten, lackOf, type Ordered } from './order.ts'
 import { samplesOf } from './samples.ts'
 import { ServedSerial } from './serial.ts'
 import { makeProber, makeStore, probeSettings } from './store.ts'
@@ -76,7 +76,7 @@ export class RunningNode implements Node {
     this.#config = config
     this.#log = log
     this.#takeover = takeover
-    this.#store = makeStore(config, log)
+    this.#store = makeStore(config, 'node', log)
     this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
     this.#serial = new ServedSerial(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
     this.#loads = new Loads({
@@ -247,18 +247,19 @@ export class RunningNode implements Node {
     return this.#health.outlook(pattern)
   }
 
-  override(order: Order): Ordered | Refusal {
+  override(order: Order): Promise<Ordered | Refusal> {
     return carryOut(this.#health, order, (fields, line) => this.#log.info(fields, line))
   }
 
-  forget({ prober, who }: Forgetting): object | Refusal {
-    const refused = this.#health.forget(prober)
-    if (refused !== undefined) return { refused }
-    this.#log.info({ prober, who }, `prober ${prober} is forgotten, by ${who}`)
-    return { forgotten: prober }
+  async forget({ prober, who }: Forgetting): Promise<Forgotten | Refusal> {
+    const forgotten = this.#health.forget(prober)
+    if (typeof forgotten === 'string') return { refused: forgotten }
+    const notKept = lackOf(await forgotten.kept)
+    this.#log.info({ prober, who, notKept }, `prober ${prober} is forgotten, by ${who}`)
+    return { forgotten: prober, notKept }
   }
 
-  acceptGeo({ who, build }: Acceptance): object | Refusal {
+  async acceptGeo({ who, build }: Acceptance): Promise<{ readonly accepted: Held } | Refusal> {
     const held = this.#made?.held ?? null
     if (held === null) return { refused: 'no database waits to be accepted' }
     if (build !== undefined && build !== held.build) {

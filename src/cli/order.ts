@@ -1,13 +1,18 @@
 /** An override as an operator orders it, carried out at a node: what it undoes, what it did, who reads of it in the log. */
-import type { NodeHealth, ServiceHealth } from '../health/node.ts'
+import type { Kept, NodeHealth, ServiceHealth } from '../health/node.ts'
 import { canonicalPattern, type Override, type OverrideAction } from '../health/override.ts'
 import type { Refusal } from '../http/app.ts'
 import type { Order } from '../http/order.ts'
 import { count } from './output.ts'
 
+/** Where an order is not kept, and why; empty: it is on this node's disk, and on the board for the other nodes. */
+export type Lack = readonly { readonly where: 'disk' | 'board'; readonly why: string }[]
+
 /** What was done, and what is left of the services whose members it matches. Plain JSON. */
 export interface Ordered {
+  /** What stands for the pattern after the order. */
   readonly done: Override
+  readonly notKept: Lack
   /** What stood for the pattern before. */
   readonly before: Override | undefined
   readonly members: readonly string[]
@@ -36,11 +41,23 @@ export const ACTION_WORDS: Readonly<Record<OverrideAction, string>> = {
   undone: 'undone',
 }
 
-export function carryOut(
+/** A prober that is out of the rosters. Plain JSON. */
+export interface Forgotten {
+  readonly forgotten: string
+  readonly notKept: Lack
+}
+
+export const lackOf = ({ disk, board }: Pick<Kept, 'disk' | 'board'>): Lack => [
+  ...(disk === undefined ? [] : [{ where: 'disk' as const, why: disk }]),
+  ...(board === undefined ? [] : [{ where: 'board' as const, why: board }]),
+]
+
+/** In force here at once; resolves when it is kept, or it is known where it is not. */
+export async function carryOut(
   health: Pick<NodeHealth, 'override' | 'snapshot'>,
   order: Order,
   log: (fields: object, line: string) => void,
-): Ordered | Refusal {
+): Promise<Ordered | Refusal> {
   const { who, why, forMs, yes } = order
   const pattern = canonicalPattern(order.pattern) ?? order.pattern
   const earlier = health.snapshot()
@@ -49,12 +66,15 @@ export function carryOut(
   if (other !== undefined) return other
   const result = health.override({ pattern, action: ACTIONS[order.action], forMs, who, why, yes })
   if ('refused' in result) return result
-  const { done, members } = result
+  const { members } = result
+  const kept = await result.kept
+  const done = kept.stands
+  const notKept = lackOf(kept)
   const names = new Set(members.map((member) => member.split('/')[1]))
   const left = new Map(earlier.services.map(({ service, leftPercent }) => [service, leftPercent]))
   const services = health.snapshot().services.filter(({ service }) => names.has(service))
-  log({ override: done, before, members: members.length }, lineOf(done, before, members.length))
-  return { done, before, members, services: services.map((service) => leftOf(service, left)) }
+  log({ override: done, before, members: members.length, notKept }, lineOf(done, before, members.length, notKept))
+  return { done, notKept, before, members, services: services.map((service) => leftOf(service, left)) }
 }
 
 /** `undrain` doesn't lift a force, nor `off` a drain: who types it has something else in mind than what stands. */
@@ -80,11 +100,13 @@ function lineOf(
   { pattern, action, who, why, untilMs }: Override,
   before: Override | undefined,
   members: number,
+  notKept: Lack,
 ): string {
+  const end = `(${count(members, 'member')})${notKept.map(({ where, why: lack }) => `; not on ${where}: ${lack}`).join('')}`
   if (action === 'undone') {
     const what = before === undefined ? 'its override' : `${ACTION_WORDS[before.action]} by ${before.who}`
-    return `${pattern}: undone by ${who}: ${what}${why === '' ? '' : `: ${why}`} (${count(members, 'member')})`
+    return `${pattern}: undone by ${who}: ${what}${why === '' ? '' : `: ${why}`} ${end}`
   }
   const until = untilMs === null ? 'until undone' : `until ${new Date(untilMs).toISOString()}`
-  return `${pattern} is ${ACTION_WORDS[action]} by ${who} ${until}: ${why} (${count(members, 'member')})`
+  return `${pattern} is ${ACTION_WORDS[action]} by ${who} ${until}: ${why} ${end}`
 }

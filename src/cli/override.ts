@@ -9,7 +9,7 @@ import type { Outlook } from '../health/node.ts'
 import type { OrderAction } from '../http/order.ts'
 import { formatPercent } from '../units.ts'
 import { ask, type ControlOptions, order } from './control.ts'
-import { ACTION_WORDS, type Ordered } from './order.ts'
+import { ACTION_WORDS, type Forgotten, type Lack, type Ordered } from './order.ts'
 import { count, type Output, table, untilInWords, wrap } from './output.ts'
 
 export interface OverrideOptions extends ControlOptions {
@@ -37,7 +37,22 @@ function nameOfUid(): string {
   }
 }
 
-/** Exit code: 0 when it was done. Throws ControlError, with the reason when the node refuses. */
+/** Exit code of what was done, and is not kept everywhere: a restart may lose it, or other nodes do not hear it. */
+export const NOT_KEPT = 3
+
+/** Exit code: 0, or NOT_KEPT with the reasons. */
+function kept(notKept: Lack, output: Output): number {
+  for (const { where, why } of notKept) {
+    const what =
+      where === 'disk'
+        ? 'it is in force, but not on the disk of this node, and a restart would lose it'
+        : 'it is in force at this node, but other nodes do not hear it until the board has it'
+    output.err(wrap(`meridian: ${what}: ${why}`))
+  }
+  return notKept.length === 0 ? 0 : NOT_KEPT
+}
+
+/** Exit code: 0 when it was done, NOT_KEPT. Throws ControlError, with the reason when the node refuses. */
 export async function override(options: OverrideOptions, output: Output): Promise<number> {
   const { pattern, action, who, why, yes } = options
   const body = {
@@ -50,10 +65,10 @@ export async function override(options: OverrideOptions, output: Output): Promis
   }
   const done = await order<Ordered>(options, '/api/overrides', body)
   output.out(options.json ? JSON.stringify(done) : orderedInWords(done))
-  return 0
+  return kept(done.notKept, output)
 }
 
-export function orderedInWords({ done, before, members, services }: Ordered): string {
+export function orderedInWords({ done, notKept, before, members, services }: Ordered): string {
   const { pattern, action, untilMs } = done
   const what =
     action === 'undone'
@@ -67,7 +82,9 @@ export function orderedInWords({ done, before, members, services }: Ordered): st
     lastResort ? 'LAST RESORT' : '',
   ])
   return [
-    wrap(`${what}, on all nodes that hear this one`),
+    wrap(
+      `${what}, ${notKept.some(({ where }) => where === 'board') ? 'at this node' : 'on all nodes that hear the board'}`,
+    ),
     wrap(`${count(members.length, 'member')}: ${members.join(', ')}`, '  '),
     table([['service', 'left before', 'left now', 'keep'], ...rows], '  '),
   ].join('\n')
@@ -102,15 +119,16 @@ export function outlookInWords({ pattern, members, services, safe, why }: Outloo
   ].join('\n')
 }
 
-/** Exit code: 0 when it is forgotten. Throws ControlError. */
+/** Exit code: 0 when it is forgotten, NOT_KEPT. Throws ControlError. */
 export async function forget(
   options: ControlOptions & { readonly prober: string; readonly who: string; readonly json: boolean },
   output: Output,
 ): Promise<number> {
   const { prober, who } = options
-  const done = await order<{ forgotten: string }>(options, '/api/forget', { prober, who })
-  output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} is out of the roster of all nodes`)
-  return 0
+  const done = await order<Forgotten>(options, '/api/forget', { prober, who })
+  const whose = done.notKept.some(({ where }) => where === 'board') ? 'this node' : 'all nodes'
+  output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} is out of the roster of ${whose}`)
+  return kept(done.notKept, output)
 }
 
 /** Exit code: 0 when they are accepted. Throws ControlError, when none wait too. */

@@ -39,7 +39,7 @@ export class RunningProber implements Shown {
   private constructor({ config, log }: ProberOptions) {
     this.#config = config
     this.#log = log
-    this.#store = makeStore(config, log)
+    this.#store = makeStore(config, 'prober', log)
     this.#doors = new Doors({ config, log, takeover: false, shown: this })
     this.#loads = new Loads({
       compiler: startCompiler(

@@ -11,13 +11,15 @@ import type { Store } from '../health/store.ts'
 import { type ProberThread, startProber } from '../probe/thread.ts'
 
 /** Trouble of the Store is a state and stops nothing; it is logged when it changes. */
-export function makeStore({ redis }: Config, log: Logger): Store {
+export function makeStore(config: Config, role: 'node' | 'prober', log: Logger): Store {
+  const { redis } = config
   if (redis === undefined) return new MemoryStore()
   const onTrouble = (trouble: string | undefined): void => {
     if (trouble === undefined) log.info('Redis is reached, and all is well with it')
     else log.warn(`${trouble}; what was heard last stands`)
   }
-  return openRedisStore(redis.reveal(), { onTrouble, onRefused: (line) => log.warn(line) })
+  const secrets = config['redis.secret'].map((secret) => secret.reveal())
+  return openRedisStore(redis.reveal(), { role, secrets, onTrouble, onRefused: (line) => log.warn(line) })
 }
 
 /** What is wrong with a URL of Redis; undefined: nothing. */

@@ -118,7 +118,7 @@ export class MemoryStore implements Store {
   }
 
   /** Tells those that stand. */
-  #put(entries: readonly Override[]): void {
+  #put(entries: readonly Override[]): readonly Override[] {
     const fresh = entries.filter((entry) => {
       const known = this.#overrides.get(entry.pattern)
       if (known !== undefined && !standsOver(entry, known)) return false
@@ -126,6 +126,7 @@ export class MemoryStore implements Store {
       return true
     })
     if (fresh.length > 0) this.#tell((audience) => audience.overrides?.(fresh, false))
+    return entries.map(({ pattern }) => this.#overrides.get(pattern)!)
   }
 
   #take(posting: Posting): void {

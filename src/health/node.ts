@@ -10,11 +10,11 @@
  */
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
-import { Saver } from '../state.ts'
+import { messageOf, Saver } from '../state.ts'
 import { type Change, Members, type MemberStatus, type News, type ServiceHealth } from './members.ts'
 import { lookOut, type Outlook, refusal } from './outlook.ts'
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
-import { Overrides, type OverrideStatus } from './overrides.ts'
+import { DISK_MS, type Kept, Overrides, type OverrideStatus, within } from './overrides.ts'
 import { Past } from './past.ts'
 import { type NodeStatus, Peers } from './peers.ts'
 import type { Refusals } from './refusals.ts'
@@ -24,10 +24,10 @@ import type { Audience, NodeBoard, ProberIdentity, Store } from './store.ts'
 import type { HealthTable } from './table.ts'
 import type { HealthPlan } from './target.ts'
 
-export type { Change, MemberStatus, NodeStatus, Outlook, OverrideStatus, ProberStatus, ServiceHealth, VoteStatus }
+export type { Change, Kept, MemberStatus, NodeStatus, Outlook, OverrideStatus, ProberStatus, ServiceHealth, VoteStatus }
 
 export type Overridden =
-  | { readonly done: Override; readonly members: readonly string[] }
+  | { readonly done: Override; readonly members: readonly string[]; readonly kept: Promise<Kept> }
   /** Why not, and what to do instead. */
   | { readonly refused: string; readonly hint?: string }
 
@@ -98,7 +98,7 @@ export class NodeHealth {
     this.#board = board
     this.#overrides = new Overrides({
       file: file === undefined ? undefined : join(dirname(file), 'overrides.json'),
-      put: async (entries) => board?.override(entries),
+      put: async (entries) => (await board?.override(entries)) ?? [],
       onChange: (patterns) => this.#members.overridden(patterns),
       onTrouble: (kind, trouble) => this.#trouble(`overrides ${kind}`, trouble),
     })
@@ -201,7 +201,7 @@ export class NodeHealth {
     return this.#members.service(name, performance.now())
   }
 
-  /** Sets or undoes an override here, on all nodes through the Store, and in the local file. */
+  /** Sets or undoes an override here, and on its way to all nodes and into the local file: `kept` tells when it is there. */
   override(request: OverrideRequest): Overridden {
     const { action } = request
     const pattern = canonicalPattern(request.pattern) ?? request.pattern
@@ -210,8 +210,8 @@ export class NodeHealth {
     const { plans } = this.#members
     const refused = refusal(asked, outlook, plans, this.#overrides.all, Date.now())
     if (refused !== undefined) return refused
-    const done = this.#overrides.set(asked, this.#settings.node?.name ?? '')
-    return { done, members: plans.filter((plan) => matches(pattern, plan)).map(({ name }) => name) }
+    const set = this.#overrides.set(asked, this.#settings.node?.name ?? '')
+    return { ...set, members: plans.filter((plan) => matches(pattern, plan)).map(({ name }) => name) }
   }
 
   /** Takes in what a predecessor, that shares this node's folder, was told since this one read the file. */
@@ -227,14 +227,20 @@ export class NodeHealth {
     return outlook.members.length === 0 ? `${pattern} matches no member` : outlook
   }
 
-  /** Takes a prober that is gone for good from the roster, here and on all nodes; a string says why not. */
-  forget(prober: string): string | undefined {
+  /** Takes a prober that is gone for good from the roster, here and on its way to all nodes; a string says why not. */
+  forget(prober: string): string | { readonly kept: Promise<Omit<Kept, 'stands'>> } {
     const live = this.#roster.isLive(prober)
     if (live === undefined) return `no prober named ${prober} was seen in the last 24 h`
     if (live) return `${prober} is alive: stop it first, and wait until it is shown as gone`
-    this.#board?.forget(prober).catch(() => {})
+    const told = this.#board?.forget(prober)
     this.#forgetProbers([prober])
-    return undefined
+    return { kept: this.#keptForgotten(told) }
+  }
+
+  async #keptForgotten(told: Promise<void> | undefined): Promise<Omit<Kept, 'stands'>> {
+    const saved = within(DISK_MS, this.#saver?.save() ?? Promise.resolve(undefined), 'the disk did not answer so far')
+    const board = told?.then(() => undefined, messageOf)
+    return { disk: await saved, board: await board }
   }
 
   /** Stops listening and saves what is known. */
@@ -331,20 +337,9 @@ export class NodeHealth {
 
   #trouble(kind: string, trouble: string | undefined): void {
     if (trouble === undefined) this.#troubles.delete(kind)
-    else {
+    else if (this.#troubles.get(kind) !== trouble) {
       this.#troubles.set(kind, trouble)
       this.#settings.onTrouble?.(trouble)
     }
-  }
-}
-
-/** What the promise comes to, or `otherwise` when it takes longer or fails. */
-async function within<T>(ms: number, promise: Promise<T>, otherwise: T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<T>((resolve) => (timer = setTimeout(() => resolve(otherwise), ms)))
-  try {
-    return await Promise.race([promise.catch(() => otherwise), late])
-  } finally {
-    clearTimeout(timer)
   }
 }

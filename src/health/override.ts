@@ -33,9 +33,31 @@ export const isOverride = (value: unknown): value is Override =>
   isRecord(value) &&
   ['pattern', 'node', 'who', 'why'].every((key) => typeof value[key] === 'string') &&
   ACTIONS.includes(value['action']) &&
-  isTime(value['version']) &&
+  isVersion(value['version']) &&
   isTime(value['madeMs']) &&
   (value['untilMs'] === null || isTime(value['untilMs']))
+
+export const isVersion = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
+/**
+ * By how much a version may be above all that a node has seen: operators need centuries for so many, and one entry can't
+ * bring the versions to their end, above which nothing could be undone. lua/override.1.lua has it too.
+ */
+const MOST_JUMP = 1e9
+const DAY_MS = 24 * 3_600_000
+const LONGEST_MS = 365 * DAY_MS
+
+/** Why an entry is not believed, in words; `highest`: version of all that were seen. Clocks of two hosts differ by less than a day. */
+export function disbelieved(
+  { version, madeMs, untilMs }: Override,
+  highest: number,
+  wallMs: number,
+): string | undefined {
+  if (version > highest + MOST_JUMP) return `its version ${version} is far above ${highest}, the highest known`
+  if (madeMs > wallMs + DAY_MS) return 'it was made more than a day from now'
+  if (untilMs !== null && untilMs > wallMs + DAY_MS + LONGEST_MS) return 'it lasts for longer than 365 days'
+  return undefined
+}
 
 /** What an operator asks of a node. */
 export interface OverrideRequest {
@@ -87,7 +109,7 @@ export const isInForce = ({ action, untilMs }: Override, wallMs: number): boolea
   action !== 'undone' && (untilMs === null || wallMs < untilMs)
 
 /** Whoever was away for longer than this may bring back what was undone. */
-const KEPT_MS = 30 * 24 * 3_600_000
+const KEPT_MS = 30 * DAY_MS
 
 /** Undone, or over, for so long that nobody needs to hear of it any more. */
 export const isSpent = ({ action, madeMs, untilMs }: Override, wallMs: number): boolean =>
@@ -125,8 +147,6 @@ export function effective(overrides: OverrideSet, member: Named, wallMs: number)
   }
   return best
 }
-
-const LONGEST_MS = 365 * 24 * 3_600_000
 
 /** What is wrong with a duration asked for, in words. */
 export function refusedDuration(forMs: number | undefined): { refused: string; hint: string } | undefined {

@@ -6,12 +6,14 @@
  *   Store ─── hear() ─▶ │ set │ ─▶ put (to the Store)
  *   wall clock ───────▶ └─────┘ ─▶ onChange(patterns)
  */
-import { damaged, type FileKind, isTime, readState, Saver } from '../state.ts'
+import { damaged, type FileKind, messageOf, readState, Saver } from '../state.ts'
 import {
+  disbelieved,
   effective,
   isInForce,
   isOverride,
   isSpent,
+  isVersion,
   matches,
   mergeOverrides,
   type Named,
@@ -31,17 +33,31 @@ export interface OverrideStatus {
 export interface OverridesSettings {
   /** undefined: they don't outlive the process, unless in the Store. */
   readonly file: string | undefined
-  /** Puts entries up for all nodes. */
-  readonly put: (entries: readonly Override[]) => Promise<void>
+  /** Puts entries up for all nodes; resolves to what stands there for their patterns, rejects when they were not taken. */
+  readonly put: (entries: readonly Override[]) => Promise<readonly Override[]>
   /** What is in force has changed for these patterns. */
   readonly onChange: (patterns: readonly string[]) => void
-  readonly onTrouble: (kind: 'read' | 'save', trouble: string | undefined) => void
+  readonly onTrouble: (kind: 'read' | 'save' | 'heard', trouble: string | undefined) => void
+}
+
+/** Where what an operator said is, once that is known. */
+export interface Kept {
+  /** What stands for the pattern now. */
+  readonly stands: Override
+  /** Why a restart of this node would lose it; undefined: it is on disk, or there is none. */
+  readonly disk: string | undefined
+  /** Why other nodes do not hear it; undefined: it stands on the board. */
+  readonly board: string | undefined
 }
 
 const FILE: FileKind = { what: 'overrides', format: 'meridian overrides 1' }
 const PUT_AGAIN_MS = 2000
 /** The wall clock may be set meanwhile: how long at most until that is noticed. */
 const LOOK_MS = 60_000
+/** Who finds another entry above its own takes it in and goes above it: nodes that do so at once take turns. */
+const TRIES = 3
+/** A disk that does not answer is told to be none. */
+export const DISK_MS = 3000
 
 export class Overrides {
   readonly #settings: OverridesSettings
@@ -53,6 +69,8 @@ export class Overrides {
   #highest = 0
   /** Set here while neither a file nor the Store has told what there is, so with versions that may be far too low. */
   #blind: Map<string, Override> | undefined = new Map()
+  /** Heard and not believed, by pattern: they are looked at again when this node knows more, or has another time. */
+  #doubted: OverrideSet = new Map()
   #inForce: ReadonlySet<Override> = new Set()
   #timer: NodeJS.Timeout | undefined
   #putTimer: NodeJS.Timeout | undefined
@@ -72,12 +90,16 @@ export class Overrides {
     if (file === undefined) return
     const { state, trouble } = readState(file, FILE)
     const { highest, entries } = state ?? { highest: 0, entries: [] }
-    if (isTime(highest) && Array.isArray(entries) && entries.every(isOverride)) {
-      onTrouble('read', trouble)
-      if (state !== undefined) this.#blind = undefined
-      this.#highest = Math.max(this.#highest, highest)
-      this.#adopt(entries)
-    } else onTrouble('read', damaged(file, FILE.what))
+    if (!Array.isArray(entries)) return onTrouble('read', damaged(file, FILE.what))
+    const readable = entries.filter(isOverride)
+    const lost = entries.length - readable.length
+    onTrouble(
+      'read',
+      lost === 0 ? trouble : `${lost} of ${entries.length} overrides in ${file} can't be read; see docs/redis.md`,
+    )
+    if (state !== undefined) this.#blind = undefined
+    if (isVersion(highest)) this.#highest = Math.max(this.#highest, highest)
+    this.#adopt(readable)
   }
 
   get all(): OverrideSet {
@@ -91,26 +113,57 @@ export class Overrides {
 
   /** What the Store has; `whole`: it has no others. */
   hear(entries: readonly Override[], whole: boolean): void {
+    if (whole) this.#doubted = new Map()
     this.#adopt(entries)
     if (!whole) return
-    const theirs = new Map(entries.map((entry) => [entry.pattern, entry]))
+    const believed = entries.filter((entry) => this.#doubted.get(entry.pattern) !== entry)
+    const theirs = new Map(believed.map((entry) => [entry.pattern, entry]))
     this.#renumber(theirs)
     const missing = [...this.#all.values()].filter((entry) => {
       const stands = theirs.get(entry.pattern)
       return stands === undefined || standsOver(entry, stands)
     })
-    this.#put(missing)
+    void this.#put(missing).catch(() => {})
   }
 
-  /** Sets one here and now, and sends it on its way to the file and to the other nodes. */
-  set({ pattern, action, forMs, who, why }: OverrideRequest, node: string): Override {
+  /** Sets one here and now; `kept` tells when it is in the file and on the board, or why not. It never rejects. */
+  set({ pattern, action, forMs, who, why }: OverrideRequest, node: string): { done: Override; kept: Promise<Kept> } {
     const madeMs = Date.now()
     const untilMs = action === 'undone' || forMs === undefined ? null : madeMs + forMs
-    const entry = { pattern, action, version: this.#highest + 1, node, who, why, madeMs, untilMs }
-    this.#blind?.set(pattern, entry)
-    this.#adopt([entry])
-    this.#put([entry])
-    return entry
+    const done = { pattern, action, version: this.#highest + 1, node, who, why, madeMs, untilMs }
+    this.#blind?.set(pattern, done)
+    this.#adopt([done])
+    return { done, kept: this.#keep(done) }
+  }
+
+  async #keep(done: Override): Promise<Kept> {
+    let disk = this.#saved()
+    let mine = done
+    let board: string | undefined
+    try {
+      for (let tries = TRIES; ; tries--) {
+        const { pattern } = mine
+        const stands = (await this.#put([mine])).find((entry) => entry.pattern === pattern)
+        if (stands === undefined || !standsOver(stands, mine)) break
+        this.#adopt([stands])
+        if (tries === 0) {
+          board = `another override stands there, of node ${stands.node}: nodes set the same pattern at the same time`
+          break
+        }
+        mine = { ...mine, version: Math.max(this.#highest, stands.version) + 1 }
+        this.#adopt([mine])
+        disk = this.#saved()
+      }
+    } catch (error) {
+      board = messageOf(error)
+    }
+    return { stands: this.#all.get(mine.pattern) ?? mine, disk: await disk, board }
+  }
+
+  /** When all that is set by now is in the file: why not. */
+  async #saved(): Promise<string | undefined> {
+    if (this.#saver === undefined) return undefined
+    return within(DISK_MS, this.#saver.save(), 'the disk did not answer so far')
   }
 
   /** Those in force. */
@@ -143,14 +196,34 @@ export class Overrides {
 
   #adopt(entries: readonly Override[]): void {
     const wallMs = Date.now()
-    for (const { version } of entries) this.#highest = Math.max(this.#highest, version)
+    const believed = this.#believe(entries, wallMs)
     // one that is spent is not kept, but it still ends what it stands over
-    const merged = [...mergeOverrides(this.#all, entries)].filter(([, entry]) => !isSpent(entry, wallMs))
+    const merged = [...mergeOverrides(this.#all, believed)].filter(([, entry]) => !isSpent(entry, wallMs))
     const changed =
       merged.length !== this.#all.size || merged.some(([pattern, entry]) => this.#all.get(pattern) !== entry)
     this.#all = new Map(merged)
     if (changed) void this.#saver?.save()
     this.#look()
+  }
+
+  /** Those that may be true, the lowest version first: each one makes the next believable. */
+  #believe(entries: readonly Override[], wallMs: number): Override[] {
+    const doubted = new Map(this.#doubted)
+    for (const entry of entries) doubted.set(entry.pattern, entry)
+    const believed: Override[] = []
+    let doubt: string | undefined
+    for (const entry of [...doubted.values()].toSorted((a, b) => a.version - b.version)) {
+      const why = disbelieved(entry, this.#highest, wallMs)
+      if (why === undefined) {
+        believed.push(entry)
+        doubted.delete(entry.pattern)
+        this.#highest = Math.max(this.#highest, entry.version)
+      } else doubt = `the override on ${entry.pattern} that node ${entry.node} put up is not believed: ${why}`
+    }
+    const before = this.#doubted
+    this.#doubted = doubted
+    if (doubt !== undefined || before.size > 0) this.#settings.onTrouble('heard', doubt)
+    return believed
   }
 
   /** What has begun or ended since the last look, by an entry or by the clock. */
@@ -168,23 +241,36 @@ export class Overrides {
     const changed = [...begun, ...ended].map(({ pattern }) => pattern)
     this.#inForce = inForce
     const nextMs = Math.min(LOOK_MS, ...Array.from(inForce, ({ untilMs }) => (untilMs ?? Infinity) - wallMs))
-    if (!this.#stopped && this.#all.size > 0) this.#timer = setTimeout(() => this.#look(), nextMs).unref()
+    const again = this.#doubted.size > 0 ? () => this.#adopt([]) : () => this.#look()
+    if (!this.#stopped && this.#all.size + this.#doubted.size > 0) this.#timer = setTimeout(again, nextMs).unref()
     if (changed.length > 0) this.#settings.onChange([...new Set(changed)])
   }
 
-  /** Until the Store has taken them; of each pattern the newest. */
-  #put(entries: readonly Override[]): void {
+  /** Until the Store has taken them; of each pattern the newest. What stands there; rejects when it did not take them. */
+  async #put(entries: readonly Override[]): Promise<readonly Override[]> {
     for (const entry of entries) this.#unput.set(entry.pattern, entry)
     const posted = [...this.#unput.values()]
-    if (posted.length === 0 || this.#stopped) return
-    this.#settings.put(posted).then(
-      () => {
-        for (const entry of posted) if (this.#unput.get(entry.pattern) === entry) this.#unput.delete(entry.pattern)
-      },
-      () => {
-        clearTimeout(this.#putTimer)
-        if (!this.#stopped) this.#putTimer = setTimeout(() => this.#put([]), PUT_AGAIN_MS).unref()
-      },
-    )
+    if (posted.length === 0) return []
+    if (this.#stopped) throw new Error('this node is stopping')
+    try {
+      const stands = await this.#settings.put(posted)
+      for (const entry of posted) if (this.#unput.get(entry.pattern) === entry) this.#unput.delete(entry.pattern)
+      return stands
+    } catch (error) {
+      clearTimeout(this.#putTimer)
+      if (!this.#stopped) this.#putTimer = setTimeout(() => void this.#put([]).catch(() => {}), PUT_AGAIN_MS).unref()
+      throw error
+    }
+  }
+}
+
+/** What the promise comes to, or `otherwise` when it takes longer or fails. */
+export async function within<T>(ms: number, promise: Promise<T>, otherwise: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<T>((resolve) => (timer = setTimeout(() => resolve(otherwise), ms)))
+  try {
+    return await Promise.race([promise.catch(() => otherwise), late])
+  } finally {
+    clearTimeout(timer)
   }
 }

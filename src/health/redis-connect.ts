@@ -7,13 +7,15 @@ import { ReplyLimit } from './redis-limit.ts'
 import type { RedisPlace } from './redis-url.ts'
 
 export type Client = Redis | Cluster
+export type Subscriber = Redis
 
 type Options = Omit<RedisOptions, 'replyMapping'>
 
 export interface Links {
   readonly speaks: Client
   readonly reads: Client
-  readonly listens: Redis
+  /** undefined: nobody here is told, who listens asks. */
+  readonly listens: Subscriber | undefined
 }
 
 /** Redis may hang with its socket open: nothing waits longer than this, not even a greeting. */
@@ -39,15 +41,22 @@ export async function hgetall(from: Client, key: string): Promise<readonly strin
   return Array.isArray(reply) ? reply : []
 }
 
-/** `onDropped`: something came that was longer than anything of Meridian's, and an empty one was read in its place. */
-export function connect(place: RedisPlace, onDropped: (what: string) => void, silentMs = SILENT_MS): Links {
+/**
+ * `isTold`: hints on channels are listened for. `onDropped`: something came that was longer than anything of Meridian's, and an empty one was read in its place.
+ */
+export function connect(
+  place: RedisPlace,
+  isTold: boolean,
+  onDropped: (what: string) => void,
+  silentMs = SILENT_MS,
+): Links {
   const limited = (made: Client) => {
     if (made instanceof Cluster) made.on('+node', (node: Redis) => limitReplies(node, onDropped))
     else limitReplies(made, onDropped)
     return made
   }
-  const listens = listening(place, silentMs)
-  limitReplies(listens, onDropped)
+  const listens = isTold ? listening(place, silentMs) : undefined
+  if (listens !== undefined) limitReplies(listens, onDropped)
   const made = (patienceMs: number) => limited(client(place, patienceMs, silentMs))
   return { speaks: made(HANDSHAKE_MS), reads: made(READ_MS), listens }
 }

@@ -1,22 +1,29 @@
 /**
- * One who listens: from notices and reads to an Audience, in order for each prober. It keeps no votes, only how far it has
- * heard each poster: (boot id, n, sequence), and when, by turns of its Store's clock.
+ * One who listens: from reads to an Audience, in order for each prober. What is believed is read from hashes, which Redis's
+ * users guard: a prober writes its own, nodes the rest. A hint on a channel only says that there is something to read, so
+ * whoever forges one brings about a read, of which each prober has so many a turn; nothing that is true waits for a hint,
+ * for all that is there is looked at every POLL_TURNS.
  *
- *   notice ─ n follows ─▶ told on
- *          ─ gap, new boot, was silent, large ─▶ its hash is read ─▶ told whole ─▶ notices that came meanwhile
+ *   hint, or time ─▶ since (boot id, n) ─ nothing new ─▶ the heartbeat
+ *                                       ─ lines of its log ─▶ told as changes
+ *                                       ─ gap, new boot, was silent ─▶ its hash is read ─▶ told whole
  *
- * So nothing is lost while a read is under way, and a lost notice shows at the next heartbeat, which carries n. Silence is
- * measured here alone: no clock of Redis or of any other host counts, and what isn't new in (boot id, n, sequence) is
- * silence too, however often it is read.
+ * It keeps no votes, only how far it has heard each poster: (boot id, n, sequence), and when, by turns of its Store's clock.
+ * Silence is measured here alone: no clock of Redis or of any other host counts, and what isn't new in (boot id, n,
+ * sequence) is silence too, however often it is read.
  */
+import { isName } from '../config.ts'
 import { HEAD_FIELDS, type Kind, REV_FIELD } from './keys.ts'
-import type { Reader } from './redis-read.ts'
+import type { Reader, Since } from './redis-read.ts'
 import {
   fieldOf,
   type Fields,
+  type Head,
+  headParts,
   type Intern,
-  type Notice,
-  type PostNotice,
+  pairs,
+  readChange,
+  readForgotten,
   readHead,
   readNodeBeat,
   readOverrides,
@@ -24,6 +31,7 @@ import {
   readVotes,
 } from './redis-text.ts'
 import type { Refusals } from './refusals.ts'
+import { type Signer, Sum } from './signer.ts'
 import type { Audience, NodeIdentity, ProberIdentity } from './store.ts'
 
 /** How far a poster was heard. */
@@ -38,15 +46,36 @@ interface Heard<Identity> {
   live: boolean
 }
 
-/** Over this time nodes spread their reads of a large board. */
+/** How a prober's hash is looked at. */
+interface Watch {
+  looking: boolean
+  /** A hint came meanwhile. */
+  again: boolean
+  /** In this turn. */
+  looks: number
+  /** The first turn in which its hash may be read whole. */
+  wholeTurn: number
+  lookedTurn: number
+}
+
+/** In which everyone is looked at, whatever hints there are: a third of a lease holds four. */
+const POLL_TURNS = 3
+/** Looks at one prober; more hints than that in a turn are one look in the next. */
+const LOOKS_A_TURN = 25
+/** Looks at names that nobody knows. */
+const STRANGERS_A_TURN = 32
+/** Whole reads of a prober are so far apart that no more fields are read of it. */
+const FIELDS_A_TURN = 5000
+/** From so many fields on, nodes spread their reads of a board over this time. */
+const LARGE_FIELDS = 200
 const SPREAD_MS = 150
-/** Before a board is read again that a read has found behind the notices: a replica, or a failover. */
-const BEHIND_MS = 200
-/** Notices kept during one read; beyond, the board is read once more. */
-const KEPT_NOTICES = 1000
+/** Of one prober: far more votes than one can keep up (probe.rate). */
+const MOST_FIELDS = 100_000
 const ENDED_BOOTS = 8
 /** A poster that was silent for so many leases is no longer remembered: an hour of the real lease. */
 const FORGOTTEN_LEASES = 1200
+/** Who is heard is written into the index again: a minute. */
+const ADMIT_LEASES = 20
 
 export interface ListenerSettings {
   readonly audience: Audience
@@ -54,22 +83,49 @@ export interface ListenerSettings {
   /** Shared by all who listen in one Store. */
   readonly intern: Intern
   readonly refusals: Refusals
+  readonly signer: Signer
   /** The Store's clock. */
   readonly turn: () => number
   /** Turns in a lease. */
   readonly leaseTurns: number
+  /** Writes probers that are heard into the index; undefined: nobody here may. */
+  readonly admit: ((names: readonly string[]) => void) | undefined
+}
+
+/** The head of a whole hash; undefined: it can't be read, or its owner has not signed it, with all that it has. */
+export function signedHead(kind: Kind, name: string, fields: Fields, signer: Signer): Head | undefined {
+  const head = readHead(
+    kind,
+    name,
+    HEAD_FIELDS.map((field) => fieldOf(fields, field)),
+  )
+  if (head === undefined || !signer.verify(head.mac, 'head', headParts(head))) return undefined
+  return signer.signs && head.sum !== Sum.of(pairs(fields).flat()) ? undefined : head
 }
 
 export class Listener {
   readonly #settings: ListenerSettings
   readonly #probers = new Map<string, Heard<ProberIdentity>>()
   readonly #nodes = new Map<string, Heard<NodeIdentity>>()
-  /** Notices that came while the prober's hash is being read. */
-  readonly #meanwhile = new Map<string, PostNotice[]>()
+  readonly #watches = new Map<string, Watch>()
+  /** Probers to be looked at in the next turn. */
+  readonly #due = new Set<string>()
   readonly #reads = new Set<Promise<void>>()
+  #strangers = 0
+  /** Probers in it when it was read last. */
+  #index: ReadonlySet<string> = new Set()
+  #admitTurn = 0
+  #begun = false
+  #polling = false
   #rev = ''
+  /** Overrides that were told, as they were read. */
+  #overridden: ReadonlyMap<string, string> | undefined
+  #overridesTurn = -1
+  #overridesDue = false
   #readingOverrides = false
-  #overridesAgain = false
+  /** Names and boot ids that were told. */
+  readonly #forgotten = new Map<string, string>()
+  #forgottenDue = false
   #closed = false
 
   constructor(settings: ListenerSettings) {
@@ -87,71 +143,67 @@ export class Listener {
   /** Reads that are done: whoever waits sees that it goes on. */
   done = 0
 
-  /** Whoever is there now, as after each subscription: notices may have been missed. */
+  /** The boot id under which a prober was heard last; empty: it was not. */
+  bootOf(prober: string): string {
+    return this.#probers.get(prober)?.identity.bootId ?? ''
+  }
+
+  /** Whoever is there now, as after each connecting: hints may have been missed. */
   async sync(): Promise<void> {
     const { audience, reader } = this.#settings
-    const absent = new Map<string, number>()
-    if (audience.overrides !== undefined) this.#readOverrides()
-    if (audience.absent !== undefined)
-      for (const [name, ageMs] of await reader.seen('prober')) if (!this.#probers.has(name)) absent.set(name, ageMs)
-    const kinds = audience.node === undefined ? (['prober'] as const) : (['prober', 'node'] as const)
-    for (const kind of kinds) {
-      for (const [name, ...values] of await reader.heads(kind)) {
-        const head = this.#readHead(kind, name, values)
-        if (head !== undefined) this.hear(head)
-      }
-    }
-    while (this.#reads.size > 0) await Promise.all(this.#reads)
-    for (const [name, ageMs] of absent) if (!this.#probers.has(name)) audience.absent?.(name, ageMs)
+    this.#begun = true
+    this.#overridden = undefined
+    this.#readOverrides()
+    this.#readForgotten()
+    const seen = await reader.seen('prober')
+    for (const name of new Set([...seen.keys(), ...this.#probers.keys()])) this.#look(name, this.#watch(name))
+    if (audience.node !== undefined) for (const name of await reader.names('node')) this.#lookAtNode(name)
+    await Promise.all(this.#reads)
+    for (const [name, ageMs] of seen)
+      if (!this.#probers.has(name) && !this.#closed) this.#contain(() => audience.absent?.(name, ageMs))
     this.#isSynced?.(true)
   }
 
-  /** Never throws: whatever a notice leads to, the next one is heard. */
-  hear(notice: Notice): void {
-    if (!this.#closed) this.#contain(() => this.#hear(notice))
+  /** On its channel: a prober has said something, a changed vote or only that it lives. */
+  hint(name: string, changed: boolean): void {
+    if (this.#closed || !this.#begun || !isName(name)) return
+    const watch = this.#watches.get(name) ?? this.#stranger(name)
+    if (watch === undefined) return
+    if (changed && watch.looks < LOOKS_A_TURN) this.#look(name, watch)
+    else this.#due.add(name)
   }
 
-  #hear(notice: Notice): void {
-    switch (notice.kind) {
-      case 'prober':
-        return this.#hearProber(notice)
-      case 'node':
-        this.#checkRev(notice.rev)
-        return this.#hearNode(notice)
-      case 'override':
-        return this.#hearOverrides(notice)
-      case 'forget':
-        if (this.#probers.get(notice.prober)?.live !== true) this.#probers.delete(notice.prober)
-        return this.#settings.audience.forgotten?.(notice.prober)
-    }
+  /** On the channel of nodes: overrides have changed. */
+  hintOverrides(): void {
+    if (this.#overridesTurn === this.#settings.turn()) this.#overridesDue = true
+    else if (this.#begun) this.#readOverrides()
   }
 
-  /** A fault of our own ends what it happened in, and nothing else. */
-  #contain(act: () => void): void {
-    try {
-      act()
-    } catch (error) {
-      this.#settings.refusals.count(
-        'fault',
-        '',
-        error instanceof Error ? (error.stack ?? error.message) : String(error),
-      )
-    }
+  /** On the channel of nodes: a prober is forgotten. */
+  hintForgotten(): void {
+    this.#forgottenDue = true
   }
 
-  /** What a hash says of itself; undefined, and counted: nothing that can be read. */
-  #readHead(kind: Kind, name: string, values: readonly (string | undefined)[]): PostNotice | undefined {
-    const head = readHead(kind, name, values)
-    if (head === undefined) this.#settings.refusals.count('head', `${kind} ${name}`)
-    return head
-  }
-
-  /** Once a turn: who has been silent for a lease is gone. */
+  /** Once a turn. */
   look(): void {
-    this.#contain(() => this.#look())
+    this.#contain(() => this.#fallSilent())
+    if (!this.#begun || this.#closed) return
+    this.#strangers = 0
+    for (const [name, watch] of this.#watches) {
+      watch.looks = 0
+      const isUsed = watch.looking || this.#due.has(name) || watch.wholeTurn > this.#settings.turn()
+      if (!isUsed && !this.#probers.has(name)) this.#watches.delete(name)
+    }
+    const due = [...this.#due]
+    this.#due.clear()
+    for (const name of due) this.#look(name, this.#watch(name))
+    if (this.#overridesDue) this.#readOverrides()
+    if (this.#forgottenDue) this.#readForgotten()
+    if (this.#settings.turn() % POLL_TURNS === 0) this.#poll()
   }
 
-  #look(): void {
+  /** Who has been silent for a lease is gone. */
+  #fallSilent(): void {
     const { audience, turn, leaseTurns } = this.#settings
     const fallSilent = <Identity>(posters: Map<string, Heard<Identity>>, tell: (identity: Identity) => void) => {
       for (const [name, heard] of posters) {
@@ -166,39 +218,181 @@ export class Listener {
     fallSilent(this.#nodes, (identity) => audience.nodeGone?.(identity))
   }
 
-  #hearProber(notice: PostNotice): void {
-    const meanwhile = this.#meanwhile.get(notice.name)
-    if (meanwhile !== undefined) {
-      if (meanwhile.length < KEPT_NOTICES) meanwhile.push(notice)
-      return
-    }
-    const heard = this.#probers.get(notice.name)
-    const same = heard?.identity.bootId === notice.boot
-    if (heard?.live === true && heard.ended.includes(notice.boot)) return
-    if (notice.told === 'all') {
-      if (!same || notice.n > heard.n) this.#tellWhole(notice, notice.fields)
-    } else if (!same || !heard.live) {
-      if (this.#isNews(heard, notice)) this.#read(notice)
-    } else if (notice.told === 'some' && notice.fields.length > 0 && notice.n === heard.n + 1) {
-      this.#tellSome(heard, notice)
-    } else if (notice.n > heard.n) {
-      this.#read(notice)
-    } else {
-      this.#beat(heard, notice.beat)
+  /** A fault of our own ends what it happened in, and nothing else. */
+  #contain(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      this.#fault(error)
     }
   }
 
-  #tellSome(heard: Heard<ProberIdentity>, { n, fields, beat }: PostNotice): void {
+  #fault(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#settings.refusals.count('fault', '', text)
+  }
+
+  /** A read whose outcome is awaited by whoever syncs. */
+  #read(read: () => Promise<void>): void {
+    const counted: Promise<void> = read()
+      .catch((error: unknown) => this.#fault(error))
+      .finally(() => {
+        this.#reads.delete(counted)
+        this.done++
+      })
+    this.#reads.add(counted)
+  }
+
+  /** What no hint was needed for: everyone in the index, or heard, and what nodes say. */
+  #poll(): void {
+    if (this.#polling) return
+    this.#polling = true
+    this.#read(async () => {
+      try {
+        await this.#pollOnce()
+      } finally {
+        this.#polling = false
+      }
+    })
+  }
+
+  async #pollOnce(): Promise<void> {
+    const { audience, reader, turn, leaseTurns } = this.#settings
+    const [probers, nodes, rev] = await Promise.all([
+      reader.names('prober'),
+      audience.node === undefined ? [] : reader.names('node'),
+      audience.overrides === undefined ? this.#rev : reader.rev(),
+    ])
+    if (this.#closed) return
+    if (rev !== this.#rev) this.hintOverrides()
+    this.#readForgotten()
+    for (const name of new Set([...probers, ...this.#probers.keys()])) {
+      const watch = this.#watch(name)
+      if (turn() - watch.lookedTurn >= POLL_TURNS - 1) this.#look(name, watch)
+    }
+    for (const name of nodes) this.#lookAtNode(name)
+    const all = turn() >= this.#admitTurn
+    if (all) this.#admitTurn = turn() + ADMIT_LEASES * leaseTurns
+    this.#index = new Set(probers)
+    this.#admit(all ? new Set() : this.#index)
+  }
+
+  /** Who is heard and not in the index, and now and then everyone who is heard. */
+  #admit(index: ReadonlySet<string>): void {
+    const { admit } = this.#settings
+    const heard = [...this.#probers].filter(([name, { live }]) => live && !index.has(name)).map(([name]) => name)
+    if (heard.length > 0) admit?.(heard)
+  }
+
+  #watch(name: string): Watch {
+    let watch = this.#watches.get(name)
+    if (watch === undefined) {
+      watch = { looking: false, again: false, looks: 0, wholeTurn: 0, lookedTurn: -POLL_TURNS }
+      this.#watches.set(name, watch)
+    }
+    return watch
+  }
+
+  /** Of a name that nobody knows: so many a turn, for anybody may have made it up. */
+  #stranger(name: string): Watch | undefined {
+    return this.#strangers++ < STRANGERS_A_TURN ? this.#watch(name) : undefined
+  }
+
+  /** Reads what a prober says beyond what was heard. */
+  #look(name: string, watch: Watch): void {
+    watch.again = watch.looking
+    if (watch.looking) return
+    const { reader, turn } = this.#settings
+    const heard = this.#probers.get(name)
+    watch.looking = true
+    watch.looks++
+    watch.lookedTurn = turn()
+    this.#read(async () => {
+      try {
+        const since = await reader.since('prober', name, heard?.identity.bootId ?? '', heard ? String(heard.n) : '')
+        if (!this.#closed) await this.#take(name, watch, since)
+      } finally {
+        watch.looking = false
+      }
+      if (!watch.again || this.#closed) return
+      watch.again = false
+      if (watch.looks < LOOKS_A_TURN) this.#look(name, watch)
+      else this.#due.add(name)
+    })
+  }
+
+  async #take(name: string, watch: Watch, since: Since): Promise<void> {
+    if (since.state === 'absent') return
+    if (since.state === 'refused') return this.#settings.refusals.count('oversized', `prober ${name}`, since.why)
+    const head = this.#head('prober', name, since.head)
+    if (head === undefined) return
+    const heard = this.#probers.get(name)
+    const goesOn = heard?.live === true && heard.identity.bootId === head.boot
+    if (goesOn && since.state === 'same') this.#beat(heard, head.beat)
+    else if (goesOn && since.state === 'some' && this.#tellSome(heard, head, since.lines)) this.#beat(heard, head.beat)
+    else if (this.#isNews(heard, head)) await this.#readWhole(name, watch, since.size)
+  }
+
+  /** What a hash says of itself; undefined, and counted: nothing that can be read, or that its owner has not signed. */
+  #head(kind: Kind, name: string, values: readonly (string | undefined)[]): Head | undefined {
+    const { refusals, signer } = this.#settings
+    const head = readHead(kind, name, values)
+    if (head === undefined) refusals.count('head', `${kind} ${name}`)
+    else if (signer.verify(head.mac, 'head', headParts(head))) return head
+    else refusals.count('signature', `${kind} ${name}`)
+    return undefined
+  }
+
+  #isNews(heard: Heard<ProberIdentity> | undefined, { boot, n, beat }: Head): boolean {
+    if (heard === undefined) return true
+    if (heard.identity.bootId !== boot) return !(heard.live && heard.ended.includes(boot))
+    if (n !== heard.n) return n > heard.n
+    return !heard.live && (readProberBeat(heard.identity, beat)?.sequence ?? -1) > heard.sequence
+  }
+
+  /** Changes since those that were heard; false: they don't lead there, and nothing is told. */
+  #tellSome(heard: Heard<ProberIdentity>, head: Head, lines: readonly string[]): boolean {
+    const { audience, intern, refusals, signer } = this.#settings
+    const { name, boot } = head
+    const fields = new Map<string, string>()
+    let { n } = heard
+    for (const line of lines) {
+      const change = readChange(line)
+      if (change?.n !== n + 1) {
+        refusals.count('change', `prober ${name}`)
+        return false
+      }
+      if (!signer.verify(change.mac, 'change', [name, boot, change.n, change.fields])) {
+        refusals.count('signature', `prober ${name}`)
+        return false
+      }
+      n = change.n
+      for (let i = 0; i < change.fields.length; i += 2) fields.set(change.fields[i]!, change.fields[i + 1]!)
+    }
+    if (n !== head.n) return false
     heard.n = n
-    const { audience, intern, refusals } = this.#settings
-    const { votes, retired } = readVotes(fields, heard.identity.name, intern, refusals)
+    const { votes, retired } = readVotes([...fields].flat(), name, intern, refusals)
     if (votes.length > 0) audience.votes(heard.identity, votes, false)
     if (retired.length > 0) audience.retired(heard.identity, retired)
-    this.#beat(heard, beat)
+    return true
   }
 
-  /** All that it says: by a notice, or by a read. */
-  #tellWhole({ name, boot, region, n, beat }: PostNotice, fields: Fields): void {
+  async #readWhole(name: string, watch: Watch, size: number): Promise<void> {
+    const { reader, refusals, signer, turn } = this.#settings
+    if (size > MOST_FIELDS) return refusals.count('oversized', `prober ${name}`, `${size} fields`)
+    if (turn() < watch.wholeTurn) return void this.#due.add(name)
+    watch.wholeTurn = turn() + 1 + Math.floor(size / FIELDS_A_TURN)
+    const fields = await reader.post('prober', name, size > LARGE_FIELDS ? SPREAD_MS : 0)
+    if (this.#closed) return
+    if (fields.length === 0) return // it is gone: who still lives will find that out, and write it whole
+    const head = signedHead('prober', name, fields, signer)
+    if (head === undefined) return refusals.count('signature', `prober ${name}`)
+    const heard = this.#probers.get(name)
+    if (this.#isNews(heard, head)) this.#tellWhole(head, fields)
+    else if (heard?.live === true && heard.identity.bootId === head.boot) this.#beat(heard, head.beat)
+  }
+
+  #tellWhole({ name, boot, region, n, beat }: Head, fields: Fields): void {
     const { audience, intern, refusals, turn } = this.#settings
     const before = this.#probers.get(name)
     const same = before?.identity.bootId === boot
@@ -213,6 +407,7 @@ export class Listener {
       live: true,
     }
     this.#probers.set(name, heard)
+    if (!this.#index.has(name)) this.#settings.admit?.([name])
     audience.votes(heard.identity, readVotes(fields, name, intern, refusals).votes, true)
     this.#beat(heard, beat)
   }
@@ -227,68 +422,27 @@ export class Listener {
     this.#settings.audience.heartbeat(beat)
   }
 
-  #read(notice: PostNotice): void {
-    const { name, told } = notice
-    const spreadMs = told === 'read' ? SPREAD_MS : 0
-    this.#meanwhile.set(name, [notice])
-    const read = this.#settings.reader
-      .post('prober', name, spreadMs)
-      .then((fields) => this.#contain(() => this.#settle(name, fields)))
-    const counted: Promise<void> = read.finally(() => {
-      this.#reads.delete(counted)
-      this.done++
+  #lookAtNode(name: string): void {
+    const { reader, refusals } = this.#settings
+    this.#read(async () => {
+      const since = await reader.since('node', name, '', '')
+      if (since.state === 'absent' || this.#closed) return
+      if (since.state === 'refused') {
+        refusals.count('oversized', `node ${name}`, since.why)
+        return
+      }
+      const head = this.#head('node', name, since.head)
+      if (head !== undefined && head.beat !== '') this.#hearNode(head)
     })
-    this.#reads.add(counted)
   }
 
-  /** A hash was read: what is new of it, and then what came meanwhile. */
-  #settle(name: string, fields: Fields): void {
-    const meanwhile = this.#meanwhile.get(name) ?? []
-    this.#meanwhile.delete(name)
-    if (this.#closed) return
-    const heard = this.#probers.get(name)
-    const values = HEAD_FIELDS.map((field) => fieldOf(fields, field))
-    const head = values[0] === undefined ? undefined : this.#readHead('prober', name, values)
-    if (head !== undefined) {
-      if (this.#isNews(heard, head)) this.#tellWhole(head, fields)
-      else if (heard?.live === true && heard.identity.bootId === head.boot) this.#beat(heard, head.beat)
-    }
-    for (const notice of meanwhile) {
-      // It is gone: who still lives will find that out, and write it whole.
-      if (head === undefined && notice.told !== 'all') continue
-      // The hash is behind its notices (a replica, a failover): nothing to tell yet, and no reason to read without end.
-      if (notice.told !== 'all' && this.#isAhead(notice)) return this.#later(notice)
-      this.#hearProber(notice)
-    }
-    if (head !== undefined && meanwhile.length === KEPT_NOTICES) this.#later(meanwhile.at(-1)!)
-  }
-
-  #isNews(heard: Heard<ProberIdentity> | undefined, { boot, n, beat }: PostNotice): boolean {
-    if (heard === undefined) return true
-    if (heard.identity.bootId !== boot) return !(heard.live && heard.ended.includes(boot))
-    if (n !== heard.n) return n > heard.n
-    return !heard.live && (readProberBeat(heard.identity, beat)?.sequence ?? -1) > heard.sequence
-  }
-
-  #isAhead({ name, boot, n, fields }: PostNotice): boolean {
-    const heard = this.#probers.get(name)
-    if (heard?.live === true && heard.ended.includes(boot)) return false
-    if (heard?.live !== true || heard.identity.bootId !== boot) return true
-    return n > heard.n + (fields.length > 0 ? 1 : 0)
-  }
-
-  #later(notice: PostNotice): void {
-    setTimeout(() => this.#meanwhile.has(notice.name) || this.#closed || this.#read(notice), BEHIND_MS).unref()
-  }
-
-  #hearNode({ name, boot, beat: text }: PostNotice): void {
-    const { audience, turn } = this.#settings
-    if (audience.node === undefined || text === '') return
+  #hearNode({ name, boot, beat: text }: Head): void {
+    const { audience, refusals, turn } = this.#settings
     const heard = this.#nodes.get(name)
     if (heard?.live === true && heard.ended.includes(boot)) return
     const identity: NodeIdentity = { name, bootId: boot }
     const beat = readNodeBeat(identity, text)
-    if (beat === undefined) return this.#settings.refusals.count('heartbeat', `node ${name}`)
+    if (beat === undefined) return refusals.count('heartbeat', `node ${name}`)
     if (heard?.identity.bootId === boot) {
       if (beat.sequence <= heard.sequence) return
       Object.assign(heard, { sequence: beat.sequence, turn: turn(), live: true })
@@ -296,35 +450,57 @@ export class Listener {
       const ended = heard?.live === true ? [heard.identity.bootId, ...heard.ended].slice(0, ENDED_BOOTS) : []
       this.#nodes.set(name, { identity, ended, n: 0, sequence: beat.sequence, turn: turn(), live: true })
     }
-    audience.node(beat)
-  }
-
-  #hearOverrides({ before, rev, entries }: Extract<Notice, { kind: 'override' }>): void {
-    if (this.#readingOverrides) this.#overridesAgain = true
-    else if (before !== this.#rev) this.#readOverrides()
-    else this.#rev = rev
-    this.#settings.audience.overrides?.(entries, false)
-  }
-
-  /** Each node's beat carries what the overrides are now. */
-  #checkRev(rev: string | undefined): void {
-    if (rev !== undefined && rev !== this.#rev) this.#readOverrides()
+    audience.node?.(beat)
   }
 
   #readOverrides(): void {
-    const { audience, reader, refusals } = this.#settings
-    if (audience.overrides === undefined || this.#readingOverrides) return
+    const { audience, reader, turn } = this.#settings
+    if (audience.overrides === undefined) return
+    this.#overridesDue = this.#readingOverrides
+    if (this.#readingOverrides) return
     this.#readingOverrides = true
-    const counted: Promise<void> = reader.overrides().then((fields) => {
-      this.#reads.delete(counted)
-      this.done++
+    this.#overridesTurn = turn()
+    this.#read(async () => {
+      const fields = await reader.overrides()
       this.#readingOverrides = false
-      this.#rev = fieldOf(fields, REV_FIELD) ?? ''
       if (this.#closed) return
-      this.#contain(() => audience.overrides?.(readOverrides(fields, refusals), true))
-      if (this.#overridesAgain) this.#readOverrides()
-      this.#overridesAgain = false
+      this.#rev = fieldOf(fields, REV_FIELD) ?? ''
+      this.#tellOverrides(fields)
     })
-    this.#reads.add(counted)
+  }
+
+  /** What is new since it was told; all, where something is there no more. */
+  #tellOverrides(fields: Fields): void {
+    const { audience, refusals, signer } = this.#settings
+    const before = this.#overridden
+    const now = new Map(pairs(fields))
+    this.#overridden = now
+    const isWhole = before === undefined || [...before.keys()].some((pattern) => !now.has(pattern))
+    const told = isWhole ? fields : [...now].filter(([pattern, text]) => before.get(pattern) !== text).flat()
+    const entries = readOverrides(told, refusals, signer)
+    if (isWhole || entries.length > 0) audience.overrides?.(entries, isWhole)
+  }
+
+  #readForgotten(): void {
+    const { audience, reader, refusals, signer } = this.#settings
+    this.#forgottenDue = false
+    if (audience.forgotten === undefined) return
+    this.#read(async () => {
+      const fields = await reader.forgotten()
+      if (this.#closed) return
+      const forgotten = readForgotten(fields, refusals, signer)
+      for (const name of this.#forgotten.keys()) if (!forgotten.has(name)) this.#forgotten.delete(name)
+      for (const [name, boot] of forgotten) this.#forget(name, boot)
+    })
+  }
+
+  /** In the life in which it was forgotten; whoever has come back since then is there again. */
+  #forget(name: string, boot: string): void {
+    const heard = this.#probers.get(name)
+    const isAnother = heard !== undefined && boot !== '' && heard.identity.bootId !== boot
+    if (heard?.live === true || isAnother || this.#forgotten.get(name) === boot) return
+    this.#forgotten.set(name, boot)
+    this.#probers.delete(name)
+    this.#settings.audience.forgotten?.(name)
   }
 }

@@ -1,12 +1,13 @@
 /**
  * One poster's side: what a prober or a node says, all of it remembered, and brought to its hash in Redis in its order, one
- * script call at a time (lua/post.2-3.lua). What is said in one tick, or while a call is under way, goes together.
+ * script call at a time (lua/post.1-2.lua). What is said in one tick, or while a call is under way, goes together.
  *
  * n, the count of its changes, is compared and set by the script: a call whose answer was lost, or that a frozen server
  * runs late, can neither be applied twice nor take anything back. When they disagree, everything is written again.
  */
-import { hashKey, indexKey, type Kind, OVERRIDES_KEY } from './keys.ts'
-import { kindLetter } from './redis-text.ts'
+import { hashKey, HINTS, indexKey, type Kind } from './keys.ts'
+import { changeText, headParts } from './redis-text.ts'
+import { type Signer, Sum } from './signer.ts'
 
 export interface Poster {
   readonly kind: Kind
@@ -22,8 +23,10 @@ export interface Desk {
   /** Neither reached nor failed yet: whoever waits waits on. */
   readonly starting: boolean
   readonly leaseMs: number
-  readonly channel: string
-  /** Runs lua/post.2-3.lua; rejects when it fails or takes longer than is due for the number of arguments. */
+  readonly signer: Signer
+  /** Where this poster's hints go. */
+  channelOf(poster: Poster): string
+  /** Runs lua/post.1-2.lua; rejects when it fails or takes longer than is due for the number of arguments. */
   post(keys: readonly string[], args: readonly string[]): Promise<readonly string[]>
   /** Redis is away: flush() will be called when it is back, settle() if it doesn't come. */
   wait(post: Post): unknown
@@ -36,8 +39,8 @@ export interface Desk {
  * nodes it takes as long as an operator looks at the new one before the old one is ended: a minute.
  */
 const RIVAL_LEASES: Readonly<Record<Kind, number>> = { prober: 2, node: 20 }
-/** Up to so many fields a whole write goes out with them; beyond, as a notice, and who listens reads. */
-const TOLD_FIELDS = 200
+/** A longer change goes out without its line, and who listens reads the hash. In UTF-16 units. */
+const MOST_LINE = 12_000
 
 export class Post {
   /** Redis doesn't have what was said, or has lost it; it will be written again. */
@@ -46,8 +49,12 @@ export class Post {
   readonly #desk: Desk
   readonly #fields = new Map<string, string>()
   readonly #changed = new Set<string>()
+  /** Of all fields, to be signed; undefined without a secret. */
+  readonly #sum: Sum | undefined
   #whole = false
   #beat: string | undefined
+  /** What its hash has as its heartbeat, if all went well. */
+  #saidBeat = ''
   /** Something is to be said that no call under way says. */
   #asked = false
   /** A call failed that would have changed something: perhaps it did. */
@@ -64,12 +71,14 @@ export class Post {
   constructor(poster: Poster, desk: Desk) {
     this.#poster = poster
     this.#desk = desk
+    this.#sum = desk.signer.signs ? new Sum() : undefined
   }
 
   /** Nothing else is said any more. */
   replace(fields: Iterable<readonly [string, string]>): Promise<void> {
     this.#fields.clear()
-    for (const [field, value] of fields) this.#fields.set(field, value)
+    this.#sum?.clear()
+    for (const [field, value] of fields) this.#set(field, value)
     this.#whole = true
     return this.#say()
   }
@@ -77,11 +86,16 @@ export class Post {
   /** undefined = taken back. */
   change(fields: Iterable<readonly [string, string | undefined]>): Promise<void> {
     for (const [field, value] of fields) {
-      if (value === undefined) this.#fields.delete(field)
-      else this.#fields.set(field, value)
+      this.#set(field, value)
       this.#changed.add(field)
     }
     return this.#say()
+  }
+
+  #set(field: string, value: string | undefined): void {
+    if (value === undefined) this.#fields.delete(field)
+    else this.#fields.set(field, value)
+    this.#sum?.set(field, value)
   }
 
   /** Sequences never go backwards. */
@@ -190,19 +204,34 @@ export class Post {
 
   #keys(): string[] {
     const { kind, name } = this.#poster
-    const keys = [hashKey(kind, name), indexKey(kind)]
-    return kind === 'node' ? [...keys, OVERRIDES_KEY] : keys
+    return kind === 'node' ? [hashKey(kind, name), indexKey(kind)] : [hashKey(kind, name)]
   }
 
   #arguments(n: number): string[] {
     const { kind, name, region, bootId } = this.#poster
-    const { channel, leaseMs } = this.#desk
-    const told = kind === 'node' ? 'beat' : !this.#whole ? 'some' : this.#fields.size <= TOLD_FIELDS ? 'all' : 'read'
-    const mode = this.#whole ? 'whole' : 'some'
-    const args = [channel, kindLetter(kind), name, bootId, region, String(leaseMs), String(this.#n), String(n)]
-    args.push(mode, told, this.#beat ?? '')
-    if (this.#whole) for (const [field, value] of this.#fields) args.push(field, value)
-    else for (const field of this.#changed) args.push(field, this.#fields.get(field) ?? '')
+    const { signer, leaseMs } = this.#desk
+    const moved = n !== this.#n
+    const fields: string[] = []
+    if (this.#whole) for (const [field, value] of this.#fields) fields.push(field, value)
+    else for (const field of this.#changed) fields.push(field, this.#fields.get(field) ?? '')
+    const isBeat = this.#beat !== undefined
+    // a signature is of the heartbeat too: so that it is certain which one stands there, it is said again
+    const beat = this.#beat ?? (signer.signs ? this.#saidBeat : '')
+    this.#saidBeat = this.#beat ?? this.#saidBeat
+    const sum = this.#sum?.text ?? ''
+    const mac = signer.sign('head', headParts({ kind, name, boot: bootId, region, n, beat, sum }))
+    const line = moved && !this.#whole && kind === 'prober' ? this.#line(n, fields) : ''
+    const hint = kind === 'prober' && moved ? HINTS.change : isBeat ? HINTS.beat : ''
+    const args = [this.#desk.channelOf(this.#poster), hint, name, bootId, region, String(leaseMs)]
+    args.push(String(this.#n), String(n), this.#whole ? 'whole' : 'some', beat, line, sum, mac)
+    for (const text of fields) args.push(text) // 10,000 votes are too many for a call's stack
     return args
+  }
+
+  #line(n: number, fields: readonly string[]): string {
+    const { name, bootId } = this.#poster
+    const mac = this.#desk.signer.sign('change', [name, bootId, n, fields])
+    const line = changeText({ n, mac: mac === '' ? '-' : mac, fields })
+    return line.length > MOST_LINE ? '' : line
   }
 }

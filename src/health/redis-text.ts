@@ -1,5 +1,5 @@
 /**
- * What the board says in Redis, as text: values of hash fields, and the notices on the channel. Everything that is read from
+ * What the board says in Redis, as text: the fields of its hashes and their values. Everything that is read from
  * Redis is parsed here and nowhere else, by strict shapes with bounds, for whoever holds a password can write anything. What
  * can't be read is left out and counted (refusals.ts); nothing here throws, and missing data never means down.
  */
@@ -9,35 +9,40 @@ import { isOverride, type Override } from './override.ts'
 import type { Kind } from './keys.ts'
 import { RESERVED } from './keys.ts'
 import type { Refusals } from './refusals.ts'
+import type { Signer } from './signer.ts'
 import type { Heartbeat, KnownMember, NodeBeat, NodeIdentity, ProberIdentity, Vote, VoteValue } from './store.ts'
 
 /** Of a hash: field, value, field, value … */
 export type Fields = readonly string[]
 
-/** One message of the channel. */
-export type Notice =
-  | PostNotice
-  | { readonly kind: 'override'; readonly before: string; readonly rev: string; readonly entries: readonly Override[] }
-  | { readonly kind: 'forget'; readonly prober: string }
-
-/** A prober or a node has said something: see lua/post.2-3.lua. */
-export interface PostNotice {
+/** What a hash says of itself: HEAD_FIELDS. */
+export interface Head {
   readonly kind: Kind
   readonly name: string
   readonly boot: string
+  /** Empty of nodes. */
   readonly region: string
+  /** Counts its changes. */
   readonly n: number
-  /** `all`: the fields are all that it says; `read`: its hash has that; `some`: the fields are changes, if any. */
-  readonly told: 'all' | 'some' | 'read'
-  /** Of the overrides, '' when there are none; undefined = not said. */
-  readonly rev: string | undefined
+  /** Empty: none so far. */
   readonly beat: string
+  /** Sum of its fields, and the signature; empty without a secret. */
+  readonly sum: string
+  readonly mac: string
+}
+
+/** One line of a prober's log: what it changed when its n became this. */
+export interface ChangeLine {
+  readonly n: number
+  readonly mac: string
   /** field, value, field, value …; value '' = taken back. */
   readonly fields: Fields
 }
 
-/** Of a message on the channel, in bytes of Redis or UTF-16 units here. */
+/** Of a message on a channel, or any value of Redis, in bytes. */
 export const MOST_MESSAGE = 1024 * 1024
+/** Of a log, in UTF-16 units. */
+const MOST_LINE = 65_536
 /** Of an override as JSON, and of any other single value. */
 const MOST_ENTRY = 4096
 const MOST_REASON = 200
@@ -48,7 +53,6 @@ const MOST_PROVEN = 64
 const BOOT = /^[\w-]{1,64}$/
 /** A target's id, or a hash: hexadecimal here, whatever another version makes of it. */
 const ID = /^[\w.+-]{0,64}$/
-const REV = /^[\d.]{0,40}$/
 /** `site/service/address`, or a pattern of them. */
 const MEMBER = /^[\w.-]{1,63}(\/[\w.-]{1,63}(\/[\w.:%]{1,63})?)?$/
 const VOTE = /^([uda])([!.])(\d{1,4}(?:\.\d{1,6})?) (\d{1,9}(?:\.\d{1,6})?) /
@@ -163,32 +167,31 @@ export function readKnown(fields: Fields, from: string, intern: Intern, refusals
 }
 
 /** Arguments of lua/override.1.lua for one entry. */
-export const overrideArguments = (entry: Override): string[] => [
-  entry.pattern,
-  String(entry.version),
-  entry.node,
-  JSON.stringify(entry),
-]
+export function overrideArguments(entry: Override, signer: Signer): string[] {
+  const mac = signer.sign('override', overrideParts(entry))
+  const json = JSON.stringify(mac === '' ? entry : { ...entry, mac })
+  return [entry.pattern, String(entry.version), entry.node, json]
+}
 
 /** Of the hash of overrides: values are `ms json`, each read for itself. */
-export const readOverrides = (fields: Fields, refusals: Refusals): Override[] =>
-  readEntries(
-    pairs(fields).map(([, text]) => text.slice(text.indexOf(' ') + 1)),
-    refusals,
-  )
-
-function readEntries(texts: readonly string[], refusals: Refusals): Override[] {
-  const entries = texts.map(readOverride).filter((entry) => entry !== undefined)
-  refusals.count('override', '', '', texts.length - entries.length)
+export function readOverrides(fields: Fields, refusals: Refusals, signer: Signer): Override[] {
+  const found = pairs(fields)
+  const entries = found.flatMap(([pattern, text]) => {
+    const entry = readOverride(text.slice(text.indexOf(' ') + 1), signer)
+    return entry?.pattern === pattern ? [entry] : []
+  })
+  refusals.count('override', '', '', found.length - entries.length)
   return entries
 }
 
 /** undefined: what a newer version, or anybody, may have put up. */
-function readOverride(text: string): Override | undefined {
+export function readOverride(text: string, signer: Signer): Override | undefined {
   const value = parsed(text, MOST_ENTRY)
   if (!isOverride(value)) return undefined
   const { pattern, action, version, node, who, why, madeMs, untilMs } = value
   if (!MEMBER.test(pattern) || !(node === '' || isName(node)) || !isCount(version)) return undefined
+  const mac: unknown = Reflect.get(value, 'mac')
+  if (!signer.verify(typeof mac === 'string' ? mac : '', 'override', overrideParts(value))) return undefined
   return {
     pattern,
     action,
@@ -201,8 +204,19 @@ function readOverride(text: string): Override | undefined {
   }
 }
 
+const overrideParts = ({ pattern, action, version, node, who, why, madeMs, untilMs }: Override): readonly unknown[] => [
+  pattern,
+  action,
+  version,
+  node,
+  who,
+  why,
+  madeMs,
+  untilMs,
+]
+
 /** Without those that are ours; a field without a value is none. */
-function pairs(fields: Fields): (readonly [string, string])[] {
+export function pairs(fields: Fields): (readonly [string, string])[] {
   const list: (readonly [string, string])[] = []
   for (let i = 0; i + 1 < fields.length; i += 2)
     if (!fields[i]!.startsWith(RESERVED)) list.push([fields[i]!, fields[i + 1]!])
@@ -215,55 +229,48 @@ export function fieldOf(fields: Fields, name: string): string | undefined {
   return undefined
 }
 
-const KINDS: Readonly<Record<string, Kind>> = { p: 'prober', n: 'node' }
-export const kindLetter = (kind: Kind): string => kind.charAt(0)
-
-/**
- * What a hash says of itself (HEAD_FIELDS): a notice without changes. undefined: a field is missing or none that can be read,
- * and the hash says nothing.
- */
-export function readHead(
-  kind: Kind,
-  name: string,
-  [boot, region, n, beat]: readonly (string | null | undefined)[],
-): PostNotice | undefined {
-  const head = headOf(kind, name, boot ?? '', region ?? '', n ?? '', beat ?? '')
-  return typeof head === 'string' ? undefined : { ...head, told: 'some', rev: undefined, fields: [] }
+/** undefined: a field is missing or none that can be read, and the hash says nothing. */
+export function readHead(kind: Kind, name: string, values: readonly (string | undefined)[]): Head | undefined {
+  const [boot = '', region = '', n = '', beat = '', sum = '', mac = ''] = values
+  if (!isName(name) || !BOOT.test(boot) || !COUNT.test(n) || !isCount(Number(n))) return undefined
+  if (!(kind === 'node' && region === '') && !isName(region)) return undefined
+  if (beat.length > MOST_ENTRY) return undefined
+  return { kind, name, boot, region, n: Number(n), beat, sum, mac }
 }
 
-/** What is wrong, in words, when it is no head. */
-function headOf(kind: Kind, name: string, boot: string, region: string, n: string, beat: string) {
-  if (!isName(name)) return `no ${kind} is called so`
-  if (!BOOT.test(boot)) return 'its boot id'
-  if (!(kind === 'node' && region === '') && !isName(region)) return 'its region'
-  if (!COUNT.test(n) || !isCount(Number(n))) return 'its count of changes'
-  if (beat.length > MOST_ENTRY) return 'its heartbeat'
-  return { kind, name, boot, region, n: Number(n), beat }
+/** What the signature of a head is of. */
+export const headParts = ({ kind, name, boot, region, n, beat, sum }: Omit<Head, 'mac'>): readonly unknown[] => [
+  kind,
+  name,
+  boot,
+  region,
+  n,
+  beat,
+  sum,
+]
+
+/** `n mac json`. */
+export const changeText = ({ n, mac, fields }: ChangeLine): string => `${n} ${mac} ${JSON.stringify(fields)}`
+
+export function readChange(line: string): ChangeLine | undefined {
+  const [n = '', mac = ''] = line.split(' ', 2)
+  const fields = listOf(line.slice(n.length + mac.length + 2), MOST_LINE)
+  if (!COUNT.test(n) || fields === undefined || fields.length % 2 !== 0) return undefined
+  const texts = fields.filter((field) => typeof field === 'string')
+  return texts.length === fields.length ? { n: Number(n), mac, fields: texts } : undefined
 }
 
-/** The notice in a message of the channel; undefined: it can't be read, which is counted, with who sent it as far as it says. */
-export function readNotice(text: string, refusals: Refusals): Notice | undefined {
-  const refuse = (from: string, why: string) => refusals.count('notice', from, why)
-  if (text.length > MOST_MESSAGE) return refusals.count('oversized', '', `a message of ${text.length} characters`)
-  const list = listOf(text, MOST_MESSAGE)
-  if (list === undefined) return refuse('', 'no list in JSON')
-  const strings = list.filter((item) => typeof item === 'string')
-  const [letter = '', name = '', boot = '', region = '', n = '', told = '', rev = '', beat = '', ...fields] = strings
-  if (strings.length !== list.length) return refuse(name, 'something in it is no text')
-  if (letter === 'f') return isName(name) ? { kind: 'forget', prober: name } : refuse('', 'no name of a prober')
-  if (letter === 'o') {
-    if (!REV.test(name) || !REV.test(boot)) return refuse('', 'its revision of overrides')
-    return { kind: 'override', before: name, rev: boot, entries: readEntries(strings.slice(3), refusals) }
+/** `ms boot-id mac`, by name: probers that are gone for good, and the life in which they were heard last, if any was. */
+export function readForgotten(fields: Fields, refusals: Refusals, signer: Signer): ReadonlyMap<string, string> {
+  const found = pairs(fields)
+  const forgotten = new Map<string, string>()
+  for (const [name, text] of found) {
+    const [, boot = '', mac = ''] = text.split(' ', 3)
+    if (!isName(name) || (boot !== '' && !BOOT.test(boot))) continue
+    if (signer.verify(mac, 'forgotten', [name, boot])) forgotten.set(name, boot)
   }
-  const kind = Object.hasOwn(KINDS, letter) ? KINDS[letter] : undefined
-  if (kind === undefined) return refuse('', 'of no kind that is known')
-  const from = `${kind} ${name}`
-  const head = headOf(kind, name, boot, region, n, beat)
-  if (typeof head === 'string') return refuse(from, head)
-  if (fields.length % 2 !== 0) return refuse(from, 'an odd number of fields')
-  if (told !== 'all' && told !== 'some' && told !== 'read' && told !== 'beat') return refuse(from, 'its form')
-  if (!REV.test(rev)) return refuse(from, 'its revision of overrides')
-  return { ...head, told: told === 'beat' ? 'some' : told, rev: kind === 'node' ? rev : undefined, fields }
+  refusals.count('forgotten', '', '', found.length - forgotten.size)
+  return forgotten
 }
 
 function listOf(text: string, most: number): readonly unknown[] | undefined {

@@ -2,22 +2,23 @@
  * The Store in Redis: several processes, one board. It is never the truth: all that it holds, those who said it remember
  * (redis-post.ts) and write again; whoever listens (redis-hear.ts) keeps what was heard last while Redis is away.
  *
- *   Board, NodeBoard ─ Post ──▶ lua ──▶ hash, channel
- *   Audience ◀─ Listener ◀── channel, hash
+ *   Board, NodeBoard ─ Post ──▶ lua ──▶ hash, hint on a channel
+ *   Audience ◀─ Listener ◀── hash ◀── hint, or time
  *
  * Made at once and never failing: that Redis can't be used is a state, `trouble`, with what to do about it.
  */
-import { channelOf } from './keys.ts'
+import { channelOf, FORGOTTEN_KEY, HINTS, indexKey, proberChannel, proberOfChannel } from './keys.ts'
 import { nodeBoard, proberBoard } from './redis-board.ts'
-import { type Client, connect, type Links } from './redis-connect.ts'
-import { Listener } from './redis-hear.ts'
+import { type Client, connect, type Links, type Subscriber } from './redis-connect.ts'
+import { Listener, signedHead } from './redis-hear.ts'
 import { type Desk, Post } from './redis-post.ts'
 import { Reader } from './redis-read.ts'
-import { POST } from './redis-script.ts'
-import { Intern, readKnown, readNotice } from './redis-text.ts'
+import { ADMIT, POST } from './redis-script.ts'
+import { type Fields, Intern, readKnown } from './redis-text.ts'
 import { Refusals } from './refusals.ts'
 import { explain, tooOld } from './redis-trouble.ts'
 import { parseRedisUrl, type RedisPlace } from './redis-url.ts'
+import { Signer } from './signer.ts'
 import {
   type Audience,
   type Board,
@@ -38,6 +39,13 @@ export interface RedisStoreSettings {
   readonly answerMs?: number
   /** A connection on which a call waits and nothing comes for so long is made anew; 10 s unless a test says otherwise. */
   readonly silentMs?: number
+  /**
+   * A node is told of changes on channels, and keeps the index of probers. A prober asks for them each turn of POLL_TURNS
+   * (redis-hear.ts), so its user needs no right to any channel but its own.
+   */
+  readonly role?: 'node' | 'prober'
+  /** The setting `redis.secret`. */
+  readonly secrets?: readonly string[]
   /** Called when trouble begins, becomes another one, or ends (undefined). */
   readonly onTrouble?: (trouble: string | undefined) => void
   /** A line about what was read and not taken: at most one a minute for each kind. */
@@ -81,7 +89,8 @@ export class RedisStore implements Store {
   readonly #place: RedisPlace
   readonly #settings: RedisStoreSettings
   readonly #leaseMs: number
-  readonly #channel: string
+  readonly #role: 'node' | 'prober'
+  readonly #signer: Signer
   readonly #links: Links
   readonly #reader: Reader
   readonly #desk: Desk
@@ -113,13 +122,16 @@ export class RedisStore implements Store {
     this.#settings = settings
     this.refusals = new Refusals(settings.onRefused)
     this.#leaseMs = settings.leaseMs ?? LEASE_MS
-    this.#channel = channelOf(place.db)
+    this.#role = settings.role ?? 'node'
+    this.#signer = new Signer(settings.secrets)
     const onDropped = (what: string) => this.refusals.count('oversized', '', what)
-    this.#links = connect(place, onDropped, settings.silentMs)
+    this.#links = connect(place, this.#role === 'node', onDropped, settings.silentMs)
     this.#desk = this.#makeDesk()
     this.#reader = new Reader({
-      client: this.#links.reads,
-      ready: () => this.#usable && this.#links.reads.status === 'ready',
+      quick: this.#links.speaks,
+      slow: this.#links.reads,
+      ready: (client) => this.#usable && client.status === 'ready',
+      leaseMs: this.#leaseMs,
       onTrouble: (error) => this.#note('reads', error),
     })
     this.#watchLinks()
@@ -140,20 +152,33 @@ export class RedisStore implements Store {
   node({ name, bootId }: NodeIdentity): NodeBoard {
     this.#nodes.add(name)
     const post = new Post({ kind: 'node', name, region: '', bootId }, this.#desk)
-    return nodeBoard(post, this.#channel, (command) => this.#attempt(command))
+    return nodeBoard(post, {
+      channel: channelOf(this.#place.db),
+      signer: this.#signer,
+      attempt: async (command) => ((await this.#attempt(command)) ? undefined : (this.trouble ?? 'Redis is away')),
+      bootOf: (prober) => Array.from(this.#listeners, (listener) => listener.bootOf(prober)).find(Boolean) ?? '',
+    })
   }
 
   async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
     const found: ReadonlyMap<string, KnownMember>[] = []
     const read = async () => {
-      for (const [name] of await this.#reader.heads('node')) {
-        if (!this.#nodes.has(name)) {
-          found.push(readKnown(await this.#reader.post('node', name), name, this.#intern, this.refusals))
-        }
+      const names = (await this.#reader.names('node')).filter((name) => !this.#nodes.has(name))
+      for (const name of names) {
+        const fields = await this.#readNode(name)
+        if (fields !== undefined) found.push(readKnown(fields, name, this.#intern, this.refusals))
       }
     }
     await within(PATIENCE_MS, read()).catch(() => {})
     return [...found]
+  }
+
+  /** What a node that is there has signed, if that is asked for. */
+  async #readNode(name: string): Promise<Fields | undefined> {
+    const since = await this.#reader.since('node', name, '', '')
+    if (since.state === 'absent' || since.state === 'refused') return undefined
+    const fields = await this.#reader.post('node', name)
+    return signedHead('node', name, fields, this.#signer) === undefined ? undefined : fields
   }
 
   async listen(audience: Audience, signal: AbortSignal): Promise<void> {
@@ -166,6 +191,8 @@ export class RedisStore implements Store {
       refusals: this.refusals,
       turn,
       leaseTurns: LEASE_TURNS,
+      signer: this.#signer,
+      admit: this.#role === 'node' ? (names) => void this.#admit(names) : undefined,
     })
     this.#listeners.add(listener)
     const leave = () => {
@@ -173,7 +200,7 @@ export class RedisStore implements Store {
       this.#listeners.delete(listener)
     }
     signal.addEventListener('abort', leave, { once: true })
-    if (this.#subscribed) void this.#sync([listener])
+    if (this.#listens) void this.#sync([listener])
     await this.#patiently(listener)
   }
 
@@ -185,7 +212,7 @@ export class RedisStore implements Store {
     this.#reader.close()
     this.#links.speaks.disconnect()
     this.#links.reads.disconnect()
-    this.#links.listens.disconnect()
+    this.#links.listens?.disconnect()
     this.#settle()
   }
 
@@ -202,7 +229,9 @@ export class RedisStore implements Store {
     const isStarting = () => this.#starting
     return {
       leaseMs: this.#leaseMs,
-      channel: this.#channel,
+      signer: this.#signer,
+      channelOf: ({ kind, name }) =>
+        kind === 'node' ? channelOf(this.#place.db) : proberChannel(this.#place.db, name),
       get ready() {
         return isReady()
       },
@@ -218,7 +247,7 @@ export class RedisStore implements Store {
   async #post(keys: readonly string[], args: readonly string[]): Promise<readonly string[]> {
     const patienceMs = (this.#settings.answerMs ?? ANSWER_MS) + args.length * ARGUMENT_MS
     let answer: readonly string[] = []
-    const done = await this.#attempt(async (client) => (answer = await POST.run(client, keys, args)), patienceMs)
+    const done = await this.#attempt(async (client) => (answer = await POST.list(client, keys, args)), patienceMs)
     if (!done) throw new Error('Redis is away')
     this.#answeredTurn = this.#turn
     return answer
@@ -245,6 +274,11 @@ export class RedisStore implements Store {
     }
   }
 
+  /** Probers that are heard, for those who connect later. */
+  async #admit(names: readonly string[]): Promise<void> {
+    await this.#attempt((client) => ADMIT.run(client, [indexKey('prober'), FORGOTTEN_KEY], names))
+  }
+
   #watchLinks(): void {
     const { speaks, reads, listens } = this.#links
     speaks.on('ready', () => void this.#greet())
@@ -253,6 +287,7 @@ export class RedisStore implements Store {
       const served = this.#usable
       this.#usable = false
       this.#unansweredMs = undefined
+      this.#reader.lost(speaks)
       this.#lost('speaks', served)
     })
     reads.on('ready', () => {
@@ -260,7 +295,11 @@ export class RedisStore implements Store {
       this.#reader.pump()
     })
     reads.on('error', (error) => this.#note('reads', error))
-    reads.on('close', () => this.#reader.lost())
+    reads.on('close', () => this.#reader.lost(reads))
+    if (listens !== undefined) this.#watchChannels(listens)
+  }
+
+  #watchChannels(listens: Subscriber): void {
     listens.on('ready', () => void this.#subscribe())
     listens.on('error', (error) => this.#note('listens', error))
     listens.on('close', () => {
@@ -268,11 +307,23 @@ export class RedisStore implements Store {
       this.#subscribed = false
       this.#lost('listens', served)
     })
-    listens.on('message', (_, text: string) => {
+    listens.on('message', (_: string, text: string) => {
       this.#heardTurn = this.#turn
-      const notice = readNotice(text, this.refusals)
-      if (notice !== undefined) for (const listener of this.#listeners) listener.hear(notice)
+      for (const listener of this.#listeners) {
+        if (text === HINTS.overrides) listener.hintOverrides()
+        else if (text === HINTS.forgotten) listener.hintForgotten()
+      }
     })
+    listens.on('pmessage', (_: string, channel: string, text: string) => {
+      this.#heardTurn = this.#turn
+      const name = proberOfChannel(this.#place.db, channel)
+      if (name !== undefined) for (const listener of this.#listeners) listener.hint(name, text === HINTS.change)
+    })
+  }
+
+  /** Who listens here can be told what there is: Redis is reached, and channels, where they are needed, are subscribed to. */
+  get #listens(): boolean {
+    return this.#links.listens === undefined ? this.#usable : this.#subscribed
   }
 
   /** Ends a connection, and it is made anew; nothing is expected of it from now on. */
@@ -309,12 +360,24 @@ export class RedisStore implements Store {
     if (!this.#usable) return
     for (const post of this.#takeWaiting()) post.flush()
     this.#reader.pump()
+    if (this.#links.listens === undefined) await this.#begin()
+  }
+
+  /** All is read anew; then trouble is over, if there was any. */
+  async #begin(): Promise<void> {
+    await this.#sync(this.#listeners)
+    if (!this.#listens) return
+    this.#note('listens', undefined)
+    this.#starting = false
+    this.#tell()
   }
 
   async #subscribe(): Promise<void> {
     const { listens } = this.#links
+    if (listens === undefined) return
+    const { db } = this.#place
     try {
-      await listens.subscribe(this.#channel)
+      await Promise.all([listens.subscribe(channelOf(db)), listens.psubscribe(proberChannel(db, '*'))])
     } catch (error) {
       if (listens.status !== 'ready' || this.#closed) return
       this.#note('listens', error)
@@ -323,11 +386,7 @@ export class RedisStore implements Store {
     }
     this.#subscribed = true
     this.#heardTurn = this.#turn
-    await this.#sync(this.#listeners)
-    if (!this.#subscribed) return
-    this.#note('listens', undefined)
-    this.#starting = false
-    this.#tell()
+    await this.#begin()
   }
 
   async #sync(listeners: Iterable<Listener>): Promise<void> {
@@ -351,7 +410,7 @@ export class RedisStore implements Store {
   /** Nothing was heard for two heartbeats: not even this process's own, or it has none and asks. */
   async #doubt(): Promise<void> {
     const { listens } = this.#links
-    if (this.#pinging) return
+    if (this.#pinging || listens === undefined) return
     if (this.#answeredTurn > this.#heardTurn + 1) {
       this.#note('listens', `Redis at ${this.#place.address} does not pass on what is published: connecting anew`)
       return this.#renew(listens)

@@ -8,11 +8,13 @@ import { inLine } from '../problem.ts'
 /** Each kind of refusal in words, as the log tells it. */
 export const REFUSED = {
   oversized: 'a message or value that is too long',
-  notice: 'a message that is none of Meridian’s',
   head: 'a prober’s or node’s entry without a name, boot id or count that can be read',
   vote: 'a vote that can’t be read',
   heartbeat: 'a heartbeat that can’t be read',
   override: 'an override that can’t be read',
+  change: 'a change of votes that can’t be read',
+  signature: 'what is not signed with the secret of redis.secret',
+  forgotten: 'a forgotten prober that can’t be read',
   known: 'a node’s memory of a member that can’t be read',
   unplanned: 'votes on targets that are not in the zones here',
   prober: 'a prober beyond those that there is room for',

@@ -97,9 +97,12 @@ export interface NodeBoard {
   heartbeat(beat: NodeBeat): Promise<void>
   /** Members whose verdict or proof has changed; undefined = not known any more. */
   know(changes: ReadonlyMap<string, KnownMember | undefined>): Promise<void>
-  /** Puts overrides up; of each pattern the newest (see override.ts) stands, whoever puts it. */
-  override(entries: readonly Override[]): Promise<void>
-  /** A prober that is gone for good: leaves the rosters of all who listen. */
+  /**
+   * Puts overrides up; of each pattern the newest (see override.ts) stands, whoever puts it. Resolves to what stands for their
+   * patterns then; rejects, saying why, when the Store has not taken them: then they are remembered, and put up later.
+   */
+  override(entries: readonly Override[]): Promise<readonly Override[]>
+  /** A prober that is gone for good: leaves the rosters of all who listen. Rejects, and is told later, in the same way. */
   forget(prober: string): Promise<void>
 }
 

@@ -54,9 +54,10 @@ export interface Node extends Shown {
   explain(question: Question): object | string | undefined
   /** What draining a pattern would leave; a string says what is wrong with the pattern. */
   outlook(pattern: string): object | string
-  override(order: Order): object | Refusal
-  forget(forgetting: Forgetting): object | Refusal
-  acceptGeo(acceptance: Acceptance): object | Refusal
+  /** Resolve when what was done is kept, or it is known where it is not. */
+  override(order: Order): Promise<object | Refusal>
+  forget(forgetting: Forgetting): Promise<object | Refusal>
+  acceptGeo(acceptance: Acceptance): Promise<object | Refusal>
 }
 
 /** Every route there is: docs/api.md is held to this table by a test. `api`: control socket, or TCP with the token. */
@@ -212,12 +213,15 @@ function isOwnName(host: string, names: ReadonlySet<string>): boolean {
 const tooLarge = (context: Context): Response =>
   context.json({ error: `a body here has at most ${ORDER_BYTES} bytes` }, 413)
 
-/** A POST of JSON; 409 when it is understood and refused. The content type keeps web pages of other origins out. */
+/**
+ * A POST of JSON; 409 when it is understood and refused, 202 when it is done and not kept everywhere. The content type keeps
+ * web pages of other origins out.
+ */
 function takeOrders<T extends object>(
   app: Hono,
   path: Path<'POST'>,
   read: (body: unknown) => T | string,
-  carryOut: (order: T) => object | Refusal,
+  carryOut: (order: T) => Promise<object | Refusal>,
 ): void {
   app.post(path, bodyLimit({ maxSize: ORDER_BYTES, onError: tooLarge }), async (context) => {
     if (!/^application\/json\s*(;|$)/i.test(context.req.header('content-type') ?? '')) {
@@ -226,11 +230,14 @@ function takeOrders<T extends object>(
     const body: unknown = await context.req.json().catch(() => undefined)
     const order = body === undefined ? 'the body is no JSON' : read(body)
     if (typeof order === 'string') return context.json({ error: order }, 400)
-    const done = carryOut(order)
-    if (!('refused' in done)) return context.json(done)
+    const done = await carryOut(order)
+    if (!('refused' in done)) return context.json(done, isKept(done) ? 200 : 202)
     return context.json({ error: done.refused, ...(done.hint !== undefined && { hint: done.hint }) }, 409)
   })
 }
+
+/** `notKept` of an order's answer says where it is not. */
+const isKept = (done: object): boolean => !('notKept' in done && Array.isArray(done.notKept) && done.notKept.length > 0)
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 

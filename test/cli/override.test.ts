@@ -4,6 +4,7 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { run } from '../../src/cli/commands.ts'
+import type { Lack } from '../../src/cli/order.ts'
 import { whoAmI } from '../../src/cli/override.ts'
 import { makeApp, type Node } from '../../src/http/app.ts'
 import { type HttpServer, listenSocket, listenTcp } from '../../src/http/listen.ts'
@@ -16,6 +17,7 @@ let heard: (Order | Forgetting | Acceptance)[] = []
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'meridian-override-'))
   heard = []
+  notKept = []
   open = [await listenSocket(makeApp(node, 'open'), join(folder, 'control.sock'))]
 })
 afterEach(async () => {
@@ -23,6 +25,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
+let notKept: Lack = []
 const services = [{ service: 'web', leftBeforePercent: 100, leftPercent: 66.7, keepPercent: 25, lastResort: false }]
 const node: Node = {
   readiness: () => ({ ready: true, reasons: [] }),
@@ -41,18 +44,24 @@ const node: Node = {
       why: safe ? 'enough is left' : 'too little is left',
     }
   },
-  override: (order) => {
+  override: async (order) => {
     heard.push(order)
     if (order.pattern === 'fra' && !order.yes) return { refused: 'web would have 10 %, keep is 25 %', hint: 'or --yes' }
     if (order.action === 'undrain')
-      return { done: { ...drain, action: 'undone' }, before: drain, members: ['iad/web/192.0.2.2'], services }
-    return { done: drain, before: undefined, members: ['iad/web/192.0.2.2'], services }
+      return {
+        done: { ...drain, action: 'undone' },
+        notKept: [],
+        before: drain,
+        members: ['iad/web/192.0.2.2'],
+        services,
+      }
+    return { done: drain, notKept, before: undefined, members: ['iad/web/192.0.2.2'], services }
   },
-  forget: (forgetting) => {
+  forget: async (forgetting) => {
     heard.push(forgetting)
-    return forgetting.prober === 'p-ap' ? { forgotten: 'p-ap' } : { refused: `${forgetting.prober} is live` }
+    return forgetting.prober === 'p-ap' ? { forgotten: 'p-ap', notKept } : { refused: `${forgetting.prober} is live` }
   },
-  acceptGeo: (acceptance) => {
+  acceptGeo: async (acceptance) => {
     heard.push(acceptance)
     if (acceptance.who !== 'kim') return { refused: 'no database waits to be accepted' }
     const moves = { moved: 0.12, moves: [{ from: 'fra', to: 'iad', share: 0.12 }] }
@@ -107,6 +116,22 @@ test('a refusal is exit code 1, with the reason and the hint', async () => {
   expect(out).toBe('')
   expect(err).toBe('meridian: refused: web would have 10 %, keep is 25 %\n    or --yes')
   expect((await type('drain', 'fra', '--why', 'disks', '--yes')).code).toBe(0)
+})
+
+test('what is done and not kept is exit code 3, and says where it is not', async () => {
+  notKept = [{ where: 'disk', why: 'ENOSPC: no space left on device' }]
+  const onDisk = await type('drain', 'iad', '--why', 'disks')
+  expect(onDisk).toMatchObject({ code: 3, out: expect.stringContaining('iad is drained') })
+  expect(onDisk.err).toMatch(/not on the disk of this node[^]*a restart would lose it[^]*ENOSPC/)
+  notKept = [{ where: 'board', why: 'Redis at 192.0.2.6:6379 refuses connections' }]
+  const away = await type('drain', 'iad', '--why', 'disks')
+  expect(away.code).toBe(3)
+  expect(away.out).toContain('at this node')
+  expect(away.err).toMatch(/other nodes do not hear it[^]*refuses connections/)
+  expect(await type('prober', 'forget', 'p-ap')).toMatchObject({
+    code: 3,
+    out: 'prober p-ap is out of the roster of this node',
+  })
 })
 
 test.each([

@@ -119,7 +119,7 @@ test('a URL in the place of a command', async () => {
 
 test('every secret setting is a Secret: printed, logged or serialized it is not shown', () => {
   const secret = SETTING_KEYS.filter((key) => 'secret' in SETTINGS[key])
-  expect(secret).toEqual(['redis', 'http.token'])
+  expect(secret).toEqual(['redis', 'redis.secret', 'http.token'])
   for (const key of secret) {
     const value = SETTINGS[key].read(key === 'redis' ? LOGIN : SECRET, '.')
     expect(value).toBeInstanceOf(Secret)

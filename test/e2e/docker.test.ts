@@ -188,13 +188,20 @@ test('every package that comes along is the one that is locked, and is asked for
   expect(existsSync(join(installed, 'node_modules/vitest'))).toBe(false)
 })
 
-/** The users' lines without their passwords. */
+/** The users' lines, without names and passwords. */
 const rules = (text: string): string[] =>
-  [...text.matchAll(/^user meridian-(?:node|prober) .*$/gm)].map(([line]) => line.replace(/>\S+/, '>'))
+  [...text.matchAll(/^user (meridian-(?:node|prober)\S*) .*$/gm)].map(([line, user]) =>
+    line
+      .replace(/>\S+/, '>')
+      .replace(user!, '')
+      .replaceAll(/(prober|0):(prober-\w+|fra) /g, '$1:NAME '),
+  )
 
-test('Redis allows what docs/redis.md says, and no more', () => {
-  expect(rules(read('users.acl'))).toHaveLength(2)
-  expect(rules(read('../docs/redis.md'))).toEqual(expect.arrayContaining(rules(read('users.acl'))))
+test('Redis allows what docs/redis.md says, and no more: one user for nodes, one for each prober', () => {
+  const [node, prober] = rules(read('../docs/redis.md'))
+  expect(rules(read('users.acl'))).toEqual([node, prober, prober, prober])
+  for (const region of ['eu', 'us', 'ap'])
+    expect(read('users.acl')).toContain(`%RW~{meridian}:prober:prober-${region} `)
   expect(read('users.acl')).toMatch(/^user default off$/m)
 })
 

@@ -164,6 +164,7 @@ export class Link implements Store {
         bus.overrides = mergeOverrides(bus.overrides, entries)
         for (const link of bus.links)
           if (link.isUp) for (const audience of link.#audiences) audience.overrides?.(entries, false)
+        return entries.map(({ pattern }) => bus.overrides.get(pattern)!)
       },
       forget: async (prober) => {
         reach()

@@ -218,9 +218,10 @@ test('what the Store refuses is put up again until it takes it, the newest of ea
   try {
     const posted: string[][] = []
     let refuses = true
-    const put = async (all: readonly Override[]): Promise<void> => {
+    const put = async (all: readonly Override[]): Promise<readonly Override[]> => {
       posted.push(all.map(({ pattern, version }) => `${pattern} ${version}`))
       if (refuses) throw new Error('READONLY')
+      return all
     }
     const overrides = new Overrides({ file: undefined, put, onChange: () => {}, onTrouble: () => {} })
     const request = { pattern: 'fra', action: 'drain', forMs: undefined, who: 'ann', why: '', yes: true } as const
@@ -238,7 +239,12 @@ test('what the Store refuses is put up again until it takes it, the newest of ea
 test('a tombstone that is spent is not kept, but ends what was undone long ago while this node was away', () => {
   vi.useFakeTimers({ now: NOW + 40 * DAY_MS })
   try {
-    const overrides = new Overrides({ file: undefined, put: async () => {}, onChange: () => {}, onTrouble: () => {} })
+    const overrides = new Overrides({
+      file: undefined,
+      put: async (all) => all,
+      onChange: () => {},
+      onTrouble: () => {},
+    })
     overrides.hear([entry('fra')], false)
     expect(overrides.of({ site: 'fra', service: 'web', address: '192.0.2.1' })).toBeDefined()
     overrides.hear([entry('fra', { action: 'undone', version: 2, madeMs: NOW })], true)

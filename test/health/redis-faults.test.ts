@@ -2,10 +2,9 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { channelOf, hashKey, indexKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
+import { hashKey, indexKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
 import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../src/health/redis.ts'
-import { proberBeatText, voteText } from '../../src/health/redis-text.ts'
-import type { Audience, Board, NodeBoard, ProberIdentity, VoteValue } from '../../src/health/store.ts'
+import type { Audience, Board, NodeBoard, ProberIdentity } from '../../src/health/store.ts'
 import { vote } from './plans.ts'
 import { RedisServer } from './redis-server.ts'
 import { beat, drain, identity, Listener, nodeBeat } from './store.suite.ts'
@@ -73,7 +72,7 @@ async function scene() {
 
 /**
  * A way to the server. mute() lets nothing more through to whoever has subscribed by then, and ends nothing; swallow() ends the
- * connection on which the next script is called, before the server has seen the call. What is read of a prober `slow` comes
+ * connection on which the next script is called, before the server has seen the call. The whole hash of a prober `slow` comes
  * HELD_MS late.
  */
 async function muting(to: RedisServer) {
@@ -123,14 +122,7 @@ async function muting(to: RedisServer) {
 
 function cutSubscriptions(): void {
   for (const line of server.cli('client', 'list', 'type', 'pubsub').split('\n'))
-    server.cli('client', 'kill', 'id', /id=(\d+)/.exec(line)![1]!)
-}
-
-/** Publishes what a prober `a` of that boot would: one target, whole. */
-function publish(boot: string, n: number, value: VoteValue): void {
-  const text = voteText(vote('t1', value))
-  const notice = ['p', 'a', boot, 'eu', String(n), 'all', '', proberBeatText(beat(identity('a'), n)), 't1', text]
-  server.cli('publish', channelOf(0), JSON.stringify(notice))
+    if (line !== '') server.cli('client', 'kill', 'id', /id=(\d+)/.exec(line)![1]!)
 }
 
 const troubleOf = async (url: string, form: RegExp) => {
@@ -314,7 +306,8 @@ describe('Redis', () => {
     await server.kill()
     await until(() => /refuses connections/.test(store.trouble ?? ''), 'the trouble')
     const node = store.node({ name: 'n1', bootId: 'one' })
-    await Promise.all([node.override([drain('fra', 1)]), node.forget('gone')])
+    await expect(node.override([drain('fra', 1)])).rejects.toThrow(/refuses connections/)
+    await expect(node.forget('gone')).rejects.toThrow(/refuses connections/)
     await server.start()
     beatingNode(node, 'n1')
     // two connections are made anew, each up to 2 s after the last try
@@ -335,17 +328,26 @@ describe('Redis', () => {
     await until(() => store.trouble === undefined, 'Redis')
     await store.board(identity('lives')).replace([])
     await until(() => heard.lines.includes('lives/one all'), 'who lives')
-    expect(server.cli('zrange', indexKey('prober'), '0', '-1')).toBe('lives')
+    await until(() => server.cli('zrange', indexKey('prober'), '0', '-1') === 'lives', 'it is in the index')
+    expect(server.cli('exists', hashKey('prober', 'over'))).toBe('0')
   })
 
   test('what an ended boot still says is not heard, though a Redis that was flushed takes it', async () => {
-    const heard = await listen(open())
-    publish('one', 1, 'up')
-    publish('two', 1, 'up')
-    publish('one', 2, 'down')
-    publish('two', 2, 'up')
+    const heard = await listen(open({ leaseMs: 3000 }))
+    const [one, two] = (['one', 'two'] as const).map((boot) => open({ leaseMs: 3000 }).board(identity('a', boot)))
+    await one!.replace([vote('t1', 'up')])
+    await until(() => heard.lines.includes('a/one all t1 up'), 'the first boot')
+    await two!.replace([vote('t1', 'up')])
+    await until(() => heard.lines.includes('a/two all t1 up'), 'the second boot')
+    server.cli('flushall')
+    await one!.change(vote('t1', 'down'))
+    await one!.heartbeat(beat(identity('a', 'one'), 1))
+    expect(server.cli('hget', hashKey('prober', 'a'), '@boot')).toBe('one')
+    await open({ leaseMs: 3000 }).board(identity('b')).replace([]) // heard after it
+    await until(() => heard.lines.includes('b/one all'), 'what came later')
+    await two!.heartbeat(beat(identity('a', 'two'), 2))
     await until(() => heard.lines.includes('a/two beat 2'), 'the last')
-    expect(heard.lines.filter((line) => line.startsWith('a/one'))).toHaveLength(2)
+    expect(heard.lines.filter((line) => line.startsWith('a/one'))).toHaveLength(1)
     expect(heard.said.get('a')?.get('t1')).toBe('up')
   })
 
@@ -364,6 +366,8 @@ describe('Redis', () => {
   test('what is said during a read is heard after it', async () => {
     const proxy = await muting(server)
     const heard = await listen(open({}, `redis://${proxy.address}`))
+    await open().board(identity('first')).replace([])
+    await until(() => heard.said.has('first'), 'Redis has the scripts')
     const board = open().board(identity('slow')) // without heartbeats
     await board.replace(Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up')))
     await until(() => proxy.held() > 0, 'the read')

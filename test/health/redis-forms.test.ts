@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { hashKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
 import { openRedisStore, type RedisStore } from '../../src/health/redis.ts'
+import type { Audience, Board } from '../../src/health/store.ts'
 import { vote } from './plans.ts'
 import { RedisServer } from './redis-server.ts'
 import { beat, drain, identity, Listener, nodeBeat, storeSuite } from './store.suite.ts'
@@ -23,6 +24,23 @@ const open = (url: string): RedisStore => {
   closing.push(() => store.close())
   return store
 }
+
+/** Says that it lives until the test ends, as a prober does. */
+function beats(board: Board, name: string): void {
+  let sequence = 0
+  const timer = setInterval(() => void board.heartbeat(beat(identity(name), ++sequence)), LEASE_MS / 3)
+  closing.push(async () => clearInterval(timer))
+}
+
+/** A prober's: overrides and who is forgotten are no business of one. */
+const proberAudience = (listener: Listener): Audience => ({
+  votes: (...said) => listener.votes(...said),
+  retired: (...said) => listener.retired(...said),
+  heartbeat: (said) => listener.heartbeat(said),
+  gone: (prober) => listener.gone(prober),
+  node: (said) => listener.node(said),
+  nodeGone: (node) => listener.nodeGone(node),
+})
 
 /** What every form must do: votes, beats, overrides and known members get from one to another. */
 async function works(a: RedisStore, b: RedisStore): Promise<void> {
@@ -45,59 +63,68 @@ async function works(a: RedisStore, b: RedisStore): Promise<void> {
 }
 
 describe('with the ACLs of docs/redis.md', () => {
+  const probers = ['a', 'b', 'fra'].map((name) => ACL[1]!.replaceAll('fra', name))
   let server: RedisServer
   beforeAll(async () => {
-    server = await RedisServer.start(['user default on >admin ~* &* +@all', ...ACL])
+    server = await RedisServer.start(['user default on >admin ~* &* +@all', ACL[0]!, ...probers])
   })
   afterAll(() => server.stop())
-  const url = (role: string) => server.url(`meridian-${role}:${role}-password`)
+  const nodeUrl = () => server.url('meridian-node:node-password')
+  const proberUrl = (name: string) => server.url(`meridian-prober-${name}:${name}-password`)
   const admin = (...args: string[]) => server.cli('--user', 'default', '--pass', 'admin', '--no-auth-warning', ...args)
+  const openProber = (name: string): RedisStore => {
+    const store = openRedisStore(proberUrl(name), { leaseMs: LEASE_MS, role: 'prober' })
+    closing.push(() => store.close())
+    return store
+  }
 
   // oxlint-disable-next-line typescript/require-await
   storeSuite('Redis, a node and probers with users of their own', LEASE_MS, async () => {
     admin('flushall')
-    const store = openRedisStore(url('node'), { leaseMs: LEASE_MS })
-    const probers: RedisStore[] = []
+    const store = openRedisStore(nodeUrl(), { leaseMs: LEASE_MS })
+    const stores: RedisStore[] = []
     return {
       store,
       board: (prober) => {
-        const own = openRedisStore(url('prober'), { leaseMs: LEASE_MS })
-        probers.push(own)
+        const own = openRedisStore(proberUrl(prober.name), { leaseMs: LEASE_MS, role: 'prober' })
+        stores.push(own)
         return own.board(prober)
       },
       close: async () => {
-        await Promise.all([store, ...probers].map((each) => each.close()))
+        await Promise.all([store, ...stores].map((each) => each.close()))
         expect(admin('acl', 'log')).toBe('')
       },
     }
   })
 
-  test('one user for a process that serves and probes', async () => {
+  test('a process that serves and probes has the user of nodes', async () => {
     admin('flushall')
-    await works(open(url('both')), open(url('both')))
+    await works(open(nodeUrl()), open(nodeUrl()))
     expect(admin('acl', 'log')).toBe('')
   })
 
-  test('a prober listens, and can neither override nor write for nodes', async () => {
+  test('a prober hears the others and the nodes without a channel; it can neither override nor write for others', async () => {
     admin('flushall')
-    const node = open(url('node'))
-    const said = node.board(identity('x')) // a node's user writes no votes
-    await said.replace([vote('t1', 'down')])
-    await until(() => /forbids user meridian-node/.test(node.trouble ?? ''), 'refused')
-    const prober = open(url('prober'))
-    const heard = { votes: 0 }
-    await prober.listen(
-      { votes: () => heard.votes++, retired: () => {}, heartbeat: () => {}, gone: () => {} },
-      new AbortController().signal,
-    )
-    await open(url('prober'))
-      .board(identity('a'))
-      .replace([vote('t1', 'up')])
-    await until(() => heard.votes === 1, 'a vote')
-    expect(prober.trouble).toBeUndefined()
-    await prober.node({ name: 'n1', bootId: 'one' }).override([drain('fra', 1)])
-    await until(() => /forbids user meridian-prober/.test(prober.trouble ?? ''), 'refused')
-    expect(admin('exists', OVERRIDES_KEY, hashKey('prober', 'x'))).toBe('0')
+    const node = open(nodeUrl())
+    const leaving = new AbortController()
+    closing.push(async () => leaving.abort())
+    await node.listen(new Listener(), leaving.signal) // who listens keeps the index
+    const [fra, heard] = [openProber('fra'), new Listener()]
+    await fra.listen(proberAudience(heard), leaving.signal)
+    const board = openProber('a').board(identity('a'))
+    await board.replace([vote('t1', 'up')])
+    beats(board, 'a')
+    await node.node({ name: 'n1', bootId: 'one' }).heartbeat(nodeBeat('n1', 1))
+    await until(() => heard.said.get('a')?.get('t1') === 'up', 'a vote')
+    await until(() => heard.lines.some((line) => line.startsWith('node n1/one beat 1')), 'a node')
+    expect(fra.trouble).toBeUndefined()
+    expect(admin('acl', 'log')).toBe('')
+    await fra.board(identity('b')).replace([vote('t1', 'down')])
+    await until(() => /forbids user meridian-prober-fra/.test(fra.trouble ?? ''), 'refused')
+    const said = fra.node({ name: 'n1', bootId: 'two' })
+    await expect(said.override([drain('fra', 1)])).rejects.toThrow(/forbids user meridian-prober-fra/)
+    await expect(said.forget('a')).rejects.toThrow(/forbids user meridian-prober-fra/)
+    expect(admin('exists', OVERRIDES_KEY, hashKey('prober', 'b'))).toBe('0')
     admin('acl', 'log', 'reset')
   })
 })
@@ -223,6 +250,8 @@ test('a cluster of three masters', async () => {
   const heard = new Listener()
   await b.listen(heard, new AbortController().signal)
   servers[1]!.cli('client', 'kill', 'type', 'pubsub')
-  await a.board(identity('c')).replace([vote('t1', 'up')])
+  const board = a.board(identity('c'))
+  await board.replace([vote('t1', 'up')])
+  beats(board, 'c')
   await until(() => heard.said.get('c')?.size === 1, 'heard by another node of the cluster')
 }, 60_000)

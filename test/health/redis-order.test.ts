@@ -80,7 +80,7 @@ async function play(
   let sequence = 0
   let prober = identity('a', 'boot0')
   let board: Board = stores[0]!.board(prober)
-  const said: Promise<void>[] = [board.replace([])]
+  const said: Promise<unknown>[] = [board.replace([])]
   for (const each of steps) {
     if ('target' in each) {
       model.said.set(each.target, each.value)
@@ -95,7 +95,7 @@ async function play(
     } else if ('site' in each) {
       const entry = drain(`site${each.site}`, each.version, { node: `n${each.by}` })
       model.put(entry)
-      said.push(nodes[each.by]!.override([entry]))
+      said.push(nodes[each.by]!.override([entry]).catch(() => {})) // it is put up later
     } else if ('ms' in each) await new Promise((resolve) => setTimeout(resolve, each.ms))
     else if (each.do === 'beat') said.push(board.heartbeat(beat(prober, ++sequence)))
     else if (each.do === 'deafen') server.cli('client', 'kill', 'type', 'pubsub')

@@ -2,23 +2,27 @@
 import { expect, test } from 'vitest'
 import { Refusals } from '../../src/health/refusals.ts'
 import {
+  changeText,
   Intern,
-  MOST_MESSAGE,
   nodeBeatText,
+  readChange,
+  readForgotten,
   readHead,
   readKnown,
   readNodeBeat,
-  readNotice,
   readOverrides,
   readProberBeat,
   readVotes,
   voteText,
 } from '../../src/health/redis-text.ts'
+import { Signer } from '../../src/health/signer.ts'
 import { vote } from './plans.ts'
+
+const NONE = new Signer()
 
 const entry = { pattern: 'fra', action: 'drain', version: 1, node: 'n1', who: 'a', why: '', madeMs: 1, untilMs: null }
 
-const read = (value: object) => readOverrides(['fra', `1 ${JSON.stringify(value)}`], new Refusals())
+const read = (value: object) => readOverrides(['fra', `1 ${JSON.stringify(value)}`], new Refusals(), NONE)
 
 test('an override that is not whole, or of an action not known here, is left out', () => {
   expect(read(entry)).toEqual([entry])
@@ -38,37 +42,23 @@ test('a node’s beat may have a revision, or none, or one that is none; an olde
   expect(readNodeBeat(node, JSON.stringify([7, '1', 'v', 'p', 'h']))).toEqual(beat)
 })
 
-test('a notice that is not of its form whole is refused, counted and told once, with who sent it', () => {
-  const lines: string[] = []
-  const refusals = new Refusals((line) => lines.push(line))
-  const good = ['p', 'x', 'b', 'eu', '1', 'all', '', '[1,"c",0,0]', 't1', 'u.1000 1 200']
-  expect(readNotice(JSON.stringify(good), refusals)).toMatchObject({ kind: 'prober', name: 'x', n: 1, told: 'all' })
-  const odd: readonly (readonly unknown[])[] = [
-    ['p', 'x', 'b', 'r', '1', 'all', '', '', 't'],
-    good.with(1, 'x'.repeat(300_000)),
-    good.with(1, '\u001b[2J'),
-    good.with(2, ''),
-    good.with(3, 'a b'),
-    good.with(4, '1e15'),
-    good.with(4, '9007199254740993'),
-    good.with(4, '-1'),
-    good.with(5, 'none'),
-    good.with(6, 'now'),
-    [...good.slice(0, 8), 7, 'u.1000 1 200'],
-    good.with(7, 'x'.repeat(5000)),
-    ['constructor', ...good.slice(1)],
-    ['f', 'no name'],
-    ['o', 'x', 'y'],
-    [],
-  ]
-  for (const list of odd)
-    expect(readNotice(JSON.stringify(list), refusals), JSON.stringify(list).slice(0, 80)).toBeUndefined()
-  for (const text of ['', 'null', '{}', '[', '[['.repeat(100_000), '"p"', '\u0000'])
-    expect(readNotice(text, refusals)).toBeUndefined()
-  expect(refusals.of('notice')).toBe(odd.length + 7)
-  expect(lines).toEqual(['refused a message that is none of Meridian’s, from prober x: an odd number of fields'])
-  expect(readNotice(' '.repeat(MOST_MESSAGE + 1), refusals)).toBeUndefined()
-  expect(refusals.of('oversized')).toBe(1)
+test('a line of a log that is not of its form whole is none', () => {
+  const change = { n: 7, mac: '-', fields: ['t1', 'd.1000 1 HTTP 500\nand more', 't2', ''] }
+  expect(readChange(changeText(change))).toEqual(change)
+  expect(changeText(change)).not.toContain('\n')
+  const odd = ['', '7', '7 -', '7 - {}', '7 - ["t"]', '7 - ["t",1]', '7 - [', '1e9 - []', '-1 - []', 'x - []']
+  for (const line of [...odd, `7 - ["t","${'x'.repeat(70_000)}"]`, `7 - ${'['.repeat(60_000)}`])
+    expect(readChange(line), line.slice(0, 40)).toBeUndefined()
+})
+
+test('forgotten probers: each for itself', () => {
+  const refusals = new Refusals()
+  const fields = ['a', '1 boot ', 'b', '1  ', 'no name!', '1 boot ', 'c', '1 b!ot']
+  expect([...readForgotten(fields, refusals, NONE)]).toEqual([
+    ['a', 'boot'],
+    ['b', ''],
+  ])
+  expect(refusals.of('forgotten')).toBe(2)
 })
 
 test('what a hash says of itself must be whole', () => {
@@ -149,8 +139,18 @@ test('overrides: each entry for itself; who and why carry no control characters'
     'a b',
     '1 7',
   ]
-  expect(readOverrides(fields, refusals)).toEqual([{ ...entry, pattern: 'iad', why: 'x\u{fffd}' }])
-  for (const odd of [{ pattern: 'a/b/c/d' }, { pattern: '\n' }, { version: 1e308 }, { node: 'x'.repeat(300) }])
-    expect(readOverrides(['x', `1 ${JSON.stringify({ ...entry, ...odd })}`], refusals)).toEqual([])
-  expect(refusals.of('override')).toBe(6)
+  expect(readOverrides(fields, refusals, NONE)).toEqual([{ ...entry, pattern: 'iad', why: 'x\u{fffd}' }])
+  const odds = [
+    { pattern: 'a/b/c/d' },
+    { pattern: '\n' },
+    { version: 1e308 },
+    { version: 1.5 },
+    { node: 'x'.repeat(300) },
+  ]
+  for (const odd of odds) {
+    const one = { ...entry, ...odd }
+    expect(readOverrides([one.pattern, `1 ${JSON.stringify(one)}`], refusals, NONE)).toEqual([])
+  }
+  expect(readOverrides(['iad', `1 ${JSON.stringify(entry)}`], refusals, NONE)).toEqual([]) // under a foreign name
+  expect(refusals.of('override')).toBe(8)
 })

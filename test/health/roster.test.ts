@@ -22,7 +22,7 @@ const beat = (name: string, bootId: string): NodeBeat => {
   return { node: { name, bootId }, sequence: 1, version: '1', view: 'v', plan: 'p', verdicts: 'h' }
 }
 const never = async (): Promise<void> => {}
-const board = { heartbeat: never, know: never, override: never, forget: never }
+const board = { heartbeat: never, know: never, override: async () => [], forget: never }
 const peersOf = (name: string, bootId: string): Peers => {
   return new Peers({
     node: { name, bootId },

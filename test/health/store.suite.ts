@@ -59,7 +59,10 @@ export class Listener implements Audience {
   overrides(entries: readonly Override[], whole: boolean): void {
     if (whole) this.overridden.clear()
     for (const entry of entries) this.overridden.set(entry.pattern, entry)
-    const list = entries.map(({ pattern, action, version }) => ` ${pattern} ${action} ${version}`).join('')
+    const list = entries
+      .map(({ pattern, action, version }) => ` ${pattern} ${action} ${version}`)
+      .toSorted()
+      .join('')
     this.lines.push(`overrides ${whole ? 'all' : 'some'}${list}`)
   }
   forgotten(prober: string): void {
@@ -125,19 +128,37 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const listener = await listen()
       const a = identity('a')
       const board = made.board(a)
+      const said: string[] = []
+      const isHeard = async (line: string) => {
+        said.push(line)
+        await until(() => listener.proberLines.at(-1) === line, line)
+      }
       await board.replace([vote('t1', 'up'), vote('t2', 'down')])
+      await isHeard('a/one all t1 up t2 down')
       await board.heartbeat(beat(a, 1))
+      await isHeard('a/one beat 1')
       await board.change(vote('t1', 'down'))
+      await isHeard('a/one some t1 down')
       await board.retire(['t2'])
+      await isHeard('a/one retired t2')
       await board.heartbeat(beat(a, 2))
-      await until(() => listener.proberLines.length >= 5, 'five calls heard')
-      expect(listener.proberLines).toEqual([
-        'a/one all t1 up t2 down',
-        'a/one beat 1',
-        'a/one some t1 down',
-        'a/one retired t2',
-        'a/one beat 2',
-      ])
+      await isHeard('a/one beat 2')
+      expect(listener.proberLines).toEqual(said)
+    })
+
+    test('what is said faster than it is heard comes together: the last of it counts', async () => {
+      const listener = await listen()
+      const a = identity('a')
+      const board = made.board(a)
+      await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+      for (let i = 1; i <= 40; i++) {
+        await board.change(vote('t1', i % 2 ? 'down' : 'up'))
+        await board.heartbeat(beat(a, i))
+      }
+      await board.retire(['t2'])
+      await until(() => listener.lines.includes('a/one beat 40'), 'the last beat')
+      await until(() => listener.said.get('a')?.size === 1, 'the last change')
+      expect(listener.said.get('a')).toEqual(new Map([['t1', 'up']]))
     })
 
     test('whoever listens late hears what is there', async () => {
@@ -150,6 +171,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       await board.heartbeat(beat(a, 1))
       await until(() => first.lines.includes('a/one beat 1'), 'everything heard')
       const late = await listen()
+      await until(() => late.said.has('a'), 'it is heard late')
       expect(late.said.get('a')).toEqual(
         new Map([
           ['t1', 'down'],
@@ -174,6 +196,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       await board.heartbeat(beat(a, 2))
       await until(() => listener.lines.includes('a/one beat 2'), 'heard again')
       expect(listener.lines.slice(-2)).toEqual(['a/one all t1 down', 'a/one beat 2'])
+      await until(() => late.said.has('a'), 'the other hears it')
       expect(late.said.get('a')).toEqual(new Map([['t1', 'down']]))
     })
 
@@ -213,7 +236,9 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const a = identity('a')
       const board = made.board(a)
       await board.replace([])
-      for (const sequence of [5, 4, 5, 6]) await board.heartbeat(beat(a, sequence))
+      for (const sequence of [5, 4, 5]) await board.heartbeat(beat(a, sequence))
+      await until(() => listener.lines.includes('a/one beat 5'), 'the first')
+      await board.heartbeat(beat(a, 6))
       await until(() => listener.lines.includes('a/one beat 6'), 'the last beat')
       expect(listener.lines.filter((line) => line.includes('beat'))).toEqual(['a/one beat 5', 'a/one beat 6'])
     })
@@ -272,9 +297,10 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('nodes hear each other, themselves too, in order, and their silence', async () => {
       const listener = await listen()
       const node = made.store.node({ name: 'n1', bootId: 'one' })
-      for (const sequence of [1, 2, 2, 1, 3])
+      for (const sequence of [1, 2, 2, 1, 3]) {
         await node.heartbeat(nodeBeat('n1', sequence, { verdicts: `h${sequence}` }))
-      await until(() => listener.lines.includes('node n1/one beat 3 h3'), 'the last beat')
+        await until(() => listener.lines.includes(`node n1/one beat ${sequence} h${sequence}`), 'the beat')
+      }
       const late = await listen()
       expect(late.lines).toContain('node n1/one beat 3 h3')
       await until(() => listener.lines.includes('node n1/one gone'), 'its silence', lease + 2000)
@@ -295,21 +321,28 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       expect(listener.lines).toContain('overrides all')
       const one = made.store.node({ name: 'n1', bootId: 'one' })
       const two = made.store.node({ name: 'n2', bootId: 'one' })
-      await one.override([drain('fra', 2), drain('iad/web', 1)])
-      await two.override([drain('fra', 1, { node: 'n2' })])
-      await two.override([drain('fra', 2, { node: 'n2', action: 'down' })])
-      await one.override([drain('fra', 2), drain('sin', 1)])
-      await one.override([drain('sin', 1, { action: 'up', madeMs: 2 })]) // its node lost its file and counts anew
-      await one.override([drain('sin', 1, { action: 'down', madeMs: 1 })])
-      await two.override([drain('iad/web', 10, { action: 'undone', untilMs: 5 })])
-      await until(() => listener.overridden.get('iad/web')?.version === 10, 'the last one')
-      expect(listener.overrideLines.slice(1)).toEqual([
-        'overrides some fra drain 2 iad/web drain 1',
-        'overrides some fra down 2',
-        'overrides some sin drain 1',
-        'overrides some sin up 1',
-        'overrides some iad/web undone 10',
-      ])
+      const said: string[] = []
+      /** What stands after it, and what is heard of it, if anything. */
+      const put = async (by: typeof one, entries: readonly Override[], line?: string) => {
+        const stands = await by.override(entries)
+        if (line !== undefined) said.push(line)
+        await until(() => listener.overrideLines.at(-1) === said.at(-1), line ?? 'nothing new').catch(
+          (error: unknown) => {
+            throw new Error(`${String(error)}, but ${listener.overrideLines.join('; ')}`)
+          },
+        )
+        return stands
+      }
+      const down = drain('fra', 2, { node: 'n2', action: 'down' })
+      await put(one, [drain('fra', 2), drain('iad/web', 1)], 'overrides some fra drain 2 iad/web drain 1')
+      expect(await put(two, [drain('fra', 1, { node: 'n2' })])).toEqual([drain('fra', 2)])
+      expect(await put(two, [down], 'overrides some fra down 2')).toEqual([down])
+      await put(one, [drain('fra', 2), drain('sin', 1)], 'overrides some sin drain 1')
+      // its node lost its file and counts anew
+      await put(one, [drain('sin', 1, { action: 'up', madeMs: 2 })], 'overrides some sin up 1')
+      await put(one, [drain('sin', 1, { action: 'down', madeMs: 1 })])
+      await put(two, [drain('iad/web', 10, { action: 'undone', untilMs: 5 })], 'overrides some iad/web undone 10')
+      expect(listener.overrideLines.slice(1)).toEqual(said)
       const late = await listen()
       expect(late.overridden).toEqual(
         new Map([

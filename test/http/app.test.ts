@@ -24,17 +24,17 @@ const node: Node = {
     return question.client === 'nobody' ? '“nobody” is no IP address' : { scope: 24 }
   },
   outlook: (pattern) => (pattern === 'fra' ? { safe: true } : `nothing is named ${pattern}`),
-  override: (order) => {
+  override: async (order) => {
     ordered.push(order)
     return order.pattern === 'fra'
       ? { members: ['fra/web/192.0.2.1'] }
       : { refused: `nothing is named ${order.pattern}`, hint: 'Did you mean fra?' }
   },
-  forget: (forgetting) => {
+  forget: async (forgetting) => {
     ordered.push(forgetting)
     return forgetting.prober === 'p1' ? { forgotten: 'p1' } : { refused: 'p2 is live' }
   },
-  acceptGeo: (acceptance) => {
+  acceptGeo: async (acceptance) => {
     ordered.push(acceptance)
     return acceptance.build === 'other' ? { refused: 'another build waits' } : { accepted: {} }
   },

@@ -1,12 +1,15 @@
 -- Puts overrides up: of each pattern the newest stands, the higher version, of equal ones the greater node's name, and
 -- of one node, that lost its file and counted anew, the later made (standsOver() in override.ts is the same order).
--- Those that are new here go out; those that have been over for KEPT_MS by Redis's own clock are taken away.
+-- Those that are new here are told of; those that have been over for KEPT_MS by Redis's own clock are taken away. What is
+-- stored and can't be read, or has a version that no count has come to, stops nothing: it stands over nothing.
 --
 -- KEYS  1 the overrides
 -- ARGV  1 channel, 2… pattern, version, node, json, pattern, …
+-- Answers the json of what stands now, for each pattern given.
 
 local overrides, channel = KEYS[1], ARGV[1]
 local KEPT_MS = 30 * 24 * 3600 * 1000
+local MOST_JUMP = 1e9
 local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -18,49 +21,48 @@ local function greater(a, b)
   return #a > #b
 end
 
-local function split(value)
+-- Its time, json and meaning; nothing when it can't be read.
+local function read(value)
   local ms, json = value:match('^(%d+) (.*)$')
-  return tonumber(ms), json
+  local ok, entry = pcall(cjson.decode, json)
+  if ms and ok and type(entry) == 'table' then return tonumber(ms), json, entry end
 end
 
-local fresh = {}
+local function stands(known, version, node, json)
+  if type(known.version) ~= 'number' or known.version > version + MOST_JUMP then return false end
+  if type(known.node) ~= 'string' then return false end
+  if version ~= known.version then return known.version > version end
+  if node ~= known.node then return greater(known.node, node) end
+  return (tonumber(known.madeMs) or 0) >= (cjson.decode(json).madeMs or 0)
+end
+
+local standing = {}
+local fresh = 0
 for i = 2, #ARGV, 4 do
   local pattern, version, node, json = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
   local stored = redis.call('HGET', overrides, pattern)
-  local newer = true
+  local _, text, known
   if stored then
-    local _, text = split(stored)
-    local known = cjson.decode(text)
-    if version ~= known.version then
-      newer = version > known.version
-    elseif node ~= known.node then
-      newer = greater(node, known.node)
-    else
-      newer = (cjson.decode(json).madeMs or 0) > (known.madeMs or 0)
-    end
+    _, text, known = read(stored)
   end
-  if newer then
+  if known and stands(known, version, node, json) then
+    standing[#standing + 1] = text
+  else
     redis.call('HSET', overrides, pattern, string.format('%.0f %s', nowMs, json))
-    fresh[#fresh + 1] = json
+    standing[#standing + 1] = json
+    fresh = fresh + 1
   end
 end
-if #fresh == 0 then return 0 end
+if fresh == 0 then return standing end
 
 local all = redis.call('HGETALL', overrides)
-local before = ''
 for i = 1, #all, 2 do
-  if all[i] == '@rev' then
-    before = all[i + 1]
-  else
-    local putMs, json = split(all[i + 1])
-    local known = cjson.decode(json)
+  local putMs, _, known = read(all[i + 1])
+  if putMs and putMs < nowMs - KEPT_MS then
     local over = known.action == 'undone' or (type(known.untilMs) == 'number' and known.untilMs < nowMs)
-    if over and putMs < nowMs - KEPT_MS then redis.call('HDEL', overrides, all[i]) end
+    if over then redis.call('HDEL', overrides, all[i]) end
   end
 end
-local rev = time[1] .. '.' .. time[2]
-redis.call('HSET', overrides, '@rev', rev)
-local notice = { 'o', before, rev }
-for i = 1, #fresh do notice[#notice + 1] = fresh[i] end
-redis.call('PUBLISH', channel, cjson.encode(notice))
-return #fresh
+redis.call('HSET', overrides, '@rev', time[1] .. '.' .. time[2])
+redis.call('PUBLISH', channel, 'overrides')
+return standing

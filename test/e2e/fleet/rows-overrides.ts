@@ -48,7 +48,7 @@ export function rowsOfOverride(fault: Fault): void {
     await row.shown('trouble on the way to Redis', ({ store }) => store.trouble !== null, ['n2'])
     row.excuse('fra')
     expect(await row.fleet.command('n2', 'force', 'fra', 'down', '--for', '1h', '--why', 'it lies')).toMatchObject({
-      code: 0,
+      code: 3,
     })
     await row.applied('paris', ['n2'])
     await row.held('paris', ['n1'], 1_000)

@@ -1,0 +1,48 @@
+-- What posters have said since a listener heard them last: heads of many in one call, and changes as far as @log has them.
+-- What is longer than anything Meridian writes is not handed out, nor a hash without a lease: nobody keeps that one up.
+--
+-- KEYS  the hashes of the posters
+-- ARGV  1 lease in ms, 2… of each hash: the boot id and the n that were heard last, '' and '' for none
+-- Answers for each hash {}: it is not there; {why}: it is not handed out; or
+--   {state, size, @boot, @region, @n, @beat, @sum, @mac, line, line …}, with the number of fields, and as state
+--   same: nothing but perhaps the heartbeat is new; some: the lines are what is; whole: its hash has to be read
+
+local lease = tonumber(ARGV[1])
+local LONGEST = 4096 -- bytes of a value of the head
+local LOG = 65536
+
+local function since(hash, boot, n)
+  local ttl = redis.call('PTTL', hash)
+  if ttl == -2 then return {} end
+  if ttl < 0 or ttl > lease then return { 'its lease has no end, or a late one' } end
+  local head = redis.call('HMGET', hash, '@boot', '@region', '@n', '@beat', '@sum', '@mac')
+  local answer = { 'whole', redis.call('HLEN', hash) }
+  for i = 1, 6 do
+    local value = head[i] or ''
+    if #value > LONGEST then return { 'its head is too long' } end
+    answer[2 + i] = value
+  end
+  if head[1] ~= boot then return answer end
+  if head[3] == n then
+    answer[1] = 'same'
+    return answer
+  end
+  if redis.call('HSTRLEN', hash, '@log') > LOG then return { 'its log is too long' } end
+  local heard = tonumber(n)
+  local first = true
+  for line in (redis.call('HGET', hash, '@log') or ''):gmatch('[^\n]+') do
+    local of = tonumber(line:match('^(%d+) '))
+    if not of or not heard then return answer end
+    if first and of > heard + 1 then return answer end
+    first = false
+    if of > heard then answer[#answer + 1] = line end
+  end
+  if #answer > 8 then answer[1] = 'some' end
+  return answer
+end
+
+local answers = {}
+for i, hash in ipairs(KEYS) do
+  answers[i] = since(hash, ARGV[2 * i], ARGV[2 * i + 1])
+end
+return answers

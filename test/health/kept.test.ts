@@ -1,0 +1,165 @@
+/** An order is answered when it is kept: on this node's disk, and on the board; or it is said where it is not. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { OVERRIDES_KEY } from '../../src/health/keys.ts'
+import { type Kept, NodeHealth, type Overridden } from '../../src/health/node.ts'
+import type { OverrideRequest } from '../../src/health/override.ts'
+import { openRedisStore } from '../../src/health/redis.ts'
+import { makeHealthTable } from '../../src/health/table.ts'
+import { member, planOf, servicePlan } from './plans.ts'
+import { RedisServer } from './redis-server.ts'
+import { drain as entry } from './store.suite.ts'
+import { until } from './until.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'meridian-kept-'))
+let server: RedisServer
+beforeAll(async () => {
+  server = await RedisServer.start()
+})
+afterAll(async () => {
+  await server.stop()
+  rmSync(folder, { recursive: true })
+})
+
+const ending: (() => Promise<void>)[] = []
+beforeEach(() => void server.cli('flushall'))
+afterEach(async () => {
+  for (const end of ending.splice(0).toReversed()) await end()
+})
+
+const plan = planOf([member('fra/web/192.0.2.1', ['t1']), member('iad/web/192.0.2.2', ['t2'])], [servicePlan('web')])
+let made = 0
+
+async function node(name: string, file = join(folder, `${name}-${made++}`, 'health.json')) {
+  const store = openRedisStore(server.url(), { leaseMs: 900 })
+  const troubles: string[] = []
+  const settings = { table: makeHealthTable(), store, node: { name, version: '1' }, file }
+  const health = new NodeHealth({ ...settings, onTrouble: (trouble) => troubles.push(trouble) })
+  ending.push(async () => {
+    await health.stop()
+    await store.close()
+  })
+  await health.start()
+  await until(() => store.trouble === undefined, 'Redis')
+  health.adopt(
+    plan,
+    Int32Array.from(plan.members, (_, i) => i),
+  )
+  const stateOf = (site: string) => health.snapshot().members.find((one) => one.site === site)!.state
+  return { health, store, file, troubles, stateOf }
+}
+type Node = Awaited<ReturnType<typeof node>>
+
+const keptOf = (done: Overridden): Promise<Kept> => {
+  if ('refused' in done) throw new Error(done.refused)
+  return done.kept
+}
+const order = ({ health }: Node, pattern: string, action: OverrideRequest['action']): Promise<Kept> =>
+  keptOf(health.override({ pattern, action, forMs: undefined, who: 'ann', why: 'works', yes: true }))
+
+const stored = (pattern: string): string => server.cli('hget', OVERRIDES_KEY, pattern)
+const onDisk = ({ file }: Node): string => readFileSync(join(file, '../overrides.json'), 'utf8')
+
+test('what is answered is in the file and on the board', async () => {
+  const n1 = await node('n1')
+  const kept = await order(n1, 'fra', 'drain')
+  expect(kept).toEqual({
+    stands: expect.objectContaining({ pattern: 'fra', version: 1 }),
+    disk: undefined,
+    board: undefined,
+  })
+  expect(onDisk(n1)).toContain('"pattern":"fra"')
+  expect(stored('fra')).toContain('"action":"drain"')
+})
+
+test('a disk that takes nothing, and a board that takes nothing, are each told; what is done is in force', async () => {
+  writeFileSync(join(folder, 'no-folder'), '')
+  const n1 = await node('n1', join(folder, 'no-folder', 'health.json'))
+  const n2 = await node('n2')
+  expect(await order(n1, 'fra', 'drain')).toMatchObject({
+    disk: expect.stringMatching(/can't be saved.*no-folder/),
+    board: undefined,
+  })
+  await until(() => n2.stateOf('fra') === 'drained', 'it is on the board')
+  server.cli('replicaof', '127.0.0.1', '1')
+  try {
+    expect(await order(n2, 'iad', 'drain')).toMatchObject({
+      disk: undefined,
+      board: expect.stringMatching(/is a read-only replica/),
+    })
+    expect(n2.stateOf('iad')).toBe('drained')
+  } finally {
+    server.cli('replicaof', 'no', 'one')
+  }
+  await until(() => stored('iad').includes('drain'), 'it is put up when the board takes it', 10_000)
+})
+
+test('who finds another order above its own goes above it, and tells what stands', async () => {
+  const n1 = await node('n1')
+  const n2 = await node('n2')
+  await order(n2, 'fra', 'drain')
+  await until(() => n1.stateOf('fra') === 'drained', 'heard')
+  // as if n1 had heard nothing of all that was set since then
+  const later = entry('fra', 40, { node: 'n2', action: 'down' })
+  server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(later)}`)
+  expect(await order(n1, 'fra', 'undone')).toMatchObject({
+    stands: { action: 'undone', version: 41 },
+    board: undefined,
+  })
+  await until(() => n2.stateOf('fra') === 'unproven', 'undone everywhere')
+})
+
+test('one entry that can’t be read stops no other, and is undone by the next order on its pattern', async () => {
+  const n1 = await node('n1')
+  const n2 = await node('n2')
+  for (const text of ['', 'x', '1 {', `1 ${JSON.stringify({ pattern: 'fra' })}`, '1 7', '1 null']) {
+    server.cli('hset', OVERRIDES_KEY, 'sin', text, 'fra', text)
+    expect((await order(n1, 'iad', 'drain')).board).toBeUndefined()
+    await until(() => n2.stateOf('iad') === 'drained', `drained beside ${text}`)
+    expect((await order(n1, 'fra', 'drain')).board).toBeUndefined()
+    await until(() => n2.stateOf('fra') === 'drained', `drained over ${text}`)
+    for (const site of ['iad', 'fra']) expect((await order(n2, site, 'undone')).board).toBeUndefined()
+    await until(() => n1.stateOf('iad') === 'unproven' && n1.stateOf('fra') === 'unproven', 'undone')
+  }
+})
+
+test.each([
+  ['1e308', { version: 1e308 }],
+  ['the last integer', { version: Number.MAX_SAFE_INTEGER }],
+  ['far above all that there were', { version: 5e9 }],
+  ['made in a year', { version: 9, madeMs: Date.now() + 365 * 24 * 3_600_000 }],
+  ['in force for ten years', { version: 9, untilMs: Date.now() + 3650 * 24 * 3_600_000 }],
+])(
+  'an override with a version or a time that nobody can have made is not believed, and can be undone: %s',
+  async (_, odd) => {
+    const n1 = await node('n1')
+    const n2 = await node('n2')
+    const forged = { ...entry('fra', 1, { node: 'zz', action: 'down' }), ...odd }
+    server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(forged)}`, '@rev', '1.1')
+    await order(n1, 'iad', 'drain')
+    await until(() => n2.stateOf('iad') === 'drained', 'what is said after it')
+    expect([n1.stateOf('fra'), n2.stateOf('fra')]).toEqual(['unproven', 'unproven'])
+    expect(await order(n1, 'fra', 'drain')).toMatchObject({ stands: { action: 'drain' }, board: undefined })
+    await until(() => n2.stateOf('fra') === 'drained', 'an order on the same pattern')
+    expect(await order(n2, 'fra', 'undone')).toMatchObject({ stands: { action: 'undone' }, board: undefined })
+    await until(() => n1.stateOf('fra') === 'unproven', 'undone')
+    for (const { stands } of [await order(n1, 'fra', 'down')]) expect(stands.version).toBeLessThan(100)
+  },
+)
+
+test('a file in which one entry can’t be read, or is not believed, keeps the others', async () => {
+  const path = join(folder, 'odd', 'health.json')
+  const n1 = await node('n1', path)
+  await order(n1, 'iad', 'drain')
+  await n1.health.stop()
+  const state: { entries: object[] } = JSON.parse(onDisk(n1))
+  state.entries.push({ ...entry('fra', 1), version: 1e308, action: 'down' }, { pattern: 7 })
+  writeFileSync(join(path, '../overrides.json'), JSON.stringify({ ...state, highest: 1e308 }))
+  server.cli('flushall')
+  const again = await node('n1', path)
+  expect([again.stateOf('iad'), again.stateOf('fra')]).toEqual(['drained', 'unproven'])
+  expect(again.troubles.join()).toMatch(/2 of 3 overrides in .* can't be read/)
+  expect((await order(again, 'fra', 'drain')).stands.version).toBe(2)
+})
