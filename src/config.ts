@@ -10,7 +10,7 @@ import { availableParallelism, hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
 import type { Report } from './problem.ts'
-import { parsePercent } from './units.ts'
+import { parseBytes, parsePercent } from './units.ts'
 
 export interface Endpoint {
   /** IPv4 or IPv6, as written. */
@@ -113,6 +113,10 @@ const text = (pattern: RegExp) => (value: string) => (pattern.test(value) ? valu
 const path = (value: string, folder: string) => (value === '' ? undefined : resolve(folder, value))
 const wholeNumber = (least: number, most: number) => (value: string) =>
   /^\d{1,9}$/.test(value) && Number(value) >= least && Number(value) <= most ? Number(value) : undefined
+const bytes = (least: string, most: string) => (value: string) => {
+  const count = parseBytes(value)
+  return count !== undefined && count >= parseBytes(least)! && count <= parseBytes(most)! ? count : undefined
+}
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 /** Of a node, a prober or a region: what is called otherwise was not started by Meridian. */
 export const isName = (value: string): boolean => NAME.test(value)
@@ -224,8 +228,15 @@ export const SETTINGS = {
     type: 'a whole number, 1–64',
     default: [String(Math.min(64, availableParallelism()))],
     defaultInWords: 'one per core',
-    meaning: 'Answering threads.',
+    meaning: 'Answering threads of UDP. TCP has one of its own.',
     read: wholeNumber(1, 64),
+  }),
+  'tcp.memory': one<number>({
+    type: 'a size, `1MB`–`4GB`',
+    default: ['32MB'],
+    meaning:
+      'What may wait in all connections of TCP together, answers not taken and queries not whole. Beyond it the client that holds most loses a connection.',
+    read: bytes('1MB', '4GB'),
   }),
   state: one<string>({
     type: 'a folder',

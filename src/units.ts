@@ -31,6 +31,14 @@ export function parseDistanceKm(text: string): number | undefined {
   return match === null ? undefined : Number(match[1])
 }
 
+const BYTES: Readonly<Record<string, number>> = { kB: 1e3, MB: 1e6, GB: 1e9 }
+
+/** `32MB`, `512 kB`, `1.5GB` → bytes; undefined when it is none. */
+export function parseBytes(text: string): number | undefined {
+  const match = /^(\d{1,9}(?:\.\d{1,3})?) ?(kB|MB|GB)$/.exec(text)
+  return match === null ? undefined : Math.round(Number(match[1]) * BYTES[match[2]!]!)
+}
+
 /** `5%`, `0.5 %` → 0.05, 0.005; undefined when it is none, or above 100 %. */
 export function parsePercent(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*%$/.exec(text)

@@ -3,26 +3,23 @@
  * could make by mistake must fail the question.
  */
 import { afterAll, describe, expect, test } from 'vitest'
-import { TcpFront, listenTcp } from '../src/server/tcp.ts'
 import { PortableUdp, bindPortable } from '../src/server/portable.ts'
 import { type Question, type Transport, makeAsk, memory, tcp, udp } from './ask.ts'
 import { CLIENTS } from './geo/mmdb.ts'
 import { node } from './rfc/world.ts'
+import { startTcp } from './server/fixture.ts'
 
 const { made, health } = node
 const socket = await bindPortable({ address: '127.0.0.1', port: 0 })
 const udpFront = new PortableUdp([socket], made.world, health, undefined)
-const server = await listenTcp({ address: '127.0.0.1', port: 0 })
-const tcpFront = new TcpFront([server], made.world, health)
+const { front: tcpFront, to } = await startTcp({ world: made.world, health })
 afterAll(() => Promise.all([udpFront.stop(1000), tcpFront.stop(1000)]))
 
-const bound = server.address()
-if (bound === null || typeof bound === 'string') throw new Error('no port')
 const TRANSPORTS = [
   ['memory', memory(node.responder)],
   ['memory as TCP', memory(node.responder, 'tcp')],
   ['UDP', udp('127.0.0.1', socket.address().port)],
-  ['TCP', tcp('127.0.0.1', bound.port)],
+  ['TCP', tcp('127.0.0.1', to.port)],
 ] as const
 
 const HOST = 'host.example.com. 300 IN A 192.0.2.80'

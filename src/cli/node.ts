@@ -161,6 +161,7 @@ export class RunningNode implements Node {
     return startServer({
       listen,
       threads: this.#config.threads,
+      tcpMemory: this.#config['tcp.memory'],
       world,
       health: this.#table,
       adoption: this.#adoption,

@@ -54,8 +54,11 @@ export const METRICS = {
   meridian_receive_buffer_bytes: gauge('Least receive buffer that the kernel granted to a UDP socket.'),
   meridian_receive_drops_total: counter('Queries that the kernel dropped because a receive buffer was full.'),
   meridian_tcp_connections: gauge('Open TCP connections.'),
+  meridian_tcp_held_bytes: gauge(
+    'What waits in TCP connections: answers not taken, queries not whole. See `tcp.memory`.',
+  ),
   meridian_tcp_connections_total: counter(
-    'TCP connections by what became of them; `evicted`: the longest idle, for a newcomer when all places were taken.',
+    'TCP connections by what became of them; `evicted`: the longest idle, for a newcomer when all places were taken; `unread`: answers waited too long; `over_memory`: the client that held most when `tcp.memory` was full; `unanswerable`: it sent what gets no answer.',
     'what',
   ),
   meridian_world_generation: gauge('Number of the World that is served; one more with every reload that took.'),

@@ -1,6 +1,6 @@
 /**
  * A front: one way queries come in and answers go out. Three forms behind this contract: batched UDP threads
- * (threads.ts), node:dgram (portable.ts) and TCP (tcp.ts); serve.ts puts them together. All call the same respond().
+ * (threads.ts), node:dgram (portable.ts) and the TCP thread (tcp.ts); serve.ts puts them together. All call the same respond().
  */
 import type { World } from '../answer/world.ts'
 import { type Endpoint, formatEndpoint } from '../config.ts'
@@ -10,6 +10,9 @@ export type Log = (
   message: string,
   fields?: Readonly<Record<string, unknown>>,
 ) => void
+
+/** Connections of TCP that wait in the kernel to be accepted. */
+export const BACKLOG = 511
 
 export interface Front {
   /** Every query read from now on sees this World; none ever sees half of each. */

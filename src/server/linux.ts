@@ -14,8 +14,11 @@ export interface Linux {
   getsockopt(fd: number, level: number, name: number, value: number, size: number): number
   bind(fd: number, address: number, size: number): number
   connect(fd: number, address: number, size: number): number
+  listen(fd: number, backlog: number): number
   getsockname(fd: number, address: number, size: number): number
   close(fd: number): number
+  /** Another descriptor of the same file, not below `least`, closed on exec. */
+  duplicate(fd: number, least: number): number
   epollCreate(flags: number): number
   epollCtl(epoll: number, operation: number, fd: number, event: number): number
   epollWait(epoll: number, events: number, count: number, timeoutMs: number): number
@@ -34,6 +37,7 @@ export const SOCK_DGRAM = 2
 export const SOCK_CLOEXEC = 0o2000000
 export const SOL_SOCKET = 1
 export const SO_REUSEADDR = 2
+export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_REUSEPORT = 15
 export const SO_RCVTIMEO = 20
@@ -42,12 +46,15 @@ export const SO_ATTACH_REUSEPORT_CBPF = 51
 export const IPPROTO_IP = 0
 export const IP_PKTINFO = 8
 export const IP_MTU_DISCOVER = 10
+export const IPPROTO_TCP = 6
+export const TCP_USER_TIMEOUT = 18
 export const IPPROTO_IPV6 = 41
 export const IPV6_MTU_DISCOVER = 23
 export const IPV6_V6ONLY = 26
 export const IPV6_RECVPKTINFO = 49
 /** Neither trusts ICMP about the path nor sets DF: answers fit any path, and forged ICMP can't shrink them. */
 export const PMTUDISC_OMIT = 5
+const F_DUPFD_CLOEXEC = 1030
 export const MSG_DONTWAIT = 0x40
 export const MSG_WAITFORONE = 0x10000
 export const EPOLL_CLOEXEC = 0o2000000
@@ -73,6 +80,7 @@ async function load(): Promise<Linux | { readonly missing: string }> {
   try {
     const { default: koffi } = await import('koffi')
     const libc = koffi.load(null)
+    const fcntl = libc.func('int fcntl(int fd, int command, ...)')
     const recent: ArrayBuffer[] = []
     let next = 0
     // pointers are declared as integers: a number costs less to pass than a BigInt
@@ -83,7 +91,9 @@ async function load(): Promise<Linux | { readonly missing: string }> {
       bind: libc.func('int bind(int fd, int64_t address, uint32_t size)'),
       connect: libc.func('int connect(int fd, int64_t address, uint32_t size)'),
       getsockname: libc.func('int getsockname(int fd, int64_t address, int64_t size)'),
+      listen: libc.func('int listen(int fd, int backlog)'),
       close: libc.func('int close(int fd)'),
+      duplicate: (fd, least) => fcntl(fd, F_DUPFD_CLOEXEC, 'int', least),
       epollCreate: libc.func('epoll_create1', 'int', ['int']),
       epollCtl: libc.func('epoll_ctl', 'int', ['int', 'int', 'int', 'int64_t']),
       epollWait: libc.func('epoll_wait', 'int', ['int', 'int64_t', 'int', 'int']),

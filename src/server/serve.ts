@@ -1,9 +1,8 @@
 /**
- * The running server: UDP threads (or node:dgram) and TCP on every listen address, one World for all of them, and the
+ * The running server: UDP threads (or node:dgram) and the TCP thread on every listen address, one World for all of them, and the
  * way out. Called by cli/serve.ts once the first World is there.
  */
 import type { Socket as UdpSocket } from 'node:dgram'
-import type { Server as TcpServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { World } from '../answer/world.ts'
 import { type Endpoint, formatEndpoint } from '../config.ts'
@@ -13,14 +12,17 @@ import { type Linux, linux } from './linux.ts'
 import { adoptedGeneration, type Adoption } from './pool.ts'
 import { bindPortable, PortableUdp } from './portable.ts'
 import { bindAll, isWildcard, steerToSuccessor } from './sockets.ts'
-import { limitsFor, listenTcp, openFilesLimit, TcpFront, type TcpStats } from './tcp.ts'
+import { limitsFor, openFilesLimit, TcpFront, type TcpStats } from './tcp.ts'
+import type { TcpSource } from './tcp-thread.ts'
 import { Threads, type UdpStats } from './threads.ts'
 
 export interface ServerOptions {
   /** At least one; port 0 gives UDP and TCP of that address the same port, picked by the kernel. */
   readonly listen: readonly Endpoint[]
-  /** Answering threads; 1 or more. */
+  /** Answering threads of UDP; 1 or more. */
   readonly threads: number
+  /** Bytes that may wait in all connections of TCP together. */
+  readonly tcpMemory: number
   /** The first World to answer from, as the compiler made it (generation ≥ 1), slots and counters given. */
   readonly world: World
   readonly health: HealthTable
@@ -45,7 +47,7 @@ export interface Server {
   publish(world: World): void
   /** Lowest generation any answering thread may still read: what older Worlds alone needed (health slots) is free. */
   adopted(): number
-  /** One array of metrics.ts cells for each thread that answers, the main thread's (TCP) among them. */
+  /** One array of metrics.ts cells for each thread that answers. */
   counters(): readonly Float64Array[]
   /** Operational states for status and metrics. */
   stats(): ServerStats
@@ -78,7 +80,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   let { generation } = options.world
   Atomics.store(adoption, 0, generation)
   if (udp instanceof Threads) {
-    await udp.ready()
     const { receiveBuffer } = udp.stats()
     log('info', 'UDP in batches', { threads: options.threads, receiveBuffer })
   }
@@ -104,62 +105,51 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 }
 
 async function startBatched(options: ServerOptions, calls: Linux): Promise<Fronts> {
-  const { threads, world, health, takeover } = options
-  const bound = bindAll(calls, options.listen, threads, takeover)
-  const servers: TcpServer[] = []
+  const bound = bindAll(calls, options.listen, options.threads, options.takeover)
+  const sources = bound.map(({ endpoint, tcp }) => ({ ...endpoint, fd: tcp }))
+  const tcp = startTcp(options, sources, calls)
+  const udp = new Threads(calls, { ...options, bound })
   try {
-    for (const { endpoint, tcp } of bound) servers.push(await listenTcp({ ...endpoint, fd: tcp }))
+    await Promise.all([udp.ready(), tcp.listening()])
   } catch (error) {
-    for (const server of servers) server.close()
-    for (const { fd } of bound.flatMap(({ udp }) => udp)) calls.close(fd)
-    // the one that failed has been closed by its server
-    for (const { tcp } of bound.slice(servers.length + 1)) calls.close(tcp)
+    await Promise.all([udp.stop(0), tcp.stop(0)])
     throw error
   }
   return {
     listen: bound.map(({ endpoint }) => endpoint),
-    udp: new Threads(calls, { ...options, bound }),
-    tcp: new TcpFront(servers, world, health, limitsFor(openFilesLimit())),
+    udp,
+    tcp,
     leave: () => {
-      for (const { tcp } of bound) steerToSuccessor(calls, tcp)
+      for (const { fd } of sources) steerToSuccessor(calls, fd)
     },
   }
 }
 
+const startTcp = (options: ServerOptions, sources: readonly TcpSource[], calls?: Linux): TcpFront =>
+  new TcpFront({
+    ...options,
+    ...(calls === undefined ? {} : { calls }),
+    sources,
+    limits: limitsFor(openFilesLimit(), options.tcpMemory),
+    reader: options.threads + 1, // after the threads of UDP
+  })
+
+/** With port 0, UDP takes the ports that the kernel gave to TCP, or all try again when somebody has one of them. */
 async function startPortable(options: ServerOptions, reason: string | undefined): Promise<Fronts> {
   const { world, health, log } = options
-  const listen: Endpoint[] = []
-  const servers: TcpServer[] = []
-  const sockets: UdpSocket[] = []
-  try {
-    for (const asked of options.listen) {
-      const { endpoint, server, socket } = await bindBoth(asked)
-      listen.push(endpoint)
-      servers.push(server)
-      sockets.push(socket)
-      if (isWildcard(asked))
-        log('warn', `replies from ${formatEndpoint(endpoint)} may leave from another address than was asked`)
-    }
-  } catch (error) {
-    for (const closing of [...servers, ...sockets]) closing.close()
-    throw error
-  }
-  const udp = new PortableUdp(sockets, world, health, reason)
-  return { listen, udp, tcp: new TcpFront(servers, world, health, limitsFor(openFilesLimit())), leave: () => {} }
-}
-
-async function bindBoth(
-  asked: Endpoint,
-): Promise<{ readonly endpoint: Endpoint; readonly server: TcpServer; readonly socket: UdpSocket }> {
   for (let tries = 1; ; tries++) {
-    const server = await listenTcp(asked)
-    const bound = server.address()
-    const endpoint = { ...asked, port: typeof bound === 'object' && bound !== null ? bound.port : asked.port }
+    const tcp = startTcp(options, options.listen)
+    const sockets: UdpSocket[] = []
     try {
-      return { endpoint, server, socket: await bindPortable(endpoint) }
+      const listen = await tcp.listening()
+      for (const endpoint of listen) sockets.push(await bindPortable(endpoint))
+      for (const endpoint of listen.filter(isWildcard))
+        log('warn', `replies from ${formatEndpoint(endpoint)} may leave from another address than was asked`)
+      return { listen, udp: new PortableUdp(sockets, world, health, reason), tcp, leave: () => {} }
     } catch (error) {
-      server.close()
-      if (asked.port !== 0 || tries === PORT_TRIES) throw error
+      for (const socket of sockets) socket.close()
+      await tcp.stop(0)
+      if (options.listen.every(({ port }) => port !== 0) || tries === PORT_TRIES) throw error
     }
   }
 }

@@ -6,7 +6,7 @@
  * SO_REUSEPORT, which fails when anybody else has the port, and made shareable only then; to take over, before.
  */
 import type { Endpoint } from '../config.ts'
-import { ListenError } from './front.ts'
+import { BACKLOG, ListenError } from './front.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -15,6 +15,7 @@ import {
   IP_PKTINFO,
   IPPROTO_IP,
   IPPROTO_IPV6,
+  IPPROTO_TCP,
   IPV6_MTU_DISCOVER,
   IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
@@ -27,10 +28,12 @@ import {
   SO_RCVTIMEO,
   SO_REUSEADDR,
   SO_REUSEPORT,
+  SO_SNDBUF,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
   SOCK_STREAM,
   SOL_SOCKET,
+  TCP_USER_TIMEOUT,
 } from './linux.ts'
 
 /** As posted to a thread. */
@@ -46,11 +49,20 @@ export interface Bound {
   readonly endpoint: Endpoint
   /** One for each thread. */
   readonly udp: readonly UdpSocket[]
+  /** It listens: connections wait in the kernel until a thread accepts them. */
   readonly tcp: number
 }
 
 /** The kernel's default holds 256 packets; this is some 5,000: what comes in while a thread is being replaced. */
 const RECEIVE_BUFFER = 4 << 20
+/**
+ * What the kernel may hold for a connection of TCP, in and out; it doubles both for its own overhead. Left alone it holds up
+ * to 4 MB out and 6 MB in of each.
+ */
+const TCP_SEND_BUFFER = 16 << 10
+const TCP_RECEIVE_BUFFER = 8 << 10
+/** The kernel gives up a connection whose client takes nothing for so long, one that is closed here too. */
+const TCP_UNREAD_MS = 3_000
 /** How long a blocking receive waits before the loop beats and looks for news. */
 export const WAIT_MS = 50
 const PORT_TRIES = 20
@@ -107,14 +119,23 @@ function bindSocket(
   if (fd < 0) fail()
   open.push(fd)
   if (v6) setOption(calls, fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)
-  // TCP only: connections of a server that has just ended must not keep the port (UDP would share it)
-  if (type === SOCK_STREAM) setOption(calls, fd, SOL_SOCKET, SO_REUSEADDR, 1)
+  if (type === SOCK_STREAM) prepareTcp(calls, fd)
   else prepareUdp(calls, fd, v6, isWildcard(endpoint))
   if (shared) setOption(calls, fd, SOL_SOCKET, SO_REUSEPORT, 1)
   const address = makeSockaddr(endpoint.address, endpoint.port)
   if (calls.bind(fd, calls.addressOf(address), address.byteLength) < 0) fail()
   setOption(calls, fd, SOL_SOCKET, SO_REUSEPORT, 1)
+  if (type === SOCK_STREAM && calls.listen(fd, BACKLOG) < 0) fail()
   return fd
+}
+
+/** What is set here, accepted connections inherit. */
+function prepareTcp(calls: Linux, fd: number): void {
+  // connections of a server that has just ended must not keep the port (UDP would share it)
+  setOption(calls, fd, SOL_SOCKET, SO_REUSEADDR, 1)
+  setOption(calls, fd, SOL_SOCKET, SO_SNDBUF, TCP_SEND_BUFFER)
+  setOption(calls, fd, SOL_SOCKET, SO_RCVBUF, TCP_RECEIVE_BUFFER)
+  setOption(calls, fd, IPPROTO_TCP, TCP_USER_TIMEOUT, TCP_UNREAD_MS)
 }
 
 function prepareUdp(calls: Linux, fd: number, v6: boolean, wildcard: boolean): void {
@@ -132,6 +153,13 @@ function prepareUdp(calls: Linux, fd: number, v6: boolean, wildcard: boolean): v
 function setOption(calls: Linux, fd: number, level: number, name: number, value: number): boolean {
   const cell = new Int32Array([value])
   return calls.setsockopt(fd, level, name, calls.addressOf(cell.buffer), 4) === 0
+}
+
+/** Another descriptor of the same socket: it lives until both are closed. Throws when there are no more to be had. */
+export function duplicate(calls: Linux, fd: number): number {
+  const other = calls.duplicate(fd, 0)
+  if (other < 0) throw new Error(`no other descriptor for a socket: ${errorName(calls)}`)
+  return other
 }
 
 function portOf(calls: Linux, fd: number): number {

@@ -14,6 +14,7 @@ import { type HealthTable, makeHealthTable, SlotRegistry } from '../../src/healt
 import { formatProblem } from '../../src/problem.ts'
 import { makeAdoption } from '../../src/server/pool.ts'
 import { type Server, startServer } from '../../src/server/serve.ts'
+import { TCP_LIMITS } from '../../src/server/tcp.ts'
 import { CLIENTS, encodeTestDatabase, FIXTURE, SYSTEMS } from '../geo/mmdb.ts'
 
 /** Latitude, longitude. */
@@ -264,6 +265,7 @@ export async function startRig(options: { readonly nodeSite?: string; readonly r
   const server = await startServer({
     listen: [{ address: '127.0.0.1', port: 0 }],
     threads: 1,
+    tcpMemory: TCP_LIMITS.memory,
     world: made.world,
     health: table,
     adoption: makeAdoption(),

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { makeAdoption } from '../../src/server/pool.ts'
 import { startServer } from '../../src/server/serve.ts'
+import { TCP_LIMITS } from '../../src/server/tcp.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { NAMES, ZONES } from '../rfc/zones.ts'
 import { fuzzUdp } from './udp.ts'
@@ -14,6 +15,7 @@ test.each([
   const server = await startServer({
     listen: [{ address: '127.0.0.1', port: 0 }],
     threads: 1,
+    tcpMemory: TCP_LIMITS.memory,
     world: { ...made.world, generation: 1 },
     health,
     adoption: makeAdoption(),

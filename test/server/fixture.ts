@@ -1,9 +1,13 @@
 /** Servers on loopback addresses, with Worlds made from YAML as `serve` makes them. */
 import { makeHealthTable } from '../../src/health/table.ts'
 import { sumCounters } from '../../src/metrics.ts'
+import type { Endpoint } from '../../src/config.ts'
 import type { World } from '../../src/answer/world.ts'
+import { linux } from '../../src/server/linux.ts'
 import { makeAdoption } from '../../src/server/pool.ts'
 import { type Server, type ServerOptions, startServer } from '../../src/server/serve.ts'
+import { bindAll } from '../../src/server/sockets.ts'
+import { TCP_LIMITS, TcpFront, type TcpOptions } from '../../src/server/tcp.ts'
 import { makeNode } from '../answer/fixture.ts'
 
 /** Bytes of the TXT set of `big.example.com`: too much for UDP, and near what TCP can carry. */
@@ -43,6 +47,7 @@ export async function start(options: Partial<ServerOptions> & Pick<ServerOptions
   const server = await startServer({
     listen: [{ address: '127.0.0.1', port: 0 }],
     threads: 1,
+    tcpMemory: TCP_LIMITS.memory,
     health: makeHealthTable(),
     adoption: makeAdoption(),
     takeover: false,
@@ -51,4 +56,24 @@ export async function start(options: Partial<ServerOptions> & Pick<ServerOptions
     ...options,
   })
   return { server, logged, count: (cell) => sumCounters(server.counters())[cell]! }
+}
+
+/** TCP alone, on a port of the kernel's choice: on a socket that is bound here, or (`portable`) by the thread. */
+export async function startTcp(
+  options: Partial<TcpOptions> & Pick<TcpOptions, 'world'> & { readonly address?: string; readonly portable?: boolean },
+): Promise<{ readonly front: TcpFront; readonly to: Endpoint }> {
+  const asked = { address: options.address ?? '127.0.0.1', port: 0 }
+  if ('missing' in linux) throw new Error(linux.missing)
+  const bound = options.portable === true ? [] : bindAll(linux, [asked], 0, false)
+  const front = new TcpFront({
+    sources: options.portable === true ? [asked] : bound.map(({ endpoint, tcp }) => ({ ...endpoint, fd: tcp })),
+    calls: linux,
+    limits: TCP_LIMITS,
+    health: makeHealthTable(),
+    adoption: makeAdoption(),
+    reader: 1,
+    log: () => {},
+    ...options,
+  })
+  return { front, to: (await front.listening())[0]! }
 }
