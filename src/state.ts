@@ -70,7 +70,10 @@ export const isTime = (value: unknown): value is number => typeof value === 'num
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** The text of a regular file; undefined where there is none. Throws in words, or the error of the system call. */
-export function readWhole(path: string): string | undefined {
+export const readWhole = (path: string): string | undefined => readBytes(path)?.toString()
+
+/** As readWhole(). */
+export function readBytes(path: string): Buffer | undefined {
   let file
   try {
     file = openRegular(path)
@@ -81,7 +84,7 @@ export function readWhole(path: string): string | undefined {
   try {
     const { size } = fstatSync(file)
     if (size > MOST_BYTES) throw new Error(`it has ${size} bytes: no file of Meridian is so large; remove it`)
-    return readFileSync(file, 'utf8')
+    return readFileSync(file)
   } finally {
     closeSync(file)
   }

@@ -7,10 +7,11 @@
  *                                      └─┴▶ mapDefinition, loadMap ────▶ maps   ┘
  */
 import { hash } from 'node:crypto'
+import { join } from 'node:path'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { openCache, type Cache } from '../geo/cache.ts'
-import type { Places } from '../geo/place.ts'
-import { planHealth, type HealthPlan } from '../health/target.ts'
+import { type Places, tellsPlaces } from '../geo/place.ts'
+import type { HealthPlan } from '../health/target.ts'
 import { mapDefinition } from '../policy/compile.ts'
 import { loadMap, mapKey } from '../policy/load.ts'
 import type { ClientMap } from '../policy/map.ts'
@@ -25,8 +26,9 @@ import type { ZoneModel } from '../zone/pack.ts'
 import { isNewerSerial, serialOf, withSerial } from '../zone/soa.ts'
 import { checkNodeSite, checkProbe, checkRoom, checkRules, type ProbeSettings } from './fit.ts'
 import { Folder, type FolderRead, type LockWait } from './follow.ts'
-import { type Ground, makeGround, openPlaces, type PlaceSource } from './ground.ts'
-import { type Held, Hold, type HoldSettings } from './hold.ts'
+import { type Ground, lastPlaces, makeGround, openPlaces, type PlaceSource } from './ground.ts'
+import { type Held, Hold } from './hold.ts'
+import { LastGood, type Zones, zonesOf } from './last-good.ts'
 import type { World } from './world.ts'
 
 export interface BuildSettings {
@@ -42,8 +44,10 @@ export interface BuildSettings {
   readonly tidiesCache?: boolean
   /** Site whose place clients have that the databases do not know. */
   readonly nodeSite?: string
-  /** How far a new database may go by itself: for the one that serves. */
-  readonly hold?: HoldSettings
+  /** The state folder of a process that goes on: whatever is wrong on disk, it has the last good zones and databases. */
+  readonly state?: string
+  /** 0–1: how far a new database may move clients by itself, for the one that serves. Needs `state`. */
+  readonly maxMove?: number
   /**
    * For a process that goes on, so that it never gets what is half written: waits for git while that is at work, and until
    * the files have been at rest for a moment; tells the revision. Without it they are read at once.
@@ -99,6 +103,16 @@ export interface BuildOrder {
   readonly serialFloor?: number
   /** Only what is not the same as the last that was made. */
   readonly ifChanged?: boolean
+  /** Nothing on disk is looked at, for that ended the compile thread: the last good zones and databases are. */
+  readonly lastGood?: boolean
+}
+
+/** What is served in place of what is on disk, for that has errors. */
+export interface Stale {
+  /** The last good zones. */
+  readonly zones?: { readonly revision: Revision | undefined; readonly loadedMs: number }
+  /** The last good databases, or none where none are known. */
+  readonly databases?: 'last good' | 'none'
 }
 
 /** All that a prober needs of the files. */
@@ -108,12 +122,14 @@ export interface Planned {
 }
 
 export interface Built {
-  /** undefined when there is an error among the problems: the old World goes on. */
+  /** undefined when there is an error among the problems, and nothing good is known: the old World goes on. */
   readonly made?: Made
   /** With `planOnly`, in its place. */
   readonly planned?: Planned
-  /** In place of both, where that was asked for: no errors, and it would be the same as the last that was made. */
+  /** In place of both: it would be the same as the last that was made, and that is all that was asked for, or `stale`. */
   readonly unchanged?: true
+  /** undefined: all is as it is on disk. */
+  readonly stale?: Stale
   readonly problems: readonly Problem[]
   /** Of what was read, whether it was in order or not. undefined: outside of git, or git doesn't tell. */
   readonly revision?: Revision
@@ -134,6 +150,11 @@ export interface Builder {
   build(order?: BuildOrder, tell?: (news: string) => void): Promise<Built>
   /** What the last build loaded, where it had no errors. Large: it stays in the builder's thread. */
   model(): Model | undefined
+  /**
+   * After a build: keeps its zones in the state folder, if they are good and others than those kept. Takes a second of CPU
+   * and a pass over all files for a million names. Returns why it could not, in words.
+   */
+  keep(): string | undefined
 }
 
 /** Changes with the meaning of a World: nodes whose builders differ have different views. */
@@ -146,17 +167,25 @@ export function makeBuilder(
 ): Builder {
   const folder = new Folder(settings.zones, settings.follows, settings.onProgress)
   let sources: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
-  const hold = settings.hold === undefined ? undefined : new Hold(settings.hold)
+  const { state } = settings
+  const hold = state === undefined ? undefined : new Hold({ folder: state, limit: settings.maxMove })
+  const kept = state === undefined ? undefined : new LastGood(join(state, 'last-good'), settings.zones, folder)
   /** What the folder says now, where it has no errors. */
   let current: Model | undefined
   /** The last that was made. */
-  let last: { readonly key: string; readonly model: Model } | undefined
+  let last: { readonly key: string; readonly zones: Zones } | undefined
 
   return {
     model: () => current,
-    async build({ serialFloor, ifChanged = false } = {}, tell = () => {}) {
+    keep: () => kept?.keep(),
+    async build({ serialFloor, ifChanged = false, lastGood = false } = {}, tell = () => {}) {
       const problems: Problem[] = []
       const report: Report = (problem) => void problems.push(problem)
+      let refused = lastGood
+      const reportZones: Report = (problem) => {
+        report(problem)
+        refused ||= problem.severity === 'error'
+      }
       const stages = makeStages()
       const unwritable = new Set<string>()
       const cache = openCache(settings.cache, (message) => {
@@ -165,61 +194,88 @@ export function makeBuilder(
         report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message })
       })
 
-      const read = await folder.read(tell)
-      const { loaded } = read
-      for (const problem of read.problems) report(problem) // there may be more than a call has room for
-      const { model } = loaded
-      current = model
-      if (model !== undefined) settings.onModel?.(model)
-      const plan = model && planHealth(model)
-      if (plan !== undefined) checkRoom(settings.zones, plan, report)
-      if (plan !== undefined && settings.probe !== undefined) checkProbe(settings.zones, settings.probe, plan, report)
-      stages.end('load')
-      const result = () => ({ ...tellRead(read), problems, stagesMs: stages.ms })
-      /** Keeps what is now made; false when it is the same as before. */
-      const isNew = (key: string, now: Model): boolean => {
-        const before = last
-        last = { key, model: now }
-        return !ifChanged || before?.key !== key
+      const read = lastGood ? undefined : await folder.read(tell)
+      for (const problem of read?.problems ?? []) reportZones(problem) // there may be more than a call has room for
+      const onDisk = read && zonesOf(read.loaded, read.revision)
+      current = onDisk?.model
+      if (onDisk !== undefined) {
+        settings.onModel?.(onDisk.model)
+        checkRoom(settings.zones, onDisk.plan, reportZones)
+        if (settings.probe !== undefined) checkProbe(settings.zones, settings.probe, onDisk.plan, reportZones)
       }
-      const changes = last && model && changesInWords(changesOf(last.model, model))
+      stages.end('load')
+
+      const remembered = hold && (() => hold.remembered(cache))
+      const { placed, stale: staleDatabases } =
+        settings.planOnly === true
+          ? { stale: false }
+          : lastGood && remembered !== undefined
+            ? {
+                placed: lastPlaces(ground.placed, remembered, cache, report),
+                stale: [...settings.city, ...(settings.asn ?? [])].length > 0,
+              }
+            : await openPlaces(settings, ground.placed, cache, report, remembered)
+      if (settings.planOnly !== true) stages.end('places')
+      if (onDisk !== undefined && settings.planOnly !== true) {
+        checkNodeSite(settings, onDisk.model, reportZones)
+        checkRules(settings, onDisk.model, placed?.places, reportZones)
+      }
+
+      const good = refused ? undefined : onDisk
+      if (good !== undefined && read !== undefined) kept?.note(read)
+      const zones = good ?? (kept && (last?.zones ?? (await kept.recall(report))))
+      const stale: Stale = {
+        ...(good === undefined && zones && { zones: { revision: zones.revision, loadedMs: zones.loadedMs } }),
+        ...(staleDatabases && placed && { databases: tellsPlaces(placed.places) ? 'last good' : 'none' }),
+      }
+      const isStale = stale.zones !== undefined || stale.databases !== undefined
+      const result = () => ({
+        ...tellRead(read),
+        problems,
+        ...(isStale && { stale }),
+        stagesMs: stages.ms,
+      })
+      if (zones === undefined) return result()
+      const { model, plan } = zones
+      /** Keeps what is now made; false when it is the same as before. */
+      const isNew = (key: string): boolean => {
+        const before = last
+        last = { key, zones }
+        return (!ifChanged && !isStale) || before?.key !== key
+      }
+      const changes = last && changesInWords(changesOf(last.zones.model, model))
       const told = changes === undefined ? {} : { changes }
       if (settings.planOnly === true) {
-        const { planned: made } = planned(model, plan, problems)
-        if (made === undefined) return result()
-        return isNew(loaded.hash, model!) ? { ...result(), ...told, planned: made } : { ...result(), unchanged: true }
+        const made = { plan, zoneCount: model.zones.length }
+        return isNew(zones.hash) ? { ...result(), ...told, planned: made } : { ...result(), unchanged: true }
       }
-      const now = await openPlaces(settings, ground.placed, cache, report)
-      stages.end('places')
-      if (model !== undefined) {
-        checkNodeSite(settings, model, report)
-        checkRules(settings, model, now?.places, report)
-      }
-      const failed = problems.some((problem) => problem.severity === 'error')
-      if (model === undefined || plan === undefined || now === undefined || failed) return result()
-      ground.placed = now
+      if (placed === undefined) return result()
+      ground.placed = placed
 
-      const { places, held, keep } = hold?.decide(now.places, {
+      const { places, held, keep } = hold?.decide(placed.places, {
         model,
         plan,
-        hash: loaded.hash,
+        hash: zones.hash,
         nodeSite: settings.nodeSite,
         cache,
         maps: ground.maps,
         file: settings.city.join(),
         report,
-      }) ?? { places: now.places, held: null, keep: [] }
-      if (hold !== undefined) stages.end('hold')
+      }) ?? { places: placed.places, held: null, keep: [] }
+      if (settings.maxMove !== undefined) stages.end('hold')
       // of held ones, what is on disk says nothing of what is used
-      if (held === null) sources = { databases: now.city.sources, asnDatabases: now.asn?.sources ?? [] }
-      const { serial, zones } = holdSerial(settings, model, serialFloor, report)
-      const view = viewOf(loaded.hash, model, places)
-      if (!isNew(`${view} ${serial} ${held?.build ?? ''}`, model)) return { ...result(), unchanged: true }
-      const compiled = placeClients(settings, model, places, ground.maps, keep, cache, allocate)
+      if (held === null) sources = { databases: placed.city.sources, asnDatabases: placed.asn?.sources ?? [] }
+      const { serial, zones: served } = holdSerial(settings, model, serialFloor, report)
+      const view = viewOf(zones.hash, model, places)
+      if (!isNew(`${view} ${serial} ${held?.build ?? ''}`)) return { ...result(), unchanged: true }
+      const compiled = placeClients(settings, model, places, ground.maps, cache, allocate)
+      // nothing goes while databases on disk are of no use: what is in the cache may be all there is of them
+      if (settings.tidiesCache === true && !staleDatabases)
+        cache.retain([places.id, ...(places.asns ? [places.asns.id] : []), ...compiled.byKey.keys(), ...keep])
       stages.end('maps')
       const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
       const index = new Map(model.services.map((service, i) => [service.name, i]))
-      const image = buildImage(zones, index, allocate)
+      const image = buildImage(served, index, allocate)
       stages.end('image')
       ground.maps = compiled.byKey
       const world: World = { generation: 0, image, maps: [...compiled.byKey.values()], services }
@@ -241,16 +297,11 @@ export function makeBuilder(
         nameCount: image.names,
         held,
       }
-      hold?.used(places, (message) =>
-        report({
-          code: 'cache-unwritable',
-          severity: 'warning',
-          file: settings.hold!.folder,
-          line: 0,
-          column: 0,
-          message,
-        }),
-      )
+      // not what stands for lost ones
+      if (!staleDatabases)
+        hold?.used(places, (message) =>
+          report({ code: 'cache-unwritable', severity: 'warning', file: state!, line: 0, column: 0, message }),
+        )
       return { ...result(), ...told, made }
     },
   }
@@ -263,17 +314,16 @@ function viewOf(zones: string, { services }: Model, { id, asns }: Places): strin
   return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 16)
 }
 
-const tellRead = ({
-  loaded,
-  revision,
-  gitTrouble,
-  parsed,
-}: FolderRead): Pick<Built, 'revision' | 'gitTrouble' | 'parsed' | 'outside'> => ({
-  ...(revision !== undefined && { revision }),
-  ...(gitTrouble !== undefined && { gitTrouble }),
-  parsed,
-  outside: loaded.outside,
-})
+function tellRead(read: FolderRead | undefined): Pick<Built, 'revision' | 'gitTrouble' | 'parsed' | 'outside'> {
+  if (read === undefined) return { parsed: 0, outside: [] }
+  const { loaded, revision, gitTrouble, parsed } = read
+  return {
+    ...(revision !== undefined && { revision }),
+    ...(gitTrouble !== undefined && { gitTrouble }),
+    parsed,
+    outside: loaded.outside,
+  }
+}
 
 /**
  * The zones as they are served: never with a serial below the one before. Not part of the view: nodes that load the same
@@ -294,22 +344,12 @@ function holdSerial(
   return { serial: floor, zones: withSerial(zones, floor) }
 }
 
-function planned(
-  model: Model | undefined,
-  plan: HealthPlan | undefined,
-  problems: readonly Problem[],
-): Pick<Built, 'planned'> {
-  if (model === undefined || plan === undefined || problems.some(({ severity }) => severity === 'error')) return {}
-  return { planned: { plan, zoneCount: model.zones.length } }
-}
-
 /** One map for each distinct definition; those of the last World are used again while their places stand. */
 function placeClients(
   settings: BuildSettings,
   model: Model,
   places: Places,
   before: ReadonlyMap<string, ClientMap>,
-  keep: readonly string[],
   cache: Cache,
   allocate: Allocate,
 ): { readonly byKey: ReadonlyMap<string, ClientMap>; readonly numbers: readonly number[] } {
@@ -325,8 +365,6 @@ function placeClients(
     numberOf.set(key, numberOf.size)
     return numberOf.size - 1
   })
-  if (settings.tidiesCache === true)
-    cache.retain([places.id, ...(places.asns ? [places.asns.id] : []), ...byKey.keys(), ...keep])
   return { byKey, numbers }
 }
 

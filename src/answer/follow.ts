@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Problem } from '../problem.ts'
 import { Files } from '../zone/files.ts'
 import { findWorkTree, gitFiles, lockOf, type Revision, revisionOf } from '../git.ts'
-import { type Loaded, loadFolder, type Progress } from '../zone/load.ts'
+import { type Loaded, loadFolder, type Progress, type SavedZones } from '../zone/load.ts'
 import { PATIENT, PROMPT, settled, type Stamp, Stamping } from './settle.ts'
 
 export interface FolderRead {
@@ -34,7 +34,7 @@ export interface LockWait {
 export const LOCK_WAIT: LockWait = { firstMs: 5_000, ms: 60_000 }
 const LOCK_LOOK_MS = 250
 
-const NOTHING: Loaded = { problems: [], hash: '', outside: [], files: new Map() }
+const NOTHING: Loaded = { problems: [], hash: '', outside: [], files: new Map(), sources: new Map(), serial: 0 }
 
 export class Folder {
   readonly #path: string
@@ -96,6 +96,11 @@ export class Folder {
       ...(told.revision !== undefined && { revision: told.revision }),
       ...(told.trouble !== undefined && { gitTrouble: told.trouble }),
     }
+  }
+
+  /** The same folder as it was, through the same loader; what it has in common with what was read last is not parsed again. */
+  readSaved(saved: SavedZones): Promise<Loaded> {
+    return loadFolder(this.#path, this.#last, undefined, saved)
   }
 
   /** What resolves when the lock is away; all calls of one reading share the time there is. */

@@ -43,21 +43,51 @@ interface Opened<T> {
   readonly stamp: string
 }
 
+/**
+ * What the files on disk tell, or without `placed` nothing, for one of them is of no use: that has been reported. With
+ * `remembered` (what is to stand for them: of the last run) there are always places, `stale` when they are not those on
+ * disk: those before, those remembered, or else none.
+ */
 export async function openPlaces(
   settings: DatabaseSettings,
   before: Placed | undefined,
   cache: Cache,
   report: Report,
-): Promise<Placed | undefined> {
+  remembered?: () => Places | undefined,
+): Promise<{ readonly placed?: Placed; readonly stale: boolean }> {
   const { asn: asnFiles = [], follows } = settings
   const makePlaces = (found: readonly Database[]) => loadPlaces(found, cache, report)
   const makeAsns = (found: readonly Database[]) => loadAsns(found, cache, report)
   const city = await openFiles(settings.city, before?.city, placesKey, makePlaces, follows, report)
   const asn =
     asnFiles.length > 0 ? await openFiles(asnFiles, before?.asn, asnsKey, makeAsns, follows, report) : undefined
-  if (city === undefined || (asn === undefined && asnFiles.length > 0)) return undefined
+  const stale = city === undefined || (asn === undefined && asnFiles.length > 0)
+  if (!stale) return { placed: together(city, asn, before), stale }
+  if (remembered === undefined) return { stale }
+  const last = lastPlaces(before, remembered, cache, report)
+  return { placed: together(city ?? last.city, asnFiles.length > 0 ? (asn ?? last.asn) : undefined, before), stale }
+}
+
+function together(city: Opened<Places>, asn: Opened<Asns> | undefined, before: Placed | undefined): Placed {
   const same = before !== undefined && city.made === before.city.made && asn?.made === before.asn?.made
   return { city, asn, places: same ? before.places : { ...city.made, ...(asn && { asns: asn.made }) } }
+}
+
+/**
+ * Those before, or those remembered, or none, without a look at the files. What is remembered bears no stamp, so that the
+ * next look reads the files.
+ */
+export function lastPlaces(
+  before: Placed | undefined,
+  remembered: () => Places | undefined,
+  cache: Cache,
+  report: Report,
+): Placed {
+  if (before !== undefined) return before
+  const { asns, ...made } = remembered() ?? loadPlaces([], cache, report)!
+  const city = { made, sources: [], stamp: '' }
+  const asn = asns && { made: asns, sources: [], stamp: '' }
+  return together(city, asn, undefined)
 }
 
 async function openFiles<T extends { readonly id: string }>(

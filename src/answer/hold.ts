@@ -27,8 +27,8 @@ import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { healthOf, measureInWords, measureMoves, type MeasuredMoves, movesInWords } from './moves.ts'
 
 export interface HoldSettings {
-  /** 0–1: more of no service's clients may move. */
-  readonly limit: number
+  /** 0–1: more of no service's clients may move. undefined: any may. */
+  readonly limit: number | undefined
   /** The state folder. */
   readonly folder: string
 }
@@ -93,8 +93,16 @@ export class Hold {
     this.#settings = settings
   }
 
+  /** The places that the last run used, where the cache has them. */
+  remembered(cache: Cache): Places | undefined {
+    const build = readMark(this.#settings.folder, IN_USE)
+    return build === undefined ? undefined : cachedBuild(build, cache)
+  }
+
   /** Which places to use, of those on disk and those in use. */
   decide(onDisk: Places, context: HoldContext): Decision {
+    const { limit } = this.#settings
+    if (limit === undefined) return use(onDisk)
     const before = this.#before(onDisk, context)
     const build = buildOf(onDisk)
     if (before === undefined || buildOf(before) === build) return use(onDisk)
@@ -102,9 +110,9 @@ export class Hold {
     if (!tellsPlaces(before) || !tellsPlaces(onDisk) || !before.asns !== !onDisk.asns) return use(onDisk)
     if (readMark(this.#settings.folder, ACCEPTED) === build) return use(onDisk)
     const { worst, keep } = this.#moved(before, onDisk, context)
-    if (worst === undefined || worst.moves.moved <= this.#settings.limit) return use(onDisk)
+    if (worst === undefined || worst.moves.moved <= limit) return use(onDisk)
     const held = { build, inUse: buildOf(before), ...worst }
-    context.report({ ...heldProblem(held, this.#settings.limit), file: context.file })
+    context.report({ ...heldProblem(held, limit), file: context.file })
     return { places: before, held, keep: [onDisk.id, ...(onDisk.asns ? [onDisk.asns.id] : []), ...keep] }
   }
 

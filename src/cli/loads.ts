@@ -12,7 +12,7 @@
  */
 import { sep } from 'node:path'
 import type { Logger } from 'pino'
-import type { Built } from '../answer/build.ts'
+import type { Built, Stale } from '../answer/build.ts'
 import { formatProblem, type Problem } from '../problem.ts'
 import type { Compiler } from '../server/compile.ts'
 import { type Watcher, watchPaths } from '../server/watch.ts'
@@ -39,6 +39,8 @@ export interface Load {
   readonly problems: readonly Problem[]
   /** Why there is no result at all: the compile thread died. */
   readonly failure: string | undefined
+  /** What has been served since in place of what was refused. */
+  readonly stale: Stale
   readonly stagesMs: Readonly<Record<string, number>>
   readonly ms: number
   readonly atMs: number
@@ -82,6 +84,7 @@ export class Loads<T extends object> {
   /** What take() refused is to be refused again, not to be found unchanged. */
   #refused = false
   #gitTrouble: string | undefined
+  #keepTrouble: string | undefined
   /** Files beyond folder and databases that the zones included last. */
   #outside: readonly string[] = []
   /** When the one that runs began. */
@@ -121,12 +124,15 @@ export class Loads<T extends object> {
 
   /** Throws StartError with this message, all problems, and why the load failed. Reloads wait until begin(). */
   async first(nothing: string): Promise<T> {
-    const taken = await this.#load({ why: 'start', always: true })
-    if (taken === undefined) {
-      const { failure, problems } = this.last!
-      throw new StartError(failure === undefined ? nothing : `${nothing}: ${failure}`, problems)
+    let taken = await this.#load({ why: 'start', always: true })
+    const { failure } = this.last!
+    if (taken === undefined && failure !== undefined && !this.#ended) {
+      taken = await this.#load({ why: 'start', always: true, after: failure })
     }
+    const { problems, ok } = this.last!
+    if (taken === undefined) throw new StartError(failure === undefined ? nothing : `${nothing}: ${failure}`, problems)
     this.#tellProblems()
+    if (!ok) this.#settings.log.error({ errors: this.#errors }, this.warnings.join('; '))
     return taken
   }
 
@@ -188,14 +194,44 @@ export class Loads<T extends object> {
     const last = this.last!
     if (last.unchanged) return this.#tellUnchanged(last, wasOk)
     this.#tellProblems()
-    if (taken !== undefined) return use(taken, last)
+    if (taken !== undefined) use(taken, last)
+    if (last.ok) return
     const { why } = asked
     if (last.failure !== undefined) return log.error({ why }, `reload failed (${why}): ${last.failure}; ${standing()}`)
-    const errors = last.problems.filter((problem) => problem.severity === 'error').length
+    const errors = this.#errors
+    const goesOn = taken === undefined ? standing() : this.warnings.join('; ')
     log.error(
       { why, errors, revision: nameOf(last.revision) },
-      `reload refused for ${errors} errors (${why}): ${standing()}`,
+      `reload refused for ${errors} errors (${why}): ${goesOn}`,
     )
+  }
+
+  get #errors(): number {
+    return this.last?.problems.filter(({ severity }) => severity === 'error').length ?? 0
+  }
+
+  /** What is served in place of what is on disk, and why, a line each; empty when all is as it is on disk. */
+  get warnings(): readonly string[] {
+    const { last } = this
+    if (last === undefined || last.ok) return []
+    const { zones, databases } = last.stale
+    const why = last.failure ?? 'what is on disk has errors'
+    if (zones === undefined && databases === undefined) return [`${why}: what was loaded before is served`]
+    const of = zones?.revision === undefined ? '' : ` of ${formatRevision(zones.revision)}`
+    return [
+      ...(zones === undefined
+        ? []
+        : [
+            `the zones on disk are refused (${why}): the LAST GOOD ones${of} are served, loaded ${new Date(zones.loadedMs).toISOString()}`,
+          ]),
+      ...(databases === undefined
+        ? []
+        : [
+            databases === 'none'
+              ? 'the GeoIP databases on disk are of no use, and none of before are known: NO CLIENT HAS A PLACE'
+              : 'the GeoIP databases on disk are of no use: the LAST GOOD ones are used',
+          ]),
+    ]
   }
 
   /** Told where status and metrics say something else from now on: another commit of the same, or no fault any more. */
@@ -206,19 +242,23 @@ export class Loads<T extends object> {
     this.#settings.log[level](fields, `nothing to reload (${why}): ${this.#settings.standing()}${at}`)
   }
 
-  async #load({ why, always }: Asked): Promise<T | undefined> {
+  async #load({ why, always, after }: Asked): Promise<T | undefined> {
     const started = performance.now()
     this.#sinceMs = started
     clearTimeout(this.#retry)
     const serialFloor = this.#settings.serialFloor?.()
-    const order = { ...(serialFloor !== undefined && { serialFloor }), ifChanged: !always && !this.#refused }
+    const order = {
+      ...(serialFloor !== undefined && { serialFloor }),
+      ifChanged: !always && !this.#refused,
+      lastGood: after !== undefined,
+    }
     let failure: string | undefined
     const built = await this.#settings.compiler.build(order).catch((error: unknown): Built => {
       failure = messageOf(error)
       return { problems: [], parsed: 0, outside: this.#outside, stagesMs: {} }
     })
     this.#sinceMs = undefined
-    if (failure === undefined) this.#tellGit(built.gitTrouble)
+    if (failure === undefined && after === undefined) this.#tellGit(built.gitTrouble)
     else if (!this.#ended) this.#retryAfter(Math.max(RETRY_MS, performance.now() - started))
     this.#outside = built.outside
     this.#watcher?.follow(this.#paths())
@@ -226,9 +266,11 @@ export class Loads<T extends object> {
     const result = failed ? undefined : this.#settings.take(built)
     this.#refused = result !== undefined && 'refused' in result
     const taken = result !== undefined && 'taken' in result ? result.taken : undefined
-    const unchanged = built.unchanged === true
-    const ok = taken !== undefined || unchanged
-    this[unchanged ? 'unchanged' : ok ? 'ok' : 'failed']++
+    const stale = built.stale ?? {}
+    const isFresh = built.stale === undefined && after === undefined
+    const unchanged = built.unchanged === true && isFresh
+    const ok = (taken !== undefined && isFresh) || unchanged
+    if (after === undefined) this[unchanged ? 'unchanged' : ok ? 'ok' : 'failed']++
     this.last = {
       ok,
       unchanged,
@@ -238,21 +280,34 @@ export class Loads<T extends object> {
       parsed: built.parsed,
       changes: built.changes,
       problems: result !== undefined && 'refused' in result ? [...built.problems, result.refused] : built.problems,
-      failure,
+      failure: failure ?? after,
+      stale,
       stagesMs: built.stagesMs,
       ms: performance.now() - started,
       atMs: Date.now(),
       successAtMs: ok ? Date.now() : this.last?.successAtMs,
     }
-    if (ok) {
-      this.revision = built.revision
-      this.#settings.onRevision?.(built.revision)
+    // last good zones that are served already are those of the last revision that took
+    const revision = stale.zones === undefined ? built.revision : (this.revision ?? stale.zones.revision)
+    if (taken !== undefined || unchanged) {
+      this.revision = revision
+      this.#settings.onRevision?.(revision)
     }
     return taken
   }
 
   #retryAfter(ms: number): void {
     this.#retry = setTimeout(() => this.#ask({ why: 'after a load that failed', always: false }), ms).unref()
+  }
+
+  /** Why what is served can't be kept for the next start; undefined: it is. */
+  kept(trouble: string | undefined): void {
+    if (trouble !== undefined && trouble !== this.#keepTrouble) this.#settings.log.warn(trouble)
+    this.#keepTrouble = trouble
+  }
+
+  get troubles(): readonly string[] {
+    return this.#keepTrouble === undefined ? [] : [this.#keepTrouble]
   }
 
   /** Once each time: that git refuses keeps nobody from serving. */
@@ -273,6 +328,8 @@ export class Loads<T extends object> {
 
 interface Asked {
   readonly why: string
+  /** Why the one before failed: only the last good is looked for. */
+  readonly after?: string
   /** Also when it finds what is in use already. */
   readonly always: boolean
 }

@@ -89,13 +89,12 @@ export class RunningNode implements Node {
           cache: join(config.state, 'cache'),
           tidiesCache: true,
           ...(config['node.site'] === undefined ? {} : { nodeSite: config['node.site'] }),
-          ...(config['geo.maxMove'] !== undefined && {
-            hold: { limit: config['geo.maxMove'], folder: config.state },
-          }),
+          state: config.state,
+          ...(config['geo.maxMove'] !== undefined && { maxMove: config['geo.maxMove'] }),
           ...(config['probe.enabled'] && { probe: probeSettings(config) }),
         },
         this.#adoption,
-        (news) => log.info(news),
+        { waits: (news) => log.info(news), kept: (trouble) => this.#loads.kept(trouble) },
       ),
       zones: config.zones,
       databases: [...config['geo.city'], ...config['geo.asn']],
@@ -225,7 +224,7 @@ export class RunningNode implements Node {
       this.#wasReady = this.#health.decided || Date.now() - this.#servingSinceMs >= READY_AT_LAST_MS
       if (!this.#wasReady) reasons.push('no saved health, and not every service has a verdict yet')
     }
-    return { ready: reasons.length === 0, reasons }
+    return { ready: reasons.length === 0, reasons, warnings: this.#loads.warnings }
   }
 
   async metrics(): Promise<string> {
@@ -287,7 +286,7 @@ export class RunningNode implements Node {
       loads: this.#loads,
       changes: this.#changes,
       health: this.#health.snapshot(),
-      troubles: [...this.#serial.troubles, ...this.#doors.troubles],
+      troubles: [...this.#serial.troubles, ...this.#doors.troubles, ...this.#loads.troubles],
       counters: this.#server?.counters() ?? [],
       server: this.#server?.stats(),
       cells: this.#cells,

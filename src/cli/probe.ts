@@ -43,9 +43,16 @@ export class RunningProber implements Shown {
     this.#doors = new Doors({ config, log, takeover: false, shown: this })
     this.#loads = new Loads({
       compiler: startCompiler(
-        { zones: config.zones, follows: LOCK_WAIT, city: [], planOnly: true, probe: probeSettings(config) },
+        {
+          zones: config.zones,
+          follows: LOCK_WAIT,
+          city: [],
+          state: config.state,
+          planOnly: true,
+          probe: probeSettings(config),
+        },
         makeAdoption(),
-        (news) => log.info(news),
+        { waits: (news) => log.info(news), kept: (trouble) => this.#loads.kept(trouble) },
       ),
       zones: config.zones,
       databases: [],
@@ -112,7 +119,7 @@ export class RunningProber implements Shown {
 
   readiness(): Readiness {
     const reasons = this.#stopping ? ['stopping'] : this.#planned === undefined ? ['no zones are loaded yet'] : []
-    return { ready: reasons.length === 0, reasons }
+    return { ready: reasons.length === 0, reasons, warnings: this.#loads.warnings }
   }
 
   async metrics(): Promise<string> {
@@ -133,7 +140,7 @@ export class RunningProber implements Shown {
       loads: this.#loads,
       plan: planned && { hash: planned.plan.hash, zones: planned.zoneCount },
       store: { shared, trouble, refused: refusals.counts },
-      troubles: this.#doors.troubles,
+      troubles: [...this.#doors.troubles, ...this.#loads.troubles],
       probing: this.#prober && { report: await this.#prober.report(), thread: this.#prober },
     }
   }

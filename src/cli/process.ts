@@ -4,10 +4,11 @@ import { ago, wrap } from './output.ts'
 import type { LoadStatus, ProcessStatus, StoreStatus } from './view.ts'
 
 export function processInWords(node: ProcessStatus): string[] {
-  const { name, ready, reasons, upSeconds, pid, version, region, fault } = node
+  const { name, ready, reasons, warnings, upSeconds, pid, version, region, fault } = node
   const state = ready ? 'ready' : `NOT READY: ${reasons.join('; ')}`
   return [
     `${name}  ${state}  up ${ago(upSeconds)}  pid ${pid}  version ${version}  region ${region}`,
+    ...warnings.map((warning) => wrap(warning, '! ')),
     ...(fault === null ? [] : [wrap(`FAULT: ${fault}`)]),
   ]
 }

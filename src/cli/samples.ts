@@ -68,6 +68,10 @@ export function processSamples({
       [loads.unchanged, 'unchanged'],
     ],
     meridian_reload_failing: [[last?.ok === false ? 1 : 0]],
+    meridian_last_good_served: [
+      [last?.stale.zones === undefined ? 0 : 1, 'zones'],
+      [last?.stale.databases === undefined ? 0 : 1, 'databases'],
+    ],
     meridian_reload_success_time_seconds: last?.successAtMs === undefined ? [] : [[last.successAtMs / 1000]],
     meridian_load_duration_seconds: Object.entries(last?.stagesMs ?? {}).map(([stage, ms]) => [ms / 1000, stage]),
     meridian_load_running_seconds: [[loads.runningMs / 1000]],

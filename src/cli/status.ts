@@ -56,14 +56,13 @@ const some = (lines: readonly string[]): readonly string[] =>
     : [...lines.slice(0, MOST_LINES), `… and ${lines.length - MOST_LINES} more services like these, below`]
 
 /** What an operator should know before all else. */
-function attentionOf({ services, overrides, probers, nodes, store, troubles, load }: Status): string[] {
+function attentionOf({ services, overrides, probers, nodes, store, troubles }: Status): string[] {
   const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
   const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
   const others = nodes.filter(({ live, self }) => live && !self)
   const view = others.filter(({ viewDiffersMs }) => viewDiffersMs > 0).map(({ beat }) => beat.node.name)
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
   return [
-    ...(load?.ok === false ? ['what is on disk does not load'] : []),
     ...(store.trouble === null ? [] : [store.trouble]),
     ...troubles,
     ...some(

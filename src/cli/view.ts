@@ -49,6 +49,8 @@ export interface ProcessStatus {
   readonly upSeconds: number
   readonly ready: boolean
   readonly reasons: readonly string[]
+  /** What is served in place of what is on disk, and why; empty when all is as it is on disk. */
+  readonly warnings: readonly string[]
   readonly region: string
   /** The last fault of Meridian itself that nothing caught; null: none since the start. */
   readonly fault: string | null

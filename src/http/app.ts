@@ -20,6 +20,8 @@ export interface Readiness {
   readonly ready: boolean
   /** Why not; empty when ready. */
   readonly reasons: readonly string[]
+  /** What is served in place of what is on disk, and why; empty when all is as it is on disk. */
+  readonly warnings: readonly string[]
 }
 
 export interface Question {

@@ -76,6 +76,10 @@ export const METRICS = {
     'result',
   ),
   meridian_reload_failing: gauge('1 while what is on disk does not load and an older World is served.'),
+  meridian_last_good_served: gauge(
+    '1 while the zones, or the databases, on disk have errors and the last good ones are served (without any known: no places).',
+    'what',
+  ),
   meridian_reload_success_time_seconds: gauge('Unix time of the last load that took.'),
   meridian_load_duration_seconds: gauge('How long each stage of the last load took.', 'stage'),
   meridian_load_running_seconds: gauge('How long the load that runs has taken so far; 0 while none does.'),

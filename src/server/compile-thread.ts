@@ -13,8 +13,11 @@ export interface CompileThread {
   readonly generation: number
 }
 
-/** What it says: how a build ended, or what one waits for. */
-export type FromCompileThread = { readonly built: Built } | { readonly news: string }
+/** What it says: how a build ended, what one waits for, or why its zones can't be kept for the next start (null: they are). */
+export type FromCompileThread =
+  | { readonly built: Built }
+  | { readonly news: string }
+  | { readonly keepTrouble: string | null }
 
 const { settings, adoption, generation: last }: CompileThread = workerData
 const port = parentPort!
@@ -33,6 +36,12 @@ let generation = last
 
 /** A bug ends this thread with all that it keeps: the next build starts from nothing. */
 async function build(order: BuildOrder): Promise<void> {
+  await make(order)
+  // behind what waits for it
+  say({ keepTrouble: builder.keep() ?? null })
+}
+
+async function make(order: BuildOrder): Promise<void> {
   const { made, ...rest } = await builder.build(order, (news) => say({ news }))
   if (made === undefined) {
     pool.seal(undefined)

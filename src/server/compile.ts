@@ -25,11 +25,18 @@ export interface Compiler {
  */
 const MOST_MS = 600_000
 
-/** `tell`: what a build waits for, in words. */
+/** What a compiler tells besides what it builds. */
+export interface CompilerNews {
+  /** What a build waits for, in words. */
+  readonly waits?: (news: string) => void
+  /** Why the zones of a build can't be kept for the next start; undefined: they are. */
+  readonly kept?: (trouble: string | undefined) => void
+}
+
 export function startCompiler(
   settings: BuildSettings,
   adoption: Adoption,
-  tell: (news: string) => void = () => {},
+  { waits = () => {}, kept = () => {} }: CompilerNews = {},
 ): Compiler {
   let generation = 0
   let worker: Worker | undefined
@@ -43,6 +50,10 @@ export function startCompiler(
     const entry = new URL(`./compile-thread${extname(import.meta.url)}`, import.meta.url)
     const started = new Worker(entry, { name: 'compile', workerData })
     started.on('error', () => {}) // told by the build that it broke
+    started.on('message', (message: FromCompileThread) => {
+      if ('news' in message) waits(message.news)
+      else if ('keepTrouble' in message) kept(message.keepTrouble ?? undefined)
+    })
     started.once('exit', () => {
       if (worker === started) worker = undefined
     })
@@ -57,7 +68,7 @@ export function startCompiler(
       const onError = (error: unknown): void => void (cause = error)
       const onExit = (): void => settle(() => reject(new Error(`the compile thread died: ${String(cause)}`, { cause })))
       const onMessage = (message: FromCompileThread): void => {
-        if ('news' in message) return tell(message.news)
+        if (!('built' in message)) return
         const { built } = message
         generation = built.made?.world.generation ?? generation
         settle(() => resolve(built))

@@ -8,6 +8,7 @@
  */
 import { hash as hashOf } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { findTop } from '../git.ts'
 import type { Include, Included } from './yaml.ts'
@@ -25,6 +26,23 @@ export type FileRead =
 /** `state` is another whenever what is found is. */
 export type Sought = Included & { readonly state: string }
 
+/** A file that a load has read, or is to read in place of the one on disk. */
+export interface SavedFile {
+  readonly text: string
+  readonly hash: string
+  readonly id: string
+}
+
+/** By path relative to the folder. */
+export type SavedFiles = ReadonlyMap<string, SavedFile>
+
+/** What a folder holds. */
+export interface Entry {
+  readonly name: string
+  readonly isFolder: boolean
+  readonly isLink: boolean
+}
+
 /** More in one file nobody has written by hand, and beyond 512 MiB JavaScript has no text. */
 const MAX_BYTES = 256 * 1024 * 1024
 
@@ -35,9 +53,14 @@ export class Files {
   /** Includes stay within. */
   readonly #bounds: string | undefined
   readonly #sought = new Map<string, Sought>()
+  readonly #saved: SavedFiles | undefined
+  /** What was read, by path relative to the folder. */
+  readonly seen = new Map<string, Omit<SavedFile, 'text'>>()
 
-  constructor(folder: string) {
+  /** `saved`: there are these files, and nothing else is looked at. */
+  constructor(folder: string, saved?: SavedFiles) {
     this.#folder = folder
+    this.#saved = saved
     this.#real = realPath(folder)
     this.#bounds = this.#real && (findTop(this.#real) ?? this.#real)
   }
@@ -45,11 +68,32 @@ export class Files {
   /** A file of the folder; `file`: its path as it is told to the operator. */
   read(file: string): FileRead {
     try {
-      const id = this.confine(file)
-      return { ...readRegular(id), id }
+      const path = relative(this.#folder, file)
+      const read = this.#saved === undefined ? this.#readNow(file) : (this.#saved.get(path) ?? missing(file))
+      this.seen.set(path, { hash: read.hash, id: read.id })
+      return read
     } catch (error) {
       return { why: error instanceof Error ? error.message : String(error) }
     }
+  }
+
+  #readNow(file: string): SavedFile {
+    const id = this.confine(file)
+    return { ...readRegular(id), id }
+  }
+
+  /** What a folder has, in no order. Rejects as readdir() does, or when links lead out of the bounds. */
+  async list(folder: string): Promise<readonly Entry[]> {
+    if (this.#saved !== undefined) return listSaved(this.#saved, relative(this.#folder, folder))
+    const entries = await readdir(this.confine(folder), { withFileTypes: true })
+    const listed = entries.map(async (entry) => ({
+      name: entry.name,
+      isFolder: entry.isSymbolicLink()
+        ? (await stat(join(folder, entry.name)).catch(() => entry)).isDirectory()
+        : entry.isDirectory(),
+      isLink: entry.isSymbolicLink(),
+    }))
+    return Promise.all(listed)
   }
 
   /** A path without links; throws when they lead out of the bounds, or nowhere. */
@@ -98,6 +142,13 @@ export class Files {
   }
 
   #find(file: string): Sought {
+    const path = relative(this.#folder, file)
+    const found = this.#saved === undefined ? this.#findNow(file) : findSaved(this.#saved, path, file)
+    if ('id' in found) this.seen.set(path, { hash: found.state, id: found.id })
+    return found
+  }
+
+  #findNow(file: string): Sought {
     // as written first: whether a file beyond the bounds exists is nobody's business
     if (this.#real === undefined || !this.#isWithin(resolve(this.#real, relative(this.#folder, file)))) {
       return this.#refuse(file)
@@ -142,15 +193,35 @@ function unreadable(file: string, error: unknown): Sought {
   return { code: 'file-unreadable', message, state: why, ...(why === 'ENOENT' && { hint }) }
 }
 
+function findSaved(saved: SavedFiles, path: string, file: string): Sought {
+  const found = saved.get(path)
+  if (found === undefined) return unreadable(file, Object.assign(new Error(), { code: 'ENOENT' }))
+  return { file, text: found.text, id: found.id, state: found.hash }
+}
+
+const missing = (file: string): never => {
+  throw new Error(`ENOENT: ${file} is not among the saved files`)
+}
+
+function listSaved(saved: SavedFiles, folder: string): Entry[] {
+  const found = new Map<string, Entry>()
+  for (const path of saved.keys()) {
+    if (folder !== '' && !path.startsWith(`${folder}/`)) continue
+    const [name, ...rest] = (folder === '' ? path : path.slice(folder.length + 1)).split('/')
+    if (name !== '..') found.set(name!, { name: name!, isFolder: rest.length > 0, isLink: false })
+  }
+  return [...found.values()]
+}
+
 class NoFile extends Error {}
 
 /** Never waits: a FIFO is opened at once, and refused. */
 function readRegular(path: string): { readonly text: string; readonly hash: string } {
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
-    const stat = fstatSync(file)
-    if (!stat.isFile()) throw new NoFile('is no file')
-    if (stat.size > MAX_BYTES) throw new NoFile(`is larger than ${MAX_BYTES >> 20} MiB`)
+    const found = fstatSync(file)
+    if (!found.isFile()) throw new NoFile('is no file')
+    if (found.size > MAX_BYTES) throw new NoFile(`is larger than ${MAX_BYTES >> 20} MiB`)
     const text = readFileSync(file, 'utf8')
     return { text, hash: hashOf('sha256', text, 'base64') }
   } finally {

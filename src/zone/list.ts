@@ -5,7 +5,6 @@
  *   example.com.yaml    a zone               example.com./*.yaml   a zone too, or the same zone's other part
  *   services/*.yaml     services             common.yaml, records/ strange, if nothing includes them
  */
-import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseUnicodeName } from '../dns/idna.ts'
 import { type Fault, isFault, lowerName } from '../dns/name.ts'
@@ -19,7 +18,7 @@ export interface Listing {
   readonly services: readonly string[]
   readonly hasDefaults: boolean
   readonly hasSites: boolean
-  readonly strange: readonly Entry[]
+  readonly strange: readonly Found[]
 }
 
 /** Where a zone is written: `NAME.DOMAIN.yaml`, the files of the folder `NAME.DOMAIN.`, or both. */
@@ -30,7 +29,7 @@ export interface ZoneSource {
   readonly folder: string | undefined
 }
 
-interface Entry {
+interface Found {
   readonly path: string
   readonly isFolder: boolean
   readonly isLink: boolean
@@ -51,7 +50,7 @@ export class Lister {
     const zones = new Map<string, ZoneSource>()
     const services: string[] = []
     const others: string[] = []
-    const strange: Entry[] = []
+    const strange: Found[] = []
     for (const entry of await this.#entries('')) {
       const { path, isFolder } = entry
       if (isFolder && (path === 'services' || path.endsWith('.'))) {
@@ -96,7 +95,7 @@ export class Lister {
    * Reports what of `strange` is no part of anything: a file that `isIncluded` knows is, and so is a folder with such a
    * file in it. A link to a folder is never walked, for it may lead round in circles or anywhere: `isIncluded` is asked of it.
    */
-  async tellStrange(strange: readonly Entry[], isIncluded: (path: string) => boolean): Promise<void> {
+  async tellStrange(strange: readonly Found[], isIncluded: (path: string) => boolean): Promise<void> {
     for (const { path, isFolder, isLink } of strange) {
       const files = isFolder && !isLink ? await this.#filesBelow(path) : [path]
       const unused = files.filter((file) => !isIncluded(file))
@@ -129,21 +128,16 @@ export class Lister {
    * What a folder holds; names that begin with a dot are left alone, but for octoDNS's `.yaml` (the records of the apex), and
    * so is what editors put beside a file: it must not keep a reload away.
    */
-  async #entries(folder: string): Promise<readonly Entry[]> {
+  async #entries(folder: string): Promise<readonly Found[]> {
     const path = join(this.#folder, folder)
     try {
-      const entries = await readdir(this.#files.confine(path), { withFileTypes: true })
+      const entries = await this.#files.list(path)
       const known = entries.filter(({ name }) =>
         name.startsWith('.') ? name === '.yaml' && folder !== '' : name !== 'README.md' && !EDITORS.test(name),
       )
-      const listed = known.map(async (entry) => ({
-        path: folder === '' ? entry.name : `${folder}/${entry.name}`,
-        isFolder: entry.isSymbolicLink()
-          ? (await stat(join(path, entry.name)).catch(() => entry)).isDirectory()
-          : entry.isDirectory(),
-        isLink: entry.isSymbolicLink(),
-      }))
-      return (await Promise.all(listed)).toSorted((a, b) => (a.path < b.path ? -1 : 1))
+      return known
+        .map(({ name, ...kind }) => ({ path: folder === '' ? name : `${folder}/${name}`, ...kind }))
+        .toSorted((a, b) => (a.path < b.path ? -1 : 1))
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
       this.#report({ code: 'file-unreadable', severity: 'error', file: path, line: 0, column: 0, message })

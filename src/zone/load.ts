@@ -17,7 +17,7 @@ import { comparePlaces, type Problem, type ProblemCode, type Report, type Severi
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
 import { checkBudgets } from './budget.ts'
 import { type CheckPart, readNamedChecks } from './checks.ts'
-import { Files } from './files.ts'
+import { Files, type SavedFiles } from './files.ts'
 import { lastChangeOf } from '../git.ts'
 import { Lister, type ZoneSource } from './list.ts'
 import type { Model, Position, ServiceModel, SiteModel } from './model.ts'
@@ -41,6 +41,17 @@ export interface Loaded {
   readonly outside: readonly string[]
   /** For the next load. */
   readonly files: ReadonlyMap<string, LoadedFile>
+  /** Every file that was read, by path relative to the folder. */
+  readonly sources: Files['seen']
+  /** SOA serial of all zones. */
+  readonly serial: number
+}
+
+/** What a load is to read in place of what is on disk. */
+export interface SavedZones {
+  readonly files: SavedFiles
+  /** Where defaults.yaml has none. */
+  readonly serial: number
 }
 
 export const DEFAULTS_KEYS = ['soa', 'ttl', 'checks']
@@ -55,17 +66,21 @@ export interface Progress {
   readonly names: number
 }
 
-/** Loads every file of the folder; `previous` = what the last call returned, whether it had a model or not. */
+/**
+ * Loads every file of the folder; `previous` = what the last call returned, whether it had a model or not. `saved`: these
+ * files, as if they were there.
+ */
 export async function loadFolder(
   folder: string,
   previous?: Loaded,
   onProgress?: (progress: Progress) => void,
+  saved?: SavedZones,
 ): Promise<Loaded> {
-  const loading = new Loading(folder, previous?.files ?? new Map(), onProgress)
+  const loading = new Loading(folder, previous?.files ?? new Map(), onProgress, saved)
   const model = await loading.load()
   const problems = distinct(loading.problems.toSorted(comparePlaces))
   const whole = problems.every(({ severity }) => severity !== 'error')
-  return { ...(whole && { model }), problems, hash: loading.hash(), outside: loading.outside(), files: loading.files }
+  return { ...(whole && { model }), problems, ...loading.done() }
 }
 
 /** Without what many files say of the one that they include. */
@@ -100,6 +115,7 @@ class Loading {
   readonly #previous: ReadonlyMap<string, LoadedFile>
   readonly #report: Report = (problem) => this.problems.push(problem)
   readonly #onProgress: ((progress: Progress) => void) | undefined
+  readonly #saved: SavedZones | undefined
   #serial = 0
   /** What is included, and so served only as that. */
   #parts: readonly string[] = []
@@ -108,14 +124,21 @@ class Loading {
     folder: string,
     previous: ReadonlyMap<string, LoadedFile>,
     onProgress: ((progress: Progress) => void) | undefined,
+    saved: SavedZones | undefined,
   ) {
     this.#onProgress = onProgress
     this.#folder = folder
-    this.#files = new Files(folder)
+    this.#files = new Files(folder, saved?.files)
+    this.#saved = saved
     this.#previous = previous
   }
 
-  hash(): string {
+  done(): Omit<Loaded, 'model' | 'problems'> {
+    const { seen: sources } = this.#files
+    return { hash: this.#hash(), outside: this.#outside(), files: this.files, sources, serial: this.#serial }
+  }
+
+  #hash(): string {
     const hash = createHash('sha256').update(`${this.#serial}\n${this.#parts.join('\n')}\n`)
     for (const [path, file] of [...this.files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
       hash.update(`${path} ${file.hash}${this.#includedBy(file)}\n`)
@@ -126,7 +149,7 @@ class Loading {
     return [...includes].map(([file, state]) => ` ${relative(this.#folder, file)} ${state}`).join('')
   }
 
-  outside(): string[] {
+  #outside(): string[] {
     const sought = new Set([...this.files.values()].flatMap(({ includes }) => [...includes.keys()]))
     return [...sought].filter((file) => this.#isOutside(file)).toSorted()
   }
@@ -159,7 +182,7 @@ class Loading {
       listing.strange,
       (path) => this.files.has(path) || parts.isIncluded(join(this.#folder, path)),
     )
-    this.#serial = defaults.soa.serial ?? (await this.#gitSerial())
+    this.#serial = defaults.soa.serial ?? this.#saved?.serial ?? (await this.#gitSerial())
     for (const service of zones.flatMap(({ dynamics }) => dynamics)) services.set(service.name, service)
     const whole = [...services.values()].filter((service) => 'at' in service)
     checkSharedVips(whole, sites, this.#report)

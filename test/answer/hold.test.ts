@@ -50,7 +50,8 @@ const builder = (limit = 0.001, files: readonly string[] = [city]): Builder =>
     city: files,
     cache: join(folder, 'cache'),
     tidiesCache: true,
-    ...(limit >= 0 && { hold: { limit, folder } }),
+    state: folder,
+    ...(limit >= 0 && { maxMove: limit }),
   })
 
 const paris = ({ made }: Built): string => placeOf(made!.context.places, parseAddress(CLIENTS.paris.v4)!).country
@@ -164,7 +165,7 @@ test('a database of autonomous systems waits alike, over a restart too, and only
   const node = (): Builder => {
     const zones = join(folder, 'zones')
     const cache = join(folder, 'cache')
-    return makeBuilder({ zones, city: [city], asn: [asn], cache, tidiesCache: true, hold: { limit: 0.001, folder } })
+    return makeBuilder({ zones, city: [city], asn: [asn], cache, tidiesCache: true, state: folder, maxMove: 0.001 })
   }
   const services = join(folder, 'zones', 'services.yaml')
   owned(1)

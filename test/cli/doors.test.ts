@@ -22,7 +22,11 @@ afterEach(() => rmSync(folder, { recursive: true }))
 test('a control socket that cannot be made is trouble, and made once it can be', async () => {
   const state = join(folder, 'state')
   writeFileSync(state, '')
-  const shown = { readiness: () => ({ ready: true, reasons: [] }), metrics: async () => '', status: async () => ({}) }
+  const shown = {
+    readiness: () => ({ ready: true, reasons: [], warnings: [] }),
+    metrics: async () => '',
+    status: async () => ({}),
+  }
   const config = configOf({ state })
   const doors = new Doors({ config, log, takeover: false, shown })
   await doors.listenControl()

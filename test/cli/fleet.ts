@@ -139,7 +139,7 @@ export const snapshot: HealthSnapshot = {
 export const served = (health: HealthSnapshot = snapshot): Served => ({
   config: configOf({ 'node.name': 'n1', listen: '192.0.2.53:53' }),
   startedAtMs: Date.now() - 60_000,
-  readiness: { ready: true, reasons: [] },
+  readiness: { ready: true, reasons: [], warnings: [] },
   made: undefined,
   loads: { ok: 1, failed: 0, unchanged: 0, runningMs: 0, last: undefined, revision: undefined },
   troubles: [],

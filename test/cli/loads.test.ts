@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import pino from 'pino'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Built, Planned } from '../../src/answer/build.ts'
+import type { BuildOrder, Built, Planned } from '../../src/answer/build.ts'
 import { StartError } from '../../src/cli/doors.ts'
 import { Loads } from '../../src/cli/loads.ts'
 import { loadInWords } from '../../src/cli/process.ts'
@@ -23,10 +23,12 @@ const DEATH = 'the compile thread died: Error [ERR_WORKER_OUT_OF_MEMORY]: JS hea
 
 let zones = ''
 let builds: (() => Promise<Built>)[] = []
+let orders: (BuildOrder | undefined)[] = []
 let lines: string[] = []
 beforeEach(() => {
   zones = mkdtempSync(`${tmpdir()}/meridian-loads-`)
   lines = []
+  orders = []
 })
 afterEach(() => rmSync(zones, { recursive: true }))
 
@@ -37,7 +39,13 @@ function makeLoads(...results: (() => Promise<Built>)[]): Loads<Planned> {
   builds = results
   const log = pino({ base: null, timestamp: false }, { write: (line: string) => void lines.push(line) })
   return new Loads<Planned>({
-    compiler: { build: () => builds.shift()!(), stop: () => Promise.resolve() },
+    compiler: {
+      build(order) {
+        orders.push(order)
+        return builds.shift()!()
+      },
+      stop: () => Promise.resolve(),
+    },
     zones,
     databases: [],
     take: ({ planned }) => ({ taken: planned! }),
@@ -48,11 +56,24 @@ function makeLoads(...results: (() => Promise<Built>)[]): Loads<Planned> {
 }
 
 test('at the start it is the reason why there is none', async () => {
-  const loads = makeLoads(die)
+  const loads = makeLoads(die, die)
   const failure: unknown = await loads.first('nothing to serve').catch((error: unknown) => error)
   expect(failure).toBeInstanceOf(StartError)
   expect(failure).toMatchObject({ message: `nothing to serve: ${DEATH}`, problems: [] })
   expect([loads.failed, loads.last?.ok]).toEqual([1, false])
+})
+
+test('at the start the last good zones are served in its place, with the reason', async () => {
+  const stale = { zones: { revision: { commit: '1a2b3c4d', dirty: false }, loadedMs: 0 } }
+  const loads = makeLoads(die, () => Promise.resolve({ ...GOOD, stale }))
+  const first = await loads.first('nothing to serve')
+  expect(first).toBe(GOOD.planned)
+  expect(orders.map((order) => order?.lastGood)).toEqual([false, true])
+  expect([loads.ok, loads.failed, loads.last?.ok, loads.revision]).toEqual([0, 1, false, stale.zones.revision])
+  expect(loads.warnings).toEqual([
+    `the zones on disk are refused (${DEATH}): the LAST GOOD ones of 1a2b3c4 are served, loaded 1970-01-01T00:00:00.000Z`,
+  ])
+  expect(lines.map((line): unknown => JSON.parse(line))).toEqual([{ level: 50, errors: 0, msg: loads.warnings[0] }])
 })
 
 test('in a reload it is told by log, status and metrics, and the next load ends it', async () => {
@@ -69,7 +90,7 @@ test('in a reload it is told by log, status and metrics, and the next load ends 
   expect(loadInWords(status).join(' ').replaceAll(/\s+/g, ' ')).toContain(
     `(SIGHUP), FAILED: ${DEATH}; what was loaded before goes on`,
   )
-  const samples = () => processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [] }, loads })
+  const samples = () => processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [], warnings: [] }, loads })
   expect(samples()).toMatchObject({ meridian_reload_failing: [[1]] })
   expect(samples().meridian_reloads_total).toContainEqual([1, 'failed'])
   loads.reload('SIGHUP')
@@ -84,7 +105,8 @@ test('what failed by itself is tried again after a pause, and how long a load ha
     const { promise, reject } = Promise.withResolvers<Built>()
     const loads = makeLoads(take, () => promise, take)
     const running = () =>
-      processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [] }, loads }).meridian_load_running_seconds
+      processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [], warnings: [] }, loads })
+        .meridian_load_running_seconds
     await loads.first('nothing to serve')
     loads.begin()
     expect(running()).toEqual([[0]])

@@ -12,7 +12,7 @@ let asked: Question[] = []
 let ordered: (Order | Forgetting | Acceptance)[] = []
 
 const shown: Shown = {
-  readiness: () => ({ ready: reasons.length === 0, reasons }),
+  readiness: () => ({ ready: reasons.length === 0, reasons, warnings: [] }),
   metrics: async () => 'meridian_ready 1\n',
   status: async () => ({ node: { name: 'n1' } }),
 }
@@ -68,7 +68,7 @@ test('ready says why not', async () => {
   reasons = ['no World is loaded yet']
   const response = await get(CLOSED, '/ready')
   expect(response.status).toBe(503)
-  expect(await response.json()).toEqual({ ready: false, reasons })
+  expect(await response.json()).toEqual({ ready: false, reasons, warnings: [] })
   expect((await get(CLOSED, '/live')).status).toBe(200)
 })
 

@@ -121,7 +121,7 @@ test('a thread that waits ends when it is stopped, and says what it waits for', 
   writeFileSync(join(zones, '.git/index.lock'), '')
   const news: string[] = []
   const follows = { firstMs: 600_000, ms: 600_000 }
-  const made = startCompiler({ zones, city: [], follows }, makeAdoption(), (line) => void news.push(line))
+  const made = startCompiler({ zones, city: [], follows }, makeAdoption(), { waits: (line) => void news.push(line) })
   const built = made.build()
   await until('the news', () => news.length > 0)
   expect(news[0]).toContain('index.lock')

@@ -1,0 +1,158 @@
+/**
+ * Restarts on a faulty disk: nodes of one repository that have served are killed and started again while there is a fault.
+ * Each must answer as before within 5 s, and be told to be ready and not well.
+ */
+import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../e2e/scene.ts'
+import { commit, git, makeRepository } from '../repository.ts'
+import type { Attack } from './attack.ts'
+
+const NODES = 3
+/** SECURITY.md promises it; a machine that runs all tests at once may take longer. */
+const WITHIN_MS = { full: 5_000, smoke: 40_000 }
+
+interface Fault {
+  readonly what: string
+  readonly make: (scene: Scene) => void
+}
+
+const broken = (scene: Scene, file: string, text: string): void => {
+  scene.write(file, text)
+  commit(scene.zones, 1_790_000_600)
+}
+
+const FAULTS: readonly Fault[] = [
+  { what: 'a broken commit', make: (scene) => broken(scene, 'demo.example.yaml', 'www: {type: A}\n') },
+  { what: 'no YAML', make: (scene) => scene.write('sites.yaml', 'fra: [\n') },
+  {
+    what: 'conflict markers',
+    make: (scene) =>
+      scene.write('sites.yaml', '<<<<<<< HEAD\nfra: {}\n=======\nfra: {location: [1, 2]}\n>>>>>>> other\n'),
+  },
+  { what: 'no folder of zones', make: (scene) => rmSync(scene.zones, { recursive: true }) },
+  {
+    what: 'an empty folder of zones',
+    make: (scene) => (rmSync(scene.zones, { recursive: true }), mkdirSync(scene.zones)),
+  },
+  {
+    what: 'a damaged repository',
+    make: (scene) => (broken(scene, 'sites.yaml', '- a\n'), writeFileSync(join(scene.zones, '.git/HEAD'), '')),
+  },
+  {
+    what: 'a lock of git that nobody holds',
+    make: (scene) => (broken(scene, 'sites.yaml', '- a\n'), writeFileSync(join(scene.zones, '.git/index.lock'), '')),
+  },
+  { what: 'a truncated database', make: (scene) => truncateSync(scene.city, 2_000) },
+  { what: 'no database', make: (scene) => rmSync(scene.city) },
+  {
+    what: 'a broken commit and a truncated database',
+    make: (scene) => (broken(scene, 'services.yaml', 'web: {}\n'), truncateSync(scene.city, 2_000)),
+  },
+]
+
+class Fleet {
+  readonly scene = new Scene()
+  #nodes: NodeProcess[] = []
+
+  constructor() {
+    this.scene.write('services.yaml', SERVICES)
+    makeRepository(this.scene.zones)
+    commit(this.scene.zones, 1_790_000_000)
+  }
+
+  start(): void {
+    this.#nodes = Array.from({ length: NODES }, (_, n) => {
+      const [at, state] = [this.scene.address(n), join(this.scene.folder, `state-${n}`)]
+      const more = { state, listen: `${at}:${DNS_PORT}`, 'http-listen': `${at}:${HTTP_PORT}`, 'node-name': `n${n}` }
+      return new NodeProcess(['serve', ...this.scene.flags(more)], state)
+    })
+  }
+
+  /** When each has answered as it must, in ms from now. */
+  answer(withinMs: number): Promise<readonly number[]> {
+    const startedMs = performance.now()
+    const times = this.#nodes.map(async (node, n) => {
+      await until(`an answer of node ${n}; ${node.err}${node.out}`, withinMs, async () => {
+        if (!node.runs) throw new Error(`node ${n} ended: ${node.err}${node.out}`)
+        const at = `@${this.scene.address(n)}`
+        const { answer } = await this.scene
+          .dig('82.64.0.0/24', at, 'www.demo.example', 'A')
+          .catch(() => ({ answer: [] }))
+        return answer[0] === '192.0.2.1' || undefined
+      })
+      return performance.now() - startedMs
+    })
+    return Promise.all(times)
+  }
+
+  /** Of each node: what is served, and what is told of it. */
+  async told(): Promise<
+    readonly { readonly view: string; readonly serial: number; readonly warnings: readonly string[] }[]
+  > {
+    return Promise.all(
+      this.#nodes.map(async (node) => {
+        const { node: own, world } = (await node.status())!
+        if (!own.ready) throw new Error(`it is not ready: ${own.reasons.join()}`)
+        return { view: world!.view, serial: world!.serial, warnings: own.warnings }
+      }),
+    )
+  }
+
+  /** Whether each has written what its next start may need. */
+  kept(): boolean {
+    return this.#nodes.every((_, n) => existsSync(join(this.scene.folder, `state-${n}`, 'last-good')))
+  }
+
+  async kill(): Promise<void> {
+    for (const node of this.#nodes) node.kill('SIGKILL')
+    await Promise.all(this.#nodes.map((node) => node.ended))
+  }
+
+  async end(): Promise<void> {
+    await this.kill()
+    await this.scene.close()
+  }
+}
+
+const SERVICES = `web:
+  sites: {fra: {vips: [192.0.2.1]}, iad: {vips: [192.0.2.2]}}
+  check: none
+`
+
+async function run({ what, make }: Fault, withinMs: number, print: (line: string) => void): Promise<void> {
+  const fleet = new Fleet()
+  try {
+    fleet.start()
+    await fleet.answer(60_000)
+    const before = await fleet.told()
+    // what is kept is written behind the first answer
+    await until('what is kept', 60_000, () => fleet.kept() || undefined)
+    await fleet.kill()
+    make(fleet.scene)
+    fleet.start()
+    const times = await fleet.answer(withinMs)
+    const after = await fleet.told()
+    for (const [n, { view, serial, warnings }] of after.entries()) {
+      if (view !== before[n]!.view) throw new Error(`${what}: node ${n} serves something else than before`)
+      if (serial < before[n]!.serial) throw new Error(`${what}: the serial went back to ${serial}`)
+      if (warnings.length === 0) throw new Error(`${what}: node ${n} does not say that anything is wrong`)
+    }
+    print(`${what}: ${times.map((ms) => `${(ms / 1000).toFixed(1)} s`).join(', ')}: ${after[0]!.warnings.join('; ')}`)
+    if (what === FAULTS[0]!.what) {
+      git(fleet.scene.zones, 'revert', '--no-edit', 'HEAD')
+      await until('the repaired commit is taken', 60_000, async () =>
+        (await fleet.told()).every(({ warnings }) => warnings.length === 0) ? true : undefined,
+      )
+    }
+  } finally {
+    await fleet.end()
+  }
+}
+
+export const attack: Attack = {
+  tries: 'three nodes are killed and started again while the zones, git or the databases are faulty',
+  async run(scale, print) {
+    for (const fault of scale === 'full' ? FAULTS : FAULTS.slice(0, 1)) await run(fault, WITHIN_MS[scale], print)
+  },
+}
