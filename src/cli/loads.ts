@@ -122,15 +122,20 @@ export class Loads<T extends object> {
     return this.#sinceMs === undefined ? 0 : performance.now() - this.#sinceMs
   }
 
-  /** Throws StartError with this message, all problems, and why the load failed. Reloads wait until begin(). */
-  async first(nothing: string): Promise<T> {
+  /**
+   * Throws StartError with this message, all problems, and why the load failed. Reloads wait until begin(). `takeover`: a
+   * predecessor serves, so what is on disk must be in order.
+   */
+  async first(nothing: string, takeover = false): Promise<T> {
     let taken = await this.#load({ why: 'start', always: true })
     const { failure } = this.last!
-    if (taken === undefined && failure !== undefined && !this.#ended) {
+    if (taken === undefined && failure !== undefined && !takeover && !this.#ended) {
       taken = await this.#load({ why: 'start', always: true, after: failure })
     }
     const { problems, ok } = this.last!
-    if (taken === undefined) throw new StartError(failure === undefined ? nothing : `${nothing}: ${failure}`, problems)
+    if (taken === undefined || (takeover && !ok)) {
+      throw new StartError(failure === undefined ? nothing : `${nothing}: ${failure}`, problems)
+    }
     this.#tellProblems()
     if (!ok) this.#settings.log.error({ errors: this.#errors }, this.warnings.join('; '))
     return taken

@@ -135,7 +135,7 @@ export class RunningNode implements Node {
     await this.#doors.listenHttp()
     await this.#health.start()
     await this.#loads.watch()
-    const made = await this.#loads.first('nothing to serve')
+    const made = await this.#loads.first('nothing to serve', this.#takeover)
     this.#server = await listenDns(config, this.#log, (listen) => this.#startServer(listen, made))
     if (this.#takeover) await this.#doors.listenControl() // not before it serves: until then it is the predecessor's
     this.#made = made

@@ -92,8 +92,8 @@ class Fleet {
   > {
     return Promise.all(
       this.#nodes.map(async (node) => {
+        await node.ready(60_000)
         const { node: own, world } = (await node.status())!
-        if (!own.ready) throw new Error(`it is not ready: ${own.reasons.join()}`)
         return { view: world!.view, serial: world!.serial, warnings: own.warnings }
       }),
     )
