@@ -17,23 +17,26 @@ export type Assign = (target: string, probers: number) => readonly string[]
 
 /** For many targets: what depends on the probers alone is worked out once. Their order doesn't matter. */
 export function makeAssignment(probers: readonly Assignee[]): Assign {
-  const byRegion = new Map<string, Ranked[]>()
-  for (const { name, region } of probers.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const members = byRegion.get(region) ?? []
-    members.push({ name, key: keyOf(`prober ${name}`), weight: 0 })
-    byRegion.set(region, members)
+  const byRegion = new Map<string, string[]>()
+  for (const { name, region } of probers) {
+    const members = byRegion.get(region)
+    if (members === undefined) byRegion.set(region, [name])
+    else members.push(name)
   }
-  const regions = [...byRegion]
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, members]) => ({ name, key: keyOf(`region ${name}`), weight: 0, members }))
+  const regions = ranked('region', [...byRegion.keys()])
+  const members = regions.names.map((region) => ranked('prober', byRegion.get(region)!))
   return (target, wanted) => {
     const key = keyOf(target)
-    const ranked = rank(regions, key).map(({ members }) => rank(members, key))
+    // no more regions than are wanted have a turn, nor more members of each
+    const chosen = heaviest(regions, key, wanted).map((region) => {
+      const { names: all } = members[region]!
+      return heaviest(members[region]!, key, wanted).map((member) => all[member]!)
+    })
     const names: string[] = []
     for (let turn = 0; names.length < Math.min(wanted, probers.length); turn++)
-      for (const members of ranked) {
-        const member = members[turn]
-        if (member !== undefined && names.length < wanted) names.push(member.name)
+      for (const best of chosen) {
+        const name = best[turn]
+        if (name !== undefined && names.length < wanted) names.push(name)
       }
     return names
   }
@@ -44,15 +47,30 @@ export const assign = (target: string, wanted: number, probers: readonly Assigne
   makeAssignment(probers)(target, wanted)
 
 interface Ranked {
-  readonly name: string
-  readonly key: number
-  weight: number
+  /** In their order, so that of equal weights, of which there is one in 2^32, the first is taken. */
+  readonly names: readonly string[]
+  readonly keys: Int32Array
 }
 
-/** Heaviest first; equal weights, of which there is one in 2^32, by name. */
-function rank<T extends Ranked>(entries: T[], key: number): readonly T[] {
-  for (const entry of entries) entry.weight = mix(entry.key ^ key)
-  return entries.toSorted((a, b) => b.weight - a.weight || (a.name < b.name ? -1 : 1))
+function ranked(what: 'region' | 'prober', names: readonly string[]): Ranked {
+  const sorted = names.toSorted((a, b) => (a < b ? -1 : 1))
+  return { names: sorted, keys: Int32Array.from(sorted, (name) => keyOf(`${what} ${name}`)) }
+}
+
+/** Places of the heaviest, `most` of them, the heaviest first. Linear in the entries: forged probers must not stop a prober. */
+function heaviest({ keys }: Ranked, key: number, most: number): readonly number[] {
+  const places: number[] = []
+  const weights: number[] = []
+  for (let place = 0; place < keys.length; place++) {
+    const weight = mix(keys[place]! ^ key)
+    let at = places.length
+    while (at > 0 && weight > weights[at - 1]!) at--
+    if (at === most) continue
+    places.splice(at, 0, place)
+    weights.splice(at, 0, weight)
+    places.length = weights.length = Math.min(most, places.length)
+  }
+  return places
 }
 
 const keyOf = (text: string): number => hash('sha256', text, 'buffer').readInt32LE(0)

@@ -220,6 +220,11 @@ export class Members {
     this.#update(learnt)
   }
 
+  /** Votes on it decide something: it is of the plan, or a former one that still decides. */
+  dependsOn(target: string): boolean {
+    return this.#dependents.has(target)
+  }
+
   get plans(): MemberPlan[] {
     return Array.from(this.#members.values(), ({ plan }) => plan)
   }

@@ -92,6 +92,12 @@ export class MemoryStore implements Store {
     audience.overrides?.([...this.#overrides.values()], true)
   }
 
+  repeat(prober: string): void {
+    const posted = this.#posted.get(prober)
+    if (posted?.live !== true) return
+    this.#tell((audience) => audience.votes(posted.prober, [...posted.votes.values()], true))
+  }
+
   async close(): Promise<void> {
     for (const { lease } of [...this.#posted.values(), ...this.#nodes.values()]) clearTimeout(lease)
     this.#audiences.clear()

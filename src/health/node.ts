@@ -72,7 +72,7 @@ const LEARN_TRIES = 5
 export class NodeHealth {
   readonly #settings: NodeHealthSettings
   readonly #board: NodeBoard | undefined
-  readonly #roster = new Roster()
+  readonly #roster: Roster
   readonly #past = new Past()
   readonly #overrides: Overrides
   readonly #members: Members
@@ -96,6 +96,7 @@ export class NodeHealth {
     const identity = { name: node?.name ?? '', bootId: randomUUID() }
     const board = node === undefined ? undefined : store.node(identity)
     this.#board = board
+    this.#roster = new Roster(store.refusals)
     this.#overrides = new Overrides({
       file: file === undefined ? undefined : join(dirname(file), 'overrides.json'),
       put: async (entries) => (await board?.override(entries)) ?? [],
@@ -120,7 +121,7 @@ export class NodeHealth {
       plan: this.#planHash,
       verdicts: this.#members.hash,
     })
-    this.#peers = new Peers({ node: identity, version: node.version, board, self })
+    this.#peers = new Peers({ node: identity, version: node.version, board, self, refusals: store.refusals })
   }
 
   /**
@@ -156,6 +157,13 @@ export class NodeHealth {
     if (known.length > 0 || --this.#learnTries === 0) clearInterval(this.#learnTimer)
     this.#past.learn(known, performance.now())
     this.#members.learn()
+    this.#hearMissed()
+  }
+
+  /** Which targets decide something has changed. */
+  #hearMissed(): void {
+    const missed = this.#roster.plan((target) => this.#members.dependsOn(target))
+    for (const prober of missed) this.#settings.store.repeat(prober)
   }
 
   /**
@@ -166,6 +174,7 @@ export class NodeHealth {
     this.#view = view
     this.#planHash = plan.hash
     this.#members.adopt(plan, slots)
+    this.#hearMissed()
     this.#saver?.touch()
     // beats begin when there is something to say
     if (this.#peers?.started === false) this.#peers.start()
@@ -277,7 +286,7 @@ export class NodeHealth {
   /** While the Store is in trouble everyone is silent, and that is told already. */
   #tellSilent({ name, region }: ProberIdentity): void {
     const { store, onNews } = this.#settings
-    if (store.trouble !== undefined) return
+    if (store.trouble !== undefined || this.#roster.isLive(name) !== true) return
     this.#silent.add(name)
     onNews?.('warn', `prober ${name} (${region}) has fallen silent: its votes count no more`)
   }

@@ -7,6 +7,7 @@ import type { Verdict } from './quorum.ts'
 import type { SavedHealth, SavedMember } from './saved.ts'
 import type { Earlier, Standing } from './standing.ts'
 import type { KnownMember } from './store.ts'
+import { HEALTH_SLOTS } from './table.ts'
 
 interface Absent {
   readonly memory: Remembered & { readonly verdict: Verdict }
@@ -17,6 +18,9 @@ interface Absent {
 
 /** From monotonic to wall clock, or back, both of this process. */
 type Shift = (ms: number) => number
+
+/** Twice as many as a plan can have. */
+const MOST_LEARNT = 2 * HEALTH_SLOTS
 
 const NOT_DECIDED: ReadonlyMap<string, Verdict> = new Map()
 
@@ -55,7 +59,7 @@ export class Past {
   /** What most other nodes say of members that nothing is remembered of. */
   learn(tables: readonly ReadonlyMap<string, KnownMember>[], nowMs: number): void {
     for (const [name, { verdict, proven }] of mostKnown(tables)) {
-      if (this.#absent.has(name)) continue
+      if (this.#absent.has(name) || this.#absent.size >= MOST_LEARNT) continue
       // who was seen up was so by these: they go on deciding if this node's zones are newer than what is probed
       const memory = { verdict, proven: new Set(proven), deciding: proven, decided: NOT_DECIDED }
       this.#absent.set(name, { memory, sinceMs: nowMs, rampSinceMs: undefined, leftMs: nowMs })

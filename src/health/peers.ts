@@ -2,7 +2,8 @@
  * The other nodes, as they say of themselves: their beats, and for how long they have served, or judged, otherwise than this
  * node. Sends this node's own beat too. A node that is gone, or differs, changes no verdict: it is shown, and alarmed.
  */
-import { HEARTBEAT_MS, type NodeBeat, type NodeBoard, type NodeIdentity } from './store.ts'
+import type { Refusals } from './refusals.ts'
+import { HEARTBEAT_MS, MOST_NODES, type NodeBeat, type NodeBoard, type NodeIdentity } from './store.ts'
 
 /** Another node, or this one, as it says of itself. */
 export interface NodeStatus {
@@ -34,6 +35,7 @@ export interface PeersSettings {
   readonly version: string
   readonly board: NodeBoard
   readonly self: () => Self
+  readonly refusals: Refusals
 }
 
 export class Peers {
@@ -68,6 +70,8 @@ export class Peers {
       peer.beat = beat
       peer.live = true
       peer.heardMs = nowMs
+    } else if (peer === undefined && !this.#makeRoom(beat.node)) {
+      return this.#settings.refusals.count('node', `node ${beat.node.name}`)
     } else {
       const fresh = { beat, live: true, heardMs: nowMs, viewSinceMs: undefined, verdictsSinceMs: undefined }
       this.#peers.set(beat.node.name, fresh)
@@ -98,6 +102,15 @@ export class Peers {
       viewDiffersMs: since(viewSinceMs),
       verdictsDifferMs: since(verdictsSinceMs),
     }))
+  }
+
+  /** For a newcomer; false: everyone is heard. This node itself always has its place. */
+  #makeRoom({ name }: NodeIdentity): boolean {
+    if (this.#peers.size < MOST_NODES || name === this.#settings.node.name) return true
+    let silent: [string, Peer] | undefined
+    for (const entry of this.#peers)
+      if (!entry[1].live && (silent === undefined || entry[1].heardMs < silent[1].heardMs)) silent = entry
+    return silent !== undefined && this.#peers.delete(silent[0])
   }
 
   #beat(): void {

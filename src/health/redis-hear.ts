@@ -32,7 +32,7 @@ import {
 } from './redis-text.ts'
 import type { Refusals } from './refusals.ts'
 import { type Signer, Sum } from './signer.ts'
-import type { Audience, NodeIdentity, ProberIdentity } from './store.ts'
+import { type Audience, MOST_NODES, MOST_PROBERS, type NodeIdentity, type ProberIdentity } from './store.ts'
 
 /** How far a poster was heard. */
 interface Heard<Identity> {
@@ -184,6 +184,12 @@ export class Listener {
     this.#forgottenDue = true
   }
 
+  /** As if nothing had been heard of it but that it lives: what it says next is no news that follows, and all of it is read. */
+  repeat(prober: string): void {
+    const heard = this.#probers.get(prober)
+    if (heard !== undefined) heard.n = -1
+  }
+
   /** Once a turn. */
   look(): void {
     this.#contain(() => this.#fallSilent())
@@ -327,6 +333,9 @@ export class Listener {
     const head = this.#head('prober', name, since.head)
     if (head === undefined) return
     const heard = this.#probers.get(name)
+    if (heard === undefined && !hasRoom(this.#probers, MOST_PROBERS)) {
+      return this.#settings.refusals.count('prober', `prober ${name}`)
+    }
     const goesOn = heard?.live === true && heard.identity.bootId === head.boot
     if (goesOn && since.state === 'same') this.#beat(heard, head.beat)
     else if (goesOn && since.state === 'some' && this.#tellSome(heard, head, since.lines)) this.#beat(heard, head.beat)
@@ -443,6 +452,7 @@ export class Listener {
     const identity: NodeIdentity = { name, bootId: boot }
     const beat = readNodeBeat(identity, text)
     if (beat === undefined) return refusals.count('heartbeat', `node ${name}`)
+    if (heard === undefined && !hasRoom(this.#nodes, MOST_NODES)) return refusals.count('node', `node ${name}`)
     if (heard?.identity.bootId === boot) {
       if (beat.sequence <= heard.sequence) return
       Object.assign(heard, { sequence: beat.sequence, turn: turn(), live: true })
@@ -503,4 +513,13 @@ export class Listener {
     this.#probers.delete(name)
     this.#settings.audience.forgotten?.(name)
   }
+}
+
+/** For a newcomer, perhaps in the place of the one that is silent for longest; false: everyone is heard. */
+function hasRoom<Identity>(posters: Map<string, Heard<Identity>>, most: number): boolean {
+  if (posters.size < most) return true
+  let silent: [string, Heard<Identity>] | undefined
+  for (const entry of posters)
+    if (!entry[1].live && (silent === undefined || entry[1].turn < silent[1].turn)) silent = entry
+  return silent !== undefined && posters.delete(silent[0])
 }

@@ -204,6 +204,10 @@ export class RedisStore implements Store {
     await this.#patiently(listener)
   }
 
+  repeat(prober: string): void {
+    for (const listener of this.#listeners) listener.repeat(prober)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#clock)

@@ -6,7 +6,8 @@
  * Half a million votes have to fit: one small object each, listed by target, their reasons shared.
  */
 import type { Heard } from './member.ts'
-import type { Heartbeat, ProberIdentity, Vote, VoteValue } from './store.ts'
+import type { Refusals } from './refusals.ts'
+import { type Heartbeat, MOST_PROBERS, type ProberIdentity, type Vote, type VoteValue } from './store.ts'
 
 export interface VoteStatus {
   readonly prober: string
@@ -39,35 +40,82 @@ interface Prober {
   live: boolean
   heardMs: number
   beat: Heartbeat | undefined
-  readonly targets: Set<string>
+  /** By target. */
+  readonly votes: Map<string, Held>
+  /** It said more than was kept: all of it is wanted again when there is another plan. */
+  missed: boolean
 }
 
+/** Changed in place: a vote that moves costs no look through those of the other probers. */
 interface Held extends Heard {
   readonly prober: Prober
-  readonly rttMs: number
+  value: VoteValue
+  moving: boolean
+  reason: string
+  share: number
+  rttMs: number
   /** Whole milliseconds: a small integer needs no object of its own. */
-  readonly sinceMs: number
+  sinceMs: number
 }
 
 /** Reasons are few words from a small set; one that varies without end must not fill the memory. */
 const MOST_REASONS = 10_000
 
+/**
+ * Votes on targets that are not of the plan are those of the next one, where probers have it first, or of the last one.
+ * Before the first plan that is all of them. What is beyond is heard again when there is another plan.
+ */
+const MOST_EARLY = 1_000_000
+const MOST_UNPLANNED = 100_000
+
 const NO_VOTES: readonly Held[] = []
 
 export class Roster {
+  readonly #refusals: Refusals
   readonly #probers = new Map<string, Prober>()
   readonly #votes = new Map<string, Held[]>()
   readonly #reasons = new Map<string, string>()
+  /** How many probers each region has. */
+  readonly #regions = new Map<string, number>()
+  #entries: readonly Prober[] | undefined
+  #isPlanned: (target: string) => boolean = () => false
+  /** Votes that are held on targets that are not planned. */
+  #unplanned = 0
+  #mostUnplanned = MOST_EARLY
+
+  constructor(refusals: Refusals) {
+    this.#refusals = refusals
+  }
 
   /** Probers seen in the last 24 h. */
   get entries(): readonly { readonly region: string }[] {
-    return [...this.#probers.values()]
+    return (this.#entries ??= [...this.#probers.values()])
   }
 
   /** Says the quorums' share of the roster: equal texts, equal quorums. */
   shape(mostProbers: number, mostRegions: number): string {
-    const regions = new Set(Array.from(this.#probers.values(), ({ region }) => region)).size
-    return `${Math.min(mostProbers, this.#probers.size)} ${Math.min(mostRegions, regions)}`
+    return `${Math.min(mostProbers, this.#probers.size)} ${Math.min(mostRegions, this.#regions.size)}`
+  }
+
+  /** Which targets decide something from now on; the probers that have said more than was kept. */
+  plan(isPlanned: (target: string) => boolean): string[] {
+    this.#isPlanned = isPlanned
+    this.#mostUnplanned = MOST_UNPLANNED
+    this.#unplanned = 0
+    for (const [target, votes] of this.#votes) {
+      if (isPlanned(target)) continue
+      if (this.#unplanned + votes.length <= MOST_UNPLANNED) this.#unplanned += votes.length
+      else {
+        for (const { prober } of votes) {
+          prober.votes.delete(target)
+          prober.missed = true
+        }
+        this.#votes.delete(target)
+      }
+    }
+    const missed = [...this.#probers.values()].filter((prober) => prober.missed)
+    for (const prober of missed) prober.missed = false
+    return missed.map(({ name }) => name)
   }
 
   /** Votes of live probers on a target. */
@@ -79,48 +127,62 @@ export class Roster {
   /** Takes votes in; the targets whose votes have changed. */
   take(identity: ProberIdentity, votes: readonly Vote[], whole: boolean, nowMs: number): Set<string> {
     const touched = this.hear(identity, nowMs)
-    const prober = this.#probers.get(identity.name)!
+    const prober = this.#probers.get(identity.name)
+    if (prober === undefined) return touched
     const said = new Set<string>()
+    let refused = 0
+    if (whole) {
+      for (const { target } of votes) said.add(target)
+      for (const target of prober.votes.keys()) {
+        if (said.has(target)) continue
+        this.#drop(prober, target)
+        touched.add(target)
+      }
+      prober.missed = false
+    }
     for (const vote of votes) {
-      said.add(vote.target)
-      if (this.#put(prober, vote)) touched.add(vote.target)
+      const news = this.#put(prober, vote)
+      if (news === undefined) refused++
+      else if (news) touched.add(vote.target)
     }
-    if (!whole) return touched
-    for (const target of prober.targets) {
-      if (said.has(target)) continue
-      this.#drop(prober, target)
-      touched.add(target)
-    }
+    if (refused > 0) prober.missed = true
+    this.#refusals.count('unplanned', `prober ${prober.name}`, '', refused)
     return touched
   }
 
   retire(identity: ProberIdentity, targets: readonly string[], nowMs: number): Set<string> {
     const touched = this.hear(identity, nowMs)
-    for (const target of targets) {
-      this.#drop(this.#probers.get(identity.name)!, target)
-      touched.add(target)
-    }
+    const prober = this.#probers.get(identity.name)
+    for (const target of targets) if (prober !== undefined && this.#drop(prober, target)) touched.add(target)
     return touched
   }
 
   beat(beat: Heartbeat, nowMs: number): Set<string> {
     const touched = this.hear(beat.prober, nowMs)
-    this.#probers.get(beat.prober.name)!.beat = beat
+    const prober = this.#probers.get(beat.prober.name)
+    if (prober !== undefined) prober.beat = beat
     return touched
   }
 
-  /** The prober is alive: the targets whose votes begin to count with that, or end with its earlier boot. */
+  /**
+   * The prober is alive: the targets whose votes begin to count with that, or end with its earlier boot. A newcomer that there
+   * is no room for is not in the roster then.
+   */
   hear({ name, region, bootId }: ProberIdentity, nowMs: number): Set<string> {
     const known = this.#probers.get(name)
     if (known?.bootId === bootId) {
-      const touched = new Set(known.live ? [] : known.targets)
+      const touched = new Set(known.live ? [] : known.votes.keys())
       known.live = true
       known.heardMs = nowMs
       return touched
     }
-    const ended = new Set(known?.targets)
+    const ended = new Set(known?.votes.keys())
     if (known !== undefined) this.#remove(known)
-    this.#probers.set(name, { name, region, bootId, live: true, heardMs: nowMs, beat: undefined, targets: new Set() })
+    else if (!this.#makeRoom()) {
+      this.#refusals.count('prober', `prober ${name}`)
+      return ended
+    }
+    this.#add({ name, region, bootId, live: true, heardMs: nowMs })
     return ended
   }
 
@@ -129,13 +191,13 @@ export class Roster {
     const prober = this.#probers.get(name)
     if (prober === undefined || prober.bootId !== bootId) return []
     prober.live = false
-    return prober.targets
+    return prober.votes.keys()
   }
 
   /** Of a saved roster, or of the Store's memory: known, and not heard since. */
   restore(name: string, region: string, heardMs: number): void {
-    if (!this.#probers.has(name))
-      this.#probers.set(name, { name, region, bootId: '', live: false, heardMs, beat: undefined, targets: new Set() })
+    if (this.#probers.has(name) || this.#probers.size >= MOST_PROBERS) return
+    this.#add({ name, region, bootId: '', live: false, heardMs })
   }
 
   /** undefined: not in the roster. */
@@ -175,33 +237,66 @@ export class Roster {
     })
   }
 
-  /** False: it says what it said before. */
-  #put(prober: Prober, { target, value, moving, reason, rttMs, share }: Vote): boolean {
-    let votes = this.#votes.get(target)
-    if (votes === undefined) this.#votes.set(target, (votes = []))
-    const index = votes.findIndex((held) => held.prober === prober)
-    const before = votes[index]
-    const sinceMs = before?.value === value ? before.sinceMs : Math.floor(prober.heardMs)
-    const { region } = prober
-    const held = { prober, region, value, moving, reason: this.#shared(reason), rttMs, share, sinceMs }
-    if (index < 0) votes.push(held)
-    else votes[index] = held
-    prober.targets.add(target)
-    return (
-      before?.value !== value || before.moving !== moving || before.share !== share || before.reason !== held.reason
-    )
+  /** False: it says what it said before. undefined: there is no room for it. */
+  #put(prober: Prober, { target, value, moving, reason, rttMs, share }: Vote): boolean | undefined {
+    const held = prober.votes.get(target)
+    const shared = this.#shared(reason)
+    if (held === undefined) {
+      if (!this.#isPlanned(target) && ++this.#unplanned > this.#mostUnplanned) {
+        this.#unplanned--
+        return undefined
+      }
+      const sinceMs = Math.floor(prober.heardMs)
+      const fresh = { prober, region: prober.region, value, moving, reason: shared, rttMs, share, sinceMs }
+      prober.votes.set(target, fresh)
+      const votes = this.#votes.get(target)
+      if (votes === undefined) this.#votes.set(target, [fresh])
+      else votes.push(fresh)
+      return true
+    }
+    const same = held.value === value && held.moving === moving && held.share === share && held.reason === shared
+    if (held.value !== value) held.sinceMs = Math.floor(prober.heardMs)
+    held.value = value
+    held.moving = moving
+    held.reason = shared
+    held.rttMs = rttMs
+    held.share = share
+    return !same
   }
 
-  #drop(prober: Prober, target: string): void {
-    if (!prober.targets.delete(target)) return
+  /** False: it has no vote there. */
+  #drop(prober: Prober, target: string): boolean {
+    if (!prober.votes.delete(target)) return false
     const votes = this.#votes.get(target)!.filter((held) => held.prober !== prober)
     if (votes.length === 0) this.#votes.delete(target)
     else this.#votes.set(target, votes)
+    if (!this.#isPlanned(target)) this.#unplanned--
+    return true
+  }
+
+  /** For a newcomer; false: everyone is heard. */
+  #makeRoom(): boolean {
+    if (this.#probers.size < MOST_PROBERS) return true
+    let silent: Prober | undefined
+    for (const prober of this.#probers.values())
+      if (!prober.live && (silent === undefined || prober.heardMs < silent.heardMs)) silent = prober
+    if (silent !== undefined) this.#remove(silent)
+    return silent !== undefined
+  }
+
+  #add(prober: Omit<Prober, 'beat' | 'votes' | 'missed'>): void {
+    this.#probers.set(prober.name, { ...prober, beat: undefined, votes: new Map(), missed: false })
+    this.#regions.set(prober.region, (this.#regions.get(prober.region) ?? 0) + 1)
+    this.#entries = undefined
   }
 
   #remove(prober: Prober): void {
-    for (const target of prober.targets) this.#drop(prober, target)
+    for (const target of prober.votes.keys()) this.#drop(prober, target)
     this.#probers.delete(prober.name)
+    const left = this.#regions.get(prober.region)! - 1
+    if (left === 0) this.#regions.delete(prober.region)
+    else this.#regions.set(prober.region, left)
+    this.#entries = undefined
   }
 
   #shared(reason: string): string {

@@ -15,6 +15,13 @@ import type { Refusals } from './refusals.ts'
 export const HEARTBEAT_MS = 1000
 export const LEASE_MS = 3 * HEARTBEAT_MS
 
+/**
+ * Of one fleet. Who is known and heard keeps its place; beyond that a newcomer takes the place of the one that was silent for
+ * longest, or is refused: whoever can write to the Store may make up any number of names.
+ */
+export const MOST_PROBERS = 1000
+export const MOST_NODES = 1000
+
 /** UP and DOWN are what the prober saw; ABSTAIN: it can't tell (no route, canaries failing, target overdue). */
 export type VoteValue = 'up' | 'down' | 'abstain'
 
@@ -145,5 +152,7 @@ export interface Store {
    * (2 s) also when the Store can't be reached: then everything comes later, in the same way.
    */
   listen(audience: Audience, signal: AbortSignal): Promise<void>
+  /** Whoever listens here hears all votes of that prober once more, with its next heartbeat at the latest. */
+  repeat(prober: string): void
   close(): Promise<void>
 }

@@ -13,7 +13,16 @@
  */
 import { makeAssignment } from '../health/assignment.ts'
 import { overload, type ProbeCapacity } from '../health/load.ts'
-import { type Audience, HEARTBEAT_MS, LEASE_MS, type ProberIdentity, type Store } from '../health/store.ts'
+import {
+  type Audience,
+  HEARTBEAT_MS,
+  LEASE_MS,
+  MOST_NODES,
+  MOST_PROBERS,
+  type ProberIdentity,
+  type Store,
+  type Vote,
+} from '../health/store.ts'
 import { hashTargets, type Target } from '../health/target.ts'
 import { formatDuration } from '../units.ts'
 
@@ -25,6 +34,8 @@ const MOVED_LATE_MS = 5 * 60_000
 const DROPPED_MOST_MS = 60 * 60_000
 /** What is heard within this is looked at together. */
 const TOGETHER_MS = 50
+/** Nor are reviews, which take the longer the more probers there are, more than this part of the time. */
+const REVIEW_SHARE = 0.2
 
 /** Troubles that are told once each time that they begin. */
 type Told = 'idle' | 'overload' | 'late'
@@ -43,8 +54,10 @@ interface Peer {
   readonly identity: ProberIdentity
   /** Heard, and its lease has not run out. */
   live: boolean
-  /** Targets that it has a vote on, UP or DOWN; small, for probers share the targets between them. */
+  /** Targets of the plan that it has a vote on, UP or DOWN; small, for probers share the targets between them. */
   readonly voted: Set<string>
+  /** It has voted on others: of the next plan, perhaps. */
+  missed: boolean
 }
 
 /** A target that is probed and no longer this prober's. */
@@ -60,8 +73,8 @@ export class Duty {
   readonly #peers = new Map<string, Peer>()
   /** What each live node serves: HealthPlan.hash. */
   readonly #nodePlans = new Map<string, string>()
-  /** Targets that this prober is heard to vote on. */
-  #voted = new Set<string>()
+  /** What this prober is heard to say. */
+  readonly #self: Peer
   #plan: ReadonlyMap<string, Target> = new Map()
   /** Empty: none was set yet. */
   #planHash = ''
@@ -80,10 +93,13 @@ export class Duty {
   readonly #told = new Set<Told>()
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Timeout | undefined
+  /** What the last review took. */
+  #reviewMs = 0
 
   constructor(settings: DutySettings) {
     this.#settings = settings
     this.#read = !settings.store.shared
+    this.#self = { identity: settings.identity, live: true, voted: new Set(), missed: false }
   }
 
   start(): void {
@@ -121,6 +137,12 @@ export class Duty {
         if (leaving?.successors !== undefined) this.#leaving.delete(id)
       } else if (leaving?.successors === undefined) this.#leaving.set(id, { sinceMs: performance.now(), successors })
     }
+    for (const peer of [this.#self, ...this.#peers.values()]) {
+      for (const id of peer.voted) if (!this.#plan.has(id)) peer.voted.delete(id)
+      if (!peer.missed) continue
+      peer.missed = false
+      this.#settings.store.repeat(peer.identity.name)
+    }
     this.#review(true)
   }
 
@@ -144,18 +166,15 @@ export class Duty {
 
   readonly #audience: Audience = {
     votes: (prober, votes, whole) => {
-      const voted = this.#hear(prober)
-      if (whole) voted.clear()
-      // an abstention decides nothing: who can't tell stands for nobody
-      for (const { target, value } of votes)
-        if (value === 'abstain') voted.delete(target)
-        else voted.add(target)
-      for (const { target, value } of votes) if (value === 'up') this.#passed.add(target)
+      const peer = this.#hear(prober)
+      if (peer === undefined) return
+      if (whole) peer.voted.clear()
+      for (const vote of votes) this.#note(peer, vote)
       this.#reviewSoon()
     },
     retired: (prober, targets) => {
-      const voted = this.#hear(prober)
-      for (const target of targets) voted.delete(target)
+      const peer = this.#hear(prober)
+      for (const target of targets) peer?.voted.delete(target)
     },
     heartbeat: ({ prober }) => void this.#hear(prober),
     gone: ({ name, bootId }) => {
@@ -165,34 +184,55 @@ export class Duty {
       this.#reviewSoon()
     },
     node: ({ node, plan }) => {
-      if (this.#nodePlans.get(node.name) === plan) return
+      const known = this.#nodePlans.get(node.name)
+      if (known === plan) return
+      if (known === undefined && this.#nodePlans.size >= MOST_NODES) {
+        this.#refuse('node', node.name)
+        return
+      }
       this.#nodePlans.set(node.name, plan)
       this.#reviewSoon()
     },
     nodeGone: ({ name }) => void this.#nodePlans.delete(name),
   }
 
-  /** The targets that the prober, now heard, has votes on. */
-  #hear(identity: ProberIdentity): Set<string> {
+  /** What a prober, now heard, says; undefined: it is of no interest, or there is no room for it. */
+  #hear(identity: ProberIdentity): Peer | undefined {
     const own = this.#settings.identity
-    if (identity.name === own.name) return identity.bootId === own.bootId ? this.#voted : new Set()
+    if (identity.name === own.name) return identity.bootId === own.bootId ? this.#self : undefined
     const known = this.#peers.get(identity.name)
     if (known?.identity.bootId === identity.bootId) {
       if (!known.live) this.#reviewSoon()
       known.live = true
-      return known.voted
+      return known
     }
-    const voted = new Set<string>()
-    this.#peers.set(identity.name, { identity, live: true, voted })
+    if (known === undefined && this.#peers.size >= MOST_PROBERS) return this.#refuse('prober', identity.name)
+    const peer = { identity, live: true, voted: new Set<string>(), missed: false }
+    this.#peers.set(identity.name, peer)
     this.#reviewSoon()
-    return voted
+    return peer
+  }
+
+  #refuse(kind: 'prober' | 'node', name: string): undefined {
+    return this.#settings.store.refusals.count(kind, `${kind} ${name}`)
+  }
+
+  /** An abstention decides nothing: who can't tell stands for nobody. */
+  #note(peer: Peer, { target, value }: Vote): void {
+    if (!this.#plan.has(target)) peer.missed = true
+    else if (value === 'abstain') peer.voted.delete(target)
+    else peer.voted.add(target)
+    if (value === 'up' && this.#plan.has(target)) this.#passed.add(target)
   }
 
   #reviewSoon(): void {
-    this.#soon ??= setTimeout(() => {
-      this.#soon = undefined
-      this.#review()
-    }, TOGETHER_MS)
+    this.#soon ??= setTimeout(
+      () => {
+        this.#soon = undefined
+        this.#review()
+      },
+      Math.max(TOGETHER_MS, this.#reviewMs / REVIEW_SHARE),
+    )
   }
 
   /** Takes what is this prober's, gives up what others stand for; `changed`: the targets themselves have. */
@@ -207,6 +247,7 @@ export class Duty {
       if (taken || gone || changed) this.#publish()
     }
     this.#tellIdle(nowMs)
+    this.#reviewMs = performance.now() - nowMs
   }
 
   #publish(): void {
@@ -290,7 +331,7 @@ export class Duty {
   /** Probers of a target of the plan that have no vote on it. */
   #lackingOf(id: string): readonly string[] {
     const { name: own } = this.#settings.identity
-    const voted = (name: string) => (name === own ? this.#voted : this.#peers.get(name)?.voted)?.has(id) === true
+    const voted = (name: string) => (name === own ? this.#self : this.#peers.get(name))?.voted.has(id) === true
     return (this.#assigned.get(id) ?? []).filter((name) => !voted(name))
   }
 

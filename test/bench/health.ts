@@ -37,6 +37,7 @@ class Mouth implements Store {
   async listen(audience: Audience): Promise<void> {
     this.audience = audience
   }
+  repeat(): void {}
   async close(): Promise<void> {}
 }
 

@@ -192,6 +192,10 @@ export class Link implements Store {
     this.connect()
   }
 
+  repeat(prober: string): void {
+    this.#memory.repeat(prober)
+  }
+
   async close(): Promise<void> {
     this.#bus.links.delete(this)
     this.#bus.known.delete(this.#bootId)

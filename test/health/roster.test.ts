@@ -1,15 +1,16 @@
 /** Who is alive, and who speaks for a name: boots of probers and of nodes, and how long they are remembered. */
 import { expect, test } from 'vitest'
 import { Peers } from '../../src/health/peers.ts'
+import { Refusals } from '../../src/health/refusals.ts'
 import { Roster } from '../../src/health/roster.ts'
-import type { NodeBeat } from '../../src/health/store.ts'
+import { MOST_NODES, MOST_PROBERS, type NodeBeat } from '../../src/health/store.ts'
 import { vote } from './plans.ts'
 
 const P1 = { name: 'eu-1', region: 'eu', bootId: 'one' }
 const P2 = { ...P1, bootId: 'two' }
 
 test('that an earlier boot of a prober is gone says nothing of the one that lives', () => {
-  const roster = new Roster()
+  const roster = new Roster(new Refusals())
   roster.take(P1, [vote('t1', 'up')], true, 0)
   expect([...roster.take(P2, [vote('t2', 'up')], true, 1)].toSorted()).toEqual(['t1', 't2'])
   expect([...roster.gone(P1)]).toEqual([])
@@ -28,6 +29,7 @@ const peersOf = (name: string, bootId: string): Peers => {
     node: { name, bootId },
     version: '1',
     board,
+    refusals: new Refusals(),
     self: () => ({ view: 'v', plan: 'p', verdicts: 'h' }),
   })
 }
@@ -63,4 +65,58 @@ test('nodes that are gone for too long are shown no more, live ones always', () 
     ['n1', 'one', true],
     ['n3', 'one', false],
   ])
+})
+
+const named = (name: string) => ({ name, region: `r-${name}`, bootId: 'b' })
+const many = (count: number, of: string) => Array.from({ length: count }, (_, i) => vote(`${of} ${i}`, 'up'))
+
+test('1,000 probers have room: a newcomer takes the place of the one silent for longest, or is refused and counted', () => {
+  const refusals = new Refusals()
+  const roster = new Roster(refusals)
+  for (let i = 0; i < MOST_PROBERS; i++) roster.take(named(`p${i}`), [vote('t1', 'up')], true, i)
+  expect(roster.take(named('new'), [vote('t1', 'down')], true, 5000).size).toBe(0)
+  expect([roster.isLive('new'), roster.heard('t1').length, refusals.of('prober')]).toEqual([undefined, 1000, 1])
+  expect(roster.retire(named('new'), ['t1'], 5000).size).toBe(0)
+  roster.restore('absent', '', 0)
+  expect(roster.isLive('absent')).toBeUndefined()
+  roster.gone(named('p7'))
+  roster.gone(named('p3'))
+  roster.take(named('new'), [vote('t1', 'down')], true, 5000)
+  expect([roster.isLive('new'), roster.isLive('p3'), roster.isLive('p7')]).toEqual([true, undefined, false])
+  expect(roster.entries).toHaveLength(MOST_PROBERS)
+  expect(roster.shape(9999, 9999)).toBe('1000 1000')
+  expect(roster.heard('t1')).toHaveLength(999)
+  expect(refusals.of('prober')).toBe(2)
+})
+
+test('votes on targets of no plan: so many, and with another plan their probers are heard again', () => {
+  const refusals = new Refusals()
+  const roster = new Roster(refusals)
+  const said = (name: string, count: number, of: string) =>
+    roster.take({ name, region: 'eu', bootId: 'b' }, many(count, of), true, 0)
+  said('a', 150_000, 'early')
+  expect(refusals.of('unplanned')).toBe(0)
+  // those of the plan stay, whoever said them first; of the others some have room
+  expect(roster.plan((target) => target === 'early 149999')).toEqual(['a'])
+  expect(roster.heard('early 149999')).toHaveLength(1)
+  const held = () =>
+    Array.from({ length: 150_000 }, (_, i) => roster.heard(`early ${i}`).length).reduce((a, b) => a + b)
+  expect(held()).toBe(100_001)
+  said('b', 10, 'junk')
+  expect(refusals.of('unplanned')).toBe(10)
+  expect(roster.take({ name: 'b', region: 'eu', bootId: 'b' }, [vote('early 149999', 'down')], false, 0).size).toBe(1)
+  expect(roster.plan((target) => target.startsWith('junk'))).toEqual(['a', 'b'])
+  expect(roster.plan(() => true)).toEqual([])
+})
+
+test('1,000 nodes have room; this one always', () => {
+  const peers = peersOf('self', 'x')
+  for (let i = 0; i <= MOST_NODES; i++) peers.hear(beat(`n${i}`, 'b'), i)
+  expect(peers.status(0)).toHaveLength(MOST_NODES)
+  peers.gone({ name: 'n9', bootId: 'b' })
+  peers.hear(beat('late', 'b'), 0)
+  peers.hear(beat('self', 'x'), 0)
+  const names = peers.status(0).map((node) => node.beat.node.name)
+  expect(names).toHaveLength(MOST_NODES + 1)
+  expect(names).not.toContain('n9')
 })

@@ -35,6 +35,7 @@ class SharedStore {
         return trouble()
       },
       refusals: inner.refusals,
+      repeat: (prober) => inner.repeat(prober),
       board: (prober) => inner.board(prober),
       node: (node) => inner.node(node),
       known: () => inner.known(),
