@@ -95,7 +95,8 @@ test('messages of megabytes and hashes of a million fields are not taken in; con
   const connections = () => /total_connections_received:(\d+)/.exec(server.cli('info', 'stats'))![1]!
   const before = Number(connections())
   server.cli('eval', `redis.call('publish', KEYS[1], string.rep('x', 3000000))`, '1', channelOf(0))
-  const fill = `for i = 1, 300001 do redis.call('hset', KEYS[1], i, 'u.1000 1 200') end`
+  const fill = `local t = {} for i = 1, 4000 do t[i] = i end
+    for k = 1, 151 do t[1] = 'k' .. k for i = 3, 3999, 2 do t[i] = k .. '.' .. i end redis.call('hset', KEYS[1], unpack(t)) end`
   server.cli('eval', fill, '1', hashKey('prober', 'big'))
   put(hashKey('prober', 'big'), '@boot', 'b', '@region', 'eu', '@n', '7')
   server.cli('publish', proberChannel(0, 'big'), 'change')

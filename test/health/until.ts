@@ -1,5 +1,5 @@
-/** Waiting for a state with a deadline: what tests do where others would sleep. */
-export async function until(holds: () => boolean, what: string, withinMs = 5000): Promise<void> {
+/** Waiting for a state with a deadline: what tests do where others would sleep. Only against hanging. */
+export async function until(holds: () => boolean, what: string, withinMs = 50_000): Promise<void> {
   const endMs = performance.now() + withinMs
   while (!holds()) {
     if (performance.now() > endMs) throw new Error(`not within ${withinMs} ms: ${what}`)
