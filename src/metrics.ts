@@ -41,10 +41,14 @@ export const C_TRUNCATED = QUERY_CELLS
 export const C_ECS = QUERY_CELLS + 1
 /** Steered answers by the stated last resort. */
 export const C_LAST_RESORT = QUERY_CELLS + 2
-/** Replies that the kernel refused to send. */
-export const C_SEND_ERRORS = QUERY_CELLS + 3
+/** Replies that were not sent: the kernel refused them (a destination that can't be, a firewall); */
+export const C_SEND_REFUSED = QUERY_CELLS + 3
 /** Bugs caught by respond(): each one was a SERVFAIL. */
 export const C_BUGS = QUERY_CELLS + 4
+/** or the socket's send buffer was full; */
+export const C_SEND_FULL = QUERY_CELLS + 5
+/** or they would have waited for a neighbour that does not answer (server/neighbours.ts). */
+export const C_SEND_UNRESOLVED = QUERY_CELLS + 6
 /** First cell of the answers by service and site. */
 export const C_ANSWERS = QUERY_CELLS + 16
 export const ANSWER_CELLS = 16_384

@@ -25,6 +25,7 @@ export function samplesOf(served: Served): Samples {
     ],
     meridian_udp_batched: [[server?.udp.form === 'batched' ? 1 : 0]],
     meridian_receive_buffer_bytes: [[server?.udp.receiveBuffer ?? 0]],
+    meridian_send_buffer_bytes: [[server?.udp.sendBuffer ?? 0]],
     meridian_receive_drops_total: served.receiveDrops === undefined ? [] : [[served.receiveDrops]],
     meridian_tcp_connections: [[server?.tcp.open ?? 0]],
     meridian_tcp_held_bytes: [[server?.tcp.held ?? 0]],

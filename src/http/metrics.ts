@@ -10,7 +10,9 @@ import {
   C_BUGS,
   C_ECS,
   C_LAST_RESORT,
-  C_SEND_ERRORS,
+  C_SEND_FULL,
+  C_SEND_REFUSED,
+  C_SEND_UNRESOLVED,
   C_TRUNCATED,
   COUNTED_RCODES,
   COUNTED_TYPES,
@@ -44,7 +46,11 @@ export const METRICS = {
   ),
   meridian_ecs_queries_total: counter('Queries that carried a client subnet (RFC 7871).'),
   meridian_truncated_answers_total: counter('UDP answers sent with TC because they did not fit.'),
-  meridian_send_errors_total: counter('Replies that the kernel refused to send.'),
+  meridian_send_errors_total: counter(
+    'Replies that were not sent. `refused`: by the kernel; `full`: the send buffer was; `unresolved`: the client is on-link, ' +
+      'the kernel does not know its link address, and other such replies are waiting.',
+    'reason',
+  ),
   meridian_bugs_total: counter('Faults of our own while answering; each one was a SERVFAIL.'),
   meridian_answers_total: counter('Steered answers by the service and the site that was named.', 'service', 'site'),
   meridian_last_resort_answers_total: counter('Steered answers given by the stated last resort.'),
@@ -52,6 +58,7 @@ export const METRICS = {
   meridian_threads_replaced_total: counter('Answering threads that died or stood still, and were replaced.', 'why'),
   meridian_udp_batched: gauge('1 with recvmmsg/sendmmsg; 0 on node:dgram, because koffi or the calls are missing.'),
   meridian_receive_buffer_bytes: gauge('Least receive buffer that the kernel granted to a UDP socket.'),
+  meridian_send_buffer_bytes: gauge('Least send buffer that the kernel granted to a UDP socket.'),
   meridian_receive_drops_total: counter('Queries that the kernel dropped because a receive buffer was full.'),
   meridian_tcp_connections: gauge('Open TCP connections.'),
   meridian_tcp_held_bytes: gauge(
@@ -158,7 +165,11 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
     meridian_answers_total: steered,
     meridian_ecs_queries_total: [[cells[C_ECS]!]],
     meridian_truncated_answers_total: [[cells[C_TRUNCATED]!]],
-    meridian_send_errors_total: [[cells[C_SEND_ERRORS]!]],
+    meridian_send_errors_total: [
+      [cells[C_SEND_REFUSED]!, 'refused'],
+      [cells[C_SEND_FULL]!, 'full'],
+      [cells[C_SEND_UNRESOLVED]!, 'unresolved'],
+    ],
     meridian_bugs_total: [[cells[C_BUGS]!]],
     meridian_last_resort_answers_total: [[cells[C_LAST_RESORT]!]],
   }

@@ -5,11 +5,13 @@
  *   received  64 × mmsghdr ─▶ name, iovec ─▶ query slot, control     what recvmmsg fills
  *   replies   64 × mmsghdr ─▶ iovec ─▶ reply slot                    what sendmmsg reads; name and control are those of
  *                                                                    the query, set for every reply: drops leave no gap
+ *
+ * No call blocks but the wait for packets: what the kernel does not take at once is dropped and counted.
  */
 import type { respond as answer, Responder } from '../answer/answer.ts'
 import { UDP } from '../answer/answer.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
-import { C_SEND_ERRORS, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../metrics.ts'
+import { C_SEND_FULL, C_SEND_REFUSED, C_SEND_UNRESOLVED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../metrics.ts'
 import {
   EAGAIN,
   EINTR,
@@ -22,7 +24,9 @@ import {
   type Linux,
   MSG_DONTWAIT,
   MSG_WAITFORONE,
+  SIOCOUTQ,
 } from './linux.ts'
+import { Neighbours, type NeighbourTables } from './neighbours.ts'
 import { leaveGroup, type UdpSocket, WAIT_MS } from './sockets.ts'
 
 /** Cell: generation of the World to answer from (≥ 1), or STOP, or LEAVE. Written by the main thread. */
@@ -38,6 +42,8 @@ const BATCH = 64
 /** A query that fills its slot may have been cut short: no real one is near it, and it is dropped. */
 const QUERY_BYTES = 1600
 const REPLY_BYTES = 1344
+/** What the kernel charges a socket for a reply beyond its bytes, at the least (sk_buff, headers, skb_shared_info). */
+const OVERHEAD_BYTES = 640
 // slots are an odd number of cache lines apart, so that their first lines don't compete for the same cache sets
 const NAME_BYTES = 32
 const CONTROL_BYTES = 64
@@ -64,8 +70,9 @@ export function serveBatches(
   responder: Responder,
   respond: typeof answer,
   adopt: () => void,
+  neighbours: NeighbourTables,
 ): void {
-  const batches = sockets.map((socket) => new Batch(calls, socket, responder, respond))
+  const batches = sockets.map((socket) => new Batch(calls, socket, responder, respond, neighbours))
   const only = batches.length === 1 ? batches[0]! : undefined
   const poll = only === undefined ? new Poll(calls, sockets) : undefined
   let generation = responder.world.generation
@@ -129,6 +136,12 @@ class Batch {
   readonly #family: 4 | 6
   /** Of the client's address within its sockaddr. */
   readonly #clientAt: number
+  readonly #neighbours: Neighbours
+  /** For SIOCOUTQ. */
+  readonly #outq = new Int32Array(1)
+  readonly #outqAddress: number
+  /** Bytes in the send buffer, this batch's replies to strangers counted in; −1 while none was met. */
+  #queued = -1
   /** Bytes of a control block with the address that was asked; 0 when the socket has but one. */
   readonly #controlBytes: number
   /** Of the interface index in it, in 32-bit words. */
@@ -146,13 +159,21 @@ class Batch {
   /** Of the arena, for the kernel: the arrays above keep it reachable. */
   readonly #address: number
 
-  constructor(calls: Linux, socket: UdpSocket, responder: Responder, respond: typeof answer) {
+  constructor(
+    calls: Linux,
+    socket: UdpSocket,
+    responder: Responder,
+    respond: typeof answer,
+    neighbours: NeighbourTables,
+  ) {
     this.#calls = calls
     this.#responder = responder
     this.#respond = respond
     this.#fd = socket.fd
     this.#family = socket.family
     this.#clientAt = this.#names + (socket.family === 4 ? 4 : 8)
+    this.#neighbours = new Neighbours(neighbours, socket.family)
+    this.#outqAddress = calls.addressOf(this.#outq.buffer)
     this.#controlBytes = !socket.wildcard ? 0 : socket.family === 4 ? 32 : 40
     this.#interfaceAt = socket.family === 4 ? 4 : 8
     const arena = new ArrayBuffer(this.#replySlots + BATCH * REPLY_BYTES)
@@ -199,6 +220,9 @@ class Batch {
     const respond = this.#respond
     const bytes = this.#bytes
     const ints = this.#ints
+    const neighbours = this.#neighbours
+    const client = this.#clientAt / 4
+    this.#queued = -1
     let replies = 0
     let header = 0
     let reply = this.#replies / 4
@@ -225,6 +249,7 @@ class Batch {
       chance ^= chance >>> 17
       responder.chance = chance ^ (chance << 5)
       if (size === 0) continue
+      if (neighbours.isStranger(ints, client + (i * NAME_BYTES) / 4) && !this.#hasRoom(size)) continue
       ints[(this.#replyIovecs + replies * IOVEC_BYTES) / 4 + 2] = size
       ints[reply + H_NAME] = ints[header + H_NAME]!
       ints[reply + H_NAME + 1] = ints[header + H_NAME + 1]!
@@ -252,16 +277,42 @@ class Batch {
     return 0
   }
 
-  /** A reply that can't be sent (its client named port 0, a firewall refuses it) loses no other. */
+  /** Whether a reply to a stranger may be sent; counted when not. */
+  #hasRoom(size: number): boolean {
+    if (this.#queued < 0) {
+      const known = this.#calls.ioctl(this.#fd, SIOCOUTQ, this.#outqAddress) === 0
+      this.#queued = known ? this.#outq[0]! : 0
+    }
+    const queued = this.#queued + size + OVERHEAD_BYTES
+    if (queued > this.#neighbours.room()) {
+      this.#responder.counters[C_SEND_UNRESOLVED]!++
+      return false
+    }
+    this.#queued = queued
+    return true
+  }
+
+  /**
+   * A reply that can't be sent (its client named port 0, a firewall refuses it) loses no other. When the send buffer is full,
+   * the rest of the batch is dropped: to wait for room would be to answer nobody.
+   */
   #send(replies: number): void {
     const calls = this.#calls
     for (let sent = 0; sent < replies;) {
-      const count = calls.sendmmsg(this.#fd, this.#address + this.#replies + sent * HEADER_BYTES, replies - sent, 0)
-      if (count > 0) sent += count
-      else if (calls.errno() !== EINTR) {
-        this.#responder.counters[C_SEND_ERRORS]!++
-        sent++
+      const address = this.#address + this.#replies + sent * HEADER_BYTES
+      const count = calls.sendmmsg(this.#fd, address, replies - sent, MSG_DONTWAIT)
+      if (count > 0) {
+        sent += count
+        continue
       }
+      const errno = calls.errno()
+      if (errno === EAGAIN) {
+        this.#responder.counters[C_SEND_FULL]! += replies - sent
+        return
+      }
+      if (errno === EINTR) continue
+      this.#responder.counters[C_SEND_REFUSED]!++
+      sent++
     }
   }
 

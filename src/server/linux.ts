@@ -24,6 +24,9 @@ export interface Linux {
   epollWait(epoll: number, events: number, count: number, timeoutMs: number): number
   recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number
   sendmmsg(fd: number, messages: number, count: number, flags: number): number
+  send(fd: number, bytes: number, size: number, flags: number): number
+  recv(fd: number, bytes: number, size: number, flags: number): number
+  ioctl(fd: number, request: number, argument: number): number
   /** Of the last call that returned −1. */
   errno(): number
   /** Where the bytes of a buffer are. It stays reachable for the next RECENT calls of this: a one-off needs no more. */
@@ -32,8 +35,10 @@ export interface Linux {
 
 export const AF_INET = 2
 export const AF_INET6 = 10
+export const AF_NETLINK = 16
 export const SOCK_STREAM = 1
 export const SOCK_DGRAM = 2
+export const SOCK_RAW = 3
 export const SOCK_CLOEXEC = 0o2000000
 export const SOL_SOCKET = 1
 export const SO_REUSEADDR = 2
@@ -41,6 +46,7 @@ export const SO_SNDBUF = 7
 export const SO_RCVBUF = 8
 export const SO_REUSEPORT = 15
 export const SO_RCVTIMEO = 20
+export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
 export const SO_ATTACH_REUSEPORT_CBPF = 51
 export const IPPROTO_IP = 0
@@ -55,6 +61,9 @@ export const IPV6_RECVPKTINFO = 49
 /** Neither trusts ICMP about the path nor sets DF: answers fit any path, and forged ICMP can't shrink them. */
 export const PMTUDISC_OMIT = 5
 const F_DUPFD_CLOEXEC = 1030
+/** ioctl: bytes that a socket's send buffer holds, the kernel's overhead counted in. */
+export const SIOCOUTQ = 0x5411
+export const NETLINK_ROUTE = 0
 export const MSG_DONTWAIT = 0x40
 export const MSG_WAITFORONE = 0x10000
 export const EPOLL_CLOEXEC = 0o2000000
@@ -99,6 +108,9 @@ async function load(): Promise<Linux | { readonly missing: string }> {
       epollWait: libc.func('epoll_wait', 'int', ['int', 'int64_t', 'int', 'int']),
       recvmmsg: libc.func('int recvmmsg(int fd, int64_t messages, uint32_t count, int flags, int64_t timeout)'),
       sendmmsg: libc.func('int sendmmsg(int fd, int64_t messages, uint32_t count, int flags)'),
+      send: libc.func('int64_t send(int fd, int64_t bytes, uint64_t size, int flags)'),
+      recv: libc.func('int64_t recv(int fd, int64_t bytes, uint64_t size, int flags)'),
+      ioctl: libc.func('int ioctl(int fd, uint64_t request, int64_t argument)'),
       errno: () => koffi.errno(),
       addressOf: (buffer) => {
         recent[next++ % RECENT] = buffer

@@ -11,11 +11,14 @@ import type { World } from '../answer/world.ts'
 import type { Endpoint } from '../config.ts'
 import { parseAddress } from '../dns/address.ts'
 import type { HealthTable } from '../health/table.ts'
-import { C_SEND_ERRORS, makeCounters } from '../metrics.ts'
+import { C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../metrics.ts'
 import { type Front, ListenError } from './front.ts'
 import type { UdpStats } from './threads.ts'
 
-const RECEIVE_BUFFER = 4 << 20
+/** Of packets coming in, and of replies going out. */
+const BUFFER = 4 << 20
+/** Replies that node:dgram keeps when the kernel takes no more: beyond them they are dropped. */
+const MAX_QUEUED = 64
 
 /** Throws ListenError. */
 export async function bindPortable(endpoint: Endpoint): Promise<Socket> {
@@ -33,13 +36,14 @@ export async function bindPortable(endpoint: Endpoint): Promise<Socket> {
 }
 
 /** Returns the bytes that the kernel granted; it counts double. */
-function widen(socket: Socket): number {
+function widen(socket: Socket): { readonly receive: number; readonly send: number } {
   try {
-    socket.setRecvBufferSize(RECEIVE_BUFFER)
+    socket.setRecvBufferSize(BUFFER)
+    socket.setSendBufferSize(BUFFER)
   } catch {
     // more than may be had: the kernel's own size stays
   }
-  return socket.getRecvBufferSize() / 2
+  return { receive: socket.getRecvBufferSize() / 2, send: socket.getSendBufferSize() / 2 }
 }
 
 export class PortableUdp implements Front {
@@ -48,6 +52,7 @@ export class PortableUdp implements Front {
   readonly #reply = new Uint8Array(PAYLOAD_BYTES)
   readonly #reason: string | undefined
   readonly #receiveBuffer: number
+  readonly #sendBuffer: number
   #answered = 0
 
   /** `reason`: why the batched form can't be had, undefined when this one was asked for. */
@@ -55,9 +60,11 @@ export class PortableUdp implements Front {
     this.#sockets = sockets
     this.#responder = makeResponder(world, health, makeCounters())
     this.#reason = reason
-    this.#receiveBuffer = Math.min(...sockets.map(widen))
+    const buffers = sockets.map(widen)
+    this.#receiveBuffer = Math.min(...buffers.map(({ receive }) => receive))
+    this.#sendBuffer = Math.min(...buffers.map(({ send }) => send))
     for (const socket of sockets) {
-      socket.on('error', () => this.#responder.counters[C_SEND_ERRORS]!++)
+      socket.on('error', () => this.#responder.counters[C_SEND_REFUSED]!++)
       socket.on('message', (query, { address, port }) => this.#answer(socket, query, address, port))
     }
   }
@@ -73,7 +80,12 @@ export class PortableUdp implements Front {
     const reply = this.#reply
     const size = respond(responder, query, 0, length, client, 0, family, UDP, reply, 0, reply.length)
     if (size === 0) return
-    const refused = (): void => void responder.counters[C_SEND_ERRORS]!++
+    // node:dgram keeps what the kernel does not take at once, without end
+    if (socket.getSendQueueCount() >= MAX_QUEUED) {
+      responder.counters[C_SEND_FULL]!++
+      return
+    }
+    const refused = (): void => void responder.counters[C_SEND_REFUSED]!++
     try {
       socket.send(reply.slice(0, size), port, address, (error) => {
         if (error !== null) refused()
@@ -99,6 +111,7 @@ export class PortableUdp implements Front {
       died: 0,
       stalled: 0,
       receiveBuffer: this.#receiveBuffer,
+      sendBuffer: this.#sendBuffer,
     }
   }
 

@@ -80,8 +80,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   let { generation } = options.world
   Atomics.store(adoption, 0, generation)
   if (udp instanceof Threads) {
-    const { receiveBuffer } = udp.stats()
-    log('info', 'UDP in batches', { threads: options.threads, receiveBuffer })
+    const { receiveBuffer, sendBuffer } = udp.stats()
+    log('info', 'UDP in batches', { threads: options.threads, receiveBuffer, sendBuffer })
   }
 
   return {

@@ -29,6 +29,7 @@ import {
   SO_REUSEADDR,
   SO_REUSEPORT,
   SO_SNDBUF,
+  SO_SNDBUFFORCE,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
   SOCK_STREAM,
@@ -63,6 +64,8 @@ const TCP_SEND_BUFFER = 16 << 10
 const TCP_RECEIVE_BUFFER = 8 << 10
 /** The kernel gives up a connection whose client takes nothing for so long, one that is closed here too. */
 const TCP_UNREAD_MS = 3_000
+/** Replies on their way to a link. The kernel's default holds 270 small ones, and refuses all when it is full. */
+const SEND_BUFFER = 4 << 20
 /** How long a blocking receive waits before the loop beats and looks for news. */
 export const WAIT_MS = 50
 const PORT_TRIES = 20
@@ -142,6 +145,9 @@ function prepareUdp(calls: Linux, fd: number, v6: boolean, wildcard: boolean): v
   if (!setOption(calls, fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)) {
     setOption(calls, fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER)
   }
+  if (!setOption(calls, fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER)) {
+    setOption(calls, fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
+  }
   const timeval = new BigInt64Array([0n, BigInt(WAIT_MS * 1000)])
   calls.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, calls.addressOf(timeval.buffer), timeval.byteLength)
   if (v6) setOption(calls, fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_OMIT)
@@ -170,10 +176,13 @@ function portOf(calls: Linux, fd: number): number {
 }
 
 /** Bytes of queued packets that the kernel granted (it counts its own overhead in, and so doubles what was asked). */
-export function receiveBufferOf(calls: Linux, fd: number): number {
+export const receiveBufferOf = (calls: Linux, fd: number): number => bufferOf(calls, fd, SO_RCVBUF)
+export const sendBufferOf = (calls: Linux, fd: number): number => bufferOf(calls, fd, SO_SNDBUF)
+
+function bufferOf(calls: Linux, fd: number, option: number): number {
   const cell = new Int32Array([0])
   const size = new Int32Array([4])
-  calls.getsockopt(fd, SOL_SOCKET, SO_RCVBUF, calls.addressOf(cell.buffer), calls.addressOf(size.buffer))
+  calls.getsockopt(fd, SOL_SOCKET, option, calls.addressOf(cell.buffer), calls.addressOf(size.buffer))
   return cell[0]! / 2
 }
 

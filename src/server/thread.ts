@@ -8,6 +8,7 @@ import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
 import { serveBatches } from './batch.ts'
 import { linux } from './linux.ts'
+import type { NeighbourTables } from './neighbours.ts'
 import type { Adoption } from './pool.ts'
 import type { UdpSocket } from './sockets.ts'
 
@@ -18,6 +19,7 @@ export interface Assignment {
   readonly health: HealthTable
   readonly counters: Float64Array
   readonly adoption: Adoption
+  readonly neighbours: NeighbourTables
   /** Where in it this thread says what it has adopted. */
   readonly reader: number
   /** First of the chances: not 0. */
@@ -28,7 +30,7 @@ const port = parentPort!
 
 port.once('message', (assignment: Assignment | null) => {
   if (assignment === null) return port.close()
-  const { sockets, cells, world, health, counters, adoption, reader, seed } = assignment
+  const { sockets, cells, world, health, counters, adoption, neighbours, reader, seed } = assignment
   if ('missing' in linux) throw new Error(linux.missing)
   const responder = makeResponder(world, health, counters)
   responder.chance = seed
@@ -39,6 +41,6 @@ port.once('message', (assignment: Assignment | null) => {
     Atomics.store(adoption, reader, responder.world.generation)
   }
   Atomics.store(adoption, reader, world.generation)
-  serveBatches(linux, sockets, cells, responder, respond, adopt)
+  serveBatches(linux, sockets, cells, responder, respond, adopt, neighbours)
   port.close()
 })

@@ -15,8 +15,9 @@ import { makeCounters } from '../metrics.ts'
 import { BEAT, LEAVE, SIGNAL, STOP, THREAD_CELLS } from './batch.ts'
 import type { Front, Log } from './front.ts'
 import { type Linux } from './linux.ts'
+import { NeighbourWatch } from './neighbours.ts'
 import { ABSENT, type Adoption } from './pool.ts'
-import { type Bound, receiveBufferOf, type UdpSocket } from './sockets.ts'
+import { type Bound, receiveBufferOf, sendBufferOf, type UdpSocket } from './sockets.ts'
 import type { Assignment } from './thread.ts'
 
 export interface UdpStats {
@@ -29,6 +30,7 @@ export interface UdpStats {
   readonly stalled: number
   /** Bytes that the kernel granted, the least of all sockets. */
   readonly receiveBuffer: number
+  readonly sendBuffer: number
 }
 
 export interface ThreadsOptions {
@@ -65,6 +67,8 @@ export class Threads implements Front {
   readonly #seats: readonly Seat[]
   readonly #watching: NodeJS.Timeout
   readonly #receiveBuffer: number
+  readonly #sendBuffer: number
+  readonly #neighbours: NeighbourWatch
   #spare: Worker | undefined
   #world: World
   #stopping = false
@@ -77,6 +81,9 @@ export class Threads implements Front {
     this.#world = options.world
     const sockets = options.bound.flatMap(({ udp }) => udp)
     this.#receiveBuffer = Math.min(...sockets.map(({ fd }) => receiveBufferOf(calls, fd)))
+    this.#sendBuffer = Math.min(...sockets.map(({ fd }) => sendBufferOf(calls, fd)))
+    const ofFamily = (wanted: 4 | 6): number => sockets.filter(({ family }) => family === wanted).length
+    this.#neighbours = new NeighbourWatch(calls, { 4: ofFamily(4), 6: ofFamily(6) }, options.log)
     this.#seats = Array.from({ length: options.threads }, (_, index) => ({
       index,
       sockets: options.bound.map(({ udp }) => udp[index]!),
@@ -119,6 +126,7 @@ export class Threads implements Front {
       died: this.#died,
       stalled: this.#stalled,
       receiveBuffer: this.#receiveBuffer,
+      sendBuffer: this.#sendBuffer,
     }
   }
 
@@ -133,6 +141,7 @@ export class Threads implements Front {
     await Promise.all(this.#seats.map((seat) => this.#end(seat, drainMs > 0 ? LEAVE : STOP)))
     clearTimeout(deadline)
     await dismissed
+    this.#neighbours.stop()
     for (const { fd } of this.#options.bound.flatMap(({ udp }) => udp)) this.#calls.close(fd)
   }
 
@@ -185,6 +194,7 @@ export class Threads implements Front {
       health,
       counters: seat.counters,
       adoption,
+      neighbours: this.#neighbours.tables,
       reader,
       seed: 1 + Math.floor(Math.random() * 0x7ffffffe),
     }

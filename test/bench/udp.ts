@@ -17,6 +17,7 @@ import type { World } from '../../src/answer/world.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import { makeCounters } from '../../src/metrics.ts'
 import { serveBatches, SIGNAL, STOP, THREAD_CELLS } from '../../src/server/batch.ts'
+import { makeNeighbourTables } from '../../src/server/neighbours.ts'
 import { linux } from '../../src/server/linux.ts'
 import { bindAll, type UdpSocket } from '../../src/server/sockets.ts'
 import { load, query } from '../server/client.ts'
@@ -51,7 +52,15 @@ if (!isMainThread) {
   const { sockets, cells, served, counters, usage }: LoopData = workerData
   if ('missing' in linux) throw new Error(linux.missing)
   const before = process.threadCpuUsage()
-  serveBatches(linux, sockets, cells, makeResponder(served, makeHealthTable(), counters), echo, () => {})
+  serveBatches(
+    linux,
+    sockets,
+    cells,
+    makeResponder(served, makeHealthTable(), counters),
+    echo,
+    () => {},
+    makeNeighbourTables(),
+  )
   const { user, system } = process.threadCpuUsage(before)
   usage.set([user, system])
 }

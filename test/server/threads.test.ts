@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 import { UDP } from '../../src/answer/answer.ts'
 import type { World } from '../../src/answer/world.ts'
-import { C_SEND_ERRORS, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../../src/metrics.ts'
+import { C_SEND_REFUSED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../../src/metrics.ts'
 import { ListenError } from '../../src/server/front.ts'
 import { answersOf, load, query, TcpClient, UdpClient, until } from './client.ts'
 import { makeWorld, type Running, start } from './fixture.ts'
@@ -98,7 +98,7 @@ describe('packets', () => {
       client.socket.send(query(id, 'a.example.com'))
     }
     await until('all replies', () => client.replies.length === 100)
-    await until('all errors', () => count(C_SEND_ERRORS) === 34)
+    await until('all errors', () => count(C_SEND_REFUSED) === 34)
     expect(count(ANSWERED)).toBe(134)
     client.close()
     raw.close()

@@ -24,6 +24,7 @@ export function udpSuite(form: 'batched' | 'portable'): void {
     test('says which form it is', () => {
       expect(running.server.stats().udp.form).toBe(form)
       expect(running.server.stats().udp.receiveBuffer).toBeGreaterThan(100_000)
+      expect(running.server.stats().udp.sendBuffer).toBeGreaterThan(100_000)
     })
 
     test('every listen address answers, IPv4 and IPv6', async () => {
