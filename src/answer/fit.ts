@@ -136,10 +136,10 @@ function checkReach(
   }
   const [first] = denied
   if (first !== undefined) {
-    const others = denied.size === 1 ? '' : ` (and ${denied.size - 1} more: ${someOf([...denied.keys()].slice(1))})`
-    const message = `${first[0]}: ${first[1]}${others}: it abstains, and they are never seen up`
-    const hint = 'Probe another address, or, where this is meant, name it in probe.allow of every node that probes'
-    warn('probe-denied', message, hint)
+    const others = denied.size === 1 ? '' : `; nor what is denied of ${someOf([...denied.keys()].slice(1))}`
+    const hint =
+      'Nobody ever sees it up: probe another address, or name this one in probe.allow of every node that probes'
+    warn('probe-denied', `${first[0]}: ${first[1]}${others}`, hint)
   }
   if (elsewhere.size > 0) {
     const message = `checks go to addresses that are not the VIP, and that probe.allow does not name: ${someOf([...elsewhere])}`

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeBuilder } from '../../src/answer/build.ts'
 import { checkProbe, type ProbeSettings } from '../../src/answer/fit.ts'
 import { loadOf, overload } from '../../src/health/load.ts'
+import type { ReachSettings } from '../../src/health/reach.ts'
 import { hashTargets, type Target } from '../../src/health/target.ts'
 import type { Problem } from '../../src/problem.ts'
 import type { CheckModel } from '../../src/zone/model.ts'
@@ -62,6 +63,48 @@ describe('problems', () => {
       { code: 'exec-unknown', severity: 'warning', hint: 'Did you mean backup-agee?' },
     ])
     expect(found(list, { exec: [], reach: REACH })[0]!.hint).toContain('Add it to probe.exec')
+  })
+})
+
+describe('what checks reach', () => {
+  const MEMBER = { site: 'fra', service: 'web', drained: false, settleMs: 0, probers: 3, regions: 1 }
+  /** Members of a service with their VIP and where that is probed. */
+  const told = (places: readonly (readonly [vip: string, probed: string])[], more: Partial<ReachSettings> = {}) => {
+    const [one] = targets(1, httpCheck({}))
+    const list = places.map(([, address], i) => ({ ...one!, id: `t${i}`, address }))
+    const members = places.map(([address], i) => ({
+      ...MEMBER,
+      name: `fra/web/${address}`,
+      address,
+      targets: [`t${i}`],
+    }))
+    const problems: Problem[] = []
+    const probe = { threads: 1, rate: 5000, exec: [], reach: { ...REACH, ...more } }
+    checkProbe('zones', probe, { members, services: [], targets: list, hash: '' }, (one) => problems.push(one))
+    return problems.map(({ code, severity, message }) => `${severity} ${code} ${message}`)
+  }
+
+  test('what is denied is one warning, with the first reason and the members', () => {
+    expect(told([['192.0.2.1', '192.0.2.1']])).toEqual([])
+    const places = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => [`127.0.0.${n}`, `127.0.0.${n}`] as const)
+    expect(told(places.slice(0, 1))).toEqual([
+      'warning probe-denied fra/web/127.0.0.1: this prober does not probe 127.0.0.1, a loopback address, unless probe.allow has 127.0.0.0/8',
+    ])
+    expect(told(places)[0]).toMatch(/; nor what is denied of fra\/web\/127\.0\.0\.2, .* and 2 more$/)
+    expect(told(places, { allow: ['127.0.0.0/8'] })).toEqual([])
+    expect(told([['192.0.2.1', '192.0.2.1']], { deny: ['192.0.2.0/24'] })).toHaveLength(1)
+  })
+
+  test('an address that is not the VIP is a warning unless probe.allow names it', () => {
+    const places = [
+      ['192.0.2.1', '10.0.0.1'],
+      ['192.0.2.2', '10.0.0.1'],
+      ['192.0.2.3', '192.0.2.3'],
+    ] as const
+    expect(told(places)).toEqual([
+      'warning check-address checks go to addresses that are not the VIP, and that probe.allow does not name: fra/web/192.0.2.1 at 10.0.0.1, fra/web/192.0.2.2 at 10.0.0.1',
+    ])
+    expect(told(places, { allow: ['10.0.0.0/8'] })).toEqual([])
   })
 })
 
