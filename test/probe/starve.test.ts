@@ -23,6 +23,14 @@ test('without file descriptors every check is unable', () => {
   expect(seen.filter((one) => /^(icmp|exec) unable: /.test(one))).toHaveLength(2)
 })
 
+test('without processes only checks that start one are unable', () => {
+  const seen = starve('processes', 'true')
+  const words = "exec unable: command mine can't be started: spawn /bin/true EAGAIN"
+  expect(seen.filter((one) => one.startsWith('exec'))).toEqual([words])
+  const refused = DIALLING.map((type) => `${type} fail: connection refused`)
+  expect(seen.filter((one) => !/^(icmp|exec)/.test(one))).toEqual(refused)
+})
+
 test.skipIf(!mayUnshare)('without local ports every check that needs one is unable', () => {
   const limit = 'ip link set lo up && echo 50000 50000 > /proc/sys/net/ipv4/ip_local_port_range'
   const seen = starve('ports', limit, 'unshare', ...NAMESPACE)

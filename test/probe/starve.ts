@@ -1,8 +1,9 @@
 /**
  * Runs a check of every kind where this host is out of something: `node starve.ts files`, under a low limit of descriptors,
- * or `node starve.ts ports`, in a network namespace with a range of one port. Prints the observations as JSON. Each kind
- * runs once before, so that all code is loaded.
+ * `node starve.ts ports`, in a network namespace with a range of one port, or `node starve.ts processes`. Prints the
+ * observations as JSON. Each kind runs once before, so that all code is loaded.
  */
+import { execFileSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { openSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -29,6 +30,7 @@ const run = (kind: CheckKind) => {
 }
 for (const kind of kinds) await run(kind)
 if (process.argv[2] === 'ports') await takePorts()
+else if (process.argv[2] === 'processes') takeProcesses()
 else takeFiles()
 const seen: string[] = []
 for (const kind of kinds) {
@@ -44,6 +46,12 @@ function takeFiles(): void {
   } catch {
     // none is left
   }
+}
+
+/** Root is bound by no limit of processes. */
+function takeProcesses(): void {
+  if (process.getuid?.() === 0) process.setuid?.(54_321)
+  execFileSync('prlimit', ['--pid', String(process.pid), '--nproc=1'])
 }
 
 /** The only port of the range, for TCP to the target's address and port, and for UDP. */
