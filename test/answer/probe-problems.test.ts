@@ -80,7 +80,7 @@ describe('what checks reach', () => {
     }))
     const problems: Problem[] = []
     const probe = { threads: 1, rate: 5000, exec: [], reach: { ...REACH, ...more } }
-    checkProbe('zones', probe, { members, services: [], targets: list, hash: '' }, (one) => problems.push(one))
+    checkProbe('zones', probe, { members, services: [], targets: list, hash: '' }, (problem) => problems.push(problem))
     return problems.map(({ code, severity, message }) => `${severity} ${code} ${message}`)
   }
 
