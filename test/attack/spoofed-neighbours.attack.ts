@@ -16,6 +16,7 @@ import {
   type StartOptions,
 } from './neighbours/scene.ts'
 
+/** Or twice what it is without a flood, on a machine with other work. */
 const MAX_P99_MS = 5
 /** A neighbour that nobody knew loses what it asks until the next look at the kernel's table. */
 const NEWCOMER_LOSES_MS = 150
@@ -77,13 +78,15 @@ async function attackServer(
   wrong: string[] | undefined,
 ): Promise<void> {
   const started = await scene.start(peer, options)
+  const calm = await scene.flood({ family: 4, honest: 'on-link', sources: SOURCES[4], ...FULL, rate: 0 })
+  print(row(peer, `${how}, no flood`, 4, 'on-link', calm))
   for (const family of [4, 6] as const) {
     for (const honest of ['on-link', 'routed', 'newcomer'] as const) {
       if (honest === 'newcomer' && peer !== 'meridian') continue
       const flood: Flood = { family, honest, sources: SOURCES[family], ...FULL }
       const outcome = await scene.flood(flood)
       print(row(peer, how, family, honest, outcome))
-      wrong?.push(...faultsOf(`${how}, IPv${family}, ${honest}`, flood, outcome))
+      wrong?.push(...faultsOf(`${how}, IPv${family}, ${honest}`, flood, outcome, calm.p99Ms))
     }
   }
   if (peer === 'meridian') await expectNoThreadReplaced(started)
@@ -106,11 +109,16 @@ async function takeover(scene: NeighbourScene, print: Print, wrong: string[]): P
   await scene.stop(now)
 }
 
-function faultsOf(what: string, { honest, honestRate }: Flood, { sent, lost, p99Ms }: Outcome): string[] {
+function faultsOf(
+  what: string,
+  { honest, honestRate }: Flood,
+  { sent, lost, p99Ms }: Outcome,
+  calmP99Ms: number,
+): string[] {
   const allowed = honest === 'newcomer' ? (honestRate * NEWCOMER_LOSES_MS) / 1000 : 0
   return [
     ...(lost > allowed ? [`${what}: ${lost} of ${sent} answers lost`] : []),
-    ...(p99Ms >= MAX_P99_MS ? [`${what}: p99 ${p99Ms.toFixed(1)} ms`] : []),
+    ...(p99Ms >= Math.max(MAX_P99_MS, 2 * calmP99Ms) ? [`${what}: p99 ${p99Ms.toFixed(1)} ms`] : []),
   ]
 }
 
