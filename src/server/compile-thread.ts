@@ -1,6 +1,6 @@
 /** Entry of the compile thread: builds when asked, numbers the Worlds, and takes their memory from the pool. */
 import { access } from 'node:fs/promises'
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { type BuildOrder, type BuildSettings, type Built, makeBuilder } from '../answer/build.ts'
 import { type Adoption, makePool } from './pool.ts'
@@ -28,7 +28,7 @@ const port = parentPort!
  */
 const NICE = 15
 await access(settings.zones).catch(() => {})
-if (process.platform === 'linux') setPriority(NICE)
+if (process.platform === 'linux') setPriority(Math.max(NICE, getPriority()))
 
 const pool = makePool(adoption)
 const builder = makeBuilder(settings, pool.allocate)
