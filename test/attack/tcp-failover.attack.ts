@@ -15,6 +15,7 @@ const ADDED_MS = 200
 const BUSY_MS = 2000
 const LIVE_MS = 1000
 const TCP_MS = 5000
+const START_MS = 120_000
 
 interface Run {
   readonly kind: Kind
@@ -87,8 +88,9 @@ async function failOver(kind: Kind, connections: number, addresses: number, busy
   let load: Awaited<ReturnType<typeof startLoad>> | undefined
   try {
     await scene.startSites()
-    const node = await scene.startReady()
-    await until('all up', 20_000, async () => {
+    const node = scene.start()
+    await node.ready(START_MS)
+    await until('all up', START_MS, async () => {
       const states = await node.states()
       return SITE_NAMES.every((site) => states[site] === 'up') ? true : undefined
     })
@@ -96,7 +98,7 @@ async function failOver(kind: Kind, connections: number, addresses: number, busy
     const asking = new Asking(scene, PARIS, 5)
     const live = everySoOften(done.signal, () => fetchLive(scene.address(0), LIVE_MS + busyMs))
     const tcp = everySoOften(done.signal, () => askOverTcp(to, TCP_MS + 5 * busyMs))
-    await until('fra is named', 10_000, () => (asking.last.has(VIPS.fra) ? true : undefined))
+    await until('fra is named', START_MS, () => (asking.last.has(VIPS.fra) ? true : undefined))
     await sleep(1500 + 1000 * Math.random()) // the attack is at its height, and the check at any point of its interval
     const diedMs = performance.now()
     scene.signalSite('fra', 'SIGSTOP')

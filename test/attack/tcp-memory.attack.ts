@@ -13,6 +13,7 @@ import { type Kind, type Load, startLoad, writeZone } from './tcp-load.ts'
 const LIMIT_MB = 512
 /** For a reply: of a machine that does other things too. */
 const PATIENCE_MS = 30_000
+const START_MS = 120_000
 
 interface Part {
   readonly kind: Kind
@@ -49,7 +50,7 @@ async function run(scale: Scale, print: (line: string) => void): Promise<void> {
   try {
     await scene.startSites()
     node = new NodeProcess(['serve', ...scene.flags()], scene.state, group === undefined ? {} : { via: group.via })
-    await node.ready()
+    await node.ready(START_MS)
     const startRss = rssMb(node.pid)
     const to = { address: scene.address(0), port: DNS_PORT }
     await Promise.all(PARTS[scale].map(async (part) => loads.push(await startLoad({ ...part, to }))))
