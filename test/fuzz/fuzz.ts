@@ -1,6 +1,8 @@
 /**
  * `npm run fuzz`: packets of all kinds through respond() until the time is up or something breaks.
+ * `npm run fuzz -- redis`: texts of hostile boards in Redis through a node and a prober, in the same way (board.ts).
  *
+ *   --count N       as many packets or texts instead of a time
  *   --seconds N     how long; 300
  *   --seed S        the same seed, the same packets; from the clock without
  *   --udp HOST:PORT instead sends them to a running server (loopback only) and checks that it stays alive and answers
@@ -13,6 +15,7 @@ import { Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
 import { C_ANSWERS } from '../../src/metrics.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { NAMES, ZONES } from '../rfc/zones.ts'
+import { type BoardFuzzed, fuzzBoard } from './board.ts'
 import { check, disturb } from './check.ts'
 import { type Packet, makePackets, makeRandom } from './packets.ts'
 import { fuzzUdp } from './udp.ts'
@@ -90,8 +93,10 @@ const hexPacket = (hex: string): Packet => {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
+      count: { type: 'string' },
       seconds: { type: 'string', default: '300' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000_007) },
       udp: { type: 'string' },
@@ -102,19 +107,28 @@ async function main(): Promise<void> {
   })
   const seed = Number(values.seed)
   const until = performance.now() + Number(values.seconds) * 1000
-  console.log(`seed ${seed}, ${values.seconds} s`)
+  console.log(`seed ${seed}, ${values.count ?? `${values.seconds} s`}`)
   const started = performance.now()
-  const done = (): boolean => performance.now() > until
+  const done = (count: number): boolean =>
+    values.count === undefined ? performance.now() > until : count >= Number(values.count)
+  if (positionals[0] === 'redis') return tellBoard(await fuzzBoard(seed, done), started)
   const { packets, wellFormed, findings } =
     values.packet !== undefined
       ? await fuzz(seed, (count) => count === 1000, hexPacket(values.packet))
       : values.udp === undefined
         ? await fuzz(seed, done)
-        : await fuzzUdp(values.udp, values.names.split(','), Number(values.rate), seed, done)
+        : await fuzzUdp(values.udp, values.names.split(','), Number(values.rate), seed, () => done(0))
   const seconds = (performance.now() - started) / 1000
   for (const finding of findings) console.log(finding)
   const rate = Math.round(packets / seconds)
   console.log(`${packets} packets, ${wellFormed} of them well-formed, ${rate} a second, ${findings.length} findings`)
+  process.exitCode = findings.length === 0 ? 0 : 1
+}
+
+function tellBoard({ items, refused, findings }: BoardFuzzed, started: number): void {
+  for (const finding of findings) console.log(finding)
+  const rate = Math.round((items * 1000) / (performance.now() - started))
+  console.log(`${items} texts, ${refused} refusals, ${rate} a second, ${findings.length} findings`)
   process.exitCode = findings.length === 0 ? 0 : 1
 }
 
