@@ -333,7 +333,8 @@ function judge(health: NodeHealth, refusals: Refusals, lines: string[]): string[
   if (refusals.of('fault') > 0) wrong.push(`a fault: ${lines.find((line) => line.includes('fault')) ?? ''}`)
   if (probers.length > MOST_PROBERS) wrong.push(`${probers.length} probers`)
   if (nodes.length > MOST_NODES + 1) wrong.push(`${nodes.length} nodes`)
-  const shown = JSON.stringify([probers, nodes, overrides, members])
+  // without backslashes of their own, which JSON doubles
+  const shown = JSON.stringify([probers, nodes, overrides, members]).replaceAll('\\\\', '')
   // JSON escapes the control characters of ASCII
   const odd = /\\u|\\[nrtbf]|\p{C}/u.exec(shown)
   if (odd !== null) wrong.push(`shown: ${JSON.stringify(shown.slice(Math.max(0, odd.index - 80), odd.index + 20))}`)
