@@ -8,6 +8,7 @@ export const PROBLEM_CODES = {
   'file-unreadable': 'a file or folder could not be read',
   'file-unknown': 'a file that has no meaning in a folder of zones',
   'zones-missing': 'a folder without any zone',
+  'problems-many': 'more problems than are told; a load stops at 1,000 errors',
   'yaml-syntax': 'a file that is not YAML',
   'yaml-unsupported':
     'an anchor, alias, tag other than `!include`, second document or key that is no text: one file must mean one thing',
@@ -122,6 +123,63 @@ export interface Problem {
 /** Where code that reads configuration puts what it finds; it never stops at the first. */
 export type Report = (problem: Problem) => void
 
+/** Errors after which a run stops; warnings, and notices, that it tells. More nobody reads, and a million take minutes. */
+export const MOST_PROBLEMS = 1000
+
+/** Ends the work of whoever reports one error more than is told. */
+export class TooManyErrors extends Error {}
+
+/** What a run finds, each thing once. */
+export class ProblemList {
+  readonly list: Problem[] = []
+  readonly #most: number
+  readonly #known = new Set<string>()
+  readonly #counts: Record<Severity, number> = { error: 0, warning: 0, notice: 0 }
+
+  constructor(most = MOST_PROBLEMS) {
+    this.#most = most
+  }
+
+  /** Throws TooManyErrors at the first error that would not be told. */
+  readonly report: Report = (problem) => {
+    const { file, line, column, code, message, severity } = problem
+    const key = `${file}:${line}:${column} ${code} ${message}`
+    if (this.#known.has(key)) return
+    const isTold = this.#counts[severity] < this.#most
+    if (!isTold && severity === 'error') throw new TooManyErrors()
+    this.#counts[severity]++
+    if (!isTold) return
+    this.#known.add(key)
+    this.list.push(problem)
+  }
+
+  /** How many of them there are, told or not. */
+  count(severity: Severity): number {
+    return this.#counts[severity]
+  }
+
+  /** How many warnings and notices are not told. */
+  addHidden(severity: 'warning' | 'notice', count: number): void {
+    this.#counts[severity] += count
+  }
+}
+
+/** Of the folder: what `list` does not tell; `isStopped`: by TooManyErrors. */
+export function untold(list: ProblemList, folder: string, isStopped: boolean): Problem[] {
+  const problems: Problem[] = []
+  const tell = (severity: Severity, message: string, hint: string): void => {
+    problems.push({ code: 'problems-many', severity, file: folder, line: 0, column: 0, message, hint })
+  }
+  const most = MOST_PROBLEMS.toLocaleString('en-US')
+  if (isStopped)
+    tell('error', `there are more than ${most} errors: the load stopped there`, 'Correct these, and look again')
+  for (const severity of ['warning', 'notice'] as const) {
+    const more = list.count(severity) - list.list.filter((problem) => problem.severity === severity).length
+    if (more > 0) tell(severity, `${more} more ${severity}s are not told`, `The first ${most} are`)
+  }
+  return problems
+}
+
 /** By file, line and column. */
 export const comparePlaces = (a: Problem, b: Problem): number =>
   a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column
@@ -138,35 +196,70 @@ export function formatProblem(problem: Problem): string {
 export const inLine = (text: string): string => text.replaceAll(/\p{C}/gu, '\u{fffd}')
 
 /** Longer words nobody mistypes, and comparing them takes the square of their length. */
-const MOST_CHARACTERS = 255
+const MOST_CHARACTERS = 64
+/** That are compared: a thousand mistyped names among ten thousand sites would take minutes. */
+const MOST_WORDS = 200
 
 /** A hint that names the nearest of the known words, if one is near enough; otherwise all of them, if they are few. */
 export function didYouMean(word: string, known: Iterable<string>): string | undefined {
   const words = [...known]
-  const most = Math.max(1, Math.floor(word.length / 3))
-  // each character more or less is a change by itself
-  const ranked = words
-    .filter(({ length }) => Math.abs(length - word.length) <= most && length <= MOST_CHARACTERS)
-    .map((other) => ({ other, distance: editDistance(word.toLowerCase(), other.toLowerCase()) }))
-  const [best] = ranked.toSorted((a, b) => a.distance - b.distance)
-  if (best !== undefined && best.distance <= most) return `Did you mean ${best.other}?`
+  let best: { readonly other: string; readonly distance: number } | undefined
+  for (const other of candidates(word, words)) {
+    const distance = editDistance(word.toLowerCase(), other.toLowerCase())
+    if (best === undefined || distance < best.distance) best = { other, distance }
+  }
+  if (best !== undefined && best.distance <= mostChanges(word)) return `Did you mean ${best.other}?`
   return words.length > 0 && words.length <= 24 ? `Known: ${words.join(', ')}` : undefined
+}
+
+const mostChanges = (word: string): number => Math.max(1, Math.floor(word.length / 3))
+
+/** Those with nearly the same letters, the nearest of them: each letter more or less is a change by itself. */
+function candidates(word: string, words: readonly string[]): readonly string[] {
+  const most = mostChanges(word)
+  if (word.length > MOST_CHARACTERS + most) return []
+  const letters = lettersOf(word)
+  const byDistance: string[][] = Array.from({ length: most + 1 }, () => [])
+  for (const other of words) {
+    if (Math.abs(other.length - word.length) > most || other.length > MOST_CHARACTERS) continue
+    const theirs = lettersOf(other)
+    let more = 0
+    let less = 0
+    for (let i = 0; i < letters.length; i++) {
+      const difference = theirs[i]! - letters[i]!
+      if (difference > 0) more += difference
+      else less -= difference
+    }
+    byDistance[Math.max(more, less)]?.push(other)
+  }
+  return byDistance.flat().slice(0, MOST_WORDS)
+}
+
+/** How often each has it; what is beyond ASCII shares places. */
+function lettersOf(word: string): Uint8Array {
+  const counts = new Uint8Array(32)
+  for (let i = 0; i < word.length; i++) counts[word.charCodeAt(i) & 31]!++
+  return counts
 }
 
 /** Insertions, deletions, changes and swaps of neighbours that make one word of the other. */
 function editDistance(a: string, b: string): number {
-  let before: number[] = []
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  const width = b.length + 1
+  const rows = new Uint8Array(3 * width)
+  for (let j = 0; j < width; j++) rows[j] = j
   for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1]
-      let least = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (same ? 0 : 1))
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, before[j - 2]! + 1)
-      next.push(least)
+    const row = (i % 3) * width
+    const above = ((i - 1) % 3) * width
+    const before = ((i + 1) % 3) * width
+    rows[row] = i
+    for (let j = 1; j < width; j++) {
+      const isSame = a.charCodeAt(i - 1) === b.charCodeAt(j - 1)
+      let least = Math.min(rows[above + j]! + 1, rows[row + j - 1]! + 1, rows[above + j - 1]! + (isSame ? 0 : 1))
+      const isSwap =
+        i > 1 && j > 1 && a.charCodeAt(i - 1) === b.charCodeAt(j - 2) && a.charCodeAt(i - 2) === b.charCodeAt(j - 1)
+      if (isSwap) least = Math.min(least, rows[before + j - 2]! + 1)
+      rows[row + j] = least
     }
-    before = row
-    row = next
   }
-  return row[b.length]!
+  return rows[(a.length % 3) * width + b.length]!
 }

@@ -7,7 +7,7 @@ import { type Built, makeBuilder } from '../answer/build.ts'
 import type { ProbeSettings } from '../answer/fit.ts'
 import type { Endpoint } from '../config.ts'
 import { formatName } from '../dns/name.ts'
-import { comparePlaces, type Problem } from '../problem.ts'
+import { comparePlaces, type Problem, ProblemList, untold } from '../problem.ts'
 import { failoverBudget, inSeconds, type SteeredNames, steeredNames, steeredOf } from '../zone/budget.ts'
 import { lint } from '../zone/lint.ts'
 import type { Model } from '../zone/model.ts'
@@ -52,9 +52,10 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   })
   const built = await builder.build().finally(() => bar?.erase())
   const asked = model === undefined || parent === undefined ? [] : await checkParent(parent, model.zones)
-  const problems = [...earlier, ...built.problems, ...(model === undefined ? [] : lint(model)), ...asked].toSorted(
-    comparePlaces,
-  )
+  const warned = new ProblemList()
+  for (const warning of model === undefined ? [] : lint(model)) warned.report(warning)
+  const hidden = untold(warned, settings.zones, false)
+  const problems = [...earlier, ...built.problems, ...warned.list, ...hidden, ...asked].toSorted(comparePlaces)
   tell(problems, { format, folder: settings.zones, settings: earlier }, output)
   const failed = isFailure(problems, strict)
   if (format === 'json')

@@ -45,6 +45,9 @@ export interface Entry {
 
 /** More in one file nobody has written by hand, and beyond 512 MiB JavaScript has no text. */
 const MAX_BYTES = 256 * 1024 * 1024
+/** Of one load, in bytes, and in characters that are included, as often as they are. */
+const MAX_ALL_BYTES = 1024 * 1024 * 1024
+const MAX_ALL_INCLUDED = 256_000_000
 
 export class Files {
   readonly #folder: string
@@ -56,6 +59,8 @@ export class Files {
   readonly #saved: SavedFiles | undefined
   /** What was read, by path relative to the folder. */
   readonly seen = new Map<string, Omit<SavedFile, 'text'>>()
+  #bytes = 0
+  #included = 0
 
   /** `saved`: there are these files, and nothing else is looked at. */
   constructor(folder: string, saved?: SavedFiles) {
@@ -79,7 +84,7 @@ export class Files {
 
   #readNow(file: string): SavedFile {
     const id = this.confine(file)
-    return { ...readRegular(id), id }
+    return { ...this.#readRegular(id), id }
   }
 
   /** What a folder has, in no order. Rejects as readdir() does, or when links lead out of the bounds. */
@@ -127,10 +132,36 @@ export class Files {
   includer(seen: Map<string, string>): Include {
     return (name, from) => {
       if (isAbsolute(name)) return this.#refuse(name)
+      if (this.#included > MAX_ALL_INCLUDED) {
+        const message = `all files together include more than ${MAX_ALL_INCLUDED / 1e6} million characters`
+        return { code: 'include-invalid', message, hint: 'What many zones share is best small' }
+      }
       const file = join(dirname(from), name)
       const found = this.seek(file)
       seen.set(file, found.state)
       return found
+    }
+  }
+
+  /** What a file has included counts for all. */
+  addIncluded(characters: number): void {
+    this.#included += characters
+  }
+
+  /** Never waits: a FIFO is opened at once, and refused. */
+  #readRegular(path: string): { readonly text: string; readonly hash: string } {
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const found = fstatSync(file)
+      if (!found.isFile()) throw new NoFile('is no file')
+      if (found.size > MAX_BYTES) throw new NoFile(`is larger than ${MAX_BYTES >> 20} MiB`)
+      this.#bytes += found.size
+      if (this.#bytes > MAX_ALL_BYTES)
+        throw new NoFile(`is one too many: a load reads ${MAX_ALL_BYTES >> 20} MiB at most`)
+      const text = readFileSync(file, 'utf8')
+      return { text, hash: hashOf('sha256', text, 'base64') }
+    } finally {
+      closeSync(file)
     }
   }
 
@@ -161,7 +192,7 @@ export class Files {
     }
     if (!this.#isWithin(id)) return this.#refuse(file)
     try {
-      const { text, hash } = readRegular(id)
+      const { text, hash } = this.#readRegular(id)
       return { file, text, id, state: hash }
     } catch (error) {
       return unreadable(file, error)
@@ -214,20 +245,6 @@ function listSaved(saved: SavedFiles, folder: string): Entry[] {
 }
 
 class NoFile extends Error {}
-
-/** Never waits: a FIFO is opened at once, and refused. */
-function readRegular(path: string): { readonly text: string; readonly hash: string } {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  try {
-    const found = fstatSync(file)
-    if (!found.isFile()) throw new NoFile('is no file')
-    if (found.size > MAX_BYTES) throw new NoFile(`is larger than ${MAX_BYTES >> 20} MiB`)
-    const text = readFileSync(file, 'utf8')
-    return { text, hash: hashOf('sha256', text, 'base64') }
-  } finally {
-    closeSync(file)
-  }
-}
 
 function realPath(path: string): string | undefined {
   try {

@@ -13,7 +13,17 @@ import { createHash, hash as hashOf } from 'node:crypto'
 import { join, relative, sep } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { formatName, isFault } from '../dns/name.ts'
-import { comparePlaces, type Problem, type ProblemCode, type Report, type Severity } from '../problem.ts'
+import {
+  comparePlaces,
+  MOST_PROBLEMS,
+  type Problem,
+  type ProblemCode,
+  ProblemList,
+  type Report,
+  type Severity,
+  TooManyErrors,
+  untold,
+} from '../problem.ts'
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
 import { checkBudgets } from './budget.ts'
 import { type CheckPart, readNamedChecks } from './checks.ts'
@@ -77,19 +87,18 @@ export async function loadFolder(
   saved?: SavedZones,
 ): Promise<Loaded> {
   const loading = new Loading(folder, previous?.files ?? new Map(), onProgress, saved)
-  const model = await loading.load()
-  const problems = distinct(loading.problems.toSorted(comparePlaces))
-  const whole = problems.every(({ severity }) => severity !== 'error')
-  return { ...(whole && { model }), problems, ...loading.done() }
-}
-
-/** Without what many files say of the one that they include. */
-function distinct(problems: readonly Problem[]): Problem[] {
-  const seen = new Set<string>()
-  return problems.filter(({ file, line, column, code, message }) => {
-    const { size } = seen
-    return seen.add(`${file}:${line}:${column} ${code} ${message}`).size > size
+  let isStopped = false
+  const model = await loading.load().catch((error: unknown) => {
+    if (!(error instanceof TooManyErrors)) throw error
+    isStopped = true
+    return undefined
   })
+  const { list } = loading.problems
+  isStopped ||=
+    loading.problems.count('error') === MOST_PROBLEMS && [...loading.files.values()].some(({ isCut }) => isCut)
+  const problems = [...untold(loading.problems, folder, isStopped), ...list.toSorted(comparePlaces)]
+  const whole = model !== undefined && problems.every(({ severity }) => severity !== 'error')
+  return { ...(whole && { model }), problems, ...loading.done() }
 }
 
 interface Tree {
@@ -108,12 +117,15 @@ interface Defaults {
 }
 
 class Loading {
-  readonly problems: Problem[] = []
+  /** Many files may say the same of one that they include: it is told once. */
+  readonly problems = new ProblemList()
   readonly files = new Map<string, LoadedFile>()
   readonly #folder: string
   readonly #files: Files
   readonly #previous: ReadonlyMap<string, LoadedFile>
-  readonly #report: Report = (problem) => this.problems.push(problem)
+  readonly #report: Report = this.problems.report
+  /** In files that are or may be parts of others: not told yet, perhaps never. */
+  #errors = 0
   readonly #onProgress: ((progress: Progress) => void) | undefined
   readonly #saved: SavedZones | undefined
   #serial = 0
@@ -204,7 +216,7 @@ class Loading {
   }
 
   #isReadable(): boolean {
-    return this.problems.every(({ code }) => code !== 'file-unreadable')
+    return this.problems.list.every(({ code }) => code !== 'file-unreadable')
   }
 
   /**
@@ -239,15 +251,28 @@ class Loading {
     const hash = hashOf('sha256', [context, ...texts.map((one) => one.hash)].join('\n'), 'base64')
     let loaded = this.#previous.get(key)
     const isSame =
-      loaded?.hash === hash && [...loaded.includes].every(([file, state]) => this.#files.seek(file).state === state)
+      loaded?.hash === hash &&
+      !loaded.isCut &&
+      [...loaded.includes].every(([file, state]) => this.#files.seek(file).state === state)
     if (loaded === undefined || !isSame) {
-      const problems: Problem[] = []
+      // there is enough to tell already: one error more says that this file, too, has some
+      const problems = new ProblemList(this.#errors < MOST_PROBLEMS ? MOST_PROBLEMS : 1)
       const includes = new Map<string, string>()
       const source = new Source(first.file, first.text)
       for (const { file, text } of others) source.add(file, text)
-      const result = parse(source, (problem) => problems.push(problem), this.#files.includer(includes), ids)
-      loaded = { hash, includes, problems: distinct(problems), ...result }
+      const include = this.#files.includer(includes)
+      const result = untilTooMany(() => parse(source, problems.report, include, ids))
+      loaded = {
+        hash,
+        includes,
+        ...foundBy(problems),
+        isCut: result === undefined,
+        includedCharacters: source.included.characters,
+        ...result,
+      }
     }
+    this.#errors += loaded.problems.filter(({ severity }) => severity === 'error').length
+    this.#files.addIncluded(loaded.includedCharacters)
     this.files.set(key, loaded)
     return { paths, ids, loaded, canBePart }
   }
@@ -269,12 +294,13 @@ class Loading {
     }
     let loaded = this.#previous.get(path)
     if (loaded?.hash !== found.state) {
-      const problems: Problem[] = []
-      const prefixes = readSubnets(new Source(told, found.text), (problem) => problems.push(problem))
-      loaded = { hash: found.state, includes: new Map(), problems, prefixes }
+      const problems = new ProblemList()
+      const prefixes = readSubnets(new Source(told, found.text), problems.report)
+      const none = { includes: new Map(), isCut: false, includedCharacters: 0 }
+      loaded = { hash: found.state, ...none, ...foundBy(problems), prefixes }
     }
     this.files.set(path, loaded)
-    this.problems.push(...loaded.problems)
+    this.#tellFound(loaded)
     return loaded.prefixes
   }
 
@@ -297,9 +323,9 @@ class Loading {
   }
 
   /** Takes a unit for what it is by its own name. */
-  #taken({ loaded: { tree, problems } }: Unit): Tree | undefined {
-    for (const problem of problems) this.#report(problem)
-    return tree && { read: new Reader(tree.source, this.#report), root: tree.root }
+  #taken({ loaded }: Unit): Tree | undefined {
+    this.#tellFound(loaded)
+    return loaded.tree && { read: new Reader(loaded.tree.source, this.#report), root: loaded.tree.root }
   }
 
   #defaults(tree: Tree | undefined): Defaults {
@@ -384,7 +410,7 @@ class Loading {
         this.#tell('zone-included', file, message, hint, 'warning')
         continue
       }
-      for (const problem of unit.loaded.problems) this.#report(problem)
+      this.#tellFound(unit.loaded)
       const made = unit.loaded.zone
       if (made === undefined) continue
       const other = zones.get(keyOf(apex))
@@ -395,6 +421,12 @@ class Loading {
       }
     }
     return [...zones.values()]
+  }
+
+  #tellFound({ problems, hidden }: LoadedFile): void {
+    for (const problem of problems) this.#report(problem)
+    this.problems.addHidden('warning', hidden.warning)
+    this.problems.addHidden('notice', hidden.notice)
   }
 
   /** Of a file or folder as a whole. */
@@ -412,6 +444,22 @@ class Loading {
     if (this.#isReadable()) this.#tell('serial-unknown', this.#folder, message, hint, 'warning')
     return 1
   }
+}
+
+/** undefined: it stopped at more errors than are told. */
+function untilTooMany<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof TooManyErrors) return undefined
+    throw error
+  }
+}
+
+function foundBy(problems: ProblemList): Pick<LoadedFile, 'problems' | 'hidden'> {
+  const hiddenOf = (severity: 'warning' | 'notice'): number =>
+    problems.count(severity) - problems.list.filter((problem) => problem.severity === severity).length
+  return { problems: problems.list, hidden: { warning: hiddenOf('warning'), notice: hiddenOf('notice') } }
 }
 
 /** The sites, and for each pool of a dynamic record that is named like none of them one without a place. */

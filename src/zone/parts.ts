@@ -2,6 +2,7 @@
  * What was read of a folder of zones, and which of it is a part of something else: a file that another one includes is no
  * zone and has no services, whatever its name says. Used by zone/load.ts.
  */
+import { dirname } from 'node:path'
 import type { PrefixTable } from '../geo/prefixes.ts'
 import type { Problem } from '../problem.ts'
 import type { Files } from './files.ts'
@@ -15,6 +16,12 @@ export interface LoadedFile {
   /** Every file that was included, by path, with what it was like (Files.seek). */
   readonly includes: ReadonlyMap<string, string>
   readonly problems: readonly Problem[]
+  /** Warnings and notices that are more than are told. */
+  readonly hidden: Readonly<Record<'warning' | 'notice', number>>
+  /** It had more errors than are told: whatever it is, it was not read to its end. */
+  readonly isCut: boolean
+  /** Characters that it included, each file as often as it was. */
+  readonly includedCharacters: number
   /** Of a zone; undefined when it is none. */
   readonly zone?: ZoneFile | undefined
   /** Of any other file: its tree, empty when it could not be parsed. */
@@ -38,6 +45,8 @@ export class Parts {
   /** By path, and by path without links: the units that include it. */
   readonly #includers = new Map<string, Unit[]>()
   readonly #parts = new Set<Unit>()
+  /** Folders with an included file in them, at any depth. */
+  readonly #folders = new Set<string>()
   readonly #files: Files
 
   constructor(units: readonly Unit[], files: Files) {
@@ -56,8 +65,10 @@ export class Parts {
 
   #add(file: string, unit: Unit): void {
     const units = this.#includers.get(file)
-    if (units === undefined) this.#includers.set(file, [unit])
-    else if (units.at(-1) !== unit) units.push(unit)
+    if (units === undefined) {
+      this.#includers.set(file, [unit])
+      for (let folder = dirname(file); !this.#folders.has(folder); folder = dirname(folder)) this.#folders.add(folder)
+    } else if (units.at(-1) !== unit) units.push(unit)
   }
 
   #isIncludedByOther(unit: Unit): boolean {
@@ -75,6 +86,6 @@ export class Parts {
     if (this.#includers.size === 0) return false
     const found = this.#files.seek(path)
     if (this.#includers.has(path) || ('id' in found && this.#includers.has(found.id))) return true
-    return [...this.#includers.keys()].some((file) => file.startsWith(`${path}/`))
+    return this.#folders.has(path)
   }
 }

@@ -1,7 +1,7 @@
 /**
  * What concerns more than one file: VIPs that services share, zones within zones, and the services that zones name.
  */
-import { formatName, isWithin, parentName } from '../dns/name.ts'
+import { formatName, parentName } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Report } from '../problem.ts'
 import type { Position, ServiceModel, SiteModel } from './model.ts'
@@ -52,10 +52,15 @@ export function checkNesting(zones: readonly ZoneFile[], report: Report): void {
     const inners = inner.get(zone)
     if (inners !== undefined) checkOverlap(zone, inners, report)
     for (const { target, problem } of zone.unresolved) {
-      const isElsewhere = [...(inners ?? [])].some((key) => isWithin(target, apexes.get(key)!.apex))
-      if (!isElsewhere) report(problem)
+      if (inners === undefined || !isWithinAny(target, inners)) report(problem)
     }
   }
+}
+
+/** Whether the name or one above it is among them. */
+function isWithinAny(target: Uint8Array, keys: ReadonlySet<string>): boolean {
+  for (let name = target; name.length > 1; name = parentName(name)) if (keys.has(keyOf(name))) return true
+  return false
 }
 
 function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Report): void {

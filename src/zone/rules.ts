@@ -14,6 +14,9 @@ import type { Reader } from './read.ts'
 import { whatIsWrong } from './subnets.ts'
 import type { Entry, Node } from './yaml.ts'
 
+/** Of one service. Each place that the databases know is tried by all of them. */
+const MOST_RULES = 1000
+
 export const RULE_KEYS = ['subnets', 'asns', 'geos', 'order', 'only', 'pick']
 export const SUBNETS_FILE_KEYS = ['file']
 
@@ -37,6 +40,11 @@ export interface RuleContext {
 export function readRules(read: Reader, entry: Entry | undefined, context: RuleContext): RuleModel[] {
   if (entry === undefined) return []
   const nodes = read.items(entry.value, '“rules”')
+  if (nodes.length > MOST_RULES) {
+    const hint = 'Rules with the same order can be one; many subnets are best in a file'
+    read.fault('value-invalid', entry.key, `a service has ${MOST_RULES} rules at most; here are ${nodes.length}`, hint)
+    return []
+  }
   const rules = nodes.flatMap((node) => readRule(read, node, context) ?? [])
   const isWhole = rules.length === nodes.length && rules.every(hasKeys)
   if (!isWhole) return rules
@@ -213,12 +221,24 @@ export function deadRules(rules: readonly RuleKeys[]): readonly DeadRule[] {
   const tries = { 4: subnetTrie(rivals, 4), 6: subnetTrie(rivals, 6) }
   const reached = new Set(rivals.length > 0 ? [...leavesOf(tries[4]), ...leavesOf(tries[6])] : holders)
   const dead: DeadRule[] = []
+  /** The first rule that has it. */
+  const asns = new Map<number, number>()
+  const geos = new Map<string, { readonly geo: Geo; readonly index: number }>()
   for (const [index, rule] of rules.entries()) {
-    if (reached.has(index + 1)) continue
     const takers = [
-      ...rule.asns.map((asn) => rules.findIndex((other, i) => i < index && other.asns.includes(asn))),
-      ...rule.geos.map((geo) => rules.findIndex((other, i) => i < index && other.geos.some((one) => holds(one, geo)))),
+      ...rule.asns.map((asn) => asns.get(asn) ?? -1),
+      ...rule.geos.map((geo) => {
+        const outer = partsOf(geo).flatMap((part) => geos.get(part) ?? [])
+        const first = outer.filter((one) => holds(one.geo, geo)).map((one) => one.index)
+        return first.length === 0 ? -1 : Math.min(...first)
+      }),
     ]
+    for (const asn of rule.asns) if (!asns.has(asn)) asns.set(asn, index)
+    for (const geo of rule.geos) {
+      const key = partsOf(geo)[0]!
+      if (!geos.has(key)) geos.set(key, { geo, index })
+    }
+    if (reached.has(index + 1)) continue
     for (const family of [4, 6] as const) {
       const lost = subnetsOf(rule, family).find(({ bits }) => bits.length > 0)
       if (lost !== undefined) takers.unshift(Math.floor(descend(tries[family], addressOf(lost, 0)) / 256) - 1)
@@ -226,6 +246,13 @@ export function deadRules(rules: readonly RuleKeys[]): readonly DeadRule[] {
     if (takers.length > 0 && !takers.includes(-1)) dead.push({ index, by: takers[0]! })
   }
   return dead
+}
+
+/** A place and those that it may lie in, as keys: `NA-US-CA`, `NA-US`, `NA`. */
+function partsOf({ continent, country, subdivision }: Geo): readonly string[] {
+  if (country === undefined) return [continent]
+  const parts = [`${continent}-${country}`, continent]
+  return subdivision === undefined ? parts : [`${parts[0]}-${subdivision}`, ...parts]
 }
 
 function leavesOf({ nodes, root }: BinaryTrie): ReadonlySet<number> {

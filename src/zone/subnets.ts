@@ -8,6 +8,8 @@ import type { Report } from '../problem.ts'
 import type { Source } from './yaml.ts'
 
 const MOST_FAULTS = 20
+/** Of one file. The internet's routing table has 1.2 million. */
+const MOST_PREFIXES = 4_000_000
 const HINT = 'One prefix a line: 10.0.0.0/8, 2001:db8::/32, or an address alone'
 
 /** undefined when a line is faulty or there is none: that has been reported, with the file's own lines. */
@@ -25,6 +27,11 @@ export function readSubnets(source: Source, report: Report): PrefixTable | undef
     if (entry !== '') {
       const prefix = parsePrefix(entry)
       count++
+      if (count > MOST_PREFIXES) {
+        const message = `a file of subnets has ${MOST_PREFIXES / 1e6} million prefixes at most`
+        report(source.problem('value-invalid', at, message, 'Write those that lie side by side as one'))
+        return undefined
+      }
       if (prefix !== undefined) builder.add(prefix)
       else if (++faults <= MOST_FAULTS) {
         const problem = source.problem('value-invalid', at + line.indexOf(entry), ...whatIsWrong(entry))

@@ -66,12 +66,23 @@ export interface SourceText {
   readonly base: number
 }
 
+/** With all that it includes itself. */
+interface IncludedTree {
+  readonly root: Node
+  readonly files: number
+  readonly characters: number
+}
+
 /** The texts that a tree was read from, for turning offsets into positions. */
 export class Source {
   readonly first: SourceText
   readonly #texts: SourceText[]
-  readonly #lines: (readonly number[] | undefined)[] = []
+  readonly #lines: (Uint32Array | undefined)[] = []
   readonly #faulty = new Set<Node>()
+  /** Trees of included files by their path: each is parsed once, and stands wherever it is included. */
+  readonly trees = new Map<string, IncludedTree>()
+  /** What was included, as often as it was. */
+  readonly included = { files: 0, characters: 0 }
 
   constructor(file: string, text: string) {
     this.first = { file, text, base: 0 }
@@ -122,7 +133,8 @@ export class Source {
     if (node.kind !== 'scalar' || isEmpty(node)) return undefined
     const { text, base } = this.#textAt(node.offset)
     const at = node.offset - base
-    const rest = text.slice(at, at + 2 * node.text.length + 64)
+    // a long one is not read again: regular expressions keep a stack
+    const rest = text.slice(at, at + Math.min(2 * node.text.length + 64, MAX_WIDTH))
     const written = node.quoted ? /^"(?:[^"\\\r\n]|\\.)*"?|^'(?:[^'\r\n]|'')*'?/.exec(rest)?.[0] : node.text
     return written !== undefined && rest.startsWith(written) ? written.length : undefined
   }
@@ -162,6 +174,8 @@ export class Source {
   }
 }
 
+/** Nobody underlines more. */
+const MAX_WIDTH = 4096
 const MAX_MESSAGE = 1200
 
 /** What an operator wrote may stand in a message, but not all of a large file. */
@@ -180,21 +194,35 @@ function lastNotAbove(count: number, valueOf: (index: number) => number, wanted:
   return low
 }
 
-function lineStarts(text: string): number[] {
-  const starts = [0]
-  for (const match of text.matchAll(/\r\n|\n|\r/g)) starts.push(match.index + match[0].length)
-  return starts
+/** `\n`, `\r` and both together end a line. */
+function lineStarts(text: string): Uint32Array {
+  let starts = new Uint32Array(1024)
+  let count = 1
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code !== LF && (code !== CR || text.charCodeAt(at + 1) === LF)) continue
+    if (count === starts.length) {
+      const more = new Uint32Array(2 * count)
+      more.set(starts)
+      starts = more
+    }
+    starts[count++] = at + 1
+  }
+  return starts.subarray(0, count)
+}
+
+const LF = 10
+const CR = 13
+
+interface IncludedFile {
+  readonly file: string
+  readonly text: string
+  /** The same for one file, by whatever path it was named. */
+  readonly id: string
 }
 
 /** What an `!include` named. */
-export type Included =
-  | {
-      readonly file: string
-      readonly text: string
-      /** The same for one file, by whatever path it was named. */
-      readonly id: string
-    }
-  | { readonly code: ProblemCode; readonly message: string; readonly hint?: string }
+export type Included = IncludedFile | { readonly code: ProblemCode; readonly message: string; readonly hint?: string }
 
 /** Finds the file `name` that the file `from` includes; undefined where there are no includes. */
 export type Include = (name: string, from: string) => Included
@@ -204,6 +232,10 @@ const MAX_DEPTH = 16
 /** Of one tree: files that include each other twice would double with each level. */
 const MAX_INCLUDES = 100_000
 const MAX_INCLUDED_CHARACTERS = 64_000_000
+/** A name has 1,020 at most. Messages tell the keys around a fault, and there may be a thousand. */
+const MAX_KEY_CHARACTERS = 4096
+/** Of one file; each takes some 200 bytes while it is read. A million names have 6 million values. */
+const MAX_VALUES = 12_000_000
 
 /**
  * The tree of a file's only document; an empty mapping for an empty file; undefined after a syntax error was reported.
@@ -223,6 +255,12 @@ export function parseYaml(
 }
 
 function parse(source: Source, { file, text, base }: SourceText, report: Report): readonly Event[] | undefined {
+  if (hasTooMany(text)) {
+    const message = `this file has more than ${MAX_VALUES / 1e6} million values and lines`
+    const hint = 'Split it: a zone can be a folder of files'
+    report({ code: 'yaml-unsupported', severity: 'error', file, line: 0, column: 0, message, hint })
+    return undefined
+  }
   try {
     return parseEvents(text, { filename: file })
   } catch (error) {
@@ -230,6 +268,20 @@ function parse(source: Source, { file, text, base }: SourceText, report: Report)
     report(source.problem('yaml-syntax', base + (error.mark?.position ?? 0), error.reason))
     return undefined
   }
+}
+
+/** Before each value stands one of these, or nothing at all. */
+const BEFORE_VALUES = new Uint8Array(128)
+for (const character of ',:[{?-\n\r') BEFORE_VALUES[character.charCodeAt(0)] = 1
+
+function hasTooMany(text: string): boolean {
+  if (text.length <= MAX_VALUES) return false
+  let count = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < 128) count += BEFORE_VALUES[code]!
+  }
+  return count > MAX_VALUES
 }
 
 class Walk {
@@ -315,9 +367,6 @@ class Walk {
     const { offset } = name
     if (isEmpty(name)) return this.#refused(offset, '`!include` names no file')
     if (this.#chain.length > MAX_DEPTH) return this.#refused(offset, `includes go ${MAX_DEPTH} files deep at most`)
-    if (this.#source.texts.length > MAX_INCLUDES || this.#source.size > MAX_INCLUDED_CHARACTERS) {
-      return this.#refused(offset, 'this file includes too much', 'Files that include each other grow with each level')
-    }
     const found = this.#include!(name.text, this.#file)
     if ('code' in found) {
       this.#report(this.#source.problem(found.code, offset, found.message, found.hint))
@@ -328,11 +377,31 @@ class Walk {
       this.#report(this.#source.problem('include-loop', offset, way, 'Take one of these includes out'))
       return this.#source.standIn(offset)
     }
-    const part = this.#source.add(found.file, found.text)
+    const { included, trees } = this.#source
+    const known = trees.get(found.file)
+    const files = known?.files ?? 1
+    const characters = known?.characters ?? found.text.length
+    if (included.files + files > MAX_INCLUDES || included.characters + characters > MAX_INCLUDED_CHARACTERS) {
+      return this.#refused(offset, 'this file includes too much', 'Files that include each other grow with each level')
+    }
+    const before = { ...included }
+    included.files += files
+    included.characters += characters
+    if (known !== undefined) return known.root
+    const root = this.#treeOf(found) ?? this.#source.standIn(offset)
+    trees.set(found.file, {
+      root,
+      files: included.files - before.files,
+      characters: included.characters - before.characters,
+    })
+    return root
+  }
+
+  #treeOf({ file, text, id }: IncludedFile): Node | undefined {
+    const part = this.#source.add(file, text)
     const events = parse(this.#source, part, this.#report)
-    if (events === undefined) return this.#source.standIn(offset)
-    const chain = [...this.#chain, found.id]
-    return new Walk(this.#source, part, events, this.#report, this.#include, chain).document()
+    if (events === undefined) return undefined
+    return new Walk(this.#source, part, events, this.#report, this.#include, [...this.#chain, id]).document()
   }
 
   /** `!include [a, b]`: mappings become one, in which later keys override, or lists one list. Of none: nothing. */
@@ -385,6 +454,10 @@ class Walk {
           'a key is a text, never a list or a mapping',
           'Put it in quotes if it is meant as text',
         )
+        continue
+      }
+      if (key.text.length > MAX_KEY_CHARACTERS) {
+        this.#unsupported(key.offset, `a key is longer than ${MAX_KEY_CHARACTERS} characters`, 'A name has 255 bytes')
         continue
       }
       const first = seen.get(key.text)

@@ -12,6 +12,7 @@ const zones = resolve(import.meta.dirname, '../zones')
 
 /** Codes that no folder as it lies there can show, and why. */
 const NO_FOLDER: Readonly<Record<string, string>> = {
+  'problems-many': 'it takes more than a thousand faults, which hostile.test.ts writes',
   'folder-unsettled': 'it takes a folder that changes while it is read',
   'serial-backwards': 'it takes two loads, one after the other',
   'geo-held': 'it takes two databases, one after the other',
