@@ -31,6 +31,7 @@ export class Bus {
   /** By boot id: what a node knows, for as long as it beats. */
   readonly known = new Map<string, { readonly mine: ReadonlyMap<string, KnownMember>; readonly beatMs: number }>()
   overrides: OverrideSet = new Map()
+  readonly forgotten = new Set<string>()
   #away = false
 
   /** The whole Store can't be reached. */
@@ -54,6 +55,7 @@ export class Bus {
   /** A prober says its votes, whole; nothing is heard when it, or the Store, can't be reached. */
   say(prober: ProberIdentity, votes: Iterable<Vote>, beat?: Heartbeat): void {
     if (this.#away) return
+    this.forgotten.delete(prober.name)
     const posted = { prober, votes: new Map(Array.from(votes, (vote) => [vote.target, vote])), beat }
     this.posted.set(prober.name, posted)
     for (const link of this.links) if (link.isUp) link.carry(posted)
@@ -118,7 +120,10 @@ export class Link implements Store {
     if (!this.isUp) return
     for (const posted of this.#bus.posted.values()) this.carry(posted)
     const overrides = [...this.#bus.overrides.values()]
-    for (const audience of this.#audiences) audience.overrides?.(overrides, true)
+    for (const audience of this.#audiences) {
+      audience.overrides?.(overrides, true)
+      for (const name of this.#bus.forgotten) audience.forgotten?.(name)
+    }
   }
 
   carry({ prober, votes, beat }: Posted): void {
@@ -169,6 +174,7 @@ export class Link implements Store {
       forget: async (prober) => {
         reach()
         bus.posted.delete(prober)
+        bus.forgotten.add(prober)
         for (const link of bus.links)
           if (link.isUp) for (const audience of link.#audiences) audience.forgotten?.(prober)
       },

@@ -7,7 +7,9 @@
  *   - no member goes down without a quorum of DOWN votes that the node was told;
  *   - nodes with equal input agree;
  *   - an outage that enough well probers see is applied, or held with the reason visible, within its bound; and so is its end;
- *   - overrides are the same on all nodes that hear each other.
+ *   - overrides are the same on all nodes that hear each other;
+ *   - a fourth prober that lies in every way it can moves verdicts by its one vote and no more, which is to say by what the
+ *     rules above make of one vote for each prober's name; and once it is removed and forgotten no node knows of it.
  *
  * `MERIDIAN_WEEK_HOURS=168 vitest run test/health/week.test.ts` simulates the whole week; MERIDIAN_WEEK_SEED another one.
  */
@@ -22,9 +24,9 @@ import type { SteeredService } from '../../src/policy/service.ts'
 import { STEERS_A, STEERS_AAAA } from '../../src/zone/pack.ts'
 import { mapOf } from '../policy/fixture.ts'
 import { Bus } from './bus.ts'
-import { generation, GENERATIONS, Node, Prober, REGIONS, seeded, Shadow, SITES, World } from './week.ts'
+import { generation, GENERATIONS, Liar, Node, Prober, REGIONS, seeded, Shadow, SITES, World } from './week.ts'
 
-const HOURS = Number(process.env['MERIDIAN_WEEK_HOURS'] ?? 4)
+const HOURS = Number(process.env['MERIDIAN_WEEK_HOURS'] ?? 2)
 const SEED = Number(process.env['MERIDIAN_WEEK_SEED'] ?? 20_261_125)
 /** Seconds after which a whole outage, or its end, must have been applied: checks every 5 s, 3 failures, leases of 3 s. */
 const BOUND = 25
@@ -40,12 +42,15 @@ class Week {
   readonly bus = new Bus()
   readonly world = new World(this.chance)
   readonly probers = REGIONS.map((region) => new Prober(`${region}-1`, region))
+  readonly liar = new Liar(seeded(SEED + 1))
   readonly nodes: Node[]
   readonly violations: string[] = []
   readonly counts: Record<string, number> = {}
   now = 0
   #storeBackAt = 0
   #overriddenAt = 0
+  #removeAt = Infinity
+  #forgottenAt = Infinity
   #storeSince = 0
   readonly #ends: { at: number; end: () => void }[] = []
   readonly #out = makeSelection()
@@ -59,6 +64,7 @@ class Week {
   async run(seconds: number): Promise<void> {
     for (const node of this.nodes) await node.start(this.bus, 0, 0)
     for (const prober of this.probers) prober.adoptAt = 0
+    this.#removeAt = Math.floor(seconds * 0.7)
     for (this.now = 1; this.now <= seconds && this.violations.length === 0; this.now++) {
       await this.#second()
       // the disk is real
@@ -76,6 +82,9 @@ class Week {
     if (this.bus.away) this.#storeSince = now
     for (const node of this.nodes) await this.#tend(node)
     for (const prober of this.probers) prober.second(now, this.world, this.bus)
+    this.liar.removed = now >= this.#removeAt
+    this.liar.second(now, this.world, this.bus)
+    if (this.liar.removed && this.#forgottenAt === Infinity) this.#forget()
     vi.advanceTimersByTime(1000)
     this.#judge()
   }
@@ -163,6 +172,14 @@ class Week {
     this.#overriddenAt = this.now
   }
 
+  /** An operator forgets the liar, at a node that is there and has seen it fall silent. */
+  #forget(): void {
+    const node = this.nodes.find((one) => one.health !== undefined && one.link!.isUp)
+    const known = node?.health!.snapshot().probers.find(({ prober }) => prober === this.liar.name)
+    if (known?.live !== false || typeof node!.health!.forget(this.liar.name) === 'string') return
+    this.#forgottenAt = this.now
+  }
+
   #shadow(): Shadow {
     const { members } = generation(0).plan
     return new Shadow(new Set(members.filter(({ regions }) => regions === 2).flatMap(({ targets }) => targets)))
@@ -216,6 +233,11 @@ class Week {
     const alive = this.nodes.filter((node) => node.health !== undefined)
     const snapshots = new Map(alive.map((node) => [node, node.health!.snapshot()]))
     for (const [node, snapshot] of snapshots) {
+      if (this.now - Math.max(this.#forgottenAt, node.wellSince, this.#storeSince) > 5) {
+        this.counts['rid of the liar'] = (this.counts['rid of the liar'] ?? 0) + 1
+        if (snapshot.probers.some(({ prober }) => prober === this.liar.name))
+          this.#violate(`the liar is still known at ${node.name}`)
+      }
       for (const service of node.services) this.#answers(node, service)
       for (const member of snapshot.members) {
         if (member.verdict === 'up') node.learnt.delete(member.member)
@@ -324,7 +346,7 @@ const isDecided = ({ verdict, held, why }: MemberStatus): boolean =>
   verdict !== undefined && !held && !why.includes('former check')
 
 test(
-  `${HOURS} hours of random faults`,
+  `${HOURS} hours of random faults, and a prober that lies`,
   async () => {
     vi.useFakeTimers({ now: 1_700_000_000_000 })
     const week = new Week()
@@ -333,6 +355,7 @@ test(
     } finally {
       vi.useRealTimers()
     }
+    week.counts['lies'] = week.liar.lies
     if (process.env['MERIDIAN_WEEK_HOURS'] !== undefined) console.log(week.counts)
     expect(week.violations).toEqual([])
     // it would prove nothing if nothing had happened
@@ -345,8 +368,10 @@ test(
       'judged down',
       'judged up',
       'held',
+      'lies',
+      'rid of the liar',
     ]
     for (const what of happened) expect(week.counts[what], what).toBeGreaterThan(0)
   },
-  Math.max(60_000, HOURS * 60_000),
+  Math.max(180_000, HOURS * 60_000),
 )

@@ -218,6 +218,66 @@ export class Prober {
   }
 }
 
+const LIES = ['opposite', 'down', 'up', 'chance', 'abstain'] as const
+
+/**
+ * A prober that lies, with all that its own password lets it do to what is written in its name: votes against what is
+ * true, boots and regions that change, sequences out of order, floods, silence.
+ */
+export class Liar {
+  readonly name = 'liar'
+  lies = 0
+  /** Its user was deleted: it says nothing any more. */
+  removed = false
+  readonly #chance: () => number
+  #identity: ProberIdentity = { name: this.name, region: 'nowhere', bootId: 'liar 0' }
+  #lie: (typeof LIES)[number] = 'opposite'
+  #boot = 0
+  #sequence = 0
+  #silentUntil = 0
+  #saidAt = 0
+
+  constructor(chance: () => number) {
+    this.#chance = chance
+  }
+
+  second(now: number, world: World, bus: Bus): void {
+    const chance = this.#chance
+    const pick = <T>(all: readonly T[]): T => all[Math.floor(chance() * all.length)]!
+    if (chance() < 0.02) this.#lie = pick(LIES)
+    if (chance() < 0.02) this.#silentUntil = now + Math.floor(chance() * 20)
+    if (this.removed || bus.away || now < this.#silentUntil) {
+      if (now - this.#saidAt > 3) bus.posted.delete(this.name)
+      return
+    }
+    if (chance() < 0.03) {
+      this.#identity = {
+        name: this.name,
+        region: pick([...REGIONS, 'nowhere', 'liar']),
+        bootId: `liar ${++this.#boot}`,
+      }
+      this.#sequence = 0
+    }
+    this.#saidAt = now
+    const targets = [...generation(pick([world.newest, world.newest, now])).siteOf]
+    const votes = targets.map(([target, where]) => this.#vote(target, world.passes(where, now), pick))
+    if (bus.posted.get(this.name)?.prober !== this.#identity || chance() < 0.02) bus.say(this.#identity, votes)
+    else for (const vote of votes.slice(0, Math.floor(chance() * 3))) bus.change(this.#identity, vote)
+    if (chance() < 0.05) bus.retire(this.#identity, [pick(targets)[0]])
+    this.#sequence = chance() < 0.01 ? Number.MAX_SAFE_INTEGER : chance() < 0.1 ? 1 : this.#sequence + 1
+    bus.beat({ prober: this.#identity, sequence: this.#sequence, configHash: '', overdue: 0, overdueAgeMs: 0 })
+  }
+
+  #vote(target: string, passes: boolean, pick: <T>(all: readonly T[]) => T): Vote {
+    const truth: VoteValue = passes ? 'up' : 'down'
+    const opposite: VoteValue = passes ? 'down' : 'up'
+    const said =
+      this.#lie === 'opposite' ? opposite : this.#lie === 'chance' ? pick(['up', 'down'] as const) : this.#lie
+    if (said !== truth) this.lies++
+    return { target, value: said, moving: pick([true, false]), reason: said, rttMs: 1, share: pick([1000, 1000, 0]) }
+  }
+}
+
 const anySiteOf = (target: string): string => generations.find(({ siteOf }) => siteOf.has(target))!.siteOf.get(target)!
 
 function voteOf(target: string, track: Track, abstains: boolean): Vote | undefined {
@@ -240,7 +300,10 @@ export class Shadow {
     this.twoRegions = twoRegions
   }
 
+  /** Of a node that starts: what it knew of probers but for their names is gone. */
   async listen(link: Link, signal: AbortSignal): Promise<void> {
+    this.live.clear()
+    this.votes.clear()
     const own = ({ name, region }: ProberIdentity): Map<string, VoteValue> => {
       this.roster.set(name, region)
       this.live.add(name)
@@ -252,9 +315,10 @@ export class Shadow {
       {
         votes: (prober, votes, whole) => {
           const mine = own(prober)
+          const before = whole ? [...mine.keys()] : []
           if (whole) mine.clear()
           for (const { target, value } of votes) mine.set(target, value)
-          this.count(votes.map(({ target }) => target))
+          this.count(new Set([...before, ...votes.map(({ target }) => target)]))
         },
         retired: (prober, targets) => {
           for (const target of targets) own(prober).delete(target)
@@ -264,6 +328,11 @@ export class Shadow {
         gone: ({ name }) => {
           this.live.delete(name)
           this.count(this.votes.get(name)?.keys() ?? [])
+        },
+        forgotten: (name) => {
+          if (this.live.has(name)) return
+          this.roster.delete(name)
+          this.votes.delete(name)
         },
       },
       signal,
