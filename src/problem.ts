@@ -93,6 +93,7 @@ export const PROBLEM_CODES = {
     'a prober without Redis to tell its votes, or a node that neither probes nor has Redis to hear probers',
   'geo-unreadable': 'a GeoIP database could not be read',
   'geo-corrupt': 'a GeoIP database is truncated, half written or no MMDB file',
+  'geo-memory': 'a GeoIP database that needs more memory to decode than the process may have',
   'cache-unwritable': 'compiled GeoIP data could not be kept for the next start',
   'geo-held':
     'a new GeoIP database that moves more clients than geo.maxMove: the one before is used until it is accepted',

@@ -114,7 +114,7 @@ function refuseSpecial(found: Stats): void {
         : found.isCharacterDevice() || found.isBlockDevice()
           ? 'device'
           : 'special file'
-  throw new Error(`it is a ${kind}, not a file: remove it`)
+  throw new Error(`it is a ${kind} where a file must be`)
 }
 
 const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT'

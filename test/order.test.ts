@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
 const ORDER =
-  'problem units state git config metrics dns geo zone health policy answer probe server http cli main'.split(' ')
+  'problem units state git config metrics dns linux geo zone health policy answer probe server http cli main'.split(' ')
 const src = resolve(import.meta.dirname, '../src')
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
 const partOf = (path: string): string => relative(src, path).split('/')[0]!.replace(/\.ts$/, '')

@@ -125,7 +125,7 @@ describe('what is no file is refused, never opened, and never waited for', () =>
   ]
   test.each(kinds)('a %s', async (kind, make) => {
     await make()
-    const trouble = `saved numbers ${path()} can't be read: it is a ${kind}, not a file: remove it`
+    const trouble = `saved numbers ${path()} can't be read: it is a ${kind} where a file must be`
     expect(readState(path(), KIND)).toEqual({ trouble })
   })
 

@@ -7,8 +7,9 @@ import type { BinaryTrie } from './binary.ts'
 import type { Cache } from './cache.ts'
 import type { Database, Section } from './database.ts'
 import { Interner } from './intern.ts'
-import { allocateShared } from './memory.ts'
-import { LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable, shareTrie } from './tree.ts'
+import { allocateShared, free } from './memory.ts'
+import { hasRoom } from './room.ts'
+import { LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable } from './tree.ts'
 
 export interface Asns {
   /** Builds of the databases: what is compiled from equal ones is equal. */
@@ -25,19 +26,20 @@ const FORMAT = 'asns-1'
 export const asnsKey = (databases: readonly Database[]): string =>
   [FORMAT, ...databases.map(({ id }) => id)].join(' | ')
 
-/** From the cache where it has them, else decoded and put there. undefined as readTries(). */
+/** From the cache where it has them, else decoded and put there: then their bytes are gone. undefined as readTries(). */
 export function loadAsns(databases: readonly Database[], cache: Cache, report: Report): Asns | undefined {
   const id = asnsKey(databases)
   const cached = cachedAsns(id, cache)
   if (cached !== undefined) return cached
+  if (!hasRoom(databases, report)) return undefined
   const table = new AsnTable()
-  const tries = readTries(databases, table, report)
+  const tries = readTries(databases, table, report, ({ bytes }) => free(bytes))
   if (tries === undefined) return undefined
   const ints = table.numbers()
   const asns = {
     id,
-    v4: shareTrie(tries.v4),
-    v6: shareTrie(tries.v6),
+    v4: tries.v4,
+    v6: tries.v6,
     numbers: new Uint32Array(ints.buffer, 0, ints.length),
   }
   cache.write(id, [asns.v4.nodes, asns.v6.nodes, Int32Array.of(asns.v4.root, asns.v6.root), ints])

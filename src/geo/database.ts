@@ -4,9 +4,10 @@
  * An own reader of the format's few types: it decodes only the fields that are asked for, each offset is checked against
  * the section's end, and pointers are followed once, so a corrupt file is an error and never a loop or a crash.
  */
-import { readFileSync } from 'node:fs'
+import { closeSync, readFileSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import type { Report } from '../problem.ts'
+import { openRegular } from '../state.ts'
 
 export interface Database {
   readonly path: string
@@ -60,7 +61,7 @@ function openDatabase(path: string, report: Report): Database | undefined {
   const problem = { severity: 'error', file: path, line: 0, column: 0 } as const
   let bytes: Buffer
   try {
-    bytes = readFileSync(path)
+    bytes = readRegular(path)
   } catch (error) {
     report({ ...problem, code: 'geo-unreadable', message: `cannot read the database: ${String(error)}` })
     return undefined
@@ -71,6 +72,16 @@ function openDatabase(path: string, report: Report): Database | undefined {
     if (!(error instanceof Corrupt)) throw error
     reportCorrupt(path, error, report)
     return undefined
+  }
+}
+
+/** A FIFO would never end, and is refused. */
+function readRegular(path: string): Buffer {
+  const file = openRegular(path)
+  try {
+    return readFileSync(file)
+  } finally {
+    closeSync(file)
   }
 }
 

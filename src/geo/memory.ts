@@ -12,6 +12,18 @@ export const allocateShared: Allocate = (bytes) => new SharedArrayBuffer(bytes)
 export const shareInts = (allocate: Allocate, length: number): Int32Array =>
   new Int32Array(allocate(length * 4), 0, length)
 
+/**
+ * Gives an array's memory back at once. Collection takes its time, and a city database that leaves hundreds of megabytes to
+ * it needs twice the memory. The array is empty from then on.
+ */
+export function free({ buffer }: Int32Array | Uint8Array): void {
+  try {
+    if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+  } catch {
+    // a piece of the memory that Node keeps for small buffers
+  }
+}
+
 /** A copy of the first `length` ints in shared memory. */
 export function copyInts(allocate: Allocate, from: Int32Array, length = from.length): Int32Array {
   const copy = shareInts(allocate, length)

@@ -14,8 +14,9 @@ import type { Database, Section } from './database.ts'
 import { foldToIPv4 } from './fold.ts'
 import { Interner } from './intern.ts'
 import type { Cache } from './cache.ts'
-import { allocateShared, shareInts } from './memory.ts'
-import { type FamilyTries, LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable, shareTrie } from './tree.ts'
+import { allocateShared, free, shareInts } from './memory.ts'
+import { hasRoom } from './room.ts'
+import { type FamilyTries, LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable } from './tree.ts'
 
 export interface Places {
   /** Builds of the databases: what is compiled from equal ones is equal. */
@@ -57,12 +58,13 @@ const FORMAT = 'places-3'
 export const placesKey = (databases: readonly Database[]): string =>
   [FORMAT, ...databases.map(({ id }) => id)].join(' | ')
 
-/** From the cache where it has them, else decoded and put there. undefined as buildPlaces(). */
+/** From the cache where it has them, else decoded and put there: then their bytes are gone. undefined as buildPlaces(). */
 export function loadPlaces(databases: readonly Database[], cache: Cache, report: Report): Places | undefined {
   const key = placesKey(databases)
   const cached = cachedPlaces(key, cache)
   if (cached !== undefined) return cached
-  const places = buildPlaces(databases, report)
+  if (!hasRoom(databases, report)) return undefined
+  const places = buildPlaces(databases, report, ({ bytes }) => free(bytes))
   if (places !== undefined) {
     const roots = Int32Array.of(places.v4.root, places.v6.root)
     cache.write(key, [places.v4.nodes, places.v6.nodes, roots, places.codes, places.coordinates])
@@ -88,9 +90,13 @@ export function cachedPlaces(key: string, cache: Cache): Places | undefined {
 export const tellsPlaces = ({ id }: Places): boolean => id !== FORMAT
 
 /** Decodes and verifies. undefined when a database is corrupt or tells no places: that has been reported. */
-export function buildPlaces(databases: readonly Database[], report: Report): Places | undefined {
+export function buildPlaces(
+  databases: readonly Database[],
+  report: Report,
+  consumed?: (database: Database) => void,
+): Places | undefined {
   const table = new PlaceTable()
-  const tries = readTries(databases, table, report)
+  const tries = readTries(databases, table, report, consumed)
   return tries && table.done(placesKey(databases), tries)
 }
 
@@ -203,6 +209,6 @@ class PlaceTable implements RecordTable {
       codes.set(ints.subarray(8 * i, 8 * i + 3), 3 * i)
       coordinates.set(doubles.subarray(4 * i + 2, 4 * i + 4), 2 * i)
     }
-    return { id, v4: shareTrie(v4), v6: shareTrie(v6), codes, coordinates }
+    return { id, v4, v6, codes, coordinates }
   }
 }

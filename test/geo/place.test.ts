@@ -224,7 +224,7 @@ describe('a file that is none', () => {
   const good = encodeTestDatabase({ schema: 'maxmind' })
   test('missing, empty, a folder, something else', () => {
     expect(faultOf(join(folder, 'missing.mmdb'))).toMatch(/^geo-unreadable .*ENOENT/)
-    expect(faultOf(folder)).toMatch(/^geo-unreadable .*EISDIR/)
+    expect(faultOf(folder)).toMatch(/^geo-unreadable .*it is a folder where a file must be/)
     expect(faultOf(write(Buffer.alloc(0)))).toMatch(/^geo-corrupt .*metadata is missing/)
     expect(faultOf(write(Buffer.alloc(5000, 7)))).toMatch(/^geo-corrupt .*metadata is missing/)
   })

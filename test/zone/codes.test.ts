@@ -15,6 +15,7 @@ const NO_FOLDER: Readonly<Record<string, string>> = {
   'problems-many': 'it takes more than a thousand faults, which hostile.test.ts writes',
   'folder-unsettled': 'it takes a folder that changes while it is read',
   'serial-backwards': 'it takes two loads, one after the other',
+  'geo-memory': 'it takes a control group with little memory',
   'geo-held': 'it takes two databases, one after the other',
 }
 
