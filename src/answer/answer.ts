@@ -7,7 +7,7 @@
  *          ├▶ delegation: NS, glue          ├▶ hit: RRset     ├▶ nodata, nxdomain: SOA
  *          └▶ cname: CNAME, again with its target             └▶ steered: select(), addresses, scope
  */
-import { LOWER } from '../dns/name.ts'
+import { lowerName } from '../dns/name.ts'
 import { parseQuery, makeQuery, Q_BADVERS, Q_DROP, Q_NOTIMP, Q_OK, type Query } from '../dns/query.ts'
 import { CLASS, RCODE, TYPE } from '../dns/types.ts'
 import type { HealthTable } from '../health/table.ts'
@@ -17,6 +17,7 @@ import { CLASS_UNPLACED } from '../policy/map.ts'
 import { makeSelection, select, type Selection, type Trace } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 import {
+  exactNode,
   F_APEX,
   F_CNAME,
   find,
@@ -26,32 +27,36 @@ import {
   N_FIRST,
   N_FLAGS,
   N_NAME,
+  N_NAME_BYTES,
   N_STEERED,
   N_WILD,
   NEGATIVE_SOA,
   NODE_INTS,
   R_AT,
   R_COUNT,
+  R_NAMES,
   S_NEXT,
   S_SERVICE,
   S_TTL,
   S_TYPES,
   STEERED_INTS,
   type Image,
+  upOf,
+  X_HASH,
 } from '../zone/image.ts'
-import { RECORD_HEAD, STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { classOf, type Client, locate, makeClient, scopeOf } from './client.ts'
 import {
   begin,
   finish,
-  layOutName,
   makeResponse,
   PAYLOAD_BYTES,
   putAddress,
   putHinfo,
   putRRset,
-  rememberQuestion,
+  QUERY_NAME,
   type Response,
+  ttlOf,
 } from './response.ts'
 import type { World } from './world.ts'
 
@@ -70,8 +75,6 @@ export interface Responder {
   readonly response: Response
   readonly selection: Selection
   readonly client: Client
-  /** The target of the last CNAME, to be looked up next. */
-  readonly target: LookupName
   /** Service of the last steered answer; `explain` sets the trace, queries leave it null. */
   steered: SteeredService | undefined
   trace: AnswerTrace | null
@@ -85,13 +88,10 @@ export interface AnswerTrace extends Trace {
   capped(capSeconds: number): void
 }
 
-/** A lower-case wire name taken apart; a Query is one itself. */
+/** A lower-case wire name; a Query is one itself. */
 export interface LookupName {
   readonly name: Uint8Array
   nameBytes: number
-  labels: number
-  readonly labelAt: Uint8Array
-  readonly hashes: Int32Array
 }
 
 export function makeResponder(world: World, health: HealthTable, counters: Float64Array): Responder {
@@ -104,13 +104,6 @@ export function makeResponder(world: World, health: HealthTable, counters: Float
     response: makeResponse(),
     selection: makeSelection(),
     client: makeClient(),
-    target: {
-      name: new Uint8Array(256),
-      nameBytes: 0,
-      labels: 0,
-      labelAt: new Uint8Array(128),
-      hashes: new Int32Array(128),
-    },
     steered: undefined,
     trace: null,
   }
@@ -196,12 +189,13 @@ function answer(responder: Responder, client: Uint8Array, clientAt: number, fami
   if (query.class !== CLASS.IN || isMeta(query.type)) {
     return query.type === TYPE.OPT || query.type === 0 ? RCODE.FORMERR : RCODE.REFUSED
   }
-  let name: LookupName = query
+  const { image } = responder.world
+  let node = lookUp(image, query)
+  responder.response.known = encloser
+  let owner = QUERY_NAME
   let aa = 0
   for (let follow = 0; ; follow++) {
-    const { image } = responder.world
-    const node = lookUp(image, name)
-    if (responder.trace !== null) responder.trace.looked(name, node, node === NX ? encloser : node)
+    if (responder.trace !== null) tell(responder, responder.trace, owner, node)
     if (node < 0 && node !== NX) return follow === 0 ? RCODE.REFUSED : AA
     const known = node === NX ? encloser : node
     const cut = image.nodes[known * NODE_INTS + N_CUT]!
@@ -210,16 +204,27 @@ function answer(responder: Responder, client: Uint8Array, clientAt: number, fami
     if (node === NX) return negative(responder, known, -1) | AA | RCODE.NXDOMAIN
     const steered = image.nodes[node * NODE_INTS + N_STEERED]!
     if (steered >= 0 && follow > 0) return AA // a CNAME to a steered name stands alone: its scope would be wrong for it
-    followed[follow] = name.hashes[0]!
-    const outcome = answerNode(responder, name, node, steered, client, clientAt, family)
+    const outcome = answerNode(responder, owner, node, steered, client, clientAt, family)
     if (outcome >= 0) return outcome
-    name = responder.target
-    if (follow === CNAMES_MAX || isFollowed(name.hashes[0]!, follow)) return AA
+    followed[follow] = identity(image, query, owner, node)
+    owner = image.refs[image.rrsets[findRRset(image, node, TYPE.CNAME) + R_NAMES]!]!
+    node = nodeOf(image, owner)
+    if (follow === CNAMES_MAX || isFollowed(identity(image, query, owner, node), follow)) return AA
   }
 }
 
-/** Hashes of the names whose CNAMEs are in the answer. */
+/** Names whose CNAMEs are in the answer, by identity(). */
 const followed = new Int32Array(CNAMES_MAX + 1)
+
+const IS_HASH = 0x80000000
+
+/** A name that exists is its node; others, which one wildcard may stand for, are told apart by their hashes. */
+function identity(image: Image, query: Query, owner: number, node: number): number {
+  if (node >= 0 && node === encloser) return node
+  if (owner === QUERY_NAME) return query.hashes[0]! | IS_HASH
+  if (owner < image.firstStrange) return owner
+  return image.nodes[owner * NODE_INTS + X_HASH]! | IS_HASH
+}
 
 /** A loop of CNAMEs ends where it closes: no RR stands in an answer twice (RFC 2181 §5). */
 function isFollowed(name: number, last: number): boolean {
@@ -227,32 +232,75 @@ function isFollowed(name: number, last: number): boolean {
   return false
 }
 
-/** lookUp(): the name does not exist, but `encloser` does; no name of ours at all. */
+/** lookUp(), nodeOf(): the name does not exist, but `encloser` does; no name of ours at all. */
 const NX = -2
 const OUTSIDE = -1
+/** The deepest node at or above the name that was looked up. */
 let encloser = -1
 
-/** Node of the name, or of the wildcard that stands for it (RFC 4592 §3.3.1), or NX or OUTSIDE. */
-function lookUp(image: Image, name: LookupName): number {
-  const { labels, labelAt, hashes } = name
+/** Node of the query name, or of the wildcard that stands for it (RFC 4592 §3.3.1), or NX or OUTSIDE. */
+function lookUp(image: Image, query: Query): number {
+  const { labels } = query
   let label = labels > image.deepest ? labels - image.deepest : 0
-  for (; label <= labels; label++) {
-    const at = labelAt[label]!
-    const node = find(image, name.name, at, name.nameBytes - at, hashes[label]!)
-    if (node < 0) continue
-    if (label === 0) return node
-    encloser = node
-    if (image.nodes[node * NODE_INTS + N_CUT]! >= 0) return NX
-    const wild = image.nodes[node * NODE_INTS + N_WILD]!
-    return wild >= 0 ? wild : NX
+  let node = findSuffix(image, query, label)
+  if (node < 0 && label < labels) {
+    node = findSuffix(image, query, ++label) // the parent is the likeliest encloser
+    if (node < 0) {
+      // what is above a name that exists, exists: `label` has no node, `there` has one
+      let there = labels
+      while (there - label > 1) {
+        const middle = (there + label) >>> 1
+        const found = findSuffix(image, query, middle)
+        if (found < 0) label = middle
+        else {
+          there = middle
+          node = found
+        }
+      }
+      if (node < 0) node = findSuffix(image, query, labels)
+      label = there
+    }
   }
-  return OUTSIDE
+  encloser = node
+  return label === 0 ? ownNode(image, node) : standIn(image, node)
 }
 
-/** Answers from one node: the outcome, or −1 when a CNAME was written and `responder.target` is to be looked up. */
+const findSuffix = (image: Image, { name, nameBytes, labelAt, hashes }: Query, label: number): number =>
+  find(image, name, labelAt[label]!, nameBytes - labelAt[label]!, hashes[label]!)
+
+/** The same for the name of a number: it was looked up when the World was made. */
+function nodeOf(image: Image, name: number): number {
+  const node = exactNode(image, name)
+  encloser = node < 0 ? ~node : node
+  return node < 0 ? standIn(image, encloser) : ownNode(image, node)
+}
+
+/** A node that is of no zone, but above one, is none. */
+const ownNode = (image: Image, node: number): number =>
+  node >= 0 && image.nodes[node * NODE_INTS + N_APEX]! >= 0 ? node : OUTSIDE
+
+/** What stands for a name that does not exist below its closest encloser. */
+function standIn(image: Image, node: number): number {
+  if (ownNode(image, node) < 0) return OUTSIDE
+  if (image.nodes[node * NODE_INTS + N_CUT]! >= 0) return NX
+  const wild = image.nodes[node * NODE_INTS + N_WILD]!
+  return wild >= 0 ? wild : NX
+}
+
+/** Has `explain` hear of a name that was looked up. */
+function tell({ world, query }: Responder, trace: AnswerTrace, owner: number, node: number): void {
+  const known = node === NX ? encloser : node
+  if (owner === QUERY_NAME) return trace.looked(query, node, known)
+  const { nodes, bytes } = world.image
+  const from = nodes[owner * NODE_INTS + N_NAME]!
+  const nameBytes = nodes[owner * NODE_INTS + N_NAME_BYTES]!
+  trace.looked({ name: lowerName(bytes.slice(from, from + nameBytes)), nameBytes }, node, known)
+}
+
+/** Answers from one node: the outcome, or −1 when a CNAME was written whose target is to be looked up. */
 function answerNode(
   responder: Responder,
-  name: LookupName,
+  owner: number,
   node: number,
   steered: number,
   client: Uint8Array,
@@ -262,8 +310,8 @@ function answerNode(
   const { query, response } = responder
   const { image } = responder.world
   // RFC 4035 §3.1.4.1: DS at an apex is the parent zone's, where that is here
-  if (query.type === TYPE.DS && name.labels > 0) {
-    const parent = parentApex(image, name, node)
+  if (query.type === TYPE.DS) {
+    const parent = parentApex(image, node)
     if (parent >= 0) return negative(responder, parent, -1) | AA
   }
   const isCname = (image.nodes[node * NODE_INTS + N_FLAGS]! & F_CNAME) !== 0
@@ -279,35 +327,25 @@ function answerNode(
     const entry = entryFor(responder.world, steered, asked)
     if (entry >= 0) return steer(responder, node, entry, asked, client, clientAt, family)
   }
-  const rrset = findRRset(image, node, query.type)
+  const type = isCname && query.type === TYPE.ANY ? TYPE.CNAME : query.type // RFC 8482 §4.2: ANY gets the CNAME itself
+  const rrset = findRRset(image, node, type)
   if (rrset >= 0) {
-    response.answers += putOwn(responder, name, rrset)
+    response.answers += putRRset(response, image, query, rrset, owner, -1)
     return AA
   }
   if (isCname) {
-    followCname(responder, name, node)
-    return query.type === TYPE.ANY ? AA : -1 // RFC 8482 §4.2: ANY gets the CNAME itself
+    response.answers += putRRset(response, image, query, findRRset(image, node, TYPE.CNAME), owner, -1)
+    return -1
   }
   return negative(responder, node, steered) | AA
 }
 
-/** Writes an RRset whose owner is the name being looked up. */
-function putOwn(responder: Responder, name: LookupName, rrset: number): number {
-  const { response, query } = responder
-  rememberQuestion(response, query)
-  return putRRset(response, responder.world.image, rrset, name === query ? null : name.name, 0, -1)
-}
-
 /** Apex of the zone above the one whose apex this node is; −1 when that is not here, or the node is no apex. */
-function parentApex(image: Image, name: LookupName, node: number): number {
+function parentApex(image: Image, node: number): number {
   if ((image.nodes[node * NODE_INTS + N_FLAGS]! & F_APEX) === 0) return -1
-  for (let label = 1; label <= name.labels; label++) {
-    const at = name.labelAt[label]!
-    const above = find(image, name.name, at, name.nameBytes - at, name.hashes[label]!)
-    if (above < 0) continue
-    return image.nodes[above * NODE_INTS + N_CUT]! < 0 ? image.nodes[above * NODE_INTS + N_APEX]! : -1
-  }
-  return -1
+  const above = upOf(image.nodes, node) // apexes and cuts are joints: no zone is passed over
+  if (above < 0 || image.nodes[above * NODE_INTS + N_CUT]! >= 0) return -1
+  return image.nodes[above * NODE_INTS + N_APEX]!
 }
 
 /**
@@ -319,15 +357,12 @@ function negative(responder: Responder, node: number, steered: number): number {
   const { image, services } = responder.world
   const apex = image.nodes[node * NODE_INTS + N_APEX]!
   const soa = findRRset(image, apex, NEGATIVE_SOA)
-  const stored = image.rrsets[soa + R_AT]! + 6
-  const { bytes } = image
-  let ttl = ((bytes[stored]! << 24) | (bytes[stored + 1]! << 16) | (bytes[stored + 2]! << 8) | bytes[stored + 3]!) >>> 0
+  let ttl = ttlOf(image.bytes, image.rrsets[soa + R_AT]!)
   for (let entry = steered; entry >= 0; entry = image.steered[entry * STEERED_INTS + S_NEXT]!) {
     const least = services[image.steered[entry * STEERED_INTS + S_SERVICE]!]!.ttlMinSeconds
     if (least < ttl) ttl = least
   }
-  rememberQuestion(response, query)
-  response.authorities += putRRset(response, image, soa, bytes, image.nodes[apex * NODE_INTS + N_NAME]!, ttl)
+  response.authorities += putRRset(response, image, query, soa, apex, ttl)
   return 0
 }
 
@@ -335,57 +370,33 @@ function negative(responder: Responder, node: number, steered: number): number {
 function delegate(responder: Responder, cut: number): number {
   const { response, query } = responder
   const { image } = responder.world
-  const { bytes } = image
   const ns = findRRset(image, cut, TYPE.NS)
-  rememberQuestion(response, query)
-  response.authorities += putRRset(response, image, ns, bytes, image.nodes[cut * NODE_INTS + N_NAME]!, -1)
-  let at = image.rrsets[ns + R_AT]!
+  response.authorities += putRRset(response, image, query, ns, cut, -1)
+  const first = image.rrsets[ns + R_NAMES]!
+  const end = first + image.rrsets[ns + R_COUNT]!
   // RFC 9471 §3: glue below this cut must be there, or the answer is truncated; what else we know goes in if it fits
   for (let pass = 0; pass < 2; pass++) {
-    at = image.rrsets[ns + R_AT]!
-    for (let left = image.rrsets[ns + R_COUNT]!; left > 0 && !response.overflow; left--) {
-      putGlue(responder, cut, at + RECORD_HEAD, pass === 0)
-      at += RECORD_HEAD + ((bytes[at + 10]! << 8) | bytes[at + 11]!)
-    }
+    for (let ref = first; ref < end && !response.overflow; ref++) putGlue(responder, cut, image.refs[ref]!, pass === 0)
     if (pass === 1) response.overflow = false
     else if (response.overflow) break
   }
   return 0
 }
 
-const GLUE_TYPES = [TYPE.A, TYPE.AAAA] as const
-
-/** Addresses of the name server at `bytes[from]`: the cut's own when `required`, else everybody else's. */
-function putGlue(responder: Responder, cut: number, from: number, required: boolean): void {
-  const { response } = responder
-  const { image } = responder.world
-  lowerInto(responder.target, image.bytes, from, (image.bytes[from - 2]! << 8) | image.bytes[from - 1]!)
-  const { name, nameBytes, hashes } = responder.target
-  const node = find(image, name, 0, nameBytes, hashes[0]!)
+/** Addresses of a name server: the cut's own when `required`, else everybody else's. */
+function putGlue({ response, query, world }: Responder, cut: number, server: number, required: boolean): void {
+  const { image } = world
+  const node = exactNode(image, server)
   if (node < 0) return
   const own = cut === image.nodes[node * NODE_INTS + N_CUT]
   if (own !== required) return
   for (const type of GLUE_TYPES) {
     const rrset = findRRset(image, node, type)
-    if (rrset >= 0) response.additionals += putRRset(response, image, rrset, image.bytes, from, -1)
+    if (rrset >= 0) response.additionals += putRRset(response, image, query, rrset, server, -1)
   }
 }
 
-/** Makes a wire name of `size` bytes in RDATA, which keeps its case, one that can be looked up. */
-function lowerInto(into: LookupName, bytes: Uint8Array, from: number, size: number): void {
-  for (let i = 0; i < size; i++) into.name[i] = LOWER[bytes[from + i]!]!
-  into.nameBytes = size
-  into.labels = layOutName(into.name, 0, into.labelAt, into.hashes)
-}
-
-/** Writes the CNAME and makes its target the name to look up; where it has no room, for the rcode alone. */
-function followCname(responder: Responder, name: LookupName, node: number): void {
-  const { image } = responder.world
-  const rrset = findRRset(image, node, TYPE.CNAME)
-  responder.response.answers += putOwn(responder, name, rrset)
-  const at = image.rrsets[rrset + R_AT]! + RECORD_HEAD
-  lowerInto(responder.target, image.bytes, at, (image.bytes[at - 2]! << 8) | image.bytes[at - 1]!)
-}
+const GLUE_TYPES = [TYPE.A, TYPE.AAAA] as const
 
 /** A steered name: the client's place, its class's walk, the addresses, and the scope all of that is good for. */
 function steer(

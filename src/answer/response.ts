@@ -2,18 +2,39 @@
  * Writing a response: header, question, records, names and their compression, OPT, truncation. The only place that knows
  * the room. One reused object for an answering thread; nothing is allocated on the steered path.
  */
-import { hashLabel, ROOT_HASH } from '../dns/name.ts'
 import type { Query } from '../dns/query.ts'
 import { TYPE } from '../dns/types.ts'
-import { R_AT, R_COUNT, R_TYPE, type Image } from '../zone/image.ts'
+import {
+  type Image,
+  N_NAME,
+  N_NAME_BYTES,
+  namesIn,
+  NEGATIVE_SOA,
+  NODE_INTS,
+  R_AT,
+  R_COUNT,
+  R_NAMES,
+  R_SIZE,
+  R_TYPE,
+  upOf,
+} from '../zone/image.ts'
 import { RECORD_HEAD } from '../zone/pack.ts'
 
 /** Our own payload size (DNS Flag Day 2020), told in OPT and the most that UDP gets. */
 export const PAYLOAD_BYTES = 1232
 
-const POINTERS = 48
-const LAST_POINTABLE = 0x3fff
+/** Names of one message that others may point to: more than a message over UDP has. */
+const POINTERS = 1024
+const SLOTS = 2 * POINTERS
+const SLOT_SHIFT = 32 - Math.log2(SLOTS)
+const OFFSET_BITS = 14
+const LAST_POINTABLE = 2 ** OFFSET_BITS - 1
+const STAMPS = 2 ** (32 - OFFSET_BITS)
 const FLAG_TC = 0x0200
+
+/** In place of a name's number: the query name. */
+export const QUERY_NAME = -1
+const QUERY_NAME_AT = 12
 
 export interface Response {
   out: Uint8Array
@@ -26,15 +47,15 @@ export interface Response {
   answers: number
   authorities: number
   additionals: number
-  /** Names written so far: suffix hash, where its bytes are, where it was written. */
+  /** The deepest node at or above the query name. */
+  known: number
+  /** Names written so far, suffixes too, and the slots that they are in. */
   names: number
-  readonly nameHash: Int32Array
-  readonly nameFrom: Int32Array
-  readonly nameBytes: Int32Array
-  readonly nameAt: Int32Array
-  readonly nameSource: Uint8Array[]
-  readonly hashes: Int32Array
-  readonly labelAt: Uint8Array
+  readonly slots: Int32Array
+  /** Open addressing, load ≤ 0.5: a name's number, and the message's stamp above the name's offset in it. */
+  readonly keys: Int32Array
+  readonly places: Int32Array
+  stamp: number
 }
 
 export const makeResponse = (): Response => ({
@@ -46,14 +67,12 @@ export const makeResponse = (): Response => ({
   answers: 0,
   authorities: 0,
   additionals: 0,
+  known: -1,
   names: 0,
-  nameHash: new Int32Array(POINTERS),
-  nameFrom: new Int32Array(POINTERS),
-  nameBytes: new Int32Array(POINTERS),
-  nameAt: new Int32Array(POINTERS),
-  nameSource: Array.from({ length: POINTERS }, () => new Uint8Array(0)),
-  hashes: new Int32Array(128),
-  labelAt: new Uint8Array(128),
+  slots: new Int32Array(POINTERS),
+  keys: new Int32Array(SLOTS),
+  places: new Int32Array(SLOTS),
+  stamp: 0,
 })
 
 /** Bytes of the OPT record that will end the response: 0 without EDNS. */
@@ -185,7 +204,7 @@ export function putHinfo(response: Response, ttlSeconds: number): void {
   }
   const text = 'RFC8482'
   const { out } = response
-  putPointer(response, 12)
+  putPointer(response, QUERY_NAME_AT)
   putHead(response, 13, ttlSeconds, text.length + 2)
   out[response.at++] = text.length
   for (let i = 0; i < text.length; i++) out[response.at++] = text.charCodeAt(i)
@@ -194,167 +213,197 @@ export function putHinfo(response: Response, ttlSeconds: number): void {
 }
 
 function putPointer(response: Response, to: number): void {
-  response.out[response.at++] = 0xc0 | (to >>> 8)
-  response.out[response.at++] = to & 255
+  const { out, at } = response
+  out[at] = 0xc0 | (to >>> 8)
+  out[at + 1] = to & 255
+  response.at = at + 2
 }
 
 /** Type, class IN, TTL, RDLENGTH. The caller has checked the room. */
 function putHead(response: Response, type: number, ttlSeconds: number, size: number): void {
-  const { out } = response
-  out[response.at++] = type >>> 8
-  out[response.at++] = type & 255
-  out[response.at++] = 0
-  out[response.at++] = 1
-  out[response.at++] = ttlSeconds >>> 24
-  out[response.at++] = (ttlSeconds >>> 16) & 255
-  out[response.at++] = (ttlSeconds >>> 8) & 255
-  out[response.at++] = ttlSeconds & 255
-  out[response.at++] = size >>> 8
-  out[response.at++] = size & 255
+  const { out, at } = response
+  out[at] = type >>> 8
+  out[at + 1] = type & 255
+  out[at + 2] = 0
+  out[at + 3] = 1
+  out[at + 4] = ttlSeconds >>> 24
+  out[at + 5] = (ttlSeconds >>> 16) & 255
+  out[at + 6] = (ttlSeconds >>> 8) & 255
+  out[at + 7] = ttlSeconds & 255
+  out[at + 8] = size >>> 8
+  out[at + 9] = size & 255
+  response.at = at + 10
 }
 
-/** The query name is there to be pointed to; called once before names are written. */
-export function rememberQuestion(response: Response, query: Query): void {
+/**
+ * The query name is there to be pointed to, as far as the zones know it (`known`); what is called first where names are
+ * written.
+ */
+function rememberQuestion(response: Response, image: Image, query: Query): void {
   if (response.names > 0) return
-  for (let label = 0; label < query.labels; label++) {
-    const from = query.labelAt[label]!
-    remember(response, query.hashes[label]!, query.name, from, query.nameBytes - from, 12 + from)
+  // stamps tell this message's names from those of messages before: they need not be cleared
+  if (++response.stamp === STAMPS) {
+    response.places.fill(0)
+    response.stamp = 1
+  }
+  const end = QUERY_NAME_AT + query.nameBytes
+  const { nodes } = image
+  for (let node = response.known; node >= 0; node = upOf(nodes, node)) {
+    const size = nodes[node * NODE_INTS + N_NAME_BYTES]!
+    if (size > 1) remember(response, node, end - size) // the root is written as it is
   }
 }
 
-function remember(response: Response, hash: number, source: Uint8Array, from: number, bytes: number, at: number): void {
-  if (response.names === POINTERS || at > LAST_POINTABLE) return
-  const n = response.names++
-  response.nameHash[n] = hash
-  response.nameSource[n] = source
-  response.nameFrom[n] = from
-  response.nameBytes[n] = bytes
-  response.nameAt[n] = at
+const slotOf = (name: number): number => Math.imul(name, 0x9e3779b1) >>> SLOT_SHIFT
+
+function remember(response: Response, name: number, offset: number): void {
+  if (response.names === POINTERS || offset > LAST_POINTABLE) return
+  const { keys, places, stamp } = response
+  let slot = slotOf(name)
+  while (places[slot]! >>> OFFSET_BITS === stamp) slot = (slot + 1) & (SLOTS - 1)
+  keys[slot] = name
+  places[slot] = (stamp << OFFSET_BITS) | offset
+  response.slots[response.names++] = slot
 }
 
-/** Offset in the message of a name already written that equals `source[from … from + bytes)`, or −1. */
-function pointerTo(response: Response, hash: number, source: Uint8Array, from: number, bytes: number): number {
-  for (let n = 0; n < response.names; n++) {
-    if (response.nameHash[n] !== hash || response.nameBytes[n] !== bytes) continue
-    const other = response.nameSource[n]!
-    const base = response.nameFrom[n]!
-    let i = 0
-    while (i < bytes && other[base + i] === source[from + i]) i++
-    if (i === bytes) return response.nameAt[n]!
+/** Offset in the message of a name, −1 where it is not written yet. */
+function offsetOf(response: Response, name: number): number {
+  const { keys, places, stamp } = response
+  for (let slot = slotOf(name); places[slot]! >>> OFFSET_BITS === stamp; slot = (slot + 1) & (SLOTS - 1)) {
+    if (keys[slot] === name) return places[slot]! & LAST_POINTABLE
   }
   return -1
 }
 
-/** Where the labels of the wire name at `source[from]` start, counted from there, and the hash of each suffix. Returns the labels. */
-export function layOutName(source: Uint8Array, from: number, labelAt: Uint8Array, hashes: Int32Array): number {
-  let labels = 0
-  let at = from
-  for (; source[at] !== 0; at += 1 + source[at]!) labelAt[labels++] = at - from
-  labelAt[labels] = at - from
-  hashes[labels] = ROOT_HASH
-  for (let label = labels - 1; label >= 0; label--) {
-    hashes[label] = hashLabel(hashes[label + 1]!, source, from + labelAt[label]!)
-  }
-  return labels
+/** Takes back the names that were remembered behind the first `names`: the last ones are the last in their slots' rows. */
+function forget(response: Response, names: number): void {
+  while (response.names > names) response.places[response.slots[--response.names]!] = 0
 }
 
-/** Writes a wire name, its longest known suffix as a pointer (RFC 1035 §4.1.4). Returns bytes read from `source`, 0 when full. */
-function putName(response: Response, source: Uint8Array, from: number): number {
-  const labels = layOutName(source, from, response.labelAt, response.hashes)
-  const bytes = response.labelAt[labels]! + 1
+/** Writes a name, its longest suffix that is there already as a pointer (RFC 1035 §4.1.4). False: no room. */
+function putName(response: Response, image: Image, name: number): boolean {
   const { out } = response
-  for (let label = 0; label < labels; label++) {
-    const offset = response.labelAt[label]!
-    const pointer = pointerTo(response, response.hashes[label]!, source, from + offset, bytes - offset)
-    if (pointer >= 0) {
-      if (response.at + 2 > response.limit) return 0
-      putPointer(response, pointer)
-      return bytes
-    }
-    const size = source[from + offset]! + 1
-    if (response.at + size > response.limit) return 0
-    const at = response.at - response.start
-    remember(response, response.hashes[label]!, source, from + offset, bytes - offset, at)
-    for (let i = 0; i < size; i++) out[response.at++] = source[from + offset + i]!
+  const { nodes, bytes } = image
+  const size = nodes[name * NODE_INTS + N_NAME_BYTES]!
+  let pointer = -1
+  let known = name
+  let left = size
+  while (left > 1) {
+    pointer = offsetOf(response, known)
+    if (pointer >= 0) break
+    known = upOf(nodes, known)
+    left = nodes[known * NODE_INTS + N_NAME_BYTES]!
   }
-  if (response.at + 1 > response.limit) return 0
-  out[response.at++] = 0
-  return bytes
-}
-
-/** Names at the start of the RDATA behind `head` fixed bytes that may be compressed: RFC 3597 §4 names no others. */
-function compressible(type: number): number {
-  if (type === TYPE.NS || type === TYPE.CNAME || type === TYPE.PTR) return 1
-  if (type === TYPE.MX) return 1
-  return type === TYPE.SOA ? 2 : 0
+  let at = response.at
+  const end = at + size - left
+  if (end + (pointer >= 0 ? 2 : 1) > response.limit) return false
+  const behind = at - response.start + size
+  for (let suffix = name; suffix !== known; suffix = upOf(nodes, suffix)) {
+    remember(response, suffix, behind - nodes[suffix * NODE_INTS + N_NAME_BYTES]!)
+  }
+  for (let from = nodes[name * NODE_INTS + N_NAME]!; at < end; from++) out[at++] = bytes[from]!
+  if (pointer >= 0) {
+    out[at++] = 0xc0 | (pointer >>> 8)
+    out[at++] = pointer & 255
+  } else out[at++] = 0
+  response.at = at
+  return true
 }
 
 /**
- * Writes a whole RRset of the image. Its owner is the wire name at `names[from]`, or the query name where `names` is null;
- * `ttlSeconds` −1 = as stored. Returns the records written; on overflow 0, and nothing of the set stays.
+ * Writes a whole RRset of the image. `owner`: the number of its name, or QUERY_NAME; `ttlSeconds` −1 = as stored. Returns
+ * the records written; on overflow 0, and nothing of the set stays.
  */
 export function putRRset(
   response: Response,
   image: Image,
+  query: Query,
   rrset: number,
-  names: Uint8Array | null,
-  from: number,
+  owner: number,
   ttlSeconds: number,
 ): number {
-  const { bytes } = image
-  const named = compressible(image.rrsets[rrset + R_TYPE]!)
-  const count = image.rrsets[rrset + R_COUNT]!
+  const named = namesIn(image.rrsets[rrset + R_TYPE]!)
+  if (named > 0 || owner !== QUERY_NAME) rememberQuestion(response, image, query)
   const undo = response.at
-  const undoNames = response.names
-  let at = image.rrsets[rrset + R_AT]!
-  for (let i = 0; i < count; i++) {
-    if (!putRecord(response, bytes, at, named, names, from, ttlSeconds)) {
-      response.at = undo
-      response.names = undoNames
-      response.overflow = true
-      return 0
-    }
-    at += RECORD_HEAD + ((bytes[at + 10]! << 8) | bytes[at + 11]!)
-  }
-  return count
+  const names = response.names
+  const pointer = owner === QUERY_NAME ? QUERY_NAME_AT : offsetOf(response, owner)
+  const whole =
+    named > 0
+      ? putNamed(response, image, rrset, named, owner, pointer, ttlSeconds)
+      : putPlain(response, image, rrset, owner, pointer)
+  if (whole) return image.rrsets[rrset + R_COUNT]!
+  response.at = undo
+  forget(response, names)
+  response.overflow = true
+  return 0
 }
 
-function putRecord(
-  response: Response,
-  bytes: Uint8Array,
-  from: number,
-  named: number,
-  owner: Uint8Array | null,
-  ownerFrom: number,
-  ttlSeconds: number,
-): boolean {
+/** `pointer`: where the owner's name is in the message, −1 where it is not. */
+function putOwner(response: Response, image: Image, owner: number, pointer: number): boolean {
+  if (pointer < 0) return putName(response, image, owner)
   if (response.at + 2 > response.limit) return false
-  if (owner === null) putPointer(response, 12)
-  else if (putName(response, owner, ownerFrom) === 0) return false
-  if (response.at + 10 > response.limit) return false
-  const type = (bytes[from + 2]! << 8) | bytes[from + 3]!
-  const size = (bytes[from + 10]! << 8) | bytes[from + 11]!
-  const stored =
-    ((bytes[from + 6]! << 24) | (bytes[from + 7]! << 16) | (bytes[from + 8]! << 8) | bytes[from + 9]!) >>> 0
-  putHead(response, type, ttlSeconds < 0 ? stored : ttlSeconds, size)
-  const rdataAt = response.at
-  let read = from + RECORD_HEAD
-  const end = read + size
-  const { out } = response
-  if (type === TYPE.MX) {
-    if (response.at + 2 > response.limit) return false
-    out[response.at++] = bytes[read++]!
-    out[response.at++] = bytes[read++]!
-  }
-  for (let name = 0; name < named; name++) {
-    const taken = putName(response, bytes, read)
-    if (taken === 0) return false
-    read += taken
-  }
-  if (response.at + end - read > response.limit) return false
-  while (read < end) out[response.at++] = bytes[read++]!
-  const written = response.at - rdataAt
-  out[rdataAt - 2] = written >>> 8
-  out[rdataAt - 1] = written & 255
+  putPointer(response, pointer)
   return true
 }
+
+/** A set without names to compress: its records as they are stored, but for the owner. */
+function putPlain(response: Response, image: Image, rrset: number, owner: number, pointer: number): boolean {
+  const { out } = response
+  const { bytes } = image
+  const count = image.rrsets[rrset + R_COUNT]!
+  if (pointer >= 0 && response.at + image.rrsets[rrset + R_SIZE]! > response.limit) return false
+  let from = image.rrsets[rrset + R_AT]!
+  for (let i = 0; i < count; i++) {
+    if (!putOwner(response, image, owner, pointer)) return false
+    const end = from + RECORD_HEAD + ((bytes[from + 10]! << 8) | bytes[from + 11]!)
+    let at = response.at
+    if (at + end - from - 2 > response.limit) return false
+    for (from += 2; from < end; from++) out[at++] = bytes[from]!
+    response.at = at
+  }
+  return true
+}
+
+/** A set with `named` names in each RDATA: at its start, or behind MX's preference. */
+function putNamed(
+  response: Response,
+  image: Image,
+  rrset: number,
+  named: number,
+  owner: number,
+  pointer: number,
+  ttlSeconds: number,
+): boolean {
+  const { out } = response
+  const { bytes, refs, nodes } = image
+  const type = image.rrsets[rrset + R_TYPE]!
+  const ahead = type === TYPE.MX ? 2 : 0
+  let ref = image.rrsets[rrset + R_NAMES]!
+  let from = image.rrsets[rrset + R_AT]!
+  const ttl = ttlSeconds < 0 ? ttlOf(bytes, from) : ttlSeconds
+  for (let left = image.rrsets[rrset + R_COUNT]!; left > 0; left--) {
+    if (!putOwner(response, image, owner, pointer)) return false
+    const rdataAt = response.at + 10
+    if (rdataAt + ahead > response.limit) return false
+    putHead(response, type === NEGATIVE_SOA ? TYPE.SOA : type, ttl, 0)
+    let read = from + RECORD_HEAD
+    from = read + ((bytes[from + 10]! << 8) | bytes[from + 11]!)
+    for (const rdata = read + ahead; read < rdata;) out[response.at++] = bytes[read++]!
+    for (let n = 0; n < named; n++) {
+      const name = refs[ref++]!
+      if (!putName(response, image, name)) return false
+      read += nodes[name * NODE_INTS + N_NAME_BYTES]!
+    }
+    let at = response.at
+    if (at + from - read > response.limit) return false
+    while (read < from) out[at++] = bytes[read++]!
+    response.at = at
+    out[rdataAt - 2] = (at - rdataAt) >>> 8
+    out[rdataAt - 1] = (at - rdataAt) & 255
+  }
+  return true
+}
+
+/** TTL of the record at bytes[at …]. */
+export const ttlOf = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at + 6]! << 24) | (bytes[at + 7]! << 16) | (bytes[at + 8]! << 8) | bytes[at + 9]!) >>> 0

@@ -7,6 +7,7 @@
  *
  * Used by `serve` and by `demo`.
  */
+import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Built, Made } from '../answer/build.ts'
@@ -16,7 +17,8 @@ import { acceptBuild, type Held } from '../answer/hold.ts'
 import { type Config, formatEndpoint } from '../config.ts'
 import { type Change, NodeHealth, type Outlook } from '../health/node.ts'
 import type { Store } from '../health/store.ts'
-import { HEALTH_SLOTS, makeHealthTable, SlotRegistry } from '../health/table.ts'
+import type { World } from '../answer/world.ts'
+import { HEALTH_SLOTS, makeHealthTable, SERVICE_SLOTS, SlotRegistry } from '../health/table.ts'
 import type { Node, Question, Readiness, Refusal } from '../http/app.ts'
 import { renderMetrics } from '../http/metrics.ts'
 import type { Acceptance, Forgetting, Order } from '../http/order.ts'
@@ -55,6 +57,7 @@ export class RunningNode implements Node {
   readonly #takeover: boolean
   readonly #table = makeHealthTable()
   readonly #slots = new SlotRegistry()
+  readonly #serviceSlots = new SlotRegistry(SERVICE_SLOTS)
   readonly #cells = new AnswerCells()
   readonly #store: Store
   readonly #adoption = makeAdoption()
@@ -144,7 +147,7 @@ export class RunningNode implements Node {
       this.#prober = makeProber(config, this.#store, this.#log)
       this.#prober.setTargets(made.plan.targets)
     }
-    this.#releasing = setInterval(() => this.#slots.release(this.#server!.adopted()), RELEASE_SLOTS_MS)
+    this.#releasing = setInterval(() => this.#releaseSlots(), RELEASE_SLOTS_MS)
     this.#serial.serve(made.serial)
     const { view, serial, zoneCount, nameCount, world } = made
     const revision = nameOf(this.#loads.revision)
@@ -181,8 +184,27 @@ export class RunningNode implements Node {
       service.members.forEach((member, vip) => (service.slot[vip] = this.#slots.slotOf(member)!))
       service.siteNames.forEach((site, i) => (service.counter[i] = this.#cells.cellOf(service.name, site)))
     }
-    this.#health.adopt(plan, slots, made.view)
+    this.#health.adopt(plan, slots, made.view, this.#wordsOf(world))
     return { taken: made }
+  }
+
+  #releaseSlots(): void {
+    const generation = this.#server!.adopted()
+    this.#slots.release(generation)
+    this.#serviceSlots.release(generation)
+  }
+
+  /** Words of the services. Their names say who the members are: threads at an earlier World may have other ones. */
+  #wordsOf({ services, generation }: World): ReadonlyMap<string, number> {
+    const names = services.map(({ name, members }) => `${name} ${hash('sha1', members.join(' '))}`)
+    const slots = this.#serviceSlots.assign(names, generation)
+    const words = new Map<string, number>()
+    for (const [i, service] of services.entries()) {
+      if (slots === undefined) continue // too many: queries ask the members
+      service.word = HEALTH_SLOTS + slots[i]!
+      words.set(service.name, service.word)
+    }
+    return words
   }
 
   #tooMany({ plan }: Made): Problem {

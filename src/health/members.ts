@@ -28,7 +28,7 @@ import type { Roster, VoteStatus } from './roster.ts'
 import type { SavedMember } from './saved.ts'
 import { stand, type Standing } from './standing.ts'
 import type { KnownMember } from './store.ts'
-import { type HealthTable, healthWord } from './table.ts'
+import { DOWN_V4, DOWN_V6, type HealthTable, healthWord, isDown } from './table.ts'
 import type { HealthPlan, MemberPlan, ServicePlan, Target } from './target.ts'
 
 /** One line of log, one step of a metric. */
@@ -127,10 +127,14 @@ interface Member {
 interface Service {
   readonly plan: ServicePlan
   readonly members: Member[]
+  /** Slot of its own word; undefined = it has none. */
+  readonly word: number | undefined
   /** Sites whose DOWNs wait. */
   braked: ReadonlySet<string>
   lastResort: boolean
 }
+
+const familyBit = ({ plan }: Pick<Member, 'plan'>): number => (plan.address.includes(':') ? DOWN_V6 : DOWN_V4)
 
 /** What time alone changes within this is changed together. */
 const WAKE_STEP_MS = 250
@@ -157,8 +161,8 @@ export class Members {
     this.#settings = settings
   }
 
-  /** A new plan; all words are written when it returns. */
-  adopt(plan: HealthPlan, slots: Int32Array): void {
+  /** A new plan; all words are written when it returns. `words`: slots of the services' own. */
+  adopt(plan: HealthPlan, slots: Int32Array, words: ReadonlyMap<string, number>): void {
     const nowMs = performance.now()
     const { past, onKnown } = this.#settings
     const names = new Set(plan.members.map((member) => member.name))
@@ -172,8 +176,11 @@ export class Members {
     if (left.size > 0) onKnown(left)
     this.#services.clear()
     this.#waiting.clear()
-    for (const service of plan.services)
-      this.#services.set(service.name, { plan: service, members: [], braked: new Set(), lastResort: false })
+    for (const service of plan.services) {
+      const word = words.get(service.name)
+      this.#services.set(service.name, { plan: service, members: [], word, braked: new Set(), lastResort: false })
+      if (word !== undefined) Atomics.store(this.#settings.table, word, 0)
+    }
     for (const [index, member] of plan.members.entries()) this.#place(member, slots[index]!, nowMs)
     this.#most = {
       probers: plan.members.reduce((most, { probers }) => Math.max(most, probers), 1),
@@ -359,6 +366,7 @@ export class Members {
     }
     for (const service of dirty) for (const member of this.#brake(service)) touched.add(member)
     for (const member of touched) this.#write(member, nowMs)
+    for (const service of new Set(Array.from(touched, ({ service: of }) => of))) this.#writeService(service)
     this.#wake(touched, nowMs)
     if (known.size > 0) {
       onSavable()
@@ -397,7 +405,12 @@ export class Members {
     const braked = service.braked.has(plan.site)
     const standing = stand({ plan, service: service.plan, judgement, override, lastResort, braked }, before, nowMs)
     const { state, share, calm, why } = standing
-    Atomics.store(this.#settings.table, slot, healthWord(STATE_BITS[state], share, calm))
+    const { table } = this.#settings
+    const word = healthWord(STATE_BITS[state], share, calm)
+    if (service.word !== undefined && !isDown(word)) {
+      Atomics.store(table, service.word, table[service.word]! & ~familyBit(member))
+    }
+    Atomics.store(table, slot, word)
     member.standing = standing
     if (standing.wakeAtMs < Infinity) this.#waiting.add(member)
     else this.#waiting.delete(member)
@@ -406,6 +419,15 @@ export class Members {
     this.#hash = undefined
     const named = { member: plan.name, site: plan.site, service: plan.service }
     this.#settings.onChange({ ...named, before: before.state, after: state, braked: standing.braked, why })
+  }
+
+  /** Says of a service which families' members are all down, when all their words say so. */
+  #writeService({ word, members }: Service): void {
+    const { table } = this.#settings
+    if (word === undefined) return
+    let down = DOWN_V4 | DOWN_V6
+    for (const member of members) if (!isDown(table[member.slot]!)) down &= ~familyBit(member)
+    if (table[word] !== down) Atomics.store(table, word, down)
   }
 
   /** One timer for all that time alone changes: calm, ramps, and steps of agents' shares. */

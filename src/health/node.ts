@@ -168,12 +168,12 @@ export class NodeHealth {
 
   /**
    * The plan of the World that is about to be published; slots[i] is the word of plan.members[i] (SlotRegistry.assign).
-   * All words are written when it returns. `view`: hash of all that is served (Made.view).
+   * All words are written when it returns. `view`: hash of all that is served (Made.view). `words`: by service, its own word.
    */
-  adopt(plan: HealthPlan, slots: Int32Array, view = ''): void {
+  adopt(plan: HealthPlan, slots: Int32Array, view = '', words: ReadonlyMap<string, number> = new Map()): void {
     this.#view = view
     this.#planHash = plan.hash
-    this.#members.adopt(plan, slots)
+    this.#members.adopt(plan, slots, words)
     this.#hearMissed()
     this.#saver?.touch()
     // beats begin when there is something to say

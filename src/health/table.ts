@@ -3,6 +3,10 @@
  * by every answering thread. All zero bits mean "unproven, full share, not calm": missing data never means down.
  *
  *   bits 0–2 state · bit 3 calm · bits 4–13 1000 − share
+ *
+ * Behind the members' words, one for each service: the bits DOWN_V4 and DOWN_V6, each while the word of every member of that
+ * family says down or forced down, so that queries need not ask them all. A bit is set after the members' words and taken
+ * back before the first of them says otherwise: whenever it stands, it is true. All zero bits mean "ask the members".
  */
 export const UNPROVEN = 0
 export const UP = 1
@@ -15,8 +19,14 @@ export const FORCED_DOWN = 4
 export type HealthState = typeof UNPROVEN | typeof UP | typeof DOWN | typeof DRAINED | typeof FORCED_DOWN
 
 export const HEALTH_SLOTS = 65_536
+/** Words of services, behind those of the members. */
+export const SERVICE_SLOTS = 65_536
+/** The bits of A and AAAA, as zone/pack.ts has them. */
+export const DOWN_V4 = 1
+export const DOWN_V6 = 2
 
 export const stateOf = (word: number): number => word & 7
+export const isDown = (word: number): boolean => stateOf(word) === DOWN || stateOf(word) === FORCED_DOWN
 export const isCalm = (word: number): boolean => (word & 8) !== 0
 /** 0–1000. */
 export const shareOf = (word: number): number => 1000 - ((word >>> 4) & 1023)
@@ -28,7 +38,7 @@ export const healthWord = (state: HealthState, share: number, calm: boolean): nu
 export type HealthTable = Int32Array
 
 export const makeHealthTable = (): HealthTable =>
-  new Int32Array(new SharedArrayBuffer(HEALTH_SLOTS * Int32Array.BYTES_PER_ELEMENT))
+  new Int32Array(new SharedArrayBuffer((HEALTH_SLOTS + SERVICE_SLOTS) * Int32Array.BYTES_PER_ELEMENT))
 
 interface Holding {
   readonly slot: number

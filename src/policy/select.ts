@@ -8,7 +8,7 @@
  *   ├ weight 0 · below minVips · unproven · drained
  *   └ last resort: NODATA while the other type has something usable, else as the service says
  */
-import { DOWN, DRAINED, FORCED_DOWN, shareOf, UNPROVEN, UP, type HealthTable } from '../health/table.ts'
+import { DOWN, DRAINED, FORCED_DOWN, UNPROVEN, UP, type HealthTable } from '../health/table.ts'
 import { mix } from './hash.ts'
 import { FENCE, PICK_HASH, PICK_RANDOM, type ClientMap } from './map.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
@@ -35,6 +35,12 @@ export interface Selection {
   hashed: boolean
   /** Every member consulted so far is calm. */
   calm: boolean
+  /** The first group is dead, and its clients are divided over the next sites. */
+  spilling: boolean
+  /** Of a stage that found nothing: the next that will, and the first group in which it will, its number and its first int. */
+  next: number
+  nextNumber: number
+  nextAt: number
 }
 
 export const makeSelection = (): Selection => ({
@@ -47,6 +53,10 @@ export const makeSelection = (): Selection => ({
   ttlSeconds: 0,
   hashed: false,
   calm: true,
+  spilling: false,
+  next: 0,
+  nextNumber: 0,
+  nextAt: 0,
 })
 
 /** What `explain` hears; queries pass null. */
@@ -138,31 +148,63 @@ function walkStages(
   out: Selection,
   trace: Trace | null,
 ): void {
-  for (let stage = 0; stage < STAGES.length; stage++) {
-    if (stage === LAST_RESORT) {
-      if (anyUsable(service, map, entry, health)) return
-      out.lastResort = true
-      if (service.lastResort === 'nodata') return
-      if (service.lastResort === 'values') {
-        out.useValues = true
-        return
+  const first = entry + 3
+  // `explain` hears of every stage
+  const down = trace === null && service.word >= 0 ? health[service.word]! & service.types : 0
+  let allDown = down === service.types
+  // the other type has something up, and all but fences name every site
+  if (!allDown && (down & type) !== 0 && (map.groups[entry + 1]! & FENCE) === 0) return
+  let retries = RETRIES
+  for (let stage = allDown ? LAST_RESORT : 0, from = first, number = 0; stage < STAGES.length;) {
+    let again = false
+    if (stage >= LAST_RESORT && !out.lastResort) {
+      const usable = allDown ? 0 : usableTypes(service, map, entry, health)
+      if (usable !== 0 && (usable & type) === 0) return
+      if (usable === 0) {
+        out.lastResort = true
+        if (service.lastResort === 'nodata') return
+        if (service.lastResort === 'values') {
+          out.useValues = true
+          return
+        }
       }
+      // no last resort while something is up that was not when it was looked for
+      again = usable !== 0
     }
-    const site = walkGroups(service, map, entry, health, draw, type, stage, out, trace)
-    if (site < 0) continue
-    out.site = site
-    out.stage = stage
-    if (stage <= LAST_PROVEN && out.calm) out.ttlSeconds = service.ttlMaxSeconds
-    pickVips(service, health, site, type, STAGES[stage]!.states, draw, chance, out)
-    return
+    const site = again ? -1 : walkGroups(service, map, entry, from, number, health, draw, type, stage, out, trace)
+    if (site >= 0) {
+      out.site = site
+      out.stage = stage
+      if (stage <= LAST_PROVEN && out.calm) out.ttlSeconds = service.ttlMaxSeconds
+      pickVips(service, health, site, type, STAGES[stage]!.states, draw, chance, out)
+      if (out.count > 0) return
+      again = true // its VIPs changed since
+    }
+    if (again && retries-- > 0) {
+      allDown = out.lastResort = false
+      ;[stage, from, number] = [0, first, 0]
+      continue
+    }
+    // a walk over all groups tells which stage will find something, and in which group first; `explain` hears of all stages
+    const skips = trace === null && from === first && !again
+    const within = skips && out.next < STAGES.length
+    from = within ? out.nextAt : first
+    number = within ? out.nextNumber : 0
+    if (!skips) stage++
+    else stage = out.next < STAGES.length ? out.next : Math.max(stage + 1, LAST_RESORT)
   }
 }
 
-/** One stage over all groups: the site that it ends in, or −1. */
+/** How often a walk is begun again that members' changes have overtaken; there are some a second, a walk takes microseconds. */
+const RETRIES = 3
+
+/** One stage over the groups from group `first` on, which is at `from`: the site that it ends in, or −1. */
 function walkGroups(
   service: SteeredService,
   map: ClientMap,
   entry: number,
+  from: number,
+  first: number,
   health: HealthTable,
   draw: number,
   type: number,
@@ -170,32 +212,82 @@ function walkGroups(
   out: Selection,
   trace: Trace | null,
 ): number {
-  const groups = map.groups
-  let dead = service.spill > 1 && stage <= LAST_SPILLING
-  let spilling = false
+  const { groups } = map
+  const { slot, firstVip, firstV6, weight, siteKey } = service
+  const rules = STAGES[stage]!
+  const { states } = rules
+  const needed = rules.full ? service.minVips : 1
+  const anyWeight = rules.weights === 'any'
+  const positive = rules.weights === 'positive'
+  const plain = trace === null
+  let dead = first === 0 && service.spill > 1 && stage <= LAST_SPILLING
+  let spilling = first > 0 && stage <= LAST_SPILLING && out.spilling
   let best = -1
   let bestScore = Infinity
   let eligible = 0
-  let at = entry + 3
-  for (let left = groups[entry + 2]!, number = 0; left > 0; left--, number++) {
+  let told = CALM
+  let next = STAGES.length
+  let nextAt = from
+  let nextNumber = first
+  let at = from
+  for (let number = first; number < groups[entry + 2]!; number++) {
+    const start = at
     const size = groups[at++]!
     const end = at + (size < 0 ? -size : size)
+    let lacking = true // nothing of the type in these states
     for (; at < end; at++) {
       const site = groups[at]!
-      const found = evaluate(service, health, site, type, stage, draw)
-      if ((found & CALM) === 0) out.calm = false
-      if ((found & SHARED) !== 0) out.hashed = true
+      let usable = 0
+      let missing = 0
+      let four = 0
+      let six = 0
+      let vip = firstVip[site]!
+      for (const endV4 = firstV6[site]!; vip < endV4; vip++) {
+        const word = health[slot[vip]!]!
+        const counts = (states >>> (word & 7)) & 1
+        told &= word
+        usable += counts
+        missing += ((word >>> 4) & 1023) * counts
+        four |= 1 << (word & 7)
+      }
+      for (const endV6 = firstVip[site + 1]!; vip < endV6; vip++) {
+        const word = health[slot[vip]!]!
+        const counts = (states >>> (word & 7)) & 1
+        told &= word
+        usable += counts
+        missing += ((word >>> 4) & 1023) * counts
+        six |= 1 << (word & 7)
+      }
+      const typed = type === STEERS_A ? four : six
+      if ((typed & states) !== 0) lacking = false
+      const fits = anyWeight || weight[site]! > 0 === positive
+      let found = ELIGIBLE
+      if (usable < needed) found = UNUSABLE
+      else if (!fits) found = WRONG_WEIGHT
+      else if ((typed & states) === 0) found = NO_TYPE
+      else if (missing > 0 && rules.shares) found = admit(usable, missing, draw, siteKey[site]!)
       if ((found & UNUSABLE) === 0) dead = false
-      if (trace !== null) trace.site(stage, number, site, describe(found, spilling))
-      if ((found & ELIGIBLE) === 0) continue
+      if ((found & SHARED) !== 0) out.hashed = true
+      if (!plain) trace.site(stage, number, site, describe(found, spilling))
+      if ((found & ELIGIBLE) === 0) {
+        const later = nextStage(found, typed, stage, weight[site]!)
+        if (later < next) {
+          next = later
+          nextAt = start
+          nextNumber = number
+        }
+        continue
+      }
       eligible++
-      if (end - at === 1 && eligible === 1 && !spilling && trace === null) {
+      if (end - at === 1 && eligible === 1 && !spilling && plain) {
         best = site // alone in its group: nothing to weigh
         break
       }
-      const weight = size < 0 || spilling ? service.capacity[site]! : service.weight[site]!
-      const score = rendezvous(mix(draw ^ service.siteKey[site]!), weight)
-      if (trace !== null) trace.score(stage, site, score, weight)
+      const share = size < 0 || spilling ? service.capacity[site]! : weight[site]!
+      const hash = mix(draw ^ siteKey[site]!)
+      if (plain && leastScore(hash, share) >= bestScore) continue
+      const score = rendezvous(hash, share)
+      if (!plain) trace.score(stage, site, score, share)
       if (score < bestScore || best < 0) {
         best = site
         bestScore = score
@@ -203,57 +295,128 @@ function walkGroups(
     }
     at = end
     // `spilling` has the groups behind compete as one, by capacity, until `spill` of their sites are eligible
-    if (number === 0) spilling = dead
+    if (number === 0) spilling = out.spilling = dead
     if (best >= 0 && (!spilling || eligible >= service.spill)) break
+    if (plain && best < 0 && lacking) {
+      number = skipGroups(service, groups, at, number + 1, groups[entry + 2]!, health, type, states) - 1
+      at = skipped.at
+      told &= skipped.told
+      if (skipped.next < next) {
+        next = skipped.next
+        nextAt = skipped.nextAt
+        nextNumber = skipped.nextNumber
+      }
+    }
   }
+  if ((told & CALM) === 0) out.calm = false
   if (eligible > 1) out.hashed = true
+  out.next = next > stage ? next : stage + 1
+  out.nextAt = nextAt
+  out.nextNumber = nextNumber
   return best
 }
 
-// evaluate() answers in bits; bit 3 is the table's calm bit, of all the site's VIPs together.
+/** What skipGroups() found beside the group it returns. */
+const skipped = { at: 0, told: 0, next: 0, nextAt: 0, nextNumber: 0 }
+
+/** A long walk is over sites that are down: the number of the next group, from `first` on, with a VIP of the type in these states. */
+function skipGroups(
+  service: SteeredService,
+  groups: Int32Array,
+  from: number,
+  first: number,
+  end: number,
+  health: HealthTable,
+  type: number,
+  states: number,
+): number {
+  const { slot, firstVip, firstV6, weight } = service
+  const four = type === STEERS_A
+  let told = CALM
+  let next = STAGES.length
+  let nextAt = from
+  let nextNumber = first
+  let number = first
+  let start = from
+  for (; number < end; number++) {
+    const size = groups[start]!
+    const behind = start + 1 + (size < 0 ? -size : size)
+    for (let at = start + 1; at < behind; at++) {
+      const site = groups[at]!
+      const v6 = firstV6[site]!
+      const last = firstVip[site + 1]!
+      let vip = four ? firstVip[site]! : v6
+      let endVip = four ? v6 : last
+      let typed = 0
+      for (; vip < endVip; vip++) {
+        const word = health[slot[vip]!]!
+        told &= word
+        typed |= 1 << (word & 7)
+      }
+      if ((typed & states) !== 0) {
+        end = -1
+        break
+      }
+      vip = four ? v6 : firstVip[site]!
+      endVip = four ? last : v6
+      for (; vip < endVip; vip++) told &= health[slot[vip]!]!
+      const later = FIRST_STAGE[(typed << 1) | (weight[site]! > 0 ? 1 : 0)]!
+      if (later < next) {
+        next = later
+        nextAt = start
+        nextNumber = number
+      }
+    }
+    if (end < 0) break
+    start = behind
+  }
+  skipped.at = start
+  skipped.told = told
+  skipped.next = next
+  skipped.nextAt = nextAt
+  skipped.nextNumber = nextNumber
+  return number
+}
+
+// What a site is at a stage, in bits.
 const ELIGIBLE = 1
+/** A share below 1000 was consulted. */
 const SHARED = 2
+/** The table's calm bit. */
 const CALM = 8
 const NOT_ADMITTED = 16
 const NO_TYPE = 32
 const WRONG_WEIGHT = 64
 const UNUSABLE = 128
 
-/** Whether a site may be named at this stage, and what was consulted to know it. */
-function evaluate(
-  service: SteeredService,
-  health: HealthTable,
-  site: number,
-  type: number,
-  stage: number,
-  draw: number,
-): number {
-  const rules = STAGES[stage]!
-  const states = rules.states
-  const first = service.firstVip[site]!
-  const v6 = service.firstV6[site]!
-  const end = service.firstVip[site + 1]!
-  let calm = CALM
-  let usable = 0
-  let ofType = 0
-  let share = 0
-  for (let vip = first; vip < end; vip++) {
-    const word = health[service.slot[vip]!]!
-    calm &= word
-    if (((states >>> (word & 7)) & 1) === 0) continue
-    usable++
-    share += shareOf(word)
-    if (vip < v6 === (type === STEERS_A)) ofType++
-  }
-  if (usable < (rules.full ? service.minVips : 1)) return calm | UNUSABLE
-  const weight = service.weight[site]!
-  if (rules.weights !== 'any' && weight > 0 !== (rules.weights === 'positive')) return calm | WRONG_WEIGHT
-  if (ofType === 0) return calm | NO_TYPE
-  if (!rules.shares || share === usable * 1000) return calm | ELIGIBLE
-  const limit = Math.floor(share / usable)
-  const place = (mix(mix(draw ^ ADMISSION_SALT) ^ service.siteKey[site]!) >>> 0) % 1000
-  return calm | SHARED | (place < limit ? ELIGIBLE : NOT_ADMITTED)
+/** A site whose usable VIPs together miss some of their 1000 each takes the like of that of the clients' networks. */
+function admit(usable: number, missing: number, draw: number, siteKey: number): number {
+  if (missing === usable * 1000) return SHARED | NOT_ADMITTED
+  const limit = Math.floor((usable * 1000 - missing) / usable)
+  const place = (mix(mix(draw ^ ADMISSION_SALT) ^ siteKey) >>> 0) % 1000
+  return SHARED | (place < limit ? ELIGIBLE : NOT_ADMITTED)
 }
+
+/** The first stage behind `stage` at which a site that is not eligible there may be. `typed`: states of its VIPs of the type, one bit each. */
+function nextStage(found: number, typed: number, stage: number, weight: number): number {
+  if ((found & NOT_ADMITTED) !== 0) return stage + 1
+  // it has enough VIPs up for `minVips`, but no weight
+  if ((found & WRONG_WEIGHT) !== 0 && stage < WEIGHT_0 && (typed & USABLE) !== 0) return WEIGHT_0
+  return FIRST_STAGE[(typed << 1) | (weight > 0 ? 1 : 0)]!
+}
+
+/** The stage of sites without weight that have `minVips`. */
+const WEIGHT_0 = 2
+
+/** By the states of a site's VIPs of the type, and whether it has a weight: the first stage at which one VIP is enough. */
+const FIRST_STAGE = Uint8Array.from({ length: 2 ** 9 }, (_, i) => {
+  const weights = (i & 1) === 1 ? 'positive' : 'zero'
+  const stage = STAGES.findIndex(
+    (rules) =>
+      !rules.full && (rules.weights === 'any' || rules.weights === weights) && (rules.states & (i >>> 1)) !== 0,
+  )
+  return stage < 0 ? STAGES.length : stage
+})
 
 function describe(found: number, spilling: boolean): string {
   if ((found & ELIGIBLE) !== 0) return spilling ? 'eligible for what the dead first group leaves' : 'eligible'
@@ -268,20 +431,28 @@ function rendezvous(hash: number, weight: number): number {
   return -Math.log(((hash >>> 0) + 0.5) / 4294967296) / (weight > 0 ? weight : 1)
 }
 
-/** Is any member of the client's sites usable, whatever its type? Then a type without one is NODATA, not the last resort. */
-function anyUsable(service: SteeredService, map: ClientMap, entry: number, health: HealthTable): boolean {
-  const groups = map.groups
+/** What rendezvous() is at least, without a logarithm: −ln u > 1 − u. */
+function leastScore(hash: number, weight: number): number {
+  return (1 - ((hash >>> 0) + 0.5) / 4294967296) / (weight > 0 ? weight : 1)
+}
+
+/** Types of which a member of the client's sites is usable. While there is any, a type without one is NODATA, not the last resort. */
+function usableTypes(service: SteeredService, map: ClientMap, entry: number, health: HealthTable): number {
+  const { groups } = map
+  let types = 0
   let at = entry + 3
-  for (let g = groups[entry + 2]!; g > 0; g--) {
+  for (let left = groups[entry + 2]!; left > 0; left--) {
     const size = groups[at++]!
-    for (let left = size < 0 ? -size : size; left > 0; left--, at++) {
+    for (const end = at + (size < 0 ? -size : size); at < end; at++) {
       const site = groups[at]!
-      for (let vip = service.firstVip[site]!; vip < service.firstVip[site + 1]!; vip++) {
-        if (((OR_DRAINED >>> (health[service.slot[vip]!]! & 7)) & 1) !== 0) return true
+      const v6 = service.firstV6[site]!
+      const endVip = service.firstVip[site + 1]!
+      for (let vip = service.firstVip[site]!; vip < endVip; vip++) {
+        if (((OR_DRAINED >>> (health[service.slot[vip]!]! & 7)) & 1) !== 0) types |= vip < v6 ? STEERS_A : STEERS_AAAA
       }
     }
   }
-  return false
+  return types
 }
 
 const candidates = new Int32Array(256)
@@ -324,21 +495,23 @@ function withoutWeightless(weight: Int32Array, found: number): number {
 
 /** Moves the `count` candidates with the least keys to the front, in the order of their keys: each by its weight. */
 function keepLeast(service: SteeredService, found: number, count: number, draw: number): void {
+  const { vipKey, vipWeight } = service
+  let kept = 0
   for (let i = 0; i < found; i++) {
     const vip = candidates[i]!
-    const hash = mix(draw ^ service.vipKey[vip]!)
+    const hash = mix(draw ^ vipKey[vip]!)
+    const most = kept < count ? Infinity : keys[count - 1]!
     // alike, they need no logarithm; the order is that of equal weights, so that a weight that is written moves no more than it must
-    keys[i] = service.vipWeight === null ? -(hash >>> 0) : rendezvous(hash, service.vipWeight[vip]!)
-  }
-  for (let i = 0; i < count; i++) {
-    let least = i
-    for (let j = i + 1; j < found; j++) if (keys[j]! < keys[least]!) least = j
-    const key = keys[i]!
-    const vip = candidates[i]!
-    keys[i] = keys[least]!
-    candidates[i] = candidates[least]!
-    keys[least] = key
-    candidates[least] = vip
+    if (vipWeight !== null && leastScore(hash, vipWeight[vip]!) >= most) continue
+    const key = vipWeight === null ? -(hash >>> 0) : rendezvous(hash, vipWeight[vip]!)
+    if (key >= most) continue
+    let place = kept < count ? kept++ : count - 1
+    for (; place > 0 && keys[place - 1]! > key; place--) {
+      keys[place] = keys[place - 1]!
+      candidates[place] = candidates[place - 1]!
+    }
+    keys[place] = key
+    candidates[place] = vip
   }
 }
 

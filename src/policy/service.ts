@@ -39,6 +39,8 @@ export interface SteeredService {
   readonly firstV6: Int32Array
   /** Per VIP: slot in the HealthTable. Given by the main thread. */
   readonly slot: Int32Array
+  /** The service's own word in the HealthTable; −1 = it has none. Given by the main thread. */
+  word: number
   /** Per VIP: member name `site/service/address`. */
   readonly members: readonly string[]
   /** Per VIP: hash of site and address, for picking some of a site's VIPs. */
@@ -91,6 +93,7 @@ export function layOutService(
     firstVip,
     firstV6,
     slot: new Int32Array(vips.length),
+    word: -1,
     members: vips.map(({ site, vip }) => memberName(site, service.name, vip.address)),
     vipKey: Int32Array.from(vips, ({ site, vip }) => hashText(`${site}/${vip.address}`)),
     vipWeight: vips.some(({ vip }) => (vip.weight ?? 1) !== 1)

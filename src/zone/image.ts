@@ -3,21 +3,28 @@
  * thread (buildImage), read by every answering thread (find), never changed once published.
  *
  *   table   open addressing, 2^k slots, load ≤ 0.5: [hash, node + 1] pairs, node + 1 = 0 is free
- *   nodes   NODE_INTS each: see N_*; every owner, every ENT and every name below a cut is a node, parents before
- *           children; one more at the end closes the last node's RRsets
+ *   nodes   NODE_INTS each: see N_*; every owner, every ENT, every name below a cut and every name above an apex, up to the
+ *           root, is a node, parents before children; one more closes the last node's RRsets;
+ *           behind it stand the strange names: those in RDATA, and their suffixes, that are no node's; see X_*
  *   rrsets  RRSET_INTS each: see R_*; a node's RRsets are neighbours, sorted by type
  *   steered STEERED_INTS each: see S_*
+ *   refs    numbers of the names in RDATA, in the order of their records
  *   bytes   owner names (lower-case wire form) and the records, pre-encoded
  *
  * A record in `bytes` stands as it goes into an answer whose owner is the query name: C0 0C, type, class, TTL, RDLENGTH,
  * RDATA (names in RDATA uncompressed), one after the other: an RRset of R_SIZE bytes is one copy. Where the owner is a
  * suffix of the query name (apex, cut), its pointer is the only thing to change.
  *
+ * Names that an answer may compress (RFC 3597 §4) are numbers: their index in `nodes`. Each knows the next joint above it,
+ * which is a suffix that another name may share: a node that owns something, or where names part. So an answer is
+ * compressed, an alias followed and glue found by numbers alone: no name of the zones is hashed or compared for a query, and
+ * a name of 127 labels costs what its bytes do.
+ *
  * Zones may nest: a node belongs to the deepest zone at or above it, and what an outer zone says at or below an inner
  * apex is not in the Image. DS at an apex is the outer zone's: search again from one label up; the node found there
  * names that zone (none found: there is none here).
  */
-import { countLabels, hashLabel, ROOT_HASH } from '../dns/name.ts'
+import { countLabels, hashLabel, LOWER, MAX_NAME_BYTES, ROOT_HASH } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { RECORD_HEAD, writeRecord, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_SIZE, Z_TYPE } from './pack.ts'
 import type { ZoneModel } from './pack.ts'
@@ -26,11 +33,11 @@ import type { ZoneModel } from './pack.ts'
 export const N_NAME = 0
 /** Bytes of the owner name, root label included. */
 export const N_NAME_BYTES = 1
-/** Bits F_*. */
+/** Bits F_*, and above them 1 + the number of the next joint above, 0 at the root: see upOf(). */
 export const N_FLAGS = 2
 /** First RRset; the next node's N_FIRST ends them. */
 export const N_FIRST = 3
-/** Node of the zone's apex. */
+/** Node of the zone's apex; −1 above all apexes: a name that is here only so that what is below it can be searched by halves. */
 export const N_APEX = 4
 /** Node of the zone cut at or above this name within its zone, −1 without. */
 export const N_CUT = 5
@@ -43,14 +50,29 @@ export const NODE_INTS = 8
 export const F_APEX = 1
 export const F_CUT = 2
 export const F_CNAME = 4
+const FLAG_BITS = 3
 
 export const R_TYPE = 0
 /** Records in the set. */
 export const R_COUNT = 1
-/** First byte in `bytes`, and bytes of the whole set. */
+/** First byte in `bytes`. */
 export const R_AT = 2
+/** Types without names that may be compressed: bytes of the whole set. */
 export const R_SIZE = 3
+/** Types with such names: where their numbers begin in `refs`. */
+export const R_NAMES = 3
 export const RRSET_INTS = 4
+
+/** Of a strange name, which has N_NAME (its case kept), N_NAME_BYTES and N_FLAGS too: its node in lower case; ~node of its closest encloser where it has none. */
+export const X_NODE = 4
+/** hashName() of the name in lower case. */
+export const X_HASH = 5
+
+/** How many names that may be compressed the RDATA of a type has (RFC 3597 §4): behind MX's preference, else at its start. */
+export function namesIn(type: number): number {
+  if (type === TYPE.NS || type === TYPE.CNAME || type === TYPE.PTR || type === TYPE.MX) return 1
+  return type === TYPE.SOA || type === NEGATIVE_SOA ? 2 : 0
+}
 
 /** No RR type: every apex's SOA once more, its TTL the one of negative answers: min(SOA TTL, minimum), RFC 2308 §5. */
 export const NEGATIVE_SOA = 65_536
@@ -69,12 +91,22 @@ export interface Image {
   readonly nodes: Int32Array
   readonly rrsets: Int32Array
   readonly steered: Int32Array
+  readonly refs: Int32Array
   readonly bytes: Uint8Array
   /** Most labels of any name: the search for the closest encloser starts there at the deepest. */
   readonly deepest: number
-  /** Nodes, the closing one not counted. */
+  /** Nodes of zones: the closing one and those above the apexes not counted. */
   readonly names: number
+  /** Behind all nodes and the closing one. */
+  readonly firstStrange: number
 }
+
+/** Number of the next joint above a name, at last the root; −1 of the root. */
+export const upOf = (nodes: Int32Array, name: number): number => (nodes[name * NODE_INTS + N_FLAGS]! >>> FLAG_BITS) - 1
+
+/** Node of a name in lower case; ~node of its closest encloser where there is none. */
+export const exactNode = ({ nodes, firstStrange }: Image, name: number): number =>
+  name < firstStrange ? name : nodes[name * NODE_INTS + X_NODE]!
 
 /** What find() reads: an Image, finished or not. */
 type NameTable = Pick<Image, 'table' | 'nodes' | 'bytes'>
@@ -127,15 +159,31 @@ export function buildImage(
   }
   const owners = linkOwners(draft, placed.zones)
   const steered = linkSteered(draft, placed.zones, owners, services)
-  const rrsets = linkRRsets(draft, placed.zones, owners, ints)
+  const numbers = new Numbers(draft)
+  const rrsets = linkRRsets(draft, placed.zones, owners, numbers, ints)
   linkCutsAndWildcards(draft)
-  const nodes = ints((draft.names + 1) * NODE_INTS)
-  nodes.set(draft.nodes.subarray(0, nodes.length))
+  const nodes = ints((draft.names + 1 + numbers.count) * NODE_INTS)
+  nodes.set(draft.nodes.subarray(0, (draft.names + 1) * NODE_INTS))
+  nodes.set(numbers.strange.subarray(0, numbers.count * NODE_INTS), (draft.names + 1) * NODE_INTS)
+  linkJoints(nodes, draft.names, numbers.refs.subarray(0, numbers.used))
+  const share = (from: ArrayLike<number>, length: number): Int32Array => {
+    const shared = ints(length)
+    for (let i = 0; i < length; i++) shared[i] = from[i]!
+    return shared
+  }
   const table = ints(draft.table.length)
   table.set(draft.table)
-  const shared = ints(steered.length)
-  shared.set(steered)
-  return { table, nodes, rrsets, steered: shared, bytes: placed.bytes, deepest: draft.deepest, names: draft.names }
+  return {
+    table,
+    nodes,
+    rrsets,
+    steered: share(steered, steered.length),
+    refs: share(numbers.refs, numbers.used),
+    bytes: placed.bytes,
+    deepest: draft.deepest,
+    names: draft.names - draft.above,
+    firstStrange: draft.names + 1,
+  }
 }
 
 /** A zone on its way into the Image: where its bytes went, and its apex's node. */
@@ -180,9 +228,9 @@ interface Draft {
   readonly bytes: Uint8Array
   table: Int32Array
   nodes: Int32Array
-  /** Node → node of the name one label up, −1 for an outermost apex. */
-  parents: Int32Array
   names: number
+  /** How many of them are above all apexes. */
+  above: number
   deepest: number
   /** Scratch of ensure(): where each label starts, and the hash of the suffix there. */
   readonly starts: Int32Array
@@ -196,11 +244,11 @@ function makeDraft(bytes: Uint8Array, expected: number): Draft {
     bytes,
     table: new Int32Array(4 * 2 ** Math.ceil(Math.log2(expected + 64))),
     nodes: new Int32Array(room * NODE_INTS),
-    parents: new Int32Array(room),
     names: 0,
+    above: 0,
     deepest: 0,
     starts: new Int32Array(128),
-    hashes: new Int32Array(129),
+    hashes: new Int32Array(128),
   }
 }
 
@@ -220,13 +268,7 @@ function countOwners(zones: readonly ZoneModel[]): number {
  */
 function ensure(draft: Draft, at: number, size: number, apex: number): number {
   const { bytes, starts, hashes } = draft
-  let labels = 0
-  for (let i = at; bytes[i] !== 0; i += 1 + bytes[i]!) starts[labels++] = i
-  hashes[labels] = ROOT_HASH
-  for (let label = labels - 1; label >= 0; label--) {
-    hashes[label] = hashLabel(hashes[label + 1]!, bytes, starts[label]!)
-  }
-  starts[labels] = at + size - 1
+  const labels = hashSuffixes(bytes, at, starts, hashes)
   let node = -1
   let label = 0
   for (; label <= labels; label++) {
@@ -234,14 +276,14 @@ function ensure(draft: Draft, at: number, size: number, apex: number): number {
     node = find(draft, bytes, start, at + size - start, hashes[label]!)
     if (node >= 0) break
   }
-  if (apex < 0 && node < 0) label = 1 // an outermost zone: nothing above its apex
-  else if (apex >= 0 && draft.nodes[node * NODE_INTS + N_APEX] !== apex) return -1
+  if (apex >= 0 && draft.nodes[node * NODE_INTS + N_APEX] !== apex) return -1
   for (label--; label >= 0; label--) {
     const start = starts[label]!
     node = addNode(draft, node, start, at + size - start, hashes[label]!)
   }
   draft.deepest = Math.max(draft.deepest, labels)
   if (apex < 0) {
+    if (draft.nodes[node * NODE_INTS + N_APEX]! < 0) draft.above--
     draft.nodes[node * NODE_INTS + N_APEX] = node
     draft.nodes[node * NODE_INTS + N_FLAGS]! |= F_APEX
   }
@@ -250,20 +292,18 @@ function ensure(draft: Draft, at: number, size: number, apex: number): number {
 
 function addNode(draft: Draft, parent: number, at: number, size: number, hash: number): number {
   const node = draft.names++
-  if (draft.names === draft.parents.length) {
-    draft.parents = doubled(draft.parents)
-    draft.nodes = doubled(draft.nodes)
-  }
+  if (draft.names * NODE_INTS === draft.nodes.length) draft.nodes = doubled(draft.nodes)
   if (draft.names * 4 > draft.table.length) draft.table = rehashed(draft.table)
   const { nodes } = draft
   const first = node * NODE_INTS
   nodes[first + N_NAME] = at
   nodes[first + N_NAME_BYTES] = size
-  nodes[first + N_APEX] = parent < 0 ? node : nodes[parent * NODE_INTS + N_APEX]!
+  nodes[first + N_FLAGS] = (parent + 1) << FLAG_BITS
+  nodes[first + N_APEX] = parent < 0 ? -1 : nodes[parent * NODE_INTS + N_APEX]!
   nodes[first + N_CUT] = -1
   nodes[first + N_WILD] = -1
   nodes[first + N_STEERED] = -1
-  draft.parents[node] = parent
+  if (nodes[first + N_APEX]! < 0) draft.above++
   insert(draft.table, hash, node + 1)
   return node
 }
@@ -341,6 +381,7 @@ function linkRRsets(
   draft: Draft,
   zones: readonly Placed[],
   owners: Int32Array,
+  numbers: Numbers,
   allocate: (ints: number) => Int32Array,
 ): Int32Array {
   const { names } = draft
@@ -358,7 +399,8 @@ function linkRRsets(
     rrsets[place + R_TYPE] = type
     rrsets[place + R_COUNT] = count
     rrsets[place + R_AT] = at
-    rrsets[place + R_SIZE] = size
+    if (namesIn(type) === 0) rrsets[place + R_SIZE] = size
+    else rrsets[place + R_NAMES] = numbers.ofSet(type, count, at)
   })
   return rrsets
 }
@@ -380,11 +422,12 @@ function forEachRRset(zones: readonly Placed[], owners: Int32Array, visit: Visit
 }
 
 /** Parents stand before their children, so one pass hands cuts down. */
-function linkCutsAndWildcards({ nodes, parents, bytes, names }: Draft): void {
+function linkCutsAndWildcards({ nodes, bytes, names }: Draft): void {
   for (let node = 0; node < names; node++) {
     const first = node * NODE_INTS
-    const parent = parents[node]!
     const flags = nodes[first + N_FLAGS]!
+    const parent = upOf(nodes, node)
+    if (nodes[first + N_APEX]! < 0) continue
     const above = parent < 0 || (flags & F_APEX) !== 0 ? -1 : nodes[parent * NODE_INTS + N_CUT]!
     nodes[first + N_CUT] = above >= 0 ? above : (flags & F_CUT) === 0 ? -1 : node
     const name = nodes[first + N_NAME]!
@@ -394,3 +437,143 @@ function linkCutsAndWildcards({ nodes, parents, bytes, names }: Draft): void {
 }
 
 const ASTERISK = 42
+
+/**
+ * Until here a name is above another by one label. From now on by as many as there are between two joints: what another name
+ * can't share needs no number. `targets`: all names in RDATA.
+ */
+function linkJoints(nodes: Int32Array, closing: number, targets: Int32Array): void {
+  const count = nodes.length / NODE_INTS
+  const isJoint = new Uint8Array(count)
+  const isParent = new Uint8Array(count)
+  for (const target of targets) isJoint[target] = 1
+  isJoint[0] = 1 // the root, where there is any node
+  for (let name = 0; name < count; name++) {
+    if (name === closing) continue
+    const up = upOf(nodes, name)
+    if (up >= 0) {
+      if (isParent[up] === 1) isJoint[up] = 1
+      isParent[up] = 1
+    }
+    const cell = name * NODE_INTS
+    if (name > closing) continue
+    const owns = nodes[cell + N_FIRST] !== nodes[cell + NODE_INTS + N_FIRST] || nodes[cell + N_STEERED]! >= 0
+    if (owns || (nodes[cell + N_FLAGS]! & (F_APEX | F_CUT)) !== 0) isJoint[name] = 1
+  }
+  // parents stand before their children: the joint above a parent that is none is known
+  for (let name = 0; name < count; name++) {
+    const up = upOf(nodes, name)
+    if (name === closing || up < 0 || isJoint[up] === 1) continue
+    const flags = nodes[name * NODE_INTS + N_FLAGS]!
+    nodes[name * NODE_INTS + N_FLAGS] = (flags & ((1 << FLAG_BITS) - 1)) | ((upOf(nodes, up) + 1) << FLAG_BITS)
+  }
+}
+
+/** Gives the names in RDATA their numbers, when all nodes are there. */
+class Numbers {
+  readonly #draft: Draft
+  /** As in the Image; they double. */
+  strange: Int32Array = new Int32Array(64 * NODE_INTS)
+  count = 0
+  refs: Int32Array = new Int32Array(256)
+  used = 0
+  /** Open addressing, load ≤ 0.5: hash of the suffix as it is written, index + 1. */
+  #table: Int32Array = new Int32Array(256)
+  readonly #starts = new Int32Array(128)
+  readonly #hashes = new Int32Array(128)
+  readonly #lower = new Uint8Array(MAX_NAME_BYTES)
+  readonly #lowerStarts = new Int32Array(128)
+  readonly #lowerHashes = new Int32Array(128)
+
+  constructor(draft: Draft) {
+    this.#draft = draft
+  }
+
+  /** Notes the numbers of all names of an RRset whose records begin at `at`; returns where in `refs`. */
+  ofSet(type: number, count: number, at: number): number {
+    const { bytes } = this.#draft
+    const names = namesIn(type)
+    const first = this.used
+    while (first + count * names > this.refs.length) this.refs = doubled(this.refs)
+    for (let record = at, i = 0; i < count; i++) {
+      let name = record + RECORD_HEAD + (type === TYPE.MX ? 2 : 0)
+      for (let n = 0; n < names; n++) {
+        const size = wireBytes(bytes, name)
+        this.refs[this.used++] = this.#of(name, size)
+        name += size
+      }
+      record += RECORD_HEAD + ((bytes[record + 10]! << 8) | bytes[record + 11]!)
+    }
+    return first
+  }
+
+  /** The number of the name at bytes[at …], made if need be with all suffixes of it. */
+  #of(at: number, size: number): number {
+    const draft = this.#draft
+    const { bytes } = draft
+    const [starts, hashes, lower, lowerHashes] = [this.#starts, this.#hashes, this.#lower, this.#lowerHashes]
+    const labels = hashSuffixes(bytes, at, starts, hashes)
+    let label = 0
+    let number = -1
+    for (; label <= labels; label++) {
+      number = find(draft, bytes, starts[label]!, at + size - starts[label]!, hashes[label]!)
+      if (number >= 0) break
+    }
+    if (label === 0) return number
+    for (let i = 0; i < size; i++) lower[i] = LOWER[bytes[at + i]!]!
+    hashSuffixes(lower, 0, this.#lowerStarts, lowerHashes)
+    let closest = number
+    for (label--; label >= 0; label--) {
+      const start = starts[label]!
+      const node = find(draft, lower, start - at, at + size - start, lowerHashes[label]!)
+      if (node >= 0) closest = node
+      number = this.#child(
+        number,
+        start,
+        at + size - start,
+        hashes[label]!,
+        node >= 0 ? node : ~closest,
+        lowerHashes[label]!,
+      )
+    }
+    return number
+  }
+
+  /** Number of the strange name at bytes[at …] whose parent has the number `up`, made if need be. */
+  #child(up: number, at: number, size: number, hash: number, node: number, lowerHash: number): number {
+    const { bytes, names } = this.#draft
+    if (this.count * 4 > this.#table.length) this.#table = rehashed(this.#table)
+    const mask = this.#table.length - 2
+    for (let slot = (hash << 1) & mask; this.#table[slot + 1] !== 0; slot = (slot + 2) & mask) {
+      const index = this.#table[slot + 1]! - 1
+      const here = index * NODE_INTS
+      if (this.#table[slot] !== hash || upOf(this.strange, index) !== up) continue
+      if (sameBytes(bytes, this.strange[here + N_NAME]!, bytes, at, bytes[at]! + 1)) return names + 1 + index
+    }
+    const here = this.count * NODE_INTS
+    if (here === this.strange.length) this.strange = doubled(this.strange)
+    this.strange.set([at, size, (up + 1) << FLAG_BITS, 0, node, lowerHash], here)
+    insert(this.#table, hash, ++this.count)
+    return names + this.count
+  }
+}
+
+/** Bytes of the uncompressed name at bytes[at …]. */
+function wireBytes(bytes: Uint8Array, at: number): number {
+  let i = at
+  while (bytes[i]! > 0) i += 1 + bytes[i]!
+  return i + 1 - at
+}
+
+/** Where each label of the name at bytes[at …] begins, the root's too, and the hash of the suffix there. Returns the labels. */
+function hashSuffixes(bytes: Uint8Array, at: number, starts: Int32Array, hashes: Int32Array): number {
+  let labels = 0
+  let i = at
+  for (; bytes[i] !== 0; i += 1 + bytes[i]!) starts[labels++] = i
+  starts[labels] = i
+  hashes[labels] = ROOT_HASH
+  for (let label = labels - 1; label >= 0; label--) {
+    hashes[label] = hashLabel(hashes[label + 1]!, bytes, starts[label]!)
+  }
+  return labels
+}

@@ -1,6 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DOWN, DRAINED, FORCED_DOWN, healthWord, UNPROVEN, UP, type HealthState } from '../../src/health/table.ts'
+import {
+  DOWN,
+  DOWN_V4,
+  DOWN_V6,
+  DRAINED,
+  FORCED_DOWN,
+  healthWord,
+  isDown,
+  UNPROVEN,
+  UP,
+  type HealthState,
+} from '../../src/health/table.ts'
 import { mix, networkKey } from '../../src/policy/hash.ts'
 import { makeSelection, select, STAGES, type Selection } from '../../src/policy/select.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
@@ -437,4 +448,115 @@ test('stages are in the order of the design', () => {
     'last resort',
     'last resort',
   ])
+})
+
+/** What counts of a Selection. */
+const result = ({ vips, count, site: of, stage, useValues, lastResort, ttlSeconds, hashed }: Selection) => {
+  const least = useValues || count === 0 ? { ttlSeconds, hashed } : { stage, ttlSeconds, hashed }
+  return { vips: [...vips.subarray(0, count)], of, useValues, lastResort, ...least }
+}
+
+describe('the walk skips what it knows to find nothing', () => {
+  test('and comes to the same as the walk that `explain` hears, with and without the word of the service', () => {
+    fc.assert(
+      fc.property(caseArb, ({ laid, spec, health, network, chance, type }) => {
+        const table = new Int32Array(32)
+        table.set(words(health))
+        let down = DOWN_V4 | DOWN_V6
+        for (let s = 0; s < laid.firstV6.length; s++) {
+          for (let vip = laid.firstVip[s]!; vip < laid.firstVip[s + 1]!; vip++)
+            if (!isDown(table[vip]!)) down &= vip < laid.firstV6[s]! ? ~DOWN_V4 : ~DOWN_V6
+        }
+        table[31] = down
+        const map = mapOf([spec])
+        const [told, plain, worded] = [makeSelection(), makeSelection(), makeSelection()]
+        select(laid, map, 0, table, network, chance, type, told, { site: () => {}, score: () => {} })
+        select(laid, map, 0, table, network, chance, type, plain, null)
+        select({ ...laid, word: 31 }, map, 0, table, network, chance, type, worded, null)
+        expect(result(plain)).toEqual(result(told))
+        expect(result(worded)).toEqual(result(told))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  test('250 sites are asked at most three times each, and not at all where the service’s word says that all are down', () => {
+    const many = Array.from({ length: 250 }, (_, i) => `m${String(i).padStart(3, '0')}`)
+    const model = service(many.map((name, i) => ({ site: name, vips: [`10.0.0.${i}`, `2001:db8::${i + 1}`] })))
+    const laid = layOutService(model, new Map(many.map((name) => [name, site(name)])), 0)
+    laid.slot.set(laid.slot.map((_, vip) => vip))
+    laid.word = 500
+    const listed = mapOf([{ groups: many.map((_, i) => [i]) }])
+    const one = mapOf([{ groups: [many.map((_, i) => i)] }])
+    const states: readonly ((vip: number) => number)[] = [
+      () => healthWord(UP, 1000, true),
+      () => healthWord(DOWN, 1000, true),
+      () => healthWord(FORCED_DOWN, 1000, true),
+      () => healthWord(DRAINED, 1000, true),
+      () => healthWord(UNPROVEN, 1000, true),
+      () => healthWord(UP, 0, true),
+      (vip) => healthWord(vip % 2 === 0 ? UP : DOWN, 1000, true),
+      (vip) => healthWord(vip < 498 ? DOWN : DRAINED, 1000, true),
+      (vip) => healthWord(vip < 498 ? DOWN : UP, 0, true),
+    ]
+    for (const map of [listed, one]) {
+      for (const type of [STEERS_A, STEERS_AAAA]) {
+        for (const [i, state] of states.entries()) {
+          const table = Int32Array.from({ length: 501 }, (_, vip) => (vip < 500 ? state(vip) : 0))
+          if (i === 1 || i === 2) table[500] = DOWN_V4 | DOWN_V6
+          let reads = 0
+          const counted = new Proxy(table, {
+            get(target, key) {
+              reads++
+              return Reflect.get(target, key, target)
+            },
+          })
+          const out = makeSelection()
+          select(laid, map, 0, counted, 12_345, 6789, type, out, null)
+          expect(out.count, `state ${i}`).toBe(i === 6 && type === STEERS_AAAA ? 0 : 1)
+          expect(reads, `state ${i}`).toBeLessThanOrEqual(3 * 500 + 4)
+          if (i === 1 && map === listed) expect(reads).toBeLessThanOrEqual(8)
+        }
+      }
+    }
+  })
+
+  test('while somebody is up at every moment nobody gets nothing, whenever the words change', () => {
+    const specs = ['a', 'b', 'c'].map((name, i) => ({ site: name, vips: [`192.0.2.${i}`], weight: [100, 0, 50][i]! }))
+    const known = new Map(specs.map(({ site: name }) => [name, site(name)]))
+    const [risen, fallen] = [healthWord(UP, 1000, true), healthWord(DOWN, 1000, true)]
+    let empty = 0
+    for (const groups of [[[0], [1], [2]], [[2], [0, 1]], [[0, 1, 2]]]) {
+      for (const [from, to] of [
+        [0, 1],
+        [0, 2],
+        [1, 0],
+        [1, 2],
+        [2, 0],
+        [2, 1],
+      ] as const) {
+        for (let rise = 0; rise < 24; rise++) {
+          for (let fall = rise; fall < 24; fall++) {
+            const laid = layOutService(service(specs, { lastResort: { kind: 'nodata' } }), known, 0)
+            laid.slot.set(laid.slot.map((_, vip) => vip))
+            const table = new Int32Array(4).fill(fallen)
+            table[from] = risen
+            let reads = 0
+            const changing = new Proxy(table, {
+              get(target, key) {
+                if (reads === rise) target[to] = risen
+                if (reads === fall) target[from] = fallen
+                reads++
+                return Reflect.get(target, key, target)
+              },
+            })
+            const out = makeSelection()
+            select(laid, mapOf([{ groups }]), 0, changing, 1, 2, STEERS_A, out, null)
+            if (out.count === 0) empty++
+          }
+        }
+      }
+    }
+    expect(empty).toBe(0)
+  })
 })

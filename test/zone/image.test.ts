@@ -17,6 +17,7 @@ import {
   N_NAME,
   N_STEERED,
   N_WILD,
+  namesIn,
   NEGATIVE_SOA,
   NODE_INTS,
   R_AT,
@@ -47,7 +48,10 @@ function wire(name: string): Uint8Array {
 
 /** RDATA says which set it belongs to, so that a mix-up shows. */
 const rdataOf = (owner: string, type: number): Uint8Array[] =>
-  Array.from({ length: (type % 3) + 1 }, (_, i) => new TextEncoder().encode(`${owner} ${type} ${i}`))
+  Array.from({ length: (type % 3) + 1 }, (_, i) =>
+    namesIn(type) > 0 ? wire(`n${i}.t${type}.${owner}`) : new TextEncoder().encode(`${owner} ${type} ${i}`),
+  )
+const soaOf = (apex: string): Uint8Array => Buffer.concat([wire(`soa.${apex}`), wire(`mail.${apex}`), Buffer.alloc(20)])
 
 function pack({ apex, owners }: ReferenceZone): ZoneModel {
   const packer = new Packer()
@@ -58,7 +62,7 @@ function pack({ apex, owners }: ReferenceZone): ZoneModel {
       else packer.add(type, 300, rdataOf(owner, type), at)
     }
   }
-  const soa = { rdata: wire(`soa.${apex}`), ttlSeconds: 3600, negativeTtlSeconds: 60 }
+  const soa = { rdata: soaOf(apex), ttlSeconds: 3600, negativeTtlSeconds: 60 }
   return { apex: wire(apex), ...packer.finish(), soa, at }
 }
 
@@ -76,7 +80,7 @@ function deepest(image: Image, name: string): number {
   const hashes = suffixHashes(bytes)
   for (let label = 0, start = 0; label < hashes.length; start += 1 + bytes[start]!, label++) {
     const node = find(image, bytes, start, bytes.length - start, hashes[label]!)
-    if (node >= 0) return node
+    if (node >= 0) return image.nodes[node * NODE_INTS + N_APEX]! < 0 ? -1 : node
   }
   return -1
 }
@@ -165,15 +169,19 @@ function record(type: number, ttl: number, rdata: Uint8Array): Buffer {
 function rrset(image: Image, node: number, type: number): { count: number; bytes: Buffer } {
   const set = findRRset(image, node, type)
   const from = image.rrsets[set + R_AT]!
-  const bytes = Buffer.from(image.bytes.slice(from, from + image.rrsets[set + R_SIZE]!))
+  let size = 0
+  for (let left = image.rrsets[set + R_COUNT]!; left > 0; left--)
+    size += 12 + Buffer.from(image.bytes).readUInt16BE(from + size + 10)
+  if (namesIn(image.rrsets[set + R_TYPE]!) === 0) expect(image.rrsets[set + R_SIZE]).toBe(size)
+  const bytes = Buffer.from(image.bytes.slice(from, from + size))
   return { count: image.rrsets[set + R_COUNT]!, bytes }
 }
 
 test('an apex carries its SOA twice: with its own TTL, and with that of negative answers', () => {
   const image = build([{ apex: 'example.com', owners: new Map([['example.com', [2]]]) }])
   const apex = deepest(image, 'example.com')
-  expect(rrset(image, apex, 6)).toEqual({ count: 1, bytes: record(6, 3600, wire('soa.example.com')) })
-  expect(rrset(image, apex, NEGATIVE_SOA)).toEqual({ count: 1, bytes: record(6, 60, wire('soa.example.com')) })
+  expect(rrset(image, apex, 6)).toEqual({ count: 1, bytes: record(6, 3600, soaOf('example.com')) })
+  expect(rrset(image, apex, NEGATIVE_SOA)).toEqual({ count: 1, bytes: record(6, 60, soaOf('example.com')) })
   expect(findRRset(image, apex, 1)).toBe(-1)
 })
 
@@ -185,7 +193,8 @@ test('flags and steered entries', () => {
     ['www.z', [0, 16]],
   ])
   const image = build([{ apex: 'z', owners }])
-  const flags = (name: string): number => image.nodes[deepest(image, name) * NODE_INTS + N_FLAGS]!
+  const flags = (name: string): number =>
+    image.nodes[deepest(image, name) * NODE_INTS + N_FLAGS]! & (F_APEX | F_CUT | F_CNAME)
   expect(['z', 'cut.z', 'alias.z', 'www.z'].map(flags)).toEqual([F_APEX, F_CUT, F_CNAME, 0])
   const entry = image.nodes[deepest(image, 'www.z') * NODE_INTS + N_STEERED]!
   expect([S_SERVICE, S_TYPES, S_TTL].map((i) => image.steered[entry * 3 + i])).toEqual([2, 3, 20])
@@ -217,7 +226,7 @@ test('recordsOf gives back what was packed', () => {
   expect(
     Array.from(recordsOf(zone), ({ type, ttlSeconds, rdata, steered }) => ({ type, ttlSeconds, rdata, steered })),
   ).toEqual([
-    { type: 6, ttlSeconds: 3600, rdata: [wire('soa.z')], steered: undefined },
+    { type: 6, ttlSeconds: 3600, rdata: [soaOf('z')], steered: undefined },
     { type: 0, ttlSeconds: 20, rdata: [], steered: { service: 'service of www.z', types: 3, ttlSeconds: 20 } },
     { type: 1, ttlSeconds: 300, rdata: rdataOf('www.z', 1), steered: undefined },
     { type: 16, ttlSeconds: 300, rdata: rdataOf('www.z', 16), steered: undefined },
