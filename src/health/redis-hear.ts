@@ -160,7 +160,7 @@ export class Listener {
     if (audience.node !== undefined) for (const name of await reader.names('node')) this.#lookAtNode(name)
     await Promise.all(this.#reads)
     for (const [name, ageMs] of seen)
-      if (!this.#probers.has(name) && !this.#closed) this.#contain(() => audience.absent?.(name, ageMs))
+      if (isName(name) && !this.#probers.has(name) && !this.#closed) this.#contain(() => audience.absent?.(name, ageMs))
     this.#isSynced?.(true)
   }
 

@@ -4,7 +4,6 @@
  * go a few at a time on a connection of their own, and those of a large board wait a random moment, so that 50 nodes don't
  * read it all at once.
  */
-import { isName } from '../config.ts'
 import { FORGOTTEN_KEY, hashKey, indexKey, type Kind, OVERRIDES_KEY, REV_FIELD } from './keys.ts'
 import { type Client, hgetall } from './redis-connect.ts'
 import { listOf, SINCE } from './redis-script.ts'
@@ -101,12 +100,9 @@ export class Reader {
     return this.#ask(async (client) => (await client.hget(OVERRIDES_KEY, REV_FIELD)) ?? '')
   }
 
-  /** Of the index, those heard last. */
+  /** Of the index, those heard last; anybody's text. */
   names(kind: Kind): Promise<readonly string[]> {
-    return this.#ask(async (client) => {
-      const names = await client.zrange(indexKey(kind), '0', String(MOST_NAMES - 1), 'REV')
-      return names.filter(isName)
-    })
+    return this.#ask((client) => client.zrange(indexKey(kind), '0', String(MOST_NAMES - 1), 'REV'))
   }
 
   /** Who was there in the last two days, and how long ago by Redis's own clock: no clock is compared with another. */
@@ -116,7 +112,7 @@ export class Reader {
       const list = await client.zrange(indexKey(kind), '0', String(MOST_NAMES - 1), 'REV', 'WITHSCORES')
       const nowMs = seconds * 1000 + micros / 1000
       const age = (at: number) => Math.max(0, nowMs - Number(list[at + 1]))
-      return new Map(list.flatMap((name, i) => (i % 2 === 0 && isName(name) ? [[name, age(i)] as const] : [])))
+      return new Map(list.flatMap((name, i) => (i % 2 === 0 ? [[name, age(i)] as const] : [])))
     })
   }
 
