@@ -28,7 +28,7 @@ afterEach(async () => {
 
 const url = (password = 'right'): string => `redis://:${password}@${scene.address(5)}:${REDIS_PORT}`
 
-function startProber(state: string, more: Readonly<Record<string, string>>): NodeProcess {
+function startProber(state: string, redisUrl?: string): NodeProcess {
   const folder = join(scene.folder, state)
   const http = `${scene.address(6 + probers.length)}:8053`
   const flags = {
@@ -37,11 +37,11 @@ function startProber(state: string, more: Readonly<Record<string, string>>): Nod
     'http-listen': http,
     'node-name': 'p1',
     'probe-allow': '127.0.0.0/8',
-    ...more,
   }
   const prober = new NodeProcess(
     ['probe', ...Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value])],
     folder,
+    { env: redisUrl === undefined ? {} : { MERIDIAN_REDIS: redisUrl } },
   )
   probers.push(prober)
   return prober
@@ -60,7 +60,7 @@ async function onlyWarning(started: NodeProcess): Promise<string> {
 }
 
 test.each([
-  ['a prober', () => startProber('p', {})],
+  ['a prober', () => startProber('p')],
   ['a node that does not probe', () => scene.start({ 'probe-enabled': 'false' })],
 ])('%s without Redis ends with one line', async (_who, start) => {
   const started = start()
@@ -77,7 +77,7 @@ test.each([
 test('a wrong password is one line of a node and of a prober; the node serves', async () => {
   await redis.start()
   const node = scene.start({ redis: url('wrong'), 'probe-enabled': 'false' })
-  const prober = startProber('p', { redis: url('wrong') })
+  const prober = startProber('p', url('wrong'))
   expect(await onlyWarning(node)).toMatch(/password/i)
   expect(await onlyWarning(prober)).toMatch(/password/i)
   expect((await node.status())?.store.trouble).toMatch(/password/i)
@@ -89,12 +89,12 @@ test('a prober without targets says so once', async () => {
   await redis.start()
   const sites = SITE_NAMES.map((site) => `    ${site}: {vips: [${VIPS[site]}]}`)
   scene.write('services.yaml', ['web:', '  sites:', ...sites, '  check: none', ''].join('\n'))
-  expect(await onlyWarning(startProber('p', { redis: url() }))).toMatch(/no targets/)
+  expect(await onlyWarning(startProber('p', url()))).toMatch(/no targets/)
 })
 
 test('two probers with one name say so, each once', async () => {
   await redis.start()
   await scene.startSites()
-  const [first, second] = [startProber('one', { redis: url() }), startProber('two', { redis: url() })]
+  const [first, second] = [startProber('one', url()), startProber('two', url())]
   for (const prober of [first, second]) expect(await onlyWarning(prober)).toMatch(/\bp1\b/)
 })

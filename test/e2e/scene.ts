@@ -128,8 +128,11 @@ export class Scene {
   }
 
   start(more: Readonly<Record<string, string>> = {}, ...args: readonly string[]): NodeProcess {
-    const { 'http-token': token, ...flags } = more // a secret is no flag
-    const env = token === undefined ? {} : { MERIDIAN_HTTP_TOKEN: token }
+    const { 'http-token': token, redis, ...flags } = more // secrets are no flags
+    const env = {
+      ...(token !== undefined && { MERIDIAN_HTTP_TOKEN: token }),
+      ...(redis !== undefined && { MERIDIAN_REDIS: redis }),
+    }
     const node = new NodeProcess(['serve', ...this.flags(flags), ...args], more['state'] ?? this.state, { env })
     this.#nodes.add(node)
     return node
