@@ -1,0 +1,70 @@
+/** An order that was answered as done outlives the process, whatever ends it; on a full disk it is said that it would not. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { order } from '../../src/cli/control.ts'
+import type { Ordered } from '../../src/cli/order.ts'
+import { type NodeProcess, Scene } from '../e2e/scene.ts'
+import { type Attack, isRoot } from './attack.ts'
+
+const ask = (state: string, action: string): Promise<Ordered> =>
+  order<Ordered>({ state }, '/api/overrides', { pattern: 'fra', action, who: 'ann', why: 'works', yes: true })
+
+async function standing(node: NodeProcess): Promise<readonly string[]> {
+  return (await node.status())!.overrides.map(({ override }) => `${override.pattern} ${override.action}`)
+}
+
+/** SIGKILL in the moment of the answer; what the next process knows. */
+async function killed(scene: Scene, rounds: number): Promise<void> {
+  let node = await scene.startReady()
+  for (let round = 0; round < rounds; round++) {
+    const action = round % 2 === 0 ? 'drain' : 'undrain'
+    const { notKept } = await ask(scene.state, action)
+    node.kill('SIGKILL')
+    if (notKept.length > 0) throw new Error(`not kept: ${JSON.stringify(notKept)}`)
+    await node.ended
+    node = await scene.startReady()
+    const found = (await standing(node)).join()
+    if (found !== (action === 'drain' ? 'fra drain' : ''))
+      throw new Error(`round ${round}: ${action} was lost: “${found}”`)
+  }
+  node.kill('SIGKILL')
+  await node.ended
+}
+
+/** A state folder on a disk of 1 MB that is full. */
+async function full(scene: Scene): Promise<string> {
+  const state = `${scene.folder}/small`
+  mkdirSync(state)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', state])
+  try {
+    const node = await scene.startReady({ state })
+    try {
+      writeFileSync(`${state}/filler`, Buffer.alloc(1 << 20))
+    } catch {
+      // as much as there was room for
+    }
+    const { notKept } = await ask(state, 'drain')
+    node.kill('SIGKILL')
+    await node.ended
+    const [lack] = notKept
+    if (lack?.where !== 'disk') throw new Error('a full disk was not told')
+    return lack.why
+  } finally {
+    execFileSync('umount', ['-l', state])
+  }
+}
+
+export const attack: Attack = {
+  tries: 'SIGKILL in the moment in which an order is answered, and a disk that is full',
+  run: async (scale, print) => {
+    const scene = new Scene()
+    try {
+      const rounds = scale === 'full' ? 15 : 1
+      await killed(scene, rounds)
+      print(`${rounds} of ${rounds} orders were there after SIGKILL`)
+      if (isRoot()) print(`on a full disk: ${await full(scene)}`)
+    } finally {
+      await scene.close()
+    }
+  },
+}
