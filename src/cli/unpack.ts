@@ -8,6 +8,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import type { Git } from '../git.ts'
+import { MOST_FILE_BYTES } from '../zone/files.ts'
 import { parseYaml, Source } from '../zone/yaml.ts'
 
 /** Why it is not taken out, in words. */
@@ -24,6 +25,8 @@ const TIMEOUT_MS = 120_000
 /** Of the arguments of one call, and of one path. */
 const CHUNK_PATHS = 100_000
 const MOST_PATH = 4096
+/** Of folders in a path that a link or include leads to. */
+const MOST_STEPS = 256
 
 /** A line of `git ls-tree`. */
 interface Entry {
@@ -69,9 +72,13 @@ class Unpacking {
       this.#wanted = new Set()
       const found = await this.#list(wanted, '-r')
       await this.#write(found)
-      await this.#findLinksTo(wanted.filter((path) => !found.some((entry) => isAtOrBelow(entry.path, path))))
+      const there = withFoldersAbove(found.map(({ path }) => path))
+      await this.#findLinksTo(wanted.filter((path) => !there.has(path)))
     }
-    // the last of all: nothing is written through a link
+    // the last of all: nothing is written through a link, nor is a link made through another
+    for (const path of this.#links.keys()) {
+      if (foldersAbove(dirname(path)).some((folder) => this.#links.has(folder))) throw new NotTaken(strange(path))
+    }
     for (const [path, target] of this.#links) {
       mkdirSync(dirname(join(this.#folder, path)), { recursive: true })
       symlinkSync(target, join(this.#folder, path))
@@ -80,9 +87,11 @@ class Unpacking {
 
   /** `path`, led to from the file `from`; what is outside of the repository, or git's own, is nobody's to read. */
   #want(path: string, from = ''): void {
+    if (path.length > MOST_PATH) return
     const clean = posix.normalize(posix.join(posix.dirname(from), path)).replace(/\/$/, '')
     const leadsOut = path.startsWith('/') || clean === '..' || clean.startsWith('../')
-    if (leadsOut || path.length > MOST_PATH || path.includes('\0') || hasGits(clean) || this.#sought.has(clean)) return
+    if (clean.split('/').length > MOST_STEPS) return
+    if (leadsOut || path.includes('\0') || hasGits(clean) || this.#sought.has(clean)) return
     if (this.#sought.size === MOST_FILES) throw new NotTaken(`its links and includes lead to over ${MOST_FILES} files`)
     this.#sought.add(clean)
     this.#wanted.add(clean === '.' ? '' : clean)
@@ -102,7 +111,8 @@ class Unpacking {
 
   /** A path that is not in the tree may be behind a link. */
   async #findLinksTo(missing: readonly string[]): Promise<void> {
-    const above = new Set(missing.flatMap(foldersAbove))
+    const above = withFoldersAbove(missing)
+    above.delete('')
     if (above.size === 0) return
     const entries = await this.#list([...above])
     const links = new Map(entries.filter(({ kind }) => kind === 'link').map((entry) => [entry.path, entry]))
@@ -118,7 +128,7 @@ class Unpacking {
   async #write(entries: readonly Entry[]): Promise<void> {
     const added = entries.filter(({ path, kind }) => kind !== 'folder' && !this.#taken.has(path))
     for (const { path } of added) {
-      if (isStrange(path)) throw new NotTaken(`it has a file that no checkout makes: ${path}`)
+      if (isStrange(path)) throw new NotTaken(strange(path))
       this.#taken.add(path)
     }
     if (this.#taken.size > MOST_FILES)
@@ -187,7 +197,8 @@ class Unpacking {
     const file = join(this.#folder, path)
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, content)
-    if (content.includes('!include')) for (const name of includesIn(content.toString())) this.#want(name, path)
+    if (content.length > MOST_FILE_BYTES || !content.includes('!include')) return
+    for (const name of includesIn(content.toString())) this.#want(name, path)
   }
 }
 
@@ -215,10 +226,16 @@ function includesIn(text: string): readonly string[] {
 const foldersAbove = (path: string): readonly string[] =>
   path.split('/').map((_, i, steps) => steps.slice(0, i + 1).join('/'))
 
-const isAtOrBelow = (path: string, folder: string): boolean =>
-  folder === '' || path === folder || path.startsWith(`${folder}/`)
+/** Of all paths together, the top as ''; a folder that many have in common costs once. */
+function withFoldersAbove(paths: readonly string[]): Set<string> {
+  const all = new Set<string>()
+  for (let path of paths) for (; !all.has(path); path = path.slice(0, Math.max(path.lastIndexOf('/'), 0))) all.add(path)
+  return all
+}
 
 const hasGits = (path: string): boolean => path.split('/').some((step) => step.toLowerCase() === '.git')
+
+const strange = (path: string): string => `it has a file that no checkout makes: ${path}`
 
 /** Trees that no git made may have such names, and they lead out of the folder. */
 const isStrange = (path: string): boolean =>

@@ -44,7 +44,7 @@ export interface Entry {
 }
 
 /** More in one file nobody has written by hand, and beyond 512 MiB JavaScript has no text. */
-const MAX_BYTES = 256 * 1024 * 1024
+export const MOST_FILE_BYTES = 256 * 1024 * 1024
 /** Of one load, in bytes, and in characters that are included, as often as they are. */
 const MAX_ALL_BYTES = 1024 * 1024 * 1024
 const MAX_ALL_INCLUDED = 256_000_000
@@ -154,7 +154,7 @@ export class Files {
     try {
       const found = fstatSync(file)
       if (!found.isFile()) throw new NoFile('is no file')
-      if (found.size > MAX_BYTES) throw new NoFile(`is larger than ${MAX_BYTES >> 20} MiB`)
+      if (found.size > MOST_FILE_BYTES) throw new NoFile(`is larger than ${MOST_FILE_BYTES >> 20} MiB`)
       this.#bytes += found.size
       if (this.#bytes > MAX_ALL_BYTES)
         throw new NoFile(`is one too many: a load reads ${MAX_ALL_BYTES >> 20} MiB at most`)

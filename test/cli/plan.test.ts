@@ -232,12 +232,17 @@ test('what a revision holds is summed before any of it is written, and no file l
   const note = blob('x: {type: TXT, value: a}\n')
   const inner = hash('HEAD:deep/zones')
   const out = blob(join(folder, 'escaped'))
+  const linked = hash(
+    `${commitOf(['120000', 'link', out], ['40000', 'b', hash(`${commitOf(['120000', 'link', out])}^{tree}`)])}^{tree}`,
+  )
   mkdirSync(join(folder, 'escaped'))
   for (const [strange, message] of [
     [commitOf(['40000', '..', inner]), 'a file that no checkout makes: ../'],
     [commitOf(['40000', '.GIT', inner]), 'a file that no checkout makes: .GIT/'],
     [commitOf(['100644', '../x', note]), 'a file that no checkout makes: ../x'],
     [commitOf(['120000', 'a', out], ['40000', 'a', inner]), 'EEXIST'],
+    [commitOf(['120000', 'a', out], ['40000', 'a', linked]), 'a file that no checkout makes: a/'],
+    [commitOf(['40000', 'a', linked], ['120000', 'a', out]), 'a file that no checkout makes: a/'],
   ] as const) {
     const { code, err } = await type(`${strange}:`)
     expect([code, err]).toEqual([1, expect.stringContaining(message)])
