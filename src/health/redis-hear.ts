@@ -53,8 +53,10 @@ interface Watch {
   again: boolean
   /** In this turn. */
   looks: number
-  /** The first turn in which its hash may be read whole. */
-  wholeTurn: number
+  /** Fields that were taken in in this turn. */
+  fields: number
+  /** The first turn in which more than its heartbeat may be taken in again. */
+  restTurn: number
   lookedTurn: number
 }
 
@@ -64,8 +66,11 @@ const POLL_TURNS = 3
 const LOOKS_A_TURN = 25
 /** Looks at names that nobody knows. */
 const STRANGERS_A_TURN = 32
-/** Whole reads of a prober are so far apart that no more fields are read of it. */
+/** Of one prober, on average: whoever says more than that is heard again later. */
 const FIELDS_A_TURN = 5000
+/** A whole read counts as so many fields at least, and as one for so many characters. */
+const WHOLE_FIELDS = 500
+const FIELD_CHARACTERS = 128
 /** From so many fields on, nodes spread their reads of a board over this time. */
 const LARGE_FIELDS = 200
 const SPREAD_MS = 150
@@ -169,7 +174,7 @@ export class Listener {
     if (this.#closed || !this.#begun || !isName(name)) return
     const watch = this.#watches.get(name) ?? this.#stranger(name)
     if (watch === undefined) return
-    if (changed && watch.looks < LOOKS_A_TURN) this.#look(name, watch)
+    if (changed && this.#mayLook(watch)) this.#look(name, watch)
     else this.#due.add(name)
   }
 
@@ -196,8 +201,8 @@ export class Listener {
     if (!this.#begun || this.#closed) return
     this.#strangers = 0
     for (const [name, watch] of this.#watches) {
-      watch.looks = 0
-      const isUsed = watch.looking || this.#due.has(name) || watch.wholeTurn > this.#settings.turn()
+      watch.looks = watch.fields = 0
+      const isUsed = watch.looking || this.#due.has(name) || watch.restTurn > this.#settings.turn()
       if (!isUsed && !this.#probers.has(name)) this.#watches.delete(name)
     }
     const due = [...this.#due]
@@ -293,7 +298,7 @@ export class Listener {
   #watch(name: string): Watch {
     let watch = this.#watches.get(name)
     if (watch === undefined) {
-      watch = { looking: false, again: false, looks: 0, wholeTurn: 0, lookedTurn: -POLL_TURNS }
+      watch = { looking: false, again: false, looks: 0, fields: 0, restTurn: 0, lookedTurn: -POLL_TURNS }
       this.#watches.set(name, watch)
     }
     return watch
@@ -302,6 +307,10 @@ export class Listener {
   /** Of a name that nobody knows: so many a turn, for anybody may have made it up. */
   #stranger(name: string): Watch | undefined {
     return this.#strangers++ < STRANGERS_A_TURN ? this.#watch(name) : undefined
+  }
+
+  #mayLook(watch: Watch): boolean {
+    return watch.looks < LOOKS_A_TURN && this.#settings.turn() >= watch.restTurn
   }
 
   /** Reads what a prober says beyond what was heard. */
@@ -322,7 +331,7 @@ export class Listener {
       }
       if (!watch.again || this.#closed) return
       watch.again = false
-      if (watch.looks < LOOKS_A_TURN) this.#look(name, watch)
+      if (this.#mayLook(watch)) this.#look(name, watch)
       else this.#due.add(name)
     })
   }
@@ -337,9 +346,19 @@ export class Listener {
       return this.#settings.refusals.count('prober', `prober ${name}`)
     }
     const goesOn = heard?.live === true && heard.identity.bootId === head.boot
-    if (goesOn && since.state === 'same') this.#beat(heard, head.beat)
-    else if (goesOn && since.state === 'some' && this.#tellSome(heard, head, since.lines)) this.#beat(heard, head.beat)
-    else if (this.#isNews(heard, head)) await this.#readWhole(name, watch, since.size)
+    const rests = since.state !== 'same' && this.#settings.turn() < watch.restTurn
+    if (rests) this.#due.add(name)
+    if (goesOn && (rests || since.state === 'same')) this.#beat(heard, head.beat)
+    else if (rests) return
+    else if (goesOn && since.state === 'some' && this.#tellSome(heard, head, since.lines, watch)) {
+      this.#beat(heard, head.beat)
+    } else if (this.#isNews(heard, head)) await this.#readWhole(name, watch, since.size)
+  }
+
+  /** Whatever is taken in of a prober counts, so that none keeps this process from hearing the others. */
+  #spend(watch: Watch, fields: number): void {
+    watch.fields += fields
+    if (watch.fields >= FIELDS_A_TURN) watch.restTurn = this.#settings.turn() + Math.ceil(watch.fields / FIELDS_A_TURN)
   }
 
   /** What a hash says of itself; undefined, and counted: nothing that can be read, or that its owner has not signed. */
@@ -360,7 +379,7 @@ export class Listener {
   }
 
   /** Changes since those that were heard; false: they don't lead there, and nothing is told. */
-  #tellSome(heard: Heard<ProberIdentity>, head: Head, lines: readonly string[]): boolean {
+  #tellSome(heard: Heard<ProberIdentity>, head: Head, lines: readonly string[], watch: Watch): boolean {
     const { audience, intern, refusals, signer } = this.#settings
     const { name, boot } = head
     const fields = new Map<string, string>()
@@ -379,6 +398,7 @@ export class Listener {
       for (let i = 0; i < change.fields.length; i += 2) fields.set(change.fields[i]!, change.fields[i + 1]!)
     }
     if (n !== head.n) return false
+    this.#spend(watch, fields.size)
     heard.n = n
     const { votes, retired } = readVotes([...fields].flat(), name, intern, refusals)
     if (votes.length > 0) audience.votes(heard.identity, votes, false)
@@ -387,13 +407,15 @@ export class Listener {
   }
 
   async #readWhole(name: string, watch: Watch, size: number): Promise<void> {
-    const { reader, refusals, signer, turn } = this.#settings
+    const { reader, refusals, signer } = this.#settings
     if (size > MOST_FIELDS) return refusals.count('oversized', `prober ${name}`, `${size} fields`)
-    if (turn() < watch.wholeTurn) return void this.#due.add(name)
-    watch.wholeTurn = turn() + 1 + Math.floor(size / FIELDS_A_TURN)
     const fields = await reader.post('prober', name, size > LARGE_FIELDS ? SPREAD_MS : 0)
+    const characters = fields.reduce((sum, { length }) => sum + length, 0)
+    this.#spend(watch, Math.max(WHOLE_FIELDS, fields.length / 2, characters / FIELD_CHARACTERS))
     if (this.#closed) return
     if (fields.length === 0) return // it is gone: who still lives will find that out, and write it whole
+    const found = fields.length / 2 // it may have grown since
+    if (found > MOST_FIELDS) return refusals.count('oversized', `prober ${name}`, `${found} fields`)
     const head = signedHead('prober', name, fields, signer)
     if (head === undefined) return refusals.count('signature', `prober ${name}`)
     const heard = this.#probers.get(name)

@@ -43,7 +43,7 @@ export interface ChangeLine {
 export const MOST_MESSAGE = 1024 * 1024
 /** Of a log, in UTF-16 units. */
 const MOST_LINE = 65_536
-/** Of an override as JSON, and of any other single value. */
+/** Of a vote, of an override as JSON, and of any other single value. */
 const MOST_ENTRY = 4096
 const MOST_REASON = 200
 const MOST_WORDS = 500
@@ -79,13 +79,14 @@ export class Intern {
     const known = this.#known.get(text)
     if (known !== undefined) return known
     if (this.#known.size >= 100_000) this.#known.clear() // targets come and go for years
-    this.#known.set(text, text)
-    return text
+    const own = Buffer.from(text).toString() // a part of a longer text keeps all of that in memory
+    this.#known.set(own, own)
+    return own
   }
 }
 
 export function readVote(target: string, text: string, intern: Intern): Vote | undefined {
-  const match = VOTE.exec(text)
+  const match = text.length > MOST_ENTRY ? null : VOTE.exec(text)
   if (match === null || !isTarget(target)) return undefined
   const [head, letter, mark, share, rttMs] = match
   if (Number(share) > 1000) return undefined

@@ -107,3 +107,13 @@ test('messages of megabytes and hashes of a million fields are not taken in; con
   expect(Number(connections()) - before).toBeLessThanOrEqual(6) // those of redis-cli
   expect(store.trouble).toBeUndefined()
 })
+
+test('a key of another type in the place of a prober’s hash is passed over, and others are heard', async () => {
+  server.cli('set', hashKey('prober', 'odd'), 'text', 'px', String(LEASE_MS))
+  server.cli('zadd', indexKey('prober'), '1', 'odd')
+  const heard = await listening()
+  await store.board(identity('a')).replace([vote('t1', 'up')])
+  await until(() => heard.said.get('a')?.get('t1') === 'up', 'the vote')
+  expect(store.refusals.of('oversized')).toBeGreaterThan(0)
+  expect(store.trouble).toBeUndefined()
+})

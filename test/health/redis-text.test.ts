@@ -1,4 +1,6 @@
 /** What is read from Redis may be of a newer version, or anybody's: only what this one understands whole is taken. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { Refusals } from '../../src/health/refusals.ts'
 import {
@@ -76,7 +78,7 @@ test('votes: each for itself, bounded, without control characters; what is writt
   expect(votesOf('t1', voteText(said)).votes).toEqual([
     { ...said, rttMs: 12.3, reason: 'certificate of \u{fffd}[31mevil\u{fffd}' },
   ])
-  expect(votesOf('t1', `u.1000 1 ${'x'.repeat(300_000)}`).votes[0]!.reason).toHaveLength(200)
+  expect(votesOf('t1', `u.1000 1 ${'x'.repeat(3000)}`).votes[0]!.reason).toHaveLength(200)
   expect(votesOf('t1', '', '@boot', 'x')).toEqual({ votes: [], retired: ['t1'] })
   expect(refusals.of('vote')).toBe(0)
   const odd = [
@@ -153,4 +155,20 @@ test('overrides: each entry for itself; who and why carry no control characters'
   }
   expect(readOverrides(['iad', `1 ${JSON.stringify(entry)}`], refusals, NONE)).toEqual([]) // under a foreign name
   expect(refusals.of('override')).toBe(8)
+})
+
+test('votes that are kept keep no more in memory than they say', () => {
+  setFlagsFromString('--expose-gc')
+  const gc: () => void = runInNewContext('gc')
+  const [intern, refusals] = [new Intern(), new Refusals()]
+  const votesOfLength = (i: number, length: number) =>
+    readVotes([`t${i}`, Buffer.from(`u.1000 1 ${i}${'x'.repeat(length)}`).toString()], 'a', intern, refusals).votes
+  gc()
+  const before = process.memoryUsage().heapUsed
+  const votes = Array.from({ length: 5000 }, (_, i) => votesOfLength(i, 4000)).flat()
+  gc()
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(8_000_000)
+  expect(votes).toHaveLength(5000)
+  expect(votesOfLength(0, 1_000_000)).toEqual([])
+  expect(refusals.of('vote')).toBe(1)
 })

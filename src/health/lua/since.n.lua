@@ -9,13 +9,18 @@
 
 local lease = tonumber(ARGV[1])
 local LONGEST = 4096 -- bytes of a value of the head
-local LOG = 65536
+local LOG = 16384 -- as post.1-2.lua keeps it
+local LINES = 512
 
 local function since(hash, boot, n)
   local ttl = redis.call('PTTL', hash)
   if ttl == -2 then return {} end
   if ttl < 0 or ttl > lease then return { 'its lease has no end, or a late one' } end
-  local head = redis.call('HMGET', hash, '@boot', '@region', '@n', '@beat', '@sum', '@mac')
+  local head = redis.pcall('HMGET', hash, '@boot', '@region', '@n', '@beat', '@sum', '@mac')
+  if head.err then
+    if head.err:find('WRONGTYPE', 1, true) then return { 'it is no hash' } end
+    return error(head.err)
+  end
   local answer = { 'whole', redis.call('HLEN', hash) }
   for i = 1, 6 do
     local value = head[i] or ''
@@ -36,6 +41,7 @@ local function since(hash, boot, n)
     if first and of > heard + 1 then return answer end
     first = false
     if of > heard then answer[#answer + 1] = line end
+    if #answer > 8 + LINES then return { unpack(answer, 1, 8) } end
   end
   if #answer > 8 then answer[1] = 'some' end
   return answer
