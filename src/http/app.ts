@@ -151,10 +151,12 @@ export function makeApp(shown: Shown | Node, guard: Guard): Hono {
     const readiness = shown.readiness()
     return context.json(readiness, readiness.ready ? 200 : 503)
   })
+  const metrics = together(() => shown.metrics())
   get('/metrics', async (context) =>
-    context.body(await shown.metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
+    context.body(await metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
   )
-  get('/api/status', async (context) => context.json(await shown.status()))
+  const status = together(() => shown.status())
+  get('/api/status', async (context) => context.json(await status()))
   if ('explain' in shown) serveNode(app, shown)
   // a bug: told to the caller too, who may be the only one who looks
   app.onError((error, context) => context.json({ error: `a bug in this node: ${String(error)}` }, 500))
@@ -166,6 +168,12 @@ export function makeApp(shown: Shown | Node, guard: Guard): Hono {
     return context.json({ error: 'no such route', hint: ROUTES.map(({ path }) => path).join(' ') }, 404)
   })
   return app
+}
+
+/** Whoever asks while one is made gets that one: a crowd costs no more than one caller. */
+function together<T>(make: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  return () => (running ??= make().finally(() => (running = undefined)))
 }
 
 /** What only a node that serves has. */

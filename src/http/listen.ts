@@ -64,9 +64,10 @@ export const isAnswered = (path: string): Promise<boolean> =>
   })
 
 function makeServer(app: Hono, limits = placesFor(openFilesLimit())): Server {
-  const listener = getRequestListener(app.fetch)
+  // HTTP/1.0 has no Host: load balancers ask so
+  const listener = getRequestListener(app.fetch, { hostname: 'localhost' })
   const server = createServer({ connectionsCheckingInterval: OVERDUE_MS }, (request, response) => {
-    if (places.takes(request, response)) void listener(request, response)
+    if (places.takes(request, response)) void listener(request, response).then(() => places.weigh())
     else
       response.writeHead(503, { connection: 'close' }).end('all places are taken: only /live and /ready are answered\n')
   })

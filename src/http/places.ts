@@ -7,6 +7,9 @@
  *   connection ─ a share or a place is free ───▶ waits ─ request ─▶ answered ─▶ waits …
  *              ─ none: the longest waiting goes ─▶ waits
  *              ─ nobody waits ─▶ reserved (/live and /ready) ─ none free ─▶ closed
+ *
+ * A connection has one request at a time: whoever sends the next before the answer (pipelining, RFC 9112 §9.3.2, which no client
+ * needs) is closed, or one connection could ask for thousands of answers at once.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -21,16 +24,20 @@ export interface PlaceLimits {
   readonly reserved: number
   /** A client that has not read its answer after so long waits, and may have to go. */
   readonly readMs: number
+  /** Bytes of answers that may wait to be read, in all connections together. */
+  readonly unreadBytes: number
 }
 
 const MOST_PLACES = 256
 const RESERVED = 16
 const READ_MS = 2_000
+/** /metrics of a large fleet has 2 MB. */
+const UNREAD_BYTES = 32 << 20
 
 /** Of a process that may have so many files open (0 = nobody knows): an eighth of them, a quarter of that for one client. */
 export function placesFor(files: number): PlaceLimits {
   const places = files === 0 ? MOST_PLACES : Math.max(RESERVED, Math.min(MOST_PLACES, files >> 3))
-  return { places, perClient: places >> 2, reserved: RESERVED, readMs: READ_MS }
+  return { places, perClient: places >> 2, reserved: RESERVED, readMs: READ_MS, unreadBytes: UNREAD_BYTES }
 }
 
 interface Connection {
@@ -56,14 +63,29 @@ export class Places {
     server.on('connection', (socket) => this.#admit(socket))
   }
 
-  /** To be called with each request. False: its connection may ask for /live and /ready only. */
+  /** To be called with each request. False: its connection may ask for /live and /ready only, or is closed. */
   takes(request: IncomingMessage, response: ServerResponse): boolean {
     const { socket } = request
     const connection = this.#connections.get(socket)
-    if (connection === undefined) return true // closed meanwhile
+    if (connection === undefined) return false // closed meanwhile
+    if (connection.response !== undefined) {
+      this.#close(socket)
+      return false
+    }
     this.#move(socket, connection, response)
     response.once('finish', () => this.#move(socket, connection, undefined))
     return !connection.isReserved || PROBES.includes((request.url ?? '').split('?', 1)[0]!)
+  }
+
+  /** To be called with each answer that is on its way: when too much waits to be read, what has waited longest goes. */
+  weigh(): void {
+    let bytes = 0
+    for (const socket of [...this.#connections.keys()].reverse()) {
+      const { writableLength } = socket
+      const isTooMuch = bytes > 0 && writableLength > 0 && bytes + writableLength > this.#limits.unreadBytes
+      if (isTooMuch) this.#close(socket)
+      else bytes += writableLength
+    }
   }
 
   #move(socket: Socket, connection: Connection, response: ServerResponse | undefined): void {
@@ -88,9 +110,13 @@ export class Places {
     if (these.length < most) return true
     const longest = these.find(([, connection]) => this.#isWaiting(connection))
     if (longest === undefined) return false
-    this.#connections.delete(longest[0])
-    longest[0].destroy()
+    this.#close(longest[0])
     return true
+  }
+
+  #close(socket: Socket): void {
+    this.#connections.delete(socket)
+    socket.destroy()
   }
 
   /** For a request, or for a client that does not read what was answered. */

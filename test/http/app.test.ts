@@ -72,6 +72,18 @@ test('ready says why not', async () => {
   expect((await get(CLOSED, '/live')).status).toBe(200)
 })
 
+test('whoever asks while metrics or status are made gets the same: a crowd makes them once', async () => {
+  const made = { metrics: 0, status: 0 }
+  const app = makeApp(
+    { ...shown, metrics: async () => `${++made.metrics}\n`, status: async () => ({ made: ++made.status }) },
+    'open',
+  )
+  const crowd = Array.from({ length: 100 }, (_, i) => app.request(i % 2 === 0 ? '/metrics' : '/api/status'))
+  for (const response of await Promise.all(crowd)) expect(response.status).toBe(200)
+  expect(made).toEqual({ metrics: 1, status: 1 })
+  expect(await (await app.request('/metrics')).text()).toBe('2\n')
+})
+
 test('metrics are Prometheus text', async () => {
   const response = await get(CLOSED, '/metrics')
   expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4')

@@ -9,23 +9,24 @@ import { placesFor } from '../../src/http/places.ts'
 
 const ADDRESS = '127.0.61.2'
 const PORT = 8061
-const LIMITS = { places: 32, perClient: 8, reserved: 4, readMs: 300 }
+const LIMITS = { places: 32, perClient: 8, reserved: 4, readMs: 300, unreadBytes: 20 << 20 }
 const HELD = 40 // more than there are places
 const PATIENT = { timeout: 60_000 }
 const LARGE = 'x'.repeat(8 << 20)
 
 let server: HttpServer
 let answering = 0
+let large = 0
 let release = (): void => {}
 const held: Socket[] = []
 
 beforeEach(async () => {
-  answering = 0
+  answering = large = 0
   const slow = new Promise<void>((done) => (release = done))
   const app = new Hono()
     .get('/ready', (context) => context.text('ready'))
     .get('/metrics', (context) => context.text('some'))
-    .get('/large', (context) => context.text(LARGE))
+    .get('/large', (context) => (large++, context.text(LARGE)))
     .get('/slow', async (context) => (answering++, await slow, context.text('slow')))
   server = await listenTcp(app, ADDRESS, PORT, LIMITS)
 })
@@ -77,6 +78,21 @@ test('answers that nobody reads make room for others after a while', async () =>
   await expect.poll(() => ask('/metrics'), PATIENT).toBe('some')
 })
 
+test('answers that nobody reads hold no more than they may, and the oldest go', async () => {
+  const sockets = []
+  for (let i = 0; i < 8; i++) sockets.push(await hold('GET /large HTTP/1.1\r\nHost: x\r\n\r\n', `127.0.62.${i}`))
+  await expect.poll(() => large, PATIENT).toBe(8)
+  expect(await ask('/ready')).toBe('ready')
+  await expect.poll(() => sockets.map(isOpen).join(), PATIENT).toBe(`${'false,'.repeat(6)}true,true`)
+})
+
+test('who asks again before the answer is closed: one connection asks for one answer at a time', async () => {
+  const greedy = await hold('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000), '127.0.62.1')
+  await expect.poll(() => isOpen(greedy), PATIENT).toBe(false)
+  expect(answering).toBe(1)
+  expect(await ask('/ready')).toBe('ready')
+})
+
 test('while all others are being answered, the reserved places answer /ready and nothing else', async () => {
   await Promise.all(
     Array.from({ length: LIMITS.places }, (_item, i) =>
@@ -88,6 +104,12 @@ test('while all others are being answered, the reserved places answer /ready and
   for (let i = 0; i < 59; i++) expect(await ask('/ready')).toBe('ready')
   await Promise.all(Array.from({ length: 9 }, () => hold('GET /ready HTTP/1.1\r\n', '127.0.0.1')))
   expect(await ask('/ready')).toBe('ready')
+})
+
+test('a load balancer that asks by HTTP/1.0, without Host, is answered', async () => {
+  const asking = await hold('GET /ready HTTP/1.0\r\n\r\n', '127.0.0.1')
+  const [answer] = await once(asking.setEncoding('utf8').resume(), 'data')
+  expect(answer).toMatch(/^HTTP\/1\.1 200 /)
 })
 
 test('one client has a quarter of the places', async () => {
