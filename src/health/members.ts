@@ -174,6 +174,8 @@ export class Members {
       left.set(name, undefined)
     }
     if (left.size > 0) onKnown(left)
+    // threads look at the words of the World before until they have this one, and nobody keeps those true any more
+    for (const { word } of this.#services.values()) if (word !== undefined) Atomics.store(this.#settings.table, word, 0)
     this.#services.clear()
     this.#waiting.clear()
     for (const service of plan.services) {

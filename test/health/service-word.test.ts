@@ -28,20 +28,25 @@ test.each([1, 2, 3])('seed %i: no word of a service is ever untrue', async (seed
   const slots = new SlotRegistry()
   /** Members of the plan that the node has now. */
   let present = members
-  const truth = (service: string): number => {
+  const truth = (service: string, among = present): number => {
     let down = DOWN_V4 | DOWN_V6
-    for (const { name, address } of present) {
+    for (const { name, address } of among) {
       if (name.split('/')[1] !== service || isDown(table[slots.slotOf(name)!]!)) continue
       down &= address.includes(':') ? DOWN_V4 : DOWN_V6
     }
     return down
   }
   let words = new Map<string, number>()
+  /** Those before: threads may still look at them. */
+  const earlier: { readonly words: typeof words; readonly present: typeof present }[] = []
   let stores = 0
   const check = (): void => {
     stores++
     for (const [service, word] of words)
       expect(table[word]! & ~truth(service), `${service} after store ${stores}`).toBe(0)
+    for (const world of earlier)
+      for (const [service, word] of world.words)
+        expect(table[word]! & ~truth(service, world.present), `${service} of before, after store ${stores}`).toBe(0)
   }
   Object.assign(Atomics, {
     store(array: Int32Array, index: number, value: number): number {
@@ -69,6 +74,7 @@ test.each([1, 2, 3])('seed %i: no word of a service is ever untrue', async (seed
       const action = (['drain', 'up', 'down', 'undone'] as const)[random(4)]!
       health.override({ pattern: one.name, action, forMs: undefined, who: 'test', why: '', yes: true })
     } else if (turn === 2) {
+      earlier.push({ words, present })
       present = members.filter(() => random(4) > 0)
       if (SERVICES.some((service) => !present.some(({ name }) => name.includes(`/${service}/`)))) present = members
       adopt(step + 2)
