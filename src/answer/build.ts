@@ -105,6 +105,11 @@ export interface BuildOrder {
   readonly ifChanged?: boolean
   /** Nothing on disk is looked at, for that ended the compile thread: the last good zones and databases are. */
   readonly lastGood?: boolean
+  /**
+   * A World of this process is served, also when the compile thread that made it is gone. It goes on where the disk has errors:
+   * what is kept for the next start may be older, or nothing.
+   */
+  readonly standing?: boolean
 }
 
 /** What is served in place of what is on disk, for that has errors. */
@@ -178,7 +183,7 @@ export function makeBuilder(
   return {
     model: () => current,
     keep: () => kept?.keep(),
-    async build({ serialFloor, ifChanged = false, lastGood = false } = {}, tell = () => {}) {
+    async build({ serialFloor, ifChanged = false, lastGood = false, standing = false } = {}, tell = () => {}) {
       const problems: Problem[] = []
       const report: Report = (problem) => void problems.push(problem)
       let refused = lastGood
@@ -205,7 +210,8 @@ export function makeBuilder(
       }
       stages.end('load')
 
-      const remembered = hold && (() => hold.remembered(cache))
+      const hasNone = standing && ground.placed === undefined && hold?.remembered(cache) === undefined
+      const remembered = hold && !hasNone ? () => hold.remembered(cache) : undefined
       const { placed, stale: staleDatabases } =
         settings.planOnly === true
           ? { stale: false }
@@ -223,7 +229,7 @@ export function makeBuilder(
 
       const good = refused ? undefined : onDisk
       if (good !== undefined && read !== undefined) kept?.note(read)
-      const zones = good ?? (kept && (last?.zones ?? (await kept.recall(report))))
+      const zones = good ?? (kept && (last?.zones ?? (standing ? undefined : await kept.recall(report))))
       const stale: Stale = {
         ...(good === undefined && zones && { zones: { revision: zones.revision, loadedMs: zones.loadedMs } }),
         ...(staleDatabases && placed && { databases: tellsPlaces(placed.places) ? 'last good' : 'none' }),

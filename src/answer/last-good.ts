@@ -48,7 +48,7 @@ export class LastGood {
   /** Loaded since, and good. */
   #loaded: Loaded | undefined
   #revision: Revision | undefined
-  /** Hash of what is kept; null = not looked at yet. */
+  /** Hash of what is kept whole; null = not looked at yet. */
   #kept: string | undefined | null = null
 
   /** `path`: of the folder of zones, as `folder` has it. */
@@ -150,10 +150,10 @@ function keepLastGood(
 
 const digestOf = (header: string): string => hashOf('sha256', header, 'hex')
 
-/** Loaded.hash of what the file has; undefined where it has nothing of use. */
+/** Loaded.hash of what the file has; undefined where anything in it is of no use. */
 function hashOfLastGood(file: string): string | undefined {
   try {
-    return readFile(file)?.header.hash
+    return readLastGood(file)?.hash
   } catch {
     return undefined
   }

@@ -82,6 +82,9 @@ export class Doors {
       mkdirSync(config.state, { recursive: true })
       const length = Buffer.byteLength(socket)
       if (length > MOST_SOCKET_BYTES) throw new Error(`its path has ${length} bytes, ${MOST_SOCKET_BYTES} have room`)
+      // whoever came while this one had none has the folder now
+      const isRetry = this.#trouble !== undefined && !takeover
+      if (isRetry && (await isAnswered(socket))) throw new Error('another process has it: give each a state folder')
       const open = await listenSocket(makeApp(shown, 'open'), socket)
       if (this.#stopped) return await open.stop()
       this.#open.push(open)

@@ -256,6 +256,7 @@ export class Loads<T extends object> {
       ...(serialFloor !== undefined && { serialFloor }),
       ifChanged: !always && !this.#refused,
       lastGood: after !== undefined,
+      standing: this.#begun,
     }
     let failure: string | undefined
     const built = await this.#settings.compiler.build(order).catch((error: unknown): Built => {

@@ -185,6 +185,8 @@ describe('what is kept', () => {
     // and is replaced by what is good
     writeFiles(zones, ZONES)
     await serveOnce()
+    writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
+    expect((await restart().build()).made).toBeDefined()
   })
 
   test('is told when it can not be written', async () => {
@@ -249,4 +251,28 @@ test('after a compile thread that died nothing on disk is looked at', async () =
   expect(built.problems).toEqual([])
   expect([built.made?.view, paris(built)]).toEqual([before.made!.view, 'FR'])
   expect(built.stale).toMatchObject({ zones: {}, databases: 'last good' })
+})
+
+describe('while a World is served whose compile thread is gone', () => {
+  test('it goes on where zones have errors: those that are kept may be older', async () => {
+    await serveOnce()
+    writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
+    const built = await restart().build({ standing: true })
+    expect(codesOf(built, 'error')).not.toEqual([])
+    expect([built.made, built.stale]).toEqual([undefined, undefined])
+  })
+
+  test('it goes on where databases have errors and none are kept: nobody loses its place', async () => {
+    truncate()
+    const built = await restart().build({ standing: true })
+    expect(codesOf(built, 'error')).not.toEqual([])
+    expect([built.made, built.stale]).toEqual([undefined, undefined])
+  })
+
+  test('zones are loaded with the databases that are kept', async () => {
+    await serveOnce()
+    truncate()
+    const built = await restart().build({ standing: true })
+    expect([paris(built), built.stale]).toEqual(['FR', { databases: 'last good' }])
+  })
 })

@@ -1,5 +1,5 @@
 /** The ways into a process where the machine lacks something. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -19,14 +19,15 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
+const shown = {
+  readiness: () => ({ ready: true, reasons: [], warnings: [] }),
+  metrics: async () => '',
+  status: async () => ({}),
+}
+
 test('a control socket that cannot be made is trouble, and made once it can be', async () => {
   const state = join(folder, 'state')
   writeFileSync(state, '')
-  const shown = {
-    readiness: () => ({ ready: true, reasons: [], warnings: [] }),
-    metrics: async () => '',
-    status: async () => ({}),
-  }
   const config = configOf({ state })
   const doors = new Doors({ config, log, takeover: false, shown })
   await doors.listenControl()
@@ -37,6 +38,25 @@ test('a control socket that cannot be made is trouble, and made once it can be',
   await doors.listenControl()
   expect([doors.troubles, await isAnswered(controlSocketOf(config))]).toEqual([[], true])
   await doors.stop()
+})
+
+test('a process whose control socket could not be made does not take that of one that came since', async () => {
+  const state = join(folder, 'state')
+  writeFileSync(state, '')
+  const config = configOf({ state })
+  const first = new Doors({ config, log, takeover: false, shown })
+  await first.listenControl()
+  rmSync(state)
+  const second = new Doors({ config, log, takeover: false, shown })
+  await second.listenControl()
+  const { ino } = statSync(controlSocketOf(config))
+  await first.listenControl()
+  expect(first.troubles).toEqual([expect.stringContaining('another process has it')])
+  expect(statSync(controlSocketOf(config)).ino).toBe(ino)
+  await second.stop()
+  await first.listenControl()
+  expect([first.troubles, await isAnswered(controlSocketOf(config))]).toEqual([[], true])
+  await first.stop()
 })
 
 /** As on a kernel with `ipv6.disable=1`. */

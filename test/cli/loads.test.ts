@@ -95,6 +95,7 @@ test('in a reload it is told by log, status and metrics, and the next load ends 
   expect(samples().meridian_reloads_total).toContainEqual([1, 'failed'])
   loads.reload('SIGHUP')
   await until('it took', () => loads.ok === 2)
+  expect(orders.map((order) => order?.standing)).toEqual([false, true, true])
   expect(loads.last).toMatchObject({ ok: true, failure: undefined })
   expect(samples()).toMatchObject({ meridian_reload_failing: [[0]] })
 })
