@@ -79,7 +79,7 @@ test('answers that nobody reads make room for others after a while', async () =>
 })
 
 test('answers that nobody reads hold no more than they may, and the oldest go', async () => {
-  const sockets = []
+  const sockets: Socket[] = []
   for (let i = 0; i < 8; i++) sockets.push(await hold('GET /large HTTP/1.1\r\nHost: x\r\n\r\n', `127.0.62.${i}`))
   await expect.poll(() => large, PATIENT).toBe(8)
   expect(await ask('/ready')).toBe('ready')
