@@ -80,7 +80,7 @@ export class Places {
   /** To be called with each answer that is on its way: when too much waits to be read, what has waited longest goes. */
   weigh(): void {
     let bytes = 0
-    for (const socket of [...this.#connections.keys()].reverse()) {
+    for (const socket of [...this.#connections.keys()].toReversed()) {
       const { writableLength } = socket
       const isTooMuch = bytes > 0 && writableLength > 0 && bytes + writableLength > this.#limits.unreadBytes
       if (isTooMuch) this.#close(socket)

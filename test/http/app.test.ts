@@ -78,7 +78,8 @@ test('whoever asks while metrics or status are made gets the same: a crowd makes
     { ...shown, metrics: async () => `${++made.metrics}\n`, status: async () => ({ made: ++made.status }) },
     'open',
   )
-  const crowd = Array.from({ length: 100 }, (_, i) => app.request(i % 2 === 0 ? '/metrics' : '/api/status'))
+  const ask = async (i: number): Promise<Response> => app.request(i % 2 === 0 ? '/metrics' : '/api/status')
+  const crowd = Array.from({ length: 100 }, (_, i) => ask(i))
   for (const response of await Promise.all(crowd)) expect(response.status).toBe(200)
   expect(made).toEqual({ metrics: 1, status: 1 })
   expect(await (await app.request('/metrics')).text()).toBe('2\n')
