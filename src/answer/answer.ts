@@ -139,7 +139,7 @@ export function respond(
   room: number,
 ): number {
   const { query, response } = responder
-  const fault = parseQuery(input, at, length, query)
+  const fault = parseQuery(input, at, length, query, responder.world.image.seed)
   if (fault === Q_DROP) return dropped(responder, transport)
   const flags = QR | (query.flags & KEPT_FLAGS)
   const most = transport === TCP ? 65_535 : Math.min(PAYLOAD_BYTES, query.payload)

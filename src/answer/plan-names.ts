@@ -136,7 +136,7 @@ function answerOf({ image, services }: Answering, owner: Uint8Array, type: numbe
 }
 
 function nodeOf(image: Image, owner: Uint8Array): number {
-  const hashes = suffixHashes(owner)
+  const hashes = suffixHashes(owner, image.seed)
   for (let at = 0, label = 0; label < hashes.length; at += 1 + owner[at]!, label++) {
     const node = find(image, owner, at, owner.length - at, hashes[label]!)
     if (node >= 0)

@@ -192,9 +192,6 @@ export function isWithin(name: Uint8Array, zone: Uint8Array): boolean {
   return sameName(suffix, zone)
 }
 
-/** Hash of the root: where every name's begins. */
-export const ROOT_HASH = 0x2545f491
-
 /**
  * Hash of `label.suffix` from the hash of the suffix and the label at `wire[at]` (its length byte), lower-case bytes.
  * One multiplication a byte, and murmur3's finalizer a label, so that the low bits alone can index a table.
@@ -208,12 +205,15 @@ export function hashLabel(suffix: number, wire: Uint8Array, at: number): number 
   return hash ^ (hash >>> 16)
 }
 
-/** Hashes of all suffixes of a lower-case name, itself first and the root last: labels + 1 of them, signed 32 bits. */
-export function suffixHashes(wire: Uint8Array): Int32Array {
+/**
+ * Hashes of all suffixes of a lower-case name, itself first and the root last: labels + 1 of them, signed 32 bits. `seed` is the
+ * root's, where every name's begins: an Image has its own, so that nobody can write names that all meet in one place of its table.
+ */
+export function suffixHashes(wire: Uint8Array, seed: number): Int32Array {
   const starts: number[] = []
   for (let i = 0, size; (size = wire[i] ?? 0) > 0; i += 1 + size) starts.push(i)
   const hashes = new Int32Array(starts.length + 1)
-  hashes[starts.length] = ROOT_HASH
+  hashes[starts.length] = seed
   for (let label = starts.length - 1; label >= 0; label--) {
     hashes[label] = hashLabel(hashes[label + 1]!, wire, starts[label]!)
   }
@@ -221,4 +221,4 @@ export function suffixHashes(wire: Uint8Array): Int32Array {
 }
 
 /** Hash of a lower-case name in wire form: signed 32 bits, as in Query.hashes. */
-export const hashName = (wire: Uint8Array): number => suffixHashes(wire)[0]!
+export const hashName = (wire: Uint8Array, seed: number): number => suffixHashes(wire, seed)[0]!

@@ -5,7 +5,7 @@
  * Strict where the RFCs are, and where they say nothing as strict as the packet's own words: counts that promise more
  * or fewer records than there are bytes are FORMERR (so does Knot; BIND lets bytes behind the last record pass).
  */
-import { LOWER, MAX_LABELS, MAX_NAME_BYTES, ROOT_HASH, hashLabel } from './name.ts'
+import { LOWER, MAX_LABELS, MAX_NAME_BYTES, hashLabel } from './name.ts'
 import { OPTION, TYPE } from './types.ts'
 
 /** What is wrong with a packet: DROP = answer nothing; the others are the rcode to answer with. */
@@ -73,8 +73,9 @@ const FIXED_BYTES = 10
  * Reads the query at packet[at … at + length) into `q` and returns Q_*; Q_DROP is for what must not be answered at all:
  * less than a header, or a response. Otherwise `q` holds what was readable, so that the reply can echo it: id, flags,
  * the question when questionEnd > 0, EDNS when there was an OPT (RFC 6891 §7: a bad option's FORMERR carries OPT too).
+ * `seed`: of the Image in which the name will be looked up.
  */
-export function parseQuery(packet: Uint8Array, at: number, length: number, q: Query): number {
+export function parseQuery(packet: Uint8Array, at: number, length: number, q: Query, seed: number): number {
   q.questionEnd = q.nameBytes = q.labels = q.type = q.class = q.ecsFamily = q.ecsSource = 0
   q.edns = q.dnssecOk = q.ecs = false
   q.payload = 512
@@ -84,7 +85,7 @@ export function parseQuery(packet: Uint8Array, at: number, length: number, q: Qu
   if ((q.flags & 0x7800) !== 0) return Q_NOTIMP
   if (packet[at + 4] !== 0 || packet[at + 5] !== 1) return Q_FORMERR // RFC 9619
   const end = at + length
-  let i = readQuestion(packet, at + HEADER_BYTES, end, q)
+  let i = readQuestion(packet, at + HEADER_BYTES, end, q, seed)
   if (i < 0) return Q_FORMERR
   q.questionEnd = i - at
   // Records that a query may bring along (IXFR's SOA) mean nothing here, but OPT has its place (RFC 6891 §6.1.1).
@@ -114,7 +115,7 @@ const count = (packet: Uint8Array, at: number): number => (packet[at]! << 8) | p
 const typeAt = count
 
 /** Name, type and class; the index behind them, −1 when they aren't whole or the name is compressed. */
-function readQuestion(packet: Uint8Array, start: number, end: number, q: Query): number {
+function readQuestion(packet: Uint8Array, start: number, end: number, q: Query, seed: number): number {
   const { name, labelAt, hashes } = q
   let i = start
   let bytes = 0
@@ -133,7 +134,7 @@ function readQuestion(packet: Uint8Array, start: number, end: number, q: Query):
   name[bytes] = 0
   q.nameBytes = bytes + 1
   q.labels = labels
-  let hash = ROOT_HASH
+  let hash = seed
   hashes[labels] = hash
   while (labels > 0) {
     hash = hashLabel(hash, name, labelAt[--labels]!)

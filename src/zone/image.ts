@@ -24,7 +24,8 @@
  * apex is not in the Image. DS at an apex is the outer zone's: search again from one label up; the node found there
  * names that zone (none found: there is none here).
  */
-import { countLabels, hashLabel, LOWER, MAX_NAME_BYTES, ROOT_HASH } from '../dns/name.ts'
+import { randomInt } from 'node:crypto'
+import { countLabels, hashLabel, LOWER, MAX_NAME_BYTES } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { RECORD_HEAD, writeRecord, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_SIZE, Z_TYPE } from './pack.ts'
 import type { ZoneModel } from './pack.ts'
@@ -99,7 +100,12 @@ export interface Image {
   readonly names: number
   /** Behind all nodes and the closing one. */
   readonly firstStrange: number
+  /** Hash of the root, where every name's hash in `table` begins. */
+  readonly seed: number
 }
+
+/** Chosen anew by each process: names that all meet in one place of the table can't be written beforehand. */
+const SEED = randomInt(-(2 ** 31), 2 ** 31)
 
 /** Number of the next joint above a name, at last the root; −1 of the root. */
 export const upOf = (nodes: Int32Array, name: number): number => (nodes[name * NODE_INTS + N_FLAGS]! >>> FLAG_BITS) - 1
@@ -183,6 +189,7 @@ export function buildImage(
     deepest: draft.deepest,
     names: draft.names - draft.above,
     firstStrange: draft.names + 1,
+    seed: SEED,
   }
 }
 
@@ -571,7 +578,7 @@ function hashSuffixes(bytes: Uint8Array, at: number, starts: Int32Array, hashes:
   let i = at
   for (; bytes[i] !== 0; i += 1 + bytes[i]!) starts[labels++] = i
   starts[labels] = i
-  hashes[labels] = ROOT_HASH
+  hashes[labels] = SEED
   for (let label = labels - 1; label >= 0; label--) {
     hashes[label] = hashLabel(hashes[label + 1]!, bytes, starts[label]!)
   }

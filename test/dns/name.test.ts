@@ -3,7 +3,6 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   ROOT,
-  ROOT_HASH,
   countLabels,
   formatName,
   hashLabel,
@@ -179,23 +178,36 @@ describe('names in messages', () => {
   })
 })
 
+const SEED = 0x2545f491
+const tenBits = (seed: number, i: number): number => hashName(wire(`h${i}.example.com`), seed) & 0x3ff
+
 describe('hash', () => {
+  test('names that were chosen to meet under one seed spread under another', () => {
+    const meeting: number[] = []
+    for (let i = 0; i < 100_000; i++) if (tenBits(SEED, i) === 0) meeting.push(i)
+    expect(meeting.length).toBeGreaterThan(60)
+    const places = new Set(meeting.map((i) => tenBits(SEED + 1, i)))
+    expect(places.size).toBeGreaterThan(meeting.length * 0.8)
+  })
+
   test('each suffix is a by-product, and every thread and build agrees on the values', () => {
     const name = wire('www.example.com')
-    const hashes = suffixHashes(name)
-    expect([...hashes]).toEqual(['www.example.com', 'example.com', 'com', '.'].map((text) => hashName(wire(text))))
-    expect(hashes[3]).toBe(ROOT_HASH)
+    const hashes = suffixHashes(name, SEED)
+    expect([...hashes]).toEqual(
+      ['www.example.com', 'example.com', 'com', '.'].map((text) => hashName(wire(text), SEED)),
+    )
+    expect(hashes[3]).toBe(SEED)
     expect(hashes[0]).toBe(hashLabel(hashes[1]!, name, 0))
     expect([...hashes]).toEqual([...hashes].map((hash) => hash | 0))
   })
 
   test('few collisions: where labels end matters, and numbered names spread', () => {
-    expect(hashName(wire('ab.c'))).not.toBe(hashName(wire('a.bc')))
-    expect(hashName(wire('a.b.c'))).not.toBe(hashName(wire('a\\001b.c')))
+    expect(hashName(wire('ab.c'), SEED)).not.toBe(hashName(wire('a.bc'), SEED))
+    expect(hashName(wire('a.b.c'), SEED)).not.toBe(hashName(wire('a\\001b.c'), SEED))
     const seen = new Set<number>()
     const low = new Int32Array(1 << 16)
     const count = 300_000
-    const zone = hashName(wire('example.com'))
+    const zone = hashName(wire('example.com'), SEED)
     const label = Buffer.alloc(8)
     for (let i = 0; i < count; i++) {
       label[0] = label.write(`h${i}`, 1, 'latin1')
@@ -217,7 +229,7 @@ describe('hash', () => {
         for (const bit of [1, 2, 16]) {
           const other = name.slice()
           other[at]! ^= bit
-          const difference = hashName(name) ^ hashName(other)
+          const difference = hashName(name, SEED) ^ hashName(other, SEED)
           for (let k = 0; k < 32; k++) flips[k]! += (difference >>> k) & 1
           trials++
         }

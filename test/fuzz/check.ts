@@ -67,7 +67,7 @@ function judge(node: TestNode, packet: Packet, setting: Setting, random: Random)
   const again = answer(node, bytes, setting, random)
   if (typeof again === 'string') return again
   if (Buffer.compare(reply, again) !== 0) return 'another answer in another slot'
-  const verdict = parseQuery(bytes, 0, bytes.length, q)
+  const verdict = parseQuery(bytes, 0, bytes.length, q, 1)
   if (verdict === Q_DROP) return reply.length === 0 ? undefined : 'answered what must be dropped'
   if (reply.length === 0) return setting.room < 512 ? undefined : 'no answer to a query'
   const limit = setting.transport === TCP ? 65_535 : Math.min(1232, q.payload)
@@ -91,7 +91,7 @@ function judgeCounts(
   reply: Uint8Array,
   setting: Setting,
 ): string | undefined {
-  parseQuery(bytes, 0, bytes.length, q)
+  parseQuery(bytes, 0, bytes.length, q, 1)
   const message = reply.length === 0 ? undefined : decodeMessage(reply)
   if (message !== undefined && isFault(message)) return undefined
   const known = COUNTED_TYPES.findIndex((type) => type === typeName(q.type))

@@ -89,7 +89,7 @@ export async function fuzz(seed: number, done: (packets: number) => boolean, onl
 
 const hexPacket = (hex: string): Packet => {
   const bytes = new Uint8Array(Buffer.from(hex, 'hex'))
-  return { bytes, wellFormed: parseQuery(bytes, 0, bytes.length, makeQuery()) === Q_OK }
+  return { bytes, wellFormed: parseQuery(bytes, 0, bytes.length, makeQuery(), 1) === Q_OK }
 }
 
 async function main(): Promise<void> {

@@ -86,7 +86,7 @@ async function exchange(socket: Socket, batch: readonly Packet[]): Promise<strin
 function judge(packet: Packet, reply: Buffer): string | undefined {
   const message = decodeMessage(reply)
   if (isFault(message)) return `a reply that cannot be read: ${message.fault}`
-  if (parseQuery(packet.bytes, 0, packet.bytes.length, q) === Q_DROP) return 'answered what must be dropped'
+  if (parseQuery(packet.bytes, 0, packet.bytes.length, q, 1) === Q_DROP) return 'answered what must be dropped'
   if (message.rcode === 'SERVFAIL') return 'SERVFAIL'
   return packet.wellFormed ? broken(packet.bytes, reply, message, 'udp').join(', ') || undefined : undefined
 }

@@ -1,6 +1,6 @@
 /** The Image finds what a naive reference finds: names, closest enclosers, zones, cuts, wildcards and their RRsets. */
 import * as fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { formatName, hashName, parseName, suffixHashes } from '../../src/dns/name.ts'
 import {
   buildImage,
@@ -77,7 +77,7 @@ const nameOf = (image: Image, node: number): string | undefined =>
 /** find() on the name, then one label up, and so on: what the answering path does. */
 function deepest(image: Image, name: string): number {
   const bytes = wire(name)
-  const hashes = suffixHashes(bytes)
+  const hashes = suffixHashes(bytes, image.seed)
   for (let label = 0, start = 0; label < hashes.length; start += 1 + bytes[start]!, label++) {
     const node = find(image, bytes, start, bytes.length - start, hashes[label]!)
     if (node >= 0) return image.nodes[node * NODE_INTS + N_APEX]! < 0 ? -1 : node
@@ -203,9 +203,9 @@ test('flags and steered entries', () => {
 test('a hash that matches is not enough: the bytes are compared', () => {
   const image = build([{ apex: 'z', owners: new Map([['abc.z', [1]]]) }])
   const name = wire('abd.z')
-  expect(find(image, name, 0, name.length, hashName(wire('abc.z')))).toBe(-1)
+  expect(find(image, name, 0, name.length, hashName(wire('abc.z'), image.seed))).toBe(-1)
   const longer = wire('abc.z.z')
-  expect(find(image, longer, 0, longer.length, hashName(wire('abc.z')))).toBe(-1)
+  expect(find(image, longer, 0, longer.length, hashName(wire('abc.z'), image.seed))).toBe(-1)
 })
 
 test('many names, most of them ENTs: growth loses none, parents stand before children, load stays at most one half', () => {
@@ -231,4 +231,12 @@ test('recordsOf gives back what was packed', () => {
     { type: 1, ttlSeconds: 300, rdata: rdataOf('www.z', 1), steered: undefined },
     { type: 16, ttlSeconds: 300, rdata: rdataOf('www.z', 16), steered: undefined },
   ])
+})
+
+test('each process hashes names by a seed of its own', async () => {
+  const image = build([])
+  vi.resetModules()
+  const again = await import('../../src/zone/image.ts')
+  const other = again.buildImage([], new Map(), allocate)
+  expect(other.seed).not.toBe(image.seed)
 })
