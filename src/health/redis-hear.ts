@@ -57,6 +57,8 @@ interface Watch {
   fields: number
   /** The first turn in which more than its heartbeat may be taken in again. */
   restTurn: number
+  /** The first turn in which another boot may be heard. */
+  bootTurn: number
   lookedTurn: number
 }
 
@@ -298,7 +300,7 @@ export class Listener {
   #watch(name: string): Watch {
     let watch = this.#watches.get(name)
     if (watch === undefined) {
-      watch = { looking: false, again: false, looks: 0, fields: 0, restTurn: 0, lookedTurn: -POLL_TURNS }
+      watch = { looking: false, again: false, looks: 0, fields: 0, restTurn: 0, bootTurn: 0, lookedTurn: -POLL_TURNS }
       this.#watches.set(name, watch)
     }
     return watch
@@ -345,8 +347,10 @@ export class Listener {
     if (heard === undefined && !hasRoom(this.#probers, MOST_PROBERS)) {
       return this.#settings.refusals.count('prober', `prober ${name}`)
     }
-    const goesOn = heard?.live === true && heard.identity.bootId === head.boot
-    const rests = since.state !== 'same' && this.#settings.turn() < watch.restTurn
+    const isBoot = heard !== undefined && heard.identity.bootId !== head.boot
+    const goesOn = heard?.live === true && !isBoot
+    const restTurn = isBoot ? Math.max(watch.bootTurn, watch.restTurn) : watch.restTurn
+    const rests = since.state !== 'same' && this.#settings.turn() < restTurn
     if (rests) this.#due.add(name)
     if (goesOn && (rests || since.state === 'same')) this.#beat(heard, head.beat)
     else if (rests) return
@@ -407,7 +411,7 @@ export class Listener {
   }
 
   async #readWhole(name: string, watch: Watch, size: number): Promise<void> {
-    const { reader, refusals, signer } = this.#settings
+    const { reader, refusals, signer, turn, leaseTurns } = this.#settings
     if (size > MOST_FIELDS) return refusals.count('oversized', `prober ${name}`, `${size} fields`)
     const fields = await reader.post('prober', name, size > LARGE_FIELDS ? SPREAD_MS : 0)
     const characters = fields.reduce((sum, { length }) => sum + length, 0)
@@ -419,6 +423,10 @@ export class Listener {
     const head = signedHead('prober', name, fields, signer)
     if (head === undefined) return refusals.count('signature', `prober ${name}`)
     const heard = this.#probers.get(name)
+    if (heard !== undefined && heard.identity.bootId !== head.boot) {
+      if (turn() < watch.bootTurn) return void this.#due.add(name)
+      watch.bootTurn = turn() + leaseTurns // each boot may come with another region, which may move every quorum
+    }
     if (this.#isNews(heard, head)) this.#tellWhole(head, fields)
     else if (heard?.live === true && heard.identity.bootId === head.boot) this.#beat(heard, head.beat)
   }

@@ -17,6 +17,7 @@ class Board extends Reader {
   fields: readonly string[] = ['t', 'u.1000 1 200']
   #log: string | undefined
   reads = 0
+  boot = 'b'
   /** The size that is told; undefined: the true one. */
   told: number | undefined
 
@@ -33,11 +34,12 @@ class Board extends Reader {
   }
 
   get #head(): string[] {
-    return ['b', 'eu', String(this.n), `[${this.n},"c",0,0]`, '', '']
+    return [this.boot, 'eu', String(this.n), `[${this.n},"c",0,0]`, '', '']
   }
 
   override since(_: string, __: string, boot: string, n: string): Promise<Since> {
-    const state = boot === '' ? 'whole' : n === String(this.n) ? 'same' : this.#log === undefined ? 'whole' : 'some'
+    const state =
+      boot !== this.boot ? 'whole' : n === String(this.n) ? 'same' : this.#log === undefined ? 'whole' : 'some'
     const lines = state === 'some' ? [this.#log!] : []
     return Promise.resolve({ state, size: this.told ?? this.fields.length / 2, head: this.#head, lines })
   }
@@ -130,4 +132,20 @@ test('a hash that has grown since its size was told is not taken in', async () =
   board.told = 1
   for (let turns = 0; turns < 4; turns++) await turn()
   expect(heard.said.get('p')!.has('t1')).toBe(false)
+})
+
+test('boots: the first is heard at once, the next after a lease, whatever region each claims', async () => {
+  const { board, heard, listener, turn } = await listening()
+  for (let turns = 0; turns < 36; turns++) {
+    for (let hints = 0; hints < 25; hints++) {
+      board.boot = `b${turns}-${hints}`
+      board.say(['t', 'd.1000 1 200'], false)
+      listener.hint('p', true)
+      await settled()
+    }
+    await turn()
+  }
+  const boots = new Set(heard.lines.flatMap((line) => /^p\/(b\S*) all/.exec(line)?.[1] ?? []))
+  expect([...boots].slice(0, 2)).toEqual(['b', 'b0-0'])
+  expect(boots.size).toBeLessThanOrEqual(2 + 3)
 })
