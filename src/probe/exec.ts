@@ -64,8 +64,10 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
     running[slot] = child.pid ?? 0
     child.on('error', (error) => self.unable(`command ${check.command} can't be started: ${error.message}`))
     let output = Buffer.alloc(0)
+    /** What it wrote on stderr: on stdout a site's own words may stand, "out of memory" for one. */
+    let complaints = Buffer.alloc(0)
     self.hostFault = () => {
-      const line = hostLacks(output.toString())
+      const line = hostLacks(complaints.toString())
       return line && `command ${check.command} says of this host: ${printable(line)}`
     }
     const keep = (pipe: Readable) => (chunk: Buffer) => {
@@ -77,6 +79,9 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
       output = Buffer.concat([output, chunk.subarray(0, OUTPUT_BYTES)])
     }
     const pipes = [child.stdout, child.stderr] // null where this host had no descriptors left for them
+    child.stderr?.on('data', (chunk: Buffer) => {
+      if (complaints.length < OUTPUT_BYTES) complaints = Buffer.concat([complaints, chunk.subarray(0, OUTPUT_BYTES)])
+    })
     for (const pipe of pipes) pipe?.on('data', keep(pipe))
     child.on('exit', (code) => {
       killGroup(child.pid) // its children may hold the pipes open: with them gone, `close` comes with the last of the output

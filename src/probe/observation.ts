@@ -99,7 +99,7 @@ const LACKS = [
 ] as const
 const STARTS = /fork|clone|spawn|thread/i
 
-/** The line in which a program says that this host is out of something; undefined: none does. */
+/** The line of its stderr in which a program says that this host is out of something; undefined: none does. */
 export function hostLacks(output: string): string | undefined {
   const lines = output.split('\n')
   const found = lines.find((line) => LACKS.some((words) => words.test(line)))

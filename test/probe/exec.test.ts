@@ -97,7 +97,9 @@ test('a host that is out of processes, memory or descriptors is no failure of th
   await lacks('--nofile=11', 'exec bash -c "exec {a}</dev/null {b}</dev/null || exit 1"', /Too many open files/)
   await lacks('--as=40000000', 'exec dd if=/dev/zero of=/dev/null bs=1G count=1', /memory/)
   const silent = 'redis-cli: Resource temporarily unavailable' // a site's: it speaks of no process
-  await sees(target(), 'fail', `exit 1: ${silent}`, script(`echo "${silent}"; exit 1`))
+  await sees(target(), 'fail', `exit 1: ${silent}`, script(`echo "${silent}" >&2; exit 1`))
+  const page = '500 PHP: Out of memory' // a site's too: it came on stdout
+  await sees(target(), 'fail', `exit 1: ${page}`, script(`echo "${page}"; exit 1`))
   await sees(target(), 'pass', 'exit 0', script('echo "Cannot fork"'))
 })
 
