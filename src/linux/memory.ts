@@ -12,15 +12,17 @@ const NO_LIMIT = 2 ** 60
 export function memoryLimit(groups = '/sys/fs/cgroup', own = '/proc/self/cgroup'): number | undefined {
   const limits: number[] = []
   // proc(5): hierarchy:controllers:path
-  for (const [, controllers, path] of (read(own) ?? '').matchAll(/^\d+:([^:\n]*):(.*)$/gm)) {
+  for (const line of (read(own) ?? '').split('\n')) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+    if (controllers === undefined || path === undefined) continue
     if (controllers === '') {
-      for (let at = path!; ; at = dirname(at)) {
+      for (let at = path; ; at = dirname(at)) {
         limits.push(Number(read(join(groups, at, 'memory.max'))?.trim()))
         if (at === dirname(at)) break
       }
-    } else if (controllers!.split(',').includes('memory')) {
+    } else if (controllers.split(',').includes('memory')) {
       // in a container the path may be the host's: then its group is mounted at the top
-      const stat = read(join(groups, 'memory', path!, 'memory.stat')) ?? read(join(groups, 'memory/memory.stat'))
+      const stat = read(join(groups, 'memory', path, 'memory.stat')) ?? read(join(groups, 'memory/memory.stat'))
       limits.push(Number(/^hierarchical_memory_limit (\d+)$/m.exec(stat ?? '')?.[1]))
     }
   }

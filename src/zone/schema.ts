@@ -461,7 +461,10 @@ function settings(): z.ZodType {
     if (rest.length > 0) nested.set(head, { ...nested.get(head), [rest.join('.')]: schema })
   }
   for (const [head, shape] of nested) {
-    tree[head] = z.strictObject(shape).optional().describe(`settings that begin with ${head}.`)
+    const group = z.strictObject(shape)
+    const own = tree[head] // `redis: URL`, or `redis: {secret: …}` where a variable has the URL
+    const either = own === undefined ? group : z.union([own, group])
+    tree[head] = either.optional().describe(own?.description ?? `settings that begin with ${head}.`)
   }
   return z.strictObject(tree)
 }

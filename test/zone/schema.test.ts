@@ -216,13 +216,19 @@ test.each(SCHEMA_FILES)('%s.json: of draft 2020-12, and every key tells what it 
 const propertiesOf = (schema: unknown): Json =>
   isObject(schema) && isObject(schema['properties']) ? schema['properties'] : {}
 
+/** Of a mapping, or of what may also be a mapping. */
+const groupOf = (schema: unknown): Json => {
+  const forms = isObject(schema) && Array.isArray(schema['anyOf']) ? schema['anyOf'] : [schema]
+  return propertiesOf(forms.at(-1))
+}
+
 test('meridian.json has every setting, by its dotted name and nested, in the words of its table', () => {
   const top = propertiesOf(jsonSchema('meridian'))
   for (const key of SETTING_KEYS) {
     const description = expect.stringContaining(SETTINGS[key].meaning)
     expect(top[key]).toMatchObject({ description })
     const [head = key, ...rest] = key.split('.')
-    if (rest.length > 0) expect(propertiesOf(top[head])[rest.join('.')]).toMatchObject({ description })
+    if (rest.length > 0) expect(groupOf(top[head])[rest.join('.')]).toMatchObject({ description })
   }
 })
 
