@@ -42,7 +42,8 @@ function httpPorts({ address, port }: Endpoint): OwnPort[] {
   const addresses = Object.values(networkInterfaces())
     .flatMap((all) => all ?? [])
     .filter((one) => address === '::' || one.family === family)
-  return (isAll ? addresses.map((one) => one.address) : [address]).map((one) => ({
+  // all of 127.0.0.0/8 is this host, whatever the interfaces list
+  return (isAll ? ['127.0.0.0/8', ...addresses.map((one) => one.address)] : [address]).map((one) => ({
     address: one,
     port,
     what: 'where http.listen of this node is',

@@ -18,7 +18,7 @@ export interface ReachSettings {
 }
 
 export interface OwnPort {
-  /** An IP address, or the name of a host: passed over here, the prober resolves it when it starts. */
+  /** An IP address or a prefix, or the name of a host: passed over here, the prober resolves it when it starts. */
   readonly address: string
   readonly port: number
   /** For people: `where Redis of this node is`. */
@@ -73,6 +73,8 @@ const CARRIERS: readonly (readonly [prefix: string, ...places: (readonly number[
 
 interface Entry {
   readonly prefix: Prefix
+  /** How long it counts as: own ports as if each address were named alone. */
+  readonly rank: number
   /** 0: every port. */
   readonly port: number
   readonly from: 'deny' | 'allow' | 'built in'
@@ -83,7 +85,8 @@ interface Entry {
 function entry(from: Entry['from'], text: string, what: string, port = 0): Entry {
   const prefix = parsePrefix(text)
   if (prefix === undefined) throw new Error(`${text} is no prefix`)
-  return { prefix, port, from, what }
+  const rank = port === 0 ? prefix.bits : 8 * prefix.bytes.length
+  return { prefix, rank, port, from, what }
 }
 
 /** Throws when a prefix is none: settings are checked before. */
@@ -93,10 +96,10 @@ export function makeReach({ allow, deny, own }: ReachSettings): Reach {
     ...deny.map((text) => entry('deny', text, `in ${text}, which probe.deny has`)),
     ...allow.map((text) => entry('allow', text, `in ${text}, which probe.allow has`)),
     ...own
-      .filter(({ address }) => parseAddress(address) !== undefined)
+      .filter(({ address }) => parsePrefix(address) !== undefined)
       .map(({ address, port, what }) => entry('built in', address, `${what} (port ${port})`, port)),
     ...BUILT_IN.flatMap(([what, ...prefixes]) => prefixes.map((text) => entry('built in', text, what))),
-  ].toSorted((a, b) => b.prefix.bits - a.prefix.bits)
+  ].toSorted((a, b) => b.rank - a.rank)
   const decide = (bytes: Uint8Array, port: number) =>
     entries.find((one) => (one.port === 0 || one.port === port) && holds(one.prefix, bytes))
 
@@ -108,7 +111,8 @@ export function makeReach({ allow, deny, own }: ReachSettings): Reach {
         const found = decide(form, port)
         if (found === undefined || found.from === 'allow') continue
         const what = form === bytes ? found.what : `which carries ${formatAddress(form)}, ${found.what}`
-        const unless = found.from === 'deny' ? '' : `, unless probe.allow has ${formatPrefix(found.prefix)}`
+        const named = found.port === 0 ? found.prefix : { ...found.prefix, bytes: form, bits: found.rank }
+        const unless = found.from === 'deny' ? '' : `, unless probe.allow has ${formatPrefix(named)}`
         return `this prober does not probe ${address}, ${what}${unless}`
       }
       return undefined

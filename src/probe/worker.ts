@@ -1,9 +1,9 @@
 /** Entry of a prober's thread: see supervise.ts, which starts it and says what goes through its two ports. */
 import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import type { Endpoint } from '../config.ts'
+import { parsePrefix } from '../dns/address.ts'
 import { portBoard } from '../health/memory.ts'
 import type { ProberIdentity } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
@@ -57,7 +57,7 @@ async function resolved(own: readonly OwnPort[]): Promise<OwnPort[]> {
 }
 
 async function atAddresses(one: OwnPort): Promise<OwnPort[]> {
-  if (isIP(one.address) !== 0) return [one]
+  if (parsePrefix(one.address) !== undefined) return [one]
   const late = sleep(LOOKUP_MS, [], { ref: false })
   const found = await Promise.race([lookup(one.address, { all: true }).catch(() => []), late])
   return found.map(({ address }) => ({ ...one, address }))

@@ -90,6 +90,7 @@ test("the node's own ports and its Redis are what checks may not reach", () => {
     true,
     true,
   ])
+  expect(all).toContain('127.0.0.0/8 80') // where no interface says so
 })
 
 test('commands: names and words, the program relative to the file', () => {

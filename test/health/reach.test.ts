@@ -124,6 +124,16 @@ describe('with settings', () => {
     expect([may('127.0.0.1', more, 8053), may('127.0.0.1', more, 8054)]).toEqual([false, true])
     expect([may('::ffff:127.0.0.1', more, 8053), may('127.0.0.2', more, 8053)]).toEqual([false, true])
     expect(may('127.0.0.1', { own, allow: ['127.0.0.1'] }, 8053)).toBe(true)
+    const all = { own: [{ address: '127.0.0.0/8', port: 8053, what: 'all' }], allow: ['127.0.0.0/16', '127.0.0.9'] }
+    expect(['127.0.0.2', '::ffff:127.0.0.2', '127.0.0.9'].map((address) => may(address, all, 8053))).toEqual([
+      false,
+      false,
+      true,
+    ])
+    expect([may('127.0.0.2', all, 8054), reachOf(all).refusal('127.0.0.2', 8053)]).toEqual([
+      true,
+      'this prober does not probe 127.0.0.2, all (port 8053), unless probe.allow has 127.0.0.2/32',
+    ])
     expect(may('192.0.2.6', { own: [{ address: 'redis', port: 6379, what: '' }] }, 6379)).toBe(true) // no address yet
   })
 
