@@ -455,17 +455,18 @@ function settings(): z.ZodType {
   const tree: Record<string, z.ZodType> = {}
   const nested = new Map<string, Record<string, z.ZodType>>()
   for (const key of SETTING_KEYS) {
-    const schema = settingOf(key).optional()
+    const schema = settingOf(key)
     tree[key] = schema
     const [head = key, ...rest] = key.split('.')
-    if (rest.length > 0) nested.set(head, { ...nested.get(head), [rest.join('.')]: schema })
+    if (rest.length > 0) nested.set(head, { ...nested.get(head), [rest.join('.')]: schema.optional() })
   }
   for (const [head, shape] of nested) {
     const group = z.strictObject(shape)
     const own = tree[head] // `redis: URL`, or `redis: {secret: …}` where a variable has the URL
     const either = own === undefined ? group : z.union([own, group])
-    tree[head] = either.optional().describe(own?.description ?? `settings that begin with ${head}.`)
+    tree[head] = either.describe(own?.description ?? `settings that begin with ${head}.`)
   }
+  for (const [key, schema] of Object.entries(tree)) tree[key] = schema.optional()
   return z.strictObject(tree)
 }
 
