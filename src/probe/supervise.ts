@@ -3,12 +3,13 @@
  * stops. A flood of queries starves no check, and a bug in a check stops no answer.
  */
 import { extname } from 'node:path'
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel } from 'node:worker_threads'
 import type { Endpoint } from '../config.ts'
 import { serveBoard } from '../health/memory.ts'
 import { type Board, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
 import type { ReachSettings } from '../health/reach.ts'
 import type { Target } from '../health/target.ts'
+import { startThread, type Thread } from '../linux/worker.ts'
 import { type Commands, killRunning, makeRunning } from './exec.ts'
 import type { Activity } from './prober.ts'
 import type { ProberNews, ProberOrder, WorkerData } from './worker.ts'
@@ -43,7 +44,7 @@ export interface SupervisedSettings {
 export class SupervisedThread {
   restarts = 0
   readonly #settings: SupervisedSettings
-  #worker: Worker
+  #worker: Thread
   #targets: readonly Target[] = []
   #activity: Activity | undefined
   #activityMs = 0
@@ -88,7 +89,7 @@ export class SupervisedThread {
     await this.#worker.terminate()
   }
 
-  #start(): Worker {
+  #start(): Thread {
     const { port1, port2 } = new MessageChannel()
     const { identity, canaries, rate, commands, reach, entry, onTrouble } = this.#settings
     const running = makeRunning()
@@ -96,7 +97,7 @@ export class SupervisedThread {
     serveBoard(port1, this.#heard(), (error) => onTrouble(`the store refuses votes: ${String(error)}`))
     this.#missed = 0
     this.#patience = MISSED_AT_START
-    const worker = new Worker(entry, { workerData: data, transferList: [port2], name: 'prober' })
+    const worker = startThread(entry, { workerData: data, transferList: [port2], name: 'prober' })
     let cause = 'it ended'
     worker.on('message', (news: ProberNews) => this.#hear(news))
     worker.on('error', (error) => (cause = String(error)))

@@ -3,8 +3,8 @@
  * It hands out Worlds over pooled shared memory, small tables and Problems, never a model.
  */
 import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import type { BuildOrder, BuildSettings, Built } from '../answer/build.ts'
+import { startThread, type Thread } from '../linux/worker.ts'
 import type { CompileThread, FromCompileThread } from './compile-thread.ts'
 import type { Adoption } from './pool.ts'
 
@@ -39,23 +39,29 @@ export function startCompiler(
   { waits = () => {}, kept = () => {} }: CompilerNews = {},
 ): Compiler {
   let generation = 0
-  let worker: Worker | undefined
+  let worker: Thread | undefined
   let running: Promise<Built> | undefined
   let next: Promise<Built> | undefined
   let nextOrder: BuildOrder = {}
   let stopped = false
 
-  function start(): Worker {
+  function start(): Thread {
     const workerData: CompileThread = { settings, adoption, generation }
     const entry = new URL(`./compile-thread${extname(import.meta.url)}`, import.meta.url)
-    const started = new Worker(entry, { name: 'compile', workerData })
-    started.on('error', () => {}) // told by the build that it broke
+    const started = startThread(entry, { name: 'compile', workerData })
+    let cause: unknown = 'it ended'
+    started.on('error', (error) => (cause = error)) // told by the build that it broke, if it broke one
     started.on('message', (message: FromCompileThread) => {
       if ('news' in message) waits(message.news)
       else if ('keepTrouble' in message) kept(message.keepTrouble ?? undefined)
     })
     started.once('exit', () => {
-      if (worker === started) worker = undefined
+      if (worker !== started) return
+      worker = undefined
+      if (running === undefined && !stopped)
+        kept(
+          `the compile thread died behind a load, and may not have kept its zones for the next start: ${String(cause)}`,
+        )
     })
     return started
   }
@@ -80,10 +86,14 @@ export function startCompiler(
       }, MOST_MS)
       const settle = (how: () => void): void => {
         clearTimeout(late)
-        asked.off('error', onError).off('exit', onExit).off('message', onMessage)
+        asked.off('error', onError)
+        asked.off('exit', onExit)
+        asked.off('message', onMessage)
         how()
       }
-      asked.on('error', onError).on('exit', onExit).on('message', onMessage)
+      asked.on('error', onError)
+      asked.on('exit', onExit)
+      asked.on('message', onMessage)
       asked.postMessage(order)
     })
   }

@@ -6,10 +6,10 @@
  */
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import type { World } from '../answer/world.ts'
 import type { Endpoint } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
+import { startThread, type Thread } from '../linux/worker.ts'
 import { makeCounters } from '../metrics.ts'
 import {
   T_ACCEPTED,
@@ -114,7 +114,7 @@ export class TcpFront implements Front {
   readonly #listening = Promise.withResolvers<readonly Endpoint[]>()
   #sources: readonly TcpSource[]
   #world: World
-  #worker: Worker | undefined
+  #worker: Thread | undefined
   #startedMs = 0
   #beat = 0
   #still = 0
@@ -200,10 +200,16 @@ export class TcpFront implements Front {
       reader,
     }
     const entry = new URL(`./tcp-thread${extname(import.meta.url)}`, import.meta.url)
-    const worker = new Worker(entry, { name: 'tcp', workerData })
+    const worker = startThread(entry, { name: 'tcp', workerData })
     worker.on('message', (news: TcpNews) => this.#hear(news))
     worker.on('error', (error) => this.#options.log('error', `the TCP thread failed: ${String(error)}`, { error }))
-    worker.once('exit', () => this.#replace())
+    let hasRun = false
+    worker.once('online', () => (hasRun = true))
+    worker.once('exit', () => {
+      // what a thread has its end closes
+      for (const { fd } of hasRun ? [] : workerData.sources) if (fd !== undefined) calls!.close(fd)
+      this.#replace()
+    })
     this.#worker = worker
   }
 

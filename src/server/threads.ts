@@ -8,9 +8,9 @@
  */
 import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Worker } from 'node:worker_threads'
 import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
+import { startThread, type Thread } from '../linux/worker.ts'
 import { makeCounters } from '../metrics.ts'
 import { BEAT, LEAVE, SIGNAL, STOP, THREAD_CELLS } from './batch.ts'
 import type { Front, Log } from './front.ts'
@@ -55,7 +55,7 @@ interface Seat {
   readonly sockets: readonly UdpSocket[]
   readonly cells: Int32Array
   readonly counters: Float64Array
-  worker: Worker | undefined
+  worker: Thread | undefined
   startedMs: number
   beat: number
   still: number
@@ -69,7 +69,7 @@ export class Threads implements Front {
   readonly #receiveBuffer: number
   readonly #sendBuffer: number
   readonly #neighbours: NeighbourWatch
-  #spare: Worker | undefined
+  #spare: Thread | undefined
   #world: World
   #stopping = false
   #died = 0
@@ -146,7 +146,7 @@ export class Threads implements Front {
   }
 
   /** It is told, not terminated: a thread that is terminated while it loads koffi takes the process with it. */
-  async #dismiss(spare: Worker | undefined): Promise<void> {
+  async #dismiss(spare: Thread | undefined): Promise<void> {
     if (spare === undefined) return
     const ended = new Promise((resolve) => void spare.once('exit', resolve))
     spare.postMessage(null)
@@ -160,8 +160,8 @@ export class Threads implements Front {
     await ended
   }
 
-  #warm(): Worker {
-    const worker = new Worker(new URL(`./thread${extname(import.meta.url)}`, import.meta.url), { name: 'answering' })
+  #warm(): Thread {
+    const worker = startThread(new URL(`./thread${extname(import.meta.url)}`, import.meta.url), { name: 'answering' })
     worker.on('error', (error) => this.#options.log('error', `an answering thread failed: ${String(error)}`, { error }))
     const startedMs = performance.now()
     worker.once('exit', () => {

@@ -95,6 +95,19 @@ describe('the compile thread', () => {
     expect(built.map((each) => each.made?.world.generation)).toEqual([1, 2, 2])
   })
 
+  test('when it dies behind a build, while it keeps its zones, that is told', async () => {
+    const told: (string | undefined)[] = []
+    const made = startCompiler({ zones: folder(), city: [], planOnly: true }, makeAdoption(), {
+      kept: (trouble) => void told.push(trouble),
+    })
+    ending.push(() => made.stop())
+    await made.build()
+    await until('kept', () => told.length === 1)
+    await runInThread('compile', 'setTimeout(() => { throw new Error("a bug") })')
+    await until('news', () => told.length === 2)
+    expect(told).toEqual([undefined, expect.stringMatching(/^the compile thread died behind a load.*a bug$/)])
+  })
+
   test('when it dies the build says so, and the next one has a new thread', async () => {
     const { compiler: made } = compiler()
     await made.build()
