@@ -149,3 +149,15 @@ test('boots: the first is heard at once, the next after a lease, whatever region
   expect([...boots].slice(0, 2)).toEqual(['b', 'b0-0'])
   expect(boots.size).toBeLessThanOrEqual(2 + 3)
 })
+
+test('a hash whose values were left out, for they were too long, is not read again for half a minute', async () => {
+  const { board, heard, turn } = await listening()
+  await turn()
+  const before = board.reads
+  for (let turns = 0; turns < 40; turns++) {
+    board.say(['t', 'd.1000 1 200', '@any', ''], false)
+    await turn()
+  }
+  expect([board.reads - before, heard.said.get('p')!.get('t')]).toEqual([1, 'up'])
+  expect(heard.lines).not.toContain('p/b gone')
+})

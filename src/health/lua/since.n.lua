@@ -21,6 +21,8 @@ local function since(hash, boot, n)
     if head.err:find('WRONGTYPE', 1, true) then return { 'it is no hash' } end
     return error(head.err)
   end
+  if redis.call('HSTRLEN', hash, '@log') > LOG then return { 'its log is too long' } end
+  if redis.call('HSTRLEN', hash, '@ended') > LONGEST then return { 'its head is too long' } end
   local answer = { 'whole', redis.call('HLEN', hash) }
   for i = 1, 6 do
     local value = head[i] or ''
@@ -32,7 +34,6 @@ local function since(hash, boot, n)
     answer[1] = 'same'
     return answer
   end
-  if redis.call('HSTRLEN', hash, '@log') > LOG then return { 'its log is too long' } end
   local heard = tonumber(n)
   local first = true
   for line in (redis.call('HGET', hash, '@log') or ''):gmatch('[^\n]+') do
