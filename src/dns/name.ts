@@ -194,15 +194,20 @@ export function isWithin(name: Uint8Array, zone: Uint8Array): boolean {
 
 /**
  * Hash of `label.suffix` from the hash of the suffix and the label at `wire[at]` (its length byte), lower-case bytes.
- * One multiplication a byte, and murmur3's finalizer a label, so that the low bits alone can index a table.
+ * One multiplication a byte and little a label, for a name may have 127 of them: what indexes a table is spread() of it.
  */
 export function hashLabel(suffix: number, wire: Uint8Array, at: number): number {
   const end = at + wire[at]!
   let hash = suffix
   for (let i = at; i <= end; i++) hash = Math.imul(hash ^ wire[i]!, 0x9e3779b1)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return hash ^ (hash >>> 16)
+  return hash ^ (hash >>> 15)
+}
+
+/** Spreads a hash over all bits (murmur3's finalizer), so that the low ones alone can index a table. */
+export function spread(hash: number): number {
+  let h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return h ^ (h >>> 16)
 }
 
 /**

@@ -25,7 +25,7 @@
  * names that zone (none found: there is none here).
  */
 import { randomInt } from 'node:crypto'
-import { countLabels, hashLabel, LOWER, MAX_NAME_BYTES } from '../dns/name.ts'
+import { countLabels, hashLabel, LOWER, MAX_NAME_BYTES, spread } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { RECORD_HEAD, writeRecord, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_SIZE, Z_TYPE } from './pack.ts'
 import type { ZoneModel } from './pack.ts'
@@ -124,13 +124,16 @@ type NameTable = Pick<Image, 'table' | 'nodes' | 'bytes'>
 export function find(image: NameTable, name: Uint8Array, at: number, bytes: number, hash: number): number {
   const { table, nodes } = image
   const mask = table.length - 2
-  for (let slot = (hash << 1) & mask; ; slot = (slot + 2) & mask) {
+  for (let slot = slotOf(hash, mask); ; slot = (slot + 2) & mask) {
     const node = table[slot + 1]! - 1
     if (node < 0) return -1
     if (table[slot] !== hash || nodes[node * NODE_INTS + N_NAME_BYTES] !== bytes) continue
     if (sameBytes(image.bytes, nodes[node * NODE_INTS + N_NAME]!, name, at, bytes)) return node
   }
 }
+
+/** Where the search for a hash begins in a table. */
+const slotOf = (hash: number, mask: number): number => (spread(hash) << 1) & mask
 
 function sameBytes(a: Uint8Array, atA: number, b: Uint8Array, atB: number, bytes: number): boolean {
   for (let i = 0; i < bytes; i++) if (a[atA + i] !== b[atB + i]) return false
@@ -317,7 +320,7 @@ function addNode(draft: Draft, parent: number, at: number, size: number, hash: n
 
 function insert(table: Int32Array, hash: number, entry: number): void {
   const mask = table.length - 2
-  let slot = (hash << 1) & mask
+  let slot = slotOf(hash, mask)
   while (table[slot + 1] !== 0) slot = (slot + 2) & mask
   table[slot] = hash
   table[slot + 1] = entry
@@ -467,6 +470,7 @@ function linkJoints(nodes: Int32Array, closing: number, targets: Int32Array): vo
     const owns = nodes[cell + N_FIRST] !== nodes[cell + NODE_INTS + N_FIRST] || nodes[cell + N_STEERED]! >= 0
     if (owns || (nodes[cell + N_FLAGS]! & (F_APEX | F_CUT)) !== 0) isJoint[name] = 1
   }
+  if (!isParent.some((parent, name) => parent > isJoint[name]!)) return
   // parents stand before their children: the joint above a parent that is none is known
   for (let name = 0; name < count; name++) {
     const up = upOf(nodes, name)
@@ -551,7 +555,7 @@ class Numbers {
     const { bytes, names } = this.#draft
     if (this.count * 4 > this.#table.length) this.#table = rehashed(this.#table)
     const mask = this.#table.length - 2
-    for (let slot = (hash << 1) & mask; this.#table[slot + 1] !== 0; slot = (slot + 2) & mask) {
+    for (let slot = slotOf(hash, mask); this.#table[slot + 1] !== 0; slot = (slot + 2) & mask) {
       const index = this.#table[slot + 1]! - 1
       const here = index * NODE_INTS
       if (this.#table[slot] !== hash || upOf(this.strange, index) !== up) continue
