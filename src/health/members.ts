@@ -28,7 +28,7 @@ import type { Roster, VoteStatus } from './roster.ts'
 import type { SavedMember } from './saved.ts'
 import { stand, type Standing } from './standing.ts'
 import type { KnownMember } from './store.ts'
-import { DOWN_V4, DOWN_V6, type HealthTable, healthWord, isDown } from './table.ts'
+import { type HealthTable, healthWord, UNWATCHED } from './table.ts'
 import type { HealthPlan, MemberPlan, ServicePlan, Target } from './target.ts'
 
 /** One line of log, one step of a metric. */
@@ -134,7 +134,8 @@ interface Service {
   lastResort: boolean
 }
 
-const familyBit = ({ plan }: Pick<Member, 'plan'>): number => (plan.address.includes(':') ? DOWN_V6 : DOWN_V4)
+/** Words of services begin again behind it. */
+const MOST_VERSION = 0x7fffffff
 
 /** What time alone changes within this is changed together. */
 const WAKE_STEP_MS = 250
@@ -155,6 +156,8 @@ export class Members {
   #sorted: readonly Member[] | undefined
   #timer: NodeJS.Timeout | undefined
   #wakeAtMs = Infinity
+  /** The last value of any service's word. */
+  #version = 0
   #stopped = false
 
   constructor(settings: MembersSettings) {
@@ -174,14 +177,18 @@ export class Members {
       left.set(name, undefined)
     }
     if (left.size > 0) onKnown(left)
-    // threads look at the words of the World before until they have this one, and nobody keeps those true any more
-    for (const { word } of this.#services.values()) if (word !== undefined) Atomics.store(this.#settings.table, word, 0)
+    // threads look at the words of the World before until they have this one
+    const { table } = this.#settings
+    const kept = new Set(words.values())
+    for (const { word } of this.#services.values()) {
+      if (word !== undefined && !kept.has(word)) Atomics.store(table, word, UNWATCHED)
+    }
     this.#services.clear()
     this.#waiting.clear()
     for (const service of plan.services) {
       const word = words.get(service.name)
+      if (word !== undefined && table[word] === UNWATCHED) this.#touch(word)
       this.#services.set(service.name, { plan: service, members: [], word, braked: new Set(), lastResort: false })
-      if (word !== undefined) Atomics.store(this.#settings.table, word, 0)
     }
     for (const [index, member] of plan.members.entries()) this.#place(member, slots[index]!, nowMs)
     this.#most = {
@@ -344,7 +351,7 @@ export class Members {
     return judge(plan, before, this.#heardOn, roster)
   }
 
-  /** The one place where anything changes: judges members, then brakes their services, then writes the words of both. */
+  /** The one place where anything changes: judges members, then brakes their services, then writes the members' words. */
   #update(members: Iterable<Member>, services: Iterable<Service> = []): void {
     const { roster, overrideOf, onKnown, onSavable } = this.#settings
     const nowMs = performance.now()
@@ -368,7 +375,6 @@ export class Members {
     }
     for (const service of dirty) for (const member of this.#brake(service)) touched.add(member)
     for (const member of touched) this.#write(member, nowMs)
-    for (const service of new Set(Array.from(touched, ({ service: of }) => of))) this.#writeService(service)
     this.#wake(touched, nowMs)
     if (known.size > 0) {
       onSavable()
@@ -409,10 +415,10 @@ export class Members {
     const { state, share, calm, why } = standing
     const { table } = this.#settings
     const word = healthWord(STATE_BITS[state], share, calm)
-    if (service.word !== undefined && !isDown(word)) {
-      Atomics.store(table, service.word, table[service.word]! & ~familyBit(member))
+    if (table[slot] !== word) {
+      Atomics.store(table, slot, word)
+      if (service.word !== undefined) this.#touch(service.word)
     }
-    Atomics.store(table, slot, word)
     member.standing = standing
     if (standing.wakeAtMs < Infinity) this.#waiting.add(member)
     else this.#waiting.delete(member)
@@ -423,13 +429,10 @@ export class Members {
     this.#settings.onChange({ ...named, before: before.state, after: state, braked: standing.braked, why })
   }
 
-  /** Says of a service which families' members are all down, when all their words say so. */
-  #writeService({ word, members }: Service): void {
-    const { table } = this.#settings
-    if (word === undefined) return
-    let down = DOWN_V4 | DOWN_V6
-    for (const member of members) if (!isDown(table[member.slot]!)) down &= ~familyBit(member)
-    if (table[word] !== down) Atomics.store(table, word, down)
+  /** Gives a service's word a value that none has had. */
+  #touch(word: number): void {
+    this.#version = (this.#version + 1) & MOST_VERSION
+    Atomics.store(this.#settings.table, word, this.#version)
   }
 
   /** One timer for all that time alone changes: calm, ramps, and steps of agents' shares. */

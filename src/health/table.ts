@@ -4,9 +4,8 @@
  *
  *   bits 0–2 state · bit 3 calm · bits 4–13 1000 − share
  *
- * Behind the members' words, one for each service: the bits DOWN_V4 and DOWN_V6, each while the word of every member of that
- * family says down or forced down, so that queries need not ask them all. A bit is set after the members' words and taken
- * back before the first of them says otherwise: whenever it stands, it is true. All zero bits mean "ask the members".
+ * Behind the members' words, one for each service: a number that changes behind every change of one of its members' words. While
+ * it is the same, so are they, and queries need not ask them all. UNWATCHED: nobody changes it any more, and the members' words may change.
  */
 export const UNPROVEN = 0
 export const UP = 1
@@ -21,9 +20,8 @@ export type HealthState = typeof UNPROVEN | typeof UP | typeof DOWN | typeof DRA
 export const HEALTH_SLOTS = 65_536
 /** Words of services, behind those of the members. */
 export const SERVICE_SLOTS = 65_536
-/** The bits of A and AAAA, as zone/pack.ts has them. */
-export const DOWN_V4 = 1
-export const DOWN_V6 = 2
+/** The word of a service that the newest plan has not, or not with these members. */
+export const UNWATCHED = -1
 
 export const stateOf = (word: number): number => word & 7
 export const isDown = (word: number): boolean => stateOf(word) === DOWN || stateOf(word) === FORCED_DOWN

@@ -7,8 +7,11 @@
  *   ├ up, shares ignored ─▶ …          in both: where nothing of the 1st is usable, the next `spill` sites compete by capacity
  *   ├ weight 0 · below minVips · unproven · drained
  *   └ last resort: NODATA while the other type has something usable, else as the service says
+ *
+ * Health is read by site, not by query: judge() makes of the members' words what each site is fit for, and that stands until the
+ * service's own word says that one of them has changed. So a walk reads two ints a site, and goes only to stages that find something.
  */
-import { DOWN, DRAINED, FORCED_DOWN, UNPROVEN, UP, type HealthTable } from '../health/table.ts'
+import { DOWN, DRAINED, FORCED_DOWN, UNPROVEN, UNWATCHED, UP, type HealthTable } from '../health/table.ts'
 import { mix } from './hash.ts'
 import { FENCE, PICK_HASH, PICK_RANDOM, type ClientMap } from './map.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
@@ -37,10 +40,8 @@ export interface Selection {
   calm: boolean
   /** The first group is dead, and its clients are divided over the next sites. */
   spilling: boolean
-  /** Of a stage that found nothing: the next that will, and the first group in which it will, its number and its first int. */
-  next: number
-  nextNumber: number
-  nextAt: number
+  /** What the sites looked at are fit for together. */
+  seen: number
 }
 
 export const makeSelection = (): Selection => ({
@@ -54,9 +55,7 @@ export const makeSelection = (): Selection => ({
   hashed: false,
   calm: true,
   spilling: false,
-  next: 0,
-  nextNumber: 0,
-  nextAt: 0,
+  seen: 0,
 })
 
 /** What `explain` hears; queries pass null. */
@@ -104,6 +103,7 @@ const LAST_SPILLING = 1
 /** The last stage that names only what is known to be up: behind it every TTL is the least. */
 export const LAST_PROVEN = 4
 
+/** A site whose usable VIPs together miss some of their 1000 each takes the like of that of the clients' networks. */
 const ADMISSION_SALT = 0x5bd1e995
 
 /**
@@ -148,19 +148,28 @@ function walkStages(
   out: Selection,
   trace: Trace | null,
 ): void {
-  const first = entry + 3
-  // `explain` hears of every stage
-  const down = trace === null && service.word >= 0 ? health[service.word]! & service.types : 0
-  let allDown = down === service.types
-  // the other type has something up, and all but fences name every site
-  if (!allDown && (down & type) !== 0 && (map.groups[entry + 1]! & FENCE) === 0) return
-  let retries = RETRIES
-  for (let stage = allDown ? LAST_RESORT : 0, from = first, number = 0; stage < STAGES.length;) {
+  const { fitness } = service
+  const plain = trace === null
+  const own = type === STEERS_A ? 0 : FAMILY_SHIFT
+  // all classes but fences name every site
+  const fenced = (map.groups[entry + 1]! & FENCE) !== 0
+  if (!plain || !isKept(service, health)) judge(service, health, plain)
+  let retries = plain ? RETRIES : 0
+  let stage = 0
+  out.seen = 0
+  if (plain && !fenced) {
+    out.seen = fitness.seen
+    stage = nextStage(out.seen >>> own, 0)
+    if (stage > 0 && !fitness.calm) out.calm = false
+  }
+  while (stage < STAGES.length) {
     let again = false
     if (stage >= LAST_RESORT && !out.lastResort) {
-      const usable = allDown ? 0 : usableTypes(service, map, entry, health)
-      if (usable !== 0 && (usable & type) === 0) return
-      if (usable === 0) {
+      const usable = usableTypes(out.seen)
+      if (usable !== 0) return // of the other type
+      // no last resort while something is up that was not when it was looked at
+      again = !fitness.whole && retries > 0
+      if (!again) {
         out.lastResort = true
         if (service.lastResort === 'nodata') return
         if (service.lastResort === 'values') {
@@ -168,10 +177,8 @@ function walkStages(
           return
         }
       }
-      // no last resort while something is up that was not when it was looked for
-      again = usable !== 0
     }
-    const site = again ? -1 : walkGroups(service, map, entry, from, number, health, draw, type, stage, out, trace)
+    const site = again ? -1 : walkGroups(service, map, entry, health, draw, type, stage, out, trace)
     if (site >= 0) {
       out.site = site
       out.stage = stage
@@ -181,30 +188,99 @@ function walkStages(
       again = true // its VIPs changed since
     }
     if (again && retries-- > 0) {
-      allDown = out.lastResort = false
-      ;[stage, from, number] = [0, first, 0]
-      continue
-    }
-    // a walk over all groups tells which stage will find something, and in which group first; `explain` hears of all stages
-    const skips = trace === null && from === first && !again
-    const within = skips && out.next < STAGES.length
-    from = within ? out.nextAt : first
-    number = within ? out.nextNumber : 0
-    if (!skips) stage++
-    else stage = out.next < STAGES.length ? out.next : Math.max(stage + 1, LAST_RESORT)
+      judge(service, health, plain)
+      out.lastResort = false
+      out.seen = 0
+      stage = 0
+    } else stage = plain ? nextStage(out.seen >>> own, stage + 1) : stage + 1 // `explain` hears of all stages
   }
 }
 
 /** How often a walk is begun again that members' changes have overtaken; there are some a second, a walk takes microseconds. */
 const RETRIES = 3
 
-/** One stage over the groups from group `first` on, which is at `from`: the site that it ends in, or −1. */
+/** The first stage from `first` on in which one of these sites fits; the last resort is asked for in any case. */
+function nextStage(seen: number, first: number): number {
+  const later = seen & ((1 << STAGES.length) - 1) & (-1 << first)
+  const stage = later === 0 ? STAGES.length : 31 - Math.clz32(later & -later)
+  return first <= LAST_RESORT && stage > LAST_RESORT ? LAST_RESORT : stage
+}
+
+/** Types of which a site is usable. While there is any, a type without one is NODATA, not the last resort. */
+const usableTypes = (seen: number): number =>
+  ((seen & DRAINED_OR_BETTER) !== 0 ? STEERS_A : 0) |
+  ((seen & (DRAINED_OR_BETTER << FAMILY_SHIFT)) !== 0 ? STEERS_AAAA : 0)
+
+// What a site is fit for, in bits: the stages that it may be named in for A; from FAMILY_SHIFT on those for AAAA; and:
+const FAMILY_SHIFT = 12
+/** The stages of what is drained or better. */
+const DRAINED_OR_BETTER = (1 << 7) | (1 << 8)
+/** All its members are calm. */
+const IS_CALM = 1 << 24
+/** `minVips` of its members are up. */
+const IS_FULL = 1 << 25
+/** Its members that are up have their full share. */
+const IS_WHOLE = 1 << 26
+
+/** By the states of a site's VIPs of a type, one bit each, and whether it has weight and `minVips`: its stages. */
+const STAGES_OF = Int32Array.from({ length: 2 ** 7 }, (_, i) => {
+  const [weighty, full, states] = [(i & 1) !== 0, (i & 2) !== 0, i >> 2]
+  return STAGES.reduce((bits, rules, stage) => {
+    const fits = rules.weights === 'any' || (rules.weights === 'positive') === weighty
+    return fits && (full || !rules.full) && (rules.states & states) !== 0 ? bits | (1 << stage) : bits
+  }, 0)
+})
+
+/** True while no member's word has changed since its sites were judged. */
+const isKept = ({ fitness, word }: SteeredService, health: HealthTable): boolean =>
+  word >= 0 && fitness.version === health[word] && fitness.health === health
+
+/** Judges all sites of a service by their members' words. `keep`: until one of them changes. */
+function judge(service: SteeredService, health: HealthTable, keep: boolean): void {
+  const { fitness, slot, firstVip, firstV6, weight, minVips, word: own } = service
+  const { sites, limits } = fitness
+  const version = own >= 0 ? health[own]! : 0
+  let seen = 0
+  let calm = IS_CALM
+  let vip = 0
+  for (let site = 0; site < sites.length; site++) {
+    let told = IS_CALM
+    let up = 0
+    let missing = 0
+    let four = 0
+    let six = 0
+    for (const end = firstVip[site + 1]!, v6 = firstV6[site]!; vip < end; vip++) {
+      const word = health[slot[vip]!]!
+      const state = 1 << (word & 7)
+      if (vip < v6) four |= state
+      else six |= state
+      if ((word & CALM) === 0) told = 0
+      if (state !== USABLE) continue
+      up++
+      missing += (word >>> 4) & 1023
+    }
+    const fits = (weight[site]! > 0 ? 1 : 0) | (up >= minVips ? 2 : 0)
+    let stages = STAGES_OF[(four << 2) | fits]! | (STAGES_OF[(six << 2) | fits]! << FAMILY_SHIFT)
+    const limit = missing === 0 ? 1000 : Math.floor((up * 1000 - missing) / up)
+    // without a share it is fit for the stage that ignores shares, whoever asks
+    if (limit === 0) stages &= ~(1 | (1 << FAMILY_SHIFT))
+    sites[site] = stages | told | (up >= minVips ? IS_FULL : 0) | (missing === 0 ? IS_WHOLE : 0)
+    limits[site] = limit
+    seen |= stages
+    calm &= told
+  }
+  fitness.seen = seen
+  fitness.calm = calm !== 0
+  fitness.whole = own >= 0 && health[own] === version
+  fitness.version = keep && fitness.whole && version !== UNWATCHED ? version : NaN
+  fitness.health = health
+}
+
+/** One stage over the groups: the site that it ends in, or −1. */
 function walkGroups(
   service: SteeredService,
   map: ClientMap,
   entry: number,
-  from: number,
-  first: number,
   health: HealthTable,
   draw: number,
   type: number,
@@ -213,77 +289,43 @@ function walkGroups(
   trace: Trace | null,
 ): number {
   const { groups } = map
-  const { slot, firstVip, firstV6, weight, siteKey } = service
-  const rules = STAGES[stage]!
-  const { states } = rules
-  const needed = rules.full ? service.minVips : 1
-  const anyWeight = rules.weights === 'any'
-  const positive = rules.weights === 'positive'
+  const { fitness, weight, capacity, siteKey } = service
+  const { sites } = fitness
+  const fit = 1 << (type === STEERS_A ? stage : stage + FAMILY_SHIFT)
+  const { shares } = STAGES[stage]!
   const plain = trace === null
-  let dead = first === 0 && service.spill > 1 && stage <= LAST_SPILLING
-  let spilling = first > 0 && stage <= LAST_SPILLING && out.spilling
+  let dead = service.spill > 1 && stage <= LAST_SPILLING
+  let spilling = false
   let best = -1
   let bestScore = Infinity
   let eligible = 0
-  let told = CALM
-  let next = STAGES.length
-  let nextAt = from
-  let nextNumber = first
-  let at = from
-  for (let number = first; number < groups[entry + 2]!; number++) {
-    const start = at
+  let seen = 0
+  let told = IS_CALM
+  let admission: number | undefined
+  let at = entry + 3
+  for (let number = 0; number < groups[entry + 2]!; number++) {
     const size = groups[at++]!
     const end = at + (size < 0 ? -size : size)
-    let lacking = true // nothing of the type in these states
     for (; at < end; at++) {
       const site = groups[at]!
-      let usable = 0
-      let missing = 0
-      let four = 0
-      let six = 0
-      let vip = firstVip[site]!
-      for (const endV4 = firstV6[site]!; vip < endV4; vip++) {
-        const word = health[slot[vip]!]!
-        const counts = (states >>> (word & 7)) & 1
-        told &= word
-        usable += counts
-        missing += ((word >>> 4) & 1023) * counts
-        four |= 1 << (word & 7)
+      const is = sites[site]!
+      seen |= is
+      told &= is
+      if ((is & IS_FULL) !== 0) dead = false
+      let admitted = true
+      if (shares && (is & IS_WHOLE) === 0 && (is & fit) !== 0) {
+        if (admission === undefined) admission = mix(draw ^ ADMISSION_SALT)
+        out.hashed = true
+        admitted = (mix(admission ^ siteKey[site]!) >>> 0) % 1000 < fitness.limits[site]!
       }
-      for (const endV6 = firstVip[site + 1]!; vip < endV6; vip++) {
-        const word = health[slot[vip]!]!
-        const counts = (states >>> (word & 7)) & 1
-        told &= word
-        usable += counts
-        missing += ((word >>> 4) & 1023) * counts
-        six |= 1 << (word & 7)
-      }
-      const typed = type === STEERS_A ? four : six
-      if ((typed & states) !== 0) lacking = false
-      const fits = anyWeight || weight[site]! > 0 === positive
-      let found = ELIGIBLE
-      if (usable < needed) found = UNUSABLE
-      else if (!fits) found = WRONG_WEIGHT
-      else if ((typed & states) === 0) found = NO_TYPE
-      else if (missing > 0 && rules.shares) found = admit(usable, missing, draw, siteKey[site]!)
-      if ((found & UNUSABLE) === 0) dead = false
-      if ((found & SHARED) !== 0) out.hashed = true
-      if (!plain) trace.site(stage, number, site, describe(found, spilling))
-      if ((found & ELIGIBLE) === 0) {
-        const later = nextStage(found, typed, stage, weight[site]!)
-        if (later < next) {
-          next = later
-          nextAt = start
-          nextNumber = number
-        }
-        continue
-      }
+      if (!plain) trace.site(stage, number, site, describe(service, site, health, stage, fit, admitted, spilling))
+      if ((is & fit) === 0 || !admitted) continue
       eligible++
       if (end - at === 1 && eligible === 1 && !spilling && plain) {
         best = site // alone in its group: nothing to weigh
         break
       }
-      const share = size < 0 || spilling ? service.capacity[site]! : weight[site]!
+      const share = size < 0 || spilling ? capacity[site]! : weight[site]!
       const hash = mix(draw ^ siteKey[site]!)
       if (plain && leastScore(hash, share) >= bestScore) continue
       const score = rendezvous(hash, share)
@@ -297,133 +339,38 @@ function walkGroups(
     // `spilling` has the groups behind compete as one, by capacity, until `spill` of their sites are eligible
     if (number === 0) spilling = out.spilling = dead
     if (best >= 0 && (!spilling || eligible >= service.spill)) break
-    if (plain && best < 0 && lacking) {
-      number = skipGroups(service, groups, at, number + 1, groups[entry + 2]!, health, type, states) - 1
-      at = skipped.at
-      told &= skipped.told
-      if (skipped.next < next) {
-        next = skipped.next
-        nextAt = skipped.nextAt
-        nextNumber = skipped.nextNumber
-      }
-    }
   }
-  if ((told & CALM) === 0) out.calm = false
+  if (told === 0) out.calm = false
   if (eligible > 1) out.hashed = true
-  out.next = next > stage ? next : stage + 1
-  out.nextAt = nextAt
-  out.nextNumber = nextNumber
+  out.seen |= seen
   return best
 }
 
-/** What skipGroups() found beside the group it returns. */
-const skipped = { at: 0, told: 0, next: 0, nextAt: 0, nextNumber: 0 }
-
-/** A long walk is over sites that are down: the number of the next group, from `first` on, with a VIP of the type in these states. */
-function skipGroups(
-  service: SteeredService,
-  groups: Int32Array,
-  from: number,
-  first: number,
-  end: number,
-  health: HealthTable,
-  type: number,
-  states: number,
-): number {
-  const { slot, firstVip, firstV6, weight } = service
-  const four = type === STEERS_A
-  let told = CALM
-  let next = STAGES.length
-  let nextAt = from
-  let nextNumber = first
-  let number = first
-  let start = from
-  for (; number < end; number++) {
-    const size = groups[start]!
-    const behind = start + 1 + (size < 0 ? -size : size)
-    for (let at = start + 1; at < behind; at++) {
-      const site = groups[at]!
-      const v6 = firstV6[site]!
-      const last = firstVip[site + 1]!
-      let vip = four ? firstVip[site]! : v6
-      let endVip = four ? v6 : last
-      let typed = 0
-      for (; vip < endVip; vip++) {
-        const word = health[slot[vip]!]!
-        told &= word
-        typed |= 1 << (word & 7)
-      }
-      if ((typed & states) !== 0) {
-        end = -1
-        break
-      }
-      vip = four ? v6 : firstVip[site]!
-      endVip = four ? last : v6
-      for (; vip < endVip; vip++) told &= health[slot[vip]!]!
-      const later = FIRST_STAGE[(typed << 1) | (weight[site]! > 0 ? 1 : 0)]!
-      if (later < next) {
-        next = later
-        nextAt = start
-        nextNumber = number
-      }
-    }
-    if (end < 0) break
-    start = behind
-  }
-  skipped.at = start
-  skipped.told = told
-  skipped.next = next
-  skipped.nextAt = nextAt
-  skipped.nextNumber = nextNumber
-  return number
-}
-
-// What a site is at a stage, in bits.
-const ELIGIBLE = 1
-/** A share below 1000 was consulted. */
-const SHARED = 2
 /** The table's calm bit. */
 const CALM = 8
-const NOT_ADMITTED = 16
-const NO_TYPE = 32
-const WRONG_WEIGHT = 64
-const UNUSABLE = 128
 
-/** A site whose usable VIPs together miss some of their 1000 each takes the like of that of the clients' networks. */
-function admit(usable: number, missing: number, draw: number, siteKey: number): number {
-  if (missing === usable * 1000) return SHARED | NOT_ADMITTED
-  const limit = Math.floor((usable * 1000 - missing) / usable)
-  const place = (mix(mix(draw ^ ADMISSION_SALT) ^ siteKey) >>> 0) % 1000
-  return SHARED | (place < limit ? ELIGIBLE : NOT_ADMITTED)
-}
-
-/** The first stage behind `stage` at which a site that is not eligible there may be. `typed`: states of its VIPs of the type, one bit each. */
-function nextStage(found: number, typed: number, stage: number, weight: number): number {
-  if ((found & NOT_ADMITTED) !== 0) return stage + 1
-  // it has enough VIPs up for `minVips`, but no weight
-  if ((found & WRONG_WEIGHT) !== 0 && stage < WEIGHT_0 && (typed & USABLE) !== 0) return WEIGHT_0
-  return FIRST_STAGE[(typed << 1) | (weight > 0 ? 1 : 0)]!
-}
-
-/** The stage of sites without weight that have `minVips`. */
-const WEIGHT_0 = 2
-
-/** By the states of a site's VIPs of the type, and whether it has a weight: the first stage at which one VIP is enough. */
-const FIRST_STAGE = Uint8Array.from({ length: 2 ** 9 }, (_, i) => {
-  const weights = (i & 1) === 1 ? 'positive' : 'zero'
-  const stage = STAGES.findIndex(
-    (rules) =>
-      !rules.full && (rules.weights === 'any' || rules.weights === weights) && (rules.states & (i >>> 1)) !== 0,
-  )
-  return stage < 0 ? STAGES.length : stage
-})
-
-function describe(found: number, spilling: boolean): string {
-  if ((found & ELIGIBLE) !== 0) return spilling ? 'eligible for what the dead first group leaves' : 'eligible'
-  if ((found & NOT_ADMITTED) !== 0) return 'its share does not admit this client'
-  if ((found & NO_TYPE) !== 0) return 'no usable VIP of this type'
-  if ((found & WRONG_WEIGHT) !== 0) return 'passed over for its weight'
-  return 'not enough usable VIPs'
+/** What a site is at a stage, in words. `fit`: the stage's bit. */
+function describe(
+  { slot, firstVip, weight, minVips, fitness }: SteeredService,
+  site: number,
+  health: HealthTable,
+  stage: number,
+  fit: number,
+  admitted: boolean,
+  spilling: boolean,
+): string {
+  const is = fitness.sites[site]!
+  const shareless = stage === 0 && (is & fit) === 0 && (is & (fit << 1)) !== 0
+  if (!admitted || shareless) return 'its share does not admit this client'
+  if ((is & fit) !== 0) return spilling ? 'eligible for what the dead first group leaves' : 'eligible'
+  const { states, full, weights } = STAGES[stage]!
+  let usable = 0
+  for (let vip = firstVip[site]!; vip < firstVip[site + 1]!; vip++) {
+    usable += (states >>> (health[slot[vip]!]! & 7)) & 1
+  }
+  if (usable < (full ? minVips : 1)) return 'not enough usable VIPs'
+  const weighs = weights === 'any' || weight[site]! > 0 === (weights === 'positive')
+  return weighs ? 'no usable VIP of this type' : 'passed over for its weight'
 }
 
 /** Weighted rendezvous: the least wins, each in proportion to its weight (Schindelhauer and Schomaker 2005). */
@@ -434,25 +381,6 @@ function rendezvous(hash: number, weight: number): number {
 /** What rendezvous() is at least, without a logarithm: −ln u > 1 − u. */
 function leastScore(hash: number, weight: number): number {
   return (1 - ((hash >>> 0) + 0.5) / 4294967296) / (weight > 0 ? weight : 1)
-}
-
-/** Types of which a member of the client's sites is usable. While there is any, a type without one is NODATA, not the last resort. */
-function usableTypes(service: SteeredService, map: ClientMap, entry: number, health: HealthTable): number {
-  const { groups } = map
-  let types = 0
-  let at = entry + 3
-  for (let left = groups[entry + 2]!; left > 0; left--) {
-    const size = groups[at++]!
-    for (const end = at + (size < 0 ? -size : size); at < end; at++) {
-      const site = groups[at]!
-      const v6 = service.firstV6[site]!
-      const endVip = service.firstVip[site + 1]!
-      for (let vip = service.firstVip[site]!; vip < endVip; vip++) {
-        if (((OR_DRAINED >>> (health[service.slot[vip]!]! & 7)) & 1) !== 0) types |= vip < v6 ? STEERS_A : STEERS_AAAA
-      }
-    }
-  }
-  return types
 }
 
 const candidates = new Int32Array(256)

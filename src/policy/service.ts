@@ -2,10 +2,26 @@
  * A steered service as the answering threads see it: small flat tables, posted with the World. Sites are numbered by
  * their names' sort order (as in the service's ClientMap); VIPs are numbered through, a site's IPv4 before its IPv6.
  */
+import type { HealthTable } from '../health/table.ts'
 import { memberName } from '../health/target.ts'
 import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { hashText } from './hash.ts'
+
+/** What the sites of a service are fit for by their members' words: an answering thread's own, see select.ts. */
+export interface Fitness {
+  /** Per site: bits, and how much of its clients' networks it takes (0–1000). */
+  readonly sites: Int32Array
+  readonly limits: Int32Array
+  /** Of all sites: stages in which one may be named; whether all are calm. */
+  seen: number
+  calm: boolean
+  /** No word changed while they were read. */
+  whole: boolean
+  /** The service's word at that time, in this table; NaN = not to be used again. */
+  version: number
+  health: HealthTable | undefined
+}
 
 export interface SteeredService {
   readonly name: string
@@ -41,6 +57,7 @@ export interface SteeredService {
   readonly slot: Int32Array
   /** The service's own word in the HealthTable; −1 = it has none. Given by the main thread. */
   word: number
+  readonly fitness: Fitness
   /** Per VIP: member name `site/service/address`. */
   readonly members: readonly string[]
   /** Per VIP: hash of site and address, for picking some of a site's VIPs. */
@@ -94,6 +111,7 @@ export function layOutService(
     firstV6,
     slot: new Int32Array(vips.length),
     word: -1,
+    fitness: makeFitness(own.length),
     members: vips.map(({ site, vip }) => memberName(site, service.name, vip.address)),
     vipKey: Int32Array.from(vips, ({ site, vip }) => hashText(`${site}/${vip.address}`)),
     vipWeight: vips.some(({ vip }) => (vip.weight ?? 1) !== 1)
@@ -102,6 +120,16 @@ export function layOutService(
     address,
   }
 }
+
+const makeFitness = (sites: number): Fitness => ({
+  sites: new Int32Array(sites),
+  limits: new Int32Array(sites),
+  seen: 0,
+  calm: false,
+  whole: false,
+  version: NaN,
+  health: undefined,
+})
 
 function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))

@@ -8,7 +8,7 @@ import { TYPE } from '../../src/dns/types.ts'
 import { encodeRdata } from '../../src/dns/rdata.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { allocateShared } from '../../src/geo/memory.ts'
-import { healthWord, makeHealthTable, UP } from '../../src/health/table.ts'
+import { HEALTH_SLOTS, healthWord, makeHealthTable, UP } from '../../src/health/table.ts'
 import { makeCounters } from '../../src/metrics.ts'
 import { makeResponder, respond, UDP } from '../../src/answer/answer.ts'
 import { layOutService } from '../../src/policy/service.ts'
@@ -58,6 +58,7 @@ export function run(): void {
   const web = service(names.map((name, i) => ({ site: name, vips: [`192.0.2.${i}`, `2001:db8::${i}`] })))
   const laid = layOutService(web, sites, 0)
   laid.slot.set(laid.slot.map((_, vip) => vip))
+  laid.word = HEALTH_SLOTS
   const map = mapOf([{ groups: [[0, 1], [2], [3]] }, { groups: [[1], [0], [2], [3]] }, { groups: [[3], [2], [1]] }])
   const trie = new Int32Array(65_536).map((_, i) => ~(((i % 3) << 8) | 16))
   const world = {

@@ -74,7 +74,7 @@ test('a pool is what select() divides a class over, whatever the health', () => 
       if (groups.length === 0 || drawn.cuts[number]!) groups.push([number])
       else groups.at(-1)!.push(number)
     }
-    const map = mapOf([{ groups, tail: drawn.tail, fence: drawn.fence }])
+    const map = mapOf([{ groups, tail: drawn.tail, fence: drawn.fence || groups.flat().length < specs.length }])
     const health = Int32Array.from(drawn.states, (state) => healthWord(state, 1000, true))
     const pool = poolOf(laid, map, 0, health, drawn.type)
 

@@ -1,17 +1,6 @@
 /** The states that a service's members can be in, as a search tries them: written to the table as the node would. */
 import type { Responder } from '../../../src/answer/answer.ts'
-import {
-  DOWN,
-  DOWN_V4,
-  DOWN_V6,
-  DRAINED,
-  FORCED_DOWN,
-  HEALTH_SLOTS,
-  healthWord,
-  isDown,
-  UNPROVEN,
-  UP,
-} from '../../../src/health/table.ts'
+import { DOWN, DRAINED, FORCED_DOWN, HEALTH_SLOTS, healthWord, UNPROVEN, UP } from '../../../src/health/table.ts'
 
 type Word = (vip: number, count: number) => number
 
@@ -47,14 +36,12 @@ export function writeHealth({ world, health }: Responder, form: HealthForm): voi
   let slot = 0
   for (const [i, service] of world.services.entries()) {
     const count = service.members.length
-    let dead = DOWN_V4 | DOWN_V6
     service.word = HEALTH_SLOTS + i
     for (let vip = 0; vip < count; vip++) {
       service.slot[vip] = slot
       const word = service.name === 'web' ? up : FORMS[form]!(vip, count)
-      if (!isDown(word)) dead &= service.members[vip]!.includes(':') ? DOWN_V4 : DOWN_V6
       health[slot++] = word
     }
-    health[service.word] = dead
+    health[service.word]!++
   }
 }
