@@ -374,8 +374,10 @@ export class Members {
       known.set(plan.name, { verdict, proven: [...proven] })
     }
     for (const service of dirty) for (const member of this.#brake(service)) touched.add(member)
-    for (const member of touched) this.#write(member, nowMs)
+    // every word before any telling: what was judged together is answered together, however long a log line takes
+    const changes = [...touched].map((member) => this.#write(member, nowMs)).filter((change) => change !== undefined)
     this.#wake(touched, nowMs)
+    for (const change of changes) this.#settings.onChange(change)
     if (known.size > 0) {
       onSavable()
       onKnown(known)
@@ -406,8 +408,8 @@ export class Members {
     else onNews('warn', `service ${plan.name}: the brake holds ${sites} in the answers though DOWN, ${kept}`)
   }
 
-  /** Writes a member's word, and tells of its change. */
-  #write(member: Member, nowMs: number): void {
+  /** Writes a member's word; what is to be told of it. */
+  #write(member: Member, nowMs: number): Change | undefined {
     const { plan, slot, judgement, override, service, standing: before } = member
     const { lastResort } = service
     const braked = service.braked.has(plan.site)
@@ -423,10 +425,10 @@ export class Members {
     if (standing.wakeAtMs < Infinity) this.#waiting.add(member)
     else this.#waiting.delete(member)
     if (before.rampSinceMs !== standing.rampSinceMs) this.#settings.onSavable()
-    if (before.state === state && before.braked === standing.braked) return
+    if (before.state === state && before.braked === standing.braked) return undefined
     this.#hash = undefined
     const named = { member: plan.name, site: plan.site, service: plan.service }
-    this.#settings.onChange({ ...named, before: before.state, after: state, braked: standing.braked, why })
+    return { ...named, before: before.state, after: state, braked: standing.braked, why }
   }
 
   /** Gives a service's word a value that none has had. */
