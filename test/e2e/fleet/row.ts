@@ -21,6 +21,9 @@ import {
 
 /** DESIGN §10's bound for this check (1 s + 0.5 s + 0.5 s + 0.1 s) and 10 ms, and what a busy machine may be late. */
 export const APPLY_MS = 2_110 + 2_500
+/** What a status shows may wait for a process to start: only against hanging. */
+const SHOWN_MS = 60_000
+
 /** Longer than a lease (3 s) and that bound: what would change for lack of data, or by votes that still pass, has changed. */
 export const HOLD_MS = 4_500
 const WELL_MS = 25_000
@@ -109,7 +112,7 @@ export class Row {
   /** Waits until the nodes' status says so. */
   async shown(what: string, holds: (status: Status) => boolean, nodes: readonly NodeName[] = NODES): Promise<void> {
     for (const node of nodes) {
-      await until(`${node} shows: ${what}`, APPLY_MS, async () => {
+      await until(`${node} shows: ${what}`, SHOWN_MS, async () => {
         const status = await this.fleet.status(node)
         return status !== undefined && holds(status)
       })
