@@ -1,12 +1,9 @@
 /**
  * What the tests need beyond npm. vitest runs this once before the first test: what is missing is installed where
- * apt-get and root allow, and otherwise named in one error. All processes of a run share what Node compiled: a start of
- * Meridian then costs half the CPU time, and the tests start hundreds.
+ * apt-get and root allow, and otherwise named in one error.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { shareCompiled } from './compiled.ts'
 
 /** Program → Debian package that holds it. */
 const TOOLS: Readonly<Record<string, string>> = {
@@ -23,17 +20,10 @@ const TOOLS: Readonly<Record<string, string>> = {
 
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
 
-let compiled: string | undefined
-
-export function setup(): void {
+/** Returns what runs behind the last test. */
+export function setup(): () => void {
   installTools()
-  if (process.env['NODE_COMPILE_CACHE'] !== undefined) return
-  compiled = mkdtempSync(join(tmpdir(), 'meridian-compiled-'))
-  process.env['NODE_COMPILE_CACHE'] = compiled
-}
-
-export function teardown(): void {
-  if (compiled !== undefined) rmSync(compiled, { recursive: true, force: true })
+  return shareCompiled()
 }
 
 function installTools(): void {

@@ -31,7 +31,7 @@ export interface LockWait {
   readonly ms: number
 }
 
-export const LOCK_WAIT: LockWait = { firstMs: 2_000, ms: 60_000 }
+export const LOCK_WAIT: LockWait = { firstMs: 1_000, ms: 60_000 }
 const LOCK_LOOK_MS = 250
 
 const NOTHING: Loaded = { problems: [], hash: '', outside: [], files: new Map(), sources: new Map(), serial: 0 }

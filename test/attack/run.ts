@@ -1,5 +1,6 @@
 /** `npm run attack [-- [--smoke] NAME …]`: runs the attacks named, or all, one after the other; exit 1 when one succeeds. */
 import { parseArgs } from 'node:util'
+import { shareCompiled } from '../compiled.ts'
 import { isRoot, loadAttacks } from './attack.ts'
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { smoke: { type: 'boolean' } } })
@@ -9,6 +10,7 @@ if (unknown.length > 0) {
   console.error(`unknown: ${unknown.join(' ')}\nthere are: ${[...attacks.keys()].join(' ')}`)
   process.exit(2)
 }
+const forget = shareCompiled()
 const succeeded: string[] = []
 for (const [name, attack] of attacks) {
   if (positionals.length > 0 && !positionals.includes(name)) continue
@@ -27,4 +29,5 @@ for (const [name, attack] of attacks) {
   }
 }
 console.log(succeeded.length === 0 ? '\nall held' : `\nsucceeded: ${succeeded.join(' ')}`)
+forget()
 process.exit(succeeded.length === 0 ? 0 : 1)

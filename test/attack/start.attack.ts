@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../e2e/scene.ts'
 import { commit, git, makeRepository } from '../repository.ts'
-import type { Attack } from './attack.ts'
+import type { Attack, Scale } from './attack.ts'
 
 const NODES = 3
 /** SECURITY.md promises it, of a machine that is not busy: where three starts without a fault take longer, so may these. */
@@ -120,7 +120,7 @@ const SERVICES = `web:
   check: none
 `
 
-async function run({ what, make }: Fault, print: (line: string) => void): Promise<void> {
+async function run({ what, make }: Fault, scale: Scale, print: (line: string) => void): Promise<void> {
   const fleet = new Fleet()
   try {
     fleet.start()
@@ -131,7 +131,7 @@ async function run({ what, make }: Fault, print: (line: string) => void): Promis
     await fleet.kill()
     make(fleet.scene)
     fleet.start()
-    const times = await fleet.answer(Math.max(WITHIN_MS, 2 * usual))
+    const times = await fleet.answer(scale === 'full' ? WITHIN_MS : Math.max(WITHIN_MS, 2 * usual))
     const after = await fleet.told()
     for (const [n, { view, serial, warnings }] of after.entries()) {
       if (view !== before[n]!.view) throw new Error(`${what}: node ${n} serves something else than before`)
@@ -155,6 +155,6 @@ async function run({ what, make }: Fault, print: (line: string) => void): Promis
 export const attack: Attack = {
   tries: 'three nodes are killed and started again while the zones, git or the databases are faulty',
   async run(scale, print) {
-    for (const fault of scale === 'full' ? FAULTS : FAULTS.slice(0, 1)) await run(fault, print)
+    for (const fault of scale === 'full' ? FAULTS : FAULTS.slice(0, 1)) await run(fault, scale, print)
   },
 }
