@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { findWorkTree, formatRevision, Git, gitFiles, lastChangeOf, lockOf, revisionOf } from '../src/git.ts'
-import { commit, git, makeRepository, pathOfStranger, writeFiles } from './repository.ts'
+import { commit, git, makeRepository, pathOfStranger, writeFiles } from './support/repository.ts'
 
 let folder: string
 beforeEach(() => {

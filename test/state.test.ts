@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type FileKind, readState, readWhole, removeLeftovers, replaceFileSync, Saver } from '../src/state.ts'
-import { until } from './health/until.ts'
+import { until } from './support/until.ts'
 
 const KIND: FileKind = { what: 'numbers', format: 'meridian numbers 1' }
 let folder = ''

@@ -3,19 +3,19 @@
  * beside its problems the linter's warnings, each steered name's failover budget and, where a server of the parent zones is
  * named, what that one says of the delegations.
  */
-import { type Built, makeBuilder } from '../answer/build.ts'
-import type { ProbeSettings } from '../answer/fit.ts'
+import { type Built, makeBuilder } from '../world/build.ts'
+import type { ProbeSettings } from '../world/settings-check.ts'
 import type { Endpoint } from '../config.ts'
 import { formatName } from '../dns/name.ts'
 import { comparePlaces, type Problem, ProblemList, untold } from '../problem.ts'
 import { failoverBudget, inSeconds, type SteeredNames, steeredNames, steeredOf } from '../zone/budget.ts'
-import { lint } from '../zone/lint.ts'
+import { lint } from '../load/lint.ts'
 import type { Model } from '../zone/model.ts'
 import { Z_OWNER } from '../zone/pack.ts'
 import { count as counted, type Output, table } from './output.ts'
 import { checkParent } from './parent.ts'
-import { GithubWriter, ProblemWriter } from './problems.ts'
-import { makeProgressBar } from './progress.ts'
+import { GithubWriter, ProblemWriter } from './words/problems.ts'
+import { makeProgressBar } from './words/progress.ts'
 
 export const FORMATS = ['text', 'json', 'github'] as const
 export type Format = (typeof FORMATS)[number]

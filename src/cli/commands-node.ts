@@ -1,6 +1,6 @@
 /** The commands that speak with a node: what it sees and why, and orders to it and, through it, to all. */
 import type { Command } from 'commander'
-import type { OrderAction } from '../http/order.ts'
+import type { OrderAction } from '../api/bodies.ts'
 import { explain } from './explain.ts'
 import { asksNode, collect, controlOf, type Ended, filesOf, settingsOf, type Shared } from './options.ts'
 import type { Output } from './output.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { type Endpoint, parseEndpoint } from '../config.ts'
 import { parsePercent } from '../units.ts'
-import { SCHEMA_FILES } from '../zone/schema.ts'
+import { SCHEMA_FILES } from '../load/schema.ts'
 import { check, type Format, FORMATS, refuseSettings } from './check.ts'
 import {
   asSeenFromHere,
@@ -19,7 +19,7 @@ import {
 import type { Output } from './output.ts'
 import { type PlanFormat, PLAN_FORMATS, plan } from './plan.ts'
 import { schema } from './schema.ts'
-import { probeSettings } from './store.ts'
+import { probeSettings } from '../node/wiring.ts'
 
 export function addZoneCommands(program: Command, output: Output, ended: Ended): void {
   addCheck(program, output, ended)

@@ -12,11 +12,11 @@ import { dirname, extname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Config, givenText, readConfig, type SettingKey } from '../config.ts'
-import { StartError } from './doors.ts'
-import { makeLog } from './log.ts'
-import { RunningNode } from './node.ts'
+import { StartError } from '../node/doors.ts'
+import { makeLog } from '../node/log.ts'
+import { RunningNode } from '../node/node.ts'
 import type { Output } from './output.ts'
-import type { UntilSignal } from './serve.ts'
+import type { UntilSignal } from '../node/run.ts'
 
 const DNS = { address: '127.0.0.1', port: 5300 }
 const HTTP = { address: '127.0.0.1', port: 8053 }
@@ -124,7 +124,7 @@ interface Site {
 }
 
 function startSite(site: string, address: string, output: Output): Site {
-  const entry = fileURLToPath(new URL(`./site${extname(import.meta.url)}`, import.meta.url))
+  const entry = fileURLToPath(new URL(`./demo-site${extname(import.meta.url)}`, import.meta.url))
   const child = spawn(process.execPath, [entry, site, address, String(SITE_PORT)], {
     stdio: ['pipe', 'inherit', 'inherit'],
   })
@@ -143,7 +143,7 @@ function endSites(sites: readonly Site[]): void {
 function invitation(folder: string, sites: readonly Site[]): string {
   const dig = `dig @${DNS.address} -p ${DNS.port} www.demo.example`
   const pid = Object.fromEntries(sites.map(({ site, child }) => [site, child.pid]))
-  const restart = `${process.execPath} ${fileURLToPath(new URL(`./site${extname(import.meta.url)}`, import.meta.url))}`
+  const restart = `${process.execPath} ${fileURLToPath(new URL(`./demo-site${extname(import.meta.url)}`, import.meta.url))}`
   const lines = [
     '',
     'Ready. Ask as a client of each place would (the subnet is the client):',

@@ -2,14 +2,14 @@
  * `meridian explain NAME --client IP`: why a client gets its answer, from the node that gives it; where there is no node,
  * from the files and databases of the settings, as `serve` would load them.
  */
-import { makeBuilder, type BuildSettings, type Made } from '../answer/build.ts'
-import { explain as explainAnswer, type Explanation } from '../answer/explain.ts'
+import { makeBuilder, type BuildSettings, type Made } from '../world/build.ts'
+import { explain as explainAnswer, type Explanation } from '../explain/explain.ts'
 import { DRAINED, healthWord, type HealthTable, UP } from '../health/table.ts'
-import type { Question } from '../http/app.ts'
+import type { Question } from '../api/app.ts'
 import { formatProblem } from '../problem.ts'
 import { ask, ControlError, type ControlOptions, NoNodeError } from './control.ts'
 import { count, type Output } from './output.ts'
-import { explanationInWords } from './why.ts'
+import { explanationInWords } from './words/explanation.ts'
 
 export interface ExplainOptions extends ControlOptions {
   readonly question: Question

@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import type { Command } from 'commander'
-import type { BuildSettings } from '../answer/build.ts'
+import type { BuildSettings } from '../world/build.ts'
 import {
   type Config,
   flagOf,
@@ -18,7 +18,7 @@ import {
 import { formatProblem, type Problem } from '../problem.ts'
 import { ControlError } from './control.ts'
 import type { Output } from './output.ts'
-import { loadSettings, type Role, type Settings } from './settings.ts'
+import { loadSettings, type Role, type Settings } from '../node/settings.ts'
 
 export interface Shared {
   readonly config?: string

@@ -11,12 +11,12 @@ import { type Endpoint, formatEndpoint } from '../config.ts'
 import { formatAddress } from '../dns/address.ts'
 import { decodeMessage, encodeQuery, type Message, type Rr } from '../dns/message.ts'
 import { formatName, isFault, isWithin, parentName } from '../dns/name.ts'
-import { isReplyTo } from '../probe/dns.ts'
+import { isReplyTo } from '../probe/checks/dns.ts'
 import type { Problem } from '../problem.ts'
-import { type AddressBook, addressBook, serversOf } from '../zone/lint.ts'
+import { type AddressBook, addressBook, serversOf } from '../load/lint.ts'
 import type { Position } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
-import { keyOf } from '../zone/records.ts'
+import { keyOf } from '../load/records.ts'
 
 const TIMEOUT_MS = 2000
 const TRIES = 2

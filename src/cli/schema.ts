@@ -1,7 +1,7 @@
 /** `meridian schema`: the JSON Schemas of the YAML files, for editors. `npm ci` and the package's build run it too. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { jsonSchema, SCHEMA_FILES, type SchemaFile } from '../zone/schema.ts'
+import { jsonSchema, SCHEMA_FILES, type SchemaFile } from '../load/schema.ts'
 import type { Output } from './output.ts'
 
 export interface SchemaOptions {

@@ -3,13 +3,13 @@
  * services, overrides, probers and nodes.
  */
 import { ask, type ControlOptions } from './control.ts'
-import { nodesInWords, overridesInWords, probersInWords } from './fleet.ts'
+import { nodesInWords, overridesInWords, probersInWords } from './words/fleet.ts'
 import { count, type Output, wrap } from './output.ts'
-import { probingInWords } from './probing.ts'
-import { loadInWords, processInWords, storeInWords } from './process.ts'
-import { membersInTrouble, serviceInWords } from './services.ts'
-import { type ProberStatusView, proberInWords } from './targets.ts'
-import type { Status } from './view.ts'
+import { probingInWords } from './words/probing.ts'
+import { loadInWords, processInWords, storeInWords } from './words/process.ts'
+import { membersInTrouble, serviceInWords } from './words/services.ts'
+import { type ProberStatusView, proberInWords } from './words/prober.ts'
+import type { Status } from '../api/status.ts'
 
 /** Exit code: 0 when ready, 1 when not. */
 export async function status(options: ControlOptions & { readonly json: boolean }, output: Output): Promise<number> {

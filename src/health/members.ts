@@ -19,14 +19,14 @@ import {
   type Remembered,
   STATE_BITS,
   stateOf,
-} from './member.ts'
+} from './judgement.ts'
 import { matches, type Override } from './override.ts'
-import type { Looked } from './outlook.ts'
-import { type Past, savedMember } from './past.ts'
+import type { Looked } from './impact.ts'
+import { type Past, savedMember } from './absent.ts'
 import { type Quorum, quorumOf, type RosterEntry, type Verdict } from './quorum.ts'
 import type { Roster, VoteStatus } from './roster.ts'
 import type { SavedMember } from './saved.ts'
-import { stand, type Standing } from './standing.ts'
+import { stand, type Standing } from './member-state.ts'
 import type { KnownMember } from './store.ts'
 import { type HealthTable, healthWord, UNWATCHED } from './table.ts'
 import type { HealthPlan, MemberPlan, ServicePlan, Target } from './target.ts'

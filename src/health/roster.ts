@@ -5,7 +5,7 @@
  *
  * Half a million votes have to fit: one small object each, listed by target, their reasons shared.
  */
-import type { Heard } from './member.ts'
+import type { Heard } from './judgement.ts'
 import type { Refusals } from './refusals.ts'
 import { type Heartbeat, MOST_PROBERS, type ProberIdentity, type Vote, type VoteValue } from './store.ts'
 

@@ -12,7 +12,7 @@
  * service's own word says that one of them has changed. So a walk reads two ints a site, and goes only to stages that find something.
  */
 import { DOWN, DRAINED, FORCED_DOWN, UNPROVEN, UNWATCHED, UP, type HealthTable } from '../health/table.ts'
-import { mix } from './hash.ts'
+import { mix } from './network.ts'
 import { FENCE, PICK_HASH, PICK_RANDOM, type ClientMap } from './map.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import type { SteeredService } from './service.ts'

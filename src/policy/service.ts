@@ -6,7 +6,7 @@ import type { HealthTable } from '../health/table.ts'
 import { memberName } from '../health/target.ts'
 import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
-import { hashText } from './hash.ts'
+import { hashText } from './network.ts'
 
 /** What the sites of a service are fit for by their members' words: an answering thread's own, see select.ts. */
 export interface Fitness {

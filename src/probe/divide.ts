@@ -3,7 +3,7 @@
  * its own part whether it is cut off (trust.ts), so fewer threads are used where a part would show it too few networks.
  */
 import type { Target } from '../health/target.ts'
-import { hashText } from '../policy/hash.ts'
+import { hashText } from '../policy/network.ts'
 import { familyOf, networkOf, UNRELATED } from './trust.ts'
 
 /** Networks that a part should show, with room for some that fail for reasons of their own. */

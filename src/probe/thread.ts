@@ -7,13 +7,13 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Endpoint } from '../config.ts'
-import { loadOf } from '../health/load.ts'
+import { loadOf } from './cost.ts'
 import type { ReachSettings } from '../health/reach.ts'
 import type { Heartbeat, Store, Vote } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
 import { divide } from './divide.ts'
-import { Duty } from './duty.ts'
-import type { Commands } from './exec.ts'
+import { Duty } from './own-targets.ts'
+import type { Commands } from './checks/exec.ts'
 import { MergedBoard } from './merge.ts'
 import { SupervisedThread, WORKER } from './supervise.ts'
 

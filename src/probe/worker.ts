@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import type { Endpoint } from '../config.ts'
 import { parsePrefix } from '../dns/address.ts'
-import { portBoard } from '../health/memory.ts'
+import { portBoard } from '../store/memory.ts'
 import type { ProberIdentity } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
 import { makeReach, type OwnPort, type ReachSettings } from '../health/reach.ts'
-import { type Commands, noteRunning } from './exec.ts'
+import { type Commands, noteRunning } from './checks/exec.ts'
 import { type Activity, Prober } from './prober.ts'
 
 export interface WorkerData {

@@ -11,7 +11,7 @@
 import type { respond as answer, Responder } from '../answer/answer.ts'
 import { UDP } from '../answer/answer.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
-import { C_SEND_FULL, C_SEND_REFUSED, C_SEND_UNRESOLVED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../metrics.ts'
+import { C_SEND_FULL, C_SEND_REFUSED, C_SEND_UNRESOLVED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../counters.ts'
 import {
   EAGAIN,
   EINTR,
@@ -25,7 +25,7 @@ import {
   MSG_DONTWAIT,
   MSG_WAITFORONE,
   SIOCOUTQ,
-} from './linux.ts'
+} from '../linux/calls.ts'
 import { Neighbours, type NeighbourTables } from './neighbours.ts'
 import { leaveGroup, type UdpSocket, WAIT_MS } from './sockets.ts'
 

@@ -12,8 +12,8 @@
  * subnet behind a router whose addresses look on-link, cost nothing while no flood is on.
  */
 import type { Log } from './front.ts'
-import type { Linux } from './linux.ts'
-import { type LinkAddress, type Neighbour, Netlink } from './netlink.ts'
+import type { Linux } from '../linux/calls.ts'
+import { type LinkAddress, type Neighbour, Netlink } from '../linux/netlink.ts'
 
 /** Shared with the answering threads. */
 export interface NeighbourTables {

@@ -11,7 +11,7 @@ import type { World } from '../answer/world.ts'
 import type { Endpoint } from '../config.ts'
 import { parseAddress } from '../dns/address.ts'
 import type { HealthTable } from '../health/table.ts'
-import { C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../metrics.ts'
+import { C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../counters.ts'
 import { type Front, ListenError } from './front.ts'
 import type { UdpStats } from './threads.ts'
 

@@ -35,7 +35,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
   TCP_USER_TIMEOUT,
-} from './linux.ts'
+} from '../linux/calls.ts'
 
 /** As posted to a thread. */
 export interface UdpSocket {

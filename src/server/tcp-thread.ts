@@ -12,7 +12,7 @@ import type { Endpoint } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
 import { Connections, type TcpLimits } from './connections.ts'
 import { BACKLOG } from './front.ts'
-import type { Adoption } from './pool.ts'
+import type { Adoption } from '../world/pool.ts'
 
 /** A descriptor that listens already and is this thread's to close, or an address to bind. */
 export type TcpSource = Endpoint & { readonly fd?: number }

@@ -10,7 +10,7 @@ import type { World } from '../answer/world.ts'
 import type { Endpoint } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
 import { startThread, type Thread } from '../linux/worker.ts'
-import { makeCounters } from '../metrics.ts'
+import { makeCounters } from '../counters.ts'
 import {
   T_ACCEPTED,
   T_BEAT,
@@ -26,8 +26,8 @@ import {
   type TcpLimits,
 } from './connections.ts'
 import { type Front, ListenError, type Log } from './front.ts'
-import type { Linux } from './linux.ts'
-import { ABSENT, type Adoption } from './pool.ts'
+import type { Linux } from '../linux/calls.ts'
+import { ABSENT, type Adoption } from '../world/pool.ts'
 import { duplicate } from './sockets.ts'
 import type { TcpAssignment, TcpNews, TcpOrder, TcpSource } from './tcp-thread.ts'
 

@@ -7,9 +7,9 @@ import { makeResponder, respond } from '../answer/answer.ts'
 import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
 import { serveBatches } from './batch.ts'
-import { linux } from './linux.ts'
+import { linux } from '../linux/calls.ts'
 import type { NeighbourTables } from './neighbours.ts'
-import type { Adoption } from './pool.ts'
+import type { Adoption } from '../world/pool.ts'
 import type { UdpSocket } from './sockets.ts'
 
 export interface Assignment {

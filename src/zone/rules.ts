@@ -10,9 +10,9 @@ import { isCountryOf, isTerritory, mayBeSubdivision } from '../geo/codes.ts'
 import { addressOf, pack, type PackedPrefixes, type PrefixTable } from '../geo/prefixes.ts'
 import { didYouMean, type ProblemCode } from '../problem.ts'
 import type { Geo, Groups, RuleModel } from './model.ts'
-import type { Reader } from './read.ts'
-import { whatIsWrong } from './subnets.ts'
-import type { Entry, Node } from './yaml.ts'
+import type { Reader } from '../yaml/read.ts'
+import { whatIsWrong } from '../load/subnets.ts'
+import type { Entry, Node } from '../yaml/tree.ts'
 
 /** Of one service. Each place that the databases know is tried by all of them. */
 const MOST_RULES = 1000

@@ -3,14 +3,14 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { makeBuilder } from '../../src/answer/build.ts'
-import { checkProbe, type ProbeSettings } from '../../src/answer/fit.ts'
-import { loadOf, overload } from '../../src/health/load.ts'
+import { makeBuilder } from '../../src/world/build.ts'
+import { checkProbe, type ProbeSettings } from '../../src/world/settings-check.ts'
+import { loadOf, overload } from '../../src/probe/cost.ts'
 import type { ReachSettings } from '../../src/health/reach.ts'
 import { hashTargets, type Target } from '../../src/health/target.ts'
 import type { Problem } from '../../src/problem.ts'
 import type { CheckModel } from '../../src/zone/model.ts'
-import { httpCheck, timing } from '../health/plans.ts'
+import { httpCheck, timing } from '../support/plans.ts'
 
 const REACH = { allow: [], deny: [], own: [] }
 const targets = (count: number, check: CheckModel): Target[] =>

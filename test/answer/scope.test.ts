@@ -8,7 +8,7 @@ import { parsePrefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { DOWN, DRAINED, healthWord, UNPROVEN, UP, type HealthState } from '../../src/health/table.ts'
-import { FIXTURE } from '../geo/mmdb.ts'
+import { FIXTURE } from '../support/mmdb.ts'
 import { makeNode, seeded, type TestNode } from './fixture.ts'
 
 const DEFAULTS = 'soa: {mname: ns1.example.net., rname: hostmaster.example.net., serial: 7, minimum: 60}\n'

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { Observation } from '../../src/probe/observation.ts'
+import type { Observation } from '../../src/probe/checks/observation.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
 import { runCheck } from '../probe/loopback.ts'
 import type { Attack, Scale } from './attack.ts'

@@ -2,8 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { order } from '../../src/cli/control.ts'
-import type { Ordered } from '../../src/cli/order.ts'
-import { type NodeProcess, Scene } from '../e2e/scene.ts'
+import type { Ordered } from '../../src/api/override.ts'
+import { type NodeProcess, Scene } from '../support/scene.ts'
 import { type Attack, isRoot } from './attack.ts'
 
 const ROUNDS = 15

@@ -4,9 +4,9 @@
  */
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../e2e/scene.ts'
-import { commit, git, makeRepository } from '../repository.ts'
-import type { Attack, Scale } from './attack.ts'
+import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../support/scene.ts'
+import { commit, git, makeRepository } from '../support/repository.ts'
+import type { Attack } from './attack.ts'
 
 const NODES = 3
 /** SECURITY.md promises it, of a machine that is not busy: where three starts without a fault take longer, so may these. */

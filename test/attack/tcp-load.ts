@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setPriority } from 'node:os'
 import type { Endpoint } from '../../src/config.ts'
-import { type Scene, SITES_YAML, ZONE } from '../e2e/scene.ts'
+import { type Scene, SITES_YAML, ZONE } from '../support/scene.ts'
 import { framed, query, TYPE } from '../server/client.ts'
 
 /**

@@ -9,7 +9,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { nowMs } from '../e2e/fleet/asker.ts'
 import { Fleet, NODES, PROBERS } from '../e2e/fleet/fleet.ts'
-import { Asking, PARIS, Scene, SITE_PORT, until, VIPS } from '../e2e/scene.ts'
+import { Asking, PARIS, Scene, SITE_PORT, until, VIPS } from '../support/scene.ts'
 
 const INTERVAL_MS = 1000
 const TIMEOUT_MS = 500

@@ -5,11 +5,11 @@
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { NodeHealth } from '../../src/health/node.ts'
+import { NodeHealth } from '../../src/health/node-health.ts'
 import type { Audience, KnownMember, NodeBoard, ProberIdentity, Store, Vote } from '../../src/health/store.ts'
 import { Refusals } from '../../src/health/refusals.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { member, planOf, servicePlan, vote } from '../health/plans.ts'
+import { member, planOf, servicePlan, vote } from '../support/plans.ts'
 
 const PROBERS = 50
 const TARGETS = 10_000

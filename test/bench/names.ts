@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { buildImage, type Image } from '../../src/zone/image.ts'
-import { type Loaded, loadFolder } from '../../src/zone/load.ts'
+import { type Loaded, loadFolder } from '../../src/load/load.ts'
 import type { Model } from '../../src/zone/model.ts'
 import { benchReloads } from './names/reload.ts'
 

@@ -7,10 +7,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
 import { encodeQuery } from '../../src/dns/message.ts'
-import { openRedisStore } from '../../src/health/redis.ts'
+import { openRedisStore } from '../../src/store/redis/store.ts'
 import type { Board, ProberIdentity, Vote, VoteValue } from '../../src/health/store.ts'
 import { hashTargets } from '../../src/health/target.ts'
-import { DNS_PORT, type NodeProcess, PARIS, Scene, until, VIPS } from '../e2e/scene.ts'
+import { DNS_PORT, type NodeProcess, PARIS, Scene, until, VIPS } from '../support/scene.ts'
 
 const AIM_MS = 10
 const NODES = ['n1', 'n2'] as const

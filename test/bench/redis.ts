@@ -8,12 +8,12 @@
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { NodeHealth } from '../../src/health/node.ts'
-import { openRedisStore, type RedisStore } from '../../src/health/redis.ts'
+import { NodeHealth } from '../../src/health/node-health.ts'
+import { openRedisStore, type RedisStore } from '../../src/store/redis/store.ts'
 import { type Audience, HEARTBEAT_MS, type ProberIdentity, type Vote } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { member, planOf } from '../health/plans.ts'
-import { RedisServer } from '../health/redis-server.ts'
+import { member, planOf } from '../support/plans.ts'
+import { RedisServer } from '../support/redis-server.ts'
 
 const REASONS = ['200', '204', '503', 'timeout', 'connection refused', 'connection reset', 'no route']
 

@@ -13,10 +13,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isFailure } from '../../src/cli/check.ts'
 import { run } from '../../src/cli/commands.ts'
 import type { Terminal } from '../../src/cli/output.ts'
-import { makeProgressBar } from '../../src/cli/progress.ts'
-import { loadSettings } from '../../src/cli/settings.ts'
+import { makeProgressBar } from '../../src/cli/words/progress.ts'
+import { loadSettings } from '../../src/node/settings.ts'
 import type { Problem } from '../../src/problem.ts'
-import { writeTestDatabase } from '../geo/mmdb.ts'
+import { writeTestDatabase } from '../support/mmdb.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
 let folder = ''

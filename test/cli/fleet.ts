@@ -1,10 +1,10 @@
 /** A snapshot of health in which everything there is to show is shown once, and what serves it. */
-import type { Served } from '../../src/cli/view.ts'
+import type { Served } from '../../src/api/status.ts'
 import { givenText, readConfig } from '../../src/config.ts'
-import type { HealthSnapshot, MemberStatus, VoteStatus } from '../../src/health/node.ts'
+import type { HealthSnapshot, MemberStatus, VoteStatus } from '../../src/health/node-health.ts'
 import type { Override } from '../../src/health/override.ts'
-import { AnswerCells } from '../../src/metrics.ts'
-import { target, vote } from '../health/plans.ts'
+import { AnswerCells } from '../../src/counters.ts'
+import { target, vote } from '../support/plans.ts'
 
 export const configOf = (settings: Readonly<Record<string, string>>): Served['config'] => {
   const given = Object.entries(settings).map(([key, value]) => ({ ...givenText('state', value, 'test'), key }))

@@ -7,10 +7,10 @@ import { appendFileSync, existsSync, mkdtempSync, realpathSync, rmSync, writeFil
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { makeBuilder } from '../../src/answer/build.ts'
-import { LOCK_WAIT } from '../../src/answer/follow.ts'
+import { makeBuilder } from '../../src/world/build.ts'
+import { LOCK_WAIT } from '../../src/world/folder.ts'
 import { run } from '../../src/cli/commands.ts'
-import { commit, git, makeRepository, writeFiles } from '../repository.ts'
+import { commit, git, makeRepository, writeFiles } from '../support/repository.ts'
 
 const ZONES = {
   'sites.yaml': 'fra: {location: [50.11, 8.68], region: eu}\n',

@@ -16,12 +16,12 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import type { Plan } from '../../src/answer/plan.ts'
+import type { Plan } from '../../src/plan/plan.ts'
 import { run } from '../../src/cli/commands.ts'
-import { MOST_CHARACTERS } from '../../src/cli/plan-markdown.ts'
-import { Revisions } from '../../src/cli/revision.ts'
+import { MOST_CHARACTERS } from '../../src/cli/words/plan-markdown.ts'
+import { Revisions } from '../../src/plan/revision.ts'
 import type { Problem } from '../../src/problem.ts'
-import { FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
+import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
 
 const DEFAULTS = 'soa: {mname: ns1.demo.example., rname: h.demo.example.}\n'
 const SITES =
@@ -432,7 +432,7 @@ test('faults in CSV are told all at once, where they are', async () => {
 
 test('a signal leaves nothing behind', async () => {
   const script = `
-    import { Revisions } from ${JSON.stringify(resolve(import.meta.dirname, '../../src/cli/revision.ts'))}
+    import { Revisions } from ${JSON.stringify(resolve(import.meta.dirname, '../../src/plan/revision.ts'))}
     console.log((await new Revisions().take('main', ${JSON.stringify([join(folder, 'repo/deep/zones')])})).taken)
     setInterval(() => {}, 1000)
   `

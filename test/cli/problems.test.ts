@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { GithubWriter, ProblemWriter, underline } from '../../src/cli/problems.ts'
+import { GithubWriter, ProblemWriter, underline } from '../../src/cli/words/problems.ts'
 import { formatProblem, type Problem } from '../../src/problem.ts'
-import { loadFolder } from '../../src/zone/load.ts'
+import { loadFolder } from '../../src/load/load.ts'
 
 let folder = ''
 beforeEach(() => {

@@ -6,8 +6,8 @@ import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { run } from '../../src/cli/commands.ts'
 import { Secret, SETTING_KEYS, SETTINGS, variableOf } from '../../src/config.ts'
-import { explain } from '../../src/health/redis-trouble.ts'
-import { parseRedisUrl } from '../../src/health/redis-url.ts'
+import { explain } from '../../src/store/redis/trouble.ts'
+import { parseRedisUrl } from '../../src/store/redis/url.ts'
 
 /** Of every secret here; 16 characters, so that the token is one but for what is wrong with it. */
 const SECRET = 'hunter2hunter2xy'

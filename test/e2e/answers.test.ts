@@ -1,6 +1,6 @@
 /** One node with three sites that are well: its answers, and the commands that ask about it. */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { CLIENTS } from '../geo/mmdb.ts'
+import { CLIENTS } from '../support/mmdb.ts'
 import {
   DNS_PORT,
   HTTP_PORT,
@@ -13,7 +13,7 @@ import {
   Scene,
   until,
   VIPS,
-} from './scene.ts'
+} from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { processInWords } from '../../src/cli/process.ts'
-import { NodeProcess, PATIENT, Scene, until } from './scene.ts'
+import { processInWords } from '../../src/cli/words/process.ts'
+import { NodeProcess, PATIENT, Scene, until } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

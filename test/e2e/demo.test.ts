@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, expect, test } from 'vitest'
-import { until } from './scene.ts'
+import { until } from '../support/scene.ts'
 
 const running: ReturnType<typeof start>[] = []
 afterEach(async () => {

@@ -22,8 +22,8 @@ import { basename, join, resolve } from 'node:path'
 import { load, YAML11_SCHEMA } from 'js-yaml'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { ask } from '../../src/cli/control.ts'
-import type { Status } from '../../src/cli/view.ts'
-import { PATIENT, until } from './scene.ts'
+import type { Status } from '../../src/api/status.ts'
+import { PATIENT, until } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

@@ -13,7 +13,7 @@ import {
   type SiteName,
   until,
   VIPS,
-} from './scene.ts'
+} from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Redis, REDIS_PORT } from './fleet/redis.ts'
-import { NodeProcess, PARIS, PATIENT, Scene, SITE_NAMES, until, VIPS } from './scene.ts'
+import { NodeProcess, PARIS, PATIENT, Scene, SITE_NAMES, until, VIPS } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

@@ -4,8 +4,8 @@ import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { commit, git, makeRepository, pathOfStranger, writeFiles } from '../repository.ts'
-import { type NodeProcess, PATIENT, Scene, SITES_YAML, until, VIPS } from './scene.ts'
+import { commit, git, makeRepository, pathOfStranger, writeFiles } from '../support/repository.ts'
+import { type NodeProcess, PATIENT, Scene, SITES_YAML, until, VIPS } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

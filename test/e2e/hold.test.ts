@@ -1,7 +1,7 @@
 /** A new database that moves too many clients, under a running node, over a restart, until an operator accepts it. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
-import { meridian, type NodeProcess, PARIS, PATIENT, Scene, until, ZONE } from './scene.ts'
+import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
+import { meridian, type NodeProcess, PARIS, PATIENT, Scene, until, ZONE } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { Asking, JAKARTA, meridian, PARIS, PATIENT, Scene, until, VIPS } from './scene.ts'
+import { Asking, JAKARTA, meridian, PARIS, PATIENT, Scene, until, VIPS } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { cpSync, mkdirSync, renameSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { RedisServer } from '../health/redis-server.ts'
-import { PARIS, PATIENT, Scene, until, VIPS } from './scene.ts'
+import { RedisServer } from '../support/redis-server.ts'
+import { PARIS, PATIENT, Scene, until, VIPS } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

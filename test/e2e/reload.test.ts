@@ -2,8 +2,8 @@
 import { copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { FIXTURE, writeTestDatabase } from '../geo/mmdb.ts'
-import { Asking, JAKARTA, meridian, PARIS, PATIENT, Scene, until, ZONE } from './scene.ts'
+import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
+import { Asking, JAKARTA, meridian, PARIS, PATIENT, Scene, until, ZONE } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { DNS_PORT, HTTP_PORT, NodeProcess, PATIENT, Scene, until, VIPS } from './scene.ts'
+import { DNS_PORT, HTTP_PORT, NodeProcess, PATIENT, Scene, until, VIPS } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)
 

@@ -5,18 +5,18 @@
  * shown has a control character or no end, names stay few, and a true prober is heard as before.
  */
 import { Redis } from 'ioredis'
-import { indexKey, OVERRIDES_KEY } from '../../src/health/keys.ts'
-import { NodeHealth } from '../../src/health/node.ts'
-import { MemoryStore } from '../../src/health/memory.ts'
-import { Listener } from '../../src/health/redis-hear.ts'
-import { Reader } from '../../src/health/redis-read.ts'
-import { changeText, Intern, nodeBeatText, proberBeatText, readKnown, voteText } from '../../src/health/redis-text.ts'
+import { indexKey, OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
+import { NodeHealth } from '../../src/health/node-health.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
+import { Listener } from '../../src/store/redis/listener.ts'
+import { Reader } from '../../src/store/redis/reader.ts'
+import { changeText, Intern, nodeBeatText, proberBeatText, readKnown, voteText } from '../../src/store/redis/text.ts'
 import { Refusals } from '../../src/health/refusals.ts'
-import { Signer } from '../../src/health/signer.ts'
+import { Signer } from '../../src/store/redis/signer.ts'
 import { type Audience, MOST_NODES, MOST_PROBERS, type Store } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { Duty } from '../../src/probe/duty.ts'
-import { member, plan, vote } from '../health/plans.ts'
+import { Duty } from '../../src/probe/own-targets.ts'
+import { member, plan, vote } from '../support/plans.ts'
 import { makeRandom, type Random } from './packets.ts'
 
 export interface BoardFuzzed {

@@ -10,10 +10,10 @@ import { isFault } from '../../src/dns/name.ts'
 import { Q_DROP, Q_FORMERR, Q_NOTIMP, Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
 import { UP, stateOf } from '../../src/health/table.ts'
 import { typeName } from '../../src/dns/types.ts'
-import { COUNTED_RCODES, COUNTED_TYPES, C_BUGS, QUERY_CELLS, queryCell } from '../../src/metrics.ts'
+import { COUNTED_RCODES, COUNTED_TYPES, C_BUGS, QUERY_CELLS, queryCell } from '../../src/counters.ts'
 import type { TestNode } from '../answer/fixture.ts'
-import { broken } from '../ask.ts'
-import { CLIENTS } from '../geo/mmdb.ts'
+import { broken } from '../support/ask.ts'
+import { CLIENTS } from '../support/mmdb.ts'
 import type { Packet, Random } from './packets.ts'
 
 /** Everything but the packet that an answer depends on. */

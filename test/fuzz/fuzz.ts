@@ -12,7 +12,7 @@
  */
 import { parseArgs } from 'node:util'
 import { Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
-import { C_ANSWERS } from '../../src/metrics.ts'
+import { C_ANSWERS } from '../../src/counters.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { NAMES, ZONES } from '../rfc/zones.ts'
 import { type BoardFuzzed, fuzzBoard } from './board.ts'

@@ -1,7 +1,7 @@
 /** A smoke of `npm run fuzz -- --udp`: hostile datagrams between good queries, over real sockets, in both UDP forms. */
 import { expect, test } from 'vitest'
-import { makeAdoption } from '../../src/server/pool.ts'
-import { startServer } from '../../src/server/serve.ts'
+import { makeAdoption } from '../../src/world/pool.ts'
+import { startServer } from '../../src/server/server.ts'
 import { TCP_LIMITS } from '../../src/server/tcp.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { NAMES, ZONES } from '../rfc/zones.ts'

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeMessage } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { Q_DROP, makeQuery, parseQuery } from '../../src/dns/query.ts'
-import { broken } from '../ask.ts'
+import { broken } from '../support/ask.ts'
 import type { Fuzzed } from './fuzz.ts'
 import { type Packet, makePackets, makeRandom } from './packets.ts'
 

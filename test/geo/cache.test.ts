@@ -7,7 +7,7 @@ import { openCache } from '../../src/geo/cache.ts'
 import { openDatabases } from '../../src/geo/database.ts'
 import { allocateShared } from '../../src/geo/memory.ts'
 import { loadPlaces } from '../../src/geo/place.ts'
-import { writeTestDatabase } from './mmdb.ts'
+import { writeTestDatabase } from '../support/mmdb.ts'
 
 const INTS = Int32Array.from({ length: 1000 }, (_, i) => i * i - 7)
 const DOUBLES = Float64Array.of(0.5, Number.NaN, -1e300)

@@ -17,7 +17,7 @@ import {
   type TestDatabase,
   type TestNetwork,
   writeTestDatabase,
-} from './mmdb.ts'
+} from '../support/mmdb.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-geo-'))
 afterAll(() => rmSync(folder, { recursive: true }))

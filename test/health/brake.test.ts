@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { brake, type Fit, leftPercent } from '../../src/health/brake.ts'
-import { servicePlan } from './plans.ts'
+import { servicePlan } from '../support/plans.ts'
 
 const SITES = ['ams', 'fra', 'iad', 'nrt', 'sin', 'syd']
 const fits = fc.array(

@@ -2,7 +2,7 @@
  * A Store for several nodes in one process: each has a MemoryStore of its own, and the bus carries what probers and nodes
  * say between them, unless they are cut off. Deliveries are synchronous, so that a test decides what arrives when.
  */
-import { MemoryStore } from '../../src/health/memory.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
 import { Refusals } from '../../src/health/refusals.ts'
 import { mergeOverrides, type OverrideSet } from '../../src/health/override.ts'
 import {

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { NodeHealth } from '../../src/health/node.ts'
+import { NodeHealth } from '../../src/health/node-health.ts'
 import type { OverrideRequest } from '../../src/health/override.ts'
 import { makeHealthTable, shareOf, SlotRegistry, stateOf } from '../../src/health/table.ts'
 import type { HealthPlan } from '../../src/health/target.ts'
 import { Bus, type Link } from './bus.ts'
-import { member, plan, planOf, servicePlan, vote } from './plans.ts'
+import { member, plan, planOf, servicePlan, vote } from '../support/plans.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-fleet-'))
 afterAll(() => rmSync(folder, { recursive: true }))

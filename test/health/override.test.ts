@@ -1,7 +1,7 @@
 /** Overrides: merging against a naive model under any delivery, matching and precedence, refusals. */
 import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
-import { lookOut, refusal } from '../../src/health/outlook.ts'
+import { lookOut, refusal } from '../../src/health/impact.ts'
 import {
   canonicalPattern,
   effective,
@@ -12,7 +12,7 @@ import {
   refusedDuration,
 } from '../../src/health/override.ts'
 import { Overrides } from '../../src/health/overrides.ts'
-import { member, servicePlan } from './plans.ts'
+import { member, servicePlan } from '../support/plans.ts'
 
 const NOW = 1_000_000
 const DAY_MS = 24 * 3_600_000

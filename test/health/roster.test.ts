@@ -1,10 +1,10 @@
 /** Who is alive, and who speaks for a name: boots of probers and of nodes, and how long they are remembered. */
 import { expect, test } from 'vitest'
-import { Peers } from '../../src/health/peers.ts'
+import { Peers } from '../../src/health/other-nodes.ts'
 import { Refusals } from '../../src/health/refusals.ts'
 import { Roster } from '../../src/health/roster.ts'
 import { MOST_NODES, MOST_PROBERS, type NodeBeat } from '../../src/health/store.ts'
-import { vote } from './plans.ts'
+import { vote } from '../support/plans.ts'
 
 const P1 = { name: 'eu-1', region: 'eu', bootId: 'one' }
 const P2 = { ...P1, bootId: 'two' }

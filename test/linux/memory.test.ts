@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { memoryLimit } from '../../src/linux/memory.ts'
-import { writeFiles } from '../repository.ts'
+import { writeFiles } from '../support/repository.ts'
 
 let folder = ''
 beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'meridian-cgroup-'))))

@@ -10,7 +10,7 @@ import {
   UP,
   type HealthState,
 } from '../../src/health/table.ts'
-import { mix, networkKey } from '../../src/policy/hash.ts'
+import { mix, networkKey } from '../../src/policy/network.ts'
 import { makeSelection, select, STAGES, type Selection } from '../../src/policy/select.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
 import { STEERS_A, STEERS_AAAA } from '../../src/zone/pack.ts'

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { Target } from '../../src/health/target.ts'
 import { divide } from '../../src/probe/divide.ts'
 import { networkOf, UNRELATED } from '../../src/probe/trust.ts'
-import { tcpCheck } from '../health/plans.ts'
+import { tcpCheck } from '../support/plans.ts'
 
 const targets = (count: number, address: (i: number) => string): Target[] =>
   Array.from({ length: count }, (_, i) => ({

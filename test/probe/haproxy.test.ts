@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readAgentLine } from '../../src/probe/agent.ts'
-import { until } from '../health/until.ts'
+import { readAgentLine } from '../../src/probe/checks/agent.ts'
+import { until } from '../support/until.ts'
 import { ADDRESS, type Peer, tcpPeer } from './peers.ts'
 
 const LINES = [

@@ -14,7 +14,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { planHealth } from '../../src/health/target.ts'
 import { runCheck } from './loopback.ts'
 import { formatProblem } from '../../src/problem.ts'
-import { loadFolder } from '../../src/zone/load.ts'
+import { loadFolder } from '../../src/load/load.ts'
 import { good } from './certificates.ts'
 import { ADDRESS, listen, type Peer, portOf, tcpPeer } from './peers.ts'
 

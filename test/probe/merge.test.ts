@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import type { Heartbeat } from '../../src/health/store.ts'
 import { MergedBoard } from '../../src/probe/merge.ts'
-import { vote } from '../health/plans.ts'
+import { vote } from '../support/plans.ts'
 
 const identity = { name: 'eu-1', region: 'eu', bootId: 'one' }
 let heard: string[]

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { runCheck } from './loopback.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
-import { until } from '../health/until.ts'
+import { until } from '../support/until.ts'
 import { countDescriptors, type Peer, PEERS, targetOf, tcpPeer } from './peers.ts'
 
 const http = { method: 'GET', path: '/', statuses: [200], verify: false } as const

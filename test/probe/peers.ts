@@ -4,9 +4,9 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { expect } from 'vitest'
 import type { Target } from '../../src/health/target.ts'
 import { runCheck } from './loopback.ts'
-import type { Commands } from '../../src/probe/exec.ts'
+import type { Commands } from '../../src/probe/checks/exec.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
-import { timing } from '../health/plans.ts'
+import { timing } from '../support/plans.ts'
 
 export const ADDRESS = '127.77.1.1'
 

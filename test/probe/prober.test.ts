@@ -4,13 +4,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Endpoint } from '../../src/config.ts'
 import type { Board, Heartbeat, Vote } from '../../src/health/store.ts'
 import type { Target } from '../../src/health/target.ts'
-import { WEAR_MS } from '../../src/health/track.ts'
-import type { Observation } from '../../src/probe/observation.ts'
+import { WEAR_MS } from '../../src/probe/track.ts'
+import type { Observation } from '../../src/probe/checks/observation.ts'
 import { Prober } from '../../src/probe/prober.ts'
 import { Schedule } from '../../src/probe/schedule.ts'
 import { networkOf, reachCanary, survey, type Witness } from '../../src/probe/trust.ts'
-import { tcpCheck } from '../health/plans.ts'
-import { until } from '../health/until.ts'
+import { tcpCheck } from '../support/plans.ts'
+import { until } from '../support/until.ts'
 
 const CHECK = tcpCheck({ intervalMs: 5000, timeoutMs: 2000, fastMs: 1000, fall: 3, rise: 2 })
 const targetAt = (address: string, check = CHECK): Target => ({ id: address, check, address, port: 443, probers: 1 })

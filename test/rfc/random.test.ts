@@ -1,7 +1,7 @@
 /** Whole answers over random zones, against the naive reference: rcode, AA and all three sections. */
 import { expect, test } from 'vitest'
 import { makeNode } from '../answer/fixture.ts'
-import { makeAsk, memory } from '../ask.ts'
+import { makeAsk, memory } from '../support/ask.ts'
 import { makeRandom } from '../fuzz/packets.ts'
 import { type Reply, randomName, randomZones, resolve, zoneYaml } from './reference.ts'
 

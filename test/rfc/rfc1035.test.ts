@@ -1,6 +1,6 @@
 /** RFC 1035 §4.1: headers and questions that are wrong, and what becomes of them. RFC 9619, RFC 4343, RFC 3597. */
 import { describe, expect, test } from 'vitest'
-import { encode, memory } from '../ask.ts'
+import { encode, memory } from '../support/ask.ts'
 import { ask, node, tell } from './world.ts'
 
 const query = (): Uint8Array => encode({ q: 'host.example.com A', id: 77, rd: true })

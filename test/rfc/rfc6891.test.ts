@@ -1,6 +1,6 @@
 /** RFC 6891: EDNS(0). RFC 1035 §4.2.1 and RFC 2181 §9: sizes and truncation. */
 import { describe, expect, test } from 'vitest'
-import { encode } from '../ask.ts'
+import { encode } from '../support/ask.ts'
 import { ask, askTcp, tell } from './world.ts'
 
 const HOST = 'host.example.com. 300 IN A 192.0.2.80'

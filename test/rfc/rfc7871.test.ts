@@ -1,7 +1,7 @@
 /** RFC 7871: client subnet. The places are those of the test database; sites fra, iad and sin stand near them. */
 import { describe, expect, test } from 'vitest'
-import { encode } from '../ask.ts'
-import { CLIENTS } from '../geo/mmdb.ts'
+import { encode } from '../support/ask.ts'
+import { CLIENTS } from '../support/mmdb.ts'
 import { ask, tell } from './world.ts'
 
 const { paris, newYork, jakarta, nowhere } = CLIENTS

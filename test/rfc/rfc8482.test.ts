@@ -1,7 +1,7 @@
 /** RFC 8482 §4.2: ANY gets a HINFO where the name exists, and what any other type gets where it does not. */
 import { test } from 'vitest'
 import { makeNode } from '../answer/fixture.ts'
-import { makeAsk, memory } from '../ask.ts'
+import { makeAsk, memory } from '../support/ask.ts'
 import { SOA, ask } from './world.ts'
 
 const hinfo = (name: string): string[] => [`${name}.example.com. 3600 IN HINFO "RFC8482" ""`]

@@ -1,7 +1,7 @@
 /** RFC 9471: glue in referrals. */
 import { describe, expect, test } from 'vitest'
 import { makeNode } from '../answer/fixture.ts'
-import { makeAsk, memory } from '../ask.ts'
+import { makeAsk, memory } from '../support/ask.ts'
 import { ask, askTcp } from './world.ts'
 
 const BULKY = Array.from({ length: 12 }, (_, i) => `bulky.example.com. 3600 IN NS n${i}.bulky.example.com.`)

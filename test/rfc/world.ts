@@ -1,6 +1,6 @@
 /** The node that the RFC tests ask, over memory: as UDP (`ask`) and as TCP (`askTcp`), and raw bytes for broken queries. */
 import { makeNode } from '../answer/fixture.ts'
-import { makeAsk, memory } from '../ask.ts'
+import { makeAsk, memory } from '../support/ask.ts'
 import { type Message, decodeMessage } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { ZONES } from './zones.ts'

@@ -2,9 +2,9 @@
 import { networkInterfaces } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { formatAddress, parseAddress } from '../../src/dns/address.ts'
-import { type Linux, linux } from '../../src/server/linux.ts'
+import { type Linux, linux } from '../../src/linux/calls.ts'
 import { makeNeighbourTables, Neighbours, NeighbourWatch, writeNeighbours } from '../../src/server/neighbours.ts'
-import { Netlink, type Neighbour } from '../../src/server/netlink.ts'
+import { Netlink, type Neighbour } from '../../src/linux/netlink.ts'
 import { makeRandom } from '../bench/peers/scene.ts'
 
 const calls = 'missing' in linux ? undefined : linux

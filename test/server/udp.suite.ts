@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeResponder, respond, UDP } from '../../src/answer/answer.ts'
 import type { World } from '../../src/answer/world.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { COUNTED_RCODES, COUNTED_TYPES, makeCounters, queryCell } from '../../src/metrics.ts'
+import { COUNTED_RCODES, COUNTED_TYPES, makeCounters, queryCell } from '../../src/counters.ts'
 import { answersOf, idOf, isTruncated, load, query, rcodeOf, TYPE, UdpClient, until } from './client.ts'
 import { makeWorld, type Running, start } from './fixture.ts'
 

@@ -5,7 +5,7 @@
  */
 import koffi from 'koffi'
 import { parseAddress } from '../../../src/dns/address.ts'
-import { makeSockaddr } from '../../../src/server/linux.ts'
+import { makeSockaddr } from '../../../src/linux/calls.ts'
 import { query } from '../../server/client.ts'
 
 const AF_INET = 2

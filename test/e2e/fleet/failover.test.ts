@@ -1,6 +1,6 @@
 /** A site dies, and every node hears of it through Redis: in DESIGN §10's time and 10 ms more, however it dies. */
 import { expect } from 'vitest'
-import { VIPS } from '../scene.ts'
+import { VIPS } from '../../support/scene.ts'
 import { nowMs } from './asker.ts'
 import { type Fleet, NODES, PROBERS } from './fleet.ts'
 import { useFleet } from './row.ts'

@@ -12,8 +12,8 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Status } from '../../../src/cli/view.ts'
-import { FIXTURE, writeTestDatabase } from '../../geo/mmdb.ts'
+import type { Status } from '../../../src/api/status.ts'
+import { FIXTURE, writeTestDatabase } from '../../support/mmdb.ts'
 import {
   JAKARTA,
   meridian,
@@ -28,7 +28,7 @@ import {
   TTL,
   VIPS,
   ZONE,
-} from '../scene.ts'
+} from '../../support/scene.ts'
 import { Askers } from './askers.ts'
 import { Network } from './network.ts'
 import { MASTER, Redis, REDIS_PORT, SENTINEL_PORT } from './redis.ts'

@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { until } from '../scene.ts'
+import { until } from '../../support/scene.ts'
 
 export const REDIS_PORT = 6379
 export const SENTINEL_PORT = 26_379

@@ -4,8 +4,8 @@
  * is looked at: never nothing, never SERVFAIL, never lost, and the nearest site always where that site was healthy.
  */
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import type { Status } from '../../../src/cli/view.ts'
-import { PATIENT, type SiteName, until, VIPS } from '../scene.ts'
+import type { Status } from '../../../src/api/status.ts'
+import { PATIENT, type SiteName, until, VIPS } from '../../support/scene.ts'
 import { nowMs } from './asker.ts'
 import {
   Fleet,

@@ -1,9 +1,9 @@
 /** Rows of docs/partitions.md: probers go wrong, checks change, and Redis fails over to a replica that is empty. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Status } from '../../../src/cli/view.ts'
-import type { MemberStatus } from '../../../src/health/node.ts'
-import { until } from '../scene.ts'
+import type { Status } from '../../../src/api/status.ts'
+import type { MemberStatus } from '../../../src/health/node-health.ts'
+import { until } from '../../support/scene.ts'
 import { NODES, PROBERS } from './fleet.ts'
 import { type Fault, HOLD_MS, type Row, starve } from './row.ts'
 

@@ -1,6 +1,6 @@
 /** Rows of docs/partitions.md: Redis itself goes. */
 import { expect } from 'vitest'
-import { VIPS } from '../scene.ts'
+import { VIPS } from '../../support/scene.ts'
 import { NODES } from './fleet.ts'
 import { type Fault, HOLD_MS, type Row } from './row.ts'
 

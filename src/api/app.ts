@@ -1,0 +1,255 @@
+/**
+ * The HTTP side of a running node as one pure function Request → Response, in two forms: the whole of it on the control
+ * socket (whose file mode is the guard), and on TCP, where the API needs the token and is absent without one.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { isIP } from 'node:net'
+import { type Context, type Handler, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import {
+  type Acceptance,
+  type Forgetting,
+  type Order,
+  ORDER_BYTES,
+  readAcceptance,
+  readForgetting,
+  readOrder,
+} from './bodies.ts'
+
+export interface Readiness {
+  readonly ready: boolean
+  /** Why not; empty when ready. */
+  readonly reasons: readonly string[]
+  /** What is served in place of what is on disk, and why; empty when all is as it is on disk. */
+  readonly warnings: readonly string[]
+}
+
+export interface Question {
+  readonly name: string
+  readonly client: string
+  readonly type: string
+  /** SITE, SITE/SERVICE or SITE/SERVICE/VIP to take for down, and to take for drained. */
+  readonly down: readonly string[]
+  readonly drain: readonly string[]
+  /** Where the query comes from; the client itself without. */
+  readonly resolver?: string
+  /** Whether the resolver sends the client's subnet. */
+  readonly ecs: boolean
+}
+
+/** What HTTP shows of a running process, node or prober. Plain JSON values. */
+export interface Shown {
+  readiness(): Readiness
+  metrics(): Promise<string>
+  status(): Promise<object>
+}
+
+/** Why something was not done, and what to do instead. */
+export interface Refusal {
+  readonly refused: string
+  readonly hint?: string
+}
+
+/** A node that serves; cli/node.ts is it. */
+export interface Node extends Shown {
+  /** A string says what is wrong with the question; undefined: no World is loaded yet. */
+  explain(question: Question): object | string | undefined
+  /** What draining a pattern would leave; a string says what is wrong with the pattern. */
+  outlook(pattern: string): object | string
+  /** Resolve when what was done is kept, or it is known where it is not. */
+  override(order: Order): Promise<object | Refusal>
+  forget(forgetting: Forgetting): Promise<object | Refusal>
+  acceptGeo(acceptance: Acceptance): Promise<object | Refusal>
+}
+
+/** Every route there is: docs/api.md is held to this table by a test. `api`: control socket, or TCP with the token. */
+export const ROUTES = [
+  { method: 'GET', path: '/live', api: false, meaning: '200 while the process runs its event loop.' },
+  {
+    method: 'GET',
+    path: '/ready',
+    api: false,
+    meaning: '200 when the node may be sent queries, else 503 with the reasons.',
+  },
+  { method: 'GET', path: '/metrics', api: false, meaning: 'Prometheus text format.' },
+  {
+    method: 'GET',
+    path: '/api/status',
+    api: true,
+    meaning:
+      'Services, members, votes, overrides, probers, nodes, loads, as this node sees them; or what a prober probes.',
+  },
+  {
+    method: 'GET',
+    path: '/api/explain',
+    api: true,
+    meaning:
+      'Why a client gets its answer. Query: `name`, `client`, `type` (A), `down` and `drain` (a pattern, repeatable), `resolver`, `ecs` (`no`).',
+  },
+  {
+    method: 'GET',
+    path: '/api/outlook',
+    api: true,
+    meaning:
+      'What draining the members of `pattern` (SITE, SITE/SERVICE or SITE/SERVICE/VIP) would leave of each service.',
+  },
+  {
+    method: 'POST',
+    path: '/api/overrides',
+    api: true,
+    meaning:
+      'Sets or undoes an override. Body: `pattern`, `action` (drain, undrain, up, down, off), `for` (`2h`; until undone without), `who`, `why`, `yes`.',
+  },
+  {
+    method: 'POST',
+    path: '/api/forget',
+    api: true,
+    meaning: 'Takes a prober that is gone for good from the rosters of all nodes. Body: `prober`, `who`.',
+  },
+  {
+    method: 'POST',
+    path: '/api/geo/accept',
+    api: true,
+    meaning: 'Uses the databases that `geo.maxMove` holds back at this node. Body: `who`, `build` (whichever waits).',
+  },
+] as const
+
+type Path<M> = Extract<(typeof ROUTES)[number], { method: M }>['path']
+
+/** What stands between a caller and a process: nothing on the control socket, whose file mode is the guard, or this over TCP. */
+export type Guard = 'open' | TcpGuard
+
+export interface TcpGuard {
+  /** The names that this process may be asked by, beside IP addresses and `localhost`; lower case. */
+  readonly names: ReadonlySet<string>
+  /** That a caller of the API must show; without one there is no API. */
+  readonly token?: string
+}
+
+export function makeApp(shown: Shown | Node, guard: Guard): Hono {
+  const app = new Hono()
+  const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
+
+  app.use('/metrics', async (context, next) => {
+    const host = context.req.header('host') ?? ''
+    if (guard === 'open' || isOwnName(host, guard.names)) return next()
+    const hint = 'Ask by IP address, or list the name in http.hosts'
+    return context.json({ error: `${JSON.stringify(host.slice(0, 256))} is no name of this process`, hint }, 421)
+  })
+  app.use('/api/*', async (context, next) => {
+    if (guard === 'open') return next()
+    if (guard.token === undefined) return context.notFound()
+    if (!sameSecret(context.req.header('authorization') ?? '', `Bearer ${guard.token}`)) {
+      context.header('www-authenticate', 'Bearer')
+      return context.json({ error: 'this needs the token of http.token', hint: 'Authorization: Bearer …' }, 401)
+    }
+    return next()
+  })
+
+  get('/live', (context) => context.text('live\n'))
+  get('/ready', (context) => {
+    const readiness = shown.readiness()
+    return context.json(readiness, readiness.ready ? 200 : 503)
+  })
+  const metrics = together(() => shown.metrics())
+  get('/metrics', async (context) =>
+    context.body(await metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
+  )
+  const status = together(() => shown.status())
+  get('/api/status', async (context) => context.json(await status()))
+  if ('explain' in shown) serveNode(app, shown)
+  // a bug: told to the caller too, who may be the only one who looks
+  app.onError((error, context) => context.json({ error: `a bug in this node: ${String(error)}` }, 500))
+  app.notFound((context) => {
+    const known = ROUTES.some(({ path }) => path === context.req.path)
+    if (!('explain' in shown) && known && (guard === 'open' || guard.token !== undefined)) {
+      return context.json({ error: 'this is a prober, it has no answers', hint: 'Ask a node: meridian serve' }, 404)
+    }
+    return context.json({ error: 'no such route', hint: ROUTES.map(({ path }) => path).join(' ') }, 404)
+  })
+  return app
+}
+
+/** Whoever asks while one is made gets that one: a crowd costs no more than one caller. */
+function together<T>(make: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  return () => (running ??= make().finally(() => (running = undefined)))
+}
+
+/** What only a node that serves has. */
+function serveNode(app: Hono, node: Node): void {
+  const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
+  get('/api/explain', (context) => {
+    const { name, client, type = 'A', resolver, ecs = 'yes' } = context.req.query()
+    if (name === undefined || client === undefined) {
+      return context.json(
+        { error: 'explain needs name and client', hint: '?name=www.example.com&client=192.0.2.1' },
+        400,
+      )
+    }
+    if (ecs !== 'yes' && ecs !== 'no') return context.json({ error: `ecs is yes or no, not “${ecs}”` }, 400)
+    const explained = node.explain({
+      name,
+      client,
+      type,
+      down: context.req.queries('down') ?? [],
+      drain: context.req.queries('drain') ?? [],
+      ...(resolver !== undefined && { resolver }),
+      ecs: ecs === 'yes',
+    })
+    if (explained === undefined) return context.json({ error: 'no World is loaded yet', hint: 'GET /ready' }, 503)
+    return typeof explained === 'string' ? context.json({ error: explained }, 400) : context.json(explained)
+  })
+  get('/api/outlook', (context) => {
+    const pattern = context.req.query('pattern')
+    if (pattern === undefined) return context.json({ error: 'outlook needs pattern', hint: '?pattern=fra/web' }, 400)
+    const outlook = node.outlook(pattern)
+    return typeof outlook === 'string' ? context.json({ error: outlook }, 400) : context.json(outlook)
+  })
+  takeOrders(app, '/api/overrides', readOrder, (order) => node.override(order))
+  takeOrders(app, '/api/forget', readForgetting, (forgetting) => node.forget(forgetting))
+  takeOrders(app, '/api/geo/accept', readAcceptance, (acceptance) => node.acceptGeo(acceptance))
+}
+
+/**
+ * Whether a Host header (RFC 9110 §7.2) names this process. A web page can make a browser ask any address by a name of its own (DNS
+ * rebinding), and would read what is answered; it cannot make the browser send an address, another name, or none.
+ */
+function isOwnName(host: string, names: ReadonlySet<string>): boolean {
+  const name = host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+  return name === '' || name === 'localhost' || names.has(name) || isIP(name.replaceAll(/[[\]]/g, '')) !== 0
+}
+
+const tooLarge = (context: Context): Response =>
+  context.json({ error: `a body here has at most ${ORDER_BYTES} bytes` }, 413)
+
+/**
+ * A POST of JSON; 409 when it is understood and refused, 202 when it is done and not kept everywhere. The content type keeps
+ * web pages of other origins out.
+ */
+function takeOrders<T extends object>(
+  app: Hono,
+  path: Path<'POST'>,
+  read: (body: unknown) => T | string,
+  carryOut: (order: T) => Promise<object | Refusal>,
+): void {
+  app.post(path, bodyLimit({ maxSize: ORDER_BYTES, onError: tooLarge }), async (context) => {
+    if (!/^application\/json\s*(;|$)/i.test(context.req.header('content-type') ?? '')) {
+      return context.json({ error: 'the body must be JSON', hint: 'content-type: application/json' }, 415)
+    }
+    const body: unknown = await context.req.json().catch(() => undefined)
+    const order = body === undefined ? 'the body is no JSON' : read(body)
+    if (typeof order === 'string') return context.json({ error: order }, 400)
+    const done = await carryOut(order)
+    if (!('refused' in done)) return context.json(done, isKept(done) ? 200 : 202)
+    return context.json({ error: done.refused, ...(done.hint !== undefined && { hint: done.hint }) }, 409)
+  })
+}
+
+/** `notKept` of an order's answer says where it is not. */
+const isKept = (done: object): boolean => !('notKept' in done && Array.isArray(done.notKept) && done.notKept.length > 0)
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** Time tells nothing of either: both are hashed first, so lengths are equal. */
+const sameSecret = (given: string, expected: string): boolean => timingSafeEqual(digest(given), digest(expected))

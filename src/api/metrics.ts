@@ -1,0 +1,209 @@
+/**
+ * /metrics: one table of all metrics (docs/metrics.md is held to it by a test), and their rendering by prom-client.
+ * The counters are summed over the threads' shared memory at each scrape; nothing here is on the query path.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { Counter, Gauge, Registry } from 'prom-client'
+import {
+  type AnswerCells,
+  C_ANSWERS_OTHER,
+  C_BUGS,
+  C_ECS,
+  C_LAST_RESORT,
+  C_SEND_FULL,
+  C_SEND_REFUSED,
+  C_SEND_UNRESOLVED,
+  C_TRUNCATED,
+  COUNTED_RCODES,
+  COUNTED_TYPES,
+  queryCell,
+  TRANSPORTS,
+} from '../counters.ts'
+
+interface Metric {
+  readonly kind: 'counter' | 'gauge'
+  readonly labels: readonly string[]
+  readonly help: string
+}
+
+const counter = (help: string, ...labels: string[]): Metric => ({ kind: 'counter', labels, help })
+const gauge = (help: string, ...labels: string[]): Metric => ({ kind: 'gauge', labels, help })
+
+export const METRICS = {
+  meridian_build_info: gauge('Always 1; the version and the Node it runs on.', 'version', 'node_version'),
+  meridian_start_time_seconds: gauge('Unix time at which the process started.'),
+  meridian_resident_memory_bytes: gauge('Resident memory of the process.'),
+  meridian_ready: gauge('1 while /ready says so.'),
+  meridian_faults_total: counter('Faults of Meridian itself that nothing caught outside of answering; it goes on.'),
+  meridian_state_troubles: gauge(
+    'What is wrong with the state folder now: files that cannot be read or written, no control socket; `status` has the words.',
+  ),
+  meridian_queries_total: counter(
+    'Queries by what became of them; rcode `dropped`: nothing was sent.',
+    'transport',
+    'type',
+    'rcode',
+  ),
+  meridian_ecs_queries_total: counter('Queries that carried a client subnet (RFC 7871).'),
+  meridian_truncated_answers_total: counter('UDP answers sent with TC because they did not fit.'),
+  meridian_send_errors_total: counter(
+    'Replies that were not sent. `refused`: by the kernel; `full`: the send buffer was; `unresolved`: the client is on-link, ' +
+      'the kernel does not know its link address, and other such replies are waiting.',
+    'reason',
+  ),
+  meridian_bugs_total: counter('Faults of our own while answering; each one was a SERVFAIL.'),
+  meridian_answers_total: counter('Steered answers by the service and the site that was named.', 'service', 'site'),
+  meridian_last_resort_answers_total: counter('Steered answers given by the stated last resort.'),
+  meridian_threads: gauge('Answering threads of UDP.'),
+  meridian_threads_replaced_total: counter('Answering threads that died or stood still, and were replaced.', 'why'),
+  meridian_udp_batched: gauge('1 with recvmmsg/sendmmsg; 0 on node:dgram, because koffi or the calls are missing.'),
+  meridian_receive_buffer_bytes: gauge('Least receive buffer that the kernel granted to a UDP socket.'),
+  meridian_send_buffer_bytes: gauge('Least send buffer that the kernel granted to a UDP socket.'),
+  meridian_receive_drops_total: counter('Queries that the kernel dropped because a receive buffer was full.'),
+  meridian_tcp_connections: gauge('Open TCP connections.'),
+  meridian_tcp_held_bytes: gauge(
+    'What waits in TCP connections: answers not taken, queries not whole. See `tcp.memory`.',
+  ),
+  meridian_tcp_connections_total: counter(
+    'TCP connections by what became of them; `evicted`: the longest idle, for a newcomer when all places were taken; `unread`: answers waited too long; `over_memory`: the client that held most when `tcp.memory` was full; `unanswerable`: it sent what gets no answer.',
+    'what',
+  ),
+  meridian_world_generation: gauge('Number of the World that is served; one more with every reload that took.'),
+  meridian_geo_held: gauge('1 while new databases wait to be accepted: they move more clients than geo.maxMove.'),
+  meridian_view_info: gauge(
+    'Always 1; nodes that serve alike have the same view. The revision is what git says of the zones, empty outside of git.',
+    'view',
+    'revision',
+  ),
+  meridian_soa_serial: gauge('SOA serial of all zones, as it is answered.'),
+  meridian_zones: gauge('Zones served.'),
+  meridian_names: gauge('Owner names served.'),
+  meridian_reloads_total: counter(
+    'Loads of zones and databases; `failed` left the old World serving, `unchanged` found what was served already.',
+    'result',
+  ),
+  meridian_reload_failing: gauge('1 while what is on disk does not load and an older World is served.'),
+  meridian_last_good_served: gauge(
+    '1 while the zones, or the databases, on disk have errors and the last good ones are served (without any known: no places).',
+    'what',
+  ),
+  meridian_reload_success_time_seconds: gauge('Unix time of the last load that took.'),
+  meridian_load_duration_seconds: gauge('How long each stage of the last load took.', 'stage'),
+  meridian_load_running_seconds: gauge('How long the load that runs has taken so far; 0 while none does.'),
+  meridian_problems: gauge('Problems that the last load found.', 'severity'),
+  meridian_member_state: gauge(
+    '1 for the state a member is in: up, down, unproven, drained, forced.',
+    'service',
+    'site',
+    'vip',
+    'state',
+  ),
+  meridian_member_share: gauge(
+    'How much of what falls to it a member takes now: 1 unless it ramps up or its agent asks for less.',
+    'service',
+    'site',
+    'vip',
+  ),
+  meridian_member_changes_total: counter('Changes of members to a state.', 'state'),
+  meridian_service_last_resort: gauge('1 while no member of the service is usable.', 'service'),
+  meridian_service_left_ratio: gauge('Share of its capacity that is up and takes clients.', 'service'),
+  meridian_service_braked_members: gauge(
+    'Members whose DOWN waits: with it, less than `keep` would be left. Above 0 the brake is active.',
+    'service',
+  ),
+  meridian_service_held_members: gauge('Members whose votes do not decide: the last verdict stands.', 'service'),
+  meridian_service_unproven_members: gauge('Members that were never seen up.', 'service'),
+  meridian_service_voteless_members: gauge('Members with a check that no prober says up or down of.', 'service'),
+  meridian_service_ramping_members: gauge('Members that take less than their full share.', 'service'),
+  meridian_service_overridden_members: gauge('Members whose state an override decides.', 'service'),
+  meridian_overrides: gauge('Overrides in force; `orphaned`: they match no member any more.', 'what'),
+  meridian_store_refused_total: counter(
+    'What was read from the Store and not taken, by what was wrong with it.',
+    'what',
+  ),
+  meridian_store_up: gauge('1 while the Store is reached; 0: what was heard last stands.', 'kind'),
+  meridian_nodes: gauge('Nodes that this one has heard of, itself among them.', 'what'),
+  meridian_nodes_disagreeing: gauge(
+    'Live nodes whose view (what they serve) or verdicts have differed from this one for more than 5 s.',
+    'about',
+  ),
+  meridian_probers: gauge('The roster of probers; `silent`: their votes are gone, verdicts stand.', 'what'),
+  meridian_prober_heartbeat_age_seconds: gauge('Time since the last heartbeat of a prober.', 'prober', 'region'),
+  meridian_prober_overdue_targets: gauge('Targets whose check is late.', 'prober', 'region'),
+  meridian_prober_restarts_total: counter(
+    "Times that this process's prober thread died or fell silent and was replaced.",
+  ),
+  meridian_probe_targets: gauge("Targets that there are, that are this prober's, and that it gives up.", 'what'),
+  meridian_probe_checks_per_second: gauge('Checks that this prober began in the last whole second.'),
+  meridian_probe_wanted_checks_per_second: gauge("Checks a second that this prober's targets ask for."),
+  meridian_probe_oldest_run_age_seconds: gauge("Of this prober's targets, the longest time since a check ended."),
+  meridian_probe_never_run_targets: gauge('Targets of this prober without a check that has ended.'),
+  meridian_probe_held_down_targets: gauge('Targets whose UP waits because they flapped.'),
+} as const satisfies Record<string, Metric>
+
+export type MetricName = keyof typeof METRICS
+
+/** Values with their labels, in the order of the metric's labels. */
+export type Sample = readonly [value: number, ...labels: string[]]
+export type Samples = { readonly [name in MetricName]?: readonly Sample[] }
+
+/** What the threads counted, `cells` summed over them. Queries never seen are left out. */
+export function countedSamples(cells: Float64Array, answers: AnswerCells): Samples {
+  const queries: Sample[] = []
+  TRANSPORTS.forEach((transport, t) =>
+    COUNTED_TYPES.forEach((type, y) =>
+      COUNTED_RCODES.forEach((rcode, r) => {
+        const count = cells[queryCell(t, y, r)]!
+        if (count > 0) queries.push([count, transport, type, rcode])
+      }),
+    ),
+  )
+  const steered: Sample[] = [...answers.pairs()].map(({ service, site, cell }) => [cells[cell]!, service, site])
+  if (cells[C_ANSWERS_OTHER]! > 0) steered.push([cells[C_ANSWERS_OTHER]!, 'other', 'other'])
+  return {
+    meridian_queries_total: queries,
+    meridian_answers_total: steered,
+    meridian_ecs_queries_total: [[cells[C_ECS]!]],
+    meridian_truncated_answers_total: [[cells[C_TRUNCATED]!]],
+    meridian_send_errors_total: [
+      [cells[C_SEND_REFUSED]!, 'refused'],
+      [cells[C_SEND_FULL]!, 'full'],
+      [cells[C_SEND_UNRESOLVED]!, 'unresolved'],
+    ],
+    meridian_bugs_total: [[cells[C_BUGS]!]],
+    meridian_last_resort_answers_total: [[cells[C_LAST_RESORT]!]],
+  }
+}
+
+/** Prometheus text format; what has no sample is left out. Counters are absolute here: the registry lives for one scrape. */
+export async function renderMetrics(told: Samples): Promise<string> {
+  const all: Readonly<Record<string, readonly Sample[] | undefined>> = told
+  const texts: string[] = []
+  for (const [name, metric] of Object.entries<Metric>(METRICS)) {
+    const samples = all[name] ?? [] // without any it is left out, else a gauge without labels would say 0
+    for (let i = 0; i < samples.length; i += AT_ONCE) {
+      const text = await renderSome(name, metric, samples.slice(i, i + AT_ONCE))
+      texts.push(i === 0 ? text : withoutHead(text))
+      if (samples.length > AT_ONCE) await setImmediate()
+    }
+  }
+  return texts.join('')
+}
+
+/** Without the lines that tell what the metric is. */
+function withoutHead(text: string): string {
+  let at = 0
+  while (text[at] === '#') at = text.indexOf('\n', at) + 1
+  return text.slice(at)
+}
+
+/** Series rendered in one go: a fleet of 10,000 members has 20,000, and TCP queries and heartbeats come in between. */
+const AT_ONCE = 500
+
+async function renderSome(name: string, { kind, help, labels }: Metric, samples: readonly Sample[]): Promise<string> {
+  const options = { name, help, labelNames: labels, registers: [new Registry()] }
+  const metric = kind === 'counter' ? new Counter(options) : new Gauge(options)
+  for (const [value, ...given] of samples)
+    metric.inc(Object.fromEntries(labels.map((label, i) => [label, given[i]!])), value)
+  return `${await options.registers[0]!.getSingleMetricAsString(name)}\n`
+}

@@ -1,0 +1,140 @@
+/** The samples of /metrics: of any process, of its loads, and of a node's threads and health. */
+import type { HealthSnapshot, MemberStatus } from '../health/node-health.ts'
+import { countedSamples, type Sample, type Samples } from './metrics.ts'
+import { sumCounters } from '../counters.ts'
+import { faults } from '../faults.ts'
+import { probingSamples } from '../cli/words/probing.ts'
+import { nameOf } from '../world/reloads.ts'
+import { type Served, storeStatus, VERSION } from './status.ts'
+
+/** Nodes may disagree for as long as news travels; what lasts longer is counted. */
+const DISAGREEING_MS = 5_000
+
+export function samplesOf(served: Served): Samples {
+  const { made, server, health, changes, probing } = served
+  return {
+    ...countedSamples(sumCounters(served.counters), served.cells),
+    ...processSamples(served),
+    ...healthSamples(health),
+    ...(probing === undefined ? {} : probingSamples(probing)),
+    meridian_state_troubles: [[health.troubles.length + served.troubles.length]],
+    meridian_threads: [[server?.udp.threads ?? 0]],
+    meridian_threads_replaced_total: [
+      [(server?.udp.died ?? 0) + (server?.tcp.died ?? 0), 'died'],
+      [(server?.udp.stalled ?? 0) + (server?.tcp.stalled ?? 0), 'stalled'],
+    ],
+    meridian_udp_batched: [[server?.udp.form === 'batched' ? 1 : 0]],
+    meridian_receive_buffer_bytes: [[server?.udp.receiveBuffer ?? 0]],
+    meridian_send_buffer_bytes: [[server?.udp.sendBuffer ?? 0]],
+    meridian_receive_drops_total: served.receiveDrops === undefined ? [] : [[served.receiveDrops]],
+    meridian_tcp_connections: [[server?.tcp.open ?? 0]],
+    meridian_tcp_held_bytes: [[server?.tcp.held ?? 0]],
+    meridian_tcp_connections_total: [
+      [server?.tcp.accepted ?? 0, 'accepted'],
+      [server?.tcp.refused ?? 0, 'refused'],
+      [server?.tcp.evicted ?? 0, 'evicted'],
+      [server?.tcp.timedOut ?? 0, 'timed_out'],
+      [server?.tcp.unread ?? 0, 'unread'],
+      [server?.tcp.overMemory ?? 0, 'over_memory'],
+      [server?.tcp.unanswerable ?? 0, 'unanswerable'],
+    ],
+    meridian_world_generation: [[made?.world.generation ?? 0]],
+    meridian_geo_held: [[made === undefined || made.held === null ? 0 : 1]],
+    meridian_view_info: made === undefined ? [] : [[1, made.view, nameOf(served.loads.revision) ?? '']],
+    meridian_soa_serial: made === undefined ? [] : [[made.serial]],
+    meridian_zones: [[made?.zoneCount ?? 0]],
+    meridian_names: [[made?.nameCount ?? 0]],
+    meridian_member_changes_total: [...changes].map(([state, times]) => [times, state]),
+  }
+}
+
+/** Of any process: what it is, whether it is ready, and how its loads went. */
+export function processSamples({
+  startedAtMs,
+  readiness,
+  loads,
+}: Pick<Served, 'startedAtMs' | 'readiness' | 'loads'>): Samples {
+  const { last } = loads
+  const found = (severity: string): number =>
+    last?.problems.filter((problem) => problem.severity === severity).length ?? 0
+  return {
+    meridian_build_info: [[1, VERSION, process.version]],
+    meridian_start_time_seconds: [[startedAtMs / 1000]],
+    meridian_resident_memory_bytes: [[process.memoryUsage.rss()]],
+    meridian_ready: [[readiness.ready ? 1 : 0]],
+    meridian_faults_total: [[faults.count]],
+    meridian_reloads_total: [
+      [loads.ok, 'ok'],
+      [loads.failed, 'failed'],
+      [loads.unchanged, 'unchanged'],
+    ],
+    meridian_reload_failing: [[last?.ok === false ? 1 : 0]],
+    meridian_last_good_served: [
+      [last?.stale.zones === undefined ? 0 : 1, 'zones'],
+      [last?.stale.databases === undefined ? 0 : 1, 'databases'],
+    ],
+    meridian_reload_success_time_seconds: last?.successAtMs === undefined ? [] : [[last.successAtMs / 1000]],
+    meridian_load_duration_seconds: Object.entries(last?.stagesMs ?? {}).map(([stage, ms]) => [ms / 1000, stage]),
+    meridian_load_running_seconds: [[loads.runningMs / 1000]],
+    meridian_problems: ['error', 'warning', 'notice'].map((severity) => [found(severity), severity]),
+  }
+}
+
+export function storeSamples(store: HealthSnapshot['store']): Samples {
+  const { kind, trouble } = storeStatus(store)
+  return {
+    meridian_store_up: [[trouble === null ? 1 : 0, kind]],
+    meridian_store_refused_total: store.refused.map(([what, times]) => [times, what]),
+  }
+}
+
+export function healthSamples({ members, services, probers, nodes, overrides, store }: HealthSnapshot): Samples {
+  const live = probers.filter((prober) => prober.live).length
+  const others = nodes.filter((node) => node.live && !node.self)
+  const orphaned = overrides.filter((override) => override.orphaned).length
+  return {
+    ...storeSamples(store),
+    meridian_member_state: members.map(({ service, site, address, state }) => [1, service, site, address, state]),
+    meridian_member_share: members.map(({ service, site, address, share }) => [share / 1000, service, site, address]),
+    ...memberCounts(services, members),
+    meridian_service_last_resort: services.map(({ service, lastResort }) => [lastResort ? 1 : 0, service]),
+    meridian_service_left_ratio: services.map(({ service, leftPercent }) => [leftPercent / 100, service]),
+    meridian_service_braked_members: services.map(({ service, braked }) => [braked.length, service]),
+    meridian_overrides: [
+      [overrides.length - orphaned, 'active'],
+      [orphaned, 'orphaned'],
+    ],
+    meridian_probers: [
+      [live, 'live'],
+      [probers.length - live, 'silent'],
+    ],
+    meridian_prober_heartbeat_age_seconds: probers.map(({ prober, region, ageMs }) => [ageMs / 1000, prober, region]),
+    meridian_prober_overdue_targets: probers.map(({ prober, region, beat }) => [beat?.overdue ?? 0, prober, region]),
+    meridian_nodes: [
+      [nodes.filter((node) => node.live).length, 'live'],
+      [nodes.filter((node) => !node.live).length, 'silent'],
+    ],
+    meridian_nodes_disagreeing: [
+      [others.filter(({ viewDiffersMs }) => viewDiffersMs > DISAGREEING_MS).length, 'view'],
+      [others.filter(({ verdictsDifferMs }) => verdictsDifferMs > DISAGREEING_MS).length, 'verdicts'],
+    ],
+  }
+}
+
+/** Marks of members are counted by service: a series for each member and mark would be too many. */
+function memberCounts(services: HealthSnapshot['services'], members: readonly MemberStatus[]): Samples {
+  const byService = Map.groupBy(members, (member) => member.service)
+  const counted = (holds: (member: MemberStatus) => boolean): Sample[] =>
+    services.map(({ service }) => [byService.get(service)?.filter(holds).length ?? 0, service])
+  return {
+    meridian_service_held_members: counted(({ held }) => held),
+    meridian_service_unproven_members: counted(({ state }) => state === 'unproven'),
+    meridian_service_voteless_members: counted(isVoteless),
+    meridian_service_ramping_members: counted(({ share }) => share < 1000),
+    meridian_service_overridden_members: counted(({ override }) => override !== undefined),
+  }
+}
+
+/** It has checks, and for one of them no prober says up or down. */
+export const isVoteless = ({ targets }: Pick<MemberStatus, 'targets'>): boolean =>
+  targets.some(({ votes }) => !votes.some(({ value }) => value !== 'abstain'))

@@ -1,0 +1,328 @@
+/**
+ * An explanation in words, for people: what was asked of whom, the answer, then why, from the client's place to the TTL;
+ * the sites with what is known of them; and the message as it stands on the wire. 100 columns.
+ */
+import { assumedInWords } from '../../explain/what-if.ts'
+import type { Explanation, Outcome, Ttl } from '../../explain/explain.ts'
+import type { Lookup } from '../../explain/lookups.ts'
+import type { ExplainedSite, ExplainedVip, FoundPlace, Steering, Step } from '../../explain/steering.ts'
+import { typeName } from '../../dns/types.ts'
+import type { MemberStatus } from '../../health/node-health.ts'
+import type { Explained } from '../explain.ts'
+import { ago, count, table, wrap } from '../output.ts'
+import { detailsOf } from './services.ts'
+
+/** `why`: why no node was asked, where none was. `hex`: the bytes too. */
+export function explanationInWords(told: Explained, why: string, hex = false): string {
+  const { steering } = told
+  return [
+    sourceInWords(told, why),
+    headOf(told),
+    '',
+    ...assumptionsOf(told),
+    ...(told.lookups.length > 0 ? [] : row('name', `not looked up: ${told.type} is not answered`)),
+    ...told.lookups.flatMap((lookup, i) => row(i === 0 ? 'name' : 'alias', lookupInWords(lookup, told))),
+    ...(steering === undefined ? [] : steeringInWords(steering)),
+    ...row('TTL', ttlInWords(told.ttl)),
+    ...row('scope', scopeInWords(told)),
+    ...(steering === undefined ? [] : row('failover', budgetInWords(steering))),
+    ...(steering === undefined ? [] : ['', ...sitesInWords(steering)]),
+    '',
+    ...wireInWords(told, hex),
+  ].join('\n')
+}
+
+function sourceInWords({ source }: Explained, why: string): string {
+  if (source.kind === 'node') return wrap(`node ${source.node}, generation ${source.generation}, view ${source.view}`)
+  const but = source.drained === 0 ? '' : ` but ${source.drained} that the files drain`
+  return wrap(`files of ${source.zones} (${why}), view ${source.view}: every member taken for up${but}`)
+}
+
+function headOf({ name, type, client, rcode, outcome, scope, ecs, resolver }: Explanation): string {
+  const who = ecs ? client : `${resolver}, which tells no client`
+  return wrap(`${name} ${type} for ${who}: ${rcode}, ${OUTCOMES[outcome]}${scope === null ? '' : `, scope /${scope}`}`)
+}
+
+const OUTCOMES: Readonly<Record<Outcome, string>> = {
+  steered: 'steered',
+  records: 'as written',
+  cname: 'an alias alone',
+  nodata: 'nothing of this type',
+  nxdomain: 'no such name',
+  delegation: 'delegated',
+  any: 'ANY is not answered in full (RFC 8482)',
+  refused: 'not answered',
+  fault: 'a fault',
+}
+
+const KEY = '  '
+const KEY_WIDTH = 10
+
+/** `  key       text`, broken where it is too long. */
+const row = (key: string, text: string): string[] =>
+  wrap(text, KEY + key.padEnd(KEY_WIDTH), ' '.repeat(KEY.length + KEY_WIDTH)).split('\n')
+
+function assumptionsOf({ down, drain }: Explanation): string[] {
+  return [
+    ...(down.length === 0 ? [] : row('what if', `${down.join(', ')} were down`)),
+    ...(drain.length === 0 ? [] : row('what if', `${drain.join(', ')} were drained`)),
+  ]
+}
+
+function lookupInWords({ name, found, node, zone, written }: Lookup, { outcome }: Explanation): string {
+  const lines = [...new Set(written.map(({ type, at }) => `${type === 0 ? 'GSLB' : typeName(type)} ${at}`))]
+  const where = lines.length === 0 ? '' : `: ${lines.join(', ')}`
+  switch (found) {
+    case 'outside':
+      return `${name} is in no zone that is served${outcome === 'refused' ? ', so it is refused' : ''}`
+    case 'none':
+      return `${name} does not exist in the zone ${zone}; the closest that does is ${node}`
+    case 'delegated':
+      return `${name} is delegated by the zone ${zone} at ${node}${where}`
+    case 'empty':
+      return `${name} is there for names below it alone (an empty non-terminal), in the zone ${zone}`
+    case 'wildcard':
+      return `${name} by the wildcard ${node} of the zone ${zone}${where}`
+    case 'exact':
+      return `${name} in the zone ${zone}${where}`
+    default: {
+      const never: never = found
+      return String(never)
+    }
+  }
+}
+
+function steeringInWords(steering: Steering): string[] {
+  const { place, service, written, rule, matched, order, fence, pickBy, walk } = steering
+  const by = matched === null ? '' : `, by its ${matched.by} ${matched.text}`
+  const fenced = fence ? '; a fence: these sites and no others' : ''
+  const own = `none: the service’s own order (${order})`
+  return [
+    ...(place.folded === null
+      ? []
+      : row('client', `${place.folded.from} address of ${place.folded.to}, and looked up as that`)),
+    ...row('place', placeInWords(place)),
+    ...(place.asn === null ? [] : row('network', `AS${place.asn.number}: ${sourceOf(place.asn)}`)),
+    ...row('service', `${service} (${written}), class ${steering.class}, picks by ${pickBy}`),
+    ...row('rule', `${rule === null ? own : `${rule}${by}`}${fenced}`),
+    ...stagesOf(walk).flatMap((line) => row('walk', line)),
+    ...row('pick', pickInWords(steering)),
+    ...(steering.pick === null ? [] : row('VIPs', vipsInWords(steering))),
+  ]
+}
+
+function placeInWords({
+  of,
+  continent,
+  country,
+  subdivision,
+  latitude,
+  longitude,
+  prefix,
+  database,
+}: FoundPlace): string {
+  const codes = [continent, country, subdivision].filter((code) => code !== '').join('-')
+  const at = latitude === null || longitude === null ? '' : ` at ${latitude.toFixed(2)}, ${longitude.toFixed(2)}`
+  const source = sourceOf({ prefix, database })
+  switch (of) {
+    case 'client':
+      return `${codes === '' ? 'unknown' : codes}${at}: ${source}`
+    case 'resolver':
+      return `${codes === '' ? 'unknown' : codes}${at}, of the resolver: ${source}`
+    case 'node.site':
+      return `${codes === '' ? 'unknown' : codes}, so taken for that of node.site${at}: ${source}`
+    case 'nobody':
+      return `unknown, so the order is that of the file: ${source}`
+    default: {
+      const never: never = of
+      return String(never)
+    }
+  }
+}
+
+function sourceOf({ prefix, database }: Pick<FoundPlace, 'prefix' | 'database'>): string {
+  if (database === null) return 'no database in use has addresses of its family'
+  const built = database.built === null ? '' : `, built ${database.built.slice(0, 10)}`
+  return `${prefix} in ${database.file} (${database.type}${built})`
+}
+
+const isEligible = ({ verdict }: Step): boolean => verdict.startsWith('eligible')
+
+/** Stages in which no site was eligible are one line, as long as the same is true in each. */
+function stagesOf(walk: readonly Step[]): readonly string[] {
+  const lines: string[] = []
+  let passed: { readonly first: string; last: string; readonly why: string } | undefined
+  const tell = (): void => {
+    if (passed === undefined) return
+    const { first, last, why } = passed
+    lines.push(`${first === last ? first : `from “${first}” to “${last}”`}: ${why}`)
+    passed = undefined
+  }
+  for (const [stage, steps] of Map.groupBy(walk, (step) => step.stage)) {
+    if (steps.some(isEligible)) {
+      tell()
+      lines.push(...steps.map(stepInWords))
+      continue
+    }
+    const verdicts = Map.groupBy(steps, ({ verdict }) => verdict)
+    const why = [...verdicts]
+      .map(([verdict, those]) => `${those.map(({ site }) => site).join(', ')}: ${verdict}`)
+      .join('; ')
+    if (passed?.why === why) passed.last = stage
+    else {
+      tell()
+      passed = { first: stage, last: stage, why }
+    }
+  }
+  tell()
+  return lines
+}
+
+function stepInWords({ stage, group, site, verdict, score, weight }: Step): string {
+  const scored = score === undefined ? '' : `, score ${score.toPrecision(4)} at weight ${weight}`
+  return `${stage}: group ${group}, ${site}: ${verdict}${scored}`
+}
+
+function pickInWords({ pick, stage, walk, values, lastResort, pickBy }: Steering): string {
+  if (values) return 'no site: the last resort answers with its own values'
+  if (pick === null) return lastResort ? 'no site: the last resort is NODATA' : 'no site has a usable VIP of this type'
+  const rivals = walk.filter((step) => step.stage === stage && isEligible(step))
+  const how =
+    rivals.length < 2
+      ? 'the first that may be named'
+      : `the least score of ${rivals.length}, drawn ${pickBy === 'hash' ? 'by a hash of the client’s network' : 'anew for every query'}`
+  return `${pick} (${stage}), ${how}${lastResort ? '; the last resort' : ''}`
+}
+
+function vipsInWords({ named, usable, pickBy }: Steering): string {
+  const list = named.join(', ')
+  if (named.length === 1 && usable === 1) return `${list}, the only usable one of its type`
+  if (named.length === usable) return `${list}: all ${usable} usable ones, turned round by chance`
+  const chosen = pickBy === 'hash' ? 'by a hash of the client’s network' : 'by chance'
+  return `${list}: ${named.length} of ${usable} usable ones, ${chosen}`
+}
+
+function ttlInWords(ttl: Ttl | null): string {
+  if (ttl === null) return 'none: there is nothing to cache'
+  const { seconds, from, why, maxSeconds, minSeconds, capSeconds, negativeSeconds, unrest } = ttl
+  if (negativeSeconds !== null) {
+    const zone = `negative answers of this zone live ${negativeSeconds} s`
+    return from === 'negative'
+      ? `${seconds} s: ${zone}`
+      : `${seconds} s, the service’s min: ${zone}, at steered names less`
+  }
+  if (from === 'record') return `${seconds} s, as written`
+  const told = unrest.slice(0, MOST_UNREST).map((one) => {
+    const when = one.calmInMs === null ? '' : `, calm in ${ago(one.calmInMs / 1000)}`
+    return `${one.member}: ${one.why}${when}`
+  })
+  const more = unrest.length > MOST_UNREST ? [`and ${unrest.length - MOST_UNREST} more`] : []
+  const who = told.length === 0 ? '' : ` (${[...told, ...more].join('; ')})`
+  const cap = capSeconds === null ? '' : `, the name’s own cap ${capSeconds} s`
+  const term = from === 'cap' ? 'the name’s own cap' : `the service’s ${from}`
+  return `${seconds} s, ${term}: ${why}${who}; max ${maxSeconds} s, min ${minSeconds} s${cap}`
+}
+
+const MOST_UNREST = 8
+
+function scopeInWords({ scope, steering, ecs, client }: Explanation): string {
+  if (!ecs || scope === null) return 'none: the query tells no client'
+  const found = steering?.scope
+  if (found === undefined) return '/0: the same answer for everybody'
+  if (found === null) return `/0: ${client} opts out, the resolver’s place counts`
+  const hash = found.hashBits === null ? '' : `; no wider than the /${found.hashBits} that was hashed`
+  return `/${found.bits}: all of /${found.walkBits} are in this class${hash}; caches may use it for ${found.caches}`
+}
+
+function budgetInWords({ budget: { detectMs, spreadMs, ttlMs, totalMs } }: Steering): string {
+  if (detectMs === null || totalMs === null) return 'never: nothing is checked, so nobody notices a dead site'
+  return `${seconds(totalMs)} at worst: ${seconds(detectMs)} until it is seen, ${seconds(spreadMs)} until all nodes know, TTL ${seconds(ttlMs)}`
+}
+
+const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`
+
+function sitesInWords({ sites, service, health }: Steering): string[] {
+  const marks = [
+    ...(health === null
+      ? []
+      : [`${Math.round(health.leftPercent)} % of its capacity left (keep ${health.keepPercent} %)`]),
+    ...(health?.lastResort === true ? ['LAST RESORT: nobody is usable'] : []),
+    ...(health !== null && health.braked.length > 0 ? [`BRAKE: ${health.braked.length} DOWN wait`] : []),
+  ]
+  const heads = table(sites.map(siteRow), KEY).split('\n')
+  return [
+    `sites of ${service} in this client’s order${marks.length === 0 ? '' : `: ${marks.join(', ')}`}`,
+    ...sites.flatMap((site, i) => [heads[i]!, ...memberRows(site)]),
+  ]
+}
+
+function siteRow({ group, site, distanceKm, bias, biasedKm, weight, capacity, consulted }: ExplainedSite): string[] {
+  const far = distanceKm === null ? '-' : `${Math.round(distanceKm)} km`
+  const biased = bias === 0 || biasedKm === null ? '' : ` (${Math.round(biasedKm)} by bias ${bias})`
+  return [`${group}`, site, far + biased, `weight ${weight}`, `capacity ${capacity}`, consulted ? '' : 'not looked at']
+}
+
+/** What nobody looked at is told in a line. */
+function memberRows({ vips, consulted }: ExplainedSite): string[] {
+  const heads = table(vips.map(vipRow), VIP).split('\n')
+  if (vips.length === 0) return []
+  return vips.flatMap(({ health }, i) => {
+    const details = consulted && health !== null ? [...detailsOf(health), ...quorumOf(health)] : []
+    return [heads[i]!, ...details]
+  })
+}
+
+/** What the votes have to come to; nearly always the same for all checks of a member. */
+function quorumOf({ targets }: MemberStatus): string[] {
+  const lines = targets.map(({ quorum: { asked, downNeeds, upNeeds } }) => {
+    return `${VIP}  quorum: ${count(asked, 'prober')} asked; down takes ${downNeeds}, up ${upNeeds}`
+  })
+  return [...new Set(lines)]
+}
+
+/** As far in as the members of `status` are, less two: detailsOf() goes on below. */
+const VIP = '    '
+
+function vipRow({ address, state, share, calm, named, assumed, health }: ExplainedVip): string[] {
+  const marks = [
+    ...(named ? ['in the answer'] : []),
+    ...(assumed === null ? [] : [assumedInWords(assumed)]),
+    ...(health?.held === true ? ['held'] : []),
+    ...(health?.braked === true ? ['BRAKED'] : []),
+    ...(calm ? ['calm'] : []),
+    ...(share < 1000 ? [`share ${share / 10} %`] : []),
+  ]
+  const since = health === null || assumed !== null ? '' : `for ${ago(health.ageMs / 1000)}`
+  const told = state === 'up' ? 'up' : state.toUpperCase()
+  return [address, told, ...(health === null ? [] : [since]), marks.join(', ')]
+}
+
+function wireInWords({ wire }: Explained, hex: boolean): string[] {
+  const { transport, udpBytes, truncated, flags, question, answer, authority, additional, edns, bytes } = wire
+  const size = truncated
+    ? `UDP has no room (TC, ${count(udpBytes, 'byte')}); over TCP ${count(bytes, 'byte')}`
+    : `${count(bytes, 'byte')} over ${transport.toUpperCase()}`
+  const opt =
+    edns === null ? [] : [`;; OPT payload ${edns.payload}${edns.ecs === null ? '' : `, client subnet ${edns.ecs}`}`]
+  return [
+    `;; ${size}, flags ${flags.join(' ')}`,
+    ...opt,
+    ...section(
+      'QUESTION',
+      question.map((line) => `;${line}`),
+    ),
+    ...section('ANSWER', answer),
+    ...section('AUTHORITY', authority),
+    ...section('ADDITIONAL', additional),
+    ...(hex ? ['', ...hexLines(wire.hex)] : []),
+  ]
+}
+
+const section = (name: string, lines: readonly string[]): string[] =>
+  lines.length === 0 ? [] : [`;; ${name}`, ...lines]
+
+/** 16 bytes a line, each with its offset. */
+const hexLines = (hex: string): string[] =>
+  (hex.match(/.{1,32}/g) ?? []).map(
+    (line, i) => `${(i * 16).toString(16).padStart(4, '0')}  ${(line.match(/../g) ?? []).join(' ')}`,
+  )

@@ -1,0 +1,45 @@
+/** The rest of the fleet in words, for `meridian status`: overrides, the roster of probers, the other nodes. 100 columns. */
+import type { NodeStatus, OverrideStatus, ProberStatus } from '../../health/node-health.ts'
+import { ACTION_WORDS } from '../../api/override.ts'
+import { ago, count, table, untilInWords, wrap } from '../output.ts'
+
+export function overridesInWords(overrides: readonly OverrideStatus[]): string {
+  const lines = overrides.map(({ override, members, orphaned }) => {
+    const { pattern, action, who, why, untilMs } = override
+    const whom = orphaned ? 'ORPHANED: matches no member any more' : count(members, 'member')
+    return wrap(`${pattern} ${ACTION_WORDS[action]} (${whom}) by ${who} ${untilInWords(untilMs)}: ${why}`, '  ')
+  })
+  return ['overrides', ...(lines.length === 0 ? ['  none'] : lines)].join('\n')
+}
+
+export function probersInWords(probers: readonly ProberStatus[]): string {
+  const rows = probers.map(({ prober, region, live, ageMs, beat }) => [
+    prober,
+    region,
+    live ? 'live' : 'SILENT',
+    `heard ${ago(ageMs / 1000)} ago`,
+    (beat?.overdue ?? 0) === 0 ? '' : `${beat!.overdue} OVERDUE, by ${ago(beat!.overdueAgeMs / 1000)}`,
+  ])
+  return `probers\n${rows.length === 0 ? '  none heard' : table(rows, '  ')}`
+}
+
+export function nodesInWords(nodes: readonly NodeStatus[]): string {
+  const rows = nodes.map((node) => [
+    node.beat.node.name,
+    node.self ? 'this' : node.live ? 'live' : `SILENT for ${ago(node.ageMs / 1000)}`,
+    node.beat.version,
+    `view ${node.beat.view.slice(0, 8)}`,
+    node.beat.revision ?? '',
+    `verdicts ${node.beat.verdicts.slice(0, 6)}`,
+    differences(node),
+  ])
+  return `nodes\n${rows.length === 0 ? '  none heard' : table(rows, '  ')}`
+}
+
+function differences({ viewDiffersMs, verdictsDifferMs }: NodeStatus): string {
+  const parts = [
+    ...(viewDiffersMs > 0 ? [`view DIFFERS for ${ago(viewDiffersMs / 1000)}`] : []),
+    ...(verdictsDifferMs > 0 ? [`verdicts DIFFER for ${ago(verdictsDifferMs / 1000)}`] : []),
+  ]
+  return parts.join(', ')
+}

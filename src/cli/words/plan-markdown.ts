@@ -1,0 +1,157 @@
+/**
+ * A plan as a comment on a pull request: the headline and a line for each service, all else folded away. Never longer than
+ * GitHub takes; what does not fit is said to be missing. The same plan is the same text.
+ */
+import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../../traffic/moves.ts'
+import type { NamedChange } from '../../plan/services.ts'
+import type { NameMoves, Plan } from '../../plan/plan.ts'
+import { formatPercent } from '../../units.ts'
+import {
+  brakeInWords,
+  budgetInWords,
+  changeInWords,
+  deathInWords,
+  grouped,
+  headlineOf,
+  namesInWords,
+  ratio,
+  sentenceOf,
+  shareOrNone,
+  signOf,
+  steeringInWords,
+  WEIGHING,
+} from './plan.ts'
+
+/** A comment's most characters (GitHub, GitLab has more), and what stays free for the last line. */
+export const MOST_CHARACTERS = 65_536
+const RESERVED = 300
+
+const MOST_RECORDS = 200
+const MOST_COUNTRIES = 25
+const MOST_LINES = 30
+
+export function planInMarkdown(plan: Plan): string {
+  if (plan.quiet) return `**Meridian:** ${headlineOf(plan)}\n`
+  const { moves, records, sites, services, zones, budgets, braked, dead } = plan
+  const sentences = moves
+    .slice(0, MOST_LINES)
+    .map((move) => `- **${escape(steeringInWords(move))}** (${move.types.join(', ')}): ${escape(sentenceOf(move))}`)
+  const more = moves.length > MOST_LINES ? [`- … and ${grouped(moves.length - MOST_LINES)} more`] : []
+  const changes = [
+    ...zones.added.map((zone) => `- zone ${code(zone)} added`),
+    ...zones.removed.map((zone) => `- zone ${code(zone)} removed`),
+    ...sites.flatMap((site) => changeLines('site', site)),
+    ...services.flatMap((service) => changeLines('service', service)),
+    ...budgets.map((budget) => `- ${escape(budgetInWords(budget))}`),
+    ...dead.map((service) => `- ${escape(deathInWords(service))}`),
+    ...braked.map((brake) => `- ${escape(brakeInWords(brake))}`),
+  ]
+  const sections = [
+    ...(changes.length === 0
+      ? []
+      : [details(`What changes (${grouped(changes.length)})`, firstOf(changes, 200).join('\n'))]),
+    ...moves.map((move) =>
+      details(`Clients of ${escape(steeringInWords(move))} (${move.types.join(', ')})`, moveInMarkdown(move)),
+    ),
+    ...(records.list.length === 0 ? [] : [details(`Records`, recordsInMarkdown(plan))]),
+  ]
+  const head = [`**Meridian:** ${escape(headlineOf(plan))}`, '', ...sentences, ...more, ''].join('\n')
+  const foot = moves.length === 0 ? '' : `\n<sub>${WEIGHING[plan.weighing]}</sub>\n`
+  return fit(head, sections, foot)
+}
+
+/** In place of a plan, where there is none. */
+export function problemsInMarkdown(problems: readonly string[]): string {
+  const lines = problems.map((problem) => `- ${problem.split('\n').map(escape).join('<br>')}`)
+  const told = firstOf(lines, MOST_LINES).join('\n')
+  return `**Meridian:** nothing can be planned while there are errors\n\n${told.slice(0, MOST_CHARACTERS - RESERVED)}`
+}
+
+/** The sections that fit, in their order, and how many do not. */
+function fit(head: string, sections: readonly string[], foot: string): string {
+  let text = head
+  let left = 0
+  for (const section of sections) {
+    if (text.length + section.length + foot.length + RESERVED <= MOST_CHARACTERS) text += section
+    else left++
+  }
+  const missing =
+    left === 0
+      ? ''
+      : `\n${left} more sections are too long for a comment: \`meridian plan --format json\` has them all.\n`
+  return `${text}${missing}${foot}`
+}
+
+const details = (summary: string, body: string): string =>
+  `\n<details><summary>${summary}</summary>\n\n${body}\n\n</details>\n`
+
+function changeLines(what: string, { name, change, details: found }: NamedChange): readonly string[] {
+  if (change !== 'changed') return [`- ${what} ${code(name)} ${change}`]
+  return [`- ${what} ${code(name)}: ${found.map(escape).join('; ')}`]
+}
+
+const firstOf = (lines: readonly string[], most: number): readonly string[] =>
+  lines.length <= most ? lines : [...lines.slice(0, most), `- … and ${grouped(lines.length - most)} more`]
+
+function moveInMarkdown(move: NameMoves): string {
+  return [
+    `${grouped(move.names.count)} ${move.names.count === 1 ? 'name' : 'names'}: ${namesInWords(move.names).split(', ').map(escape).join(', ')}`,
+    ...move.measures.map(measureInMarkdown),
+  ].join('\n\n')
+}
+
+function measureInMarkdown(measure: MeasuredMoves): string {
+  const places = (what: string, those: readonly PlaceMoves[]): readonly string[] => {
+    if (those.length === 0) return []
+    const rows = those
+      .slice(0, MOST_COUNTRIES)
+      .map(({ place, clients, moved, moves }) => [
+        place === '' ? '?' : place,
+        formatPercent(clients),
+        formatPercent(moved),
+        movesInWords(moves),
+      ])
+    const left = those.length - MOST_COUNTRIES
+    return [tableOf([what, 'clients', 'move', 'from → to'], rows), ...(left > 0 ? [`… and ${grouped(left)} more`] : [])]
+  }
+  const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
+    site,
+    formatPercent(before),
+    formatPercent(after),
+    shareOrNone(capacityAfter),
+    ratio(before, capacityBefore),
+    ratio(after, capacityAfter),
+  ])
+  return [
+    `**${measureInWords(measure)}**`,
+    tableOf(['site', 'load before', 'load after', 'capacity', 'load / capacity before', 'after'], sites),
+    ...places('continent', measure.continents),
+    ...places('country', measure.countries),
+  ].join('\n\n')
+}
+
+function recordsInMarkdown({ records }: Plan): string {
+  const lines = records.list.slice(0, MOST_RECORDS).map((one) => {
+    const sign = { '+': 'added', '-': 'removed', '~': 'changed' }[signOf(one)]
+    return [sign, code(one.name), one.type, code(changeInWords(one))]
+  })
+  const left = records.list.length + records.leftOut - lines.length
+  const body = tableOf(['', 'name', 'type', 'what'], lines, (cell) => cell)
+  return left > 0 ? `${body}\n\n… and ${grouped(left)} more` : body
+}
+
+function tableOf(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  cellOf: (text: string) => string = escape,
+): string {
+  return [rowOf(head), rowOf(head.map(() => '---')), ...rows.map((row) => rowOf(row.map(cellOf)))].join('\n')
+}
+
+const rowOf = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+
+/** What zone files say is shown, and means nothing to Markdown or HTML. */
+const escape = (text: string): string =>
+  text.replaceAll(/[\\`*_{}[\]<>&#|~@\p{C}]/gu, (character) => `&#${character.codePointAt(0)};`)
+
+const code = (text: string): string => `<code>${escape(text)}</code>`

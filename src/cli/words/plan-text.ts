@@ -1,0 +1,99 @@
+/** A plan on a terminal: the headline, a sentence for each service, and short tables below it. */
+import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../../traffic/moves.ts'
+import type { NameMoves, Plan } from '../../plan/plan.ts'
+import { formatPercent } from '../../units.ts'
+import { table, wrap } from '../output.ts'
+import {
+  brakeInWords,
+  budgetInWords,
+  changeInWords,
+  deathInWords,
+  grouped,
+  headlineOf,
+  namesInWords,
+  ratio,
+  sentenceOf,
+  shareOrNone,
+  signOf,
+  steeringInWords,
+  WEIGHING,
+} from './plan.ts'
+
+const MOST_RECORDS = 20
+const MOST_COUNTRIES = 10
+const MOST_DETAILS = 20
+const MOST_MOVES = 50
+
+export function planInText(plan: Plan): string {
+  if (plan.quiet) return headlineOf(plan)
+  const { zones, records, sites, services, moves, budgets, braked, dead } = plan
+  const changes = [
+    ...zones.added.map((zone) => `+ zone ${zone}`),
+    ...zones.removed.map((zone) => `- zone ${zone}`),
+    ...[
+      ...sites.map((site) => ({ what: 'site', ...site })),
+      ...services.map((one) => ({ what: 'service', ...one })),
+    ].map(({ what, name, change, details }) =>
+      change === 'changed'
+        ? `~ ${what} ${name}: ${details.join('; ')}`
+        : `${change === 'added' ? '+' : '-'} ${what} ${name}`,
+    ),
+    ...budgets.map((budget) => `~ ${budgetInWords(budget)}`),
+    ...dead.map((service) => `! ${deathInWords(service)}`),
+    ...braked.map((brake) => `! ${brakeInWords(brake)}`),
+  ]
+  const listed = records.list.map((one) => [signOf(one), one.name, one.type, changeInWords(one)])
+  return [
+    wrap(headlineOf(plan)),
+    ...some(changes, MOST_DETAILS).map((line) => wrap(line, '  ')),
+    ...(listed.length === 0 ? [] : ['', ...someRows(listed, MOST_RECORDS, records.leftOut)]),
+    ...some(moves, MOST_MOVES).flatMap((move) => ['', typeof move === 'string' ? move : moveInText(move)]),
+    ...(moves.length === 0 ? [] : ['', `(${WEIGHING[plan.weighing]})`]),
+  ].join('\n')
+}
+
+function some<T>(lines: readonly T[], most: number): readonly (T | string)[] {
+  return lines.length <= most ? lines : [...lines.slice(0, most), `… and ${grouped(lines.length - most)} more`]
+}
+
+function someRows(rows: readonly (readonly string[])[], most: number, beyond: number): readonly string[] {
+  const left = rows.length + beyond - Math.min(rows.length, most)
+  return [table(rows.slice(0, most), '  '), ...(left > 0 ? [`  … and ${grouped(left)} more`] : [])]
+}
+
+function moveInText(move: NameMoves): string {
+  const head = `${steeringInWords(move)} (${namesInWords(move.names, 3)}; ${move.types.join(', ')}): ${sentenceOf(move)}`
+  return [wrap(head), ...move.measures.flatMap(measureInText)].join('\n')
+}
+
+function placesInText(what: string, places: readonly PlaceMoves[], most: number): readonly string[] {
+  if (places.length === 0) return []
+  const head = [what, 'clients', 'move', 'from → to']
+  const rows = places
+    .slice(0, most)
+    .map(({ place, clients, moved, moves }) => [
+      place === '' ? '?' : place,
+      formatPercent(clients),
+      formatPercent(moved),
+      movesInWords(moves, 3),
+    ])
+  const left = places.length - rows.length
+  return [table([head, ...rows], '    '), ...(left > 0 ? [`    … and ${left} more`] : [])]
+}
+
+function measureInText(measure: MeasuredMoves): readonly string[] {
+  const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
+    site,
+    formatPercent(before),
+    formatPercent(after),
+    shareOrNone(capacityAfter),
+    ratio(before, capacityBefore),
+    ratio(after, capacityAfter),
+  ])
+  return [
+    `  ${measureInWords(measure)}`,
+    ...placesInText('continent', measure.continents, measure.continents.length),
+    ...placesInText('country', measure.countries, MOST_COUNTRIES),
+    table([['site', 'load before', 'after', 'capacity', 'load/capacity before', 'after'], ...sites], '    '),
+  ]
+}

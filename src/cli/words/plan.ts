@@ -1,0 +1,120 @@
+/** Sentences and numbers of a plan, the same on a terminal and in Markdown. */
+import { measureInWords, movesInWords } from '../../traffic/moves.ts'
+import type { Names } from '../../plan/names.ts'
+import type { BudgetChange, NameMoves, Plan, RecordChange, RecordChanges } from '../../plan/plan.ts'
+import type { SetInWords } from '../../plan/records.ts'
+import { formatDuration, formatPercent } from '../../units.ts'
+
+export const QUIET = 'no record and no client changes'
+
+/** `12,345`. */
+export const grouped = (number: number): string => Math.round(number).toLocaleString('en-US')
+
+/** What steers: `web`, `web → api`, `(static) → web`. */
+export function steeringInWords({ before, after }: NameMoves): string {
+  if (before === after) return before!
+  return `${before ?? '(static)'} → ${after ?? '(static)'}`
+}
+
+export function namesInWords({ count, some }: Names, most = some.length): string {
+  const told = some.slice(0, most)
+  return count > told.length ? `${told.join(', ')} and ${grouped(count - told.length)} more` : told.join(', ')
+}
+
+/** `3.2 % of IPv4 clients move: 2.9 % fra → par; 2.1 % of IPv6 clients move: …`. */
+export function sentenceOf(move: NameMoves): string {
+  const verb = move.random ? 'draw another site' : 'move'
+  const moving = move.measures.filter(({ moved }) => moved > 0)
+  const told = moving.map(
+    (measure) =>
+      `${formatPercent(measure.moved)} of ${measureInWords(measure)} ${verb}: ${movesInWords(measure.moves)}`,
+  )
+  const unplaced = move.measures.flatMap(({ unplaced: apart, clients }) =>
+    apart === null || apart.moved === 0
+      ? []
+      : [`of those without a place ${clients === 'ipv6' ? '(IPv6)' : '(IPv4)'}: ${movesInWords(apart.moves)}`],
+  )
+  const all = [...told, ...unplaced]
+  return all.length > 0 ? all.join('; ') : 'no client moves, but capacities change'
+}
+
+/** `3 records added, 1 changed`; undefined without any. */
+export function recordsInWords({ added, removed, changed }: RecordChanges): string | undefined {
+  const parts = [
+    ...(added > 0 ? [`${grouped(added)} added`] : []),
+    ...(removed > 0 ? [`${grouped(removed)} removed`] : []),
+    ...(changed > 0 ? [`${grouped(changed)} changed`] : []),
+  ]
+  return parts.length === 0 ? undefined : `records: ${parts.join(', ')}`
+}
+
+/** The one line above all others. */
+export function headlineOf(plan: Plan): string {
+  return `${whatIf(plan)}${plan.quiet ? QUIET : changeOf(plan)}`
+}
+
+/** `with fra down: `, so that no comment tells of a death that was only supposed. */
+function whatIf({ down, drain }: Plan): string {
+  const supposed = [
+    ...(down.length === 0 ? [] : [`${down.join(', ')} down`]),
+    ...(drain.length === 0 ? [] : [`${drain.join(', ')} drained`]),
+  ]
+  return supposed.length === 0 ? '' : `with ${supposed.join(' and ')}: `
+}
+
+function changeOf(plan: Plan): string {
+  return [mostInWords(plan), recordsInWords(plan.records)].filter((part) => part !== undefined).join('; ')
+}
+
+/** Of the name whose clients move the most, with the measure that says so. */
+function mostInWords({ moves, most }: Plan): string {
+  const [first] = moves
+  const measure = first?.measures.find(({ moved }) => moved === most)
+  if (first === undefined || measure === undefined || most === 0) return 'no client moves'
+  const whose = `${formatPercent(most)} of the ${measureInWords(measure)} of ${steeringInWords(first)} (${first.types.join(', ')}) move`
+  return moves.length > 1 ? `${whose}, the most of ${moves.length} such changes` : whose
+}
+
+export function signOf({ before, after }: RecordChange): '+' | '-' | '~' {
+  return before === null ? '+' : after === null ? '-' : '~'
+}
+
+const MOST_VALUES = 4
+
+/** `300 192.0.2.80 192.0.2.81`; of a steered name its service. */
+export function setInWords(set: SetInWords, most = MOST_VALUES): string {
+  if (set.service !== undefined) {
+    return `steered by ${set.service}${set.ttlSeconds > 0 ? `, TTL at most ${set.ttlSeconds}` : ''}`
+  }
+  const told = set.values.slice(0, most).map((value) => (value.length > 80 ? `${value.slice(0, 79)}…` : value))
+  const more = set.values.length > most ? ` and ${grouped(set.values.length - most)} more` : ''
+  return `${set.ttlSeconds} ${told.join(' ')}${more}`
+}
+
+/** `300 192.0.2.80 → 60 192.0.2.80`. */
+export const changeInWords = ({ before, after }: RecordChange): string =>
+  [before, after].flatMap((set) => (set === null ? [] : [setInWords(set)])).join(' → ')
+
+export function budgetInWords(plan: BudgetChange): string {
+  const [before, after] = [timeInWords(plan.beforeMs), timeInWords(plan.afterMs)]
+  return `failover of ${plan.service} (${namesInWords(plan.names, 3)}): at worst ${before} → ${after}`
+}
+
+export const deathInWords = (service: string): string => `nothing of ${service} is up: its last resort answers`
+
+export const brakeInWords = ({ service, sites }: Plan['braked'][number]): string =>
+  `the brake of ${service} (keep) leaves ${sites.join(', ')} in answers, dead or not: too little capacity would be left`
+
+const timeInWords = (ms: number | null): string => (ms === null ? 'never (nothing is checked)' : formatDuration(ms))
+
+/** Load against capacity: 1 = as much as its part. */
+export const ratio = (load: number, capacity: number | null): string =>
+  capacity === null || capacity === 0 ? '-' : (load / capacity).toFixed(2)
+
+export const shareOrNone = (share: number | null): string => (share === null ? '-' : formatPercent(share))
+
+export const WEIGHING: Readonly<Record<Plan['weighing'], string>> = {
+  addresses: 'clients are what a database places: IPv4 by address, IPv6 by network, in /48s but at most one each',
+  population: 'clients weigh as their countries are said to, within a country by address space',
+  clients: 'clients are those that were counted',
+}

@@ -1,0 +1,85 @@
+/** Services and their members in words, for `meridian status`: what a member is, why, and who says so. 100 columns. */
+import type { MemberStatus, VoteStatus } from '../../health/node-health.ts'
+import type { Target } from '../../health/target.ts'
+import { ago, table, untilInWords, wrap } from '../output.ts'
+import type { ServiceStatus } from '../../api/status.ts'
+
+type Member = ServiceStatus['members'][number]
+
+export function serviceInWords(service: ServiceStatus): string {
+  const { members } = service
+  const heads = table(members.map(headOf), '  ').split('\n')
+  const lines = members.flatMap((member, i) => [heads[i]!, ...detailsOf(member)])
+  return [titleOf(service), ...lines].join('\n')
+}
+
+function titleOf({ service, leftPercent, keepPercent, braked, lastResort }: ServiceStatus): string {
+  const marks = [
+    ...(lastResort ? ['LAST RESORT: nobody is usable'] : []),
+    ...(braked.length > 0 ? [`BRAKE: ${braked.length} DOWN wait`] : []),
+  ]
+  const keep = keepPercent === 0 ? 'no brake' : `keep ${keepPercent} %`
+  return [`service ${service}`, `${Math.round(leftPercent)} % of its capacity left (${keep})`, ...marks].join('  ')
+}
+
+function headOf(member: Member): string[] {
+  const { site, address, state, ageMs, held, calm, braked, share } = member
+  const marks = [
+    ...(held ? ['held'] : []),
+    ...(braked ? ['BRAKED'] : []),
+    ...(calm ? ['calm'] : []),
+    ...(share < 1000 ? [`share ${share / 10} %`] : []),
+  ]
+  return [site, address, state === 'up' ? 'up' : state.toUpperCase(), `for ${ago(ageMs / 1000)}`, marks.join(' ')]
+}
+
+/** Why a member is what it is, and who says so; in from the edge as below its head. */
+export function detailsOf(member: Member): string[] {
+  const { verdict, state, why, shareWhy, override, targets } = member
+  const lines: string[] = []
+  // an override hides the verdict, and so does a drain of the files
+  const seen = verdict === undefined || verdict === state ? '' : `verdict ${verdict}: `
+  lines.push(wrap(`${seen}${why}`, INDENT))
+  if (shareWhy !== '') lines.push(wrap(`share: ${shareWhy}`, INDENT))
+  // who and why are in `why`
+  if (override !== undefined) lines.push(`${INDENT}override of ${override.pattern}, ${untilInWords(override.untilMs)}`)
+  for (const { target, votes } of targets) {
+    if (targets.length > 1) lines.push(`${INDENT}${checkInWords(target)}`)
+    if (votes.length === 0) lines.push(`${INDENT}no votes`)
+    else lines.push(table(votes.map(voteRow), targets.length > 1 ? `${INDENT}  ` : INDENT))
+  }
+  return lines
+}
+
+const INDENT = '      '
+
+function voteRow({ prober, region, value, moving, reason, rttMs, share, ageMs }: VoteStatus): string[] {
+  const asks = share < 1000 ? [`asks ${share / 10} %`] : []
+  return [
+    `${prober} (${region})`,
+    value === 'down' ? 'DOWN' : value,
+    `for ${ago(ageMs / 1000)}`,
+    `${Math.round(rttMs)} ms`,
+    clip([reason, ...(moving ? ['moving'] : []), ...asks].join(', ')),
+  ]
+}
+
+/** A prober's words may be long; --json has them whole. */
+const LONGEST_REASON = 44
+const clip = (text: string): string => (text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON - 1)}…` : text)
+
+/** `https 192.0.2.1:443 /healthz` */
+export function checkInWords({ check, address, port }: Pick<Target, 'check' | 'address' | 'port'>): string {
+  const at = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  return `${check.type} ${at}${'path' in check ? ` ${check.path}` : ''}`
+}
+
+/** How many members are in which trouble: `2 down, 1 held`; empty when all is well. */
+export function membersInTrouble(members: readonly Pick<MemberStatus, 'state' | 'held' | 'braked'>[]): string {
+  const states = [...Map.groupBy(members, ({ state }) => state)]
+    .filter(([state]) => state !== 'up')
+    .map(([state, those]) => `${those.length} ${state}`)
+  const held = members.filter((member) => member.held).length
+  const braked = members.filter((member) => member.braked).length
+  return [...states, ...(held > 0 ? [`${held} held`] : []), ...(braked > 0 ? [`${braked} braked`] : [])].join(', ')
+}

@@ -1,0 +1,282 @@
+/**
+ * Why an answer is what it is: asks respond() itself, with a trace, and tells what it looked up, the place, the rule, the
+ * sites in the order of the client's class, the walk, the pick, the terms of TTL and scope, and the answer as it stands on
+ * the wire. What is explained can't differ from what is served.
+ *
+ *   asked.ts ─▶ query ─▶ respond(trace) ─▶ message
+ *   assume.ts ─▶ HealthTable ┘    └─▶ lookups.ts, steering.ts ─▶ Explanation
+ */
+import { formatAddress } from '../dns/address.ts'
+import { decodeMessage, type Ecs, formatRr, type Message } from '../dns/message.ts'
+import { type Fault, isFault } from '../dns/name.ts'
+import type { HealthTable } from '../health/table.ts'
+import { makeCounters } from '../counters.ts'
+import { LAST_PROVEN } from '../policy/select.ts'
+import { findRRset, type Image, N_APEX, NEGATIVE_SOA, NODE_INTS, R_AT } from '../zone/image.ts'
+import { type AnswerTrace, makeResponder, respond, type Responder, TCP, UDP } from '../answer/answer.ts'
+import { type Asked, type ExplainQuestion, formatNetwork, readQuestion } from './question.ts'
+import { assume, assumedInWords, type Assumptions, type HealthOf, NO_HEALTH } from './what-if.ts'
+import type { ExplainContext } from '../world/build.ts'
+import { type Lookup, lookupOf } from './lookups.ts'
+import { type Steering, steeringOf, type Step, stepsInto } from './steering.ts'
+import type { World } from '../answer/world.ts'
+
+/** Plain JSON; docs/api.md tells its keys. */
+export interface Explanation {
+  readonly name: string
+  readonly type: string
+  /** The network that the client is known by: `134.157.0.7`, `134.157.0.0/24`. */
+  readonly client: string
+  /** Whether the query tells of it. */
+  readonly ecs: boolean
+  /** Where the query comes from. */
+  readonly resolver: string
+  /** What was taken for down, for drained. */
+  readonly down: readonly string[]
+  readonly drain: readonly string[]
+  readonly rcode: string
+  readonly outcome: Outcome
+  /** The names looked up: the one that was asked for, then targets of CNAMEs. */
+  readonly lookups: readonly Lookup[]
+  readonly answer: readonly string[]
+  /** ECS scope of the answer, in bits; null = no client was told, so none is in the answer. */
+  readonly scope: number | null
+  /** null: there is nothing to cache. */
+  readonly ttl: Ttl | null
+  /** undefined: the name is not steered for this type. */
+  readonly steering?: Steering
+  readonly wire: Wire
+}
+
+/**
+ * `steered` · `records` · `cname` (the chain ends outside, or at a steered name) · `nodata` · `nxdomain` · `delegation` ·
+ * `any` (RFC 8482) · `refused` · `fault` (FORMERR, SERVFAIL: a bug).
+ */
+export type Outcome =
+  | 'steered'
+  | 'records'
+  | 'cname'
+  | 'nodata'
+  | 'nxdomain'
+  | 'delegation'
+  | 'any'
+  | 'refused'
+  | 'fault'
+
+export interface Ttl {
+  readonly seconds: number
+  /** The service's `ttl.max` or `ttl.min`, the name's own cap, a record's, or that of negative answers. */
+  readonly from: 'max' | 'min' | 'cap' | 'record' | 'negative'
+  readonly why: string
+  /** The terms; null where they don't count. */
+  readonly maxSeconds: number | null
+  readonly minSeconds: number | null
+  readonly capSeconds: number | null
+  /** Of the zone's SOA: min(its TTL, minimum), RFC 2308 §5. */
+  readonly negativeSeconds: number | null
+  /** Members consulted that are not calm. */
+  readonly unrest: readonly Unrest[]
+}
+
+interface Unrest {
+  readonly member: string
+  readonly why: string
+  /** null: not by time alone, or nobody knows. */
+  readonly calmInMs: number | null
+}
+
+export interface Wire {
+  /** UDP; TCP where UDP has no room and the resolver asks again. */
+  readonly transport: 'udp' | 'tcp'
+  /** Of the answer over UDP. */
+  readonly udpBytes: number
+  /** TC is set over UDP. */
+  readonly truncated: boolean
+  /** Those that are set: qr, aa, rd. */
+  readonly flags: readonly string[]
+  readonly question: readonly string[]
+  readonly answer: readonly string[]
+  readonly authority: readonly string[]
+  /** Without OPT. */
+  readonly additional: readonly string[]
+  readonly edns: { readonly payload: number; readonly ecs: string | null } | null
+  readonly bytes: number
+  readonly hex: string
+}
+
+/** Nobody knows more of the members than the table. */
+
+/** Explains what this World and this health answer now. A string says what is wrong with the question. */
+export function explain(
+  world: World,
+  live: HealthTable,
+  context: ExplainContext,
+  question: ExplainQuestion,
+  healthOf: HealthOf = NO_HEALTH,
+): Explanation | string {
+  const asked = readQuestion(question)
+  if (typeof asked === 'string') return asked
+  const assumed = assume(world, live, context, question, healthOf)
+  if (typeof assumed === 'string') return assumed
+  const udp = ask(world, assumed, context, asked, question.chance ?? 0, UDP)
+  if (isFault(udp)) return `the answer can't be read: ${udp.fault}`
+  const whole = udp.message.tc ? ask(world, assumed, context, asked, question.chance ?? 0, TCP) : udp
+  if (isFault(whole)) return `the answer can't be read: ${whole.fault}`
+  const { message, lookups, responder, steps, capSeconds } = whole
+  const { steered } = responder
+  const outcome = outcomeOf(message, asked, lookups, steered !== undefined)
+  const steering =
+    steered && steeringOf({ responder, service: steered, context, asked, steps, assumed, capSeconds, healthOf })
+  return {
+    name: asked.name,
+    type: asked.type,
+    client: formatNetwork(asked.client, asked.bits),
+    ecs: asked.ecs,
+    resolver: formatAddress(asked.resolver),
+    down: question.down,
+    drain: question.drain ?? [],
+    rcode: message.rcode,
+    outcome,
+    lookups,
+    answer: message.answer.map(formatRr),
+    scope: message.edns?.ecs?.scope ?? null,
+    ttl: ttlOf(whole, steering),
+    ...(steering !== undefined && { steering }),
+    wire: wireOf(udp, whole),
+  }
+}
+
+/** One exchange, and what was heard of it. */
+interface Exchange {
+  readonly responder: Responder
+  readonly message: Message
+  readonly bytes: Uint8Array
+  readonly transport: 'udp' | 'tcp'
+  readonly lookups: readonly Lookup[]
+  readonly steps: readonly Step[]
+  /** 0 = none. */
+  readonly capSeconds: number
+  /** Node of the last name, or of its closest encloser; −1 = outside. */
+  readonly known: number
+}
+
+function ask(
+  world: World,
+  { health }: Assumptions,
+  { zones = [] }: ExplainContext,
+  { query, resolver }: Asked,
+  chance: number,
+  transport: typeof UDP | typeof TCP,
+): Exchange | Fault {
+  const responder = makeResponder(world, health, makeCounters())
+  responder.chance = chance
+  const lookups: Lookup[] = []
+  const steps: Step[] = []
+  let capSeconds = 0
+  let last = -1
+  const trace: AnswerTrace = {
+    looked: (name, node, known) => {
+      lookups.push(lookupOf(world.image, zones, name, node, known))
+      last = known
+    },
+    capped: (seconds) => void (capSeconds = seconds),
+    ...stepsInto(steps, responder),
+  }
+  responder.trace = trace
+  const out = new Uint8Array(65_535)
+  const family = resolver.length === 4 ? 4 : 6
+  const size = respond(responder, query, 0, query.length, resolver, 0, family, transport, out, 0, out.length)
+  const bytes = out.slice(0, size)
+  const message = decodeMessage(bytes)
+  if (isFault(message)) return message
+  const over = transport === UDP ? 'udp' : 'tcp'
+  return { responder, message, bytes, transport: over, lookups, steps, capSeconds, known: last }
+}
+
+function outcomeOf(message: Message, { type }: Asked, lookups: readonly Lookup[], steered: boolean): Outcome {
+  const last = lookups.at(-1)
+  if (message.rcode === 'REFUSED') return 'refused'
+  if (message.rcode === 'NXDOMAIN') return 'nxdomain'
+  if (message.rcode !== 'NOERROR' || last === undefined) return 'fault'
+  if (steered) return message.answer.length > 0 ? 'steered' : 'nodata'
+  if (message.authority.some((rr) => rr.type === 'NS') && last.found === 'delegated') return 'delegation'
+  if (message.authority.some((rr) => rr.type === 'SOA')) return 'nodata'
+  if (type === 'ANY' && message.answer.every((rr) => rr.type === 'HINFO')) return 'any'
+  return message.answer.some((rr) => rr.type === type) ? 'records' : 'cname'
+}
+
+/** What caches may keep it for, and of which terms that is the least. */
+function ttlOf({ message, responder, capSeconds, known }: Exchange, steering: Steering | undefined): Ttl | null {
+  const { steered: service, selection, world } = responder
+  const soa = message.authority.find((rr) => rr.type === 'SOA')
+  const none = { maxSeconds: null, minSeconds: null, capSeconds: null, negativeSeconds: null, unrest: [] }
+  if (soa !== undefined) {
+    const seconds = soa.ttlSeconds
+    const negativeSeconds = negativeTtl(world.image, known)
+    const minSeconds = service?.ttlMinSeconds ?? (seconds < negativeSeconds ? seconds : null)
+    const least = minSeconds !== null && minSeconds <= negativeSeconds ? 'min' : 'negative'
+    return { ...none, seconds, from: least, why: 'a negative answer', minSeconds, negativeSeconds }
+  }
+  const records = [...message.answer, ...message.authority]
+  if (records.length === 0) return null
+  const seconds = Math.min(...records.map((rr) => rr.ttlSeconds))
+  if (service === undefined || steering === undefined) return { ...none, seconds, from: 'record', why: 'as written' }
+  const unrest = unrestIn(steering)
+  const proven = selection.stage >= 0 && selection.stage <= LAST_PROVEN
+  const calm = proven && selection.calm
+  const capped = capSeconds > 0 && capSeconds < selection.ttlSeconds
+  return {
+    seconds,
+    from: capped ? 'cap' : calm ? 'max' : 'min',
+    why: calm
+      ? 'every member consulted is calm'
+      : proven
+        ? 'not every member consulted is calm'
+        : 'nothing that is known to be up is named',
+    maxSeconds: service.ttlMaxSeconds,
+    minSeconds: service.ttlMinSeconds,
+    capSeconds: capSeconds > 0 ? capSeconds : null,
+    negativeSeconds: null,
+    unrest,
+  }
+}
+
+/** TTL of negative answers of the zone that a node is in. */
+function negativeTtl(image: Image, node: number): number {
+  const soa = findRRset(image, image.nodes[node * NODE_INTS + N_APEX]!, NEGATIVE_SOA)
+  return new DataView(image.bytes.buffer, image.bytes.byteOffset).getUint32(image.rrsets[soa + R_AT]! + 6)
+}
+
+const unrestIn = ({ sites }: Steering): readonly Unrest[] =>
+  sites
+    .filter(({ consulted }) => consulted)
+    .flatMap(({ vips }) => vips)
+    .filter(({ calm }) => !calm)
+    .map(({ member, assumed, health, state }) => ({
+      member,
+      why: assumed !== null ? assumedInWords(assumed) : (health?.unrest ?? `it is ${state}`),
+      calmInMs: assumed !== null ? null : (health?.calmInMs ?? null),
+    }))
+
+const FLAGS = ['qr', 'aa', 'tc', 'rd', 'ra', 'ad', 'cd'] as const
+
+function wireOf(udp: Exchange, { message, bytes, transport }: Exchange): Wire {
+  const { edns } = message
+  const ecs = edns?.ecs
+  return {
+    transport,
+    udpBytes: udp.bytes.length,
+    truncated: udp.message.tc,
+    flags: FLAGS.filter((flag) => message[flag]),
+    question: message.question.map((asked) => `${asked.name} ${asked.class} ${asked.type}`),
+    answer: message.answer.map(formatRr),
+    authority: message.authority.map(formatRr),
+    additional: message.additional.map(formatRr),
+    edns: edns === undefined ? null : { payload: edns.payload, ecs: ecs === undefined ? null : ecsInText(ecs) },
+    bytes: bytes.length,
+    hex: Buffer.from(bytes).toString('hex'),
+  }
+}
+
+/** As dig prints it: address, source, scope. */
+const ecsInText = ({ address, source, scope }: Ecs): string => `${address}/${source}/${scope}`

@@ -1,0 +1,81 @@
+/**
+ * The names that an answer looked up, as `explain` tells them: which node was found (the name itself, a wildcard, an empty
+ * non-terminal, the nearest encloser), in which zone, and, where the zones are at hand, where it is written. Heard from
+ * answer.ts through its trace.
+ */
+import { formatName } from '../dns/name.ts'
+import { type Image, N_APEX, N_CUT, N_FIRST, N_NAME, N_NAME_BYTES, N_STEERED, NODE_INTS } from '../zone/image.ts'
+import { positionOf, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
+import type { LookupName } from '../answer/answer.ts'
+
+export interface Lookup {
+  /** Text with the final dot. */
+  readonly name: string
+  /**
+   * `exact`, `wildcard`: the node has records; `empty`: it is there for names below it (an empty non-terminal);
+   * `delegated`: at or below a zone cut; `none`: no such name; `outside`: of no zone that is served.
+   */
+  readonly found: 'exact' | 'wildcard' | 'empty' | 'delegated' | 'none' | 'outside'
+  /** Owner of the node that was found: of `none` the closest encloser, of `delegated` the cut; null = outside. */
+  readonly node: string | null
+  /** Apex; null = outside. */
+  readonly zone: string | null
+  /** `file:line` of what stands at the node, by type; empty where that is not known, or nothing is written there. */
+  readonly written: readonly Written[]
+}
+
+export interface Written {
+  /** RR type number; 0 = what steers it. */
+  readonly type: number
+  readonly at: string
+}
+
+/** `node` and `known` as AnswerTrace.looked() has them. */
+export function lookupOf(
+  image: Image,
+  zones: readonly ZoneModel[],
+  name: LookupName,
+  node: number,
+  known: number,
+): Lookup {
+  const wire = name.name.slice(0, name.nameBytes)
+  const text = formatName(wire)
+  if (known < 0) return { name: text, found: 'outside', node: null, zone: null, written: [] }
+  const cut = image.nodes[known * NODE_INTS + N_CUT]!
+  const decides = cut >= 0 ? cut : known
+  const owner = ownerOf(image, decides)
+  const apex = ownerOf(image, image.nodes[known * NODE_INTS + N_APEX]!)
+  return {
+    name: text,
+    found: cut >= 0 ? 'delegated' : node < 0 ? 'none' : foundAt(image, node, owner, wire),
+    node: formatName(owner),
+    zone: formatName(apex),
+    written: node < 0 && cut < 0 ? [] : writtenAt(zones, apex, owner),
+  }
+}
+
+function foundAt(image: Image, node: number, owner: Uint8Array, name: Uint8Array): Lookup['found'] {
+  const at = node * NODE_INTS
+  const empty = image.nodes[at + N_FIRST] === image.nodes[at + NODE_INTS + N_FIRST]
+  if (empty && image.nodes[at + N_STEERED]! < 0) return 'empty'
+  return Buffer.compare(owner, name) === 0 ? 'exact' : 'wildcard'
+}
+
+function ownerOf(image: Image, node: number): Uint8Array {
+  const from = image.nodes[node * NODE_INTS + N_NAME]!
+  return image.bytes.subarray(from, from + image.nodes[node * NODE_INTS + N_NAME_BYTES]!)
+}
+
+function writtenAt(zones: readonly ZoneModel[], apex: Uint8Array, owner: Uint8Array): readonly Written[] {
+  const zone = zones.find((one) => Buffer.compare(one.apex, apex) === 0)
+  if (zone === undefined) return []
+  const { sets, bytes } = zone
+  const written: Written[] = []
+  for (let i = 0; i < sets.length; i += Z_INTS) {
+    const from = sets[i + Z_OWNER]!
+    if (Buffer.compare(bytes.subarray(from, from + sets[i + Z_OWNER_BYTES]!), owner) !== 0) continue
+    const { file, line } = positionOf(zone, i)
+    written.push({ type: sets[i + Z_TYPE]!, at: `${file}:${line}` })
+  }
+  return written
+}

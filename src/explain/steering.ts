@@ -1,0 +1,393 @@
+/**
+ * Why a steered name was answered with just these addresses: the client's place, the rule, the sites in the order of its
+ * class with what is known of their members, the walk, the pick, the scope, the budget. All of it is read off what
+ * respond() left behind (Responder) and what the World was made from; nothing is decided here.
+ */
+import { formatAddress, formatPrefix, maskAddress } from '../dns/address.ts'
+import { distanceKm } from '../geo/distance.ts'
+import { packCode } from '../geo/codes.ts'
+import { foldPrefix, TEREDO } from '../geo/fold.ts'
+import { type Place, placeAt } from '../geo/place.ts'
+import { leafValue, walk } from '../geo/trie.ts'
+import type { MemberStatus, ServiceHealth } from '../health/node-health.ts'
+import { isCalm, shareOf, stateOf } from '../health/table.ts'
+import { HASH_BITS_V4, HASH_BITS_V6 } from '../policy/network.ts'
+import { CLASS_UNPLACED, groupsOf } from '../policy/map.ts'
+import { STAGES, type Trace } from '../policy/select.ts'
+import type { SteeredService } from '../policy/service.ts'
+import { type FailoverBudget, failoverBudget } from '../zone/budget.ts'
+import type { Position, RuleModel, ServiceModel } from '../zone/model.ts'
+import { subnetHolding } from '../zone/rules.ts'
+import type { Responder } from '../answer/answer.ts'
+import { type Asked, formatNetwork } from './question.ts'
+import type { Assumed, Assumptions, HealthOf } from './what-if.ts'
+import type { ExplainContext } from '../world/build.ts'
+import type { PlaceSource } from '../world/databases.ts'
+import { type Client, locate, makeClient, scopeOf } from '../answer/client.ts'
+
+export interface Steering {
+  readonly service: string
+  /** `file:line`. */
+  readonly written: string
+  readonly place: FoundPlace
+  /** The rule that matched, as `file:line`; null = the service's own order. */
+  readonly rule: string | null
+  /** What in it matched. */
+  readonly matched: Matched | null
+  readonly order: 'nearest' | 'listed'
+  /** These sites and no others. */
+  readonly fence: boolean
+  readonly pickBy: 'hash' | 'random'
+  readonly class: number
+  readonly sites: readonly ExplainedSite[]
+  readonly walk: readonly Step[]
+  /** Site that is named; null = none. */
+  readonly pick: string | null
+  /** Which stage of the walk ended it; null = none did. */
+  readonly stage: string | null
+  /** Its addresses in the answer, and of how many usable ones of the type; 0 without a pick. */
+  readonly named: readonly string[]
+  readonly usable: number
+  readonly lastResort: boolean
+  /** The service's `lastResort: {values: …}` is the answer. */
+  readonly values: boolean
+  /** A hash of the client's network was consulted, so the scope is not wider than that. */
+  readonly hashed: boolean
+  /** Every member consulted is calm. */
+  readonly calm: boolean
+  readonly scope: Scope | null
+  readonly budget: FailoverBudget
+  /** Brake, last resort and what is left, as the node sees them; null: there is no node. */
+  readonly health: ServiceHealth | null
+}
+
+export interface FoundPlace {
+  /**
+   * Whose place it is. `node.site`: nobody can place the client, and that setting says where it is taken to be. `nobody`: the
+   * order is that of the file.
+   */
+  readonly of: 'client' | 'resolver' | 'node.site' | 'nobody'
+  /** The IPv4 network that the address of `of` embeds, which was looked up in its place. */
+  readonly folded: { readonly from: 'IPv4-mapped' | 'NAT64' | '6to4' | 'Teredo'; readonly to: string } | null
+  /** Codes; empty = unknown. */
+  readonly continent: string
+  readonly country: string
+  readonly subdivision: string
+  /** Degrees; null = unknown. */
+  readonly latitude: number | null
+  readonly longitude: number | null
+  /** Widest prefix that the databases have the same of, and its bits. */
+  readonly prefix: string
+  readonly depth: number
+  /** null: no database is of this family. */
+  readonly database: FoundDatabase | null
+  /** The autonomous system that the address is in, with the widest prefix that has the same; null = unknown. */
+  readonly asn: { readonly number: number; readonly prefix: string; readonly database: FoundDatabase | null } | null
+}
+
+interface FoundDatabase {
+  readonly file: string
+  /** As its metadata names it. */
+  readonly type: string
+  /** ISO 8601; null = unknown. */
+  readonly built: string | null
+}
+
+export interface Matched {
+  readonly by: 'subnet' | 'asn' | 'geo'
+  readonly text: string
+}
+
+export interface ExplainedSite {
+  readonly site: string
+  /** 1-based place in the client's order; equal numbers share. */
+  readonly group: number
+  /** Great circle from the client's place; null without a place of either. */
+  readonly distanceKm: number | null
+  readonly bias: number
+  /** What `order: nearest` ranks by. */
+  readonly biasedKm: number | null
+  readonly weight: number
+  readonly capacity: number
+  /** The walk came by. */
+  readonly consulted: boolean
+  readonly vips: readonly ExplainedVip[]
+}
+
+export interface ExplainedVip {
+  readonly address: string
+  /** `site/service/address` */
+  readonly member: string
+  readonly state: string
+  /** 0–1000. */
+  readonly share: number
+  readonly calm: boolean
+  /** It stands in the answer. */
+  readonly named: boolean
+  /** By `down` or `drain`; null: it is as it is. */
+  readonly assumed: Assumed | null
+  /** What the node knows of it, whatever was assumed; null: there is no node. */
+  readonly health: MemberStatus | null
+}
+
+export interface Step {
+  readonly stage: string
+  readonly group: number
+  readonly site: string
+  readonly verdict: string
+  /** In its group's rendezvous; the least wins. `weight` is what it competes with. */
+  readonly score?: number
+  readonly weight?: number
+}
+
+export interface Scope {
+  readonly bits: number
+  /** Widest prefix in which everybody has this client's class. */
+  readonly walkBits: number
+  /** No wider than this, for a hash was consulted; null: none was. */
+  readonly hashBits: number | null
+  /** Bits of the client's address in the query. */
+  readonly source: number
+  /** What caches may use the answer for: the scope, but never wider than what was asked for (RFC 7871 §7.3.1). */
+  readonly caches: string
+}
+
+const STATE_NAMES = ['unproven', 'up', 'down', 'drained', 'forced down']
+
+/** Hears the walk. */
+export function stepsInto(steps: Step[], responder: Responder): Trace {
+  const nameOf = (site: number): string => responder.steered!.siteNames[site]!
+  return {
+    site: (stage, group, site, verdict) =>
+      void steps.push({ stage: STAGES[stage]!.name, group: group + 1, site: nameOf(site), verdict }),
+    score: (_stage, _site, score, weight) => void steps.push({ ...steps.pop()!, score, weight }),
+  }
+}
+
+interface Answered {
+  readonly responder: Responder
+  readonly service: SteeredService
+  readonly context: ExplainContext
+  readonly asked: Asked
+  readonly steps: readonly Step[]
+  readonly assumed: Assumptions
+  /** 0 = none. */
+  readonly capSeconds: number
+  readonly healthOf: HealthOf
+}
+
+export function steeringOf(answered: Answered): Steering {
+  const { responder, service, context, asked, steps, capSeconds, healthOf } = answered
+  const { client, selection, world } = responder
+  const found = groupsOf(world.maps[service.map]!, client.class)
+  const model = context.services.find(({ name }) => name === service.name)!
+  const { place, from } = placeClient(answered, model)
+  const rule = model.rules[found.rule] // −1: none
+  const sees = healthOf(service.name)
+  const { vips, usable } = pickOf(responder, service, asked)
+  const siteOf = makeSite(answered, model, place, new Set(vips), sees?.members ?? [])
+  return {
+    service: service.name,
+    written: lineOf(model.at),
+    place,
+    rule: rule === undefined ? null : lineOf(rule.at),
+    matched: rule === undefined ? null : matchedIn(rule, from, place),
+    order: model.order.kind,
+    fence: found.fence,
+    pickBy: found.pick ?? model.pick,
+    class: client.class,
+    sites: found.groups.flatMap((group, number) => group.map((site) => siteOf(site, number + 1))),
+    walk: steps,
+    pick: selection.site < 0 ? null : service.siteNames[selection.site]!,
+    stage: selection.stage < 0 ? null : STAGES[selection.stage]!.name,
+    named: vips.map((vip) => addressOf(service, vip)),
+    usable,
+    lastResort: selection.lastResort,
+    values: selection.useValues,
+    hashed: selection.hashed,
+    calm: selection.calm,
+    scope: asked.ecs && asked.bits > 0 ? explainScope(client, selection.hashed, asked) : null,
+    budget: failoverBudget(model, capSeconds),
+    health: sees?.health ?? null,
+  }
+}
+
+const lineOf = ({ file, line }: Position): string => `${file}:${line}`
+
+/** Whose place decided, and the address that was looked up for it. */
+function placeClient({ responder, service, context, asked }: Answered, model: ServiceModel) {
+  const { client, world } = responder
+  const map = world.maps[service.map]!
+  const own = leafValue(walk(client.family === 4 ? map.v4 : map.v6, client.bytes, 0))
+  const told = asked.ecs && asked.bits > 0
+  // respond() takes the resolver's class where the client's own is that of clients without a place
+  const resolved = !told || (own === CLASS_UNPLACED && client.class !== CLASS_UNPLACED)
+  const address = resolved ? asked.resolver : asked.client
+  const bits = resolved ? asked.resolver.length * 8 : asked.bits
+  const from = makeClient()
+  locate(map, address.length === 4 ? 4 : 6, address, 0, bits, from)
+  const found = placeAt(context.places, from.family, from.bytes)
+  const nearest = model.order.kind === 'nearest'
+  const home = nearest && context.nodeSite !== undefined ? context.sites.get(context.nodeSite) : undefined
+  const located = !Number.isNaN(found.latitude)
+  const known = client.class !== CLASS_UNPLACED || (!nearest && found.country + found.continent !== '')
+  const self = resolved && Buffer.compare(asked.resolver, asked.client) !== 0 ? 'resolver' : 'client'
+  const of: FoundPlace['of'] = located ? self : home !== undefined ? 'node.site' : known ? self : 'nobody'
+  const { latitude, longitude } = of === 'node.site' ? home! : found
+  const place: FoundPlace = { of, ...describe(context, from, address, bits, { ...found, latitude, longitude }) }
+  return { place, from }
+}
+
+function describe(
+  { databases, asnDatabases }: ExplainContext,
+  { family, bytes, offset }: Client,
+  address: Uint8Array,
+  bits: number,
+  place: Place,
+): Omit<FoundPlace, 'of'> {
+  const looked = bytes.slice(0, family === 4 ? 4 : 16)
+  const { continent, country, subdivision, latitude, longitude, depth, asn, asnDepth } = place
+  const prefixOf = (length: number): string =>
+    formatPrefix({ family, bytes: maskAddress(looked, length), bits: length })
+  return {
+    folded:
+      offset === 0 ? null : { from: foldedFrom(address, offset), to: formatNetwork(looked, foldedBits(bits, offset)) },
+    continent,
+    country,
+    subdivision,
+    latitude: orNull(latitude),
+    longitude: orNull(longitude),
+    prefix: prefixOf(depth),
+    depth,
+    database: databaseOf(databases, family),
+    asn: asn === 0 ? null : { number: asn, prefix: prefixOf(asnDepth), database: databaseOf(asnDatabases, family) },
+  }
+}
+
+/** IPv4 is read from the file that has nothing else, where there is one. */
+function databaseOf(databases: readonly PlaceSource[], family: 4 | 6): FoundDatabase | null {
+  const ofFamily = databases.find(({ ipVersion }) => ipVersion === family)
+  const found = ofFamily ?? (family === 4 ? databases.find(({ ipVersion }) => ipVersion === 6) : undefined)
+  if (found === undefined) return null
+  const { path, type, builtSeconds } = found
+  return { file: path, type, built: builtSeconds > 0 ? new Date(builtSeconds * 1000).toISOString() : null }
+}
+
+const foldedBits = (bits: number, offset: number): number => Math.min(32, bits - (offset === TEREDO ? 96 : offset))
+
+function foldedFrom(address: Uint8Array, offset: number): NonNullable<FoundPlace['folded']>['from'] {
+  if (offset === TEREDO) return 'Teredo'
+  if (offset === 16) return '6to4'
+  return address[1] === 0x64 ? 'NAT64' : 'IPv4-mapped'
+}
+
+const orNull = (degrees: number): number | null => (Number.isNaN(degrees) ? null : degrees)
+
+/** What of the rule holds the client: subnets come before numbers, and those before places (DESIGN §7). */
+function matchedIn(rule: RuleModel, { family, bytes }: Client, place: FoundPlace): Matched | null {
+  const subnet = subnetHolding(rule, bytes.subarray(0, family === 4 ? 4 : 16))
+  if (subnet !== undefined) {
+    const text = formatPrefix(subnet)
+    // as it was written, where it folds
+    const written = rule.subnets.find((one) => formatPrefix(foldPrefix(one)) === text)
+    return { by: 'subnet', text: written === undefined ? text : formatPrefix(written) }
+  }
+  if (place.asn !== null && rule.asns.includes(place.asn.number)) return { by: 'asn', text: `AS${place.asn.number}` }
+  // a country decides by itself, as in compile.ts
+  const geo = rule.geos.find(
+    ({ continent, country, subdivision }) =>
+      (country === undefined ? continent === place.continent : packCode(country) === packCode(place.country)) &&
+      (subdivision === undefined || subdivision === place.subdivision),
+  )
+  if (geo === undefined) return null
+  return {
+    by: 'geo',
+    text: [geo.continent, geo.country, geo.subdivision].filter((code) => code !== undefined).join('-'),
+  }
+}
+
+/** VIPs of the answer, in its order, and how many there were to choose from. */
+function pickOf({ selection, health }: Responder, service: SteeredService, { type }: Asked) {
+  const { site, stage, count } = selection
+  if (site < 0) return { vips: [], usable: 0 }
+  const v6 = service.firstV6[site]!
+  const [first, end] = type === 'AAAA' ? [v6, service.firstVip[site + 1]!] : [service.firstVip[site]!, v6]
+  let usable = 0
+  for (let vip = first; vip < end; vip++) {
+    if (((STAGES[stage]!.states >>> stateOf(health[service.slot[vip]!]!)) & 1) !== 0) usable++
+  }
+  return { vips: [...selection.vips.subarray(0, count)], usable }
+}
+
+/** Tells of a site by its number in the service. */
+function makeSite(
+  { service, context, steps, responder, assumed }: Answered,
+  model: ServiceModel,
+  client: { readonly latitude: number | null; readonly longitude: number | null },
+  named: ReadonlySet<number>,
+  statuses: readonly MemberStatus[],
+) {
+  const consulted = new Set(steps.map(({ site }) => site))
+  const statusOf = new Map(statuses.map((status) => [status.member, status]))
+  const biasOf = new Map(model.sites.map(({ site, bias }) => [site, bias]))
+  return (site: number, group: number): ExplainedSite => {
+    const name = service.siteNames[site]!
+    const bias = biasOf.get(name)!
+    const away = distanceFrom(client, context.sites.get(name)!)
+    const vips: ExplainedVip[] = []
+    for (let vip = service.firstVip[site]!; vip < service.firstVip[site + 1]!; vip++) {
+      const word = responder.health[service.slot[vip]!]!
+      const member = service.members[vip]!
+      vips.push({
+        address: addressOf(service, vip),
+        member,
+        state: STATE_NAMES[stateOf(word)] ?? 'unknown',
+        share: shareOf(word),
+        calm: isCalm(word),
+        named: named.has(vip),
+        assumed: assumed.of.get(member) ?? null,
+        health: statusOf.get(member) ?? null,
+      })
+    }
+    return {
+      site: name,
+      group,
+      distanceKm: away === null ? null : tenths(away),
+      bias,
+      biasedKm: away === null ? null : tenths(away * (1 - bias / 100)),
+      weight: service.weight[site]!,
+      capacity: service.capacity[site]!,
+      consulted: consulted.has(name),
+      vips,
+    }
+  }
+}
+
+const tenths = (km: number): number => Math.round(km * 10) / 10
+
+/** null: one of them has no place. */
+function distanceFrom(
+  client: { readonly latitude: number | null; readonly longitude: number | null },
+  site: { readonly latitude: number; readonly longitude: number },
+): number | null {
+  if (client.latitude === null || client.longitude === null || Number.isNaN(site.latitude)) return null
+  return distanceKm(client.latitude, client.longitude, site.latitude, site.longitude)
+}
+
+function addressOf(service: SteeredService, vip: number): string {
+  const site = service.firstVip.findLastIndex((first) => first <= vip)
+  return formatAddress(service.address, vip * 16, vip < service.firstV6[site]! ? 4 : 16)
+}
+
+function explainScope(client: Client, hashed: boolean, { client: address, bits: source }: Asked): Scope {
+  const bits = scopeOf(client, hashed)
+  const hashBits = client.family === 4 ? Math.min(128, client.offset + HASH_BITS_V4) : HASH_BITS_V6
+  const kept = Math.min(bits, source)
+  return {
+    bits,
+    walkBits: client.scope,
+    hashBits: hashed ? hashBits : null,
+    source,
+    caches: `${formatAddress(maskAddress(address, kept))}/${kept}`,
+  }
+}

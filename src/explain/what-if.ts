@@ -1,0 +1,132 @@
+/**
+ * What-ifs of `explain` and `plan`: a copy of the HealthTable as it would be if members were down, or drained. What follows from that
+ * follows as it does in a node: force stands above drain, drain above brake, and the brake holds what `keep` says.
+ */
+import { brake } from '../health/brake.ts'
+import { fitnessOf, STATE_BITS, stateOf } from '../health/judgement.ts'
+import type { MemberStatus, ServiceHealth } from '../health/node-health.ts'
+import { canonicalPattern, matches } from '../health/override.ts'
+import type { Verdict } from '../health/quorum.ts'
+import {
+  DOWN,
+  DRAINED,
+  FORCED_DOWN,
+  healthWord,
+  type HealthTable,
+  shareOf,
+  stateOf as stateIn,
+  UP,
+} from '../health/table.ts'
+import type { MemberPlan, ServicePlan } from '../health/target.ts'
+import type { SteeredService } from '../policy/service.ts'
+import type { ExplainQuestion } from './question.ts'
+import type { ExplainContext } from '../world/build.ts'
+import type { World } from '../answer/world.ts'
+
+/** What a node knows of a service beyond the table; undefined: there is no node. */
+export type HealthOf = (service: string) => ServiceView | undefined
+
+export const NO_HEALTH: HealthOf = () => undefined
+
+export interface ServiceView {
+  readonly health: ServiceHealth
+  readonly members: readonly MemberStatus[]
+}
+
+export type Assumed = 'down' | 'drained' | 'braked'
+
+export const assumedInWords = (assumed: Assumed): string =>
+  assumed === 'braked' ? 'taken for down: the BRAKE keeps it' : `taken for ${assumed}`
+
+export interface Assumptions {
+  readonly health: HealthTable
+  /** By member: those whose word is not the live one. `braked`: taken for down, and the brake keeps it in the answers. */
+  readonly of: ReadonlyMap<string, Assumed>
+}
+
+/** A string says which of the patterns matches nothing. */
+export function assume(
+  world: World,
+  live: HealthTable,
+  context: ExplainContext,
+  { down, drain = [] }: Pick<ExplainQuestion, 'down' | 'drain'>,
+  healthOf: HealthOf = NO_HEALTH,
+): Assumptions | string {
+  const of = new Map<string, Assumed>()
+  if (down.length === 0 && drain.length === 0) return { health: live, of }
+  const { members } = context.plan
+  for (const pattern of [...down, ...drain]) {
+    const fault = faultOf(pattern, members, context)
+    if (fault !== undefined) return fault
+  }
+  const health = live.slice()
+  const services = new Set(members.filter((member) => hits([...down, ...drain], member)).map(({ service }) => service))
+  const serviceOf = new Map(world.services.map((service) => [service.name, service]))
+  const planOf = new Map(context.plan.services.map((plan) => [plan.name, plan]))
+  for (const [name, own] of Map.groupBy(members, ({ service }) => service)) {
+    if (!services.has(name)) continue
+    const supposed = own.map((plan) => ({ plan, down: hits(down, plan), drained: hits(drain, plan) }))
+    write(serviceOf.get(name)!, planOf.get(name)!, supposed, healthOf(name)?.members ?? [], health, of)
+  }
+  return { health, of }
+}
+
+const hits = (patterns: readonly string[], member: MemberPlan): boolean =>
+  patterns.some((pattern) => matches(canonicalPattern(pattern)!, member))
+
+function faultOf(pattern: string, members: readonly MemberPlan[], { sites }: ExplainContext): string | undefined {
+  const canonical = canonicalPattern(pattern)
+  if (canonical === undefined) return `“${pattern}” is no SITE, SITE/SERVICE or SITE/SERVICE/VIP`
+  if (members.some((member) => matches(canonical, member))) return undefined
+  const [site = '', service] = canonical.split('/')
+  const known = [...sites.keys()]
+  if (!sites.has(site)) return `no such site: ${site}; sites: ${known.join(', ')}`
+  if (service === undefined) return undefined // a site of no service: nothing changes
+  const there = [...new Set(members.filter((member) => member.site === site).map((member) => member.service))]
+  return `${pattern} matches no member; services at ${site}: ${there.join(', ')}`
+}
+
+interface Supposed {
+  readonly plan: MemberPlan
+  readonly down: boolean
+  readonly drained: boolean
+}
+
+/** Writes the words of one service, as members.ts would. */
+function write(
+  service: SteeredService,
+  servicePlan: ServicePlan,
+  members: readonly Supposed[],
+  statuses: readonly MemberStatus[],
+  health: HealthTable,
+  of: Map<string, Assumed>,
+): void {
+  const slots = new Map(service.members.map((member, vip) => [member, service.slot[vip]!]))
+  const statusOf = new Map(statuses.map((status) => [status.member, status]))
+  const views = members.map(({ plan, down, drained }) => {
+    const slot = slots.get(plan.name)!
+    const word = health[slot]!
+    const status = statusOf.get(plan.name)
+    const said = down ? 'down' : status === undefined ? verdictIn(word) : status.verdict
+    const supposed = { ...plan, drained: plan.drained || drained }
+    const fitness = stateIn(word) === FORCED_DOWN ? 'out' : fitnessOf(supposed, said, status?.override)
+    return { plan: supposed, site: plan.site, slot, word, said, override: status?.override, fitness, down }
+  })
+  const { sites } = brake(views, servicePlan)
+  for (const { plan, site, slot, word, said, override, down } of views) {
+    if (stateIn(word) === FORCED_DOWN) continue
+    const braked = sites.has(site) && said === 'down' && override === undefined && !plan.drained
+    const state = STATE_BITS[stateOf(plan, said, override, braked)]
+    if (state === stateIn(word) && !(braked && down)) continue
+    health[slot] = healthWord(state, state === UP ? shareOf(word) : 1000, false)
+    if (braked) of.set(plan.name, 'braked')
+    else if (state === DOWN) of.set(plan.name, 'down')
+    else if (state === DRAINED) of.set(plan.name, 'drained')
+  }
+}
+
+/** Of a word that nobody tells more of: a drain only drains what is up. */
+function verdictIn(word: number): Verdict | undefined {
+  const state = stateIn(word)
+  return state === UP || state === DRAINED ? 'up' : state === DOWN ? 'down' : undefined
+}

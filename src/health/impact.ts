@@ -1,0 +1,154 @@
+/**
+ * What an override would leave of the services it matches, before it is made: the answer to "is it safe to drain X?", and
+ * the ground on which node.ts refuses. Pure.
+ */
+import { leftPercent } from './brake.ts'
+import { fitnessOf } from './judgement.ts'
+import {
+  canonicalPattern,
+  effective,
+  isInForce,
+  matches,
+  mergeOverrides,
+  type Override,
+  type OverrideRequest,
+  type OverrideSet,
+  refusedDuration,
+} from './override.ts'
+import type { Verdict } from './quorum.ts'
+import type { MemberPlan, ServicePlan } from './target.ts'
+
+/** What taking members out would do: the answer to "is it safe to drain X?". */
+export interface Outlook {
+  readonly pattern: string
+  readonly members: readonly string[]
+  readonly services: readonly ServiceOutlook[]
+  readonly safe: boolean
+  /** In words; what speaks against it first. */
+  readonly why: string
+}
+
+interface ServiceOutlook {
+  readonly service: string
+  /** Of its capacity, up and taking clients, now and then. */
+  readonly leftNowPercent: number
+  readonly leftThenPercent: number
+  readonly keepPercent: number
+  readonly safe: boolean
+}
+
+export interface Looked {
+  readonly plan: MemberPlan
+  readonly verdict: Verdict | undefined
+  readonly braked: boolean
+}
+
+/**
+ * `safe`: of every service at least `keep` of its capacity stays up, and something does; or the override takes nothing
+ * that is up, and nothing that the brake holds. `services`: those with a member that matches, with all their members.
+ */
+export function lookOut(
+  pattern: string,
+  action: 'drain' | 'down',
+  services: readonly { readonly plan: ServicePlan; readonly members: readonly Looked[] }[],
+  overrides: OverrideSet,
+  wallMs: number,
+): Outlook {
+  const entry: Override = {
+    pattern,
+    action,
+    version: Infinity,
+    node: '',
+    who: '',
+    why: '',
+    madeMs: wallMs,
+    untilMs: null,
+  }
+  const then = mergeOverrides(overrides, [entry])
+  const each = services.map(({ plan, members }) => lookAt(plan, members, overrides, then, wallMs))
+  const against = each.filter(({ safe }) => !safe)
+  const matched = services.flatMap(({ members }) => members.filter((member) => matches(pattern, member.plan)))
+  return {
+    pattern,
+    members: matched.map(({ plan }) => plan.name),
+    services: each,
+    safe: against.length === 0,
+    why: [...against, ...each.filter(({ safe }) => safe)].map(say).join('; '),
+  }
+}
+
+function lookAt(
+  plan: ServicePlan,
+  members: readonly Looked[],
+  now: OverrideSet,
+  then: OverrideSet,
+  wallMs: number,
+): ServiceOutlook {
+  const fits = (overrides: OverrideSet) =>
+    members.map(({ plan: member, verdict }) => {
+      const fitness = fitnessOf(member, verdict, effective(overrides, member, wallMs))
+      return { site: member.site, fitness }
+    })
+  const fitNow = fits(now)
+  const fitThen = fits(then)
+  const takes = members.some(({ braked }, i) => {
+    const lost = fitThen[i]!.fitness === 'out'
+    return lost && (braked || fitNow[i]!.fitness === 'up')
+  })
+  const leftThen = leftPercent(fitThen, plan)
+  return {
+    service: plan.name,
+    leftNowPercent: leftPercent(fitNow, plan),
+    leftThenPercent: leftThen,
+    keepPercent: plan.keepPercent,
+    safe: !takes || (leftThen > 0 && leftThen >= plan.keepPercent),
+  }
+}
+
+function say({ service, leftNowPercent, leftThenPercent, keepPercent, safe }: ServiceOutlook): string {
+  const left = `${Math.round(leftThenPercent)} % of ${service} would be left (now ${Math.round(leftNowPercent)} %)`
+  if (safe) return left
+  return leftThenPercent === 0 ? `nothing of ${service} would be left up` : `only ${left}; it keeps ${keepPercent} %`
+}
+
+/** Why a request is not done, and what to do instead; undefined: nothing speaks against it. */
+export function refusal(
+  { pattern, action, forMs, yes }: OverrideRequest,
+  outlook: Outlook | undefined,
+  members: readonly MemberPlan[],
+  overrides: OverrideSet,
+  wallMs: number,
+): { readonly refused: string; readonly hint: string } | undefined {
+  if (action === 'undone') return refusedUndoing(pattern, overrides, wallMs)
+  if (canonicalPattern(pattern) === undefined || !members.some((member) => matches(pattern, member)))
+    return { refused: `${pattern} matches no member`, hint: hintAt(pattern, members) }
+  const duration = refusedDuration(forMs)
+  if (duration !== undefined) return duration
+  if (yes || outlook === undefined || outlook.safe) return undefined
+  return { refused: outlook.why, hint: 'With --yes it is done all the same' }
+}
+
+function refusedUndoing(pattern: string, overrides: OverrideSet, wallMs: number) {
+  const inForce = [...overrides.values()].filter((entry) => isInForce(entry, wallMs)).map((entry) => entry.pattern)
+  if (inForce.includes(pattern)) return undefined
+  const hint = inForce.length === 0 ? 'There are no overrides' : `There are: ${someOf(inForce)}`
+  return { refused: `there is no override on ${pattern}`, hint }
+}
+
+/** Names what there is where the pattern leaves the known. */
+function hintAt(pattern: string, members: readonly MemberPlan[]): string {
+  const [site, service] = pattern.split('/')
+  const atSite = members.filter((member) => member.site === site)
+  if (atSite.length === 0)
+    return `Name a SITE, SITE/SERVICE or SITE/SERVICE/VIP; sites: ${someOf(members.map((m) => m.site))}`
+  const ofService = atSite.filter((member) => member.service === service)
+  if (ofService.length === 0) return `Services at ${site}: ${someOf(atSite.map((member) => member.service))}`
+  return `VIPs of ${site}/${service}: ${someOf(ofService.map((member) => member.address))}`
+}
+
+function someOf(names: readonly string[]): string {
+  const distinct = [...new Set(names)]
+  return distinct.length <= 8
+    ? distinct.join(', ')
+    : `${distinct.slice(0, 8).join(', ')} and ${distinct.length - 8} more`
+}

@@ -1,0 +1,129 @@
+/**
+ * Where a member stands: its state, share and calm, and why, from its judgement, its override and the brake. Pure; node.ts
+ * calls stand() whenever one of them changed or `wakeAtMs` has come, and writes the HealthTable's word of it.
+ */
+import { type Judgement, type MemberState, stateOf } from './judgement.ts'
+import type { Override } from './override.ts'
+import { type AgentShare, damp, rampNextMs, rampShare } from './share.ts'
+import type { MemberPlan, ServicePlan } from './target.ts'
+
+export interface Standing {
+  readonly state: MemberState
+  /** Its DOWN waits. */
+  readonly braked: boolean
+  /** Of state and brake. */
+  readonly sinceMs: number
+  readonly why: string
+  /** 0–1000. */
+  readonly share: number
+  readonly shareWhy: string
+  readonly calm: boolean
+  /** Why it is not calm, in words; empty when it is. */
+  readonly unrest: string
+  /** When it will be, if nothing else happens; undefined: it is, or time alone will not make it so. */
+  readonly calmAtMs: number | undefined
+  /** Since when it ramps up; undefined while it doesn't. */
+  readonly rampSinceMs: number | undefined
+  readonly agent: AgentShare | undefined
+  /** When time alone will have changed something. */
+  readonly wakeAtMs: number
+}
+
+/** What of it is saved, and is there before the first judgement of a process. */
+export interface Earlier extends Pick<Standing, 'state' | 'braked' | 'sinceMs' | 'rampSinceMs' | 'agent'> {
+  /** Of a saved file or another plan: what changed since did so unseen, and nothing starts a ramp. */
+  readonly remembered?: boolean
+}
+
+export interface Circumstances {
+  readonly plan: MemberPlan
+  readonly service: ServicePlan
+  readonly judgement: Judgement
+  readonly override: Override | undefined
+  /** The brake holds its site. */
+  readonly braked: boolean
+  /** Nobody of its service is usable. */
+  readonly lastResort: boolean
+}
+
+/** `before`: where it stood; undefined for a member never seen. */
+export function stand(now: Circumstances, before: Earlier | undefined, nowMs: number): Standing {
+  const { plan, service, judgement, override } = now
+  const braked = now.braked && judgement.verdict === 'down' && override === undefined && !plan.drained
+  const state = stateOf(plan, judgement.verdict, override, braked)
+  const same = before !== undefined && before.state === state && before.braked === braked
+  const sinceMs = same ? before.sinceMs : nowMs
+  const rampSinceMs = rampOf(state === 'up' && !braked, service.rampUpMs, before, nowMs)
+  const ramp = rampSinceMs === undefined ? 1000 : rampShare(rampSinceMs, nowMs, service.rampUpMs)
+  const ramping = ramp < 1000
+  const granted = judgement.verdict === 'up' ? before?.agent : undefined
+  const asked = judgement.verdict === 'up' ? judgement.share : undefined
+  const { agent, nextMs } = damp(granted, asked, nowMs, service.ttlMaxSeconds)
+  const share = state === 'up' ? Math.min(ramp, agent?.share ?? 1000) : 1000
+  const stir = stirOf(now, state, braked, ramping)
+  const still = stir === ''
+  const calmAtMs = plan.targets.length === 0 ? nowMs : sinceMs + plan.settleMs
+  const calm = still && calmAtMs <= nowMs
+  return {
+    state,
+    braked,
+    sinceMs,
+    why: whyOf(now, state, braked),
+    share,
+    shareWhy:
+      share === 1000
+        ? ''
+        : ramp === share
+          ? `ramps up, ${percent(share)} so far`
+          : `its agent asks for ${percent(share)}`,
+    calm,
+    unrest: calm ? '' : still ? 'it settles' : stir,
+    calmAtMs: still && !calm ? calmAtMs : undefined,
+    rampSinceMs: ramping ? rampSinceMs : undefined,
+    agent,
+    wakeAtMs: Math.min(
+      still && !calm ? calmAtMs : Infinity,
+      ramping ? rampNextMs(rampSinceMs!, nowMs, service.rampUpMs) : Infinity,
+      nextMs,
+    ),
+  }
+}
+
+/** A member that comes back ramps up; what was never out, what nobody knew and what the brake put back doesn't. */
+function rampOf(isUp: boolean, rampUpMs: number, before: Earlier | undefined, nowMs: number): number | undefined {
+  if (!isUp || rampUpMs === 0 || before === undefined) return undefined
+  if (before.state === 'up') return before.rampSinceMs
+  return before.state === 'unproven' || before.remembered === true ? undefined : nowMs
+}
+
+/** What moves, or may move soon, in words; empty: nothing. */
+function stirOf(
+  { judgement, override, lastResort }: Circumstances,
+  state: MemberState,
+  braked: boolean,
+  ramping: boolean,
+) {
+  if (override !== undefined) return 'an override stands above it'
+  if (state !== 'up' && state !== 'down') return `it is ${state}`
+  if (braked) return 'the brake holds it'
+  if (lastResort) return 'nobody of its service is usable'
+  if (ramping) return 'it ramps up'
+  if (judgement.held) return 'its votes do not decide'
+  if (judgement.former) return 'its former check decides'
+  return judgement.moving ? 'a prober sees it change' : ''
+}
+
+function whyOf({ plan, judgement, override }: Circumstances, state: MemberState, braked: boolean): string {
+  const { why } = judgement
+  if (override?.action === 'up' || override?.action === 'down') return `${sayOverride(override)}; ${why}`
+  if (braked) return `its DOWN waits: less than \`keep\` of ${plan.service} would be left; ${why}`
+  if (state !== 'drained') return why
+  return `${override === undefined ? 'drained by its file' : sayOverride(override)}; ${why}`
+}
+
+function sayOverride({ action, who, why, pattern }: Override): string {
+  const what = action === 'drain' ? 'drained' : `forced ${action}`
+  return `${what} by ${who} (${pattern}${why === '' ? '' : `: ${why}`})`
+}
+
+const percent = (share: number): string => `${share / 10} %`

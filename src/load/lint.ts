@@ -1,0 +1,209 @@
+/**
+ * What works but hurts: warnings over a model that loads. Pure; for `check` and `plan`, never for `serve`, which takes what
+ * it is given. Each says where, why, and what to write instead; what nobody wrote is never blamed.
+ */
+import { formatAddress, maskAddress } from '../dns/address.ts'
+import { formatName, lowerName, parentName } from '../dns/name.ts'
+import { TYPE } from '../dns/types.ts'
+import type { Problem, ProblemCode } from '../problem.ts'
+import { budgetInWords, detectionMs, inSeconds, steeredNames } from '../zone/budget.ts'
+import type { Model, Position, ServiceModel } from '../zone/model.ts'
+import { keyOf } from './records.ts'
+import {
+  positionOf,
+  RECORD_HEAD,
+  Z_AT,
+  Z_COUNT,
+  Z_INTS,
+  Z_OWNER,
+  Z_OWNER_BYTES,
+  Z_TYPE,
+  type ZoneModel,
+} from '../zone/pack.ts'
+
+/** A failover longer than this is said where no `budget` is written. */
+const LONG_MS = 300_000
+
+/** In no order. */
+export function lint(model: Model): readonly Problem[] {
+  const problems: Problem[] = []
+  const warn: Warn = (code, at, message, hint) => {
+    problems.push({ code, severity: 'warning', ...at, message, hint })
+  }
+  const used = new Set(model.zones.flatMap(({ services }) => services))
+  for (const service of model.services) {
+    lintSites(service, used, warn)
+    lintChecks(service, warn)
+    lintWeights(service, warn)
+    lintSpread(service, warn)
+  }
+  lintBudgets(model, warn)
+  const addresses = addressBook(model.zones)
+  for (const zone of model.zones) lintServers(zone, addresses, warn)
+  return problems
+}
+
+type Warn = (code: ProblemCode, at: Position, message: string, hint: string) => void
+
+/** A dynamic record is a service of its own, named `www.example.com:A`. */
+const isRecord = ({ name }: ServiceModel): boolean => name.includes(':')
+
+function lintSites(service: ServiceModel, used: ReadonlySet<string>, warn: Warn): void {
+  const { name, sites, at } = service
+  if (!used.has(name)) {
+    warn(
+      'service-unused',
+      at,
+      `no name is steered by service ${name}`,
+      `Write {type: GSLB, service: ${name}} at a name`,
+    )
+  }
+  // the values of one pool may well be in several places
+  const places = isRecord(service)
+    ? sites.flatMap(({ vips }) => vips.map(({ address }) => address))
+    : sites.map(({ site }) => site)
+  if (new Set(places).size !== 1) return
+  const message = isRecord(service)
+    ? `the pools of ${name} have one value: when it is down only the record’s own are left, which nobody checks`
+    : `service ${name} has one site: when it is down nothing is left`
+  warn('single-site', at, message, 'Give it a second one, elsewhere')
+}
+
+function lintChecks({ name, checks, ttl, at }: ServiceModel, warn: Warn): void {
+  const slowest = checks.toSorted((a, b) => detectionMs(b) - detectionMs(a))[0]
+  if (slowest === undefined || detectionMs(slowest) <= 1000 * ttl.maxSeconds) return
+  const message = `service ${name} needs up to ${inSeconds(detectionMs(slowest))} to find a dead site (check ${slowest.type}), longer than its answers live: ${ttl.maxSeconds} s`
+  warn('check-slow', at, message, 'The check decides how long a failover takes: shorten its interval and timeout')
+}
+
+/** A weight decides within a group of two or more; the sites behind the candidates are weighed by capacity. */
+function lintWeights({ name, sites, order, rules, spreadKm, written }: ServiceModel, warn: Warn): void {
+  if (order.kind === 'nearest' && spreadKm > 0 && sites.length > 1) return
+  const orders = [...rules.map((rule) => rule.order), ...(order.kind === 'listed' ? [order.groups] : [])]
+  const grouped = new Set(orders.flatMap((groups) => groups.filter((group) => group.length > 1).flat()))
+  const idle = sites.filter(({ site, weight }) => {
+    const isOdd = sites.some((other) => other.weight !== 0 && other.weight !== weight)
+    return weight !== 0 && isOdd && !grouped.has(site) && written?.has(`${site}.weight`)
+  })
+  const first = written?.get(`${idle[0]?.site}.weight`)
+  if (first === undefined) return
+  const message = `service ${name} never weighs ${idle.map(({ site }) => site).join(' or ')}: a weight divides the clients of one group`
+  const hint =
+    order.kind === 'nearest'
+      ? 'With `spread` near sites become one group; so do sites in an inner list of an order'
+      : 'Put sites that are to share clients into an inner list: order: [[fra, ams], iad]'
+  warn('weight-unused', first, message, hint)
+}
+
+function lintSpread({ name, sites, order, written }: ServiceModel, warn: Warn): void {
+  const why = order.kind === 'listed' ? 'its order is listed' : sites.length === 1 ? 'it has one site' : undefined
+  if (why === undefined || written === undefined) return
+  const biases = sites.filter(({ bias }) => bias !== 0).map(({ site }) => `${site}.bias`)
+  const idle = ['spread', 'candidates', ...biases].filter((key) => written.has(key))
+  if (idle.length === 0) return
+  const words = idle.map((key) => `\`${key.slice(key.lastIndexOf('.') + 1)}\``)
+  const message = `${[...new Set(words)].join(', ')} of service ${name} decides nothing: ${why}`
+  const otherwise = order.kind === 'listed' ? ', or write `order: nearest`' : ''
+  warn('spread-unused', written.get(idle[0]!)!, message, `It is about distances: leave it out${otherwise}`)
+}
+
+function lintBudgets({ zones, services }: Model, warn: Warn): void {
+  const unlimited = services.filter(({ budgetMs }) => budgetMs === undefined)
+  for (const { service, budget, names, first, at } of steeredNames(zones, unlimited)) {
+    if (budget.totalMs === null || budget.totalMs <= LONG_MS) continue
+    const more = names > 1 ? ` (and ${names - 1} more)` : ''
+    const message = `the failover of ${first}${more} can take long: ${budgetInWords(budget)}`
+    warn(
+      'budget-long',
+      at,
+      message,
+      isRecord(service)
+        ? 'Shorten its TTL or its check'
+        : `Shorten the TTL or the check; or write \`budget: ${minutes(budget.totalMs)}\` at service ${service.name} if it is meant`,
+    )
+  }
+}
+
+const minutes = (ms: number): string => `${Math.ceil(ms / 60_000)}m`
+
+/** A zone with one name server, or with all of them in one network: an outage there takes the zone with it (RFC 2182 §3). */
+function lintServers(zone: ZoneModel, addressesOf: AddressBook, warn: Warn): void {
+  const servers = serversOf(zone)
+  if (servers === undefined) return
+  const { targets, at } = servers
+  const apex = formatName(zone.apex)
+  if (targets.length === 1) {
+    warn('ns-one-network', at, `zone ${apex} has one name server`, 'Run a second one, in another network')
+    return
+  }
+  const addresses = targets.map((target) => addressesOf(target))
+  if (addresses.some((known) => known.length === 0)) return // elsewhere, so not here
+  const networks = new Set(
+    addresses.flat().map((bytes) => formatAddress(maskAddress(bytes, bytes.length === 4 ? 24 : 48))),
+  )
+  const families = new Set(addresses.flat().map(({ length }) => length))
+  if (networks.size > families.size) return
+  const named = [...networks].map((network) => `${network}/${network.includes(':') ? 48 : 24}`).join(' and ')
+  warn('ns-one-network', at, `all name servers of zone ${apex} are in ${named}`, 'Give it one in another network')
+}
+
+/** Name servers of the apex (lower-case wire form) and where they are written. */
+export function serversOf(
+  zone: ZoneModel,
+): { readonly targets: readonly Uint8Array[]; readonly at: Position } | undefined {
+  const { sets, apex } = zone
+  for (let set = 0; set < sets.length; set += Z_INTS) {
+    if (sets[set + Z_TYPE] !== TYPE.NS || sets[set + Z_OWNER_BYTES] !== apex.length) continue
+    return { targets: rdataOf(zone, set).map(lowerName), at: positionOf(zone, set) }
+  }
+  return undefined
+}
+
+/** A name (lower-case wire form) → its addresses as the zones have them, 4 or 16 bytes each. None: it is elsewhere, steered, or below a wildcard. */
+export type AddressBook = (name: Uint8Array) => readonly Uint8Array[]
+
+/** Looks each name up once: the innermost zone that has addresses for it, its own or glue, counts. */
+export function addressBook(zones: readonly ZoneModel[]): AddressBook {
+  const byApex = new Map(zones.map((zone) => [keyOf(zone.apex), zone]))
+  const known = new Map<string, readonly Uint8Array[]>()
+  const find = (name: Uint8Array): readonly Uint8Array[] => {
+    for (let apex = name; ; apex = parentName(apex)) {
+      const zone = byApex.get(keyOf(apex))
+      const found = zone === undefined ? [] : addressesIn(zone, name)
+      if (found.length > 0 || apex.length === 1) return found
+    }
+  }
+  return (name) => {
+    const key = keyOf(name)
+    const addresses = known.get(key) ?? find(name)
+    known.set(key, addresses)
+    return addresses
+  }
+}
+
+function addressesIn(zone: ZoneModel, name: Uint8Array): readonly Uint8Array[] {
+  const { sets } = zone
+  const addresses: Uint8Array[] = []
+  for (let set = 0; set < sets.length; set += Z_INTS) {
+    const type = sets[set + Z_TYPE]
+    if (sets[set + Z_OWNER_BYTES] !== name.length || (type !== TYPE.A && type !== TYPE.AAAA)) continue
+    if (isAt(zone, sets[set + Z_OWNER]!, name)) addresses.push(...rdataOf(zone, set))
+  }
+  return addresses
+}
+
+function isAt({ bytes }: ZoneModel, from: number, name: Uint8Array): boolean {
+  for (let i = 0; i < name.length; i++) if (bytes[from + i] !== name[i]) return false
+  return true
+}
+
+/** RDATA of a set's records. */
+function rdataOf({ sets, bytes }: ZoneModel, set: number): Uint8Array[] {
+  const rdata: Uint8Array[] = []
+  for (let at = sets[set + Z_AT]!; rdata.length < sets[set + Z_COUNT]!;) {
+    const end = at + RECORD_HEAD + ((bytes[at + 10]! << 8) | bytes[at + 11]!)
+    rdata.push(bytes.subarray(at + RECORD_HEAD, end))
+    at = end
+  }
+  return rdata
+}

@@ -1,0 +1,476 @@
+/**
+ * The folder of YAML files → Model and Problems: the loader of `serve`, `check`, `explain` and `plan` alike. Never throws
+ * for what an operator wrote, and never stops at the first fault. Files are read one after the other; what each gave is
+ * kept under a hash of its content and of what it includes, so a reload parses only what changed.
+ *
+ *   defaults.yaml ─▶ sites.yaml ─▶ services.yaml, services/*.yaml ─┐
+ *                └─▶ NAME.DOMAIN.yaml, NAME.DOMAIN./*.yaml …       ─┴▶ what concerns more than one file ─▶ Model
+ *                    (records.ts, each zone apart)
+ *
+ * A file that another includes is a part of that one, and none of these itself.
+ */
+import { createHash, hash as hashOf } from 'node:crypto'
+import { join, relative, sep } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { formatName, isFault } from '../dns/name.ts'
+import {
+  comparePlaces,
+  MOST_PROBLEMS,
+  type Problem,
+  type ProblemCode,
+  ProblemList,
+  type Report,
+  type Severity,
+  TooManyErrors,
+  untold,
+} from '../problem.ts'
+import { checkNesting, checkSharedVips, steer } from './resolve.ts'
+import { checkBudgets } from '../zone/budget.ts'
+import { type CheckPart, readNamedChecks } from './checks.ts'
+import { Files, type SavedFiles } from './files.ts'
+import { lastChangeOf } from '../git.ts'
+import { Lister, type ZoneSource } from './list.ts'
+import type { Model, Position, ServiceModel, SiteModel } from '../zone/model.ts'
+import { type LoadedFile, Parts, type Unit } from './includes.ts'
+import { Reader } from '../yaml/read.ts'
+import { keyOf, readZone, type ZoneFile } from './records.ts'
+import type { PrefixReader } from '../zone/rules.ts'
+import { readService, readSites, type ServiceContext } from './services.ts'
+import { readSoa, type SoaDefaults, soaOf } from './soa.ts'
+import { readSubnets } from './subnets.ts'
+import { type Include, type Node, parseYaml, Source } from '../yaml/tree.ts'
+
+export interface Loaded {
+  /** undefined when there is an error among the problems. */
+  readonly model?: Model
+  /** In order of file, line and column. */
+  readonly problems: readonly Problem[]
+  /** Hash of the files' names and contents, which of them are included, and the serial: equal folders have equal hashes. */
+  readonly hash: string
+  /** Files that were included, or sought, and that no walk through the folder meets: outside of it, or hidden; sorted. */
+  readonly outside: readonly string[]
+  /** For the next load. */
+  readonly files: ReadonlyMap<string, LoadedFile>
+  /** Every file that was read, by path relative to the folder. */
+  readonly sources: Files['seen']
+  /** SOA serial of all zones. */
+  readonly serial: number
+}
+
+/** What a load is to read in place of what is on disk. */
+export interface SavedZones {
+  readonly files: SavedFiles
+  /** Where defaults.yaml has none. */
+  readonly serial: number
+}
+
+export const DEFAULTS_KEYS = ['soa', 'ttl', 'checks']
+const DEFAULT_TTL_SECONDS = 3600
+
+/** How far a load is. */
+export interface Progress {
+  /** Zones read, and all of them. */
+  readonly parsed: number
+  readonly files: number
+  /** Owner names so far. */
+  readonly names: number
+}
+
+/**
+ * Loads every file of the folder; `previous` = what the last call returned, whether it had a model or not. `saved`: these
+ * files, as if they were there.
+ */
+export async function loadFolder(
+  folder: string,
+  previous?: Loaded,
+  onProgress?: (progress: Progress) => void,
+  saved?: SavedZones,
+): Promise<Loaded> {
+  const loading = new Loading(folder, previous?.files ?? new Map(), onProgress, saved)
+  let isStopped = false
+  const model = await loading.load().catch((error: unknown) => {
+    if (!(error instanceof TooManyErrors)) throw error
+    isStopped = true
+    return undefined
+  })
+  const { list } = loading.problems
+  isStopped ||=
+    loading.problems.count('error') === MOST_PROBLEMS && [...loading.files.values()].some(({ isCut }) => isCut)
+  const problems = [...untold(loading.problems, folder, isStopped), ...list.toSorted(comparePlaces)]
+  const whole = model !== undefined && problems.every(({ severity }) => severity !== 'error')
+  return { ...(whole && { model }), problems, ...loading.done() }
+}
+
+interface Tree {
+  readonly read: Reader
+  readonly root: Node
+}
+
+interface ZoneUnit extends ZoneSource {
+  readonly unit: Unit | undefined
+}
+
+interface Defaults {
+  readonly ttlSeconds: number
+  readonly checks: ReadonlyMap<string, CheckPart>
+  readonly soa: SoaDefaults
+}
+
+class Loading {
+  /** Many files may say the same of one that they include: it is told once. */
+  readonly problems = new ProblemList()
+  readonly files = new Map<string, LoadedFile>()
+  readonly #folder: string
+  readonly #files: Files
+  readonly #previous: ReadonlyMap<string, LoadedFile>
+  readonly #report: Report = this.problems.report
+  /** In files that are or may be parts of others: not told yet, perhaps never. */
+  #errors = 0
+  readonly #onProgress: ((progress: Progress) => void) | undefined
+  readonly #saved: SavedZones | undefined
+  #serial = 0
+  /** What is included, and so served only as that. */
+  #parts: readonly string[] = []
+
+  constructor(
+    folder: string,
+    previous: ReadonlyMap<string, LoadedFile>,
+    onProgress: ((progress: Progress) => void) | undefined,
+    saved: SavedZones | undefined,
+  ) {
+    this.#onProgress = onProgress
+    this.#folder = folder
+    this.#files = new Files(folder, saved?.files)
+    this.#saved = saved
+    this.#previous = previous
+  }
+
+  done(): Omit<Loaded, 'model' | 'problems'> {
+    const { seen: sources } = this.#files
+    return { hash: this.#hash(), outside: this.#outside(), files: this.files, sources, serial: this.#serial }
+  }
+
+  #hash(): string {
+    const hash = createHash('sha256').update(`${this.#serial}\n${this.#parts.join('\n')}\n`)
+    for (const [path, file] of [...this.files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      hash.update(`${path} ${file.hash}${this.#includedBy(file)}\n`)
+    return hash.digest('hex')
+  }
+
+  #includedBy({ includes }: LoadedFile): string {
+    return [...includes].map(([file, state]) => ` ${relative(this.#folder, file)} ${state}`).join('')
+  }
+
+  #outside(): string[] {
+    const sought = new Set([...this.files.values()].flatMap(({ includes }) => [...includes.keys()]))
+    return [...sought].filter((file) => this.#isOutside(file)).toSorted()
+  }
+
+  /** A file there, or one that may come; nobody is to watch what was refused, such as a whole disk. */
+  #isOutside(file: string): boolean {
+    const found = this.#files.seek(file)
+    const isFile = 'id' in found || found.code === 'file-unreadable'
+    return (
+      isFile &&
+      relative(this.#folder, file)
+        .split(sep)
+        .some((step) => step.startsWith('.'))
+    )
+  }
+
+  async load(): Promise<Model> {
+    const lister = new Lister(this.#folder, this.#files, this.#report)
+    const listing = await lister.list()
+    const units: Unit[] = []
+    const defaults = this.#defaults(listing.hasDefaults ? await this.#tree('defaults.yaml', units) : undefined)
+    const sites = this.#sites(listing.hasSites ? await this.#tree('sites.yaml', units) : undefined)
+    const written = await this.#trees(listing.services, units)
+    const zoneUnits = await this.#zoneUnits(listing.zones, defaults, units)
+    const parts = new Parts(units, this.#files)
+    this.#parts = units.filter((unit) => parts.isPart(unit)).map(({ paths }) => paths.join(' '))
+    const services = this.#services(written, parts, { sites, checks: defaults.checks, prefixes: this.#prefixes })
+    const zones = this.#zones(zoneUnits, parts)
+    await lister.tellStrange(
+      listing.strange,
+      (path) => this.files.has(path) || parts.isIncluded(join(this.#folder, path)),
+    )
+    this.#serial = defaults.soa.serial ?? this.#saved?.serial ?? (await this.#gitSerial())
+    for (const service of zones.flatMap(({ dynamics }) => dynamics)) services.set(service.name, service)
+    const whole = [...services.values()].filter((service) => 'at' in service)
+    checkSharedVips(whole, sites, this.#report)
+    checkNesting(zones, this.#report)
+    checkBudgets(zones, whole, this.#report)
+    return {
+      sites: withPools(sites, zones),
+      services: whole.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+      zones: zones.map((zone) => ({
+        apex: zone.apex,
+        sets: steer(zone, services, this.#report),
+        bytes: zone.bytes,
+        services: zone.services,
+        at: zone.at,
+        files: zone.files,
+        soa: soaOf(zone, defaults.soa, defaults.ttlSeconds, this.#serial),
+      })),
+    }
+  }
+
+  #isReadable(): boolean {
+    return this.problems.list.every(({ code }) => code !== 'file-unreadable')
+  }
+
+  /**
+   * Reads files as one; what `parse` makes of them is kept while their content, `context` and what they include stay the
+   * same. Its problems are not reported yet: it may be a part of another. undefined when one can't be read.
+   */
+  async #unit(
+    paths: readonly string[],
+    context: string,
+    canBePart: boolean,
+    parse: (
+      source: Source,
+      report: Report,
+      include: Include,
+      ids: readonly string[],
+    ) => Pick<LoadedFile, 'zone' | 'tree'>,
+  ): Promise<Unit | undefined> {
+    await nextTurn() // so that a thread that loads a thousand files can do other things between
+    const texts: { readonly file: string; readonly text: string; readonly hash: string; readonly id: string }[] = []
+    for (const path of paths) {
+      const file = join(this.#folder, path)
+      const read = this.#files.read(file)
+      if ('why' in read) {
+        const place = { file, line: 0, column: 0 }
+        this.#report({ code: 'file-unreadable', severity: 'error', ...place, message: read.why })
+      } else texts.push({ file, ...read })
+    }
+    const [first, ...others] = texts
+    if (first === undefined || texts.length < paths.length) return undefined
+    const ids = texts.map(({ id }) => id)
+    const key = paths.join('\n')
+    const hash = hashOf('sha256', [context, ...texts.map((one) => one.hash)].join('\n'), 'base64')
+    let loaded = this.#previous.get(key)
+    const isSame =
+      loaded?.hash === hash &&
+      !loaded.isCut &&
+      [...loaded.includes].every(([file, state]) => this.#files.seek(file).state === state)
+    if (loaded === undefined || !isSame) {
+      // there is enough to tell already: one error more says that this file, too, has some
+      const problems = new ProblemList(this.#errors < MOST_PROBLEMS ? MOST_PROBLEMS : 1)
+      const includes = new Map<string, string>()
+      const source = new Source(first.file, first.text)
+      for (const { file, text } of others) source.add(file, text)
+      const include = this.#files.includer(includes)
+      const result = untilTooMany(() => parse(source, problems.report, include, ids))
+      loaded = {
+        hash,
+        includes,
+        ...foundBy(problems),
+        isCut: result === undefined,
+        includedCharacters: source.included.characters,
+        ...result,
+      }
+    }
+    this.#errors += loaded.problems.filter(({ severity }) => severity === 'error').length
+    this.#files.addIncluded(loaded.includedCharacters)
+    this.files.set(key, loaded)
+    return { paths, ids, loaded, canBePart }
+  }
+
+  /** A file of subnets, for a rule: parsed once while its content stays the same. */
+  readonly #prefixes: PrefixReader = (file, fault) => {
+    const path = relative(this.#folder, file)
+    if (path.startsWith('..') || path.endsWith('.yaml')) {
+      const why = path.startsWith('..') ? 'lies outside of the folder of zones' : 'is YAML, and no list of prefixes'
+      fault('value-invalid', `${path} ${why}`)
+      return undefined
+    }
+    if (this.files.has(path)) return this.files.get(path)!.prefixes
+    const told = join(this.#folder, path)
+    const found = this.#files.seek(told)
+    if ('code' in found) {
+      fault(found.code === 'file-unreadable' ? found.code : 'value-invalid', found.message)
+      return undefined
+    }
+    let loaded = this.#previous.get(path)
+    if (loaded?.hash !== found.state) {
+      const problems = new ProblemList()
+      const prefixes = readSubnets(new Source(told, found.text), problems.report)
+      const none = { includes: new Map(), isCut: false, includedCharacters: 0 }
+      loaded = { hash: found.state, ...none, ...foundBy(problems), prefixes }
+    }
+    this.files.set(path, loaded)
+    this.#tellFound(loaded)
+    return loaded.prefixes
+  }
+
+  async #trees(paths: readonly string[], units: Unit[], canBePart = true): Promise<readonly Unit[]> {
+    const trees: Unit[] = []
+    for (const path of paths) {
+      const unit = await this.#unit([path], '', canBePart, (source, report, include, [id]) => {
+        const root = parseYaml(source, report, include, source.first, id)
+        return root === undefined ? {} : { tree: { source, root } }
+      })
+      if (unit !== undefined) trees.push(unit)
+    }
+    for (const unit of trees) units.push(unit)
+    return trees
+  }
+
+  async #tree(path: string, units: Unit[]): Promise<Tree | undefined> {
+    const [unit] = await this.#trees([path], units, false)
+    return unit && this.#taken(unit)
+  }
+
+  /** Takes a unit for what it is by its own name. */
+  #taken({ loaded }: Unit): Tree | undefined {
+    this.#tellFound(loaded)
+    return loaded.tree && { read: new Reader(loaded.tree.source, this.#report), root: loaded.tree.root }
+  }
+
+  #defaults(tree: Tree | undefined): Defaults {
+    const fields = tree?.read.fields(tree.root, 'defaults.yaml', DEFAULTS_KEYS)
+    const checks = fields?.get('checks')
+    const soa = fields?.get('soa')
+    return {
+      ttlSeconds: tree?.read.seconds(fields?.get('ttl'), 0, DEFAULT_TTL_SECONDS) ?? DEFAULT_TTL_SECONDS,
+      checks: tree && checks ? readNamedChecks(tree.read, checks.value) : new Map(),
+      soa: readSoa(tree?.read, soa?.value),
+    }
+  }
+
+  #sites(tree: Tree | undefined): ReadonlyMap<string, SiteModel> {
+    return tree ? readSites(tree.read, tree.root) : new Map()
+  }
+
+  /** All that are written; of faulty ones only where. */
+  #services(units: readonly Unit[], parts: Parts, context: ServiceContext): Map<string, ServiceModel | Position> {
+    const services = new Map<string, ServiceModel | Position>()
+    for (const unit of units) {
+      if (parts.isPart(unit)) continue
+      const tree = this.#taken(unit)
+      if (tree === undefined) continue
+      for (const entry of tree.read.entries(tree.root, unit.paths[0]!)) {
+        const other = services.get(entry.key.text)
+        const service = readService(tree.read, entry, context)
+        if (other === undefined) services.set(entry.key.text, service ?? tree.read.at(entry.key))
+        else {
+          const { file, line } = 'at' in other ? other.at : other
+          tree.read.fault('service-duplicate', entry.key, `service ${entry.key.text} is also at ${file}:${line}`)
+        }
+      }
+    }
+    return services
+  }
+
+  async #zoneUnits(
+    zones: readonly ZoneSource[],
+    { ttlSeconds }: Defaults,
+    units: Unit[],
+  ): Promise<readonly ZoneUnit[]> {
+    const read: ZoneUnit[] = []
+    let names = 0
+    for (const zone of zones) {
+      const { apex, files, folder } = zone
+      this.#onProgress?.({ parsed: read.length, files: zones.length, names })
+      const unit =
+        isFault(apex) || files.length === 0
+          ? undefined
+          : await this.#unit(files, String(ttlSeconds), folder === undefined, (source, report, include, ids) => ({
+              zone: readZone(source, apex, ttlSeconds, report, include, ids),
+            }))
+      if (unit !== undefined) units.push(unit)
+      names += unit?.loaded.zone?.names ?? 0
+      read.push({ ...zone, unit })
+    }
+    return read
+  }
+
+  #zones(units: readonly ZoneUnit[], parts: Parts): readonly ZoneFile[] {
+    const zones = new Map<string, ZoneFile>()
+    const isPart = ({ folder, unit }: ZoneUnit): boolean =>
+      folder === undefined && unit !== undefined && parts.isPart(unit)
+    if (units.every(isPart) && this.#isReadable()) {
+      const hint = 'A zone is a file named like example.com.yaml'
+      this.#tell('zones-missing', this.#folder, 'there is no zone here', hint)
+    }
+    for (const zone of units) {
+      const { apex, files, folder, unit } = zone
+      const file = join(this.#folder, folder ?? files[0]!)
+      if (isFault(apex)) {
+        if (folder !== undefined || !parts.isIncluded(file)) this.#tell('zone-name', file, apex.fault)
+        continue
+      }
+      if (files.length === 0) this.#tell('zones-missing', file, 'there is no file of this zone here')
+      if (unit === undefined) continue
+      if (isPart(zone)) {
+        const hint =
+          'To have the zone as well, put what both share into a file of another name and include that in both'
+        const message = `${formatName(apex)} is no zone, for another file includes this one`
+        this.#tell('zone-included', file, message, hint, 'warning')
+        continue
+      }
+      this.#tellFound(unit.loaded)
+      const made = unit.loaded.zone
+      if (made === undefined) continue
+      const other = zones.get(keyOf(apex))
+      if (other === undefined) zones.set(keyOf(apex), made)
+      else {
+        const message = `zone ${formatName(apex)} is also in ${other.at.file}`
+        this.#report({ code: 'zone-duplicate', severity: 'error', ...made.at, message })
+      }
+    }
+    return [...zones.values()]
+  }
+
+  #tellFound({ problems, hidden }: LoadedFile): void {
+    for (const problem of problems) this.#report(problem)
+    this.problems.addHidden('warning', hidden.warning)
+    this.problems.addHidden('notice', hidden.notice)
+  }
+
+  /** Of a file or folder as a whole. */
+  #tell(code: ProblemCode, file: string, message: string, hint?: string, severity: Severity = 'error'): void {
+    this.#report({ code, severity, file, line: 0, column: 0, message, ...(hint !== undefined && { hint }) })
+  }
+
+  /** Unix time of the last commit that touched the folder; 1 and a warning where git can't tell. */
+  async #gitSerial(): Promise<number> {
+    const told = await lastChangeOf(this.#folder)
+    if (typeof told === 'number') return told
+    const { reason } = told
+    const message = `the serial is 1: none is written, and git says: ${reason}`
+    const hint = 'Write `serial` under `soa` in defaults.yaml, or keep the folder in git'
+    if (this.#isReadable()) this.#tell('serial-unknown', this.#folder, message, hint, 'warning')
+    return 1
+  }
+}
+
+/** undefined: it stopped at more errors than are told. */
+function untilTooMany<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof TooManyErrors) return undefined
+    throw error
+  }
+}
+
+function foundBy(problems: ProblemList): Pick<LoadedFile, 'problems' | 'hidden'> {
+  const hiddenOf = (severity: 'warning' | 'notice'): number =>
+    problems.count(severity) - problems.list.filter((problem) => problem.severity === severity).length
+  return { problems: problems.list, hidden: { warning: hiddenOf('warning'), notice: hiddenOf('notice') } }
+}
+
+/** The sites, and for each pool of a dynamic record that is named like none of them one without a place. */
+function withPools(sites: ReadonlyMap<string, SiteModel>, zones: readonly ZoneFile[]): ReadonlyMap<string, SiteModel> {
+  const all = new Map(sites)
+  for (const { sites: pools, at } of zones.flatMap(({ dynamics }) => dynamics)) {
+    for (const { site: name } of pools) {
+      if (all.has(name)) continue
+      const place = { latitude: Number.NaN, longitude: Number.NaN, region: '' }
+      all.set(name, { name, ...place, capacity: 100, declaresCapacity: false, drained: false, at })
+    }
+  }
+  return all
+}

@@ -1,0 +1,285 @@
+/**
+ * octoDNS's dynamic records (A, AAAA) → services of Meridian, so that they live on the same health, maps and overrides:
+ *
+ *   pool                       a site of that name, its values the VIPs; their weights decide which one a client gets
+ *   pool, fallback, its …      an order, closed: a client is never sent to a pool outside of his chain
+ *   rule                       a rule, fenced; the catch-all is the service's own order
+ *   the record's values        the last resort, which nobody probes
+ *   octodns.healthcheck        the check (healthcheck.ts)
+ *
+ * Its validations are octoDNS's (octodns/record/dynamic.py), each at its place; rules are read in dynamic-rules.ts.
+ */
+import { formatAddress } from '../../dns/address.ts'
+import { formatName, isFault } from '../../dns/name.ts'
+import { encodeRdata } from '../../dns/rdata.ts'
+import { typeName } from '../../dns/types.ts'
+import { didYouMean } from '../../problem.ts'
+import { readDynamicRules, type Targeted } from './rules.ts'
+import { readHealthcheck } from './healthcheck.ts'
+import type { Groups, ServiceModel, VipModel } from '../../zone/model.ts'
+import type { Fields, Reader } from '../../yaml/read.ts'
+import { isIdentifier } from '../services.ts'
+import { type Entry, isNull, type Node, type Scalar } from '../../yaml/tree.ts'
+
+export const DYNAMIC_RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'dynamic', 'octodns']
+export const DYNAMIC_KEYS = ['pools', 'rules']
+export const POOL_KEYS = ['fallback', 'values']
+export const POOL_VALUE_KEYS = ['value', 'weight', 'status']
+/** octoDNS's own bound is 100. */
+const MAX_WEIGHT = 1000
+const SETTLE_MS = 300_000
+
+export interface DynamicRecord {
+  /** Lower-case wire form. */
+  readonly owner: Uint8Array
+  /** TYPE.A or TYPE.AAAA. */
+  readonly type: number
+  readonly node: Node
+  /** All that the record has, its `type` and `ttl` included. */
+  readonly fields: Fields
+  readonly ttlSeconds: number
+}
+
+interface Pool {
+  readonly key: Scalar
+  readonly vips: readonly VipModel[]
+  /** As written; undefined = none. */
+  readonly fallback: Scalar | undefined
+  /** The pool behind it in its chain; undefined = it is the last. */
+  readonly next: string | undefined
+}
+
+/** By name, in the order of the file. */
+type Pools = ReadonlyMap<string, Pool>
+
+/**
+ * Its service is named like `www.example.com:A`, which no service of services.yaml can be. undefined: there is none to
+ * speak of. What is faulty has been reported; a service that comes out all the same is sound in itself.
+ */
+export function readDynamic(read: Reader, { owner, type, node, ttlSeconds }: DynamicRecord): ServiceModel | undefined {
+  const fields = read.fields(node, `a dynamic record of type ${typeName(type)}`, DYNAMIC_RECORD_KEYS, ['geo'])!
+  const values = readResort(read, node, fields, type)
+  const name = formatName(owner).slice(0, -1)
+  const checks = readHealthcheck(read, fields.get('octodns'), name)
+  const dynamic = read.fields(fields.get('dynamic')!.value, '“dynamic”', DYNAMIC_KEYS)
+  if (dynamic === undefined) return undefined
+  const pools = readPools(read, fields.get('dynamic')!, dynamic.get('pools'), type)
+  const rules = readDynamicRules(read, fields.get('dynamic')!, dynamic.get('rules'), pools)
+  checkLoops(read, pools)
+  if (rules === undefined) return undefined
+  checkUsed(read, pools, rules)
+  const catchAll = rules.findLast((rule) => rule.isCatchAll)
+  if (catchAll?.pool === undefined) return undefined
+  return {
+    // a slash parts site, service and VIP in a member's name
+    name: `${name.replaceAll('/', '\\047')}:${typeName(type)}`,
+    // in one order always: records that only differ in the order of their pools share a client map
+    sites: [...pools]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([site, { vips }]) => ({ site, vips, weight: 100, bias: 0, drained: false })),
+    order: { kind: 'listed', groups: chainOf(pools, catchAll.pool), only: true },
+    spreadKm: 0,
+    candidates: 4,
+    spill: 1,
+    rules: rules.flatMap(({ isCatchAll, pool, subnets, geos, node: at }) =>
+      isCatchAll || pool === undefined
+        ? []
+        : {
+            subnets: subnets.map(({ value }) => value),
+            asns: [],
+            geos: geos.map(({ value }) => value),
+            order: chainOf(pools, pool),
+            only: true,
+            pick: undefined,
+            at: read.at(at),
+          },
+    ),
+    pick: 'hash',
+    answers: 1,
+    minVips: 1,
+    ttl: { maxSeconds: ttlSeconds, minSeconds: ttlSeconds, settleMs: SETTLE_MS },
+    lastResort: { kind: 'values', values },
+    checks,
+    probers: 3,
+    regions: 1,
+    keepPercent: 25,
+    rampUpMs: 0,
+    at: read.at(node),
+  }
+}
+
+/** The record's own values, in network order. */
+function readResort(read: Reader, node: Node, fields: Fields, type: number): readonly Uint8Array[] {
+  const one = fields.get('value')
+  const many = fields.get('values')
+  if (one !== undefined && many !== undefined) {
+    read.fault('value-kind', many.key, '“value” and “values” say the same', 'Write `values` alone')
+  }
+  if (one === undefined && many === undefined) {
+    const hint = 'They answer when every pool of a client’s chain is down'
+    read.missing(node, 'a dynamic record', 'values', hint)
+  }
+  const nodes = many !== undefined ? read.items(many.value, '“values”') : one !== undefined ? [one.value] : []
+  if (many?.value.kind === 'list' && nodes.length === 0) read.fault('value-kind', many.value, '“values” is empty')
+  const seen = new Set<string>()
+  return nodes.flatMap((value) => {
+    const bytes = readAddress(read, value, type)
+    if (bytes === undefined) return []
+    const address = formatAddress(bytes)
+    if (seen.has(address)) read.fault('rdata-duplicate', value, 'this value is there twice')
+    seen.add(address)
+    return [bytes]
+  })
+}
+
+function readAddress(read: Reader, node: Node, type: number): Uint8Array | undefined {
+  const scalar = read.scalar(node, 'a value')
+  const bytes = scalar && encodeRdata(type, scalar.text)
+  if (bytes === undefined || !isFault(bytes)) return bytes
+  read.fault('rdata-invalid', node, bytes.fault)
+  return undefined
+}
+
+function readPools(read: Reader, dynamic: Entry, entry: Entry | undefined, type: number): Pools {
+  const pools = new Map<string, Pool>()
+  if (entry === undefined) {
+    read.missing(dynamic.key, '“dynamic”', 'pools', 'pools: {eu: {values: [{value: 192.0.2.1}]}}')
+    return pools
+  }
+  const entries = read.entries(entry.value, '“pools”')
+  if (entries.length === 0 && entry.value.kind === 'mapping') read.fault('value-kind', entry.value, '“pools” is empty')
+  const names = new Set(entries.map(({ key }) => key.text))
+  for (const { key, value } of entries) {
+    isIdentifier(read, key, 'a pool')
+    const fields = read.fields(value, `pool ${key.text}`, POOL_KEYS)
+    const fallback = readFallback(read, fields?.get('fallback'))
+    pools.set(key.text, {
+      key,
+      vips: fields === undefined ? [] : readValues(read, key, fields.get('values'), type),
+      fallback,
+      next: fallback && nextOf(read, fallback, names),
+    })
+  }
+  return pools
+}
+
+function readFallback(read: Reader, entry: Entry | undefined): Scalar | undefined {
+  if (entry === undefined || isNull(entry.value)) return undefined
+  return read.scalar(entry.value, '“fallback”')
+}
+
+/** octoDNS takes `default` for the record's own values, which are behind the last pool of every chain anyway. */
+function nextOf(read: Reader, fallback: Scalar, pools: ReadonlySet<string>): string | undefined {
+  const { text } = fallback
+  const isDefault = text === 'default'
+  if (pools.has(text) && !isDefault) return text
+  if (pools.has(text)) {
+    const message =
+      '`fallback: default` means the record’s own values, here as in octoDNS, and not the pool of that name'
+    read.fault('pool-unknown', fallback, message, 'Give the pool another name if it is meant', 'warning')
+  } else {
+    const hint = isDefault
+      ? 'Leave `fallback` out: the record’s own values are behind the last pool of every chain'
+      : didYouMean(text, pools)
+    read.fault('pool-unknown', fallback, `there is no pool “${text}” in this record`, hint)
+  }
+  return undefined
+}
+
+/** Values with `status: down` are checked and left out: they are never served. */
+function readValues(read: Reader, pool: Scalar, entry: Entry | undefined, type: number): readonly VipModel[] {
+  if (entry === undefined) {
+    read.missing(pool, `pool ${pool.text}`, 'values', 'values: [{value: 192.0.2.1}]')
+    return []
+  }
+  const nodes = read.items(entry.value, `“values” of pool ${pool.text}`)
+  if (entry.value.kind === 'list' && nodes.length === 0) {
+    const hint = 'A pool that is not to be served has values with `status: down`'
+    read.fault('value-kind', entry.value, `pool ${pool.text} has no values`, hint)
+  }
+  const seen = new Set<string>()
+  const vips: VipModel[] = []
+  for (const node of nodes) {
+    const vip = readValue(read, node, type, nodes.length === 1)
+    if (vip === undefined) continue
+    const { address } = vip
+    if (seen.has(address)) {
+      const hint = 'Write it once, with the sum of their weights'
+      read.fault('vip-duplicate', node, `${address} is twice in pool ${pool.text}`, hint)
+    } else if (!vip.isDown) vips.push(vip.model)
+    seen.add(address)
+  }
+  return vips
+}
+
+interface PoolValue {
+  readonly address: string
+  readonly model: VipModel
+  readonly isDown: boolean
+}
+
+function readValue(read: Reader, node: Node, type: number, isAlone: boolean): PoolValue | undefined {
+  if (node.kind !== 'mapping') {
+    const hint = 'values: [{value: 192.0.2.1, weight: 2}]'
+    read.fault('value-kind', node, 'a value of a pool is a mapping with “value”', hint)
+    return undefined
+  }
+  const fields = read.fields(node, 'a value of a pool', POOL_VALUE_KEYS)!
+  const weightEntry = fields.get('weight')
+  const weight = read.integer(weightEntry, 0, MAX_WEIGHT, 1)
+  const status = read.oneOf(fields.get('status'), ['up', 'down', 'obey'] as const, 'obey')
+  if (isAlone && weight !== 1 && weightEntry !== undefined) {
+    const message = 'this weight decides nothing: the pool has no other value'
+    read.fault('weight-unused', weightEntry.value, message, 'Leave it out', 'warning')
+  }
+  const value = fields.get('value')
+  if (value === undefined) {
+    read.missing(node, 'a value of a pool', 'value')
+    return undefined
+  }
+  const bytes = readAddress(read, value.value, type)
+  if (bytes === undefined) return undefined
+  const address = formatAddress(bytes)
+  const model: VipModel = {
+    address,
+    bytes,
+    ...(weight !== 1 && !isAlone && { weight }),
+    ...(status === 'up' && { unchecked: true }),
+  }
+  return { address, model, isDown: status === 'down' }
+}
+
+/** The pool, its fallback, that one's, and so on, each a group. A loop, which has been reported, ends where it closes. */
+function chainOf(pools: Pools, first: string): Groups {
+  const chain = new Set<string>()
+  for (let name: string | undefined = first; name !== undefined && !chain.has(name);) {
+    chain.add(name)
+    name = pools.get(name)?.next
+  }
+  return [...chain].map((name) => [name])
+}
+
+/** Each loop is told once, at its first pool in the file. */
+function checkLoops(read: Reader, pools: Pools): void {
+  const looping = new Set<string>()
+  for (const [first, { fallback }] of pools) {
+    const chain = chainOf(pools, first).flat()
+    if (pools.get(chain.at(-1)!)?.next !== first || looping.has(first)) continue
+    for (const name of chain) looping.add(name)
+    const message = `the fallbacks of these pools are a loop: ${[...chain, first].join(' → ')}`
+    const hint = 'A chain ends in a pool without `fallback`; behind it are the record’s own values'
+    read.fault('pool-loop', fallback!, message, hint)
+  }
+}
+
+/** Says nothing while a name is wrong: that may be the one that is missed. */
+function checkUsed(read: Reader, pools: Pools, rules: readonly Targeted[]): void {
+  const fallbacks = [...pools.values()].flatMap(({ fallback }) => fallback?.text ?? [])
+  const used = new Set([...rules.flatMap(({ pool }) => pool ?? []), ...fallbacks])
+  if (rules.some(({ pool }) => pool === undefined) || fallbacks.some((name) => !pools.has(name))) return
+  for (const [name, { key }] of pools) {
+    if (used.has(name)) continue
+    const hint = 'Give it to a rule or as another pool’s `fallback`, or take it out'
+    read.fault('pool-unused', key, `no rule and no fallback names pool ${name}`, hint)
+  }
+}

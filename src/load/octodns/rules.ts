@@ -1,0 +1,186 @@
+/**
+ * The rules of a dynamic record, with what octoDNS demands of them (octodns/record/dynamic.py; docs/dynamic_records.rst,
+ * “Rule ordering”): from the most specific to the least, no place or subnet under a broader one before it, and a catch-all
+ * at the end. So the first rule that matches is the one that Meridian takes: subnets, then geos in the order of the file.
+ */
+import { formatPrefix, maskAddress, parsePrefix, type Prefix } from '../../dns/address.ts'
+import { foldPrefix } from '../../geo/fold.ts'
+import { didYouMean } from '../../problem.ts'
+import type { Geo } from '../../zone/model.ts'
+import type { Reader } from '../../yaml/read.ts'
+import { parseGeo } from '../../zone/rules.ts'
+import { whatIsWrong } from '../subnets.ts'
+import type { Entry, Node } from '../../yaml/tree.ts'
+
+export const DYNAMIC_RULE_KEYS = ['pool', 'geos', 'subnets']
+
+interface Written<T> {
+  readonly value: T
+  readonly text: string
+  readonly node: Node
+}
+
+/** A rule as written. */
+export interface Targeted {
+  readonly node: Node
+  /** A pool that there is; undefined: faulty. */
+  readonly pool: string | undefined
+  readonly subnets: readonly Written<Prefix>[]
+  readonly geos: readonly Written<Geo>[]
+  /** It has neither subnets nor geos, not even faulty ones; an empty list is none, as in octoDNS. */
+  readonly isCatchAll: boolean
+  /** Place in the order that octoDNS demands: subnets alone, with geos, geos alone, neither. */
+  readonly rank: 0 | 1 | 2 | 3
+}
+
+/** undefined: there are none to speak of, which has been reported. */
+export function readDynamicRules(
+  read: Reader,
+  dynamic: Entry,
+  entry: Entry | undefined,
+  pools: ReadonlyMap<string, unknown>,
+): readonly Targeted[] | undefined {
+  if (entry === undefined) {
+    read.missing(dynamic.key, '“dynamic”', 'rules', 'rules: [{geos: [EU], pool: eu}, {pool: na}]')
+    return undefined
+  }
+  const nodes = read.items(entry.value, '“rules”')
+  if (entry.value.kind === 'list' && nodes.length === 0) read.fault('value-kind', entry.value, '“rules” is empty')
+  const seen = new Set<string>()
+  const rules = nodes.flatMap((node) => readRule(read, node, pools, seen) ?? [])
+  if (rules.length === 0) return undefined
+  checkOrder(read, rules)
+  checkGeos(read, rules)
+  checkSubnets(read, rules)
+  return rules
+}
+
+/** `seen`: pools of the rules so far. */
+function readRule(
+  read: Reader,
+  node: Node,
+  pools: ReadonlyMap<string, unknown>,
+  seen: Set<string>,
+): Targeted | undefined {
+  const fields = read.fields(node, 'a rule', DYNAMIC_RULE_KEYS)
+  if (fields === undefined) return undefined
+  const [hasSubnets, hasGeos] = [isThere(fields.get('subnets')), isThere(fields.get('geos'))]
+  const isCatchAll = !hasSubnets && !hasGeos
+  const name = fields.get('pool')
+  const pool = read.text(name, undefined)
+  if (name === undefined) read.missing(node, 'a rule', 'pool')
+  if (name !== undefined && pool !== undefined) {
+    if (!pools.has(pool)) {
+      read.fault(
+        'pool-unknown',
+        name.value,
+        `there is no pool “${pool}” in this record`,
+        didYouMean(pool, pools.keys()),
+      )
+    } else if (seen.has(pool) && !isCatchAll) {
+      const hint = 'Put its geos and subnets into that rule; only the catch-all names a pool again'
+      read.fault('pool-reused', name.value, `an earlier rule has pool ${pool} already`, hint)
+    }
+    seen.add(pool)
+  }
+  return {
+    node,
+    pool: pool !== undefined && pools.has(pool) ? pool : undefined,
+    subnets: readEach(read, fields.get('subnets'), readSubnet),
+    geos: readEach(read, fields.get('geos'), readGeo),
+    isCatchAll,
+    rank: isCatchAll ? 3 : !hasSubnets ? 2 : !hasGeos ? 0 : 1,
+  }
+}
+
+const isThere = (entry: Entry | undefined): boolean =>
+  entry !== undefined && (entry.value.kind !== 'list' || entry.value.items.length > 0)
+
+function readEach<T>(
+  read: Reader,
+  entry: Entry | undefined,
+  one: (read: Reader, node: Node) => T | undefined,
+): readonly T[] {
+  const nodes = entry === undefined ? [] : read.items(entry.value, `“${entry.key.text}”`)
+  return nodes.flatMap((node) => one(read, node) ?? [])
+}
+
+function readSubnet(read: Reader, node: Node): Written<Prefix> | undefined {
+  const text = read.scalar(node, 'an entry of “subnets”')?.text
+  if (text === undefined) return undefined
+  const value = parsePrefix(text)
+  if (value !== undefined) return { value, text, node }
+  read.fault('value-invalid', node, ...whatIsWrong(text))
+  return undefined
+}
+
+function readGeo(read: Reader, node: Node): Written<Geo> | undefined {
+  const text = read.scalar(node, 'an entry of “geos”')?.text
+  if (text === undefined) return undefined
+  const value = parseGeo(text)
+  if (value !== undefined) return { value, text, node }
+  const hint = 'Continent, country and subdivision: AS, AS-CN, NA-US-CA'
+  read.fault('value-invalid', node, `“${text}” is no geo code of a place there is`, hint)
+  return undefined
+}
+
+const RANKS = ['subnets alone', 'subnets and geos', 'geos alone']
+
+function checkOrder(read: Reader, rules: readonly Targeted[]): void {
+  let broadest = 0
+  for (const [i, { node, rank, isCatchAll }] of rules.entries()) {
+    if (isCatchAll && i < rules.length - 1) {
+      const message = `rule ${i + 1} is for everybody, and stands before another`
+      read.fault('rule-order', node, message, 'Put the catch-all last; there is one')
+    }
+    if (isCatchAll) continue
+    if (rank < broadest) {
+      const message = `rule ${i + 1}, with ${RANKS[rank]}, stands behind one with ${RANKS[broadest]}`
+      read.fault('rule-order', node, message, 'First subnets alone, then subnets with geos, geos alone, the catch-all')
+    }
+    broadest = Math.max(broadest, rank)
+  }
+  if (!rules.some(({ isCatchAll }) => isCatchAll)) {
+    const hint = 'End with a rule that has a pool and nothing else, for all other clients'
+    read.fault('catchall-missing', rules.at(-1)!.node, 'the last rule is not for everybody', hint)
+  }
+}
+
+/** Within a rule the broader one counts as the earlier, wherever it stands. */
+function checkGeos(read: Reader, rules: readonly Targeted[]): void {
+  const seen = new Map<string, number>()
+  for (const [i, { geos }] of rules.entries()) {
+    for (const { text, node } of geos.toSorted((a, b) => a.text.length - b.text.length)) {
+      const parts = text.split('-')
+      const broader = parts.map((_, n) => parts.slice(0, n + 1).join('-')).find((code) => seen.has(code))
+      if (broader !== undefined) {
+        const rule = seen.get(broader)!
+        read.fault('geo-covered', node, ...coverage(text, broader, rule, rule === i))
+      }
+      if (!seen.has(text)) seen.set(text, i)
+    }
+  }
+}
+
+/** As geos. Clients of IPv6 networks that carry IPv4 addresses are looked up by those, so such subnets are compared as IPv4. */
+function checkSubnets(read: Reader, rules: readonly Targeted[]): void {
+  const seen = new Map<string, { readonly rule: number; readonly text: string }>()
+  for (const [rule, { subnets }] of rules.entries()) {
+    const folded = subnets.map((one) => ({ ...one, ...foldPrefix(one.value) }))
+    for (const { family, bytes, bits, text, node } of folded.toSorted((a, b) => a.bits - b.bits)) {
+      const around = Array.from({ length: bits + 1 }, (_, length) =>
+        formatPrefix({ family, bytes: maskAddress(bytes, length), bits: length }),
+      )
+      const broader = around.map((prefix) => seen.get(prefix)).find((one) => one !== undefined)
+      if (broader !== undefined) {
+        read.fault('subnet-covered', node, ...coverage(text, broader.text, broader.rule, broader.rule === rule))
+      }
+      if (!seen.has(around[bits]!)) seen.set(around[bits]!, { rule, text })
+    }
+  }
+}
+
+function coverage(text: string, broader: string, rule: number, isSame: boolean): [message: string, hint: string] {
+  const hint = isSame || text === broader ? `Leave ${text} out` : `Put ${text} into a rule before that, or leave it out`
+  return [`${text} is ${text === broader ? '' : `within ${broader}, which is `}in rule ${rule + 1} already`, hint]
+}

@@ -1,0 +1,115 @@
+/**
+ * What concerns more than one file: VIPs that services share, zones within zones, and the services that zones name.
+ */
+import { formatName, parentName } from '../dns/name.ts'
+import { TYPE } from '../dns/types.ts'
+import { didYouMean, type Report } from '../problem.ts'
+import type { Position, ServiceModel, SiteModel } from '../zone/model.ts'
+import { positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE } from '../zone/pack.ts'
+import { keyOf, type ZoneFile } from './records.ts'
+import { typesOf } from './services.ts'
+
+/** By name, every service that is written; of one that could not be read only where. */
+export type WrittenServices = ReadonlyMap<string, ServiceModel | Position>
+
+/**
+ * The same address at two sites in two services: most likely a slip. `sites`: those of sites.yaml; a pool that is none of
+ * them is a name within its record, which says nothing of any other.
+ */
+export function checkSharedVips(
+  services: readonly ServiceModel[],
+  sites: ReadonlyMap<string, SiteModel>,
+  report: Report,
+): void {
+  const seen = new Map<string, { readonly site: string; readonly service: string }>()
+  for (const { name: service, sites: own, at } of services) {
+    for (const { site, vips } of own) {
+      if (!sites.has(site)) continue
+      for (const { address } of vips) {
+        const other = seen.get(address)
+        if (other === undefined) seen.set(address, { site, service })
+        else if (other.site !== site && other.service !== service) {
+          const message = `${address} is at ${site} here and at ${other.site} in service ${other.service}`
+          report({ code: 'vip-shared', severity: 'warning', ...at, message })
+        }
+      }
+    }
+  }
+}
+
+/** Zones may nest; but an outer zone holds nothing at or below an inner apex but its NS and glue (DESIGN §4). */
+export function checkNesting(zones: readonly ZoneFile[], report: Report): void {
+  const apexes = new Map(zones.map((zone) => [keyOf(zone.apex), zone]))
+  const inner = new Map<ZoneFile, Set<string>>()
+  for (const zone of zones) {
+    for (let name = zone.apex; name.length > 1;) {
+      name = parentName(name)
+      const outer = apexes.get(keyOf(name))
+      if (outer !== undefined) inner.set(outer, (inner.get(outer) ?? new Set()).add(keyOf(zone.apex)))
+    }
+  }
+  for (const zone of zones) {
+    const inners = inner.get(zone)
+    if (inners !== undefined) checkOverlap(zone, inners, report)
+    for (const { target, problem } of zone.unresolved) {
+      if (inners === undefined || !isWithinAny(target, inners)) report(problem)
+    }
+  }
+}
+
+/** Whether the name or one above it is among them. */
+function isWithinAny(target: Uint8Array, keys: ReadonlySet<string>): boolean {
+  for (let name = target; name.length > 1; name = parentName(name)) if (keys.has(keyOf(name))) return true
+  return false
+}
+
+function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Report): void {
+  const { sets, bytes } = zone
+  for (let i = 0; i < sets.length; i += Z_INTS) {
+    const type = sets[i + Z_TYPE]!
+    if (type === TYPE.A || type === TYPE.AAAA) continue
+    const from = sets[i + Z_OWNER]!
+    const owner = bytes.subarray(from, from + sets[i + Z_OWNER_BYTES]!)
+    for (let name = owner; name.length > zone.apex.length; name = parentName(name)) {
+      if (!inners.has(keyOf(name)) || (type === TYPE.NS && name === owner)) continue
+      const place = positionOf(zone, i)
+      const message = `${formatName(owner)} belongs to the zone ${formatName(name)}, which has a file of its own`
+      const isSigned = type === TYPE.DS && name === owner
+      const hint = isSigned
+        ? 'Leave it out: DS tells that a zone is signed, and none that is served here is'
+        : 'Move it there'
+      report({ code: 'zone-overlap', severity: 'error', ...place, message, hint })
+      break
+    }
+  }
+}
+
+/** The sets with each steered entry's types as its service has them. */
+export function steer(zone: ZoneFile, services: WrittenServices, report: Report): Int32Array {
+  if (zone.services.length === 0) return zone.sets
+  const sets = zone.sets.slice()
+  /** A service that is gone may be named everywhere, and looking for a like name takes a while. */
+  const hints = new Map<string, string>()
+  for (let i = 0; i < sets.length; i += Z_INTS) {
+    if (sets[i + Z_TYPE] !== 0) continue
+    const name = zone.services[sets[i + Z_AT]!]!
+    const service = services.get(name)
+    const place = positionOf(zone, i)
+    if (service === undefined) {
+      const hint = hints.get(name) ?? didYouMean(name, services.keys()) ?? 'Services are declared in services.yaml'
+      hints.set(name, hint)
+      const message = `there is no service “${name}”`
+      report({ code: 'service-unknown', severity: 'error', ...place, message, hint })
+      continue
+    }
+    if (!('at' in service)) continue // its own faults are told already
+    const has = typesOf(service)
+    const lacking = sets[i + Z_COUNT]! & ~has
+    if (lacking !== 0 && has !== 0) {
+      const message = `service ${name} has no ${lacking === STEERS_A ? 'IPv4' : 'IPv6'} VIP`
+      report({ code: 'gslb-type', severity: 'error', ...place, message, hint: 'Leave out that type' })
+    }
+    if (sets[i + Z_COUNT] === 0) sets[i + Z_COUNT] = has
+  }
+  return sets
+}

@@ -1,0 +1,291 @@
+/**
+ * sites.yaml and services.yaml → SiteModel and ServiceModel: DESIGN §7 and §8. What a service says of sites is checked
+ * against sites.yaml and against itself here; what it has in common with other services and zones, in load.ts.
+ */
+import { formatAddress, parseAddress } from '../dns/address.ts'
+import { didYouMean } from '../problem.ts'
+import { type CheckPart, readAddress, readChecks } from './checks.ts'
+import type { LastResort, Position, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from '../zone/model.ts'
+import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import type { Fields, Reader } from '../yaml/read.ts'
+import { readGroups, readRules, type PrefixReader } from '../zone/rules.ts'
+import type { Entry, Node } from '../yaml/tree.ts'
+
+export const SITE_KEYS = ['location', 'region', 'capacity', 'drained']
+export const SERVICE_KEYS = [
+  'sites',
+  'order',
+  'spread',
+  'candidates',
+  'spill',
+  'rules',
+  'pick',
+  'answers',
+  'minVips',
+  'ttl',
+  'lastResort',
+  'check',
+  'probers',
+  'regions',
+  'keep',
+  'rampUp',
+  'budget',
+]
+export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
+const DAY_MS = 86_400_000
+const MAX_CAPACITY = 1_000_000
+
+/** Bits STEERS_*: the types that a service ever answers. */
+export function typesOf({ sites }: Pick<ServiceModel, 'sites'>, only?: ReadonlySet<string>): number {
+  let types = 0
+  for (const { site, vips } of sites) {
+    if (only !== undefined && !only.has(site)) continue
+    for (const { bytes } of vips) types |= bytes.length === 4 ? STEERS_A : STEERS_AAAA
+  }
+  return types
+}
+
+/** Names of sites, pools, services and checks: part of member names, metrics and patterns, so no blanks, slashes or stars. */
+export function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what: string): boolean {
+  if (/^[a-z0-9][\w.-]{0,62}$/i.test(key.text)) return true
+  const hint = 'Letters, digits, and . _ - behind the first; at most 63'
+  read.fault('value-invalid', key, `“${key.text}” is no name for ${what}`, hint)
+  return false
+}
+
+export function readSites(read: Reader, root: Node): ReadonlyMap<string, SiteModel> {
+  const sites = new Map<string, SiteModel>()
+  for (const { key, value } of read.entries(root, 'sites.yaml')) {
+    isIdentifier(read, key, 'a site')
+    const fields = read.fields(value, 'a site', SITE_KEYS)
+    const location = fields?.get('location')
+    if (fields !== undefined && location === undefined) {
+      read.missing(key, `site ${key.text}`, 'location', 'Its latitude and longitude in degrees: [50.11, 8.68]')
+    }
+    const [latitude, longitude] = location === undefined ? [0, 0] : readLocation(read, location)
+    sites.set(key.text, {
+      name: key.text,
+      latitude,
+      longitude,
+      region: read.text(fields?.get('region'), ''),
+      capacity: read.integer(fields?.get('capacity'), 0, MAX_CAPACITY, 100),
+      declaresCapacity: fields?.has('capacity') === true,
+      drained: read.flag(fields?.get('drained'), false),
+      at: read.at(key),
+    })
+  }
+  return sites
+}
+
+function readLocation(read: Reader, { value }: Entry): [number, number] {
+  const items = read.items(value, '“location”')
+  const degrees = items.map((item) =>
+    item.kind === 'scalar' && /^-?\d{1,3}(\.\d+)?$/.test(item.text) ? +item.text : NaN,
+  )
+  const [latitude = NaN, longitude = NaN] = degrees
+  if (Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180 && degrees.length === 2) return [latitude, longitude]
+  if (value.kind === 'list') {
+    const hint = 'Latitude from -90 to 90, then longitude from -180 to 180: [50.11, 8.68]'
+    read.fault('value-invalid', value, '“location” is no pair of degrees', hint)
+  }
+  return [0, 0]
+}
+
+export interface ServiceContext {
+  readonly sites: ReadonlyMap<string, SiteModel>
+  readonly checks: ReadonlyMap<string, CheckPart>
+  /** Reads the files of subnets that rules name. */
+  readonly prefixes: PrefixReader
+}
+
+export function readService(read: Reader, { key, value }: Entry, context: ServiceContext): ServiceModel | undefined {
+  isIdentifier(read, key, 'a service')
+  const what = `service ${key.text}`
+  const fields = read.fields(value, what, SERVICE_KEYS)
+  if (fields === undefined) return undefined
+  const minVips = read.integer(fields.get('minVips'), 1, 255, 1)
+  const sites = readServiceSites(read, key, fields.get('sites'), context, minVips)
+  const names = new Set(sites.map(({ site }) => site))
+  const check = fields.get('check')
+  if (check === undefined) read.missing(key, what, 'check', 'Write `check: none` if its VIPs are never probed')
+  const order = fields.get('order')
+  const service: ServiceModel = {
+    name: key.text,
+    sites,
+    order:
+      order === undefined || (order.value.kind === 'scalar' && order.value.text === 'nearest')
+        ? { kind: 'nearest' }
+        : { kind: 'listed', groups: readGroups(read, order.value, names, what) },
+    spreadKm: read.distanceKm(fields.get('spread'), 0),
+    candidates: read.integer(fields.get('candidates'), 1, 255, 4),
+    spill: read.integer(fields.get('spill'), 1, 255, declaresCapacity(sites, context) ? 2 : 1),
+    rules: readRules(read, fields.get('rules'), { sites: names, what, prefixes: context.prefixes }),
+    pick: read.oneOf(fields.get('pick'), ['hash', 'random'] as const, 'hash'),
+    answers: read.integer(fields.get('answers'), 1, 8, 8),
+    minVips,
+    ttl: readTtl(read, fields.get('ttl')),
+    lastResort: readLastResort(read, fields.get('lastResort'), typesOf({ sites })),
+    checks: check === undefined ? [] : readChecks(read, check.value, context.checks),
+    probers: read.integer(fields.get('probers'), 1, 255, 3),
+    regions: read.integer(fields.get('regions'), 1, 255, 1),
+    keepPercent: read.percent(fields.get('keep'), 25),
+    rampUpMs: read.durationMs(fields.get('rampUp'), 0, DAY_MS, 0),
+    ...readBudget(read, fields.get('budget')),
+    written: writtenOf(read, fields),
+    at: read.at(key),
+  }
+  checkFences(read, fields.get('rules'), service)
+  return service
+}
+
+function readBudget(read: Reader, entry: Entry | undefined): Pick<ServiceModel, 'budgetMs'> {
+  const budgetMs = read.durationMs(entry, 1000, DAY_MS, undefined)
+  return budgetMs === undefined ? {} : { budgetMs }
+}
+
+/** See ServiceModel.written. */
+function writtenOf(read: Reader, fields: Fields): ReadonlyMap<string, Position> {
+  const written = new Map<string, Position>()
+  for (const name of ['spread', 'candidates', 'budget']) {
+    const key = fields.get(name)?.key
+    if (key !== undefined) written.set(name, read.at(key))
+  }
+  const sites = fields.get('sites')?.value
+  for (const { key: site, value } of sites?.kind === 'mapping' ? sites.entries : []) {
+    for (const { key } of value.kind === 'mapping' ? value.entries : []) {
+      if (key.text === 'weight' || key.text === 'bias') written.set(`${site.text}.${key.text}`, read.at(key))
+    }
+  }
+  return written
+}
+
+/** Whether capacities mean something: one that is not written is no promise. */
+const declaresCapacity = (own: readonly ServiceSiteModel[], { sites }: ServiceContext): boolean =>
+  own.some(({ site }) => sites.get(site)?.declaresCapacity === true)
+
+function readServiceSites(
+  read: Reader,
+  service: Node,
+  entry: Entry | undefined,
+  { sites }: ServiceContext,
+  minVips: number,
+): readonly ServiceSiteModel[] {
+  const entries = entry === undefined ? [] : read.entries(entry.value, '“sites”')
+  if (entries.length === 0 && (entry === undefined || entry.value.kind === 'mapping')) {
+    read.fault('service-without-sites', entry?.key ?? service, 'a service needs sites')
+  }
+  const seen = new Map<string, string>()
+  return entries.map(({ key, value }) => {
+    if (!sites.has(key.text)) {
+      const hint = didYouMean(key.text, sites.keys()) ?? 'Sites are declared in sites.yaml'
+      read.fault('site-unknown', key, `there is no site “${key.text}” in sites.yaml`, hint)
+    }
+    const fields = read.fields(value, `site ${key.text} of a service`, SERVICE_SITE_KEYS)
+    const vips = fields === undefined ? [] : readVips(read, key, fields.get('vips'), seen)
+    if (vips.length > 0 && vips.length < minVips) {
+      const message = `site ${key.text} has ${vips.length} VIPs where minVips is ${minVips}: it would never be usable`
+      read.fault('vips-too-few', key, message)
+    }
+    return {
+      site: key.text,
+      vips,
+      weight: read.integer(fields?.get('weight'), 0, 1000, 100),
+      bias: read.integer(fields?.get('bias'), -99, 99, 0),
+      drained: read.flag(fields?.get('drained'), false),
+    }
+  })
+}
+
+/** `seen`: VIPs of the service so far and their sites. */
+function readVips(read: Reader, site: Node, entry: Entry | undefined, seen: Map<string, string>): readonly VipModel[] {
+  const nodes = entry === undefined ? [] : read.items(entry.value, '“vips”')
+  if (nodes.length === 0 && (entry === undefined || entry.value.kind === 'list')) {
+    read.fault('site-without-vips', entry?.value ?? site, 'a site of a service needs VIPs', 'vips: [192.0.2.10]')
+  }
+  const vips: VipModel[] = []
+  for (const node of nodes) {
+    const vip = readVip(read, node)
+    if (vip === undefined) continue
+    const other = seen.get(vip.address)
+    if (other === undefined) vips.push(vip)
+    else read.fault('vip-duplicate', node, `${vip.address} is twice in this service, first at ${other}`)
+    if (other === undefined) seen.set(vip.address, site.kind === 'scalar' ? site.text : '')
+  }
+  return vips
+}
+
+function readVip(read: Reader, node: Node): VipModel | undefined {
+  const fields = node.kind === 'mapping' ? read.fields(node, 'a VIP', ['address', 'check']) : undefined
+  const addressNode = fields === undefined ? node : fields.get('address')?.value
+  if (addressNode === undefined) {
+    read.missing(node, 'a VIP', 'address')
+    return undefined
+  }
+  const scalar = read.scalar(addressNode, 'a VIP')
+  if (scalar === undefined) return undefined
+  const bytes = parseAddress(scalar.text)
+  if (bytes === undefined) {
+    read.fault('value-invalid', scalar, `“${scalar.text}” is no IP address`)
+    return undefined
+  }
+  const check = fields?.get('check')
+  const checkFields = check && read.fields(check.value, '“check” of a VIP', ['address'])
+  const checkAddress = readAddress(read, checkFields?.get('address'), undefined)
+  return { address: formatAddress(bytes), bytes, ...(checkAddress !== undefined && { checkAddress }) }
+}
+
+/** `30`, or {max, min, settle}. Of max and min, the one that is not written keeps to the one that is. */
+function readTtl(read: Reader, entry: Entry | undefined): ServiceModel['ttl'] {
+  const settleMs = 300_000
+  if (entry === undefined) return { maxSeconds: 60, minSeconds: 15, settleMs }
+  if (entry.value.kind !== 'mapping') {
+    const seconds = read.seconds(entry, 1, 60)
+    return { maxSeconds: seconds, minSeconds: seconds, settleMs }
+  }
+  const fields: Fields = read.fields(entry.value, '“ttl”', ['max', 'min', 'settle'])!
+  const max = read.seconds(fields.get('max'), 1, undefined)
+  const min = read.seconds(fields.get('min'), 1, undefined)
+  const maxSeconds = max ?? Math.max(60, min ?? 0)
+  const minSeconds = min ?? Math.min(15, maxSeconds)
+  if (minSeconds > maxSeconds) {
+    read.fault('ttl-order', fields.get('min')!.value, `min is ${minSeconds}, above max, ${maxSeconds}`)
+  }
+  return { maxSeconds, minSeconds, settleMs: read.durationMs(fields.get('settle'), 0, DAY_MS, settleMs) }
+}
+
+function readLastResort(read: Reader, entry: Entry | undefined, types: number): LastResort {
+  if (entry?.value.kind !== 'mapping') return { kind: read.oneOf(entry, ['all', 'nodata'] as const, 'all') }
+  const fields = read.fields(entry.value, '“lastResort”', ['values'])
+  const list = fields?.get('values')
+  if (list === undefined) {
+    read.missing(entry.value, '“lastResort”', 'values', 'Or write `all` or `nodata`')
+    return { kind: 'all' }
+  }
+  const values: Uint8Array[] = []
+  const nodes = read.items(list.value, '“values”')
+  if (list.value.kind === 'list' && nodes.length === 0) read.fault('value-kind', list.value, '“values” is empty')
+  for (const node of nodes) {
+    const scalar = read.scalar(node, 'a value')
+    if (scalar === undefined) continue
+    const bytes = parseAddress(scalar.text)
+    if (bytes === undefined) read.fault('value-invalid', node, `“${scalar.text}” is no IP address`)
+    else if ((types & (bytes.length === 4 ? STEERS_A : STEERS_AAAA)) === 0) {
+      const message = `no VIP of the service is of the family of ${scalar.text}`
+      read.fault('resort-type', node, message, 'A name has the same types whatever is up')
+    } else values.push(bytes)
+  }
+  return { kind: 'values', values }
+}
+
+/** A rule with `only` must hold every type that the service has: types never depend on the client. */
+function checkFences(read: Reader, entry: Entry | undefined, service: ServiceModel): void {
+  if (entry?.value.kind !== 'list' || service.rules.length < entry.value.items.length) return
+  const types = typesOf(service)
+  for (const [i, { only, order }] of service.rules.entries()) {
+    const held = typesOf(service, new Set(order.flat()))
+    if (!only || order.length === 0 || held === types) continue
+    const lacking = (types & ~held) === STEERS_A ? 'IPv4' : 'IPv6'
+    const message = `the sites of this rule have no ${lacking} VIP, and \`only\` allows no other`
+    read.fault('fence-type', entry.value.items[i]!, message, 'A name has the same types for every client')
+  }
+}

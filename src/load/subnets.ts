@@ -1,0 +1,62 @@
+/**
+ * A file of subnets that a rule names: a prefix a line, `#` begins a comment. It may have hundreds of thousands of them, so
+ * what comes out is a PrefixTable and no list of objects, and of its faults only the first are told one by one.
+ */
+import { formatAddress, maskAddress, parseAddress, parsePrefix } from '../dns/address.ts'
+import { type PrefixTable, PrefixTableBuilder } from '../geo/prefixes.ts'
+import type { Report } from '../problem.ts'
+import type { Source } from '../yaml/tree.ts'
+
+const MOST_FAULTS = 20
+/** Of one file. The internet's routing table has 1.2 million. */
+const MOST_PREFIXES = 4_000_000
+const HINT = 'One prefix a line: 10.0.0.0/8, 2001:db8::/32, or an address alone'
+
+/** undefined when a line is faulty or there is none: that has been reported, with the file's own lines. */
+export function readSubnets(source: Source, report: Report): PrefixTable | undefined {
+  const { text } = source.first
+  const builder = new PrefixTableBuilder()
+  let count = 0
+  let faults = 0
+  for (let at = 0; at < text.length;) {
+    const newline = text.indexOf('\n', at)
+    const end = newline < 0 ? text.length : newline
+    const line = text.slice(at, end)
+    const hash = line.indexOf('#')
+    const entry = (hash < 0 ? line : line.slice(0, hash)).trim()
+    if (entry !== '') {
+      const prefix = parsePrefix(entry)
+      count++
+      if (count > MOST_PREFIXES) {
+        const message = `a file of subnets has ${MOST_PREFIXES / 1e6} million prefixes at most`
+        report(source.problem('value-invalid', at, message, 'Write those that lie side by side as one'))
+        return undefined
+      }
+      if (prefix !== undefined) builder.add(prefix)
+      else if (++faults <= MOST_FAULTS) {
+        const problem = source.problem('value-invalid', at + line.indexOf(entry), ...whatIsWrong(entry))
+        report({ ...problem, width: entry.length })
+      }
+    }
+    at = end + 1
+  }
+  if (faults > MOST_FAULTS) {
+    const message = `${faults - MOST_FAULTS} more lines of this file are no prefixes`
+    report(source.problem('value-invalid', text.length, message, HINT))
+  }
+  if (count === 0) {
+    const message = 'there is no prefix in this file, so the rule matches nothing by it'
+    report(source.problem('rule-empty', 0, message, HINT))
+  }
+  return faults === 0 && count > 0 ? builder.done() : undefined
+}
+
+/** Message and hint for what parsePrefix() refused: where only host bits are wrong, the prefix that was meant. */
+export function whatIsWrong(text: string): [message: string, hint: string] {
+  const [, address, length] = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text) ?? []
+  const bytes = address === undefined ? undefined : parseAddress(address)
+  if (bytes === undefined || Number(length) > 8 * bytes.length) return [`“${text}” is no prefix`, HINT]
+  const network = formatAddress(maskAddress(bytes, Number(length)))
+  const hint = `Write ${network}/${length}, or ${formatAddress(bytes)}/${8 * bytes.length} if one address is meant`
+  return [`“${text}” has bits set behind its first ${length}`, hint]
+}

@@ -1,0 +1,168 @@
+/**
+ * The ways into a running process, whether it serves or only probes: its state folder, which belongs to one process at a
+ * time, the control socket in it, http.listen, and of a node the DNS port. Beside a predecessor (`--takeover`) they are taken
+ * over in their turn.
+ */
+import { mkdirSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { type Config, formatEndpoint, listensByDefault } from '../config.ts'
+import { makeApp, type Node, type Shown, type TcpGuard } from '../api/app.ts'
+import { type HttpServer, isAnswered, listenSocket, listenTcp } from '../api/listen.ts'
+import type { Problem } from '../problem.ts'
+import { ListenError } from '../server/front.ts'
+import { messageOf, removeLeftovers } from '../state.ts'
+
+/** Why a process can't start: told as it is, without a stack. */
+export class StartError extends Error {
+  readonly problems: readonly Problem[]
+  constructor(message: string, problems: readonly Problem[] = []) {
+    super(message)
+    this.name = 'StartError'
+    this.problems = problems
+  }
+}
+
+export const controlSocketOf = (config: Config): string => join(config.state, 'control.sock')
+
+/**
+ * No other process uses the state folder, unless this one takes over: else it throws StartError. What processes that died
+ * have left there goes.
+ */
+export async function claimState(config: Config, takeover: boolean): Promise<void> {
+  const socket = controlSocketOf(config)
+  if (!takeover && (await isAnswered(socket))) {
+    throw new StartError(
+      `a node or prober already runs on ${socket}; stop it, choose another state folder, or let a node take over with --takeover`,
+    )
+  }
+  for (const folder of [config.state, join(config.state, 'cache')]) removeLeftovers(folder)
+}
+
+export interface DoorSettings {
+  readonly config: Config
+  readonly log: Logger
+  readonly takeover: boolean
+  /** What is shown. */
+  readonly shown: Shown | Node
+  /** A door is a predecessor's no more: what it was told there comes here from now on. */
+  readonly onTaken?: () => void
+}
+
+const RETRY_HTTP_MS = 200
+const RETRY_CONTROL_MS = 10_000
+/** unix(7): sun_path has 108 bytes, the last of them 0. */
+const MOST_SOCKET_BYTES = 107
+
+export class Doors {
+  readonly #settings: DoorSettings
+  readonly #open: HttpServer[] = []
+  #trouble: string | undefined
+  #retry: NodeJS.Timeout | undefined
+  #stopped = false
+
+  constructor(settings: DoorSettings) {
+    this.#settings = settings
+  }
+
+  /** Why commands on this machine do not reach this process; empty when they do. */
+  get troubles(): readonly string[] {
+    return this.#trouble === undefined ? [] : [this.#trouble]
+  }
+
+  /**
+   * A disk that takes no socket keeps no node from answering: that is told, and tried again until it works. Resolves after
+   * the first try.
+   */
+  async listenControl(): Promise<void> {
+    const { config, shown, takeover, log, onTaken } = this.#settings
+    const socket = controlSocketOf(config)
+    try {
+      mkdirSync(config.state, { recursive: true })
+      const length = Buffer.byteLength(socket)
+      if (length > MOST_SOCKET_BYTES) throw new Error(`its path has ${length} bytes, ${MOST_SOCKET_BYTES} have room`)
+      // whoever came while this one had none has the folder now
+      const isRetry = this.#trouble !== undefined && !takeover
+      if (isRetry && (await isAnswered(socket))) throw new Error('another process has it: give each a state folder')
+      const open = await listenSocket(makeApp(shown, 'open'), socket)
+      if (this.#stopped) return await open.stop()
+      this.#open.push(open)
+      if (this.#trouble !== undefined) log.info(`${socket}: commands reach this process from now on`)
+      this.#trouble = undefined
+      if (takeover) onTaken?.()
+    } catch (error) {
+      const trouble = `${socket}: the control socket can't be made: ${messageOf(error)}; commands on this machine do not reach this process`
+      if (trouble !== this.#trouble) log.warn(trouble)
+      this.#trouble = trouble
+      if (!this.#stopped) this.#retry = setTimeout(() => void this.listenControl(), RETRY_CONTROL_MS).unref()
+    }
+  }
+
+  /**
+   * Throws StartError. Beside a predecessor the port is still its own: then this goes on trying until the predecessor has
+   * left.
+   */
+  async listenHttp(): Promise<void> {
+    const { config, shown, takeover, log, onTaken } = this.#settings
+    const endpoint = config['http.listen']
+    const app = makeApp(shown, guardOf(config))
+    try {
+      this.#open.push(await listenTcp(app, endpoint.address, endpoint.port))
+      if (takeover) onTaken?.()
+    } catch (error) {
+      if (!isSystemError(error)) throw error
+      if (!takeover || error.code !== 'EADDRINUSE') {
+        throw new StartError(`${formatEndpoint(endpoint)} (HTTP): ${HTTP_REASONS[error.code] ?? error.code}`)
+      }
+      setTimeout(() => {
+        if (!this.#stopped) this.listenHttp().catch((later: unknown) => log.error(String(later)))
+      }, RETRY_HTTP_MS)
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#retry)
+    await Promise.all(this.#open.map((http) => http.stop()))
+  }
+}
+
+function guardOf(config: Config): TcpGuard {
+  const token = config['http.token']
+  const names = [hostname(), config['node.name'], ...config['http.hosts']].map((name) => name.toLowerCase())
+  return { names: new Set(names), ...(token !== undefined && { token: token.reveal() }) }
+}
+
+/**
+ * Throws StartError. Where nobody chose the addresses, a kernel without IPv6 (`ipv6.disable=1`) serves IPv4 alone, with a
+ * warning.
+ */
+export async function listenDns<T>(
+  config: Config,
+  log: Logger,
+  start: (listen: Config['listen']) => Promise<T>,
+): Promise<T> {
+  try {
+    return await start(config.listen).catch((error: unknown) => {
+      if (!listensByDefault(config) || !(error instanceof ListenError) || error.code !== 'EAFNOSUPPORT') throw error
+      const listen = config.listen.filter(({ address }) => !address.includes(':'))
+      const left = listen.map(formatEndpoint).join(', ')
+      log.warn(
+        `this kernel has no IPv6: only IPv4 is served, on ${left}; the setting listen: [${left}] says so without this warning`,
+      )
+      return start(listen)
+    })
+  } catch (error) {
+    throw error instanceof ListenError ? new StartError(error.message) : error
+  }
+}
+
+const HTTP_REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the address is in use: stop what listens there, or choose another http.listen',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+  EACCES: 'no permission to listen there',
+}
+
+const isSystemError = (error: unknown): error is Error & { readonly code: string } =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string'

@@ -1,0 +1,333 @@
+/**
+ * A running node, put together: here every part meets the others, and nothing is decided that a part decides.
+ *
+ *   Loads: compile thread ─▶ World, plan ─▶ slots ─▶ NodeHealth.adopt ─▶ Server.publish ─▶ prober
+ *   probers ═══▶ Store ═══▶ NodeHealth ═══▶ HealthTable ═══▶ answering threads
+ *   Doors: control socket, http.listen ◀── readiness, status, metrics, explain, overrides
+ *
+ * Used by `serve` and by `demo`.
+ */
+import { hash } from 'node:crypto'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { Built, Made } from '../world/build.ts'
+import { explain } from '../explain/explain.ts'
+import { LOCK_WAIT } from '../world/folder.ts'
+import { acceptBuild, type Held } from '../world/geo-hold.ts'
+import { type Config, formatEndpoint } from '../config.ts'
+import { type Change, NodeHealth, type Outlook } from '../health/node-health.ts'
+import type { Store } from '../health/store.ts'
+import type { World } from '../answer/world.ts'
+import { HEALTH_SLOTS, makeHealthTable, SERVICE_SLOTS, SlotRegistry } from '../health/table.ts'
+import type { Node, Question, Readiness, Refusal } from '../api/app.ts'
+import { renderMetrics } from '../api/metrics.ts'
+import type { Acceptance, Forgetting, Order } from '../api/bodies.ts'
+import { AnswerCells } from '../counters.ts'
+import type { ProberThread } from '../probe/thread.ts'
+import type { Problem } from '../problem.ts'
+import { startCompiler } from '../world/compiler.ts'
+import { droppedDatagrams } from '../linux/drops.ts'
+import type { Log } from '../server/front.ts'
+import { makeAdoption } from '../world/pool.ts'
+import { type Server, startServer } from '../server/server.ts'
+import { claimState, Doors, listenDns } from './doors.ts'
+import type { Explained } from '../cli/explain.ts'
+import { type Load, loadInLog, Loads, nameOf } from '../world/reloads.ts'
+import { carryOut, type Forgotten, lackOf, type Ordered } from '../api/override.ts'
+import { samplesOf } from '../api/samples.ts'
+import { ServedSerial } from './serial.ts'
+import { makeProber, makeStore, probeSettings } from './wiring.ts'
+import { type Served, type Status, statusOf, VERSION } from '../api/status.ts'
+
+export interface NodeOptions {
+  readonly config: Config
+  /** Start beside a node that serves the same addresses, to take over from it. */
+  readonly takeover: boolean
+  readonly log: Logger
+}
+
+/** Without saved health, and with members that no prober has decided, a node is ready all the same after this. */
+const READY_AT_LAST_MS = 30_000
+const DRAIN_MS = 5_000
+const RELEASE_SLOTS_MS = 250
+
+export class RunningNode implements Node {
+  readonly #config: Config
+  readonly #log: Logger
+  readonly #takeover: boolean
+  readonly #table = makeHealthTable()
+  readonly #slots = new SlotRegistry()
+  readonly #serviceSlots = new SlotRegistry(SERVICE_SLOTS)
+  readonly #cells = new AnswerCells()
+  readonly #store: Store
+  readonly #adoption = makeAdoption()
+  readonly #health: NodeHealth
+  readonly #loads: Loads<Made>
+  readonly #serial: ServedSerial
+  readonly #doors: Doors
+  readonly #changes = new Map<string, number>()
+  readonly #startedAtMs = Date.now()
+  #made: Made | undefined
+  #server: Server | undefined
+  #prober: ProberThread | undefined
+  #releasing: NodeJS.Timeout | undefined
+  #servingSinceMs: number | undefined
+  #stopping = false
+  #wasReady = false
+
+  private constructor({ config, log, takeover }: NodeOptions) {
+    this.#config = config
+    this.#log = log
+    this.#takeover = takeover
+    this.#store = makeStore(config, 'node', log)
+    this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
+    this.#serial = new ServedSerial(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
+    this.#loads = new Loads({
+      compiler: startCompiler(
+        {
+          zones: config.zones,
+          follows: LOCK_WAIT,
+          city: config['geo.city'],
+          asn: config['geo.asn'],
+          cache: join(config.state, 'cache'),
+          tidiesCache: true,
+          ...(config['node.site'] === undefined ? {} : { nodeSite: config['node.site'] }),
+          state: config.state,
+          ...(config['geo.maxMove'] !== undefined && { maxMove: config['geo.maxMove'] }),
+          ...(config['probe.enabled'] && { probe: probeSettings(config) }),
+        },
+        this.#adoption,
+        { waits: (news) => log.info(news), kept: (trouble) => this.#loads.kept(trouble) },
+      ),
+      zones: config.zones,
+      databases: [...config['geo.city'], ...config['geo.asn']],
+      take: (built) => this.#take(built),
+      use: (made, load) => this.#publish(made, load),
+      onRevision: (revision) => this.#health.revise(nameOf(revision) ?? undefined),
+      serialFloor: () => this.#serial.floor,
+      standing: () => `generation ${this.#made?.world.generation ?? 0} goes on serving`,
+      log,
+    })
+    this.#health = new NodeHealth({
+      table: this.#table,
+      store: this.#store,
+      node: { name: config['node.name'], version: VERSION },
+      file: join(config.state, 'health.json'),
+      onChange: (change) => this.#tellChange(change),
+      onNews: (level, news) => log[level](news),
+      onTrouble: (trouble) => log.warn(trouble),
+    })
+  }
+
+  /** Throws StartError, with nothing left running. */
+  static async start(options: NodeOptions): Promise<RunningNode> {
+    await claimState(options.config, options.takeover)
+    const node = new RunningNode(options)
+    try {
+      await node.#start()
+      return node
+    } catch (error) {
+      await node.stop()
+      throw error
+    }
+  }
+
+  async #start(): Promise<void> {
+    const config = this.#config
+    if (!this.#takeover) await this.#doors.listenControl()
+    await this.#doors.listenHttp()
+    await this.#health.start()
+    await this.#loads.watch()
+    const made = await this.#loads.first('nothing to serve', this.#takeover)
+    this.#server = await listenDns(config, this.#log, (listen) => this.#startServer(listen, made))
+    if (this.#takeover) await this.#doors.listenControl() // not before it serves: until then it is the predecessor's
+    this.#made = made
+    this.#servingSinceMs = Date.now()
+    if (config['probe.enabled']) {
+      this.#prober = makeProber(config, this.#store, this.#log)
+      this.#prober.setTargets(made.plan.targets)
+    }
+    this.#releasing = setInterval(() => this.#releaseSlots(), RELEASE_SLOTS_MS)
+    this.#serial.serve(made.serial)
+    const { view, serial, zoneCount, nameCount, world } = made
+    const revision = nameOf(this.#loads.revision)
+    this.#log.info(
+      { view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation, pid: process.pid },
+      `serving ${zoneCount} zones on ${this.#server.listen.map(formatEndpoint).join(', ')}${revision === null ? '' : `, at ${revision}`}`,
+    )
+    this.#loads.begin()
+  }
+
+  #startServer(listen: Config['listen'], { world }: Made): Promise<Server> {
+    const log: Log = (level, message, fields) => this.#log[level](fields ?? {}, message)
+    return startServer({
+      listen,
+      threads: this.#config.threads,
+      tcpMemory: this.#config['tcp.memory'],
+      world,
+      health: this.#table,
+      adoption: this.#adoption,
+      takeover: this.#takeover,
+      portable: false,
+      log,
+    })
+  }
+
+  /** Slots, counters and health of a World that is about to be published. */
+  #take(built: Built): { readonly taken: Made } | { readonly refused: Problem } {
+    const made = built.made!
+    const { world, plan } = made
+    const names = plan.members.map((member) => member.name)
+    const slots = this.#slots.assign(names, world.generation)
+    if (slots === undefined) return { refused: this.#tooMany(made) }
+    for (const service of world.services) {
+      service.members.forEach((member, vip) => (service.slot[vip] = this.#slots.slotOf(member)!))
+      service.siteNames.forEach((site, i) => (service.counter[i] = this.#cells.cellOf(service.name, site)))
+    }
+    this.#health.adopt(plan, slots, made.view, this.#wordsOf(world))
+    return { taken: made }
+  }
+
+  #releaseSlots(): void {
+    const generation = this.#server!.adopted()
+    this.#slots.release(generation)
+    this.#serviceSlots.release(generation)
+  }
+
+  /** Words of the services. Their names say who the members are: threads at an earlier World may have other ones. */
+  #wordsOf({ services, generation }: World): ReadonlyMap<string, number> {
+    const names = services.map(({ name, members }) => `${name} ${hash('sha1', members.join(' '))}`)
+    const slots = this.#serviceSlots.assign(names, generation)
+    const words = new Map<string, number>()
+    for (const [i, service] of services.entries()) {
+      if (slots === undefined) continue // too many: queries ask the members
+      service.word = HEALTH_SLOTS + slots[i]!
+      words.set(service.name, service.word)
+    }
+    return words
+  }
+
+  #tooMany({ plan }: Made): Problem {
+    const message = `${plan.members.length} members; ${HEALTH_SLOTS} have room, those that leave included until all threads know`
+    const hint = 'Put fewer VIPs into a service, or remove old members in a reload before this one'
+    return { code: 'members-too-many', severity: 'error', file: this.#config.zones, line: 0, column: 0, message, hint }
+  }
+
+  #publish(made: Made, load: Load): void {
+    const before = this.#made!
+    this.#server!.publish(made.world)
+    this.#made = made
+    this.#serial.serve(made.serial)
+    this.#prober?.setTargets(made.plan.targets)
+    const { why, ms, parsed } = load
+    const revisions = { revisionBefore: nameOf(load.before), revision: nameOf(load.revision) }
+    this.#log.info(
+      { why, before: before.view, after: made.view, ...revisions, serial: made.serial, parsed, ms: Math.round(ms) },
+      `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names${loadInLog(load)}`,
+    )
+  }
+
+  #tellChange(change: Change): void {
+    this.#changes.set(change.after, (this.#changes.get(change.after) ?? 0) + 1)
+    const level = change.after === 'down' ? 'warn' : 'info'
+    this.#log[level](change, `${change.member} is ${change.after} (${change.before} before): ${change.why}`)
+  }
+
+  /** Loads again what is on disk. */
+  reload(why: string): void {
+    this.#loads.reload(why)
+  }
+
+  readiness(): Readiness {
+    const reasons: string[] = []
+    if (this.#stopping) reasons.push('stopping')
+    else if (this.#servingSinceMs === undefined) reasons.push('no World is loaded yet')
+    else if (!this.#wasReady) {
+      this.#wasReady = this.#health.decided || Date.now() - this.#servingSinceMs >= READY_AT_LAST_MS
+      if (!this.#wasReady) reasons.push('no saved health, and not every service has a verdict yet')
+    }
+    return { ready: reasons.length === 0, reasons, warnings: this.#loads.warnings }
+  }
+
+  async metrics(): Promise<string> {
+    return renderMetrics(samplesOf(await this.#served()))
+  }
+
+  async status(): Promise<Status> {
+    return statusOf(await this.#served())
+  }
+
+  explain(question: Question): Explained | string | undefined {
+    if (this.#made === undefined) return undefined
+    const { world, context, view } = this.#made
+    const told = explain(world, this.#table, context, question, (service) => this.#health.service(service))
+    if (typeof told === 'string') return told
+    return { source: { kind: 'node', node: this.#config['node.name'], generation: world.generation, view }, ...told }
+  }
+
+  outlook(pattern: string): Outlook | string {
+    return this.#health.outlook(pattern)
+  }
+
+  override(order: Order): Promise<Ordered | Refusal> {
+    return carryOut(this.#health, order, (fields, line) => this.#log.info(fields, line))
+  }
+
+  async forget({ prober, who }: Forgetting): Promise<Forgotten | Refusal> {
+    const forgotten = this.#health.forget(prober)
+    if (typeof forgotten === 'string') return { refused: forgotten }
+    const notKept = lackOf(await forgotten.kept)
+    this.#log.info({ prober, who, notKept }, `prober ${prober} is forgotten, by ${who}`)
+    return { forgotten: prober, notKept }
+  }
+
+  async acceptGeo({ who, build }: Acceptance): Promise<{ readonly accepted: Held } | Refusal> {
+    const held = this.#made?.held ?? null
+    if (held === null) return { refused: 'no database waits to be accepted' }
+    if (build !== undefined && build !== held.build) {
+      return { refused: `another build waits than the one that was looked at: ${held.build}` }
+    }
+    try {
+      acceptBuild(this.#config.state, held.build)
+    } catch (error) {
+      return { refused: `it can’t be noted in ${this.#config.state}: ${String(error)}` }
+    }
+    this.#log.info({ who, ...held }, `the databases that were held back are accepted, by ${who}`)
+    this.reload('databases accepted')
+    return { accepted: held }
+  }
+
+  async #served(): Promise<Served> {
+    // first: what follows is of one moment
+    const probing = this.#prober && { report: await this.#prober.report(), thread: this.#prober }
+    return {
+      config: this.#config,
+      startedAtMs: this.#startedAtMs,
+      readiness: this.readiness(),
+      made: this.#made,
+      loads: this.#loads,
+      changes: this.#changes,
+      health: this.#health.snapshot(),
+      troubles: [...this.#serial.troubles, ...this.#doors.troubles, ...this.#loads.troubles],
+      counters: this.#server?.counters() ?? [],
+      server: this.#server?.stats(),
+      cells: this.#cells,
+      receiveDrops: droppedDatagrams(),
+      probing,
+    }
+  }
+
+  /** Lame duck: not ready any more, leaves the ports without losing a query, saves health, ends. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    clearInterval(this.#releasing)
+    await this.#loads.end()
+    await this.#server?.stop(DRAIN_MS)
+    await this.#prober?.stop()
+    await this.#health.stop()
+    await this.#serial.stop()
+    await this.#store.close()
+    await this.#loads.stop()
+    await this.#doors.stop()
+  }
+}

@@ -1,0 +1,167 @@
+/** Node settings from their three places, the strongest last: meridian.yaml, MERIDIAN_* variables, flags. */
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import {
+  type Config,
+  type Given,
+  givenByEnvironment,
+  type GivenValue,
+  isNamed,
+  readConfig,
+  SETTING_KEYS,
+  type SettingKey,
+  SETTINGS,
+} from '../config.ts'
+import { parsePrefix } from '../dns/address.ts'
+import type { Problem, Report } from '../problem.ts'
+import { whatIsWrong } from '../load/subnets.ts'
+import { isEmpty, type Node, parseYaml, Source } from '../yaml/tree.ts'
+import { redisFault } from './wiring.ts'
+
+export interface Sources {
+  /** As `-c` named it; undefined = ./meridian.yaml if it is there. */
+  readonly file?: string | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly flags: readonly Given[]
+  /** What the settings are for: a process that needs more of them than that each one is sound. */
+  readonly role?: Role | undefined
+}
+
+export type Role = 'serve' | 'probe'
+
+export interface Settings {
+  /** undefined when there is an error among the problems. */
+  readonly config: Config | undefined
+  readonly problems: readonly Problem[]
+}
+
+export function loadSettings({ file, env, flags, role }: Sources): Settings {
+  const problems: Problem[] = []
+  const report: Report = (problem) => void problems.push(problem)
+  const given = [...givenByFile(file, report), ...givenByEnvironment(env, report), ...flags]
+  const config = readConfig(given, report)
+  if (config !== undefined) checkPrefixes(given, report)
+  if (config !== undefined && role !== undefined) checkRedis(role, config, given, file, report)
+  const failed = problems.some((problem) => problem.severity === 'error')
+  return { config: failed ? undefined : config, problems }
+}
+
+/** Whoever does not probe must hear probers, and a prober must be heard: both need Redis, at a URL that can be read. */
+function checkRedis(
+  role: Role,
+  config: Config,
+  given: readonly Given[],
+  file: string | undefined,
+  report: Report,
+): void {
+  const at = (key: SettingKey) => {
+    const found = given.findLast((entry) => entry.key === key)
+    const [value] = found?.values ?? []
+    const { line = 0, column = 0, width } = value ?? {}
+    return { file: found?.source ?? file ?? 'meridian.yaml', line, column, ...(width !== undefined && { width }) }
+  }
+  const { redis } = config
+  if (redis !== undefined) {
+    const message = redisFault(redis.reveal())
+    if (message === undefined) return
+    const hint = `Type: ${SETTINGS.redis.type}`
+    report({ code: 'setting-invalid', severity: 'error', ...at('redis'), message: `redis ${message}`, hint })
+  } else if (role === 'probe' || !config['probe.enabled']) {
+    const what =
+      role === 'probe'
+        ? 'a prober tells its votes through Redis'
+        : 'with probe.enabled: false a node hears of health only through Redis'
+    const message = `${what}, and the setting redis is missing`
+    const hint = 'Set redis, e.g. redis://192.0.2.6:6379; docs/redis.md has all forms'
+    const place = at(role === 'probe' ? 'redis' : 'probe.enabled')
+    report({ code: 'redis-missing', severity: 'error', ...place, message, hint })
+  }
+}
+
+/** What is written in the form of a prefix must be one. */
+function checkPrefixes(given: readonly Given[], report: Report): void {
+  for (const { key, values, source } of given) {
+    if (key !== 'probe.allow' && key !== 'probe.deny') continue
+    for (const { text, line, column, width } of values) {
+      if (parsePrefix(text) !== undefined) continue
+      const [fault, hint] = whatIsWrong(text)
+      const place = { file: source, line, column, ...(width !== undefined && { width }) }
+      report({ code: 'setting-invalid', severity: 'error', ...place, message: `${key}: ${fault}`, hint })
+    }
+  }
+}
+
+function givenByFile(named: string | undefined, report: Report): Given[] {
+  const file = named ?? 'meridian.yaml'
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    if (named === undefined && code === 'ENOENT') return []
+    const message = `the settings can't be read: ${code}`
+    report({ code: 'file-unreadable', severity: 'error', file, line: 0, column: 0, message })
+    return []
+  }
+  const source = new Source(file, text)
+  const root = parseYaml(source, (problem) => report({ ...problem, message: withoutValues(problem.message) }))
+  if (root === undefined) return []
+  if (root.kind !== 'mapping') {
+    report(source.problem('value-kind', root.offset, 'settings are a mapping: one key a line'))
+    return []
+  }
+  return [...flatten(root, '', source, report)]
+}
+
+/** The file holds passwords: of its text no more than keys may stand in what a parser says is wrong with it. */
+const withoutValues = (message: string): string =>
+  message
+    .replaceAll(/(["“])([^"”]*)(["”])/g, (all, left: string, text: string, right: string) =>
+      SETTING_KEYS.some((key) => key.split('.').includes(text) || key === text) ? all : `${left}…${right}`,
+    )
+    .replace(/(such characters): .*/s, '$1')
+
+/** Keys that stand in a mapping under this one. */
+const hasKeysBelow = (name: string): boolean => SETTING_KEYS.some((key) => key.startsWith(`${name}.`))
+
+/** `http: {listen: …}` and `http.listen: …` are the same. */
+function* flatten(node: Node, prefix: string, source: Source, report: Report): Generator<Given> {
+  if (node.kind !== 'mapping') return
+  for (const { key, value } of node.entries) {
+    const name = `${prefix}${key.text}`
+    if (value.kind === 'mapping' && hasKeysBelow(name)) {
+      yield* flatten(value, `${name}.`, source, report)
+      continue
+    }
+    const known = SETTING_KEYS.some((one) => one === name) // else its value is of no interest
+    const values = !known
+      ? []
+      : isNamed(name)
+        ? namedOf(name, value, source, report)
+        : textsOf(name, value, source, report)
+    const { file, ...place } = source.place(key)
+    yield { key: name, values, source: file, folder: dirname(resolve(file)), ...place }
+  }
+}
+
+/** One value, or a list of them. */
+function textsOf(name: string, node: Node, source: Source, report: Report): readonly GivenValue[] {
+  return (node.kind === 'list' ? node.items : [node]).flatMap((item) => {
+    if (item.kind === 'scalar' && !isEmpty(item)) return [{ text: item.text, ...source.place(item) }]
+    report(source.problem('value-kind', item.offset, `${name} takes texts and numbers`))
+    return []
+  })
+}
+
+/** Names, each with a list of words. */
+function namedOf(name: string, node: Node, source: Source, report: Report): readonly GivenValue[] {
+  if (node.kind !== 'mapping') {
+    const hint = `${name}: {NAME: [/path/of/program, argument]}`
+    report(source.problem('value-kind', node.offset, `${name} is a mapping from names to lists`, hint))
+    return []
+  }
+  return node.entries.map(({ key, value }) => {
+    const words = textsOf(`${name}.${key.text}`, value, source, report).map(({ text }) => text)
+    return { text: key.text, words, ...source.place(key) }
+  })
+}

@@ -1,0 +1,79 @@
+/** What the settings make of health's parts: the Store that votes go through, and this process's own prober. */
+import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import type { Logger } from 'pino'
+import type { ProbeSettings } from '../world/settings-check.ts'
+import type { Config, Endpoint } from '../config.ts'
+import { MemoryStore } from '../store/memory.ts'
+import type { OwnPort, ReachSettings } from '../health/reach.ts'
+import { openRedisStore, parseRedisUrl } from '../store/redis/store.ts'
+import type { Store } from '../health/store.ts'
+import { type ProberThread, startProber } from '../probe/thread.ts'
+
+/** Trouble of the Store is a state and stops nothing; it is logged when it changes. */
+export function makeStore(config: Config, role: 'node' | 'prober', log: Logger): Store {
+  const { redis } = config
+  if (redis === undefined) return new MemoryStore()
+  const onTrouble = (trouble: string | undefined): void => {
+    if (trouble === undefined) log.info('Redis is reached, and all is well with it')
+    else log.warn(`${trouble}; what was heard last stands`)
+  }
+  const secrets = config['redis.secret'].map((secret) => secret.reveal())
+  return openRedisStore(redis.reveal(), { role, secrets, onTrouble, onRefused: (line) => log.warn(line) })
+}
+
+/** What is wrong with a URL of Redis; undefined: nothing. */
+export function redisFault(url: string): string | undefined {
+  const place = parseRedisUrl(url)
+  return typeof place === 'string' ? place : undefined
+}
+
+/** What checks may reach. Ports of this node and its Redis are denied: nobody's site is there. */
+const reachSettings = (config: Config): ReachSettings => ({
+  allow: config['probe.allow'],
+  deny: config['probe.deny'],
+  own: [...httpPorts(config['http.listen']), ...redisPorts(config.redis)],
+})
+
+/** Of every address of this host, where it listens on all. */
+function httpPorts({ address, port }: Endpoint): OwnPort[] {
+  const isAll = address === '0.0.0.0' || address === '::'
+  const family = isIP(address) === 4 ? 'IPv4' : 'IPv6'
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((all) => all ?? [])
+    .filter((one) => address === '::' || one.family === family)
+  // all of 127.0.0.0/8 is this host, whatever the interfaces list
+  return (isAll ? ['127.0.0.0/8', ...addresses.map((one) => one.address)] : [address]).map((one) => ({
+    address: one,
+    port,
+    what: 'where http.listen of this node is',
+  }))
+}
+
+function redisPorts(redis: Config['redis']): OwnPort[] {
+  const place = redis && parseRedisUrl(redis.reveal())
+  if (place === undefined || typeof place === 'string') return []
+  return place.hosts.map(({ host, port }) => ({ address: host, port, what: 'where Redis of this node is' }))
+}
+
+/** What a load checks against this process's prober: more checks than fit, commands that there are not, what is denied. */
+export const probeSettings = (config: Config): ProbeSettings => ({
+  threads: config['probe.threads'],
+  rate: config['probe.rate'],
+  exec: Object.keys(config['probe.exec']),
+  reach: reachSettings(config),
+  shared: config.redis !== undefined,
+})
+
+export const makeProber = (config: Config, store: Store, log: Logger): ProberThread =>
+  startProber({
+    name: config['node.name'],
+    region: config['probe.region'],
+    threads: config['probe.threads'],
+    rate: config['probe.rate'],
+    canaries: config['probe.canaries'],
+    commands: config['probe.exec'],
+    reach: reachSettings(config),
+    store,
+    onTrouble: (trouble) => log.warn(trouble),
+  })

@@ -1,0 +1,150 @@
+/** Which names are steered by what, before and after: counted while the zones are compared, for `plan`. */
+import { suffixHashes } from '../dns/name.ts'
+import { TYPE } from '../dns/types.ts'
+import { type Comparison, isSteered, ownerKey, ownerOf, type SetAt } from './records.ts'
+import {
+  find,
+  findRRset,
+  type Image,
+  N_CUT,
+  N_STEERED,
+  N_WILD,
+  NODE_INTS,
+  S_SERVICE,
+  S_TTL,
+  S_TYPES,
+  STEERED_INTS,
+} from '../zone/image.ts'
+import { STEERS_A, STEERS_AAAA, Z_AT, Z_SIZE } from '../zone/pack.ts'
+import type { World } from '../answer/world.ts'
+
+export interface Names {
+  readonly count: number
+  /** A few of them. */
+  readonly some: readonly string[]
+}
+
+const SOME_NAMES = 5
+
+/** Of a steered set. */
+export const serviceOf = ({ zone, set }: SetAt): string => zone.services[zone.sets[set + Z_AT]!]!
+export const ttlOf = ({ zone, set }: SetAt): number => zone.sets[set + Z_SIZE]!
+
+/** Names that are steered alike on both sides. */
+export interface Unit {
+  readonly before: string | null
+  readonly after: string | null
+  readonly type: number
+  count: number
+  readonly some: string[]
+}
+
+/** The same, apart by their own TTLs. */
+export interface CapUnit extends Unit {
+  readonly capBefore: number
+  readonly capAfter: number
+}
+
+/** What a name and a type get from an Image: a service, with the TTL of the name's own; null = something static. */
+type Answer = { readonly service: string; readonly capSeconds: number } | null
+
+/** One side, for names that only the other one writes: a wildcard, an alias or another zone may answer them here. */
+export type Answering = Pick<World, 'image' | 'services'>
+
+/** Who was steered by what, and is now: counts, a few names, and no list of all. */
+export class NameTally implements Comparison {
+  readonly #caps = new Map<string, CapUnit>()
+  readonly #units = new Map<string, Unit>()
+  /** What only one side writes. */
+  readonly #single: SetAt[] = []
+
+  steered(before: SetAt, after: SetAt): void {
+    this.#countSteered(answerAt(before), answerAt(after), after)
+  }
+
+  differs(before: SetAt | undefined, after: SetAt | undefined): void {
+    if (before === undefined || after === undefined) {
+      const here = after ?? before!
+      if (isSteered(here) || ADDRESSED.has(here.type)) this.#single.push(here)
+    } else if (isSteered(before) || isSteered(after)) {
+      this.#count(isSteered(before) ? serviceOf(before) : null, isSteered(after) ? serviceOf(after) : null, after)
+    }
+  }
+
+  /** Asks both sides for what only one writes; who gets nothing from one of them has no clients there. */
+  settle(before: Answering, after: Answering): void {
+    const settled = new Set<string>()
+    for (const here of this.#single) {
+      // an alias stands for both types
+      for (const type of here.type === TYPE.CNAME ? [TYPE.A, TYPE.AAAA] : [here.type]) {
+        const key = `${type} ${ownerKey(here)}`
+        if (settled.has(key)) continue
+        settled.add(key)
+        const owner = Buffer.from(ownerKey(here), 'latin1')
+        const [old, now] = [answerOf(before, owner, type), answerOf(after, owner, type)]
+        if (old === undefined || now === undefined || (old === null && now === null)) continue
+        if (old !== null && now !== null) this.#countSteered(old, now, { ...here, type })
+        else this.#count(old?.service ?? null, now?.service ?? null, { ...here, type })
+      }
+    }
+  }
+
+  units(): readonly Unit[] {
+    return [...this.#units.values()]
+  }
+
+  caps(): readonly CapUnit[] {
+    return [...this.#caps.values()]
+  }
+
+  #countSteered(old: NonNullable<Answer>, now: NonNullable<Answer>, here: SetAt): void {
+    const [capBefore, capAfter] = [old.capSeconds, now.capSeconds]
+    const key = `${old.service} ${now.service} ${capBefore} ${capAfter} ${here.type}`
+    let unit = this.#caps.get(key)
+    if (unit === undefined) {
+      unit = { before: old.service, after: now.service, type: here.type, count: 0, some: [], capBefore, capAfter }
+      this.#caps.set(key, unit)
+    }
+    count(unit, here)
+    this.#count(old.service, now.service, here)
+  }
+
+  #count(before: string | null, after: string | null, here: SetAt): void {
+    const key = `${before ?? ''} ${after ?? ''} ${here.type}`
+    let unit = this.#units.get(key)
+    if (unit === undefined) this.#units.set(key, (unit = { before, after, type: here.type, count: 0, some: [] }))
+    count(unit, here)
+  }
+}
+
+/** Static types that clients who ask for an address go by. */
+const ADDRESSED: ReadonlySet<number> = new Set([TYPE.A, TYPE.AAAA, TYPE.CNAME])
+
+const answerAt = (here: SetAt): NonNullable<Answer> => ({ service: serviceOf(here), capSeconds: ttlOf(here) })
+
+/** As respond() looks names up (RFC 1034 §4.3.2): the name itself, else the wildcard at its closest encloser. */
+function answerOf({ image, services }: Answering, owner: Uint8Array, type: number): Answer | undefined {
+  const node = nodeOf(image, owner)
+  if (node < 0 || image.nodes[node * NODE_INTS + N_CUT]! >= 0) return undefined
+  const entry = image.nodes[node * NODE_INTS + N_STEERED]! * STEERED_INTS
+  const bit = type === TYPE.A ? STEERS_A : STEERS_AAAA
+  if (entry >= 0 && (image.steered[entry + S_TYPES]! & bit) !== 0) {
+    const service = services[image.steered[entry + S_SERVICE]!]!.name
+    return { service, capSeconds: image.steered[entry + S_TTL]! }
+  }
+  return findRRset(image, node, type) >= 0 || findRRset(image, node, TYPE.CNAME) >= 0 ? null : undefined
+}
+
+function nodeOf(image: Image, owner: Uint8Array): number {
+  const hashes = suffixHashes(owner, image.seed)
+  for (let at = 0, label = 0; label < hashes.length; at += 1 + owner[at]!, label++) {
+    const node = find(image, owner, at, owner.length - at, hashes[label]!)
+    if (node >= 0)
+      return label === 0 || image.nodes[node * NODE_INTS + N_CUT]! >= 0 ? node : image.nodes[node * NODE_INTS + N_WILD]!
+  }
+  return -1
+}
+
+function count(unit: Unit, here: SetAt): void {
+  if (unit.count++ < SOME_NAMES) unit.some.push(ownerOf(here))
+}

@@ -1,0 +1,342 @@
+/**
+ * What a change does, before it is made: two loaded states of zones, databases and health, compared. Which records differ,
+ * what has changed of services, and for every steered name which share of its clients goes from which site to which. The
+ * numbers are exact: see policy/flows.ts and policy/shares.ts.
+ */
+import { formatName } from '../dns/name.ts'
+import { TYPE, typeName } from '../dns/types.ts'
+import type { HealthTable } from '../health/table.ts'
+import { type ClientCounts, clientFlows, type Flows, type Ground, spaceFlows, weighCountries } from '../traffic/flows.ts'
+import type { SteeredService } from '../policy/service.ts'
+import { failoverBudget } from '../zone/budget.ts'
+import { compareServices, compareSites, type NamedChange } from './services.ts'
+import { apexKey, compareZones, inWords, ownerOf, type SetAt, type SetInWords } from './records.ts'
+import type { Model } from '../zone/model.ts'
+import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { type Assumptions, assume } from '../explain/what-if.ts'
+import type { Made } from '../world/build.ts'
+import { type CapUnit, NameTally, type Names, serviceOf, ttlOf, type Unit } from './names.ts'
+import { buildOf } from '../world/geo-hold.ts'
+import { healthOf, measureMoves, type MeasuredMoves, type Steered } from '../traffic/moves.ts'
+
+/** One side as it was built. */
+export interface PlanSide {
+  /** As the operator named it. */
+  readonly name: string
+  readonly made: Made
+  readonly model: Model
+}
+
+export interface PlanOptions {
+  readonly weighing: Weighing
+  /** Sites that are dead, and drained, on the new side. */
+  readonly down: readonly string[]
+  readonly drain: readonly string[]
+}
+
+/** What a client is: an address, a person of a country, or one that was counted. */
+export type Weighing =
+  | { readonly by: 'addresses' }
+  /** By country code. */
+  | { readonly by: 'population'; readonly weights: ReadonlyMap<string, number> }
+  | { readonly by: 'clients'; readonly counts: ClientCounts }
+
+/** Plain JSON. Shares are 0–1. */
+export interface Plan {
+  readonly before: PlannedSide
+  readonly after: PlannedSide
+  /** Sites taken for dead, and drained, on the new side only. */
+  readonly down: readonly string[]
+  readonly drain: readonly string[]
+  /** Sites of `down` that stay in answers all the same, for the brake of the service keeps them (`keep`). */
+  readonly braked: readonly { readonly service: string; readonly sites: readonly string[] }[]
+  /** Services of which `down` leaves nothing: their last resort answers. */
+  readonly dead: readonly string[]
+  readonly weighing: Weighing['by']
+  /** Neither records nor services nor clients differ. */
+  readonly quiet: boolean
+  /** The largest share of any steered name's clients that moves. */
+  readonly most: number
+  readonly zones: { readonly added: readonly string[]; readonly removed: readonly string[] }
+  readonly records: RecordChanges
+  readonly sites: readonly NamedChange[]
+  readonly services: readonly NamedChange[]
+  /** Those whose clients move the most first. */
+  readonly moves: readonly NameMoves[]
+  readonly budgets: readonly BudgetChange[]
+}
+
+export interface PlannedSide {
+  readonly name: string
+  readonly view: string
+  /** Builds of the databases. */
+  readonly databases: string
+}
+
+export interface RecordChanges {
+  readonly added: number
+  readonly removed: number
+  readonly changed: number
+  /** The first MOST_RECORDS of them. */
+  readonly list: readonly RecordChange[]
+  readonly leftOut: number
+}
+
+export interface RecordChange {
+  readonly zone: string
+  readonly name: string
+  readonly type: string
+  /** null: not there. */
+  readonly before: SetInWords | null
+  readonly after: SetInWords | null
+}
+
+/** Steered names whose clients fare alike. */
+export interface NameMoves {
+  /** Services; null = static. */
+  readonly before: string | null
+  readonly after: string | null
+  readonly types: readonly string[]
+  readonly names: Names
+  /** The largest of the measures. */
+  readonly moved: number
+  /** Draws are random on both sides: `moved` is what must change of the shares, and no client keeps a site anyhow. */
+  readonly random: boolean
+  readonly measures: readonly MeasuredMoves[]
+}
+
+/** Steered names whose failover takes longer or less long than before. */
+export interface BudgetChange {
+  readonly service: string
+  readonly names: Names
+  /** At worst, from a site's death to the last client's new answer; null: nothing is checked. */
+  readonly beforeMs: number | null
+  readonly afterMs: number | null
+}
+
+/** A plan tells no more records than this; it counts them all. */
+export const MOST_RECORDS = 100_000
+
+export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions): Plan {
+  const records = new RecordTally()
+  const names = new NameTally()
+  compareZones(before.model.zones, after.model.zones, {
+    differs(old, now) {
+      records.add(old, now)
+      names.differs(old, now)
+    },
+    steered(old, now) {
+      if (serviceOf(old) !== serviceOf(now) || ttlOf(old) !== ttlOf(now)) records.add(old, now)
+      names.steered(old, now)
+    },
+  })
+  names.settle(before.made.world, after.made.world)
+
+  const assumed = assumptionsOf(after, options)
+  const moves = movesOf(before, after, names.units(), options, assumed)
+  const plan = {
+    before: sideOf(before),
+    after: sideOf(after),
+    down: options.down,
+    drain: options.drain,
+    braked: brakedOf(after, assumed),
+    dead: deadOf(after, assumed),
+    weighing: options.weighing.by,
+    most: moves.reduce((most, { moved }) => Math.max(most, moved), 0),
+    zones: zonesOf(before.model, after.model),
+    records: records.told(),
+    sites: compareSites(before.model, after.model),
+    services: compareServices(before.model, after.model),
+    moves,
+    budgets: budgetsOf(before.model, after.model, names.caps()),
+  }
+  const { zones, sites, services, budgets, braked, dead } = plan
+  const found = [zones.added, zones.removed, records.told().list, sites, services, moves, budgets, braked, dead]
+  return { ...plan, quiet: found.every(({ length }) => length === 0) }
+}
+
+const sideOf = ({ name, made }: PlanSide): PlannedSide => ({
+  name,
+  view: made.view,
+  databases: buildOf(made.context.places),
+})
+
+const zonesOf = (before: Model, after: Model): Plan['zones'] => ({
+  added: zonesLacking(after, before),
+  removed: zonesLacking(before, after),
+})
+
+function zonesLacking({ zones }: Model, others: Model): readonly string[] {
+  const known = new Set(others.zones.map(apexKey))
+  return zones.filter((zone) => !known.has(apexKey(zone))).map(({ apex }) => formatName(apex))
+}
+
+class RecordTally {
+  #added = 0
+  #removed = 0
+  #changed = 0
+  readonly #list: RecordChange[] = []
+
+  add(before: SetAt | undefined, after: SetAt | undefined): void {
+    if (before === undefined) this.#added++
+    else if (after === undefined) this.#removed++
+    else this.#changed++
+    if (this.#list.length >= MOST_RECORDS) return
+    const here = after ?? before!
+    this.#list.push({
+      zone: formatName(here.zone.apex),
+      name: ownerOf(here),
+      type: typeName(here.type),
+      before: before === undefined ? null : inWords(before),
+      after: after === undefined ? null : inWords(after),
+    })
+  }
+
+  told(): RecordChanges {
+    const [added, removed, changed] = [this.#added, this.#removed, this.#changed]
+    return { added, removed, changed, list: this.#list, leftOut: added + removed + changed - this.#list.length }
+  }
+}
+
+/** Each pair of services, and of their maps, is walked once. */
+function movesOf(
+  before: PlanSide,
+  after: PlanSide,
+  units: readonly Unit[],
+  { weighing }: PlanOptions,
+  assumed: Assumptions,
+): readonly NameMoves[] {
+  const old = new SteeredServices(before.made, healthOf(before.made.world.services, before.made.plan))
+  const now = new SteeredServices(after.made, assumed.health)
+  const differing = units.flatMap((unit) => {
+    const pair = { unit, old: old.of(unit.before), now: now.of(unit.after) }
+    return isSameSteering(pair.old, pair.now) ? [] : [pair]
+  })
+  const byMaps = Map.groupBy(differing, ({ old: a, now: b }) => `${a?.service.map ?? -1} ${b?.service.map ?? -1}`)
+  const moves = [...byMaps.values()].flatMap((pairs) => {
+    const [first] = pairs
+    const flows = flowsOf(
+      { places: before.made.context.places, map: first!.old?.map ?? null },
+      { places: after.made.context.places, map: first!.now?.map ?? null },
+      weighing,
+    )
+    return pairs.flatMap(({ unit, old: a, now: b }) => {
+      const measures = measureMoves(a, b, unit.type === TYPE.A ? STEERS_A : STEERS_AAAA, flows)
+      return measures.some(matters) ? [nameMovesOf(unit, a, b, measures)] : []
+    })
+  })
+  return mergeTypes(moves).toSorted((a, b) => b.moved - a.moved || (titleOf(a) < titleOf(b) ? -1 : 1))
+}
+
+const titleOf = ({ before, after, types }: NameMoves): string => `${before ?? ''} ${after ?? ''} ${types.join(' ')}`
+
+export function flowsOf(before: Ground, after: Ground, weighing: Weighing): Flows {
+  switch (weighing.by) {
+    case 'addresses':
+      return spaceFlows(before, after)
+    case 'population':
+      return weighCountries(spaceFlows(before, after), weighing.weights)
+    case 'clients':
+      return clientFlows(before, after, weighing.counts)
+    default:
+      return weighing satisfies never
+  }
+}
+
+const ROUNDING = 1e-9
+
+/** Clients move, or a site has another part of the capacity to carry them with. */
+const matters = ({ moved, unplaced, sites }: MeasuredMoves): boolean =>
+  moved > 0 ||
+  (unplaced?.moved ?? 0) > 0 ||
+  sites.some(
+    ({ capacityBefore, capacityAfter }) =>
+      capacityBefore !== null && capacityAfter !== null && Math.abs(capacityBefore - capacityAfter) > ROUNDING,
+  )
+
+const nameMovesOf = (
+  { before, after, type, count: names, some }: Unit,
+  old: Steered | null,
+  now: Steered | null,
+  measures: readonly MeasuredMoves[],
+): NameMoves => ({
+  before,
+  after,
+  types: [typeName(type)],
+  names: { count: names, some },
+  moved: Math.max(...measures.map(({ moved }) => moved)),
+  random: old?.service.random === true && now?.service.random === true,
+  measures,
+})
+
+/** A and AAAA that fare alike are told together. */
+function mergeTypes(moves: readonly NameMoves[]): readonly NameMoves[] {
+  const alike = Map.groupBy(moves, (move) => JSON.stringify({ ...move, types: [] }))
+  return [...alike.values()].map((those) => ({ ...those[0]!, types: those.flatMap(({ types }) => types).toSorted() }))
+}
+
+/** As a node would have it: the brake keeps what `keep` says. */
+function assumptionsOf({ made: { world, plan, context } }: PlanSide, options: PlanOptions): Assumptions {
+  const found = assume(world, healthOf(world.services, plan), context, options)
+  if (typeof found === 'string') throw new Error(found) // the command knows the sites
+  return found
+}
+
+/** Sites that the brake keeps, by service. */
+function brakedOf({ made: { plan } }: PlanSide, { of }: Assumptions): Plan['braked'] {
+  const kept = plan.members.filter(({ name }) => of.get(name) === 'braked')
+  return [...Map.groupBy(kept, ({ service }) => service)].map(([service, members]) => ({
+    service,
+    sites: [...new Set(members.map(({ site }) => site))],
+  }))
+}
+
+function deadOf({ made: { plan } }: PlanSide, { of }: Assumptions): Plan['dead'] {
+  const services = Map.groupBy(plan.members, ({ service }) => service)
+  return [...services].flatMap(([name, own]) => (own.every((member) => of.get(member.name) === 'down') ? [name] : []))
+}
+
+class SteeredServices {
+  readonly #made: Made
+  readonly #health: HealthTable
+  readonly #byName: ReadonlyMap<string, SteeredService>
+
+  constructor(made: Made, health: HealthTable) {
+    this.#made = made
+    this.#health = health
+    this.#byName = new Map(made.world.services.map((service) => [service.name, service]))
+  }
+
+  of(name: string | null): Steered | null {
+    if (name === null) return null
+    const service = this.#byName.get(name)!
+    return { service, map: this.#made.world.maps[service.map]!, health: this.#health }
+  }
+}
+
+/** The same maps, and nothing that select() looks at differs. */
+function isSameSteering(a: Steered | null, b: Steered | null): boolean {
+  if (a === null || b === null) return a === b
+  return a.map === b.map && JSON.stringify(factsOf(a)) === JSON.stringify(factsOf(b))
+}
+
+function factsOf({ service, health }: Steered): object {
+  const { name, random, spill, minVips, lastResort, resortA, resortAAAA } = service
+  const { siteNames, weight, capacity, firstVip, firstV6, slot } = service
+  const tables = [weight, capacity, firstVip, firstV6, slot.map((at) => health[at]!)].map((table) => [...table])
+  return [name, random, spill, minVips, lastResort, resortA.length, resortAAAA.length, siteNames, tables]
+}
+
+function budgetsOf(before: Model, after: Model, caps: readonly CapUnit[]): readonly BudgetChange[] {
+  const old = new Map(before.services.map((service) => [service.name, service]))
+  const now = new Map(after.services.map((service) => [service.name, service]))
+  const changes = caps.flatMap((unit): BudgetChange[] => {
+    const beforeMs = failoverBudget(old.get(unit.before!)!, unit.capBefore).totalMs
+    const afterMs = failoverBudget(now.get(unit.after!)!, unit.capAfter).totalMs
+    const { count: names, some } = unit
+    return beforeMs === afterMs ? [] : [{ service: unit.after!, names: { count: names, some }, beforeMs, afterMs }]
+  })
+  // the A and the AAAA of a name are one name
+  const told = new Map(changes.map((change) => [JSON.stringify(change), change]))
+  return [...told.values()].toSorted((a, b) => (a.service < b.service ? -1 : 1))
+}

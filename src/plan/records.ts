@@ -1,0 +1,234 @@
+/**
+ * Two states of the zones, compared set by set as the packer left them: a million names are two arrays and one hash table of
+ * ints, and only what differs becomes objects. Called by `plan`.
+ *
+ * A steered entry is compared as what it stands for: an A, an AAAA, or both. So a name that was static and becomes steered
+ * is one difference, and not a removal beside an addition. The SOA's serial is no difference.
+ */
+import { TYPE } from '../dns/types.ts'
+import { formatName } from '../dns/name.ts'
+import { formatRdata } from '../dns/rdata.ts'
+import {
+  RECORD_HEAD,
+  STEERS_A,
+  STEERS_AAAA,
+  Z_AT,
+  Z_COUNT,
+  Z_INTS,
+  Z_OWNER,
+  Z_OWNER_BYTES,
+  Z_SIZE,
+  Z_TYPE,
+  type ZoneModel,
+} from '../zone/pack.ts'
+
+/** An RRset, or one type of a steered entry, where it lies. */
+export interface SetAt {
+  readonly zone: ZoneModel
+  /** First int in the zone's sets; −1 = the SOA. */
+  readonly set: number
+  readonly type: number
+}
+
+export interface Comparison {
+  /** Both: they differ. One of them undefined: the set is gone, or new. */
+  differs(before: SetAt | undefined, after: SetAt | undefined): void
+  /** A name that is steered before and after, alike or not. `owner` is asked for by formatName() only when it is needed. */
+  steered(before: SetAt, after: SetAt): void
+}
+
+/** Zones are the same by their apex. What is in a zone that only one side has is gone, or new. */
+export function compareZones(before: readonly ZoneModel[], after: readonly ZoneModel[], to: Comparison): void {
+  const others = new Map(before.map((zone) => [apexKey(zone), zone]))
+  for (const zone of after) {
+    const other = others.get(apexKey(zone))
+    others.delete(apexKey(zone))
+    if (other === undefined) for (const own of setsOf(zone)) to.differs(undefined, own)
+    else compareZone(other, zone, to)
+  }
+  for (const zone of others.values()) for (const own of setsOf(zone)) to.differs(own, undefined)
+}
+
+export const apexKey = ({ apex }: ZoneModel): string => Buffer.from(apex).toString('latin1')
+
+function* setsOf(zone: ZoneModel): Generator<SetAt> {
+  yield { zone, set: -1, type: TYPE.SOA }
+  for (let set = 0; set < zone.sets.length; set += Z_INTS) {
+    for (const kind of kindsOf(zone, set)) yield at(zone, set, kind)
+  }
+}
+
+// what an entry of a zone's sets is compared as
+const PLAIN = 0
+const STEERED_A = 1
+const STEERED_AAAA = 2
+const KINDS = [[PLAIN], [STEERED_A], [STEERED_AAAA], [STEERED_A, STEERED_AAAA]] as const
+
+const kindsOf = ({ sets }: ZoneModel, set: number): readonly number[] =>
+  sets[set + Z_TYPE] === 0 ? KINDS[sets[set + Z_COUNT]! & (STEERS_A | STEERS_AAAA)]! : KINDS[PLAIN]
+
+const typeOf = ({ sets }: ZoneModel, set: number, kind: number): number =>
+  kind === PLAIN ? sets[set + Z_TYPE]! : kind === STEERED_A ? TYPE.A : TYPE.AAAA
+
+const at = (zone: ZoneModel, set: number, kind: number): SetAt => ({ zone, set, type: typeOf(zone, set, kind) })
+
+export const isSteered = ({ zone, set }: SetAt): boolean => set >= 0 && zone.sets[set + Z_TYPE] === 0
+
+function compareZone(before: ZoneModel, after: ZoneModel, to: Comparison): void {
+  if (!isSameSoa(before, after)) {
+    to.differs({ zone: before, set: -1, type: TYPE.SOA }, { zone: after, set: -1, type: TYPE.SOA })
+  }
+  const index = new SetIndex(before)
+  for (let set = 0; set < after.sets.length; set += Z_INTS) {
+    for (const kind of kindsOf(after, set)) {
+      const found = index.take(after, set, typeOf(after, set, kind))
+      if (found < 0) {
+        to.differs(undefined, at(after, set, kind))
+        continue
+      }
+      const [old, oldKind] = [(found >>> 2) * Z_INTS, found & 3]
+      if (kind !== PLAIN && oldKind !== PLAIN) to.steered(at(before, old, oldKind), at(after, set, kind))
+      else if (kind !== oldKind || !isSameSet(before, old, after, set)) {
+        to.differs(at(before, old, oldKind), at(after, set, kind))
+      }
+    }
+  }
+  for (const left of index.left()) to.differs(at(before, (left >>> 2) * Z_INTS, left & 3), undefined)
+}
+
+/** A zone's sets by owner and type. An entry is the set's number × 4 + its kind. */
+class SetIndex {
+  readonly #zone: ZoneModel
+  /** Open addressing at load ≤ 0.5: entry + 1, 0 = free. */
+  readonly #table: Int32Array
+  readonly #entries: Int32Array
+  readonly #taken: Uint8Array
+
+  constructor(zone: ZoneModel) {
+    this.#zone = zone
+    const sets = zone.sets.length / Z_INTS
+    const entries = new Int32Array(2 * sets)
+    let count = 0
+    for (let n = 0; n < sets; n++) for (const kind of kindsOf(zone, n * Z_INTS)) entries[count++] = n * 4 + kind
+    this.#entries = entries.subarray(0, count)
+    this.#taken = new Uint8Array(4 * sets)
+    this.#table = new Int32Array(2 ** Math.ceil(Math.log2(2 * count + 2)))
+    const mask = this.#table.length - 1
+    for (const entry of this.#entries) {
+      const set = (entry >>> 2) * Z_INTS
+      let slot = hashOf(zone, set, typeOf(zone, set, entry & 3)) & mask
+      while (this.#table[slot] !== 0) slot = (slot + 1) & mask
+      this.#table[slot] = entry + 1
+    }
+  }
+
+  /** The entry with the owner of a set of another zone, and the type; −1 when there is none. */
+  take(other: ZoneModel, set: number, type: number): number {
+    const mask = this.#table.length - 1
+    let slot = hashOf(other, set, type) & mask
+    for (let found = this.#table[slot]!; found !== 0; found = this.#table[slot]!) {
+      const own = ((found - 1) >>> 2) * Z_INTS
+      if (typeOf(this.#zone, own, (found - 1) & 3) === type && isSameOwner(this.#zone, own, other, set)) {
+        this.#taken[found - 1] = 1
+        return found - 1
+      }
+      slot = (slot + 1) & mask
+    }
+    return -1
+  }
+
+  /** Entries that nobody took, in the order of the file. */
+  *left(): Generator<number> {
+    for (const entry of this.#entries) if (this.#taken[entry] === 0) yield entry
+  }
+}
+
+function hashOf({ sets, bytes }: ZoneModel, set: number, type: number): number {
+  const from = sets[set + Z_OWNER]!
+  const end = from + sets[set + Z_OWNER_BYTES]!
+  let h = Math.imul(type, 0x9e3779b1)
+  for (let i = from; i < end; i++) h = Math.imul(h ^ bytes[i]!, 0x01000193)
+  return h ^ (h >>> 15)
+}
+
+function isSameOwner(a: ZoneModel, i: number, b: ZoneModel, j: number): boolean {
+  const size = a.sets[i + Z_OWNER_BYTES]!
+  if (size !== b.sets[j + Z_OWNER_BYTES]!) return false
+  return isSameBytes(a.bytes, a.sets[i + Z_OWNER]!, b.bytes, b.sets[j + Z_OWNER]!, size)
+}
+
+function isSameBytes(a: Uint8Array, i: number, b: Uint8Array, j: number, size: number): boolean {
+  for (let n = 0; n < size; n++) if (a[i + n] !== b[j + n]) return false
+  return true
+}
+
+/** The same records with the same TTL, in any order (RFC 2181 §5). */
+function isSameSet(a: ZoneModel, i: number, b: ZoneModel, j: number): boolean {
+  const size = a.sets[i + Z_SIZE]!
+  if (size !== b.sets[j + Z_SIZE]! || a.sets[i + Z_COUNT] !== b.sets[j + Z_COUNT]) return false
+  if (isSameBytes(a.bytes, a.sets[i + Z_AT]!, b.bytes, b.sets[j + Z_AT]!, size)) return true
+  const [records, others] = [recordsAt(a, i), recordsAt(b, j)]
+  return records.every((record, n) => record === others[n])
+}
+
+/** Whole records (TTL included) as text of bytes, sorted. */
+function recordsAt({ sets, bytes }: ZoneModel, set: number): string[] {
+  const records: string[] = []
+  const end = sets[set + Z_AT]! + sets[set + Z_SIZE]!
+  for (let from = sets[set + Z_AT]!; from < end;) {
+    const next = from + RECORD_HEAD + ((bytes[from + 10]! << 8) | bytes[from + 11]!)
+    records.push(Buffer.from(bytes.subarray(from, next)).toString('latin1'))
+    from = next
+  }
+  return records.toSorted()
+}
+
+const SERIAL_AT = 20
+const SERIAL_BYTES = 4
+
+function isSameSoa({ soa: a }: ZoneModel, { soa: b }: ZoneModel): boolean {
+  if (a.ttlSeconds !== b.ttlSeconds || a.rdata.length !== b.rdata.length) return false
+  if (a.negativeTtlSeconds !== b.negativeTtlSeconds) return false
+  const serial = a.rdata.length - SERIAL_AT
+  return a.rdata.every((byte, i) => byte === b.rdata[i] || (i >= serial && i < serial + SERIAL_BYTES))
+}
+
+/** A set in words. */
+export interface SetInWords {
+  readonly ttlSeconds: number
+  /** Sorted; of an SOA without its serial; of a steered name none. */
+  readonly values: readonly string[]
+  /** Of a steered name; its TTL is then the cap that the name has of its own, 0 = none. */
+  readonly service?: string
+}
+
+export const ownerOf = ({ zone, set }: SetAt): string =>
+  set < 0 ? formatName(zone.apex) : formatName(zone.bytes, zone.sets[set + Z_OWNER])
+
+/** The owner as bytes, as text: for keys. */
+export function ownerKey({ zone, set }: SetAt): string {
+  if (set < 0) return apexKey(zone)
+  const from = zone.sets[set + Z_OWNER]!
+  return Buffer.from(zone.bytes.subarray(from, from + zone.sets[set + Z_OWNER_BYTES]!)).toString('latin1')
+}
+
+export function inWords(where: SetAt): SetInWords {
+  const { zone, set, type } = where
+  const { sets, bytes, soa } = zone
+  if (set < 0) {
+    const words = textOf(type, soa.rdata).split(' ')
+    return { ttlSeconds: soa.ttlSeconds, values: [words.filter((_, i) => i !== 2).join(' ')] }
+  }
+  if (isSteered(where)) {
+    return { ttlSeconds: sets[set + Z_SIZE]!, values: [], service: zone.services[sets[set + Z_AT]!]! }
+  }
+  const from = sets[set + Z_AT]!
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  const values = recordsAt(zone, set).map((record) => textOf(type, Buffer.from(record, 'latin1').subarray(RECORD_HEAD)))
+  return { ttlSeconds: view.getUint32(from + 6), values: values.toSorted() }
+}
+
+function textOf(type: number, rdata: Uint8Array): string {
+  const text = formatRdata(type, rdata)
+  return typeof text === 'string' ? text : text.fault
+}

@@ -1,0 +1,129 @@
+/** What has changed of services and sites, in words: for `plan`. What a change does to clients is worked out elsewhere. */
+import { formatDuration } from '../units.ts'
+import type { Model, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from '../zone/model.ts'
+
+export interface NamedChange {
+  readonly name: string
+  readonly change: 'added' | 'removed' | 'changed'
+  /** What has changed: `fra: weight 100 → 50`. */
+  readonly details: readonly string[]
+}
+
+export const compareServices = (before: Model, after: Model): readonly NamedChange[] =>
+  compare(byName(before.services), byName(after.services), serviceDetails)
+
+/** Also pools of dynamic records, which are sites without a place. */
+export const compareSites = (before: Model, after: Model): readonly NamedChange[] =>
+  compare(before.sites, after.sites, siteDetails)
+
+const byName = (services: readonly ServiceModel[]): ReadonlyMap<string, ServiceModel> =>
+  new Map(services.map((service) => [service.name, service]))
+
+function compare<T>(
+  before: ReadonlyMap<string, T>,
+  after: ReadonlyMap<string, T>,
+  detailsOf: (before: T, after: T) => readonly string[],
+): readonly NamedChange[] {
+  return [...new Set([...before.keys(), ...after.keys()])].toSorted().flatMap((name): NamedChange[] => {
+    const [old, now] = [before.get(name), after.get(name)]
+    if (old === undefined) return [{ name, change: 'added', details: [] }]
+    if (now === undefined) return [{ name, change: 'removed', details: [] }]
+    const details = detailsOf(old, now)
+    return details.length === 0 ? [] : [{ name, change: 'changed', details }]
+  })
+}
+
+/** Names of what the model calls otherwise than the files; null = told apart. */
+const NAMES: Readonly<Record<string, string | null>> = {
+  name: null,
+  at: null,
+  sites: null,
+  site: null,
+  vips: null,
+  address: null,
+  bytes: null,
+  checkAddress: 'check',
+  unchecked: 'never checked',
+  latitude: null,
+  longitude: null,
+  declaresCapacity: null,
+  spreadKm: 'spread (km)',
+  keepPercent: 'keep (%)',
+  rampUpMs: 'rampUp',
+  budgetMs: 'budget',
+  maxSeconds: 'max',
+  minSeconds: 'min',
+  settleMs: 'settle',
+}
+
+function serviceDetails(before: ServiceModel, after: ServiceModel): readonly string[] {
+  const old = new Map(before.sites.map((site) => [site.site, site]))
+  const now = new Map(after.sites.map((site) => [site.site, site]))
+  const names = [...new Set([...old.keys(), ...now.keys()])]
+  const reordered =
+    before.sites.length === after.sites.length &&
+    names.length === old.size &&
+    before.sites.some(({ site }, i) => after.sites[i]!.site !== site)
+  return [
+    ...names.flatMap((name) => siteOfService(name, old.get(name), now.get(name))),
+    ...(reordered ? ['its sites stand in another order, which is that of clients without a place'] : []),
+    ...keysThatDiffer(before, after, ''),
+  ]
+}
+
+function siteOfService(
+  name: string,
+  before: ServiceSiteModel | undefined,
+  after: ServiceSiteModel | undefined,
+): readonly string[] {
+  if (before === undefined) return [`site ${name} added`]
+  if (after === undefined) return [`site ${name} removed`]
+  const [old, now] = [byAddress(before.vips), byAddress(after.vips)]
+  const gone = [...old.keys()].filter((address) => !now.has(address)).map((address) => `−${address}`)
+  const come = [...now.keys()].filter((address) => !old.has(address)).map((address) => `+${address}`)
+  return [
+    ...keysThatDiffer(before, after, `${name}: `),
+    ...(gone.length + come.length === 0 ? [] : [`${name}: VIPs ${[...gone, ...come].join(' ')}`]),
+    ...[...now].flatMap(([address, vip]) => keysThatDiffer(old.get(address) ?? vip, vip, `${name}: VIP ${address}: `)),
+  ]
+}
+
+const byAddress = (vips: readonly VipModel[]): ReadonlyMap<string, VipModel> =>
+  new Map(vips.map((vip) => [vip.address, vip]))
+
+function siteDetails(before: SiteModel, after: SiteModel): readonly string[] {
+  const moved = placeOf(before) === placeOf(after) ? [] : [`location ${placeOf(before)} → ${placeOf(after)}`]
+  return [...moved, ...keysThatDiffer(before, after, '')]
+}
+
+const placeOf = ({ latitude, longitude }: SiteModel): string => `${latitude}, ${longitude}`
+
+/** Any key counts, those that are new to the model too; what is more than a word is only named. */
+function keysThatDiffer(before: object, after: object, prefix: string): readonly string[] {
+  const [old, now] = [new Map(Object.entries(before)), new Map(Object.entries(after))]
+  return [...new Set([...old.keys(), ...now.keys()])].flatMap((key): readonly string[] => {
+    const name = NAMES[key] === undefined ? key : NAMES[key]
+    const [a, b]: unknown[] = [old.get(key), now.get(key)]
+    if (name === null || same(a, b)) return []
+    if (key === 'ttl' && isObject(a) && isObject(b)) return keysThatDiffer(a, b, `${prefix}ttl.`)
+    if (isObject(a) || isObject(b)) return [`${prefix}${name} changed`]
+    return [`${prefix}${name} ${word(key, a)} → ${word(key, b)}`]
+  })
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+/** What a key stands for that the model leaves out. */
+const UNWRITTEN: Readonly<Record<string, string>> = { weight: '1', unchecked: 'false' }
+
+function word(key: string, value: unknown): string {
+  if (value === undefined) return UNWRITTEN[key] ?? '(none)'
+  if (key.endsWith('Ms')) return formatDuration(Number(value))
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+/** Positions are no part of what a file says; of a file of subnets, which may be large, the hash says it all. */
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a, toCompare) === JSON.stringify(b, toCompare)
+
+const toCompare = (key: string, value: unknown): unknown =>
+  key === 'at' ? undefined : isObject(value) && 'hash' in value ? value.hash : value

@@ -1,0 +1,53 @@
+/**
+ * Runs the check of a target by its kind. The only door: what a prober may not reach is refused here, whatever the kind,
+ * before a socket is opened or a program started. Targets are addresses, and nothing here resolves a name or follows a
+ * redirect: the address that is refused or not is the one that is dialled.
+ */
+import { DEFAULT_REACH, type Reach } from '../../health/reach.ts'
+import type { Target } from '../../health/target.ts'
+import { checkAgent } from './agent.ts'
+import { checkDns } from './dns.ts'
+import { checkExec, type Commands } from './exec.ts'
+import { checkGrpc } from './grpc.ts'
+import { checkHttp } from './http.ts'
+import { checkIcmp } from './icmp.ts'
+import type { Observation } from './observation.ts'
+import { checkTcp } from './tcp.ts'
+import { checkTls } from './tls.ts'
+
+/** From the node's settings. */
+export interface CheckSettings {
+  /** `probe.exec`. */
+  readonly commands?: Commands
+  /** `probe.allow`, `probe.deny`, and what is denied without them. */
+  readonly reach?: Reach
+}
+
+/** Never rejects; ends within the check's timeout. */
+export function runCheck(target: Target, settings: CheckSettings = {}): Promise<Observation> {
+  const { commands = {}, reach = DEFAULT_REACH } = settings
+  const { address, port, check } = target
+  const refusal = reach.refusal(address, port)
+  if (refusal !== undefined) return Promise.resolve({ kind: 'unable', reason: refusal, rttMs: 0 })
+  switch (check.type) {
+    case 'http':
+    case 'https':
+      return checkHttp({ address, port, check })
+    case 'tcp':
+      return checkTcp({ address, port, check })
+    case 'icmp':
+      return checkIcmp({ address, port, check })
+    case 'tls':
+      return checkTls({ address, port, check })
+    case 'grpc':
+      return checkGrpc({ address, port, check })
+    case 'dns':
+      return checkDns({ address, port, check })
+    case 'exec':
+      return checkExec({ address, port, check }, commands)
+    case 'agent':
+      return checkAgent({ address, port, check })
+    default:
+      return check satisfies never
+  }
+}

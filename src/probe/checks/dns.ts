@@ -1,0 +1,107 @@
+/**
+ * The check `dns`: one query over UDP, and an answer with the rcode and value that are wanted. A socket of its own for each
+ * check, so that the port is random as the id is; connected, so that the kernel drops what others send. What is no reply to
+ * this query is passed over, as a resolver would. dns2 decodes, and never more than 1232 bytes: pointers in a longer message
+ * could keep it busy for seconds.
+ */
+import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { isIP } from 'node:net'
+import { Packet, type Resource } from 'dns2'
+import { formatAddress, parseAddress } from '../../dns/address.ts'
+import { encodeQuery } from '../../dns/message.ts'
+import { rcodeName, typeNumber } from '../../dns/types.ts'
+import { type Attempt, attempt, printable, type TargetOf } from './attempt.ts'
+import type { Observation } from './observation.ts'
+
+const REPLY_BYTES = 1232
+const HEADER_BYTES = 12
+
+type DnsCheck = TargetOf<'dns'>['check']
+
+/** Never rejects; ends within the check's timeout. A closed port (ICMP port unreachable) ends it at once. */
+export function checkDns({ address, port, check }: TargetOf<'dns'>): Promise<Observation> {
+  return attempt(check.timeoutMs, 'no answer', (self) => {
+    const query = encodeQuery({ name: check.name, type: check.rrtype, id: randomInt(65_536), rd: true, edns: {} })
+    const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
+    let closed = false
+    const passedOver = self.count()
+    socket.on('error', self.error)
+    socket.on('message', (reply) => {
+      if (!isReplyTo(query, reply)) return passedOver()
+      if (reply.length > REPLY_BYTES) self.fail(`answer of more than ${REPLY_BYTES} bytes`)
+      else judge(check, reply, self)
+    })
+    socket.connect(port, address, () => {
+      if (!closed) socket.send(query)
+    })
+    return () => {
+      closed = true
+      socket.close()
+    }
+  })
+}
+
+/**
+ * A response with this id to this question. One without any question is taken when it tells an error: servers that can't
+ * read a query send that.
+ */
+export function isReplyTo(query: Uint8Array, reply: Uint8Array): boolean {
+  const isResponse = reply.length >= HEADER_BYTES && (reply[2]! & 0xf8) === 0x80
+  if (!isResponse || reply[0] !== query[0] || reply[1] !== query[1]) return false
+  if (reply[4] === 0 && reply[5] === 0) return (reply[3]! & 15) !== 0
+  const end = questionEnd(query)
+  if (reply[4] !== 0 || reply[5] !== 1 || reply.length < end) return false
+  for (let at = HEADER_BYTES; at < end; at++) if (lower(reply[at]!) !== lower(query[at]!)) return false
+  return true
+}
+
+/** Lengths and numbers of the question are below 64, so only letters change. */
+const lower = (byte: number): number => (byte >= 65 && byte <= 90 ? byte + 32 : byte)
+
+function questionEnd(query: Uint8Array): number {
+  let at = HEADER_BYTES
+  while (query[at] !== 0) at += 1 + query[at]!
+  return at + 5
+}
+
+function judge(check: DnsCheck, reply: Buffer, self: Attempt): void {
+  const packet = decode(reply)
+  if (packet === undefined) return self.fail('no DNS spoken')
+  const rcode = rcodeName(packet.header.rcode)
+  if (!check.rcodes.includes(rcode)) return self.fail(`${rcode}, expected ${check.rcodes.join(', ')}`)
+  if (check.value === undefined) return self.pass(rcode)
+  const type = typeNumber(check.rrtype)
+  const values = packet.answers.filter((record) => record.type === type).map(valueText)
+  if (values.includes(check.value)) return self.pass(`${rcode}, ${check.value}`)
+  const cut = packet.header.tc === 1 ? 'truncated, ' : ''
+  const got = printable(values.toSorted().join(', '))
+  return self.fail(`${rcode}, ${cut}${got === '' ? `no ${check.rrtype}` : got}, expected ${check.value}`)
+}
+
+function decode(reply: Buffer): Packet | undefined {
+  try {
+    const packet = Packet.parse(reply)
+    const wrong = packet.errors.some(({ section, recovered }) => !recovered || section === 'answers')
+    return wrong ? undefined : packet
+  } catch {
+    return undefined
+  }
+}
+
+/** Presentation text, as the model has it; dns2 leaves final dots out. */
+function valueText(record: Resource): string {
+  const { address, data, priority, weight, port } = record
+  const bytes = parseAddress(address ?? '')
+  if (bytes !== undefined) return formatAddress(bytes)
+  if (data !== undefined) return Array.isArray(data) ? data.join('') : data.toString()
+  const { primary, admin, serial, refresh, retry, expiration, minimum } = record
+  if (primary !== undefined) {
+    return [name(primary), name(admin), serial, refresh, retry, expiration, minimum].join(' ')
+  }
+  if (record.target !== undefined) return [priority, weight, port, name(record.target)].join(' ')
+  if (record.exchange !== undefined) return `${priority} ${name(record.exchange)}`
+  return name(record.ns ?? record.domain)
+}
+
+const name = (text: string | undefined): string => `${(text ?? '').toLowerCase()}.`

@@ -1,0 +1,67 @@
+/**
+ * What probing costs, and whether it fits into a prober. Asked when zones are loaded (answer/build.ts) and again where
+ * targets are spread over probers (probe/duty.ts).
+ */
+import type { CheckModel } from '../zone/model.ts'
+import type { Target } from '../health/target.ts'
+
+/**
+ * CPU time of one check, in µs of a core: about twice what docs/performance.md has, measured by `npm run bench -- probes`.
+ * TLS makes the difference, for no session is used twice.
+ */
+const CHECK_US: Readonly<Record<CheckModel['type'], number>> = {
+  tcp: 500,
+  http: 500,
+  https: 2500,
+  tls: 2000,
+  grpc: 1000,
+  agent: 500,
+  dns: 400,
+  icmp: 400,
+  exec: 5000, // the thread stands still while a program starts
+}
+/** Sums of thousands of fractions. */
+const ROUNDED = 1 + 1e-9
+
+/** What one prober has. */
+export interface ProbeCapacity {
+  /** `probe.threads`: each fills a core. */
+  readonly threads: number
+  /** `probe.rate`: checks a second, of all threads together. */
+  readonly rate: number
+}
+
+export interface ProbeLoad {
+  readonly checksPerSecond: number
+  /** Cores that the checks fill. */
+  readonly cores: number
+}
+
+/** Of one prober that checks all of them, while none is rechecked. */
+export function loadOf(targets: Iterable<Target>): ProbeLoad {
+  let checksPerSecond = 0
+  let cores = 0
+  for (const { check } of targets) {
+    checksPerSecond += 1000 / check.intervalMs
+    cores += costUs(check) / (1000 * check.intervalMs)
+  }
+  return { checksPerSecond, cores }
+}
+
+const costUs = (check: CheckModel): number => CHECK_US[check.type === 'grpc' && check.tls ? 'https' : check.type]
+
+/** What is too much, and what to do about it; undefined: it fits. */
+export function overload(
+  targets: readonly Target[],
+  { threads, rate }: ProbeCapacity,
+): { readonly message: string; readonly hint: string } | undefined {
+  const { checksPerSecond, cores } = loadOf(targets)
+  const [tooMany, tooDear] = [checksPerSecond > rate * ROUNDED, cores > threads * ROUNDED]
+  if (!tooMany && !tooDear) return undefined
+  const asks = `${targets.length} targets ask for ${checksPerSecond.toFixed(0)} checks a second`
+  const lacks = tooDear
+    ? `which fill ${cores.toFixed(1)} cores, and this prober has ${threads} (probe.threads)`
+    : `and this prober begins at most ${rate} (probe.rate)`
+  const raise = tooDear ? 'probe.threads' : 'probe.rate'
+  return { message: `${asks}, ${lacks}`, hint: `Lengthen intervals, raise ${raise}, or add probers that share Redis` }
+}

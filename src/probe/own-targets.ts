@@ -1,0 +1,372 @@
+/**
+ * What is this prober's to probe. It hears the Store, knows by that who lives and who has voted on what, and takes the
+ * targets that the assignment gives it. It gives one up only when others stand for it, so that no target is ever without
+ * votes for a change of who probes it. Lives in the main thread, one a prober.
+ *
+ *   plan ─┐                  ┌─ mine: probed
+ *         ├─ assignment ─────┤
+ *   Store ┘ (who lives)      └─ no more: moved ── all who have it now have voted ──────────────┬─▶ given up
+ *                               dropped by the plan ── what came in its place has votes, and   │
+ *                                                      every node serves the same plan ────────┘
+ *
+ * Silence in trouble is nobody's fault: while the Store can't be reached, and for a lease after that, nothing moves.
+ */
+import { makeAssignment } from './assignment.ts'
+import { overload, type ProbeCapacity } from './cost.ts'
+import {
+  type Audience,
+  HEARTBEAT_MS,
+  LEASE_MS,
+  MOST_NODES,
+  MOST_PROBERS,
+  type ProberIdentity,
+  type Store,
+  type Vote,
+} from '../health/store.ts'
+import { hashTargets, type Target } from '../health/target.ts'
+import { formatDuration } from '../units.ts'
+
+/** After trouble everybody who lives has been heard within a lease and this. */
+const GRACE_MS = HEARTBEAT_MS
+/** A target that has moved stays until those who have it now have voted; after so long that is told. */
+const MOVED_LATE_MS = 5 * 60_000
+/** A target that the plan dropped goes at last, though a node still serves the old plan. */
+const DROPPED_MOST_MS = 60 * 60_000
+/** What is heard within this is looked at together. */
+const TOGETHER_MS = 50
+/** Nor are reviews, which take the longer the more probers there are, more than this part of the time. */
+const REVIEW_SHARE = 0.2
+
+/** Troubles that are told once each time that they begin. */
+type Told = 'idle' | 'overload' | 'late'
+
+export interface DutySettings {
+  readonly identity: ProberIdentity
+  readonly store: Store
+  readonly capacity: ProbeCapacity
+  /** All that is to be probed from now on. */
+  readonly onTargets: (targets: readonly Target[]) => void
+  /** Once each time that it begins. */
+  readonly onTrouble: (trouble: string) => void
+}
+
+interface Peer {
+  readonly identity: ProberIdentity
+  /** Heard, and its lease has not run out. */
+  live: boolean
+  /** Targets of the plan that it has a vote on, UP or DOWN; small, for probers share the targets between them. */
+  readonly voted: Set<string>
+  /** It has voted on others: of the next plan, perhaps. */
+  missed: boolean
+}
+
+/** A target that is probed and no longer this prober's. */
+interface Leaving {
+  sinceMs: number
+  /** Targets that came into the plan with the change that dropped it; undefined: the plan has it still. */
+  readonly successors: Set<string> | undefined
+}
+
+export class Duty {
+  readonly #settings: DutySettings
+  readonly #listening = new AbortController()
+  readonly #peers = new Map<string, Peer>()
+  /** What each live node serves: HealthPlan.hash. */
+  readonly #nodePlans = new Map<string, string>()
+  /** What this prober is heard to say. */
+  readonly #self: Peer
+  #plan: ReadonlyMap<string, Target> = new Map()
+  /** Empty: none was set yet. */
+  #planHash = ''
+  #assigned: ReadonlyMap<string, readonly string[]> = new Map()
+  /** The probers that #assigned was worked out for; undefined: it is out of date. */
+  #assignedTo: string | undefined
+  readonly #probed = new Map<string, Target>()
+  readonly #leaving = new Map<string, Leaving>()
+  /** The Store was read once: before that nobody knows whose the targets are. */
+  #read: boolean
+  #listened = false
+  #troubledMs = -Infinity
+  #idleSinceMs = 0
+  /** Targets that any prober has seen pass: a check that never has decides nothing at the nodes. */
+  readonly #passed = new Set<string>()
+  readonly #told = new Set<Told>()
+  #timer: NodeJS.Timeout | undefined
+  #soon: NodeJS.Timeout | undefined
+  /** What the last review took. */
+  #reviewMs = 0
+
+  constructor(settings: DutySettings) {
+    this.#settings = settings
+    this.#read = !settings.store.shared
+    this.#self = { identity: settings.identity, live: true, voted: new Set(), missed: false }
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#review(), HEARTBEAT_MS)
+    const { store, onTrouble } = this.#settings
+    store.listen(this.#audience, this.#listening.signal).then(
+      () => {
+        this.#listened = true
+        this.#review()
+      },
+      (error: unknown) => onTrouble(`the prober can't hear the store: ${String(error)}`),
+    )
+  }
+
+  stop(): void {
+    this.#listening.abort()
+    clearInterval(this.#timer)
+    clearTimeout(this.#soon)
+  }
+
+  /** What the zones want probed, by all probers together. */
+  setPlan(targets: readonly Target[]): void {
+    const before = this.#plan
+    if (this.#planHash === '') this.#idleSinceMs = performance.now()
+    this.#plan = new Map(targets.map((target) => [target.id, target]))
+    this.#planHash = hashTargets(targets.map(({ id }) => id))
+    this.#assignedTo = undefined
+    for (const id of this.#passed) if (!this.#plan.has(id)) this.#passed.delete(id)
+    const successors = new Set(targets.map(({ id }) => id).filter((id) => !before.has(id)))
+    for (const id of this.#probed.keys()) {
+      const now = this.#plan.get(id)
+      const leaving = this.#leaving.get(id)
+      if (now !== undefined) {
+        this.#probed.set(id, now)
+        if (leaving?.successors !== undefined) this.#leaving.delete(id)
+      } else if (leaving?.successors === undefined) this.#leaving.set(id, { sinceMs: performance.now(), successors })
+    }
+    for (const peer of [this.#self, ...this.#peers.values()]) {
+      for (const id of peer.voted) if (!this.#plan.has(id)) peer.voted.delete(id)
+      if (!peer.missed) continue
+      peer.missed = false
+      this.#settings.store.repeat(peer.identity.name)
+    }
+    this.#review(true)
+  }
+
+  get planned(): number {
+    return this.#plan.size
+  }
+
+  /** Those that are this prober's. */
+  get assigned(): number {
+    return this.#probed.size - this.#leaving.size
+  }
+
+  /** Probed until others stand for them. */
+  get leaving(): number {
+    return this.#leaving.size
+  }
+
+  get targets(): readonly Target[] {
+    return [...this.#probed.values()]
+  }
+
+  readonly #audience: Audience = {
+    votes: (prober, votes, whole) => {
+      const peer = this.#hear(prober)
+      if (peer === undefined) return
+      if (whole) peer.voted.clear()
+      for (const vote of votes) this.#note(peer, vote)
+      this.#reviewSoon()
+    },
+    retired: (prober, targets) => {
+      const peer = this.#hear(prober)
+      for (const target of targets) peer?.voted.delete(target)
+    },
+    heartbeat: ({ prober }) => void this.#hear(prober),
+    gone: ({ name, bootId }) => {
+      const peer = this.#peers.get(name)
+      if (peer?.identity.bootId !== bootId) return
+      peer.live = false
+      this.#reviewSoon()
+    },
+    node: ({ node, plan }) => {
+      const known = this.#nodePlans.get(node.name)
+      if (known === plan) return
+      if (known === undefined && this.#nodePlans.size >= MOST_NODES) {
+        this.#refuse('node', node.name)
+        return
+      }
+      this.#nodePlans.set(node.name, plan)
+      this.#reviewSoon()
+    },
+    nodeGone: ({ name }) => void this.#nodePlans.delete(name),
+  }
+
+  /** What a prober, now heard, says; undefined: it is of no interest, or there is no room for it. */
+  #hear(identity: ProberIdentity): Peer | undefined {
+    const own = this.#settings.identity
+    if (identity.name === own.name) return identity.bootId === own.bootId ? this.#self : undefined
+    const known = this.#peers.get(identity.name)
+    if (known?.identity.bootId === identity.bootId) {
+      if (!known.live) this.#reviewSoon()
+      known.live = true
+      return known
+    }
+    if (known === undefined && this.#peers.size >= MOST_PROBERS) return this.#refuse('prober', identity.name)
+    const peer = { identity, live: true, voted: new Set<string>(), missed: false }
+    this.#peers.set(identity.name, peer)
+    this.#reviewSoon()
+    return peer
+  }
+
+  #refuse(kind: 'prober' | 'node', name: string): undefined {
+    return this.#settings.store.refusals.count(kind, `${kind} ${name}`)
+  }
+
+  /** An abstention decides nothing: who can't tell stands for nobody. */
+  #note(peer: Peer, { target, value }: Vote): void {
+    if (!this.#plan.has(target)) peer.missed = true
+    else if (value === 'abstain') peer.voted.delete(target)
+    else peer.voted.add(target)
+    if (value === 'up' && this.#plan.has(target)) this.#passed.add(target)
+  }
+
+  #reviewSoon(): void {
+    this.#soon ??= setTimeout(
+      () => {
+        this.#soon = undefined
+        this.#review()
+      },
+      Math.max(TOGETHER_MS, this.#reviewMs / REVIEW_SHARE),
+    )
+  }
+
+  /** Takes what is this prober's, gives up what others stand for; `changed`: the targets themselves have. */
+  #review(changed = false): void {
+    const nowMs = performance.now()
+    const quiet = this.#isQuiet(nowMs)
+    this.#read ||= this.#listened && this.#settings.store.trouble === undefined // trouble ends when all is read
+    if (this.#read) {
+      const live = this.#live(quiet)
+      const taken = this.#assign(live) && this.#take(nowMs)
+      const gone = quiet ? this.#wait(nowMs) : this.#release(nowMs)
+      if (taken || gone || changed) this.#publish()
+    }
+    this.#tellIdle(nowMs)
+    this.#reviewMs = performance.now() - nowMs
+  }
+
+  #publish(): void {
+    const { targets } = this
+    const { store, capacity, onTargets } = this.#settings
+    onTargets(targets)
+    const found = store.shared ? overload(targets, capacity) : undefined // else it is told when zones are loaded
+    this.#tell('overload', found && `this prober has more than it can check: ${found.message}. ${found.hint}`)
+  }
+
+  /** Nobody's silence says anything now. */
+  #isQuiet(nowMs: number): boolean {
+    const { shared, trouble } = this.#settings.store
+    if (shared && trouble !== undefined) this.#troubledMs = nowMs
+    return nowMs < this.#troubledMs + LEASE_MS + GRACE_MS
+  }
+
+  /** Who shares the targets. Those who have fallen silent leave, unless all is quiet. */
+  #live(quiet: boolean): readonly ProberIdentity[] {
+    for (const [name, { live }] of this.#peers) if (!live && !quiet) this.#peers.delete(name)
+    return [this.#settings.identity, ...Array.from(this.#peers.values(), ({ identity }) => identity)]
+  }
+
+  /** Whether anything may have moved. */
+  #assign(live: readonly ProberIdentity[]): boolean {
+    const to = JSON.stringify(live.map(({ name, region }) => `${region} ${name}`).toSorted())
+    if (to === this.#assignedTo) return false
+    this.#assignedTo = to
+    const assignment = makeAssignment(live)
+    this.#assigned = new Map(Array.from(this.#plan.values(), ({ id, probers }) => [id, assignment(id, probers)]))
+    return true
+  }
+
+  /** Whether there is anything new to probe. */
+  #take(nowMs: number): boolean {
+    const { name } = this.#settings.identity
+    let taken = false
+    for (const [id, target] of this.#plan) {
+      const mine = this.#assigned.get(id)!.includes(name)
+      if (mine) this.#leaving.delete(id)
+      else if (this.#probed.has(id) && !this.#leaving.has(id))
+        this.#leaving.set(id, { sinceMs: nowMs, successors: undefined })
+      if (!mine || this.#probed.has(id)) continue
+      this.#probed.set(id, target)
+      taken = true
+    }
+    return taken
+  }
+
+  /** The time of those that leave does not run while nobody can be heard. */
+  #wait(nowMs: number): false {
+    for (const leaving of this.#leaving.values()) leaving.sinceMs = nowMs
+    return false
+  }
+
+  /** Gives up what others stand for; whether there was any. */
+  #release(nowMs: number): boolean {
+    const agreed = [...this.#nodePlans.values()].every((plan) => plan === this.#planHash)
+    const missed = new Set<string>()
+    let late = 0
+    let released = false
+    for (const [id, { sinceMs, successors }] of this.#leaving) {
+      const lacking = successors === undefined ? this.#lackingOf(id) : []
+      const ready =
+        successors === undefined
+          ? lacking.length === 0
+          : nowMs >= sinceMs + DROPPED_MOST_MS || (agreed && this.#replaced(successors))
+      if (ready) {
+        this.#leaving.delete(id)
+        this.#probed.delete(id)
+        released = true
+      } else if (successors === undefined && nowMs >= sinceMs + MOVED_LATE_MS) {
+        late++
+        for (const name of lacking) missed.add(name)
+      }
+    }
+    this.#tell('late', late > 0 ? lateWords(late, [...missed]) : undefined)
+    return released
+  }
+
+  /** Probers of a target of the plan that have no vote on it. */
+  #lackingOf(id: string): readonly string[] {
+    const { name: own } = this.#settings.identity
+    const voted = (name: string) => (name === own ? this.#self : this.#peers.get(name))?.voted.has(id) === true
+    return (this.#assigned.get(id) ?? []).filter((name) => !voted(name))
+  }
+
+  /** Everything that came in its place has the votes of its probers, and has passed; what has is not asked for again. */
+  #replaced(successors: Set<string>): boolean {
+    for (const id of successors) {
+      if (!this.#passed.has(id) || this.#lackingOf(id).length > 0) return false
+      successors.delete(id)
+    }
+    return true
+  }
+
+  /** A prober without work is most often a mistake: it is told once it has lasted for a lease. */
+  #tellIdle(nowMs: number): void {
+    if (this.assigned > 0) this.#idleSinceMs = nowMs
+    const idle = this.#planHash !== '' && nowMs >= this.#idleSinceMs + LEASE_MS
+    this.#tell('idle', idle ? `this prober has no targets: ${this.#whyIdle()}` : undefined)
+  }
+
+  #whyIdle(): string {
+    const { trouble } = this.#settings.store
+    if (!this.#read) return `the store could not be read so far${trouble === undefined ? '' : ` (${trouble})`}`
+    if (this.#plan.size === 0) return 'the zones ask for no checks'
+    return `its zones have ${this.#plan.size}, and ${this.#peers.size} other probers check them; \`probers\` of a service says how many check each`
+  }
+
+  /** Once each time that it begins, whatever its words then. */
+  #tell(kind: Told, trouble: string | undefined): void {
+    if (trouble === undefined) this.#told.delete(kind)
+    else if (!this.#told.has(kind)) {
+      this.#told.add(kind)
+      this.#settings.onTrouble(trouble)
+    }
+  }
+}
+
+const lateWords = (count: number, names: readonly string[]): string =>
+  `${count} targets are ${names.join(', ')}'s to check, which has no votes on them after ${formatDuration(MOVED_LATE_MS)}, so this prober goes on: has it the same zones, reaches it the sites, does it keep up?`

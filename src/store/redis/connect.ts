@@ -1,0 +1,146 @@
+/**
+ * From a place to connections; the only importer of ioredis. Each Store has three: one speaks, one listens, and one reads
+ * what is large, so that neither a heartbeat nor its echo ever waits behind 10,000 votes. All of them come back by themselves.
+ */
+import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
+import { ReplyLimit } from './limit.ts'
+import type { RedisPlace } from './url.ts'
+
+export type Client = Redis | Cluster
+export type Subscriber = Redis
+
+type Options = Omit<RedisOptions, 'replyMapping'>
+
+export interface Links {
+  readonly speaks: Client
+  readonly reads: Client
+  /** undefined: nobody here is told, who listens asks. */
+  readonly listens: Subscriber | undefined
+}
+
+/** Redis may hang with its socket open: nothing waits longer than this, not even a greeting. */
+const HANDSHAKE_MS = 2000
+const READ_MS = 10_000
+const CONNECT_MS = 3000
+/**
+ * A connection on which a command waits and nothing comes for so long is ended and made anew. The kernel would wait for 15
+ * minutes: a host that has lost its power, or its network, ends nothing.
+ */
+const SILENT_MS = 10_000
+/** A peer that doesn't answer to our end of a connection isn't waited for. */
+const PARTING_MS = 50
+const RETRY_FIRST_MS = 100
+const RETRY_MAX_MS = 1000
+
+// An object of 10,000 keys takes longer to make than to read.
+Command.setReplyTransformer('hgetall', (reply: unknown) => reply)
+
+/** A hash as Redis sends it: field, value, field, value …; empty = it is not there. */
+export async function hgetall(from: Client, key: string): Promise<readonly string[]> {
+  const reply = await from.call('hgetall', key)
+  return Array.isArray(reply) ? reply : []
+}
+
+/**
+ * `isTold`: hints on channels are listened for. `onDropped`: something came that was longer than anything of Meridian's, and an empty one was read in its place.
+ */
+export function connect(
+  place: RedisPlace,
+  isTold: boolean,
+  onDropped: (what: string) => void,
+  silentMs = SILENT_MS,
+): Links {
+  const limited = (made: Client) => {
+    if (made instanceof Cluster) made.on('+node', (node: Redis) => limitReplies(node, onDropped))
+    else limitReplies(made, onDropped)
+    return made
+  }
+  const listens = isTold ? listening(place, silentMs) : undefined
+  if (listens !== undefined) limitReplies(listens, onDropped)
+  const made = (patienceMs: number) => limited(client(place, patienceMs, silentMs))
+  return { speaks: made(HANDSHAKE_MS), reads: made(READ_MS), listens }
+}
+
+/** Puts a limit before the parser of each connection that the client makes. */
+function limitReplies(redis: Redis, onDropped: (what: string) => void): void {
+  redis.on('connect', () => {
+    const { stream } = redis
+    // nothing has come yet: the event is of the same turn as the parser
+    const [parse] = stream.listeners('data')
+    if (!takesData(parse)) throw new Error('ioredis reads its socket in another way than it did')
+    const limit = new ReplyLimit(onDropped)
+    // the parser first, as before: what counts pending commands looks after it
+    stream.prependListener('data', (chunk: Buffer) => {
+      for (const part of limit.pass(chunk)) parse(part)
+    })
+    stream.removeListener('data', parse)
+  })
+}
+
+const takesData = (listener: unknown): listener is (chunk: Buffer) => void => typeof listener === 'function'
+
+/** Between 0.1 and 2 s, never all at once. */
+const retryMs = (times: number): number =>
+  Math.min(RETRY_FIRST_MS * 2 ** Math.min(times, 10), RETRY_MAX_MS) * (1 + Math.random())
+
+/** Of every connection. Nothing is queued or sent again: what is said is remembered where it is said (redis-post.ts). */
+function common({ user, password, db, tls }: RedisPlace, commandTimeout: number, socketTimeout: number): Options {
+  return {
+    commandTimeout,
+    socketTimeout,
+    connectTimeout: CONNECT_MS,
+    disconnectTimeout: PARTING_MS,
+    retryStrategy: retryMs,
+    maxRetriesPerRequest: null,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    disableClientInfo: true,
+    keepAlive: 10_000,
+    db,
+    ...(user === undefined ? {} : { username: user }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls === undefined ? {} : { tls: { ...tls } }),
+  }
+}
+
+function client(place: RedisPlace, commandTimeout: number, silentMs: number): Client {
+  const options = common(place, commandTimeout, silentMs)
+  if (place.kind !== 'cluster') return new Redis({ ...options, ...doorOf(place) })
+  return new Cluster([...place.hosts], {
+    enableOfflineQueue: false,
+    clusterRetryStrategy: retryMs,
+    slotsRefreshTimeout: HANDSHAKE_MS,
+    dnsLookup: (address, callback) => callback(null, address), // names stay names: certificates are made out to them
+    redisOptions: options,
+  })
+}
+
+/** In a cluster any node hears what is published at any other; the next one is tried when one fails. */
+function listening(place: RedisPlace, silentMs: number): Redis {
+  const options = common(place, HANDSHAKE_MS, silentMs)
+  if (place.kind !== 'cluster') return new Redis({ ...options, ...doorOf(place) })
+  let turn = 0
+  const redis = new Redis({
+    ...options,
+    ...place.hosts[0]!,
+    retryStrategy: (times) => {
+      Object.assign(redis.options, place.hosts[++turn % place.hosts.length])
+      return retryMs(times)
+    },
+  })
+  return redis
+}
+
+function doorOf({ kind, hosts, master, tls, sentinelUser, sentinelPassword }: RedisPlace): Options {
+  if (kind === 'single') return { ...hosts[0]! }
+  return {
+    sentinels: [...hosts],
+    name: master,
+    sentinelRetryStrategy: retryMs,
+    sentinelCommandTimeout: HANDSHAKE_MS,
+    ...(tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: { ...tls } }),
+    ...(sentinelUser === undefined ? {} : { sentinelUsername: sentinelUser }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+  }
+}

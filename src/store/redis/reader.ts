@@ -1,0 +1,234 @@
+/**
+ * Reads of the board, each until it succeeds. Equal ones that wait are one, so that several who listen in one process read
+ * once. What is short goes in one call at a time, whatever has come up since the last one (lua/since.n.lua); whole hashes
+ * go a few at a time on a connection of their own, and those of a large board wait a random moment, so that 50 nodes don't
+ * read it all at once.
+ */
+import { FORGOTTEN_KEY, hashKey, indexKey, type Kind, OVERRIDES_KEY, REV_FIELD } from './keys.ts'
+import { type Client, hgetall } from './connect.ts'
+import { listOf, SINCE } from './scripts.ts'
+import type { Fields } from './text.ts'
+
+/** At once, so that what comes is taken in before more is asked for. */
+const AT_ONCE = 2
+const RETRY_MS = 500
+/** Posters in one call. */
+const TOGETHER = 100
+/** Names of an index, the latest first. */
+const MOST_NAMES = 1000
+
+/** What a poster says beyond what was heard; `why`: Redis does not hand it out. */
+export type Since =
+  | { readonly state: 'absent' }
+  | { readonly state: 'refused'; readonly why: string }
+  | {
+      /** Nothing new but perhaps the heartbeat, the lines, or its hash has to be read. */
+      readonly state: 'same' | 'some' | 'whole'
+      /** Fields of its hash. */
+      readonly size: number
+      /** Values of HEAD_FIELDS. */
+      readonly head: readonly string[]
+      /** Lines of its log. */
+      readonly lines: readonly string[]
+    }
+
+export interface ReaderSettings {
+  /** For what is short, and for what is long. */
+  readonly quick: Client
+  readonly slow: Client
+  readonly ready: (client: Client) => boolean
+  readonly leaseMs: number
+  /** undefined: reading works. */
+  readonly onTrouble: (error: unknown) => void
+}
+
+interface Ask {
+  readonly key: string
+  readonly boot: string
+  readonly n: string
+  readonly promise: Promise<Since>
+  readonly resolve: (since: Since) => void
+}
+
+export class Reader {
+  readonly #settings: ReaderSettings
+  /** What is asked of posters and not under way. */
+  #asks = new Map<string, Ask>()
+  #asking = false
+  /** Reads of hashes that were not begun yet, by key. */
+  readonly #waiting = new Map<string, Promise<Fields>>()
+  readonly #queue: (() => Promise<void>)[] = []
+  /** Reject when a connection ends: ioredis answers nothing that was asked on it, so it is asked again. */
+  #lostQuick = ending()
+  #lostSlow = ending()
+  #running = 0
+  #retry: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(settings: ReaderSettings) {
+    this.#settings = settings
+  }
+
+  /** What one says beyond that boot id and n, '' and '' for all of it. */
+  since(kind: Kind, name: string, boot: string, n: string): Promise<Since> {
+    const key = hashKey(kind, name)
+    const id = `${key} ${boot} ${n}`
+    const known = this.#asks.get(id)
+    if (known !== undefined) return known.promise
+    const { promise, resolve } = Promise.withResolvers<Since>()
+    this.#asks.set(id, { key, boot, n, promise, resolve })
+    if (!this.#asking) queueMicrotask(() => void this.#askAll())
+    this.#asking = true
+    return promise
+  }
+
+  /** All that one says; no fields = it is not there. */
+  post(kind: Kind, name: string, spreadMs = 0): Promise<Fields> {
+    return this.#whole(hashKey(kind, name), spreadMs)
+  }
+
+  overrides(): Promise<Fields> {
+    return this.#whole(OVERRIDES_KEY, 0)
+  }
+
+  forgotten(): Promise<Fields> {
+    return this.#whole(FORGOTTEN_KEY, 0)
+  }
+
+  /** New after each change of the overrides; '' = there are none. */
+  rev(): Promise<string> {
+    return this.#ask(async (client) => (await client.hget(OVERRIDES_KEY, REV_FIELD)) ?? '')
+  }
+
+  /** Of the index, those heard last; anybody's text. */
+  names(kind: Kind): Promise<readonly string[]> {
+    return this.#ask((client) => client.zrange(indexKey(kind), '0', String(MOST_NAMES - 1), 'REV'))
+  }
+
+  /** Who was there in the last two days, and how long ago by Redis's own clock: no clock is compared with another. */
+  seen(kind: Kind): Promise<ReadonlyMap<string, number>> {
+    return this.#ask(async (client) => {
+      const [seconds = 0, micros = 0] = (await client.time()).map(Number)
+      const list = await client.zrange(indexKey(kind), '0', String(MOST_NAMES - 1), 'REV', 'WITHSCORES')
+      const nowMs = seconds * 1000 + micros / 1000
+      const age = (at: number) => Math.max(0, nowMs - Number(list[at + 1]))
+      return new Map(list.flatMap((name, i) => (i % 2 === 0 ? [[name, age(i)] as const] : [])))
+    })
+  }
+
+  /** A connection is there. */
+  pump(): void {
+    clearTimeout(this.#retry)
+    this.#retry = undefined
+    while (this.#running < AT_ONCE && this.#queue.length > 0 && !this.#closed && this.#isReady(this.#settings.slow)) {
+      this.#running++
+      void this.#queue.shift()!()
+    }
+    if (!this.#asking && this.#asks.size > 0) void this.#askAll()
+  }
+
+  /** The connection has ended. */
+  lost(client: Client): void {
+    const isQuick = client === this.#settings.quick
+    const { reject } = isQuick ? this.#lostQuick : this.#lostSlow
+    if (isQuick) this.#lostQuick = ending()
+    else this.#lostSlow = ending()
+    reject(new Error('Connection is closed'))
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#retry)
+    this.#queue.length = 0
+  }
+
+  #isReady(client: Client): boolean {
+    return this.#settings.ready(client)
+  }
+
+  async #askAll(): Promise<void> {
+    const { quick, leaseMs, onTrouble } = this.#settings
+    this.#asking = true
+    try {
+      while (this.#asks.size > 0 && !this.#closed && this.#isReady(quick)) {
+        const batch = [...this.#asks].slice(0, TOGETHER)
+        for (const [id] of batch) this.#asks.delete(id)
+        const asks = batch.map(([, ask]) => ask)
+        const args = [String(leaseMs), ...asks.flatMap(({ boot, n }) => [boot, n])]
+        try {
+          const asked = SINCE.run(
+            quick,
+            asks.map(({ key }) => key),
+            args,
+          )
+          const answers = await Promise.race([asked, this.#lostQuick.promise])
+          onTrouble(undefined)
+          for (const [i, { resolve }] of asks.entries()) resolve(readSince(Array.isArray(answers) ? answers[i] : []))
+        } catch (error) {
+          this.#asks = new Map([...batch, ...this.#asks])
+          this.#failed(error)
+          return
+        }
+      }
+    } finally {
+      this.#asking = false
+    }
+  }
+
+  #whole(key: string, spreadMs: number): Promise<Fields> {
+    const waiting = this.#waiting.get(key)
+    if (waiting !== undefined) return waiting
+    const read = (client: Client) => {
+      this.#waiting.delete(key) // what changes from now on may be missing in it
+      return hgetall(client, key)
+    }
+    const asked = this.#ask(read, spreadMs)
+    this.#waiting.set(key, asked)
+    return asked
+  }
+
+  #ask<T>(read: (client: Client) => Promise<T>, spreadMs = 0): Promise<T> {
+    return new Promise<T>((resolve) => {
+      const enqueue = () => {
+        this.#queue.push(() => this.#run(read, resolve))
+        this.pump()
+      }
+      if (spreadMs > 0) setTimeout(enqueue, Math.random() * spreadMs).unref()
+      else queueMicrotask(enqueue) // not before #whole() has noted it
+    })
+  }
+
+  async #run<T>(read: (client: Client) => Promise<T>, resolve: (value: T) => void): Promise<void> {
+    try {
+      const value = await Promise.race([read(this.#settings.slow), this.#lostSlow.promise])
+      this.#settings.onTrouble(undefined)
+      resolve(value)
+    } catch (error) {
+      this.#queue.push(() => this.#run(read, resolve))
+      this.#failed(error)
+    } finally {
+      this.#running--
+    }
+    if (this.#retry === undefined) this.pump()
+  }
+
+  #failed(error: unknown): void {
+    if (this.#closed) return
+    this.#settings.onTrouble(error)
+    this.#retry ??= setTimeout(() => this.pump(), RETRY_MS).unref()
+  }
+}
+
+/** An answer of since.n.lua for one hash. */
+function readSince(answer: unknown): Since {
+  const [state, size, ...texts] = listOf(answer)
+  if (state === undefined) return { state: 'absent' }
+  if (state !== 'same' && state !== 'some' && state !== 'whole') return { state: 'refused', why: state }
+  return { state, size: Number(size), head: texts.slice(0, 6), lines: texts.slice(6) }
+}
+
+function ending(): PromiseWithResolvers<never> {
+  const made = Promise.withResolvers<never>()
+  made.promise.catch(() => {}) // nobody may be reading then
+  return made
+}

@@ -1,0 +1,490 @@
+/**
+ * The Store in Redis: several processes, one board. It is never the truth: all that it holds, those who said it remember
+ * (redis-post.ts) and write again; whoever listens (redis-hear.ts) keeps what was heard last while Redis is away.
+ *
+ *   Board, NodeBoard ─ Post ──▶ lua ──▶ hash, hint on a channel
+ *   Audience ◀─ Listener ◀── hash ◀── hint, or time
+ *
+ * Made at once and never failing: that Redis can't be used is a state, `trouble`, with what to do about it.
+ */
+import { channelOf, FORGOTTEN_KEY, HINTS, indexKey, proberChannel, proberOfChannel } from './keys.ts'
+import { nodeBoard, proberBoard } from './board.ts'
+import { type Client, connect, type Links, type Subscriber } from './connect.ts'
+import { Listener, signedHead } from './listener.ts'
+import { type Desk, Post } from './writer.ts'
+import { Reader } from './reader.ts'
+import { ADMIT, POST } from './scripts.ts'
+import { type Fields, Intern, readKnown } from './text.ts'
+import { Refusals } from '../../health/refusals.ts'
+import { explain, tooOld } from './trouble.ts'
+import { parseRedisUrl, type RedisPlace } from './url.ts'
+import { Signer } from './signer.ts'
+import {
+  type Audience,
+  type Board,
+  type KnownMember,
+  LEASE_MS,
+  type NodeBoard,
+  type NodeIdentity,
+  type ProberIdentity,
+  type Store,
+} from '../../health/store.ts'
+
+export { parseRedisUrl } from './url.ts'
+
+export interface RedisStoreSettings {
+  /** After so much silence a poster is gone; LEASE_MS unless a test says otherwise. */
+  readonly leaseMs?: number
+  /** A call that takes longer is trouble. */
+  readonly answerMs?: number
+  /** A connection on which a call waits and nothing comes for so long is made anew; 10 s unless a test says otherwise. */
+  readonly silentMs?: number
+  /**
+   * A node is told of changes on channels, and keeps the index of probers. A prober asks for them each turn of POLL_TURNS
+   * (redis-hear.ts), so its user needs no right to any channel but its own.
+   */
+  readonly role?: 'node' | 'prober'
+  /** The setting `redis.secret`. */
+  readonly secrets?: readonly string[]
+  /** Called when trouble begins, becomes another one, or ends (undefined). */
+  readonly onTrouble?: (trouble: string | undefined) => void
+  /** A line about what was read and not taken: at most one a minute for each kind. */
+  readonly onRefused?: (line: string) => void
+}
+
+const ANSWER_MS = 500
+/** More for each argument: 10,000 votes over a slow line. */
+const ARGUMENT_MS = 0.25
+/**
+ * Turns of the Store's clock in a lease. Silence is measured by these and not by time: a process that stood still first
+ * hears what has come meanwhile.
+ */
+const LEASE_TURNS = 12
+/** Two heartbeats, in which one's own should have been heard. */
+const ECHO_TURNS = 8
+/**
+ * What Redis refuses is said again at each heartbeat; when for so long it refused nothing, that is over. A success of another
+ * command ends nothing: where a user may do one thing and not the other, trouble would come and go every second.
+ */
+const REFUSAL_TURNS = 10
+/** listen() resolves when for so long nothing comes. */
+const PATIENCE_MS = 2000
+/** When for so long no call was answered, the connection is made anew. */
+const UNANSWERED_MS = 1500
+
+type Source = 'version' | 'speaks' | 'answers' | 'listens' | 'reads' | 'rival'
+/** The first that has trouble is told. */
+const SOURCES: readonly Source[] = ['version', 'speaks', 'answers', 'listens', 'reads', 'rival']
+
+/** Throws only for a URL that parseRedisUrl() refuses. */
+export function openRedisStore(url: string, settings: RedisStoreSettings = {}): RedisStore {
+  const place = parseRedisUrl(url)
+  if (typeof place === 'string') throw new Error(`the setting \`redis\` ${place}`)
+  return new RedisStore(place, settings)
+}
+
+export class RedisStore implements Store {
+  readonly shared = true
+  readonly refusals: Refusals
+  readonly #place: RedisPlace
+  readonly #settings: RedisStoreSettings
+  readonly #leaseMs: number
+  readonly #role: 'node' | 'prober'
+  readonly #signer: Signer
+  readonly #links: Links
+  readonly #reader: Reader
+  readonly #desk: Desk
+  readonly #intern = new Intern()
+  readonly #listeners = new Set<Listener>()
+  readonly #waiting = new Set<Post>()
+  readonly #suspicious = new Set<Post>()
+  /** Names of this process's own nodes. */
+  readonly #nodes = new Set<string>()
+  readonly #troubles = new Map<Source, string>()
+  /** What commands were refused with, the oldest first, and the turn of the last time. */
+  readonly #refusals = new Map<string, number>()
+  readonly #clock: NodeJS.Timeout
+  #usable = false
+  #subscribed = false
+  #starting = true
+  #told: string | undefined
+  #troubleMs = performance.now()
+  #turn = 0
+  #heardTurn = 0
+  #answeredTurn = -1
+  /** Since when calls have gone unanswered. */
+  #unansweredMs: number | undefined
+  #pinging = false
+  #closed = false
+
+  constructor(place: RedisPlace, settings: RedisStoreSettings) {
+    this.#place = place
+    this.#settings = settings
+    this.refusals = new Refusals(settings.onRefused)
+    this.#leaseMs = settings.leaseMs ?? LEASE_MS
+    this.#role = settings.role ?? 'node'
+    this.#signer = new Signer(settings.secrets)
+    const onDropped = (what: string) => this.refusals.count('oversized', '', what)
+    this.#links = connect(place, this.#role === 'node', onDropped, settings.silentMs)
+    this.#desk = this.#makeDesk()
+    this.#reader = new Reader({
+      quick: this.#links.speaks,
+      slow: this.#links.reads,
+      ready: (client) => this.#usable && client.status === 'ready',
+      leaseMs: this.#leaseMs,
+      onTrouble: (error) => this.#note('reads', error),
+    })
+    this.#watchLinks()
+    this.#clock = setInterval(() => this.#look(), this.#leaseMs / LEASE_TURNS).unref()
+  }
+
+  get trouble(): string | undefined {
+    if (this.#starting) return `Redis at ${this.#place.address} is being connected to, and read`
+    if (this.#told === undefined) return undefined
+    const seconds = Math.round((performance.now() - this.#troubleMs) / 1000)
+    return seconds < 1 ? this.#told : `${this.#told} (for ${seconds} s)`
+  }
+
+  board({ name, region, bootId }: ProberIdentity): Board {
+    return proberBoard(new Post({ kind: 'prober', name, region, bootId }, this.#desk))
+  }
+
+  node({ name, bootId }: NodeIdentity): NodeBoard {
+    this.#nodes.add(name)
+    const post = new Post({ kind: 'node', name, region: '', bootId }, this.#desk)
+    return nodeBoard(post, {
+      channel: channelOf(this.#place.db),
+      signer: this.#signer,
+      attempt: async (command) => ((await this.#attempt(command)) ? undefined : (this.trouble ?? 'Redis is away')),
+      bootOf: (prober) => Array.from(this.#listeners, (listener) => listener.bootOf(prober)).find(Boolean) ?? '',
+    })
+  }
+
+  async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
+    const found: ReadonlyMap<string, KnownMember>[] = []
+    const read = async () => {
+      const names = (await this.#reader.names('node')).filter((name) => !this.#nodes.has(name))
+      for (const name of names) {
+        const fields = await this.#readNode(name)
+        if (fields !== undefined) found.push(readKnown(fields, name, this.#intern, this.refusals))
+      }
+    }
+    await within(PATIENCE_MS, read()).catch(() => {})
+    return [...found]
+  }
+
+  /** What a node that is there has signed, if that is asked for. */
+  async #readNode(name: string): Promise<Fields | undefined> {
+    const since = await this.#reader.since('node', name, '', '')
+    if (since.state === 'absent' || since.state === 'refused') return undefined
+    const fields = await this.#reader.post('node', name)
+    return signedHead('node', name, fields, this.#signer) === undefined ? undefined : fields
+  }
+
+  async listen(audience: Audience, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#closed) return
+    const turn = () => this.#turn
+    const listener = new Listener({
+      audience,
+      reader: this.#reader,
+      intern: this.#intern,
+      refusals: this.refusals,
+      turn,
+      leaseTurns: LEASE_TURNS,
+      signer: this.#signer,
+      admit: this.#role === 'node' ? (names) => void this.#admit(names) : undefined,
+    })
+    this.#listeners.add(listener)
+    const leave = () => {
+      listener.close()
+      this.#listeners.delete(listener)
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    if (this.#listens) void this.#sync([listener])
+    await this.#patiently(listener)
+  }
+
+  repeat(prober: string): void {
+    for (const listener of this.#listeners) listener.repeat(prober)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#clock)
+    for (const listener of this.#listeners) listener.close()
+    this.#listeners.clear()
+    this.#reader.close()
+    this.#links.speaks.disconnect()
+    this.#links.reads.disconnect()
+    this.#links.listens?.disconnect()
+    this.#settle()
+  }
+
+  /** Until it has heard all that is there, or nothing has come for a while. */
+  async #patiently(listener: Listener): Promise<void> {
+    for (let done = -1; done !== listener.done && !this.#closed;) {
+      done = listener.done
+      if (await within(PATIENCE_MS, listener.synced).catch(() => false)) return
+    }
+  }
+
+  #makeDesk(): Desk {
+    const isReady = () => this.#usable && !this.#closed
+    const isStarting = () => this.#starting
+    return {
+      leaseMs: this.#leaseMs,
+      signer: this.#signer,
+      channelOf: ({ kind, name }) =>
+        kind === 'node' ? channelOf(this.#place.db) : proberChannel(this.#place.db, name),
+      get ready() {
+        return isReady()
+      },
+      get starting() {
+        return isStarting()
+      },
+      post: (keys, args) => this.#post(keys, args),
+      wait: (post) => this.#waiting.add(post),
+      suspect: (post) => this.#suspicious.add(post),
+    }
+  }
+
+  async #post(keys: readonly string[], args: readonly string[]): Promise<readonly string[]> {
+    const patienceMs = (this.#settings.answerMs ?? ANSWER_MS) + args.length * ARGUMENT_MS
+    let answer: readonly string[] = []
+    const done = await this.#attempt(async (client) => (answer = await POST.list(client, keys, args)), patienceMs)
+    if (!done) throw new Error('Redis is away')
+    this.#answeredTurn = this.#turn
+    return answer
+  }
+
+  /** Runs it; false, and the trouble is told: it failed, or took too long. */
+  async #attempt(command: (client: Client) => Promise<unknown>, patienceMs = ANSWER_MS): Promise<boolean> {
+    const { speaks } = this.#links
+    if (!this.#usable || this.#closed) return false
+    try {
+      await within(patienceMs, command(speaks))
+      this.#unansweredMs = undefined
+      this.#note('answers', undefined)
+      return true
+    } catch (error) {
+      if (speaks.status !== 'ready') return false // its own events tell why
+      this.#note('answers', error)
+      const nowMs = performance.now()
+      this.#unansweredMs = error instanceof Late ? (this.#unansweredMs ?? nowMs) : undefined
+      // A demoted master, or a peer that is gone without a word: where the way leads may have changed.
+      const dead = nowMs - (this.#unansweredMs ?? nowMs) >= UNANSWERED_MS
+      if (this.#usable && (dead || /READONLY/.test(String(error)))) this.#renew(speaks)
+      return false
+    }
+  }
+
+  /** Probers that are heard, for those who connect later. */
+  async #admit(names: readonly string[]): Promise<void> {
+    await this.#attempt((client) => ADMIT.run(client, [indexKey('prober'), FORGOTTEN_KEY], names))
+  }
+
+  #watchLinks(): void {
+    const { speaks, reads, listens } = this.#links
+    speaks.on('ready', () => void this.#greet())
+    speaks.on('error', (error) => this.#note('speaks', error))
+    speaks.on('close', () => {
+      const served = this.#usable
+      this.#usable = false
+      this.#unansweredMs = undefined
+      this.#reader.lost(speaks)
+      this.#lost('speaks', served)
+    })
+    reads.on('ready', () => {
+      this.#note('reads', undefined)
+      this.#reader.pump()
+    })
+    reads.on('error', (error) => this.#note('reads', error))
+    reads.on('close', () => this.#reader.lost(reads))
+    if (listens !== undefined) this.#watchChannels(listens)
+  }
+
+  #watchChannels(listens: Subscriber): void {
+    listens.on('ready', () => void this.#subscribe())
+    listens.on('error', (error) => this.#note('listens', error))
+    listens.on('close', () => {
+      const served = this.#subscribed
+      this.#subscribed = false
+      this.#lost('listens', served)
+    })
+    listens.on('message', (_: string, text: string) => {
+      this.#heardTurn = this.#turn
+      for (const listener of this.#listeners) {
+        if (text === HINTS.overrides) listener.hintOverrides()
+        else if (text === HINTS.forgotten) listener.hintForgotten()
+      }
+    })
+    listens.on('pmessage', (_: string, channel: string, text: string) => {
+      this.#heardTurn = this.#turn
+      const name = proberOfChannel(this.#place.db, channel)
+      if (name !== undefined) for (const listener of this.#listeners) listener.hint(name, text === HINTS.change)
+    })
+  }
+
+  /** Who listens here can be told what there is: Redis is reached, and channels, where they are needed, are subscribed to. */
+  get #listens(): boolean {
+    return this.#links.listens === undefined ? this.#usable : this.#subscribed
+  }
+
+  /** Ends a connection, and it is made anew; nothing is expected of it from now on. */
+  #renew(link: Client): void {
+    if (link === this.#links.speaks) this.#usable = false
+    else this.#subscribed = false
+    link.disconnect(true)
+  }
+
+  /** A connection ended; unless an error has said why. `served`: it could be used before. */
+  #lost(source: Source, served: boolean): void {
+    const told = this.#troubles.has(source) || (source === 'speaks' && this.#troubles.has('answers'))
+    if (this.#closed || told) return
+    const ended = `Redis at ${this.#place.address} has ended the connection: does it still run? Connecting anew`
+    this.#note(source, served ? ended : new Error('Connection is closed'))
+  }
+
+  /** Is it new enough? A user who may not ask is believed. */
+  async #greet(): Promise<void> {
+    const { speaks } = this.#links
+    let info = ''
+    try {
+      info = await speaks.info('server')
+    } catch (error) {
+      if (!/NOPERM/.test(String(error))) return this.#renew(speaks)
+    }
+    if (speaks.status !== 'ready') return
+    const version = /^redis_version:(\S+)/m.exec(info)?.[1]
+    const old = version === undefined ? undefined : tooOld(version)
+    this.#note('version', old === undefined ? undefined : `${old} (it runs at ${this.#place.address})`)
+    this.#note('speaks', undefined)
+    this.#note('answers', undefined)
+    this.#usable = old === undefined
+    if (!this.#usable) return
+    for (const post of this.#takeWaiting()) post.flush()
+    this.#reader.pump()
+    if (this.#links.listens === undefined) await this.#begin()
+  }
+
+  /** All is read anew; then trouble is over, if there was any. */
+  async #begin(): Promise<void> {
+    await this.#sync(this.#listeners)
+    if (!this.#listens) return
+    this.#note('listens', undefined)
+    this.#starting = false
+    this.#tell()
+  }
+
+  async #subscribe(): Promise<void> {
+    const { listens } = this.#links
+    if (listens === undefined) return
+    const { db } = this.#place
+    try {
+      await Promise.all([listens.subscribe(channelOf(db)), listens.psubscribe(proberChannel(db, '*'))])
+    } catch (error) {
+      if (listens.status !== 'ready' || this.#closed) return
+      this.#note('listens', error)
+      setTimeout(() => listens.status === 'ready' && void this.#subscribe(), PATIENCE_MS).unref()
+      return
+    }
+    this.#subscribed = true
+    this.#heardTurn = this.#turn
+    await this.#begin()
+  }
+
+  async #sync(listeners: Iterable<Listener>): Promise<void> {
+    await Promise.all(Array.from(listeners, (listener) => listener.sync()))
+  }
+
+  /** One turn of the clock. */
+  #look(): void {
+    this.#turn++
+    for (const listener of this.#listeners) listener.look()
+    let rival: string | undefined
+    for (const post of this.#suspicious) {
+      if (post.suspects) rival ??= post.rival()
+      else this.#suspicious.delete(post)
+    }
+    for (const [text, turn] of this.#refusals) if (this.#turn - turn > REFUSAL_TURNS) this.#refusals.delete(text)
+    this.#note('rival', rival)
+    if (this.#subscribed && this.#turn - this.#heardTurn > ECHO_TURNS) void this.#doubt()
+  }
+
+  /** Nothing was heard for two heartbeats: not even this process's own, or it has none and asks. */
+  async #doubt(): Promise<void> {
+    const { listens } = this.#links
+    if (this.#pinging || listens === undefined) return
+    if (this.#answeredTurn > this.#heardTurn + 1) {
+      this.#note('listens', `Redis at ${this.#place.address} does not pass on what is published: connecting anew`)
+      return this.#renew(listens)
+    }
+    this.#pinging = true
+    try {
+      await within(this.#settings.answerMs ?? ANSWER_MS, listens.ping())
+      this.#heardTurn = this.#turn
+    } catch (error) {
+      if (listens.status !== 'ready') return
+      this.#note('listens', error)
+      this.#renew(listens)
+    } finally {
+      this.#pinging = false
+    }
+  }
+
+  /** A text is told as it is; undefined = no trouble of this source. */
+  #note(source: Source, error: unknown): void {
+    if (error === undefined) this.#troubles.delete(source)
+    else {
+      const text = typeof error === 'string' ? error : explain(error, this.#place)
+      if ((source === 'answers' || source === 'reads') && isRefusal(error)) this.#refusals.set(text, this.#turn)
+      else this.#troubles.set(source, text)
+      this.#starting = false
+      this.#settle()
+    }
+    this.#tell()
+  }
+
+  #tell(): void {
+    const [refusal] = this.#refusals.keys()
+    const trouble = SOURCES.map(
+      (source) => this.#troubles.get(source) ?? (source === 'answers' ? refusal : undefined),
+    ).find((text) => text !== undefined)
+    if (trouble === this.#told || this.#closed) return
+    if (this.#told === undefined) this.#troubleMs = performance.now()
+    this.#told = trouble
+    this.#settings.onTrouble?.(trouble)
+  }
+
+  /** Whoever waits goes on: the trouble is told, and what was said is remembered. */
+  #settle(): void {
+    for (const post of this.#waiting) post.settle()
+  }
+
+  #takeWaiting(): Post[] {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    return waiting
+  }
+}
+
+/** Redis has heard the command, and said no. */
+const isRefusal = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError'
+
+/** No answer in time. */
+class Late extends Error {
+  constructor() {
+    super('Command timed out')
+  }
+}
+
+/** The promise, but no longer than that: then Late. What it still does is nobody's concern. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Late()), ms)))
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * What the board says in Redis, as text: the fields of its hashes and their values. Everything that is read from
+ * Redis is parsed here and nowhere else, by strict shapes with bounds, for whoever holds a password can write anything. What
+ * can't be read is left out and counted (refusals.ts); nothing here throws, and missing data never means down.
+ */
+import { isName } from '../../config.ts'
+import { inLine } from '../../problem.ts'
+import { isOverride, type Override } from '../../health/override.ts'
+import type { Kind } from './keys.ts'
+import { RESERVED } from './keys.ts'
+import type { Refusals } from '../../health/refusals.ts'
+import type { Signer } from './signer.ts'
+import type { Heartbeat, KnownMember, NodeBeat, NodeIdentity, ProberIdentity, Vote, VoteValue } from '../../health/store.ts'
+
+/** Of a hash: field, value, field, value … */
+export type Fields = readonly string[]
+
+/** What a hash says of itself: HEAD_FIELDS. */
+export interface Head {
+  readonly kind: Kind
+  readonly name: string
+  readonly boot: string
+  /** Empty of nodes. */
+  readonly region: string
+  /** Counts its changes. */
+  readonly n: number
+  /** Empty: none so far. */
+  readonly beat: string
+  /** Sum of its fields, and the signature; empty without a secret. */
+  readonly sum: string
+  readonly mac: string
+}
+
+/** One line of a prober's log: what it changed when its n became this. */
+export interface ChangeLine {
+  readonly n: number
+  readonly mac: string
+  /** field, value, field, value …; value '' = taken back. */
+  readonly fields: Fields
+}
+
+/** Of a message on a channel, or any value of Redis, in bytes. */
+export const MOST_MESSAGE = 1024 * 1024
+/** Of a log, in UTF-16 units. */
+const MOST_LINE = 65_536
+/** Of a vote, of an override as JSON, and of any other single value. */
+const MOST_ENTRY = 4096
+const MOST_REASON = 200
+const MOST_WORDS = 500
+/** Targets of one member. */
+const MOST_PROVEN = 64
+
+const BOOT = /^[\w-]{1,64}$/
+/** A target's id, or a hash: hexadecimal here, whatever another version makes of it. */
+const ID = /^[\w.+-]{0,64}$/
+/** `site/service/address`, or a pattern of them. */
+const MEMBER = /^[\w.-]{1,63}(\/[\w.-]{1,63}(\/[\w.:%]{1,63})?)?$/
+const VOTE = /^([uda])([!.])(\d{1,4}(?:\.\d{1,6})?) (\d{1,9}(?:\.\d{1,6})?) /
+const COUNT = /^\d{1,16}$/
+
+const isTarget = (text: string): boolean => text !== '' && ID.test(text)
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
+/** Text of anybody's, as it may go into logs, metrics and terminals. */
+const cleaned = (text: string, most: number): string => inLine(text.slice(0, most))
+
+const LETTERS: Readonly<Record<VoteValue, string>> = { up: 'u', down: 'd', abstain: 'a' }
+const VALUES: Readonly<Record<string, VoteValue>> = { u: 'up', d: 'down', a: 'abstain' }
+
+/** `u.1000 12.3 200`: value, `!` while moving, share, round trip in ms, reason. */
+export const voteText = ({ value, moving, share, rttMs, reason }: Vote): string =>
+  `${LETTERS[value]}${moving ? '!' : '.'}${share} ${Math.round(rttMs * 10) / 10} ${cleaned(reason, MOST_REASON)}`
+
+/** Equal targets and reasons of many probers are kept once: a node hears some 50 times as many votes as targets. */
+export class Intern {
+  readonly #known = new Map<string, string>()
+
+  of(text: string): string {
+    const known = this.#known.get(text)
+    if (known !== undefined) return known
+    if (this.#known.size >= 100_000) this.#known.clear() // targets come and go for years
+    const own = Buffer.from(text).toString() // a part of a longer text keeps all of that in memory
+    this.#known.set(own, own)
+    return own
+  }
+}
+
+export function readVote(target: string, text: string, intern: Intern): Vote | undefined {
+  const match = text.length > MOST_ENTRY ? null : VOTE.exec(text)
+  if (match === null || !isTarget(target)) return undefined
+  const [head, letter, mark, share, rttMs] = match
+  if (Number(share) > 1000) return undefined
+  return {
+    target: intern.of(target),
+    value: VALUES[letter!]!,
+    moving: mark === '!',
+    reason: intern.of(cleaned(text.slice(head.length), MOST_REASON)),
+    rttMs: Number(rttMs),
+    share: Number(share),
+  }
+}
+
+/** Votes among the fields of a prober's hash or notice, and the targets that it takes back; what can't be read is counted. */
+export function readVotes(
+  fields: Fields,
+  from: string,
+  intern: Intern,
+  refusals: Refusals,
+): { readonly votes: Vote[]; readonly retired: string[] } {
+  const votes: Vote[] = []
+  const retired: string[] = []
+  let unread = 0
+  for (const [target, text] of pairs(fields)) {
+    if (text === '' && isTarget(target)) {
+      retired.push(target)
+      continue
+    }
+    const vote = readVote(target, text, intern)
+    if (vote === undefined) unread++
+    else votes.push(vote)
+  }
+  refusals.count('vote', `prober ${from}`, '', unread)
+  return { votes, retired }
+}
+
+export const proberBeatText = ({ sequence, configHash, overdue, overdueAgeMs }: Heartbeat): string =>
+  JSON.stringify([sequence, configHash, overdue, Math.round(overdueAgeMs)])
+
+export function readProberBeat(prober: ProberIdentity, text: string): Heartbeat | undefined {
+  const [sequence, configHash, overdue, overdueAgeMs] = listOf(text, MOST_ENTRY) ?? []
+  if (!isCount(sequence) || !isCount(overdue) || !isCount(overdueAgeMs)) return undefined
+  if (typeof configHash !== 'string' || !ID.test(configHash)) return undefined
+  return { prober, sequence, configHash, overdue, overdueAgeMs }
+}
+
+/** As git.ts forms it. */
+const REVISION = /^[0-9a-f]{7}(-dirty)?$/
+
+export const nodeBeatText = ({ sequence, version, view, plan, verdicts, revision }: NodeBeat): string =>
+  JSON.stringify([sequence, version, view, plan, verdicts, ...(revision === undefined ? [] : [revision])])
+
+export function readNodeBeat(node: NodeIdentity, text: string): NodeBeat | undefined {
+  const [sequence, ...hashes] = listOf(text, MOST_ENTRY) ?? []
+  const [version, view, plan, verdicts, revision] = hashes.map((each) =>
+    typeof each === 'string' && ID.test(each) ? each : undefined,
+  )
+  if (!isCount(sequence) || version === undefined) return undefined
+  if (view === undefined || plan === undefined || verdicts === undefined) return undefined
+  const isRevision = revision !== undefined && REVISION.test(revision)
+  return { node, sequence, version, view, plan, verdicts, ...(isRevision && { revision }) }
+}
+
+/** `u TARGET TARGET …`: the verdict, and the targets that were seen up. */
+export const knownText = ({ verdict, proven }: KnownMember): string => [LETTERS[verdict], ...proven].join(' ')
+
+export function readKnown(fields: Fields, from: string, intern: Intern, refusals: Refusals): Map<string, KnownMember> {
+  const known = new Map<string, KnownMember>()
+  let unread = 0
+  for (const [member, text] of pairs(fields)) {
+    const [letter = '', ...proven] = text.length > MOST_ENTRY ? [] : text.split(' ')
+    const verdict = letter === 'u' ? 'up' : letter === 'd' ? 'down' : undefined
+    if (verdict === undefined || !MEMBER.test(member) || proven.length > MOST_PROVEN || !proven.every(isTarget))
+      unread++
+    else known.set(intern.of(member), { verdict, proven: proven.map((target) => intern.of(target)) })
+  }
+  refusals.count('known', `node ${from}`, '', unread)
+  return known
+}
+
+/** Arguments of lua/override.1.lua for one entry. */
+export function overrideArguments(entry: Override, signer: Signer): string[] {
+  const mac = signer.sign('override', overrideParts(entry))
+  const json = JSON.stringify(mac === '' ? entry : { ...entry, mac })
+  return [entry.pattern, String(entry.version), entry.node, json]
+}
+
+/** Of the hash of overrides: values are `ms json`, each read for itself. */
+export function readOverrides(fields: Fields, refusals: Refusals, signer: Signer): Override[] {
+  const found = pairs(fields)
+  const entries = found.flatMap(([pattern, text]) => {
+    const entry = readOverride(text.slice(text.indexOf(' ') + 1), signer)
+    return entry?.pattern === pattern ? [entry] : []
+  })
+  refusals.count('override', '', '', found.length - entries.length)
+  return entries
+}
+
+/** undefined: what a newer version, or anybody, may have put up. */
+export function readOverride(text: string, signer: Signer): Override | undefined {
+  const value = parsed(text, MOST_ENTRY)
+  if (!isOverride(value)) return undefined
+  const { pattern, action, version, node, who, why, madeMs, untilMs } = value
+  if (!MEMBER.test(pattern) || !(node === '' || isName(node)) || !isCount(version)) return undefined
+  const mac: unknown = Reflect.get(value, 'mac')
+  if (!signer.verify(typeof mac === 'string' ? mac : '', 'override', overrideParts(value))) return undefined
+  return {
+    pattern,
+    action,
+    version,
+    node,
+    who: cleaned(who, MOST_WORDS),
+    why: cleaned(why, MOST_WORDS),
+    madeMs,
+    untilMs,
+  }
+}
+
+const overrideParts = ({ pattern, action, version, node, who, why, madeMs, untilMs }: Override): readonly unknown[] => [
+  pattern,
+  action,
+  version,
+  node,
+  who,
+  why,
+  madeMs,
+  untilMs,
+]
+
+/** Without those that are ours; a field without a value is none. */
+export function pairs(fields: Fields): (readonly [string, string])[] {
+  const list: (readonly [string, string])[] = []
+  for (let i = 0; i + 1 < fields.length; i += 2)
+    if (!fields[i]!.startsWith(RESERVED)) list.push([fields[i]!, fields[i + 1]!])
+  return list
+}
+
+/** The value of one of ours. */
+export function fieldOf(fields: Fields, name: string): string | undefined {
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1]
+  return undefined
+}
+
+/** undefined: a field is missing or none that can be read, and the hash says nothing. */
+export function readHead(kind: Kind, name: string, values: readonly (string | undefined)[]): Head | undefined {
+  const [boot = '', region = '', n = '', beat = '', sum = '', mac = ''] = values
+  if (!isName(name) || !BOOT.test(boot) || !COUNT.test(n) || !isCount(Number(n))) return undefined
+  if (!(kind === 'node' && region === '') && !isName(region)) return undefined
+  if (beat.length > MOST_ENTRY) return undefined
+  return { kind, name, boot, region, n: Number(n), beat, sum, mac }
+}
+
+/** What the signature of a head is of. */
+export const headParts = ({ kind, name, boot, region, n, beat, sum }: Omit<Head, 'mac'>): readonly unknown[] => [
+  kind,
+  name,
+  boot,
+  region,
+  n,
+  beat,
+  sum,
+]
+
+/** `n mac json`. */
+export const changeText = ({ n, mac, fields }: ChangeLine): string => `${n} ${mac} ${JSON.stringify(fields)}`
+
+export function readChange(line: string): ChangeLine | undefined {
+  const [n = '', mac = ''] = line.split(' ', 2)
+  const fields = listOf(line.slice(n.length + mac.length + 2), MOST_LINE)
+  if (!COUNT.test(n) || fields === undefined || fields.length % 2 !== 0) return undefined
+  const texts = fields.filter((field) => typeof field === 'string')
+  return texts.length === fields.length ? { n: Number(n), mac, fields: texts } : undefined
+}
+
+/** `ms boot-id mac`, by name: probers that are gone for good, and the life in which they were heard last, if any was. */
+export function readForgotten(fields: Fields, refusals: Refusals, signer: Signer): ReadonlyMap<string, string> {
+  const found = pairs(fields)
+  const forgotten = new Map<string, string>()
+  for (const [name, text] of found) {
+    const [, boot = '', mac = ''] = text.split(' ', 3)
+    if (!isName(name) || (boot !== '' && !BOOT.test(boot))) continue
+    if (signer.verify(mac, 'forgotten', [name, boot])) forgotten.set(name, boot)
+  }
+  refusals.count('forgotten', '', '', found.length - forgotten.size)
+  return forgotten
+}
+
+function listOf(text: string, most: number): readonly unknown[] | undefined {
+  const value = parsed(text, most)
+  return Array.isArray(value) ? value : undefined
+}
+
+/** undefined: too long, or no JSON. */
+function parsed(text: string, most: number): unknown {
+  if (text.length > most) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * One poster's side: what a prober or a node says, all of it remembered, and brought to its hash in Redis in its order, one
+ * script call at a time (lua/post.1-2.lua). What is said in one tick, or while a call is under way, goes together.
+ *
+ * n, the count of its changes, is compared and set by the script: a call whose answer was lost, or that a frozen server
+ * runs late, can neither be applied twice nor take anything back. When they disagree, everything is written again.
+ */
+import { hashKey, HINTS, indexKey, type Kind } from './keys.ts'
+import { changeText, headParts } from './text.ts'
+import { type Signer, Sum } from './signer.ts'
+
+export interface Poster {
+  readonly kind: Kind
+  readonly name: string
+  readonly region: string
+  readonly bootId: string
+}
+
+/** What a Post needs of its Store. */
+export interface Desk {
+  /** Redis is there, and this program can use it. */
+  readonly ready: boolean
+  /** Neither reached nor failed yet: whoever waits waits on. */
+  readonly starting: boolean
+  readonly leaseMs: number
+  readonly signer: Signer
+  /** Where this poster's hints go. */
+  channelOf(poster: Poster): string
+  /** Runs lua/post.1-2.lua; rejects when it fails or takes longer than is due for the number of arguments. */
+  post(keys: readonly string[], args: readonly string[]): Promise<readonly string[]>
+  /** Redis is away: flush() will be called when it is back, settle() if it doesn't come. */
+  wait(post: Post): unknown
+  /** Another one of this name lives, by what Redis says. */
+  suspect(post: Post): unknown
+}
+
+/**
+ * A name that two use is trouble only after both have lived side by side for so many leases: a takeover is none, and of
+ * nodes it takes as long as an operator looks at the new one before the old one is ended: a minute.
+ */
+const RIVAL_LEASES: Readonly<Record<Kind, number>> = { prober: 2, node: 20 }
+/** A longer change goes out without its line, and who listens reads the hash. In UTF-16 units. */
+const MOST_LINE = 12_000
+
+export class Post {
+  /** Redis doesn't have what was said, or has lost it; it will be written again. */
+  onMissing: (() => void) | undefined
+  readonly #poster: Poster
+  readonly #desk: Desk
+  readonly #fields = new Map<string, string>()
+  readonly #changed = new Set<string>()
+  /** Of all fields, to be signed; undefined without a secret. */
+  readonly #sum: Sum | undefined
+  #whole = false
+  #beat: string | undefined
+  /** What its hash has as its heartbeat, if all went well. */
+  #saidBeat = ''
+  /** Something is to be said that no call under way says. */
+  #asked = false
+  /** A call failed that would have changed something: perhaps it did. */
+  #unsure = false
+  #scheduled = false
+  #running = false
+  #waiting: (() => void)[] = []
+  #n = 0
+  #sequence = -Infinity
+  #saidMs = -Infinity
+  #rivalFirstMs = -Infinity
+  #rivalLastMs = -Infinity
+
+  constructor(poster: Poster, desk: Desk) {
+    this.#poster = poster
+    this.#desk = desk
+    this.#sum = desk.signer.signs ? new Sum() : undefined
+  }
+
+  /** Nothing else is said any more. */
+  replace(fields: Iterable<readonly [string, string]>): Promise<void> {
+    this.#fields.clear()
+    this.#sum?.clear()
+    for (const [field, value] of fields) this.#set(field, value)
+    this.#whole = true
+    return this.#say()
+  }
+
+  /** undefined = taken back. */
+  change(fields: Iterable<readonly [string, string | undefined]>): Promise<void> {
+    for (const [field, value] of fields) {
+      this.#set(field, value)
+      this.#changed.add(field)
+    }
+    return this.#say()
+  }
+
+  #set(field: string, value: string | undefined): void {
+    if (value === undefined) this.#fields.delete(field)
+    else this.#fields.set(field, value)
+    this.#sum?.set(field, value)
+  }
+
+  /** Sequences never go backwards. */
+  async beat(sequence: number, text: string): Promise<void> {
+    if (sequence <= this.#sequence) return
+    this.#sequence = sequence
+    this.#beat = text
+    return this.#say()
+  }
+
+  /** Redis is back. What has long fallen silent stays so: it may be a boot that is over. */
+  flush(): void {
+    if (performance.now() - this.#saidMs > this.#desk.leaseMs) return
+    this.#asked ||= this.#unsure
+    void this.#run()
+  }
+
+  /** Redis doesn't come: the Store's trouble says so, and whoever waits goes on. */
+  settle(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  /** Another process says things under this name, and it is no mere takeover; undefined = not, or not any more. */
+  rival(): string | undefined {
+    const { leaseMs } = this.#desk
+    const { kind, name } = this.#poster
+    if (!this.suspects || this.#rivalLastMs - this.#rivalFirstMs < RIVAL_LEASES[kind] * leaseMs) return undefined
+    return `two ${kind}s call themselves ${name}, and only the one started last is heard: give each its own node.name`
+  }
+
+  /** Another one was seen within a lease. */
+  get suspects(): boolean {
+    return performance.now() - this.#rivalLastMs <= this.#desk.leaseMs
+  }
+
+  #say(): Promise<void> {
+    this.#saidMs = performance.now()
+    const said = new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#asked = true
+    if (!this.#scheduled) setImmediate(() => void this.#run())
+    this.#scheduled = true
+    return said
+  }
+
+  async #run(): Promise<void> {
+    this.#scheduled = false
+    if (this.#running) return
+    this.#running = true
+    try {
+      while (this.#asked) {
+        if (!this.#desk.ready) {
+          this.#desk.wait(this)
+          if (!this.#desk.starting) this.settle()
+          return
+        }
+        if (!(await this.#send())) return
+      }
+    } finally {
+      this.#running = false
+    }
+  }
+
+  /** One call; false: it failed. */
+  async #send(): Promise<boolean> {
+    const heard = this.#waiting
+    const beat = this.#beat
+    const moved = this.#whole || this.#changed.size > 0
+    const n = moved ? this.#n + 1 : this.#n
+    const args = this.#arguments(n)
+    this.#waiting = []
+    this.#beat = undefined
+    this.#whole = false
+    this.#changed.clear()
+    this.#asked = false
+    try {
+      const [answer, rival] = await this.#desk.post(this.#keys(), args)
+      this.#n = n
+      if (answer === 'missing') {
+        this.#whole = this.#asked = true
+        this.#beat ??= beat
+        this.#waiting.unshift(...heard)
+        this.onMissing?.()
+        return true
+      }
+      this.#unsure = false
+      if (answer === 'ended' || rival !== '') this.#suspect()
+      for (const resolve of heard) resolve()
+      return true
+    } catch {
+      // Whether it was applied shows at the next call, by n; the Store tells of the failure.
+      this.#n = n
+      this.#unsure ||= moved
+      this.#desk.wait(this)
+      for (const resolve of heard) resolve()
+      this.settle()
+      return false
+    }
+  }
+
+  #suspect(): void {
+    const nowMs = performance.now()
+    if (!this.suspects) this.#rivalFirstMs = nowMs
+    this.#rivalLastMs = nowMs
+    this.#desk.suspect(this)
+  }
+
+  #keys(): string[] {
+    const { kind, name } = this.#poster
+    return kind === 'node' ? [hashKey(kind, name), indexKey(kind)] : [hashKey(kind, name)]
+  }
+
+  #arguments(n: number): string[] {
+    const { kind, name, region, bootId } = this.#poster
+    const { signer, leaseMs } = this.#desk
+    const moved = n !== this.#n
+    const fields: string[] = []
+    if (this.#whole) for (const [field, value] of this.#fields) fields.push(field, value)
+    else for (const field of this.#changed) fields.push(field, this.#fields.get(field) ?? '')
+    const isBeat = this.#beat !== undefined
+    // a signature is of the heartbeat too: so that it is certain which one stands there, it is said again
+    const beat = this.#beat ?? (signer.signs ? this.#saidBeat : '')
+    this.#saidBeat = this.#beat ?? this.#saidBeat
+    const sum = this.#sum?.text ?? ''
+    const mac = signer.sign('head', headParts({ kind, name, boot: bootId, region, n, beat, sum }))
+    const line = moved && !this.#whole && kind === 'prober' ? this.#line(n, fields) : ''
+    const hint = kind === 'prober' && moved ? HINTS.change : isBeat ? HINTS.beat : ''
+    const args = [this.#desk.channelOf(this.#poster), hint, name, bootId, region, String(leaseMs)]
+    args.push(String(this.#n), String(n), this.#whole ? 'whole' : 'some', beat, line, sum, mac)
+    for (const text of fields) args.push(text) // 10,000 votes are too many for a call's stack
+    return args
+  }
+
+  #line(n: number, fields: readonly string[]): string {
+    const { name, bootId } = this.#poster
+    const mac = this.#desk.signer.sign('change', [name, bootId, n, fields])
+    const line = changeText({ n, mac: mac === '' ? '-' : mac, fields })
+    return line.length > MOST_LINE ? '' : line
+  }
+}

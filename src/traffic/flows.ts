@@ -1,0 +1,341 @@
+/**
+ * WHO STANDS WHERE, BEFORE AND AFTER: the address space, or counted clients, summed up by (place, class before, class after).
+ * The place tries of both databases and the laid-out class tries of both maps are walked together, so every network is met
+ * exactly once, where the deepest of the four ends; nothing is sampled.
+ *
+ *   places before ─┐
+ *   places after  ─┼─▶ a network in which all four say one thing ─▶ cells[place, class, class] += its size
+ *   map before    ─┤
+ *   map after     ─┘
+ *
+ * IPv4 is counted in addresses. IPv6 space is no measure of anybody: DB-IP's Lite places all that nobody holds at the seats of
+ * registries, which are cities with clients of their own, and that is four fifths of what it places. So IPv6 is counted in
+ * networks of /48, what a customer is given (RFC 6177), and what a database tells in one piece is one at most.
+ */
+import type { Prefix } from '../dns/address.ts'
+import { type BinaryTrie, leafTrie } from '../geo/binary.ts'
+import { unpackCode } from '../geo/codes.ts'
+import { foldPrefix } from '../geo/fold.ts'
+import { PLACE_FOLDED, PLACE_UNKNOWN, type Places } from '../geo/place.ts'
+import type { Trie } from '../geo/trie.ts'
+import type { ClientMap } from '../policy/map.ts'
+
+/** Where clients are, as far as a report tells it. */
+export interface Where {
+  /** Codes; empty = unknown. */
+  readonly continent: string
+  readonly country: string
+}
+
+/** Clients that no database places. */
+export const UNPLACED = 0
+
+/** Clients that are alike, and how many they are. */
+export interface Flow {
+  /** Index into Flows.wheres; UNPLACED = nowhere. */
+  readonly where: number
+  readonly before: number
+  readonly after: number
+  readonly weight: number
+}
+
+export interface Flows {
+  readonly wheres: readonly Where[]
+  /** `ipv4`: addresses; `ipv6`: networks as the database tells them; `clients`: as they were counted. */
+  readonly measures: readonly { readonly clients: Measure; readonly flows: readonly Flow[] }[]
+}
+
+export type Measure = 'ipv4' | 'ipv6' | 'clients'
+
+/** One state of things; without a map all clients are of class 0. */
+export interface Ground {
+  readonly places: Places
+  readonly map: ClientMap | null
+}
+
+/** Clients as someone counted them: each prefix by itself, whether others overlap it or not. Millions are some bytes each. */
+export class ClientCounts {
+  length = 0
+  #counts = new Float64Array(1024)
+  /** 4 for IPv4, as which clients are counted that fold. */
+  #families = new Uint8Array(1024)
+  #bits = new Uint8Array(1024)
+  /** 16 each. */
+  #bytes = new Uint8Array(16 * 1024)
+
+  add(prefix: Prefix, count: number): void {
+    const { family, bytes, bits } = foldPrefix(prefix)
+    if (this.length === this.#counts.length) {
+      this.#counts = grown(this.#counts, Float64Array)
+      this.#families = grown(this.#families, Uint8Array)
+      this.#bits = grown(this.#bits, Uint8Array)
+      this.#bytes = grown(this.#bytes, Uint8Array)
+    }
+    this.#counts[this.length] = count
+    this.#families[this.length] = family
+    this.#bits[this.length] = bits
+    this.#bytes.set(bytes, 16 * this.length++)
+  }
+
+  /** `hear`: the first byte of the prefix in `bytes`, its bits, its count. */
+  each(family: 4 | 6, hear: (bytes: Uint8Array, at: number, bits: number, count: number) => void): void {
+    for (let i = 0; i < this.length; i++) {
+      if (this.#families[i] === family) hear(this.#bytes, 16 * i, this.#bits[i]!, this.#counts[i]!)
+    }
+  }
+}
+
+function grown<T extends Float64Array | Uint8Array>(array: T, Kind: new (length: number) => T): T {
+  const longer = new Kind(2 * array.length)
+  longer.set(array)
+  return longer
+}
+
+const CUSTOMER_BITS_V6 = 48
+
+/** The whole address space, each family by itself. */
+export function spaceFlows(before: Ground, after: Ground): Flows {
+  const walker = new Walker(before, after)
+  const v4 = walker.family(4, (walk) => walk.all(2 ** 32, Infinity))
+  const v6 = walker.family(6, (walk) => walk.all(2 ** CUSTOMER_BITS_V6, 1))
+  return {
+    wheres: walker.wheres,
+    measures: [
+      { clients: 'ipv4', flows: v4 },
+      { clients: 'ipv6', flows: v6 },
+    ],
+  }
+}
+
+/** A count whose prefix meets several places or classes is divided by address space. */
+export function clientFlows(before: Ground, after: Ground, counts: ClientCounts): Flows {
+  const walker = new Walker(before, after)
+  const flows = ([4, 6] as const).flatMap((family) =>
+    walker.family(family, (walk) =>
+      counts.each(family, (bytes, at, bits, count) => walk.prefix(bytes, at, bits, count)),
+    ),
+  )
+  return { wheres: walker.wheres, measures: [{ clients: 'clients', flows }] }
+}
+
+class Walker {
+  readonly wheres: Where[] = [{ continent: '', country: '' }]
+  readonly #numbers = new Map<number, number>()
+  readonly #before: Ground
+  readonly #after: Ground
+  readonly #whereBefore: Int32Array
+  readonly #whereAfter: Int32Array
+
+  constructor(before: Ground, after: Ground) {
+    this.#before = before
+    this.#after = after
+    this.#whereBefore = this.#wheresOf(before.places)
+    this.#whereAfter = before.places === after.places ? this.#whereBefore : this.#wheresOf(after.places)
+  }
+
+  family(family: 4 | 6, walk: (of: FamilyWalk) => void): readonly Flow[] {
+    const key = family === 4 ? 'v4' : 'v6'
+    const same = this.#before.places === this.#after.places
+    const sideOf = ({ places }: Ground, where: Int32Array): PlaceSide => ({
+      trie: places[key],
+      where,
+    })
+    const of = new FamilyWalk(
+      sideOf(this.#before, this.#whereBefore),
+      // of equal places one is walked
+      same ? ONE_PLACE : sideOf(this.#after, this.#whereAfter),
+      { trie: this.#before.map?.[key] ?? ONE_CLASS, classes: this.#before.map?.classes.length ?? 1 },
+      { trie: this.#after.map?.[key] ?? ONE_CLASS, classes: this.#after.map?.classes.length ?? 1 },
+    )
+    walk(of)
+    return of.flows()
+  }
+
+  /** Per place its number among `wheres`. */
+  #wheresOf({ codes, coordinates }: Places): Int32Array {
+    return Int32Array.from({ length: codes.length / 3 }, (_, place) => {
+      if (place === PLACE_UNKNOWN || place === PLACE_FOLDED) return UNPLACED
+      const continent = codes[3 * place]!
+      const country = codes[3 * place + 1]!
+      if (continent === 0 && country === 0 && Number.isNaN(coordinates[2 * place]!)) return UNPLACED
+      const key = continent * 2 ** 24 + country
+      let number = this.#numbers.get(key)
+      if (number === undefined) {
+        number = this.wheres.push({ continent: unpackCode(continent), country: unpackCode(country) }) - 1
+        this.#numbers.set(key, number)
+      }
+      return number
+    })
+  }
+}
+
+interface PlaceSide {
+  readonly trie: BinaryTrie
+  readonly where: Int32Array
+}
+
+const ONE_PLACE: PlaceSide = { trie: leafTrie(PLACE_UNKNOWN), where: new Int32Array(2) }
+/** A laid-out trie of one leaf needs no more than the entry that the walk begins at. */
+const ONE_CLASS: Trie = Int32Array.of(~0)
+
+/**
+ * One family. A cursor into a laid-out trie (geo/trie.ts) is the index of the first entry that the prefix at hand covers, or
+ * ~class once all of it is one class.
+ */
+class FamilyWalk {
+  readonly #before: PlaceSide
+  readonly #after: PlaceSide
+  readonly #mapBefore: Trie
+  readonly #mapAfter: Trie
+  readonly #classesBefore: number
+  readonly #classesAfter: number
+  readonly #cells = new Map<number, number>()
+  #spaceOnly = false
+  /** What a network that is told in one piece weighs at most. */
+  #most = Infinity
+  // networks come in the order of their addresses, and neighbours are often alike
+  #last = -1
+  #sum = 0
+
+  constructor(
+    before: PlaceSide,
+    after: PlaceSide,
+    mapBefore: { readonly trie: Trie; readonly classes: number },
+    mapAfter: { readonly trie: Trie; readonly classes: number },
+  ) {
+    this.#before = before
+    this.#after = after
+    this.#mapBefore = mapBefore.trie
+    this.#mapAfter = mapAfter.trie
+    this.#classesBefore = mapBefore.classes
+    this.#classesAfter = mapAfter.classes
+  }
+
+  /** All addresses, which weigh so much together, and what is told in one piece at most `most`. */
+  all(weight: number, most: number): void {
+    this.#spaceOnly = true
+    this.#most = most
+    this.#visit(
+      this.#before.trie.root,
+      this.#after.trie.root,
+      settle(this.#mapBefore, 0, 0),
+      settle(this.#mapAfter, 0, 0),
+      0,
+      weight,
+    )
+  }
+
+  /** The prefix at bytes[at…], whose clients weigh so much together. */
+  prefix(bytes: Uint8Array, at: number, bits: number, weight: number): void {
+    let p = this.#before.trie.root
+    let q = this.#after.trie.root
+    let m = settle(this.#mapBefore, 0, 0)
+    let n = settle(this.#mapAfter, 0, 0)
+    for (let depth = 0; depth < bits && (p >= 0 || q >= 0 || m >= 0 || n >= 0); depth++) {
+      const bit = (bytes[at + (depth >> 3)]! >> (7 - (depth & 7))) & 1
+      const step = bit * half(depth)
+      if (p >= 0) p = this.#before.trie.nodes[2 * p + bit]!
+      if (q >= 0) q = this.#after.trie.nodes[2 * q + bit]!
+      if (m >= 0) m = settle(this.#mapBefore, m + step, depth + 1)
+      if (n >= 0) n = settle(this.#mapAfter, n + step, depth + 1)
+    }
+    this.#visit(p, q, m, n, bits, weight)
+  }
+
+  #visit(p: number, q: number, m: number, n: number, depth: number, space: number): void {
+    const isTold = p < 0 && q < 0
+    const weight = isTold && space > this.#most && this.#whereOf(~p, ~q) !== UNPLACED ? this.#most : space
+    if (isTold && m < 0 && n < 0) return this.#add(~p, ~q, ~m, ~n, weight)
+    const step = half(depth)
+    const places = this.#before.trie.nodes
+    const others = this.#after.trie.nodes
+    this.#visit(
+      p < 0 ? p : places[2 * p]!,
+      q < 0 ? q : others[2 * q]!,
+      m < 0 ? m : settle(this.#mapBefore, m, depth + 1),
+      n < 0 ? n : settle(this.#mapAfter, n, depth + 1),
+      depth + 1,
+      weight / 2,
+    )
+    this.#visit(
+      p < 0 ? p : places[2 * p + 1]!,
+      q < 0 ? q : others[2 * q + 1]!,
+      m < 0 ? m : settle(this.#mapBefore, m + step, depth + 1),
+      n < 0 ? n : settle(this.#mapAfter, n + step, depth + 1),
+      depth + 1,
+      weight / 2,
+    )
+  }
+
+  #whereOf(p: number, q: number): number {
+    return this.#before.where[p]! || this.#after.where[q]!
+  }
+
+  #add(p: number, q: number, m: number, n: number, weight: number): void {
+    // clients there are looked up by their IPv4 addresses: the space is counted once, and who is counted there can't fold
+    if (this.#spaceOnly && (p === PLACE_FOLDED || q === PLACE_FOLDED)) return
+    const where = this.#whereOf(p, q)
+    const cell = (where * this.#classesBefore + m) * this.#classesAfter + n
+    if (cell === this.#last) {
+      this.#sum += weight
+      return
+    }
+    this.#flush()
+    this.#last = cell
+    this.#sum = weight
+  }
+
+  #flush(): void {
+    if (this.#last >= 0) this.#cells.set(this.#last, (this.#cells.get(this.#last) ?? 0) + this.#sum)
+  }
+
+  flows(): readonly Flow[] {
+    this.#flush()
+    return [...this.#cells].map(([cell, weight]) => {
+      const rest = Math.floor(cell / this.#classesAfter)
+      return {
+        where: Math.floor(rest / this.#classesBefore),
+        before: rest % this.#classesBefore,
+        after: cell % this.#classesAfter,
+        weight,
+      }
+    })
+  }
+}
+
+const TABLE_BITS = 16
+const NODE_BITS = 4
+
+/** How many entries of a laid-out trie's block the first half of a prefix of this depth covers. */
+const half = (depth: number): number =>
+  depth < TABLE_BITS ? 1 << (TABLE_BITS - 1 - depth) : 1 << (NODE_BITS - 1 - (depth & (NODE_BITS - 1)))
+
+/** The cursor of a prefix of this depth whose first entry is trie[at]: the class, the next block, or the entry itself. */
+function settle(trie: Trie, at: number, depth: number): number {
+  const entry = trie[at]!
+  if (entry < 0) return (~entry & 255) <= depth ? ~(~entry >>> 8) : at
+  return depth >= TABLE_BITS && (depth & (NODE_BITS - 1)) === 0 ? entry : at
+}
+
+/**
+ * The same flows where each country weighs what it is said to weigh, and a network its part of its country. Countries that
+ * are not told weigh nothing. `weights`: by code.
+ */
+export function weighCountries({ wheres, measures }: Flows, weights: ReadonlyMap<string, number>): Flows {
+  return {
+    wheres,
+    measures: measures.map(({ clients, flows }) => {
+      const space = new Map<string, number>()
+      for (const { where, weight } of flows) {
+        const { country } = wheres[where]!
+        space.set(country, (space.get(country) ?? 0) + weight)
+      }
+      const weighed = flows.map((flow) => {
+        if (flow.where === UNPLACED) return flow
+        const { country } = wheres[flow.where]!
+        return { ...flow, weight: (flow.weight / space.get(country)!) * (weights.get(country) ?? 0) }
+      })
+      return { clients, flows: weighed.filter(({ weight }) => weight > 0) }
+    }),
+  }
+}

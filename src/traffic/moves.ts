@@ -1,0 +1,329 @@
+/**
+ * WHO MOVES: from the flows of clients between two maps and the pools of their classes to shares: which part of a service's
+ * clients goes from which site to which, in all, by continent and by country, and what that leaves each site to carry. The
+ * same sums serve `plan` and the hold of a new database.
+ */
+import { DRAINED, healthWord, UP, type HealthTable } from '../health/table.ts'
+import type { HealthPlan } from '../health/target.ts'
+import { type Flow, type Flows, type Measure, UNPLACED, type Where } from './flows.ts'
+import type { ClientMap } from '../policy/map.ts'
+import type { SteeredService } from '../policy/service.ts'
+import { formatPercent } from '../units.ts'
+import { STEERS_A } from '../zone/pack.ts'
+import { movesBetween, NO_SITE, type Pool, poolOf, RESORT_VALUES, sharesOf } from './shares.ts'
+
+/** How a name is steered on one side of a change. */
+export interface Steered {
+  readonly service: SteeredService
+  readonly map: ClientMap
+  readonly health: HealthTable
+}
+
+/** Everything up, but what the files drain. Gives the services' VIPs their slots. */
+export function healthOf(services: readonly SteeredService[], { members }: HealthPlan): HealthTable {
+  const drained = new Set(members.filter((member) => member.drained).map(({ name }) => name))
+  const words: number[] = []
+  for (const service of services) {
+    for (const [vip, member] of service.members.entries()) {
+      service.slot[vip] = words.push(healthWord(drained.has(member) ? DRAINED : UP, 1000, true)) - 1
+    }
+  }
+  return Int32Array.from(words)
+}
+
+/** Where clients are sent that no site of a service gets; in the same place as a site's name. */
+export const STATIC = '(static)'
+export const NO_ANSWER = '(no answer)'
+export const LAST_RESORT = '(last resort)'
+
+/** Shares are of all clients of the measure, 0–1, unless they say otherwise. */
+export interface SiteMove {
+  readonly from: string
+  readonly to: string
+  readonly share: number
+}
+
+/** Moves of the clients of one place. */
+export interface PlaceMoves {
+  /** Code, empty = unknown. */
+  readonly place: string
+  /** Of all clients: those that are here. */
+  readonly clients: number
+  /** Of those here: those that move. */
+  readonly moved: number
+  /** Shares of those here. */
+  readonly moves: readonly SiteMove[]
+}
+
+export interface SiteLoad {
+  readonly site: string
+  readonly before: number
+  readonly after: number
+  /** Of the capacity of the service's sites that have the type, before and after; null: the site is none of them. */
+  readonly capacityBefore: number | null
+  readonly capacityAfter: number | null
+}
+
+/** What becomes of the clients of one measure. */
+export interface MeasuredMoves {
+  readonly clients: Measure
+  /** Addresses (IPv4), networks (IPv6, see policy/flows.ts), or clients as counted. */
+  readonly total: number
+  /** Share of clients that move. */
+  readonly moved: number
+  /** The most first. */
+  readonly moves: readonly SiteMove[]
+  readonly continents: readonly PlaceMoves[]
+  readonly countries: readonly PlaceMoves[]
+  readonly sites: readonly SiteLoad[]
+  /** Space that no database places, and that is not in the numbers above; null: it is, or there is none. */
+  readonly unplaced: { readonly moved: number; readonly moves: readonly SiteMove[] } | null
+}
+
+/** Per measure; a measure without any client is left out. */
+export function measureMoves(
+  before: Steered | null,
+  after: Steered | null,
+  type: number,
+  { wheres, measures }: Flows,
+): readonly MeasuredMoves[] {
+  const joints = new Joints(before, after, type)
+  return measures.flatMap(({ clients, flows }) => {
+    const placed = flows.filter(({ where }) => where !== UNPLACED)
+    // counted clients are there wherever they are; space counts where a database says that there is something
+    const apart = clients !== 'clients' && weightOf(placed) > 0
+    const total = weightOf(apart ? placed : flows)
+    if (total === 0) return []
+    const main = new Tally(joints, wheres, apart ? placed : flows)
+    const rest = apart
+      ? new Tally(
+          joints,
+          wheres,
+          flows.filter(({ where }) => where === UNPLACED),
+        )
+      : undefined
+    return [{ clients, total, ...main.told(), unplaced: rest === undefined || rest.total === 0 ? null : rest.inAll() }]
+  })
+}
+
+const weightOf = (flows: readonly Flow[]): number => flows.reduce((total, { weight }) => total + weight, 0)
+
+/** Outcomes of both sides under one numbering, and what becomes of each pair of classes, worked out once. */
+class Joints {
+  readonly labels: readonly string[]
+  readonly capacityBefore: readonly (number | null)[]
+  readonly capacityAfter: readonly (number | null)[]
+  readonly all: Joint[] = []
+  readonly #before: Side
+  readonly #after: Side
+  readonly #sameKeys: boolean
+  readonly #ofPools = new Map<string, number>()
+  readonly #ofClasses = new Map<number, number>()
+
+  constructor(before: Steered | null, after: Steered | null, type: number) {
+    const sites = [...new Set([...(before?.service.siteNames ?? []), ...(after?.service.siteNames ?? [])])].toSorted()
+    this.labels = [...sites, STATIC, NO_ANSWER, LAST_RESORT]
+    this.#before = new Side(before, type, this.labels)
+    this.#after = new Side(after, type, this.labels)
+    this.#sameKeys = before !== null && before.service.key === after?.service.key
+    this.capacityBefore = sharesOfCapacity(before, sites, type)
+    this.capacityAfter = sharesOfCapacity(after, sites, type)
+  }
+
+  /** Index into `all` of what becomes of the clients of a class before and a class after. */
+  of(before: number, after: number): number {
+    const classes = before * this.#after.classes + after
+    const known = this.#ofClasses.get(classes)
+    if (known !== undefined) return known
+    const [p, q] = [this.#before.poolOf(before), this.#after.poolOf(after)]
+    const key = `${p} ${q}`
+    let found = this.#ofPools.get(key)
+    if (found === undefined) {
+      found = this.all.push(jointOf(this.#before.pools[p]!, this.#after.pools[q]!, this.#sameKeys)) - 1
+      this.#ofPools.set(key, found)
+    }
+    this.#ofClasses.set(classes, found)
+    return found
+  }
+}
+
+/** What becomes of the clients of one pool under another, by the numbers of labels. */
+interface Joint {
+  readonly moved: number
+  readonly moves: readonly { readonly from: number; readonly to: number; readonly share: number }[]
+  readonly before: Pool
+  readonly after: Pool
+}
+
+function jointOf(before: Pool, after: Pool, sameKeys: boolean): Joint {
+  const moves = movesBetween(before, after, sameKeys)
+  return { moved: moves.reduce((sum, { share }) => sum + share, 0), moves, before, after }
+}
+
+/** Pools of one side, numbered: most classes share theirs with others. */
+class Side {
+  readonly pools: Pool[] = []
+  readonly classes: number
+  readonly #steered: Steered | null
+  readonly #type: number
+  readonly #labels: readonly string[]
+  readonly #ofClass: Int32Array
+  readonly #numbers = new Map<string, number>()
+
+  constructor(steered: Steered | null, type: number, labels: readonly string[]) {
+    this.#steered = steered
+    this.#type = type
+    this.#labels = labels
+    this.classes = steered?.map.classes.length ?? 1
+    this.#ofClass = new Int32Array(this.classes).fill(-1)
+  }
+
+  poolOf(cls: number): number {
+    const known = this.#ofClass[cls]!
+    if (known >= 0) return known
+    const pool = this.#labelled(cls)
+    const key = JSON.stringify(pool)
+    const number = this.#numbers.get(key) ?? this.pools.push(pool) - 1
+    this.#numbers.set(key, number)
+    return (this.#ofClass[cls] = number)
+  }
+
+  #labelled(cls: number): Pool {
+    const label = (name: string): number => this.#labels.indexOf(name)
+    if (this.#steered === null) return { sites: [label(STATIC)], weights: [1], random: false }
+    const { service, map, health } = this.#steered
+    const pool = poolOf(service, map, cls, health, this.#type)
+    const names = pool.sites.map((site) =>
+      site === NO_SITE ? NO_ANSWER : site === RESORT_VALUES ? LAST_RESORT : service.siteNames[site]!,
+    )
+    return { ...pool, sites: names.map(label) }
+  }
+}
+
+/** Per label: of the capacity of all sites that have the type; null = none of those. */
+function sharesOfCapacity(steered: Steered | null, sites: readonly string[], type: number): readonly (number | null)[] {
+  if (steered === null) return sites.map(() => null)
+  const { siteNames, capacity, firstVip, firstV6 } = steered.service
+  const own = siteNames.map((_, site) => {
+    const [from, to] = type === STEERS_A ? [firstVip[site]!, firstV6[site]!] : [firstV6[site]!, firstVip[site + 1]!]
+    return to > from ? capacity[site]! : null
+  })
+  const all = own.reduce<number>((total, some) => total + (some ?? 0), 0)
+  return sites.map((name) => {
+    const some = own[siteNames.indexOf(name)] ?? null
+    return some === null ? null : all === 0 ? 0 : some / all
+  })
+}
+
+/** Sums over some flows. */
+class Tally {
+  readonly total: number
+  readonly #joints: Joints
+  readonly #wheres: readonly Where[]
+  /** By place, then by joint: weight. */
+  readonly #cells = new Map<number, Map<number, number>>()
+
+  constructor(joints: Joints, wheres: readonly Where[], flows: readonly Flow[]) {
+    this.#joints = joints
+    this.#wheres = wheres
+    let total = 0
+    for (const { where, before, after, weight } of flows) {
+      total += weight
+      const joint = joints.of(before, after)
+      let cells = this.#cells.get(where)
+      if (cells === undefined) this.#cells.set(where, (cells = new Map()))
+      cells.set(joint, (cells.get(joint) ?? 0) + weight)
+    }
+    this.total = total
+  }
+
+  told(): Omit<MeasuredMoves, 'clients' | 'total' | 'unplaced'> {
+    return {
+      ...this.inAll(),
+      continents: this.#byPlace(({ continent }) => continent),
+      countries: this.#byPlace(({ country }) => country),
+      sites: this.#sites(),
+    }
+  }
+
+  inAll(): Pick<MeasuredMoves, 'moved' | 'moves'> {
+    return this.#movesOf([...this.#cells.values()], this.total)
+  }
+
+  #movesOf(
+    those: readonly ReadonlyMap<number, number>[],
+    total: number,
+  ): { readonly moved: number; readonly moves: readonly SiteMove[] } {
+    const { labels, all } = this.#joints
+    const sums = new Map<number, number>()
+    for (const cells of those) {
+      for (const [joint, weight] of cells) {
+        for (const { from, to, share } of all[joint]!.moves) {
+          const pair = from * labels.length + to
+          sums.set(pair, (sums.get(pair) ?? 0) + share * weight)
+        }
+      }
+    }
+    const moves = [...sums]
+      .map(([pair, weight]) => ({
+        from: labels[Math.floor(pair / labels.length)]!,
+        to: labels[pair % labels.length]!,
+        share: weight / total,
+      }))
+      .toSorted((a, b) => b.share - a.share || (`${a.from} ${a.to}` < `${b.from} ${b.to}` ? -1 : 1))
+    return { moved: moves.reduce((sum, { share }) => sum + share, 0), moves }
+  }
+
+  /** Places whose clients move, those of the most that do first. */
+  #byPlace(placeOf: (where: Where) => string): readonly PlaceMoves[] {
+    const byPlace = Map.groupBy(this.#cells, ([where]) => placeOf(this.#wheres[where]!))
+    return [...byPlace]
+      .flatMap(([place, entries]) => {
+        const cells = entries.map(([, own]) => own)
+        const here = cells.flatMap((own) => [...own.values()]).reduce((sum, weight) => sum + weight, 0)
+        const { moved, moves } = this.#movesOf(cells, here)
+        return moved > 0 ? [{ place, clients: here / this.total, moved, moves }] : []
+      })
+      .toSorted((a, b) => b.clients * b.moved - a.clients * a.moved || (a.place < b.place ? -1 : 1))
+  }
+
+  #sites(): readonly SiteLoad[] {
+    const { labels, all, capacityBefore, capacityAfter } = this.#joints
+    const before = new Float64Array(labels.length)
+    const after = new Float64Array(labels.length)
+    for (const cells of this.#cells.values()) {
+      for (const [joint, weight] of cells) {
+        addLoad(before, all[joint]!.before, weight / this.total)
+        addLoad(after, all[joint]!.after, weight / this.total)
+      }
+    }
+    return labels.flatMap((site, i) => {
+      const load = {
+        site,
+        before: before[i]!,
+        after: after[i]!,
+        capacityBefore: capacityBefore[i] ?? null,
+        capacityAfter: capacityAfter[i] ?? null,
+      }
+      const isSite = load.capacityBefore !== null || load.capacityAfter !== null
+      return isSite || load.before > 0 || load.after > 0 ? [load] : []
+    })
+  }
+}
+
+function addLoad(loads: Float64Array, pool: Pool, weight: number): void {
+  for (const [i, share] of sharesOf(pool).entries()) loads[pool.sites[i]!]! += share * weight
+}
+
+/** What a sentence calls them. */
+const MEASURES = { ipv4: 'IPv4 clients', ipv6: 'IPv6 clients', clients: 'clients' } as const
+export const measureInWords = ({ clients }: MeasuredMoves): string => MEASURES[clients]
+
+/** How many moves a sentence tells. */
+const MOST_MOVES = 4
+
+/** `2.9 % fra → par, 0.3 % ams → par`. */
+export function movesInWords(moves: readonly SiteMove[], most = MOST_MOVES): string {
+  const told = moves.slice(0, most).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
+  return moves.length > most ? `${told.join(', ')}, and ${moves.length - most} more` : told.join(', ')
+}

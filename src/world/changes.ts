@@ -1,0 +1,89 @@
+/**
+ * What a reload changed, for the log: zones, names and services that came and went. Told from two models; what is the same
+ * array in both was not parsed again and is not looked at.
+ */
+import { formatName } from '../dns/name.ts'
+import type { Model } from '../zone/model.ts'
+import { Z_INTS, Z_OWNER, Z_OWNER_BYTES, type ZoneModel } from '../zone/pack.ts'
+
+/** Texts, sorted. */
+interface Changed {
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+}
+
+export interface Changes {
+  readonly zones: Changed
+  readonly services: Changed
+  /** Owner names written in zones, those of zones that came or went among them. */
+  readonly names: { readonly added: number; readonly removed: number }
+  /** Zones that are in both and not the same. */
+  readonly zonesChanged: number
+}
+
+export function changesOf(before: Model, after: Model): Changes {
+  const old = new Map(before.zones.map((zone) => [formatName(zone.apex), zone]))
+  const now = new Map(after.zones.map((zone) => [formatName(zone.apex), zone]))
+  const names = { added: 0, removed: 0 }
+  let zonesChanged = 0
+  for (const apex of new Set([...old.keys(), ...now.keys()])) {
+    const was = old.get(apex)
+    const is = now.get(apex)
+    if (was?.bytes === is?.bytes) continue
+    if (was !== undefined && is !== undefined) zonesChanged++
+    const wasNames = ownersOf(was)
+    const isNames = ownersOf(is)
+    for (const name of isNames) if (!wasNames.has(name)) names.added++
+    for (const name of wasNames) if (!isNames.has(name)) names.removed++
+  }
+  return {
+    zones: compare(new Set(old.keys()), new Set(now.keys())),
+    services: compare(servicesOf(before), servicesOf(after)),
+    names,
+    zonesChanged,
+  }
+}
+
+const servicesOf = (model: Model): Set<string> => new Set(model.services.map(({ name }) => name))
+
+function ownersOf(zone: ZoneModel | undefined): Set<string> {
+  const owners = new Set<string>()
+  if (zone === undefined) return owners
+  const bytes = Buffer.from(zone.bytes.buffer, zone.bytes.byteOffset, zone.bytes.length)
+  let last = -1
+  for (let i = 0; i < zone.sets.length; i += Z_INTS) {
+    const at = zone.sets[i + Z_OWNER]!
+    if (at !== last) owners.add(bytes.toString('latin1', at, at + zone.sets[i + Z_OWNER_BYTES]!))
+    last = at
+  }
+  return owners
+}
+
+const compare = (before: ReadonlySet<string>, after: ReadonlySet<string>): Changed => ({
+  added: [...after].filter((name) => !before.has(name)).toSorted(),
+  removed: [...before].filter((name) => !after.has(name)).toSorted(),
+})
+
+/** So many are told by name. */
+const MOST = 5
+
+/** `zones +a.example. −b.example., 3 changed; names +12 −3; service +api`. */
+export function changesInWords({ zones, services, names, zonesChanged }: Changes): string {
+  const signed = [names.added > 0 ? `+${names.added}` : '', names.removed > 0 ? `−${names.removed}` : ''].filter(
+    (part) => part !== '',
+  )
+  const parts = [
+    [...listed(zones), ...(zonesChanged > 0 ? [`${zonesChanged} changed`] : [])],
+    signed,
+    listed(services),
+  ].map((words, i) => (words.length === 0 ? '' : `${['zones', 'names', 'services'][i]} ${words.join(', ')}`))
+  const told = parts.filter((part) => part !== '')
+  return told.length === 0 ? 'the same zones, names and services' : told.join('; ')
+}
+
+const listed = ({ added, removed }: Changed): string[] => [...some(added, '+'), ...some(removed, '−')]
+
+const some = (names: readonly string[], sign: string): string[] => [
+  ...names.slice(0, MOST).map((name) => sign + name),
+  ...(names.length > MOST ? [`${sign}${names.length - MOST} more`] : []),
+]

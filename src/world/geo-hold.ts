@@ -1,0 +1,205 @@
+/**
+ * The hold of a new database (`geo.maxMove`): before its places are put to use, the share of clients that they move is worked
+ * out with the model in use. Above the limit the places before stay, zones go on reloading with them, and an operator is
+ * told. Runs in the compile thread, called by the builder.
+ *
+ * Two files in the state folder outlive a restart, each written by one party: `geo-in-use`, by the builder, names the build
+ * that is served; `geo-accepted`, by the node, the one that may be whatever it moves. The cache keeps the places in use.
+ * Missing data never means down: where the cache has lost them, the new ones are used, with a warning.
+ */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { cachedAsns } from '../geo/asn.ts'
+import type { Cache } from '../geo/cache.ts'
+import { allocateShared } from '../geo/memory.ts'
+import { cachedPlaces, type Places, tellsPlaces } from '../geo/place.ts'
+import type { HealthPlan } from '../health/target.ts'
+import { mapDefinition } from '../policy/compile.ts'
+import { spaceFlows } from '../traffic/flows.ts'
+import { loadMap, mapKey } from '../policy/cached-map.ts'
+import type { ClientMap } from '../policy/map.ts'
+import { layOutService } from '../policy/service.ts'
+import type { Report } from '../problem.ts'
+import { readWhole, replaceFileSync } from '../state.ts'
+import { formatPercent } from '../units.ts'
+import type { Model, ServiceModel } from '../zone/model.ts'
+import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { healthOf, measureInWords, measureMoves, type MeasuredMoves, movesInWords } from '../traffic/moves.ts'
+
+export interface HoldSettings {
+  /** 0–1: more of no service's clients may move. undefined: any may. */
+  readonly limit: number | undefined
+  /** The state folder. */
+  readonly folder: string
+}
+
+/** Builds of the databases that wait for an operator. Plain JSON. */
+export interface Held {
+  /** Of all databases together: see buildOf(). */
+  readonly build: string
+  readonly inUse: string
+  /** The service whose clients move the most, and those moves. */
+  readonly service: string
+  readonly moves: MeasuredMoves
+}
+
+/** What goes into the maps besides zones and places. */
+export interface HoldContext {
+  readonly model: Model
+  readonly plan: HealthPlan
+  /** Hash of the model: what was worked out for an equal one stands. */
+  readonly hash: string
+  readonly nodeSite: string | undefined
+  readonly cache: Cache
+  /** Maps in use, by their keys. */
+  readonly maps: ReadonlyMap<string, ClientMap>
+  readonly file: string
+  readonly report: Report
+}
+
+export interface Decision {
+  readonly places: Places
+  readonly held: Held | null
+  /** Keys that the cache must keep besides those in use. */
+  readonly keep: readonly string[]
+}
+
+const IN_USE = 'geo-in-use'
+const ACCEPTED = 'geo-accepted'
+
+const ASNS_BEHIND = ' || '
+
+/** The databases that places come from, those of autonomous systems too. */
+export const buildOf = ({ id, asns }: Places): string => (asns === undefined ? id : `${id}${ASNS_BEHIND}${asns.id}`)
+
+/** What the cache has of a build: all of it, or nothing. */
+function cachedBuild(build: string, cache: Cache): Places | undefined {
+  const [city = '', asn] = build.split(ASNS_BEHIND)
+  const places = cachedPlaces(city, cache)
+  if (places === undefined || asn === undefined) return places
+  const asns = cachedAsns(asn, cache)
+  return asns && { ...places, asns }
+}
+
+/** The node's part: this build may be used, and no other. */
+export const acceptBuild = (folder: string, build: string): void => writeMark(folder, ACCEPTED, build)
+
+export class Hold {
+  readonly #settings: HoldSettings
+  #inUse: Places | undefined
+  #found: { readonly key: string; readonly worst: Moved | undefined; readonly keep: readonly string[] } | undefined
+
+  constructor(settings: HoldSettings) {
+    this.#settings = settings
+  }
+
+  /** The places that the last run used, where the cache has them. */
+  remembered(cache: Cache): Places | undefined {
+    const build = readMark(this.#settings.folder, IN_USE)
+    return build === undefined ? undefined : cachedBuild(build, cache)
+  }
+
+  /** Which places to use, of those on disk and those in use. */
+  decide(onDisk: Places, context: HoldContext): Decision {
+    const { limit } = this.#settings
+    if (limit === undefined) return use(onDisk)
+    const before = this.#before(onDisk, context)
+    const build = buildOf(onDisk)
+    if (before === undefined || buildOf(before) === build) return use(onDisk)
+    // from no database to one, or back, is what an operator has just written into the settings
+    if (!tellsPlaces(before) || !tellsPlaces(onDisk) || !before.asns !== !onDisk.asns) return use(onDisk)
+    if (readMark(this.#settings.folder, ACCEPTED) === build) return use(onDisk)
+    const { worst, keep } = this.#moved(before, onDisk, context)
+    if (worst === undefined || worst.moves.moved <= limit) return use(onDisk)
+    const held = { build, inUse: buildOf(before), ...worst }
+    context.report({ ...heldProblem(held, limit), file: context.file })
+    return { places: before, held, keep: [onDisk.id, ...(onDisk.asns ? [onDisk.asns.id] : []), ...keep] }
+  }
+
+  /** These places are what is served now: a restart begins with them. */
+  used(places: Places, warn: (message: string) => void): void {
+    const build = buildOf(places)
+    if (this.#inUse !== undefined && buildOf(this.#inUse) === build) return
+    this.#inUse = places
+    try {
+      if (readMark(this.#settings.folder, IN_USE) !== build) writeMark(this.#settings.folder, IN_USE, build)
+    } catch (error) {
+      warn(`which database is in use could not be noted for the next start: ${String(error)}`)
+    }
+  }
+
+  #before(onDisk: Places, { cache, report, file }: HoldContext): Places | undefined {
+    if (this.#inUse !== undefined) return this.#inUse
+    const build = readMark(this.#settings.folder, IN_USE)
+    if (build === undefined || build === buildOf(onDisk)) return undefined
+    const places = cachedBuild(build, cache)
+    if (places === undefined) {
+      const message =
+        'what the databases before this one said is lost from the cache: this one is used, whatever it moves'
+      report({ code: 'geo-held', severity: 'warning', file, line: 0, column: 0, message })
+    }
+    return places
+  }
+
+  #moved(before: Places, after: Places, context: HoldContext): { worst: Moved | undefined; keep: readonly string[] } {
+    const key = `${buildOf(before)} ${buildOf(after)} ${context.hash}`
+    if (this.#found?.key !== key) this.#found = { key, ...mostMoved(before, after, context) }
+    return this.#found
+  }
+}
+
+const use = (places: Places): Decision => ({ places, held: null, keep: [] })
+
+type Moved = Pick<Held, 'service' | 'moves'>
+
+/** The service, type and family whose clients move the most. Each pair of maps is walked once. */
+function mostMoved(
+  before: Places,
+  after: Places,
+  { model, plan, nodeSite, cache, maps }: HoldContext,
+): { readonly worst: Moved | undefined; readonly keep: readonly string[] } {
+  const home = nodeSite === undefined ? undefined : model.sites.get(nodeSite)
+  const definitionOf = (service: ServiceModel) => mapDefinition(service, model.sites, home)
+  const sharing = Map.groupBy(model.services, (service) => definitionOf(service).key)
+  let worst: Moved | undefined
+  const keep: string[] = []
+  for (const services of sharing.values()) {
+    const definition = definitionOf(services[0]!)
+    if (mapKey(definition, before) === mapKey(definition, after)) continue // other numbers, and no rule that looks at them
+    keep.push(mapKey(definition, after))
+    const [old, now] = [before, after].map(
+      (places) => maps.get(mapKey(definition, places)) ?? loadMap(definition, places, cache, allocateShared),
+    )
+    const flows = spaceFlows({ places: before, map: old! }, { places: after, map: now! })
+    const laid = services.map((service) => layOutService(service, model.sites, 0))
+    const health = healthOf(laid, plan)
+    for (const service of laid) {
+      for (const type of [STEERS_A, STEERS_AAAA]) {
+        if ((service.types & type) === 0) continue
+        const sides = [old!, now!].map((map) => ({ service, map, health }))
+        for (const moves of measureMoves(sides[0]!, sides[1]!, type, flows)) {
+          if (moves.moved > (worst?.moves.moved ?? 0)) worst = { service: service.name, moves }
+        }
+      }
+    }
+  }
+  return { worst, keep }
+}
+
+function heldProblem({ service, moves }: Held, limit: number) {
+  const [moved, most] = [formatPercent(moves.moved), formatPercent(limit)]
+  const message = `the new databases move ${moved} of the ${measureInWords(moves)} of ${service} (${movesInWords(moves.moves)}), more than ${most}: those before are used`
+  const hint = 'Look at it with meridian plan --geo OLD NEW; to use it: meridian geo accept'
+  return { code: 'geo-held', severity: 'warning', line: 0, column: 0, message, hint } as const
+}
+
+function readMark(folder: string, name: string): string | undefined {
+  try {
+    return readWhole(join(folder, name))?.trim()
+  } catch {
+    return undefined
+  }
+}
+
+const writeMark = (folder: string, name: string, text: string): void =>
+  replaceFileSync(join(folder, name), (file) => writeFileSync(file, `${text}\n`))

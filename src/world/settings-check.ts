@@ -1,0 +1,151 @@
+/**
+ * What only zones and settings together tell: whether this node can do what the zones ask for. Used by the builder, so by
+ * `check` as by `serve`.
+ */
+import { isTerritory, packCode } from '../geo/codes.ts'
+import type { Places } from '../geo/place.ts'
+import { overload, type ProbeCapacity } from '../probe/cost.ts'
+import { makeReach, type ReachSettings } from '../health/reach.ts'
+import { HEALTH_SLOTS } from '../health/table.ts'
+import type { HealthPlan } from '../health/target.ts'
+import { didYouMean, type ProblemCode, type Report } from '../problem.ts'
+import type { Geo, Model, RuleModel } from '../zone/model.ts'
+
+/** See BuildSettings. */
+interface FitSettings {
+  readonly zones: string
+  readonly city: readonly string[]
+  readonly asn?: readonly string[]
+  readonly nodeSite?: string
+}
+
+export interface ProbeSettings extends ProbeCapacity {
+  /** Names of the commands that checks of type exec may run. */
+  readonly exec: readonly string[]
+  /** What its checks may reach. */
+  readonly reach: ReachSettings
+  /** Others probe as well (the Store is shared): how much is this prober's own is known only while it runs. */
+  readonly shared?: boolean
+}
+
+/** `node.site` is a setting, but only the zones know which sites there are. */
+export function checkNodeSite(settings: FitSettings, model: Model, report: Report): void {
+  if (settings.nodeSite === undefined) return
+  // a pool of dynamic records has none, unless it is in sites.yaml
+  const placed = [...model.sites.values()].filter(({ latitude }) => !Number.isNaN(latitude)).map(({ name }) => name)
+  if (placed.includes(settings.nodeSite)) return
+  report({
+    code: 'site-unknown',
+    severity: 'error',
+    file: settings.zones,
+    line: 0,
+    column: 0,
+    message: `the setting node.site names the site “${settings.nodeSite}”, which sites.yaml does not have`,
+    hint: `sites: ${placed.join(', ')}`,
+  })
+}
+
+/** A node refuses them when it takes the World; told here, `check` tells it too. */
+export function checkRoom(file: string, { members }: HealthPlan, report: Report): void {
+  if (members.length <= HEALTH_SLOTS) return
+  const message = `${members.length} members, where ${HEALTH_SLOTS} have room`
+  const hint = 'Put fewer VIPs into a service'
+  report({ code: 'members-too-many', severity: 'error', file, line: 0, column: 0, message, hint })
+}
+
+/** Rules that the databases can't serve: only the settings say which there are. */
+export function checkRules(
+  settings: FitSettings,
+  { services }: Model,
+  places: Places | undefined,
+  report: Report,
+): void {
+  const rules = services.flatMap((service) => service.rules)
+  const hasCity = settings.city.length > 0
+  for (const { asns, at } of (settings.asn ?? []).length > 0 ? [] : rules) {
+    if (asns.length === 0) continue
+    const message = 'this rule has asns, and there is no database that tells whose a network is'
+    const hint = 'Set geo.asn to an ASN database, like GeoLite2-ASN'
+    // without any database nobody expects clients to be where they are
+    report({ code: 'asn-database-missing', severity: hasCity ? 'error' : 'warning', ...at, message, hint })
+  }
+  const unmatched = hasCity && places !== undefined ? unmatchedSubdivisions(rules, places) : new Set<string>()
+  for (const { geos, at } of unmatched.size > 0 ? rules : []) {
+    const codes = geos.map(codeOf).filter((code) => unmatched.has(code))
+    if (codes.length === 0) continue
+    const message = `the city database knows no network of ${codes.join(', ')}, so this rule does not match by that`
+    const hint =
+      'Look the code up in ISO 3166-2; databases of the flat schema tell subdivisions of the US and Canada alone'
+    report({ code: 'geo-unmatched', severity: 'warning', ...at, message, hint })
+  }
+}
+
+const codeOf = ({ continent, country, subdivision }: Geo): string =>
+  [continent, country, subdivision].filter((part) => part !== undefined).join('-')
+
+const subdivisionKey = (country: number, subdivision: number): number => country * 2 ** 24 + subdivision
+
+/** Codes of the rules' subdivisions that no place has. */
+function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): ReadonlySet<string> {
+  const left = new Map<number, string>()
+  for (const geo of rules.flatMap(({ geos }) => geos)) {
+    // a territory is a country to databases
+    if (geo.subdivision === undefined || isTerritory(geo.country, geo.subdivision)) continue
+    left.set(subdivisionKey(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
+  }
+  for (let i = 0; i < codes.length && left.size > 0; i += 3) left.delete(subdivisionKey(codes[i + 1]!, codes[i + 2]!))
+  return new Set(left.values())
+}
+
+/** Only the zones say what is to be checked, and only the settings with what. */
+export function checkProbe(file: string, probe: ProbeSettings, plan: HealthPlan, report: Report): void {
+  const { targets } = plan
+  const warn = (code: ProblemCode, message: string, hint: string) =>
+    report({ code, severity: 'warning', file, line: 0, column: 0, message, hint })
+  const found = probe.shared === true ? undefined : overload(targets, probe)
+  if (found !== undefined) warn('probe-overload', found.message, found.hint)
+  const commands = new Set(targets.flatMap(({ check }) => (check.type === 'exec' ? [check.command] : [])))
+  for (const command of commands) {
+    if (probe.exec.includes(command)) continue
+    const message = `a check of type exec runs “${command}”, which the setting probe.exec does not have: this prober abstains`
+    warn('exec-unknown', message, didYouMean(command, probe.exec) ?? 'Add it to probe.exec of every node that probes')
+  }
+  checkReach(probe.reach, plan, warn)
+}
+
+/** Many VIPs may share a fault: so many are named. */
+const NAMED = 5
+
+function checkReach(
+  settings: ReachSettings,
+  { members, targets }: HealthPlan,
+  warn: (code: 'probe-denied' | 'check-address', message: string, hint: string) => void,
+): void {
+  const reach = makeReach(settings)
+  const byId = new Map(targets.map((target) => [target.id, target]))
+  const denied = new Map<string, string>()
+  const elsewhere = new Set<string>()
+  for (const member of members) {
+    for (const id of member.targets) {
+      const { address, port } = byId.get(id)!
+      const refusal = reach.refusal(address, port)
+      if (refusal !== undefined) denied.set(member.name, refusal)
+      else if (address !== member.address && !reach.isNamed(address, port))
+        elsewhere.add(`${member.name} at ${address}`)
+    }
+  }
+  const [first] = denied
+  if (first !== undefined) {
+    const others = denied.size === 1 ? '' : `; nor what is denied of ${someOf([...denied.keys()].slice(1))}`
+    const hint =
+      'Nobody ever sees it up: probe another address, or name this one in probe.allow of every node that probes'
+    warn('probe-denied', `${first[0]}: ${first[1]}${others}`, hint)
+  }
+  if (elsewhere.size > 0) {
+    const message = `checks go to addresses that are not the VIP, and that probe.allow does not name: ${someOf([...elsewhere])}`
+    warn('check-address', message, 'Name them in probe.allow of every node that probes, if that is meant')
+  }
+}
+
+const someOf = (texts: readonly string[]): string =>
+  `${texts.slice(0, NAMED).join(', ')}${texts.length > NAMED ? ` and ${texts.length - NAMED} more` : ''}`

@@ -1,0 +1,89 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { expect, test } from 'vitest'
+import { countedSamples, METRICS, renderMetrics } from '../../src/api/metrics.ts'
+import {
+  AnswerCells,
+  ANSWER_CELLS,
+  C_ANSWERS_OTHER,
+  C_ECS,
+  COUNTED_RCODES,
+  COUNTED_TYPES,
+  makeCounters,
+  queryCell,
+  sumCounters,
+} from '../../src/counters.ts'
+
+const AAAA = COUNTED_TYPES.indexOf('AAAA')
+const REFUSED = COUNTED_RCODES.indexOf('REFUSED')
+
+test('the threads are summed, and each cell is the series it stands for', async () => {
+  const cells = new AnswerCells()
+  const cell = cells.cellOf('web', 'fra')
+  const threads = [makeCounters(), makeCounters()]
+  for (const [i, counters] of threads.entries()) {
+    counters[queryCell(1, AAAA, REFUSED)]! += 2 + i
+    counters[cell]! += 10
+    counters[C_ECS]! += 4
+  }
+  const text = await renderMetrics(countedSamples(sumCounters(threads), cells))
+  expect(text).toContain('meridian_queries_total{transport="tcp",type="AAAA",rcode="REFUSED"} 5\n')
+  expect(text.match(/^meridian_queries_total\{/gm)).toHaveLength(1)
+  expect(text).toContain('meridian_answers_total{service="web",site="fra"} 20\n')
+  expect(text).toContain('meridian_ecs_queries_total 8\n')
+  expect(text).not.toContain('service="other"')
+})
+
+test('a pair keeps its cell; pairs beyond the room share one', async () => {
+  const cells = new AnswerCells()
+  const first = cells.cellOf('s', '0')
+  for (let i = 1; i < ANSWER_CELLS; i++) cells.cellOf('s', String(i))
+  expect(cells.cellOf('s', '0')).toBe(first)
+  expect(new Set([...cells.pairs()].map(({ cell }) => cell)).size).toBe(ANSWER_CELLS)
+  expect(cells.cellOf('t', '0')).toBe(C_ANSWERS_OTHER)
+  const counters = makeCounters()
+  counters[C_ANSWERS_OTHER]! += 3
+  expect(countedSamples(counters, cells).meridian_answers_total).toContainEqual([3, 'other', 'other'])
+})
+
+test('20,000 series are rendered a few at a time: the loop is never held up, and each metric has one head', async () => {
+  const states = Array.from({ length: 10_000 }, (_, i) => [1, `s${i % 1000}`, `site${i}`, '192.0.2.1', 'up'] as const)
+  const shares = states.map(([, service, site, address]) => [1, service, site, address] as const)
+  let turns = 0
+  let rendered = false
+  const turn = () => {
+    turns++
+    if (!rendered) setImmediate(turn)
+  }
+  setImmediate(turn)
+  const text = await renderMetrics({ meridian_member_state: states, meridian_member_share: shares })
+  rendered = true
+  expect(turns).toBeGreaterThanOrEqual(40)
+  expect(text.match(/^# (HELP|TYPE) meridian_member_/gm)).toHaveLength(4)
+  expect(text.match(/^meridian_member_(state|share)\{/gm)).toHaveLength(20_000)
+  expect(text.endsWith('\n')).toBe(true)
+  expect(text).not.toContain('\n\n')
+})
+
+test('label values are escaped', async () => {
+  const text = await renderMetrics({ meridian_view_info: [[1, 'a"b\\c\nd', '']] })
+  expect(text).toContain(String.raw`meridian_view_info{view="a\"b\\c\nd",revision=""} 1`)
+})
+
+test('names follow the conventions', () => {
+  for (const [name, { kind }] of Object.entries(METRICS)) {
+    expect(name).toMatch(/^meridian_[a-z_]+$/)
+    expect(name.endsWith('_total'), name).toBe(kind === 'counter')
+  }
+})
+
+test('docs/metrics.md tells every metric, and no other', () => {
+  const text = readFileSync(resolve(import.meta.dirname, '../../docs/metrics.md'), 'utf8')
+  const rows = [...text.matchAll(/^\| `([^`]+)` \| (counter|gauge) \| (.*?) \| (.*?) \|$/gm)].map(([, ...row]) => row)
+  const expected = Object.entries(METRICS).map(([name, { kind, labels, help }]) => {
+    const shown = labels.map((label: string) => `\`${label}\``).join(', ')
+    return [name, kind, shown === '' ? '-' : shown, help]
+  })
+  expect(rows).toEqual(expected)
+  for (const [, name] of text.matchAll(/\b(meridian_[a-z_]+)\b/g)) expect(Object.keys(METRICS)).toContain(name)
+})

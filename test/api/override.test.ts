@@ -1,0 +1,104 @@
+/** An order at a node: what it becomes for health, what it undoes, what is told and logged of it. */
+import { beforeEach, expect, test } from 'vitest'
+import { carryOut, type Ordered } from '../../src/api/override.ts'
+import type { HealthSnapshot, Kept, Overridden } from '../../src/health/node-health.ts'
+import type { Override, OverrideRequest } from '../../src/health/override.ts'
+import type { Order } from '../../src/api/bodies.ts'
+import { drain, snapshot } from '../cli/fleet.ts'
+
+const asked: OverrideRequest[] = []
+const logged: string[] = []
+let after: HealthSnapshot = snapshot
+let result: Overridden
+beforeEach(() => {
+  asked.length = 0
+  logged.length = 0
+  after = { ...snapshot, services: [{ ...snapshot.services[0]!, leftPercent: 30 }, snapshot.services[1]!] }
+  result = done(drain)
+})
+
+const done = (override: Override, lack: Partial<Kept> = {}): Overridden => ({
+  done: override,
+  members: ['iad/web/192.0.2.2'],
+  kept: Promise.resolve({ stands: override, disk: undefined, board: undefined, ...lack }),
+})
+
+/** Health as the node has it; the snapshot changes with the override. */
+const health = {
+  snapshot: (): HealthSnapshot => (asked.length === 0 ? snapshot : after),
+  override: (request: OverrideRequest): Overridden => {
+    asked.push(request)
+    return result
+  },
+}
+const log = (_fields: object, line: string) => void logged.push(line)
+const give = (order: Partial<Order>) =>
+  carryOut(
+    health,
+    { pattern: 'iad', action: 'drain', forMs: undefined, who: 'kim@ops1', why: 'disks', yes: false, ...order },
+    log,
+  )
+
+test('what was done is told with its members and what is left of their services', async () => {
+  const told = await give({ forMs: 7_200_000, yes: true })
+  expect(asked).toEqual([
+    { pattern: 'iad', action: 'drain', forMs: 7_200_000, who: 'kim@ops1', why: 'disks', yes: true },
+  ])
+  expect(told).toEqual({
+    done: drain,
+    notKept: [],
+    before: drain,
+    members: ['iad/web/192.0.2.2'],
+    services: [{ service: 'web', leftBeforePercent: 50.4, leftPercent: 30, keepPercent: 25, lastResort: false }],
+  } satisfies Ordered)
+})
+
+test.each([
+  ['drain', 'drain'],
+  ['up', 'up'],
+  ['down', 'down'],
+  ['undrain', 'undone'],
+] as const)('%s is %s for health', async (action, expected) => {
+  await give({ action })
+  expect(asked.map((request) => request.action)).toEqual([expected])
+})
+
+test('undrain leaves a force alone, and off a drain: who asks meant something else', async () => {
+  expect(await give({ action: 'off' })).toEqual({
+    refused: 'iad is drained by kim@ops1: disks, ticket 812',
+    hint: 'To undo that: meridian undrain iad',
+  })
+  expect(await give({ action: 'undrain', pattern: 'lhr' })).toEqual({
+    refused: 'lhr is forced down by kim@ops1: disks, ticket 812',
+    hint: 'To undo that: meridian force lhr off',
+  })
+  expect(asked).toEqual([])
+  await give({ action: 'off', pattern: 'lhr' })
+  expect(asked).toMatchObject([{ action: 'undone', pattern: 'lhr' }])
+})
+
+test('a VIP may be written in any way: what stands is found all the same', async () => {
+  const force = { ...drain, pattern: 'iad/web/2001:db8::2', action: 'down' as const }
+  const stands = { ...snapshot.overrides[0]!, override: force }
+  const seen: HealthSnapshot = { ...snapshot, overrides: [stands] }
+  after = seen
+  const order = { action: 'undrain', forMs: undefined, who: 'kim@ops1', why: '', yes: false } as const
+  const pattern = 'iad/web/2001:DB8:0::2'
+  expect(await carryOut({ ...health, snapshot: () => seen }, { ...order, pattern }, log)).toMatchObject({
+    refused: expect.stringContaining('forced down'),
+    hint: 'To undo that: meridian force iad/web/2001:db8::2 off',
+  })
+})
+
+test('who, why and until when are in the log line; a refusal is in none', async () => {
+  await give({})
+  result = done({ ...drain, action: 'undone', who: 'lee@ops2', why: '' })
+  await give({ action: 'undrain' })
+  expect(logged).toEqual([
+    'iad is drained by kim@ops1 until 2026-11-25T15:00:00.000Z: disks, ticket 812 (1 member)',
+    'iad: undone by lee@ops2: drained by kim@ops1 (1 member)',
+  ])
+  result = { refused: 'less than keep would be left', hint: '--yes' }
+  expect(await give({})).toEqual(result)
+  expect(logged).toHaveLength(2)
+})

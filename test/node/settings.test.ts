@@ -1,0 +1,165 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { loadSettings } from '../../src/node/settings.ts'
+import { probeSettings } from '../../src/node/wiring.ts'
+import { givenText } from '../../src/config.ts'
+
+let folder = ''
+let file = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'meridian-settings-'))
+  file = join(folder, 'meridian.yaml')
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const load = (text: string, env = {}, flags: Parameters<typeof loadSettings>[0]['flags'] = []) => {
+  writeFileSync(file, text)
+  return loadSettings({ file, env, flags })
+}
+
+test('file, then variables, then flags', () => {
+  const text = 'threads: 2\nnode: {name: file, site: fra}\nhttp.listen: "127.0.0.1:81"\ngeo: {city: [a.mmdb, b.mmdb]}\n'
+  const flags = [givenText('node.name', 'flag', '--node-name')]
+  const { config, problems } = load(text, { MERIDIAN_THREADS: '3', MERIDIAN_NODE_NAME: 'variable' }, flags)
+  expect(problems).toEqual([])
+  expect(config).toMatchObject({
+    threads: 3,
+    'node.name': 'flag',
+    'node.site': 'fra',
+    'http.listen': { address: '127.0.0.1', port: 81 },
+    'geo.city': [join(folder, 'a.mmdb'), join(folder, 'b.mmdb')],
+  })
+})
+
+test('scalars are the text that was written', () => {
+  expect(load('node: {name: 010}\nzones: 1e3\n').config).toMatchObject({
+    'node.name': '010',
+    zones: join(folder, '1e3'),
+  })
+})
+
+test('every fault has its place', () => {
+  const { config, problems } = load('threads: many\nhttp:\n  listn: x\n  listen: [a, {b: c}]\nnode.name:\n')
+  expect(config).toBeUndefined()
+  expect(problems.map(({ code, line, column }) => [code, line, column])).toEqual([
+    ['value-kind', 4, 15],
+    ['value-kind', 5, 1],
+    ['setting-invalid', 1, 10],
+    ['setting-unknown', 3, 3],
+    ['setting-invalid', 4, 12],
+    ['setting-invalid', 5, 1],
+  ])
+})
+
+test('a file that is named must be there; the default one need not', () => {
+  const missing = loadSettings({ file: join(folder, 'none.yaml'), env: {}, flags: [] })
+  expect(missing.config).toBeUndefined()
+  expect(missing.problems).toMatchObject([{ code: 'file-unreadable', file: join(folder, 'none.yaml') }])
+  expect(loadSettings({ env: {}, flags: [] }).problems).toEqual([])
+})
+
+test('a list is no file of settings', () => {
+  expect(load('- threads\n').problems).toMatchObject([{ code: 'value-kind', line: 1 }])
+})
+
+test('prefixes that are none are told where they stand, from whatever source', () => {
+  const { config, problems } = load('probe:\n  allow: [127.0.0.0/8, 10.0.0.1/8]\n', {
+    MERIDIAN_PROBE_DENY: '::/0,1.2.3/8',
+  })
+  expect(config).toBeUndefined()
+  expect(problems).toMatchObject([
+    { code: 'setting-invalid', line: 2, column: 24, hint: 'Write 10.0.0.0/8, or 10.0.0.1/32 if one address is meant' },
+    { code: 'setting-invalid', file: 'MERIDIAN_PROBE_DENY', message: 'probe.deny: “1.2.3/8” is no prefix' },
+  ])
+  expect(load('probe: {allow: [loopback]}\n').problems).toMatchObject([{ code: 'setting-invalid', line: 1 }])
+  expect(load('probe: {deny: "2001:db8::/32"}\n').config?.['probe.deny']).toEqual(['2001:db8::/32'])
+})
+
+const ownOf = (text: string) => {
+  const { own } = probeSettings(load(text).config!).reach
+  return own.map(({ address, port }) => `${address} ${port}`)
+}
+
+test("the node's own ports and its Redis are what checks may not reach", () => {
+  expect(ownOf('http.listen: "192.0.2.53:8053"\n')).toEqual(['192.0.2.53 8053'])
+  expect(ownOf('redis: redis+sentinel://a:1,192.0.2.6/m\n')).toEqual(['127.0.0.1 8053', 'a 1', '192.0.2.6 26379'])
+  const all = ownOf('http.listen: "[::]:80"\n')
+  expect([all.includes('127.0.0.1 80'), ownOf('http.listen: "0.0.0.0:80"\n').includes('127.0.0.1 80')]).toEqual([
+    true,
+    true,
+  ])
+  expect(all).toContain('127.0.0.0/8 80') // where no interface says so
+})
+
+test('commands: names and words, the program relative to the file', () => {
+  const text = `probe:
+  region: eu
+  exec:
+    login: [bin/login, --deep, "a, b", ""]
+    ping: /bin/true
+`
+  expect(load(text).config).toMatchObject({
+    'probe.region': 'eu',
+    'probe.exec': { login: [join(folder, 'bin/login'), '--deep', 'a, b', ''], ping: ['/bin/true'] },
+  })
+  expect(load('probe.exec: {a: /bin/a}\n', { MERIDIAN_PROBE_EXEC: 'b=/bin/b' }).config?.['probe.exec']).toEqual({
+    b: ['/bin/b'],
+  })
+  expect(load('').config?.['probe.exec']).toEqual({})
+})
+
+test('every fault of a command has its place', () => {
+  const text = `probe:
+  exec:
+    -x: [/bin/true]
+    none: []
+    deep: [/bin/true, [a]]
+    empty:
+    ok: [/bin/true]
+`
+  const { config, problems } = load(text)
+  expect(config).toBeUndefined()
+  expect(problems.map(({ code, line, column }) => [code, line, column])).toEqual([
+    ['value-kind', 5, 23],
+    ['value-kind', 6, 5],
+    ['setting-invalid', 3, 5],
+    ['setting-invalid', 4, 5],
+    ['setting-invalid', 6, 5],
+  ])
+  expect(load('probe: {exec: [/bin/true]}\n').problems).toMatchObject([
+    { code: 'value-kind', line: 1, hint: expect.stringContaining('NAME') },
+  ])
+})
+
+const problemsOf = (role: 'serve' | 'probe' | undefined, text: string) => {
+  writeFileSync(file, text)
+  return loadSettings({ file, env: {}, flags: [], role }).problems
+}
+
+describe('Redis', () => {
+  test('a prober without it can tell nobody', () => {
+    expect(problemsOf('probe', 'threads: 1\n')).toMatchObject([{ code: 'redis-missing', severity: 'error', file }])
+    expect(problemsOf('probe', 'redis: redis://192.0.2.6:6379\n')).toEqual([])
+  })
+
+  test('a node that neither probes nor has it would hear of nothing', () => {
+    expect(problemsOf('serve', 'probe: {enabled: false}\n')).toMatchObject([
+      { code: 'redis-missing', severity: 'error', file, line: 1, column: 18 },
+    ])
+    expect(problemsOf('serve', 'probe: {enabled: false}\nredis: redis://192.0.2.6:6379\n')).toEqual([])
+    expect(problemsOf('serve', 'threads: 1\n')).toEqual([])
+  })
+
+  test('a URL that can not be read is told with its place, and without the password', () => {
+    const [problem] = problemsOf('serve', 'redis: "redis://user:secret@pw@192.0.2.6:6379"\n')
+    expect(problem).toMatchObject({ code: 'setting-invalid', file, line: 1, column: 8 })
+    expect(problem!.message).toContain('%40')
+    expect(JSON.stringify(problem)).not.toContain('secret')
+  })
+
+  test('a command that only asks needs none of it', () => {
+    expect(problemsOf(undefined, 'probe: {enabled: false}\nredis: "redis://a@b@c"\n')).toEqual([])
+  })
+})

@@ -1,0 +1,25 @@
+import { MessageChannel } from 'node:worker_threads'
+import { MemoryStore, portBoard, serveBoard } from '../../src/store/memory.ts'
+import { storeSuite } from './store.suite.ts'
+
+const LEASE_MS = 150
+
+// oxlint-disable-next-line typescript/require-await
+storeSuite('memory', LEASE_MS, async () => {
+  const store = new MemoryStore(LEASE_MS)
+  return { store, board: (prober) => store.board(prober), close: () => store.close() }
+})
+
+// oxlint-disable-next-line typescript/require-await
+storeSuite('memory, through a port', LEASE_MS, async () => {
+  const store = new MemoryStore(LEASE_MS)
+  return {
+    store,
+    board: (prober) => {
+      const { port1, port2 } = new MessageChannel()
+      serveBoard(port1, store.board(prober), () => {})
+      return portBoard(port2, prober)
+    },
+    close: () => store.close(),
+  }
+})

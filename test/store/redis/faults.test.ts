@@ -1,0 +1,554 @@
+/** Redis fails in every way: what was heard last stands, nothing goes down, trouble is told in a line, and all comes back. */
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { hashKey, indexKey, OVERRIDES_KEY } from '../../../src/store/redis/keys.ts'
+import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../../src/store/redis/store.ts'
+import type { Audience, Board, NodeBoard, ProberIdentity } from '../../../src/health/store.ts'
+import { vote } from '../../support/plans.ts'
+import { RedisServer } from '../../support/redis-server.ts'
+import { beat, drain, identity, Listener, nodeBeat } from '../store.suite.ts'
+import { until } from '../../support/until.ts'
+
+const LEASE_MS = 600
+const HEARTBEAT_MS = LEASE_MS / 3
+
+/** Of a read; below what a heartbeat would take to show what was missed. */
+const HELD_MS = 300
+
+let server: RedisServer
+const ending: (() => void | Promise<void>)[] = []
+beforeEach(async () => {
+  server = await RedisServer.start()
+  ending.push(() => server.stop())
+})
+afterEach(async () => {
+  for (const end of ending.splice(0).toReversed()) await end()
+})
+
+function open(settings: RedisStoreSettings = {}, url = server.url()): RedisStore {
+  const store = openRedisStore(url, { leaseMs: LEASE_MS, ...settings })
+  ending.push(() => store.close())
+  return store
+}
+
+async function listen(store: RedisStore): Promise<Listener> {
+  const listener = new Listener()
+  const leaving = new AbortController()
+  ending.push(() => leaving.abort())
+  await store.listen(listener, leaving.signal)
+  return listener
+}
+
+/** Says its heartbeats until the test ends, as a prober does; returns its way to fall silent. */
+function beating(board: Board, prober: ProberIdentity): () => void {
+  let sequence = 0
+  const timer = setInterval(() => void board.heartbeat(beat(prober, ++sequence)), HEARTBEAT_MS)
+  ending.push(() => clearInterval(timer))
+  void board.heartbeat(beat(prober, ++sequence))
+  return () => clearInterval(timer)
+}
+
+function beatingNode(board: NodeBoard, name: string): void {
+  let sequence = 0
+  const timer = setInterval(() => void board.heartbeat(nodeBeat(name, ++sequence)), HEARTBEAT_MS)
+  ending.push(() => clearInterval(timer))
+  void board.heartbeat(nodeBeat(name, ++sequence))
+}
+
+/** A prober with two votes, and a node elsewhere that has heard them. */
+async function scene() {
+  const troubles: (string | undefined)[] = []
+  const store = open({ onTrouble: (trouble) => troubles.push(trouble) })
+  const a = identity('a')
+  const board = store.board(a)
+  await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+  const silence = beating(board, a)
+  const far = open()
+  const heard = await listen(far)
+  await until(() => heard.said.get('a')?.size === 2, 'its votes')
+  return { store, board, a, far, heard, troubles, silence }
+}
+
+/**
+ * A way to the server. mute() lets nothing more through to whoever has subscribed by then, and ends nothing; swallow() ends the
+ * connection on which the next script is called, before the server has seen the call. The whole hash of a prober `slow` comes
+ * HELD_MS late.
+ */
+async function muting(to: RedisServer) {
+  const subscribed = new Set<Socket>()
+  const all = new Set<Socket>()
+  let swallows = false
+  let held = 0
+  const host = `${to.host.slice(0, to.host.lastIndexOf('.'))}.254`
+  const proxy = createServer((client) => {
+    const upstream = connect({ host: to.host, port: to.port })
+    client.on('data', (data) => {
+      if (data.includes('subscribe')) subscribed.add(client)
+      if (data.includes(hashKey('prober', 'slow')) && data.includes('hgetall')) {
+        held++
+        upstream.pause()
+        setTimeout(() => upstream.resume(), HELD_MS)
+      }
+      if (!swallows || !data.includes('evalsha')) return upstream.write(data)
+      swallows = false
+      return client.destroy()
+    })
+    upstream.pipe(client)
+    for (const socket of [client, upstream]) socket.on('error', () => {})
+    client.on('close', () => upstream.destroy())
+    upstream.on('close', () => client.destroy())
+    client.on('mute', () => upstream.unpipe(client).resume())
+    client.on('vanish', () => client.removeAllListeners('data').on('data', () => {}))
+    all.add(client)
+  })
+  proxy.listen(to.port, host)
+  await once(proxy, 'listening')
+  ending.push(() => void proxy.close())
+  return {
+    address: `${host}:${to.port}`,
+    /** As when its host loses its power: nothing comes any more of whoever is connected, nothing reaches it, nothing ends. */
+    vanish: () => {
+      for (const socket of all) {
+        socket.emit('mute')
+        socket.emit('vanish')
+      }
+    },
+    mute: () => subscribed.forEach((socket) => socket.emit('mute')),
+    swallow: () => void (swallows = true),
+    held: () => held,
+  }
+}
+
+function cutSubscriptions(): void {
+  for (const line of server.cli('client', 'list', 'type', 'pubsub').split('\n'))
+    if (line !== '') server.cli('client', 'kill', 'id', /id=(\d+)/.exec(line)![1]!)
+}
+
+const troubleOf = async (url: string, form: RegExp) => {
+  const store = open({}, url)
+  await until(() => form.test(store.trouble ?? ''), String(form)).catch((error: unknown) => {
+    throw new Error(`${String(error)}; it says: ${store.trouble}`)
+  })
+  expect(store.trouble).toContain(new URL(url).host)
+  expect(store.trouble).not.toContain('secret')
+  return store
+}
+
+describe('Redis', () => {
+  test('killed: votes stand, silence is noticed, trouble is told; restarted empty: all is written again', async () => {
+    const { store, board, heard, troubles } = await scene()
+    await server.kill()
+    await until(() => heard.lines.includes('a/one gone'), 'silence', LEASE_MS + 2000)
+    await until(() => /refuses connections: is it running/.test(store.trouble ?? ''), 'the trouble')
+    expect(heard.said.get('a')).toEqual(
+      new Map([
+        ['t1', 'up'],
+        ['t2', 'up'],
+      ]),
+    )
+    await board.change(vote('t2', 'down')) // nobody waits for a Redis that is away
+    await board.retire(['t1'])
+    await server.start()
+    await until(() => heard.said.get('a')?.get('t2') === 'down', 'what was said meanwhile')
+    expect([...heard.said.get('a')!.keys()]).toEqual(['t2'])
+    await until(() => store.trouble === undefined, 'no trouble')
+    expect(troubles.at(-1)).toBeUndefined()
+    expect(troubles.join()).not.toContain('TLS') // it spoke with us before
+    expect(troubles.slice(1).filter((trouble, i) => trouble === troubles[i])).toEqual([])
+  })
+
+  test('frozen and thawed: silence, no votes lost, no vote from the past', async () => {
+    const { store, board, far, heard } = await scene()
+    server.freeze()
+    await until(() => heard.lines.includes('a/one gone'), 'silence', LEASE_MS + 2000)
+    await until(() => /does not answer/.test(store.trouble ?? ''), 'trouble of who speaks')
+    await until(() => /does not answer/.test(far.trouble ?? ''), 'trouble of who listens')
+    for (const value of ['down', 'up', 'down'] as const) await board.change(vote('t1', value))
+    server.thaw()
+    await until(() => heard.said.get('a')?.get('t1') === 'down', 'the last word')
+    await until(() => store.trouble === undefined && far.trouble === undefined, 'no trouble')
+    const beats = heard.lines.filter((line) => line.includes('/one beat')).map((line) => Number(line.split(' ')[2]))
+    expect(beats).toEqual(beats.toSorted((x, y) => x - y))
+    expect([...heard.said.get('a')!]).toEqual([
+      ['t1', 'down'],
+      ['t2', 'up'],
+    ])
+  })
+
+  test('frozen for long: one line, however often the connection is made anew', async () => {
+    const { troubles } = await scene()
+    server.freeze()
+    const begunMs = performance.now()
+    await until(() => performance.now() - begunMs > 6000, 'connections made anew', 8000)
+    server.thaw()
+    expect(troubles.slice(-1)).toEqual([expect.stringContaining('does not answer')])
+    expect(troubles.filter((trouble) => trouble !== undefined)).toHaveLength(1)
+  }, 15_000)
+
+  test('flushed: votes, known members and overrides are back within a heartbeat, and nobody was gone', async () => {
+    const { store, heard } = await scene()
+    const node = store.node({ name: 'n1', bootId: 'one' })
+    beatingNode(node, 'n1')
+    await node.know(new Map([['fra/web/192.0.2.1', { verdict: 'down', proven: ['t1', 't2'] }]]))
+    await node.override([drain('fra', 7)])
+    await until(() => heard.overridden.has('fra'), 'the override')
+    heard.lines.length = 0
+    server.cli('flushall')
+    await until(() => server.cli('exists', hashKey('prober', 'a'), OVERRIDES_KEY) === '2', 'all is back')
+    await until(() => heard.lines.includes('a/one all t1 up t2 up'), 'its votes')
+    const other = open()
+    await until(() => other.trouble === undefined, 'another node')
+    expect(await other.known()).toEqual([new Map([['fra/web/192.0.2.1', { verdict: 'down', proven: ['t1', 't2'] }]])])
+    expect((await listen(other)).overridden.get('fra')).toEqual(drain('fra', 7))
+    expect(heard.lines.filter((line) => line.endsWith('gone'))).toEqual([])
+  })
+
+  test('a lost change shows at the next heartbeat', async () => {
+    const { board, heard } = await scene()
+    // As if the notice had been lost on its way: the hash moves on, and nobody is told.
+    const n = Number(server.cli('hget', hashKey('prober', 'a'), '@n'))
+    server.cli('hset', hashKey('prober', 'a'), 't9', 'd.1000 1 timeout', '@n', String(n + 1))
+    await until(() => heard.said.get('a')?.has('t9') === true || server.cli('hget', hashKey('prober', 'a'), '@n') !== String(n + 1), 'seen') // prettier-ignore
+    await board.change(vote('t1', 'down'))
+    await until(() => heard.said.get('a')?.get('t1') === 'down', 'heard')
+    await until(() => heard.said.get('a')?.has('t9') === false, 'what the prober never said is gone')
+    await until(() => server.cli('hexists', hashKey('prober', 'a'), 't9') === '0', 'there too')
+  })
+
+  test('a change made while the subscription was cut is heard', async () => {
+    const { board, heard, far } = await scene()
+    const node = far.node({ name: 'n9', bootId: 'one' })
+    beatingNode(node, 'n9') // an override that Redis did not take in time is tried again at a heartbeat
+    for (const [i, value] of (['down', 'up', 'down', 'abstain'] as const).entries()) {
+      cutSubscriptions()
+      await board.change(vote('t1', value))
+      await node.override([drain(`site${i}`, 1)])
+      await until(() => heard.said.get('a')?.get('t1') === value, `t1 is ${value}`)
+      await until(() => heard.overridden.has(`site${i}`), 'the override')
+    }
+    expect(heard.lines.filter((line) => line.endsWith('gone'))).toEqual([])
+  })
+
+  test.each(['with a node of its own', 'without'])(
+    'a subscription that is dead without a word is made anew, %s',
+    async (own) => {
+      const { board } = await scene()
+      const proxy = await muting(server)
+      const store = open({}, `redis://${proxy.address}`)
+      const heard = await listen(store)
+      if (own !== 'without') beatingNode(store.node({ name: 'n1', bootId: 'one' }), 'n1')
+      await until(() => heard.said.get('a')?.size === 2, 'its votes')
+      proxy.mute()
+      await board.change(vote('t2', 'down'))
+      await until(() => heard.said.get('a')?.get('t2') === 'down', 'heard again')
+      await until(() => store.trouble === undefined, 'no trouble')
+    },
+  )
+
+  test('all connections to a host that is gone without a word are made anew, the one that reads too', async () => {
+    const { store: near } = await scene()
+    const proxy = await muting(server)
+    const store = open({ silentMs: 400 }, `redis://${proxy.address}`)
+    const heard = await listen(store)
+    beatingNode(store.node({ name: 'n1', bootId: 'one' }), 'n1')
+    proxy.vanish()
+    const large = Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up'))
+    const b = near.board(identity('b'))
+    await b.replace(large)
+    beating(b, identity('b'))
+    await until(() => heard.said.get('b')?.size === 300, 'a board that is read')
+    await until(() => store.trouble === undefined, 'no trouble')
+  })
+
+  test('a call that was lost on its way is made good', async () => {
+    const proxy = await muting(server)
+    const store = open({}, `redis://${proxy.address}`)
+    const heard = await listen(open())
+    const board = store.board(identity('b'))
+    await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+    await until(() => heard.said.get('b')?.size === 2, 'its votes')
+    proxy.swallow()
+    await board.change(vote('t1', 'down'))
+    beating(board, identity('b'))
+    await until(() => heard.said.get('b')?.get('t1') === 'down', 'heard')
+    expect(heard.said.get('b')?.get('t2')).toBe('up')
+  })
+
+  test('who was there and is silent is told to whoever comes later, until it is forgotten', async () => {
+    const { heard } = await scene()
+    const gone = open()
+    await gone.board(identity('gone')).replace([vote('t1', 'up')])
+    await until(() => heard.lines.includes('gone/one gone'), 'its silence', 8 * LEASE_MS)
+    const absentOf = async () => {
+      const absent: [string, number][] = []
+      const leaving = new AbortController()
+      const audience: Audience = {
+        votes() {},
+        retired() {},
+        heartbeat() {},
+        gone() {},
+        absent: (...said) => absent.push(said),
+      }
+      await open().listen(audience, leaving.signal)
+      leaving.abort()
+      return absent
+    }
+    expect(await absentOf()).toEqual([['gone', expect.any(Number)]])
+    expect((await absentOf())[0]![1]).toBeGreaterThan(LEASE_MS / 2)
+    const teller = open()
+    await listen(teller)
+    await teller.node({ name: 'n1', bootId: 'one' }).forget('gone')
+    expect(await absentOf()).toEqual([])
+  })
+
+  test('what an operator says while Redis is away reaches everyone with a later heartbeat', async () => {
+    const { store, heard } = await scene()
+    await server.kill()
+    await until(() => /refuses connections/.test(store.trouble ?? ''), 'the trouble')
+    const node = store.node({ name: 'n1', bootId: 'one' })
+    await expect(node.override([drain('fra', 1)])).rejects.toThrow(/refuses connections/)
+    await expect(node.forget('gone')).rejects.toThrow(/refuses connections/)
+    await server.start()
+    beatingNode(node, 'n1')
+    // two connections are made anew, each up to 2 s after the last try
+    await until(() => heard.overridden.has('fra') && heard.lines.includes('gone forgotten'), 'both', 15_000)
+  })
+
+  test('a boot that has long fallen silent says nothing any more when Redis is back', async () => {
+    const store = open()
+    const heard = await listen(store)
+    const board = store.board(identity('over'))
+    await board.replace([vote('t1', 'up')])
+    await server.kill()
+    await until(() => /refuses connections/.test(store.trouble ?? ''), 'the trouble')
+    await board.change(vote('t1', 'down'))
+    const silentMs = performance.now()
+    await until(() => performance.now() > silentMs + LEASE_MS, 'a lease of silence')
+    await server.start()
+    await until(() => store.trouble === undefined, 'Redis')
+    await store.board(identity('lives')).replace([])
+    await until(() => heard.lines.includes('lives/one all'), 'who lives')
+    await until(() => server.cli('zrange', indexKey('prober'), '0', '-1') === 'lives', 'it is in the index')
+    expect(server.cli('exists', hashKey('prober', 'over'))).toBe('0')
+  })
+
+  test('what an ended boot still says is not heard, though a Redis that was flushed takes it', async () => {
+    const heard = await listen(open({ leaseMs: 3000 }))
+    const [one, two] = (['one', 'two'] as const).map((boot) => open({ leaseMs: 3000 }).board(identity('a', boot)))
+    await one!.replace([vote('t1', 'up')])
+    await until(() => heard.lines.includes('a/one all t1 up'), 'the first boot')
+    await two!.replace([vote('t1', 'up')])
+    await until(() => heard.lines.includes('a/two all t1 up'), 'the second boot')
+    server.cli('flushall')
+    await one!.change(vote('t1', 'down'))
+    await one!.heartbeat(beat(identity('a', 'one'), 1))
+    expect(server.cli('hget', hashKey('prober', 'a'), '@boot')).toBe('one')
+    await open({ leaseMs: 3000 }).board(identity('b')).replace([]) // heard after it
+    await until(() => heard.lines.includes('b/one all'), 'what came later')
+    await two!.heartbeat(beat(identity('a', 'two'), 2))
+    await until(() => heard.lines.includes('a/two beat 2'), 'the last')
+    expect(heard.lines.filter((line) => line.startsWith('a/one'))).toHaveLength(1)
+    expect(heard.said.get('a')?.get('t1')).toBe('up')
+  })
+
+  test('flushed, overrides of a node that is gone are told to be gone: who has them can put them up again', async () => {
+    const [gone, stays] = [open(), open()]
+    const heard = await listen(stays)
+    await gone.node({ name: 'n1', bootId: 'one' }).override([drain('fra', 1)])
+    await until(() => heard.overridden.has('fra'), 'the override')
+    await gone.close()
+    beatingNode(stays.node({ name: 'n2', bootId: 'one' }), 'n2')
+    await until(() => heard.lines.some((line) => line.startsWith('node n2/one beat')), 'a beat')
+    server.cli('flushall')
+    await until(() => heard.overrideLines.at(-1) === 'overrides all', 'told')
+  })
+
+  test('what is said during a read is heard after it', async () => {
+    const proxy = await muting(server)
+    const heard = await listen(open({}, `redis://${proxy.address}`))
+    await open().board(identity('first')).replace([])
+    await until(() => heard.said.has('first'), 'Redis has the scripts')
+    const board = open().board(identity('slow')) // without heartbeats
+    await board.replace(Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up')))
+    await until(() => proxy.held() > 0, 'the read')
+    await board.change(vote('t0', 'down'))
+    await board.retire(['t1'])
+    await until(() => heard.said.get('slow')?.get('t0') === 'down', 'the change')
+    await until(() => heard.said.get('slow')?.size === 299, 'the retirement')
+    expect(proxy.held()).toBe(1)
+  })
+
+  test('more than 200 votes are read after a notice, and changes that come meanwhile are not lost', async () => {
+    const store = open()
+    const [heard, second] = [await listen(open()), await listen(store)]
+    const board = store.board(identity('a')) // without heartbeats, which would show what was missed
+    const targets = Array.from({ length: 3000 }, (_, i) => `big${i}`)
+    const whole = board.replace(targets.map((target) => vote(target, 'up')))
+    const changes = targets.slice(0, 50).map((target, i) => board.change(vote(target, i % 2 ? 'down' : 'abstain')))
+    await Promise.all([whole, ...changes])
+    for (const target of targets.slice(50, 100)) await board.change(vote(target, 'down'))
+    await board.retire(targets.slice(100, 200))
+    const expected = new Map<string, string>()
+    for (const [i, target] of targets.entries()) {
+      if (i >= 200) expected.set(target, 'up')
+      else if (i < 50) expected.set(target, i % 2 ? 'down' : 'abstain')
+      else if (i < 100) expected.set(target, 'down')
+    }
+    for (const listener of [heard, second])
+      await until(() => listener.said.get('a')?.size === 2900 && listener.said.get('a')?.get('big99') === 'down', 'all')
+    expect(heard.said.get('a')).toEqual(expected)
+    expect(second.said.get('a')).toEqual(expected)
+  })
+
+  test('two with one name: only the later is heard, both are told, and it ends with either', async () => {
+    const { store, heard, silence } = await scene()
+    const rival = open()
+    const young = identity('a', 'two')
+    const board = rival.board(young)
+    await board.replace([vote('t1', 'down')])
+    const silenceYoung = beating(board, young)
+    const line = /two probers call themselves a, .*give each its own node\.name/
+    await until(() => line.test(store.trouble ?? '') && line.test(rival.trouble ?? ''), 'both know', 8 * LEASE_MS)
+    expect([...heard.said.get('a')!]).toEqual([['t1', 'down']])
+    silenceYoung()
+    await until(() => store.trouble === undefined && rival.trouble === undefined, 'over', 8 * LEASE_MS)
+    await until(() => heard.said.get('a')?.size === 2, 'the first is heard again')
+    silence()
+  })
+
+  test('a node beside its successor is no trouble while an operator looks, and trouble when both stay', async () => {
+    const leaseMs = 150
+    const troubles: (string | undefined)[] = []
+    const onTrouble = (trouble: string | undefined) => troubles.push(trouble)
+    const [old, next] = [open({ leaseMs, onTrouble }), open({ leaseMs, onTrouble })]
+    let sequence = 0
+    const boards = [old, next].map((store, i) => store.node({ name: 'n', bootId: `boot ${i}` }))
+    const timer = setInterval(() => {
+      sequence++
+      boards.forEach(
+        (board, i) => void board.heartbeat({ ...nodeBeat('n', sequence), node: { name: 'n', bootId: `boot ${i}` } }),
+      )
+    }, leaseMs / 3)
+    ending.push(() => clearInterval(timer))
+    const begunMs = performance.now()
+    await until(
+      () => troubles.some((trouble) => /two nodes call themselves n/.test(trouble ?? '')),
+      'it is told',
+      15_000,
+    )
+    expect(performance.now() - begunMs).toBeGreaterThan(15 * leaseMs)
+  })
+
+  test('a successor of the same name is no trouble', async () => {
+    const { store, silence } = await scene()
+    const next = open()
+    await until(() => next.trouble === undefined, 'it is connected')
+    const board = next.board(identity('a', 'two'))
+    await board.replace([])
+    beating(board, identity('a', 'two'))
+    const told: string[] = []
+    const endMs = performance.now() + LEASE_MS
+    setTimeout(silence, LEASE_MS / 2)
+    await until(() => {
+      for (const each of [store, next]) if (each.trouble !== undefined) told.push(each.trouble)
+      return performance.now() > endMs + LEASE_MS
+    }, 'two leases')
+    expect(told).toEqual([])
+  })
+})
+
+describe('one line each', () => {
+  test('a wrong password, none at all, and an unknown user', async () => {
+    server.cli('config', 'set', 'requirepass', 'right')
+    await troubleOf(server.url(':secret'), /refuses the password of user default: correct the setting `redis`/)
+    await troubleOf(server.url(), /wants a password: write it into the setting `redis`/)
+    await troubleOf(server.url('fra:secret'), /refuses the password of user fra/)
+  })
+
+  test('a user without permissions', async () => {
+    server.cli('acl', 'setuser', 'fra', 'on', '>secret', '+info', '~*', '&*')
+    const store = await troubleOf(
+      server.url('fra:secret'),
+      /forbids user fra what is needed: .*(subscribe|hget|zrange).*ACL/,
+    )
+    server.cli('acl', 'setuser', 'fra', '+@all')
+    await until(() => store.trouble === undefined, 'it heals by itself', 8000)
+  })
+
+  test('a user who may do one thing and not another: one line, and one when it is over', async () => {
+    server.cli('acl', 'setuser', 'fra', 'on', '>secret', '+@all', '~{meridian}:node*', '~{meridian}:overrides', '&*')
+    const troubles: (string | undefined)[] = []
+    const store = open({ onTrouble: (trouble) => troubles.push(trouble) }, server.url('fra:secret'))
+    const a = identity('a')
+    const node = store.node({ name: 'n', bootId: 'boot-n' })
+    beatingNode(node, 'n')
+    beating(store.board(a), a)
+    let refusals = 0
+    const refused = () =>
+      Number(/cmdstat_evalsha:.*rejected_calls=(\d+)/.exec(server.cli('info', 'commandstats'))?.[1] ?? 0)
+    await until(() => (refusals = refused()) >= 5, `many refusals, not ${refusals}`)
+    expect(troubles).toEqual([expect.stringContaining('forbids user fra what is needed')])
+    server.cli('acl', 'setuser', 'fra', '~*')
+    await until(() => store.trouble === undefined, 'it heals by itself')
+    expect(troubles).toHaveLength(2)
+  })
+
+  test('no memory left', async () => {
+    const { board, store } = await scene()
+    server.cli('config', 'set', 'maxmemory', '1')
+    await board.change(vote('t1', 'down'))
+    await until(() => /has no memory left: raise its maxmemory/.test(store.trouble ?? ''), 'OOM')
+    server.cli('config', 'set', 'maxmemory', '0')
+    await until(() => store.trouble === undefined, 'it heals by itself')
+  })
+
+  test('a read-only replica', async () => {
+    const { board, store } = await scene()
+    server.cli('replicaof', '127.0.0.1', '1')
+    await board.change(vote('t1', 'down'))
+    await until(() => /is a read-only replica/.test(store.trouble ?? ''), 'READONLY')
+    server.cli('replicaof', 'no', 'one')
+    await until(() => store.trouble === undefined, 'it heals by itself')
+  })
+
+  test('a server that is too old', async () => {
+    const old = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.on('data', (data) => {
+        for (const [, name] of data.toString().matchAll(/\*\d+\r\n\$\d+\r\n(\w+)\r\n/g)) {
+          const info = 'redis_version:5.0.3\r\nloading:0\r\n'
+          if (name!.toLowerCase() === 'info') socket.write(`$${info.length}\r\n${info}\r\n`)
+          else socket.write(`-ERR unknown command \`${name}\`, with args beginning with: \r\n`)
+        }
+      })
+    })
+    old.listen(server.port + 1, server.host)
+    await once(old, 'listening')
+    ending.push(() => void old.close())
+    const store = await troubleOf(
+      `redis://${server.host}:${server.port + 1}`,
+      /Redis 5\.0\.3 is too old: 6\.2 or newer is needed/,
+    )
+    const board = store.board(identity('a'))
+    await board.replace([vote('t1', 'up')]) // and nobody waits for it
+  })
+
+  test('no server, and a name that is none', async () => {
+    await troubleOf(`redis://${server.host}:1`, /refuses connections: is it running, and is this its address\?/)
+    await troubleOf('redis://no.such.host.invalid:6379', /can't be found: its name has no address here/)
+  })
+
+  test('whoever listens while Redis is away goes on within two seconds, and hears all when it comes', async () => {
+    await server.kill()
+    const store = open()
+    const startMs = performance.now()
+    const listener = await listen(store)
+    expect(performance.now() - startMs).toBeLessThan(3500)
+    const board = store.board(identity('a'))
+    await board.replace([vote('t1', 'up')])
+    beating(board, identity('a'))
+    await server.start()
+    await until(() => listener.said.get('a')?.get('t1') === 'up', 'heard')
+  })
+})

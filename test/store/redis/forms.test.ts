@@ -1,0 +1,267 @@
+/** The forms in which Redis comes: users with the ACLs of docs/redis.md, TLS, sentinels, a cluster. Real servers, all of them. */
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { hashKey, OVERRIDES_KEY } from '../../../src/store/redis/keys.ts'
+import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
+import type { Audience, Board } from '../../../src/health/store.ts'
+import { vote } from '../../support/plans.ts'
+import { RedisServer } from '../../support/redis-server.ts'
+import { beat, drain, identity, Listener, nodeBeat, storeSuite } from '../store.suite.ts'
+import { until } from '../../support/until.ts'
+
+const LEASE_MS = 400
+const DOCS = readFileSync(resolve(import.meta.dirname, '../../../docs/redis.md'), 'utf8')
+const ACL = /```acl\n([^`]*)```/.exec(DOCS)![1]!.trim().split('\n')
+
+const closing: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close()
+})
+const open = (url: string): RedisStore => {
+  const store = openRedisStore(url, { leaseMs: LEASE_MS })
+  closing.push(() => store.close())
+  return store
+}
+
+/** Says that it lives until the test ends, as a prober does. */
+function beats(board: Board, name: string): void {
+  let sequence = 0
+  const timer = setInterval(() => void board.heartbeat(beat(identity(name), ++sequence)), LEASE_MS / 3)
+  closing.push(async () => clearInterval(timer))
+}
+
+/** A prober's: overrides and who is forgotten are no business of one. */
+const proberAudience = (listener: Listener): Audience => ({
+  votes: (...said) => listener.votes(...said),
+  retired: (...said) => listener.retired(...said),
+  heartbeat: (said) => listener.heartbeat(said),
+  gone: (prober) => listener.gone(prober),
+  node: (said) => listener.node(said),
+  nodeGone: (node) => listener.nodeGone(node),
+})
+
+/** What every form must do: votes, beats, overrides and known members get from one to another. */
+async function works(a: RedisStore, b: RedisStore): Promise<void> {
+  const [heard, leaving] = [new Listener(), new AbortController()]
+  await b.listen(heard, leaving.signal)
+  const board = a.board(identity('a'))
+  await board.replace(Array.from({ length: 500 }, (_, i) => vote(`t${i}`, 'up')))
+  await board.heartbeat(beat(identity('a'), 1))
+  await board.change(vote('t0', 'down'))
+  const node = a.node({ name: 'n1', bootId: 'one' })
+  await node.know(new Map([['m', { verdict: 'up', proven: [] }]]))
+  await node.heartbeat(nodeBeat('n1', 1))
+  await node.override([drain('fra', 1)])
+  await until(() => heard.said.get('a')?.get('t0') === 'down', 'votes')
+  await until(() => heard.overridden.has('fra') && heard.lines.includes('node n1/one beat 1 h'), 'node and override')
+  expect(heard.said.get('a')?.size).toBe(500)
+  expect(await b.known()).toEqual([new Map([['m', { verdict: 'up', proven: [] }]])])
+  await until(() => a.trouble === undefined && b.trouble === undefined, `no trouble`)
+  leaving.abort()
+}
+
+describe('with the ACLs of docs/redis.md', () => {
+  const probers = ['a', 'b', 'fra'].map((name) => ACL[1]!.replaceAll('fra', name))
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await RedisServer.start(['user default on >admin ~* &* +@all', ACL[0]!, ...probers])
+  })
+  afterAll(() => server.stop())
+  const nodeUrl = () => server.url('meridian-node:node-password')
+  const proberUrl = (name: string) => server.url(`meridian-prober-${name}:${name}-password`)
+  const admin = (...args: string[]) => server.cli('--user', 'default', '--pass', 'admin', '--no-auth-warning', ...args)
+  const openProber = (name: string): RedisStore => {
+    const store = openRedisStore(proberUrl(name), { leaseMs: LEASE_MS, role: 'prober' })
+    closing.push(() => store.close())
+    return store
+  }
+
+  // oxlint-disable-next-line typescript/require-await
+  storeSuite('Redis, a node and probers with users of their own', LEASE_MS, async () => {
+    admin('flushall')
+    const store = openRedisStore(nodeUrl(), { leaseMs: LEASE_MS })
+    const stores: RedisStore[] = []
+    return {
+      store,
+      board: (prober) => {
+        const own = openRedisStore(proberUrl(prober.name), { leaseMs: LEASE_MS, role: 'prober' })
+        stores.push(own)
+        return own.board(prober)
+      },
+      close: async () => {
+        await Promise.all([store, ...stores].map((each) => each.close()))
+        expect(admin('acl', 'log')).toBe('')
+      },
+    }
+  })
+
+  test('a process that serves and probes has the user of nodes', async () => {
+    admin('flushall')
+    await works(open(nodeUrl()), open(nodeUrl()))
+    expect(admin('acl', 'log')).toBe('')
+  })
+
+  test('a prober hears the others and the nodes without a channel; it can neither override nor write for others', async () => {
+    admin('flushall')
+    const node = open(nodeUrl())
+    const leaving = new AbortController()
+    closing.push(async () => leaving.abort())
+    await node.listen(new Listener(), leaving.signal) // who listens keeps the index
+    const [fra, heard] = [openProber('fra'), new Listener()]
+    await fra.listen(proberAudience(heard), leaving.signal)
+    const board = openProber('a').board(identity('a'))
+    await board.replace([vote('t1', 'up')])
+    beats(board, 'a')
+    await node.node({ name: 'n1', bootId: 'one' }).heartbeat(nodeBeat('n1', 1))
+    await until(() => heard.said.get('a')?.get('t1') === 'up', 'a vote')
+    await until(() => heard.lines.some((line) => line.startsWith('node n1/one beat 1')), 'a node')
+    expect(fra.trouble).toBeUndefined()
+    expect(admin('acl', 'log')).toBe('')
+    await fra.board(identity('b')).replace([vote('t1', 'down')])
+    await until(() => /forbids user meridian-prober-fra/.test(fra.trouble ?? ''), 'refused')
+    const said = fra.node({ name: 'n1', bootId: 'two' })
+    await expect(said.override([drain('fra', 1)])).rejects.toThrow(/forbids user meridian-prober-fra/)
+    await expect(said.forget('a')).rejects.toThrow(/forbids user meridian-prober-fra/)
+    expect(admin('exists', OVERRIDES_KEY, hashKey('prober', 'b'))).toBe('0')
+    admin('acl', 'log', 'reset')
+  })
+})
+
+const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'ignore' })
+
+test('TLS: with its authority, without it, and where TLS is not spoken', async () => {
+  const server = new RedisServer([], 'redis-server')
+  const file = (name: string) => join(server.folder, name)
+  const fresh = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  openssl(
+    'req',
+    '-x509',
+    ...fresh,
+    '-keyout',
+    file('ca.key'),
+    '-out',
+    file('ca.pem'),
+    '-days',
+    '2',
+    '-subj',
+    '/CN=test',
+  )
+  openssl('req', ...fresh, '-keyout', file('own.key'), '-out', file('own.csr'), '-subj', '/CN=redis')
+  writeFileSync(file('ext'), `subjectAltName=IP:${server.host}`)
+  openssl('x509', '-req', '-in', file('own.csr'), '-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial', '-out', file('own.pem'), '-days', '2', '-extfile', file('ext')) // prettier-ignore
+  const secured = new RedisServer(
+    [
+      `tls-port ${server.port + 1}`,
+      `tls-cert-file ${file('own.pem')}`,
+      `tls-key-file ${file('own.key')}`,
+      `tls-ca-cert-file ${file('ca.pem')}`,
+    ],
+    'redis-server',
+    server.host,
+  )
+  closing.push(
+    () => server.stop(),
+    () => secured.stop(),
+  )
+  await secured.start()
+  const tls = `rediss://${server.host}:${server.port + 1}`
+  const own = `cert=${file('own.pem')}&key=${file('own.key')}`
+  await works(open(`${tls}?ca=${file('ca.pem')}&${own}`), open(`${tls}?ca=${file('ca.pem')}&${own}`))
+  const wrong: readonly (readonly [string, RegExp])[] = [
+    [`${tls}?${own}`, /has a certificate that can't be trusted: .*\?ca=FILE names its authority/],
+    [`rediss://${secured.address}`, /can't be reached: no route, a firewall drops packets, or it speaks no TLS there/],
+    [`redis://${server.host}:${server.port + 1}`, /ends the connection: if it wants TLS, rediss:\/\/ is meant/],
+  ]
+  for (const [url, line] of wrong) {
+    const store = open(url)
+    await until(() => line.test(store.trouble ?? ''), String(line)).catch((error: unknown) => {
+      throw new Error(`${String(error)}: ${store.trouble}`)
+    })
+  }
+})
+
+/** Empty while it ends all connections, as it does when its role changes. */
+function roleOf(server: RedisServer): string {
+  try {
+    return server.cli('role')
+  } catch {
+    return ''
+  }
+}
+
+test('sentinels: killed, the master is followed to an empty replica; votes stand and come back', async () => {
+  const master = await RedisServer.start()
+  const replica = await RedisServer.start()
+  const watch = [`sentinel monitor eu ${master.host} ${master.port} 2`, 'sentinel down-after-milliseconds eu 300']
+  watch.push('sentinel failover-timeout eu 2000', 'sentinel parallel-syncs eu 1')
+  const sentinels = [0, 1, 2].map(() => new RedisServer(watch, 'redis-sentinel'))
+  for (const each of [master, replica, ...sentinels]) closing.push(() => each.stop())
+  replica.cli('replicaof', master.host, String(master.port))
+  await Promise.all(sentinels.map((each) => each.start()))
+  await until(
+    () =>
+      sentinels.every((each) => {
+        const seen = each.cli('sentinel', 'master', 'eu').split('\n')
+        const value = (key: string) => seen[seen.indexOf(key) + 1]
+        return value('num-slaves') === '1' && value('num-other-sentinels') === '2'
+      }),
+    'the sentinels know all',
+    15_000,
+  )
+  const url = `redis+sentinel://${sentinels.map((each) => each.address).join(',')}/eu`
+  const [a, b] = [open(url), open(url)]
+  await works(a, b)
+  const heard = new Listener()
+  await b.listen(heard, new AbortController().signal)
+  const board = a.board(identity('p'))
+  await board.replace([vote('t1', 'up')])
+  let sequence = 0
+  const timer = setInterval(() => void board.heartbeat(beat(identity('p'), ++sequence)), LEASE_MS / 3)
+  closing.push(async () => clearInterval(timer))
+  await until(() => heard.said.get('p')?.size === 1, 'its vote')
+  await master.kill()
+  await until(() => roleOf(replica).startsWith('master'), 'the failover', 50_000)
+  replica.cli('flushall')
+  await board.change(vote('t1', 'down'))
+  await until(() => heard.said.get('p')?.get('t1') === 'down', 'followed', 10_000)
+  await until(() => a.trouble === undefined && b.trouble === undefined, 'no trouble')
+  // its lease may end while this process waits for redis-cli: then the next heartbeat puts it up again
+  await until(() => replica.cli('exists', hashKey('prober', 'p')) === '1', 'the prober on the replica')
+  const nobody = open(`redis+sentinel://${sentinels[0]!.address}/us`)
+  await until(
+    () => /has no sentinel that knows the master/.test(nobody.trouble ?? ''),
+    'a name that no sentinel watches',
+  )
+}, 60_000)
+
+test('a cluster of three masters', async () => {
+  const servers = [0, 1, 2].map(() => new RedisServer(['cluster-enabled yes', 'cluster-node-timeout 2000']))
+  for (const each of servers) closing.push(() => each.stop())
+  const ranges = ['0 5461', '5462 10922', '10923 16383']
+  for (const [i, each] of servers.entries()) {
+    await each.start()
+    each.cli('cluster', 'addslotsrange', ...ranges[i]!.split(' '))
+    each.cli('cluster', 'set-config-epoch', String(i + 1))
+    each.cli('cluster', 'meet', servers[0]!.host, String(servers[0]!.port))
+  }
+  const addresses = servers.map((each) => each.address)
+  await until(
+    () => servers.every((each) => each.cli('cluster', 'info').includes('cluster_state:ok')),
+    'it is up',
+    15_000,
+  )
+  const url = `redis+cluster://${addresses.join(',')}`
+  await works(open(url), open(url))
+  const known = servers.filter((each) => !each.cli('exists', hashKey('prober', 'a')).startsWith('MOVED'))
+  expect(known).toHaveLength(1)
+  const [a, b] = [open(url), open(`redis+cluster://${addresses[1]},${addresses[2]}`)]
+  const heard = new Listener()
+  await b.listen(heard, new AbortController().signal)
+  servers[1]!.cli('client', 'kill', 'type', 'pubsub')
+  const board = a.board(identity('c'))
+  await board.replace([vote('t1', 'up')])
+  beats(board, 'c')
+  await until(() => heard.said.get('c')?.size === 1, 'heard by another node of the cluster')
+}, 60_000)

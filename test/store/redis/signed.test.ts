@@ -1,0 +1,154 @@
+/** redis.secret: what nobody with the secret has signed is not believed, whoever wrote it into Redis. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { FORGOTTEN_KEY, hashKey, OVERRIDES_KEY, proberChannel } from '../../../src/store/redis/keys.ts'
+import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
+import { Signer, Sum } from '../../../src/store/redis/signer.ts'
+import { vote } from '../../support/plans.ts'
+import { RedisServer } from '../../support/redis-server.ts'
+import { beat, drain, identity, Listener, nodeBeat, storeSuite } from '../store.suite.ts'
+import { until } from '../../support/until.ts'
+
+/** Nobody falls silent while this machine does other things. */
+const LEASE_MS = 3000
+const SHORT_MS = 900
+const [OLD, NEW] = ['an-old-secret-of-ours', 'the-new-secret-of-ours']
+
+let server: RedisServer
+beforeAll(async () => {
+  server = await RedisServer.start()
+})
+afterAll(() => server.stop())
+const ending: (() => Promise<void>)[] = []
+beforeEach(() => void server.cli('flushall'))
+afterEach(async () => {
+  for (const end of ending.splice(0).toReversed()) await end()
+})
+
+function open(...secrets: string[]): RedisStore {
+  const store = openRedisStore(server.url(), { leaseMs: LEASE_MS, secrets })
+  ending.push(() => store.close())
+  return store
+}
+
+async function listen(store: RedisStore): Promise<Listener> {
+  const [listener, leaving] = [new Listener(), new AbortController()]
+  ending.push(async () => leaving.abort())
+  await store.listen(listener, leaving.signal)
+  return listener
+}
+
+// oxlint-disable-next-line typescript/require-await
+storeSuite('Redis, signed', SHORT_MS, async () => {
+  server.cli('flushall')
+  const store = openRedisStore(server.url(), { leaseMs: SHORT_MS, secrets: [NEW] })
+  return { store, board: (who) => store.board(who), close: () => store.close() }
+})
+
+/** A prober that is signed and lives. */
+async function prober(name: string, ...secrets: string[]) {
+  const board = open(...secrets).board(identity(name))
+  await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+  let sequence = 0
+  const say = () => void board.heartbeat(beat(identity(name), ++sequence))
+  const timer = setInterval(say, 300)
+  ending.push(async () => clearInterval(timer))
+  say()
+  return board
+}
+
+const key = hashKey('prober', 'a')
+const hint = (): string => server.cli('publish', proberChannel(0, 'a'), 'change')
+
+const named = (listener: Listener): string => [...listener.said.keys()].toSorted().join(' ')
+
+describe('with a secret', () => {
+  test.each([
+    ['a vote changed in its place', () => server.cli('hset', key, 't1', 'd.1000 1 forged', '@n', '9')],
+    ['a vote taken away', () => server.cli('hdel', key, 't1')],
+    ['another boot', () => server.cli('hset', key, '@boot', 'other')],
+    ['a heartbeat', () => server.cli('hset', key, '@beat', '[999,"c",0,0]')],
+    ['a line of the log', () => server.cli('hset', key, '@n', '2', '@log', '2 - ["t1","d.1000 1 forged"]\n')],
+  ])('what is forged in a hash is refused, and told: %s', async (_, forge) => {
+    const store = open(NEW)
+    const heard = await listen(store)
+    await open(NEW)
+      .board(identity('a'))
+      .replace([vote('t1', 'up'), vote('t2', 'up')])
+    await until(() => heard.said.get('a')?.size === 2, 'its votes')
+    forge()
+    const late = open(NEW)
+    const heardLate = await listen(late)
+    hint()
+    await until(() => store.refusals.of('signature') > 0 || late.refusals.of('signature') > 0, 'refused')
+    expect(heard.said.get('a')).toEqual(new Map([['t1', 'up'], ['t2', 'up']])) // prettier-ignore
+    expect(heard.lines.filter((line) => /down|999|other/.test(line))).toEqual([])
+    expect(heardLate.said.has('a')).toBe(false)
+  })
+
+  test('what another has signed is not its own: a hash copied to another name', async () => {
+    await prober('a', NEW)
+    const store = open(NEW)
+    const heard = await listen(store)
+    await until(() => heard.said.has('a'), 'its votes')
+    server.cli('copy', key, hashKey('prober', 'b'))
+    server.cli('publish', proberChannel(0, 'b'), 'change')
+    await until(() => store.refusals.of('signature') > 0, 'refused')
+    expect(heard.said.has('b')).toBe(false)
+  })
+
+  test('overrides, forgotten probers and nodes that nobody has signed are none', async () => {
+    const store = open(NEW)
+    const heard = await listen(store)
+    await prober('a', NEW)
+    await until(() => heard.said.has('a'), 'its votes')
+    const entry = { ...drain('fra', 1), node: 'n1' }
+    server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(entry)}`, '@rev', '1.1')
+    server.cli('hset', FORGOTTEN_KEY, 'gone', `${Date.now()} boot `)
+    await open().node({ name: 'n9', bootId: 'one' }).heartbeat(nodeBeat('n9', 1))
+    await until(() => store.refusals.of('override') > 0 && store.refusals.of('forgotten') > 0, 'both are refused')
+    await until(() => store.refusals.of('signature') > 0, 'the node is refused')
+    const other = open(NEW)
+    await until(() => other.trouble === undefined, 'Redis')
+    await other.node({ name: 'n1', bootId: 'one' }).override([drain('iad', 1)])
+    await until(() => heard.overridden.has('iad'), 'one that is signed')
+    expect(heard.overridden.has('fra')).toBe(false)
+    expect(heard.lines.filter((line) => /gone forgotten|n9/.test(line))).toEqual([])
+  })
+
+  test('the secret is changed while all goes on; who has none hears everyone', async () => {
+    const [both, swapped, none] = [open(OLD, NEW), open(NEW, OLD), open()]
+    const listeners = [await listen(both), await listen(swapped), await listen(none)]
+    const onlyNew = await listen(open(NEW))
+    await prober('old', OLD)
+    await prober('both', OLD, NEW)
+    await prober('swapped', NEW, OLD)
+    await prober('new', NEW)
+    await prober('none')
+    const signed = 'both new old swapped'
+    await until(() => named(listeners[0]!) === signed && named(listeners[1]!) === signed, 'both secrets are in force')
+    await until(() => named(listeners[2]!) === 'both new none old swapped', 'who has no secret hears all')
+    await until(() => named(onlyNew) === 'new swapped', 'who has the new one hears those who sign with it')
+  })
+})
+
+test('the sum follows changes: it is that of the whole, whatever the order', () => {
+  const fields = Array.from({ length: 500 }, (_, i) => [`t${i}`, `u.1000 ${i} 200`])
+  const sum = new Sum()
+  for (const [field, value] of fields) sum.set(field!, value)
+  expect(sum.text).toBe(Sum.of(fields.toReversed().flat()))
+  sum.set('t7', 'd.1000 1 refused')
+  sum.set('t8', undefined)
+  const changed = fields.filter(([field]) => field !== 't8').map(([f, v]) => [f, f === 't7' ? 'd.1000 1 refused' : v])
+  expect(sum.text).toBe(Sum.of(changed.flat().map(String)))
+  expect(sum.text).not.toBe(Sum.of(fields.flat()))
+})
+
+test('a signature of one kind is none of another, and no prefix of one is', () => {
+  const signer = new Signer([NEW])
+  const mac = signer.sign('override', ['fra', 1])
+  expect(signer.verify(mac, 'override', ['fra', 1])).toBe(true)
+  expect(signer.verify(mac, 'forgotten', ['fra', 1])).toBe(false)
+  for (const odd of ['', mac.slice(1), `${mac}a`]) expect(signer.verify(odd, 'override', ['fra', 1])).toBe(false)
+  expect(new Signer([OLD]).verify(mac, 'override', ['fra', 1])).toBe(false)
+  expect(new Signer().verify('', 'override', [])).toBe(true)
+})

@@ -1,0 +1,378 @@
+/**
+ * The Store contract: what every form of it must do. Each form's test calls storeSuite with a way to make one; `lease` is
+ * the time after which silence is noticed, made short.
+ */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Override } from '../../src/health/override.ts'
+import type {
+  Audience,
+  Board,
+  Heartbeat,
+  NodeBeat,
+  NodeIdentity,
+  ProberIdentity,
+  Store,
+  Vote,
+} from '../../src/health/store.ts'
+import { vote } from '../support/plans.ts'
+import { until } from '../support/until.ts'
+
+export interface StoreForm {
+  readonly store: Store
+  /** A prober's side, as it is made where the prober lives. */
+  board(prober: ProberIdentity): Board
+  close(): Promise<void>
+}
+
+/** Keeps what it hears as text lines, and what is being said now. */
+export class Listener implements Audience {
+  readonly lines: string[] = []
+  readonly said = new Map<string, Map<string, string>>()
+  /** Overrides that were told, by pattern. */
+  readonly overridden = new Map<string, Override>()
+  last: Vote | undefined
+
+  votes(prober: ProberIdentity, votes: readonly Vote[], whole: boolean): void {
+    this.last = votes.at(-1) ?? this.last
+    const now = (whole ? undefined : this.said.get(prober.name)) ?? new Map<string, string>()
+    for (const { target, value } of votes) now.set(target, value)
+    this.said.set(prober.name, now)
+    const list = votes.map(({ target, value }) => ` ${target} ${value}`).join('')
+    this.lines.push(`${prober.name}/${prober.bootId} ${whole ? 'all' : 'some'}${list}`)
+  }
+  retired(prober: ProberIdentity, targets: readonly string[]): void {
+    for (const target of targets) this.said.get(prober.name)?.delete(target)
+    this.lines.push(`${prober.name}/${prober.bootId} retired ${targets.join(' ')}`)
+  }
+  heartbeat({ prober, sequence }: Heartbeat): void {
+    this.lines.push(`${prober.name}/${prober.bootId} beat ${sequence}`)
+  }
+  gone(prober: ProberIdentity): void {
+    this.lines.push(`${prober.name}/${prober.bootId} gone`)
+  }
+  node({ node, sequence, verdicts }: NodeBeat): void {
+    this.lines.push(`node ${node.name}/${node.bootId} beat ${sequence} ${verdicts}`)
+  }
+  nodeGone(node: NodeIdentity): void {
+    this.lines.push(`node ${node.name}/${node.bootId} gone`)
+  }
+  overrides(entries: readonly Override[], whole: boolean): void {
+    if (whole) this.overridden.clear()
+    for (const entry of entries) this.overridden.set(entry.pattern, entry)
+    const list = entries
+      .map(({ pattern, action, version }) => ` ${pattern} ${action} ${version}`)
+      .toSorted()
+      .join('')
+    this.lines.push(`overrides ${whole ? 'all' : 'some'}${list}`)
+  }
+  forgotten(prober: string): void {
+    this.lines.push(`${prober} forgotten`)
+  }
+  /** The lines about overrides. */
+  get overrideLines(): string[] {
+    return this.lines.filter((line) => line.startsWith('overrides'))
+  }
+  /** The lines about probers. */
+  get proberLines(): string[] {
+    return this.lines.filter((line) => line.includes('/') && !line.startsWith('node') && !line.startsWith('overrides'))
+  }
+}
+
+export const identity = (name: string, bootId = 'one'): ProberIdentity => ({ name, region: 'eu', bootId })
+
+export const nodeBeat = (name: string, sequence: number, more: Partial<NodeBeat> = {}): NodeBeat => ({
+  node: { name, bootId: 'one' },
+  sequence,
+  version: '0.1.0',
+  view: 'v',
+  plan: 'p',
+  verdicts: 'h',
+  ...more,
+})
+
+export const drain = (pattern: string, version: number, more: Partial<Override> = {}): Override => ({
+  pattern,
+  action: 'drain',
+  version,
+  node: 'n1',
+  who: 'ann',
+  why: 'rack "B" moves, früh',
+  madeMs: 1,
+  untilMs: null,
+  ...more,
+})
+
+export const beat = (prober: ProberIdentity, sequence: number): Heartbeat => ({
+  prober,
+  sequence,
+  configHash: 'c',
+  overdue: 0,
+  overdueAgeMs: 0,
+})
+
+export function storeSuite(form: string, lease: number, make: () => Promise<StoreForm>): void {
+  describe(`the store in its form ${form}`, () => {
+    let made: StoreForm
+    const ending = new AbortController()
+    beforeEach(async () => {
+      made = await make()
+    })
+    afterEach(() => made.close())
+    const listen = async () => {
+      const listener = new Listener()
+      await made.store.listen(listener, ending.signal)
+      return listener
+    }
+
+    test('what a prober says is heard in its order', async () => {
+      const listener = await listen()
+      const a = identity('a')
+      const board = made.board(a)
+      const said: string[] = []
+      const isHeard = async (line: string) => {
+        said.push(line)
+        await until(() => listener.proberLines.at(-1) === line, line)
+      }
+      await board.replace([vote('t1', 'up'), vote('t2', 'down')])
+      await isHeard('a/one all t1 up t2 down')
+      await board.heartbeat(beat(a, 1))
+      await isHeard('a/one beat 1')
+      await board.change(vote('t1', 'down'))
+      await isHeard('a/one some t1 down')
+      await board.retire(['t2'])
+      await isHeard('a/one retired t2')
+      await board.heartbeat(beat(a, 2))
+      await isHeard('a/one beat 2')
+      expect(listener.proberLines).toEqual(said)
+    })
+
+    test('what is said faster than it is heard comes together: the last of it counts', async () => {
+      const listener = await listen()
+      const a = identity('a')
+      const board = made.board(a)
+      await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+      for (let i = 1; i <= 40; i++) {
+        await board.change(vote('t1', i % 2 ? 'down' : 'up'))
+        await board.heartbeat(beat(a, i))
+      }
+      await board.retire(['t2'])
+      await until(() => listener.lines.includes('a/one beat 40'), 'the last beat')
+      await until(() => listener.said.get('a')?.size === 1, 'the last change')
+      expect(listener.said.get('a')).toEqual(new Map([['t1', 'up']]))
+    })
+
+    test('whoever listens late hears what is there', async () => {
+      const first = await listen()
+      const a = identity('a')
+      const board = made.board(a)
+      await board.replace([vote('t1', 'up'), vote('t2', 'up'), vote('t3', 'up')])
+      await board.change(vote('t1', 'down', { reason: 'timeout', moving: true }))
+      await board.retire(['t2'])
+      await board.heartbeat(beat(a, 1))
+      await until(() => first.lines.includes('a/one beat 1'), 'everything heard')
+      const late = await listen()
+      await until(() => late.said.has('a'), 'it is heard late')
+      expect(late.said.get('a')).toEqual(
+        new Map([
+          ['t1', 'down'],
+          ['t3', 'up'],
+        ]),
+      )
+    })
+
+    test('silence is told once, brings no vote, and ends with all votes', async () => {
+      const listener = await listen()
+      const a = identity('a')
+      const board = made.board(a)
+      await board.replace([vote('t1', 'up')])
+      await board.heartbeat(beat(a, 1))
+      await until(() => listener.lines.includes('a/one gone'), 'silence noticed', lease + 2000)
+      expect(listener.lines.filter((line) => line.endsWith('gone'))).toHaveLength(1)
+      expect(listener.said.get('a')).toEqual(new Map([['t1', 'up']]))
+      const late = await listen()
+      expect(late.said.get('a')?.size ?? 0).toBe(0)
+      listener.lines.length = 0
+      await board.change(vote('t1', 'down'))
+      await board.heartbeat(beat(a, 2))
+      await until(() => listener.lines.includes('a/one beat 2'), 'heard again')
+      expect(listener.lines.slice(-2)).toEqual(['a/one all t1 down', 'a/one beat 2'])
+      await until(() => late.said.has('a'), 'the other hears it')
+      expect(late.said.get('a')).toEqual(new Map([['t1', 'down']]))
+    })
+
+    test('heartbeats keep the lease', async () => {
+      const listener = await listen()
+      const a = identity('a')
+      const board = made.board(a)
+      await board.replace([])
+      const endMs = performance.now() + 3 * lease
+      for (let sequence = 1; performance.now() < endMs; sequence++) {
+        await board.heartbeat(beat(a, sequence))
+        const waited = sequence
+        await until(() => listener.lines.includes(`a/one beat ${waited}`), 'the beat')
+        await new Promise((resolve) => setTimeout(resolve, lease / 10))
+      }
+      expect(listener.lines.filter((line) => line.endsWith('gone'))).toEqual([])
+    })
+
+    test('a new boot ends what the old one said, and the old one is not heard again', async () => {
+      const listener = await listen()
+      const old = made.board(identity('a', 'one'))
+      await old.replace([vote('t1', 'up'), vote('t2', 'up')])
+      await until(() => listener.said.get('a')?.size === 2, 'the old boot heard')
+      const young = made.board(identity('a', 'two'))
+      await young.replace([vote('t1', 'down')])
+      await until(() => listener.said.get('a')?.get('t1') === 'down', 'the new boot heard')
+      await old.change(vote('t1', 'up'))
+      await old.heartbeat(beat(identity('a', 'one'), 99))
+      await young.heartbeat(beat(identity('a', 'two'), 1))
+      await until(() => listener.lines.includes('a/two beat 1'), 'the new boot beats')
+      expect(listener.said.get('a')).toEqual(new Map([['t1', 'down']]))
+      expect(listener.lines.some((line) => line === 'a/one beat 99')).toBe(false)
+    })
+
+    test('sequences never go backwards', async () => {
+      const listener = await listen()
+      const a = identity('a')
+      const board = made.board(a)
+      await board.replace([])
+      for (const sequence of [5, 4, 5]) await board.heartbeat(beat(a, sequence))
+      await until(() => listener.lines.includes('a/one beat 5'), 'the first')
+      await board.heartbeat(beat(a, 6))
+      await until(() => listener.lines.includes('a/one beat 6'), 'the last beat')
+      expect(listener.lines.filter((line) => line.includes('beat'))).toEqual(['a/one beat 5', 'a/one beat 6'])
+    })
+
+    test('probers are apart', async () => {
+      const listener = await listen()
+      const [a, b] = [made.board(identity('a')), made.board(identity('b'))]
+      await a.replace([vote('t1', 'up')])
+      await b.replace([vote('t1', 'down')])
+      await a.retire(['t1'])
+      await until(() => listener.proberLines.length >= 3, 'all heard')
+      expect(listener.said.get('a')!.size).toBe(0)
+      expect(listener.said.get('b')).toEqual(new Map([['t1', 'down']]))
+    })
+
+    test('an aborted listener hears nothing more, others do', async () => {
+      const leaving = new AbortController()
+      const left = new Listener()
+      await made.store.listen(left, leaving.signal)
+      const stays = await listen()
+      leaving.abort()
+      await made.board(identity('a')).replace([vote('t1', 'up')])
+      await until(() => stays.proberLines.length > 0, 'the other hears')
+      expect(left.proberLines).toEqual([])
+    })
+
+    test('a vote is heard as it was said', async () => {
+      const listener = await listen()
+      const said: Vote = {
+        target: 't1',
+        value: 'abstain',
+        moving: true,
+        reason: 'this host has no "IPv6" route — späť',
+        rttMs: 12.5,
+        share: 250,
+      }
+      await made.board(identity('a')).replace([vote('t0', 'up'), said])
+      await until(() => listener.last !== undefined, 'it is heard')
+      expect(listener.last).toEqual(said)
+    })
+
+    test('what is said in one tick is heard, the last on each target', async () => {
+      const listener = await listen()
+      const a = identity('a')
+      const board = made.board(a)
+      const targets = Array.from({ length: 500 }, (_, i) => `t${i}`)
+      const said = [board.replace(targets.map((target) => vote(target, 'up')))]
+      for (const target of targets) said.push(board.change(vote(target, 'down')))
+      said.push(board.change(vote('t0', 'up')), board.retire(['t1', 't2']), board.heartbeat(beat(a, 1)))
+      await Promise.all(said)
+      await until(() => listener.lines.includes('a/one beat 1'), 'the beat')
+      const heard = listener.said.get('a')!
+      expect([heard.size, heard.get('t0'), heard.get('t1'), heard.get('t499')]).toEqual([498, 'up', undefined, 'down'])
+    })
+
+    test('nodes hear each other, themselves too, in order, and their silence', async () => {
+      const listener = await listen()
+      const node = made.store.node({ name: 'n1', bootId: 'one' })
+      for (const sequence of [1, 2, 2, 1, 3]) {
+        await node.heartbeat(nodeBeat('n1', sequence, { verdicts: `h${sequence}` }))
+        await until(() => listener.lines.includes(`node n1/one beat ${sequence} h${sequence}`), 'the beat')
+      }
+      const late = await listen()
+      expect(late.lines).toContain('node n1/one beat 3 h3')
+      await until(() => listener.lines.includes('node n1/one gone'), 'its silence', lease + 2000)
+      expect(listener.lines.filter((line) => line.startsWith('node'))).toEqual([
+        'node n1/one beat 1 h1',
+        'node n1/one beat 2 h2',
+        'node n1/one beat 3 h3',
+        'node n1/one gone',
+      ])
+      const later = await listen()
+      expect(later.lines.filter((line) => line.startsWith('node'))).toEqual([])
+      await node.heartbeat(nodeBeat('n1', 4))
+      await until(() => listener.lines.includes('node n1/one beat 4 h'), 'it is back')
+    })
+
+    test('of each pattern the newest override stands, whoever puts it, and only news are told', async () => {
+      const listener = await listen()
+      expect(listener.lines).toContain('overrides all')
+      const one = made.store.node({ name: 'n1', bootId: 'one' })
+      const two = made.store.node({ name: 'n2', bootId: 'one' })
+      const said: string[] = []
+      /** What stands after it, and what is heard of it, if anything. */
+      const put = async (by: typeof one, entries: readonly Override[], line?: string) => {
+        const stands = await by.override(entries)
+        if (line !== undefined) said.push(line)
+        await until(() => listener.overrideLines.at(-1) === said.at(-1), line ?? 'nothing new').catch(
+          (error: unknown) => {
+            throw new Error(`${String(error)}, but ${listener.overrideLines.join('; ')}`)
+          },
+        )
+        return stands
+      }
+      const down = drain('fra', 2, { node: 'n2', action: 'down' })
+      await put(one, [drain('fra', 2), drain('iad/web', 1)], 'overrides some fra drain 2 iad/web drain 1')
+      expect(await put(two, [drain('fra', 1, { node: 'n2' })])).toEqual([drain('fra', 2)])
+      expect(await put(two, [down], 'overrides some fra down 2')).toEqual([down])
+      await put(one, [drain('fra', 2), drain('sin', 1)], 'overrides some sin drain 1')
+      // its node lost its file and counts anew
+      await put(one, [drain('sin', 1, { action: 'up', madeMs: 2 })], 'overrides some sin up 1')
+      await put(one, [drain('sin', 1, { action: 'down', madeMs: 1 })])
+      await put(two, [drain('iad/web', 10, { action: 'undone', untilMs: 5 })], 'overrides some iad/web undone 10')
+      expect(listener.overrideLines.slice(1)).toEqual(said)
+      const late = await listen()
+      expect(late.overridden).toEqual(
+        new Map([
+          ['fra', drain('fra', 2, { node: 'n2', action: 'down' })],
+          ['iad/web', drain('iad/web', 10, { action: 'undone', untilMs: 5 })],
+          ['sin', drain('sin', 1, { action: 'up', madeMs: 2 })],
+        ]),
+      )
+    })
+
+    test('a prober is forgotten by all', async () => {
+      const listeners = [await listen(), await listen()]
+      const node = made.store.node({ name: 'n1', bootId: 'one' })
+      await made.board(identity('a')).replace([vote('t1', 'up')])
+      await until(() => listeners[0]!.lines.includes('a/one gone'), 'its silence', lease + 2000)
+      await node.forget('a')
+      await until(() => listeners.every(({ lines }) => lines.includes('a forgotten')), 'all have heard')
+      expect((await listen()).said.has('a')).toBe(false)
+    })
+
+    test('what a node knows is no news to itself', async () => {
+      const node = made.store.node({ name: 'n1', bootId: 'one' })
+      await node.heartbeat(nodeBeat('n1', 1))
+      await node.know(new Map([['fra/web/192.0.2.1', { verdict: 'up', proven: ['t1'] }]]))
+      expect(await made.store.known()).toEqual([])
+    })
+
+    test('all is well', async () => {
+      await listen()
+      await until(() => made.store.trouble === undefined, 'no trouble')
+    })
+  })
+}

@@ -1,0 +1,126 @@
+/** Loads that come to nothing: a compile thread that dies is a failed load wherever loads are told. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import pino from 'pino'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { BuildOrder, Built, Planned } from '../../src/world/build.ts'
+import { StartError } from '../../src/node/doors.ts'
+import { Loads } from '../../src/world/reloads.ts'
+import { loadInWords } from '../../src/cli/words/process.ts'
+import { processSamples } from '../../src/api/samples.ts'
+import { loadStatus } from '../../src/api/status.ts'
+import { planHealth } from '../../src/health/target.ts'
+import { until } from '../server/client.ts'
+
+const GOOD: Built = {
+  planned: { plan: planHealth({ sites: new Map(), services: [], zones: [] }), zoneCount: 1 },
+  problems: [],
+  parsed: 1,
+  outside: [],
+  stagesMs: {},
+}
+const DEATH = 'the compile thread died: Error [ERR_WORKER_OUT_OF_MEMORY]: JS heap out of memory'
+
+let zones = ''
+let builds: (() => Promise<Built>)[] = []
+let orders: (BuildOrder | undefined)[] = []
+let lines: string[] = []
+beforeEach(() => {
+  zones = mkdtempSync(`${tmpdir()}/meridian-loads-`)
+  lines = []
+  orders = []
+})
+afterEach(() => rmSync(zones, { recursive: true }))
+
+const die = (): Promise<Built> => Promise.reject(new Error(DEATH))
+const take = (): Promise<Built> => Promise.resolve(GOOD)
+
+function makeLoads(...results: (() => Promise<Built>)[]): Loads<Planned> {
+  builds = results
+  const log = pino({ base: null, timestamp: false }, { write: (line: string) => void lines.push(line) })
+  return new Loads<Planned>({
+    compiler: {
+      build(order) {
+        orders.push(order)
+        return builds.shift()!()
+      },
+      stop: () => Promise.resolve(),
+    },
+    zones,
+    databases: [],
+    take: ({ planned }) => ({ taken: planned! }),
+    use: () => {},
+    standing: () => 'generation 1 goes on serving',
+    log,
+  })
+}
+
+test('at the start it is the reason why there is none', async () => {
+  const loads = makeLoads(die, die)
+  const failure: unknown = await loads.first('nothing to serve').catch((error: unknown) => error)
+  expect(failure).toBeInstanceOf(StartError)
+  expect(failure).toMatchObject({ message: `nothing to serve: ${DEATH}`, problems: [] })
+  expect([loads.failed, loads.last?.ok]).toEqual([1, false])
+})
+
+test('at the start the last good zones are served in its place, with the reason', async () => {
+  const stale = { zones: { revision: { commit: '1a2b3c4d', dirty: false }, loadedMs: 0 } }
+  const loads = makeLoads(die, () => Promise.resolve({ ...GOOD, stale }))
+  const first = await loads.first('nothing to serve')
+  expect(first).toBe(GOOD.planned)
+  expect(orders.map((order) => order?.lastGood)).toEqual([false, true])
+  expect([loads.ok, loads.failed, loads.last?.ok, loads.revision]).toEqual([0, 1, false, stale.zones.revision])
+  expect(loads.warnings).toEqual([
+    `the zones on disk are refused (${DEATH}): the LAST GOOD ones of 1a2b3c4 are served, loaded 1970-01-01T00:00:00.000Z`,
+  ])
+  expect(lines.map((line): unknown => JSON.parse(line))).toEqual([{ level: 50, errors: 0, msg: loads.warnings[0] }])
+})
+
+test('in a reload it is told by log, status and metrics, and the next load ends it', async () => {
+  const loads = makeLoads(take, die, take)
+  await loads.first('nothing to serve')
+  loads.begin()
+  loads.reload('SIGHUP')
+  await until('it failed', () => loads.failed > 0)
+  expect(lines.map((line): unknown => JSON.parse(line))).toEqual([
+    { level: 50, why: 'SIGHUP', msg: `reload failed (SIGHUP): ${DEATH}; generation 1 goes on serving` },
+  ])
+  const status = loadStatus(loads.last)!
+  expect(status).toMatchObject({ ok: false, why: 'SIGHUP', failure: DEATH, problems: [] })
+  expect(loadInWords(status).join(' ').replaceAll(/\s+/g, ' ')).toContain(
+    `(SIGHUP), FAILED: ${DEATH}; what was loaded before goes on`,
+  )
+  const samples = () => processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [], warnings: [] }, loads })
+  expect(samples()).toMatchObject({ meridian_reload_failing: [[1]] })
+  expect(samples().meridian_reloads_total).toContainEqual([1, 'failed'])
+  loads.reload('SIGHUP')
+  await until('it took', () => loads.ok === 2)
+  expect(orders.map((order) => order?.standing)).toEqual([false, true, true])
+  expect(loads.last).toMatchObject({ ok: true, failure: undefined })
+  expect(samples()).toMatchObject({ meridian_reload_failing: [[0]] })
+})
+
+test('what failed by itself is tried again after a pause, and how long a load has taken is a metric', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  try {
+    const { promise, reject } = Promise.withResolvers<Built>()
+    const loads = makeLoads(take, () => promise, take)
+    const running = () =>
+      processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [], warnings: [] }, loads })
+        .meridian_load_running_seconds
+    await loads.first('nothing to serve')
+    loads.begin()
+    expect(running()).toEqual([[0]])
+    loads.reload('SIGHUP')
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(running()).toEqual([[100]])
+    reject(new Error(DEATH))
+    await vi.advanceTimersByTimeAsync(90_000)
+    expect([running(), loads.failed, loads.ok]).toEqual([[[0]], 1, 1])
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(loads.last).toMatchObject({ ok: true, why: 'after a load that failed' })
+    await loads.end()
+  } finally {
+    vi.useRealTimers()
+  }
+})
