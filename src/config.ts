@@ -5,18 +5,11 @@
  * All three sources are turned into Given values by the caller; later ones win, and every fault of every source is
  * reported. A path in the file is relative to the file, any other to where the command was started.
  */
-import { isIP } from 'node:net'
 import { availableParallelism, hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
 import type { Report } from './problem.ts'
-import { parseBytes, parsePercent } from './units.ts'
-
-export interface Endpoint {
-  /** IPv4 or IPv6, as written. */
-  readonly address: string
-  readonly port: number
-}
+import { type Endpoint, formatEndpoint, parseBytes, parseEndpoint, parsePercent } from './units.ts'
 
 /** A value as someone wrote it. */
 export interface Given {
@@ -95,20 +88,6 @@ export class Secret {
 
 /** Text that someone wrote where no secret belongs, without the login of a URL in it. */
 export const withoutLogins = (text: string): string => text.replaceAll(/:\/\/[^\s/]*@/g, '://…@')
-
-/** `address:port`, `[IPv6 address]:port` → Endpoint. */
-export function parseEndpoint(text: string): Endpoint | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text)
-  if (match === null) return undefined
-  const address = match[1] ?? match[2]!
-  const port = Number(match[3])
-  const family = match[1] === undefined ? 4 : 6
-  return isIP(address) === family && port >= 1 && port <= 65_535 ? { address, port } : undefined
-}
-
-export const formatEndpoint = ({ address, port }: Endpoint): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-
 const text = (pattern: RegExp) => (value: string) => (pattern.test(value) ? value : undefined)
 const path = (value: string, folder: string) => (value === '' ? undefined : resolve(folder, value))
 const wholeNumber = (least: number, most: number) => (value: string) =>
@@ -460,3 +439,9 @@ function distance(a: string, b: string): number {
   }
   return row[b.length]!
 }
+
+export type Log = (
+  level: 'info' | 'warn' | 'error',
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void

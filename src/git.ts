@@ -285,3 +285,7 @@ function refusalOf(
         : line
   return { refused: why, trouble: `git does not tell of ${folder}: ${why}` }
 }
+
+/** As it is told; null outside of git. */
+export const nameOf = (revision: Revision | undefined): string | null =>
+  revision === undefined ? null : formatRevision(revision)

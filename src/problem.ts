@@ -264,3 +264,25 @@ function editDistance(a: string, b: string): number {
   }
   return rows[(a.length % 3) * width + b.length]!
 }
+
+/** Why a process can't start: told as it is, without a stack. */
+export class StartError extends Error {
+  readonly problems: readonly Problem[]
+  constructor(message: string, problems: readonly Problem[] = []) {
+    super(message)
+    this.name = 'StartError'
+    this.problems = problems
+  }
+}
+
+/** Lines in which nothing steers a terminal: what sites, nodes and Redis say ends up in them. */
+export const printable = (text: string): string => text.replaceAll(/[^\P{C}\n]/gu, '\u{fffd}')
+
+/** Where something was written; for problems that are found after the file was read. */
+export interface Position {
+  readonly file: string
+  readonly line: number
+  readonly column: number
+  /** UTF-16 units from there on, on that line; undefined = not known. */
+  readonly width?: number
+}

@@ -1,4 +1,5 @@
-/** Durations, distances and rates as operators write them, and back. Values carry their unit in the name. */
+/** Durations, distances, rates and endpoints as operators write them, and back. Values carry their unit in the name. */
+import { isIP } from 'node:net'
 
 const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
@@ -54,3 +55,25 @@ export function formatPercent(share: number): string {
   if (of100 > 99.95) return share === 1 || of100 > 99.9995 ? '100 %' : `${of100.toFixed(3)} %`
   return `${of100 >= 9.95 ? of100.toFixed(1) : Number(of100.toPrecision(2))} %`
 }
+
+/** `1 member`, `2 members`. */
+export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
+
+export interface Endpoint {
+  /** IPv4 or IPv6, as written. */
+  readonly address: string
+  readonly port: number
+}
+
+/** `address:port`, `[IPv6 address]:port` → Endpoint. */
+export function parseEndpoint(text: string): Endpoint | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text)
+  if (match === null) return undefined
+  const address = match[1] ?? match[2]!
+  const port = Number(match[3])
+  const family = match[1] === undefined ? 4 : 6
+  return isIP(address) === family && port >= 1 && port <= 65_535 ? { address, port } : undefined
+}
+
+export const formatEndpoint = ({ address, port }: Endpoint): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`

@@ -6,13 +6,13 @@ import {
   type Given,
   givenByEnvironment,
   givenText,
-  parseEndpoint,
   readConfig,
   SETTING_KEYS,
   SETTINGS,
   variableOf,
 } from '../src/config.ts'
 import type { Problem } from '../src/problem.ts'
+import { parseEndpoint } from '../src/units.ts'
 
 const written = (key: string, ...texts: string[]): Given => ({
   key,

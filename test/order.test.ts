@@ -1,39 +1,126 @@
-/** Imports go leftwards only (DESIGN §3); a file of the same folder may be imported freely. */
+/**
+ * The floor plan of src/: imports go leftwards only, files import each other in no circle, each dependency has one room, and
+ * an answering thread loads what answers and nothing else. docs/architecture.md says what each room is for.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
-const ORDER =
-  'problem units state git config metrics dns linux geo zone health policy answer probe server http cli main'.split(' ')
+const ORDER = (
+  'problem units hash state counters faults git config yaml dns linux geo zone ' + // ground and things
+  'health store probe policy answer traffic ' + // what is known, what is answered
+  'load world explain plan server api node cli main'
+) // what runs
+  .split(' ')
+
+/** Packages that one folder or file alone knows. */
+const HOMES: Readonly<Record<string, readonly string[]>> = {
+  commander: ['cli/'],
+  dns2: ['probe/checks/dns.ts'],
+  hono: ['api/'],
+  '@hono/node-server': ['api/'],
+  ioredis: ['store/redis/connect.ts'],
+  'js-yaml': ['yaml/'],
+  koffi: ['linux/', 'probe/checks/icmp.ts'],
+  'prom-client': ['api/'],
+}
+
+/** Entries of threads that answer queries, and the rooms that they load. */
+const ANSWERING = ['server/thread.ts', 'server/tcp-thread.ts']
+const ANSWERS = ['answer', 'policy', 'zone', 'geo', 'dns', 'linux', 'hash', 'counters', 'problem', 'units']
+
 const src = resolve(import.meta.dirname, '../src')
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
-const partOf = (path: string): string => relative(src, path).split('/')[0]!.replace(/\.ts$/, '')
+const roomOf = (file: string): string => file.split('/')[0]!.replace(/\.ts$/, '')
 
-test('every file belongs to a known part', () => {
-  expect(files.length).toBeGreaterThan(10)
-  expect(files.map((file) => partOf(join(src, file))).filter((part) => !ORDER.includes(part))).toEqual([])
+interface Import {
+  readonly from: string
+  /** A file of src/, or a package. */
+  readonly to: string
+  readonly isPackage: boolean
+  /** Gone when the program runs. */
+  readonly typesOnly: boolean
+}
+
+const IMPORT =
+  /\b(?:import|export)\s+(type\s+)?(?:\{([^}]*)\}|[\w*][^'{}]*?)\s+from\s+'([^']+)'|\bimport\(\s*'([^']+)'\)/g
+
+const imports: readonly Import[] = files.flatMap((from) =>
+  [...readFileSync(join(src, from), 'utf8').matchAll(IMPORT)].map(([, type, names, target, dynamic]): Import => {
+    const spec = (target ?? dynamic)!
+    const isPackage = !spec.startsWith('.')
+    const each = (names ?? '').split(',').filter((name) => name.trim() !== '')
+    return {
+      from,
+      to: isPackage ? spec : relative(src, resolve(src, dirname(from), spec)),
+      isPackage,
+      typesOnly: type !== undefined || (each.length > 0 && each.every((name) => name.trim().startsWith('type '))),
+    }
+  }),
+)
+
+test('every file is in a room', () => {
+  expect(files.length).toBeGreaterThan(200)
+  expect(files.filter((file) => !ORDER.includes(roomOf(file)))).toEqual([])
 })
 
 test('imports go leftwards only', () => {
-  const wrong: string[] = []
-  for (const file of files) {
-    const path = join(src, file)
-    for (const [, target] of readFileSync(path, 'utf8').matchAll(/\bfrom\s+'(\.[^']+)'|\bimport\(\s*'(\.[^']+)'/g)) {
-      if (target === undefined) continue
-      const from = ORDER.indexOf(partOf(path))
-      const to = ORDER.indexOf(partOf(resolve(dirname(path), target)))
-      if (to > from || to < 0) wrong.push(`${file} imports ${target}`)
-    }
-  }
-  expect(wrong).toEqual([])
+  expect(imports.filter(({ isPackage }) => !isPackage).length).toBeGreaterThan(1000)
+  const wrong = imports.filter(
+    ({ from, to, isPackage }) => !isPackage && ORDER.indexOf(roomOf(to)) > ORDER.indexOf(roomOf(from)),
+  )
+  expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
 })
 
-test('only ioredis users live in health, only main exits', () => {
+test('files import each other in no circle, types included', () => {
+  const targets = new Map(files.map((file) => [file, imports.filter(({ from }) => from === file).map(({ to }) => to)]))
+  const done = new Set<string>()
+  const circles: string[] = []
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) return void circles.push([...way.slice(way.indexOf(file)), file].join(' → '))
+    if (done.has(file)) return
+    for (const to of targets.get(file) ?? []) visit(to, [...way, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  expect(circles).toEqual([])
+})
+
+test('each dependency has one room', () => {
+  const wrong = imports.filter(({ from, to, isPackage }) => {
+    const homes = isPackage ? HOMES[to] : undefined
+    return homes !== undefined && !homes.some((home) => from.startsWith(home))
+  })
+  expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
+  // and each home is one
+  for (const [name, homes] of Object.entries(HOMES))
+    for (const home of homes)
+      expect(
+        imports.some(({ from, to }) => to === name && from.startsWith(home)),
+        `${home} imports ${name}`,
+      ).toBe(true)
+})
+
+test.each(ANSWERING)('%s loads what answers, and nothing else', (entry) => {
+  const loaded = new Set<string>()
+  const visit = (file: string): void => {
+    if (loaded.has(file)) return
+    loaded.add(file)
+    for (const { from, to, isPackage, typesOnly } of imports) if (from === file && !isPackage && !typesOnly) visit(to)
+  }
+  visit(entry)
+  const strange = [...loaded].filter(
+    (file) => !ANSWERS.includes(roomOf(file)) && roomOf(file) !== 'server' && file !== 'health/table.ts',
+  )
+  expect(strange).toEqual([])
+})
+
+test('only main ends the process', () => {
   const exits = files.filter((file) => /process\.exit\(/.test(readFileSync(join(src, file), 'utf8')))
-  expect(exits.filter((file) => file !== 'main.ts')).toEqual([])
+  expect(exits).toEqual(['main.ts'])
 })
 
 test('one file runs git, one the commands of checks, one the demo', () => {
-  const starters = files.filter((file) => /\bfrom 'node:child_process'/.test(readFileSync(join(src, file), 'utf8')))
-  expect(starters.toSorted()).toEqual(['cli/demo.ts', 'git.ts', 'probe/exec.ts'])
+  const starters = imports.filter(({ to }) => to === 'node:child_process').map(({ from }) => from)
+  expect(starters.toSorted()).toEqual(['cli/demo.ts', 'git.ts', 'probe/checks/exec.ts'])
 })

@@ -4,8 +4,8 @@
  */
 import { COVERED, foldToIPv4, TEREDO } from '../geo/fold.ts'
 import { leafDepth, leafValue, walk } from '../geo/trie.ts'
-import { HASH_BITS_V4, HASH_BITS_V6 } from '../policy/network.ts'
 import type { ClientMap } from '../policy/map.ts'
+import { HASH_BITS_V4, HASH_BITS_V6 } from '../policy/network.ts'
 
 /** One reused object. */
 export interface Client {

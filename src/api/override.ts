@@ -1,9 +1,9 @@
 /** An override as an operator orders it, carried out at a node: what it undoes, what it did, who reads of it in the log. */
 import type { Kept, NodeHealth, ServiceHealth } from '../health/node-health.ts'
 import { canonicalPattern, type Override, type OverrideAction } from '../health/override.ts'
-import type { Refusal } from './app.ts'
+import { count } from '../units.ts'
 import type { Order } from './bodies.ts'
-import { count } from '../cli/output.ts'
+import type { Refusal } from './contract.ts'
 
 /** Where an order is not kept, and why; empty: it is on this node's disk, and on the board for the other nodes. */
 export type Lack = readonly { readonly where: 'disk' | 'board'; readonly why: string }[]

@@ -1,10 +1,10 @@
 /** The samples of /metrics: of any process, of its loads, and of a node's threads and health. */
-import type { HealthSnapshot, MemberStatus } from '../health/node-health.ts'
-import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import { sumCounters } from '../counters.ts'
 import { faults } from '../faults.ts'
-import { probingSamples } from '../cli/words/probing.ts'
-import { nameOf } from '../world/reloads.ts'
+import { nameOf } from '../git.ts'
+import type { HealthSnapshot, MemberStatus } from '../health/node-health.ts'
+import { countedSamples, type Sample, type Samples } from './metrics.ts'
+import { probingSamples } from './probing.ts'
 import { type Served, storeStatus, VERSION } from './status.ts'
 
 /** Nodes may disagree for as long as news travels; what lasts longer is counted. */

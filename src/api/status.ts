@@ -1,17 +1,17 @@
 /** What a node that serves shows of itself at /api/status, from one picture of its state. Held to plain JSON. */
 import { readFileSync } from 'node:fs'
-import type { Made } from '../world/build.ts'
-import { type Config, formatEndpoint } from '../config.ts'
-import type { HealthSnapshot, MemberStatus, ServiceHealth } from '../health/node-health.ts'
-import type { Readiness } from './app.ts'
+import type { Config } from '../config.ts'
 import type { AnswerCells } from '../counters.ts'
+import { faults } from '../faults.ts'
+import { nameOf, type Revision } from '../git.ts'
+import type { HealthSnapshot, MemberStatus, ServiceHealth } from '../health/node-health.ts'
 import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/server.ts'
-import { formatPercent } from '../units.ts'
-import type { Revision } from '../git.ts'
-import { faults } from '../faults.ts'
-import { type Load, nameOf } from '../world/reloads.ts'
-import { type Probing, type ProbingStatus, probingStatus } from '../cli/words/probing.ts'
+import { formatEndpoint, formatPercent } from '../units.ts'
+import type { Made } from '../world/build.ts'
+import type { Load } from '../world/reloads.ts'
+import type { Readiness } from './contract.ts'
+import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
 
 export interface Served {
   readonly config: Config

@@ -3,16 +3,16 @@
  * beside its problems the linter's warnings, each steered name's failover budget and, where a server of the parent zones is
  * named, what that one says of the delegations.
  */
+import { formatName } from '../dns/name.ts'
+import { lint } from '../load/lint.ts'
+import { comparePlaces, type Problem, ProblemList, untold } from '../problem.ts'
+import { count as counted, type Endpoint } from '../units.ts'
 import { type Built, makeBuilder } from '../world/build.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
-import type { Endpoint } from '../config.ts'
-import { formatName } from '../dns/name.ts'
-import { comparePlaces, type Problem, ProblemList, untold } from '../problem.ts'
 import { failoverBudget, inSeconds, type SteeredNames, steeredNames, steeredOf } from '../zone/budget.ts'
-import { lint } from '../load/lint.ts'
 import type { Model } from '../zone/model.ts'
 import { Z_OWNER } from '../zone/pack.ts'
-import { count as counted, type Output, table } from './output.ts'
+import { type Output, table } from './output.ts'
 import { checkParent } from './parent.ts'
 import { GithubWriter, ProblemWriter } from './words/problems.ts'
 import { makeProgressBar } from './words/progress.ts'

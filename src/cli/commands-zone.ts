@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Command, Option } from 'commander'
-import { type Endpoint, parseEndpoint } from '../config.ts'
-import { parsePercent } from '../units.ts'
 import { SCHEMA_FILES } from '../load/schema.ts'
+import { probeSettings } from '../node/wiring.ts'
+import { type Endpoint, parseEndpoint, parsePercent } from '../units.ts'
 import { check, type Format, FORMATS, refuseSettings } from './check.ts'
 import {
   asSeenFromHere,
@@ -19,7 +19,6 @@ import {
 import type { Output } from './output.ts'
 import { type PlanFormat, PLAN_FORMATS, plan } from './plan.ts'
 import { schema } from './schema.ts'
-import { probeSettings } from '../node/wiring.ts'
 
 export function addZoneCommands(program: Command, output: Output, ended: Ended): void {
   addCheck(program, output, ended)

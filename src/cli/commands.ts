@@ -3,17 +3,16 @@
  * by a test.
  */
 import { Command, CommanderError } from 'commander'
+import { VERSION } from '../api/status.ts'
 import { withoutLogins } from '../config.ts'
-import { formatProblem } from '../problem.ts'
+import { probe, serve, type UntilSignal } from '../node/run.ts'
+import { formatProblem, StartError } from '../problem.ts'
 import { addNodeCommands } from './commands-node.ts'
 import { addZoneCommands } from './commands-zone.ts'
 import { ControlError } from './control.ts'
 import { demo } from './demo.ts'
-import { StartError } from '../node/doors.ts'
 import { type Ended, SettingsError, settingsOf, type Shared, withSettings } from './options.ts'
 import type { Output } from './output.ts'
-import { probe, serve, type UntilSignal } from '../node/run.ts'
-import { VERSION } from '../api/status.ts'
 
 /** Exit codes: what a script may rely on. */
 const OK = 0

@@ -12,11 +12,11 @@ import { dirname, extname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Config, givenText, readConfig, type SettingKey } from '../config.ts'
-import { StartError } from '../node/doors.ts'
 import { makeLog } from '../node/log.ts'
 import { RunningNode } from '../node/node.ts'
-import type { Output } from './output.ts'
 import type { UntilSignal } from '../node/run.ts'
+import { StartError } from '../problem.ts'
+import type { Output } from './output.ts'
 
 const DNS = { address: '127.0.0.1', port: 5300 }
 const HTTP = { address: '127.0.0.1', port: 8053 }

@@ -2,13 +2,15 @@
  * `meridian explain NAME --client IP`: why a client gets its answer, from the node that gives it; where there is no node,
  * from the files and databases of the settings, as `serve` would load them.
  */
-import { makeBuilder, type BuildSettings, type Made } from '../world/build.ts'
-import { explain as explainAnswer, type Explanation } from '../explain/explain.ts'
+import type { Question } from '../api/contract.ts'
+import type { Explained, Source } from '../api/explained.ts'
+import { explain as explainAnswer } from '../explain/explain.ts'
 import { DRAINED, healthWord, type HealthTable, UP } from '../health/table.ts'
-import type { Question } from '../api/app.ts'
 import { formatProblem } from '../problem.ts'
+import { count } from '../units.ts'
+import { makeBuilder, type BuildSettings, type Made } from '../world/build.ts'
 import { ask, ControlError, type ControlOptions, NoNodeError } from './control.ts'
-import { count, type Output } from './output.ts'
+import type { Output } from './output.ts'
 import { explanationInWords } from './words/explanation.ts'
 
 export interface ExplainOptions extends ControlOptions {
@@ -21,17 +23,6 @@ export interface ExplainOptions extends ControlOptions {
   /** The bytes of the answer too. */
   readonly wire: boolean
 }
-
-/** What /api/explain and `--json` tell. */
-export interface Explained extends Explanation {
-  readonly source: Source
-}
-
-/** Who was asked. Of `files` every member is taken for up, but for those that the files drain. */
-export type Source =
-  | { readonly kind: 'node'; readonly node: string; readonly generation: number; readonly view: string }
-  | { readonly kind: 'files'; readonly zones: string; readonly view: string; readonly drained: number }
-
 /** Exit code: 1 when what is asked, or what is on disk, is wrong. Throws ControlError. */
 export async function explain(options: ExplainOptions, output: Output): Promise<number> {
   const told = options.offline ? await byFiles(options, output) : await byNode(options, output)

@@ -4,7 +4,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import type { Command } from 'commander'
-import type { BuildSettings } from '../world/build.ts'
 import {
   type Config,
   flagOf,
@@ -15,10 +14,11 @@ import {
   TOKEN_VARIABLE,
   variableOf,
 } from '../config.ts'
+import { loadSettings, type Role, type Settings } from '../node/settings.ts'
 import { formatProblem, type Problem } from '../problem.ts'
+import type { BuildSettings } from '../world/build.ts'
 import { ControlError } from './control.ts'
 import type { Output } from './output.ts'
-import { loadSettings, type Role, type Settings } from '../node/settings.ts'
 
 export interface Shared {
   readonly config?: string

@@ -1,4 +1,5 @@
 /** Where commands write, so that tests can read it; and tables of text. */
+import { printable } from '../problem.ts'
 
 export interface Output {
   /** A line of result. */
@@ -34,10 +35,6 @@ export function terminalOf(
     write: (text) => void stream.write(text),
   }
 }
-
-/** Lines in which nothing steers a terminal: what sites, nodes and Redis say ends up in them. */
-export const printable = (text: string): string => text.replaceAll(/[^\P{C}\n]/gu, '\u{fffd}')
-
 /** Columns as wide as their widest cell, two blanks between. */
 export function table(rows: readonly (readonly string[])[], indent = ''): string {
   const widths: number[] = []
@@ -87,10 +84,6 @@ function wordsOf(text: string): readonly string[] {
   }
   return words
 }
-
-/** `1 member`, `2 members`. */
-export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
-
 /** An end on the wall clock: `2026-11-25 14:30 UTC (in 25 min)`; null = until undone. */
 export function untilInWords(untilMs: number | null, nowMs = Date.now()): string {
   if (untilMs === null) return 'until undone'

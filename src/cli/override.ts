@@ -3,14 +3,14 @@
  * was done is told back with the members it meets and what is left of their services.
  */
 import { hostname, userInfo } from 'node:os'
-import type { Held } from '../world/geo-hold.ts'
-import { movesInWords } from '../traffic/moves.ts'
-import type { Outlook } from '../health/node-health.ts'
 import type { OrderAction } from '../api/bodies.ts'
-import { formatPercent } from '../units.ts'
-import { ask, type ControlOptions, order } from './control.ts'
 import { ACTION_WORDS, type Forgotten, type Lack, type Ordered } from '../api/override.ts'
-import { count, type Output, table, untilInWords, wrap } from './output.ts'
+import type { Outlook } from '../health/node-health.ts'
+import { movesInWords } from '../traffic/moves.ts'
+import { count, formatPercent } from '../units.ts'
+import type { Held } from '../world/geo-hold.ts'
+import { ask, type ControlOptions, order } from './control.ts'
+import { type Output, table, untilInWords, wrap } from './output.ts'
 
 export interface OverrideOptions extends ControlOptions {
   readonly pattern: string

@@ -4,22 +4,16 @@
  *
  * Zones within zones of the same folder are left out: there the outer zone's own file is the parent.
  */
-import { randomInt } from 'node:crypto'
-import { createSocket } from 'node:dgram'
-import { connect, isIP } from 'node:net'
-import { type Endpoint, formatEndpoint } from '../config.ts'
 import { formatAddress } from '../dns/address.ts'
-import { decodeMessage, encodeQuery, type Message, type Rr } from '../dns/message.ts'
-import { formatName, isFault, isWithin, parentName } from '../dns/name.ts'
-import { isReplyTo } from '../probe/checks/dns.ts'
-import type { Problem } from '../problem.ts'
+import { ask, askOverTcp } from '../dns/exchange.ts'
+import type { Message, Rr } from '../dns/message.ts'
+import { formatName, isWithin, parentName } from '../dns/name.ts'
 import { type AddressBook, addressBook, serversOf } from '../load/lint.ts'
-import type { Position } from '../zone/model.ts'
-import type { ZoneModel } from '../zone/pack.ts'
 import { keyOf } from '../load/records.ts'
+import type { Position, Problem } from '../problem.ts'
+import { type Endpoint, formatEndpoint } from '../units.ts'
+import type { ZoneModel } from '../zone/pack.ts'
 
-const TIMEOUT_MS = 2000
-const TRIES = 2
 /** Queries under way at once. */
 const AT_ONCE = 8
 
@@ -169,71 +163,4 @@ function glueDiffers(
         ),
       ),
   ]
-}
-
-/** NS of the name; a text says why there is no reply. */
-async function ask(server: Endpoint, name: string): Promise<Message | string> {
-  let last = ''
-  for (let i = 0; i < TRIES; i++) {
-    const query = queryFor(name)
-    const reply = await exchange(query, (settle) => overUdp(server, query, settle))
-    const whole = typeof reply === 'string' || !reply.tc ? reply : await askOverTcp(server, name)
-    if (typeof whole !== 'string') return whole
-    last = whole
-  }
-  return last
-}
-
-function askOverTcp(server: Endpoint, name: string): Promise<Message | string> {
-  const query = queryFor(name)
-  return exchange(query, (settle) => overTcp(server, query, settle))
-}
-
-const queryFor = (name: string): Uint8Array =>
-  encodeQuery({ name, type: 'NS', id: randomInt(65_536), rd: false, edns: {} })
-
-/** Takes the reply's bytes, or a text that says why there will be none. */
-type Settle = (reply: Uint8Array | string) => void
-
-/** One query and its reply, within the time; `send` returns what ends it. */
-function exchange(query: Uint8Array, send: (settle: Settle) => () => void): Promise<Message | string> {
-  return new Promise((resolve) => {
-    const settle: Settle = (reply) => {
-      if (typeof reply !== 'string' && !isReplyTo(query, reply)) return // somebody else's
-      clearTimeout(timer)
-      end()
-      const message = typeof reply === 'string' ? reply : decodeMessage(reply)
-      resolve(typeof message === 'string' ? message : isFault(message) ? `it speaks no DNS: ${message.fault}` : message)
-    }
-    const timer = setTimeout(() => settle(`no answer within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS)
-    const end = send(settle)
-  })
-}
-
-function overUdp({ address, port }: Endpoint, query: Uint8Array, settle: Settle): () => void {
-  const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
-  let isOpen = true
-  socket.on('error', (error) => settle(error.message))
-  socket.on('message', (reply) => settle(reply))
-  socket.connect(port, address, () => {
-    if (isOpen) socket.send(query)
-  })
-  return () => {
-    if (isOpen) socket.close()
-    isOpen = false
-  }
-}
-
-function overTcp({ address, port }: Endpoint, query: Uint8Array, settle: Settle): () => void {
-  const socket = connect(port, address, () => {
-    socket.write(Buffer.concat([Uint8Array.of(query.length >>> 8, query.length & 255), query]))
-  })
-  let got = Buffer.alloc(0)
-  socket.on('data', (part) => {
-    got = Buffer.concat([got, part])
-    if (got.length >= 2 && got.length >= 2 + got.readUInt16BE(0)) settle(got.subarray(2, 2 + got.readUInt16BE(0)))
-  })
-  socket.on('error', (error) => settle(error.message))
-  socket.on('close', () => settle('it ends the connection without an answer'))
-  return () => socket.destroy()
 }

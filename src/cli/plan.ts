@@ -2,19 +2,19 @@
  * `meridian plan [OLD] [NEW]`: what a change does to clients before it is merged. Both sides are built as `serve` builds
  * them, on one set of places unless databases are what is compared; then answer/plan.ts compares.
  */
-import { type BuildSettings, makeBuilder } from '../world/build.ts'
-import { type Ground, makeGround } from '../world/databases.ts'
-import { makePlan, type Plan, type PlanSide, type Weighing } from '../plan/plan.ts'
 import { unpackCode } from '../geo/codes.ts'
 import { allocateShared } from '../geo/memory.ts'
+import { makePlan, type Plan, type PlanSide, type Weighing } from '../plan/plan.ts'
+import { asWritten, isFolder, Revisions, type ZonesAt } from '../plan/revision.ts'
+import { readClients, readPopulation } from '../plan/weighing.ts'
 import { didYouMean, formatProblem, type Problem } from '../problem.ts'
 import { formatPercent } from '../units.ts'
+import { type BuildSettings, makeBuilder } from '../world/build.ts'
+import { type Ground, makeGround } from '../world/databases.ts'
 import type { Output } from './output.ts'
 import { planInMarkdown, problemsInMarkdown } from './words/plan-markdown.ts'
 import { planInText } from './words/plan-text.ts'
 import { steeringInWords } from './words/plan.ts'
-import { asWritten, isFolder, Revisions, type ZonesAt } from '../plan/revision.ts'
-import { readClients, readPopulation } from '../plan/weighing.ts'
 
 export const PLAN_FORMATS = ['text', 'json', 'markdown'] as const
 export type PlanFormat = (typeof PLAN_FORMATS)[number]

@@ -2,14 +2,16 @@
  * `meridian status`: what a node sees, or what a prober does. What wants attention comes first, then the process, then
  * services, overrides, probers and nodes.
  */
+import type { ProberStatusView } from '../api/prober-status.ts'
+import type { Status } from '../api/status.ts'
+import { count } from '../units.ts'
 import { ask, type ControlOptions } from './control.ts'
+import { type Output, wrap } from './output.ts'
 import { nodesInWords, overridesInWords, probersInWords } from './words/fleet.ts'
-import { count, type Output, wrap } from './output.ts'
+import { proberInWords } from './words/prober.ts'
 import { probingInWords } from './words/probing.ts'
 import { loadInWords, processInWords, storeInWords } from './words/process.ts'
 import { membersInTrouble, serviceInWords } from './words/services.ts'
-import { type ProberStatusView, proberInWords } from './words/prober.ts'
-import type { Status } from '../api/status.ts'
 
 /** Exit code: 0 when ready, 1 when not. */
 export async function status(options: ControlOptions & { readonly json: boolean }, output: Output): Promise<number> {

@@ -203,3 +203,6 @@ export function escape(bytes: Uint8Array): string {
   }
   return text
 }
+
+/** A scalar's text, a list, or what a mapping's keys have. A key without a value has an empty text. */
+export type RdataValue = string | readonly RdataValue[] | { readonly [key: string]: RdataValue }

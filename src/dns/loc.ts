@@ -6,8 +6,8 @@
  * A size is one digit and a power of ten, in centimetres; an angle is thousandths of a second of arc from 2^31, the equator
  * or the meridian of Greenwich; an altitude is centimetres from 100 km below the reference spheroid.
  */
+import type { RdataValue } from './fields.ts'
 import type { Fault } from './name.ts'
-import type { RdataValue } from './rdata.ts'
 
 const BYTES = 16
 const ZERO = 2 ** 31

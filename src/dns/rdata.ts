@@ -5,14 +5,11 @@
  * A type is one row of a table: the kinds of its fields in wire order. Both directions read that row. LOC is the one type
  * whose fields are written otherwise than they lie on the wire (loc.ts).
  */
-import { concat, encodeField, type FieldRead, formatField, type Kind } from './fields.ts'
+import { concat, encodeField, type FieldRead, formatField, type Kind, type RdataValue } from './fields.ts'
 import { encodeLoc, formatLoc, LOC_KEYS } from './loc.ts'
 import { type Fault, isFault } from './name.ts'
 import { encodeParams, formatParams } from './svcb.ts'
 import { TYPE, typeName, typeNumber } from './types.ts'
-
-/** A scalar's text, a list, or what a mapping's keys have. A key without a value has an empty text. */
-export type RdataValue = string | readonly RdataValue[] | { readonly [key: string]: RdataValue }
 
 interface Field {
   /** `params`: SvcParams, to the RDATA's end. */

@@ -3,9 +3,8 @@
  *
  *   key (2 bytes), length (2), value; one after the other, keys ascending, each once (§2.2)
  */
-import { concat, encodeField, escape, formatField, parseText } from './fields.ts'
+import { concat, encodeField, escape, formatField, parseText, type RdataValue } from './fields.ts'
 import { type Fault, isFault } from './name.ts'
-import type { RdataValue } from './rdata.ts'
 
 /** §14.3.2, in the order of their numbers; `addresses` and `bytes` lists need at least one entry. */
 const KEYS = ['mandatory', 'alpn', 'no-default-alpn', 'port', 'ipv4hint', 'ech', 'ipv6hint'] as const

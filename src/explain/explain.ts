@@ -6,20 +6,21 @@
  *   asked.ts ─▶ query ─▶ respond(trace) ─▶ message
  *   assume.ts ─▶ HealthTable ┘    └─▶ lookups.ts, steering.ts ─▶ Explanation
  */
+import { respond } from '../answer/answer.ts'
+import { type AnswerTrace, makeResponder, type Responder, TCP, UDP } from '../answer/responder.ts'
+import type { World } from '../answer/world.ts'
+import { makeCounters } from '../counters.ts'
 import { formatAddress } from '../dns/address.ts'
 import { decodeMessage, type Ecs, formatRr, type Message } from '../dns/message.ts'
 import { type Fault, isFault } from '../dns/name.ts'
 import type { HealthTable } from '../health/table.ts'
-import { makeCounters } from '../counters.ts'
 import { LAST_PROVEN } from '../policy/select.ts'
-import { findRRset, type Image, N_APEX, NEGATIVE_SOA, NODE_INTS, R_AT } from '../zone/image.ts'
-import { type AnswerTrace, makeResponder, respond, type Responder, TCP, UDP } from '../answer/answer.ts'
-import { type Asked, type ExplainQuestion, formatNetwork, readQuestion } from './question.ts'
-import { assume, assumedInWords, type Assumptions, type HealthOf, NO_HEALTH } from './what-if.ts'
 import type { ExplainContext } from '../world/build.ts'
+import { findRRset, type Image, N_APEX, NEGATIVE_SOA, NODE_INTS, R_AT } from '../zone/image.ts'
 import { type Lookup, lookupOf } from './lookups.ts'
+import { type Asked, type ExplainQuestion, formatNetwork, readQuestion } from './question.ts'
 import { type Steering, steeringOf, type Step, stepsInto } from './steering.ts'
-import type { World } from '../answer/world.ts'
+import { assume, assumedInWords, type Assumptions, type HealthOf, NO_HEALTH } from './what-if.ts'
 
 /** Plain JSON; docs/api.md tells its keys. */
 export interface Explanation {

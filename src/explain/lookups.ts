@@ -3,10 +3,10 @@
  * non-terminal, the nearest encloser), in which zone, and, where the zones are at hand, where it is written. Heard from
  * answer.ts through its trace.
  */
+import type { LookupName } from '../answer/responder.ts'
 import { formatName } from '../dns/name.ts'
 import { type Image, N_APEX, N_CUT, N_FIRST, N_NAME, N_NAME_BYTES, N_STEERED, NODE_INTS } from '../zone/image.ts'
 import { positionOf, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
-import type { LookupName } from '../answer/answer.ts'
 
 export interface Lookup {
   /** Text with the final dot. */

@@ -3,27 +3,28 @@
  * class with what is known of their members, the walk, the pick, the scope, the budget. All of it is read off what
  * respond() left behind (Responder) and what the World was made from; nothing is decided here.
  */
+import { type Client, locate, makeClient, scopeOf } from '../answer/client.ts'
+import type { Responder } from '../answer/responder.ts'
 import { formatAddress, formatPrefix, maskAddress } from '../dns/address.ts'
-import { distanceKm } from '../geo/distance.ts'
 import { packCode } from '../geo/codes.ts'
+import { distanceKm } from '../geo/distance.ts'
 import { foldPrefix, TEREDO } from '../geo/fold.ts'
 import { type Place, placeAt } from '../geo/place.ts'
 import { leafValue, walk } from '../geo/trie.ts'
 import type { MemberStatus, ServiceHealth } from '../health/node-health.ts'
 import { isCalm, shareOf, stateOf } from '../health/table.ts'
-import { HASH_BITS_V4, HASH_BITS_V6 } from '../policy/network.ts'
 import { CLASS_UNPLACED, groupsOf } from '../policy/map.ts'
+import { HASH_BITS_V4, HASH_BITS_V6 } from '../policy/network.ts'
 import { STAGES, type Trace } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
-import { type FailoverBudget, failoverBudget } from '../zone/budget.ts'
-import type { Position, RuleModel, ServiceModel } from '../zone/model.ts'
-import { subnetHolding } from '../zone/rules.ts'
-import type { Responder } from '../answer/answer.ts'
-import { type Asked, formatNetwork } from './question.ts'
-import type { Assumed, Assumptions, HealthOf } from './what-if.ts'
+import type { Position } from '../problem.ts'
 import type { ExplainContext } from '../world/build.ts'
 import type { PlaceSource } from '../world/databases.ts'
-import { type Client, locate, makeClient, scopeOf } from '../answer/client.ts'
+import { type FailoverBudget, failoverBudget } from '../zone/budget.ts'
+import type { RuleModel, ServiceModel } from '../zone/model.ts'
+import { subnetHolding } from '../zone/rules.ts'
+import { type Asked, formatNetwork } from './question.ts'
+import type { Assumed, Assumptions, HealthOf } from './what-if.ts'
 
 export interface Steering {
   readonly service: string

@@ -2,11 +2,11 @@
  * What-ifs of `explain` and `plan`: a copy of the HealthTable as it would be if members were down, or drained. What follows from that
  * follows as it does in a node: force stands above drain, drain above brake, and the brake holds what `keep` says.
  */
+import type { World } from '../answer/world.ts'
 import { brake } from '../health/brake.ts'
-import { fitnessOf, STATE_BITS, stateOf } from '../health/judgement.ts'
+import { fitnessOf, STATE_BITS, stateOf } from '../health/member-state.ts'
 import type { MemberStatus, ServiceHealth } from '../health/node-health.ts'
 import { canonicalPattern, matches } from '../health/override.ts'
-import type { Verdict } from '../health/quorum.ts'
 import {
   DOWN,
   DRAINED,
@@ -18,10 +18,10 @@ import {
   UP,
 } from '../health/table.ts'
 import type { MemberPlan, ServicePlan } from '../health/target.ts'
+import type { Verdict } from '../health/vote.ts'
 import type { SteeredService } from '../policy/service.ts'
-import type { ExplainQuestion } from './question.ts'
 import type { ExplainContext } from '../world/build.ts'
-import type { World } from '../answer/world.ts'
+import type { ExplainQuestion } from './question.ts'
 
 /** What a node knows of a service beyond the table; undefined: there is no node. */
 export type HealthOf = (service: string) => ServiceView | undefined

@@ -3,11 +3,11 @@
  * takes a member's past out when the member joins, and puts it back when it leaves.
  */
 import type { Judgement, Remembered } from './judgement.ts'
-import type { Verdict } from './quorum.ts'
-import type { SavedHealth, SavedMember } from './saved.ts'
 import type { Earlier, Standing } from './member-state.ts'
+import type { SavedHealth, SavedMember } from './saved.ts'
 import type { KnownMember } from './store.ts'
 import { HEALTH_SLOTS } from './table.ts'
+import type { Verdict } from './vote.ts'
 
 interface Absent {
   readonly memory: Remembered & { readonly verdict: Verdict }

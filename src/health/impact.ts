@@ -3,7 +3,7 @@
  * the ground on which node.ts refuses. Pure.
  */
 import { leftPercent } from './brake.ts'
-import { fitnessOf } from './judgement.ts'
+import { fitnessOf } from './member-state.ts'
 import {
   canonicalPattern,
   effective,
@@ -15,8 +15,8 @@ import {
   type OverrideSet,
   refusedDuration,
 } from './override.ts'
-import type { Verdict } from './quorum.ts'
 import type { MemberPlan, ServicePlan } from './target.ts'
+import type { Verdict } from './vote.ts'
 
 /** What taking members out would do: the answer to "is it safe to drain X?". */
 export interface Outlook {

@@ -8,16 +8,10 @@
  * passed (a mistyped path would take every site at once). When a member's checks change, the former ones go on deciding
  * until all new ones have decided, and `why` says so.
  */
-import type { Fitness } from './brake.ts'
-import type { Override } from './override.ts'
-import { type Ballot, type Outcome, type RosterEntry, type Verdict, verdict } from './quorum.ts'
+import { type Ballot, type Outcome, type RosterEntry, verdict } from './quorum.ts'
 import { median } from './share.ts'
-import type { VoteValue } from './store.ts'
-import { DOWN, DRAINED, FORCED_DOWN, type HealthState, UNPROVEN, UP } from './table.ts'
 import type { MemberPlan } from './target.ts'
-
-/** `forced`: forced down; a member that is forced up is up. */
-export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced'
+import type { Verdict, VoteValue } from './vote.ts'
 
 /** What of a member outlives its votes, its checks and the process. */
 export interface Remembered {
@@ -188,31 +182,3 @@ function combine(outcomes: readonly TargetOutcome[], before: Verdict | undefined
 /** What a voter for the outcome saw; of any other voter when there is none. */
 const reasonOf = (votes: readonly Heard[], outcome: Verdict | undefined): string =>
   (votes.find(({ value }) => value === outcome) ?? votes[0])?.reason ?? ''
-
-/** What a member counts for at the brake, and in what would be left of its service. */
-export function fitnessOf({ drained }: MemberPlan, said: Verdict | undefined, override: Override | undefined): Fitness {
-  if (override?.action === 'up') return 'up'
-  if (override !== undefined || drained) return 'out'
-  return said ?? 'out'
-}
-
-/** Precedence: force > drain > brake > verdict (DESIGN §6). A drain only drains what is up: what is down stays down. */
-export function stateOf(
-  { drained }: MemberPlan,
-  said: Verdict | undefined,
-  override: Override | undefined,
-  braked: boolean,
-): MemberState {
-  if (override?.action === 'up') return 'up'
-  if (override?.action === 'down') return 'forced'
-  if (said === 'down') return braked ? 'up' : 'down'
-  return drained || override !== undefined ? 'drained' : (said ?? 'unproven')
-}
-
-export const STATE_BITS: Readonly<Record<MemberState, HealthState>> = {
-  unproven: UNPROVEN,
-  up: UP,
-  down: DOWN,
-  drained: DRAINED,
-  forced: FORCED_DOWN,
-}

@@ -2,10 +2,13 @@
  * Where a member stands: its state, share and calm, and why, from its judgement, its override and the brake. Pure; node.ts
  * calls stand() whenever one of them changed or `wakeAtMs` has come, and writes the HealthTable's word of it.
  */
-import { type Judgement, type MemberState, stateOf } from './judgement.ts'
+import type { Fitness } from './brake.ts'
+import type { Judgement } from './judgement.ts'
 import type { Override } from './override.ts'
 import { type AgentShare, damp, rampNextMs, rampShare } from './share.ts'
+import { DOWN, DRAINED, FORCED_DOWN, type HealthState, UNPROVEN, UP } from './table.ts'
 import type { MemberPlan, ServicePlan } from './target.ts'
+import type { Verdict } from './vote.ts'
 
 export interface Standing {
   readonly state: MemberState
@@ -127,3 +130,34 @@ function sayOverride({ action, who, why, pattern }: Override): string {
 }
 
 const percent = (share: number): string => `${share / 10} %`
+
+/** `forced`: forced down; a member that is forced up is up. */
+export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced'
+
+/** What a member counts for at the brake, and in what would be left of its service. */
+export function fitnessOf({ drained }: MemberPlan, said: Verdict | undefined, override: Override | undefined): Fitness {
+  if (override?.action === 'up') return 'up'
+  if (override !== undefined || drained) return 'out'
+  return said ?? 'out'
+}
+
+/** Precedence: force > drain > brake > verdict (DESIGN §6). A drain only drains what is up: what is down stays down. */
+export function stateOf(
+  { drained }: MemberPlan,
+  said: Verdict | undefined,
+  override: Override | undefined,
+  braked: boolean,
+): MemberState {
+  if (override?.action === 'up') return 'up'
+  if (override?.action === 'down') return 'forced'
+  if (said === 'down') return braked ? 'up' : 'down'
+  return drained || override !== undefined ? 'drained' : (said ?? 'unproven')
+}
+
+export const STATE_BITS: Readonly<Record<MemberState, HealthState>> = {
+  unproven: UNPROVEN,
+  up: UP,
+  down: DOWN,
+  drained: DRAINED,
+  forced: FORCED_DOWN,
+}

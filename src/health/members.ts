@@ -8,28 +8,19 @@
  * A vote costs its own members, and their services where what they count for has changed; a batch costs each but once.
  */
 import { createHash } from 'node:crypto'
-import { brake, type Fitness, leftPercent } from './brake.ts'
-import {
-  fitnessOf,
-  type Heard,
-  judge,
-  type Judgement,
-  type MemberState,
-  NOTHING_REMEMBERED,
-  type Remembered,
-  STATE_BITS,
-  stateOf,
-} from './judgement.ts'
-import { matches, type Override } from './override.ts'
-import type { Looked } from './impact.ts'
 import { type Past, savedMember } from './absent.ts'
-import { type Quorum, quorumOf, type RosterEntry, type Verdict } from './quorum.ts'
+import { brake, type Fitness, leftPercent } from './brake.ts'
+import type { Looked } from './impact.ts'
+import { type Heard, judge, type Judgement, NOTHING_REMEMBERED, type Remembered } from './judgement.ts'
+import { fitnessOf, type MemberState, stand, type Standing, STATE_BITS, stateOf } from './member-state.ts'
+import { matches, type Override } from './override.ts'
+import { type Quorum, quorumOf, type RosterEntry } from './quorum.ts'
 import type { Roster, VoteStatus } from './roster.ts'
 import type { SavedMember } from './saved.ts'
-import { stand, type Standing } from './member-state.ts'
 import type { KnownMember } from './store.ts'
 import { type HealthTable, healthWord, UNWATCHED } from './table.ts'
 import type { HealthPlan, MemberPlan, ServicePlan, Target } from './target.ts'
+import type { Verdict } from './vote.ts'
 
 /** One line of log, one step of a metric. */
 export interface Change {

@@ -2,9 +2,7 @@
  * The quorum: what the votes on one target add up to. Pure and deterministic, so that nodes that have heard the same say
  * the same. It decides only on evidence: whatever is too little to decide leaves the previous verdict as it was.
  */
-import type { VoteValue } from './store.ts'
-
-export type Verdict = 'up' | 'down'
+import type { Verdict, VoteValue } from './vote.ts'
 
 /** A live prober's vote on one target. */
 export interface Ballot {

@@ -7,7 +7,8 @@
  */
 import type { Heard } from './judgement.ts'
 import type { Refusals } from './refusals.ts'
-import { type Heartbeat, MOST_PROBERS, type ProberIdentity, type Vote, type VoteValue } from './store.ts'
+import { type Heartbeat, MOST_PROBERS, type ProberIdentity } from './store.ts'
+import type { Vote, VoteValue } from './vote.ts'
 
 export interface VoteStatus {
   readonly prober: string

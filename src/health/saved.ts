@@ -5,7 +5,7 @@
  * Times in the file are of this host's wall clock; it is compared with nothing but itself.
  */
 import { damaged, type FileKind, isRecord, isTime, readState } from '../state.ts'
-import type { Verdict } from './quorum.ts'
+import type { Verdict } from './vote.ts'
 
 /** Older saved state, members that have left, and probers that are silent for longer are forgotten. */
 export const MEMORY_MS = 24 * 3_600_000

@@ -8,8 +8,8 @@
  *                         └───────┘
  */
 import type { Override } from './override.ts'
-import type { Verdict } from './quorum.ts'
 import type { Refusals } from './refusals.ts'
+import type { Verdict, Vote } from './vote.ts'
 
 /** A prober, and a node, says something at least this often; after LEASE_MS of silence it is gone. */
 export const HEARTBEAT_MS = 1000
@@ -21,23 +21,6 @@ export const LEASE_MS = 3 * HEARTBEAT_MS
  */
 export const MOST_PROBERS = 1000
 export const MOST_NODES = 1000
-
-/** UP and DOWN are what the prober saw; ABSTAIN: it can't tell (no route, canaries failing, target overdue). */
-export type VoteValue = 'up' | 'down' | 'abstain'
-
-export interface Vote {
-  readonly target: string
-  readonly value: VoteValue
-  /** The track has begun to move away from this value, or just arrived at it: TTLs go short. */
-  readonly moving: boolean
-  /** What the last check saw, in words and without its duration: `200`, `connection refused`. */
-  readonly reason: string
-  /** Duration of the check that brought this vote. */
-  readonly rttMs: number
-  /** How much of its traffic the target asks for, 0–1000; 1000 unless its agent says otherwise. */
-  readonly share: number
-}
-
 export interface ProberIdentity {
   readonly name: string
   readonly region: string

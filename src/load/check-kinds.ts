@@ -7,9 +7,9 @@
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { formatName, isAbsolute, isFault, lowerName, parseName } from '../dns/name.ts'
 import { RCODE } from '../dns/types.ts'
-import { CHECK_RRTYPES, type CheckKind } from '../zone/model.ts'
 import type { Fields, Reader } from '../yaml/read.ts'
-import type { Entry, Node } from '../yaml/tree.ts'
+import type { Entry, Node } from '../yaml/source.ts'
+import { CHECK_RRTYPES, type CheckKind } from '../zone/model.ts'
 
 export const CHECK_TYPES = ['http', 'https', 'tcp', 'tls', 'grpc', 'dns', 'icmp', 'exec', 'agent'] as const
 type CheckType = (typeof CHECK_TYPES)[number]

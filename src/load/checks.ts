@@ -8,10 +8,10 @@
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean } from '../problem.ts'
-import { CHECK_TYPES, completeKind, KIND_KEYS, type KindPart, portOf, readKind } from './check-kinds.ts'
-import type { CheckModel } from '../zone/model.ts'
 import type { Reader } from '../yaml/read.ts'
-import type { Entry, Node } from '../yaml/tree.ts'
+import type { Entry, Node } from '../yaml/source.ts'
+import type { CheckModel } from '../zone/model.ts'
+import { CHECK_TYPES, completeKind, KIND_KEYS, type KindPart, portOf, readKind } from './check-kinds.ts'
 
 /** A check as far as one place writes it. */
 export interface CheckPart extends KindPart {

@@ -5,9 +5,9 @@
 import { dirname } from 'node:path'
 import type { PrefixTable } from '../geo/prefixes.ts'
 import type { Problem } from '../problem.ts'
+import type { Node, Source } from '../yaml/source.ts'
 import type { Files } from './files.ts'
 import type { ZoneFile } from './records.ts'
-import type { Node, Source } from '../yaml/tree.ts'
 
 /** What one file gave, or a zone's files together; opaque outside this folder. */
 export interface LoadedFile {

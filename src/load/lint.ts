@@ -5,10 +5,9 @@
 import { formatAddress, maskAddress } from '../dns/address.ts'
 import { formatName, lowerName, parentName } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
-import type { Problem, ProblemCode } from '../problem.ts'
+import type { Position, Problem, ProblemCode } from '../problem.ts'
 import { budgetInWords, detectionMs, inSeconds, steeredNames } from '../zone/budget.ts'
-import type { Model, Position, ServiceModel } from '../zone/model.ts'
-import { keyOf } from './records.ts'
+import type { Model, ServiceModel } from '../zone/model.ts'
 import {
   positionOf,
   RECORD_HEAD,
@@ -20,6 +19,7 @@ import {
   Z_TYPE,
   type ZoneModel,
 } from '../zone/pack.ts'
+import { keyOf } from './records.ts'
 
 /** A failover longer than this is said where no `budget` is written. */
 const LONG_MS = 300_000

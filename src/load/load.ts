@@ -13,9 +13,11 @@ import { createHash, hash as hashOf } from 'node:crypto'
 import { join, relative, sep } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { formatName, isFault } from '../dns/name.ts'
+import { lastChangeOf } from '../git.ts'
 import {
   comparePlaces,
   MOST_PROBLEMS,
+  type Position,
   type Problem,
   type ProblemCode,
   ProblemList,
@@ -24,21 +26,21 @@ import {
   TooManyErrors,
   untold,
 } from '../problem.ts'
-import { checkNesting, checkSharedVips, steer } from './resolve.ts'
+import { Reader } from '../yaml/read.ts'
+import { type Node, Source } from '../yaml/source.ts'
+import { type Include, parseYaml } from '../yaml/tree.ts'
 import { checkBudgets } from '../zone/budget.ts'
+import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import { type CheckPart, readNamedChecks } from './checks.ts'
 import { Files, type SavedFiles } from './files.ts'
-import { lastChangeOf } from '../git.ts'
-import { Lister, type ZoneSource } from './list.ts'
-import type { Model, Position, ServiceModel, SiteModel } from '../zone/model.ts'
 import { type LoadedFile, Parts, type Unit } from './includes.ts'
-import { Reader } from '../yaml/read.ts'
+import { Lister, type ZoneSource } from './list.ts'
 import { keyOf, readZone, type ZoneFile } from './records.ts'
-import type { PrefixReader } from '../zone/rules.ts'
+import { checkNesting, checkSharedVips, steer } from './resolve.ts'
+import type { PrefixReader } from './rules.ts'
 import { readService, readSites, type ServiceContext } from './services.ts'
 import { readSoa, type SoaDefaults, soaOf } from './soa.ts'
 import { readSubnets } from './subnets.ts'
-import { type Include, type Node, parseYaml, Source } from '../yaml/tree.ts'
 
 export interface Loaded {
   /** undefined when there is an error among the problems. */

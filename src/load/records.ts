@@ -2,17 +2,19 @@
  * A zone's files → packed records (pack.ts), checked as far as they alone allow; what depends on others (services, inner
  * zones) load.ts checks afterwards. octoDNS's form: names at the root, a record or a list of records at each.
  */
-import { encodeRdata, type RdataValue, ZONE_TYPES } from '../dns/rdata.ts'
+import type { RdataValue } from '../dns/fields.ts'
 import { parseUnicodeName } from '../dns/idna.ts'
 import { formatName, isAbsolute, isFault, isTooLong, joinName, lowerName, parentName, TOO_LONG } from '../dns/name.ts'
+import { encodeRdata, ZONE_TYPES } from '../dns/rdata.ts'
 import { TYPE, typeName, typeNumber } from '../dns/types.ts'
 import type { Problem, Report } from '../problem.ts'
-import { type DynamicRecord, readDynamic } from './octodns/dynamic.ts'
-import type { ServiceModel } from '../zone/model.ts'
-import { isIgnored, refuseType } from './octodns/ignored.ts'
-import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from '../zone/pack.ts'
 import { type Fields, Reader } from '../yaml/read.ts'
-import { type Entry, type Include, isEmpty, type Node, parseYaml, type Scalar, type Source } from '../yaml/tree.ts'
+import { type Entry, isEmpty, type Node, type Scalar, type Source } from '../yaml/source.ts'
+import { type Include, parseYaml } from '../yaml/tree.ts'
+import type { ServiceModel } from '../zone/model.ts'
+import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from '../zone/pack.ts'
+import { type DynamicRecord, readDynamic } from './octodns/dynamic.ts'
+import { isIgnored, refuseType } from './octodns/ignored.ts'
 
 export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 'services' | 'at' | 'files'> {
   /** How many owner names it has. */

@@ -3,11 +3,10 @@
  */
 import { formatName, parentName } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
-import { didYouMean, type Report } from '../problem.ts'
-import type { Position, ServiceModel, SiteModel } from '../zone/model.ts'
+import { didYouMean, type Position, type Report } from '../problem.ts'
+import { type ServiceModel, type SiteModel, typesOf } from '../zone/model.ts'
 import { positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE } from '../zone/pack.ts'
 import { keyOf, type ZoneFile } from './records.ts'
-import { typesOf } from './services.ts'
 
 /** By name, every service that is written; of one that could not be read only where. */
 export type WrittenServices = ReadonlyMap<string, ServiceModel | Position>

@@ -7,9 +7,9 @@
 import { z } from 'zod'
 import { isNamed, LOG_LEVELS, type Setting, SETTING_KEYS, SETTINGS } from '../config.ts'
 import { type ValueKey, valueForms, ZONE_TYPES } from '../dns/rdata.ts'
-import { COMMON_KEYS } from './checks.ts'
-import { CHECK_TYPES, KIND_KEYS, portOf, SENT } from './check-kinds.ts'
 import { CHECK_RRTYPES } from '../zone/model.ts'
+import { CHECK_TYPES, KIND_KEYS, portOf, SENT } from './check-kinds.ts'
+import { COMMON_KEYS } from './checks.ts'
 
 /** A key: what may be written, what it is, and what stands where it is not written, in the words of docs/zones.md. */
 interface Row {

@@ -3,13 +3,20 @@
  * against sites.yaml and against itself here; what it has in common with other services and zones, in load.ts.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
-import { didYouMean } from '../problem.ts'
-import { type CheckPart, readAddress, readChecks } from './checks.ts'
-import type { LastResort, Position, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from '../zone/model.ts'
-import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { didYouMean, type Position } from '../problem.ts'
 import type { Fields, Reader } from '../yaml/read.ts'
-import { readGroups, readRules, type PrefixReader } from '../zone/rules.ts'
-import type { Entry, Node } from '../yaml/tree.ts'
+import type { Entry, Node } from '../yaml/source.ts'
+import {
+  type LastResort,
+  type ServiceModel,
+  type ServiceSiteModel,
+  type SiteModel,
+  typesOf,
+  type VipModel,
+} from '../zone/model.ts'
+import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { type CheckPart, readAddress, readChecks } from './checks.ts'
+import { type PrefixReader, readGroups, readRules } from './rules.ts'
 
 export const SITE_KEYS = ['location', 'region', 'capacity', 'drained']
 export const SERVICE_KEYS = [
@@ -34,17 +41,6 @@ export const SERVICE_KEYS = [
 export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
 const DAY_MS = 86_400_000
 const MAX_CAPACITY = 1_000_000
-
-/** Bits STEERS_*: the types that a service ever answers. */
-export function typesOf({ sites }: Pick<ServiceModel, 'sites'>, only?: ReadonlySet<string>): number {
-  let types = 0
-  for (const { site, vips } of sites) {
-    if (only !== undefined && !only.has(site)) continue
-    for (const { bytes } of vips) types |= bytes.length === 4 ? STEERS_A : STEERS_AAAA
-  }
-  return types
-}
-
 /** Names of sites, pools, services and checks: part of member names, metrics and patterns, so no blanks, slashes or stars. */
 export function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what: string): boolean {
   if (/^[a-z0-9][\w.-]{0,62}$/i.test(key.text)) return true

@@ -6,10 +6,10 @@
 import { formatName, isFault } from '../dns/name.ts'
 import { encodeRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
-import type { SoaModel, ZoneModel } from '../zone/pack.ts'
 import type { Reader } from '../yaml/read.ts'
+import type { Node } from '../yaml/source.ts'
+import type { SoaModel, ZoneModel } from '../zone/pack.ts'
 import type { ZoneFile } from './records.ts'
-import type { Node } from '../yaml/tree.ts'
 
 export interface SoaDefaults {
   readonly mname: string | undefined

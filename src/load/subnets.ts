@@ -5,7 +5,7 @@
 import { formatAddress, maskAddress, parseAddress, parsePrefix } from '../dns/address.ts'
 import { type PrefixTable, PrefixTableBuilder } from '../geo/prefixes.ts'
 import type { Report } from '../problem.ts'
-import type { Source } from '../yaml/tree.ts'
+import type { Source } from '../yaml/source.ts'
 
 const MOST_FAULTS = 20
 /** Of one file. The internet's routing table has 1.2 million. */

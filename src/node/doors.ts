@@ -7,22 +7,14 @@ import { mkdirSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { type Config, formatEndpoint, listensByDefault } from '../config.ts'
-import { makeApp, type Node, type Shown, type TcpGuard } from '../api/app.ts'
+import { makeApp, type TcpGuard } from '../api/app.ts'
+import type { Node, Shown } from '../api/contract.ts'
 import { type HttpServer, isAnswered, listenSocket, listenTcp } from '../api/listen.ts'
-import type { Problem } from '../problem.ts'
+import { type Config, listensByDefault } from '../config.ts'
+import { StartError } from '../problem.ts'
 import { ListenError } from '../server/front.ts'
 import { messageOf, removeLeftovers } from '../state.ts'
-
-/** Why a process can't start: told as it is, without a stack. */
-export class StartError extends Error {
-  readonly problems: readonly Problem[]
-  constructor(message: string, problems: readonly Problem[] = []) {
-    super(message)
-    this.name = 'StartError'
-    this.problems = problems
-  }
-}
+import { formatEndpoint } from '../units.ts'
 
 export const controlSocketOf = (config: Config): string => join(config.state, 'control.sock')
 

@@ -1,7 +1,7 @@
 /** The log: pino's JSON lines for machines, the same lines as text where a person looks on. One line per change. */
 import { type Logger, pino } from 'pino'
 import type { LogLevel } from '../config.ts'
-import { printable } from '../cli/output.ts'
+import { printable } from '../problem.ts'
 
 /** `text`: undefined = text on a terminal, JSON elsewhere. */
 export function makeLog(level: LogLevel, text = process.stdout.isTTY): Logger {

@@ -6,19 +6,20 @@
  *   Doors: control socket, http.listen ◀── readiness, status, metrics
  */
 import type { Logger } from 'pino'
-import type { Built, Planned } from '../world/build.ts'
-import { LOCK_WAIT } from '../world/folder.ts'
+import { makeAdoption } from '../answer/adoption.ts'
+import type { Readiness, Shown } from '../api/contract.ts'
+import { proberStatusOf, type ProberStatusView, renderProberMetrics, type ServedProber } from '../api/prober-status.ts'
 import type { Config } from '../config.ts'
+import { nameOf } from '../git.ts'
 import type { Store } from '../health/store.ts'
-import type { Readiness, Shown } from '../api/app.ts'
 import type { ProberThread } from '../probe/thread.ts'
+import { count } from '../units.ts'
+import type { Built, Planned } from '../world/build.ts'
 import { startCompiler } from '../world/compiler.ts'
-import { makeAdoption } from '../world/pool.ts'
+import { LOCK_WAIT } from '../world/folder.ts'
+import { loadInLog, Loads } from '../world/reloads.ts'
 import { claimState, Doors } from './doors.ts'
-import { loadInLog, Loads, nameOf } from '../world/reloads.ts'
-import { count } from '../cli/output.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
-import { proberStatusOf, type ProberStatusView, renderProberMetrics, type ServedProber } from '../cli/words/prober.ts'
 
 export interface ProberOptions {
   readonly config: Config

@@ -13,9 +13,10 @@ import {
   SETTINGS,
 } from '../config.ts'
 import { parsePrefix } from '../dns/address.ts'
-import type { Problem, Report } from '../problem.ts'
 import { whatIsWrong } from '../load/subnets.ts'
-import { isEmpty, type Node, parseYaml, Source } from '../yaml/tree.ts'
+import type { Problem, Report } from '../problem.ts'
+import { isEmpty, type Node, Source } from '../yaml/source.ts'
+import { parseYaml } from '../yaml/tree.ts'
 import { redisFault } from './wiring.ts'
 
 export interface Sources {

@@ -2,13 +2,14 @@
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Logger } from 'pino'
-import type { ProbeSettings } from '../world/settings-check.ts'
-import type { Config, Endpoint } from '../config.ts'
-import { MemoryStore } from '../store/memory.ts'
+import type { Config } from '../config.ts'
 import type { OwnPort, ReachSettings } from '../health/reach.ts'
-import { openRedisStore, parseRedisUrl } from '../store/redis/store.ts'
 import type { Store } from '../health/store.ts'
 import { type ProberThread, startProber } from '../probe/thread.ts'
+import { MemoryStore } from '../store/memory.ts'
+import { openRedisStore, parseRedisUrl } from '../store/redis/store.ts'
+import type { Endpoint } from '../units.ts'
+import type { ProbeSettings } from '../world/settings-check.ts'
 
 /** Trouble of the Store is a state and stops nothing; it is logged when it changes. */
 export function makeStore(config: Config, role: 'node' | 'prober', log: Logger): Store {

@@ -1,7 +1,7 @@
 /** Which names are steered by what, before and after: counted while the zones are compared, for `plan`. */
+import type { World } from '../answer/world.ts'
 import { suffixHashes } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
-import { type Comparison, isSteered, ownerKey, ownerOf, type SetAt } from './records.ts'
 import {
   find,
   findRRset,
@@ -16,7 +16,7 @@ import {
   STEERED_INTS,
 } from '../zone/image.ts'
 import { STEERS_A, STEERS_AAAA, Z_AT, Z_SIZE } from '../zone/pack.ts'
-import type { World } from '../answer/world.ts'
+import { type Comparison, isSteered, ownerKey, ownerOf, type SetAt } from './records.ts'
 
 export interface Names {
   readonly count: number

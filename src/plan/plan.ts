@@ -5,19 +5,26 @@
  */
 import { formatName } from '../dns/name.ts'
 import { TYPE, typeName } from '../dns/types.ts'
+import { type Assumptions, assume } from '../explain/what-if.ts'
 import type { HealthTable } from '../health/table.ts'
-import { type ClientCounts, clientFlows, type Flows, type Ground, spaceFlows, weighCountries } from '../traffic/flows.ts'
 import type { SteeredService } from '../policy/service.ts'
+import {
+  type ClientCounts,
+  clientFlows,
+  type Flows,
+  type Ground,
+  spaceFlows,
+  weighCountries,
+} from '../traffic/flows.ts'
+import { healthOf, measureMoves, type MeasuredMoves, type Steered } from '../traffic/moves.ts'
+import type { Made } from '../world/build.ts'
+import { buildOf } from '../world/geo-hold.ts'
 import { failoverBudget } from '../zone/budget.ts'
-import { compareServices, compareSites, type NamedChange } from './services.ts'
-import { apexKey, compareZones, inWords, ownerOf, type SetAt, type SetInWords } from './records.ts'
 import type { Model } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
-import { type Assumptions, assume } from '../explain/what-if.ts'
-import type { Made } from '../world/build.ts'
 import { type CapUnit, NameTally, type Names, serviceOf, ttlOf, type Unit } from './names.ts'
-import { buildOf } from '../world/geo-hold.ts'
-import { healthOf, measureMoves, type MeasuredMoves, type Steered } from '../traffic/moves.ts'
+import { apexKey, compareZones, inWords, ownerOf, type SetAt, type SetInWords } from './records.ts'
+import { compareServices, compareSites, type NamedChange } from './services.ts'
 
 /** One side as it was built. */
 export interface PlanSide {

@@ -5,9 +5,9 @@
  * A steered entry is compared as what it stands for: an A, an AAAA, or both. So a name that was static and becomes steered
  * is one difference, and not a removal beside an addition. The SOA's serial is no difference.
  */
-import { TYPE } from '../dns/types.ts'
 import { formatName } from '../dns/name.ts'
 import { formatRdata } from '../dns/rdata.ts'
+import { TYPE } from '../dns/types.ts'
 import {
   RECORD_HEAD,
   STEERS_A,

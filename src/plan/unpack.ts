@@ -9,7 +9,8 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import type { Git } from '../git.ts'
 import { MOST_FILE_BYTES } from '../load/files.ts'
-import { parseYaml, Source } from '../yaml/tree.ts'
+import { Source } from '../yaml/source.ts'
+import { parseYaml } from '../yaml/tree.ts'
 
 /** Why it is not taken out, in words. */
 export class NotTaken extends Error {}

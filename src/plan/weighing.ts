@@ -1,8 +1,8 @@
 /** Who the clients are, from CSV: how much each country weighs, or how many clients each prefix has. All faults at once. */
 import { readFileSync } from 'node:fs'
 import { parsePrefix } from '../dns/address.ts'
-import { ClientCounts } from '../traffic/flows.ts'
 import type { Problem, Report } from '../problem.ts'
+import { ClientCounts } from '../traffic/flows.ts'
 
 /** After so many of a file the rest is only counted. */
 const MOST_FAULTS = 1_000

@@ -11,10 +11,10 @@
  * Health is read by site, not by query: judge() makes of the members' words what each site is fit for, and that stands until the
  * service's own word says that one of them has changed. So a walk reads two ints a site, and goes only to stages that find something.
  */
+import { mix } from '../hash.ts'
 import { DOWN, DRAINED, FORCED_DOWN, UNPROVEN, UNWATCHED, UP, type HealthTable } from '../health/table.ts'
-import { mix } from './network.ts'
-import { FENCE, PICK_HASH, PICK_RANDOM, type ClientMap } from './map.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { FENCE, PICK_HASH, PICK_RANDOM, type ClientMap } from './map.ts'
 import type { SteeredService } from './service.ts'
 
 /** Most addresses of one answer (DESIGN §7). */

@@ -2,11 +2,11 @@
  * A steered service as the answering threads see it: small flat tables, posted with the World. Sites are numbered by
  * their names' sort order (as in the service's ClientMap); VIPs are numbered through, a site's IPv4 before its IPv6.
  */
+import { hashText } from '../hash.ts'
 import type { HealthTable } from '../health/table.ts'
 import { memberName } from '../health/target.ts'
 import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
-import { hashText } from './network.ts'
 
 /** What the sites of a service are fit for by their members' words: an answering thread's own, see select.ts. */
 export interface Fitness {

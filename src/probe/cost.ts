@@ -2,8 +2,8 @@
  * What probing costs, and whether it fits into a prober. Asked when zones are loaded (answer/build.ts) and again where
  * targets are spread over probers (probe/duty.ts).
  */
-import type { CheckModel } from '../zone/model.ts'
 import type { Target } from '../health/target.ts'
+import type { CheckModel } from '../zone/model.ts'
 
 /**
  * CPU time of one check, in µs of a core: about twice what docs/performance.md has, measured by `npm run bench -- probes`.

@@ -6,8 +6,9 @@
  *   thread ─ Board ─▶ │ merged │ ─ one Board, one boot id, one sequence ─▶ Store
  *                     └────────┘
  */
-import type { Board, Heartbeat, ProberIdentity, Vote } from '../health/store.ts'
+import type { Board, Heartbeat, ProberIdentity } from '../health/store.ts'
 import { hashTargets } from '../health/target.ts'
+import type { Vote } from '../health/vote.ts'
 
 export interface MergeSettings {
   readonly identity: ProberIdentity

@@ -11,8 +11,6 @@
  *
  * Silence in trouble is nobody's fault: while the Store can't be reached, and for a lease after that, nothing moves.
  */
-import { makeAssignment } from './assignment.ts'
-import { overload, type ProbeCapacity } from './cost.ts'
 import {
   type Audience,
   HEARTBEAT_MS,
@@ -21,10 +19,12 @@ import {
   MOST_PROBERS,
   type ProberIdentity,
   type Store,
-  type Vote,
 } from '../health/store.ts'
 import { hashTargets, type Target } from '../health/target.ts'
+import type { Vote } from '../health/vote.ts'
 import { formatDuration } from '../units.ts'
+import { makeAssignment } from './assignment.ts'
+import { overload, type ProbeCapacity } from './cost.ts'
 
 /** After trouble everybody who lives has been heard within a lease and this. */
 const GRACE_MS = HEARTBEAT_MS

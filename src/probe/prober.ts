@@ -6,15 +6,16 @@
  *
  * A vote is UP or DOWN only on what the site did. Whatever is this prober's own fault, or may be, is an abstention.
  */
-import type { Endpoint } from '../config.ts'
-import { type Board, HEARTBEAT_MS, type ProberIdentity, type Vote } from '../health/store.ts'
+import { type Board, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
 import { hashTargets, type Target } from '../health/target.ts'
-import { advance, heldDownMs, isMoving, isUndecided, NEW_TRACK, release, toldOf, type Track } from './track.ts'
+import type { Vote } from '../health/vote.ts'
+import type { Endpoint } from '../units.ts'
 import { type CheckSettings, runCheck } from './checks/check.ts'
-import { LagMeter } from './lag.ts'
 import type { Observation } from './checks/observation.ts'
+import { LagMeter } from './lag.ts'
 import { hasRoute } from './route.ts'
 import { type Job, nextTurn, phaseOf, Schedule } from './schedule.ts'
+import { advance, heldDownMs, isMoving, isUndecided, NEW_TRACK, release, toldOf, type Track } from './track.ts'
 import { familyOf, networkOf, reachCanary, Trust, UNRELATED, type Witness } from './trust.ts'
 
 /** A target that is new is checked within its interval, and within this: of long intervals nobody could wait for the first vote. */

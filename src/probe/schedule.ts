@@ -6,7 +6,7 @@
  *   heap ─ due ─▶ paced? ─▶ queue, in the order they were due ─ as the pace allows ─▶ run
  *                   └ no: run
  */
-import { hashText } from '../policy/network.ts'
+import { hashText } from '../hash.ts'
 
 const BATCH = 64
 /** So much time's worth of the pace may begin at once. */

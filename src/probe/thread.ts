@@ -6,15 +6,16 @@
  *                          ▲─────────────── what other probers and nodes say ─────────────────────────┘
  */
 import { randomUUID } from 'node:crypto'
-import type { Endpoint } from '../config.ts'
-import { loadOf } from './cost.ts'
 import type { ReachSettings } from '../health/reach.ts'
-import type { Heartbeat, Store, Vote } from '../health/store.ts'
+import type { Heartbeat, Store } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
-import { divide } from './divide.ts'
-import { Duty } from './own-targets.ts'
+import type { Vote } from '../health/vote.ts'
+import type { Endpoint } from '../units.ts'
 import type { Commands } from './checks/exec.ts'
+import { loadOf } from './cost.ts'
+import { divide } from './divide.ts'
 import { MergedBoard } from './merge.ts'
+import { Duty } from './own-targets.ts'
 import { SupervisedThread, WORKER } from './supervise.ts'
 
 const REPORT_MS = 800

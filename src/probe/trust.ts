@@ -10,7 +10,7 @@
  * most: what goes on failing then is really gone. While nothing passes it lasts as long as that: so looks a cut cable.
  */
 import { connect } from 'node:net'
-import type { Endpoint } from '../config.ts'
+import type { Endpoint } from '../units.ts'
 
 /** Networks that must have been probed before their failing together says something about the prober. */
 export const UNRELATED = 8

@@ -8,10 +8,17 @@
  *
  * No call blocks but the wait for packets: what the kernel does not take at once is dropped and counted.
  */
-import type { respond as answer, Responder } from '../answer/answer.ts'
-import { UDP } from '../answer/answer.ts'
+import type { respond as answer } from '../answer/answer.ts'
+import { type Responder, UDP } from '../answer/responder.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
-import { C_SEND_FULL, C_SEND_REFUSED, C_SEND_UNRESOLVED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../counters.ts'
+import {
+  C_SEND_FULL,
+  C_SEND_REFUSED,
+  C_SEND_UNRESOLVED,
+  COUNTED_RCODES,
+  COUNTED_TYPES,
+  queryCell,
+} from '../counters.ts'
 import {
   EAGAIN,
   EINTR,

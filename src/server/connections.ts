@@ -16,7 +16,8 @@
  * leaves it to the server): filling the places keeps nobody out, as long as they ask before as many others have come.
  */
 import type { Socket } from 'node:net'
-import { respond, type Responder, TCP } from '../answer/answer.ts'
+import { respond } from '../answer/answer.ts'
+import { type Responder, TCP } from '../answer/responder.ts'
 import { parseAddress } from '../dns/address.ts'
 
 export interface TcpLimits {

@@ -3,13 +3,7 @@
  * (threads.ts), node:dgram (portable.ts) and the TCP thread (tcp.ts); serve.ts puts them together. All call the same respond().
  */
 import type { World } from '../answer/world.ts'
-import { type Endpoint, formatEndpoint } from '../config.ts'
-
-export type Log = (
-  level: 'info' | 'warn' | 'error',
-  message: string,
-  fields?: Readonly<Record<string, unknown>>,
-) => void
+import { type Endpoint, formatEndpoint } from '../units.ts'
 
 /** Connections of TCP that wait in the kernel to be accepted. */
 export const BACKLOG = 511

@@ -11,7 +11,7 @@
  * before its first query, since it asked for our link address with its own (RFC 826; RFC 4861 §7.2.3). Wrong guesses, of a
  * subnet behind a router whose addresses look on-link, cost nothing while no flood is on.
  */
-import type { Log } from './front.ts'
+import type { Log } from '../config.ts'
 import type { Linux } from '../linux/calls.ts'
 import { type LinkAddress, type Neighbour, Netlink } from '../linux/netlink.ts'
 

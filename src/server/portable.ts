@@ -5,13 +5,14 @@
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { setImmediate } from 'node:timers/promises'
-import { makeResponder, respond, type Responder, UDP } from '../answer/answer.ts'
+import { respond } from '../answer/answer.ts'
+import { makeResponder, type Responder, UDP } from '../answer/responder.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
 import type { World } from '../answer/world.ts'
-import type { Endpoint } from '../config.ts'
+import { C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../counters.ts'
 import { parseAddress } from '../dns/address.ts'
 import type { HealthTable } from '../health/table.ts'
-import { C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../counters.ts'
+import type { Endpoint } from '../units.ts'
 import { type Front, ListenError } from './front.ts'
 import type { UdpStats } from './threads.ts'
 

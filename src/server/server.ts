@@ -4,16 +4,16 @@
  */
 import type { Socket as UdpSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { adoptedGeneration, type Adoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
-import { type Endpoint, formatEndpoint } from '../config.ts'
+import type { Log } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
-import type { Log } from './front.ts'
 import { type Linux, linux } from '../linux/calls.ts'
-import { adoptedGeneration, type Adoption } from '../world/pool.ts'
+import { type Endpoint, formatEndpoint } from '../units.ts'
 import { bindPortable, PortableUdp } from './portable.ts'
 import { bindAll, isWildcard, steerToSuccessor } from './sockets.ts'
-import { limitsFor, openFilesLimit, TcpFront, type TcpStats } from './tcp.ts'
 import type { TcpSource } from './tcp-thread.ts'
+import { limitsFor, openFilesLimit, TcpFront, type TcpStats } from './tcp.ts'
 import { Threads, type UdpStats } from './threads.ts'
 
 export interface ServerOptions {

@@ -5,8 +5,6 @@
  * Two servers on one port would silently share the traffic. So the first socket of an address is bound without
  * SO_REUSEPORT, which fails when anybody else has the port, and made shareable only then; to take over, before.
  */
-import type { Endpoint } from '../config.ts'
-import { BACKLOG, ListenError } from './front.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -36,6 +34,8 @@ import {
   SOL_SOCKET,
   TCP_USER_TIMEOUT,
 } from '../linux/calls.ts'
+import type { Endpoint } from '../units.ts'
+import { BACKLOG, ListenError } from './front.ts'
 
 /** As posted to a thread. */
 export interface UdpSocket {

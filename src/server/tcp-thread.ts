@@ -6,13 +6,13 @@
 import { createServer, type Server } from 'node:net'
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
-import { makeResponder } from '../answer/answer.ts'
+import type { Adoption } from '../answer/adoption.ts'
+import { makeResponder } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
-import type { Endpoint } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
+import type { Endpoint } from '../units.ts'
 import { Connections, type TcpLimits } from './connections.ts'
 import { BACKLOG } from './front.ts'
-import type { Adoption } from '../world/pool.ts'
 
 /** A descriptor that listens already and is this thread's to close, or an address to bind. */
 export type TcpSource = Endpoint & { readonly fd?: number }

@@ -6,11 +6,14 @@
  */
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
+import { ABSENT, type Adoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
-import type { Endpoint } from '../config.ts'
-import type { HealthTable } from '../health/table.ts'
-import { startThread, type Thread } from '../linux/worker.ts'
+import type { Log } from '../config.ts'
 import { makeCounters } from '../counters.ts'
+import type { HealthTable } from '../health/table.ts'
+import type { Linux } from '../linux/calls.ts'
+import { startThread, type Thread } from '../linux/worker.ts'
+import type { Endpoint } from '../units.ts'
 import {
   T_ACCEPTED,
   T_BEAT,
@@ -25,9 +28,7 @@ import {
   TCP_CELLS,
   type TcpLimits,
 } from './connections.ts'
-import { type Front, ListenError, type Log } from './front.ts'
-import type { Linux } from '../linux/calls.ts'
-import { ABSENT, type Adoption } from '../world/pool.ts'
+import { type Front, ListenError } from './front.ts'
 import { duplicate } from './sockets.ts'
 import type { TcpAssignment, TcpNews, TcpOrder, TcpSource } from './tcp-thread.ts'
 

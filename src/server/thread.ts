@@ -3,13 +3,14 @@
  * to its event loop: Worlds come by receiveMessageOnPort, orders by a cell, and what it has to say are counters and beats.
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
-import { makeResponder, respond } from '../answer/answer.ts'
+import type { Adoption } from '../answer/adoption.ts'
+import { respond } from '../answer/answer.ts'
+import { makeResponder } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
-import { serveBatches } from './batch.ts'
 import { linux } from '../linux/calls.ts'
+import { serveBatches } from './batch.ts'
 import type { NeighbourTables } from './neighbours.ts'
-import type { Adoption } from '../world/pool.ts'
 import type { UdpSocket } from './sockets.ts'
 
 export interface Assignment {

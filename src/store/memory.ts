@@ -2,7 +2,6 @@
  * The Store of one process: `serve` that probes for itself. The prober lives in a thread of its own, so its side of the
  * board is one end of a MessagePort (portBoard), and whoever has a Store serves the other end (serveBoard).
  */
-import type { MessagePort } from 'node:worker_threads'
 import { type Override, standsOver } from '../health/override.ts'
 import { Refusals } from '../health/refusals.ts'
 import {
@@ -16,8 +15,9 @@ import {
   type NodeIdentity,
   type ProberIdentity,
   type Store,
-  type Vote,
 } from '../health/store.ts'
+import type { Vote } from '../health/vote.ts'
+import { asBoard, type Posting } from './port.ts'
 
 /** What one prober says now, and whether it is still heard. */
 interface Posted {
@@ -36,14 +36,6 @@ interface Beating {
   live: boolean
   readonly lease: NodeJS.Timeout
 }
-
-/** What goes through the port: one call of Board each. */
-type Posting =
-  | { readonly call: 'replace'; readonly prober: ProberIdentity; readonly votes: readonly Vote[] }
-  | { readonly call: 'change'; readonly prober: ProberIdentity; readonly vote: Vote }
-  | { readonly call: 'retire'; readonly prober: ProberIdentity; readonly targets: readonly string[] }
-  | { readonly call: 'heartbeat'; readonly prober: ProberIdentity; readonly beat: Heartbeat }
-
 export class MemoryStore implements Store {
   readonly shared = false
   readonly trouble = undefined
@@ -190,42 +182,5 @@ export class MemoryStore implements Store {
 
   #tell(say: (audience: Audience) => void): void {
     for (const audience of this.#audiences) say(audience)
-  }
-}
-
-/** A Board in another thread: what is said to it comes out at serveBoard() on the other end of the channel. */
-export const portBoard = (port: MessagePort, prober: ProberIdentity): Board =>
-  asBoard(prober, (posting) => port.postMessage(posting))
-
-/** Says to `board` what portBoard() at the other end of the channel is told, until the port closes. */
-export function serveBoard(port: MessagePort, board: Board, onRefused: (error: unknown) => void): void {
-  port.on('message', (posting: Posting) => {
-    pass(posting, board).catch(onRefused)
-  })
-}
-
-async function pass(posting: Posting, board: Board): Promise<void> {
-  switch (posting.call) {
-    case 'replace':
-      await board.replace(posting.votes)
-      return
-    case 'change':
-      await board.change(posting.vote)
-      return
-    case 'retire':
-      await board.retire(posting.targets)
-      return
-    case 'heartbeat':
-      await board.heartbeat(posting.beat)
-      return
-  }
-}
-
-function asBoard(prober: ProberIdentity, post: (posting: Posting) => void): Board {
-  return {
-    replace: async (votes) => post({ call: 'replace', prober, votes }),
-    change: async (vote) => post({ call: 'change', prober, vote }),
-    retire: async (targets) => post({ call: 'retire', prober, targets }),
-    heartbeat: async (beat) => post({ call: 'heartbeat', prober, beat }),
   }
 }

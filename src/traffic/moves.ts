@@ -5,11 +5,11 @@
  */
 import { DRAINED, healthWord, UP, type HealthTable } from '../health/table.ts'
 import type { HealthPlan } from '../health/target.ts'
-import { type Flow, type Flows, type Measure, UNPLACED, type Where } from './flows.ts'
 import type { ClientMap } from '../policy/map.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { formatPercent } from '../units.ts'
 import { STEERS_A } from '../zone/pack.ts'
+import { type Flow, type Flows, type Measure, UNPLACED, type Where } from './flows.ts'
 import { movesBetween, NO_SITE, type Pool, poolOf, RESORT_VALUES, sharesOf } from './shares.ts'
 
 /** How a name is steered on one side of a change. */

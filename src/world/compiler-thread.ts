@@ -2,8 +2,9 @@
 import { access } from 'node:fs/promises'
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
+import type { Adoption } from '../answer/adoption.ts'
 import { type BuildOrder, type BuildSettings, type Built, makeBuilder } from './build.ts'
-import { type Adoption, makePool } from './pool.ts'
+import { makePool } from './pool.ts'
 
 /** As workerData. */
 export interface CompileThread {

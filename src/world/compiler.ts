@@ -3,10 +3,10 @@
  * It hands out Worlds over pooled shared memory, small tables and Problems, never a model.
  */
 import { extname } from 'node:path'
-import type { BuildOrder, BuildSettings, Built } from './build.ts'
+import type { Adoption } from '../answer/adoption.ts'
 import { startThread, type Thread } from '../linux/worker.ts'
+import type { BuildOrder, BuildSettings, Built } from './build.ts'
 import type { CompileThread, FromCompileThread } from './compiler-thread.ts'
-import type { Adoption } from './pool.ts'
 
 export interface Compiler {
   /**

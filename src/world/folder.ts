@@ -6,10 +6,10 @@
  */
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Problem } from '../problem.ts'
-import { Files } from '../load/files.ts'
 import { findWorkTree, gitFiles, lockOf, type Revision, revisionOf } from '../git.ts'
+import { Files } from '../load/files.ts'
 import { type Loaded, loadFolder, type Progress, type SavedZones } from '../load/load.ts'
+import type { Problem } from '../problem.ts'
 import { PATIENT, PROMPT, settled, type Stamp, Stamping } from './stable-read.ts'
 
 export interface FolderRead {

@@ -12,14 +12,13 @@
  */
 import { sep } from 'node:path'
 import type { Logger } from 'pino'
+import { findWorkTree, formatRevision, gitFiles, nameOf, type Revision } from '../git.ts'
+import { Files } from '../load/files.ts'
+import { formatProblem, type Problem, StartError } from '../problem.ts'
+import { messageOf } from '../state.ts'
 import type { Built, Stale } from './build.ts'
-import { formatProblem, type Problem } from '../problem.ts'
 import type { Compiler } from './compiler.ts'
 import { type Watcher, watchPaths } from './watch.ts'
-import { Files } from '../load/files.ts'
-import { messageOf } from '../state.ts'
-import { findWorkTree, formatRevision, gitFiles, type Revision } from '../git.ts'
-import { StartError } from '../node/doors.ts'
 
 /** How a load went. */
 export interface Load {
@@ -349,7 +348,3 @@ export function loadInLog({ before, revision, parsed, ms, changes }: Load): stri
   const files = parsed === 1 ? '1 file' : `${parsed} files`
   return `${moved}, ${files} parsed, ${Math.round(ms)} ms${changes === undefined ? '' : `: ${changes}`}`
 }
-
-/** As it is told; null outside of git. */
-export const nameOf = (revision: Revision | undefined): string | null =>
-  revision === undefined ? null : formatRevision(revision)

@@ -4,10 +4,10 @@
  */
 import { isTerritory, packCode } from '../geo/codes.ts'
 import type { Places } from '../geo/place.ts'
-import { overload, type ProbeCapacity } from '../probe/cost.ts'
 import { makeReach, type ReachSettings } from '../health/reach.ts'
 import { HEALTH_SLOTS } from '../health/table.ts'
 import type { HealthPlan } from '../health/target.ts'
+import { overload, type ProbeCapacity } from '../probe/cost.ts'
 import { didYouMean, type ProblemCode, type Report } from '../problem.ts'
 import type { Geo, Model, RuleModel } from '../zone/model.ts'
 

@@ -2,10 +2,9 @@
  * Reading a YAML tree by a schema: typed values out, Problems for the rest. Every method reports what is wrong and gives
  * the value that stands for a missing one, so that reading never stops at the first fault.
  */
-import { didYouMean, type ProblemCode, type Report, type Severity } from '../problem.ts'
+import { didYouMean, type Position, type ProblemCode, type Report, type Severity } from '../problem.ts'
 import { parseDistanceKm, parseDurationMs } from '../units.ts'
-import type { Position } from '../zone/model.ts'
-import { type Entry, isEmpty, type Node, type Scalar, type Source } from './tree.ts'
+import { type Entry, isEmpty, type Node, type Scalar, type Source } from './source.ts'
 
 /** A mapping's entries by key; unknown ones are reported and left out. */
 export type Fields = ReadonlyMap<string, Entry>

@@ -5,8 +5,8 @@
  *   site dies ──detect──▶ last deciding vote ──spread──▶ every node's answers ──TTL──▶ last cached answer is gone
  */
 import { formatName } from '../dns/name.ts'
-import type { Report } from '../problem.ts'
-import type { CheckModel, Position, ServiceModel } from './model.ts'
+import type { Position, Report } from '../problem.ts'
+import type { CheckModel, ServiceModel } from './model.ts'
 import { positionOf, Z_AT, Z_INTS, Z_OWNER, Z_SIZE, Z_TYPE, type ZoneModel } from './pack.ts'
 
 export interface FailoverBudget {

@@ -4,7 +4,8 @@
  */
 import type { Prefix } from '../dns/address.ts'
 import type { PrefixTable } from '../geo/prefixes.ts'
-import type { ZoneModel } from './pack.ts'
+import type { Position } from '../problem.ts'
+import { STEERS_A, STEERS_AAAA, type ZoneModel } from './pack.ts'
 
 export interface Model {
   readonly zones: readonly ZoneModel[]
@@ -13,16 +14,6 @@ export interface Model {
   /** Sorted by name, so that the order of files decides nothing. */
   readonly services: readonly ServiceModel[]
 }
-
-/** Where something was written; for problems that are found after the file was read. */
-export interface Position {
-  readonly file: string
-  readonly line: number
-  readonly column: number
-  /** UTF-16 units from there on, on that line; undefined = not known. */
-  readonly width?: number
-}
-
 export interface SiteModel {
   readonly name: string
   /** Degrees; NaN: it has no place, being a pool of dynamic records and nothing else. */
@@ -200,3 +191,13 @@ export type CheckKind =
       /** Written to the agent before its line is read: one line, whose end the prober adds. */
       readonly send?: string
     }
+
+/** Bits STEERS_*: the types that a service ever answers. */
+export function typesOf({ sites }: Pick<ServiceModel, 'sites'>, only?: ReadonlySet<string>): number {
+  let types = 0
+  for (const { site, vips } of sites) {
+    if (only !== undefined && !only.has(site)) continue
+    for (const { bytes } of vips) types |= bytes.length === 4 ? STEERS_A : STEERS_AAAA
+  }
+  return types
+}

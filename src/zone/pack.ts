@@ -4,7 +4,7 @@
  * as objects. Text of names is made when a human asks: recordsOf().
  */
 import { CLASS, TYPE } from '../dns/types.ts'
-import type { Position } from './model.ts'
+import type { Position } from '../problem.ts'
 
 /** One zone: RRsets as ints (Z_*), names and records as bytes, in the order of the file. */
 export interface ZoneModel {

@@ -3,10 +3,10 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type BuildSettings, type Built, makeBuilder } from '../../src/world/build.ts'
-import { explain, type Explanation } from '../../src/explain/explain.ts'
 import { parseAddress } from '../../src/dns/address.ts'
+import { explain, type Explanation } from '../../src/explain/explain.ts'
 import { placeOf } from '../../src/geo/place.ts'
+import { type BuildSettings, type Built, makeBuilder } from '../../src/world/build.ts'
 import { encodeTestDatabase, SYSTEMS, writeTestDatabase } from '../support/mmdb.ts'
 import { makeNode } from './fixture.ts'
 

@@ -2,11 +2,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { makeBuilder, type Made } from '../../src/world/build.ts'
-import { makeResponder, type Responder } from '../../src/answer/answer.ts'
-import { healthWord, makeHealthTable, UP, type HealthTable } from '../../src/health/table.ts'
+import { makeResponder, type Responder } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
+import { healthWord, makeHealthTable, UP, type HealthTable } from '../../src/health/table.ts'
 import { formatProblem } from '../../src/problem.ts'
+import { makeBuilder, type Made } from '../../src/world/build.ts'
 import { SYSTEMS, writeTestDatabase } from '../support/mmdb.ts'
 
 export interface TestNode {

@@ -1,8 +1,8 @@
 /** A client whose country is known but whose coordinates are not is not fenced by its resolver's rule. */
 import { expect, test } from 'vitest'
 import { explain } from '../../src/explain/explain.ts'
-import { makeNode } from './fixture.ts'
 import { CLIENTS, FIXTURE } from '../support/mmdb.ts'
+import { makeNode } from './fixture.ts'
 
 test('codes without coordinates: the service’s listed order, whoever resolves', async () => {
   const bare = FIXTURE.find(({ latitude, country }) => latitude === undefined && country !== '')!

@@ -3,7 +3,8 @@
  * room truncated alike. And what one query may cost, counted and not timed: health words read, names looked up.
  */
 import { expect, test } from 'vitest'
-import { TCP, UDP, respond } from '../../src/answer/answer.ts'
+import { respond } from '../../src/answer/answer.ts'
+import { TCP, UDP } from '../../src/answer/responder.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault, readName } from '../../src/dns/name.ts'
 import { makeRandom } from '../fuzz/packets.ts'

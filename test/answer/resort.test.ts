@@ -1,10 +1,10 @@
 /** When sites are gone: the walk to the next one, the stated last resort, and what the counters say of it. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { DOWN, UP, healthWord } from '../../src/health/table.ts'
 import { C_LAST_RESORT } from '../../src/counters.ts'
+import { DOWN, UP, healthWord } from '../../src/health/table.ts'
+import { ZONES } from '../rfc/zones.ts'
 import { makeAsk, memory } from '../support/ask.ts'
 import { CLIENTS } from '../support/mmdb.ts'
-import { ZONES } from '../rfc/zones.ts'
 import { makeNode } from './fixture.ts'
 
 const node = await makeNode(ZONES)

@@ -1,6 +1,7 @@
 /** However little room there is, a truncated reply has the rcode of the whole one. */
 import { expect, test } from 'vitest'
-import { respond, UDP } from '../../src/answer/answer.ts'
+import { respond } from '../../src/answer/answer.ts'
+import { UDP } from '../../src/answer/responder.ts'
 import { encodeQuery } from '../../src/dns/message.ts'
 import { makeNode } from './fixture.ts'
 

@@ -3,7 +3,8 @@
  * the same health. And two nodes that were told the same in another order answer alike to the byte.
  */
 import { beforeAll, expect, test } from 'vitest'
-import { respond, UDP } from '../../src/answer/answer.ts'
+import { respond } from '../../src/answer/answer.ts'
+import { UDP } from '../../src/answer/responder.ts'
 import { parsePrefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'

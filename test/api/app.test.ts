@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
-import { type Guard, makeApp, type Node, type Question, ROUTES, type Shown } from '../../src/api/app.ts'
+import { type Guard, makeApp } from '../../src/api/app.ts'
 import type { Acceptance, Forgetting, Order } from '../../src/api/bodies.ts'
+import { type Node, type Question, ROUTES, type Shown } from '../../src/api/contract.ts'
 
 const TOKEN = 'a token of this test'.replaceAll(' ', '-')
 const CLOSED: Guard = { names: new Set(['fra1', 'gslb.example']) }

@@ -1,9 +1,9 @@
 /** An order at a node: what it becomes for health, what it undoes, what is told and logged of it. */
 import { beforeEach, expect, test } from 'vitest'
+import type { Order } from '../../src/api/bodies.ts'
 import { carryOut, type Ordered } from '../../src/api/override.ts'
 import type { HealthSnapshot, Kept, Overridden } from '../../src/health/node-health.ts'
 import type { Override, OverrideRequest } from '../../src/health/override.ts'
-import type { Order } from '../../src/api/bodies.ts'
 import { drain, snapshot } from '../cli/fleet.ts'
 
 const asked: OverrideRequest[] = []

@@ -1,8 +1,8 @@
 /** /metrics from one snapshot: every series that alarms rest on, and no more series than members and services allow. */
 import { expect, test } from 'vitest'
-import { samplesOf } from '../../src/api/samples.ts'
-import { renderProberMetrics } from '../../src/cli/words/prober.ts'
 import { METRICS, renderMetrics } from '../../src/api/metrics.ts'
+import { renderProberMetrics } from '../../src/api/prober-status.ts'
+import { samplesOf } from '../../src/api/samples.ts'
 import { served, snapshot } from '../cli/fleet.ts'
 
 const text = await renderMetrics(samplesOf(served()))

@@ -1,8 +1,8 @@
 /** An order that was answered as done outlives the process, whatever ends it; on a full disk it is said that it would not. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { order } from '../../src/cli/control.ts'
 import type { Ordered } from '../../src/api/override.ts'
+import { order } from '../../src/cli/control.ts'
 import { type NodeProcess, Scene } from '../support/scene.ts'
 import { type Attack, isRoot } from './attack.ts'
 

@@ -3,12 +3,12 @@
  * node and by a prober. What was the fleet's before keeps its place; memory and the thread stay within bounds.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MemoryStore } from '../../src/store/memory.ts'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { Refusals } from '../../src/health/refusals.ts'
 import { type Audience, MOST_NODES, MOST_PROBERS, type NodeIdentity, type Store } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import { Duty } from '../../src/probe/own-targets.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
 import { member, plan, vote } from '../support/plans.ts'
 import type { Attack } from './attack.ts'
 

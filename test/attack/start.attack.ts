@@ -4,8 +4,8 @@
  */
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../support/scene.ts'
 import { commit, git, makeRepository } from '../support/repository.ts'
+import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../support/scene.ts'
 import type { Attack } from './attack.ts'
 
 const NODES = 3

@@ -3,8 +3,8 @@
  * `/live` is answered, and neither UDP nor other clients of TCP wait.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Asking, DNS_PORT, HTTP_PORT, PARIS, Scene, SITE_NAMES, until, VIPS } from '../support/scene.ts'
 import { query, TcpClient } from '../server/client.ts'
+import { Asking, DNS_PORT, HTTP_PORT, PARIS, Scene, SITE_NAMES, until, VIPS } from '../support/scene.ts'
 import type { Attack, Scale } from './attack.ts'
 import { type Kind, startLoad, writeZone } from './tcp-load.ts'
 

@@ -6,9 +6,9 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setPriority } from 'node:os'
-import type { Endpoint } from '../../src/config.ts'
-import { type Scene, SITES_YAML, ZONE } from '../support/scene.ts'
+import type { Endpoint } from '../../src/units.ts'
 import { framed, query, TYPE } from '../server/client.ts'
+import { type Scene, SITES_YAML, ZONE } from '../support/scene.ts'
 
 /**
  * `pipeline`: asks without end, and reads. `unread`: asks for 60 kB again and again, and reads nothing. `sip`: the same, and

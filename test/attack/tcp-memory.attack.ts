@@ -5,8 +5,8 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../support/scene.ts'
 import { query, TcpClient, UdpClient } from '../server/client.ts'
+import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../support/scene.ts'
 import type { Attack, Scale } from './attack.ts'
 import { type Kind, type Load, startLoad, writeZone } from './tcp-load.ts'
 

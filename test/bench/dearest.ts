@@ -6,12 +6,13 @@
  *
  *   --seconds S (60, of the search)  --seed N (1)  --cache FOLDER (compiled databases, kept for the next run)
  */
-import { parseArgs } from 'node:util'
 import { resolve } from 'node:path'
-import { makeResponder, type Responder, respond, UDP } from '../../src/answer/answer.ts'
+import { parseArgs } from 'node:util'
+import { respond } from '../../src/answer/answer.ts'
+import { makeResponder, type Responder, UDP } from '../../src/answer/responder.ts'
+import { makeCounters } from '../../src/counters.ts'
 import { encodeQuery } from '../../src/dns/message.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { makeCounters } from '../../src/counters.ts'
 import { makeRandom, type Random } from '../fuzz/packets.ts'
 import { HEALTH_FORMS, type HealthForm, writeHealth } from './dearest/health.ts'
 import { makeHardWorld, type Seed } from './dearest/world.ts'

@@ -6,9 +6,10 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { NodeHealth } from '../../src/health/node-health.ts'
-import type { Audience, KnownMember, NodeBoard, ProberIdentity, Store, Vote } from '../../src/health/store.ts'
 import { Refusals } from '../../src/health/refusals.ts'
+import type { Audience, KnownMember, NodeBoard, ProberIdentity, Store } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
+import type { Vote } from '../../src/health/vote.ts'
 import { member, planOf, servicePlan, vote } from '../support/plans.ts'
 
 const PROBERS = 50

@@ -13,8 +13,8 @@ import { openDatabases } from '../../src/geo/database.ts'
 import { allocateShared } from '../../src/geo/memory.ts'
 import { loadPlaces, type Places } from '../../src/geo/place.ts'
 import { leafDepth, type Trie, walk } from '../../src/geo/trie.ts'
-import { compileMap, type MapDefinition, mapDefinition } from '../../src/policy/compile.ts'
 import { loadMap } from '../../src/policy/cached-map.ts'
+import { compileMap, type MapDefinition, mapDefinition } from '../../src/policy/compile.ts'
 import { service, site } from '../policy/fixture.ts'
 
 /** Name, latitude, longitude; the first 3, 8 and 32 of them are the sites. */

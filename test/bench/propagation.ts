@@ -7,9 +7,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
 import { encodeQuery } from '../../src/dns/message.ts'
-import { openRedisStore } from '../../src/store/redis/store.ts'
-import type { Board, ProberIdentity, Vote, VoteValue } from '../../src/health/store.ts'
+import type { Board, ProberIdentity } from '../../src/health/store.ts'
 import { hashTargets } from '../../src/health/target.ts'
+import type { Vote, VoteValue } from '../../src/health/vote.ts'
+import { openRedisStore } from '../../src/store/redis/store.ts'
 import { DNS_PORT, type NodeProcess, PARIS, Scene, until, VIPS } from '../support/scene.ts'
 
 const AIM_MS = 10

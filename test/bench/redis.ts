@@ -9,9 +9,10 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { NodeHealth } from '../../src/health/node-health.ts'
-import { openRedisStore, type RedisStore } from '../../src/store/redis/store.ts'
-import { type Audience, HEARTBEAT_MS, type ProberIdentity, type Vote } from '../../src/health/store.ts'
+import { type Audience, HEARTBEAT_MS, type ProberIdentity } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
+import type { Vote } from '../../src/health/vote.ts'
+import { openRedisStore, type RedisStore } from '../../src/store/redis/store.ts'
 import { member, planOf } from '../support/plans.ts'
 import { RedisServer } from '../support/redis-server.ts'
 

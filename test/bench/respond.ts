@@ -2,15 +2,16 @@
  * What one answer costs without sockets: respond() over 1,000 steered names and a client map of many prefixes, the user
  * time that DESIGN §10 bounds. `npm run bench -- respond`
  */
-import { parseName } from '../../src/dns/name.ts'
+import { respond } from '../../src/answer/answer.ts'
+import { makeResponder, UDP } from '../../src/answer/responder.ts'
+import { makeCounters } from '../../src/counters.ts'
 import { encodeQuery } from '../../src/dns/message.ts'
-import { TYPE } from '../../src/dns/types.ts'
-import { encodeRdata } from '../../src/dns/rdata.ts'
+import { parseName } from '../../src/dns/name.ts'
 import { isFault } from '../../src/dns/name.ts'
+import { encodeRdata } from '../../src/dns/rdata.ts'
+import { TYPE } from '../../src/dns/types.ts'
 import { allocateShared } from '../../src/geo/memory.ts'
 import { HEALTH_SLOTS, healthWord, makeHealthTable, UP } from '../../src/health/table.ts'
-import { makeCounters } from '../../src/counters.ts'
-import { makeResponder, respond, UDP } from '../../src/answer/answer.ts'
 import { layOutService } from '../../src/policy/service.ts'
 import { buildImage } from '../../src/zone/image.ts'
 import { Packer } from '../../src/zone/pack.ts'

@@ -1,9 +1,9 @@
 /** A snapshot of health in which everything there is to show is shown once, and what serves it. */
 import type { Served } from '../../src/api/status.ts'
 import { givenText, readConfig } from '../../src/config.ts'
+import { AnswerCells } from '../../src/counters.ts'
 import type { HealthSnapshot, MemberStatus, VoteStatus } from '../../src/health/node-health.ts'
 import type { Override } from '../../src/health/override.ts'
-import { AnswerCells } from '../../src/counters.ts'
 import { target, vote } from '../support/plans.ts'
 
 export const configOf = (settings: Readonly<Record<string, string>>): Served['config'] => {

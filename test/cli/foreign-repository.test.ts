@@ -7,9 +7,9 @@ import { appendFileSync, existsSync, mkdtempSync, realpathSync, rmSync, writeFil
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { run } from '../../src/cli/commands.ts'
 import { makeBuilder } from '../../src/world/build.ts'
 import { LOCK_WAIT } from '../../src/world/folder.ts'
-import { run } from '../../src/cli/commands.ts'
 import { commit, git, makeRepository, writeFiles } from '../support/repository.ts'
 
 const ZONES = {

@@ -1,6 +1,7 @@
 /** What is written to a terminal. */
 import { expect, test } from 'vitest'
-import { printable, wrap } from '../../src/cli/output.ts'
+import { wrap } from '../../src/cli/output.ts'
+import { printable } from '../../src/problem.ts'
 
 test('what comes from elsewhere steers no terminal', () => {
   expect(printable('fra\u001B[2J\u009Bm is\r down\u202E\n  Zürich → ok')).toBe(

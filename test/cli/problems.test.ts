@@ -1,13 +1,13 @@
 /** How `check` shows a problem: the line, its fault underlined, and GitHub's annotations. */
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { GithubWriter, ProblemWriter, underline } from '../../src/cli/words/problems.ts'
-import { formatProblem, type Problem } from '../../src/problem.ts'
 import { loadFolder } from '../../src/load/load.ts'
+import { formatProblem, type Problem } from '../../src/problem.ts'
 
 let folder = ''
 beforeEach(() => {

@@ -1,8 +1,9 @@
 /** `meridian status`: everything that a snapshot has is in its words, on 100 columns, and whole in its JSON. */
 import { expect, test } from 'vitest'
-import { nodeInWords } from '../../src/cli/status.ts'
-import { proberInWords, proberStatusOf } from '../../src/cli/words/prober.ts'
+import { proberStatusOf } from '../../src/api/prober-status.ts'
 import { type Status, statusOf } from '../../src/api/status.ts'
+import { nodeInWords } from '../../src/cli/status.ts'
+import { proberInWords } from '../../src/cli/words/prober.ts'
 import { drain, served, snapshot } from './fleet.ts'
 
 /** As it comes over the socket. */

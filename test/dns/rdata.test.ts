@@ -1,8 +1,9 @@
 /** RDATA: what operators write, what goes on the wire, what a human reads; and the faults in their words. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { RdataValue } from '../../src/dns/fields.ts'
 import { isFault } from '../../src/dns/name.ts'
-import { type RdataValue, ZONE_TYPES, encodeRdata, formatRdata } from '../../src/dns/rdata.ts'
+import { encodeRdata, formatRdata, ZONE_TYPES } from '../../src/dns/rdata.ts'
 import { TYPE, className, classNumber, rcodeName, typeName, typeNumber } from '../../src/dns/types.ts'
 
 const wire = (type: number, value: RdataValue): string => {

@@ -21,8 +21,8 @@ import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { load, YAML11_SCHEMA } from 'js-yaml'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { ask } from '../../src/cli/control.ts'
 import type { Status } from '../../src/api/status.ts'
+import { ask } from '../../src/cli/control.ts'
 import { PATIENT, until } from '../support/scene.ts'
 
 vi.setConfig(PATIENT)

@@ -1,8 +1,8 @@
 /** What an operator may get wrong when a fleet is set up: one clear line each, and what serves goes on serving. */
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { Redis, REDIS_PORT } from './fleet/redis.ts'
 import { NodeProcess, PARIS, PATIENT, Scene, SITE_NAMES, until, VIPS } from '../support/scene.ts'
+import { Redis, REDIS_PORT } from './fleet/redis.ts'
 
 vi.setConfig(PATIENT)
 

@@ -4,13 +4,14 @@
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { respond, UDP } from '../../src/answer/answer.ts'
+import { respond } from '../../src/answer/answer.ts'
+import { UDP } from '../../src/answer/responder.ts'
 import { parseAddress, parsePrefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { DOWN, healthWord, UP } from '../../src/health/table.ts'
-import { CLIENTS_AT } from '../support/mmdb.ts'
 import { makeNode, seeded } from '../answer/fixture.ts'
+import { CLIENTS_AT } from '../support/mmdb.ts'
 
 interface Value {
   readonly value: string

@@ -1,12 +1,13 @@
 /** `explain` says what the wire says, and why. */
 import { beforeAll, expect, test } from 'vitest'
-import { respond, UDP } from '../../src/answer/answer.ts'
-import { explain, type Explanation } from '../../src/explain/explain.ts'
+import { respond } from '../../src/answer/answer.ts'
+import { UDP } from '../../src/answer/responder.ts'
 import { decodeMessage, encodeQuery, formatRr } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
+import { explain, type Explanation } from '../../src/explain/explain.ts'
 import { DOWN, FORCED_DOWN, healthWord, UNPROVEN, UP, type HealthState } from '../../src/health/table.ts'
-import { CLIENTS } from '../support/mmdb.ts'
 import { makeNode, seeded, type TestNode } from '../answer/fixture.ts'
+import { CLIENTS } from '../support/mmdb.ts'
 
 let node: TestNode
 

@@ -3,22 +3,13 @@
  * haversine, the words that a test has set, plain arithmetic. Gives what is wrong, in words.
  */
 import { type AsnResponse, type CityResponse, Reader } from 'maxmind'
-import type { Explanation } from '../../src/explain/explain.ts'
-import type { Steering } from '../../src/explain/steering.ts'
 import { formatAddress, maskAddress, parseAddress, parsePrefix } from '../../src/dns/address.ts'
 import type { Message } from '../../src/dns/message.ts'
 import { formatRr } from '../../src/dns/message.ts'
+import type { Explanation } from '../../src/explain/explain.ts'
+import type { Steering } from '../../src/explain/steering.ts'
 import { ELSEWHERE } from '../support/mmdb.ts'
-import {
-  ASN_DATABASE,
-  DATABASE,
-  NAMES,
-  RULE_LINES,
-  type RuleFacts,
-  SERVICES,
-  type ServiceFacts,
-  SITES,
-} from './rig.ts'
+import { ASN_DATABASE, DATABASE, NAMES, RULE_LINES, type RuleFacts, SERVICES, type ServiceFacts, SITES } from './rig.ts'
 
 /** An address of which so many bits are known; IPv6 ones that carry an IPv4 address have it as `inner`. */
 export interface Network {

@@ -2,19 +2,19 @@
  * A World of many kinds of names, a real server that answers from it over UDP on loopback, its health from NodeHealth or as
  * a test writes it; and what the YAML says as data, so that claims can be held against it and not against the code.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { makeBuilder, type Made } from '../../src/world/build.ts'
-import { MemoryStore } from '../../src/store/memory.ts'
+import { makeAdoption } from '../../src/answer/adoption.ts'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { type HealthTable, makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
 import { formatProblem } from '../../src/problem.ts'
-import { makeAdoption } from '../../src/world/pool.ts'
 import { type Server, startServer } from '../../src/server/server.ts'
 import { TCP_LIMITS } from '../../src/server/tcp.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
+import { makeBuilder, type Made } from '../../src/world/build.ts'
 import { CLIENTS, encodeTestDatabase, FIXTURE, SYSTEMS } from '../support/mmdb.ts'
 
 /** Latitude, longitude. */

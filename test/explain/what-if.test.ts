@@ -1,11 +1,11 @@
 /** What explain's --down and --drain suppose is what comes of it: the same node, then really told so by probers and operators. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { assume } from '../../src/explain/what-if.ts'
-import { shareOf, stateOf } from '../../src/health/table.ts'
 import type { Board } from '../../src/health/store.ts'
+import { shareOf, stateOf } from '../../src/health/table.ts'
+import { seeded } from '../answer/fixture.ts'
 import { vote } from '../support/plans.ts'
 import { type Rig, SERVICES, SITES, startRig } from './rig.ts'
-import { seeded } from '../answer/fixture.ts'
 
 let rig: Rig
 let boards: Board[]

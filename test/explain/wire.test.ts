@@ -3,17 +3,18 @@
  * UDP; and what it claims of why holds against facts from elsewhere (explain-facts.ts).
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { makeResponder, respond, UDP } from '../../src/answer/answer.ts'
-import { explain, type Explanation } from '../../src/explain/explain.ts'
+import { respond } from '../../src/answer/answer.ts'
+import { makeResponder, UDP } from '../../src/answer/responder.ts'
+import { makeCounters } from '../../src/counters.ts'
 import { formatAddress, maskAddress, parseAddress, parsePrefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery, formatRr, type Message } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
+import { explain, type Explanation } from '../../src/explain/explain.ts'
 import { type HealthState, healthWord, isCalm, shareOf, stateOf } from '../../src/health/table.ts'
-import { makeCounters } from '../../src/counters.ts'
+import { seeded } from '../answer/fixture.ts'
 import { vote } from '../support/plans.ts'
 import { type Case, type Network, wrongIn } from './facts.ts'
 import { CLIENTS, NAMES, NETWORKS, OTHER_NAMES, RESOLVERS, type Rig, SERVICES, SITES, startRig } from './rig.ts'
-import { seeded } from '../answer/fixture.ts'
 
 const BATCH = 20
 const STATES = ['unproven', 'up', 'down', 'drained', 'forced down']

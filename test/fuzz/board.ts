@@ -5,17 +5,17 @@
  * shown has a control character or no end, names stay few, and a true prober is heard as before.
  */
 import { Redis } from 'ioredis'
-import { indexKey, OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
 import { NodeHealth } from '../../src/health/node-health.ts'
-import { MemoryStore } from '../../src/store/memory.ts'
-import { Listener } from '../../src/store/redis/listener.ts'
-import { Reader } from '../../src/store/redis/reader.ts'
-import { changeText, Intern, nodeBeatText, proberBeatText, readKnown, voteText } from '../../src/store/redis/text.ts'
 import { Refusals } from '../../src/health/refusals.ts'
-import { Signer } from '../../src/store/redis/signer.ts'
 import { type Audience, MOST_NODES, MOST_PROBERS, type Store } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import { Duty } from '../../src/probe/own-targets.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
+import { indexKey, OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
+import { Listener } from '../../src/store/redis/listener.ts'
+import { Reader } from '../../src/store/redis/reader.ts'
+import { Signer } from '../../src/store/redis/signer.ts'
+import { changeText, Intern, nodeBeatText, proberBeatText, readKnown, voteText } from '../../src/store/redis/text.ts'
 import { member, plan, vote } from '../support/plans.ts'
 import { makeRandom, type Random } from './packets.ts'
 

@@ -3,14 +3,15 @@
  * in another, the reply read by our decoder and by dns2. A finding says what broke; nothing here throws.
  */
 import { Packet as Dns2 } from 'dns2'
-import { TCP, UDP, respond } from '../../src/answer/answer.ts'
+import { respond } from '../../src/answer/answer.ts'
+import { TCP, UDP } from '../../src/answer/responder.ts'
+import { COUNTED_RCODES, COUNTED_TYPES, C_BUGS, QUERY_CELLS, queryCell } from '../../src/counters.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { type Message, decodeMessage } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { Q_DROP, Q_FORMERR, Q_NOTIMP, Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
-import { UP, stateOf } from '../../src/health/table.ts'
 import { typeName } from '../../src/dns/types.ts'
-import { COUNTED_RCODES, COUNTED_TYPES, C_BUGS, QUERY_CELLS, queryCell } from '../../src/counters.ts'
+import { UP, stateOf } from '../../src/health/table.ts'
 import type { TestNode } from '../answer/fixture.ts'
 import { broken } from '../support/ask.ts'
 import { CLIENTS } from '../support/mmdb.ts'

@@ -11,8 +11,8 @@
  *   --rate N        packets a second at most, for --udp; 2000
  */
 import { parseArgs } from 'node:util'
-import { Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
 import { C_ANSWERS } from '../../src/counters.ts'
+import { Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { NAMES, ZONES } from '../rfc/zones.ts'
 import { type BoardFuzzed, fuzzBoard } from './board.ts'

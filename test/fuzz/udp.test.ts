@@ -1,6 +1,6 @@
 /** A smoke of `npm run fuzz -- --udp`: hostile datagrams between good queries, over real sockets, in both UDP forms. */
 import { expect, test } from 'vitest'
-import { makeAdoption } from '../../src/world/pool.ts'
+import { makeAdoption } from '../../src/answer/adoption.ts'
 import { startServer } from '../../src/server/server.ts'
 import { TCP_LIMITS } from '../../src/server/tcp.ts'
 import { makeNode } from '../answer/fixture.ts'

@@ -2,9 +2,8 @@
  * A Store for several nodes in one process: each has a MemoryStore of its own, and the bus carries what probers and nodes
  * say between them, unless they are cut off. Deliveries are synchronous, so that a test decides what arrives when.
  */
-import { MemoryStore } from '../../src/store/memory.ts'
-import { Refusals } from '../../src/health/refusals.ts'
 import { mergeOverrides, type OverrideSet } from '../../src/health/override.ts'
+import { Refusals } from '../../src/health/refusals.ts'
 import {
   type Audience,
   type Board,
@@ -16,8 +15,9 @@ import {
   type NodeIdentity,
   type ProberIdentity,
   type Store,
-  type Vote,
 } from '../../src/health/store.ts'
+import type { Vote } from '../../src/health/vote.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
 
 interface Posted {
   readonly prober: ProberIdentity

@@ -7,8 +7,8 @@ import { NodeHealth } from '../../src/health/node-health.ts'
 import type { OverrideRequest } from '../../src/health/override.ts'
 import { makeHealthTable, shareOf, SlotRegistry, stateOf } from '../../src/health/table.ts'
 import type { HealthPlan } from '../../src/health/target.ts'
-import { Bus, type Link } from './bus.ts'
 import { member, plan, planOf, servicePlan, vote } from '../support/plans.ts'
+import { Bus, type Link } from './bus.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-fleet-'))
 afterAll(() => rmSync(folder, { recursive: true }))

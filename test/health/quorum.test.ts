@@ -1,7 +1,8 @@
 /** The quorum against a naive model that follows DESIGN §6's sentences word by word. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Ballot, type Verdict, verdict } from '../../src/health/quorum.ts'
+import { type Ballot, verdict } from '../../src/health/quorum.ts'
+import type { Verdict } from '../../src/health/vote.ts'
 
 const REGIONS = ['eu', 'us', 'ap']
 const ballots = fc.array(

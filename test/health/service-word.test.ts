@@ -3,9 +3,9 @@
  * Threads may look at any moment, so what they would have seen and kept is noted behind every single store.
  */
 import { afterEach, expect, test } from 'vitest'
-import { MemoryStore } from '../../src/store/memory.ts'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { HEALTH_SLOTS, makeHealthTable, SlotRegistry, UNWATCHED } from '../../src/health/table.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
 import { makeRandom } from '../fuzz/packets.ts'
 import { member, plan, vote } from '../support/plans.ts'
 

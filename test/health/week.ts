@@ -4,16 +4,17 @@
  * made of that can be judged by simple rules.
  */
 import { join } from 'node:path'
+import { parseAddress } from '../../src/dns/address.ts'
 import { type Change, NodeHealth } from '../../src/health/node-health.ts'
-import type { Heartbeat, ProberIdentity, Vote, VoteValue } from '../../src/health/store.ts'
+import type { Heartbeat, ProberIdentity } from '../../src/health/store.ts'
 import { makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
 import { type HealthPlan, planHealth } from '../../src/health/target.ts'
-import { advance, isMoving, isUndecided, NEW_TRACK, type Track } from '../../src/probe/track.ts'
+import type { Vote, VoteValue } from '../../src/health/vote.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
-import { parseAddress } from '../../src/dns/address.ts'
+import { advance, isMoving, isUndecided, NEW_TRACK, type Track } from '../../src/probe/track.ts'
 import type { Model, ServiceModel } from '../../src/zone/model.ts'
-import { Bus, type Link } from './bus.ts'
 import { httpCheck, service, site, tcpCheck } from '../support/plans.ts'
+import { Bus, type Link } from './bus.ts'
 
 export const SITES = ['ams', 'fra', 'iad', 'nrt', 'sin']
 export const REGIONS = ['eu', 'us', 'ap']

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import * as fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
-import { buildImage } from '../../src/zone/image.ts'
 import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { buildImage } from '../../src/zone/image.ts'
 
 const example = resolve(import.meta.dirname, '../../zones')
 const examples = readdirSync(example).filter((file) => file.endsWith('.yaml'))

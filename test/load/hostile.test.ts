@@ -7,10 +7,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { formatProblem, type Problem } from '../../src/problem.ts'
-import { deadRules } from '../../src/zone/rules.ts'
 import { type Loaded, loadFolder } from '../../src/load/load.ts'
-import { parseYaml, Source } from '../../src/yaml/tree.ts'
+import { formatProblem, type Problem } from '../../src/problem.ts'
+import { Source } from '../../src/yaml/source.ts'
+import { parseYaml } from '../../src/yaml/tree.ts'
+import { deadRules } from '../../src/zone/rules.ts'
 
 let folder: string
 beforeEach(() => {

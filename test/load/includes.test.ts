@@ -8,10 +8,11 @@ import { join, relative } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { typeName } from '../../src/dns/types.ts'
-import { formatProblem } from '../../src/problem.ts'
 import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { formatProblem } from '../../src/problem.ts'
+import { Source } from '../../src/yaml/source.ts'
+import { parseYaml } from '../../src/yaml/tree.ts'
 import { recordsOf } from '../../src/zone/pack.ts'
-import { parseYaml, Source } from '../../src/yaml/tree.ts'
 import { briefs, briefsOf, DEFAULTS, linesOf, load, NS, writeZones } from '../support/folder.ts'
 
 /** A zone whose `www` is what a file has. */

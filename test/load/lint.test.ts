@@ -3,9 +3,9 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Problem } from '../../src/problem.ts'
 import { lint } from '../../src/load/lint.ts'
 import { loadFolder } from '../../src/load/load.ts'
+import type { Problem } from '../../src/problem.ts'
 import type { ServiceModel } from '../../src/zone/model.ts'
 
 const repository = resolve(import.meta.dirname, '../..')

@@ -6,8 +6,8 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { formatProblem, type Problem, PROBLEM_CODES, type Severity } from '../../src/problem.ts'
 import { loadFolder } from '../../src/load/load.ts'
+import { formatProblem, type Problem, PROBLEM_CODES, type Severity } from '../../src/problem.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
 let folder = ''

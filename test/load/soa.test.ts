@@ -1,9 +1,9 @@
 /** RFC 1982's order of serials, and a zone whose serial is replaced. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { TYPE } from '../../src/dns/types.ts'
-import { encodeRdata, formatRdata } from '../../src/dns/rdata.ts'
 import { isFault } from '../../src/dns/name.ts'
+import { encodeRdata, formatRdata } from '../../src/dns/rdata.ts'
+import { TYPE } from '../../src/dns/types.ts'
 import { isNewerSerial, serialOf, withSerial } from '../../src/load/soa.ts'
 import type { ZoneModel } from '../../src/zone/pack.ts'
 

@@ -7,7 +7,7 @@ import { formatAddress } from '../../src/dns/address.ts'
 import { addressOf, type PackedPrefixes, type PrefixTable } from '../../src/geo/prefixes.ts'
 import { type Loaded, loadFolder } from '../../src/load/load.ts'
 import { readSubnets } from '../../src/load/subnets.ts'
-import { Source } from '../../src/yaml/tree.ts'
+import { Source } from '../../src/yaml/source.ts'
 
 const folders: string[] = []
 afterEach(() => folders.splice(0).forEach((folder) => rmSync(folder, { recursive: true })))

@@ -3,11 +3,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { makeBuilder } from '../../src/world/build.ts'
-import { ServedSerial } from '../../src/node/serial.ts'
 import { serialOf } from '../../src/load/soa.ts'
-import { writeFiles } from '../support/repository.ts'
+import { ServedSerial } from '../../src/node/serial.ts'
+import { makeBuilder } from '../../src/world/build.ts'
 import { until } from '../server/client.ts'
+import { writeFiles } from '../support/repository.ts'
 
 let folder: string
 let file: string

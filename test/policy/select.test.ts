@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { mix } from '../../src/hash.ts'
 import {
   DOWN,
   DRAINED,
@@ -10,11 +11,11 @@ import {
   UP,
   type HealthState,
 } from '../../src/health/table.ts'
-import { mix, networkKey } from '../../src/policy/network.ts'
+import { networkKey } from '../../src/policy/network.ts'
 import { makeSelection, select, STAGES, type Selection } from '../../src/policy/select.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
-import { STEERS_A, STEERS_AAAA } from '../../src/zone/pack.ts'
 import type { ServiceModel } from '../../src/zone/model.ts'
+import { STEERS_A, STEERS_AAAA } from '../../src/zone/pack.ts'
 import { mapOf, service, site, type ClassSpec, type SiteSpec } from './fixture.ts'
 
 const SITES = ['ams', 'fra', 'iad', 'nrt', 'sin']

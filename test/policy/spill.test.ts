@@ -4,8 +4,8 @@
  */
 import { describe, expect, test } from 'vitest'
 import { DOWN, healthWord, UP } from '../../src/health/table.ts'
-import { networkKey } from '../../src/policy/network.ts'
 import type { ClientMap } from '../../src/policy/map.ts'
+import { networkKey } from '../../src/policy/network.ts'
 import { makeSelection, select, STAGES, type Trace } from '../../src/policy/select.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
 import { STEERS_A } from '../../src/zone/pack.ts'

@@ -5,14 +5,14 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MemoryStore } from '../../src/store/memory.ts'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
 import { planHealth } from '../../src/health/target.ts'
-import { LOOPBACK } from './loopback.ts'
 import { type ProberThread, startProber } from '../../src/probe/thread.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
 import { httpCheck, service, site } from '../support/plans.ts'
 import { until } from '../support/until.ts'
+import { LOOPBACK } from './loopback.ts'
 
 const PORT = 8077
 const CHECK = { intervalMs: 1200, timeoutMs: 1000, fastMs: 100, fall: 2, rise: 2, port: PORT }

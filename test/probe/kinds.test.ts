@@ -2,20 +2,20 @@
  * The whole way of each kind: written in YAML, made a target, checked against a real peer. The VIP is an address that
  * nothing here has; what is probed is `check.address`, and what names a host by default names the VIP.
  */
+import { createSocket } from 'node:dgram'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttp } from 'node:http'
 import { createSecureServer, createServer as createHttp2, type Http2Server } from 'node:http2'
-import { createSocket } from 'node:dgram'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer as createTls } from 'node:tls'
 import { Packet } from 'dns2'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { planHealth } from '../../src/health/target.ts'
-import { runCheck } from './loopback.ts'
-import { formatProblem } from '../../src/problem.ts'
 import { loadFolder } from '../../src/load/load.ts'
+import { formatProblem } from '../../src/problem.ts'
 import { good } from './certificates.ts'
+import { runCheck } from './loopback.ts'
 import { ADDRESS, listen, type Peer, portOf, tcpPeer } from './peers.ts'
 
 let folder = ''

@@ -3,8 +3,6 @@
  * on what it is given, on a clock of the test's own.
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { assign } from '../../src/probe/assignment.ts'
-import { MemoryStore } from '../../src/store/memory.ts'
 import {
   type Audience,
   type Board,
@@ -14,7 +12,9 @@ import {
   type Store,
 } from '../../src/health/store.ts'
 import { hashTargets, type Target } from '../../src/health/target.ts'
+import { assign } from '../../src/probe/assignment.ts'
 import { Duty } from '../../src/probe/own-targets.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
 import { httpCheck, vote } from '../support/plans.ts'
 
 /** The memory store as probers of several hosts would share it, with trouble on the way to it when a test says so. */

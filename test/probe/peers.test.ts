@@ -1,8 +1,8 @@
 /** Every kind of check over a connection, against peers that hang, drip, close, reset, babble and refuse. */
 import { afterEach, describe, expect, test } from 'vitest'
-import { runCheck } from './loopback.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
 import { until } from '../support/until.ts'
+import { runCheck } from './loopback.ts'
 import { countDescriptors, type Peer, PEERS, targetOf, tcpPeer } from './peers.ts'
 
 const http = { method: 'GET', path: '/', statuses: [200], verify: false } as const

@@ -3,10 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { expect } from 'vitest'
 import type { Target } from '../../src/health/target.ts'
-import { runCheck } from './loopback.ts'
 import type { Commands } from '../../src/probe/checks/exec.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
 import { timing } from '../support/plans.ts'
+import { runCheck } from './loopback.ts'
 
 export const ADDRESS = '127.77.1.1'
 

@@ -1,14 +1,15 @@
 /** The prober on a clock of the test's own, with checks whose outcomes the test decides. */
 import { createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Endpoint } from '../../src/config.ts'
-import type { Board, Heartbeat, Vote } from '../../src/health/store.ts'
+import type { Board, Heartbeat } from '../../src/health/store.ts'
 import type { Target } from '../../src/health/target.ts'
-import { WEAR_MS } from '../../src/probe/track.ts'
+import type { Vote } from '../../src/health/vote.ts'
 import type { Observation } from '../../src/probe/checks/observation.ts'
 import { Prober } from '../../src/probe/prober.ts'
 import { Schedule } from '../../src/probe/schedule.ts'
+import { WEAR_MS } from '../../src/probe/track.ts'
 import { networkOf, reachCanary, survey, type Witness } from '../../src/probe/trust.ts'
+import type { Endpoint } from '../../src/units.ts'
 import { tcpCheck } from '../support/plans.ts'
 import { until } from '../support/until.ts'
 

@@ -1,7 +1,7 @@
 /** A prober's thread that says it is well, votes UP, and then never comes out of its loop again. */
 import { workerData } from 'node:worker_threads'
-import { portBoard } from '../../src/store/memory.ts'
 import type { WorkerData } from '../../src/probe/worker.ts'
+import { portBoard } from '../../src/store/port.ts'
 
 const { identity, board: port }: WorkerData = workerData
 const board = portBoard(port, identity)

@@ -1,8 +1,8 @@
 /** Whole answers over random zones, against the naive reference: rcode, AA and all three sections. */
 import { expect, test } from 'vitest'
 import { makeNode } from '../answer/fixture.ts'
-import { makeAsk, memory } from '../support/ask.ts'
 import { makeRandom } from '../fuzz/packets.ts'
+import { makeAsk, memory } from '../support/ask.ts'
 import { type Reply, randomName, randomZones, resolve, zoneYaml } from './reference.ts'
 
 const DEFAULTS = 'soa: {mname: ns1.example.com., rname: hostmaster.example.com., serial: 7, minimum: 60}\nttl: 3600\n'

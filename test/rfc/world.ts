@@ -1,8 +1,8 @@
 /** The node that the RFC tests ask, over memory: as UDP (`ask`) and as TCP (`askTcp`), and raw bytes for broken queries. */
-import { makeNode } from '../answer/fixture.ts'
-import { makeAsk, memory } from '../support/ask.ts'
 import { type Message, decodeMessage } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
+import { makeNode } from '../answer/fixture.ts'
+import { makeAsk, memory } from '../support/ask.ts'
 import { ZONES } from './zones.ts'
 
 export const node = await makeNode(ZONES)

@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, type Socket as TcpSocket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Endpoint } from '../../src/config.ts'
+import type { Endpoint } from '../../src/units.ts'
 
 export const TYPE = { A: 1, TXT: 16 } as const
 

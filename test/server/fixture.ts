@@ -1,13 +1,13 @@
 /** Servers on loopback addresses, with Worlds made from YAML as `serve` makes them. */
-import { makeHealthTable } from '../../src/health/table.ts'
-import { sumCounters } from '../../src/counters.ts'
-import type { Endpoint } from '../../src/config.ts'
+import { makeAdoption } from '../../src/answer/adoption.ts'
 import type { World } from '../../src/answer/world.ts'
+import { sumCounters } from '../../src/counters.ts'
+import { makeHealthTable } from '../../src/health/table.ts'
 import { linux } from '../../src/linux/calls.ts'
-import { makeAdoption } from '../../src/world/pool.ts'
 import { type Server, type ServerOptions, startServer } from '../../src/server/server.ts'
 import { bindAll } from '../../src/server/sockets.ts'
 import { TCP_LIMITS, TcpFront, type TcpOptions } from '../../src/server/tcp.ts'
+import type { Endpoint } from '../../src/units.ts'
 import { makeNode } from '../answer/fixture.ts'
 
 /** Bytes of the TXT set of `big.example.com`: too much for UDP, and near what TCP can carry. */

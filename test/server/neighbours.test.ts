@@ -3,8 +3,8 @@ import { networkInterfaces } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { formatAddress, parseAddress } from '../../src/dns/address.ts'
 import { type Linux, linux } from '../../src/linux/calls.ts'
-import { makeNeighbourTables, Neighbours, NeighbourWatch, writeNeighbours } from '../../src/server/neighbours.ts'
 import { Netlink, type Neighbour } from '../../src/linux/netlink.ts'
+import { makeNeighbourTables, Neighbours, NeighbourWatch, writeNeighbours } from '../../src/server/neighbours.ts'
 import { makeRandom } from '../bench/peers/scene.ts'
 
 const calls = 'missing' in linux ? undefined : linux

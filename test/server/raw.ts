@@ -1,7 +1,7 @@
 /** A raw socket (root only): packets that no socket would send, such as a query from port 0. */
 import koffi from 'koffi'
-import type { Endpoint } from '../../src/config.ts'
 import { makeSockaddr } from '../../src/linux/calls.ts'
+import type { Endpoint } from '../../src/units.ts'
 
 const AF_INET = 2
 const SOCK_RAW = 3

@@ -1,9 +1,10 @@
 /** What every UDP form must do: run on the batched one and on node:dgram (udp.test.ts). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { makeResponder, respond, UDP } from '../../src/answer/answer.ts'
+import { respond } from '../../src/answer/answer.ts'
+import { makeResponder, UDP } from '../../src/answer/responder.ts'
 import type { World } from '../../src/answer/world.ts'
-import { makeHealthTable } from '../../src/health/table.ts'
 import { COUNTED_RCODES, COUNTED_TYPES, makeCounters, queryCell } from '../../src/counters.ts'
+import { makeHealthTable } from '../../src/health/table.ts'
 import { answersOf, idOf, isTruncated, load, query, rcodeOf, TYPE, UdpClient, until } from './client.ts'
 import { makeWorld, type Running, start } from './fixture.ts'
 

@@ -1,5 +1,6 @@
 import { MessageChannel } from 'node:worker_threads'
-import { MemoryStore, portBoard, serveBoard } from '../../src/store/memory.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
+import { portBoard, serveBoard } from '../../src/store/port.ts'
 import { storeSuite } from './store.suite.ts'
 
 const LEASE_MS = 150

@@ -12,8 +12,8 @@ import type {
   NodeIdentity,
   ProberIdentity,
   Store,
-  Vote,
 } from '../../src/health/store.ts'
+import type { Vote } from '../../src/health/vote.ts'
 import { vote } from '../support/plans.ts'
 import { until } from '../support/until.ts'
 

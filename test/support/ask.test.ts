@@ -4,10 +4,10 @@
  */
 import { afterAll, describe, expect, test } from 'vitest'
 import { PortableUdp, bindPortable } from '../../src/server/portable.ts'
-import { type Question, type Transport, makeAsk, memory, tcp, udp } from './ask.ts'
-import { CLIENTS } from './mmdb.ts'
 import { node } from '../rfc/world.ts'
 import { startTcp } from '../server/fixture.ts'
+import { type Question, type Transport, makeAsk, memory, tcp, udp } from './ask.ts'
+import { CLIENTS } from './mmdb.ts'
 
 const { made, health } = node
 const socket = await bindPortable({ address: '127.0.0.1', port: 0 })

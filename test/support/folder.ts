@@ -6,8 +6,8 @@ import { afterAll, expect } from 'vitest'
 import { formatName } from '../../src/dns/name.ts'
 import { formatRdata } from '../../src/dns/rdata.ts'
 import { TYPE, typeName } from '../../src/dns/types.ts'
-import { formatProblem } from '../../src/problem.ts'
 import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { formatProblem } from '../../src/problem.ts'
 import { recordsOf, type ZoneModel } from '../../src/zone/pack.ts'
 
 const folders: string[] = []

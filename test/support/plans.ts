@@ -1,5 +1,4 @@
 /** Plans, models and votes for the tests of health. */
-import type { Vote } from '../../src/health/store.ts'
 import {
   type HealthPlan,
   hashTargets,
@@ -7,6 +6,7 @@ import {
   type ServicePlan,
   type Target,
 } from '../../src/health/target.ts'
+import type { Vote } from '../../src/health/vote.ts'
 import type { CheckModel, ServiceModel, SiteModel } from '../../src/zone/model.ts'
 
 const at = { file: 'services.yaml', line: 1, column: 1 }

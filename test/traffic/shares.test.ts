@@ -4,8 +4,8 @@
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { mix } from '../../src/hash.ts'
 import { DOWN, DRAINED, FORCED_DOWN, healthWord, UNPROVEN, UP, type HealthState } from '../../src/health/table.ts'
-import { mix } from '../../src/policy/network.ts'
 import { makeSelection, select } from '../../src/policy/select.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
 import { movesBetween, NO_SITE, type Pool, poolOf, RESORT_VALUES, sharesOf } from '../../src/traffic/shares.ts'

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { makeAdoption } from '../../src/answer/adoption.ts'
 import { type Compiler, startCompiler } from '../../src/world/compiler.ts'
-import { makeAdoption } from '../../src/world/pool.ts'
 import { until } from '../server/client.ts'
 import { runInThread } from '../server/inspect.ts'
 

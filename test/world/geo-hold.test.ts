@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type Builder, type Built, makeBuilder } from '../../src/world/build.ts'
-import { acceptBuild } from '../../src/world/geo-hold.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { placeOf } from '../../src/geo/place.ts'
+import { type Builder, type Built, makeBuilder } from '../../src/world/build.ts'
+import { acceptBuild } from '../../src/world/geo-hold.ts'
 import { CLIENTS, FIXTURE, SYSTEMS, type TestNetwork, writeTestDatabase } from '../support/mmdb.ts'
 
 const ZONES = {

@@ -12,9 +12,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Builder, type Built, makeBuilder } from '../../src/world/build.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { placeOf } from '../../src/geo/place.ts'
+import { type Builder, type Built, makeBuilder } from '../../src/world/build.ts'
 import { CLIENTS, FIXTURE, SYSTEMS, writeTestDatabase } from '../support/mmdb.ts'
 import { writeFiles } from '../support/repository.ts'
 

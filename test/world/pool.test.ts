@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { ABSENT, adoptedGeneration, makeAdoption } from '../../src/answer/adoption.ts'
 import type { World } from '../../src/answer/world.ts'
-import { ABSENT, adoptedGeneration, makeAdoption, makePool, sizeClass } from '../../src/world/pool.ts'
+import { makePool, sizeClass } from '../../src/world/pool.ts'
 
 /** Only what the pool looks at: arrays somewhere in a tree of objects. */
 const worldOf = (generation: number, ...buffers: readonly SharedArrayBuffer[]): World => {

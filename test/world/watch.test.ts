@@ -15,10 +15,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
-import { watchPaths } from '../../src/world/watch.ts'
 import { findWorkTree, gitFiles } from '../../src/git.ts'
-import { commit, git, makeRepository, writeFiles } from '../support/repository.ts'
+import { watchPaths } from '../../src/world/watch.ts'
 import { until } from '../server/client.ts'
+import { commit, git, makeRepository, writeFiles } from '../support/repository.ts'
 
 const ending: (() => Promise<void> | void)[] = []
 afterEach(async () => {

@@ -1,7 +1,8 @@
 /** YAML with positions: source text, order, places of faults, and linear work. */
 import { expect, test } from 'vitest'
 import { formatProblem, type Problem } from '../../src/problem.ts'
-import { type Node, parseYaml, Source } from '../../src/yaml/tree.ts'
+import { type Node, Source } from '../../src/yaml/source.ts'
+import { parseYaml } from '../../src/yaml/tree.ts'
 
 function parse(text: string): { root: Node | undefined; problems: string[]; source: Source } {
   const problems: Problem[] = []

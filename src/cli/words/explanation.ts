@@ -2,14 +2,15 @@
  * An explanation in words, for people: what was asked of whom, the answer, then why, from the client's place to the TTL;
  * the sites with what is known of them; and the message as it stands on the wire. 100 columns.
  */
-import { assumedInWords } from '../../explain/what-if.ts'
+import type { Explained } from '../../api/explained.ts'
+import { typeName } from '../../dns/types.ts'
 import type { Explanation, Outcome, Ttl } from '../../explain/explain.ts'
 import type { Lookup } from '../../explain/lookups.ts'
 import type { ExplainedSite, ExplainedVip, FoundPlace, Steering, Step } from '../../explain/steering.ts'
-import { typeName } from '../../dns/types.ts'
+import { assumedInWords } from '../../explain/what-if.ts'
 import type { MemberStatus } from '../../health/node-health.ts'
-import type { Explained } from '../explain.ts'
-import { ago, count, table, wrap } from '../output.ts'
+import { count } from '../../units.ts'
+import { ago, table, wrap } from '../output.ts'
 import { detailsOf } from './services.ts'
 
 /** `why`: why no node was asked, where none was. `hex`: the bytes too. */

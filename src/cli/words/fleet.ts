@@ -1,7 +1,8 @@
 /** The rest of the fleet in words, for `meridian status`: overrides, the roster of probers, the other nodes. 100 columns. */
-import type { NodeStatus, OverrideStatus, ProberStatus } from '../../health/node-health.ts'
 import { ACTION_WORDS } from '../../api/override.ts'
-import { ago, count, table, untilInWords, wrap } from '../output.ts'
+import type { NodeStatus, OverrideStatus, ProberStatus } from '../../health/node-health.ts'
+import { count } from '../../units.ts'
+import { ago, table, untilInWords, wrap } from '../output.ts'
 
 export function overridesInWords(overrides: readonly OverrideStatus[]): string {
   const lines = overrides.map(({ override, members, orphaned }) => {

@@ -2,9 +2,9 @@
  * A plan as a comment on a pull request: the headline and a line for each service, all else folded away. Never longer than
  * GitHub takes; what does not fit is said to be missing. The same plan is the same text.
  */
-import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../../traffic/moves.ts'
-import type { NamedChange } from '../../plan/services.ts'
 import type { NameMoves, Plan } from '../../plan/plan.ts'
+import type { NamedChange } from '../../plan/services.ts'
+import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../../traffic/moves.ts'
 import { formatPercent } from '../../units.ts'
 import {
   brakeInWords,

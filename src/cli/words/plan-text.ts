@@ -1,6 +1,6 @@
 /** A plan on a terminal: the headline, a sentence for each service, and short tables below it. */
-import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../../traffic/moves.ts'
 import type { NameMoves, Plan } from '../../plan/plan.ts'
+import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../../traffic/moves.ts'
 import { formatPercent } from '../../units.ts'
 import { table, wrap } from '../output.ts'
 import {

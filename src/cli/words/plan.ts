@@ -1,8 +1,8 @@
 /** Sentences and numbers of a plan, the same on a terminal and in Markdown. */
-import { measureInWords, movesInWords } from '../../traffic/moves.ts'
 import type { Names } from '../../plan/names.ts'
 import type { BudgetChange, NameMoves, Plan, RecordChange, RecordChanges } from '../../plan/plan.ts'
 import type { SetInWords } from '../../plan/records.ts'
+import { measureInWords, movesInWords } from '../../traffic/moves.ts'
 import { formatDuration, formatPercent } from '../../units.ts'
 
 export const QUIET = 'no record and no client changes'

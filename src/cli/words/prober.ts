@@ -1,62 +1,12 @@
 /** What a process that only probes shows: its targets with their last run and vote; as JSON, in words, as samples. */
-import type { HealthSnapshot } from '../../health/node-health.ts'
+import type { ProberStatusView } from '../../api/prober-status.ts'
 import type { TargetReport } from '../../probe/thread.ts'
-import { renderMetrics } from '../../api/metrics.ts'
-import { nameOf } from '../../world/reloads.ts'
-import { ago, count, table, wrap } from '../output.ts'
-import { type Probing, probingInWords, probingSamples, type ProbingStatus, probingStatus } from './probing.ts'
-import { loadInWords, processInWords, storeInWords } from './process.ts'
-import { processSamples, storeSamples } from '../../api/samples.ts'
+import { count } from '../../units.ts'
+import { ago, table, wrap } from '../output.ts'
+import { probingInWords } from './probing.ts'
+import { loadInWords, processInWords } from './process.ts'
+import { storeInWords } from './process.ts'
 import { checkInWords } from './services.ts'
-import {
-  loadStatus,
-  type LoadStatus,
-  processStatus,
-  type ProcessStatus,
-  type Served,
-  storeStatus,
-  type StoreStatus,
-} from '../../api/status.ts'
-
-export interface ServedProber extends Pick<Served, 'config' | 'startedAtMs' | 'readiness' | 'loads' | 'troubles'> {
-  readonly plan: { readonly hash: string; readonly zones: number } | undefined
-  readonly store: HealthSnapshot['store']
-  readonly probing: Probing | undefined
-}
-
-/** What `meridian status` shows of a prober. */
-export interface ProberStatusView {
-  readonly role: 'probe'
-  readonly node: ProcessStatus
-  /** With the revision that git tells of the zones; null outside of git. */
-  readonly plan: { readonly hash: string; readonly zones: number; readonly revision: string | null } | null
-  readonly load: LoadStatus | null
-  readonly store: StoreStatus
-  readonly probing: ProbingStatus | null
-  /** Operational trouble as it is now. */
-  readonly troubles: readonly string[]
-  readonly targets: readonly TargetReport[]
-}
-
-export const proberStatusOf = (served: ServedProber): ProberStatusView => ({
-  role: 'probe',
-  node: processStatus(served.config, served),
-  plan: served.plan === undefined ? null : { ...served.plan, revision: nameOf(served.loads.revision) },
-  load: loadStatus(served.loads.last),
-  store: storeStatus(served.store),
-  probing: served.probing === undefined ? null : probingStatus(served.probing),
-  troubles: served.troubles,
-  targets: served.probing?.report.targets ?? [],
-})
-
-export const renderProberMetrics = (served: ServedProber): Promise<string> =>
-  renderMetrics({
-    ...processSamples(served),
-    ...storeSamples(served.store),
-    meridian_state_troubles: [[served.troubles.length]],
-    ...(served.probing === undefined ? {} : probingSamples(served.probing)),
-    meridian_zones: [[served.plan?.zones ?? 0]],
-  })
 
 export function proberInWords({ node, plan, load, store, probing, troubles, targets }: ProberStatusView): string {
   return [

@@ -1,37 +1,7 @@
 /** What a prober shows of itself, in the process that serves too or alone: as JSON, in words, and as samples of /metrics. */
-import type { Samples } from '../../api/metrics.ts'
-import type { ProberReport, ProberThread } from '../../probe/thread.ts'
-import { ago, count } from '../output.ts'
-
-export interface Probing {
-  readonly report: ProberReport
-  readonly thread: Pick<ProberThread, 'lastHeartbeat' | 'restarts'>
-}
-
-export interface ProbingStatus extends Omit<ProberReport, 'targets'> {
-  /** Of its targets, how long ago the check ended that ended longest ago; null = none has yet. */
-  readonly oldestRunMs: number | null
-  /** Targets without a check that has ended. */
-  readonly neverRun: number
-  /** Targets whose UP is held down for having flapped. */
-  readonly heldDown: number
-  readonly overdue: number
-  /** How often its thread was replaced. */
-  readonly restarts: number
-}
-
-export function probingStatus({ report, thread }: Probing): ProbingStatus {
-  const { targets, ...counts } = report
-  const runs = targets.flatMap(({ lastRunMs }) => (lastRunMs === undefined ? [] : [lastRunMs]))
-  return {
-    ...counts,
-    oldestRunMs: runs.length === 0 ? null : runs.reduce((a, b) => Math.max(a, b)),
-    neverRun: targets.length - runs.length,
-    heldDown: targets.filter(({ heldDownMs }) => heldDownMs > 0).length,
-    overdue: thread.lastHeartbeat?.overdue ?? 0,
-    restarts: thread.restarts,
-  }
-}
+import type { ProbingStatus } from '../../api/probing.ts'
+import { count } from '../../units.ts'
+import { ago } from '../output.ts'
 
 /** `probing 12 of 30 targets, 6 checks/s of 6 wanted, the oldest 3 s ago; 1 held down for flapping` */
 export function probingInWords(probing: ProbingStatus): string {
@@ -47,20 +17,3 @@ export function probingInWords(probing: ProbingStatus): string {
 }
 
 const round = (rate: number): number => Math.round(rate * 10) / 10
-
-export function probingSamples(probing: Probing): Samples {
-  const status = probingStatus(probing)
-  return {
-    meridian_probe_targets: [
-      [status.planned, 'planned'],
-      [status.assigned, 'assigned'],
-      [status.leaving, 'leaving'],
-    ],
-    meridian_probe_checks_per_second: [[status.checksPerSecond]],
-    meridian_probe_wanted_checks_per_second: [[status.wantedPerSecond]],
-    meridian_probe_oldest_run_age_seconds: status.oldestRunMs === null ? [] : [[status.oldestRunMs / 1000]],
-    meridian_probe_never_run_targets: [[status.neverRun]],
-    meridian_probe_held_down_targets: [[status.heldDown]],
-    meridian_prober_restarts_total: [[status.restarts]],
-  }
-}

@@ -4,9 +4,9 @@
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
-import { inLine, type Problem, type Severity } from '../../problem.ts'
 import { findWorkTree } from '../../git.ts'
-import { Source } from '../../yaml/tree.ts'
+import { inLine, type Problem, type Severity } from '../../problem.ts'
+import { Source } from '../../yaml/source.ts'
 
 /** Columns of the line at fault that are shown; a longer one is cut to a window around the fault. */
 const WINDOW = 100

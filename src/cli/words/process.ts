@@ -1,7 +1,7 @@
 /** A process in words, for `meridian status`: what it is, how its last load went, whether it reaches the Store. */
+import type { LoadStatus, ProcessStatus, StoreStatus } from '../../api/status.ts'
 import { formatProblem } from '../../problem.ts'
 import { ago, wrap } from '../output.ts'
-import type { LoadStatus, ProcessStatus, StoreStatus } from '../../api/status.ts'
 
 export function processInWords(node: ProcessStatus): string[] {
   const { name, ready, reasons, warnings, upSeconds, pid, version, region, fault } = node

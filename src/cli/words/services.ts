@@ -1,8 +1,8 @@
 /** Services and their members in words, for `meridian status`: what a member is, why, and who says so. 100 columns. */
+import type { ServiceStatus } from '../../api/status.ts'
 import type { MemberStatus, VoteStatus } from '../../health/node-health.ts'
 import type { Target } from '../../health/target.ts'
 import { ago, table, untilInWords, wrap } from '../output.ts'
-import type { ServiceStatus } from '../../api/status.ts'
 
 type Member = ServiceStatus['members'][number]
 

@@ -14,12 +14,12 @@ import { formatName, isFault } from '../../dns/name.ts'
 import { encodeRdata } from '../../dns/rdata.ts'
 import { typeName } from '../../dns/types.ts'
 import { didYouMean } from '../../problem.ts'
-import { readDynamicRules, type Targeted } from './rules.ts'
-import { readHealthcheck } from './healthcheck.ts'
-import type { Groups, ServiceModel, VipModel } from '../../zone/model.ts'
 import type { Fields, Reader } from '../../yaml/read.ts'
+import { type Entry, isNull, type Node, type Scalar } from '../../yaml/source.ts'
+import type { Groups, ServiceModel, VipModel } from '../../zone/model.ts'
 import { isIdentifier } from '../services.ts'
-import { type Entry, isNull, type Node, type Scalar } from '../../yaml/tree.ts'
+import { readHealthcheck } from './healthcheck.ts'
+import { readDynamicRules, type Targeted } from './rules.ts'
 
 export const DYNAMIC_RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'dynamic', 'octodns']
 export const DYNAMIC_KEYS = ['pools', 'rules']

@@ -3,11 +3,11 @@
  * for /_dns with the record's name as host, where 200 is up. Timing is Meridian's. The certificate is not verified: checks
  * that octoDNS sets up at Route 53 don't either, and it has no key to write that one should.
  */
-import { timingOf } from '../checks.ts'
-import { isHost, isPath } from '../check-kinds.ts'
-import type { CheckModel } from '../../zone/model.ts'
 import type { Fields, Reader } from '../../yaml/read.ts'
-import { type Entry, isNull } from '../../yaml/tree.ts'
+import { type Entry, isNull } from '../../yaml/source.ts'
+import type { CheckModel } from '../../zone/model.ts'
+import { isHost, isPath } from '../check-kinds.ts'
+import { timingOf } from '../checks.ts'
 
 export const HEALTHCHECK_KEYS = ['host', 'path', 'port', 'protocol']
 const PROTOCOLS = ['HTTPS', 'HTTP', 'TCP', 'ICMP', 'UDP'] as const

@@ -6,7 +6,7 @@ import { ZONE_TYPES } from '../../dns/rdata.ts'
 import { typeNumber } from '../../dns/types.ts'
 import { didYouMean } from '../../problem.ts'
 import type { Reader } from '../../yaml/read.ts'
-import type { Entry, Node } from '../../yaml/tree.ts'
+import type { Entry, Node } from '../../yaml/source.ts'
 
 /** What octoDNS knows besides and cannot be served, with what to do instead. A provider's own types have a slash. */
 const UNSUPPORTED_TYPES: ReadonlyMap<string, string> = new Map([

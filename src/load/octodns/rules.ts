@@ -6,11 +6,11 @@
 import { formatPrefix, maskAddress, parsePrefix, type Prefix } from '../../dns/address.ts'
 import { foldPrefix } from '../../geo/fold.ts'
 import { didYouMean } from '../../problem.ts'
-import type { Geo } from '../../zone/model.ts'
 import type { Reader } from '../../yaml/read.ts'
-import { parseGeo } from '../../zone/rules.ts'
+import type { Entry, Node } from '../../yaml/source.ts'
+import type { Geo } from '../../zone/model.ts'
+import { parseGeo } from '../rules.ts'
 import { whatIsWrong } from '../subnets.ts'
-import type { Entry, Node } from '../../yaml/tree.ts'
 
 export const DYNAMIC_RULE_KEYS = ['pool', 'geos', 'subnets']
 

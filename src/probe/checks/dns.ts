@@ -9,14 +9,13 @@ import { createSocket } from 'node:dgram'
 import { isIP } from 'node:net'
 import { Packet, type Resource } from 'dns2'
 import { formatAddress, parseAddress } from '../../dns/address.ts'
+import { isReplyTo } from '../../dns/exchange.ts'
 import { encodeQuery } from '../../dns/message.ts'
 import { rcodeName, typeNumber } from '../../dns/types.ts'
 import { type Attempt, attempt, printable, type TargetOf } from './attempt.ts'
 import type { Observation } from './observation.ts'
 
 const REPLY_BYTES = 1232
-const HEADER_BYTES = 12
-
 type DnsCheck = TargetOf<'dns'>['check']
 
 /** Never rejects; ends within the check's timeout. A closed port (ICMP port unreachable) ends it at once. */
@@ -41,30 +40,6 @@ export function checkDns({ address, port, check }: TargetOf<'dns'>): Promise<Obs
     }
   })
 }
-
-/**
- * A response with this id to this question. One without any question is taken when it tells an error: servers that can't
- * read a query send that.
- */
-export function isReplyTo(query: Uint8Array, reply: Uint8Array): boolean {
-  const isResponse = reply.length >= HEADER_BYTES && (reply[2]! & 0xf8) === 0x80
-  if (!isResponse || reply[0] !== query[0] || reply[1] !== query[1]) return false
-  if (reply[4] === 0 && reply[5] === 0) return (reply[3]! & 15) !== 0
-  const end = questionEnd(query)
-  if (reply[4] !== 0 || reply[5] !== 1 || reply.length < end) return false
-  for (let at = HEADER_BYTES; at < end; at++) if (lower(reply[at]!) !== lower(query[at]!)) return false
-  return true
-}
-
-/** Lengths and numbers of the question are below 64, so only letters change. */
-const lower = (byte: number): number => (byte >= 65 && byte <= 90 ? byte + 32 : byte)
-
-function questionEnd(query: Uint8Array): number {
-  let at = HEADER_BYTES
-  while (query[at] !== 0) at += 1 + query[at]!
-  return at + 5
-}
-
 function judge(check: DnsCheck, reply: Buffer, self: Attempt): void {
   const packet = decode(reply)
   if (packet === undefined) return self.fail('no DNS spoken')

@@ -2,8 +2,8 @@
  * The check `tls`: a handshake, and a certificate that is good for the service's name and holds for some time yet. And
  * what the other checks over TLS share with it: whom they expect, and until when a certificate holds.
  */
-import { isIP } from 'node:net'
 import { constants } from 'node:crypto'
+import { isIP } from 'node:net'
 import {
   checkServerIdentity,
   type ConnectionOptions,

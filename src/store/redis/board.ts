@@ -2,14 +2,14 @@
  * The two sides of the contract over one Post each. What isn't part of a node's own hash, overrides and forgotten probers,
  * is tried again at each heartbeat until Redis has taken it, and overrides again when Redis has lost what the node said.
  */
-import { FORGOTTEN_KEY, hashKey, HINTS, indexKey, OVERRIDES_KEY } from './keys.ts'
 import { type Override, standsOver } from '../../health/override.ts'
-import type { Post } from './writer.ts'
-import { FORGET, OVERRIDE } from './scripts.ts'
-import { knownText, nodeBeatText, overrideArguments, proberBeatText, readOverride, voteText } from './text.ts'
-import type { Signer } from './signer.ts'
-import type { Client } from './connect.ts'
 import type { Board, NodeBoard } from '../../health/store.ts'
+import type { Client } from './connect.ts'
+import { FORGOTTEN_KEY, hashKey, HINTS, indexKey, OVERRIDES_KEY } from './keys.ts'
+import { FORGET, OVERRIDE } from './scripts.ts'
+import type { Signer } from './signer.ts'
+import { knownText, nodeBeatText, overrideArguments, proberBeatText, readOverride, voteText } from './text.ts'
+import type { Post } from './writer.ts'
 
 export const proberBoard = (post: Post): Board => ({
   replace: (votes) => post.replace(votes.map((vote) => [vote.target, voteText(vote)])),

@@ -13,15 +13,16 @@
  * sequence) is silence too, however often it is read.
  */
 import { isName } from '../../config.ts'
+import type { Refusals } from '../../health/refusals.ts'
+import { type Audience, MOST_NODES, MOST_PROBERS, type NodeIdentity, type ProberIdentity } from '../../health/store.ts'
+import { fieldOf, type Fields, pairs } from './fields.ts'
 import { HEAD_FIELDS, type Kind, REV_FIELD } from './keys.ts'
 import type { Reader, Since } from './reader.ts'
+import { type Signer, Sum } from './signer.ts'
 import {
-  fieldOf,
-  type Fields,
   type Head,
   headParts,
   type Intern,
-  pairs,
   readChange,
   readForgotten,
   readHead,
@@ -30,9 +31,6 @@ import {
   readProberBeat,
   readVotes,
 } from './text.ts'
-import type { Refusals } from '../../health/refusals.ts'
-import { type Signer, Sum } from './signer.ts'
-import { type Audience, MOST_NODES, MOST_PROBERS, type NodeIdentity, type ProberIdentity } from '../../health/store.ts'
 
 /** How far a poster was heard. */
 interface Heard<Identity> {

@@ -4,10 +4,10 @@
  * go a few at a time on a connection of their own, and those of a large board wait a random moment, so that 50 nodes don't
  * read it all at once.
  */
-import { FORGOTTEN_KEY, hashKey, indexKey, type Kind, OVERRIDES_KEY, REV_FIELD } from './keys.ts'
 import { type Client, hgetall } from './connect.ts'
+import type { Fields } from './fields.ts'
+import { FORGOTTEN_KEY, hashKey, indexKey, type Kind, OVERRIDES_KEY, REV_FIELD } from './keys.ts'
 import { listOf, SINCE } from './scripts.ts'
-import type { Fields } from './text.ts'
 
 /** At once, so that what comes is taken in before more is asked for. */
 const AT_ONCE = 2

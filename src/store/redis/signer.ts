@@ -8,7 +8,7 @@
  * the line of the log that it is; the whole by a Sum, which the signature of the head covers with n and the heartbeat.
  */
 import { createHmac, hash, timingSafeEqual } from 'node:crypto'
-import type { Fields } from './text.ts'
+import type { Fields } from './fields.ts'
 
 /** What a signature is of: none passes for one of another kind. */
 export type Signed = 'head' | 'change' | 'override' | 'forgotten'

@@ -7,18 +7,7 @@
  *
  * Made at once and never failing: that Redis can't be used is a state, `trouble`, with what to do about it.
  */
-import { channelOf, FORGOTTEN_KEY, HINTS, indexKey, proberChannel, proberOfChannel } from './keys.ts'
-import { nodeBoard, proberBoard } from './board.ts'
-import { type Client, connect, type Links, type Subscriber } from './connect.ts'
-import { Listener, signedHead } from './listener.ts'
-import { type Desk, Post } from './writer.ts'
-import { Reader } from './reader.ts'
-import { ADMIT, POST } from './scripts.ts'
-import { type Fields, Intern, readKnown } from './text.ts'
 import { Refusals } from '../../health/refusals.ts'
-import { explain, tooOld } from './trouble.ts'
-import { parseRedisUrl, type RedisPlace } from './url.ts'
-import { Signer } from './signer.ts'
 import {
   type Audience,
   type Board,
@@ -29,6 +18,18 @@ import {
   type ProberIdentity,
   type Store,
 } from '../../health/store.ts'
+import { nodeBoard, proberBoard } from './board.ts'
+import { type Client, connect, type Links, type Subscriber } from './connect.ts'
+import type { Fields } from './fields.ts'
+import { channelOf, FORGOTTEN_KEY, HINTS, indexKey, proberChannel, proberOfChannel } from './keys.ts'
+import { Listener, signedHead } from './listener.ts'
+import { Reader } from './reader.ts'
+import { ADMIT, POST } from './scripts.ts'
+import { Signer } from './signer.ts'
+import { Intern, readKnown } from './text.ts'
+import { explain, tooOld } from './trouble.ts'
+import { parseRedisUrl, type RedisPlace } from './url.ts'
+import { type Desk, Post } from './writer.ts'
 
 export { parseRedisUrl } from './url.ts'
 

@@ -4,16 +4,14 @@
  * can't be read is left out and counted (refusals.ts); nothing here throws, and missing data never means down.
  */
 import { isName } from '../../config.ts'
-import { inLine } from '../../problem.ts'
 import { isOverride, type Override } from '../../health/override.ts'
-import type { Kind } from './keys.ts'
-import { RESERVED } from './keys.ts'
 import type { Refusals } from '../../health/refusals.ts'
+import type { Heartbeat, KnownMember, NodeBeat, NodeIdentity, ProberIdentity } from '../../health/store.ts'
+import type { Vote, VoteValue } from '../../health/vote.ts'
+import { inLine } from '../../problem.ts'
+import { type Fields, pairs } from './fields.ts'
+import type { Kind } from './keys.ts'
 import type { Signer } from './signer.ts'
-import type { Heartbeat, KnownMember, NodeBeat, NodeIdentity, ProberIdentity, Vote, VoteValue } from '../../health/store.ts'
-
-/** Of a hash: field, value, field, value … */
-export type Fields = readonly string[]
 
 /** What a hash says of itself: HEAD_FIELDS. */
 export interface Head {
@@ -215,21 +213,6 @@ const overrideParts = ({ pattern, action, version, node, who, why, madeMs, until
   madeMs,
   untilMs,
 ]
-
-/** Without those that are ours; a field without a value is none. */
-export function pairs(fields: Fields): (readonly [string, string])[] {
-  const list: (readonly [string, string])[] = []
-  for (let i = 0; i + 1 < fields.length; i += 2)
-    if (!fields[i]!.startsWith(RESERVED)) list.push([fields[i]!, fields[i + 1]!])
-  return list
-}
-
-/** The value of one of ours. */
-export function fieldOf(fields: Fields, name: string): string | undefined {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1]
-  return undefined
-}
-
 /** undefined: a field is missing or none that can be read, and the hash says nothing. */
 export function readHead(kind: Kind, name: string, values: readonly (string | undefined)[]): Head | undefined {
   const [boot = '', region = '', n = '', beat = '', sum = '', mac = ''] = values

@@ -6,8 +6,8 @@
  * runs late, can neither be applied twice nor take anything back. When they disagree, everything is written again.
  */
 import { hashKey, HINTS, indexKey, type Kind } from './keys.ts'
-import { changeText, headParts } from './text.ts'
 import { type Signer, Sum } from './signer.ts'
+import { changeText, headParts } from './text.ts'
 
 export interface Poster {
   readonly kind: Kind

@@ -1,5 +1,5 @@
 /** The states that a service's members can be in, as a search tries them: written to the table as the node would. */
-import type { Responder } from '../../../src/answer/answer.ts'
+import type { Responder } from '../../../src/answer/responder.ts'
 import { DOWN, DRAINED, FORCED_DOWN, HEALTH_SLOTS, healthWord, UNPROVEN, UP } from '../../../src/health/table.ts'
 
 type Word = (vip: number, count: number) => number

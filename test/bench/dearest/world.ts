@@ -6,9 +6,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { makeBuilder } from '../../../src/world/build.ts'
 import type { World } from '../../../src/answer/world.ts'
 import { formatProblem } from '../../../src/problem.ts'
+import { makeBuilder } from '../../../src/world/build.ts'
 import { NAMES, SITES, ZONE } from '../peers/scene.ts'
 
 /** A name to ask, and under which heading its figures are told. */

@@ -3,8 +3,8 @@
  * pinned to its cores; tells its figures as JSON.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { MemoryStore } from '../../../src/store/memory.ts'
 import { startProber } from '../../../src/probe/thread.ts'
+import { MemoryStore } from '../../../src/store/memory.ts'
 import type { CheckKind, CheckModel } from '../../../src/zone/model.ts'
 import { timing } from '../../support/plans.ts'
 import type { Watched } from './worker.ts'

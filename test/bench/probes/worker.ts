@@ -1,11 +1,11 @@
 /** The prober's thread of probe/worker.ts, with a watch on when each check begins and what it saw. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { portBoard } from '../../../src/store/memory.ts'
 import { makeReach } from '../../../src/health/reach.ts'
 import { runCheck } from '../../../src/probe/checks/check.ts'
 import { Prober } from '../../../src/probe/prober.ts'
 import { phaseOf } from '../../../src/probe/schedule.ts'
 import type { ProberNews, ProberOrder, WorkerData } from '../../../src/probe/worker.ts'
+import { portBoard } from '../../../src/store/port.ts'
 
 /** What one thread saw since the report before; told as a trouble, the one way out that takes any text. */
 export interface Watched {

@@ -6,8 +6,8 @@
  */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { DOWN, healthWord, UP } from '../../../src/health/table.ts'
-import { makeAsk, memory } from '../../support/ask.ts'
 import { makeNode, type TestNode } from '../../answer/fixture.ts'
+import { makeAsk, memory } from '../../support/ask.ts'
 import { CLIENTS, CLIENTS_AT } from '../../support/mmdb.ts'
 
 const DEFAULTS = 'soa: {mname: ns1.example.net., rname: hostmaster.example.net., serial: 7, minimum: 300}\n'

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { canonicalPattern, effective, mergeOverrides, type Override } from '../../../src/health/override.ts'
 import { planHealth } from '../../../src/health/target.ts'
-import { layOutService } from '../../../src/policy/service.ts'
-import { mapDefinition } from '../../../src/policy/compile.ts'
 import { type Loaded, loadFolder } from '../../../src/load/load.ts'
+import { mapDefinition } from '../../../src/policy/compile.ts'
+import { layOutService } from '../../../src/policy/service.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-dynamic-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -3,11 +3,11 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { Packet, type Resource } from 'dns2'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
+import { isReplyTo } from '../../../src/dns/exchange.ts'
 import { encodeQuery } from '../../../src/dns/message.ts'
-import { runCheck } from '../loopback.ts'
-import { isReplyTo } from '../../../src/probe/checks/dns.ts'
 import type { CheckKind } from '../../../src/zone/model.ts'
 import { until } from '../../support/until.ts'
+import { runCheck } from '../loopback.ts'
 import { ADDRESS, countDescriptors, portOf, sees, targetOf } from '../peers.ts'
 
 const open: Socket[] = []

@@ -3,8 +3,8 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runCheck } from '../loopback.ts'
 import { until } from '../../support/until.ts'
+import { runCheck } from '../loopback.ts'
 import { ADDRESS, countDescriptors, runs, sees, targetOf } from '../peers.ts'
 
 let folder = ''

@@ -4,8 +4,8 @@
  * descriptors were open after the first list and at the end.
  */
 import { readdirSync } from 'node:fs'
-import { runCheck } from '../loopback.ts'
 import type { Observation } from '../../../src/probe/checks/observation.ts'
+import { runCheck } from '../loopback.ts'
 
 const timing = { intervalMs: 5000, fastMs: 1000, fall: 3, rise: 2 }
 const rounds: readonly (readonly (readonly [address: string, timeoutMs: number])[])[] = JSON.parse(process.argv[2]!)

@@ -2,13 +2,13 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Audience, Board, NodeBoard, ProberIdentity } from '../../../src/health/store.ts'
 import { hashKey, indexKey, OVERRIDES_KEY } from '../../../src/store/redis/keys.ts'
 import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../../src/store/redis/store.ts'
-import type { Audience, Board, NodeBoard, ProberIdentity } from '../../../src/health/store.ts'
 import { vote } from '../../support/plans.ts'
 import { RedisServer } from '../../support/redis-server.ts'
-import { beat, drain, identity, Listener, nodeBeat } from '../store.suite.ts'
 import { until } from '../../support/until.ts'
+import { beat, drain, identity, Listener, nodeBeat } from '../store.suite.ts'
 
 const LEASE_MS = 600
 const HEARTBEAT_MS = LEASE_MS / 3

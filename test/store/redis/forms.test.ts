@@ -3,13 +3,13 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Audience, Board } from '../../../src/health/store.ts'
 import { hashKey, OVERRIDES_KEY } from '../../../src/store/redis/keys.ts'
 import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
-import type { Audience, Board } from '../../../src/health/store.ts'
 import { vote } from '../../support/plans.ts'
 import { RedisServer } from '../../support/redis-server.ts'
-import { beat, drain, identity, Listener, nodeBeat, storeSuite } from '../store.suite.ts'
 import { until } from '../../support/until.ts'
+import { beat, drain, identity, Listener, nodeBeat, storeSuite } from '../store.suite.ts'
 
 const LEASE_MS = 400
 const DOCS = readFileSync(resolve(import.meta.dirname, '../../../docs/redis.md'), 'utf8')

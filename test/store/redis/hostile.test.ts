@@ -7,8 +7,8 @@ import { channelOf, hashKey, indexKey, OVERRIDES_KEY, proberChannel } from '../.
 import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
 import { vote } from '../../support/plans.ts'
 import { RedisServer } from '../../support/redis-server.ts'
-import { identity, Listener } from '../store.suite.ts'
 import { until } from '../../support/until.ts'
+import { identity, Listener } from '../store.suite.ts'
 
 const LEASE_MS = 3000
 const lines: string[] = []

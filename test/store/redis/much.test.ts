@@ -4,11 +4,11 @@
  */
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
+import { Refusals } from '../../../src/health/refusals.ts'
 import { Listener, type ListenerSettings } from '../../../src/store/redis/listener.ts'
 import { Reader, type Since } from '../../../src/store/redis/reader.ts'
-import { changeText, Intern } from '../../../src/store/redis/text.ts'
-import { Refusals } from '../../../src/health/refusals.ts'
 import { Signer } from '../../../src/store/redis/signer.ts'
+import { changeText, Intern } from '../../../src/store/redis/text.ts'
 import { Listener as Heard } from '../store.suite.ts'
 
 /** The board of one prober, in place of Redis. */

@@ -4,13 +4,14 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openRedisStore } from '../../../src/store/redis/store.ts'
 import { type Override, standsOver } from '../../../src/health/override.ts'
-import type { Board, VoteValue } from '../../../src/health/store.ts'
+import type { Board } from '../../../src/health/store.ts'
+import type { VoteValue } from '../../../src/health/vote.ts'
+import { openRedisStore } from '../../../src/store/redis/store.ts'
 import { vote } from '../../support/plans.ts'
 import { RedisServer } from '../../support/redis-server.ts'
-import { beat, drain, identity, Listener, nodeBeat } from '../store.suite.ts'
 import { until } from '../../support/until.ts'
+import { beat, drain, identity, Listener, nodeBeat } from '../store.suite.ts'
 
 const LEASE_MS = 300
 

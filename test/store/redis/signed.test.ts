@@ -1,12 +1,12 @@
 /** redis.secret: what nobody with the secret has signed is not believed, whoever wrote it into Redis. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FORGOTTEN_KEY, hashKey, OVERRIDES_KEY, proberChannel } from '../../../src/store/redis/keys.ts'
-import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
 import { Signer, Sum } from '../../../src/store/redis/signer.ts'
+import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
 import { vote } from '../../support/plans.ts'
 import { RedisServer } from '../../support/redis-server.ts'
-import { beat, drain, identity, Listener, nodeBeat, storeSuite } from '../store.suite.ts'
 import { until } from '../../support/until.ts'
+import { beat, drain, identity, Listener, nodeBeat, storeSuite } from '../store.suite.ts'
 
 /** Nobody falls silent while this machine does other things. */
 const LEASE_MS = 3000

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { openRedisStore } from '../../../src/store/redis/store.ts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openRedisStore } from '../../../src/store/redis/store.ts'
 import { RedisServer } from '../../support/redis-server.ts'
 import { storeSuite } from '../store.suite.ts'
 

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { Refusals } from '../../../src/health/refusals.ts'
+import { Signer } from '../../../src/store/redis/signer.ts'
 import {
   changeText,
   Intern,
@@ -17,7 +18,6 @@ import {
   readVotes,
   voteText,
 } from '../../../src/store/redis/text.ts'
-import { Signer } from '../../../src/store/redis/signer.ts'
 import { vote } from '../../support/plans.ts'
 
 const NONE = new Signer()

@@ -1,0 +1,73 @@
+/**
+ * A steered name: the client's place, its class's walk over the sites, the addresses, and the scope (RFC 7871 §7.2.1) all of
+ * that is good for.
+ */
+import { C_LAST_RESORT } from '../counters.ts'
+import { TYPE } from '../dns/types.ts'
+import { CLASS_UNPLACED } from '../policy/map.ts'
+import { networkKey } from '../policy/network.ts'
+import { select } from '../policy/select.ts'
+import { N_STEERED, NODE_INTS, S_NEXT, S_SERVICE, S_TTL, S_TYPES, STEERED_INTS } from '../zone/image.ts'
+import { STEERS_A } from '../zone/pack.ts'
+import { classOf, locate, scopeOf } from './client.ts'
+import { AA, type Responder } from './responder.ts'
+import { putAddress } from './response.ts'
+import { negative } from './sections.ts'
+import type { World } from './world.ts'
+
+/** Writes the answer; `resolver[resolverAt …]` is the source address. Returns an outcome: AA and the scope. */
+export function steer(
+  responder: Responder,
+  node: number,
+  steered: number,
+  type: number,
+  resolver: Uint8Array,
+  resolverAt: number,
+  family: 4 | 6,
+): number {
+  const { query, response, selection, client, world } = responder
+  const entry = steered * STEERED_INTS
+  const service = world.services[world.image.steered[entry + S_SERVICE]!]!
+  const map = world.maps[service.map]!
+  responder.steered = service
+  if (query.ecs && query.ecsSource > 0) {
+    locate(map, query.ecsFamily === 1 ? 4 : 6, query.ecsAddress, 0, query.ecsSource, client)
+    // a client without a place has its resolver's; the scope stays its own walk's
+    if (client.class === CLASS_UNPLACED) client.class = classOf(map, family, resolver, resolverAt)
+  } else {
+    locate(map, family, resolver, resolverAt, family === 4 ? 32 : 128, client)
+  }
+  const network = networkKey(client.family, client.bytes, 0)
+  select(service, map, client.class, responder.health, network, responder.chance, type, selection, responder.trace)
+  let ttl = selection.ttlSeconds
+  const cap = world.image.steered[entry + S_TTL]!
+  if (cap > 0 && cap < ttl) ttl = cap
+  if (responder.trace !== null) responder.trace.capped(cap)
+  if (selection.lastResort) responder.counters[C_LAST_RESORT]!++
+  const size = type === STEERS_A ? 4 : 16
+  if (selection.useValues) {
+    const values = type === STEERS_A ? service.resortA : service.resortAAAA
+    for (let at = 0; at < values.length; at += size) putAddress(response, typeNumber(type), ttl, values, at, size)
+  } else {
+    for (let i = 0; i < selection.count; i++) {
+      putAddress(response, typeNumber(type), ttl, service.address, selection.vips[i]! * 16, size)
+    }
+  }
+  if (response.answers === 0 && !response.overflow) {
+    negative(responder, node, world.image.nodes[node * NODE_INTS + N_STEERED]!)
+  } else if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
+  return AA | (query.ecs && query.ecsSource > 0 ? scopeOf(client, selection.hashed) << 16 : 0)
+}
+
+/** The entry, from `first` on, that steers the types asked for (bits), whoever asks; −1 where none does. */
+export function entryFor({ image, services }: World, first: number, asked: number): number {
+  const { steered } = image
+  for (let entry = first; entry >= 0; entry = steered[entry * STEERED_INTS + S_NEXT]!) {
+    const listed = steered[entry * STEERED_INTS + S_TYPES]!
+    const types = listed !== 0 ? listed : services[steered[entry * STEERED_INTS + S_SERVICE]!]!.types
+    if ((types & asked) !== 0) return entry
+  }
+  return -1
+}
+
+const typeNumber = (type: number): number => (type === STEERS_A ? TYPE.A : TYPE.AAAA)

@@ -1,0 +1,106 @@
+/**
+ * A DNS client: one query to one server, and its reply or the reason why there is none (RFC 1035 §4.2). UDP first, TCP where
+ * the reply is truncated.
+ */
+import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { connect, isIP } from 'node:net'
+import type { Endpoint } from '../units.ts'
+import { decodeMessage, encodeQuery, type Message } from './message.ts'
+import { isFault } from './name.ts'
+
+const TIMEOUT_MS = 2000
+
+const TRIES = 2
+
+/** NS of the name; a text says why there is no reply. */
+export async function ask(server: Endpoint, name: string): Promise<Message | string> {
+  let last = ''
+  for (let i = 0; i < TRIES; i++) {
+    const query = queryFor(name)
+    const reply = await exchange(query, (settle) => overUdp(server, query, settle))
+    const whole = typeof reply === 'string' || !reply.tc ? reply : await askOverTcp(server, name)
+    if (typeof whole !== 'string') return whole
+    last = whole
+  }
+  return last
+}
+
+export function askOverTcp(server: Endpoint, name: string): Promise<Message | string> {
+  const query = queryFor(name)
+  return exchange(query, (settle) => overTcp(server, query, settle))
+}
+
+const queryFor = (name: string): Uint8Array =>
+  encodeQuery({ name, type: 'NS', id: randomInt(65_536), rd: false, edns: {} })
+
+/** Takes the reply's bytes, or a text that says why there will be none. */
+type Settle = (reply: Uint8Array | string) => void
+
+/** One query and its reply, within the time; `send` returns what ends it. */
+function exchange(query: Uint8Array, send: (settle: Settle) => () => void): Promise<Message | string> {
+  return new Promise((resolve) => {
+    const settle: Settle = (reply) => {
+      if (typeof reply !== 'string' && !isReplyTo(query, reply)) return // somebody else's
+      clearTimeout(timer)
+      end()
+      const message = typeof reply === 'string' ? reply : decodeMessage(reply)
+      resolve(typeof message === 'string' ? message : isFault(message) ? `it speaks no DNS: ${message.fault}` : message)
+    }
+    const timer = setTimeout(() => settle(`no answer within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS)
+    const end = send(settle)
+  })
+}
+
+function overUdp({ address, port }: Endpoint, query: Uint8Array, settle: Settle): () => void {
+  const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
+  let isOpen = true
+  socket.on('error', (error) => settle(error.message))
+  socket.on('message', (reply) => settle(reply))
+  socket.connect(port, address, () => {
+    if (isOpen) socket.send(query)
+  })
+  return () => {
+    if (isOpen) socket.close()
+    isOpen = false
+  }
+}
+
+function overTcp({ address, port }: Endpoint, query: Uint8Array, settle: Settle): () => void {
+  const socket = connect(port, address, () => {
+    socket.write(Buffer.concat([Uint8Array.of(query.length >>> 8, query.length & 255), query]))
+  })
+  let got = Buffer.alloc(0)
+  socket.on('data', (part) => {
+    got = Buffer.concat([got, part])
+    if (got.length >= 2 && got.length >= 2 + got.readUInt16BE(0)) settle(got.subarray(2, 2 + got.readUInt16BE(0)))
+  })
+  socket.on('error', (error) => settle(error.message))
+  socket.on('close', () => settle('it ends the connection without an answer'))
+  return () => socket.destroy()
+}
+
+const HEADER_BYTES = 12
+
+/**
+ * A response with this id to this question. One without any question is taken when it tells an error: servers that can't
+ * read a query send that.
+ */
+export function isReplyTo(query: Uint8Array, reply: Uint8Array): boolean {
+  const isResponse = reply.length >= HEADER_BYTES && (reply[2]! & 0xf8) === 0x80
+  if (!isResponse || reply[0] !== query[0] || reply[1] !== query[1]) return false
+  if (reply[4] === 0 && reply[5] === 0) return (reply[3]! & 15) !== 0
+  const end = questionEnd(query)
+  if (reply[4] !== 0 || reply[5] !== 1 || reply.length < end) return false
+  for (let at = HEADER_BYTES; at < end; at++) if (lower(reply[at]!) !== lower(query[at]!)) return false
+  return true
+}
+
+/** Lengths and numbers of the question are below 64, so only letters change. */
+const lower = (byte: number): number => (byte >= 65 && byte <= 90 ? byte + 32 : byte)
+
+function questionEnd(query: Uint8Array): number {
+  let at = HEADER_BYTES
+  while (query[at] !== 0) at += 1 + query[at]!
+  return at + 5
+}

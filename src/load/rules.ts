@@ -1,0 +1,175 @@
+/** Reads the rules of a service from YAML: subnets and their files, AS numbers, geos, and the order of sites each gives. */
+import { dirname, resolve } from 'node:path'
+import { parsePrefix, type Prefix } from '../dns/address.ts'
+import { isCountryOf, mayBeSubdivision } from '../geo/codes.ts'
+import type { PrefixTable } from '../geo/prefixes.ts'
+import { didYouMean, type ProblemCode } from '../problem.ts'
+import type { Reader } from '../yaml/read.ts'
+import type { Entry, Node } from '../yaml/source.ts'
+import type { Geo, Groups, RuleModel } from '../zone/model.ts'
+import { deadRules, hasSubnets, type RuleKeys } from '../zone/rules.ts'
+import { whatIsWrong } from './subnets.ts'
+
+export const RULE_KEYS = ['subnets', 'asns', 'geos', 'order', 'only', 'pick']
+
+export const SUBNETS_FILE_KEYS = ['file']
+
+/**
+ * Reads a file of subnets by its path. undefined when something is wrong: what with the path, has gone to `fault`, what with
+ * its lines, has been reported there.
+ */
+export type PrefixReader = (
+  file: string,
+  fault: (code: ProblemCode, message: string, hint?: string) => void,
+) => PrefixTable | undefined
+
+export interface RuleContext {
+  /** The service's. */
+  readonly sites: ReadonlySet<string>
+  /** The service, in words. */
+  readonly what: string
+  readonly prefixes: PrefixReader
+}
+
+export function readRules(read: Reader, entry: Entry | undefined, context: RuleContext): RuleModel[] {
+  if (entry === undefined) return []
+  const nodes = read.items(entry.value, '“rules”')
+  if (nodes.length > MOST_RULES) {
+    const hint = 'Rules with the same order can be one; many subnets are best in a file'
+    read.fault('value-invalid', entry.key, `a service has ${MOST_RULES} rules at most; here are ${nodes.length}`, hint)
+    return []
+  }
+  const rules = nodes.flatMap((node) => readRule(read, node, context) ?? [])
+  const isWhole = rules.length === nodes.length && rules.every(hasKeys)
+  if (!isWhole) return rules
+  for (const { index, by } of deadRules(rules)) {
+    read.fault('rule-dead', nodes[index]!, `this rule can never match: rule ${by + 1} takes its clients`)
+  }
+  return rules
+}
+
+function readRule(read: Reader, node: Node, { sites, what, prefixes }: RuleContext): RuleModel | undefined {
+  const fields = read.fields(node, 'a rule', RULE_KEYS)
+  if (fields === undefined) return undefined
+  const order = fields.get('order')
+  if (order === undefined) read.missing(node, 'a rule', 'order')
+  if (!['subnets', 'asns', 'geos'].some((key) => fields.has(key))) {
+    read.fault('rule-empty', node, 'a rule needs subnets, asns or geos', 'subnets: [10.0.0.0/8]')
+  }
+  return {
+    ...readSubnetKey(read, fields.get('subnets'), prefixes),
+    asns: readEach(read, fields.get('asns'), 'is no number of an autonomous system, like 64500 or AS64500', parseAsn),
+    geos: readEach(
+      read,
+      fields.get('geos'),
+      'is no geo code of a place there is, like AS, AS-CN or NA-US-CA',
+      parseGeo,
+    ),
+    order: order === undefined ? [] : readGroups(read, order.value, sites, what),
+    only: read.flag(fields.get('only'), false),
+    pick: read.oneOf(fields.get('pick'), ['hash', 'random'] as const, undefined),
+    at: read.at(node),
+  }
+}
+
+/** `[10.0.0.0/8, {file: offices.txt}]`, or `{file: offices.txt}` alone. */
+function readSubnetKey(
+  read: Reader,
+  entry: Entry | undefined,
+  prefixes: PrefixReader,
+): Pick<RuleModel, 'subnets' | 'subnetFiles'> {
+  const subnets: Prefix[] = []
+  const subnetFiles: PrefixTable[] = []
+  for (const node of itemsOf(read, entry)) {
+    if (node.kind === 'mapping') {
+      const table = readSubnetFile(read, node, prefixes)
+      if (table !== undefined) subnetFiles.push(table)
+      continue
+    }
+    const text = read.scalar(node, 'an entry of “subnets”')?.text
+    const prefix = text === undefined ? undefined : parsePrefix(text)
+    if (prefix !== undefined) subnets.push(prefix)
+    else if (text !== undefined) read.fault('value-invalid', node, ...whatIsWrong(text))
+  }
+  return { subnets, ...(subnetFiles.length > 0 && { subnetFiles }) }
+}
+
+function readSubnetFile(read: Reader, node: Node, prefixes: PrefixReader): PrefixTable | undefined {
+  const file = read.fields(node, 'a file of subnets', SUBNETS_FILE_KEYS)?.get('file')
+  if (file === undefined) {
+    read.missing(node, 'a file of subnets', 'file', 'subnets: {file: offices.txt}')
+    return undefined
+  }
+  const path = read.text(file, undefined)
+  if (path === undefined) return undefined
+  return prefixes(resolve(dirname(read.at(node).file), path), (code, message, hint) =>
+    read.fault(code, file.value, message, hint),
+  )
+}
+
+/** A list of sites and of lists of sites. */
+export function readGroups(read: Reader, node: Node, sites: ReadonlySet<string>, what: string): Groups {
+  const items = read.items(node, 'an order')
+  if (node.kind === 'list' && items.length === 0) read.fault('value-kind', node, 'an order is empty')
+  const seen = new Set<string>()
+  const site = (item: Node): string[] => {
+    const scalar = read.scalar(item, 'a site in an order')
+    if (scalar === undefined) return []
+    const { text } = scalar
+    if (!sites.has(text)) read.fault('site-unknown', item, `${what} has no site “${text}”`, didYouMean(text, sites))
+    else if (seen.has(text)) read.fault('site-duplicate', item, `“${text}” is twice in this order`)
+    else {
+      seen.add(text)
+      return [text]
+    }
+    return []
+  }
+  return items.map((item) => (item.kind === 'list' ? item.items.flatMap(site) : site(item)))
+}
+
+/** The items of a list that matches something; of a mapping, itself. */
+function itemsOf(read: Reader, entry: Entry | undefined): readonly Node[] {
+  if (entry === undefined) return []
+  if (entry.value.kind === 'mapping') return [entry.value]
+  const nodes = read.items(entry.value, `“${entry.key.text}”`)
+  if (entry.value.kind === 'list' && nodes.length === 0) {
+    read.fault('rule-empty', entry.value, `“${entry.key.text}” is empty: it matches nothing`)
+  }
+  return nodes
+}
+
+function readEach<T>(
+  read: Reader,
+  entry: Entry | undefined,
+  fault: string,
+  parse: (text: string) => T | undefined,
+): readonly T[] {
+  return itemsOf(read, entry).flatMap((node) => {
+    const scalar = read.scalar(node, `an entry of “${entry!.key.text}”`)
+    const value = scalar && parse(scalar.text)
+    if (value !== undefined) return [value]
+    if (scalar !== undefined) read.fault('value-invalid', node, `“${scalar.text}” ${fault}`)
+    return []
+  })
+}
+
+/** octoDNS's codes: a continent, its country, and that one's subdivision. */
+export function parseGeo(text: string): Geo | undefined {
+  const match = /^(AF|AN|AS|EU|NA|OC|SA)(?:-([A-Z]{2})(?:-([A-Z0-9]{1,3}))?)?$/.exec(text)
+  if (match === null) return undefined
+  const [, continent, country, subdivision] = match
+  if (country !== undefined && !isCountryOf(continent!, country)) return undefined
+  if (subdivision !== undefined && !mayBeSubdivision(country!, subdivision)) return undefined
+  return { continent: continent!, ...(country && { country }), ...(subdivision && { subdivision }) }
+}
+
+/** 1 to 2^32 − 1 (RFC 6793; 0 is nobody's, RFC 7607). */
+function parseAsn(text: string): number | undefined {
+  const number = Number(/^(?:AS)?([1-9]\d{0,9})$/.exec(text)?.[1])
+  return number <= 0xffffffff ? number : undefined
+}
+
+/** Of one service. Each place that the databases know is tried by all of them. */
+const MOST_RULES = 1000
+
+const hasKeys = (rule: RuleKeys): boolean => hasSubnets(rule) || rule.asns.length + rule.geos.length > 0
