@@ -101,7 +101,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 export const isName = (value: string): boolean => NAME.test(value)
 const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
 
-/** Coarsely; what makes settings of files, variables and flags reads it as a prefix (cli/settings.ts). */
+/** Coarsely; what makes settings of files, variables and flags reads it as a prefix (node/settings.ts). */
 const prefix = text(/^[0-9A-Fa-f:.]{2,45}(\/\d{1,3})?$/)
 const PREFIX_TYPE = 'an address or prefix: `10.0.0.0/8`, `2001:db8::/32`'
 

@@ -2,7 +2,7 @@
  * The floor plan of src/: imports go leftwards only, files import each other in no circle, each dependency has one room, and
  * an answering thread loads what answers and nothing else. docs/architecture.md says what each room is for.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -113,6 +113,33 @@ test.each(ANSWERING)('%s loads what answers, and nothing else', (entry) => {
     (file) => !ANSWERS.includes(roomOf(file)) && roomOf(file) !== 'server' && file !== 'health/table.ts',
   )
   expect(strange).toEqual([])
+})
+
+test('docs/architecture.md has the same order and rooms, and names files that there are', () => {
+  const text = readFileSync(join(src, '../docs/architecture.md'), 'utf8')
+  const order = /## Import order[^]*?\n( {4}problem[^]*?)\n\n/.exec(text)![1]!
+  expect(order.match(/[a-z]+/g)).toEqual(ORDER)
+  const rooms = [...text.matchAll(/^\| ((?:`[a-z]+`(?:, )?)+) \|/gm)].flatMap(([, cell]) => cell!.match(/[a-z]+/g)!)
+  expect([...rooms, 'main'].toSorted()).toEqual(ORDER.toSorted())
+  const named = [...text.matchAll(/`((?:[a-z-]+\/)+[a-z-]+\.ts)`/g)].map((match) => match[1]!)
+  expect(named.length).toBeGreaterThan(20)
+  expect(named.filter((file) => !files.includes(file) && !existsSync(join(src, '..', file)))).toEqual([])
+})
+
+test('comments name files that there are', () => {
+  const wrong: string[] = []
+  for (const file of files) {
+    const lines = readFileSync(join(src, file), 'utf8').split('\n')
+    for (const [i, line] of lines.entries()) {
+      if (!/^\s*(?:\/\*\*|\*|\/\/)/.test(line)) continue
+      for (const [, path, name] of line.matchAll(/(?<![\w/.-])((?:[a-z-]+\/)*)([a-z-]+\.ts)\b/g)) {
+        const beside = join(dirname(file), name!)
+        const isThere = files.includes(`${path}${name}`) || (path === '' && files.includes(beside))
+        if (!isThere) wrong.push(`${file}:${i + 1} ${path}${name}`)
+      }
+    }
+  }
+  expect(wrong).toEqual([])
 })
 
 test('only main ends the process', () => {

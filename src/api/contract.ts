@@ -38,7 +38,7 @@ export interface Refusal {
   readonly hint?: string
 }
 
-/** A node that serves; cli/node.ts is it. */
+/** A node that serves; node/node.ts is it. */
 export interface Node extends Shown {
   /** A string says what is wrong with the question; undefined: no World is loaded yet. */
   explain(question: Question): object | string | undefined

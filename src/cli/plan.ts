@@ -1,6 +1,6 @@
 /**
  * `meridian plan [OLD] [NEW]`: what a change does to clients before it is merged. Both sides are built as `serve` builds
- * them, on one set of places unless databases are what is compared; then answer/plan.ts compares.
+ * them, on one set of places unless databases are what is compared; then plan/plan.ts compares.
  */
 import { unpackCode } from '../geo/codes.ts'
 import { allocateShared } from '../geo/memory.ts'

@@ -3,8 +3,8 @@
  * sites in the order of the client's class, the walk, the pick, the terms of TTL and scope, and the answer as it stands on
  * the wire. What is explained can't differ from what is served.
  *
- *   asked.ts ─▶ query ─▶ respond(trace) ─▶ message
- *   assume.ts ─▶ HealthTable ┘    └─▶ lookups.ts, steering.ts ─▶ Explanation
+ *   question.ts ─▶ query ─▶ respond(trace) ─▶ message
+ *   what-if.ts ─▶ HealthTable ┘    └─▶ lookups.ts, steering.ts ─▶ Explanation
  */
 import { respond } from '../answer/answer.ts'
 import { type AnswerTrace, makeResponder, type Responder, TCP, UDP } from '../answer/responder.ts'

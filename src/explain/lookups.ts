@@ -1,7 +1,7 @@
 /**
  * The names that an answer looked up, as `explain` tells them: which node was found (the name itself, a wildcard, an empty
  * non-terminal, the nearest encloser), in which zone, and, where the zones are at hand, where it is written. Heard from
- * answer.ts through its trace.
+ * answer/answer.ts through its trace.
  */
 import type { LookupName } from '../answer/responder.ts'
 import { formatName } from '../dns/name.ts'

@@ -284,7 +284,7 @@ function foldedFrom(address: Uint8Array, offset: number): NonNullable<FoundPlace
 
 const orNull = (degrees: number): number | null => (Number.isNaN(degrees) ? null : degrees)
 
-/** What of the rule holds the client: subnets come before numbers, and those before places (DESIGN §7). */
+/** What of the rule holds the client: subnets come before numbers, and those before places. */
 function matchedIn(rule: RuleModel, { family, bytes }: Client, place: FoundPlace): Matched | null {
   const subnet = subnetHolding(rule, bytes.subarray(0, family === 4 ? 4 : 16))
   if (subnet !== undefined) {
@@ -294,7 +294,7 @@ function matchedIn(rule: RuleModel, { family, bytes }: Client, place: FoundPlace
     return { by: 'subnet', text: written === undefined ? text : formatPrefix(written) }
   }
   if (place.asn !== null && rule.asns.includes(place.asn.number)) return { by: 'asn', text: `AS${place.asn.number}` }
-  // a country decides by itself, as in compile.ts
+  // a country decides by itself, as in policy/compile.ts
   const geo = rule.geos.find(
     ({ continent, country, subdivision }) =>
       (country === undefined ? continent === place.continent : packCode(country) === packCode(place.country)) &&

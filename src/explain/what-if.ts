@@ -92,7 +92,7 @@ interface Supposed {
   readonly drained: boolean
 }
 
-/** Writes the words of one service, as members.ts would. */
+/** Writes the words of one service, as health/members.ts would. */
 function write(
   service: SteeredService,
   servicePlan: ServicePlan,

@@ -1,6 +1,6 @@
 /**
- * IPv6 addresses that carry an IPv4 address: the client behind them is that IPv4 host, so it is looked up as such
- * (DESIGN §5). Their IPv6 networks are carved out of the place trie: see place.ts.
+ * IPv6 addresses that carry an IPv4 address: the client behind them is that IPv4 host, so it is looked up as such.
+ * Their IPv6 networks are carved out of the place trie: see place.ts.
  *
  *   ::ffff:0:0/96    IPv4-mapped (RFC 4291 §2.5.5.2)    address in bits  96–127
  *   64:ff9b::/96     NAT64 (RFC 6052 §2.1)              address in bits  96–127

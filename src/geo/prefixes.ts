@@ -1,6 +1,6 @@
 /**
  * Prefixes in little room, for lists of hundreds of thousands of them: 5 bytes for one of IPv4, 17 for one of IPv6. Made from
- * a file of subnets (zone/subnets.ts), turned into tries with others by binary.ts.
+ * a file of subnets (load/subnets.ts), turned into tries with others by binary.ts.
  */
 import { createHash } from 'node:crypto'
 import type { Prefix } from '../dns/address.ts'

@@ -1,5 +1,5 @@
 /**
- * What is remembered of members that are not in the plan: of the saved file, of other nodes, or of an earlier plan. node.ts
+ * What is remembered of members that are not in the plan: of the saved file, of other nodes, or of an earlier plan. node-health.ts
  * takes a member's past out when the member joins, and puts it back when it leaves.
  */
 import type { Judgement, Remembered } from './judgement.ts'

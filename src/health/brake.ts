@@ -73,7 +73,7 @@ function tally(members: Iterable<Fit>): Map<string, { up: number; down: number }
   return tallies
 }
 
-/** A site without `capacity` counts 100 (DESIGN §6). */
+/** A site without `capacity` counts 100. */
 const capacityOf = (plan: ServicePlan, site: string): number => plan.capacity[site] ?? 100
 
 /** By a hash of the names, so that it isn't the same site that waits for every service. */

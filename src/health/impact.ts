@@ -1,6 +1,6 @@
 /**
  * What an override would leave of the services it matches, before it is made: the answer to "is it safe to drain X?", and
- * the ground on which node.ts refuses. Pure.
+ * the ground on which node-health.ts refuses. Pure.
  */
 import { leftPercent } from './brake.ts'
 import { fitnessOf } from './member-state.ts'

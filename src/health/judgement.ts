@@ -1,6 +1,6 @@
 /**
  * What the quorums of a member's targets and what is remembered of it add up to: its verdict; and with what operators say,
- * its state. Pure: node.ts keeps the memory and calls judge() whenever something it depends on has changed.
+ * its state. Pure: node-health.ts keeps the memory and calls judge() whenever something it depends on has changed.
  *
  *   quorum per target ─▶ all up: up · any down: down · else: as before ─▶ never seen up: unproven ─▶ force > drain > brake
  *

@@ -1,5 +1,5 @@
 /**
- * Where a member stands: its state, share and calm, and why, from its judgement, its override and the brake. Pure; node.ts
+ * Where a member stands: its state, share and calm, and why, from its judgement, its override and the brake. Pure; node-health.ts
  * calls stand() whenever one of them changed or `wakeAtMs` has come, and writes the HealthTable's word of it.
  */
 import type { Fitness } from './brake.ts'
@@ -141,7 +141,7 @@ export function fitnessOf({ drained }: MemberPlan, said: Verdict | undefined, ov
   return said ?? 'out'
 }
 
-/** Precedence: force > drain > brake > verdict (DESIGN §6). A drain only drains what is up: what is down stays down. */
+/** Precedence: force > drain > brake > verdict. A drain only drains what is up: what is down stays down. */
 export function stateOf(
   { drained }: MemberPlan,
   said: Verdict | undefined,

@@ -1,9 +1,9 @@
 /**
- * The members of the plan: judges them, brakes their services, and writes each one's word of the HealthTable. node.ts says
+ * The members of the plan: judges them, brakes their services, and writes each one's word of the HealthTable. node-health.ts says
  * what there is to judge: votes heard, overrides that begin or end, a plan; time alone is watched for here.
  *
  *   judge(member) ─▶ brake(service) ─▶ stand(member) ─▶ word
- *      └ member.ts       └ brake.ts        └ standing.ts
+ *      └ judgement.ts    └ brake.ts        └ member-state.ts
  *
  * A vote costs its own members, and their services where what they count for has changed; a batch costs each but once.
  */

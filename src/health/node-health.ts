@@ -1,6 +1,6 @@
 /**
  * A node's view of health: hears the Store, keeps the roster (roster.ts), the overrides (overrides.ts), the other nodes
- * (peers.ts) and what is saved, and has the members judged (members.ts). Lives in the main thread, one a process.
+ * (other-nodes.ts) and what is saved, and has the members judged (members.ts). Lives in the main thread, one a process.
  *
  *   Store ─▶ Roster ────▶ Members ─▶ words of the HealthTable
  *     │  └─▶ Overrides ──▶ ┘   └──▶ Past, health.json, and what other nodes may want to know
@@ -185,7 +185,7 @@ export class NodeHealth {
     this.#revision = revision
   }
 
-  /** Saved state was read, or every member has a verdict: half of `ready` (DESIGN §6); the other half is time. */
+  /** Saved state was read, or every member has a verdict: half of `ready`; the other half is time. */
   get decided(): boolean {
     return this.#restored || this.#members.decided
   }

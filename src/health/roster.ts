@@ -1,7 +1,7 @@
 /**
  * What probers say, as this node hears it: who they are (the roster: seen in the last 24 h, alive or not), and the votes of
  * each. A vote counts only while its prober lives by this node's clock: since (prober, boot id) was last heard less than a
- * lease ago, or the Store's gone() would have come. Used by node.ts alone, which judges what each call returns as touched.
+ * lease ago, or the Store's gone() would have come. Used by node-health.ts alone, which judges what each call returns as touched.
  *
  * Half a million votes have to fit: one small object each, listed by target, their reasons shared.
  */

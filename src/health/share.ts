@@ -1,6 +1,6 @@
 /**
  * How much of what falls to a member it takes now, 0–1000: the least of its ramp (a member that comes back starts small,
- * `rampUp`) and of what its agents ask for. Pure; standing.ts keeps what is remembered between two calls.
+ * `rampUp`) and of what its agents ask for. Pure; member-state.ts keeps what is remembered between two calls.
  */
 
 /** What a member that comes back starts with. */

@@ -47,7 +47,7 @@ interface Holding {
 /**
  * Who has which word of the table. A slot belongs to a member's name for as long as any thread may read it: it is given
  * before the World that needs it is published, and reused only after every thread has acknowledged a World without it.
- * One registry a process, used by the main thread (cli/serve.ts) around each publication:
+ * One registry a process, used by the main thread (node/run.ts) around each publication:
  *
  *   assign(members, generation) → fill the words (NodeHealth.adopt) → publish → … all threads at g … → release(g)
  */

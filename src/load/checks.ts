@@ -1,10 +1,10 @@
 /**
- * The schemas of checks, as far as they are common to all kinds; what each has of its own is in kinds.ts. A check is written
+ * The schemas of checks, as far as they are common to all kinds; what each has of its own is in check-kinds.ts. A check is written
  * in defaults.yaml under a name, inline at a service, or both: `use` names one, and the keys beside it replace that one's.
  *
  * Defaults: interval 5s; timeout 2s, or 2/5 of a shorter interval; fast (rechecks after a change) a fifth of the interval
  * and at least 100ms: with these, a silent site is out after interval + (fall − 1) × timeout + timeout, for rechecks
- * wait for the timeout anyway (DESIGN §10); fall 3; rise 2.
+ * wait for the timeout anyway; fall 3; rise 2.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean } from '../problem.ts'

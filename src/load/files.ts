@@ -1,6 +1,6 @@
 /**
  * The files of a folder of zones, as one load sees them: each is read once, and what includes name is held within bounds.
- * Used by zone/load.ts, and by answer/follow.ts and cli/loads.ts, which have to know what a load may read.
+ * Used by load.ts, and by world/folder.ts and world/reloads.ts, which have to know what a load may read.
  *
  * What is read decides what a stranger's pull request can make a machine print: files of the same git work tree (never git's
  * own), or, where there is none, of the folder alone. Links count as what they lead to, also where the folder's own files

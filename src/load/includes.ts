@@ -1,6 +1,6 @@
 /**
  * What was read of a folder of zones, and which of it is a part of something else: a file that another one includes is no
- * zone and has no services, whatever its name says. Used by zone/load.ts.
+ * zone and has no services, whatever its name says. Used by load.ts.
  */
 import { dirname } from 'node:path'
 import type { PrefixTable } from '../geo/prefixes.ts'

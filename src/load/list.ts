@@ -1,6 +1,6 @@
 /**
  * What a folder of zones holds, by names alone: which files are zones, which are services, and which have no meaning
- * unless another includes them. Read by zone/load.ts before, and after it has seen what includes what.
+ * unless another includes them. Read by load.ts before, and after it has seen what includes what.
  *
  *   example.com.yaml    a zone               example.com./*.yaml   a zone too, or the same zone's other part
  *   services/*.yaml     services             common.yaml, records/ strange, if nothing includes them

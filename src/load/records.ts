@@ -1,5 +1,5 @@
 /**
- * A zone's files → packed records (pack.ts), checked as far as they alone allow; what depends on others (services, inner
+ * A zone's files → packed records (zone/pack.ts), checked as far as they alone allow; what depends on others (services, inner
  * zones) load.ts checks afterwards. octoDNS's form: names at the root, a record or a list of records at each.
  */
 import type { RdataValue } from '../dns/fields.ts'

@@ -36,7 +36,7 @@ export function checkSharedVips(
   }
 }
 
-/** Zones may nest; but an outer zone holds nothing at or below an inner apex but its NS and glue (DESIGN §4). */
+/** Zones may nest; but an outer zone holds nothing at or below an inner apex but its NS and glue. */
 export function checkNesting(zones: readonly ZoneFile[], report: Report): void {
   const apexes = new Map(zones.map((zone) => [keyOf(zone.apex), zone]))
   const inner = new Map<ZoneFile, Set<string>>()

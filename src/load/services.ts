@@ -1,5 +1,5 @@
 /**
- * sites.yaml and services.yaml → SiteModel and ServiceModel: DESIGN §7 and §8. What a service says of sites is checked
+ * sites.yaml and services.yaml → SiteModel and ServiceModel (docs/zones.md). What a service says of sites is checked
  * against sites.yaml and against itself here; what it has in common with other services and zones, in load.ts.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'

@@ -1,7 +1,7 @@
 /**
  * What a change does, before it is made: two loaded states of zones, databases and health, compared. Which records differ,
  * what has changed of services, and for every steered name which share of its clients goes from which site to which. The
- * numbers are exact: see policy/flows.ts and policy/shares.ts.
+ * numbers are exact: see traffic/flows.ts and traffic/shares.ts.
  */
 import { formatName } from '../dns/name.ts'
 import { TYPE, typeName } from '../dns/types.ts'

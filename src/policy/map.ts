@@ -19,7 +19,7 @@ export interface ClientMap {
   readonly groups: Int32Array
 }
 
-/** The class of clients without a place, and of those folding to an IPv4 address they don't name: see DESIGN §5. */
+/** The class of clients without a place, and of those folding to an IPv4 address they don't name: see docs/adr/0004. */
 export const CLASS_UNPLACED = 0
 
 export const FENCE = 1

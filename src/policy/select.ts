@@ -1,5 +1,5 @@
 /**
- * WHOM TO NAME: the walk over a class's groups that ends in the VIPs of one answer (DESIGN §7). One function for queries
+ * WHOM TO NAME: the walk over a class's groups that ends in the VIPs of one answer. One function for queries
  * and for `explain`: the trace is the only difference. Pure: health, the client's hash and chance are arguments.
  *
  *   stages     groups     sites of a group        VIPs of the site
@@ -17,7 +17,7 @@ import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { FENCE, PICK_HASH, PICK_RANDOM, type ClientMap } from './map.ts'
 import type { SteeredService } from './service.ts'
 
-/** Most addresses of one answer (DESIGN §7). */
+/** Most addresses of one answer. */
 export const MAX_ANSWERS = 8
 
 /** What select() found: one reused object. */

@@ -6,6 +6,7 @@
  *   target ─▶ regions in its own order ─▶ the best prober of each ─▶ the second best of each ─▶ … until there are `probers`
  */
 import { hash } from 'node:crypto'
+import { mix } from '../hash.ts'
 
 export interface Assignee {
   readonly name: string
@@ -74,11 +75,3 @@ function heaviest({ keys }: Ranked, key: number, most: number): readonly number[
 }
 
 const keyOf = (text: string): number => hash('sha256', text, 'buffer').readInt32LE(0)
-
-/** Every bit of the word moves every other (the finalizer of MurmurHash3, public domain by A. Appleby). */
-function mix(word: number): number {
-  let h = word
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return h ^ (h >>> 16)
-}

@@ -1,6 +1,6 @@
 /**
- * What probing costs, and whether it fits into a prober. Asked when zones are loaded (answer/build.ts) and again where
- * targets are spread over probers (probe/duty.ts).
+ * What probing costs, and whether it fits into a prober. Asked when zones are loaded (world/build.ts) and again where
+ * targets are spread over probers (own-targets.ts).
  */
 import type { Target } from '../health/target.ts'
 import type { CheckModel } from '../zone/model.ts'

@@ -1,6 +1,6 @@
 /**
  * The answering thread's loop: batches of packets in, respond() each, batches of replies out; nothing else runs in the
- * thread. Called by thread.ts; the calls are linux.ts's. One memory arena for each socket, all of it fixed at start:
+ * thread. Called by thread.ts; the calls are linux/calls.ts's. One memory arena for each socket, all of it fixed at start:
  *
  *   received  64 × mmsghdr ─▶ name, iovec ─▶ query slot, control     what recvmmsg fills
  *   replies   64 × mmsghdr ─▶ iovec ─▶ reply slot                    what sendmmsg reads; name and control are those of

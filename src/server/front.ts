@@ -1,6 +1,6 @@
 /**
  * A front: one way queries come in and answers go out. Three forms behind this contract: batched UDP threads
- * (threads.ts), node:dgram (portable.ts) and the TCP thread (tcp.ts); serve.ts puts them together. All call the same respond().
+ * (threads.ts), node:dgram (portable.ts) and the TCP thread (tcp.ts); server.ts puts them together. All call the same respond().
  */
 import type { World } from '../answer/world.ts'
 import { type Endpoint, formatEndpoint } from '../units.ts'
@@ -11,7 +11,7 @@ export const BACKLOG = 511
 export interface Front {
   /** Every query read from now on sees this World; none ever sees half of each. */
   publish(world: World): void
-  /** One array of metrics.ts cells for each thread that answers. */
+  /** One array of counters.ts cells for each thread that answers. */
   counters(): readonly Float64Array[]
   /**
    * Takes no new queries, answers those that are in, closes. A successor on the same port (SO_REUSEPORT) gets the rest:

@@ -1,6 +1,6 @@
 /**
  * The running server: UDP threads (or node:dgram) and the TCP thread on every listen address, one World for all of them, and the
- * way out. Called by cli/serve.ts once the first World is there.
+ * way out. Called by node/run.ts once the first World is there.
  */
 import type { Socket as UdpSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -47,7 +47,7 @@ export interface Server {
   publish(world: World): void
   /** Lowest generation any answering thread may still read: what older Worlds alone needed (health slots) is free. */
   adopted(): number
-  /** One array of metrics.ts cells for each thread that answers. */
+  /** One array of counters.ts cells for each thread that answers. */
   counters(): readonly Float64Array[]
   /** Operational states for status and metrics. */
   stats(): ServerStats

@@ -67,7 +67,7 @@ export interface SiteLoad {
 /** What becomes of the clients of one measure. */
 export interface MeasuredMoves {
   readonly clients: Measure
-  /** Addresses (IPv4), networks (IPv6, see policy/flows.ts), or clients as counted. */
+  /** Addresses (IPv4), networks (IPv6, see flows.ts), or clients as counted. */
   readonly total: number
   /** Share of clients that move. */
   readonly moved: number

@@ -1,6 +1,6 @@
 /**
  * The folder of zones as it is read: once by a command, again and again by a process that goes on. Nobody gets a mixture
- * (settle.ts). Who goes on also waits for git while that holds its lock, and is told which revision was read.
+ * (stable-read.ts). Who goes on also waits for git while that holds its lock, and is told which revision was read.
  *
  *   index.lock? ─▶ at rest? ─▶ loadFolder, git's revision ─▶ still the same? ─▶ FolderRead
  */

@@ -1,7 +1,7 @@
 /**
  * Reads what others write, without ever taking a mixture of old and new, which may be valid YAML: what is read must have been
  * at rest before, and be the same after as it was before; else it is read again, within bounds. Used by the builder for the
- * databases, and by follow.ts for the folder of zones.
+ * databases, and by folder.ts for the folder of zones.
  *
  *   at rest? ─▶ stamp ─▶ read ─▶ stamp ─┬─ the same ─▶ taken
  *      ▲                                └─ another ──┐

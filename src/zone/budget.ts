@@ -20,12 +20,12 @@ export interface FailoverBudget {
   readonly totalMs: number | null
 }
 
-/** DESIGN §10: what a check that begins late and a vote on its way add. */
+/** What a check that begins late and a vote on its way add. */
 const SLACK_MS = 100
 /** 10 ms where Redis is near (docs/performance.md); this allows for one across an ocean, and a packet lost on the way. */
 const SPREAD_MS = 500
 
-/** The bound of DESIGN §10 on what a silent site takes from its death to its last vote DOWN. */
+/** The bound on what a silent site takes from its death to its last vote DOWN. */
 export const detectionMs = ({ intervalMs, fall, fastMs, timeoutMs }: CheckModel): number =>
   intervalMs + (fall - 1) * Math.max(fastMs, timeoutMs) + timeoutMs + SLACK_MS
 

@@ -1,5 +1,5 @@
 /**
- * The model: what an operator's YAML says, checked and typed, before it is compiled. Made by zone/load.ts; read by
+ * The model: what an operator's YAML says, checked and typed, before it is compiled. Made by load/load.ts; read by
  * zone/image.ts (zones), policy/ (services, sites), health/ (checks) and the commands. Plain, frozen by convention.
  */
 import type { Prefix } from '../dns/address.ts'

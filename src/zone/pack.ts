@@ -1,5 +1,5 @@
 /**
- * A zone between YAML and Image: the linker's object file. Written by zone/records.ts through a Packer, kept from load to
+ * A zone between YAML and Image: the linker's object file. Written by load/records.ts through a Packer, kept from load to
  * load, copied and relocated by zone/image.ts. A million names are some 70 MB in this form and would be ten times that
  * as objects. Text of names is made when a human asks: recordsOf().
  */

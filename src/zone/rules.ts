@@ -1,7 +1,7 @@
 /**
- * The rules of a service: reading them, and telling those that can never match, an error because their author thinks they
- * do. Subnets go first, and the longest one wins wherever its rule stands; then numbers of autonomous systems; then geos.
- * Of equal ones the first rule wins (DESIGN §7).
+ * The rules of a service as tries, and which of them can never match: an error, because their author thinks they do. Subnets
+ * go first, and the longest one wins wherever its rule stands; then numbers of autonomous systems; then geos.
+ * Of equal ones the first rule wins.
  */
 import { maskAddress, type Prefix } from '../dns/address.ts'
 import { type BinaryTrie, descend, trieOfRuns } from '../geo/binary.ts'

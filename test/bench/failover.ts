@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- failover [redis] [RUNS]`: how long a dead site is still named, at the DNS answer, against DESIGN §10's
+ * `npm run bench -- failover [redis] [RUNS]`: how long a dead site is still named, at the DNS answer, against its
  * bound. Three real sites, a real node, a client in Paris that asks 500 times a second. Each run waits a random part of the
  * interval, lets fra die in one way, and takes the time until the last answer that named it; then it comes back.
  * With `redis`: a fleet of three probers and two nodes with Redis between them, which has 10 ms more; of the nodes the later

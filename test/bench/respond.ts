@@ -1,6 +1,6 @@
 /**
  * What one answer costs without sockets: respond() over 1,000 steered names and a client map of many prefixes, the user
- * time that DESIGN §10 bounds. `npm run bench -- respond`
+ * time that docs/performance.md bounds. `npm run bench -- respond`
  */
 import { respond } from '../../src/answer/answer.ts'
 import { makeResponder, UDP } from '../../src/answer/responder.ts'

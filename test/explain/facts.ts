@@ -58,7 +58,7 @@ function lookUp({ text, bits, fold }: Network): Known {
   const from = folds ? offset / 8 : 0
   const inner = folds ? whole.slice(from, from + 4).map((byte) => (fold === 'Teredo' ? byte ^ 255 : byte)) : whole
   const bytes = maskAddress(inner, Math.min(known, inner.length * 8))
-  // of networks whose clients fold nothing is told to those that can't : DESIGN
+  // of networks whose clients fold nothing is told to those that can't
   const silent = fold !== undefined && !folds
   const [city, readerBits] = silent ? [null, 128] : reader.getWithPrefixLength(formatAddress(bytes))
   const { location } = city ?? {}

@@ -1,6 +1,6 @@
 /**
  * What explain says is what the wire says, whatever client, health and overrides: 10,000 seeded cases against a server over
- * UDP; and what it claims of why holds against facts from elsewhere (explain-facts.ts).
+ * UDP; and what it claims of why holds against facts from elsewhere (facts.ts).
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'

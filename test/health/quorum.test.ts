@@ -1,4 +1,4 @@
-/** The quorum against a naive model that follows DESIGN §6's sentences word by word. */
+/** The quorum against a naive model that follows its plain words one by one. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Ballot, verdict } from '../../src/health/quorum.ts'

@@ -287,7 +287,7 @@ function voteOf(target: string, track: Track, abstains: boolean): Vote | undefin
   return { target, value, moving: isMoving(track), reason: value, rttMs: 1, share: 1000 }
 }
 
-/** What a node was told, and what DESIGN §6's plain words make of it. */
+/** What a node was told, and what the plain words of the quorum make of it. */
 export class Shadow {
   readonly roster = new Map<string, string>()
   readonly votes = new Map<string, Map<string, VoteValue>>()

@@ -559,7 +559,7 @@ test('any parts of a zone may be files: the same records, each at the place wher
     },
   )
   /** For each part in turn: whether it is a file, and in which folder. */
-  const cuts = fc.array(fc.constantFrom('', '', '', 'x/', 'y/', '../zone/'), { minLength: 40, maxLength: 40 })
+  const cuts = fc.array(fc.constantFrom('', '', '', 'x/', 'y/', './'), { minLength: 40, maxLength: 40 })
   await fc.assert(
     fc.asyncProperty(zone, cuts, async (names, folders) => {
       const files: Record<string, string> = { ...DEFAULTS }
@@ -569,7 +569,7 @@ test('any parts of a zone may be files: the same records, each at the place wher
         const name = `${next++}.yaml`
         if (cut !== '') {
           const file = join(cut, name)
-          files[file] = `# part\n\n${render(value, cut === '../zone/' ? '' : cut)}\n`
+          files[file] = `# part\n\n${render(value, cut === './' ? '' : cut)}\n`
           return `!include ${relative(from === '' ? '.' : from, file)}`
         }
         return render(value, from)

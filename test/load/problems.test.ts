@@ -115,8 +115,11 @@ describe.each(Object.entries(PLACES))('%s', (code, place) => {
 
 test('every code that the loader has is shown by a folder', () => {
   // the linter's are shown in codes.test.ts
-  const files = readdirSync(join(repository, 'src/zone')).filter((file) => file !== 'lint.ts')
-  const source = files.map((file) => readFileSync(join(repository, 'src/zone', file), 'utf8'))
+  const source = ['yaml', 'zone', 'load'].flatMap((room) => {
+    const files = readdirSync(join(repository, 'src', room), { recursive: true, encoding: 'utf8' })
+    const read = files.filter((file) => file.endsWith('.ts') && file !== 'lint.ts')
+    return read.map((file) => readFileSync(join(repository, 'src', room, file), 'utf8'))
+  })
   // of a dynamic record: shown in dynamic.test.ts
   const elsewhere = ['weight-unused']
   const codes = Object.keys(PROBLEM_CODES).filter(

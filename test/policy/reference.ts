@@ -1,5 +1,5 @@
 /**
- * The naive reference of client maps: one client at a time, straight from DESIGN §7, places read through maxmind, distances
+ * The naive reference of client maps: one client at a time, straight from the rules' words, places read through maxmind, distances
  * by a haversine of its own. Shares no code with what it judges but the types.
  */
 import type { Prefix } from '../../src/dns/address.ts'

@@ -128,7 +128,7 @@ const caseArb = fc
     return { ...drawn, model, laid, spec: { groups, tail, fence, pick: rulePick } satisfies ClassSpec }
   })
 
-/** DESIGN §7 word for word, with sets and maps: which site is named, which of its VIPs, whether by hash, and what TTL. */
+/** The walk as its stages say it, with sets and maps: which site is named, which of its VIPs, whether by hash, and what TTL. */
 function reference(
   laid: SteeredService,
   spec: ClassSpec,

@@ -1,6 +1,6 @@
 /**
  * From a site's death to the member's word in the HealthTable, with real processes, the prober's own thread, the store and
- * the node's engine: what DESIGN §10 promises, with room for a busy machine (the bench measures it exactly).
+ * the node's engine: the promised bound, with room for a busy machine (the bench measures it exactly).
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'

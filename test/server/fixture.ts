@@ -38,7 +38,7 @@ export async function makeWorld(generation: number): Promise<World> {
 export interface Running {
   readonly server: Server
   readonly logged: string[]
-  /** Sum of a cell of metrics.ts over all threads. */
+  /** Sum of a cell of counters.ts over all threads. */
   readonly count: (cell: number) => number
 }
 

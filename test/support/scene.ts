@@ -32,7 +32,7 @@ export const SITE_NAMES = ['fra', 'iad', 'sin'] as const
 export type SiteName = (typeof SITE_NAMES)[number]
 export const VIPS: Readonly<Record<SiteName, string>> = { fra: '192.0.2.1', iad: '192.0.2.2', sin: '192.0.2.3' }
 
-/** Interval 1 s, fall 2: DESIGN §10's bound for a site that falls silent, and what this machine may be late. */
+/** Interval 1 s, fall 2: the bound for a site that falls silent, and what this machine may be late. */
 export const FAILOVER_MS = 1_000 + 500 + 500 + 100 + 900
 
 /** Waits for a state, never for luck: polls until `probe` gives something, and fails with what it saw last. */

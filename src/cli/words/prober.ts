@@ -1,4 +1,4 @@
-/** What a process that only probes shows: its targets with their last run and vote; as JSON, in words, as samples. */
+/** What a process that only probes shows, in words. */
 import type { ProberStatusView } from '../../api/prober-status.ts'
 import type { TargetReport } from '../../probe/thread.ts'
 import { count } from '../../units.ts'

@@ -1,4 +1,4 @@
-/** What a prober shows of itself, in the process that serves too or alone: as JSON, in words, and as samples of /metrics. */
+/** What a prober shows of itself, in words. */
 import type { ProbingStatus } from '../../api/probing.ts'
 import { count } from '../../units.ts'
 import { ago } from '../output.ts'

@@ -7,7 +7,7 @@
  *   the record's values        the last resort, which nobody probes
  *   octodns.healthcheck        the check (healthcheck.ts)
  *
- * Its validations are octoDNS's (octodns/record/dynamic.py), each at its place; rules are read in dynamic-rules.ts.
+ * Its validations are octoDNS's (octodns/record/dynamic.py), each at its place; rules are read in rules.ts.
  */
 import { formatAddress } from '../../dns/address.ts'
 import { formatName, isFault } from '../../dns/name.ts'

@@ -1,6 +1,6 @@
 /**
  * What octoDNS's zones have that nothing here goes by: types without RDATA of their own, and what is kept under `octodns` of
- * a record. Each is told, none is passed over in silence. Used by zone/records.ts.
+ * a record. Each is told, none is passed over in silence. Used by load/records.ts.
  */
 import { ZONE_TYPES } from '../../dns/rdata.ts'
 import { typeNumber } from '../../dns/types.ts'

@@ -83,7 +83,7 @@ const takesData = (listener: unknown): listener is (chunk: Buffer) => void => ty
 const retryMs = (times: number): number =>
   Math.min(RETRY_FIRST_MS * 2 ** Math.min(times, 10), RETRY_MAX_MS) * (1 + Math.random())
 
-/** Of every connection. Nothing is queued or sent again: what is said is remembered where it is said (redis-post.ts). */
+/** Of every connection. Nothing is queued or sent again: what is said is remembered where it is said (writer.ts). */
 function common({ user, password, db, tls }: RedisPlace, commandTimeout: number, socketTimeout: number): Options {
   return {
     commandTimeout,

@@ -549,7 +549,7 @@ export class Listener {
   }
 }
 
-/** Whether redis-limit.ts has left values out: nobody writes an empty one, but for some of the head. */
+/** Whether limit.ts has left values out: nobody writes an empty one, but for some of the head. */
 function hasGaps(fields: Fields): boolean {
   for (let i = 0; i + 1 < fields.length; i += 2) if (fields[i + 1] === '' && !MAY_BE_EMPTY.has(fields[i]!)) return true
   return false

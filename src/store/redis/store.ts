@@ -1,6 +1,6 @@
 /**
  * The Store in Redis: several processes, one board. It is never the truth: all that it holds, those who said it remember
- * (redis-post.ts) and write again; whoever listens (redis-hear.ts) keeps what was heard last while Redis is away.
+ * (writer.ts) and write again; whoever listens (listener.ts) keeps what was heard last while Redis is away.
  *
  *   Board, NodeBoard ─ Post ──▶ lua ──▶ hash, hint on a channel
  *   Audience ◀─ Listener ◀── hash ◀── hint, or time
@@ -42,7 +42,7 @@ export interface RedisStoreSettings {
   readonly silentMs?: number
   /**
    * A node is told of changes on channels, and keeps the index of probers. A prober asks for them each turn of POLL_TURNS
-   * (redis-hear.ts), so its user needs no right to any channel but its own.
+   * (listener.ts), so its user needs no right to any channel but its own.
    */
   readonly role?: 'node' | 'prober'
   /** The setting `redis.secret`. */

@@ -1,7 +1,7 @@
 /**
  * What the board says in Redis, as text: the fields of its hashes and their values. Everything that is read from
  * Redis is parsed here and nowhere else, by strict shapes with bounds, for whoever holds a password can write anything. What
- * can't be read is left out and counted (refusals.ts); nothing here throws, and missing data never means down.
+ * can't be read is left out and counted (health/refusals.ts); nothing here throws, and missing data never means down.
  */
 import { isName } from '../../config.ts'
 import { isOverride, type Override } from '../../health/override.ts'

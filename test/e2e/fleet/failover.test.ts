@@ -1,4 +1,4 @@
-/** A site dies, and every node hears of it through Redis: in DESIGN §10's time and 10 ms more, however it dies. */
+/** A site dies, and every node hears of it through Redis: within the bound of one process and 10 ms more, however it dies. */
 import { expect } from 'vitest'
 import { VIPS } from '../../support/scene.ts'
 import { nowMs } from './asker.ts'

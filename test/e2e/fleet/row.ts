@@ -19,7 +19,7 @@ import {
   SITES_OF,
 } from './fleet.ts'
 
-/** DESIGN §10's bound for this check (1 s + 0.5 s + 0.5 s + 0.1 s) and 10 ms, and what a busy machine may be late. */
+/** The bound for this check (1 s + 0.5 s + 0.5 s + 0.1 s) and 10 ms, and what a busy machine may be late. */
 export const APPLY_MS = 2_110 + 2_500
 /** What a status shows may wait for a process to start: only against hanging. */
 const SHOWN_MS = 60_000
