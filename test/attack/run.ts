@@ -1,6 +1,6 @@
 /** `npm run attack [-- [--smoke] NAME …]`: runs the attacks named, or all, one after the other; exit 1 when one succeeds. */
 import { parseArgs } from 'node:util'
-import { shareCompiled } from '../compiled.ts'
+import { shareCompiled } from '../support/compiled.ts'
 import { isRoot, loadAttacks } from './attack.ts'
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { smoke: { type: 'boolean' } } })
