@@ -106,7 +106,11 @@ test('a file and its folder are flushed to the disk, the file before it is renam
     await new Saver({ file: ${JSON.stringify(join(folder, 'async'))}, kind: { what: '', format: '' }, collect: () => ({}), onTrouble: console.log }).save()`
   const trace = join(folder, 'trace')
   const node = [process.execPath, '--input-type=module-typescript', '-e', script]
-  const { error } = spawnSync('strace', ['-f', '-y', '-e', 'trace=fsync,rename,renameat2', '-o', trace, ...node])
+  // Node's own cache of what it compiled would be among what is seen
+  const env = { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' }
+  const { error } = spawnSync('strace', ['-f', '-y', '-e', 'trace=fsync,rename,renameat2', '-o', trace, ...node], {
+    env,
+  })
   if (error !== undefined) return // no strace here
   const calls = readFileSync(trace, 'utf8').matchAll(/(fsync|rename)\w*\((?:\d+<)?"?(?:[^">,]*\/)?([^/">,]+)/g)
   const seen = [...calls].map(([, call, name]) => `${call} ${name!.replace(/\.\d+\.[0-9a-f]{8}/, '')}`)

@@ -34,9 +34,11 @@ export function killRunning(left: Int32Array): void {
   left.fill(0)
 }
 
-/** As much of the output as is kept. The rest is read and dropped, as much as a pipe holds (64 KiB) each DROP_MS. */
+/** As much of the output as is kept. The rest is read and dropped, as much as a pipe holds (64 KiB) each DROP_MS; of what has no end, seldom. */
 const OUTPUT_BYTES = 4096
 const DROP_MS = 20
+const ENDLESS_BYTES = 2 ** 20
+const ENDLESS_DROP_MS = 200
 /** No program does it to itself: the kernel does, when memory is short, or whoever stops this host's services. */
 const ENDED_BY_OTHERS: readonly string[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -70,10 +72,12 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
       const line = hostLacks(complaints.toString())
       return line && `command ${check.command} says of this host: ${printable(line)}`
     }
+    let droppedBytes = 0
     const keep = (pipe: Readable) => (chunk: Buffer) => {
       if (output.length >= OUTPUT_BYTES) {
+        droppedBytes += chunk.length
         pipe.pause()
-        setTimeout(() => pipe.resume(), DROP_MS)
+        setTimeout(() => pipe.resume(), droppedBytes < ENDLESS_BYTES ? DROP_MS : ENDLESS_DROP_MS)
         return
       }
       output = Buffer.concat([output, chunk.subarray(0, OUTPUT_BYTES)])

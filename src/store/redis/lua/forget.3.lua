@@ -7,6 +7,6 @@ local time = redis.call('TIME')
 local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREM', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], ARGV[3], string.format('%.0f %s %s', nowMs, ARGV[4], ARGV[5]))
-redis.call('DEL', KEYS[3]) -- who still lives will write it again
+redis.call('UNLINK', KEYS[3]) -- in the background, however large it is; who still lives will write it again
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1

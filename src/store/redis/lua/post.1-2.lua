@@ -33,7 +33,7 @@ else
 end
 
 if mode == 'whole' then
-  redis.call('DEL', hash)
+  redis.call('UNLINK', hash)
   redis.call('HSET', hash, '@boot', boot, '@region', region, '@ended', ended)
   for i = FIRST, #ARGV, CHUNK do
     redis.call('HSET', hash, unpack(ARGV, i, math.min(i + CHUNK - 1, #ARGV)))
