@@ -26,13 +26,10 @@ import {
 } from '../zone/image.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { lookUp, nodeOf, NX, parentApex } from './lookup.ts'
-import { AA, type AnswerTrace, type Responder, TCP, UDP } from './responder.ts'
+import { AA, type AnswerTrace, type Request, type Responder, TCP } from './responder.ts'
 import { begin, finish, PAYLOAD_BYTES, putHinfo, putRRset, QUERY_NAME } from './response.ts'
 import { delegate, negative } from './sections.ts'
 import { entryFor, steer } from './steer.ts'
-
-/** The signature of respond(), for servers that take it as an argument. */
-export type Respond = typeof respond
 
 const QR = 0x8000
 const KEPT_FLAGS = 0x7900 // opcode and RD
@@ -42,37 +39,25 @@ const TYPE_CELL = new Uint8Array(65_536).fill(COUNTED_TYPES.length - 1)
 for (const [cell, name] of COUNTED_TYPES.entries()) if (name !== 'other') TYPE_CELL[TYPE[name]] = cell
 
 /**
- * Answers input[at … at + length) from the client at client[clientAt …] (family 4: 4 bytes, family 6: 16 bytes), writes
- * the response to output[outAt … outAt + room) and returns its bytes; 0 = send nothing. Never writes past the room.
- * `input` and `output` may be one array; their ranges must not overlap.
+ * Answers the request: writes the response to its output and returns the number of bytes; 0 = send nothing. Never writes past
+ * the room.
  */
-export function respond(
-  responder: Responder,
-  input: Uint8Array,
-  at: number,
-  length: number,
-  client: Uint8Array,
-  clientAt: number,
-  family: 4 | 6,
-  transport: typeof UDP | typeof TCP,
-  output: Uint8Array,
-  outAt: number,
-  room: number,
-): number {
+export function respond(responder: Responder, request: Request): number {
   const { query, response } = responder
-  const fault = parseQuery(input, at, length, query, responder.world.image.seed)
+  const { input, at, transport, output, outAt } = request
+  const fault = parseQuery(input, at, request.length, query, responder.world.image.seed)
   if (fault === Q_DROP) return dropped(responder, transport)
   const flags = QR | (query.flags & KEPT_FLAGS)
-  const most = transport === TCP ? 65_535 : Math.min(PAYLOAD_BYTES, query.payload)
-  if (!begin(response, query, input, at, output, outAt, Math.min(room, most))) return dropped(responder, transport)
+  const most = Math.min(request.room, transport === TCP ? 65_535 : Math.min(PAYLOAD_BYTES, query.payload))
+  if (!begin(response, query, input, at, output, outAt, most)) return dropped(responder, transport)
   try {
-    const outcome = fault === Q_OK ? answer(responder, client, clientAt, family) : refuse(query, fault)
+    const outcome = fault === Q_OK ? answer(responder, request) : refuse(query, fault)
     const size = finish(response, query, flags | (outcome & AA), outcome & 0xff, outcome >>> 16)
     count(responder, transport, outcome & 0xff)
     return size
   } catch {
     responder.counters[C_BUGS]!++
-    begin(response, query, input, at, output, outAt, Math.min(room, most))
+    begin(response, query, input, at, output, outAt, most)
     count(responder, transport, RCODE.SERVFAIL)
     return finish(response, query, flags, RCODE.SERVFAIL, 0)
   }
@@ -105,7 +90,7 @@ function count(responder: Responder, transport: number, rcode: number): void {
 const isMeta = (type: number): boolean => type === TYPE.OPT || (type >= 249 && type <= 254) || type === 0
 
 /** RFC 1034 §4.3.2, with CNAMEs followed through the zones that are here. */
-function answer(responder: Responder, client: Uint8Array, clientAt: number, family: 4 | 6): number {
+function answer(responder: Responder, request: Request): number {
   const { query, found } = responder
   if (query.class !== CLASS.IN || isMeta(query.type)) {
     return query.type === TYPE.OPT || query.type === 0 ? RCODE.FORMERR : RCODE.REFUSED
@@ -125,7 +110,7 @@ function answer(responder: Responder, client: Uint8Array, clientAt: number, fami
     if (node === NX) return negative(responder, known, -1) | AA | RCODE.NXDOMAIN
     const steered = image.nodes[node * NODE_INTS + N_STEERED]!
     if (steered >= 0 && follow > 0) return AA // a CNAME to a steered name stands alone: its scope would be wrong for it
-    const outcome = answerNode(responder, owner, node, steered, client, clientAt, family)
+    const outcome = answerNode(responder, request, owner, node, steered)
     if (outcome >= 0) return outcome
     followed[follow] = identity(responder, owner, node)
     owner = image.refs[image.rrsets[findRRset(image, node, TYPE.CNAME) + R_NAMES]!]!
@@ -164,15 +149,7 @@ function tell({ world, query, found }: Responder, trace: AnswerTrace, owner: num
 }
 
 /** Answers from one node: the outcome, or −1 when a CNAME was written whose target is to be looked up. */
-function answerNode(
-  responder: Responder,
-  owner: number,
-  node: number,
-  steered: number,
-  client: Uint8Array,
-  clientAt: number,
-  family: 4 | 6,
-): number {
+function answerNode(responder: Responder, request: Request, owner: number, node: number, steered: number): number {
   const { query, response } = responder
   const { image } = responder.world
   // RFC 4035 §3.1.4.1: DS at an apex is the parent zone's, where that is here
@@ -191,7 +168,7 @@ function answerNode(
   if (steered >= 0) {
     const asked = query.type === TYPE.A ? STEERS_A : query.type === TYPE.AAAA ? STEERS_AAAA : 0
     const entry = entryFor(responder.world, steered, asked)
-    if (entry >= 0) return steer(responder, node, entry, asked, client, clientAt, family)
+    if (entry >= 0) return steer(responder, request, node, entry, asked)
   }
   const type = isCname && query.type === TYPE.ANY ? TYPE.CNAME : query.type // RFC 8482 §4.2: ANY gets the CNAME itself
   const rrset = findRRset(image, node, type)

@@ -15,6 +15,38 @@ export const TCP = 1
 /** The bit of an outcome, and of the header's flags, that the answer is authoritative (RFC 1035 §4.1.1). */
 export const AA = 0x0400
 
+/**
+ * A query as it came in, and where its response goes. A thread that answers has one, and fills it anew for each query;
+ * `input` and `output` may be one array, whose ranges do not overlap.
+ */
+export interface Request {
+  /** The query: input[at … at + length). */
+  input: Uint8Array
+  at: number
+  length: number
+  /** The source address: client[clientAt …], 4 bytes of family 4, 16 of family 6. */
+  client: Uint8Array
+  clientAt: number
+  family: 4 | 6
+  transport: typeof UDP | typeof TCP
+  /** For the response: output[outAt … outAt + room). */
+  output: Uint8Array
+  outAt: number
+  room: number
+}
+
+/** What is not said: all of `input` and `output`, an IPv4 client, UDP. */
+export const makeRequest = (parts: Pick<Request, 'input' | 'client' | 'output'> & Partial<Request>): Request => ({
+  at: 0,
+  length: parts.input.length,
+  clientAt: 0,
+  family: 4,
+  transport: UDP,
+  outAt: 0,
+  room: parts.output.length,
+  ...parts,
+})
+
 /** One answering thread's state: what it answers from, and scratch that every query uses again. */
 export interface Responder {
   /** Replaced between two queries, never within one. */

@@ -10,20 +10,18 @@ import { select } from '../policy/select.ts'
 import { N_STEERED, NODE_INTS, S_NEXT, S_SERVICE, S_TTL, S_TYPES, STEERED_INTS } from '../zone/image.ts'
 import { STEERS_A } from '../zone/pack.ts'
 import { classOf, locate, scopeOf } from './client.ts'
-import { AA, type Responder } from './responder.ts'
+import { AA, type Request, type Responder } from './responder.ts'
 import { putAddress } from './response.ts'
 import { negative } from './sections.ts'
 import type { World } from './world.ts'
 
-/** Writes the answer; `resolver[resolverAt …]` is the source address. Returns an outcome: AA and the scope. */
+/** Writes the answer for one type (STEERS_A or STEERS_AAAA) of one entry. Returns an outcome: AA and the scope. */
 export function steer(
   responder: Responder,
+  { client: resolver, clientAt: resolverAt, family }: Request,
   node: number,
   steered: number,
   type: number,
-  resolver: Uint8Array,
-  resolverAt: number,
-  family: 4 | 6,
 ): number {
   const { query, response, selection, client, world } = responder
   const entry = steered * STEERED_INTS
@@ -37,8 +35,12 @@ export function steer(
   } else {
     locate(map, family, resolver, resolverAt, family === 4 ? 32 : 128, client)
   }
-  const network = networkKey(client.family, client.bytes, 0)
-  select(service, map, client.class, responder.health, network, responder.chance, type, selection, responder.trace)
+  selection.class = client.class
+  selection.network = networkKey(client.family, client.bytes, 0)
+  selection.chance = responder.chance
+  selection.type = type
+  selection.trace = responder.trace
+  select(service, map, responder.health, selection)
   let ttl = selection.ttlSeconds
   const cap = world.image.steered[entry + S_TTL]!
   if (cap > 0 && cap < ttl) ttl = cap

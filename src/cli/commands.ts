@@ -1,6 +1,5 @@
 /**
- * The command line: each command's arguments, and what they are turned into. README's table of commands is held to this
- * by a test.
+ * The command line: the arguments of each command, and what they are turned into. A test holds docs/commands.md to it.
  */
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../api/status.ts'

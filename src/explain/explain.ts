@@ -7,7 +7,7 @@
  *   what-if.ts ─▶ HealthTable ┘    └─▶ lookups.ts, steering.ts ─▶ Explanation
  */
 import { respond } from '../answer/answer.ts'
-import { type AnswerTrace, makeResponder, type Responder, TCP, UDP } from '../answer/responder.ts'
+import { type AnswerTrace, makeRequest, makeResponder, type Responder, TCP, UDP } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import { makeCounters } from '../counters.ts'
 import { formatAddress } from '../dns/address.ts'
@@ -186,7 +186,7 @@ function ask(
   responder.trace = trace
   const out = new Uint8Array(65_535)
   const family = resolver.length === 4 ? 4 : 6
-  const size = respond(responder, query, 0, query.length, resolver, 0, family, transport, out, 0, out.length)
+  const size = respond(responder, makeRequest({ input: query, client: resolver, family, transport, output: out }))
   const bytes = out.slice(0, size)
   const message = decodeMessage(bytes)
   if (isFault(message)) return message

@@ -20,8 +20,20 @@ import type { SteeredService } from './service.ts'
 /** Most addresses of one answer. */
 export const MAX_ANSWERS = 8
 
-/** What select() found: one reused object. */
+/** What select() is asked, and what it found: one object, used again for each query. */
 export interface Selection {
+  /** Asked: the client's class in the map. */
+  class: number
+  /** Asked: networkKey() of the client. */
+  network: number
+  /** Asked: any 32 bits, new for every query. */
+  chance: number
+  /** Asked: STEERS_A or STEERS_AAAA. */
+  type: number
+  /** Asked: null but for `explain`. */
+  trace: Trace | null
+  /** What the walk draws by: the network, or chance where the pick is random. */
+  draw: number
   /** VIP numbers in the order of the answer. */
   readonly vips: Int32Array
   count: number
@@ -45,6 +57,12 @@ export interface Selection {
 }
 
 export const makeSelection = (): Selection => ({
+  class: 0,
+  network: 0,
+  chance: 0,
+  type: STEERS_A,
+  trace: null,
+  draw: 0,
   vips: new Int32Array(MAX_ANSWERS),
   count: 0,
   site: -1,
@@ -106,50 +124,28 @@ export const LAST_PROVEN = 4
 /** A site whose usable VIPs together miss some of their 1000 each takes the like of that of the clients' networks. */
 const ADMISSION_SALT = 0x5bd1e995
 
-/**
- * Chooses the VIPs that a client of class `cls` is named for `type` (STEERS_A or STEERS_AAAA), into `out`.
- * `network` = networkKey() of the client; `chance` = any 32 bits, new for every query.
- */
-export function select(
-  service: SteeredService,
-  map: ClientMap,
-  cls: number,
-  health: HealthTable,
-  network: number,
-  chance: number,
-  type: number,
-  out: Selection,
-  trace: Trace | null,
-): void {
-  const entry = map.classes[cls]!
+/** Chooses the VIPs that a client is named of a service whose map this is: from what is asked in `selection`, into it. */
+export function select(service: SteeredService, map: ClientMap, health: HealthTable, selection: Selection): void {
+  const entry = map.classes[selection.class]!
   const picks = map.groups[entry + 1]! & (PICK_HASH | PICK_RANDOM)
   const random = picks === 0 ? service.random : picks === PICK_RANDOM
-  out.count = 0
-  out.site = -1
-  out.stage = -1
-  out.useValues = false
-  out.lastResort = false
-  out.hashed = false
-  out.calm = true
-  out.ttlSeconds = service.ttlMinSeconds
-  walkStages(service, map, entry, health, random ? mix(chance) : network, chance, type, out, trace)
-  if (random) out.hashed = false
+  selection.draw = random ? mix(selection.chance) : selection.network
+  selection.count = 0
+  selection.site = -1
+  selection.stage = -1
+  selection.useValues = false
+  selection.lastResort = false
+  selection.hashed = false
+  selection.calm = true
+  selection.ttlSeconds = service.ttlMinSeconds
+  walkStages(service, map, health, entry, selection)
+  if (random) selection.hashed = false
 }
 
-/** `draw`: the client's hash, or chance where the pick is random. */
-function walkStages(
-  service: SteeredService,
-  map: ClientMap,
-  entry: number,
-  health: HealthTable,
-  draw: number,
-  chance: number,
-  type: number,
-  out: Selection,
-  trace: Trace | null,
-): void {
+function walkStages(service: SteeredService, map: ClientMap, health: HealthTable, entry: number, out: Selection): void {
+  const { type } = out
   const { fitness } = service
-  const plain = trace === null
+  const plain = out.trace === null
   const own = type === STEERS_A ? 0 : FAMILY_SHIFT
   // all classes but fences name every site
   const fenced = (map.groups[entry + 1]! & FENCE) !== 0
@@ -178,12 +174,12 @@ function walkStages(
         }
       }
     }
-    const site = again ? -1 : walkGroups(service, map, entry, health, draw, type, stage, out, trace)
+    const site = again ? -1 : walkGroups(service, map, health, entry, stage, out)
     if (site >= 0) {
       out.site = site
       out.stage = stage
       if (stage <= LAST_PROVEN && out.calm) out.ttlSeconds = service.ttlMaxSeconds
-      pickVips(service, health, site, type, STAGES[stage]!.states, draw, chance, out)
+      pickVips(service, health, site, STAGES[stage]!.states, out)
       if (out.count > 0) return
       again = true // its VIPs changed since
     }
@@ -280,14 +276,12 @@ function judge(service: SteeredService, health: HealthTable, keep: boolean): voi
 function walkGroups(
   service: SteeredService,
   map: ClientMap,
-  entry: number,
   health: HealthTable,
-  draw: number,
-  type: number,
+  entry: number,
   stage: number,
   out: Selection,
-  trace: Trace | null,
 ): number {
+  const { draw, type, trace } = out
   const { groups } = map
   const { fitness, weight, capacity, siteKey } = service
   const { sites } = fitness
@@ -387,16 +381,8 @@ const candidates = new Int32Array(256)
 const keys = new Float64Array(256)
 
 /** The site's usable VIPs of the type: at most `answers`, by hash where some must stay out, rotated by chance. */
-function pickVips(
-  service: SteeredService,
-  health: HealthTable,
-  site: number,
-  type: number,
-  states: number,
-  draw: number,
-  chance: number,
-  out: Selection,
-): void {
+function pickVips(service: SteeredService, health: HealthTable, site: number, states: number, out: Selection): void {
+  const { draw, type, chance } = out
   const end = type === STEERS_AAAA ? service.firstVip[site + 1]! : service.firstV6[site]!
   let vip = type === STEERS_AAAA ? service.firstV6[site]! : service.firstVip[site]!
   let found = 0

@@ -9,7 +9,7 @@
  * No call blocks but the wait for packets: what the kernel does not take at once is dropped and counted.
  */
 import type { respond as answer } from '../answer/answer.ts'
-import { type Responder, UDP } from '../answer/responder.ts'
+import { makeRequest, type Request, type Responder, UDP } from '../answer/responder.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
 import {
   C_SEND_FULL,
@@ -139,6 +139,7 @@ class Batch {
   readonly #calls: Linux
   readonly #responder: Responder
   readonly #respond: typeof answer
+  readonly #request: Request
   readonly #fd: number
   readonly #family: 4 | 6
   /** Of the client's address within its sockaddr. */
@@ -153,7 +154,6 @@ class Batch {
   readonly #controlBytes: number
   /** Of the interface index in it, in 32-bit words. */
   readonly #interfaceAt: number
-  readonly #bytes: Uint8Array
   readonly #ints: Int32Array
   // where the parts of the arena begin, in bytes
   readonly #replies = BATCH * HEADER_BYTES
@@ -184,7 +184,9 @@ class Batch {
     this.#controlBytes = !socket.wildcard ? 0 : socket.family === 4 ? 32 : 40
     this.#interfaceAt = socket.family === 4 ? 4 : 8
     const arena = new ArrayBuffer(this.#replySlots + BATCH * REPLY_BYTES)
-    this.#bytes = new Uint8Array(arena)
+    const bytes = new Uint8Array(arena)
+    const { family } = socket
+    this.#request = makeRequest({ input: bytes, client: bytes, family, output: bytes, room: PAYLOAD_BYTES })
     this.#ints = new Int32Array(arena)
     this.#address = calls.addressOf(arena)
     this.#layOut(arena)
@@ -225,7 +227,7 @@ class Batch {
     if (received <= 0) return this.#nothing()
     const responder = this.#responder
     const respond = this.#respond
-    const bytes = this.#bytes
+    const request = this.#request
     const ints = this.#ints
     const neighbours = this.#neighbours
     const client = this.#clientAt / 4
@@ -235,22 +237,11 @@ class Batch {
     let reply = this.#replies / 4
     for (let i = 0; i < received; i++, header += HEADER) {
       const length = ints[header + H_RECEIVED]!
-      const size =
-        length < QUERY_BYTES
-          ? respond(
-              responder,
-              bytes,
-              this.#querySlots + i * QUERY_BYTES,
-              length,
-              bytes,
-              this.#clientAt + i * NAME_BYTES,
-              this.#family,
-              UDP,
-              bytes,
-              this.#replySlots + replies * REPLY_BYTES,
-              PAYLOAD_BYTES,
-            )
-          : this.#dropLong()
+      request.at = this.#querySlots + i * QUERY_BYTES
+      request.length = length
+      request.clientAt = this.#clientAt + i * NAME_BYTES
+      request.outAt = this.#replySlots + replies * REPLY_BYTES
+      const size = length < QUERY_BYTES ? respond(responder, request) : this.#dropLong()
       let chance = responder.chance
       chance ^= chance << 13
       chance ^= chance >>> 17

@@ -17,7 +17,7 @@
  */
 import type { Socket } from 'node:net'
 import { respond } from '../answer/answer.ts'
-import { type Responder, TCP } from '../answer/responder.ts'
+import { makeRequest, type Responder, TCP } from '../answer/responder.ts'
 import { parseAddress } from '../dns/address.ts'
 
 export interface TcpLimits {
@@ -215,6 +215,8 @@ export class Connections {
 const NOTHING: Uint8Array = new Uint8Array(0)
 /** Answers of a turn, one for all: they are copied out of it before the next turn. */
 const scratch = new Uint8Array(TURN_BYTES + 2 + LARGEST)
+/** What is asked, over and over: one turn is over before the next. */
+const request = makeRequest({ input: scratch, client: scratch, transport: TCP, output: scratch, room: LARGEST })
 
 class Connection {
   readonly socket: Socket
@@ -335,7 +337,8 @@ class Connection {
   /** Answers whole queries into `scratch`, as many as a turn has; returns the bytes of their answers. */
   #answer(): number {
     const responder = this.#responder
-    const family = this.#address.length === 4 ? 4 : 6
+    request.client = this.#address
+    request.family = this.#address.length === 4 ? 4 : 6
     const until = performance.now() + TURN_MS
     let size = 0
     for (let count = 0; count < TURN_QUERIES && size < TURN_BYTES && this.#hasQuery(); count++) {
@@ -344,7 +347,11 @@ class Connection {
       const at = this.#at + 2
       const length = (input[at - 2]! << 8) | input[at - 1]!
       responder.chance = Math.floor(Math.random() * 0x1_0000_0000) | 0
-      const answer = respond(responder, input, at, length, this.#address, 0, family, TCP, scratch, size + 2, LARGEST)
+      request.input = input
+      request.at = at
+      request.length = length
+      request.outAt = size + 2
+      const answer = respond(responder, request)
       this.#at = at + length
       if (answer === 0) this.#unanswerable++
       else {

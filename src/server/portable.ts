@@ -6,7 +6,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { setImmediate } from 'node:timers/promises'
 import { respond } from '../answer/answer.ts'
-import { makeResponder, type Responder, UDP } from '../answer/responder.ts'
+import { makeRequest, makeResponder, type Responder } from '../answer/responder.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
 import type { World } from '../answer/world.ts'
 import { C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../counters.ts'
@@ -76,10 +76,9 @@ export class PortableUdp implements Front {
     this.#answered++
     const responder = this.#responder
     responder.chance = Math.floor(Math.random() * 0x1_0000_0000) | 0
-    const family = client.length === 4 ? 4 : 6
-    const { length } = query
     const reply = this.#reply
-    const size = respond(responder, query, 0, length, client, 0, family, UDP, reply, 0, reply.length)
+    const family = client.length === 4 ? 4 : 6
+    const size = respond(responder, makeRequest({ input: query, client, family, output: reply }))
     if (size === 0) return
     // node:dgram keeps what the kernel does not take at once, without end
     if (socket.getSendQueueCount() >= MAX_QUEUED) {

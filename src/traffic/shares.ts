@@ -33,13 +33,16 @@ const selection = makeSelection()
 export function poolOf(service: SteeredService, map: ClientMap, cls: number, health: HealthTable, type: number): Pool {
   const sites: number[] = []
   const weights: number[] = []
-  select(service, map, cls, health, 0, 0, type, selection, {
+  selection.class = cls
+  selection.type = type
+  selection.trace = {
     site: () => {},
     score(_stage, site, _score, weight) {
       sites.push(site)
       weights.push(weight > 0 ? weight : 1) // as the rendezvous has it
     },
-  })
+  }
+  select(service, map, health, selection)
   const flags = map.groups[map.classes[cls]! + 1]! & (PICK_HASH | PICK_RANDOM)
   const random = flags === 0 ? service.random : flags === PICK_RANDOM
   if (selection.site < 0) {

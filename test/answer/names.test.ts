@@ -4,7 +4,7 @@
  */
 import { expect, test } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { TCP, UDP } from '../../src/answer/responder.ts'
+import { makeRequest, TCP, UDP } from '../../src/answer/responder.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault, readName } from '../../src/dns/name.ts'
 import { makeRandom } from '../fuzz/packets.ts'
@@ -26,7 +26,7 @@ function ask(node: TestNode, packet: Uint8Array, transport: typeof UDP | typeof 
   const out = new Uint8Array(room)
   const client = Uint8Array.of(192, 0, 2, 1)
   node.responder.chance = 0
-  return out.slice(0, respond(node.responder, packet, 0, packet.length, client, 0, 4, transport, out, 0, room))
+  return out.slice(0, respond(node.responder, makeRequest({ input: packet, client, transport, output: out, room })))
 }
 
 /**

@@ -1,7 +1,7 @@
 /** However little room there is, a truncated reply has the rcode of the whole one. */
 import { expect, test } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { UDP } from '../../src/answer/responder.ts'
+import { makeRequest } from '../../src/answer/responder.ts'
 import { encodeQuery } from '../../src/dns/message.ts'
 import { makeNode } from './fixture.ts'
 
@@ -14,7 +14,10 @@ test('a CNAME to nowhere is NXDOMAIN in any room', async () => {
   const rcodes = new Map<number, number[]>()
   for (let room = query.length; room <= 200; room++) {
     const out = new Uint8Array(room)
-    const size = respond(node.responder, query, 0, query.length, Uint8Array.of(127, 0, 0, 1), 0, 4, UDP, out, 0, room)
+    const size = respond(
+      node.responder,
+      makeRequest({ input: query, client: Uint8Array.of(127, 0, 0, 1), output: out, room }),
+    )
     const rcode = out[3]! & 15
     rcodes.set(rcode, [...(rcodes.get(rcode) ?? []), size])
   }

@@ -4,7 +4,7 @@
  */
 import { beforeAll, expect, test } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { UDP } from '../../src/answer/responder.ts'
+import { makeRequest } from '../../src/answer/responder.ts'
 import { parsePrefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
@@ -93,7 +93,7 @@ const resolver = Uint8Array.of(126, 1, 1, 1)
 function answer(from: TestNode, name: string, type: string, ecs: string, chance: number): Uint8Array {
   const query = encodeQuery({ name: `${name}.example.com.`, type, id: 1, edns: { payload: 1232, ecs } })
   from.responder.chance = chance
-  const size = respond(from.responder, query, 0, query.length, resolver, 0, 4, UDP, out, 0, out.length)
+  const size = respond(from.responder, makeRequest({ input: query, client: resolver, output: out }))
   return out.slice(0, size)
 }
 

@@ -9,7 +9,7 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { respond } from '../../src/answer/answer.ts'
-import { makeResponder, type Responder, UDP } from '../../src/answer/responder.ts'
+import { makeRequest, makeResponder, type Responder } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
 import { encodeQuery } from '../../src/dns/message.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
@@ -60,10 +60,13 @@ const out = new Uint8Array(ROOM)
  */
 function time(responder: Responder, load: Load, queries: number, part = 0): number {
   const { slots, sizes, count } = load
+  const request = makeRequest({ input: slots, client, output: out, room: ROOM })
   const from = process.hrtime.bigint()
   for (let i = (part * queries) % count, n = 0; n < queries; n++) {
     responder.chance = Math.imul(responder.chance + 1, 0x9e3779b1)
-    respond(responder, slots, i * SLOT, sizes[i]!, client, 0, 4, UDP, out, 0, ROOM)
+    request.at = i * SLOT
+    request.length = sizes[i]!
+    respond(responder, request)
     if (++i === count) i = 0
   }
   return Number(process.hrtime.bigint() - from) / 1000 / queries
@@ -283,7 +286,7 @@ function report(responder: Responder, search: Search, ordinary: Load): void {
   for (const [candidate, micros] of [...least].toSorted((a, b) => b[1] - a[1]).slice(0, SHOWN)) {
     writeHealth(responder, candidate.health)
     const { packet, kind, name, type, varies, health } = candidate
-    const size = respond(responder, packet, 0, packet.length, client, 0, 4, UDP, out, 0, ROOM)
+    const size = respond(responder, makeRequest({ input: packet, client, output: out, room: ROOM }))
     const asked = name.length > 60 ? `${name.slice(0, 20)}…${name.slice(-30)} (${name.split('.').length} labels)` : name
     const form = kind.startsWith('service') ? `, members ${health}` : ''
     console.log(

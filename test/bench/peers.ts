@@ -4,6 +4,7 @@
  * so that what the machine does meanwhile falls on all alike; printed are medians, and medians of each round's ratio.
  *
  *   --rounds N (5)  --seconds S (2, of each run)  --servers gdnsd,knot-subnet,…  --pace saturated,dnsperf,50000,10000
+ *   --baseline FOLDER (a checkout of Meridian, another server `baseline`)
  *   --kinds plain,ecs  --server-core N (1)  --load-core N (0)  --keep (the folder with configurations and logs)
  *
  * Wants two free cores, Debian's packages (installed when we are root), and no network but 127.0.0.0/8.
@@ -27,7 +28,7 @@ import { measure, type Pace, type Run, writeQueries } from './peers/measure.ts'
 import { type Client, dotted, encodeQuery, makeRandom, NAMES, pickClients, ranked, type Reply } from './peers/scene.ts'
 
 const STARTERS: Readonly<Record<string, (scene: Scene) => Promise<Daemon>>> = {
-  meridian: startMeridian,
+  meridian: (scene) => startMeridian(scene),
   gdnsd: startGdnsd,
   'knot-subnet': (scene) => startKnot(scene, 'subnet'),
   'knot-geodb': (scene) => startKnot(scene, 'geodb'),
@@ -44,6 +45,7 @@ export async function run(args: string[]): Promise<void> {
       servers: { type: 'string', default: Object.keys(STARTERS).join(',') },
       pace: { type: 'string', default: 'saturated,dnsperf,50000,10000' },
       kinds: { type: 'string', default: 'plain,ecs' },
+      baseline: { type: 'string' },
       'server-core': { type: 'string', default: '1' },
       'load-core': { type: 'string', default: '0' },
       keep: { type: 'boolean', default: false },
@@ -63,6 +65,9 @@ export async function run(args: string[]): Promise<void> {
       const starter = STARTERS[name]
       if (starter === undefined) throw new Error(`no server ${name}; there are ${Object.keys(STARTERS).join(', ')}`)
       daemons.push(await starter(scene))
+    }
+    if (options.baseline !== undefined) {
+      daemons.push(await startMeridian(scene, 'baseline', resolve(options.baseline)))
     }
     await compare(daemons, clients, random)
     for (const kind of options.kinds.split(',')) {
@@ -192,8 +197,9 @@ function report(kind: string, pace: Pace, daemons: readonly Daemon[], rounds: re
       cell(({ p999Ms }) => p999Ms, 2, 8),
     ]
     if (ours >= 0 && ours !== i) {
-      const ratio = median(rounds.map((runs) => runs[ours]!.cpuMicros / runs[i]!.cpuMicros))
-      cells.push(`   ${ratio.toFixed(2)} ×`)
+      const costs = (figure: (run: Run) => number): string =>
+        median(rounds.map((runs) => figure(runs[ours]!) / figure(runs[i]!))).toFixed(3)
+      cells.push(`   ${costs(({ cpuMicros }) => cpuMicros)} ×, user ${costs(({ userMicros }) => userMicros)} ×`)
     }
     console.log(`  ${daemon.name.padEnd(12)} ${cells.join('')}`)
   }

@@ -3,7 +3,7 @@
  * time that docs/performance.md bounds. `npm run bench -- respond`
  */
 import { respond } from '../../src/answer/answer.ts'
-import { makeResponder, UDP } from '../../src/answer/responder.ts'
+import { makeRequest, makeResponder } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
 import { encodeQuery } from '../../src/dns/message.ts'
 import { parseName } from '../../src/dns/name.ts'
@@ -83,12 +83,15 @@ export function run(): void {
     const sizes = Int32Array.from(packets, ({ length }) => length)
     const client = Uint8Array.of(127, 0, 0, 1)
     const out = new Uint8Array(4096)
+    const request = makeRequest({ input: slots, client, output: out })
     const rounds: number[] = []
     for (let round = 0; round < ROUNDS; round++) {
       const from = process.hrtime.bigint()
       for (let i = 0; i < QUERIES; i++) {
         responder.chance = Math.imul(responder.chance + 1, 0x9e3779b1)
-        const size = respond(responder, slots, i * 512, sizes[i]!, client, 0, 4, UDP, out, 0, 4096)
+        request.at = i * 512
+        request.length = sizes[i]!
+        const size = respond(responder, request)
         if (size < 12) throw new Error('no answer')
       }
       rounds.push(Number(process.hrtime.bigint() - from) / QUERIES)

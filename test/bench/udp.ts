@@ -34,7 +34,7 @@ export async function run(args: readonly string[]): Promise<void> {
 }
 
 /** Turns a query into a response of the same bytes: what is left is the loop and the kernel. */
-const echo: typeof respond = (responder, input, at, length, _client, _clientAt, _family, _transport, output, outAt) => {
+const echo: typeof respond = (responder, { input, at, length, output, outAt }) => {
   responder.counters[0]!++
   for (let i = 0; i < length; i++) output[outAt + i] = input[at + i]!
   output[outAt + 2]! |= 0x80

@@ -17,7 +17,7 @@ interface Block {
   readonly line: number
 }
 
-const FILES = ['README.md', 'docs/guide.md', 'docs/ci.md']
+const FILES = ['README.md', 'docs/commands.md', 'docs/guide.md', 'docs/ci.md']
 
 function blocksOf(file: string): Block[] {
   const text = readFileSync(resolve(import.meta.dirname, '../..', file), 'utf8')

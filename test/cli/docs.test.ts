@@ -1,5 +1,5 @@
-/** README against the code, both ways. */
-import { readFileSync } from 'node:fs'
+/** README, docs/commands.md and docs/problems.md against the code, both ways. */
+import { readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { expect, test } from 'vitest'
@@ -12,16 +12,19 @@ test('README begins with the two lines that a newcomer needs', () => {
   const block = /```sh\n([^]*?)```/.exec(read('README.md'))
   expect(block?.[1]).toBe('npm ci && npm run demo\nnpm ci && npm test\n')
   expect(block!.index).toBeLessThan(600)
+  expect(read('README.md').split('\n').length).toBeLessThan(160)
 })
 
-test('README tells every command, and no other', () => {
+test('docs/commands.md tells every command, and no other', () => {
   const silent = { out: () => undefined, err: () => undefined }
   const program = makeProgram(
     silent,
     () => Promise.resolve(),
     () => undefined,
   )
-  const rows = [...read('README.md').matchAll(/^\| `meridian ([a-z ]+)` \| (.*?) \|$/gm)].map(([, ...row]) => row)
+  const rows = [...read('docs/commands.md').matchAll(/^\| `meridian ([a-z ]+)` \| (.*?) \|$/gm)].map(
+    ([, ...row]) => row,
+  )
   const leaves = (command: Command, before: string): string[][] =>
     command.commands.length === 0
       ? [[`${before}${command.name()}`, command.summary()]]
@@ -29,14 +32,15 @@ test('README tells every command, and no other', () => {
   expect(rows).toEqual(program.commands.flatMap((command) => leaves(command, '')))
 })
 
-test('README tells every code of a problem, and no other', () => {
-  const [, details] = /<details>\n<summary>Every code([^]*?)<\/details>/.exec(read('README.md'))!
-  const rows = [...details!.matchAll(/^\| `([a-z-]+)` \| (.*?) \|$/gm)].map(([, ...row]) => row)
+test('docs/problems.md tells every code, and no other', () => {
+  const [, codes] = read('docs/problems.md').split('\n## Every code\n')
+  const rows = [...codes!.matchAll(/^\| `([a-z-]+)` \| (.*?) \|$/gm)].map(([, ...row]) => row)
   expect(rows).toEqual(Object.entries(PROBLEM_CODES))
 })
 
 test('links in README and docs lead somewhere', () => {
-  for (const file of ['README.md', 'docs/guide.md', 'docs/problems.md']) {
+  const docs = readdirSync(resolve(import.meta.dirname, '../../docs')).filter((file) => file.endsWith('.md'))
+  for (const file of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...docs.map((doc) => `docs/${doc}`)]) {
     for (const [, link] of read(file).matchAll(/\]\((?!http)([^)#]+)\)/g)) {
       expect(() => read(resolve(import.meta.dirname, '../..', file, '..', link!)), link).not.toThrow(/ENOENT/)
     }

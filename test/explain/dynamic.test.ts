@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { UDP } from '../../src/answer/responder.ts'
+import { makeRequest } from '../../src/answer/responder.ts'
 import { parseAddress, parsePrefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
@@ -177,7 +177,7 @@ function ask({ name, type }: Dynamic, address: string): Answer {
   const bits = address.includes(':') ? 128 : 32
   const query = encodeQuery({ name: `${name}.example.com.`, type, edns: { payload: 1232, ecs: `${address}/${bits}` } })
   const resolver = Uint8Array.of(127, 0, 0, 1)
-  const size = respond(node.responder, query, 0, query.length, resolver, 0, 4, UDP, out, 0, out.length)
+  const size = respond(node.responder, makeRequest({ input: query, client: resolver, output: out }))
   const message = decodeMessage(out.subarray(0, size))
   if (isFault(message) || message.rcode !== 'NOERROR') throw new Error(`no answer for ${name}`)
   return {

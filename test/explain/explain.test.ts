@@ -1,7 +1,7 @@
 /** `explain` says what the wire says, and why. */
 import { beforeAll, expect, test } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { UDP } from '../../src/answer/responder.ts'
+import { makeRequest } from '../../src/answer/responder.ts'
 import { decodeMessage, encodeQuery, formatRr } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { explain, type Explanation } from '../../src/explain/explain.ts'
@@ -52,7 +52,10 @@ function wire(
   const query = encodeQuery({ name: `${name}.`, type: 'A', edns: { payload: 1232, ecs: `${client}/${bits}` } })
   const out = new Uint8Array(4096)
   node.responder.chance = chance
-  const size = respond(node.responder, query, 0, query.length, Uint8Array.of(127, 0, 0, 1), 0, 4, UDP, out, 0, 4096)
+  const size = respond(
+    node.responder,
+    makeRequest({ input: query, client: Uint8Array.of(127, 0, 0, 1), output: out, room: 4096 }),
+  )
   const message = decodeMessage(out.subarray(0, size))
   if (isFault(message)) throw new Error(message.fault)
   return { answer: message.answer.map(formatRr), scope: message.edns!.ecs!.scope }

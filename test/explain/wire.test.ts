@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { makeResponder, UDP } from '../../src/answer/responder.ts'
+import { makeRequest, makeResponder } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
 import { formatAddress, maskAddress, parseAddress, parsePrefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery, formatRr, type Message } from '../../src/dns/message.ts'
@@ -281,7 +281,10 @@ test('random picks too, with the same chance', () => {
     const chance = random()
     responder.chance = chance
     const query = queryOf(asked, 1)
-    const size = respond(responder, query, 0, query.length, parseAddress(asked.resolver)!, 0, 4, UDP, out, 0, 4096)
+    const size = respond(
+      responder,
+      makeRequest({ input: query, client: parseAddress(asked.resolver)!, output: out, room: 4096 }),
+    )
     const reply = decoded(out.subarray(0, size))
     const told = explained(written, asked, chance)
     expect(told.answer).toEqual(reply.answer.map(formatRr))

@@ -4,7 +4,7 @@
  */
 import { Packet as Dns2 } from 'dns2'
 import { respond } from '../../src/answer/answer.ts'
-import { TCP, UDP } from '../../src/answer/responder.ts'
+import { makeRequest, TCP, UDP } from '../../src/answer/responder.ts'
 import { COUNTED_RCODES, COUNTED_TYPES, C_BUGS, QUERY_CELLS, queryCell } from '../../src/counters.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { type Message, decodeMessage } from '../../src/dns/message.ts'
@@ -142,7 +142,21 @@ function answer(node: TestNode, bytes: Uint8Array, setting: Setting, random: Ran
   let size: number
   try {
     const family = client.length === 5 + 4 ? 4 : 6
-    size = respond(node.responder, slot, at, bytes.length, client, 5, family, transport, output, outAt, room)
+    size = respond(
+      node.responder,
+      makeRequest({
+        input: slot,
+        at,
+        length: bytes.length,
+        client,
+        clientAt: 5,
+        family,
+        transport,
+        output,
+        outAt,
+        room,
+      }),
+    )
   } catch (error) {
     return `threw ${String(error)}`
   }

@@ -258,7 +258,12 @@ class Week {
     for (const type of [STEERS_A, STEERS_AAAA]) {
       if ((service.types & type) === 0) continue
       const network = Math.floor(this.chance() * 2 ** 32) | 0
-      select(service, mapOf([{ groups }]), 0, node.table, network, network, type, this.#out, null)
+      select(
+        service,
+        mapOf([{ groups }]),
+        node.table,
+        Object.assign(this.#out, { class: 0, network, chance: network, type, trace: null }),
+      )
       if (this.#out.count > 0) continue
       const six = (vip: number): boolean => service.members[vip]!.includes(':')
       const dead = (vip: number): boolean => [DOWN, FORCED_DOWN].includes(stateOf(node.table[service.slot[vip]!]!))

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { makeResponder, TCP } from '../../src/answer/responder.ts'
+import { makeRequest, makeResponder, TCP } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
 import { formatAddress, parsePrefix, type Prefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
@@ -149,16 +149,7 @@ function asking({ made }: PlanSide, type: string): (bytes: Uint8Array) => string
     const query = encodeQuery({ name: 'www.demo.example.', type, edns: { ecs: `${text}/${8 * bytes.length}` } })
     const size = respond(
       responder,
-      query,
-      0,
-      query.length,
-      bytes,
-      0,
-      bytes.length === 4 ? 4 : 6,
-      TCP,
-      out,
-      0,
-      out.length,
+      makeRequest({ input: query, client: bytes, family: bytes.length === 4 ? 4 : 6, transport: TCP, output: out }),
     )
     const message = decodeMessage(out.subarray(0, size))
     if (isFault(message)) throw new Error(message.fault)

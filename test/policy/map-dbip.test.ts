@@ -231,7 +231,12 @@ describe('a change: a site more, other weights, a spread', () => {
   const siteOf = ({ service: laid, map: own, health }: Steered, bytes: Uint8Array): string => {
     const family = bytes.length === 4 ? 4 : 6
     const cls = leafValue(walk(family === 4 ? own.v4 : own.v6, bytes, 0))
-    select(laid, own, cls, health, networkKey(family, bytes, 0), 0, STEERS_A, out, null)
+    select(
+      laid,
+      own,
+      health,
+      Object.assign(out, { class: cls, network: networkKey(family, bytes, 0), chance: 0, type: STEERS_A, trace: null }),
+    )
     return laid.siteNames[out.site]!
   }
 

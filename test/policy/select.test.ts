@@ -54,7 +54,7 @@ function ask(
   type: number,
   out: Selection = makeSelection(),
 ): Result {
-  select(laid, mapOf([spec]), 0, health, network, chance, type, out, null)
+  select(laid, mapOf([spec]), health, Object.assign(out, { class: 0, network, chance, type, trace: null }))
   return {
     addresses: [...out.vips.subarray(0, out.count)],
     site: out.site,
@@ -463,11 +463,21 @@ describe('the walk skips what it knows to find nothing', () => {
         table.set(words(health))
         const map = mapOf([spec])
         const [told, plain, worded] = [makeSelection(), makeSelection(), makeSelection()]
-        select(laid, map, 0, table, network, chance, type, told, { site: () => {}, score: () => {} })
-        select(laid, map, 0, table, network, chance, type, plain, null)
+        select(
+          laid,
+          map,
+          table,
+          Object.assign(told, { class: 0, network, chance, type, trace: { site: () => {}, score: () => {} } }),
+        )
+        select(laid, map, table, Object.assign(plain, { class: 0, network, chance, type, trace: null }))
         expect(result(plain)).toEqual(result(told))
         for (let times = 0; times < 2; times++) {
-          select({ ...laid, word: 31 }, map, 0, table, network, chance, type, worded, null)
+          select(
+            { ...laid, word: 31 },
+            map,
+            table,
+            Object.assign(worded, { class: 0, network, chance, type, trace: null }),
+          )
           expect(result(worded)).toEqual(result(told))
         }
       }),
@@ -507,15 +517,15 @@ describe('the walk skips what it knows to find nothing', () => {
             },
           })
           const out = makeSelection()
-          select(laid, map, 0, counted, 12_345, 6789, type, out, null)
+          select(laid, map, counted, Object.assign(out, { class: 0, network: 12_345, chance: 6789, type, trace: null }))
           expect(out.count, `state ${i}`).toBe(i === 6 && type === STEERS_AAAA ? 0 : 1)
           expect(reads, `state ${i}`).toBeLessThanOrEqual(500 + 4)
           reads = 0
-          select(laid, map, 0, counted, 12_345, 6789, type, out, null)
+          select(laid, map, counted, Object.assign(out, { class: 0, network: 12_345, chance: 6789, type, trace: null }))
           expect(reads, `state ${i}`).toBeLessThanOrEqual(4)
           table.fill(healthWord(DOWN, 1000, true), 0, 500)
           table[500] = ++version
-          select(laid, map, 0, counted, 12_345, 6789, type, out, null)
+          select(laid, map, counted, Object.assign(out, { class: 0, network: 12_345, chance: 6789, type, trace: null }))
           expect(out.lastResort).toBe(true)
         }
       }
@@ -562,7 +572,12 @@ describe('the walk skips what it knows to find nothing', () => {
               },
             })
             const out = makeSelection()
-            select(laid, mapOf([{ groups }]), 0, changing, 1, 2, STEERS_A, out, null)
+            select(
+              laid,
+              mapOf([{ groups }]),
+              changing,
+              Object.assign(out, { class: 0, network: 1, chance: 2, type: STEERS_A, trace: null }),
+            )
             if (out.count === 0) empty++
           }
         }

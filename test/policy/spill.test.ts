@@ -49,7 +49,18 @@ const without = (...dead: readonly number[]): Int32Array =>
 function picks(laid: SteeredService, map: ClientMap, health: Int32Array): Uint8Array {
   const out = makeSelection()
   return Uint8Array.from(networks, (network, i) => {
-    select(laid, map, classOf(i), health, network, Math.imul(i + 1, 0x9e3779b1), STEERS_A, out, null)
+    select(
+      laid,
+      map,
+      health,
+      Object.assign(out, {
+        class: classOf(i),
+        network,
+        chance: Math.imul(i + 1, 0x9e3779b1),
+        type: STEERS_A,
+        trace: null,
+      }),
+    )
     return out.site
   })
 }
@@ -134,7 +145,12 @@ function heard(laid: SteeredService, spec: ClassSpec, health: Int32Array): strin
     site: (stage, group, s, verdict) => void told.push(`${STAGES[stage]!.name}: ${group} ${NAMES[s]} ${verdict}`),
     score: (_stage, s, _score, weight) => void told.push(`${NAMES[s]} weighs ${weight}`),
   }
-  select(laid, mapOf([spec]), 0, health, networks[0]!, 0, STEERS_A, makeSelection(), trace)
+  select(
+    laid,
+    mapOf([spec]),
+    health,
+    Object.assign(makeSelection(), { class: 0, network: networks[0]!, chance: 0, type: STEERS_A, trace }),
+  )
   return told
 }
 

@@ -1,7 +1,7 @@
 /** What every UDP form must do: run on the batched one and on node:dgram (udp.test.ts). */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { makeResponder, UDP } from '../../src/answer/responder.ts'
+import { makeRequest, makeResponder, UDP } from '../../src/answer/responder.ts'
 import type { World } from '../../src/answer/world.ts'
 import { COUNTED_RCODES, COUNTED_TYPES, makeCounters, queryCell } from '../../src/counters.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
@@ -67,7 +67,10 @@ export function udpSuite(form: 'batched' | 'portable'): void {
         await client.ask(query(1, 'www.a.very.long.name.indeed.that.fills.the.slot.example.com', TYPE.A, 1232))
         const cut = whole.subarray(0, length)
         const clean = new Uint8Array(1232)
-        const size = respond(responder, cut, 0, length, new Uint8Array([127, 0, 0, 1]), 0, 4, UDP, clean, 0, 1232)
+        const size = respond(
+          responder,
+          makeRequest({ input: cut, length, client: new Uint8Array([127, 0, 0, 1]), output: clean, room: 1232 }),
+        )
         if (size > 0) expect(await client.ask(cut)).toEqual(Buffer.from(clean.subarray(0, size)))
         else client.socket.send(cut)
       }

@@ -11,7 +11,7 @@ import { createSocket } from 'node:dgram'
 import { connect } from 'node:net'
 import { expect } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { type Responder, TCP, UDP } from '../../src/answer/responder.ts'
+import { makeRequest, type Responder, TCP, UDP } from '../../src/answer/responder.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { type EdnsOption, type Message, type Rr, decodeMessage, encodeQuery, formatRr } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
@@ -192,7 +192,10 @@ export function memory(responder: Responder, kind: 'udp' | 'tcp' = 'udp'): Trans
       output.fill(0xa5)
       responder.chance = Math.imul(responder.chance, 1_664_525) + 1_013_904_223
       const family = client.length === 4 ? 4 : 6
-      const size = respond(responder, slot, 32, query.length, client, 0, family, transport, output, 32, room)
+      const size = respond(
+        responder,
+        makeRequest({ input: slot, at: 32, length: query.length, client, family, transport, output, outAt: 32, room }),
+      )
       const guards = [...output.subarray(0, 32), ...output.subarray(32 + room)]
       if (size > room || guards.some((byte) => byte !== 0xa5)) throw new Error('respond() wrote outside its room')
       return Promise.resolve(size === 0 ? undefined : output.slice(32, 32 + size))

@@ -82,7 +82,12 @@ test('a pool is what select() divides a class over, whatever the health', () => 
     const out = makeSelection()
     const next = seeded(drawn.states.length + drawn.weights[0]!)
     for (let i = 0; i < SAMPLES; i++) {
-      select(laid, map, 0, health, mix(next()), next(), drawn.type, out, null)
+      select(
+        laid,
+        map,
+        health,
+        Object.assign(out, { class: 0, network: mix(next()), chance: next(), type: drawn.type, trace: null }),
+      )
       const named = out.site >= 0 ? out.site : out.useValues ? RESORT_VALUES : NO_SITE
       counts.set(named, (counts.get(named) ?? 0) + 1)
     }
@@ -181,7 +186,7 @@ test('real hashes race alike: a weight that changes moves what the formula says,
   const seen = new Map<number, number>()
   const out = makeSelection()
   const pick = (laid: SteeredService, network: number): number => {
-    select(laid, map, 0, health, network, 0, STEERS_A, out, null)
+    select(laid, map, health, Object.assign(out, { class: 0, network, chance: 0, type: STEERS_A, trace: null }))
     return out.site
   }
   for (let i = 0; i < SAMPLES; i++) {

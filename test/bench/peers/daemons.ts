@@ -291,10 +291,13 @@ function subnetViews(clients: readonly Client[]): View[] {
   return views
 }
 
-export async function startMeridian(scene: Scene): Promise<Daemon> {
+const ROOT = resolve(import.meta.dirname, '../../..')
+
+/** Of this checkout, or of another (`root`), whose settings may be fewer. */
+export async function startMeridian(scene: Scene, name = 'meridian', root = ROOT): Promise<Daemon> {
   const port = await freePort()
   const httpPort = await freePort()
-  const folder = join(scene.folder, 'meridian')
+  const folder = join(scene.folder, name)
   const zones = join(folder, 'zones')
   mkdirSync(zones, { recursive: true })
   const write = (file: string, value: unknown): void => writeFileSync(join(zones, file), `${JSON.stringify(value)}\n`)
@@ -328,13 +331,13 @@ export async function startMeridian(scene: Scene): Promise<Daemon> {
       zones,
       geo: { city: scene.database },
       threads: 1,
-      probe: { allow: ['127.0.0.0/8'] },
+      ...(settingsOf(root).includes('`probe.allow`') && { probe: { allow: ['127.0.0.0/8'] } }),
       http: { listen: `127.0.0.1:${httpPort}` },
       state: join(folder, 'state'),
     })}\n`,
   )
-  const main = resolve(import.meta.dirname, '../../../src/main.ts')
-  const daemon = await start('meridian', scene, port, [process.execPath, main, 'serve', '-c', settings], 60_000)
+  const main = join(root, 'src/main.ts')
+  const daemon = await start(name, scene, port, [process.execPath, main, 'serve', '-c', settings], 60_000)
   // a site not yet probed is passed over while others are up: compare when all have their verdict
   const deadline = performance.now() + 60_000
   while (!(await isReady(httpPort))) {
@@ -343,6 +346,8 @@ export async function startMeridian(scene: Scene): Promise<Daemon> {
   }
   return daemon
 }
+
+const settingsOf = (root: string): string => readFileSync(join(root, 'docs/settings.md'), 'utf8')
 
 const isReady = (port: number): Promise<boolean> =>
   fetch(`http://127.0.0.1:${port}/ready`).then(
