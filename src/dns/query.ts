@@ -65,6 +65,9 @@ export const makeQuery = (): Query => ({
   ecsAddress: new Uint8Array(16),
 })
 
+/** Of records behind the question, and of EDNS options: far more than any query has, and so few that none costs many others. */
+const MOST_RECORDS = 16
+const MOST_OPTIONS = 64
 const HEADER_BYTES = 12
 /** Type, class, TTL and RDLENGTH of a record. */
 const FIXED_BYTES = 10
@@ -89,14 +92,17 @@ export function parseQuery(packet: Uint8Array, at: number, length: number, q: Qu
   if (i < 0) return Q_FORMERR
   q.questionEnd = i - at
   // Records that a query may bring along (IXFR's SOA) mean nothing here, but OPT has its place (RFC 6891 §6.1.1).
-  for (let n = count(packet, at + 6) + count(packet, at + 8); n > 0; n--) {
+  const before = count(packet, at + 6) + count(packet, at + 8)
+  const additional = count(packet, at + 10)
+  if (before + additional > MOST_RECORDS) return Q_FORMERR
+  for (let n = before; n > 0; n--) {
     const fixed = skipName(packet, i, end)
     if (fixed < 0 || typeAt(packet, fixed) === TYPE.OPT) return Q_FORMERR
     i = recordEnd(packet, fixed, end)
     if (i < 0) return Q_FORMERR
   }
   let verdict = Q_OK
-  for (let n = count(packet, at + 10); n > 0; n--) {
+  for (let n = additional; n > 0; n--) {
     const owner = i
     const fixed = skipName(packet, i, end)
     if (fixed < 0) return Q_FORMERR
@@ -173,8 +179,8 @@ function readOpt(packet: Uint8Array, fixed: number, end: number, q: Query): numb
   q.dnssecOk = packet[fixed + 6]! >= 0x80
   if (packet[fixed + 5] !== 0) return Q_BADVERS // options of a version nobody knows are not read
   let i = fixed + FIXED_BYTES
-  while (i < end) {
-    if (i + 4 > end) return Q_FORMERR
+  for (let left = MOST_OPTIONS; i < end; left--) {
+    if (i + 4 > end || left === 0) return Q_FORMERR
     const code = count(packet, i)
     const next = i + 4 + count(packet, i + 2)
     if (next > end) return Q_FORMERR

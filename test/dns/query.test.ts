@@ -35,6 +35,29 @@ const said = (q: Query): object => ({
   ecsAddress: q.ecs ? [...q.ecsAddress] : [],
 })
 
+describe('what no query has so many of is FORMERR, whatever it costs to read', () => {
+  const option = '00fe 0000'
+  test.each([
+    [64, Q_OK],
+    [65, Q_FORMERR],
+    [300, Q_FORMERR],
+  ])('%i options', (options, verdict) => {
+    const q = makeQuery()
+    expect(parse(withOpt(option.repeat(options)), q)).toBe(verdict)
+    expect(q.edns).toBe(true) // and the reply has an OPT
+  })
+
+  const record = '00 fe00 0001 00000000 0000'
+  test.each([
+    ['0000 0000 0010', 16, Q_OK],
+    ['0000 0000 0011', 17, Q_FORMERR],
+    ['0008 0008 0000', 16, Q_OK],
+    ['0008 0008 0001', 17, Q_FORMERR],
+  ])('records %s', (counts, records, verdict) => {
+    expect(parse(join(plain(counts), hex(record.repeat(records))))).toBe(verdict)
+  })
+})
+
 describe('the question', () => {
   test('name, labels, hashes, type, class; upper case folds', () => {
     const packet = plain()
