@@ -294,10 +294,10 @@ function subnetViews(clients: readonly Client[]): View[] {
 const ROOT = resolve(import.meta.dirname, '../../..')
 
 /** Of this checkout, or of another (`root`), whose settings may be fewer. */
-export async function startMeridian(scene: Scene, name = 'meridian', root = ROOT): Promise<Daemon> {
+export async function startMeridian(scene: Scene, as = 'meridian', root = ROOT): Promise<Daemon> {
   const port = await freePort()
   const httpPort = await freePort()
-  const folder = join(scene.folder, name)
+  const folder = join(scene.folder, as)
   const zones = join(folder, 'zones')
   mkdirSync(zones, { recursive: true })
   const write = (file: string, value: unknown): void => writeFileSync(join(zones, file), `${JSON.stringify(value)}\n`)
@@ -337,7 +337,7 @@ export async function startMeridian(scene: Scene, name = 'meridian', root = ROOT
     })}\n`,
   )
   const main = join(root, 'src/main.ts')
-  const daemon = await start(name, scene, port, [process.execPath, main, 'serve', '-c', settings], 60_000)
+  const daemon = await start(as, scene, port, [process.execPath, main, 'serve', '-c', settings], 60_000)
   // a site not yet probed is passed over while others are up: compare when all have their verdict
   const deadline = performance.now() + 60_000
   while (!(await isReady(httpPort))) {
