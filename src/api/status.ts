@@ -8,7 +8,7 @@ import type { HealthSnapshot, MemberStatus, ServiceHealth } from '../health/node
 import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/server.ts'
 import { formatEndpoint, formatPercent } from '../units.ts'
-import type { Made } from '../world/build.ts'
+import type { WorldBuild } from '../world/build.ts'
 import type { Load } from '../world/reloads.ts'
 import type { Readiness } from './contract.ts'
 import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
@@ -17,7 +17,7 @@ export interface Served {
   readonly config: Config
   readonly startedAtMs: number
   readonly readiness: Readiness
-  readonly made: Made | undefined
+  readonly made: WorldBuild | undefined
   readonly loads: {
     readonly ok: number
     readonly failed: number
@@ -144,7 +144,7 @@ export function statusOf(served: Served): Status {
   }
 }
 
-const heldTroubles = (made: Made | undefined): readonly string[] =>
+const heldTroubles = (made: WorldBuild | undefined): readonly string[] =>
   made === undefined || made.held === null
     ? []
     : [

@@ -7,7 +7,7 @@ import { formatName } from '../dns/name.ts'
 import { lint } from '../load/lint.ts'
 import { comparePlaces, type Problem, ProblemList, untold } from '../problem.ts'
 import { count as counted, type Endpoint } from '../units.ts'
-import { type Built, makeBuilder } from '../world/build.ts'
+import { makeBuilder, type WorldBuild } from '../world/build.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
 import { failoverBudget, inSeconds, type SteeredNames, steeredNames, steeredOf } from '../zone/budget.ts'
 import type { Model } from '../zone/model.ts'
@@ -44,25 +44,22 @@ const MAX_ROWS = 20
 export async function check(options: CheckOptions, output: Output): Promise<number> {
   const { format, strict, parent, problems: earlier, ...settings } = options
   const bar = output.terminal && makeProgressBar(output.terminal)
-  let model: Model | undefined
-  const builder = makeBuilder({
-    ...settings,
-    onModel: (loaded) => (model = loaded),
-    ...(bar !== undefined && { onProgress: bar.show }),
-  })
-  const built = await builder.build().finally(() => bar?.erase())
+  const builder = makeBuilder({ ...settings, ...(bar !== undefined && { onProgress: bar.show }) })
+  const result = await builder.build().finally(() => bar?.erase())
+  const model = builder.model()
+  const made = result.kind === 'made' ? result.made : undefined
   const asked = model === undefined || parent === undefined ? [] : await checkParent(parent, model.zones)
   const warned = new ProblemList()
   for (const warning of model === undefined ? [] : lint(model)) warned.report(warning)
   const hidden = untold(warned, settings.zones, false)
-  const problems = [...earlier, ...built.problems, ...warned.list, ...hidden, ...asked].toSorted(comparePlaces)
+  const problems = [...earlier, ...result.problems, ...warned.list, ...hidden, ...asked].toSorted(comparePlaces)
   tell(problems, { format, folder: settings.zones, settings: earlier }, output)
   const failed = isFailure(problems, strict)
   if (format === 'json')
-    output.out(JSON.stringify({ ok: !failed, ...summary(built, problems), ...inFull(model), problems }))
+    output.out(JSON.stringify({ ok: !failed, ...summary(made, problems), ...inFull(model), problems }))
   else {
-    if (format === 'text' && built.made !== undefined && model !== undefined) tellBudgets(model, output)
-    output.out(inWords(built, problems, settings.zones))
+    if (format === 'text' && made !== undefined && model !== undefined) tellBudgets(model, output)
+    output.out(inWords(made, problems, settings.zones))
   }
   return failed ? 1 : 0
 }
@@ -108,12 +105,12 @@ const counts = (problems: readonly Problem[]): object => ({
   notices: count(problems, 'notice'),
 })
 
-function summary({ made }: Built, problems: readonly Problem[]): object {
+function summary(made: WorldBuild | undefined, problems: readonly Problem[]): object {
   const sizes = made === undefined ? {} : { zones: made.zoneCount, names: made.nameCount, view: made.view }
   return { ...sizes, ...counts(problems) }
 }
 
-function inWords({ made }: Built, problems: readonly Problem[], zones: string): string {
+function inWords(made: WorldBuild | undefined, problems: readonly Problem[], zones: string): string {
   const found = ['error', 'warning'].map((severity) => counted(count(problems, severity), severity)).join(', ')
   if (made === undefined) return `${zones}: ${found}`
   const { zoneCount, nameCount, plan, view, world } = made

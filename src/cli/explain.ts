@@ -5,10 +5,10 @@
 import type { Question } from '../api/contract.ts'
 import type { Explained, Source } from '../api/explained.ts'
 import { explain as explainAnswer } from '../explain/explain.ts'
-import { DRAINED, healthWord, type HealthTable, UP } from '../health/table.ts'
+import { allUp } from '../policy/service.ts'
 import { formatProblem } from '../problem.ts'
 import { count } from '../units.ts'
-import { makeBuilder, type BuildSettings, type Made } from '../world/build.ts'
+import { type BuildSettings, makeBuilder } from '../world/build.ts'
 import { ask, ControlError, type ControlOptions, NoNodeError } from './control.ts'
 import type { Output } from './output.ts'
 import { explanationInWords } from './words/explanation.ts'
@@ -55,8 +55,11 @@ function queryOf({ name, client, type, down, drain, resolver, ecs }: Question): 
 
 /** `gone`: there is no node, and that is why. */
 async function byFiles({ files, question, json }: ExplainOptions, output: Output, gone?: NoNodeError): Promise<Told> {
-  const { made, problems } = await makeBuilder({ ...files, keepZones: true }).build()
-  if (made === undefined) {
+  const builder = makeBuilder(files)
+  const result = await builder.build()
+  const { problems } = result
+  const model = builder.model()
+  if (result.kind !== 'made' || model === undefined) {
     if (json) output.out(JSON.stringify({ problems }))
     for (const problem of json ? [] : problems) output.err(formatProblem(problem))
     if (gone !== undefined) output.err(`meridian: ${gone.message}`)
@@ -65,22 +68,10 @@ async function byFiles({ files, question, json }: ExplainOptions, output: Output
   if (problems.length > 0) {
     output.err(`meridian: ${count(problems.length, 'warning')} in ${files.zones}; meridian check tells them`)
   }
-  const { health, drained } = allUp(made)
-  const told = explainAnswer(made.world, health, made.context, question)
+  const { world, plan, context, view } = result.made
+  const told = explainAnswer(world, allUp(world.services, plan), { ...context, zones: model.zones }, question)
   if (typeof told === 'string') throw new ControlError(told)
-  const source: Source = { kind: 'files', zones: files.zones, view: made.view, drained }
+  const drained = plan.members.filter((member) => member.drained).length
+  const source: Source = { kind: 'files', zones: files.zones, view, drained }
   return { explained: { source, ...told }, why: gone === undefined ? '--offline' : 'no node' }
-}
-
-/** Gives slots; every member is up, calm and takes its full share, but those that the files drain. */
-function allUp({ world, plan }: Made): { readonly health: HealthTable; readonly drained: number } {
-  const health = new Int32Array(plan.members.length)
-  const slots = new Map(plan.members.map((member, slot) => [member.name, slot]))
-  for (const [slot, member] of plan.members.entries()) {
-    health[slot] = member.drained ? healthWord(DRAINED, 1000, false) : healthWord(UP, 1000, true)
-  }
-  for (const service of world.services) {
-    for (const [vip, member] of service.members.entries()) service.slot[vip] = slots.get(member)!
-  }
-  return { health, drained: plan.members.filter((member) => member.drained).length }
 }

@@ -8,7 +8,7 @@ import { ACTION_WORDS, type Forgotten, type Lack, type Ordered } from '../api/ov
 import type { Outlook } from '../health/node-health.ts'
 import { movesInWords } from '../traffic/moves.ts'
 import { count, formatPercent } from '../units.ts'
-import type { Held } from '../world/geo-hold.ts'
+import type { DatabaseHold } from '../world/geo-hold.ts'
 import { ask, type ControlOptions, order } from './control.ts'
 import { type Output, table, untilInWords, wrap } from './output.ts'
 
@@ -136,7 +136,7 @@ export async function acceptGeo(
   options: ControlOptions & { readonly who: string; readonly json: boolean },
   output: Output,
 ): Promise<number> {
-  const done = await order<{ accepted: Held }>(options, '/api/geo/accept', { who: options.who })
+  const done = await order<{ accepted: DatabaseHold }>(options, '/api/geo/accept', { who: options.who })
   const { service, moves } = done.accepted
   const what = `the new databases are accepted, and are loaded now: they move ${formatPercent(moves.moved)} of the clients of ${service}: ${movesInWords(moves.moves)}`
   output.out(options.json ? JSON.stringify(done) : wrap(what))

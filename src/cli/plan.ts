@@ -10,7 +10,7 @@ import { readClients, readPopulation } from '../plan/weighing.ts'
 import { didYouMean, formatProblem, type Problem } from '../problem.ts'
 import { formatPercent } from '../units.ts'
 import { type BuildSettings, makeBuilder } from '../world/build.ts'
-import { type Ground, makeGround } from '../world/databases.ts'
+import { type GeoState, makeGeoState } from '../world/databases.ts'
 import type { Output } from './output.ts'
 import { planInMarkdown, problemsInMarkdown } from './words/plan-markdown.ts'
 import { planInText } from './words/plan-text.ts'
@@ -61,10 +61,10 @@ async function planned(command: PlanCommand, revisions: Revisions, problems: Tol
   const weighing = readWeighing(command, problems)
   const places = await sidesOf(command, revisions, problems)
   if (places === undefined || hasErrors(problems)) return undefined
-  const ground = makeGround()
+  const geo = makeGeoState()
   const onSame = command.cityOld.join() === command.cityNew.join()
-  const old = await build('old', places.old, command.cityOld, ground, command, problems)
-  const now = await build('new', places.new, command.cityNew, onSame ? ground : makeGround(), command, problems)
+  const old = await build('old', places.old, command.cityOld, geo, command, problems)
+  const now = await build('new', places.new, command.cityNew, onSame ? geo : makeGeoState(), command, problems)
   if (old === undefined || now === undefined) return undefined
   checkSites(command, now, problems)
   checkCountries(command, weighing, [old, now], problems)
@@ -97,7 +97,7 @@ async function build(
   side: 'old' | 'new',
   at: ZonesAt,
   city: readonly string[],
-  ground: Ground,
+  geo: GeoState,
   { asn, cache, nodeSite }: PlanCommand,
   problems: Told[],
 ): Promise<PlanSide | undefined> {
@@ -108,15 +108,16 @@ async function build(
     ...(cache !== undefined && { cache }),
     ...(nodeSite !== undefined && { nodeSite }),
   }
-  const builder = makeBuilder(settings, allocateShared, ground)
-  const built = await builder.build()
-  for (const problem of built.problems) {
+  const builder = makeBuilder(settings, allocateShared, geo)
+  const result = await builder.build()
+  for (const problem of result.problems) {
     if (problem.code === 'serial-unknown') continue // a serial is no part of a plan
     const { message, hint, file } = problem
     const told = { side, ...problem, file: asWritten(at, file), message: asWritten(at, message) }
     problems.push(hint === undefined ? told : { ...told, hint: asWritten(at, hint) })
   }
-  return built.made === undefined ? undefined : { name: at.name, made: built.made, model: builder.model()! }
+  const model = builder.model()
+  return result.kind === 'made' && model !== undefined ? { name: at.name, made: result.made, model } : undefined
 }
 
 function readWeighing({ population, clients }: PlanCommand, problems: Told[]): Weighing {

@@ -168,7 +168,7 @@ export class NodeHealth {
 
   /**
    * The plan of the World that is about to be published; slots[i] is the word of plan.members[i] (SlotRegistry.assign).
-   * All words are written when it returns. `view`: hash of all that is served (Made.view). `words`: by service, its own word.
+   * All words are written when it returns. `view`: hash of all that is served (WorldBuild.view). `words`: by service, its own word.
    */
   adopt(plan: HealthPlan, slots: Int32Array, view = '', words: ReadonlyMap<string, number> = new Map()): void {
     this.#view = view

@@ -49,7 +49,7 @@ export interface NodeBeat {
   readonly sequence: number
   /** Of the program. */
   readonly version: string
-  /** Hash of what is served: Made.view. */
+  /** Hash of what is served: WorldBuild.view. */
   readonly view: string
   /** What git says of the zones that are served, `1a2b3c4-dirty`; absent outside of git, and of older versions. */
   readonly revision?: string

@@ -31,10 +31,10 @@ import type { ProberThread } from '../probe/thread.ts'
 import type { Problem } from '../problem.ts'
 import { type Server, startServer } from '../server/server.ts'
 import { formatEndpoint } from '../units.ts'
-import type { Built, Made } from '../world/build.ts'
+import type { WorldBuild } from '../world/build.ts'
 import { startCompiler } from '../world/compiler.ts'
 import { LOCK_WAIT } from '../world/folder.ts'
-import { acceptBuild, type Held } from '../world/geo-hold.ts'
+import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
 import { type Load, loadInLog, Loads } from '../world/reloads.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
 import { ServedSerial } from './serial.ts'
@@ -63,12 +63,12 @@ export class RunningNode implements Node {
   readonly #store: Store
   readonly #adoption = makeAdoption()
   readonly #health: NodeHealth
-  readonly #loads: Loads<Made>
+  readonly #loads: Loads<WorldBuild>
   readonly #serial: ServedSerial
   readonly #doors: Doors
   readonly #changes = new Map<string, number>()
   readonly #startedAtMs = Date.now()
-  #made: Made | undefined
+  #made: WorldBuild | undefined
   #server: Server | undefined
   #prober: ProberThread | undefined
   #releasing: NodeJS.Timeout | undefined
@@ -102,7 +102,7 @@ export class RunningNode implements Node {
       ),
       zones: config.zones,
       databases: [...config['geo.city'], ...config['geo.asn']],
-      take: (built) => this.#take(built),
+      take: (made) => this.#take(made),
       use: (made, load) => this.#publish(made, load),
       onRevision: (revision) => this.#health.revise(nameOf(revision) ?? undefined),
       serialFloor: () => this.#serial.floor,
@@ -159,7 +159,7 @@ export class RunningNode implements Node {
     this.#loads.begin()
   }
 
-  #startServer(listen: Config['listen'], { world }: Made): Promise<Server> {
+  #startServer(listen: Config['listen'], { world }: WorldBuild): Promise<Server> {
     const log: Log = (level, message, fields) => this.#log[level](fields ?? {}, message)
     return startServer({
       listen,
@@ -174,19 +174,18 @@ export class RunningNode implements Node {
     })
   }
 
-  /** Slots, counters and health of a World that is about to be published. */
-  #take(built: Built): { readonly taken: Made } | { readonly refused: Problem } {
-    const made = built.made!
+  /** Slots, counters and health of a World that is about to be published. A Problem: there are no slots for it. */
+  #take(made: WorldBuild): Problem | undefined {
     const { world, plan } = made
     const names = plan.members.map((member) => member.name)
     const slots = this.#slots.assign(names, world.generation)
-    if (slots === undefined) return { refused: this.#tooMany(made) }
+    if (slots === undefined) return this.#tooMany(made)
     for (const service of world.services) {
       service.members.forEach((member, vip) => (service.slot[vip] = this.#slots.slotOf(member)!))
       service.siteNames.forEach((site, i) => (service.counter[i] = this.#cells.cellOf(service.name, site)))
     }
     this.#health.adopt(plan, slots, made.view, this.#wordsOf(world))
-    return { taken: made }
+    return undefined
   }
 
   #releaseSlots(): void {
@@ -208,14 +207,14 @@ export class RunningNode implements Node {
     return words
   }
 
-  #tooMany({ plan }: Made): Problem {
+  #tooMany({ plan }: WorldBuild): Problem {
     const message = `${plan.members.length} members; ${HEALTH_SLOTS} have room, those that leave included until all threads know`
     const hint = 'Put fewer VIPs into a service, or remove old members in a reload before this one'
     return { code: 'members-too-many', severity: 'error', file: this.#config.zones, line: 0, column: 0, message, hint }
   }
 
-  #publish(made: Made, load: Load): void {
-    const before = this.#made!
+  #publish(made: WorldBuild, load: Load): void {
+    const before = this.#made?.view
     this.#server!.publish(made.world)
     this.#made = made
     this.#serial.serve(made.serial)
@@ -223,7 +222,7 @@ export class RunningNode implements Node {
     const { why, ms, parsed } = load
     const revisions = { revisionBefore: nameOf(load.before), revision: nameOf(load.revision) }
     this.#log.info(
-      { why, before: before.view, after: made.view, ...revisions, serial: made.serial, parsed, ms: Math.round(ms) },
+      { why, before, after: made.view, ...revisions, serial: made.serial, parsed, ms: Math.round(ms) },
       `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names${loadInLog(load)}`,
     )
   }
@@ -282,7 +281,7 @@ export class RunningNode implements Node {
     return { forgotten: prober, notKept }
   }
 
-  async acceptGeo({ who, build }: Acceptance): Promise<{ readonly accepted: Held } | Refusal> {
+  async acceptGeo({ who, build }: Acceptance): Promise<{ readonly accepted: DatabaseHold } | Refusal> {
     const held = this.#made?.held ?? null
     if (held === null) return { refused: 'no database waits to be accepted' }
     if (build !== undefined && build !== held.build) {

@@ -2,11 +2,10 @@
  * A running prober, put together: the targets of the zone files, probed, and its votes told to Redis. No query is answered,
  * no database is read.
  *
- *   Loads: compile thread ─▶ plan ─▶ prober threads ═▶ Store ═▶ nodes
+ *   Loads: compile thread ─▶ targets ─▶ prober threads ═▶ Store ═▶ nodes
  *   Doors: control socket, http.listen ◀── readiness, status, metrics
  */
 import type { Logger } from 'pino'
-import { makeAdoption } from '../answer/adoption.ts'
 import type { Readiness, Shown } from '../api/contract.ts'
 import { proberStatusOf, type ProberStatusView, renderProberMetrics, type ServedProber } from '../api/prober-status.ts'
 import type { Config } from '../config.ts'
@@ -14,8 +13,8 @@ import { nameOf } from '../git.ts'
 import type { Store } from '../health/store.ts'
 import type { ProberThread } from '../probe/thread.ts'
 import { count } from '../units.ts'
-import type { Built, Planned } from '../world/build.ts'
-import { startCompiler } from '../world/compiler.ts'
+import type { ProbeTargets } from '../world/build.ts'
+import { startTargetCompiler } from '../world/compiler.ts'
 import { LOCK_WAIT } from '../world/folder.ts'
 import { loadInLog, Loads } from '../world/reloads.ts'
 import { claimState, Doors } from './doors.ts'
@@ -30,10 +29,10 @@ export class RunningProber implements Shown {
   readonly #config: Config
   readonly #log: Logger
   readonly #store: Store
-  readonly #loads: Loads<Planned>
+  readonly #loads: Loads<ProbeTargets>
   readonly #doors: Doors
   readonly #startedAtMs = Date.now()
-  #planned: Planned | undefined
+  #targets: ProbeTargets | undefined
   #prober: ProberThread | undefined
   #stopping = false
 
@@ -43,29 +42,21 @@ export class RunningProber implements Shown {
     this.#store = makeStore(config, 'prober', log)
     this.#doors = new Doors({ config, log, takeover: false, shown: this })
     this.#loads = new Loads({
-      compiler: startCompiler(
-        {
-          zones: config.zones,
-          follows: LOCK_WAIT,
-          city: [],
-          state: config.state,
-          planOnly: true,
-          probe: probeSettings(config),
-        },
-        makeAdoption(),
+      compiler: startTargetCompiler(
+        { zones: config.zones, follows: LOCK_WAIT, state: config.state, probe: probeSettings(config) },
         { waits: (news) => log.info(news), kept: (trouble) => this.#loads.kept(trouble) },
       ),
       zones: config.zones,
       databases: [],
-      take: ({ planned }: Built) => ({ taken: planned! }),
-      use: (planned, load) => {
-        const { targets } = this.#use(planned).plan
+      use: (targets, load) => {
+        this.#use(targets)
+        const { plan } = targets
         log.info(
-          { why: load.why, plan: planned.plan.hash, revision: nameOf(load.revision) },
-          `reloaded (${load.why}): ${count(targets.length, 'target')}${loadInLog(load)}`,
+          { why: load.why, plan: plan.hash, revision: nameOf(load.revision) },
+          `reloaded (${load.why}): ${count(plan.targets.length, 'target')}${loadInLog(load)}`,
         )
       },
-      standing: () => `the ${this.#planned?.plan.targets.length ?? 0} targets there are go on being probed`,
+      standing: () => `the ${this.#targets?.plan.targets.length ?? 0} targets there are go on being probed`,
       log,
     })
   }
@@ -88,9 +79,10 @@ export class RunningProber implements Shown {
     await this.#doors.listenControl()
     await this.#doors.listenHttp()
     await this.#loads.watch()
-    const planned = await this.#loads.first('nothing to probe')
+    const targets = await this.#loads.first('nothing to probe')
     this.#prober = makeProber(config, this.#store, this.#log)
-    const { plan, zoneCount } = this.#use(planned)
+    this.#use(targets)
+    const { plan, zoneCount } = targets
     const name = config['node.name']
     this.#log.info(
       {
@@ -106,11 +98,9 @@ export class RunningProber implements Shown {
     this.#loads.begin()
   }
 
-  #use(planned: Planned): Planned {
-    const { targets } = planned.plan
-    this.#planned = planned
-    this.#prober!.setTargets(targets)
-    return planned
+  #use(targets: ProbeTargets): void {
+    this.#targets = targets
+    this.#prober!.setTargets(targets.plan.targets)
   }
 
   /** Loads again what is on disk. */
@@ -119,7 +109,7 @@ export class RunningProber implements Shown {
   }
 
   readiness(): Readiness {
-    const reasons = this.#stopping ? ['stopping'] : this.#planned === undefined ? ['no zones are loaded yet'] : []
+    const reasons = this.#stopping ? ['stopping'] : this.#targets === undefined ? ['no zones are loaded yet'] : []
     return { ready: reasons.length === 0, reasons, warnings: this.#loads.warnings }
   }
 
@@ -132,14 +122,14 @@ export class RunningProber implements Shown {
   }
 
   async #served(): Promise<ServedProber> {
-    const planned = this.#planned
+    const targets = this.#targets
     const { shared, trouble, refusals } = this.#store
     return {
       config: this.#config,
       startedAtMs: this.#startedAtMs,
       readiness: this.readiness(),
       loads: this.#loads,
-      plan: planned && { hash: planned.plan.hash, zones: planned.zoneCount },
+      plan: targets && { hash: targets.plan.hash, zones: targets.zoneCount },
       store: { shared, trouble, refused: refusals.counts },
       troubles: [...this.#doors.troubles, ...this.#loads.troubles],
       probing: this.#prober && { report: await this.#prober.report(), thread: this.#prober },

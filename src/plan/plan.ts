@@ -7,7 +7,7 @@ import { formatName } from '../dns/name.ts'
 import { TYPE, typeName } from '../dns/types.ts'
 import { type Assumptions, assume } from '../explain/what-if.ts'
 import type { HealthTable } from '../health/table.ts'
-import type { SteeredService } from '../policy/service.ts'
+import { allUp, type SteeredService } from '../policy/service.ts'
 import {
   type ClientCounts,
   clientFlows,
@@ -16,8 +16,8 @@ import {
   spaceFlows,
   weighCountries,
 } from '../traffic/flows.ts'
-import { healthOf, measureMoves, type MeasuredMoves, type Steered } from '../traffic/moves.ts'
-import type { Made } from '../world/build.ts'
+import { measureMoves, type MeasuredMoves, type Steered } from '../traffic/moves.ts'
+import type { WorldBuild } from '../world/build.ts'
 import { buildOf } from '../world/geo-hold.ts'
 import { failoverBudget } from '../zone/budget.ts'
 import type { Model } from '../zone/model.ts'
@@ -30,7 +30,7 @@ import { compareServices, compareSites, type NamedChange } from './services.ts'
 export interface PlanSide {
   /** As the operator named it. */
   readonly name: string
-  readonly made: Made
+  readonly made: WorldBuild
   readonly model: Model
 }
 
@@ -213,7 +213,7 @@ function movesOf(
   { weighing }: PlanOptions,
   assumed: Assumptions,
 ): readonly NameMoves[] {
-  const old = new SteeredServices(before.made, healthOf(before.made.world.services, before.made.plan))
+  const old = new SteeredServices(before.made, allUp(before.made.world.services, before.made.plan))
   const now = new SteeredServices(after.made, assumed.health)
   const differing = units.flatMap((unit) => {
     const pair = { unit, old: old.of(unit.before), now: now.of(unit.after) }
@@ -284,7 +284,7 @@ function mergeTypes(moves: readonly NameMoves[]): readonly NameMoves[] {
 
 /** As a node would have it: the brake keeps what `keep` says. */
 function assumptionsOf({ made: { world, plan, context } }: PlanSide, options: PlanOptions): Assumptions {
-  const found = assume(world, healthOf(world.services, plan), context, options)
+  const found = assume(world, allUp(world.services, plan), context, options)
   if (typeof found === 'string') throw new Error(found) // the command knows the sites
   return found
 }
@@ -304,11 +304,11 @@ function deadOf({ made: { plan } }: PlanSide, { of }: Assumptions): Plan['dead']
 }
 
 class SteeredServices {
-  readonly #made: Made
+  readonly #made: WorldBuild
   readonly #health: HealthTable
   readonly #byName: ReadonlyMap<string, SteeredService>
 
-  constructor(made: Made, health: HealthTable) {
+  constructor(made: WorldBuild, health: HealthTable) {
     this.#made = made
     this.#health = health
     this.#byName = new Map(made.world.services.map((service) => [service.name, service]))

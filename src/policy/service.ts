@@ -3,8 +3,8 @@
  * their names' sort order (as in the service's ClientMap); VIPs are numbered through, a site's IPv4 before its IPv6.
  */
 import { hashText } from '../hash.ts'
-import type { HealthTable } from '../health/table.ts'
-import { memberName } from '../health/target.ts'
+import { DRAINED, type HealthTable, healthWord, UP } from '../health/table.ts'
+import { type HealthPlan, memberName } from '../health/target.ts'
 import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 
@@ -139,4 +139,19 @@ function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
     at += part.length
   }
   return all
+}
+
+/**
+ * Health where nobody knows it: every member up, calm and with its full share, but those that the files drain, which are
+ * never calm. Gives the services' VIPs their slots in it.
+ */
+export function allUp(services: readonly SteeredService[], { members }: HealthPlan): HealthTable {
+  const drained = new Set(members.filter((member) => member.drained).map(({ name }) => name))
+  const words: number[] = []
+  for (const { members: vips, slot } of services) {
+    for (const [vip, member] of vips.entries()) {
+      slot[vip] = words.push(drained.has(member) ? healthWord(DRAINED, 1000, false) : healthWord(UP, 1000, true)) - 1
+    }
+  }
+  return Int32Array.from(words)
 }

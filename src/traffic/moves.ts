@@ -3,8 +3,7 @@
  * clients goes from which site to which, in all, by continent and by country, and what that leaves each site to carry. The
  * same sums serve `plan` and the hold of a new database.
  */
-import { DRAINED, healthWord, UP, type HealthTable } from '../health/table.ts'
-import type { HealthPlan } from '../health/target.ts'
+import type { HealthTable } from '../health/table.ts'
 import type { ClientMap } from '../policy/map.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { formatPercent } from '../units.ts'
@@ -17,18 +16,6 @@ export interface Steered {
   readonly service: SteeredService
   readonly map: ClientMap
   readonly health: HealthTable
-}
-
-/** Everything up, but what the files drain. Gives the services' VIPs their slots. */
-export function healthOf(services: readonly SteeredService[], { members }: HealthPlan): HealthTable {
-  const drained = new Set(members.filter((member) => member.drained).map(({ name }) => name))
-  const words: number[] = []
-  for (const service of services) {
-    for (const [vip, member] of service.members.entries()) {
-      service.slot[vip] = words.push(healthWord(drained.has(member) ? DRAINED : UP, 1000, true)) - 1
-    }
-  }
-  return Int32Array.from(words)
 }
 
 /** Where clients are sent that no site of a service gets; in the same place as a site's name. */

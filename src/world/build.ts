@@ -1,39 +1,38 @@
 /**
  * The World's builder: YAML and databases in, a World out, or Problems. Runs in the compile thread of `serve` and in the
- * process of `check`: the same code, so check is load without run. Keeps what it has parsed and placed for the next build.
+ * process of `check`: the same code, so check is load without run. A prober has a builder of its own, of the same first
+ * stages. Both keep what they have parsed and placed for the next build.
  *
- *   zones/*.yaml ─▶ Folder ─────▶ model ─┬▶ buildImage ─────────────▶ image    ┐
- *   *.mmdb ─▶ openDatabases ─▶ places ─┐ ├▶ layOutService ──────────▶ services ├▶ World
- *                                      └─┴▶ mapDefinition, loadMap ────▶ maps   ┘
+ *   zones/*.yaml ─▶ read ─▶ check ─┬─▶ targets: what a prober needs
+ *   *.mmdb ───────▶ place ─▶ hold ─┴─▶ compile ─▶ World
+ *
+ * read, check: zones.ts · place: databases.ts · hold: geo-hold.ts · compile: compile.ts
  */
-import { hash } from 'node:crypto'
-import { join } from 'node:path'
 import type { World } from '../answer/world.ts'
-import { openCache, type Cache } from '../geo/cache.ts'
+import { openCache } from '../geo/cache.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { type Places, tellsPlaces } from '../geo/place.ts'
 import type { Revision } from '../git.ts'
 import type { HealthPlan } from '../health/target.ts'
-import type { Progress } from '../load/load.ts'
-import { isNewerSerial, serialOf, withSerial } from '../load/soa.ts'
-import { loadMap, mapKey } from '../policy/cached-map.ts'
-import { mapDefinition } from '../policy/compile.ts'
-import type { ClientMap } from '../policy/map.ts'
-import { layOutService } from '../policy/service.ts'
 import type { Problem, Report } from '../problem.ts'
-import { buildImage } from '../zone/image.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
 import { changesInWords, changesOf } from './changes.ts'
-import { type Ground, lastPlaces, makeGround, openPlaces, type PlaceSource } from './databases.ts'
-import { Folder, type FolderRead, type LockWait } from './folder.ts'
-import { type Held, Hold } from './geo-hold.ts'
-import { LastGood, type Zones, zonesOf } from './last-good.ts'
-import { checkNodeSite, checkProbe, checkRoom, checkRules, type ProbeSettings } from './settings-check.ts'
+import { compileMaps, compileWorld, serveSerial, viewOf } from './compile.ts'
+import { type GeoState, makeGeoState, place, type Placement, type PlaceSource } from './databases.ts'
+import { type DatabaseHold, Hold, use } from './geo-hold.ts'
+import type { Zones } from './last-good.ts'
+import { checkPlaces } from './settings-check.ts'
+import {
+  type BuildInput,
+  checkZones,
+  type ZoneChoice,
+  type ZoneReading,
+  type ZoneSettings,
+  ZoneSource,
+} from './zones.ts'
 
-export interface BuildSettings {
-  /** Folder of the YAML files. */
-  readonly zones: string
+export interface BuildSettings extends ZoneSettings {
   /** MMDB files; more than one where IPv4 and IPv6 are apart. None: no client has a place. */
   readonly city: readonly string[]
   /** The same, of autonomous systems; for rules with `asns`. */
@@ -44,25 +43,8 @@ export interface BuildSettings {
   readonly tidiesCache?: boolean
   /** Site whose place clients have that the databases do not know. */
   readonly nodeSite?: string
-  /** The state folder of a process that goes on: whatever is wrong on disk, it has the last good zones and databases. */
-  readonly state?: string
   /** 0–1: how far a new database may move clients by itself, for the one that serves. Needs `state`. */
   readonly maxMove?: number
-  /**
-   * For a process that goes on, so that it never gets what is half written: waits for git while that is at work, and until
-   * the files have been at rest for a moment; tells the revision. Without it they are read at once.
-   */
-  readonly follows?: LockWait
-  /** For a prober: only what is probed; no databases, no maps, no Image. */
-  readonly planOnly?: boolean
-  /** What this node's prober has; undefined: it has none, or nobody asks. */
-  readonly probe?: ProbeSettings
-  /** Of who waits for it. */
-  readonly onProgress?: (progress: Progress) => void
-  /** What the zones say, where they are without an error; for who looks at more than a World tells. */
-  readonly onModel?: (model: Model) => void
-  /** For `explain` without a node: records can be told with the line that they were written on. */
-  readonly keepZones?: boolean
 }
 
 /** What `explain` says beyond what the answering threads know. */
@@ -78,11 +60,12 @@ export interface ExplainContext {
   readonly asnDatabases: readonly PlaceSource[]
   /** Site whose place clients have that nobody can place. */
   readonly nodeSite?: string
-  /** Only where asked for (keepZones): they are most of the memory that a load takes. */
+  /** With them records are told with the line that they were written on. No node has them: they are most of a load's memory. */
   readonly zones?: readonly ZoneModel[]
 }
 
-export interface Made {
+/** A World, with what belongs to it outside of the answering threads. */
+export interface WorldBuild {
   /** Generation 0; slots and counters all 0: the main thread gives them. */
   readonly world: World
   readonly plan: HealthPlan
@@ -94,7 +77,13 @@ export interface Made {
   readonly zoneCount: number
   readonly nameCount: number
   /** Databases on disk that are not used, for they would move too many clients; null = those on disk are. */
-  readonly held: Held | null
+  readonly held: DatabaseHold | null
+}
+
+/** All that a prober needs of the files. */
+export interface ProbeTargets {
+  readonly plan: HealthPlan
+  readonly zoneCount: number
 }
 
 /** What one build is to go by. */
@@ -115,46 +104,44 @@ export interface BuildOrder {
 /** What is served in place of what is on disk, for that has errors. */
 export interface Stale {
   /** The last good zones. */
-  readonly zones?: { readonly revision: Revision | undefined; readonly loadedMs: number }
+  readonly zones?: Pick<Zones, 'revision' | 'loadedMs'>
   /** The last good databases, or none where none are known. */
   readonly databases?: 'last good' | 'none'
 }
 
-/** All that a prober needs of the files. */
-export interface Planned {
-  readonly plan: HealthPlan
-  readonly zoneCount: number
-}
-
-export interface Built {
-  /** undefined when there is an error among the problems, and nothing good is known: the old World goes on. */
-  readonly made?: Made
-  /** With `planOnly`, in its place. */
-  readonly planned?: Planned
-  /** In place of both: it would be the same as the last that was made, and that is all that was asked for, or `stale`. */
-  readonly unchanged?: true
+/** What every build tells. */
+export interface BuildReport {
+  readonly problems: readonly Problem[]
   /** undefined: all is as it is on disk. */
   readonly stale?: Stale
-  readonly problems: readonly Problem[]
   /** Of what was read, whether it was in order or not. undefined: outside of git, or git doesn't tell. */
   readonly revision?: Revision
   /** Why git does not tell the revision, where something can be done about it. */
   readonly gitTrouble?: string
   /** Files of the folder that were parsed, the others being known from before. */
   readonly parsed: number
-  /** What is other than in the last that was made, in words. */
-  readonly changes?: string
   /** Files beyond folder and databases that the zones include: their changes are changes too. */
   readonly outside: readonly string[]
   /** How long each stage took, for logs and benches. */
   readonly stagesMs: Readonly<Record<string, number>>
 }
 
-export interface Builder {
+/** How a build ended. T: WorldBuild or, of a prober's builder, ProbeTargets. */
+export type BuildResult<T> =
+  | (BuildReport & {
+      readonly kind: 'made'
+      readonly made: T
+      /** What is other than in the last that was made, in words; undefined of the first. */
+      readonly changes?: string
+    })
+  /** It would be the same as the last that was made, and `ifChanged` or `stale` says that it need not be made again. */
+  | (BuildReport & { readonly kind: 'unchanged' })
+  /** There is an error among the problems, and nothing good is known: the old World goes on. */
+  | (BuildReport & { readonly kind: 'refused' })
+
+export interface Builder<T> {
   /** Reads everything that changed, compiles, and tells all problems at once. Never throws for what an operator wrote. */
-  build(order?: BuildOrder, tell?: (news: string) => void): Promise<Built>
-  /** What the last build loaded, where it had no errors. Large: it stays in the builder's thread. */
-  model(): Model | undefined
+  build(order?: BuildOrder, tell?: (news: string) => void): Promise<BuildResult<T>>
   /**
    * After a build: keeps its zones in the state folder, if they are good and others than those kept. Takes a second of CPU
    * and a pass over all files for a million names. Returns why it could not, in words.
@@ -162,227 +149,174 @@ export interface Builder {
   keep(): string | undefined
 }
 
-/** Changes with the meaning of a World: nodes whose builders differ have different views. */
-const FORMAT = 'meridian-world-2'
+export interface WorldBuilder extends Builder<WorldBuild> {
+  /** What the last build read, where it had no errors. Large: it stays in the builder's thread. */
+  model(): Model | undefined
+}
+
+/** Of a prober: reads and checks, and needs no more than the zones. */
+export function makeTargetBuilder(settings: ZoneSettings): Builder<ProbeTargets> {
+  const source = new ZoneSource(settings)
+  return {
+    keep: () => source.keep(),
+    async build(order = {}, tell = () => {}) {
+      const ledger = new Ledger()
+      const reading = order.lastGood === true ? source.skip() : await source.read(tell)
+      const sound = ledger.add(checkZones(settings, reading))
+      ledger.end('load')
+      const choice = await source.choose(reading, sound, order.standing === true, ledger.report)
+      const stale = staleOf(choice)
+      const { zones } = choice
+      if (zones === undefined) return { kind: 'refused', ...ledger.tell(reading, stale) }
+      const input = { key: zones.hash, zones }
+      const last = source.replace(input)
+      if (isSame(input, last, order, stale)) return { kind: 'unchanged', ...ledger.tell(reading, stale) }
+      const made = { plan: zones.plan, zoneCount: zones.model.zones.length }
+      return { kind: 'made', made, ...tellChanges(input, last), ...ledger.tell(reading, stale) }
+    },
+  }
+}
 
 export function makeBuilder(
   settings: BuildSettings,
   allocate: Allocate = allocateShared,
-  ground: Ground = makeGround(),
-): Builder {
-  const folder = new Folder(settings.zones, settings.follows, settings.onProgress)
-  let sources: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
-  const { state } = settings
+  geo: GeoState = makeGeoState(),
+): WorldBuilder {
+  const { state, nodeSite } = settings
+  const source = new ZoneSource(settings)
   const hold = state === undefined ? undefined : new Hold({ folder: state, limit: settings.maxMove })
-  const kept = state === undefined ? undefined : new LastGood(join(state, 'last-good'), settings.zones, folder)
-  /** What the folder says now, where it has no errors. */
-  let current: Model | undefined
-  /** The last that was made. */
-  let last: { readonly key: string; readonly zones: Zones } | undefined
+  let inUse: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
 
   return {
-    model: () => current,
-    keep: () => kept?.keep(),
-    async build({ serialFloor, ifChanged = false, lastGood = false, standing = false } = {}, tell = () => {}) {
-      const problems: Problem[] = []
-      const report: Report = (problem) => void problems.push(problem)
-      let refused = lastGood
-      const reportZones: Report = (problem) => {
-        report(problem)
-        refused ||= problem.severity === 'error'
-      }
-      const stages = makeStages()
-      const unwritable = new Set<string>()
-      const cache = openCache(settings.cache, (message) => {
-        if (unwritable.has(message)) return // the same trouble for each of its files
-        unwritable.add(message)
-        report({ code: 'cache-unwritable', severity: 'warning', file: settings.cache!, line: 0, column: 0, message })
-      })
+    model: () => source.model,
+    keep: () => source.keep(),
+    async build(order = {}, tell = () => {}) {
+      const { lastGood = false, standing = false } = order
+      const ledger = new Ledger()
+      const { report } = ledger
+      const cache = openCache(settings.cache, eachOnce(unwritable(report, settings.cache)))
 
-      const read = lastGood ? undefined : await folder.read(tell)
-      for (const problem of read?.problems ?? []) reportZones(problem) // there may be more than a call has room for
-      const onDisk = read && zonesOf(read.loaded, read.revision)
-      current = onDisk?.model
-      if (onDisk !== undefined) {
-        settings.onModel?.(onDisk.model)
-        checkRoom(settings.zones, onDisk.plan, reportZones)
-        if (settings.probe !== undefined) checkProbe(settings.zones, settings.probe, onDisk.plan, reportZones)
-      }
-      stages.end('load')
+      const reading = lastGood ? source.skip() : await source.read(tell)
+      let sound = ledger.add(checkZones(settings, reading))
+      ledger.end('load')
 
-      const hasNone = standing && ground.placed === undefined && hold?.remembered(cache) === undefined
-      const remembered = hold && !hasNone ? () => hold.remembered(cache) : undefined
-      const { placed, stale: staleDatabases } =
-        settings.planOnly === true
-          ? { stale: false }
-          : lastGood && remembered !== undefined
-            ? {
-                placed: lastPlaces(ground.placed, remembered, cache, report),
-                stale: [...settings.city, ...(settings.asn ?? [])].length > 0,
-              }
-            : await openPlaces(settings, ground.placed, cache, report, remembered)
-      if (settings.planOnly !== true) stages.end('places')
-      if (onDisk !== undefined && settings.planOnly !== true) {
-        checkNodeSite(settings, onDisk.model, reportZones)
-        checkRules(settings, onDisk.model, placed?.places, reportZones)
-      }
+      // the World that is served has places, which are lost here: better it goes on than that nobody has a place
+      const hasNone = standing && geo.databases === undefined && hold?.remembered(cache) === undefined
+      const remembered = hold === undefined || hasNone ? undefined : () => hold.remembered(cache)
+      const placement = await place(settings, { before: geo.databases, remembered, lastGood, cache, report })
+      ledger.end('places')
+      const { databases } = placement
+      const { zones: onDisk } = reading
+      if (onDisk !== undefined) sound = ledger.add(checkPlaces(settings, onDisk.model, databases?.places)) && sound
 
-      const good = refused ? undefined : onDisk
-      if (good !== undefined && read !== undefined) kept?.note(read)
-      const zones = good ?? (kept && (last?.zones ?? (standing ? undefined : await kept.recall(report))))
-      const stale: Stale = {
-        ...(good === undefined && zones && { zones: { revision: zones.revision, loadedMs: zones.loadedMs } }),
-        ...(staleDatabases && placed && { databases: tellsPlaces(placed.places) ? 'last good' : 'none' }),
-      }
-      const isStale = stale.zones !== undefined || stale.databases !== undefined
-      const result = () => ({
-        ...tellRead(read),
-        problems,
-        ...(isStale && { stale }),
-        stagesMs: stages.ms,
-      })
-      if (zones === undefined) return result()
+      const choice = await source.choose(reading, sound, standing, report)
+      const stale = staleOf(choice, placement)
+      const { zones } = choice
+      if (zones === undefined || databases === undefined) return { kind: 'refused', ...ledger.tell(reading, stale) }
       const { model, plan } = zones
-      /** Keeps what is now made; false when it is the same as before. */
-      const isNew = (key: string): boolean => {
-        const before = last
-        last = { key, zones }
-        return (!ifChanged && !isStale) || before?.key !== key
-      }
-      const changes = last && changesInWords(changesOf(last.zones.model, model))
-      const told = changes === undefined ? {} : { changes }
-      if (settings.planOnly === true) {
-        const made = { plan, zoneCount: model.zones.length }
-        return isNew(zones.hash) ? { ...result(), ...told, planned: made } : { ...result(), unchanged: true }
-      }
-      if (placed === undefined) return result()
-      ground.placed = placed
+      geo.databases = databases
 
-      const { places, held, keep } = hold?.decide(placed.places, {
-        model,
-        plan,
-        hash: zones.hash,
-        nodeSite: settings.nodeSite,
-        cache,
-        maps: ground.maps,
-        file: settings.city.join(),
-        report,
-      }) ?? { places: placed.places, held: null, keep: [] }
-      if (settings.maxMove !== undefined) stages.end('hold')
+      const context = { model, plan, hash: zones.hash, nodeSite, cache, maps: geo.maps, report }
+      const decision = hold?.decide(databases.places, { ...context, file: settings.city.join() })
+      const { places, held, keep } = decision ?? use(databases.places)
+      if (settings.maxMove !== undefined) ledger.end('hold')
       // of held ones, what is on disk says nothing of what is used
-      if (held === null) sources = { databases: placed.city.sources, asnDatabases: placed.asn?.sources ?? [] }
-      const { serial, zones: served } = holdSerial(settings, model, serialFloor, report)
+      if (held === null) inUse = { databases: databases.city.sources, asnDatabases: databases.asn?.sources ?? [] }
+      const { serial, zones: served } = serveSerial(model, order.serialFloor, settings.zones, report)
       const view = viewOf(zones.hash, model, places)
-      if (!isNew(`${view} ${serial} ${held?.build ?? ''}`)) return { ...result(), unchanged: true }
-      const compiled = placeClients(settings, model, places, ground.maps, cache, allocate)
+      const input = { key: `${view} ${serial} ${held?.build ?? ''}`, zones }
+      const last = source.replace(input)
+      if (isSame(input, last, order, stale)) return { kind: 'unchanged', ...ledger.tell(reading, stale) }
+
+      const maps = compileMaps(model, { places, nodeSite, before: geo.maps, cache, allocate })
       // nothing goes while databases on disk are of no use: what is in the cache may be all there is of them
-      if (settings.tidiesCache === true && !staleDatabases)
-        cache.retain([places.id, ...(places.asns ? [places.asns.id] : []), ...compiled.byKey.keys(), ...keep])
-      stages.end('maps')
-      const services = model.services.map((service, i) => layOutService(service, model.sites, compiled.numbers[i]!))
-      const index = new Map(model.services.map((service, i) => [service.name, i]))
-      const image = buildImage(served, index, allocate)
-      stages.end('image')
-      ground.maps = compiled.byKey
-      const world: World = { generation: 0, image, maps: [...compiled.byKey.values()], services }
-      const made: Made = {
+      if (settings.tidiesCache === true && !placement.areLastGood) {
+        cache.retain([places.id, ...(places.asns ? [places.asns.id] : []), ...maps.byKey.keys(), ...keep])
+      }
+      ledger.end('maps')
+      const world = compileWorld(model, served, maps, allocate)
+      ledger.end('image')
+      geo.maps = maps.byKey
+      // not what stands for lost ones
+      if (!placement.areLastGood) hold?.used(places, unwritable(report, state))
+      const { sites, services } = model
+      const made: WorldBuild = {
         world,
         plan,
-        context: {
-          places,
-          sites: model.sites,
-          services: model.services,
-          plan,
-          ...sources,
-          ...(settings.nodeSite !== undefined && { nodeSite: settings.nodeSite }),
-          ...(settings.keepZones === true && { zones: model.zones }),
-        },
+        context: { places, sites, services, plan, ...inUse, ...(nodeSite !== undefined && { nodeSite }) },
         view,
         serial,
         zoneCount: model.zones.length,
-        nameCount: image.names,
+        nameCount: world.image.names,
         held,
       }
-      // not what stands for lost ones
-      if (!staleDatabases)
-        hold?.used(places, (message) =>
-          report({ code: 'cache-unwritable', severity: 'warning', file: state!, line: 0, column: 0, message }),
-        )
-      return { ...result(), ...told, made }
+      return { kind: 'made', made, ...tellChanges(input, last), ...ledger.tell(reading, stale) }
     },
   }
 }
 
-function viewOf(zones: string, { services }: Model, { id, asns }: Places): string {
-  // nobody's answers depend on numbers that no rule has
-  const looksAtAsns = asns !== undefined && services.some(({ rules }) => rules.some((rule) => rule.asns.length > 0))
-  const parts = [FORMAT, zones, id, ...(looksAtAsns ? [asns.id] : [])]
-  return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 16)
-}
-
-function tellRead(read: FolderRead | undefined): Pick<Built, 'revision' | 'gitTrouble' | 'parsed' | 'outside'> {
-  if (read === undefined) return { parsed: 0, outside: [] }
-  const { loaded, revision, gitTrouble, parsed } = read
+/** `placement`: a prober has none. */
+function staleOf({ zones, areLastGood }: ZoneChoice, placement?: Placement): Stale | undefined {
+  const places = placement?.areLastGood === true ? placement.databases?.places : undefined
+  if (!areLastGood && places === undefined) return undefined
   return {
-    ...(revision !== undefined && { revision }),
-    ...(gitTrouble !== undefined && { gitTrouble }),
-    parsed,
-    outside: loaded.outside,
+    ...(areLastGood && zones && { zones: { revision: zones.revision, loadedMs: zones.loadedMs } }),
+    ...(places && { databases: tellsPlaces(places) ? 'last good' : 'none' }),
   }
 }
 
-/**
- * The zones as they are served: never with a serial below the one before. Not part of the view: nodes that load the same
- * files have the same, whatever each of them has served before.
- */
-function holdSerial(
-  { zones: file }: BuildSettings,
-  { zones }: Model,
-  floor: number | undefined,
-  report: Report,
-): { readonly serial: number; readonly zones: Model['zones'] } {
-  const serial = zones[0] === undefined ? 0 : serialOf(zones[0].soa)
-  if (floor === undefined || serial === floor || isNewerSerial(serial, floor)) return { serial, zones }
-  const message = `the serial ${serial} is below ${floor}, which was served: ${floor} stays`
-  const hint =
-    'An older commit, or a folder that git does not know any more, needs nothing; else write a higher `serial` in defaults.yaml'
-  report({ code: 'serial-backwards', severity: 'warning', file, line: 0, column: 0, message, hint })
-  return { serial: floor, zones: withSerial(zones, floor) }
+/** It was made before, and that is all that is wanted. What stands in for the disk is not made again in any case. */
+const isSame = (input: BuildInput, last: BuildInput | undefined, { ifChanged }: BuildOrder, stale?: Stale): boolean =>
+  (ifChanged === true || stale !== undefined) && last?.key === input.key
+
+const tellChanges = (input: BuildInput, last: BuildInput | undefined): { readonly changes?: string } =>
+  last === undefined ? {} : { changes: changesInWords(changesOf(last.zones.model, input.zones.model)) }
+
+/** Trouble with the files that are kept for the next start, as a warning. */
+const unwritable =
+  (report: Report, file = '') =>
+  (message: string): void =>
+    report({ code: 'cache-unwritable', severity: 'warning', file, line: 0, column: 0, message })
+
+/** The same trouble with each of many files is told once. */
+function eachOnce(tell: (message: string) => void): (message: string) => void {
+  const told = new Set<string>()
+  return (message) => {
+    if (!told.has(message)) tell(message)
+    told.add(message)
+  }
 }
 
-/** One map for each distinct definition; those of the last World are used again while their places stand. */
-function placeClients(
-  settings: BuildSettings,
-  model: Model,
-  places: Places,
-  before: ReadonlyMap<string, ClientMap>,
-  cache: Cache,
-  allocate: Allocate,
-): { readonly byKey: ReadonlyMap<string, ClientMap>; readonly numbers: readonly number[] } {
-  const byKey = new Map<string, ClientMap>()
-  const numberOf = new Map<string, number>()
-  const nodeSite = settings.nodeSite === undefined ? undefined : model.sites.get(settings.nodeSite)
-  const numbers = model.services.map((service) => {
-    const definition = mapDefinition(service, model.sites, nodeSite)
-    const key = mapKey(definition, places)
-    const known = numberOf.get(key)
-    if (known !== undefined) return known
-    byKey.set(key, before.get(key) ?? loadMap(definition, places, cache, allocate))
-    numberOf.set(key, numberOf.size)
-    return numberOf.size - 1
-  })
-  return { byKey, numbers }
-}
+/** What one build finds, and how long its stages take. */
+class Ledger {
+  readonly #problems: Problem[] = []
+  readonly #stagesMs: Record<string, number> = {}
+  #sinceMs = performance.now()
 
-function makeStages(): { readonly ms: Record<string, number>; end(stage: string): void } {
-  const ms: Record<string, number> = {}
-  let since = performance.now()
-  return {
-    ms,
-    end(stage) {
-      const now = performance.now()
-      ms[stage] = Math.round(now - since)
-      since = now
-    },
+  readonly report: Report = (problem) => void this.#problems.push(problem)
+
+  /** Whether there is no error among them. */
+  add(problems: readonly Problem[]): boolean {
+    for (const problem of problems) this.report(problem) // there may be more than a call has room for
+    return problems.every(({ severity }) => severity !== 'error')
+  }
+
+  /** A stage ends: it took the time since the one before. */
+  end(stage: string): void {
+    const nowMs = performance.now()
+    this.#stagesMs[stage] = Math.round(nowMs - this.#sinceMs)
+    this.#sinceMs = nowMs
+  }
+
+  tell({ read }: ZoneReading, stale: Stale | undefined): BuildReport {
+    return {
+      problems: this.#problems,
+      ...(stale !== undefined && { stale }),
+      ...(read?.revision !== undefined && { revision: read.revision }),
+      ...(read?.gitTrouble !== undefined && { gitTrouble: read.gitTrouble }),
+      parsed: read?.parsed ?? 0,
+      outside: read?.loaded.outside ?? [],
+      stagesMs: this.#stagesMs,
+    }
   }
 }

@@ -3,11 +3,24 @@ import { access } from 'node:fs/promises'
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Adoption } from '../answer/adoption.ts'
-import { type BuildOrder, type BuildSettings, type Built, makeBuilder } from './build.ts'
+import {
+  type Builder,
+  type BuildOrder,
+  type BuildResult,
+  type BuildSettings,
+  makeBuilder,
+  makeTargetBuilder,
+  type ProbeTargets,
+  type WorldBuild,
+} from './build.ts'
 import { makePool } from './pool.ts'
+import type { ZoneSettings } from './zones.ts'
 
-/** As workerData. */
-export interface CompileThread {
+/** What a thread builds: its workerData. */
+export type CompileJob = WorldJob | { readonly of: 'targets'; readonly settings: ZoneSettings }
+
+interface WorldJob {
+  readonly of: 'worlds'
   readonly settings: BuildSettings
   readonly adoption: Adoption
   /** The last World's: the next has one more. */
@@ -15,12 +28,12 @@ export interface CompileThread {
 }
 
 /** What it says: how a build ended, what one waits for, or why its zones can't be kept for the next start (null: they are). */
-export type FromCompileThread =
-  | { readonly built: Built }
+export type FromCompileThread<T> =
+  | { readonly result: BuildResult<T> }
   | { readonly news: string }
   | { readonly keepTrouble: string | null }
 
-const { settings, adoption, generation: last }: CompileThread = workerData
+const job: CompileJob = workerData
 const port = parentPort!
 
 /**
@@ -28,32 +41,39 @@ const port = parentPort!
  * threads inherit it: libuv's, which are everybody's, are there after a first use.
  */
 const NICE = 15
-await access(settings.zones).catch(() => {})
+await access(job.settings.zones).catch(() => {})
 if (process.platform === 'linux') setPriority(Math.max(NICE, getPriority()))
 
-const pool = makePool(adoption)
-const builder = makeBuilder(settings, pool.allocate)
-let generation = last
+const builder = job.of === 'worlds' ? makeNumberingBuilder(job) : makeTargetBuilder(job.settings)
 
 /** A bug ends this thread with all that it keeps: the next build starts from nothing. */
 async function build(order: BuildOrder): Promise<void> {
-  await make(order)
+  say({ result: await builder.build(order, (news) => say({ news })) })
   // behind what waits for it
   say({ keepTrouble: builder.keep() ?? null })
 }
 
-async function make(order: BuildOrder): Promise<void> {
-  const { made, ...rest } = await builder.build(order, (news) => say({ news }))
-  if (made === undefined) {
-    pool.seal(undefined)
-    return say({ built: rest })
+/** Of Worlds that have their numbers, in memory of the pool. */
+function makeNumberingBuilder({ settings, adoption, generation: last }: WorldJob): Builder<WorldBuild> {
+  const pool = makePool(adoption)
+  const worlds = makeBuilder(settings, pool.allocate)
+  let generation = last
+  return {
+    ...worlds,
+    async build(order, tell) {
+      const result = await worlds.build(order, tell)
+      if (result.kind !== 'made') {
+        pool.seal(undefined)
+        return result
+      }
+      generation++
+      const world = { ...result.made.world, generation }
+      pool.seal(world)
+      return { ...result, made: { ...result.made, world } }
+    },
   }
-  generation++
-  const world = { ...made.world, generation }
-  pool.seal(world)
-  say({ built: { ...rest, made: { ...made, world } } })
 }
 
-const say = (message: FromCompileThread): void => port.postMessage(message)
+const say = (message: FromCompileThread<WorldBuild | ProbeTargets>): void => port.postMessage(message)
 
 port.on('message', (order: BuildOrder) => void build(order))

@@ -5,16 +5,17 @@
 import { extname } from 'node:path'
 import type { Adoption } from '../answer/adoption.ts'
 import { startThread, type Thread } from '../linux/worker.ts'
-import type { BuildOrder, BuildSettings, Built } from './build.ts'
-import type { CompileThread, FromCompileThread } from './compiler-thread.ts'
+import type { BuildOrder, BuildResult, BuildSettings, ProbeTargets, WorldBuild } from './build.ts'
+import type { CompileJob, FromCompileThread } from './compiler-thread.ts'
+import type { ZoneSettings } from './zones.ts'
 
-export interface Compiler {
+export interface Compiler<T> {
   /**
-   * Compiles what is on disk now. Worlds come numbered: generation 1, 2, …, also over a restart of the thread.
+   * Builds what is on disk now. Worlds come numbered: generation 1, 2, …, also over a restart of the thread.
    * Calls while one is running share the build after it, which goes by the order of the last of them. Rejects when the thread
    * dies (a bug, no memory), or takes longer than it may, which ends it: the old World goes on, the next call has a new thread.
    */
-  build(order?: BuildOrder): Promise<Built>
+  build(order?: BuildOrder): Promise<BuildResult<T>>
   /** Also in the middle of a build: that one rejects. */
   stop(): Promise<void>
 }
@@ -33,25 +34,45 @@ export interface CompilerNews {
   readonly kept?: (trouble: string | undefined) => void
 }
 
+/** Of Worlds. */
 export function startCompiler(
   settings: BuildSettings,
   adoption: Adoption,
-  { waits = () => {}, kept = () => {} }: CompilerNews = {},
-): Compiler {
+  news: CompilerNews = {},
+): Compiler<WorldBuild> {
   let generation = 0
+  const sees = (result: BuildResult<WorldBuild>): void => {
+    if (result.kind === 'made') generation = result.made.world.generation
+  }
+  return start(() => ({ of: 'worlds', settings, adoption, generation }), sees, news)
+}
+
+/** Of a prober's targets. */
+export const startTargetCompiler = (settings: ZoneSettings, news: CompilerNews = {}): Compiler<ProbeTargets> =>
+  start(
+    () => ({ of: 'targets', settings }),
+    () => {},
+    news,
+  )
+
+/** `job`: of a thread that starts now. `sees` every result before it is given out. */
+function start<T>(
+  job: () => CompileJob,
+  sees: (result: BuildResult<T>) => void,
+  { waits = () => {}, kept = () => {} }: CompilerNews,
+): Compiler<T> {
   let worker: Thread | undefined
-  let running: Promise<Built> | undefined
-  let next: Promise<Built> | undefined
+  let running: Promise<BuildResult<T>> | undefined
+  let next: Promise<BuildResult<T>> | undefined
   let nextOrder: BuildOrder = {}
   let stopped = false
 
-  function start(): Thread {
-    const workerData: CompileThread = { settings, adoption, generation }
+  function startWorker(): Thread {
     const entry = new URL(`./compiler-thread${extname(import.meta.url)}`, import.meta.url)
-    const started = startThread(entry, { name: 'compile', workerData })
+    const started = startThread(entry, { name: 'compile', workerData: job() })
     let cause: unknown = 'it ended'
     started.on('error', (error) => (cause = error)) // told by the build that it broke, if it broke one
-    started.on('message', (message: FromCompileThread) => {
+    started.on('message', (message: FromCompileThread<T>) => {
       if ('news' in message) waits(message.news)
       else if ('keepTrouble' in message) kept(message.keepTrouble ?? undefined)
     })
@@ -66,18 +87,18 @@ export function startCompiler(
     return started
   }
 
-  function run(order: BuildOrder): Promise<Built> {
+  function run(order: BuildOrder): Promise<BuildResult<T>> {
     if (stopped) return Promise.reject(new Error('the compiler has been stopped'))
-    const asked = (worker ??= start())
-    return new Promise<Built>((resolve, reject) => {
+    const asked = (worker ??= startWorker())
+    return new Promise<BuildResult<T>>((resolve, reject) => {
       let cause: unknown = 'it ended'
       const onError = (error: unknown): void => void (cause = error)
       const onExit = (): void => settle(() => reject(new Error(`the compile thread died: ${String(cause)}`, { cause })))
-      const onMessage = (message: FromCompileThread): void => {
-        if (!('built' in message)) return
-        const { built } = message
-        generation = built.made?.world.generation ?? generation
-        settle(() => resolve(built))
+      const onMessage = (message: FromCompileThread<T>): void => {
+        if (!('result' in message)) return
+        const { result } = message
+        sees(result)
+        settle(() => resolve(result))
       }
       const late = setTimeout(() => {
         settle(() => reject(new Error(`the load took longer than ${MOST_MS / 1000} s and was ended`)))
@@ -98,7 +119,7 @@ export function startCompiler(
     })
   }
 
-  function begin(order: BuildOrder): Promise<Built> {
+  function begin(order: BuildOrder): Promise<BuildResult<T>> {
     const build = run(order).finally(() => {
       if (running === build) running = undefined
     })

@@ -21,91 +21,114 @@ interface DatabaseSettings {
 /** A database, as people know it. */
 export type PlaceSource = Pick<Database, 'path' | 'type' | 'builtSeconds' | 'ipVersion'>
 
-/** What builders of one process may share, one build at a time: `plan` decodes the databases of both its sides once. */
-export interface Ground {
-  placed: Placed | undefined
+/**
+ * The databases of the last build, and the maps in use. Builders of one process may share it, one build at a time: `plan`
+ * decodes the databases of both its sides once.
+ */
+export interface GeoState {
+  databases: PlaceDatabases | undefined
   maps: ReadonlyMap<string, ClientMap>
 }
 
-export const makeGround = (): Ground => ({ placed: undefined, maps: new Map() })
+export const makeGeoState = (): GeoState => ({ databases: undefined, maps: new Map() })
 
-export interface Placed {
-  readonly city: Opened<Places>
-  readonly asn: Opened<Asns> | undefined
+export interface PlaceDatabases {
+  readonly city: DatabaseSet<Places>
+  readonly asn: DatabaseSet<Asns> | undefined
   /** Both together. */
   readonly places: Places
 }
 
-/** What was made of some files, and what they looked like: while they look the same they are not read again. */
-interface Opened<T> {
-  readonly made: T
+/** What was decoded of some files, and what they looked like: while they look the same they are not read again. */
+interface DatabaseSet<T> {
+  readonly content: T
   readonly sources: readonly PlaceSource[]
   readonly stamp: string
 }
 
-/**
- * What the files on disk tell, or without `placed` nothing, for one of them is of no use: that has been reported. With
- * `remembered` (what is to stand for them: of the last run) there are always places, `stale` when they are not those on
- * disk: those before, those remembered, or else none.
- */
-export async function openPlaces(
-  settings: DatabaseSettings,
-  before: Placed | undefined,
-  cache: Cache,
-  report: Report,
-  remembered?: () => Places | undefined,
-): Promise<{ readonly placed?: Placed; readonly stale: boolean }> {
-  const { asn: asnFiles = [], follows } = settings
-  const makePlaces = (found: readonly Database[]) => loadPlaces(found, cache, report)
-  const makeAsns = (found: readonly Database[]) => loadAsns(found, cache, report)
-  const city = await openFiles(settings.city, before?.city, placesKey, makePlaces, follows, report)
-  const asn =
-    asnFiles.length > 0 ? await openFiles(asnFiles, before?.asn, asnsKey, makeAsns, follows, report) : undefined
-  const stale = city === undefined || (asn === undefined && asnFiles.length > 0)
-  if (!stale) return { placed: together(city, asn, before), stale }
-  if (remembered === undefined) return { stale }
-  const last = lastPlaces(before, remembered, cache, report)
-  return { placed: together(city ?? last.city, asnFiles.length > 0 ? (asn ?? last.asn) : undefined, before), stale }
+export interface Placement {
+  /** undefined: one of the files is of no use, which has been reported, and nothing may stand in for it. */
+  readonly databases: PlaceDatabases | undefined
+  /** They are not those on disk: those of the last build, of the last run, or none. */
+  readonly areLastGood: boolean
 }
 
-function together(city: Opened<Places>, asn: Opened<Asns> | undefined, before: Placed | undefined): Placed {
-  const same = before !== undefined && city.made === before.city.made && asn?.made === before.asn?.made
-  return { city, asn, places: same ? before.places : { ...city.made, ...(asn && { asns: asn.made }) } }
+/** What the databases are opened with. */
+export interface PlaceInput {
+  /** Those of the last build. */
+  readonly before: PlaceDatabases | undefined
+  /** What stands in for files of no use: the places of the last run, or where they are lost, none. undefined: nothing may. */
+  readonly remembered: (() => Places | undefined) | undefined
+  /** See BuildOrder. */
+  readonly lastGood: boolean
+  readonly cache: Cache
+  readonly report: Report
+}
+
+/** Stage 3 of a build: where clients are. */
+export async function place(settings: DatabaseSettings, input: PlaceInput): Promise<Placement> {
+  const { before, remembered, lastGood, cache, report } = input
+  const { city: cityFiles, asn: asnFiles = [], follows } = settings
+  if (lastGood && remembered !== undefined) {
+    const databases = lastDatabases(before, remembered, cache, report)
+    return { databases, areLastGood: cityFiles.length + asnFiles.length > 0 }
+  }
+  const makePlaces = (found: readonly Database[]) => loadPlaces(found, cache, report)
+  const makeAsns = (found: readonly Database[]) => loadAsns(found, cache, report)
+  const city = await openFiles(cityFiles, before?.city, placesKey, makePlaces, follows, report)
+  const asn =
+    asnFiles.length > 0 ? await openFiles(asnFiles, before?.asn, asnsKey, makeAsns, follows, report) : undefined
+  if (city !== undefined && (asn !== undefined || asnFiles.length === 0)) {
+    return { databases: together(city, asn, before), areLastGood: false }
+  }
+  if (remembered === undefined) return { databases: undefined, areLastGood: false }
+  const last = lastDatabases(before, remembered, cache, report)
+  const databases = together(city ?? last.city, asnFiles.length > 0 ? (asn ?? last.asn) : undefined, before)
+  return { databases, areLastGood: true }
+}
+
+function together(
+  city: DatabaseSet<Places>,
+  asn: DatabaseSet<Asns> | undefined,
+  before: PlaceDatabases | undefined,
+): PlaceDatabases {
+  const same = before !== undefined && city.content === before.city.content && asn?.content === before.asn?.content
+  return { city, asn, places: same ? before.places : { ...city.content, ...(asn && { asns: asn.content }) } }
 }
 
 /**
  * Those before, or those remembered, or none, without a look at the files. What is remembered bears no stamp, so that the
  * next look reads the files.
  */
-export function lastPlaces(
-  before: Placed | undefined,
+function lastDatabases(
+  before: PlaceDatabases | undefined,
   remembered: () => Places | undefined,
   cache: Cache,
   report: Report,
-): Placed {
+): PlaceDatabases {
   if (before !== undefined) return before
-  const { asns, ...made } = remembered() ?? loadPlaces([], cache, report)!
-  const city = { made, sources: [], stamp: '' }
-  const asn = asns && { made: asns, sources: [], stamp: '' }
+  const { asns, ...content } = remembered() ?? loadPlaces([], cache, report)!
+  const city = { content, sources: [], stamp: '' }
+  const asn = asns && { content: asns, sources: [], stamp: '' }
   return together(city, asn, undefined)
 }
 
 async function openFiles<T extends { readonly id: string }>(
   files: readonly string[],
-  before: Opened<T> | undefined,
+  before: DatabaseSet<T> | undefined,
   keyOf: (databases: readonly Database[]) => string,
   load: (databases: readonly Database[]) => T | undefined,
   follows: LockWait | undefined,
   report: Report,
-): Promise<Opened<T> | undefined> {
+): Promise<DatabaseSet<T> | undefined> {
   const { text: stamp } = await stampFiles(files)
   if (before?.stamp === stamp) return before
   const databases = await readDatabases(files, follows, report)
   if (databases === undefined) return undefined
   const sources = databases.map(({ path, type, builtSeconds, ipVersion }) => ({ path, type, builtSeconds, ipVersion }))
-  if (before !== undefined && before.made.id === keyOf(databases)) return { ...before, sources, stamp }
-  const made = load(databases)
-  return made && { made, sources, stamp }
+  if (before !== undefined && before.content.id === keyOf(databases)) return { ...before, sources, stamp }
+  const content = load(databases)
+  return content && { content, sources, stamp }
 }
 
 /** Databases that nobody wrote to while they were read; undefined when one of them is of no use. */

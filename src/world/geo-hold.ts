@@ -17,11 +17,11 @@ import type { HealthPlan } from '../health/target.ts'
 import { loadMap, mapKey } from '../policy/cached-map.ts'
 import { mapDefinition } from '../policy/compile.ts'
 import type { ClientMap } from '../policy/map.ts'
-import { layOutService } from '../policy/service.ts'
+import { allUp, layOutService } from '../policy/service.ts'
 import type { Report } from '../problem.ts'
 import { readWhole, replaceFileSync } from '../state.ts'
 import { spaceFlows } from '../traffic/flows.ts'
-import { healthOf, measureInWords, measureMoves, type MeasuredMoves, movesInWords } from '../traffic/moves.ts'
+import { measureInWords, measureMoves, type MeasuredMoves, movesInWords } from '../traffic/moves.ts'
 import { formatPercent } from '../units.ts'
 import type { Model, ServiceModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
@@ -34,7 +34,7 @@ export interface HoldSettings {
 }
 
 /** Builds of the databases that wait for an operator. Plain JSON. */
-export interface Held {
+export interface DatabaseHold {
   /** Of all databases together: see buildOf(). */
   readonly build: string
   readonly inUse: string
@@ -59,7 +59,7 @@ export interface HoldContext {
 
 export interface Decision {
   readonly places: Places
-  readonly held: Held | null
+  readonly held: DatabaseHold | null
   /** Keys that the cache must keep besides those in use. */
   readonly keep: readonly string[]
 }
@@ -87,7 +87,7 @@ export const acceptBuild = (folder: string, build: string): void => writeMark(fo
 export class Hold {
   readonly #settings: HoldSettings
   #inUse: Places | undefined
-  #found: { readonly key: string; readonly worst: Moved | undefined; readonly keep: readonly string[] } | undefined
+  #found: { readonly key: string; readonly worst: WorstMoves | undefined; readonly keep: readonly string[] } | undefined
 
   constructor(settings: HoldSettings) {
     this.#settings = settings
@@ -141,27 +141,32 @@ export class Hold {
     return places
   }
 
-  #moved(before: Places, after: Places, context: HoldContext): { worst: Moved | undefined; keep: readonly string[] } {
+  #moved(
+    before: Places,
+    after: Places,
+    context: HoldContext,
+  ): { worst: WorstMoves | undefined; keep: readonly string[] } {
     const key = `${buildOf(before)} ${buildOf(after)} ${context.hash}`
     if (this.#found?.key !== key) this.#found = { key, ...mostMoved(before, after, context) }
     return this.#found
   }
 }
 
-const use = (places: Places): Decision => ({ places, held: null, keep: [] })
+/** Nothing holds these back. */
+export const use = (places: Places): Decision => ({ places, held: null, keep: [] })
 
-type Moved = Pick<Held, 'service' | 'moves'>
+type WorstMoves = Pick<DatabaseHold, 'service' | 'moves'>
 
 /** The service, type and family whose clients move the most. Each pair of maps is walked once. */
 function mostMoved(
   before: Places,
   after: Places,
   { model, plan, nodeSite, cache, maps }: HoldContext,
-): { readonly worst: Moved | undefined; readonly keep: readonly string[] } {
+): { readonly worst: WorstMoves | undefined; readonly keep: readonly string[] } {
   const home = nodeSite === undefined ? undefined : model.sites.get(nodeSite)
   const definitionOf = (service: ServiceModel) => mapDefinition(service, model.sites, home)
   const sharing = Map.groupBy(model.services, (service) => definitionOf(service).key)
-  let worst: Moved | undefined
+  let worst: WorstMoves | undefined
   const keep: string[] = []
   for (const services of sharing.values()) {
     const definition = definitionOf(services[0]!)
@@ -172,7 +177,7 @@ function mostMoved(
     )
     const flows = spaceFlows({ places: before, map: old! }, { places: after, map: now! })
     const laid = services.map((service) => layOutService(service, model.sites, 0))
-    const health = healthOf(laid, plan)
+    const health = allUp(laid, plan)
     for (const service of laid) {
       for (const type of [STEERS_A, STEERS_AAAA]) {
         if ((service.types & type) === 0) continue
@@ -186,7 +191,7 @@ function mostMoved(
   return { worst, keep }
 }
 
-function heldProblem({ service, moves }: Held, limit: number) {
+function heldProblem({ service, moves }: DatabaseHold, limit: number) {
   const [moved, most] = [formatPercent(moves.moved), formatPercent(limit)]
   const message = `the new databases move ${moved} of the ${measureInWords(moves)} of ${service} (${movesInWords(moves.moves)}), more than ${most}: those before are used`
   const hint = 'Look at it with meridian plan --geo OLD NEW; to use it: meridian geo accept'

@@ -8,7 +8,7 @@
  *
  * A load that fails by itself, and not by what it found (its thread died, or took too long), is tried again after a pause.
  *
- * `serve` takes Worlds, `probe` takes plans.
+ * `serve` loads Worlds, `probe` loads its targets.
  */
 import { sep } from 'node:path'
 import type { Logger } from 'pino'
@@ -16,7 +16,7 @@ import { findWorkTree, formatRevision, gitFiles, nameOf, type Revision } from '.
 import { Files } from '../load/files.ts'
 import { formatProblem, type Problem, StartError } from '../problem.ts'
 import { messageOf } from '../state.ts'
-import type { Built, Stale } from './build.ts'
+import type { BuildResult, Stale } from './build.ts'
 import type { Compiler } from './compiler.ts'
 import { type Watcher, watchPaths } from './watch.ts'
 
@@ -47,14 +47,14 @@ export interface Load {
 }
 
 export interface LoadsSettings<T> {
-  readonly compiler: Compiler
+  readonly compiler: Compiler<T>
   /** Whose files are loaded: the folder of zones, and databases. */
   readonly zones: string
   readonly databases: readonly string[]
-  /** What is wanted of a build without errors; a Problem says why it can't be taken, and changes nothing. */
-  readonly take: (built: Built) => { readonly taken: T } | { readonly refused: Problem }
+  /** Prepares what a build without errors made for its use; a Problem says why it can't be used, and changes nothing. */
+  readonly take?: (made: T) => Problem | undefined
   /** Puts in use what a reload brought. */
-  readonly use: (taken: T, load: Load) => void
+  readonly use: (made: T, load: Load) => void
   /** A load took, or found nothing new: what is in use is of this revision. */
   readonly onRevision?: (revision: Revision | undefined) => void
   /** The SOA serial that was served last. */
@@ -258,47 +258,61 @@ export class Loads<T extends object> {
       standing: this.#begun,
     }
     let failure: string | undefined
-    const built = await this.#settings.compiler.build(order).catch((error: unknown): Built => {
+    const result = await this.#settings.compiler.build(order).catch((error: unknown): BuildResult<T> => {
       failure = messageOf(error)
-      return { problems: [], parsed: 0, outside: this.#outside, stagesMs: {} }
+      return { kind: 'refused', problems: [], parsed: 0, outside: this.#outside, stagesMs: {} }
     })
     this.#sinceMs = undefined
-    if (failure === undefined && after === undefined) this.#tellGit(built.gitTrouble)
+    if (failure === undefined && after === undefined) this.#tellGit(result.gitTrouble)
     else if (!this.#ended) this.#retryAfter(Math.max(RETRY_MS, performance.now() - started))
-    this.#outside = built.outside
+    this.#outside = result.outside
     this.#watcher?.follow(this.#paths())
-    const failed = built.made === undefined && built.planned === undefined
-    const result = failed ? undefined : this.#settings.take(built)
-    this.#refused = result !== undefined && 'refused' in result
-    const taken = result !== undefined && 'taken' in result ? result.taken : undefined
-    const stale = built.stale ?? {}
-    const isFresh = built.stale === undefined && after === undefined
-    const unchanged = built.unchanged === true && isFresh
+    const { taken, refusal, isKnown } = this.#take(result)
+    this.#refused = refusal !== undefined
+    const { stale = {} } = result
+    const isFresh = result.stale === undefined && after === undefined
+    const unchanged = isKnown && isFresh
     const ok = (taken !== undefined && isFresh) || unchanged
     if (after === undefined) this[unchanged ? 'unchanged' : ok ? 'ok' : 'failed']++
     this.last = {
       ok,
       unchanged,
       why,
-      revision: built.revision,
+      revision: result.revision,
       before: this.revision,
-      parsed: built.parsed,
-      changes: built.changes,
-      problems: result !== undefined && 'refused' in result ? [...built.problems, result.refused] : built.problems,
+      parsed: result.parsed,
+      changes: result.kind === 'made' ? result.changes : undefined,
+      problems: refusal === undefined ? result.problems : [...result.problems, refusal],
       failure: failure ?? after,
       stale,
-      stagesMs: built.stagesMs,
+      stagesMs: result.stagesMs,
       ms: performance.now() - started,
       atMs: Date.now(),
       successAtMs: ok ? Date.now() : this.last?.successAtMs,
     }
     // last good zones that are served already are those of the last revision that took
-    const revision = stale.zones === undefined ? built.revision : (this.revision ?? stale.zones.revision)
+    const revision = stale.zones === undefined ? result.revision : (this.revision ?? stale.zones.revision)
     if (taken !== undefined || unchanged) {
       this.revision = revision
       this.#settings.onRevision?.(revision)
     }
     return taken
+  }
+
+  /** `isKnown`: it is what is in use. */
+  #take(result: BuildResult<T>): { readonly taken?: T; readonly refusal?: Problem; readonly isKnown: boolean } {
+    switch (result.kind) {
+      case 'made': {
+        const refusal = this.#settings.take?.(result.made)
+        return refusal === undefined ? { taken: result.made, isKnown: false } : { refusal, isKnown: false }
+      }
+      case 'unchanged':
+        return { isKnown: true }
+      case 'refused':
+        return { isKnown: false }
+      default:
+        return result satisfies never
+    }
   }
 
   #retryAfter(ms: number): void {

@@ -8,7 +8,7 @@ import { makeReach, type ReachSettings } from '../health/reach.ts'
 import { HEALTH_SLOTS } from '../health/table.ts'
 import type { HealthPlan } from '../health/target.ts'
 import { overload, type ProbeCapacity } from '../probe/cost.ts'
-import { didYouMean, type ProblemCode, type Report } from '../problem.ts'
+import { didYouMean, type Problem, type ProblemCode, type Report } from '../problem.ts'
 import type { Geo, Model, RuleModel } from '../zone/model.ts'
 
 /** See BuildSettings. */
@@ -28,8 +28,17 @@ export interface ProbeSettings extends ProbeCapacity {
   readonly shared?: boolean
 }
 
+/** What only the settings that place clients tell: `node.site`, and which databases there are. */
+export function checkPlaces(settings: FitSettings, model: Model, places: Places | undefined): readonly Problem[] {
+  const problems: Problem[] = []
+  const report: Report = (problem) => void problems.push(problem)
+  checkNodeSite(settings, model, report)
+  checkRules(settings, model, places, report)
+  return problems
+}
+
 /** `node.site` is a setting, but only the zones know which sites there are. */
-export function checkNodeSite(settings: FitSettings, model: Model, report: Report): void {
+function checkNodeSite(settings: FitSettings, model: Model, report: Report): void {
   if (settings.nodeSite === undefined) return
   // a pool of dynamic records has none, unless it is in sites.yaml
   const placed = [...model.sites.values()].filter(({ latitude }) => !Number.isNaN(latitude)).map(({ name }) => name)
@@ -54,12 +63,7 @@ export function checkRoom(file: string, { members }: HealthPlan, report: Report)
 }
 
 /** Rules that the databases can't serve: only the settings say which there are. */
-export function checkRules(
-  settings: FitSettings,
-  { services }: Model,
-  places: Places | undefined,
-  report: Report,
-): void {
+function checkRules(settings: FitSettings, { services }: Model, places: Places | undefined, report: Report): void {
   const rules = services.flatMap((service) => service.rules)
   const hasCity = settings.city.length > 0
   for (const { asns, at } of (settings.asn ?? []).length > 0 ? [] : rules) {

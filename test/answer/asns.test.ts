@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseAddress } from '../../src/dns/address.ts'
 import { explain, type Explanation } from '../../src/explain/explain.ts'
 import { placeOf } from '../../src/geo/place.ts'
-import { type BuildSettings, type Built, makeBuilder } from '../../src/world/build.ts'
+import { type BuildReport, type BuildSettings, makeBuilder } from '../../src/world/build.ts'
+import { madeOf } from '../support/build.ts'
 import { encodeTestDatabase, SYSTEMS, writeTestDatabase } from '../support/mmdb.ts'
 import { makeNode } from './fixture.ts'
 
@@ -91,7 +92,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-const told = ({ problems }: Built): string[] =>
+const told = ({ problems }: BuildReport): string[] =>
   problems.map(({ code, severity, file, line }) => `${relative(folder, file)}:${line} ${severity} ${code}`)
 
 describe('the builder', () => {
@@ -101,7 +102,7 @@ describe('the builder', () => {
     expect(told(some)).toEqual(rules.map((at) => `${at} error asn-database-missing`))
     const none = await makeBuilder({ zones: settings.zones, city: [] }).build()
     expect(told(none)).toEqual(rules.map((at) => `${at} warning asn-database-missing`))
-    expect([some.made, none.made].map((made) => made !== undefined)).toEqual([false, true])
+    expect([some.kind, none.kind]).toEqual(['refused', 'made'])
     expect(told(await makeBuilder(settings).build())).toEqual([])
   })
 
@@ -128,8 +129,7 @@ describe('the builder', () => {
       writeTestDatabase(path, { schema: 'flat', networks: SYSTEMS, ipVersion })
       return path
     })
-    const { made } = await makeBuilder({ ...settings, asn }).build()
-    const { places } = made!.context
+    const { places } = madeOf(await makeBuilder({ ...settings, asn }).build()).context
     const numbers = ['82.66.7.1', '2604:2000::1'].map((address) => placeOf(places, parseAddress(address)!).asn)
     expect(numbers).toEqual([64501, 64501])
   })
@@ -137,20 +137,20 @@ describe('the builder', () => {
   test('a new database compiles the maps that look at it anew, and keeps the others', async () => {
     const builder = makeBuilder(settings)
     const [first, again] = [await builder.build(), await builder.build()]
-    expect(again.made!.world.maps[0]).toBe(first.made!.world.maps[0])
+    expect(madeOf(again).world.maps[0]).toBe(madeOf(first).world.maps[0])
     const moved = SYSTEMS.map((one) => ({ ...one, asn: one.asn === 64500 ? 64999 : one.asn }))
     writeTestDatabase(join(folder, 'new.mmdb'), { schema: 'maxmind', networks: moved, buildEpoch: 1_800_000_000 })
     copyFileSync(join(folder, 'new.mmdb'), settings.asn![0]!)
     const renewed = await builder.build()
-    const same = renewed.made!.world.services.map(({ name, map }, i) => {
-      const before = first.made!.world.maps[first.made!.world.services[i]!.map]
-      return [name, renewed.made!.world.maps[map] === before]
+    const same = madeOf(renewed).world.services.map(({ name, map }, i) => {
+      const before = madeOf(first).world.maps[madeOf(first).world.services[i]!.map]
+      return [name, madeOf(renewed).world.maps[map] === before]
     })
     expect(same).toEqual([
       ['api', true],
       ['web', false],
     ])
-    expect(renewed.made!.view).not.toBe(first.made!.view)
+    expect(madeOf(renewed).view).not.toBe(madeOf(first).view)
   })
 
   test('a database that no rule looks at is no part of the view', async () => {
@@ -159,17 +159,17 @@ describe('the builder', () => {
       join(folder, 'zones/services.yaml'),
       head!.replaceAll(/asns: \[\d+\],/g, 'subnets: [10.0.0.0/8],').replace('10.0.0.0/8', '10.1.0.0/16'),
     )
-    const views = [settings, { ...settings, asn: [] }].map(async (one) => (await makeBuilder(one).build()).made!.view)
+    const views = [settings, { ...settings, asn: [] }].map(async (one) => madeOf(await makeBuilder(one).build()).view)
     const [one, other] = await Promise.all(views)
     expect(one).toBe(other)
   })
 
   test('from the cache they are as they were, and tidying keeps them', async () => {
     const cached = { ...settings, cache: join(folder, 'cache'), tidiesCache: true }
-    const first = (await makeBuilder(cached).build()).made!
+    const first = madeOf(await makeBuilder(cached).build())
     const files = readdirSync(cached.cache)
     expect(files).toHaveLength(4) // places, numbers, two maps
-    const second = (await makeBuilder(cached).build()).made!
+    const second = madeOf(await makeBuilder(cached).build())
     expect(second.context.places.asns).toEqual(first.context.places.asns)
     expect(second.world.maps).toEqual(first.world.maps)
     expect(readdirSync(cached.cache)).toEqual(files)
@@ -191,7 +191,7 @@ describe('subdivisions', () => {
     const built = await makeBuilder(settings).build()
     expect(told(built)).toEqual(['zones/services.yaml:4 warning geo-unmatched'])
     expect(built.problems[0]!.message).toContain('of EU-FR-ZZZ, NA-US-TX,')
-    expect(built.made).toBeDefined()
+    expect(built.kind).toBe('made')
   })
 
   test('a flat database has those of the US and Canada, by their names, and no others', async () => {

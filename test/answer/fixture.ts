@@ -5,12 +5,12 @@ import { dirname, join } from 'node:path'
 import { makeResponder, type Responder } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
 import { healthWord, makeHealthTable, UP, type HealthTable } from '../../src/health/table.ts'
-import { formatProblem } from '../../src/problem.ts'
-import { makeBuilder, type Made } from '../../src/world/build.ts'
+import { makeBuilder, type WorldBuild } from '../../src/world/build.ts'
+import { madeOf } from '../support/build.ts'
 import { SYSTEMS, writeTestDatabase } from '../support/mmdb.ts'
 
 export interface TestNode {
-  readonly made: Made
+  readonly made: WorldBuild
   readonly health: HealthTable
   readonly responder: Responder
   /** Member name → its slot. */
@@ -32,15 +32,13 @@ export async function makeNode(files: Readonly<Record<string, string>>, step = 1
     const asn = join(folder, 'asn.mmdb')
     writeTestDatabase(asn, { schema: 'maxmind', networks: SYSTEMS })
     const settings = { zones: join(folder, 'zones'), city: [city], asn: [asn] }
-    const { made, problems } = await makeBuilder(settings).build()
-    if (made === undefined) throw new Error(problems.map(formatProblem).join('\n'))
-    return startNode(made, step)
+    return startNode(madeOf(await makeBuilder(settings).build()), step)
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
-function startNode(made: Made, step: number): TestNode {
+function startNode(made: WorldBuild, step: number): TestNode {
   const health = makeHealthTable()
   const slots = new Map<string, number>()
   for (const service of made.world.services) {

@@ -10,11 +10,11 @@ import { join } from 'node:path'
 import { makeAdoption } from '../../src/answer/adoption.ts'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { type HealthTable, makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
-import { formatProblem } from '../../src/problem.ts'
 import { type Server, startServer } from '../../src/server/server.ts'
 import { TCP_LIMITS } from '../../src/server/tcp.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { makeBuilder, type Made } from '../../src/world/build.ts'
+import { makeBuilder, type WorldBuild } from '../../src/world/build.ts'
+import { madeOf } from '../support/build.ts'
 import { CLIENTS, encodeTestDatabase, FIXTURE, SYSTEMS } from '../support/mmdb.ts'
 
 /** Latitude, longitude. */
@@ -212,7 +212,7 @@ export const ASN_DATABASE = encodeTestDatabase({ schema: 'maxmind', networks: SY
 export { CLIENTS }
 
 export interface Rig {
-  readonly made: Made
+  readonly made: WorldBuild
   readonly table: HealthTable
   readonly slots: ReadonlyMap<string, number>
   readonly nodeSite: string | undefined
@@ -242,15 +242,15 @@ export async function startRig(options: { readonly nodeSite?: string; readonly r
   const asn = join(folder, 'asn.mmdb')
   writeFileSync(asn, ASN_DATABASE)
   const { nodeSite } = options
-  const built = await makeBuilder({
+  const result = await makeBuilder({
     zones,
     city: [city],
     asn: [asn],
     ...(nodeSite !== undefined && { nodeSite }),
   }).build()
   rmSync(folder, { recursive: true })
-  if (built.made === undefined) throw new Error(built.problems.map(formatProblem).join('\n'))
-  const made = { ...built.made, world: { ...built.made.world, generation: 1 } }
+  const build = madeOf(result)
+  const made = { ...build, world: { ...build.world, generation: 1 } }
   const table = makeHealthTable()
   const registry = new SlotRegistry()
   const names = made.plan.members.map(({ name }) => name)

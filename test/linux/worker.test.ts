@@ -4,8 +4,7 @@ import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { makeAdoption } from '../../src/answer/adoption.ts'
-import { startCompiler } from '../../src/world/compiler.ts'
+import { startTargetCompiler } from '../../src/world/compiler.ts'
 import { answersOf, query, TcpClient, UdpClient, until } from '../server/client.ts'
 import { makeWorld, start } from '../server/fixture.ts'
 import { runInThread } from '../server/inspect.ts'
@@ -57,10 +56,7 @@ test('threads that answer are tried again until there are some, and leave no des
 })
 
 test('a load without a thread fails, and the next has one', async () => {
-  const compiler = startCompiler(
-    { zones: mkdtempSync(join(tmpdir(), 'meridian-threads-')), city: [], planOnly: true },
-    makeAdoption(),
-  )
+  const compiler = startTargetCompiler({ zones: mkdtempSync(join(tmpdir(), 'meridian-threads-')) })
   giveNone()
   await expect(compiler.build()).rejects.toThrow('the compile thread died: Error: the system gives no thread')
   give(Worker)

@@ -7,6 +7,7 @@ import { serialOf } from '../../src/load/soa.ts'
 import { ServedSerial } from '../../src/node/serial.ts'
 import { makeBuilder } from '../../src/world/build.ts'
 import { until } from '../server/client.ts'
+import { madeOf } from '../support/build.ts'
 import { writeFiles } from '../support/repository.ts'
 
 let folder: string
@@ -67,9 +68,10 @@ test('a floor changes the serial that is answered, and not the view, which nodes
     'example.com.yaml': '"": {type: NS, values: [ns1.example.net.]}\n',
   })
   const builder = makeBuilder({ zones, city: [] })
-  const { made: free, problems } = await builder.build()
-  expect(problems).toEqual([])
-  expect(free!.serial).toBe(7)
+  const first = await builder.build()
+  expect(first.problems).toEqual([])
+  const free = madeOf(first)
+  expect(free.serial).toBe(7)
   for (const [serialFloor, serial, codes] of [
     [7, 7, []],
     [6, 7, []],
@@ -79,14 +81,14 @@ test('a floor changes the serial that is answered, and not the view, which nodes
   ] as const) {
     const built = await builder.build({ serialFloor })
     expect(built.problems.map(({ code }) => code)).toEqual(codes)
-    expect(built.made!.view).toBe(free!.view)
-    expect(built.made!.serial).toBe(serial)
-    const bytes = Buffer.from(built.made!.world.image.bytes)
+    expect(madeOf(built).view).toBe(free.view)
+    expect(madeOf(built).serial).toBe(serial)
+    const bytes = Buffer.from(madeOf(built).world.image.bytes)
     const soa = bytes.subarray(bytes.length - 20)
     expect(serialOf({ rdata: soa, ttlSeconds: 0, negativeTtlSeconds: 0 })).toBe(serial)
   }
   writeFileSync(join(zones, 'defaults.yaml'), 'soa: {serial: 8}\n')
-  expect((await builder.build()).made!.view).not.toBe(free!.view)
+  expect(madeOf(await builder.build()).view).not.toBe(free.view)
 })
 
 test('what would be the same is not made again, unless asked for; another floor is not the same', async () => {
@@ -96,14 +98,13 @@ test('what would be the same is not made again, unless asked for; another floor 
     'example.com.yaml': '"": {type: NS, values: [ns1.example.net.]}\n',
   })
   const builder = makeBuilder({ zones, city: [] })
-  expect((await builder.build({ ifChanged: true })).made).toBeDefined()
-  expect(await builder.build({ ifChanged: true })).toMatchObject({ unchanged: true, parsed: 0, problems: [] })
-  expect((await builder.build()).made).toBeDefined()
-  expect((await builder.build({ ifChanged: true, serialFloor: 9 })).made!.serial).toBe(9)
+  expect((await builder.build({ ifChanged: true })).kind).toBe('made')
+  expect(await builder.build({ ifChanged: true })).toMatchObject({ kind: 'unchanged', parsed: 0, problems: [] })
+  expect((await builder.build()).kind).toBe('made')
+  expect(madeOf(await builder.build({ ifChanged: true, serialFloor: 9 })).serial).toBe(9)
   writeFileSync(join(zones, 'example.com.yaml'), 'nonsense')
   const broken = await builder.build({ ifChanged: true, serialFloor: 9 })
-  expect(broken).not.toHaveProperty('unchanged')
-  expect(broken.made).toBeUndefined()
+  expect(broken.kind).toBe('refused')
   writeFileSync(join(zones, 'example.com.yaml'), '"": {type: NS, values: [ns1.example.net.]}\n')
-  expect(await builder.build({ ifChanged: true, serialFloor: 9 })).toMatchObject({ unchanged: true, parsed: 1 })
+  expect(await builder.build({ ifChanged: true, serialFloor: 9 })).toMatchObject({ kind: 'unchanged', parsed: 1 })
 })

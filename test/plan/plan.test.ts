@@ -13,11 +13,12 @@ import { formatAddress, parsePrefix, type Prefix } from '../../src/dns/address.t
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { makePlan, type Plan, type PlanOptions, type PlanSide } from '../../src/plan/plan.ts'
-import { formatProblem } from '../../src/problem.ts'
+import { allUp } from '../../src/policy/service.ts'
 import { ClientCounts } from '../../src/traffic/flows.ts'
-import { healthOf, type MeasuredMoves } from '../../src/traffic/moves.ts'
+import type { MeasuredMoves } from '../../src/traffic/moves.ts'
 import { makeBuilder } from '../../src/world/build.ts'
-import { type Ground, makeGround } from '../../src/world/databases.ts'
+import { type GeoState, makeGeoState } from '../../src/world/databases.ts'
+import { madeOf } from '../support/build.ts'
 import { FIXTURE, type TestNetwork, writeTestDatabase } from '../support/mmdb.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-plan-'))
@@ -47,19 +48,17 @@ const MORE_GRU = WEB.replace('  check', '    gru: {vips: [192.0.2.4]}\n  check')
 
 const city = join(folder, 'city.mmdb')
 writeTestDatabase(city, { schema: 'maxmind' })
-const ground = makeGround()
+const geo = makeGeoState()
 let sides = 0
 
-async function load(files: Readonly<Record<string, string>>, database = city, on: Ground = ground): Promise<PlanSide> {
+async function load(files: Readonly<Record<string, string>>, database = city, on: GeoState = geo): Promise<PlanSide> {
   const zones = join(folder, String(sides++))
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(zones, name)), { recursive: true })
     writeFileSync(join(zones, name), text)
   }
   const builder = makeBuilder({ zones, city: database === '' ? [] : [database] }, undefined, on)
-  const { made, problems } = await builder.build()
-  if (made === undefined) throw new Error(problems.map(formatProblem).join('\n'))
-  return { name: zones, made, model: builder.model()! }
+  return { name: zones, made: madeOf(await builder.build()), model: builder.model()! }
 }
 
 const ADDRESSES: PlanOptions = { weighing: { by: 'addresses' }, down: [], drain: [] }
@@ -134,7 +133,7 @@ function networkOf(networks: readonly TestNetwork[], bytes: Uint8Array): TestNet
 
 /** Asks as a client at the address would; the sites whose VIP is answered. */
 function asking({ made }: PlanSide, type: string): (bytes: Uint8Array) => string {
-  const responder = makeResponder(made.world, healthOf(made.world.services, made.plan), makeCounters())
+  const responder = makeResponder(made.world, allUp(made.world.services, made.plan), makeCounters())
   const out = new Uint8Array(65_535)
   const siteOf = new Map(
     made.world.services.flatMap(({ members }) =>
@@ -363,7 +362,7 @@ test('another database: who it places elsewhere, no more, or at last', async () 
   networks.push({ ...FIXTURE[4]!, prefix: '100.64.0.0/10' })
   const later = join(folder, 'later.mmdb')
   writeTestDatabase(later, { schema: 'maxmind', networks, buildEpoch: 1_790_000_001 })
-  const [old, now] = [await load(OLD), await load(OLD, later, makeGround())]
+  const [old, now] = [await load(OLD), await load(OLD, later, makeGeoState())]
   const plan = makePlan(old, now, ADDRESSES)
   expect(plan.before.databases).not.toBe(plan.after.databases)
   expect(plan).toMatchObject({ services: [], records: { added: 0, removed: 0, changed: 0 } })
@@ -385,7 +384,7 @@ test('IPv6 that is told in one piece is one network, however wide: what nobody h
   const filled = join(folder, 'filled.mmdb')
   const networks = [...FIXTURE, ...['3000::/7', '2d00::/20'].map((prefix) => ({ ...seat, prefix }))]
   writeTestDatabase(filled, { schema: 'maxmind', networks, buildEpoch: 1_790_000_002 })
-  const on = makeGround()
+  const on = makeGeoState()
   const [old, now] = [await load(OLD, filled, on), await load({ ...OLD, 'services.yaml': MORE_GRU }, filled, on)]
   const measure = makePlan(old, now, ADDRESSES).moves[0]!.measures.find(({ clients }) => clients === 'ipv6')!
   expectCounted(measure, count(asking(old, 'A'), asking(now, 'A'), 6, networks))
@@ -393,7 +392,7 @@ test('IPv6 that is told in one piece is one network, however wide: what nobody h
 })
 
 test('without a database everybody counts, and nobody has a place', async () => {
-  const bare = makeGround()
+  const bare = makeGeoState()
   const [old, now] = [
     await load(OLD, '', bare),
     await load(
@@ -546,7 +545,7 @@ test('a name that moves to another zone keeps its clients; one with another serv
     .join('')
   const zones = ['a', 'b'].map((name) => ZONE.replace('service: web', `service: ${name}`))
   const [a, b] = await Promise.all(
-    zones.map((zone) => load({ ...OLD, 'services.yaml': two, 'demo.example.yaml': zone }, city, makeGround())),
+    zones.map((zone) => load({ ...OLD, 'services.yaml': two, 'demo.example.yaml': zone }, city, makeGeoState())),
   )
   expect(makePlan(a!, b!, ADDRESSES)).toMatchObject({
     most: expect.closeTo(0.5, 12),

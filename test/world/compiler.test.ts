@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { makeAdoption } from '../../src/answer/adoption.ts'
-import { type Compiler, startCompiler } from '../../src/world/compiler.ts'
+import type { WorldBuild } from '../../src/world/build.ts'
+import { type Compiler, startCompiler, startTargetCompiler } from '../../src/world/compiler.ts'
 import { until } from '../server/client.ts'
 import { runInThread } from '../server/inspect.ts'
+import { madeOf } from '../support/build.ts'
 
 const ending: (() => Promise<void> | void)[] = []
 afterEach(async () => {
@@ -22,7 +24,11 @@ function folder(): string {
 const zone = (address: string): string =>
   `"": {type: NS, values: [ns1.example.com.]}\nns1: {type: A, values: [${address}]}\n`
 
-function compiler(): { readonly zones: string; readonly compiler: Compiler; readonly adoption: Int32Array } {
+function compiler(): {
+  readonly zones: string
+  readonly compiler: Compiler<WorldBuild>
+  readonly adoption: Int32Array
+} {
   const zones = folder()
   writeFileSync(join(zones, 'defaults.yaml'), 'ttl: 300\nsoa: {serial: 1}\n')
   writeFileSync(join(zones, 'example.com.yaml'), zone('192.0.2.1'))
@@ -43,16 +49,16 @@ describe('the compile thread', () => {
   test('numbers Worlds, tells faults and goes on, uses memory again', async () => {
     const { zones, compiler: made, adoption } = compiler()
     const first = await made.build()
-    expect(first.made?.world.generation).toBe(1)
-    expect(first.made?.world.image.bytes.buffer).toBeInstanceOf(SharedArrayBuffer)
+    expect(madeOf(first).world.generation).toBe(1)
+    expect(madeOf(first).world.image.bytes.buffer).toBeInstanceOf(SharedArrayBuffer)
     writeFileSync(join(zones, 'example.com.yaml'), 'www: {type: NONSENSE}\n')
     const broken = await made.build()
-    expect(broken.made).toBeUndefined()
+    expect(broken.kind).toBe('refused')
     expect(broken.problems.some(({ severity }) => severity === 'error')).toBe(true)
     const buffers = new Set<number>()
     for (let generation = 2; generation < 30; generation++) {
       writeFileSync(join(zones, 'example.com.yaml'), zone(`192.0.2.${generation}`))
-      const { world } = (await made.build()).made!
+      const { world } = madeOf(await made.build())
       expect(world.generation).toBe(generation)
       const bytes = Buffer.from(world.image.bytes)
       expect(bytes.includes(Buffer.from([192, 0, 2, generation]))).toBe(true)
@@ -78,7 +84,7 @@ describe('the compile thread', () => {
     vi.useRealTimers()
     await failure
     writeFileSync(file, good)
-    expect((await made.build()).made?.world.generation).toBe(1)
+    expect(madeOf(await made.build()).world.generation).toBe(1)
   })
 
   test('is nice, and only it', async () => {
@@ -92,14 +98,17 @@ describe('the compile thread', () => {
   test('calls during a build share the one after it', async () => {
     const { compiler: made } = compiler()
     const built = await Promise.all([made.build(), made.build(), made.build()])
-    expect(built.map((each) => each.made?.world.generation)).toEqual([1, 2, 2])
+    expect(built.map((each) => madeOf(each).world.generation)).toEqual([1, 2, 2])
   })
 
   test('when it dies behind a build, while it keeps its zones, that is told', async () => {
     const told: (string | undefined)[] = []
-    const made = startCompiler({ zones: folder(), city: [], planOnly: true }, makeAdoption(), {
-      kept: (trouble) => void told.push(trouble),
-    })
+    const made = startTargetCompiler(
+      { zones: folder() },
+      {
+        kept: (trouble) => void told.push(trouble),
+      },
+    )
     ending.push(() => made.stop())
     await made.build()
     await until('kept', () => told.length === 1)
@@ -117,7 +126,7 @@ describe('the compile thread', () => {
       if (outcomes.length === 0 || outcomes.at(-1) === 'failed') {
         outcomes.push('asked')
         made.build().then(
-          (built) => outcomes.push(String(built.made?.world.generation)),
+          (built) => outcomes.push(String(madeOf(built).world.generation)),
           () => outcomes.push('failed'),
         )
       }

@@ -5,8 +5,15 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { parseAddress } from '../../src/dns/address.ts'
 import { placeOf } from '../../src/geo/place.ts'
-import { type Builder, type Built, makeBuilder } from '../../src/world/build.ts'
+import {
+  type BuildReport,
+  type BuildResult,
+  makeBuilder,
+  type WorldBuild,
+  type WorldBuilder,
+} from '../../src/world/build.ts'
 import { acceptBuild } from '../../src/world/geo-hold.ts'
+import { madeOf } from '../support/build.ts'
 import { CLIENTS, FIXTURE, SYSTEMS, type TestNetwork, writeTestDatabase } from '../support/mmdb.ts'
 
 const ZONES = {
@@ -44,7 +51,7 @@ function write(networks: readonly TestNetwork[]): void {
   writeTestDatabase(city, { schema: 'maxmind', networks, buildEpoch: ++epoch })
 }
 
-const builder = (limit = 0.001, files: readonly string[] = [city]): Builder =>
+const builder = (limit = 0.001, files: readonly string[] = [city]): WorldBuilder =>
   makeBuilder({
     zones: join(folder, 'zones'),
     city: files,
@@ -54,8 +61,9 @@ const builder = (limit = 0.001, files: readonly string[] = [city]): Builder =>
     ...(limit >= 0 && { maxMove: limit }),
   })
 
-const paris = ({ made }: Built): string => placeOf(made!.context.places, parseAddress(CLIENTS.paris.v4)!).country
-const told = ({ problems }: Built): readonly string[] => problems.map(({ code, message }) => `${code} ${message}`)
+const paris = (built: BuildResult<WorldBuild>): string =>
+  placeOf(madeOf(built).context.places, parseAddress(CLIENTS.paris.v4)!).country
+const told = ({ problems }: BuildReport): readonly string[] => problems.map(({ code, message }) => `${code} ${message}`)
 
 test('a database that moves too many waits, whatever else is loaded; accepted, it is used, and no other', async () => {
   const node = builder()
@@ -69,10 +77,10 @@ test('a database that moves too many waits, whatever else is loaded; accepted, i
     ),
   ])
   expect(held.problems[0]).toMatchObject({ severity: 'warning', hint: expect.stringContaining('meridian geo accept') })
-  const { build, inUse, service, moves } = held.made!.held!
+  const { build, inUse, service, moves } = madeOf(held).held!
   expect(service).toBe('web')
   expect(moves.moved).toBeGreaterThan(0.001)
-  expect(inUse).toBe(held.made!.context.places.id)
+  expect(inUse).toBe(madeOf(held).context.places.id)
   expect(build).not.toBe(inUse)
   // both sides are kept, places and map, so that neither a restart nor an acceptance compiles
   expect(readdirSync(join(folder, 'cache'))).toHaveLength(4)
@@ -83,27 +91,27 @@ test('a database that moves too many waits, whatever else is loaded; accepted, i
     `${ZONES['demo.example.yaml']}more: {type: A, values: [192.0.2.9]}\n`,
   )
   const again = await node.build()
-  expect(again.made!.nameCount).toBe(held.made!.nameCount + 1)
-  expect([paris(again), again.made!.held?.build]).toEqual(['FR', build])
+  expect(madeOf(again).nameCount).toBe(madeOf(held).nameCount + 1)
+  expect([paris(again), madeOf(again).held?.build]).toEqual(['FR', build])
 
   acceptBuild(folder, build)
   const accepted = await node.build()
-  expect([paris(accepted), accepted.made!.held, told(accepted)]).toEqual(['BR', null, []])
+  expect([paris(accepted), madeOf(accepted).held, told(accepted)]).toEqual(['BR', null, []])
 
   // the next one is judged by itself: back to Paris is a move as well
   write(FIXTURE)
   const next = await node.build()
-  expect([paris(next), next.made!.held?.service]).toEqual(['BR', 'web'])
+  expect([paris(next), madeOf(next).held?.service]).toEqual(['BR', 'web'])
 })
 
 test('the right one on disk again ends the wait', async () => {
   const node = builder()
   await node.build()
   write(WRONG)
-  expect((await node.build()).made!.held).not.toBeNull()
+  expect(madeOf(await node.build()).held).not.toBeNull()
   write(FIXTURE)
   const fixed = await node.build()
-  expect([paris(fixed), fixed.made!.held, told(fixed)]).toEqual(['FR', null, []])
+  expect([paris(fixed), madeOf(fixed).held, told(fixed)]).toEqual(['FR', null, []])
 })
 
 test('a restart holds it back still, and one without a cache uses it and says so', async () => {
@@ -115,7 +123,7 @@ test('a restart holds it back still, and one without a cache uses it and says so
   }
   rmSync(join(folder, 'cache'), { recursive: true })
   const lost = await builder().build()
-  expect([paris(lost), lost.made!.held, told(lost)]).toEqual([
+  expect([paris(lost), madeOf(lost).held, told(lost)]).toEqual([
     'BR',
     null,
     [expect.stringMatching(/^geo-held .* lost from the cache/)],
@@ -133,7 +141,7 @@ test('below the limit, and without one, it is used at once', async () => {
     await node.build()
     write(WRONG)
     const used = await node.build()
-    expect([paris(used), used.made!.held, told(used)]).toEqual(['BR', null, []])
+    expect([paris(used), madeOf(used).held, told(used)]).toEqual(['BR', null, []])
   }
   expect(readdirSync(folder)).not.toContain('geo-accepted')
 })
@@ -143,15 +151,15 @@ test('a database that forgets a continent moves its clients', async () => {
   await node.build()
   write(FIXTURE.filter(({ continent }) => continent !== 'AS'))
   const held = await node.build()
-  expect(held.made!.held?.moves.moves[0]).toMatchObject({ from: 'sin', to: 'fra' })
+  expect(madeOf(held).held?.moves.moves[0]).toMatchObject({ from: 'sin', to: 'fra' })
 })
 
 test('the first database is no change, nor is the last one taken away', async () => {
   await builder(0, []).build()
   const first = await builder(0).build()
-  expect([first.made!.held, told(first)]).toEqual([null, []])
+  expect([madeOf(first).held, told(first)]).toEqual([null, []])
   const none = await builder(0, []).build()
-  expect([none.made!.held, told(none)]).toEqual([null, []])
+  expect([madeOf(none).held, told(none)]).toEqual([null, []])
 })
 
 test('a database of autonomous systems waits alike, over a restart too, and only where rules look at it', async () => {
@@ -162,7 +170,7 @@ test('a database of autonomous systems waits alike, over a restart too, and only
       networks: SYSTEMS.map((system) => (system.asn === 4_200_000_000 ? { ...system, asn: by } : system)),
       buildEpoch: ++epoch,
     })
-  const node = (): Builder => {
+  const node = (): WorldBuilder => {
     const zones = join(folder, 'zones')
     const cache = join(folder, 'cache')
     return makeBuilder({ zones, city: [city], asn: [asn], cache, tidiesCache: true, state: folder, maxMove: 0.001 })
@@ -172,16 +180,19 @@ test('a database of autonomous systems waits alike, over a restart too, and only
   const plain = node()
   await plain.build()
   owned(2)
-  expect((await plain.build()).made!.held).toBeNull()
+  expect(madeOf(await plain.build()).held).toBeNull()
 
   writeFileSync(services, `${ZONES['services.yaml']}  rules: [{asns: [2], order: [sin]}]\n`)
   await plain.build()
   owned(3)
   for (const held of [await plain.build(), await node().build(), await node().build()]) {
-    expect(held.made!.held?.moves.moves.map(({ from }) => from)).toContain('sin')
-    expect(placeOf(held.made!.context.places, parseAddress('5.1.1.1')!).asn).toBe(2)
+    expect(madeOf(held).held?.moves.moves.map(({ from }) => from)).toContain('sin')
+    expect(placeOf(madeOf(held).context.places, parseAddress('5.1.1.1')!).asn).toBe(2)
   }
-  acceptBuild(folder, (await plain.build()).made!.held!.build)
+  acceptBuild(folder, madeOf(await plain.build()).held!.build)
   const accepted = await node().build()
-  expect([accepted.made!.held, placeOf(accepted.made!.context.places, parseAddress('5.1.1.1')!).asn]).toEqual([null, 3])
+  expect([madeOf(accepted).held, placeOf(madeOf(accepted).context.places, parseAddress('5.1.1.1')!).asn]).toEqual([
+    null,
+    3,
+  ])
 })

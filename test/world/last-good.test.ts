@@ -14,7 +14,15 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parseAddress } from '../../src/dns/address.ts'
 import { placeOf } from '../../src/geo/place.ts'
-import { type Builder, type Built, makeBuilder } from '../../src/world/build.ts'
+import {
+  type BuildReport,
+  type BuildResult,
+  makeBuilder,
+  makeTargetBuilder,
+  type WorldBuild,
+  type WorldBuilder,
+} from '../../src/world/build.ts'
+import { madeOf } from '../support/build.ts'
 import { CLIENTS, FIXTURE, SYSTEMS, writeTestDatabase } from '../support/mmdb.ts'
 import { writeFiles } from '../support/repository.ts'
 
@@ -48,20 +56,21 @@ afterEach(() => rmSync(folder, { recursive: true }))
 const writeCity = (networks = FIXTURE): void =>
   writeTestDatabase(city, { schema: 'maxmind', networks, buildEpoch: ++epoch })
 /** As after a restart. */
-const restart = (state = join(folder, 'state'), asn: readonly string[] = []): Builder =>
+const restart = (state = join(folder, 'state'), asn: readonly string[] = []): WorldBuilder =>
   makeBuilder({ zones, city: [city], asn, cache: join(folder, 'cache'), tidiesCache: true, state })
 /** Of a process that has served for a moment, and is gone. */
-async function serveOnce(): Promise<Built> {
+async function serveOnce(): Promise<BuildResult<WorldBuild>> {
   const builder = restart()
   const built = await builder.build()
   expect([codesOf(built, 'error'), built.stale, builder.keep()]).toEqual([[], undefined, undefined])
   return built
 }
-const codesOf = ({ problems }: Built, severity: string): readonly string[] =>
+const codesOf = ({ problems }: BuildReport, severity: string): readonly string[] =>
   problems.filter((problem) => problem.severity === severity).map(({ code }) => code)
 const file = (): string => join(folder, 'state', 'last-good')
 const truncate = (): void => truncateSync(city, 1000)
-const paris = ({ made }: Built): string => placeOf(made!.context.places, parseAddress(CLIENTS.paris.v4)!).country
+const paris = (built: BuildResult<WorldBuild>): string =>
+  placeOf(madeOf(built).context.places, parseAddress(CLIENTS.paris.v4)!).country
 
 describe('zones with errors', () => {
   const faults: readonly (readonly [string, () => void])[] = [
@@ -79,23 +88,23 @@ describe('zones with errors', () => {
     const node = restart()
     const built = await node.build({ serialFloor: 7 })
     expect(codesOf(built, 'error')).not.toEqual([])
-    expect(built.made).toMatchObject({ view: before.made!.view, nameCount: before.made!.nameCount, serial: 7 })
-    expect(built.made!.plan).toEqual(before.made!.plan)
+    expect(madeOf(built)).toMatchObject({ view: madeOf(before).view, nameCount: madeOf(before).nameCount, serial: 7 })
+    expect(madeOf(built).plan).toEqual(madeOf(before).plan)
     expect(built.stale).toEqual({ zones: { revision: undefined, loadedMs: expect.any(Number) } })
     // again: the same, so nothing new; and what is good is not lost by what is not
-    expect(await node.build({ ifChanged: false })).toMatchObject({ unchanged: true, stale: { zones: {} } })
+    expect(await node.build({ ifChanged: false })).toMatchObject({ kind: 'unchanged', stale: { zones: {} } })
     expect(node.keep()).toBe(undefined)
     writeFiles(join(folder, 'git'), { 'shared/ns.yaml': '{type: NS, values: [ns1.demo.example.]}\n' })
     rmSync(zones, { recursive: true, force: true })
     writeFiles(zones, ZONES)
     const repaired = await node.build({ ifChanged: true })
-    expect([repaired.stale, repaired.unchanged]).toEqual([undefined, true])
+    expect([repaired.stale, repaired.kind]).toEqual([undefined, 'unchanged'])
   })
 
   test('the first start there is has nothing good', async () => {
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
     const built = await restart().build()
-    expect([built.made, built.stale]).toEqual([undefined, undefined])
+    expect([built.kind, built.stale]).toEqual(['refused', undefined])
   })
 
   test('new databases are used with the zones before', async () => {
@@ -113,7 +122,7 @@ describe('zones with errors', () => {
     const before = statSync(file()).ino
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
     const built = await restart().build()
-    expect(built.made?.serial).toBe(1)
+    expect(madeOf(built).serial).toBe(1)
     expect(statSync(file()).ino).toBe(before)
   })
 
@@ -121,14 +130,15 @@ describe('zones with errors', () => {
     writeFiles(zones, {
       'services/web.yaml': ZONES['services/web.yaml'].replace('check: none', 'check: {type: tcp, port: 80}'),
     })
-    const prober = (): Builder => makeBuilder({ zones, city: [], planOnly: true, state: join(folder, 'state') })
+    const prober = () => makeTargetBuilder({ zones, state: join(folder, 'state') })
     const first = prober()
     const before = await first.build()
     first.keep()
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
     const built = await prober().build()
-    expect(before.planned!.plan.targets).not.toEqual([])
-    expect(built).toMatchObject({ planned: { plan: before.planned!.plan }, stale: { zones: {} } })
+    const { plan } = madeOf(before)
+    expect(plan.targets).not.toEqual([])
+    expect(built).toMatchObject({ made: { plan }, stale: { zones: {} } })
   })
 })
 
@@ -174,7 +184,7 @@ describe('what is kept', () => {
     writeFileSync(file(), spoil(readFileSync(file())))
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
     const built = await restart().build()
-    expect(built.made).toBe(undefined)
+    expect(built.kind).toBe('refused')
     expect(built.problems).toContainEqual(
       expect.objectContaining({
         severity: 'warning',
@@ -186,12 +196,12 @@ describe('what is kept', () => {
     writeFiles(zones, ZONES)
     await serveOnce()
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
-    expect((await restart().build()).made).toBeDefined()
+    expect((await restart().build()).kind).toBe('made')
   })
 
   test('is told when it can not be written', async () => {
     const node = restart(join(city, 'state'))
-    expect((await node.build()).made).toBeDefined()
+    expect((await node.build()).kind).toBe('made')
     expect(node.keep()).toMatch(/^the zones that are served can't be kept for the next start in .*(ENOTDIR|EEXIST)/)
   })
 })
@@ -204,8 +214,11 @@ describe('databases of no use', () => {
     writeFiles(zones, { 'split.example./www.yaml': 'new: {type: A, values: [192.0.2.81]}\n' })
     const built = await node.build({ ifChanged: true })
     expect([codesOf(built, 'error'), built.stale]).toEqual([['geo-corrupt'], { databases: 'last good' }])
-    expect([built.made?.zoneCount, paris(built)]).toEqual([2, 'FR'])
-    expect(await node.build({ ifChanged: true })).toMatchObject({ unchanged: true, stale: { databases: 'last good' } })
+    expect([madeOf(built).zoneCount, paris(built)]).toEqual([2, 'FR'])
+    expect(await node.build({ ifChanged: true })).toMatchObject({
+      kind: 'unchanged',
+      stale: { databases: 'last good' },
+    })
     writeCity()
     expect((await node.build({ ifChanged: true })).stale).toBe(undefined)
   })
@@ -217,7 +230,7 @@ describe('databases of no use', () => {
       writeFiles(zones, { 'split.example./www.yaml': `new${build}: {type: A, values: [192.0.2.81]}\n` })
       const built = await restart().build()
       expect([built.stale, paris(built)]).toEqual([{ databases: 'last good' }, 'FR'])
-      expect(built.made!.context.places.id).toBe(before.made!.context.places.id)
+      expect(madeOf(built).context.places.id).toBe(madeOf(before).context.places.id)
     }
     rmSync(city)
     expect((await restart().build()).stale).toEqual({ databases: 'last good' })
@@ -239,7 +252,7 @@ describe('databases of no use', () => {
     truncate()
     const built = await restart(undefined, [asn]).build()
     expect(built.stale).toEqual({ databases: 'none' })
-    expect(built.made!.context.places.asns).toBeDefined()
+    expect(madeOf(built).context.places.asns).toBeDefined()
   })
 })
 
@@ -249,7 +262,7 @@ test('after a compile thread that died nothing on disk is looked at', async () =
   truncateSync(city, 1000)
   const built = await restart().build({ lastGood: true })
   expect(built.problems).toEqual([])
-  expect([built.made?.view, paris(built)]).toEqual([before.made!.view, 'FR'])
+  expect([madeOf(built).view, paris(built)]).toEqual([madeOf(before).view, 'FR'])
   expect(built.stale).toMatchObject({ zones: {}, databases: 'last good' })
 })
 
@@ -259,14 +272,14 @@ describe('while a World is served whose compile thread is gone', () => {
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
     const built = await restart().build({ standing: true })
     expect(codesOf(built, 'error')).not.toEqual([])
-    expect([built.made, built.stale]).toEqual([undefined, undefined])
+    expect([built.kind, built.stale]).toEqual(['refused', undefined])
   })
 
   test('it goes on where databases have errors and none are kept: nobody loses its place', async () => {
     truncate()
     const built = await restart().build({ standing: true })
     expect(codesOf(built, 'error')).not.toEqual([])
-    expect([built.made, built.stale]).toEqual([undefined, undefined])
+    expect([built.kind, built.stale]).toEqual(['refused', undefined])
   })
 
   test('zones are loaded with the databases that are kept', async () => {

