@@ -6,8 +6,8 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
 import { type Context, type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { ORDER_BYTES, readAcceptance, readForgetting, readOrder } from './bodies.ts'
-import { type Node, type Refusal, ROUTES, type Shown } from './contract.ts'
+import { BODY_BYTES, readAcceptBody, readForgetBody, readOverrideBody } from './bodies.ts'
+import { type Node, type Refusal, ROUTES, type ProcessView } from './contract.ts'
 
 type Path<M> = Extract<(typeof ROUTES)[number], { method: M }>['path']
 
@@ -21,7 +21,7 @@ export interface TcpGuard {
   readonly token?: string
 }
 
-export function makeApp(shown: Shown | Node, guard: Guard): Hono {
+export function makeApp(shown: ProcessView | Node, guard: Guard): Hono {
   const app = new Hono()
   const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
 
@@ -101,9 +101,9 @@ function serveNode(app: Hono, node: Node): void {
     const outlook = node.outlook(pattern)
     return typeof outlook === 'string' ? context.json({ error: outlook }, 400) : context.json(outlook)
   })
-  takeOrders(app, '/api/overrides', readOrder, (order) => node.override(order))
-  takeOrders(app, '/api/forget', readForgetting, (forgetting) => node.forget(forgetting))
-  takeOrders(app, '/api/geo/accept', readAcceptance, (acceptance) => node.acceptGeo(acceptance))
+  post(app, '/api/overrides', readOverrideBody, (body) => node.override(body))
+  post(app, '/api/forget', readForgetBody, (body) => node.forget(body))
+  post(app, '/api/geo/accept', readAcceptBody, (body) => node.acceptGeo(body))
 }
 
 /**
@@ -116,32 +116,32 @@ function isOwnName(host: string, names: ReadonlySet<string>): boolean {
 }
 
 const tooLarge = (context: Context): Response =>
-  context.json({ error: `a body here has at most ${ORDER_BYTES} bytes` }, 413)
+  context.json({ error: `a body here has at most ${BODY_BYTES} bytes` }, 413)
 
 /**
  * A POST of JSON; 409 when it is understood and refused, 202 when it is done and not kept everywhere. The content type keeps
  * web pages of other origins out.
  */
-function takeOrders<T extends object>(
+function post<T extends object>(
   app: Hono,
   path: Path<'POST'>,
   read: (body: unknown) => T | string,
-  carryOut: (order: T) => Promise<object | Refusal>,
+  apply: (body: T) => Promise<object | Refusal>,
 ): void {
-  app.post(path, bodyLimit({ maxSize: ORDER_BYTES, onError: tooLarge }), async (context) => {
+  app.post(path, bodyLimit({ maxSize: BODY_BYTES, onError: tooLarge }), async (context) => {
     if (!/^application\/json\s*(;|$)/i.test(context.req.header('content-type') ?? '')) {
       return context.json({ error: 'the body must be JSON', hint: 'content-type: application/json' }, 415)
     }
-    const body: unknown = await context.req.json().catch(() => undefined)
-    const order = body === undefined ? 'the body is no JSON' : read(body)
-    if (typeof order === 'string') return context.json({ error: order }, 400)
-    const done = await carryOut(order)
+    const json: unknown = await context.req.json().catch(() => undefined)
+    const body = json === undefined ? 'the body is no JSON' : read(json)
+    if (typeof body === 'string') return context.json({ error: body }, 400)
+    const done = await apply(body)
     if (!('refused' in done)) return context.json(done, isKept(done) ? 200 : 202)
     return context.json({ error: done.refused, ...(done.hint !== undefined && { hint: done.hint }) }, 409)
   })
 }
 
-/** `notKept` of an order's answer says where it is not. */
+/** Whether a result is stored everywhere: its `notKept`, where it has one, is empty. */
 const isKept = (done: object): boolean => !('notKept' in done && Array.isArray(done.notKept) && done.notKept.length > 0)
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()

@@ -3,17 +3,17 @@ import { z } from 'zod'
 import { refusedDuration } from '../health/override.ts'
 import { parseDurationMs } from '../units.ts'
 
-/** More than any order needs. */
-export const ORDER_BYTES = 4096
+/** The largest body that is read; more than any of them needs. */
+export const BODY_BYTES = 4096
 
 /** `undrain` and `off` undo what stands for the pattern: a drain, or a force. */
-export const ORDER_ACTIONS = ['drain', 'undrain', 'up', 'down', 'off'] as const
-export type OrderAction = (typeof ORDER_ACTIONS)[number]
+export const REQUESTED_ACTIONS = ['drain', 'undrain', 'up', 'down', 'off'] as const
+export type RequestedAction = (typeof REQUESTED_ACTIONS)[number]
 
 /** An override as it is asked for. */
-export interface Order {
+export interface OverrideBody {
   readonly pattern: string
-  readonly action: OrderAction
+  readonly action: RequestedAction
   /** undefined = until undone. */
   readonly forMs: number | undefined
   readonly who: string
@@ -22,13 +22,13 @@ export interface Order {
   readonly yes: boolean
 }
 
-export interface Forgetting {
+export interface ForgetBody {
   readonly prober: string
   readonly who: string
 }
 
 /** Of databases that are held back. */
-export interface Acceptance {
+export interface AcceptBody {
   readonly who: string
   /** The build that was looked at; undefined = whichever waits. */
   readonly build: string | undefined
@@ -53,7 +53,7 @@ const DURATION = z
 
 const ORDER = z.strictObject({
   pattern: text(1, 255),
-  action: z.enum(ORDER_ACTIONS, `is none of ${ORDER_ACTIONS.join(', ')}`),
+  action: z.enum(REQUESTED_ACTIONS, `is none of ${REQUESTED_ACTIONS.join(', ')}`),
   for: DURATION.nullish(),
   who: text(1, 100),
   why: text(0, 300).default(''),
@@ -63,7 +63,7 @@ const ORDER = z.strictObject({
 const FORGETTING = z.strictObject({ prober: text(1, 63), who: text(1, 100) })
 
 /** A string says what is wrong with it. */
-export function readOrder(body: unknown): Order | string {
+export function readOverrideBody(body: unknown): OverrideBody | string {
   const read = ORDER.safeParse(body)
   if (!read.success) return faults(read.error)
   const { for: forMs, ...rest } = read.data
@@ -76,13 +76,13 @@ export function readOrder(body: unknown): Order | string {
 const ACCEPTANCE = z.strictObject({ who: text(1, 100), build: text(1, 1000).optional() })
 
 /** A string says what is wrong with it. */
-export function readAcceptance(body: unknown): Acceptance | string {
+export function readAcceptBody(body: unknown): AcceptBody | string {
   const read = ACCEPTANCE.safeParse(body)
   return read.success ? { who: read.data.who, build: read.data.build } : faults(read.error)
 }
 
 /** A string says what is wrong with it. */
-export function readForgetting(body: unknown): Forgetting | string {
+export function readForgetBody(body: unknown): ForgetBody | string {
   const read = FORGETTING.safeParse(body)
   return read.success ? read.data : faults(read.error)
 }

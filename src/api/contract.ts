@@ -2,7 +2,7 @@
  * The contract between HTTP and the process behind it: routes, what a client asks, what a node or prober shows. All of it is
  * plain JSON values.
  */
-import type { Acceptance, Forgetting, Order } from './bodies.ts'
+import type { AcceptBody, ForgetBody, OverrideBody } from './bodies.ts'
 
 export interface Readiness {
   readonly ready: boolean
@@ -26,7 +26,7 @@ export interface Question {
 }
 
 /** What HTTP shows of a running process, node or prober. Plain JSON values. */
-export interface Shown {
+export interface ProcessView {
   readiness(): Readiness
   metrics(): Promise<string>
   status(): Promise<object>
@@ -39,15 +39,15 @@ export interface Refusal {
 }
 
 /** A node that serves; node/node.ts is it. */
-export interface Node extends Shown {
+export interface Node extends ProcessView {
   /** A string says what is wrong with the question; undefined: no World is loaded yet. */
   explain(question: Question): object | string | undefined
   /** What draining a pattern would leave; a string says what is wrong with the pattern. */
   outlook(pattern: string): object | string
   /** Resolve when what was done is kept, or it is known where it is not. */
-  override(order: Order): Promise<object | Refusal>
-  forget(forgetting: Forgetting): Promise<object | Refusal>
-  acceptGeo(acceptance: Acceptance): Promise<object | Refusal>
+  override(body: OverrideBody): Promise<object | Refusal>
+  forget(body: ForgetBody): Promise<object | Refusal>
+  acceptGeo(body: AcceptBody): Promise<object | Refusal>
 }
 
 /** Every route there is: docs/api.md is held to this table by a test. `api`: control socket, or TCP with the token. */

@@ -1,19 +1,19 @@
-/** An override as an operator orders it, carried out at a node: what it undoes, what it did, who reads of it in the log. */
+/** Applies an operator's override at this node: checks what it would undo, applies it, waits until it is stored, logs it. */
 import type { Kept, NodeHealth, ServiceHealth } from '../health/node-health.ts'
 import { canonicalPattern, type Override, type OverrideAction } from '../health/override.ts'
 import { count } from '../units.ts'
-import type { Order } from './bodies.ts'
+import type { OverrideBody } from './bodies.ts'
 import type { Refusal } from './contract.ts'
 
-/** Where an order is not kept, and why; empty: it is on this node's disk, and on the board for the other nodes. */
-export type Lack = readonly { readonly where: 'disk' | 'board'; readonly why: string }[]
+/** Where a change is not stored, and why. Empty: it is on this node's disk, and on the board, from which the other nodes read it. */
+export type NotKept = readonly { readonly where: 'disk' | 'board'; readonly why: string }[]
 
-/** What was done, and what is left of the services whose members it matches. Plain JSON. */
-export interface Ordered {
-  /** What stands for the pattern after the order. */
+/** The result of an override: what was applied, and how much capacity is left of each service it matches. Plain JSON. */
+export interface OverrideResult {
+  /** What is in force for the pattern now. */
   readonly done: Override
-  readonly notKept: Lack
-  /** What stood for the pattern before. */
+  readonly notKept: NotKept
+  /** What was in force for the pattern before. */
   readonly before: Override | undefined
   readonly members: readonly string[]
   readonly services: readonly {
@@ -25,7 +25,7 @@ export interface Ordered {
   }[]
 }
 
-const ACTIONS: Readonly<Record<Order['action'], OverrideAction>> = {
+const ACTIONS: Readonly<Record<OverrideBody['action'], OverrideAction>> = {
   drain: 'drain',
   up: 'up',
   down: 'down',
@@ -41,35 +41,35 @@ export const ACTION_WORDS: Readonly<Record<OverrideAction, string>> = {
   undone: 'undone',
 }
 
-/** A prober that is out of the rosters. Plain JSON. */
-export interface Forgotten {
+/** The result of `prober forget`: the prober has left the rosters. Plain JSON. */
+export interface ForgetResult {
   readonly forgotten: string
-  readonly notKept: Lack
+  readonly notKept: NotKept
 }
 
-export const lackOf = ({ disk, board }: Pick<Kept, 'disk' | 'board'>): Lack => [
+export const notKeptOf = ({ disk, board }: Pick<Kept, 'disk' | 'board'>): NotKept => [
   ...(disk === undefined ? [] : [{ where: 'disk' as const, why: disk }]),
   ...(board === undefined ? [] : [{ where: 'board' as const, why: board }]),
 ]
 
-/** In force here at once; resolves when it is kept, or it is known where it is not. */
-export async function carryOut(
+/** Takes effect here at once. Resolves when it is stored, or when it is known where it is not. */
+export async function applyRequest(
   health: Pick<NodeHealth, 'override' | 'snapshot'>,
-  order: Order,
+  body: OverrideBody,
   log: (fields: object, line: string) => void,
-): Promise<Ordered | Refusal> {
-  const { who, why, forMs, yes } = order
-  const pattern = canonicalPattern(order.pattern) ?? order.pattern
+): Promise<OverrideResult | Refusal> {
+  const { who, why, forMs, yes } = body
+  const pattern = canonicalPattern(body.pattern) ?? body.pattern
   const earlier = health.snapshot()
   const before = earlier.overrides.find(({ override }) => override.pattern === pattern)?.override
-  const other = otherKind({ ...order, pattern }, before)
+  const other = otherKind({ ...body, pattern }, before)
   if (other !== undefined) return other
-  const result = health.override({ pattern, action: ACTIONS[order.action], forMs, who, why, yes })
+  const result = health.override({ pattern, action: ACTIONS[body.action], forMs, who, why, yes })
   if ('refused' in result) return result
   const { members } = result
   const kept = await result.kept
   const done = kept.stands
-  const notKept = lackOf(kept)
+  const notKept = notKeptOf(kept)
   const names = new Set(members.map((member) => member.split('/')[1]))
   const left = new Map(earlier.services.map(({ service, leftPercent }) => [service, leftPercent]))
   const services = health.snapshot().services.filter(({ service }) => names.has(service))
@@ -78,7 +78,7 @@ export async function carryOut(
 }
 
 /** `undrain` doesn't lift a force, nor `off` a drain: who types it has something else in mind than what stands. */
-function otherKind({ action, pattern }: Order, before: Override | undefined): Refusal | undefined {
+function otherKind({ action, pattern }: OverrideBody, before: Override | undefined): Refusal | undefined {
   if (before === undefined || (action !== 'undrain' && action !== 'off')) return undefined
   const isDrain = before.action === 'drain'
   if (isDrain === (action === 'undrain')) return undefined
@@ -100,7 +100,7 @@ function lineOf(
   { pattern, action, who, why, untilMs }: Override,
   before: Override | undefined,
   members: number,
-  notKept: Lack,
+  notKept: NotKept,
 ): string {
   const end = `(${count(members, 'member')})${notKept.map(({ where, why: lack }) => `; not on ${where}: ${lack}`).join('')}`
   if (action === 'undone') {

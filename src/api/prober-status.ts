@@ -10,12 +10,12 @@ import {
   type LoadStatus,
   processStatus,
   type ProcessStatus,
-  type Served,
+  type NodeState,
   storeStatus,
   type StoreStatus,
 } from './status.ts'
 
-export interface ServedProber extends Pick<Served, 'config' | 'startedAtMs' | 'readiness' | 'loads' | 'troubles'> {
+export interface ProberState extends Pick<NodeState, 'config' | 'startedAtMs' | 'readiness' | 'loads' | 'troubles'> {
   readonly plan: { readonly hash: string; readonly zones: number } | undefined
   readonly store: HealthSnapshot['store']
   readonly probing: Probing | undefined
@@ -35,7 +35,7 @@ export interface ProberStatusView {
   readonly targets: readonly TargetReport[]
 }
 
-export const proberStatusOf = (served: ServedProber): ProberStatusView => ({
+export const proberStatusOf = (served: ProberState): ProberStatusView => ({
   role: 'probe',
   node: processStatus(served.config, served),
   plan: served.plan === undefined ? null : { ...served.plan, revision: nameOf(served.loads.revision) },
@@ -46,7 +46,7 @@ export const proberStatusOf = (served: ServedProber): ProberStatusView => ({
   targets: served.probing?.report.targets ?? [],
 })
 
-export const renderProberMetrics = (served: ServedProber): Promise<string> =>
+export const renderProberMetrics = (served: ProberState): Promise<string> =>
   renderMetrics({
     ...processSamples(served),
     ...storeSamples(served.store),

@@ -5,12 +5,12 @@ import { nameOf } from '../git.ts'
 import type { HealthSnapshot, MemberStatus } from '../health/node-health.ts'
 import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import { probingSamples } from './probing.ts'
-import { type Served, storeStatus, VERSION } from './status.ts'
+import { type NodeState, storeStatus, VERSION } from './status.ts'
 
 /** Nodes may disagree for as long as news travels; what lasts longer is counted. */
 const DISAGREEING_MS = 5_000
 
-export function samplesOf(served: Served): Samples {
+export function samplesOf(served: NodeState): Samples {
   const { made, server, health, changes, probing } = served
   return {
     ...countedSamples(sumCounters(served.counters), served.cells),
@@ -53,7 +53,7 @@ export function processSamples({
   startedAtMs,
   readiness,
   loads,
-}: Pick<Served, 'startedAtMs' | 'readiness' | 'loads'>): Samples {
+}: Pick<NodeState, 'startedAtMs' | 'readiness' | 'loads'>): Samples {
   const { last } = loads
   const found = (severity: string): number =>
     last?.problems.filter((problem) => problem.severity === severity).length ?? 0

@@ -13,7 +13,7 @@ import type { Load } from '../world/reloads.ts'
 import type { Readiness } from './contract.ts'
 import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
 
-export interface Served {
+export interface NodeState {
   readonly config: Config
   readonly startedAtMs: number
   readonly readiness: Readiness
@@ -114,7 +114,7 @@ const manifest: { readonly version: string } = JSON.parse(
 )
 export const VERSION = manifest.version
 
-export function statusOf(served: Served): Status {
+export function statusOf(served: NodeState): Status {
   const { config, made, loads, health, probing } = served
   return {
     role: 'serve',
@@ -153,7 +153,7 @@ const heldTroubles = (made: WorldBuild | undefined): readonly string[] =>
 
 export const processStatus = (
   config: Config,
-  { startedAtMs, readiness }: Pick<Served, 'startedAtMs' | 'readiness'>,
+  { startedAtMs, readiness }: Pick<NodeState, 'startedAtMs' | 'readiness'>,
 ): ProcessStatus => ({
   name: config['node.name'],
   version: VERSION,

@@ -1,19 +1,19 @@
-/** The commands that speak with a node: what it sees and why, and orders to it and, through it, to all. */
+/** Commands that talk to a running node: what it sees and why, and overrides for it and, through it, for all nodes. */
 import type { Command } from 'commander'
-import type { OrderAction } from '../api/bodies.ts'
+import type { RequestedAction } from '../api/bodies.ts'
 import { explain } from './explain.ts'
-import { asksNode, collect, controlOf, type Ended, filesOf, settingsOf, type Shared } from './options.ts'
+import { asksNode, collect, controlOf, type OnExitCode, filesOf, settingsOf, type Shared } from './options.ts'
 import type { Output } from './output.ts'
 import { acceptGeo, forget, outlook, override, whoAmI } from './override.ts'
 import { status } from './status.ts'
 
-export function addNodeCommands(program: Command, output: Output, ended: Ended): void {
+export function addNodeCommands(program: Command, output: Output, ended: OnExitCode): void {
   addQuestions(program, output, ended)
-  addOrders(program, output, ended)
+  addOverrides(program, output, ended)
   addGeo(program, output, ended)
 }
 
-interface Asked {
+interface ExplainFlags {
   readonly client: string
   readonly type: string
   readonly down: readonly string[]
@@ -25,7 +25,7 @@ interface Asked {
 }
 
 /** Commands that change nothing. */
-function addQuestions(program: Command, output: Output, ended: Ended): void {
+function addQuestions(program: Command, output: Output, ended: OnExitCode): void {
   asksNode(program.command('explain').argument('<NAME>', 'the name that is asked for'))
     .summary('why a client gets its answer')
     .description(
@@ -39,7 +39,7 @@ function addQuestions(program: Command, output: Output, ended: Ended): void {
     .option('--no-ecs', 'the resolver does not tell the client (RFC 7871)')
     .option('--offline', 'load the files, even where a node runs')
     .option('--wire', 'print the bytes of the answer too')
-    .action(async (name: string, options: Shared & Asked, command: Command) => {
+    .action(async (name: string, options: Shared & ExplainFlags, command: Command) => {
       if (options.offline === true && options.at !== undefined)
         command.error('error: --offline asks no node: leave --at out')
       const { client, type, down, drain, ecs, resolver } = options
@@ -73,8 +73,13 @@ const ordersNode = (command: Command): Command =>
   asksNode(command).option('--who <NAME>', 'who says so (default: you, at this host)')
 
 /** Commands that tell all nodes, through the one on this machine, what stands above votes. */
-function addOrders(program: Command, output: Output, ended: Ended): void {
-  const carryOut = async (pattern: string, action: OrderAction, options: Ordering, command: Command): Promise<void> => {
+function addOverrides(program: Command, output: Output, ended: OnExitCode): void {
+  const applyRequest = async (
+    pattern: string,
+    action: RequestedAction,
+    options: Ordering,
+    command: Command,
+  ): Promise<void> => {
     const { why, for: time, who = whoAmI(), yes = false } = options
     if (why === undefined && action !== 'undrain' && action !== 'off') {
       command.error('error: --why is missing: say why, for those who find it at night')
@@ -98,14 +103,16 @@ function addOrders(program: Command, output: Output, ended: Ended): void {
     .option('--yes', 'also when less than `keep` of a service would be left')
     .option('--dry-run', 'only tell what would be left; exits with 1 when it is not safe')
     .action(async (pattern: string, options: Ordering & { dryRun?: boolean }, command: Command) => {
-      if (options.dryRun !== true) return carryOut(pattern, 'drain', options, command)
+      if (options.dryRun !== true) return applyRequest(pattern, 'drain', options, command)
       ended(await outlook({ ...controlOf(options, settingsOf(command, output)), pattern }, output))
     })
 
   ordersNode(program.command('undrain').argument('<PATTERN>', PATTERN))
     .summary('undo a drain')
     .description('Undoes a drain of the same pattern.')
-    .action((pattern: string, options: Ordering, command: Command) => carryOut(pattern, 'undrain', options, command))
+    .action((pattern: string, options: Ordering, command: Command) =>
+      applyRequest(pattern, 'undrain', options, command),
+    )
 
   ordersNode(program.command('force').argument('<PATTERN>', PATTERN))
     .argument('<STATE>', 'up or down, whatever the votes say; off: undo that')
@@ -118,7 +125,7 @@ function addOrders(program: Command, output: Output, ended: Ended): void {
     .option('--yes', 'also when less than `keep` of a service would be left')
     .action(async (pattern: string, state: string, options: Ordering, command: Command) => {
       if (state !== 'up' && state !== 'down' && state !== 'off') command.error('error: force takes up, down or off')
-      else await carryOut(pattern, state, options, command)
+      else await applyRequest(pattern, state, options, command)
     })
 
   const prober = program.command('prober').summary('the roster of probers: prober forget NAME')
@@ -133,7 +140,7 @@ function addOrders(program: Command, output: Output, ended: Ended): void {
     })
 }
 
-function addGeo(program: Command, output: Output, ended: Ended): void {
+function addGeo(program: Command, output: Output, ended: OnExitCode): void {
   const geo = program.command('geo').summary('databases that are held back: geo accept')
   ordersNode(geo.command('accept'))
     .summary('use new databases that `geo.maxMove` holds back')

@@ -9,7 +9,7 @@ import { check, type Format, FORMATS, refuseSettings } from './check.ts'
 import {
   asSeenFromHere,
   collect,
-  type Ended,
+  type OnExitCode,
   filesOf,
   readSettings,
   settingsOf,
@@ -20,7 +20,7 @@ import type { Output } from './output.ts'
 import { type PlanFormat, PLAN_FORMATS, plan } from './plan.ts'
 import { schema } from './schema.ts'
 
-export function addZoneCommands(program: Command, output: Output, ended: Ended): void {
+export function addZoneCommands(program: Command, output: Output, ended: OnExitCode): void {
   addCheck(program, output, ended)
   addPlan(program, output, ended)
   program
@@ -46,7 +46,7 @@ interface Checking extends Shared {
 const parseParent = (text: string): Endpoint | undefined =>
   parseEndpoint(text) ?? parseEndpoint(`${text}:53`) ?? parseEndpoint(`[${text}]:53`)
 
-function addCheck(program: Command, output: Output, ended: Ended): void {
+function addCheck(program: Command, output: Output, ended: OnExitCode): void {
   withSettings(program.command('check').argument('[DIR]', 'folder of zones; the setting `zones` without'))
     .summary('load and compile zones without serving')
     .description(
@@ -87,7 +87,7 @@ interface Planning extends Shared {
   readonly format: string
 }
 
-function addPlan(program: Command, output: Output, ended: Ended): void {
+function addPlan(program: Command, output: Output, ended: OnExitCode): void {
   withSettings(
     program
       .command('plan')

@@ -10,7 +10,7 @@ import { addNodeCommands } from './commands-node.ts'
 import { addZoneCommands } from './commands-zone.ts'
 import { ControlError } from './control.ts'
 import { demo } from './demo.ts'
-import { type Ended, SettingsError, settingsOf, type Shared, withSettings } from './options.ts'
+import { type OnExitCode, SettingsError, settingsOf, type Shared, withSettings } from './options.ts'
 import type { Output } from './output.ts'
 
 /** Exit codes: what a script may rely on. */
@@ -68,7 +68,7 @@ const withoutArguments = (text: string): string =>
     .replace(/(but got \d+): [^]*/, '$1')
 
 /** Commands that run until a signal ends them. */
-function addServers(program: Command, output: Output, untilSignal: UntilSignal, ended: Ended): void {
+function addServers(program: Command, output: Output, untilSignal: UntilSignal, ended: OnExitCode): void {
   withSettings(program.command('serve'))
     .summary('answer queries, and probe the sites')
     .description('Answers queries, and probes the sites unless told otherwise. SIGHUP loads again; SIGTERM ends it.')

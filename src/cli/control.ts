@@ -22,7 +22,7 @@ export class NoNodeError extends ControlError {}
 export const ask = <T>(options: ControlOptions, path: string): Promise<T> => exchange<T>(options, path, undefined)
 
 /** POST of a JSON body; else as ask(). What the node refuses is a ControlError too. */
-export const order = <T>(options: ControlOptions, path: string, body: object): Promise<T> =>
+export const post = <T>(options: ControlOptions, path: string, body: object): Promise<T> =>
   exchange<T>(options, path, JSON.stringify(body))
 
 const REFUSED = 409

@@ -32,9 +32,9 @@ export async function explain(options: ExplainOptions, output: Output): Promise<
 }
 
 /** `why`: why no node was asked. */
-type Told = { readonly explained: Explained; readonly why: string } | undefined
+type Answer = { readonly explained: Explained; readonly why: string } | undefined
 
-async function byNode(options: ExplainOptions, output: Output): Promise<Told> {
+async function byNode(options: ExplainOptions, output: Output): Promise<Answer> {
   try {
     const explained = await ask<Explained>(options, `/api/explain?${queryOf(options.question)}`)
     if ('source' in explained || options.json) return { explained, why: '' }
@@ -54,7 +54,7 @@ function queryOf({ name, client, type, down, drain, resolver, ecs }: Question): 
 }
 
 /** `gone`: there is no node, and that is why. */
-async function byFiles({ files, question, json }: ExplainOptions, output: Output, gone?: NoNodeError): Promise<Told> {
+async function byFiles({ files, question, json }: ExplainOptions, output: Output, gone?: NoNodeError): Promise<Answer> {
   const builder = makeBuilder(files)
   const result = await builder.build()
   const { problems } = result

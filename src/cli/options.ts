@@ -31,7 +31,7 @@ export interface Shared {
 export class SettingsError extends Error {}
 
 /** Told the exit code. */
-export type Ended = (code: number) => void
+export type OnExitCode = (code: number) => void
 
 export function withSettings(command: Command): Command {
   command.option('-c, --config <FILE>', 'settings file (default: meridian.yaml, if it is there)')

@@ -3,18 +3,18 @@
  * was done is told back with the members it meets and what is left of their services.
  */
 import { hostname, userInfo } from 'node:os'
-import type { OrderAction } from '../api/bodies.ts'
-import { ACTION_WORDS, type Forgotten, type Lack, type Ordered } from '../api/override.ts'
+import type { RequestedAction } from '../api/bodies.ts'
+import { ACTION_WORDS, type ForgetResult, type NotKept, type OverrideResult } from '../api/override.ts'
 import type { Outlook } from '../health/node-health.ts'
 import { movesInWords } from '../traffic/moves.ts'
 import { count, formatPercent } from '../units.ts'
 import type { DatabaseHold } from '../world/geo-hold.ts'
-import { ask, type ControlOptions, order } from './control.ts'
+import { ask, type ControlOptions, post } from './control.ts'
 import { type Output, table, untilInWords, wrap } from './output.ts'
 
 export interface OverrideOptions extends ControlOptions {
   readonly pattern: string
-  readonly action: OrderAction
+  readonly action: RequestedAction
   /** As written: `2h`. */
   readonly for?: string
   readonly who: string
@@ -41,7 +41,7 @@ function nameOfUid(): string {
 export const NOT_KEPT = 3
 
 /** Exit code: 0, or NOT_KEPT with the reasons. */
-function kept(notKept: Lack, output: Output): number {
+function kept(notKept: NotKept, output: Output): number {
   for (const { where, why } of notKept) {
     const what =
       where === 'disk'
@@ -63,12 +63,12 @@ export async function override(options: OverrideOptions, output: Output): Promis
     ...(why !== undefined && { why }),
     ...(options.for !== undefined && { for: options.for }),
   }
-  const done = await order<Ordered>(options, '/api/overrides', body)
+  const done = await post<OverrideResult>(options, '/api/overrides', body)
   output.out(options.json ? JSON.stringify(done) : orderedInWords(done))
   return kept(done.notKept, output)
 }
 
-export function orderedInWords({ done, notKept, before, members, services }: Ordered): string {
+export function orderedInWords({ done, notKept, before, members, services }: OverrideResult): string {
   const { pattern, action, untilMs } = done
   const what =
     action === 'undone'
@@ -125,7 +125,7 @@ export async function forget(
   output: Output,
 ): Promise<number> {
   const { prober, who } = options
-  const done = await order<Forgotten>(options, '/api/forget', { prober, who })
+  const done = await post<ForgetResult>(options, '/api/forget', { prober, who })
   const whose = done.notKept.some(({ where }) => where === 'board') ? 'this node' : 'all nodes'
   output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} is out of the roster of ${whose}`)
   return kept(done.notKept, output)
@@ -136,7 +136,7 @@ export async function acceptGeo(
   options: ControlOptions & { readonly who: string; readonly json: boolean },
   output: Output,
 ): Promise<number> {
-  const done = await order<{ accepted: DatabaseHold }>(options, '/api/geo/accept', { who: options.who })
+  const done = await post<{ accepted: DatabaseHold }>(options, '/api/geo/accept', { who: options.who })
   const { service, moves } = done.accepted
   const what = `the new databases are accepted, and are loaded now: they move ${formatPercent(moves.moved)} of the clients of ${service}: ${movesInWords(moves.moves)}`
   output.out(options.json ? JSON.stringify(done) : wrap(what))

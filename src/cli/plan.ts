@@ -42,14 +42,14 @@ export interface PlanCommand {
 }
 
 /** A problem and the side it is on. */
-interface Told extends Problem {
+interface SideProblem extends Problem {
   readonly side: 'old' | 'new' | null
 }
 
 export async function plan(command: PlanCommand, output: Output): Promise<number> {
   const revisions = new Revisions()
   try {
-    const problems: Told[] = []
+    const problems: SideProblem[] = []
     const made = await planned(command, revisions, problems)
     return tell(command, made, problems, output)
   } finally {
@@ -57,7 +57,7 @@ export async function plan(command: PlanCommand, output: Output): Promise<number
   }
 }
 
-async function planned(command: PlanCommand, revisions: Revisions, problems: Told[]): Promise<Plan | undefined> {
+async function planned(command: PlanCommand, revisions: Revisions, problems: SideProblem[]): Promise<Plan | undefined> {
   const weighing = readWeighing(command, problems)
   const places = await sidesOf(command, revisions, problems)
   if (places === undefined || hasErrors(problems)) return undefined
@@ -75,7 +75,7 @@ async function planned(command: PlanCommand, revisions: Revisions, problems: Tol
 async function sidesOf(
   { zones, old, new: now }: PlanCommand,
   revisions: Revisions,
-  problems: Told[],
+  problems: SideProblem[],
 ): Promise<{ readonly old: ZonesAt; readonly new: ZonesAt } | undefined> {
   const working: ZonesAt = { zones, name: zones }
   const taken: (ZonesAt | undefined)[] = []
@@ -99,7 +99,7 @@ async function build(
   city: readonly string[],
   geo: GeoState,
   { asn, cache, nodeSite }: PlanCommand,
-  problems: Told[],
+  problems: SideProblem[],
 ): Promise<PlanSide | undefined> {
   const settings: BuildSettings = {
     zones: at.zones,
@@ -120,14 +120,14 @@ async function build(
   return result.kind === 'made' && model !== undefined ? { name: at.name, made: result.made, model } : undefined
 }
 
-function readWeighing({ population, clients }: PlanCommand, problems: Told[]): Weighing {
+function readWeighing({ population, clients }: PlanCommand, problems: SideProblem[]): Weighing {
   const report = (problem: Problem): void => void problems.push({ side: null, ...problem })
   if (population !== undefined) return { by: 'population', weights: readPopulation(population, report) }
   if (clients !== undefined) return { by: 'clients', counts: readClients(clients, report) }
   return { by: 'addresses' }
 }
 
-function checkSites({ down, drain }: PlanCommand, { model }: PlanSide, problems: Told[]): void {
+function checkSites({ down, drain }: PlanCommand, { model }: PlanSide, problems: SideProblem[]): void {
   for (const [file, sites] of [
     ['--down', down],
     ['--drain', drain],
@@ -154,7 +154,7 @@ function checkCountries(
   { population }: PlanCommand,
   weighing: Weighing,
   sides: readonly PlanSide[],
-  problems: Told[],
+  problems: SideProblem[],
 ): void {
   if (weighing.by !== 'population') return
   const known = new Set<string>()
@@ -181,7 +181,7 @@ const hasErrors = (problems: readonly Problem[]): boolean => problems.some(({ se
 function tell(
   { format, maxMove }: PlanCommand,
   made: Plan | undefined,
-  problems: readonly Told[],
+  problems: readonly SideProblem[],
   output: Output,
 ): number {
   const beyond = made === undefined || maxMove === undefined ? [] : made.moves.filter(({ moved }) => moved > maxMove)
@@ -202,11 +202,11 @@ function tell(
   return made === undefined || beyond.length > 0 ? 1 : 0
 }
 
-const problemInWords = (problem: Told): string =>
+const problemInWords = (problem: SideProblem): string =>
   `${problem.side === null ? '' : `${problem.side}: `}${formatProblem(problem)}`
 
 /** What both sides have because they are one folder is told once. */
-function eachOnce(problems: readonly Told[]): readonly Told[] {
+function eachOnce(problems: readonly SideProblem[]): readonly SideProblem[] {
   const known = new Map(problems.map((problem) => [formatProblem(problem), problem]))
   return problems.filter((problem) => known.get(formatProblem(problem)) === problem)
 }

@@ -8,7 +8,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { makeApp, type TcpGuard } from '../api/app.ts'
-import type { Node, Shown } from '../api/contract.ts'
+import type { Node, ProcessView } from '../api/contract.ts'
 import { type HttpServer, isAnswered, listenSocket, listenTcp } from '../api/listen.ts'
 import { type Config, listensByDefault } from '../config.ts'
 import { StartError } from '../problem.ts'
@@ -37,7 +37,7 @@ export interface DoorSettings {
   readonly log: Logger
   readonly takeover: boolean
   /** What is shown. */
-  readonly shown: Shown | Node
+  readonly shown: ProcessView | Node
   /** A door is a predecessor's no more: what it was told there comes here from now on. */
   readonly onTaken?: () => void
 }

@@ -12,13 +12,13 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { makeAdoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
-import type { Acceptance, Forgetting, Order } from '../api/bodies.ts'
+import type { AcceptBody, ForgetBody, OverrideBody } from '../api/bodies.ts'
 import type { Node, Question, Readiness, Refusal } from '../api/contract.ts'
 import type { Explained } from '../api/explained.ts'
 import { renderMetrics } from '../api/metrics.ts'
-import { carryOut, type Forgotten, lackOf, type Ordered } from '../api/override.ts'
+import { applyRequest, type ForgetResult, notKeptOf, type OverrideResult } from '../api/override.ts'
 import { samplesOf } from '../api/samples.ts'
-import { type Served, type Status, statusOf, VERSION } from '../api/status.ts'
+import { type NodeState, type Status, statusOf, VERSION } from '../api/status.ts'
 import type { Config, Log } from '../config.ts'
 import { AnswerCells } from '../counters.ts'
 import { explain } from '../explain/explain.ts'
@@ -269,19 +269,19 @@ export class RunningNode implements Node {
     return this.#health.outlook(pattern)
   }
 
-  override(order: Order): Promise<Ordered | Refusal> {
-    return carryOut(this.#health, order, (fields, line) => this.#log.info(fields, line))
+  override(body: OverrideBody): Promise<OverrideResult | Refusal> {
+    return applyRequest(this.#health, body, (fields, line) => this.#log.info(fields, line))
   }
 
-  async forget({ prober, who }: Forgetting): Promise<Forgotten | Refusal> {
+  async forget({ prober, who }: ForgetBody): Promise<ForgetResult | Refusal> {
     const forgotten = this.#health.forget(prober)
     if (typeof forgotten === 'string') return { refused: forgotten }
-    const notKept = lackOf(await forgotten.kept)
+    const notKept = notKeptOf(await forgotten.kept)
     this.#log.info({ prober, who, notKept }, `prober ${prober} is forgotten, by ${who}`)
     return { forgotten: prober, notKept }
   }
 
-  async acceptGeo({ who, build }: Acceptance): Promise<{ readonly accepted: DatabaseHold } | Refusal> {
+  async acceptGeo({ who, build }: AcceptBody): Promise<{ readonly accepted: DatabaseHold } | Refusal> {
     const held = this.#made?.held ?? null
     if (held === null) return { refused: 'no database waits to be accepted' }
     if (build !== undefined && build !== held.build) {
@@ -297,7 +297,7 @@ export class RunningNode implements Node {
     return { accepted: held }
   }
 
-  async #served(): Promise<Served> {
+  async #served(): Promise<NodeState> {
     // first: what follows is of one moment
     const probing = this.#prober && { report: await this.#prober.report(), thread: this.#prober }
     return {

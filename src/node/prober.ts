@@ -6,8 +6,8 @@
  *   Doors: control socket, http.listen ◀── readiness, status, metrics
  */
 import type { Logger } from 'pino'
-import type { Readiness, Shown } from '../api/contract.ts'
-import { proberStatusOf, type ProberStatusView, renderProberMetrics, type ServedProber } from '../api/prober-status.ts'
+import type { Readiness, ProcessView } from '../api/contract.ts'
+import { proberStatusOf, type ProberStatusView, renderProberMetrics, type ProberState } from '../api/prober-status.ts'
 import type { Config } from '../config.ts'
 import { nameOf } from '../git.ts'
 import type { Store } from '../health/store.ts'
@@ -25,7 +25,7 @@ export interface ProberOptions {
   readonly log: Logger
 }
 
-export class RunningProber implements Shown {
+export class RunningProber implements ProcessView {
   readonly #config: Config
   readonly #log: Logger
   readonly #store: Store
@@ -121,7 +121,7 @@ export class RunningProber implements Shown {
     return proberStatusOf(await this.#served())
   }
 
-  async #served(): Promise<ServedProber> {
+  async #served(): Promise<ProberState> {
     const targets = this.#targets
     const { shared, trouble, refusals } = this.#store
     return {

@@ -2,17 +2,17 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
 import { type Guard, makeApp } from '../../src/api/app.ts'
-import type { Acceptance, Forgetting, Order } from '../../src/api/bodies.ts'
-import { type Node, type Question, ROUTES, type Shown } from '../../src/api/contract.ts'
+import type { AcceptBody, ForgetBody, OverrideBody } from '../../src/api/bodies.ts'
+import { type Node, type Question, ROUTES, type ProcessView } from '../../src/api/contract.ts'
 
 const TOKEN = 'a token of this test'.replaceAll(' ', '-')
 const CLOSED: Guard = { names: new Set(['fra1', 'gslb.example']) }
 const OPEN_TO_TOKEN: Guard = { ...CLOSED, token: TOKEN }
 let reasons: string[] = []
 let asked: Question[] = []
-let ordered: (Order | Forgetting | Acceptance)[] = []
+let ordered: (OverrideBody | ForgetBody | AcceptBody)[] = []
 
-const shown: Shown = {
+const shown: ProcessView = {
   readiness: () => ({ ready: reasons.length === 0, reasons, warnings: [] }),
   metrics: async () => 'meridian_ready 1\n',
   status: async () => ({ node: { name: 'n1' } }),

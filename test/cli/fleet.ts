@@ -1,12 +1,12 @@
 /** A snapshot of health in which everything there is to show is shown once, and what serves it. */
-import type { Served } from '../../src/api/status.ts'
+import type { NodeState } from '../../src/api/status.ts'
 import { givenText, readConfig } from '../../src/config.ts'
 import { AnswerCells } from '../../src/counters.ts'
 import type { HealthSnapshot, MemberStatus, VoteStatus } from '../../src/health/node-health.ts'
 import type { Override } from '../../src/health/override.ts'
 import { target, vote } from '../support/plans.ts'
 
-export const configOf = (settings: Readonly<Record<string, string>>): Served['config'] => {
+export const configOf = (settings: Readonly<Record<string, string>>): NodeState['config'] => {
   const given = Object.entries(settings).map(([key, value]) => ({ ...givenText('state', value, 'test'), key }))
   return readConfig(given, (problem) => {
     throw new Error(problem.message)
@@ -136,7 +136,7 @@ export const snapshot: HealthSnapshot = {
   troubles: ['saved health can not be written'],
 }
 
-export const served = (health: HealthSnapshot = snapshot): Served => ({
+export const served = (health: HealthSnapshot = snapshot): NodeState => ({
   config: configOf({ 'node.name': 'n1', listen: '192.0.2.53:53' }),
   startedAtMs: Date.now() - 60_000,
   readiness: { ready: true, reasons: [], warnings: [] },

@@ -4,17 +4,17 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { makeApp } from '../../src/api/app.ts'
-import type { Acceptance, Forgetting, Order } from '../../src/api/bodies.ts'
+import type { AcceptBody, ForgetBody, OverrideBody } from '../../src/api/bodies.ts'
 import type { Node } from '../../src/api/contract.ts'
 import { type HttpServer, listenSocket, listenTcp } from '../../src/api/listen.ts'
-import type { Lack } from '../../src/api/override.ts'
+import type { NotKept } from '../../src/api/override.ts'
 import { run } from '../../src/cli/commands.ts'
 import { whoAmI } from '../../src/cli/override.ts'
 import { drain } from './fleet.ts'
 
 let folder = ''
 let open: HttpServer[] = []
-let heard: (Order | Forgetting | Acceptance)[] = []
+let heard: (OverrideBody | ForgetBody | AcceptBody)[] = []
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'meridian-override-'))
   heard = []
@@ -26,7 +26,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-let notKept: Lack = []
+let notKept: NotKept = []
 const services = [{ service: 'web', leftBeforePercent: 100, leftPercent: 66.7, keepPercent: 25, lastResort: false }]
 const node: Node = {
   readiness: () => ({ ready: true, reasons: [], warnings: [] }),

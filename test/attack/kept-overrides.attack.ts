@@ -1,15 +1,15 @@
-/** An order that was answered as done outlives the process, whatever ends it; on a full disk it is said that it would not. */
+/** An override that was answered as done outlives the process, whatever ends it; on a full disk the answer says that it would not. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import type { Ordered } from '../../src/api/override.ts'
-import { order } from '../../src/cli/control.ts'
+import type { OverrideResult } from '../../src/api/override.ts'
+import { post } from '../../src/cli/control.ts'
 import { type NodeProcess, Scene } from '../support/scene.ts'
 import { type Attack, isRoot } from './attack.ts'
 
 const ROUNDS = 15
 
-const ask = (state: string, action: string): Promise<Ordered> =>
-  order<Ordered>({ state }, '/api/overrides', { pattern: 'fra', action, who: 'ann', why: 'works', yes: true })
+const ask = (state: string, action: string): Promise<OverrideResult> =>
+  post<OverrideResult>({ state }, '/api/overrides', { pattern: 'fra', action, who: 'ann', why: 'works', yes: true })
 
 async function standing(node: NodeProcess): Promise<readonly string[]> {
   return (await node.status())!.overrides.map(({ override }) => `${override.pattern} ${override.action}`)
@@ -67,13 +67,13 @@ async function full(scene: Scene): Promise<string> {
 }
 
 export const attack: Attack = {
-  tries: 'SIGKILL in the moment in which an order is answered, and a disk that is full',
+  tries: 'SIGKILL in the moment in which an override is answered, and a disk that is full',
   run: async (scale, print) => {
     const scene = new Scene()
     try {
       if (scale === 'smoke') return await killedOnce(scene)
       await killed(scene, ROUNDS)
-      print(`${ROUNDS} of ${ROUNDS} orders were there after SIGKILL`)
+      print(`${ROUNDS} of ${ROUNDS} overrides were there after SIGKILL`)
       if (isRoot()) print(`on a full disk: ${await full(scene)}`)
     } finally {
       await scene.close()
