@@ -12,9 +12,9 @@ import type { Report } from './problem.ts'
 import { type Endpoint, formatEndpoint, parseBytes, parseEndpoint, parsePercent } from './units.ts'
 
 /** A value as someone wrote it. */
-export interface Given {
+export interface RawSetting {
   readonly key: string
-  readonly values: readonly GivenValue[]
+  readonly values: readonly RawValue[]
   /** What to call the source in a problem: the file, `MERIDIAN_THREADS`, `--threads`. */
   readonly source: string
   /** Paths are relative to it. */
@@ -26,7 +26,7 @@ export interface Given {
   readonly width?: number
 }
 
-export interface GivenValue {
+export interface RawValue {
   readonly text: string
   /** Only of named commands in the file: `text` is the name, and these are its words. */
   readonly words?: readonly string[]
@@ -48,7 +48,7 @@ export interface Setting<T> {
   /** How the docs tell a default that depends on the machine. */
   readonly defaultInWords?: string
   readonly meaning: string
-  /** One value; undefined = not of the type. `words`: see GivenValue. */
+  /** One value; undefined = not of the type. `words`: see RawValue. */
   readonly read: (text: string, folder: string, words?: readonly string[]) => unknown
   /** Of a list: more values are a fault. */
   readonly most?: number
@@ -323,13 +323,16 @@ export const flagOf = (key: string): string => `--${key.replaceAll('.', '-')}`
  * Settings among environment variables. Lists are written with commas. A variable that is no setting is a warning and no
  * error: Kubernetes itself sets some for a service called meridian.
  */
-export function givenByEnvironment(env: Readonly<Record<string, string | undefined>>, report: Report): Given[] {
+export function settingsFromEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+  report: Report,
+): RawSetting[] {
   const known = new Map(SETTING_KEYS.map((key) => [variableOf(key), key]))
-  const given: Given[] = []
+  const given: RawSetting[] = []
   for (const [variable, value] of Object.entries(env)) {
     if (!variable.startsWith('MERIDIAN_') || variable === TOKEN_VARIABLE || value === undefined) continue
     const key = known.get(variable)
-    if (key !== undefined) given.push(givenText(key, value, variable))
+    if (key !== undefined) given.push(settingFromText(key, value, variable))
     else {
       const place = { file: variable, line: 0, column: 0 }
       const message = 'no setting has this variable'
@@ -340,21 +343,21 @@ export function givenByEnvironment(env: Readonly<Record<string, string | undefin
 }
 
 /** A value from the command line or the environment: relative to where the command runs. */
-export function givenText(key: SettingKey, value: string, source: string): Given {
+export function settingFromText(key: SettingKey, value: string, source: string): RawSetting {
   const parts = SETTINGS[key].list ? value.split(',').map((part) => part.trim()) : [value]
   const values = parts.filter((part) => part !== '').map((part) => ({ text: part, line: 0, column: 0 }))
   return { key, values, source, folder: process.cwd(), line: 0, column: 0 }
 }
 
 /** Everything that was given, the strongest source last → Config; undefined after an error was reported. */
-export function readConfig(given: readonly Given[], report: Report): Config | undefined {
+export function readConfig(given: readonly RawSetting[], report: Report): Config | undefined {
   let wrong = false
   const fault = (
     code: 'setting-unknown' | 'setting-invalid',
-    at: Given,
+    at: RawSetting,
     message: string,
     hint: string,
-    item: GivenValue | Given = at,
+    item: RawValue | RawSetting = at,
   ) => {
     wrong = true
     const { line, column, width } = item

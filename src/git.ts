@@ -188,7 +188,7 @@ export class Git {
     })
   }
 
-  run(words: readonly string[], options: RunOptions = {}): Promise<Told> {
+  run(words: readonly string[], options: RunOptions = {}): Promise<GitResult> {
     return execute(words, this.#environment, options.folder ?? this.tree.top, options)
   }
 }
@@ -231,14 +231,14 @@ function environmentOf(config: readonly (readonly [key: string, value: string])[
   }
 }
 
-export type Told = { readonly out: Buffer } | Refusal
+export type GitResult = { readonly out: Buffer } | Refusal
 
 async function execute(
   words: readonly string[],
   env: NodeJS.ProcessEnv,
   folder: string,
   { input = '', mostBytes = MOST_BYTES, timeoutMs = TIMEOUT_MS }: RunOptions = {},
-): Promise<Told> {
+): Promise<GitResult> {
   const running = promisify(execFile)('git', words, {
     cwd: folder,
     env,

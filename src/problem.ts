@@ -166,7 +166,7 @@ export class ProblemList {
 }
 
 /** Of the folder: what `list` does not tell; `isStopped`: by TooManyErrors. */
-export function untold(list: ProblemList, folder: string, isStopped: boolean): Problem[] {
+export function hiddenProblems(list: ProblemList, folder: string, isStopped: boolean): Problem[] {
   const problems: Problem[] = []
   const tell = (severity: Severity, message: string, hint: string): void => {
     problems.push({ code: 'problems-many', severity, file: folder, line: 0, column: 0, message, hint })

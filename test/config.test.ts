@@ -3,9 +3,9 @@ import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import {
   flagOf,
-  type Given,
-  givenByEnvironment,
-  givenText,
+  type RawSetting,
+  settingsFromEnvironment,
+  settingFromText,
   readConfig,
   SETTING_KEYS,
   SETTINGS,
@@ -14,7 +14,7 @@ import {
 import type { Problem } from '../src/problem.ts'
 import { parseEndpoint } from '../src/units.ts'
 
-const written = (key: string, ...texts: string[]): Given => ({
+const written = (key: string, ...texts: string[]): RawSetting => ({
   key,
   values: texts.map((text, i) => ({ text, line: 3 + i, column: 5 })),
   source: 'meridian.yaml',
@@ -23,7 +23,7 @@ const written = (key: string, ...texts: string[]): Given => ({
   column: 1,
 })
 
-function read(...given: Given[]) {
+function read(...given: RawSetting[]) {
   const problems: Problem[] = []
   return { config: readConfig(given, (problem) => problems.push(problem)), problems }
 }
@@ -59,37 +59,37 @@ describe('sources', () => {
     const { config } = read(
       written('listen', '192.0.2.1:53', '[2001:db8::1]:53'),
       written('threads', '2'),
-      ...givenByEnvironment({ MERIDIAN_THREADS: '3' }, () => undefined),
-      givenText('listen', '127.0.0.1:5353', '--listen'),
+      ...settingsFromEnvironment({ MERIDIAN_THREADS: '3' }, () => undefined),
+      settingFromText('listen', '127.0.0.1:5353', '--listen'),
     )
     expect(config).toMatchObject({ threads: 3, listen: [{ address: '127.0.0.1', port: 5353 }] })
   })
 
   test('paths in a file are relative to it, others to where the command runs', () => {
     expect(read(written('zones', 'z')).config?.zones).toBe('/etc/meridian/z')
-    expect(read(givenText('zones', 'z', '--zones')).config?.zones).toBe(resolve('z'))
+    expect(read(settingFromText('zones', 'z', '--zones')).config?.zones).toBe(resolve('z'))
   })
 
   test('lists in variables are written with commas', () => {
-    const given = givenByEnvironment({ MERIDIAN_GEO_CITY: '/a.mmdb, /b.mmdb', PATH: '/bin' }, () => undefined)
+    const given = settingsFromEnvironment({ MERIDIAN_GEO_CITY: '/a.mmdb, /b.mmdb', PATH: '/bin' }, () => undefined)
     expect(read(...given).config?.['geo.city']).toEqual(['/a.mmdb', '/b.mmdb'])
   })
 
   test('commands in variables and flags: NAME=program and its words, between commas', () => {
     const text = 'login=/bin/login --deep  x=1, ping=bin/ping'
     const expected = { login: ['/bin/login', '--deep', 'x=1'], ping: [resolve('bin/ping')] }
-    expect(read(givenText('probe.exec', text, '--probe-exec')).config?.['probe.exec']).toEqual(expected)
-    const given = givenByEnvironment({ MERIDIAN_PROBE_EXEC: text }, () => undefined)
+    expect(read(settingFromText('probe.exec', text, '--probe-exec')).config?.['probe.exec']).toEqual(expected)
+    const given = settingsFromEnvironment({ MERIDIAN_PROBE_EXEC: text }, () => undefined)
     expect(read(...given).config?.['probe.exec']).toEqual(expected)
     for (const wrong of ['login', 'login=', '=/bin/login', 'a b=/bin/login', '/bin/login']) {
-      const { problems } = read(givenText('probe.exec', wrong, '--probe-exec'))
+      const { problems } = read(settingFromText('probe.exec', wrong, '--probe-exec'))
       expect(problems, wrong).toMatchObject([{ code: 'setting-invalid', file: '--probe-exec' }])
     }
   })
 
   test('a variable that is no setting is a warning with a hint', () => {
     const problems: Problem[] = []
-    const given = givenByEnvironment({ MERIDIAN_THREAD: '3' }, (problem) => problems.push(problem))
+    const given = settingsFromEnvironment({ MERIDIAN_THREAD: '3' }, (problem) => problems.push(problem))
     expect(given).toEqual([])
     expect(problems).toMatchObject([
       {

@@ -129,7 +129,7 @@ function identity({ world, query, found }: Responder, owner: number, node: numbe
   const { image } = world
   if (node >= 0 && node === found.encloser) return node
   if (owner === QUERY_NAME) return query.hashes[0]! | IS_HASH
-  if (owner < image.firstStrange) return owner
+  if (owner < image.firstForeign) return owner
   return image.nodes[owner * NODE_INTS + X_HASH]! | IS_HASH
 }
 

@@ -11,13 +11,13 @@ export const NX = -2
 const OUTSIDE = -1
 
 /** What else a lookup found: one object, used again for each. */
-export interface Found {
+export interface LookupResult {
   /** The deepest node at or above the name; −1: there is none. */
   encloser: number
 }
 
 /** Node of the query name, or of the wildcard that stands for it, or NX or OUTSIDE. */
-export function lookUp(image: Image, query: Query, found: Found): number {
+export function lookUp(image: Image, query: Query, found: LookupResult): number {
   const { labels } = query
   let label = labels > image.deepest ? labels - image.deepest : 0
   let node = findSuffix(image, query, label)
@@ -47,7 +47,7 @@ const findSuffix = (image: Image, { name, nameBytes, labelAt, hashes }: Query, l
   find(image, name, labelAt[label]!, nameBytes - labelAt[label]!, hashes[label]!)
 
 /** The same for the name of a number: it was looked up when the World was made. */
-export function nodeOf(image: Image, name: number, found: Found): number {
+export function nodeOf(image: Image, name: number, found: LookupResult): number {
   const node = exactNode(image, name)
   found.encloser = node < 0 ? ~node : node
   return node < 0 ? standIn(image, found.encloser) : ownNode(image, node)

@@ -4,7 +4,7 @@ import type { HealthTable } from '../health/table.ts'
 import { makeSelection, type Selection, type Trace } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { type Client, makeClient } from './client.ts'
-import type { Found } from './lookup.ts'
+import type { LookupResult } from './lookup.ts'
 import { makeResponse, type Response } from './response.ts'
 import type { World } from './world.ts'
 
@@ -57,7 +57,7 @@ export interface Responder {
   chance: number
   readonly query: Query
   /** Of the name that was looked up last. */
-  readonly found: Found
+  readonly found: LookupResult
   readonly response: Response
   readonly selection: Selection
   readonly client: Client

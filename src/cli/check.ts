@@ -5,7 +5,7 @@
  */
 import { formatName } from '../dns/name.ts'
 import { lint } from '../load/lint.ts'
-import { comparePlaces, type Problem, ProblemList, untold } from '../problem.ts'
+import { comparePlaces, type Problem, ProblemList, hiddenProblems } from '../problem.ts'
 import { count as counted, type Endpoint } from '../units.ts'
 import { makeBuilder, type WorldBuild } from '../world/build.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
@@ -51,7 +51,7 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   const asked = model === undefined || parent === undefined ? [] : await checkParent(parent, model.zones)
   const warned = new ProblemList()
   for (const warning of model === undefined ? [] : lint(model)) warned.report(warning)
-  const hidden = untold(warned, settings.zones, false)
+  const hidden = hiddenProblems(warned, settings.zones, false)
   const problems = [...earlier, ...result.problems, ...warned.list, ...hidden, ...asked].toSorted(comparePlaces)
   tell(problems, { format, folder: settings.zones, settings: earlier }, output)
   const failed = isFailure(problems, strict)

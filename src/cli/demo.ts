@@ -11,7 +11,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { dirname, extname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Config, givenText, readConfig, type SettingKey } from '../config.ts'
+import { type Config, settingFromText, readConfig, type SettingKey } from '../config.ts'
 import { makeLog } from '../node/log.ts'
 import { RunningNode } from '../node/node.ts'
 import type { UntilSignal } from '../node/run.ts'
@@ -110,7 +110,7 @@ function prepare(folder: string, city: readonly string[]): Config {
     ['zones', zones],
     ['state', state],
   ]
-  const given = settings.map(([key, value]) => givenText(key, value, 'demo'))
+  const given = settings.map(([key, value]) => settingFromText(key, value, 'demo'))
   const config = readConfig(given, (problem) => {
     throw new Error(problem.message)
   })

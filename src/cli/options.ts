@@ -7,7 +7,7 @@ import type { Command } from 'commander'
 import {
   type Config,
   flagOf,
-  givenText,
+  settingFromText,
   SETTING_KEYS,
   SETTINGS,
   type SettingKey,
@@ -60,7 +60,7 @@ export function readSettings(command: Command, role?: Role): Settings {
     const value = options[camelCase(flagOf(key))]
     if (value === undefined) return []
     if ('secret' in SETTINGS[key] && holdsSecret(value)) exposed.push(exposedFlag(key))
-    return [givenText(key, value, flagOf(key))]
+    return [settingFromText(key, value, flagOf(key))]
   })
   const { config, problems } = loadSettings({ file: options['config'], env: process.env, flags, role })
   return { config: exposed.length > 0 ? undefined : config, problems: [...problems, ...exposed] }

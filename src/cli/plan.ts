@@ -4,9 +4,9 @@
  */
 import { unpackCode } from '../geo/codes.ts'
 import { allocateShared } from '../geo/memory.ts'
-import { makePlan, type Plan, type PlanSide, type Weighing } from '../plan/plan.ts'
+import { readClients, readPopulation } from '../plan/client-weights.ts'
+import { makePlan, type Plan, type PlanSide, type ClientWeights } from '../plan/plan.ts'
 import { asWritten, isFolder, Revisions, type ZonesAt } from '../plan/revision.ts'
-import { readClients, readPopulation } from '../plan/weighing.ts'
 import { didYouMean, formatProblem, type Problem } from '../problem.ts'
 import { formatPercent } from '../units.ts'
 import { type BuildSettings, makeBuilder } from '../world/build.ts'
@@ -120,7 +120,7 @@ async function build(
   return result.kind === 'made' && model !== undefined ? { name: at.name, made: result.made, model } : undefined
 }
 
-function readWeighing({ population, clients }: PlanCommand, problems: SideProblem[]): Weighing {
+function readWeighing({ population, clients }: PlanCommand, problems: SideProblem[]): ClientWeights {
   const report = (problem: Problem): void => void problems.push({ side: null, ...problem })
   if (population !== undefined) return { by: 'population', weights: readPopulation(population, report) }
   if (clients !== undefined) return { by: 'clients', counts: readClients(clients, report) }
@@ -152,7 +152,7 @@ function checkSites({ down, drain }: PlanCommand, { model }: PlanSide, problems:
 /** A weight that counts nowhere is said to. */
 function checkCountries(
   { population }: PlanCommand,
-  weighing: Weighing,
+  weighing: ClientWeights,
   sides: readonly PlanSide[],
   problems: SideProblem[],
 ): void {

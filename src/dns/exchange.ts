@@ -35,12 +35,12 @@ const queryFor = (name: string): Uint8Array =>
   encodeQuery({ name, type: 'NS', id: randomInt(65_536), rd: false, edns: {} })
 
 /** Takes the reply's bytes, or a text that says why there will be none. */
-type Settle = (reply: Uint8Array | string) => void
+type Finish = (reply: Uint8Array | string) => void
 
 /** One query and its reply, within the time; `send` returns what ends it. */
-function exchange(query: Uint8Array, send: (settle: Settle) => () => void): Promise<Message | string> {
+function exchange(query: Uint8Array, send: (settle: Finish) => () => void): Promise<Message | string> {
   return new Promise((resolve) => {
-    const settle: Settle = (reply) => {
+    const settle: Finish = (reply) => {
       if (typeof reply !== 'string' && !isReplyTo(query, reply)) return // somebody else's
       clearTimeout(timer)
       end()
@@ -52,7 +52,7 @@ function exchange(query: Uint8Array, send: (settle: Settle) => () => void): Prom
   })
 }
 
-function overUdp({ address, port }: Endpoint, query: Uint8Array, settle: Settle): () => void {
+function overUdp({ address, port }: Endpoint, query: Uint8Array, settle: Finish): () => void {
   const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
   let isOpen = true
   socket.on('error', (error) => settle(error.message))
@@ -66,7 +66,7 @@ function overUdp({ address, port }: Endpoint, query: Uint8Array, settle: Settle)
   }
 }
 
-function overTcp({ address, port }: Endpoint, query: Uint8Array, settle: Settle): () => void {
+function overTcp({ address, port }: Endpoint, query: Uint8Array, settle: Finish): () => void {
   const socket = connect(port, address, () => {
     socket.write(Buffer.concat([Uint8Array.of(query.length >>> 8, query.length & 255), query]))
   })

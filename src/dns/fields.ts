@@ -137,14 +137,14 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /** A field's text, and the first byte behind it. */
-export interface FieldRead {
+export interface FieldText {
   readonly text: string
   readonly next: number
 }
 
 const SIZES = { ipv4: 4, ipv6: 16, u8: 1, u16: 2, u32: 4 } as const
 
-export function formatField(kind: Kind, message: Uint8Array, at: number, end: number): FieldRead | Fault {
+export function formatField(kind: Kind, message: Uint8Array, at: number, end: number): FieldText | Fault {
   switch (kind) {
     case 'name': {
       const read = readName(message, at, end)

@@ -114,14 +114,14 @@ interface Opt {
 }
 
 /** What was read, and the index behind it. */
-interface Read<T> {
+interface ReadResult<T> {
   readonly value: T
   readonly next: number
 }
 
 const u16 = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!
 
-function readQuestion(bytes: Uint8Array, at: number): Read<Question> | Fault {
+function readQuestion(bytes: Uint8Array, at: number): ReadResult<Question> | Fault {
   const owner = readName(bytes, at)
   if (isFault(owner)) return owner
   const next = owner.next + 4
@@ -130,7 +130,7 @@ function readQuestion(bytes: Uint8Array, at: number): Read<Question> | Fault {
   return { value: { name: formatName(owner.name), type, class: className(u16(bytes, owner.next + 2)) }, next }
 }
 
-function readRecord(bytes: Uint8Array, at: number): Read<Rr | Opt> | Fault {
+function readRecord(bytes: Uint8Array, at: number): ReadResult<Rr | Opt> | Fault {
   const owner = readName(bytes, at)
   if (isFault(owner)) return owner
   const fixed = owner.next

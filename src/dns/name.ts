@@ -91,7 +91,7 @@ export function isAbsolute(text: string): boolean {
 }
 
 /** A name read out of a message. */
-export interface NameRead {
+export interface DecodedName {
   /** Wire form, uncompressed, case kept. */
   readonly name: Uint8Array
   /** Index behind it in the message. */
@@ -102,7 +102,7 @@ export interface NameRead {
  * The name at message[at…], which may be compressed (RFC 1035 §4.1.4), none of it at or behind `end`. Each pointer must
  * lead to before the part that it ends, and a name may have as many as labels: neither loops nor long chains get by.
  */
-export function readName(message: Uint8Array, at: number, end = message.length): NameRead | Fault {
+export function readName(message: Uint8Array, at: number, end = message.length): DecodedName | Fault {
   const wire = new Uint8Array(MAX_NAME_BYTES)
   let bytes = 0
   let next = -1

@@ -5,7 +5,7 @@
  * A type is one row of a table: the kinds of its fields in wire order. Both directions read that row. LOC is the one type
  * whose fields are written otherwise than they lie on the wire (loc.ts).
  */
-import { concat, encodeField, type FieldRead, formatField, type Kind, type RdataValue } from './fields.ts'
+import { concat, encodeField, type FieldText, formatField, type Kind, type RdataValue } from './fields.ts'
 import { encodeLoc, formatLoc, LOC_KEYS } from './loc.ts'
 import { type Fault, isFault } from './name.ts'
 import { encodeParams, formatParams } from './svcb.ts'
@@ -229,7 +229,7 @@ export function formatRdata(type: number, message: Uint8Array, at = 0, end = mes
   const texts: string[] = []
   let i = at
   for (const { kind } of form) {
-    const read: FieldRead | Fault =
+    const read: FieldText | Fault =
       kind === 'params' ? formatParams(message, i, end) : formatField(kind, message, i, end)
     if (isFault(read)) return { fault: `${typeName(type)}: ${read.fault}` }
     if (read.text !== '' || kind !== 'params') texts.push(read.text)

@@ -18,9 +18,9 @@ import { LAST_PROVEN } from '../policy/select.ts'
 import type { ExplainContext } from '../world/build.ts'
 import { findRRset, type Image, N_APEX, NEGATIVE_SOA, NODE_INTS, R_AT } from '../zone/image.ts'
 import { type Lookup, lookupOf } from './lookups.ts'
-import { type Asked, type ExplainQuestion, formatNetwork, readQuestion } from './question.ts'
+import { type ExplainQuery, type ExplainQuestion, formatNetwork, readQuestion } from './question.ts'
 import { type Steering, steeringOf, type Step, stepsInto } from './steering.ts'
-import { assume, assumedInWords, type Assumptions, type HealthOf, NO_HEALTH } from './what-if.ts'
+import { assume, assumptionInWords, type Assumptions, type HealthOf, NO_HEALTH } from './what-if.ts'
 
 /** Plain JSON; docs/api.md tells its keys. */
 export interface Explanation {
@@ -115,25 +115,25 @@ export function explain(
   question: ExplainQuestion,
   healthOf: HealthOf = NO_HEALTH,
 ): Explanation | string {
-  const asked = readQuestion(question)
-  if (typeof asked === 'string') return asked
+  const query = readQuestion(question)
+  if (typeof query === 'string') return query
   const assumed = assume(world, live, context, question, healthOf)
   if (typeof assumed === 'string') return assumed
-  const udp = ask(world, assumed, context, asked, question.chance ?? 0, UDP)
+  const udp = ask(world, assumed, context, query, question.chance ?? 0, UDP)
   if (isFault(udp)) return `the answer can't be read: ${udp.fault}`
-  const whole = udp.message.tc ? ask(world, assumed, context, asked, question.chance ?? 0, TCP) : udp
+  const whole = udp.message.tc ? ask(world, assumed, context, query, question.chance ?? 0, TCP) : udp
   if (isFault(whole)) return `the answer can't be read: ${whole.fault}`
   const { message, lookups, responder, steps, capSeconds } = whole
   const { steered } = responder
-  const outcome = outcomeOf(message, asked, lookups, steered !== undefined)
+  const outcome = outcomeOf(message, query, lookups, steered !== undefined)
   const steering =
-    steered && steeringOf({ responder, service: steered, context, asked, steps, assumed, capSeconds, healthOf })
+    steered && steeringOf({ responder, service: steered, context, query, steps, assumed, capSeconds, healthOf })
   return {
-    name: asked.name,
-    type: asked.type,
-    client: formatNetwork(asked.client, asked.bits),
-    ecs: asked.ecs,
-    resolver: formatAddress(asked.resolver),
+    name: query.name,
+    type: query.type,
+    client: formatNetwork(query.client, query.bits),
+    ecs: query.ecs,
+    resolver: formatAddress(query.resolver),
     down: question.down,
     drain: question.drain ?? [],
     rcode: message.rcode,
@@ -165,7 +165,7 @@ function ask(
   world: World,
   { health }: Assumptions,
   { zones = [] }: ExplainContext,
-  { query, resolver }: Asked,
+  { packet, resolver }: ExplainQuery,
   chance: number,
   transport: typeof UDP | typeof TCP,
 ): Exchange | Fault {
@@ -186,7 +186,7 @@ function ask(
   responder.trace = trace
   const out = new Uint8Array(65_535)
   const family = resolver.length === 4 ? 4 : 6
-  const size = respond(responder, makeRequest({ input: query, client: resolver, family, transport, output: out }))
+  const size = respond(responder, makeRequest({ input: packet, client: resolver, family, transport, output: out }))
   const bytes = out.slice(0, size)
   const message = decodeMessage(bytes)
   if (isFault(message)) return message
@@ -194,7 +194,7 @@ function ask(
   return { responder, message, bytes, transport: over, lookups, steps, capSeconds, known: last }
 }
 
-function outcomeOf(message: Message, { type }: Asked, lookups: readonly Lookup[], steered: boolean): Outcome {
+function outcomeOf(message: Message, { type }: ExplainQuery, lookups: readonly Lookup[], steered: boolean): Outcome {
   const last = lookups.at(-1)
   if (message.rcode === 'REFUSED') return 'refused'
   if (message.rcode === 'NXDOMAIN') return 'nxdomain'
@@ -255,7 +255,7 @@ const unrestIn = ({ sites }: Steering): readonly Unrest[] =>
     .filter(({ calm }) => !calm)
     .map(({ member, assumed, health, state }) => ({
       member,
-      why: assumed !== null ? assumedInWords(assumed) : (health?.unrest ?? `it is ${state}`),
+      why: assumed !== null ? assumptionInWords(assumed) : (health?.unrest ?? `it is ${state}`),
       calmInMs: assumed !== null ? null : (health?.calmInMs ?? null),
     }))
 
@@ -269,7 +269,7 @@ function wireOf(udp: Exchange, { message, bytes, transport }: Exchange): Wire {
     udpBytes: udp.bytes.length,
     truncated: udp.message.tc,
     flags: FLAGS.filter((flag) => message[flag]),
-    question: message.question.map((asked) => `${asked.name} ${asked.class} ${asked.type}`),
+    question: message.question.map((query) => `${query.name} ${query.class} ${query.type}`),
     answer: message.answer.map(formatRr),
     authority: message.authority.map(formatRr),
     additional: message.additional.map(formatRr),

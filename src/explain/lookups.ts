@@ -21,10 +21,10 @@ export interface Lookup {
   /** Apex; null = outside. */
   readonly zone: string | null
   /** `file:line` of what stands at the node, by type; empty where that is not known, or nothing is written there. */
-  readonly written: readonly Written[]
+  readonly written: readonly SourceLine[]
 }
 
-export interface Written {
+export interface SourceLine {
   /** RR type number; 0 = what steers it. */
   readonly type: number
   readonly at: string
@@ -66,11 +66,11 @@ function ownerOf(image: Image, node: number): Uint8Array {
   return image.bytes.subarray(from, from + image.nodes[node * NODE_INTS + N_NAME_BYTES]!)
 }
 
-function writtenAt(zones: readonly ZoneModel[], apex: Uint8Array, owner: Uint8Array): readonly Written[] {
+function writtenAt(zones: readonly ZoneModel[], apex: Uint8Array, owner: Uint8Array): readonly SourceLine[] {
   const zone = zones.find((one) => Buffer.compare(one.apex, apex) === 0)
   if (zone === undefined) return []
   const { sets, bytes } = zone
-  const written: Written[] = []
+  const written: SourceLine[] = []
   for (let i = 0; i < sets.length; i += Z_INTS) {
     const from = sets[i + Z_OWNER]!
     if (Buffer.compare(bytes.subarray(from, from + sets[i + Z_OWNER_BYTES]!), owner) !== 0) continue

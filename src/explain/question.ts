@@ -26,7 +26,7 @@ export interface ExplainQuestion {
   readonly payload?: number
 }
 
-export interface Asked {
+export interface ExplainQuery {
   /** Text with the final dot, escaped as in master files. */
   readonly name: string
   /** Mnemonic in capitals. */
@@ -38,13 +38,13 @@ export interface Asked {
   readonly resolver: Uint8Array
   readonly ecs: boolean
   /** As it goes over the wire. */
-  readonly query: Uint8Array
+  readonly packet: Uint8Array
 }
 
 const PAYLOAD_BYTES = 1232
 
 /** A string says what is wrong. */
-export function readQuestion(question: ExplainQuestion): Asked | string {
+export function readQuestion(question: ExplainQuestion): ExplainQuery | string {
   const { ecs = true, payload = PAYLOAD_BYTES } = question
   const slash = question.client.indexOf('/')
   const address = parseAddress(slash < 0 ? question.client : question.client.slice(0, slash))
@@ -64,8 +64,8 @@ export function readQuestion(question: ExplainQuestion): Asked | string {
   if (isFault(wire)) return wire.fault
   const name = formatName(wire)
   const subnet = `${formatAddress(address)}/${bits}`
-  const query = encodeQuery({ name, type, edns: { payload, ...(ecs && { ecs: subnet }) } })
-  return { name, type, client: maskAddress(address, bits), bits, resolver, ecs, query }
+  const packet = encodeQuery({ name, type, edns: { payload, ...(ecs && { ecs: subnet }) } })
+  return { name, type, client: maskAddress(address, bits), bits, resolver, ecs, packet }
 }
 
 /** `134.157.0.7`, `134.157.0.0/24`: bits are told where some are missing. */

@@ -23,24 +23,24 @@ import type { PlaceSource } from '../world/databases.ts'
 import { type FailoverBudget, failoverBudget } from '../zone/budget.ts'
 import type { RuleModel, ServiceModel } from '../zone/model.ts'
 import { subnetHolding } from '../zone/rules.ts'
-import { type Asked, formatNetwork } from './question.ts'
-import type { Assumed, Assumptions, HealthOf } from './what-if.ts'
+import { type ExplainQuery, formatNetwork } from './question.ts'
+import type { Assumption, Assumptions, HealthOf } from './what-if.ts'
 
 export interface Steering {
   readonly service: string
   /** `file:line`. */
   readonly written: string
-  readonly place: FoundPlace
+  readonly place: ClientPlace
   /** The rule that matched, as `file:line`; null = the service's own order. */
   readonly rule: string | null
   /** What in it matched. */
-  readonly matched: Matched | null
+  readonly matched: RuleMatch | null
   readonly order: 'nearest' | 'listed'
   /** These sites and no others. */
   readonly fence: boolean
   readonly pickBy: 'hash' | 'random'
   readonly class: number
-  readonly sites: readonly ExplainedSite[]
+  readonly sites: readonly SiteExplanation[]
   readonly walk: readonly Step[]
   /** Site that is named; null = none. */
   readonly pick: string | null
@@ -62,7 +62,7 @@ export interface Steering {
   readonly health: ServiceHealth | null
 }
 
-export interface FoundPlace {
+export interface ClientPlace {
   /**
    * Whose place it is. `node.site`: nobody can place the client, and that setting says where it is taken to be. `nobody`: the
    * order is that of the file.
@@ -81,12 +81,12 @@ export interface FoundPlace {
   readonly prefix: string
   readonly depth: number
   /** null: no database is of this family. */
-  readonly database: FoundDatabase | null
+  readonly database: DatabaseInfo | null
   /** The autonomous system that the address is in, with the widest prefix that has the same; null = unknown. */
-  readonly asn: { readonly number: number; readonly prefix: string; readonly database: FoundDatabase | null } | null
+  readonly asn: { readonly number: number; readonly prefix: string; readonly database: DatabaseInfo | null } | null
 }
 
-interface FoundDatabase {
+interface DatabaseInfo {
   readonly file: string
   /** As its metadata names it. */
   readonly type: string
@@ -94,12 +94,12 @@ interface FoundDatabase {
   readonly built: string | null
 }
 
-export interface Matched {
+export interface RuleMatch {
   readonly by: 'subnet' | 'asn' | 'geo'
   readonly text: string
 }
 
-export interface ExplainedSite {
+export interface SiteExplanation {
   readonly site: string
   /** 1-based place in the client's order; equal numbers share. */
   readonly group: number
@@ -112,10 +112,10 @@ export interface ExplainedSite {
   readonly capacity: number
   /** The walk came by. */
   readonly consulted: boolean
-  readonly vips: readonly ExplainedVip[]
+  readonly vips: readonly VipExplanation[]
 }
 
-export interface ExplainedVip {
+export interface VipExplanation {
   readonly address: string
   /** `site/service/address` */
   readonly member: string
@@ -126,7 +126,7 @@ export interface ExplainedVip {
   /** It stands in the answer. */
   readonly named: boolean
   /** By `down` or `drain`; null: it is as it is. */
-  readonly assumed: Assumed | null
+  readonly assumed: Assumption | null
   /** What the node knows of it, whatever was assumed; null: there is no node. */
   readonly health: MemberStatus | null
 }
@@ -165,11 +165,11 @@ export function stepsInto(steps: Step[], responder: Responder): Trace {
   }
 }
 
-interface Answered {
+interface SteeredAnswer {
   readonly responder: Responder
   readonly service: SteeredService
   readonly context: ExplainContext
-  readonly asked: Asked
+  readonly query: ExplainQuery
   readonly steps: readonly Step[]
   readonly assumed: Assumptions
   /** 0 = none. */
@@ -177,16 +177,16 @@ interface Answered {
   readonly healthOf: HealthOf
 }
 
-export function steeringOf(answered: Answered): Steering {
-  const { responder, service, context, asked, steps, capSeconds, healthOf } = answered
+export function steeringOf(answer: SteeredAnswer): Steering {
+  const { responder, service, context, query, steps, capSeconds, healthOf } = answer
   const { client, selection, world } = responder
   const found = groupsOf(world.maps[service.map]!, client.class)
   const model = context.services.find(({ name }) => name === service.name)!
-  const { place, from } = placeClient(answered, model)
+  const { place, from } = placeClient(answer, model)
   const rule = model.rules[found.rule] // −1: none
   const sees = healthOf(service.name)
-  const { vips, usable } = pickOf(responder, service, asked)
-  const siteOf = makeSite(answered, model, place, new Set(vips), sees?.members ?? [])
+  const { vips, usable } = pickOf(responder, service, query)
+  const siteOf = makeSite(answer, model, place, new Set(vips), sees?.members ?? [])
   return {
     service: service.name,
     written: lineOf(model.at),
@@ -207,7 +207,7 @@ export function steeringOf(answered: Answered): Steering {
     values: selection.useValues,
     hashed: selection.hashed,
     calm: selection.calm,
-    scope: asked.ecs && asked.bits > 0 ? explainScope(client, selection.hashed, asked) : null,
+    scope: query.ecs && query.bits > 0 ? explainScope(client, selection.hashed, query) : null,
     budget: failoverBudget(model, capSeconds),
     health: sees?.health ?? null,
   }
@@ -216,15 +216,15 @@ export function steeringOf(answered: Answered): Steering {
 const lineOf = ({ file, line }: Position): string => `${file}:${line}`
 
 /** Whose place decided, and the address that was looked up for it. */
-function placeClient({ responder, service, context, asked }: Answered, model: ServiceModel) {
+function placeClient({ responder, service, context, query }: SteeredAnswer, model: ServiceModel) {
   const { client, world } = responder
   const map = world.maps[service.map]!
   const own = leafValue(walk(client.family === 4 ? map.v4 : map.v6, client.bytes, 0))
-  const told = asked.ecs && asked.bits > 0
+  const hasSubnet = query.ecs && query.bits > 0
   // respond() takes the resolver's class where the client's own is that of clients without a place
-  const resolved = !told || (own === CLASS_UNPLACED && client.class !== CLASS_UNPLACED)
-  const address = resolved ? asked.resolver : asked.client
-  const bits = resolved ? asked.resolver.length * 8 : asked.bits
+  const resolved = !hasSubnet || (own === CLASS_UNPLACED && client.class !== CLASS_UNPLACED)
+  const address = resolved ? query.resolver : query.client
+  const bits = resolved ? query.resolver.length * 8 : query.bits
   const from = makeClient()
   locate(map, address.length === 4 ? 4 : 6, address, 0, bits, from)
   const found = placeAt(context.places, from.family, from.bytes)
@@ -232,10 +232,10 @@ function placeClient({ responder, service, context, asked }: Answered, model: Se
   const home = nearest && context.nodeSite !== undefined ? context.sites.get(context.nodeSite) : undefined
   const located = !Number.isNaN(found.latitude)
   const known = client.class !== CLASS_UNPLACED || (!nearest && found.country + found.continent !== '')
-  const self = resolved && Buffer.compare(asked.resolver, asked.client) !== 0 ? 'resolver' : 'client'
-  const of: FoundPlace['of'] = located ? self : home !== undefined ? 'node.site' : known ? self : 'nobody'
+  const self = resolved && Buffer.compare(query.resolver, query.client) !== 0 ? 'resolver' : 'client'
+  const of: ClientPlace['of'] = located ? self : home !== undefined ? 'node.site' : known ? self : 'nobody'
   const { latitude, longitude } = of === 'node.site' ? home! : found
-  const place: FoundPlace = { of, ...describe(context, from, address, bits, { ...found, latitude, longitude }) }
+  const place: ClientPlace = { of, ...describe(context, from, address, bits, { ...found, latitude, longitude }) }
   return { place, from }
 }
 
@@ -245,7 +245,7 @@ function describe(
   address: Uint8Array,
   bits: number,
   place: Place,
-): Omit<FoundPlace, 'of'> {
+): Omit<ClientPlace, 'of'> {
   const looked = bytes.slice(0, family === 4 ? 4 : 16)
   const { continent, country, subdivision, latitude, longitude, depth, asn, asnDepth } = place
   const prefixOf = (length: number): string =>
@@ -266,7 +266,7 @@ function describe(
 }
 
 /** IPv4 is read from the file that has nothing else, where there is one. */
-function databaseOf(databases: readonly PlaceSource[], family: 4 | 6): FoundDatabase | null {
+function databaseOf(databases: readonly PlaceSource[], family: 4 | 6): DatabaseInfo | null {
   const ofFamily = databases.find(({ ipVersion }) => ipVersion === family)
   const found = ofFamily ?? (family === 4 ? databases.find(({ ipVersion }) => ipVersion === 6) : undefined)
   if (found === undefined) return null
@@ -276,7 +276,7 @@ function databaseOf(databases: readonly PlaceSource[], family: 4 | 6): FoundData
 
 const foldedBits = (bits: number, offset: number): number => Math.min(32, bits - (offset === TEREDO ? 96 : offset))
 
-function foldedFrom(address: Uint8Array, offset: number): NonNullable<FoundPlace['folded']>['from'] {
+function foldedFrom(address: Uint8Array, offset: number): NonNullable<ClientPlace['folded']>['from'] {
   if (offset === TEREDO) return 'Teredo'
   if (offset === 16) return '6to4'
   return address[1] === 0x64 ? 'NAT64' : 'IPv4-mapped'
@@ -285,7 +285,7 @@ function foldedFrom(address: Uint8Array, offset: number): NonNullable<FoundPlace
 const orNull = (degrees: number): number | null => (Number.isNaN(degrees) ? null : degrees)
 
 /** What of the rule holds the client: subnets come before numbers, and those before places. */
-function matchedIn(rule: RuleModel, { family, bytes }: Client, place: FoundPlace): Matched | null {
+function matchedIn(rule: RuleModel, { family, bytes }: Client, place: ClientPlace): RuleMatch | null {
   const subnet = subnetHolding(rule, bytes.subarray(0, family === 4 ? 4 : 16))
   if (subnet !== undefined) {
     const text = formatPrefix(subnet)
@@ -308,7 +308,7 @@ function matchedIn(rule: RuleModel, { family, bytes }: Client, place: FoundPlace
 }
 
 /** VIPs of the answer, in its order, and how many there were to choose from. */
-function pickOf({ selection, health }: Responder, service: SteeredService, { type }: Asked) {
+function pickOf({ selection, health }: Responder, service: SteeredService, { type }: ExplainQuery) {
   const { site, stage, count } = selection
   if (site < 0) return { vips: [], usable: 0 }
   const v6 = service.firstV6[site]!
@@ -322,7 +322,7 @@ function pickOf({ selection, health }: Responder, service: SteeredService, { typ
 
 /** Tells of a site by its number in the service. */
 function makeSite(
-  { service, context, steps, responder, assumed }: Answered,
+  { service, context, steps, responder, assumed }: SteeredAnswer,
   model: ServiceModel,
   client: { readonly latitude: number | null; readonly longitude: number | null },
   named: ReadonlySet<number>,
@@ -331,11 +331,11 @@ function makeSite(
   const consulted = new Set(steps.map(({ site }) => site))
   const statusOf = new Map(statuses.map((status) => [status.member, status]))
   const biasOf = new Map(model.sites.map(({ site, bias }) => [site, bias]))
-  return (site: number, group: number): ExplainedSite => {
+  return (site: number, group: number): SiteExplanation => {
     const name = service.siteNames[site]!
     const bias = biasOf.get(name)!
     const away = distanceFrom(client, context.sites.get(name)!)
-    const vips: ExplainedVip[] = []
+    const vips: VipExplanation[] = []
     for (let vip = service.firstVip[site]!; vip < service.firstVip[site + 1]!; vip++) {
       const word = responder.health[service.slot[vip]!]!
       const member = service.members[vip]!
@@ -380,7 +380,7 @@ function addressOf(service: SteeredService, vip: number): string {
   return formatAddress(service.address, vip * 16, vip < service.firstV6[site]! ? 4 : 16)
 }
 
-function explainScope(client: Client, hashed: boolean, { client: address, bits: source }: Asked): Scope {
+function explainScope(client: Client, hashed: boolean, { client: address, bits: source }: ExplainQuery): Scope {
   const bits = scopeOf(client, hashed)
   const hashBits = client.family === 4 ? Math.min(128, client.offset + HASH_BITS_V4) : HASH_BITS_V6
   const kept = Math.min(bits, source)

@@ -33,15 +33,15 @@ export interface ServiceView {
   readonly members: readonly MemberStatus[]
 }
 
-export type Assumed = 'down' | 'drained' | 'braked'
+export type Assumption = 'down' | 'drained' | 'braked'
 
-export const assumedInWords = (assumed: Assumed): string =>
+export const assumptionInWords = (assumed: Assumption): string =>
   assumed === 'braked' ? 'taken for down: the BRAKE keeps it' : `taken for ${assumed}`
 
 export interface Assumptions {
   readonly health: HealthTable
   /** By member: those whose word is not the live one. `braked`: taken for down, and the brake keeps it in the answers. */
-  readonly of: ReadonlyMap<string, Assumed>
+  readonly of: ReadonlyMap<string, Assumption>
 }
 
 /** A string says which of the patterns matches nothing. */
@@ -52,7 +52,7 @@ export function assume(
   { down, drain = [] }: Pick<ExplainQuestion, 'down' | 'drain'>,
   healthOf: HealthOf = NO_HEALTH,
 ): Assumptions | string {
-  const of = new Map<string, Assumed>()
+  const of = new Map<string, Assumption>()
   if (down.length === 0 && drain.length === 0) return { health: live, of }
   const { members } = context.plan
   for (const pattern of [...down, ...drain]) {
@@ -86,7 +86,7 @@ function faultOf(pattern: string, members: readonly MemberPlan[], { sites }: Exp
   return `${pattern} matches no member; services at ${site}: ${there.join(', ')}`
 }
 
-interface Supposed {
+interface MemberAssumption {
   readonly plan: MemberPlan
   readonly down: boolean
   readonly drained: boolean
@@ -96,10 +96,10 @@ interface Supposed {
 function write(
   service: SteeredService,
   servicePlan: ServicePlan,
-  members: readonly Supposed[],
+  members: readonly MemberAssumption[],
   statuses: readonly MemberStatus[],
   health: HealthTable,
-  of: Map<string, Assumed>,
+  of: Map<string, Assumption>,
 ): void {
   const slots = new Map(service.members.map((member, vip) => [member, service.slot[vip]!]))
   const statusOf = new Map(statuses.map((status) => [status.member, status]))

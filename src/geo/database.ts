@@ -26,7 +26,7 @@ export interface Database {
 }
 
 /** Thrown inside geo/ where a file contradicts itself; becomes a Problem at the door. */
-export class Corrupt extends Error {}
+export class CorruptDatabase extends Error {}
 
 const MARKER = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1')
 const METADATA_BYTES_MAX = 128 * 1024
@@ -69,7 +69,7 @@ function openDatabase(path: string, report: Report): Database | undefined {
   try {
     return parse(path, bytes)
   } catch (error) {
-    if (!(error instanceof Corrupt)) throw error
+    if (!(error instanceof CorruptDatabase)) throw error
     reportCorrupt(path, error, report)
     return undefined
   }
@@ -85,7 +85,7 @@ function readRegular(path: string): Buffer {
   }
 }
 
-export function reportCorrupt(path: string, error: Corrupt, report: Report): void {
+export function reportCorrupt(path: string, error: CorruptDatabase, report: Report): void {
   const hint = 'take a whole, uncompressed .mmdb file; write it under another name first, then rename it into place'
   const message = `no usable MMDB file: ${error.message}`
   report({ code: 'geo-corrupt', severity: 'error', file: path, line: 0, column: 0, message, hint })
@@ -94,25 +94,26 @@ export function reportCorrupt(path: string, error: Corrupt, report: Report): voi
 function parse(path: string, bytes: Buffer): Database {
   const marker = bytes.lastIndexOf(MARKER)
   if (marker < 0 || marker < bytes.length - METADATA_BYTES_MAX - MARKER.length) {
-    throw new Corrupt('its metadata is missing; it is truncated or something else')
+    throw new CorruptDatabase('its metadata is missing; it is truncated or something else')
   }
   const metadata = new Section(bytes, marker + MARKER.length, bytes.length)
   const number = (key: string): number =>
     metadata.number(metadata.field(metadata.start, Buffer.from(key))) ?? Number.NaN
   const major = number('binary_format_major_version')
-  if (major !== 2) throw new Corrupt(`its format version is ${major}, not 2`)
+  if (major !== 2) throw new CorruptDatabase(`its format version is ${major}, not 2`)
   const ipVersion = number('ip_version')
   const recordSize = number('record_size')
   const nodeCount = number('node_count')
-  if (ipVersion !== 4 && ipVersion !== 6) throw new Corrupt(`its IP version is ${ipVersion}`)
-  if (recordSize !== 24 && recordSize !== 28 && recordSize !== 32) throw new Corrupt(`its record size is ${recordSize}`)
+  if (ipVersion !== 4 && ipVersion !== 6) throw new CorruptDatabase(`its IP version is ${ipVersion}`)
+  if (recordSize !== 24 && recordSize !== 28 && recordSize !== 32)
+    throw new CorruptDatabase(`its record size is ${recordSize}`)
   const treeBytes = (nodeCount * recordSize) / 4
   const dataStart = treeBytes + SEPARATOR_BYTES
   if (!(nodeCount >= 1 && dataStart <= marker)) {
-    throw new Corrupt(`a search tree of ${nodeCount} nodes does not fit into its ${bytes.length} bytes`)
+    throw new CorruptDatabase(`a search tree of ${nodeCount} nodes does not fit into its ${bytes.length} bytes`)
   }
   for (let i = treeBytes; i < dataStart; i++) {
-    if (bytes[i] !== 0) throw new Corrupt('its search tree does not end where the metadata says')
+    if (bytes[i] !== 0) throw new CorruptDatabase('its search tree does not end where the metadata says')
   }
   const type = metadata.text(metadata.field(metadata.start, Buffer.from('database_type'))) ?? 'unknown'
   const built = number('build_epoch')
@@ -149,7 +150,7 @@ export class Section {
   /** The map that a record of the search tree leads to. */
   record(at: number): number {
     const map = this.#follow(at)
-    if (this.#type !== MAP) throw new Corrupt(`the record at ${at} is no map`)
+    if (this.#type !== MAP) throw new CorruptDatabase(`the record at ${at} is no map`)
     return map
   }
 
@@ -225,7 +226,7 @@ export class Section {
     if (this.#type !== POINTER) return at
     const target = this.start + this.#size
     this.#read(target)
-    if (this.#type === POINTER) throw new Corrupt(`the pointer at ${at} leads to another`)
+    if (this.#type === POINTER) throw new CorruptDatabase(`the pointer at ${at} leads to another`)
     return target
   }
 
@@ -245,7 +246,7 @@ export class Section {
   /** Control bytes at `at`: type, size (of a pointer: its target) and where the content begins. */
   #read(at: number): void {
     const bytes = this.#bytes
-    if (at >= this.end) throw new Corrupt(`a value at ${at} lies outside of its section`)
+    if (at >= this.end) throw new CorruptDatabase(`a value at ${at} lies outside of its section`)
     const control = bytes[at]!
     let type = control >>> 5
     let size = control & 31
@@ -253,7 +254,7 @@ export class Section {
     if (type === POINTER) {
       const more = size >>> 3
       const top = more === 3 ? 0 : size & 7
-      if (body + more + 1 > this.end) throw new Corrupt(`a pointer at ${at} is cut off`)
+      if (body + more + 1 > this.end) throw new CorruptDatabase(`a pointer at ${at} is cut off`)
       this.#size =
         top * 256 ** (more + 1) + bytes.readUIntBE(body, more + 1) + (more === 1 ? 2048 : more === 2 ? 526_336 : 0)
       this.#type = type
@@ -263,12 +264,12 @@ export class Section {
     if (type === 0) type = 7 + bytes[body++]!
     if (size >= 29) {
       const more = size - 28
-      if (body + more > this.end) throw new Corrupt(`a value at ${at} is cut off`)
+      if (body + more > this.end) throw new CorruptDatabase(`a value at ${at} is cut off`)
       size = (more === 1 ? 29 : more === 2 ? 285 : 65_821) + bytes.readUIntBE(body, more)
       body += more
     }
     const length = type === MAP || type === ARRAY || type === BOOLEAN ? 0 : size
-    if (body + length > this.end) throw new Corrupt(`a value at ${at} reaches beyond its section`)
+    if (body + length > this.end) throw new CorruptDatabase(`a value at ${at} reaches beyond its section`)
     this.#type = type
     this.#size = size
     this.#body = body

@@ -9,11 +9,11 @@
 import type { Report } from '../problem.ts'
 import type { Asns } from './asn.ts'
 import { type BinaryTrie, descend } from './binary.ts'
+import type { Cache } from './cache.ts'
 import { continentOf, namesStates, stateOf, unpackCode } from './codes.ts'
 import type { Database, Section } from './database.ts'
 import { foldToIPv4 } from './fold.ts'
 import { Interner } from './intern.ts'
-import type { Cache } from './cache.ts'
 import { allocateShared, free, shareInts } from './memory.ts'
 import { hasRoom } from './room.ts'
 import { type FamilyTries, LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable } from './tree.ts'
@@ -87,7 +87,7 @@ export function cachedPlaces(key: string, cache: Cache): Places | undefined {
 }
 
 /** Whether they come from any database. */
-export const tellsPlaces = ({ id }: Places): boolean => id !== FORMAT
+export const hasPlaces = ({ id }: Places): boolean => id !== FORMAT
 
 /** Decodes and verifies. undefined when a database is corrupt or tells no places: that has been reported. */
 export function buildPlaces(

@@ -6,7 +6,7 @@
  */
 import type { Report } from '../problem.ts'
 import { type BinaryTrie, leafTrie, TrieBuilder, trieOf } from './binary.ts'
-import { Corrupt, type Database, reportCorrupt, type Section } from './database.ts'
+import { CorruptDatabase, type Database, reportCorrupt, type Section } from './database.ts'
 import { FOLDING } from './fold.ts'
 import { allocateShared, copyInts, free } from './memory.ts'
 
@@ -56,7 +56,7 @@ export function readTries(
       if (carved !== undefined) v6 = shareTrie(carved)
       if (flat !== undefined) v4 = shareTrie(flat)
     } catch (error) {
-      if (!(error instanceof Corrupt)) throw error
+      if (!(error instanceof CorruptDatabase)) throw error
       reportCorrupt(database.path, error, report)
       return undefined
     }
@@ -87,7 +87,8 @@ function readTree(database: Database, table: RecordTable): Int32Array {
     if (record < nodeCount) return record
     if (record === nodeCount) return ~LEAF_UNKNOWN
     const offset = record - nodeCount - 16
-    if (offset < 0 || offset >= length) throw new Corrupt(`a record of its search tree leads to offset ${offset}`)
+    if (offset < 0 || offset >= length)
+      throw new CorruptDatabase(`a record of its search tree leads to offset ${offset}`)
     let leaf = known.find(offset)
     if (leaf < 0) known.put(offset, (leaf = table.read(data, data.start + offset)))
     return ~leaf
@@ -153,8 +154,8 @@ function copySubtree(tree: Int32Array, builder: TrieBuilder, entry: number, bits
   let visits = 4 * tree.length
   const copy = (e: number, left: number): number => {
     if (e < 0) return e
-    if (left === 0) throw new Corrupt('its search tree is deeper than an address')
-    if (--visits < 0) throw new Corrupt('its search tree is no tree')
+    if (left === 0) throw new CorruptDatabase('its search tree is deeper than an address')
+    if (--visits < 0) throw new CorruptDatabase('its search tree is no tree')
     const zero = copy(tree[2 * e]!, left - 1)
     return builder.join(zero, copy(tree[2 * e + 1]!, left - 1))
   }

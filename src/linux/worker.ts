@@ -21,11 +21,11 @@ export function startThread(entry: URL, options: WorkerOptions): Thread {
   try {
     return new Worker(entry, options)
   } catch (error) {
-    return new NoThread(new Error(`the system gives no thread: ${String(error)}`, { cause: error }))
+    return new FailedThread(new Error(`the system gives no thread: ${String(error)}`, { cause: error }))
   }
 }
 
-class NoThread extends EventEmitter implements Thread {
+class FailedThread extends EventEmitter implements Thread {
   constructor(error: Error) {
     super()
     setImmediate(() => {

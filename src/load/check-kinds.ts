@@ -28,7 +28,7 @@ export const KIND_KEYS: Readonly<Record<CheckType, readonly string[]>> = {
 }
 
 /** What a place wrote of the keys above. */
-export interface KindPart {
+export interface PartialKind {
   readonly method?: 'GET' | 'HEAD' | undefined
   readonly path?: string | undefined
   readonly host?: string | undefined
@@ -47,7 +47,7 @@ export interface KindPart {
 }
 
 /** undefined = it must be written. 0 = none. */
-export function portOf(type: CheckType, { port, tls }: KindPart & { readonly port?: number | undefined }) {
+export function portOf(type: CheckType, { port, tls }: PartialKind & { readonly port?: number | undefined }) {
   if (type === 'icmp') return 0
   const common = { http: 80, https: 443, tcp: undefined, tls: 443, dns: 53, exec: 0, agent: undefined }
   return port ?? (type === 'grpc' ? (tls === true ? 443 : undefined) : common[type])
@@ -65,7 +65,7 @@ const isPrintable = (name: string): boolean => /^(?:[^\\]|\\\D)+$/.test(name)
 const YEARS_MS = 3650 * 86_400_000
 
 /** `fields` hold only what the kind knows; the rest stays as it is in `like`. */
-export function readKind(read: Reader, type: CheckType, fields: Fields, like: KindPart): KindPart {
+export function readKind(read: Reader, type: CheckType, fields: Fields, like: PartialKind): PartialKind {
   const text = <M>(key: string, isValid: (text: string) => boolean, what: string, missing: M): string | M => {
     const entry = fields.get(key)
     const given = read.text(entry, undefined)
@@ -95,7 +95,7 @@ export function readKind(read: Reader, type: CheckType, fields: Fields, like: Ki
   }
 }
 
-function readExpect(read: Reader, type: CheckType, entry: Entry | undefined, like: KindPart): KindPart {
+function readExpect(read: Reader, type: CheckType, entry: Entry | undefined, like: PartialKind): PartialKind {
   const { statuses, body, rcodes, value } = like
   const keys = type === 'dns' ? ['rcode', 'value'] : ['status', 'body']
   const expected = entry && read.fields(entry.value, '“expect”', keys)
@@ -140,7 +140,7 @@ function canonicalName(text: string): string | undefined {
 }
 
 /** Fills in what nobody wrote; undefined, and reported, when it does not fit together. */
-export function completeKind(read: Reader, node: Node, type: CheckType, part: KindPart): CheckKind | undefined {
+export function completeKind(read: Reader, node: Node, type: CheckType, part: PartialKind): CheckKind | undefined {
   const host = part.host === undefined ? {} : { host: part.host }
   const verify = part.verify ?? true
   switch (type) {
@@ -176,7 +176,7 @@ export function completeKind(read: Reader, node: Node, type: CheckType, part: Ki
   }
 }
 
-function completeHttp(read: Reader, node: Node, type: 'http' | 'https', part: KindPart): CheckKind | undefined {
+function completeHttp(read: Reader, node: Node, type: 'http' | 'https', part: PartialKind): CheckKind | undefined {
   const { method = 'GET', path = '/', host, statuses = [200], body, verify = true } = part
   if (method === 'HEAD' && body !== undefined) {
     read.fault('value-invalid', node, 'a response to HEAD has no body to look into', 'Use GET')
@@ -193,7 +193,7 @@ function completeHttp(read: Reader, node: Node, type: 'http' | 'https', part: Ki
   }
 }
 
-function completeDns(read: Reader, node: Node, part: KindPart): CheckKind | undefined {
+function completeDns(read: Reader, node: Node, part: PartialKind): CheckKind | undefined {
   const { name, rrtype = 'A', rcodes = ['NOERROR'] } = part
   if (name === undefined) {
     read.missing(node, 'a check of type dns', 'name', 'The name that is asked for: name: www.example.com')

@@ -11,10 +11,10 @@ import { didYouMean } from '../problem.ts'
 import type { Reader } from '../yaml/read.ts'
 import type { Entry, Node } from '../yaml/source.ts'
 import type { CheckModel } from '../zone/model.ts'
-import { CHECK_TYPES, completeKind, KIND_KEYS, type KindPart, portOf, readKind } from './check-kinds.ts'
+import { CHECK_TYPES, completeKind, KIND_KEYS, type PartialKind, portOf, readKind } from './check-kinds.ts'
 
 /** A check as far as one place writes it. */
-export interface CheckPart extends KindPart {
+export interface PartialCheck extends PartialKind {
   readonly type: CheckModel['type'] | undefined
   readonly port?: number | undefined
   readonly address?: string | undefined
@@ -28,10 +28,10 @@ export interface CheckPart extends KindPart {
 export const COMMON_KEYS = ['type', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
 export const CHECK_KEYS: readonly string[] = [...new Set([...COMMON_KEYS, ...Object.values(KIND_KEYS).flat()])]
 const DAY_MS = 86_400_000
-const NOTHING: CheckPart = { type: undefined }
+const NOTHING: PartialCheck = { type: undefined }
 
 /** `check:` of a service: a check, a list of them (all must pass), or `none`. */
-export function readChecks(read: Reader, node: Node, named: ReadonlyMap<string, CheckPart>): readonly CheckModel[] {
+export function readChecks(read: Reader, node: Node, named: ReadonlyMap<string, PartialCheck>): readonly CheckModel[] {
   if (node.kind === 'scalar' && node.text === 'none') return []
   const nodes = node.kind === 'list' ? node.items : [node]
   if (nodes.length === 0)
@@ -40,17 +40,17 @@ export function readChecks(read: Reader, node: Node, named: ReadonlyMap<string, 
 }
 
 /** The named checks of defaults.yaml; each must be whole in itself. */
-export function readNamedChecks(read: Reader, node: Node): ReadonlyMap<string, CheckPart> {
-  const named = new Map<string, CheckPart>()
+export function readNamedChecks(read: Reader, node: Node): ReadonlyMap<string, PartialCheck> {
+  const named = new Map<string, PartialCheck>()
   for (const { key, value } of read.entries(node, '“checks”')) {
-    const part = readPart(read, value, undefined)
+    const part = readPartialCheck(read, value, undefined)
     const check = part && complete(read, value, part)
     named.set(key.text, check === undefined ? NOTHING : part!)
   }
   return named
 }
 
-function readCheck(read: Reader, node: Node, named: ReadonlyMap<string, CheckPart>): CheckModel | undefined {
+function readCheck(read: Reader, node: Node, named: ReadonlyMap<string, PartialCheck>): CheckModel | undefined {
   const use = node.kind === 'mapping' ? node.entries.find(({ key }) => key.text === 'use') : undefined
   const name = read.text(use, undefined)
   const base = name === undefined ? undefined : named.get(name)
@@ -60,12 +60,12 @@ function readCheck(read: Reader, node: Node, named: ReadonlyMap<string, CheckPar
     return undefined
   }
   if (base === NOTHING) return undefined // reported where it is written
-  const part = readPart(read, node, base)
+  const part = readPartialCheck(read, node, base)
   return part && complete(read, node, part)
 }
 
 /** undefined when the kind of check is not known: nothing else can be read then. */
-function readPart(read: Reader, node: Node, base: CheckPart | undefined): CheckPart | undefined {
+function readPartialCheck(read: Reader, node: Node, base: PartialCheck | undefined): PartialCheck | undefined {
   if (node.kind !== 'mapping') {
     read.fault(
       'value-kind',
@@ -122,7 +122,7 @@ export function timingOf(part: { readonly [key in keyof Timing]?: Timing[key] | 
 }
 
 /** Fills in what nobody wrote; undefined, and reported, when it does not fit together. */
-function complete(read: Reader, node: Node, part: CheckPart): CheckModel | undefined {
+function complete(read: Reader, node: Node, part: PartialCheck): CheckModel | undefined {
   const timing = timingOf(part)
   const { intervalMs, timeoutMs, fastMs } = timing
   if (timeoutMs >= intervalMs) {

@@ -11,7 +11,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync }
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { findTop } from '../git.ts'
-import type { Include, Included } from '../yaml/tree.ts'
+import type { Include, IncludeResult } from '../yaml/tree.ts'
 
 export type FileRead =
   | {
@@ -24,7 +24,7 @@ export type FileRead =
   | { readonly why: string }
 
 /** `state` is another whenever what is found is. */
-export type Sought = Included & { readonly state: string }
+export type IncludeLookup = IncludeResult & { readonly state: string }
 
 /** A file that a load has read, or is to read in place of the one on disk. */
 export interface SavedFile {
@@ -37,7 +37,7 @@ export interface SavedFile {
 export type SavedFiles = ReadonlyMap<string, SavedFile>
 
 /** What a folder holds. */
-export interface Entry {
+export interface FolderEntry {
   readonly name: string
   readonly isFolder: boolean
   readonly isLink: boolean
@@ -55,7 +55,7 @@ export class Files {
   readonly #real: string | undefined
   /** Includes stay within. */
   readonly #bounds: string | undefined
-  readonly #sought = new Map<string, Sought>()
+  readonly #sought = new Map<string, IncludeLookup>()
   readonly #saved: SavedFiles | undefined
   /** What was read, by path relative to the folder. */
   readonly seen = new Map<string, Omit<SavedFile, 'text'>>()
@@ -88,7 +88,7 @@ export class Files {
   }
 
   /** What a folder has, in no order. Rejects as readdir() does, or when links lead out of the bounds. */
-  async list(folder: string): Promise<readonly Entry[]> {
+  async list(folder: string): Promise<readonly FolderEntry[]> {
     if (this.#saved !== undefined) return listSaved(this.#saved, relative(this.#folder, folder))
     const entries = await readdir(this.confine(folder), { withFileTypes: true })
     const listed = entries.map(async (entry) => ({
@@ -105,7 +105,7 @@ export class Files {
   confine(path: string): string {
     const id = realpathSync(path)
     if (this.#real === undefined || this.#isWithin(id)) return id
-    throw new NoFile(`is a link out of the ${this.#bounds === this.#real ? 'folder of zones' : 'git work tree'}`)
+    throw new FileError(`is a link out of the ${this.#bounds === this.#real ? 'folder of zones' : 'git work tree'}`)
   }
 
   /** Whether a path leads to something within the bounds. */
@@ -124,7 +124,7 @@ export class Files {
       this.confine(path)
       return false
     } catch (error) {
-      return error instanceof NoFile
+      return error instanceof FileError
     }
   }
 
@@ -153,11 +153,11 @@ export class Files {
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const found = fstatSync(file)
-      if (!found.isFile()) throw new NoFile('is no file')
-      if (found.size > MOST_FILE_BYTES) throw new NoFile(`is larger than ${MOST_FILE_BYTES >> 20} MiB`)
+      if (!found.isFile()) throw new FileError('is no file')
+      if (found.size > MOST_FILE_BYTES) throw new FileError(`is larger than ${MOST_FILE_BYTES >> 20} MiB`)
       this.#bytes += found.size
       if (this.#bytes > MAX_ALL_BYTES)
-        throw new NoFile(`is one too many: a load reads ${MAX_ALL_BYTES >> 20} MiB at most`)
+        throw new FileError(`is one too many: a load reads ${MAX_ALL_BYTES >> 20} MiB at most`)
       const text = readFileSync(file, 'utf8')
       return { text, hash: hashOf('sha256', text, 'base64') }
     } finally {
@@ -166,20 +166,20 @@ export class Files {
   }
 
   /** What an include of `file` gives. */
-  seek(file: string): Sought {
+  seek(file: string): IncludeLookup {
     let found = this.#sought.get(file)
     if (found === undefined) this.#sought.set(file, (found = this.#find(file)))
     return found
   }
 
-  #find(file: string): Sought {
+  #find(file: string): IncludeLookup {
     const path = relative(this.#folder, file)
     const found = this.#saved === undefined ? this.#findNow(file) : findSaved(this.#saved, path, file)
     if ('id' in found) this.seen.set(path, { hash: found.state, id: found.id })
     return found
   }
 
-  #findNow(file: string): Sought {
+  #findNow(file: string): IncludeLookup {
     // as written first: whether a file beyond the bounds exists is nobody's business
     if (this.#real === undefined || !this.#isWithin(resolve(this.#real, relative(this.#folder, file)))) {
       return this.#refuse(file)
@@ -204,7 +204,7 @@ export class Files {
     return steps[0] !== '..' && !steps.some((step) => step.toLowerCase() === '.git')
   }
 
-  #refuse(file: string): Sought {
+  #refuse(file: string): IncludeLookup {
     const message = `${file} is beyond what may be included`
     const hint =
       this.#bounds === this.#real
@@ -214,8 +214,8 @@ export class Files {
   }
 }
 
-function unreadable(file: string, error: unknown): Sought {
-  if (error instanceof NoFile) {
+function unreadable(file: string, error: unknown): IncludeLookup {
+  if (error instanceof FileError) {
     return { code: 'include-invalid', message: `${file} ${error.message}`, state: error.message }
   }
   const why = error instanceof Error && 'code' in error ? String(error.code) : String(error)
@@ -224,7 +224,7 @@ function unreadable(file: string, error: unknown): Sought {
   return { code: 'file-unreadable', message, state: why, ...(why === 'ENOENT' && { hint }) }
 }
 
-function findSaved(saved: SavedFiles, path: string, file: string): Sought {
+function findSaved(saved: SavedFiles, path: string, file: string): IncludeLookup {
   const found = saved.get(path)
   if (found === undefined) return unreadable(file, Object.assign(new Error(), { code: 'ENOENT' }))
   return { file, text: found.text, id: found.id, state: found.hash }
@@ -234,8 +234,8 @@ const missing = (file: string): never => {
   throw new Error(`ENOENT: ${file} is not among the saved files`)
 }
 
-function listSaved(saved: SavedFiles, folder: string): Entry[] {
-  const found = new Map<string, Entry>()
+function listSaved(saved: SavedFiles, folder: string): FolderEntry[] {
+  const found = new Map<string, FolderEntry>()
   for (const path of saved.keys()) {
     if (folder !== '' && !path.startsWith(`${folder}/`)) continue
     const [name, ...rest] = (folder === '' ? path : path.slice(folder.length + 1)).split('/')
@@ -244,7 +244,7 @@ function listSaved(saved: SavedFiles, folder: string): Entry[] {
   return [...found.values()]
 }
 
-class NoFile extends Error {}
+class FileError extends Error {}
 
 function realPath(path: string): string | undefined {
   try {

@@ -10,7 +10,7 @@ import type { Files } from './files.ts'
 import type { ZoneFile } from './records.ts'
 
 /** What one file gave, or a zone's files together; opaque outside this folder. */
-export interface LoadedFile {
+export interface FileResult {
   /** Hash of the content, and for zones of the defaults that go into it. */
   readonly hash: string
   /** Every file that was included, by path, with what it was like (Files.seek). */
@@ -31,25 +31,25 @@ export interface LoadedFile {
 }
 
 /** A file, or several that are read as one, and what they gave. */
-export interface Unit {
+export interface LoadUnit {
   readonly paths: readonly string[]
   /** Without links. */
   readonly ids: readonly string[]
-  readonly loaded: LoadedFile
+  readonly loaded: FileResult
   /** By its name it may be no more than a part of another. */
   readonly canBePart: boolean
 }
 
 /** What is included, and so a part of what includes it. */
-export class Parts {
+export class IncludeGraph {
   /** By path, and by path without links: the units that include it. */
-  readonly #includers = new Map<string, Unit[]>()
-  readonly #parts = new Set<Unit>()
+  readonly #includers = new Map<string, LoadUnit[]>()
+  readonly #parts = new Set<LoadUnit>()
   /** Folders with an included file in them, at any depth. */
   readonly #folders = new Set<string>()
   readonly #files: Files
 
-  constructor(units: readonly Unit[], files: Files) {
+  constructor(units: readonly LoadUnit[], files: Files) {
     this.#files = files
     for (const unit of units) {
       for (const file of unit.loaded.includes.keys()) {
@@ -63,7 +63,7 @@ export class Parts {
     for (const unit of units) if (unit.canBePart && this.#isIncludedByOther(unit)) this.#parts.add(unit)
   }
 
-  #add(file: string, unit: Unit): void {
+  #add(file: string, unit: LoadUnit): void {
     const units = this.#includers.get(file)
     if (units === undefined) {
       this.#includers.set(file, [unit])
@@ -71,13 +71,13 @@ export class Parts {
     } else if (units.at(-1) !== unit) units.push(unit)
   }
 
-  #isIncludedByOther(unit: Unit): boolean {
-    const isOther = (other: Unit): boolean => other !== unit && !this.#parts.has(other)
+  #isIncludedByOther(unit: LoadUnit): boolean {
+    const isOther = (other: LoadUnit): boolean => other !== unit && !this.#parts.has(other)
     return unit.ids.some((id) => this.#includers.get(id)?.some(isOther))
   }
 
   /** True of a file that another one includes. */
-  isPart(unit: Unit): boolean {
+  isPart(unit: LoadUnit): boolean {
     return this.#parts.has(unit)
   }
 

@@ -18,7 +18,7 @@ export interface Listing {
   readonly services: readonly string[]
   readonly hasDefaults: boolean
   readonly hasSites: boolean
-  readonly strange: readonly Found[]
+  readonly strange: readonly ListedEntry[]
 }
 
 /** Where a zone is written: `NAME.DOMAIN.yaml`, the files of the folder `NAME.DOMAIN.`, or both. */
@@ -29,7 +29,7 @@ export interface ZoneSource {
   readonly folder: string | undefined
 }
 
-interface Found {
+interface ListedEntry {
   readonly path: string
   readonly isFolder: boolean
   readonly isLink: boolean
@@ -50,7 +50,7 @@ export class Lister {
     const zones = new Map<string, ZoneSource>()
     const services: string[] = []
     const others: string[] = []
-    const strange: Found[] = []
+    const strange: ListedEntry[] = []
     for (const entry of await this.#entries('')) {
       const { path, isFolder } = entry
       if (isFolder && (path === 'services' || path.endsWith('.'))) {
@@ -95,7 +95,7 @@ export class Lister {
    * Reports what of `strange` is no part of anything: a file that `isIncluded` knows is, and so is a folder with such a
    * file in it. A link to a folder is never walked, for it may lead round in circles or anywhere: `isIncluded` is asked of it.
    */
-  async tellStrange(strange: readonly Found[], isIncluded: (path: string) => boolean): Promise<void> {
+  async reportUnknown(strange: readonly ListedEntry[], isIncluded: (path: string) => boolean): Promise<void> {
     for (const { path, isFolder, isLink } of strange) {
       const files = isFolder && !isLink ? await this.#filesBelow(path) : [path]
       const unused = files.filter((file) => !isIncluded(file))
@@ -128,7 +128,7 @@ export class Lister {
    * What a folder holds; names that begin with a dot are left alone, but for octoDNS's `.yaml` (the records of the apex), and
    * so is what editors put beside a file: it must not keep a reload away.
    */
-  async #entries(folder: string): Promise<readonly Found[]> {
+  async #entries(folder: string): Promise<readonly ListedEntry[]> {
     const path = join(this.#folder, folder)
     try {
       const entries = await this.#files.list(path)

@@ -24,16 +24,16 @@ import {
   type Report,
   type Severity,
   TooManyErrors,
-  untold,
+  hiddenProblems,
 } from '../problem.ts'
 import { Reader } from '../yaml/read.ts'
 import { type Node, Source } from '../yaml/source.ts'
 import { type Include, parseYaml } from '../yaml/tree.ts'
 import { checkBudgets } from '../zone/budget.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
-import { type CheckPart, readNamedChecks } from './checks.ts'
+import { type PartialCheck, readNamedChecks } from './checks.ts'
 import { Files, type SavedFiles } from './files.ts'
-import { type LoadedFile, Parts, type Unit } from './includes.ts'
+import { type FileResult, IncludeGraph, type LoadUnit } from './includes.ts'
 import { Lister, type ZoneSource } from './list.ts'
 import { keyOf, readZone, type ZoneFile } from './records.ts'
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
@@ -42,7 +42,7 @@ import { readService, readSites, type ServiceContext } from './services.ts'
 import { readSoa, type SoaDefaults, soaOf } from './soa.ts'
 import { readSubnets } from './subnets.ts'
 
-export interface Loaded {
+export interface LoadResult {
   /** undefined when there is an error among the problems. */
   readonly model?: Model
   /** In order of file, line and column. */
@@ -52,7 +52,7 @@ export interface Loaded {
   /** Files that were included, or sought, and that no walk through the folder meets: outside of it, or hidden; sorted. */
   readonly outside: readonly string[]
   /** For the next load. */
-  readonly files: ReadonlyMap<string, LoadedFile>
+  readonly files: ReadonlyMap<string, FileResult>
   /** Every file that was read, by path relative to the folder. */
   readonly sources: Files['seen']
   /** SOA serial of all zones. */
@@ -84,23 +84,23 @@ export interface Progress {
  */
 export async function loadFolder(
   folder: string,
-  previous?: Loaded,
+  previous?: LoadResult,
   onProgress?: (progress: Progress) => void,
   saved?: SavedZones,
-): Promise<Loaded> {
-  const loading = new Loading(folder, previous?.files ?? new Map(), onProgress, saved)
+): Promise<LoadResult> {
+  const loader = new Loader(folder, previous?.files ?? new Map(), onProgress, saved)
   let isStopped = false
-  const model = await loading.load().catch((error: unknown) => {
+  const model = await loader.load().catch((error: unknown) => {
     if (!(error instanceof TooManyErrors)) throw error
     isStopped = true
     return undefined
   })
-  const { list } = loading.problems
+  const { list } = loader.problems
   isStopped ||=
-    loading.problems.count('error') === MOST_PROBLEMS && [...loading.files.values()].some(({ isCut }) => isCut)
-  const problems = [...untold(loading.problems, folder, isStopped), ...list.toSorted(comparePlaces)]
+    loader.problems.count('error') === MOST_PROBLEMS && [...loader.files.values()].some(({ isCut }) => isCut)
+  const problems = [...hiddenProblems(loader.problems, folder, isStopped), ...list.toSorted(comparePlaces)]
   const whole = model !== undefined && problems.every(({ severity }) => severity !== 'error')
-  return { ...(whole && { model }), problems, ...loading.done() }
+  return { ...(whole && { model }), problems, ...loader.done() }
 }
 
 interface Tree {
@@ -109,22 +109,22 @@ interface Tree {
 }
 
 interface ZoneUnit extends ZoneSource {
-  readonly unit: Unit | undefined
+  readonly unit: LoadUnit | undefined
 }
 
 interface Defaults {
   readonly ttlSeconds: number
-  readonly checks: ReadonlyMap<string, CheckPart>
+  readonly checks: ReadonlyMap<string, PartialCheck>
   readonly soa: SoaDefaults
 }
 
-class Loading {
+class Loader {
   /** Many files may say the same of one that they include: it is told once. */
   readonly problems = new ProblemList()
-  readonly files = new Map<string, LoadedFile>()
+  readonly files = new Map<string, FileResult>()
   readonly #folder: string
   readonly #files: Files
-  readonly #previous: ReadonlyMap<string, LoadedFile>
+  readonly #previous: ReadonlyMap<string, FileResult>
   readonly #report: Report = this.problems.report
   /** In files that are or may be parts of others: not told yet, perhaps never. */
   #errors = 0
@@ -136,7 +136,7 @@ class Loading {
 
   constructor(
     folder: string,
-    previous: ReadonlyMap<string, LoadedFile>,
+    previous: ReadonlyMap<string, FileResult>,
     onProgress: ((progress: Progress) => void) | undefined,
     saved: SavedZones | undefined,
   ) {
@@ -147,7 +147,7 @@ class Loading {
     this.#previous = previous
   }
 
-  done(): Omit<Loaded, 'model' | 'problems'> {
+  done(): Omit<LoadResult, 'model' | 'problems'> {
     const { seen: sources } = this.#files
     return { hash: this.#hash(), outside: this.#outside(), files: this.files, sources, serial: this.#serial }
   }
@@ -159,7 +159,7 @@ class Loading {
     return hash.digest('hex')
   }
 
-  #includedBy({ includes }: LoadedFile): string {
+  #includedBy({ includes }: FileResult): string {
     return [...includes].map(([file, state]) => ` ${relative(this.#folder, file)} ${state}`).join('')
   }
 
@@ -183,18 +183,18 @@ class Loading {
   async load(): Promise<Model> {
     const lister = new Lister(this.#folder, this.#files, this.#report)
     const listing = await lister.list()
-    const units: Unit[] = []
+    const units: LoadUnit[] = []
     const defaults = this.#defaults(listing.hasDefaults ? await this.#tree('defaults.yaml', units) : undefined)
     const sites = this.#sites(listing.hasSites ? await this.#tree('sites.yaml', units) : undefined)
     const written = await this.#trees(listing.services, units)
     const zoneUnits = await this.#zoneUnits(listing.zones, defaults, units)
-    const parts = new Parts(units, this.#files)
-    this.#parts = units.filter((unit) => parts.isPart(unit)).map(({ paths }) => paths.join(' '))
-    const services = this.#services(written, parts, { sites, checks: defaults.checks, prefixes: this.#prefixes })
-    const zones = this.#zones(zoneUnits, parts)
-    await lister.tellStrange(
+    const graph = new IncludeGraph(units, this.#files)
+    this.#parts = units.filter((unit) => graph.isPart(unit)).map(({ paths }) => paths.join(' '))
+    const services = this.#services(written, graph, { sites, checks: defaults.checks, prefixes: this.#prefixes })
+    const zones = this.#zones(zoneUnits, graph)
+    await lister.reportUnknown(
       listing.strange,
-      (path) => this.files.has(path) || parts.isIncluded(join(this.#folder, path)),
+      (path) => this.files.has(path) || graph.isIncluded(join(this.#folder, path)),
     )
     this.#serial = defaults.soa.serial ?? this.#saved?.serial ?? (await this.#gitSerial())
     for (const service of zones.flatMap(({ dynamics }) => dynamics)) services.set(service.name, service)
@@ -234,8 +234,8 @@ class Loading {
       report: Report,
       include: Include,
       ids: readonly string[],
-    ) => Pick<LoadedFile, 'zone' | 'tree'>,
-  ): Promise<Unit | undefined> {
+    ) => Pick<FileResult, 'zone' | 'tree'>,
+  ): Promise<LoadUnit | undefined> {
     await nextTurn() // so that a thread that loads a thousand files can do other things between
     const texts: { readonly file: string; readonly text: string; readonly hash: string; readonly id: string }[] = []
     for (const path of paths) {
@@ -306,8 +306,8 @@ class Loading {
     return loaded.prefixes
   }
 
-  async #trees(paths: readonly string[], units: Unit[], canBePart = true): Promise<readonly Unit[]> {
-    const trees: Unit[] = []
+  async #trees(paths: readonly string[], units: LoadUnit[], canBePart = true): Promise<readonly LoadUnit[]> {
+    const trees: LoadUnit[] = []
     for (const path of paths) {
       const unit = await this.#unit([path], '', canBePart, (source, report, include, [id]) => {
         const root = parseYaml(source, report, include, source.first, id)
@@ -319,13 +319,13 @@ class Loading {
     return trees
   }
 
-  async #tree(path: string, units: Unit[]): Promise<Tree | undefined> {
+  async #tree(path: string, units: LoadUnit[]): Promise<Tree | undefined> {
     const [unit] = await this.#trees([path], units, false)
     return unit && this.#taken(unit)
   }
 
   /** Takes a unit for what it is by its own name. */
-  #taken({ loaded }: Unit): Tree | undefined {
+  #taken({ loaded }: LoadUnit): Tree | undefined {
     this.#tellFound(loaded)
     return loaded.tree && { read: new Reader(loaded.tree.source, this.#report), root: loaded.tree.root }
   }
@@ -346,10 +346,14 @@ class Loading {
   }
 
   /** All that are written; of faulty ones only where. */
-  #services(units: readonly Unit[], parts: Parts, context: ServiceContext): Map<string, ServiceModel | Position> {
+  #services(
+    units: readonly LoadUnit[],
+    graph: IncludeGraph,
+    context: ServiceContext,
+  ): Map<string, ServiceModel | Position> {
     const services = new Map<string, ServiceModel | Position>()
     for (const unit of units) {
-      if (parts.isPart(unit)) continue
+      if (graph.isPart(unit)) continue
       const tree = this.#taken(unit)
       if (tree === undefined) continue
       for (const entry of tree.read.entries(tree.root, unit.paths[0]!)) {
@@ -368,7 +372,7 @@ class Loading {
   async #zoneUnits(
     zones: readonly ZoneSource[],
     { ttlSeconds }: Defaults,
-    units: Unit[],
+    units: LoadUnit[],
   ): Promise<readonly ZoneUnit[]> {
     const read: ZoneUnit[] = []
     let names = 0
@@ -388,10 +392,10 @@ class Loading {
     return read
   }
 
-  #zones(units: readonly ZoneUnit[], parts: Parts): readonly ZoneFile[] {
+  #zones(units: readonly ZoneUnit[], graph: IncludeGraph): readonly ZoneFile[] {
     const zones = new Map<string, ZoneFile>()
     const isPart = ({ folder, unit }: ZoneUnit): boolean =>
-      folder === undefined && unit !== undefined && parts.isPart(unit)
+      folder === undefined && unit !== undefined && graph.isPart(unit)
     if (units.every(isPart) && this.#isReadable()) {
       const hint = 'A zone is a file named like example.com.yaml'
       this.#tell('zones-missing', this.#folder, 'there is no zone here', hint)
@@ -400,7 +404,7 @@ class Loading {
       const { apex, files, folder, unit } = zone
       const file = join(this.#folder, folder ?? files[0]!)
       if (isFault(apex)) {
-        if (folder !== undefined || !parts.isIncluded(file)) this.#tell('zone-name', file, apex.fault)
+        if (folder !== undefined || !graph.isIncluded(file)) this.#tell('zone-name', file, apex.fault)
         continue
       }
       if (files.length === 0) this.#tell('zones-missing', file, 'there is no file of this zone here')
@@ -425,7 +429,7 @@ class Loading {
     return [...zones.values()]
   }
 
-  #tellFound({ problems, hidden }: LoadedFile): void {
+  #tellFound({ problems, hidden }: FileResult): void {
     for (const problem of problems) this.#report(problem)
     this.problems.addHidden('warning', hidden.warning)
     this.problems.addHidden('notice', hidden.notice)
@@ -458,7 +462,7 @@ function untilTooMany<T>(work: () => T): T | undefined {
   }
 }
 
-function foundBy(problems: ProblemList): Pick<LoadedFile, 'problems' | 'hidden'> {
+function foundBy(problems: ProblemList): Pick<FileResult, 'problems' | 'hidden'> {
   const hiddenOf = (severity: 'warning' | 'notice'): number =>
     problems.count(severity) - problems.list.filter((problem) => problem.severity === severity).length
   return { problems: problems.list, hidden: { warning: hiddenOf('warning'), notice: hiddenOf('notice') } }

@@ -37,7 +37,7 @@ const GSLB = 0
 const STEERS_BOTH = STEERS_A | STEERS_AAAA
 
 /** One record of a name. */
-interface Written {
+interface RecordEntry {
   readonly type: number
   /** Bits STEERS_*: which of A and AAAA it answers, steered or not; a GSLB without `types` may answer both. */
   readonly addresses: number
@@ -48,7 +48,7 @@ interface Written {
 interface Owner {
   readonly wire: Uint8Array
   readonly node: Node
-  readonly records: Written[]
+  readonly records: RecordEntry[]
 }
 
 interface ServerTarget {
@@ -58,7 +58,7 @@ interface ServerTarget {
 }
 
 /**
- * `source`: the text of the zone's file, or of all its files; `ids`: theirs, see Included; `apex`: lower-case wire form;
+ * `source`: the text of the zone's file, or of all its files; `ids`: theirs, see IncludeResult; `apex`: lower-case wire form;
  * `ttlSeconds`: of records without their own. undefined when one of the files is no YAML.
  */
 export function readZone(
@@ -184,7 +184,7 @@ class ZoneReader {
   }
 
   /** Packs one record; undefined when there is none to speak of. */
-  #record(owner: Owner, node: Node): Written | undefined {
+  #record(owner: Owner, node: Node): RecordEntry | undefined {
     const entries = this.#read.entries(node, 'a record')
     const find = (wanted: string): Entry | undefined => entries.find(({ key }) => key.text === wanted)
     const typeEntry = find('type')
@@ -295,7 +295,7 @@ class ZoneReader {
   }
 
   /** A dynamic record is a service of its own that steers its name. */
-  #dynamic(record: Omit<DynamicRecord, 'ttlSeconds'>): Written {
+  #dynamic(record: Omit<DynamicRecord, 'ttlSeconds'>): RecordEntry {
     const ttlSeconds = this.#read.seconds(record.fields.get('ttl'), 0, this.#ttlSeconds)
     const service = readDynamic(this.#read, { ...record, ttlSeconds })
     if (service !== undefined) {
@@ -305,7 +305,7 @@ class ZoneReader {
     return { type: GSLB, addresses: addressBit(record.type), node: record.node }
   }
 
-  #steered(node: Node): Written {
+  #steered(node: Node): RecordEntry {
     const fields = this.#read.fields(node, 'a record of type GSLB', GSLB_KEYS)!
     const service = this.#read.text(fields.get('service'), undefined)
     if (!fields.has('service')) this.#read.missing(node, 'a record of type GSLB', 'service')

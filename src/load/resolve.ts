@@ -9,7 +9,7 @@ import { positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_
 import { keyOf, type ZoneFile } from './records.ts'
 
 /** By name, every service that is written; of one that could not be read only where. */
-export type WrittenServices = ReadonlyMap<string, ServiceModel | Position>
+export type ServiceIndex = ReadonlyMap<string, ServiceModel | Position>
 
 /**
  * The same address at two sites in two services: most likely a slip. `sites`: those of sites.yaml; a pool that is none of
@@ -84,7 +84,7 @@ function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Repor
 }
 
 /** The sets with each steered entry's types as its service has them. */
-export function steer(zone: ZoneFile, services: WrittenServices, report: Report): Int32Array {
+export function steer(zone: ZoneFile, services: ServiceIndex, report: Report): Int32Array {
   if (zone.services.length === 0) return zone.sets
   const sets = zone.sets.slice()
   /** A service that is gone may be named everywhere, and looking for a like name takes a while. */

@@ -8,7 +8,7 @@ import type { Reader } from '../yaml/read.ts'
 import type { Entry, Node } from '../yaml/source.ts'
 import type { Geo, Groups, RuleModel } from '../zone/model.ts'
 import { deadRules, hasSubnets, type RuleKeys } from '../zone/rules.ts'
-import { whatIsWrong } from './subnets.ts'
+import { prefixFault } from './subnets.ts'
 
 export const RULE_KEYS = ['subnets', 'asns', 'geos', 'order', 'only', 'pick']
 
@@ -89,7 +89,7 @@ function readSubnetKey(
     const text = read.scalar(node, 'an entry of “subnets”')?.text
     const prefix = text === undefined ? undefined : parsePrefix(text)
     if (prefix !== undefined) subnets.push(prefix)
-    else if (text !== undefined) read.fault('value-invalid', node, ...whatIsWrong(text))
+    else if (text !== undefined) read.fault('value-invalid', node, ...prefixFault(text))
   }
   return { subnets, ...(subnetFiles.length > 0 && { subnetFiles }) }
 }

@@ -15,7 +15,7 @@ import {
   type VipModel,
 } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
-import { type CheckPart, readAddress, readChecks } from './checks.ts'
+import { type PartialCheck, readAddress, readChecks } from './checks.ts'
 import { type PrefixReader, readGroups, readRules } from './rules.ts'
 
 export const SITE_KEYS = ['location', 'region', 'capacity', 'drained']
@@ -89,7 +89,7 @@ function readLocation(read: Reader, { value }: Entry): [number, number] {
 
 export interface ServiceContext {
   readonly sites: ReadonlyMap<string, SiteModel>
-  readonly checks: ReadonlyMap<string, CheckPart>
+  readonly checks: ReadonlyMap<string, PartialCheck>
   /** Reads the files of subnets that rules name. */
   readonly prefixes: PrefixReader
 }

@@ -34,7 +34,7 @@ export function readSubnets(source: Source, report: Report): PrefixTable | undef
       }
       if (prefix !== undefined) builder.add(prefix)
       else if (++faults <= MOST_FAULTS) {
-        const problem = source.problem('value-invalid', at + line.indexOf(entry), ...whatIsWrong(entry))
+        const problem = source.problem('value-invalid', at + line.indexOf(entry), ...prefixFault(entry))
         report({ ...problem, width: entry.length })
       }
     }
@@ -52,7 +52,7 @@ export function readSubnets(source: Source, report: Report): PrefixTable | undef
 }
 
 /** Message and hint for what parsePrefix() refused: where only host bits are wrong, the prefix that was meant. */
-export function whatIsWrong(text: string): [message: string, hint: string] {
+export function prefixFault(text: string): [message: string, hint: string] {
   const [, address, length] = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text) ?? []
   const bytes = address === undefined ? undefined : parseAddress(address)
   if (bytes === undefined || Number(length) > 8 * bytes.length) return [`“${text}” is no prefix`, HINT]

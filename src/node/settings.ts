@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import {
   type Config,
-  type Given,
-  givenByEnvironment,
-  type GivenValue,
+  type RawSetting,
+  settingsFromEnvironment,
+  type RawValue,
   isNamed,
   readConfig,
   SETTING_KEYS,
@@ -13,7 +13,7 @@ import {
   SETTINGS,
 } from '../config.ts'
 import { parsePrefix } from '../dns/address.ts'
-import { whatIsWrong } from '../load/subnets.ts'
+import { prefixFault } from '../load/subnets.ts'
 import type { Problem, Report } from '../problem.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
@@ -23,7 +23,7 @@ export interface Sources {
   /** As `-c` named it; undefined = ./meridian.yaml if it is there. */
   readonly file?: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly flags: readonly Given[]
+  readonly flags: readonly RawSetting[]
   /** What the settings are for: a process that needs more of them than that each one is sound. */
   readonly role?: Role | undefined
 }
@@ -39,7 +39,7 @@ export interface Settings {
 export function loadSettings({ file, env, flags, role }: Sources): Settings {
   const problems: Problem[] = []
   const report: Report = (problem) => void problems.push(problem)
-  const given = [...givenByFile(file, report), ...givenByEnvironment(env, report), ...flags]
+  const given = [...givenByFile(file, report), ...settingsFromEnvironment(env, report), ...flags]
   const config = readConfig(given, report)
   if (config !== undefined) checkPrefixes(given, report)
   if (config !== undefined && role !== undefined) checkRedis(role, config, given, file, report)
@@ -51,7 +51,7 @@ export function loadSettings({ file, env, flags, role }: Sources): Settings {
 function checkRedis(
   role: Role,
   config: Config,
-  given: readonly Given[],
+  given: readonly RawSetting[],
   file: string | undefined,
   report: Report,
 ): void {
@@ -80,19 +80,19 @@ function checkRedis(
 }
 
 /** What is written in the form of a prefix must be one. */
-function checkPrefixes(given: readonly Given[], report: Report): void {
+function checkPrefixes(given: readonly RawSetting[], report: Report): void {
   for (const { key, values, source } of given) {
     if (key !== 'probe.allow' && key !== 'probe.deny') continue
     for (const { text, line, column, width } of values) {
       if (parsePrefix(text) !== undefined) continue
-      const [fault, hint] = whatIsWrong(text)
+      const [fault, hint] = prefixFault(text)
       const place = { file: source, line, column, ...(width !== undefined && { width }) }
       report({ code: 'setting-invalid', severity: 'error', ...place, message: `${key}: ${fault}`, hint })
     }
   }
 }
 
-function givenByFile(named: string | undefined, report: Report): Given[] {
+function givenByFile(named: string | undefined, report: Report): RawSetting[] {
   const file = named ?? 'meridian.yaml'
   let text: string
   try {
@@ -126,7 +126,7 @@ const withoutValues = (message: string): string =>
 const hasKeysBelow = (name: string): boolean => SETTING_KEYS.some((key) => key.startsWith(`${name}.`))
 
 /** `http: {listen: …}` and `http.listen: …` are the same. */
-function* flatten(node: Node, prefix: string, source: Source, report: Report): Generator<Given> {
+function* flatten(node: Node, prefix: string, source: Source, report: Report): Generator<RawSetting> {
   if (node.kind !== 'mapping') return
   for (const { key, value } of node.entries) {
     const name = `${prefix}${key.text}`
@@ -146,7 +146,7 @@ function* flatten(node: Node, prefix: string, source: Source, report: Report): G
 }
 
 /** One value, or a list of them. */
-function textsOf(name: string, node: Node, source: Source, report: Report): readonly GivenValue[] {
+function textsOf(name: string, node: Node, source: Source, report: Report): readonly RawValue[] {
   return (node.kind === 'list' ? node.items : [node]).flatMap((item) => {
     if (item.kind === 'scalar' && !isEmpty(item)) return [{ text: item.text, ...source.place(item) }]
     report(source.problem('value-kind', item.offset, `${name} takes texts and numbers`))
@@ -155,7 +155,7 @@ function textsOf(name: string, node: Node, source: Source, report: Report): read
 }
 
 /** Names, each with a list of words. */
-function namedOf(name: string, node: Node, source: Source, report: Report): readonly GivenValue[] {
+function namedOf(name: string, node: Node, source: Source, report: Report): readonly RawValue[] {
   if (node.kind !== 'mapping') {
     const hint = `${name}: {NAME: [/path/of/program, argument]}`
     report(source.problem('value-kind', node.offset, `${name} is a mapping from names to lists`, hint))

@@ -31,7 +31,7 @@ export const serviceOf = ({ zone, set }: SetAt): string => zone.services[zone.se
 export const ttlOf = ({ zone, set }: SetAt): number => zone.sets[set + Z_SIZE]!
 
 /** Names that are steered alike on both sides. */
-export interface Unit {
+export interface NameCount {
   readonly before: string | null
   readonly after: string | null
   readonly type: number
@@ -40,7 +40,7 @@ export interface Unit {
 }
 
 /** The same, apart by their own TTLs. */
-export interface CapUnit extends Unit {
+export interface CapCount extends NameCount {
   readonly capBefore: number
   readonly capAfter: number
 }
@@ -53,8 +53,8 @@ export type Answering = Pick<World, 'image' | 'services'>
 
 /** Who was steered by what, and is now: counts, a few names, and no list of all. */
 export class NameTally implements Comparison {
-  readonly #caps = new Map<string, CapUnit>()
-  readonly #units = new Map<string, Unit>()
+  readonly #caps = new Map<string, CapCount>()
+  readonly #counts = new Map<string, NameCount>()
   /** What only one side writes. */
   readonly #single: SetAt[] = []
 
@@ -72,7 +72,7 @@ export class NameTally implements Comparison {
   }
 
   /** Asks both sides for what only one writes; who gets nothing from one of them has no clients there. */
-  settle(before: Answering, after: Answering): void {
+  resolveSingles(before: Answering, after: Answering): void {
     const settled = new Set<string>()
     for (const here of this.#single) {
       // an alias stands for both types
@@ -89,31 +89,32 @@ export class NameTally implements Comparison {
     }
   }
 
-  units(): readonly Unit[] {
-    return [...this.#units.values()]
+  counts(): readonly NameCount[] {
+    return [...this.#counts.values()]
   }
 
-  caps(): readonly CapUnit[] {
+  caps(): readonly CapCount[] {
     return [...this.#caps.values()]
   }
 
   #countSteered(old: NonNullable<Answer>, now: NonNullable<Answer>, here: SetAt): void {
     const [capBefore, capAfter] = [old.capSeconds, now.capSeconds]
     const key = `${old.service} ${now.service} ${capBefore} ${capAfter} ${here.type}`
-    let unit = this.#caps.get(key)
-    if (unit === undefined) {
-      unit = { before: old.service, after: now.service, type: here.type, count: 0, some: [], capBefore, capAfter }
-      this.#caps.set(key, unit)
+    let nameCount = this.#caps.get(key)
+    if (nameCount === undefined) {
+      nameCount = { before: old.service, after: now.service, type: here.type, count: 0, some: [], capBefore, capAfter }
+      this.#caps.set(key, nameCount)
     }
-    count(unit, here)
+    count(nameCount, here)
     this.#count(old.service, now.service, here)
   }
 
   #count(before: string | null, after: string | null, here: SetAt): void {
     const key = `${before ?? ''} ${after ?? ''} ${here.type}`
-    let unit = this.#units.get(key)
-    if (unit === undefined) this.#units.set(key, (unit = { before, after, type: here.type, count: 0, some: [] }))
-    count(unit, here)
+    let nameCount = this.#counts.get(key)
+    if (nameCount === undefined)
+      this.#counts.set(key, (nameCount = { before, after, type: here.type, count: 0, some: [] }))
+    count(nameCount, here)
   }
 }
 
@@ -145,6 +146,6 @@ function nodeOf(image: Image, owner: Uint8Array): number {
   return -1
 }
 
-function count(unit: Unit, here: SetAt): void {
-  if (unit.count++ < SOME_NAMES) unit.some.push(ownerOf(here))
+function count(nameCount: NameCount, here: SetAt): void {
+  if (nameCount.count++ < SOME_NAMES) nameCount.some.push(ownerOf(here))
 }

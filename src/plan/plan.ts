@@ -12,17 +12,17 @@ import {
   type ClientCounts,
   clientFlows,
   type Flows,
-  type Ground,
+  type FlowSide,
   spaceFlows,
   weighCountries,
 } from '../traffic/flows.ts'
-import { measureMoves, type MeasuredMoves, type Steered } from '../traffic/moves.ts'
+import { measureMoves, type MeasuredMoves, type SteeringState } from '../traffic/moves.ts'
 import type { WorldBuild } from '../world/build.ts'
 import { buildOf } from '../world/geo-hold.ts'
 import { failoverBudget } from '../zone/budget.ts'
 import type { Model } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
-import { type CapUnit, NameTally, type Names, serviceOf, ttlOf, type Unit } from './names.ts'
+import { type CapCount, NameTally, type Names, serviceOf, ttlOf, type NameCount } from './names.ts'
 import { apexKey, compareZones, inWords, ownerOf, type SetAt, type SetInWords } from './records.ts'
 import { compareServices, compareSites, type NamedChange } from './services.ts'
 
@@ -35,14 +35,14 @@ export interface PlanSide {
 }
 
 export interface PlanOptions {
-  readonly weighing: Weighing
+  readonly weighing: ClientWeights
   /** Sites that are dead, and drained, on the new side. */
   readonly down: readonly string[]
   readonly drain: readonly string[]
 }
 
 /** What a client is: an address, a person of a country, or one that was counted. */
-export type Weighing =
+export type ClientWeights =
   | { readonly by: 'addresses' }
   /** By country code. */
   | { readonly by: 'population'; readonly weights: ReadonlyMap<string, number> }
@@ -50,8 +50,8 @@ export type Weighing =
 
 /** Plain JSON. Shares are 0–1. */
 export interface Plan {
-  readonly before: PlannedSide
-  readonly after: PlannedSide
+  readonly before: SideSummary
+  readonly after: SideSummary
   /** Sites taken for dead, and drained, on the new side only. */
   readonly down: readonly string[]
   readonly drain: readonly string[]
@@ -59,7 +59,7 @@ export interface Plan {
   readonly braked: readonly { readonly service: string; readonly sites: readonly string[] }[]
   /** Services of which `down` leaves nothing: their last resort answers. */
   readonly dead: readonly string[]
-  readonly weighing: Weighing['by']
+  readonly weighing: ClientWeights['by']
   /** Neither records nor services nor clients differ. */
   readonly quiet: boolean
   /** The largest share of any steered name's clients that moves. */
@@ -73,7 +73,7 @@ export interface Plan {
   readonly budgets: readonly BudgetChange[]
 }
 
-export interface PlannedSide {
+export interface SideSummary {
   readonly name: string
   readonly view: string
   /** Builds of the databases. */
@@ -137,10 +137,10 @@ export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions
       names.steered(old, now)
     },
   })
-  names.settle(before.made.world, after.made.world)
+  names.resolveSingles(before.made.world, after.made.world)
 
   const assumed = assumptionsOf(after, options)
-  const moves = movesOf(before, after, names.units(), options, assumed)
+  const moves = movesOf(before, after, names.counts(), options, assumed)
   const plan = {
     before: sideOf(before),
     after: sideOf(after),
@@ -151,18 +151,18 @@ export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions
     weighing: options.weighing.by,
     most: moves.reduce((most, { moved }) => Math.max(most, moved), 0),
     zones: zonesOf(before.model, after.model),
-    records: records.told(),
+    records: records.summary(),
     sites: compareSites(before.model, after.model),
     services: compareServices(before.model, after.model),
     moves,
     budgets: budgetsOf(before.model, after.model, names.caps()),
   }
   const { zones, sites, services, budgets, braked, dead } = plan
-  const found = [zones.added, zones.removed, records.told().list, sites, services, moves, budgets, braked, dead]
+  const found = [zones.added, zones.removed, records.summary().list, sites, services, moves, budgets, braked, dead]
   return { ...plan, quiet: found.every(({ length }) => length === 0) }
 }
 
-const sideOf = ({ name, made }: PlanSide): PlannedSide => ({
+const sideOf = ({ name, made }: PlanSide): SideSummary => ({
   name,
   view: made.view,
   databases: buildOf(made.context.places),
@@ -199,7 +199,7 @@ class RecordTally {
     })
   }
 
-  told(): RecordChanges {
+  summary(): RecordChanges {
     const [added, removed, changed] = [this.#added, this.#removed, this.#changed]
     return { added, removed, changed, list: this.#list, leftOut: added + removed + changed - this.#list.length }
   }
@@ -209,14 +209,14 @@ class RecordTally {
 function movesOf(
   before: PlanSide,
   after: PlanSide,
-  units: readonly Unit[],
+  counts: readonly NameCount[],
   { weighing }: PlanOptions,
   assumed: Assumptions,
 ): readonly NameMoves[] {
   const old = new SteeredServices(before.made, allUp(before.made.world.services, before.made.plan))
   const now = new SteeredServices(after.made, assumed.health)
-  const differing = units.flatMap((unit) => {
-    const pair = { unit, old: old.of(unit.before), now: now.of(unit.after) }
+  const differing = counts.flatMap((nameCount) => {
+    const pair = { nameCount, old: old.of(nameCount.before), now: now.of(nameCount.after) }
     return isSameSteering(pair.old, pair.now) ? [] : [pair]
   })
   const byMaps = Map.groupBy(differing, ({ old: a, now: b }) => `${a?.service.map ?? -1} ${b?.service.map ?? -1}`)
@@ -227,9 +227,9 @@ function movesOf(
       { places: after.made.context.places, map: first!.now?.map ?? null },
       weighing,
     )
-    return pairs.flatMap(({ unit, old: a, now: b }) => {
-      const measures = measureMoves(a, b, unit.type === TYPE.A ? STEERS_A : STEERS_AAAA, flows)
-      return measures.some(matters) ? [nameMovesOf(unit, a, b, measures)] : []
+    return pairs.flatMap(({ nameCount, old: a, now: b }) => {
+      const measures = measureMoves(a, b, nameCount.type === TYPE.A ? STEERS_A : STEERS_AAAA, flows)
+      return measures.some(matters) ? [nameMovesOf(nameCount, a, b, measures)] : []
     })
   })
   return mergeTypes(moves).toSorted((a, b) => b.moved - a.moved || (titleOf(a) < titleOf(b) ? -1 : 1))
@@ -237,7 +237,7 @@ function movesOf(
 
 const titleOf = ({ before, after, types }: NameMoves): string => `${before ?? ''} ${after ?? ''} ${types.join(' ')}`
 
-export function flowsOf(before: Ground, after: Ground, weighing: Weighing): Flows {
+export function flowsOf(before: FlowSide, after: FlowSide, weighing: ClientWeights): Flows {
   switch (weighing.by) {
     case 'addresses':
       return spaceFlows(before, after)
@@ -262,9 +262,9 @@ const matters = ({ moved, unplaced, sites }: MeasuredMoves): boolean =>
   )
 
 const nameMovesOf = (
-  { before, after, type, count: names, some }: Unit,
-  old: Steered | null,
-  now: Steered | null,
+  { before, after, type, count: names, some }: NameCount,
+  old: SteeringState | null,
+  now: SteeringState | null,
   measures: readonly MeasuredMoves[],
 ): NameMoves => ({
   before,
@@ -314,7 +314,7 @@ class SteeredServices {
     this.#byName = new Map(made.world.services.map((service) => [service.name, service]))
   }
 
-  of(name: string | null): Steered | null {
+  of(name: string | null): SteeringState | null {
     if (name === null) return null
     const service = this.#byName.get(name)!
     return { service, map: this.#made.world.maps[service.map]!, health: this.#health }
@@ -322,28 +322,28 @@ class SteeredServices {
 }
 
 /** The same maps, and nothing that select() looks at differs. */
-function isSameSteering(a: Steered | null, b: Steered | null): boolean {
+function isSameSteering(a: SteeringState | null, b: SteeringState | null): boolean {
   if (a === null || b === null) return a === b
   return a.map === b.map && JSON.stringify(factsOf(a)) === JSON.stringify(factsOf(b))
 }
 
-function factsOf({ service, health }: Steered): object {
+function factsOf({ service, health }: SteeringState): object {
   const { name, random, spill, minVips, lastResort, resortA, resortAAAA } = service
   const { siteNames, weight, capacity, firstVip, firstV6, slot } = service
   const tables = [weight, capacity, firstVip, firstV6, slot.map((at) => health[at]!)].map((table) => [...table])
   return [name, random, spill, minVips, lastResort, resortA.length, resortAAAA.length, siteNames, tables]
 }
 
-function budgetsOf(before: Model, after: Model, caps: readonly CapUnit[]): readonly BudgetChange[] {
+function budgetsOf(before: Model, after: Model, caps: readonly CapCount[]): readonly BudgetChange[] {
   const old = new Map(before.services.map((service) => [service.name, service]))
   const now = new Map(after.services.map((service) => [service.name, service]))
-  const changes = caps.flatMap((unit): BudgetChange[] => {
-    const beforeMs = failoverBudget(old.get(unit.before!)!, unit.capBefore).totalMs
-    const afterMs = failoverBudget(now.get(unit.after!)!, unit.capAfter).totalMs
-    const { count: names, some } = unit
-    return beforeMs === afterMs ? [] : [{ service: unit.after!, names: { count: names, some }, beforeMs, afterMs }]
+  const changes = caps.flatMap((nameCount): BudgetChange[] => {
+    const beforeMs = failoverBudget(old.get(nameCount.before!)!, nameCount.capBefore).totalMs
+    const afterMs = failoverBudget(now.get(nameCount.after!)!, nameCount.capAfter).totalMs
+    const { count: names, some } = nameCount
+    return beforeMs === afterMs ? [] : [{ service: nameCount.after!, names: { count: names, some }, beforeMs, afterMs }]
   })
   // the A and the AAAA of a name are one name
-  const told = new Map(changes.map((change) => [JSON.stringify(change), change]))
-  return [...told.values()].toSorted((a, b) => (a.service < b.service ? -1 : 1))
+  const distinct = new Map(changes.map((change) => [JSON.stringify(change), change]))
+  return [...distinct.values()].toSorted((a, b) => (a.service < b.service ? -1 : 1))
 }

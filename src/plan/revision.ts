@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, relative, resolve } from 'node:path'
 import { Git } from '../git.ts'
 import type { Problem } from '../problem.ts'
-import { NotTaken, unpack } from './unpack.ts'
+import { UnpackError, unpack } from './unpack.ts'
 
 /** Where the zones of a side are. */
 export interface ZonesAt {
@@ -20,7 +20,7 @@ export interface ZonesAt {
 }
 
 /** What is said names none, and why. */
-class NoRevision extends Error {}
+class RevisionError extends Error {}
 
 /** Whether it is there. */
 export const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
@@ -42,9 +42,9 @@ export class Revisions {
     try {
       return await this.#takeRevision(written, beside)
     } catch (error) {
-      if (!(error instanceof NoRevision) && !(error instanceof NotTaken)) throw error
+      if (!(error instanceof RevisionError) && !(error instanceof UnpackError)) throw error
       const [what, hint] =
-        error instanceof NotTaken
+        error instanceof UnpackError
           ? ['its zones cannot be taken out of git', 'Check it out, and give that folder']
           : [
               'it is no folder, and no revision either',
@@ -61,9 +61,9 @@ export class Revisions {
     const { beside, git } = await repositoryOf(folders)
     const { top } = git.tree
     const told = await git.run(['rev-parse', '--verify', '--end-of-options', `${revision}^{commit}`])
-    if ('refused' in told) throw new NoRevision(told.refused)
+    if ('refused' in told) throw new RevisionError(told.refused)
     const path = colon < 0 ? relative(top, realAsFarAsThere(resolve(beside))) : written.slice(colon + 1)
-    if (path.split('/')[0] === '..' || path.startsWith('/')) throw new NoRevision(`${path} is outside of ${top}`)
+    if (path.split('/')[0] === '..' || path.startsWith('/')) throw new RevisionError(`${path} is outside of ${top}`)
     const folder = this.#makeFolder()
     await unpack(git, told.out.toString().trim(), path, folder)
     mkdirSync(join(folder, '.git')) // includes may reach as far up as they do in the repository, and no further
@@ -99,7 +99,7 @@ async function repositoryOf(folders: readonly string[]): Promise<{ readonly besi
     if (git instanceof Git) return { beside, git }
     why = git.trouble ?? git.refused
   }
-  throw new NoRevision(why)
+  throw new RevisionError(why)
 }
 
 function nearestFolder(path: string): string {

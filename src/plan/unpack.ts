@@ -13,7 +13,7 @@ import { Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
 
 /** Why it is not taken out, in words. */
-export class NotTaken extends Error {}
+export class UnpackError extends Error {}
 
 /** Of one revision, all files together. */
 const MOST_BYTES = 512 << 20
@@ -30,25 +30,25 @@ const MOST_PATH = 4096
 const MOST_STEPS = 256
 
 /** A line of `git ls-tree`. */
-interface Entry {
+interface TreeEntry {
   /** From the top of the work tree. */
   readonly path: string
   readonly kind: 'file' | 'link' | 'submodule' | 'folder'
   readonly hash: string
 }
 
-/** `zones`: path of the folder from the top of the work tree; `folder`: where to, empty. Throws NotTaken. */
+/** `zones`: path of the folder from the top of the work tree; `folder`: where to, empty. Throws UnpackError. */
 export async function unpack(git: Git, commit: string, zones: string, folder: string): Promise<void> {
   try {
-    await new Unpacking(git, commit, folder).take(zones)
+    await new Unpacker(git, commit, folder).take(zones)
   } catch (error) {
     // two files of one name in a tree that no git made; a disk that is full
-    if (error instanceof Error && 'syscall' in error) throw new NotTaken(error.message)
+    if (error instanceof Error && 'syscall' in error) throw new UnpackError(error.message)
     throw error
   }
 }
 
-class Unpacking {
+class Unpacker {
   readonly #git: Git
   readonly #commit: string
   readonly #folder: string
@@ -68,7 +68,8 @@ class Unpacking {
   async take(zones: string): Promise<void> {
     this.#want(zones)
     for (let round = 0; this.#wanted.size > 0; round++) {
-      if (round === MOST_ROUNDS) throw new NotTaken(`its links and includes lead on for more than ${MOST_ROUNDS} steps`)
+      if (round === MOST_ROUNDS)
+        throw new UnpackError(`its links and includes lead on for more than ${MOST_ROUNDS} steps`)
       const wanted = [...this.#wanted]
       this.#wanted = new Set()
       const found = await this.#list(wanted, '-r')
@@ -78,7 +79,7 @@ class Unpacking {
     }
     // the last of all: nothing is written through a link, nor is a link made through another
     for (const path of this.#links.keys()) {
-      if (foldersAbove(dirname(path)).some((folder) => this.#links.has(folder))) throw new NotTaken(strange(path))
+      if (foldersAbove(dirname(path)).some((folder) => this.#links.has(folder))) throw new UnpackError(strange(path))
     }
     for (const [path, target] of this.#links) {
       mkdirSync(dirname(join(this.#folder, path)), { recursive: true })
@@ -93,18 +94,19 @@ class Unpacking {
     const leadsOut = path.startsWith('/') || clean === '..' || clean.startsWith('../')
     if (clean.split('/').length > MOST_STEPS) return
     if (leadsOut || path.includes('\0') || hasGits(clean) || this.#sought.has(clean)) return
-    if (this.#sought.size === MOST_FILES) throw new NotTaken(`its links and includes lead to over ${MOST_FILES} files`)
+    if (this.#sought.size === MOST_FILES)
+      throw new UnpackError(`its links and includes lead to over ${MOST_FILES} files`)
     this.#sought.add(clean)
     this.#wanted.add(clean === '.' ? '' : clean)
   }
 
-  async #list(paths: readonly string[], ...words: readonly string[]): Promise<readonly Entry[]> {
-    const entries: Entry[] = []
+  async #list(paths: readonly string[], ...words: readonly string[]): Promise<readonly TreeEntry[]> {
+    const entries: TreeEntry[] = []
     const each = paths.includes('') ? [[]] : chunksOf(paths, ({ length }) => length, CHUNK_PATHS)
     for (const chunk of each) {
       const args = ['ls-tree', '-z', '--full-tree', ...words, this.#commit]
       const told = await this.#git.run(chunk.length === 0 ? args : [...args, '--', ...chunk], { timeoutMs: TIMEOUT_MS })
-      if ('refused' in told) throw new NotTaken(told.refused)
+      if ('refused' in told) throw new UnpackError(told.refused)
       for (const line of told.out.toString().split('\0').slice(0, -1)) entries.push(entryOf(line))
     }
     return entries
@@ -126,19 +128,19 @@ class Unpacking {
     }
   }
 
-  async #write(entries: readonly Entry[]): Promise<void> {
+  async #write(entries: readonly TreeEntry[]): Promise<void> {
     const added = entries.filter(({ path, kind }) => kind !== 'folder' && !this.#taken.has(path))
     for (const { path } of added) {
-      if (isStrange(path)) throw new NotTaken(strange(path))
+      if (isStrange(path)) throw new UnpackError(strange(path))
       this.#taken.add(path)
     }
     if (this.#taken.size > MOST_FILES)
-      throw new NotTaken(`its zones and what they include are over ${MOST_FILES} files`)
+      throw new UnpackError(`its zones and what they include are over ${MOST_FILES} files`)
     const blobs = added.filter(({ kind }) => kind === 'file' || kind === 'link')
     const sizes = await this.#sizesOf(blobs)
     for (const { hash } of blobs) this.#bytes += sizes.get(hash)!
     if (this.#bytes > MOST_BYTES) {
-      throw new NotTaken(
+      throw new UnpackError(
         `its zones and what they include have ${Math.floor(this.#bytes / 2 ** 20)} MiB, more than ${MOST_BYTES >> 20}`,
       )
     }
@@ -152,21 +154,21 @@ class Unpacking {
   }
 
   /** Bytes of each blob, unpacked; a file that stands in many places counts in each. */
-  async #sizesOf(blobs: readonly Entry[]): Promise<ReadonlyMap<string, number>> {
+  async #sizesOf(blobs: readonly TreeEntry[]): Promise<ReadonlyMap<string, number>> {
     const hashes = [...new Set(blobs.map(({ hash }) => hash))]
     const told = await this.#catFile(['--batch-check=%(objectname) %(objectsize)'], hashes, hashes.length * 128)
     const sizes = told.toString().split('\n', hashes.length)
     return new Map(
       sizes.map((line, i) => {
         const [hash, size] = line.split(' ')
-        if (hash !== hashes[i] || !/^\d+$/.test(size ?? '')) throw new NotTaken(`git has no ${hashes[i]}`)
+        if (hash !== hashes[i] || !/^\d+$/.test(size ?? '')) throw new UnpackError(`git has no ${hashes[i]}`)
         return [hash!, Number(size)]
       }),
     )
   }
 
   /** https://git-scm.com/docs/git-cat-file#_batch_output: `HASH blob SIZE\n`, the bytes, `\n`. */
-  async #read(blobs: readonly Entry[], sizes: ReadonlyMap<string, number>): Promise<readonly Buffer[]> {
+  async #read(blobs: readonly TreeEntry[], sizes: ReadonlyMap<string, number>): Promise<readonly Buffer[]> {
     const mostBytes = blobs.reduce((sum, { hash }) => sum + sizes.get(hash)! + 128, 0)
     const hashes = blobs.map(({ hash }) => hash)
     const told = await this.#catFile(['--batch'], hashes, mostBytes)
@@ -175,7 +177,7 @@ class Unpacking {
       const begin = told.indexOf('\n', at) + 1
       const end = begin + sizes.get(hash)!
       if (told.toString('latin1', at, begin) !== `${hash} blob ${end - begin}\n`)
-        throw new NotTaken(`git has no ${hash}`)
+        throw new UnpackError(`git has no ${hash}`)
       at = end + 1
       return told.subarray(begin, end)
     })
@@ -185,11 +187,11 @@ class Unpacking {
     if (hashes.length === 0) return Buffer.alloc(0)
     const input = hashes.map((hash) => `${hash}\n`).join('')
     const told = await this.#git.run(['cat-file', ...words], { input, mostBytes, timeoutMs: TIMEOUT_MS })
-    if ('refused' in told) throw new NotTaken(told.refused)
+    if ('refused' in told) throw new UnpackError(told.refused)
     return told.out
   }
 
-  #put({ path, kind }: Entry, content: Buffer): void {
+  #put({ path, kind }: TreeEntry, content: Buffer): void {
     if (kind === 'link') {
       const target = content.toString()
       this.#links.set(path, target)
@@ -204,7 +206,7 @@ class Unpacking {
 }
 
 /** `MODE TYPE HASH\tPATH`; https://git-scm.com/docs/git-ls-tree#_output_format */
-function entryOf(line: string): Entry {
+function entryOf(line: string): TreeEntry {
   const tab = line.indexOf('\t')
   const [mode = '', , hash = ''] = line.slice(0, tab).split(' ')
   const kind = mode === '160000' ? 'submodule' : mode === '120000' ? 'link' : mode === '040000' ? 'folder' : 'file'

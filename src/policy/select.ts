@@ -144,7 +144,7 @@ export function select(service: SteeredService, map: ClientMap, health: HealthTa
 
 function walkStages(service: SteeredService, map: ClientMap, health: HealthTable, entry: number, out: Selection): void {
   const { type } = out
-  const { fitness } = service
+  const { eligibility } = service
   const plain = out.trace === null
   const own = type === STEERS_A ? 0 : FAMILY_SHIFT
   // all classes but fences name every site
@@ -154,9 +154,9 @@ function walkStages(service: SteeredService, map: ClientMap, health: HealthTable
   let stage = 0
   out.seen = 0
   if (plain && !fenced) {
-    out.seen = fitness.seen
+    out.seen = eligibility.seen
     stage = nextStage(out.seen >>> own, 0)
-    if (stage > 0 && !fitness.calm) out.calm = false
+    if (stage > 0 && !eligibility.calm) out.calm = false
   }
   while (stage < STAGES.length) {
     let again = false
@@ -164,7 +164,7 @@ function walkStages(service: SteeredService, map: ClientMap, health: HealthTable
       const usable = usableTypes(out.seen)
       if (usable !== 0) return // of the other type
       // no last resort while something is up that was not when it was looked at
-      again = !fitness.whole && retries > 0
+      again = !eligibility.whole && retries > 0
       if (!again) {
         out.lastResort = true
         if (service.lastResort === 'nodata') return
@@ -228,13 +228,13 @@ const STAGES_OF = Int32Array.from({ length: 2 ** 7 }, (_, i) => {
 })
 
 /** True while no member's word has changed since its sites were judged. */
-const isKept = ({ fitness, word }: SteeredService, health: HealthTable): boolean =>
-  word >= 0 && fitness.version === health[word] && fitness.health === health
+const isKept = ({ eligibility, word }: SteeredService, health: HealthTable): boolean =>
+  word >= 0 && eligibility.version === health[word] && eligibility.health === health
 
 /** Judges all sites of a service by their members' words. `keep`: until one of them changes. */
 function judge(service: SteeredService, health: HealthTable, keep: boolean): void {
-  const { fitness, slot, firstVip, firstV6, weight, minVips, word: own } = service
-  const { sites, limits } = fitness
+  const { eligibility, slot, firstVip, firstV6, weight, minVips, word: own } = service
+  const { sites, limits } = eligibility
   const version = own >= 0 ? health[own]! : 0
   let seen = 0
   let calm = IS_CALM
@@ -265,11 +265,11 @@ function judge(service: SteeredService, health: HealthTable, keep: boolean): voi
     seen |= stages
     calm &= told
   }
-  fitness.seen = seen
-  fitness.calm = calm !== 0
-  fitness.whole = own >= 0 && health[own] === version
-  fitness.version = keep && fitness.whole && version !== UNWATCHED ? version : NaN
-  fitness.health = health
+  eligibility.seen = seen
+  eligibility.calm = calm !== 0
+  eligibility.whole = own >= 0 && health[own] === version
+  eligibility.version = keep && eligibility.whole && version !== UNWATCHED ? version : NaN
+  eligibility.health = health
 }
 
 /** One stage over the groups: the site that it ends in, or −1. */
@@ -283,8 +283,8 @@ function walkGroups(
 ): number {
   const { draw, type, trace } = out
   const { groups } = map
-  const { fitness, weight, capacity, siteKey } = service
-  const { sites } = fitness
+  const { eligibility, weight, capacity, siteKey } = service
+  const { sites } = eligibility
   const fit = 1 << (type === STEERS_A ? stage : stage + FAMILY_SHIFT)
   const { shares } = STAGES[stage]!
   const plain = trace === null
@@ -310,7 +310,7 @@ function walkGroups(
       if (shares && (is & IS_WHOLE) === 0 && (is & fit) !== 0) {
         if (admission === undefined) admission = mix(draw ^ ADMISSION_SALT)
         out.hashed = true
-        admitted = (mix(admission ^ siteKey[site]!) >>> 0) % 1000 < fitness.limits[site]!
+        admitted = (mix(admission ^ siteKey[site]!) >>> 0) % 1000 < eligibility.limits[site]!
       }
       if (!plain) trace.site(stage, number, site, describe(service, site, health, stage, fit, admitted, spilling))
       if ((is & fit) === 0 || !admitted) continue
@@ -345,7 +345,7 @@ const CALM = 8
 
 /** What a site is at a stage, in words. `fit`: the stage's bit. */
 function describe(
-  { slot, firstVip, weight, minVips, fitness }: SteeredService,
+  { slot, firstVip, weight, minVips, eligibility }: SteeredService,
   site: number,
   health: HealthTable,
   stage: number,
@@ -353,7 +353,7 @@ function describe(
   admitted: boolean,
   spilling: boolean,
 ): string {
-  const is = fitness.sites[site]!
+  const is = eligibility.sites[site]!
   const shareless = stage === 0 && (is & fit) === 0 && (is & (fit << 1)) !== 0
   if (!admitted || shareless) return 'its share does not admit this client'
   if ((is & fit) !== 0) return spilling ? 'eligible for what the dead first group leaves' : 'eligible'

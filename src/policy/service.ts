@@ -9,7 +9,7 @@ import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 
 /** What the sites of a service are fit for by their members' words: an answering thread's own, see select.ts. */
-export interface Fitness {
+export interface Eligibility {
   /** Per site: bits, and how much of its clients' networks it takes (0–1000). */
   readonly sites: Int32Array
   readonly limits: Int32Array
@@ -57,7 +57,7 @@ export interface SteeredService {
   readonly slot: Int32Array
   /** The service's own word in the HealthTable; −1 = it has none. Given by the main thread. */
   word: number
-  readonly fitness: Fitness
+  readonly eligibility: Eligibility
   /** Per VIP: member name `site/service/address`. */
   readonly members: readonly string[]
   /** Per VIP: hash of site and address, for picking some of a site's VIPs. */
@@ -111,7 +111,7 @@ export function layOutService(
     firstV6,
     slot: new Int32Array(vips.length),
     word: -1,
-    fitness: makeFitness(own.length),
+    eligibility: makeEligibility(own.length),
     members: vips.map(({ site, vip }) => memberName(site, service.name, vip.address)),
     vipKey: Int32Array.from(vips, ({ site, vip }) => hashText(`${site}/${vip.address}`)),
     vipWeight: vips.some(({ vip }) => (vip.weight ?? 1) !== 1)
@@ -121,7 +121,7 @@ export function layOutService(
   }
 }
 
-const makeFitness = (sites: number): Fitness => ({
+const makeEligibility = (sites: number): Eligibility => ({
   sites: new Int32Array(sites),
   limits: new Int32Array(sites),
   seen: 0,

@@ -247,7 +247,7 @@ class Batch {
       chance ^= chance >>> 17
       responder.chance = chance ^ (chance << 5)
       if (size === 0) continue
-      if (neighbours.isStranger(ints, client + (i * NAME_BYTES) / 4) && !this.#hasRoom(size)) continue
+      if (neighbours.isUnresolved(ints, client + (i * NAME_BYTES) / 4) && !this.#hasRoom(size)) continue
       ints[(this.#replyIovecs + replies * IOVEC_BYTES) / 4 + 2] = size
       ints[reply + H_NAME] = ints[header + H_NAME]!
       ints[reply + H_NAME + 1] = ints[header + H_NAME + 1]!

@@ -111,7 +111,7 @@ export class Neighbours {
   }
 
   /** `ints[at]`: where the client's address begins, in network order. */
-  isStranger(ints: Int32Array, at: number): boolean {
+  isUnresolved(ints: Int32Array, at: number): boolean {
     const cells = this.#cells
     const half = cells[CURRENT]!
     const byte = (ints[at]! >>> this.#shift) & 255

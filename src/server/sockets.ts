@@ -45,7 +45,7 @@ export interface UdpSocket {
   readonly wildcard: boolean
 }
 
-export interface Bound {
+export interface BoundEndpoint {
   /** As asked, port resolved. */
   readonly endpoint: Endpoint
   /** One for each thread. */
@@ -76,7 +76,7 @@ export function bindAll(
   listen: readonly Endpoint[],
   threads: number,
   takeover: boolean,
-): readonly Bound[] {
+): readonly BoundEndpoint[] {
   const open: number[] = []
   try {
     return listen.map((endpoint) => bindEndpoint(calls, endpoint, threads, takeover, open))
@@ -87,7 +87,13 @@ export function bindAll(
 }
 
 /** With port 0, UDP takes the port that the kernel gave to TCP, or tries again when somebody has it. */
-function bindEndpoint(calls: Linux, asked: Endpoint, threads: number, takeover: boolean, open: number[]): Bound {
+function bindEndpoint(
+  calls: Linux,
+  asked: Endpoint,
+  threads: number,
+  takeover: boolean,
+  open: number[],
+): BoundEndpoint {
   for (let tries = 1; ; tries++) {
     const tcp = bindSocket(calls, asked, SOCK_STREAM, takeover, open)
     const endpoint = { ...asked, port: portOf(calls, tcp) }

@@ -32,10 +32,10 @@ export interface TcpAssignment {
 }
 
 /** To the thread: a World to answer from, or to stop listening and end the connections. */
-export type TcpOrder = { readonly world: World } | { readonly drainMs: number }
+export type TcpCommand = { readonly world: World } | { readonly drainMs: number }
 
 /** From the thread, once: where it listens, in the order of the sources, ports resolved; or which of them can't be had. */
-export type TcpNews =
+export type TcpReport =
   | { readonly listening: readonly Endpoint[] }
   | { readonly refused: TcpSource; readonly code: string }
 
@@ -70,7 +70,7 @@ async function listen(source: TcpSource): Promise<Endpoint> {
   return { address: source.address, port: typeof bound === 'object' && bound !== null ? bound.port : source.port }
 }
 
-const say = (news: TcpNews): void => port.postMessage(news)
+const say = (news: TcpReport): void => port.postMessage(news)
 
 async function begin(): Promise<void> {
   Atomics.store(adoption, reader, world.generation)
@@ -93,7 +93,7 @@ async function end(drainMs: number): Promise<void> {
   port.close()
 }
 
-port.on('message', (order: TcpOrder) => {
+port.on('message', (order: TcpCommand) => {
   if ('world' in order) {
     responder.world = order.world
     Atomics.store(adoption, reader, order.world.generation)

@@ -30,7 +30,7 @@ import {
 } from './connections.ts'
 import { type Front, ListenError } from './front.ts'
 import { duplicate } from './sockets.ts'
-import type { TcpAssignment, TcpNews, TcpOrder, TcpSource } from './tcp-thread.ts'
+import type { TcpAssignment, TcpReport, TcpCommand, TcpSource } from './tcp-thread.ts'
 
 export const TCP_LIMITS: TcpLimits = {
   connections: 2000,
@@ -202,7 +202,7 @@ export class TcpFront implements Front {
     }
     const entry = new URL(`./tcp-thread${extname(import.meta.url)}`, import.meta.url)
     const worker = startThread(entry, { name: 'tcp', workerData })
-    worker.on('message', (news: TcpNews) => this.#hear(news))
+    worker.on('message', (news: TcpReport) => this.#hear(news))
     worker.on('error', (error) => this.#options.log('error', `the TCP thread failed: ${String(error)}`, { error }))
     let hasRun = false
     worker.once('online', () => (hasRun = true))
@@ -214,7 +214,7 @@ export class TcpFront implements Front {
     this.#worker = worker
   }
 
-  #hear(news: TcpNews): void {
+  #hear(news: TcpReport): void {
     if ('refused' in news) {
       const error = new ListenError(news.refused, 'TCP', news.code)
       if (this.#died > 0) this.#options.log('error', error.message)
@@ -250,7 +250,7 @@ export class TcpFront implements Front {
     this.#beat = beat
   }
 
-  #tell(order: TcpOrder): void {
+  #tell(order: TcpCommand): void {
     this.#worker?.postMessage(order)
   }
 }

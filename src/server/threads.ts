@@ -18,7 +18,7 @@ import { startThread, type Thread } from '../linux/worker.ts'
 import { BEAT, LEAVE, SIGNAL, STOP, THREAD_CELLS } from './batch.ts'
 import type { Front } from './front.ts'
 import { NeighbourWatch } from './neighbours.ts'
-import { type Bound, receiveBufferOf, sendBufferOf, type UdpSocket } from './sockets.ts'
+import { type BoundEndpoint, receiveBufferOf, sendBufferOf, type UdpSocket } from './sockets.ts'
 import type { Assignment } from './thread.ts'
 
 export interface UdpStats {
@@ -36,7 +36,7 @@ export interface UdpStats {
 
 export interface ThreadsOptions {
   /** Threads get the i-th UDP socket of each; the sockets are this front's, to close at its end. */
-  readonly bound: readonly Bound[]
+  readonly bound: readonly BoundEndpoint[]
   readonly threads: number
   readonly world: World
   readonly health: HealthTable

@@ -21,7 +21,7 @@ import type { Trie } from '../geo/trie.ts'
 import type { ClientMap } from '../policy/map.ts'
 
 /** Where clients are, as far as a report tells it. */
-export interface Where {
+export interface ClientArea {
   /** Codes; empty = unknown. */
   readonly continent: string
   readonly country: string
@@ -32,15 +32,15 @@ export const UNPLACED = 0
 
 /** Clients that are alike, and how many they are. */
 export interface Flow {
-  /** Index into Flows.wheres; UNPLACED = nowhere. */
-  readonly where: number
+  /** Index into Flows.areas; UNPLACED = nowhere. */
+  readonly area: number
   readonly before: number
   readonly after: number
   readonly weight: number
 }
 
 export interface Flows {
-  readonly wheres: readonly Where[]
+  readonly areas: readonly ClientArea[]
   /** `ipv4`: addresses; `ipv6`: networks as the database tells them; `clients`: as they were counted. */
   readonly measures: readonly { readonly clients: Measure; readonly flows: readonly Flow[] }[]
 }
@@ -48,7 +48,7 @@ export interface Flows {
 export type Measure = 'ipv4' | 'ipv6' | 'clients'
 
 /** One state of things; without a map all clients are of class 0. */
-export interface Ground {
+export interface FlowSide {
   readonly places: Places
   readonly map: ClientMap | null
 }
@@ -94,12 +94,12 @@ function grown<T extends Float64Array | Uint8Array>(array: T, Kind: new (length:
 const CUSTOMER_BITS_V6 = 48
 
 /** The whole address space, each family by itself. */
-export function spaceFlows(before: Ground, after: Ground): Flows {
+export function spaceFlows(before: FlowSide, after: FlowSide): Flows {
   const walker = new Walker(before, after)
   const v4 = walker.family(4, (walk) => walk.all(2 ** 32, Infinity))
   const v6 = walker.family(6, (walk) => walk.all(2 ** CUSTOMER_BITS_V6, 1))
   return {
-    wheres: walker.wheres,
+    areas: walker.areas,
     measures: [
       { clients: 'ipv4', flows: v4 },
       { clients: 'ipv6', flows: v6 },
@@ -108,42 +108,42 @@ export function spaceFlows(before: Ground, after: Ground): Flows {
 }
 
 /** A count whose prefix meets several places or classes is divided by address space. */
-export function clientFlows(before: Ground, after: Ground, counts: ClientCounts): Flows {
+export function clientFlows(before: FlowSide, after: FlowSide, counts: ClientCounts): Flows {
   const walker = new Walker(before, after)
   const flows = ([4, 6] as const).flatMap((family) =>
     walker.family(family, (walk) =>
       counts.each(family, (bytes, at, bits, count) => walk.prefix(bytes, at, bits, count)),
     ),
   )
-  return { wheres: walker.wheres, measures: [{ clients: 'clients', flows }] }
+  return { areas: walker.areas, measures: [{ clients: 'clients', flows }] }
 }
 
 class Walker {
-  readonly wheres: Where[] = [{ continent: '', country: '' }]
+  readonly areas: ClientArea[] = [{ continent: '', country: '' }]
   readonly #numbers = new Map<number, number>()
-  readonly #before: Ground
-  readonly #after: Ground
-  readonly #whereBefore: Int32Array
-  readonly #whereAfter: Int32Array
+  readonly #before: FlowSide
+  readonly #after: FlowSide
+  readonly #areaBefore: Int32Array
+  readonly #areaAfter: Int32Array
 
-  constructor(before: Ground, after: Ground) {
+  constructor(before: FlowSide, after: FlowSide) {
     this.#before = before
     this.#after = after
-    this.#whereBefore = this.#wheresOf(before.places)
-    this.#whereAfter = before.places === after.places ? this.#whereBefore : this.#wheresOf(after.places)
+    this.#areaBefore = this.#areasOf(before.places)
+    this.#areaAfter = before.places === after.places ? this.#areaBefore : this.#areasOf(after.places)
   }
 
   family(family: 4 | 6, walk: (of: FamilyWalk) => void): readonly Flow[] {
     const key = family === 4 ? 'v4' : 'v6'
     const same = this.#before.places === this.#after.places
-    const sideOf = ({ places }: Ground, where: Int32Array): PlaceSide => ({
+    const sideOf = ({ places }: FlowSide, area: Int32Array): PlaceSide => ({
       trie: places[key],
-      where,
+      area,
     })
     const of = new FamilyWalk(
-      sideOf(this.#before, this.#whereBefore),
+      sideOf(this.#before, this.#areaBefore),
       // of equal places one is walked
-      same ? ONE_PLACE : sideOf(this.#after, this.#whereAfter),
+      same ? ONE_PLACE : sideOf(this.#after, this.#areaAfter),
       { trie: this.#before.map?.[key] ?? ONE_CLASS, classes: this.#before.map?.classes.length ?? 1 },
       { trie: this.#after.map?.[key] ?? ONE_CLASS, classes: this.#after.map?.classes.length ?? 1 },
     )
@@ -152,7 +152,7 @@ class Walker {
   }
 
   /** Per place its number among `wheres`. */
-  #wheresOf({ codes, coordinates }: Places): Int32Array {
+  #areasOf({ codes, coordinates }: Places): Int32Array {
     return Int32Array.from({ length: codes.length / 3 }, (_, place) => {
       if (place === PLACE_UNKNOWN || place === PLACE_FOLDED) return UNPLACED
       const continent = codes[3 * place]!
@@ -161,7 +161,7 @@ class Walker {
       const key = continent * 2 ** 24 + country
       let number = this.#numbers.get(key)
       if (number === undefined) {
-        number = this.wheres.push({ continent: unpackCode(continent), country: unpackCode(country) }) - 1
+        number = this.areas.push({ continent: unpackCode(continent), country: unpackCode(country) }) - 1
         this.#numbers.set(key, number)
       }
       return number
@@ -171,10 +171,10 @@ class Walker {
 
 interface PlaceSide {
   readonly trie: BinaryTrie
-  readonly where: Int32Array
+  readonly area: Int32Array
 }
 
-const ONE_PLACE: PlaceSide = { trie: leafTrie(PLACE_UNKNOWN), where: new Int32Array(2) }
+const ONE_PLACE: PlaceSide = { trie: leafTrie(PLACE_UNKNOWN), area: new Int32Array(2) }
 /** A laid-out trie of one leaf needs no more than the entry that the walk begins at. */
 const ONE_CLASS: Trie = Int32Array.of(~0)
 
@@ -218,8 +218,8 @@ class FamilyWalk {
     this.#visit(
       this.#before.trie.root,
       this.#after.trie.root,
-      settle(this.#mapBefore, 0, 0),
-      settle(this.#mapAfter, 0, 0),
+      cursorAt(this.#mapBefore, 0, 0),
+      cursorAt(this.#mapAfter, 0, 0),
       0,
       weight,
     )
@@ -229,22 +229,22 @@ class FamilyWalk {
   prefix(bytes: Uint8Array, at: number, bits: number, weight: number): void {
     let p = this.#before.trie.root
     let q = this.#after.trie.root
-    let m = settle(this.#mapBefore, 0, 0)
-    let n = settle(this.#mapAfter, 0, 0)
+    let m = cursorAt(this.#mapBefore, 0, 0)
+    let n = cursorAt(this.#mapAfter, 0, 0)
     for (let depth = 0; depth < bits && (p >= 0 || q >= 0 || m >= 0 || n >= 0); depth++) {
       const bit = (bytes[at + (depth >> 3)]! >> (7 - (depth & 7))) & 1
       const step = bit * half(depth)
       if (p >= 0) p = this.#before.trie.nodes[2 * p + bit]!
       if (q >= 0) q = this.#after.trie.nodes[2 * q + bit]!
-      if (m >= 0) m = settle(this.#mapBefore, m + step, depth + 1)
-      if (n >= 0) n = settle(this.#mapAfter, n + step, depth + 1)
+      if (m >= 0) m = cursorAt(this.#mapBefore, m + step, depth + 1)
+      if (n >= 0) n = cursorAt(this.#mapAfter, n + step, depth + 1)
     }
     this.#visit(p, q, m, n, bits, weight)
   }
 
   #visit(p: number, q: number, m: number, n: number, depth: number, space: number): void {
     const isTold = p < 0 && q < 0
-    const weight = isTold && space > this.#most && this.#whereOf(~p, ~q) !== UNPLACED ? this.#most : space
+    const weight = isTold && space > this.#most && this.#areaOf(~p, ~q) !== UNPLACED ? this.#most : space
     if (isTold && m < 0 && n < 0) return this.#add(~p, ~q, ~m, ~n, weight)
     const step = half(depth)
     const places = this.#before.trie.nodes
@@ -252,30 +252,30 @@ class FamilyWalk {
     this.#visit(
       p < 0 ? p : places[2 * p]!,
       q < 0 ? q : others[2 * q]!,
-      m < 0 ? m : settle(this.#mapBefore, m, depth + 1),
-      n < 0 ? n : settle(this.#mapAfter, n, depth + 1),
+      m < 0 ? m : cursorAt(this.#mapBefore, m, depth + 1),
+      n < 0 ? n : cursorAt(this.#mapAfter, n, depth + 1),
       depth + 1,
       weight / 2,
     )
     this.#visit(
       p < 0 ? p : places[2 * p + 1]!,
       q < 0 ? q : others[2 * q + 1]!,
-      m < 0 ? m : settle(this.#mapBefore, m + step, depth + 1),
-      n < 0 ? n : settle(this.#mapAfter, n + step, depth + 1),
+      m < 0 ? m : cursorAt(this.#mapBefore, m + step, depth + 1),
+      n < 0 ? n : cursorAt(this.#mapAfter, n + step, depth + 1),
       depth + 1,
       weight / 2,
     )
   }
 
-  #whereOf(p: number, q: number): number {
-    return this.#before.where[p]! || this.#after.where[q]!
+  #areaOf(p: number, q: number): number {
+    return this.#before.area[p]! || this.#after.area[q]!
   }
 
   #add(p: number, q: number, m: number, n: number, weight: number): void {
     // clients there are looked up by their IPv4 addresses: the space is counted once, and who is counted there can't fold
     if (this.#spaceOnly && (p === PLACE_FOLDED || q === PLACE_FOLDED)) return
-    const where = this.#whereOf(p, q)
-    const cell = (where * this.#classesBefore + m) * this.#classesAfter + n
+    const area = this.#areaOf(p, q)
+    const cell = (area * this.#classesBefore + m) * this.#classesAfter + n
     if (cell === this.#last) {
       this.#sum += weight
       return
@@ -294,7 +294,7 @@ class FamilyWalk {
     return [...this.#cells].map(([cell, weight]) => {
       const rest = Math.floor(cell / this.#classesAfter)
       return {
-        where: Math.floor(rest / this.#classesBefore),
+        area: Math.floor(rest / this.#classesBefore),
         before: rest % this.#classesBefore,
         after: cell % this.#classesAfter,
         weight,
@@ -311,7 +311,7 @@ const half = (depth: number): number =>
   depth < TABLE_BITS ? 1 << (TABLE_BITS - 1 - depth) : 1 << (NODE_BITS - 1 - (depth & (NODE_BITS - 1)))
 
 /** The cursor of a prefix of this depth whose first entry is trie[at]: the class, the next block, or the entry itself. */
-function settle(trie: Trie, at: number, depth: number): number {
+function cursorAt(trie: Trie, at: number, depth: number): number {
   const entry = trie[at]!
   if (entry < 0) return (~entry & 255) <= depth ? ~(~entry >>> 8) : at
   return depth >= TABLE_BITS && (depth & (NODE_BITS - 1)) === 0 ? entry : at
@@ -321,18 +321,18 @@ function settle(trie: Trie, at: number, depth: number): number {
  * The same flows where each country weighs what it is said to weigh, and a network its part of its country. Countries that
  * are not told weigh nothing. `weights`: by code.
  */
-export function weighCountries({ wheres, measures }: Flows, weights: ReadonlyMap<string, number>): Flows {
+export function weighCountries({ areas, measures }: Flows, weights: ReadonlyMap<string, number>): Flows {
   return {
-    wheres,
+    areas,
     measures: measures.map(({ clients, flows }) => {
       const space = new Map<string, number>()
-      for (const { where, weight } of flows) {
-        const { country } = wheres[where]!
+      for (const { area, weight } of flows) {
+        const { country } = areas[area]!
         space.set(country, (space.get(country) ?? 0) + weight)
       }
       const weighed = flows.map((flow) => {
-        if (flow.where === UNPLACED) return flow
-        const { country } = wheres[flow.where]!
+        if (flow.area === UNPLACED) return flow
+        const { country } = areas[flow.area]!
         return { ...flow, weight: (flow.weight / space.get(country)!) * (weights.get(country) ?? 0) }
       })
       return { clients, flows: weighed.filter(({ weight }) => weight > 0) }

@@ -8,11 +8,11 @@ import type { ClientMap } from '../policy/map.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { formatPercent } from '../units.ts'
 import { STEERS_A } from '../zone/pack.ts'
-import { type Flow, type Flows, type Measure, UNPLACED, type Where } from './flows.ts'
+import { type Flow, type Flows, type Measure, UNPLACED, type ClientArea } from './flows.ts'
 import { movesBetween, NO_SITE, type Pool, poolOf, RESORT_VALUES, sharesOf } from './shares.ts'
 
 /** How a name is steered on one side of a change. */
-export interface Steered {
+export interface SteeringState {
   readonly service: SteeredService
   readonly map: ClientMap
   readonly health: HealthTable
@@ -42,7 +42,7 @@ export interface PlaceMoves {
   readonly moves: readonly SiteMove[]
 }
 
-export interface SiteLoad {
+export interface SiteUtilisation {
   readonly site: string
   readonly before: number
   readonly after: number
@@ -62,52 +62,54 @@ export interface MeasuredMoves {
   readonly moves: readonly SiteMove[]
   readonly continents: readonly PlaceMoves[]
   readonly countries: readonly PlaceMoves[]
-  readonly sites: readonly SiteLoad[]
+  readonly sites: readonly SiteUtilisation[]
   /** Space that no database places, and that is not in the numbers above; null: it is, or there is none. */
   readonly unplaced: { readonly moved: number; readonly moves: readonly SiteMove[] } | null
 }
 
 /** Per measure; a measure without any client is left out. */
 export function measureMoves(
-  before: Steered | null,
-  after: Steered | null,
+  before: SteeringState | null,
+  after: SteeringState | null,
   type: number,
-  { wheres, measures }: Flows,
+  { areas, measures }: Flows,
 ): readonly MeasuredMoves[] {
-  const joints = new Joints(before, after, type)
+  const changes = new PoolChanges(before, after, type)
   return measures.flatMap(({ clients, flows }) => {
-    const placed = flows.filter(({ where }) => where !== UNPLACED)
+    const placed = flows.filter(({ area }) => area !== UNPLACED)
     // counted clients are there wherever they are; space counts where a database says that there is something
     const apart = clients !== 'clients' && weightOf(placed) > 0
     const total = weightOf(apart ? placed : flows)
     if (total === 0) return []
-    const main = new Tally(joints, wheres, apart ? placed : flows)
+    const main = new Tally(changes, areas, apart ? placed : flows)
     const rest = apart
       ? new Tally(
-          joints,
-          wheres,
-          flows.filter(({ where }) => where === UNPLACED),
+          changes,
+          areas,
+          flows.filter(({ area }) => area === UNPLACED),
         )
       : undefined
-    return [{ clients, total, ...main.told(), unplaced: rest === undefined || rest.total === 0 ? null : rest.inAll() }]
+    return [
+      { clients, total, ...main.summary(), unplaced: rest === undefined || rest.total === 0 ? null : rest.inAll() },
+    ]
   })
 }
 
 const weightOf = (flows: readonly Flow[]): number => flows.reduce((total, { weight }) => total + weight, 0)
 
 /** Outcomes of both sides under one numbering, and what becomes of each pair of classes, worked out once. */
-class Joints {
+class PoolChanges {
   readonly labels: readonly string[]
   readonly capacityBefore: readonly (number | null)[]
   readonly capacityAfter: readonly (number | null)[]
-  readonly all: Joint[] = []
+  readonly all: PoolChange[] = []
   readonly #before: Side
   readonly #after: Side
   readonly #sameKeys: boolean
   readonly #ofPools = new Map<string, number>()
   readonly #ofClasses = new Map<number, number>()
 
-  constructor(before: Steered | null, after: Steered | null, type: number) {
+  constructor(before: SteeringState | null, after: SteeringState | null, type: number) {
     const sites = [...new Set([...(before?.service.siteNames ?? []), ...(after?.service.siteNames ?? [])])].toSorted()
     this.labels = [...sites, STATIC, NO_ANSWER, LAST_RESORT]
     this.#before = new Side(before, type, this.labels)
@@ -126,7 +128,7 @@ class Joints {
     const key = `${p} ${q}`
     let found = this.#ofPools.get(key)
     if (found === undefined) {
-      found = this.all.push(jointOf(this.#before.pools[p]!, this.#after.pools[q]!, this.#sameKeys)) - 1
+      found = this.all.push(poolChangeOf(this.#before.pools[p]!, this.#after.pools[q]!, this.#sameKeys)) - 1
       this.#ofPools.set(key, found)
     }
     this.#ofClasses.set(classes, found)
@@ -135,14 +137,14 @@ class Joints {
 }
 
 /** What becomes of the clients of one pool under another, by the numbers of labels. */
-interface Joint {
+interface PoolChange {
   readonly moved: number
   readonly moves: readonly { readonly from: number; readonly to: number; readonly share: number }[]
   readonly before: Pool
   readonly after: Pool
 }
 
-function jointOf(before: Pool, after: Pool, sameKeys: boolean): Joint {
+function poolChangeOf(before: Pool, after: Pool, sameKeys: boolean): PoolChange {
   const moves = movesBetween(before, after, sameKeys)
   return { moved: moves.reduce((sum, { share }) => sum + share, 0), moves, before, after }
 }
@@ -151,13 +153,13 @@ function jointOf(before: Pool, after: Pool, sameKeys: boolean): Joint {
 class Side {
   readonly pools: Pool[] = []
   readonly classes: number
-  readonly #steered: Steered | null
+  readonly #steered: SteeringState | null
   readonly #type: number
   readonly #labels: readonly string[]
   readonly #ofClass: Int32Array
   readonly #numbers = new Map<string, number>()
 
-  constructor(steered: Steered | null, type: number, labels: readonly string[]) {
+  constructor(steered: SteeringState | null, type: number, labels: readonly string[]) {
     this.#steered = steered
     this.#type = type
     this.#labels = labels
@@ -188,7 +190,11 @@ class Side {
 }
 
 /** Per label: of the capacity of all sites that have the type; null = none of those. */
-function sharesOfCapacity(steered: Steered | null, sites: readonly string[], type: number): readonly (number | null)[] {
+function sharesOfCapacity(
+  steered: SteeringState | null,
+  sites: readonly string[],
+  type: number,
+): readonly (number | null)[] {
   if (steered === null) return sites.map(() => null)
   const { siteNames, capacity, firstVip, firstV6 } = steered.service
   const own = siteNames.map((_, site) => {
@@ -205,26 +211,26 @@ function sharesOfCapacity(steered: Steered | null, sites: readonly string[], typ
 /** Sums over some flows. */
 class Tally {
   readonly total: number
-  readonly #joints: Joints
-  readonly #wheres: readonly Where[]
+  readonly #changes: PoolChanges
+  readonly #areas: readonly ClientArea[]
   /** By place, then by joint: weight. */
   readonly #cells = new Map<number, Map<number, number>>()
 
-  constructor(joints: Joints, wheres: readonly Where[], flows: readonly Flow[]) {
-    this.#joints = joints
-    this.#wheres = wheres
+  constructor(changes: PoolChanges, areas: readonly ClientArea[], flows: readonly Flow[]) {
+    this.#changes = changes
+    this.#areas = areas
     let total = 0
-    for (const { where, before, after, weight } of flows) {
+    for (const { area, before, after, weight } of flows) {
       total += weight
-      const joint = joints.of(before, after)
-      let cells = this.#cells.get(where)
-      if (cells === undefined) this.#cells.set(where, (cells = new Map()))
-      cells.set(joint, (cells.get(joint) ?? 0) + weight)
+      const change = changes.of(before, after)
+      let cells = this.#cells.get(area)
+      if (cells === undefined) this.#cells.set(area, (cells = new Map()))
+      cells.set(change, (cells.get(change) ?? 0) + weight)
     }
     this.total = total
   }
 
-  told(): Omit<MeasuredMoves, 'clients' | 'total' | 'unplaced'> {
+  summary(): Omit<MeasuredMoves, 'clients' | 'total' | 'unplaced'> {
     return {
       ...this.inAll(),
       continents: this.#byPlace(({ continent }) => continent),
@@ -241,11 +247,11 @@ class Tally {
     those: readonly ReadonlyMap<number, number>[],
     total: number,
   ): { readonly moved: number; readonly moves: readonly SiteMove[] } {
-    const { labels, all } = this.#joints
+    const { labels, all } = this.#changes
     const sums = new Map<number, number>()
     for (const cells of those) {
-      for (const [joint, weight] of cells) {
-        for (const { from, to, share } of all[joint]!.moves) {
+      for (const [change, weight] of cells) {
+        for (const { from, to, share } of all[change]!.moves) {
           const pair = from * labels.length + to
           sums.set(pair, (sums.get(pair) ?? 0) + share * weight)
         }
@@ -262,8 +268,8 @@ class Tally {
   }
 
   /** Places whose clients move, those of the most that do first. */
-  #byPlace(placeOf: (where: Where) => string): readonly PlaceMoves[] {
-    const byPlace = Map.groupBy(this.#cells, ([where]) => placeOf(this.#wheres[where]!))
+  #byPlace(placeOf: (area: ClientArea) => string): readonly PlaceMoves[] {
+    const byPlace = Map.groupBy(this.#cells, ([area]) => placeOf(this.#areas[area]!))
     return [...byPlace]
       .flatMap(([place, entries]) => {
         const cells = entries.map(([, own]) => own)
@@ -274,32 +280,32 @@ class Tally {
       .toSorted((a, b) => b.clients * b.moved - a.clients * a.moved || (a.place < b.place ? -1 : 1))
   }
 
-  #sites(): readonly SiteLoad[] {
-    const { labels, all, capacityBefore, capacityAfter } = this.#joints
+  #sites(): readonly SiteUtilisation[] {
+    const { labels, all, capacityBefore, capacityAfter } = this.#changes
     const before = new Float64Array(labels.length)
     const after = new Float64Array(labels.length)
     for (const cells of this.#cells.values()) {
-      for (const [joint, weight] of cells) {
-        addLoad(before, all[joint]!.before, weight / this.total)
-        addLoad(after, all[joint]!.after, weight / this.total)
+      for (const [change, weight] of cells) {
+        addShares(before, all[change]!.before, weight / this.total)
+        addShares(after, all[change]!.after, weight / this.total)
       }
     }
     return labels.flatMap((site, i) => {
-      const load = {
+      const utilisation = {
         site,
         before: before[i]!,
         after: after[i]!,
         capacityBefore: capacityBefore[i] ?? null,
         capacityAfter: capacityAfter[i] ?? null,
       }
-      const isSite = load.capacityBefore !== null || load.capacityAfter !== null
-      return isSite || load.before > 0 || load.after > 0 ? [load] : []
+      const isSite = utilisation.capacityBefore !== null || utilisation.capacityAfter !== null
+      return isSite || utilisation.before > 0 || utilisation.after > 0 ? [utilisation] : []
     })
   }
 }
 
-function addLoad(loads: Float64Array, pool: Pool, weight: number): void {
-  for (const [i, share] of sharesOf(pool).entries()) loads[pool.sites[i]!]! += share * weight
+function addShares(shares: Float64Array, pool: Pool, weight: number): void {
+  for (const [i, share] of sharesOf(pool).entries()) shares[pool.sites[i]!]! += share * weight
 }
 
 /** What a sentence calls them. */
@@ -311,6 +317,6 @@ const MOST_MOVES = 4
 
 /** `2.9 % fra → par, 0.3 % ams → par`. */
 export function movesInWords(moves: readonly SiteMove[], most = MOST_MOVES): string {
-  const told = moves.slice(0, most).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
-  return moves.length > most ? `${told.join(', ')}, and ${moves.length - most} more` : told.join(', ')
+  const words = moves.slice(0, most).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
+  return moves.length > most ? `${words.join(', ')}, and ${moves.length - most} more` : words.join(', ')
 }

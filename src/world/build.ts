@@ -11,7 +11,7 @@
 import type { World } from '../answer/world.ts'
 import { openCache } from '../geo/cache.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
-import { type Places, tellsPlaces } from '../geo/place.ts'
+import { type Places, hasPlaces } from '../geo/place.ts'
 import type { Revision } from '../git.ts'
 import type { HealthPlan } from '../health/target.ts'
 import type { Problem, Report } from '../problem.ts'
@@ -261,7 +261,7 @@ function staleOf({ zones, areLastGood }: ZoneChoice, placement?: Placement): Sta
   if (!areLastGood && places === undefined) return undefined
   return {
     ...(areLastGood && zones && { zones: { revision: zones.revision, loadedMs: zones.loadedMs } }),
-    ...(places && { databases: tellsPlaces(places) ? 'last good' : 'none' }),
+    ...(places && { databases: hasPlaces(places) ? 'last good' : 'none' }),
   }
 }
 

@@ -8,13 +8,13 @@ import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findWorkTree, gitFiles, lockOf, type Revision, revisionOf } from '../git.ts'
 import { Files } from '../load/files.ts'
-import { type Loaded, loadFolder, type Progress, type SavedZones } from '../load/load.ts'
+import { type LoadResult, loadFolder, type Progress, type SavedZones } from '../load/load.ts'
 import type { Problem } from '../problem.ts'
 import { PATIENT, PROMPT, settled, type Stamp, Stamping } from './stable-read.ts'
 
 export interface FolderRead {
   /** Without a model also when it never came to rest. */
-  readonly loaded: Loaded
+  readonly loaded: LoadResult
   /** Of `loaded`, and of how it was read. */
   readonly problems: readonly Problem[]
   /** Files that were parsed; the others were known from before. */
@@ -34,7 +34,7 @@ export interface LockWait {
 export const LOCK_WAIT: LockWait = { firstMs: 1_000, ms: 60_000 }
 const LOCK_LOOK_MS = 250
 
-const NOTHING: Loaded = { problems: [], hash: '', outside: [], files: new Map(), sources: new Map(), serial: 0 }
+const NOTHING: LoadResult = { problems: [], hash: '', outside: [], files: new Map(), sources: new Map(), serial: 0 }
 
 export class Folder {
   readonly #path: string
@@ -42,7 +42,7 @@ export class Folder {
   readonly #lockWait: LockWait | undefined
   readonly #onProgress: ((progress: Progress) => void) | undefined
   /** With all that was parsed. */
-  #last: Loaded | undefined
+  #last: LoadResult | undefined
   /** A lock that was waited for in vain is not waited for again. */
   #staleLock: string | undefined
 
@@ -71,7 +71,7 @@ export class Folder {
       for (const file of tree === undefined ? [] : gitFiles(tree)) await stamping.addAgeless(file)
       return stamping.end()
     }
-    const load = async (): Promise<Loaded> => {
+    const load = async (): Promise<LoadResult> => {
       const before = this.#last?.files
       const [loaded, said] = await Promise.all([
         loadFolder(this.#path, this.#last, this.#onProgress),
@@ -99,7 +99,7 @@ export class Folder {
   }
 
   /** The same folder as it was, through the same loader; what it has in common with what was read last is not parsed again. */
-  readSaved(saved: SavedZones): Promise<Loaded> {
+  readSaved(saved: SavedZones): Promise<LoadResult> {
     return loadFolder(this.#path, this.#last, undefined, saved)
   }
 

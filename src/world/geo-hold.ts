@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { cachedAsns } from '../geo/asn.ts'
 import type { Cache } from '../geo/cache.ts'
 import { allocateShared } from '../geo/memory.ts'
-import { cachedPlaces, type Places, tellsPlaces } from '../geo/place.ts'
+import { cachedPlaces, type Places, hasPlaces } from '../geo/place.ts'
 import type { HealthPlan } from '../health/target.ts'
 import { loadMap, mapKey } from '../policy/cached-map.ts'
 import { mapDefinition } from '../policy/compile.ts'
@@ -107,7 +107,7 @@ export class Hold {
     const build = buildOf(onDisk)
     if (before === undefined || buildOf(before) === build) return use(onDisk)
     // from no database to one, or back, is what an operator has just written into the settings
-    if (!tellsPlaces(before) || !tellsPlaces(onDisk) || !before.asns !== !onDisk.asns) return use(onDisk)
+    if (!hasPlaces(before) || !hasPlaces(onDisk) || !before.asns !== !onDisk.asns) return use(onDisk)
     if (readMark(this.#settings.folder, ACCEPTED) === build) return use(onDisk)
     const { worst, keep } = this.#moved(before, onDisk, context)
     if (worst === undefined || worst.moves.moved <= limit) return use(onDisk)

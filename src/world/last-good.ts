@@ -15,7 +15,7 @@ import { z } from 'zod'
 import type { Revision } from '../git.ts'
 import { planHealth, type HealthPlan } from '../health/target.ts'
 import { Files, type SavedFile } from '../load/files.ts'
-import type { Loaded, SavedZones } from '../load/load.ts'
+import type { LoadResult, SavedZones } from '../load/load.ts'
 import type { Report } from '../problem.ts'
 import { messageOf, readBytes, replaceFileSync } from '../state.ts'
 import type { Model } from '../zone/model.ts'
@@ -35,7 +35,7 @@ export interface Zones {
 
 /** undefined where what was loaded has errors. */
 export const zonesOf = (
-  { model, hash }: Loaded,
+  { model, hash }: LoadResult,
   revision: Revision | undefined,
   loadedMs = Date.now(),
 ): Zones | undefined => model && { model, plan: planHealth(model), hash, revision, loadedMs }
@@ -46,7 +46,7 @@ export class LastGood {
   readonly #path: string
   readonly #folder: Folder
   /** Loaded since, and good. */
-  #loaded: Loaded | undefined
+  #loaded: LoadResult | undefined
   #revision: Revision | undefined
   /** Hash of what is kept whole; null = not looked at yet. */
   #kept: string | undefined | null = null
@@ -126,7 +126,7 @@ const DIGEST = 64
 function keepLastGood(
   file: string,
   folder: string,
-  { hash, serial, sources }: Pick<Loaded, 'hash' | 'serial' | 'sources'>,
+  { hash, serial, sources }: Pick<LoadResult, 'hash' | 'serial' | 'sources'>,
   revision: Revision | undefined,
 ): void {
   const now = new Files(folder)

@@ -53,7 +53,7 @@ export class Source {
   readonly #lines: (Uint32Array | undefined)[] = []
   readonly #faulty = new Set<Node>()
   /** Trees of included files by their path: each is parsed once, and stands wherever it is included. */
-  readonly trees = new Map<string, IncludedTree>()
+  readonly trees = new Map<string, IncludeTree>()
   /** What was included, as often as it was. */
   readonly included = { files: 0, characters: 0 }
 
@@ -183,7 +183,7 @@ function lineStarts(text: string): Uint32Array {
 }
 
 /** With all that it includes itself. */
-interface IncludedTree {
+interface IncludeTree {
   readonly root: Node
   readonly files: number
   readonly characters: number

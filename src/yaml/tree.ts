@@ -32,10 +32,12 @@ interface IncludedFile {
 }
 
 /** What an `!include` named. */
-export type Included = IncludedFile | { readonly code: ProblemCode; readonly message: string; readonly hint?: string }
+export type IncludeResult =
+  | IncludedFile
+  | { readonly code: ProblemCode; readonly message: string; readonly hint?: string }
 
 /** Finds the file `name` that the file `from` includes; undefined where there are no includes. */
-export type Include = (name: string, from: string) => Included
+export type Include = (name: string, from: string) => IncludeResult
 
 /** octoDNS's own advice is to keep them shallow; recursion must end. */
 const MAX_DEPTH = 16
@@ -49,7 +51,7 @@ const MAX_VALUES = 12_000_000
 
 /**
  * The tree of a file's only document; an empty mapping for an empty file; undefined after a syntax error was reported.
- * `part`: which of the source's texts; `id`: the file's own, see Included.
+ * `part`: which of the source's texts; `id`: the file's own, see IncludeResult.
  */
 export function parseYaml(
   source: Source,
@@ -60,7 +62,7 @@ export function parseYaml(
 ): Node | undefined {
   const events = parse(source, part, report)
   if (events === undefined) return undefined
-  const root = new Walk(source, part, events, report, include, [id]).document()
+  const root = new TreeBuilder(source, part, events, report, include, [id]).document()
   return isEmpty(root) && !source.isFaulty(root) ? { kind: 'mapping', entries: [], offset: part.base } : root
 }
 
@@ -94,7 +96,7 @@ function hasTooMany(text: string): boolean {
   return count > MAX_VALUES
 }
 
-class Walk {
+class TreeBuilder {
   readonly #source: Source
   readonly #text: string
   readonly #file: string
@@ -211,7 +213,7 @@ class Walk {
     const part = this.#source.add(file, text)
     const events = parse(this.#source, part, this.#report)
     if (events === undefined) return undefined
-    return new Walk(this.#source, part, events, this.#report, this.#include, [...this.#chain, id]).document()
+    return new TreeBuilder(this.#source, part, events, this.#report, this.#include, [...this.#chain, id]).document()
   }
 
   /** `!include [a, b]`: mappings become one, in which later keys override, or lists one list. Of none: nothing. */

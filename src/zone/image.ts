@@ -99,7 +99,7 @@ export interface Image {
   /** Nodes of zones: the closing one and those above the apexes not counted. */
   readonly names: number
   /** Behind all nodes and the closing one. */
-  readonly firstStrange: number
+  readonly firstForeign: number
   /** Hash of the root, where every name's hash in `table` begins. */
   readonly seed: number
 }
@@ -111,8 +111,8 @@ const SEED = randomInt(-(2 ** 31), 2 ** 31)
 export const upOf = (nodes: Int32Array, name: number): number => (nodes[name * NODE_INTS + N_FLAGS]! >>> FLAG_BITS) - 1
 
 /** Node of a name in lower case; ~node of its closest encloser where there is none. */
-export const exactNode = ({ nodes, firstStrange }: Image, name: number): number =>
-  name < firstStrange ? name : nodes[name * NODE_INTS + X_NODE]!
+export const exactNode = ({ nodes, firstForeign }: Image, name: number): number =>
+  name < firstForeign ? name : nodes[name * NODE_INTS + X_NODE]!
 
 /** What find() reads: an Image, finished or not. */
 type NameTable = Pick<Image, 'table' | 'nodes' | 'bytes'>
@@ -168,7 +168,7 @@ export function buildImage(
   }
   const owners = linkOwners(draft, placed.zones)
   const steered = linkSteered(draft, placed.zones, owners, services)
-  const numbers = new Numbers(draft)
+  const numbers = new NameNumbers(draft)
   const rrsets = linkRRsets(draft, placed.zones, owners, numbers, ints)
   linkCutsAndWildcards(draft)
   const nodes = ints((draft.names + 1 + numbers.count) * NODE_INTS)
@@ -191,13 +191,13 @@ export function buildImage(
     bytes: placed.bytes,
     deepest: draft.deepest,
     names: draft.names - draft.above,
-    firstStrange: draft.names + 1,
+    firstForeign: draft.names + 1,
     seed: SEED,
   }
 }
 
 /** A zone on its way into the Image: where its bytes went, and its apex's node. */
-interface Placed {
+interface ZoneLayout {
   readonly model: ZoneModel
   /** What is added to each of its offsets. */
   readonly base: number
@@ -212,8 +212,8 @@ interface Placed {
 function layOut(
   zones: readonly ZoneModel[],
   allocate: (bytes: number) => Uint8Array,
-): { readonly zones: readonly Placed[]; readonly bytes: Uint8Array } {
-  const placed: Placed[] = []
+): { readonly zones: readonly ZoneLayout[]; readonly bytes: Uint8Array } {
+  const placed: ZoneLayout[] = []
   let size = 0
   for (const model of zones) {
     const apexAt = size + model.bytes.length
@@ -341,7 +341,7 @@ function doubled(array: Int32Array): Int32Array {
 }
 
 /** Node of every set of every zone, in order; −1 where an inner zone owns the name. Marks cuts and CNAMEs. */
-function linkOwners(draft: Draft, zones: readonly Placed[]): Int32Array {
+function linkOwners(draft: Draft, zones: readonly ZoneLayout[]): Int32Array {
   const owners = new Int32Array(zones.reduce((sum, { model }) => sum + model.sets.length / Z_INTS, 0))
   let next = 0
   for (const { model, base, node: apex } of zones) {
@@ -364,7 +364,7 @@ function linkOwners(draft: Draft, zones: readonly Placed[]): Int32Array {
 
 function linkSteered(
   draft: Draft,
-  zones: readonly Placed[],
+  zones: readonly ZoneLayout[],
   owners: Int32Array,
   services: ReadonlyMap<string, number>,
 ): readonly number[] {
@@ -389,9 +389,9 @@ function linkSteered(
 /** A counting sort of all RRsets by node, then each node's by type; fills N_FIRST. */
 function linkRRsets(
   draft: Draft,
-  zones: readonly Placed[],
+  zones: readonly ZoneLayout[],
   owners: Int32Array,
-  numbers: Numbers,
+  numbers: NameNumbers,
   allocate: (ints: number) => Int32Array,
 ): Int32Array {
   const { names } = draft
@@ -417,7 +417,7 @@ function linkRRsets(
 
 type VisitRRset = (node: number, type: number, count: number, at: number, size: number) => void
 
-function forEachRRset(zones: readonly Placed[], owners: Int32Array, visit: VisitRRset): void {
+function forEachRRset(zones: readonly ZoneLayout[], owners: Int32Array, visit: VisitRRset): void {
   let next = 0
   for (const { model, base, node: apex, soaAt, soaSize } of zones) {
     const { sets } = model
@@ -481,7 +481,7 @@ function linkJoints(nodes: Int32Array, closing: number, targets: Int32Array): vo
 }
 
 /** Gives the names in RDATA their numbers, when all nodes are there. */
-class Numbers {
+class NameNumbers {
   readonly #draft: Draft
   /** As in the Image; they double. */
   strange: Int32Array = new Int32Array(64 * NODE_INTS)

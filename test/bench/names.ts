@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { buildImage, type Image } from '../../src/zone/image.ts'
 import type { Model } from '../../src/zone/model.ts'
 import { benchReloads } from './names/reload.ts'
@@ -108,7 +108,7 @@ function weigh({ zones }: Model, image: Image): void {
 const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`
 
 /** Load and link a hundred times into the same two sets of buffers, as a pool gives them. */
-async function rebuild(folder: string, first: Loaded): Promise<void> {
+async function rebuild(folder: string, first: LoadResult): Promise<void> {
   const pool: SharedArrayBuffer[][] = [[], []]
   const resident: number[] = []
   const kept: number[] = []

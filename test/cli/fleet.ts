@@ -1,13 +1,13 @@
 /** A snapshot of health in which everything there is to show is shown once, and what serves it. */
 import type { NodeState } from '../../src/api/status.ts'
-import { givenText, readConfig } from '../../src/config.ts'
+import { settingFromText, readConfig } from '../../src/config.ts'
 import { AnswerCells } from '../../src/counters.ts'
 import type { HealthSnapshot, MemberStatus, VoteStatus } from '../../src/health/node-health.ts'
 import type { Override } from '../../src/health/override.ts'
 import { target, vote } from '../support/plans.ts'
 
 export const configOf = (settings: Readonly<Record<string, string>>): NodeState['config'] => {
-  const given = Object.entries(settings).map(([key, value]) => ({ ...givenText('state', value, 'test'), key }))
+  const given = Object.entries(settings).map(([key, value]) => ({ ...settingFromText('state', value, 'test'), key }))
   return readConfig(given, (problem) => {
     throw new Error(problem.message)
   })!

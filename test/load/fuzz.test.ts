@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import * as fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
-import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { buildImage } from '../../src/zone/image.ts'
 
 const example = resolve(import.meta.dirname, '../../zones')
@@ -109,7 +109,7 @@ const edit = fc.tuple(
 )
 
 test('random edits of a valid folder', async () => {
-  let previous: Loaded | undefined
+  let previous: LoadResult | undefined
   let valid = 0
   let written: readonly string[] = []
   await fc.assert(

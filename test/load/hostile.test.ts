@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { formatProblem, type Problem } from '../../src/problem.ts'
 import { Source } from '../../src/yaml/source.ts'
 import { parseYaml } from '../../src/yaml/tree.ts'
@@ -26,20 +26,20 @@ const RECORD = (i: number): string => `n${i}: {type: A, value: 192.0.2.1}\n`
 const FAULT = (i: number): string => `n${i}: {type: A, value: x}\n`
 const SITES = 'fra: {location: [50.11, 8.68], region: eu}\n'
 
-function load(files: Readonly<Record<string, string>>, previous?: Loaded): Promise<Loaded> {
+function load(files: Readonly<Record<string, string>>, previous?: LoadResult): Promise<LoadResult> {
   const written = { 'defaults.yaml': 'soa: {serial: 1}\n', ...files }
   for (const [name, text] of Object.entries(written)) writeFileSync(join(folder, name), text)
   return loadFolder(folder, previous)
 }
 
 /** `file:line:column code`, errors alone. */
-const brief = ({ problems }: Loaded): string[] =>
+const brief = ({ problems }: LoadResult): string[] =>
   problems
     .filter(({ severity }) => severity === 'error')
     .map(({ file, line, column, code }) => `${basename(file)}:${line}:${column} ${code}`)
 
-const codes = (loaded: Loaded): string[] => [...new Set(loaded.problems.map(({ code }) => code))]
-const first = (loaded: Loaded): string => formatProblem(loaded.problems[0]!)
+const codes = (loaded: LoadResult): string[] => [...new Set(loaded.problems.map(({ code }) => code))]
+const first = (loaded: LoadResult): string => formatProblem(loaded.problems[0]!)
 
 const siteName = (i: number): string => `site-${'abcdefghij'.repeat(5)}-${i}`
 const backslashes = (count: number): string => `'${'\\'.repeat(count)}x': {type: A, value: 192.0.2.1}\n`

@@ -8,7 +8,7 @@ import { join, relative } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { typeName } from '../../src/dns/types.ts'
-import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { formatProblem } from '../../src/problem.ts'
 import { Source } from '../../src/yaml/source.ts'
 import { parseYaml } from '../../src/yaml/tree.ts'
@@ -19,10 +19,10 @@ import { briefs, briefsOf, DEFAULTS, linesOf, load, NS, writeZones } from '../su
 const zoneOf = (name: string): string => `${NS}www: !include ${JSON.stringify(name)}\n`
 
 /** Last byte of the zone's last record. */
-const address = (loaded: Loaded): unknown => [...recordsOf(loaded.model!.zones[0]!)].at(-1)!.rdata[0]!.at(-1)
+const address = (loaded: LoadResult): unknown => [...recordsOf(loaded.model!.zones[0]!)].at(-1)!.rdata[0]!.at(-1)
 
 /** What was not read again. */
-const same = (before: Loaded, after: Loaded): string[] =>
+const same = (before: LoadResult, after: LoadResult): string[] =>
   [...after.files].flatMap(([key, file]) => (before.files.get(key) === file ? [key] : []))
 
 const filesOf = (name: string): Record<string, string> => ({
@@ -30,7 +30,7 @@ const filesOf = (name: string): Record<string, string> => ({
   'example.com.yaml': `${NS}a: !include ${name}\n`,
 })
 
-const plain = (loaded: Loaded): unknown =>
+const plain = (loaded: LoadResult): unknown =>
   [...recordsOf(loaded.model!.zones[0]!)].map(({ owner, type, ttlSeconds, rdata }) => [owner, type, ttlSeconds, rdata])
 
 describe('octoDNS, docs/include_directive.rst', () => {
@@ -236,7 +236,7 @@ describe('where', () => {
 describe('bounds', () => {
   const secret = { 'secret.yaml': 'type: A\nvalue: 192.0.2.1\n' }
 
-  async function underGit(name: string, isGit = true): Promise<Loaded & { readonly folder: string }> {
+  async function underGit(name: string, isGit = true): Promise<LoadResult & { readonly folder: string }> {
     const top = writeZones({
       ...secret,
       'repository/shared/a.yaml': secret['secret.yaml'],

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { formatName } from '../../src/dns/name.ts'
 import { formatRdata } from '../../src/dns/rdata.ts'
 import { typeName } from '../../src/dns/types.ts'
-import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { formatProblem } from '../../src/problem.ts'
 import type { ServiceModel } from '../../src/zone/model.ts'
 import { recordsOf, type ZoneModel } from '../../src/zone/pack.ts'
@@ -35,7 +35,7 @@ const NS = '"": {type: NS, values: [ns1.example.net.]}\n'
 const DEFAULTS = 'soa: {serial: 7}\n'
 const WEB = 'web:\n  sites: {fra: {vips: [192.0.2.10]}}\n  check: none\n'
 
-async function load(files: Readonly<Record<string, string>>): Promise<Loaded> {
+async function load(files: Readonly<Record<string, string>>): Promise<LoadResult> {
   const loaded = await loadFolder(folderOf({ 'defaults.yaml': DEFAULTS, ...files }))
   expect(loaded.problems.map(formatProblem)).toEqual([])
   return loaded

@@ -5,7 +5,7 @@ import { dirname, join, relative } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { formatAddress } from '../../src/dns/address.ts'
 import { addressOf, type PackedPrefixes, type PrefixTable } from '../../src/geo/prefixes.ts'
-import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { readSubnets } from '../../src/load/subnets.ts'
 import { Source } from '../../src/yaml/source.ts'
 
@@ -34,13 +34,13 @@ function folderOf(files: Readonly<Record<string, string>>): string {
 
 const web = (rules: string): string =>
   `web:\n  sites: {fra: {vips: [192.0.2.10]}, iad: {vips: [192.0.2.20]}}\n  check: none\n  rules: [${rules}]\n`
-const told = (folder: string, { problems }: Loaded): string[] =>
+const told = (folder: string, { problems }: LoadResult): string[] =>
   problems.map(({ code, file, line, column }) => `${relative(folder, file)}:${line}:${column} ${code}`)
 const texts = (packed: PackedPrefixes): string[] =>
   Array.from(packed.bits, (bits, i) => `${formatAddress(addressOf(packed, i))}/${bits}`)
 
 const size = ({ words, bits }: PackedPrefixes): number => words.buffer.byteLength + bits.buffer.byteLength
-const tableOf = ({ model }: Loaded): PrefixTable => model!.services[0]!.rules[0]!.subnetFiles![0]!
+const tableOf = ({ model }: LoadResult): PrefixTable => model!.services[0]!.rules[0]!.subnetFiles![0]!
 
 const LIST = `# branch offices
 10.1.0.0/16

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { givenText } from '../../src/config.ts'
+import { settingFromText } from '../../src/config.ts'
 import { loadSettings } from '../../src/node/settings.ts'
 import { probeSettings } from '../../src/node/wiring.ts'
 
@@ -21,7 +21,7 @@ const load = (text: string, env = {}, flags: Parameters<typeof loadSettings>[0][
 
 test('file, then variables, then flags', () => {
   const text = 'threads: 2\nnode: {name: file, site: fra}\nhttp.listen: "127.0.0.1:81"\ngeo: {city: [a.mmdb, b.mmdb]}\n'
-  const flags = [givenText('node.name', 'flag', '--node-name')]
+  const flags = [settingFromText('node.name', 'flag', '--node-name')]
   const { config, problems } = load(text, { MERIDIAN_THREADS: '3', MERIDIAN_NODE_NAME: 'variable' }, flags)
   expect(problems).toEqual([])
   expect(config).toMatchObject({

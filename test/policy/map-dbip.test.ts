@@ -19,7 +19,7 @@ import { networkKey } from '../../src/policy/network.ts'
 import { makeSelection, select } from '../../src/policy/select.ts'
 import { layOutService } from '../../src/policy/service.ts'
 import { ClientCounts, clientFlows, type Flows, spaceFlows } from '../../src/traffic/flows.ts'
-import { measureMoves, type Steered } from '../../src/traffic/moves.ts'
+import { measureMoves, type SteeringState } from '../../src/traffic/moves.ts'
 import type { ServiceModel } from '../../src/zone/model.ts'
 import { STEERS_A } from '../../src/zone/pack.ts'
 import { service, site } from './fixture.ts'
@@ -215,20 +215,20 @@ const change = (weight: number, more: readonly string[]): ServiceModel => {
 
 describe('a change: a site more, other weights, a spread', () => {
   const sites = new Map([...SITES, site('cdg', { latitude: 49.01, longitude: 2.55 })].map((one) => [one.name, one]))
-  const steered = (own: ServiceModel): Steered => {
+  const steered = (own: ServiceModel): SteeringState => {
     const laid = layOutService(own, sites, 0)
     laid.slot.set(laid.slot.map((_, vip) => vip))
     const health = new Int32Array(laid.members.length).fill(healthWord(UP, 1000, true))
     return { service: laid, map: compileMap(mapDefinition(own, sites), places, allocateShared), health }
   }
-  let before: Steered
-  let after: Steered
+  let before: SteeringState
+  let after: SteeringState
   beforeAll(() => {
     before = steered(change(100, []))
     after = steered(change(60, ['cdg']))
   })
   const out = makeSelection()
-  const siteOf = ({ service: laid, map: own, health }: Steered, bytes: Uint8Array): string => {
+  const siteOf = ({ service: laid, map: own, health }: SteeringState, bytes: Uint8Array): string => {
     const family = bytes.length === 4 ? 4 : 6
     const cls = leafValue(walk(family === 4 ? own.v4 : own.v6, bytes, 0))
     select(

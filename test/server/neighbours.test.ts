@@ -14,10 +14,10 @@ const isInside = (address: Uint8Array, net: Uint8Array, bits: number): boolean =
     (bit) => bit === 0,
   )
 
-const isStranger = (table: Neighbours, address: Uint8Array): boolean => {
+const isUnresolved = (table: Neighbours, address: Uint8Array): boolean => {
   const ints = new Int32Array(6)
   new Uint8Array(ints.buffer).set(address, 4)
-  return table.isStranger(ints, 1)
+  return table.isUnresolved(ints, 1)
 }
 
 /** An address of 10.0.0.0/8, or of 0a00::/8. */
@@ -59,14 +59,14 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
       ]
       for (const address of [...resolved, ...waiting, ...some(50)]) {
         const onLink = links.some((link) => isInside(address, link.address, link.bits))
-        expect(isStranger(table, address)).toBe(onLink && !known.has(String(address)))
+        expect(isUnresolved(table, address)).toBe(onLink && !known.has(String(address)))
       }
     }
   })
 
   test('an empty table knows no strangers', () => {
     const table = new Neighbours(makeNeighbourTables(), family)
-    for (const last of [0, 1]) expect(isStranger(table, new Uint8Array(length).fill(last))).toBe(false)
+    for (const last of [0, 1]) expect(isUnresolved(table, new Uint8Array(length).fill(last))).toBe(false)
   })
 
   test('more neighbours, and links, than fit do no harm', () => {
@@ -82,8 +82,8 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     }))
     writeNeighbours(tables, family, { addresses, neighbours, room: 1 })
     const table = new Neighbours(tables, family)
-    expect(isStranger(table, numbered(length, 5))).toBe(false)
-    expect(isStranger(table, numbered(length, 5).with(0, 99))).toBe(false)
+    expect(isUnresolved(table, numbered(length, 5))).toBe(false)
+    expect(isUnresolved(table, numbered(length, 5).with(0, 99))).toBe(false)
   })
 })
 
@@ -111,6 +111,6 @@ describe.skipIf(calls === undefined)('netlink', () => {
     const watch = new NeighbourWatch(sandboxed, { 4: 1, 6: 1 }, (level, message) => logged.push(`${level} ${message}`))
     watch.stop()
     expect(logged).toEqual([expect.stringMatching(/^warn the kernel does not tell its neighbours/)])
-    expect(isStranger(new Neighbours(watch.tables, 4), new Uint8Array([10, 0, 0, 1]))).toBe(false)
+    expect(isUnresolved(new Neighbours(watch.tables, 4), new Uint8Array([10, 0, 0, 1]))).toBe(false)
   })
 })

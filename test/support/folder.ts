@@ -6,7 +6,7 @@ import { afterAll, expect } from 'vitest'
 import { formatName } from '../../src/dns/name.ts'
 import { formatRdata } from '../../src/dns/rdata.ts'
 import { TYPE, typeName } from '../../src/dns/types.ts'
-import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { formatProblem } from '../../src/problem.ts'
 import { recordsOf, type ZoneModel } from '../../src/zone/pack.ts'
 
@@ -33,7 +33,7 @@ export const DEFAULTS = { 'defaults.yaml': 'soa: {serial: 1}\n' }
 /** The apex of any zone but example.net. */
 export const NS = '"": {type: NS, values: [ns1.example.net.]}\n'
 
-export const load = (files: Readonly<Record<string, string>>): Promise<Loaded> =>
+export const load = (files: Readonly<Record<string, string>>): Promise<LoadResult> =>
   loadFolder(writeZones({ ...DEFAULTS, ...files }))
 
 /** A zone's records as `name TTL type data`, without its SOA and NS. */
@@ -57,7 +57,7 @@ export async function linesOf(files: Readonly<Record<string, string>>): Promise<
 }
 
 /** `file:line:column code`, files relative to the folder. */
-export const briefs = (folder: string, { problems }: Loaded): string[] =>
+export const briefs = (folder: string, { problems }: LoadResult): string[] =>
   problems.map(({ file, line, column, code }) => {
     const path = relative(folder, file)
     return line === 0 ? `${path} ${code}` : `${path}:${line}:${column} ${code}`

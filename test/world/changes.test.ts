@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { changesInWords, changesOf } from '../../src/world/changes.ts'
 import { writeFiles } from '../support/repository.ts'
 
@@ -11,7 +11,7 @@ const NS = '"": {type: NS, values: [ns1.example.net.]}\n'
 const service = (name: string): string => `${name}: {sites: {fra: {vips: [192.0.2.10]}}, check: none}\n`
 
 let folder: string
-let loaded: Loaded
+let loaded: LoadResult
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'meridian-changes-'))
   loaded = await load({
@@ -25,14 +25,14 @@ beforeEach(async () => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-async function load(files: Readonly<Record<string, string>>, previous?: Loaded): Promise<Loaded> {
+async function load(files: Readonly<Record<string, string>>, previous?: LoadResult): Promise<LoadResult> {
   writeFiles(folder, files)
   const now = await loadFolder(folder, previous)
   expect(now.problems).toEqual([])
   return now
 }
 
-const inWords = (now: Loaded): string => changesInWords(changesOf(loaded.model!, now.model!))
+const inWords = (now: LoadResult): string => changesInWords(changesOf(loaded.model!, now.model!))
 
 test('zones, names and services that came and went; a zone that changed', async () => {
   rmSync(join(folder, 'gone.example.yaml'))

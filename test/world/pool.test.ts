@@ -10,7 +10,7 @@ const worldOf = (generation: number, ...buffers: readonly SharedArrayBuffer[]): 
   const bytes = new Uint8Array(0)
   const none = new Int32Array(0)
   const arraysOfImage = { table: none, nodes: none, rrsets: none, steered: none, refs: none }
-  const image = { ...arraysOfImage, bytes, deepest: 0, names: 0, firstStrange: 0, seed: 0 }
+  const image = { ...arraysOfImage, bytes, deepest: 0, names: 0, firstForeign: 0, seed: 0 }
   const maps = arrays.map((array) => ({ v4: array, v6: array, classes: none, groups: none }))
   return { generation, image, maps, services: [] }
 }

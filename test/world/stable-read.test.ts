@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TYPE } from '../../src/dns/types.ts'
-import { type Loaded, loadFolder } from '../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { serialOf } from '../../src/load/soa.ts'
 import { makeBuilder } from '../../src/world/build.ts'
 import { Folder, LOCK_WAIT } from '../../src/world/folder.ts'
@@ -52,7 +52,7 @@ const zoneOf = (generation: number): string =>
   `"": {type: NS, values: [ns1.example.net.]}\nwww: {type: A, value: 192.0.${generation >> 8}.${generation & 255}}\n`
 
 /** The generations that the parts of a folder are of. */
-function generationsOf({ model }: Loaded): Set<number> {
+function generationsOf({ model }: LoadResult): Set<number> {
   const { zones: all, services } = model!
   const addresses = all.flatMap((zone) => [...recordsOf(zone)].filter(({ type }) => type === TYPE.A))
   return new Set([

@@ -6,8 +6,8 @@ import type { Explained } from '../../api/explained.ts'
 import { typeName } from '../../dns/types.ts'
 import type { Explanation, Outcome, Ttl } from '../../explain/explain.ts'
 import type { Lookup } from '../../explain/lookups.ts'
-import type { ExplainedSite, ExplainedVip, FoundPlace, Steering, Step } from '../../explain/steering.ts'
-import { assumedInWords } from '../../explain/what-if.ts'
+import type { SiteExplanation, VipExplanation, ClientPlace, Steering, Step } from '../../explain/steering.ts'
+import { assumptionInWords } from '../../explain/what-if.ts'
 import type { MemberStatus } from '../../health/node-health.ts'
 import { count } from '../../units.ts'
 import { ago, table, wrap } from '../output.ts'
@@ -121,7 +121,7 @@ function placeInWords({
   longitude,
   prefix,
   database,
-}: FoundPlace): string {
+}: ClientPlace): string {
   const codes = [continent, country, subdivision].filter((code) => code !== '').join('-')
   const at = latitude === null || longitude === null ? '' : ` at ${latitude.toFixed(2)}, ${longitude.toFixed(2)}`
   const source = sourceOf({ prefix, database })
@@ -141,7 +141,7 @@ function placeInWords({
   }
 }
 
-function sourceOf({ prefix, database }: Pick<FoundPlace, 'prefix' | 'database'>): string {
+function sourceOf({ prefix, database }: Pick<ClientPlace, 'prefix' | 'database'>): string {
   if (database === null) return 'no database in use has addresses of its family'
   const built = database.built === null ? '' : `, built ${database.built.slice(0, 10)}`
   return `${prefix} in ${database.file} (${database.type}${built})`
@@ -257,14 +257,14 @@ function sitesInWords({ sites, service, health }: Steering): string[] {
   ]
 }
 
-function siteRow({ group, site, distanceKm, bias, biasedKm, weight, capacity, consulted }: ExplainedSite): string[] {
+function siteRow({ group, site, distanceKm, bias, biasedKm, weight, capacity, consulted }: SiteExplanation): string[] {
   const far = distanceKm === null ? '-' : `${Math.round(distanceKm)} km`
   const biased = bias === 0 || biasedKm === null ? '' : ` (${Math.round(biasedKm)} by bias ${bias})`
   return [`${group}`, site, far + biased, `weight ${weight}`, `capacity ${capacity}`, consulted ? '' : 'not looked at']
 }
 
 /** What nobody looked at is told in a line. */
-function memberRows({ vips, consulted }: ExplainedSite): string[] {
+function memberRows({ vips, consulted }: SiteExplanation): string[] {
   const heads = table(vips.map(vipRow), VIP).split('\n')
   if (vips.length === 0) return []
   return vips.flatMap(({ health }, i) => {
@@ -284,10 +284,10 @@ function quorumOf({ targets }: MemberStatus): string[] {
 /** As far in as the members of `status` are, less two: detailsOf() goes on below. */
 const VIP = '    '
 
-function vipRow({ address, state, share, calm, named, assumed, health }: ExplainedVip): string[] {
+function vipRow({ address, state, share, calm, named, assumed, health }: VipExplanation): string[] {
   const marks = [
     ...(named ? ['in the answer'] : []),
-    ...(assumed === null ? [] : [assumedInWords(assumed)]),
+    ...(assumed === null ? [] : [assumptionInWords(assumed)]),
     ...(health?.held === true ? ['held'] : []),
     ...(health?.braked === true ? ['BRAKED'] : []),
     ...(calm ? ['calm'] : []),

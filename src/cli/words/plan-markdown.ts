@@ -14,7 +14,7 @@ import {
   grouped,
   headlineOf,
   namesInWords,
-  ratio,
+  utilisation,
   sentenceOf,
   shareOrNone,
   signOf,
@@ -119,8 +119,8 @@ function measureInMarkdown(measure: MeasuredMoves): string {
     formatPercent(before),
     formatPercent(after),
     shareOrNone(capacityAfter),
-    ratio(before, capacityBefore),
-    ratio(after, capacityAfter),
+    utilisation(before, capacityBefore),
+    utilisation(after, capacityAfter),
   ])
   return [
     `**${measureInWords(measure)}**`,

@@ -11,7 +11,7 @@ import {
   grouped,
   headlineOf,
   namesInWords,
-  ratio,
+  utilisation,
   sentenceOf,
   shareOrNone,
   signOf,
@@ -87,8 +87,8 @@ function measureInText(measure: MeasuredMoves): readonly string[] {
     formatPercent(before),
     formatPercent(after),
     shareOrNone(capacityAfter),
-    ratio(before, capacityBefore),
-    ratio(after, capacityAfter),
+    utilisation(before, capacityBefore),
+    utilisation(after, capacityAfter),
   ])
   return [
     `  ${measureInWords(measure)}`,

@@ -108,8 +108,8 @@ export const brakeInWords = ({ service, sites }: Plan['braked'][number]): string
 const timeInWords = (ms: number | null): string => (ms === null ? 'never (nothing is checked)' : formatDuration(ms))
 
 /** Load against capacity: 1 = as much as its part. */
-export const ratio = (load: number, capacity: number | null): string =>
-  capacity === null || capacity === 0 ? '-' : (load / capacity).toFixed(2)
+export const utilisation = (share: number, capacity: number | null): string =>
+  capacity === null || capacity === 0 ? '-' : (share / capacity).toFixed(2)
 
 export const shareOrNone = (share: number | null): string => (share === null ? '-' : formatPercent(share))
 

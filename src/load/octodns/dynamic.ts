@@ -19,7 +19,7 @@ import { type Entry, isNull, type Node, type Scalar } from '../../yaml/source.ts
 import type { Groups, ServiceModel, VipModel } from '../../zone/model.ts'
 import { isIdentifier } from '../services.ts'
 import { readHealthcheck } from './healthcheck.ts'
-import { readDynamicRules, type Targeted } from './rules.ts'
+import { readDynamicRules, type DynamicRule } from './rules.ts'
 
 export const DYNAMIC_RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'dynamic', 'octodns']
 export const DYNAMIC_KEYS = ['pools', 'rules']
@@ -273,7 +273,7 @@ function checkLoops(read: Reader, pools: Pools): void {
 }
 
 /** Says nothing while a name is wrong: that may be the one that is missed. */
-function checkUsed(read: Reader, pools: Pools, rules: readonly Targeted[]): void {
+function checkUsed(read: Reader, pools: Pools, rules: readonly DynamicRule[]): void {
   const fallbacks = [...pools.values()].flatMap(({ fallback }) => fallback?.text ?? [])
   const used = new Set([...rules.flatMap(({ pool }) => pool ?? []), ...fallbacks])
   if (rules.some(({ pool }) => pool === undefined) || fallbacks.some((name) => !pools.has(name))) return

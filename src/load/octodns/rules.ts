@@ -10,23 +10,23 @@ import type { Reader } from '../../yaml/read.ts'
 import type { Entry, Node } from '../../yaml/source.ts'
 import type { Geo } from '../../zone/model.ts'
 import { parseGeo } from '../rules.ts'
-import { whatIsWrong } from '../subnets.ts'
+import { prefixFault } from '../subnets.ts'
 
 export const DYNAMIC_RULE_KEYS = ['pool', 'geos', 'subnets']
 
-interface Written<T> {
+interface ValueNode<T> {
   readonly value: T
   readonly text: string
   readonly node: Node
 }
 
 /** A rule as written. */
-export interface Targeted {
+export interface DynamicRule {
   readonly node: Node
   /** A pool that there is; undefined: faulty. */
   readonly pool: string | undefined
-  readonly subnets: readonly Written<Prefix>[]
-  readonly geos: readonly Written<Geo>[]
+  readonly subnets: readonly ValueNode<Prefix>[]
+  readonly geos: readonly ValueNode<Geo>[]
   /** It has neither subnets nor geos, not even faulty ones; an empty list is none, as in octoDNS. */
   readonly isCatchAll: boolean
   /** Place in the order that octoDNS demands: subnets alone, with geos, geos alone, neither. */
@@ -39,7 +39,7 @@ export function readDynamicRules(
   dynamic: Entry,
   entry: Entry | undefined,
   pools: ReadonlyMap<string, unknown>,
-): readonly Targeted[] | undefined {
+): readonly DynamicRule[] | undefined {
   if (entry === undefined) {
     read.missing(dynamic.key, '“dynamic”', 'rules', 'rules: [{geos: [EU], pool: eu}, {pool: na}]')
     return undefined
@@ -61,7 +61,7 @@ function readRule(
   node: Node,
   pools: ReadonlyMap<string, unknown>,
   seen: Set<string>,
-): Targeted | undefined {
+): DynamicRule | undefined {
   const fields = read.fields(node, 'a rule', DYNAMIC_RULE_KEYS)
   if (fields === undefined) return undefined
   const [hasSubnets, hasGeos] = [isThere(fields.get('subnets')), isThere(fields.get('geos'))]
@@ -105,16 +105,16 @@ function readEach<T>(
   return nodes.flatMap((node) => one(read, node) ?? [])
 }
 
-function readSubnet(read: Reader, node: Node): Written<Prefix> | undefined {
+function readSubnet(read: Reader, node: Node): ValueNode<Prefix> | undefined {
   const text = read.scalar(node, 'an entry of “subnets”')?.text
   if (text === undefined) return undefined
   const value = parsePrefix(text)
   if (value !== undefined) return { value, text, node }
-  read.fault('value-invalid', node, ...whatIsWrong(text))
+  read.fault('value-invalid', node, ...prefixFault(text))
   return undefined
 }
 
-function readGeo(read: Reader, node: Node): Written<Geo> | undefined {
+function readGeo(read: Reader, node: Node): ValueNode<Geo> | undefined {
   const text = read.scalar(node, 'an entry of “geos”')?.text
   if (text === undefined) return undefined
   const value = parseGeo(text)
@@ -126,7 +126,7 @@ function readGeo(read: Reader, node: Node): Written<Geo> | undefined {
 
 const RANKS = ['subnets alone', 'subnets and geos', 'geos alone']
 
-function checkOrder(read: Reader, rules: readonly Targeted[]): void {
+function checkOrder(read: Reader, rules: readonly DynamicRule[]): void {
   let broadest = 0
   for (const [i, { node, rank, isCatchAll }] of rules.entries()) {
     if (isCatchAll && i < rules.length - 1) {
@@ -147,7 +147,7 @@ function checkOrder(read: Reader, rules: readonly Targeted[]): void {
 }
 
 /** Within a rule the broader one counts as the earlier, wherever it stands. */
-function checkGeos(read: Reader, rules: readonly Targeted[]): void {
+function checkGeos(read: Reader, rules: readonly DynamicRule[]): void {
   const seen = new Map<string, number>()
   for (const [i, { geos }] of rules.entries()) {
     for (const { text, node } of geos.toSorted((a, b) => a.text.length - b.text.length)) {
@@ -163,7 +163,7 @@ function checkGeos(read: Reader, rules: readonly Targeted[]): void {
 }
 
 /** As geos. Clients of IPv6 networks that carry IPv4 addresses are looked up by those, so such subnets are compared as IPv4. */
-function checkSubnets(read: Reader, rules: readonly Targeted[]): void {
+function checkSubnets(read: Reader, rules: readonly DynamicRule[]): void {
   const seen = new Map<string, { readonly rule: number; readonly text: string }>()
   for (const [rule, { subnets }] of rules.entries()) {
     const folded = subnets.map((one) => ({ ...one, ...foldPrefix(one.value) }))

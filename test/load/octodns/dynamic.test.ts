@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { canonicalPattern, effective, mergeOverrides, type Override } from '../../../src/health/override.ts'
 import { planHealth } from '../../../src/health/target.ts'
-import { type Loaded, loadFolder } from '../../../src/load/load.ts'
+import { type LoadResult, loadFolder } from '../../../src/load/load.ts'
 import { mapDefinition } from '../../../src/policy/compile.ts'
 import { layOutService } from '../../../src/policy/service.ts'
 
@@ -14,7 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 const NS = '"": {type: NS, values: [ns1.example.net.]}\n'
 
-function load(records: string, others: Readonly<Record<string, string>> = {}): Promise<Loaded> {
+function load(records: string, others: Readonly<Record<string, string>> = {}): Promise<LoadResult> {
   const path = mkdtempSync(join(folder, 'zone-'))
   const files = { 'defaults.yaml': 'soa: {serial: 1}\n', 'example.com.yaml': NS + records, ...others }
   for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text)
@@ -22,7 +22,7 @@ function load(records: string, others: Readonly<Record<string, string>> = {}): P
 }
 
 /** Severity where it is none of an error. */
-const codesOf = ({ problems }: Loaded): readonly string[] =>
+const codesOf = ({ problems }: LoadResult): readonly string[] =>
   problems.map(({ code, severity }) => (severity === 'error' ? code : `${code} (${severity})`))
 
 const POOLS = '{eu: {fallback: na, values: [{value: 192.0.2.1}]}, na: {values: [{value: 192.0.2.2}]}}'
