@@ -6,7 +6,7 @@ export default defineConfig({
     maxWorkers: 3, // most files wait for real processes more than they compute
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/tools.ts'],
-    testTimeout: 60_000, // only against hanging: machines do other things too
-    hookTimeout: 60_000,
+    testTimeout: 90_000, // only against hanging: behind until(), which says what it waited for
+    hookTimeout: 90_000,
   },
 })

@@ -59,7 +59,7 @@ describe('a saver', () => {
     rmSync(at)
     execFileSync('mv', [`${at}.away`, at])
     expect(readFileSync(file, 'utf8')).toBe(before)
-    await until(() => troubles.length > 1, 'the end of it')
+    await until('the end of it', () => troubles.length > 1)
     expect(troubles[1]).toBe(undefined)
     await saver.stop()
   })

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { isAnswered, listenSocket, listenTcp } from '../../src/api/listen.ts'
+import { countWaits } from '../support/cpu.ts'
 
 const ADDRESS = '127.0.61.1'
 let folder = ''
@@ -59,11 +60,12 @@ test('a request that never ends is ended soon after its time', async () => {
   const path = join(folder, 'control.sock')
   const server = await listenSocket(saying('one'), path)
   const begunMs = performance.now()
+  const waits = countWaits()
   const slow = connect(path, () => slow.write('GET / HTTP/1.1\r\nHost: x\r\n'))
   await once(slow.resume(), 'close')
-  expect(performance.now() - begunMs).toBeLessThan(9_000)
+  expect(performance.now() - begunMs).toBeLessThan(9_000 + waits())
   await server.stop()
-}, 40_000)
+})
 
 test('a port in use is the error of the system call', async () => {
   const other = createServer()

@@ -5,7 +5,8 @@
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { commit, git, makeRepository } from '../support/repository.ts'
-import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../support/scene.ts'
+import { DNS_PORT, HTTP_PORT, NodeProcess, Scene } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 import type { Attack, Scale } from './attack.ts'
 
 const NODES = 3
@@ -73,14 +74,18 @@ class Fleet {
   answer(withinMs: number): Promise<readonly number[]> {
     const startedMs = performance.now()
     const times = this.#nodes.map(async (node, n) => {
-      await until(`an answer of node ${n}; ${node.err}${node.out}`, withinMs, async () => {
-        if (!node.runs) throw new Error(`node ${n} ended: ${node.err}${node.out}`)
-        const at = `@${this.scene.address(n)}`
-        const { answer } = await this.scene
-          .dig('82.64.0.0/24', at, 'www.demo.example', 'A')
-          .catch(() => ({ answer: [] }))
-        return answer[0] === '192.0.2.1' || undefined
-      })
+      await until(
+        () => `an answer of node ${n}; ${node.err}${node.out}`,
+        async () => {
+          if (!node.runs) throw new Error(`node ${n} ended: ${node.err}${node.out}`)
+          const at = `@${this.scene.address(n)}`
+          const { answer } = await this.scene
+            .dig('82.64.0.0/24', at, 'www.demo.example', 'A')
+            .catch(() => ({ answer: [] }))
+          return answer[0] === '192.0.2.1' || undefined
+        },
+        withinMs,
+      )
       return performance.now() - startedMs
     })
     return Promise.all(times)
@@ -127,7 +132,7 @@ async function run({ what, make }: Fault, scale: Scale, print: (line: string) =>
     const usual = Math.max(...(await fleet.answer(60_000)))
     const before = await fleet.told()
     // what is kept is written behind the first answer
-    await until('what is kept', 60_000, () => fleet.kept() || undefined)
+    await until('what is kept', () => fleet.kept())
     await fleet.kill()
     make(fleet.scene)
     fleet.start()
@@ -143,8 +148,8 @@ async function run({ what, make }: Fault, scale: Scale, print: (line: string) =>
     )
     if (what === FAULTS[0]!.what) {
       git(fleet.scene.zones, 'revert', '--no-edit', 'HEAD')
-      await until('the repaired commit is taken', 60_000, async () =>
-        (await fleet.told()).every(({ warnings }) => warnings.length === 0) ? true : undefined,
+      await until('the repaired commit is taken', async () =>
+        (await fleet.told()).every(({ warnings }) => warnings.length === 0),
       )
     }
   } finally {

@@ -4,7 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { query, TcpClient } from '../server/client.ts'
-import { Asking, DNS_PORT, HTTP_PORT, PARIS, Scene, SITE_NAMES, until, VIPS } from '../support/scene.ts'
+import { Asking, DNS_PORT, HTTP_PORT, PARIS, Scene, SITE_NAMES, VIPS } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 import type { Attack, Scale } from './attack.ts'
 import { type Kind, startLoad, writeZone } from './tcp-load.ts'
 
@@ -90,20 +91,24 @@ async function failOver(kind: Kind, connections: number, addresses: number, busy
     await scene.startSites()
     const node = scene.start()
     await node.ready(START_MS)
-    await until('all up', START_MS, async () => {
-      const states = await node.states()
-      return SITE_NAMES.every((site) => states[site] === 'up') ? true : undefined
-    })
+    await until(
+      'all up',
+      async () => {
+        const states = await node.states()
+        return SITE_NAMES.every((site) => states[site] === 'up') ? true : undefined
+      },
+      START_MS,
+    )
     if (connections > 0) load = await startLoad({ kind, to, connections, addresses })
     const asking = new Asking(scene, PARIS, 5)
     const live = everySoOften(done.signal, () => fetchLive(scene.address(0), LIVE_MS + busyMs))
     const tcp = everySoOften(done.signal, () => askOverTcp(to, TCP_MS + 5 * busyMs))
-    await until('fra is named', START_MS, () => (asking.last.has(VIPS.fra) ? true : undefined))
+    await until('fra is named', () => asking.last.has(VIPS.fra), START_MS)
     await sleep(1500 + 1000 * Math.random()) // the attack is at its height, and the check at any point of its interval
     const diedMs = performance.now()
     scene.signalSite('fra', 'SIGSTOP')
     const named = (): number => asking.last.get(VIPS.fra)! - diedMs
-    await until('fra is not named', 60_000, () => (performance.now() - diedMs - named() > 300 ? true : undefined))
+    await until('fra is not named', () => performance.now() - diedMs - named() > 300)
     done.abort()
     const [liveMs, tcpMs, lost] = await Promise.all([live, tcp, asking.stop()])
     return { failoverMs: named(), liveMs, tcpMs, answered: asking.answered, lost, wrong: asking.wrong.length }
@@ -138,7 +143,7 @@ async function askOverTcp(to: { readonly address: string; readonly port: number 
   const client = new TcpClient(to, '127.20.0.1')
   try {
     client.send(query(7, 'www.demo.example'))
-    await until('an answer', withinMs, () => (client.answers.length > 0 ? true : undefined))
+    await until('an answer', () => client.answers.length > 0, withinMs)
   } finally {
     client.socket.destroy()
   }

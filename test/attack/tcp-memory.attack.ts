@@ -6,7 +6,8 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { query, TcpClient, UdpClient } from '../server/client.ts'
-import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, until } from '../support/scene.ts'
+import { DNS_PORT, HTTP_PORT, NodeProcess, Scene } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 import type { Attack, Scale } from './attack.ts'
 import { type Kind, type Load, startLoad, writeZone } from './tcp-load.ts'
 
@@ -134,17 +135,17 @@ function rssMb(pid: number): number {
 async function answers(scene: Scene): Promise<void> {
   const to = { address: scene.address(0), port: DNS_PORT }
   const udp = await UdpClient.to(to)
-  await udp.ask(query(1, 'www.demo.example'), PATIENCE_MS).finally(() => udp.close())
+  await udp.ask(query(1, 'www.demo.example')).finally(() => udp.close())
   const { status } = await fetch(`http://${to.address}:${HTTP_PORT}/live`, { signal: AbortSignal.timeout(PATIENCE_MS) })
   if (status !== 200) throw new Error(`/live: ${status}`)
-  await until('an answer over TCP', PATIENCE_MS, () => askOverTcp(to))
+  await until('an answer over TCP', () => askOverTcp(to))
 }
 
 /** A client that is refused or loses its place tries again. */
 async function askOverTcp(to: { readonly address: string; readonly port: number }): Promise<true | undefined> {
   const client = new TcpClient(to, '127.20.0.1')
   client.send(query(7, 'www.demo.example'))
-  await until('an answer or the end', PATIENCE_MS, () => client.answers.length > 0 || client.closed || undefined)
+  await until('an answer or the end', () => client.answers.length > 0 || client.closed)
   client.socket.destroy()
   return client.answers.length > 0 ? true : undefined
 }

@@ -9,7 +9,8 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { nowMs } from '../e2e/fleet/asker.ts'
 import { Fleet, NODES, PROBERS } from '../e2e/fleet/fleet.ts'
-import { Asking, PARIS, Scene, SITE_PORT, until, VIPS } from '../support/scene.ts'
+import { Asking, PARIS, Scene, SITE_PORT, VIPS } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 
 const INTERVAL_MS = 1000
 const TIMEOUT_MS = 500
@@ -71,17 +72,17 @@ async function measure(
     const node = await scene.startReady()
     const asking = new Asking(scene, PARIS, ASK_EVERY_MS)
     const named = () => asking.last.get(VIPS.fra) ?? -Infinity
-    await until('fra is named', 20_000, () => (performance.now() - named() < 50 ? true : undefined))
+    await until('fra is named', () => performance.now() - named() < 50)
     await wait(2 * INTERVAL_MS + Math.random() * INTERVAL_MS) // settled, and at any point of the interval
     const diedMs = performance.now()
     scene.signalSite('fra', dies)
-    await until('fra is not named', 20_000, () => (performance.now() - named() > 100 ? true : undefined))
+    await until('fra is not named', () => performance.now() - named() > 100)
     took.away.push(Math.max(0, named() - diedMs))
     await wait(INTERVAL_MS + Math.random() * INTERVAL_MS)
     if (revives === 'start') await scene.startSite('fra')
     else scene.signalSite('fra', revives)
     const backMs = performance.now()
-    await until('fra is named again', 20_000, () => (named() > backMs ? true : undefined))
+    await until('fra is named again', () => named() > backMs)
     took.back.push(named() - backMs)
     await told(asking)
     node.kill('SIGTERM')
@@ -97,11 +98,11 @@ async function measureNever(scene: Scene, runs: number): Promise<Took> {
     rmSync(join(scene.state, 'health.json'), { force: true })
     const asking = new Asking(scene, PARIS, ASK_EVERY_MS)
     const node = scene.start()
-    await until('an answer', 20_000, () => (asking.last.size > 0 ? true : undefined))
+    await until('an answer', () => asking.last.size > 0)
     const firstMs = Math.min(...asking.last.values())
     const named = () => asking.last.get(VIPS.fra) ?? firstMs
-    await until('another site', 20_000, () => (asking.last.has(VIPS.iad) ? true : undefined))
-    await until('fra is not named', 20_000, () => (performance.now() - named() > 100 ? true : undefined))
+    await until('another site', () => asking.last.has(VIPS.iad))
+    await until('fra is not named', () => performance.now() - named() > 100)
     took.away.push(named() - firstMs)
     node.kill('SIGTERM')
     await node.ended
@@ -130,7 +131,7 @@ async function runFleet(runs: number): Promise<void> {
       for (let i = 0; i < runs; i++) {
         const path = `/healthz?${kind.split(' ')[0]}${i}` // a new check has not flapped
         fleet.write([...PROBERS, ...NODES], path)
-        await until('the new check', 20_000, () => isProbed(fleet, path))
+        await until('the new check', () => isProbed(fleet, path))
         await measureFleet(fleet, took, dies, revives)
       }
       print(kind, took, bound)
@@ -155,17 +156,17 @@ async function isProbed(fleet: Fleet, path: string): Promise<boolean> {
 
 async function measureFleet(fleet: Fleet, { away, back }: Took, dies: Turn, revives: Turn): Promise<void> {
   const on = (vip: string) => NODES.every((node) => fleet.askers.answer(node, 'paris') === vip)
-  await until('fra is named', 60_000, () => on(VIPS.fra))
+  await until('fra is named', () => on(VIPS.fra))
   await wait(2 * INTERVAL_MS + Math.random() * INTERVAL_MS)
   const diedMs = nowMs()
   await dies(fleet)
-  await until('fra is not named', 20_000, () => on(VIPS.iad))
+  await until('fra is not named', () => on(VIPS.iad))
   await wait(INTERVAL_MS + Math.random() * INTERVAL_MS)
   const named = fleet.askers.during(diedMs, nowMs()).filter(({ answer }) => answer === VIPS.fra)
   away.push(Math.max(...named.map(({ untilMs }) => untilMs - diedMs)))
   await revives(fleet)
   const backMs = nowMs()
-  await until('fra is named again', 60_000, () => on(VIPS.fra))
+  await until('fra is named again', () => on(VIPS.fra))
   const again = fleet.askers.during(backMs, nowMs()).filter(({ answer }) => answer === VIPS.fra)
   back.push(Math.max(...again.map(({ fromMs }) => fromMs - backMs)))
 }

@@ -11,7 +11,8 @@ import type { Board, ProberIdentity } from '../../src/health/store.ts'
 import { hashTargets } from '../../src/health/target.ts'
 import type { Vote, VoteValue } from '../../src/health/vote.ts'
 import { openRedisStore } from '../../src/store/redis/store.ts'
-import { DNS_PORT, type NodeProcess, PARIS, Scene, until, VIPS } from '../support/scene.ts'
+import { DNS_PORT, type NodeProcess, PARIS, Scene, VIPS } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 
 const AIM_MS = 10
 const NODES = ['n1', 'n2'] as const
@@ -29,7 +30,7 @@ export async function run(args: string[]): Promise<void> {
   const probers: Prober[] = []
   try {
     const nodes = NODES.map((name, i) => startNode(scene, name, addresses[i]!, url))
-    const targets = await until('status', 20_000, () => targetsOf(nodes[0]!))
+    const targets = await until('status', () => targetsOf(nodes[0]!))
     for (const region of REGIONS) probers.push(new Prober(url, region, [...targets.values()]))
     await Promise.all(probers.map((prober) => prober.start()))
     await Promise.all(nodes.map((node) => node.ready()))
@@ -84,7 +85,7 @@ async function startRedis(address: string): Promise<ChildProcess> {
   const child = spawn('redis-server', [...flags, '--protected-mode', 'no'], { stdio: ['ignore', 'pipe', 'inherit'] })
   let out = ''
   child.stdout.on('data', (data: Buffer) => (out += data.toString()))
-  await until('Redis', 10_000, () => out.includes('Ready to accept connections'))
+  await until('Redis', () => out.includes('Ready to accept connections'))
   return child
 }
 

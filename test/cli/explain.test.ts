@@ -14,6 +14,7 @@ import { explanationInWords } from '../../src/cli/words/explanation.ts'
 import { RunningNode } from '../../src/node/node.ts'
 import { printable } from '../../src/problem.ts'
 import { CLIENTS, writeTestDatabase } from '../support/mmdb.ts'
+import { until } from '../support/until.ts'
 import { configOf } from './fleet.ts'
 
 const HOST = '127.43.7.1'
@@ -74,9 +75,7 @@ beforeAll(async () => {
     const members = (await node.status()).services.flatMap((service) => service.members)
     return node.readiness().ready && members.some(({ unrest }) => unrest === 'it settles')
   }
-  for (const end = Date.now() + 10_000; !(await settled()) && Date.now() < end;) {
-    await new Promise((done) => setTimeout(done, 20))
-  }
+  await until('it settles', settled)
 })
 afterAll(async () => {
   await node.stop()

@@ -196,7 +196,7 @@ describe('what is no message', () => {
       target = at
       at += 2
     }
-    const started = performance.now()
+    const before = process.cpuUsage().user
     expect(fault(chain)).toContain('answer')
     // long legal names: one of 255 bytes, then records that point to it
     const long = wireOf(Array.from({ length: 127 }, () => Uint8Array.of(97)))
@@ -208,8 +208,8 @@ describe('what is no message', () => {
     many.set(long, 12)
     for (let i = 0; i < count; i++) many.set(record, 12 + long.length + 4 + i * record.length)
     expect(decoded(many.slice(0, 12 + long.length + 4 + count * record.length)).answer).toHaveLength(count)
-    // generous: it takes some 0.2 s on an idle core, and dns2 takes 3.8 s for the chain alone
-    expect(performance.now() - started).toBeLessThan(10_000)
+    // it takes some 0.2 s; dns2 takes 3.8 s for the chain alone
+    expect(process.cpuUsage().user - before).toBeLessThan(3e6)
   })
 
   test('a chain longer than any name has labels is a fault', () => {

@@ -1,5 +1,5 @@
 /** One node with three sites that are well: its answers, and the commands that ask about it. */
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CLIENTS } from '../support/mmdb.ts'
 import {
   DNS_PORT,
@@ -9,13 +9,10 @@ import {
   NEW_YORK,
   type NodeProcess,
   PARIS,
-  PATIENT,
   Scene,
-  until,
   VIPS,
 } from '../support/scene.ts'
-
-vi.setConfig(PATIENT)
+import { until } from '../support/until.ts'
 
 let scene: Scene
 let node: NodeProcess
@@ -26,9 +23,7 @@ beforeAll(async () => {
   scene = new Scene()
   await scene.startSites()
   node = await scene.startReady({ 'http-token': 'a-token-of-this-test' })
-  await until('all up', 10_000, async () =>
-    Object.values(await node.states()).every((state) => state === 'up') ? true : undefined,
-  )
+  await until('all up', async () => Object.values(await node.states()).every((state) => state === 'up'))
 })
 afterAll(() => scene.close())
 

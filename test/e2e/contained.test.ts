@@ -1,11 +1,10 @@
 /** A fault of Meridian itself, in whatever handler of the main thread, ends no answering: it is logged, counted and shown. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { processInWords } from '../../src/cli/words/process.ts'
-import { NodeProcess, PATIENT, Scene, until } from '../support/scene.ts'
-
-vi.setConfig(PATIENT)
+import { NodeProcess, Scene } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 
 let scene: Scene
 let node: NodeProcess | undefined
@@ -35,7 +34,7 @@ test('timers, events and promises that fail: answers go on, the log has the stac
   })`)
   await started.ready()
   started.kill('SIGUSR2')
-  const status = await until('the faults', 30_000, async () => {
+  const status = await until('the faults', async () => {
     const faults = Number(/^meridian_faults_total (\d+)$/m.exec(await started.metrics())?.[1])
     return faults === 3 ? started.status() : undefined
   })

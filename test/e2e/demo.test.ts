@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, expect, test } from 'vitest'
-import { until } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 
 const running: ReturnType<typeof start>[] = []
 afterEach(async () => {
@@ -40,10 +40,10 @@ async function dig(line: string): Promise<string> {
 
 /** Its addresses are fixed: when somebody else's demo has them, this one waits. */
 async function startWhenFree() {
-  return until('the demo’s addresses are free', 60_000, async () => {
+  return until('the demo’s addresses are free', async () => {
     const demo = start()
     running.push(demo)
-    await Promise.race([demo.ended, until('sites', 20_000, () => (/sin pid/.test(demo.out) ? true : undefined))])
+    await Promise.race([demo.ended, until('sites', () => /sin pid/.test(demo.out))])
     return demo.out.includes('in use') ? undefined : demo
   })
 }
@@ -53,7 +53,7 @@ test(
   { timeout: 150_000 },
   async () => {
     const demo = await startWhenFree()
-    await until('the invitation', 90_000, () => (demo.out.includes('Ready.') ? true : undefined))
+    await until('the invitation', () => demo.out.includes('Ready.'), 90_000)
     const pids = [...demo.out.matchAll(/^site (fra|iad|sin) pid (\d+)$/gm)].map(([, , pid]) => Number(pid))
     expect(pids).toHaveLength(3)
 
@@ -74,9 +74,7 @@ test(
 
     expect(demo.out).toContain(`kill -STOP ${pids[0]}`)
     process.kill(pids[0]!, 'SIGSTOP')
-    await until('Paris on iad', 5_000, async () =>
-      (await dig(lines[0]![1]!)).includes('127.0.0.12') ? true : undefined,
-    )
+    await until('Paris on iad', async () => (await dig(lines[0]![1]!)).includes('127.0.0.12'))
 
     const second = start()
     running.push(second)
@@ -87,6 +85,6 @@ test(
     demo.child.kill('SIGINT')
     expect((await demo.ended)[0]).toBe(0)
     // a frozen one as well
-    await until('all sites ended', 5_000, () => (pids.some(isRunning) ? undefined : true))
+    await until('all sites ended', () => !pids.some(isRunning))
   },
 )

@@ -20,12 +20,10 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { load, YAML11_SCHEMA } from 'js-yaml'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Status } from '../../src/api/status.ts'
 import { ask } from '../../src/cli/control.ts'
-import { PATIENT, until } from '../support/scene.ts'
-
-vi.setConfig(PATIENT)
+import { until } from '../support/until.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const DOCKER = join(ROOT, 'docker')
@@ -235,11 +233,7 @@ async function startSite(name: string): Promise<void> {
   const check = program === 'nginx' ? ['-t', '-c', args[1]!] : ['-c', '-f', args[1]!]
   execFileSync(program!, check, { env: path, stdio: ['ignore', 'ignore', 'inherit'], ...asUser })
   start(name, program!, args, path)
-  await until(
-    `${name} answers`,
-    10_000,
-    async () => (await fetch(`http://${address}:8080/healthz`).catch(() => undefined))?.ok,
-  )
+  await until(`${name} answers`, async () => (await fetch(`http://${address}:8080/healthz`).catch(() => undefined))?.ok)
 }
 
 async function startRedis(): Promise<void> {
@@ -247,7 +241,7 @@ async function startRedis(): Promise<void> {
   const [program, ...args] = compose.services['redis']!.command.map(here)
   const address = addressOf('redis')
   start('redis', program!, [...args, '--bind', address], { PATH: process.env['PATH']! })
-  await until('redis is ready', 10_000, () => running.get('redis')!.said.includes('Ready to accept connections'))
+  await until('redis is ready', () => running.get('redis')!.said.includes('Ready to accept connections'))
 }
 
 const answerOf = (node: string): string => {
@@ -264,7 +258,7 @@ test('the fleet answers with its own site, and with another when two regions see
   await Promise.all([startRedis(), ...sites.map(startSite)])
   const state = startMeridian('node-eu')
   for (const name of ['prober-eu', 'prober-us']) startMeridian(name)
-  await until('all sites are up', 20_000, async () => {
+  await until('all sites are up', async () => {
     const status = await ask<Status>({ state }, '/api/status').catch(() => undefined)
     const states = status?.services[0]?.members.map((member) => member.state)
     return status?.node.ready === true && states?.length === 3 && states.every((one) => one === 'up')
@@ -279,7 +273,7 @@ test('the fleet answers with its own site, and with another when two regions see
   expect(healthy).toContain('node-eu  ready')
   expect(answerOf('node-eu')).toBe(addressOf('site-eu'))
   await kill('site-eu')
-  await until('another site is named', 15_000, () => {
+  await until('another site is named', () => {
     const answer = answerOf('node-eu')
     return answer !== '' && answer !== addressOf('site-eu')
   })

@@ -1,9 +1,8 @@
 /** A new database that moves too many clients, under a running node, over a restart, until an operator accepts it. */
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
-import { meridian, type NodeProcess, PARIS, PATIENT, Scene, until, ZONE } from '../support/scene.ts'
-
-vi.setConfig(PATIENT)
+import { meridian, type NodeProcess, PARIS, Scene, ZONE } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 
 let scene: Scene
 beforeEach(() => {
@@ -25,14 +24,14 @@ test('it is held back, the restart too, and used once it is accepted', async () 
     network.country === 'FR' ? { ...network, latitude: 40.71, longitude: -74.01 } : network,
   )
   writeTestDatabase(scene.city, { schema: 'maxmind', networks, buildEpoch: 1_790_000_007 })
-  await until('the hold', 15_000, async () => ((await isHeld(node)) ? true : undefined))
+  await until('the hold', async () => await isHeld(node))
   expect(await scene.metrics()).toContain('meridian_geo_held 1')
   expect(await scene.siteFor(PARIS)).toBe('fra')
   expect((await node.status())!.load).toMatchObject({ ok: true, problems: [{ code: 'geo-held', severity: 'warning' }] })
 
   // zones are loaded all the same
   scene.write('demo.example.yaml', `${ZONE}new: {type: A, values: [192.0.2.81]}\n`)
-  await until('the new name', 15_000, async () => {
+  await until('the new name', async () => {
     const { answer } = await scene.dig(undefined, 'new.demo.example', 'A')
     return answer[0] === '192.0.2.81' ? true : undefined
   })
@@ -46,7 +45,7 @@ test('it is held back, the restart too, and used once it is accepted', async () 
 
   const accepted = await meridian(['geo', 'accept', '--state', scene.state, '--who', 'kim'])
   expect(accepted).toMatchObject({ code: 0, out: expect.stringMatching(/fra\s+→ iad/) })
-  await until('the accepted database', 15_000, async () => ((await scene.siteFor(PARIS)) === 'iad' ? true : undefined))
+  await until('the accepted database', async () => (await scene.siteFor(PARIS)) === 'iad')
   expect(await isHeld(next)).toBe(false)
   expect(await meridian(['geo', 'accept', '--state', scene.state])).toMatchObject({
     code: 1,

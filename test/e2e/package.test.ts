@@ -3,11 +3,10 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, renameSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { RedisServer } from '../support/redis-server.ts'
-import { PARIS, PATIENT, Scene, until, VIPS } from '../support/scene.ts'
-
-vi.setConfig(PATIENT)
+import { PARIS, Scene, VIPS } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -46,13 +45,11 @@ test('built, it checks and serves as the source does', async () => {
   const node = spawn(meridian, ['serve', ...scene.flags()], { stdio: 'ignore' })
   const ended = once(node, 'close')
   try {
-    await until('fra answers', 30_000, async () => {
+    await until('fra answers', async () => {
       const dug = await scene.dig(PARIS, 'www.demo.example', 'A').catch(() => undefined)
       return dug?.answer[0] === VIPS.fra ? true : undefined
     })
-    await until('fra is up', 10_000, async () =>
-      (await scene.metrics()).includes('site="fra",vip="192.0.2.1",state="up"') ? true : undefined,
-    )
+    await until('fra is up', async () => (await scene.metrics()).includes('site="fra",vip="192.0.2.1",state="up"'))
   } finally {
     node.kill('SIGTERM')
   }

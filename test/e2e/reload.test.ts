@@ -1,11 +1,10 @@
 /** What is on disk changes under a running node, rightly and wrongly. */
 import { copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
-import { Asking, JAKARTA, meridian, PARIS, PATIENT, Scene, until, ZONE } from '../support/scene.ts'
-
-vi.setConfig(PATIENT)
+import { Asking, JAKARTA, meridian, PARIS, Scene, ZONE } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 
 let scene: Scene
 beforeEach(() => {
@@ -21,13 +20,11 @@ test('a changed zone is served, a broken one is not: the old World stays and say
   const asking = new Asking(scene, PARIS)
 
   scene.write('demo.example.yaml', `${ZONE}new: {type: A, values: [192.0.2.81]}\n`)
-  await until('the new name', 10_000, async () =>
-    (await answerOf('new.demo.example')) === '192.0.2.81' ? true : undefined,
-  )
+  await until('the new name', async () => (await answerOf('new.demo.example')) === '192.0.2.81')
   const before = (await node.status())!.world!
 
   scene.write('demo.example.yaml', `${ZONE}new: {type: A, values: [192.0.2.821]}\nother: {type: GSLB, service: none}\n`)
-  const refused = await until('the refusal', 10_000, async () => {
+  const refused = await until('the refusal', async () => {
     const { load } = (await node.status())!
     return load?.ok === false ? load : undefined
   })
@@ -47,9 +44,7 @@ test('a changed zone is served, a broken one is not: the old World stays and say
   expect(node.lines.some(({ msg }) => /demo\.example\.yaml:6:\d+ rdata-invalid/.test(msg))).toBe(true)
 
   scene.write('demo.example.yaml', ZONE)
-  await until('the name gone', 10_000, async () =>
-    (await answerOf('new.demo.example')) === undefined ? true : undefined,
-  )
+  await until('the name gone', async () => (await answerOf('new.demo.example')) === undefined)
   expect((await node.status())!.load!.ok).toBe(true)
   expect(await asking.stop()).toBe(0)
   expect(asking.wrong).toEqual([])
@@ -58,11 +53,11 @@ test('a changed zone is served, a broken one is not: the old World stays and say
 test('SIGHUP loads again, and keeps health', async () => {
   await scene.startSites()
   const node = await scene.startReady()
-  await until('sin is up', 10_000, async () => ((await node.states())['sin'] === 'up' ? true : undefined))
+  await until('sin is up', async () => (await node.states())['sin'] === 'up')
   scene.signalSite('sin', 'SIGKILL')
-  await until('sin is down', 10_000, async () => ((await node.states())['sin'] === 'down' ? true : undefined))
+  await until('sin is down', async () => (await node.states())['sin'] === 'down')
   node.kill('SIGHUP')
-  await until('generation 2', 10_000, async () => ((await node.status())!.world!.generation >= 2 ? true : undefined))
+  await until('generation 2', async () => (await node.status())!.world!.generation >= 2)
   expect((await node.states())['sin']).toBe('down')
   expect(await scene.siteFor(JAKARTA)).not.toBe('sin')
 })
@@ -70,12 +65,12 @@ test('SIGHUP loads again, and keeps health', async () => {
 test('a new database moves clients; a half-written one moves nobody', async () => {
   await scene.startSites()
   const node = await scene.startReady()
-  await until('Jakarta on sin', 10_000, async () => ((await scene.siteFor(JAKARTA)) === 'sin' ? true : undefined))
+  await until('Jakarta on sin', async () => (await scene.siteFor(JAKARTA)) === 'sin')
 
   const whole = readFileSync(scene.city)
   writeFileSync(`${scene.city}.new`, whole.subarray(0, whole.length >> 1))
   renameSync(`${scene.city}.new`, scene.city)
-  const refused = await until('the refusal', 10_000, async () => {
+  const refused = await until('the refusal', async () => {
     const { load } = (await node.status())!
     return load?.ok === false ? load : undefined
   })
@@ -87,7 +82,7 @@ test('a new database moves clients; a half-written one moves nobody', async () =
   )
   writeTestDatabase(`${scene.city}.new`, { schema: 'maxmind', networks: moved, ipVersion: 6 })
   renameSync(`${scene.city}.new`, scene.city)
-  await until('Jakarta on iad', 10_000, async () => ((await scene.siteFor(JAKARTA)) === 'iad' ? true : undefined))
+  await until('Jakarta on iad', async () => (await scene.siteFor(JAKARTA)) === 'iad')
 })
 
 test.each<[string, (file: string) => void]>([
@@ -98,7 +93,7 @@ test.each<[string, (file: string) => void]>([
 ])('a database that is %s at the first start is one clear error, and blocks no zones', async (_what, spoil) => {
   spoil(scene.city)
   const node = scene.start()
-  await until('an answer', 60_000, async () => {
+  await until('an answer', async () => {
     expect(node.runs, node.err).toBe(true)
     return (await scene.dig(undefined, 'static.demo.example', 'A').catch(() => undefined))?.status === 'NOERROR'
   })

@@ -1,10 +1,9 @@
 /** A node starts whatever is wrong with the disk: it serves what it can, and says what it cannot. */
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { DNS_PORT, HTTP_PORT, NodeProcess, PATIENT, Scene, until, VIPS } from '../support/scene.ts'
-
-vi.setConfig(PATIENT)
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { DNS_PORT, HTTP_PORT, NodeProcess, Scene, VIPS } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 
 let scene: Scene
 const nodes: NodeProcess[] = []
@@ -63,7 +62,7 @@ test('a state folder of no use costs what is kept there, and no answer', async (
   const started = faults.map(([state, why, via], i) => ({ n: i, state, why, node: start(i, state, via) }))
   await Promise.all(
     started.map(async ({ n, state, why, node }) => {
-      await until(`an answer with ${state}`, 60_000, async () => {
+      await until(`an answer with ${state}`, async () => {
         expect(node.runs, node.err).toBe(true)
         return (await answer(n).catch(() => undefined)) === VIPS.fra
       })

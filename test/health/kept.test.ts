@@ -42,7 +42,7 @@ async function node(name: string, file = join(folder, `${name}-${made++}`, 'heal
     await store.close()
   })
   await health.start()
-  await until(() => store.trouble === undefined, 'Redis')
+  await until('Redis', () => store.trouble === undefined)
   health.adopt(
     plan,
     Int32Array.from(plan.members, (_, i) => i),
@@ -82,7 +82,7 @@ test('a disk that takes nothing, and a board that takes nothing, are each told; 
     disk: expect.stringMatching(/can't be saved.*no-folder/),
     board: undefined,
   })
-  await until(() => n2.stateOf('fra') === 'drained', 'it is on the board')
+  await until('it is on the board', () => n2.stateOf('fra') === 'drained')
   server.cli('replicaof', '127.0.0.1', '1')
   try {
     expect(await order(n2, 'iad', 'drain')).toMatchObject({
@@ -93,14 +93,14 @@ test('a disk that takes nothing, and a board that takes nothing, are each told; 
   } finally {
     server.cli('replicaof', 'no', 'one')
   }
-  await until(() => stored('iad').includes('drain'), 'it is put up when the board takes it', 10_000)
+  await until('it is put up when the board takes it', () => stored('iad').includes('drain'))
 })
 
 test('who finds another order above its own goes above it, and tells what stands', async () => {
   const n1 = await node('n1')
   const n2 = await node('n2')
   await order(n2, 'fra', 'drain')
-  await until(() => n1.stateOf('fra') === 'drained', 'heard')
+  await until('heard', () => n1.stateOf('fra') === 'drained')
   // as if n1 had heard nothing of all that was set since then
   const later = entry('fra', 40, { node: 'n2', action: 'down' })
   server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(later)}`)
@@ -108,7 +108,7 @@ test('who finds another order above its own goes above it, and tells what stands
     stands: { action: 'undone', version: 41 },
     board: undefined,
   })
-  await until(() => n2.stateOf('fra') === 'unproven', 'undone everywhere')
+  await until('undone everywhere', () => n2.stateOf('fra') === 'unproven')
 })
 
 test('one entry that can’t be read stops no other, and is undone by the next order on its pattern', async () => {
@@ -117,11 +117,11 @@ test('one entry that can’t be read stops no other, and is undone by the next o
   for (const text of ['', 'x', '1 {', `1 ${JSON.stringify({ pattern: 'fra' })}`, '1 7', '1 null']) {
     server.cli('hset', OVERRIDES_KEY, 'sin', text, 'fra', text)
     expect((await order(n1, 'iad', 'drain')).board).toBeUndefined()
-    await until(() => n2.stateOf('iad') === 'drained', `drained beside ${text}`)
+    await until(`drained beside ${text}`, () => n2.stateOf('iad') === 'drained')
     expect((await order(n1, 'fra', 'drain')).board).toBeUndefined()
-    await until(() => n2.stateOf('fra') === 'drained', `drained over ${text}`)
+    await until(`drained over ${text}`, () => n2.stateOf('fra') === 'drained')
     for (const site of ['iad', 'fra']) expect((await order(n2, site, 'undone')).board).toBeUndefined()
-    await until(() => n1.stateOf('iad') === 'unproven' && n1.stateOf('fra') === 'unproven', 'undone')
+    await until('undone', () => n1.stateOf('iad') === 'unproven' && n1.stateOf('fra') === 'unproven')
   }
 })
 
@@ -139,12 +139,12 @@ test.each([
     const forged = { ...entry('fra', 1, { node: 'zz', action: 'down' }), ...odd }
     server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(forged)}`, '@rev', '1.1')
     await order(n1, 'iad', 'drain')
-    await until(() => n2.stateOf('iad') === 'drained', 'what is said after it')
+    await until('what is said after it', () => n2.stateOf('iad') === 'drained')
     expect([n1.stateOf('fra'), n2.stateOf('fra')]).toEqual(['unproven', 'unproven'])
     expect(await order(n1, 'fra', 'drain')).toMatchObject({ stands: { action: 'drain' }, board: undefined })
-    await until(() => n2.stateOf('fra') === 'drained', 'an order on the same pattern')
+    await until('an order on the same pattern', () => n2.stateOf('fra') === 'drained')
     expect(await order(n2, 'fra', 'undone')).toMatchObject({ stands: { action: 'undone' }, board: undefined })
-    await until(() => n1.stateOf('fra') === 'unproven', 'undone')
+    await until('undone', () => n1.stateOf('fra') === 'unproven')
     for (const { stands } of [await order(n1, 'fra', 'down')]) expect(stands.version).toBeLessThan(100)
   },
 )

@@ -3,11 +3,12 @@ import { mkdtempSync, readdirSync } from 'node:fs'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { startTargetCompiler } from '../../src/world/compiler.ts'
-import { answersOf, query, TcpClient, UdpClient, until } from '../server/client.ts'
+import { answersOf, query, TcpClient, UdpClient } from '../server/client.ts'
 import { makeWorld, start } from '../server/fixture.ts'
 import { runInThread } from '../server/inspect.ts'
+import { until } from '../support/until.ts'
 
 const threads: { Worker: unknown } = createRequire(import.meta.url)('node:worker_threads')
 const { Worker } = threads
@@ -23,7 +24,6 @@ const giveNone = (): void =>
     throw new Error('EAGAIN')
   })
 afterEach(() => give(Worker))
-vi.setConfig({ testTimeout: 60_000 })
 
 const descriptors = (): number => readdirSync('/proc/self/fd').length
 
@@ -38,15 +38,15 @@ test('threads that answer are tried again until there are some, and leave no des
     await until('the deaths', () => server.stats().udp.died > 1 && server.stats().tcp.died > 0)
     const before = descriptors()
     const refusedBefore = refused
-    await until('more tries', () => refused > refusedBefore + 3, 60_000)
+    await until('more tries', () => refused > refusedBefore + 3)
     await until('no more descriptors', () => descriptors() <= before)
     expect(logged.join()).toContain('the system gives no thread: Error: EAGAIN')
     give(Worker)
     const udp = await UdpClient.to(server.listen[0]!)
     const tcp = new TcpClient(server.listen[0]!)
     tcp.send(query(1, 'a.example.com'))
-    expect(answersOf(await udp.ask(query(1, 'a.example.com'), 30_000))).toBe(1)
-    await until('an answer', () => tcp.answers.length === 1, 30_000)
+    expect(answersOf(await udp.ask(query(1, 'a.example.com')))).toBe(1)
+    await until('an answer', () => tcp.answers.length === 1)
     udp.close()
     tcp.socket.destroy()
   } finally {

@@ -14,7 +14,7 @@ import { makeBuilder, makeTargetBuilder } from '../../src/world/build.ts'
 import { configOf } from '../cli/fleet.ts'
 import { madeOf } from '../support/build.ts'
 import { RedisServer } from '../support/redis-server.ts'
-import { until } from '../support/scene.ts'
+import { until } from '../support/until.ts'
 
 const ADDRESS = `127.${100 + (process.pid % 100)}.62.1`
 const SITE = `127.${100 + (process.pid % 100)}.62.2`
@@ -103,7 +103,7 @@ test('it says what it is, where it may be asked, and its votes reach Redis', asy
   const store = openRedisStore(redis.url())
   const ending = new AbortController()
   await store.listen({ ...DEAF, votes: (_prober, votes) => void heard.push(...votes) }, ending.signal)
-  await until('its vote is heard', 10_000, () => heard.some(({ value }) => value === 'up'))
+  await until('its vote is heard', () => heard.some(({ value }) => value === 'up'))
   ending.abort()
   await store.close()
 })
@@ -113,12 +113,12 @@ test('a reload with a problem keeps the old targets; the next without one brings
   const before = (await status()).plan!.hash
   services('{type: http, port: eighty}')
   running.reload('SIGHUP')
-  await until('refused', 10_000, () => logged('reload refused for 1 errors (SIGHUP): the 1 targets there are go on'))
+  await until('refused', () => logged('reload refused for 1 errors (SIGHUP): the 1 targets there are go on'))
   expect(await status()).toMatchObject({ plan: { hash: before }, load: { ok: false }, node: { ready: true } })
   expect(await text('/metrics')).toContain('meridian_reload_failing 1\n')
   services(check('/other'))
   running.reload('SIGHUP')
-  await until('taken', 10_000, async () => (await status()).load!.ok)
+  await until('taken', async () => (await status()).load!.ok)
   expect((await status()).plan!.hash).not.toBe(before)
 })
 
@@ -134,13 +134,13 @@ test('changed files are seen without being told', async () => {
   await start()
   const before = (await status()).plan!.hash
   services(check('/changed'))
-  await until('the new plan', 15_000, async () => (await status()).plan!.hash !== before)
+  await until('the new plan', async () => (await status()).plan!.hash !== before)
 })
 
 test('zones without a check are one clear line', async () => {
   services('none')
   await start()
-  await until('it says so', 15_000, () => warnings().length > 0)
+  await until('it says so', () => warnings().length > 0)
   expect(warnings()).toEqual(['this prober has no targets: the zones ask for no checks'])
 })
 
@@ -160,7 +160,7 @@ test('a second one on the same state folder is refused', async () => {
 test('Redis away is trouble, not an end: it starts, probes, and is ready', async () => {
   await redis.stop()
   await start()
-  await until('trouble', 10_000, async () => (await status()).store.trouble !== null)
+  await until('trouble', async () => (await status()).store.trouble !== null)
   expect((await status()).store.trouble).toContain(redis.address)
   expect(await text('/metrics')).toContain('meridian_store_up{kind="redis"} 0\n')
   expect((await fetch(`${HTTP}/ready`)).status).toBe(200)

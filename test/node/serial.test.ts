@@ -6,9 +6,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { serialOf } from '../../src/load/soa.ts'
 import { ServedSerial } from '../../src/node/serial.ts'
 import { makeBuilder } from '../../src/world/build.ts'
-import { until } from '../server/client.ts'
 import { madeOf } from '../support/build.ts'
 import { writeFiles } from '../support/repository.ts'
+import { until } from '../support/until.ts'
 
 let folder: string
 let file: string

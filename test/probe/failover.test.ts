@@ -10,6 +10,7 @@ import { makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
 import { planHealth } from '../../src/health/target.ts'
 import { type ProberThread, startProber } from '../../src/probe/thread.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
+import { countWaits } from '../support/cpu.ts'
 import { httpCheck, service, site } from '../support/plans.ts'
 import { until } from '../support/until.ts'
 import { LOOPBACK } from './loopback.ts'
@@ -19,6 +20,7 @@ const CHECK = { intervalMs: 1200, timeoutMs: 1000, fastMs: 100, fall: 2, rise: 2
 const BOUND = 1200 + Math.max(100, 1000) + 1000 + 100
 const REFUSED_BOUND = 1200 + 100 + 100
 const RETURN_BOUND = 1200 + 100 + 100
+/** A check that the prober voids, because its host was busy, is made anew an interval later. */
 const BUSY = 3000
 const ADDRESSES = {
   killed: '127.77.3.1',
@@ -39,6 +41,8 @@ const spawn = (name: Name) =>
     child.once('error', reject)
   })
 
+const pids = (): number[] => [process.pid, ...[...children.values()].map(({ pid }) => pid!)]
+
 const store = new MemoryStore()
 const changes: { readonly site: string; readonly after: string; readonly atMs: number }[] = []
 const health = new NodeHealth({
@@ -51,7 +55,7 @@ let prober: ProberThread
 /** Milliseconds from `sinceMs` until the site's member became so. */
 async function took(name: Name, after: string, sinceMs: number): Promise<number> {
   const find = () => changes.find((change) => change.site === name && change.after === after && change.atMs >= sinceMs)
-  await until(() => find() !== undefined, `${name} ${after}`, 40_000)
+  await until(`${name} ${after}`, () => find() !== undefined)
   return find()!.atMs - sinceMs
 }
 const state = (name: Name) => health.snapshot().members.find((member) => member.site === name)!
@@ -89,36 +93,40 @@ afterAll(async () => {
 })
 
 test('every way to die is seen within its bound, and every way back', async () => {
-  await until(() => health.decided, 'every member decided', 40_000)
+  await until('every member decided', () => health.decided)
   expect(NAMES.map((name) => state(name).state)).toEqual(['up', 'up', 'up', 'unproven', 'up'])
   expect(state('never').why).toContain('connection refused')
 
   const diedMs = performance.now()
+  let waits = countWaits(pids)
   children.get('killed')!.kill('SIGKILL')
   children.get('frozen')!.kill('SIGSTOP')
   children.get('drips')!.send('drip')
-  expect(await took('killed', 'down', diedMs)).toBeLessThan(REFUSED_BOUND + BUSY)
-  expect(await took('frozen', 'down', diedMs)).toBeLessThan(BOUND + BUSY)
-  expect(await took('drips', 'down', diedMs)).toBeLessThan(BOUND + BUSY)
+  expect(await took('killed', 'down', diedMs)).toBeLessThan(REFUSED_BOUND + BUSY + waits())
+  expect(await took('frozen', 'down', diedMs)).toBeLessThan(BOUND + BUSY + waits())
+  expect(await took('drips', 'down', diedMs)).toBeLessThan(BOUND + BUSY + waits())
   expect(state('killed').why).toContain('connection refused')
   expect(state('frozen').why).toContain('no response in 1s')
   expect(state('drips').why).toContain('no end of the response in 1s')
 
   const backMs = performance.now()
+  waits = countWaits(pids)
   children.get('frozen')!.kill('SIGCONT')
   children.get('drips')!.send('well')
-  expect(await took('frozen', 'up', backMs)).toBeLessThan(RETURN_BOUND + BUSY)
-  expect(await took('drips', 'up', backMs)).toBeLessThan(RETURN_BOUND + BUSY)
+  expect(await took('frozen', 'up', backMs)).toBeLessThan(RETURN_BOUND + BUSY + waits())
+  expect(await took('drips', 'up', backMs)).toBeLessThan(RETURN_BOUND + BUSY + waits())
   await Promise.all([spawn('killed'), spawn('never')])
   const startedMs = performance.now()
-  expect(await took('killed', 'up', startedMs)).toBeLessThan(RETURN_BOUND + BUSY)
-  expect(await took('never', 'up', startedMs)).toBeLessThan(RETURN_BOUND + BUSY)
+  waits = countWaits(pids)
+  expect(await took('killed', 'up', startedMs)).toBeLessThan(RETURN_BOUND + BUSY + waits())
+  expect(await took('never', 'up', startedMs)).toBeLessThan(RETURN_BOUND + BUSY + waits())
 
   expect(changes.filter((change) => change.site === 'well').map((change) => change.after)).toEqual(['up'])
-}, 90_000)
+})
 
 test('all at once are believed: so few sites say nothing about the prober', async () => {
   const diedMs = performance.now()
+  const waits = countWaits(pids)
   for (const child of children.values()) child.kill('SIGKILL')
-  for (const name of NAMES) expect(await took(name, 'down', diedMs)).toBeLessThan(REFUSED_BOUND + BUSY)
-}, 60_000)
+  for (const name of NAMES) expect(await took(name, 'down', diedMs)).toBeLessThan(REFUSED_BOUND + BUSY + waits())
+})

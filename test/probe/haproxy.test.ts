@@ -89,7 +89,7 @@ test.skipIf(!hasHaproxy)('up, down, drained and how much of the weight', async (
   const judged = () => LINES.every((_, i) => /^(L7|CHECKED)/.test(rows.get(`s${i}`)?.agent ?? ''))
   const timer = setInterval(() => void stats().then((read) => (rows = read)), 50)
   try {
-    await until(judged, 'HAProxy has judged every agent', 10_000)
+    await until('HAProxy has judged every agent', judged)
   } finally {
     clearInterval(timer)
   }

@@ -28,7 +28,7 @@ describe.each(KINDS.map((kind) => [`${kind.type}${'tls' in kind && kind.tls ? ' 
         const { kind: seen, rttMs } = await runCheck(targetOf(kind, peer.port, 400))
         expect(['fail', 'timeout']).toContain(seen)
         expect(rttMs).toBeLessThan(2000)
-        await until(() => peer.connections() === 0, 'the connection is closed')
+        await until('the connection is closed', () => peer.connections() === 0)
       },
     )
 
@@ -55,8 +55,8 @@ test('no check keeps a descriptor', async () => {
   open.push(peer)
   const all = () => Promise.all(KINDS.map((kind) => runCheck(targetOf(kind, peer.port, 1000))))
   await all()
-  await until(() => peer.connections() === 0, 'the connections are closed')
+  await until('the connections are closed', () => peer.connections() === 0)
   const before = countDescriptors()
   for (let n = 0; n < 20; n++) await all()
-  await until(() => countDescriptors() <= before, 'as many descriptors as before')
+  await until('as many descriptors as before', () => countDescriptors() <= before)
 })

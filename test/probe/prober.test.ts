@@ -358,10 +358,10 @@ describe('abstaining', () => {
     const nowhere = targetAt('255.255.255.255', quick) // no socket may be connected there
     rig.world.set(nowhere.id, { kind: 'unroutable', afterMs: 1 })
     rig.prober.setTargets([nowhere])
-    await until(() => rig.value(nowhere.id) === 'abstain', 'no way out is no vote')
+    await until('no way out is no vote', () => rig.value(nowhere.id) === 'abstain')
     expect(rig.votes.get(nowhere.id)?.reason).toBe('this host has no IPv4 route')
     rig.prober.setTargets([nowhere, targetAt('127.77.1.3', quick)])
-    await until(() => rig.value(nowhere.id) === 'down', 'with a way out it is the site')
+    await until('with a way out it is the site', () => rig.value(nowhere.id) === 'down')
   })
 
   test('timeouts while the loop lags by a quarter of the timeout are void; what the site answered is not', async () => {
@@ -377,7 +377,7 @@ describe('abstaining', () => {
     expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'abstain', reason: 'not probed for 3 intervals' })
     expect([rig.value('192.0.2.2'), rig.value('192.0.2.3')]).toEqual(['up', 'down'])
     expect(rig.beats.at(-1)).toMatchObject({ overdue: 1 })
-    await until(() => rig.value('192.0.2.1') === 'down', 'DOWN once the loop is free')
+    await until('DOWN once the loop is free', () => rig.value('192.0.2.1') === 'down')
   })
 })
 
@@ -387,7 +387,7 @@ test('many short stalls that fill half of the timeout are as void as a long one'
   rig = new Rig()
   const quick = tcpCheck({ intervalMs: 300, timeoutMs: 240, fastMs: 100, fall: 2, rise: 2 })
   rig.prober.setTargets([targetAt('192.0.2.1', quick)])
-  await until(() => rig.value('192.0.2.1') === 'up', 'UP')
+  await until('UP', () => rig.value('192.0.2.1') === 'up')
   rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
   await stall(2000, 50, 1)
   expect(rig.posts.some((post) => post.includes(' down'))).toBe(false)
@@ -413,7 +413,7 @@ test('nor is a change that had begun before the host was overloaded', async () =
   const slow = tcpCheck({ intervalMs: 400, timeoutMs: 60, fastMs: 70, fall: 3, rise: 2 })
   rig.world.set('192.0.2.1', { kind: 'fail', afterMs: 1 })
   rig.prober.setTargets([targetAt('192.0.2.1', slow)])
-  await until(() => rig.checked.length === 1, 'a failure')
+  await until('a failure', () => rig.checked.length === 1)
   rig.world.set('192.0.2.1', { kind: 'hang', afterMs: 0 })
   await stall(2000)
   expect(rig.checked.length).toBeLessThanOrEqual(13)

@@ -75,7 +75,7 @@ test('a prober without settings votes neither up nor down on loopback', async ()
   try {
     const target = targetOf(KINDS.tcp, port)
     prober.setTargets([{ ...target, check: { ...target.check, intervalMs: 200, timeoutMs: 100, fastMs: 100 } }])
-    await until(() => votes.length > 0, 'a vote', 20_000)
+    await until('a vote', () => votes.length > 0)
     expect(votes).toMatchObject([{ value: 'abstain', reason: expect.stringContaining('a loopback address') }])
     expect(heard).toEqual([])
   } finally {
@@ -102,7 +102,7 @@ test('Redis by its name is denied too, on its port alone', async () => {
       { ...target, id: 'redis', port: 9 },
       { ...target, id: 'other', port: 10 },
     ])
-    await until(() => votes.size === 2, 'votes', 20_000)
+    await until('votes', () => votes.size === 2)
     expect(votes.get('redis')).toMatchObject({ value: 'abstain', reason: expect.stringContaining('where Redis') })
     expect(votes.get('other')!.reason).toBe('connection refused')
   } finally {

@@ -10,6 +10,7 @@ import { isCalm, makeHealthTable, stateOf, UP } from '../../src/health/table.ts'
 import type { Target } from '../../src/health/target.ts'
 import { type ProberThread, type ProberThreadSettings, startProber } from '../../src/probe/thread.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
+import { countWaits } from '../support/cpu.ts'
 import { httpCheck, member, plan, tcpCheck } from '../support/plans.ts'
 import { until } from '../support/until.ts'
 import { LOOPBACK } from './loopback.ts'
@@ -64,38 +65,38 @@ const live = () => health.snapshot().probers.map((one) => one.live)
 test('it probes, beats, and stops', async () => {
   const thread = start()
   thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
-  await until(() => stateOf(table[0]!) === UP, 'UP')
-  await until(() => (thread.lastHeartbeat?.sequence ?? 0) >= 2, 'heartbeats')
+  await until('UP', () => stateOf(table[0]!) === UP)
+  await until('heartbeats', () => (thread.lastHeartbeat?.sequence ?? 0) >= 2)
   expect(thread.lastHeartbeat).toMatchObject({ overdue: 0, prober: { name: 'eu-1', region: 'eu' } })
   expect(thread.lastHeartbeat!.configHash).not.toBe('')
   await thread.stop()
   expect(troubles).toEqual([])
-  await until(() => live()[0] === false, 'its lease runs out')
+  await until('its lease runs out', () => live()[0] === false)
   expect(stateOf(table[0]!)).toBe(UP)
 })
 
 test('a bug in a check kills the thread: it is replaced, knows its targets, and the verdict stands meanwhile', async () => {
   const thread = start()
   thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
-  await until(() => stateOf(table[0]!) === UP, 'UP')
+  await until('UP', () => stateOf(table[0]!) === UP)
   const broken = JSON.parse(JSON.stringify(httpCheck({ ...quick, port })).replace('"statuses"', '"nothing"'))
   thread.setTargets([{ id: 't2', check: broken, address: ADDRESS, port, probers: 1 }])
-  await until(() => thread.restarts >= 2, 'it dies again and again', 10_000)
+  await until('it dies again and again', () => thread.restarts >= 2)
   expect(troubles[0]).toContain('being replaced: TypeError')
   expect(stateOf(table[0]!)).toBe(UP)
   thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
-  await until(() => votes()[0]?.value === 'up' && live()[0] === true, 'the new thread votes', 10_000)
+  await until('the new thread votes', () => votes()[0]?.value === 'up' && live()[0] === true)
 })
 
 test('a thread that stands still falls silent and is replaced; silence is no vote', async () => {
   const thread = start({ entry: new URL('./wedge.ts', import.meta.url) })
-  await until(() => stateOf(table[0]!) === UP, 'UP')
-  await until(() => live()[0] === false, 'silence noticed')
+  await until('UP', () => stateOf(table[0]!) === UP)
+  await until('silence noticed', () => live()[0] === false)
   expect([stateOf(table[0]!), isCalm(table[0]!)]).toEqual([UP, false])
-  await until(() => thread.restarts > 0, 'it is replaced', 10_000)
+  await until('it is replaced', () => thread.restarts > 0)
   expect(troubles[0]).toContain('stood still')
   expect(stateOf(table[0]!)).toBe(UP)
-  await until(() => live()[0] === true, 'the new thread is heard')
+  await until('the new thread is heard', () => live()[0] === true)
 })
 
 const on = (index: number) =>
@@ -126,16 +127,16 @@ describe('several threads', () => {
     const thread = start({ threads: 2 })
     const ids = [...on(0), ...on(1)].toSorted()
     thread.setTargets(ids.map(target))
-    await until(() => heard.voted.size === 40, 'a vote on each')
-    await until(() => heard.beats >= 2, 'heartbeats')
+    await until('a vote on each', () => heard.voted.size === 40)
+    await until('heartbeats', () => heard.beats >= 2)
     expect(heard.boots.size).toBe(1)
     expect(health.snapshot().probers).toHaveLength(1)
-    let report = await thread.report()
-    const endMs = performance.now() + 5000
-    while (report.checksPerSecond < 100 && performance.now() < endMs) report = await thread.report()
+    const report = await until('its full pace', async () => {
+      const told = await thread.report()
+      return told.checksPerSecond > 100 ? told : undefined
+    })
     expect(report).toMatchObject({ name: 'eu-1', region: 'eu', planned: 40, assigned: 40, leaving: 0 })
     expect(report.wantedPerSecond).toBeCloseTo(200)
-    expect(report.checksPerSecond).toBeGreaterThan(100)
     expect(report.targets.map((one) => one.target.id)).toEqual(ids)
     for (const { lastRunMs, vote, heldDownMs } of report.targets) {
       expect(lastRunMs).toBeLessThan(2000)
@@ -161,30 +162,31 @@ describe('several threads', () => {
     const wedged = (hashText('wedge') >>> 0) % 2
     const [lost, kept] = [on(wedged), on(1 - wedged)]
     thread.setTargets([...lost, ...kept].map(target))
-    await until(() => heard.voted.size === 40 && heard.beats >= 2, 'a vote on each')
+    await until('a vote on each', () => heard.voted.size === 40 && heard.beats >= 2)
     const before = await thread.report()
     thread.setTargets([...lost, ...kept, 'wedge'].map(target))
-    await until(() => live()[0] === false, 'silence noticed', 10_000)
+    await until('silence noticed', () => live()[0] === false)
     const startMs = performance.now()
+    const waits = countWaits()
     const report = await thread.report()
-    expect(performance.now() - startMs).toBeLessThan(1000)
+    expect(performance.now() - startMs).toBeLessThan(1000 + waits())
     const late = report.targets.filter((one) => lost.includes(one.target.id)).map((one) => one.lastRunMs!)
     expect(Math.min(...late)).toBeGreaterThan(Math.max(...before.targets.map((one) => one.lastRunMs!)))
     thread.setTargets([...lost, ...kept].map(target))
     heard.voted.clear()
-    await until(() => thread.restarts === 1, 'it is replaced', 10_000)
-    await until(() => live()[0] === true && lost.every((id) => heard.voted.get(id) === 'up'), 'heard again', 10_000)
+    await until('it is replaced', () => thread.restarts === 1)
+    await until('heard again', () => live()[0] === true && lost.every((id) => heard.voted.get(id) === 'up'))
     expect(retired.filter((id) => id !== 'wedge').toSorted()).toEqual(lost.toSorted())
     expect(heard.whole).toEqual(expect.arrayContaining(kept))
     expect(heard.boots.size).toBe(1)
     expect(troubles).toEqual(["the prober's thread is being replaced: its heartbeat stood still for 5 s"])
-  }, 40_000)
+  })
 })
 
 test('a report during which a reload takes targets away tells what is left; two at once tell the same', async () => {
   const thread = start()
   thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
-  await until(() => (thread.lastHeartbeat?.sequence ?? 0) >= 2, 'heartbeats')
+  await until('heartbeats', () => (thread.lastHeartbeat?.sequence ?? 0) >= 2)
   const both = await Promise.all([thread.report(), thread.report()])
   expect(both.map((report) => report.checksPerSecond > 0)).toEqual([true, true])
   const report = thread.report()
@@ -204,9 +206,9 @@ test('a command that runs when its thread ends is ended too, and its children', 
       command: 'long',
     } as const
     thread.setTargets([{ id: 't1', check, address: ADDRESS, port: 0, probers: 1 }])
-    await until(() => pids().length === 2 && pids().every(runs), 'it runs')
+    await until('it runs', () => pids().length === 2 && pids().every(runs))
     await thread.stop()
-    await until(() => !pids().some(runs), 'it and its child have ended')
+    await until('it and its child have ended', () => !pids().some(runs))
   } finally {
     rmSync(folder, { recursive: true })
   }
@@ -215,11 +217,11 @@ test('a command that runs when its thread ends is ended too, and its children', 
 test('stopping retires nothing: a restart must not look like a withdrawal', async () => {
   const thread = start()
   thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
-  await until(() => votes()[0]?.value === 'up', 'UP')
+  await until('UP', () => votes()[0]?.value === 'up')
   const retired: string[] = []
   const heard = { votes: () => {}, heartbeat: () => {}, gone: () => {} }
   await store.listen({ ...heard, retired: (_, ids) => void retired.push(...ids) }, new AbortController().signal)
   await thread.stop()
-  await until(() => live()[0] === false, 'its lease runs out')
+  await until('its lease runs out', () => live()[0] === false)
   expect(retired).toEqual([])
 })

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { connect, type Socket as TcpSocket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Endpoint } from '../../src/units.ts'
+import { until } from '../support/until.ts'
 
 export const TYPE = { A: 1, TXT: 16 } as const
 
@@ -20,13 +21,6 @@ export const idOf = (message: Uint8Array): number => (message[0]! << 8) | messag
 export const rcodeOf = (message: Uint8Array): number => message[3]! & 15
 export const answersOf = (message: Uint8Array): number => (message[6]! << 8) | message[7]!
 export const isTruncated = (message: Uint8Array): boolean => (message[2]! & 2) !== 0
-
-/** With a deadline, and never by sleeping longer than needed. */
-export async function until(what: string, state: () => boolean, deadlineMs = 10_000): Promise<void> {
-  for (const end = performance.now() + deadlineMs; !state(); await sleep(2)) {
-    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`)
-  }
-}
 
 /** Connected: takes replies from the address and port that were asked, and no others. */
 export class UdpClient {
@@ -47,10 +41,10 @@ export class UdpClient {
   }
 
   /** The reply with the query's id. */
-  async ask(message: Uint8Array, deadlineMs = 10_000): Promise<Buffer> {
+  async ask(message: Uint8Array): Promise<Buffer> {
     this.socket.send(message)
     const mine = (reply: Buffer): boolean => idOf(reply) === idOf(message)
-    await until('a reply', () => this.replies.some(mine), deadlineMs)
+    await until('a reply', () => this.replies.some(mine))
     return this.replies.splice(this.replies.findIndex(mine), 1)[0]!
   }
 

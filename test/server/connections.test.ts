@@ -7,7 +7,8 @@ import { makeCounters } from '../../src/counters.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import { Connections, TCP_CELLS } from '../../src/server/connections.ts'
 import { TCP_LIMITS } from '../../src/server/tcp.ts'
-import { idOf, query, TcpClient, until } from './client.ts'
+import { until } from '../support/until.ts'
+import { idOf, query, TcpClient } from './client.ts'
 import { makeWorld } from './fixture.ts'
 
 const world = await makeWorld(1)

@@ -1,12 +1,8 @@
 /** Runs code inside a live thread, as a debugger would: how tests make one die or stand still. */
 import { Session } from 'node:inspector'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { until } from './client.ts'
+import { until } from '../support/until.ts'
 
-/** For the code to have begun; a thread with a debugger attached would wait for it before it ends. */
-const DETACH_MS = 100
-
-/** In the oldest thread of that name (a spare is younger than the thread that answers). */
+/** In the oldest thread of that name (a spare is younger than the thread that answers). Resolves when the code has begun. */
 export async function runInThread(name: string, expression: string): Promise<void> {
   const session = new Session()
   session.connect()
@@ -18,8 +14,16 @@ export async function runInThread(name: string, expression: string): Promise<voi
   await new Promise((resolve) => session.post('NodeWorker.enable', { waitForDebuggerOnStart: false }, resolve))
   await until(`a thread named ${name}`, () => found.length > 0)
   const { sessionId } = found.toSorted((a, b) => a.thread - b.thread)[0]!
-  const message = JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression } })
-  session.post('NodeWorker.sendMessageToWorker', { sessionId, message })
-  await sleep(DETACH_MS)
-  session.disconnect()
+  let begun = false
+  session.on('NodeWorker.receivedMessageFromWorker', ({ params: { message } }) => {
+    begun ||= message.includes('Runtime.bindingCalled')
+  })
+  const send = (method: string, params: object): void => {
+    session.post('NodeWorker.sendMessageToWorker', { sessionId, message: JSON.stringify({ id: 1, method, params }) })
+  }
+  send('Runtime.enable', {})
+  send('Runtime.addBinding', { name: 'begun' })
+  send('Runtime.evaluate', { expression: `begun(''); ${expression}` })
+  await until(`the thread named ${name} has begun it`, () => begun)
+  session.disconnect() // it would wait for a debugger before it ends
 }

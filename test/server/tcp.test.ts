@@ -2,20 +2,20 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { TCP } from '../../src/answer/responder.ts'
 import type { World } from '../../src/answer/world.ts'
 import { COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../../src/counters.ts'
 import type { TcpLimits } from '../../src/server/connections.ts'
 import { limitsFor, TCP_LIMITS, type TcpFront } from '../../src/server/tcp.ts'
 import type { Endpoint } from '../../src/units.ts'
-import { answersOf, framed, idOf, query, rcodeOf, TcpClient, TYPE, until } from './client.ts'
+import { until } from '../support/until.ts'
+import { answersOf, framed, idOf, query, rcodeOf, TcpClient, TYPE } from './client.ts'
 import { makeWorld, start, startTcp } from './fixture.ts'
 import { runInThread } from './inspect.ts'
 
 const world: World = await makeWorld(1)
 const TCP_FILE = join(import.meta.dirname, '../../src/server/tcp.ts')
-vi.setConfig({ testTimeout: 60_000 })
 const ending: (() => Promise<void> | void)[] = []
 
 async function begin(
@@ -214,12 +214,12 @@ describe('limits', () => {
     never.send(...queries)
     late.send(...queries)
     await until('answers wait for both', () => front.stats().held > 80_000)
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await new Promise((resolve) => setTimeout(resolve, 500)) // what reads on has read on by now
     // of each an answer, and what was read ahead of queries; sockets here and there hold some; 240 MB are far away
     expect(front.stats().held).toBeLessThan(300_000)
     expect(front.counters()[0]!.reduce((sum, n) => sum + n, 0)).toBeLessThan(60)
     late.socket.resume()
-    await until('all answers', () => late.answers.length === count, 15_000)
+    await until('all answers', () => late.answers.length === count)
     expect(late.answers.map(idOf)).toEqual(queries.map(idOf))
     await until('the other is closed', () => front.stats().unread === 1)
     expect(front.stats().open).toBe(1)
@@ -239,7 +239,7 @@ describe('limits', () => {
     await until('all have been looked at', () => front.stats().accepted === 31)
     expect(front.stats().held).toBeLessThanOrEqual(800_000)
     for (const one of [modest, ...greedy]) one.socket.resume()
-    await until('the modest one has all', () => modest.answers.length === 40, 60_000)
+    await until('the modest one has all', () => modest.answers.length === 40)
     expect(modest.closed).toBe(false)
     const { overMemory } = front.stats()
     await until('they know', () => greedy.filter(({ closed }) => closed).length === overMemory)
@@ -315,7 +315,7 @@ describe('the thread', () => {
     expect(server.adopted()).toBe(1)
     const late = client(server.listen[0]!)
     late.send(query(1, 'v.example.com'))
-    await until('an answer', () => late.answers.length === 1, 60_000)
+    await until('an answer', () => late.answers.length === 1)
     expect(answersOf(late.answers[0]!)).toBe(2)
     expect(server.adopted()).toBe(2)
     expect(server.stats().tcp).toMatchObject({ died: 1, stalled: 1 })
@@ -331,7 +331,7 @@ describe('the thread', () => {
       await until('an answer', () => asking.answers.length === 1)
       if (died === 0) await runInThread('tcp', 'process.exit(1)')
       await until('the end', () => died === 1 || asking.closed)
-      if (died === 0) await until('it listens again', () => canConnect(to), 60_000)
+      if (died === 0) await until('it listens again', () => canConnect(to))
     }
   })
 

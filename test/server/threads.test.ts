@@ -8,7 +8,8 @@ import { UDP } from '../../src/answer/responder.ts'
 import type { World } from '../../src/answer/world.ts'
 import { C_SEND_REFUSED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../../src/counters.ts'
 import { ListenError } from '../../src/server/front.ts'
-import { answersOf, load, query, TcpClient, UdpClient, until } from './client.ts'
+import { until } from '../support/until.ts'
+import { answersOf, load, query, TcpClient, UdpClient } from './client.ts'
 import { makeWorld, type Running, start } from './fixture.ts'
 import { runInThread } from './inspect.ts'
 import { openRaw, udpDatagram } from './raw.ts'
@@ -120,7 +121,7 @@ describe('threads', () => {
     })
     await new Promise((resolve) => setTimeout(resolve, 1100)) // older than a thread that can't start
     await runInThread('answering', 'process.exit(1)')
-    await until('replacement', () => server.stats().udp.died === 1, 10_000)
+    await until('replacement', () => server.stats().udp.died === 1)
     const client = await UdpClient.to(server.listen[1]!)
     await client.ask(query(1, 'a.example.com'))
     client.close()
@@ -135,7 +136,7 @@ describe('threads', () => {
     const { server } = await begin()
     const client = await UdpClient.to(server.listen[0]!)
     for (let died = 1; died <= 2; died++) {
-      await new Promise((resolve) => setTimeout(resolve, 1100))
+      await new Promise((resolve) => setTimeout(resolve, 1100)) // as above
       await runInThread('answering', 'process.exit(1)')
       await until('the death', () => server.stats().udp.died === died)
       await client.ask(query(died, 'a.example.com'))
@@ -150,8 +151,8 @@ describe('threads', () => {
     await runInThread('answering', 'for (;;);')
     server.publish(await makeWorld(2))
     expect(server.adopted()).toBe(1)
-    const late = client.ask(query(2, 'v.example.com'), 10_000)
-    await until('the end of it', () => server.stats().udp.stalled === 1 && server.stats().udp.died === 1, 10_000)
+    const late = client.ask(query(2, 'v.example.com'))
+    await until('the end of it', () => server.stats().udp.stalled === 1 && server.stats().udp.died === 1)
     expect(answersOf(await late)).toBe(2)
     expect(server.adopted()).toBe(2)
     expect(count(ANSWERED)).toBe(2)
@@ -191,7 +192,7 @@ describe('leaving', () => {
     await tcp
     expect(sent).toBeGreaterThan(1000)
     expect({ lost, unanswered: asked - answered }).toEqual({ lost: 0, unanswered: 0 })
-  }, 40_000)
+  })
 
   test('new connections go to the successor while the predecessor still ends what was begun', async () => {
     const old = await begin()

@@ -5,7 +5,8 @@ import { makeRequest, makeResponder, UDP } from '../../src/answer/responder.ts'
 import type { World } from '../../src/answer/world.ts'
 import { COUNTED_RCODES, COUNTED_TYPES, makeCounters, queryCell } from '../../src/counters.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { answersOf, idOf, isTruncated, load, query, rcodeOf, TYPE, UdpClient, until } from './client.ts'
+import { until } from '../support/until.ts'
+import { answersOf, idOf, isTruncated, load, query, rcodeOf, TYPE, UdpClient } from './client.ts'
 import { makeWorld, type Running, start } from './fixture.ts'
 
 const DROPPED = queryCell(UDP, COUNTED_TYPES.length - 1, COUNTED_RCODES.indexOf('dropped'))

@@ -14,6 +14,7 @@ import type {
   Store,
 } from '../../src/health/store.ts'
 import type { Vote } from '../../src/health/vote.ts'
+import { countWaits } from '../support/cpu.ts'
 import { vote } from '../support/plans.ts'
 import { until } from '../support/until.ts'
 
@@ -131,7 +132,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const said: string[] = []
       const isHeard = async (line: string) => {
         said.push(line)
-        await until(() => listener.proberLines.at(-1) === line, line)
+        await until(line, () => listener.proberLines.at(-1) === line)
       }
       await board.replace([vote('t1', 'up'), vote('t2', 'down')])
       await isHeard('a/one all t1 up t2 down')
@@ -156,8 +157,8 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
         await board.heartbeat(beat(a, i))
       }
       await board.retire(['t2'])
-      await until(() => listener.lines.includes('a/one beat 40'), 'the last beat')
-      await until(() => listener.said.get('a')?.size === 1, 'the last change')
+      await until('the last beat', () => listener.lines.includes('a/one beat 40'))
+      await until('the last change', () => listener.said.get('a')?.size === 1)
       expect(listener.said.get('a')).toEqual(new Map([['t1', 'up']]))
     })
 
@@ -169,9 +170,9 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       await board.change(vote('t1', 'down', { reason: 'timeout', moving: true }))
       await board.retire(['t2'])
       await board.heartbeat(beat(a, 1))
-      await until(() => first.lines.includes('a/one beat 1'), 'everything heard')
+      await until('everything heard', () => first.lines.includes('a/one beat 1'))
       const late = await listen()
-      await until(() => late.said.has('a'), 'it is heard late')
+      await until('it is heard late', () => late.said.has('a'))
       expect(late.said.get('a')).toEqual(
         new Map([
           ['t1', 'down'],
@@ -186,7 +187,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const board = made.board(a)
       await board.replace([vote('t1', 'up')])
       await board.heartbeat(beat(a, 1))
-      await until(() => listener.lines.includes('a/one gone'), 'silence noticed', lease + 2000)
+      await until('silence noticed', () => listener.lines.includes('a/one gone'), lease + 2000, countWaits())
       expect(listener.lines.filter((line) => line.endsWith('gone'))).toHaveLength(1)
       expect(listener.said.get('a')).toEqual(new Map([['t1', 'up']]))
       const late = await listen()
@@ -194,9 +195,9 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       listener.lines.length = 0
       await board.change(vote('t1', 'down'))
       await board.heartbeat(beat(a, 2))
-      await until(() => listener.lines.includes('a/one beat 2'), 'heard again')
+      await until('heard again', () => listener.lines.includes('a/one beat 2'))
       expect(listener.lines.slice(-2)).toEqual(['a/one all t1 down', 'a/one beat 2'])
-      await until(() => late.said.has('a'), 'the other hears it')
+      await until('the other hears it', () => late.said.has('a'))
       expect(late.said.get('a')).toEqual(new Map([['t1', 'down']]))
     })
 
@@ -209,8 +210,8 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       for (let sequence = 1; performance.now() < endMs; sequence++) {
         await board.heartbeat(beat(a, sequence))
         const waited = sequence
-        await until(() => listener.lines.includes(`a/one beat ${waited}`), 'the beat')
-        await new Promise((resolve) => setTimeout(resolve, lease / 10))
+        await until('the beat', () => listener.lines.includes(`a/one beat ${waited}`))
+        await new Promise((resolve) => setTimeout(resolve, lease / 10)) // its pace
       }
       expect(listener.lines.filter((line) => line.endsWith('gone'))).toEqual([])
     })
@@ -219,14 +220,14 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const listener = await listen()
       const old = made.board(identity('a', 'one'))
       await old.replace([vote('t1', 'up'), vote('t2', 'up')])
-      await until(() => listener.said.get('a')?.size === 2, 'the old boot heard')
+      await until('the old boot heard', () => listener.said.get('a')?.size === 2)
       const young = made.board(identity('a', 'two'))
       await young.replace([vote('t1', 'down')])
-      await until(() => listener.said.get('a')?.get('t1') === 'down', 'the new boot heard')
+      await until('the new boot heard', () => listener.said.get('a')?.get('t1') === 'down')
       await old.change(vote('t1', 'up'))
       await old.heartbeat(beat(identity('a', 'one'), 99))
       await young.heartbeat(beat(identity('a', 'two'), 1))
-      await until(() => listener.lines.includes('a/two beat 1'), 'the new boot beats')
+      await until('the new boot beats', () => listener.lines.includes('a/two beat 1'))
       expect(listener.said.get('a')).toEqual(new Map([['t1', 'down']]))
       expect(listener.lines.some((line) => line === 'a/one beat 99')).toBe(false)
     })
@@ -237,9 +238,9 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const board = made.board(a)
       await board.replace([])
       for (const sequence of [5, 4, 5]) await board.heartbeat(beat(a, sequence))
-      await until(() => listener.lines.includes('a/one beat 5'), 'the first')
+      await until('the first', () => listener.lines.includes('a/one beat 5'))
       await board.heartbeat(beat(a, 6))
-      await until(() => listener.lines.includes('a/one beat 6'), 'the last beat')
+      await until('the last beat', () => listener.lines.includes('a/one beat 6'))
       expect(listener.lines.filter((line) => line.includes('beat'))).toEqual(['a/one beat 5', 'a/one beat 6'])
     })
 
@@ -249,7 +250,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       await a.replace([vote('t1', 'up')])
       await b.replace([vote('t1', 'down')])
       await a.retire(['t1'])
-      await until(() => listener.proberLines.length >= 3, 'all heard')
+      await until('all heard', () => listener.proberLines.length >= 3)
       expect(listener.said.get('a')!.size).toBe(0)
       expect(listener.said.get('b')).toEqual(new Map([['t1', 'down']]))
     })
@@ -261,7 +262,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const stays = await listen()
       leaving.abort()
       await made.board(identity('a')).replace([vote('t1', 'up')])
-      await until(() => stays.proberLines.length > 0, 'the other hears')
+      await until('the other hears', () => stays.proberLines.length > 0)
       expect(left.proberLines).toEqual([])
     })
 
@@ -276,7 +277,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
         share: 250,
       }
       await made.board(identity('a')).replace([vote('t0', 'up'), said])
-      await until(() => listener.last !== undefined, 'it is heard')
+      await until('it is heard', () => listener.last !== undefined)
       expect(listener.last).toEqual(said)
     })
 
@@ -289,7 +290,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       for (const target of targets) said.push(board.change(vote(target, 'down')))
       said.push(board.change(vote('t0', 'up')), board.retire(['t1', 't2']), board.heartbeat(beat(a, 1)))
       await Promise.all(said)
-      await until(() => listener.lines.includes('a/one beat 1'), 'the beat')
+      await until('the beat', () => listener.lines.includes('a/one beat 1'))
       const heard = listener.said.get('a')!
       expect([heard.size, heard.get('t0'), heard.get('t1'), heard.get('t499')]).toEqual([498, 'up', undefined, 'down'])
     })
@@ -299,11 +300,11 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const node = made.store.node({ name: 'n1', bootId: 'one' })
       for (const sequence of [1, 2, 2, 1, 3]) {
         await node.heartbeat(nodeBeat('n1', sequence, { verdicts: `h${sequence}` }))
-        await until(() => listener.lines.includes(`node n1/one beat ${sequence} h${sequence}`), 'the beat')
+        await until('the beat', () => listener.lines.includes(`node n1/one beat ${sequence} h${sequence}`))
       }
       const late = await listen()
       expect(late.lines).toContain('node n1/one beat 3 h3')
-      await until(() => listener.lines.includes('node n1/one gone'), 'its silence', lease + 2000)
+      await until('its silence', () => listener.lines.includes('node n1/one gone'), lease + 2000, countWaits())
       expect(listener.lines.filter((line) => line.startsWith('node'))).toEqual([
         'node n1/one beat 1 h1',
         'node n1/one beat 2 h2',
@@ -313,7 +314,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const later = await listen()
       expect(later.lines.filter((line) => line.startsWith('node'))).toEqual([])
       await node.heartbeat(nodeBeat('n1', 4))
-      await until(() => listener.lines.includes('node n1/one beat 4 h'), 'it is back')
+      await until('it is back', () => listener.lines.includes('node n1/one beat 4 h'))
     })
 
     test('of each pattern the newest override stands, whoever puts it, and only news are told', async () => {
@@ -326,7 +327,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const put = async (by: typeof one, entries: readonly Override[], line?: string) => {
         const stands = await by.override(entries)
         if (line !== undefined) said.push(line)
-        await until(() => listener.overrideLines.at(-1) === said.at(-1), line ?? 'nothing new').catch(
+        await until(line ?? 'nothing new', () => listener.overrideLines.at(-1) === said.at(-1)).catch(
           (error: unknown) => {
             throw new Error(`${String(error)}, but ${listener.overrideLines.join('; ')}`)
           },
@@ -357,9 +358,9 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const listeners = [await listen(), await listen()]
       const node = made.store.node({ name: 'n1', bootId: 'one' })
       await made.board(identity('a')).replace([vote('t1', 'up')])
-      await until(() => listeners[0]!.lines.includes('a/one gone'), 'its silence', lease + 2000)
+      await until('its silence', () => listeners[0]!.lines.includes('a/one gone'), lease + 2000, countWaits())
       await node.forget('a')
-      await until(() => listeners.every(({ lines }) => lines.includes('a forgotten')), 'all have heard')
+      await until('all have heard', () => listeners.every(({ lines }) => lines.includes('a forgotten')))
       expect((await listen()).said.has('a')).toBe(false)
     })
 
@@ -372,7 +373,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
 
     test('all is well', async () => {
       await listen()
-      await until(() => made.store.trouble === undefined, 'no trouble')
+      await until('no trouble', () => made.store.trouble === undefined)
     })
   })
 }

@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { until } from './until.ts'
 
 const PORT = 6400
 let made = 0
@@ -64,12 +65,10 @@ export class RedisServer {
     this.#child = child
     running.add(child)
     child.once('exit', () => running.delete(child))
-    const endMs = performance.now() + 10_000
-    while (!(await accepts(this.host, this.#tlsPort ?? this.port))) {
+    await until(`${this.#program} accepts connections`, () => {
       if (child.exitCode !== null) throw new Error(`${this.#program} ended: ${this.#lines.join(' ')}`)
-      if (performance.now() > endMs) throw new Error(`${this.#program} does not start`)
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+      return accepts(this.host, this.#tlsPort ?? this.port)
+    })
   }
 
   get #tlsPort(): number | undefined {

@@ -14,11 +14,10 @@ import { promisify } from 'node:util'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { CLIENTS, FIXTURE, writeTestDatabase } from './mmdb.ts'
+import { until } from './until.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 export const SITE = join(import.meta.dirname, 'site.ts')
-/** For vi.setConfig: real processes start and die in these tests, on machines that do other things too. */
-export const PATIENT = { testTimeout: 90_000, hookTimeout: 90_000 }
 
 export const DNS_PORT = 5300
 export const HTTP_PORT = 8053
@@ -34,17 +33,6 @@ export const VIPS: Readonly<Record<SiteName, string>> = { fra: '192.0.2.1', iad:
 
 /** Interval 1 s, fall 2: the bound for a site that falls silent, and what this machine may be late. */
 export const FAILOVER_MS = 1_000 + 500 + 500 + 100 + 900
-
-/** Waits for a state, never for luck: polls until `probe` gives something, and fails with what it saw last. */
-export async function until<T>(what: string, withinMs: number, probe: () => Promise<T | undefined> | T | undefined) {
-  const deadline = performance.now() + withinMs
-  for (;;) {
-    const found = await probe()
-    if (found !== undefined && found !== false) return found
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`)
-    await new Promise((done) => setTimeout(done, 25))
-  }
-}
 
 export interface Dug {
   readonly status: string
@@ -110,6 +98,13 @@ export class Scene {
   signalSite(site: SiteName, signal: NodeJS.Signals): void {
     this.#sites.get(site)!.kill(signal)
   }
+
+  /** Of all that it started, and of who asks: for countWaits(). */
+  readonly pids = (): number[] => [
+    process.pid,
+    ...[...this.#nodes].map(({ pid }) => pid),
+    ...[...this.#sites.values()].map(({ pid }) => pid!),
+  ]
 
   /** What `serve` is started with. */
   flags(more: Readonly<Record<string, string>> = {}): string[] {
@@ -244,12 +239,14 @@ export class NodeProcess {
     this.#child.kill(signal)
   }
 
-  async ready(withinMs = 30_000): Promise<void> {
-    await until(`ready; ${this.err}${this.out}`, withinMs, async () => {
+  async ready(withinMs?: number): Promise<void> {
+    const said = (): string => `ready; ${this.err}${this.out}`
+    const isReady = async (): Promise<boolean> => {
       if (this.#child.exitCode !== null) throw new Error(`ended: ${this.err}${this.out}`)
       const status = await this.status()
-      return status?.node.pid === this.pid && status.node.ready ? true : undefined
-    })
+      return status?.node.pid === this.pid && status.node.ready
+    }
+    await until(said, isReady, withinMs)
   }
 
   /** Of the node that answers on the state folder's socket. */

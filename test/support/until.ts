@@ -1,8 +1,27 @@
-/** Waiting for a state with a deadline: what tests do where others would sleep. Only against hanging. */
-export async function until(holds: () => boolean, what: string, withinMs = 50_000): Promise<void> {
-  const endMs = performance.now() + withinMs
-  while (!holds()) {
-    if (performance.now() > endMs) throw new Error(`not within ${withinMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
+/** Waiting for a state: what tests do where others would sleep. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Only against hanging. A test gives its own time where the time is what it claims. */
+const HANGING_MS = 60_000
+
+/**
+ * Looks until there is something other than undefined and false, and returns it. Throws when it takes longer than `withinMs` and
+ * `moreMs()`, which is asked when the former is over: cpu.ts has one.
+ */
+export async function until<T>(
+  what: string | (() => string),
+  look: () => Promise<T | undefined> | T | undefined,
+  withinMs = HANGING_MS,
+  moreMs: () => number = () => 0,
+): Promise<T> {
+  const beganMs = performance.now()
+  for (;;) {
+    const looked = look()
+    const found = await looked
+    if (found !== undefined && found !== false) return found
+    const passedMs = performance.now() - beganMs
+    if (passedMs > withinMs && passedMs > withinMs + moreMs())
+      throw new Error(`not within ${withinMs} ms: ${typeof what === 'string' ? what : what()}`)
+    await sleep(looked instanceof Promise ? 25 : 2) // who answers a Promise may be a process
   }
 }

@@ -10,7 +10,7 @@ import { planHealth } from '../../src/health/target.ts'
 import { StartError } from '../../src/problem.ts'
 import type { BuildOrder, BuildResult, ProbeTargets } from '../../src/world/build.ts'
 import { Loads } from '../../src/world/reloads.ts'
-import { until } from '../server/client.ts'
+import { until } from '../support/until.ts'
 
 const MADE: ProbeTargets = {
   plan: planHealth({ sites: new Map(), services: [], zones: [] }),

@@ -17,8 +17,8 @@ import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { findWorkTree, gitFiles } from '../../src/git.ts'
 import { watchPaths } from '../../src/world/watch.ts'
-import { until } from '../server/client.ts'
 import { commit, git, makeRepository, writeFiles } from '../support/repository.ts'
+import { until } from '../support/until.ts'
 
 const ending: (() => Promise<void> | void)[] = []
 afterEach(async () => {
@@ -86,7 +86,7 @@ describe('the watcher', () => {
       told = 0
       change()
       await until(what, () => told > 0)
-      await new Promise((resolve) => setTimeout(resolve, 300))
+      await new Promise((resolve) => setTimeout(resolve, 300)) // a second telling would be here by now
       expect([what, told]).toEqual([what, 1])
     }
     await expectOne('new files', () => {

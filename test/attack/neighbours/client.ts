@@ -4,18 +4,18 @@
  */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { load, query, UdpClient } from '../../server/client.ts'
+import { idOf, load, query, UdpClient } from '../../server/client.ts'
+import { until } from '../../support/until.ts'
 
 const [address, port, rate, seconds, honest] = process.argv.slice(2)
 const endpoint = { address: address!, port: Number(port) }
 const done = new AbortController()
 const message = (id: number): Buffer => query(id, 'www.example.com')
 const first = await UdpClient.to(endpoint)
-const isAnswered = (id: number): Promise<boolean> =>
-  first.ask(message(id), 500).then(
-    () => true,
-    () => false,
-  )
+const isAnswered = (id: number): Promise<boolean> => {
+  first.socket.send(message(id))
+  return until('a reply', () => first.replies.some((reply) => idOf(reply) === id), 500).catch(() => false)
+}
 if (honest !== 'newcomer') for (let id = 1; !(await isAnswered(id)); id++) if (id > 100) throw new Error('no answer')
 first.close()
 console.log('ready')

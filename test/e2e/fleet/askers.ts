@@ -92,6 +92,10 @@ export class Askers {
     return this.#lines.find((line) => line.node === node && line.place === place)!
   }
 
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   close(): void {
     this.#child.kill('SIGKILL')
   }

@@ -181,6 +181,17 @@ export class Fleet {
     this.#sites.get(site)!.kill(signal)
   }
 
+  /** Of all that it runs: for countWaits(). */
+  readonly pids = (): number[] =>
+    [
+      this.askers,
+      this.redis,
+      this.replica,
+      this.#sentinel,
+      ...this.#processes.values(),
+      ...this.#sites.values(),
+    ].flatMap(({ pid }) => pid ?? [])
+
   startNode(name: NodeName, ...args: readonly string[]): NodeProcess {
     const serve = { listen: `${HOSTS[name]}:53`, threads: '1', 'probe-enabled': 'false' }
     return this.#launch('serve', name, { ...serve, 'geo-city': join(this.folder, 'city.mmdb') }, args, {})

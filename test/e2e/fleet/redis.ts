@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { until } from '../../support/scene.ts'
+import { until } from '../../support/until.ts'
 
 export const REDIS_PORT = 6379
 export const SENTINEL_PORT = 26_379
@@ -51,7 +51,7 @@ export class Redis {
     this.#child = child
     let out = ''
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (out += data.toString()))
-    await until(`${words[0]} runs`, 10_000, () => {
+    await until(`${words[0]} runs`, () => {
       if (child.exitCode !== null) throw new Error(`${words[0]} ended: ${out}`)
       return out.includes(ready) ? true : undefined
     })
@@ -59,6 +59,10 @@ export class Redis {
 
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal)
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
   }
 
   get runs(): boolean {

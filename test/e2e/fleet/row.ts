@@ -3,9 +3,11 @@
  * end of the fault. It begins and ends with all well, and everything that clients were answered from its begin to its end
  * is looked at: never nothing, never SERVFAIL, never lost, and the nearest site always where that site was healthy.
  */
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Status } from '../../../src/api/status.ts'
-import { PATIENT, type SiteName, until, VIPS } from '../../support/scene.ts'
+import { countWaits } from '../../support/cpu.ts'
+import { type SiteName, VIPS } from '../../support/scene.ts'
+import { until } from '../../support/until.ts'
 import { nowMs } from './asker.ts'
 import {
   Fleet,
@@ -21,12 +23,8 @@ import {
 
 /** The bound for this check (1 s + 0.5 s + 0.5 s + 0.1 s) and 10 ms, and what a busy machine may be late. */
 export const APPLY_MS = 2_110 + 2_500
-/** What a status shows may wait for a process to start: only against hanging. */
-const SHOWN_MS = 60_000
-
 /** Longer than a lease (3 s) and that bound: what would change for lack of data, or by votes that still pass, has changed. */
 export const HOLD_MS = 4_500
-const WELL_MS = 25_000
 /** Thirty processes start at once when three fleets do. */
 const START_MS = 180_000
 
@@ -72,7 +70,7 @@ export class Row {
     between()
     const startedMs = nowMs()
     this.fleet.startNode(node)
-    await until(`${node} answers again`, 20_000, () => this.fleet.askers.lastMs(node) > startedMs)
+    await until(`${node} answers again`, () => this.fleet.askers.lastMs(node) > startedMs)
     window.untilMs = nowMs()
   }
 
@@ -86,8 +84,14 @@ export class Row {
   }
 
   async answered(place: Place, site: SiteName, nodes: readonly NodeName[], withinMs: number): Promise<void> {
+    const waits = countWaits(this.fleet.pids)
     for (const node of nodes)
-      await until(`${place} on ${site}, as ${node} answers`, withinMs, () => this.answer(node, place) === VIPS[site])
+      await until(
+        `${place} on ${site}, as ${node} answers`,
+        () => this.answer(node, place) === VIPS[site],
+        withinMs,
+        waits,
+      )
   }
 
   answer(node: NodeName, place: Place): string | undefined {
@@ -102,7 +106,7 @@ export class Row {
   /** For a while, starting now, the nodes answer the place with one site. */
   async only(place: Place, site: SiteName, nodes: readonly NodeName[], forMs: number): Promise<void> {
     const fromMs = nowMs()
-    await until('a while', forMs + 10_000, () => this.fleet.askers.untilMs > fromMs + forMs)
+    await until('a while', () => this.fleet.askers.untilMs > fromMs + forMs)
     const seen = this.fleet.askers
       .during(fromMs, nowMs())
       .filter((stretch) => stretch.place === place && nodes.some((node) => node === stretch.node))
@@ -112,7 +116,7 @@ export class Row {
   /** Waits until the nodes' status says so. */
   async shown(what: string, holds: (status: Status) => boolean, nodes: readonly NodeName[] = NODES): Promise<void> {
     for (const node of nodes) {
-      await until(`${node} shows: ${what}`, SHOWN_MS, async () => {
+      await until(`${node} shows: ${what}`, async () => {
         const status = await this.fleet.status(node)
         return status !== undefined && holds(status)
       })
@@ -122,7 +126,7 @@ export class Row {
   /** Waits until the nodes' /metrics has the series with this value. */
   async measured(series: string, value: number, nodes: readonly NodeName[] = NODES): Promise<void> {
     for (const node of nodes) {
-      await until(`${node} measures ${series} ${value}`, APPLY_MS, async () =>
+      await until(`${node} measures ${series} ${value}`, async () =>
         `\n${await this.fleet.metrics(node)}`.includes(`\n${series} ${value}\n`),
       )
     }
@@ -213,7 +217,7 @@ function unwellNode({ node, services, probers, store, nodes, overrides, troubles
 async function allWell(fleet: Fleet): Promise<void> {
   let fault: string | undefined
   try {
-    await until('all well', WELL_MS, async () => {
+    await until('all well', async () => {
       fault = await unwell(fleet)
       return fault === undefined
     })
@@ -227,7 +231,6 @@ export type Fault = (title: string, body: (row: Row) => Promise<void>) => void
 
 /** A fleet for the rows of a suite: they run on it one after the other. */
 export function useFleet(options: FleetOptions = {}): Fault {
-  vi.setConfig(PATIENT)
   const windows: Window[] = []
   let starting: Promise<Fleet> | undefined
   beforeAll(async () => {
@@ -238,7 +241,7 @@ export function useFleet(options: FleetOptions = {}): Fault {
   afterAll(async () => (await starting?.catch(() => undefined))?.close(), START_MS)
 
   return (title, body) =>
-    test(title, { concurrent: false }, async () => {
+    test(title, { concurrent: false, timeout: START_MS }, async () => {
       const running = await starting!
       await allWell(running)
       const row = new Row(running, windows)

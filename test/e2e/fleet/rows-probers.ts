@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Status } from '../../../src/api/status.ts'
 import type { MemberStatus } from '../../../src/health/node-health.ts'
-import { until } from '../../support/scene.ts'
+import { until } from '../../support/until.ts'
 import { NODES, PROBERS } from './fleet.ts'
 import { type Fault, HOLD_MS, type Row, starve } from './row.ts'
 
@@ -54,7 +54,7 @@ export function rowsOfProber(fault: Fault): void {
     row.fleet.replica.command('flushall')
     await row.fleet.redis.kill()
     row.dies('fra')
-    await row.applied('paris', NODES, 15_000) // the sentinel needs its time
+    await row.applied('paris', NODES, 60_000) // the sentinel needs its time
     await row.revives('fra')
   })
 
@@ -64,7 +64,7 @@ export function rowsOfProber(fault: Fault): void {
     /** Sets the clock; what p1 tells of its age shows that it has taken. */
     const setClock = async (offMs: number): Promise<void> => {
       writeFileSync(file, String(offMs))
-      await until('its clock', 5_000, async () => {
+      await until('its clock', async () => {
         const upSeconds = (await fleet.process('p1').status())?.node.upSeconds
         return upSeconds !== undefined && Math.abs(upSeconds - offMs / 1000) < 1_000
       })
@@ -72,7 +72,7 @@ export function rowsOfProber(fault: Fault): void {
     writeFileSync(file, '0')
     await fleet.end('p1')
     await fleet.startProber('p1', { CLOCK_FILE: file, NODE_OPTIONS: `--import=${CLOCK}` }).ready()
-    await until('p1 votes', 20_000, async () => (await fleet.status('n1'))?.services[0]?.members.every(isUpAt('p1')))
+    await until('p1 votes', async () => (await fleet.status('n1'))?.services[0]?.members.every(isUpAt('p1')))
     await setClock(HOUR_MS)
     await row.always('p1 goes on', HOLD_MS, isLive('p1'))
     row.dies('iad')

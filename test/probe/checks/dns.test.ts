@@ -218,7 +218,7 @@ test('no check keeps a descriptor', async () => {
   await sees(check(answers), 'pass', 'NOERROR')
   const before = countDescriptors()
   await Promise.all(Array.from({ length: 40 }, (_, n) => runCheck(check(n % 2 === 0 ? silent : answers, {}, 100))))
-  await until(() => countDescriptors() <= before, 'as many descriptors as before')
+  await until('as many descriptors as before', () => countDescriptors() <= before)
 })
 
 test('whatever comes, only its own question with its own id is a reply', () => {

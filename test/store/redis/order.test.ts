@@ -122,13 +122,13 @@ async function play(
         ({ said: heard, overridden }) =>
           text(heard.get('a') ?? new Map()) === text(model.said) && text(overridden) === text(model.overrides),
       )
-    await until(same, 'all pictures are the same', 5000).catch((error: unknown) => {
+    await until('all pictures are the same', same).catch((error: unknown) => {
       const [one, two] = listeners.map(
         (listener) => `${text(listener.said.get('a') ?? [])} ${text(listener.overridden)}`,
       )
       throw new Error(`${String(error)}\n${text(model.said)} ${text(model.overrides)}\n${one}\n${two}`)
     })
-    await until(() => listeners.every(({ lines }) => lines.includes(`${prober.name}/${prober.bootId} beat ${sequence}`)), 'a beat') // prettier-ignore
+    await until('a beat', () => listeners.every(({ lines }) => lines.includes(`${prober.name}/${prober.bootId} beat ${sequence}`))) // prettier-ignore
   } finally {
     clearInterval(beats)
   }
