@@ -1,12 +1,27 @@
 import { defineConfig } from 'vitest/config'
+import { systemTests } from './test/support/projects.ts'
+
+const system = systemTests()
 
 export default defineConfig({
   test: {
     pool: 'forks', // a segfault behind koffi then kills one file, not the run
     maxWorkers: 3, // most files wait for real processes more than they compute
-    include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/tools.ts'],
     testTimeout: 90_000, // only against hanging: behind until(), which says what it waited for
     hookTimeout: 90_000,
+    projects: [
+      { extends: true, test: { name: 'system', include: system } },
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: system,
+          isolate: false, // nothing is started, so nothing is left to the next file
+          setupFiles: ['test/support/alone.ts'],
+        },
+      },
+    ],
   },
 })

@@ -82,7 +82,7 @@ describe('the schedule', () => {
   })
 
   test('the heartbeat passes checks that have waited for long', () => {
-    vi.useRealTimers()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }) // the turns of the loop are real
     const schedule = new Schedule()
     const now = performance.now()
     return new Promise<void>((resolve) => {
@@ -94,6 +94,7 @@ describe('the schedule', () => {
         resolve()
       }
       schedule.plan({ dueMs: 0, run: beat }, now)
+      vi.advanceTimersByTime(1)
     })
   })
 
@@ -114,7 +115,7 @@ describe('the schedule', () => {
   })
 
   test('what was missed in a stall is caught up in small batches, with I/O between', () => {
-    vi.useRealTimers()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }) // the turns of the loop are real
     const schedule = new Schedule()
     return new Promise<void>((resolve) => {
       let ran = 0
@@ -137,6 +138,7 @@ describe('the schedule', () => {
           now,
         )
       }
+      vi.advanceTimersByTime(1)
     })
   })
 })

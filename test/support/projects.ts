@@ -1,0 +1,45 @@
+/**
+ * Which test files are of the project `system`: those that import, themselves or through what they import of test/, what starts
+ * processes, threads or servers, or waits. All others are of `unit`, where alone.ts lets none of that happen.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+
+const root = resolve(import.meta.dirname, '../..')
+
+const STARTS =
+  /^(?:node:(?:child_process|cluster|dgram|http|http2|https|net|timers\/promises|tls|worker_threads)|src\/(?:api\/listen|main)\.ts)$/
+
+/** What imports don't tell. */
+const ALSO = [
+  'test/attack/smoke.test.ts', // imports each attack by its name
+  'test/load/lint.test.ts', // loads zones whose serial is git's
+  // seconds of computing
+  'test/health/week.test.ts',
+  'test/plan/plan.test.ts',
+  'test/policy/map-dbip.test.ts',
+  'test/policy/select.test.ts',
+  'test/yaml/tree.test.ts',
+]
+
+const IMPORT = /^(?:import|export) (?!type )(?:[^'"]*? from )?'([^']+)'/gm
+
+/** Paths from the root; packages as they are named. */
+function importsOf(file: string): string[] {
+  return [...readFileSync(join(root, file), 'utf8').matchAll(IMPORT)].map(([, spec]) =>
+    spec!.startsWith('.') ? relative(root, resolve(root, file, '..', spec!)) : spec!,
+  )
+}
+
+function starts(file: string, seen = new Set<string>()): boolean {
+  if (STARTS.test(file)) return true
+  if (!file.startsWith('test/') || !file.endsWith('.ts') || seen.has(file)) return false
+  seen.add(file)
+  return importsOf(file).some((imported) => starts(imported, seen))
+}
+
+/** Paths from the root. */
+export const systemTests = (): string[] =>
+  readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .map((file) => `test/${file}`)
+    .filter((file) => file.endsWith('.test.ts') && (ALSO.includes(file) || starts(file)))
