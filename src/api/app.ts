@@ -46,11 +46,11 @@ export function makeApp(shown: ProcessView | Node, guard: Guard): Hono {
     const readiness = shown.readiness()
     return context.json(readiness, readiness.ready ? 200 : 503)
   })
-  const metrics = together(() => shown.metrics())
+  const metrics = shareRunning(() => shown.metrics())
   get('/metrics', async (context) =>
     context.body(await metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
   )
-  const status = together(() => shown.status())
+  const status = shareRunning(() => shown.status())
   get('/api/status', async (context) => context.json(await status()))
   if ('explain' in shown) serveNode(app, shown)
   // a bug: told to the caller too, who may be the only one who looks
@@ -66,7 +66,7 @@ export function makeApp(shown: ProcessView | Node, guard: Guard): Hono {
 }
 
 /** Whoever asks while one is made gets that one: a crowd costs no more than one caller. */
-function together<T>(make: () => Promise<T>): () => Promise<T> {
+function shareRunning<T>(make: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined
   return () => (running ??= make().finally(() => (running = undefined)))
 }

@@ -51,7 +51,7 @@ const DURATION = z
     'is no duration like 30m, 2h or 1d, 1s to 365d',
   )
 
-const ORDER = z.strictObject({
+const OVERRIDE = z.strictObject({
   pattern: text(1, 255),
   action: z.enum(REQUESTED_ACTIONS, `is none of ${REQUESTED_ACTIONS.join(', ')}`),
   for: DURATION.nullish(),
@@ -60,11 +60,11 @@ const ORDER = z.strictObject({
   yes: z.boolean().default(false),
 })
 
-const FORGETTING = z.strictObject({ prober: text(1, 63), who: text(1, 100) })
+const FORGET = z.strictObject({ prober: text(1, 63), who: text(1, 100) })
 
 /** A string says what is wrong with it. */
 export function readOverrideBody(body: unknown): OverrideBody | string {
-  const read = ORDER.safeParse(body)
+  const read = OVERRIDE.safeParse(body)
   if (!read.success) return faults(read.error)
   const { for: forMs, ...rest } = read.data
   const undoes = rest.action === 'undrain' || rest.action === 'off'
@@ -73,17 +73,17 @@ export function readOverrideBody(body: unknown): OverrideBody | string {
   return { ...rest, forMs: forMs ?? undefined }
 }
 
-const ACCEPTANCE = z.strictObject({ who: text(1, 100), build: text(1, 1000).optional() })
+const ACCEPT = z.strictObject({ who: text(1, 100), build: text(1, 1000).optional() })
 
 /** A string says what is wrong with it. */
 export function readAcceptBody(body: unknown): AcceptBody | string {
-  const read = ACCEPTANCE.safeParse(body)
+  const read = ACCEPT.safeParse(body)
   return read.success ? { who: read.data.who, build: read.data.build } : faults(read.error)
 }
 
 /** A string says what is wrong with it. */
 export function readForgetBody(body: unknown): ForgetBody | string {
-  const read = FORGETTING.safeParse(body)
+  const read = FORGET.safeParse(body)
   return read.success ? read.data : faults(read.error)
 }
 

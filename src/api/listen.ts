@@ -6,14 +6,19 @@ import { dirname, join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { openFilesLimit } from '../server/tcp.ts'
-import { type PlaceLimits, Places, placesFor } from './places.ts'
+import { type ConnectionLimits, ConnectionLimiter, connectionLimits } from './places.ts'
 
 export interface HttpServer {
   stop(): Promise<void>
 }
 
 /** Rejects with the error of the system call (EADDRINUSE, EACCES …). */
-export async function listenTcp(app: Hono, address: string, port: number, limits?: PlaceLimits): Promise<HttpServer> {
+export async function listenTcp(
+  app: Hono,
+  address: string,
+  port: number,
+  limits?: ConnectionLimits,
+): Promise<HttpServer> {
   const server = makeServer(app, limits)
   await listening(server, () => server.listen({ host: address, port, ipv6Only: address !== '::' }))
   return { stop: () => closed(server) }
@@ -53,7 +58,7 @@ export async function listenSocket(app: Hono, path: string): Promise<HttpServer>
 const OVERDUE_MS = 1000
 
 /** Whether someone listens on a unix socket. */
-export const isAnswered = (path: string): Promise<boolean> =>
+export const isListening = (path: string): Promise<boolean> =>
   new Promise((done) => {
     const socket = connect(path)
     socket.once('connect', () => {
@@ -63,15 +68,15 @@ export const isAnswered = (path: string): Promise<boolean> =>
     socket.once('error', () => done(false))
   })
 
-function makeServer(app: Hono, limits = placesFor(openFilesLimit())): Server {
+function makeServer(app: Hono, limits = connectionLimits(openFilesLimit())): Server {
   // HTTP/1.0 has no Host: load balancers ask so
   const listener = getRequestListener(app.fetch, { hostname: 'localhost' })
   const server = createServer({ connectionsCheckingInterval: OVERDUE_MS }, (request, response) => {
-    if (places.takes(request, response)) void listener(request, response).then(() => places.weigh())
+    if (places.admits(request, response)) void listener(request, response).then(() => places.dropUnread())
     else
       response.writeHead(503, { connection: 'close' }).end('all places are taken: only /live and /ready are answered\n')
   })
-  const places = new Places(server, limits)
+  const places = new ConnectionLimiter(server, limits)
   server.requestTimeout = 10_000
   server.headersTimeout = 5_000
   server.timeout = 10_000 // nothing came or went: whoever does not read holds no answer for longer

@@ -6,13 +6,13 @@ import type { OverrideBody } from './bodies.ts'
 import type { Refusal } from './contract.ts'
 
 /** Where a change is not stored, and why. Empty: it is on this node's disk, and on the board, from which the other nodes read it. */
-export type NotKept = readonly { readonly where: 'disk' | 'board'; readonly why: string }[]
+export type NotStored = readonly { readonly where: 'disk' | 'board'; readonly why: string }[]
 
 /** The result of an override: what was applied, and how much capacity is left of each service it matches. Plain JSON. */
 export interface OverrideResult {
   /** What is in force for the pattern now. */
   readonly done: Override
-  readonly notKept: NotKept
+  readonly notKept: NotStored
   /** What was in force for the pattern before. */
   readonly before: Override | undefined
   readonly members: readonly string[]
@@ -44,16 +44,16 @@ export const ACTION_WORDS: Readonly<Record<OverrideAction, string>> = {
 /** The result of `prober forget`: the prober has left the rosters. Plain JSON. */
 export interface ForgetResult {
   readonly forgotten: string
-  readonly notKept: NotKept
+  readonly notKept: NotStored
 }
 
-export const notKeptOf = ({ disk, board }: Pick<Kept, 'disk' | 'board'>): NotKept => [
+export const notStoredIn = ({ disk, board }: Pick<Kept, 'disk' | 'board'>): NotStored => [
   ...(disk === undefined ? [] : [{ where: 'disk' as const, why: disk }]),
   ...(board === undefined ? [] : [{ where: 'board' as const, why: board }]),
 ]
 
 /** Takes effect here at once. Resolves when it is stored, or when it is known where it is not. */
-export async function applyRequest(
+export async function applyOverride(
   health: Pick<NodeHealth, 'override' | 'snapshot'>,
   body: OverrideBody,
   log: (fields: object, line: string) => void,
@@ -62,14 +62,14 @@ export async function applyRequest(
   const pattern = canonicalPattern(body.pattern) ?? body.pattern
   const earlier = health.snapshot()
   const before = earlier.overrides.find(({ override }) => override.pattern === pattern)?.override
-  const other = otherKind({ ...body, pattern }, before)
+  const other = refusedUndo({ ...body, pattern }, before)
   if (other !== undefined) return other
   const result = health.override({ pattern, action: ACTIONS[body.action], forMs, who, why, yes })
   if ('refused' in result) return result
   const { members } = result
   const kept = await result.kept
   const done = kept.stands
-  const notKept = notKeptOf(kept)
+  const notKept = notStoredIn(kept)
   const names = new Set(members.map((member) => member.split('/')[1]))
   const left = new Map(earlier.services.map(({ service, leftPercent }) => [service, leftPercent]))
   const services = health.snapshot().services.filter(({ service }) => names.has(service))
@@ -78,7 +78,7 @@ export async function applyRequest(
 }
 
 /** `undrain` doesn't lift a force, nor `off` a drain: who types it has something else in mind than what stands. */
-function otherKind({ action, pattern }: OverrideBody, before: Override | undefined): Refusal | undefined {
+function refusedUndo({ action, pattern }: OverrideBody, before: Override | undefined): Refusal | undefined {
   if (before === undefined || (action !== 'undrain' && action !== 'off')) return undefined
   const isDrain = before.action === 'drain'
   if (isDrain === (action === 'undrain')) return undefined
@@ -100,7 +100,7 @@ function lineOf(
   { pattern, action, who, why, untilMs }: Override,
   before: Override | undefined,
   members: number,
-  notKept: NotKept,
+  notKept: NotStored,
 ): string {
   const end = `(${count(members, 'member')})${notKept.map(({ where, why: lack }) => `; not on ${where}: ${lack}`).join('')}`
   if (action === 'undone') {

@@ -15,9 +15,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { parseAddress } from '../dns/address.ts'
 
-export interface PlaceLimits {
+export interface ConnectionLimits {
   /** Connections in all, beyond those reserved. */
-  readonly places: number
+  readonly connections: number
   /** Of one IPv4 address, or one IPv6 /64; all of a unix socket's are one client. */
   readonly perClient: number
   /** For /live and /ready. */
@@ -35,9 +35,9 @@ const READ_MS = 2_000
 const UNREAD_BYTES = 32 << 20
 
 /** Of a process that may have so many files open (0 = nobody knows): an eighth of them, a quarter of that for one client. */
-export function placesFor(files: number): PlaceLimits {
-  const places = files === 0 ? MOST_PLACES : Math.max(RESERVED, Math.min(MOST_PLACES, files >> 3))
-  return { places, perClient: places >> 2, reserved: RESERVED, readMs: READ_MS, unreadBytes: UNREAD_BYTES }
+export function connectionLimits(files: number): ConnectionLimits {
+  const connections = files === 0 ? MOST_PLACES : Math.max(RESERVED, Math.min(MOST_PLACES, files >> 3))
+  return { connections, perClient: connections >> 2, reserved: RESERVED, readMs: READ_MS, unreadBytes: UNREAD_BYTES }
 }
 
 interface Connection {
@@ -53,18 +53,18 @@ interface Connection {
 const PROBES = ['/live', '/ready']
 
 /** Admits and evicts the connections of one server. */
-export class Places {
-  readonly #limits: PlaceLimits
+export class ConnectionLimiter {
+  readonly #limits: ConnectionLimits
   /** In the order of `movedMs`. */
   readonly #connections = new Map<Socket, Connection>()
 
-  constructor(server: Server, limits: PlaceLimits) {
+  constructor(server: Server, limits: ConnectionLimits) {
     this.#limits = limits
     server.on('connection', (socket) => this.#admit(socket))
   }
 
   /** To be called with each request. False: its connection may ask for /live and /ready only, or is closed. */
-  takes(request: IncomingMessage, response: ServerResponse): boolean {
+  admits(request: IncomingMessage, response: ServerResponse): boolean {
     const { socket } = request
     const connection = this.#connections.get(socket)
     if (connection === undefined) return false // closed meanwhile
@@ -78,7 +78,7 @@ export class Places {
   }
 
   /** To be called with each answer that is on its way: when too much waits to be read, what has waited longest goes. */
-  weigh(): void {
+  dropUnread(): void {
     let bytes = 0
     for (const socket of [...this.#connections.keys()].toReversed()) {
       const { writableLength } = socket
@@ -95,10 +95,10 @@ export class Places {
   }
 
   #admit(socket: Socket): void {
-    const { places, perClient, reserved } = this.#limits
+    const { connections, perClient, reserved } = this.#limits
     const client = clientOf(socket)
     const isOwn = (other: Connection): boolean => other.client === client
-    const isReserved = !(this.#makeRoom(isOwn, perClient) && this.#makeRoom((other) => !other.isReserved, places))
+    const isReserved = !(this.#makeRoom(isOwn, perClient) && this.#makeRoom((other) => !other.isReserved, connections))
     if (isReserved && !this.#makeRoom((other) => other.isReserved, reserved)) return void socket.destroy()
     this.#connections.set(socket, { client, isReserved, response: undefined, movedMs: performance.now() })
     socket.once('close', () => this.#connections.delete(socket))

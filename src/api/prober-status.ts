@@ -3,7 +3,7 @@ import { nameOf } from '../git.ts'
 import type { HealthSnapshot } from '../health/node-health.ts'
 import type { TargetReport } from '../probe/thread.ts'
 import { renderMetrics } from './metrics.ts'
-import { type Probing, probingSamples, type ProbingStatus, probingStatus } from './probing.ts'
+import { type OwnProber, ownProberSamples, type OwnProberStatus, ownProberStatus } from './probing.ts'
 import { processSamples, storeSamples } from './samples.ts'
 import {
   loadStatus,
@@ -18,7 +18,7 @@ import {
 export interface ProberState extends Pick<NodeState, 'config' | 'startedAtMs' | 'readiness' | 'loads' | 'troubles'> {
   readonly plan: { readonly hash: string; readonly zones: number } | undefined
   readonly store: HealthSnapshot['store']
-  readonly probing: Probing | undefined
+  readonly probing: OwnProber | undefined
 }
 
 /** What `meridian status` shows of a prober. */
@@ -29,28 +29,28 @@ export interface ProberStatusView {
   readonly plan: { readonly hash: string; readonly zones: number; readonly revision: string | null } | null
   readonly load: LoadStatus | null
   readonly store: StoreStatus
-  readonly probing: ProbingStatus | null
+  readonly probing: OwnProberStatus | null
   /** Operational trouble as it is now. */
   readonly troubles: readonly string[]
   readonly targets: readonly TargetReport[]
 }
 
-export const proberStatusOf = (served: ProberState): ProberStatusView => ({
+export const proberStatusOf = (state: ProberState): ProberStatusView => ({
   role: 'probe',
-  node: processStatus(served.config, served),
-  plan: served.plan === undefined ? null : { ...served.plan, revision: nameOf(served.loads.revision) },
-  load: loadStatus(served.loads.last),
-  store: storeStatus(served.store),
-  probing: served.probing === undefined ? null : probingStatus(served.probing),
-  troubles: served.troubles,
-  targets: served.probing?.report.targets ?? [],
+  node: processStatus(state.config, state),
+  plan: state.plan === undefined ? null : { ...state.plan, revision: nameOf(state.loads.revision) },
+  load: loadStatus(state.loads.last),
+  store: storeStatus(state.store),
+  probing: state.probing === undefined ? null : ownProberStatus(state.probing),
+  troubles: state.troubles,
+  targets: state.probing?.report.targets ?? [],
 })
 
-export const renderProberMetrics = (served: ProberState): Promise<string> =>
+export const renderProberMetrics = (state: ProberState): Promise<string> =>
   renderMetrics({
-    ...processSamples(served),
-    ...storeSamples(served.store),
-    meridian_state_troubles: [[served.troubles.length]],
-    ...(served.probing === undefined ? {} : probingSamples(served.probing)),
-    meridian_zones: [[served.plan?.zones ?? 0]],
+    ...processSamples(state),
+    ...storeSamples(state.store),
+    meridian_state_troubles: [[state.troubles.length]],
+    ...(state.probing === undefined ? {} : ownProberSamples(state.probing)),
+    meridian_zones: [[state.plan?.zones ?? 0]],
   })

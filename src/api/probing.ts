@@ -2,12 +2,12 @@
 import type { ProberReport, ProberThread } from '../probe/thread.ts'
 import type { Samples } from './metrics.ts'
 
-export interface Probing {
+export interface OwnProber {
   readonly report: ProberReport
   readonly thread: Pick<ProberThread, 'lastHeartbeat' | 'restarts'>
 }
 
-export interface ProbingStatus extends Omit<ProberReport, 'targets'> {
+export interface OwnProberStatus extends Omit<ProberReport, 'targets'> {
   /** Of its targets, how long ago the check ended that ended longest ago; null = none has yet. */
   readonly oldestRunMs: number | null
   /** Targets without a check that has ended. */
@@ -19,7 +19,7 @@ export interface ProbingStatus extends Omit<ProberReport, 'targets'> {
   readonly restarts: number
 }
 
-export function probingStatus({ report, thread }: Probing): ProbingStatus {
+export function ownProberStatus({ report, thread }: OwnProber): OwnProberStatus {
   const { targets, ...counts } = report
   const runs = targets.flatMap(({ lastRunMs }) => (lastRunMs === undefined ? [] : [lastRunMs]))
   return {
@@ -32,8 +32,8 @@ export function probingStatus({ report, thread }: Probing): ProbingStatus {
   }
 }
 
-export function probingSamples(probing: Probing): Samples {
-  const status = probingStatus(probing)
+export function ownProberSamples(probing: OwnProber): Samples {
+  const status = ownProberStatus(probing)
   return {
     meridian_probe_targets: [
       [status.planned, 'planned'],

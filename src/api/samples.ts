@@ -4,20 +4,20 @@ import { faults } from '../faults.ts'
 import { nameOf } from '../git.ts'
 import type { HealthSnapshot, MemberStatus } from '../health/node-health.ts'
 import { countedSamples, type Sample, type Samples } from './metrics.ts'
-import { probingSamples } from './probing.ts'
+import { ownProberSamples } from './probing.ts'
 import { type NodeState, storeStatus, VERSION } from './status.ts'
 
 /** Nodes may disagree for as long as news travels; what lasts longer is counted. */
 const DISAGREEING_MS = 5_000
 
-export function samplesOf(served: NodeState): Samples {
-  const { made, server, health, changes, probing } = served
+export function samplesOf(state: NodeState): Samples {
+  const { made, server, health, changes, probing } = state
   return {
-    ...countedSamples(sumCounters(served.counters), served.cells),
-    ...processSamples(served),
+    ...countedSamples(sumCounters(state.counters), state.cells),
+    ...processSamples(state),
     ...healthSamples(health),
-    ...(probing === undefined ? {} : probingSamples(probing)),
-    meridian_state_troubles: [[health.troubles.length + served.troubles.length]],
+    ...(probing === undefined ? {} : ownProberSamples(probing)),
+    meridian_state_troubles: [[health.troubles.length + state.troubles.length]],
     meridian_threads: [[server?.udp.threads ?? 0]],
     meridian_threads_replaced_total: [
       [(server?.udp.died ?? 0) + (server?.tcp.died ?? 0), 'died'],
@@ -26,7 +26,7 @@ export function samplesOf(served: NodeState): Samples {
     meridian_udp_batched: [[server?.udp.form === 'batched' ? 1 : 0]],
     meridian_receive_buffer_bytes: [[server?.udp.receiveBuffer ?? 0]],
     meridian_send_buffer_bytes: [[server?.udp.sendBuffer ?? 0]],
-    meridian_receive_drops_total: served.receiveDrops === undefined ? [] : [[served.receiveDrops]],
+    meridian_receive_drops_total: state.receiveDrops === undefined ? [] : [[state.receiveDrops]],
     meridian_tcp_connections: [[server?.tcp.open ?? 0]],
     meridian_tcp_held_bytes: [[server?.tcp.held ?? 0]],
     meridian_tcp_connections_total: [
@@ -40,11 +40,11 @@ export function samplesOf(served: NodeState): Samples {
     ],
     meridian_world_generation: [[made?.world.generation ?? 0]],
     meridian_geo_held: [[made === undefined || made.held === null ? 0 : 1]],
-    meridian_view_info: made === undefined ? [] : [[1, made.view, nameOf(served.loads.revision) ?? '']],
+    meridian_view_info: made === undefined ? [] : [[1, made.view, nameOf(state.loads.revision) ?? '']],
     meridian_soa_serial: made === undefined ? [] : [[made.serial]],
     meridian_zones: [[made?.zoneCount ?? 0]],
     meridian_names: [[made?.nameCount ?? 0]],
-    meridian_member_changes_total: [...changes].map(([state, times]) => [times, state]),
+    meridian_member_changes_total: [...changes].map(([to, times]) => [times, to]),
   }
 }
 
@@ -70,8 +70,8 @@ export function processSamples({
     ],
     meridian_reload_failing: [[last?.ok === false ? 1 : 0]],
     meridian_last_good_served: [
-      [last?.stale.zones === undefined ? 0 : 1, 'zones'],
-      [last?.stale.databases === undefined ? 0 : 1, 'databases'],
+      [last?.fallback.zones === undefined ? 0 : 1, 'zones'],
+      [last?.fallback.databases === undefined ? 0 : 1, 'databases'],
     ],
     meridian_reload_success_time_seconds: last?.successAtMs === undefined ? [] : [[last.successAtMs / 1000]],
     meridian_load_duration_seconds: Object.entries(last?.stagesMs ?? {}).map(([stage, ms]) => [ms / 1000, stage]),

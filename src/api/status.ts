@@ -9,9 +9,9 @@ import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/server.ts'
 import { formatEndpoint, formatPercent } from '../units.ts'
 import type { WorldBuild } from '../world/build.ts'
-import type { Load } from '../world/reloads.ts'
+import type { ReloadResult } from '../world/reloads.ts'
 import type { Readiness } from './contract.ts'
-import { type Probing, type ProbingStatus, probingStatus } from './probing.ts'
+import { type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
 
 export interface NodeState {
   readonly config: Config
@@ -24,7 +24,7 @@ export interface NodeState {
     readonly unchanged: number
     /** How long the load that runs has taken so far. */
     readonly runningMs: number
-    readonly last: Load | undefined
+    readonly last: ReloadResult | undefined
     readonly revision: Revision | undefined
   }
   /** Changes of members, by the state they came to. */
@@ -38,7 +38,7 @@ export interface NodeState {
   /** undefined where the kernel does not tell. */
   readonly receiveDrops: number | undefined
   /** This node's own prober. */
-  readonly probing: Probing | undefined
+  readonly probing: OwnProber | undefined
 }
 
 /** Of a process, whether it serves or only probes. Times are seconds where no unit is named. */
@@ -96,7 +96,7 @@ export interface Status {
   readonly server: ServerStats | null
   readonly store: StoreStatus
   /** Of this node's own prober. */
-  readonly probing: ProbingStatus | null
+  readonly probing: OwnProberStatus | null
   readonly services: readonly ServiceStatus[]
   readonly overrides: HealthSnapshot['overrides']
   readonly probers: HealthSnapshot['probers']
@@ -114,11 +114,11 @@ const manifest: { readonly version: string } = JSON.parse(
 )
 export const VERSION = manifest.version
 
-export function statusOf(served: NodeState): Status {
-  const { config, made, loads, health, probing } = served
+export function statusOf(state: NodeState): Status {
+  const { config, made, loads, health, probing } = state
   return {
     role: 'serve',
-    node: { ...processStatus(config, served), listen: config.listen.map(formatEndpoint) },
+    node: { ...processStatus(config, state), listen: config.listen.map(formatEndpoint) },
     world:
       made === undefined
         ? null
@@ -133,14 +133,14 @@ export function statusOf(served: NodeState): Status {
             names: made.nameCount,
           },
     load: loadStatus(loads.last),
-    server: served.server ?? null,
+    server: state.server ?? null,
     store: storeStatus(health.store),
-    probing: probing === undefined ? null : probingStatus(probing),
+    probing: probing === undefined ? null : ownProberStatus(probing),
     services: servicesOf(health),
     overrides: health.overrides,
     probers: health.probers,
     nodes: health.nodes,
-    troubles: [...health.troubles, ...heldTroubles(made), ...served.troubles],
+    troubles: [...health.troubles, ...heldTroubles(made), ...state.troubles],
   }
 }
 
@@ -164,7 +164,7 @@ export const processStatus = (
   fault: faults.trouble ?? null,
 })
 
-export const loadStatus = (last: Load | undefined): LoadStatus | null =>
+export const loadStatus = (last: ReloadResult | undefined): LoadStatus | null =>
   last === undefined
     ? null
     : {

@@ -53,12 +53,12 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   for (const warning of model === undefined ? [] : lint(model)) warned.report(warning)
   const hidden = hiddenProblems(warned, settings.zones, false)
   const problems = [...earlier, ...result.problems, ...warned.list, ...hidden, ...asked].toSorted(comparePlaces)
-  tell(problems, { format, folder: settings.zones, settings: earlier }, output)
+  printProblems(problems, { format, folder: settings.zones, settings: earlier }, output)
   const failed = isFailure(problems, strict)
   if (format === 'json')
     output.out(JSON.stringify({ ok: !failed, ...summary(made, problems), ...inFull(model), problems }))
   else {
-    if (format === 'text' && made !== undefined && model !== undefined) tellBudgets(model, output)
+    if (format === 'text' && made !== undefined && model !== undefined) printBudgets(model, output)
     output.out(inWords(made, problems, settings.zones))
   }
   return failed ? 1 : 0
@@ -66,7 +66,7 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
 
 /** Where the settings can't be used nothing is loaded, and all there is to tell is why. Exit code: 1. */
 export function refuseSettings(problems: readonly Problem[], format: Format, output: Output): number {
-  tell(problems, { format, folder: '.', settings: problems }, output)
+  printProblems(problems, { format, folder: '.', settings: problems }, output)
   if (format === 'json') output.out(JSON.stringify({ ok: false, ...counts(problems), problems }))
   return 1
 }
@@ -76,7 +76,7 @@ export const isFailure = (problems: readonly Problem[], strict: boolean): boolea
   problems.some(({ severity }) => severity === 'error' || (strict && severity === 'warning'))
 
 /** Problems in a format; in JSON they are part of the whole. `folder`: that of the zones; `settings`: those of settings. */
-function tell(
+function printProblems(
   problems: readonly Problem[],
   { format, folder, settings }: { format: Format; folder: string; settings: readonly Problem[] },
   output: Output,
@@ -139,7 +139,7 @@ function inFull(model: Model | undefined): object {
 }
 
 /** Worst first; what nobody checks never fails over, and stands behind. */
-function tellBudgets({ zones, services }: Model, output: Output): void {
+function printBudgets({ zones, services }: Model, output: Output): void {
   const rows = steeredNames(zones, services).toSorted((a, b) => (b.budget.totalMs ?? -1) - (a.budget.totalMs ?? -1))
   if (rows.length === 0) return
   const head = ['failover of', 'service', 'detection', 'spread', 'TTL', 'worst case', 'budget']

@@ -13,16 +13,16 @@ import {
   filesOf,
   readSettings,
   settingsOf,
-  type Shared,
+  type SharedFlags,
   withSettings,
 } from './options.ts'
 import type { Output } from './output.ts'
 import { type PlanFormat, PLAN_FORMATS, plan } from './plan.ts'
 import { schema } from './schema.ts'
 
-export function addZoneCommands(program: Command, output: Output, ended: OnExitCode): void {
-  addCheck(program, output, ended)
-  addPlan(program, output, ended)
+export function addZoneCommands(program: Command, output: Output, onExit: OnExitCode): void {
+  addCheck(program, output, onExit)
+  addPlan(program, output, onExit)
   program
     .command('schema')
     .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')}; all without`)
@@ -32,11 +32,11 @@ export function addZoneCommands(program: Command, output: Output, ended: OnExitC
     .action((name: string | undefined, { out }: { out?: string }, command: Command) => {
       const file = SCHEMA_FILES.find((one) => one === name)
       if (name !== undefined && file === undefined) command.error(`error: there is no schema ${name}`)
-      ended(schema({ ...(file !== undefined && { file }), ...(out !== undefined && { out }) }, output))
+      onExit(schema({ ...(file !== undefined && { file }), ...(out !== undefined && { out }) }, output))
     })
 }
 
-interface Checking extends Shared {
+interface CheckFlags extends SharedFlags {
   readonly strict?: boolean
   readonly parent?: string
   readonly format: Format
@@ -46,7 +46,7 @@ interface Checking extends Shared {
 const parseParent = (text: string): Endpoint | undefined =>
   parseEndpoint(text) ?? parseEndpoint(`${text}:53`) ?? parseEndpoint(`[${text}]:53`)
 
-function addCheck(program: Command, output: Output, ended: OnExitCode): void {
+function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
   withSettings(program.command('check').argument('[DIR]', 'folder of zones; the setting `zones` without'))
     .summary('load and compile zones without serving')
     .description(
@@ -56,10 +56,10 @@ function addCheck(program: Command, output: Output, ended: OnExitCode): void {
     .option('--strict', 'exit with 1 for warnings too')
     .option('--parent <ADDRESS[:PORT]>', 'a server of the parent zones, to compare each delegation with')
     .addOption(new Option('--format <FORMAT>', 'how problems are written').choices(FORMATS).default('text'))
-    .action(async (dir: string | undefined, options: Checking, command: Command) => {
+    .action(async (dir: string | undefined, options: CheckFlags, command: Command) => {
       const format = options.json === true ? 'json' : options.format
       const { config, problems } = readSettings(command)
-      if (config === undefined) return ended(refuseSettings(problems, format, output))
+      if (config === undefined) return onExit(refuseSettings(problems, format, output))
       const parent = options.parent === undefined ? undefined : parseParent(options.parent)
       if (options.parent !== undefined && parent === undefined) {
         command.error(`error: --parent ${options.parent} is no address: 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53`)
@@ -73,11 +73,11 @@ function addCheck(program: Command, output: Output, ended: OnExitCode): void {
         ...(parent !== undefined && { parent }),
         problems,
       }
-      ended(await check(checked, output))
+      onExit(await check(checked, output))
     })
 }
 
-interface Planning extends Shared {
+interface PlanFlags extends SharedFlags {
   readonly geo?: readonly string[]
   readonly down: readonly string[]
   readonly drain: readonly string[]
@@ -87,7 +87,7 @@ interface Planning extends Shared {
   readonly format: string
 }
 
-function addPlan(program: Command, output: Output, ended: OnExitCode): void {
+function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
   withSettings(
     program
       .command('plan')
@@ -106,15 +106,15 @@ function addPlan(program: Command, output: Output, ended: OnExitCode): void {
     .option('--max-move <PERCENT>', 'exit with 1 when more of the clients of any name move, e.g. 5%')
     .option('--format <FORMAT>', PLAN_FORMATS.join(', '), 'text')
     .option('--json', 'the same as --format json')
-    .action(async (old: string | undefined, now: string | undefined, options: Planning, command: Command) => {
-      ended(await plan(planCommand([old, now], options, command, output), output))
+    .action(async (old: string | undefined, now: string | undefined, options: PlanFlags, command: Command) => {
+      onExit(await plan(planCommand([old, now], options, command, output), output))
     })
 }
 
 /** What was asked for; wrong usage ends the command. */
 function planCommand(
   positions: readonly (string | undefined)[],
-  options: Planning,
+  options: PlanFlags,
   command: Command,
   output: Output,
 ): Parameters<typeof plan>[0] {

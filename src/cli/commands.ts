@@ -10,7 +10,7 @@ import { addNodeCommands } from './commands-node.ts'
 import { addZoneCommands } from './commands-zone.ts'
 import { ControlError } from './control.ts'
 import { demo } from './demo.ts'
-import { type OnExitCode, SettingsError, settingsOf, type Shared, withSettings } from './options.ts'
+import { type OnExitCode, SettingsError, settingsOf, type SharedFlags, withSettings } from './options.ts'
 import type { Output } from './output.ts'
 
 /** Exit codes: what a script may rely on. */
@@ -41,7 +41,7 @@ export async function run(args: readonly string[], output: Output, untilSignal: 
   }
 }
 
-export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (code: number) => void): Command {
+export function makeProgram(output: Output, untilSignal: UntilSignal, onExit: (code: number) => void): Command {
   const program = new Command('meridian')
     .description("A global DNS load balancer: answers each query with the nearest healthy site's VIP")
     .version(VERSION)
@@ -50,14 +50,14 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, ended: (co
       writeOut: (text) => output.out(text.trimEnd()),
       writeErr: (text) => output.err(withoutArguments(text.trimEnd())),
     })
-  addServers(program, output, untilSignal, ended)
-  addZoneCommands(program, output, ended)
-  addNodeCommands(program, output, ended)
+  addServers(program, output, untilSignal, onExit)
+  addZoneCommands(program, output, onExit)
+  addNodeCommands(program, output, onExit)
   program
     .command('demo')
     .summary('three sites and a node on loopback addresses, and what to try')
     .description('Starts three small sites and a node on loopback addresses, and prints what to try.')
-    .action(async () => ended(await demo(output, untilSignal)))
+    .action(async () => onExit(await demo(output, untilSignal)))
   return program
 }
 
@@ -68,14 +68,14 @@ const withoutArguments = (text: string): string =>
     .replace(/(but got \d+): [^]*/, '$1')
 
 /** Commands that run until a signal ends them. */
-function addServers(program: Command, output: Output, untilSignal: UntilSignal, ended: OnExitCode): void {
+function addServers(program: Command, output: Output, untilSignal: UntilSignal, onExit: OnExitCode): void {
   withSettings(program.command('serve'))
     .summary('answer queries, and probe the sites')
     .description('Answers queries, and probes the sites unless told otherwise. SIGHUP loads again; SIGTERM ends it.')
     .option('--takeover', 'start beside a node on the same addresses, which then can be ended without losing a query')
-    .action(async (options: Shared & { takeover?: boolean }, command: Command) => {
+    .action(async (options: SharedFlags & { takeover?: boolean }, command: Command) => {
       const config = settingsOf(command, output, 'serve')
-      ended(await serve({ config, takeover: options.takeover === true }, untilSignal))
+      onExit(await serve({ config, takeover: options.takeover === true }, untilSignal))
     })
 
   withSettings(program.command('probe'))
@@ -83,7 +83,7 @@ function addServers(program: Command, output: Output, untilSignal: UntilSignal, 
     .description(
       'Probes the sites and tells its votes through Redis; answers no query. SIGHUP loads again; SIGTERM ends it.',
     )
-    .action(async (_options: Shared, command: Command) => {
-      ended(await probe(settingsOf(command, output, 'probe'), untilSignal))
+    .action(async (_options: SharedFlags, command: Command) => {
+      onExit(await probe(settingsOf(command, output, 'probe'), untilSignal))
     })
 }

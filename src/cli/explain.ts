@@ -3,7 +3,7 @@
  * from the files and databases of the settings, as `serve` would load them.
  */
 import type { Question } from '../api/contract.ts'
-import type { Explained, Source } from '../api/explained.ts'
+import type { ExplainResponse, ExplainSource } from '../api/explained.ts'
 import { explain as explainAnswer } from '../explain/explain.ts'
 import { allUp } from '../policy/service.ts'
 import { formatProblem } from '../problem.ts'
@@ -25,18 +25,20 @@ export interface ExplainOptions extends ControlOptions {
 }
 /** Exit code: 1 when what is asked, or what is on disk, is wrong. Throws ControlError. */
 export async function explain(options: ExplainOptions, output: Output): Promise<number> {
-  const told = options.offline ? await byFiles(options, output) : await byNode(options, output)
-  if (told === undefined) return 1
-  output.out(options.json ? JSON.stringify(told.explained) : explanationInWords(told.explained, told.why, options.wire))
+  const answer = options.offline ? await byFiles(options, output) : await byNode(options, output)
+  if (answer === undefined) return 1
+  output.out(
+    options.json ? JSON.stringify(answer.explained) : explanationInWords(answer.explained, answer.why, options.wire),
+  )
   return 0
 }
 
 /** `why`: why no node was asked. */
-type Answer = { readonly explained: Explained; readonly why: string } | undefined
+type Answer = { readonly explained: ExplainResponse; readonly why: string } | undefined
 
 async function byNode(options: ExplainOptions, output: Output): Promise<Answer> {
   try {
-    const explained = await ask<Explained>(options, `/api/explain?${queryOf(options.question)}`)
+    const explained = await ask<ExplainResponse>(options, `/api/explain?${queryOf(options.question)}`)
     if ('source' in explained || options.json) return { explained, why: '' }
     throw new ControlError('this node is of another version; --json prints what it tells')
   } catch (error) {
@@ -69,9 +71,9 @@ async function byFiles({ files, question, json }: ExplainOptions, output: Output
     output.err(`meridian: ${count(problems.length, 'warning')} in ${files.zones}; meridian check tells them`)
   }
   const { world, plan, context, view } = result.made
-  const told = explainAnswer(world, allUp(world.services, plan), { ...context, zones: model.zones }, question)
-  if (typeof told === 'string') throw new ControlError(told)
+  const answer = explainAnswer(world, allUp(world.services, plan), { ...context, zones: model.zones }, question)
+  if (typeof answer === 'string') throw new ControlError(answer)
   const drained = plan.members.filter((member) => member.drained).length
-  const source: Source = { kind: 'files', zones: files.zones, view, drained }
-  return { explained: { source, ...told }, why: gone === undefined ? '--offline' : 'no node' }
+  const source: ExplainSource = { kind: 'files', zones: files.zones, view, drained }
+  return { explained: { source, ...answer }, why: gone === undefined ? '--offline' : 'no node' }
 }

@@ -20,7 +20,7 @@ import type { BuildSettings } from '../world/build.ts'
 import { ControlError } from './control.ts'
 import type { Output } from './output.ts'
 
-export interface Shared {
+export interface SharedFlags {
   readonly config?: string
   readonly json?: boolean
   readonly at?: string
@@ -105,7 +105,7 @@ export function filesOf(config: Config, dir?: string) {
 /** An option that may be repeated. */
 export const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
-export function asksNode(command: Command): Command {
+export function withNodeOptions(command: Command): Command {
   return withSettings(command)
     .option('--at <ADDRESS>', 'ask another node, at its http.listen, e.g. 192.0.2.1:8053')
     .option(
@@ -116,7 +116,7 @@ export function asksNode(command: Command): Command {
 }
 
 /** Of another node: from a file or a variable, for every user of this machine sees arguments. Throws ControlError. */
-function tokenOf({ tokenFile }: Shared): string | undefined {
+function tokenOf({ tokenFile }: SharedFlags): string | undefined {
   if (tokenFile === undefined) return process.env[TOKEN_VARIABLE]
   try {
     return readFileSync(tokenFile, 'utf8').trim()
@@ -125,7 +125,7 @@ function tokenOf({ tokenFile }: Shared): string | undefined {
   }
 }
 
-export function controlOf(options: Shared, config: Config) {
+export function controlOf(options: SharedFlags, config: Config) {
   const token = tokenOf(options) ?? config['http.token']?.reveal()
   return {
     state: config.state,

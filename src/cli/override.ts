@@ -4,7 +4,7 @@
  */
 import { hostname, userInfo } from 'node:os'
 import type { RequestedAction } from '../api/bodies.ts'
-import { ACTION_WORDS, type ForgetResult, type NotKept, type OverrideResult } from '../api/override.ts'
+import { ACTION_WORDS, type ForgetResult, type NotStored, type OverrideResult } from '../api/override.ts'
 import type { Outlook } from '../health/node-health.ts'
 import { movesInWords } from '../traffic/moves.ts'
 import { count, formatPercent } from '../units.ts'
@@ -41,7 +41,7 @@ function nameOfUid(): string {
 export const NOT_KEPT = 3
 
 /** Exit code: 0, or NOT_KEPT with the reasons. */
-function kept(notKept: NotKept, output: Output): number {
+function reportNotStored(notKept: NotStored, output: Output): number {
   for (const { where, why } of notKept) {
     const what =
       where === 'disk'
@@ -64,11 +64,11 @@ export async function override(options: OverrideOptions, output: Output): Promis
     ...(options.for !== undefined && { for: options.for }),
   }
   const done = await post<OverrideResult>(options, '/api/overrides', body)
-  output.out(options.json ? JSON.stringify(done) : orderedInWords(done))
-  return kept(done.notKept, output)
+  output.out(options.json ? JSON.stringify(done) : overrideInWords(done))
+  return reportNotStored(done.notKept, output)
 }
 
-export function orderedInWords({ done, notKept, before, members, services }: OverrideResult): string {
+export function overrideInWords({ done, notKept, before, members, services }: OverrideResult): string {
   const { pattern, action, untilMs } = done
   const what =
     action === 'undone'
@@ -128,7 +128,7 @@ export async function forget(
   const done = await post<ForgetResult>(options, '/api/forget', { prober, who })
   const whose = done.notKept.some(({ where }) => where === 'board') ? 'this node' : 'all nodes'
   output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} is out of the roster of ${whose}`)
-  return kept(done.notKept, output)
+  return reportNotStored(done.notKept, output)
 }
 
 /** Exit code: 0 when they are accepted. Throws ControlError, when none wait too. */

@@ -50,14 +50,18 @@ export async function plan(command: PlanCommand, output: Output): Promise<number
   const revisions = new Revisions()
   try {
     const problems: SideProblem[] = []
-    const made = await planned(command, revisions, problems)
-    return tell(command, made, problems, output)
+    const made = await buildPlan(command, revisions, problems)
+    return printPlan(command, made, problems, output)
   } finally {
     revisions.end()
   }
 }
 
-async function planned(command: PlanCommand, revisions: Revisions, problems: SideProblem[]): Promise<Plan | undefined> {
+async function buildPlan(
+  command: PlanCommand,
+  revisions: Revisions,
+  problems: SideProblem[],
+): Promise<Plan | undefined> {
   const weighing = readWeighing(command, problems)
   const places = await sidesOf(command, revisions, problems)
   if (places === undefined || hasErrors(problems)) return undefined
@@ -178,7 +182,7 @@ function checkCountries(
 
 const hasErrors = (problems: readonly Problem[]): boolean => problems.some(({ severity }) => severity === 'error')
 
-function tell(
+function printPlan(
   { format, maxMove }: PlanCommand,
   made: Plan | undefined,
   problems: readonly SideProblem[],

@@ -19,7 +19,7 @@ import { STAGES, type Trace } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 import type { Position } from '../problem.ts'
 import type { ExplainContext } from '../world/build.ts'
-import type { PlaceSource } from '../world/databases.ts'
+import type { DatabaseFile } from '../world/databases.ts'
 import { type FailoverBudget, failoverBudget } from '../zone/budget.ts'
 import type { RuleModel, ServiceModel } from '../zone/model.ts'
 import { subnetHolding } from '../zone/rules.ts'
@@ -266,7 +266,7 @@ function describe(
 }
 
 /** IPv4 is read from the file that has nothing else, where there is one. */
-function databaseOf(databases: readonly PlaceSource[], family: 4 | 6): DatabaseInfo | null {
+function databaseOf(databases: readonly DatabaseFile[], family: 4 | 6): DatabaseInfo | null {
   const ofFamily = databases.find(({ ipVersion }) => ipVersion === family)
   const found = ofFamily ?? (family === 4 ? databases.find(({ ipVersion }) => ipVersion === 6) : undefined)
   if (found === undefined) return null

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { makeApp, type TcpGuard } from '../api/app.ts'
 import type { Node, ProcessView } from '../api/contract.ts'
-import { type HttpServer, isAnswered, listenSocket, listenTcp } from '../api/listen.ts'
+import { type HttpServer, isListening, listenSocket, listenTcp } from '../api/listen.ts'
 import { type Config, listensByDefault } from '../config.ts'
 import { StartError } from '../problem.ts'
 import { ListenError } from '../server/front.ts'
@@ -24,7 +24,7 @@ export const controlSocketOf = (config: Config): string => join(config.state, 'c
  */
 export async function claimState(config: Config, takeover: boolean): Promise<void> {
   const socket = controlSocketOf(config)
-  if (!takeover && (await isAnswered(socket))) {
+  if (!takeover && (await isListening(socket))) {
     throw new StartError(
       `a node or prober already runs on ${socket}; stop it, choose another state folder, or let a node take over with --takeover`,
     )
@@ -76,7 +76,7 @@ export class Doors {
       if (length > MOST_SOCKET_BYTES) throw new Error(`its path has ${length} bytes, ${MOST_SOCKET_BYTES} have room`)
       // whoever came while this one had none has the folder now
       const isRetry = this.#trouble !== undefined && !takeover
-      if (isRetry && (await isAnswered(socket))) throw new Error('another process has it: give each a state folder')
+      if (isRetry && (await isListening(socket))) throw new Error('another process has it: give each a state folder')
       const open = await listenSocket(makeApp(shown, 'open'), socket)
       if (this.#stopped) return await open.stop()
       this.#open.push(open)

@@ -10,7 +10,7 @@ const FILE: FileKind = { what: 'run', format: 'meridian run 1' }
 
 export interface RunRecord {
   /** Says what the last run left, if it left anything: one line, for the log. */
-  readonly lastEnded: string | undefined
+  readonly lastRunCrash: string | undefined
   /** This run ends in order. */
   end(): Promise<void>
 }
@@ -19,11 +19,11 @@ export interface RunRecord {
  * Begins this run's record in the state folder, and looks at the one that is there. Where a living process has one, this one is
  * its successor (`takeover`), or is about to be refused and leaves it alone.
  */
-export function beginRun(state: string, takeover: boolean): RunRecord {
+export function recordRun(state: string, takeover: boolean): RunRecord {
   const file = join(state, 'run.json')
   const last = readRun(file)
   const isLiving = last !== undefined && last.pid !== process.pid && isAlive(last.pid)
-  if (isLiving && !takeover) return { lastEnded: undefined, end: async () => {} }
+  if (isLiving && !takeover) return { lastRunCrash: undefined, end: async () => {} }
 
   const startedMs = Date.now()
   const collect = (): Run => ({
@@ -37,7 +37,7 @@ export function beginRun(state: string, takeover: boolean): RunRecord {
   saver.start()
   void saver.save() // now, not in a second: it may not live so long
   return {
-    lastEnded: last === undefined || isLiving ? undefined : lineOf(last),
+    lastRunCrash: last === undefined || isLiving ? undefined : lineOf(last),
     async end() {
       await saver.close()
       if (readRun(file)?.pid === process.pid) await rm(file, { force: true }).catch(() => {})

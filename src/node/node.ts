@@ -14,9 +14,9 @@ import { makeAdoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
 import type { AcceptBody, ForgetBody, OverrideBody } from '../api/bodies.ts'
 import type { Node, Question, Readiness, Refusal } from '../api/contract.ts'
-import type { Explained } from '../api/explained.ts'
+import type { ExplainResponse } from '../api/explained.ts'
 import { renderMetrics } from '../api/metrics.ts'
-import { applyRequest, type ForgetResult, notKeptOf, type OverrideResult } from '../api/override.ts'
+import { applyOverride, type ForgetResult, notStoredIn, type OverrideResult } from '../api/override.ts'
 import { samplesOf } from '../api/samples.ts'
 import { type NodeState, type Status, statusOf, VERSION } from '../api/status.ts'
 import type { Config, Log } from '../config.ts'
@@ -35,9 +35,9 @@ import type { WorldBuild } from '../world/build.ts'
 import { startCompiler } from '../world/compiler.ts'
 import { LOCK_WAIT } from '../world/folder.ts'
 import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
-import { type Load, loadInLog, Loads } from '../world/reloads.ts'
+import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
-import { ServedSerial } from './serial.ts'
+import { SerialFile } from './serial.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
 
 export interface NodeOptions {
@@ -63,8 +63,8 @@ export class RunningNode implements Node {
   readonly #store: Store
   readonly #adoption = makeAdoption()
   readonly #health: NodeHealth
-  readonly #loads: Loads<WorldBuild>
-  readonly #serial: ServedSerial
+  readonly #loads: Reloader<WorldBuild>
+  readonly #serial: SerialFile
   readonly #doors: Doors
   readonly #changes = new Map<string, number>()
   readonly #startedAtMs = Date.now()
@@ -82,8 +82,8 @@ export class RunningNode implements Node {
     this.#takeover = takeover
     this.#store = makeStore(config, 'node', log)
     this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
-    this.#serial = new ServedSerial(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
-    this.#loads = new Loads({
+    this.#serial = new SerialFile(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
+    this.#loads = new Reloader({
       compiler: startCompiler(
         {
           zones: config.zones,
@@ -98,7 +98,7 @@ export class RunningNode implements Node {
           ...(config['probe.enabled'] && { probe: probeSettings(config) }),
         },
         this.#adoption,
-        { waits: (news) => log.info(news), kept: (trouble) => this.#loads.kept(trouble) },
+        { onWait: (news) => log.info(news), onSaved: (trouble) => this.#loads.setSaveTrouble(trouble) },
       ),
       zones: config.zones,
       databases: [...config['geo.city'], ...config['geo.asn']],
@@ -106,7 +106,7 @@ export class RunningNode implements Node {
       use: (made, load) => this.#publish(made, load),
       onRevision: (revision) => this.#health.revise(nameOf(revision) ?? undefined),
       serialFloor: () => this.#serial.floor,
-      standing: () => `generation ${this.#made?.world.generation ?? 0} goes on serving`,
+      describeInUse: () => `generation ${this.#made?.world.generation ?? 0} goes on serving`,
       log,
     })
     this.#health = new NodeHealth({
@@ -139,7 +139,7 @@ export class RunningNode implements Node {
     await this.#doors.listenHttp()
     await this.#health.start()
     await this.#loads.watch()
-    const made = await this.#loads.first('nothing to serve', this.#takeover)
+    const made = await this.#loads.loadFirst('nothing to serve', this.#takeover)
     this.#server = await listenDns(config, this.#log, (listen) => this.#startServer(listen, made))
     if (this.#takeover) await this.#doors.listenControl() // not before it serves: until then it is the predecessor's
     this.#made = made
@@ -156,7 +156,7 @@ export class RunningNode implements Node {
       { view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation, pid: process.pid },
       `serving ${zoneCount} zones on ${this.#server.listen.map(formatEndpoint).join(', ')}${revision === null ? '' : `, at ${revision}`}`,
     )
-    this.#loads.begin()
+    this.#loads.startReloads()
   }
 
   #startServer(listen: Config['listen'], { world }: WorldBuild): Promise<Server> {
@@ -213,7 +213,7 @@ export class RunningNode implements Node {
     return { code: 'members-too-many', severity: 'error', file: this.#config.zones, line: 0, column: 0, message, hint }
   }
 
-  #publish(made: WorldBuild, load: Load): void {
+  #publish(made: WorldBuild, load: ReloadResult): void {
     const before = this.#made?.view
     this.#server!.publish(made.world)
     this.#made = made
@@ -223,7 +223,7 @@ export class RunningNode implements Node {
     const revisions = { revisionBefore: nameOf(load.before), revision: nameOf(load.revision) }
     this.#log.info(
       { why, before, after: made.view, ...revisions, serial: made.serial, parsed, ms: Math.round(ms) },
-      `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names${loadInLog(load)}`,
+      `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names${loadForLog(load)}`,
     )
   }
 
@@ -257,7 +257,7 @@ export class RunningNode implements Node {
     return statusOf(await this.#served())
   }
 
-  explain(question: Question): Explained | string | undefined {
+  explain(question: Question): ExplainResponse | string | undefined {
     if (this.#made === undefined) return undefined
     const { world, context, view } = this.#made
     const told = explain(world, this.#table, context, question, (service) => this.#health.service(service))
@@ -270,13 +270,13 @@ export class RunningNode implements Node {
   }
 
   override(body: OverrideBody): Promise<OverrideResult | Refusal> {
-    return applyRequest(this.#health, body, (fields, line) => this.#log.info(fields, line))
+    return applyOverride(this.#health, body, (fields, line) => this.#log.info(fields, line))
   }
 
   async forget({ prober, who }: ForgetBody): Promise<ForgetResult | Refusal> {
     const forgotten = this.#health.forget(prober)
     if (typeof forgotten === 'string') return { refused: forgotten }
-    const notKept = notKeptOf(await forgotten.kept)
+    const notKept = notStoredIn(await forgotten.kept)
     this.#log.info({ prober, who, notKept }, `prober ${prober} is forgotten, by ${who}`)
     return { forgotten: prober, notKept }
   }
@@ -321,7 +321,7 @@ export class RunningNode implements Node {
   async stop(): Promise<void> {
     this.#stopping = true
     clearInterval(this.#releasing)
-    await this.#loads.end()
+    await this.#loads.stopReloads()
     await this.#server?.stop(DRAIN_MS)
     await this.#prober?.stop()
     await this.#health.stop()

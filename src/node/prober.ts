@@ -16,7 +16,7 @@ import { count } from '../units.ts'
 import type { ProbeTargets } from '../world/build.ts'
 import { startTargetCompiler } from '../world/compiler.ts'
 import { LOCK_WAIT } from '../world/folder.ts'
-import { loadInLog, Loads } from '../world/reloads.ts'
+import { loadForLog, Reloader } from '../world/reloads.ts'
 import { claimState, Doors } from './doors.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
 
@@ -29,7 +29,7 @@ export class RunningProber implements ProcessView {
   readonly #config: Config
   readonly #log: Logger
   readonly #store: Store
-  readonly #loads: Loads<ProbeTargets>
+  readonly #loads: Reloader<ProbeTargets>
   readonly #doors: Doors
   readonly #startedAtMs = Date.now()
   #targets: ProbeTargets | undefined
@@ -41,10 +41,10 @@ export class RunningProber implements ProcessView {
     this.#log = log
     this.#store = makeStore(config, 'prober', log)
     this.#doors = new Doors({ config, log, takeover: false, shown: this })
-    this.#loads = new Loads({
+    this.#loads = new Reloader({
       compiler: startTargetCompiler(
         { zones: config.zones, follows: LOCK_WAIT, state: config.state, probe: probeSettings(config) },
-        { waits: (news) => log.info(news), kept: (trouble) => this.#loads.kept(trouble) },
+        { onWait: (news) => log.info(news), onSaved: (trouble) => this.#loads.setSaveTrouble(trouble) },
       ),
       zones: config.zones,
       databases: [],
@@ -53,10 +53,10 @@ export class RunningProber implements ProcessView {
         const { plan } = targets
         log.info(
           { why: load.why, plan: plan.hash, revision: nameOf(load.revision) },
-          `reloaded (${load.why}): ${count(plan.targets.length, 'target')}${loadInLog(load)}`,
+          `reloaded (${load.why}): ${count(plan.targets.length, 'target')}${loadForLog(load)}`,
         )
       },
-      standing: () => `the ${this.#targets?.plan.targets.length ?? 0} targets there are go on being probed`,
+      describeInUse: () => `the ${this.#targets?.plan.targets.length ?? 0} targets there are go on being probed`,
       log,
     })
   }
@@ -79,7 +79,7 @@ export class RunningProber implements ProcessView {
     await this.#doors.listenControl()
     await this.#doors.listenHttp()
     await this.#loads.watch()
-    const targets = await this.#loads.first('nothing to probe')
+    const targets = await this.#loads.loadFirst('nothing to probe')
     this.#prober = makeProber(config, this.#store, this.#log)
     this.#use(targets)
     const { plan, zoneCount } = targets
@@ -95,7 +95,7 @@ export class RunningProber implements ProcessView {
       },
       `prober ${name} in ${config['probe.region']}: ${count(plan.targets.length, 'target')} of ${count(zoneCount, 'zone')}`,
     )
-    this.#loads.begin()
+    this.#loads.startReloads()
   }
 
   #use(targets: ProbeTargets): void {
@@ -138,7 +138,7 @@ export class RunningProber implements ProcessView {
 
   async stop(): Promise<void> {
     this.#stopping = true
-    await this.#loads.end()
+    await this.#loads.stopReloads()
     await this.#prober?.stop()
     await this.#store.close()
     await this.#loads.stop()

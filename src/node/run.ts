@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import { faults } from '../faults.ts'
-import { beginRun } from './last-run.ts'
+import { recordRun } from './last-run.ts'
 import { makeLog } from './log.ts'
 import { RunningNode } from './node.ts'
 import { RunningProber } from './prober.ts'
@@ -15,7 +15,7 @@ export interface ServeOptions {
   readonly takeover: boolean
 }
 
-interface Running {
+interface Restartable {
   reload(why: string): void
   stop(): Promise<void>
 }
@@ -35,14 +35,14 @@ export const probe = (config: Config, untilSignal: UntilSignal): Promise<number>
 async function run(
   config: Config,
   takeover: boolean,
-  start: (log: Logger) => Promise<Running>,
+  start: (log: Logger) => Promise<Restartable>,
   untilSignal: UntilSignal,
 ): Promise<number> {
   const log = makeLog(config['log.level'])
-  const record = beginRun(config.state, takeover)
-  if (record.lastEnded !== undefined) log.warn(record.lastEnded)
+  const record = recordRun(config.state, takeover)
+  if (record.lastRunCrash !== undefined) log.warn(record.lastRunCrash)
   if (process.getuid?.() === 0) log.warn(AS_ROOT)
-  const started: { running?: Running } = {}
+  const started: { running?: Restartable } = {}
   process.on('SIGHUP', () => started.running?.reload('SIGHUP')) // before the start too: it must not kill what loads
   const running = await start(log)
   faults.contain(log)

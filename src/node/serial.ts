@@ -8,7 +8,7 @@ const FILE: FileKind = { what: 'serial', format: 'meridian serial 1' }
 
 const isSerial = (value: unknown): value is number => Number.isInteger(value) && Number(value) >>> 0 === value
 
-export class ServedSerial {
+export class SerialFile {
   readonly #saver: Saver
   readonly #file: string
   readonly #onTrouble: (trouble: string) => void

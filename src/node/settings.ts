@@ -19,7 +19,7 @@ import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
 import { redisFault } from './wiring.ts'
 
-export interface Sources {
+export interface SettingSources {
   /** As `-c` named it; undefined = ./meridian.yaml if it is there. */
   readonly file?: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
@@ -36,7 +36,7 @@ export interface Settings {
   readonly problems: readonly Problem[]
 }
 
-export function loadSettings({ file, env, flags, role }: Sources): Settings {
+export function loadSettings({ file, env, flags, role }: SettingSources): Settings {
   const problems: Problem[] = []
   const report: Report = (problem) => void problems.push(problem)
   const given = [...givenByFile(file, report), ...settingsFromEnvironment(env, report), ...flags]

@@ -19,9 +19,9 @@ import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
 import { changesInWords, changesOf } from './changes.ts'
 import { compileMaps, compileWorld, serveSerial, viewOf } from './compile.ts'
-import { type GeoState, makeGeoState, place, type Placement, type PlaceSource } from './databases.ts'
-import { type DatabaseHold, Hold, use } from './geo-hold.ts'
-import type { Zones } from './last-good.ts'
+import { type GeoState, makeGeoState, place, type Placement, type DatabaseFile } from './databases.ts'
+import { type DatabaseHold, GeoHold, useAtOnce } from './geo-hold.ts'
+import type { ValidZones } from './last-good.ts'
 import { checkPlaces } from './settings-check.ts'
 import {
   type BuildInput,
@@ -55,9 +55,9 @@ export interface ExplainContext {
   readonly services: readonly ServiceModel[]
   readonly plan: HealthPlan
   /** Where the places come from, in the order of `geo.city`; empty where a restarted node holds back what is on disk. */
-  readonly databases: readonly PlaceSource[]
+  readonly databases: readonly DatabaseFile[]
   /** The same of autonomous systems, and of `geo.asn`. */
-  readonly asnDatabases: readonly PlaceSource[]
+  readonly asnDatabases: readonly DatabaseFile[]
   /** Site whose place clients have that nobody can place. */
   readonly nodeSite?: string
   /** With them records are told with the line that they were written on. No node has them: they are most of a load's memory. */
@@ -87,7 +87,7 @@ export interface ProbeTargets {
 }
 
 /** What one build is to go by. */
-export interface BuildOrder {
+export interface BuildRequest {
   /** The serial that was served last: none below it is served (RFC 1982). */
   readonly serialFloor?: number
   /** Only what is not the same as the last that was made. */
@@ -98,13 +98,13 @@ export interface BuildOrder {
    * A World of this process is served, also when the compile thread that made it is gone. It goes on where the disk has errors:
    * what is kept for the next start may be older, or nothing.
    */
-  readonly standing?: boolean
+  readonly inUse?: boolean
 }
 
 /** What is served in place of what is on disk, for that has errors. */
-export interface Stale {
+export interface Fallback {
   /** The last good zones. */
-  readonly zones?: Pick<Zones, 'revision' | 'loadedMs'>
+  readonly zones?: Pick<ValidZones, 'revision' | 'loadedMs'>
   /** The last good databases, or none where none are known. */
   readonly databases?: 'last good' | 'none'
 }
@@ -113,7 +113,7 @@ export interface Stale {
 export interface BuildReport {
   readonly problems: readonly Problem[]
   /** undefined: all is as it is on disk. */
-  readonly stale?: Stale
+  readonly fallback?: Fallback
   /** Of what was read, whether it was in order or not. undefined: outside of git, or git doesn't tell. */
   readonly revision?: Revision
   /** Why git does not tell the revision, where something can be done about it. */
@@ -134,19 +134,19 @@ export type BuildResult<T> =
       /** What is other than in the last that was made, in words; undefined of the first. */
       readonly changes?: string
     })
-  /** It would be the same as the last that was made, and `ifChanged` or `stale` says that it need not be made again. */
+  /** It would be the same as the last that was made, and `ifChanged` or `fallback` says that it need not be made again. */
   | (BuildReport & { readonly kind: 'unchanged' })
   /** There is an error among the problems, and nothing good is known: the old World goes on. */
   | (BuildReport & { readonly kind: 'refused' })
 
 export interface Builder<T> {
   /** Reads everything that changed, compiles, and tells all problems at once. Never throws for what an operator wrote. */
-  build(order?: BuildOrder, tell?: (news: string) => void): Promise<BuildResult<T>>
+  build(request?: BuildRequest, onWait?: (news: string) => void): Promise<BuildResult<T>>
   /**
    * After a build: keeps its zones in the state folder, if they are good and others than those kept. Takes a second of CPU
    * and a pass over all files for a million names. Returns why it could not, in words.
    */
-  keep(): string | undefined
+  saveLastGood(): string | undefined
 }
 
 export interface WorldBuilder extends Builder<WorldBuild> {
@@ -158,21 +158,21 @@ export interface WorldBuilder extends Builder<WorldBuild> {
 export function makeTargetBuilder(settings: ZoneSettings): Builder<ProbeTargets> {
   const source = new ZoneSource(settings)
   return {
-    keep: () => source.keep(),
-    async build(order = {}, tell = () => {}) {
+    saveLastGood: () => source.saveLastGood(),
+    async build(request = {}, onWait = () => {}) {
       const ledger = new Ledger()
-      const reading = order.lastGood === true ? source.skip() : await source.read(tell)
+      const reading = request.lastGood === true ? source.skip() : await source.read(onWait)
       const sound = ledger.add(checkZones(settings, reading))
       ledger.end('load')
-      const choice = await source.choose(reading, sound, order.standing === true, ledger.report)
-      const stale = staleOf(choice)
+      const choice = await source.choose(reading, sound, request.inUse === true, ledger.report)
+      const fallback = fallbackOf(choice)
       const { zones } = choice
-      if (zones === undefined) return { kind: 'refused', ...ledger.tell(reading, stale) }
+      if (zones === undefined) return { kind: 'refused', ...ledger.summary(reading, fallback) }
       const input = { key: zones.hash, zones }
       const last = source.replace(input)
-      if (isSame(input, last, order, stale)) return { kind: 'unchanged', ...ledger.tell(reading, stale) }
+      if (isSame(input, last, request, fallback)) return { kind: 'unchanged', ...ledger.summary(reading, fallback) }
       const made = { plan: zones.plan, zoneCount: zones.model.zones.length }
-      return { kind: 'made', made, ...tellChanges(input, last), ...ledger.tell(reading, stale) }
+      return { kind: 'made', made, ...tellChanges(input, last), ...ledger.summary(reading, fallback) }
     },
   }
 }
@@ -184,49 +184,51 @@ export function makeBuilder(
 ): WorldBuilder {
   const { state, nodeSite } = settings
   const source = new ZoneSource(settings)
-  const hold = state === undefined ? undefined : new Hold({ folder: state, limit: settings.maxMove })
-  let inUse: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
+  const hold = state === undefined ? undefined : new GeoHold({ folder: state, limit: settings.maxMove })
+  let usedDatabases: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
 
   return {
     model: () => source.model,
-    keep: () => source.keep(),
-    async build(order = {}, tell = () => {}) {
-      const { lastGood = false, standing = false } = order
+    saveLastGood: () => source.saveLastGood(),
+    async build(request = {}, onWait = () => {}) {
+      const { lastGood = false, inUse = false } = request
       const ledger = new Ledger()
       const { report } = ledger
       const cache = openCache(settings.cache, eachOnce(unwritable(report, settings.cache)))
 
-      const reading = lastGood ? source.skip() : await source.read(tell)
+      const reading = lastGood ? source.skip() : await source.read(onWait)
       let sound = ledger.add(checkZones(settings, reading))
       ledger.end('load')
 
       // the World that is served has places, which are lost here: better it goes on than that nobody has a place
-      const hasNone = standing && geo.databases === undefined && hold?.remembered(cache) === undefined
-      const remembered = hold === undefined || hasNone ? undefined : () => hold.remembered(cache)
-      const placement = await place(settings, { before: geo.databases, remembered, lastGood, cache, report })
+      const hasNone = inUse && geo.databases === undefined && hold?.lastUsed(cache) === undefined
+      const lastUsed = hold === undefined || hasNone ? undefined : () => hold.lastUsed(cache)
+      const placement = await place(settings, { before: geo.databases, lastUsed, lastGood, cache, report })
       ledger.end('places')
       const { databases } = placement
       const { zones: onDisk } = reading
       if (onDisk !== undefined) sound = ledger.add(checkPlaces(settings, onDisk.model, databases?.places)) && sound
 
-      const choice = await source.choose(reading, sound, standing, report)
-      const stale = staleOf(choice, placement)
+      const choice = await source.choose(reading, sound, inUse, report)
+      const fallback = fallbackOf(choice, placement)
       const { zones } = choice
-      if (zones === undefined || databases === undefined) return { kind: 'refused', ...ledger.tell(reading, stale) }
+      if (zones === undefined || databases === undefined)
+        return { kind: 'refused', ...ledger.summary(reading, fallback) }
       const { model, plan } = zones
       geo.databases = databases
 
       const context = { model, plan, hash: zones.hash, nodeSite, cache, maps: geo.maps, report }
       const decision = hold?.decide(databases.places, { ...context, file: settings.city.join() })
-      const { places, held, keep } = decision ?? use(databases.places)
+      const { places, held, keep } = decision ?? useAtOnce(databases.places)
       if (settings.maxMove !== undefined) ledger.end('hold')
       // of held ones, what is on disk says nothing of what is used
-      if (held === null) inUse = { databases: databases.city.sources, asnDatabases: databases.asn?.sources ?? [] }
-      const { serial, zones: served } = serveSerial(model, order.serialFloor, settings.zones, report)
+      if (held === null)
+        usedDatabases = { databases: databases.city.sources, asnDatabases: databases.asn?.sources ?? [] }
+      const { serial, zones: served } = serveSerial(model, request.serialFloor, settings.zones, report)
       const view = viewOf(zones.hash, model, places)
       const input = { key: `${view} ${serial} ${held?.build ?? ''}`, zones }
       const last = source.replace(input)
-      if (isSame(input, last, order, stale)) return { kind: 'unchanged', ...ledger.tell(reading, stale) }
+      if (isSame(input, last, request, fallback)) return { kind: 'unchanged', ...ledger.summary(reading, fallback) }
 
       const maps = compileMaps(model, { places, nodeSite, before: geo.maps, cache, allocate })
       // nothing goes while databases on disk are of no use: what is in the cache may be all there is of them
@@ -238,25 +240,25 @@ export function makeBuilder(
       ledger.end('image')
       geo.maps = maps.byKey
       // not what stands for lost ones
-      if (!placement.areLastGood) hold?.used(places, unwritable(report, state))
+      if (!placement.areLastGood) hold?.noteInUse(places, unwritable(report, state))
       const { sites, services } = model
       const made: WorldBuild = {
         world,
         plan,
-        context: { places, sites, services, plan, ...inUse, ...(nodeSite !== undefined && { nodeSite }) },
+        context: { places, sites, services, plan, ...usedDatabases, ...(nodeSite !== undefined && { nodeSite }) },
         view,
         serial,
         zoneCount: model.zones.length,
         nameCount: world.image.names,
         held,
       }
-      return { kind: 'made', made, ...tellChanges(input, last), ...ledger.tell(reading, stale) }
+      return { kind: 'made', made, ...tellChanges(input, last), ...ledger.summary(reading, fallback) }
     },
   }
 }
 
 /** `placement`: a prober has none. */
-function staleOf({ zones, areLastGood }: ZoneChoice, placement?: Placement): Stale | undefined {
+function fallbackOf({ zones, areLastGood }: ZoneChoice, placement?: Placement): Fallback | undefined {
   const places = placement?.areLastGood === true ? placement.databases?.places : undefined
   if (!areLastGood && places === undefined) return undefined
   return {
@@ -266,8 +268,12 @@ function staleOf({ zones, areLastGood }: ZoneChoice, placement?: Placement): Sta
 }
 
 /** It was made before, and that is all that is wanted. What stands in for the disk is not made again in any case. */
-const isSame = (input: BuildInput, last: BuildInput | undefined, { ifChanged }: BuildOrder, stale?: Stale): boolean =>
-  (ifChanged === true || stale !== undefined) && last?.key === input.key
+const isSame = (
+  input: BuildInput,
+  last: BuildInput | undefined,
+  { ifChanged }: BuildRequest,
+  fallback?: Fallback,
+): boolean => (ifChanged === true || fallback !== undefined) && last?.key === input.key
 
 const tellChanges = (input: BuildInput, last: BuildInput | undefined): { readonly changes?: string } =>
   last === undefined ? {} : { changes: changesInWords(changesOf(last.zones.model, input.zones.model)) }
@@ -279,10 +285,10 @@ const unwritable =
     report({ code: 'cache-unwritable', severity: 'warning', file, line: 0, column: 0, message })
 
 /** The same trouble with each of many files is told once. */
-function eachOnce(tell: (message: string) => void): (message: string) => void {
+function eachOnce(warn: (message: string) => void): (message: string) => void {
   const told = new Set<string>()
   return (message) => {
-    if (!told.has(message)) tell(message)
+    if (!told.has(message)) warn(message)
     told.add(message)
   }
 }
@@ -308,10 +314,10 @@ class Ledger {
     this.#sinceMs = nowMs
   }
 
-  tell({ read }: ZoneReading, stale: Stale | undefined): BuildReport {
+  summary({ read }: ZoneReading, fallback: Fallback | undefined): BuildReport {
     return {
       problems: this.#problems,
-      ...(stale !== undefined && { stale }),
+      ...(fallback !== undefined && { fallback }),
       ...(read?.revision !== undefined && { revision: read.revision }),
       ...(read?.gitTrouble !== undefined && { gitTrouble: read.gitTrouble }),
       parsed: read?.parsed ?? 0,

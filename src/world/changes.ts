@@ -7,21 +7,21 @@ import type { Model } from '../zone/model.ts'
 import { Z_INTS, Z_OWNER, Z_OWNER_BYTES, type ZoneModel } from '../zone/pack.ts'
 
 /** Texts, sorted. */
-interface Changed {
+interface AddedRemoved {
   readonly added: readonly string[]
   readonly removed: readonly string[]
 }
 
-export interface Changes {
-  readonly zones: Changed
-  readonly services: Changed
+export interface ModelChanges {
+  readonly zones: AddedRemoved
+  readonly services: AddedRemoved
   /** Owner names written in zones, those of zones that came or went among them. */
   readonly names: { readonly added: number; readonly removed: number }
   /** Zones that are in both and not the same. */
   readonly zonesChanged: number
 }
 
-export function changesOf(before: Model, after: Model): Changes {
+export function changesOf(before: Model, after: Model): ModelChanges {
   const old = new Map(before.zones.map((zone) => [formatName(zone.apex), zone]))
   const now = new Map(after.zones.map((zone) => [formatName(zone.apex), zone]))
   const names = { added: 0, removed: 0 }
@@ -59,7 +59,7 @@ function ownersOf(zone: ZoneModel | undefined): Set<string> {
   return owners
 }
 
-const compare = (before: ReadonlySet<string>, after: ReadonlySet<string>): Changed => ({
+const compare = (before: ReadonlySet<string>, after: ReadonlySet<string>): AddedRemoved => ({
   added: [...after].filter((name) => !before.has(name)).toSorted(),
   removed: [...before].filter((name) => !after.has(name)).toSorted(),
 })
@@ -68,7 +68,7 @@ const compare = (before: ReadonlySet<string>, after: ReadonlySet<string>): Chang
 const MOST = 5
 
 /** `zones +a.example. −b.example., 3 changed; names +12 −3; service +api`. */
-export function changesInWords({ zones, services, names, zonesChanged }: Changes): string {
+export function changesInWords({ zones, services, names, zonesChanged }: ModelChanges): string {
   const signed = [names.added > 0 ? `+${names.added}` : '', names.removed > 0 ? `−${names.removed}` : ''].filter(
     (part) => part !== '',
   )
@@ -81,7 +81,7 @@ export function changesInWords({ zones, services, names, zonesChanged }: Changes
   return told.length === 0 ? 'the same zones, names and services' : told.join('; ')
 }
 
-const listed = ({ added, removed }: Changed): string[] => [...some(added, '+'), ...some(removed, '−')]
+const listed = ({ added, removed }: AddedRemoved): string[] => [...some(added, '+'), ...some(removed, '−')]
 
 const some = (names: readonly string[], sign: string): string[] => [
   ...names.slice(0, MOST).map((name) => sign + name),

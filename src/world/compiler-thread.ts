@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { Adoption } from '../answer/adoption.ts'
 import {
   type Builder,
-  type BuildOrder,
+  type BuildRequest,
   type BuildResult,
   type BuildSettings,
   makeBuilder,
@@ -28,10 +28,10 @@ interface WorldJob {
 }
 
 /** What it says: how a build ended, what one waits for, or why its zones can't be kept for the next start (null: they are). */
-export type FromCompileThread<T> =
+export type CompileThreadMessage<T> =
   | { readonly result: BuildResult<T> }
   | { readonly news: string }
-  | { readonly keepTrouble: string | null }
+  | { readonly saveTrouble: string | null }
 
 const job: CompileJob = workerData
 const port = parentPort!
@@ -47,10 +47,10 @@ if (process.platform === 'linux') setPriority(Math.max(NICE, getPriority()))
 const builder = job.of === 'worlds' ? makeNumberingBuilder(job) : makeTargetBuilder(job.settings)
 
 /** A bug ends this thread with all that it keeps: the next build starts from nothing. */
-async function build(order: BuildOrder): Promise<void> {
-  say({ result: await builder.build(order, (news) => say({ news })) })
+async function build(request: BuildRequest): Promise<void> {
+  post({ result: await builder.build(request, (news) => post({ news })) })
   // behind what waits for it
-  say({ keepTrouble: builder.keep() ?? null })
+  post({ saveTrouble: builder.saveLastGood() ?? null })
 }
 
 /** Of Worlds that have their numbers, in memory of the pool. */
@@ -60,8 +60,8 @@ function makeNumberingBuilder({ settings, adoption, generation: last }: WorldJob
   let generation = last
   return {
     ...worlds,
-    async build(order, tell) {
-      const result = await worlds.build(order, tell)
+    async build(request, tell) {
+      const result = await worlds.build(request, tell)
       if (result.kind !== 'made') {
         pool.seal(undefined)
         return result
@@ -74,6 +74,6 @@ function makeNumberingBuilder({ settings, adoption, generation: last }: WorldJob
   }
 }
 
-const say = (message: FromCompileThread<WorldBuild | ProbeTargets>): void => port.postMessage(message)
+const post = (message: CompileThreadMessage<WorldBuild | ProbeTargets>): void => port.postMessage(message)
 
-port.on('message', (order: BuildOrder) => void build(order))
+port.on('message', (request: BuildRequest) => void build(request))

@@ -5,8 +5,8 @@
 import { extname } from 'node:path'
 import type { Adoption } from '../answer/adoption.ts'
 import { startThread, type Thread } from '../linux/worker.ts'
-import type { BuildOrder, BuildResult, BuildSettings, ProbeTargets, WorldBuild } from './build.ts'
-import type { CompileJob, FromCompileThread } from './compiler-thread.ts'
+import type { BuildRequest, BuildResult, BuildSettings, ProbeTargets, WorldBuild } from './build.ts'
+import type { CompileJob, CompileThreadMessage } from './compiler-thread.ts'
 import type { ZoneSettings } from './zones.ts'
 
 export interface Compiler<T> {
@@ -15,7 +15,7 @@ export interface Compiler<T> {
    * Calls while one is running share the build after it, which goes by the order of the last of them. Rejects when the thread
    * dies (a bug, no memory), or takes longer than it may, which ends it: the old World goes on, the next call has a new thread.
    */
-  build(order?: BuildOrder): Promise<BuildResult<T>>
+  build(request?: BuildRequest): Promise<BuildResult<T>>
   /** Also in the middle of a build: that one rejects. */
   stop(): Promise<void>
 }
@@ -27,44 +27,44 @@ export interface Compiler<T> {
 const MOST_MS = 600_000
 
 /** What a compiler tells besides what it builds. */
-export interface CompilerNews {
+export interface CompilerCallbacks {
   /** What a build waits for, in words. */
-  readonly waits?: (news: string) => void
+  readonly onWait?: (news: string) => void
   /** Why the zones of a build can't be kept for the next start; undefined: they are. */
-  readonly kept?: (trouble: string | undefined) => void
+  readonly onSaved?: (trouble: string | undefined) => void
 }
 
 /** Of Worlds. */
 export function startCompiler(
   settings: BuildSettings,
   adoption: Adoption,
-  news: CompilerNews = {},
+  news: CompilerCallbacks = {},
 ): Compiler<WorldBuild> {
   let generation = 0
-  const sees = (result: BuildResult<WorldBuild>): void => {
+  const onResult = (result: BuildResult<WorldBuild>): void => {
     if (result.kind === 'made') generation = result.made.world.generation
   }
-  return start(() => ({ of: 'worlds', settings, adoption, generation }), sees, news)
+  return start(() => ({ of: 'worlds', settings, adoption, generation }), onResult, news)
 }
 
 /** Of a prober's targets. */
-export const startTargetCompiler = (settings: ZoneSettings, news: CompilerNews = {}): Compiler<ProbeTargets> =>
+export const startTargetCompiler = (settings: ZoneSettings, news: CompilerCallbacks = {}): Compiler<ProbeTargets> =>
   start(
     () => ({ of: 'targets', settings }),
     () => {},
     news,
   )
 
-/** `job`: of a thread that starts now. `sees` every result before it is given out. */
+/** `job`: of a thread that starts now. `onResult` every result before it is given out. */
 function start<T>(
   job: () => CompileJob,
-  sees: (result: BuildResult<T>) => void,
-  { waits = () => {}, kept = () => {} }: CompilerNews,
+  onResult: (result: BuildResult<T>) => void,
+  { onWait = () => {}, onSaved = () => {} }: CompilerCallbacks,
 ): Compiler<T> {
   let worker: Thread | undefined
   let running: Promise<BuildResult<T>> | undefined
   let next: Promise<BuildResult<T>> | undefined
-  let nextOrder: BuildOrder = {}
+  let nextRequest: BuildRequest = {}
   let stopped = false
 
   function startWorker(): Thread {
@@ -72,55 +72,55 @@ function start<T>(
     const started = startThread(entry, { name: 'compile', workerData: job() })
     let cause: unknown = 'it ended'
     started.on('error', (error) => (cause = error)) // told by the build that it broke, if it broke one
-    started.on('message', (message: FromCompileThread<T>) => {
-      if ('news' in message) waits(message.news)
-      else if ('keepTrouble' in message) kept(message.keepTrouble ?? undefined)
+    started.on('message', (message: CompileThreadMessage<T>) => {
+      if ('news' in message) onWait(message.news)
+      else if ('saveTrouble' in message) onSaved(message.saveTrouble ?? undefined)
     })
     started.once('exit', () => {
       if (worker !== started) return
       worker = undefined
       if (running === undefined && !stopped)
-        kept(
+        onSaved(
           `the compile thread died behind a load, and may not have kept its zones for the next start: ${String(cause)}`,
         )
     })
     return started
   }
 
-  function run(order: BuildOrder): Promise<BuildResult<T>> {
+  function run(request: BuildRequest): Promise<BuildResult<T>> {
     if (stopped) return Promise.reject(new Error('the compiler has been stopped'))
-    const asked = (worker ??= startWorker())
+    const thread = (worker ??= startWorker())
     return new Promise<BuildResult<T>>((resolve, reject) => {
       let cause: unknown = 'it ended'
       const onError = (error: unknown): void => void (cause = error)
       const onExit = (): void => settle(() => reject(new Error(`the compile thread died: ${String(cause)}`, { cause })))
-      const onMessage = (message: FromCompileThread<T>): void => {
+      const onMessage = (message: CompileThreadMessage<T>): void => {
         if (!('result' in message)) return
         const { result } = message
-        sees(result)
+        onResult(result)
         settle(() => resolve(result))
       }
       const late = setTimeout(() => {
         settle(() => reject(new Error(`the load took longer than ${MOST_MS / 1000} s and was ended`)))
-        if (worker === asked) worker = undefined
-        void asked.terminate()
+        if (worker === thread) worker = undefined
+        void thread.terminate()
       }, MOST_MS)
       const settle = (how: () => void): void => {
         clearTimeout(late)
-        asked.off('error', onError)
-        asked.off('exit', onExit)
-        asked.off('message', onMessage)
+        thread.off('error', onError)
+        thread.off('exit', onExit)
+        thread.off('message', onMessage)
         how()
       }
-      asked.on('error', onError)
-      asked.on('exit', onExit)
-      asked.on('message', onMessage)
-      asked.postMessage(order)
+      thread.on('error', onError)
+      thread.on('exit', onExit)
+      thread.on('message', onMessage)
+      thread.postMessage(request)
     })
   }
 
-  function begin(order: BuildOrder): Promise<BuildResult<T>> {
-    const build = run(order).finally(() => {
+  function begin(request: BuildRequest): Promise<BuildResult<T>> {
+    const build = run(request).finally(() => {
       if (running === build) running = undefined
     })
     running = build
@@ -128,14 +128,14 @@ function start<T>(
   }
 
   return {
-    build(order = {}) {
-      if (running === undefined) return begin(order)
-      nextOrder = order
+    build(request = {}) {
+      if (running === undefined) return begin(request)
+      nextRequest = request
       next ??= running
         .catch(() => undefined)
         .then(() => {
           next = undefined
-          return begin(nextOrder)
+          return begin(nextRequest)
         })
       return next
     },

@@ -8,8 +8,8 @@ import { openDatabases, type Database } from '../geo/database.ts'
 import { loadPlaces, placesKey, type Places } from '../geo/place.ts'
 import type { ClientMap } from '../policy/map.ts'
 import type { Problem, Report } from '../problem.ts'
-import { type LockWait, unsettled } from './folder.ts'
-import { PATIENT, PROMPT, settled, stampFiles } from './stable-read.ts'
+import { type LockWait, unsettledProblem } from './folder.ts'
+import { WAIT_FOR_REST, READ_AT_ONCE, readWhenStable, stampFiles } from './stable-read.ts'
 
 /** See BuildSettings. */
 interface DatabaseSettings {
@@ -19,7 +19,7 @@ interface DatabaseSettings {
 }
 
 /** A database, as people know it. */
-export type PlaceSource = Pick<Database, 'path' | 'type' | 'builtSeconds' | 'ipVersion'>
+export type DatabaseFile = Pick<Database, 'path' | 'type' | 'builtSeconds' | 'ipVersion'>
 
 /**
  * The databases of the last build, and the maps in use. Builders of one process may share it, one build at a time: `plan`
@@ -42,7 +42,7 @@ export interface PlaceDatabases {
 /** What was decoded of some files, and what they looked like: while they look the same they are not read again. */
 interface DatabaseSet<T> {
   readonly content: T
-  readonly sources: readonly PlaceSource[]
+  readonly sources: readonly DatabaseFile[]
   readonly stamp: string
 }
 
@@ -58,8 +58,8 @@ export interface PlaceInput {
   /** Those of the last build. */
   readonly before: PlaceDatabases | undefined
   /** What stands in for files of no use: the places of the last run, or where they are lost, none. undefined: nothing may. */
-  readonly remembered: (() => Places | undefined) | undefined
-  /** See BuildOrder. */
+  readonly lastUsed: (() => Places | undefined) | undefined
+  /** See BuildRequest. */
   readonly lastGood: boolean
   readonly cache: Cache
   readonly report: Report
@@ -67,10 +67,10 @@ export interface PlaceInput {
 
 /** Stage 3 of a build: where clients are. */
 export async function place(settings: DatabaseSettings, input: PlaceInput): Promise<Placement> {
-  const { before, remembered, lastGood, cache, report } = input
+  const { before, lastUsed, lastGood, cache, report } = input
   const { city: cityFiles, asn: asnFiles = [], follows } = settings
-  if (lastGood && remembered !== undefined) {
-    const databases = lastDatabases(before, remembered, cache, report)
+  if (lastGood && lastUsed !== undefined) {
+    const databases = lastDatabases(before, lastUsed, cache, report)
     return { databases, areLastGood: cityFiles.length + asnFiles.length > 0 }
   }
   const makePlaces = (found: readonly Database[]) => loadPlaces(found, cache, report)
@@ -79,15 +79,15 @@ export async function place(settings: DatabaseSettings, input: PlaceInput): Prom
   const asn =
     asnFiles.length > 0 ? await openFiles(asnFiles, before?.asn, asnsKey, makeAsns, follows, report) : undefined
   if (city !== undefined && (asn !== undefined || asnFiles.length === 0)) {
-    return { databases: together(city, asn, before), areLastGood: false }
+    return { databases: combine(city, asn, before), areLastGood: false }
   }
-  if (remembered === undefined) return { databases: undefined, areLastGood: false }
-  const last = lastDatabases(before, remembered, cache, report)
-  const databases = together(city ?? last.city, asnFiles.length > 0 ? (asn ?? last.asn) : undefined, before)
+  if (lastUsed === undefined) return { databases: undefined, areLastGood: false }
+  const last = lastDatabases(before, lastUsed, cache, report)
+  const databases = combine(city ?? last.city, asnFiles.length > 0 ? (asn ?? last.asn) : undefined, before)
   return { databases, areLastGood: true }
 }
 
-function together(
+function combine(
   city: DatabaseSet<Places>,
   asn: DatabaseSet<Asns> | undefined,
   before: PlaceDatabases | undefined,
@@ -102,15 +102,15 @@ function together(
  */
 function lastDatabases(
   before: PlaceDatabases | undefined,
-  remembered: () => Places | undefined,
+  lastUsed: () => Places | undefined,
   cache: Cache,
   report: Report,
 ): PlaceDatabases {
   if (before !== undefined) return before
-  const { asns, ...content } = remembered() ?? loadPlaces([], cache, report)!
+  const { asns, ...content } = lastUsed() ?? loadPlaces([], cache, report)!
   const city = { content, sources: [], stamp: '' }
   const asn = asns && { content: asns, sources: [], stamp: '' }
-  return together(city, asn, undefined)
+  return combine(city, asn, undefined)
 }
 
 async function openFiles<T extends { readonly id: string }>(
@@ -141,7 +141,11 @@ async function readDatabases(
     const problems: Problem[] = []
     return { problems, databases: openDatabases(files, (problem) => void problems.push(problem)) }
   }
-  const found = await settled(() => stampFiles(files), read, follows === undefined ? PROMPT : PATIENT)
-  for (const problem of found?.problems ?? [unsettled(files.join(', '))]) report(problem)
+  const found = await readWhenStable(
+    () => stampFiles(files),
+    read,
+    follows === undefined ? READ_AT_ONCE : WAIT_FOR_REST,
+  )
+  for (const problem of found?.problems ?? [unsettledProblem(files.join(', '))]) report(problem)
   return found?.databases
 }

@@ -10,7 +10,7 @@ import { findWorkTree, gitFiles, lockOf, type Revision, revisionOf } from '../gi
 import { Files } from '../load/files.ts'
 import { type LoadResult, loadFolder, type Progress, type SavedZones } from '../load/load.ts'
 import type { Problem } from '../problem.ts'
-import { PATIENT, PROMPT, settled, type Stamp, Stamping } from './stable-read.ts'
+import { WAIT_FOR_REST, READ_AT_ONCE, readWhenStable, type Stamp, StampBuilder } from './stable-read.ts'
 
 export interface FolderRead {
   /** Without a model also when it never came to rest. */
@@ -34,7 +34,7 @@ export interface LockWait {
 export const LOCK_WAIT: LockWait = { firstMs: 1_000, ms: 60_000 }
 const LOCK_LOOK_MS = 250
 
-const NOTHING: LoadResult = { problems: [], hash: '', outside: [], files: new Map(), sources: new Map(), serial: 0 }
+const NO_ZONES: LoadResult = { problems: [], hash: '', outside: [], files: new Map(), sources: new Map(), serial: 0 }
 
 export class Folder {
   readonly #path: string
@@ -52,19 +52,19 @@ export class Folder {
     this.#onProgress = onProgress
   }
 
-  /** `tell`: what is waited for, in words. Calls must not overlap. */
-  async read(tell: (news: string) => void): Promise<FolderRead> {
+  /** `onWait`: what is waited for, in words. Calls must not overlap. */
+  async read(onWait: (news: string) => void): Promise<FolderRead> {
     const lockWait = this.#lockWait
     const tree = lockWait && findWorkTree(this.#path)
     const problems: Problem[] = []
     const unlocked =
-      lockWait && tree && this.#lockWaiter(lockOf(tree), this.#last ? lockWait.ms : lockWait.firstMs, tell, problems)
+      lockWait && tree && this.#lockWaiter(lockOf(tree), this.#last ? lockWait.ms : lockWait.firstMs, onWait, problems)
     let parsed = 0
     let told: Awaited<ReturnType<typeof revisionOf>> = {}
 
     const stamp = async (): Promise<Stamp> => {
       await unlocked?.()
-      const stamping = new Stamping()
+      const stamping = new StampBuilder()
       const files = new Files(this.#path)
       await stamping.addFolder(this.#path, (path) => files.mayRead(path))
       for (const file of this.#last?.outside ?? []) await stamping.add(file)
@@ -83,10 +83,10 @@ export class Folder {
       return loaded
     }
 
-    const loaded = await settled(stamp, load, lockWait === undefined ? PROMPT : PATIENT)
+    const loaded = await readWhenStable(stamp, load, lockWait === undefined ? READ_AT_ONCE : WAIT_FOR_REST)
     if (loaded === undefined) {
-      problems.push(unsettled(this.#path))
-      const { model: _, ...rest } = this.#last ?? NOTHING
+      problems.push(unsettledProblem(this.#path))
+      const { model: _, ...rest } = this.#last ?? NO_ZONES
       return { loaded: rest, problems, parsed }
     }
     return {
@@ -104,7 +104,12 @@ export class Folder {
   }
 
   /** What resolves when the lock is away; all calls of one reading share the time there is. */
-  #lockWaiter(lock: string, withinMs: number, tell: (news: string) => void, problems: Problem[]): () => Promise<void> {
+  #lockWaiter(
+    lock: string,
+    withinMs: number,
+    onWait: (news: string) => void,
+    problems: Problem[],
+  ): () => Promise<void> {
     let leftMs = withinMs
     let told = false
     return async () => {
@@ -113,10 +118,10 @@ export class Folder {
         if (held === undefined || held === this.#staleLock) return
         if (leftMs <= 0) {
           this.#staleLock = held
-          problems.push(stillLocked(this.#path, lock, withinMs))
+          problems.push(lockedProblem(this.#path, lock, withinMs))
           return
         }
-        if (!told) tell(`git is at work (${lock} exists): waiting until it is done, ${withinMs / 1000} s at most`)
+        if (!told) onWait(`git is at work (${lock} exists): waiting until it is done, ${withinMs / 1000} s at most`)
         told = true
         await sleep(LOCK_LOOK_MS)
         leftMs -= LOCK_LOOK_MS
@@ -130,15 +135,15 @@ const idOf = async (path: string): Promise<string | undefined> => {
   return found && `${found.ino} ${found.mtimeMs}`
 }
 
-function stillLocked(folder: string, lock: string, ms: number): Problem {
+function lockedProblem(folder: string, lock: string, ms: number): Problem {
   const message = `git has had its lock for ${ms / 1000} s: read all the same`
   const hint = `Does git still run there? If not, remove ${lock}`
   return { code: 'folder-unsettled', severity: 'warning', file: folder, line: 0, column: 0, message, hint }
 }
 
 /** Also of a database. */
-export function unsettled(file: string): Problem {
-  const message = `it changed again and again while it was read, for ${PATIENT.withinMs / 1000} s or ${PATIENT.rounds} times`
+export function unsettledProblem(file: string): Problem {
+  const message = `it changed again and again while it was read, for ${WAIT_FOR_REST.withinMs / 1000} s or ${WAIT_FOR_REST.rounds} times`
   const hint = 'Put it in place whole: git, or a copy beside it that is renamed; the next change is tried again'
   return { code: 'folder-unsettled', severity: 'error', file, line: 0, column: 0, message, hint }
 }

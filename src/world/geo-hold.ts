@@ -26,7 +26,7 @@ import { formatPercent } from '../units.ts'
 import type { Model, ServiceModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 
-export interface HoldSettings {
+export interface GeoHoldSettings {
   /** 0–1: more of no service's clients may move. undefined: any may. */
   readonly limit: number | undefined
   /** The state folder. */
@@ -44,7 +44,7 @@ export interface DatabaseHold {
 }
 
 /** What goes into the maps besides zones and places. */
-export interface HoldContext {
+export interface GeoHoldContext {
   readonly model: Model
   readonly plan: HealthPlan
   /** Hash of the model: what was worked out for an equal one stands. */
@@ -57,7 +57,7 @@ export interface HoldContext {
   readonly report: Report
 }
 
-export interface Decision {
+export interface HoldDecision {
   readonly places: Places
   readonly held: DatabaseHold | null
   /** Keys that the cache must keep besides those in use. */
@@ -84,40 +84,40 @@ function cachedBuild(build: string, cache: Cache): Places | undefined {
 /** The node's part: this build may be used, and no other. */
 export const acceptBuild = (folder: string, build: string): void => writeMark(folder, ACCEPTED, build)
 
-export class Hold {
-  readonly #settings: HoldSettings
+export class GeoHold {
+  readonly #settings: GeoHoldSettings
   #inUse: Places | undefined
   #found: { readonly key: string; readonly worst: WorstMoves | undefined; readonly keep: readonly string[] } | undefined
 
-  constructor(settings: HoldSettings) {
+  constructor(settings: GeoHoldSettings) {
     this.#settings = settings
   }
 
   /** The places that the last run used, where the cache has them. */
-  remembered(cache: Cache): Places | undefined {
+  lastUsed(cache: Cache): Places | undefined {
     const build = readMark(this.#settings.folder, IN_USE)
     return build === undefined ? undefined : cachedBuild(build, cache)
   }
 
   /** Which places to use, of those on disk and those in use. */
-  decide(onDisk: Places, context: HoldContext): Decision {
+  decide(onDisk: Places, context: GeoHoldContext): HoldDecision {
     const { limit } = this.#settings
-    if (limit === undefined) return use(onDisk)
+    if (limit === undefined) return useAtOnce(onDisk)
     const before = this.#before(onDisk, context)
     const build = buildOf(onDisk)
-    if (before === undefined || buildOf(before) === build) return use(onDisk)
+    if (before === undefined || buildOf(before) === build) return useAtOnce(onDisk)
     // from no database to one, or back, is what an operator has just written into the settings
-    if (!hasPlaces(before) || !hasPlaces(onDisk) || !before.asns !== !onDisk.asns) return use(onDisk)
-    if (readMark(this.#settings.folder, ACCEPTED) === build) return use(onDisk)
+    if (!hasPlaces(before) || !hasPlaces(onDisk) || !before.asns !== !onDisk.asns) return useAtOnce(onDisk)
+    if (readMark(this.#settings.folder, ACCEPTED) === build) return useAtOnce(onDisk)
     const { worst, keep } = this.#moved(before, onDisk, context)
-    if (worst === undefined || worst.moves.moved <= limit) return use(onDisk)
+    if (worst === undefined || worst.moves.moved <= limit) return useAtOnce(onDisk)
     const held = { build, inUse: buildOf(before), ...worst }
     context.report({ ...heldProblem(held, limit), file: context.file })
     return { places: before, held, keep: [onDisk.id, ...(onDisk.asns ? [onDisk.asns.id] : []), ...keep] }
   }
 
   /** These places are what is served now: a restart begins with them. */
-  used(places: Places, warn: (message: string) => void): void {
+  noteInUse(places: Places, warn: (message: string) => void): void {
     const build = buildOf(places)
     if (this.#inUse !== undefined && buildOf(this.#inUse) === build) return
     this.#inUse = places
@@ -128,7 +128,7 @@ export class Hold {
     }
   }
 
-  #before(onDisk: Places, { cache, report, file }: HoldContext): Places | undefined {
+  #before(onDisk: Places, { cache, report, file }: GeoHoldContext): Places | undefined {
     if (this.#inUse !== undefined) return this.#inUse
     const build = readMark(this.#settings.folder, IN_USE)
     if (build === undefined || build === buildOf(onDisk)) return undefined
@@ -144,7 +144,7 @@ export class Hold {
   #moved(
     before: Places,
     after: Places,
-    context: HoldContext,
+    context: GeoHoldContext,
   ): { worst: WorstMoves | undefined; keep: readonly string[] } {
     const key = `${buildOf(before)} ${buildOf(after)} ${context.hash}`
     if (this.#found?.key !== key) this.#found = { key, ...mostMoved(before, after, context) }
@@ -153,7 +153,7 @@ export class Hold {
 }
 
 /** Nothing holds these back. */
-export const use = (places: Places): Decision => ({ places, held: null, keep: [] })
+export const useAtOnce = (places: Places): HoldDecision => ({ places, held: null, keep: [] })
 
 type WorstMoves = Pick<DatabaseHold, 'service' | 'moves'>
 
@@ -161,7 +161,7 @@ type WorstMoves = Pick<DatabaseHold, 'service' | 'moves'>
 function mostMoved(
   before: Places,
   after: Places,
-  { model, plan, nodeSite, cache, maps }: HoldContext,
+  { model, plan, nodeSite, cache, maps }: GeoHoldContext,
 ): { readonly worst: WorstMoves | undefined; readonly keep: readonly string[] } {
   const home = nodeSite === undefined ? undefined : model.sites.get(nodeSite)
   const definitionOf = (service: ServiceModel) => mapDefinition(service, model.sites, home)

@@ -22,10 +22,10 @@ import type { Model } from '../zone/model.ts'
 import type { Folder, FolderRead } from './folder.ts'
 
 /** Zones that may be served. */
-export interface Zones {
+export interface ValidZones {
   readonly model: Model
   readonly plan: HealthPlan
-  /** Loaded.hash. */
+  /** LoadResult.hash. */
   readonly hash: string
   /** Of the commit that they were first loaded of; later ones may have the same. */
   readonly revision: Revision | undefined
@@ -34,22 +34,22 @@ export interface Zones {
 }
 
 /** undefined where what was loaded has errors. */
-export const zonesOf = (
+export const validZones = (
   { model, hash }: LoadResult,
   revision: Revision | undefined,
   loadedMs = Date.now(),
-): Zones | undefined => model && { model, plan: planHealth(model), hash, revision, loadedMs }
+): ValidZones | undefined => model && { model, plan: planHealth(model), hash, revision, loadedMs }
 
 /** What is kept for the next start, and what was kept for this one. */
 export class LastGood {
   readonly #file: string
   readonly #path: string
   readonly #folder: Folder
-  /** Loaded since, and good. */
+  /** LoadResult since, and good. */
   #loaded: LoadResult | undefined
   #revision: Revision | undefined
   /** Hash of what is kept whole; null = not looked at yet. */
-  #kept: string | undefined | null = null
+  #savedHash: string | undefined | null = null
 
   /** `path`: of the folder of zones, as `folder` has it. */
   constructor(file: string, path: string, folder: Folder) {
@@ -58,21 +58,21 @@ export class LastGood {
     this.#folder = folder
   }
 
-  /** These are good: the next keep() is of them. */
+  /** These are good: the next save() is of them. */
   note({ loaded, revision }: FolderRead): void {
     this.#loaded = loaded
     this.#revision = revision
   }
 
   /** Writes what was noted, if other zones are kept. Returns in words why that could not be. */
-  keep(): string | undefined {
+  save(): string | undefined {
     const loaded = this.#loaded
     if (loaded === undefined) return undefined
-    if (this.#kept === null) this.#kept = hashOfLastGood(this.#file)
-    if (this.#kept === loaded.hash) return undefined
+    if (this.#savedHash === null) this.#savedHash = hashOfLastGood(this.#file)
+    if (this.#savedHash === loaded.hash) return undefined
     try {
-      keepLastGood(this.#file, this.#path, loaded, this.#revision)
-      this.#kept = loaded.hash
+      writeLastGood(this.#file, this.#path, loaded, this.#revision)
+      this.#savedHash = loaded.hash
       return undefined
     } catch (error) {
       return `the zones that are served can't be kept for the next start in ${this.#file}: ${messageOf(error)}`
@@ -80,14 +80,14 @@ export class LastGood {
   }
 
   /** The zones that were served last; undefined where none are kept, or none of use: that is told as a warning. */
-  async recall(report: Report): Promise<Zones | undefined> {
+  async recall(report: Report): Promise<ValidZones | undefined> {
     const warn = (message: string): void =>
       report({ code: 'file-unreadable', severity: 'warning', file: this.#file, line: 0, column: 0, message })
     try {
       const saved = readLastGood(this.#file)
       if (saved === undefined) return undefined
       const loaded = await this.#folder.readSaved(saved)
-      const zones = zonesOf(loaded, saved.revision, saved.loadedMs)
+      const zones = validZones(loaded, saved.revision, saved.loadedMs)
       if (zones === undefined) warn(`this version finds errors in the zones that were served last`)
       return zones
     } catch (error) {
@@ -123,7 +123,7 @@ const DIGEST = 64
  * Puts what was loaded from the folder in the file's place. Throws when it can't be written, or when a file is not what was
  * loaded any more: then another load is on its way.
  */
-function keepLastGood(
+function writeLastGood(
   file: string,
   folder: string,
   { hash, serial, sources }: Pick<LoadResult, 'hash' | 'serial' | 'sources'>,
@@ -150,7 +150,7 @@ function keepLastGood(
 
 const digestOf = (header: string): string => hashOf('sha256', header, 'hex')
 
-/** Loaded.hash of what the file has; undefined where anything in it is of no use. */
+/** LoadResult.hash of what the file has; undefined where anything in it is of no use. */
 function hashOfLastGood(file: string): string | undefined {
   try {
     return readLastGood(file)?.hash

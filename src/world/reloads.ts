@@ -3,8 +3,8 @@
  * one error among its problems what is in use stays, and log, status and metrics say so.
  *
  *   watcher, SIGHUP ─▶ reload() ─▶ compile thread ─▶ take() ─┬▶ use()
- *                                                            ├▶ nothing changed: `standing` goes on
- *                                                            └▶ problems: `standing` goes on
+ *                                                            ├▶ nothing changed: `describeInUse` goes on
+ *                                                            └▶ problems: `describeInUse` goes on
  *
  * A load that fails by itself, and not by what it found (its thread died, or took too long), is tried again after a pause.
  *
@@ -16,12 +16,12 @@ import { findWorkTree, formatRevision, gitFiles, nameOf, type Revision } from '.
 import { Files } from '../load/files.ts'
 import { formatProblem, type Problem, StartError } from '../problem.ts'
 import { messageOf } from '../state.ts'
-import type { BuildResult, Stale } from './build.ts'
+import type { BuildResult, Fallback } from './build.ts'
 import type { Compiler } from './compiler.ts'
 import { type Watcher, watchPaths } from './watch.ts'
 
 /** How a load went. */
-export interface Load {
+export interface ReloadResult {
   readonly ok: boolean
   /** It found what is in use already, and nothing was put in its place. */
   readonly unchanged: boolean
@@ -39,14 +39,14 @@ export interface Load {
   /** Why there is no result at all: the compile thread died. */
   readonly failure: string | undefined
   /** What has been served since in place of what was refused. */
-  readonly stale: Stale
+  readonly fallback: Fallback
   readonly stagesMs: Readonly<Record<string, number>>
   readonly ms: number
   readonly atMs: number
   readonly successAtMs: number | undefined
 }
 
-export interface LoadsSettings<T> {
+export interface ReloaderSettings<T> {
   readonly compiler: Compiler<T>
   /** Whose files are loaded: the folder of zones, and databases. */
   readonly zones: string
@@ -54,43 +54,43 @@ export interface LoadsSettings<T> {
   /** Prepares what a build without errors made for its use; a Problem says why it can't be used, and changes nothing. */
   readonly take?: (made: T) => Problem | undefined
   /** Puts in use what a reload brought. */
-  readonly use: (made: T, load: Load) => void
+  readonly use: (made: T, load: ReloadResult) => void
   /** A load took, or found nothing new: what is in use is of this revision. */
   readonly onRevision?: (revision: Revision | undefined) => void
   /** The SOA serial that was served last. */
   readonly serialFloor?: () => number | undefined
   /** What goes on when a reload is refused, in words: `generation 3 goes on serving`. */
-  readonly standing: () => string
+  readonly describeInUse: () => string
   readonly log: Logger
 }
 
 /** Before a load that failed by itself is tried again; longer where it took longer, so that it has half of the time at most. */
 const RETRY_MS = 60_000
 
-export class Loads<T extends object> {
-  readonly #settings: LoadsSettings<T>
+export class Reloader<T extends object> {
+  readonly #settings: ReloaderSettings<T>
   ok = 0
   failed = 0
   unchanged = 0
-  last: Load | undefined
+  last: ReloadResult | undefined
   /** Of what is in use. */
   revision: Revision | undefined
   #watcher: Watcher | undefined
   #begun = false
   #ended = false
   #running: Promise<void> | undefined
-  #again: Asked | undefined
+  #again: LoadRequest | undefined
   /** What take() refused is to be refused again, not to be found unchanged. */
   #refused = false
   #gitTrouble: string | undefined
-  #keepTrouble: string | undefined
+  #saveTrouble: string | undefined
   /** Files beyond folder and databases that the zones included last. */
   #outside: readonly string[] = []
   /** When the one that runs began. */
   #sinceMs: number | undefined
   #retry: NodeJS.Timeout | undefined
 
-  constructor(settings: LoadsSettings<T>) {
+  constructor(settings: ReloaderSettings<T>) {
     this.#settings = settings
   }
 
@@ -100,8 +100,8 @@ export class Loads<T extends object> {
     this.#watcher = await watchPaths(this.#paths(), {
       // the loader refuses what is there
       ignores: (path) => path.startsWith(`${zones}${sep}`) && new Files(zones).leadsOut(path),
-      changed: () => this.#ask({ why: 'files changed', always: false }),
-      blind: (why) =>
+      onChange: () => this.#ask({ why: 'files changed', always: false }),
+      onPolling: (why) =>
         this.#settings.log.warn(
           { why },
           'files cannot be watched (inotify limits?): looking at them every 2 s instead',
@@ -125,7 +125,7 @@ export class Loads<T extends object> {
    * Throws StartError with this message, all problems, and why the load failed. Reloads wait until begin(). `takeover`: a
    * predecessor serves, so what is on disk must be in order.
    */
-  async first(nothing: string, takeover = false): Promise<T> {
+  async loadFirst(nothing: string, takeover = false): Promise<T> {
     let taken = await this.#load({ why: 'start', always: true })
     const { failure } = this.last!
     if (taken === undefined && failure !== undefined && !takeover && !this.#ended) {
@@ -141,7 +141,7 @@ export class Loads<T extends object> {
   }
 
   /** What first() gave is in use: reloads that were asked for meanwhile take place now. */
-  begin(): void {
+  startReloads(): void {
     this.#begun = true
     this.#reloadAgain()
   }
@@ -154,16 +154,16 @@ export class Loads<T extends object> {
     this.#ask({ why, always: true })
   }
 
-  #ask(asked: Asked): void {
+  #ask(request: LoadRequest): void {
     if (this.#ended) return
     if (this.#running !== undefined || !this.#begun) {
-      if (this.#again?.always !== true) this.#again = asked
+      if (this.#again?.always !== true) this.#again = request
       return
     }
-    const { log, standing } = this.#settings
-    this.#running = this.#reload(asked)
+    const { log, describeInUse } = this.#settings
+    this.#running = this.#reload(request)
       .catch((error: unknown) => {
-        if (!this.#ended) log.error({ error }, `reload failed, ${standing()}: ${String(error)}`)
+        if (!this.#ended) log.error({ error }, `reload failed, ${describeInUse()}: ${String(error)}`)
       })
       .finally(() => {
         this.#running = undefined
@@ -172,7 +172,7 @@ export class Loads<T extends object> {
   }
 
   /** No reload begins after this. */
-  async end(): Promise<void> {
+  async stopReloads(): Promise<void> {
     this.#ended = true
     clearTimeout(this.#retry)
     await this.#watcher?.stop()
@@ -190,20 +190,21 @@ export class Loads<T extends object> {
     if (again !== undefined) this.#ask(again)
   }
 
-  async #reload(asked: Asked): Promise<void> {
-    const { log, standing, use } = this.#settings
+  async #reload(request: LoadRequest): Promise<void> {
+    const { log, describeInUse, use } = this.#settings
     const wasOk = this.last?.ok === true
-    const taken = await this.#load(asked)
+    const taken = await this.#load(request)
     if (this.#ended) return
     const last = this.last!
     if (last.unchanged) return this.#tellUnchanged(last, wasOk)
     this.#tellProblems()
     if (taken !== undefined) use(taken, last)
     if (last.ok) return
-    const { why } = asked
-    if (last.failure !== undefined) return log.error({ why }, `reload failed (${why}): ${last.failure}; ${standing()}`)
+    const { why } = request
+    if (last.failure !== undefined)
+      return log.error({ why }, `reload failed (${why}): ${last.failure}; ${describeInUse()}`)
     const errors = this.#errors
-    const goesOn = taken === undefined ? standing() : this.warnings.join('; ')
+    const goesOn = taken === undefined ? describeInUse() : this.warnings.join('; ')
     log.error(
       { why, errors, revision: nameOf(last.revision) },
       `reload refused for ${errors} errors (${why}): ${goesOn}`,
@@ -218,7 +219,7 @@ export class Loads<T extends object> {
   get warnings(): readonly string[] {
     const { last } = this
     if (last === undefined || last.ok) return []
-    const { zones, databases } = last.stale
+    const { zones, databases } = last.fallback
     const why = last.failure ?? 'what is on disk has errors'
     if (zones === undefined && databases === undefined) return [`${why}: what was loaded before is served`]
     const of = zones?.revision === undefined ? '' : ` of ${formatRevision(zones.revision)}`
@@ -239,14 +240,14 @@ export class Loads<T extends object> {
   }
 
   /** Told where status and metrics say something else from now on: another commit of the same, or no fault any more. */
-  #tellUnchanged({ why, before, revision, ms }: Load, wasOk: boolean): void {
+  #tellUnchanged({ why, before, revision, ms }: ReloadResult, wasOk: boolean): void {
     const fields = { why, before: nameOf(before), revision: nameOf(revision), ms: Math.round(ms) }
     const level = wasOk && nameOf(before) === nameOf(revision) ? 'debug' : 'info'
     const at = revision === undefined ? '' : `, at ${formatRevision(revision)}`
-    this.#settings.log[level](fields, `nothing to reload (${why}): ${this.#settings.standing()}${at}`)
+    this.#settings.log[level](fields, `nothing to reload (${why}): ${this.#settings.describeInUse()}${at}`)
   }
 
-  async #load({ why, always, after }: Asked): Promise<T | undefined> {
+  async #load({ why, always, after }: LoadRequest): Promise<T | undefined> {
     const started = performance.now()
     this.#sinceMs = started
     clearTimeout(this.#retry)
@@ -255,7 +256,7 @@ export class Loads<T extends object> {
       ...(serialFloor !== undefined && { serialFloor }),
       ifChanged: !always && !this.#refused,
       lastGood: after !== undefined,
-      standing: this.#begun,
+      inUse: this.#begun,
     }
     let failure: string | undefined
     const result = await this.#settings.compiler.build(order).catch((error: unknown): BuildResult<T> => {
@@ -269,8 +270,8 @@ export class Loads<T extends object> {
     this.#watcher?.follow(this.#paths())
     const { taken, refusal, isKnown } = this.#take(result)
     this.#refused = refusal !== undefined
-    const { stale = {} } = result
-    const isFresh = result.stale === undefined && after === undefined
+    const { fallback = {} } = result
+    const isFresh = result.fallback === undefined && after === undefined
     const unchanged = isKnown && isFresh
     const ok = (taken !== undefined && isFresh) || unchanged
     if (after === undefined) this[unchanged ? 'unchanged' : ok ? 'ok' : 'failed']++
@@ -284,14 +285,14 @@ export class Loads<T extends object> {
       changes: result.kind === 'made' ? result.changes : undefined,
       problems: refusal === undefined ? result.problems : [...result.problems, refusal],
       failure: failure ?? after,
-      stale,
+      fallback,
       stagesMs: result.stagesMs,
       ms: performance.now() - started,
       atMs: Date.now(),
       successAtMs: ok ? Date.now() : this.last?.successAtMs,
     }
     // last good zones that are served already are those of the last revision that took
-    const revision = stale.zones === undefined ? result.revision : (this.revision ?? stale.zones.revision)
+    const revision = fallback.zones === undefined ? result.revision : (this.revision ?? fallback.zones.revision)
     if (taken !== undefined || unchanged) {
       this.revision = revision
       this.#settings.onRevision?.(revision)
@@ -320,13 +321,13 @@ export class Loads<T extends object> {
   }
 
   /** Why what is served can't be kept for the next start; undefined: it is. */
-  kept(trouble: string | undefined): void {
-    if (trouble !== undefined && trouble !== this.#keepTrouble) this.#settings.log.warn(trouble)
-    this.#keepTrouble = trouble
+  setSaveTrouble(trouble: string | undefined): void {
+    if (trouble !== undefined && trouble !== this.#saveTrouble) this.#settings.log.warn(trouble)
+    this.#saveTrouble = trouble
   }
 
   get troubles(): readonly string[] {
-    return this.#keepTrouble === undefined ? [] : [this.#keepTrouble]
+    return this.#saveTrouble === undefined ? [] : [this.#saveTrouble]
   }
 
   /** Once each time: that git refuses keeps nobody from serving. */
@@ -345,7 +346,7 @@ export class Loads<T extends object> {
   }
 }
 
-interface Asked {
+interface LoadRequest {
   readonly why: string
   /** Why the one before failed: only the last good is looked for. */
   readonly after?: string
@@ -354,7 +355,7 @@ interface Asked {
 }
 
 /** What the log says of a load that took, behind what was loaded: whence and whither, how much work, what changed. */
-export function loadInLog({ before, revision, parsed, ms, changes }: Load): string {
+export function loadForLog({ before, revision, parsed, ms, changes }: ReloadResult): string {
   const from = nameOf(before) ?? 'no revision'
   const to = nameOf(revision) ?? 'no revision'
   const moved =

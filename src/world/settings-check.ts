@@ -12,7 +12,7 @@ import { didYouMean, type Problem, type ProblemCode, type Report } from '../prob
 import type { Geo, Model, RuleModel } from '../zone/model.ts'
 
 /** See BuildSettings. */
-interface FitSettings {
+interface PlacementSettings {
   readonly zones: string
   readonly city: readonly string[]
   readonly asn?: readonly string[]
@@ -29,7 +29,7 @@ export interface ProbeSettings extends ProbeCapacity {
 }
 
 /** What only the settings that place clients tell: `node.site`, and which databases there are. */
-export function checkPlaces(settings: FitSettings, model: Model, places: Places | undefined): readonly Problem[] {
+export function checkPlaces(settings: PlacementSettings, model: Model, places: Places | undefined): readonly Problem[] {
   const problems: Problem[] = []
   const report: Report = (problem) => void problems.push(problem)
   checkNodeSite(settings, model, report)
@@ -38,7 +38,7 @@ export function checkPlaces(settings: FitSettings, model: Model, places: Places 
 }
 
 /** `node.site` is a setting, but only the zones know which sites there are. */
-function checkNodeSite(settings: FitSettings, model: Model, report: Report): void {
+function checkNodeSite(settings: PlacementSettings, model: Model, report: Report): void {
   if (settings.nodeSite === undefined) return
   // a pool of dynamic records has none, unless it is in sites.yaml
   const placed = [...model.sites.values()].filter(({ latitude }) => !Number.isNaN(latitude)).map(({ name }) => name)
@@ -63,7 +63,12 @@ export function checkRoom(file: string, { members }: HealthPlan, report: Report)
 }
 
 /** Rules that the databases can't serve: only the settings say which there are. */
-function checkRules(settings: FitSettings, { services }: Model, places: Places | undefined, report: Report): void {
+function checkRules(
+  settings: PlacementSettings,
+  { services }: Model,
+  places: Places | undefined,
+  report: Report,
+): void {
   const rules = services.flatMap((service) => service.rules)
   const hasCity = settings.city.length > 0
   for (const { asns, at } of (settings.asn ?? []).length > 0 ? [] : rules) {

@@ -20,7 +20,7 @@ export interface Stamp {
   readonly newestMs: number
 }
 
-export interface Patience {
+export interface StableReadLimits {
   /** How long nothing must have changed before reading begins. */
   readonly quietMs: number
   /** Readings, and time spent on them and on waiting for rest, after which it is given up. */
@@ -29,15 +29,15 @@ export interface Patience {
 }
 
 /** Of a process that goes on: a checkout, copy or edit that is under way is waited for. */
-export const PATIENT: Patience = { quietMs: 500, rounds: 10, withinMs: 30_000 }
+export const WAIT_FOR_REST: StableReadLimits = { quietMs: 500, rounds: 10, withinMs: 30_000 }
 /** Of a command that looks once: it reads at once. */
-export const PROMPT: Patience = { ...PATIENT, quietMs: 0 }
+export const READ_AT_ONCE: StableReadLimits = { ...WAIT_FOR_REST, quietMs: 0 }
 
 /** What `read` gave while the stamp stood still; undefined when it never did. */
-export async function settled<T>(
+export async function readWhenStable<T>(
   stamp: () => Promise<Stamp>,
   read: () => Promise<T>,
-  { quietMs, rounds, withinMs }: Patience,
+  { quietMs, rounds, withinMs }: StableReadLimits,
 ): Promise<T | undefined> {
   let spentMs = 0
   let before = await stamp()
@@ -63,12 +63,12 @@ export async function settled<T>(
 
 /** Of single files; one that is missing is stamped as such. */
 export async function stampFiles(files: readonly string[]): Promise<Stamp> {
-  const stamping = new Stamping()
+  const stamping = new StampBuilder()
   for (const file of files) await stamping.add(file)
   return stamping.end()
 }
 
-export class Stamping {
+export class StampBuilder {
   readonly #hash: Hash = createHash('sha256')
   readonly #folders = new Set<string>()
   #newestMs = 0

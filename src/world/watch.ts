@@ -19,9 +19,9 @@ export interface Watcher {
 
 export interface WatchSettings {
   /** Called once for a burst of changes. */
-  readonly changed: () => void
+  readonly onChange: () => void
   /** Told why, once, where the system gives no more watches (inotify's limits): then files are looked at every two seconds. */
-  readonly blind: (why: string) => void
+  readonly onPolling: (why: string) => void
   /** Paths that are not looked at, nor what is below them: a link to `/` would be a watch on all there is. */
   readonly ignores?: (path: string) => boolean
   readonly quietMs?: number
@@ -79,7 +79,7 @@ class PathWatcher implements Watcher {
     begun.on('error', (error) => {
       this.#stir() // what can't be read any more the loader says best
       if (this.#polling || this.#watcher !== begun) return
-      this.#settings.blind(String(error))
+      this.#settings.onPolling(String(error))
       this.#polling = true
       this.#beginAgain(ready)
     })
@@ -104,7 +104,7 @@ class PathWatcher implements Watcher {
     this.#quiet = setTimeout(
       () => {
         this.#restlessSinceMs = undefined
-        this.#settings.changed()
+        this.#settings.onChange()
       },
       Math.max(0, Math.min(this.#settings.quietMs, leftMs)),
     )

@@ -10,7 +10,7 @@ import type { Progress } from '../load/load.ts'
 import type { Problem, Report } from '../problem.ts'
 import type { Model } from '../zone/model.ts'
 import { Folder, type FolderRead, type LockWait } from './folder.ts'
-import { LastGood, type Zones, zonesOf } from './last-good.ts'
+import { LastGood, type ValidZones, validZones } from './last-good.ts'
 import { checkProbe, checkRoom, type ProbeSettings } from './settings-check.ts'
 
 /** All that a prober's build goes by. */
@@ -35,13 +35,13 @@ export interface ZoneReading {
   /** undefined: nothing on disk was looked at. */
   readonly read: FolderRead | undefined
   /** undefined where the files have errors. */
-  readonly zones: Zones | undefined
+  readonly zones: ValidZones | undefined
 }
 
 /** What is built. */
 export interface ZoneChoice {
   /** undefined: what is on disk has errors, and nothing good is known. */
-  readonly zones: Zones | undefined
+  readonly zones: ValidZones | undefined
   /** They stand in for what is on disk. */
   readonly areLastGood: boolean
 }
@@ -50,7 +50,7 @@ export interface ZoneChoice {
 export interface BuildInput {
   /** Equal for builds that come to the same. */
   readonly key: string
-  readonly zones: Zones
+  readonly zones: ValidZones
 }
 
 /** Stage 2: all that is wrong with the zones, in themselves and for this process. */
@@ -79,10 +79,10 @@ export class ZoneSource {
     return this.#model
   }
 
-  /** Stage 1. `tell`: what is waited for, in words. */
-  async read(tell: (news: string) => void): Promise<ZoneReading> {
-    const read = await this.#folder.read(tell)
-    const zones = zonesOf(read.loaded, read.revision)
+  /** Stage 1. `onWait`: what is waited for, in words. */
+  async read(onWait: (news: string) => void): Promise<ZoneReading> {
+    const read = await this.#folder.read(onWait)
+    const zones = validZones(read.loaded, read.revision)
     this.#model = zones?.model
     return { read, zones }
   }
@@ -93,14 +93,14 @@ export class ZoneSource {
     return { read: undefined, zones: undefined }
   }
 
-  /** `sound`: nothing that was checked has an error. `standing`: see BuildOrder. */
-  async choose({ read, zones }: ZoneReading, sound: boolean, standing: boolean, report: Report): Promise<ZoneChoice> {
+  /** `sound`: nothing that was checked has an error. `inUse`: see BuildRequest. */
+  async choose({ read, zones }: ZoneReading, sound: boolean, inUse: boolean, report: Report): Promise<ZoneChoice> {
     if (sound && read !== undefined && zones !== undefined) {
       this.#lastGood?.note(read)
       return { zones, areLastGood: false }
     }
     const before = this.#last?.zones
-    const lastGood = this.#lastGood && (before ?? (standing ? undefined : await this.#lastGood.recall(report)))
+    const lastGood = this.#lastGood && (before ?? (inUse ? undefined : await this.#lastGood.recall(report)))
     return { zones: lastGood, areLastGood: lastGood !== undefined }
   }
 
@@ -112,7 +112,7 @@ export class ZoneSource {
   }
 
   /** See Builder. */
-  keep(): string | undefined {
-    return this.#lastGood?.keep()
+  saveLastGood(): string | undefined {
+    return this.#lastGood?.save()
   }
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { isAnswered, listenSocket, listenTcp } from '../../src/api/listen.ts'
+import { isListening, listenSocket, listenTcp } from '../../src/api/listen.ts'
 import { countWaits } from '../support/cpu.ts'
 
 const ADDRESS = '127.0.61.1'
@@ -50,9 +50,9 @@ test('a successor takes the path over, and its predecessor leaves it alone', asy
 test('what a killed process left behind is no living node', async () => {
   const path = join(folder, 'control.sock')
   writeFileSync(path, '')
-  expect(await isAnswered(path)).toBe(false)
+  expect(await isListening(path)).toBe(false)
   const server = await listenSocket(saying('one'), path)
-  expect(await isAnswered(path)).toBe(true)
+  expect(await isListening(path)).toBe(true)
   await server.stop()
 })
 

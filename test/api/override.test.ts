@@ -1,7 +1,7 @@
 /** An order at a node: what it becomes for health, what it undoes, what is told and logged of it. */
 import { beforeEach, expect, test } from 'vitest'
 import type { OverrideBody } from '../../src/api/bodies.ts'
-import { applyRequest, type OverrideResult } from '../../src/api/override.ts'
+import { applyOverride, type OverrideResult } from '../../src/api/override.ts'
 import type { HealthSnapshot, Kept, Overridden } from '../../src/health/node-health.ts'
 import type { Override, OverrideRequest } from '../../src/health/override.ts'
 import { drain, snapshot } from '../cli/fleet.ts'
@@ -33,7 +33,7 @@ const health = {
 }
 const log = (_fields: object, line: string) => void logged.push(line)
 const give = (order: Partial<OverrideBody>) =>
-  applyRequest(
+  applyOverride(
     health,
     { pattern: 'iad', action: 'drain', forMs: undefined, who: 'kim@ops1', why: 'disks', yes: false, ...order },
     log,
@@ -84,7 +84,7 @@ test('a VIP may be written in any way: what stands is found all the same', async
   after = seen
   const order = { action: 'undrain', forMs: undefined, who: 'kim@ops1', why: '', yes: false } as const
   const pattern = 'iad/web/2001:DB8:0::2'
-  expect(await applyRequest({ ...health, snapshot: () => seen }, { ...order, pattern }, log)).toMatchObject({
+  expect(await applyOverride({ ...health, snapshot: () => seen }, { ...order, pattern }, log)).toMatchObject({
     refused: expect.stringContaining('forced down'),
     hint: 'To undo that: meridian force iad/web/2001:db8::2 off',
   })

@@ -5,11 +5,11 @@ import { connect, type Socket } from 'node:net'
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type HttpServer, listenTcp } from '../../src/api/listen.ts'
-import { placesFor } from '../../src/api/places.ts'
+import { connectionLimits } from '../../src/api/places.ts'
 
 const ADDRESS = '127.0.61.2'
 const PORT = 8061
-const LIMITS = { places: 32, perClient: 8, reserved: 4, readMs: 300, unreadBytes: 20 << 20 }
+const LIMITS = { connections: 32, perClient: 8, reserved: 4, readMs: 300, unreadBytes: 20 << 20 }
 const HELD = 40 // more than there are places
 const PATIENT = { timeout: 60_000 }
 const LARGE = 'x'.repeat(8 << 20)
@@ -95,11 +95,11 @@ test('who asks again before the answer is closed: one connection asks for one an
 
 test('while all others are being answered, the reserved places answer /ready and nothing else', async () => {
   await Promise.all(
-    Array.from({ length: LIMITS.places }, (_item, i) =>
+    Array.from({ length: LIMITS.connections }, (_item, i) =>
       hold('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n', `127.0.62.${i % 250}`),
     ),
   )
-  await expect.poll(() => answering, PATIENT).toBe(LIMITS.places)
+  await expect.poll(() => answering, PATIENT).toBe(LIMITS.connections)
   expect(await ask('/metrics')).toContain('all places are taken')
   for (let i = 0; i < 59; i++) expect(await ask('/ready')).toBe('ready')
   await Promise.all(Array.from({ length: 9 }, () => hold('GET /ready HTTP/1.1\r\n', '127.0.0.1')))
@@ -121,8 +121,8 @@ test('one client has a quarter of the places', async () => {
 })
 
 test('places follow the limit on open files', () => {
-  expect(placesFor(0)).toMatchObject({ places: 256, perClient: 64 })
-  expect(placesFor(1_048_576)).toMatchObject({ places: 256 })
-  expect(placesFor(1024)).toMatchObject({ places: 128, perClient: 32 })
-  expect(placesFor(64)).toMatchObject({ places: 16, perClient: 4 })
+  expect(connectionLimits(0)).toMatchObject({ connections: 256, perClient: 64 })
+  expect(connectionLimits(1_048_576)).toMatchObject({ connections: 256 })
+  expect(connectionLimits(1024)).toMatchObject({ connections: 128, perClient: 32 })
+  expect(connectionLimits(64)).toMatchObject({ connections: 16, perClient: 4 })
 })

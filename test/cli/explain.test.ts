@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeApp } from '../../src/api/app.ts'
 import type { Node } from '../../src/api/contract.ts'
-import type { Explained } from '../../src/api/explained.ts'
+import type { ExplainResponse } from '../../src/api/explained.ts'
 import { listenSocket } from '../../src/api/listen.ts'
 import { run } from '../../src/cli/commands.ts'
 import { explanationInWords } from '../../src/cli/words/explanation.ts'
@@ -162,7 +162,7 @@ describe('a node that runs', () => {
 
   test('--json is the same with stable names, and the bytes', async () => {
     const { out } = await type('explain', 'www.example.com', ...PARIS, '--json', ...here)
-    const told: Explained = JSON.parse(out)
+    const told: ExplainResponse = JSON.parse(out)
     expect(told).toMatchObject({
       source: { kind: 'node', node: 'n1', generation: 1 },
       outcome: 'steered',
@@ -360,7 +360,7 @@ describe('files', () => {
 
 test('a verdict that this version has no words for is told as it is', async () => {
   const { out } = await type('explain', 'www.example.com', ...PARIS, '--offline', '--json', ...files, ...nowhere)
-  const told: Explained = JSON.parse(out)
+  const told: ExplainResponse = JSON.parse(out)
   const [first, ...rest] = told.steering!.walk
   const walk = [{ ...first!, verdict: 'spilled over, by capacity' }, ...rest]
   const steering = { ...told.steering!, walk, stage: null, pick: null }
@@ -369,7 +369,7 @@ test('a verdict that this version has no words for is told as it is', async () =
 
 test('stages that end alike are one line, and a closed order is said to be one', async () => {
   const { out } = await type('explain', 'www.example.com', ...PARIS, '--offline', '--json', ...files, ...nowhere)
-  const told: Explained = JSON.parse(out)
+  const told: ExplainResponse = JSON.parse(out)
   const step = { ...told.steering!.walk[0]!, verdict: 'not enough usable VIPs' }
   const walk = [...['up', 'unproven', 'drained'].map((stage) => ({ ...step, stage })), { ...step, verdict: 'eligible' }]
   const stages = walk.map((one, i) => (i === 3 ? { ...one, stage: 'last resort' } : one))

@@ -7,7 +7,7 @@ import { makeApp } from '../../src/api/app.ts'
 import type { AcceptBody, ForgetBody, OverrideBody } from '../../src/api/bodies.ts'
 import type { Node } from '../../src/api/contract.ts'
 import { type HttpServer, listenSocket, listenTcp } from '../../src/api/listen.ts'
-import type { NotKept } from '../../src/api/override.ts'
+import type { NotStored } from '../../src/api/override.ts'
 import { run } from '../../src/cli/commands.ts'
 import { whoAmI } from '../../src/cli/override.ts'
 import { drain } from './fleet.ts'
@@ -26,7 +26,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-let notKept: NotKept = []
+let notKept: NotStored = []
 const services = [{ service: 'web', leftBeforePercent: 100, leftPercent: 66.7, keepPercent: 25, lastResort: false }]
 const node: Node = {
   readiness: () => ({ ready: true, reasons: [], warnings: [] }),

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { isAnswered } from '../../src/api/listen.ts'
+import { isListening } from '../../src/api/listen.ts'
 import type { Config } from '../../src/config.ts'
 import { controlSocketOf, Doors, listenDns } from '../../src/node/doors.ts'
 import { ListenError } from '../../src/server/front.ts'
@@ -36,7 +36,7 @@ test('a control socket that cannot be made is trouble, and made once it can be',
   expect(lines).toHaveLength(1)
   rmSync(state)
   await doors.listenControl()
-  expect([doors.troubles, await isAnswered(controlSocketOf(config))]).toEqual([[], true])
+  expect([doors.troubles, await isListening(controlSocketOf(config))]).toEqual([[], true])
   await doors.stop()
 })
 
@@ -55,7 +55,7 @@ test('a process whose control socket could not be made does not take that of one
   expect(statSync(controlSocketOf(config)).ino).toBe(ino)
   await second.stop()
   await first.listenControl()
-  expect([first.troubles, await isAnswered(controlSocketOf(config))]).toEqual([[], true])
+  expect([first.troubles, await isListening(controlSocketOf(config))]).toEqual([[], true])
   await first.stop()
 })
 

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { beginRun } from '../../src/node/last-run.ts'
+import { recordRun } from '../../src/node/last-run.ts'
 
 let folder = ''
 let file = ''
@@ -26,22 +26,22 @@ test('a run that was killed is told by the next one, and one that ended in order
   killed.kill('SIGKILL')
   await once(killed, 'close')
   leave(killed.pid!)
-  const second = beginRun(folder, false)
-  expect(second.lastEnded).toMatch(
+  const second = recordRun(folder, false)
+  expect(second.lastRunCrash).toMatch(
     /^the last run \(since 1970-01-01T00:00:00.000Z, last seen 1970-01-01T00:01:00.000Z with 500 MB\) ended without a word/,
   )
   await expect.poll(() => written().pid, { timeout: 60_000 }).toBe(process.pid)
   await second.end()
   expect(existsSync(file)).toBe(false)
-  const third = beginRun(folder, false)
-  expect(third.lastEnded).toBeUndefined()
+  const third = recordRun(folder, false)
+  expect(third.lastRunCrash).toBeUndefined()
   await third.end()
 })
 
 test('in a container every run has the same number', async () => {
   leave(process.pid)
-  const run = beginRun(folder, false)
-  expect(run.lastEnded).toContain('ended without a word')
+  const run = recordRun(folder, false)
+  expect(run.lastRunCrash).toContain('ended without a word')
   await run.end()
 })
 
@@ -49,12 +49,12 @@ test('the record of a living process is its own, and its successor takes its tur
   const living = spawn('sleep', ['60'])
   try {
     leave(living.pid!)
-    const refused = beginRun(folder, false)
-    expect(refused.lastEnded).toBeUndefined()
+    const refused = recordRun(folder, false)
+    expect(refused.lastRunCrash).toBeUndefined()
     await refused.end()
     expect(written().pid).toBe(living.pid)
-    const successor = beginRun(folder, true)
-    expect(successor.lastEnded).toBeUndefined()
+    const successor = recordRun(folder, true)
+    expect(successor.lastRunCrash).toBeUndefined()
     await expect.poll(() => written().pid, { timeout: 60_000 }).toBe(process.pid)
     await successor.end()
     expect(existsSync(file)).toBe(false)
@@ -65,7 +65,7 @@ test('the record of a living process is its own, and its successor takes its tur
 
 test.each(['', '{"format":"meridian run 1"}', '[]'])('a record that says %j is nothing', async (text) => {
   writeFileSync(file, text)
-  const run = beginRun(folder, false)
-  expect(run.lastEnded).toBeUndefined()
+  const run = recordRun(folder, false)
+  expect(run.lastRunCrash).toBeUndefined()
   await run.end()
 })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { serialOf } from '../../src/load/soa.ts'
-import { ServedSerial } from '../../src/node/serial.ts'
+import { SerialFile } from '../../src/node/serial.ts'
 import { makeBuilder } from '../../src/world/build.ts'
 import { madeOf } from '../support/build.ts'
 import { writeFiles } from '../support/repository.ts'
@@ -21,11 +21,11 @@ afterEach(() => rmSync(folder, { recursive: true }))
 const quiet = (trouble: string): never => expect.unreachable(trouble)
 
 test('it is known again after a restart', async () => {
-  const first = new ServedSerial(file, quiet)
+  const first = new SerialFile(file, quiet)
   expect(first.floor).toBeUndefined()
   first.serve(4_294_967_295)
   await first.stop()
-  expect(new ServedSerial(file, quiet).floor).toBe(4_294_967_295)
+  expect(new SerialFile(file, quiet).floor).toBe(4_294_967_295)
   expect(readdirSync(join(folder, 'state'))).toEqual(['serial.json'])
 })
 
@@ -36,19 +36,19 @@ test.each([
 ])('a file with %s in it is trouble until there is a new one', async (text, trouble) => {
   writeFiles(folder, { 'state/serial.json': text })
   const told: string[] = []
-  const serial = new ServedSerial(file, (line) => void told.push(line))
+  const serial = new SerialFile(file, (line) => void told.push(line))
   expect(serial.floor).toBeUndefined()
   expect(told).toEqual([expect.stringContaining(trouble)])
   expect(serial.troubles).toEqual(told)
   serial.serve(12)
   await serial.stop()
   expect(serial.troubles).toEqual([])
-  expect(new ServedSerial(file, quiet).floor).toBe(12)
+  expect(new SerialFile(file, quiet).floor).toBe(12)
 })
 
 test('where nothing can be written it is trouble, the floor holds, and it is written once that works', async () => {
   const told: string[] = []
-  const serial = new ServedSerial(file, (line) => void told.push(line))
+  const serial = new SerialFile(file, (line) => void told.push(line))
   writeFileSync(join(folder, 'state'), '') // in the way
   serial.serve(12)
   await until('the trouble', () => told.length > 0)

@@ -109,7 +109,7 @@ describe('the compile thread', () => {
     const made = startTargetCompiler(
       { zones: folder() },
       {
-        kept: (trouble) => void told.push(trouble),
+        onSaved: (trouble) => void told.push(trouble),
       },
     )
     ending.push(() => made.stop())
@@ -146,7 +146,7 @@ test('a thread that waits ends when it is stopped, and says what it waits for', 
   writeFileSync(join(zones, '.git/index.lock'), '')
   const news: string[] = []
   const follows = { firstMs: 600_000, ms: 600_000 }
-  const made = startCompiler({ zones, city: [], follows }, makeAdoption(), { waits: (line) => void news.push(line) })
+  const made = startCompiler({ zones, city: [], follows }, makeAdoption(), { onWait: (line) => void news.push(line) })
   const built = made.build()
   await until('the news', () => news.length > 0)
   expect(news[0]).toContain('index.lock')

@@ -140,8 +140,8 @@ test('below the limit, and without one, it is used at once', async () => {
     const node = builder(limit)
     await node.build()
     write(WRONG)
-    const used = await node.build()
-    expect([paris(used), madeOf(used).held, told(used)]).toEqual(['BR', null, []])
+    const noteInUse = await node.build()
+    expect([paris(noteInUse), madeOf(noteInUse).held, told(noteInUse)]).toEqual(['BR', null, []])
   }
   expect(readdirSync(folder)).not.toContain('geo-accepted')
 })

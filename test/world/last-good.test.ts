@@ -62,7 +62,7 @@ const restart = (state = join(folder, 'state'), asn: readonly string[] = []): Wo
 async function serveOnce(): Promise<BuildResult<WorldBuild>> {
   const builder = restart()
   const built = await builder.build()
-  expect([codesOf(built, 'error'), built.stale, builder.keep()]).toEqual([[], undefined, undefined])
+  expect([codesOf(built, 'error'), built.fallback, builder.saveLastGood()]).toEqual([[], undefined, undefined])
   return built
 }
 const codesOf = ({ problems }: BuildReport, severity: string): readonly string[] =>
@@ -90,21 +90,21 @@ describe('zones with errors', () => {
     expect(codesOf(built, 'error')).not.toEqual([])
     expect(madeOf(built)).toMatchObject({ view: madeOf(before).view, nameCount: madeOf(before).nameCount, serial: 7 })
     expect(madeOf(built).plan).toEqual(madeOf(before).plan)
-    expect(built.stale).toEqual({ zones: { revision: undefined, loadedMs: expect.any(Number) } })
+    expect(built.fallback).toEqual({ zones: { revision: undefined, loadedMs: expect.any(Number) } })
     // again: the same, so nothing new; and what is good is not lost by what is not
-    expect(await node.build({ ifChanged: false })).toMatchObject({ kind: 'unchanged', stale: { zones: {} } })
-    expect(node.keep()).toBe(undefined)
+    expect(await node.build({ ifChanged: false })).toMatchObject({ kind: 'unchanged', fallback: { zones: {} } })
+    expect(node.saveLastGood()).toBe(undefined)
     writeFiles(join(folder, 'git'), { 'shared/ns.yaml': '{type: NS, values: [ns1.demo.example.]}\n' })
     rmSync(zones, { recursive: true, force: true })
     writeFiles(zones, ZONES)
     const repaired = await node.build({ ifChanged: true })
-    expect([repaired.stale, repaired.kind]).toEqual([undefined, 'unchanged'])
+    expect([repaired.fallback, repaired.kind]).toEqual([undefined, 'unchanged'])
   })
 
   test('the first start there is has nothing good', async () => {
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
     const built = await restart().build()
-    expect([built.kind, built.stale]).toEqual(['refused', undefined])
+    expect([built.kind, built.fallback]).toEqual(['refused', undefined])
   })
 
   test('new databases are used with the zones before', async () => {
@@ -113,7 +113,7 @@ describe('zones with errors', () => {
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
     writeCity(FIXTURE.map((network) => ({ ...network, country: 'BR' })))
     const built = await node.build({ ifChanged: true })
-    expect([paris(built), built.stale]).toEqual(['BR', { zones: expect.anything() }])
+    expect([paris(built), built.fallback]).toEqual(['BR', { zones: expect.anything() }])
   })
 
   test('a serial that nobody wrote stays', async () => {
@@ -133,12 +133,12 @@ describe('zones with errors', () => {
     const prober = () => makeTargetBuilder({ zones, state: join(folder, 'state') })
     const first = prober()
     const before = await first.build()
-    first.keep()
+    first.saveLastGood()
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
     const built = await prober().build()
     const { plan } = madeOf(before)
     expect(plan.targets).not.toEqual([])
-    expect(built).toMatchObject({ made: { plan }, stale: { zones: {} } })
+    expect(built).toMatchObject({ made: { plan }, fallback: { zones: {} } })
   })
 })
 
@@ -146,17 +146,17 @@ describe('what is kept', () => {
   test('is written once, and again only for other zones', async () => {
     const node = restart()
     await node.build()
-    node.keep()
+    node.saveLastGood()
     const { ino } = statSync(file())
     await node.build()
-    node.keep()
+    node.saveLastGood()
     const other = restart()
     await other.build()
-    other.keep()
+    other.saveLastGood()
     expect(statSync(file()).ino).toBe(ino)
     writeFiles(zones, { 'split.example./www.yaml': 'www: {type: A, values: [192.0.2.81]}\n' })
     await other.build()
-    other.keep()
+    other.saveLastGood()
     expect(statSync(file()).ino).not.toBe(ino)
   })
 
@@ -164,11 +164,11 @@ describe('what is kept', () => {
     const node = restart()
     await node.build()
     writeFiles(zones, { 'split.example./www.yaml': 'www: [\n' })
-    expect(node.keep()).toMatch(/www\.yaml has changed meanwhile$/)
+    expect(node.saveLastGood()).toMatch(/www\.yaml has changed meanwhile$/)
     await node.build()
     writeFiles(zones, ZONES)
     await node.build()
-    expect(node.keep()).toBe(undefined)
+    expect(node.saveLastGood()).toBe(undefined)
   })
 
   test.each([
@@ -202,7 +202,9 @@ describe('what is kept', () => {
   test('is told when it can not be written', async () => {
     const node = restart(join(city, 'state'))
     expect((await node.build()).kind).toBe('made')
-    expect(node.keep()).toMatch(/^the zones that are served can't be kept for the next start in .*(ENOTDIR|EEXIST)/)
+    expect(node.saveLastGood()).toMatch(
+      /^the zones that are served can't be kept for the next start in .*(ENOTDIR|EEXIST)/,
+    )
   })
 })
 
@@ -213,14 +215,14 @@ describe('databases of no use', () => {
     truncate()
     writeFiles(zones, { 'split.example./www.yaml': 'new: {type: A, values: [192.0.2.81]}\n' })
     const built = await node.build({ ifChanged: true })
-    expect([codesOf(built, 'error'), built.stale]).toEqual([['geo-corrupt'], { databases: 'last good' }])
+    expect([codesOf(built, 'error'), built.fallback]).toEqual([['geo-corrupt'], { databases: 'last good' }])
     expect([madeOf(built).zoneCount, paris(built)]).toEqual([2, 'FR'])
     expect(await node.build({ ifChanged: true })).toMatchObject({
       kind: 'unchanged',
-      stale: { databases: 'last good' },
+      fallback: { databases: 'last good' },
     })
     writeCity()
-    expect((await node.build({ ifChanged: true })).stale).toBe(undefined)
+    expect((await node.build({ ifChanged: true })).fallback).toBe(undefined)
   })
 
   test('nor a start, again and again: the cache keeps those before', async () => {
@@ -229,21 +231,25 @@ describe('databases of no use', () => {
     for (const build of [1, 2]) {
       writeFiles(zones, { 'split.example./www.yaml': `new${build}: {type: A, values: [192.0.2.81]}\n` })
       const built = await restart().build()
-      expect([built.stale, paris(built)]).toEqual([{ databases: 'last good' }, 'FR'])
+      expect([built.fallback, paris(built)]).toEqual([{ databases: 'last good' }, 'FR'])
       expect(madeOf(built).context.places.id).toBe(madeOf(before).context.places.id)
     }
     rmSync(city)
-    expect((await restart().build()).stale).toEqual({ databases: 'last good' })
+    expect((await restart().build()).fallback).toEqual({ databases: 'last good' })
   })
 
   test('and where none are known no client has a place', async () => {
     truncate()
     const node = restart()
     const built = await node.build()
-    expect([built.stale, paris(built), codesOf(built, 'error')]).toEqual([{ databases: 'none' }, '', ['geo-corrupt']])
+    expect([built.fallback, paris(built), codesOf(built, 'error')]).toEqual([
+      { databases: 'none' },
+      '',
+      ['geo-corrupt'],
+    ])
     writeCity()
     const repaired = await node.build({ ifChanged: true })
-    expect([repaired.stale, paris(repaired)]).toEqual([undefined, 'FR'])
+    expect([repaired.fallback, paris(repaired)]).toEqual([undefined, 'FR'])
   })
 
   test('one of the city does not take the systems along', async () => {
@@ -251,7 +257,7 @@ describe('databases of no use', () => {
     writeTestDatabase(asn, { schema: 'maxmind', networks: SYSTEMS, buildEpoch: ++epoch })
     truncate()
     const built = await restart(undefined, [asn]).build()
-    expect(built.stale).toEqual({ databases: 'none' })
+    expect(built.fallback).toEqual({ databases: 'none' })
     expect(madeOf(built).context.places.asns).toBeDefined()
   })
 })
@@ -263,29 +269,29 @@ test('after a compile thread that died nothing on disk is looked at', async () =
   const built = await restart().build({ lastGood: true })
   expect(built.problems).toEqual([])
   expect([madeOf(built).view, paris(built)]).toEqual([madeOf(before).view, 'FR'])
-  expect(built.stale).toMatchObject({ zones: {}, databases: 'last good' })
+  expect(built.fallback).toMatchObject({ zones: {}, databases: 'last good' })
 })
 
 describe('while a World is served whose compile thread is gone', () => {
   test('it goes on where zones have errors: those that are kept may be older', async () => {
     await serveOnce()
     writeFiles(zones, { 'demo.example.yaml': 'www: [\n' })
-    const built = await restart().build({ standing: true })
+    const built = await restart().build({ inUse: true })
     expect(codesOf(built, 'error')).not.toEqual([])
-    expect([built.kind, built.stale]).toEqual(['refused', undefined])
+    expect([built.kind, built.fallback]).toEqual(['refused', undefined])
   })
 
   test('it goes on where databases have errors and none are kept: nobody loses its place', async () => {
     truncate()
-    const built = await restart().build({ standing: true })
+    const built = await restart().build({ inUse: true })
     expect(codesOf(built, 'error')).not.toEqual([])
-    expect([built.kind, built.stale]).toEqual(['refused', undefined])
+    expect([built.kind, built.fallback]).toEqual(['refused', undefined])
   })
 
   test('zones are loaded with the databases that are kept', async () => {
     await serveOnce()
     truncate()
-    const built = await restart().build({ standing: true })
-    expect([paris(built), built.stale]).toEqual(['FR', { databases: 'last good' }])
+    const built = await restart().build({ inUse: true })
+    expect([paris(built), built.fallback]).toEqual(['FR', { databases: 'last good' }])
   })
 })

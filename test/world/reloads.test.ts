@@ -8,8 +8,8 @@ import { loadStatus } from '../../src/api/status.ts'
 import { loadInWords } from '../../src/cli/words/process.ts'
 import { planHealth } from '../../src/health/target.ts'
 import { StartError } from '../../src/problem.ts'
-import type { BuildOrder, BuildResult, ProbeTargets } from '../../src/world/build.ts'
-import { Loads } from '../../src/world/reloads.ts'
+import type { BuildRequest, BuildResult, ProbeTargets } from '../../src/world/build.ts'
+import { Reloader } from '../../src/world/reloads.ts'
 import { until } from '../support/until.ts'
 
 const MADE: ProbeTargets = {
@@ -28,25 +28,25 @@ const DEATH = 'the compile thread died: Error [ERR_WORKER_OUT_OF_MEMORY]: JS hea
 
 let zones = ''
 let builds: (() => Promise<BuildResult<ProbeTargets>>)[] = []
-let orders: (BuildOrder | undefined)[] = []
+let requests: (BuildRequest | undefined)[] = []
 let lines: string[] = []
 beforeEach(() => {
   zones = mkdtempSync(`${tmpdir()}/meridian-loads-`)
   lines = []
-  orders = []
+  requests = []
 })
 afterEach(() => rmSync(zones, { recursive: true }))
 
 const die = (): Promise<BuildResult<ProbeTargets>> => Promise.reject(new Error(DEATH))
 const take = (): Promise<BuildResult<ProbeTargets>> => Promise.resolve(GOOD)
 
-function makeLoads(...results: (() => Promise<BuildResult<ProbeTargets>>)[]): Loads<ProbeTargets> {
+function makeLoads(...results: (() => Promise<BuildResult<ProbeTargets>>)[]): Reloader<ProbeTargets> {
   builds = results
   const log = pino({ base: null, timestamp: false }, { write: (line: string) => void lines.push(line) })
-  return new Loads<ProbeTargets>({
+  return new Reloader<ProbeTargets>({
     compiler: {
-      build(order) {
-        orders.push(order)
+      build(request) {
+        requests.push(request)
         return builds.shift()!()
       },
       stop: () => Promise.resolve(),
@@ -54,26 +54,26 @@ function makeLoads(...results: (() => Promise<BuildResult<ProbeTargets>>)[]): Lo
     zones,
     databases: [],
     use: () => {},
-    standing: () => 'generation 1 goes on serving',
+    describeInUse: () => 'generation 1 goes on serving',
     log,
   })
 }
 
 test('at the start it is the reason why there is none', async () => {
   const loads = makeLoads(die, die)
-  const failure: unknown = await loads.first('nothing to serve').catch((error: unknown) => error)
+  const failure: unknown = await loads.loadFirst('nothing to serve').catch((error: unknown) => error)
   expect(failure).toBeInstanceOf(StartError)
   expect(failure).toMatchObject({ message: `nothing to serve: ${DEATH}`, problems: [] })
   expect([loads.failed, loads.last?.ok]).toEqual([1, false])
 })
 
 test('at the start the last good zones are served in its place, with the reason', async () => {
-  const stale = { zones: { revision: { commit: '1a2b3c4d', dirty: false }, loadedMs: 0 } }
-  const loads = makeLoads(die, () => Promise.resolve({ ...GOOD, stale }))
-  const first = await loads.first('nothing to serve')
-  expect(first).toBe(MADE)
-  expect(orders.map((order) => order?.lastGood)).toEqual([false, true])
-  expect([loads.ok, loads.failed, loads.last?.ok, loads.revision]).toEqual([0, 1, false, stale.zones.revision])
+  const fallback = { zones: { revision: { commit: '1a2b3c4d', dirty: false }, loadedMs: 0 } }
+  const loads = makeLoads(die, () => Promise.resolve({ ...GOOD, fallback }))
+  const targets = await loads.loadFirst('nothing to serve')
+  expect(targets).toBe(MADE)
+  expect(requests.map((request) => request?.lastGood)).toEqual([false, true])
+  expect([loads.ok, loads.failed, loads.last?.ok, loads.revision]).toEqual([0, 1, false, fallback.zones.revision])
   expect(loads.warnings).toEqual([
     `the zones on disk are refused (${DEATH}): the LAST GOOD ones of 1a2b3c4 are served, loaded 1970-01-01T00:00:00.000Z`,
   ])
@@ -82,8 +82,8 @@ test('at the start the last good zones are served in its place, with the reason'
 
 test('in a reload it is told by log, status and metrics, and the next load ends it', async () => {
   const loads = makeLoads(take, die, take)
-  await loads.first('nothing to serve')
-  loads.begin()
+  await loads.loadFirst('nothing to serve')
+  loads.startReloads()
   loads.reload('SIGHUP')
   await until('it failed', () => loads.failed > 0)
   expect(lines.map((line): unknown => JSON.parse(line))).toEqual([
@@ -99,7 +99,7 @@ test('in a reload it is told by log, status and metrics, and the next load ends 
   expect(samples().meridian_reloads_total).toContainEqual([1, 'failed'])
   loads.reload('SIGHUP')
   await until('it took', () => loads.ok === 2)
-  expect(orders.map((order) => order?.standing)).toEqual([false, true, true])
+  expect(requests.map((request) => request?.inUse)).toEqual([false, true, true])
   expect(loads.last).toMatchObject({ ok: true, failure: undefined })
   expect(samples()).toMatchObject({ meridian_reload_failing: [[0]] })
 })
@@ -112,8 +112,8 @@ test('what failed by itself is tried again after a pause, and how long a load ha
     const running = () =>
       processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [], warnings: [] }, loads })
         .meridian_load_running_seconds
-    await loads.first('nothing to serve')
-    loads.begin()
+    await loads.loadFirst('nothing to serve')
+    loads.startReloads()
     expect(running()).toEqual([[0]])
     loads.reload('SIGHUP')
     await vi.advanceTimersByTimeAsync(100_000)
@@ -123,7 +123,7 @@ test('what failed by itself is tried again after a pause, and how long a load ha
     expect([running(), loads.failed, loads.ok]).toEqual([[[0]], 1, 1])
     await vi.advanceTimersByTimeAsync(20_000)
     expect(loads.last).toMatchObject({ ok: true, why: 'after a load that failed' })
-    await loads.end()
+    await loads.stopReloads()
   } finally {
     vi.useRealTimers()
   }

@@ -23,7 +23,7 @@ import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { serialOf } from '../../src/load/soa.ts'
 import { makeBuilder } from '../../src/world/build.ts'
 import { Folder, LOCK_WAIT } from '../../src/world/folder.ts'
-import { PATIENT, PROMPT, settled, stampFiles, Stamping } from '../../src/world/stable-read.ts'
+import { WAIT_FOR_REST, READ_AT_ONCE, readWhenStable, stampFiles, StampBuilder } from '../../src/world/stable-read.ts'
 import { recordsOf } from '../../src/zone/pack.ts'
 import { madeOf } from '../support/build.ts'
 import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
@@ -129,35 +129,35 @@ describe('what is read', () => {
       if (reads++ < times) appendFileSync(file(), '#\n')
       return readFileSync(file(), 'utf8')
     }
-    expect(await settled(stampOfFile, changing(2), PROMPT)).toBe(`${zoneOf(0)}#\n#\n`)
+    expect(await readWhenStable(stampOfFile, changing(2), READ_AT_ONCE)).toBe(`${zoneOf(0)}#\n#\n`)
     expect(reads).toBe(3)
     reads = 0
-    expect(await settled(stampOfFile, changing(100), PROMPT)).toBeUndefined()
+    expect(await readWhenStable(stampOfFile, changing(100), READ_AT_ONCE)).toBeUndefined()
     expect(reads).toBe(10)
   })
 
   test('is waited for until it has been at rest, but not for ever', async () => {
     const began = Date.now()
     writeFileSync(file(), zoneOf(1))
-    expect(await settled(stampOfFile, () => Promise.resolve(Date.now()), PATIENT)).toBeGreaterThanOrEqual(
-      began + PATIENT.quietMs - 20, // the clock of files is a tick behind
+    expect(await readWhenStable(stampOfFile, () => Promise.resolve(Date.now()), WAIT_FOR_REST)).toBeGreaterThanOrEqual(
+      began + WAIT_FOR_REST.quietMs - 20, // the clock of files is a tick behind
     )
     appendFileSync(file(), '#\n')
     const restless = setInterval(() => appendFileSync(file(), '#\n'), 20)
     ending.push(() => clearInterval(restless))
     let reads = 0
     const read = () => Promise.resolve(reads++)
-    expect(await settled(stampOfFile, read, { quietMs: 200, rounds: 10, withinMs: 500 })).toBeUndefined()
+    expect(await readWhenStable(stampOfFile, read, { quietMs: 200, rounds: 10, withinMs: 500 })).toBeUndefined()
     expect(reads).toBe(0)
   })
 
   test('a time from the future holds nothing up', async () => {
     const newestMs = Date.now() + 3_600_000
     expect(
-      await settled(
+      await readWhenStable(
         () => Promise.resolve({ text: '1', newestMs }),
         () => Promise.resolve('read'),
-        PATIENT,
+        WAIT_FOR_REST,
       ),
     ).toBe('read')
   })
@@ -188,7 +188,7 @@ describe('what is read', () => {
   ])('%s', async (_what, change, isSeen) => {
     symlinkSync('..', join(zones, 'services/up'))
     const folderStamp = async (): Promise<string> => {
-      const stamping = new Stamping()
+      const stamping = new StampBuilder()
       await stamping.addFolder(zones, () => true)
       return stamping.end().text
     }

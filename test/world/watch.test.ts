@@ -40,7 +40,7 @@ const watching = async (zones: string, timing: { readonly quietMs?: number } = {
   const seen = { told: 0 }
   const tree = findWorkTree(zones)
   const paths = [zones, ...(tree === undefined ? [] : gitFiles(tree))]
-  const watcher = await watchPaths(paths, { changed: () => void seen.told++, blind: unwatched, ...timing })
+  const watcher = await watchPaths(paths, { onChange: () => void seen.told++, onPolling: unwatched, ...timing })
   ending.push(() => watcher.stop())
   return { seen, watcher }
 }
@@ -61,8 +61,8 @@ describe('the watcher', () => {
     let told = 0
     const reasons: string[] = []
     const watcher = await watchPaths([zones], {
-      changed: () => told++,
-      blind: (why) => reasons.push(why),
+      onChange: () => told++,
+      onPolling: (why) => reasons.push(why),
       quietMs: 100,
     })
     ending.push(() => watcher.stop())
@@ -80,7 +80,7 @@ describe('the watcher', () => {
     writeFileSync(city, '1')
     writeFileSync(join(zones, 'a.yaml'), '1')
     let told = 0
-    const watcher = await watchPaths([zones, city], { changed: () => told++, blind: unwatched, quietMs: 150 })
+    const watcher = await watchPaths([zones, city], { onChange: () => told++, onPolling: unwatched, quietMs: 150 })
     ending.push(() => watcher.stop())
     const expectOne = async (what: string, change: () => void): Promise<void> => {
       told = 0
@@ -117,7 +117,7 @@ describe('the watcher', () => {
     put('..1')
     symlinkSync('..data/a.yaml', join(volume, 'a.yaml'))
     let told = 0
-    const watcher = await watchPaths([volume], { changed: () => told++, blind: unwatched, quietMs: 100 })
+    const watcher = await watchPaths([volume], { onChange: () => told++, onPolling: unwatched, quietMs: 100 })
     ending.push(() => watcher.stop())
     put('..2')
     await until('the swap', () => told > 0)
@@ -135,7 +135,7 @@ describe('the watcher', () => {
       asked.push(path)
       return path === join(zones, 'out')
     }
-    const watcher = await watchPaths([zones], { changed: () => told++, blind: unwatched, ignores, quietMs: 50 })
+    const watcher = await watchPaths([zones], { onChange: () => told++, onPolling: unwatched, ignores, quietMs: 50 })
     ending.push(() => watcher.stop())
     writeFileSync(join(behind, 'b.yaml'), '22')
     writeFileSync(join(zones, 'a.yaml'), '22')
@@ -223,7 +223,12 @@ describe('the watcher', () => {
   test('a folder that never rests is told of all the same', async () => {
     const zones = folder()
     let told = 0
-    const watcher = await watchPaths([zones], { changed: () => told++, blind: unwatched, quietMs: 500, mostMs: 700 })
+    const watcher = await watchPaths([zones], {
+      onChange: () => told++,
+      onPolling: unwatched,
+      quietMs: 500,
+      mostMs: 700,
+    })
     ending.push(() => watcher.stop())
     let n = 0
     const restless = setInterval(() => writeFileSync(join(zones, 'a.example.yaml'), String(n++)), 20)

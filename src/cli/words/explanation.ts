@@ -2,7 +2,7 @@
  * An explanation in words, for people: what was asked of whom, the answer, then why, from the client's place to the TTL;
  * the sites with what is known of them; and the message as it stands on the wire. 100 columns.
  */
-import type { Explained } from '../../api/explained.ts'
+import type { ExplainResponse } from '../../api/explained.ts'
 import { typeName } from '../../dns/types.ts'
 import type { Explanation, Outcome, Ttl } from '../../explain/explain.ts'
 import type { Lookup } from '../../explain/lookups.ts'
@@ -14,7 +14,7 @@ import { ago, table, wrap } from '../output.ts'
 import { detailsOf } from './services.ts'
 
 /** `why`: why no node was asked, where none was. `hex`: the bytes too. */
-export function explanationInWords(told: Explained, why: string, hex = false): string {
+export function explanationInWords(told: ExplainResponse, why: string, hex = false): string {
   const { steering } = told
   return [
     sourceInWords(told, why),
@@ -33,7 +33,7 @@ export function explanationInWords(told: Explained, why: string, hex = false): s
   ].join('\n')
 }
 
-function sourceInWords({ source }: Explained, why: string): string {
+function sourceInWords({ source }: ExplainResponse, why: string): string {
   if (source.kind === 'node') return wrap(`node ${source.node}, generation ${source.generation}, view ${source.view}`)
   const but = source.drained === 0 ? '' : ` but ${source.drained} that the files drain`
   return wrap(`files of ${source.zones} (${why}), view ${source.view}: every member taken for up${but}`)
@@ -298,7 +298,7 @@ function vipRow({ address, state, share, calm, named, assumed, health }: VipExpl
   return [address, told, ...(health === null ? [] : [since]), marks.join(', ')]
 }
 
-function wireInWords({ wire }: Explained, hex: boolean): string[] {
+function wireInWords({ wire }: ExplainResponse, hex: boolean): string[] {
   const { transport, udpBytes, truncated, flags, question, answer, authority, additional, edns, bytes } = wire
   const size = truncated
     ? `UDP has no room (TC, ${count(udpBytes, 'byte')}); over TCP ${count(bytes, 'byte')}`
