@@ -8,7 +8,7 @@
 import { availableParallelism, hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
-import type { Report } from './problem.ts'
+import { nearest, type Report } from './problem.ts'
 import { type Endpoint, formatEndpoint, parseBytes, parseEndpoint, parsePercent } from './units.ts'
 
 /** A value as someone wrote it. */
@@ -336,7 +336,13 @@ export function settingsFromEnvironment(
     else {
       const place = { file: variable, line: 0, column: 0 }
       const message = 'no setting has this variable'
-      report({ code: 'setting-unknown', severity: 'warning', ...place, message, hint: nearest(variable, known.keys()) })
+      report({
+        code: 'setting-unknown',
+        severity: 'warning',
+        ...place,
+        message,
+        hint: hintAt(variable, [...known.keys()]),
+      })
     }
   }
   return given
@@ -374,7 +380,7 @@ export function readConfig(given: readonly RawSetting[], report: Report): Config
     if (!isKey(entry.key)) {
       // what has not the form of a key may be a value in the wrong place
       const name = /^[A-Za-z][\w.-]{0,60}$/.test(entry.key) ? `setting ${entry.key}` : 'such setting'
-      fault('setting-unknown', entry, `there is no ${name}`, nearest(entry.key, SETTING_KEYS))
+      fault('setting-unknown', entry, `there is no ${name}`, hintAt(entry.key, SETTING_KEYS))
       continue
     }
     const setting: Setting<unknown> = SETTINGS[entry.key]
@@ -424,24 +430,8 @@ function gather(setting: Setting<unknown>, values: readonly unknown[]): unknown 
 export const listensByDefault = ({ listen }: Config): boolean =>
   listen.map(formatEndpoint).join() === SETTINGS.listen.default.join()
 
-/** A hint that names the known key with the fewest differing letters. */
-function nearest(key: string, known: Iterable<string>): string {
-  const start = key.slice(0, 60) // comparing takes the square of the length
-  const [best] = [...known].toSorted((a, b) => distance(start, a) - distance(start, b))
-  return `Did you mean ${best}? All settings are in docs/settings.md`
-}
-
-/** Levenshtein's edit distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++)
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
-    row = next
-  }
-  return row[b.length]!
-}
+const hintAt = (key: string, known: readonly string[]): string =>
+  [nearest(key, known), 'All settings are in docs/settings.md'].filter((part) => part !== undefined).join(' ')
 
 export type Log = (
   level: 'info' | 'warn' | 'error',

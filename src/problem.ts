@@ -204,13 +204,18 @@ const MOST_WORDS = 200
 /** A hint that names the nearest of the known words, if one is near enough; otherwise all of them, if they are few. */
 export function didYouMean(word: string, known: Iterable<string>): string | undefined {
   const words = [...known]
+  const few = words.length > 0 && words.length <= 24
+  return nearest(word, words) ?? (few ? `Known: ${words.join(', ')}` : undefined)
+}
+
+/** The same of words that are told elsewhere: nothing where none is near enough. */
+export function nearest(word: string, words: readonly string[]): string | undefined {
   let best: { readonly other: string; readonly distance: number } | undefined
   for (const other of candidates(word, words)) {
     const distance = editDistance(word.toLowerCase(), other.toLowerCase())
     if (best === undefined || distance < best.distance) best = { other, distance }
   }
-  if (best !== undefined && best.distance <= mostChanges(word)) return `Did you mean ${best.other}?`
-  return words.length > 0 && words.length <= 24 ? `Known: ${words.join(', ')}` : undefined
+  return best !== undefined && best.distance <= mostChanges(word) ? `Did you mean ${best.other}?` : undefined
 }
 
 const mostChanges = (word: string): number => Math.max(1, Math.floor(word.length / 3))
@@ -264,6 +269,13 @@ function editDistance(a: string, b: string): number {
   }
   return rows[(a.length % 3) * width + b.length]!
 }
+
+/** What an error says; what else was thrown, as text. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** `ENOENT` and so on: the code that errors of the system and of Node have. */
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 
 /** Why a process can't start: told as it is, without a stack. */
 export class StartError extends Error {

@@ -1,7 +1,9 @@
-/** Durations, distances, rates and endpoints as operators write them, and back. Values carry their unit in the name. */
+/** Durations, distances, shares and endpoints as operators write and read them. Values carry their unit in the name. */
 import { isIP } from 'node:net'
 
-const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+export const DAY_MS = 86_400_000
+
+const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS }
 
 /** `5s`, `250ms`, `1m`, `1h30m`, `2d` → milliseconds; undefined when it is none. */
 export function parseDurationMs(text: string): number | undefined {
@@ -24,6 +26,18 @@ export function formatDuration(ms: number): string {
     if (ms >= size && ms % size === 0) return `${ms / size}${unit}`
   }
   return `${ms}ms`
+}
+
+/** `11.1 s`, of what takes seconds: detection, a budget. */
+export const formatSeconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`
+
+/** How long ago, or from now: `4 s`, `3 min`, `5 h`, `2 d`. */
+export function formatAge(ms: number): string {
+  const seconds = ms / 1000
+  if (seconds < 120) return `${Math.round(seconds)} s`
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`
+  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`
+  return `${Math.round(seconds / 86_400)} d`
 }
 
 /** `300km` → kilometres; undefined when it is none. */
@@ -56,6 +70,21 @@ export function formatPercent(share: number): string {
   return `${of100 >= 9.95 ? of100.toFixed(1) : Number(of100.toPrecision(2))} %`
 }
 
+/** Whole percent, of capacity: `37 %`. */
+export const formatWholePercent = (percent: number): string => `${Math.round(percent)} %`
+
+/** What a member takes of what falls to it, 0–1000: `12.5 %`. */
+export const formatShare = (share: number): string => `${share / 10} %`
+
+/** `12,345`. */
+export const grouped = (number: number): string => Math.round(number).toLocaleString('en-US')
+
+/** `fra, par and 3 more`: of `total` texts the first `most`. */
+export function someOf(texts: readonly string[], most: number, total = texts.length): string {
+  const told = texts.slice(0, most)
+  return total > told.length ? `${told.join(', ')} and ${grouped(total - told.length)} more` : told.join(', ')
+}
+
 /** `1 member`, `2 members`. */
 export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
 
@@ -75,5 +104,7 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   return isIP(address) === family && port >= 1 && port <= 65_535 ? { address, port } : undefined
 }
 
-export const formatEndpoint = ({ address, port }: Endpoint): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+export const formatEndpoint = ({ address, port }: Endpoint): string => `${bracketed(address)}:${port}`
+
+/** A host as it stands before a port: IPv6 in brackets. */
+export const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host)

@@ -119,6 +119,10 @@ describe('faults', () => {
     ])
   })
 
+  test('a setting that is like no other is not taken for one', () => {
+    expect(read(written('grafana', '2')).problems).toMatchObject([{ hint: 'All settings are in docs/settings.md' }])
+  })
+
   test('a token that is refused is not shown', () => {
     const { problems } = read(written('http.token', 'my secret'))
     expect(problems).toMatchObject([{ code: 'setting-invalid' }])

@@ -21,7 +21,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@hono/node-server': ['api/'],
   ioredis: ['store/redis/connect.ts'],
   'js-yaml': ['yaml/'],
-  koffi: ['linux/', 'probe/checks/icmp.ts'],
+  koffi: ['linux/'],
   'prom-client': ['api/'],
 }
 

@@ -61,6 +61,15 @@ function groups(text: string, ends: boolean): number[] | undefined {
 export const parseAddress = (text: string): Uint8Array | undefined =>
   text.includes(':') ? parseIPv6(text) : parseIPv4(text)
 
+/** Of an address that is one. */
+export const familyOf = (address: string): 4 | 6 => (address.includes(':') ? 6 : 4)
+
+/** The other end of a socket: link-local ones come with a zone (`fe80::1%eth0`); undefined when it is gone. */
+export const parsePeer = (text = ''): Uint8Array | undefined => parseAddress(text.split('%', 1)[0]!)
+
+/** Whose limits an address counts against: one IPv4 address, one IPv6 /64. */
+export const clientKey = (bytes: Uint8Array): string => bytes.subarray(0, 8).join('.')
+
 /** Canonical text of the 4 or 16 bytes at `bytes[at…]`; their number is the array's length unless given. */
 export function formatAddress(bytes: Uint8Array, at = 0, size = bytes.length - at): string {
   return size === 4 ? bytes.subarray(at, at + 4).join('.') : formatIPv6(bytes, at)

@@ -1,12 +1,11 @@
 /**
  * The system calls of batched UDP, through koffi: the one file where a wrong number is a segfault. Addresses of memory
  * are numbers; whoever passes one keeps the buffer reachable for as long as the kernel may use it.
- *
- * Numbers and layouts are those of 64-bit little-endian Linux, glibc and musl alike. x86-64 and arm64 differ in one:
- * epoll_event is packed (12 bytes) on x86-64, 16 bytes elsewhere.
  */
-import { getSystemErrorName } from 'node:util'
 import { parseAddress } from '../dns/address.ts'
+import { messageOf } from '../problem.ts'
+import { loadLibc } from './libc.ts'
+import { AF_INET, AF_INET6, ENOSYS, F_DUPFD_CLOEXEC } from './numbers.ts'
 
 export interface Linux {
   socket(family: number, type: number, protocol: number): number
@@ -33,49 +32,6 @@ export interface Linux {
   addressOf(buffer: ArrayBuffer): number
 }
 
-export const AF_INET = 2
-export const AF_INET6 = 10
-export const AF_NETLINK = 16
-export const SOCK_STREAM = 1
-export const SOCK_DGRAM = 2
-export const SOCK_RAW = 3
-export const SOCK_CLOEXEC = 0o2000000
-export const SOL_SOCKET = 1
-export const SO_REUSEADDR = 2
-export const SO_SNDBUF = 7
-export const SO_RCVBUF = 8
-export const SO_REUSEPORT = 15
-export const SO_RCVTIMEO = 20
-export const SO_SNDBUFFORCE = 32
-export const SO_RCVBUFFORCE = 33
-export const SO_ATTACH_REUSEPORT_CBPF = 51
-export const IPPROTO_IP = 0
-export const IP_PKTINFO = 8
-export const IP_MTU_DISCOVER = 10
-export const IPPROTO_TCP = 6
-export const TCP_USER_TIMEOUT = 18
-export const IPPROTO_IPV6 = 41
-export const IPV6_MTU_DISCOVER = 23
-export const IPV6_V6ONLY = 26
-export const IPV6_RECVPKTINFO = 49
-/** Neither trusts ICMP about the path nor sets DF: answers fit any path, and forged ICMP can't shrink them. */
-export const PMTUDISC_OMIT = 5
-const F_DUPFD_CLOEXEC = 1030
-/** ioctl: bytes that a socket's send buffer holds, the kernel's overhead counted in. */
-export const SIOCOUTQ = 0x5411
-export const NETLINK_ROUTE = 0
-export const MSG_DONTWAIT = 0x40
-export const MSG_WAITFORONE = 0x10000
-export const EPOLL_CLOEXEC = 0o2000000
-export const EPOLL_CTL_ADD = 1
-export const EPOLLIN = 1
-export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16
-/** Of epoll_event's data within it. */
-export const EPOLL_DATA_AT = process.arch === 'x64' ? 4 : 8
-export const EINTR = 4
-export const EAGAIN = 11
-export const ENOSYS = 38
-
 const RECENT = 8
 
 /** Either the calls, or why there are none: then the portable form serves. */
@@ -87,8 +43,7 @@ async function load(): Promise<Linux | { readonly missing: string }> {
     return { missing: `struct layouts are known for x64 and arm64, this is ${process.arch}` }
   }
   try {
-    const { default: koffi } = await import('koffi')
-    const libc = koffi.load(null)
+    const { libc, errno, addressOf } = await loadLibc()
     const fcntl = libc.func('int fcntl(int fd, int command, ...)')
     const recent: ArrayBuffer[] = []
     let next = 0
@@ -111,21 +66,18 @@ async function load(): Promise<Linux | { readonly missing: string }> {
       send: libc.func('int64_t send(int fd, int64_t bytes, uint64_t size, int flags)'),
       recv: libc.func('int64_t recv(int fd, int64_t bytes, uint64_t size, int flags)'),
       ioctl: libc.func('int ioctl(int fd, uint64_t request, int64_t argument)'),
-      errno: () => koffi.errno(),
+      errno,
       addressOf: (buffer) => {
         recent[next++ % RECENT] = buffer
-        return Number(koffi.address(buffer))
+        return addressOf(buffer)
       },
     }
     if (calls.recvmmsg(-1, 0, 0, 0, 0) < 0 && calls.errno() === ENOSYS) return { missing: 'no recvmmsg here' }
     return calls
   } catch (error) {
-    return { missing: `koffi can't be loaded: ${error instanceof Error ? error.message : String(error)}` }
+    return { missing: `koffi can't be loaded: ${messageOf(error)}` }
   }
 }
-
-/** `EADDRINUSE` and so on, of the last call that returned −1. */
-export const errorName = (calls: Linux): string => getSystemErrorName(-calls.errno())
 
 /** sockaddr_in (16 bytes) or sockaddr_in6 (28 bytes). */
 export function makeSockaddr(address: string, port: number): ArrayBuffer {

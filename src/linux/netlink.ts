@@ -3,17 +3,9 @@
  * neighbours (ARP, NDP) with their states. Needs no privilege. Every call returns at once: the kernel makes its answer
  * while it is asked.
  */
-import {
-  AF_INET,
-  AF_INET6,
-  AF_NETLINK,
-  errorName,
-  type Linux,
-  MSG_DONTWAIT,
-  NETLINK_ROUTE,
-  SOCK_CLOEXEC,
-  SOCK_RAW,
-} from './calls.ts'
+import type { Linux } from './calls.ts'
+import { errorName } from './libc.ts'
+import { AF_INET, AF_INET6, AF_NETLINK, MSG_DONTWAIT, NETLINK_ROUTE, SOCK_CLOEXEC, SOCK_RAW } from './numbers.ts'
 
 export interface LinkAddress {
   /** 4 or 16 bytes, the machine's own. */

@@ -19,6 +19,8 @@ import {
   COUNTED_TYPES,
   queryCell,
 } from '../counters.ts'
+import type { Linux } from '../linux/calls.ts'
+import { errorName } from '../linux/libc.ts'
 import {
   EAGAIN,
   EINTR,
@@ -27,12 +29,10 @@ import {
   EPOLL_DATA_AT,
   EPOLL_EVENT_BYTES,
   EPOLLIN,
-  errorName,
-  type Linux,
   MSG_DONTWAIT,
   MSG_WAITFORONE,
   SIOCOUTQ,
-} from '../linux/calls.ts'
+} from '../linux/numbers.ts'
 import { Neighbours, type NeighbourTables } from './neighbours.ts'
 import { leaveGroup, type UdpSocket, WAIT_MS } from './sockets.ts'
 

@@ -5,10 +5,12 @@
  * Two servers on one port would silently share the traffic. So the first socket of an address is bound without
  * SO_REUSEPORT, which fails when anybody else has the port, and made shareable only then; to take over, before.
  */
+import { familyOf } from '../dns/address.ts'
+import { type Linux, makeSockaddr } from '../linux/calls.ts'
+import { errorName } from '../linux/libc.ts'
 import {
   AF_INET,
   AF_INET6,
-  errorName,
   IP_MTU_DISCOVER,
   IP_PKTINFO,
   IPPROTO_IP,
@@ -17,8 +19,6 @@ import {
   IPV6_MTU_DISCOVER,
   IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
-  type Linux,
-  makeSockaddr,
   PMTUDISC_OMIT,
   SO_ATTACH_REUSEPORT_CBPF,
   SO_RCVBUF,
@@ -33,7 +33,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
   TCP_USER_TIMEOUT,
-} from '../linux/calls.ts'
+} from '../linux/numbers.ts'
 import type { Endpoint } from '../units.ts'
 import { BACKLOG, ListenError } from './front.ts'
 
@@ -101,7 +101,7 @@ function bindEndpoint(
       const udp: UdpSocket[] = []
       for (let i = 0; i < threads; i++) {
         const fd = bindSocket(calls, endpoint, SOCK_DGRAM, takeover || i > 0, open)
-        udp.push({ fd, family: familyOf(endpoint), wildcard: isWildcard(endpoint) })
+        udp.push({ fd, family: familyOf(endpoint.address), wildcard: isWildcard(endpoint) })
       }
       return { endpoint, udp, tcp }
     } catch (error) {
@@ -110,7 +110,6 @@ function bindEndpoint(
   }
 }
 
-const familyOf = ({ address }: Endpoint): 4 | 6 => (address.includes(':') ? 6 : 4)
 export const isWildcard = ({ address }: Endpoint): boolean => /^[0.]+$|^[0:]+$/.test(address)
 
 function bindSocket(
@@ -123,7 +122,7 @@ function bindSocket(
   const fail = (): never => {
     throw new ListenError(endpoint, type === SOCK_STREAM ? 'TCP' : 'UDP', errorName(calls))
   }
-  const v6 = familyOf(endpoint) === 6
+  const v6 = familyOf(endpoint.address) === 6
   const fd = calls.socket(v6 ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, 0)
   if (fd < 0) fail()
   open.push(fd)

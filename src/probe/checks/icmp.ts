@@ -6,16 +6,14 @@
  */
 import { randomBytes, randomInt } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
-import { isIP } from 'node:net'
-import { getSystemErrorName } from 'node:util'
+import { familyOf } from '../../dns/address.ts'
+import type { Linux } from '../../linux/calls.ts'
+import { errorName, loadLibc } from '../../linux/libc.ts'
+import { AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, SOCK_CLOEXEC, SOCK_DGRAM } from '../../linux/numbers.ts'
+import { messageOf } from '../../problem.ts'
 import { type Attempt, attempt, type TargetOf } from './attempt.ts'
 import type { Observation } from './observation.ts'
 
-const AF_INET = 2
-const AF_INET6 = 10
-const SOCK_DGRAM_CLOEXEC = 0o2000002
-const IPPROTO_ICMP = 1
-const IPPROTO_ICMPV6 = 58
 const ECHO = { 4: { request: 8, reply: 0 }, 6: { request: 128, reply: 129 } } as const
 const HEADER_BYTES = 8
 const PAYLOAD_BYTES = 24
@@ -24,21 +22,16 @@ const FORBIDDEN =
 
 type Family = 4 | 6
 
-interface Libc {
-  socket(family: number, type: number, protocol: number): number
-  close(fd: number): number
-  /** Of the last call that returned −1. */
-  errno(): number
-}
+type Calls = Pick<Linux, 'socket' | 'close' | 'errno'>
 
-let libc: Promise<Libc | { readonly missing: string }> | undefined
+let loading: Promise<Calls | { readonly missing: string }> | undefined
 
 /** Never rejects; ends within the check's timeout. */
 export async function checkIcmp({ address, check }: TargetOf<'icmp'>): Promise<Observation> {
-  const calls = await (libc ??= load())
+  const found = await (loading ??= load())
   return attempt(check.timeoutMs, 'no reply', (self) => {
-    const family = isIP(address) === 6 ? 6 : 4
-    const socket = 'missing' in calls ? self.unable(calls.missing) : open(calls, family, self)
+    const family = familyOf(address)
+    const socket = 'missing' in found ? self.unable(found.missing) : open(found, family, self)
     if (!socket) return () => {}
     const request = makeEcho(family, randomInt(65_536), randomBytes(PAYLOAD_BYTES))
     const passedOver = self.count()
@@ -76,11 +69,11 @@ export function isReplyTo(request: Buffer, reply: Buffer): boolean {
 }
 
 /** undefined, and told, when this host gives no such socket. The descriptor is the socket's to close, or closed. */
-function open(calls: Libc, family: Family, self: Attempt): Socket | undefined {
+function open(calls: Calls, family: Family, self: Attempt): Socket | undefined {
   const protocol = family === 6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP
-  const fd = calls.socket(family === 6 ? AF_INET6 : AF_INET, SOCK_DGRAM_CLOEXEC, protocol)
+  const fd = calls.socket(family === 6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, protocol)
   if (fd < 0) {
-    const code = getSystemErrorName(-calls.errno())
+    const code = errorName(calls)
     if (code === 'EACCES' || code === 'EPERM') self.unable(FORBIDDEN)
     else self.error(Object.assign(new Error(code), { code }))
     return undefined
@@ -95,17 +88,16 @@ function open(calls: Libc, family: Family, self: Attempt): Socket | undefined {
   }
 }
 
-async function load(): Promise<Libc | { readonly missing: string }> {
+async function load(): Promise<Calls | { readonly missing: string }> {
   if (process.platform !== 'linux') return { missing: `checks of type icmp need Linux, this is ${process.platform}` }
   try {
-    const { default: koffi } = await import('koffi')
-    const library = koffi.load(null)
+    const { libc, errno } = await loadLibc()
     return {
-      socket: library.func('int socket(int family, int type, int protocol)'),
-      close: library.func('int close(int fd)'),
-      errno: () => koffi.errno(),
+      socket: libc.func('int socket(int family, int type, int protocol)'),
+      close: libc.func('int close(int fd)'),
+      errno,
     }
   } catch (error) {
-    return { missing: `checks of type icmp need koffi: ${error instanceof Error ? error.message : String(error)}` }
+    return { missing: `checks of type icmp need koffi: ${messageOf(error)}` }
   }
 }
