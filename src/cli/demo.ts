@@ -8,10 +8,11 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
-import { dirname, extname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Config, settingFromText, readConfig, type SettingKey } from '../config.ts'
+import { entryBeside } from '../linux/worker.ts'
 import { makeLog } from '../node/log.ts'
 import { RunningNode } from '../node/node.ts'
 import type { UntilSignal } from '../node/run.ts'
@@ -117,6 +118,9 @@ function prepare(folder: string, city: readonly string[]): Config {
   return config!
 }
 
+/** Of a site: a process that can be frozen and killed. */
+const PROGRAM = fileURLToPath(entryBeside(import.meta.url, 'demo-site'))
+
 interface Site {
   readonly site: string
   readonly address: string
@@ -124,8 +128,7 @@ interface Site {
 }
 
 function startSite(site: string, address: string, output: Output): Site {
-  const entry = fileURLToPath(new URL(`./demo-site${extname(import.meta.url)}`, import.meta.url))
-  const child = spawn(process.execPath, [entry, site, address, String(SITE_PORT)], {
+  const child = spawn(process.execPath, [PROGRAM, site, address, String(SITE_PORT)], {
     stdio: ['pipe', 'inherit', 'inherit'],
   })
   output.out(`site ${site} pid ${child.pid}`)
@@ -143,7 +146,7 @@ function endSites(sites: readonly Site[]): void {
 function invitation(folder: string, sites: readonly Site[]): string {
   const dig = `dig @${DNS.address} -p ${DNS.port} www.demo.example`
   const pid = Object.fromEntries(sites.map(({ site, child }) => [site, child.pid]))
-  const restart = `${process.execPath} ${fileURLToPath(new URL(`./demo-site${extname(import.meta.url)}`, import.meta.url))}`
+  const restart = `${process.execPath} ${PROGRAM}`
   const lines = [
     '',
     'Ready. Ask as a client of each place would (the subnet is the client):',

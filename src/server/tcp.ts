@@ -1,18 +1,17 @@
 /**
  * DNS over TCP, seen from the main thread: one thread (tcp-thread.ts) accepts and answers, with the same respond(). It is
- * watched, and replaced when it dies or stands still: its connections are lost, new ones wait in the kernel meanwhile, for the
+ * watched, and replaced when it dies or stands still (seat.ts): its connections are lost, new ones wait in the kernel meanwhile, for the
  * sockets that listen are the main thread's, and each thread has descriptors of its own for them. Without koffi the thread
  * binds, and its successor binds again.
  */
 import { readFileSync } from 'node:fs'
-import { extname } from 'node:path'
 import { ABSENT, type Adoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
 import type { Log } from '../config.ts'
 import { makeCounters } from '../counters.ts'
 import type { HealthTable } from '../health/table.ts'
 import type { Linux } from '../linux/calls.ts'
-import { startThread, type Thread } from '../linux/worker.ts'
+import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
 import type { Endpoint } from '../units.ts'
 import {
   T_ACCEPTED,
@@ -29,8 +28,9 @@ import {
   type TcpLimits,
 } from './connections.ts'
 import { type Front, ListenError } from './front.ts'
+import { Seat } from './seat.ts'
 import { duplicate } from './sockets.ts'
-import type { TcpAssignment, TcpReport, TcpCommand, TcpSource } from './tcp-thread.ts'
+import type { TcpAssignment, TcpCommand, TcpReport, TcpSource } from './tcp-thread.ts'
 
 export const TCP_LIMITS: TcpLimits = {
   connections: 2000,
@@ -99,11 +99,6 @@ export interface TcpOptions {
   readonly log: Log
 }
 
-const CHECK_MS = 500
-/** Checks that the beat may stand still: 2 s. Counted, so that a main thread that was held up itself blames nobody. */
-const STILL_CHECKS = 4
-/** A thread that dies younger is replaced after a pause of as long. */
-const YOUNG_MS = 1000
 /** For a thread that has drained to come to its end. */
 const END_MS = 500
 
@@ -111,25 +106,25 @@ export class TcpFront implements Front {
   readonly #options: TcpOptions
   readonly #cells = new Float64Array(new SharedArrayBuffer(TCP_CELLS * Float64Array.BYTES_PER_ELEMENT))
   readonly #counters = makeCounters()
-  readonly #watching: NodeJS.Timeout
   readonly #listening = Promise.withResolvers<readonly Endpoint[]>()
   #sources: readonly TcpSource[]
+  readonly #seat: Seat
   #world: World
-  #worker: Thread | undefined
-  #startedMs = 0
-  #beat = 0
-  #still = 0
   #stopping = false
-  #died = 0
-  #stalled = 0
 
   constructor(options: TcpOptions) {
     this.#options = options
     this.#sources = options.sources
     this.#world = options.world
     this.#listening.promise.catch(() => {}) // whoever waits for it is told
-    this.#start()
-    this.#watching = setInterval(() => this.#watch(), CHECK_MS)
+    this.#seat = new Seat({
+      what: 'the TCP thread',
+      fields: {},
+      log: options.log,
+      start: () => this.#start(),
+      beat: () => this.#cells[T_BEAT]!,
+      onEnd: () => this.#onEnd(),
+    })
   }
 
   /** Where it listens, in the order of the sources, ports resolved; rejects with a ListenError. */
@@ -139,7 +134,7 @@ export class TcpFront implements Front {
 
   publish(world: World): void {
     this.#world = world
-    this.#tell({ world })
+    this.#seat.postMessage({ world } satisfies TcpCommand)
   }
 
   counters(): readonly Float64Array[] {
@@ -158,8 +153,8 @@ export class TcpFront implements Front {
       unread: cells[T_UNREAD]!,
       overMemory: cells[T_OVER_MEMORY]!,
       unanswerable: cells[T_UNANSWERABLE]!,
-      died: this.#died,
-      stalled: this.#stalled,
+      died: this.#seat.died,
+      stalled: this.#seat.stalled,
     }
   }
 
@@ -167,21 +162,12 @@ export class TcpFront implements Front {
   async stop(drainMs: number): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
-    clearInterval(this.#watching)
     for (const { fd } of this.#sources) if (fd !== undefined) this.#options.calls!.close(fd)
-    const worker = this.#worker
-    if (worker === undefined) return
-    const ended = new Promise((resolve) => void worker.once('exit', resolve))
-    const deadline = setTimeout(() => void worker.terminate(), drainMs + END_MS)
-    this.#tell({ drainMs })
-    await ended
-    clearTimeout(deadline)
+    await this.#seat.stop(() => this.#seat.postMessage({ drainMs } satisfies TcpCommand), drainMs + END_MS)
   }
 
-  #start(): void {
-    if (this.#stopping) return
+  #start(): Thread {
     const { limits, health, adoption, reader, calls } = this.#options
-    this.#startedMs = performance.now()
     this.#cells[T_BEAT] = 0
     this.#cells[T_OPEN] = 0
     this.#cells[T_HELD] = 0
@@ -200,8 +186,7 @@ export class TcpFront implements Front {
       adoption,
       reader,
     }
-    const entry = new URL(`./tcp-thread${extname(import.meta.url)}`, import.meta.url)
-    const worker = startThread(entry, { name: 'tcp', workerData })
+    const worker = startThread(entryBeside(import.meta.url, 'tcp-thread'), { name: 'tcp', workerData })
     worker.on('message', (news: TcpReport) => this.#hear(news))
     worker.on('error', (error) => this.#options.log('error', `the TCP thread failed: ${String(error)}`, { error }))
     let hasRun = false
@@ -209,15 +194,14 @@ export class TcpFront implements Front {
     worker.once('exit', () => {
       // what a thread has its end closes
       for (const { fd } of hasRun ? [] : workerData.sources) if (fd !== undefined) calls!.close(fd)
-      this.#replace()
     })
-    this.#worker = worker
+    return worker
   }
 
   #hear(news: TcpReport): void {
     if ('refused' in news) {
       const error = new ListenError(news.refused, 'TCP', news.code)
-      if (this.#died > 0) this.#options.log('error', error.message)
+      if (this.#seat.died > 0) this.#options.log('error', error.message)
       this.#listening.reject(error)
       return
     }
@@ -226,31 +210,8 @@ export class TcpFront implements Front {
     this.#listening.resolve(news.listening)
   }
 
-  #replace(): void {
-    this.#worker = undefined
+  #onEnd(): void {
     Atomics.store(this.#options.adoption, this.#options.reader, ABSENT)
-    if (this.#stopping) return
-    this.#died++
     this.#listening.reject(new Error('the TCP thread ends as soon as it is started')) // unless it has listened
-    const young = performance.now() - this.#startedMs < YOUNG_MS
-    this.#options.log('error', 'the TCP thread ended and is replaced', { young })
-    if (young) setTimeout(() => this.#start(), YOUNG_MS)
-    else this.#start()
-  }
-
-  /** Before its first beat the thread is starting: that takes as long as it takes. */
-  #watch(): void {
-    const beat = this.#cells[T_BEAT]!
-    if (beat !== this.#beat || beat === 0 || this.#worker === undefined) this.#still = 0
-    else if (++this.#still === STILL_CHECKS) {
-      this.#stalled++
-      this.#options.log('error', 'the TCP thread stood still and is ended')
-      void this.#worker.terminate()
-    }
-    this.#beat = beat
-  }
-
-  #tell(order: TcpCommand): void {
-    this.#worker?.postMessage(order)
   }
 }

@@ -2,9 +2,8 @@
  * The compile thread, seen from the main thread: a worker at nice 15 that owns the builder and everything it has parsed.
  * It hands out Worlds over pooled shared memory, small tables and Problems, never a model.
  */
-import { extname } from 'node:path'
 import type { Adoption } from '../answer/adoption.ts'
-import { startThread, type Thread } from '../linux/worker.ts'
+import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
 import type { BuildRequest, BuildResult, BuildSettings, ProbeTargets, WorldBuild } from './build.ts'
 import type { CompileJob, CompileThreadMessage } from './compiler-thread.ts'
 import type { ZoneSettings } from './zones.ts'
@@ -68,8 +67,7 @@ function start<T>(
   let stopped = false
 
   function startWorker(): Thread {
-    const entry = new URL(`./compiler-thread${extname(import.meta.url)}`, import.meta.url)
-    const started = startThread(entry, { name: 'compile', workerData: job() })
+    const started = startThread(entryBeside(import.meta.url, 'compiler-thread'), { name: 'compile', workerData: job() })
     let cause: unknown = 'it ended'
     started.on('error', (error) => (cause = error)) // told by the build that it broke, if it broke one
     started.on('message', (message: CompileThreadMessage<T>) => {
