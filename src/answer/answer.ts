@@ -7,7 +7,7 @@
  *          ├▶ delegation: NS, glue          ├▶ hit: RRset     ├▶ nodata, nxdomain: SOA
  *          └▶ cname: CNAME, again with its target             └▶ steered: select(), addresses, scope
  */
-import { C_BUGS, C_ECS, C_TRUNCATED, COUNTED_TYPES, queryCell } from '../counters.ts'
+import { C_BUGS, C_ECS, C_TRUNCATED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../counters.ts'
 import { lowerName } from '../dns/name.ts'
 import { parseQuery, Q_BADVERS, Q_DROP, Q_NOTIMP, Q_OK, type Query } from '../dns/query.ts'
 import { CLASS, RCODE, TYPE } from '../dns/types.ts'
@@ -17,9 +17,8 @@ import {
   N_CUT,
   N_FIRST,
   N_FLAGS,
-  N_NAME,
-  N_NAME_BYTES,
   N_STEERED,
+  nameOf,
   NODE_INTS,
   R_NAMES,
   X_HASH,
@@ -35,8 +34,14 @@ const QR = 0x8000
 const KEPT_FLAGS = 0x7900 // opcode and RD
 const CNAMES_MAX = 8
 const HINFO_TTL_SECONDS = 3600
-const TYPE_CELL = new Uint8Array(65_536).fill(COUNTED_TYPES.length - 1)
+
+/** By type and rcode, where queryCell() counts them. */
+const OTHER_TYPE = COUNTED_TYPES.indexOf('other')
+const TYPE_CELL = new Uint8Array(65_536).fill(OTHER_TYPE)
 for (const [cell, name] of COUNTED_TYPES.entries()) if (name !== 'other') TYPE_CELL[TYPE[name]] = cell
+const DROPPED = COUNTED_RCODES.indexOf('dropped')
+const RCODE_CELL = new Uint8Array(32).fill(COUNTED_RCODES.indexOf('SERVFAIL'))
+for (const [cell, name] of COUNTED_RCODES.entries()) if (name !== 'dropped') RCODE_CELL[RCODE[name]] = cell
 
 /**
  * Answers the request: writes the response to its output and returns the number of bytes; 0 = send nothing. Never writes past
@@ -64,7 +69,7 @@ export function respond(responder: Responder, request: Request): number {
 }
 
 function dropped(responder: Responder, transport: number): number {
-  responder.counters[queryCell(transport, COUNTED_TYPES.length - 1, 7)]!++
+  responder.counters[queryCell(transport, OTHER_TYPE, DROPPED)]!++
   return 0
 }
 
@@ -76,9 +81,6 @@ function refuse(query: Query, fault: number): number {
   query.ecs = false // malformed, or of a version that we don't speak: nothing to echo
   return fault === Q_BADVERS ? RCODE.BADVERS : RCODE.FORMERR
 }
-
-const RCODE_CELL = new Uint8Array(32).fill(6)
-for (const [cell, rcode] of [0, 3, 5, 1, 4, 16, 2].entries()) RCODE_CELL[rcode] = cell
 
 function count(responder: Responder, transport: number, rcode: number): void {
   const { counters, query } = responder
@@ -142,10 +144,8 @@ function isFollowed(name: number, last: number): boolean {
 function tell({ world, query, found }: Responder, trace: AnswerTrace, owner: number, node: number): void {
   const known = node === NX ? found.encloser : node
   if (owner === QUERY_NAME) return trace.looked(query, node, known)
-  const { nodes, bytes } = world.image
-  const from = nodes[owner * NODE_INTS + N_NAME]!
-  const nameBytes = nodes[owner * NODE_INTS + N_NAME_BYTES]!
-  trace.looked({ name: lowerName(bytes.slice(from, from + nameBytes)), nameBytes }, node, known)
+  const name = lowerName(nameOf(world.image, owner))
+  trace.looked({ name, nameBytes: name.length }, node, known)
 }
 
 /** Answers from one node: the outcome, or −1 when a CNAME was written whose target is to be looked up. */

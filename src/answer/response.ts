@@ -18,7 +18,7 @@ import {
   R_TYPE,
   upOf,
 } from '../zone/image.ts'
-import { RECORD_HEAD } from '../zone/pack.ts'
+import { RECORD_HEAD, recordEnd, recordTtl } from '../zone/pack.ts'
 
 /** Our own payload size (DNS Flag Day 2020), told in OPT and the most that UDP gets. */
 export const PAYLOAD_BYTES = 1232
@@ -355,7 +355,7 @@ function putPlain(response: Response, image: Image, rrset: number, owner: number
   let from = image.rrsets[rrset + R_AT]!
   for (let i = 0; i < count; i++) {
     if (!putOwner(response, image, owner, pointer)) return false
-    const end = from + RECORD_HEAD + ((bytes[from + 10]! << 8) | bytes[from + 11]!)
+    const end = recordEnd(bytes, from)
     let at = response.at
     if (at + end - from - 2 > response.limit) return false
     for (from += 2; from < end; from++) out[at++] = bytes[from]!
@@ -380,14 +380,14 @@ function putNamed(
   const ahead = type === TYPE.MX ? 2 : 0
   let ref = image.rrsets[rrset + R_NAMES]!
   let from = image.rrsets[rrset + R_AT]!
-  const ttl = ttlSeconds < 0 ? ttlOf(bytes, from) : ttlSeconds
+  const ttl = ttlSeconds < 0 ? recordTtl(bytes, from) : ttlSeconds
   for (let left = image.rrsets[rrset + R_COUNT]!; left > 0; left--) {
     if (!putOwner(response, image, owner, pointer)) return false
     const rdataAt = response.at + 10
     if (rdataAt + ahead > response.limit) return false
     putHead(response, type === NEGATIVE_SOA ? TYPE.SOA : type, ttl, 0)
     let read = from + RECORD_HEAD
-    from = read + ((bytes[from + 10]! << 8) | bytes[from + 11]!)
+    from = recordEnd(bytes, from)
     for (const rdata = read + ahead; read < rdata;) out[response.at++] = bytes[read++]!
     for (let n = 0; n < named; n++) {
       const name = refs[ref++]!
@@ -403,7 +403,3 @@ function putNamed(
   }
   return true
 }
-
-/** TTL of the record at bytes[at …]. */
-export const ttlOf = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at + 6]! << 24) | (bytes[at + 7]! << 16) | (bytes[at + 8]! << 8) | bytes[at + 9]!) >>> 0

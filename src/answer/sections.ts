@@ -14,8 +14,9 @@ import {
   S_SERVICE,
   STEERED_INTS,
 } from '../zone/image.ts'
+import { recordTtl } from '../zone/pack.ts'
 import type { Responder } from './responder.ts'
-import { putRRset, ttlOf } from './response.ts'
+import { putRRset } from './response.ts'
 
 /**
  * RFC 2308 §3: the zone's SOA in authority, its TTL what negative answers live; steered names are asked again soon.
@@ -26,7 +27,7 @@ export function negative(responder: Responder, node: number, steered: number): n
   const { image, services } = responder.world
   const apex = image.nodes[node * NODE_INTS + N_APEX]!
   const soa = findRRset(image, apex, NEGATIVE_SOA)
-  let ttl = ttlOf(image.bytes, image.rrsets[soa + R_AT]!)
+  let ttl = recordTtl(image.bytes, image.rrsets[soa + R_AT]!)
   for (let entry = steered; entry >= 0; entry = image.steered[entry * STEERED_INTS + S_NEXT]!) {
     const least = services[image.steered[entry * STEERED_INTS + S_SERVICE]!]!.ttlMinSeconds
     if (least < ttl) ttl = least

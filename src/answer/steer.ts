@@ -62,7 +62,7 @@ export function steer(
 }
 
 /** The entry, from `first` on, that steers the types asked for (bits), whoever asks; −1 where none does. */
-export function entryFor({ image, services }: World, first: number, asked: number): number {
+export function entryFor({ image, services }: Pick<World, 'image' | 'services'>, first: number, asked: number): number {
   const { steered } = image
   for (let entry = first; entry >= 0; entry = steered[entry * STEERED_INTS + S_NEXT]!) {
     const listed = steered[entry * STEERED_INTS + S_TYPES]!

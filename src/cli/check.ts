@@ -6,10 +6,10 @@
 import { formatName } from '../dns/name.ts'
 import { lint } from '../load/lint.ts'
 import { comparePlaces, type Problem, ProblemList, hiddenProblems } from '../problem.ts'
-import { count as counted, type Endpoint } from '../units.ts'
+import { count as counted, type Endpoint, formatSeconds, someOf } from '../units.ts'
 import { makeBuilder, type WorldBuild } from '../world/build.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
-import { failoverBudget, inSeconds, type SteeredNames, steeredNames, steeredOf } from '../zone/budget.ts'
+import { failoverBudget, type SteeredNames, steeredNames, steeredOf } from '../zone/budget.ts'
 import type { Model } from '../zone/model.ts'
 import { Z_OWNER } from '../zone/pack.ts'
 import { type Output, table } from './output.ts'
@@ -151,12 +151,12 @@ function printBudgets({ zones, services }: Model, output: Output): void {
 function budgetRow({ service, budget, names, first }: SteeredNames): readonly string[] {
   const { detectMs, spreadMs, ttlMs, totalMs } = budget
   return [
-    names === 1 ? first : `${first} and ${names - 1} more`,
+    someOf([first], 1, names),
     service.name,
-    detectMs === null ? 'not checked' : inSeconds(detectMs),
-    inSeconds(spreadMs),
-    inSeconds(ttlMs),
-    totalMs === null ? 'never' : inSeconds(totalMs),
-    service.budgetMs === undefined ? '-' : inSeconds(service.budgetMs),
+    detectMs === null ? 'not checked' : formatSeconds(detectMs),
+    formatSeconds(spreadMs),
+    formatSeconds(ttlMs),
+    totalMs === null ? 'never' : formatSeconds(totalMs),
+    service.budgetMs === undefined ? '-' : formatSeconds(service.budgetMs),
   ]
 }

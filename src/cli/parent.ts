@@ -4,12 +4,11 @@
  *
  * Zones within zones of the same folder are left out: there the outer zone's own file is the parent.
  */
-import { formatAddress } from '../dns/address.ts'
+import { familyOf, formatAddress } from '../dns/address.ts'
 import { ask, askOverTcp } from '../dns/exchange.ts'
 import type { Message, Rr } from '../dns/message.ts'
-import { formatName, isWithin, parentName } from '../dns/name.ts'
+import { formatName, isWithin, keyOf, parentName } from '../dns/name.ts'
 import { type AddressBook, addressBook, serversOf } from '../load/lint.ts'
-import { keyOf } from '../load/records.ts'
 import type { Position, Problem } from '../problem.ts'
 import { type Endpoint, formatEndpoint } from '../units.ts'
 import type { ZoneModel } from '../zone/pack.ts'
@@ -144,7 +143,7 @@ function glueDiffers(
       .map(({ rdata }) => rdata),
   )
   const addresses = own.map((bytes) => formatAddress(bytes))
-  const line = (address: string): string => `${server} ${address.includes(':') ? 'AAAA' : 'A'} ${address}`
+  const line = (address: string): string => `${server} ${familyOf(address) === 6 ? 'AAAA' : 'A'} ${address}`
   return [
     ...addresses
       .filter((address) => !glue.has(address))

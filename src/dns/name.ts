@@ -179,9 +179,9 @@ export function countLabels(wire: Uint8Array): number {
 /** The name without its first label, as a view; the root has none and gives itself. */
 export const parentName = (wire: Uint8Array): Uint8Array => (wire[0] === 0 ? wire : wire.subarray(1 + wire[0]!))
 
-function sameName(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+/** Whether a[atA …] and b[atB …] agree in so many bytes. */
+export function sameBytes(a: Uint8Array, atA: number, b: Uint8Array, atB: number, bytes: number): boolean {
+  for (let i = 0; i < bytes; i++) if (a[atA + i] !== b[atB + i]) return false
   return true
 }
 
@@ -189,12 +189,12 @@ function sameName(a: Uint8Array, b: Uint8Array): boolean {
 export function isWithin(name: Uint8Array, zone: Uint8Array): boolean {
   let suffix = name
   while (suffix.length > zone.length && suffix[0] !== 0) suffix = parentName(suffix)
-  return sameName(suffix, zone)
+  return suffix.length === zone.length && sameBytes(suffix, 0, zone, 0, zone.length)
 }
 
 /**
  * Hash of `label.suffix` from the hash of the suffix and the label at `wire[at]` (its length byte), lower-case bytes.
- * One multiplication a byte and little a label, for a name may have 127 of them: what indexes a table is spread() of it.
+ * One multiplication a byte and little a label, for a name may have 127 of them: what indexes a table is mix() of it.
  */
 export function hashLabel(suffix: number, wire: Uint8Array, at: number): number {
   const end = at + wire[at]!
@@ -203,11 +203,30 @@ export function hashLabel(suffix: number, wire: Uint8Array, at: number): number 
   return hash ^ (hash >>> 15)
 }
 
-/** Spreads a hash over all bits (murmur3's finalizer), so that the low ones alone can index a table. */
-export function spread(hash: number): number {
-  let h = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return h ^ (h >>> 16)
+/** Where each label of the name at wire[at …] begins, the root's too, counted from `at`. Returns the labels. */
+export function labelStarts(wire: Uint8Array, at: number, starts: Uint8Array): number {
+  let labels = 0
+  let i = 0
+  for (let size; (size = wire[at + i]!) > 0; i += 1 + size) starts[labels++] = i
+  starts[labels] = i
+  return labels
+}
+
+/** Hashes of the suffixes that begin at these labels of the lower-case name at wire[at …]; the root's is the seed. */
+export function hashSuffixes(
+  wire: Uint8Array,
+  at: number,
+  starts: Uint8Array,
+  labels: number,
+  hashes: Int32Array,
+  seed: number,
+): void {
+  let hash = seed
+  hashes[labels] = hash
+  for (let label = labels - 1; label >= 0; label--) {
+    hash = hashLabel(hash, wire, at + starts[label]!)
+    hashes[label] = hash
+  }
 }
 
 /**
@@ -215,15 +234,16 @@ export function spread(hash: number): number {
  * root's, where every name's begins: an Image has its own, so that nobody can write names that all meet in one place of its table.
  */
 export function suffixHashes(wire: Uint8Array, seed: number): Int32Array {
-  const starts: number[] = []
-  for (let i = 0, size; (size = wire[i] ?? 0) > 0; i += 1 + size) starts.push(i)
-  const hashes = new Int32Array(starts.length + 1)
-  hashes[starts.length] = seed
-  for (let label = starts.length - 1; label >= 0; label--) {
-    hashes[label] = hashLabel(hashes[label + 1]!, wire, starts[label]!)
-  }
+  const starts = new Uint8Array(MAX_LABELS + 1)
+  const labels = labelStarts(wire, 0, starts)
+  const hashes = new Int32Array(labels + 1)
+  hashSuffixes(wire, 0, starts, labels, hashes, seed)
   return hashes
 }
 
 /** Hash of a lower-case name in wire form: signed 32 bits, as in Query.hashes. */
 export const hashName = (wire: Uint8Array, seed: number): number => suffixHashes(wire, seed)[0]!
+
+/** Bytes as a key of Maps and Sets. */
+export const keyOf = (wire: Uint8Array): string =>
+  Buffer.from(wire.buffer, wire.byteOffset, wire.length).toString('latin1')

@@ -5,7 +5,7 @@
  * Strict where the RFCs are, and where they say nothing as strict as the packet's own words: counts that promise more
  * or fewer records than there are bytes are FORMERR (so does Knot; BIND lets bytes behind the last record pass).
  */
-import { LOWER, MAX_LABELS, MAX_NAME_BYTES, hashLabel } from './name.ts'
+import { hashSuffixes, labelStarts, LOWER, MAX_LABELS, MAX_NAME_BYTES } from './name.ts'
 import { OPTION, TYPE } from './types.ts'
 
 /** What is wrong with a packet: DROP = answer nothing; the others are the rcode to answer with. */
@@ -64,6 +64,14 @@ export const makeQuery = (): Query => ({
   ecsSource: 0,
   ecsAddress: new Uint8Array(16),
 })
+
+/** Puts a name (lower-case wire form) where parseQuery() puts the query's. */
+export function setName(q: Query, name: Uint8Array, seed: number): void {
+  q.name.set(name)
+  q.nameBytes = name.length
+  q.labels = labelStarts(name, 0, q.labelAt)
+  hashSuffixes(name, 0, q.labelAt, q.labels, q.hashes, seed)
+}
 
 /** Of records behind the question, and of EDNS options: far more than any query has, and so few that none costs many others. */
 const MOST_RECORDS = 16
@@ -140,12 +148,7 @@ function readQuestion(packet: Uint8Array, start: number, end: number, q: Query, 
   name[bytes] = 0
   q.nameBytes = bytes + 1
   q.labels = labels
-  let hash = seed
-  hashes[labels] = hash
-  while (labels > 0) {
-    hash = hashLabel(hash, name, labelAt[--labels]!)
-    hashes[labels] = hash
-  }
+  hashSuffixes(name, 0, labelAt, labels, hashes, seed)
   q.type = typeAt(packet, i + 1)
   q.class = count(packet, i + 3)
   return i + 5

@@ -17,6 +17,7 @@ import type { HealthTable } from '../health/table.ts'
 import { LAST_PROVEN } from '../policy/select.ts'
 import type { ExplainContext } from '../world/build.ts'
 import { findRRset, type Image, N_APEX, NEGATIVE_SOA, NODE_INTS, R_AT } from '../zone/image.ts'
+import { recordTtl } from '../zone/pack.ts'
 import { type Lookup, lookupOf } from './lookups.ts'
 import { type ExplainQuery, type ExplainQuestion, formatNetwork, readQuestion } from './question.ts'
 import { type Steering, steeringOf, type Step, stepsInto } from './steering.ts'
@@ -245,7 +246,7 @@ function ttlOf({ message, responder, capSeconds, known }: Exchange, steering: St
 /** TTL of negative answers of the zone that a node is in. */
 function negativeTtl(image: Image, node: number): number {
   const soa = findRRset(image, image.nodes[node * NODE_INTS + N_APEX]!, NEGATIVE_SOA)
-  return new DataView(image.bytes.buffer, image.bytes.byteOffset).getUint32(image.rrsets[soa + R_AT]! + 6)
+  return recordTtl(image.bytes, image.rrsets[soa + R_AT]!)
 }
 
 const unrestIn = ({ sites }: Steering): readonly Unrest[] =>

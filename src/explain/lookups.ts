@@ -5,8 +5,8 @@
  */
 import type { LookupName } from '../answer/responder.ts'
 import { formatName } from '../dns/name.ts'
-import { type Image, N_APEX, N_CUT, N_FIRST, N_NAME, N_NAME_BYTES, N_STEERED, NODE_INTS } from '../zone/image.ts'
-import { positionOf, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
+import { type Image, N_APEX, N_CUT, N_FIRST, N_STEERED, nameOf, NODE_INTS } from '../zone/image.ts'
+import { ownerAt, positionOf, Z_INTS, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
 
 export interface Lookup {
   /** Text with the final dot. */
@@ -43,8 +43,8 @@ export function lookupOf(
   if (known < 0) return { name: text, found: 'outside', node: null, zone: null, written: [] }
   const cut = image.nodes[known * NODE_INTS + N_CUT]!
   const decides = cut >= 0 ? cut : known
-  const owner = ownerOf(image, decides)
-  const apex = ownerOf(image, image.nodes[known * NODE_INTS + N_APEX]!)
+  const owner = nameOf(image, decides)
+  const apex = nameOf(image, image.nodes[known * NODE_INTS + N_APEX]!)
   return {
     name: text,
     found: cut >= 0 ? 'delegated' : node < 0 ? 'none' : foundAt(image, node, owner, wire),
@@ -61,19 +61,13 @@ function foundAt(image: Image, node: number, owner: Uint8Array, name: Uint8Array
   return Buffer.compare(owner, name) === 0 ? 'exact' : 'wildcard'
 }
 
-function ownerOf(image: Image, node: number): Uint8Array {
-  const from = image.nodes[node * NODE_INTS + N_NAME]!
-  return image.bytes.subarray(from, from + image.nodes[node * NODE_INTS + N_NAME_BYTES]!)
-}
-
 function writtenAt(zones: readonly ZoneModel[], apex: Uint8Array, owner: Uint8Array): readonly SourceLine[] {
   const zone = zones.find((one) => Buffer.compare(one.apex, apex) === 0)
   if (zone === undefined) return []
-  const { sets, bytes } = zone
+  const { sets } = zone
   const written: SourceLine[] = []
   for (let i = 0; i < sets.length; i += Z_INTS) {
-    const from = sets[i + Z_OWNER]!
-    if (Buffer.compare(bytes.subarray(from, from + sets[i + Z_OWNER_BYTES]!), owner) !== 0) continue
+    if (Buffer.compare(ownerAt(zone, i), owner) !== 0) continue
     const { file, line } = positionOf(zone, i)
     written.push({ type: sets[i + Z_TYPE]!, at: `${file}:${line}` })
   }

@@ -2,6 +2,7 @@
  * The question that `explain` is asked, from a command line or a URL: read into the query that a resolver would send, or
  * into what is wrong with it, in words. Called by explain.ts alone.
  */
+import { PAYLOAD_BYTES } from '../answer/response.ts'
 import { formatAddress, maskAddress, parseAddress } from '../dns/address.ts'
 import { encodeQuery } from '../dns/message.ts'
 import { formatName, isFault, parseName } from '../dns/name.ts'
@@ -40,8 +41,6 @@ export interface ExplainQuery {
   /** As it goes over the wire. */
   readonly packet: Uint8Array
 }
-
-const PAYLOAD_BYTES = 1232
 
 /** A string says what is wrong. */
 export function readQuestion(question: ExplainQuestion): ExplainQuery | string {

@@ -8,7 +8,7 @@
  *
  * Nodes stand in post-order: a node's subtree is the nodes right before it, so a pass over it is one forward loop.
  */
-import { type Allocate, shareInts } from './memory.ts'
+import { type Allocate, doubled, shareInts } from './memory.ts'
 import { concat, orderOf, type PackedPrefixes, putWords } from './prefixes.ts'
 import type { Trie } from './trie.ts'
 
@@ -28,18 +28,14 @@ export class TrieBuilder {
 
   /** `room`: nodes expected; more are welcome. */
   constructor(room = 1024) {
-    this.#nodes = new Int32Array(2 * room)
+    this.#nodes = new Int32Array(2 * Math.max(1, room))
   }
 
   /** The entry above two entries: a new node, unless both are the same leaf. */
   join(left: number, right: number): number {
     if (left < 0 && left === right) return left
     const at = 2 * this.#count
-    if (at === this.#nodes.length) {
-      const longer = new Int32Array(2 * at + 2)
-      longer.set(this.#nodes)
-      this.#nodes = longer
-    }
+    if (at === this.#nodes.length) this.#nodes = doubled(this.#nodes)
     this.#nodes[at] = left
     this.#nodes[at + 1] = right
     return this.#count++

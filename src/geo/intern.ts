@@ -1,3 +1,5 @@
+import { doubled } from './memory.ts'
+
 /** Numbers distinct records of ints, in the order they come: places by their fields, classes by their groups. */
 export class Interner {
   /** Records laid end to end; record i is ints[starts[i]] … ints[starts[i + 1] − 1]. */
@@ -16,9 +18,9 @@ export class Interner {
       slot = (slot + 1) & mask
     }
     const at = this.starts[this.count]!
-    while (at + length > this.ints.length) this.ints = longer(this.ints)
+    while (at + length > this.ints.length) this.ints = doubled(this.ints)
     this.ints.set(record.subarray(0, length), at)
-    if (this.count + 2 > this.starts.length) this.starts = longer(this.starts)
+    if (this.count + 2 > this.starts.length) this.starts = doubled(this.starts)
     this.starts[++this.count] = at + length
     this.#table[slot] = this.count
     if (2 * this.count > this.#table.length) this.#grow()
@@ -51,10 +53,4 @@ function hash(ints: Int32Array, from: number, to: number): number {
   }
   h = Math.imul(h, 0xc2b2ae35)
   return h ^ (h >>> 16)
-}
-
-function longer(ints: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
-  const copy = new Int32Array(2 * ints.length)
-  copy.set(ints)
-  return copy
 }

@@ -24,6 +24,13 @@ export function free({ buffer }: Int32Array | Uint8Array): void {
   }
 }
 
+/** A copy with as much room again, for what grows. */
+export function doubled(ints: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(2 * ints.length)
+  larger.set(ints)
+  return larger
+}
+
 /** A copy of the first `length` ints in shared memory. */
 export function copyInts(allocate: Allocate, from: Int32Array, length = from.length): Int32Array {
   const copy = shareInts(allocate, length)

@@ -2,24 +2,14 @@
  * What works but hurts: warnings over a model that loads. Pure; for `check` and `plan`, never for `serve`, which takes what
  * it is given. Each says where, why, and what to write instead; what nobody wrote is never blamed.
  */
-import { formatAddress, maskAddress } from '../dns/address.ts'
-import { formatName, lowerName, parentName } from '../dns/name.ts'
+import { familyOf, formatAddress, maskAddress } from '../dns/address.ts'
+import { formatName, keyOf, lowerName, parentName, sameBytes } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import type { Position, Problem, ProblemCode } from '../problem.ts'
-import { budgetInWords, detectionMs, inSeconds, steeredNames } from '../zone/budget.ts'
+import { formatSeconds, someOf } from '../units.ts'
+import { budgetInWords, detectionMs, steeredNames } from '../zone/budget.ts'
 import type { Model, ServiceModel } from '../zone/model.ts'
-import {
-  positionOf,
-  RECORD_HEAD,
-  Z_AT,
-  Z_COUNT,
-  Z_INTS,
-  Z_OWNER,
-  Z_OWNER_BYTES,
-  Z_TYPE,
-  type ZoneModel,
-} from '../zone/pack.ts'
-import { keyOf } from './records.ts'
+import { positionOf, rdataOf, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
 
 /** A failover longer than this is said where no `budget` is written. */
 const LONG_MS = 300_000
@@ -72,7 +62,7 @@ function lintSites(service: ServiceModel, used: ReadonlySet<string>, warn: Warn)
 function lintChecks({ name, checks, ttl, at }: ServiceModel, warn: Warn): void {
   const slowest = checks.toSorted((a, b) => detectionMs(b) - detectionMs(a))[0]
   if (slowest === undefined || detectionMs(slowest) <= 1000 * ttl.maxSeconds) return
-  const message = `service ${name} needs up to ${inSeconds(detectionMs(slowest))} to find a dead site (check ${slowest.type}), longer than its answers live: ${ttl.maxSeconds} s`
+  const message = `service ${name} needs up to ${formatSeconds(detectionMs(slowest))} to find a dead site (check ${slowest.type}), longer than its answers live: ${ttl.maxSeconds} s`
   warn('check-slow', at, message, 'The check decides how long a failover takes: shorten its interval and timeout')
 }
 
@@ -111,8 +101,7 @@ function lintBudgets({ zones, services }: Model, warn: Warn): void {
   const unlimited = services.filter(({ budgetMs }) => budgetMs === undefined)
   for (const { service, budget, names, first, at } of steeredNames(zones, unlimited)) {
     if (budget.totalMs === null || budget.totalMs <= LONG_MS) continue
-    const more = names > 1 ? ` (and ${names - 1} more)` : ''
-    const message = `the failover of ${first}${more} can take long: ${budgetInWords(budget)}`
+    const message = `the failover of ${someOf([first], 1, names)} can take long: ${budgetInWords(budget)}`
     warn(
       'budget-long',
       at,
@@ -143,7 +132,7 @@ function lintServers(zone: ZoneModel, addressesOf: AddressBook, warn: Warn): voi
   )
   const families = new Set(addresses.flat().map(({ length }) => length))
   if (networks.size > families.size) return
-  const named = [...networks].map((network) => `${network}/${network.includes(':') ? 48 : 24}`).join(' and ')
+  const named = [...networks].map((network) => `${network}/${familyOf(network) === 6 ? 48 : 24}`).join(' and ')
   warn('ns-one-network', at, `all name servers of zone ${apex} are in ${named}`, 'Give it one in another network')
 }
 
@@ -187,23 +176,7 @@ function addressesIn(zone: ZoneModel, name: Uint8Array): readonly Uint8Array[] {
   for (let set = 0; set < sets.length; set += Z_INTS) {
     const type = sets[set + Z_TYPE]
     if (sets[set + Z_OWNER_BYTES] !== name.length || (type !== TYPE.A && type !== TYPE.AAAA)) continue
-    if (isAt(zone, sets[set + Z_OWNER]!, name)) addresses.push(...rdataOf(zone, set))
+    if (sameBytes(zone.bytes, sets[set + Z_OWNER]!, name, 0, name.length)) addresses.push(...rdataOf(zone, set))
   }
   return addresses
-}
-
-function isAt({ bytes }: ZoneModel, from: number, name: Uint8Array): boolean {
-  for (let i = 0; i < name.length; i++) if (bytes[from + i] !== name[i]) return false
-  return true
-}
-
-/** RDATA of a set's records. */
-function rdataOf({ sets, bytes }: ZoneModel, set: number): Uint8Array[] {
-  const rdata: Uint8Array[] = []
-  for (let at = sets[set + Z_AT]!; rdata.length < sets[set + Z_COUNT]!;) {
-    const end = at + RECORD_HEAD + ((bytes[at + 10]! << 8) | bytes[at + 11]!)
-    rdata.push(bytes.subarray(at + RECORD_HEAD, end))
-    at = end
-  }
-  return rdata
 }

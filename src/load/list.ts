@@ -7,10 +7,9 @@
  */
 import { join } from 'node:path'
 import { parseUnicodeName } from '../dns/idna.ts'
-import { type Fault, isFault, lowerName } from '../dns/name.ts'
-import { didYouMean, type Report } from '../problem.ts'
+import { type Fault, isFault, keyOf, lowerName } from '../dns/name.ts'
+import { didYouMean, messageOf, type Report } from '../problem.ts'
 import type { Files } from './files.ts'
-import { keyOf } from './records.ts'
 
 /** All paths are relative to the folder, and sorted. */
 export interface Listing {
@@ -139,7 +138,7 @@ export class Lister {
         .map(({ name, ...kind }) => ({ path: folder === '' ? name : `${folder}/${name}`, ...kind }))
         .toSorted((a, b) => (a.path < b.path ? -1 : 1))
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
+      const message = messageOf(error)
       this.#report({ code: 'file-unreadable', severity: 'error', file: path, line: 0, column: 0, message })
       return []
     }

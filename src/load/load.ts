@@ -12,7 +12,7 @@
 import { createHash, hash as hashOf } from 'node:crypto'
 import { join, relative, sep } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { formatName, isFault } from '../dns/name.ts'
+import { formatName, isFault, keyOf } from '../dns/name.ts'
 import { lastChangeOf } from '../git.ts'
 import {
   comparePlaces,
@@ -35,7 +35,7 @@ import { type PartialCheck, readNamedChecks } from './checks.ts'
 import { Files, type SavedFiles } from './files.ts'
 import { type FileResult, IncludeGraph, type LoadUnit } from './includes.ts'
 import { Lister, type ZoneSource } from './list.ts'
-import { keyOf, readZone, type ZoneFile } from './records.ts'
+import { readZone, type ZoneFile } from './records.ts'
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
 import type { PrefixReader } from './rules.ts'
 import { readService, readSites, type ServiceContext } from './services.ts'

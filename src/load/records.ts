@@ -4,7 +4,17 @@
  */
 import type { RdataValue } from '../dns/fields.ts'
 import { parseUnicodeName } from '../dns/idna.ts'
-import { formatName, isAbsolute, isFault, isTooLong, joinName, lowerName, parentName, TOO_LONG } from '../dns/name.ts'
+import {
+  formatName,
+  isAbsolute,
+  isFault,
+  isTooLong,
+  joinName,
+  keyOf,
+  lowerName,
+  parentName,
+  TOO_LONG,
+} from '../dns/name.ts'
 import { encodeRdata, ZONE_TYPES } from '../dns/rdata.ts'
 import { TYPE, typeName, typeNumber } from '../dns/types.ts'
 import type { Problem, Report } from '../problem.ts'
@@ -77,11 +87,6 @@ export function readZone(
   }
   return roots.length < parts.length ? undefined : new ZoneReader(source, apex, ttlSeconds, report).zone(roots)
 }
-
-/** Bytes as a key of Maps and Sets. */
-export const keyOf = (wire: Uint8Array): string =>
-  Buffer.from(wire.buffer, wire.byteOffset, wire.length).toString('latin1')
-
 class ZoneReader {
   readonly #source: Source
   readonly #read: Reader
@@ -230,7 +235,7 @@ class ZoneReader {
     for (const value of nodes) {
       const encoded = this.#rdata(type, value)
       if (encoded === undefined) continue
-      const key = Buffer.from(encoded).toString('latin1')
+      const key = keyOf(encoded)
       if (seen.has(key)) {
         this.#read.fault('rdata-duplicate', value, 'this value is there twice')
         continue

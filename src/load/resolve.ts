@@ -1,12 +1,12 @@
 /**
  * What concerns more than one file: VIPs that services share, zones within zones, and the services that zones name.
  */
-import { formatName, parentName } from '../dns/name.ts'
+import { formatName, keyOf, parentName } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Position, type Report } from '../problem.ts'
 import { type ServiceModel, type SiteModel, typesOf } from '../zone/model.ts'
-import { positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE } from '../zone/pack.ts'
-import { keyOf, type ZoneFile } from './records.ts'
+import { ownerAt, positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_TYPE } from '../zone/pack.ts'
+import type { ZoneFile } from './records.ts'
 
 /** By name, every service that is written; of one that could not be read only where. */
 export type ServiceIndex = ReadonlyMap<string, ServiceModel | Position>
@@ -63,12 +63,11 @@ function isWithinAny(target: Uint8Array, keys: ReadonlySet<string>): boolean {
 }
 
 function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Report): void {
-  const { sets, bytes } = zone
+  const { sets } = zone
   for (let i = 0; i < sets.length; i += Z_INTS) {
     const type = sets[i + Z_TYPE]!
     if (type === TYPE.A || type === TYPE.AAAA) continue
-    const from = sets[i + Z_OWNER]!
-    const owner = bytes.subarray(from, from + sets[i + Z_OWNER_BYTES]!)
+    const owner = ownerAt(zone, i)
     for (let name = owner; name.length > zone.apex.length; name = parentName(name)) {
       if (!inners.has(keyOf(name)) || (type === TYPE.NS && name === owner)) continue
       const place = positionOf(zone, i)

@@ -1,7 +1,7 @@
 /** Who the clients are, from CSV: how much each country weighs, or how many clients each prefix has. All faults at once. */
 import { readFileSync } from 'node:fs'
 import { parsePrefix } from '../dns/address.ts'
-import type { Problem, Report } from '../problem.ts'
+import { messageOf, type Problem, type Report } from '../problem.ts'
 import { ClientCounts } from '../traffic/flows.ts'
 
 /** After so many of a file the rest is only counted. */
@@ -79,7 +79,7 @@ function readText(file: string, report: Report): string | undefined {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     const problem: Problem = { code: 'file-unreadable', severity: 'error', file, line: 0, column: 0, message }
     report(problem)
     return undefined

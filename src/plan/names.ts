@@ -1,20 +1,10 @@
 /** Which names are steered by what, before and after: counted while the zones are compared, for `plan`. */
+import { lookUp } from '../answer/lookup.ts'
+import { entryFor } from '../answer/steer.ts'
 import type { World } from '../answer/world.ts'
-import { suffixHashes } from '../dns/name.ts'
+import { makeQuery, setName } from '../dns/query.ts'
 import { TYPE } from '../dns/types.ts'
-import {
-  find,
-  findRRset,
-  type Image,
-  N_CUT,
-  N_STEERED,
-  N_WILD,
-  NODE_INTS,
-  S_SERVICE,
-  S_TTL,
-  S_TYPES,
-  STEERED_INTS,
-} from '../zone/image.ts'
+import { findRRset, N_CUT, N_STEERED, NODE_INTS, S_SERVICE, S_TTL, STEERED_INTS } from '../zone/image.ts'
 import { STEERS_A, STEERS_AAAA, Z_AT, Z_SIZE } from '../zone/pack.ts'
 import { type Comparison, isSteered, ownerKey, ownerOf, type SetAt } from './records.ts'
 
@@ -123,27 +113,22 @@ const ADDRESSED: ReadonlySet<number> = new Set([TYPE.A, TYPE.AAAA, TYPE.CNAME])
 
 const answerAt = (here: SetAt): NonNullable<Answer> => ({ service: serviceOf(here), capSeconds: ttlOf(here) })
 
-/** As respond() looks names up (RFC 1034 §4.3.2): the name itself, else the wildcard at its closest encloser. */
-function answerOf({ image, services }: Answering, owner: Uint8Array, type: number): Answer | undefined {
-  const node = nodeOf(image, owner)
+const query = makeQuery()
+const found = { encloser: -1 }
+
+/** What respond() finds for a name: itself, or the wildcard at its closest encloser. */
+function answerOf(side: Answering, owner: Uint8Array, type: number): Answer | undefined {
+  const { image, services } = side
+  setName(query, owner, image.seed)
+  const node = lookUp(image, query, found)
   if (node < 0 || image.nodes[node * NODE_INTS + N_CUT]! >= 0) return undefined
-  const entry = image.nodes[node * NODE_INTS + N_STEERED]! * STEERED_INTS
-  const bit = type === TYPE.A ? STEERS_A : STEERS_AAAA
-  if (entry >= 0 && (image.steered[entry + S_TYPES]! & bit) !== 0) {
-    const service = services[image.steered[entry + S_SERVICE]!]!.name
-    return { service, capSeconds: image.steered[entry + S_TTL]! }
+  const first = image.nodes[node * NODE_INTS + N_STEERED]!
+  const entry = entryFor(side, first, type === TYPE.A ? STEERS_A : STEERS_AAAA)
+  if (entry >= 0) {
+    const at = entry * STEERED_INTS
+    return { service: services[image.steered[at + S_SERVICE]!]!.name, capSeconds: image.steered[at + S_TTL]! }
   }
   return findRRset(image, node, type) >= 0 || findRRset(image, node, TYPE.CNAME) >= 0 ? null : undefined
-}
-
-function nodeOf(image: Image, owner: Uint8Array): number {
-  const hashes = suffixHashes(owner, image.seed)
-  for (let at = 0, label = 0; label < hashes.length; at += 1 + owner[at]!, label++) {
-    const node = find(image, owner, at, owner.length - at, hashes[label]!)
-    if (node >= 0)
-      return label === 0 || image.nodes[node * NODE_INTS + N_CUT]! >= 0 ? node : image.nodes[node * NODE_INTS + N_WILD]!
-  }
-  return -1
 }
 
 function count(nameCount: NameCount, here: SetAt): void {

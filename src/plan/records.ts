@@ -5,11 +5,14 @@
  * A steered entry is compared as what it stands for: an A, an AAAA, or both. So a name that was static and becomes steered
  * is one difference, and not a removal beside an addition. The SOA's serial is no difference.
  */
-import { formatName } from '../dns/name.ts'
+import { formatName, keyOf, sameBytes } from '../dns/name.ts'
 import { formatRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
 import {
-  RECORD_HEAD,
+  ownerAt,
+  rdataOf,
+  recordEnd,
+  recordTtl,
   STEERS_A,
   STEERS_AAAA,
   Z_AT,
@@ -49,7 +52,7 @@ export function compareZones(before: readonly ZoneModel[], after: readonly ZoneM
   for (const zone of others.values()) for (const own of setsOf(zone)) to.differs(own, undefined)
 }
 
-export const apexKey = ({ apex }: ZoneModel): string => Buffer.from(apex).toString('latin1')
+export const apexKey = ({ apex }: ZoneModel): string => keyOf(apex)
 
 function* setsOf(zone: ZoneModel): Generator<SetAt> {
   yield { zone, set: -1, type: TYPE.SOA }
@@ -154,19 +157,14 @@ function hashOf({ sets, bytes }: ZoneModel, set: number, type: number): number {
 function isSameOwner(a: ZoneModel, i: number, b: ZoneModel, j: number): boolean {
   const size = a.sets[i + Z_OWNER_BYTES]!
   if (size !== b.sets[j + Z_OWNER_BYTES]!) return false
-  return isSameBytes(a.bytes, a.sets[i + Z_OWNER]!, b.bytes, b.sets[j + Z_OWNER]!, size)
-}
-
-function isSameBytes(a: Uint8Array, i: number, b: Uint8Array, j: number, size: number): boolean {
-  for (let n = 0; n < size; n++) if (a[i + n] !== b[j + n]) return false
-  return true
+  return sameBytes(a.bytes, a.sets[i + Z_OWNER]!, b.bytes, b.sets[j + Z_OWNER]!, size)
 }
 
 /** The same records with the same TTL, in any order (RFC 2181 §5). */
 function isSameSet(a: ZoneModel, i: number, b: ZoneModel, j: number): boolean {
   const size = a.sets[i + Z_SIZE]!
   if (size !== b.sets[j + Z_SIZE]! || a.sets[i + Z_COUNT] !== b.sets[j + Z_COUNT]) return false
-  if (isSameBytes(a.bytes, a.sets[i + Z_AT]!, b.bytes, b.sets[j + Z_AT]!, size)) return true
+  if (sameBytes(a.bytes, a.sets[i + Z_AT]!, b.bytes, b.sets[j + Z_AT]!, size)) return true
   const [records, others] = [recordsAt(a, i), recordsAt(b, j)]
   return records.every((record, n) => record === others[n])
 }
@@ -176,8 +174,8 @@ function recordsAt({ sets, bytes }: ZoneModel, set: number): string[] {
   const records: string[] = []
   const end = sets[set + Z_AT]! + sets[set + Z_SIZE]!
   for (let from = sets[set + Z_AT]!; from < end;) {
-    const next = from + RECORD_HEAD + ((bytes[from + 10]! << 8) | bytes[from + 11]!)
-    records.push(Buffer.from(bytes.subarray(from, next)).toString('latin1'))
+    const next = recordEnd(bytes, from)
+    records.push(keyOf(bytes.subarray(from, next)))
     from = next
   }
   return records.toSorted()
@@ -206,11 +204,7 @@ export const ownerOf = ({ zone, set }: SetAt): string =>
   set < 0 ? formatName(zone.apex) : formatName(zone.bytes, zone.sets[set + Z_OWNER])
 
 /** The owner as bytes, as text: for keys. */
-export function ownerKey({ zone, set }: SetAt): string {
-  if (set < 0) return apexKey(zone)
-  const from = zone.sets[set + Z_OWNER]!
-  return Buffer.from(zone.bytes.subarray(from, from + zone.sets[set + Z_OWNER_BYTES]!)).toString('latin1')
-}
+export const ownerKey = ({ zone, set }: SetAt): string => keyOf(set < 0 ? zone.apex : ownerAt(zone, set))
 
 export function inWords(where: SetAt): SetInWords {
   const { zone, set, type } = where
@@ -222,10 +216,8 @@ export function inWords(where: SetAt): SetInWords {
   if (isSteered(where)) {
     return { ttlSeconds: sets[set + Z_SIZE]!, values: [], service: zone.services[sets[set + Z_AT]!]! }
   }
-  const from = sets[set + Z_AT]!
-  const view = new DataView(bytes.buffer, bytes.byteOffset)
-  const values = recordsAt(zone, set).map((record) => textOf(type, Buffer.from(record, 'latin1').subarray(RECORD_HEAD)))
-  return { ttlSeconds: view.getUint32(from + 6), values: values.toSorted() }
+  const values = rdataOf(zone, set).map((rdata) => textOf(type, rdata))
+  return { ttlSeconds: recordTtl(bytes, sets[set + Z_AT]!), values: values.toSorted() }
 }
 
 function textOf(type: number, rdata: Uint8Array): string {

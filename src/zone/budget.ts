@@ -6,6 +6,7 @@
  */
 import { formatName } from '../dns/name.ts'
 import type { Position, Report } from '../problem.ts'
+import { formatSeconds, someOf } from '../units.ts'
 import type { CheckModel, ServiceModel } from './model.ts'
 import { positionOf, Z_AT, Z_INTS, Z_OWNER, Z_SIZE, Z_TYPE, type ZoneModel } from './pack.ts'
 
@@ -92,13 +93,13 @@ export function checkBudgets(zones: readonly Zone[], services: readonly ServiceM
   if (limited.length === 0) return
   for (const { service, budget, names, first, at } of steeredNames(zones, limited)) {
     const limitMs = service.budgetMs!
+    const whose = someOf([first], 1, names)
     const { totalMs, ttlMs } = budget
     if (totalMs !== null && totalMs <= limitMs) continue
-    const more = names > 1 ? ` (and ${names - 1} more)` : ''
     const message =
       totalMs === null
-        ? `service ${service.name} has a budget of ${inSeconds(limitMs)} and no check: nobody notices when a site of ${first}${more} dies`
-        : `the failover of ${first}${more} can take longer than the budget of service ${service.name}: ${budgetInWords(budget)} > ${inSeconds(limitMs)}`
+        ? `service ${service.name} has a budget of ${formatSeconds(limitMs)} and no check: nobody notices when a site of ${whose} dies`
+        : `the failover of ${whose} can take longer than the budget of service ${service.name}: ${budgetInWords(budget)} > ${formatSeconds(limitMs)}`
     const hint =
       totalMs === null ? 'Give the service a check, or leave `budget` out' : knob(limitMs - (totalMs - ttlMs), budget)
     report({ code: 'budget-exceeded', severity: 'error', ...at, message, hint })
@@ -109,15 +110,12 @@ export function checkBudgets(zones: readonly Zone[], services: readonly ServiceM
 function knob(leftMs: number, { detectMs, spreadMs }: FailoverBudget): string {
   const seconds = Math.floor(leftMs / 1000)
   if (seconds >= 1) return `A \`ttl\` of at most ${seconds} fits, or a check with a shorter interval or timeout`
-  const alone = `detection and spread alone take ${inSeconds(detectMs! + spreadMs)}`
+  const alone = `detection and spread alone take ${formatSeconds(detectMs! + spreadMs)}`
   return `No TTL fits: ${alone}. Its check needs a shorter interval, a shorter timeout, or a lower \`fall\``
 }
 
 /** `detection 11.1 s + spread 0.5 s + TTL 60 s = 71.6 s` */
 export function budgetInWords({ detectMs, spreadMs, ttlMs, totalMs }: FailoverBudget): string {
   if (detectMs === null || totalMs === null) return 'never: nothing is checked'
-  return `detection ${inSeconds(detectMs)} + spread ${inSeconds(spreadMs)} + TTL ${inSeconds(ttlMs)} = ${inSeconds(totalMs)}`
+  return `detection ${formatSeconds(detectMs)} + spread ${formatSeconds(spreadMs)} + TTL ${formatSeconds(ttlMs)} = ${formatSeconds(totalMs)}`
 }
-
-/** `11.1 s` */
-export const inSeconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`

@@ -25,9 +25,22 @@
  * names that zone (none found: there is none here).
  */
 import { randomInt } from 'node:crypto'
-import { countLabels, hashLabel, LOWER, MAX_NAME_BYTES, spread } from '../dns/name.ts'
+import { countLabels, hashSuffixes, labelStarts, LOWER, MAX_LABELS, MAX_NAME_BYTES, sameBytes } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
-import { RECORD_HEAD, writeRecord, Z_AT, Z_COUNT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_SIZE, Z_TYPE } from './pack.ts'
+import { doubled } from '../geo/memory.ts'
+import { mix } from '../hash.ts'
+import {
+  RECORD_HEAD,
+  recordEnd,
+  writeRecord,
+  Z_AT,
+  Z_COUNT,
+  Z_INTS,
+  Z_OWNER,
+  Z_OWNER_BYTES,
+  Z_SIZE,
+  Z_TYPE,
+} from './pack.ts'
 import type { ZoneModel } from './pack.ts'
 
 /** First byte of the owner name in `bytes`. */
@@ -133,11 +146,12 @@ export function find(image: NameTable, name: Uint8Array, at: number, bytes: numb
 }
 
 /** Where the search for a hash begins in a table. */
-const slotOf = (hash: number, mask: number): number => (spread(hash) << 1) & mask
+const slotOf = (hash: number, mask: number): number => (mix(hash) << 1) & mask
 
-function sameBytes(a: Uint8Array, atA: number, b: Uint8Array, atB: number, bytes: number): boolean {
-  for (let i = 0; i < bytes; i++) if (a[atA + i] !== b[atB + i]) return false
-  return true
+/** A node's name, or a strange one, as a view. */
+export function nameOf({ nodes, bytes }: Pick<Image, 'nodes' | 'bytes'>, name: number): Uint8Array {
+  const from = nodes[name * NODE_INTS + N_NAME]!
+  return bytes.subarray(from, from + nodes[name * NODE_INTS + N_NAME_BYTES]!)
 }
 
 /** First int, in `rrsets`, of the node's RRset of that type (or NEGATIVE_SOA); −1 when it has none. */
@@ -242,8 +256,8 @@ interface Draft {
   /** How many of them are above all apexes. */
   above: number
   deepest: number
-  /** Scratch of ensure(): where each label starts, and the hash of the suffix there. */
-  readonly starts: Int32Array
+  /** Scratch of ensure(): labelStarts() and hashSuffixes(). */
+  readonly starts: Uint8Array
   readonly hashes: Int32Array
 }
 
@@ -257,8 +271,8 @@ function makeDraft(bytes: Uint8Array, expected: number): Draft {
     names: 0,
     above: 0,
     deepest: 0,
-    starts: new Int32Array(128),
-    hashes: new Int32Array(128),
+    starts: new Uint8Array(MAX_LABELS + 1),
+    hashes: new Int32Array(MAX_LABELS + 1),
   }
 }
 
@@ -278,18 +292,19 @@ function countOwners(zones: readonly ZoneModel[]): number {
  */
 function ensure(draft: Draft, at: number, size: number, apex: number): number {
   const { bytes, starts, hashes } = draft
-  const labels = hashSuffixes(bytes, at, starts, hashes)
+  const labels = labelStarts(bytes, at, starts)
+  hashSuffixes(bytes, at, starts, labels, hashes, SEED)
   let node = -1
   let label = 0
   for (; label <= labels; label++) {
     const start = starts[label]!
-    node = find(draft, bytes, start, at + size - start, hashes[label]!)
+    node = find(draft, bytes, at + start, size - start, hashes[label]!)
     if (node >= 0) break
   }
   if (apex >= 0 && draft.nodes[node * NODE_INTS + N_APEX] !== apex) return -1
   for (label--; label >= 0; label--) {
     const start = starts[label]!
-    node = addNode(draft, node, start, at + size - start, hashes[label]!)
+    node = addNode(draft, node, at + start, size - start, hashes[label]!)
   }
   draft.deepest = Math.max(draft.deepest, labels)
   if (apex < 0) {
@@ -331,12 +346,6 @@ function rehashed(table: Int32Array): Int32Array {
   for (let slot = 0; slot < table.length; slot += 2) {
     if (table[slot + 1] !== 0) insert(larger, table[slot]!, table[slot + 1]!)
   }
-  return larger
-}
-
-function doubled(array: Int32Array): Int32Array {
-  const larger = new Int32Array(array.length * 2)
-  larger.set(array)
   return larger
 }
 
@@ -490,11 +499,10 @@ class NameNumbers {
   used = 0
   /** Open addressing, load ≤ 0.5: hash of the suffix as it is written, index + 1. */
   #table: Int32Array = new Int32Array(256)
-  readonly #starts = new Int32Array(128)
-  readonly #hashes = new Int32Array(128)
+  readonly #starts = new Uint8Array(MAX_LABELS + 1)
+  readonly #hashes = new Int32Array(MAX_LABELS + 1)
   readonly #lower = new Uint8Array(MAX_NAME_BYTES)
-  readonly #lowerStarts = new Int32Array(128)
-  readonly #lowerHashes = new Int32Array(128)
+  readonly #lowerHashes = new Int32Array(MAX_LABELS + 1)
 
   constructor(draft: Draft) {
     this.#draft = draft
@@ -513,7 +521,7 @@ class NameNumbers {
         this.refs[this.used++] = this.#of(name, size)
         name += size
       }
-      record += RECORD_HEAD + ((bytes[record + 10]! << 8) | bytes[record + 11]!)
+      record = recordEnd(bytes, record)
     }
     return first
   }
@@ -523,25 +531,26 @@ class NameNumbers {
     const draft = this.#draft
     const { bytes } = draft
     const [starts, hashes, lower, lowerHashes] = [this.#starts, this.#hashes, this.#lower, this.#lowerHashes]
-    const labels = hashSuffixes(bytes, at, starts, hashes)
+    const labels = labelStarts(bytes, at, starts)
+    hashSuffixes(bytes, at, starts, labels, hashes, SEED)
     let label = 0
     let number = -1
     for (; label <= labels; label++) {
-      number = find(draft, bytes, starts[label]!, at + size - starts[label]!, hashes[label]!)
+      number = find(draft, bytes, at + starts[label]!, size - starts[label]!, hashes[label]!)
       if (number >= 0) break
     }
     if (label === 0) return number
     for (let i = 0; i < size; i++) lower[i] = LOWER[bytes[at + i]!]!
-    hashSuffixes(lower, 0, this.#lowerStarts, lowerHashes)
+    hashSuffixes(lower, 0, starts, labels, lowerHashes, SEED)
     let closest = number
     for (label--; label >= 0; label--) {
       const start = starts[label]!
-      const node = find(draft, lower, start - at, at + size - start, lowerHashes[label]!)
+      const node = find(draft, lower, start, size - start, lowerHashes[label]!)
       if (node >= 0) closest = node
       number = this.#child(
         number,
-        start,
-        at + size - start,
+        at + start,
+        size - start,
         hashes[label]!,
         node >= 0 ? node : ~closest,
         lowerHashes[label]!,
@@ -574,17 +583,4 @@ function wireBytes(bytes: Uint8Array, at: number): number {
   let i = at
   while (bytes[i]! > 0) i += 1 + bytes[i]!
   return i + 1 - at
-}
-
-/** Where each label of the name at bytes[at …] begins, the root's too, and the hash of the suffix there. Returns the labels. */
-function hashSuffixes(bytes: Uint8Array, at: number, starts: Int32Array, hashes: Int32Array): number {
-  let labels = 0
-  let i = at
-  for (; bytes[i] !== 0; i += 1 + bytes[i]!) starts[labels++] = i
-  starts[labels] = i
-  hashes[labels] = SEED
-  for (let label = labels - 1; label >= 0; label--) {
-    hashes[label] = hashLabel(hashes[label + 1]!, bytes, starts[label]!)
-  }
-  return labels
 }

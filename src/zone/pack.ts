@@ -4,6 +4,7 @@
  * as objects. Text of names is made when a human asks: recordsOf().
  */
 import { CLASS, TYPE } from '../dns/types.ts'
+import { doubled } from '../geo/memory.ts'
 import type { Position } from '../problem.ts'
 
 /** One zone: RRsets as ints (Z_*), names and records as bytes, in the order of the file. */
@@ -74,12 +75,11 @@ export interface RecordModel {
 export function* recordsOf(zone: ZoneModel): Generator<RecordModel> {
   const { sets, bytes, soa } = zone
   yield { owner: zone.apex, type: TYPE.SOA, ttlSeconds: soa.ttlSeconds, rdata: [soa.rdata], at: zone.at }
-  const view = new DataView(bytes.buffer, bytes.byteOffset)
   for (let i = 0; i < sets.length; i += Z_INTS) {
     const type = sets[i + Z_TYPE]!
     const count = sets[i + Z_COUNT]!
     const from = sets[i + Z_AT]!
-    const owner = bytes.subarray(sets[i + Z_OWNER], sets[i + Z_OWNER]! + sets[i + Z_OWNER_BYTES]!)
+    const owner = ownerAt(zone, i)
     const at = positionOf(zone, i)
     if (type === 0) {
       const ttlSeconds = sets[i + Z_SIZE]!
@@ -87,14 +87,25 @@ export function* recordsOf(zone: ZoneModel): Generator<RecordModel> {
       yield { owner, type, ttlSeconds, rdata: [], steered, at }
       continue
     }
-    const rdata: Uint8Array[] = []
-    for (let record = from; rdata.length < count;) {
-      const end = record + RECORD_HEAD + view.getUint16(record + 10)
-      rdata.push(bytes.subarray(record + RECORD_HEAD, end))
-      record = end
-    }
-    yield { owner, type, ttlSeconds: view.getUint32(from + 6), rdata, at }
+    yield { owner, type, ttlSeconds: recordTtl(bytes, from), rdata: rdataOf(zone, i), at }
   }
+}
+
+/** Owner of the set whose first int is sets[i], as a view. */
+export function ownerAt({ sets, bytes }: Pick<ZoneModel, 'sets' | 'bytes'>, i: number): Uint8Array {
+  const from = sets[i + Z_OWNER]!
+  return bytes.subarray(from, from + sets[i + Z_OWNER_BYTES]!)
+}
+
+/** RDATA of its records, as views. */
+export function rdataOf({ sets, bytes }: Pick<ZoneModel, 'sets' | 'bytes'>, i: number): Uint8Array[] {
+  const rdata: Uint8Array[] = []
+  for (let at = sets[i + Z_AT]!; rdata.length < sets[i + Z_COUNT]!;) {
+    const end = recordEnd(bytes, at)
+    rdata.push(bytes.subarray(at + RECORD_HEAD, end))
+    at = end
+  }
+  return rdata
 }
 
 /** Where the set was written whose first int is sets[i]. */
@@ -121,6 +132,14 @@ export function writeRecord(
   bytes.set(rdata, at + RECORD_HEAD)
   return at + RECORD_HEAD + rdata.length
 }
+
+/** First byte behind the record at bytes[at …]. */
+export const recordEnd = (bytes: Uint8Array, at: number): number =>
+  at + RECORD_HEAD + ((bytes[at + 10]! << 8) | bytes[at + 11]!)
+
+/** TTL of the record at bytes[at …]. */
+export const recordTtl = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at + 6]! << 24) | (bytes[at + 7]! << 16) | (bytes[at + 8]! << 8) | bytes[at + 9]!) >>> 0
 
 /** Collects a zone's RRsets; arrays double and are cut to size at the end. */
 export class Packer {
@@ -164,11 +183,7 @@ export class Packer {
 
   #addSet(type: number, count: number, from: number, size: number, at: Position): void {
     const first = this.#count++ * Z_INTS
-    if (first === this.#sets.length) {
-      const larger = new Int32Array(first * 2)
-      larger.set(this.#sets)
-      this.#sets = larger
-    }
+    if (first === this.#sets.length) this.#sets = doubled(this.#sets)
     const file = this.#files.get(at.file) ?? this.#files.size
     this.#files.set(at.file, file)
     this.#sets.set([this.#owner, this.#ownerBytes, type, count, from, size, at.line, at.column, file], first)

@@ -15,9 +15,9 @@ import {
   parentName,
   parseName,
   readName,
-  spread,
   suffixHashes,
 } from '../../src/dns/name.ts'
+import { mix } from '../../src/hash.ts'
 import { labels, wireOf } from './names.ts'
 
 const wire = (text: string): Uint8Array => {
@@ -214,7 +214,7 @@ describe('hash', () => {
       label[0] = label.write(`h${i}`, 1, 'latin1')
       const hash = hashLabel(zone, label, 0)
       seen.add(hash)
-      low[spread(hash) & 0xffff]!++
+      low[mix(hash) & 0xffff]!++
     }
     // chance alone: 300,000² / 2³³ = 10 collisions; per low 16 bits 4.6 ± 2.1 (a Poisson maximum near 17)
     expect(count - seen.size).toBeLessThan(30)
@@ -230,7 +230,7 @@ describe('hash', () => {
         for (const bit of [1, 2, 16]) {
           const other = name.slice()
           other[at]! ^= bit
-          const difference = spread(hashName(name, SEED)) ^ spread(hashName(other, SEED))
+          const difference = mix(hashName(name, SEED)) ^ mix(hashName(other, SEED))
           for (let k = 0; k < 32; k++) flips[k]! += (difference >>> k) & 1
           trials++
         }

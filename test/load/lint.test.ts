@@ -124,7 +124,7 @@ test('a name’s own TTL counts for its failover: only those that live long are 
     'a: {type: GSLB, service: web, ttl: 60}\nb: {type: GSLB, service: web}\nc: {type: GSLB, service: web}\n',
   )
   expect(long.map(({ message }) => message)).toEqual([
-    'the failover of b.example.com. (and 1 more) can take long: detection 11.1 s + spread 0.5 s + TTL 600 s = 611.6 s',
+    'the failover of b.example.com. and 1 more can take long: detection 11.1 s + spread 0.5 s + TTL 600 s = 611.6 s',
   ])
   expect(await lintService(slow, 'a: {type: GSLB, service: web, ttl: 60}\n')).toEqual([])
   expect(await lintService(`${slow}  budget: 11m\n`)).toEqual([])

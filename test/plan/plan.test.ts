@@ -525,6 +525,22 @@ test('a name that a wildcard answered before it was written had clients, and has
   expect(makePlan(old, cut, ADDRESSES).moves).toEqual([])
 })
 
+const dynamic = (type: string, value: string): string =>
+  `  - {type: ${type}, value: "${value}", dynamic: {pools: {p: {values: [{value: "${value}"}]}}, rules: [{pool: p}]}}\n`
+
+test('a wildcard that two services steer, one for each type, answered names of either type', async () => {
+  const wild = `${ZONE}"*.dyn":\n${dynamic('A', '192.0.2.21')}${dynamic('AAAA', '2001:db8::21')}`
+  const old = await load({ ...OLD, 'demo.example.yaml': wild })
+  const now = await load({
+    ...OLD,
+    'demo.example.yaml': `${wild}a.dyn: {type: A, values: [192.0.2.9]}\nb.dyn: {type: AAAA, values: ["2001:db8::9"]}\n`,
+  })
+  expect(namesOf(makePlan(old, now, ADDRESSES))).toEqual([
+    ['*.dyn.demo.example:A', null, ['A'], ['a.dyn.demo.example.']],
+    ['*.dyn.demo.example:AAAA', null, ['AAAA'], ['b.dyn.demo.example.']],
+  ])
+})
+
 test('a name that moves to another zone keeps its clients; one with another service meets other hashes', async () => {
   const inner = `"":\n  - {type: NS, values: [ns1.demo.example.]}\nwww: {type: GSLB, service: web}\n`
   const outer = ZONE.replace('www: ', 'www.in: ')
