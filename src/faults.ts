@@ -4,6 +4,7 @@
  * with one handler broken is worth more than none. Each is logged with its stack, counted, and shown by `meridian status`.
  */
 import type { Logger } from 'pino'
+import { formatAge } from './units.ts'
 
 /** A fault that happens again and again is logged once in this time. */
 const LOG_MS = 1000
@@ -33,8 +34,7 @@ export class Faults {
     if (this.#last === undefined) return undefined
     const { text, atMs } = this.#last
     const times = this.count === 1 ? '' : `, the last of ${this.count}`
-    const seconds = Math.round((performance.now() - atMs) / 1000)
-    return `a fault of Meridian itself ${seconds} s ago${times}: ${text}; please report it with the log, and restart when it suits`
+    return `a fault of Meridian itself ${formatAge(performance.now() - atMs)} ago${times}: ${text}; please report it with the log, and restart when it suits`
   }
 }
 

@@ -11,6 +11,7 @@ import { execFile } from 'node:child_process'
 import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { codeOf } from './problem.ts'
 
 /** What is checked out. */
 export interface Revision {
@@ -262,7 +263,7 @@ function refusalOf(
 ): Refusal {
   if (!(error instanceof Error)) throw error
   const stderr = 'stderr' in error ? String(error.stderr) : ''
-  if ('code' in error && error.code === 'ENOENT') return { refused: 'there is no git here' }
+  if (codeOf(error) === 'ENOENT') return { refused: 'there is no git here' }
   const line = stderr.split('\n').find((one) => one !== '' && !one.startsWith('warning: ')) ?? error.message
   if (stderr.includes('lazy fetching disabled') || stderr.includes('promisor remote')) {
     const trouble = `${folder} is a partial clone, and nothing is fetched: git fetch --refetch --no-filter completes it`
@@ -275,10 +276,9 @@ function refusalOf(
     const trouble = `git refuses to read the repository of another user: git config --system --add safe.directory ${top.replace(/'$/, '')}`
     return { refused: line, trouble }
   }
-  const code = 'code' in error ? error.code : undefined
   const isKilled = 'killed' in error && error.killed === true
   const why =
-    code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER'
+    codeOf(error) === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER'
       ? `it prints more than ${mostBytes >> 20} MiB`
       : isKilled
         ? `it took longer than ${timeoutMs / 1000} s`

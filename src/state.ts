@@ -25,6 +25,7 @@ import {
 } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { codeOf, messageOf } from './problem.ts'
 
 /** A kind of file: its name in words, and what its first key says. */
 export interface FileKind {
@@ -47,27 +48,17 @@ export function readState(
     return { trouble: `saved ${what} ${file} can't be read: ${messageOf(error)}` }
   }
   if (text === undefined) return {}
-  const state = parse(text)
+  const state = attempt<unknown>(() => JSON.parse(text))
   return isRecord(state) && state['format'] === format ? { state } : { trouble: damaged(file, what) }
 }
 
 export const damaged = (file: string, what: string): string =>
   `saved ${what} ${file} is damaged or foreign and was not used`
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** The text of a regular file; undefined where there is none. Throws in words, or the error of the system call. */
 export const readWhole = (path: string): string | undefined => readBytes(path)?.toString()
@@ -78,7 +69,7 @@ export function readBytes(path: string): Buffer | undefined {
   try {
     file = openRegular(path)
   } catch (error) {
-    if (isMissing(error)) return undefined
+    if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
   try {
@@ -116,8 +107,6 @@ function refuseSpecial(found: Stats): void {
           : 'special file'
   throw new Error(`it is a ${kind} where a file must be`)
 }
-
-const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT'
 
 /** Mode of what only the owner of the process reads. */
 const MODE = 0o600
@@ -206,12 +195,12 @@ export function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+    return codeOf(error) === 'EPERM'
   }
 }
 
-/** What the file system refuses here is no news. */
-function attempt<T>(action: () => T): T | undefined {
+/** What `action` gives; undefined where it throws: what the file system refuses is no news then. */
+export function attempt<T>(action: () => T): T | undefined {
   try {
     return action()
   } catch {

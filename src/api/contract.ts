@@ -2,6 +2,7 @@
  * The contract between HTTP and the process behind it: routes, what a client asks, what a node or prober shows. All of it is
  * plain JSON values.
  */
+import type { ExplainQuestion } from '../explain/question.ts'
 import type { AcceptBody, ForgetBody, OverrideBody } from './bodies.ts'
 
 export interface Readiness {
@@ -12,16 +13,9 @@ export interface Readiness {
   readonly warnings: readonly string[]
 }
 
-export interface Question {
-  readonly name: string
-  readonly client: string
-  readonly type: string
-  /** SITE, SITE/SERVICE or SITE/SERVICE/VIP to take for down, and to take for drained. */
-  readonly down: readonly string[]
+/** What `explain` is asked over HTTP, all of it said. */
+export interface Question extends Omit<ExplainQuestion, 'chance' | 'payload'> {
   readonly drain: readonly string[]
-  /** Where the query comes from; the client itself without. */
-  readonly resolver?: string
-  /** Whether the resolver sends the client's subnet. */
   readonly ecs: boolean
 }
 

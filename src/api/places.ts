@@ -13,7 +13,7 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { parseAddress } from '../dns/address.ts'
+import { clientKey, parsePeer } from '../dns/address.ts'
 
 export interface ConnectionLimits {
   /** Connections in all, beyond those reserved. */
@@ -125,6 +125,4 @@ export class ConnectionLimiter {
   }
 }
 
-/** One IPv4 address, one IPv6 /64. */
-const clientOf = (socket: Socket): string =>
-  (parseAddress((socket.remoteAddress ?? '').split('%', 1)[0]!) ?? new Uint8Array(0)).subarray(0, 8).join('.')
+const clientOf = (socket: Socket): string => clientKey(parsePeer(socket.remoteAddress) ?? new Uint8Array(0))

@@ -80,6 +80,9 @@ interface OverrideFlags extends SharedFlags {
 const withWho = (command: Command): Command =>
   withNodeOptions(command).option('--who <NAME>', 'who says so (default: you, at this host)')
 
+const FOR = ['--for <TIME>', 'how long, e.g. 30m, 2h; until undone without'] as const
+const YES = ['--yes', 'also when less than `keep` of a service would be left'] as const
+
 /** Commands that tell all nodes, through the one on this machine, what stands above votes. */
 function addOverrides(program: Command, output: Output, onExit: OnExitCode): void {
   const applyOverride = async (
@@ -106,9 +109,9 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
   withWho(program.command('drain').argument('<PATTERN>', PATTERN))
     .summary('send clients elsewhere, and keep it as what is left when all else is down')
     .description('Drains the members of SITE[/SERVICE[/VIP]]: clients go elsewhere while anything else is up.')
-    .option('--for <TIME>', 'how long, e.g. 30m, 2h; until undone without')
+    .option(...FOR)
     .option('--why <TEXT>', 'why; must be said')
-    .option('--yes', 'also when less than `keep` of a service would be left')
+    .option(...YES)
     .option('--dry-run', 'only tell what would be left; exits with 1 when it is not safe')
     .action(async (pattern: string, options: OverrideFlags & { dryRun?: boolean }, command: Command) => {
       if (options.dryRun !== true) return applyOverride(pattern, 'drain', options, command)
@@ -128,9 +131,9 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     .description(
       'Takes the members of SITE[/SERVICE[/VIP]] for up, or for down, whatever the votes say; `off` undoes it.',
     )
-    .option('--for <TIME>', 'how long, e.g. 30m, 2h; until undone without')
+    .option(...FOR)
     .option('--why <TEXT>', 'why; must be said for up and down')
-    .option('--yes', 'also when less than `keep` of a service would be left')
+    .option(...YES)
     .action(async (pattern: string, state: string, options: OverrideFlags, command: Command) => {
       if (state !== 'up' && state !== 'down' && state !== 'off') command.error('error: force takes up, down or off')
       else await applyOverride(pattern, state, options, command)

@@ -1,13 +1,10 @@
 /** The commands about files, which need no node: check, plan and schema. */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { SCHEMA_FILES } from '../load/schema.ts'
 import { probeSettings } from '../node/wiring.ts'
 import { type Endpoint, parseEndpoint, parsePercent } from '../units.ts'
 import { check, type Format, FORMATS, refuseSettings } from './check.ts'
 import {
-  asSeenFromHere,
   collect,
   type OnExitCode,
   filesOf,
@@ -136,17 +133,14 @@ function planCommand(
   const format = json === true ? 'json' : PLAN_FORMATS.find((known): known is PlanFormat => known === options.format)
   if (format === undefined) command.error(`error: --format takes ${PLAN_FORMATS.join(', ')}`)
   const config = settingsOf(command, output)
-  const nodeSite = config['node.site']
-  const files = (side: string | undefined): readonly string[] => side?.split(',') ?? config['geo.city']
+  const { city, ...files } = filesOf(config)
+  const cityOf = (side: string | undefined): readonly string[] => side?.split(',') ?? city
   return {
-    zones: asSeenFromHere(config.zones),
+    ...files,
     old,
     new: now,
-    cityOld: files(geo[0]),
-    cityNew: files(geo[1]),
-    asn: config['geo.asn'],
-    ...(existsSync(config.state) && { cache: join(config.state, 'cache') }),
-    ...(nodeSite !== undefined && { nodeSite }),
+    cityOld: cityOf(geo[0]),
+    cityNew: cityOf(geo[1]),
     down,
     drain,
     ...(population !== undefined && { population }),

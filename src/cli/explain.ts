@@ -23,6 +23,7 @@ export interface ExplainOptions extends ControlOptions {
   /** The bytes of the answer too. */
   readonly wire: boolean
 }
+
 /** Exit code: 1 when what is asked, or what is on disk, is wrong. Throws ControlError. */
 export async function explain(options: ExplainOptions, output: Output): Promise<number> {
   const answer = options.offline ? await byFiles(options, output) : await byNode(options, output)

@@ -1,5 +1,6 @@
 /** Where commands write, so that tests can read it; and tables of text. */
 import { printable } from '../problem.ts'
+import { formatAge } from '../units.ts'
 
 export interface Output {
   /** A line of result. */
@@ -35,6 +36,7 @@ export function terminalOf(
     write: (text) => void stream.write(text),
   }
 }
+
 /** Columns as wide as their widest cell, two blanks between. */
 export function table(rows: readonly (readonly string[])[], indent = ''): string {
   const widths: number[] = []
@@ -49,14 +51,6 @@ export function table(rows: readonly (readonly string[])[], indent = ''): string
           .trimEnd(),
     )
     .join('\n')
-}
-
-/** Seconds → `4 s`, `3 min`, `5 h`, `2 d`: for display only. */
-export function ago(seconds: number): string {
-  if (seconds < 120) return `${Math.round(seconds)} s`
-  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`
-  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`
-  return `${Math.round(seconds / 86_400)} d`
 }
 
 /** How wide a terminal at the other end of a night may be. */
@@ -84,9 +78,10 @@ function wordsOf(text: string): readonly string[] {
   }
   return words
 }
+
 /** An end on the wall clock: `2026-11-25 14:30 UTC (in 25 min)`; null = until undone. */
 export function untilInWords(untilMs: number | null, nowMs = Date.now()): string {
   if (untilMs === null) return 'until undone'
   const at = new Date(untilMs).toISOString().slice(0, 16).replace('T', ' ')
-  return `until ${at} UTC (${untilMs > nowMs ? `in ${ago((untilMs - nowMs) / 1000)}` : 'over'})`
+  return `until ${at} UTC (${untilMs > nowMs ? `in ${formatAge(untilMs - nowMs)}` : 'over'})`
 }

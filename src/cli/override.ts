@@ -7,7 +7,7 @@ import type { RequestedAction } from '../api/bodies.ts'
 import { ACTION_WORDS, type ForgetResult, type NotStored, type OverrideResult } from '../api/override.ts'
 import type { Outlook } from '../health/node-health.ts'
 import { movesInWords } from '../traffic/moves.ts'
-import { count, formatPercent } from '../units.ts'
+import { count, formatPercent, formatWholePercent } from '../units.ts'
 import type { DatabaseHold } from '../world/geo-hold.ts'
 import { ask, type ControlOptions, post } from './control.ts'
 import { type Output, table, untilInWords, wrap } from './output.ts'
@@ -76,9 +76,9 @@ export function overrideInWords({ done, notKept, before, members, services }: Ov
       : `${pattern} is ${ACTION_WORDS[action]} ${untilInWords(untilMs)}`
   const rows = services.map(({ service, leftBeforePercent, leftPercent, keepPercent, lastResort }) => [
     service,
-    percent(leftBeforePercent),
-    percent(leftPercent),
-    percent(keepPercent),
+    formatWholePercent(leftBeforePercent),
+    formatWholePercent(leftPercent),
+    formatWholePercent(keepPercent),
     lastResort ? 'LAST RESORT' : '',
   ])
   return [
@@ -106,9 +106,9 @@ export async function outlook(
 export function outlookInWords({ pattern, members, services, safe, why }: Outlook): string {
   const rows = services.map((service) => [
     service.service,
-    percent(service.leftNowPercent),
-    percent(service.leftThenPercent),
-    percent(service.keepPercent),
+    formatWholePercent(service.leftNowPercent),
+    formatWholePercent(service.leftThenPercent),
+    formatWholePercent(service.keepPercent),
     service.safe ? '' : 'TOO LITTLE',
   ])
   return [
@@ -142,5 +142,3 @@ export async function acceptGeo(
   output.out(options.json ? JSON.stringify(done) : wrap(what))
   return 0
 }
-
-const percent = (value: number): string => `${Math.round(value)} %`

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { jsonSchema, SCHEMA_FILES, type SchemaFile } from '../load/schema.ts'
+import { messageOf } from '../problem.ts'
 import type { Output } from './output.ts'
 
 export interface SchemaOptions {
@@ -23,7 +24,7 @@ export function schema({ file, out }: SchemaOptions, output: Output): number {
     mkdirSync(out, { recursive: true })
     for (const name of files) writeFileSync(join(out, `${name}.json`), `${JSON.stringify(jsonSchema(name), null, 2)}\n`)
   } catch (error) {
-    output.err(`meridian: the schemas can't be written: ${error instanceof Error ? error.message : String(error)}`)
+    output.err(`meridian: the schemas can't be written: ${messageOf(error)}`)
     return 1
   }
   return 0

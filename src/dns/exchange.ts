@@ -4,8 +4,9 @@
  */
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
-import { connect, isIP } from 'node:net'
+import { connect } from 'node:net'
 import type { Endpoint } from '../units.ts'
+import { familyOf } from './address.ts'
 import { decodeMessage, encodeQuery, type Message } from './message.ts'
 import { isFault } from './name.ts'
 
@@ -52,11 +53,20 @@ function exchange(query: Uint8Array, send: (settle: Finish) => () => void): Prom
   })
 }
 
-function overUdp({ address, port }: Endpoint, query: Uint8Array, settle: Finish): () => void {
-  const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
+const overUdp = (to: Endpoint, query: Uint8Array, settle: Finish): (() => void) =>
+  sendUdp(to, query, settle, (error) => settle(error.message))
+
+/** Sends a query, and tells of whatever comes from there; returns what ends it. An error is a closed port (ICMP), or of this host. */
+export function sendUdp(
+  { address, port }: Endpoint,
+  query: Uint8Array,
+  onReply: (reply: Buffer) => void,
+  onError: (error: Error) => void,
+): () => void {
+  const socket = createSocket(familyOf(address) === 6 ? 'udp6' : 'udp4')
   let isOpen = true
-  socket.on('error', (error) => settle(error.message))
-  socket.on('message', (reply) => settle(reply))
+  socket.on('error', onError)
+  socket.on('message', (reply) => onReply(reply))
   socket.connect(port, address, () => {
     if (isOpen) socket.send(query)
   })

@@ -9,7 +9,7 @@ import type { Database, Section } from './database.ts'
 import { Interner } from './intern.ts'
 import { allocateShared, free } from './memory.ts'
 import { hasRoom } from './room.ts'
-import { LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable } from './tree.ts'
+import { buildsKey, cachedTries, cacheTries, LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable } from './tree.ts'
 
 export interface Asns {
   /** Builds of the databases: what is compiled from equal ones is equal. */
@@ -23,8 +23,7 @@ export interface Asns {
 /** Counted up whenever equal databases come to other numbers. */
 const FORMAT = 'asns-1'
 
-export const asnsKey = (databases: readonly Database[]): string =>
-  [FORMAT, ...databases.map(({ id }) => id)].join(' | ')
+export const asnsKey = (databases: readonly Database[]): string => buildsKey(FORMAT, databases)
 
 /** From the cache where it has them, else decoded and put there: then their bytes are gone. undefined as readTries(). */
 export function loadAsns(databases: readonly Database[], cache: Cache, report: Report): Asns | undefined {
@@ -36,23 +35,15 @@ export function loadAsns(databases: readonly Database[], cache: Cache, report: R
   const tries = readTries(databases, table, report, ({ bytes }) => free(bytes))
   if (tries === undefined) return undefined
   const ints = table.numbers()
-  const asns = {
-    id,
-    v4: tries.v4,
-    v6: tries.v6,
-    numbers: new Uint32Array(ints.buffer, 0, ints.length),
-  }
-  cache.write(id, [asns.v4.nodes, asns.v6.nodes, Int32Array.of(asns.v4.root, asns.v6.root), ints])
-  return asns
+  cacheTries(cache, id, tries, [ints])
+  return { id, ...tries, numbers: new Uint32Array(ints.buffer, 0, ints.length) }
 }
 
 /** Of databases that may be gone from the disk: what the cache has of them. Not of another version's numbers. */
 export function cachedAsns(id: string, cache: Cache): Asns | undefined {
   if (!id.startsWith(`${FORMAT} | `)) return undefined
-  const [v4, v6, roots, kept] = cache.read(id, allocateShared) ?? []
-  if (!v4 || !v6 || !roots || !kept) return undefined
-  const numbers = new Uint32Array(kept.buffer, 0, kept.length)
-  return { id, v4: { nodes: v4, root: roots[0]! }, v6: { nodes: v6, root: roots[1]! }, numbers }
+  const { tries, rest: [ints] = [] } = cachedTries(cache, id) ?? {}
+  return tries && ints && { id, ...tries, numbers: new Uint32Array(ints.buffer, 0, ints.length) }
 }
 
 /** MaxMind's and ip-location-db's schemas agree in this key (GeoLite2-ASN, GeoIP2-ISP, DB-IP ASN, iptoasn). */

@@ -6,13 +6,13 @@
  *
  * The header is padded to 8 bytes. Readers see whole files (state.ts).
  */
-import { closeSync, fstatSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs'
 import { createHash } from 'node:crypto'
+import { closeSync, fstatSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs'
 import { endianness } from 'node:os'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { z } from 'zod'
-import { openRegular, replaceFileSync } from '../state.ts'
+import { attempt, openRegular, replaceFileSync } from '../state.ts'
 import type { Allocate } from './memory.ts'
 
 /** Counted up whenever what is stored changes its meaning. */
@@ -59,15 +59,6 @@ export function openCache(folder: string | undefined, warn: (message: string) =>
 }
 
 const fileOf = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 32) + SUFFIX
-
-/** The file system's refusals are no news to a cache. */
-function attempt<T>(action: () => T): T | undefined {
-  try {
-    return action()
-  } catch {
-    return undefined
-  }
-}
 
 function writeArrays(file: number, key: string, arrays: readonly (Int32Array | Float64Array)[]): void {
   const parts = arrays.map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength))

@@ -16,7 +16,16 @@ import { foldToIPv4 } from './fold.ts'
 import { Interner } from './intern.ts'
 import { allocateShared, free, shareInts } from './memory.ts'
 import { hasRoom } from './room.ts'
-import { type FamilyTries, LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable } from './tree.ts'
+import {
+  buildsKey,
+  cachedTries,
+  cacheTries,
+  type FamilyTries,
+  LEAF_FOLDED,
+  LEAF_UNKNOWN,
+  readTries,
+  type RecordTable,
+} from './tree.ts'
 
 export interface Places {
   /** Builds of the databases: what is compiled from equal ones is equal. */
@@ -55,8 +64,7 @@ export interface Place {
 /** Counted up whenever equal databases come to other places. */
 const FORMAT = 'places-3'
 
-export const placesKey = (databases: readonly Database[]): string =>
-  [FORMAT, ...databases.map(({ id }) => id)].join(' | ')
+export const placesKey = (databases: readonly Database[]): string => buildsKey(FORMAT, databases)
 
 /** From the cache where it has them, else decoded and put there: then their bytes are gone. undefined as buildPlaces(). */
 export function loadPlaces(databases: readonly Database[], cache: Cache, report: Report): Places | undefined {
@@ -65,25 +73,16 @@ export function loadPlaces(databases: readonly Database[], cache: Cache, report:
   if (cached !== undefined) return cached
   if (!hasRoom(databases, report)) return undefined
   const places = buildPlaces(databases, report, ({ bytes }) => free(bytes))
-  if (places !== undefined) {
-    const roots = Int32Array.of(places.v4.root, places.v6.root)
-    cache.write(key, [places.v4.nodes, places.v6.nodes, roots, places.codes, places.coordinates])
-  }
+  if (places !== undefined) cacheTries(cache, key, places, [places.codes, places.coordinates])
   return places
 }
 
 /** Of databases that may be gone from the disk: what the cache has of them. Not of another version's places. */
 export function cachedPlaces(key: string, cache: Cache): Places | undefined {
   if (key !== FORMAT && !key.startsWith(`${FORMAT} | `)) return undefined
-  const [v4, v6, kept, codes, coordinates] = cache.read(key, allocateShared) ?? []
-  if (!v4 || !v6 || !kept || !codes || !coordinates) return undefined
-  return {
-    id: key,
-    v4: { nodes: v4, root: kept[0]! },
-    v6: { nodes: v6, root: kept[1]! },
-    codes,
-    coordinates: new Float64Array(coordinates.buffer, 0, coordinates.length / 2),
-  }
+  const { tries, rest: [codes, doubles] = [] } = cachedTries(cache, key) ?? {}
+  if (!tries || !codes || !doubles) return undefined
+  return { id: key, ...tries, codes, coordinates: new Float64Array(doubles.buffer, 0, doubles.length / 2) }
 }
 
 /** Whether they come from any database. */

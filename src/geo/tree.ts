@@ -6,6 +6,7 @@
  */
 import type { Report } from '../problem.ts'
 import { type BinaryTrie, leafTrie, TrieBuilder, trieOf } from './binary.ts'
+import type { Cache, SharedInts } from './cache.ts'
 import { CorruptDatabase, type Database, reportCorrupt, type Section } from './database.ts'
 import { FOLDING } from './fold.ts'
 import { allocateShared, copyInts, free } from './memory.ts'
@@ -13,6 +14,27 @@ import { allocateShared, copyInts, free } from './memory.ts'
 export interface FamilyTries {
   readonly v4: BinaryTrie
   readonly v6: BinaryTrie
+}
+
+/** Under what is cached what is compiled from databases: `format`, counted up whenever equal ones come to something else, and their builds. */
+export const buildsKey = (format: string, databases: readonly Database[]): string =>
+  [format, ...databases.map(({ id }) => id)].join(' | ')
+
+/** `rest`: what the leaves stand for. */
+export const cacheTries = (
+  cache: Cache,
+  key: string,
+  { v4, v6 }: FamilyTries,
+  rest: readonly (Int32Array | Float64Array)[],
+): void => cache.write(key, [v4.nodes, v6.nodes, Int32Array.of(v4.root, v6.root), ...rest])
+
+export function cachedTries(
+  cache: Cache,
+  key: string,
+): { readonly tries: FamilyTries; readonly rest: readonly SharedInts[] } | undefined {
+  const [v4, v6, roots, ...rest] = cache.read(key, allocateShared) ?? []
+  if (!v4 || !v6 || !roots) return undefined
+  return { tries: { v4: { nodes: v4, root: roots[0]! }, v6: { nodes: v6, root: roots[1]! } }, rest }
 }
 
 /** Nothing is known of a network. */

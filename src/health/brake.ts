@@ -31,12 +31,8 @@ const NONE: ReadonlySet<string> = new Set()
 /** Which DOWNs of a service have to wait. */
 export function brake(members: Iterable<Fit>, plan: ServicePlan): Braking {
   const tallies = tally(members)
-  let left = 0
-  let total = 0
-  for (const [site, { up, down }] of tallies) {
-    if (up >= plan.minVips) left += capacityOf(plan, site)
-    if (up + down >= plan.minVips) total += capacityOf(plan, site)
-  }
+  const left = capacityWhere(plan, tallies, ({ up }) => up >= plan.minVips)
+  const total = capacityWhere(plan, tallies, ({ up, down }) => up + down >= plan.minVips)
   const enough = (capacity: number): boolean => capacity * 100 >= plan.keepPercent * total
   if (left === 0 || enough(left)) return { sites: NONE, left, total }
   const sites = new Set<string>()
@@ -54,23 +50,30 @@ export function brake(members: Iterable<Fit>, plan: ServicePlan): Braking {
 /** Percent of all the service's capacity, drained sites too, that is up and takes clients. */
 export function leftPercent(members: Iterable<Fit>, plan: ServicePlan): number {
   const tallies = tally(members)
-  let left = 0
-  let total = 0
-  for (const [site, { up }] of tallies) {
-    total += capacityOf(plan, site)
-    if (up >= plan.minVips) left += capacityOf(plan, site)
-  }
+  const left = capacityWhere(plan, tallies, ({ up }) => up >= plan.minVips)
+  const total = capacityWhere(plan, tallies, () => true)
   return total === 0 ? 0 : (left * 100) / total
 }
 
-function tally(members: Iterable<Fit>): Map<string, { up: number; down: number }> {
-  const tallies = new Map<string, { up: number; down: number }>()
+interface Tally {
+  up: number
+  down: number
+}
+
+function tally(members: Iterable<Fit>): Map<string, Tally> {
+  const tallies = new Map<string, Tally>()
   for (const { site, fitness } of members) {
     let at = tallies.get(site)
     if (at === undefined) tallies.set(site, (at = { up: 0, down: 0 }))
     if (fitness !== 'out') at[fitness]++
   }
   return tallies
+}
+
+function capacityWhere(plan: ServicePlan, tallies: ReadonlyMap<string, Tally>, counts: (at: Tally) => boolean): number {
+  let capacity = 0
+  for (const [site, at] of tallies) if (counts(at)) capacity += capacityOf(plan, site)
+  return capacity
 }
 
 /** A site without `capacity` counts 100. */

@@ -2,6 +2,7 @@
  * What an override would leave of the services it matches, before it is made: the answer to "is it safe to drain X?", and
  * the ground on which node-health.ts refuses. Pure.
  */
+import { formatWholePercent, someOf } from '../units.ts'
 import { leftPercent } from './brake.ts'
 import { fitnessOf } from './member-state.ts'
 import {
@@ -106,9 +107,11 @@ function lookAt(
 }
 
 function say({ service, leftNowPercent, leftThenPercent, keepPercent, safe }: ServiceOutlook): string {
-  const left = `${Math.round(leftThenPercent)} % of ${service} would be left (now ${Math.round(leftNowPercent)} %)`
+  const left = `${formatWholePercent(leftThenPercent)} of ${service} would be left (now ${formatWholePercent(leftNowPercent)})`
   if (safe) return left
-  return leftThenPercent === 0 ? `nothing of ${service} would be left up` : `only ${left}; it keeps ${keepPercent} %`
+  return leftThenPercent === 0
+    ? `nothing of ${service} would be left up`
+    : `only ${left}; it keeps ${formatWholePercent(keepPercent)}`
 }
 
 /** Why a request is not done, and what to do instead; undefined: nothing speaks against it. */
@@ -131,7 +134,7 @@ export function refusal(
 function refusedUndoing(pattern: string, overrides: OverrideSet, wallMs: number) {
   const inForce = [...overrides.values()].filter((entry) => isInForce(entry, wallMs)).map((entry) => entry.pattern)
   if (inForce.includes(pattern)) return undefined
-  const hint = inForce.length === 0 ? 'There are no overrides' : `There are: ${someOf(inForce)}`
+  const hint = inForce.length === 0 ? 'There are no overrides' : `There are: ${distinct(inForce)}`
   return { refused: `there is no override on ${pattern}`, hint }
 }
 
@@ -140,15 +143,10 @@ function hintAt(pattern: string, members: readonly MemberPlan[]): string {
   const [site, service] = pattern.split('/')
   const atSite = members.filter((member) => member.site === site)
   if (atSite.length === 0)
-    return `Name a SITE, SITE/SERVICE or SITE/SERVICE/VIP; sites: ${someOf(members.map((m) => m.site))}`
+    return `Name a SITE, SITE/SERVICE or SITE/SERVICE/VIP; sites: ${distinct(members.map((m) => m.site))}`
   const ofService = atSite.filter((member) => member.service === service)
-  if (ofService.length === 0) return `Services at ${site}: ${someOf(atSite.map((member) => member.service))}`
-  return `VIPs of ${site}/${service}: ${someOf(ofService.map((member) => member.address))}`
+  if (ofService.length === 0) return `Services at ${site}: ${distinct(atSite.map((member) => member.service))}`
+  return `VIPs of ${site}/${service}: ${distinct(ofService.map((member) => member.address))}`
 }
 
-function someOf(names: readonly string[]): string {
-  const distinct = [...new Set(names)]
-  return distinct.length <= 8
-    ? distinct.join(', ')
-    : `${distinct.slice(0, 8).join(', ')} and ${distinct.length - 8} more`
-}
+const distinct = (names: readonly string[]): string => someOf([...new Set(names)], 8)

@@ -2,6 +2,7 @@
  * Where a member stands: its state, share and calm, and why, from its judgement, its override and the brake. Pure; node-health.ts
  * calls stand() whenever one of them changed or `wakeAtMs` has come, and writes the HealthTable's word of it.
  */
+import { formatShare } from '../units.ts'
 import type { Fitness } from './brake.ts'
 import type { Judgement } from './judgement.ts'
 import type { Override } from './override.ts'
@@ -77,8 +78,8 @@ export function stand(now: Circumstances, before: Earlier | undefined, nowMs: nu
       share === 1000
         ? ''
         : ramp === share
-          ? `ramps up, ${percent(share)} so far`
-          : `its agent asks for ${percent(share)}`,
+          ? `ramps up, ${formatShare(share)} so far`
+          : `its agent asks for ${formatShare(share)}`,
     calm,
     unrest: calm ? '' : still ? 'it settles' : stir,
     calmAtMs: still && !calm ? calmAtMs : undefined,
@@ -128,8 +129,6 @@ function sayOverride({ action, who, why, pattern }: Override): string {
   const what = action === 'drain' ? 'drained' : `forced ${action}`
   return `${what} by ${who} (${pattern}${why === '' ? '' : `: ${why}`})`
 }
-
-const percent = (share: number): string => `${share / 10} %`
 
 /** `forced`: forced down; a member that is forced up is up. */
 export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced'

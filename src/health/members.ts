@@ -8,6 +8,7 @@
  * A vote costs its own members, and their services where what they count for has changed; a batch costs each but once.
  */
 import { createHash } from 'node:crypto'
+import { formatWholePercent } from '../units.ts'
 import { type Past, savedMember } from './absent.ts'
 import { brake, type Fitness, leftPercent } from './brake.ts'
 import type { Looked } from './impact.ts'
@@ -394,7 +395,7 @@ export class Members {
     if (wasLastResort && !lastResort) onNews('info', `service ${plan.name}: its last resort is over`)
     const sites = [...braked].toSorted().join(', ')
     if (sites === [...wasBraked].toSorted().join(', ')) return
-    const kept = `with it less than ${plan.keepPercent} % of the capacity would be left (keep)`
+    const kept = `with it less than ${formatWholePercent(plan.keepPercent)} of the capacity would be left (keep)`
     if (sites === '') onNews('info', `service ${plan.name}: the brake lets go`)
     else onNews('warn', `service ${plan.name}: the brake holds ${sites} in the answers though DOWN, ${kept}`)
   }

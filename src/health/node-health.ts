@@ -10,19 +10,21 @@
  */
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
-import { messageOf, Saver } from '../state.ts'
+import { messageOf } from '../problem.ts'
+import { Saver } from '../state.ts'
 import { Past } from './absent.ts'
 import { lookOut, type Outlook, refusal } from './impact.ts'
 import { type Change, Members, type MemberStatus, type News, type ServiceHealth } from './members.ts'
 import { type NodeStatus, Peers } from './other-nodes.ts'
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
-import { DISK_MS, type Kept, Overrides, type OverrideStatus, within } from './overrides.ts'
+import { DISK_MS, type Kept, Overrides, type OverrideStatus } from './overrides.ts'
 import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth } from './saved.ts'
 import type { Audience, NodeBoard, ProberIdentity, Store } from './store.ts'
 import type { HealthTable } from './table.ts'
 import type { HealthPlan } from './target.ts'
+import { within } from './within.ts'
 
 export type { Change, Kept, MemberStatus, NodeStatus, Outlook, OverrideStatus, ProberStatus, ServiceHealth, VoteStatus }
 
@@ -142,7 +144,7 @@ export class NodeHealth {
     }
     this.#overrides.read()
     this.#forgetTimer = setInterval(() => this.#forget(), 60_000).unref()
-    const known = within(LEARN_MS, store.known(), [])
+    const known = within(LEARN_MS, store.known(), () => []).catch(() => [])
     await store.listen(this.#audience, this.#listening.signal)
     this.#past.learn(await known, performance.now())
     if (store.trouble !== undefined) this.#learnTimer = setInterval(() => void this.#learnLate(), LEARN_MS).unref()
@@ -152,7 +154,7 @@ export class NodeHealth {
   async #learnLate(): Promise<void> {
     const { store } = this.#settings
     if (store.trouble !== undefined) return
-    const known = await within(LEARN_MS, store.known(), [])
+    const known = await within(LEARN_MS, store.known(), () => []).catch(() => [])
     if (this.#listening.signal.aborted) return
     if (known.length > 0 || --this.#learnTries === 0) clearInterval(this.#learnTimer)
     this.#past.learn(known, performance.now())
@@ -247,7 +249,11 @@ export class NodeHealth {
   }
 
   async #keptForgotten(told: Promise<void> | undefined): Promise<Omit<Kept, 'stands'>> {
-    const saved = within(DISK_MS, this.#saver?.save() ?? Promise.resolve(undefined), 'the disk did not answer so far')
+    const saved = within(
+      DISK_MS,
+      this.#saver?.save() ?? Promise.resolve(undefined),
+      () => 'the disk did not answer so far',
+    )
     const board = told?.then(() => undefined, messageOf)
     return { disk: await saved, board: await board }
   }

@@ -6,6 +6,7 @@
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { isRecord, isTime } from '../state.ts'
+import { DAY_MS } from '../units.ts'
 
 /** `undone`: the tombstone. */
 export type OverrideAction = 'drain' | 'up' | 'down' | 'undone'
@@ -44,7 +45,6 @@ export const isVersion = (value: unknown): value is number => Number.isSafeInteg
  * bring the versions to their end, above which nothing could be undone. lua/override.1.lua has it too.
  */
 const MOST_JUMP = 1e9
-const DAY_MS = 24 * 3_600_000
 const LONGEST_MS = 365 * DAY_MS
 
 /** Why an entry is not believed, in words; `highest`: version of all that were seen. Clocks of two hosts differ by less than a day. */

@@ -6,7 +6,8 @@
  *   Store ─── hear() ─▶ │ set │ ─▶ put (to the Store)
  *   wall clock ───────▶ └─────┘ ─▶ onChange(patterns)
  */
-import { damaged, type FileKind, messageOf, readState, Saver } from '../state.ts'
+import { messageOf } from '../problem.ts'
+import { damaged, type FileKind, readState, Saver } from '../state.ts'
 import {
   disbelieved,
   effective,
@@ -22,6 +23,7 @@ import {
   type OverrideSet,
   standsOver,
 } from './override.ts'
+import { within } from './within.ts'
 
 export interface OverrideStatus {
   readonly override: Override
@@ -163,7 +165,7 @@ export class Overrides {
   /** When all that is set by now is in the file: why not. */
   async #saved(): Promise<string | undefined> {
     if (this.#saver === undefined) return undefined
-    return within(DISK_MS, this.#saver.save(), 'the disk did not answer so far')
+    return within(DISK_MS, this.#saver.save(), () => 'the disk did not answer so far')
   }
 
   /** Those in force. */
@@ -261,16 +263,5 @@ export class Overrides {
       if (!this.#stopped) this.#putTimer = setTimeout(() => void this.#put([]).catch(() => {}), PUT_AGAIN_MS).unref()
       throw error
     }
-  }
-}
-
-/** What the promise comes to, or `otherwise` when it takes longer or fails. */
-export async function within<T>(ms: number, promise: Promise<T>, otherwise: T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<T>((resolve) => (timer = setTimeout(() => resolve(otherwise), ms)))
-  try {
-    return await Promise.race([promise.catch(() => otherwise), late])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -5,10 +5,11 @@
  * Times in the file are of this host's wall clock; it is compared with nothing but itself.
  */
 import { damaged, type FileKind, isRecord, isTime, readState } from '../state.ts'
+import { DAY_MS } from '../units.ts'
 import type { Verdict } from './vote.ts'
 
 /** Older saved state, members that have left, and probers that are silent for longer are forgotten. */
-export const MEMORY_MS = 24 * 3_600_000
+export const MEMORY_MS = DAY_MS
 
 export interface SavedMember {
   readonly verdict: Verdict

@@ -7,6 +7,7 @@
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { formatName, isAbsolute, isFault, lowerName, parseName } from '../dns/name.ts'
 import { RCODE } from '../dns/types.ts'
+import { DAY_MS } from '../units.ts'
 import type { Fields, Reader } from '../yaml/read.ts'
 import type { Entry, Node } from '../yaml/source.ts'
 import { CHECK_RRTYPES, type CheckKind } from '../zone/model.ts'
@@ -62,7 +63,7 @@ export const SENT = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u
 const isSent = (text: string): boolean => text.length <= 255 && SENT.test(text)
 /** No byte that is written \DDD: the labels go onto the wire as they are, to whatever listens there. */
 const isPrintable = (name: string): boolean => /^(?:[^\\]|\\\D)+$/.test(name)
-const YEARS_MS = 3650 * 86_400_000
+const YEARS_MS = 3650 * DAY_MS
 
 /** `fields` hold only what the kind knows; the rest stays as it is in `like`. */
 export function readKind(read: Reader, type: CheckType, fields: Fields, like: PartialKind): PartialKind {
@@ -151,7 +152,7 @@ export function completeKind(read: Reader, node: Node, type: CheckType, part: Pa
     case 'https':
       return completeHttp(read, node, type, part)
     case 'tls':
-      return { type, ...host, verify, validForMs: part.validForMs ?? 86_400_000 }
+      return { type, ...host, verify, validForMs: part.validForMs ?? DAY_MS }
     case 'grpc': {
       const { tls = false, service = '' } = part
       if (tls || part.verify === undefined) return { type, tls, ...host, verify, service }

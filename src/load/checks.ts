@@ -8,6 +8,7 @@
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean } from '../problem.ts'
+import { DAY_MS } from '../units.ts'
 import type { Reader } from '../yaml/read.ts'
 import type { Entry, Node } from '../yaml/source.ts'
 import type { CheckModel } from '../zone/model.ts'
@@ -27,7 +28,6 @@ export interface PartialCheck extends PartialKind {
 
 export const COMMON_KEYS = ['type', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
 export const CHECK_KEYS: readonly string[] = [...new Set([...COMMON_KEYS, ...Object.values(KIND_KEYS).flat()])]
-const DAY_MS = 86_400_000
 const NOTHING: PartialCheck = { type: undefined }
 
 /** `check:` of a service: a check, a list of them (all must pass), or `none`. */

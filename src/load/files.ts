@@ -11,6 +11,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync }
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { findTop } from '../git.ts'
+import { codeOf, messageOf } from '../problem.ts'
 import type { Include, IncludeResult } from '../yaml/tree.ts'
 
 export type FileRead =
@@ -78,7 +79,7 @@ export class Files {
       this.seen.set(path, { hash: read.hash, id: read.id })
       return read
     } catch (error) {
-      return { why: error instanceof Error ? error.message : String(error) }
+      return { why: messageOf(error) }
     }
   }
 
@@ -218,7 +219,7 @@ function unreadable(file: string, error: unknown): IncludeLookup {
   if (error instanceof FileError) {
     return { code: 'include-invalid', message: `${file} ${error.message}`, state: error.message }
   }
-  const why = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  const why = codeOf(error) ?? String(error)
   const message = why === 'ENOENT' ? `there is no file ${file}` : `${file} could not be read: ${why}`
   const hint = 'Names of files are relative to the file that includes them'
   return { code: 'file-unreadable', message, state: why, ...(why === 'ENOENT' && { hint }) }

@@ -109,8 +109,7 @@ function readSubnetFile(read: Reader, node: Node, prefixes: PrefixReader): Prefi
 
 /** A list of sites and of lists of sites. */
 export function readGroups(read: Reader, node: Node, sites: ReadonlySet<string>, what: string): Groups {
-  const items = read.items(node, 'an order')
-  if (node.kind === 'list' && items.length === 0) read.fault('value-kind', node, 'an order is empty')
+  const items = read.filledItems(node, 'an order')
   const seen = new Set<string>()
   const site = (item: Node): string[] => {
     const scalar = read.scalar(item, 'a site in an order')

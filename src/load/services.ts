@@ -4,6 +4,7 @@
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean, type Position } from '../problem.ts'
+import { DAY_MS } from '../units.ts'
 import type { Fields, Reader } from '../yaml/read.ts'
 import type { Entry, Node } from '../yaml/source.ts'
 import {
@@ -39,7 +40,6 @@ export const SERVICE_KEYS = [
   'budget',
 ]
 export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
-const DAY_MS = 86_400_000
 const MAX_CAPACITY = 1_000_000
 /** Names of sites, pools, services and checks: part of member names, metrics and patterns, so no blanks, slashes or stars. */
 export function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what: string): boolean {

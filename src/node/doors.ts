@@ -11,9 +11,10 @@ import { makeApp, type TcpGuard } from '../api/app.ts'
 import type { Node, ProcessView } from '../api/contract.ts'
 import { type HttpServer, isListening, listenSocket, listenTcp } from '../api/listen.ts'
 import { type Config, listensByDefault } from '../config.ts'
-import { StartError } from '../problem.ts'
+import { familyOf } from '../dns/address.ts'
+import { codeOf, messageOf, StartError } from '../problem.ts'
 import { ListenError } from '../server/front.ts'
-import { messageOf, removeLeftovers } from '../state.ts'
+import { removeLeftovers } from '../state.ts'
 import { formatEndpoint } from '../units.ts'
 
 export const controlSocketOf = (config: Config): string => join(config.state, 'control.sock')
@@ -103,9 +104,10 @@ export class Doors {
       this.#open.push(await listenTcp(app, endpoint.address, endpoint.port))
       if (takeover) onTaken?.()
     } catch (error) {
-      if (!isSystemError(error)) throw error
-      if (!takeover || error.code !== 'EADDRINUSE') {
-        throw new StartError(`${formatEndpoint(endpoint)} (HTTP): ${HTTP_REASONS[error.code] ?? error.code}`)
+      const code = codeOf(error)
+      if (code === undefined) throw error
+      if (!takeover || code !== 'EADDRINUSE') {
+        throw new StartError(`${formatEndpoint(endpoint)} (HTTP): ${HTTP_REASONS[code] ?? code}`)
       }
       setTimeout(() => {
         if (!this.#stopped) this.listenHttp().catch((later: unknown) => log.error(String(later)))
@@ -138,7 +140,7 @@ export async function listenDns<T>(
   try {
     return await start(config.listen).catch((error: unknown) => {
       if (!listensByDefault(config) || !(error instanceof ListenError) || error.code !== 'EAFNOSUPPORT') throw error
-      const listen = config.listen.filter(({ address }) => !address.includes(':'))
+      const listen = config.listen.filter(({ address }) => familyOf(address) === 4)
       const left = listen.map(formatEndpoint).join(', ')
       log.warn(
         `this kernel has no IPv6: only IPv4 is served, on ${left}; the setting listen: [${left}] says so without this warning`,
@@ -155,6 +157,3 @@ const HTTP_REASONS: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine does not have the address',
   EACCES: 'no permission to listen there',
 }
-
-const isSystemError = (error: unknown): error is Error & { readonly code: string } =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string'

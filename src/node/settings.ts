@@ -14,7 +14,7 @@ import {
 } from '../config.ts'
 import { parsePrefix } from '../dns/address.ts'
 import { prefixFault } from '../load/subnets.ts'
-import type { Problem, Report } from '../problem.ts'
+import { codeOf, type Problem, type Report } from '../problem.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
 import { redisFault } from './wiring.ts'
@@ -98,7 +98,7 @@ function givenByFile(named: string | undefined, report: Report): RawSetting[] {
   try {
     text = readFileSync(file, 'utf8')
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    const code = codeOf(error) ?? String(error)
     if (named === undefined && code === 'ENOENT') return []
     const message = `the settings can't be read: ${code}`
     report({ code: 'file-unreadable', severity: 'error', file, line: 0, column: 0, message })

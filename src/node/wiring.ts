@@ -1,8 +1,8 @@
 /** What the settings make of health's parts: the Store that votes go through, and this process's own prober. */
-import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
+import { familyOf } from '../dns/address.ts'
 import type { OwnPort, ReachSettings } from '../health/reach.ts'
 import type { Store } from '../health/store.ts'
 import { type ProberThread, startProber } from '../probe/thread.ts'
@@ -39,7 +39,7 @@ const reachSettings = (config: Config): ReachSettings => ({
 /** Of every address of this host, where it listens on all. */
 function httpPorts({ address, port }: Endpoint): OwnPort[] {
   const isAll = address === '0.0.0.0' || address === '::'
-  const family = isIP(address) === 4 ? 'IPv4' : 'IPv6'
+  const family = familyOf(address) === 4 ? 'IPv4' : 'IPv6'
   const addresses = Object.values(networkInterfaces())
     .flatMap((all) => all ?? [])
     .filter((one) => address === '::' || one.family === family)

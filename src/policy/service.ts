@@ -2,6 +2,7 @@
  * A steered service as the answering threads see it: small flat tables, posted with the World. Sites are numbered by
  * their names' sort order (as in the service's ClientMap); VIPs are numbered through, a site's IPv4 before its IPv6.
  */
+import { concat } from '../dns/fields.ts'
 import { hashText } from '../hash.ts'
 import { DRAINED, type HealthTable, healthWord, UP } from '../health/table.ts'
 import { type HealthPlan, memberName } from '../health/target.ts'
@@ -100,8 +101,8 @@ export function layOutService(
     ttlMaxSeconds: service.ttl.maxSeconds,
     ttlMinSeconds: service.ttl.minSeconds,
     lastResort: service.lastResort.kind,
-    resortA: joinBytes(resort.filter((bytes) => bytes.length === 4)),
-    resortAAAA: joinBytes(resort.filter((bytes) => bytes.length === 16)),
+    resortA: concat(resort.filter((bytes) => bytes.length === 4)),
+    resortAAAA: concat(resort.filter((bytes) => bytes.length === 16)),
     siteNames: own.map(({ site }) => site),
     siteKey: Int32Array.from(own, ({ site }) => hashText(`${service.name}/${site}`)),
     weight: Int32Array.from(own, ({ weight }) => weight),
@@ -130,17 +131,6 @@ const makeEligibility = (sites: number): Eligibility => ({
   version: NaN,
   health: undefined,
 })
-
-function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
-}
-
 /**
  * Health where nobody knows it: every member up, calm and with its full share, but those that the files drain, which are
  * never calm. Gives the services' VIPs their slots in it.

@@ -2,9 +2,10 @@
  * Which of a prober's threads checks which target: by a hash of its id, so that a reload moves none. Each thread judges by
  * its own part whether it is cut off (trust.ts), so fewer threads are used where a part would show it too few networks.
  */
+import { familyOf } from '../dns/address.ts'
 import { hashText } from '../hash.ts'
 import type { Target } from '../health/target.ts'
-import { familyOf, networkOf, UNRELATED } from './trust.ts'
+import { networkOf, UNRELATED } from './trust.ts'
 
 /** Networks that a part should show, with room for some that fail for reasons of their own. */
 const ENOUGH = 2 * UNRELATED

@@ -6,6 +6,7 @@
  *
  * A vote is UP or DOWN only on what the site did. Whatever is this prober's own fault, or may be, is an abstention.
  */
+import { familyOf } from '../dns/address.ts'
 import { type Board, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
 import { hashTargets, type Target } from '../health/target.ts'
 import type { Vote } from '../health/vote.ts'
@@ -16,7 +17,7 @@ import { LagMeter } from './lag.ts'
 import { hasRoute } from './route.ts'
 import { type Job, nextTurn, phaseOf, Schedule } from './schedule.ts'
 import { advance, heldDownMs, isMoving, isUndecided, NEW_TRACK, release, toldOf, type Track } from './track.ts'
-import { familyOf, networkOf, reachCanary, Trust, UNRELATED, type Witness } from './trust.ts'
+import { networkOf, reachCanary, Trust, UNRELATED, type Witness } from './trust.ts'
 
 /** A target that is new is checked within its interval, and within this: of long intervals nobody could wait for the first vote. */
 const FIRST_MS = 10_000

@@ -3,7 +3,7 @@
  * It tells "network unreachable" from a router far away (the site's prefix is gone) from having no way out here.
  */
 import { createSocket } from 'node:dgram'
-import { familyOf } from './trust.ts'
+import { familyOf } from '../dns/address.ts'
 
 export function hasRoute(address: string): Promise<boolean> {
   return new Promise((resolve) => {

@@ -2,12 +2,12 @@
  * One of the prober's threads, seen from the main thread: started, watched, and replaced when it dies or its heartbeat
  * stops. A flood of queries starves no check, and a bug in a check stops no answer.
  */
-import { extname } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
 import type { ReachSettings } from '../health/reach.ts'
 import { type Board, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
-import { startThread, type Thread } from '../linux/worker.ts'
+import { within } from '../health/within.ts'
+import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
 import { serveBoard } from '../store/port.ts'
 import type { Endpoint } from '../units.ts'
 import { type Commands, killRunning, makeRunning } from './checks/exec.ts'
@@ -24,7 +24,7 @@ const SOUND_BEATS = 30
 /** For a thread to come to its end; one that stands still is ended anyway. */
 const STOP_MS = 500
 
-export const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
+export const WORKER = entryBeside(import.meta.url, 'worker')
 
 export interface SupervisedSettings {
   readonly identity: ProberIdentity
@@ -135,14 +135,10 @@ export class SupervisedThread {
   }
 
   /** undefined when it doesn't answer in time. */
-  async #ask(order: 'report' | 'stop', withinMs: number): Promise<Activity | undefined> {
+  #ask(order: 'report' | 'stop', withinMs: number): Promise<Activity | undefined> {
     const answered = new Promise<Activity>((resolve) => this.#asking.add(resolve))
     this.#tell(order)
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), withinMs)))
-    const activity = await Promise.race([answered, late])
-    clearTimeout(timer)
-    return activity
+    return within(withinMs, answered, () => undefined)
   }
 
   #tell(order: ProberOrder): void {

@@ -10,6 +10,8 @@
  * most: what goes on failing then is really gone. While nothing passes it lasts as long as that: so looks a cut cable.
  */
 import { connect } from 'node:net'
+import { familyOf } from '../dns/address.ts'
+import { codeOf } from '../problem.ts'
 import type { Endpoint } from '../units.ts'
 
 /** Networks that must have been probed before their failing together says something about the prober. */
@@ -36,15 +38,13 @@ export interface Witness {
 
 /** /24 or /48: what is likely to share its fate. The address is canonical text. */
 export function networkOf(address: string): string {
-  if (!address.includes(':')) return address.split('.', 3).join('.')
+  if (familyOf(address) === 4) return address.split('.', 3).join('.')
   const [head, tail] = address.split('::')
   const groups = head === '' ? [] : head!.split(':')
   const behind = tail === undefined || tail === '' ? 0 : tail.split(':').length
   while (groups.length + behind < 8) groups.push('0')
   return groups.slice(0, 3).join(':')
 }
-
-export const familyOf = (address: string): 4 | 6 => (address.includes(':') ? 6 : 4)
 
 /**
  * Networks that were probed since `sinceMs` and passed, or have suddenly begun to fail; those that have failed for longer
@@ -173,7 +173,7 @@ export function reachCanary({ address, port }: Endpoint): Promise<void> {
     const end = (error?: Error) => {
       clearTimeout(timer)
       socket.destroy()
-      if (error === undefined || ('code' in error && error.code === 'ECONNREFUSED')) resolve()
+      if (error === undefined || codeOf(error) === 'ECONNREFUSED') resolve()
       else reject(error)
     }
     const timer = setTimeout(() => end(new Error('timeout')), CANARY_TIMEOUT_MS)

@@ -1,11 +1,11 @@
 /** Entry of a prober's thread: see supervise.ts, which starts it and says what goes through its two ports. */
 import { lookup } from 'node:dns/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { parsePrefix } from '../dns/address.ts'
 import { makeReach, type OwnPort, type ReachSettings } from '../health/reach.ts'
 import type { ProberIdentity } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
+import { within } from '../health/within.ts'
 import { portBoard } from '../store/port.ts'
 import type { Endpoint } from '../units.ts'
 import { type Commands, noteRunning } from './checks/exec.ts'
@@ -58,7 +58,6 @@ async function resolved(own: readonly OwnPort[]): Promise<OwnPort[]> {
 
 async function atAddresses(one: OwnPort): Promise<OwnPort[]> {
   if (parsePrefix(one.address) !== undefined) return [one]
-  const late = sleep(LOOKUP_MS, [], { ref: false })
-  const found = await Promise.race([lookup(one.address, { all: true }).catch(() => []), late])
+  const found = await within(LOOKUP_MS, lookup(one.address, { all: true }), () => []).catch(() => [])
   return found.map(({ address }) => ({ ...one, address }))
 }

@@ -18,7 +18,7 @@
 import type { Socket } from 'node:net'
 import { respond } from '../answer/answer.ts'
 import { makeRequest, type Responder, TCP } from '../answer/responder.ts'
-import { parseAddress } from '../dns/address.ts'
+import { clientKey, parsePeer } from '../dns/address.ts'
 
 export interface TcpLimits {
   /** In all; a newcomer beyond them takes the place of the longest idle. */
@@ -99,10 +99,10 @@ export class Connections {
   accept(socket: Socket): void {
     this.#accepted = true
     socket.on('error', () => {}) // always followed by 'close'
-    const address = parseAddress((socket.remoteAddress ?? '').split('%', 1)[0]!)
+    const address = parsePeer(socket.remoteAddress)
     if (address === undefined) return void socket.destroy() // gone already
     this.#cells[T_ACCEPTED]!++
-    const key = address.subarray(0, 8).join('.')
+    const key = clientKey(address)
     const client = this.#clients.get(key) ?? { key, connections: new Set(), ready: [], held: 0 }
     if (client.connections.size >= this.#limits.perClient) {
       this.#cells[T_REFUSED]!++

@@ -10,7 +10,7 @@ import { makeRequest, makeResponder, type Responder } from '../answer/responder.
 import { PAYLOAD_BYTES } from '../answer/response.ts'
 import type { World } from '../answer/world.ts'
 import { C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../counters.ts'
-import { parseAddress } from '../dns/address.ts'
+import { familyOf, parsePeer } from '../dns/address.ts'
 import type { HealthTable } from '../health/table.ts'
 import type { Endpoint } from '../units.ts'
 import { type Front, ListenError } from './front.ts'
@@ -23,7 +23,7 @@ const MAX_QUEUED = 64
 
 /** Throws ListenError. */
 export async function bindPortable(endpoint: Endpoint): Promise<Socket> {
-  const v6 = endpoint.address.includes(':')
+  const v6 = familyOf(endpoint.address) === 6
   const socket = createSocket({ type: v6 ? 'udp6' : 'udp4', ipv6Only: v6 })
   await new Promise<void>((resolve, reject) => {
     socket.once('error', (error: NodeJS.ErrnoException) => {
@@ -71,7 +71,7 @@ export class PortableUdp implements Front {
   }
 
   #answer(socket: Socket, query: Uint8Array, address: string, port: number): void {
-    const client = parseAddress(address.split('%', 1)[0]!)
+    const client = parsePeer(address)
     if (client === undefined) return
     this.#answered++
     const responder = this.#responder

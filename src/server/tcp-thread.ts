@@ -10,6 +10,7 @@ import type { Adoption } from '../answer/adoption.ts'
 import { makeResponder } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
+import { codeOf } from '../problem.ts'
 import type { Endpoint } from '../units.ts'
 import { Connections, type TcpLimits } from './connections.ts'
 import { BACKLOG } from './front.ts'
@@ -79,7 +80,7 @@ async function begin(): Promise<void> {
     try {
       listening.push(await listen(source))
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+      const code = codeOf(error) ?? String(error)
       say({ refused: source, code })
       return end(0)
     }

@@ -6,7 +6,7 @@
 import type { HealthTable } from '../health/table.ts'
 import type { ClientMap } from '../policy/map.ts'
 import type { SteeredService } from '../policy/service.ts'
-import { formatPercent } from '../units.ts'
+import { formatPercent, someOf } from '../units.ts'
 import { STEERS_A } from '../zone/pack.ts'
 import { type Flow, type Flows, type Measure, UNPLACED, type ClientArea } from './flows.ts'
 import { movesBetween, NO_SITE, type Pool, poolOf, RESORT_VALUES, sharesOf } from './shares.ts'
@@ -318,5 +318,5 @@ const MOST_MOVES = 4
 /** `2.9 % fra → par, 0.3 % ams → par`. */
 export function movesInWords(moves: readonly SiteMove[], most = MOST_MOVES): string {
   const words = moves.slice(0, most).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
-  return moves.length > most ? `${words.join(', ')}, and ${moves.length - most} more` : words.join(', ')
+  return someOf(words, most, moves.length)
 }

@@ -14,8 +14,8 @@ import { sep } from 'node:path'
 import type { Logger } from 'pino'
 import { findWorkTree, formatRevision, gitFiles, nameOf, type Revision } from '../git.ts'
 import { Files } from '../load/files.ts'
-import { formatProblem, type Problem, StartError } from '../problem.ts'
-import { messageOf } from '../state.ts'
+import { formatProblem, messageOf, type Problem, StartError } from '../problem.ts'
+import { count } from '../units.ts'
 import type { BuildResult, Fallback } from './build.ts'
 import type { Compiler } from './compiler.ts'
 import { type Watcher, watchPaths } from './watch.ts'
@@ -360,6 +360,5 @@ export function loadForLog({ before, revision, parsed, ms, changes }: ReloadResu
   const to = nameOf(revision) ?? 'no revision'
   const moved =
     before === undefined && revision === undefined ? '' : from === to ? ` at ${to}` : ` from ${from} to ${to}`
-  const files = parsed === 1 ? '1 file' : `${parsed} files`
-  return `${moved}, ${files} parsed, ${Math.round(ms)} ms${changes === undefined ? '' : `: ${changes}`}`
+  return `${moved}, ${count(parsed, 'file')} parsed, ${Math.round(ms)} ms${changes === undefined ? '' : `: ${changes}`}`
 }

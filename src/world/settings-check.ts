@@ -9,6 +9,7 @@ import { HEALTH_SLOTS } from '../health/table.ts'
 import type { HealthPlan } from '../health/target.ts'
 import { overload, type ProbeCapacity } from '../probe/cost.ts'
 import { didYouMean, type Problem, type ProblemCode, type Report } from '../problem.ts'
+import { someOf } from '../units.ts'
 import type { Geo, Model, RuleModel } from '../zone/model.ts'
 
 /** See BuildSettings. */
@@ -145,16 +146,13 @@ function checkReach(
   }
   const [first] = denied
   if (first !== undefined) {
-    const others = denied.size === 1 ? '' : `; nor what is denied of ${someOf([...denied.keys()].slice(1))}`
+    const others = denied.size === 1 ? '' : `; nor what is denied of ${someOf([...denied.keys()].slice(1), NAMED)}`
     const hint =
       'Nobody ever sees it up: probe another address, or name this one in probe.allow of every node that probes'
     warn('probe-denied', `${first[0]}: ${first[1]}${others}`, hint)
   }
   if (elsewhere.size > 0) {
-    const message = `checks go to addresses that are not the VIP, and that probe.allow does not name: ${someOf([...elsewhere])}`
+    const message = `checks go to addresses that are not the VIP, and that probe.allow does not name: ${someOf([...elsewhere], NAMED)}`
     warn('check-address', message, 'Name them in probe.allow of every node that probes, if that is meant')
   }
 }
-
-const someOf = (texts: readonly string[]): string =>
-  `${texts.slice(0, NAMED).join(', ')}${texts.length > NAMED ? ` and ${texts.length - NAMED} more` : ''}`

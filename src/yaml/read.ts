@@ -57,6 +57,13 @@ export class Reader {
     return []
   }
 
+  /** The same of a list that must not be empty. */
+  filledItems(node: Node, what: string): readonly Node[] {
+    const items = this.items(node, what)
+    if (node.kind === 'list' && items.length === 0) this.fault('value-kind', node, `${what} is empty`)
+    return items
+  }
+
   /** A non-empty scalar. */
   scalar(node: Node, what: string): Scalar | undefined {
     if (node.kind === 'scalar' && !isEmpty(node)) return node

@@ -9,9 +9,9 @@ import type { Lookup } from '../../explain/lookups.ts'
 import type { SiteExplanation, VipExplanation, ClientPlace, Steering, Step } from '../../explain/steering.ts'
 import { assumptionInWords } from '../../explain/what-if.ts'
 import type { MemberStatus } from '../../health/node-health.ts'
-import { count } from '../../units.ts'
-import { ago, table, wrap } from '../output.ts'
-import { detailsOf } from './services.ts'
+import { count, formatAge, formatSeconds } from '../../units.ts'
+import { table, wrap } from '../output.ts'
+import { detailsOf, leftInWords, marksOf, stateInWords } from './services.ts'
 
 /** `why`: why no node was asked, where none was. `hex`: the bytes too. */
 export function explanationInWords(told: ExplainResponse, why: string, hex = false): string {
@@ -214,7 +214,7 @@ function ttlInWords(ttl: Ttl | null): string {
   }
   if (from === 'record') return `${seconds} s, as written`
   const told = unrest.slice(0, MOST_UNREST).map((one) => {
-    const when = one.calmInMs === null ? '' : `, calm in ${ago(one.calmInMs / 1000)}`
+    const when = one.calmInMs === null ? '' : `, calm in ${formatAge(one.calmInMs)}`
     return `${one.member}: ${one.why}${when}`
   })
   const more = unrest.length > MOST_UNREST ? [`and ${unrest.length - MOST_UNREST} more`] : []
@@ -237,19 +237,11 @@ function scopeInWords({ scope, steering, ecs, client }: Explanation): string {
 
 function budgetInWords({ budget: { detectMs, spreadMs, ttlMs, totalMs } }: Steering): string {
   if (detectMs === null || totalMs === null) return 'never: nothing is checked, so nobody notices a dead site'
-  return `${seconds(totalMs)} at worst: ${seconds(detectMs)} until it is seen, ${seconds(spreadMs)} until all nodes know, TTL ${seconds(ttlMs)}`
+  return `${formatSeconds(totalMs)} at worst: ${formatSeconds(detectMs)} until it is seen, ${formatSeconds(spreadMs)} until all nodes know, TTL ${formatSeconds(ttlMs)}`
 }
 
-const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`
-
 function sitesInWords({ sites, service, health }: Steering): string[] {
-  const marks = [
-    ...(health === null
-      ? []
-      : [`${Math.round(health.leftPercent)} % of its capacity left (keep ${health.keepPercent} %)`]),
-    ...(health?.lastResort === true ? ['LAST RESORT: nobody is usable'] : []),
-    ...(health !== null && health.braked.length > 0 ? [`BRAKE: ${health.braked.length} DOWN wait`] : []),
-  ]
+  const marks = health === null ? [] : leftInWords(health)
   const heads = table(sites.map(siteRow), KEY).split('\n')
   return [
     `sites of ${service} in this client’s order${marks.length === 0 ? '' : `: ${marks.join(', ')}`}`,
@@ -288,14 +280,10 @@ function vipRow({ address, state, share, calm, named, assumed, health }: VipExpl
   const marks = [
     ...(named ? ['in the answer'] : []),
     ...(assumed === null ? [] : [assumptionInWords(assumed)]),
-    ...(health?.held === true ? ['held'] : []),
-    ...(health?.braked === true ? ['BRAKED'] : []),
-    ...(calm ? ['calm'] : []),
-    ...(share < 1000 ? [`share ${share / 10} %`] : []),
+    ...marksOf({ held: health?.held === true, braked: health?.braked === true, calm, share }),
   ]
-  const since = health === null || assumed !== null ? '' : `for ${ago(health.ageMs / 1000)}`
-  const told = state === 'up' ? 'up' : state.toUpperCase()
-  return [address, told, ...(health === null ? [] : [since]), marks.join(', ')]
+  const since = health === null || assumed !== null ? '' : `for ${formatAge(health.ageMs)}`
+  return [address, stateInWords(state), ...(health === null ? [] : [since]), marks.join(', ')]
 }
 
 function wireInWords({ wire }: ExplainResponse, hex: boolean): string[] {

@@ -1,8 +1,8 @@
 /** The rest of the fleet in words, for `meridian status`: overrides, the roster of probers, the other nodes. 100 columns. */
 import { ACTION_WORDS } from '../../api/override.ts'
 import type { NodeStatus, OverrideStatus, ProberStatus } from '../../health/node-health.ts'
-import { count } from '../../units.ts'
-import { ago, table, untilInWords, wrap } from '../output.ts'
+import { count, formatAge } from '../../units.ts'
+import { table, untilInWords, wrap } from '../output.ts'
 
 export function overridesInWords(overrides: readonly OverrideStatus[]): string {
   const lines = overrides.map(({ override, members, orphaned }) => {
@@ -18,8 +18,8 @@ export function probersInWords(probers: readonly ProberStatus[]): string {
     prober,
     region,
     live ? 'live' : 'SILENT',
-    `heard ${ago(ageMs / 1000)} ago`,
-    (beat?.overdue ?? 0) === 0 ? '' : `${beat!.overdue} OVERDUE, by ${ago(beat!.overdueAgeMs / 1000)}`,
+    `heard ${formatAge(ageMs)} ago`,
+    (beat?.overdue ?? 0) === 0 ? '' : `${beat!.overdue} OVERDUE, by ${formatAge(beat!.overdueAgeMs)}`,
   ])
   return `probers\n${rows.length === 0 ? '  none heard' : table(rows, '  ')}`
 }
@@ -27,7 +27,7 @@ export function probersInWords(probers: readonly ProberStatus[]): string {
 export function nodesInWords(nodes: readonly NodeStatus[]): string {
   const rows = nodes.map((node) => [
     node.beat.node.name,
-    node.self ? 'this' : node.live ? 'live' : `SILENT for ${ago(node.ageMs / 1000)}`,
+    node.self ? 'this' : node.live ? 'live' : `SILENT for ${formatAge(node.ageMs)}`,
     node.beat.version,
     `view ${node.beat.view.slice(0, 8)}`,
     node.beat.revision ?? '',
@@ -39,8 +39,8 @@ export function nodesInWords(nodes: readonly NodeStatus[]): string {
 
 function differences({ viewDiffersMs, verdictsDifferMs }: NodeStatus): string {
   const parts = [
-    ...(viewDiffersMs > 0 ? [`view DIFFERS for ${ago(viewDiffersMs / 1000)}`] : []),
-    ...(verdictsDifferMs > 0 ? [`verdicts DIFFER for ${ago(verdictsDifferMs / 1000)}`] : []),
+    ...(viewDiffersMs > 0 ? [`view DIFFERS for ${formatAge(viewDiffersMs)}`] : []),
+    ...(verdictsDifferMs > 0 ? [`verdicts DIFFER for ${formatAge(verdictsDifferMs)}`] : []),
   ]
   return parts.join(', ')
 }

@@ -4,20 +4,20 @@
  */
 import type { NameMoves, Plan } from '../../plan/plan.ts'
 import type { NamedChange } from '../../plan/services.ts'
-import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../../traffic/moves.ts'
-import { formatPercent } from '../../units.ts'
+import { type MeasuredMoves, measureInWords, type PlaceMoves } from '../../traffic/moves.ts'
+import { grouped } from '../../units.ts'
 import {
   brakeInWords,
   budgetInWords,
   changeInWords,
   deathInWords,
-  grouped,
   headlineOf,
   namesInWords,
-  utilisation,
+  placeRows,
+  restInWords,
   sentenceOf,
-  shareOrNone,
   signOf,
+  siteRows,
   steeringInWords,
   WEIGHING,
 } from './plan.ts'
@@ -33,10 +33,9 @@ const MOST_LINES = 30
 export function planInMarkdown(plan: Plan): string {
   if (plan.quiet) return `**Meridian:** ${headlineOf(plan)}\n`
   const { moves, records, sites, services, zones, budgets, braked, dead } = plan
-  const sentences = moves
-    .slice(0, MOST_LINES)
-    .map((move) => `- **${escape(steeringInWords(move))}** (${move.types.join(', ')}): ${escape(sentenceOf(move))}`)
-  const more = moves.length > MOST_LINES ? [`- … and ${grouped(moves.length - MOST_LINES)} more`] : []
+  const sentences = moves.map(
+    (move) => `- **${escape(steeringInWords(move))}** (${move.types.join(', ')}): ${escape(sentenceOf(move))}`,
+  )
   const changes = [
     ...zones.added.map((zone) => `- zone ${code(zone)} added`),
     ...zones.removed.map((zone) => `- zone ${code(zone)} removed`),
@@ -55,7 +54,7 @@ export function planInMarkdown(plan: Plan): string {
     ),
     ...(records.list.length === 0 ? [] : [details(`Records`, recordsInMarkdown(plan))]),
   ]
-  const head = [`**Meridian:** ${escape(headlineOf(plan))}`, '', ...sentences, ...more, ''].join('\n')
+  const head = [`**Meridian:** ${escape(headlineOf(plan))}`, '', ...firstOf(sentences, MOST_LINES), ''].join('\n')
   const foot = moves.length === 0 ? '' : `\n<sub>${WEIGHING[plan.weighing]}</sub>\n`
   return fit(head, sections, foot)
 }
@@ -90,8 +89,10 @@ function changeLines(what: string, { name, change, details: found }: NamedChange
   return [`- ${what} ${code(name)}: ${found.map(escape).join('; ')}`]
 }
 
-const firstOf = (lines: readonly string[], most: number): readonly string[] =>
-  lines.length <= most ? lines : [...lines.slice(0, most), `- … and ${grouped(lines.length - most)} more`]
+const firstOf = (lines: readonly string[], most: number): readonly string[] => [
+  ...lines.slice(0, most),
+  ...restInWords(lines.length - most).map((rest) => `- ${rest}`),
+]
 
 function moveInMarkdown(move: NameMoves): string {
   return [
@@ -103,28 +104,12 @@ function moveInMarkdown(move: NameMoves): string {
 function measureInMarkdown(measure: MeasuredMoves): string {
   const places = (what: string, those: readonly PlaceMoves[]): readonly string[] => {
     if (those.length === 0) return []
-    const rows = those
-      .slice(0, MOST_COUNTRIES)
-      .map(({ place, clients, moved, moves }) => [
-        place === '' ? '?' : place,
-        formatPercent(clients),
-        formatPercent(moved),
-        movesInWords(moves),
-      ])
-    const left = those.length - MOST_COUNTRIES
-    return [tableOf([what, 'clients', 'move', 'from → to'], rows), ...(left > 0 ? [`… and ${grouped(left)} more`] : [])]
+    const head = [what, 'clients', 'move', 'from → to']
+    return [tableOf(head, placeRows(those, MOST_COUNTRIES)), ...restInWords(those.length - MOST_COUNTRIES)]
   }
-  const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
-    site,
-    formatPercent(before),
-    formatPercent(after),
-    shareOrNone(capacityAfter),
-    utilisation(before, capacityBefore),
-    utilisation(after, capacityAfter),
-  ])
   return [
     `**${measureInWords(measure)}**`,
-    tableOf(['site', 'load before', 'load after', 'capacity', 'load / capacity before', 'after'], sites),
+    tableOf(['site', 'load before', 'load after', 'capacity', 'load / capacity before', 'after'], siteRows(measure)),
     ...places('continent', measure.continents),
     ...places('country', measure.countries),
   ].join('\n\n')
@@ -136,8 +121,7 @@ function recordsInMarkdown({ records }: Plan): string {
     return [sign, code(one.name), one.type, code(changeInWords(one))]
   })
   const left = records.list.length + records.leftOut - lines.length
-  const body = tableOf(['', 'name', 'type', 'what'], lines, (cell) => cell)
-  return left > 0 ? `${body}\n\n… and ${grouped(left)} more` : body
+  return [tableOf(['', 'name', 'type', 'what'], lines, (cell) => cell), ...restInWords(left)].join('\n\n')
 }
 
 function tableOf(

@@ -1,20 +1,19 @@
 /** A plan on a terminal: the headline, a sentence for each service, and short tables below it. */
 import type { NameMoves, Plan } from '../../plan/plan.ts'
-import { measureInWords, movesInWords, type MeasuredMoves, type PlaceMoves } from '../../traffic/moves.ts'
-import { formatPercent } from '../../units.ts'
+import { type MeasuredMoves, measureInWords, type PlaceMoves } from '../../traffic/moves.ts'
 import { table, wrap } from '../output.ts'
 import {
   brakeInWords,
   budgetInWords,
   changeInWords,
   deathInWords,
-  grouped,
   headlineOf,
   namesInWords,
-  utilisation,
+  placeRows,
+  restInWords,
   sentenceOf,
-  shareOrNone,
   signOf,
+  siteRows,
   steeringInWords,
   WEIGHING,
 } from './plan.ts'
@@ -52,13 +51,14 @@ export function planInText(plan: Plan): string {
   ].join('\n')
 }
 
-function some<T>(lines: readonly T[], most: number): readonly (T | string)[] {
-  return lines.length <= most ? lines : [...lines.slice(0, most), `… and ${grouped(lines.length - most)} more`]
-}
+const some = <T>(lines: readonly T[], most: number): readonly (T | string)[] => [
+  ...lines.slice(0, most),
+  ...restInWords(lines.length - most),
+]
 
 function someRows(rows: readonly (readonly string[])[], most: number, beyond: number): readonly string[] {
   const left = rows.length + beyond - Math.min(rows.length, most)
-  return [table(rows.slice(0, most), '  '), ...(left > 0 ? [`  … and ${grouped(left)} more`] : [])]
+  return [table(rows.slice(0, most), '  '), ...restInWords(left).map((rest) => `  ${rest}`)]
 }
 
 function moveInText(move: NameMoves): string {
@@ -69,31 +69,16 @@ function moveInText(move: NameMoves): string {
 function placesInText(what: string, places: readonly PlaceMoves[], most: number): readonly string[] {
   if (places.length === 0) return []
   const head = [what, 'clients', 'move', 'from → to']
-  const rows = places
-    .slice(0, most)
-    .map(({ place, clients, moved, moves }) => [
-      place === '' ? '?' : place,
-      formatPercent(clients),
-      formatPercent(moved),
-      movesInWords(moves, 3),
-    ])
-  const left = places.length - rows.length
-  return [table([head, ...rows], '    '), ...(left > 0 ? [`    … and ${left} more`] : [])]
+  const rest = restInWords(places.length - most).map((line) => `    ${line}`)
+  return [table([head, ...placeRows(places, most, 3)], '    '), ...rest]
 }
 
 function measureInText(measure: MeasuredMoves): readonly string[] {
-  const sites = measure.sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
-    site,
-    formatPercent(before),
-    formatPercent(after),
-    shareOrNone(capacityAfter),
-    utilisation(before, capacityBefore),
-    utilisation(after, capacityAfter),
-  ])
+  const head = ['site', 'load before', 'after', 'capacity', 'load/capacity before', 'after']
   return [
     `  ${measureInWords(measure)}`,
     ...placesInText('continent', measure.continents, measure.continents.length),
     ...placesInText('country', measure.countries, MOST_COUNTRIES),
-    table([['site', 'load before', 'after', 'capacity', 'load/capacity before', 'after'], ...sites], '    '),
+    table([head, ...siteRows(measure)], '    '),
   ]
 }

@@ -2,13 +2,10 @@
 import type { Names } from '../../plan/names.ts'
 import type { BudgetChange, NameMoves, Plan, RecordChange, RecordChanges } from '../../plan/plan.ts'
 import type { SetInWords } from '../../plan/records.ts'
-import { measureInWords, movesInWords } from '../../traffic/moves.ts'
-import { formatDuration, formatPercent } from '../../units.ts'
+import { type MeasuredMoves, measureInWords, movesInWords, type PlaceMoves } from '../../traffic/moves.ts'
+import { formatDuration, formatPercent, grouped, someOf } from '../../units.ts'
 
 export const QUIET = 'no record and no client changes'
-
-/** `12,345`. */
-export const grouped = (number: number): string => Math.round(number).toLocaleString('en-US')
 
 /** What steers: `web`, `web → api`, `(static) → web`. */
 export function steeringInWords({ before, after }: NameMoves): string {
@@ -16,10 +13,7 @@ export function steeringInWords({ before, after }: NameMoves): string {
   return `${before ?? '(static)'} → ${after ?? '(static)'}`
 }
 
-export function namesInWords({ count, some }: Names, most = some.length): string {
-  const told = some.slice(0, most)
-  return count > told.length ? `${told.join(', ')} and ${grouped(count - told.length)} more` : told.join(', ')
-}
+export const namesInWords = ({ count, some }: Names, most = some.length): string => someOf(some, most, count)
 
 /** `3.2 % of IPv4 clients move: 2.9 % fra → par; 2.1 % of IPv6 clients move: …`. */
 export function sentenceOf(move: NameMoves): string {
@@ -105,13 +99,40 @@ export const deathInWords = (service: string): string => `nothing of ${service} 
 export const brakeInWords = ({ service, sites }: Plan['braked'][number]): string =>
   `the brake of ${service} (keep) leaves ${sites.join(', ')} in answers, dead or not: too little capacity would be left`
 
+/** `… and 12 more`, behind a list that is cut; nothing where it is whole. */
+export const restInWords = (left: number): readonly string[] => (left > 0 ? [`… and ${grouped(left)} more`] : [])
+
+/** A row for each site: its name, loads, capacity, and loads against capacities, each before and after. */
+export const siteRows = ({ sites }: MeasuredMoves): readonly (readonly string[])[] =>
+  sites.map(({ site, before, after, capacityBefore, capacityAfter }) => [
+    site,
+    formatPercent(before),
+    formatPercent(after),
+    capacityAfter === null ? '-' : formatPercent(capacityAfter),
+    utilisation(before, capacityBefore),
+    utilisation(after, capacityAfter),
+  ])
+
+/** A row for each of the first `most` continents or countries: its code, its part of all clients, how many move, whither. */
+export const placeRows = (
+  places: readonly PlaceMoves[],
+  most: number,
+  mostMoves?: number,
+): readonly (readonly string[])[] =>
+  places
+    .slice(0, most)
+    .map(({ place, clients, moved, moves }) => [
+      place === '' ? '?' : place,
+      formatPercent(clients),
+      formatPercent(moved),
+      movesInWords(moves, mostMoves),
+    ])
+
 const timeInWords = (ms: number | null): string => (ms === null ? 'never (nothing is checked)' : formatDuration(ms))
 
 /** Load against capacity: 1 = as much as its part. */
-export const utilisation = (share: number, capacity: number | null): string =>
+const utilisation = (share: number, capacity: number | null): string =>
   capacity === null || capacity === 0 ? '-' : (share / capacity).toFixed(2)
-
-export const shareOrNone = (share: number | null): string => (share === null ? '-' : formatPercent(share))
 
 export const WEIGHING: Readonly<Record<Plan['weighing'], string>> = {
   addresses: 'clients are what a database places: IPv4 by address, IPv6 by network, in /48s but at most one each',

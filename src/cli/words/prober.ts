@@ -1,8 +1,8 @@
 /** What a process that only probes shows, in words. */
 import type { ProberStatusView } from '../../api/prober-status.ts'
 import type { TargetReport } from '../../probe/thread.ts'
-import { count } from '../../units.ts'
-import { ago, table, wrap } from '../output.ts'
+import { count, formatAge } from '../../units.ts'
+import { table, wrap } from '../output.ts'
 import { probingInWords } from './probing.ts'
 import { loadInWords, processInWords } from './process.ts'
 import { storeInWords } from './process.ts'
@@ -25,12 +25,12 @@ export function proberInWords({ node, plan, load, store, probing, troubles, targ
 function targetRow({ target, lastRunMs, vote, heldDownMs }: TargetReport): string[] {
   const marks = [
     ...(vote?.moving === true ? ['moving'] : []),
-    ...(heldDownMs > 0 ? [`UP held down for ${ago(heldDownMs / 1000)}`] : []),
+    ...(heldDownMs > 0 ? [`UP held down for ${formatAge(heldDownMs)}`] : []),
   ]
   return [
     checkInWords(target),
     vote === undefined ? 'no vote' : vote.value === 'down' ? 'DOWN' : vote.value,
-    lastRunMs === undefined ? 'never run' : `ran ${ago(lastRunMs / 1000)} ago`,
+    lastRunMs === undefined ? 'never run' : `ran ${formatAge(lastRunMs)} ago`,
     vote === undefined ? '' : `${Math.round(vote.rttMs)} ms`,
     [vote?.reason ?? '', ...marks].filter((part) => part !== '').join(', '),
   ]

@@ -1,13 +1,14 @@
 /** A process in words, for `meridian status`: what it is, how its last load went, whether it reaches the Store. */
 import type { LoadStatus, ProcessStatus, StoreStatus } from '../../api/status.ts'
 import { formatProblem } from '../../problem.ts'
-import { ago, wrap } from '../output.ts'
+import { formatAge } from '../../units.ts'
+import { wrap } from '../output.ts'
 
 export function processInWords(node: ProcessStatus): string[] {
   const { name, ready, reasons, warnings, upSeconds, pid, version, region, fault } = node
   const state = ready ? 'ready' : `NOT READY: ${reasons.join('; ')}`
   return [
-    `${name}  ${state}  up ${ago(upSeconds)}  pid ${pid}  version ${version}  region ${region}`,
+    `${name}  ${state}  up ${formatAge(1000 * upSeconds)}  pid ${pid}  version ${version}  region ${region}`,
     ...warnings.map((warning) => wrap(warning, '! ')),
     ...(fault === null ? [] : [wrap(`FAULT: ${fault}`)]),
   ]
@@ -19,7 +20,7 @@ export function loadInWords(load: LoadStatus | null): string[] {
   const what = load.ok ? 'took' : `${why}; what was loaded before goes on`
   const of = load.revision === null ? '' : ` of ${load.revision}`
   return [
-    wrap(`the last load${of}, ${ago(load.agoSeconds)} ago (${load.why}), ${what}`),
+    wrap(`the last load${of}, ${formatAge(1000 * load.agoSeconds)} ago (${load.why}), ${what}`),
     ...load.problems.flatMap((problem) =>
       formatProblem(problem)
         .split('\n')

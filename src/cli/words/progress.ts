@@ -1,5 +1,6 @@
 /** A bar for those who wait at a terminal while a large folder of zones is parsed; erased when that is done. */
 import type { Progress } from '../../load/load.ts'
+import { grouped } from '../../units.ts'
 import type { Terminal } from '../output.ts'
 
 const EVERY_MS = 100
@@ -24,7 +25,7 @@ export function makeProgressBar(terminal: Terminal, nowMs: () => number = () => 
       isDrawn = true
       const done = Math.floor((BAR * parsed) / Math.max(files, 1))
       const bar = `[${'#'.repeat(done)}${' '.repeat(BAR - done)}]`
-      const text = `${bar} parsed ${inWords(parsed)}/${inWords(files)} files, ${inWords(names)} names`
+      const text = `${bar} parsed ${grouped(parsed)}/${grouped(files)} files, ${grouped(names)} names`
       terminal.write(`${ERASE}${text.slice(0, Math.max(terminal.columns - 1, 0))}`)
     },
     erase() {
@@ -33,5 +34,3 @@ export function makeProgressBar(terminal: Terminal, nowMs: () => number = () => 
     },
   }
 }
-
-const inWords = (number: number): string => number.toLocaleString('en')

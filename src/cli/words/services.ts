@@ -1,8 +1,9 @@
 /** Services and their members in words, for `meridian status`: what a member is, why, and who says so. 100 columns. */
 import type { ServiceStatus } from '../../api/status.ts'
-import type { MemberStatus, VoteStatus } from '../../health/node-health.ts'
+import type { MemberStatus, ServiceHealth, VoteStatus } from '../../health/node-health.ts'
 import type { Target } from '../../health/target.ts'
-import { ago, table, untilInWords, wrap } from '../output.ts'
+import { formatAge, formatEndpoint, formatShare, formatWholePercent } from '../../units.ts'
+import { table, untilInWords, wrap } from '../output.ts'
 
 type Member = ServiceStatus['members'][number]
 
@@ -13,25 +14,36 @@ export function serviceInWords(service: ServiceStatus): string {
   return [titleOf(service), ...lines].join('\n')
 }
 
-function titleOf({ service, leftPercent, keepPercent, braked, lastResort }: ServiceStatus): string {
-  const marks = [
+const titleOf = (service: ServiceStatus): string => [`service ${service.service}`, ...leftInWords(service)].join('  ')
+
+/** What is left of a service, and what is wrong with it. */
+export function leftInWords({ leftPercent, keepPercent, braked, lastResort }: ServiceHealth): string[] {
+  const keep = keepPercent === 0 ? 'no brake' : `keep ${formatWholePercent(keepPercent)}`
+  return [
+    `${formatWholePercent(leftPercent)} of its capacity left (${keep})`,
     ...(lastResort ? ['LAST RESORT: nobody is usable'] : []),
     ...(braked.length > 0 ? [`BRAKE: ${braked.length} DOWN wait`] : []),
   ]
-  const keep = keepPercent === 0 ? 'no brake' : `keep ${keepPercent} %`
-  return [`service ${service}`, `${Math.round(leftPercent)} % of its capacity left (${keep})`, ...marks].join('  ')
 }
 
 function headOf(member: Member): string[] {
-  const { site, address, state, ageMs, held, calm, braked, share } = member
-  const marks = [
-    ...(held ? ['held'] : []),
-    ...(braked ? ['BRAKED'] : []),
-    ...(calm ? ['calm'] : []),
-    ...(share < 1000 ? [`share ${share / 10} %`] : []),
-  ]
-  return [site, address, state === 'up' ? 'up' : state.toUpperCase(), `for ${ago(ageMs / 1000)}`, marks.join(' ')]
+  const { site, address, state, ageMs } = member
+  return [site, address, stateInWords(state), `for ${formatAge(ageMs)}`, marksOf(member).join(' ')]
 }
+
+export const stateInWords = (state: string): string => (state === 'up' ? 'up' : state.toUpperCase())
+
+export const marksOf = ({
+  held,
+  braked,
+  calm,
+  share,
+}: Pick<Member, 'held' | 'braked' | 'calm' | 'share'>): string[] => [
+  ...(held ? ['held'] : []),
+  ...(braked ? ['BRAKED'] : []),
+  ...(calm ? ['calm'] : []),
+  ...(share < 1000 ? [`share ${formatShare(share)}`] : []),
+]
 
 /** Why a member is what it is, and who says so; in from the edge as below its head. */
 export function detailsOf(member: Member): string[] {
@@ -54,11 +66,11 @@ export function detailsOf(member: Member): string[] {
 const INDENT = '      '
 
 function voteRow({ prober, region, value, moving, reason, rttMs, share, ageMs }: VoteStatus): string[] {
-  const asks = share < 1000 ? [`asks ${share / 10} %`] : []
+  const asks = share < 1000 ? [`asks ${formatShare(share)}`] : []
   return [
     `${prober} (${region})`,
     value === 'down' ? 'DOWN' : value,
-    `for ${ago(ageMs / 1000)}`,
+    `for ${formatAge(ageMs)}`,
     `${Math.round(rttMs)} ms`,
     clip([reason, ...(moving ? ['moving'] : []), ...asks].join(', ')),
   ]
@@ -70,8 +82,7 @@ const clip = (text: string): string => (text.length > LONGEST_REASON ? `${text.s
 
 /** `https 192.0.2.1:443 /healthz` */
 export function checkInWords({ check, address, port }: Pick<Target, 'check' | 'address' | 'port'>): string {
-  const at = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-  return `${check.type} ${at}${'path' in check ? ` ${check.path}` : ''}`
+  return `${check.type} ${formatEndpoint({ address, port })}${'path' in check ? ` ${check.path}` : ''}`
 }
 
 /** How many members are in which trouble: `2 down, 1 held`; empty when all is well. */

@@ -119,8 +119,7 @@ function readResort(read: Reader, node: Node, fields: Fields, type: number): rea
     const hint = 'They answer when every pool of a client’s chain is down'
     read.missing(node, 'a dynamic record', 'values', hint)
   }
-  const nodes = many !== undefined ? read.items(many.value, '“values”') : one !== undefined ? [one.value] : []
-  if (many?.value.kind === 'list' && nodes.length === 0) read.fault('value-kind', many.value, '“values” is empty')
+  const nodes = many !== undefined ? read.filledItems(many.value, '“values”') : one !== undefined ? [one.value] : []
   const seen = new Set<string>()
   return nodes.flatMap((value) => {
     const bytes = readAddress(read, value, type)

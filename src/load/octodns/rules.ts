@@ -44,8 +44,7 @@ export function readDynamicRules(
     read.missing(dynamic.key, '“dynamic”', 'rules', 'rules: [{geos: [EU], pool: eu}, {pool: na}]')
     return undefined
   }
-  const nodes = read.items(entry.value, '“rules”')
-  if (entry.value.kind === 'list' && nodes.length === 0) read.fault('value-kind', entry.value, '“rules” is empty')
+  const nodes = read.filledItems(entry.value, '“rules”')
   const seen = new Set<string>()
   const rules = nodes.flatMap((node) => readRule(read, node, pools, seen) ?? [])
   if (rules.length === 0) return undefined

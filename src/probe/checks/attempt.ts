@@ -3,6 +3,7 @@
  * A kind begins it, tells what it sees, and gives back how to close.
  */
 import type { Target } from '../../health/target.ts'
+import { messageOf } from '../../problem.ts'
 import { formatDuration } from '../../units.ts'
 import type { CheckModel } from '../../zone/model.ts'
 import { type Observation, observeError } from './observation.ts'
@@ -73,7 +74,7 @@ export function attempt(
       close = begin(self)
       if (ended) close()
     } catch (error) {
-      self.unable(`the check can't be made: ${error instanceof Error ? error.message : String(error)}`)
+      self.unable(`the check can't be made: ${messageOf(error)}`)
     }
   })
 }

@@ -5,11 +5,9 @@
  * could keep it busy for seconds.
  */
 import { randomInt } from 'node:crypto'
-import { createSocket } from 'node:dgram'
-import { isIP } from 'node:net'
 import { Packet, type Resource } from 'dns2'
 import { formatAddress, parseAddress } from '../../dns/address.ts'
-import { isReplyTo } from '../../dns/exchange.ts'
+import { isReplyTo, sendUdp } from '../../dns/exchange.ts'
 import { encodeQuery } from '../../dns/message.ts'
 import { rcodeName, typeNumber } from '../../dns/types.ts'
 import { type Attempt, attempt, printable, type TargetOf } from './attempt.ts'
@@ -22,24 +20,16 @@ type DnsCheck = TargetOf<'dns'>['check']
 export function checkDns({ address, port, check }: TargetOf<'dns'>): Promise<Observation> {
   return attempt(check.timeoutMs, 'no answer', (self) => {
     const query = encodeQuery({ name: check.name, type: check.rrtype, id: randomInt(65_536), rd: true, edns: {} })
-    const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
-    let closed = false
     const passedOver = self.count()
-    socket.on('error', self.error)
-    socket.on('message', (reply) => {
-      if (!isReplyTo(query, reply)) return passedOver()
-      if (reply.length > REPLY_BYTES) self.fail(`answer of more than ${REPLY_BYTES} bytes`)
+    const hear = (reply: Buffer): void => {
+      if (!isReplyTo(query, reply)) passedOver()
+      else if (reply.length > REPLY_BYTES) self.fail(`answer of more than ${REPLY_BYTES} bytes`)
       else judge(check, reply, self)
-    })
-    socket.connect(port, address, () => {
-      if (!closed) socket.send(query)
-    })
-    return () => {
-      closed = true
-      socket.close()
     }
+    return sendUdp({ address, port }, query, hear, self.error)
   })
 }
+
 function judge(check: DnsCheck, reply: Buffer, self: Attempt): void {
   const packet = decode(reply)
   if (packet === undefined) return self.fail('no DNS spoken')

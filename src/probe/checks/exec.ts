@@ -6,8 +6,8 @@
  * so that whoever outlives this thread can end it too.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { isIP } from 'node:net'
 import type { Readable } from 'node:stream'
+import { familyOf } from '../../dns/address.ts'
 import { attempt, printable, type TargetOf } from './attempt.ts'
 import { hostLacks, type Observation } from './observation.ts'
 
@@ -112,7 +112,7 @@ export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise
 const environment = ({ address, port, check }: TargetOf<'exec'>): Record<string, string> => ({
   PATH,
   MERIDIAN_ADDRESS: address,
-  MERIDIAN_FAMILY: String(isIP(address)),
+  MERIDIAN_FAMILY: String(familyOf(address)),
   ...(port !== 0 && { MERIDIAN_PORT: String(port) }),
   MERIDIAN_TIMEOUT_MS: String(check.timeoutMs),
 })

@@ -6,7 +6,9 @@
  *   message HealthCheckResponse { ServingStatus status = 1; }
  */
 import { connect as connectHttp2, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2'
-import { isIP, type Socket } from 'node:net'
+import { type Socket } from 'node:net'
+import { codeOf } from '../../problem.ts'
+import { bracketed } from '../../units.ts'
 import { type Attempt, attempt, printable, type TargetOf } from './attempt.ts'
 import { dial as dialTcp, dialTls } from './dial.ts'
 import type { Observation } from './observation.ts'
@@ -27,7 +29,7 @@ export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
   const { address, port, check } = target
   return attempt(check.timeoutMs, 'no connection', (self) => {
     const socket = dial(target, self)
-    const literal = isIP(address) === 6 ? `[${address}]` : address
+    const literal = bracketed(address)
     const session = connectHttp2(`http://${literal}:${port}`, {
       createConnection: () => socket,
       settings: { enablePush: false },
@@ -40,7 +42,7 @@ export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
     const stream = session.request({
       ':method': 'POST',
       ':scheme': check.tls ? 'https' : 'http',
-      ':authority': check.host === undefined ? `${literal}:${port}` : authority(check.host),
+      ':authority': check.host === undefined ? `${literal}:${port}` : bracketed(check.host),
       ':path': '/grpc.health.v1.Health/Check',
       'content-type': 'application/grpc',
       te: 'trailers',
@@ -68,8 +70,6 @@ export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
   })
 }
 
-const authority = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host)
-
 /** Its own errors come before those that HTTP/2 makes of them, which wouldn't tell this host's faults from the site's. */
 function dial({ address, port, check }: TargetOf<'grpc'>, self: Attempt): Socket {
   if (!check.tls) return dialTcp(address, port, self)
@@ -82,7 +82,7 @@ function dial({ address, port, check }: TargetOf<'grpc'>, self: Attempt): Socket
 }
 
 function observeHttp2(error: Error, self: Attempt): void {
-  const code = 'code' in error ? String(error.code) : ''
+  const code = codeOf(error) ?? ''
   if (code === 'ERR_HTTP2_STREAM_ERROR')
     self.fail(error.message.replace(/^Stream closed with error code/, 'stream closed:'))
   else if (code.startsWith('ERR_HTTP2_')) self.fail('no HTTP/2 spoken')

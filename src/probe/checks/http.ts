@@ -5,8 +5,8 @@
  */
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
-import { isIP } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import { bracketed } from '../../units.ts'
 import { type Attempt, attempt, type TargetOf } from './attempt.ts'
 import { dial, dialTls } from './dial.ts'
 import type { Observation } from './observation.ts'
@@ -67,7 +67,7 @@ function ask({ address, port, check }: HttpTarget, self: Attempt): ClientRequest
 }
 
 const PORTS = { http: 80, https: 443 } as const
-const hostHeader = (host: string, port: string): string => (isIP(host) === 6 ? `[${host}]${port}` : `${host}${port}`)
+const hostHeader = (host: string, port: string): string => `${bracketed(host)}${port}`
 
 /** Reads to the end, or to BODY_BYTES, whichever is first. */
 function readBody(response: IncomingMessage, wanted: string | undefined, { pass, fail, count }: Attempt): void {

@@ -4,6 +4,7 @@
  * (errno(3)) those in SITE_WORDS come from the site or from the way to it; all others are this host's.
  */
 import { getSystemErrorMap } from 'node:util'
+import { codeOf } from '../../problem.ts'
 
 export interface Observation {
   /**
@@ -72,7 +73,7 @@ const SYSTEM_ERRORS: ReadonlyMap<string, string> = new Map(getSystemErrorMap().v
 
 /** An error of a connection or a request, as an observation. */
 export function observeError(error: Error, rttMs: number): Observation {
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const code = codeOf(error) ?? ''
   if (code === 'ENETUNREACH') return { kind: 'unroutable', reason: 'network unreachable', rttMs }
   const words = SITE_WORDS[code] ?? PROTOCOLS.find(([prefix]) => code.startsWith(prefix))?.[1]
   const own = OWN_WORDS[code] ?? (words === undefined ? ownWords(code) : undefined)

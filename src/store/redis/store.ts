@@ -18,6 +18,8 @@ import {
   type ProberIdentity,
   type Store,
 } from '../../health/store.ts'
+import { within } from '../../health/within.ts'
+import { formatAge } from '../../units.ts'
 import { nodeBoard, proberBoard } from './board.ts'
 import { type Client, connect, type Links, type Subscriber } from './connect.ts'
 import type { Fields } from './fields.ts'
@@ -142,8 +144,8 @@ export class RedisStore implements Store {
   get trouble(): string | undefined {
     if (this.#starting) return `Redis at ${this.#place.address} is being connected to, and read`
     if (this.#told === undefined) return undefined
-    const seconds = Math.round((performance.now() - this.#troubleMs) / 1000)
-    return seconds < 1 ? this.#told : `${this.#told} (for ${seconds} s)`
+    const ageMs = performance.now() - this.#troubleMs
+    return ageMs < 500 ? this.#told : `${this.#told} (for ${formatAge(ageMs)})`
   }
 
   board({ name, region, bootId }: ProberIdentity): Board {
@@ -170,7 +172,7 @@ export class RedisStore implements Store {
         if (fields !== undefined) found.push(readKnown(fields, name, this.#intern, this.refusals))
       }
     }
-    await within(PATIENCE_MS, read()).catch(() => {})
+    await inTime(PATIENCE_MS, read()).catch(() => {})
     return [...found]
   }
 
@@ -225,7 +227,7 @@ export class RedisStore implements Store {
   async #patiently(listener: Listener): Promise<void> {
     for (let done = -1; done !== listener.done && !this.#closed;) {
       done = listener.done
-      if (await within(PATIENCE_MS, listener.synced).catch(() => false)) return
+      if (await inTime(PATIENCE_MS, listener.synced).catch(() => false)) return
     }
   }
 
@@ -263,7 +265,7 @@ export class RedisStore implements Store {
     const { speaks } = this.#links
     if (!this.#usable || this.#closed) return false
     try {
-      await within(patienceMs, command(speaks))
+      await inTime(patienceMs, command(speaks))
       this.#unansweredMs = undefined
       this.#note('answers', undefined)
       return true
@@ -422,7 +424,7 @@ export class RedisStore implements Store {
     }
     this.#pinging = true
     try {
-      await within(this.#settings.answerMs ?? ANSWER_MS, listens.ping())
+      await inTime(this.#settings.answerMs ?? ANSWER_MS, listens.ping())
       this.#heardTurn = this.#turn
     } catch (error) {
       if (listens.status !== 'ready') return
@@ -479,13 +481,8 @@ class Late extends Error {
   }
 }
 
-/** The promise, but no longer than that: then Late. What it still does is nobody's concern. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Late()), ms)))
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+/** The promise, but no longer than that. What it still does is nobody's concern. */
+const inTime = <T>(ms: number, promise: Promise<T>): Promise<T> =>
+  within(ms, promise, () => {
+    throw new Late()
+  })

@@ -9,6 +9,7 @@ import type { Refusals } from '../../health/refusals.ts'
 import type { Heartbeat, KnownMember, NodeBeat, NodeIdentity, ProberIdentity } from '../../health/store.ts'
 import type { Vote, VoteValue } from '../../health/vote.ts'
 import { inLine } from '../../problem.ts'
+import { attempt } from '../../state.ts'
 import { type Fields, pairs } from './fields.ts'
 import type { Kind } from './keys.ts'
 import type { Signer } from './signer.ts'
@@ -263,11 +264,5 @@ function listOf(text: string, most: number): readonly unknown[] | undefined {
 }
 
 /** undefined: too long, or no JSON. */
-function parsed(text: string, most: number): unknown {
-  if (text.length > most) return undefined
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
+const parsed = (text: string, most: number): unknown =>
+  text.length > most ? undefined : attempt<unknown>(() => JSON.parse(text))

@@ -2,7 +2,7 @@
  * What Redis and the way to it answer when something is wrong, as a line that says what to do. Pure: texts in, text out.
  * A server that does not know a command tells its arguments, and a login is such a command: passwords are taken out.
  */
-import { inLine } from '../../problem.ts'
+import { codeOf, inLine } from '../../problem.ts'
 import type { RedisPlace } from './url.ts'
 
 /** Of an error's text. */
@@ -87,10 +87,10 @@ const causeOf = (text: string): string => text.split('Last error: ')[1] ?? 'do t
 /** Codes and causes count as well: the message alone may be empty, or say only that all nodes failed. */
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const code: unknown = Reflect.get(error, 'code')
+  const code = codeOf(error)
   const nodes: unknown = Reflect.get(error, 'lastNodeError')
   if (nodes instanceof Error) return textOf(nodes)
   if (error instanceof AggregateError && error.errors.length > 0) return textOf(error.errors[0])
   const { message } = error
-  return typeof code === 'string' && !message.includes(code) ? `${code} ${message}` : message
+  return code !== undefined && !message.includes(code) ? `${code} ${message}` : message
 }

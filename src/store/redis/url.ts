@@ -3,6 +3,8 @@
  * or without TLS. docs/redis.md has the forms. A URL that can't be read is a settings problem, told in words.
  */
 import { readFileSync } from 'node:fs'
+import { codeOf } from '../../problem.ts'
+import { bracketed } from '../../units.ts'
 
 export interface HostPort {
   readonly host: string
@@ -84,7 +86,7 @@ function parse(url: string): RedisPlace {
     sentinelPassword: parameters.get('sentinel-password'),
     db: databaseOf(parts, kind),
     tls,
-    address: hosts.map(({ host, port }) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)).join(','),
+    address: hosts.map(({ host, port }) => `${bracketed(host)}:${port}`).join(','),
   }
 }
 
@@ -136,7 +138,7 @@ function tlsOf(parameters: ReadonlyMap<string, string>): RedisTls {
     try {
       tls[name] = readFileSync(file, 'utf8')
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'it is no file'
+      const code = codeOf(error) ?? 'it is no file'
       throw new Unreadable(`names a file in its parameter ${name} that can't be read: ${code}`)
     }
   }
