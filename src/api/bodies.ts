@@ -1,6 +1,6 @@
 /** What may be posted: bodies of the API's POST routes, checked before anything of the node sees them. */
 import { z } from 'zod'
-import { refusedDuration } from '../health/override.ts'
+import { type OverrideRequest, refusedDuration } from '../health/override.ts'
 import { parseDurationMs } from '../units.ts'
 
 /** The largest body that is read; more than any of them needs. */
@@ -11,15 +11,8 @@ export const REQUESTED_ACTIONS = ['drain', 'undrain', 'up', 'down', 'off'] as co
 export type RequestedAction = (typeof REQUESTED_ACTIONS)[number]
 
 /** An override as it is asked for. */
-export interface OverrideBody {
-  readonly pattern: string
+export interface OverrideBody extends Omit<OverrideRequest, 'action'> {
   readonly action: RequestedAction
-  /** undefined = until undone. */
-  readonly forMs: number | undefined
-  readonly who: string
-  /** Empty where something is undone. */
-  readonly why: string
-  readonly yes: boolean
 }
 
 export interface ForgetBody {

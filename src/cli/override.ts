@@ -54,15 +54,8 @@ function reportNotStored(notKept: NotStored, output: Output): number {
 
 /** Exit code: 0 when it was done, NOT_KEPT. Throws ControlError, with the reason when the node refuses. */
 export async function override(options: OverrideOptions, output: Output): Promise<number> {
-  const { pattern, action, who, why, yes } = options
-  const body = {
-    pattern,
-    action,
-    who,
-    yes,
-    ...(why !== undefined && { why }),
-    ...(options.for !== undefined && { for: options.for }),
-  }
+  const { pattern, action, who, why, yes, for: time } = options
+  const body = { pattern, action, who, why, yes, for: time } // JSON leaves out what is undefined
   const done = await post<OverrideResult>(options, '/api/overrides', body)
   output.out(options.json ? JSON.stringify(done) : overrideInWords(done))
   return reportNotStored(done.notKept, output)

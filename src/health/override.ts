@@ -66,6 +66,7 @@ export interface OverrideRequest {
   /** undefined = until undone. */
   readonly forMs: number | undefined
   readonly who: string
+  /** Empty where something is undone. */
   readonly why: string
   /** Also when less than `keep` of a service would be left. */
   readonly yes: boolean

@@ -3,14 +3,12 @@
  * stops. A flood of queries starves no check, and a bug in a check stops no answer.
  */
 import { MessageChannel } from 'node:worker_threads'
-import type { ReachSettings } from '../health/reach.ts'
-import { type Board, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
+import { type Board, HEARTBEAT_MS } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
 import { within } from '../health/within.ts'
 import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
 import { serveBoard } from '../store/port.ts'
-import type { Endpoint } from '../units.ts'
-import { type Commands, killRunning, makeRunning } from './checks/exec.ts'
+import { killRunning, makeRunning } from './checks/exec.ts'
 import type { Activity } from './prober.ts'
 import type { ProberNews, ProberOrder, WorkerData } from './worker.ts'
 
@@ -26,15 +24,9 @@ const STOP_MS = 500
 
 export const WORKER = entryBeside(import.meta.url, 'worker')
 
-export interface SupervisedSettings {
-  readonly identity: ProberIdentity
+export interface SupervisedSettings extends Omit<WorkerData, 'running' | 'board'> {
   /** What the thread says comes out here. */
   readonly board: Board
-  readonly canaries: readonly Endpoint[]
-  /** Most checks it begins in a second. */
-  readonly rate: number
-  readonly commands: Commands
-  readonly reach: ReachSettings
   readonly entry: URL
   readonly onTrouble: (trouble: string) => void
   /** The thread is gone, and will be replaced. */

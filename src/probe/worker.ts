@@ -14,7 +14,7 @@ import { type Activity, Prober } from './prober.ts'
 export interface WorkerData {
   readonly identity: ProberIdentity
   readonly canaries: readonly Endpoint[]
-  /** Checks a second. */
+  /** Most checks it begins in a second. */
   readonly rate: number
   readonly commands: Commands
   readonly reach: ReachSettings
