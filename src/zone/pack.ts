@@ -1,9 +1,9 @@
 /**
  * A zone between YAML and Image: the linker's object file. Written by load/records.ts through a Packer, kept from load to
  * load, copied and relocated by zone/image.ts. A million names are some 70 MB in this form and would be ten times that
- * as objects. Text of names is made when a human asks: recordsOf().
+ * as objects.
  */
-import { CLASS, TYPE } from '../dns/types.ts'
+import { CLASS } from '../dns/types.ts'
 import { doubled } from '../geo/memory.ts'
 import type { Position } from '../problem.ts'
 
@@ -52,44 +52,6 @@ export const Z_INTS = 9
 /** Type bits of steered names: which of A and AAAA a name has. Never depends on the client or on health. */
 export const STEERS_A = 1
 export const STEERS_AAAA = 2
-
-/** One RRset, or one steered entry when `steered` is set (then type is 0 and rdata is empty). */
-export interface RecordModel {
-  /** Owner, lower-case wire form. */
-  readonly owner: Uint8Array
-  readonly type: number
-  readonly ttlSeconds: number
-  /** Wire RDATA of each RR, names uncompressed. */
-  readonly rdata: readonly Uint8Array[]
-  readonly steered?: {
-    readonly service: string
-    /** Bits STEERS_*. */
-    readonly types: number
-    /** Caps the service's ttl.max and ttl.min; 0 = the service's own. */
-    readonly ttlSeconds: number
-  }
-  readonly at: Position
-}
-
-/** The SOA, RRsets and steered entries of a zone, as objects over its bytes. */
-export function* recordsOf(zone: ZoneModel): Generator<RecordModel> {
-  const { sets, bytes, soa } = zone
-  yield { owner: zone.apex, type: TYPE.SOA, ttlSeconds: soa.ttlSeconds, rdata: [soa.rdata], at: zone.at }
-  for (let i = 0; i < sets.length; i += Z_INTS) {
-    const type = sets[i + Z_TYPE]!
-    const count = sets[i + Z_COUNT]!
-    const from = sets[i + Z_AT]!
-    const owner = ownerAt(zone, i)
-    const at = positionOf(zone, i)
-    if (type === 0) {
-      const ttlSeconds = sets[i + Z_SIZE]!
-      const steered = { service: zone.services[from]!, types: count, ttlSeconds }
-      yield { owner, type, ttlSeconds, rdata: [], steered, at }
-      continue
-    }
-    yield { owner, type, ttlSeconds: recordTtl(bytes, from), rdata: rdataOf(zone, i), at }
-  }
-}
 
 /** Owner of the set whose first int is sets[i], as a view. */
 export function ownerAt({ sets, bytes }: Pick<ZoneModel, 'sets' | 'bytes'>, i: number): Uint8Array {

@@ -10,9 +10,9 @@ import { beforeEach, expect, test } from 'vitest'
 import { explain } from '../../src/explain/explain.ts'
 import { DOWN, healthWord, UP } from '../../src/health/table.ts'
 import { loadFolder } from '../../src/load/load.ts'
-import { recordsOf } from '../../src/zone/pack.ts'
 import { makeAsk, memory } from '../support/ask.ts'
 import { CLIENTS } from '../support/mmdb.ts'
+import { recordsOf } from '../support/records.ts'
 import { makeNode } from './fixture.ts'
 
 const dynamic = (type: string, ttl: number, eu: string, na: string, value: string): string =>

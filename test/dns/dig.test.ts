@@ -6,10 +6,10 @@ import { formatName } from '../../src/dns/name.ts'
 import { ZONE_TYPES } from '../../src/dns/rdata.ts'
 import { typeName } from '../../src/dns/types.ts'
 import { loadFolder } from '../../src/load/load.ts'
-import { recordsOf } from '../../src/zone/pack.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { type Running, start } from '../server/fixture.ts'
 import { presented, writeZones } from '../support/folder.ts'
+import { recordsOf } from '../support/records.ts'
 
 /** Each type, in octoDNS's keys and with documentation's names and addresses. */
 const ZONE = String.raw`

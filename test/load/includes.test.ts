@@ -12,8 +12,8 @@ import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { formatProblem } from '../../src/problem.ts'
 import { Source } from '../../src/yaml/source.ts'
 import { parseYaml } from '../../src/yaml/tree.ts'
-import { recordsOf } from '../../src/zone/pack.ts'
 import { briefs, briefsOf, DEFAULTS, linesOf, load, NS, writeZones } from '../support/folder.ts'
+import { recordsOf } from '../support/records.ts'
 
 /** A zone whose `www` is what a file has. */
 const zoneOf = (name: string): string => `${NS}www: !include ${JSON.stringify(name)}\n`

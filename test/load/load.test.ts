@@ -10,7 +10,8 @@ import { typeName } from '../../src/dns/types.ts'
 import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { formatProblem } from '../../src/problem.ts'
 import type { ServiceModel } from '../../src/zone/model.ts'
-import { recordsOf, type ZoneModel } from '../../src/zone/pack.ts'
+import type { ZoneModel } from '../../src/zone/pack.ts'
+import { recordsOf } from '../support/records.ts'
 
 const folders: string[] = []
 afterEach(() => folders.splice(0).forEach((folder) => rmSync(folder, { recursive: true })))

@@ -5,8 +5,8 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { loadFolder } from '../../src/load/load.ts'
 import { buildImage } from '../../src/zone/image.ts'
-import { recordsOf } from '../../src/zone/pack.ts'
 import { briefs, briefsOf, DEFAULTS, linesOf, load, masterLines, NS, writeZones } from '../support/folder.ts'
+import { recordsOf } from '../support/records.ts'
 
 const A = (last: number): string => `{type: A, value: 192.0.2.${last}}`
 

@@ -8,7 +8,8 @@ import { formatRdata } from '../../src/dns/rdata.ts'
 import { TYPE, typeName } from '../../src/dns/types.ts'
 import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { formatProblem } from '../../src/problem.ts'
-import { recordsOf, type ZoneModel } from '../../src/zone/pack.ts'
+import type { ZoneModel } from '../../src/zone/pack.ts'
+import { recordsOf } from './records.ts'
 
 const folders: string[] = []
 afterAll(() => folders.splice(0).forEach((folder) => rmSync(folder, { recursive: true })))

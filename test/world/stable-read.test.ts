@@ -24,9 +24,9 @@ import { serialOf } from '../../src/load/soa.ts'
 import { makeBuilder } from '../../src/world/build.ts'
 import { Folder, LOCK_WAIT } from '../../src/world/folder.ts'
 import { WAIT_FOR_REST, READ_AT_ONCE, readWhenStable, stampFiles, StampBuilder } from '../../src/world/stable-read.ts'
-import { recordsOf } from '../../src/zone/pack.ts'
 import { madeOf } from '../support/build.ts'
 import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
+import { recordsOf } from '../support/records.ts'
 import { commit, git, makeRepository, writeFiles } from '../support/repository.ts'
 
 let folder: string

@@ -29,7 +29,8 @@ import {
   S_TTL,
   S_TYPES,
 } from '../../src/zone/image.ts'
-import { Packer, recordsOf, type ZoneModel } from '../../src/zone/pack.ts'
+import { Packer, type ZoneModel } from '../../src/zone/pack.ts'
+import { recordsOf } from '../support/records.ts'
 import { type Found, lookUp, type ReferenceZone, suffixes } from './reference.ts'
 
 const at = { file: 'test', line: 1, column: 1 }
