@@ -12,7 +12,7 @@ import type { ProbeSettings } from '../world/settings-check.ts'
 import { failoverBudget, type SteeredNames, steeredNames, steeredOf } from '../zone/budget.ts'
 import type { Model } from '../zone/model.ts'
 import { Z_OWNER } from '../zone/pack.ts'
-import { type Output, table } from './output.ts'
+import { type Output, restInWords, table } from './output.ts'
 import { checkParent } from './parent.ts'
 import { GithubWriter, ProblemWriter } from './words/problems.ts'
 import { makeProgressBar } from './words/progress.ts'
@@ -144,7 +144,7 @@ function printBudgets({ zones, services }: Model, output: Output): void {
   if (rows.length === 0) return
   const head = ['failover of', 'service', 'detection', 'spread', 'TTL', 'worst case', 'budget']
   output.out(table([head, ...rows.slice(0, MAX_ROWS).map(budgetRow)]))
-  if (rows.length > MAX_ROWS) output.out(`… and ${rows.length - MAX_ROWS} more`)
+  for (const rest of restInWords(rows.length - MAX_ROWS)) output.out(rest)
   output.out('')
 }
 

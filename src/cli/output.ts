@@ -1,6 +1,6 @@
 /** Where commands write, so that tests can read it; and tables of text. */
 import { printable } from '../problem.ts'
-import { formatAge } from '../units.ts'
+import { formatAge, grouped } from '../units.ts'
 
 export interface Output {
   /** A line of result. */
@@ -52,6 +52,12 @@ export function table(rows: readonly (readonly string[])[], indent = ''): string
     )
     .join('\n')
 }
+
+/** `… and 12 more`, behind a list that is cut; nothing where it is whole. */
+export const restInWords = (left: number): readonly string[] => (left > 0 ? [`… and ${grouped(left)} more`] : [])
+
+/** The text, or its begin where it has more than `most` characters. */
+export const clip = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text)
 
 /** How wide a terminal at the other end of a night may be. */
 const WIDTH = 100

@@ -6,6 +6,7 @@ import type { NameMoves, Plan } from '../../plan/plan.ts'
 import type { NamedChange } from '../../plan/services.ts'
 import { type MeasuredMoves, measureInWords, type PlaceMoves } from '../../traffic/moves.ts'
 import { grouped } from '../../units.ts'
+import { restInWords } from '../output.ts'
 import {
   brakeInWords,
   budgetInWords,
@@ -14,7 +15,6 @@ import {
   headlineOf,
   namesInWords,
   placeRows,
-  restInWords,
   sentenceOf,
   signOf,
   siteRows,

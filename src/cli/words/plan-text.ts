@@ -1,7 +1,7 @@
 /** A plan on a terminal: the headline, a sentence for each service, and short tables below it. */
 import type { NameMoves, Plan } from '../../plan/plan.ts'
 import { type MeasuredMoves, measureInWords, type PlaceMoves } from '../../traffic/moves.ts'
-import { table, wrap } from '../output.ts'
+import { restInWords, table, wrap } from '../output.ts'
 import {
   brakeInWords,
   budgetInWords,
@@ -10,7 +10,6 @@ import {
   headlineOf,
   namesInWords,
   placeRows,
-  restInWords,
   sentenceOf,
   signOf,
   siteRows,

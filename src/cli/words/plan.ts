@@ -4,6 +4,7 @@ import type { BudgetChange, NameMoves, Plan, RecordChange, RecordChanges } from 
 import type { SetInWords } from '../../plan/records.ts'
 import { type MeasuredMoves, measureInWords, movesInWords, type PlaceMoves } from '../../traffic/moves.ts'
 import { formatDuration, formatPercent, grouped, someOf } from '../../units.ts'
+import { clip } from '../output.ts'
 
 export const QUIET = 'no record and no client changes'
 
@@ -74,13 +75,15 @@ export function signOf({ before, after }: RecordChange): '+' | '-' | '~' {
 }
 
 const MOST_VALUES = 4
+/** Characters of one. */
+const MOST_VALUE = 80
 
 /** `300 192.0.2.80 192.0.2.81`; of a steered name its service. */
 export function setInWords(set: SetInWords, most = MOST_VALUES): string {
   if (set.service !== undefined) {
     return `steered by ${set.service}${set.ttlSeconds > 0 ? `, TTL at most ${set.ttlSeconds}` : ''}`
   }
-  const told = set.values.slice(0, most).map((value) => (value.length > 80 ? `${value.slice(0, 79)}…` : value))
+  const told = set.values.slice(0, most).map((value) => clip(value, MOST_VALUE))
   const more = set.values.length > most ? ` and ${grouped(set.values.length - most)} more` : ''
   return `${set.ttlSeconds} ${told.join(' ')}${more}`
 }
@@ -98,9 +101,6 @@ export const deathInWords = (service: string): string => `nothing of ${service} 
 
 export const brakeInWords = ({ service, sites }: Plan['braked'][number]): string =>
   `the brake of ${service} (keep) leaves ${sites.join(', ')} in answers, dead or not: too little capacity would be left`
-
-/** `… and 12 more`, behind a list that is cut; nothing where it is whole. */
-export const restInWords = (left: number): readonly string[] => (left > 0 ? [`… and ${grouped(left)} more`] : [])
 
 /** A row for each site: its name, loads, capacity, and loads against capacities, each before and after. */
 export const siteRows = ({ sites }: MeasuredMoves): readonly (readonly string[])[] =>

@@ -3,7 +3,7 @@ import type { ServiceStatus } from '../../api/status.ts'
 import type { MemberStatus, ServiceHealth, VoteStatus } from '../../health/node-health.ts'
 import type { Target } from '../../health/target.ts'
 import { formatAge, formatEndpoint, formatShare, formatWholePercent } from '../../units.ts'
-import { table, untilInWords, wrap } from '../output.ts'
+import { clip, table, untilInWords, wrap } from '../output.ts'
 
 type Member = ServiceStatus['members'][number]
 
@@ -72,13 +72,12 @@ function voteRow({ prober, region, value, moving, reason, rttMs, share, ageMs }:
     value === 'down' ? 'DOWN' : value,
     `for ${formatAge(ageMs)}`,
     `${Math.round(rttMs)} ms`,
-    clip([reason, ...(moving ? ['moving'] : []), ...asks].join(', ')),
+    clip([reason, ...(moving ? ['moving'] : []), ...asks].join(', '), LONGEST_REASON),
   ]
 }
 
 /** A prober's words may be long; --json has them whole. */
 const LONGEST_REASON = 44
-const clip = (text: string): string => (text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON - 1)}…` : text)
 
 /** `https 192.0.2.1:443 /healthz` */
 export function checkInWords({ check, address, port }: Pick<Target, 'check' | 'address' | 'port'>): string {
