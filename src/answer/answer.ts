@@ -1,6 +1,7 @@
 /**
- * QUERY IN, RESPONSE OUT: the one pure function that is the server. Used alike by UDP batches, node:dgram, TCP, tests and
- * `explain`. No I/O, no await, no clock, no logging; it never throws: a bug is a SERVFAIL and a counter.
+ * QUERY IN, RESPONSE OUT: the one pure function that is the server. UDP batches, node:dgram, TCP, tests and `explain`
+ * all call it. It does no I/O, awaits nothing, reads no clock and logs nothing. It never throws: a bug is answered with
+ * SERVFAIL and counted.
  *
  *   parse ─▶ FORMERR NOTIMP BADVERS · drop
  *     └▶ look up (RFC 1034 §4.3.2) ─▶ outside: REFUSED
@@ -44,8 +45,8 @@ const RCODE_CELL = new Uint8Array(32).fill(COUNTED_RCODES.indexOf('SERVFAIL'))
 for (const [cell, name] of COUNTED_RCODES.entries()) if (name !== 'dropped') RCODE_CELL[RCODE[name]] = cell
 
 /**
- * Answers the request: writes the response to its output and returns the number of bytes; 0 = send nothing. Never writes past
- * the room.
+ * Answers one request: writes the response to its output and returns the response's size in bytes; 0 = send nothing.
+ * It never writes past the room that the request gives.
  */
 export function respond(responder: Responder, request: Request): number {
   const { query, response } = responder
@@ -75,7 +76,7 @@ function dropped(responder: Responder, transport: number): number {
 
 // Outcomes are one number: rcode | AA | scope << 16.
 
-/** What a packet gets that is no query we can read. */
+/** The outcome for a packet that is malformed, or of an opcode or EDNS version that is not served. */
 function refuse(query: Query, fault: number): number {
   if (fault === Q_NOTIMP) return RCODE.NOTIMP
   query.ecs = false // malformed, or of a version that we don't speak: nothing to echo
@@ -91,7 +92,7 @@ function count(responder: Responder, transport: number, rcode: number): void {
 
 const isMeta = (type: number): boolean => type === TYPE.OPT || (type >= 249 && type <= 254) || type === 0
 
-/** RFC 1034 §4.3.2, with CNAMEs followed through the zones that are here. */
+/** The algorithm of RFC 1034 §4.3.2. CNAMEs are followed as long as their targets are in zones served here. */
 function answer(responder: Responder, request: Request): number {
   const { query, found } = responder
   if (query.class !== CLASS.IN || isMeta(query.type)) {
@@ -111,7 +112,8 @@ function answer(responder: Responder, request: Request): number {
     aa = AA
     if (node === NX) return negative(responder, known, -1) | AA | RCODE.NXDOMAIN
     const steered = image.nodes[node * NODE_INTS + N_STEERED]!
-    if (steered >= 0 && follow > 0) return AA // a CNAME to a steered name stands alone: its scope would be wrong for it
+    // a CNAME to a steered name is sent without the target's addresses: the ECS scope would be wrong for the CNAME
+    if (steered >= 0 && follow > 0) return AA
     const outcome = answerNode(responder, request, owner, node, steered)
     if (outcome >= 0) return outcome
     followed[follow] = identity(responder, owner, node)
@@ -126,7 +128,7 @@ const followed = new Int32Array(CNAMES_MAX + 1)
 
 const IS_HASH = 0x80000000
 
-/** A name that exists is its node; others, which one wildcard may stand for, are told apart by their hashes. */
+/** A number for a name: its node where it exists; else, since many names may match one wildcard, a hash of the name. */
 function identity({ world, query, found }: Responder, owner: number, node: number): number {
   const { image } = world
   if (node >= 0 && node === found.encloser) return node
@@ -135,12 +137,15 @@ function identity({ world, query, found }: Responder, owner: number, node: numbe
   return image.nodes[owner * NODE_INTS + X_HASH]! | IS_HASH
 }
 
-/** A loop of CNAMEs ends where it closes: no RR stands in an answer twice (RFC 2181 §5). */
+/**
+ * Whether a CNAME chain has come back to a name: a loop ends there, so that no RR is in an answer twice (RFC 2181 §5).
+ */
 function isFollowed(name: number, last: number): boolean {
   for (let i = 0; i <= last; i++) if (followed[i] === name) return true
   return false
 }
-/** Has `explain` hear of a name that was looked up. */
+
+/** Reports a lookup to the trace of `explain`. */
 function tell({ world, query, found }: Responder, trace: AnswerTrace, owner: number, node: number): void {
   const known = node === NX ? found.encloser : node
   if (owner === QUERY_NAME) return trace.looked(query, node, known)
@@ -148,11 +153,11 @@ function tell({ world, query, found }: Responder, trace: AnswerTrace, owner: num
   trace.looked({ name, nameBytes: name.length }, node, known)
 }
 
-/** Answers from one node: the outcome, or −1 when a CNAME was written whose target is to be looked up. */
+/** Answers from one node. Returns the outcome, or −1 after it wrote a CNAME whose target is to be looked up next. */
 function answerNode(responder: Responder, request: Request, owner: number, node: number, steered: number): number {
   const { query, response } = responder
   const { image } = responder.world
-  // RFC 4035 §3.1.4.1: DS at an apex is the parent zone's, where that is here
+  // RFC 4035 §3.1.4.1: DS at an apex belongs to the parent zone, if that is served here
   if (query.type === TYPE.DS) {
     const parent = parentApex(image, node)
     if (parent >= 0) return negative(responder, parent, -1) | AA

@@ -1,34 +1,41 @@
 /**
- * Who asks, and what that makes of the ECS scope: the client's address (ECS or the resolver's) folded to the IPv4 address
- * that it embeds, its class in a client map, and the prefix that the answer is good for.
+ * The client of a query: its address (from ECS, else the resolver's), its class in a client map, and the ECS scope of
+ * the answer. An IPv6 address that embeds an IPv4 address (geo/fold.ts) is looked up as that IPv4 address.
  */
 import { COVERED, foldToIPv4, TEREDO } from '../geo/fold.ts'
 import { leafDepth, leafValue, walk } from '../geo/trie.ts'
 import type { ClientMap } from '../policy/map.ts'
 import { HASH_BITS_V4, HASH_BITS_V6 } from '../policy/network.ts'
 
-/** One reused object. */
+/** What was found for the client of one query: one object for each thread, used again for every query. */
 export interface Client {
-  /** 16 bytes: the address that was looked up, behind folding. */
+  /** 16 bytes: the address that was looked up, after folding. */
   readonly bytes: Uint8Array
   family: 4 | 6
   class: number
-  /** Widest prefix, in bits of the family that was asked in, in which everybody gets this class. */
+  /** Length, in bits of the query's address family, of the widest prefix whose clients all have this class. */
   scope: number
-  /** Bits in front of an IPv4 address that the client's IPv6 address embeds; 0 when it does not. */
+  /** Bits in front of the IPv4 address that the client's IPv6 address embeds; 0 when it embeds none. */
   offset: number
 }
 
+/** A Client to be filled by locate(). */
 export const makeClient = (): Client => ({ bytes: new Uint8Array(16), family: 4, class: 0, scope: 0, offset: 0 })
 
-/** RFC 7871 §7.2.1: the depth of the walk, and where a hash chose, no wider than what it hashed. */
+/**
+ * The ECS scope of an answer, in bits (RFC 7871 §7.2.1): the depth of the lookup. Where a hash of the client's network
+ * chose the site, the scope is no wider than that network.
+ */
 export function scopeOf(client: Client, hashed: boolean): number {
   if (!hashed) return client.scope
   const least = client.family === 4 ? client.offset + HASH_BITS_V4 : HASH_BITS_V6
   return Math.min(Math.max(client.scope, least), 128)
 }
 
-/** Finds the class of an address of which `bits` are known (the others zero), folding what embeds an IPv4 address. */
+/**
+ * Looks an address up in a client map and fills `client`. `bits`: how many bits of the address are known; the others
+ * are zero. An address that embeds an IPv4 address is folded first.
+ */
 export function locate(
   map: ClientMap,
   family: 4 | 6,
@@ -52,7 +59,8 @@ export function locate(
   client.class = leafValue(leaf)
   client.scope = Math.min(client.offset + leafDepth(leaf), 128)
   if (family === 6 && client.offset === 0 && bits < 128) {
-    // too few bits to fold, but longer prefixes in here do: not good for them
+    // too few bits are known to fold, but longer prefixes in this network do fold: the answer must not be used for
+    // those
     const offset = foldToIPv4(client.bytes, 0, 128, ignored)
     if (offset >= 0) client.scope = Math.max(client.scope, (offset === TEREDO ? 96 : offset) + COVERED)
   }
@@ -60,7 +68,7 @@ export function locate(
 
 const ignored = new Uint8Array(4)
 
-/** Class of a whole address; for the resolver of a client without a place. */
+/** The class of a whole address: used for the resolver, when the client's own network has no place. */
 export function classOf(map: ClientMap, family: 4 | 6, bytes: Uint8Array, at: number): number {
   if (family === 4) return leafValue(walk(map.v4, bytes, at))
   if (foldToIPv4(bytes, at, 128, ignored) >= 0) return leafValue(walk(map.v4, ignored, 0))

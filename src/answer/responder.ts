@@ -1,4 +1,7 @@
-/** The state of one thread that answers: the World, the counters, and scratch that every query uses again. */
+/**
+ * The state of one answering thread: the World, the counters, and objects that every query uses again, so that
+ * answering allocates nothing. Made by the thread (server/), passed to respond().
+ */
 import { makeQuery, type Query } from '../dns/query.ts'
 import type { HealthTable } from '../health/table.ts'
 import { makeSelection, type Selection, type Trace } from '../policy/select.ts'
@@ -8,16 +11,16 @@ import type { LookupResult } from './lookup.ts'
 import { makeResponse, type Response } from './response.ts'
 import type { World } from './world.ts'
 
-/** How a query came in. */
+/** How a query came in: index into TRANSPORTS of counters.ts. */
 export const UDP = 0
 export const TCP = 1
 
-/** The bit of an outcome, and of the header's flags, that the answer is authoritative (RFC 1035 §4.1.1). */
+/** The AA bit of the header's flags, and of an outcome: the answer is authoritative (RFC 1035 §4.1.1). */
 export const AA = 0x0400
 
 /**
- * A query as it came in, and where its response goes. A thread that answers has one, and fills it anew for each query;
- * `input` and `output` may be one array, whose ranges do not overlap.
+ * A query as it came in, and where its response goes. Each answering thread has one and fills it again for every query.
+ * `input` and `output` may be the same array as long as the two ranges do not overlap.
  */
 export interface Request {
   /** The query: input[at … at + length). */
@@ -35,7 +38,7 @@ export interface Request {
   room: number
 }
 
-/** What is not said: all of `input` and `output`, an IPv4 client, UDP. */
+/** A Request with defaults: the whole of `input` and `output`, an IPv4 client, UDP. */
 export const makeRequest = (parts: Pick<Request, 'input' | 'client' | 'output'> & Partial<Request>): Request => ({
   at: 0,
   length: parts.input.length,
@@ -47,39 +50,43 @@ export const makeRequest = (parts: Pick<Request, 'input' | 'client' | 'output'> 
   ...parts,
 })
 
-/** One answering thread's state: what it answers from, and scratch that every query uses again. */
+/** What respond() answers from, and the objects that it uses again for every query. */
 export interface Responder {
   /** Replaced between two queries, never within one. */
   world: World
   readonly health: HealthTable
   readonly counters: Float64Array
-  /** Any 32 bits; the caller changes it for every query (xorshift). Decides rotation and `pick: random` only. */
+  /** Any 32 bits, which the caller changes for every query (xorshift). Decides only rotation and `pick: random`. */
   chance: number
   readonly query: Query
-  /** Of the name that was looked up last. */
+  /** For the name that was looked up last. */
   readonly found: LookupResult
   readonly response: Response
   readonly selection: Selection
   readonly client: Client
-  /** Service of the last steered answer; `explain` sets the trace, queries leave it null. */
+  /** The service of the last steered answer. `explain` sets the trace; for queries it is null. */
   steered: SteeredService | undefined
   trace: AnswerTrace | null
 }
 
-/** What `explain` hears of the whole way to an answer. */
+/** The callbacks by which `explain` follows how an answer is made. */
 export interface AnswerTrace extends Trace {
-  /** A name was looked up: its node, or of the wildcard that stands for it; NX and OUTSIDE are below 0. `known`: the deepest there is. */
+  /**
+   * A name was looked up. `node`: its node or that of the wildcard that matches it, below 0 for NX and OUTSIDE;
+   * `known`: its closest encloser.
+   */
   looked(name: LookupName, node: number, known: number): void
-  /** The name is steered for the type; seconds of the TTL that it is capped at, 0 = none. */
+  /** The name is steered for the query's type. `capSeconds`: the name's own TTL, which caps the service's; 0 = none. */
   capped(capSeconds: number): void
 }
 
-/** A lower-case wire name; a Query is one itself. */
+/** A name in lower-case wire form: the first `nameBytes` bytes of `name`. A Query is one itself. */
 export interface LookupName {
   readonly name: Uint8Array
   nameBytes: number
 }
 
+/** A Responder that begins with this World. */
 export function makeResponder(world: World, health: HealthTable, counters: Float64Array): Responder {
   return {
     world,

@@ -1,6 +1,7 @@
 /**
- * Writing a response: header, question, records, names and their compression, OPT, truncation. The only place that knows
- * the room. One reused object for an answering thread; nothing is allocated on the steered path.
+ * Writes a response: header, question, records, compressed names, OPT, truncation. Only this file knows how much room
+ * is left. Each answering thread has one Response, used again for every query; nothing is allocated on the steered
+ * path.
  */
 import type { Query } from '../dns/query.ts'
 import { TYPE } from '../dns/types.ts'
@@ -20,10 +21,10 @@ import {
 } from '../zone/image.ts'
 import { RECORD_HEAD, recordEnd, recordTtl } from '../zone/pack.ts'
 
-/** Our own payload size (DNS Flag Day 2020), told in OPT and the most that UDP gets. */
+/** Our UDP payload size in bytes (DNS Flag Day 2020): announced in OPT, and the limit of every response over UDP. */
 export const PAYLOAD_BYTES = 1232
 
-/** Names of one message that others may point to: more than a message over UDP has. */
+/** How many names of one message can be targets of compression pointers: more than a message over UDP has. */
 const POINTERS = 1024
 const SLOTS = 2 * POINTERS
 const SLOT_SHIFT = 32 - Math.log2(SLOTS)
@@ -36,28 +37,36 @@ const FLAG_TC = 0x0200
 export const QUERY_NAME = -1
 const QUERY_NAME_AT = 12
 
+/** A response while it is written. */
 export interface Response {
   out: Uint8Array
-  /** Where the message starts in `out`, the next byte, and the first byte that it must not reach (OPT's room taken off). */
+  /**
+   * Indexes into `out`: the message's first byte, the next byte to write, and the end of its room, less what OPT takes.
+   */
   start: number
   at: number
   limit: number
-  /** A record did not fit. */
+  /** A record did not fit: the response will be truncated. */
   overflow: boolean
   answers: number
   authorities: number
   additionals: number
-  /** The deepest node at or above the query name. */
+  /** The query name's closest encloser: a node. */
   known: number
-  /** Names written so far, suffixes too, and the slots that they are in. */
+  /** How many names and suffixes of names can be pointed to so far, and their slots in `keys`. */
   names: number
   readonly slots: Int32Array
-  /** Open addressing, load ≤ 0.5: a name's number, and the message's stamp above the name's offset in it. */
+  /**
+   * Hash table, open addressing, load ≤ 0.5. `keys`: a name's number; `places`: the message's stamp and, below, the
+   * offset.
+   */
   readonly keys: Int32Array
   readonly places: Int32Array
   stamp: number
 }
 
+/** A Response to be started by begin(). */
+/** A Response to be started by begin(). */
 export const makeResponse = (): Response => ({
   out: new Uint8Array(0),
   start: 0,
@@ -75,13 +84,13 @@ export const makeResponse = (): Response => ({
   stamp: 0,
 })
 
-/** Bytes of the OPT record that will end the response: 0 without EDNS. */
+/** Size in bytes of the OPT record that ends the response; 0 when the query had no EDNS. */
 export function optBytes(query: Query): number {
   if (!query.edns) return 0
   return query.ecs ? 19 + ((query.ecsSource + 7) >>> 3) : 11
 }
 
-/** Starts a message behind the copied question. False when not even an empty response fits the room. */
+/** Starts a message: copies the question; records follow it. False when not even an empty response fits the room. */
 export function begin(
   response: Response,
   query: Query,
@@ -106,11 +115,11 @@ export function begin(
   return true
 }
 
-/** Writes header, section counts and OPT; returns the message's bytes. `scope` is the ECS scope of the answer. */
+/** Ends a message: writes header, section counts and OPT. Returns its size in bytes. `scope`: ECS scope, in bits. */
 export function finish(response: Response, query: Query, flags: number, rcode: number, scope: number): number {
   const { out, start } = response
   if (response.overflow) {
-    // RFC 2181 §9: what does not fit is not sent in part; OPT stays (RFC 6891 §7)
+    // RFC 2181 §9: a section that does not fit is not sent in part; OPT stays (RFC 6891 §7)
     response.at = start + (query.questionEnd > 12 ? query.questionEnd : 12)
     response.answers = 0
     response.authorities = 0
@@ -164,7 +173,7 @@ function writeOpt(response: Response, query: Query, rcode: number, scope: number
   response.at = at
 }
 
-/** One address record of the query name: 4 or 16 bytes at `from` in `bytes`. */
+/** Writes an A or AAAA record of the query name: the address is `size` bytes (4 or 16) at bytes[from]. */
 export function putAddress(
   response: Response,
   type: number,
@@ -196,7 +205,7 @@ export function putAddress(
   response.answers++
 }
 
-/** RFC 8482 §4.2: what ANY gets. */
+/** Writes the HINFO record that answers ANY (RFC 8482 §4.2). */
 export function putHinfo(response: Response, ttlSeconds: number): void {
   if (response.at + 21 > response.limit) {
     response.overflow = true
@@ -219,7 +228,7 @@ function putPointer(response: Response, to: number): void {
   response.at = at + 2
 }
 
-/** Type, class IN, TTL, RDLENGTH. The caller has checked the room. */
+/** Writes type, class IN, TTL and RDLENGTH. The caller has checked the room. */
 function putHead(response: Response, type: number, ttlSeconds: number, size: number): void {
   const { out, at } = response
   out[at] = type >>> 8
@@ -236,12 +245,12 @@ function putHead(response: Response, type: number, ttlSeconds: number, size: num
 }
 
 /**
- * The query name is there to be pointed to, as far as the zones know it (`known`); what is called first where names are
- * written.
+ * Makes the suffixes of the query name that the zones know (`known` and up) targets of pointers. Called before the
+ * first name is written; a response without names skips the work.
  */
 function rememberQuestion(response: Response, image: Image, query: Query): void {
   if (response.names > 0) return
-  // stamps tell this message's names from those of messages before: they need not be cleared
+  // the stamp distinguishes this message's names from those of earlier messages, so the table need not be cleared
   if (++response.stamp === STAMPS) {
     response.places.fill(0)
     response.stamp = 1
@@ -266,7 +275,7 @@ function remember(response: Response, name: number, offset: number): void {
   response.slots[response.names++] = slot
 }
 
-/** Offset in the message of a name, −1 where it is not written yet. */
+/** The offset of a name in the message; −1 when it is not written yet. */
 function offsetOf(response: Response, name: number): number {
   const { keys, places, stamp } = response
   for (let slot = slotOf(name); places[slot]! >>> OFFSET_BITS === stamp; slot = (slot + 1) & (SLOTS - 1)) {
@@ -275,12 +284,14 @@ function offsetOf(response: Response, name: number): number {
   return -1
 }
 
-/** Takes back the names that were remembered behind the first `names`: the last ones are the last in their slots' rows. */
+/** Forgets all names but the first `names`: taken back in reverse order, they leave no gap in the hash table. */
 function forget(response: Response, names: number): void {
   while (response.names > names) response.places[response.slots[--response.names]!] = 0
 }
 
-/** Writes a name, its longest suffix that is there already as a pointer (RFC 1035 §4.1.4). False: no room. */
+/**
+ * Writes a name; its longest suffix that the message has already becomes a pointer (RFC 1035 §4.1.4). False: no room.
+ */
 function putName(response: Response, image: Image, name: number): boolean {
   const { out } = response
   const { nodes, bytes } = image
@@ -311,8 +322,8 @@ function putName(response: Response, image: Image, name: number): boolean {
 }
 
 /**
- * Writes a whole RRset of the image. `owner`: the number of its name, or QUERY_NAME; `ttlSeconds` −1 = as stored. Returns
- * the records written; on overflow 0, and nothing of the set stays.
+ * Writes a whole RRset of the Image. `owner`: the number of its owner name, or QUERY_NAME; `ttlSeconds` −1 = as stored.
+ * Returns the number of records written; when the set does not fit, 0, and nothing of it stays in the message.
  */
 export function putRRset(
   response: Response,
@@ -338,7 +349,7 @@ export function putRRset(
   return 0
 }
 
-/** `pointer`: where the owner's name is in the message, −1 where it is not. */
+/** Writes the owner name. `pointer`: its offset in the message, −1 when it is not there yet. */
 function putOwner(response: Response, image: Image, owner: number, pointer: number): boolean {
   if (pointer < 0) return putName(response, image, owner)
   if (response.at + 2 > response.limit) return false
@@ -346,7 +357,7 @@ function putOwner(response: Response, image: Image, owner: number, pointer: numb
   return true
 }
 
-/** A set without names to compress: its records as they are stored, but for the owner. */
+/** Writes an RRset whose RDATA has no names to compress: only the owner differs from what is stored. */
 function putPlain(response: Response, image: Image, rrset: number, owner: number, pointer: number): boolean {
   const { out } = response
   const { bytes } = image
@@ -364,7 +375,7 @@ function putPlain(response: Response, image: Image, rrset: number, owner: number
   return true
 }
 
-/** A set with `named` names in each RDATA: at its start, or behind MX's preference. */
+/** Writes an RRset with `named` names in each RDATA: at its start, or after MX's preference. */
 function putNamed(
   response: Response,
   image: Image,

@@ -1,4 +1,7 @@
-/** What stands beside the answer: the SOA of a negative one, and the name servers and glue of a delegation. */
+/**
+ * The authority and additional sections: the SOA of a negative answer, and the name servers and glue of a delegation.
+ * Called by answer.ts and steer.ts.
+ */
 import { TYPE } from '../dns/types.ts'
 import {
   exactNode,
@@ -19,8 +22,9 @@ import type { Responder } from './responder.ts'
 import { putRRset } from './response.ts'
 
 /**
- * RFC 2308 §3: the zone's SOA in authority, its TTL what negative answers live; steered names are asked again soon.
- * `steered`: the node's first entry.
+ * Writes a negative answer (RFC 2308 §3): the zone's SOA in authority, with the TTL of negative answers. For a steered
+ * name that TTL is at most the least `ttl.min` of its services, so that resolvers ask again soon. `steered`: the node's
+ * first steered entry, −1 = none.
  */
 export function negative(responder: Responder, node: number, steered: number): number {
   const { response, query } = responder
@@ -36,7 +40,9 @@ export function negative(responder: Responder, node: number, steered: number): n
   return 0
 }
 
-/** RFC 1034 §4.3.2 step 3b: NS of the cut in authority, addresses of its servers that we know in additional. */
+/**
+ * Writes a delegation (RFC 1034 §4.3.2 step 3b): the cut's NS in authority, the name servers' addresses in additional.
+ */
 export function delegate(responder: Responder, cut: number): number {
   const { response, query } = responder
   const { image } = responder.world
@@ -44,7 +50,7 @@ export function delegate(responder: Responder, cut: number): number {
   response.authorities += putRRset(response, image, query, ns, cut, -1)
   const first = image.rrsets[ns + R_NAMES]!
   const end = first + image.rrsets[ns + R_COUNT]!
-  // RFC 9471 §3: glue below this cut must be there, or the answer is truncated; what else we know goes in if it fits
+  // RFC 9471 §3: without all glue below this cut the response is truncated; other addresses are added if they fit
   for (let pass = 0; pass < 2; pass++) {
     for (let ref = first; ref < end && !response.overflow; ref++) putGlue(responder, cut, image.refs[ref]!, pass === 0)
     if (pass === 1) response.overflow = false
@@ -53,7 +59,7 @@ export function delegate(responder: Responder, cut: number): number {
   return 0
 }
 
-/** Addresses of a name server: the cut's own when `required`, else everybody else's. */
+/** Writes the addresses of a name server: with `required` only if it is below this cut, without only if it is not. */
 function putGlue({ response, query, world }: Responder, cut: number, server: number, required: boolean): void {
   const { image } = world
   const node = exactNode(image, server)

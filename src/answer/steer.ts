@@ -1,6 +1,6 @@
 /**
- * A steered name: the client's place, its class's walk over the sites, the addresses, and the scope (RFC 7871 §7.2.1) all of
- * that is good for.
+ * Answers a steered name: finds the client's class, has select() choose the VIPs, writes their addresses, and says for
+ * which ECS scope the answer is valid (RFC 7871 §7.2.1). Called by answer.ts.
  */
 import { C_LAST_RESORT } from '../counters.ts'
 import { TYPE } from '../dns/types.ts'
@@ -15,7 +15,9 @@ import { putAddress } from './response.ts'
 import { negative } from './sections.ts'
 import type { World } from './world.ts'
 
-/** Writes the answer for one type (STEERS_A or STEERS_AAAA) of one entry. Returns an outcome: AA and the scope. */
+/**
+ * Writes the answer of one steered entry for one type, STEERS_A or STEERS_AAAA. Returns an outcome: AA and the scope.
+ */
 export function steer(
   responder: Responder,
   { client: resolver, clientAt: resolverAt, family }: Request,
@@ -30,7 +32,7 @@ export function steer(
   responder.steered = service
   if (query.ecs && query.ecsSource > 0) {
     locate(map, query.ecsFamily === 1 ? 4 : 6, query.ecsAddress, 0, query.ecsSource, client)
-    // a client without a place has its resolver's; the scope stays its own walk's
+    // a client without a place gets its resolver's class; the scope stays that of the client's own lookup
     if (client.class === CLASS_UNPLACED) client.class = classOf(map, family, resolver, resolverAt)
   } else {
     locate(map, family, resolver, resolverAt, family === 4 ? 32 : 128, client)
@@ -61,7 +63,7 @@ export function steer(
   return AA | (query.ecs && query.ecsSource > 0 ? scopeOf(client, selection.hashed) << 16 : 0)
 }
 
-/** The entry, from `first` on, that steers the types asked for (bits), whoever asks; −1 where none does. */
+/** The steered entry of a name, from entry `first` on, for the types in `asked` (bits STEERS_*); −1 = none. */
 export function entryFor({ image, services }: Pick<World, 'image' | 'services'>, first: number, asked: number): number {
   const { steered } = image
   for (let entry = first; entry >= 0; entry = steered[entry * STEERED_INTS + S_NEXT]!) {

@@ -6,8 +6,9 @@ import type { ClientMap } from '../policy/map.ts'
 import type { SteeredService } from '../policy/service.ts'
 import type { Image } from '../zone/image.ts'
 
+/** Everything that answers depend on, except health. */
 export interface World {
-  /** Counts up by one with every published World. */
+  /** One more with every World that is published. */
   readonly generation: number
   readonly image: Image
   readonly maps: readonly ClientMap[]
