@@ -1,11 +1,13 @@
 /**
- * Compiles what a service says about whom to name (rules, order, spread, candidates, biases, sites) into its ClientMap:
+ * Compiles the steering of a service (rules, order, spread, candidates, biases, sites) into its ClientMap. Runs in the
+ * compile thread, by way of cached-map.ts:
  *
  *   place ──rank──▶ groups ──intern──▶ class     one for each place of the databases, and one more under each rule
- *   ASN trie ──▶ of the rules' numbers ──▶ under the trie of their subnets ──▶ rule trie ┐
- *   place trie ─────────────────────────────────────────────────────────────▶ merge ┴─▶ class trie ──▶ laid out for lookups
+ *   ASN trie ──▶ the rules' AS numbers ──▶ overlaid by the rules' subnets ──▶ rule trie ┐
+ *   place trie ────────────────────────────────────────────────────────────▶ merge ┴─▶ class trie ──▶ lookup form
  *
- * Ranking is over the chord between points of the unit sphere, which grows with the great circle and costs no haversine.
+ * Sites are ranked by the chord between points on the unit sphere: it grows with the great circle and needs no
+ * haversine.
  */
 import { createHash } from 'node:crypto'
 import { formatPrefix, type Prefix } from '../dns/address.ts'
@@ -22,21 +24,21 @@ import type { Geo, Groups, ServiceModel, SiteModel } from '../zone/model.ts'
 import { subnetTrie } from '../zone/rules.ts'
 import { CLASS_UNPLACED, type ClientMap, FENCE, PICK_HASH, PICK_RANDOM } from './map.ts'
 
-/** What a map depends on besides the places; services with the same key share one map. */
+/** All that a map depends on besides the places. Services with the same key share one map. */
 export interface MapDefinition {
   readonly key: string
-  /** By number: sites are sorted by name. */
+  /** By site number: sorted by name. */
   readonly sites: readonly MapSite[]
-  /** The service's sites in the order of its file: the order of clients without a place. */
+  /** Site numbers in the order of the file: the order for clients without a place. */
   readonly listed: readonly number[]
   /** `order: listed`; null = nearest. */
   readonly groups: SiteGroups | null
-  /** `groups` are a fence for all clients without a rule. */
+  /** Clients that no rule matches get the sites in `groups` and no others. */
   readonly closed?: true
   readonly spreadKm: number
   readonly candidates: number
   readonly rules: readonly MapRule[]
-  /** Where clients without a place are taken to be. */
+  /** The assumed location of clients without a place (node.site); null = none. */
   readonly home: Location | null
 }
 
@@ -62,13 +64,16 @@ interface MapRule {
   readonly flags: number
 }
 
-/** Whether the map depends on what ASN a client's network has. */
+/** Whether any rule has `asns`, so that the map depends on the ASN database. */
 export const usesAsns = ({ rules }: Pick<MapDefinition, 'rules'>): boolean => rules.some(({ asns }) => asns.length > 0)
 
-/** Site names in the order of their numbers: by UTF-16 units, the same on every node. */
+/** Site names in the order of their numbers: sorted by UTF-16 units, the same on every node. */
 export const siteNames = (service: ServiceModel): readonly string[] => service.sites.map(({ site }) => site).toSorted()
 
-/** `nodeSite`: the site whose place clients have that nobody can place. Every site of the service is in `sites`. */
+/**
+ * The MapDefinition of a service. `sites` must have all its sites; `nodeSite`: the site at which clients without a
+ * place are assumed to be (setting node.site).
+ */
 export function mapDefinition(
   service: ServiceModel,
   sites: ReadonlyMap<string, SiteModel>,
@@ -110,9 +115,10 @@ export function mapDefinition(
   return { key: key.digest('hex').slice(0, 32), ...definition }
 }
 
-/** Set in the class of a carved-out IPv6 network while the trie is compiled: it merges with no neighbour of its class. */
+/** Marks the class of a carved-out IPv6 network while the trie is compiled, so that it merges with no neighbour. */
 const CARVED = 1 << 22
 
+/** Compiles a map over the places of the databases. Its arrays are made by `allocate`. */
 export function compileMap(definition: MapDefinition, places: Places, allocate: Allocate): ClientMap {
   const classes = new ClassTable(definition, places)
   const classOf = classes.ofPlaces()
@@ -127,7 +133,7 @@ export function compileMap(definition: MapDefinition, places: Places, allocate: 
   return { v4, v6, ...classes.done(allocate) }
 }
 
-/** Which rule has an address by its subnets or else by its ASN: leaves are 1 + its index, 0 where none does. */
+/** The trie of rules: leaves are 1 + the index of the rule that matches by subnet, else by AS number; 0 = none. */
 function ruleTrie({ rules }: MapDefinition, asns: Asns | undefined, family: 4 | 6): BinaryTrie {
   const bySubnet = subnetTrie(rules, family)
   if (asns === undefined || !usesAsns({ rules })) return bySubnet
@@ -136,29 +142,29 @@ function ruleTrie({ rules }: MapDefinition, asns: Asns | undefined, family: 4 | 
     for (const asn of rule.asns) if (!ruleOf.has(asn)) ruleOf.set(asn, index + 1)
   }
   const ruleOfIndex = Int32Array.from(asns.numbers, (asn) => ruleOf.get(asn) ?? 0)
-  // of the whole Internet's systems, only where those of the rules are
+  // reduces the trie of all AS numbers to those that the rules name
   const byAsn = merge(family === 4 ? asns.v4 : asns.v6, leafTrie(0), (index) => ruleOfIndex[index]!)
   return merge(byAsn, bySubnet, (asn, subnet) => (subnet === 0 ? asn : subnet))
 }
 
-/** First int of class 0 while it is interned: no other class is taken for it, though it may hold the same. */
+/** First int of class 0 while classes are interned: no equal class may become class 0. */
 const RESERVED = -1
 
-/** Numbers classes by what they hold. Class 0 is that of clients without a place. */
+/** Numbers the distinct classes. Class 0 is that of clients without a place. */
 class ClassTable {
   readonly #interner = new Interner()
   readonly #definition: MapDefinition
   readonly #matcher: GeoMatcher
   readonly #ranker: Ranker
   readonly #places: Places
-  /** The class being made, as it stands in ClientMap.groups, and the sites that it already has. */
+  /** The class that is being made, in the form of ClientMap.groups, and which sites it has already. */
   readonly #entry: Int32Array
   #length = 0
   readonly #taken: Uint8Array
   readonly #rankings = new Interner()
   /** Class by ranking. */
   readonly #ofRanking: number[] = []
-  /** Per rule: class by place, as far as they were asked for. */
+  /** Per rule: class by place, for the pairs that were needed so far. */
   readonly #underRule: Map<number, number>[]
 
   constructor(definition: MapDefinition, places: Places) {
@@ -174,7 +180,7 @@ class ClassTable {
     this.#intern()
   }
 
-  /** Per place: the class of its networks where no rule's subnet is. */
+  /** Per place: the class of its networks that no rule matches by subnet or AS number. */
   ofPlaces(): Int32Array {
     const { codes } = this.#places
     const classOf = new Int32Array(codes.length / 3)
@@ -190,18 +196,19 @@ class ClassTable {
     if (rule >= 0) return this.#ruleClass(rule, place)
     const located = !Number.isNaN(coordinates[2 * place]!)
     const known = located || codes[3 * place] !== 0 || codes[3 * place + 1] !== 0
-    // class 0 is what a client's resolver decides: whom a database knows must not get his rule. Without rules codes say nothing,
-    // and a listed order is the same for everybody
+    // In class 0 the client's resolver decides. A client that the database knows must not get the rule of its resolver,
+    // so it needs a class of its own where there are rules. Without rules only coordinates matter, and for a listed
+    // order nothing
     const apart = rules.length > 0 ? known : located && groups === null
     if (!apart) return CLASS_UNPLACED
     const standing = this.#standAt(place)
     if (!standing || spreadKm > 0) return this.#ownClass(standing)
-    // the candidates' order decides the whole class, and most places find theirs made
+    // the order of the candidates decides the whole class, and most places find their class made already
     const ranking = this.#rankings.add(this.#ranker.first(candidates), candidates)
     return (this.#ofRanking[ranking] ??= this.#ownClass(true))
   }
 
-  /** The class without a rule; `placed`: the ranker stands where the clients are. */
+  /** The class without a rule. `placed`: the ranker is at the clients' location. */
   #ownClass(placed: boolean): number {
     this.#begin(0, this.#ownFlags())
     this.#putOrder(placed)
@@ -212,7 +219,7 @@ class ClassTable {
     return this.#definition.closed === true ? FENCE : 0
   }
 
-  /** The class of a place's networks in a rule's subnet or ASN. */
+  /** The class of a place's networks that a rule matches by subnet or AS number. */
   underRule(rule: number, place: number): number {
     const known = this.#underRule[rule]!
     let found = known.get(place)
@@ -247,7 +254,7 @@ class ClassTable {
     return this.#intern()
   }
 
-  /** The service's own order; `placed`: the ranker stands where the clients are. */
+  /** Puts the service's own order. `placed`: the ranker is at the clients' location. */
   #putOrder(placed: boolean): void {
     const { groups, listed, closed } = this.#definition
     if (groups === null && placed) {
@@ -258,12 +265,15 @@ class ClassTable {
     if (closed !== true) for (const site of listed) this.#putSite(site)
   }
 
-  /** Groups of anchor and spread until `candidates` sites are ranked, then all others as the tail. */
+  /**
+   * Puts groups until `candidates` sites are ranked, then all others as the tail. A group: the nearest site, and all
+   * within the spread.
+   */
   #putNearest(): void {
     const { candidates, spreadKm } = this.#definition
     const entry = this.#entry
     const taken = this.#taken
-    // without a spread even sites of one place are ranked
+    // without a spread each site is a group of its own, even two at the same location
     let ranked = 0
     if (spreadKm === 0) {
       const first = this.#ranker.first(candidates)
@@ -305,7 +315,7 @@ class ClassTable {
     }
   }
 
-  /** A group of its own, unless the site is there already. */
+  /** Puts a site as a group of its own, unless the class has it already. */
   #putSite(site: number): void {
     if (this.#taken[site] === 1) return
     this.#taken[site] = 1
@@ -318,7 +328,7 @@ class ClassTable {
     return this.#interner.add(this.#entry, this.#length)
   }
 
-  /** Takes the ranker to the place, or to `home` when it has no coordinates; false when there is neither. */
+  /** Moves the ranker to the place, or to `home` if the place has no coordinates; false if there is neither. */
   #standAt(place: number): boolean {
     const { home, groups } = this.#definition
     if (groups !== null) return false
@@ -330,14 +340,17 @@ class ClassTable {
   }
 }
 
-/** Orders sites by their biased distance from one point; ties by number, which is by name. */
+/**
+ * Ranks sites by their biased distance from one point; of equal distances the lower number, so the lower name, is
+ * first.
+ */
 class Ranker {
   /** Points on the unit sphere, x y z. */
   readonly #points: Float64Array
   readonly #factor: Float64Array
-  /** Distances are only compared: squared chords do. */
+  /** Distances are only compared with each other, so squared chords are enough. */
   readonly #plain: boolean
-  /** Per site: kilometres, biased; or, plain, the squared chord. */
+  /** Per site: biased kilometres, or with #plain the squared chord. */
   readonly distance: Float64Array
   readonly #first: Int32Array
 
@@ -366,7 +379,7 @@ class Ranker {
     }
   }
 
-  /** The `most` nearest sites stand in front, in their order; good until the next call. */
+  /** Site numbers, of which the first `most` are the nearest sites in order; valid until the next call. */
   first(most: number): Int32Array {
     const distance = this.distance
     const first = this.#first
@@ -401,9 +414,11 @@ function putPoint(points: Float64Array, at: number, latitude: number, longitude:
   points[at + 2] = Math.sin(phi)
 }
 
-/** The first rule one of whose geos holds a place. A country decides by itself: sources differ over its continent. */
+/**
+ * Finds the first rule with a geo that contains a place. A country is compared without its continent: sources differ.
+ */
 class GeoMatcher {
-  /** Rule, continent, country, subdivision; 0 = any. */
+  /** Four ints for each geo: rule, continent, country, subdivision; 0 = any. */
   readonly #geos: Int32Array
 
   constructor(rules: readonly MapRule[]) {
@@ -413,7 +428,7 @@ class GeoMatcher {
     this.#geos = Int32Array.from(geos.flat())
   }
 
-  /** −1 when none does. */
+  /** The rule's index; −1 = none. `codes[at…]`: continent, country, subdivision. */
   match(codes: Int32Array, at: number): number {
     for (let i = 0; i < this.#geos.length; i += 4) {
       if (this.#fits(i + 1, codes[at]!) && this.#fits(i + 2, codes[at + 1]!) && this.#fits(i + 3, codes[at + 2]!)) {
@@ -428,7 +443,7 @@ class GeoMatcher {
   }
 }
 
-/** Continent, country and subdivision that a place must have, 0 = any; of a territory, also as a country of its own. */
+/** The codes that a place must have for a geo, 0 = any. A US territory is also matched as a country of its own. */
 function codesOf({ continent, country, subdivision }: Geo): readonly (readonly number[])[] {
   const codes = [country === undefined ? packCode(continent) : 0, packCode(country), packCode(subdivision)]
   return isTerritory(country, subdivision) ? [codes, [0, packCode(subdivision), 0]] : [codes]

@@ -1,45 +1,52 @@
 /**
- * A client map: which groups of sites a client's network may be sent to, in order. One for each distinct (rules, order,
- * spread, candidates, biases, set of sites); compiled off the main thread, cached on disk, read by select().
+ * A client map: a client's network → its class, and a class → groups of sites in the order of preference. Services with
+ * the same rules, order, spread, candidates, biases and sites share one. Compiled off the main thread (compile.ts),
+ * cached on disk, read by select().
  *
- * Sites are numbered by their names' sort order, so services with the same sites share a map whatever their files' order.
+ * Sites are numbered in the sort order of their names, so the order of the files changes nothing.
  */
 import type { Trie } from '../geo/trie.ts'
 
+/** Tries and tables in shared memory, made once, posted to the threads with the World. */
 export interface ClientMap {
-  /** Leaves are class numbers. CLASS_UNPLACED: the database has no place for the network. */
+  /** Tries whose leaves are class numbers. CLASS_UNPLACED: the database has no place for the network. */
   readonly v4: Trie
   readonly v6: Trie
-  /** Class → first int of its entry in `groups`. */
+  /** By class: the index of its entry's first int in `groups`. */
   readonly classes: Int32Array
   /**
-   * Entry of a class: rule number + 1 (0 = no rule), bits (FENCE, PICK_*), number of groups, then each group: its size and its
-   * sites. A negative size marks the tail: −size sites, divided by capacity and not by weight.
+   * An entry for each class: rule number + 1 (0 = no rule), bits (FENCE, PICK_*), number of groups, then for each group
+   * its size and its site numbers. A negative size marks the tail, the sites behind the candidates: −size sites that
+   * share clients by capacity instead of weight.
    */
   readonly groups: Int32Array
 }
 
-/** The class of clients without a place, and of those folding to an IPv4 address they don't name: see docs/adr/0004. */
+/**
+ * The class of clients without a place, and of IPv6 clients that fold to IPv4 but send too few bits; see docs/adr/0004.
+ */
 export const CLASS_UNPLACED = 0
 
+/** The class's clients get its own sites and no others (`only`). */
 export const FENCE = 1
-/** The class's rule says how to pick, whatever the service says. */
+/** The class's rule says how to pick, in place of the service. */
 export const PICK_HASH = 2
 export const PICK_RANDOM = 4
 
-/** What a class stands for, for `explain` and tests. */
+/** The entry of a class, decoded, for `explain` and tests. */
 export interface ClassOrder {
-  /** Index of the service's rule that decided; −1 = none. */
+  /** Index of the rule that matched; −1 = none. */
   readonly rule: number
   readonly fence: boolean
   /** The rule's own; undefined = the service's. */
   readonly pick: 'hash' | 'random' | undefined
   /** Site numbers, in the order of preference. */
   readonly groups: readonly (readonly number[])[]
-  /** The last group is the tail: divided by capacity. */
+  /** The last group is the tail: its sites share clients by capacity. */
   readonly tail: boolean
 }
 
+/** Decodes the entry of a class. */
 export function groupsOf(map: ClientMap, number: number): ClassOrder {
   let at = map.classes[number]!
   const rule = map.groups[at++]! - 1

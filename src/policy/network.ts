@@ -1,14 +1,14 @@
 /**
- * Hashes that steer clients. Every node must come to the same numbers, so only names and addresses go in: no seed, no
- * index, no order of files. 32 bits, integer operations alone.
+ * The hash of a client's network, by which sites are picked. All nodes must compute the same number, so nothing goes in
+ * but the address. A client keeps its site as long as its /24 or /56 stays the same.
  */
 import { mix } from '../hash.ts'
 
-/** Bits of a client's address that steering by hash looks at. Whatever a hash decided is good for this prefix only. */
+/** Bits of the client's address that are hashed: an answer that a hash decided is valid for this prefix only. */
 export const HASH_BITS_V4 = 24
 export const HASH_BITS_V6 = 56
 
-/** Hash of the /24 (family 4) or /56 (family 6) that the address at `bytes[at…]` lies in. */
+/** Hash, 32 bits, of the /24 (family 4) or /56 (family 6) of the address at `bytes[at…]`. */
 export function networkKey(family: 4 | 6, bytes: Uint8Array, at: number): number {
   const first = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8)
   if (family === 4) return mix(first)

@@ -1,15 +1,17 @@
 /**
- * WHOM TO NAME: the walk over a class's groups that ends in the VIPs of one answer. One function for queries
- * and for `explain`: the trace is the only difference. Pure: health, the client's hash and chance are arguments.
+ * WHICH VIPS TO NAME: select() walks over the groups of a class and ends with the VIPs of one answer. Queries and
+ * `explain` use the same function; `explain` only adds a trace. It is pure: health, the hash of the client and chance
+ * are arguments.
  *
  *   stages     groups     sites of a group        VIPs of the site
  *   ┌ up, admitting ─▶ 1st ─▶ 2nd ─▶ …  eligible? ─▶ rendezvous ─▶ usable of the type, `answers` of them, rotated
- *   ├ up, shares ignored ─▶ …          in both: where nothing of the 1st is usable, the next `spill` sites compete by capacity
+ *   ├ up, shares ignored ─▶ …          both: if none of the 1st is usable, the next `spill` sites compete by capacity
  *   ├ weight 0 · below minVips · unproven · drained
  *   └ last resort: NODATA while the other type has something usable, else as the service says
  *
- * Health is read by site, not by query: judge() makes of the members' words what each site is fit for, and that stands until the
- * service's own word says that one of them has changed. So a walk reads two ints a site, and goes only to stages that find something.
+ * judge() works out from the members' health words at which stages each site may be named (Eligibility). That result is
+ * used until the service's own word shows that a member has changed. So a query reads two ints for each site, and
+ * visits only stages at which a site may be named.
  */
 import { mix } from '../hash.ts'
 import { DOWN, DRAINED, FORCED_DOWN, UNPROVEN, UNWATCHED, UP, type HealthTable } from '../health/table.ts'
@@ -20,42 +22,43 @@ import type { SteeredService } from './service.ts'
 /** Most addresses of one answer. */
 export const MAX_ANSWERS = 8
 
-/** What select() is asked, and what it found: one object, used again for each query. */
+/** Input and result of select(): one object for each thread, used again for every query. */
 export interface Selection {
-  /** Asked: the client's class in the map. */
+  /** Input: the client's class in the map. */
   class: number
-  /** Asked: networkKey() of the client. */
+  /** Input: networkKey() of the client. */
   network: number
-  /** Asked: any 32 bits, new for every query. */
+  /** Input: any 32 bits, new for every query. */
   chance: number
-  /** Asked: STEERS_A or STEERS_AAAA. */
+  /** Input: STEERS_A or STEERS_AAAA. */
   type: number
-  /** Asked: null but for `explain`. */
+  /** Input: null, except for `explain`. */
   trace: Trace | null
-  /** What the walk draws by: the network, or chance where the pick is random. */
+  /** What the walk hashes with each site: the network, or, where the pick is random, chance. */
   draw: number
   /** VIP numbers in the order of the answer. */
   readonly vips: Int32Array
   count: number
-  /** Site of the answer; −1 without. */
+  /** The site that is named; −1 = none. */
   site: number
-  /** Index into STAGES of the walk that ended it; −1 when none did. */
+  /** Index into STAGES of the stage that found it; −1 = none did. */
   stage: number
   /** The service's `values` are the answer. */
   useValues: boolean
-  /** The stated last resort decided: everything is down. */
+  /** Nothing is up, and the service's `lastResort` decided. */
   lastResort: boolean
   ttlSeconds: number
-  /** A hash of the client's network was consulted: the answer is good for its /24 or /56 at most. */
+  /** A hash of the client's network was used: the answer is valid for its /24 or /56 at most. */
   hashed: boolean
-  /** Every member consulted so far is calm. */
+  /** Every member consulted so far is calm: its health has not changed for `ttl.settle`. */
   calm: boolean
-  /** The first group is dead, and its clients are divided over the next sites. */
+  /** The first group is dead, and the next sites share its clients. */
   spilling: boolean
-  /** What the sites looked at are fit for together. */
+  /** The stages at which any of the consulted sites may be named, as bits. */
   seen: number
 }
 
+/** A Selection whose inputs are to be set. */
 export const makeSelection = (): Selection => ({
   class: 0,
   network: 0,
@@ -76,19 +79,23 @@ export const makeSelection = (): Selection => ({
   seen: 0,
 })
 
-/** What `explain` hears; queries pass null. */
+/** The callbacks by which `explain` follows the walk; queries pass null. */
 export interface Trace {
-  /** One site looked at, in the order of the walk. */
+  /** A site was consulted; called in the order of the walk. */
   site(stage: number, group: number, site: number, verdict: string): void
-  /** Score of an eligible site in the rendezvous of its group, or of all that a dead group's clients may go to; the least wins. */
+  /**
+   * The score of an eligible site in the rendezvous of its group, or of the sites that share a dead group's clients;
+   * the least wins.
+   */
   score(stage: number, site: number, score: number, weight: number): void
 }
 
+/** The conditions under which a site may be named. */
 interface Stage {
   readonly name: string
-  /** Health states that count, one bit each. */
+  /** The health states that count as usable, one bit each. */
   readonly states: number
-  /** `minVips` must be reached; else one VIP is enough. */
+  /** A site needs `minVips` usable VIPs; else one is enough. */
   readonly full: boolean
   readonly weights: 'positive' | 'zero' | 'any'
   readonly shares: boolean
@@ -100,7 +107,7 @@ const OR_DRAINED = OR_UNPROVEN | (1 << DRAINED)
 const ALL_BUT_FORCED = OR_DRAINED | (1 << DOWN)
 const EVERYTHING = ALL_BUT_FORCED | (1 << FORCED_DOWN)
 
-/** In the order of the walk. The last resort begins at LAST_RESORT. */
+/** The stages, in the order of the walk. The last resort begins at LAST_RESORT. */
 export const STAGES: readonly Stage[] = [
   { name: 'up', states: USABLE, full: true, weights: 'positive', shares: true },
   { name: 'up, shares ignored', states: USABLE, full: true, weights: 'positive', shares: false },
@@ -116,15 +123,17 @@ export const STAGES: readonly Stage[] = [
   { name: 'last resort, forced down', states: EVERYTHING, full: false, weights: 'any', shares: false },
 ]
 const LAST_RESORT = 9
-/** The last stage in which the clients of a dead first group are divided over the next sites. */
+/** The last stage at which the next sites share the clients of a dead first group. */
 const LAST_SPILLING = 1
-/** The last stage that names only what is known to be up: behind it every TTL is the least. */
+/** The last stage that names only members known to be up: after it every answer has the TTL `ttl.min`. */
 export const LAST_PROVEN = 4
 
-/** A site whose usable VIPs together miss some of their 1000 each takes the like of that of the clients' networks. */
+/** Mixed into the hash by which a ramping-up site admits only a share of the clients' networks. */
 const ADMISSION_SALT = 0x5bd1e995
 
-/** Chooses the VIPs that a client is named of a service whose map this is: from what is asked in `selection`, into it. */
+/**
+ * Chooses the VIPs of one answer: reads the inputs of `selection` and writes the results to it. `map`: the service's.
+ */
 export function select(service: SteeredService, map: ClientMap, health: HealthTable, selection: Selection): void {
   const entry = map.classes[selection.class]!
   const picks = map.groups[entry + 1]! & (PICK_HASH | PICK_RANDOM)
@@ -147,7 +156,7 @@ function walkStages(service: SteeredService, map: ClientMap, health: HealthTable
   const { eligibility } = service
   const plain = out.trace === null
   const own = type === STEERS_A ? 0 : FAMILY_SHIFT
-  // all classes but fences name every site
+  // every class names all sites of the service, unless it is a fence
   const fenced = (map.groups[entry + 1]! & FENCE) !== 0
   if (!plain || !isKept(service, health)) judge(service, health, plain)
   let retries = plain ? RETRIES : 0
@@ -162,8 +171,8 @@ function walkStages(service: SteeredService, map: ClientMap, health: HealthTable
     let again = false
     if (stage >= LAST_RESORT && !out.lastResort) {
       const usable = usableTypes(out.seen)
-      if (usable !== 0) return // of the other type
-      // no last resort while something is up that was not when it was looked at
+      if (usable !== 0) return // a site of the other type is usable: NODATA
+      // a member may have come up while the sites were judged: judge again before the last resort answers
       again = !eligibility.whole && retries > 0
       if (!again) {
         out.lastResort = true
@@ -181,35 +190,40 @@ function walkStages(service: SteeredService, map: ClientMap, health: HealthTable
       if (stage <= LAST_PROVEN && out.calm) out.ttlSeconds = service.ttlMaxSeconds
       pickVips(service, health, site, STAGES[stage]!.states, out)
       if (out.count > 0) return
-      again = true // its VIPs changed since
+      again = true // its VIPs have changed since it was judged
     }
     if (again && retries-- > 0) {
       judge(service, health, plain)
       out.lastResort = false
       out.seen = 0
       stage = 0
-    } else stage = plain ? nextStage(out.seen >>> own, stage + 1) : stage + 1 // `explain` hears of all stages
+    } else stage = plain ? nextStage(out.seen >>> own, stage + 1) : stage + 1 // `explain` visits all stages
   }
 }
 
-/** How often a walk is begun again that members' changes have overtaken; there are some a second, a walk takes microseconds. */
+/**
+ * How often a walk starts again because a member changed meanwhile. Members change a few times a second; a walk takes
+ * µs.
+ */
 const RETRIES = 3
 
-/** The first stage from `first` on in which one of these sites fits; the last resort is asked for in any case. */
+/** The first stage, from `first` on, at which any of these sites may be named; LAST_RESORT is never skipped. */
 function nextStage(seen: number, first: number): number {
   const later = seen & ((1 << STAGES.length) - 1) & (-1 << first)
   const stage = later === 0 ? STAGES.length : 31 - Math.clz32(later & -later)
   return first <= LAST_RESORT && stage > LAST_RESORT ? LAST_RESORT : stage
 }
 
-/** Types of which a site is usable. While there is any, a type without one is NODATA, not the last resort. */
+/**
+ * The types (bits STEERS_*) of which any site is usable. While one is, a type without a usable site is answered NODATA.
+ */
 const usableTypes = (seen: number): number =>
   ((seen & DRAINED_OR_BETTER) !== 0 ? STEERS_A : 0) |
   ((seen & (DRAINED_OR_BETTER << FAMILY_SHIFT)) !== 0 ? STEERS_AAAA : 0)
 
-// What a site is fit for, in bits: the stages that it may be named in for A; from FAMILY_SHIFT on those for AAAA; and:
+// The bits of a site: the stages at which it may be named for A; from FAMILY_SHIFT on those for AAAA; then IS_*.
 const FAMILY_SHIFT = 12
-/** The stages of what is drained or better. */
+/** The stages at which a site is named that is drained, or better. */
 const DRAINED_OR_BETTER = (1 << 7) | (1 << 8)
 /** All its members are calm. */
 const IS_CALM = 1 << 24
@@ -218,7 +232,10 @@ const IS_FULL = 1 << 25
 /** Its members that are up have their full share. */
 const IS_WHOLE = 1 << 26
 
-/** By the states of a site's VIPs of a type, one bit each, and whether it has weight and `minVips`: its stages. */
+/**
+ * A site's stages, by index: bit 0 = it has weight, bit 1 = it has `minVips`, above them the states of its VIPs of a
+ * type.
+ */
 const STAGES_OF = Int32Array.from({ length: 2 ** 7 }, (_, i) => {
   const [weighty, full, states] = [(i & 1) !== 0, (i & 2) !== 0, i >> 2]
   return STAGES.reduce((bits, rules, stage) => {
@@ -227,11 +244,11 @@ const STAGES_OF = Int32Array.from({ length: 2 ** 7 }, (_, i) => {
   }, 0)
 })
 
-/** True while no member's word has changed since its sites were judged. */
+/** Whether the Eligibility is still valid: no member's word has changed since. */
 const isKept = ({ eligibility, word }: SteeredService, health: HealthTable): boolean =>
   word >= 0 && eligibility.version === health[word] && eligibility.health === health
 
-/** Judges all sites of a service by their members' words. `keep`: until one of them changes. */
+/** Computes the Eligibility of a service from its members' health words. `keep`: use it until one of them changes. */
 function judge(service: SteeredService, health: HealthTable, keep: boolean): void {
   const { eligibility, slot, firstVip, firstV6, weight, minVips, word: own } = service
   const { sites, limits } = eligibility
@@ -258,7 +275,7 @@ function judge(service: SteeredService, health: HealthTable, keep: boolean): voi
     const fits = (weight[site]! > 0 ? 1 : 0) | (up >= minVips ? 2 : 0)
     let stages = STAGES_OF[(four << 2) | fits]! | (STAGES_OF[(six << 2) | fits]! << FAMILY_SHIFT)
     const limit = missing === 0 ? 1000 : Math.floor((up * 1000 - missing) / up)
-    // without a share it is fit for the stage that ignores shares, whoever asks
+    // a site that admits no client may only be named at the stage that ignores shares
     if (limit === 0) stages &= ~(1 | (1 << FAMILY_SHIFT))
     sites[site] = stages | told | (up >= minVips ? IS_FULL : 0) | (missing === 0 ? IS_WHOLE : 0)
     limits[site] = limit
@@ -272,7 +289,7 @@ function judge(service: SteeredService, health: HealthTable, keep: boolean): voi
   eligibility.health = health
 }
 
-/** One stage over the groups: the site that it ends in, or −1. */
+/** Walks over the groups at one stage. Returns the site that is named, or −1. */
 function walkGroups(
   service: SteeredService,
   map: ClientMap,
@@ -316,7 +333,7 @@ function walkGroups(
       if ((is & fit) === 0 || !admitted) continue
       eligible++
       if (end - at === 1 && eligible === 1 && !spilling && plain) {
-        best = site // alone in its group: nothing to weigh
+        best = site // the only one in its group: no score needed
         break
       }
       const share = size < 0 || spilling ? capacity[site]! : weight[site]!
@@ -330,7 +347,7 @@ function walkGroups(
       }
     }
     at = end
-    // `spilling` has the groups behind compete as one, by capacity, until `spill` of their sites are eligible
+    // while spilling, the following groups compete as one, by capacity, until `spill` of their sites are eligible
     if (number === 0) spilling = out.spilling = dead
     if (best >= 0 && (!spilling || eligible >= service.spill)) break
   }
@@ -340,10 +357,10 @@ function walkGroups(
   return best
 }
 
-/** The table's calm bit. */
+/** The calm bit of a health word; see health/table.ts. */
 const CALM = 8
 
-/** What a site is at a stage, in words. `fit`: the stage's bit. */
+/** For the trace: why a site is eligible at a stage or not. `fit`: the stage's bit. */
 function describe(
   { slot, firstVip, weight, minVips, eligibility }: SteeredService,
   site: number,
@@ -367,12 +384,14 @@ function describe(
   return weighs ? 'no usable VIP of this type' : 'passed over for its weight'
 }
 
-/** Weighted rendezvous: the least wins, each in proportion to its weight (Schindelhauer and Schomaker 2005). */
+/**
+ * Score in a weighted rendezvous hash: the least wins, with a probability proportional to weight (Schindelhauer 2005).
+ */
 function rendezvous(hash: number, weight: number): number {
   return -Math.log(((hash >>> 0) + 0.5) / 4294967296) / (weight > 0 ? weight : 1)
 }
 
-/** What rendezvous() is at least, without a logarithm: −ln u > 1 − u. */
+/** A lower bound of rendezvous() that needs no logarithm: −ln u > 1 − u. */
 function leastScore(hash: number, weight: number): number {
   return (1 - ((hash >>> 0) + 0.5) / 4294967296) / (weight > 0 ? weight : 1)
 }
@@ -380,7 +399,9 @@ function leastScore(hash: number, weight: number): number {
 const candidates = new Int32Array(256)
 const keys = new Float64Array(256)
 
-/** The site's usable VIPs of the type: at most `answers`, by hash where some must stay out, rotated by chance. */
+/**
+ * Writes the site's usable VIPs of the type: at most `answers`, chosen by hash if there are more, rotated by chance.
+ */
 function pickVips(service: SteeredService, health: HealthTable, site: number, states: number, out: Selection): void {
   const { draw, type, chance } = out
   const end = type === STEERS_AAAA ? service.firstVip[site + 1]! : service.firstV6[site]!
@@ -400,14 +421,16 @@ function pickVips(service: SteeredService, health: HealthTable, site: number, st
   out.count = count
 }
 
-/** Moves the candidates with a weight to the front and returns their number; without any, all stay. */
+/** Keeps the candidates whose weight is above 0, or all if none has one; returns their number. */
 function withoutWeightless(weight: Int32Array, found: number): number {
   let kept = 0
   for (let i = 0; i < found; i++) if (weight[candidates[i]!]! > 0) candidates[kept++] = candidates[i]!
   return kept > 0 ? kept : found
 }
 
-/** Moves the `count` candidates with the least keys to the front, in the order of their keys: each by its weight. */
+/**
+ * Moves the `count` candidates with the least keys to the front, sorted by key. Keys are weighted rendezvous scores.
+ */
 function keepLeast(service: SteeredService, found: number, count: number, draw: number): void {
   const { vipKey, vipWeight } = service
   let kept = 0
@@ -415,7 +438,8 @@ function keepLeast(service: SteeredService, found: number, count: number, draw: 
     const vip = candidates[i]!
     const hash = mix(draw ^ vipKey[vip]!)
     const most = kept < count ? Infinity : keys[count - 1]!
-    // alike, they need no logarithm; the order is that of equal weights, so that a weight that is written moves no more than it must
+    // equal weights need no logarithm; both keys order equal weights alike, so that writing a weight moves the fewest
+    // clients
     if (vipWeight !== null && leastScore(hash, vipWeight[vip]!) >= most) continue
     const key = vipWeight === null ? -(hash >>> 0) : rendezvous(hash, vipWeight[vip]!)
     if (key >= most) continue
@@ -429,5 +453,5 @@ function keepLeast(service: SteeredService, found: number, count: number, draw: 
   }
 }
 
-/** Whether a class is fenced: its own sites and no others. */
+/** Whether a class is a fence: its clients get its own sites and no others. */
 export const isFence = (map: ClientMap, cls: number): boolean => (map.groups[map.classes[cls]! + 1]! & FENCE) !== 0

@@ -1,6 +1,7 @@
 /**
- * A steered service as the answering threads see it: small flat tables, posted with the World. Sites are numbered by
- * their names' sort order (as in the service's ClientMap); VIPs are numbered through, a site's IPv4 before its IPv6.
+ * A steered service as the answering threads see it: small flat tables, posted with the World. Sites are numbered in
+ * the sort order of their names, as in the service's ClientMap. VIPs are numbered through all sites, a site's IPv4 VIPs
+ * before its IPv6 VIPs.
  */
 import { concat } from '../dns/fields.ts'
 import { hashText } from '../hash.ts'
@@ -9,21 +10,25 @@ import { type HealthPlan, memberName } from '../health/target.ts'
 import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 
-/** What the sites of a service are fit for by their members' words: an answering thread's own, see select.ts. */
+/**
+ * At which stages each site of a service may be named, by the health words of its members. Each answering thread
+ * computes its own and keeps it until a member's word changes; see select.ts.
+ */
 export interface Eligibility {
-  /** Per site: bits, and how much of its clients' networks it takes (0–1000). */
+  /** Per site: its bits (see select.ts), and which share of its clients' networks it takes, 0–1000. */
   readonly sites: Int32Array
   readonly limits: Int32Array
-  /** Of all sites: stages in which one may be named; whether all are calm. */
+  /** Over all sites: the stages at which any may be named, and whether all are calm. */
   seen: number
   calm: boolean
-  /** No word changed while they were read. */
+  /** No member's word changed while they were read. */
   whole: boolean
-  /** The service's word at that time, in this table; NaN = not to be used again. */
+  /** The service's word in `health` when the members' were read; NaN = compute again. */
   version: number
   health: HealthTable | undefined
 }
 
+/** The tables of one service. “Per site” and “per VIP” are arrays by number. */
 export interface SteeredService {
   readonly name: string
   /** Hash of the name: the same on every node. */
@@ -32,16 +37,16 @@ export interface SteeredService {
   readonly map: number
   /** Bits STEERS_*: the types that any VIP of the service has. */
   readonly types: number
-  /** Picked by chance and not by hash, unless a class's rule says otherwise. */
+  /** `pick: random`: sites are picked at random and not by hash, unless a class's rule says otherwise. */
   readonly random: boolean
-  /** Over how many sites the clients are divided whose first group is dead. */
+  /** How many of the next sites share the clients whose first group of sites is dead. */
   readonly spill: number
   readonly answers: number
   readonly minVips: number
   readonly ttlMaxSeconds: number
   readonly ttlMinSeconds: number
   readonly lastResort: 'all' | 'nodata' | 'values'
-  /** For `values`: 4 bytes each, 16 bytes each. */
+  /** The addresses of `lastResort: {values}`: 4 bytes each, 16 bytes each. */
   readonly resortA: Uint8Array
   readonly resortAAAA: Uint8Array
   readonly siteNames: readonly string[]
@@ -49,27 +54,32 @@ export interface SteeredService {
   readonly siteKey: Int32Array
   readonly weight: Int32Array
   readonly capacity: Int32Array
-  /** Where the thread counts answers that named this site: index into its counters. Given by the main thread. */
+  /** Per site: the counter cell of answers that named it (counters.ts). Filled by the main thread. */
   readonly counter: Int32Array
   /** Per site, and one more: VIPs of site s are firstVip[s] … firstVip[s + 1] − 1, its IPv6 ones from firstV6[s]. */
   readonly firstVip: Int32Array
   readonly firstV6: Int32Array
-  /** Per VIP: slot in the HealthTable. Given by the main thread. */
+  /** Per VIP: its slot in the HealthTable. Filled by the main thread. */
   readonly slot: Int32Array
-  /** The service's own word in the HealthTable; −1 = it has none. Given by the main thread. */
+  /**
+   * Index of the service's own word in the HealthTable, which changes with each of its members; −1 = none. As `slot`.
+   */
   word: number
   readonly eligibility: Eligibility
   /** Per VIP: member name `site/service/address`. */
   readonly members: readonly string[]
   /** Per VIP: hash of site and address, for picking some of a site's VIPs. */
   readonly vipKey: Int32Array
-  /** Per VIP: its share where some of a site's VIPs are picked; null = all alike. */
+  /** Per VIP: its weight where an answer cannot hold all VIPs of a site; null = all have the same. */
   readonly vipWeight: Int32Array | null
   /** Per VIP: 16 bytes, an IPv4 address in the first four. */
   readonly address: Uint8Array
 }
 
-/** Lays a checked service out. Its sites must all be known; slots and counters come later, from the main thread. */
+/**
+ * Makes the tables of a checked service. `sites` must have all its sites; `map`: index into World.maps. The main thread
+ * fills in slots and counters later.
+ */
 export function layOutService(
   service: ServiceModel,
   sites: ReadonlyMap<string, SiteModel>,
@@ -132,8 +142,8 @@ const makeEligibility = (sites: number): Eligibility => ({
   health: undefined,
 })
 /**
- * Health where nobody knows it: every member up, calm and with its full share, but those that the files drain, which are
- * never calm. Gives the services' VIPs their slots in it.
+ * Health where nobody knows it: every member up, calm and with its full share, but those that the files drain, which
+ * are never calm. Gives the services' VIPs their slots in it.
  */
 export function allUp(services: readonly SteeredService[], { members }: HealthPlan): HealthTable {
   const drained = new Set(members.filter((member) => member.drained).map(({ name }) => name))
