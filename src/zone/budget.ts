@@ -1,6 +1,6 @@
 /**
- * The failover budget: how long, at worst, a client goes on to a site that has died. Read by the loader (`budget`), the
- * linter and `explain`, so that all say the same.
+ * The failover budget: how long clients, at worst, still go to a site that has died. Used by the loader (for the key
+ * `budget`), the linter, `explain` and `plan`, so that all of them say the same.
  *
  *   site dies ──detect──▶ last deciding vote ──spread──▶ every node's answers ──TTL──▶ last cached answer is gone
  */
@@ -10,27 +10,32 @@ import { formatSeconds, someOf } from '../units.ts'
 import type { CheckModel, ServiceModel } from './model.ts'
 import { positionOf, Z_AT, Z_INTS, Z_OWNER, Z_SIZE, Z_TYPE, type ZoneModel } from './pack.ts'
 
+/** The parts of a failover's worst-case duration, in milliseconds. */
 export interface FailoverBudget {
-  /** Until the probers have voted; null: nothing is checked, so nobody ever notices. */
+  /**
+   * From the site's death to the probers' votes DOWN; null: the service has no check, so its death is never detected.
+   */
   readonly detectMs: number | null
-  /** Until every node answers by it. */
+  /** From the votes to every node's answers. */
   readonly spreadMs: number
-  /** Until the last answer that was given before is forgotten: the longest TTL of the name. */
+  /** From there until the last cached answer expires: the longest TTL of the name. */
   readonly ttlMs: number
-  /** All of that; null as `detectMs`. */
+  /** The sum; null if `detectMs` is. */
   readonly totalMs: number | null
 }
 
-/** What a check that begins late and a vote on its way add. */
+/** For a check that starts late, and for a vote on its way. */
 const SLACK_MS = 100
-/** 10 ms where Redis is near (docs/performance.md); this allows for one across an ocean, and a packet lost on the way. */
+/** 10 ms with Redis nearby (docs/performance.md); this allows for a Redis across an ocean and one lost packet. */
 const SPREAD_MS = 500
 
-/** The bound on what a silent site takes from its death to its last vote DOWN. */
+/** The upper bound, in ms, from the death of a site that no longer answers to the last vote DOWN. */
 export const detectionMs = ({ intervalMs, fall, fastMs, timeoutMs }: CheckModel): number =>
   intervalMs + (fall - 1) * Math.max(fastMs, timeoutMs) + timeoutMs + SLACK_MS
 
-/** Of a name that the service steers; `capSeconds`: the name's own TTL, 0 = none. Of several checks the slowest counts. */
+/**
+ * The budget of a steered name. `capSeconds`: the name's own TTL, 0 = none. Of several checks the slowest one counts.
+ */
 export function failoverBudget(
   { checks, ttl }: Pick<ServiceModel, 'checks' | 'ttl'>,
   capSeconds: number,
@@ -40,20 +45,20 @@ export function failoverBudget(
   return { detectMs, spreadMs: SPREAD_MS, ttlMs, totalMs: detectMs === null ? null : detectMs + SPREAD_MS + ttlMs }
 }
 
-/** The steered names of one service whose answers live equally long at most. */
+/** The steered names of one service that have the same longest TTL, and so the same budget. */
 export interface SteeredNames {
   readonly service: ServiceModel
   readonly budget: FailoverBudget
-  /** How many they are. */
+  /** How many names there are. */
   readonly names: number
-  /** The first of them, as text, and where it is written. */
+  /** The first name, as text, and where it is written. */
   readonly first: string
   readonly at: Position
 }
 
 type Zone = Pick<ZoneModel, 'sets' | 'bytes' | 'services' | 'files'>
 
-/** By service and longest TTL, in the order in which the zones name them. Services that there are not are left out. */
+/** All steered names, grouped by service and longest TTL, in the order of the zones. Unknown services are left out. */
 export function steeredNames(zones: readonly Zone[], services: Iterable<ServiceModel>): readonly SteeredNames[] {
   const groups = new Map<string, SteeredNames & { names: number }>()
   const byName = new Map([...services].map((service) => [service.name, service]))
@@ -74,7 +79,7 @@ export function steeredNames(zones: readonly Zone[], services: Iterable<ServiceM
   return [...groups.values()]
 }
 
-/** The steered entries of a zone; `set`: the first int of it. */
+/** The steered entries of a zone. `set`: index of the entry's first int in the zone's sets. */
 export function* steeredOf({ sets, services }: Pick<Zone, 'sets' | 'services'>): Generator<{
   readonly service: string
   readonly capSeconds: number
@@ -87,7 +92,7 @@ export function* steeredOf({ sets, services }: Pick<Zone, 'sets' | 'services'>):
   }
 }
 
-/** An error for each service and longest TTL whose failover can take longer than the service's `budget`. */
+/** Reports an error for each service and longest TTL whose failover can take longer than the service's `budget`. */
 export function checkBudgets(zones: readonly Zone[], services: readonly ServiceModel[], report: Report): void {
   const limited = services.filter(({ budgetMs }) => budgetMs !== undefined)
   if (limited.length === 0) return
@@ -106,7 +111,7 @@ export function checkBudgets(zones: readonly Zone[], services: readonly ServiceM
   }
 }
 
-/** What to turn, when so much is left for the TTL. */
+/** The hint: which setting to change. `leftMs`: what detection and spread leave for the TTL. */
 function knob(leftMs: number, { detectMs, spreadMs }: FailoverBudget): string {
   const seconds = Math.floor(leftMs / 1000)
   if (seconds >= 1) return `A \`ttl\` of at most ${seconds} fits, or a check with a shorter interval or timeout`
@@ -114,7 +119,7 @@ function knob(leftMs: number, { detectMs, spreadMs }: FailoverBudget): string {
   return `No TTL fits: ${alone}. Its check needs a shorter interval, a shorter timeout, or a lower \`fall\``
 }
 
-/** `detection 11.1 s + spread 0.5 s + TTL 60 s = 71.6 s` */
+/** A budget in words: `detection 11.1 s + spread 0.5 s + TTL 60 s = 71.6 s`. */
 export function budgetInWords({ detectMs, spreadMs, ttlMs, totalMs }: FailoverBudget): string {
   if (detectMs === null || totalMs === null) return 'never: nothing is checked'
   return `detection ${formatSeconds(detectMs)} + spread ${formatSeconds(spreadMs)} + TTL ${formatSeconds(ttlMs)} = ${formatSeconds(totalMs)}`

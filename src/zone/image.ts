@@ -1,28 +1,28 @@
 /**
- * The Image: all zones compiled into flat arrays in shared memory, laid out as a linker would. Built by the compile
- * thread (buildImage), read by every answering thread (find), never changed once published.
+ * The Image: all zones, compiled into flat arrays in shared memory as a linker does it. The compile thread builds it
+ * (buildImage), every answering thread reads it (find), and nobody changes it once it is published.
  *
  *   table   open addressing, 2^k slots, load ≤ 0.5: [hash, node + 1] pairs, node + 1 = 0 is free
- *   nodes   NODE_INTS each: see N_*; every owner, every ENT, every name below a cut and every name above an apex, up to the
- *           root, is a node, parents before children; one more closes the last node's RRsets;
- *           behind it stand the strange names: those in RDATA, and their suffixes, that are no node's; see X_*
+ *   nodes   NODE_INTS each: see N_*; a node for every owner, every empty non-terminal (ENT), every name below a cut and
+ *           every name above an apex up to the root; parents before children; one more closes the last node's RRsets;
+ *           behind it are the foreign names: names in RDATA, and their suffixes, that have no node; see X_*
  *   rrsets  RRSET_INTS each: see R_*; a node's RRsets are neighbours, sorted by type
  *   steered STEERED_INTS each: see S_*
  *   refs    numbers of the names in RDATA, in the order of their records
  *   bytes   owner names (lower-case wire form) and the records, pre-encoded
  *
- * A record in `bytes` stands as it goes into an answer whose owner is the query name: C0 0C, type, class, TTL, RDLENGTH,
- * RDATA (names in RDATA uncompressed), one after the other: an RRset of R_SIZE bytes is one copy. Where the owner is a
- * suffix of the query name (apex, cut), its pointer is the only thing to change.
+ * A record in `bytes` has the form that it has in an answer whose owner is the query name: C0 0C, type, class, TTL,
+ * RDLENGTH, RDATA with uncompressed names. The records of an RRset follow each other, so the RRset is one copy of
+ * R_SIZE bytes. If the owner is a suffix of the query name (apex, cut), only the pointer differs.
  *
- * Names that an answer may compress (RFC 3597 §4) are numbers: their index in `nodes`. Each knows the next joint above it,
- * which is a suffix that another name may share: a node that owns something, or where names part. So an answer is
- * compressed, an alias followed and glue found by numbers alone: no name of the zones is hashed or compared for a query, and
- * a name of 127 labels costs what its bytes do.
+ * Names that an answer may compress (RFC 3597 §4) are numbers: their index in `nodes`. Each name knows the next branch
+ * point above it: a suffix that other names may share, because it owns something or because names branch there. So
+ * answers are compressed, aliases followed and glue found by numbers alone. No name of the zones is hashed or compared
+ * for a query, and a name of 127 labels costs no more than its bytes.
  *
- * Zones may nest: a node belongs to the deepest zone at or above it, and what an outer zone says at or below an inner
- * apex is not in the Image. DS at an apex is the outer zone's: search again from one label up; the node found there
- * names that zone (none found: there is none here).
+ * Zones may nest. A node belongs to the deepest zone at or above it; what an outer zone has at or below an inner apex
+ * is not in the Image. DS at an apex belongs to the outer zone: the search begins again one label up, and the node
+ * found there belongs to that zone, if it is served here.
  */
 import { randomInt } from 'node:crypto'
 import { countLabels, hashSuffixes, labelStarts, LOWER, MAX_LABELS, MAX_NAME_BYTES, sameBytes } from '../dns/name.ts'
@@ -47,59 +47,68 @@ import type { ZoneModel } from './pack.ts'
 export const N_NAME = 0
 /** Bytes of the owner name, root label included. */
 export const N_NAME_BYTES = 1
-/** Bits F_*, and above them 1 + the number of the next joint above, 0 at the root: see upOf(). */
+/** Bits F_*, and above them 1 + the number of the next branch point above, 0 at the root: see upOf(). */
 export const N_FLAGS = 2
 /** First RRset; the next node's N_FIRST ends them. */
 export const N_FIRST = 3
-/** Node of the zone's apex; −1 above all apexes: a name that is here only so that what is below it can be searched by halves. */
+/**
+ * Node of the zone's apex; −1 for names above all apexes, which are nodes so that a binary search over labels works.
+ */
 export const N_APEX = 4
-/** Node of the zone cut at or above this name within its zone, −1 without. */
+/** Node of the zone cut at or above this name within its zone; −1 = none. */
 export const N_CUT = 5
-/** Node of the wildcard child `*.name`, −1 without. */
+/** Node of the wildcard child `*.name`; −1 = none. */
 export const N_WILD = 6
-/** First entry in `steered` of this node, −1 without; its first int is entry × STEERED_INTS. */
+/** The node's first entry in `steered`, whose first int is at entry × STEERED_INTS; −1 = none. */
 export const N_STEERED = 7
 export const NODE_INTS = 8
 
+/** The node is a zone's apex; a zone cut; has a CNAME. */
+/** The node is a zone's apex; a zone cut; has a CNAME. */
 export const F_APEX = 1
 export const F_CUT = 2
 export const F_CNAME = 4
 const FLAG_BITS = 3
 
+/** RR type number, or NEGATIVE_SOA. */
+/** RR type number, or NEGATIVE_SOA. */
 export const R_TYPE = 0
 /** Records in the set. */
 export const R_COUNT = 1
 /** First byte in `bytes`. */
 export const R_AT = 2
-/** Types without names that may be compressed: bytes of the whole set. */
+/** For types whose RDATA has no compressible names: bytes of the whole set. */
 export const R_SIZE = 3
-/** Types with such names: where their numbers begin in `refs`. */
+/** For the other types: index of their first name's number in `refs`. */
 export const R_NAMES = 3
 export const RRSET_INTS = 4
 
-/** Of a strange name, which has N_NAME (its case kept), N_NAME_BYTES and N_FLAGS too: its node in lower case; ~node of its closest encloser where it has none. */
+/**
+ * A foreign name has N_NAME (case kept), N_NAME_BYTES and N_FLAGS, like a node. X_NODE: the node of the name in lower
+ * case; where it has none, ~node of its closest encloser.
+ */
 export const X_NODE = 4
 /** hashName() of the name in lower case. */
 export const X_HASH = 5
 
-/** How many names that may be compressed the RDATA of a type has (RFC 3597 §4): behind MX's preference, else at its start. */
+/** How many compressible names the RDATA of a type has (RFC 3597 §4): at its start, or for MX after the preference. */
 export function namesIn(type: number): number {
   if (type === TYPE.NS || type === TYPE.CNAME || type === TYPE.PTR || type === TYPE.MX) return 1
   return type === TYPE.SOA || type === NEGATIVE_SOA ? 2 : 0
 }
 
-/** No RR type: every apex's SOA once more, its TTL the one of negative answers: min(SOA TTL, minimum), RFC 2308 §5. */
+/** Not an RR type: the apex's SOA once more, with the TTL of negative answers: min(SOA TTL, minimum), RFC 2308 §5. */
 export const NEGATIVE_SOA = 65_536
 
-/** Steered entries: service index in World.services, type bits, TTL cap in seconds (0 = none). */
+/** A steered entry: index of the service in World.services, type bits, TTL cap in seconds (0 = none). */
 export const S_SERVICE = 0
 export const S_TYPES = 1
 export const S_TTL = 2
-/** Another entry of the same name, for the other type; −1 without. */
+/** Another entry of the same name, for the other type; −1 = none. */
 export const S_NEXT = 3
 export const STEERED_INTS = 4
 
-/** Typed arrays over SharedArrayBuffers: posted to threads by reference. */
+/** Typed arrays over SharedArrayBuffers, posted to threads by reference; their form is above. */
 export interface Image {
   readonly table: Int32Array
   readonly nodes: Int32Array
@@ -107,23 +116,23 @@ export interface Image {
   readonly steered: Int32Array
   readonly refs: Int32Array
   readonly bytes: Uint8Array
-  /** Most labels of any name: the search for the closest encloser starts there at the deepest. */
+  /** The most labels that any name has: the search for the closest encloser need not begin deeper. */
   readonly deepest: number
-  /** Nodes of zones: the closing one and those above the apexes not counted. */
+  /** How many nodes belong to zones: without the closing one and those above all apexes. */
   readonly names: number
-  /** Behind all nodes and the closing one. */
+  /** The number of the first foreign name: behind all nodes and the closing one. */
   readonly firstForeign: number
-  /** Hash of the root, where every name's hash in `table` begins. */
+  /** The hash of the root name, from which the hash of every name in `table` is computed. */
   readonly seed: number
 }
 
-/** Chosen anew by each process: names that all meet in one place of the table can't be written beforehand. */
+/** A random number for each process, so that nobody can write names that collide in the hash table. */
 const SEED = randomInt(-(2 ** 31), 2 ** 31)
 
-/** Number of the next joint above a name, at last the root; −1 of the root. */
+/** The number of the next branch point above a name, at the end the root; −1 for the root itself. */
 export const upOf = (nodes: Int32Array, name: number): number => (nodes[name * NODE_INTS + N_FLAGS]! >>> FLAG_BITS) - 1
 
-/** Node of a name in lower case; ~node of its closest encloser where there is none. */
+/** The node of a name, by its number; where it has none, ~node of its closest encloser. */
 export const exactNode = ({ nodes, firstForeign }: Image, name: number): number =>
   name < firstForeign ? name : nodes[name * NODE_INTS + X_NODE]!
 
@@ -131,8 +140,8 @@ export const exactNode = ({ nodes, firstForeign }: Image, name: number): number 
 type NameTable = Pick<Image, 'table' | 'nodes' | 'bytes'>
 
 /**
- * Node of the name at `name[at … at + bytes)` (lower-case wire form, root label included), whose hash is hashName()'s for
- * that suffix; −1 when there is none.
+ * The node of the name at name[at … at + bytes) (lower-case wire form, root label included); −1 = none. `hash`: of that
+ * name, as hashName() computes it.
  */
 export function find(image: NameTable, name: Uint8Array, at: number, bytes: number, hash: number): number {
   const { table, nodes } = image
@@ -154,7 +163,7 @@ export function nameOf({ nodes, bytes }: Pick<Image, 'nodes' | 'bytes'>, name: n
   return bytes.subarray(from, from + nodes[name * NODE_INTS + N_NAME_BYTES]!)
 }
 
-/** First int, in `rrsets`, of the node's RRset of that type (or NEGATIVE_SOA); −1 when it has none. */
+/** The index in `rrsets` of the first int of the node's RRset of a type (or NEGATIVE_SOA); −1 = none. */
 export function findRRset(image: Image, node: number, type: number): number {
   const { nodes, rrsets } = image
   const end = nodes[(node + 1) * NODE_INTS + N_FIRST]! * RRSET_INTS
@@ -165,8 +174,8 @@ export function findRRset(image: Image, node: number, type: number): number {
 }
 
 /**
- * Compiles zones into an Image. `services` gives each steered service its index in World.services; every service that a
- * zone names must be in it. Each array is allocated once, at its final size.
+ * Compiles zones into an Image. `services`: index in World.services by name; it must have every service that a zone
+ * names. Each array is allocated once, at its final size, by `allocate`.
  */
 export function buildImage(
   zones: readonly ZoneModel[],
@@ -176,7 +185,8 @@ export function buildImage(
   const ints = (count: number): Int32Array => new Int32Array(allocate(Math.max(4, count * 4)), 0, count)
   const placed = layOut(zones, (bytes) => new Uint8Array(allocate(bytes), 0, bytes))
   const draft = makeDraft(placed.bytes, countOwners(zones))
-  // outer zones first: an inner apex then finds its enclosing zone, and no outer owner is made below it
+  // outer zones come first, so that an inner apex finds its enclosing zone and no owner of an outer zone is made below
+  // it
   for (const zone of placed.zones.toSorted((a, b) => countLabels(a.model.apex) - countLabels(b.model.apex))) {
     zone.node = ensure(draft, zone.apexAt, zone.model.apex.length, -1)
   }
@@ -187,8 +197,8 @@ export function buildImage(
   linkCutsAndWildcards(draft)
   const nodes = ints((draft.names + 1 + numbers.count) * NODE_INTS)
   nodes.set(draft.nodes.subarray(0, (draft.names + 1) * NODE_INTS))
-  nodes.set(numbers.strange.subarray(0, numbers.count * NODE_INTS), (draft.names + 1) * NODE_INTS)
-  linkJoints(nodes, draft.names, numbers.refs.subarray(0, numbers.used))
+  nodes.set(numbers.foreign.subarray(0, numbers.count * NODE_INTS), (draft.names + 1) * NODE_INTS)
+  linkBranches(nodes, draft.names, numbers.refs.subarray(0, numbers.used))
   const share = (from: ArrayLike<number>, length: number): Int32Array => {
     const shared = ints(length)
     for (let i = 0; i < length; i++) shared[i] = from[i]!
@@ -210,19 +220,19 @@ export function buildImage(
   }
 }
 
-/** A zone on its way into the Image: where its bytes went, and its apex's node. */
+/** Where a zone's bytes are in the Image, and its apex's node. */
 interface ZoneLayout {
   readonly model: ZoneModel
-  /** What is added to each of its offsets. */
+  /** What is added to each of the zone's own offsets. */
   readonly base: number
   readonly apexAt: number
-  /** The SOA record, and behind it the same for negative answers. */
+  /** The SOA record, followed by the SOA record of negative answers. */
   readonly soaAt: number
   readonly soaSize: number
   node: number
 }
 
-/** All zones' bytes in one array, each with its apex's name and its two SOA records behind them. */
+/** Copies the bytes of all zones into one array, each followed by its apex's name and its two SOA records. */
 function layOut(
   zones: readonly ZoneModel[],
   allocate: (bytes: number) => Uint8Array,
@@ -247,13 +257,13 @@ function layOut(
   return { zones: placed, bytes }
 }
 
-/** The Image while it grows: arrays double. */
+/** The Image while it is built: its arrays grow by doubling. */
 interface Draft {
   readonly bytes: Uint8Array
   table: Int32Array
   nodes: Int32Array
   names: number
-  /** How many of them are above all apexes. */
+  /** How many of the names are above all apexes. */
   above: number
   deepest: number
   /** Scratch of ensure(): labelStarts() and hashSuffixes(). */
@@ -261,7 +271,7 @@ interface Draft {
   readonly hashes: Int32Array
 }
 
-/** `expected`: names without ENTs; when they fit, nothing has to grow. */
+/** `expected`: how many owner names there are, without ENTs. */
 function makeDraft(bytes: Uint8Array, expected: number): Draft {
   const room = Math.ceil((expected + 64) * 1.1)
   return {
@@ -276,7 +286,7 @@ function makeDraft(bytes: Uint8Array, expected: number): Draft {
   }
 }
 
-/** Names that the zones write, one that is written in two places twice. */
+/** How many owner names the zones have; a name that is written in two places counts twice. */
 function countOwners(zones: readonly ZoneModel[]): number {
   let count = 0
   for (const { sets } of zones) {
@@ -287,8 +297,8 @@ function countOwners(zones: readonly ZoneModel[]): number {
 }
 
 /**
- * Node of the owner at bytes[at …], made if need be with all ENTs above it. −1 when the name belongs to another zone
- * than that of the node `apex` (an inner one). `apex` −1: the name is itself an apex.
+ * The node of the owner at bytes[at …]; a new node, with all ENTs above it, if there is none yet. `apex`: the node of
+ * the zone's apex, −1 if the owner is itself an apex. Returns −1 when the name belongs to an inner zone.
  */
 function ensure(draft: Draft, at: number, size: number, apex: number): number {
   const { bytes, starts, hashes } = draft
@@ -349,7 +359,7 @@ function rehashed(table: Int32Array): Int32Array {
   return larger
 }
 
-/** Node of every set of every zone, in order; −1 where an inner zone owns the name. Marks cuts and CNAMEs. */
+/** The node of every set of every zone, in order; −1 where the name belongs to an inner zone. Marks cuts and CNAMEs. */
 function linkOwners(draft: Draft, zones: readonly ZoneLayout[]): Int32Array {
   const owners = new Int32Array(zones.reduce((sum, { model }) => sum + model.sets.length / Z_INTS, 0))
   let next = 0
@@ -395,7 +405,7 @@ function linkSteered(
   return steered
 }
 
-/** A counting sort of all RRsets by node, then each node's by type; fills N_FIRST. */
+/** Sorts all RRsets by node (a counting sort), and those of each node by type; fills N_FIRST. */
 function linkRRsets(
   draft: Draft,
   zones: readonly ZoneLayout[],
@@ -440,7 +450,7 @@ function forEachRRset(zones: readonly ZoneLayout[], owners: Int32Array, visit: V
   }
 }
 
-/** Parents stand before their children, so one pass hands cuts down. */
+/** Fills N_CUT and N_WILD. Parents come before their children, so one pass is enough. */
 function linkCutsAndWildcards({ nodes, bytes, names }: Draft): void {
   for (let node = 0; node < names; node++) {
     const first = node * NODE_INTS
@@ -458,46 +468,46 @@ function linkCutsAndWildcards({ nodes, bytes, names }: Draft): void {
 const ASTERISK = 42
 
 /**
- * Until here a name is above another by one label. From now on by as many as there are between two joints: what another name
- * can't share needs no number. `targets`: all names in RDATA.
+ * Links each name to the next branch point above it, in place of the name one label above: only suffixes that another
+ * name may share are needed. `targets`: the numbers of all names in RDATA.
  */
-function linkJoints(nodes: Int32Array, closing: number, targets: Int32Array): void {
+function linkBranches(nodes: Int32Array, closing: number, targets: Int32Array): void {
   const count = nodes.length / NODE_INTS
-  const isJoint = new Uint8Array(count)
+  const isBranch = new Uint8Array(count)
   const isParent = new Uint8Array(count)
-  for (const target of targets) isJoint[target] = 1
-  isJoint[0] = 1 // the root, where there is any node
+  for (const target of targets) isBranch[target] = 1
+  isBranch[0] = 1 // the root, where there is any node
   for (let name = 0; name < count; name++) {
     if (name === closing) continue
     const up = upOf(nodes, name)
     if (up >= 0) {
-      if (isParent[up] === 1) isJoint[up] = 1
+      if (isParent[up] === 1) isBranch[up] = 1
       isParent[up] = 1
     }
     const cell = name * NODE_INTS
     if (name > closing) continue
     const owns = nodes[cell + N_FIRST] !== nodes[cell + NODE_INTS + N_FIRST] || nodes[cell + N_STEERED]! >= 0
-    if (owns || (nodes[cell + N_FLAGS]! & (F_APEX | F_CUT)) !== 0) isJoint[name] = 1
+    if (owns || (nodes[cell + N_FLAGS]! & (F_APEX | F_CUT)) !== 0) isBranch[name] = 1
   }
-  if (!isParent.some((parent, name) => parent > isJoint[name]!)) return
-  // parents stand before their children: the joint above a parent that is none is known
+  if (!isParent.some((parent, name) => parent > isBranch[name]!)) return
+  // parents come before their children, so the branch point above a parent is known already
   for (let name = 0; name < count; name++) {
     const up = upOf(nodes, name)
-    if (name === closing || up < 0 || isJoint[up] === 1) continue
+    if (name === closing || up < 0 || isBranch[up] === 1) continue
     const flags = nodes[name * NODE_INTS + N_FLAGS]!
     nodes[name * NODE_INTS + N_FLAGS] = (flags & ((1 << FLAG_BITS) - 1)) | ((upOf(nodes, up) + 1) << FLAG_BITS)
   }
 }
 
-/** Gives the names in RDATA their numbers, when all nodes are there. */
+/** Gives the names in RDATA their numbers, after all nodes are made. */
 class NameNumbers {
   readonly #draft: Draft
-  /** As in the Image; they double. */
-  strange: Int32Array = new Int32Array(64 * NODE_INTS)
+  /** The foreign names, in the form of the Image; grows by doubling. */
+  foreign: Int32Array = new Int32Array(64 * NODE_INTS)
   count = 0
   refs: Int32Array = new Int32Array(256)
   used = 0
-  /** Open addressing, load ≤ 0.5: hash of the suffix as it is written, index + 1. */
+  /** Hash table, open addressing, load ≤ 0.5: hash of the suffix as it is written, index + 1. */
   #table: Int32Array = new Int32Array(256)
   readonly #starts = new Uint8Array(MAX_LABELS + 1)
   readonly #hashes = new Int32Array(MAX_LABELS + 1)
@@ -508,7 +518,7 @@ class NameNumbers {
     this.#draft = draft
   }
 
-  /** Notes the numbers of all names of an RRset whose records begin at `at`; returns where in `refs`. */
+  /** Puts the numbers of all names of an RRset, whose records begin at `at`, into `refs`; returns the first index. */
   ofSet(type: number, count: number, at: number): number {
     const { bytes } = this.#draft
     const names = namesIn(type)
@@ -526,7 +536,7 @@ class NameNumbers {
     return first
   }
 
-  /** The number of the name at bytes[at …], made if need be with all suffixes of it. */
+  /** The number of the name at bytes[at …]; new ones for it and its suffixes where they have none yet. */
   #of(at: number, size: number): number {
     const draft = this.#draft
     const { bytes } = draft
@@ -559,7 +569,7 @@ class NameNumbers {
     return number
   }
 
-  /** Number of the strange name at bytes[at …] whose parent has the number `up`, made if need be. */
+  /** The number of the foreign name at bytes[at …] whose parent has the number `up`; a new one if it has none yet. */
   #child(up: number, at: number, size: number, hash: number, node: number, lowerHash: number): number {
     const { bytes, names } = this.#draft
     if (this.count * 4 > this.#table.length) this.#table = rehashed(this.#table)
@@ -567,18 +577,18 @@ class NameNumbers {
     for (let slot = slotOf(hash, mask); this.#table[slot + 1] !== 0; slot = (slot + 2) & mask) {
       const index = this.#table[slot + 1]! - 1
       const here = index * NODE_INTS
-      if (this.#table[slot] !== hash || upOf(this.strange, index) !== up) continue
-      if (sameBytes(bytes, this.strange[here + N_NAME]!, bytes, at, bytes[at]! + 1)) return names + 1 + index
+      if (this.#table[slot] !== hash || upOf(this.foreign, index) !== up) continue
+      if (sameBytes(bytes, this.foreign[here + N_NAME]!, bytes, at, bytes[at]! + 1)) return names + 1 + index
     }
     const here = this.count * NODE_INTS
-    if (here === this.strange.length) this.strange = doubled(this.strange)
-    this.strange.set([at, size, (up + 1) << FLAG_BITS, 0, node, lowerHash], here)
+    if (here === this.foreign.length) this.foreign = doubled(this.foreign)
+    this.foreign.set([at, size, (up + 1) << FLAG_BITS, 0, node, lowerHash], here)
     insert(this.#table, hash, ++this.count)
     return names + this.count
   }
 }
 
-/** Bytes of the uncompressed name at bytes[at …]. */
+/** Size in bytes of the uncompressed name at bytes[at …]. */
 function wireBytes(bytes: Uint8Array, at: number): number {
   let i = at
   while (bytes[i]! > 0) i += 1 + bytes[i]!

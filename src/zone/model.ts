@@ -1,76 +1,86 @@
 /**
- * The model: what an operator's YAML says, checked and typed, before it is compiled. Made by load/load.ts; read by
- * zone/image.ts (zones), policy/ (services, sites), health/ (checks) and the commands. Plain, frozen by convention.
+ * The model: the operator's YAML, checked and typed, before it is compiled. Made by load/load.ts; read by zone/image.ts
+ * (zones), policy/ (services, sites), health/ (checks) and the commands. Plain objects that nobody changes.
  */
 import type { Prefix } from '../dns/address.ts'
 import type { PrefixTable } from '../geo/prefixes.ts'
 import type { Position } from '../problem.ts'
 import { STEERS_A, STEERS_AAAA, type ZoneModel } from './pack.ts'
 
+/** All that a folder of zones says. */
 export interface Model {
   readonly zones: readonly ZoneModel[]
   /** By name. */
   readonly sites: ReadonlyMap<string, SiteModel>
-  /** Sorted by name, so that the order of files decides nothing. */
+  /** Sorted by name, so that the order of files changes nothing. */
   readonly services: readonly ServiceModel[]
 }
+
+/** A site of sites.yaml, or a pool of a dynamic record that is named like none of them. */
 export interface SiteModel {
   readonly name: string
-  /** Degrees; NaN: it has no place, being a pool of dynamic records and nothing else. */
+  /** Degrees; NaN: no location, for it is a pool of a dynamic record. */
   readonly latitude: number
   readonly longitude: number
   readonly region: string
-  /** Relative to other sites; 100 when not written. */
+  /** Relative to other sites; 100 unless written. */
   readonly capacity: number
   readonly declaresCapacity: boolean
   readonly drained: boolean
   readonly at: Position
 }
 
-/** Sites in the order of preference; the inner list is one group whose members share by weight. */
+/** Sites in the order of preference. Each inner list is one group, whose sites share clients by weight. */
 export type Groups = readonly (readonly string[])[]
 
-/** A place clients are in: `AS`, `AS-CN`, `NA-US-CA` (octoDNS's geo codes). */
+/** A continent, country or subdivision where clients are, as octoDNS's geo codes: `AS`, `AS-CN`, `NA-US-CA`. */
 export interface Geo {
   readonly continent: string
   readonly country?: string
   readonly subdivision?: string
 }
 
+/** A rule of a service: which clients get another order of sites. */
 export interface RuleModel {
   readonly subnets: readonly Prefix[]
-  /** Those that come from files; absent: none do. */
+  /** Subnets from files; absent: none. */
   readonly subnetFiles?: readonly PrefixTable[]
   /** Numbers of autonomous systems, 32 bits. */
   readonly asns: readonly number[]
   readonly geos: readonly Geo[]
   readonly order: Groups
-  /** A fence: these sites and no others, even when they are dead. */
+  /** A fence: the clients get these sites and no others, even when all of them are down. */
   readonly only: boolean
-  /** In place of the service's; undefined = as the service. */
+  /** In place of the service's `pick`; undefined = the service's. */
   readonly pick: 'hash' | 'random' | undefined
   readonly at: Position
 }
 
+/** What is answered when no member of the service is usable. */
 export type LastResort =
   | { readonly kind: 'all' }
   | { readonly kind: 'nodata' }
   /** Addresses in network order: 4 or 16 bytes each. */
   | { readonly kind: 'values'; readonly values: readonly Uint8Array[] }
 
+/** An address of a service at a site. */
 export interface VipModel {
-  /** Canonical text; with site and service it names the member: `site/service/address`. */
+  /** Canonical text. The member's name is `site/service/address`. */
   readonly address: string
   /** 4 or 16 bytes, network order. */
   readonly bytes: Uint8Array
-  /** What is probed instead of the VIP itself, when written. */
+  /** The address that is probed in place of the VIP. */
   readonly checkAddress?: string
-  /** Share among its site's VIPs where an answer can't hold all of them, 0–1000; 1 when not written (dynamic records). */
+  /**
+   * Weight among the VIPs of its site where an answer cannot hold all of them, 0–1000; 1 unless written. Of dynamic
+   * records.
+   */
   readonly weight?: number
-  /** Never probed, and taken for up: `status: up` of dynamic records. */
+  /** Never probed, and always up: `status: up` of dynamic records. */
   readonly unchecked?: true
 }
 
+/** A site of a service. */
 export interface ServiceSiteModel {
   readonly site: string
   readonly vips: readonly VipModel[]
@@ -81,38 +91,41 @@ export interface ServiceSiteModel {
   readonly drained: boolean
 }
 
+/** A service of services.yaml, or a dynamic record, which is a service of its own (load/octodns/dynamic.ts). */
 export interface ServiceModel {
   readonly name: string
-  /** In the order of the file: the order of clients that nobody can place. */
+  /** In the order of the file, which is the order for clients without a place. */
   readonly sites: readonly ServiceSiteModel[]
   readonly order:
     | { readonly kind: 'nearest' }
-    /** `only`: a fence like a rule's, for all clients without a rule; of dynamic records. */
+    /** `only`: a fence, as in a rule, for all clients that no rule matches. Of dynamic records. */
     | { readonly kind: 'listed'; readonly groups: Groups; readonly only?: true }
   readonly spreadKm: number
   readonly candidates: number
-  /** Over how many sites the clients are divided whose first group is dead; 1–255. */
+  /** How many of the next sites share the clients whose first group of sites is dead; 1–255. */
   readonly spill: number
   readonly rules: readonly RuleModel[]
   readonly pick: 'hash' | 'random'
-  /** How many addresses an answer holds at most; 1–8. */
+  /** The most addresses in an answer, 1–8. */
   readonly answers: number
   readonly minVips: number
   readonly ttl: { readonly maxSeconds: number; readonly minSeconds: number; readonly settleMs: number }
   readonly lastResort: LastResort
-  /** Empty = `check: none`: its members count as up. All must pass. */
+  /** All must pass. Empty = `check: none`: its members count as up. */
   readonly checks: readonly CheckModel[]
   readonly probers: number
   readonly regions: number
-  /** The brake: percent of capacity that DOWN verdicts must leave up; 0 = none. */
+  /** The brake: the percentage of capacity that DOWN verdicts must leave up; 0 = no brake. */
   readonly keepPercent: number
-  /** 0 = at once. */
+  /** Time in which a site that comes back takes its full share again; 0 = at once. */
   readonly rampUpMs: number
-  /** Most that a failover may take, from a site's death to the last client's new answer; undefined = not written. */
+  /**
+   * The longest that a failover may take, from a site's death to the last client's new answer; undefined = not written.
+   */
   readonly budgetMs?: number
   /**
-   * Where `spread`, `candidates` and `budget` are written, and `SITE.weight` and `SITE.bias` of its sites; what is not in it
-   * is a default. Nothing is in it of dynamic records, which write none of these for themselves.
+   * Where the keys `spread`, `candidates`, `budget`, `SITE.weight` and `SITE.bias` are written. A key that is missing
+   * here has its default. Absent for dynamic records, which have no such keys.
    */
   readonly written?: ReadonlyMap<string, Position>
   readonly at: Position
@@ -121,23 +134,24 @@ export interface ServiceModel {
 interface CheckTiming {
   readonly intervalMs: number
   readonly timeoutMs: number
-  /** Interval of rechecks after a change. */
+  /** Interval between rechecks after a result differs from the track's state. */
   readonly fastMs: number
   readonly fall: number
   readonly rise: number
 }
 
+/** A check with all its defaults filled in. */
 export type CheckModel = CheckTiming & {
-  /** 0 = none: of icmp, and of exec where none is written. */
+  /** 0 = none: for icmp, and for exec unless written. */
   readonly port: number
-  /** Probed instead of the VIP, when written. */
+  /** The address that is probed in place of the VIP. */
   readonly address?: string
 } & CheckKind
 
 /** RR types that a check of type dns may ask for. */
 export const CHECK_RRTYPES = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT'] as const
 
-/** What is asked of the target; the canonical form of it (without timing) is part of the target's id. */
+/** The kind of a check and its parameters. Their canonical form, without timing, is part of a target's id. */
 export type CheckKind =
   | { readonly type: 'tcp' }
   | { readonly type: 'icmp' }
@@ -158,7 +172,7 @@ export type CheckKind =
       /** SNI and certificate name; undefined = the VIP's address. */
       readonly host?: string
       readonly verify: boolean
-      /** The certificate must hold for so long from now. */
+      /** The certificate must be valid for at least this long from now. */
       readonly validForMs: number
     }
   | {
@@ -176,9 +190,9 @@ export type CheckKind =
       /** Text, lower case, with the final dot. */
       readonly name: string
       readonly rrtype: (typeof CHECK_RRTYPES)[number]
-      /** Mnemonics, one of which must come. */
+      /** Mnemonics; the response must have one of them. */
       readonly rcodes: readonly string[]
-      /** Presentation text of an answer that must be there; names and hexadecimal digits in lower case. */
+      /** Presentation text of RDATA that the answer must have; names and hexadecimal digits in lower case. */
       readonly value?: string
     }
   | {
@@ -188,11 +202,11 @@ export type CheckKind =
     }
   | {
       readonly type: 'agent'
-      /** Written to the agent before its line is read: one line, whose end the prober adds. */
+      /** A line that is sent to the agent before its own line is read; the prober adds the line end. */
       readonly send?: string
     }
 
-/** Bits STEERS_*: the types that a service ever answers. */
+/** The types, as bits STEERS_*, of which a service has VIPs. `only`: count these sites alone. */
 export function typesOf({ sites }: Pick<ServiceModel, 'sites'>, only?: ReadonlySet<string>): number {
   let types = 0
   for (const { site, vips } of sites) {

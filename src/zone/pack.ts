@@ -1,7 +1,7 @@
 /**
- * A zone between YAML and Image: the linker's object file. Written by load/records.ts through a Packer, kept from load to
- * load, copied and relocated by zone/image.ts. A million names are some 70 MB in this form and would be ten times that
- * as objects.
+ * A packed zone: what lies between YAML and Image, like a linker's object file. load/records.ts writes it through a
+ * Packer, the loader keeps it from load to load, zone/image.ts copies and relocates it. A million names take some 70 MB
+ * in this form, a tenth of what they would take as objects.
  */
 import { CLASS } from '../dns/types.ts'
 import { doubled } from '../geo/memory.ts'
@@ -11,20 +11,20 @@ import type { Position } from '../problem.ts'
 export interface ZoneModel {
   /** Apex, lower-case wire form, with the root label. */
   readonly apex: Uint8Array
-  /** Z_INTS for each RRset and each steered entry. */
+  /** Z_INTS ints for each RRset and each steered entry. */
   readonly sets: Int32Array
   /** Owner names (lower-case wire form) and records (see zone/image.ts for their form). */
   readonly bytes: Uint8Array
   readonly soa: SoaModel
-  /** Services that steered entries name. */
+  /** Names of the services that its steered entries name. */
   readonly services: readonly string[]
-  /** Where the zone begins: its first file, 1:1. */
+  /** Line 1, column 1 of its first file. */
   readonly at: Position
-  /** All that it is written in, as Z_FILE counts them. */
+  /** The files that it is written in; Z_FILE is an index into them. */
   readonly files: readonly string[]
 }
 
-/** The zone's SOA: apart from the sets, for its serial changes when nothing else does. */
+/** The zone's SOA. It is kept apart from the sets, because its serial may change when nothing else does. */
 export interface SoaModel {
   readonly rdata: Uint8Array
   readonly ttlSeconds: number
@@ -32,7 +32,7 @@ export interface SoaModel {
   readonly negativeTtlSeconds: number
 }
 
-/** First byte of the owner in `bytes`, and its bytes. RRsets of one name share them. */
+/** Index of the owner's first byte in `bytes`, and its size. RRsets of one name share it. */
 export const Z_OWNER = 0
 export const Z_OWNER_BYTES = 1
 /** RR type number; 0 for a steered entry. */
@@ -43,13 +43,14 @@ export const Z_COUNT = 3
 export const Z_AT = 4
 /** Bytes of the records; a steered entry's TTL cap in seconds, 0 = none. */
 export const Z_SIZE = 5
+/** Where the set is written, 1-based. */
 export const Z_LINE = 6
 export const Z_COLUMN = 7
 /** Index into the zone's files. */
 export const Z_FILE = 8
 export const Z_INTS = 9
 
-/** Type bits of steered names: which of A and AAAA a name has. Never depends on the client or on health. */
+/** Type bits of steered names: which of A and AAAA a name has. They depend neither on the client nor on health. */
 export const STEERS_A = 1
 export const STEERS_AAAA = 2
 
@@ -70,7 +71,7 @@ export function rdataOf({ sets, bytes }: Pick<ZoneModel, 'sets' | 'bytes'>, i: n
   return rdata
 }
 
-/** Where the set was written whose first int is sets[i]. */
+/** Where the set that begins at sets[i] is written. */
 export const positionOf = ({ sets, files }: Pick<ZoneModel, 'sets' | 'files'>, i: number): Position => ({
   file: files[sets[i + Z_FILE]!]!,
   line: sets[i + Z_LINE]!,
@@ -80,7 +81,9 @@ export const positionOf = ({ sets, files }: Pick<ZoneModel, 'sets' | 'files'>, i
 /** Bytes of a record before its RDATA: C0 0C, type, class, TTL, RDLENGTH. */
 export const RECORD_HEAD = 12
 
-/** Writes a record as an Image holds it (owner = the query name) and returns the first byte behind it. */
+/**
+ * Writes a record in the form of the Image, whose owner is a pointer to the query name. Returns the index behind it.
+ */
 export function writeRecord(
   bytes: Uint8Array,
   at: number,
@@ -103,7 +106,7 @@ export const recordEnd = (bytes: Uint8Array, at: number): number =>
 export const recordTtl = (bytes: Uint8Array, at: number): number =>
   ((bytes[at + 6]! << 24) | (bytes[at + 7]! << 16) | (bytes[at + 8]! << 8) | bytes[at + 9]!) >>> 0
 
-/** Collects a zone's RRsets; arrays double and are cut to size at the end. */
+/** Builds a packed zone: collects its RRsets and steered entries in arrays that grow and are cut to size at the end. */
 export class Packer {
   #sets = new Int32Array(64 * Z_INTS)
   #bytes = new Uint8Array(1024)
@@ -115,13 +118,15 @@ export class Packer {
   readonly #services = new Map<string, number>()
   readonly #files = new Map<string, number>()
 
-  /** Begins a name (lower-case wire form): what is added next is at it. */
+  /** Begins a name (lower-case wire form): all sets added until the next begin() belong to it. */
   begin(owner: Uint8Array): void {
     this.#owner = this.#take(owner.length)
     this.#ownerBytes = owner.length
     this.#bytes.set(owner, this.#owner)
   }
 
+  /** Adds an RRset. `rdata`: wire RDATA of each record, names uncompressed. */
+  /** Adds an RRset. `rdata`: wire RDATA of each record, names uncompressed. */
   add(type: number, ttlSeconds: number, rdata: readonly Uint8Array[], at: Position): void {
     const size = rdata.reduce((sum, { length }) => sum + RECORD_HEAD + length, 0)
     const from = this.#take(size)
@@ -130,7 +135,9 @@ export class Packer {
     this.#addSet(type, rdata.length, from, size, at)
   }
 
-  /** `types`: bits STEERS_*, 0 = all that the service has; `ttlSeconds`: 0 = the service's own. */
+  /**
+   * Adds a steered entry. `types`: bits STEERS_*, 0 = all that the service has; `ttlSeconds`: 0 = the service's TTLs.
+   */
   addSteered(service: string, types: number, ttlSeconds: number, at: Position): void {
     const index = this.#services.get(service) ?? this.#services.size
     this.#services.set(service, index)

@@ -1,7 +1,7 @@
 /**
- * The rules of a service as tries, and which of them can never match: an error, because their author thinks they do. Subnets
- * go first, and the longest one wins wherever its rule stands; then numbers of autonomous systems; then geos.
- * Of equal ones the first rule wins.
+ * The rules of a service as tries, for policy/ and `explain`; and which rules can never match, which the loader reports
+ * as an error. Subnets come first: the longest that contains the client wins, in whatever rule it is. Then come AS
+ * numbers, then geos. Of equal ones the first rule wins.
  */
 import { maskAddress, type Prefix } from '../dns/address.ts'
 import { type BinaryTrie, descend, trieOfRuns } from '../geo/binary.ts'
@@ -9,12 +9,17 @@ import { isTerritory } from '../geo/codes.ts'
 import { addressOf, pack, type PackedPrefixes } from '../geo/prefixes.ts'
 import type { Geo, RuleModel } from './model.ts'
 
-/** What a rule goes by. */
+/** The keys by which a rule matches clients. */
 export type RuleKeys = Pick<RuleModel, 'subnets' | 'subnetFiles' | 'asns' | 'geos'>
 
+/** Whether a rule has subnets, written in it or in files. */
 export const hasSubnets = ({ subnets, subnetFiles }: RuleKeys): boolean =>
   subnets.length > 0 || subnetFiles !== undefined
-/** Which rule's subnet holds an address: leaves are 1 + its index, 0 where there is none. IPv6 that carries IPv4 is IPv4. */
+
+/**
+ * The trie of all rules' subnets of a family: leaves are 1 + the index of the rule, 0 = none. IPv6 subnets that embed
+ * IPv4 addresses are in the IPv4 trie.
+ */
 export const subnetTrie = (rules: readonly RuleKeys[], family: 4 | 6): BinaryTrie =>
   trieOfRuns(
     rules.flatMap((rule, index) => subnetsOf(rule, family).map((packed) => ({ ...packed, value: index + 1 }))),
@@ -26,7 +31,10 @@ const subnetsOf = ({ subnets, subnetFiles = [] }: RuleKeys, family: 4 | 6): read
   ...subnetFiles.map((table) => (family === 4 ? table.v4 : table.v6)),
 ]
 
-/** The longest of a rule's subnets, its files' too, that holds an address as it is looked up: folded. For explanations. */
+/**
+ * For `explain`: the longest subnet of a rule, from files too, that contains the address. `bytes`: folded where it
+ * folds.
+ */
 export function subnetHolding(rule: RuleKeys, bytes: Uint8Array): Prefix | undefined {
   const family = bytes.length === 4 ? 4 : 6
   let best: Prefix | undefined
@@ -40,21 +48,25 @@ export function subnetHolding(rule: RuleKeys, bytes: Uint8Array): Prefix | undef
   return best
 }
 
+/** A rule that can never match. */
 export interface DeadRule {
   /** Indexes into the rules: the dead one, and one that takes clients of it. */
   readonly index: number
   readonly by: number
 }
 
-/** Rules that have keys but lose every client by them: subnets to longer ones or earlier equal ones, others to earlier ones. */
+/**
+ * The rules that can never match: each of their subnets is covered by longer ones or an earlier equal one, each AS
+ * number and geo by an earlier rule.
+ */
 export function deadRules(rules: readonly RuleKeys[]): readonly DeadRule[] {
-  // a rule that alone has subnets loses none: half a million of them need not be laid out at every load
+  // if only one rule has subnets, it loses none; building the trie of half a million at every load would be wasted work
   const holders = rules.flatMap((rule, index) => (hasSubnets(rule) ? [index + 1] : []))
   const rivals = holders.length > 1 ? rules : []
   const tries = { 4: subnetTrie(rivals, 4), 6: subnetTrie(rivals, 6) }
   const reached = new Set(rivals.length > 0 ? [...leavesOf(tries[4]), ...leavesOf(tries[6])] : holders)
   const dead: DeadRule[] = []
-  /** The first rule that has it. */
+  /** By key: the first rule that has it. */
   const asns = new Map<number, number>()
   const geos = new Map<string, { readonly geo: Geo; readonly index: number }>()
   for (const [index, rule] of rules.entries()) {
@@ -81,7 +93,7 @@ export function deadRules(rules: readonly RuleKeys[]): readonly DeadRule[] {
   return dead
 }
 
-/** A place and those that it may lie in, as keys: `NA-US-CA`, `NA-US`, `NA`. */
+/** A geo and the broader ones that contain it, as keys: `NA-US-CA`, `NA-US`, `NA`. */
 function partsOf({ continent, country, subdivision }: Geo): readonly string[] {
   if (country === undefined) return [continent]
   const parts = [`${continent}-${country}`, continent]
@@ -94,7 +106,9 @@ function leavesOf({ nodes, root }: BinaryTrie): ReadonlySet<number> {
   return leaves
 }
 
-/** Whether every client of the one is the other's; a territory's may be known by its own country, whatever is said of the US. */
+/**
+ * Whether `outer` contains all clients of `inner`. Clients of a US territory may be placed in a country of their own.
+ */
 const holds = (outer: Geo, inner: Geo): boolean =>
   outer.continent === inner.continent &&
   (!isTerritory(inner.country, inner.subdivision) || outer.subdivision === inner.subdivision) &&
