@@ -1,8 +1,10 @@
 /**
- * The check kinds: which keys each has beside those of all checks, how they are read, and what stands where nobody wrote
- * one. A part holds what one place wrote, of whatever kind, so that a check can be completed by the place that uses it.
+ * The kinds of checks: which keys each kind has besides those of all checks (checks.ts), how they are read, and their
+ * defaults. A named check of defaults.yaml may be partial in all but its type, and the service that uses it adds keys;
+ * so reading makes a PartialKind, and completeKind() fills in the defaults.
  *
- * Defaults: http, https: GET / and status 200. tls: good for one day yet (certificates of a week exist). dns: A, NOERROR.
+ * Defaults: http, https: GET / and status 200. tls: valid for one more day (some certificates last a week). dns: A,
+ * NOERROR.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { formatName, isAbsolute, isFault, lowerName, parseName } from '../dns/name.ts'
@@ -12,10 +14,12 @@ import type { Fields, Reader } from '../yaml/read.ts'
 import type { Entry, Node } from '../yaml/source.ts'
 import { CHECK_RRTYPES, type CheckKind } from '../zone/model.ts'
 
+/** Values of a check's key `type`. */
 export const CHECK_TYPES = ['http', 'https', 'tcp', 'tls', 'grpc', 'dns', 'icmp', 'exec', 'agent'] as const
 type CheckType = (typeof CHECK_TYPES)[number]
 
 const HTTP_KEYS = ['port', 'method', 'path', 'host', 'expect']
+/** The keys of each kind. */
 export const KIND_KEYS: Readonly<Record<CheckType, readonly string[]>> = {
   http: HTTP_KEYS,
   https: [...HTTP_KEYS, 'verify'],
@@ -28,7 +32,7 @@ export const KIND_KEYS: Readonly<Record<CheckType, readonly string[]>> = {
   agent: ['port', 'send'],
 }
 
-/** What a place wrote of the keys above. */
+/** The keys above, as far as they are written. */
 export interface PartialKind {
   readonly method?: 'GET' | 'HEAD' | undefined
   readonly path?: string | undefined
@@ -47,25 +51,31 @@ export interface PartialKind {
   readonly send?: string | undefined
 }
 
-/** undefined = it must be written. 0 = none. */
+/** The port of a check: as written, or the kind's default. undefined = it must be written; 0 = none. */
 export function portOf(type: CheckType, { port, tls }: PartialKind & { readonly port?: number | undefined }) {
   if (type === 'icmp') return 0
   const common = { http: 80, https: 443, tcp: undefined, tls: 443, dns: 53, exec: 0, agent: undefined }
   return port ?? (type === 'grpc' ? (tls === true ? 443 : undefined) : common[type])
 }
 
+/** Whether a text is a URL path: it begins with / and has no blanks. */
 export const isPath = (text: string): boolean => /^\/[!-~]*$/.test(text)
+/** Whether a text can be a Host header without a port. */
 export const isHost = (text: string): boolean => /^[\w.-]+$/.test(text) || parseAddress(text) !== undefined
 const isService = (text: string): boolean => /^[!-~]{1,255}$/.test(text)
 const isCommand = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
-/** One line: whatever listens there, an author writes it no second command. The line end is the prober's to add. */
+/**
+ * The text of `send`: one line. Without line ends, no author of zones can send a second command to what listens there.
+ */
 export const SENT = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u
 const isSent = (text: string): boolean => text.length <= 255 && SENT.test(text)
-/** No byte that is written \DDD: the labels go onto the wire as they are, to whatever listens there. */
+/** Whether a name has no byte written \DDD: its labels go onto the wire as they are. */
 const isPrintable = (name: string): boolean => /^(?:[^\\]|\\\D)+$/.test(name)
 const YEARS_MS = 3650 * DAY_MS
 
-/** `fields` hold only what the kind knows; the rest stays as it is in `like`. */
+/**
+ * Reads the keys of a kind. `fields`: has no keys but the kind's; a key that is not written keeps its value in `like`.
+ */
 export function readKind(read: Reader, type: CheckType, fields: Fields, like: PartialKind): PartialKind {
   const text = <M>(key: string, isValid: (text: string) => boolean, what: string, missing: M): string | M => {
     const entry = fields.get(key)
@@ -112,7 +122,7 @@ function readExpect(read: Reader, type: CheckType, entry: Entry | undefined, lik
   }
 }
 
-/** Those that fit into the header: the query has EDNS only for its size. */
+/** The rcodes that fit into the header: extended ones need EDNS, which a check only uses for its payload size. */
 const RCODES = Object.entries(RCODE).flatMap(([name, number]) => (number < 16 ? [name] : []))
 
 function readOneOrMore<T>(read: Reader, { key, value }: Entry, one: (entry: Entry) => T): readonly T[] {
@@ -124,7 +134,9 @@ function readOneOrMore<T>(read: Reader, { key, value }: Entry, one: (entry: Entr
   return nodes.map((node) => one({ key, value: node }))
 }
 
-/** Lower case, with the final dot; names in checks are whole ones with or without it. */
+/**
+ * Reads a domain name → lower case, with the final dot. Names in checks are fully qualified, with or without the dot.
+ */
 function readDnsName<M>(read: Reader, entry: Entry | undefined, missing: M): string | M {
   const text = read.text(entry, undefined)
   if (entry === undefined || text === undefined) return missing
@@ -132,7 +144,7 @@ function readDnsName<M>(read: Reader, entry: Entry | undefined, missing: M): str
   if (name !== undefined && isPrintable(name)) return name
   const wanted = name === undefined ? 'a domain name' : 'a name of printable characters'
   read.fault('value-invalid', entry.value, `“name” is “${text}” where ${wanted} is wanted`)
-  return '.' // stands for it, so that it isn't missing too
+  return '.' // a placeholder, so that “name” is not reported as missing too
 }
 
 function canonicalName(text: string): string | undefined {
@@ -140,7 +152,10 @@ function canonicalName(text: string): string | undefined {
   return isFault(name) ? undefined : formatName(lowerName(name))
 }
 
-/** Fills in what nobody wrote; undefined, and reported, when it does not fit together. */
+/**
+ * Fills in the defaults of a kind. undefined, and a Problem is reported, when a key is missing or keys contradict each
+ * other.
+ */
 export function completeKind(read: Reader, node: Node, type: CheckType, part: PartialKind): CheckKind | undefined {
   const host = part.host === undefined ? {} : { host: part.host }
   const verify = part.verify ?? true
@@ -220,7 +235,7 @@ const VALUE_FORMS: Readonly<Partial<Record<(typeof CHECK_RRTYPES)[number], strin
 /** n: a number, N: a name. */
 const VALUE_FIELDS = { CNAME: 'N', NS: 'N', PTR: 'N', MX: 'nN', SRV: 'nnnN', SOA: 'NNnnnnn' } as const
 
-/** In the one spelling that a check compares with; undefined when it is none. */
+/** A value in the spelling that the check compares with; undefined when it is no value of the type. */
 function canonicalValue(rrtype: (typeof CHECK_RRTYPES)[number], text: string): string | undefined {
   if (rrtype === 'TXT') return text
   if (rrtype === 'A' || rrtype === 'AAAA') {

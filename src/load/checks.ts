@@ -1,10 +1,11 @@
 /**
- * The schemas of checks, as far as they are common to all kinds; what each has of its own is in check-kinds.ts. A check is written
- * in defaults.yaml under a name, inline at a service, or both: `use` names one, and the keys beside it replace that one's.
+ * Reads checks: the keys that all kinds have; those of each kind are in check-kinds.ts. A check is written in
+ * defaults.yaml under a name, or at a service, or both: `use` names a check of defaults.yaml, and the keys beside it
+ * replace its keys.
  *
- * Defaults: interval 5s; timeout 2s, or 2/5 of a shorter interval; fast (rechecks after a change) a fifth of the interval
- * and at least 100ms: with these, a silent site is out after interval + (fall − 1) × timeout + timeout, for rechecks
- * wait for the timeout anyway; fall 3; rise 2.
+ * Defaults: interval 5s; timeout 2s, or 2/5 of a shorter interval; fast (the interval of rechecks after a change) a
+ * fifth of the interval and at least 100ms; fall 3; rise 2. With these, a site that stops answering is out after
+ * interval + (fall − 1) × timeout + timeout, because a recheck waits for the timeout anyway.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean } from '../problem.ts'
@@ -14,7 +15,7 @@ import type { Entry, Node } from '../yaml/source.ts'
 import type { CheckModel } from '../zone/model.ts'
 import { CHECK_TYPES, completeKind, KIND_KEYS, type PartialKind, portOf, readKind } from './check-kinds.ts'
 
-/** A check as far as one place writes it. */
+/** A check as far as it is written in one place. */
 export interface PartialCheck extends PartialKind {
   readonly type: CheckModel['type'] | undefined
   readonly port?: number | undefined
@@ -26,11 +27,15 @@ export interface PartialCheck extends PartialKind {
   readonly rise?: number | undefined
 }
 
+/** The keys that all kinds of checks have. */
 export const COMMON_KEYS = ['type', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
+/** The keys of all kinds of checks. */
 export const CHECK_KEYS: readonly string[] = [...new Set([...COMMON_KEYS, ...Object.values(KIND_KEYS).flat()])]
 const NOTHING: PartialCheck = { type: undefined }
 
-/** `check:` of a service: a check, a list of them (all must pass), or `none`. */
+/**
+ * Reads `check` of a service: a check, a list of checks that must all pass, or `none`. `named`: those of defaults.yaml.
+ */
 export function readChecks(read: Reader, node: Node, named: ReadonlyMap<string, PartialCheck>): readonly CheckModel[] {
   if (node.kind === 'scalar' && node.text === 'none') return []
   const nodes = node.kind === 'list' ? node.items : [node]
@@ -39,7 +44,7 @@ export function readChecks(read: Reader, node: Node, named: ReadonlyMap<string, 
   return nodes.map((one) => readCheck(read, one, named)).filter((check) => check !== undefined)
 }
 
-/** The named checks of defaults.yaml; each must be whole in itself. */
+/** Reads `checks` of defaults.yaml: named checks, each of which must be complete. */
 export function readNamedChecks(read: Reader, node: Node): ReadonlyMap<string, PartialCheck> {
   const named = new Map<string, PartialCheck>()
   for (const { key, value } of read.entries(node, '“checks”')) {
@@ -59,12 +64,15 @@ function readCheck(read: Reader, node: Node, named: ReadonlyMap<string, PartialC
     read.fault('check-unknown', use.value, `there is no check “${name}”`, hint)
     return undefined
   }
-  if (base === NOTHING) return undefined // reported where it is written
+  if (base === NOTHING) return undefined // reported in defaults.yaml
   const part = readPartialCheck(read, node, base)
   return part && complete(read, node, part)
 }
 
-/** undefined when the kind of check is not known: nothing else can be read then. */
+/**
+ * Reads one check. `base`: the check that `use` names. undefined when the type is unknown: no other key can be read
+ * then.
+ */
 function readPartialCheck(read: Reader, node: Node, base: PartialCheck | undefined): PartialCheck | undefined {
   if (node.kind !== 'mapping') {
     read.fault(
@@ -97,7 +105,7 @@ function readPartialCheck(read: Reader, node: Node, base: PartialCheck | undefin
   }
 }
 
-/** Canonical text of an address. */
+/** Reads an IP address → its canonical text; `missing` if it is not written or faulty. */
 export function readAddress<M>(read: Reader, entry: Entry | undefined, missing: M): string | M {
   const text = read.text(entry, undefined)
   if (entry === undefined || text === undefined) return missing
@@ -109,7 +117,7 @@ export function readAddress<M>(read: Reader, entry: Entry | undefined, missing: 
 
 type Timing = Pick<CheckModel, 'intervalMs' | 'timeoutMs' | 'fastMs' | 'fall' | 'rise'>
 
-/** What is written, and the defaults for the rest. */
+/** The timing of a check, with defaults for what is not written. */
 export function timingOf(part: { readonly [key in keyof Timing]?: Timing[key] | undefined }): Timing {
   const intervalMs = part.intervalMs ?? 5000
   return {
@@ -121,7 +129,7 @@ export function timingOf(part: { readonly [key in keyof Timing]?: Timing[key] | 
   }
 }
 
-/** Fills in what nobody wrote; undefined, and reported, when it does not fit together. */
+/** Fills in the defaults. undefined, and a Problem is reported, when a key is missing or keys contradict each other. */
 function complete(read: Reader, node: Node, part: PartialCheck): CheckModel | undefined {
   const timing = timingOf(part)
   const { intervalMs, timeoutMs, fastMs } = timing

@@ -1,10 +1,10 @@
 /**
- * The files of a folder of zones, as one load sees them: each is read once, and what includes name is held within bounds.
- * Used by load.ts, and by world/folder.ts and world/reloads.ts, which have to know what a load may read.
+ * The files of a folder of zones, as one load sees them: each is read once, and includes stay within bounds. Used by
+ * load.ts, and by world/, which must know what a load may read.
  *
- * What is read decides what a stranger's pull request can make a machine print: files of the same git work tree (never git's
- * own), or, where there is none, of the folder alone. Links count as what they lead to, also where the folder's own files
- * are links.
+ * The bounds limit what a stranger's pull request can make CI print: files of the same git work tree, but nothing in
+ * `.git`; outside of git, files of the folder alone. A symbolic link counts as its target, for the folder's own files
+ * too.
  */
 import { hash as hashOf } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
@@ -14,56 +14,58 @@ import { findTop } from '../git.ts'
 import { codeOf, messageOf } from '../problem.ts'
 import type { Include, IncludeResult } from '../yaml/tree.ts'
 
+/** A file's content, or why it cannot be read. */
 export type FileRead =
   | {
       readonly text: string
-      /** Of the content. */
+      /** SHA-256 of the content, base64. */
       readonly hash: string
-      /** The path without links. */
+      /** The path with all links resolved. */
       readonly id: string
     }
   | { readonly why: string }
 
-/** `state` is another whenever what is found is. */
+/** What an include of a file gives. `state`: a text that differs whenever the result does. */
 export type IncludeLookup = IncludeResult & { readonly state: string }
 
-/** A file that a load has read, or is to read in place of the one on disk. */
+/** A file that a load has read, or reads in place of the one on disk. */
 export interface SavedFile {
   readonly text: string
   readonly hash: string
   readonly id: string
 }
 
-/** By path relative to the folder. */
+/** Files by their path relative to the folder of zones. */
 export type SavedFiles = ReadonlyMap<string, SavedFile>
 
-/** What a folder holds. */
+/** An entry of a folder. */
 export interface FolderEntry {
   readonly name: string
   readonly isFolder: boolean
   readonly isLink: boolean
 }
 
-/** More in one file nobody has written by hand, and beyond 512 MiB JavaScript has no text. */
+/** The most bytes of one file: nobody writes more by hand, and JavaScript has no strings beyond 512 MiB. */
 export const MOST_FILE_BYTES = 256 * 1024 * 1024
-/** Of one load, in bytes, and in characters that are included, as often as they are. */
+/** The most that one load reads, in bytes, and includes, in characters, counted as often as a file is included. */
 const MAX_ALL_BYTES = 1024 * 1024 * 1024
 const MAX_ALL_INCLUDED = 256_000_000
 
+/** Reads the files of one load. */
 export class Files {
   readonly #folder: string
-  /** Real path of the folder; nothing can be included where it has none. */
+  /** The folder with all links resolved; undefined if there is no such folder: then nothing can be included. */
   readonly #real: string | undefined
-  /** Includes stay within. */
+  /** The folder that includes must stay within. */
   readonly #bounds: string | undefined
   readonly #sought = new Map<string, IncludeLookup>()
   readonly #saved: SavedFiles | undefined
-  /** What was read, by path relative to the folder. */
+  /** The files read so far, by path relative to the folder. */
   readonly seen = new Map<string, Omit<SavedFile, 'text'>>()
   #bytes = 0
   #included = 0
 
-  /** `saved`: there are these files, and nothing else is looked at. */
+  /** `saved`: read these files, and nothing from disk. */
   constructor(folder: string, saved?: SavedFiles) {
     this.#folder = folder
     this.#saved = saved
@@ -71,7 +73,7 @@ export class Files {
     this.#bounds = this.#real && (findTop(this.#real) ?? this.#real)
   }
 
-  /** A file of the folder; `file`: its path as it is told to the operator. */
+  /** Reads a file of the folder. `file`: its path as messages name it. */
   read(file: string): FileRead {
     try {
       const path = relative(this.#folder, file)
@@ -88,7 +90,7 @@ export class Files {
     return { ...this.#readRegular(id), id }
   }
 
-  /** What a folder has, in no order. Rejects as readdir() does, or when links lead out of the bounds. */
+  /** The entries of a folder, in no order. Rejects as readdir() does, or when links lead out of the bounds. */
   async list(folder: string): Promise<readonly FolderEntry[]> {
     if (this.#saved !== undefined) return listSaved(this.#saved, relative(this.#folder, folder))
     const entries = await readdir(this.confine(folder), { withFileTypes: true })
@@ -102,7 +104,7 @@ export class Files {
     return Promise.all(listed)
   }
 
-  /** A path without links; throws when they lead out of the bounds, or nowhere. */
+  /** The path with all links resolved. Throws when they lead out of the bounds, or nowhere. */
   confine(path: string): string {
     const id = realpathSync(path)
     if (this.#real === undefined || this.#isWithin(id)) return id
@@ -119,7 +121,7 @@ export class Files {
     }
   }
 
-  /** Whether links lead from there out of the bounds: false of what leads nowhere. */
+  /** Whether links lead from a path out of the bounds; false if they lead nowhere. */
   leadsOut(path: string): boolean {
     try {
       this.confine(path)
@@ -129,7 +131,10 @@ export class Files {
     }
   }
 
-  /** For parseYaml; `seen` is told each file that was sought, found or not, with its state. */
+  /**
+   * Makes the Include function for parseYaml(). It puts each file that was looked for, found or not, into `seen`, with
+   * its state.
+   */
   includer(seen: Map<string, string>): Include {
     return (name, from) => {
       if (isAbsolute(name)) return this.#refuse(name)
@@ -144,12 +149,12 @@ export class Files {
     }
   }
 
-  /** What a file has included counts for all. */
+  /** Counts the characters that a file has included against the limit of the load. */
   addIncluded(characters: number): void {
     this.#included += characters
   }
 
-  /** Never waits: a FIFO is opened at once, and refused. */
+  /** Reads a regular file and never blocks: a FIFO is opened without waiting, and refused. */
   #readRegular(path: string): { readonly text: string; readonly hash: string } {
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
@@ -181,7 +186,7 @@ export class Files {
   }
 
   #findNow(file: string): IncludeLookup {
-    // as written first: whether a file beyond the bounds exists is nobody's business
+    // the path as written is checked first: messages must not tell whether a file outside of the bounds exists
     if (this.#real === undefined || !this.#isWithin(resolve(this.#real, relative(this.#folder, file)))) {
       return this.#refuse(file)
     }

@@ -1,6 +1,6 @@
 /**
- * What was read of a folder of zones, and which of it is a part of something else: a file that another one includes is no
- * zone and has no services, whatever its name says. Used by load.ts.
+ * What each file of a folder of zones gave, and which files are parts of others. A file that another one includes is a
+ * part of that one: it is no zone and has no services, whatever its name says. Used by load.ts.
  */
 import { dirname } from 'node:path'
 import type { PrefixTable } from '../geo/prefixes.ts'
@@ -9,40 +9,40 @@ import type { Node, Source } from '../yaml/source.ts'
 import type { Files } from './files.ts'
 import type { ZoneFile } from './records.ts'
 
-/** What one file gave, or a zone's files together; opaque outside this folder. */
+/** What one file gave, or all files of a zone together; kept from load to load. Opaque outside of load/. */
 export interface FileResult {
-  /** Hash of the content, and for zones of the defaults that go into it. */
+  /** Hash of the content, and for zones of the defaults that they use. */
   readonly hash: string
-  /** Every file that was included, by path, with what it was like (Files.seek). */
+  /** Every file that was included, by path, with its state (IncludeLookup). */
   readonly includes: ReadonlyMap<string, string>
   readonly problems: readonly Problem[]
-  /** Warnings and notices that are more than are told. */
+  /** How many warnings and notices there are beyond the limit of `problems`. */
   readonly hidden: Readonly<Record<'warning' | 'notice', number>>
-  /** It had more errors than are told: whatever it is, it was not read to its end. */
+  /** It had more errors than the limit, so it was not read to its end. */
   readonly isCut: boolean
-  /** Characters that it included, each file as often as it was. */
+  /** Characters that it included; a file counts as often as it was included. */
   readonly includedCharacters: number
-  /** Of a zone; undefined when it is none. */
+  /** The zone; undefined if the files are no zone, or no YAML. */
   readonly zone?: ZoneFile | undefined
-  /** Of any other file: its tree, empty when it could not be parsed. */
+  /** The tree of any other file; undefined if it could not be parsed. */
   readonly tree?: { readonly source: Source; readonly root: Node }
-  /** Of a file of subnets; undefined when it is faulty. */
+  /** The prefixes of a file of subnets; undefined if it has faults. */
   readonly prefixes?: PrefixTable | undefined
 }
 
-/** A file, or several that are read as one, and what they gave. */
+/** A file, or several that are read as one (a zone's), and what they gave. */
 export interface LoadUnit {
   readonly paths: readonly string[]
-  /** Without links. */
+  /** The paths with all links resolved. */
   readonly ids: readonly string[]
   readonly loaded: FileResult
-  /** By its name it may be no more than a part of another. */
+  /** It may be only a part of another file. False for defaults.yaml, sites.yaml and zones with a folder. */
   readonly canBePart: boolean
 }
 
-/** What is included, and so a part of what includes it. */
+/** Which units include which files. */
 export class IncludeGraph {
-  /** By path, and by path without links: the units that include it. */
+  /** By path, and by path with links resolved: the units that include it. */
   readonly #includers = new Map<string, LoadUnit[]>()
   readonly #parts = new Set<LoadUnit>()
   /** Folders with an included file in them, at any depth. */
@@ -58,7 +58,7 @@ export class IncludeGraph {
         if ('id' in found && found.id !== file) this.#add(found.id, unit)
       }
     }
-    // one after the other: of files that include each other the last one stays, to tell the loop
+    // one after the other: of files that include each other the last one stays, so that the loop is reported
     if (this.#includers.size === 0) return
     for (const unit of units) if (unit.canBePart && this.#isIncludedByOther(unit)) this.#parts.add(unit)
   }
@@ -76,12 +76,12 @@ export class IncludeGraph {
     return unit.ids.some((id) => this.#includers.get(id)?.some(isOther))
   }
 
-  /** True of a file that another one includes. */
+  /** Whether another file includes it. */
   isPart(unit: LoadUnit): boolean {
     return this.#parts.has(unit)
   }
 
-  /** `path`: of a file, or of a folder with included files in it; as it is told to the operator. */
+  /** Whether a file is included, or a folder has included files in it. `path`: as messages name it. */
   isIncluded(path: string): boolean {
     if (this.#includers.size === 0) return false
     const found = this.#files.seek(path)

@@ -1,6 +1,6 @@
 /**
- * What works but hurts: warnings over a model that loads. Pure; for `check` and `plan`, never for `serve`, which takes what
- * it is given. Each says where, why, and what to write instead; what nobody wrote is never blamed.
+ * The linter: warnings about a model that loads but has weak points. For `check` and `plan`; `serve` does not lint.
+ * Each warning says where, why, and what to write instead. Defaults are never blamed, only what is written.
  */
 import { familyOf, formatAddress, maskAddress } from '../dns/address.ts'
 import { formatName, keyOf, lowerName, parentName, sameBytes } from '../dns/name.ts'
@@ -11,10 +11,10 @@ import { budgetInWords, detectionMs, steeredNames } from '../zone/budget.ts'
 import type { Model, ServiceModel } from '../zone/model.ts'
 import { positionOf, rdataOf, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
 
-/** A failover longer than this is said where no `budget` is written. */
+/** A failover longer than this gets a warning, unless the service has a `budget`. */
 const LONG_MS = 300_000
 
-/** In no order. */
+/** All warnings about a model, in no order. */
 export function lint(model: Model): readonly Problem[] {
   const problems: Problem[] = []
   const warn: Warn = (code, at, message, hint) => {
@@ -66,7 +66,7 @@ function lintChecks({ name, checks, ttl, at }: ServiceModel, warn: Warn): void {
   warn('check-slow', at, message, 'The check decides how long a failover takes: shorten its interval and timeout')
 }
 
-/** A weight decides within a group of two or more; the sites behind the candidates are weighed by capacity. */
+/** Weights only matter in a group of two or more sites; behind the candidates, sites share clients by capacity. */
 function lintWeights({ name, sites, order, rules, spreadKm, written }: ServiceModel, warn: Warn): void {
   if (order.kind === 'nearest' && spreadKm > 0 && sites.length > 1) return
   const orders = [...rules.map((rule) => rule.order), ...(order.kind === 'listed' ? [order.groups] : [])]
@@ -115,7 +115,10 @@ function lintBudgets({ zones, services }: Model, warn: Warn): void {
 
 const minutes = (ms: number): string => `${Math.ceil(ms / 60_000)}m`
 
-/** A zone with one name server, or with all of them in one network: an outage there takes the zone with it (RFC 2182 §3). */
+/**
+ * A zone with one name server, or with all of them in one network: an outage there takes the zone with it (RFC 2182
+ * §3).
+ */
 function lintServers(zone: ZoneModel, addressesOf: AddressBook, warn: Warn): void {
   const servers = serversOf(zone)
   if (servers === undefined) return
@@ -126,7 +129,7 @@ function lintServers(zone: ZoneModel, addressesOf: AddressBook, warn: Warn): voi
     return
   }
   const addresses = targets.map((target) => addressesOf(target))
-  if (addresses.some((known) => known.length === 0)) return // elsewhere, so not here
+  if (addresses.some((known) => known.length === 0)) return // a server outside of these zones: most likely elsewhere
   const networks = new Set(
     addresses.flat().map((bytes) => formatAddress(maskAddress(bytes, bytes.length === 4 ? 24 : 48))),
   )
@@ -136,7 +139,9 @@ function lintServers(zone: ZoneModel, addressesOf: AddressBook, warn: Warn): voi
   warn('ns-one-network', at, `all name servers of zone ${apex} are in ${named}`, 'Give it one in another network')
 }
 
-/** Name servers of the apex (lower-case wire form) and where they are written. */
+/**
+ * The name servers of a zone's apex (lower-case wire form), and where they are written; undefined: the apex has no NS.
+ */
 export function serversOf(
   zone: ZoneModel,
 ): { readonly targets: readonly Uint8Array[]; readonly at: Position } | undefined {
@@ -148,10 +153,13 @@ export function serversOf(
   return undefined
 }
 
-/** A name (lower-case wire form) → its addresses as the zones have them, 4 or 16 bytes each. None: it is elsewhere, steered, or below a wildcard. */
+/**
+ * A name (lower-case wire form) → its static addresses in the zones, 4 or 16 bytes each. Empty: the name is outside of
+ * the zones, steered, or matches a wildcard.
+ */
 export type AddressBook = (name: Uint8Array) => readonly Uint8Array[]
 
-/** Looks each name up once: the innermost zone that has addresses for it, its own or glue, counts. */
+/** Makes an AddressBook. The innermost zone that has addresses for a name, its own or glue, counts. */
 export function addressBook(zones: readonly ZoneModel[]): AddressBook {
   const byApex = new Map(zones.map((zone) => [keyOf(zone.apex), zone]))
   const known = new Map<string, readonly Uint8Array[]>()

@@ -1,9 +1,10 @@
 /**
- * What a folder of zones holds, by names alone: which files are zones, which are services, and which have no meaning
- * unless another includes them. Read by load.ts before, and after it has seen what includes what.
+ * The files of a folder of zones, by their names alone: which are zones, which are services, and which are unknown
+ * unless another file includes them. load.ts lists the folder first, and reports unknown files once it knows all
+ * includes.
  *
- *   example.com.yaml    a zone               example.com./*.yaml   a zone too, or the same zone's other part
- *   services/*.yaml     services             common.yaml, records/ strange, if nothing includes them
+ *   example.com.yaml    a zone               example.com./*.yaml      a zone too, or another part of the same zone
+ *   services/*.yaml     services             common.yaml, records/    unknown, if nothing includes them
  */
 import { join } from 'node:path'
 import { parseUnicodeName } from '../dns/idna.ts'
@@ -17,10 +18,10 @@ export interface Listing {
   readonly services: readonly string[]
   readonly hasDefaults: boolean
   readonly hasSites: boolean
-  readonly strange: readonly ListedEntry[]
+  readonly unknown: readonly ListedEntry[]
 }
 
-/** Where a zone is written: `NAME.DOMAIN.yaml`, the files of the folder `NAME.DOMAIN.`, or both. */
+/** The files of a zone: `NAME.DOMAIN.yaml`, those of the folder `NAME.DOMAIN.`, or both. */
 export interface ZoneSource {
   readonly apex: Uint8Array | Fault
   readonly files: readonly string[]
@@ -34,6 +35,7 @@ interface ListedEntry {
   readonly isLink: boolean
 }
 
+/** Lists a folder of zones and reports what does not belong there. */
 export class Lister {
   readonly #folder: string
   readonly #files: Files
@@ -49,34 +51,37 @@ export class Lister {
     const zones = new Map<string, ZoneSource>()
     const services: string[] = []
     const others: string[] = []
-    const strange: ListedEntry[] = []
+    const unknown: ListedEntry[] = []
     for (const entry of await this.#entries('')) {
       const { path, isFolder } = entry
       if (isFolder && (path === 'services' || path.endsWith('.'))) {
         const files: string[] = []
         for (const inner of await this.#entries(path)) {
           if (!inner.isFolder && inner.path.endsWith('.yaml')) files.push(inner.path)
-          else strange.push(inner)
+          else unknown.push(inner)
         }
         if (path === 'services') for (const file of files) services.push(file)
         else this.#addZone(zones, path, files, path)
-      } else if (isFolder) strange.push(entry)
+      } else if (isFolder) unknown.push(entry)
       else if (path === 'services.yaml') services.push(path)
       else if (path === 'defaults.yaml' || path === 'sites.yaml') others.push(path)
       else if (path.endsWith('.yaml') && path.slice(0, -5).includes('.')) {
         this.#addZone(zones, path.slice(0, -5), [path], undefined)
-      } else strange.push(entry)
+      } else unknown.push(entry)
     }
     return {
       zones: [...zones.values()],
       services,
       hasDefaults: others.includes('defaults.yaml'),
       hasSites: others.includes('sites.yaml'),
-      strange,
+      unknown,
     }
   }
 
-  /** A file and a folder of one name are one zone (octoDNS's hybrid); two of a kind are two, which load.ts will tell. */
+  /**
+   * A file and a folder of one name are one zone (octoDNS's hybrid). Two files or two folders are two, which load.ts
+   * reports.
+   */
   #addZone(zones: Map<string, ZoneSource>, name: string, files: readonly string[], folder: string | undefined): void {
     const parsed = parseUnicodeName(name)
     const apex = isFault(parsed) ? parsed : lowerName(parsed)
@@ -91,11 +96,12 @@ export class Lister {
   }
 
   /**
-   * Reports what of `strange` is no part of anything: a file that `isIncluded` knows is, and so is a folder with such a
-   * file in it. A link to a folder is never walked, for it may lead round in circles or anywhere: `isIncluded` is asked of it.
+   * Reports the unknown files that are not included. `isIncluded`: whether a file is included, or a folder has included
+   * files in it. Links to folders are not followed, for they may lead in circles or anywhere; `isIncluded` is asked
+   * about the link.
    */
-  async reportUnknown(strange: readonly ListedEntry[], isIncluded: (path: string) => boolean): Promise<void> {
-    for (const { path, isFolder, isLink } of strange) {
+  async reportUnknown(unknown: readonly ListedEntry[], isIncluded: (path: string) => boolean): Promise<void> {
+    for (const { path, isFolder, isLink } of unknown) {
       const files = isFolder && !isLink ? await this.#filesBelow(path) : [path]
       const unused = files.filter((file) => !isIncluded(file))
       if (unused.length === files.length) this.#unknownFile(path)
@@ -124,8 +130,8 @@ export class Lister {
   }
 
   /**
-   * What a folder holds; names that begin with a dot are left alone, but for octoDNS's `.yaml` (the records of the apex), and
-   * so is what editors put beside a file: it must not keep a reload away.
+   * The entries of a folder. Names that begin with a dot are left out, except octoDNS's `.yaml` (the records of the
+   * apex). So are the temporary files of editors: they must not fail a reload.
    */
   async #entries(folder: string): Promise<readonly ListedEntry[]> {
     const path = join(this.#folder, folder)

@@ -1,13 +1,13 @@
 /**
- * The folder of YAML files → Model and Problems: the loader of `serve`, `check`, `explain` and `plan` alike. Never throws
- * for what an operator wrote, and never stops at the first fault. Files are read one after the other; what each gave is
- * kept under a hash of its content and of what it includes, so a reload parses only what changed.
+ * The folder of YAML files → Model and Problems: the loader of `serve`, `check`, `explain` and `plan`. It never throws
+ * for what an operator wrote, and never stops at the first fault. Files are read one after the other. What each file
+ * gave is kept under a hash of its content and of what it includes, so a reload parses only what changed.
  *
  *   defaults.yaml ─▶ sites.yaml ─▶ services.yaml, services/*.yaml ─┐
  *                └─▶ NAME.DOMAIN.yaml, NAME.DOMAIN./*.yaml …       ─┴▶ what concerns more than one file ─▶ Model
  *                    (records.ts, each zone apart)
  *
- * A file that another includes is a part of that one, and none of these itself.
+ * A file that another one includes is a part of that one, whatever its name (includes.ts).
  */
 import { createHash, hash as hashOf } from 'node:crypto'
 import { join, relative, sep } from 'node:path'
@@ -42,14 +42,18 @@ import { readService, readSites, type ServiceContext } from './services.ts'
 import { readSoa, type SoaDefaults, soaOf } from './soa.ts'
 import { readSubnets } from './subnets.ts'
 
+/** What a load gives; pass it to the next load. */
 export interface LoadResult {
-  /** undefined when there is an error among the problems. */
+  /** undefined when any of the problems is an error. */
   readonly model?: Model
   /** In order of file, line and column. */
   readonly problems: readonly Problem[]
-  /** Hash of the files' names and contents, which of them are included, and the serial: equal folders have equal hashes. */
+  /** Hash of the files' names and contents, which of them are included, and the serial: equal for equal folders. */
   readonly hash: string
-  /** Files that were included, or sought, and that no walk through the folder meets: outside of it, or hidden; sorted. */
+  /**
+   * Included files, found or not, that are outside of the folder or hidden, so that watching the folder misses them;
+   * sorted.
+   */
   readonly outside: readonly string[]
   /** For the next load. */
   readonly files: ReadonlyMap<string, FileResult>
@@ -59,28 +63,29 @@ export interface LoadResult {
   readonly serial: number
 }
 
-/** What a load is to read in place of what is on disk. */
+/** Files that a load reads in place of those on disk. */
 export interface SavedZones {
   readonly files: SavedFiles
-  /** Where defaults.yaml has none. */
+  /** The SOA serial, used if defaults.yaml has none. */
   readonly serial: number
 }
 
+/** The keys of defaults.yaml. */
 export const DEFAULTS_KEYS = ['soa', 'ttl', 'checks']
 const DEFAULT_TTL_SECONDS = 3600
 
-/** How far a load is. */
+/** The progress of a load. */
 export interface Progress {
-  /** Zones read, and all of them. */
+  /** Zones read so far, and all zones. */
   readonly parsed: number
   readonly files: number
-  /** Owner names so far. */
+  /** Owner names read so far. */
   readonly names: number
 }
 
 /**
- * Loads every file of the folder; `previous` = what the last call returned, whether it had a model or not. `saved`: these
- * files, as if they were there.
+ * Loads every file of the folder. `previous`: what the last call returned, with or without a model; its files are
+ * parsed again only if they changed. `saved`: files to read in place of those on disk.
  */
 export async function loadFolder(
   folder: string,
@@ -119,19 +124,21 @@ interface Defaults {
 }
 
 class Loader {
-  /** Many files may say the same of one that they include: it is told once. */
+  /** Each problem once, even if many files include the file that has it. */
   readonly problems = new ProblemList()
   readonly files = new Map<string, FileResult>()
   readonly #folder: string
   readonly #files: Files
   readonly #previous: ReadonlyMap<string, FileResult>
   readonly #report: Report = this.problems.report
-  /** In files that are or may be parts of others: not told yet, perhaps never. */
+  /**
+   * Errors of all files parsed so far, including those that may turn out to be parts of others and are not reported.
+   */
   #errors = 0
   readonly #onProgress: ((progress: Progress) => void) | undefined
   readonly #saved: SavedZones | undefined
   #serial = 0
-  /** What is included, and so served only as that. */
+  /** Paths of the units that are included by others. */
   #parts: readonly string[] = []
 
   constructor(
@@ -168,7 +175,10 @@ class Loader {
     return [...sought].filter((file) => this.#isOutside(file)).toSorted()
   }
 
-  /** A file there, or one that may come; nobody is to watch what was refused, such as a whole disk. */
+  /**
+   * Whether a file is outside or hidden. It exists, or may come to exist; a refused one (a whole disk) is not to be
+   * watched.
+   */
   #isOutside(file: string): boolean {
     const found = this.#files.seek(file)
     const isFile = 'id' in found || found.code === 'file-unreadable'
@@ -193,7 +203,7 @@ class Loader {
     const services = this.#services(written, graph, { sites, checks: defaults.checks, prefixes: this.#prefixes })
     const zones = this.#zones(zoneUnits, graph)
     await lister.reportUnknown(
-      listing.strange,
+      listing.unknown,
       (path) => this.files.has(path) || graph.isIncluded(join(this.#folder, path)),
     )
     this.#serial = defaults.soa.serial ?? this.#saved?.serial ?? (await this.#gitSerial())
@@ -222,8 +232,9 @@ class Loader {
   }
 
   /**
-   * Reads files as one; what `parse` makes of them is kept while their content, `context` and what they include stay the
-   * same. Its problems are not reported yet: it may be a part of another. undefined when one can't be read.
+   * Reads files as one unit. The result of `parse` is kept as long as their content, `context` and what they include
+   * stay the same. Its problems are not reported yet, because it may be a part of another file. undefined when a file
+   * is unreadable.
    */
   async #unit(
     paths: readonly string[],
@@ -236,7 +247,7 @@ class Loader {
       ids: readonly string[],
     ) => Pick<FileResult, 'zone' | 'tree'>,
   ): Promise<LoadUnit | undefined> {
-    await nextTurn() // so that a thread that loads a thousand files can do other things between
+    await nextTurn() // so that a thread that loads a thousand files can do other work in between
     const texts: { readonly file: string; readonly text: string; readonly hash: string; readonly id: string }[] = []
     for (const path of paths) {
       const file = join(this.#folder, path)
@@ -257,7 +268,7 @@ class Loader {
       !loaded.isCut &&
       [...loaded.includes].every(([file, state]) => this.#files.seek(file).state === state)
     if (loaded === undefined || !isSame) {
-      // there is enough to tell already: one error more says that this file, too, has some
+      // with MOST_PROBLEMS errors already, one is enough to know that this file has errors too
       const problems = new ProblemList(this.#errors < MOST_PROBLEMS ? MOST_PROBLEMS : 1)
       const includes = new Map<string, string>()
       const source = new Source(first.file, first.text)
@@ -279,7 +290,7 @@ class Loader {
     return { paths, ids, loaded, canBePart }
   }
 
-  /** A file of subnets, for a rule: parsed once while its content stays the same. */
+  /** Reads a file of subnets for a rule; it is parsed again only when its content changes. */
   readonly #prefixes: PrefixReader = (file, fault) => {
     const path = relative(this.#folder, file)
     if (path.startsWith('..') || path.endsWith('.yaml')) {
@@ -324,7 +335,7 @@ class Loader {
     return unit && this.#taken(unit)
   }
 
-  /** Takes a unit for what it is by its own name. */
+  /** Reports the problems of a unit and gives its tree: the unit is used under its own name. */
   #taken({ loaded }: LoadUnit): Tree | undefined {
     this.#tellFound(loaded)
     return loaded.tree && { read: new Reader(loaded.tree.source, this.#report), root: loaded.tree.root }
@@ -345,7 +356,7 @@ class Loader {
     return tree ? readSites(tree.read, tree.root) : new Map()
   }
 
-  /** All that are written; of faulty ones only where. */
+  /** All services that are written; of those with faults only the position. */
   #services(
     units: readonly LoadUnit[],
     graph: IncludeGraph,
@@ -435,12 +446,15 @@ class Loader {
     this.problems.addHidden('notice', hidden.notice)
   }
 
-  /** Of a file or folder as a whole. */
+  /** Reports a problem of a file or folder as a whole. */
   #tell(code: ProblemCode, file: string, message: string, hint?: string, severity: Severity = 'error'): void {
     this.#report({ code, severity, file, line: 0, column: 0, message, ...(hint !== undefined && { hint }) })
   }
 
-  /** Unix time of the last commit that touched the folder; 1 and a warning where git can't tell. */
+  /**
+   * The SOA serial from git: Unix time of the last commit that touched the folder; 1, with a warning, if git does not
+   * know.
+   */
   async #gitSerial(): Promise<number> {
     const told = await lastChangeOf(this.#folder)
     if (typeof told === 'number') return told
@@ -452,7 +466,7 @@ class Loader {
   }
 }
 
-/** undefined: it stopped at more errors than are told. */
+/** Does the work; undefined when it stopped because of too many errors. */
 function untilTooMany<T>(work: () => T): T | undefined {
   try {
     return work()
@@ -468,7 +482,10 @@ function foundBy(problems: ProblemList): Pick<FileResult, 'problems' | 'hidden'>
   return { problems: problems.list, hidden: { warning: hiddenOf('warning'), notice: hiddenOf('notice') } }
 }
 
-/** The sites, and for each pool of a dynamic record that is named like none of them one without a place. */
+/**
+ * The sites of sites.yaml, and a site without a location for each pool of a dynamic record that is named like none of
+ * them.
+ */
 function withPools(sites: ReadonlyMap<string, SiteModel>, zones: readonly ZoneFile[]): ReadonlyMap<string, SiteModel> {
   const all = new Map(sites)
   for (const { sites: pools, at } of zones.flatMap(({ dynamics }) => dynamics)) {

@@ -1,6 +1,7 @@
 /**
- * A zone's files → packed records (zone/pack.ts), checked as far as they alone allow; what depends on others (services, inner
- * zones) load.ts checks afterwards. octoDNS's form: names at the root, a record or a list of records at each.
+ * A zone's files → packed records (zone/pack.ts), in octoDNS's format: names at the root, and at each a record or a
+ * list of records. Checked here: everything that the zone alone decides. What depends on services and inner zones is
+ * checked afterwards, in resolve.ts.
  */
 import type { RdataValue } from '../dns/fields.ts'
 import { parseUnicodeName } from '../dns/idna.ts'
@@ -26,21 +27,25 @@ import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from '../z
 import { type DynamicRecord, readDynamic } from './octodns/dynamic.ts'
 import { isIgnored, refuseType } from './octodns/ignored.ts'
 
+/** A zone as its files have it, before its services and inner zones are known. */
+/** A zone as its files have it, before its services and inner zones are known. */
 export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 'services' | 'at' | 'files'> {
   /** How many owner names it has. */
   readonly names: number
-  /** Services that its dynamic records are. */
+  /** The services that its dynamic records make. */
   readonly dynamics: readonly ServiceModel[]
-  /** Name server that the apex names first, as text. */
+  /** The first name server of the apex, as text. */
   readonly firstServer: string | undefined
-  /** Name servers without an address here: a fault, unless an inner zone holds them. */
+  /** Name servers within the zone without an address in it: a fault, unless an inner zone contains them. */
   readonly unresolved: readonly { readonly target: Uint8Array; readonly problem: Problem }[]
 }
 
+/** The keys of a record with values, and of a steered name. */
+/** The keys of a record with values, and of a steered name. */
 export const RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'octodns']
 export const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
-/** Room that a header, a question and an OPT leave in the largest message. */
+/** What a header, a question and an OPT leave of the largest message, in bytes. */
 const MAX_RRSET_BYTES = 65_535 - 12 - 259 - 64
 /** A steered entry among the types of a name. */
 const GSLB = 0
@@ -49,18 +54,20 @@ const STEERS_BOTH = STEERS_A | STEERS_AAAA
 /** One record of a name. */
 interface RecordEntry {
   readonly type: number
-  /** Bits STEERS_*: which of A and AAAA it answers, steered or not; a GSLB without `types` may answer both. */
+  /** Bits STEERS_*: which of A and AAAA it answers, steered or not. A GSLB without `types` may answer both. */
   readonly addresses: number
   readonly node: Node
 }
 
-/** What a name has; kept for the checks that need the whole zone. */
+/** A name and its records, kept for the checks that need the whole zone. */
 interface Owner {
   readonly wire: Uint8Array
   readonly node: Node
   readonly records: RecordEntry[]
 }
 
+/** A name server: the target of an NS record. */
+/** A name server: the target of an NS record. */
 interface ServerTarget {
   readonly owner: Owner
   readonly wire: Uint8Array
@@ -68,8 +75,8 @@ interface ServerTarget {
 }
 
 /**
- * `source`: the text of the zone's file, or of all its files; `ids`: theirs, see IncludeResult; `apex`: lower-case wire form;
- * `ttlSeconds`: of records without their own. undefined when one of the files is no YAML.
+ * Reads a zone. `source`: the text of its file, or of all its files; `ids`: of these files, see IncludeResult; `apex`:
+ * lower-case wire form; `ttlSeconds`: for records without a TTL. undefined when one of the files is no YAML.
  */
 export function readZone(
   source: Source,
@@ -80,7 +87,7 @@ export function readZone(
   ids: readonly string[],
 ): ZoneFile | undefined {
   const roots: Node[] = []
-  const parts = [...source.texts] // what is included comes behind them
+  const parts = [...source.texts] // a copy: included texts will be added
   for (const [i, part] of parts.entries()) {
     const root = parseYaml(source, report, include, part, ids[i])
     if (root !== undefined) roots.push(root)
@@ -95,7 +102,7 @@ class ZoneReader {
   readonly #packer = new Packer()
   readonly #owners = new Map<string, Owner>()
   readonly #servers: ServerTarget[] = []
-  /** Owners with DS. */
+  /** Owners of DS records. */
   readonly #signed = new Set<Owner>()
   readonly #dynamics: ServiceModel[] = []
 
@@ -155,7 +162,7 @@ class ZoneReader {
     }
   }
 
-  /** A name may be in several of the zone's files, and once in each. */
+  /** The Owner of a name. A name may be in several files of a zone, but only once in each. */
   #owner(wire: Uint8Array, key: Scalar): Owner {
     const id = keyOf(wire)
     const owner = this.#owners.get(id)
@@ -188,7 +195,7 @@ class ZoneReader {
     return undefined
   }
 
-  /** Packs one record; undefined when there is none to speak of. */
+  /** Reads and packs one record; undefined if it is faulty or not served. */
   #record(owner: Owner, node: Node): RecordEntry | undefined {
     const entries = this.#read.entries(node, 'a record')
     const find = (wanted: string): Entry | undefined => entries.find(({ key }) => key.text === wanted)
@@ -252,7 +259,7 @@ class ZoneReader {
     } else if (rdata.length > 0) this.#packer.add(type, ttlSeconds, rdata, this.#read.at(node))
   }
 
-  /** The keys of a record with values; octoDNS's forms of steering are told what to do instead. */
+  /** Reads the keys of a record with values. For octoDNS's other forms of steering it reports what to write instead. */
   #recordFields(node: Node, type: number): Fields {
     const what = `a record of type ${typeName(type)}`
     const fields = this.#read.fields(node, what, [...RECORD_KEYS, 'geo', 'dynamic'])!
@@ -278,7 +285,10 @@ class ZoneReader {
     return undefined
   }
 
-  /** A value's texts, by its keys; `nodes` learns where each is. Below `svcparams` lists and keys without a value are fine. */
+  /**
+   * Reads a value: a text, or texts by key. Fills `nodes` with the node of each key. `svcparams` may have lists and
+   * empty keys.
+   */
   #value(node: Node, path: string, nodes: Map<string, Node>): RdataValue | undefined {
     nodes.set(path, node)
     const isDeep = path.startsWith('svcparams')
@@ -299,7 +309,7 @@ class ZoneReader {
     return Object.fromEntries(values)
   }
 
-  /** A dynamic record is a service of its own that steers its name. */
+  /** Reads a dynamic record: a service of its own, which steers the record's name. */
   #dynamic(record: Omit<DynamicRecord, 'ttlSeconds'>): RecordEntry {
     const ttlSeconds = this.#read.seconds(record.fields.get('ttl'), 0, this.#ttlSeconds)
     const service = readDynamic(this.#read, { ...record, ttlSeconds })
@@ -354,7 +364,7 @@ class ZoneReader {
     if (server !== undefined) this.#read.fault('ns-wildcard', server, 'a wildcard cannot be delegated')
   }
 
-  /** Owners with NS below the apex, by key. */
+  /** The zone cuts: owners of NS below the apex, by key. */
   #cuts(): ReadonlyMap<string, Owner> {
     const cuts = new Map<string, Owner>()
     for (const { owner } of this.#servers) {
@@ -398,7 +408,7 @@ class ZoneReader {
     for (const { owner, wire, node } of this.#servers) {
       if (!this.#isWithin(wire)) continue
       const cut = this.#cutOf(wire, cuts)
-      if (cut !== undefined && cut !== owner) continue // whoever serves that zone has it
+      if (cut !== undefined && cut !== owner) continue // below another cut: the servers of that zone have its address
       if (this.#hasAddress(wire)) continue
       const message = `${formatName(wire)} is a name server within the zone and has no address here`
       const hint = `Add an A or AAAA record for it${cut === undefined ? '' : ': glue'}`
@@ -413,7 +423,7 @@ class ZoneReader {
     return keyOf(name) === keyOf(this.#apex)
   }
 
-  /** At the name itself, or by the wildcard that covers it. */
+  /** Whether a name has an address in this zone, of its own or by the wildcard that matches it. */
   #hasAddress(wire: Uint8Array): boolean {
     const own = this.#owners.get(keyOf(wire))
     if (own !== undefined) return hasAddress(own)

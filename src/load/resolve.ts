@@ -1,5 +1,6 @@
 /**
- * What concerns more than one file: VIPs that services share, zones within zones, and the services that zones name.
+ * The checks that need more than one file: VIPs that services share, zones within zones, and the services that zones
+ * name. Called by load.ts once all files are read.
  */
 import { formatName, keyOf, parentName } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
@@ -8,12 +9,12 @@ import { type ServiceModel, type SiteModel, typesOf } from '../zone/model.ts'
 import { ownerAt, positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_TYPE } from '../zone/pack.ts'
 import type { ZoneFile } from './records.ts'
 
-/** By name, every service that is written; of one that could not be read only where. */
+/** Every service that is written, by name; of one with faults only its position. */
 export type ServiceIndex = ReadonlyMap<string, ServiceModel | Position>
 
 /**
- * The same address at two sites in two services: most likely a slip. `sites`: those of sites.yaml; a pool that is none of
- * them is a name within its record, which says nothing of any other.
+ * Warns when two services have the same address at different sites: most likely a mistake. `sites`: those of
+ * sites.yaml. A pool of a dynamic record that is none of them is skipped: its name means nothing outside of the record.
  */
 export function checkSharedVips(
   services: readonly ServiceModel[],
@@ -36,7 +37,9 @@ export function checkSharedVips(
   }
 }
 
-/** Zones may nest; but an outer zone holds nothing at or below an inner apex but its NS and glue. */
+/**
+ * Zones may nest, but at or below the apex of an inner zone the outer zone may only have NS and glue. Reports the rest.
+ */
 export function checkNesting(zones: readonly ZoneFile[], report: Report): void {
   const apexes = new Map(zones.map((zone) => [keyOf(zone.apex), zone]))
   const inner = new Map<ZoneFile, Set<string>>()
@@ -56,7 +59,7 @@ export function checkNesting(zones: readonly ZoneFile[], report: Report): void {
   }
 }
 
-/** Whether the name or one above it is among them. */
+/** Whether the name, or a name above it, is in the set. */
 function isWithinAny(target: Uint8Array, keys: ReadonlySet<string>): boolean {
   for (let name = target; name.length > 1; name = parentName(name)) if (keys.has(keyOf(name))) return true
   return false
@@ -82,11 +85,14 @@ function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Repor
   }
 }
 
-/** The sets with each steered entry's types as its service has them. */
+/**
+ * The sets of a zone, with the types filled in of steered entries that have all types of their service. Reports unknown
+ * services.
+ */
 export function steer(zone: ZoneFile, services: ServiceIndex, report: Report): Int32Array {
   if (zone.services.length === 0) return zone.sets
   const sets = zone.sets.slice()
-  /** A service that is gone may be named everywhere, and looking for a like name takes a while. */
+  /** By unknown service: an unknown one may be named many times, and searching similar names is slow. */
   const hints = new Map<string, string>()
   for (let i = 0; i < sets.length; i += Z_INTS) {
     if (sets[i + Z_TYPE] !== 0) continue
@@ -100,7 +106,7 @@ export function steer(zone: ZoneFile, services: ServiceIndex, report: Report): I
       report({ code: 'service-unknown', severity: 'error', ...place, message, hint })
       continue
     }
-    if (!('at' in service)) continue // its own faults are told already
+    if (!('at' in service)) continue // its faults are reported already
     const has = typesOf(service)
     const lacking = sets[i + Z_COUNT]! & ~has
     if (lacking !== 0 && has !== 0) {

@@ -1,4 +1,7 @@
-/** Reads the rules of a service from YAML: subnets and their files, AS numbers, geos, and the order of sites each gives. */
+/**
+ * Reads the rules of a service: subnets and files of subnets, AS numbers, geos, and the order of sites of each rule.
+ * Called by services.ts.
+ */
 import { dirname, resolve } from 'node:path'
 import { parsePrefix, type Prefix } from '../dns/address.ts'
 import { isCountryOf, mayBeSubdivision } from '../geo/codes.ts'
@@ -10,27 +13,31 @@ import type { Geo, Groups, RuleModel } from '../zone/model.ts'
 import { deadRules, hasSubnets, type RuleKeys } from '../zone/rules.ts'
 import { prefixFault } from './subnets.ts'
 
+/** The keys of a rule. */
 export const RULE_KEYS = ['subnets', 'asns', 'geos', 'order', 'only', 'pick']
 
+/** The keys of an entry of `subnets` that names a file. */
 export const SUBNETS_FILE_KEYS = ['file']
 
 /**
- * Reads a file of subnets by its path. undefined when something is wrong: what with the path, has gone to `fault`, what with
- * its lines, has been reported there.
+ * Reads a file of subnets by its path. undefined when it is faulty: faults of the path go to `fault`, faults of its
+ * lines are reported at the lines.
  */
 export type PrefixReader = (
   file: string,
   fault: (code: ProblemCode, message: string, hint?: string) => void,
 ) => PrefixTable | undefined
 
+/** What reading a rule needs to know of its service. */
 export interface RuleContext {
-  /** The service's. */
+  /** Names of the service's sites. */
   readonly sites: ReadonlySet<string>
-  /** The service, in words. */
+  /** The service as messages name it: `service web`. */
   readonly what: string
   readonly prefixes: PrefixReader
 }
 
+/** Reads `rules` of a service, and reports rules that can never match. */
 export function readRules(read: Reader, entry: Entry | undefined, context: RuleContext): RuleModel[] {
   if (entry === undefined) return []
   const nodes = read.items(entry.value, '“rules”')
@@ -72,7 +79,7 @@ function readRule(read: Reader, node: Node, { sites, what, prefixes }: RuleConte
   }
 }
 
-/** `[10.0.0.0/8, {file: offices.txt}]`, or `{file: offices.txt}` alone. */
+/** Reads `subnets`: `[10.0.0.0/8, {file: offices.txt}]`, or `{file: offices.txt}` alone. */
 function readSubnetKey(
   read: Reader,
   entry: Entry | undefined,
@@ -107,7 +114,7 @@ function readSubnetFile(read: Reader, node: Node, prefixes: PrefixReader): Prefi
   )
 }
 
-/** A list of sites and of lists of sites. */
+/** Reads an order: a list of sites, in which an inner list is one group. `what`: the service as messages name it. */
 export function readGroups(read: Reader, node: Node, sites: ReadonlySet<string>, what: string): Groups {
   const items = read.filledItems(node, 'an order')
   const seen = new Set<string>()
@@ -126,7 +133,7 @@ export function readGroups(read: Reader, node: Node, sites: ReadonlySet<string>,
   return items.map((item) => (item.kind === 'list' ? item.items.flatMap(site) : site(item)))
 }
 
-/** The items of a list that matches something; of a mapping, itself. */
+/** The items of a list, which must not be empty; of a mapping, the mapping itself. */
 function itemsOf(read: Reader, entry: Entry | undefined): readonly Node[] {
   if (entry === undefined) return []
   if (entry.value.kind === 'mapping') return [entry.value]
@@ -152,7 +159,10 @@ function readEach<T>(
   })
 }
 
-/** octoDNS's codes: a continent, its country, and that one's subdivision. */
+/**
+ * Parses octoDNS's geo code: continent, country, subdivision: `AS`, `AS-CN`, `NA-US-CA`. undefined when there is no
+ * such place.
+ */
 export function parseGeo(text: string): Geo | undefined {
   const match = /^(AF|AN|AS|EU|NA|OC|SA)(?:-([A-Z]{2})(?:-([A-Z0-9]{1,3}))?)?$/.exec(text)
   if (match === null) return undefined
@@ -162,13 +172,13 @@ export function parseGeo(text: string): Geo | undefined {
   return { continent: continent!, ...(country && { country }), ...(subdivision && { subdivision }) }
 }
 
-/** 1 to 2^32 − 1 (RFC 6793; 0 is nobody's, RFC 7607). */
+/** Parses an AS number, 1 to 2^32 − 1 (RFC 6793; 0 is reserved, RFC 7607). */
 function parseAsn(text: string): number | undefined {
   const number = Number(/^(?:AS)?([1-9]\d{0,9})$/.exec(text)?.[1])
   return number <= 0xffffffff ? number : undefined
 }
 
-/** Of one service. Each place that the databases know is tried by all of them. */
+/** The most rules of one service: the compiler tries all of them for each place of the databases. */
 const MOST_RULES = 1000
 
 const hasKeys = (rule: RuleKeys): boolean => hasSubnets(rule) || rule.asns.length + rule.geos.length > 0

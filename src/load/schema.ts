@@ -1,8 +1,8 @@
 /**
- * The files of a folder of zones, and meridian.yaml, as schemas for editors: what may be written where, and what it means.
- * `meridian schema` writes them as JSON Schema; docs/zones.md has the same words, and the loader the same keys, both held by
- * tests. An editor reads YAML its own way (`60` is a number, `true` a flag), so these are of values, not of source text; and
- * they know one file at a time: whether a site or a service is there, only `meridian check` can tell.
+ * Schemas, for editors, of the files of a folder of zones and of meridian.yaml: what may be written where, and what it
+ * means. `meridian schema` writes them as JSON Schema. Tests check that docs/zones.md has the same words and the loader
+ * the same keys. Editors read YAML their own way (`60` is a number, `true` a boolean), so the schemas describe values
+ * and not source text. They see one file at a time: only `meridian check` knows whether a site or service exists.
  */
 import { z } from 'zod'
 import { isNamed, LOG_LEVELS, type Setting, SETTING_KEYS, SETTINGS } from '../config.ts'
@@ -11,7 +11,7 @@ import { CHECK_RRTYPES } from '../zone/model.ts'
 import { CHECK_TYPES, KIND_KEYS, portOf, SENT } from './check-kinds.ts'
 import { COMMON_KEYS } from './checks.ts'
 
-/** A key: what may be written, what it is, and what stands where it is not written, in the words of docs/zones.md. */
+/** A key: its schema, its meaning, and its default, in the words of docs/zones.md. */
 interface Row {
   readonly schema: z.ZodType
   readonly what: string
@@ -22,7 +22,7 @@ type Rows = Readonly<Record<string, Row>>
 const row = (schema: z.ZodType, what: string, unless: string): Row => ({ schema, what, unless })
 const REQUIRED = 'must be there'
 
-/** As an editor shows it beside the key. */
+/** The schema with the description that editors show beside the key. */
 const described = ({ schema, what, unless }: Row): z.ZodType =>
   schema.describe(unless === REQUIRED ? `${what} (${REQUIRED})` : `${what}\n\nUnless written: ${unless}`)
 
@@ -138,13 +138,13 @@ const CHECK = {
   ),
 } satisfies Rows
 
-/** Keys that a kind cannot do without, beside its port. */
+/** Keys that a kind must have, besides its port. */
 const NEEDS: Readonly<Partial<Record<(typeof CHECK_TYPES)[number], readonly string[]>>> = {
   dns: ['name'],
   exec: ['command'],
 }
 
-/** Of one kind, with the keys of that kind and no others. */
+/** The schema of one kind of check, with the keys of that kind and no others. */
 function checkOf(type: (typeof CHECK_TYPES)[number]): z.ZodObject {
   const keys = [...COMMON_KEYS, ...KIND_KEYS[type]]
   const rows: Rows = Object.fromEntries(Object.entries<Row>(CHECK).filter(([key]) => keys.includes(key)))
@@ -160,7 +160,7 @@ function checkOf(type: (typeof CHECK_TYPES)[number]): z.ZodObject {
   )
 }
 const check = z.discriminatedUnion('type', [checkOf('http'), ...CHECK_TYPES.slice(1).map(checkOf)])
-/** One that takes what it does not say from a check of defaults.yaml, whatever kind that is. */
+/** A check with `use`: its kind comes from defaults.yaml, so it may have the keys of any kind. */
 const usedCheck = z.strictObject({
   use: scalar.describe('a check of defaults.yaml; the keys beside it replace its own'),
   ...object(CHECK).partial().shape,
@@ -395,7 +395,7 @@ const DYNAMIC_RECORD = {
   ),
 } satisfies Rows
 
-/** By the words in the heads of docs/zones.md's tables. */
+/** The tables, by the words in the headers of the tables of docs/zones.md. */
 export const TABLES: Readonly<Record<string, Rows>> = {
   record: RECORD,
   GSLB,
@@ -428,7 +428,7 @@ function mappingOf(keys: readonly ValueKey[]): z.ZodType {
       : most === undefined
         ? scalar.describe('text; a name ends with a dot')
         : integer(0, most).describe(`a number from 0 to ${most}`)
-    // octoDNS knows some by an older name too: then neither alone must be there
+    // some keys have an older name in octoDNS: then neither of the two is required by itself
     const both = alias === undefined ? [[key, isOptional ? value.optional() : value] as const] : []
     const either = alias === undefined ? [] : [[key, value.optional()] as const, [alias, value.optional()] as const]
     return [...both, ...either]
@@ -450,7 +450,7 @@ const types = ZONE_TYPES.filter((type) => type !== 'SOA')
 const record = z.discriminatedUnion('type', [object(GSLB), ...types.map(plainRecord)])
 const zone = z.record(z.string(), z.union([record, z.array(record).min(1)]))
 
-/** Settings are nested by their dots, or written with them. */
+/** The schema of meridian.yaml: keys are nested by their dots, or written with dots. */
 function settings(): z.ZodType {
   const tree: Record<string, z.ZodType> = {}
   const nested = new Map<string, Record<string, z.ZodType>>()
@@ -470,7 +470,7 @@ function settings(): z.ZodType {
   return z.strictObject(tree)
 }
 
-/** Bounds are checked by what reads the setting; JSON Schema has them in words. */
+/** The schema of one setting. The bounds are in its description; the reader of the setting checks them. */
 function settingOf(key: (typeof SETTING_KEYS)[number]): z.ZodType {
   const setting: Setting<unknown> = SETTINGS[key]
   const words = `${setting.meaning}\n\nType: ${setting.type}`
@@ -488,7 +488,7 @@ function settingOf(key: (typeof SETTING_KEYS)[number]): z.ZodType {
   return (setting.list ? z.union([value, z.array(value)]) : value).describe(words)
 }
 
-/** By the name of the JSON file, without `.json`. */
+/** The schemas, by the name of the JSON file without `.json`. */
 export const SCHEMAS = {
   zone: zone.meta({
     title: 'A zone of Meridian: NAME.DOMAIN.yaml',
@@ -502,8 +502,9 @@ export const SCHEMAS = {
   meridian: settings().meta({ title: 'meridian.yaml: node settings of Meridian' }),
 } as const
 
+/** A schema's file name, without `.json`. */
 export type SchemaFile = keyof typeof SCHEMAS
 export const SCHEMA_FILES: readonly SchemaFile[] = ['zone', 'defaults', 'sites', 'services', 'meridian']
 
-/** JSON Schema, draft 2020-12. */
+/** A schema as JSON Schema, draft 2020-12. */
 export const jsonSchema = (file: SchemaFile): object => z.toJSONSchema(SCHEMAS[file])

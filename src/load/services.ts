@@ -1,6 +1,6 @@
 /**
- * sites.yaml and services.yaml → SiteModel and ServiceModel (docs/zones.md). What a service says of sites is checked
- * against sites.yaml and against itself here; what it has in common with other services and zones, in load.ts.
+ * sites.yaml and services.yaml → SiteModel and ServiceModel (docs/zones.md). A service is checked here by itself and
+ * against sites.yaml; against other services and zones it is checked in resolve.ts. Called by load.ts.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean, type Position } from '../problem.ts'
@@ -19,6 +19,7 @@ import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { type PartialCheck, readAddress, readChecks } from './checks.ts'
 import { type PrefixReader, readGroups, readRules } from './rules.ts'
 
+/** The keys of a site of sites.yaml, of a service, and of a site of a service. */
 export const SITE_KEYS = ['location', 'region', 'capacity', 'drained']
 export const SERVICE_KEYS = [
   'sites',
@@ -41,7 +42,11 @@ export const SERVICE_KEYS = [
 ]
 export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
 const MAX_CAPACITY = 1_000_000
-/** Names of sites, pools, services and checks: part of member names, metrics and patterns, so no blanks, slashes or stars. */
+
+/**
+ * Checks the name of a site, pool, service or check, and reports a wrong one. Such names are parts of members' names,
+ * metrics and patterns, so they have no blanks, slashes or stars. `what`: `a site`.
+ */
 export function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what: string): boolean {
   if (/^[a-z0-9][\w.-]{0,62}$/i.test(key.text)) return true
   const hint = 'Letters, digits, and . _ - behind the first; at most 63'
@@ -49,6 +54,7 @@ export function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what:
   return false
 }
 
+/** Reads sites.yaml. Sites with faults are in the result too, with defaults for what is faulty. */
 export function readSites(read: Reader, root: Node): ReadonlyMap<string, SiteModel> {
   const sites = new Map<string, SiteModel>()
   for (const { key, value } of read.entries(root, 'sites.yaml')) {
@@ -87,6 +93,7 @@ function readLocation(read: Reader, { value }: Entry): [number, number] {
   return [0, 0]
 }
 
+/** What reading a service needs to know of other files. */
 export interface ServiceContext {
   readonly sites: ReadonlyMap<string, SiteModel>
   readonly checks: ReadonlyMap<string, PartialCheck>
@@ -94,6 +101,7 @@ export interface ServiceContext {
   readonly prefixes: PrefixReader
 }
 
+/** Reads a service of services.yaml; undefined when it is no mapping. */
 export function readService(read: Reader, { key, value }: Entry, context: ServiceContext): ServiceModel | undefined {
   isIdentifier(read, key, 'a service')
   const what = `service ${key.text}`
@@ -155,7 +163,7 @@ function writtenOf(read: Reader, fields: Fields): ReadonlyMap<string, Position> 
   return written
 }
 
-/** Whether capacities mean something: one that is not written is no promise. */
+/** Whether any site of the service has a written `capacity`. */
 const declaresCapacity = (own: readonly ServiceSiteModel[], { sites }: ServiceContext): boolean =>
   own.some(({ site }) => sites.get(site)?.declaresCapacity === true)
 
@@ -192,7 +200,7 @@ function readServiceSites(
   })
 }
 
-/** `seen`: VIPs of the service so far and their sites. */
+/** Reads `vips` of a site. `seen`: the VIPs of the service so far, and their sites. */
 function readVips(read: Reader, site: Node, entry: Entry | undefined, seen: Map<string, string>): readonly VipModel[] {
   const nodes = entry === undefined ? [] : read.items(entry.value, '“vips”')
   if (nodes.length === 0 && (entry === undefined || entry.value.kind === 'list')) {
@@ -230,7 +238,10 @@ function readVip(read: Reader, node: Node): VipModel | undefined {
   return { address: formatAddress(bytes), bytes, ...(checkAddress !== undefined && { checkAddress }) }
 }
 
-/** `30`, or {max, min, settle}. Of max and min, the one that is not written keeps to the one that is. */
+/**
+ * Reads `ttl`: `30`, or `{max, min, settle}`. The default of max is at least a written min, that of min at most a
+ * written max.
+ */
 function readTtl(read: Reader, entry: Entry | undefined): ServiceModel['ttl'] {
   const settleMs = 300_000
   if (entry === undefined) return { maxSeconds: 60, minSeconds: 15, settleMs }
@@ -273,7 +284,9 @@ function readLastResort(read: Reader, entry: Entry | undefined, types: number): 
   return { kind: 'values', values }
 }
 
-/** A rule with `only` must hold every type that the service has: types never depend on the client. */
+/**
+ * Reports rules with `only` whose sites lack a type that the service has: a name's types must not depend on the client.
+ */
 function checkFences(read: Reader, entry: Entry | undefined, service: ServiceModel): void {
   if (entry?.value.kind !== 'list' || service.rules.length < entry.value.items.length) return
   const types = typesOf(service)

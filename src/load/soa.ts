@@ -1,7 +1,7 @@
 /**
- * The SOA of zones: made of `soa` in defaults.yaml and the zone's own names, with one serial for all zones of a folder, in the
- * arithmetic of RFC 1982. Whoever compares two serials of a zone takes a lower one for an older zone: what a node has served
- * it never goes below.
+ * The SOA of zones: made from `soa` in defaults.yaml and the zone's own names, with one serial for all zones of a
+ * folder. Serials are compared as in RFC 1982. A lower serial looks like an older zone, so a node never serves a serial
+ * below one that it has served (node/serial.ts).
  */
 import { formatName, isFault } from '../dns/name.ts'
 import { encodeRdata } from '../dns/rdata.ts'
@@ -11,6 +11,7 @@ import type { Node } from '../yaml/source.ts'
 import type { SoaModel, ZoneModel } from '../zone/pack.ts'
 import type { ZoneFile } from './records.ts'
 
+/** `soa` of defaults.yaml; times in seconds. undefined: not written. */
 export interface SoaDefaults {
   readonly mname: string | undefined
   readonly rname: string | undefined
@@ -21,9 +22,10 @@ export interface SoaDefaults {
   readonly minimum: number
 }
 
+/** The keys of `soa`. */
 export const SOA_KEYS = ['mname', 'rname', 'serial', 'refresh', 'retry', 'expire', 'minimum']
 
-/** `soa` of defaults.yaml, with what stands for all that it leaves out. */
+/** Reads `soa` of defaults.yaml, with defaults for what is not written. */
 export function readSoa(read: Reader | undefined, node: Node | undefined): SoaDefaults {
   const fields = node && read?.fields(node, '“soa”', SOA_KEYS)
   const number = (key: string, missing: number): number => read?.seconds(fields?.get(key), 0, missing) ?? missing
@@ -51,7 +53,7 @@ function encodeSoa(soa: SoaDefaults, mname: string, rname: string, serial: numbe
   return encodeRdata(TYPE.SOA, { mname: soa.mname ?? mname, rname: soa.rname ?? rname, ...texts })
 }
 
-/** Of one zone: without `mname` the first name server that its apex names, without `rname` its hostmaster. */
+/** The SOA of one zone. Without `mname` it names the first NS of the apex, without `rname` hostmaster.ZONE. */
 export function soaOf(zone: ZoneFile, soa: SoaDefaults, ttlSeconds: number, serial: number): SoaModel {
   const apex = formatName(zone.apex)
   const hostmaster = apex.length > 240 ? apex : `hostmaster.${apex}`
@@ -60,15 +62,16 @@ export function soaOf(zone: ZoneFile, soa: SoaDefaults, ttlSeconds: number, seri
   return { rdata, ttlSeconds, negativeTtlSeconds: Math.min(ttlSeconds, soa.minimum) }
 }
 
-/** RFC 1982 §3.2. Numbers that are 2³¹ apart have no order: neither is newer. */
+/** Whether a serial is newer than another (RFC 1982 §3.2). Of two that are 2³¹ apart neither is newer. */
 export const isNewerSerial = (serial: number, than: number): boolean => ((serial - than) | 0) > 0
 
-/** RFC 1035 §3.3.13: five numbers of 32 bits at the end, the serial first. */
+/** The serial's distance from the end of the RDATA, where five 32-bit numbers are (RFC 1035 §3.3.13). */
 const FROM_END = 20
 
+/** The serial of an SOA. */
 export const serialOf = ({ rdata }: SoaModel): number => viewOf(rdata).getUint32(rdata.length - FROM_END)
 
-/** The same zones with another serial. */
+/** The same zones with another serial: copies of their SOA, all else shared. */
 export const withSerial = (zones: readonly ZoneModel[], serial: number): readonly ZoneModel[] =>
   zones.map((zone) => {
     const rdata = Uint8Array.from(zone.soa.rdata)

@@ -1,6 +1,7 @@
 /**
- * A file of subnets that a rule names: a prefix a line, `#` begins a comment. It may have hundreds of thousands of them, so
- * what comes out is a PrefixTable and no list of objects, and of its faults only the first are told one by one.
+ * A file of subnets that a rule names: one prefix a line, `#` begins a comment. It may have hundreds of thousands of
+ * lines, so the result is a PrefixTable instead of objects, and only the first faults are reported one by one. Called
+ * by load.ts.
  */
 import { formatAddress, maskAddress, parseAddress, parsePrefix } from '../dns/address.ts'
 import { type PrefixTable, PrefixTableBuilder } from '../geo/prefixes.ts'
@@ -8,11 +9,13 @@ import type { Report } from '../problem.ts'
 import type { Source } from '../yaml/source.ts'
 
 const MOST_FAULTS = 20
-/** Of one file. The internet's routing table has 1.2 million. */
+/** The most prefixes of one file. The Internet's routing table has 1.2 million. */
 const MOST_PREFIXES = 4_000_000
 const HINT = 'One prefix a line: 10.0.0.0/8, 2001:db8::/32, or an address alone'
 
-/** undefined when a line is faulty or there is none: that has been reported, with the file's own lines. */
+/**
+ * Reads a file of subnets. undefined when a line is faulty or there is no prefix: faults are reported at their lines.
+ */
 export function readSubnets(source: Source, report: Report): PrefixTable | undefined {
   const { text } = source.first
   const builder = new PrefixTableBuilder()
@@ -51,7 +54,9 @@ export function readSubnets(source: Source, report: Report): PrefixTable | undef
   return faults === 0 && count > 0 ? builder.done() : undefined
 }
 
-/** Message and hint for what parsePrefix() refused: where only host bits are wrong, the prefix that was meant. */
+/**
+ * Message and hint for a text that parsePrefix() refuses. If only host bits are set, the hint has the correct prefix.
+ */
 export function prefixFault(text: string): [message: string, hint: string] {
   const [, address, length] = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text) ?? []
   const bytes = address === undefined ? undefined : parseAddress(address)

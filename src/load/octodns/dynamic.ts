@@ -1,13 +1,14 @@
 /**
- * octoDNS's dynamic records (A, AAAA) → services of Meridian, so that they live on the same health, maps and overrides:
+ * octoDNS's dynamic records (A, AAAA) → services, so that they have the same health, maps and overrides as other
+ * services. Called by load/records.ts.
  *
- *   pool                       a site of that name, its values the VIPs; their weights decide which one a client gets
- *   pool, fallback, its …      an order, closed: a client is never sent to a pool outside of his chain
- *   rule                       a rule, fenced; the catch-all is the service's own order
- *   the record's values        the last resort, which nobody probes
+ *   pool                       a site of that name; its values are the VIPs, whose weights decide which one a client gets
+ *   pool, fallback, its …      an order with a fence: a client never gets a pool outside of its chain
+ *   rule                       a rule with a fence; the catch-all is the service's own order
+ *   the record's values        the last resort, which is not probed
  *   octodns.healthcheck        the check (healthcheck.ts)
  *
- * Its validations are octoDNS's (octodns/record/dynamic.py), each at its place; rules are read in rules.ts.
+ * Records are validated as octoDNS does it (octodns/record/dynamic.py); rules are read in rules.ts.
  */
 import { formatAddress } from '../../dns/address.ts'
 import { formatName, isFault } from '../../dns/name.ts'
@@ -21,6 +22,7 @@ import { isIdentifier } from '../services.ts'
 import { readHealthcheck } from './healthcheck.ts'
 import { readDynamicRules, type DynamicRule } from './rules.ts'
 
+/** The keys of a dynamic record, of `dynamic`, of a pool, and of a value of a pool. */
 export const DYNAMIC_RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'dynamic', 'octodns']
 export const DYNAMIC_KEYS = ['pools', 'rules']
 export const POOL_KEYS = ['fallback', 'values']
@@ -29,13 +31,14 @@ export const POOL_VALUE_KEYS = ['value', 'weight', 'status']
 const MAX_WEIGHT = 1000
 const SETTLE_MS = 300_000
 
+/** A dynamic record as it was found in a zone's file. */
 export interface DynamicRecord {
   /** Lower-case wire form. */
   readonly owner: Uint8Array
   /** TYPE.A or TYPE.AAAA. */
   readonly type: number
   readonly node: Node
-  /** All that the record has, its `type` and `ttl` included. */
+  /** All of its keys, `type` and `ttl` included. */
   readonly fields: Fields
   readonly ttlSeconds: number
 }
@@ -45,7 +48,7 @@ interface Pool {
   readonly vips: readonly VipModel[]
   /** As written; undefined = none. */
   readonly fallback: Scalar | undefined
-  /** The pool behind it in its chain; undefined = it is the last. */
+  /** The next pool in its chain; undefined = it is the last. */
   readonly next: string | undefined
 }
 
@@ -53,8 +56,9 @@ interface Pool {
 type Pools = ReadonlyMap<string, Pool>
 
 /**
- * Its service is named like `www.example.com:A`, which no service of services.yaml can be. undefined: there is none to
- * speak of. What is faulty has been reported; a service that comes out all the same is sound in itself.
+ * The service of a dynamic record, named like `www.example.com:A`, which no service of services.yaml can be. undefined:
+ * the record has too many faults to make one. Faults are reported; a service that is made in spite of some is
+ * consistent.
  */
 export function readDynamic(read: Reader, { owner, type, node, ttlSeconds }: DynamicRecord): ServiceModel | undefined {
   const fields = read.fields(node, `a dynamic record of type ${typeName(type)}`, DYNAMIC_RECORD_KEYS, ['geo'])!
@@ -71,9 +75,9 @@ export function readDynamic(read: Reader, { owner, type, node, ttlSeconds }: Dyn
   const catchAll = rules.findLast((rule) => rule.isCatchAll)
   if (catchAll?.pool === undefined) return undefined
   return {
-    // a slash parts site, service and VIP in a member's name
+    // a member's name has slashes between site, service and VIP
     name: `${name.replaceAll('/', '\\047')}:${typeName(type)}`,
-    // in one order always: records that only differ in the order of their pools share a client map
+    // sorted, so that records which only differ in the order of their pools share a client map
     sites: [...pools]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([site, { vips }]) => ({ site, vips, weight: 100, bias: 0, drained: false })),
@@ -108,7 +112,7 @@ export function readDynamic(read: Reader, { owner, type, node, ttlSeconds }: Dyn
   }
 }
 
-/** The record's own values, in network order. */
+/** The record's own values: addresses in network order. */
 function readResort(read: Reader, node: Node, fields: Fields, type: number): readonly Uint8Array[] {
   const one = fields.get('value')
   const many = fields.get('values')
@@ -167,7 +171,10 @@ function readFallback(read: Reader, entry: Entry | undefined): Scalar | undefine
   return read.scalar(entry.value, '“fallback”')
 }
 
-/** octoDNS takes `default` for the record's own values, which are behind the last pool of every chain anyway. */
+/**
+ * The pool that `fallback` names. `default` means the record's own values, which follow the last pool of every chain
+ * anyway.
+ */
 function nextOf(read: Reader, fallback: Scalar, pools: ReadonlySet<string>): string | undefined {
   const { text } = fallback
   const isDefault = text === 'default'
@@ -185,7 +192,7 @@ function nextOf(read: Reader, fallback: Scalar, pools: ReadonlySet<string>): str
   return undefined
 }
 
-/** Values with `status: down` are checked and left out: they are never served. */
+/** The values of a pool. Those with `status: down` are validated and then left out: they are never served. */
 function readValues(read: Reader, pool: Scalar, entry: Entry | undefined, type: number): readonly VipModel[] {
   if (entry === undefined) {
     read.missing(pool, `pool ${pool.text}`, 'values', 'values: [{value: 192.0.2.1}]')
@@ -248,7 +255,7 @@ function readValue(read: Reader, node: Node, type: number, isAlone: boolean): Po
   return { address, model, isDown: status === 'down' }
 }
 
-/** The pool, its fallback, that one's, and so on, each a group. A loop, which has been reported, ends where it closes. */
+/** A pool's chain: the pool, its fallback, the fallback's fallback …, each a group. A loop ends where it closes. */
 function chainOf(pools: Pools, first: string): Groups {
   const chain = new Set<string>()
   for (let name: string | undefined = first; name !== undefined && !chain.has(name);) {
@@ -258,7 +265,7 @@ function chainOf(pools: Pools, first: string): Groups {
   return [...chain].map((name) => [name])
 }
 
-/** Each loop is told once, at its first pool in the file. */
+/** Reports each loop of fallbacks once, at its first pool in the file. */
 function checkLoops(read: Reader, pools: Pools): void {
   const looping = new Set<string>()
   for (const [first, { fallback }] of pools) {
@@ -271,7 +278,7 @@ function checkLoops(read: Reader, pools: Pools): void {
   }
 }
 
-/** Says nothing while a name is wrong: that may be the one that is missed. */
+/** Reports unused pools; not while any name is unknown, because that may be a mistyped name of the unused pool. */
 function checkUsed(read: Reader, pools: Pools, rules: readonly DynamicRule[]): void {
   const fallbacks = [...pools.values()].flatMap(({ fallback }) => fallback?.text ?? [])
   const used = new Set([...rules.flatMap(({ pool }) => pool ?? []), ...fallbacks])

@@ -1,7 +1,8 @@
 /**
- * `octodns.healthcheck` of a dynamic record → its check, with octoDNS's defaults (octodns/record/base.py): HTTPS on port 443
- * for /_dns with the record's name as host, where 200 is up. Timing is Meridian's. The certificate is not verified: checks
- * that octoDNS sets up at Route 53 don't either, and it has no key to write that one should.
+ * `octodns.healthcheck` of a dynamic record → its check, with octoDNS's defaults (octodns/record/base.py): HTTPS on
+ * port 443, path /_dns, the record's name as host; status 200 is up. The timing has the defaults of checks.ts. The
+ * certificate is not verified: octoDNS has no key for it, and the checks that it creates at Route 53 do not verify it
+ * either.
  */
 import type { Fields, Reader } from '../../yaml/read.ts'
 import { type Entry, isNull } from '../../yaml/source.ts'
@@ -9,9 +10,10 @@ import type { CheckModel } from '../../zone/model.ts'
 import { isHost, isPath } from '../check-kinds.ts'
 import { timingOf } from '../checks.ts'
 
+/** The keys of `octodns.healthcheck`. */
 export const HEALTHCHECK_KEYS = ['host', 'path', 'port', 'protocol']
 const PROTOCOLS = ['HTTPS', 'HTTP', 'TCP', 'ICMP', 'UDP'] as const
-/** What each looks at beside `protocol`. */
+/** The keys that each protocol uses besides `protocol`. */
 const KEYS_OF: Readonly<Record<(typeof PROTOCOLS)[number], readonly string[]>> = {
   HTTPS: ['host', 'path', 'port'],
   HTTP: ['host', 'path', 'port'],
@@ -22,7 +24,10 @@ const KEYS_OF: Readonly<Record<(typeof PROTOCOLS)[number], readonly string[]>> =
 const DEFAULT_PORT = 443
 const DEFAULT_PATH = '/_dns'
 
-/** `octodns`: the record's; `owner`: its name as text, without the final dot. */
+/**
+ * The checks of a dynamic record: one, or none if it is faulty. `octodns`: the record's key; `owner`: its name as text,
+ * without the final dot.
+ */
 export function readHealthcheck(read: Reader, octodns: Entry | undefined, owner: string): readonly CheckModel[] {
   const entries = octodns?.value.kind === 'mapping' ? octodns.value.entries : []
   const entry = entries.find(({ key }) => key.text === 'healthcheck')
@@ -60,7 +65,7 @@ export function readHealthcheck(read: Reader, octodns: Entry | undefined, owner:
   }
 }
 
-/** With or without the slash it begins with: octoDNS's documentation has both. */
+/** Reads `path`, with or without the slash at its start: octoDNS's documentation has both forms. */
 function readPath(read: Reader, entry: Entry | undefined): string {
   const text = read.text(entry, undefined)
   if (entry === undefined || text === undefined) return DEFAULT_PATH
@@ -70,7 +75,7 @@ function readPath(read: Reader, entry: Entry | undefined): string {
   return DEFAULT_PATH
 }
 
-/** One that is there and empty is the address itself. */
+/** Reads `host`. A key without a value means the address itself: undefined. */
 function readHost(read: Reader, entry: Entry | undefined, owner: string): string | undefined {
   if (entry === undefined) return owner
   if (isNull(entry.value)) return undefined

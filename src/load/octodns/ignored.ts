@@ -1,6 +1,6 @@
 /**
- * What octoDNS's zones have that nothing here goes by: types without RDATA of their own, and what is kept under `octodns` of
- * a record. Each is told, none is passed over in silence. Used by load/records.ts.
+ * What octoDNS's zones may have that Meridian does not use: types that cannot be served, and keys under `octodns` of a
+ * record. Each is reported; nothing is ignored silently. Used by load/records.ts.
  */
 import { ZONE_TYPES } from '../../dns/rdata.ts'
 import { typeNumber } from '../../dns/types.ts'
@@ -8,13 +8,15 @@ import { didYouMean } from '../../problem.ts'
 import type { Reader } from '../../yaml/read.ts'
 import type { Entry, Node } from '../../yaml/source.ts'
 
-/** What octoDNS knows besides and cannot be served, with what to do instead. A provider's own types have a slash. */
+/**
+ * Types of octoDNS that cannot be served, and what to do instead. A provider's own types have a slash in their names.
+ */
 const UNSUPPORTED_TYPES: ReadonlyMap<string, string> = new Map([
   ['ALIAS', 'Steer the name with type GSLB, or write A and AAAA records'],
   ['DNAME', 'Write the names below it as records of their own'],
   ['URLFWD', 'Write A and AAAA records of a web server that redirects'],
 ])
-/** What keys of `octodns` mean that nothing here goes by. */
+/** Keys of `octodns` that have no effect here, and what they mean to octoDNS. */
 const OCTODNS_KEYS: ReadonlyMap<string, string> = new Map([
   ['healthcheck', 'how pools of dynamic records are checked, and this record has none'],
   ['lenient', 'that octoDNS takes the record in spite of faults: here they count'],
@@ -22,7 +24,7 @@ const OCTODNS_KEYS: ReadonlyMap<string, string> = new Map([
   ['included', 'which of octoDNS’s providers get the record: it is served here'],
 ])
 
-/** Tells why there is no record of the type that `at` names. */
+/** Reports why a record of this type is not served. `at`: the node of the type's name. */
 export function refuseType(read: Reader, node: Node, at: Node, name: string): void {
   const own = name.includes('/') ? 'It is a provider’s own: write what it stands for' : UNSUPPORTED_TYPES.get(name)
   if (name === 'SOA') {
@@ -37,7 +39,9 @@ export function refuseType(read: Reader, node: Node, at: Node, name: string): vo
   }
 }
 
-/** What octoDNS keeps beside a record: true when it publishes the record nowhere; a notice for all that has no effect here. */
+/**
+ * Reads `octodns` of a record: true when octoDNS publishes the record nowhere. A key without effect here gets a notice.
+ */
 export function isIgnored(read: Reader, octodns: Entry | undefined, isDynamic: boolean): boolean {
   let ignored = false
   for (const entry of octodns ? read.entries(octodns.value, '“octodns”') : []) {

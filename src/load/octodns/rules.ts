@@ -1,7 +1,8 @@
 /**
- * The rules of a dynamic record, with what octoDNS demands of them (octodns/record/dynamic.py; docs/dynamic_records.rst,
- * “Rule ordering”): from the most specific to the least, no place or subnet under a broader one before it, and a catch-all
- * at the end. So the first rule that matches is the one that Meridian takes: subnets, then geos in the order of the file.
+ * The rules of a dynamic record, validated as octoDNS does it (octodns/record/dynamic.py; docs/dynamic_records.rst,
+ * “Rule ordering”): from the most specific to the least specific, no geo or subnet after a broader one that contains
+ * it, and a catch-all at the end. In that order the first rule that matches is also the one that Meridian's own
+ * precedence picks: subnets, then geos in the order of the file.
  */
 import { formatPrefix, maskAddress, parsePrefix, type Prefix } from '../../dns/address.ts'
 import { foldPrefix } from '../../geo/fold.ts'
@@ -12,8 +13,10 @@ import type { Geo } from '../../zone/model.ts'
 import { parseGeo } from '../rules.ts'
 import { prefixFault } from '../subnets.ts'
 
+/** The keys of a dynamic record's rule. */
 export const DYNAMIC_RULE_KEYS = ['pool', 'geos', 'subnets']
 
+/** A value, its text, and where it is written. */
 interface ValueNode<T> {
   readonly value: T
   readonly text: string
@@ -23,17 +26,17 @@ interface ValueNode<T> {
 /** A rule as written. */
 export interface DynamicRule {
   readonly node: Node
-  /** A pool that there is; undefined: faulty. */
+  /** An existing pool; undefined if the key is missing or faulty. */
   readonly pool: string | undefined
   readonly subnets: readonly ValueNode<Prefix>[]
   readonly geos: readonly ValueNode<Geo>[]
-  /** It has neither subnets nor geos, not even faulty ones; an empty list is none, as in octoDNS. */
+  /** It has neither subnets nor geos, not even faulty ones. As in octoDNS, an empty list counts as none. */
   readonly isCatchAll: boolean
-  /** Place in the order that octoDNS demands: subnets alone, with geos, geos alone, neither. */
+  /** Its place in octoDNS's order: 0 = subnets alone, 1 = subnets and geos, 2 = geos alone, 3 = neither. */
   readonly rank: 0 | 1 | 2 | 3
 }
 
-/** undefined: there are none to speak of, which has been reported. */
+/** Reads `rules` of a dynamic record. undefined: there is no usable rule, which is reported. */
 export function readDynamicRules(
   read: Reader,
   dynamic: Entry,
@@ -54,7 +57,7 @@ export function readDynamicRules(
   return rules
 }
 
-/** `seen`: pools of the rules so far. */
+/** Reads one rule. `seen`: pools of the rules before it. */
 function readRule(
   read: Reader,
   node: Node,
@@ -145,7 +148,7 @@ function checkOrder(read: Reader, rules: readonly DynamicRule[]): void {
   }
 }
 
-/** Within a rule the broader one counts as the earlier, wherever it stands. */
+/** Reports geos that a broader geo of the same rule, or of an earlier one, contains. */
 function checkGeos(read: Reader, rules: readonly DynamicRule[]): void {
   const seen = new Map<string, number>()
   for (const [i, { geos }] of rules.entries()) {
@@ -161,7 +164,10 @@ function checkGeos(read: Reader, rules: readonly DynamicRule[]): void {
   }
 }
 
-/** As geos. Clients of IPv6 networks that carry IPv4 addresses are looked up by those, so such subnets are compared as IPv4. */
+/**
+ * The same for subnets. IPv6 subnets that embed IPv4 addresses are compared as IPv4: their clients are looked up as
+ * IPv4.
+ */
 function checkSubnets(read: Reader, rules: readonly DynamicRule[]): void {
   const seen = new Map<string, { readonly rule: number; readonly text: string }>()
   for (const [rule, { subnets }] of rules.entries()) {
