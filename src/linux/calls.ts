@@ -1,12 +1,14 @@
 /**
- * The system calls of batched UDP, through koffi: the one file where a wrong number is a segfault. Addresses of memory
- * are numbers; whoever passes one keeps the buffer reachable for as long as the kernel may use it.
+ * System calls that Node does not have, through koffi, for batched UDP and netlink. A wrong number in this file is a
+ * segfault. Memory addresses are numbers: the caller must keep a buffer reachable for as long as the kernel may use it.
  */
 import { parseAddress } from '../dns/address.ts'
 import { messageOf } from '../problem.ts'
 import { loadLibc } from './libc.ts'
 import { AF_INET, AF_INET6, ENOSYS, F_DUPFD_CLOEXEC } from './numbers.ts'
 
+/** The system calls, as in their man pages: −1 means an error, see errno(). */
+/** The system calls, as in their man pages: −1 means an error, see errno(). */
 export interface Linux {
   socket(family: number, type: number, protocol: number): number
   setsockopt(fd: number, level: number, name: number, value: number, size: number): number
@@ -16,7 +18,7 @@ export interface Linux {
   listen(fd: number, backlog: number): number
   getsockname(fd: number, address: number, size: number): number
   close(fd: number): number
-  /** Another descriptor of the same file, not below `least`, closed on exec. */
+  /** Another descriptor of the same open file, at least `least`, closed on exec. */
   duplicate(fd: number, least: number): number
   epollCreate(flags: number): number
   epollCtl(epoll: number, operation: number, fd: number, event: number): number
@@ -26,15 +28,18 @@ export interface Linux {
   send(fd: number, bytes: number, size: number, flags: number): number
   recv(fd: number, bytes: number, size: number, flags: number): number
   ioctl(fd: number, request: number, argument: number): number
-  /** Of the last call that returned −1. */
+  /** The error number of the last call that returned −1. */
   errno(): number
-  /** Where the bytes of a buffer are. It stays reachable for the next RECENT calls of this: a one-off needs no more. */
+  /**
+   * The address of a buffer. The buffer stays reachable for the next RECENT calls of addressOf(), enough for a single
+   * call.
+   */
   addressOf(buffer: ArrayBuffer): number
 }
 
 const RECENT = 8
 
-/** Either the calls, or why there are none: then the portable form serves. */
+/** The system calls, or why they are not available: then the portable form of UDP serves. */
 export const linux: Linux | { readonly missing: string } = await load()
 
 async function load(): Promise<Linux | { readonly missing: string }> {
@@ -79,7 +84,7 @@ async function load(): Promise<Linux | { readonly missing: string }> {
   }
 }
 
-/** sockaddr_in (16 bytes) or sockaddr_in6 (28 bytes). */
+/** A sockaddr_in (16 bytes) or sockaddr_in6 (28 bytes). Throws when `address` is no IP address. */
 export function makeSockaddr(address: string, port: number): ArrayBuffer {
   const ip = parseAddress(address)
   if (ip === undefined) throw new Error(`${address} is not an IP address`)

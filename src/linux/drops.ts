@@ -1,10 +1,10 @@
 /**
- * Queries that the kernel threw away because a receive buffer of ours was full: the one loss that no counter of our own
- * can see. Read from /proc when metrics are asked for; Linux only.
+ * Queries that the kernel dropped because a receive buffer was full: the one loss that our own counters cannot see.
+ * Read from /proc when metrics are scraped; Linux only.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
-/** Datagrams dropped at the UDP sockets that this process has now; undefined where the kernel does not tell. */
+/** How many datagrams were dropped at the UDP sockets that this process has open; undefined if /proc does not tell. */
 export function droppedDatagrams(): number | undefined {
   try {
     const own = ownSockets()
@@ -27,7 +27,9 @@ function ownSockets(): ReadonlySet<string> {
   return inodes
 }
 
-/** Fields of a line: … the tenth is the socket's inode, the last its drops. */
+/**
+ * Sums the drops of our sockets in a table. In each line the tenth field is the socket's inode, the last one its drops.
+ */
 function dropsIn(table: string, own: ReadonlySet<string>): number {
   let drops = 0
   for (const line of readFileSync(table, 'latin1').split('\n').slice(1)) {

@@ -1,6 +1,7 @@
 /**
- * How much memory this process may have: the least limit of its control groups, v2 (`memory.max` of its group and of all
- * above it) or v1 (`hierarchical_memory_limit`). https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
+ * The memory limit of this process: the lowest of its control groups, v2 (`memory.max` of its group and all above it)
+ * or v1 (`hierarchical_memory_limit`). Used before databases are decoded (geo/room.ts).
+ * https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
  */
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -8,7 +9,7 @@ import { dirname, join } from 'node:path'
 /** v1 writes “no limit” as the largest whole page below 2^63. */
 const NO_LIMIT = 2 ** 60
 
-/** Bytes; undefined where no control group bounds it, or none can be read. */
+/** The limit in bytes; undefined if no control group has one, or none can be read. */
 export function memoryLimit(groups = '/sys/fs/cgroup', own = '/proc/self/cgroup'): number | undefined {
   const limits: number[] = []
   // proc(5): hierarchy:controllers:path
@@ -21,7 +22,7 @@ export function memoryLimit(groups = '/sys/fs/cgroup', own = '/proc/self/cgroup'
         if (at === dirname(at)) break
       }
     } else if (controllers.split(',').includes('memory')) {
-      // in a container the path may be the host's: then its group is mounted at the top
+      // in a container the path may be the host's: then the container's own group is mounted at the top
       const stat = read(join(groups, 'memory', path, 'memory.stat')) ?? read(join(groups, 'memory/memory.stat'))
       limits.push(Number(/^hierarchical_memory_limit (\d+)$/m.exec(stat ?? '')?.[1]))
     }

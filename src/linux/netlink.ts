@@ -1,27 +1,28 @@
 /**
- * What the kernel knows of the links of this machine, asked over rtnetlink(7): its addresses with their prefixes, and its
- * neighbours (ARP, NDP) with their states. Needs no privilege. Every call returns at once: the kernel makes its answer
- * while it is asked.
+ * The machine's addresses with their prefixes, and its neighbours (ARP, NDP) with their states, read over rtnetlink(7).
+ * Needs no privilege. No call blocks, because the kernel answers within the request. Used by server/neighbours.ts.
  */
 import type { Linux } from './calls.ts'
 import { errorName } from './libc.ts'
 import { AF_INET, AF_INET6, AF_NETLINK, MSG_DONTWAIT, NETLINK_ROUTE, SOCK_CLOEXEC, SOCK_RAW } from './numbers.ts'
 
+/** An address of this machine. */
 export interface LinkAddress {
   /** 4 or 16 bytes, the machine's own. */
   readonly address: Uint8Array
-  /** Of the prefix whose other addresses are on the same link. */
+  /** Length of its prefix, whose other addresses are on the same link. */
   readonly bits: number
-  /** The link resolves addresses to link addresses: it is no loopback, tunnel or point-to-point link. */
+  /** Neighbours on the link have link addresses: it is no loopback, tunnel or point-to-point link. */
   readonly resolves: boolean
 }
 
 /**
- * `resolved`: its link address is known, so that packets leave at once. `waiting`: it is being asked for, and the kernel
- * keeps packets until it answers (some 3 s). `failed`: it did not answer.
+ * `resolved`: the link address is known, and packets are sent at once. `waiting`: the kernel asks for the link address
+ * and keeps packets meanwhile, for up to some 3 s. `failed`: the neighbour did not answer.
  */
 export type NeighbourState = 'resolved' | 'waiting' | 'failed'
 
+/** An entry of the kernel's neighbour table: 4 or 16 bytes of address, and its state. */
 export interface Neighbour {
   readonly address: Uint8Array
   readonly state: NeighbourState
@@ -46,11 +47,12 @@ const NUD_RESOLVED = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80 // reachable, stale
 const IFF_UNRESOLVING = 0x08 | 0x10 | 0x80 // loopback, point-to-point, noarp
 
 const HEADER_BYTES = 16
-/** The longest fixed part of a message: of links. Zeros ask for everything. */
+/** The header and the longest fixed part of a message (links). Zeros in it ask for everything. */
 const REQUEST_BYTES = HEADER_BYTES + 16
 /** The kernel writes 32 KB at a time. */
 const BUFFER_BYTES = 1 << 16
 
+/** A netlink socket. */
 export class Netlink {
   readonly #calls: Linux
   readonly #fd: number
@@ -58,14 +60,14 @@ export class Netlink {
   readonly #view = new DataView(this.#bytes.buffer)
   #sequence = 0
 
-  /** Throws where the kernel gives no such socket (a sandbox). */
+  /** Throws if the kernel refuses the socket, as in some sandboxes. */
   constructor(calls: Linux) {
     this.#calls = calls
     this.#fd = calls.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)
     if (this.#fd < 0) throw new Error(`no netlink socket: ${errorName(calls)}`)
   }
 
-  /** Throws when the kernel does not answer. */
+  /** The machine's addresses. Throws when the kernel does not answer. */
   addresses(): LinkAddress[] {
     const flags = new Map<number, number>()
     const view = this.#view
@@ -81,7 +83,7 @@ export class Netlink {
     return addresses
   }
 
-  /** Throws when the kernel does not answer. */
+  /** The machine's neighbours. Throws when the kernel does not answer. */
   neighbours(): Neighbour[] {
     const neighbours: Neighbour[] = []
     for (const at of this.#ask(RTM_GETNEIGH, RTM_NEWNEIGH)) {
@@ -100,7 +102,9 @@ export class Netlink {
     this.#calls.close(this.#fd)
   }
 
-  /** Where the bodies of the answer's messages begin, one after the other; each is read before the next is asked for. */
+  /**
+   * The offset of the body of each message of the answer; the caller must read each one before it asks for the next.
+   */
   *#ask(type: number, answer: number): Generator<number> {
     const view = this.#view
     const calls = this.#calls
@@ -116,7 +120,7 @@ export class Netlink {
       const received = calls.recv(this.#fd, address, BUFFER_BYTES, MSG_DONTWAIT)
       if (received <= 0) throw new Error(`netlink: ${errorName(calls)}`)
       for (let at = 0; at + HEADER_BYTES <= received; at += (view.getUint32(at, true) + 3) & ~3) {
-        if (view.getUint32(at + 8, true) !== sequence) continue // of an answer that was not read to its end
+        if (view.getUint32(at + 8, true) !== sequence) continue // from an earlier answer that was not read to its end
         const kind = view.getUint16(at + 4, true)
         if (kind === NLMSG_DONE) return
         if (kind === NLMSG_ERROR) throw new Error(`netlink: error ${-view.getInt32(at + HEADER_BYTES, true)}`)

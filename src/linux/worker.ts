@@ -1,12 +1,13 @@
 /**
- * Threads of this process. Where the system has none to give (pids.max of the control group, RLIMIT_NPROC, memory), `new Worker`
- * throws: then what is given here is a thread that ends at once, so that whoever replaces dead threads goes on trying.
+ * Starts worker threads. When the system refuses one (pids.max of the control group, RLIMIT_NPROC, memory), `new
+ * Worker` throws; startThread() gives a Thread that exits at once instead, so that callers handle it like a thread that
+ * died, and try again.
  */
 import { EventEmitter } from 'node:events'
 import { extname } from 'node:path'
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 
-/** What is used of a Worker. */
+/** The methods of a Worker that are used. */
 export interface Thread extends Pick<Worker, 'postMessage' | 'terminate'> {
   on(event: Event, listener: Listener): unknown
   once(event: Event, listener: Listener): unknown
@@ -14,7 +15,7 @@ export interface Thread extends Pick<Worker, 'postMessage' | 'terminate'> {
 }
 
 type Event = 'online' | 'message' | 'error' | 'exit'
-/** As an EventEmitter takes it. */
+/** A listener of any event. */
 type Listener = Parameters<EventEmitter['on']>[1]
 
 /** The program of a thread or process: `name` beside the module `of`, TypeScript or compiled as that is. */
@@ -23,7 +24,7 @@ export const entryBeside = (of: string, name: string): URL => new URL(`./${name}
 /** Resolves when the thread has ended. */
 export const endOf = (thread: Thread): Promise<void> => new Promise((resolve) => thread.once('exit', () => resolve()))
 
-/** Whoever starts one listens for its 'error' and 'exit'. */
+/** Starts a thread. The caller must listen for 'error' and 'exit'. */
 export function startThread(entry: URL, options: WorkerOptions): Thread {
   try {
     return new Worker(entry, options)

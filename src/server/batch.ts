@@ -1,12 +1,13 @@
 /**
- * The answering thread's loop: batches of packets in, respond() each, batches of replies out; nothing else runs in the
- * thread. Called by thread.ts; the calls are linux/calls.ts's. One memory arena for each socket, all of it fixed at start:
+ * The loop of an answering thread: receive a batch of packets, respond() to each, send a batch of replies. Nothing else
+ * runs in the thread. Called by thread.ts; the system calls are those of linux/calls.ts. Each socket has one memory
+ * arena, whose layout is fixed at the start:
  *
  *   received  64 × mmsghdr ─▶ name, iovec ─▶ query slot, control     what recvmmsg fills
  *   replies   64 × mmsghdr ─▶ iovec ─▶ reply slot                    what sendmmsg reads; name and control are those of
  *                                                                    the query, set for every reply: drops leave no gap
  *
- * No call blocks but the wait for packets: what the kernel does not take at once is dropped and counted.
+ * Only the wait for packets blocks. Replies that the kernel does not take at once are dropped and counted.
  */
 import type { respond as answer } from '../answer/answer.ts'
 import { makeRequest, type Request, type Responder, UDP } from '../answer/responder.ts'
@@ -36,22 +37,24 @@ import {
 import { Neighbours, type NeighbourTables } from './neighbours.ts'
 import { leaveGroup, type UdpSocket, WAIT_MS } from './sockets.ts'
 
-/** Cell: generation of the World to answer from (≥ 1), or STOP, or LEAVE. Written by the main thread. */
+/** Cell that the main thread writes: the generation of the World to answer from (≥ 1), or STOP, or LEAVE. */
 export const SIGNAL = 0
-/** Cell: changes with every round. Written by the answering thread. */
+/** Cell that the answering thread writes: it changes with every round. */
 export const BEAT = 1
-export const THREAD_CELLS = 16 // a cache line: threads don't disturb each other's
+/** Cells of one thread: a whole cache line, so that threads do not slow each other down. */
+export const THREAD_CELLS = 16
+/** Signal: stop at once. */
 export const STOP = -1
-/** Leave the sockets to a successor, answer what is queued, stop. */
+/** Signal: leave the sockets to a successor, answer what is queued, stop. */
 export const LEAVE = -2
 
 const BATCH = 64
-/** A query that fills its slot may have been cut short: no real one is near it, and it is dropped. */
+/** Size of a query's slot. A query that fills it may be cut off and is dropped; no real query is nearly as long. */
 const QUERY_BYTES = 1600
 const REPLY_BYTES = 1344
-/** What the kernel charges a socket for a reply beyond its bytes, at the least (sk_buff, headers, skb_shared_info). */
+/** The least that the kernel charges a socket for a reply on top of its bytes (sk_buff, headers, skb_shared_info). */
 const OVERHEAD_BYTES = 640
-// slots are an odd number of cache lines apart, so that their first lines don't compete for the same cache sets
+// slots are an odd number of cache lines apart, so that their first lines do not compete for the same cache sets
 const NAME_BYTES = 32
 const CONTROL_BYTES = 64
 const IOVEC_BYTES = 16
@@ -69,7 +72,9 @@ const H_CONTROL_BYTES = 10
 const H_FLAGS = 12
 const H_RECEIVED = 14
 
-/** Answers from `sockets` until the main thread says STOP or LEAVE. `adopt` fetches the World of a new generation. */
+/**
+ * Answers on `sockets` until the main thread signals STOP or LEAVE. `adopt`: receives the World of a new generation.
+ */
 export function serveBatches(
   calls: Linux,
   sockets: readonly UdpSocket[],
@@ -99,7 +104,10 @@ export function serveBatches(
   poll?.close()
 }
 
-/** epoll over several sockets: each that has packets gets one batch in turn, so a busy one starves no other. */
+/**
+ * epoll over several sockets. Each socket with packets gets one batch in turn, so a busy one does not starve the
+ * others.
+ */
 class Poll {
   readonly #calls: Linux
   readonly #epoll: number
@@ -142,17 +150,17 @@ class Batch {
   readonly #request: Request
   readonly #fd: number
   readonly #family: 4 | 6
-  /** Of the client's address within its sockaddr. */
+  /** Where the first query's client address begins in the arena. */
   readonly #clientAt: number
   readonly #neighbours: Neighbours
-  /** For SIOCOUTQ. */
+  /** The result of SIOCOUTQ. */
   readonly #outq = new Int32Array(1)
   readonly #outqAddress: number
-  /** Bytes in the send buffer, this batch's replies to strangers counted in; −1 while none was met. */
+  /** Bytes in the send buffer, with this batch's replies to unresolved neighbours; −1 before the first of those. */
   #queued = -1
-  /** Bytes of a control block with the address that was asked; 0 when the socket has but one. */
+  /** Size of a control block with the destination address of the query; 0 when the socket is bound to one address. */
   readonly #controlBytes: number
-  /** Of the interface index in it, in 32-bit words. */
+  /** Where the interface index is in a control block, in 32-bit words. */
   readonly #interfaceAt: number
   readonly #ints: Int32Array
   // where the parts of the arena begin, in bytes
@@ -163,7 +171,7 @@ class Batch {
   readonly #controls = this.#names + BATCH * NAME_BYTES
   readonly #querySlots = this.#controls + BATCH * CONTROL_BYTES
   readonly #replySlots = this.#querySlots + BATCH * QUERY_BYTES
-  /** Of the arena, for the kernel: the arrays above keep it reachable. */
+  /** Address of the arena, for the kernel. The typed arrays above keep the arena reachable. */
   readonly #address: number
 
   constructor(
@@ -192,7 +200,7 @@ class Batch {
     this.#layOut(arena)
   }
 
-  /** Everything that never changes between batches. */
+  /** Writes the parts of the arena that never change. */
   #layOut(arena: ArrayBuffer): void {
     const ints = this.#ints
     const pointers = new BigInt64Array(arena)
@@ -200,7 +208,7 @@ class Batch {
     for (let i = 0; i < BATCH; i++) {
       const header = i * HEADER
       point(header + H_NAME, this.#names + i * NAME_BYTES)
-      // always as long as the kernel makes it, so that it need not be set again
+      // the exact size that the kernel writes, so that it need not be set again
       ints[header + H_NAME_BYTES] = this.#family === 4 ? 16 : 28
       point(header + H_IOVEC, this.#iovecs + i * IOVEC_BYTES)
       ints[header + H_IOVECS] = 1
@@ -216,12 +224,12 @@ class Batch {
     this.#expect(BATCH)
   }
 
-  /** Says again how much room the first `count` control blocks have: the kernel writes what it used there. */
+  /** Sets the size of the first `count` control blocks again: the kernel overwrites it with what it used. */
   #expect(count: number): void {
     for (let i = 0; i < count; i++) this.#ints[i * HEADER + H_CONTROL_BYTES] = this.#controlBytes
   }
 
-  /** One batch; returns how many packets came in. */
+  /** Serves one batch; returns the number of packets received. */
   serve(flags: number): number {
     const received = this.#calls.recvmmsg(this.#fd, this.#address, BATCH, flags, 0)
     if (received <= 0) return this.#nothing()
@@ -260,7 +268,9 @@ class Batch {
     return received
   }
 
-  /** The control block goes back, without the interface: that would pin the reply to where the query came in. */
+  /**
+   * Sends from the address that was asked: reuses the control block, without the interface, so that routing decides.
+   */
   #replyFromAsked(header: number, reply: number, i: number): void {
     const ints = this.#ints
     ints[reply + H_CONTROL] = ints[header + H_CONTROL]!
@@ -275,7 +285,7 @@ class Batch {
     return 0
   }
 
-  /** Whether a reply to a stranger may be sent; counted when not. */
+  /** Whether a reply to an unresolved neighbour may be sent; counts it if not. */
   #hasRoom(size: number): boolean {
     if (this.#queued < 0) {
       const known = this.#calls.ioctl(this.#fd, SIOCOUTQ, this.#outqAddress) === 0
@@ -291,8 +301,8 @@ class Batch {
   }
 
   /**
-   * A reply that can't be sent (its client named port 0, a firewall refuses it) loses no other. When the send buffer is full,
-   * the rest of the batch is dropped: to wait for room would be to answer nobody.
+   * Sends replies. One that cannot be sent (client port 0, a firewall) is skipped and counted. When the send buffer is
+   * full, the rest of the batch is dropped, because waiting for room would delay all other clients.
    */
   #send(replies: number): void {
     const calls = this.#calls
@@ -314,14 +324,17 @@ class Batch {
     }
   }
 
-  /** No packets: time to look round. Anything else is a broken socket or arena, and this thread is of no use. */
+  /** After a receive without packets. Throws on any error but a timeout: the socket or arena is broken. */
   #nothing(): number {
     const errno = this.#calls.errno()
     if (errno !== EAGAIN && errno !== EINTR) throw new Error(`recvmmsg: ${errorName(this.#calls)}`)
     return 0
   }
 
-  /** Twice empty: a packet that was on its way when the socket left its group is in by then. */
+  /**
+   * Leaves the SO_REUSEPORT group and answers what is queued. It reads twice, for a packet that was on its way
+   * meanwhile.
+   */
   leave(socket: UdpSocket): void {
     leaveGroup(this.#calls, socket)
     for (let round = 0; round < 2; round++) while (this.serve(MSG_DONTWAIT) > 0);

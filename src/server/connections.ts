@@ -1,41 +1,45 @@
 /**
- * Connections of DNS over TCP (RFC 7766), in the TCP thread: who may connect, whose turn it is, what may wait. Queries come
- * each behind its length in two bytes, many on a connection, in flight together, however the stream is cut up.
+ * Connections of DNS over TCP (RFC 7766), in the TCP thread: limits, turns and buffers. Each query comes after its
+ * length in two bytes; a connection may have many queries in flight, split over segments in any way.
  *
- * Clients take turns, and the connections of a client take its turns: a turn reads once, answers a few queries, writes once.
- * A connection that has more to say, or to be told, waits for its next turn; one whose answers have not left is not read.
- * Between turns the thread's other work goes on: new connections, Worlds, timers.
+ * Clients take turns, and a client's connections share its turns. A turn reads once, answers a few queries and writes
+ * once. A connection with more queries waits for its next turn; one whose answers the client has not taken is not read.
+ * Between turns the thread does its other work: new connections, Worlds, timers.
  *
  *   accept ─▶ quiet ─ bytes ─▶ ready ─ turn ─┬─ answers have left ─▶ quiet, or ready when there is more
  *               ▲                            └─ answers wait ─┬─ left ─▶ …
  *               └─ closed when silent for too long            └─ closed after unreadMs, or when memory is short
  *
- * Bounded: connections (in all, and of one client), time (first query, idle, answers that wait), and memory: what all
- * connections hold together. When it is short, the client that holds most loses the connection that holds most. When all
- * places are taken, a newcomer takes that of the connection on which nothing has happened for longest (RFC 7766 §6.2.3
- * leaves it to the server): filling the places keeps nobody out, as long as they ask before as many others have come.
+ * Limits: connections (in all, and for each client), time (to the first query, idle, answers not taken), and memory of
+ * all connections together. When memory is short, the client that holds the most loses the connection that holds the
+ * most. When all places are taken, a new connection takes the place of the one that has been idle for longest (RFC 7766
+ * §6.2.3 leaves this to the server), so that nobody can lock others out by filling all places.
  */
 import type { Socket } from 'node:net'
 import { respond } from '../answer/answer.ts'
 import { makeRequest, type Responder, TCP } from '../answer/responder.ts'
 import { clientKey, parsePeer } from '../dns/address.ts'
 
+/** The limits of the TCP thread. */
 export interface TcpLimits {
-  /** In all; a newcomer beyond them takes the place of the longest idle. */
+  /** Connections in all; one more takes the place of the longest idle. */
   readonly connections: number
-  /** Of one IPv4 address, or one IPv6 /64. */
+  /** Connections of one client: an IPv4 address, or an IPv6 /64. */
   readonly perClient: number
-  /** From accept to the first whole query. */
+  /** Time from accept to the first whole query. */
   readonly firstMs: number
-  /** From a whole query, or answers that got away, to the next. */
+  /** Time from the last whole query, or the last answer that was taken, to the next query. */
   readonly idleMs: number
-  /** For answers that wait to get away. */
+  /** Time for the client to take its answers. */
   readonly unreadMs: number
-  /** Bytes that wait in all connections together: answers not taken, queries not whole. */
+  /** Bytes in the buffers of all connections together: answers not taken, incomplete queries. */
   readonly memory: number
 }
 
-/** Cells of what the connections count: one Float64Array in shared memory, written by the TCP thread alone. The first changes with every sweep. */
+/**
+ * Cells of the connections' counters: one Float64Array in shared memory that only the TCP thread writes. T_BEAT changes
+ * with every sweep.
+ */
 export const T_BEAT = 0
 export const T_OPEN = 1
 export const T_HELD = 2
@@ -48,38 +52,43 @@ export const T_OVER_MEMORY = 8
 export const T_UNANSWERABLE = 9
 export const TCP_CELLS = 16
 
-/** What a connection is closed for, by its cell. */
+/** Why a connection is closed: the cell that counts it. */
 type Cause = typeof T_EVICTED | typeof T_TIMED_OUT | typeof T_UNREAD | typeof T_OVER_MEMORY | typeof T_UNANSWERABLE
 
 const LARGEST = 65_535
-/** Of a turn: no more queries, and no further query once it has lasted so long or so many bytes of answers are there. */
+/** Limits of a turn: queries; and the time and bytes of answers after which it takes no further query. */
 const TURN_QUERIES = 16
 const TURN_MS = 0.05
 const TURN_BYTES = 16 << 10
-/** Of a round of turns; then the thread does its other work. libuv accepts one connection a round: while they come in, rounds are short. */
+/**
+ * Duration of a round of turns, after which the thread does its other work. libuv accepts one connection a round:
+ * rounds are shorter while connections come in.
+ */
 const ROUND_MS = 1
 const ROUND_WHILE_ACCEPTING_MS = 0.2
-/** Messages that get no answer, such as responses: no resolver sends any, and one more closes the connection. */
+/** How many messages without an answer (responses, for example) a connection may send; no resolver sends any. */
 const UNANSWERABLE_MOST = 3
 const SWEEP_MS = 250
-/** While draining: how long a connection may say nothing before it is closed. */
+/** While draining: how long a connection may be idle before it is closed. */
 const LAST_WORDS_MS = 200
 const DRAIN_POLL_MS = 20
 
-/** One IPv4 address, or one IPv6 /64. */
+/** A client: one IPv4 address, or one IPv6 /64. */
 interface Client {
   readonly key: string
   readonly connections: Set<Connection>
-  /** Those that wait for a turn. */
+  /** Its connections that wait for a turn. */
   readonly ready: Connection[]
+  /** Bytes in the buffers of its connections. */
   held: number
 }
 
+/** All connections of the TCP thread. */
 export class Connections {
   readonly #responder: Responder
   readonly #limits: TcpLimits
   readonly #cells: Float64Array
-  /** In the order in which something last happened on them: the first is the longest idle. */
+  /** Sorted by the time of their last activity: the first is the longest idle. */
   readonly #connections = new Set<Connection>()
   readonly #clients = new Map<string, Client>()
   /** Clients with connections that wait for a turn, in the order of their turns. */
@@ -96,11 +105,13 @@ export class Connections {
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS)
   }
 
+  /** Takes a new connection, or refuses it when its client has too many. */
+  /** Takes a new connection, or refuses it when its client has too many. */
   accept(socket: Socket): void {
     this.#accepted = true
     socket.on('error', () => {}) // always followed by 'close'
     const address = parsePeer(socket.remoteAddress)
-    if (address === undefined) return void socket.destroy() // gone already
+    if (address === undefined) return void socket.destroy() // closed already
     this.#cells[T_ACCEPTED]!++
     const key = clientKey(address)
     const client = this.#clients.get(key) ?? { key, connections: new Set(), ready: [], held: 0 }
@@ -120,7 +131,7 @@ export class Connections {
     for (const longestIdle of this.#connections) return this.close(longestIdle, T_EVICTED)
   }
 
-  /** It has something to do: its turn will come. */
+  /** Has a connection wait for its turn. */
   enqueue(connection: Connection): void {
     const { client } = connection
     client.ready.push(connection)
@@ -130,7 +141,7 @@ export class Connections {
     setImmediate(() => this.#run())
   }
 
-  /** One turn for each client that waits, as far as time allows: more it has after the thread's other work, as those have that only come then. */
+  /** One turn for each waiting client, within the time of a round. The rest goes on after the thread's other work. */
   #run(): void {
     const until = performance.now() + (this.#accepted ? ROUND_WHILE_ACCEPTING_MS : ROUND_MS)
     this.#accepted = false
@@ -145,13 +156,13 @@ export class Connections {
     if (this.#running) setImmediate(() => this.#run())
   }
 
-  /** A query got its answer, or answers got away. */
+  /** A query was answered, or the client took its answers: the connection is not idle. */
   moved(connection: Connection): void {
     connection.movedMs = performance.now()
     if (this.#connections.delete(connection)) this.#connections.add(connection)
   }
 
-  /** What a connection holds has changed to `bytes`; it, or one that holds more, may be closed for it. */
+  /** Notes that a connection's buffers hold `bytes`. If memory is short, closes it or one that holds more. */
   weigh(connection: Connection, bytes: number): void {
     const change = bytes - connection.held
     if (change === 0) return
@@ -180,7 +191,7 @@ export class Connections {
     }
   }
 
-  /** Idle ones in the usual way; the others so that the kernel throws away what it holds for them too. */
+  /** Closes a connection. One that is not idle is reset, so that the kernel frees its buffers too. */
   close(connection: Connection, cause: Cause): void {
     this.#cells[cause]!++
     this.forget(connection)
@@ -188,7 +199,7 @@ export class Connections {
     else connection.socket.resetAndDestroy()
   }
 
-  /** It is closed, or about to be. */
+  /** Removes a connection that is closed, or about to be. */
   forget(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
     this.weigh(connection, 0)
@@ -198,7 +209,7 @@ export class Connections {
     this.#cells[T_OPEN] = this.#connections.size
   }
 
-  /** Connections end when they have said nothing for LAST_WORDS_MS and have their answers; after `drainMs` all do. */
+  /** Ends each connection that has its answers and was idle for LAST_WORDS_MS; after `drainMs` all of them. */
   async drain(drainMs: number): Promise<void> {
     const deadline = performance.now() + drainMs
     for (let now = performance.now(); this.#connections.size > 0 && now < deadline; now = performance.now()) {
@@ -213,9 +224,9 @@ export class Connections {
 }
 
 const NOTHING: Uint8Array = new Uint8Array(0)
-/** Answers of a turn, one for all: they are copied out of it before the next turn. */
+/** Buffer for the answers of a turn; they are copied out of it before the next turn. */
 const scratch = new Uint8Array(TURN_BYTES + 2 + LARGEST)
-/** What is asked, over and over: one turn is over before the next. */
+/** The Request of all turns, used again for every query. */
 const request = makeRequest({ input: scratch, client: scratch, transport: TCP, output: scratch, room: LARGEST })
 
 class Connection {
@@ -224,7 +235,7 @@ class Connection {
   readonly #connections: Connections
   readonly #responder: Responder
   readonly #address: Uint8Array
-  /** What came in and isn't answered yet is input[at … end): a part of a query, or more of them than a turn answers. */
+  /** Received and not answered: input[at … end), a part of a query, or more queries than a turn answers. */
   #input: Uint8Array = NOTHING
   #at = 0
   #end = 0
@@ -232,12 +243,12 @@ class Connection {
   #isReady = false
   #isWriting = false
   #hasEnded = false
-  /** As weighed last. */
+  /** Bytes in its buffers, as weigh() was last told. */
   held = 0
   hasAsked = false
-  /** When a query last got its answer, or answers got away. Single bytes of a query don't count. */
+  /** Time of the last answered query, or the last answers taken. A part of a query is no activity. */
   movedMs = performance.now()
-  /** Since when answers wait; 0 = none do. */
+  /** Since when answers wait to be taken; 0 = none do. */
   waitsSinceMs = 0
 
   constructor(connections: Connections, responder: Responder, socket: Socket, client: Client, address: Uint8Array) {
@@ -257,7 +268,7 @@ class Connection {
     socket.once('close', () => connections.forget(this))
   }
 
-  /** Nothing half asked, nothing half answered. */
+  /** Whether no query is incomplete and no answer waits. */
   get isIdle(): boolean {
     return !this.#isReady && !this.#isWriting && this.#at === this.#end && this.socket.readableLength === 0
   }
@@ -280,7 +291,7 @@ class Connection {
     this.#weigh()
   }
 
-  /** All answers are the kernel's now. */
+  /** The kernel has taken all answers. */
   #written(): void {
     this.#isWriting = false
     if (this.waitsSinceMs !== 0) {
@@ -291,7 +302,7 @@ class Connection {
     this.#next()
   }
 
-  /** Waits for its next turn, or for the client. */
+  /** Waits for the next turn if there is something to do, else for the client. */
   #next(): void {
     const { socket } = this
     if (this.#isReady || this.#isWriting || socket.destroyed) return
@@ -299,7 +310,7 @@ class Connection {
       this.#isReady = true
       this.#connections.enqueue(this)
     } else if (this.#hasEnded) socket.end()
-    else socket.read(0) // so that it says whether the client has ended
+    else socket.read(0) // so that 'end' is emitted once the client has shut down its side
   }
 
   #weigh(): void {
@@ -308,7 +319,7 @@ class Connection {
     this.#connections.weigh(this, socket.writableLength + socket.readableLength + this.#input.length)
   }
 
-  /** A whole one. */
+  /** Whether a whole query is in the buffer. */
   #hasQuery(): boolean {
     const input = this.#input
     const there = this.#end - this.#at
@@ -324,7 +335,7 @@ class Connection {
       this.#at = 0
       this.#end = 0
     } else if (this.#end + chunk.length > this.#input.length) {
-      // twice what is kept: a query that comes byte by byte is not copied with every byte
+      // room for twice what is kept, so that a query that comes byte by byte is not copied with every byte
       this.#input = new Uint8Array(kept.length + Math.max(kept.length, chunk.length))
       this.#input.set(kept)
       this.#at = 0
@@ -334,7 +345,7 @@ class Connection {
     this.#end += chunk.length
   }
 
-  /** Answers whole queries into `scratch`, as many as a turn has; returns the bytes of their answers. */
+  /** Answers as many whole queries as a turn may, into `scratch`. Returns the bytes of their answers. */
   #answer(): number {
     const responder = this.#responder
     request.client = this.#address

@@ -1,26 +1,28 @@
 /**
- * A front: one way queries come in and answers go out. Three forms behind this contract: batched UDP threads
- * (threads.ts), node:dgram (portable.ts) and the TCP thread (tcp.ts); server.ts puts them together. All call the same respond().
+ * The contract of a front end: one way for queries to come in and responses to go out. There are three: batched UDP
+ * threads (threads.ts), UDP by node:dgram (portable.ts) and the TCP thread (tcp.ts). server.ts puts them together; all
+ * of them call the same respond().
  */
 import type { World } from '../answer/world.ts'
 import { type Endpoint, formatEndpoint } from '../units.ts'
 
-/** Connections of TCP that wait in the kernel to be accepted. */
+/** How many TCP connections may wait in the kernel to be accepted. */
 export const BACKLOG = 511
 
+/** A running front end. */
 export interface Front {
-  /** Every query read from now on sees this World; none ever sees half of each. */
+  /** Replaces the World: every query read from now on sees this one, and no query sees parts of both. */
   publish(world: World): void
-  /** One array of counters.ts cells for each thread that answers. */
+  /** The counters (counters.ts) of each answering thread. */
   counters(): readonly Float64Array[]
   /**
-   * Takes no new queries, answers those that are in, closes. A successor on the same port (SO_REUSEPORT) gets the rest:
-   * no query is lost. Resolves within `drainMs` whatever clients do.
+   * Takes no new queries, answers those that have arrived, then closes. A successor on the same port (SO_REUSEPORT)
+   * gets the rest, so no query is lost. Resolves within `drainMs`, whatever clients do.
    */
   stop(drainMs: number): Promise<void>
 }
 
-/** A port that can't be had: fatal at start, told in one line. */
+/** The server cannot listen on an address and port: fatal at the start. The message says why, in one line. */
 export class ListenError extends Error {
   readonly code: string
   constructor(endpoint: Endpoint, transport: 'UDP' | 'TCP', code: string) {

@@ -1,49 +1,55 @@
 /**
- * Which clients are neighbours that may not answer. A reply to an on-link client whose link address the kernel does not
- * know waits in the kernel for up to 3 s, charged to the send buffer of its socket: whoever sends in the names of dead
- * neighbours fills that buffer, and nobody is answered any more; and it fills the kernel's table of neighbours, from which
- * live ones are then thrown out. Such a client is a *stranger* here: replies to strangers get little room in the buffer.
+ * Protection against floods with spoofed on-link source addresses. A reply to an on-link client whose link address
+ * (MAC) the kernel does not know waits in the kernel for up to 3 s, charged to the socket's send buffer. An attacker
+ * who sends queries from addresses of dead neighbours would fill that buffer, and nobody would be answered; and would
+ * fill the kernel's neighbour table, which then drops live neighbours. So replies to *unresolved neighbours* may use
+ * only a little of the send buffer.
  *
  *   main thread    netlink ─ 4 times a second ─▶ one table for each family, in shared memory
- *   answering thread                             client ─▶ stranger? ─▶ reply sent if the socket holds less than `room`
+ *   answering thread                             client ─▶ unresolved? ─▶ reply sent if the buffer has `room`
  *
- * A client that is not on-link is never a stranger, nor is a neighbour that the kernel has resolved: an honest one is,
- * before its first query, since it asked for our link address with its own (RFC 826; RFC 4861 §7.2.3). Wrong guesses, of a
- * subnet behind a router whose addresses look on-link, cost nothing while no flood is on.
+ * A client that is not on-link is never unresolved, nor is a neighbour whose link address the kernel knows. An honest
+ * neighbour's is known before its first query, because it asked for ours with its own (RFC 826; RFC 4861 §7.2.3). A
+ * client behind a router whose address looks on-link may be taken for one, which costs nothing while there is no flood.
  */
 import type { Log } from '../config.ts'
 import type { Linux } from '../linux/calls.ts'
 import { type LinkAddress, type Neighbour, Netlink } from '../linux/netlink.ts'
 
-/** Shared with the answering threads. */
+/** The table of each family, in memory shared with the answering threads. */
 export interface NeighbourTables {
   readonly 4: Int32Array
   readonly 6: Int32Array
 }
 
 const REFRESH_MS = 250
-/** A neighbour that has just come loses this much at most. */
+/** During a flood: how long a neighbour that has just been resolved may still be taken for unresolved. */
 const REFRESH_IN_FLOOD_MS = 20
-/** Addresses of the machine change seldom. */
+/** How often the machine's own addresses are read: they change seldom. */
 const ADDRESSES_MS = 5_000
-/** Bytes of a send buffer, as the kernel counts them, that replies to strangers may use: more than a batch of them. */
+/**
+ * Bytes of a send buffer, as the kernel counts them, that replies to unresolved neighbours may use: more than a batch.
+ */
 const ROOM = 96 << 10
-/** In a flood, over all sockets of a family: some 40 replies for 3 s. The table of neighbours holds 512 at ease. */
+/**
+ * During a flood, for all sockets of a family: some 40 replies in 3 s. The kernel keeps 512 neighbours (gc_thresh2).
+ */
 const ROOM_IN_FLOOD = 32 << 10
-/** A reply at a time, at the least. */
+/** At least one reply at a time. */
 const LEAST_ROOM = 2 << 10
-/** So many neighbours that do not answer are a flood. A link has some such at any time. */
+/** So many waiting neighbours are a flood. A few wait at any time. */
 const FLOOD_NEIGHBOURS = 16
-/** After the last sign of it: it may come in waves. */
+/** A flood counts as over this long after its last sign, because it may come in waves. */
 const FLOOD_MS = 30_000
 
-// A table, in 32-bit words: where the half begins that is to be read, a seed, and two halves. The main thread writes one
-// while threads read the other; a thread that is so slow that it reads on into the writing judges one reply wrongly.
+// A table, in 32-bit words: the index of the current half, a seed, and two halves. The main thread writes one half
+// while the threads read the other. A thread so slow that it reads a half while it is rewritten misjudges a single
+// reply.
 const CURRENT = 0
 const SEED = 1
 const HALVES = 2
-// a half: room, count of prefixes, a bit for each value of one byte of addresses that some prefix has (most clients need no
-// further look), prefixes (address, mask), hash table of resolved addresses (open addressing, 0 = none)
+// A half: room, number of prefixes, a bit for each value of one address byte that occurs in a prefix (most clients need
+// no further check), prefixes (address, mask), a hash table of resolved addresses (open addressing, 0 = free).
 const H_ROOM = 0
 const H_PREFIXES = 1
 const H_BYTES = 2
@@ -53,12 +59,13 @@ const SLOTS = 1 << 13
 const MAX_RESOLVED = SLOTS / 2
 
 type Family = keyof NeighbourTables
-/** The byte of an address that is looked at first: one that differs between clients of the world. */
+/** The byte of an address that is checked first: one that differs between most clients. */
 const firstByteOf = (words: number): number => (words === 1 ? 0 : 3)
 const wordsOf = (family: Family): number => (family === 4 ? 1 : 4)
 const slotsAt = (words: number): number => H_PREFIX + MAX_PREFIXES * 2 * words
 const halfWords = (words: number): number => slotsAt(words) + SLOTS * words
 
+/** Empty tables: no client is unresolved. */
 export const makeNeighbourTables = (): NeighbourTables => ({ 4: makeTable(4), 6: makeTable(6) })
 
 function makeTable(family: Family): Int32Array {
@@ -68,7 +75,7 @@ function makeTable(family: Family): Int32Array {
   return cells
 }
 
-/** Of the address at `at`: which slot it is in, or the empty one where it would be. */
+/** The slot of the address at ints[at…]; if it is not in the table, the empty slot where it would be. */
 function slotOf(cells: Int32Array, half: number, words: number, ints: Int32Array, at: number): number {
   let hash = cells[SEED]!
   for (let w = 0; w < words; w++) {
@@ -92,11 +99,11 @@ const isEmpty = (cells: Int32Array, slot: number, words: number): boolean => {
   return true
 }
 
-/** An answering thread's sight of a table. */
+/** An answering thread's view of a table. */
 export class Neighbours {
   readonly #cells: Int32Array
   readonly #words: number
-  /** Of the first byte to look at within an address's first word. */
+  /** Position, in bits, of the byte that is checked first, within the address's first word. */
   readonly #shift: number
 
   constructor(tables: NeighbourTables, family: Family) {
@@ -105,12 +112,12 @@ export class Neighbours {
     this.#shift = 8 * firstByteOf(this.#words)
   }
 
-  /** Bytes that a socket's send buffer may hold when a reply to a stranger is added. */
+  /** How many bytes the send buffer may hold with one more reply to an unresolved neighbour. */
   room(): number {
     return this.#cells[this.#cells[CURRENT]! + H_ROOM]!
   }
 
-  /** `ints[at]`: where the client's address begins, in network order. */
+  /** Whether a client is an unresolved neighbour. Its address begins at ints[at], in network order. */
   isUnresolved(ints: Int32Array, at: number): boolean {
     const cells = this.#cells
     const half = cells[CURRENT]!
@@ -131,14 +138,14 @@ export class Neighbours {
   }
 }
 
-/** What a table is made of. */
+/** The content of a table. */
 export interface Neighbourhood {
   readonly addresses: readonly LinkAddress[]
   readonly neighbours: readonly Neighbour[]
   readonly room: number
 }
 
-/** Replaces the table of a family. The main thread's. */
+/** Replaces the table of a family. Only the main thread calls it. */
 export function writeNeighbours(
   tables: NeighbourTables,
   family: Family,
@@ -179,11 +186,12 @@ export function writeNeighbours(
   const addResolved = (address: Uint8Array): void => {
     if (resolved++ < MAX_RESOLVED) cells.set(put(address), slotOf(cells, half, words, put(address), 0))
   }
-  for (const { address } of own) addResolved(address) // never on a link
+  for (const { address } of own) addResolved(address) // our own addresses need no link address
   for (const { address, state } of neighbours) {
     if (address.length !== bytes) continue
     if (state === 'resolved') addResolved(address)
-    // a link without an address of ours in its prefix, such as after DHCPv6: what is asked for there is on-link
+    // we have no address in this link's prefix (DHCPv6, for example), but the kernel resolves addresses there: it is
+    // on-link
     else addPrefix(address, family === 4 ? 24 : 64)
   }
   Atomics.store(cells, CURRENT, half)
@@ -206,7 +214,7 @@ const areSame = (some: readonly Neighbour[], others: readonly Neighbour[]): bool
     return state === other.state && address.every((byte, at) => byte === other.address[at])
   })
 
-/** Keeps the tables fresh, on the main thread. */
+/** Updates the tables from netlink, on the main thread, until stop(). */
 export class NeighbourWatch {
   readonly tables: NeighbourTables = makeNeighbourTables()
   readonly #netlink: Netlink | undefined
@@ -220,7 +228,7 @@ export class NeighbourWatch {
   #timer: NodeJS.Timeout | undefined
   #failing = false
 
-  /** `sockets`: how many answer each family. */
+  /** `sockets`: how many sockets answer each family. */
   constructor(calls: Linux, sockets: Readonly<Record<Family, number>>, log: Log) {
     this.#sockets = sockets
     this.#log = log
@@ -240,7 +248,7 @@ export class NeighbourWatch {
     this.#netlink?.close()
   }
 
-  /** What can't be read now stays as it was. */
+  /** Reads netlink and writes the tables. After an error they stay as they were. */
   #refresh(): void {
     try {
       const nowMs = performance.now()
@@ -262,7 +270,7 @@ export class NeighbourWatch {
     this.#timer = setTimeout(() => this.#refresh(), flooded ? REFRESH_IN_FLOOD_MS : REFRESH_MS)
   }
 
-  /** Mostly nothing has changed, and to write costs more than to read. */
+  /** Writes a table if it has changed; mostly it has not, and writing costs more than comparing. */
   #write(family: Family, next: Neighbourhood): void {
     const { addresses, neighbours, room } = this.#written[family]
     if (addresses === next.addresses && room === next.room && areSame(neighbours, next.neighbours)) return

@@ -1,7 +1,7 @@
 /**
- * UDP through node:dgram, for machines without recvmmsg or koffi: one socket for each address, in the main thread, with
- * the same respond(). Costs several times the CPU of the batched form, can't be taken over from, and on a wildcard
- * address the kernel chooses where replies leave from: list the addresses there.
+ * UDP by node:dgram, for machines without recvmmsg or koffi: one socket for each address, in the main thread, with the
+ * same respond(). It needs several times the CPU of the batched form, and no successor can take over from it. On a
+ * wildcard address the kernel chooses the source address of replies, so operators should list the addresses.
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { setImmediate } from 'node:timers/promises'
@@ -16,12 +16,12 @@ import type { Endpoint } from '../units.ts'
 import { type Front, ListenError } from './front.ts'
 import type { UdpStats } from './threads.ts'
 
-/** Of packets coming in, and of replies going out. */
+/** Bytes of each receive buffer, and of each send buffer. */
 const BUFFER = 4 << 20
-/** Replies that node:dgram keeps when the kernel takes no more: beyond them they are dropped. */
+/** How many replies node:dgram may queue when the kernel takes no more; further ones are dropped. */
 const MAX_QUEUED = 64
 
-/** Throws ListenError. */
+/** Binds a UDP socket. Rejects with ListenError. */
 export async function bindPortable(endpoint: Endpoint): Promise<Socket> {
   const v6 = familyOf(endpoint.address) === 6
   const socket = createSocket({ type: v6 ? 'udp6' : 'udp4', ipv6Only: v6 })
@@ -36,17 +36,18 @@ export async function bindPortable(endpoint: Endpoint): Promise<Socket> {
   return socket
 }
 
-/** Returns the bytes that the kernel granted; it counts double. */
+/** Enlarges a socket's buffers. Returns the bytes that the kernel granted; it reports twice as many. */
 function widen(socket: Socket): { readonly receive: number; readonly send: number } {
   try {
     socket.setRecvBufferSize(BUFFER)
     socket.setSendBufferSize(BUFFER)
   } catch {
-    // more than may be had: the kernel's own size stays
+    // more than the kernel allows: its own sizes stay
   }
   return { receive: socket.getRecvBufferSize() / 2, send: socket.getSendBufferSize() / 2 }
 }
 
+/** The front end of UDP by node:dgram. */
 export class PortableUdp implements Front {
   readonly #sockets: readonly Socket[]
   readonly #responder: Responder
@@ -56,7 +57,7 @@ export class PortableUdp implements Front {
   readonly #sendBuffer: number
   #answered = 0
 
-  /** `reason`: why the batched form can't be had, undefined when this one was asked for. */
+  /** `reason`: why the batched form is not available; undefined when this form was asked for. */
   constructor(sockets: readonly Socket[], world: World, health: HealthTable, reason: string | undefined) {
     this.#sockets = sockets
     this.#responder = makeResponder(world, health, makeCounters())
@@ -80,7 +81,7 @@ export class PortableUdp implements Front {
     const family = client.length === 4 ? 4 : 6
     const size = respond(responder, makeRequest({ input: query, client, family, output: reply }))
     if (size === 0) return
-    // node:dgram keeps what the kernel does not take at once, without end
+    // node:dgram queues without limit what the kernel does not take at once
     if (socket.getSendQueueCount() >= MAX_QUEUED) {
       responder.counters[C_SEND_FULL]!++
       return
@@ -91,7 +92,7 @@ export class PortableUdp implements Front {
         if (error !== null) refused()
       })
     } catch {
-      refused() // port 0: thrown, not told
+      refused() // for port 0 send() throws instead of calling back
     }
   }
 
@@ -115,7 +116,7 @@ export class PortableUdp implements Front {
     }
   }
 
-  /** What is queued is answered first. */
+  /** Closes the sockets after the queries in their buffers are answered. */
   async stop(drainMs: number): Promise<void> {
     const deadline = performance.now() + drainMs
     for (let before = -1; before !== this.#answered && performance.now() < deadline;) {

@@ -1,6 +1,6 @@
 /**
- * The running server: UDP threads (or node:dgram) and the TCP thread on every listen address, one World for all of them, and the
- * way out. Called by node/run.ts once the first World is there.
+ * The running server: UDP threads (or node:dgram) and the TCP thread on every listen address, with one World for all of
+ * them, and their orderly end. Called by node/run.ts as soon as there is a first World.
  */
 import type { Socket as UdpSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,52 +16,57 @@ import type { TcpSource } from './tcp-thread.ts'
 import { limitsFor, openFilesLimit, TcpFront, type TcpStats } from './tcp.ts'
 import { Threads, type UdpStats } from './threads.ts'
 
+/** What the server is started with. */
 export interface ServerOptions {
-  /** At least one; port 0 gives UDP and TCP of that address the same port, picked by the kernel. */
+  /** At least one. With port 0 the kernel picks a port, the same for UDP and TCP. */
   readonly listen: readonly Endpoint[]
-  /** Answering threads of UDP; 1 or more. */
+  /** How many threads answer UDP; 1 or more. */
   readonly threads: number
-  /** Bytes that may wait in all connections of TCP together. */
+  /** Limit of the buffers of all TCP connections together, in bytes. */
   readonly tcpMemory: number
-  /** The first World to answer from, as the compiler made it (generation ≥ 1), slots and counters given. */
+  /** The first World, as the compiler made it (generation ≥ 1), with slots and counters filled in. */
   readonly world: World
   readonly health: HealthTable
-  /** The one that the compiler was started with, so that it knows which Worlds' memory is free. */
+  /** The cells that the compiler was started with: from them it knows which Worlds' memory is free. */
   readonly adoption: Adoption
-  /** Bind beside a server that is already there (its end is its own SIGTERM) instead of failing with EADDRINUSE. */
+  /** Bind beside a running server, which is to be ended by SIGTERM, instead of failing with EADDRINUSE. */
   readonly takeover: boolean
-  /** node:dgram even where recvmmsg could be had. */
+  /** Use node:dgram even where recvmmsg is available. */
   readonly portable: boolean
   readonly log: Log
 }
 
+/** Counters and states of the front ends. */
 export interface ServerStats {
   readonly udp: UdpStats
   readonly tcp: TcpStats
 }
 
+/** A running server. */
 export interface Server {
-  /** As asked, ports resolved. */
+  /** As in the options, with the real ports. */
   readonly listen: readonly Endpoint[]
-  /** Replaces the World for all queries read from now on. Its generation is above that of all before. */
+  /** Replaces the World for all queries read from now on. Its generation must be above all earlier ones. */
   publish(world: World): void
-  /** Lowest generation any answering thread may still read: what older Worlds alone needed (health slots) is free. */
+  /**
+   * The lowest generation that any answering thread may still read: what only older Worlds use (health slots) is free.
+   */
   adopted(): number
-  /** One array of counters.ts cells for each thread that answers. */
+  /** The counters (counters.ts) of each answering thread. */
   counters(): readonly Float64Array[]
-  /** Operational states for status and metrics. */
+  /** States for status and metrics. */
   stats(): ServerStats
-  /** Leaves the ports without losing a query (to a successor, when there is one), then ends. Bounded by `drainMs`. */
+  /** Leaves the ports to a successor, if there is one, without losing a query, and ends within `drainMs`. */
   stop(drainMs?: number): Promise<void>
 }
 
-/** With port 0 in the portable form: TCP's port may be taken for UDP. */
+/** For port 0 in the portable form: the port that TCP got may be taken for UDP. */
 const PORT_TRIES = 20
 const DRAIN_MS = 5_000
-/** Handshakes that began before new connections went to the successor may still end here. */
+/** How long to accept connections whose handshake began before new ones went to the successor. */
 const HANDSHAKE_MS = 250
 
-/** What was bound, and how to leave it to a successor. */
+/** The front ends, and how to leave their ports to a successor. */
 interface Fronts {
   readonly listen: readonly Endpoint[]
   readonly udp: Threads | PortableUdp
@@ -69,7 +74,10 @@ interface Fronts {
   readonly leave: () => void
 }
 
-/** Binds and starts; throws ListenError when a port can't be had, with nothing left behind. */
+/**
+ * Binds all ports and starts the threads. Rejects with ListenError when a port is not available; then nothing is left
+ * behind.
+ */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { adoption, portable, log } = options
   const reason = portable ? undefined : 'missing' in linux ? linux.missing : undefined
@@ -134,7 +142,10 @@ const startTcp = (options: ServerOptions, sources: readonly TcpSource[], calls?:
     reader: options.threads + 1, // after the threads of UDP
   })
 
-/** With port 0, UDP takes the ports that the kernel gave to TCP, or all try again when somebody has one of them. */
+/**
+ * Starts the portable form. With port 0, UDP uses the ports that TCP got; if one is taken, it starts over with new
+ * ports.
+ */
 async function startPortable(options: ServerOptions, reason: string | undefined): Promise<Fronts> {
   const { world, health, log } = options
   for (let tries = 1; ; tries++) {

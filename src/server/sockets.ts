@@ -1,9 +1,10 @@
 /**
- * Sockets for the batched form, made and bound by the main thread; answering threads get descriptor numbers. A thread
- * that dies then closes nothing: its replacement goes on with the same sockets and what is queued in them.
+ * Sockets of the batched form. The main thread makes and binds them; answering threads get descriptor numbers. So a
+ * thread that dies closes no socket: its replacement goes on with the same ones and the packets queued in them.
  *
- * Two servers on one port would silently share the traffic. So the first socket of an address is bound without
- * SO_REUSEPORT, which fails when anybody else has the port, and made shareable only then; to take over, before.
+ * Two servers on one port would silently share its traffic. So the first socket of an address is bound without
+ * SO_REUSEPORT, which fails if another process has the port, and gets the option afterwards. In a takeover it gets the
+ * option before.
  */
 import { familyOf } from '../dns/address.ts'
 import { type Linux, makeSockaddr } from '../linux/calls.ts'
@@ -37,40 +38,43 @@ import {
 import type { Endpoint } from '../units.ts'
 import { BACKLOG, ListenError } from './front.ts'
 
-/** As posted to a thread. */
+/** A UDP socket, as posted to a thread. */
 export interface UdpSocket {
   readonly fd: number
   readonly family: 4 | 6
-  /** Bound to every address: messages carry the address that was asked, and replies leave from it. */
+  /** Bound to all addresses: each packet carries its destination address, and the reply is sent from that one. */
   readonly wildcard: boolean
 }
 
+/** The sockets of one listen address. */
 export interface BoundEndpoint {
-  /** As asked, port resolved. */
+  /** With the real port. */
   readonly endpoint: Endpoint
   /** One for each thread. */
   readonly udp: readonly UdpSocket[]
-  /** It listens: connections wait in the kernel until a thread accepts them. */
+  /** Descriptor of a listening socket: connections wait in the kernel until a thread accepts them. */
   readonly tcp: number
 }
 
-/** The kernel's default holds 256 packets; this is some 5,000: what comes in while a thread is being replaced. */
+/** Bytes: some 5,000 packets, for the time in which a thread is replaced. The kernel's default holds 256. */
 const RECEIVE_BUFFER = 4 << 20
 /**
- * What the kernel may hold for a connection of TCP, in and out; it doubles both for its own overhead. Left alone it holds up
- * to 4 MB out and 6 MB in of each.
+ * Bytes that the kernel may buffer for a TCP connection in each direction; it doubles both for its own overhead. By
+ * default it buffers up to 4 MB of output and 6 MB of input of each.
  */
 const TCP_SEND_BUFFER = 16 << 10
 const TCP_RECEIVE_BUFFER = 8 << 10
-/** The kernel gives up a connection whose client takes nothing for so long, one that is closed here too. */
+/** After this time the kernel drops a connection whose client takes no data, even one that is closed here already. */
 const TCP_UNREAD_MS = 3_000
-/** Replies on their way to a link. The kernel's default holds 270 small ones, and refuses all when it is full. */
+/**
+ * Bytes of replies on their way to a link. The kernel's default holds 270 small ones, and refuses all when it is full.
+ */
 const SEND_BUFFER = 4 << 20
-/** How long a blocking receive waits before the loop beats and looks for news. */
+/** How long a blocking receive waits before the loop beats and checks for signals. */
 export const WAIT_MS = 50
 const PORT_TRIES = 20
 
-/** One TCP socket and `threads` UDP sockets on each endpoint. Throws ListenError, with nothing left open. */
+/** Binds one TCP socket and `threads` UDP sockets on each endpoint. Throws ListenError, with nothing left open. */
 export function bindAll(
   calls: Linux,
   listen: readonly Endpoint[],
@@ -86,7 +90,7 @@ export function bindAll(
   }
 }
 
-/** With port 0, UDP takes the port that the kernel gave to TCP, or tries again when somebody has it. */
+/** Binds one endpoint. With port 0, UDP uses the port that TCP got; if it is taken, both try again with another. */
 function bindEndpoint(
   calls: Linux,
   asked: Endpoint,
@@ -110,6 +114,7 @@ function bindEndpoint(
   }
 }
 
+/** Whether an endpoint's address means all addresses: `0.0.0.0`, `::`. */
 export const isWildcard = ({ address }: Endpoint): boolean => /^[0.]+$|^[0:]+$/.test(address)
 
 function bindSocket(
@@ -137,9 +142,9 @@ function bindSocket(
   return fd
 }
 
-/** What is set here, accepted connections inherit. */
+/** Sets the options of a listening socket; accepted connections inherit them. */
 function prepareTcp(calls: Linux, fd: number): void {
-  // connections of a server that has just ended must not keep the port (UDP would share it)
+  // connections of a server that has just ended must not block the port
   setOption(calls, fd, SOL_SOCKET, SO_REUSEADDR, 1)
   setOption(calls, fd, SOL_SOCKET, SO_SNDBUF, TCP_SEND_BUFFER)
   setOption(calls, fd, SOL_SOCKET, SO_RCVBUF, TCP_RECEIVE_BUFFER)
@@ -166,7 +171,10 @@ function setOption(calls: Linux, fd: number, level: number, name: number, value:
   return calls.setsockopt(fd, level, name, calls.addressOf(cell.buffer), 4) === 0
 }
 
-/** Another descriptor of the same socket: it lives until both are closed. Throws when there are no more to be had. */
+/**
+ * Another descriptor of the same socket, which lives until both are closed. Throws when the process has no more
+ * descriptors.
+ */
 export function duplicate(calls: Linux, fd: number): number {
   const other = calls.duplicate(fd, 0)
   if (other < 0) throw new Error(`no other descriptor for a socket: ${errorName(calls)}`)
@@ -180,8 +188,9 @@ function portOf(calls: Linux, fd: number): number {
   return (address[2]! << 8) | address[3]!
 }
 
-/** Bytes of queued packets that the kernel granted (it counts its own overhead in, and so doubles what was asked). */
+/** Size of the receive buffer that the kernel granted, in bytes, without the overhead for which it doubles the size. */
 export const receiveBufferOf = (calls: Linux, fd: number): number => bufferOf(calls, fd, SO_RCVBUF)
+/** The same for the send buffer. */
 export const sendBufferOf = (calls: Linux, fd: number): number => bufferOf(calls, fd, SO_SNDBUF)
 
 function bufferOf(calls: Linux, fd: number, option: number): number {
@@ -192,8 +201,8 @@ function bufferOf(calls: Linux, fd: number, option: number): number {
 }
 
 /**
- * Sends new packets to the other sockets of this one's SO_REUSEPORT group: a connected socket gets those of its peer
- * only, and this peer never says anything. What is queued already stays to be read.
+ * Directs new packets to the other sockets of this one's SO_REUSEPORT group: a connected socket receives packets of its
+ * peer only, and this peer never sends any. What is queued already can still be read.
  */
 export function leaveGroup(calls: Linux, socket: UdpSocket): void {
   const address = makeSockaddr(socket.family === 4 ? '127.255.255.254' : '::1', 9)
@@ -201,8 +210,9 @@ export function leaveGroup(calls: Linux, socket: UdpSocket): void {
 }
 
 /**
- * Sends new connections to a successor's listener: a one-instruction program, “socket 1 of the group”. The predecessor
- * is 0; where there is no 1, the kernel falls back to its hash. It stays with the group and does no harm there.
+ * Directs new connections to the successor's listener, by a BPF program of one instruction: “socket 1 of the group”.
+ * This process has socket 0. If there is no socket 1, the kernel uses its hash. The program stays with the group and
+ * does no harm.
  */
 export function steerToSuccessor(calls: Linux, fd: number): void {
   const instruction = new Uint8Array([0x06, 0, 0, 0, 1, 0, 0, 0]) // BPF_RET | BPF_K, k = 1

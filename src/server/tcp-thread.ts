@@ -1,7 +1,7 @@
 /**
- * Entry of the TCP thread: it listens, accepts and answers, with its own event loop (TLS and HTTPS will have theirs here too).
- * On Linux its nice value is above that of all threads that answer over UDP, judge health or probe: when there is not CPU for
- * all, TCP has what is left. Worlds and the end come as messages; what it has to say are cells and counters.
+ * Entry of the TCP thread: it listens, accepts and answers with an event loop of its own. On Linux its nice value is
+ * above that of the threads that answer UDP, judge health or probe: when CPU is short, TCP gets what they leave. The
+ * main thread (tcp.ts) sends Worlds and the end as messages and reads the thread's cells and counters.
  */
 import { createServer, type Server } from 'node:net'
 import { getPriority, setPriority } from 'node:os'
@@ -15,10 +15,12 @@ import type { Endpoint } from '../units.ts'
 import { Connections, type TcpLimits } from './connections.ts'
 import { BACKLOG } from './front.ts'
 
-/** A descriptor that listens already and is this thread's to close, or an address to bind. */
+/**
+ * Where to listen: a descriptor that listens already, which this thread closes; or, without `fd`, an address to bind.
+ */
 export type TcpSource = Endpoint & { readonly fd?: number }
 
-/** As workerData. */
+/** The thread's workerData. */
 export interface TcpAssignment {
   readonly sources: readonly TcpSource[]
   readonly limits: TcpLimits
@@ -28,35 +30,38 @@ export interface TcpAssignment {
   /** See connections.ts. */
   readonly cells: Float64Array
   readonly adoption: Adoption
-  /** Where in it this thread says what it has adopted. */
+  /** This thread's cell in `adoption`. */
   readonly reader: number
 }
 
-/** To the thread: a World to answer from, or to stop listening and end the connections. */
+/** A message to the thread: answer from this World; or stop listening and end all connections within `drainMs`. */
 export type TcpCommand = { readonly world: World } | { readonly drainMs: number }
 
-/** From the thread, once: where it listens, in the order of the sources, ports resolved; or which of them can't be had. */
+/**
+ * The one message from the thread: where it listens, in the order of the sources, with the real ports; or which one
+ * failed.
+ */
 export type TcpReport =
   | { readonly listening: readonly Endpoint[] }
   | { readonly refused: TcpSource; readonly code: string }
 
-/** Added to the nice value: a third of the weight of other threads. */
+/** Added to the nice value: the thread gets a third of the CPU weight of the others. */
 const NICER = 5
 const NICEST = 19
-/** What a connection may have read ahead of its turn; one read goes beyond it. */
+/** Bytes that a connection may read ahead of its turn; the last read may go beyond. */
 const READ_AHEAD = 1024
 
 const { sources, limits, world, health, counters, cells, adoption, reader }: TcpAssignment = workerData
 const port = parentPort!
-// of this thread; elsewhere it would be the process
+// on Linux the priority of this thread; on other systems it would be that of the process
 if (process.platform === 'linux') setPriority(Math.min(NICEST, getPriority() + NICER))
 
 const responder = makeResponder(world, health, counters)
-const connections = new Connections(responder, limits, cells) // from here on it beats
+const connections = new Connections(responder, limits, cells) // the beat starts here
 const servers: Server[] = []
 
 async function listen(source: TcpSource): Promise<Endpoint> {
-  // half open: who asks and shuts down its side still gets its answers
+  // half open: a client that sends queries and shuts down its side still gets its answers
   const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: READ_AHEAD })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -65,13 +70,13 @@ async function listen(source: TcpSource): Promise<Endpoint> {
   })
   servers.push(server)
   server.removeAllListeners('error')
-  server.on('error', () => {}) // accept() without descriptors to spare: the client tries again
+  server.on('error', () => {}) // accept() failed for lack of descriptors: the client tries again
   server.on('connection', (socket) => connections.accept(socket))
   const bound = server.address()
   return { address: source.address, port: typeof bound === 'object' && bound !== null ? bound.port : source.port }
 }
 
-const say = (news: TcpReport): void => port.postMessage(news)
+const tellMain = (report: TcpReport): void => port.postMessage(report)
 
 async function begin(): Promise<void> {
   Atomics.store(adoption, reader, world.generation)
@@ -85,7 +90,7 @@ async function begin(): Promise<void> {
       return end(0)
     }
   }
-  say({ listening })
+  tellMain({ listening })
 }
 
 async function end(drainMs: number): Promise<void> {
@@ -94,10 +99,10 @@ async function end(drainMs: number): Promise<void> {
   port.close()
 }
 
-port.on('message', (order: TcpCommand) => {
-  if ('world' in order) {
-    responder.world = order.world
-    Atomics.store(adoption, reader, order.world.generation)
-  } else void end(order.drainMs)
+port.on('message', (command: TcpCommand) => {
+  if ('world' in command) {
+    responder.world = command.world
+    Atomics.store(adoption, reader, command.world.generation)
+  } else void end(command.drainMs)
 })
 await begin()

@@ -1,8 +1,8 @@
 /**
- * DNS over TCP, seen from the main thread: one thread (tcp-thread.ts) accepts and answers, with the same respond(). It is
- * watched, and replaced when it dies or stands still (seat.ts): its connections are lost, new ones wait in the kernel meanwhile, for the
- * sockets that listen are the main thread's, and each thread has descriptors of its own for them. Without koffi the thread
- * binds, and its successor binds again.
+ * DNS over TCP, seen from the main thread: one thread (tcp-thread.ts) accepts and answers, with the same respond(). It
+ * is watched, and replaced when it dies or stands still (seat.ts): its connections are lost, new ones wait in the
+ * kernel meanwhile, for the sockets that listen are the main thread's, and each thread has descriptors of its own for
+ * them. Without koffi the thread binds, and its successor binds again.
  */
 import { readFileSync } from 'node:fs'
 import { ABSENT, type Adoption } from '../answer/adoption.ts'
@@ -32,6 +32,8 @@ import { Seat } from './seat.ts'
 import { duplicate } from './sockets.ts'
 import type { TcpAssignment, TcpCommand, TcpReport, TcpSource } from './tcp-thread.ts'
 
+/** The default limits; see limitsFor(). */
+/** The default limits; see limitsFor(). */
 export const TCP_LIMITS: TcpLimits = {
   connections: 2000,
   perClient: 100,
@@ -42,8 +44,8 @@ export const TCP_LIMITS: TcpLimits = {
 }
 
 /**
- * The limits of a process that may have so many files open (0 = nobody knows): half of them is left to probes, HTTP, Redis and
- * databases, for whoever has none to spare can accept nobody. `memory`: bytes.
+ * The limits of a process that may have `files` open files (0 = unknown). TCP may use half of them; the rest is for
+ * probes, HTTP, Redis and databases. `memory`: bytes.
  */
 export function limitsFor(files: number, memory = TCP_LIMITS.memory): TcpLimits {
   const { connections } = TCP_LIMITS
@@ -54,7 +56,7 @@ export function limitsFor(files: number, memory = TCP_LIMITS.memory): TcpLimits 
   }
 }
 
-/** How many files this process may have open, the kernel's word; 0 = unlimited, or not Linux. */
+/** How many open files the kernel allows this process; 0 = unlimited, or not Linux. */
 export function openFilesLimit(): number {
   try {
     return Number(/^Max open files +(\d+) /m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 0)
@@ -63,38 +65,40 @@ export function openFilesLimit(): number {
   }
 }
 
+/** Numbers of connections, by what became of them, and states of the thread. */
 export interface TcpStats {
   readonly open: number
-  /** Bytes that wait in the connections: answers not taken, queries not whole. */
+  /** Bytes in the connections' buffers: answers not taken, incomplete queries. */
   readonly held: number
   readonly accepted: number
-  /** Closed at once: too many connections of one client. */
+  /** Closed at once, because the client had too many. */
   readonly refused: number
-  /** Closed for a newcomer, being the longest idle when all places were taken. */
+  /** Closed as the longest idle, to make place for a new one. */
   readonly evicted: number
-  /** Closed by us: idle, or slow to ask. */
+  /** Closed because they were idle, or sent no query in time. */
   readonly timedOut: number
-  /** Closed by us: its answers waited too long. */
+  /** Closed because the client did not take its answers. */
   readonly unread: number
-  /** Closed by us, holding most when all held too much. */
+  /** Closed because memory was short and they held the most. */
   readonly overMemory: number
-  /** Closed by us: it sent what gets no answer. */
+  /** Closed because they sent messages that get no answer. */
   readonly unanswerable: number
-  /** Times that the thread was replaced: it died, or its beat stood still. */
+  /** How often the thread was replaced, in all, and how often because it hung. */
   readonly died: number
   readonly stalled: number
 }
 
+/** What the TCP thread is started with. */
 export interface TcpOptions {
-  /** Those with a descriptor listen already, and are this front's to close at its end. */
+  /** Those with a descriptor listen already; stop() closes them. */
   readonly sources: readonly TcpSource[]
-  /** Needed where sources have descriptors. */
+  /** Required if sources have descriptors. */
   readonly calls?: Linux
   readonly limits: TcpLimits
   readonly world: World
   readonly health: HealthTable
   readonly adoption: Adoption
-  /** The thread's cell in it. */
+  /** The thread's cell in `adoption`. */
   readonly reader: number
   readonly log: Log
 }
@@ -102,6 +106,7 @@ export interface TcpOptions {
 /** For a thread that has drained to come to its end. */
 const END_MS = 500
 
+/** The front end of TCP. */
 export class TcpFront implements Front {
   readonly #options: TcpOptions
   readonly #cells = new Float64Array(new SharedArrayBuffer(TCP_CELLS * Float64Array.BYTES_PER_ELEMENT))
@@ -158,7 +163,7 @@ export class TcpFront implements Front {
     }
   }
 
-  /** Stops accepting; connections end when they have said nothing for a moment and have their answers. */
+  /** Stops accepting. Each connection ends when it has its answers and is idle for a moment. */
   async stop(drainMs: number): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
@@ -171,10 +176,10 @@ export class TcpFront implements Front {
     this.#cells[T_BEAT] = 0
     this.#cells[T_OPEN] = 0
     this.#cells[T_HELD] = 0
-    // from here on nothing that this World needs is given up, however long the thread takes to come up
+    // from here on this World's memory is kept, however long the thread takes to start
     Atomics.store(adoption, reader, this.#world.generation)
     const workerData: TcpAssignment = {
-      // its end closes what it has: never the sockets themselves
+      // the thread's exit closes its duplicates, never the sockets themselves
       sources: this.#sources.map(({ fd, ...source }) =>
         fd === undefined ? source : { ...source, fd: duplicate(calls!, fd) },
       ),
@@ -192,7 +197,7 @@ export class TcpFront implements Front {
     let hasRun = false
     worker.once('online', () => (hasRun = true))
     worker.once('exit', () => {
-      // what a thread has its end closes
+      // a thread that never ran has not taken its descriptors
       for (const { fd } of hasRun ? [] : workerData.sources) if (fd !== undefined) calls!.close(fd)
     })
     return worker
@@ -205,9 +210,9 @@ export class TcpFront implements Front {
       this.#listening.reject(error)
       return
     }
-    // ports stay what they are
-    this.#sources = this.#sources.map((source, i) => ({ ...source, port: news.listening[i]!.port }))
-    this.#listening.resolve(news.listening)
+    // a replacement binds the same ports
+    this.#sources = this.#sources.map((source, i) => ({ ...source, port: report.listening[i]!.port }))
+    this.#listening.resolve(report.listening)
   }
 
   #onEnd(): void {

@@ -1,6 +1,7 @@
 /**
- * Entry of an answering thread. It waits, warm, for its assignment, or for null: that there is none. From then on it runs the batch loop and never returns
- * to its event loop: Worlds come by receiveMessageOnPort, orders by a cell, and what it has to say are counters and beats.
+ * Entry of an answering thread of UDP. It loads its code and waits for its assignment; null tells it to exit. With an
+ * assignment it runs the batch loop (batch.ts) and never returns to its event loop: Worlds come by
+ * receiveMessageOnPort(), signals by a shared cell; the main thread (threads.ts) reads its counters and its beat.
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { Adoption } from '../answer/adoption.ts'
@@ -13,6 +14,7 @@ import { serveBatches } from './batch.ts'
 import type { NeighbourTables } from './neighbours.ts'
 import type { UdpSocket } from './sockets.ts'
 
+/** What an answering thread is to do. */
 export interface Assignment {
   readonly sockets: readonly UdpSocket[]
   readonly cells: Int32Array
@@ -21,9 +23,9 @@ export interface Assignment {
   readonly counters: Float64Array
   readonly adoption: Adoption
   readonly neighbours: NeighbourTables
-  /** Where in it this thread says what it has adopted. */
+  /** This thread's cell in `adoption`. */
   readonly reader: number
-  /** First of the chances: not 0. */
+  /** Seed of the random numbers (Responder.chance): not 0. */
   readonly seed: number
 }
 

@@ -1,7 +1,7 @@
 /**
- * The answering threads, seen from the main thread: started, watched, replaced on the same sockets (seat.ts). A thread that
- * dies, or whose beat stands still, loses its clients nothing but time: what comes in meanwhile waits in its sockets' buffers.
- * One spare thread stands by, warm, so that this takes milliseconds.
+ * The answering threads, seen from the main thread: started, watched, replaced on the same sockets (seat.ts). A thread
+ * that dies, or whose beat stands still, loses its clients nothing but time: what comes in meanwhile waits in its
+ * sockets' buffers. One spare thread stands by, warm, so that this takes milliseconds.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ABSENT, type Adoption } from '../answer/adoption.ts'
@@ -18,21 +18,23 @@ import { Seat, YOUNG_MS } from './seat.ts'
 import { type BoundEndpoint, receiveBufferOf, sendBufferOf, type UdpSocket } from './sockets.ts'
 import type { Assignment } from './thread.ts'
 
+/** States of the front end of UDP. */
 export interface UdpStats {
   readonly form: 'batched' | 'portable'
-  /** Why it is portable where that was not asked for: koffi or recvmmsg is missing. */
+  /** Why it is portable without being asked for: koffi or recvmmsg is missing. */
   readonly reason?: string
   readonly threads: number
-  /** Threads that were replaced: they died, or their beat stood still. */
+  /** How many threads were replaced, in all, and how many because they hung. */
   readonly died: number
   readonly stalled: number
-  /** Bytes that the kernel granted, the least of all sockets. */
+  /** Buffer sizes that the kernel granted, in bytes: the least of all sockets. */
   readonly receiveBuffer: number
   readonly sendBuffer: number
 }
 
+/** What the answering threads are started with. */
 export interface ThreadsOptions {
-  /** Threads get the i-th UDP socket of each; the sockets are this front's, to close at its end. */
+  /** Thread i gets the i-th UDP socket of each; stop() closes the sockets. */
   readonly bound: readonly BoundEndpoint[]
   readonly threads: number
   readonly world: World
@@ -55,6 +57,8 @@ interface TakenDesk extends Desk {
   readonly seat: Seat
 }
 
+/** The front end of batched UDP. */
+/** The front end of batched UDP. */
 export class Threads implements Front {
   readonly #calls: Linux
   readonly #options: ThreadsOptions
@@ -94,13 +98,13 @@ export class Threads implements Front {
     })
   }
 
-  /** Resolves when every thread answers; rejects when one can't. */
+  /** Resolves when every thread answers; rejects when one dies first. */
   async ready(): Promise<void> {
     while (this.#desks.some(({ cells }) => Atomics.load(cells, BEAT) === 0)) {
       if (this.#count('died') > 0) throw new Error('the answering threads end as soon as they are started')
       await sleep(READY_POLL_MS)
     }
-    this.#spare = this.#warm() // not before: it would take the others' CPU
+    this.#spare = this.#warm() // not before: it would compete with the others for CPU
   }
 
   publish(world: World): void {
@@ -143,7 +147,7 @@ export class Threads implements Front {
     for (const { fd } of this.#options.bound.flatMap(({ udp }) => udp)) this.#calls.close(fd)
   }
 
-  /** It is told, not terminated: a thread that is terminated while it loads koffi takes the process with it. */
+  /** Ends the spare by a message: terminating a thread while it loads koffi crashes the process. */
   async #dismiss(spare: Thread | undefined): Promise<void> {
     if (spare === undefined) return
     const ended = endOf(spare)
@@ -156,7 +160,7 @@ export class Threads implements Front {
     worker.on('error', (error) => this.#options.log('error', `an answering thread failed: ${String(error)}`, { error }))
     const startedMs = performance.now()
     worker.once('exit', () => {
-      if (this.#spare !== worker) return // it has a seat, and that one looks after it
+      if (this.#spare !== worker) return // it has a seat: #replace() handles its exit
       this.#spare = undefined
       const isYoung = performance.now() - startedMs < YOUNG_MS
       if (!this.#stopping) setTimeout(() => (this.#spare ??= this.#warm()), isYoung ? YOUNG_MS : 0)
@@ -164,14 +168,14 @@ export class Threads implements Front {
     return worker
   }
 
-  /** Puts the spare to work, and warms the next. */
+  /** Assigns the spare to a seat, and starts the next spare. */
   #start({ index, sockets, cells, counters }: Desk): Thread {
     const worker = this.#spare ?? this.#warm()
     const wasSpare = this.#spare === worker
     const { health, adoption } = this.#options
     const reader = index + 1
     Atomics.store(cells, BEAT, 0)
-    // from here on nothing that this World needs is given up, however long the thread takes to come up
+    // from here on this World's memory is kept, however long the thread takes to start
     Atomics.store(adoption, reader, this.#world.generation)
     Atomics.store(cells, SIGNAL, this.#world.generation)
     const assignment: Assignment = {

@@ -193,7 +193,7 @@ describe('replies that the kernel does not take', () => {
   })
 })
 
-describe('strangers', () => {
+describe('unresolved neighbours', () => {
   const mixed = Array.from({ length: 60 }, (_, i) => ['10.0.0.1', `10.0.1.${i}`, ROUTED][i % 3]!)
   const others = mixed.flatMap((_, id) => (id % 3 === 1 ? [] : [id]))
 

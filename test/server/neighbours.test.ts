@@ -30,7 +30,7 @@ const numbered = (length: number, n: number): Uint8Array =>
 describe.each([4, 6] as const)('IPv%i', (family) => {
   const length = family === 4 ? 4 : 16
 
-  test('strangers are those on a link whose link address is not known', () => {
+  test('unresolved are those on a link whose link address is not known', () => {
     const random = makeRandom(7)
     const below = (n: number): number => Math.floor(random() * n)
     // few values a byte, so that addresses meet; none is all zeros, which is nobody's
@@ -64,7 +64,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     }
   })
 
-  test('an empty table knows no strangers', () => {
+  test('in an empty table nobody is unresolved', () => {
     const table = new Neighbours(makeNeighbourTables(), family)
     for (const last of [0, 1]) expect(isUnresolved(table, new Uint8Array(length).fill(last))).toBe(false)
   })
@@ -105,7 +105,7 @@ describe.skipIf(calls === undefined)('netlink', () => {
     }
   })
 
-  test('where the kernel gives no netlink socket: one warning, and no strangers', () => {
+  test('where the kernel gives no netlink socket: one warning, and nobody is unresolved', () => {
     const logged: string[] = []
     const sandboxed: Linux = { ...calls!, socket: () => -1, errno: () => 97 }
     const watch = new NeighbourWatch(sandboxed, { 4: 1, 6: 1 }, (level, message) => logged.push(`${level} ${message}`))

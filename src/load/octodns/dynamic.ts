@@ -2,7 +2,7 @@
  * octoDNS's dynamic records (A, AAAA) → services, so that they have the same health, maps and overrides as other
  * services. Called by load/records.ts.
  *
- *   pool                       a site of that name; its values are the VIPs, whose weights decide which one a client gets
+ *   pool                       a site of that name; its values are the VIPs, a client gets one by their weights
  *   pool, fallback, its …      an order with a fence: a client never gets a pool outside of its chain
  *   rule                       a rule with a fence; the catch-all is the service's own order
  *   the record's values        the last resort, which is not probed
