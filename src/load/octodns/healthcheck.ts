@@ -1,6 +1,6 @@
 /**
  * `octodns.healthcheck` of a dynamic record → its check, with octoDNS's defaults (octodns/record/base.py): HTTPS on
- * port 443, path /_dns, the record's name as host; status 200 is up. The timing has the defaults of checks.ts. The
+ * port 443, path /_dns, the record's name as host; status 200 is up. The timing has the defaults of load/checks.ts. The
  * certificate is not verified: octoDNS has no key for it, and the checks that it creates at Route 53 do not verify it
  * either.
  */
