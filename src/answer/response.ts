@@ -66,7 +66,6 @@ export interface Response {
 }
 
 /** A Response to be started by begin(). */
-/** A Response to be started by begin(). */
 export const makeResponse = (): Response => ({
   out: new Uint8Array(0),
   start: 0,

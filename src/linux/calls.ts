@@ -8,7 +8,6 @@ import { loadLibc } from './libc.ts'
 import { AF_INET, AF_INET6, ENOSYS, F_DUPFD_CLOEXEC } from './numbers.ts'
 
 /** The system calls, as in their man pages: −1 means an error, see errno(). */
-/** The system calls, as in their man pages: −1 means an error, see errno(). */
 export interface Linux {
   socket(family: number, type: number, protocol: number): number
   setsockopt(fd: number, level: number, name: number, value: number, size: number): number

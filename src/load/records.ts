@@ -28,7 +28,6 @@ import { type DynamicRecord, readDynamic } from './octodns/dynamic.ts'
 import { isIgnored, refuseType } from './octodns/ignored.ts'
 
 /** A zone as its files have it, before its services and inner zones are known. */
-/** A zone as its files have it, before its services and inner zones are known. */
 export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 'services' | 'at' | 'files'> {
   /** How many owner names it has. */
   readonly names: number
@@ -40,7 +39,6 @@ export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 's
   readonly unresolved: readonly { readonly target: Uint8Array; readonly problem: Problem }[]
 }
 
-/** The keys of a record with values, and of a steered name. */
 /** The keys of a record with values, and of a steered name. */
 export const RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'octodns']
 export const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
@@ -66,7 +64,6 @@ interface Owner {
   readonly records: RecordEntry[]
 }
 
-/** A name server: the target of an NS record. */
 /** A name server: the target of an NS record. */
 interface ServerTarget {
   readonly owner: Owner

@@ -106,7 +106,6 @@ export class Connections {
   }
 
   /** Takes a new connection, or refuses it when its client has too many. */
-  /** Takes a new connection, or refuses it when its client has too many. */
   accept(socket: Socket): void {
     this.#accepted = true
     socket.on('error', () => {}) // always followed by 'close'

@@ -86,7 +86,7 @@ async function begin(): Promise<void> {
       listening.push(await listen(source))
     } catch (error) {
       const code = codeOf(error) ?? String(error)
-      say({ refused: source, code })
+      tellMain({ refused: source, code })
       return end(0)
     }
   }

@@ -33,7 +33,6 @@ import { duplicate } from './sockets.ts'
 import type { TcpAssignment, TcpCommand, TcpReport, TcpSource } from './tcp-thread.ts'
 
 /** The default limits; see limitsFor(). */
-/** The default limits; see limitsFor(). */
 export const TCP_LIMITS: TcpLimits = {
   connections: 2000,
   perClient: 100,
@@ -121,7 +120,7 @@ export class TcpFront implements Front {
     this.#options = options
     this.#sources = options.sources
     this.#world = options.world
-    this.#listening.promise.catch(() => {}) // whoever waits for it is told
+    this.#listening.promise.catch(() => {}) // listening() rejects for its caller
     this.#seat = new Seat({
       what: 'the TCP thread',
       fields: {},
@@ -192,7 +191,7 @@ export class TcpFront implements Front {
       reader,
     }
     const worker = startThread(entryBeside(import.meta.url, 'tcp-thread'), { name: 'tcp', workerData })
-    worker.on('message', (news: TcpReport) => this.#hear(news))
+    worker.on('message', (report: TcpReport) => this.#receive(report))
     worker.on('error', (error) => this.#options.log('error', `the TCP thread failed: ${String(error)}`, { error }))
     let hasRun = false
     worker.once('online', () => (hasRun = true))
@@ -203,9 +202,9 @@ export class TcpFront implements Front {
     return worker
   }
 
-  #hear(news: TcpReport): void {
-    if ('refused' in news) {
-      const error = new ListenError(news.refused, 'TCP', news.code)
+  #receive(report: TcpReport): void {
+    if ('refused' in report) {
+      const error = new ListenError(report.refused, 'TCP', report.code)
       if (this.#seat.died > 0) this.#options.log('error', error.message)
       this.#listening.reject(error)
       return

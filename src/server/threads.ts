@@ -58,7 +58,6 @@ interface TakenDesk extends Desk {
 }
 
 /** The front end of batched UDP. */
-/** The front end of batched UDP. */
 export class Threads implements Front {
   readonly #calls: Linux
   readonly #options: ThreadsOptions

@@ -64,13 +64,11 @@ export const N_STEERED = 7
 export const NODE_INTS = 8
 
 /** The node is a zone's apex; a zone cut; has a CNAME. */
-/** The node is a zone's apex; a zone cut; has a CNAME. */
 export const F_APEX = 1
 export const F_CUT = 2
 export const F_CNAME = 4
 const FLAG_BITS = 3
 
-/** RR type number, or NEGATIVE_SOA. */
 /** RR type number, or NEGATIVE_SOA. */
 export const R_TYPE = 0
 /** Records in the set. */
@@ -157,7 +155,7 @@ export function find(image: NameTable, name: Uint8Array, at: number, bytes: numb
 /** Where the search for a hash begins in a table. */
 const slotOf = (hash: number, mask: number): number => (mix(hash) << 1) & mask
 
-/** A node's name, or a strange one, as a view. */
+/** The name of a node, or a foreign name, as a view. */
 export function nameOf({ nodes, bytes }: Pick<Image, 'nodes' | 'bytes'>, name: number): Uint8Array {
   const from = nodes[name * NODE_INTS + N_NAME]!
   return bytes.subarray(from, from + nodes[name * NODE_INTS + N_NAME_BYTES]!)

@@ -126,7 +126,6 @@ export class Packer {
   }
 
   /** Adds an RRset. `rdata`: wire RDATA of each record, names uncompressed. */
-  /** Adds an RRset. `rdata`: wire RDATA of each record, names uncompressed. */
   add(type: number, ttlSeconds: number, rdata: readonly Uint8Array[], at: Position): void {
     const size = rdata.reduce((sum, { length }) => sum + RECORD_HEAD + length, 0)
     const from = this.#take(size)
