@@ -1,9 +1,10 @@
 /**
- * Node settings: one table says key, type, bounds, unit, default and meaning; from it come the reading of
- * `meridian.yaml`, of MERIDIAN_* variables and of flags, the frozen Config, and (held by a test) docs/settings.md.
+ * Node settings. One table has the key, type, bounds, unit, default and meaning of each. `meridian.yaml`, MERIDIAN_*
+ * variables and flags are read by it, and a test holds docs/settings.md to it.
  *
- * All three sources are turned into Given values by the caller; later ones win, and every fault of every source is
- * reported. A path in the file is relative to the file, any other to where the command was started.
+ * The caller (node/settings.ts) turns all three sources into RawSettings, and readConfig() makes the Config. Later
+ * sources win, and all faults of all sources are reported. A path in the file is relative to the file; any other path
+ * is relative to the working directory.
  */
 import { availableParallelism, hostname } from 'node:os'
 import { resolve } from 'node:path'
@@ -11,44 +12,46 @@ import { inspect } from 'node:util'
 import { nearest, type Report } from './problem.ts'
 import { type Endpoint, formatEndpoint, parseBytes, parseEndpoint, parsePercent } from './units.ts'
 
-/** A value as someone wrote it. */
+/** A setting as it is written in one source. */
 export interface RawSetting {
   readonly key: string
   readonly values: readonly RawValue[]
-  /** What to call the source in a problem: the file, `MERIDIAN_THREADS`, `--threads`. */
+  /** The source as problems name it: the file, `MERIDIAN_THREADS`, `--threads`. */
   readonly source: string
-  /** Paths are relative to it. */
+  /** The folder that paths are relative to. */
   readonly folder: string
-  /** Of the key; 0 outside a file. */
+  /** Position of the key; 0 outside of a file. */
   readonly line: number
   readonly column: number
   /** As in a Problem. */
   readonly width?: number
 }
 
+/** A value as it is written, with its position; 0 outside of a file. */
 export interface RawValue {
   readonly text: string
-  /** Only of named commands in the file: `text` is the name, and these are its words. */
+  /** Only for named commands in the file: `text` is the name, and these are the program and its arguments. */
   readonly words?: readonly string[]
   readonly line: number
   readonly column: number
   readonly width?: number
 }
 
-/** A program and its arguments, by the name that zone files know it by. */
+/** A command of `probe.exec`: the name that zones use, and the program with its arguments. */
 export type Command = readonly [name: string, words: readonly string[]]
 
+/** A setting: a row of the table. */
 export interface Setting<T> {
-  /** What may be written, in words, with bounds and unit. */
+  /** The type in words, with bounds and unit. */
   readonly type: string
-  /** More than one value may be written. */
+  /** It may have more than one value. */
   readonly list: boolean
-  /** As an operator would write it; empty = absent. */
+  /** The default as an operator would write it; empty = none. */
   readonly default: readonly string[]
-  /** How the docs tell a default that depends on the machine. */
+  /** For the docs: a default that depends on the machine, in words. */
   readonly defaultInWords?: string
   readonly meaning: string
-  /** One value; undefined = not of the type. `words`: see RawValue. */
+  /** Reads one value; undefined = it is not of the type. `folder`: see RawSetting; `words`: see RawValue. */
   readonly read: (text: string, folder: string, words?: readonly string[]) => unknown
   /** Of a list: more values are a fault. */
   readonly most?: number
@@ -97,15 +100,18 @@ const bytes = (least: string, most: string) => (value: string) => {
   return count !== undefined && count >= parseBytes(least)! && count <= parseBytes(most)! ? count : undefined
 }
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
-/** Of a node, a prober or a region: what is called otherwise was not started by Meridian. */
+/** Whether a text is a valid name of a node, prober or region. */
 export const isName = (value: string): boolean => NAME.test(value)
 const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
 
-/** Coarsely; what makes settings of files, variables and flags reads it as a prefix (node/settings.ts). */
+/** A coarse check of a prefix; node/settings.ts parses it and reports what is wrong. */
 const prefix = text(/^[0-9A-Fa-f:.]{2,45}(\/\d{1,3})?$/)
 const PREFIX_TYPE = 'an address or prefix: `10.0.0.0/8`, `2001:db8::/32`'
 
-/** `NAME=program word word`, or from the file a name and its words. The program is a path, so no PATH decides what runs. */
+/**
+ * Reads `NAME=program word word`, or from the file a name and its words. The program is a path, so PATH is not
+ * searched.
+ */
 function command(value: string, folder: string, words?: readonly string[]): Command | undefined {
   const at = words === undefined ? value.indexOf('=') : value.length
   const name = value.slice(0, Math.max(at, 0)).trim()
@@ -119,7 +125,9 @@ function command(value: string, folder: string, words?: readonly string[]): Comm
   return [name, [resolve(folder, program), ...rest]]
 }
 
+/** Values of the setting log.level, the most verbose first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+/** A value of the setting log.level. */
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 const list = <T>(rest: Omit<Setting<readonly T[]>, 'list' | 'result'>): Setting<readonly T[]> => ({
@@ -127,7 +135,7 @@ const list = <T>(rest: Omit<Setting<readonly T[]>, 'list' | 'result'>): Setting<
   list: true,
 })
 const one = <T>(rest: Omit<Setting<T>, 'list' | 'result'>): Setting<T> => ({ ...rest, list: false })
-/** The one type of settings that nobody else may read. */
+/** A setting whose value must not appear in logs or messages. */
 const secret = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning'>): Setting<Secret | undefined> => ({
   ...rest,
   list: false,
@@ -135,7 +143,7 @@ const secret = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning'
   secret: true,
   read: (value) => (pattern.test(value) ? new Secret(value) : undefined),
 })
-/** The same, of which two are in force while one follows the other. */
+/** The same with up to two values, so that a secret can be replaced while both are valid. */
 const secrets = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning'>): Setting<readonly Secret[]> => ({
   ...rest,
   list: true,
@@ -144,11 +152,12 @@ const secrets = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning
   secret: true,
   read: (value) => (pattern.test(value) ? new Secret(value) : undefined),
 })
-/** Its values are pairs of a name and what it stands for. */
+/** A setting whose values are pairs of a name and a list of words. */
 const named = (
   rest: Pick<Setting<unknown>, 'type' | 'meaning' | 'read'>,
 ): Setting<Readonly<Record<string, readonly string[]>>> => ({ ...rest, list: true, named: true, default: [] })
 
+/** The table of all settings. */
 export const SETTINGS = {
   listen: list<Endpoint>({
     type: '`address:port` or `[address]:port`, port 1–65535',
@@ -301,7 +310,9 @@ export const SETTINGS = {
   }),
 } as const
 
+/** A key of the table. */
 export type SettingKey = keyof typeof SETTINGS
+/** All settings with their values; frozen. */
 export type Config = {
   readonly [K in SettingKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never
 }
@@ -313,15 +324,17 @@ const isWhole = (record: object): record is Config => SETTING_KEYS.every((key) =
 /** In the file it is a mapping from names to lists of words. */
 export const isNamed = (key: string): boolean => isKey(key) && 'named' in SETTINGS[key]
 
-/** The token of the node that a command asks; no setting. */
+/** The variable with the bearer token for commands that ask a node; it is no setting. */
 export const TOKEN_VARIABLE = 'MERIDIAN_TOKEN'
 
+/** The environment variable of a setting: `MERIDIAN_HTTP_LISTEN`. */
 export const variableOf = (key: string): string => `MERIDIAN_${key.toUpperCase().replaceAll('.', '_')}`
+/** The flag of a setting: `--http-listen`. */
 export const flagOf = (key: string): string => `--${key.replaceAll('.', '-')}`
 
 /**
- * Settings among environment variables. Lists are written with commas. A variable that is no setting is a warning and no
- * error: Kubernetes itself sets some for a service called meridian.
+ * The settings among environment variables. Lists are separated by commas. An unknown MERIDIAN_* variable is only a
+ * warning, because Kubernetes itself sets some for a service called meridian.
  */
 export function settingsFromEnvironment(
   env: Readonly<Record<string, string | undefined>>,
@@ -348,14 +361,14 @@ export function settingsFromEnvironment(
   return given
 }
 
-/** A value from the command line or the environment: relative to where the command runs. */
+/** A setting from the command line or the environment; paths are relative to the working directory. */
 export function settingFromText(key: SettingKey, value: string, source: string): RawSetting {
   const parts = SETTINGS[key].list ? value.split(',').map((part) => part.trim()) : [value]
   const values = parts.filter((part) => part !== '').map((part) => ({ text: part, line: 0, column: 0 }))
   return { key, values, source, folder: process.cwd(), line: 0, column: 0 }
 }
 
-/** Everything that was given, the strongest source last → Config; undefined after an error was reported. */
+/** All settings that are written, the strongest source last → Config; undefined after an error was reported. */
 export function readConfig(given: readonly RawSetting[], report: Report): Config | undefined {
   let wrong = false
   const fault = (
@@ -378,7 +391,7 @@ export function readConfig(given: readonly RawSetting[], report: Report): Config
   }
   for (const entry of given) {
     if (!isKey(entry.key)) {
-      // what has not the form of a key may be a value in the wrong place
+      // a text that does not look like a key may be a secret in the wrong place, so it is not repeated
       const name = /^[A-Za-z][\w.-]{0,60}$/.test(entry.key) ? `setting ${entry.key}` : 'such setting'
       fault('setting-unknown', entry, `there is no ${name}`, hintAt(entry.key, SETTING_KEYS))
       continue
@@ -426,13 +439,14 @@ function gather(setting: Setting<unknown>, values: readonly unknown[]): unknown 
   return setting.list ? values : values[0]
 }
 
-/** Whether `listen` is what stands without anybody's choice. */
+/** Whether `listen` has its default. */
 export const listensByDefault = ({ listen }: Config): boolean =>
   listen.map(formatEndpoint).join() === SETTINGS.listen.default.join()
 
 const hintAt = (key: string, known: readonly string[]): string =>
   [nearest(key, known), 'All settings are in docs/settings.md'].filter((part) => part !== undefined).join(' ')
 
+/** Writes a log line. */
 export type Log = (
   level: 'info' | 'warn' | 'error',
   message: string,

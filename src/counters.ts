@@ -1,10 +1,13 @@
 /**
- * Counters of the answering threads: one Float64Array a thread in shared memory, added to with plain +=, summed by
- * whoever renders /metrics. Fixed cells first, then one cell for each (service, site) that was ever steered to.
+ * Counters of the answering threads: one Float64Array in shared memory for each thread. The thread adds to its cells
+ * with plain +=; /metrics sums the threads. Fixed cells come first, then one cell for each (service, site) that was
+ * ever named.
  */
 
+/** Transports that queries are counted by. */
+
 export const TRANSPORTS = ['udp', 'tcp'] as const
-/** Types counted apart; all others are the last. */
+/** RR types with a counter of their own; all others are `other`. */
 export const COUNTED_TYPES = [
   'A',
   'AAAA',
@@ -19,7 +22,7 @@ export const COUNTED_TYPES = [
   'ANY',
   'other',
 ] as const
-/** `dropped`: nothing was sent. */
+/** Rcodes that queries are counted by; `dropped`: nothing was sent. */
 export const COUNTED_RCODES = [
   'NOERROR',
   'NXDOMAIN',
@@ -31,35 +34,40 @@ export const COUNTED_RCODES = [
   'dropped',
 ] as const
 
+/** How many cells count queries. */
 export const QUERY_CELLS = TRANSPORTS.length * COUNTED_TYPES.length * COUNTED_RCODES.length
-/** Cell of a query: all three are indexes into the lists above. */
+/** The cell of a query. All three arguments are indexes into the lists above. */
 export const queryCell = (transport: number, type: number, rcode: number): number =>
   (transport * COUNTED_TYPES.length + type) * COUNTED_RCODES.length + rcode
 
+/** Responses that were truncated. */
 export const C_TRUNCATED = QUERY_CELLS
 /** Queries with ECS. */
 export const C_ECS = QUERY_CELLS + 1
-/** Steered answers by the stated last resort. */
+/** Steered answers that `lastResort` decided. */
 export const C_LAST_RESORT = QUERY_CELLS + 2
-/** Replies that were not sent: the kernel refused them (a destination that can't be, a firewall); */
+/** Replies not sent because the kernel refused them: an impossible destination, a firewall. */
 export const C_SEND_REFUSED = QUERY_CELLS + 3
-/** Bugs caught by respond(): each one was a SERVFAIL. */
+/** Bugs caught by respond(), each answered with SERVFAIL. */
 export const C_BUGS = QUERY_CELLS + 4
-/** or the socket's send buffer was full; */
+/** Replies not sent because the socket's send buffer was full. */
 export const C_SEND_FULL = QUERY_CELLS + 5
-/** or they would have waited for a neighbour that does not answer (server/neighbours.ts). */
+/** Replies not sent because they would have waited for an unresolved neighbour (server/neighbours.ts). */
 export const C_SEND_UNRESOLVED = QUERY_CELLS + 6
 /** First cell of the answers by service and site. */
 export const C_ANSWERS = QUERY_CELLS + 16
+/** How many (service, site) pairs have a cell of their own. */
 export const ANSWER_CELLS = 16_384
-/** Cell for (service, site) pairs beyond ANSWER_CELLS. */
+/** The common cell of the pairs beyond ANSWER_CELLS. */
 export const C_ANSWERS_OTHER = C_ANSWERS + ANSWER_CELLS
+/** Cells of one thread. */
 export const COUNTER_CELLS = C_ANSWERS_OTHER + 1
 
+/** The counters of one thread, all zero. */
 export const makeCounters = (): Float64Array =>
   new Float64Array(new SharedArrayBuffer(COUNTER_CELLS * Float64Array.BYTES_PER_ELEMENT))
 
-/** Cell-wise sum of all threads' counters. */
+/** The sum, cell by cell, of all threads' counters. */
 export function sumCounters(threads: readonly Float64Array[]): Float64Array {
   const sum = new Float64Array(COUNTER_CELLS)
   for (const cells of threads) for (let i = 0; i < COUNTER_CELLS; i++) sum[i]! += cells[i]!
@@ -67,8 +75,8 @@ export function sumCounters(threads: readonly Float64Array[]): Float64Array {
 }
 
 /**
- * Which cell counts the answers of a (service, site). A pair keeps its cell for the life of the process, so a counter
- * never goes backwards over reloads; pairs beyond ANSWER_CELLS share C_ANSWERS_OTHER.
+ * Assigns cells to (service, site) pairs. A pair keeps its cell as long as the process lives, so that a counter never
+ * goes backwards over reloads. Pairs beyond ANSWER_CELLS share C_ANSWERS_OTHER.
  */
 export class AnswerCells {
   readonly #pairs = new Map<string, AnswerCell>()
@@ -88,6 +96,7 @@ export class AnswerCells {
   }
 }
 
+/** A pair that has a cell of its own. */
 export interface AnswerCell {
   readonly service: string
   readonly site: string

@@ -1,20 +1,21 @@
 /**
- * Faults of Meridian itself that nothing has caught, in a timer, an event or a promise of the main thread. At the start they
- * end the process. Once it serves they don't: the answering threads have all that they need, and a name server that goes on
- * with one handler broken is worth more than none. Each is logged with its stack, counted, and shown by `meridian status`.
+ * Bugs: exceptions that nothing caught, in a timer, an event or a promise of the main thread. During the start they end
+ * the process. Once it serves they do not: the answering threads have all that they need, and a name server with one
+ * broken handler is better than none. Each is logged with its stack, counted, and shown by `meridian status`.
  */
 import type { Logger } from 'pino'
 import { formatAge } from './units.ts'
 
-/** A fault that happens again and again is logged once in this time. */
+/** At most one fault is logged in this time. */
 const LOG_MS = 1000
 
+/** Counts and logs uncaught exceptions. */
 export class Faults {
   count = 0
   #last: { readonly text: string; readonly atMs: number } | undefined
   #loggedMs = -Infinity
 
-  /** From now on; until the process ends. */
+  /** From now on, an uncaught exception is noted and does not end the process. */
   contain(log: Logger): void {
     process.on('uncaughtException', (error: unknown, origin) => this.note(error, origin, log))
   }
@@ -29,7 +30,7 @@ export class Faults {
     log.error(fields, `a fault of Meridian itself, please report it; answers go on: ${text}`)
   }
 
-  /** In words, with the age of the last one; undefined: none so far. */
+  /** The last fault in words, with its age; undefined if there was none. */
   get trouble(): string | undefined {
     if (this.#last === undefined) return undefined
     const { text, atMs } = this.#last
@@ -38,5 +39,5 @@ export class Faults {
   }
 }
 
-/** Of this process. */
+/** The faults of this process. */
 export const faults = new Faults()

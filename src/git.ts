@@ -1,11 +1,12 @@
 /**
- * What git tells of a folder of zones: its revision, when it last changed, whether git is at work there just now, and what
- * another revision has. Asked by the loader (serial, what may be included), by what follows the folder and by `plan`. git is a help and
- * never a need: without it, in no repository, or where it refuses, nothing fails; what can be done about a refusal is told in words.
+ * The only runner of git. It gives the revision of a folder of zones, the time of its last change, whether git works
+ * there at the moment, and the contents of other revisions. Used by the loader (serial, bounds of includes), by world/
+ * and by `plan`. git is optional: without git, outside of a repository, or when git refuses, nothing fails; a refusal
+ * that an operator can do something about is returned in words.
  *
- * Nothing else runs git, for whoever writes zones writes files that git goes by. A folder on the way up that looks like a git
- * directory is one for git's own discovery; here git is told which repository is meant (the nearest `.git`, which git never
- * tracks) and runs no program: no hook, filter, remote helper, file monitor, pager or signature check.
+ * Authors of zones are not trusted, and they write files that git obeys. git's own discovery would take any folder on
+ * the way up that looks like a git directory; so git is told which repository is meant: the nearest `.git`, which git
+ * never tracks. And it runs no program: no hook, filter, remote helper, file monitor, pager or signature check.
  */
 import { execFile } from 'node:child_process'
 import { closeSync, existsSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
@@ -13,36 +14,37 @@ import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { codeOf } from './problem.ts'
 
-/** What is checked out. */
+/** The revision that is checked out. */
 export interface Revision {
   /** The full hash of HEAD. */
   readonly commit: string
-  /** Something in the folder is not as that commit has it; untracked files count. */
+  /** The folder differs from that commit; untracked files count. */
   readonly dirty: boolean
 }
 
-/** `1a2b3c4`, `1a2b3c4-dirty`. */
+/** A revision as text: `1a2b3c4`, `1a2b3c4-dirty`. */
 export const formatRevision = ({ commit, dirty }: Revision): string => `${commit.slice(0, 7)}${dirty ? '-dirty' : ''}`
 
+/** A git work tree. */
 export interface WorkTree {
-  /** Where `.git` is. */
+  /** The folder that has `.git`. */
   readonly top: string
-  /** What `.git` is, or for linked work trees and submodules what it points to. */
+  /** The git directory: `.git`, or for linked work trees and submodules what it points to. */
   readonly gitDir: string
 }
 
-/** The work tree that the folder is in: the nearest `.git` above its real path. undefined: none. */
+/** The work tree that a folder is in, by the nearest `.git` above its real path; undefined: none. */
 export const findWorkTree = (folder: string): WorkTree | undefined =>
   nearest(folder, (top) => {
     const gitDir = gitDirAt(join(top, '.git'))
     return gitDir === undefined ? undefined : { top, gitDir }
   })
 
-/** Its top, also where git itself could not use it: of a work tree that is mounted alone, its `.git` leads nowhere. */
+/** The top of the work tree, even if git cannot use it: in a work tree that is mounted alone, `.git` points nowhere. */
 export const findTop = (folder: string): string | undefined =>
   nearest(folder, (top) => (existsSync(join(top, '.git')) ? top : undefined))
 
-/** What is found first on the way up from the folder's real path. */
+/** The first result of `find` on the way up from the folder's real path. */
 function nearest<T>(folder: string, find: (path: string) => T | undefined): T | undefined {
   try {
     for (let path = realpathSync(folder); ; path = dirname(path)) {
@@ -79,19 +81,22 @@ function pathIn(file: string): string | undefined {
 }
 
 /**
- * What tells of a commit or checkout that changes no file of the folder: where HEAD points, what it pointed to in turn, and
- * the index, the last that a checkout writes.
+ * Files that change with every commit or checkout, even if no file of the folder does: HEAD, its log, and the index,
+ * which a checkout writes last.
  */
 export const gitFiles = ({ gitDir }: WorkTree): string[] =>
   ['HEAD', 'logs/HEAD', 'index'].map((file) => join(gitDir, file))
 
-/** Stands while git changes the work tree: checkout, merge, rebase, reset, stash. */
+/** The lock file that exists while git changes the work tree: checkout, merge, rebase, reset, stash. */
 export const lockOf = ({ gitDir }: WorkTree): string => join(gitDir, 'index.lock')
 
-/** undefined: no git, no repository, no commit, or git refuses; `trouble`: why, in words, where something can be done. */
+/**
+ * The revision of a folder; undefined: no git, no repository, no commit, or git refuses. `trouble`: why, in words, if
+ * an operator can do something about it.
+ */
 export async function revisionOf(folder: string): Promise<{ readonly revision?: Revision; readonly trouble?: string }> {
   const git = await Git.at(folder)
-  // https://git-scm.com/docs/git-status#_branch_headers; what is changed inside of a submodule only a git run there could tell
+  // https://git-scm.com/docs/git-status#_branch_headers; changes inside of a submodule are not seen
   const told = git instanceof Git ? await git.run(STATUS.split(' '), { folder }) : git
   if ('refused' in told) return 'trouble' in told ? { trouble: told.trouble } : {}
   const out = told.out.toString()
@@ -102,7 +107,7 @@ export async function revisionOf(folder: string): Promise<{ readonly revision?: 
 const STATUS =
   'status --porcelain=v2 --branch --no-ahead-behind --no-renames --untracked-files=normal --ignore-submodules=dirty -- .'
 
-/** Unix time of the last commit that touched the folder, or why there is none. */
+/** Unix time, in seconds, of the last commit that touched the folder, or the reason why there is none. */
 export async function lastChangeOf(folder: string): Promise<number | { readonly reason: string }> {
   const git = await Git.at(folder)
   const told =
@@ -112,17 +117,18 @@ export async function lastChangeOf(folder: string): Promise<number | { readonly 
   return time === undefined ? { reason: 'no commit touches it' } : Number(time)
 }
 
-/** Why git tells nothing; `trouble`: the same for an operator, where something can be done about it. */
+/** Why git gives no result. `trouble`: the same in words, if an operator can do something about it. */
 export interface Refusal {
   readonly refused: string
   readonly trouble?: string
 }
 
+/** How to run git. */
 export interface RunOptions {
-  /** Where git runs, within the work tree; its top unless given. */
+  /** The working directory, within the work tree; its top unless given. */
   readonly folder?: string
   readonly input?: string
-  /** Output beyond this ends it. */
+  /** The most output; more is a refusal. */
   readonly mostBytes?: number
   readonly timeoutMs?: number
 }
@@ -131,8 +137,8 @@ const TIMEOUT_MS = 10_000
 const MOST_BYTES = 64 << 20
 
 /**
- * What git is told over everything that the operator's own configuration says: nothing of it may start a program. Command scope wins
- * (https://git-scm.com/docs/git-config#SCOPES); pairs in the environment since git 2.31.
+ * Settings that override git's configuration files, so that none of them can start a program. They have command scope,
+ * which wins (https://git-scm.com/docs/git-config#SCOPES); by environment variables, since git 2.31.
  */
 const CONFIG: readonly (readonly [key: string, value: string])[] = [
   ['protocol.allow', 'never'],
@@ -147,13 +153,13 @@ const CONFIG: readonly (readonly [key: string, value: string])[] = [
   ['log.showSignature', 'false'],
 ]
 
-/** The tree without entries, which every repository has (`git hash-object -t tree /dev/null`), by the format of its objects. */
+/** The hash of the empty tree, which every repository has (`git hash-object -t tree /dev/null`), by object format. */
 const EMPTY_TREES: Readonly<Record<string, string>> = {
   sha1: '4b825dc642cb6eb9a060e54bf8d69288fbee4904',
   sha256: '6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321',
 }
 
-/** git on one work tree; the only place that starts it. */
+/** Runs git on one work tree. */
 export class Git {
   readonly tree: WorkTree
   readonly #environment: NodeJS.ProcessEnv
@@ -163,11 +169,12 @@ export class Git {
     this.#environment = environment
   }
 
-  /** For the work tree that the folder is in, unless that is another user's whom git is not told to trust. */
+  /** git for the work tree that a folder is in. Refused if the work tree belongs to a user whom git does not trust. */
   static async at(folder: string): Promise<Git | Refusal> {
     const tree = findWorkTree(folder)
     if (tree === undefined) return { refused: 'it is not in a git repository' }
-    // told where the repository is, git would not look whose it is: it has to find it, in the top and nowhere else
+    // with an explicit repository git would not check its owner, so first git must discover it, at the top and nowhere
+    // else
     const finding = { ...environmentOf(CONFIG), GIT_CEILING_DIRECTORIES: dirname(tree.top) }
     const found = await execute(['rev-parse', '--absolute-git-dir'], finding, tree.top)
     if ('refused' in found) return found
@@ -185,7 +192,7 @@ export class Git {
     return new Git(tree, {
       ...environmentOf([...CONFIG, ...withoutFilters(settings.map(([key = '']) => key))]),
       ...set,
-      ...(attributes !== undefined && { GIT_ATTR_SOURCE: attributes }), // since git 2.41: attributes of the zones count nowhere
+      ...(attributes !== undefined && { GIT_ATTR_SOURCE: attributes }), // since git 2.41: ignores .gitattributes files
     })
   }
 
@@ -199,7 +206,7 @@ function isSame(path: string, other: string): boolean {
   return one !== undefined && one.dev === two?.dev && one.ino === two.ino
 }
 
-/** Any file's attributes can name a filter that the operator has, git-lfs for one: each of them is set to none. */
+/** Settings that disable all configured filters (git-lfs, for example): attributes of any file could name them. */
 const withoutFilters = (keys: readonly string[]): readonly (readonly [key: string, value: string])[] =>
   [
     ...new Set(keys.filter((key) => key.startsWith('filter.')).map((key) => key.slice(0, key.lastIndexOf('.')))),
@@ -210,7 +217,10 @@ const withoutFilters = (keys: readonly string[]): readonly (readonly [key: strin
     [`${filter}.required`, 'false'],
   ])
 
-/** Nothing of GIT_* is inherited: a hook's name another repository. The operator's own files still say whom git trusts. */
+/**
+ * The environment of git. No GIT_* variable is inherited: in a hook they name another repository. The operator's own
+ * git configuration still says whom git trusts.
+ */
 function environmentOf(config: readonly (readonly [key: string, value: string])[]): NodeJS.ProcessEnv {
   const { PATH, HOME, XDG_CONFIG_HOME } = process.env
   const pairs = config.flatMap(([key, value], i) => [
@@ -222,9 +232,9 @@ function environmentOf(config: readonly (readonly [key: string, value: string])[
     HOME,
     XDG_CONFIG_HOME,
     LC_ALL: 'C',
-    GIT_ALLOW_PROTOCOL: 'none', // a list of those that may be spoken; it wins over protocol.*.allow
+    GIT_ALLOW_PROTOCOL: 'none', // a list of allowed protocols; it wins over protocol.*.allow
     GIT_NO_LAZY_FETCH: '1',
-    GIT_OPTIONAL_LOCKS: '0', // a look writes nothing
+    GIT_OPTIONAL_LOCKS: '0', // reading must not write
     GIT_LITERAL_PATHSPECS: '1',
     GIT_TERMINAL_PROMPT: '0',
     GIT_CONFIG_COUNT: String(config.length),
@@ -232,6 +242,7 @@ function environmentOf(config: readonly (readonly [key: string, value: string])[
   }
 }
 
+/** The output of git, or why there is none. */
 export type GitResult = { readonly out: Buffer } | Refusal
 
 async function execute(
@@ -248,7 +259,7 @@ async function execute(
     maxBuffer: mostBytes,
     encoding: 'buffer',
   })
-  running.child.stdin?.on('error', () => {}).end(input) // one that ends early says why itself
+  running.child.stdin?.on('error', () => {}).end(input) // if git exits early, its own error is reported
   try {
     return { out: (await running).stdout }
   } catch (error) {
@@ -286,6 +297,6 @@ function refusalOf(
   return { refused: why, trouble: `git does not tell of ${folder}: ${why}` }
 }
 
-/** As it is told; null outside of git. */
+/** A revision as JSON has it: text, or null outside of git. */
 export const nameOf = (revision: Revision | undefined): string | null =>
   revision === undefined ? null : formatRevision(revision)

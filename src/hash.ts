@@ -1,7 +1,8 @@
 /**
- * Hashes that steer clients and spread checks. Every node must come to the same numbers, so only names and addresses go in:
- * no seed, no index, no order of files. 32 bits, integer operations alone.
+ * Hashes that steer clients and spread checks over probers. All nodes must compute the same numbers, so only names and
+ * addresses go in: no seed, no index, no order of files. 32 bits, integer operations only.
  */
+
 /** Mixes all bits of a word (the finalizer of MurmurHash3, public domain by A. Appleby). */
 export function mix(word: number): number {
   let h = word | 0

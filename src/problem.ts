@@ -1,6 +1,7 @@
 /**
- * A fault in what an operator wrote (zones, settings, a database named by them): always a value, never thrown, all of a
- * run reported at once. Wire faults are rcodes, operational trouble is a state, and bugs throw; see docs/adr.
+ * Problems: faults in what an operator wrote (zones, settings, databases that they name). A Problem is a value and
+ * never thrown; a run reports all of them at once. Faults of packets are rcodes, operational trouble is a state, and
+ * bugs throw.
  */
 
 /** Every code there is, with what it means. Docs are held to this table by a test. */
@@ -101,36 +102,44 @@ export const PROBLEM_CODES = {
     'a GeoIP database does not tell what it is set for, places or numbers of systems; or the same as another one',
 } as const satisfies Record<string, string>
 
+/** A stable code, one of the table above. */
 export type ProblemCode = keyof typeof PROBLEM_CODES
 
+/**
+ * `error`: what was loaded before stays in use. `warning`: it works, but not as intended. `notice`: it has no effect
+ * here.
+ */
 export type Severity = 'error' | 'warning' | 'notice'
 
+/** One fault, with its place, a message and a hint. */
 export interface Problem {
   readonly code: ProblemCode
   readonly severity: Severity
-  /** Path as the operator named it (relative to where the run started, or as given). */
+  /** Path as the operator named it: relative to the working directory, or as given. */
   readonly file: string
-  /** 1-based; 0 when the problem is the file as a whole. */
+  /** 1-based; 0 when the problem concerns the file as a whole. */
   readonly line: number
-  /** 1-based, in characters; 0 when the problem is the file as a whole. */
+  /** 1-based, in UTF-16 units; 0 when the problem concerns the file as a whole. */
   readonly column: number
-  /** Characters from the column on that are at fault, on that line (UTF-16 units, as columns are); absent = unknown. */
+  /** How many UTF-16 units from the column on are at fault; absent = unknown. */
   readonly width?: number
   readonly message: string
   /** What to do about it. */
   readonly hint?: string
 }
 
-/** Where code that reads configuration puts what it finds; it never stops at the first. */
+/** Takes a problem. Code that reads what an operator wrote reports each fault to it and goes on. */
 export type Report = (problem: Problem) => void
 
-/** Errors after which a run stops; warnings, and notices, that it tells. More nobody reads, and a million take minutes. */
+/**
+ * The limit of errors, after which a run stops; and of warnings, and of notices, beyond which they are only counted.
+ */
 export const MOST_PROBLEMS = 1000
 
-/** Ends the work of whoever reports one error more than is told. */
+/** Thrown by ProblemList.report() at the first error beyond the limit, to end the run. */
 export class TooManyErrors extends Error {}
 
-/** What a run finds, each thing once. */
+/** The problems of a run, each once, up to a limit for each severity. */
 export class ProblemList {
   readonly list: Problem[] = []
   readonly #most: number
@@ -141,7 +150,7 @@ export class ProblemList {
     this.#most = most
   }
 
-  /** Throws TooManyErrors at the first error that would not be told. */
+  /** Adds a problem. Throws TooManyErrors at the first error beyond the limit. */
   readonly report: Report = (problem) => {
     const { file, line, column, code, message, severity } = problem
     const key = `${file}:${line}:${column} ${code} ${message}`
@@ -154,18 +163,18 @@ export class ProblemList {
     this.list.push(problem)
   }
 
-  /** How many of them there are, told or not. */
+  /** How many problems of a severity there are, in the list or beyond the limit. */
   count(severity: Severity): number {
     return this.#counts[severity]
   }
 
-  /** How many warnings and notices are not told. */
+  /** Counts warnings or notices that are not in the list. */
   addHidden(severity: 'warning' | 'notice', count: number): void {
     this.#counts[severity] += count
   }
 }
 
-/** Of the folder: what `list` does not tell; `isStopped`: by TooManyErrors. */
+/** Problems that say how many others are not in `list`. `isStopped`: the run ended with TooManyErrors. */
 export function hiddenProblems(list: ProblemList, folder: string, isStopped: boolean): Problem[] {
   const problems: Problem[] = []
   const tell = (severity: Severity, message: string, hint: string): void => {
@@ -181,11 +190,11 @@ export function hiddenProblems(list: ProblemList, folder: string, isStopped: boo
   return problems
 }
 
-/** By file, line and column. */
+/** Compares problems by file, line and column, for sorting. */
 export const comparePlaces = (a: Problem, b: Problem): number =>
   a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column
 
-/** `file:line:column code message` and, on its own line, the hint. */
+/** A problem as text: `file:line:column code message`, and the hint on a line of its own. */
 export function formatProblem(problem: Problem): string {
   const place = problem.line > 0 ? `${problem.file}:${problem.line}:${problem.column}` : problem.file
   const mark = problem.severity === 'error' ? '' : ` (${problem.severity})`
@@ -193,15 +202,20 @@ export function formatProblem(problem: Problem): string {
   return `${inLine(`${place} ${problem.code}${mark} ${problem.message}`)}${hint}`
 }
 
-/** Text that stays in its line and steers no terminal: one written in a zone could begin a line that CI takes for a command. */
+/**
+ * A text without control characters and line ends: a text from a zone must not steer a terminal, nor begin a line that
+ * CI takes for a command.
+ */
 export const inLine = (text: string): string => text.replaceAll(/\p{C}/gu, '\u{fffd}')
 
-/** Longer words nobody mistypes, and comparing them takes the square of their length. */
+/** Longer words are not compared: the time grows with the square of the length. */
 const MOST_CHARACTERS = 64
-/** That are compared: a thousand mistyped names among ten thousand sites would take minutes. */
+/** How many words are compared: a thousand mistyped names among ten thousand sites would take minutes. */
 const MOST_WORDS = 200
 
-/** A hint that names the nearest of the known words, if one is near enough; otherwise all of them, if they are few. */
+/**
+ * A hint for an unknown word: the most similar of the known words; else all of them, if they are few; else undefined.
+ */
 export function didYouMean(word: string, known: Iterable<string>): string | undefined {
   const words = [...known]
   const few = words.length > 0 && words.length <= 24
@@ -220,7 +234,10 @@ export function nearest(word: string, words: readonly string[]): string | undefi
 
 const mostChanges = (word: string): number => Math.max(1, Math.floor(word.length / 3))
 
-/** Those with nearly the same letters, the nearest of them: each letter more or less is a change by itself. */
+/**
+ * The words whose letters differ little from the word's, the most similar first: each extra or missing letter is a
+ * change.
+ */
 function candidates(word: string, words: readonly string[]): readonly string[] {
   const most = mostChanges(word)
   if (word.length > MOST_CHARACTERS + most) return []
@@ -241,14 +258,14 @@ function candidates(word: string, words: readonly string[]): readonly string[] {
   return byDistance.flat().slice(0, MOST_WORDS)
 }
 
-/** How often each has it; what is beyond ASCII shares places. */
+/** How often each letter occurs; characters beyond the 26 letters share cells. */
 function lettersOf(word: string): Uint8Array {
   const counts = new Uint8Array(32)
   for (let i = 0; i < word.length; i++) counts[word.charCodeAt(i) & 31]!++
   return counts
 }
 
-/** Insertions, deletions, changes and swaps of neighbours that make one word of the other. */
+/** Edit distance: the number of insertions, deletions, changes and swaps of neighbours between two words. */
 function editDistance(a: string, b: string): number {
   const width = b.length + 1
   const rows = new Uint8Array(3 * width)
@@ -277,7 +294,7 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 export const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 
-/** Why a process can't start: told as it is, without a stack. */
+/** Why a process cannot start. The message is printed as it is, without a stack. */
 export class StartError extends Error {
   readonly problems: readonly Problem[]
   constructor(message: string, problems: readonly Problem[] = []) {
@@ -287,14 +304,16 @@ export class StartError extends Error {
   }
 }
 
-/** Lines in which nothing steers a terminal: what sites, nodes and Redis say ends up in them. */
+/**
+ * A text without control characters other than line ends: texts of sites, nodes and Redis must not steer a terminal.
+ */
 export const printable = (text: string): string => text.replaceAll(/[^\P{C}\n]/gu, '\u{fffd}')
 
-/** Where something was written; for problems that are found after the file was read. */
+/** Where something is written, for problems that are found after its file was read. Fields as in Problem. */
 export interface Position {
   readonly file: string
   readonly line: number
   readonly column: number
-  /** UTF-16 units from there on, on that line; undefined = not known. */
+  /** UTF-16 units from there on, on that line; undefined = unknown. */
   readonly width?: number
 }

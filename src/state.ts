@@ -1,12 +1,12 @@
 /**
- * Files of the state folder: what this process must find again after a restart. Each is replaced whole, so a reader sees
- * the old one or the new one and never half of either, also after a power cut:
+ * Files of the state folder: what a process must find again after a restart. A file is always replaced as a whole, so a
+ * reader sees the old content or the new one and never a part, also after a power cut:
  *
  *   NAME.PID.RANDOM.new ─ write ─▶ fsync ─▶ rename to NAME ─▶ fsync of the folder
  *
- * Used for saved health, overrides, the serial, the hold of databases and the cache. A file that cannot be read or written
- * is trouble to be shown; it stops no node and never means down. Only regular files are read: a FIFO would block, and
- * opening a device may do anything.
+ * Used for saved health, overrides, the serial, held databases and the cache. A file that cannot be read or written is
+ * reported as trouble; the node goes on, and no site goes down by it. Only regular files are read: a FIFO would block,
+ * and opening a device may have side effects.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -27,16 +27,16 @@ import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { codeOf, messageOf } from './problem.ts'
 
-/** A kind of file: its name in words, and what its first key says. */
+/** A kind of state file: its name in words, and the value of its key `format`. */
 export interface FileKind {
   readonly what: string
   readonly format: string
 }
 
-/** More is no file of ours. Bytes. */
+/** The most bytes of a state file. */
 const MOST_BYTES = 256 << 20
 
-/** The object in a file of this kind; nothing where there is no file; `trouble` in words when it can't be used. */
+/** Reads a state file: its object; nothing if there is no file; `trouble`, in words, if it cannot be used. */
 export function readState(
   file: string,
   { what, format }: FileKind,
@@ -52,18 +52,21 @@ export function readState(
   return isRecord(state) && state['format'] === format ? { state } : { trouble: damaged(file, what) }
 }
 
+/** The trouble, in words, of a file that is no state file of its kind. */
 export const damaged = (file: string, what: string): string =>
   `saved ${what} ${file} is damaged or foreign and was not used`
 
+/** Whether a value is an object and no array. */
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** Whether a value is a finite number, as times are. */
 export const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 
-/** The text of a regular file; undefined where there is none. Throws in words, or the error of the system call. */
+/** The text of a regular file; undefined if there is no file. Throws when it cannot be read, or is no regular file. */
 export const readWhole = (path: string): string | undefined => readBytes(path)?.toString()
 
-/** As readWhole(). */
+/** The bytes of a regular file, as readWhole(). */
 export function readBytes(path: string): Buffer | undefined {
   let file
   try {
@@ -81,12 +84,12 @@ export function readBytes(path: string): Buffer | undefined {
   }
 }
 
-/** A descriptor to read from, of a regular file. Never blocks. Throws in words, or the error of the system call. */
+/** Opens a regular file for reading and never blocks. Returns the descriptor; throws as readWhole(). */
 export function openRegular(path: string): number {
-  refuseSpecial(statSync(path)) // opening a device may do something already
+  refuseSpecial(statSync(path)) // before it is opened: opening a device may have side effects
   const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
   try {
-    refuseSpecial(fstatSync(file)) // it may have been replaced meanwhile
+    refuseSpecial(fstatSync(file)) // again: it may have been replaced meanwhile
     return file
   } catch (error) {
     closeSync(file)
@@ -108,13 +111,16 @@ function refuseSpecial(found: Stats): void {
   throw new Error(`it is a ${kind} where a file must be`)
 }
 
-/** Mode of what only the owner of the process reads. */
+/** Only the owner of the process may read it. */
 const MODE = 0o600
 
-/** Of one writing alone: threads of this process, and a successor that shares the folder, have other names. */
+/** A temporary name that no other write uses, of this process or of a successor that shares the folder. */
 const asideOf = (path: string): string => `${path}.${process.pid}.${randomBytes(4).toString('hex')}.new`
 
-/** Puts in the file's place what `write` writes; the folder is made. Rejects with the old file still there. */
+/**
+ * Replaces a file by what `write` writes, and makes its folder if need be. When it rejects, the old file is still
+ * there.
+ */
 export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const aside = asideOf(path)
   const folder = dirname(path)
@@ -138,7 +144,7 @@ async function synced(file: FileHandle, write: (file: FileHandle) => Promise<voi
   }
 }
 
-/** As replaceFile(), for a thread that may wait for the disk. `write` gets a descriptor. */
+/** As replaceFile(), synchronously, for threads that may block. `write` gets a descriptor. */
 export function replaceFileSync(path: string, write: (file: number) => void): void {
   const aside = asideOf(path)
   const folder = dirname(path)
@@ -150,7 +156,7 @@ export function replaceFileSync(path: string, write: (file: number) => void): vo
     try {
       rmSync(aside, { force: true })
     } catch {
-      // what could not be written is the news, not that its rest stays
+      // the first error is thrown, not that the temporary file stays
     }
     throw error
   }
@@ -167,16 +173,19 @@ function syncedSync(file: number, write: (file: number) => void): void {
 }
 
 /**
- * Names of what is being written, or of a socket that is being bound: NAME.PID.RANDOM.new, PID.new; `.tmp` ended them in
- * the cache of version 0.1.
+ * Temporary names: of files that are being written, NAME.PID.RANDOM.new; of sockets that are being bound, PID.new. In
+ * the cache of version 0.1 they ended with `.tmp`.
  */
 const ASIDE = /(?:^|\.)(\d{1,10})(?:\.[0-9a-f]{8})?\.(?:new|tmp)$/
-/** A living process has the number of a dead one that left a file this old, in ms. */
+/**
+ * A temporary file older than this, in ms, is abandoned even if a process with its number is alive: numbers are used
+ * again.
+ */
 const STALE_MS = 3_600_000
 
 /**
- * Removes what processes that died while they wrote have left in a folder. Call it before this process writes there: what
- * bears its own number is an earlier process's (in a container all of them are number 1).
+ * Removes the temporary files that dead processes left in a folder. Call it before this process writes there: a file
+ * with its own number is from an earlier process (in a container every process has number 1).
  */
 export function removeLeftovers(folder: string): void {
   for (const name of attempt(() => readdirSync(folder)) ?? []) {
@@ -190,7 +199,7 @@ export function removeLeftovers(folder: string): void {
 
 const ageOf = (path: string): number => Date.now() - (attempt(() => statSync(path).mtimeMs) ?? Infinity)
 
-/** Whether there is a process of this number. */
+/** Whether a process with this number is running. */
 export function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0)
@@ -199,7 +208,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** What `action` gives; undefined where it throws: what the file system refuses is no news then. */
+/** The result of `action`; undefined when it throws: for file system errors that need no report. */
 export function attempt<T>(action: () => T): T | undefined {
   try {
     return action()
@@ -208,17 +217,18 @@ export function attempt<T>(action: () => T): T | undefined {
   }
 }
 
+/** What a Saver saves, where, and whom it tells of trouble. */
 export interface SaverSettings {
   readonly file: string
   readonly kind: FileKind
   readonly collect: () => object
-  /** Words when saving begins to fail, undefined when it works again. */
+  /** Called with the trouble in words when saving begins to fail, and with undefined when it works again. */
   readonly onTrouble: (trouble: string | undefined) => void
-  /** At most one save in this time. */
+  /** At most one save in this time; 1,000 unless given. */
   readonly everyMs?: number
 }
 
-/** Saves soon after touch(), and at the latest once a minute, so that the saved state of a quiet node stays young. */
+/** Saves state to a file soon after touch(), and once a minute, so that the file of a quiet node does not look old. */
 export class Saver {
   readonly #settings: Required<SaverSettings>
   #timer: NodeJS.Timeout | undefined
@@ -243,8 +253,8 @@ export class Saver {
   }
 
   /**
-   * Saves now, after whatever save is under way. Never rejects: undefined when what collect() gave after this call is on
-   * disk, else why it is not; then it is tried again.
+   * Saves now, after any save in progress. Never rejects: resolves with undefined when the state that collect() gave
+   * after this call is on disk, else with the trouble; saving is then tried again.
    */
   save(): Promise<string | undefined> {
     this.#writing = this.#writing.then(() => this.#write())
@@ -257,7 +267,7 @@ export class Saver {
     await this.close()
   }
 
-  /** Ends when what is under way is written. */
+  /** Ends without another save, once the save in progress is done. */
   async close(): Promise<void> {
     await this.#writing
     clearTimeout(this.#timer)

@@ -1,6 +1,10 @@
-/** Durations, distances, shares and endpoints as operators write and read them. Values carry their unit in the name. */
+/**
+ * Durations, distances, sizes, shares and endpoints: texts as operators write and read them ⇄ values. The names of
+ * values carry their unit. Used by settings, zones and messages.
+ */
 import { isIP } from 'node:net'
 
+/** A day, in milliseconds. */
 export const DAY_MS = 86_400_000
 
 const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: DAY_MS }
@@ -61,7 +65,7 @@ export function parsePercent(text: string): number | undefined {
   return share === undefined || share > 1 ? undefined : share
 }
 
-/** A share of 1 as `3.2 %`; what is little keeps two digits, what is next to nothing says so. */
+/** A share of 1 as text: `3.2 %`, small shares with two digits, tiny ones as `<0.001 %`. */
 export function formatPercent(share: number): string {
   if (share === 0) return '0 %'
   const of100 = 100 * share
@@ -73,13 +77,13 @@ export function formatPercent(share: number): string {
 /** Whole percent, of capacity: `37 %`. */
 export const formatWholePercent = (percent: number): string => `${Math.round(percent)} %`
 
-/** What a member takes of what falls to it, 0–1000: `12.5 %`. */
+/** The share of its clients that a member takes, 0–1000, as text: `12.5 %`. */
 export const formatShare = (share: number): string => `${share / 10} %`
 
-/** `12,345`. */
+/** A number with separators: `12,345`. */
 export const grouped = (number: number): string => Math.round(number).toLocaleString('en-US')
 
-/** `fra, par and 3 more`: of `total` texts the first `most`. */
+/** The first `most` of `total` texts, and how many more there are: `fra, par and 3 more`. */
 export function someOf(texts: readonly string[], most: number, total = texts.length): string {
   const told = texts.slice(0, most)
   return total > told.length ? `${told.join(', ')} and ${grouped(total - told.length)} more` : told.join(', ')
@@ -88,13 +92,14 @@ export function someOf(texts: readonly string[], most: number, total = texts.len
 /** `1 member`, `2 members`. */
 export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
 
+/** An IP address and a port. */
 export interface Endpoint {
   /** IPv4 or IPv6, as written. */
   readonly address: string
   readonly port: number
 }
 
-/** `address:port`, `[IPv6 address]:port` → Endpoint. */
+/** `address:port`, `[IPv6 address]:port` → Endpoint; undefined when it is none. */
 export function parseEndpoint(text: string): Endpoint | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text)
   if (match === null) return undefined
@@ -104,6 +109,7 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   return isIP(address) === family && port >= 1 && port <= 65_535 ? { address, port } : undefined
 }
 
+/** An Endpoint as text: `192.0.2.1:53`, `[2001:db8::1]:53`. */
 export const formatEndpoint = ({ address, port }: Endpoint): string => `${bracketed(address)}:${port}`
 
 /** A host as it stands before a port: IPv6 in brackets. */

@@ -1,19 +1,19 @@
 /**
- * The C library, through koffi: loaded by whoever needs it, when they do. A thread that is terminated while it loads koffi takes
- * the process with it.
+ * The C library, through koffi. It is loaded only where it is needed. A thread must not be terminated while it loads
+ * koffi: that crashes the process.
  */
 import { getSystemErrorName } from 'node:util'
 
-/** Rejects where koffi can't be loaded. */
+/** Loads the C library. Rejects when koffi cannot be loaded. */
 export async function loadLibc() {
   const { default: koffi } = await import('koffi')
   return {
     libc: koffi.load(null),
-    /** Of the last call that returned −1. */
+    /** The error number of the last call that returned −1. */
     errno: (): number => koffi.errno(),
     addressOf: (buffer: ArrayBuffer): number => Number(koffi.address(buffer)),
   }
 }
 
-/** `EADDRINUSE` and so on, of the last call that returned −1. */
+/** Name of the error of the last call that returned −1, such as `EADDRINUSE`. */
 export const errorName = (calls: { errno(): number }): string => getSystemErrorName(-calls.errno())

@@ -1,6 +1,6 @@
 /**
- * Numbers of Linux's sockets, as its C headers have them: those of 64-bit little-endian Linux, glibc and musl alike. x86-64
- * and arm64 differ in one: epoll_event is packed (12 bytes) on x86-64, 16 bytes elsewhere.
+ * Numbers of Linux's sockets, as its C headers have them: those of 64-bit little-endian Linux, glibc and musl alike.
+ * x86-64 and arm64 differ in one: epoll_event is packed (12 bytes) on x86-64, 16 bytes elsewhere.
  */
 
 export const AF_INET = 2
@@ -30,10 +30,10 @@ export const IPPROTO_ICMPV6 = 58
 export const IPV6_MTU_DISCOVER = 23
 export const IPV6_V6ONLY = 26
 export const IPV6_RECVPKTINFO = 49
-/** Neither trusts ICMP about the path nor sets DF: answers fit any path, and forged ICMP can't shrink them. */
+/** Ignores path MTU from ICMP and does not set DF: answers fit any path, and forged ICMP cannot shrink them. */
 export const PMTUDISC_OMIT = 5
 export const F_DUPFD_CLOEXEC = 1030
-/** ioctl: bytes that a socket's send buffer holds, the kernel's overhead counted in. */
+/** ioctl request: how many bytes a socket's send buffer holds, with the kernel's overhead. */
 export const SIOCOUTQ = 0x5411
 export const NETLINK_ROUTE = 0
 export const MSG_DONTWAIT = 0x40
@@ -42,7 +42,7 @@ export const EPOLL_CLOEXEC = 0o2000000
 export const EPOLL_CTL_ADD = 1
 export const EPOLLIN = 1
 export const EPOLL_EVENT_BYTES = process.arch === 'x64' ? 12 : 16
-/** Of epoll_event's data within it. */
+/** Offset of `data` in epoll_event, in bytes. */
 export const EPOLL_DATA_AT = process.arch === 'x64' ? 4 : 8
 export const EINTR = 4
 export const EAGAIN = 11

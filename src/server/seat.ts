@@ -1,35 +1,43 @@
 /**
- * The seat of one answering thread, over all its replacements: a UDP thread's or the TCP thread's. Its front says how a thread
- * is put to work; here it is watched, ended when its beat stands still, and replaced when it ends.
+ * The place of one answering thread, of UDP or TCP, and of all its replacements. The front end (threads.ts, tcp.ts)
+ * says how a thread is started; the seat watches it, terminates it when it hangs, and replaces it when it ends.
  *
  *   start ─▶ answering ─┬─ exit ─────────────────────▶ replaced, at once (after a pause if it was
- *                       └─ beat still ─ terminate ─▶   answering for less than YOUNG_MS)
+ *                       └─ no beat ─ terminate ────▶   answering for less than YOUNG_MS)
  */
 import type { Log } from '../config.ts'
 import { endOf, type Thread } from '../linux/worker.ts'
 
+/** How a seat's thread is started and watched. */
 export interface SeatOptions {
-  /** `the TCP thread`. */
+  /** The thread as log lines name it: `the TCP thread`. */
   readonly what: string
-  /** Of all that is logged of it. */
+  /** Fields of all log lines about it. */
   readonly fields: Readonly<Record<string, unknown>>
   readonly log: Log
-  /** Gives a thread that has been put to work. */
+  /** Starts a thread and gives it its work. */
   readonly start: () => Thread
-  /** A number that changes while the thread lives; 0 before its first beat: it is starting, which takes as long as it takes. */
+  /**
+   * A number that changes while the thread works; 0 before its first beat, while it starts, for which there is no
+   * limit.
+   */
   readonly beat: () => number
-  /** Its thread is gone. */
+  /** Called when its thread has ended. */
   readonly onEnd: () => void
 }
 
 const CHECK_MS = 500
-/** Checks that a beat may stand still: 2 s. Counted, so that a main thread that was held up itself blames nobody. */
+/**
+ * Checks without a beat after which a thread counts as hung: 2 s. A count, because the main thread may have been busy
+ * itself.
+ */
 const STILL_CHECKS = 4
-/** A thread that ends younger is replaced after a pause of as long. */
+/** A thread that ends at a younger age is replaced after a pause of this length. */
 export const YOUNG_MS = 1000
 
+/** Keeps one thread running until stop(). */
 export class Seat {
-  /** Threads that ended, those that stood still among them. */
+  /** How many threads ended, in all, and how many because they hung. */
   died = 0
   stalled = 0
   readonly #options: SeatOptions
@@ -46,12 +54,14 @@ export class Seat {
     this.#watching = setInterval(() => this.#watch(), CHECK_MS)
   }
 
-  /** To the thread that has it, if there is one. */
+  /** Posts a message to the thread, if one is running. */
   postMessage(message: unknown): void {
     this.#thread?.postMessage(message)
   }
 
-  /** Nobody takes the seat again. Resolves when its thread has ended: `leave` asks it to, after `withinMs` it is made to. */
+  /**
+   * Ends the thread for good: `leave` asks it to end, after `withinMs` it is terminated. Resolves when it has ended.
+   */
   async stop(leave: () => void, withinMs: number): Promise<void> {
     this.#stopping = true
     clearInterval(this.#watching)

@@ -1,7 +1,7 @@
 /**
- * The answering threads, seen from the main thread: started, watched, replaced on the same sockets (seat.ts). A thread
- * that dies, or whose beat stands still, loses its clients nothing but time: what comes in meanwhile waits in its
- * sockets' buffers. One spare thread stands by, warm, so that this takes milliseconds.
+ * The answering threads of UDP, seen from the main thread: it starts them, and replaces them on the same sockets when
+ * they die or hang (seat.ts). No query is lost then: packets wait in the buffers of the sockets. A spare thread with
+ * its code loaded stands by, so that a replacement takes milliseconds.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ABSENT, type Adoption } from '../answer/adoption.ts'
