@@ -1,5 +1,9 @@
-/** IP addresses and prefixes: text ⇄ bytes in network order. IPv6 text is that of RFC 5952. */
+/**
+ * IP addresses and prefixes: text ⇄ bytes in network order. IPv6 text has the form of RFC 5952. Parsers give undefined
+ * for text that is none, and never throw.
+ */
 
+/** A prefix of IPv4 or IPv6. */
 export interface Prefix {
   readonly family: 4 | 6
   /** 4 or 16 bytes, zero behind `bits`. */
@@ -39,7 +43,7 @@ export function parseIPv6(text: string): Uint8Array | undefined {
   return bytes
 }
 
-/** Bytes of the groups between colons; only where the address ends may the last one be an IPv4 address. */
+/** Bytes of the groups between colons. `ends`: the text ends the address, so its last group may be an IPv4 address. */
 function groups(text: string, ends: boolean): number[] | undefined {
   const bytes: number[] = []
   if (text === '') return bytes
@@ -57,20 +61,22 @@ function groups(text: string, ends: boolean): number[] | undefined {
   return bytes
 }
 
-/** Either family → 4 or 16 bytes; undefined when it is no address. */
+/** An address of either family → 4 or 16 bytes; undefined when it is none. */
 export const parseAddress = (text: string): Uint8Array | undefined =>
   text.includes(':') ? parseIPv6(text) : parseIPv4(text)
 
-/** Of an address that is one. */
+/** The family of a valid address, 4 or 6. */
 export const familyOf = (address: string): 4 | 6 => (address.includes(':') ? 6 : 4)
 
-/** The other end of a socket: link-local ones come with a zone (`fe80::1%eth0`); undefined when it is gone. */
+/**
+ * The remote address of a socket, without the zone of link-local ones (`fe80::1%eth0`); undefined when it is closed.
+ */
 export const parsePeer = (text = ''): Uint8Array | undefined => parseAddress(text.split('%', 1)[0]!)
 
-/** Whose limits an address counts against: one IPv4 address, one IPv6 /64. */
+/** The client that an address counts as for limits, as a key: one IPv4 address, or one IPv6 /64. */
 export const clientKey = (bytes: Uint8Array): string => bytes.subarray(0, 8).join('.')
 
-/** Canonical text of the 4 or 16 bytes at `bytes[at…]`; their number is the array's length unless given. */
+/** Canonical text of the address at `bytes[at…]`: `size` bytes, 4 or 16, by default all that follow. */
 export function formatAddress(bytes: Uint8Array, at = 0, size = bytes.length - at): string {
   return size === 4 ? bytes.subarray(at, at + 4).join('.') : formatIPv6(bytes, at)
 }
@@ -95,7 +101,10 @@ function formatIPv6(bytes: Uint8Array, at: number): string {
   return `${text.slice(0, best).join(':')}::${text.slice(best + bestLength).join(':')}`
 }
 
-/** `10.0.0.0/8`, `2001:db8::/32`, an address alone = all its bits. undefined when malformed or when host bits are set. */
+/**
+ * `10.0.0.0/8`, `2001:db8::/32`, or an address alone, which means all of its bits. undefined when malformed or host
+ * bits are set.
+ */
 export function parsePrefix(text: string): Prefix | undefined {
   const slash = text.indexOf('/')
   const bytes = parseAddress(slash < 0 ? text : text.slice(0, slash))
@@ -106,6 +115,7 @@ export function parsePrefix(text: string): Prefix | undefined {
   return { family: bytes.length === 4 ? 4 : 6, bytes, bits }
 }
 
+/** A prefix as text: `10.0.0.0/8`. */
 export const formatPrefix = (prefix: Prefix): string => `${formatAddress(prefix.bytes)}/${prefix.bits}`
 
 /** True when no bit behind the first `bits` is set. */

@@ -1,6 +1,6 @@
 /**
- * A DNS client: one query to one server, and its reply or the reason why there is none (RFC 1035 §4.2). UDP first, TCP where
- * the reply is truncated.
+ * A DNS client: one query to one server, and its reply or the reason why there is none (RFC 1035 §4.2). Over UDP first,
+ * over TCP if the reply is truncated. Used by `check --parent` and by checks of type dns.
  */
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
@@ -14,12 +14,14 @@ const TIMEOUT_MS = 2000
 
 const TRIES = 2
 
-/** NS of the name; a text says why there is no reply. */
+/**
+ * Asks a server for NS of a name, without recursion. Resolves with the reply, or a text that says why there is none.
+ */
 export async function ask(server: Endpoint, name: string): Promise<Message | string> {
   let last = ''
   for (let i = 0; i < TRIES; i++) {
     const query = queryFor(name)
-    const reply = await exchange(query, (settle) => overUdp(server, query, settle))
+    const reply = await exchange(query, (finish) => overUdp(server, query, finish))
     const whole = typeof reply === 'string' || !reply.tc ? reply : await askOverTcp(server, name)
     if (typeof whole !== 'string') return whole
     last = whole
@@ -27,36 +29,40 @@ export async function ask(server: Endpoint, name: string): Promise<Message | str
   return last
 }
 
+/** As ask(), over TCP alone. */
 export function askOverTcp(server: Endpoint, name: string): Promise<Message | string> {
   const query = queryFor(name)
-  return exchange(query, (settle) => overTcp(server, query, settle))
+  return exchange(query, (finish) => overTcp(server, query, finish))
 }
 
 const queryFor = (name: string): Uint8Array =>
   encodeQuery({ name, type: 'NS', id: randomInt(65_536), rd: false, edns: {} })
 
-/** Takes the reply's bytes, or a text that says why there will be none. */
+/** Ends an exchange: takes the reply's bytes, or a text that says why there is no reply. */
 type Finish = (reply: Uint8Array | string) => void
 
-/** One query and its reply, within the time; `send` returns what ends it. */
-function exchange(query: Uint8Array, send: (settle: Finish) => () => void): Promise<Message | string> {
+/** Sends a query and waits for its reply, at most TIMEOUT_MS. `send` returns a function that frees its resources. */
+function exchange(query: Uint8Array, send: (finish: Finish) => () => void): Promise<Message | string> {
   return new Promise((resolve) => {
-    const settle: Finish = (reply) => {
-      if (typeof reply !== 'string' && !isReplyTo(query, reply)) return // somebody else's
+    const finish: Finish = (reply) => {
+      if (typeof reply !== 'string' && !isReplyTo(query, reply)) return // a reply to another query
       clearTimeout(timer)
       end()
       const message = typeof reply === 'string' ? reply : decodeMessage(reply)
       resolve(typeof message === 'string' ? message : isFault(message) ? `it speaks no DNS: ${message.fault}` : message)
     }
-    const timer = setTimeout(() => settle(`no answer within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS)
-    const end = send(settle)
+    const timer = setTimeout(() => finish(`no answer within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS)
+    const end = send(finish)
   })
 }
 
-const overUdp = (to: Endpoint, query: Uint8Array, settle: Finish): (() => void) =>
-  sendUdp(to, query, settle, (error) => settle(error.message))
+const overUdp = (to: Endpoint, query: Uint8Array, finish: Finish): (() => void) =>
+  sendUdp(to, query, finish, (error) => finish(error.message))
 
-/** Sends a query, and tells of whatever comes from there; returns what ends it. An error is a closed port (ICMP), or of this host. */
+/**
+ * Sends a query over UDP and passes on what the server sends. Returns a function that closes the socket. An error means
+ * a closed port (ICMP), or a fault of this host.
+ */
 export function sendUdp(
   { address, port }: Endpoint,
   query: Uint8Array,
@@ -76,25 +82,25 @@ export function sendUdp(
   }
 }
 
-function overTcp({ address, port }: Endpoint, query: Uint8Array, settle: Finish): () => void {
+function overTcp({ address, port }: Endpoint, query: Uint8Array, finish: Finish): () => void {
   const socket = connect(port, address, () => {
     socket.write(Buffer.concat([Uint8Array.of(query.length >>> 8, query.length & 255), query]))
   })
   let got = Buffer.alloc(0)
   socket.on('data', (part) => {
     got = Buffer.concat([got, part])
-    if (got.length >= 2 && got.length >= 2 + got.readUInt16BE(0)) settle(got.subarray(2, 2 + got.readUInt16BE(0)))
+    if (got.length >= 2 && got.length >= 2 + got.readUInt16BE(0)) finish(got.subarray(2, 2 + got.readUInt16BE(0)))
   })
-  socket.on('error', (error) => settle(error.message))
-  socket.on('close', () => settle('it ends the connection without an answer'))
+  socket.on('error', (error) => finish(error.message))
+  socket.on('close', () => finish('it ends the connection without an answer'))
   return () => socket.destroy()
 }
 
 const HEADER_BYTES = 12
 
 /**
- * A response with this id to this question. One without any question is taken when it tells an error: servers that can't
- * read a query send that.
+ * Whether a message is the reply to a query: same id, same question. A reply without a question is accepted if it has
+ * an error rcode: servers that cannot read a query send that.
  */
 export function isReplyTo(query: Uint8Array, reply: Uint8Array): boolean {
   const isResponse = reply.length >= HEADER_BYTES && (reply[2]! & 0xf8) === 0x80
@@ -106,7 +112,7 @@ export function isReplyTo(query: Uint8Array, reply: Uint8Array): boolean {
   return true
 }
 
-/** Lengths and numbers of the question are below 64, so only letters change. */
+/** Lower case. Length bytes and numbers in a question are below 64, so only letters change. */
 const lower = (byte: number): number => (byte >= 65 && byte <= 90 ? byte + 32 : byte)
 
 function questionEnd(query: Uint8Array): number {

@@ -1,14 +1,14 @@
 /**
- * The fields that RDATA is made of, by kind: text → wire and wire → presentation text. rdata.ts and svcb.ts put them
- * together.
+ * The fields of RDATA, by kind: text → wire, and wire → presentation text. rdata.ts and svcb.ts build whole RDATA from
+ * them. What cannot be read is a Fault in words; nothing throws.
  */
 import { formatAddress, parseAddress } from './address.ts'
 import { parseUnicodeName } from './idna.ts'
 import { type Fault, formatName, isAbsolute, isFault, isTooLong, readName, TOO_LONG } from './name.ts'
 
 /**
- * How a field is written: `text` is a byte that counts 0–255 bytes and the bytes, `texts` several of those; `rest`, `uri`,
- * `hex` and `base64` are bare bytes to the RDATA's end.
+ * The kind of a field on the wire. `text`: a length byte and 0–255 bytes; `texts`: several of those; `tag`: as `text`,
+ * of letters and digits; `rest`, `uri`, `hex` and `base64`: bytes without a length, up to the end of the RDATA.
  */
 export type Kind =
   | 'ipv4'
@@ -25,7 +25,7 @@ export type Kind =
   | 'hex'
   | 'base64'
 
-/** Wire form of one field. */
+/** One field from text → its wire form. */
 export function encodeField(kind: Kind, text: string): Uint8Array | Fault {
   switch (kind) {
     case 'ipv4':
@@ -84,7 +84,7 @@ function encodeText(kind: 'text' | 'texts' | 'rest' | 'uri', text: string): Uint
   }
 }
 
-/** Digits may stand in groups. */
+/** Reads hexadecimal digits or base64, which may have blanks between them. */
 function encodeBinary(kind: 'hex' | 'base64', text: string): Uint8Array | Fault {
   const digits = text.replaceAll(/\s+/g, '')
   if (digits.length > 131_070) return { fault: 'this is longer than any RDATA' }
@@ -94,10 +94,10 @@ function encodeBinary(kind: 'hex' | 'base64', text: string): Uint8Array | Fault 
   return { fault: `“${text.slice(0, 80)}” is something else where ${what} wanted` }
 }
 
-/** Each byte as an escape, and what quotes and spaces there may be. */
+/** The most characters of a text: each byte as an escape, and some quotes and spaces. */
 const MAX_CHARACTERS = 5 * 65_000
 
-/** Text with escapes, or quoted strings to be joined → its bytes. */
+/** A text with master-file escapes (RFC 1035 §5.1), or several quoted strings, which are joined → its bytes. */
 export function parseText(text: string): Uint8Array | Fault {
   if (text.length > MAX_CHARACTERS) return { fault: 'the text is longer than 65,000 bytes' }
   const quoted = /^"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*$/s.test(text)
@@ -116,7 +116,7 @@ export function parseText(text: string): Uint8Array | Fault {
   return bytes.length > 65_000 ? { fault: 'the text is longer than 65,000 bytes' } : bytes
 }
 
-/** Strings of at most 255 bytes, each behind its length; one empty string for nothing. */
+/** Splits bytes into character-strings (RFC 1035 §3.3): at most 255 bytes, each after its length byte; at least one. */
 function chunks(bytes: Uint8Array): Uint8Array {
   const parts: Uint8Array[] = []
   for (let at = 0; at === 0 || at < bytes.length; at += 255) {
@@ -126,6 +126,7 @@ function chunks(bytes: Uint8Array): Uint8Array {
   return concat(parts)
 }
 
+/** Joins byte arrays. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0
@@ -136,7 +137,7 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   return whole
 }
 
-/** A field's text, and the first byte behind it. */
+/** A field in presentation form, and the index of the byte behind it. */
 export interface FieldText {
   readonly text: string
   readonly next: number
@@ -144,6 +145,7 @@ export interface FieldText {
 
 const SIZES = { ipv4: 4, ipv6: 16, u8: 1, u16: 2, u32: 4 } as const
 
+/** One field at message[at …], which ends before `end` → its presentation text. Names may be compressed. */
 export function formatField(kind: Kind, message: Uint8Array, at: number, end: number): FieldText | Fault {
   switch (kind) {
     case 'name': {
@@ -194,7 +196,7 @@ export function formatField(kind: Kind, message: Uint8Array, at: number, end: nu
   }
 }
 
-/** Within quotes: `"`, `\` and what isn't printable ASCII need an escape. */
+/** Bytes as text between quotes: `"`, `\` and all bytes but printable ASCII are escaped. */
 export function escape(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) {
@@ -204,5 +206,5 @@ export function escape(bytes: Uint8Array): string {
   return text
 }
 
-/** A scalar's text, a list, or what a mapping's keys have. A key without a value has an empty text. */
+/** A value of RDATA as YAML has it: a scalar's text, a list, or a mapping. A key without a value has an empty text. */
 export type RdataValue = string | readonly RdataValue[] | { readonly [key: string]: RdataValue }

@@ -3,8 +3,8 @@
  *
  *   version (1 byte, 0), size, horizontal and vertical precision (1 each), latitude, longitude, altitude (4 each)
  *
- * A size is one digit and a power of ten, in centimetres; an angle is thousandths of a second of arc from 2^31, the equator
- * or the meridian of Greenwich; an altitude is centimetres from 100 km below the reference spheroid.
+ * A size is one digit and a power of ten, in centimetres; an angle is thousandths of a second of arc from 2^31, the
+ * equator or the meridian of Greenwich; an altitude is centimetres from 100 km below the reference spheroid.
  */
 import type { RdataValue } from './fields.ts'
 import type { Fault } from './name.ts'
@@ -49,7 +49,7 @@ const NOTHING: Readonly<Record<NumberKey, number>> = {
   precision_vert: 0,
 }
 
-/** Wire form; a fault names the key. All of octoDNS's keys must be there. */
+/** A LOC value with all of octoDNS's keys → wire RDATA. A fault names the key. */
 export function encodeLoc(value: { readonly [key: string]: RdataValue }): Uint8Array | Fault {
   const numbers: Record<NumberKey, number> = { ...NOTHING }
   for (const [key, text] of Object.entries(value)) {
@@ -73,7 +73,7 @@ export function encodeLoc(value: { readonly [key: string]: RdataValue }): Uint8A
   return new Uint8Array(wire.buffer)
 }
 
-/** Puts the number where it belongs; what is wrong with it otherwise. */
+/** Reads a number into `into`; returns what is wrong with it, if anything. */
 function readNumber(key: NumberKey, text: string, into: Record<NumberKey, number>): string | undefined {
   const [least, most] = NUMBERS[key]
   const isWhole = /_(degrees|minutes)$/.test(key)
@@ -93,7 +93,7 @@ function directionFault(key: string, text: string): string | undefined {
 const angle = (degrees: number, minutes: number, seconds: number): number =>
   degrees * MS_PER_DEGREE + minutes * 60_000 + Math.round(seconds * 1000)
 
-/** The first digit stays, what is behind it is lost: the form has room for no more. */
+/** A size in the form of RFC 1876 §2, one digit and a power of ten in centimetres: further digits are lost. */
 function encodeSize(metres: number): number {
   let exponent = 0
   let digit = Math.round(metres * 100)
@@ -101,7 +101,7 @@ function encodeSize(metres: number): number {
   return (digit << 4) | exponent
 }
 
-/** As `31 58 52.100 S 115 49 11.700 E 20.00m 10m 10m 2m`. */
+/** LOC RDATA → presentation text: `31 58 52.100 S 115 49 11.700 E 20.00m 10m 10m 2m`. */
 export function formatLoc(bytes: Uint8Array): string | Fault {
   if (bytes.length !== BYTES) return { fault: `LOC: its RDATA has ${bytes.length} bytes, not ${BYTES}` }
   const wire = new DataView(bytes.buffer, bytes.byteOffset)

@@ -1,12 +1,14 @@
 /**
- * Whole messages as plain objects in DNS text, for tests, explain and tools; never on the query path. Decoding never
- * throws, never loops, and its work is bounded by the message's length; what cannot be read is a fault.
+ * Whole messages as plain objects with DNS text, for `explain`, the DNS client and tests; never on the query path.
+ * Decoding never throws and never loops, and its work is bounded by the message's length. What cannot be read is a
+ * Fault.
  */
 import { formatAddress, isZeroBehind, maskAddress, parseAddress } from './address.ts'
 import { type Fault, ROOT, formatName, isFault, parseName, readName } from './name.ts'
 import { formatRdata } from './rdata.ts'
 import { OPTION, TYPE, className, classNumber, rcodeName, typeName, typeNumber } from './types.ts'
 
+/** An entry of the question section. */
 export interface Question {
   /** Text with the final dot. */
   readonly name: string
@@ -14,12 +16,14 @@ export interface Question {
   readonly class: string
 }
 
+/** A resource record. */
 export interface Rr extends Question {
   readonly ttlSeconds: number
   /** Presentation text. */
   readonly rdata: string
 }
 
+/** The client subnet option (RFC 7871 §6). Prefix lengths in bits. */
 export interface Ecs {
   readonly family: number
   readonly source: number
@@ -28,11 +32,13 @@ export interface Ecs {
   readonly address: string
 }
 
+/** An EDNS option (RFC 6891 §6.1.2). */
 export interface EdnsOption {
   readonly code: number
   readonly data: Uint8Array
 }
 
+/** The OPT record (RFC 6891 §6.1). `payload`: UDP payload size in bytes. */
 export interface Edns {
   readonly payload: number
   readonly version: number
@@ -41,10 +47,11 @@ export interface Edns {
   readonly ecs?: Ecs
 }
 
+/** A decoded message (RFC 1035 §4.1). */
 export interface Message {
   readonly id: number
   readonly opcode: number
-  /** With EDNS's upper bits. */
+  /** Mnemonic; the upper bits are those of EDNS. */
   readonly rcode: string
   readonly qr: boolean
   readonly aa: boolean
@@ -61,7 +68,7 @@ export interface Message {
   readonly edns?: Edns
 }
 
-/** Any bytes → the message, or what is wrong with it; bytes behind the last record are a fault too. */
+/** Decodes a message from any bytes, or says what is wrong with them. Bytes behind the last record are a fault too. */
 export function decodeMessage(bytes: Uint8Array): Message | Fault {
   if (bytes.length < HEADER_BYTES) return { fault: `${bytes.length} bytes are no header` }
   const flags = u16(bytes, 2)
@@ -113,7 +120,7 @@ interface Opt {
   readonly rcodeHigh: number
 }
 
-/** What was read, and the index behind it. */
+/** A value that was read, and the index behind it. */
 interface ReadResult<T> {
   readonly value: T
   readonly next: number
@@ -176,7 +183,7 @@ function readOpt(bytes: Uint8Array, fixed: number, start: number, end: number): 
   return { rcodeHigh: bytes[fixed + 4]!, edns }
 }
 
-/** RFC 7871 §6; the scope is free, for responses. */
+/** Reads a client subnet (RFC 7871 §6). Any scope is accepted, because responses have one. */
 function readEcs(data: Uint8Array): Ecs | Fault {
   if (data.length < 4) return { fault: 'a client subnet is cut short' }
   const family = u16(data, 0)
@@ -192,9 +199,10 @@ function readEcs(data: Uint8Array): Ecs | Fault {
   return { family, source, scope, address: size === 0 ? '' : formatAddress(address) }
 }
 
-/** `www.example.com. 30 IN A 192.0.2.1` */
+/** A record as text: `www.example.com. 30 IN A 192.0.2.1`. */
 export const formatRr = (rr: Rr): string => `${rr.name} ${rr.ttlSeconds} ${rr.class} ${rr.type} ${rr.rdata}`
 
+/** A query to encode. */
 export interface QuerySpec {
   readonly name: string
   /** Mnemonic or TYPEn. */
@@ -213,7 +221,7 @@ export interface QuerySpec {
   }
 }
 
-/** A query's bytes. Throws on a spec that cannot be one: it is the caller's own text. */
+/** Encodes a query. Throws on an invalid spec, which is a bug of the caller. */
 export function encodeQuery(spec: QuerySpec): Uint8Array {
   const name = parseName(spec.name)
   if (isFault(name)) throw new Error(name.fault)

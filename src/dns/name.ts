@@ -8,16 +8,20 @@
  * by-product; parseQuery and the Image's builder must agree on it, which is why it lives here.
  */
 
-/** A fault in what was given, in words that stand in a sentence. `field`: the key of a structured value it lies in. */
+/**
+ * What is wrong with an input, in words that fit into a sentence. `field`: for structured values, the key that has the
+ * fault.
+ */
 export interface Fault {
   readonly fault: string
   readonly field?: string
 }
 
+/** Whether a result is a Fault. */
 export const isFault = (value: object): value is Fault => 'fault' in value
 
 export const MAX_NAME_BYTES = 255
-/** In text, where a byte takes four characters at most (`\\DDD`). */
+/** The same in text: a byte takes at most four characters (`\\DDD`). */
 const MAX_NAME_CHARACTERS = 4 * MAX_NAME_BYTES
 const MAX_LABEL_BYTES = 63
 /** 127 labels of one byte fill a name. */
@@ -33,7 +37,7 @@ const DOT = 46
 const BACKSLASH = 92
 
 /**
- * Name in text → wire form, case kept, the root label at its end. Characters beyond ASCII are a fault (see idna.ts).
+ * A name from text → wire form, with its case and the root label. Characters beyond ASCII are a Fault; see idna.ts.
  */
 export function parseName(text: string): Uint8Array | Fault {
   if (text === '') return { fault: 'a name is empty' }
@@ -77,13 +81,13 @@ function labelFault(text: string, bytes: number): Fault | undefined {
   return undefined
 }
 
-/** True of text that no name has, whatever it says: nothing else is worth doing with it. */
+/** Whether a text is too long to be a name, so that it need not be parsed. */
 export const isTooLong = (text: string): boolean => text.length > MAX_NAME_CHARACTERS
 export const TOO_LONG: Fault = {
   fault: `a name of more than ${MAX_NAME_CHARACTERS} characters is longer than 255 bytes`,
 }
 
-/** True of text that ends with an unescaped dot: a fully qualified name. */
+/** Whether a name ends with an unescaped dot, so that it is fully qualified. */
 export function isAbsolute(text: string): boolean {
   let backslashes = 0
   while (text.charCodeAt(text.length - 2 - backslashes) === BACKSLASH) backslashes++
@@ -99,8 +103,9 @@ export interface DecodedName {
 }
 
 /**
- * The name at message[at…], which may be compressed (RFC 1035 §4.1.4), none of it at or behind `end`. Each pointer must
- * lead to before the part that it ends, and a name may have as many as labels: neither loops nor long chains get by.
+ * Reads the name at message[at…], which may be compressed (RFC 1035 §4.1.4) and must end before `end`. Each pointer
+ * must point to before the part that it ends, and a name may have at most as many pointers as labels, so there are no
+ * loops and no long chains.
  */
 export function readName(message: Uint8Array, at: number, end = message.length): DecodedName | Fault {
   const wire = new Uint8Array(MAX_NAME_BYTES)
@@ -133,7 +138,7 @@ export function readName(message: Uint8Array, at: number, end = message.length):
   }
 }
 
-/** Wire form at `wire[at…]`, valid and uncompressed → text with the final dot; the root is `.`. */
+/** The valid, uncompressed name at `wire[at…]` → text with the final dot; the root is `.`. */
 export function formatName(wire: Uint8Array, at = 0): string {
   if (wire[at] === 0) return '.'
   let text = ''
@@ -156,10 +161,10 @@ function formatLabel(wire: Uint8Array, at: number): string {
 const SPECIAL = new Uint8Array(128)
 for (const character of '."\\;()@$') SPECIAL[character.charCodeAt(0)] = 1
 
-/** A lower-case copy. Length bytes are below 64 and stay. */
+/** A lower-case copy of a name. Length bytes are below 64 and do not change. */
 export const lowerName = (wire: Uint8Array): Uint8Array => wire.map((byte) => LOWER[byte]!)
 
-/** `prefix` (its root label dropped) in front of `origin`; a fault when that is longer than 255 bytes. */
+/** Joins `prefix`, without its root label, and `origin`; a Fault when the result is longer than 255 bytes. */
 export function joinName(prefix: Uint8Array, origin: Uint8Array): Uint8Array | Fault {
   const size = prefix.length - 1 + origin.length
   if (size > MAX_NAME_BYTES) return { fault: `“${formatName(prefix)}${formatName(origin)}” is longer than 255 bytes` }
@@ -169,23 +174,23 @@ export function joinName(prefix: Uint8Array, origin: Uint8Array): Uint8Array | F
   return wire
 }
 
-/** Labels of a name, the root not counted. */
+/** The number of labels of a name, without the root. */
 export function countLabels(wire: Uint8Array): number {
   let count = 0
   for (let i = 0, size; (size = wire[i] ?? 0) > 0; i += 1 + size) count++
   return count
 }
 
-/** The name without its first label, as a view; the root has none and gives itself. */
+/** The name without its first label, as a view; for the root, the root. */
 export const parentName = (wire: Uint8Array): Uint8Array => (wire[0] === 0 ? wire : wire.subarray(1 + wire[0]!))
 
-/** Whether a[atA …] and b[atB …] agree in so many bytes. */
+/** Whether the first `bytes` bytes at a[atA …] and b[atB …] are equal. */
 export function sameBytes(a: Uint8Array, atA: number, b: Uint8Array, atB: number, bytes: number): boolean {
   for (let i = 0; i < bytes; i++) if (a[atA + i] !== b[atB + i]) return false
   return true
 }
 
-/** True when `name` is `zone` or below it; both in lower case. */
+/** Whether `name` is `zone` or below it; both in lower case. */
 export function isWithin(name: Uint8Array, zone: Uint8Array): boolean {
   let suffix = name
   while (suffix.length > zone.length && suffix[0] !== 0) suffix = parentName(suffix)
@@ -193,8 +198,9 @@ export function isWithin(name: Uint8Array, zone: Uint8Array): boolean {
 }
 
 /**
- * Hash of `label.suffix` from the hash of the suffix and the label at `wire[at]` (its length byte), lower-case bytes.
- * One multiplication a byte and little a label, for a name may have 127 of them: what indexes a table is mix() of it.
+ * The hash of `label.suffix`, from the hash of the suffix and the label whose length byte is at `wire[at]`, in lower
+ * case. It costs one multiplication for each byte and little for each label, for a name may have 127. Use mix() of it
+ * as an index.
  */
 export function hashLabel(suffix: number, wire: Uint8Array, at: number): number {
   const end = at + wire[at]!
@@ -203,7 +209,10 @@ export function hashLabel(suffix: number, wire: Uint8Array, at: number): number 
   return hash ^ (hash >>> 15)
 }
 
-/** Where each label of the name at wire[at …] begins, the root's too, counted from `at`. Returns the labels. */
+/**
+ * Fills `starts` with the offset from `at` of each label of the name at wire[at …], the root's included. Returns the
+ * number of labels without the root.
+ */
 export function labelStarts(wire: Uint8Array, at: number, starts: Uint8Array): number {
   let labels = 0
   let i = 0
@@ -212,7 +221,10 @@ export function labelStarts(wire: Uint8Array, at: number, starts: Uint8Array): n
   return labels
 }
 
-/** Hashes of the suffixes that begin at these labels of the lower-case name at wire[at …]; the root's is the seed. */
+/**
+ * Fills `hashes` with the hashes of the suffixes of the lower-case name at wire[at …]; the hash of the root is the
+ * seed.
+ */
 export function hashSuffixes(
   wire: Uint8Array,
   at: number,
@@ -230,8 +242,9 @@ export function hashSuffixes(
 }
 
 /**
- * Hashes of all suffixes of a lower-case name, itself first and the root last: labels + 1 of them, signed 32 bits. `seed` is the
- * root's, where every name's begins: an Image has its own, so that nobody can write names that all meet in one place of its table.
+ * The hashes of all suffixes of a lower-case name, from the name itself to the root: labels + 1 signed 32-bit numbers.
+ * `seed`: the hash of the root. Each Image has its own seed, so that nobody can write names that collide in its hash
+ * table.
  */
 export function suffixHashes(wire: Uint8Array, seed: number): Int32Array {
   const starts = new Uint8Array(MAX_LABELS + 1)
@@ -241,9 +254,9 @@ export function suffixHashes(wire: Uint8Array, seed: number): Int32Array {
   return hashes
 }
 
-/** Hash of a lower-case name in wire form: signed 32 bits, as in Query.hashes. */
+/** The hash of a lower-case name in wire form: a signed 32-bit number, as in Query.hashes. */
 export const hashName = (wire: Uint8Array, seed: number): number => suffixHashes(wire, seed)[0]!
 
-/** Bytes as a key of Maps and Sets. */
+/** A name's bytes as a string, for keys of Maps and Sets. */
 export const keyOf = (wire: Uint8Array): string =>
   Buffer.from(wire.buffer, wire.byteOffset, wire.length).toString('latin1')

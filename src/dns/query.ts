@@ -1,43 +1,47 @@
 /**
- * A query, as the answering path reads it: one reused object of numbers and some scratch arrays; nothing is allocated.
- * Work is bounded by the packet's length; bytes behind `length` are never read; nothing throws.
+ * The parser of queries on the answering path: it fills one reused object and allocates nothing. Its work is bounded by
+ * the packet's length, it never reads bytes behind `length`, and it never throws. Called by answer/answer.ts.
  *
- * Strict where the RFCs are, and where they say nothing as strict as the packet's own words: counts that promise more
- * or fewer records than there are bytes are FORMERR (so does Knot; BIND lets bytes behind the last record pass).
+ * It is strict where the RFCs are. Where they say nothing, the packet must be consistent: counts that do not match the
+ * records in the packet are FORMERR, as in Knot (BIND accepts bytes behind the last record).
  */
 import { hashSuffixes, labelStarts, LOWER, MAX_LABELS, MAX_NAME_BYTES } from './name.ts'
 import { OPTION, TYPE } from './types.ts'
 
-/** What is wrong with a packet: DROP = answer nothing; the others are the rcode to answer with. */
+/** Results of parseQuery(): Q_OK; Q_DROP = send no answer; the others are the rcode to answer with. */
 export const Q_OK = 0
 export const Q_DROP = -1
 export const Q_FORMERR = 1
 export const Q_NOTIMP = 4
 export const Q_BADVERS = 16
 
+/** A parsed query: one object for each thread, used again for every query. */
 export interface Query {
   id: number
-  /** Second word of the header as it came. */
+  /** The second word of the header, as received. */
   flags: number
-  /** First byte behind the question, from the start of the packet: 12 + qname + 4. 0 when the question is unreadable. */
+  /** Offset in the packet of the first byte behind the question: 12 + name + 4; 0 when the question cannot be read. */
   questionEnd: number
-  /** Query name in lower-case wire form, at the start of this scratch (255 bytes). */
+  /** The query name in lower-case wire form: the first `nameBytes` bytes. */
   readonly name: Uint8Array
   nameBytes: number
-  /** Labels without the root. */
+  /** Number of labels, without the root. */
   labels: number
-  /** Per label, leftmost first: where it starts in `name`; labelAt[labels] is the root's. */
+  /** For each label, leftmost first, its offset in `name`; labelAt[labels] is the root. */
   readonly labelAt: Uint8Array
-  /** Per label: hash of the suffix that starts there (hash of the root at [labels]); see hashName(). */
+  /** For each label, the hash of the suffix that begins there; hashes[labels] is that of the root. See hashName(). */
   readonly hashes: Int32Array
   type: number
   class: number
   edns: boolean
-  /** Payload size the client takes; 512 without EDNS, never below. */
+  /** The largest UDP payload that the client accepts, in bytes: at least 512, which it is without EDNS. */
   payload: number
-  /** DO bit. */
+  /** The DO bit (RFC 3225). */
   dnssecOk: boolean
-  /** ECS present: family 1 or 2 (0 with source 0), source prefix length, and the address, zero behind its bytes. */
+  /**
+   * There is an ECS option: family 1 or 2 (0 with source 0), source prefix length in bits, and the address, padded with
+   * zeros.
+   */
   ecs: boolean
   ecsFamily: number
   ecsSource: number
@@ -45,6 +49,7 @@ export interface Query {
   readonly ecsAddress: Uint8Array
 }
 
+/** A Query to be filled by parseQuery(). */
 export const makeQuery = (): Query => ({
   id: 0,
   flags: 0,
@@ -65,7 +70,7 @@ export const makeQuery = (): Query => ({
   ecsAddress: new Uint8Array(16),
 })
 
-/** Puts a name (lower-case wire form) where parseQuery() puts the query's. */
+/** Sets the name (lower-case wire form) of a Query, as parseQuery() does. */
 export function setName(q: Query, name: Uint8Array, seed: number): void {
   q.name.set(name)
   q.nameBytes = name.length
@@ -73,18 +78,20 @@ export function setName(q: Query, name: Uint8Array, seed: number): void {
   hashSuffixes(name, 0, q.labelAt, q.labels, q.hashes, seed)
 }
 
-/** Of records behind the question, and of EDNS options: far more than any query has, and so few that none costs many others. */
+/**
+ * The most records behind the question, and the most EDNS options: far more than real queries have, and cheap to read.
+ */
 const MOST_RECORDS = 16
 const MOST_OPTIONS = 64
 const HEADER_BYTES = 12
-/** Type, class, TTL and RDLENGTH of a record. */
+/** Size of a record's type, class, TTL and RDLENGTH. */
 const FIXED_BYTES = 10
 
 /**
- * Reads the query at packet[at … at + length) into `q` and returns Q_*; Q_DROP is for what must not be answered at all:
- * less than a header, or a response. Otherwise `q` holds what was readable, so that the reply can echo it: id, flags,
- * the question when questionEnd > 0, EDNS when there was an OPT (RFC 6891 §7: a bad option's FORMERR carries OPT too).
- * `seed`: of the Image in which the name will be looked up.
+ * Reads the query at packet[at … at + length) into `q` and returns Q_*. Q_DROP is for packets that must not be
+ * answered: less than a header, or a response. Otherwise `q` has what could be read, for the reply: id and flags, the
+ * question if questionEnd > 0, EDNS if there was an OPT (RFC 6891 §7: FORMERR for a bad option has an OPT too). `seed`:
+ * that of the Image in which the name will be looked up.
  */
 export function parseQuery(packet: Uint8Array, at: number, length: number, q: Query, seed: number): number {
   q.questionEnd = q.nameBytes = q.labels = q.type = q.class = q.ecsFamily = q.ecsSource = 0
@@ -99,7 +106,7 @@ export function parseQuery(packet: Uint8Array, at: number, length: number, q: Qu
   let i = readQuestion(packet, at + HEADER_BYTES, end, q, seed)
   if (i < 0) return Q_FORMERR
   q.questionEnd = i - at
-  // Records that a query may bring along (IXFR's SOA) mean nothing here, but OPT has its place (RFC 6891 §6.1.1).
+  // other records that a query may have (the SOA of IXFR) are ignored, but OPT must be in additional (RFC 6891 §6.1.1)
   const before = count(packet, at + 6) + count(packet, at + 8)
   const additional = count(packet, at + 10)
   if (before + additional > MOST_RECORDS) return Q_FORMERR
@@ -128,7 +135,7 @@ const count = (packet: Uint8Array, at: number): number => (packet[at]! << 8) | p
 
 const typeAt = count
 
-/** Name, type and class; the index behind them, −1 when they aren't whole or the name is compressed. */
+/** Reads name, type and class. Returns the index behind them; −1 when they are incomplete or the name is compressed. */
 function readQuestion(packet: Uint8Array, start: number, end: number, q: Query, seed: number): number {
   const { name, labelAt, hashes } = q
   let i = start
@@ -154,7 +161,7 @@ function readQuestion(packet: Uint8Array, start: number, end: number, q: Query, 
   return i + 5
 }
 
-/** The index behind a name, where a record's fixed part fits too; −1 without. Its labels are nobody's business. */
+/** The index behind a record's owner name; −1 when the record's fixed part does not fit. The labels are not checked. */
 function skipName(packet: Uint8Array, start: number, end: number): number {
   let i = start
   while (i < end) {
@@ -169,18 +176,18 @@ function skipName(packet: Uint8Array, start: number, end: number): number {
   return i + FIXED_BYTES <= end ? i : -1
 }
 
-/** The index behind the record whose type is at `fixed`; −1 when its RDATA is not all there. */
+/** The index behind the record whose type is at `fixed`; −1 when its RDATA is cut off. */
 function recordEnd(packet: Uint8Array, fixed: number, end: number): number {
   const behind = fixed + FIXED_BYTES + count(packet, fixed + 8)
   return behind <= end ? behind : -1
 }
 
-/** OPT whose type is at `fixed` and whose options end at `end` (RFC 6891 §6.1.2, §6.1.3). */
+/** Reads the OPT whose type is at `fixed` and whose options end at `end` (RFC 6891 §6.1.2, §6.1.3). */
 function readOpt(packet: Uint8Array, fixed: number, end: number, q: Query): number {
   q.edns = true
   q.payload = Math.max(512, count(packet, fixed + 2))
   q.dnssecOk = packet[fixed + 6]! >= 0x80
-  if (packet[fixed + 5] !== 0) return Q_BADVERS // options of a version nobody knows are not read
+  if (packet[fixed + 5] !== 0) return Q_BADVERS // options of an unknown version are not read
   let i = fixed + FIXED_BYTES
   for (let left = MOST_OPTIONS; i < end; left--) {
     if (i + 4 > end || left === 0) return Q_FORMERR
@@ -194,8 +201,9 @@ function readOpt(packet: Uint8Array, fixed: number, end: number, q: Query): numb
 }
 
 /**
- * ECS as RFC 7871 §6 wants it of a query: exactly the bytes that the source prefix needs, no bit set behind it, scope 0,
- * a family that exists. Family 0 has no addresses: only source 0, the client's wish to stay unnamed (§7.1.2).
+ * Reads ECS as RFC 7871 §6 requires it of a query: as many bytes as the source prefix needs, no bit set behind it,
+ * scope 0, a known family. Family 0 has no addresses, only source 0: the client does not want its subnet to be used
+ * (§7.1.2).
  */
 function readEcs(packet: Uint8Array, start: number, end: number, q: Query): boolean {
   if (end - start < 4) return false

@@ -1,9 +1,10 @@
 /**
- * RDATA of the types that zones may hold: operators' values → wire (encodeRdata), wire → presentation text
- * (formatRdata; types without a form of their own by RFC 3597 §5). Values are octoDNS's; every scalar is its source text.
+ * RDATA of the types that zones may have: operators' values → wire (encodeRdata), and wire → presentation text
+ * (formatRdata; for unknown types in the form of RFC 3597 §5). Values have octoDNS's form, in which every scalar is its
+ * source text.
  *
- * A type is one row of a table: the kinds of its fields in wire order. Both directions read that row. LOC is the one type
- * whose fields are written otherwise than they lie on the wire (loc.ts).
+ * Each type is a row of a table: the kinds of its fields in wire order, used in both directions. LOC is the only type
+ * whose values have other fields than its wire form (loc.ts).
  */
 import { concat, encodeField, type FieldText, formatField, type Kind, type RdataValue } from './fields.ts'
 import { encodeLoc, formatLoc, LOC_KEYS } from './loc.ts'
@@ -18,7 +19,7 @@ interface Field {
   readonly key?: string
   readonly alias?: string
   readonly missing?: RdataValue
-  /** How many bytes it has where the field `of` has one of these values. */
+  /** The required size, in bytes, for some values of another field, `of`. */
   readonly sizes?: { readonly of: string; readonly bytes: Readonly<Record<string, number>> }
 }
 
@@ -41,7 +42,9 @@ const SVCB = [
   field('svcparams', 'params', { missing: {} }),
 ] as const
 
-/** A single field without a key stands as a scalar; all others as a mapping. */
+/**
+ * The fields of each type. A type with a single field without a key has scalars as values; all others have mappings.
+ */
 const FORMS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Field[]>([
   [TYPE.A, [{ kind: 'ipv4' }]],
   [TYPE.AAAA, [{ kind: 'ipv6' }]],
@@ -111,7 +114,7 @@ const FORMS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Fi
   [TYPE.HINFO, [field('cpu', 'text'), field('os', 'text')]], // RFC 8482's answer to ANY: printed only
 ])
 
-/** octoDNS's former keys of DS, which are DNSKEY's for the same bytes. */
+/** octoDNS's former keys of DS: keys of DNSKEY with the bytes of DS. */
 const FORMER_DS = [
   field('flags', 'u16'),
   field('protocol', 'u8'),
@@ -124,12 +127,12 @@ export const ZONE_TYPES: readonly string[] = [...FORMS.keys(), TYPE.LOC]
   .filter((type) => type !== TYPE.HINFO)
   .map(typeName)
 
-/** One key of a type's values, for those who describe them. */
+/** A key of a type's values, for the JSON Schema. */
 export interface ValueKey {
   readonly key: string
   /** An older name that octoDNS takes too. */
   readonly alias?: string
-  /** Of whole numbers: the largest. */
+  /** For whole numbers: the largest. */
   readonly most?: number
   /** A mapping with keys of its own. */
   readonly isMapping: boolean
@@ -138,7 +141,7 @@ export interface ValueKey {
 
 const MOST: Readonly<Partial<Record<Field['kind'], number>>> = { u8: 0xff, u16: 0xffff, u32: 0xffffffff }
 
-/** The forms that a type's values may have, each by its keys; none where a value is a text. */
+/** The forms of a type's values, each by its keys; empty if its values are texts. */
 export function valueForms(type: string): readonly (readonly ValueKey[])[] {
   const number = typeNumber(type) ?? 0
   if (number === TYPE.LOC) return [LOC_KEYS.map((key) => ({ key, isMapping: false, isOptional: false }))]
@@ -154,7 +157,8 @@ function keyOf({ key, kind, alias, missing }: Field): readonly ValueKey[] {
 }
 
 /**
- * Wire RDATA of a value, names in it uncompressed, case kept; names must end with a dot. A fault names the field.
+ * A value → wire RDATA, with names uncompressed and their case kept; names must end with a dot. A Fault names the
+ * field.
  *
  *   A AAAA NS CNAME PTR TXT SPF   text                     OPENPGPKEY   text: base64
  *   MX     {preference | priority, exchange | value}       CAA   {flags, tag, value}
@@ -165,8 +169,8 @@ function keyOf({ key, kind, alias, missing }: Field): readonly ValueKey[] {
  *   SVCB   HTTPS  {svcpriority, targetname, svcparams: {…}} (svcb.ts)      LOC  see loc.ts
  *   SOA    {mname, rname, serial, refresh, retry, expire, minimum}
  *
- * Texts are UTF-8 with master-file escapes (RFC 1035 §5.1), so octoDNS's `\;` is `;`, as is a bare one; text
- * that begins and ends with `"` is one quoted string or several. TXT beyond 255 bytes becomes several strings.
+ * Texts are UTF-8 with master-file escapes (RFC 1035 §5.1), so octoDNS's `\;` and a bare `;` mean the same. A text that
+ * begins and ends with `"` is one quoted string or several. A TXT longer than 255 bytes becomes several strings.
  */
 export function encodeRdata(type: number, value: RdataValue): Uint8Array | Fault {
   const isFormer =
@@ -219,8 +223,8 @@ function encodeValue({ kind }: Field, value: RdataValue): Uint8Array | Fault {
 }
 
 /**
- * Presentation text of the RDATA at message[at … end); names in it may be compressed within `message`. A fault when it
- * isn't RDATA of that type.
+ * The RDATA at message[at … end) → presentation text; names in it may be compressed within `message`. A Fault when it
+ * is no RDATA of that type.
  */
 export function formatRdata(type: number, message: Uint8Array, at = 0, end = message.length): string | Fault {
   if (type === TYPE.LOC) return formatLoc(message.subarray(at, end))
@@ -239,6 +243,6 @@ export function formatRdata(type: number, message: Uint8Array, at = 0, end = mes
   return texts.join(' ')
 }
 
-/** RFC 3597 §5. */
+/** The presentation form of unknown types (RFC 3597 §5). */
 const formatUnknown = (bytes: Uint8Array): string =>
   bytes.length === 0 ? '\\# 0' : `\\# ${bytes.length} ${Buffer.from(bytes).toString('hex')}`

@@ -6,7 +6,7 @@
 import { concat, encodeField, escape, formatField, parseText, type RdataValue } from './fields.ts'
 import { type Fault, isFault } from './name.ts'
 
-/** §14.3.2, in the order of their numbers; `addresses` and `bytes` lists need at least one entry. */
+/** The names of the keys, in the order of their numbers (§14.3.2). */
 const KEYS = ['mandatory', 'alpn', 'no-default-alpn', 'port', 'ipv4hint', 'ech', 'ipv6hint'] as const
 type Key = (typeof KEYS)[number]
 const NAMES: readonly string[] = KEYS
@@ -25,7 +25,7 @@ function keyNumber(name: string): number | undefined {
 
 const keyName = (number: number): string => NAMES[number] ?? `key${number}`
 
-/** Wire form; a fault names the parameter. */
+/** A mapping of parameters → wire form. A Fault names the parameter. */
 export function encodeParams(params: { readonly [key: string]: RdataValue }): Uint8Array | Fault {
   const encoded: { readonly number: number; readonly value: Uint8Array }[] = []
   for (const [name, given] of Object.entries(params)) {
@@ -80,7 +80,7 @@ function encodeParam(
   }
 }
 
-/** One value behind the other. */
+/** Encodes each item of a list, one after the other. */
 function encodeEach(given: RdataValue, encode: (text: string) => Uint8Array | Fault): Uint8Array | Fault {
   if (!Array.isArray(given) || given.length === 0) return { fault: 'a list is wanted, and not an empty one' }
   const parts: Uint8Array[] = []
@@ -92,7 +92,10 @@ function encodeEach(given: RdataValue, encode: (text: string) => Uint8Array | Fa
   return concat(parts)
 }
 
-/** §8: keys that a client must know; each is there, none twice, and never `mandatory` itself. */
+/**
+ * Encodes `mandatory` (§8), the keys that a client must know: each must be in the record, once, and never `mandatory`
+ * itself.
+ */
 function encodeMandatory(given: RdataValue, params: { readonly [key: string]: RdataValue }): Uint8Array | Fault {
   const numbers = new Set<number>()
   const fault = encodeEach(given, (name) => {
@@ -106,7 +109,7 @@ function encodeMandatory(given: RdataValue, params: { readonly [key: string]: Rd
   return isFault(fault) ? fault : concat([...numbers].toSorted((a, b) => a - b).map(twoBytes))
 }
 
-/** Presentation text of the parameters at message[at … end), which they fill. */
+/** The parameters at message[at … end), which must fill it exactly → presentation text. */
 export function formatParams(
   message: Uint8Array,
   at: number,
@@ -128,13 +131,13 @@ export function formatParams(
   return { text: texts.join(' '), next: end }
 }
 
-/** Empty where the key stands alone. */
+/** A parameter's value as text; empty if the key has no value. */
 function formatParam(key: Key | undefined, message: Uint8Array, at: number, end: number): string | Fault {
   switch (key) {
     case 'mandatory':
       return list(at, end, (i) => ({ text: keyName((message[i]! << 8) | (message[i + 1] ?? 0)), next: i + 2 }))
     case 'alpn': {
-      // a comma or backslash of an id is escaped for the list, and that again for the text (RFC 9460, appendix A.1)
+      // commas and backslashes in an id are escaped for the list, and again for the text (RFC 9460, appendix A.1)
       const ids = list(at, end, (i) => {
         const next = i + 1 + message[i]!
         const id = Buffer.from(message.subarray(i + 1, Math.min(next, end))).toString('latin1')
@@ -158,7 +161,7 @@ function formatParam(key: Key | undefined, message: Uint8Array, at: number, end:
   }
 }
 
-/** Values that fill the bytes, with commas between; at least one, and `isOne`: no more. */
+/** Reads values until `end` and joins them with commas: at least one, with `isOne` exactly one. */
 function list(
   at: number,
   end: number,

@@ -1,9 +1,9 @@
 /**
- * Numbers of the protocol and their mnemonics: RR types (RFC 3597 for those without one), classes, rcodes and EDNS
- * options. The IANA registries as far as something here says their names.
+ * Numbers of the protocol and their mnemonics: RR types (RFC 3597 for those without a mnemonic), classes, rcodes and
+ * EDNS options, from the IANA registries. Only those that are used here.
  */
 
-/** RR types by mnemonic: those that zones may hold first, then those that are only asked for or only printed. */
+/** RR types by mnemonic: those of zones, and those that only occur in queries or in output. */
 export const TYPE = {
   A: 1,
   NS: 2,
@@ -41,8 +41,10 @@ export const TYPE = {
   CAA: 257,
 } as const
 
+/** Classes by mnemonic. */
 export const CLASS = { IN: 1, CH: 3, HS: 4, NONE: 254, ANY: 255 } as const
 
+/** Rcodes by mnemonic; those above 15 need EDNS. */
 export const RCODE = {
   NOERROR: 0,
   FORMERR: 1,
@@ -71,7 +73,7 @@ const TYPE_NAMES = reversed(TYPE)
 const CLASS_NAMES = reversed(CLASS)
 const RCODE_NAMES = reversed(RCODE)
 
-/** `TYPE65280` → 65280, `CLASS7` → 7 (RFC 3597 §5); undefined unless it is a 16-bit number behind the word. */
+/** `TYPE65280` → 65280, `CLASS7` → 7 (RFC 3597 §5); undefined unless a 16-bit number follows the word. */
 function generic(text: string, word: string): number | undefined {
   if (!text.startsWith(word)) return undefined
   const digits = text.slice(word.length)
@@ -88,6 +90,7 @@ export function typeNumber(text: string): number | undefined {
   return numberIn(TYPE, upper) ?? generic(upper, 'TYPE')
 }
 
+/** A type's mnemonic, or `TYPEn`. */
 export const typeName = (type: number): string => TYPE_NAMES.get(type) ?? `TYPE${type}`
 
 /** Mnemonic or `CLASSn`, in any case → number; undefined when unknown. */
@@ -96,6 +99,8 @@ export function classNumber(text: string): number | undefined {
   return numberIn(CLASS, upper) ?? generic(upper, 'CLASS')
 }
 
+/** A class's mnemonic, or `CLASSn`. */
 export const className = (number: number): string => CLASS_NAMES.get(number) ?? `CLASS${number}`
 
+/** An rcode's mnemonic, or `RCODEn`. */
 export const rcodeName = (rcode: number): string => RCODE_NAMES.get(rcode) ?? `RCODE${rcode}`
