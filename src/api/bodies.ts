@@ -1,6 +1,6 @@
 /** What may be posted: bodies of the API's POST routes, checked before anything of the node sees them. */
 import { z } from 'zod'
-import { type OverrideRequest, refusedDuration } from '../health/override.ts'
+import { type OverrideRequest, durationRefusal } from '../health/override.ts'
 import { parseDurationMs } from '../units.ts'
 
 /** The largest body that is read; more than any of them needs. */
@@ -40,7 +40,7 @@ const DURATION = z
   .string()
   .transform((written) => parseDurationMs(written))
   .refine(
-    (ms) => ms !== undefined && refusedDuration(ms) === undefined,
+    (ms) => ms !== undefined && durationRefusal(ms) === undefined,
     'is no duration like 30m, 2h or 1d, 1s to 365d',
   )
 

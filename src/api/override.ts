@@ -1,5 +1,5 @@
 /** Applies an operator's override at this node: checks what it would undo, applies it, waits until it is stored, logs it. */
-import type { Kept, NodeHealth, ServiceHealth } from '../health/node-health.ts'
+import type { SaveResult, NodeHealth, ServiceHealth } from '../health/node-health.ts'
 import { canonicalPattern, type Override, type OverrideAction } from '../health/override.ts'
 import { count } from '../units.ts'
 import type { OverrideBody } from './bodies.ts'
@@ -47,7 +47,7 @@ export interface ForgetResult {
   readonly notKept: NotStored
 }
 
-export const notStoredIn = ({ disk, board }: Pick<Kept, 'disk' | 'board'>): NotStored => [
+export const notStoredIn = ({ disk, board }: Pick<SaveResult, 'disk' | 'board'>): NotStored => [
   ...(disk === undefined ? [] : [{ where: 'disk' as const, why: disk }]),
   ...(board === undefined ? [] : [{ where: 'board' as const, why: board }]),
 ]
@@ -67,9 +67,9 @@ export async function applyOverride(
   const result = health.override({ pattern, action: ACTIONS[body.action], forMs, who, why, yes })
   if ('refused' in result) return result
   const { members } = result
-  const kept = await result.kept
-  const done = kept.stands
-  const notKept = notStoredIn(kept)
+  const saved = await result.saved
+  const done = saved.current
+  const notKept = notStoredIn(saved)
   const names = new Set(members.map((member) => member.split('/')[1]))
   const left = new Map(earlier.services.map(({ service, leftPercent }) => [service, leftPercent]))
   const services = health.snapshot().services.filter(({ service }) => names.has(service))

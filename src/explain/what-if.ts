@@ -4,7 +4,7 @@
  */
 import type { World } from '../answer/world.ts'
 import { brake } from '../health/brake.ts'
-import { fitnessOf, STATE_BITS, stateOf } from '../health/member-state.ts'
+import { availabilityOf, STATE_BITS, stateOf } from '../health/member-state.ts'
 import type { MemberStatus, ServiceHealth } from '../health/node-health.ts'
 import { canonicalPattern, matches } from '../health/override.ts'
 import {
@@ -17,7 +17,7 @@ import {
   stateOf as stateIn,
   UP,
 } from '../health/table.ts'
-import type { MemberPlan, ServicePlan } from '../health/target.ts'
+import type { MemberSpec, ServiceSpec } from '../health/target.ts'
 import type { Verdict } from '../health/vote.ts'
 import type { SteeredService } from '../policy/service.ts'
 import type { ExplainContext } from '../world/build.ts'
@@ -62,19 +62,19 @@ export function assume(
   const health = live.slice()
   const services = new Set(members.filter((member) => hits([...down, ...drain], member)).map(({ service }) => service))
   const serviceOf = new Map(world.services.map((service) => [service.name, service]))
-  const planOf = new Map(context.plan.services.map((plan) => [plan.name, plan]))
+  const specOf = new Map(context.plan.services.map((spec) => [spec.name, spec]))
   for (const [name, own] of Map.groupBy(members, ({ service }) => service)) {
     if (!services.has(name)) continue
-    const supposed = own.map((plan) => ({ plan, down: hits(down, plan), drained: hits(drain, plan) }))
-    write(serviceOf.get(name)!, planOf.get(name)!, supposed, healthOf(name)?.members ?? [], health, of)
+    const supposed = own.map((spec) => ({ spec, down: hits(down, spec), drained: hits(drain, spec) }))
+    write(serviceOf.get(name)!, specOf.get(name)!, supposed, healthOf(name)?.members ?? [], health, of)
   }
   return { health, of }
 }
 
-const hits = (patterns: readonly string[], member: MemberPlan): boolean =>
+const hits = (patterns: readonly string[], member: MemberSpec): boolean =>
   patterns.some((pattern) => matches(canonicalPattern(pattern)!, member))
 
-function faultOf(pattern: string, members: readonly MemberPlan[], { sites }: ExplainContext): string | undefined {
+function faultOf(pattern: string, members: readonly MemberSpec[], { sites }: ExplainContext): string | undefined {
   const canonical = canonicalPattern(pattern)
   if (canonical === undefined) return `“${pattern}” is no SITE, SITE/SERVICE or SITE/SERVICE/VIP`
   if (members.some((member) => matches(canonical, member))) return undefined
@@ -87,7 +87,7 @@ function faultOf(pattern: string, members: readonly MemberPlan[], { sites }: Exp
 }
 
 interface MemberAssumption {
-  readonly plan: MemberPlan
+  readonly spec: MemberSpec
   readonly down: boolean
   readonly drained: boolean
 }
@@ -95,7 +95,7 @@ interface MemberAssumption {
 /** Writes the words of one service, as health/members.ts would. */
 function write(
   service: SteeredService,
-  servicePlan: ServicePlan,
+  serviceSpec: ServiceSpec,
   members: readonly MemberAssumption[],
   statuses: readonly MemberStatus[],
   health: HealthTable,
@@ -103,25 +103,25 @@ function write(
 ): void {
   const slots = new Map(service.members.map((member, vip) => [member, service.slot[vip]!]))
   const statusOf = new Map(statuses.map((status) => [status.member, status]))
-  const views = members.map(({ plan, down, drained }) => {
-    const slot = slots.get(plan.name)!
+  const views = members.map(({ spec, down, drained }) => {
+    const slot = slots.get(spec.name)!
     const word = health[slot]!
-    const status = statusOf.get(plan.name)
-    const said = down ? 'down' : status === undefined ? verdictIn(word) : status.verdict
-    const supposed = { ...plan, drained: plan.drained || drained }
-    const fitness = stateIn(word) === FORCED_DOWN ? 'out' : fitnessOf(supposed, said, status?.override)
-    return { plan: supposed, site: plan.site, slot, word, said, override: status?.override, fitness, down }
+    const status = statusOf.get(spec.name)
+    const verdict = down ? 'down' : status === undefined ? verdictIn(word) : status.verdict
+    const supposed = { ...spec, drained: spec.drained || drained }
+    const availability = stateIn(word) === FORCED_DOWN ? 'out' : availabilityOf(supposed, verdict, status?.override)
+    return { spec: supposed, site: spec.site, slot, word, verdict, override: status?.override, availability, down }
   })
-  const { sites } = brake(views, servicePlan)
-  for (const { plan, site, slot, word, said, override, down } of views) {
+  const { sites } = brake(views, serviceSpec)
+  for (const { spec, site, slot, word, verdict, override, down } of views) {
     if (stateIn(word) === FORCED_DOWN) continue
-    const braked = sites.has(site) && said === 'down' && override === undefined && !plan.drained
-    const state = STATE_BITS[stateOf(plan, said, override, braked)]
+    const braked = sites.has(site) && verdict === 'down' && override === undefined && !spec.drained
+    const state = STATE_BITS[stateOf(spec, verdict, override, braked)]
     if (state === stateIn(word) && !(braked && down)) continue
     health[slot] = healthWord(state, state === UP ? shareOf(word) : 1000, false)
-    if (braked) of.set(plan.name, 'braked')
-    else if (state === DOWN) of.set(plan.name, 'down')
-    else if (state === DRAINED) of.set(plan.name, 'drained')
+    if (braked) of.set(spec.name, 'braked')
+    else if (state === DOWN) of.set(spec.name, 'down')
+    else if (state === DRAINED) of.set(spec.name, 'drained')
   }
 }
 

@@ -2,53 +2,53 @@
  * What is remembered of members that are not in the plan: of the saved file, of other nodes, or of an earlier plan. node-health.ts
  * takes a member's past out when the member joins, and puts it back when it leaves.
  */
-import type { Judgement, Remembered } from './judgement.ts'
-import type { Earlier, Standing } from './member-state.ts'
+import type { Judgement, MemberHistory } from './judgement.ts'
+import type { PriorCondition, Condition } from './member-state.ts'
 import type { SavedHealth, SavedMember } from './saved.ts'
 import type { KnownMember } from './store.ts'
 import { HEALTH_SLOTS } from './table.ts'
 import type { Verdict } from './vote.ts'
 
-interface Absent {
-  readonly memory: Remembered & { readonly verdict: Verdict }
+interface AbsentMember {
+  readonly history: MemberHistory & { readonly verdict: Verdict }
   readonly sinceMs: number
   readonly rampSinceMs: number | undefined
   readonly leftMs: number
 }
 
 /** From monotonic to wall clock, or back, both of this process. */
-type Shift = (ms: number) => number
+type ClockShift = (ms: number) => number
 
 /** Twice as many as a plan can have. */
 const MOST_LEARNT = 2 * HEALTH_SLOTS
 
 const NOT_DECIDED: ReadonlyMap<string, Verdict> = new Map()
 
-export class Past {
-  readonly #absent = new Map<string, Absent>()
+export class AbsentMembers {
+  readonly #absent = new Map<string, AbsentMember>()
 
   /** Of a member that leaves the plan. */
-  leave(name: string, memory: Judgement, { sinceMs, rampSinceMs }: Standing, leftMs: number): void {
-    const { verdict, proven, deciding, decided } = memory
+  leave(name: string, history: Judgement, { sinceMs, rampSinceMs }: Condition, leftMs: number): void {
+    const { verdict, proven, deciding, decided } = history
     if (verdict === undefined) return
-    this.#absent.set(name, { memory: { verdict, proven, deciding, decided }, sinceMs, rampSinceMs, leftMs })
+    this.#absent.set(name, { history: { verdict, proven, deciding, decided }, sinceMs, rampSinceMs, leftMs })
   }
 
   /** Of a member that joins it, and no longer kept here. */
-  take(name: string): { readonly memory: Remembered; readonly earlier: Earlier } | undefined {
+  take(name: string): { readonly history: MemberHistory; readonly prior: PriorCondition } | undefined {
     const absent = this.#absent.get(name)
     if (absent === undefined) return undefined
     this.#absent.delete(name)
-    const { memory, sinceMs, rampSinceMs } = absent
-    const state = memory.verdict
-    return { memory, earlier: { state, braked: false, sinceMs, rampSinceMs, agent: undefined, remembered: true } }
+    const { history, sinceMs, rampSinceMs } = absent
+    const state = history.verdict
+    return { history, prior: { state, braked: false, sinceMs, rampSinceMs, agent: undefined, remembered: true } }
   }
 
-  restore(members: SavedHealth['members'], here: Shift): void {
+  restore(members: SavedHealth['members'], here: ClockShift): void {
     for (const [name, saved] of Object.entries(members)) {
       const { verdict, proven, deciding = [], sinceMs, plannedMs, rampSinceMs } = saved
       this.#absent.set(name, {
-        memory: { verdict, proven: new Set(proven), deciding, decided: NOT_DECIDED },
+        history: { verdict, proven: new Set(proven), deciding, decided: NOT_DECIDED },
         sinceMs: here(sinceMs),
         rampSinceMs: rampSinceMs === undefined ? undefined : here(rampSinceMs),
         leftMs: here(plannedMs),
@@ -61,15 +61,15 @@ export class Past {
     for (const [name, { verdict, proven }] of mostKnown(tables)) {
       if (this.#absent.has(name) || this.#absent.size >= MOST_LEARNT) continue
       // who was seen up was so by these: they go on deciding if this node's zones are newer than what is probed
-      const memory = { verdict, proven: new Set(proven), deciding: proven, decided: NOT_DECIDED }
-      this.#absent.set(name, { memory, sinceMs: nowMs, rampSinceMs: undefined, leftMs: nowMs })
+      const history = { verdict, proven: new Set(proven), deciding: proven, decided: NOT_DECIDED }
+      this.#absent.set(name, { history, sinceMs: nowMs, rampSinceMs: undefined, leftMs: nowMs })
     }
   }
 
-  collect(wall: Shift): [string, SavedMember][] {
-    return Array.from(this.#absent, ([name, { memory, sinceMs, rampSinceMs, leftMs }]) => [
+  collect(wall: ClockShift): [string, SavedMember][] {
+    return Array.from(this.#absent, ([name, { history, sinceMs, rampSinceMs, leftMs }]) => [
       name,
-      savedMember(memory, { sinceMs, rampSinceMs }, leftMs, wall),
+      savedMember(history, { sinceMs, rampSinceMs }, leftMs, wall),
     ])
   }
 
@@ -80,10 +80,10 @@ export class Past {
 
 /** A member as it is saved. */
 export function savedMember(
-  { verdict, proven, deciding }: Remembered & { readonly verdict: Verdict },
-  { sinceMs, rampSinceMs }: Pick<Standing, 'sinceMs' | 'rampSinceMs'>,
+  { verdict, proven, deciding }: MemberHistory & { readonly verdict: Verdict },
+  { sinceMs, rampSinceMs }: Pick<Condition, 'sinceMs' | 'rampSinceMs'>,
   plannedMs: number,
-  wall: Shift,
+  wall: ClockShift,
 ): SavedMember {
   return {
     verdict,
@@ -102,9 +102,9 @@ export function savedMember(
 export function mostKnown(tables: readonly ReadonlyMap<string, KnownMember>[]): Map<string, KnownMember> {
   const most = new Map<string, KnownMember>()
   for (const name of new Set(tables.flatMap((table) => [...table.keys()]))) {
-    const told = tables.flatMap((table) => table.get(name) ?? [])
-    const ups = told.filter(({ verdict }) => verdict === 'up')
-    const downs = told.filter(({ verdict }) => verdict === 'down')
+    const known = tables.flatMap((table) => table.get(name) ?? [])
+    const ups = known.filter(({ verdict }) => verdict === 'up')
+    const downs = known.filter(({ verdict }) => verdict === 'down')
     if (ups.length === downs.length) continue
     const winners = ups.length > downs.length ? ups : downs
     most.set(name, { verdict: winners[0]!.verdict, proven: [...new Set(winners.flatMap(({ proven }) => proven))] })

@@ -8,17 +8,17 @@
  * brake: all sites failing at once is a dependency, and the service's last resort answers (FIELD 19).
  */
 import { hash } from 'node:crypto'
-import type { ServicePlan } from './target.ts'
+import type { ServiceSpec } from './target.ts'
 
 /** A member as the brake sees it; `out` counts on neither side. */
-export type Fitness = 'up' | 'down' | 'out'
+export type Availability = 'up' | 'down' | 'out'
 
-export interface Fit {
+export interface SiteMember {
   readonly site: string
-  readonly fitness: Fitness
+  readonly availability: Availability
 }
 
-export interface Braking {
+export interface BrakeDecision {
   /** Sites whose DOWN members wait. */
   readonly sites: ReadonlySet<string>
   /** Capacity that is up by the verdicts, and all that counts. */
@@ -29,29 +29,29 @@ export interface Braking {
 const NONE: ReadonlySet<string> = new Set()
 
 /** Which DOWNs of a service have to wait. */
-export function brake(members: Iterable<Fit>, plan: ServicePlan): Braking {
+export function brake(members: Iterable<SiteMember>, spec: ServiceSpec): BrakeDecision {
   const tallies = tally(members)
-  const left = capacityWhere(plan, tallies, ({ up }) => up >= plan.minVips)
-  const total = capacityWhere(plan, tallies, ({ up, down }) => up + down >= plan.minVips)
-  const enough = (capacity: number): boolean => capacity * 100 >= plan.keepPercent * total
+  const left = capacityWhere(spec, tallies, ({ up }) => up >= spec.minVips)
+  const total = capacityWhere(spec, tallies, ({ up, down }) => up + down >= spec.minVips)
+  const enough = (capacity: number): boolean => capacity * 100 >= spec.keepPercent * total
   if (left === 0 || enough(left)) return { sites: NONE, left, total }
   const sites = new Set<string>()
   let kept = left
-  for (const site of inOrder(plan, tallies.keys())) {
+  for (const site of inOrder(spec, tallies.keys())) {
     if (enough(kept)) break
     const { up, down } = tallies.get(site)!
-    if (up >= plan.minVips || up + down < plan.minVips) continue
+    if (up >= spec.minVips || up + down < spec.minVips) continue
     sites.add(site)
-    kept += capacityOf(plan, site)
+    kept += capacityOf(spec, site)
   }
   return { sites, left, total }
 }
 
 /** Percent of all the service's capacity, drained sites too, that is up and takes clients. */
-export function leftPercent(members: Iterable<Fit>, plan: ServicePlan): number {
+export function leftPercent(members: Iterable<SiteMember>, spec: ServiceSpec): number {
   const tallies = tally(members)
-  const left = capacityWhere(plan, tallies, ({ up }) => up >= plan.minVips)
-  const total = capacityWhere(plan, tallies, () => true)
+  const left = capacityWhere(spec, tallies, ({ up }) => up >= spec.minVips)
+  const total = capacityWhere(spec, tallies, () => true)
   return total === 0 ? 0 : (left * 100) / total
 }
 
@@ -60,27 +60,27 @@ interface Tally {
   down: number
 }
 
-function tally(members: Iterable<Fit>): Map<string, Tally> {
+function tally(members: Iterable<SiteMember>): Map<string, Tally> {
   const tallies = new Map<string, Tally>()
-  for (const { site, fitness } of members) {
+  for (const { site, availability } of members) {
     let at = tallies.get(site)
     if (at === undefined) tallies.set(site, (at = { up: 0, down: 0 }))
-    if (fitness !== 'out') at[fitness]++
+    if (availability !== 'out') at[availability]++
   }
   return tallies
 }
 
-function capacityWhere(plan: ServicePlan, tallies: ReadonlyMap<string, Tally>, counts: (at: Tally) => boolean): number {
+function capacityWhere(spec: ServiceSpec, tallies: ReadonlyMap<string, Tally>, counts: (at: Tally) => boolean): number {
   let capacity = 0
-  for (const [site, at] of tallies) if (counts(at)) capacity += capacityOf(plan, site)
+  for (const [site, at] of tallies) if (counts(at)) capacity += capacityOf(spec, site)
   return capacity
 }
 
 /** A site without `capacity` counts 100. */
-const capacityOf = (plan: ServicePlan, site: string): number => plan.capacity[site] ?? 100
+const capacityOf = (spec: ServiceSpec, site: string): number => spec.capacity[site] ?? 100
 
 /** By a hash of the names, so that it isn't the same site that waits for every service. */
-function inOrder({ name }: ServicePlan, sites: Iterable<string>): string[] {
+function inOrder({ name }: ServiceSpec, sites: Iterable<string>): string[] {
   const keyed = Array.from(sites, (site) => [hash('sha256', `${name}/${site}`), site] as const)
   return keyed.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, site]) => site)
 }

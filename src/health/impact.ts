@@ -4,19 +4,19 @@
  */
 import { formatWholePercent, someOf } from '../units.ts'
 import { leftPercent } from './brake.ts'
-import { fitnessOf } from './member-state.ts'
+import { availabilityOf } from './member-state.ts'
 import {
   canonicalPattern,
-  effective,
+  effectiveOverride,
   isInForce,
   matches,
   mergeOverrides,
   type Override,
   type OverrideRequest,
   type OverrideSet,
-  refusedDuration,
+  durationRefusal,
 } from './override.ts'
-import type { MemberPlan, ServicePlan } from './target.ts'
+import type { MemberSpec, ServiceSpec } from './target.ts'
 import type { Verdict } from './vote.ts'
 
 /** What taking members out would do: the answer to "is it safe to drain X?". */
@@ -38,8 +38,8 @@ interface ServiceOutlook {
   readonly safe: boolean
 }
 
-export interface Looked {
-  readonly plan: MemberPlan
+export interface MemberView {
+  readonly spec: MemberSpec
   readonly verdict: Verdict | undefined
   readonly braked: boolean
 }
@@ -48,10 +48,10 @@ export interface Looked {
  * `safe`: of every service at least `keep` of its capacity stays up, and something does; or the override takes nothing
  * that is up, and nothing that the brake holds. `services`: those with a member that matches, with all their members.
  */
-export function lookOut(
+export function outlookOf(
   pattern: string,
   action: 'drain' | 'down',
-  services: readonly { readonly plan: ServicePlan; readonly members: readonly Looked[] }[],
+  services: readonly { readonly spec: ServiceSpec; readonly members: readonly MemberView[] }[],
   overrides: OverrideSet,
   wallMs: number,
 ): Outlook {
@@ -66,47 +66,47 @@ export function lookOut(
     untilMs: null,
   }
   const then = mergeOverrides(overrides, [entry])
-  const each = services.map(({ plan, members }) => lookAt(plan, members, overrides, then, wallMs))
+  const each = services.map(({ spec, members }) => serviceOutlook(spec, members, overrides, then, wallMs))
   const against = each.filter(({ safe }) => !safe)
-  const matched = services.flatMap(({ members }) => members.filter((member) => matches(pattern, member.plan)))
+  const matched = services.flatMap(({ members }) => members.filter((member) => matches(pattern, member.spec)))
   return {
     pattern,
-    members: matched.map(({ plan }) => plan.name),
+    members: matched.map(({ spec }) => spec.name),
     services: each,
     safe: against.length === 0,
-    why: [...against, ...each.filter(({ safe }) => safe)].map(say).join('; '),
+    why: [...against, ...each.filter(({ safe }) => safe)].map(describe).join('; '),
   }
 }
 
-function lookAt(
-  plan: ServicePlan,
-  members: readonly Looked[],
+function serviceOutlook(
+  spec: ServiceSpec,
+  members: readonly MemberView[],
   now: OverrideSet,
   then: OverrideSet,
   wallMs: number,
 ): ServiceOutlook {
-  const fits = (overrides: OverrideSet) =>
-    members.map(({ plan: member, verdict }) => {
-      const fitness = fitnessOf(member, verdict, effective(overrides, member, wallMs))
-      return { site: member.site, fitness }
+  const availabilities = (overrides: OverrideSet) =>
+    members.map(({ spec: member, verdict }) => {
+      const availability = availabilityOf(member, verdict, effectiveOverride(overrides, member, wallMs))
+      return { site: member.site, availability }
     })
-  const fitNow = fits(now)
-  const fitThen = fits(then)
+  const availableNow = availabilities(now)
+  const availableThen = availabilities(then)
   const takes = members.some(({ braked }, i) => {
-    const lost = fitThen[i]!.fitness === 'out'
-    return lost && (braked || fitNow[i]!.fitness === 'up')
+    const lost = availableThen[i]!.availability === 'out'
+    return lost && (braked || availableNow[i]!.availability === 'up')
   })
-  const leftThen = leftPercent(fitThen, plan)
+  const leftThen = leftPercent(availableThen, spec)
   return {
-    service: plan.name,
-    leftNowPercent: leftPercent(fitNow, plan),
+    service: spec.name,
+    leftNowPercent: leftPercent(availableNow, spec),
     leftThenPercent: leftThen,
-    keepPercent: plan.keepPercent,
-    safe: !takes || (leftThen > 0 && leftThen >= plan.keepPercent),
+    keepPercent: spec.keepPercent,
+    safe: !takes || (leftThen > 0 && leftThen >= spec.keepPercent),
   }
 }
 
-function say({ service, leftNowPercent, leftThenPercent, keepPercent, safe }: ServiceOutlook): string {
+function describe({ service, leftNowPercent, leftThenPercent, keepPercent, safe }: ServiceOutlook): string {
   const left = `${formatWholePercent(leftThenPercent)} of ${service} would be left (now ${formatWholePercent(leftNowPercent)})`
   if (safe) return left
   return leftThenPercent === 0
@@ -118,14 +118,14 @@ function say({ service, leftNowPercent, leftThenPercent, keepPercent, safe }: Se
 export function refusal(
   { pattern, action, forMs, yes }: OverrideRequest,
   outlook: Outlook | undefined,
-  members: readonly MemberPlan[],
+  members: readonly MemberSpec[],
   overrides: OverrideSet,
   wallMs: number,
 ): { readonly refused: string; readonly hint: string } | undefined {
   if (action === 'undone') return refusedUndoing(pattern, overrides, wallMs)
   if (canonicalPattern(pattern) === undefined || !members.some((member) => matches(pattern, member)))
     return { refused: `${pattern} matches no member`, hint: hintAt(pattern, members) }
-  const duration = refusedDuration(forMs)
+  const duration = durationRefusal(forMs)
   if (duration !== undefined) return duration
   if (yes || outlook === undefined || outlook.safe) return undefined
   return { refused: outlook.why, hint: 'With --yes it is done all the same' }
@@ -139,7 +139,7 @@ function refusedUndoing(pattern: string, overrides: OverrideSet, wallMs: number)
 }
 
 /** Names what there is where the pattern leaves the known. */
-function hintAt(pattern: string, members: readonly MemberPlan[]): string {
+function hintAt(pattern: string, members: readonly MemberSpec[]): string {
   const [site, service] = pattern.split('/')
   const atSite = members.filter((member) => member.site === site)
   if (atSite.length === 0)

@@ -10,11 +10,11 @@
  */
 import { type Ballot, type Outcome, type RosterEntry, verdict } from './quorum.ts'
 import { median } from './share.ts'
-import type { MemberPlan } from './target.ts'
+import type { MemberSpec } from './target.ts'
 import type { Verdict, VoteValue } from './vote.ts'
 
 /** What of a member outlives its votes, its checks and the process. */
-export interface Remembered {
+export interface MemberHistory {
   /** undefined: never seen up. */
   readonly verdict: Verdict | undefined
   /** Targets that were seen up: only their DOWN counts against a member that was. */
@@ -25,7 +25,7 @@ export interface Remembered {
   readonly decided: ReadonlyMap<string, Verdict>
 }
 
-export const NOTHING_REMEMBERED: Remembered = {
+export const NO_HISTORY: MemberHistory = {
   verdict: undefined,
   proven: new Set(),
   deciding: [],
@@ -33,7 +33,7 @@ export const NOTHING_REMEMBERED: Remembered = {
 }
 
 /** A live prober's vote on a target. */
-export interface Heard {
+export interface LiveVote {
   readonly region: string
   readonly value: VoteValue
   readonly moving: boolean
@@ -41,7 +41,7 @@ export interface Heard {
   readonly share: number
 }
 
-export interface Judgement extends Remembered {
+export interface Judgement extends MemberHistory {
   /** The votes there are don't decide: the last known good stands. */
   readonly held: boolean
   /** The checks of the plan haven't all decided yet: former ones decide. */
@@ -63,15 +63,15 @@ interface TargetOutcome extends Outcome {
 
 /** Judges a member by what live probers say of its targets now; `heard` may hold the votes of abstainers. */
 export function judge(
-  plan: MemberPlan,
-  before: Remembered,
-  heard: (target: string) => readonly Heard[],
+  spec: MemberSpec,
+  before: MemberHistory,
+  votesOn: (target: string) => readonly LiveVote[],
   roster: readonly RosterEntry[],
 ): Judgement {
-  if (plan.targets.length === 0) return unchecked(before)
-  const outcomeOf = (target: string): TargetOutcome => judgeTarget(target, plan, before, heard(target), roster)
-  const wanted = plan.targets.map(outcomeOf)
-  const former = before.verdict !== undefined && isOther(before.deciding, plan.targets) && !wanted.every(hasDecided)
+  if (spec.targets.length === 0) return unchecked(before)
+  const outcomeOf = (target: string): TargetOutcome => judgeTarget(target, spec, before, votesOn(target), roster)
+  const wanted = spec.targets.map(outcomeOf)
+  const former = before.verdict !== undefined && isOther(before.deciding, spec.targets) && !wanted.every(hasDecided)
   const deciding = former ? before.deciding.map(outcomeOf) : wanted
   const { next, held, why } = combine(deciding, before.verdict)
   const known = former ? [...wanted, ...deciding] : wanted
@@ -83,17 +83,17 @@ export function judge(
     moving: known.some(({ moving }) => moving),
     share: shares.length === 0 ? undefined : Math.min(...shares),
     why: former ? `${why}; by the former check, as the new one ${lackOf(wanted)}` : why,
-    ...remember(known, before),
-    deciding: former ? before.deciding : plan.targets,
+    ...historyOf(known, before),
+    deciding: former ? before.deciding : spec.targets,
   }
 }
 
 /** `check: none`: up because its file says so; what was proven stays so, for the day a check comes back. */
-const unchecked = ({ proven }: Remembered): Judgement => ({
+const unchecked = ({ proven }: MemberHistory): Judgement => ({
   verdict: 'up',
   proven,
   deciding: [],
-  decided: NOTHING_REMEMBERED.decided,
+  decided: NO_HISTORY.decided,
   held: false,
   former: false,
   moving: false,
@@ -103,13 +103,13 @@ const unchecked = ({ proven }: Remembered): Judgement => ({
 
 function judgeTarget(
   target: string,
-  plan: MemberPlan,
-  before: Remembered,
-  votes: readonly Heard[],
+  spec: MemberSpec,
+  before: MemberHistory,
+  votes: readonly LiveVote[],
   roster: readonly RosterEntry[],
 ): TargetOutcome {
   const ballots: readonly Ballot[] = votes
-  const outcome = verdict(ballots, roster, before.decided.get(target), plan)
+  const outcome = verdict(ballots, roster, before.decided.get(target), spec)
   const reason = reasonOf(votes, outcome.verdict)
   return {
     ...outcome,
@@ -122,13 +122,14 @@ function judgeTarget(
 }
 
 /** The median of UP votes; nearly always all ask for all. */
-function askedOf(votes: readonly Heard[]): number | undefined {
+function askedOf(votes: readonly LiveVote[]): number | undefined {
   const ups = votes.filter(({ value }) => value === 'up')
   return ups.length > 0 && ups.every(({ share }) => share === 1000) ? 1000 : median(ups.map(({ share }) => share))
 }
 
 /** A check that only ever failed has decided nothing. */
-const hasDecided = ({ verdict: said, proven }: TargetOutcome): boolean => said === 'up' || (said === 'down' && proven)
+const hasDecided = ({ verdict: decision, proven }: TargetOutcome): boolean =>
+  decision === 'up' || (decision === 'down' && proven)
 
 const isOther = (before: readonly string[], now: readonly string[]): boolean =>
   before.length > 0 && (before.length !== now.length || before.some((target) => !now.includes(target)))
@@ -139,7 +140,10 @@ function lackOf(wanted: readonly TargetOutcome[]): string {
 }
 
 /** Equal to what there was: the same objects, as there is one for each of up to 65,536 members. */
-function remember(outcomes: readonly TargetOutcome[], before: Remembered): Pick<Remembered, 'proven' | 'decided'> {
+function historyOf(
+  outcomes: readonly TargetOutcome[],
+  before: MemberHistory,
+): Pick<MemberHistory, 'proven' | 'decided'> {
   const proven = outcomes.filter((o) => o.proven).map((o) => o.target)
   const decided = outcomes.filter((o) => o.verdict !== undefined)
   const sameProven = new Set(proven).size === before.proven.size && proven.every((target) => before.proven.has(target))
@@ -180,5 +184,5 @@ function combine(outcomes: readonly TargetOutcome[], before: Verdict | undefined
 }
 
 /** What a voter for the outcome saw; of any other voter when there is none. */
-const reasonOf = (votes: readonly Heard[], outcome: Verdict | undefined): string =>
+const reasonOf = (votes: readonly LiveVote[], outcome: Verdict | undefined): string =>
   (votes.find(({ value }) => value === outcome) ?? votes[0])?.reason ?? ''

@@ -3,15 +3,15 @@
  * calls stand() whenever one of them changed or `wakeAtMs` has come, and writes the HealthTable's word of it.
  */
 import { formatShare } from '../units.ts'
-import type { Fitness } from './brake.ts'
+import type { Availability } from './brake.ts'
 import type { Judgement } from './judgement.ts'
 import type { Override } from './override.ts'
 import { type AgentShare, damp, rampNextMs, rampShare } from './share.ts'
 import { DOWN, DRAINED, FORCED_DOWN, type HealthState, UNPROVEN, UP } from './table.ts'
-import type { MemberPlan, ServicePlan } from './target.ts'
+import type { MemberSpec, ServiceSpec } from './target.ts'
 import type { Verdict } from './vote.ts'
 
-export interface Standing {
+export interface Condition {
   readonly state: MemberState
   /** Its DOWN waits. */
   readonly braked: boolean
@@ -34,14 +34,14 @@ export interface Standing {
 }
 
 /** What of it is saved, and is there before the first judgement of a process. */
-export interface Earlier extends Pick<Standing, 'state' | 'braked' | 'sinceMs' | 'rampSinceMs' | 'agent'> {
+export interface PriorCondition extends Pick<Condition, 'state' | 'braked' | 'sinceMs' | 'rampSinceMs' | 'agent'> {
   /** Of a saved file or another plan: what changed since did so unseen, and nothing starts a ramp. */
   readonly remembered?: boolean
 }
 
-export interface Circumstances {
-  readonly plan: MemberPlan
-  readonly service: ServicePlan
+export interface ConditionInputs {
+  readonly spec: MemberSpec
+  readonly service: ServiceSpec
   readonly judgement: Judgement
   readonly override: Override | undefined
   /** The brake holds its site. */
@@ -51,10 +51,10 @@ export interface Circumstances {
 }
 
 /** `before`: where it stood; undefined for a member never seen. */
-export function stand(now: Circumstances, before: Earlier | undefined, nowMs: number): Standing {
-  const { plan, service, judgement, override } = now
-  const braked = now.braked && judgement.verdict === 'down' && override === undefined && !plan.drained
-  const state = stateOf(plan, judgement.verdict, override, braked)
+export function assess(now: ConditionInputs, before: PriorCondition | undefined, nowMs: number): Condition {
+  const { spec, service, judgement, override } = now
+  const braked = now.braked && judgement.verdict === 'down' && override === undefined && !spec.drained
+  const state = stateOf(spec, judgement.verdict, override, braked)
   const same = before !== undefined && before.state === state && before.braked === braked
   const sinceMs = same ? before.sinceMs : nowMs
   const rampSinceMs = rampOf(state === 'up' && !braked, service.rampUpMs, before, nowMs)
@@ -64,9 +64,9 @@ export function stand(now: Circumstances, before: Earlier | undefined, nowMs: nu
   const asked = judgement.verdict === 'up' ? judgement.share : undefined
   const { agent, nextMs } = damp(granted, asked, nowMs, service.ttlMaxSeconds)
   const share = state === 'up' ? Math.min(ramp, agent?.share ?? 1000) : 1000
-  const stir = stirOf(now, state, braked, ramping)
-  const still = stir === ''
-  const calmAtMs = plan.targets.length === 0 ? nowMs : sinceMs + plan.settleMs
+  const movement = movementOf(now, state, braked, ramping)
+  const still = movement === ''
+  const calmAtMs = spec.targets.length === 0 ? nowMs : sinceMs + spec.settleMs
   const calm = still && calmAtMs <= nowMs
   return {
     state,
@@ -81,7 +81,7 @@ export function stand(now: Circumstances, before: Earlier | undefined, nowMs: nu
           ? `ramps up, ${formatShare(share)} so far`
           : `its agent asks for ${formatShare(share)}`,
     calm,
-    unrest: calm ? '' : still ? 'it settles' : stir,
+    unrest: calm ? '' : still ? 'it settles' : movement,
     calmAtMs: still && !calm ? calmAtMs : undefined,
     rampSinceMs: ramping ? rampSinceMs : undefined,
     agent,
@@ -94,15 +94,20 @@ export function stand(now: Circumstances, before: Earlier | undefined, nowMs: nu
 }
 
 /** A member that comes back ramps up; what was never out, what nobody knew and what the brake put back doesn't. */
-function rampOf(isUp: boolean, rampUpMs: number, before: Earlier | undefined, nowMs: number): number | undefined {
+function rampOf(
+  isUp: boolean,
+  rampUpMs: number,
+  before: PriorCondition | undefined,
+  nowMs: number,
+): number | undefined {
   if (!isUp || rampUpMs === 0 || before === undefined) return undefined
   if (before.state === 'up') return before.rampSinceMs
   return before.state === 'unproven' || before.remembered === true ? undefined : nowMs
 }
 
 /** What moves, or may move soon, in words; empty: nothing. */
-function stirOf(
-  { judgement, override, lastResort }: Circumstances,
+function movementOf(
+  { judgement, override, lastResort }: ConditionInputs,
   state: MemberState,
   braked: boolean,
   ramping: boolean,
@@ -117,15 +122,15 @@ function stirOf(
   return judgement.moving ? 'a prober sees it change' : ''
 }
 
-function whyOf({ plan, judgement, override }: Circumstances, state: MemberState, braked: boolean): string {
+function whyOf({ spec, judgement, override }: ConditionInputs, state: MemberState, braked: boolean): string {
   const { why } = judgement
-  if (override?.action === 'up' || override?.action === 'down') return `${sayOverride(override)}; ${why}`
-  if (braked) return `its DOWN waits: less than \`keep\` of ${plan.service} would be left; ${why}`
+  if (override?.action === 'up' || override?.action === 'down') return `${describeOverride(override)}; ${why}`
+  if (braked) return `its DOWN waits: less than \`keep\` of ${spec.service} would be left; ${why}`
   if (state !== 'drained') return why
-  return `${override === undefined ? 'drained by its file' : sayOverride(override)}; ${why}`
+  return `${override === undefined ? 'drained by its file' : describeOverride(override)}; ${why}`
 }
 
-function sayOverride({ action, who, why, pattern }: Override): string {
+function describeOverride({ action, who, why, pattern }: Override): string {
   const what = action === 'drain' ? 'drained' : `forced ${action}`
   return `${what} by ${who} (${pattern}${why === '' ? '' : `: ${why}`})`
 }
@@ -134,23 +139,27 @@ function sayOverride({ action, who, why, pattern }: Override): string {
 export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced'
 
 /** What a member counts for at the brake, and in what would be left of its service. */
-export function fitnessOf({ drained }: MemberPlan, said: Verdict | undefined, override: Override | undefined): Fitness {
+export function availabilityOf(
+  { drained }: MemberSpec,
+  verdict: Verdict | undefined,
+  override: Override | undefined,
+): Availability {
   if (override?.action === 'up') return 'up'
   if (override !== undefined || drained) return 'out'
-  return said ?? 'out'
+  return verdict ?? 'out'
 }
 
 /** Precedence: force > drain > brake > verdict. A drain only drains what is up: what is down stays down. */
 export function stateOf(
-  { drained }: MemberPlan,
-  said: Verdict | undefined,
+  { drained }: MemberSpec,
+  verdict: Verdict | undefined,
   override: Override | undefined,
   braked: boolean,
 ): MemberState {
   if (override?.action === 'up') return 'up'
   if (override?.action === 'down') return 'forced'
-  if (said === 'down') return braked ? 'up' : 'down'
-  return drained || override !== undefined ? 'drained' : (said ?? 'unproven')
+  if (verdict === 'down') return braked ? 'up' : 'down'
+  return drained || override !== undefined ? 'drained' : (verdict ?? 'unproven')
 }
 
 export const STATE_BITS: Readonly<Record<MemberState, HealthState>> = {

@@ -9,18 +9,18 @@
  */
 import { createHash } from 'node:crypto'
 import { formatWholePercent } from '../units.ts'
-import { type Past, savedMember } from './absent.ts'
-import { brake, type Fitness, leftPercent } from './brake.ts'
-import type { Looked } from './impact.ts'
-import { type Heard, judge, type Judgement, NOTHING_REMEMBERED, type Remembered } from './judgement.ts'
-import { fitnessOf, type MemberState, stand, type Standing, STATE_BITS, stateOf } from './member-state.ts'
+import { type AbsentMembers, savedMember } from './absent.ts'
+import { brake, type Availability, leftPercent } from './brake.ts'
+import type { MemberView } from './impact.ts'
+import { type LiveVote, judge, type Judgement, NO_HISTORY, type MemberHistory } from './judgement.ts'
+import { availabilityOf, type MemberState, assess, type Condition, STATE_BITS, stateOf } from './member-state.ts'
 import { matches, type Override } from './override.ts'
 import { type Quorum, quorumOf, type RosterEntry } from './quorum.ts'
 import type { Roster, VoteStatus } from './roster.ts'
 import type { SavedMember } from './saved.ts'
 import type { KnownMember } from './store.ts'
 import { type HealthTable, healthWord, UNWATCHED } from './table.ts'
-import type { HealthPlan, MemberPlan, ServicePlan, Target } from './target.ts'
+import type { HealthSpec, MemberSpec, ServiceSpec, Target } from './target.ts'
 import type { Verdict } from './vote.ts'
 
 /** One line of log, one step of a metric. */
@@ -89,9 +89,9 @@ export type News = (level: 'info' | 'warn', news: string) => void
 
 export interface MembersSettings {
   readonly table: HealthTable
-  readonly past: Past
+  readonly absent: AbsentMembers
   readonly roster: Roster
-  readonly overrideOf: (member: MemberPlan) => Override | undefined
+  readonly overrideOf: (member: MemberSpec) => Override | undefined
   readonly onChange: (change: Change) => void
   /** What began (a warning) or ended for a service as a whole: its last resort, its brake. */
   readonly onNews: News
@@ -103,21 +103,21 @@ export interface MembersSettings {
 
 interface Member {
   readonly site: string
-  plan: MemberPlan
+  spec: MemberSpec
   slot: number
   service: Service
   judgement: Judgement
   /** What other nodes were told of. */
-  told: Judgement | undefined
+  published: Judgement | undefined
   override: Override | undefined
-  fitness: Fitness
+  availability: Availability
   /** The state without the brake. */
-  bare: MemberState
-  standing: Standing
+  unbraked: MemberState
+  condition: Condition
 }
 
 interface Service {
-  readonly plan: ServicePlan
+  readonly spec: ServiceSpec
   readonly members: Member[]
   /** Slot of its own word; undefined = it has none. */
   readonly word: number | undefined
@@ -157,15 +157,15 @@ export class Members {
   }
 
   /** A new plan; all words are written when it returns. `words`: slots of the services' own. */
-  adopt(plan: HealthPlan, slots: Int32Array, words: ReadonlyMap<string, number>): void {
+  adopt(spec: HealthSpec, slots: Int32Array, words: ReadonlyMap<string, number>): void {
     const nowMs = performance.now()
-    const { past, onKnown } = this.#settings
-    const names = new Set(plan.members.map((member) => member.name))
+    const { absent, onKnown } = this.#settings
+    const names = new Set(spec.members.map((member) => member.name))
     const left = new Map<string, undefined>()
     for (const [name, member] of this.#members) {
       if (names.has(name)) continue
       this.#members.delete(name)
-      past.leave(name, member.judgement, member.standing, nowMs)
+      absent.leave(name, member.judgement, member.condition, nowMs)
       left.set(name, undefined)
     }
     if (left.size > 0) onKnown(left)
@@ -177,26 +177,26 @@ export class Members {
     }
     this.#services.clear()
     this.#waiting.clear()
-    for (const service of plan.services) {
+    for (const service of spec.services) {
       const word = words.get(service.name)
       if (word !== undefined && table[word] === UNWATCHED) this.#touch(word)
-      this.#services.set(service.name, { plan: service, members: [], word, braked: new Set(), lastResort: false })
+      this.#services.set(service.name, { spec: service, members: [], word, braked: new Set(), lastResort: false })
     }
-    for (const [index, member] of plan.members.entries()) this.#place(member, slots[index]!, nowMs)
+    for (const [index, member] of spec.members.entries()) this.#place(member, slots[index]!, nowMs)
     this.#most = {
-      probers: plan.members.reduce((most, { probers }) => Math.max(most, probers), 1),
-      regions: plan.members.reduce((most, { regions }) => Math.max(most, regions), 1),
+      probers: spec.members.reduce((most, { probers }) => Math.max(most, probers), 1),
+      regions: spec.members.reduce((most, { regions }) => Math.max(most, regions), 1),
     }
     this.#rosterShape = this.#shape()
     this.#hash = undefined
     this.#sorted = undefined
     this.#update(this.#members.values(), this.#services.values())
-    this.#targets = new Map([...this.#targets, ...plan.targets.map((target) => [target.id, target] as const)])
+    this.#targets = new Map([...this.#targets, ...spec.targets.map((target) => [target.id, target] as const)])
     this.#index()
   }
 
   /** Judges the members that depend on the targets; all, if the roster has changed in a way that moves a quorum. */
-  heard(targets: Iterable<string>): void {
+  votesChanged(targets: Iterable<string>): void {
     const shape = this.#shape()
     if (shape !== this.#rosterShape) {
       this.#rosterShape = shape
@@ -210,17 +210,17 @@ export class Members {
   }
 
   /** Judges the members that an override begins or ceases to match. */
-  overridden(patterns: readonly string[]): void {
-    this.#update([...this.#members.values()].filter(({ plan }) => patterns.some((pattern) => matches(pattern, plan))))
+  overridesChanged(patterns: readonly string[]): void {
+    this.#update([...this.#members.values()].filter(({ spec }) => patterns.some((pattern) => matches(pattern, spec))))
   }
 
   /** Members that nothing was known of take what is remembered by now; their votes are judged anew by it. */
   learn(): void {
     const learnt: Member[] = []
     for (const [name, member] of this.#members) {
-      const past = this.#settings.past.take(name)
-      if (past === undefined || member.judgement.verdict !== undefined) continue
-      const { verdict, proven, deciding } = past.memory
+      const absent = this.#settings.absent.take(name)
+      if (absent === undefined || member.judgement.verdict !== undefined) continue
+      const { verdict, proven, deciding } = absent.history
       member.judgement = { ...member.judgement, verdict, proven, deciding }
       learnt.push(member)
     }
@@ -233,14 +233,14 @@ export class Members {
     return this.#dependents.has(target)
   }
 
-  get plans(): MemberPlan[] {
-    return Array.from(this.#members.values(), ({ plan }) => plan)
+  get specs(): MemberSpec[] {
+    return Array.from(this.#members.values(), ({ spec }) => spec)
   }
 
   /** Every member has a verdict, or one that the votes gave is that it never was up. */
   get decided(): boolean {
-    for (const { plan, judgement } of this.#members.values())
-      if (judgement.verdict === undefined && judgement.decided.size < plan.targets.length) return false
+    for (const { spec, judgement } of this.#members.values())
+      if (judgement.verdict === undefined && judgement.decided.size < spec.targets.length) return false
     return true
   }
 
@@ -248,24 +248,24 @@ export class Members {
   get hash(): string {
     if (this.#hash === undefined) {
       const hash = createHash('sha256')
-      this.#sorted ??= [...this.#members.values()].toSorted((a, b) => (a.plan.name < b.plan.name ? -1 : 1))
-      for (const { plan, standing } of this.#sorted) hash.update(`${plan.name} ${standing.state}\n`)
+      this.#sorted ??= [...this.#members.values()].toSorted((a, b) => (a.spec.name < b.spec.name ? -1 : 1))
+      for (const { spec, condition } of this.#sorted) hash.update(`${spec.name} ${condition.state}\n`)
       this.#hash = hash.digest('hex').slice(0, 16)
     }
     return this.#hash
   }
 
   /** The services that have a member which matches, with all their members. */
-  looked(pattern: string): { readonly plan: ServicePlan; readonly members: readonly Looked[] }[] {
+  servicesMatching(pattern: string): { readonly spec: ServiceSpec; readonly members: readonly MemberView[] }[] {
     const services = [...this.#services.values()]
     return services
-      .filter(({ members }) => members.some(({ plan }) => matches(pattern, plan)))
-      .map(({ plan, members }) => ({
-        plan,
+      .filter(({ members }) => members.some(({ spec }) => matches(pattern, spec)))
+      .map(({ spec, members }) => ({
+        spec,
         members: members.map((member) => ({
-          plan: member.plan,
+          spec: member.spec,
           verdict: member.judgement.verdict,
-          braked: member.standing.braked,
+          braked: member.condition.braked,
         })),
       }))
   }
@@ -288,9 +288,9 @@ export class Members {
   /** What is saved of those that were ever seen up. */
   collect(nowMs: number, wall: (ms: number) => number): [string, SavedMember][] {
     const saved: [string, SavedMember][] = []
-    for (const [name, { judgement, standing }] of this.#members) {
+    for (const [name, { judgement, condition }] of this.#members) {
       const { verdict } = judgement
-      if (verdict !== undefined) saved.push([name, savedMember({ ...judgement, verdict }, standing, nowMs, wall)])
+      if (verdict !== undefined) saved.push([name, savedMember({ ...judgement, verdict }, condition, nowMs, wall)])
     }
     return saved
   }
@@ -305,19 +305,19 @@ export class Members {
   }
 
   /** A member of the plan, as it was, or with what is remembered of it. */
-  #place(plan: MemberPlan, slot: number, nowMs: number): void {
-    const service = this.#services.get(plan.service)!
-    let member = this.#members.get(plan.name)
+  #place(spec: MemberSpec, slot: number, nowMs: number): void {
+    const service = this.#services.get(spec.service)!
+    let member = this.#members.get(spec.name)
     if (member === undefined) {
-      const past = this.#settings.past.take(plan.name)
-      const judgement = this.#judge(plan, past?.memory ?? NOTHING_REMEMBERED, this.#settings.roster.entries)
-      const override = this.#settings.overrideOf(plan)
-      const alone = { plan, service: service.plan, judgement, override, braked: false, lastResort: false }
-      const standing = stand(alone, past?.earlier, nowMs)
-      const counts = { fitness: fitnessOf(plan, judgement.verdict, override), bare: standing.state }
-      member = { site: plan.site, plan, slot, service, judgement, told: undefined, override, ...counts, standing }
-      this.#members.set(plan.name, member)
-    } else Object.assign(member, { plan, slot, service })
+      const absent = this.#settings.absent.take(spec.name)
+      const judgement = this.#judge(spec, absent?.history ?? NO_HISTORY, this.#settings.roster.entries)
+      const override = this.#settings.overrideOf(spec)
+      const alone = { spec, service: service.spec, judgement, override, braked: false, lastResort: false }
+      const condition = assess(alone, absent?.prior, nowMs)
+      const counts = { availability: availabilityOf(spec, judgement.verdict, override), unbraked: condition.state }
+      member = { site: spec.site, spec, slot, service, judgement, published: undefined, override, ...counts, condition }
+      this.#members.set(spec.name, member)
+    } else Object.assign(member, { spec, slot, service })
     service.members.push(member)
   }
 
@@ -326,7 +326,7 @@ export class Members {
     const targets = new Map<string, Target>()
     this.#dependents = new Map()
     for (const member of this.#members.values()) {
-      for (const id of new Set([...member.plan.targets, ...member.judgement.deciding])) {
+      for (const id of new Set([...member.spec.targets, ...member.judgement.deciding])) {
         const dependents = this.#dependents.get(id)
         if (dependents === undefined) this.#dependents.set(id, [member])
         else dependents.push(member)
@@ -337,10 +337,10 @@ export class Members {
     this.#targets = targets
   }
 
-  readonly #heardOn = (target: string): readonly Heard[] => this.#settings.roster.heard(target)
+  readonly #votesOn = (target: string): readonly LiveVote[] => this.#settings.roster.liveVotes(target)
 
-  #judge(plan: MemberPlan, before: Remembered, roster: readonly RosterEntry[]): Judgement {
-    return judge(plan, before, this.#heardOn, roster)
+  #judge(spec: MemberSpec, before: MemberHistory, roster: readonly RosterEntry[]): Judgement {
+    return judge(spec, before, this.#votesOn, roster)
   }
 
   /** The one place where anything changes: judges members, then brakes their services, then writes the members' words. */
@@ -353,17 +353,17 @@ export class Members {
     const known = new Map<string, KnownMember>()
     for (const member of members) {
       touched.add(member)
-      const { plan, fitness, bare, told } = member
-      const judgement = this.#judge(plan, member.judgement, entries)
+      const { spec, availability, unbraked, published } = member
+      const judgement = this.#judge(spec, member.judgement, entries)
       const { verdict, proven } = judgement
       member.judgement = judgement
-      member.override = overrideOf(plan)
-      member.fitness = fitnessOf(plan, verdict, member.override)
-      member.bare = stateOf(plan, verdict, member.override, false)
-      if (member.fitness !== fitness || member.bare !== bare) dirty.add(member.service)
-      if (verdict === undefined || (told?.verdict === verdict && told.proven === proven)) continue
-      member.told = judgement
-      known.set(plan.name, { verdict, proven: [...proven] })
+      member.override = overrideOf(spec)
+      member.availability = availabilityOf(spec, verdict, member.override)
+      member.unbraked = stateOf(spec, verdict, member.override, false)
+      if (member.availability !== availability || member.unbraked !== unbraked) dirty.add(member.service)
+      if (verdict === undefined || (published?.verdict === verdict && published.proven === proven)) continue
+      member.published = judgement
+      known.set(spec.name, { verdict, proven: [...proven] })
     }
     for (const service of dirty) for (const member of this.#brake(service)) touched.add(member)
     // every word before any telling: what was judged together is answered together, however long a log line takes
@@ -378,49 +378,51 @@ export class Members {
 
   /** Recomputes a service's brake and last resort; the members for whom that changes something. */
   #brake(service: Service): readonly Member[] {
-    const { plan, members, braked: before, lastResort } = service
-    const { sites } = brake(members, plan)
+    const { spec, members, braked: before, lastResort } = service
+    const { sites } = brake(members, spec)
     service.braked = sites
-    service.lastResort = members.every(({ bare, site }) => bare === 'forced' || (bare === 'down' && !sites.has(site)))
-    this.#tellService(service, lastResort, before)
+    service.lastResort = members.every(
+      ({ unbraked, site }) => unbraked === 'forced' || (unbraked === 'down' && !sites.has(site)),
+    )
+    this.#reportService(service, lastResort, before)
     if (service.lastResort !== lastResort) return members
     if (sites.size === 0 && before.size === 0) return []
     return members.filter(({ site }) => sites.has(site) !== before.has(site))
   }
 
-  #tellService({ plan, braked, lastResort }: Service, wasLastResort: boolean, wasBraked: ReadonlySet<string>): void {
+  #reportService({ spec, braked, lastResort }: Service, wasLastResort: boolean, wasBraked: ReadonlySet<string>): void {
     const { onNews } = this.#settings
     if (lastResort && !wasLastResort)
-      onNews('warn', `service ${plan.name}: no member is usable, its last resort answers`)
-    if (wasLastResort && !lastResort) onNews('info', `service ${plan.name}: its last resort is over`)
+      onNews('warn', `service ${spec.name}: no member is usable, its last resort answers`)
+    if (wasLastResort && !lastResort) onNews('info', `service ${spec.name}: its last resort is over`)
     const sites = [...braked].toSorted().join(', ')
     if (sites === [...wasBraked].toSorted().join(', ')) return
-    const kept = `with it less than ${formatWholePercent(plan.keepPercent)} of the capacity would be left (keep)`
-    if (sites === '') onNews('info', `service ${plan.name}: the brake lets go`)
-    else onNews('warn', `service ${plan.name}: the brake holds ${sites} in the answers though DOWN, ${kept}`)
+    const kept = `with it less than ${formatWholePercent(spec.keepPercent)} of the capacity would be left (keep)`
+    if (sites === '') onNews('info', `service ${spec.name}: the brake lets go`)
+    else onNews('warn', `service ${spec.name}: the brake holds ${sites} in the answers though DOWN, ${kept}`)
   }
 
   /** Writes a member's word; what is to be told of it. */
   #write(member: Member, nowMs: number): Change | undefined {
-    const { plan, slot, judgement, override, service, standing: before } = member
+    const { spec, slot, judgement, override, service, condition: before } = member
     const { lastResort } = service
-    const braked = service.braked.has(plan.site)
-    const standing = stand({ plan, service: service.plan, judgement, override, lastResort, braked }, before, nowMs)
-    const { state, share, calm, why } = standing
+    const braked = service.braked.has(spec.site)
+    const condition = assess({ spec, service: service.spec, judgement, override, lastResort, braked }, before, nowMs)
+    const { state, share, calm, why } = condition
     const { table } = this.#settings
     const word = healthWord(STATE_BITS[state], share, calm)
     if (table[slot] !== word) {
       Atomics.store(table, slot, word)
       if (service.word !== undefined) this.#touch(service.word)
     }
-    member.standing = standing
-    if (standing.wakeAtMs < Infinity) this.#waiting.add(member)
+    member.condition = condition
+    if (condition.wakeAtMs < Infinity) this.#waiting.add(member)
     else this.#waiting.delete(member)
-    if (before.rampSinceMs !== standing.rampSinceMs) this.#settings.onSavable()
-    if (before.state === state && before.braked === standing.braked) return undefined
+    if (before.rampSinceMs !== condition.rampSinceMs) this.#settings.onSavable()
+    if (before.state === state && before.braked === condition.braked) return undefined
     this.#hash = undefined
-    const named = { member: plan.name, site: plan.site, service: plan.service }
-    return { ...named, before: before.state, after: state, braked: standing.braked, why }
+    const named = { member: spec.name, site: spec.site, service: spec.service }
+    return { ...named, before: before.state, after: state, braked: condition.braked, why }
   }
 
   /** Gives a service's word a value that none has had. */
@@ -432,7 +434,7 @@ export class Members {
   /** One timer for all that time alone changes: calm, ramps, and steps of agents' shares. */
   #wake(members: Iterable<Member>, nowMs: number): void {
     let atMs = Infinity
-    for (const { standing } of members) atMs = Math.min(atMs, standing.wakeAtMs)
+    for (const { condition } of members) atMs = Math.min(atMs, condition.wakeAtMs)
     const stepMs = Math.ceil(atMs / WAKE_STEP_MS) * WAKE_STEP_MS
     if (stepMs >= this.#wakeAtMs || this.#stopped) return
     clearTimeout(this.#timer)
@@ -441,28 +443,28 @@ export class Members {
       () => {
         this.#wakeAtMs = Infinity
         const wokenMs = performance.now()
-        this.#update([...this.#waiting].filter(({ standing }) => standing.wakeAtMs <= wokenMs))
+        this.#update([...this.#waiting].filter(({ condition }) => condition.wakeAtMs <= wokenMs))
         this.#wake(this.#waiting, wokenMs)
       },
       Math.min(stepMs - nowMs, LONGEST_TIMER_MS),
     ).unref()
   }
 
-  #statusOf({ plan, judgement, standing, override }: Member, nowMs: number): MemberStatus {
+  #statusOf({ spec, judgement, condition, override }: Member, nowMs: number): MemberStatus {
     const { verdict, held, deciding } = judgement
-    const { state, braked, why, share, shareWhy, calm, unrest, calmAtMs, sinceMs } = standing
-    const targets = [...new Set([...plan.targets, ...deciding])].flatMap((id) => {
+    const { state, braked, why, share, shareWhy, calm, unrest, calmAtMs, sinceMs } = condition
+    const targets = [...new Set([...spec.targets, ...deciding])].flatMap((id) => {
       const target = this.#targets.get(id)
       if (target === undefined) return []
       const votes = this.#settings.roster.votesOn(id, nowMs)
       const fresh = votes.filter(({ value }) => value !== 'abstain').length
-      return [{ target, votes, quorum: quorumOf(this.#settings.roster.entries, plan, fresh) }]
+      return [{ target, votes, quorum: quorumOf(this.#settings.roster.entries, spec, fresh) }]
     })
     return {
-      member: plan.name,
-      site: plan.site,
-      service: plan.service,
-      address: plan.address,
+      member: spec.name,
+      site: spec.site,
+      service: spec.service,
+      address: spec.address,
       state,
       verdict,
       held,
@@ -480,10 +482,10 @@ export class Members {
   }
 }
 
-const healthOf = ({ plan, members, lastResort }: Service): ServiceHealth => ({
-  service: plan.name,
-  leftPercent: leftPercent(members, plan),
-  keepPercent: plan.keepPercent,
-  braked: members.filter(({ standing }) => standing.braked).map((member) => member.plan.name),
+const healthOf = ({ spec, members, lastResort }: Service): ServiceHealth => ({
+  service: spec.name,
+  leftPercent: leftPercent(members, spec),
+  keepPercent: spec.keepPercent,
+  braked: members.filter(({ condition }) => condition.braked).map((member) => member.spec.name),
   lastResort,
 })

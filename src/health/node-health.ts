@@ -12,24 +12,34 @@ import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../problem.ts'
 import { Saver } from '../state.ts'
-import { Past } from './absent.ts'
-import { lookOut, type Outlook, refusal } from './impact.ts'
+import { AbsentMembers } from './absent.ts'
+import { outlookOf, type Outlook, refusal } from './impact.ts'
 import { type Change, Members, type MemberStatus, type News, type ServiceHealth } from './members.ts'
-import { type NodeStatus, Peers } from './other-nodes.ts'
+import { type NodeStatus, OtherNodes } from './other-nodes.ts'
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
-import { DISK_MS, type Kept, Overrides, type OverrideStatus } from './overrides.ts'
+import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
 import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth } from './saved.ts'
 import type { Audience, NodeBoard, ProberIdentity, Store } from './store.ts'
 import type { HealthTable } from './table.ts'
-import type { HealthPlan } from './target.ts'
+import type { HealthSpec } from './target.ts'
 import { within } from './within.ts'
 
-export type { Change, Kept, MemberStatus, NodeStatus, Outlook, OverrideStatus, ProberStatus, ServiceHealth, VoteStatus }
+export type {
+  Change,
+  SaveResult,
+  MemberStatus,
+  NodeStatus,
+  Outlook,
+  OverrideStatus,
+  ProberStatus,
+  ServiceHealth,
+  VoteStatus,
+}
 
-export type Overridden =
-  | { readonly done: Override; readonly members: readonly string[]; readonly kept: Promise<Kept> }
+export type OverrideOutcome =
+  | { readonly done: Override; readonly members: readonly string[]; readonly saved: Promise<SaveResult> }
   /** Why not, and what to do instead. */
   | { readonly refused: string; readonly hint?: string }
 
@@ -73,19 +83,19 @@ const LEARN_TRIES = 5
 
 export class NodeHealth {
   readonly #settings: NodeHealthSettings
-  readonly #board: NodeBoard | undefined
+  readonly #writer: NodeBoard | undefined
   readonly #roster: Roster
-  readonly #past = new Past()
+  readonly #absent = new AbsentMembers()
   readonly #overrides: Overrides
   readonly #members: Members
-  readonly #peers: Peers | undefined
+  readonly #otherNodes: OtherNodes | undefined
   readonly #troubles = new Map<string, string>()
   /** Probers whose silence was told. */
   readonly #silent = new Set<string>()
   readonly #listening = new AbortController()
   #view = ''
   #revision: string | undefined
-  #planHash = ''
+  #specHash = ''
   #saver: Saver | undefined
   #forgetTimer: NodeJS.Timeout | undefined
   #learnTimer: NodeJS.Timeout | undefined
@@ -96,34 +106,34 @@ export class NodeHealth {
     this.#settings = settings
     const { node, store, file, table } = settings
     const identity = { name: node?.name ?? '', bootId: randomUUID() }
-    const board = node === undefined ? undefined : store.node(identity)
-    this.#board = board
+    const writer = node === undefined ? undefined : store.node(identity)
+    this.#writer = writer
     this.#roster = new Roster(store.refusals)
     this.#overrides = new Overrides({
       file: file === undefined ? undefined : join(dirname(file), 'overrides.json'),
-      put: async (entries) => (await board?.override(entries)) ?? [],
-      onChange: (patterns) => this.#members.overridden(patterns),
+      send: async (entries) => (await writer?.override(entries)) ?? [],
+      onChange: (patterns) => this.#members.overridesChanged(patterns),
       onTrouble: (kind, trouble) => this.#trouble(`overrides ${kind}`, trouble),
     })
     this.#members = new Members({
       table,
-      past: this.#past,
+      absent: this.#absent,
       roster: this.#roster,
       overrideOf: (member) => this.#overrides.of(member),
       onChange: (change) => settings.onChange?.(change),
       onNews: (level, news) => settings.onNews?.(level, news),
       // what the Store doesn't take now, the board brings back with a later beat
-      onKnown: (changes) => void board?.know(changes).catch(() => {}),
+      onKnown: (changes) => void writer?.know(changes).catch(() => {}),
       onSavable: () => this.#saver?.touch(),
     })
-    if (node === undefined || board === undefined) return
+    if (node === undefined || writer === undefined) return
     const self = () => ({
       view: this.#view,
       ...(this.#revision !== undefined && { revision: this.#revision }),
-      plan: this.#planHash,
+      plan: this.#specHash,
       verdicts: this.#members.hash,
     })
-    this.#peers = new Peers({ node: identity, version: node.version, board, self, refusals: store.refusals })
+    this.#otherNodes = new OtherNodes({ node: identity, version: node.version, writer, self, refusals: store.refusals })
   }
 
   /**
@@ -146,7 +156,7 @@ export class NodeHealth {
     this.#forgetTimer = setInterval(() => this.#forget(), 60_000).unref()
     const known = within(LEARN_MS, store.known(), () => []).catch(() => [])
     await store.listen(this.#audience, this.#listening.signal)
-    this.#past.learn(await known, performance.now())
+    this.#absent.learn(await known, performance.now())
     if (store.trouble !== undefined) this.#learnTimer = setInterval(() => void this.#learnLate(), LEARN_MS).unref()
   }
 
@@ -157,29 +167,29 @@ export class NodeHealth {
     const known = await within(LEARN_MS, store.known(), () => []).catch(() => [])
     if (this.#listening.signal.aborted) return
     if (known.length > 0 || --this.#learnTries === 0) clearInterval(this.#learnTimer)
-    this.#past.learn(known, performance.now())
+    this.#absent.learn(known, performance.now())
     this.#members.learn()
     this.#hearMissed()
   }
 
   /** Which targets decide something has changed. */
   #hearMissed(): void {
-    const missed = this.#roster.plan((target) => this.#members.dependsOn(target))
+    const missed = this.#roster.setTargets((target) => this.#members.dependsOn(target))
     for (const prober of missed) this.#settings.store.repeat(prober)
   }
 
   /**
-   * The plan of the World that is about to be published; slots[i] is the word of plan.members[i] (SlotRegistry.assign).
+   * The plan of the World that is about to be published; slots[i] is the word of spec.members[i] (SlotRegistry.assign).
    * All words are written when it returns. `view`: hash of all that is served (WorldBuild.view). `words`: by service, its own word.
    */
-  adopt(plan: HealthPlan, slots: Int32Array, view = '', words: ReadonlyMap<string, number> = new Map()): void {
+  adopt(spec: HealthSpec, slots: Int32Array, view = '', words: ReadonlyMap<string, number> = new Map()): void {
     this.#view = view
-    this.#planHash = plan.hash
-    this.#members.adopt(plan, slots, words)
+    this.#specHash = spec.hash
+    this.#members.adopt(spec, slots, words)
     this.#hearMissed()
     this.#saver?.touch()
     // beats begin when there is something to say
-    if (this.#peers?.started === false) this.#peers.start()
+    if (this.#otherNodes?.started === false) this.#otherNodes.start()
   }
 
   /** What other nodes are told of the zones that are served: git's revision, undefined outside of git. */
@@ -200,8 +210,8 @@ export class NodeHealth {
       members: this.#members.status(nowMs),
       services: this.#members.services(),
       probers: this.#roster.status(nowMs),
-      nodes: this.#peers?.status(nowMs) ?? [],
-      overrides: this.#overrides.status(this.#members.plans),
+      nodes: this.#otherNodes?.status(nowMs) ?? [],
+      overrides: this.#overrides.status(this.#members.specs),
       store: { shared: store.shared, trouble: store.trouble, refused: store.refusals.counts },
       troubles: [...this.#troubles.values()],
     }
@@ -213,16 +223,16 @@ export class NodeHealth {
   }
 
   /** Sets or undoes an override here, and on its way to all nodes and into the local file: `kept` tells when it is there. */
-  override(request: OverrideRequest): Overridden {
+  override(request: OverrideRequest): OverrideOutcome {
     const { action } = request
     const pattern = canonicalPattern(request.pattern) ?? request.pattern
     const asked = { ...request, pattern }
-    const outlook = action === 'drain' || action === 'down' ? this.#lookOut(pattern, action) : undefined
-    const { plans } = this.#members
-    const refused = refusal(asked, outlook, plans, this.#overrides.all, Date.now())
+    const outlook = action === 'drain' || action === 'down' ? this.#outlookOf(pattern, action) : undefined
+    const { specs } = this.#members
+    const refused = refusal(asked, outlook, specs, this.#overrides.all, Date.now())
     if (refused !== undefined) return refused
     const set = this.#overrides.set(asked, this.#settings.node?.name ?? '')
-    return { ...set, members: plans.filter((plan) => matches(pattern, plan)).map(({ name }) => name) }
+    return { ...set, members: specs.filter((spec) => matches(pattern, spec)).map(({ name }) => name) }
   }
 
   /** Takes in what a predecessor, that shares this node's folder, was told since this one read the file. */
@@ -234,28 +244,28 @@ export class NodeHealth {
   outlook(pattern: string): Outlook | string {
     const canonical = canonicalPattern(pattern)
     if (canonical === undefined) return `${pattern} is no SITE, SITE/SERVICE or SITE/SERVICE/VIP`
-    const outlook = this.#lookOut(canonical, 'drain')
+    const outlook = this.#outlookOf(canonical, 'drain')
     return outlook.members.length === 0 ? `${pattern} matches no member` : outlook
   }
 
   /** Takes a prober that is gone for good from the roster, here and on its way to all nodes; a string says why not. */
-  forget(prober: string): string | { readonly kept: Promise<Omit<Kept, 'stands'>> } {
+  forget(prober: string): string | { readonly saved: Promise<Omit<SaveResult, 'current'>> } {
     const live = this.#roster.isLive(prober)
     if (live === undefined) return `no prober named ${prober} was seen in the last 24 h`
     if (live) return `${prober} is alive: stop it first, and wait until it is shown as gone`
-    const told = this.#board?.forget(prober)
+    const sent = this.#writer?.forget(prober)
     this.#forgetProbers([prober])
-    return { kept: this.#keptForgotten(told) }
+    return { saved: this.#savedForgotten(sent) }
   }
 
-  async #keptForgotten(told: Promise<void> | undefined): Promise<Omit<Kept, 'stands'>> {
+  async #savedForgotten(sent: Promise<void> | undefined): Promise<Omit<SaveResult, 'current'>> {
     const saved = within(
       DISK_MS,
       this.#saver?.save() ?? Promise.resolve(undefined),
       () => 'the disk did not answer so far',
     )
-    const board = told?.then(() => undefined, messageOf)
-    return { disk: await saved, board: await board }
+    const store = sent?.then(() => undefined, messageOf)
+    return { disk: await saved, board: await store }
   }
 
   /** Stops listening and saves what is known. */
@@ -264,41 +274,42 @@ export class NodeHealth {
     clearInterval(this.#forgetTimer)
     clearInterval(this.#learnTimer)
     this.#members.stop()
-    this.#peers?.stop()
+    this.#otherNodes?.stop()
     await this.#overrides.stop()
     await this.#saver?.stop()
   }
 
   readonly #audience: Audience = {
     votes: (identity, votes, whole) =>
-      this.#members.heard(this.#roster.take(identity, votes, whole, performance.now())),
-    retired: (identity, targets) => this.#members.heard(this.#roster.retire(identity, targets, performance.now())),
+      this.#members.votesChanged(this.#roster.applyVotes(identity, votes, whole, performance.now())),
+    retired: (identity, targets) =>
+      this.#members.votesChanged(this.#roster.retire(identity, targets, performance.now())),
     heartbeat: (beat) => {
       const { name, region } = beat.prober
       if (this.#silent.delete(name)) this.#settings.onNews?.('info', `prober ${name} (${region}) is heard again`)
-      this.#members.heard(this.#roster.beat(beat, performance.now()))
+      this.#members.votesChanged(this.#roster.beat(beat, performance.now()))
     },
     gone: (identity) => {
-      this.#tellSilent(identity)
-      this.#members.heard(this.#roster.gone(identity))
+      this.#reportSilent(identity)
+      this.#members.votesChanged(this.#roster.gone(identity))
     },
-    absent: (prober, ageMs) => this.#missed(prober, ageMs),
+    absent: (prober, ageMs) => this.#addAbsentProber(prober, ageMs),
     forgotten: (prober) => this.#forgetProbers([prober]),
-    node: (beat) => this.#peers?.hear(beat, performance.now()),
-    nodeGone: (identity) => this.#peers?.gone(identity),
-    overrides: (entries, whole) => this.#overrides.hear(entries, whole),
+    node: (beat) => this.#otherNodes?.receive(beat, performance.now()),
+    nodeGone: (identity) => this.#otherNodes?.gone(identity),
+    overrides: (entries, whole) => this.#overrides.receive(entries, whole),
   }
 
   /** While the Store is in trouble everyone is silent, and that is told already. */
-  #tellSilent({ name, region }: ProberIdentity): void {
+  #reportSilent({ name, region }: ProberIdentity): void {
     const { store, onNews } = this.#settings
     if (store.trouble !== undefined || this.#roster.isLive(name) !== true) return
     this.#silent.add(name)
     onNews?.('warn', `prober ${name} (${region}) has fallen silent: its votes count no more`)
   }
 
-  #lookOut(pattern: string, action: 'drain' | 'down'): Outlook {
-    return lookOut(pattern, action, this.#members.looked(pattern), this.#overrides.all, Date.now())
+  #outlookOf(pattern: string, action: 'drain' | 'down'): Outlook {
+    return outlookOf(pattern, action, this.#members.servicesMatching(pattern), this.#overrides.all, Date.now())
   }
 
   #restore(file: string): void {
@@ -309,7 +320,7 @@ export class NodeHealth {
     if (saved === undefined) return
     this.#restored = true
     const here = (thenMs: number) => nowMs - Math.max(0, wallMs - thenMs)
-    this.#past.restore(saved.members, here)
+    this.#absent.restore(saved.members, here)
     const roster = this.#settings.store.shared ? Object.entries(saved.roster) : []
     for (const [name, { region, heardMs }] of roster) this.#roster.restore(name, region, here(heardMs))
     this.#forget() // the file is young, but it may tell of what was old then
@@ -319,7 +330,7 @@ export class NodeHealth {
     const savedMs = Date.now()
     const nowMs = performance.now()
     const wall = (thenMs: number) => savedMs - (nowMs - thenMs)
-    const members = this.#past.collect(wall)
+    const members = this.#absent.collect(wall)
     members.push(...this.#members.collect(nowMs, wall))
     const roster = this.#roster
       .status(nowMs)
@@ -328,17 +339,17 @@ export class NodeHealth {
   }
 
   /** Without it a node that has no saved roster would take the few probers that it hears for all there are. */
-  #missed(prober: string, ageMs: number): void {
+  #addAbsentProber(prober: string, ageMs: number): void {
     if (ageMs > MEMORY_MS) return
     this.#roster.restore(prober, '', performance.now() - ageMs)
-    this.#members.heard([])
+    this.#members.votesChanged([])
   }
 
   /** What has been silent or gone for too long leaves the roster and the memory. */
   #forget(): void {
     const oldestMs = performance.now() - MEMORY_MS
-    this.#past.forget(oldestMs)
-    this.#peers?.forget(oldestMs)
+    this.#absent.forget(oldestMs)
+    this.#otherNodes?.forget(oldestMs)
     this.#forgetProbers(this.#roster.silentSince(oldestMs))
   }
 
@@ -347,7 +358,7 @@ export class NodeHealth {
       this.#roster.forget(name)
       this.#silent.delete(name)
     }
-    this.#members.heard([])
+    this.#members.votesChanged([])
   }
 
   #trouble(kind: string, trouble: string | undefined): void {

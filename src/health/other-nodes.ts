@@ -17,7 +17,7 @@ export interface NodeStatus {
   readonly verdictsDifferMs: number
 }
 
-interface Peer {
+interface OtherNode {
   beat: NodeBeat
   live: boolean
   heardMs: number
@@ -27,24 +27,24 @@ interface Peer {
 }
 
 /** What this node says of itself now. */
-export type Self = Pick<NodeBeat, 'view' | 'revision' | 'plan' | 'verdicts'>
+export type OwnState = Pick<NodeBeat, 'view' | 'revision' | 'plan' | 'verdicts'>
 
-export interface PeersSettings {
+export interface OtherNodesSettings {
   readonly node: NodeIdentity
   /** Of the program. */
   readonly version: string
-  readonly board: NodeBoard
-  readonly self: () => Self
+  readonly writer: NodeBoard
+  readonly self: () => OwnState
   readonly refusals: Refusals
 }
 
-export class Peers {
-  readonly #settings: PeersSettings
-  readonly #peers = new Map<string, Peer>()
+export class OtherNodes {
+  readonly #settings: OtherNodesSettings
+  readonly #nodes = new Map<string, OtherNode>()
   #sequence = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(settings: PeersSettings) {
+  constructor(settings: OtherNodesSettings) {
     this.#settings = settings
   }
 
@@ -61,40 +61,40 @@ export class Peers {
     clearInterval(this.#timer)
   }
 
-  hear(beat: NodeBeat, nowMs: number): void {
-    const peer = this.#peers.get(beat.node.name)
+  receive(beat: NodeBeat, nowMs: number): void {
+    const other = this.#nodes.get(beat.node.name)
     const { node } = this.#settings
     // while one process takes over from another both have the name: this one speaks for it
     if (beat.node.name === node.name && beat.node.bootId !== node.bootId) return
-    if (peer?.beat.node.bootId === beat.node.bootId) {
-      peer.beat = beat
-      peer.live = true
-      peer.heardMs = nowMs
-    } else if (peer === undefined && !this.#makeRoom(beat.node)) {
+    if (other?.beat.node.bootId === beat.node.bootId) {
+      other.beat = beat
+      other.live = true
+      other.heardMs = nowMs
+    } else if (other === undefined && !this.#makeRoom(beat.node)) {
       return this.#settings.refusals.count('node', `node ${beat.node.name}`)
     } else {
       const fresh = { beat, live: true, heardMs: nowMs, viewSinceMs: undefined, verdictsSinceMs: undefined }
-      this.#peers.set(beat.node.name, fresh)
+      this.#nodes.set(beat.node.name, fresh)
     }
-    this.#compare(this.#peers.get(beat.node.name)!, this.#settings.self(), nowMs)
+    this.#compare(this.#nodes.get(beat.node.name)!, this.#settings.self(), nowMs)
   }
 
   gone({ name, bootId }: NodeIdentity): void {
-    const peer = this.#peers.get(name)
-    if (peer?.beat.node.bootId !== bootId) return
-    peer.live = false
-    peer.viewSinceMs = undefined
-    peer.verdictsSinceMs = undefined
+    const other = this.#nodes.get(name)
+    if (other?.beat.node.bootId !== bootId) return
+    other.live = false
+    other.viewSinceMs = undefined
+    other.verdictsSinceMs = undefined
   }
 
   /** Nodes that are silent since before are shown no more. */
   forget(oldestMs: number): void {
-    for (const [name, { live, heardMs }] of this.#peers) if (!live && heardMs < oldestMs) this.#peers.delete(name)
+    for (const [name, { live, heardMs }] of this.#nodes) if (!live && heardMs < oldestMs) this.#nodes.delete(name)
   }
 
   status(nowMs: number): NodeStatus[] {
     const since = (ms: number | undefined): number => (ms === undefined ? 0 : Math.max(1, nowMs - ms))
-    return Array.from(this.#peers.values(), ({ beat, live, heardMs, viewSinceMs, verdictsSinceMs }) => ({
+    return Array.from(this.#nodes.values(), ({ beat, live, heardMs, viewSinceMs, verdictsSinceMs }) => ({
       beat,
       live,
       self: beat.node.bootId === this.#settings.node.bootId,
@@ -106,25 +106,25 @@ export class Peers {
 
   /** For a newcomer; false: everyone is heard. This node itself always has its place. */
   #makeRoom({ name }: NodeIdentity): boolean {
-    if (this.#peers.size < MOST_NODES || name === this.#settings.node.name) return true
-    let silent: [string, Peer] | undefined
-    for (const entry of this.#peers)
+    if (this.#nodes.size < MOST_NODES || name === this.#settings.node.name) return true
+    let silent: [string, OtherNode] | undefined
+    for (const entry of this.#nodes)
       if (!entry[1].live && (silent === undefined || entry[1].heardMs < silent[1].heardMs)) silent = entry
-    return silent !== undefined && this.#peers.delete(silent[0])
+    return silent !== undefined && this.#nodes.delete(silent[0])
   }
 
   #beat(): void {
-    const { node, version, board, self } = this.#settings
-    const said = self()
+    const { node, version, writer, self } = this.#settings
+    const state = self()
     const nowMs = performance.now()
-    for (const peer of this.#peers.values()) if (peer.live) this.#compare(peer, said, nowMs)
+    for (const other of this.#nodes.values()) if (other.live) this.#compare(other, state, nowMs)
     // that the Store is away is its own trouble, and shown as such
-    board.heartbeat({ node, version, sequence: ++this.#sequence, ...said }).catch(() => {})
+    writer.heartbeat({ node, version, sequence: ++this.#sequence, ...state }).catch(() => {})
   }
 
-  #compare(peer: Peer, self: Self, nowMs: number): void {
-    if (peer.beat.node.bootId === this.#settings.node.bootId) return
-    peer.viewSinceMs = peer.beat.view === self.view ? undefined : (peer.viewSinceMs ?? nowMs)
-    peer.verdictsSinceMs = peer.beat.verdicts === self.verdicts ? undefined : (peer.verdictsSinceMs ?? nowMs)
+  #compare(other: OtherNode, self: OwnState, nowMs: number): void {
+    if (other.beat.node.bootId === this.#settings.node.bootId) return
+    other.viewSinceMs = other.beat.view === self.view ? undefined : (other.viewSinceMs ?? nowMs)
+    other.verdictsSinceMs = other.beat.verdicts === self.verdicts ? undefined : (other.verdictsSinceMs ?? nowMs)
   }
 }

@@ -48,7 +48,7 @@ const MOST_JUMP = 1e9
 const LONGEST_MS = 365 * DAY_MS
 
 /** Why an entry is not believed, in words; `highest`: version of all that were seen. Clocks of two hosts differ by less than a day. */
-export function disbelieved(
+export function whyImplausible(
   { version, madeMs, untilMs }: Override,
   highest: number,
   wallMs: number,
@@ -76,7 +76,7 @@ export interface OverrideRequest {
 export type OverrideSet = ReadonlyMap<string, Override>
 
 /** Whom an override can match. */
-export interface Named {
+export interface MemberKey {
   readonly site: string
   readonly service: string
   readonly address: string
@@ -86,7 +86,7 @@ export interface Named {
  * Whether `a` stands over `b`, of one pattern: a total order, so that every node ends with the same, in whatever order it
  * hears. Beyond version and node name it only matters for a node that lost its file and counted anew.
  */
-export function standsOver(a: Override, b: Override): boolean {
+export function supersedes(a: Override, b: Override): boolean {
   if (a.version !== b.version) return a.version > b.version
   if (a.node !== b.node) return a.node > b.node
   if (a.madeMs !== b.madeMs) return a.madeMs > b.madeMs
@@ -100,7 +100,7 @@ export function mergeOverrides(known: OverrideSet, entries: Iterable<Override>):
   const merged = new Map(known)
   for (const entry of entries) {
     const stands = merged.get(entry.pattern)
-    if (stands === undefined || standsOver(entry, stands)) merged.set(entry.pattern, entry)
+    if (stands === undefined || supersedes(entry, stands)) merged.set(entry.pattern, entry)
   }
   return merged
 }
@@ -113,7 +113,7 @@ export const isInForce = ({ action, untilMs }: Override, wallMs: number): boolea
 const KEPT_MS = 30 * DAY_MS
 
 /** Undone, or over, for so long that nobody needs to hear of it any more. */
-export const isSpent = ({ action, madeMs, untilMs }: Override, wallMs: number): boolean =>
+export const isPurgeable = ({ action, madeMs, untilMs }: Override, wallMs: number): boolean =>
   (action === 'undone' && wallMs - madeMs > KEPT_MS) || (untilMs !== null && wallMs - untilMs > KEPT_MS)
 
 /** The pattern in its one spelling (a VIP as the World writes it); undefined when it is none. */
@@ -127,18 +127,18 @@ export function canonicalPattern(text: string): string | undefined {
 }
 
 /** The patterns that match a member, the more specific ones later. */
-const patternsOf = ({ site, service, address }: Named): readonly string[] => [
+const patternsOf = ({ site, service, address }: MemberKey): readonly string[] => [
   site,
   `${site}/${service}`,
   `${site}/${service}/${address}`,
 ]
 
-export const matches = (pattern: string, member: Named): boolean => patternsOf(member).includes(pattern)
+export const matches = (pattern: string, member: MemberKey): boolean => patternsOf(member).includes(pattern)
 
 const isForce = ({ action }: Override): boolean => action === 'up' || action === 'down'
 
 /** The override that decides for a member: force over drain, then the more specific; undefined: none is in force. */
-export function effective(overrides: OverrideSet, member: Named, wallMs: number): Override | undefined {
+export function effectiveOverride(overrides: OverrideSet, member: MemberKey, wallMs: number): Override | undefined {
   if (overrides.size === 0) return undefined
   let best: Override | undefined
   for (const pattern of patternsOf(member)) {
@@ -150,7 +150,7 @@ export function effective(overrides: OverrideSet, member: Named, wallMs: number)
 }
 
 /** What is wrong with a duration asked for, in words. */
-export function refusedDuration(forMs: number | undefined): { refused: string; hint: string } | undefined {
+export function durationRefusal(forMs: number | undefined): { refused: string; hint: string } | undefined {
   if (forMs === undefined || (forMs >= 1000 && forMs <= LONGEST_MS)) return undefined
   return { refused: 'an override lasts from 1 s to 365 days', hint: 'Leave the duration out to keep it until undone' }
 }

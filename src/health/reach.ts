@@ -71,7 +71,7 @@ const CARRIERS: readonly (readonly [prefix: string, ...places: (readonly number[
   ['2001::/32', [4, 5, 6, 7]], // Teredo (RFC 4380): its server; the client is below
 ]
 
-interface Entry {
+interface ReachRule {
   readonly prefix: Prefix
   /** How long it counts as: own ports as if each address were named alone. */
   readonly rank: number
@@ -82,7 +82,7 @@ interface Entry {
   readonly what: string
 }
 
-function entry(from: Entry['from'], text: string, what: string, port = 0): Entry {
+function rule(from: ReachRule['from'], text: string, what: string, port = 0): ReachRule {
   const prefix = parsePrefix(text)
   if (prefix === undefined) throw new Error(`${text} is no prefix`)
   const rank = port === 0 ? prefix.bits : 8 * prefix.bytes.length
@@ -92,16 +92,16 @@ function entry(from: Entry['from'], text: string, what: string, port = 0): Entry
 /** Throws when a prefix is none: settings are checked before. */
 export function makeReach({ allow, deny, own }: ReachSettings): Reach {
   // of equally long ones the first decides
-  const entries = [
-    ...deny.map((text) => entry('deny', text, `in ${text}, which probe.deny has`)),
-    ...allow.map((text) => entry('allow', text, `in ${text}, which probe.allow has`)),
+  const rules = [
+    ...deny.map((text) => rule('deny', text, `in ${text}, which probe.deny has`)),
+    ...allow.map((text) => rule('allow', text, `in ${text}, which probe.allow has`)),
     ...own
       .filter(({ address }) => parsePrefix(address) !== undefined)
-      .map(({ address, port, what }) => entry('built in', address, `${what} (port ${port})`, port)),
-    ...BUILT_IN.flatMap(([what, ...prefixes]) => prefixes.map((text) => entry('built in', text, what))),
+      .map(({ address, port, what }) => rule('built in', address, `${what} (port ${port})`, port)),
+    ...BUILT_IN.flatMap(([what, ...prefixes]) => prefixes.map((text) => rule('built in', text, what))),
   ].toSorted((a, b) => b.rank - a.rank)
   const decide = (bytes: Uint8Array, port: number) =>
-    entries.find((one) => (one.port === 0 || one.port === port) && holds(one.prefix, bytes))
+    rules.find((one) => (one.port === 0 || one.port === port) && holds(one.prefix, bytes))
 
   return {
     refusal: (address, port) => {

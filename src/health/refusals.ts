@@ -6,7 +6,7 @@
 import { inLine } from '../problem.ts'
 
 /** Each kind of refusal in words, as the log tells it. */
-export const REFUSED = {
+export const REFUSAL_TEXTS = {
   oversized: 'a message or value that is too long',
   head: 'a prober’s or node’s entry without a name, boot id or count that can be read',
   vote: 'a vote that can’t be read',
@@ -22,16 +22,16 @@ export const REFUSED = {
   fault: 'what ran into a fault of Meridian itself; please report it',
 } as const satisfies Record<string, string>
 
-export type Refused = keyof typeof REFUSED
+export type RefusalKind = keyof typeof REFUSAL_TEXTS
 
-export const REFUSED_KINDS: readonly Refused[] = Object.keys(REFUSED).filter(isRefused)
+export const REFUSAL_KINDS: readonly RefusalKind[] = Object.keys(REFUSAL_TEXTS).filter(isRefusalKind)
 
-function isRefused(key: string): key is Refused {
-  return Object.hasOwn(REFUSED, key)
+function isRefusalKind(key: string): key is RefusalKind {
+  return Object.hasOwn(REFUSAL_TEXTS, key)
 }
 
 /** One line of each kind in this time. */
-const TELL_MS = 60_000
+const LOG_MS = 60_000
 /** Of a name that someone else wrote, and of what is said of it. */
 const MOST_NAME = 64
 const MOST_CHARACTERS = 1000
@@ -39,41 +39,41 @@ const MOST_CHARACTERS = 1000
 interface Tally {
   count: number
   /** Since the last line. */
-  untold: number
-  toldMs: number
+  unlogged: number
+  loggedMs: number
 }
 
 export class Refusals {
-  readonly #tell: (line: string) => void
-  readonly #tallies = new Map<Refused, Tally>()
+  readonly #log: (line: string) => void
+  readonly #tallies = new Map<RefusalKind, Tally>()
 
-  constructor(tell: (line: string) => void = () => {}) {
-    this.#tell = tell
+  constructor(log: (line: string) => void = () => {}) {
+    this.#log = log
   }
 
   /** Nothing is taken: undefined. `from`: who sent it, as far as that is known; `why`: more than the kind says. Both may be anybody's text. */
-  count(kind: Refused, from = '', why = '', times = 1): undefined {
+  count(kind: RefusalKind, from = '', why = '', times = 1): undefined {
     if (times === 0) return undefined
-    const tally = this.#tallies.get(kind) ?? { count: 0, untold: 0, toldMs: -Infinity }
+    const tally = this.#tallies.get(kind) ?? { count: 0, unlogged: 0, loggedMs: -Infinity }
     this.#tallies.set(kind, tally)
     tally.count += times
-    tally.untold += times
+    tally.unlogged += times
     const nowMs = performance.now()
-    if (nowMs - tally.toldMs < TELL_MS) return undefined
-    const what = tally.untold === 1 ? REFUSED[kind] : `${REFUSED[kind]} (${tally.untold} times)`
+    if (nowMs - tally.loggedMs < LOG_MS) return undefined
+    const what = tally.unlogged === 1 ? REFUSAL_TEXTS[kind] : `${REFUSAL_TEXTS[kind]} (${tally.unlogged} times)`
     const sender = from === '' ? '' : `, from ${shortLine(from, MOST_NAME)}`
-    this.#tell(`refused ${what}${sender}${why === '' ? '' : `: ${shortLine(why)}`}`)
-    tally.toldMs = nowMs
-    tally.untold = 0
+    this.#log(`refused ${what}${sender}${why === '' ? '' : `: ${shortLine(why)}`}`)
+    tally.loggedMs = nowMs
+    tally.unlogged = 0
     return undefined
   }
 
-  of(kind: Refused): number {
+  of(kind: RefusalKind): number {
     return this.#tallies.get(kind)?.count ?? 0
   }
 
-  get counts(): readonly (readonly [Refused, number])[] {
-    return REFUSED_KINDS.map((kind) => [kind, this.of(kind)] as const)
+  get counts(): readonly (readonly [RefusalKind, number])[] {
+    return REFUSAL_KINDS.map((kind) => [kind, this.of(kind)] as const)
   }
 }
 

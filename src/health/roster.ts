@@ -5,7 +5,7 @@
  *
  * Half a million votes have to fit: one small object each, listed by target, their reasons shared.
  */
-import type { Heard } from './judgement.ts'
+import type { LiveVote } from './judgement.ts'
 import type { Refusals } from './refusals.ts'
 import { type Heartbeat, MOST_PROBERS, type ProberIdentity } from './store.ts'
 import type { Vote, VoteValue } from './vote.ts'
@@ -42,13 +42,13 @@ interface Prober {
   heardMs: number
   beat: Heartbeat | undefined
   /** By target. */
-  readonly votes: Map<string, Held>
+  readonly votes: Map<string, ProberVote>
   /** It said more than was kept: all of it is wanted again when there is another plan. */
   missed: boolean
 }
 
 /** Changed in place: a vote that moves costs no look through those of the other probers. */
-interface Held extends Heard {
+interface ProberVote extends LiveVote {
   readonly prober: Prober
   value: VoteValue
   moving: boolean
@@ -67,22 +67,22 @@ const MOST_REASONS = 10_000
  * Before the first plan that is all of them. What is beyond is heard again when there is another plan.
  */
 const MOST_EARLY = 1_000_000
-const MOST_UNPLANNED = 100_000
+const MOST_UNLISTED = 100_000
 
-const NO_VOTES: readonly Held[] = []
+const NO_VOTES: readonly ProberVote[] = []
 
 export class Roster {
   readonly #refusals: Refusals
   readonly #probers = new Map<string, Prober>()
-  readonly #votes = new Map<string, Held[]>()
+  readonly #votes = new Map<string, ProberVote[]>()
   readonly #reasons = new Map<string, string>()
   /** How many probers each region has. */
   readonly #regions = new Map<string, number>()
   #entries: readonly Prober[] | undefined
-  #isPlanned: (target: string) => boolean = () => false
+  #isListed: (target: string) => boolean = () => false
   /** Votes that are held on targets that are not planned. */
-  #unplanned = 0
-  #mostUnplanned = MOST_EARLY
+  #unlisted = 0
+  #mostUnlisted = MOST_EARLY
 
   constructor(refusals: Refusals) {
     this.#refusals = refusals
@@ -99,13 +99,13 @@ export class Roster {
   }
 
   /** Which targets decide something from now on; the probers that have said more than was kept. */
-  plan(isPlanned: (target: string) => boolean): string[] {
-    this.#isPlanned = isPlanned
-    this.#mostUnplanned = MOST_UNPLANNED
-    this.#unplanned = 0
+  setTargets(isListed: (target: string) => boolean): string[] {
+    this.#isListed = isListed
+    this.#mostUnlisted = MOST_UNLISTED
+    this.#unlisted = 0
     for (const [target, votes] of this.#votes) {
-      if (isPlanned(target)) continue
-      if (this.#unplanned + votes.length <= MOST_UNPLANNED) this.#unplanned += votes.length
+      if (isListed(target)) continue
+      if (this.#unlisted + votes.length <= MOST_UNLISTED) this.#unlisted += votes.length
       else {
         for (const { prober } of votes) {
           prober.votes.delete(target)
@@ -120,14 +120,14 @@ export class Roster {
   }
 
   /** Votes of live probers on a target. */
-  heard(target: string): readonly Heard[] {
+  liveVotes(target: string): readonly LiveVote[] {
     const votes = this.#votes.get(target) ?? NO_VOTES
     return votes.every(({ prober }) => prober.live) ? votes : votes.filter(({ prober }) => prober.live)
   }
 
   /** Takes votes in; the targets whose votes have changed. */
-  take(identity: ProberIdentity, votes: readonly Vote[], whole: boolean, nowMs: number): Set<string> {
-    const touched = this.hear(identity, nowMs)
+  applyVotes(identity: ProberIdentity, votes: readonly Vote[], whole: boolean, nowMs: number): Set<string> {
+    const touched = this.markAlive(identity, nowMs)
     const prober = this.#probers.get(identity.name)
     if (prober === undefined) return touched
     const said = new Set<string>()
@@ -152,14 +152,14 @@ export class Roster {
   }
 
   retire(identity: ProberIdentity, targets: readonly string[], nowMs: number): Set<string> {
-    const touched = this.hear(identity, nowMs)
+    const touched = this.markAlive(identity, nowMs)
     const prober = this.#probers.get(identity.name)
     for (const target of targets) if (prober !== undefined && this.#drop(prober, target)) touched.add(target)
     return touched
   }
 
   beat(beat: Heartbeat, nowMs: number): Set<string> {
-    const touched = this.hear(beat.prober, nowMs)
+    const touched = this.markAlive(beat.prober, nowMs)
     const prober = this.#probers.get(beat.prober.name)
     if (prober !== undefined) prober.beat = beat
     return touched
@@ -169,7 +169,7 @@ export class Roster {
    * The prober is alive: the targets whose votes begin to count with that, or end with its earlier boot. A newcomer that there
    * is no room for is not in the roster then.
    */
-  hear({ name, region, bootId }: ProberIdentity, nowMs: number): Set<string> {
+  markAlive({ name, region, bootId }: ProberIdentity, nowMs: number): Set<string> {
     const known = this.#probers.get(name)
     if (known?.bootId === bootId) {
       const touched = new Set(known.live ? [] : known.votes.keys())
@@ -240,11 +240,11 @@ export class Roster {
 
   /** False: it says what it said before. undefined: there is no room for it. */
   #put(prober: Prober, { target, value, moving, reason, rttMs, share }: Vote): boolean | undefined {
-    const held = prober.votes.get(target)
+    const previous = prober.votes.get(target)
     const shared = this.#shared(reason)
-    if (held === undefined) {
-      if (!this.#isPlanned(target) && ++this.#unplanned > this.#mostUnplanned) {
-        this.#unplanned--
+    if (previous === undefined) {
+      if (!this.#isListed(target) && ++this.#unlisted > this.#mostUnlisted) {
+        this.#unlisted--
         return undefined
       }
       const sinceMs = Math.floor(prober.heardMs)
@@ -255,23 +255,24 @@ export class Roster {
       else votes.push(fresh)
       return true
     }
-    const same = held.value === value && held.moving === moving && held.share === share && held.reason === shared
-    if (held.value !== value) held.sinceMs = Math.floor(prober.heardMs)
-    held.value = value
-    held.moving = moving
-    held.reason = shared
-    held.rttMs = rttMs
-    held.share = share
+    const same =
+      previous.value === value && previous.moving === moving && previous.share === share && previous.reason === shared
+    if (previous.value !== value) previous.sinceMs = Math.floor(prober.heardMs)
+    previous.value = value
+    previous.moving = moving
+    previous.reason = shared
+    previous.rttMs = rttMs
+    previous.share = share
     return !same
   }
 
   /** False: it has no vote there. */
   #drop(prober: Prober, target: string): boolean {
     if (!prober.votes.delete(target)) return false
-    const votes = this.#votes.get(target)!.filter((held) => held.prober !== prober)
+    const votes = this.#votes.get(target)!.filter((previous) => previous.prober !== prober)
     if (votes.length === 0) this.#votes.delete(target)
     else this.#votes.set(target, votes)
-    if (!this.#isPlanned(target)) this.#unplanned--
+    if (!this.#isListed(target)) this.#unlisted--
     return true
   }
 

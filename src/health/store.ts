@@ -53,7 +53,7 @@ export interface NodeBeat {
   readonly view: string
   /** What git says of the zones that are served, `1a2b3c4-dirty`; absent outside of git, and of older versions. */
   readonly revision?: string
-  /** HealthPlan.hash: which checks of which addresses it wants votes on. */
+  /** HealthSpec.hash: which checks of which addresses it wants votes on. */
   readonly plan: string
   /** Hash of all members' states. */
   readonly verdicts: string

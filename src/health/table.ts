@@ -38,7 +38,7 @@ export type HealthTable = Int32Array
 export const makeHealthTable = (): HealthTable =>
   new Int32Array(new SharedArrayBuffer((HEALTH_SLOTS + SERVICE_SLOTS) * Int32Array.BYTES_PER_ELEMENT))
 
-interface Holding {
+interface SlotEntry {
   readonly slot: number
   /** First World without the member; undefined while the newest World has it. */
   leftAt: number | undefined
@@ -53,7 +53,7 @@ interface Holding {
  */
 export class SlotRegistry {
   readonly #size: number
-  readonly #held = new Map<string, Holding>()
+  readonly #entries = new Map<string, SlotEntry>()
   readonly #free: number[] = []
   #fresh = 0
 
@@ -63,12 +63,12 @@ export class SlotRegistry {
 
   /** Slots given out, those waiting for release() included. */
   get used(): number {
-    return this.#held.size
+    return this.#entries.size
   }
 
   /** Slot of a member of the newest World. */
   slotOf(member: string): number | undefined {
-    return this.#held.get(member)?.slot
+    return this.#entries.get(member)?.slot
   }
 
   /**
@@ -78,27 +78,27 @@ export class SlotRegistry {
   assign(members: readonly string[], generation: number): Int32Array | undefined {
     const names = new Set(members)
     let wanted = 0
-    for (const name of names) if (!this.#held.has(name)) wanted++
+    for (const name of names) if (!this.#entries.has(name)) wanted++
     if (wanted > this.#free.length + this.#size - this.#fresh) return undefined
-    for (const [name, holding] of this.#held) {
-      if (names.has(name)) holding.leftAt = undefined
-      else holding.leftAt ??= generation
+    for (const [name, entry] of this.#entries) {
+      if (names.has(name)) entry.leftAt = undefined
+      else entry.leftAt ??= generation
     }
     return Int32Array.from(members, (name) => {
-      let holding = this.#held.get(name)
-      if (holding === undefined) {
-        holding = { slot: this.#free.pop() ?? this.#fresh++, leftAt: undefined }
-        this.#held.set(name, holding)
+      let entry = this.#entries.get(name)
+      if (entry === undefined) {
+        entry = { slot: this.#free.pop() ?? this.#fresh++, leftAt: undefined }
+        this.#entries.set(name, entry)
       }
-      return holding.slot
+      return entry.slot
     })
   }
 
   /** Every thread has acknowledged World `generation` or a later one: what left by then may be reused. */
   release(generation: number): void {
-    for (const [name, { slot, leftAt }] of this.#held) {
+    for (const [name, { slot, leftAt }] of this.#entries) {
       if (leftAt === undefined || leftAt > generation) continue
-      this.#held.delete(name)
+      this.#entries.delete(name)
       this.#free.push(slot)
     }
   }

@@ -1,5 +1,5 @@
 /**
- * What is probed (targets), and which members depend on it: the health side of a World. planHealth() runs in the compile
+ * What is probed (targets), and which members depend on it: the health side of a World. makeHealthSpec() runs in the compile
  * thread; the plan goes to NodeHealth (members) and to the prober (targets). Equal checks of one address are one target,
  * however many services ask: its id leaves the timing out, and the strictest timing of all who ask applies.
  */
@@ -17,7 +17,7 @@ export interface Target {
   readonly probers: number
 }
 
-export interface MemberPlan {
+export interface MemberSpec {
   /** `site/service/address`: the identity that health, overrides and saved state belong to. */
   readonly name: string
   readonly site: string
@@ -33,7 +33,7 @@ export interface MemberPlan {
 }
 
 /** What is decided for a service as a whole. */
-export interface ServicePlan {
+export interface ServiceSpec {
   readonly name: string
   /** The brake: percent of capacity that DOWN verdicts must leave up. 0 = none, also where `lastResort` isn't `all`. */
   readonly keepPercent: number
@@ -45,11 +45,11 @@ export interface ServicePlan {
   readonly capacity: Readonly<Record<string, number>>
 }
 
-export interface HealthPlan {
-  readonly members: readonly MemberPlan[]
+export interface HealthSpec {
+  readonly members: readonly MemberSpec[]
   readonly targets: readonly Target[]
   /** In the model's order; one for each service of a member. */
-  readonly services: readonly ServicePlan[]
+  readonly services: readonly ServiceSpec[]
   /** Of the targets' ids: nodes and probers with equal hashes speak of the same checks. */
   readonly hash: string
 }
@@ -58,9 +58,9 @@ export interface HealthPlan {
 export const memberName = (site: string, service: string, address: string): string => `${site}/${service}/${address}`
 
 /** Members in the model's order, targets in the order of their ids. */
-export function planHealth(model: Model): HealthPlan {
+export function makeHealthSpec(model: Model): HealthSpec {
   const targets = new Map<string, Target>()
-  const members: MemberPlan[] = []
+  const members: MemberSpec[] = []
   for (const service of model.services) {
     for (const { site, vips, drained } of service.sites) {
       for (const vip of vips) {
@@ -71,7 +71,7 @@ export function planHealth(model: Model): HealthPlan {
           targets.set(target.id, known === undefined ? target : merge(known, target))
         }
         members.push({
-          ...identity(site, service, vip),
+          ...memberIdentity(site, service, vip),
           targets: [...new Set(wanted.map((target) => target.id))],
           drained: drained || model.sites.get(site)?.drained === true,
           settleMs: service.ttl.settleMs,
@@ -82,7 +82,7 @@ export function planHealth(model: Model): HealthPlan {
     }
   }
   const sorted = [...targets.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  const services = model.services.map((service) => planService(service, model))
+  const services = model.services.map((service) => serviceSpec(service, model))
   return { members, targets: sorted, services, hash: hashTargets(sorted.map(({ id }) => id)) }
 }
 
@@ -90,7 +90,7 @@ export function planHealth(model: Model): HealthPlan {
 export const hashTargets = (ids: readonly string[]): string =>
   hash('sha256', ids.toSorted().join(' '), 'hex').slice(0, 16)
 
-function planService(service: ServiceModel, { sites }: Model): ServicePlan {
+function serviceSpec(service: ServiceModel, { sites }: Model): ServiceSpec {
   return {
     name: service.name,
     keepPercent: service.lastResort.kind === 'all' ? service.keepPercent : 0,
@@ -107,7 +107,7 @@ const merge = (a: Target, b: Target): Target => ({
   probers: Math.max(a.probers, b.probers),
 })
 
-const identity = (site: string, service: ServiceModel, vip: VipModel) => ({
+const memberIdentity = (site: string, service: ServiceModel, vip: VipModel) => ({
   name: memberName(site, service.name, vip.address),
   site,
   service: service.name,
@@ -135,11 +135,11 @@ function withHost(check: CheckModel, host: string): CheckModel {
 
 /** What is asked of which address, in one spelling. */
 function canonical(check: CheckModel, address: string): string {
-  return JSON.stringify([check.type, address, check.port, ...asked(check)])
+  return JSON.stringify([check.type, address, check.port, ...probeFields(check)])
 }
 
 /** Everything that changes what is asked or what must come back. */
-function asked(check: CheckModel): readonly unknown[] {
+function probeFields(check: CheckModel): readonly unknown[] {
   switch (check.type) {
     case 'tcp':
     case 'icmp':

@@ -276,7 +276,7 @@ export class RunningNode implements Node {
   async forget({ prober, who }: ForgetBody): Promise<ForgetResult | Refusal> {
     const forgotten = this.#health.forget(prober)
     if (typeof forgotten === 'string') return { refused: forgotten }
-    const notKept = notStoredIn(await forgotten.kept)
+    const notKept = notStoredIn(await forgotten.saved)
     this.#log.info({ prober, who, notKept }, `prober ${prober} is forgotten, by ${who}`)
     return { forgotten: prober, notKept }
   }

@@ -6,7 +6,7 @@
 import { concat } from '../dns/fields.ts'
 import { hashText } from '../hash.ts'
 import { DRAINED, type HealthTable, healthWord, UP } from '../health/table.ts'
-import { type HealthPlan, memberName } from '../health/target.ts'
+import { type HealthSpec, memberName } from '../health/target.ts'
 import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 
@@ -145,7 +145,7 @@ const makeEligibility = (sites: number): Eligibility => ({
  * Health where nobody knows it: every member up, calm and with its full share, but those that the files drain, which
  * are never calm. Gives the services' VIPs their slots in it.
  */
-export function allUp(services: readonly SteeredService[], { members }: HealthPlan): HealthTable {
+export function allUp(services: readonly SteeredService[], { members }: HealthSpec): HealthTable {
   const drained = new Set(members.filter((member) => member.drained).map(({ name }) => name))
   const words: number[] = []
   for (const { members: vips, slot } of services) {

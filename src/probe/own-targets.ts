@@ -71,7 +71,7 @@ export class Duty {
   readonly #settings: DutySettings
   readonly #listening = new AbortController()
   readonly #peers = new Map<string, Peer>()
-  /** What each live node serves: HealthPlan.hash. */
+  /** What each live node serves: HealthSpec.hash. */
   readonly #nodePlans = new Map<string, string>()
   /** What this prober is heard to say. */
   readonly #self: Peer

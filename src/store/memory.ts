@@ -2,7 +2,7 @@
  * The Store of one process: `serve` that probes for itself. The prober lives in a thread of its own, so its side of the
  * board is one end of a MessagePort (portBoard), and whoever has a Store serves the other end (serveBoard).
  */
-import { type Override, standsOver } from '../health/override.ts'
+import { type Override, supersedes } from '../health/override.ts'
 import { Refusals } from '../health/refusals.ts'
 import {
   type Audience,
@@ -119,7 +119,7 @@ export class MemoryStore implements Store {
   #put(entries: readonly Override[]): readonly Override[] {
     const fresh = entries.filter((entry) => {
       const known = this.#overrides.get(entry.pattern)
-      if (known !== undefined && !standsOver(entry, known)) return false
+      if (known !== undefined && !supersedes(entry, known)) return false
       this.#overrides.set(entry.pattern, entry)
       return true
     })

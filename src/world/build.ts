@@ -13,7 +13,7 @@ import { openCache } from '../geo/cache.ts'
 import { allocateShared, type Allocate } from '../geo/memory.ts'
 import { type Places, hasPlaces } from '../geo/place.ts'
 import type { Revision } from '../git.ts'
-import type { HealthPlan } from '../health/target.ts'
+import type { HealthSpec } from '../health/target.ts'
 import type { Problem, Report } from '../problem.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
@@ -53,7 +53,7 @@ export interface ExplainContext {
   readonly sites: ReadonlyMap<string, SiteModel>
   /** As World.services. */
   readonly services: readonly ServiceModel[]
-  readonly plan: HealthPlan
+  readonly plan: HealthSpec
   /** Where the places come from, in the order of `geo.city`; empty where a restarted node holds back what is on disk. */
   readonly databases: readonly DatabaseFile[]
   /** The same of autonomous systems, and of `geo.asn`. */
@@ -68,7 +68,7 @@ export interface ExplainContext {
 export interface WorldBuild {
   /** Generation 0; slots and counters all 0: the main thread gives them. */
   readonly world: World
-  readonly plan: HealthPlan
+  readonly plan: HealthSpec
   readonly context: ExplainContext
   /** Hash of (version, zones, database builds): nodes that serve alike have the same. */
   readonly view: string
@@ -82,7 +82,7 @@ export interface WorldBuild {
 
 /** All that a prober needs of the files. */
 export interface ProbeTargets {
-  readonly plan: HealthPlan
+  readonly plan: HealthSpec
   readonly zoneCount: number
 }
 

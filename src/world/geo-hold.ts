@@ -13,7 +13,7 @@ import { cachedAsns } from '../geo/asn.ts'
 import type { Cache } from '../geo/cache.ts'
 import { allocateShared } from '../geo/memory.ts'
 import { cachedPlaces, type Places, hasPlaces } from '../geo/place.ts'
-import type { HealthPlan } from '../health/target.ts'
+import type { HealthSpec } from '../health/target.ts'
 import { loadMap, mapKey } from '../policy/cached-map.ts'
 import { mapDefinition } from '../policy/compile.ts'
 import type { ClientMap } from '../policy/map.ts'
@@ -46,7 +46,7 @@ export interface DatabaseHold {
 /** What goes into the maps besides zones and places. */
 export interface GeoHoldContext {
   readonly model: Model
-  readonly plan: HealthPlan
+  readonly plan: HealthSpec
   /** Hash of the model: what was worked out for an equal one stands. */
   readonly hash: string
   readonly nodeSite: string | undefined

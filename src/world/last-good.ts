@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { z } from 'zod'
 import type { Revision } from '../git.ts'
-import { planHealth, type HealthPlan } from '../health/target.ts'
+import { makeHealthSpec, type HealthSpec } from '../health/target.ts'
 import { Files, type SavedFile } from '../load/files.ts'
 import type { LoadResult, SavedZones } from '../load/load.ts'
 import { messageOf, type Report } from '../problem.ts'
@@ -24,7 +24,7 @@ import type { Folder, FolderRead } from './folder.ts'
 /** Zones that may be served. */
 export interface ValidZones {
   readonly model: Model
-  readonly plan: HealthPlan
+  readonly plan: HealthSpec
   /** LoadResult.hash. */
   readonly hash: string
   /** Of the commit that they were first loaded of; later ones may have the same. */
@@ -38,7 +38,7 @@ export const validZones = (
   { model, hash }: LoadResult,
   revision: Revision | undefined,
   loadedMs = Date.now(),
-): ValidZones | undefined => model && { model, plan: planHealth(model), hash, revision, loadedMs }
+): ValidZones | undefined => model && { model, plan: makeHealthSpec(model), hash, revision, loadedMs }
 
 /** What is kept for the next start, and what was kept for this one. */
 export class LastGood {

@@ -6,7 +6,7 @@ import { isTerritory, packCode } from '../geo/codes.ts'
 import type { Places } from '../geo/place.ts'
 import { makeReach, type ReachSettings } from '../health/reach.ts'
 import { HEALTH_SLOTS } from '../health/table.ts'
-import type { HealthPlan } from '../health/target.ts'
+import type { HealthSpec } from '../health/target.ts'
 import { overload, type ProbeCapacity } from '../probe/cost.ts'
 import { didYouMean, type Problem, type ProblemCode, type Report } from '../problem.ts'
 import { someOf } from '../units.ts'
@@ -56,7 +56,7 @@ function checkNodeSite(settings: PlacementSettings, model: Model, report: Report
 }
 
 /** A node refuses them when it takes the World; told here, `check` tells it too. */
-export function checkRoom(file: string, { members }: HealthPlan, report: Report): void {
+export function checkRoom(file: string, { members }: HealthSpec, report: Report): void {
   if (members.length <= HEALTH_SLOTS) return
   const message = `${members.length} members, where ${HEALTH_SLOTS} have room`
   const hint = 'Put fewer VIPs into a service'
@@ -108,7 +108,7 @@ function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): 
 }
 
 /** Only the zones say what is to be checked, and only the settings with what. */
-export function checkProbe(file: string, probe: ProbeSettings, plan: HealthPlan, report: Report): void {
+export function checkProbe(file: string, probe: ProbeSettings, plan: HealthSpec, report: Report): void {
   const { targets } = plan
   const warn = (code: ProblemCode, message: string, hint: string) =>
     report({ code, severity: 'warning', file, line: 0, column: 0, message, hint })
@@ -128,7 +128,7 @@ const NAMED = 5
 
 function checkReach(
   settings: ReachSettings,
-  { members, targets }: HealthPlan,
+  { members, targets }: HealthSpec,
   warn: (code: 'probe-denied' | 'check-address', message: string, hint: string) => void,
 ): void {
   const reach = makeReach(settings)

@@ -2,14 +2,14 @@
 import { beforeEach, expect, test } from 'vitest'
 import type { OverrideBody } from '../../src/api/bodies.ts'
 import { applyOverride, type OverrideResult } from '../../src/api/override.ts'
-import type { HealthSnapshot, Kept, Overridden } from '../../src/health/node-health.ts'
+import type { HealthSnapshot, SaveResult, OverrideOutcome } from '../../src/health/node-health.ts'
 import type { Override, OverrideRequest } from '../../src/health/override.ts'
 import { drain, snapshot } from '../cli/fleet.ts'
 
 const asked: OverrideRequest[] = []
 const logged: string[] = []
 let after: HealthSnapshot = snapshot
-let result: Overridden
+let result: OverrideOutcome
 beforeEach(() => {
   asked.length = 0
   logged.length = 0
@@ -17,16 +17,16 @@ beforeEach(() => {
   result = done(drain)
 })
 
-const done = (override: Override, lack: Partial<Kept> = {}): Overridden => ({
+const done = (override: Override, lack: Partial<SaveResult> = {}): OverrideOutcome => ({
   done: override,
   members: ['iad/web/192.0.2.2'],
-  kept: Promise.resolve({ stands: override, disk: undefined, board: undefined, ...lack }),
+  saved: Promise.resolve({ current: override, disk: undefined, board: undefined, ...lack }),
 })
 
 /** Health as the node has it; the snapshot changes with the override. */
 const health = {
   snapshot: (): HealthSnapshot => (asked.length === 0 ? snapshot : after),
-  override: (request: OverrideRequest): Overridden => {
+  override: (request: OverrideRequest): OverrideOutcome => {
     asked.push(request)
     return result
   },

@@ -14,7 +14,7 @@ import { makeHealthTable } from '../../src/health/table.ts'
 import type { VoteValue } from '../../src/health/vote.ts'
 import { FORGOTTEN_KEY, hashKey, indexKey, OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
 import { openRedisStore, type RedisStore } from '../../src/store/redis/store.ts'
-import { member, planOf, servicePlan, vote } from '../support/plans.ts'
+import { member, specOf, serviceSpec, vote } from '../support/plans.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import type { Attack } from './attack.ts'
 
@@ -41,9 +41,9 @@ async function until(holds: () => boolean, what: string): Promise<number> {
   return performance.now() - sinceMs
 }
 
-const plan = planOf(
+const plan = specOf(
   TARGETS.map((target, i) => member(`site${i}/web/192.0.2.${i + 1}`, [target])),
-  [servicePlan('web', { keepPercent: 0 })],
+  [serviceSpec('web', { keepPercent: 0 })],
 )
 
 class Fleet {
@@ -325,7 +325,7 @@ async function removed(fleet: Fleet, mallory: Mallory): Promise<void> {
   if (knows(late)?.live === true) throw new Error('a node that starts then hears it')
   const forgotten = first!.health.forget(LIAR)
   if (typeof forgotten === 'string') throw new Error(forgotten)
-  const { disk, board } = await forgotten.kept
+  const { disk, board } = await forgotten.saved
   if (disk !== undefined || board !== undefined) throw new Error(`forgetting is not kept: ${disk ?? board}`)
   await until(() => fleet.nodes.every((node) => knows(node) === undefined), 'every node has forgotten it')
   const next = { health: await fleet.startNode('n4') }

@@ -9,7 +9,7 @@ import { type Audience, MOST_NODES, MOST_PROBERS, type NodeIdentity, type Store 
 import { makeHealthTable } from '../../src/health/table.ts'
 import { Duty } from '../../src/probe/own-targets.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { member, plan, vote } from '../support/plans.ts'
+import { member, spec, vote } from '../support/plans.ts'
 import type { Attack } from './attack.ts'
 
 const SIZES = {
@@ -56,7 +56,7 @@ export const attack: Attack = {
     const { targets, names, votes } = SIZES[scale]
     const store = new Mouth()
     const ids = Array.from({ length: targets }, (_, i) => `t${i}`)
-    const wanted = plan(...ids.map((id, i) => member(`fra/web/10.0.${i >> 8}.${i & 255}`, [id], { probers: 3 })))
+    const wanted = spec(...ids.map((id, i) => member(`fra/web/10.0.${i >> 8}.${i & 255}`, [id], { probers: 3 })))
     const health = new NodeHealth({ table: makeHealthTable(), store, node: { name: 'n', version: '1' } })
     await health.start()
     health.adopt(

@@ -10,7 +10,7 @@ import { Refusals } from '../../src/health/refusals.ts'
 import type { Audience, KnownMember, NodeBoard, ProberIdentity, Store } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import type { Vote } from '../../src/health/vote.ts'
-import { member, planOf, servicePlan, vote } from '../support/plans.ts'
+import { member, specOf, serviceSpec, vote } from '../support/plans.ts'
 
 const PROBERS = 50
 const TARGETS = 10_000
@@ -85,8 +85,8 @@ export async function run(): Promise<void> {
 
   const sites = 50
   const members = Array.from({ length: TARGETS }, (_, i) => member(`s${i % sites}/web/v${i}`, [`target ${i}`]))
-  const service = servicePlan('web', { keepPercent: 25, rampUpMs: 60_000 })
-  const plan = planOf(members, [service])
+  const service = serviceSpec('web', { keepPercent: 25, rampUpMs: 60_000 })
+  const plan = specOf(members, [service])
   const slots = Int32Array.from(members, (_, i) => i)
   console.log(`adopted, ${TARGETS} members of one service: ${ms(() => health.adopt(plan, slots))}`)
   console.log(`all of it heard again: ${hearAll()}`)

@@ -13,7 +13,7 @@ import { type Audience, HEARTBEAT_MS, type ProberIdentity } from '../../src/heal
 import { makeHealthTable } from '../../src/health/table.ts'
 import type { Vote } from '../../src/health/vote.ts'
 import { openRedisStore, type RedisStore } from '../../src/store/redis/store.ts'
-import { member, planOf } from '../support/plans.ts'
+import { member, specOf } from '../support/plans.ts'
 import { RedisServer } from '../support/redis-server.ts'
 
 const REASONS = ['200', '204', '503', 'timeout', 'connection refused', 'connection reset', 'no route']
@@ -97,7 +97,7 @@ async function readApart(url: string, probers: number, targets: number): Promise
 
 /** A node with a member for each target. */
 async function read(url: string, probers: number, targets: number): Promise<void> {
-  const plan = planOf(
+  const plan = specOf(
     Array.from({ length: targets }, (_, i) => member(`fra/web/10.0.${i >> 8}.${i & 255}`, [targetId(i)])),
   )
   const slots = Int32Array.from({ length: targets }, (_, i) => i)

@@ -16,7 +16,7 @@ import { Listener } from '../../src/store/redis/listener.ts'
 import { Reader } from '../../src/store/redis/reader.ts'
 import { Signer } from '../../src/store/redis/signer.ts'
 import { changeText, Intern, nodeBeatText, proberBeatText, readKnown, voteText } from '../../src/store/redis/text.ts'
-import { member, plan, vote } from '../support/plans.ts'
+import { member, spec, vote } from '../support/plans.ts'
 import { makeRandom, type Random } from './packets.ts'
 
 export interface BoardFuzzed {
@@ -258,7 +258,7 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
   const onUncaught = (error: unknown) => void findings.push(`uncaught: ${String(error)}`)
   process.on('uncaughtException', onUncaught)
   const health = new NodeHealth({ table: makeHealthTable(), store, node: { name: 'self', version: '1' } })
-  const wanted = plan(...MEMBERS.map((name, i) => member(name, [TARGETS[i]!], { probers: 3 })))
+  const wanted = spec(...MEMBERS.map((name, i) => member(name, [TARGETS[i]!], { probers: 3 })))
   const identity = { name: 'own', region: 'eu', bootId: 'b' }
   const duty = new Duty({
     identity,

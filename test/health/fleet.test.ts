@@ -6,8 +6,8 @@ import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vit
 import { NodeHealth } from '../../src/health/node-health.ts'
 import type { OverrideRequest } from '../../src/health/override.ts'
 import { makeHealthTable, shareOf, SlotRegistry, stateOf } from '../../src/health/table.ts'
-import type { HealthPlan } from '../../src/health/target.ts'
-import { member, plan, planOf, servicePlan, vote } from '../support/plans.ts'
+import type { HealthSpec } from '../../src/health/target.ts'
+import { member, spec, specOf, serviceSpec, vote } from '../support/plans.ts'
 import { Bus, type Link } from './bus.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-fleet-'))
@@ -37,13 +37,13 @@ class Node {
     })
   }
 
-  async start(next: HealthPlan, view = 'v1'): Promise<this> {
+  async start(next: HealthSpec, view = 'v1'): Promise<this> {
     await this.health.start()
     this.adopt(next, view)
     return this
   }
 
-  adopt(next: HealthPlan, view = 'v1'): void {
+  adopt(next: HealthSpec, view = 'v1'): void {
     const names = next.members.map((one) => one.name)
     this.health.adopt(next, this.slots.assign(names, ++this.#generation)!, view)
   }
@@ -68,7 +68,7 @@ class Node {
 
 const A = 'fra/web/192.0.2.1'
 const B = 'iad/web/192.0.2.2'
-const WEB = plan(member(A, ['t1']), member(B, ['t2']))
+const WEB = spec(member(A, ['t1']), member(B, ['t2']))
 const P1 = { name: 'eu-1', region: 'eu', bootId: 'b1' }
 const drain = (pattern: string, more: Partial<OverrideRequest> = {}): OverrideRequest => {
   return { pattern, action: 'drain', forMs: undefined, who: 'ann', why: 'works', yes: true, ...more }
@@ -77,7 +77,7 @@ const undo = (pattern: string) => drain(pattern, { action: 'undone' })
 
 let bus: Bus
 let nodes: Node[]
-const make = async (name: string, next: HealthPlan = WEB, file?: string): Promise<Node> => {
+const make = async (name: string, next: HealthSpec = WEB, file?: string): Promise<Node> => {
   const node = await new Node(bus, name, file).start(next)
   nodes.push(node)
   return node
@@ -202,7 +202,7 @@ describe('overrides', () => {
     expect(a.state(A)).toBe('drained')
     await vi.advanceTimersByTimeAsync(1100)
     expect(a.state(A)).toBe('up')
-    a.adopt(plan(member(A, ['t1'])))
+    a.adopt(spec(member(A, ['t1'])))
     expect(a.health.snapshot().overrides).toMatchObject([{ override: { pattern: 'iad' }, members: 0, orphaned: true }])
     expect(a.health.override(undo('iad'))).toHaveProperty('done')
     a.adopt(WEB)
@@ -288,7 +288,7 @@ describe('memory of others', () => {
 
   test('its own comes first, and what came back while it was away does not ramp up', async () => {
     const file = join(folder, 'own', 'health.json')
-    const ramps = planOf([member(A, ['t1']), member(B, ['t2'])], [servicePlan('web', { rampUpMs: 60_000 })])
+    const ramps = specOf([member(A, ['t1']), member(B, ['t2'])], [serviceSpec('web', { rampUpMs: 60_000 })])
     for (const name of ['b', 'c']) await make(name, ramps)
     const a = await make('a', ramps, file)
     bus.say(P1, [vote('t1', 'down'), vote('t2', 'down')])
@@ -331,7 +331,7 @@ describe('other nodes', () => {
     await vi.advanceTimersByTimeAsync(6500)
     expect(other().viewDiffersMs).toBeGreaterThan(5000)
     expect(other().verdictsDifferMs).toBe(0)
-    b.adopt(plan(member(A, ['t1'])), 'v1')
+    b.adopt(spec(member(A, ['t1'])), 'v1')
     await vi.advanceTimersByTimeAsync(6500)
     expect(other().viewDiffersMs).toBe(0)
     expect(other().verdictsDifferMs).toBeGreaterThan(5000)
@@ -351,7 +351,7 @@ describe('the roster', () => {
     expect(a.health.forget('nobody')).toContain('no prober named nobody')
     for (const { link } of nodes) link.silence(P2)
     expect(a.news).toEqual(['warn prober us-1 (us) has fallen silent: its votes count no more'])
-    expect(a.health.forget('us-1')).toEqual({ kept: expect.any(Promise) })
+    expect(a.health.forget('us-1')).toEqual({ saved: expect.any(Promise) })
     await settle()
     expect(stateAt(A)).toEqual(['down', 'down']) // one of one
     expect(b.health.snapshot().probers.map(({ prober }) => prober)).toEqual(['eu-1'])
@@ -360,7 +360,7 @@ describe('the roster', () => {
 
 describe('brake, ramp and agents', () => {
   const members = ['fra', 'iad', 'sin', 'syd'].map((site, i) => member(`${site}/web/192.0.2.${i}`, [`t${i}`]))
-  const service = servicePlan('web', { keepPercent: 50, rampUpMs: 60_000 })
+  const service = serviceSpec('web', { keepPercent: 50, rampUpMs: 60_000 })
   const say = (...downs: number[]) => {
     bus.say(
       P1,
@@ -373,8 +373,8 @@ describe('brake, ramp and agents', () => {
   test('less than `keep` waits, alike on all nodes; nothing left is the last resort', async () => {
     say()
     const [a, b] = [
-      await make('a', planOf(members, [service])),
-      await make('b', planOf(members.toReversed(), [service])),
+      await make('a', specOf(members, [service])),
+      await make('b', specOf(members.toReversed(), [service])),
     ]
     say(0, 1)
     expect(braked(a)).toEqual([])
@@ -401,14 +401,14 @@ describe('brake, ramp and agents', () => {
 
   test('who comes back starts with a tenth and takes all by the end of rampUp, over a restart too', async () => {
     vi.useFakeTimers()
-    const next = planOf([member(members[0]!.name, ['t0'], { settleMs: 0 }), ...members.slice(1)], [service])
+    const next = specOf([member(members[0]!.name, ['t0'], { settleMs: 0 }), ...members.slice(1)], [service])
     const file = join(folder, 'ramp', 'health.json')
     const name = members[0]!.name
     say()
     let a = await make('a', next, file)
     expect(shareOf(a.word(name))).toBe(1000) // the first verdict
     bus.say(P1, [vote('t9', 'down')])
-    a.adopt(planOf([...next.members, member('lon/web/192.0.2.9', ['t9'])], [service]))
+    a.adopt(specOf([...next.members, member('lon/web/192.0.2.9', ['t9'])], [service]))
     bus.say(P1, [...members.map(({ targets }) => vote(targets[0]!, 'up')), vote('t9', 'up')])
     expect([a.state('lon/web/192.0.2.9'), shareOf(a.word('lon/web/192.0.2.9'))]).toEqual(['up', 1000]) // unproven before
     a.adopt(next)

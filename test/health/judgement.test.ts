@@ -1,13 +1,13 @@
 /** A member over any history of votes and edited checks: what may take it down, and what may not. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Heard, judge, type Judgement, NOTHING_REMEMBERED, type Remembered } from '../../src/health/judgement.ts'
+import { type LiveVote, judge, type Judgement, NO_HISTORY, type MemberHistory } from '../../src/health/judgement.ts'
 import { member } from '../support/plans.ts'
 
 const TARGETS = ['t1', 't2', 't3']
 const votes = fc.dictionary(
   fc.constantFrom(...TARGETS),
-  fc.array(fc.constantFrom<Heard['value'][]>('up', 'down', 'abstain'), { maxLength: 3 }),
+  fc.array(fc.constantFrom<LiveVote['value'][]>('up', 'down', 'abstain'), { maxLength: 3 }),
 )
 const step = fc.record({
   targets: fc.option(fc.uniqueArray(fc.constantFrom(...TARGETS), { maxLength: 2 }), { nil: undefined }),
@@ -15,7 +15,7 @@ const step = fc.record({
 })
 const roster = [{ region: 'eu' }, { region: 'us' }, { region: 'ap' }]
 
-const quorumOf = (said: readonly Heard['value'][]): 'up' | 'down' | undefined => {
+const quorumOf = (said: readonly LiveVote['value'][]): 'up' | 'down' | undefined => {
   const ups = said.filter((value) => value === 'up').length
   const downs = said.filter((value) => value === 'down').length
   return downs > 1.5 ? 'down' : ups > downs && ups >= 2 ? 'up' : undefined
@@ -25,10 +25,10 @@ test('against a naive model with the history of every target, whatever is edited
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
       let targets: readonly string[] = ['t1']
-      let memory: Remembered = NOTHING_REMEMBERED
+      let memory: MemberHistory = NO_HISTORY
       for (const next of steps) {
         targets = next.targets ?? targets
-        const heard = (id: string): Heard[] =>
+        const heard = (id: string): LiveVote[] =>
           (next.votes[id] ?? []).map((value, i) => ({
             region: roster[i]!.region,
             value,

@@ -3,13 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type Kept, NodeHealth, type Overridden } from '../../src/health/node-health.ts'
+import { type SaveResult, NodeHealth, type OverrideOutcome } from '../../src/health/node-health.ts'
 import type { OverrideRequest } from '../../src/health/override.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import { OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
 import { openRedisStore } from '../../src/store/redis/store.ts'
 import { drain as entry } from '../store/store.suite.ts'
-import { member, planOf, servicePlan } from '../support/plans.ts'
+import { member, specOf, serviceSpec } from '../support/plans.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { until } from '../support/until.ts'
 
@@ -29,7 +29,7 @@ afterEach(async () => {
   for (const end of ending.splice(0).toReversed()) await end()
 })
 
-const plan = planOf([member('fra/web/192.0.2.1', ['t1']), member('iad/web/192.0.2.2', ['t2'])], [servicePlan('web')])
+const spec = specOf([member('fra/web/192.0.2.1', ['t1']), member('iad/web/192.0.2.2', ['t2'])], [serviceSpec('web')])
 let made = 0
 
 async function node(name: string, file = join(folder, `${name}-${made++}`, 'health.json')) {
@@ -44,29 +44,29 @@ async function node(name: string, file = join(folder, `${name}-${made++}`, 'heal
   await health.start()
   await until('Redis', () => store.trouble === undefined)
   health.adopt(
-    plan,
-    Int32Array.from(plan.members, (_, i) => i),
+    spec,
+    Int32Array.from(spec.members, (_, i) => i),
   )
   const stateOf = (site: string) => health.snapshot().members.find((one) => one.site === site)!.state
   return { health, store, file, troubles, stateOf }
 }
 type Node = Awaited<ReturnType<typeof node>>
 
-const keptOf = (done: Overridden): Promise<Kept> => {
+const savedOf = (done: OverrideOutcome): Promise<SaveResult> => {
   if ('refused' in done) throw new Error(done.refused)
-  return done.kept
+  return done.saved
 }
-const order = ({ health }: Node, pattern: string, action: OverrideRequest['action']): Promise<Kept> =>
-  keptOf(health.override({ pattern, action, forMs: undefined, who: 'ann', why: 'works', yes: true }))
+const order = ({ health }: Node, pattern: string, action: OverrideRequest['action']): Promise<SaveResult> =>
+  savedOf(health.override({ pattern, action, forMs: undefined, who: 'ann', why: 'works', yes: true }))
 
 const stored = (pattern: string): string => server.cli('hget', OVERRIDES_KEY, pattern)
 const onDisk = ({ file }: Node): string => readFileSync(join(file, '../overrides.json'), 'utf8')
 
 test('what is answered is in the file and on the board', async () => {
   const n1 = await node('n1')
-  const kept = await order(n1, 'fra', 'drain')
-  expect(kept).toEqual({
-    stands: expect.objectContaining({ pattern: 'fra', version: 1 }),
+  const saved = await order(n1, 'fra', 'drain')
+  expect(saved).toEqual({
+    current: expect.objectContaining({ pattern: 'fra', version: 1 }),
     disk: undefined,
     board: undefined,
   })
@@ -105,7 +105,7 @@ test('who finds another order above its own goes above it, and tells what stands
   const later = entry('fra', 40, { node: 'n2', action: 'down' })
   server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(later)}`)
   expect(await order(n1, 'fra', 'undone')).toMatchObject({
-    stands: { action: 'undone', version: 41 },
+    current: { action: 'undone', version: 41 },
     board: undefined,
   })
   await until('undone everywhere', () => n2.stateOf('fra') === 'unproven')
@@ -141,11 +141,11 @@ test.each([
     await order(n1, 'iad', 'drain')
     await until('what is said after it', () => n2.stateOf('iad') === 'drained')
     expect([n1.stateOf('fra'), n2.stateOf('fra')]).toEqual(['unproven', 'unproven'])
-    expect(await order(n1, 'fra', 'drain')).toMatchObject({ stands: { action: 'drain' }, board: undefined })
+    expect(await order(n1, 'fra', 'drain')).toMatchObject({ current: { action: 'drain' }, board: undefined })
     await until('an order on the same pattern', () => n2.stateOf('fra') === 'drained')
-    expect(await order(n2, 'fra', 'undone')).toMatchObject({ stands: { action: 'undone' }, board: undefined })
+    expect(await order(n2, 'fra', 'undone')).toMatchObject({ current: { action: 'undone' }, board: undefined })
     await until('undone', () => n1.stateOf('fra') === 'unproven')
-    for (const { stands } of [await order(n1, 'fra', 'down')]) expect(stands.version).toBeLessThan(100)
+    for (const { current } of [await order(n1, 'fra', 'down')]) expect(current.version).toBeLessThan(100)
   },
 )
 
@@ -161,5 +161,5 @@ test('a file in which one entry can’t be read, or is not believed, keeps the o
   const again = await node('n1', path)
   expect([again.stateOf('iad'), again.stateOf('fra')]).toEqual(['drained', 'unproven'])
   expect(again.troubles.join()).toMatch(/2 of 3 overrides in .* can't be read/)
-  expect((await order(again, 'fra', 'drain')).stands.version).toBe(2)
+  expect((await order(again, 'fra', 'drain')).current.version).toBe(2)
 })

@@ -6,10 +6,10 @@ import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vit
 import { type Change, NodeHealth } from '../../src/health/node-health.ts'
 import type { Audience, Board, Store } from '../../src/health/store.ts'
 import { isCalm, makeHealthTable, SlotRegistry, stateOf } from '../../src/health/table.ts'
-import type { HealthPlan } from '../../src/health/target.ts'
+import type { HealthSpec } from '../../src/health/target.ts'
 import type { VoteValue } from '../../src/health/vote.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { member, plan, vote } from '../support/plans.ts'
+import { member, spec, vote } from '../support/plans.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-node-'))
 const file = join(folder, 'health.json')
@@ -38,7 +38,7 @@ class Rig {
     })
   }
 
-  adopt(next: HealthPlan): void {
+  adopt(next: HealthSpec): void {
     const names = next.members.map((one) => one.name)
     this.health.adopt(next, this.slots.assign(names, ++this.#generation)!)
   }
@@ -81,7 +81,7 @@ afterEach(async () => {
 
 describe('verdicts', () => {
   test('unproven, up, down, up again, each told with before and after', async () => {
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     expect(rig.state(A)).toBe('unproven')
     await rig.say('eu-1', 't1', 'up')
     expect(rig.state(A)).toBe('up')
@@ -92,7 +92,7 @@ describe('verdicts', () => {
   })
 
   test('never seen up is unproven, whatever the votes', async () => {
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'down')
     expect(rig.state(A)).toBe('unproven')
     expect(rig.status(A).why).toContain('never seen up: connection refused')
@@ -100,7 +100,7 @@ describe('verdicts', () => {
   })
 
   test('all targets must pass, and one that fails is enough', async () => {
-    rig.adopt(plan(member(A, ['t1', 't2'])))
+    rig.adopt(spec(member(A, ['t1', 't2'])))
     await rig.say('eu-1', 't1', 'up')
     expect(rig.state(A)).toBe('unproven')
     expect(rig.health.decided).toBe(false)
@@ -116,14 +116,14 @@ describe('verdicts', () => {
   })
 
   test('no check: up from the start', () => {
-    rig.adopt(plan(member(A, [])))
+    rig.adopt(spec(member(A, [])))
     expect(rig.state(A)).toBe('up')
     expect(rig.calm(A)).toBe(true)
     expect(rig.health.decided).toBe(true)
   })
 
   test('abstaining, retired votes and silence hold the verdict', async () => {
-    rig.adopt(plan(member(A, ['t1']), member(B, ['t2'])))
+    rig.adopt(spec(member(A, ['t1']), member(B, ['t2'])))
     await rig.say('eu-1', 't1', 'up')
     await rig.say('eu-1', 't2', 'up')
     await rig.say('eu-1', 't2', 'down')
@@ -141,7 +141,7 @@ describe('verdicts', () => {
     const store = new MemoryStore(3000)
     const other = new Rig({ store })
     await other.health.start()
-    other.adopt(plan(member(A, ['t1'])))
+    other.adopt(spec(member(A, ['t1'])))
     const probers = ['eu-1', 'us-1', 'ap-1'].map((name) => ({ name, region: name.slice(0, 2), bootId: name }))
     const boards = probers.map((prober) => store.board(prober))
     for (const board of boards) await board.replace([vote('t1', 'up')])
@@ -161,21 +161,21 @@ describe('verdicts', () => {
   })
 
   test('drained by its file: drained while up or unproven, down when down', async () => {
-    rig.adopt(plan(member(A, ['t1'], { drained: true })))
+    rig.adopt(spec(member(A, ['t1'], { drained: true })))
     expect(rig.state(A)).toBe('drained')
     await rig.say('eu-1', 't1', 'up')
     expect(rig.state(A)).toBe('drained')
     await rig.say('eu-1', 't1', 'down')
     expect(rig.state(A)).toBe('down')
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'up')
     expect(rig.state(A)).toBe('up')
-    rig.adopt(plan(member(A, ['t1'], { drained: true })))
+    rig.adopt(spec(member(A, ['t1'], { drained: true })))
     expect(rig.changes.at(-1)).toBe(`${A} up → drained`)
   })
 
   test('the status tells who voted what and why', async () => {
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'up')
     await rig.say('us-1', 't1', 'down')
     const { targets, held, why } = rig.status(A)
@@ -190,21 +190,21 @@ describe('verdicts', () => {
 
 describe('a reload', () => {
   test('words are written before it returns; slots and verdicts stay', async () => {
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'up')
     await rig.say('eu-1', 't2', 'up')
     const slot = rig.slots.slotOf(A)
-    rig.adopt(plan(member(B, ['t2']), member(A, ['t1'])))
+    rig.adopt(spec(member(B, ['t2']), member(A, ['t1'])))
     expect([rig.state(A), rig.state(B)]).toEqual(['up', 'up'])
     expect(rig.slots.slotOf(A)).toBe(slot)
   })
 
   test('the verdict outlives a change of the check, until the new one decides', async () => {
-    rig.adopt(plan(member(A, ['t1']), member(B, ['t2'])))
+    rig.adopt(spec(member(A, ['t1']), member(B, ['t2'])))
     await rig.say('eu-1', 't1', 'up')
     await rig.say('eu-1', 't2', 'up')
     await rig.say('eu-1', 't2', 'down')
-    rig.adopt(plan(member(A, ['t3']), member(B, ['t4'])))
+    rig.adopt(spec(member(A, ['t3']), member(B, ['t4'])))
     await rig.board('eu-1').retire(['t1', 't2'])
     expect([rig.state(A), rig.state(B)]).toEqual(['up', 'down'])
     expect(rig.status(A).held).toBe(true)
@@ -215,9 +215,9 @@ describe('a reload', () => {
   })
 
   test('a new check that never passed takes nothing down, and says so', async () => {
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'up')
-    rig.adopt(plan(member(A, ['t2'])))
+    rig.adopt(spec(member(A, ['t2'])))
     await rig.say('eu-1', 't2', 'down')
     expect(rig.state(A)).toBe('up')
     expect(rig.status(A).why).toContain('never passed')
@@ -225,9 +225,9 @@ describe('a reload', () => {
   })
 
   test('former checks decide until all new ones have, then count no more', async () => {
-    rig.adopt(plan(member(A, ['t1', 't2'])))
+    rig.adopt(spec(member(A, ['t1', 't2'])))
     for (const id of ['t1', 't2']) await rig.say('eu-1', id, 'up')
-    rig.adopt(plan(member(A, ['t2', 't3', 't4'])))
+    rig.adopt(spec(member(A, ['t2', 't3', 't4'])))
     expect(rig.status(A)).toMatchObject({ state: 'up', held: false, calm: false })
     expect(rig.status(A).why).toContain('by the former check, as the new one has not decided yet')
     await rig.say('eu-1', 't1', 'down')
@@ -247,10 +247,10 @@ describe('a reload', () => {
   })
 
   test('a new check that never passes leaves the former one deciding, however often it is edited', async () => {
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'up')
     for (const id of ['t2', 't3']) {
-      rig.adopt(plan(member(A, [id])))
+      rig.adopt(spec(member(A, [id])))
       await rig.say('eu-1', id, 'down')
       expect(rig.status(A)).toMatchObject({ state: 'up', calm: false, why: expect.stringContaining('never passed') })
     }
@@ -259,35 +259,35 @@ describe('a reload', () => {
     await rig.say('eu-1', 't1', 'up')
     await rig.board('eu-1').retire(['t1'])
     expect(rig.status(A)).toMatchObject({ state: 'up', held: true })
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'down')
     expect(rig.state(A)).toBe('down') // it had passed
   })
 
   test('a check that becomes none makes its member up; one that comes back takes nothing down before it has passed', async () => {
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'up')
     await rig.say('eu-1', 't1', 'down')
-    rig.adopt(plan(member(A, [])))
+    rig.adopt(spec(member(A, [])))
     expect(rig.state(A)).toBe('up')
     await rig.board('eu-1').retire(['t1'])
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     expect(rig.status(A)).toMatchObject({ state: 'up', held: true })
     await rig.say('eu-1', 't1', 'down')
     expect(rig.state(A)).toBe('down')
-    rig.adopt(plan(member(A, [])))
-    rig.adopt(plan(member(A, ['t2'])))
+    rig.adopt(spec(member(A, [])))
+    rig.adopt(spec(member(A, ['t2'])))
     await rig.say('eu-1', 't2', 'down')
     expect(rig.status(A)).toMatchObject({ state: 'up', held: true, why: expect.stringContaining('never passed') })
   })
 
   test('a member that leaves and comes back has its verdict', async () => {
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'up')
     await rig.say('eu-1', 't1', 'down')
-    rig.adopt(plan())
+    rig.adopt(spec())
     await rig.board('eu-1').retire(['t1'])
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     expect(rig.state(A)).toBe('down')
   })
 })
@@ -298,7 +298,7 @@ describe('calm', () => {
     vi.useFakeTimers()
     rig = new Rig()
     await rig.health.start()
-    rig.adopt(plan(member(A, ['t1'], settle), member(B, ['t2'], { settleMs: 20_000 })))
+    rig.adopt(spec(member(A, ['t1'], settle), member(B, ['t2'], { settleMs: 20_000 })))
     for (const id of ['t1', 't2']) await rig.say('eu-1', id, 'up')
   }
 
@@ -345,7 +345,7 @@ describe('calm', () => {
 
   test('never for what is drained or unproven', async () => {
     await start()
-    rig.adopt(plan(member(A, ['t1'], { ...settle, drained: true }), member(B, ['t3'], settle)))
+    rig.adopt(spec(member(A, ['t1'], { ...settle, drained: true }), member(B, ['t3'], settle)))
     await rig.say('eu-1', 't3', 'down')
     await vi.advanceTimersByTimeAsync(60_000)
     expect([rig.calm(A), rig.calm(B)]).toEqual([false, false])
@@ -362,30 +362,30 @@ describe('a restart', () => {
   test('has its verdicts before the first vote, and is decided', async () => {
     await restart()
     expect(rig.health.decided).toBe(true) // nothing to decide yet
-    rig.adopt(plan(member(A, ['t1']), member(B, ['t2'])))
+    rig.adopt(spec(member(A, ['t1']), member(B, ['t2'])))
     expect(rig.health.decided).toBe(false)
     for (const id of ['t1', 't2']) await rig.say('eu-1', id, 'up')
     await rig.say('eu-1', 't2', 'down')
     await restart()
-    rig.adopt(plan(member(A, ['t1']), member(B, ['t2'])))
+    rig.adopt(spec(member(A, ['t1']), member(B, ['t2'])))
     expect([rig.state(A), rig.state(B)]).toEqual(['up', 'down'])
     expect(rig.health.decided).toBe(true)
     expect([rig.status(A).held, rig.calm(A)]).toEqual([true, false])
     await rig.say('eu-1', 't1', 'down') // a check that passed before the restart counts after it
     expect(rig.state(A)).toBe('down')
     await restart()
-    rig.adopt(plan(member(B, ['t2'])))
+    rig.adopt(spec(member(B, ['t2'])))
     await restart()
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     expect(rig.state(A)).toBe('down') // also for who was not in the plan meanwhile
   })
 
   test('with new zones while the probers have the old: the former check decides', async () => {
     await restart()
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'up')
     await restart()
-    rig.adopt(plan(member(A, ['t2'])))
+    rig.adopt(spec(member(A, ['t2'])))
     expect(rig.state(A)).toBe('up')
     await rig.say('eu-1', 't1', 'down')
     expect(rig.state(A)).toBe('down')
@@ -396,7 +396,7 @@ describe('a restart', () => {
   test('with a damaged file is a start without one, and shown', async () => {
     writeFileSync(file, '{"format":')
     await restart()
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     expect(rig.state(A)).toBe('unproven')
     expect(rig.health.decided).toBe(false)
     expect(rig.health.snapshot().troubles).toEqual([expect.stringContaining('damaged')])
@@ -411,7 +411,7 @@ describe('a restart', () => {
         const store = Object.assign(memory, { shared })
         rig = new Rig({ file: path, store })
         await rig.health.start()
-        rig.adopt(plan(member(A, ['t1'])))
+        rig.adopt(spec(member(A, ['t1'])))
         await store.board({ name, region: 'eu', bootId: name }).replace([vote('t1', 'up')])
         await store.board({ name, region: 'eu', bootId: name }).replace([vote('t1', 'down')])
         if (name === 'eu-1') await rig.health.stop()
@@ -442,7 +442,7 @@ describe('a restart', () => {
     store.listen = (audience, signal) => listen((heard = audience), signal)
     rig = new Rig({ store })
     await rig.health.start()
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     const board = store.board({ name: 'eu-1', region: 'eu', bootId: 'one' })
     await board.replace([vote('t1', 'up')])
     heard!.absent!('eu-1', 0)
@@ -462,15 +462,15 @@ describe('a restart', () => {
     const store = new MemoryStore(3000)
     rig = new Rig({ file: path, store })
     await rig.health.start()
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     await store.board({ name: 'eu-1', region: 'eu', bootId: 'one' }).replace([vote('t1', 'up')])
     await vi.advanceTimersByTimeAsync(3600)
-    rig.adopt(plan())
+    rig.adopt(spec())
     await vi.advanceTimersByTimeAsync(23.9 * 3_600_000)
     expect(rig.health.snapshot().probers).toMatchObject([{ prober: 'eu-1', live: false }])
     await vi.advanceTimersByTimeAsync(0.2 * 3_600_000)
     expect(rig.health.snapshot().probers).toEqual([])
-    rig.adopt(plan(member(A, ['t1'])))
+    rig.adopt(spec(member(A, ['t1'])))
     expect(rig.state(A)).toBe('unproven')
   })
 })

@@ -1,18 +1,18 @@
 /** Overrides: merging against a naive model under any delivery, matching and precedence, refusals. */
 import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
-import { lookOut, refusal } from '../../src/health/impact.ts'
+import { outlookOf, refusal } from '../../src/health/impact.ts'
 import {
   canonicalPattern,
-  effective,
-  isSpent,
+  effectiveOverride,
+  isPurgeable,
   mergeOverrides,
   type Override,
   type OverrideSet,
-  refusedDuration,
+  durationRefusal,
 } from '../../src/health/override.ts'
 import { Overrides } from '../../src/health/overrides.ts'
-import { member, servicePlan } from '../support/plans.ts'
+import { member, serviceSpec } from '../support/plans.ts'
 
 const NOW = 1_000_000
 const DAY_MS = 24 * 3_600_000
@@ -81,10 +81,10 @@ describe('merging', () => {
 
   test('what was undone, or is over, is spent after 30 days; what is in force never', () => {
     const day = 24 * 3_600_000
-    expect(isSpent(entry('fra', { action: 'undone' }), NOW + 30 * day)).toBe(false)
-    expect(isSpent(entry('fra', { action: 'undone' }), NOW + 31 * day)).toBe(true)
-    expect(isSpent(entry('fra', { untilMs: NOW + 5 }), NOW + 31 * day)).toBe(true)
-    expect(isSpent(entry('fra'), NOW + 1000 * day)).toBe(false)
+    expect(isPurgeable(entry('fra', { action: 'undone' }), NOW + 30 * day)).toBe(false)
+    expect(isPurgeable(entry('fra', { action: 'undone' }), NOW + 31 * day)).toBe(true)
+    expect(isPurgeable(entry('fra', { untilMs: NOW + 5 }), NOW + 31 * day)).toBe(true)
+    expect(isPurgeable(entry('fra'), NOW + 1000 * day)).toBe(false)
   })
 })
 
@@ -106,7 +106,7 @@ describe('which one decides', () => {
         const forces = inForce.filter(({ action }) => action !== 'drain')
         const rivals = forces.length > 0 ? forces : inForce
         const longest = rivals.toSorted((a, b) => b.pattern.length - a.pattern.length)[0]
-        expect(effective(set, one, NOW)).toEqual(longest)
+        expect(effectiveOverride(set, one, NOW)).toEqual(longest)
       }),
       { numRuns: 3000 },
     )
@@ -127,51 +127,51 @@ describe('which one decides', () => {
 const A = member('fra/web/192.0.2.1', ['t1'])
 const B = member('iad/web/192.0.2.3', ['t2'])
 const C = member('sin/web/192.0.2.4', ['t3'])
-const looked = (...fit: ('up' | 'down' | undefined)[]) =>
-  [A, B, C].map((plan, i) => ({ plan, verdict: fit[i], braked: false }))
+const views = (...fit: ('up' | 'down' | undefined)[]) =>
+  [A, B, C].map((spec, i) => ({ spec, verdict: fit[i], braked: false }))
 
-const ask = (pattern: string, keepPercent: number, members: ReturnType<typeof looked>, ...set: Override[]) =>
-  lookOut(pattern, 'drain', [{ plan: servicePlan('web', { keepPercent }), members }], setOf(set), NOW)
+const ask = (pattern: string, keepPercent: number, members: ReturnType<typeof views>, ...set: Override[]) =>
+  outlookOf(pattern, 'drain', [{ spec: serviceSpec('web', { keepPercent }), members }], setOf(set), NOW)
 
 describe('is it safe?', () => {
   test('while `keep` is left', () => {
-    const outlook = ask('fra', 25, looked('up', 'up', 'up'))
+    const outlook = ask('fra', 25, views('up', 'up', 'up'))
     expect(outlook).toMatchObject({ safe: true, members: [A.name] })
     expect(outlook.services[0]).toMatchObject({ leftNowPercent: 100, keepPercent: 25 })
     expect(outlook.services[0]!.leftThenPercent).toBeCloseTo(66.7, 1)
-    const none = ask('fra', 70, looked('up', 'up', 'up'))
+    const none = ask('fra', 70, views('up', 'up', 'up'))
     expect(none).toMatchObject({ safe: false })
     expect(none.why).toBe('only 67 % of web would be left (now 100 %); it keeps 70 %')
   })
 
   test('not without a brake either, when nothing is left', () => {
-    expect(ask('fra', 0, looked('up', 'down', undefined))).toMatchObject({
+    expect(ask('fra', 0, views('up', 'down', undefined))).toMatchObject({
       safe: false,
       why: 'nothing of web would be left up',
     })
-    expect(ask('fra', 0, looked('up', 'up', 'down')).safe).toBe(true)
+    expect(ask('fra', 0, views('up', 'up', 'down')).safe).toBe(true)
   })
 
   test('whatever is left, when it takes nothing', () => {
-    expect(ask('iad', 90, looked('up', 'down', 'down')).safe).toBe(true)
-    expect(ask('fra', 90, looked('up', 'up', 'up'), entry('fra', { action: 'down' })).safe).toBe(true)
-    const braked = looked('up', 'down', 'up').map((one) => ({ ...one, braked: one.plan === B }))
+    expect(ask('iad', 90, views('up', 'down', 'down')).safe).toBe(true)
+    expect(ask('fra', 90, views('up', 'up', 'up'), entry('fra', { action: 'down' })).safe).toBe(true)
+    const braked = views('up', 'down', 'up').map((one) => ({ ...one, braked: one.spec === B }))
     expect(ask('iad', 90, braked).safe).toBe(false)
   })
 
   test('what others drained is not counted as left; what is forced up stays', () => {
-    expect(ask('fra', 25, looked('up', 'up', 'down'), entry('iad')).services[0]).toMatchObject({ leftThenPercent: 0 })
-    const forced = ask('fra', 25, looked('up', 'down', 'down'), entry('fra/web', { action: 'up' }))
+    expect(ask('fra', 25, views('up', 'up', 'down'), entry('iad')).services[0]).toMatchObject({ leftThenPercent: 0 })
+    const forced = ask('fra', 25, views('up', 'down', 'down'), entry('fra/web', { action: 'up' }))
     expect(forced).toMatchObject({ safe: true })
   })
 })
 
 const refuse = (pattern: string, more: object = {}, set: OverrideSet = new Map()) => {
   const request = { pattern, action: 'drain' as const, forMs: undefined, who: 'ann', why: '', yes: false, ...more }
-  const outlook = lookOut(
+  const outlook = outlookOf(
     pattern,
     'drain',
-    [{ plan: servicePlan('web', { keepPercent: 50 }), members: looked('up', 'up', 'down') }],
+    [{ spec: serviceSpec('web', { keepPercent: 50 }), members: views('up', 'up', 'down') }],
     set,
     NOW,
   )
@@ -199,8 +199,8 @@ describe('refused', () => {
 
   test('a duration out of bounds', () => {
     expect(refuse('sin', { forMs: 10 })).toMatchObject({ refused: expect.stringContaining('365 days') })
-    expect(refusedDuration(366 * 24 * 3_600_000)).toBeDefined()
-    expect(refusedDuration(7_200_000)).toBe(undefined)
+    expect(durationRefusal(366 * 24 * 3_600_000)).toBeDefined()
+    expect(durationRefusal(7_200_000)).toBe(undefined)
   })
 
   test('undoing what is not there', () => {
@@ -218,12 +218,12 @@ test('what the Store refuses is put up again until it takes it, the newest of ea
   try {
     const posted: string[][] = []
     let refuses = true
-    const put = async (all: readonly Override[]): Promise<readonly Override[]> => {
+    const send = async (all: readonly Override[]): Promise<readonly Override[]> => {
       posted.push(all.map(({ pattern, version }) => `${pattern} ${version}`))
       if (refuses) throw new Error('READONLY')
       return all
     }
-    const overrides = new Overrides({ file: undefined, put, onChange: () => {}, onTrouble: () => {} })
+    const overrides = new Overrides({ file: undefined, send, onChange: () => {}, onTrouble: () => {} })
     const request = { pattern: 'fra', action: 'drain', forMs: undefined, who: 'ann', why: '', yes: true } as const
     overrides.set(request, 'n1')
     overrides.set({ ...request, action: 'undone' }, 'n1')
@@ -241,13 +241,13 @@ test('a tombstone that is spent is not kept, but ends what was undone long ago w
   try {
     const overrides = new Overrides({
       file: undefined,
-      put: async (all) => all,
+      send: async (all) => all,
       onChange: () => {},
       onTrouble: () => {},
     })
-    overrides.hear([entry('fra')], false)
+    overrides.receive([entry('fra')], false)
     expect(overrides.of({ site: 'fra', service: 'web', address: '192.0.2.1' })).toBeDefined()
-    overrides.hear([entry('fra', { action: 'undone', version: 2, madeMs: NOW })], true)
+    overrides.receive([entry('fra', { action: 'undone', version: 2, madeMs: NOW })], true)
     expect(overrides.of({ site: 'fra', service: 'web', address: '192.0.2.1' })).toBe(undefined)
     expect([...overrides.all]).toEqual([])
   } finally {

@@ -1,6 +1,6 @@
 /** Who is alive, and who speaks for a name: boots of probers and of nodes, and how long they are remembered. */
 import { expect, test } from 'vitest'
-import { Peers } from '../../src/health/other-nodes.ts'
+import { OtherNodes } from '../../src/health/other-nodes.ts'
 import { Refusals } from '../../src/health/refusals.ts'
 import { Roster } from '../../src/health/roster.ts'
 import { MOST_NODES, MOST_PROBERS, type NodeBeat } from '../../src/health/store.ts'
@@ -11,29 +11,30 @@ const P2 = { ...P1, bootId: 'two' }
 
 test('that an earlier boot of a prober is gone says nothing of the one that lives', () => {
   const roster = new Roster(new Refusals())
-  roster.take(P1, [vote('t1', 'up')], true, 0)
-  expect([...roster.take(P2, [vote('t2', 'up')], true, 1)].toSorted()).toEqual(['t1', 't2'])
+  roster.applyVotes(P1, [vote('t1', 'up')], true, 0)
+  expect([...roster.applyVotes(P2, [vote('t2', 'up')], true, 1)].toSorted()).toEqual(['t1', 't2'])
   expect([...roster.gone(P1)]).toEqual([])
-  expect([roster.isLive('eu-1'), roster.heard('t1').length, roster.heard('t2').length]).toEqual([true, 0, 1])
+  expect([roster.isLive('eu-1'), roster.liveVotes('t1').length, roster.liveVotes('t2').length]).toEqual([true, 0, 1])
   expect([...roster.gone(P2)]).toEqual(['t2'])
-  expect([roster.isLive('eu-1'), roster.heard('t2').length]).toEqual([false, 0])
+  expect([roster.isLive('eu-1'), roster.liveVotes('t2').length]).toEqual([false, 0])
 })
 
 const beat = (name: string, bootId: string): NodeBeat => {
   return { node: { name, bootId }, sequence: 1, version: '1', view: 'v', plan: 'p', verdicts: 'h' }
 }
 const never = async (): Promise<void> => {}
-const board = { heartbeat: never, know: never, override: async () => [], forget: never }
-const peersOf = (name: string, bootId: string): Peers => {
-  return new Peers({
+const writer = { heartbeat: never, know: never, override: async () => [], forget: never }
+const peersOf = (name: string, bootId: string): OtherNodes => {
+  return new OtherNodes({
     node: { name, bootId },
     version: '1',
-    board,
+    writer,
     refusals: new Refusals(),
     self: () => ({ view: 'v', plan: 'p', verdicts: 'h' }),
   })
 }
-const shown = (peers: Peers) => peers.status(2000).map(({ beat: { node }, live }) => [node.name, node.bootId, live])
+const shown = (peers: OtherNodes) =>
+  peers.status(2000).map(({ beat: { node }, live }) => [node.name, node.bootId, live])
 
 test('a node speaks for its own name while a successor has it too; another name belongs to its latest boot', () => {
   const peers = peersOf('n1', 'one')
@@ -43,7 +44,7 @@ test('a node speaks for its own name while a successor has it too; another name 
     ['n2', 'one'],
     ['n2', 'two'],
   ] as const)
-    peers.hear(beat(name, bootId), 0)
+    peers.receive(beat(name, bootId), 0)
   peers.gone({ name: 'n2', bootId: 'one' })
   expect(shown(peers)).toEqual([
     ['n1', 'one', true],
@@ -58,7 +59,7 @@ test('a node speaks for its own name while a successor has it too; another name 
 
 test('nodes that are gone for too long are shown no more, live ones always', () => {
   const peers = peersOf('n1', 'one')
-  for (const name of ['n1', 'n2', 'n3']) peers.hear(beat(name, 'one'), name === 'n3' ? 1000 : 0)
+  for (const name of ['n1', 'n2', 'n3']) peers.receive(beat(name, 'one'), name === 'n3' ? 1000 : 0)
   for (const name of ['n2', 'n3']) peers.gone({ name, bootId: 'one' })
   peers.forget(500)
   expect(shown(peers)).toEqual([
@@ -73,19 +74,19 @@ const many = (count: number, of: string) => Array.from({ length: count }, (_, i)
 test('1,000 probers have room: a newcomer takes the place of the one silent for longest, or is refused and counted', () => {
   const refusals = new Refusals()
   const roster = new Roster(refusals)
-  for (let i = 0; i < MOST_PROBERS; i++) roster.take(named(`p${i}`), [vote('t1', 'up')], true, i)
-  expect(roster.take(named('new'), [vote('t1', 'down')], true, 5000).size).toBe(0)
-  expect([roster.isLive('new'), roster.heard('t1').length, refusals.of('prober')]).toEqual([undefined, 1000, 1])
+  for (let i = 0; i < MOST_PROBERS; i++) roster.applyVotes(named(`p${i}`), [vote('t1', 'up')], true, i)
+  expect(roster.applyVotes(named('new'), [vote('t1', 'down')], true, 5000).size).toBe(0)
+  expect([roster.isLive('new'), roster.liveVotes('t1').length, refusals.of('prober')]).toEqual([undefined, 1000, 1])
   expect(roster.retire(named('new'), ['t1'], 5000).size).toBe(0)
   roster.restore('absent', '', 0)
   expect(roster.isLive('absent')).toBeUndefined()
   roster.gone(named('p7'))
   roster.gone(named('p3'))
-  roster.take(named('new'), [vote('t1', 'down')], true, 5000)
+  roster.applyVotes(named('new'), [vote('t1', 'down')], true, 5000)
   expect([roster.isLive('new'), roster.isLive('p3'), roster.isLive('p7')]).toEqual([true, undefined, false])
   expect(roster.entries).toHaveLength(MOST_PROBERS)
   expect(roster.shape(9999, 9999)).toBe('1000 1000')
-  expect(roster.heard('t1')).toHaveLength(999)
+  expect(roster.liveVotes('t1')).toHaveLength(999)
   expect(refusals.of('prober')).toBe(2)
 })
 
@@ -93,29 +94,31 @@ test('votes on targets of no plan: so many, and with another plan their probers 
   const refusals = new Refusals()
   const roster = new Roster(refusals)
   const said = (name: string, count: number, of: string) =>
-    roster.take({ name, region: 'eu', bootId: 'b' }, many(count, of), true, 0)
+    roster.applyVotes({ name, region: 'eu', bootId: 'b' }, many(count, of), true, 0)
   said('a', 150_000, 'early')
   expect(refusals.of('unplanned')).toBe(0)
   // those of the plan stay, whoever said them first; of the others some have room
-  expect(roster.plan((target) => target === 'early 149999')).toEqual(['a'])
-  expect(roster.heard('early 149999')).toHaveLength(1)
+  expect(roster.setTargets((target) => target === 'early 149999')).toEqual(['a'])
+  expect(roster.liveVotes('early 149999')).toHaveLength(1)
   const held = () =>
-    Array.from({ length: 150_000 }, (_, i) => roster.heard(`early ${i}`).length).reduce((a, b) => a + b)
+    Array.from({ length: 150_000 }, (_, i) => roster.liveVotes(`early ${i}`).length).reduce((a, b) => a + b)
   expect(held()).toBe(100_001)
   said('b', 10, 'junk')
   expect(refusals.of('unplanned')).toBe(10)
-  expect(roster.take({ name: 'b', region: 'eu', bootId: 'b' }, [vote('early 149999', 'down')], false, 0).size).toBe(1)
-  expect(roster.plan((target) => target.startsWith('junk'))).toEqual(['a', 'b'])
-  expect(roster.plan(() => true)).toEqual([])
+  expect(
+    roster.applyVotes({ name: 'b', region: 'eu', bootId: 'b' }, [vote('early 149999', 'down')], false, 0).size,
+  ).toBe(1)
+  expect(roster.setTargets((target) => target.startsWith('junk'))).toEqual(['a', 'b'])
+  expect(roster.setTargets(() => true)).toEqual([])
 })
 
 test('1,000 nodes have room; this one always', () => {
   const peers = peersOf('self', 'x')
-  for (let i = 0; i <= MOST_NODES; i++) peers.hear(beat(`n${i}`, 'b'), i)
+  for (let i = 0; i <= MOST_NODES; i++) peers.receive(beat(`n${i}`, 'b'), i)
   expect(peers.status(0)).toHaveLength(MOST_NODES)
   peers.gone({ name: 'n9', bootId: 'b' })
-  peers.hear(beat('late', 'b'), 0)
-  peers.hear(beat('self', 'x'), 0)
+  peers.receive(beat('late', 'b'), 0)
+  peers.receive(beat('self', 'x'), 0)
   const names = peers.status(0).map((node) => node.beat.node.name)
   expect(names).toHaveLength(MOST_NODES + 1)
   expect(names).not.toContain('n9')

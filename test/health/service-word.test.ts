@@ -7,7 +7,7 @@ import { NodeHealth } from '../../src/health/node-health.ts'
 import { HEALTH_SLOTS, makeHealthTable, SlotRegistry, UNWATCHED } from '../../src/health/table.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { makeRandom } from '../fuzz/packets.ts'
-import { member, plan, vote } from '../support/plans.ts'
+import { member, spec, vote } from '../support/plans.ts'
 
 const { store } = Atomics
 afterEach(() => void Object.assign(Atomics, { store }))
@@ -58,7 +58,7 @@ test.each([1, 2, 3])('seed %i: nobody keeps what is no longer true', async (seed
     for (const word of words.values()) left.push(word)
     words = new Map(SERVICES.map((service, i) => [service, HEALTH_SLOTS + 2 * generation + i]))
     const names = present.map(({ name }) => name)
-    health.adopt(plan(...present), slots.assign(names, generation)!, '', words)
+    health.adopt(spec(...present), slots.assign(names, generation)!, '', words)
   }
   adopt(1)
   const board = memory.board({ name: 'eu-1', region: 'eu', bootId: 'boot' })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { planHealth } from '../../src/health/target.ts'
+import { makeHealthSpec } from '../../src/health/target.ts'
 import type { CheckModel, Model, ServiceModel, ServiceSiteModel, VipModel } from '../../src/zone/model.ts'
 import { httpCheck, service, site, tcpCheck, timing } from '../support/plans.ts'
 
@@ -72,7 +72,7 @@ describe('the plan of what is probed', () => {
   test('equal checks of one address are one target, with the strictest timing', () => {
     const slow = httpCheck({ intervalMs: 30_000, timeoutMs: 5000, fastMs: 3000, fall: 2, rise: 5 })
     const quick = httpCheck({ intervalMs: 5000, timeoutMs: 1000, fastMs: 4000, fall: 4, rise: 1 })
-    const { targets, members } = planHealth(model([one('a', [slow]), one('b', [quick])]))
+    const { targets, members } = makeHealthSpec(model([one('a', [slow]), one('b', [quick])]))
     expect(targets).toHaveLength(1)
     expect(targets[0]!.check).toMatchObject({ intervalMs: 5000, timeoutMs: 1000, fastMs: 3000, fall: 2, rise: 5 })
     expect(members.map((m) => m.targets)).toEqual([[targets[0]!.id], [targets[0]!.id]])
@@ -82,8 +82,8 @@ describe('the plan of what is probed', () => {
   test('the order of services and statuses decides no id', () => {
     const a = httpCheck({ statuses: [200, 204] })
     const b = httpCheck({ statuses: [204, 200] })
-    const forth = planHealth(model([one('a', [a]), one('b', [tcpCheck()])]))
-    const back = planHealth(model([one('b', [tcpCheck()]), one('a', [b])]))
+    const forth = makeHealthSpec(model([one('a', [a]), one('b', [tcpCheck()])]))
+    const back = makeHealthSpec(model([one('b', [tcpCheck()]), one('a', [b])]))
     expect(forth.targets.map((t) => t.id)).toEqual(back.targets.map((t) => t.id))
   })
 
@@ -97,12 +97,12 @@ describe('the plan of what is probed', () => {
     ['kind', tcpCheck({ port: 80 })],
     ['https', httpCheck({ type: 'https' })],
   ])('another %s is another target', (_, other) => {
-    expect(planHealth(model([one('a', [httpCheck()]), one('b', [other])])).targets).toHaveLength(2)
+    expect(makeHealthSpec(model([one('a', [httpCheck()]), one('b', [other])])).targets).toHaveLength(2)
   })
 
   test('only https tells verified from unverified', () => {
-    expect(planHealth(model(pair('https'))).targets).toHaveLength(2)
-    expect(planHealth(model(pair('http'))).targets).toHaveLength(1)
+    expect(makeHealthSpec(model(pair('https'))).targets).toHaveLength(2)
+    expect(makeHealthSpec(model(pair('http'))).targets).toHaveLength(1)
   })
 
   const kinds: readonly (readonly CheckModel[])[] = [
@@ -148,7 +148,7 @@ describe('the plan of what is probed', () => {
         fall: 1,
         rise: 9,
       }))
-      const { targets } = planHealth(model([one('a', [...row]), one('b', slower)]))
+      const { targets } = makeHealthSpec(model([one('a', [...row]), one('b', slower)]))
       expect(targets).toHaveLength(row.length)
     },
   )
@@ -158,13 +158,13 @@ describe('the plan of what is probed', () => {
       [grpc(), grpc({ verify: false })],
       [dns({ rcodes: ['NOERROR', 'NXDOMAIN'] }), dns({ rcodes: ['NXDOMAIN', 'NOERROR', 'NOERROR'] })],
     ]
-    for (const [a, b] of same) expect(planHealth(model([one('a', [a]), one('b', [b])])).targets).toHaveLength(1)
+    for (const [a, b] of same) expect(makeHealthSpec(model([one('a', [a]), one('b', [b])])).targets).toHaveLength(1)
   })
 
   test('of every kind with a host, the VIP is the default also where another address is dialled', () => {
     const sites = [at('fra', [vip('192.0.2.1', '10.0.0.1')])]
     const checks = [tls(), grpc(), tls({ host: 'a.example' }), dns(), icmp(), exec(), agent()]
-    const { targets } = planHealth(model([service({ sites, checks })]))
+    const { targets } = makeHealthSpec(model([service({ sites, checks })]))
     expect(new Set(targets.map(({ address }) => address))).toEqual(new Set(['10.0.0.1']))
     const hosts = targets.flatMap(({ check }) => ('host' in check ? [`${check.type} ${check.host}`] : []))
     expect(hosts.toSorted()).toEqual(['grpc 192.0.2.1', 'tls 192.0.2.1', 'tls a.example'])
@@ -172,7 +172,9 @@ describe('the plan of what is probed', () => {
 
   test('another address is dialled where the files say so, and the VIP stays the default host', () => {
     const sites = [at('fra', [vip('192.0.2.1', '10.0.0.1'), vip('192.0.2.2')])]
-    const { targets, members } = planHealth(model([service({ sites, checks: [httpCheck({ address: '10.9.9.9' })] })]))
+    const { targets, members } = makeHealthSpec(
+      model([service({ sites, checks: [httpCheck({ address: '10.9.9.9' })] })]),
+    )
     const of = (index: number) => targets.find((t) => t.id === members[index]!.targets[0])!
     expect(of(0)).toMatchObject({ address: '10.0.0.1', check: { host: '192.0.2.1' } })
     expect(of(1)).toMatchObject({ address: '10.9.9.9', check: { host: '192.0.2.2' } })
@@ -180,7 +182,7 @@ describe('the plan of what is probed', () => {
   })
 
   test('no check, several checks, the same check twice', () => {
-    const { members } = planHealth(
+    const { members } = makeHealthSpec(
       model([one('a', []), one('b', [httpCheck(), tcpCheck()]), one('c', [tcpCheck(), tcpCheck()])]),
     )
     expect(members.map((m) => m.targets.length)).toEqual([0, 2, 1])
@@ -188,7 +190,7 @@ describe('the plan of what is probed', () => {
 
   test('drained at the site or at the service', () => {
     const sites = [at('fra', [vip('192.0.2.1')]), at('iad', [vip('192.0.2.2')], true), at('sin', [vip('192.0.2.3')])]
-    const { members } = planHealth(model([service({ sites })], ['sin']))
+    const { members } = makeHealthSpec(model([service({ sites })], ['sin']))
     expect(members.map((m) => [m.site, m.drained])).toEqual([
       ['fra', false],
       ['iad', true],

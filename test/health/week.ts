@@ -8,7 +8,7 @@ import { parseAddress } from '../../src/dns/address.ts'
 import { type Change, NodeHealth } from '../../src/health/node-health.ts'
 import type { Heartbeat, ProberIdentity } from '../../src/health/store.ts'
 import { makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
-import { type HealthPlan, planHealth } from '../../src/health/target.ts'
+import { type HealthSpec, makeHealthSpec } from '../../src/health/target.ts'
 import type { Vote, VoteValue } from '../../src/health/vote.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
 import { advance, isMoving, isUndecided, NEW_TRACK, type Track } from '../../src/probe/track.ts'
@@ -34,7 +34,7 @@ export function seeded(seed: number): () => number {
 /** A generation of the zones: check paths are edited, one service's checks go and come back. */
 export interface Generation {
   readonly model: Model
-  readonly plan: HealthPlan
+  readonly plan: HealthSpec
   readonly siteOf: ReadonlyMap<string, string>
 }
 
@@ -65,7 +65,7 @@ function makeGeneration(number: number): Generation {
     of('news', ['fra', 'nrt'], 4, false, { checks: [tcpCheck(), httpCheck({ path: `/n${edited}` })] }),
   ]
   const model = { zones: [], sites: new Map(SITES.map((name) => [name, site(name)])), services }
-  const plan = planHealth(model)
+  const plan = makeHealthSpec(model)
   const siteOf = new Map(plan.members.flatMap((one) => one.targets.map((target) => [target, one.site] as const)))
   return { model, plan, siteOf }
 }

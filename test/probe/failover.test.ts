@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
-import { planHealth } from '../../src/health/target.ts'
+import { makeHealthSpec } from '../../src/health/target.ts'
 import { type ProberThread, startProber } from '../../src/probe/thread.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { countWaits } from '../support/cpu.ts'
@@ -70,7 +70,7 @@ beforeAll(async () => {
     bias: 0,
     drained: false,
   }))
-  const plan = planHealth({
+  const plan = makeHealthSpec({
     zones: [],
     sites: new Map(NAMES.map((name) => [name, site(name)])),
     services: [service({ sites, checks: [httpCheck({ ...CHECK, body: 'well' })] })],

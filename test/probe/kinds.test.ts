@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { createServer as createTls } from 'node:tls'
 import { Packet } from 'dns2'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { planHealth } from '../../src/health/target.ts'
+import { makeHealthSpec } from '../../src/health/target.ts'
 import { loadFolder } from '../../src/load/load.ts'
 import { formatProblem } from '../../src/problem.ts'
 import { good } from './certificates.ts'
@@ -84,7 +84,7 @@ async function seen(checks: readonly string[]) {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'zones', name), text)
   const { model, problems } = await loadFolder(join(folder, 'zones'))
   expect(problems.map(formatProblem)).toEqual([])
-  const { targets, members } = planHealth(model!)
+  const { targets, members } = makeHealthSpec(model!)
   expect(members[0]!.targets).toHaveLength(checks.length)
   const observations = await Promise.all(
     members[0]!.targets.map((id) =>

@@ -11,7 +11,7 @@ import type { Target } from '../../src/health/target.ts'
 import { type ProberThread, type ProberThreadSettings, startProber } from '../../src/probe/thread.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { countWaits } from '../support/cpu.ts'
-import { httpCheck, member, plan, tcpCheck } from '../support/plans.ts'
+import { httpCheck, member, spec, tcpCheck } from '../support/plans.ts'
 import { until } from '../support/until.ts'
 import { LOOPBACK } from './loopback.ts'
 import { runs } from './peers.ts'
@@ -38,7 +38,7 @@ beforeEach(async () => {
   health = new NodeHealth({ table, store })
   troubles.length = 0
   await health.start()
-  health.adopt(plan(member(A, ['t1'])), Int32Array.of(0))
+  health.adopt(spec(member(A, ['t1'])), Int32Array.of(0))
 })
 afterEach(async () => {
   await prober?.stop()

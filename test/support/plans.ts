@@ -1,9 +1,9 @@
 /** Plans, models and votes for the tests of health. */
 import {
-  type HealthPlan,
+  type HealthSpec,
   hashTargets,
-  type MemberPlan,
-  type ServicePlan,
+  type MemberSpec,
+  type ServiceSpec,
   type Target,
 } from '../../src/health/target.ts'
 import type { Vote } from '../../src/health/vote.ts'
@@ -74,13 +74,13 @@ export const target = (id: string, check: CheckModel = tcpCheck()): Target => ({
   probers: 3,
 })
 
-export const member = (name: string, targets: readonly string[], more: Partial<MemberPlan> = {}): MemberPlan => {
+export const member = (name: string, targets: readonly string[], more: Partial<MemberSpec> = {}): MemberSpec => {
   const [siteName = '', serviceName = '', address = ''] = name.split('/')
   const place = { site: siteName, service: serviceName, address }
   return { name, ...place, targets, drained: false, settleMs: 300_000, probers: 3, regions: 1, ...more }
 }
 
-export const servicePlan = (name: string, more: Partial<ServicePlan> = {}): ServicePlan => ({
+export const serviceSpec = (name: string, more: Partial<ServiceSpec> = {}): ServiceSpec => ({
   name,
   keepPercent: 0,
   rampUpMs: 0,
@@ -91,19 +91,19 @@ export const servicePlan = (name: string, more: Partial<ServicePlan> = {}): Serv
 })
 
 /** Services without a brake and a ramp, unless `services` says otherwise. */
-export const planOf = (members: readonly MemberPlan[], services: readonly ServicePlan[] = []): HealthPlan => {
+export const specOf = (members: readonly MemberSpec[], services: readonly ServiceSpec[] = []): HealthSpec => {
   const ids = [...new Set(members.flatMap((one) => one.targets))]
   const known = new Map(services.map((one) => [one.name, one]))
   const names = [...new Set(members.map((one) => one.service))]
   return {
     members,
     targets: ids.map((id) => target(id)),
-    services: names.map((name) => known.get(name) ?? servicePlan(name)),
+    services: names.map((name) => known.get(name) ?? serviceSpec(name)),
     hash: hashTargets(ids),
   }
 }
 
-export const plan = (...members: readonly MemberPlan[]): HealthPlan => planOf(members)
+export const spec = (...members: readonly MemberSpec[]): HealthSpec => specOf(members)
 
 export const vote = (id: string, value: Vote['value'], more: Partial<Vote> = {}): Vote => ({
   target: id,

@@ -6,14 +6,14 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { processSamples } from '../../src/api/samples.ts'
 import { loadStatus } from '../../src/api/status.ts'
 import { loadInWords } from '../../src/cli/words/process.ts'
-import { planHealth } from '../../src/health/target.ts'
+import { makeHealthSpec } from '../../src/health/target.ts'
 import { StartError } from '../../src/problem.ts'
 import type { BuildRequest, BuildResult, ProbeTargets } from '../../src/world/build.ts'
 import { Reloader } from '../../src/world/reloads.ts'
 import { until } from '../support/until.ts'
 
 const MADE: ProbeTargets = {
-  plan: planHealth({ sites: new Map(), services: [], zones: [] }),
+  plan: makeHealthSpec({ sites: new Map(), services: [], zones: [] }),
   zoneCount: 1,
 }
 const GOOD: BuildResult<ProbeTargets> = {

@@ -2,7 +2,7 @@
  * The two sides of the contract over one Post each. What isn't part of a node's own hash, overrides and forgotten probers,
  * is tried again at each heartbeat until Redis has taken it, and overrides again when Redis has lost what the node said.
  */
-import { type Override, standsOver } from '../../health/override.ts'
+import { type Override, supersedes } from '../../health/override.ts'
 import type { Board, NodeBoard } from '../../health/store.ts'
 import type { Client } from './connect.ts'
 import { FORGOTTEN_KEY, hashKey, HINTS, indexKey, OVERRIDES_KEY } from './keys.ts'
@@ -74,7 +74,7 @@ export function nodeBoard(post: Post, desk: NodeDesk): NodeBoard {
     override: (entries) => {
       for (const entry of entries) {
         const known = overrides.get(entry.pattern)
-        if (known === undefined || standsOver(entry, known)) overrides.set(entry.pattern, entry)
+        if (known === undefined || supersedes(entry, known)) overrides.set(entry.pattern, entry)
         unsaid.add(entry.pattern)
       }
       return put()

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { canonicalPattern, effective, mergeOverrides, type Override } from '../../../src/health/override.ts'
-import { planHealth } from '../../../src/health/target.ts'
+import { canonicalPattern, effectiveOverride, mergeOverrides, type Override } from '../../../src/health/override.ts'
+import { makeHealthSpec } from '../../../src/health/target.ts'
 import { type LoadResult, loadFolder } from '../../../src/load/load.ts'
 import { mapDefinition } from '../../../src/policy/compile.ts'
 import { layOutService } from '../../../src/policy/service.ts'
@@ -249,7 +249,7 @@ www:
         ],
       ],
     ])
-    expect(planHealth(model!).services[0]!.keepPercent).toBe(0) // no brake: the values are there
+    expect(makeHealthSpec(model!).services[0]!.keepPercent).toBe(0) // no brake: the values are there
   })
 
   test('a pool named like a site is that site; another is one without a place', async () => {
@@ -259,7 +259,7 @@ www:
     expect(problems).toEqual([])
     expect(model!.sites.get('eu')).toMatchObject({ latitude: 50.11, region: 'europe', capacity: 300, drained: true })
     expect(model!.sites.get('na')).toMatchObject({ latitude: Number.NaN, region: '', capacity: 100 })
-    expect(planHealth(model!).members.map(({ name, drained }) => [name, drained])).toEqual([
+    expect(makeHealthSpec(model!).members.map(({ name, drained }) => [name, drained])).toEqual([
       ['eu/www.example.com:A/192.0.2.1', true],
       ['na/www.example.com:A/192.0.2.2', false],
     ])
@@ -300,7 +300,7 @@ www:
         madeMs: 0,
         untilMs: null,
       }
-      expect(effective(mergeOverrides(new Map(), [override]), { site, service, address }, 0)).toBe(override)
+      expect(effectiveOverride(mergeOverrides(new Map(), [override]), { site, service, address }, 0)).toBe(override)
     }
   })
 })

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Override, standsOver } from '../../../src/health/override.ts'
+import { type Override, supersedes } from '../../../src/health/override.ts'
 import type { Board } from '../../../src/health/store.ts'
 import type { VoteValue } from '../../../src/health/vote.ts'
 import { openRedisStore } from '../../../src/store/redis/store.ts'
@@ -47,7 +47,7 @@ class Model {
 
   put(entry: Override): void {
     const known = this.overrides.get(entry.pattern)
-    if (known === undefined || standsOver(entry, known)) this.overrides.set(entry.pattern, entry)
+    if (known === undefined || supersedes(entry, known)) this.overrides.set(entry.pattern, entry)
   }
 }
 
