@@ -21,7 +21,7 @@ import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './over
 import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth } from './saved.ts'
-import type { Audience, NodeBoard, ProberIdentity, Store } from './store.ts'
+import type { StoreSubscriber, NodeWriter, ProberIdentity, Store } from './store.ts'
 import type { HealthTable } from './table.ts'
 import type { HealthSpec } from './target.ts'
 import { within } from './within.ts'
@@ -83,7 +83,7 @@ const LEARN_TRIES = 5
 
 export class NodeHealth {
   readonly #settings: NodeHealthSettings
-  readonly #writer: NodeBoard | undefined
+  readonly #writer: NodeWriter | undefined
   readonly #roster: Roster
   readonly #absent = new AbsentMembers()
   readonly #overrides: Overrides
@@ -106,7 +106,7 @@ export class NodeHealth {
     this.#settings = settings
     const { node, store, file, table } = settings
     const identity = { name: node?.name ?? '', bootId: randomUUID() }
-    const writer = node === undefined ? undefined : store.node(identity)
+    const writer = node === undefined ? undefined : store.nodeWriter(identity)
     this.#writer = writer
     this.#roster = new Roster(store.refusals)
     this.#overrides = new Overrides({
@@ -123,7 +123,7 @@ export class NodeHealth {
       onChange: (change) => settings.onChange?.(change),
       onNews: (level, news) => settings.onNews?.(level, news),
       // what the Store doesn't take now, the board brings back with a later beat
-      onKnown: (changes) => void writer?.know(changes).catch(() => {}),
+      onKnown: (changes) => void writer?.writeMembers(changes).catch(() => {}),
       onSavable: () => this.#saver?.touch(),
     })
     if (node === undefined || writer === undefined) return
@@ -154,8 +154,8 @@ export class NodeHealth {
     }
     this.#overrides.read()
     this.#forgetTimer = setInterval(() => this.#forget(), 60_000).unref()
-    const known = within(LEARN_MS, store.known(), () => []).catch(() => [])
-    await store.listen(this.#audience, this.#listening.signal)
+    const known = within(LEARN_MS, store.readMembers(), () => []).catch(() => [])
+    await store.listen(this.#subscriber, this.#listening.signal)
     this.#absent.learn(await known, performance.now())
     if (store.trouble !== undefined) this.#learnTimer = setInterval(() => void this.#learnLate(), LEARN_MS).unref()
   }
@@ -164,7 +164,7 @@ export class NodeHealth {
   async #learnLate(): Promise<void> {
     const { store } = this.#settings
     if (store.trouble !== undefined) return
-    const known = await within(LEARN_MS, store.known(), () => []).catch(() => [])
+    const known = await within(LEARN_MS, store.readMembers(), () => []).catch(() => [])
     if (this.#listening.signal.aborted) return
     if (known.length > 0 || --this.#learnTries === 0) clearInterval(this.#learnTimer)
     this.#absent.learn(known, performance.now())
@@ -279,7 +279,7 @@ export class NodeHealth {
     await this.#saver?.stop()
   }
 
-  readonly #audience: Audience = {
+  readonly #subscriber: StoreSubscriber = {
     votes: (identity, votes, whole) =>
       this.#members.votesChanged(this.#roster.applyVotes(identity, votes, whole, performance.now())),
     retired: (identity, targets) =>

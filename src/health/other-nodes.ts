@@ -3,11 +3,11 @@
  * node. Sends this node's own beat too. A node that is gone, or differs, changes no verdict: it is shown, and alarmed.
  */
 import type { Refusals } from './refusals.ts'
-import { HEARTBEAT_MS, MOST_NODES, type NodeBeat, type NodeBoard, type NodeIdentity } from './store.ts'
+import { HEARTBEAT_MS, MOST_NODES, type NodeHeartbeat, type NodeWriter, type NodeIdentity } from './store.ts'
 
 /** Another node, or this one, as it says of itself. */
 export interface NodeStatus {
-  readonly beat: NodeBeat
+  readonly beat: NodeHeartbeat
   readonly live: boolean
   readonly self: boolean
   /** Since it was last heard. */
@@ -18,7 +18,7 @@ export interface NodeStatus {
 }
 
 interface OtherNode {
-  beat: NodeBeat
+  beat: NodeHeartbeat
   live: boolean
   heardMs: number
   /** undefined: they agree. */
@@ -27,13 +27,13 @@ interface OtherNode {
 }
 
 /** What this node says of itself now. */
-export type OwnState = Pick<NodeBeat, 'view' | 'revision' | 'plan' | 'verdicts'>
+export type OwnState = Pick<NodeHeartbeat, 'view' | 'revision' | 'plan' | 'verdicts'>
 
 export interface OtherNodesSettings {
   readonly node: NodeIdentity
   /** Of the program. */
   readonly version: string
-  readonly writer: NodeBoard
+  readonly writer: NodeWriter
   readonly self: () => OwnState
   readonly refusals: Refusals
 }
@@ -61,7 +61,7 @@ export class OtherNodes {
     clearInterval(this.#timer)
   }
 
-  receive(beat: NodeBeat, nowMs: number): void {
+  receive(beat: NodeHeartbeat, nowMs: number): void {
     const other = this.#nodes.get(beat.node.name)
     const { node } = this.#settings
     // while one process takes over from another both have the name: this one speaks for it

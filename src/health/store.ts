@@ -44,7 +44,7 @@ export interface NodeIdentity {
 }
 
 /** What a node says of itself every HEARTBEAT_MS. Nodes that serve alike have equal hashes. */
-export interface NodeBeat {
+export interface NodeHeartbeat {
   readonly node: NodeIdentity
   readonly sequence: number
   /** Of the program. */
@@ -70,7 +70,7 @@ export interface KnownMember {
  * A prober's side. Calls are heard in the order in which they were made, but for those of one tick, of which the last on a
  * target counts. They resolve when they were told, or when the Store is in trouble: then they are remembered, and told later.
  */
-export interface Board {
+export interface ProberWriter {
   /** All votes at once; a prober that starts says so with what it has, if only nothing. */
   replace(votes: readonly Vote[]): Promise<void>
   /** One changed vote: ahead of the next heartbeat. */
@@ -82,11 +82,11 @@ export interface Board {
 }
 
 /** A node's side, in the same way. */
-export interface NodeBoard {
+export interface NodeWriter {
   /** Renews the lease. If it had run out, or the Store lost what this node said, all of it is brought back by itself. */
-  heartbeat(beat: NodeBeat): Promise<void>
+  heartbeat(beat: NodeHeartbeat): Promise<void>
   /** Members whose verdict or proof has changed; undefined = not known any more. */
-  know(changes: ReadonlyMap<string, KnownMember | undefined>): Promise<void>
+  writeMembers(changes: ReadonlyMap<string, KnownMember | undefined>): Promise<void>
   /**
    * Puts overrides up; of each pattern the newest (see override.ts) stands, whoever puts it. Resolves to what stands for their
    * patterns then; rejects, saying why, when the Store has not taken them: then they are remembered, and put up later.
@@ -97,7 +97,7 @@ export interface NodeBoard {
 }
 
 /** What is heard, in order for each prober. A new bootId ends all that the name said before. */
-export interface Audience {
+export interface StoreSubscriber {
   /** `whole`: what isn't among them is no longer said. */
   votes(prober: ProberIdentity, votes: readonly Vote[], whole: boolean): void
   retired(prober: ProberIdentity, targets: readonly string[]): void
@@ -107,7 +107,7 @@ export interface Audience {
   /** On connecting: a prober that isn't there, but was so long ago, by the Store's memory; its region is not known. */
   absent?(prober: string, ageMs: number): void
   /** A node's beat; its own too: who hears itself hears the others. */
-  node?(beat: NodeBeat): void
+  node?(beat: NodeHeartbeat): void
   nodeGone?(node: NodeIdentity): void
   /** Overrides that were put up; on connecting, all that there are, if only none. Tombstones are among them. */
   overrides?(entries: readonly Override[], whole: boolean): void
@@ -125,16 +125,16 @@ export interface Store {
   /** What was read and not taken, by whoever listens here. */
   readonly refusals: Refusals
   /** A prober's own side of the board. */
-  board(prober: ProberIdentity): Board
+  proberWriter(prober: ProberIdentity): ProberWriter
   /** A node's own side. */
-  node(node: NodeIdentity): NodeBoard
+  nodeWriter(node: NodeIdentity): NodeWriter
   /** What each other live node knows of members; empty where there is none or the Store can't be reached. */
-  known(): Promise<readonly ReadonlyMap<string, KnownMember>[]>
+  readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]>
   /**
    * Hears everything that is there before this resolves, then every change, until the signal aborts. Resolves in time
    * (2 s) also when the Store can't be reached: then everything comes later, in the same way.
    */
-  listen(audience: Audience, signal: AbortSignal): Promise<void>
+  listen(subscriber: StoreSubscriber, signal: AbortSignal): Promise<void>
   /** Whoever listens here hears all votes of that prober once more, with its next heartbeat at the latest. */
   repeat(prober: string): void
   close(): Promise<void>

@@ -24,8 +24,8 @@ export function makeAssignment(probers: readonly Assignee[]): Assign {
     if (members === undefined) byRegion.set(region, [name])
     else members.push(name)
   }
-  const regions = ranked('region', [...byRegion.keys()])
-  const members = regions.names.map((region) => ranked('prober', byRegion.get(region)!))
+  const regions = candidatesOf('region', [...byRegion.keys()])
+  const members = regions.names.map((region) => candidatesOf('prober', byRegion.get(region)!))
   return (target, wanted) => {
     const key = keyOf(target)
     // no more regions than are wanted have a turn, nor more members of each
@@ -47,19 +47,19 @@ export function makeAssignment(probers: readonly Assignee[]): Assign {
 export const assign = (target: string, wanted: number, probers: readonly Assignee[]): readonly string[] =>
   makeAssignment(probers)(target, wanted)
 
-interface Ranked {
+interface Candidates {
   /** In their order, so that of equal weights, of which there is one in 2^32, the first is taken. */
   readonly names: readonly string[]
   readonly keys: Int32Array
 }
 
-function ranked(what: 'region' | 'prober', names: readonly string[]): Ranked {
+function candidatesOf(what: 'region' | 'prober', names: readonly string[]): Candidates {
   const sorted = names.toSorted((a, b) => (a < b ? -1 : 1))
   return { names: sorted, keys: Int32Array.from(sorted, (name) => keyOf(`${what} ${name}`)) }
 }
 
 /** Places of the heaviest, `most` of them, the heaviest first. Linear in the entries: forged probers must not stop a prober. */
-function heaviest({ keys }: Ranked, key: number, most: number): readonly number[] {
+function heaviest({ keys }: Candidates, key: number, most: number): readonly number[] {
   const places: number[] = []
   const weights: number[] = []
   for (let place = 0; place < keys.length; place++) {

@@ -31,14 +31,14 @@ export interface ProbeCapacity {
   readonly rate: number
 }
 
-export interface ProbeLoad {
+export interface ProbeCost {
   readonly checksPerSecond: number
   /** Cores that the checks fill. */
   readonly cores: number
 }
 
 /** Of one prober that checks all of them, while none is rechecked. */
-export function loadOf(targets: Iterable<Target>): ProbeLoad {
+export function costOf(targets: Iterable<Target>): ProbeCost {
   let checksPerSecond = 0
   let cores = 0
   for (const { check } of targets) {
@@ -55,7 +55,7 @@ export function overload(
   targets: readonly Target[],
   { threads, rate }: ProbeCapacity,
 ): { readonly message: string; readonly hint: string } | undefined {
-  const { checksPerSecond, cores } = loadOf(targets)
+  const { checksPerSecond, cores } = costOf(targets)
   const [tooMany, tooDear] = [checksPerSecond > rate * ROUNDED, cores > threads * ROUNDED]
   if (!tooMany && !tooDear) return undefined
   const asks = `${targets.length} targets ask for ${checksPerSecond.toFixed(0)} checks a second`

@@ -6,20 +6,20 @@
  *   thread ─ Board ─▶ │ merged │ ─ one Board, one boot id, one sequence ─▶ Store
  *                     └────────┘
  */
-import type { Board, Heartbeat, ProberIdentity } from '../health/store.ts'
+import type { ProberWriter, Heartbeat, ProberIdentity } from '../health/store.ts'
 import { hashTargets } from '../health/target.ts'
 import type { Vote } from '../health/vote.ts'
 
 export interface MergeSettings {
   readonly identity: ProberIdentity
   /** The prober's own, in the Store. */
-  readonly board: Board
+  readonly writer: ProberWriter
   readonly threads: number
   /** After the merged heartbeat was sent. */
   readonly onBeat: (beat: Heartbeat) => void
 }
 
-export class MergedBoard {
+export class MergedWriter {
   readonly #settings: MergeSettings
   /** What each thread says now. */
   readonly #votes: readonly Map<string, Vote>[]
@@ -33,22 +33,22 @@ export class MergedBoard {
   }
 
   /** A thread's own side. Whatever it says is about its targets alone, `replace` too. */
-  of(thread: number): Board {
-    const { board } = this.#settings
-    const said = this.#votes[thread]!
+  of(thread: number): ProberWriter {
+    const { writer } = this.#settings
+    const current = this.#votes[thread]!
     return {
       replace: async (votes) => {
         const wanted = new Set(votes.map(({ target }) => target))
         await this.#retire(
           thread,
-          [...said.keys()].filter((target) => !wanted.has(target)),
+          [...current.keys()].filter((target) => !wanted.has(target)),
         )
-        for (const vote of votes) said.set(vote.target, vote)
-        await Promise.all(votes.map((vote) => board.change(vote)))
+        for (const vote of votes) current.set(vote.target, vote)
+        await Promise.all(votes.map((vote) => writer.change(vote)))
       },
       change: (vote) => {
-        said.set(vote.target, vote)
-        return board.change(vote)
+        current.set(vote.target, vote)
+        return writer.change(vote)
       },
       retire: (targets) => this.#retire(thread, targets),
       heartbeat: (beat) => this.#beat(thread, beat),
@@ -67,12 +67,12 @@ export class MergedBoard {
 
   async #retire(thread: number, targets: readonly string[]): Promise<void> {
     for (const target of targets) this.#votes[thread]!.delete(target)
-    const unsaid = targets.filter((target) => this.#votes.every((said) => !said.has(target))) // one may have moved
-    if (unsaid.length > 0) await this.#settings.board.retire(unsaid)
+    const withdrawn = targets.filter((target) => this.#votes.every((current) => !current.has(target))) // one may have moved
+    if (withdrawn.length > 0) await this.#settings.writer.retire(withdrawn)
   }
 
   async #beat(thread: number, beat: Heartbeat): Promise<void> {
-    const { identity, board, threads, onBeat } = this.#settings
+    const { identity, writer, threads, onBeat } = this.#settings
     this.#beats.set(thread, beat)
     if (this.#beats.size < threads) return
     const beats = [...this.#beats.values()]
@@ -84,7 +84,7 @@ export class MergedBoard {
       overdue: beats.reduce((sum, { overdue }) => sum + overdue, 0),
       overdueAgeMs: Math.max(...beats.map(({ overdueAgeMs }) => overdueAgeMs)),
     }
-    const sent = board.heartbeat(merged)
+    const sent = writer.heartbeat(merged)
     onBeat(merged)
     await sent
   }

@@ -12,7 +12,7 @@
  * Silence in trouble is nobody's fault: while the Store can't be reached, and for a lease after that, nothing moves.
  */
 import {
-  type Audience,
+  type StoreSubscriber,
   HEARTBEAT_MS,
   LEASE_MS,
   MOST_NODES,
@@ -38,9 +38,9 @@ const TOGETHER_MS = 50
 const REVIEW_SHARE = 0.2
 
 /** Troubles that are told once each time that they begin. */
-type Told = 'idle' | 'overload' | 'late'
+type TroubleKind = 'idle' | 'overload' | 'late'
 
-export interface DutySettings {
+export interface OwnTargetsSettings {
   readonly identity: ProberIdentity
   readonly store: Store
   readonly capacity: ProbeCapacity
@@ -61,28 +61,28 @@ interface Peer {
 }
 
 /** A target that is probed and no longer this prober's. */
-interface Leaving {
+interface Handover {
   sinceMs: number
   /** Targets that came into the plan with the change that dropped it; undefined: the plan has it still. */
   readonly successors: Set<string> | undefined
 }
 
-export class Duty {
-  readonly #settings: DutySettings
+export class OwnTargets {
+  readonly #settings: OwnTargetsSettings
   readonly #listening = new AbortController()
   readonly #peers = new Map<string, Peer>()
   /** What each live node serves: HealthSpec.hash. */
-  readonly #nodePlans = new Map<string, string>()
+  readonly #nodeHashes = new Map<string, string>()
   /** What this prober is heard to say. */
   readonly #self: Peer
-  #plan: ReadonlyMap<string, Target> = new Map()
+  #wanted: ReadonlyMap<string, Target> = new Map()
   /** Empty: none was set yet. */
-  #planHash = ''
+  #wantedHash = ''
   #assigned: ReadonlyMap<string, readonly string[]> = new Map()
   /** The probers that #assigned was worked out for; undefined: it is out of date. */
   #assignedTo: string | undefined
   readonly #probed = new Map<string, Target>()
-  readonly #leaving = new Map<string, Leaving>()
+  readonly #leaving = new Map<string, Handover>()
   /** The Store was read once: before that nobody knows whose the targets are. */
   #read: boolean
   #listened = false
@@ -90,13 +90,13 @@ export class Duty {
   #idleSinceMs = 0
   /** Targets that any prober has seen pass: a check that never has decides nothing at the nodes. */
   readonly #passed = new Set<string>()
-  readonly #told = new Set<Told>()
+  readonly #told = new Set<TroubleKind>()
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Timeout | undefined
   /** What the last review took. */
   #reviewMs = 0
 
-  constructor(settings: DutySettings) {
+  constructor(settings: OwnTargetsSettings) {
     this.#settings = settings
     this.#read = !settings.store.shared
     this.#self = { identity: settings.identity, live: true, voted: new Set(), missed: false }
@@ -105,7 +105,7 @@ export class Duty {
   start(): void {
     this.#timer = setInterval(() => this.#review(), HEARTBEAT_MS)
     const { store, onTrouble } = this.#settings
-    store.listen(this.#audience, this.#listening.signal).then(
+    store.listen(this.#subscriber, this.#listening.signal).then(
       () => {
         this.#listened = true
         this.#review()
@@ -121,16 +121,16 @@ export class Duty {
   }
 
   /** What the zones want probed, by all probers together. */
-  setPlan(targets: readonly Target[]): void {
-    const before = this.#plan
-    if (this.#planHash === '') this.#idleSinceMs = performance.now()
-    this.#plan = new Map(targets.map((target) => [target.id, target]))
-    this.#planHash = hashTargets(targets.map(({ id }) => id))
+  setTargets(targets: readonly Target[]): void {
+    const before = this.#wanted
+    if (this.#wantedHash === '') this.#idleSinceMs = performance.now()
+    this.#wanted = new Map(targets.map((target) => [target.id, target]))
+    this.#wantedHash = hashTargets(targets.map(({ id }) => id))
     this.#assignedTo = undefined
-    for (const id of this.#passed) if (!this.#plan.has(id)) this.#passed.delete(id)
+    for (const id of this.#passed) if (!this.#wanted.has(id)) this.#passed.delete(id)
     const successors = new Set(targets.map(({ id }) => id).filter((id) => !before.has(id)))
     for (const id of this.#probed.keys()) {
-      const now = this.#plan.get(id)
+      const now = this.#wanted.get(id)
       const leaving = this.#leaving.get(id)
       if (now !== undefined) {
         this.#probed.set(id, now)
@@ -138,7 +138,7 @@ export class Duty {
       } else if (leaving?.successors === undefined) this.#leaving.set(id, { sinceMs: performance.now(), successors })
     }
     for (const peer of [this.#self, ...this.#peers.values()]) {
-      for (const id of peer.voted) if (!this.#plan.has(id)) peer.voted.delete(id)
+      for (const id of peer.voted) if (!this.#wanted.has(id)) peer.voted.delete(id)
       if (!peer.missed) continue
       peer.missed = false
       this.#settings.store.repeat(peer.identity.name)
@@ -147,7 +147,7 @@ export class Duty {
   }
 
   get planned(): number {
-    return this.#plan.size
+    return this.#wanted.size
   }
 
   /** Those that are this prober's. */
@@ -164,7 +164,7 @@ export class Duty {
     return [...this.#probed.values()]
   }
 
-  readonly #audience: Audience = {
+  readonly #subscriber: StoreSubscriber = {
     votes: (prober, votes, whole) => {
       const peer = this.#hear(prober)
       if (peer === undefined) return
@@ -184,16 +184,16 @@ export class Duty {
       this.#reviewSoon()
     },
     node: ({ node, plan }) => {
-      const known = this.#nodePlans.get(node.name)
+      const known = this.#nodeHashes.get(node.name)
       if (known === plan) return
-      if (known === undefined && this.#nodePlans.size >= MOST_NODES) {
+      if (known === undefined && this.#nodeHashes.size >= MOST_NODES) {
         this.#refuse('node', node.name)
         return
       }
-      this.#nodePlans.set(node.name, plan)
+      this.#nodeHashes.set(node.name, plan)
       this.#reviewSoon()
     },
-    nodeGone: ({ name }) => void this.#nodePlans.delete(name),
+    nodeGone: ({ name }) => void this.#nodeHashes.delete(name),
   }
 
   /** What a prober, now heard, says; undefined: it is of no interest, or there is no room for it. */
@@ -219,10 +219,10 @@ export class Duty {
 
   /** An abstention decides nothing: who can't tell stands for nobody. */
   #note(peer: Peer, { target, value }: Vote): void {
-    if (!this.#plan.has(target)) peer.missed = true
+    if (!this.#wanted.has(target)) peer.missed = true
     else if (value === 'abstain') peer.voted.delete(target)
     else peer.voted.add(target)
-    if (value === 'up' && this.#plan.has(target)) this.#passed.add(target)
+    if (value === 'up' && this.#wanted.has(target)) this.#passed.add(target)
   }
 
   #reviewSoon(): void {
@@ -277,7 +277,7 @@ export class Duty {
     if (to === this.#assignedTo) return false
     this.#assignedTo = to
     const assignment = makeAssignment(live)
-    this.#assigned = new Map(Array.from(this.#plan.values(), ({ id, probers }) => [id, assignment(id, probers)]))
+    this.#assigned = new Map(Array.from(this.#wanted.values(), ({ id, probers }) => [id, assignment(id, probers)]))
     return true
   }
 
@@ -285,7 +285,7 @@ export class Duty {
   #take(nowMs: number): boolean {
     const { name } = this.#settings.identity
     let taken = false
-    for (const [id, target] of this.#plan) {
+    for (const [id, target] of this.#wanted) {
       const mine = this.#assigned.get(id)!.includes(name)
       if (mine) this.#leaving.delete(id)
       else if (this.#probed.has(id) && !this.#leaving.has(id))
@@ -305,7 +305,7 @@ export class Duty {
 
   /** Gives up what others stand for; whether there was any. */
   #release(nowMs: number): boolean {
-    const agreed = [...this.#nodePlans.values()].every((plan) => plan === this.#planHash)
+    const agreed = [...this.#nodeHashes.values()].every((plan) => plan === this.#wantedHash)
     const missed = new Set<string>()
     let late = 0
     let released = false
@@ -347,19 +347,19 @@ export class Duty {
   /** A prober without work is most often a mistake: it is told once it has lasted for a lease. */
   #tellIdle(nowMs: number): void {
     if (this.assigned > 0) this.#idleSinceMs = nowMs
-    const idle = this.#planHash !== '' && nowMs >= this.#idleSinceMs + LEASE_MS
+    const idle = this.#wantedHash !== '' && nowMs >= this.#idleSinceMs + LEASE_MS
     this.#tell('idle', idle ? `this prober has no targets: ${this.#whyIdle()}` : undefined)
   }
 
   #whyIdle(): string {
     const { trouble } = this.#settings.store
     if (!this.#read) return `the store could not be read so far${trouble === undefined ? '' : ` (${trouble})`}`
-    if (this.#plan.size === 0) return 'the zones ask for no checks'
-    return `its zones have ${this.#plan.size}, and ${this.#peers.size} other probers check them; \`probers\` of a service says how many check each`
+    if (this.#wanted.size === 0) return 'the zones ask for no checks'
+    return `its zones have ${this.#wanted.size}, and ${this.#peers.size} other probers check them; \`probers\` of a service says how many check each`
   }
 
   /** Once each time that it begins, whatever its words then. */
-  #tell(kind: Told, trouble: string | undefined): void {
+  #tell(kind: TroubleKind, trouble: string | undefined): void {
     if (trouble === undefined) this.#told.delete(kind)
     else if (!this.#told.has(kind)) {
       this.#told.add(kind)

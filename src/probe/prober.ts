@@ -7,7 +7,7 @@
  * A vote is UP or DOWN only on what the site did. Whatever is this prober's own fault, or may be, is an abstention.
  */
 import { familyOf } from '../dns/address.ts'
-import { type Board, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
+import { type ProberWriter, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
 import { hashTargets, type Target } from '../health/target.ts'
 import type { Vote } from '../health/vote.ts'
 import type { Endpoint } from '../units.ts'
@@ -16,7 +16,7 @@ import type { Observation } from './checks/observation.ts'
 import { LagMeter } from './lag.ts'
 import { hasRoute } from './route.ts'
 import { type Job, nextTurn, phaseOf, Schedule } from './schedule.ts'
-import { advance, heldDownMs, isMoving, isUndecided, NEW_TRACK, release, toldOf, type Track } from './track.ts'
+import { advance, heldDownMs, isMoving, isUndecided, NEW_TRACK, release, reportedState, type Track } from './track.ts'
 import { networkOf, reachCanary, Trust, UNRELATED, type Witness } from './trust.ts'
 
 /** A target that is new is checked within its interval, and within this: of long intervals nobody could wait for the first vote. */
@@ -26,14 +26,14 @@ const STALE_INTERVALS = 3
 /** Beyond interval and timeout, before a target counts as overdue. */
 const OVERDUE_SLACK_MS = 250
 /** What of a vote is news; its round trip alone is none. */
-const SAID = ['value', 'moving', 'reason', 'share'] as const
+const REPORTED_FIELDS = ['value', 'moving', 'reason', 'share'] as const
 /** Peers asked for their route when a network is unreachable. */
 const ROUTES_ASKED = 4
 
 export interface ProberSettings {
   readonly checks?: CheckSettings
   readonly identity: ProberIdentity
-  readonly board: Board
+  readonly writer: ProberWriter
   readonly canaries: readonly Endpoint[]
   /** Most checks that begin in a second; Infinity unless said. */
   readonly rate?: number
@@ -42,11 +42,11 @@ export interface ProberSettings {
   /** How a target is checked; runCheck unless a test says otherwise. */
   readonly check?: (target: Target, settings: CheckSettings) => Promise<Observation>
   /** How a canary is tried; reachCanary unless a test says otherwise. */
-  readonly reach?: (canary: Endpoint) => Promise<void>
+  readonly tryCanary?: (canary: Endpoint) => Promise<void>
 }
 
 /** What a target's checks did last, beside its vote. */
-export interface Ran {
+export interface TargetActivity {
   readonly id: string
   /** Since its last check ended; undefined = none yet. */
   readonly lastRunMs: number | undefined
@@ -56,11 +56,11 @@ export interface Ran {
 export interface Activity {
   /** Checks that began, per second, between the last two heartbeats. */
   readonly checksPerSecond: number
-  readonly ran: readonly Ran[]
+  readonly targets: readonly TargetActivity[]
 }
 
 /** A target with all that this prober knows of it. */
-interface Probed extends Job, Witness {
+interface TargetState extends Job, Witness {
   target: Target
   readonly family: 4 | 6
   readonly network: string
@@ -84,7 +84,7 @@ interface Probed extends Job, Witness {
   reason: string
   rttMs: number
   share: number
-  posted: Vote | undefined
+  lastVote: Vote | undefined
   /** Ends its hold-down. */
   readonly releasing: Job
 }
@@ -92,7 +92,7 @@ interface Probed extends Job, Witness {
 /** What is shared by the targets of one address family. */
 interface Family {
   readonly trust: Trust
-  targets: readonly Probed[]
+  targets: readonly TargetState[]
   networks: number
   /** What was told of distrust last. */
   told: string | undefined
@@ -105,7 +105,7 @@ export class Prober {
   readonly #settings: ProberSettings
   readonly #schedule: Schedule
   readonly #lag = new LagMeter()
-  readonly #probed = new Map<string, Probed>()
+  readonly #targets = new Map<string, TargetState>()
   readonly #families: Readonly<Record<4 | 6, Family>>
   readonly #check: (target: Target, settings: CheckSettings) => Promise<Observation>
   readonly #checks: CheckSettings
@@ -124,7 +124,7 @@ export class Prober {
     const family = (version: 4 | 6): Family => ({
       trust: new Trust({
         canaries: settings.canaries.filter(({ address }) => familyOf(address) === version),
-        reach: settings.reach ?? reachCanary,
+        tryCanary: settings.tryCanary ?? reachCanary,
         witnesses: () => this.#families[version].targets,
         onNews: () => this.#reconsider(version),
       }),
@@ -139,7 +139,7 @@ export class Prober {
 
   start(): void {
     this.#lag.start()
-    this.#tell(this.#settings.board.replace([]))
+    this.#reportRefusal(this.#settings.writer.replace([]))
     this.#schedule.plan(this.#beatJob, performance.now())
   }
 
@@ -147,28 +147,28 @@ export class Prober {
     this.#schedule.stop()
     this.#lag.stop()
     for (const family of [this.#families[4], this.#families[6]]) family.trust.stop()
-    this.#probed.clear()
+    this.#targets.clear()
   }
 
   /** Replaces what is probed; targets that stay keep their state. New ones have their first check within an interval. */
   setTargets(targets: readonly Target[]): void {
     const nowMs = performance.now()
     const wanted = new Set(targets.map((target) => target.id))
-    const retired = [...this.#probed.values()].filter(({ target }) => !wanted.has(target.id))
-    for (const probed of retired) {
-      this.#schedule.cancel(probed)
-      this.#schedule.cancel(probed.releasing)
-      this.#probed.delete(probed.target.id)
+    const retired = [...this.#targets.values()].filter(({ target }) => !wanted.has(target.id))
+    for (const state of retired) {
+      this.#schedule.cancel(state)
+      this.#schedule.cancel(state.releasing)
+      this.#targets.delete(state.target.id)
     }
-    if (retired.length > 0) this.#tell(this.#settings.board.retire(retired.map(({ target }) => target.id)))
+    if (retired.length > 0) this.#reportRefusal(this.#settings.writer.retire(retired.map(({ target }) => target.id)))
     for (const target of targets) {
-      const known = this.#probed.get(target.id)
+      const known = this.#targets.get(target.id)
       const { intervalMs } = target.check
       const phaseMs = phaseOf(this.#settings.identity.name, target.id, intervalMs)
       if (known === undefined) {
-        const probed = this.#take(target, phaseMs, nowMs)
-        this.#probed.set(target.id, probed)
-        this.#schedule.plan(probed, nextTurn(nowMs, phaseMs, Math.min(intervalMs, FIRST_MS)))
+        const state = this.#take(target, phaseMs, nowMs)
+        this.#targets.set(target.id, state)
+        this.#schedule.plan(state, nextTurn(nowMs, phaseMs, Math.min(intervalMs, FIRST_MS)))
         continue
       }
       const retimed = known.intervalMs !== intervalMs
@@ -177,8 +177,8 @@ export class Prober {
     }
     for (const version of [4, 6] as const) {
       const family = this.#families[version]
-      family.targets = [...this.#probed.values()].filter((probed) => probed.family === version)
-      family.networks = new Set(family.targets.map((probed) => probed.network)).size
+      family.targets = [...this.#targets.values()].filter((state) => state.family === version)
+      family.networks = new Set(family.targets.map((state) => state.network)).size
     }
     this.#configHash = hashTargets([...wanted])
   }
@@ -186,16 +186,16 @@ export class Prober {
   /** As it is now. */
   activity(): Activity {
     const nowMs = performance.now()
-    const ran = Array.from(this.#probed.values(), ({ target, ranMs, track }) => ({
+    const targets = Array.from(this.#targets.values(), ({ target, ranMs, track }) => ({
       id: target.id,
       lastRunMs: ranMs === -Infinity ? undefined : nowMs - ranMs,
       heldDownMs: heldDownMs(track, nowMs),
     }))
-    return { checksPerSecond: this.#checksPerSecond, ran }
+    return { checksPerSecond: this.#checksPerSecond, targets }
   }
 
-  #take(target: Target, phaseMs: number, nowMs: number): Probed {
-    const probed: Probed = {
+  #take(target: Target, phaseMs: number, nowMs: number): TargetState {
+    const state: TargetState = {
       target,
       family: familyOf(target.address),
       network: networkOf(target.address),
@@ -213,44 +213,44 @@ export class Prober {
       reason: '',
       rttMs: 0,
       share: 1000,
-      posted: undefined,
+      lastVote: undefined,
       dueMs: Infinity,
       paced: true,
-      run: () => void this.#probe(probed),
-      releasing: { dueMs: Infinity, run: (dueMs) => this.#release(probed, dueMs) },
+      run: () => void this.#probe(state),
+      releasing: { dueMs: Infinity, run: (dueMs) => this.#release(state, dueMs) },
     }
-    return probed
+    return state
   }
 
   /** One check, what follows of it, and the plan for the next: so there is never more than one in flight. */
-  async #probe(probed: Probed): Promise<void> {
+  async #probe(state: TargetState): Promise<void> {
     const startMs = performance.now()
     this.#begun++
-    let observation = await this.#check(probed.target, this.#checks).catch((error: unknown) =>
-      this.#broken(probed, error),
+    let observation = await this.#check(state.target, this.#checks).catch((error: unknown) =>
+      this.#broken(state, error),
     )
-    if (observation.kind === 'unroutable') observation = await this.#blame(probed, observation)
-    if (this.#probed.get(probed.target.id) !== probed) return
-    probed.ranMs = performance.now()
-    const { timeoutMs, fastMs } = probed.target.check
+    if (observation.kind === 'unroutable') observation = await this.#blame(state, observation)
+    if (this.#targets.get(state.target.id) !== state) return
+    state.ranMs = performance.now()
+    const { timeoutMs, fastMs } = state.target.check
     const { worstMs, totalMs } = this.#lag.since(startMs)
     const isVoid = observation.kind === 'timeout' && (worstMs > timeoutMs / 4 || totalMs > timeoutMs / 2)
-    if (!isVoid) this.#observe(probed, observation, startMs)
+    if (!isVoid) this.#observe(state, observation, startMs)
     // once only: while this host is overloaded, rechecks of what is void would keep it so
-    const hurry = isVoid ? !probed.voided : isUndecided(probed.track)
-    probed.voided = isVoid
-    const turnMs = nextTurn(startMs, probed.phaseMs, probed.intervalMs)
-    this.#schedule.plan(probed, hurry ? Math.min(startMs + fastMs, startMs + probed.intervalMs) : turnMs)
+    const hurry = isVoid ? !state.voided : isUndecided(state.track)
+    state.voided = isVoid
+    const turnMs = nextTurn(startMs, state.phaseMs, state.intervalMs)
+    this.#schedule.plan(state, hurry ? Math.min(startMs + fastMs, startMs + state.intervalMs) : turnMs)
   }
 
   /** A check that can't even be made must not end all others. */
-  #broken({ target }: Probed, error: unknown): Observation {
+  #broken({ target }: TargetState, error: unknown): Observation {
     this.#settings.onTrouble(`the check of ${target.address} port ${target.port} can't be made: ${String(error)}`)
     return { kind: 'unable', reason: String(error), rttMs: 0 }
   }
 
   /** An unreachable network is this host's fault while it has no route to any target of the family. */
-  async #blame({ target, family }: Probed, observation: Observation): Promise<Observation> {
+  async #blame({ target, family }: TargetState, observation: Observation): Promise<Observation> {
     const { targets } = this.#families[family]
     const asked = new Set([target.address, ...targets.slice(0, ROUTES_ASKED).map((other) => other.target.address)])
     const routes = await Promise.all([...asked].map(hasRoute))
@@ -258,51 +258,51 @@ export class Prober {
     return { ...observation, kind: 'unable', reason: `this host has no IPv${family} route` }
   }
 
-  #observe(probed: Probed, { kind, reason, rttMs, share = 1000 }: Observation, startMs: number): void {
+  #observe(state: TargetState, { kind, reason, rttMs, share = 1000 }: Observation, startMs: number): void {
     if (kind === 'unable') {
-      probed.unable = reason
-      return this.#post(probed)
+      state.unable = reason
+      return this.#reportVote(state)
     }
-    Object.assign(probed, { unable: undefined, reason, rttMs, seenMs: performance.now(), waiting: false })
+    Object.assign(state, { unable: undefined, reason, rttMs, seenMs: performance.now(), waiting: false })
     if (kind === 'pass') {
-      probed.share = share // a failure asks for nothing: it must not put a drained target back to all
-      probed.failingMs = undefined
-      probed.track = advance(probed.track, true, probed.target.check, probed.seenMs)
-      if (probed.track.held) this.#schedule.plan(probed.releasing, probed.track.upMs)
+      state.share = share // a failure asks for nothing: it must not put a drained target back to all
+      state.failingMs = undefined
+      state.track = advance(state.track, true, state.target.check, state.seenMs)
+      if (state.track.held) this.#schedule.plan(state.releasing, state.track.upMs)
     } else {
-      probed.failingMs ??= startMs
-      if (toldOf(probed.track) !== 'down' && probed.track.against === 0) this.#suspect(probed, startMs)
-      this.#fail(probed)
+      state.failingMs ??= startMs
+      if (reportedState(state.track) !== 'down' && state.track.against === 0) this.#suspect(state, startMs)
+      this.#fail(state)
     }
-    this.#post(probed)
+    this.#reportVote(state)
   }
 
   /** A failure counts while this prober trusts itself; the one that would turn the track DOWN only if it may. */
-  #fail(probed: Probed): void {
-    const { trust } = this.#families[probed.family]
-    const next = advance(probed.track, false, probed.target.check, performance.now())
-    const wasDown = toldOf(probed.track) === 'down'
+  #fail(state: TargetState): void {
+    const { trust } = this.#families[state.family]
+    const next = advance(state.track, false, state.target.check, performance.now())
+    const wasDown = reportedState(state.track) === 'down'
     const turns = next.state === 'down' && !wasDown
-    const belief = turns ? trust.believe(probed.streakMs) : trust.distrust === undefined ? 'yes' : 'no'
-    probed.waiting = belief === 'wait'
-    if (belief === 'yes' || wasDown) probed.track = next
-    else if (belief === 'no') probed.track = { ...probed.track, against: 0 }
+    const belief = turns ? trust.believe(state.streakMs) : trust.distrust === undefined ? 'yes' : 'no'
+    state.waiting = belief === 'wait'
+    if (belief === 'yes' || wasDown) state.track = next
+    else if (belief === 'no') state.track = { ...state.track, against: 0 }
   }
 
   /** Time alone ends a hold-down: the vote turns UP without waiting for the next check. */
-  #release(probed: Probed, nowMs: number): void {
-    probed.track = release(probed.track, nowMs)
-    this.#post(probed)
+  #release(state: TargetState, nowMs: number): void {
+    state.track = release(state.track, nowMs)
+    this.#reportVote(state)
   }
 
   /** A first failure: canaries, or in their place targets elsewhere, are tried now, to be known when it matters. */
-  #suspect(probed: Probed, startMs: number): void {
-    probed.streakMs = startMs
-    const family = this.#families[probed.family]
+  #suspect(state: TargetState, startMs: number): void {
+    state.streakMs = startMs
+    const family = this.#families[state.family]
     family.trust.suspect(startMs)
-    if (family.networks < UNRELATED || family.peersMs >= startMs || this.#hasCanaries(probed.family)) return
+    if (family.networks < UNRELATED || family.peersMs >= startMs || this.#hasCanaries(state.family)) return
     family.peersMs = performance.now()
-    const networks = new Set([probed.network])
+    const networks = new Set([state.network])
     for (let tries = 8 * UNRELATED; tries > 0 && networks.size < UNRELATED; tries--) {
       const peer = family.targets[family.nextPeer++ % family.targets.length]!
       if (networks.has(peer.network) || peer.failingMs !== undefined) continue
@@ -324,9 +324,9 @@ export class Prober {
       this.#settings.onTrouble(`the prober ${news} (IPv${version})`)
     }
     family.told = distrust
-    for (const probed of family.targets) {
-      if (probed.waiting) this.#fail(probed)
-      this.#post(probed)
+    for (const state of family.targets) {
+      if (state.waiting) this.#fail(state)
+      this.#reportVote(state)
     }
   }
 
@@ -338,46 +338,46 @@ export class Prober {
     for (const version of [4, 6] as const) this.#families[version].trust.review()
     let overdue = 0
     let overdueAgeMs = 0
-    for (const probed of this.#probed.values()) {
-      const { intervalMs, timeoutMs } = probed.target.check
-      const lateMs = nowMs - Math.max(probed.seenMs, probed.pacedMs) - intervalMs - timeoutMs
+    for (const state of this.#targets.values()) {
+      const { intervalMs, timeoutMs } = state.target.check
+      const lateMs = nowMs - Math.max(state.seenMs, state.pacedMs) - intervalMs - timeoutMs
       if (lateMs <= OVERDUE_SLACK_MS) continue
       overdue++
       overdueAgeMs = Math.max(overdueAgeMs, lateMs)
-      this.#post(probed)
+      this.#reportVote(state)
     }
-    const { identity: prober, board } = this.#settings
+    const { identity: prober, writer } = this.#settings
     const beat = { prober, sequence: ++this.#sequence, configHash: this.#configHash, overdue, overdueAgeMs }
-    this.#tell(board.heartbeat(beat))
+    this.#reportRefusal(writer.heartbeat(beat))
   }
 
   /** Posts the vote if it has changed. */
-  #post(probed: Probed): void {
-    const vote = this.#voteOf(probed)
-    const { posted } = probed
+  #reportVote(state: TargetState): void {
+    const vote = this.#voteOf(state)
+    const { lastVote } = state
     if (vote === undefined) return
-    if (posted !== undefined && SAID.every((key) => posted[key] === vote[key])) return
-    probed.posted = vote
-    this.#tell(this.#settings.board.change(vote))
+    if (lastVote !== undefined && REPORTED_FIELDS.every((key) => lastVote[key] === vote[key])) return
+    state.lastVote = vote
+    this.#reportRefusal(this.#settings.writer.change(vote))
   }
 
   /** undefined: nothing to say yet. */
-  #voteOf({ target, family, track, waiting, ...probed }: Probed): Vote | undefined {
-    const { rttMs, share } = probed
-    const said = { target: target.id, rttMs, share }
-    const abstain = (reason: string): Vote => ({ ...said, value: 'abstain', moving: false, reason })
-    if (probed.unable !== undefined) return abstain(probed.unable)
-    const unseenMs = performance.now() - Math.max(probed.seenMs, probed.pacedMs)
-    if (unseenMs > STALE_INTERVALS * probed.intervalMs) return abstain(`not probed for ${STALE_INTERVALS} intervals`)
+  #voteOf({ target, family, track, waiting, ...state }: TargetState): Vote | undefined {
+    const { rttMs, share } = state
+    const common = { target: target.id, rttMs, share }
+    const abstain = (reason: string): Vote => ({ ...common, value: 'abstain', moving: false, reason })
+    if (state.unable !== undefined) return abstain(state.unable)
+    const unseenMs = performance.now() - Math.max(state.seenMs, state.pacedMs)
+    if (unseenMs > STALE_INTERVALS * state.intervalMs) return abstain(`not probed for ${STALE_INTERVALS} intervals`)
     const { distrust } = this.#families[family].trust
-    if (distrust !== undefined && probed.failingMs !== undefined) return abstain(distrust)
-    const value = toldOf(track)
+    if (distrust !== undefined && state.failingMs !== undefined) return abstain(distrust)
+    const value = reportedState(track)
     if (value === 'none') return undefined
-    const reason = track.held ? `${probed.reason}, held down: has flapped ${track.flaps} times` : probed.reason
-    return { ...said, value, moving: waiting || isMoving(track), reason }
+    const reason = track.held ? `${state.reason}, held down: has flapped ${track.flaps} times` : state.reason
+    return { ...common, value, moving: waiting || isMoving(track), reason }
   }
 
-  #tell(said: Promise<void>): void {
-    said.catch((error: unknown) => this.#settings.onTrouble(`the store refuses votes: ${String(error)}`))
+  #reportRefusal(written: Promise<void>): void {
+    written.catch((error: unknown) => this.#settings.onTrouble(`the store refuses votes: ${String(error)}`))
   }
 }

@@ -3,14 +3,14 @@
  * stops. A flood of queries starves no check, and a bug in a check stops no answer.
  */
 import { MessageChannel } from 'node:worker_threads'
-import { type Board, HEARTBEAT_MS } from '../health/store.ts'
+import { type ProberWriter, HEARTBEAT_MS } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
 import { within } from '../health/within.ts'
 import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
-import { serveBoard } from '../store/port.ts'
+import { serveWriter } from '../store/port.ts'
 import { killRunning, makeRunning } from './checks/exec.ts'
 import type { Activity } from './prober.ts'
-import type { ProberNews, ProberOrder, WorkerData } from './worker.ts'
+import type { ProberMessage, ProberCommand, WorkerData } from './worker.ts'
 
 /** Heartbeats that may be missing; more before the first, while the thread loads. */
 const MISSED_BEATS = 5
@@ -24,9 +24,9 @@ const STOP_MS = 500
 
 export const WORKER = entryBeside(import.meta.url, 'worker')
 
-export interface SupervisedSettings extends Omit<WorkerData, 'running' | 'board'> {
+export interface SupervisedSettings extends Omit<WorkerData, 'running' | 'writer'> {
   /** What the thread says comes out here. */
-  readonly board: Board
+  readonly writer: ProberWriter
   readonly entry: URL
   readonly onTrouble: (trouble: string) => void
   /** The thread is gone, and will be replaced. */
@@ -65,12 +65,12 @@ export class SupervisedThread {
     const activity = await this.#ask('report', withinMs)
     if (activity !== undefined || this.#activity === undefined) return activity
     const sinceMs = performance.now() - this.#activityMs
-    const ran = this.#activity.ran.map((one) => ({
+    const targets = this.#activity.targets.map((one) => ({
       ...one,
       lastRunMs: one.lastRunMs === undefined ? undefined : one.lastRunMs + sinceMs,
       heldDownMs: Math.max(0, one.heldDownMs - sinceMs),
     }))
-    return { checksPerSecond: 0, ran }
+    return { checksPerSecond: 0, targets }
   }
 
   async stop(): Promise<void> {
@@ -85,56 +85,56 @@ export class SupervisedThread {
     const { port1, port2 } = new MessageChannel()
     const { identity, canaries, rate, commands, reach, entry, onTrouble } = this.#settings
     const running = makeRunning()
-    const data: WorkerData = { identity, canaries, rate, commands, reach, running, board: port2 }
-    serveBoard(port1, this.#heard(), (error) => onTrouble(`the store refuses votes: ${String(error)}`))
+    const data: WorkerData = { identity, canaries, rate, commands, reach, running, writer: port2 }
+    serveWriter(port1, this.#watchedWriter(), (error) => onTrouble(`the store refuses votes: ${String(error)}`))
     this.#missed = 0
     this.#patience = MISSED_AT_START
     const worker = startThread(entry, { workerData: data, transferList: [port2], name: 'prober' })
     let cause = 'it ended'
-    worker.on('message', (news: ProberNews) => this.#hear(news))
+    worker.on('message', (message: ProberMessage) => this.#receive(message))
     worker.on('error', (error) => (cause = String(error)))
     worker.on('exit', () => {
       port1.close()
       killRunning(running)
       if (!this.#stopped) this.#replace(cause)
     })
-    worker.postMessage({ targets: this.#targets } satisfies ProberOrder)
+    worker.postMessage({ targets: this.#targets } satisfies ProberCommand)
     return worker
   }
 
   /** The thread's board; its heartbeats are its signs of life. */
-  #heard(): Board {
-    const { board } = this.#settings
+  #watchedWriter(): ProberWriter {
+    const { writer } = this.#settings
     return {
-      replace: (votes) => board.replace(votes),
-      change: (vote) => board.change(vote),
-      retire: (targets) => board.retire(targets),
+      replace: (votes) => writer.replace(votes),
+      change: (vote) => writer.change(vote),
+      retire: (targets) => writer.retire(targets),
       heartbeat: (beat) => {
         this.#missed = 0
         this.#patience = MISSED_BEATS
         if (beat.sequence >= SOUND_BEATS) this.#delayMs = RESTART_MS
-        return board.heartbeat(beat)
+        return writer.heartbeat(beat)
       },
     }
   }
 
-  #hear(news: ProberNews): void {
-    if ('trouble' in news) return this.#settings.onTrouble(news.trouble)
-    this.#activity = news.activity
+  #receive(message: ProberMessage): void {
+    if ('trouble' in message) return this.#settings.onTrouble(message.trouble)
+    this.#activity = message.activity
     this.#activityMs = performance.now()
-    for (const resolve of this.#asking) resolve(news.activity)
+    for (const resolve of this.#asking) resolve(message.activity)
     this.#asking.clear()
   }
 
   /** undefined when it doesn't answer in time. */
-  #ask(order: 'report' | 'stop', withinMs: number): Promise<Activity | undefined> {
+  #ask(command: 'report' | 'stop', withinMs: number): Promise<Activity | undefined> {
     const answered = new Promise<Activity>((resolve) => this.#asking.add(resolve))
-    this.#tell(order)
+    this.#tell(command)
     return within(withinMs, answered, () => undefined)
   }
 
-  #tell(order: ProberOrder): void {
-    this.#worker.postMessage(order)
+  #tell(command: ProberCommand): void {
+    this.#worker.postMessage(command)
   }
 
   /** Counts turns of this clock and not time: when the whole process stood still, the thread is not to blame. */

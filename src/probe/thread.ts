@@ -12,10 +12,10 @@ import type { Target } from '../health/target.ts'
 import type { Vote } from '../health/vote.ts'
 import type { Endpoint } from '../units.ts'
 import type { Commands } from './checks/exec.ts'
-import { loadOf } from './cost.ts'
+import { costOf } from './cost.ts'
 import { divide } from './divide.ts'
-import { MergedBoard } from './merge.ts'
-import { Duty } from './own-targets.ts'
+import { MergedWriter } from './merge.ts'
+import { OwnTargets } from './own-targets.ts'
 import { SupervisedThread, WORKER } from './supervise.ts'
 
 const REPORT_MS = 800
@@ -82,9 +82,9 @@ export const startProber = (settings: ProberThreadSettings): ProberThread => new
 class ProberProcess implements ProberThread {
   lastHeartbeat: Heartbeat | undefined
   readonly #settings: ProberThreadSettings
-  readonly #merged: MergedBoard
+  readonly #merged: MergedWriter
   readonly #threads: readonly SupervisedThread[]
-  readonly #duty: Duty
+  readonly #ownTargets: OwnTargets
   /** By target. */
   readonly #threadOf = new Map<string, number>()
 
@@ -94,34 +94,34 @@ class ProberProcess implements ProberThread {
     const { reach = { allow: [], deny: [], own: [] } } = settings
     const onTrouble = (trouble: string) => settings.onTrouble?.(trouble)
     const identity = { name, region, bootId: randomUUID() }
-    const board = store.board(identity)
-    const tell = (said: Promise<void>) =>
-      void said.catch((error: unknown) => onTrouble(`the store refuses votes: ${String(error)}`))
-    tell(board.replace([]))
-    this.#merged = new MergedBoard({ identity, board, threads, onBeat: (beat) => (this.lastHeartbeat = beat) })
+    const writer = store.proberWriter(identity)
+    const reportRefusal = (written: Promise<void>) =>
+      void written.catch((error: unknown) => onTrouble(`the store refuses votes: ${String(error)}`))
+    reportRefusal(writer.replace([]))
+    this.#merged = new MergedWriter({ identity, writer, threads, onBeat: (beat) => (this.lastHeartbeat = beat) })
     this.#threads = Array.from(
       { length: threads },
       (_, index) =>
         new SupervisedThread({
           identity,
-          board: this.#merged.of(index),
+          writer: this.#merged.of(index),
           canaries,
           rate: rate / threads,
           commands,
           reach,
           entry,
           onTrouble,
-          onGone: () => tell(this.#merged.withdraw(index)),
+          onGone: () => reportRefusal(this.#merged.withdraw(index)),
         }),
     )
-    this.#duty = new Duty({
+    this.#ownTargets = new OwnTargets({
       identity,
       store,
       capacity: { threads, rate },
       onTargets: (targets) => this.#divide(targets),
       onTrouble,
     })
-    this.#duty.start()
+    this.#ownTargets.start()
   }
 
   get restarts(): number {
@@ -129,14 +129,14 @@ class ProberProcess implements ProberThread {
   }
 
   setTargets(targets: readonly Target[]): void {
-    this.#duty.setPlan(targets)
+    this.#ownTargets.setTargets(targets)
   }
 
   async report(): Promise<ProberReport> {
     const { name, region } = this.#settings
     const activities = await Promise.all(this.#threads.map((thread) => thread.activity(REPORT_MS)))
-    const { planned, assigned, leaving, targets } = this.#duty // after the wait: a reload may have come in it
-    const ran = new Map(activities.flatMap((activity) => activity?.ran ?? []).map((one) => [one.id, one]))
+    const { planned, assigned, leaving, targets } = this.#ownTargets // after the wait: a reload may have come in it
+    const activityOf = new Map(activities.flatMap((activity) => activity?.targets ?? []).map((one) => [one.id, one]))
     return {
       name,
       region,
@@ -144,21 +144,21 @@ class ProberProcess implements ProberThread {
       assigned,
       leaving,
       checksPerSecond: activities.reduce((sum, activity) => sum + (activity?.checksPerSecond ?? 0), 0),
-      wantedPerSecond: loadOf(targets).checksPerSecond,
+      wantedPerSecond: costOf(targets).checksPerSecond,
       targets: targets
         .toSorted((a, b) => (a.id < b.id ? -1 : 1))
         .map((target) => ({
           target,
-          lastRunMs: ran.get(target.id)?.lastRunMs,
+          lastRunMs: activityOf.get(target.id)?.lastRunMs,
           vote: this.#merged.vote(this.#threadOf.get(target.id)!, target.id),
-          heldDownMs: ran.get(target.id)?.heldDownMs ?? 0,
+          heldDownMs: activityOf.get(target.id)?.heldDownMs ?? 0,
         })),
     }
   }
 
   /** Nothing is retired: a restart must not look like a withdrawal. */
   async stop(): Promise<void> {
-    this.#duty.stop()
+    this.#ownTargets.stop()
     await Promise.all(this.#threads.map((thread) => thread.stop()))
   }
 

@@ -58,7 +58,7 @@ export const release = (track: Track, nowMs: number): Track =>
   track.held && track.against === 0 && nowMs >= track.upMs ? { ...track, held: false, fresh: true } : track
 
 /** What is to be told of it: DOWN while it is held down. */
-export const toldOf = (track: Track): Track['state'] => (track.held ? 'down' : track.state)
+export const reportedState = (track: Track): Track['state'] => (track.held ? 'down' : track.state)
 
 /** How long its UP will still wait, if it goes on passing; 0 = it isn't held down. */
 export const heldDownMs = (track: Track, nowMs: number): number => (track.held ? Math.max(1, track.upMs - nowMs) : 0)

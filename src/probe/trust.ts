@@ -66,7 +66,7 @@ export interface TrustSettings {
   /** Of one family. */
   readonly canaries: readonly Endpoint[]
   /** Tries one canary. */
-  readonly reach: (canary: Endpoint) => Promise<void>
+  readonly tryCanary: (canary: Endpoint) => Promise<void>
   readonly witnesses: () => Iterable<Witness>
   /** Distrust has begun or ended, or canaries have been tried: whoever waits has to ask again. */
   readonly onNews: () => void
@@ -153,8 +153,8 @@ export class Trust {
     const startedMs = performance.now()
     this.#startedMs = startedMs
     this.#planRound(this.#distrust === undefined ? ROUND_IDLE_MS : CANARY_TIMEOUT_MS)
-    const { canaries, reach } = this.#settings
-    const reached = await Promise.any(canaries.map(reach)).then(
+    const { canaries, tryCanary } = this.#settings
+    const reached = await Promise.any(canaries.map(tryCanary)).then(
       () => true,
       () => false,
     )

@@ -6,7 +6,7 @@ import { makeReach, type OwnPort, type ReachSettings } from '../health/reach.ts'
 import type { ProberIdentity } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
 import { within } from '../health/within.ts'
-import { portBoard } from '../store/port.ts'
+import { portWriter } from '../store/port.ts'
 import type { Endpoint } from '../units.ts'
 import { type Commands, noteRunning } from './checks/exec.ts'
 import { type Activity, Prober } from './prober.ts'
@@ -21,33 +21,33 @@ export interface WorkerData {
   /** Where it notes the commands that run: makeRunning(). */
   readonly running: Int32Array
   /** The thread's end of its board. */
-  readonly board: MessagePort
+  readonly writer: MessagePort
 }
 
 /** To the thread: what to probe, a question of what it does, or the end of probing, which it answers likewise. */
-export type ProberOrder = { readonly targets: readonly Target[] } | 'report' | 'stop'
+export type ProberCommand = { readonly targets: readonly Target[] } | 'report' | 'stop'
 
 /** From the thread, beside its votes. */
-export type ProberNews = { readonly trouble: string } | { readonly activity: Activity }
+export type ProberMessage = { readonly trouble: string } | { readonly activity: Activity }
 
-const { identity, canaries, rate, commands, reach, running, board }: WorkerData = workerData
+const { identity, canaries, rate, commands, reach, running, writer }: WorkerData = workerData
 /** A resolver that is silent must not keep the prober from starting. */
 const LOOKUP_MS = 2000
 
 noteRunning(running)
-const say = (news: ProberNews) => parentPort!.postMessage(news)
+const send = (message: ProberMessage) => parentPort!.postMessage(message)
 const prober = new Prober({
   identity,
-  board: portBoard(board, identity),
+  writer: portWriter(writer, identity),
   canaries,
   rate,
   checks: { commands, reach: makeReach({ ...reach, own: await resolved(reach.own) }) },
-  onTrouble: (trouble) => say({ trouble }),
+  onTrouble: (trouble) => send({ trouble }),
 })
-parentPort!.on('message', (order: ProberOrder) => {
-  if (typeof order !== 'string') return prober.setTargets(order.targets)
-  if (order === 'stop') prober.stop()
-  say({ activity: prober.activity() })
+parentPort!.on('message', (command: ProberCommand) => {
+  if (typeof command !== 'string') return prober.setTargets(command.targets)
+  if (command === 'stop') prober.stop()
+  send({ activity: prober.activity() })
 })
 prober.start()
 

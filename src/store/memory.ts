@@ -5,22 +5,22 @@
 import { type Override, supersedes } from '../health/override.ts'
 import { Refusals } from '../health/refusals.ts'
 import {
-  type Audience,
-  type Board,
+  type StoreSubscriber,
+  type ProberWriter,
   type Heartbeat,
   type KnownMember,
   LEASE_MS,
-  type NodeBeat,
-  type NodeBoard,
+  type NodeHeartbeat,
+  type NodeWriter,
   type NodeIdentity,
   type ProberIdentity,
   type Store,
 } from '../health/store.ts'
 import type { Vote } from '../health/vote.ts'
-import { asBoard, type Posting } from './port.ts'
+import { callWriter, type WriterCall } from './port.ts'
 
 /** What one prober says now, and whether it is still heard. */
-interface Posted {
+interface ProberEntry {
   readonly prober: ProberIdentity
   /** The boot before this one: what it still says comes too late. */
   readonly endedBoot: string | undefined
@@ -31,8 +31,8 @@ interface Posted {
 }
 
 /** A node, and whether it is still heard. */
-interface Beating {
-  last: NodeBeat
+interface NodeEntry {
+  last: NodeHeartbeat
   live: boolean
   readonly lease: NodeJS.Timeout
 }
@@ -40,9 +40,9 @@ export class MemoryStore implements Store {
   readonly shared = false
   readonly trouble = undefined
   readonly refusals = new Refusals()
-  readonly #audiences = new Set<Audience>()
-  readonly #posted = new Map<string, Posted>()
-  readonly #nodes = new Map<string, Beating>()
+  readonly #subscribers = new Set<StoreSubscriber>()
+  readonly #probers = new Map<string, ProberEntry>()
+  readonly #nodes = new Map<string, NodeEntry>()
   readonly #overrides = new Map<string, Override>()
   readonly #leaseMs: number
 
@@ -50,137 +50,137 @@ export class MemoryStore implements Store {
     this.#leaseMs = leaseMs
   }
 
-  board(prober: ProberIdentity): Board {
-    return asBoard(prober, (posting) => this.#take(posting))
+  proberWriter(prober: ProberIdentity): ProberWriter {
+    return callWriter(prober, (call) => this.#apply(call))
   }
 
   /** The node is the only one here, so there is nobody whose memory it could be. */
-  node(_node: NodeIdentity): NodeBoard {
+  nodeWriter(_node: NodeIdentity): NodeWriter {
     return {
       heartbeat: async (beat) => this.#beat(beat),
-      know: async () => {},
-      override: async (entries) => this.#put(entries),
+      writeMembers: async () => {},
+      override: async (entries) => this.#writeOverrides(entries),
       forget: async (prober) => {
-        if (this.#posted.get(prober)?.live !== true) this.#posted.delete(prober)
-        this.#tell((audience) => audience.forgotten?.(prober))
+        if (this.#probers.get(prober)?.live !== true) this.#probers.delete(prober)
+        this.#notify((subscriber) => subscriber.forgotten?.(prober))
       },
     }
   }
 
-  async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
+  async readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
     return []
   }
 
-  async listen(audience: Audience, signal: AbortSignal): Promise<void> {
+  async listen(subscriber: StoreSubscriber, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return
-    this.#audiences.add(audience)
-    signal.addEventListener('abort', () => this.#audiences.delete(audience), { once: true })
-    for (const { prober, votes, live, lastBeat } of this.#posted.values()) {
+    this.#subscribers.add(subscriber)
+    signal.addEventListener('abort', () => this.#subscribers.delete(subscriber), { once: true })
+    for (const { prober, votes, live, lastBeat } of this.#probers.values()) {
       if (!live) continue
-      audience.votes(prober, [...votes.values()], true)
-      if (lastBeat !== undefined) audience.heartbeat(lastBeat)
+      subscriber.votes(prober, [...votes.values()], true)
+      if (lastBeat !== undefined) subscriber.heartbeat(lastBeat)
     }
-    for (const { last, live } of this.#nodes.values()) if (live) audience.node?.(last)
-    audience.overrides?.([...this.#overrides.values()], true)
+    for (const { last, live } of this.#nodes.values()) if (live) subscriber.node?.(last)
+    subscriber.overrides?.([...this.#overrides.values()], true)
   }
 
   repeat(prober: string): void {
-    const posted = this.#posted.get(prober)
-    if (posted?.live !== true) return
-    this.#tell((audience) => audience.votes(posted.prober, [...posted.votes.values()], true))
+    const entry = this.#probers.get(prober)
+    if (entry?.live !== true) return
+    this.#notify((subscriber) => subscriber.votes(entry.prober, [...entry.votes.values()], true))
   }
 
   async close(): Promise<void> {
-    for (const { lease } of [...this.#posted.values(), ...this.#nodes.values()]) clearTimeout(lease)
-    this.#audiences.clear()
+    for (const { lease } of [...this.#probers.values(), ...this.#nodes.values()]) clearTimeout(lease)
+    this.#subscribers.clear()
   }
 
-  #beat(beat: NodeBeat): void {
+  #beat(beat: NodeHeartbeat): void {
     const { name, bootId } = beat.node
-    const known = this.#nodes.get(name)
-    if (known?.last.node.bootId === bootId && beat.sequence <= known.last.sequence) return
-    clearTimeout(known?.lease)
-    const beating: Beating = {
+    const previous = this.#nodes.get(name)
+    if (previous?.last.node.bootId === bootId && beat.sequence <= previous.last.sequence) return
+    clearTimeout(previous?.lease)
+    const entry: NodeEntry = {
       last: beat,
       live: true,
-      lease: setTimeout(() => this.#fallSilent(beating), this.#leaseMs),
+      lease: setTimeout(() => this.#fallSilent(entry), this.#leaseMs),
     }
-    beating.lease.unref()
-    this.#nodes.set(name, beating)
-    this.#tell((audience) => audience.node?.(beat))
+    entry.lease.unref()
+    this.#nodes.set(name, entry)
+    this.#notify((subscriber) => subscriber.node?.(beat))
   }
 
-  #fallSilent(beating: Beating): void {
-    beating.live = false
-    this.#tell((audience) => audience.nodeGone?.(beating.last.node))
+  #fallSilent(entry: NodeEntry): void {
+    entry.live = false
+    this.#notify((subscriber) => subscriber.nodeGone?.(entry.last.node))
   }
 
   /** Tells those that stand. */
-  #put(entries: readonly Override[]): readonly Override[] {
+  #writeOverrides(entries: readonly Override[]): readonly Override[] {
     const fresh = entries.filter((entry) => {
-      const known = this.#overrides.get(entry.pattern)
-      if (known !== undefined && !supersedes(entry, known)) return false
+      const previous = this.#overrides.get(entry.pattern)
+      if (previous !== undefined && !supersedes(entry, previous)) return false
       this.#overrides.set(entry.pattern, entry)
       return true
     })
-    if (fresh.length > 0) this.#tell((audience) => audience.overrides?.(fresh, false))
+    if (fresh.length > 0) this.#notify((subscriber) => subscriber.overrides?.(fresh, false))
     return entries.map(({ pattern }) => this.#overrides.get(pattern)!)
   }
 
-  #take(posting: Posting): void {
-    const { prober } = posting
-    const posted = this.#open(prober)
-    if (posted === undefined) return
-    switch (posting.call) {
+  #apply(call: WriterCall): void {
+    const { prober } = call
+    const entry = this.#open(prober)
+    if (entry === undefined) return
+    switch (call.method) {
       case 'replace':
-        posted.votes.clear()
-        for (const vote of posting.votes) posted.votes.set(vote.target, vote)
-        this.#renew(posted, false)
-        return this.#tell((audience) => audience.votes(prober, posting.votes, true))
+        entry.votes.clear()
+        for (const vote of call.votes) entry.votes.set(vote.target, vote)
+        this.#renew(entry, false)
+        return this.#notify((subscriber) => subscriber.votes(prober, call.votes, true))
       case 'change':
-        posted.votes.set(posting.vote.target, posting.vote)
-        if (posted.live) this.#tell((audience) => audience.votes(prober, [posting.vote], false))
+        entry.votes.set(call.vote.target, call.vote)
+        if (entry.live) this.#notify((subscriber) => subscriber.votes(prober, [call.vote], false))
         return
       case 'retire':
-        for (const target of posting.targets) posted.votes.delete(target)
-        if (posted.live) this.#tell((audience) => audience.retired(prober, posting.targets))
+        for (const target of call.targets) entry.votes.delete(target)
+        if (entry.live) this.#notify((subscriber) => subscriber.retired(prober, call.targets))
         return
       case 'heartbeat':
-        if (posted.lastBeat !== undefined && posting.beat.sequence <= posted.lastBeat.sequence) return
-        posted.lastBeat = posting.beat
-        this.#renew(posted, true)
-        return this.#tell((audience) => audience.heartbeat(posting.beat))
+        if (entry.lastBeat !== undefined && call.beat.sequence <= entry.lastBeat.sequence) return
+        entry.lastBeat = call.beat
+        this.#renew(entry, true)
+        return this.#notify((subscriber) => subscriber.heartbeat(call.beat))
     }
   }
 
   /** The board of this boot; undefined when a later one has taken its place. */
-  #open(prober: ProberIdentity): Posted | undefined {
-    const posted = this.#posted.get(prober.name)
-    if (posted?.prober.bootId === prober.bootId) return posted
-    if (posted?.endedBoot === prober.bootId) return undefined
-    clearTimeout(posted?.lease)
+  #open(prober: ProberIdentity): ProberEntry | undefined {
+    const entry = this.#probers.get(prober.name)
+    if (entry?.prober.bootId === prober.bootId) return entry
+    if (entry?.endedBoot === prober.bootId) return undefined
+    clearTimeout(entry?.lease)
     const lease = setTimeout(() => this.#expire(fresh), this.#leaseMs).unref()
-    const endedBoot = posted?.prober.bootId
-    const fresh: Posted = { prober, endedBoot, votes: new Map(), live: true, lastBeat: undefined, lease }
-    this.#posted.set(prober.name, fresh)
-    if (posted !== undefined) this.#tell((audience) => audience.votes(prober, [], true))
+    const endedBoot = entry?.prober.bootId
+    const fresh: ProberEntry = { prober, endedBoot, votes: new Map(), live: true, lastBeat: undefined, lease }
+    this.#probers.set(prober.name, fresh)
+    if (entry !== undefined) this.#notify((subscriber) => subscriber.votes(prober, [], true))
     return fresh
   }
 
   /** After silence all votes are said again before anything new. */
-  #renew(posted: Posted, repeat: boolean): void {
-    posted.lease.refresh()
-    if (posted.live) return
-    posted.live = true
-    if (repeat) this.#tell((audience) => audience.votes(posted.prober, [...posted.votes.values()], true))
+  #renew(entry: ProberEntry, repeat: boolean): void {
+    entry.lease.refresh()
+    if (entry.live) return
+    entry.live = true
+    if (repeat) this.#notify((subscriber) => subscriber.votes(entry.prober, [...entry.votes.values()], true))
   }
 
-  #expire(posted: Posted): void {
-    posted.live = false
-    this.#tell((audience) => audience.gone(posted.prober))
+  #expire(entry: ProberEntry): void {
+    entry.live = false
+    this.#notify((subscriber) => subscriber.gone(entry.prober))
   }
 
-  #tell(say: (audience: Audience) => void): void {
-    for (const audience of this.#audiences) say(audience)
+  #notify(notify: (subscriber: StoreSubscriber) => void): void {
+    for (const subscriber of this.#subscribers) notify(subscriber)
   }
 }

@@ -1,48 +1,48 @@
 /** A Board across threads: a prober's thread speaks into a MessagePort, and the main thread says it to the real Board. */
 import type { MessagePort } from 'node:worker_threads'
-import type { Board, Heartbeat, ProberIdentity } from '../health/store.ts'
+import type { ProberWriter, Heartbeat, ProberIdentity } from '../health/store.ts'
 import type { Vote } from '../health/vote.ts'
 
 /** What goes through the port: one call of Board each. */
-export type Posting =
-  | { readonly call: 'replace'; readonly prober: ProberIdentity; readonly votes: readonly Vote[] }
-  | { readonly call: 'change'; readonly prober: ProberIdentity; readonly vote: Vote }
-  | { readonly call: 'retire'; readonly prober: ProberIdentity; readonly targets: readonly string[] }
-  | { readonly call: 'heartbeat'; readonly prober: ProberIdentity; readonly beat: Heartbeat }
+export type WriterCall =
+  | { readonly method: 'replace'; readonly prober: ProberIdentity; readonly votes: readonly Vote[] }
+  | { readonly method: 'change'; readonly prober: ProberIdentity; readonly vote: Vote }
+  | { readonly method: 'retire'; readonly prober: ProberIdentity; readonly targets: readonly string[] }
+  | { readonly method: 'heartbeat'; readonly prober: ProberIdentity; readonly beat: Heartbeat }
 
 /** A Board in another thread: what is said to it comes out at serveBoard() on the other end of the channel. */
-export const portBoard = (port: MessagePort, prober: ProberIdentity): Board =>
-  asBoard(prober, (posting) => port.postMessage(posting))
+export const portWriter = (port: MessagePort, prober: ProberIdentity): ProberWriter =>
+  callWriter(prober, (call) => port.postMessage(call))
 
 /** Says to `board` what portBoard() at the other end of the channel is told, until the port closes. */
-export function serveBoard(port: MessagePort, board: Board, onRefused: (error: unknown) => void): void {
-  port.on('message', (posting: Posting) => {
-    pass(posting, board).catch(onRefused)
+export function serveWriter(port: MessagePort, writer: ProberWriter, onRefused: (error: unknown) => void): void {
+  port.on('message', (call: WriterCall) => {
+    pass(call, writer).catch(onRefused)
   })
 }
 
-async function pass(posting: Posting, board: Board): Promise<void> {
-  switch (posting.call) {
+async function pass(call: WriterCall, writer: ProberWriter): Promise<void> {
+  switch (call.method) {
     case 'replace':
-      await board.replace(posting.votes)
+      await writer.replace(call.votes)
       return
     case 'change':
-      await board.change(posting.vote)
+      await writer.change(call.vote)
       return
     case 'retire':
-      await board.retire(posting.targets)
+      await writer.retire(call.targets)
       return
     case 'heartbeat':
-      await board.heartbeat(posting.beat)
+      await writer.heartbeat(call.beat)
       return
   }
 }
 
-export function asBoard(prober: ProberIdentity, post: (posting: Posting) => void): Board {
+export function callWriter(prober: ProberIdentity, send: (call: WriterCall) => void): ProberWriter {
   return {
-    replace: async (votes) => post({ call: 'replace', prober, votes }),
-    change: async (vote) => post({ call: 'change', prober, vote }),
-    retire: async (targets) => post({ call: 'retire', prober, targets }),
-    heartbeat: async (beat) => post({ call: 'heartbeat', prober, beat }),
+    replace: async (votes) => send({ method: 'replace', prober, votes }),
+    change: async (vote) => send({ method: 'change', prober, vote }),
+    retire: async (targets) => send({ method: 'retire', prober, targets }),
+    heartbeat: async (beat) => send({ method: 'heartbeat', prober, beat }),
   }
 }

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ReachSettings } from '../../src/health/reach.ts'
 import { hashTargets, type Target } from '../../src/health/target.ts'
-import { loadOf, overload } from '../../src/probe/cost.ts'
+import { costOf, overload } from '../../src/probe/cost.ts'
 import type { Problem } from '../../src/problem.ts'
 import { makeBuilder } from '../../src/world/build.ts'
 import { checkProbe, type ProbeSettings } from '../../src/world/settings-check.ts'
@@ -26,10 +26,10 @@ const found = (list: readonly Target[], more: Partial<ProbeSettings>): Problem[]
 
 describe('load', () => {
   test('is checks a second, and cores by the kind of check', () => {
-    const http = loadOf(targets(10_000, httpCheck({ intervalMs: 5000 })))
+    const http = costOf(targets(10_000, httpCheck({ intervalMs: 5000 })))
     expect(http.checksPerSecond).toBeCloseTo(2000)
     expect(http.cores).toBeCloseTo(1)
-    const https = loadOf(targets(2000, httpCheck({ type: 'https', intervalMs: 5000 })))
+    const https = costOf(targets(2000, httpCheck({ type: 'https', intervalMs: 5000 })))
     expect([https.checksPerSecond, https.cores].map(Math.round)).toEqual([400, 1])
   })
 

@@ -9,7 +9,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { NodeHealth } from '../../src/health/node-health.ts'
-import type { Board } from '../../src/health/store.ts'
+import type { ProberWriter } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import type { VoteValue } from '../../src/health/vote.ts'
 import { FORGOTTEN_KEY, hashKey, indexKey, OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
@@ -49,7 +49,7 @@ const plan = specOf(
 class Fleet {
   readonly server: RedisServer
   readonly nodes: { readonly health: NodeHealth; readonly store: RedisStore }[] = []
-  readonly boards: Board[] = []
+  readonly boards: ProberWriter[] = []
   readonly #folder = mkdtempSync(join(tmpdir(), 'meridian-password-'))
   readonly #stores: RedisStore[] = []
   readonly #timers: NodeJS.Timeout[] = []
@@ -66,7 +66,7 @@ class Fleet {
       const store = openRedisStore(fleet.login(`meridian-prober-${name}`, name), { role: 'prober' })
       fleet.#stores.push(store)
       const identity = { name, region, bootId: `${name}-boot` }
-      const board = store.board(identity)
+      const board = store.proberWriter(identity)
       fleet.boards.push(board)
       let sequence = 0
       const beat = () =>

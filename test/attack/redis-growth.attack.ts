@@ -5,9 +5,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { Refusals } from '../../src/health/refusals.ts'
-import { type Audience, MOST_NODES, MOST_PROBERS, type NodeIdentity, type Store } from '../../src/health/store.ts'
+import {
+  type StoreSubscriber,
+  MOST_NODES,
+  MOST_PROBERS,
+  type NodeIdentity,
+  type Store,
+} from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { Duty } from '../../src/probe/own-targets.ts'
+import { OwnTargets } from '../../src/probe/own-targets.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { member, spec, vote } from '../support/plans.ts'
 import type { Attack } from './attack.ts'
@@ -26,19 +32,19 @@ class Mouth implements Store {
   readonly shared = true
   readonly trouble = undefined
   readonly refusals = new Refusals()
-  readonly audiences: Audience[] = []
+  readonly audiences: StoreSubscriber[] = []
   /** Nobody listens there. */
   readonly #inner = new MemoryStore()
-  board(): never {
+  proberWriter(): never {
     throw new Error('nobody probes here')
   }
-  node(identity: NodeIdentity) {
-    return this.#inner.node(identity)
+  nodeWriter(identity: NodeIdentity) {
+    return this.#inner.nodeWriter(identity)
   }
-  async known() {
+  async readMembers() {
     return []
   }
-  async listen(audience: Audience): Promise<void> {
+  async listen(audience: StoreSubscriber): Promise<void> {
     this.audiences.push(audience)
   }
   repeat(): void {}
@@ -63,7 +69,7 @@ export const attack: Attack = {
       wanted,
       Int32Array.from(ids, (_, i) => i),
     )
-    const duty = new Duty({
+    const duty = new OwnTargets({
       identity: { name: 'own', region: 'eu', bootId: 'b' },
       store,
       capacity: { threads: 1, rate: 1e9 },
@@ -71,8 +77,8 @@ export const attack: Attack = {
       onTrouble: () => {},
     })
     duty.start()
-    duty.setPlan(wanted.targets)
-    const say = (to: (audience: Audience) => void) => store.audiences.forEach(to)
+    duty.setTargets(wanted.targets)
+    const say = (to: (audience: StoreSubscriber) => void) => store.audiences.forEach(to)
     const beat = (name: string, region: string) => {
       const prober = { name, region, bootId: 'b' }
       say((audience) => audience.heartbeat({ prober, sequence: 1, configHash: 'c', overdue: 0, overdueAgeMs: 0 }))

@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { Refusals } from '../../src/health/refusals.ts'
-import type { Audience, KnownMember, NodeBoard, ProberIdentity, Store } from '../../src/health/store.ts'
+import type { StoreSubscriber, KnownMember, NodeWriter, ProberIdentity, Store } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import type { Vote } from '../../src/health/vote.ts'
 import { member, specOf, serviceSpec, vote } from '../support/plans.ts'
@@ -20,22 +20,22 @@ class Mouth implements Store {
   readonly shared = true
   readonly trouble = undefined
   readonly refusals = new Refusals()
-  audience: Audience | undefined
-  board(): never {
+  audience: StoreSubscriber | undefined
+  proberWriter(): never {
     throw new Error('nobody probes here')
   }
-  node(): NodeBoard {
+  nodeWriter(): NodeWriter {
     return {
       heartbeat: async () => {},
-      know: async () => {},
+      writeMembers: async () => {},
       override: async (entries) => entries,
       forget: async () => {},
     }
   }
-  async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
+  async readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
     return []
   }
-  async listen(audience: Audience): Promise<void> {
+  async listen(audience: StoreSubscriber): Promise<void> {
     this.audience = audience
   }
   repeat(): void {}

@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
 import { encodeQuery } from '../../src/dns/message.ts'
-import type { Board, ProberIdentity } from '../../src/health/store.ts'
+import type { ProberWriter, ProberIdentity } from '../../src/health/store.ts'
 import { hashTargets } from '../../src/health/target.ts'
 import type { Vote, VoteValue } from '../../src/health/vote.ts'
 import { openRedisStore } from '../../src/store/redis/store.ts'
@@ -93,7 +93,7 @@ async function startRedis(address: string): Promise<ChildProcess> {
 class Prober {
   readonly #store: Awaited<ReturnType<typeof openRedisStore>>
   readonly #identity: ProberIdentity
-  readonly #board: Board
+  readonly #board: ProberWriter
   readonly #targets: readonly string[]
   #sequence = 0
   #timer: NodeJS.Timeout | undefined
@@ -101,7 +101,7 @@ class Prober {
   constructor(url: string, region: string, targets: readonly string[]) {
     this.#identity = { name: `bench-${region}`, region, bootId: `${process.pid}-${region}` }
     this.#store = openRedisStore(url)
-    this.#board = this.#store.board(this.#identity)
+    this.#board = this.#store.proberWriter(this.#identity)
     this.#targets = targets
   }
 

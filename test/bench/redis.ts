@@ -9,7 +9,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { NodeHealth } from '../../src/health/node-health.ts'
-import { type Audience, HEARTBEAT_MS, type ProberIdentity } from '../../src/health/store.ts'
+import { type StoreSubscriber, HEARTBEAT_MS, type ProberIdentity } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import type { Vote } from '../../src/health/vote.ts'
 import { openRedisStore, type RedisStore } from '../../src/store/redis/store.ts'
@@ -59,7 +59,10 @@ const beatOf = (prober: ProberIdentity, sequence: number) => ({
 
 async function state(server: RedisServer, probers: number, targets: number, runs: number): Promise<void> {
   const store = openRedisStore(server.url())
-  const boards = Array.from({ length: probers }, (_, i) => ({ prober: identity(i), board: store.board(identity(i)) }))
+  const boards = Array.from({ length: probers }, (_, i) => ({
+    prober: identity(i),
+    board: store.proberWriter(identity(i)),
+  }))
   for (const [i, { board }] of boards.entries())
     await board.replace(Array.from({ length: targets }, (_, t) => voteOf(i, t)))
   let sequence = 0
@@ -140,17 +143,17 @@ async function quiet(server: RedisServer, seconds: number, runs: number): Promis
     const [probing, serving] = [openRedisStore(server.url()), openRedisStore(server.url())]
     stores.push(probing, serving)
     const prober = identity(i)
-    const board = probing.board(prober)
+    const board = probing.proberWriter(prober)
     await board.replace(Array.from({ length: 100 }, (_, t) => voteOf(i, t)))
     sayings.push(() => void board.heartbeat(beatOf(prober, sequence)))
     const node = { name: `node-${i}`, bootId: crypto.randomUUID() }
-    const nodeBoard = serving.node(node)
+    const nodeBoard = serving.nodeWriter(node)
     const hash = '0123456789abcdef'
     sayings.push(
       () => void nodeBoard.heartbeat({ node, sequence, version: '0.1.0', view: hash, plan: hash, verdicts: hash }),
     )
   }
-  const deaf: Audience = { votes: () => {}, retired: () => {}, heartbeat: () => {}, gone: () => {} }
+  const deaf: StoreSubscriber = { votes: () => {}, retired: () => {}, heartbeat: () => {}, gone: () => {} }
   for (const [i, store] of stores.entries())
     await store.listen(
       i % 2 === 0 ? deaf : { ...deaf, node: () => {}, overrides: () => {} },
@@ -184,11 +187,11 @@ async function quiet(server: RedisServer, seconds: number, runs: number): Promis
 async function latency(server: RedisServer, changes: number): Promise<void> {
   const probing = openRedisStore(server.url())
   const nodes = [0, 1, 2].map(() => openRedisStore(server.url()))
-  const board = probing.board(identity(0))
+  const board = probing.proberWriter(identity(0))
   await board.replace(Array.from({ length: 100 }, (_, t) => voteOf(0, t)))
   let heard = 0
   let all: (() => void) | undefined
-  const audience: Audience = {
+  const audience: StoreSubscriber = {
     votes: (_, votes, whole) => {
       if (!whole && votes.length > 0 && ++heard === nodes.length) all?.()
     },

@@ -1,17 +1,19 @@
 /** What explain's --down and --drain suppose is what comes of it: the same node, then really told so by probers and operators. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { assume } from '../../src/explain/what-if.ts'
-import type { Board } from '../../src/health/store.ts'
+import type { ProberWriter } from '../../src/health/store.ts'
 import { shareOf, stateOf } from '../../src/health/table.ts'
 import { seeded } from '../answer/fixture.ts'
 import { vote } from '../support/plans.ts'
 import { type Rig, SERVICES, SITES, startRig } from './rig.ts'
 
 let rig: Rig
-let boards: Board[]
+let boards: ProberWriter[]
 beforeAll(async () => {
   rig = await startRig({ real: true })
-  boards = ['eu-1', 'us-1', 'ap-1'].map((name) => rig.store.board({ name, region: name.slice(0, 2), bootId: name }))
+  boards = ['eu-1', 'us-1', 'ap-1'].map((name) =>
+    rig.store.proberWriter({ name, region: name.slice(0, 2), bootId: name }),
+  )
   for (const board of boards) await board.replace(rig.made.plan.targets.map(({ id }) => vote(id, 'up')))
 })
 afterAll(() => rig.stop())

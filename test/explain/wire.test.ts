@@ -226,7 +226,7 @@ test('4,000 cases with votes, drains and forces through NodeHealth', async () =>
   const { targets } = real.made.plan
   const probers = ['eu-1', 'us-1', 'ap-1'].map((name) => {
     const region = name.slice(0, 2)
-    return { name, board: real.store.board({ name, region, bootId: name }), said: new Map<string, string>() }
+    return { name, board: real.store.proberWriter({ name, region, bootId: name }), said: new Map<string, string>() }
   })
   const patterns = [...Object.keys(SITES), 'fra/near', 'lhr/near/192.0.2.40', 'iad/ruled', 'sin/listed']
   for (const { board, said } of probers) {

@@ -7,9 +7,9 @@
 import { Redis } from 'ioredis'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { Refusals } from '../../src/health/refusals.ts'
-import { type Audience, MOST_NODES, MOST_PROBERS, type Store } from '../../src/health/store.ts'
+import { type StoreSubscriber, MOST_NODES, MOST_PROBERS, type Store } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { Duty } from '../../src/probe/own-targets.ts'
+import { OwnTargets } from '../../src/probe/own-targets.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { indexKey, OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
 import { Listener } from '../../src/store/redis/listener.ts'
@@ -222,15 +222,15 @@ class HostileBoard {
 }
 
 /** As a RedisStore is to those who listen, without Redis. */
-function makeStore(refusals: Refusals, listeners: Listener[], open: (audience: Audience) => Listener): Store {
+function makeStore(refusals: Refusals, listeners: Listener[], open: (audience: StoreSubscriber) => Listener): Store {
   const inner = new MemoryStore()
   return {
     shared: true,
     trouble: undefined,
     refusals,
-    board: (prober) => inner.board(prober),
-    node: (node) => inner.node(node),
-    known: async () => [],
+    proberWriter: (prober) => inner.proberWriter(prober),
+    nodeWriter: (node) => inner.nodeWriter(node),
+    readMembers: async () => [],
     listen: async (audience) => void listeners.push(open(audience)),
     repeat: (prober) => listeners.forEach((listener) => listener.repeat(prober)),
     close: async () => {},
@@ -252,7 +252,15 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
   const listeners: Listener[] = []
   let turn = 0
   const store = makeStore(refusals, listeners, (audience) => {
-    const settings = { audience, reader, intern, refusals, signer: new Signer(), turn: () => turn, leaseTurns: 12 }
+    const settings = {
+      subscriber: audience,
+      reader,
+      intern,
+      refusals,
+      signer: new Signer(),
+      turn: () => turn,
+      leaseTurns: 12,
+    }
     return new Listener({ ...settings, admit: () => {} })
   })
   const onUncaught = (error: unknown) => void findings.push(`uncaught: ${String(error)}`)
@@ -260,7 +268,7 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
   const health = new NodeHealth({ table: makeHealthTable(), store, node: { name: 'self', version: '1' } })
   const wanted = spec(...MEMBERS.map((name, i) => member(name, [TARGETS[i]!], { probers: 3 })))
   const identity = { name: 'own', region: 'eu', bootId: 'b' }
-  const duty = new Duty({
+  const duty = new OwnTargets({
     identity,
     store,
     capacity: { threads: 1, rate: 1e9 },
@@ -274,7 +282,7 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
       Int32Array.from(MEMBERS, (_, i) => i),
     )
     duty.start()
-    duty.setPlan(wanted.targets)
+    duty.setTargets(wanted.targets)
     for (const listener of listeners) await listener.sync()
     while (!done(board.items) && findings.length === 0) {
       for (let i = 0; i < FEW_TURNS && findings.length === 0; i++) {
@@ -284,7 +292,7 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
           for (let k = 0; k < 8; k++) listener.hint(board.texts.name(), random(2) === 0)
           if (random(4) === 0) listener.hintOverrides()
           if (random(4) === 0) listener.hintForgotten()
-          listener.look()
+          listener.tick()
         }
         readKnown([board.texts.name(), board.texts.known()], 'x', intern, refusals)
         await nextTurn()
@@ -317,7 +325,7 @@ async function heard(
   for (let tries = 0; tries < 200; tries++) {
     tick()
     board.sequence++
-    for (const listener of listeners) listener.look()
+    for (const listener of listeners) listener.tick()
     await nextTurn()
     const said = health.snapshot().members.flatMap(({ targets }) => targets.flatMap(({ votes }) => votes))
     const own = said.filter(({ prober, value }) => TRUE.includes(prober) && value === board.value)

@@ -5,13 +5,13 @@
 import { mergeOverrides, type OverrideSet } from '../../src/health/override.ts'
 import { Refusals } from '../../src/health/refusals.ts'
 import {
-  type Audience,
-  type Board,
+  type StoreSubscriber,
+  type ProberWriter,
   type Heartbeat,
   type KnownMember,
   LEASE_MS,
-  type NodeBeat,
-  type NodeBoard,
+  type NodeHeartbeat,
+  type NodeWriter,
   type NodeIdentity,
   type ProberIdentity,
   type Store,
@@ -92,7 +92,7 @@ export class Link implements Store {
   readonly refusals = new Refusals()
   readonly #bus: Bus
   readonly #memory: MemoryStore
-  readonly #audiences = new Set<Audience>()
+  readonly #audiences = new Set<StoreSubscriber>()
   #cut = false
   #bootId = ''
 
@@ -131,8 +131,8 @@ export class Link implements Store {
     if (beat !== undefined) void this.boardOf(prober).heartbeat(beat)
   }
 
-  boardOf(prober: ProberIdentity): Board {
-    return this.#memory.board(prober)
+  boardOf(prober: ProberIdentity): ProberWriter {
+    return this.#memory.proberWriter(prober)
   }
 
   /** What the node hears when a prober's lease has run out. */
@@ -140,11 +140,11 @@ export class Link implements Store {
     for (const audience of this.#audiences) audience.gone(prober)
   }
 
-  board(): Board {
+  proberWriter(): ProberWriter {
     throw new Error('probers say it to the bus')
   }
 
-  node(node: NodeIdentity): NodeBoard {
+  nodeWriter(node: NodeIdentity): NodeWriter {
     const bus = this.#bus
     this.#bootId = node.bootId
     const mine = new Map<string, KnownMember>()
@@ -157,7 +157,7 @@ export class Link implements Store {
         bus.known.set(node.bootId, { mine, beatMs: performance.now() })
         for (const link of bus.links) if (link.isUp) link.#hear(beat)
       },
-      know: async (changes) => {
+      writeMembers: async (changes) => {
         for (const [name, known] of changes) {
           if (known === undefined) mine.delete(name)
           else mine.set(name, known)
@@ -181,7 +181,7 @@ export class Link implements Store {
     }
   }
 
-  async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
+  async readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
     if (!this.isUp) return []
     const sinceMs = performance.now() - LEASE_MS
     return [...this.#bus.known].flatMap(([bootId, { mine, beatMs }]) =>
@@ -189,7 +189,7 @@ export class Link implements Store {
     )
   }
 
-  async listen(audience: Audience, signal: AbortSignal): Promise<void> {
+  async listen(audience: StoreSubscriber, signal: AbortSignal): Promise<void> {
     this.#audiences.add(audience)
     signal.addEventListener('abort', () => this.#audiences.delete(audience), { once: true })
     const others = { ...audience }
@@ -208,7 +208,7 @@ export class Link implements Store {
     await this.#memory.close()
   }
 
-  #hear(beat: NodeBeat): void {
+  #hear(beat: NodeHeartbeat): void {
     for (const audience of this.#audiences) audience.node?.(beat)
   }
 }

@@ -346,7 +346,7 @@ describe('the roster', () => {
     bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
     expect(stateAt(A)).toEqual(['up', 'up']) // one of two
     expect(a.health.forget('us-1')).toContain('is alive')
-    await bus.link(EVER).node({ name: 'x', bootId: 'x' }).forget('us-1') // by a node that doesn't hear it
+    await bus.link(EVER).nodeWriter({ name: 'x', bootId: 'x' }).forget('us-1') // by a node that doesn't hear it
     expect(a.health.snapshot().probers).toHaveLength(2)
     expect(a.health.forget('nobody')).toContain('no prober named nobody')
     for (const { link } of nodes) link.silence(P2)

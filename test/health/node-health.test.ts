@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type Change, NodeHealth } from '../../src/health/node-health.ts'
-import type { Audience, Board, Store } from '../../src/health/store.ts'
+import type { StoreSubscriber, ProberWriter, Store } from '../../src/health/store.ts'
 import { isCalm, makeHealthTable, SlotRegistry, stateOf } from '../../src/health/table.ts'
 import type { HealthSpec } from '../../src/health/target.ts'
 import type { VoteValue } from '../../src/health/vote.ts'
@@ -24,7 +24,7 @@ class Rig {
   readonly changes: string[] = []
   readonly troubles: string[] = []
   readonly health: NodeHealth
-  readonly boards = new Map<string, Board>()
+  readonly boards = new Map<string, ProberWriter>()
   #generation = 0
 
   constructor(settings: { file?: string; store?: Store } = {}) {
@@ -43,9 +43,9 @@ class Rig {
     this.health.adopt(next, this.slots.assign(names, ++this.#generation)!)
   }
 
-  board(prober: string): Board {
+  board(prober: string): ProberWriter {
     const region = prober.split('-')[0]!
-    const board = this.boards.get(prober) ?? this.store.board({ name: prober, region, bootId: `${prober} boot` })
+    const board = this.boards.get(prober) ?? this.store.proberWriter({ name: prober, region, bootId: `${prober} boot` })
     this.boards.set(prober, board)
     return board
   }
@@ -143,7 +143,7 @@ describe('verdicts', () => {
     await other.health.start()
     other.adopt(spec(member(A, ['t1'])))
     const probers = ['eu-1', 'us-1', 'ap-1'].map((name) => ({ name, region: name.slice(0, 2), bootId: name }))
-    const boards = probers.map((prober) => store.board(prober))
+    const boards = probers.map((prober) => store.proberWriter(prober))
     for (const board of boards) await board.replace([vote('t1', 'up')])
     await vi.advanceTimersByTimeAsync(2900)
     await boards[0]!.replace([vote('t1', 'down')])
@@ -412,8 +412,8 @@ describe('a restart', () => {
         rig = new Rig({ file: path, store })
         await rig.health.start()
         rig.adopt(spec(member(A, ['t1'])))
-        await store.board({ name, region: 'eu', bootId: name }).replace([vote('t1', 'up')])
-        await store.board({ name, region: 'eu', bootId: name }).replace([vote('t1', 'down')])
+        await store.proberWriter({ name, region: 'eu', bootId: name }).replace([vote('t1', 'up')])
+        await store.proberWriter({ name, region: 'eu', bootId: name }).replace([vote('t1', 'down')])
         if (name === 'eu-1') await rig.health.stop()
       }
       expect(Object.keys(JSON.parse(readFileSync(path, 'utf8')).roster)).toEqual(['eu-1'])
@@ -438,12 +438,12 @@ describe('a restart', () => {
   test('without a saved roster, the probers that the Store remembers count: one that is heard is not all there are', async () => {
     const store = new MemoryStore(3_600_000)
     const listen = store.listen.bind(store)
-    let heard: Audience | undefined
+    let heard: StoreSubscriber | undefined
     store.listen = (audience, signal) => listen((heard = audience), signal)
     rig = new Rig({ store })
     await rig.health.start()
     rig.adopt(spec(member(A, ['t1'])))
-    const board = store.board({ name: 'eu-1', region: 'eu', bootId: 'one' })
+    const board = store.proberWriter({ name: 'eu-1', region: 'eu', bootId: 'one' })
     await board.replace([vote('t1', 'up')])
     heard!.absent!('eu-1', 0)
     heard!.absent!('eu-2', 3_600_000)
@@ -463,7 +463,7 @@ describe('a restart', () => {
     rig = new Rig({ file: path, store })
     await rig.health.start()
     rig.adopt(spec(member(A, ['t1'])))
-    await store.board({ name: 'eu-1', region: 'eu', bootId: 'one' }).replace([vote('t1', 'up')])
+    await store.proberWriter({ name: 'eu-1', region: 'eu', bootId: 'one' }).replace([vote('t1', 'up')])
     await vi.advanceTimersByTimeAsync(3600)
     rig.adopt(spec())
     await vi.advanceTimersByTimeAsync(23.9 * 3_600_000)

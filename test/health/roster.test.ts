@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { OtherNodes } from '../../src/health/other-nodes.ts'
 import { Refusals } from '../../src/health/refusals.ts'
 import { Roster } from '../../src/health/roster.ts'
-import { MOST_NODES, MOST_PROBERS, type NodeBeat } from '../../src/health/store.ts'
+import { MOST_NODES, MOST_PROBERS, type NodeHeartbeat } from '../../src/health/store.ts'
 import { vote } from '../support/plans.ts'
 
 const P1 = { name: 'eu-1', region: 'eu', bootId: 'one' }
@@ -19,11 +19,11 @@ test('that an earlier boot of a prober is gone says nothing of the one that live
   expect([roster.isLive('eu-1'), roster.liveVotes('t2').length]).toEqual([false, 0])
 })
 
-const beat = (name: string, bootId: string): NodeBeat => {
+const beat = (name: string, bootId: string): NodeHeartbeat => {
   return { node: { name, bootId }, sequence: 1, version: '1', view: 'v', plan: 'p', verdicts: 'h' }
 }
 const never = async (): Promise<void> => {}
-const writer = { heartbeat: never, know: never, override: async () => [], forget: never }
+const writer = { heartbeat: never, writeMembers: never, override: async () => [], forget: never }
 const peersOf = (name: string, bootId: string): OtherNodes => {
   return new OtherNodes({
     node: { name, bootId },

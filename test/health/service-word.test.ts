@@ -61,7 +61,7 @@ test.each([1, 2, 3])('seed %i: nobody keeps what is no longer true', async (seed
     health.adopt(spec(...present), slots.assign(names, generation)!, '', words)
   }
   adopt(1)
-  const board = memory.board({ name: 'eu-1', region: 'eu', bootId: 'boot' })
+  const board = memory.proberWriter({ name: 'eu-1', region: 'eu', bootId: 'boot' })
   for (let step = 0; step < 150; step++) {
     const one = present[random(present.length)]!
     const turn = random(12)

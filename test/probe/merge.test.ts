@@ -1,13 +1,13 @@
 /** Several threads' boards as one: what the Store hears of them. */
 import { beforeEach, expect, test } from 'vitest'
 import type { Heartbeat } from '../../src/health/store.ts'
-import { MergedBoard } from '../../src/probe/merge.ts'
+import { MergedWriter } from '../../src/probe/merge.ts'
 import { vote } from '../support/plans.ts'
 
 const identity = { name: 'eu-1', region: 'eu', bootId: 'one' }
 let heard: string[]
 let beats: Heartbeat[]
-let merged: MergedBoard
+let merged: MergedWriter
 beforeEach(() => {
   heard = []
   beats = []
@@ -17,7 +17,12 @@ beforeEach(() => {
     retire: async (targets: readonly string[]) => void heard.push(`retire ${targets.join(' ')}`),
     heartbeat: async (beat: Heartbeat) => void beats.push(beat),
   }
-  merged = new MergedBoard({ identity, board, threads: 2, onBeat: (beat) => heard.push(`beat ${beat.sequence}`) })
+  merged = new MergedWriter({
+    identity,
+    writer: board,
+    threads: 2,
+    onBeat: (beat) => heard.push(`beat ${beat.sequence}`),
+  })
 })
 const beat = (sequence: number, overdue = 0, overdueAgeMs = 0): Heartbeat => ({
   prober: identity,

@@ -1,7 +1,7 @@
 /** The prober on a clock of the test's own, with checks whose outcomes the test decides. */
 import { createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Board, Heartbeat } from '../../src/health/store.ts'
+import type { ProberWriter, Heartbeat } from '../../src/health/store.ts'
 import type { Target } from '../../src/health/target.ts'
 import type { Vote } from '../../src/health/vote.ts'
 import type { Observation } from '../../src/probe/checks/observation.ts'
@@ -33,7 +33,7 @@ class Rig {
   readonly prober: Prober
 
   constructor(canaries: Endpoint[] = [], reach: () => Promise<void> = async () => {}, rate = Infinity) {
-    const board: Board = {
+    const board: ProberWriter = {
       replace: async () => this.votes.clear(),
       change: async (vote) => {
         this.votes.set(vote.target, vote)
@@ -45,9 +45,9 @@ class Rig {
     const identity = { name: 'eu-1', region: 'eu', bootId: 'boot' }
     this.prober = new Prober({
       identity,
-      board,
+      writer: board,
       canaries,
-      reach,
+      tryCanary: reach,
       rate,
       onTrouble: (trouble) => this.posts.push(trouble),
       check: (target) => this.#check(target),
@@ -181,7 +181,7 @@ describe('votes', () => {
   })
 })
 
-const heldMs = () => rig.prober.activity().ran[0]!.heldDownMs
+const heldMs = () => rig.prober.activity().targets[0]!.heldDownMs
 
 describe('hold-down', () => {
   const ID = '192.0.2.1'
@@ -306,10 +306,10 @@ test('the heartbeat is of the loop that runs the checks: when that stands still,
 
 test('activity tells when each target was last checked', async () => {
   rig.prober.setTargets([targetAt('192.0.2.1'), targetAt('192.0.2.2')])
-  expect(rig.prober.activity().ran.map(({ lastRunMs }) => lastRunMs)).toEqual([undefined, undefined])
+  expect(rig.prober.activity().targets.map(({ lastRunMs }) => lastRunMs)).toEqual([undefined, undefined])
   rig.world.set('192.0.2.2', { kind: 'unable', afterMs: 1 })
   await pass(30_000)
-  for (const { id, lastRunMs } of rig.prober.activity().ran) {
+  for (const { id, lastRunMs } of rig.prober.activity().targets) {
     const began = rig.checked.findLast(({ target }) => target === id)!.atMs
     expect(performance.now() - began - lastRunMs!).toBeGreaterThanOrEqual(0)
     expect(performance.now() - began - lastRunMs!).toBeLessThan(20)

@@ -147,8 +147,8 @@ describe('several threads', () => {
   test('one that stands still silences the prober; it is replaced, and the votes of its targets alone are retired', async () => {
     const heard = await listen()
     const retired: string[] = []
-    const boardOf = store.board.bind(store)
-    store.board = (identity) => {
+    const boardOf = store.proberWriter.bind(store)
+    store.proberWriter = (identity) => {
       const board = boardOf(identity)
       return {
         ...board,

@@ -9,7 +9,7 @@ import {
   isUndecided,
   NEW_TRACK,
   release,
-  toldOf,
+  reportedState,
   type Track,
   WEAR_MS,
 } from '../../src/probe/track.ts'
@@ -85,7 +85,7 @@ function replay(text: string, rules: Rules = RULES): { readonly track: Track; re
   }
   return { track, nowMs }
 }
-const told = (text: string) => toldOf(replay(text).track)
+const told = (text: string) => reportedState(replay(text).track)
 /** Results that pass until it is told UP. */
 const passesToUp = (text: string): number => {
   for (let passes = 0; ; passes++) if (told(text + '+'.repeat(passes)) === 'up') return passes
@@ -122,10 +122,10 @@ describe('track', () => {
             nowMs += gapMs
             results.push({ passed, atMs: nowMs })
             track = advance(track, passed, rule, nowMs)
-            expect(toldOf(track)).toBe(naiveTold(results, rule, nowMs))
+            expect(reportedState(track)).toBe(naiveTold(results, rule, nowMs))
           }
         }
-        expect(toldOf(release(track, nowMs + later))).toBe(naiveTold(results, rule, nowMs + later))
+        expect(reportedState(release(track, nowMs + later))).toBe(naiveTold(results, rule, nowMs + later))
       }),
       { numRuns: 1500 },
     )
@@ -164,11 +164,16 @@ describe('hold-down', () => {
 
   test('it says so while it holds, moves, and ends by time alone', () => {
     const { track, nowMs } = replay('++---++---++')
-    expect([track.state, toldOf(track), isMoving(track), isUndecided(track)]).toEqual(['up', 'down', true, false])
+    expect([track.state, reportedState(track), isMoving(track), isUndecided(track)]).toEqual([
+      'up',
+      'down',
+      true,
+      false,
+    ])
     expect([track.flaps, heldDownMs(track, nowMs), heldDownMs(track, nowMs + 4000)]).toEqual([2, 5000, 1000])
-    expect(toldOf(release(track, nowMs + 4999))).toBe('down')
+    expect(reportedState(release(track, nowMs + 4999))).toBe('down')
     const released = release(track, nowMs + 5000)
-    expect([toldOf(released), isMoving(released), heldDownMs(released, nowMs + 5000)]).toEqual(['up', true, 0])
+    expect([reportedState(released), isMoving(released), heldDownMs(released, nowMs + 5000)]).toEqual(['up', true, 0])
     expect(isMoving(advance(released, true, RULES, nowMs + 10_000))).toBe(false)
   })
 
@@ -198,7 +203,7 @@ describe('hold-down', () => {
 
   test('it delays UP alone: DOWN comes after `fall` failures, whatever came before', () => {
     const { track } = replay('++' + '---++'.repeat(6) + '.')
-    expect(toldOf(track)).toBe('up')
+    expect(reportedState(track)).toBe('up')
     expect(told('++' + '---++'.repeat(6) + '.---')).toBe('down')
   })
 })

@@ -2,9 +2,9 @@
 import { parentPort } from 'node:worker_threads'
 // oxlint-disable-next-line import/no-unassigned-import -- it is the thread's program
 import '../../src/probe/worker.ts'
-import type { ProberOrder } from '../../src/probe/worker.ts'
+import type { ProberCommand } from '../../src/probe/worker.ts'
 
-parentPort!.on('message', (order: ProberOrder) => {
+parentPort!.on('message', (order: ProberCommand) => {
   if (typeof order === 'string' || !order.targets.some(({ id }) => id === 'wedge')) return
   for (;;);
 })

@@ -1,10 +1,10 @@
 /** A prober's thread that says it is well, votes UP, and then never comes out of its loop again. */
 import { workerData } from 'node:worker_threads'
 import type { WorkerData } from '../../src/probe/worker.ts'
-import { portBoard } from '../../src/store/port.ts'
+import { portWriter } from '../../src/store/port.ts'
 
-const { identity, board: port }: WorkerData = workerData
-const board = portBoard(port, identity)
+const { identity, writer: port }: WorkerData = workerData
+const board = portWriter(port, identity)
 await board.replace([{ target: 't1', value: 'up', moving: false, reason: 'connected', rttMs: 1, share: 1000 }])
 await board.heartbeat({ prober: identity, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 })
 setTimeout(() => {

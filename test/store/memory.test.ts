@@ -1,6 +1,6 @@
 import { MessageChannel } from 'node:worker_threads'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { portBoard, serveBoard } from '../../src/store/port.ts'
+import { portWriter, serveWriter } from '../../src/store/port.ts'
 import { storeSuite } from './store.suite.ts'
 
 const LEASE_MS = 150
@@ -8,7 +8,7 @@ const LEASE_MS = 150
 // oxlint-disable-next-line typescript/require-await
 storeSuite('memory', LEASE_MS, async () => {
   const store = new MemoryStore(LEASE_MS)
-  return { store, board: (prober) => store.board(prober), close: () => store.close() }
+  return { store, board: (prober) => store.proberWriter(prober), close: () => store.close() }
 })
 
 // oxlint-disable-next-line typescript/require-await
@@ -18,8 +18,8 @@ storeSuite('memory, through a port', LEASE_MS, async () => {
     store,
     board: (prober) => {
       const { port1, port2 } = new MessageChannel()
-      serveBoard(port1, store.board(prober), () => {})
-      return portBoard(port2, prober)
+      serveWriter(port1, store.proberWriter(prober), () => {})
+      return portWriter(port2, prober)
     },
     close: () => store.close(),
   }

@@ -5,10 +5,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Override } from '../../src/health/override.ts'
 import type {
-  Audience,
-  Board,
+  StoreSubscriber,
+  ProberWriter,
   Heartbeat,
-  NodeBeat,
+  NodeHeartbeat,
   NodeIdentity,
   ProberIdentity,
   Store,
@@ -21,12 +21,12 @@ import { until } from '../support/until.ts'
 export interface StoreForm {
   readonly store: Store
   /** A prober's side, as it is made where the prober lives. */
-  board(prober: ProberIdentity): Board
+  board(prober: ProberIdentity): ProberWriter
   close(): Promise<void>
 }
 
 /** Keeps what it hears as text lines, and what is being said now. */
-export class Listener implements Audience {
+export class Listener implements StoreSubscriber {
   readonly lines: string[] = []
   readonly said = new Map<string, Map<string, string>>()
   /** Overrides that were told, by pattern. */
@@ -51,7 +51,7 @@ export class Listener implements Audience {
   gone(prober: ProberIdentity): void {
     this.lines.push(`${prober.name}/${prober.bootId} gone`)
   }
-  node({ node, sequence, verdicts }: NodeBeat): void {
+  node({ node, sequence, verdicts }: NodeHeartbeat): void {
     this.lines.push(`node ${node.name}/${node.bootId} beat ${sequence} ${verdicts}`)
   }
   nodeGone(node: NodeIdentity): void {
@@ -81,7 +81,7 @@ export class Listener implements Audience {
 
 export const identity = (name: string, bootId = 'one'): ProberIdentity => ({ name, region: 'eu', bootId })
 
-export const nodeBeat = (name: string, sequence: number, more: Partial<NodeBeat> = {}): NodeBeat => ({
+export const nodeBeat = (name: string, sequence: number, more: Partial<NodeHeartbeat> = {}): NodeHeartbeat => ({
   node: { name, bootId: 'one' },
   sequence,
   version: '0.1.0',
@@ -297,7 +297,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
 
     test('nodes hear each other, themselves too, in order, and their silence', async () => {
       const listener = await listen()
-      const node = made.store.node({ name: 'n1', bootId: 'one' })
+      const node = made.store.nodeWriter({ name: 'n1', bootId: 'one' })
       for (const sequence of [1, 2, 2, 1, 3]) {
         await node.heartbeat(nodeBeat('n1', sequence, { verdicts: `h${sequence}` }))
         await until('the beat', () => listener.lines.includes(`node n1/one beat ${sequence} h${sequence}`))
@@ -320,8 +320,8 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('of each pattern the newest override stands, whoever puts it, and only news are told', async () => {
       const listener = await listen()
       expect(listener.lines).toContain('overrides all')
-      const one = made.store.node({ name: 'n1', bootId: 'one' })
-      const two = made.store.node({ name: 'n2', bootId: 'one' })
+      const one = made.store.nodeWriter({ name: 'n1', bootId: 'one' })
+      const two = made.store.nodeWriter({ name: 'n2', bootId: 'one' })
       const said: string[] = []
       /** What stands after it, and what is heard of it, if anything. */
       const put = async (by: typeof one, entries: readonly Override[], line?: string) => {
@@ -356,7 +356,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
 
     test('a prober is forgotten by all', async () => {
       const listeners = [await listen(), await listen()]
-      const node = made.store.node({ name: 'n1', bootId: 'one' })
+      const node = made.store.nodeWriter({ name: 'n1', bootId: 'one' })
       await made.board(identity('a')).replace([vote('t1', 'up')])
       await until('its silence', () => listeners[0]!.lines.includes('a/one gone'), lease + 2000, countWaits())
       await node.forget('a')
@@ -365,10 +365,10 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     })
 
     test('what a node knows is no news to itself', async () => {
-      const node = made.store.node({ name: 'n1', bootId: 'one' })
+      const node = made.store.nodeWriter({ name: 'n1', bootId: 'one' })
       await node.heartbeat(nodeBeat('n1', 1))
-      await node.know(new Map([['fra/web/192.0.2.1', { verdict: 'up', proven: ['t1'] }]]))
-      expect(await made.store.known()).toEqual([])
+      await node.writeMembers(new Map([['fra/web/192.0.2.1', { verdict: 'up', proven: ['t1'] }]]))
+      expect(await made.store.readMembers()).toEqual([])
     })
 
     test('all is well', async () => {

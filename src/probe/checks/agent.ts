@@ -19,9 +19,9 @@ export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise
     const socket = dial(address, port, self)
     let read = Buffer.alloc(0)
     const judge = (line: string) => {
-      const said = readAgentLine(line)
-      if (said.passes) self.pass(said.reason, said.share)
-      else self.fail(said.reason)
+      const reply = readAgentLine(line)
+      if (reply.passes) self.pass(reply.reason, reply.share)
+      else self.fail(reply.reason)
     }
     socket.on('connect', () => {
       self.missing = 'no line of the agent'
@@ -39,7 +39,7 @@ export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise
   })
 }
 
-export interface AgentSaid {
+export interface AgentReply {
   readonly passes: boolean
   readonly reason: string
   /** 0–1000; undefined when the line says nothing of it. */
@@ -49,7 +49,7 @@ export interface AgentSaid {
 const DOWN_WORDS = ['down', 'fail', 'failed', 'stopped', 'maint']
 
 /** A line without its end → what it means. */
-export function readAgentLine(line: string): AgentSaid {
+export function readAgentLine(line: string): AgentReply {
   const at = line.indexOf('#')
   const words = (at < 0 ? line : line.slice(0, at)).toLowerCase().split(/[\s,]+/)
   const because = at < 0 ? '' : printable(line.slice(at + 1))
@@ -63,6 +63,6 @@ export function readAgentLine(line: string): AgentSaid {
   }
   const up = words.find((word) => word === 'up' || word === 'ready')
   if (up !== undefined) return { passes: true, reason: says(up) }
-  const said = printable(line)
-  return { passes: false, reason: said === '' ? 'agent says nothing' : `agent says no word that is known: ${said}` }
+  const reply = printable(line)
+  return { passes: false, reason: reply === '' ? 'agent says nothing' : `agent says no word that is known: ${reply}` }
 }

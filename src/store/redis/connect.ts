@@ -7,15 +7,15 @@ import { ReplyLimit } from './limit.ts'
 import type { RedisPlace } from './url.ts'
 
 export type Client = Redis | Cluster
-export type Subscriber = Redis
+export type ChannelClient = Redis
 
 type Options = Omit<RedisOptions, 'replyMapping'>
 
-export interface Links {
-  readonly speaks: Client
-  readonly reads: Client
+export interface Connections {
+  readonly commands: Client
+  readonly bulk: Client
   /** undefined: nobody here is told, who listens asks. */
-  readonly listens: Subscriber | undefined
+  readonly channels: ChannelClient | undefined
 }
 
 /** Redis may hang with its socket open: nothing waits longer than this, not even a greeting. */
@@ -46,19 +46,19 @@ export async function hgetall(from: Client, key: string): Promise<readonly strin
  */
 export function connect(
   place: RedisPlace,
-  isTold: boolean,
+  subscribes: boolean,
   onDropped: (what: string) => void,
   silentMs = SILENT_MS,
-): Links {
+): Connections {
   const limited = (made: Client) => {
     if (made instanceof Cluster) made.on('+node', (node: Redis) => limitReplies(node, onDropped))
     else limitReplies(made, onDropped)
     return made
   }
-  const listens = isTold ? listening(place, silentMs) : undefined
-  if (listens !== undefined) limitReplies(listens, onDropped)
+  const channels = subscribes ? channelClient(place, silentMs) : undefined
+  if (channels !== undefined) limitReplies(channels, onDropped)
   const made = (patienceMs: number) => limited(client(place, patienceMs, silentMs))
-  return { speaks: made(HANDSHAKE_MS), reads: made(READ_MS), listens }
+  return { commands: made(HANDSHAKE_MS), bulk: made(READ_MS), channels }
 }
 
 /** Puts a limit before the parser of each connection that the client makes. */
@@ -117,7 +117,7 @@ function client(place: RedisPlace, commandTimeout: number, silentMs: number): Cl
 }
 
 /** In a cluster any node hears what is published at any other; the next one is tried when one fails. */
-function listening(place: RedisPlace, silentMs: number): Redis {
+function channelClient(place: RedisPlace, silentMs: number): Redis {
   const options = common(place, HANDSHAKE_MS, silentMs)
   if (place.kind !== 'cluster') return new Redis({ ...options, ...doorOf(place) })
   let turn = 0

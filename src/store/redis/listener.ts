@@ -14,7 +14,13 @@
  */
 import { isName } from '../../config.ts'
 import type { Refusals } from '../../health/refusals.ts'
-import { type Audience, MOST_NODES, MOST_PROBERS, type NodeIdentity, type ProberIdentity } from '../../health/store.ts'
+import {
+  type StoreSubscriber,
+  MOST_NODES,
+  MOST_PROBERS,
+  type NodeIdentity,
+  type ProberIdentity,
+} from '../../health/store.ts'
 import { fieldOf, type Fields, pairs } from './fields.ts'
 import { HEAD_FIELDS, type Kind, REV_FIELD } from './keys.ts'
 import type { Reader, Since } from './reader.ts'
@@ -33,7 +39,7 @@ import {
 } from './text.ts'
 
 /** How far a poster was heard. */
-interface Heard<Identity> {
+interface Progress<Identity> {
   readonly identity: Identity
   /** Boots before this one: what is still heard of them comes too late. */
   readonly ended: readonly string[]
@@ -46,24 +52,24 @@ interface Heard<Identity> {
 
 /** How a prober's hash is looked at. */
 interface Watch {
-  looking: boolean
+  reading: boolean
   /** A hint came meanwhile. */
   again: boolean
   /** In this turn. */
-  looks: number
+  reads: number
   /** Fields that were taken in in this turn. */
   fields: number
   /** The first turn in which more than its heartbeat may be taken in again. */
   restTurn: number
   /** The first turn in which another boot may be heard. */
   bootTurn: number
-  lookedTurn: number
+  readTurn: number
 }
 
 /** In which everyone is looked at, whatever hints there are: a third of a lease holds four. */
 const POLL_TURNS = 3
 /** Looks at one prober; more hints than that in a turn are one look in the next. */
-const LOOKS_A_TURN = 25
+const READS_A_TURN = 25
 /** Looks at names that nobody knows. */
 const STRANGERS_A_TURN = 32
 /** Of one prober, on average: whoever says more than that is heard again later. */
@@ -85,7 +91,7 @@ const FORGOTTEN_LEASES = 1200
 const ADMIT_LEASES = 20
 
 export interface ListenerSettings {
-  readonly audience: Audience
+  readonly subscriber: StoreSubscriber
   readonly reader: Reader
   /** Shared by all who listen in one Store. */
   readonly intern: Intern
@@ -112,8 +118,8 @@ export function signedHead(kind: Kind, name: string, fields: Fields, signer: Sig
 
 export class Listener {
   readonly #settings: ListenerSettings
-  readonly #probers = new Map<string, Heard<ProberIdentity>>()
-  readonly #nodes = new Map<string, Heard<NodeIdentity>>()
+  readonly #probers = new Map<string, Progress<ProberIdentity>>()
+  readonly #nodes = new Map<string, Progress<NodeIdentity>>()
   readonly #watches = new Map<string, Watch>()
   /** Probers to be looked at in the next turn. */
   readonly #due = new Set<string>()
@@ -126,7 +132,7 @@ export class Listener {
   #polling = false
   #rev = ''
   /** Overrides that were told, as they were read. */
-  #overridden: ReadonlyMap<string, string> | undefined
+  #knownOverrides: ReadonlyMap<string, string> | undefined
   #overridesTurn = -1
   #overridesDue = false
   #readingOverrides = false
@@ -157,17 +163,18 @@ export class Listener {
 
   /** Whoever is there now, as after each connecting: hints may have been missed. */
   async sync(): Promise<void> {
-    const { audience, reader } = this.#settings
+    const { subscriber, reader } = this.#settings
     this.#begun = true
-    this.#overridden = undefined
+    this.#knownOverrides = undefined
     this.#readOverrides()
     this.#readForgotten()
     const seen = await reader.seen('prober')
-    for (const name of new Set([...seen.keys(), ...this.#probers.keys()])) this.#look(name, this.#watch(name))
-    if (audience.node !== undefined) for (const name of await reader.names('node')) this.#lookAtNode(name)
+    for (const name of new Set([...seen.keys(), ...this.#probers.keys()])) this.#readProber(name, this.#watch(name))
+    if (subscriber.node !== undefined) for (const name of await reader.names('node')) this.#readNode(name)
     await Promise.all(this.#reads)
     for (const [name, ageMs] of seen)
-      if (isName(name) && !this.#probers.has(name) && !this.#closed) this.#contain(() => audience.absent?.(name, ageMs))
+      if (isName(name) && !this.#probers.has(name) && !this.#closed)
+        this.#contain(() => subscriber.absent?.(name, ageMs))
     this.#isSynced?.(true)
   }
 
@@ -176,7 +183,7 @@ export class Listener {
     if (this.#closed || !this.#begun || !isName(name)) return
     const watch = this.#watches.get(name) ?? this.#stranger(name)
     if (watch === undefined) return
-    if (changed && this.#mayLook(watch)) this.#look(name, watch)
+    if (changed && this.#mayRead(watch)) this.#readProber(name, watch)
     else this.#due.add(name)
   }
 
@@ -193,42 +200,42 @@ export class Listener {
 
   /** As if nothing had been heard of it but that it lives: what it says next is no news that follows, and all of it is read. */
   repeat(prober: string): void {
-    const heard = this.#probers.get(prober)
-    if (heard !== undefined) heard.n = -1
+    const progress = this.#probers.get(prober)
+    if (progress !== undefined) progress.n = -1
   }
 
   /** Once a turn. */
-  look(): void {
-    this.#contain(() => this.#fallSilent())
+  tick(): void {
+    this.#contain(() => this.#expire())
     if (!this.#begun || this.#closed) return
     this.#strangers = 0
     for (const [name, watch] of this.#watches) {
-      watch.looks = watch.fields = 0
-      const isUsed = watch.looking || this.#due.has(name) || watch.restTurn > this.#settings.turn()
+      watch.reads = watch.fields = 0
+      const isUsed = watch.reading || this.#due.has(name) || watch.restTurn > this.#settings.turn()
       if (!isUsed && !this.#probers.has(name)) this.#watches.delete(name)
     }
     const due = [...this.#due]
     this.#due.clear()
-    for (const name of due) this.#look(name, this.#watch(name))
+    for (const name of due) this.#readProber(name, this.#watch(name))
     if (this.#overridesDue) this.#readOverrides()
     if (this.#forgottenDue) this.#readForgotten()
     if (this.#settings.turn() % POLL_TURNS === 0) this.#poll()
   }
 
   /** Who has been silent for a lease is gone. */
-  #fallSilent(): void {
-    const { audience, turn, leaseTurns } = this.#settings
-    const fallSilent = <Identity>(posters: Map<string, Heard<Identity>>, tell: (identity: Identity) => void) => {
-      for (const [name, heard] of posters) {
-        const silent = turn() - heard.turn
-        if (silent > FORGOTTEN_LEASES * leaseTurns) posters.delete(name)
-        if (!heard.live || silent <= leaseTurns) continue
-        heard.live = false
-        tell(heard.identity)
+  #expire(): void {
+    const { subscriber, turn, leaseTurns } = this.#settings
+    const expire = <Identity>(owners: Map<string, Progress<Identity>>, tell: (identity: Identity) => void) => {
+      for (const [name, progress] of owners) {
+        const silent = turn() - progress.turn
+        if (silent > FORGOTTEN_LEASES * leaseTurns) owners.delete(name)
+        if (!progress.live || silent <= leaseTurns) continue
+        progress.live = false
+        tell(progress.identity)
       }
     }
-    fallSilent(this.#probers, (identity) => audience.gone(identity))
-    fallSilent(this.#nodes, (identity) => audience.nodeGone?.(identity))
+    expire(this.#probers, (identity) => subscriber.gone(identity))
+    expire(this.#nodes, (identity) => subscriber.nodeGone?.(identity))
   }
 
   /** A fault of our own ends what it happened in, and nothing else. */
@@ -270,20 +277,20 @@ export class Listener {
   }
 
   async #pollOnce(): Promise<void> {
-    const { audience, reader, turn, leaseTurns } = this.#settings
+    const { subscriber, reader, turn, leaseTurns } = this.#settings
     const [probers, nodes, rev] = await Promise.all([
       reader.names('prober'),
-      audience.node === undefined ? [] : reader.names('node'),
-      audience.overrides === undefined ? this.#rev : reader.rev(),
+      subscriber.node === undefined ? [] : reader.names('node'),
+      subscriber.overrides === undefined ? this.#rev : reader.rev(),
     ])
     if (this.#closed) return
     if (rev !== this.#rev) this.hintOverrides()
     this.#readForgotten()
     for (const name of new Set([...probers, ...this.#probers.keys()])) {
       const watch = this.#watch(name)
-      if (turn() - watch.lookedTurn >= POLL_TURNS - 1) this.#look(name, watch)
+      if (turn() - watch.readTurn >= POLL_TURNS - 1) this.#readProber(name, watch)
     }
-    for (const name of nodes) this.#lookAtNode(name)
+    for (const name of nodes) this.#readNode(name)
     const all = turn() >= this.#admitTurn
     if (all) this.#admitTurn = turn() + ADMIT_LEASES * leaseTurns
     this.#index = new Set(probers)
@@ -293,14 +300,14 @@ export class Listener {
   /** Who is heard and not in the index, and now and then everyone who is heard. */
   #admit(index: ReadonlySet<string>): void {
     const { admit } = this.#settings
-    const heard = [...this.#probers].filter(([name, { live }]) => live && !index.has(name)).map(([name]) => name)
-    if (heard.length > 0) admit?.(heard)
+    const missing = [...this.#probers].filter(([name, { live }]) => live && !index.has(name)).map(([name]) => name)
+    if (missing.length > 0) admit?.(missing)
   }
 
   #watch(name: string): Watch {
     let watch = this.#watches.get(name)
     if (watch === undefined) {
-      watch = { looking: false, again: false, looks: 0, fields: 0, restTurn: 0, bootTurn: 0, lookedTurn: -POLL_TURNS }
+      watch = { reading: false, again: false, reads: 0, fields: 0, restTurn: 0, bootTurn: 0, readTurn: -POLL_TURNS }
       this.#watches.set(name, watch)
     }
     return watch
@@ -311,52 +318,57 @@ export class Listener {
     return this.#strangers++ < STRANGERS_A_TURN ? this.#watch(name) : undefined
   }
 
-  #mayLook(watch: Watch): boolean {
-    return watch.looks < LOOKS_A_TURN && this.#settings.turn() >= watch.restTurn
+  #mayRead(watch: Watch): boolean {
+    return watch.reads < READS_A_TURN && this.#settings.turn() >= watch.restTurn
   }
 
   /** Reads what a prober says beyond what was heard. */
-  #look(name: string, watch: Watch): void {
-    watch.again = watch.looking
-    if (watch.looking) return
+  #readProber(name: string, watch: Watch): void {
+    watch.again = watch.reading
+    if (watch.reading) return
     const { reader, turn } = this.#settings
-    const heard = this.#probers.get(name)
-    watch.looking = true
-    watch.looks++
-    watch.lookedTurn = turn()
+    const progress = this.#probers.get(name)
+    watch.reading = true
+    watch.reads++
+    watch.readTurn = turn()
     this.#read(async () => {
       try {
-        const since = await reader.since('prober', name, heard?.identity.bootId ?? '', heard ? String(heard.n) : '')
-        if (!this.#closed) await this.#take(name, watch, since)
+        const since = await reader.since(
+          'prober',
+          name,
+          progress?.identity.bootId ?? '',
+          progress ? String(progress.n) : '',
+        )
+        if (!this.#closed) await this.#apply(name, watch, since)
       } finally {
-        watch.looking = false
+        watch.reading = false
       }
       if (!watch.again || this.#closed) return
       watch.again = false
-      if (this.#mayLook(watch)) this.#look(name, watch)
+      if (this.#mayRead(watch)) this.#readProber(name, watch)
       else this.#due.add(name)
     })
   }
 
-  async #take(name: string, watch: Watch, since: Since): Promise<void> {
+  async #apply(name: string, watch: Watch, since: Since): Promise<void> {
     if (since.state === 'absent') return
     if (since.state === 'refused') return this.#settings.refusals.count('oversized', `prober ${name}`, since.why)
     const head = this.#head('prober', name, since.head)
     if (head === undefined) return
-    const heard = this.#probers.get(name)
-    if (heard === undefined && !hasRoom(this.#probers, MOST_PROBERS)) {
+    const progress = this.#probers.get(name)
+    if (progress === undefined && !hasRoom(this.#probers, MOST_PROBERS)) {
       return this.#settings.refusals.count('prober', `prober ${name}`)
     }
-    const isBoot = heard !== undefined && heard.identity.bootId !== head.boot
-    const goesOn = heard?.live === true && !isBoot
+    const isBoot = progress !== undefined && progress.identity.bootId !== head.boot
+    const goesOn = progress?.live === true && !isBoot
     const restTurn = isBoot ? Math.max(watch.bootTurn, watch.restTurn) : watch.restTurn
     const rests = since.state !== 'same' && this.#settings.turn() < restTurn
     if (rests) this.#due.add(name)
-    if (goesOn && (rests || since.state === 'same')) this.#beat(heard, head.beat)
+    if (goesOn && (rests || since.state === 'same')) this.#beat(progress, head.beat)
     else if (rests) return
-    else if (goesOn && since.state === 'some' && this.#tellSome(heard, head, since.lines, watch)) {
-      this.#beat(heard, head.beat)
-    } else if (this.#isNews(heard, head)) await this.#readWhole(name, watch, since.size)
+    else if (goesOn && since.state === 'some' && this.#applyChanges(progress, head, since.lines, watch)) {
+      this.#beat(progress, head.beat)
+    } else if (this.#isNews(progress, head)) await this.#readWhole(name, watch, since.size)
   }
 
   /** Whatever is taken in of a prober counts, so that none keeps this process from hearing the others. */
@@ -375,19 +387,19 @@ export class Listener {
     return undefined
   }
 
-  #isNews(heard: Heard<ProberIdentity> | undefined, { boot, n, beat }: Head): boolean {
-    if (heard === undefined) return true
-    if (heard.identity.bootId !== boot) return !(heard.live && heard.ended.includes(boot))
-    if (n !== heard.n) return n > heard.n
-    return !heard.live && (readProberBeat(heard.identity, beat)?.sequence ?? -1) > heard.sequence
+  #isNews(progress: Progress<ProberIdentity> | undefined, { boot, n, beat }: Head): boolean {
+    if (progress === undefined) return true
+    if (progress.identity.bootId !== boot) return !(progress.live && progress.ended.includes(boot))
+    if (n !== progress.n) return n > progress.n
+    return !progress.live && (readProberBeat(progress.identity, beat)?.sequence ?? -1) > progress.sequence
   }
 
   /** Changes since those that were heard; false: they don't lead there, and nothing is told. */
-  #tellSome(heard: Heard<ProberIdentity>, head: Head, lines: readonly string[], watch: Watch): boolean {
-    const { audience, intern, refusals, signer } = this.#settings
+  #applyChanges(progress: Progress<ProberIdentity>, head: Head, lines: readonly string[], watch: Watch): boolean {
+    const { subscriber, intern, refusals, signer } = this.#settings
     const { name, boot } = head
     const fields = new Map<string, string>()
-    let { n } = heard
+    let { n } = progress
     for (const line of lines) {
       const change = readChange(line)
       if (change?.n !== n + 1) {
@@ -403,17 +415,17 @@ export class Listener {
     }
     if (n !== head.n) return false
     this.#spend(watch, fields.size)
-    heard.n = n
+    progress.n = n
     const { votes, retired } = readVotes([...fields].flat(), name, intern, refusals)
-    if (votes.length > 0) audience.votes(heard.identity, votes, false)
-    if (retired.length > 0) audience.retired(heard.identity, retired)
+    if (votes.length > 0) subscriber.votes(progress.identity, votes, false)
+    if (retired.length > 0) subscriber.retired(progress.identity, retired)
     return true
   }
 
   async #readWhole(name: string, watch: Watch, size: number): Promise<void> {
     const { reader, refusals, signer, turn, leaseTurns } = this.#settings
     if (size > MOST_FIELDS) return refusals.count('oversized', `prober ${name}`, `${size} fields`)
-    const fields = await reader.post('prober', name, size > LARGE_FIELDS ? SPREAD_MS : 0)
+    const fields = await reader.hash('prober', name, size > LARGE_FIELDS ? SPREAD_MS : 0)
     const characters = fields.reduce((sum, { length }) => sum + length, 0)
     this.#spend(watch, Math.max(WHOLE_FIELDS, fields.length / 2, characters / FIELD_CHARACTERS))
     if (this.#closed) return
@@ -426,22 +438,22 @@ export class Listener {
     if (found > MOST_FIELDS) return refusals.count('oversized', `prober ${name}`, `${found} fields`)
     const head = signedHead('prober', name, fields, signer)
     if (head === undefined) return refusals.count('signature', `prober ${name}`)
-    const heard = this.#probers.get(name)
-    if (heard !== undefined && heard.identity.bootId !== head.boot) {
+    const progress = this.#probers.get(name)
+    if (progress !== undefined && progress.identity.bootId !== head.boot) {
       if (turn() < watch.bootTurn) return void this.#due.add(name)
       watch.bootTurn = turn() + leaseTurns // each boot may come with another region, which may move every quorum
     }
-    if (this.#isNews(heard, head)) this.#tellWhole(head, fields)
-    else if (heard?.live === true && heard.identity.bootId === head.boot) this.#beat(heard, head.beat)
+    if (this.#isNews(progress, head)) this.#applyWhole(head, fields)
+    else if (progress?.live === true && progress.identity.bootId === head.boot) this.#beat(progress, head.beat)
   }
 
-  #tellWhole({ name, boot, region, n, beat }: Head, fields: Fields): void {
-    const { audience, intern, refusals, turn } = this.#settings
+  #applyWhole({ name, boot, region, n, beat }: Head, fields: Fields): void {
+    const { subscriber, intern, refusals, turn } = this.#settings
     const before = this.#probers.get(name)
     const same = before?.identity.bootId === boot
     const ended =
       before === undefined || !before.live ? [] : same ? before.ended : [before.identity.bootId, ...before.ended]
-    const heard: Heard<ProberIdentity> = {
+    const progress: Progress<ProberIdentity> = {
       identity: { name, region, bootId: boot },
       ended: ended.slice(0, ENDED_BOOTS),
       n,
@@ -449,23 +461,23 @@ export class Listener {
       turn: turn(),
       live: true,
     }
-    this.#probers.set(name, heard)
+    this.#probers.set(name, progress)
     if (!this.#index.has(name)) this.#settings.admit?.([name])
-    audience.votes(heard.identity, readVotes(fields, name, intern, refusals).votes, true)
-    this.#beat(heard, beat)
+    subscriber.votes(progress.identity, readVotes(fields, name, intern, refusals).votes, true)
+    this.#beat(progress, beat)
   }
 
-  #beat(heard: Heard<ProberIdentity>, text: string): void {
+  #beat(progress: Progress<ProberIdentity>, text: string): void {
     if (text === '') return
-    const beat = readProberBeat(heard.identity, text)
-    if (beat === undefined) return this.#settings.refusals.count('heartbeat', `prober ${heard.identity.name}`)
-    if (beat.sequence <= heard.sequence) return
-    heard.sequence = beat.sequence
-    heard.turn = this.#settings.turn()
-    this.#settings.audience.heartbeat(beat)
+    const beat = readProberBeat(progress.identity, text)
+    if (beat === undefined) return this.#settings.refusals.count('heartbeat', `prober ${progress.identity.name}`)
+    if (beat.sequence <= progress.sequence) return
+    progress.sequence = beat.sequence
+    progress.turn = this.#settings.turn()
+    this.#settings.subscriber.heartbeat(beat)
   }
 
-  #lookAtNode(name: string): void {
+  #readNode(name: string): void {
     const { reader, refusals } = this.#settings
     this.#read(async () => {
       const since = await reader.since('node', name, '', '')
@@ -475,31 +487,31 @@ export class Listener {
         return
       }
       const head = this.#head('node', name, since.head)
-      if (head !== undefined && head.beat !== '') this.#hearNode(head)
+      if (head !== undefined && head.beat !== '') this.#applyNode(head)
     })
   }
 
-  #hearNode({ name, boot, beat: text }: Head): void {
-    const { audience, refusals, turn } = this.#settings
-    const heard = this.#nodes.get(name)
-    if (heard?.live === true && heard.ended.includes(boot)) return
+  #applyNode({ name, boot, beat: text }: Head): void {
+    const { subscriber, refusals, turn } = this.#settings
+    const progress = this.#nodes.get(name)
+    if (progress?.live === true && progress.ended.includes(boot)) return
     const identity: NodeIdentity = { name, bootId: boot }
     const beat = readNodeBeat(identity, text)
     if (beat === undefined) return refusals.count('heartbeat', `node ${name}`)
-    if (heard === undefined && !hasRoom(this.#nodes, MOST_NODES)) return refusals.count('node', `node ${name}`)
-    if (heard?.identity.bootId === boot) {
-      if (beat.sequence <= heard.sequence) return
-      Object.assign(heard, { sequence: beat.sequence, turn: turn(), live: true })
+    if (progress === undefined && !hasRoom(this.#nodes, MOST_NODES)) return refusals.count('node', `node ${name}`)
+    if (progress?.identity.bootId === boot) {
+      if (beat.sequence <= progress.sequence) return
+      Object.assign(progress, { sequence: beat.sequence, turn: turn(), live: true })
     } else {
-      const ended = heard?.live === true ? [heard.identity.bootId, ...heard.ended].slice(0, ENDED_BOOTS) : []
+      const ended = progress?.live === true ? [progress.identity.bootId, ...progress.ended].slice(0, ENDED_BOOTS) : []
       this.#nodes.set(name, { identity, ended, n: 0, sequence: beat.sequence, turn: turn(), live: true })
     }
-    audience.node?.(beat)
+    subscriber.node?.(beat)
   }
 
   #readOverrides(): void {
-    const { audience, reader, turn } = this.#settings
-    if (audience.overrides === undefined) return
+    const { subscriber, reader, turn } = this.#settings
+    if (subscriber.overrides === undefined) return
     this.#overridesDue = this.#readingOverrides
     if (this.#readingOverrides) return
     this.#readingOverrides = true
@@ -509,26 +521,26 @@ export class Listener {
       this.#readingOverrides = false
       if (this.#closed) return
       this.#rev = fieldOf(fields, REV_FIELD) ?? ''
-      this.#tellOverrides(fields)
+      this.#applyOverrides(fields)
     })
   }
 
   /** What is new since it was told; all, where something is there no more. */
-  #tellOverrides(fields: Fields): void {
-    const { audience, refusals, signer } = this.#settings
-    const before = this.#overridden
+  #applyOverrides(fields: Fields): void {
+    const { subscriber, refusals, signer } = this.#settings
+    const before = this.#knownOverrides
     const now = new Map(pairs(fields))
-    this.#overridden = now
+    this.#knownOverrides = now
     const isWhole = before === undefined || [...before.keys()].some((pattern) => !now.has(pattern))
-    const told = isWhole ? fields : [...now].filter(([pattern, text]) => before.get(pattern) !== text).flat()
-    const entries = readOverrides(told, refusals, signer)
-    if (isWhole || entries.length > 0) audience.overrides?.(entries, isWhole)
+    const news = isWhole ? fields : [...now].filter(([pattern, text]) => before.get(pattern) !== text).flat()
+    const entries = readOverrides(news, refusals, signer)
+    if (isWhole || entries.length > 0) subscriber.overrides?.(entries, isWhole)
   }
 
   #readForgotten(): void {
-    const { audience, reader, refusals, signer } = this.#settings
+    const { subscriber, reader, refusals, signer } = this.#settings
     this.#forgottenDue = false
-    if (audience.forgotten === undefined) return
+    if (subscriber.forgotten === undefined) return
     this.#read(async () => {
       const fields = await reader.forgotten()
       if (this.#closed) return
@@ -540,12 +552,12 @@ export class Listener {
 
   /** In the life in which it was forgotten; whoever has come back since then is there again. */
   #forget(name: string, boot: string): void {
-    const heard = this.#probers.get(name)
-    const isAnother = heard !== undefined && boot !== '' && heard.identity.bootId !== boot
-    if (heard?.live === true || isAnother || this.#forgotten.get(name) === boot) return
+    const progress = this.#probers.get(name)
+    const isAnother = progress !== undefined && boot !== '' && progress.identity.bootId !== boot
+    if (progress?.live === true || isAnother || this.#forgotten.get(name) === boot) return
     this.#forgotten.set(name, boot)
     this.#probers.delete(name)
-    this.#settings.audience.forgotten?.(name)
+    this.#settings.subscriber.forgotten?.(name)
   }
 }
 
@@ -558,10 +570,10 @@ function hasGaps(fields: Fields): boolean {
 const MAY_BE_EMPTY: ReadonlySet<string> = new Set([...HEAD_FIELDS, '@log', '@ended'])
 
 /** For a newcomer, perhaps in the place of the one that is silent for longest; false: everyone is heard. */
-function hasRoom<Identity>(posters: Map<string, Heard<Identity>>, most: number): boolean {
-  if (posters.size < most) return true
-  let silent: [string, Heard<Identity>] | undefined
-  for (const entry of posters)
+function hasRoom<Identity>(owners: Map<string, Progress<Identity>>, most: number): boolean {
+  if (owners.size < most) return true
+  let silent: [string, Progress<Identity>] | undefined
+  for (const entry of owners)
     if (!entry[1].live && (silent === undefined || entry[1].turn < silent[1].turn)) silent = entry
-  return silent !== undefined && posters.delete(silent[0])
+  return silent !== undefined && owners.delete(silent[0])
 }

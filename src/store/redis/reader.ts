@@ -42,7 +42,7 @@ export interface ReaderSettings {
   readonly onTrouble: (error: unknown) => void
 }
 
-interface Ask {
+interface SinceRequest {
   readonly key: string
   readonly boot: string
   readonly n: string
@@ -53,8 +53,8 @@ interface Ask {
 export class Reader {
   readonly #settings: ReaderSettings
   /** What is asked of posters and not under way. */
-  #asks = new Map<string, Ask>()
-  #asking = false
+  #requests = new Map<string, SinceRequest>()
+  #requesting = false
   /** Reads of hashes that were not begun yet, by key. */
   readonly #waiting = new Map<string, Promise<Fields>>()
   readonly #queue: (() => Promise<void>)[] = []
@@ -73,17 +73,17 @@ export class Reader {
   since(kind: Kind, name: string, boot: string, n: string): Promise<Since> {
     const key = hashKey(kind, name)
     const id = `${key} ${boot} ${n}`
-    const known = this.#asks.get(id)
+    const known = this.#requests.get(id)
     if (known !== undefined) return known.promise
     const { promise, resolve } = Promise.withResolvers<Since>()
-    this.#asks.set(id, { key, boot, n, promise, resolve })
-    if (!this.#asking) queueMicrotask(() => void this.#askAll())
-    this.#asking = true
+    this.#requests.set(id, { key, boot, n, promise, resolve })
+    if (!this.#requesting) queueMicrotask(() => void this.#sendRequests())
+    this.#requesting = true
     return promise
   }
 
   /** All that one says; no fields = it is not there. */
-  post(kind: Kind, name: string, spreadMs = 0): Promise<Fields> {
+  hash(kind: Kind, name: string, spreadMs = 0): Promise<Fields> {
     return this.#whole(hashKey(kind, name), spreadMs)
   }
 
@@ -97,17 +97,17 @@ export class Reader {
 
   /** New after each change of the overrides; '' = there are none. */
   rev(): Promise<string> {
-    return this.#ask(async (client) => (await client.hget(OVERRIDES_KEY, REV_FIELD)) ?? '')
+    return this.#enqueue(async (client) => (await client.hget(OVERRIDES_KEY, REV_FIELD)) ?? '')
   }
 
   /** Of the index, those heard last; anybody's text. */
   names(kind: Kind): Promise<readonly string[]> {
-    return this.#ask((client) => client.zrange(indexKey(kind), '0', String(MOST_NAMES - 1), 'REV'))
+    return this.#enqueue((client) => client.zrange(indexKey(kind), '0', String(MOST_NAMES - 1), 'REV'))
   }
 
   /** Who was there in the last two days, and how long ago by Redis's own clock: no clock is compared with another. */
   seen(kind: Kind): Promise<ReadonlyMap<string, number>> {
-    return this.#ask(async (client) => {
+    return this.#enqueue(async (client) => {
       const [seconds = 0, micros = 0] = (await client.time()).map(Number)
       const list = await client.zrange(indexKey(kind), '0', String(MOST_NAMES - 1), 'REV', 'WITHSCORES')
       const nowMs = seconds * 1000 + micros / 1000
@@ -124,7 +124,7 @@ export class Reader {
       this.#running++
       void this.#queue.shift()!()
     }
-    if (!this.#asking && this.#asks.size > 0) void this.#askAll()
+    if (!this.#requesting && this.#requests.size > 0) void this.#sendRequests()
   }
 
   /** The connection has ended. */
@@ -146,32 +146,33 @@ export class Reader {
     return this.#settings.ready(client)
   }
 
-  async #askAll(): Promise<void> {
+  async #sendRequests(): Promise<void> {
     const { quick, leaseMs, onTrouble } = this.#settings
-    this.#asking = true
+    this.#requesting = true
     try {
-      while (this.#asks.size > 0 && !this.#closed && this.#isReady(quick)) {
-        const batch = [...this.#asks].slice(0, TOGETHER)
-        for (const [id] of batch) this.#asks.delete(id)
-        const asks = batch.map(([, ask]) => ask)
-        const args = [String(leaseMs), ...asks.flatMap(({ boot, n }) => [boot, n])]
+      while (this.#requests.size > 0 && !this.#closed && this.#isReady(quick)) {
+        const batch = [...this.#requests].slice(0, TOGETHER)
+        for (const [id] of batch) this.#requests.delete(id)
+        const requests = batch.map(([, request]) => request)
+        const args = [String(leaseMs), ...requests.flatMap(({ boot, n }) => [boot, n])]
         try {
-          const asked = SINCE.run(
+          const pending = SINCE.run(
             quick,
-            asks.map(({ key }) => key),
+            requests.map(({ key }) => key),
             args,
           )
-          const answers = await Promise.race([asked, this.#lostQuick.promise])
+          const answers = await Promise.race([pending, this.#lostQuick.promise])
           onTrouble(undefined)
-          for (const [i, { resolve }] of asks.entries()) resolve(readSince(Array.isArray(answers) ? answers[i] : []))
+          for (const [i, { resolve }] of requests.entries())
+            resolve(readSince(Array.isArray(answers) ? answers[i] : []))
         } catch (error) {
-          this.#asks = new Map([...batch, ...this.#asks])
+          this.#requests = new Map([...batch, ...this.#requests])
           this.#failed(error)
           return
         }
       }
     } finally {
-      this.#asking = false
+      this.#requesting = false
     }
   }
 
@@ -182,12 +183,12 @@ export class Reader {
       this.#waiting.delete(key) // what changes from now on may be missing in it
       return hgetall(client, key)
     }
-    const asked = this.#ask(read, spreadMs)
-    this.#waiting.set(key, asked)
-    return asked
+    const pending = this.#enqueue(read, spreadMs)
+    this.#waiting.set(key, pending)
+    return pending
   }
 
-  #ask<T>(read: (client: Client) => Promise<T>, spreadMs = 0): Promise<T> {
+  #enqueue<T>(read: (client: Client) => Promise<T>, spreadMs = 0): Promise<T> {
     return new Promise<T>((resolve) => {
       const enqueue = () => {
         this.#queue.push(() => this.#run(read, resolve))

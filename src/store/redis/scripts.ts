@@ -48,7 +48,7 @@ class Script {
 export const listOf = (answer: unknown): readonly string[] =>
   Array.isArray(answer) ? answer.map(String) : [String(answer)]
 
-export const POST = new Script('post.1-2.lua')
+export const WRITE = new Script('write.1-2.lua')
 export const SINCE = new Script('since.n.lua', READING)
 export const OVERRIDE = new Script('override.1.lua')
 export const FORGET = new Script('forget.3.lua')

@@ -11,7 +11,7 @@ import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { Fields } from './fields.ts'
 
 /** What a signature is of: none passes for one of another kind. */
-export type Signed = 'head' | 'change' | 'override' | 'forgotten'
+export type SignatureKind = 'head' | 'change' | 'override' | 'forgotten'
 
 export class Signer {
   readonly #secrets: readonly string[]
@@ -25,12 +25,12 @@ export class Signer {
   }
 
   /** base64url; empty without a secret. */
-  sign(kind: Signed, parts: readonly unknown[]): string {
+  sign(kind: SignatureKind, parts: readonly unknown[]): string {
     const [secret] = this.#secrets
     return secret === undefined ? '' : macOf(secret, kind, parts)
   }
 
-  verify(mac: string, kind: Signed, parts: readonly unknown[]): boolean {
+  verify(mac: string, kind: SignatureKind, parts: readonly unknown[]): boolean {
     if (!this.signs) return true
     const given = Buffer.from(mac)
     return this.#secrets.some((secret) => {
@@ -40,7 +40,7 @@ export class Signer {
   }
 }
 
-const macOf = (secret: string, kind: Signed, parts: readonly unknown[]): string =>
+const macOf = (secret: string, kind: SignatureKind, parts: readonly unknown[]): string =>
   createHmac('sha256', secret)
     .update(JSON.stringify([kind, ...parts]))
     .digest('base64url')

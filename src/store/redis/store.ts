@@ -9,29 +9,29 @@
  */
 import { Refusals } from '../../health/refusals.ts'
 import {
-  type Audience,
-  type Board,
+  type StoreSubscriber,
+  type ProberWriter,
   type KnownMember,
   LEASE_MS,
-  type NodeBoard,
+  type NodeWriter,
   type NodeIdentity,
   type ProberIdentity,
   type Store,
 } from '../../health/store.ts'
 import { within } from '../../health/within.ts'
 import { formatAge } from '../../units.ts'
-import { nodeBoard, proberBoard } from './board.ts'
-import { type Client, connect, type Links, type Subscriber } from './connect.ts'
+import { type Client, connect, type Connections, type ChannelClient } from './connect.ts'
 import type { Fields } from './fields.ts'
 import { channelOf, FORGOTTEN_KEY, HINTS, indexKey, proberChannel, proberOfChannel } from './keys.ts'
 import { Listener, signedHead } from './listener.ts'
 import { Reader } from './reader.ts'
-import { ADMIT, POST } from './scripts.ts'
+import { ADMIT, WRITE } from './scripts.ts'
 import { Signer } from './signer.ts'
 import { Intern, readKnown } from './text.ts'
 import { explain, tooOld } from './trouble.ts'
 import { parseRedisUrl, type RedisPlace } from './url.ts'
-import { type Desk, Post } from './writer.ts'
+import { type HashWriterContext, HashWriter } from './writer.ts'
+import { makeNodeWriter, makeProberWriter } from './writers.ts'
 
 export { parseRedisUrl } from './url.ts'
 
@@ -75,9 +75,9 @@ const PATIENCE_MS = 2000
 /** When for so long no call was answered, the connection is made anew. */
 const UNANSWERED_MS = 1500
 
-type Source = 'version' | 'speaks' | 'answers' | 'listens' | 'reads' | 'rival'
+type Source = 'version' | 'commands' | 'answers' | 'channels' | 'reads' | 'rival'
 /** The first that has trouble is told. */
-const SOURCES: readonly Source[] = ['version', 'speaks', 'answers', 'listens', 'reads', 'rival']
+const SOURCES: readonly Source[] = ['version', 'commands', 'answers', 'channels', 'reads', 'rival']
 
 /** Throws only for a URL that parseRedisUrl() refuses. */
 export function openRedisStore(url: string, settings: RedisStoreSettings = {}): RedisStore {
@@ -94,13 +94,13 @@ export class RedisStore implements Store {
   readonly #leaseMs: number
   readonly #role: 'node' | 'prober'
   readonly #signer: Signer
-  readonly #links: Links
+  readonly #connections: Connections
   readonly #reader: Reader
-  readonly #desk: Desk
+  readonly #context: HashWriterContext
   readonly #intern = new Intern()
   readonly #listeners = new Set<Listener>()
-  readonly #waiting = new Set<Post>()
-  readonly #suspicious = new Set<Post>()
+  readonly #waiting = new Set<HashWriter>()
+  readonly #suspicious = new Set<HashWriter>()
   /** Names of this process's own nodes. */
   readonly #nodes = new Set<string>()
   readonly #troubles = new Map<Source, string>()
@@ -110,7 +110,7 @@ export class RedisStore implements Store {
   #usable = false
   #subscribed = false
   #starting = true
-  #told: string | undefined
+  #reported: string | undefined
   #troubleMs = performance.now()
   #turn = 0
   #heardTurn = 0
@@ -128,34 +128,34 @@ export class RedisStore implements Store {
     this.#role = settings.role ?? 'node'
     this.#signer = new Signer(settings.secrets)
     const onDropped = (what: string) => this.refusals.count('oversized', '', what)
-    this.#links = connect(place, this.#role === 'node', onDropped, settings.silentMs)
-    this.#desk = this.#makeDesk()
+    this.#connections = connect(place, this.#role === 'node', onDropped, settings.silentMs)
+    this.#context = this.#makeContext()
     this.#reader = new Reader({
-      quick: this.#links.speaks,
-      slow: this.#links.reads,
+      quick: this.#connections.commands,
+      slow: this.#connections.bulk,
       ready: (client) => this.#usable && client.status === 'ready',
       leaseMs: this.#leaseMs,
       onTrouble: (error) => this.#note('reads', error),
     })
     this.#watchLinks()
-    this.#clock = setInterval(() => this.#look(), this.#leaseMs / LEASE_TURNS).unref()
+    this.#clock = setInterval(() => this.#tick(), this.#leaseMs / LEASE_TURNS).unref()
   }
 
   get trouble(): string | undefined {
     if (this.#starting) return `Redis at ${this.#place.address} is being connected to, and read`
-    if (this.#told === undefined) return undefined
+    if (this.#reported === undefined) return undefined
     const ageMs = performance.now() - this.#troubleMs
-    return ageMs < 500 ? this.#told : `${this.#told} (for ${formatAge(ageMs)})`
+    return ageMs < 500 ? this.#reported : `${this.#reported} (for ${formatAge(ageMs)})`
   }
 
-  board({ name, region, bootId }: ProberIdentity): Board {
-    return proberBoard(new Post({ kind: 'prober', name, region, bootId }, this.#desk))
+  proberWriter({ name, region, bootId }: ProberIdentity): ProberWriter {
+    return makeProberWriter(new HashWriter({ kind: 'prober', name, region, bootId }, this.#context))
   }
 
-  node({ name, bootId }: NodeIdentity): NodeBoard {
+  nodeWriter({ name, bootId }: NodeIdentity): NodeWriter {
     this.#nodes.add(name)
-    const post = new Post({ kind: 'node', name, region: '', bootId }, this.#desk)
-    return nodeBoard(post, {
+    const writer = new HashWriter({ kind: 'node', name, region: '', bootId }, this.#context)
+    return makeNodeWriter(writer, {
       channel: channelOf(this.#place.db),
       signer: this.#signer,
       attempt: async (command) => ((await this.#attempt(command)) ? undefined : (this.trouble ?? 'Redis is away')),
@@ -163,7 +163,7 @@ export class RedisStore implements Store {
     })
   }
 
-  async known(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
+  async readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
     const found: ReadonlyMap<string, KnownMember>[] = []
     const read = async () => {
       const names = (await this.#reader.names('node')).filter((name) => !this.#nodes.has(name))
@@ -180,15 +180,15 @@ export class RedisStore implements Store {
   async #readNode(name: string): Promise<Fields | undefined> {
     const since = await this.#reader.since('node', name, '', '')
     if (since.state === 'absent' || since.state === 'refused') return undefined
-    const fields = await this.#reader.post('node', name)
+    const fields = await this.#reader.hash('node', name)
     return signedHead('node', name, fields, this.#signer) === undefined ? undefined : fields
   }
 
-  async listen(audience: Audience, signal: AbortSignal): Promise<void> {
+  async listen(subscriber: StoreSubscriber, signal: AbortSignal): Promise<void> {
     if (signal.aborted || this.#closed) return
     const turn = () => this.#turn
     const listener = new Listener({
-      audience,
+      subscriber,
       reader: this.#reader,
       intern: this.#intern,
       refusals: this.refusals,
@@ -203,7 +203,7 @@ export class RedisStore implements Store {
       this.#listeners.delete(listener)
     }
     signal.addEventListener('abort', leave, { once: true })
-    if (this.#listens) void this.#sync([listener])
+    if (this.#canListen) void this.#sync([listener])
     await this.#patiently(listener)
   }
 
@@ -217,10 +217,10 @@ export class RedisStore implements Store {
     for (const listener of this.#listeners) listener.close()
     this.#listeners.clear()
     this.#reader.close()
-    this.#links.speaks.disconnect()
-    this.#links.reads.disconnect()
-    this.#links.listens?.disconnect()
-    this.#settle()
+    this.#connections.commands.disconnect()
+    this.#connections.bulk.disconnect()
+    this.#connections.channels?.disconnect()
+    this.#stopWaiting()
   }
 
   /** Until it has heard all that is there, or nothing has come for a while. */
@@ -231,7 +231,7 @@ export class RedisStore implements Store {
     }
   }
 
-  #makeDesk(): Desk {
+  #makeContext(): HashWriterContext {
     const isReady = () => this.#usable && !this.#closed
     const isStarting = () => this.#starting
     return {
@@ -245,16 +245,16 @@ export class RedisStore implements Store {
       get starting() {
         return isStarting()
       },
-      post: (keys, args) => this.#post(keys, args),
-      wait: (post) => this.#waiting.add(post),
-      suspect: (post) => this.#suspicious.add(post),
+      run: (keys, args) => this.#write(keys, args),
+      wait: (writer) => this.#waiting.add(writer),
+      suspect: (writer) => this.#suspicious.add(writer),
     }
   }
 
-  async #post(keys: readonly string[], args: readonly string[]): Promise<readonly string[]> {
+  async #write(keys: readonly string[], args: readonly string[]): Promise<readonly string[]> {
     const patienceMs = (this.#settings.answerMs ?? ANSWER_MS) + args.length * ARGUMENT_MS
     let answer: readonly string[] = []
-    const done = await this.#attempt(async (client) => (answer = await POST.list(client, keys, args)), patienceMs)
+    const done = await this.#attempt(async (client) => (answer = await WRITE.list(client, keys, args)), patienceMs)
     if (!done) throw new Error('Redis is away')
     this.#answeredTurn = this.#turn
     return answer
@@ -262,21 +262,21 @@ export class RedisStore implements Store {
 
   /** Runs it; false, and the trouble is told: it failed, or took too long. */
   async #attempt(command: (client: Client) => Promise<unknown>, patienceMs = ANSWER_MS): Promise<boolean> {
-    const { speaks } = this.#links
+    const { commands } = this.#connections
     if (!this.#usable || this.#closed) return false
     try {
-      await inTime(patienceMs, command(speaks))
+      await inTime(patienceMs, command(commands))
       this.#unansweredMs = undefined
       this.#note('answers', undefined)
       return true
     } catch (error) {
-      if (speaks.status !== 'ready') return false // its own events tell why
+      if (commands.status !== 'ready') return false // its own events tell why
       this.#note('answers', error)
       const nowMs = performance.now()
       this.#unansweredMs = error instanceof Late ? (this.#unansweredMs ?? nowMs) : undefined
       // A demoted master, or a peer that is gone without a word: where the way leads may have changed.
       const dead = nowMs - (this.#unansweredMs ?? nowMs) >= UNANSWERED_MS
-      if (this.#usable && (dead || /READONLY/.test(String(error)))) this.#renew(speaks)
+      if (this.#usable && (dead || /READONLY/.test(String(error)))) this.#renew(commands)
       return false
     }
   }
@@ -287,41 +287,41 @@ export class RedisStore implements Store {
   }
 
   #watchLinks(): void {
-    const { speaks, reads, listens } = this.#links
-    speaks.on('ready', () => void this.#greet())
-    speaks.on('error', (error) => this.#note('speaks', error))
-    speaks.on('close', () => {
+    const { commands, bulk, channels } = this.#connections
+    commands.on('ready', () => void this.#checkVersion())
+    commands.on('error', (error) => this.#note('commands', error))
+    commands.on('close', () => {
       const served = this.#usable
       this.#usable = false
       this.#unansweredMs = undefined
-      this.#reader.lost(speaks)
-      this.#lost('speaks', served)
+      this.#reader.lost(commands)
+      this.#lost('commands', served)
     })
-    reads.on('ready', () => {
+    bulk.on('ready', () => {
       this.#note('reads', undefined)
       this.#reader.pump()
     })
-    reads.on('error', (error) => this.#note('reads', error))
-    reads.on('close', () => this.#reader.lost(reads))
-    if (listens !== undefined) this.#watchChannels(listens)
+    bulk.on('error', (error) => this.#note('reads', error))
+    bulk.on('close', () => this.#reader.lost(bulk))
+    if (channels !== undefined) this.#watchChannels(channels)
   }
 
-  #watchChannels(listens: Subscriber): void {
-    listens.on('ready', () => void this.#subscribe())
-    listens.on('error', (error) => this.#note('listens', error))
-    listens.on('close', () => {
+  #watchChannels(channels: ChannelClient): void {
+    channels.on('ready', () => void this.#subscribe())
+    channels.on('error', (error) => this.#note('channels', error))
+    channels.on('close', () => {
       const served = this.#subscribed
       this.#subscribed = false
-      this.#lost('listens', served)
+      this.#lost('channels', served)
     })
-    listens.on('message', (_: string, text: string) => {
+    channels.on('message', (_: string, text: string) => {
       this.#heardTurn = this.#turn
       for (const listener of this.#listeners) {
         if (text === HINTS.overrides) listener.hintOverrides()
         else if (text === HINTS.forgotten) listener.hintForgotten()
       }
     })
-    listens.on('pmessage', (_: string, channel: string, text: string) => {
+    channels.on('pmessage', (_: string, channel: string, text: string) => {
       this.#heardTurn = this.#turn
       const name = proberOfChannel(this.#place.db, channel)
       if (name !== undefined) for (const listener of this.#listeners) listener.hint(name, text === HINTS.change)
@@ -329,66 +329,66 @@ export class RedisStore implements Store {
   }
 
   /** Who listens here can be told what there is: Redis is reached, and channels, where they are needed, are subscribed to. */
-  get #listens(): boolean {
-    return this.#links.listens === undefined ? this.#usable : this.#subscribed
+  get #canListen(): boolean {
+    return this.#connections.channels === undefined ? this.#usable : this.#subscribed
   }
 
   /** Ends a connection, and it is made anew; nothing is expected of it from now on. */
   #renew(link: Client): void {
-    if (link === this.#links.speaks) this.#usable = false
+    if (link === this.#connections.commands) this.#usable = false
     else this.#subscribed = false
     link.disconnect(true)
   }
 
   /** A connection ended; unless an error has said why. `served`: it could be used before. */
   #lost(source: Source, served: boolean): void {
-    const told = this.#troubles.has(source) || (source === 'speaks' && this.#troubles.has('answers'))
-    if (this.#closed || told) return
+    const reported = this.#troubles.has(source) || (source === 'commands' && this.#troubles.has('answers'))
+    if (this.#closed || reported) return
     const ended = `Redis at ${this.#place.address} has ended the connection: does it still run? Connecting anew`
     this.#note(source, served ? ended : new Error('Connection is closed'))
   }
 
   /** Is it new enough? A user who may not ask is believed. */
-  async #greet(): Promise<void> {
-    const { speaks } = this.#links
+  async #checkVersion(): Promise<void> {
+    const { commands } = this.#connections
     let info = ''
     try {
-      info = await speaks.info('server')
+      info = await commands.info('server')
     } catch (error) {
-      if (!/NOPERM/.test(String(error))) return this.#renew(speaks)
+      if (!/NOPERM/.test(String(error))) return this.#renew(commands)
     }
-    if (speaks.status !== 'ready') return
+    if (commands.status !== 'ready') return
     const version = /^redis_version:(\S+)/m.exec(info)?.[1]
     const old = version === undefined ? undefined : tooOld(version)
     this.#note('version', old === undefined ? undefined : `${old} (it runs at ${this.#place.address})`)
-    this.#note('speaks', undefined)
+    this.#note('commands', undefined)
     this.#note('answers', undefined)
     this.#usable = old === undefined
     if (!this.#usable) return
-    for (const post of this.#takeWaiting()) post.flush()
+    for (const writer of this.#takeWaiting()) writer.flush()
     this.#reader.pump()
-    if (this.#links.listens === undefined) await this.#begin()
+    if (this.#connections.channels === undefined) await this.#begin()
   }
 
   /** All is read anew; then trouble is over, if there was any. */
   async #begin(): Promise<void> {
     await this.#sync(this.#listeners)
-    if (!this.#listens) return
-    this.#note('listens', undefined)
+    if (!this.#canListen) return
+    this.#note('channels', undefined)
     this.#starting = false
-    this.#tell()
+    this.#report()
   }
 
   async #subscribe(): Promise<void> {
-    const { listens } = this.#links
-    if (listens === undefined) return
+    const { channels } = this.#connections
+    if (channels === undefined) return
     const { db } = this.#place
     try {
-      await Promise.all([listens.subscribe(channelOf(db)), listens.psubscribe(proberChannel(db, '*'))])
+      await Promise.all([channels.subscribe(channelOf(db)), channels.psubscribe(proberChannel(db, '*'))])
     } catch (error) {
-      if (listens.status !== 'ready' || this.#closed) return
-      this.#note('listens', error)
-      setTimeout(() => listens.status === 'ready' && void this.#subscribe(), PATIENCE_MS).unref()
+      if (channels.status !== 'ready' || this.#closed) return
+      this.#note('channels', error)
+      setTimeout(() => channels.status === 'ready' && void this.#subscribe(), PATIENCE_MS).unref()
       return
     }
     this.#subscribed = true
@@ -401,35 +401,35 @@ export class RedisStore implements Store {
   }
 
   /** One turn of the clock. */
-  #look(): void {
+  #tick(): void {
     this.#turn++
-    for (const listener of this.#listeners) listener.look()
+    for (const listener of this.#listeners) listener.tick()
     let rival: string | undefined
-    for (const post of this.#suspicious) {
-      if (post.suspects) rival ??= post.rival()
-      else this.#suspicious.delete(post)
+    for (const writer of this.#suspicious) {
+      if (writer.suspects) rival ??= writer.rival()
+      else this.#suspicious.delete(writer)
     }
     for (const [text, turn] of this.#refusals) if (this.#turn - turn > REFUSAL_TURNS) this.#refusals.delete(text)
     this.#note('rival', rival)
-    if (this.#subscribed && this.#turn - this.#heardTurn > ECHO_TURNS) void this.#doubt()
+    if (this.#subscribed && this.#turn - this.#heardTurn > ECHO_TURNS) void this.#checkChannels()
   }
 
   /** Nothing was heard for two heartbeats: not even this process's own, or it has none and asks. */
-  async #doubt(): Promise<void> {
-    const { listens } = this.#links
-    if (this.#pinging || listens === undefined) return
+  async #checkChannels(): Promise<void> {
+    const { channels } = this.#connections
+    if (this.#pinging || channels === undefined) return
     if (this.#answeredTurn > this.#heardTurn + 1) {
-      this.#note('listens', `Redis at ${this.#place.address} does not pass on what is published: connecting anew`)
-      return this.#renew(listens)
+      this.#note('channels', `Redis at ${this.#place.address} does not pass on what is published: connecting anew`)
+      return this.#renew(channels)
     }
     this.#pinging = true
     try {
-      await inTime(this.#settings.answerMs ?? ANSWER_MS, listens.ping())
+      await inTime(this.#settings.answerMs ?? ANSWER_MS, channels.ping())
       this.#heardTurn = this.#turn
     } catch (error) {
-      if (listens.status !== 'ready') return
-      this.#note('listens', error)
-      this.#renew(listens)
+      if (channels.status !== 'ready') return
+      this.#note('channels', error)
+      this.#renew(channels)
     } finally {
       this.#pinging = false
     }
@@ -443,28 +443,28 @@ export class RedisStore implements Store {
       if ((source === 'answers' || source === 'reads') && isRefusal(error)) this.#refusals.set(text, this.#turn)
       else this.#troubles.set(source, text)
       this.#starting = false
-      this.#settle()
+      this.#stopWaiting()
     }
-    this.#tell()
+    this.#report()
   }
 
-  #tell(): void {
+  #report(): void {
     const [refusal] = this.#refusals.keys()
     const trouble = SOURCES.map(
       (source) => this.#troubles.get(source) ?? (source === 'answers' ? refusal : undefined),
     ).find((text) => text !== undefined)
-    if (trouble === this.#told || this.#closed) return
-    if (this.#told === undefined) this.#troubleMs = performance.now()
-    this.#told = trouble
+    if (trouble === this.#reported || this.#closed) return
+    if (this.#reported === undefined) this.#troubleMs = performance.now()
+    this.#reported = trouble
     this.#settings.onTrouble?.(trouble)
   }
 
   /** Whoever waits goes on: the trouble is told, and what was said is remembered. */
-  #settle(): void {
-    for (const post of this.#waiting) post.settle()
+  #stopWaiting(): void {
+    for (const writer of this.#waiting) writer.stopWaiting()
   }
 
-  #takeWaiting(): Post[] {
+  #takeWaiting(): HashWriter[] {
     const waiting = [...this.#waiting]
     this.#waiting.clear()
     return waiting

@@ -6,7 +6,7 @@
 import { isName } from '../../config.ts'
 import { isOverride, type Override } from '../../health/override.ts'
 import type { Refusals } from '../../health/refusals.ts'
-import type { Heartbeat, KnownMember, NodeBeat, NodeIdentity, ProberIdentity } from '../../health/store.ts'
+import type { Heartbeat, KnownMember, NodeHeartbeat, NodeIdentity, ProberIdentity } from '../../health/store.ts'
 import type { Vote, VoteValue } from '../../health/vote.ts'
 import { inLine } from '../../problem.ts'
 import { attempt } from '../../state.ts'
@@ -135,10 +135,10 @@ export function readProberBeat(prober: ProberIdentity, text: string): Heartbeat 
 /** As git.ts forms it. */
 const REVISION = /^[0-9a-f]{7}(-dirty)?$/
 
-export const nodeBeatText = ({ sequence, version, view, plan, verdicts, revision }: NodeBeat): string =>
+export const nodeBeatText = ({ sequence, version, view, plan, verdicts, revision }: NodeHeartbeat): string =>
   JSON.stringify([sequence, version, view, plan, verdicts, ...(revision === undefined ? [] : [revision])])
 
-export function readNodeBeat(node: NodeIdentity, text: string): NodeBeat | undefined {
+export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | undefined {
   const [sequence, ...hashes] = listOf(text, MOST_ENTRY) ?? []
   const [version, view, plan, verdicts, revision] = hashes.map((each) =>
     typeof each === 'string' && ID.test(each) ? each : undefined,

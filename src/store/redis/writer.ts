@@ -1,6 +1,6 @@
 /**
  * One poster's side: what a prober or a node says, all of it remembered, and brought to its hash in Redis in its order, one
- * script call at a time (lua/post.1-2.lua). What is said in one tick, or while a call is under way, goes together.
+ * script call at a time (lua/write.1-2.lua). What is said in one tick, or while a call is under way, goes together.
  *
  * n, the count of its changes, is compared and set by the script: a call whose answer was lost, or that a frozen server
  * runs late, can neither be applied twice nor take anything back. When they disagree, everything is written again.
@@ -9,7 +9,7 @@ import { hashKey, HINTS, indexKey, type Kind } from './keys.ts'
 import { type Signer, Sum } from './signer.ts'
 import { changeText, headParts } from './text.ts'
 
-export interface Poster {
+export interface HashOwner {
   readonly kind: Kind
   readonly name: string
   readonly region: string
@@ -17,7 +17,7 @@ export interface Poster {
 }
 
 /** What a Post needs of its Store. */
-export interface Desk {
+export interface HashWriterContext {
   /** Redis is there, and this program can use it. */
   readonly ready: boolean
   /** Neither reached nor failed yet: whoever waits waits on. */
@@ -25,13 +25,13 @@ export interface Desk {
   readonly leaseMs: number
   readonly signer: Signer
   /** Where this poster's hints go. */
-  channelOf(poster: Poster): string
-  /** Runs lua/post.1-2.lua; rejects when it fails or takes longer than is due for the number of arguments. */
-  post(keys: readonly string[], args: readonly string[]): Promise<readonly string[]>
+  channelOf(owner: HashOwner): string
+  /** Runs lua/write.1-2.lua; rejects when it fails or takes longer than is due for the number of arguments. */
+  run(keys: readonly string[], args: readonly string[]): Promise<readonly string[]>
   /** Redis is away: flush() will be called when it is back, settle() if it doesn't come. */
-  wait(post: Post): unknown
+  wait(writer: HashWriter): unknown
   /** Another one of this name lives, by what Redis says. */
-  suspect(post: Post): unknown
+  suspect(writer: HashWriter): unknown
 }
 
 /**
@@ -42,11 +42,11 @@ const RIVAL_LEASES: Readonly<Record<Kind, number>> = { prober: 2, node: 20 }
 /** A longer change goes out without its line, and who listens reads the hash. In UTF-16 units. */
 const MOST_LINE = 12_000
 
-export class Post {
+export class HashWriter {
   /** Redis doesn't have what was said, or has lost it; it will be written again. */
   onMissing: (() => void) | undefined
-  readonly #poster: Poster
-  readonly #desk: Desk
+  readonly #owner: HashOwner
+  readonly #context: HashWriterContext
   readonly #fields = new Map<string, string>()
   readonly #changed = new Set<string>()
   /** Of all fields, to be signed; undefined without a secret. */
@@ -54,9 +54,9 @@ export class Post {
   #whole = false
   #beat: string | undefined
   /** What its hash has as its heartbeat, if all went well. */
-  #saidBeat = ''
+  #sentBeat = ''
   /** Something is to be said that no call under way says. */
-  #asked = false
+  #dirty = false
   /** A call failed that would have changed something: perhaps it did. */
   #unsure = false
   #scheduled = false
@@ -64,14 +64,14 @@ export class Post {
   #waiting: (() => void)[] = []
   #n = 0
   #sequence = -Infinity
-  #saidMs = -Infinity
+  #writtenMs = -Infinity
   #rivalFirstMs = -Infinity
   #rivalLastMs = -Infinity
 
-  constructor(poster: Poster, desk: Desk) {
-    this.#poster = poster
-    this.#desk = desk
-    this.#sum = desk.signer.signs ? new Sum() : undefined
+  constructor(owner: HashOwner, context: HashWriterContext) {
+    this.#owner = owner
+    this.#context = context
+    this.#sum = context.signer.signs ? new Sum() : undefined
   }
 
   /** Nothing else is said any more. */
@@ -80,7 +80,7 @@ export class Post {
     this.#sum?.clear()
     for (const [field, value] of fields) this.#set(field, value)
     this.#whole = true
-    return this.#say()
+    return this.#write()
   }
 
   /** undefined = taken back. */
@@ -89,7 +89,7 @@ export class Post {
       this.#set(field, value)
       this.#changed.add(field)
     }
-    return this.#say()
+    return this.#write()
   }
 
   #set(field: string, value: string | undefined): void {
@@ -103,41 +103,41 @@ export class Post {
     if (sequence <= this.#sequence) return
     this.#sequence = sequence
     this.#beat = text
-    return this.#say()
+    return this.#write()
   }
 
   /** Redis is back. What has long fallen silent stays so: it may be a boot that is over. */
   flush(): void {
-    if (performance.now() - this.#saidMs > this.#desk.leaseMs) return
-    this.#asked ||= this.#unsure
+    if (performance.now() - this.#writtenMs > this.#context.leaseMs) return
+    this.#dirty ||= this.#unsure
     void this.#run()
   }
 
   /** Redis doesn't come: the Store's trouble says so, and whoever waits goes on. */
-  settle(): void {
+  stopWaiting(): void {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   /** Another process says things under this name, and it is no mere takeover; undefined = not, or not any more. */
   rival(): string | undefined {
-    const { leaseMs } = this.#desk
-    const { kind, name } = this.#poster
+    const { leaseMs } = this.#context
+    const { kind, name } = this.#owner
     if (!this.suspects || this.#rivalLastMs - this.#rivalFirstMs < RIVAL_LEASES[kind] * leaseMs) return undefined
     return `two ${kind}s call themselves ${name}, and only the one started last is heard: give each its own node.name`
   }
 
   /** Another one was seen within a lease. */
   get suspects(): boolean {
-    return performance.now() - this.#rivalLastMs <= this.#desk.leaseMs
+    return performance.now() - this.#rivalLastMs <= this.#context.leaseMs
   }
 
-  #say(): Promise<void> {
-    this.#saidMs = performance.now()
-    const said = new Promise<void>((resolve) => this.#waiting.push(resolve))
-    this.#asked = true
+  #write(): Promise<void> {
+    this.#writtenMs = performance.now()
+    const written = new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#dirty = true
     if (!this.#scheduled) setImmediate(() => void this.#run())
     this.#scheduled = true
-    return said
+    return written
   }
 
   async #run(): Promise<void> {
@@ -145,10 +145,10 @@ export class Post {
     if (this.#running) return
     this.#running = true
     try {
-      while (this.#asked) {
-        if (!this.#desk.ready) {
-          this.#desk.wait(this)
-          if (!this.#desk.starting) this.settle()
+      while (this.#dirty) {
+        if (!this.#context.ready) {
+          this.#context.wait(this)
+          if (!this.#context.starting) this.stopWaiting()
           return
         }
         if (!(await this.#send())) return
@@ -160,37 +160,37 @@ export class Post {
 
   /** One call; false: it failed. */
   async #send(): Promise<boolean> {
-    const heard = this.#waiting
+    const waiting = this.#waiting
     const beat = this.#beat
-    const moved = this.#whole || this.#changed.size > 0
-    const n = moved ? this.#n + 1 : this.#n
+    const hasChanges = this.#whole || this.#changed.size > 0
+    const n = hasChanges ? this.#n + 1 : this.#n
     const args = this.#arguments(n)
     this.#waiting = []
     this.#beat = undefined
     this.#whole = false
     this.#changed.clear()
-    this.#asked = false
+    this.#dirty = false
     try {
-      const [answer, rival] = await this.#desk.post(this.#keys(), args)
+      const [answer, rival] = await this.#context.run(this.#keys(), args)
       this.#n = n
       if (answer === 'missing') {
-        this.#whole = this.#asked = true
+        this.#whole = this.#dirty = true
         this.#beat ??= beat
-        this.#waiting.unshift(...heard)
+        this.#waiting.unshift(...waiting)
         this.onMissing?.()
         return true
       }
       this.#unsure = false
       if (answer === 'ended' || rival !== '') this.#suspect()
-      for (const resolve of heard) resolve()
+      for (const resolve of waiting) resolve()
       return true
     } catch {
       // Whether it was applied shows at the next call, by n; the Store tells of the failure.
       this.#n = n
-      this.#unsure ||= moved
-      this.#desk.wait(this)
-      for (const resolve of heard) resolve()
-      this.settle()
+      this.#unsure ||= hasChanges
+      this.#context.wait(this)
+      for (const resolve of waiting) resolve()
+      this.stopWaiting()
       return false
     }
   }
@@ -199,38 +199,38 @@ export class Post {
     const nowMs = performance.now()
     if (!this.suspects) this.#rivalFirstMs = nowMs
     this.#rivalLastMs = nowMs
-    this.#desk.suspect(this)
+    this.#context.suspect(this)
   }
 
   #keys(): string[] {
-    const { kind, name } = this.#poster
+    const { kind, name } = this.#owner
     return kind === 'node' ? [hashKey(kind, name), indexKey(kind)] : [hashKey(kind, name)]
   }
 
   #arguments(n: number): string[] {
-    const { kind, name, region, bootId } = this.#poster
-    const { signer, leaseMs } = this.#desk
-    const moved = n !== this.#n
+    const { kind, name, region, bootId } = this.#owner
+    const { signer, leaseMs } = this.#context
+    const hasChanges = n !== this.#n
     const fields: string[] = []
     if (this.#whole) for (const [field, value] of this.#fields) fields.push(field, value)
     else for (const field of this.#changed) fields.push(field, this.#fields.get(field) ?? '')
-    const isBeat = this.#beat !== undefined
+    const hasBeat = this.#beat !== undefined
     // a signature is of the heartbeat too: so that it is certain which one stands there, it is said again
-    const beat = this.#beat ?? (signer.signs ? this.#saidBeat : '')
-    this.#saidBeat = this.#beat ?? this.#saidBeat
+    const beat = this.#beat ?? (signer.signs ? this.#sentBeat : '')
+    this.#sentBeat = this.#beat ?? this.#sentBeat
     const sum = this.#sum?.text ?? ''
     const mac = signer.sign('head', headParts({ kind, name, boot: bootId, region, n, beat, sum }))
-    const line = moved && !this.#whole && kind === 'prober' ? this.#line(n, fields) : ''
-    const hint = kind === 'prober' && moved ? HINTS.change : isBeat ? HINTS.beat : ''
-    const args = [this.#desk.channelOf(this.#poster), hint, name, bootId, region, String(leaseMs)]
+    const line = hasChanges && !this.#whole && kind === 'prober' ? this.#line(n, fields) : ''
+    const hint = kind === 'prober' && hasChanges ? HINTS.change : hasBeat ? HINTS.beat : ''
+    const args = [this.#context.channelOf(this.#owner), hint, name, bootId, region, String(leaseMs)]
     args.push(String(this.#n), String(n), this.#whole ? 'whole' : 'some', beat, line, sum, mac)
     for (const text of fields) args.push(text) // 10,000 votes are too many for a call's stack
     return args
   }
 
   #line(n: number, fields: readonly string[]): string {
-    const { name, bootId } = this.#poster
-    const mac = this.#desk.signer.sign('change', [name, bootId, n, fields])
+    const { name, bootId } = this.#owner
+    const mac = this.#context.signer.sign('change', [name, bootId, n, fields])
     const line = changeText({ n, mac: mac === '' ? '-' : mac, fields })
     return line.length > MOST_LINE ? '' : line
   }

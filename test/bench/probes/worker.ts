@@ -4,8 +4,8 @@ import { makeReach } from '../../../src/health/reach.ts'
 import { runCheck } from '../../../src/probe/checks/check.ts'
 import { Prober } from '../../../src/probe/prober.ts'
 import { phaseOf } from '../../../src/probe/schedule.ts'
-import type { ProberNews, ProberOrder, WorkerData } from '../../../src/probe/worker.ts'
-import { portBoard } from '../../../src/store/port.ts'
+import type { ProberMessage, ProberCommand, WorkerData } from '../../../src/probe/worker.ts'
+import { portWriter } from '../../../src/store/port.ts'
 
 /** What one thread saw since the report before; told as a trouble, the one way out that takes any text. */
 export interface Watched {
@@ -16,15 +16,15 @@ export interface Watched {
   readonly lateMs: readonly number[]
 }
 
-const { identity, canaries, rate, commands, reach, board }: WorkerData = workerData
-const say = (news: ProberNews) => parentPort!.postMessage(news)
+const { identity, canaries, rate, commands, reach, writer }: WorkerData = workerData
+const say = (news: ProberMessage) => parentPort!.postMessage(news)
 /** Targets that failed are checked out of turn for a while: that is not late. */
 const rechecks = new Map<string, number>()
 let lateMs: number[] = []
 let [checks, failed, reason] = [0, 0, '']
 const prober = new Prober({
   identity,
-  board: portBoard(board, identity),
+  writer: portWriter(writer, identity),
   canaries,
   rate,
   checks: { commands, reach: makeReach(reach) },
@@ -40,7 +40,7 @@ const prober = new Prober({
     return seen
   },
 })
-parentPort!.on('message', (order: ProberOrder) => {
+parentPort!.on('message', (order: ProberCommand) => {
   if (typeof order !== 'string') return prober.setTargets(order.targets)
   say({ trouble: JSON.stringify({ checks, failed, reason, lateMs } satisfies Watched) })
   ;[checks, failed, lateMs] = [0, 0, []]

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Audience, Board, NodeBoard, ProberIdentity } from '../../../src/health/store.ts'
+import type { StoreSubscriber, ProberWriter, NodeWriter, ProberIdentity } from '../../../src/health/store.ts'
 import { hashKey, indexKey, OVERRIDES_KEY } from '../../../src/store/redis/keys.ts'
 import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../../src/store/redis/store.ts'
 import { countWaits } from '../../support/cpu.ts'
@@ -42,7 +42,7 @@ async function listen(store: RedisStore): Promise<Listener> {
 }
 
 /** Says its heartbeats until the test ends, as a prober does; returns its way to fall silent. */
-function beating(board: Board, prober: ProberIdentity): () => void {
+function beating(board: ProberWriter, prober: ProberIdentity): () => void {
   let sequence = 0
   const timer = setInterval(() => void board.heartbeat(beat(prober, ++sequence)), HEARTBEAT_MS)
   ending.push(() => clearInterval(timer))
@@ -50,7 +50,7 @@ function beating(board: Board, prober: ProberIdentity): () => void {
   return () => clearInterval(timer)
 }
 
-function beatingNode(board: NodeBoard, name: string): void {
+function beatingNode(board: NodeWriter, name: string): void {
   let sequence = 0
   const timer = setInterval(() => void board.heartbeat(nodeBeat(name, ++sequence)), HEARTBEAT_MS)
   ending.push(() => clearInterval(timer))
@@ -62,7 +62,7 @@ async function scene(settings: RedisStoreSettings = {}) {
   const troubles: (string | undefined)[] = []
   const store = open({ ...settings, onTrouble: (trouble) => troubles.push(trouble) })
   const a = identity('a')
-  const board = store.board(a)
+  const board = store.proberWriter(a)
   await board.replace([vote('t1', 'up'), vote('t2', 'up')])
   const silence = beating(board, a)
   const far = open(settings)
@@ -189,9 +189,9 @@ describe('Redis', () => {
 
   test('flushed: votes, known members and overrides are back within a heartbeat, and nobody was gone', async () => {
     const { store, heard } = await scene()
-    const node = store.node({ name: 'n1', bootId: 'one' })
+    const node = store.nodeWriter({ name: 'n1', bootId: 'one' })
     beatingNode(node, 'n1')
-    await node.know(new Map([['fra/web/192.0.2.1', { verdict: 'down', proven: ['t1', 't2'] }]]))
+    await node.writeMembers(new Map([['fra/web/192.0.2.1', { verdict: 'down', proven: ['t1', 't2'] }]]))
     await node.override([drain('fra', 7)])
     await until('the override', () => heard.overridden.has('fra'))
     heard.lines.length = 0
@@ -200,7 +200,9 @@ describe('Redis', () => {
     await until('its votes', () => heard.lines.includes('a/one all t1 up t2 up'))
     const other = open()
     await until('another node', () => other.trouble === undefined)
-    expect(await other.known()).toEqual([new Map([['fra/web/192.0.2.1', { verdict: 'down', proven: ['t1', 't2'] }]])])
+    expect(await other.readMembers()).toEqual([
+      new Map([['fra/web/192.0.2.1', { verdict: 'down', proven: ['t1', 't2'] }]]),
+    ])
     expect((await listen(other)).overridden.get('fra')).toEqual(drain('fra', 7))
     expect(heard.lines.filter((line) => line.endsWith('gone'))).toEqual([])
   })
@@ -219,7 +221,7 @@ describe('Redis', () => {
 
   test('a change made while the subscription was cut is heard', async () => {
     const { board, heard, far } = await scene()
-    const node = far.node({ name: 'n9', bootId: 'one' })
+    const node = far.nodeWriter({ name: 'n9', bootId: 'one' })
     beatingNode(node, 'n9') // an override that Redis did not take in time is tried again at a heartbeat
     for (const [i, value] of (['down', 'up', 'down', 'abstain'] as const).entries()) {
       cutSubscriptions()
@@ -238,7 +240,7 @@ describe('Redis', () => {
       const proxy = await muting(server)
       const store = open({}, `redis://${proxy.address}`)
       const heard = await listen(store)
-      if (own !== 'without') beatingNode(store.node({ name: 'n1', bootId: 'one' }), 'n1')
+      if (own !== 'without') beatingNode(store.nodeWriter({ name: 'n1', bootId: 'one' }), 'n1')
       await until('its votes', () => heard.said.get('a')?.size === 2)
       proxy.mute()
       await board.change(vote('t2', 'down'))
@@ -252,10 +254,10 @@ describe('Redis', () => {
     const proxy = await muting(server)
     const store = open({ silentMs: 400 }, `redis://${proxy.address}`)
     const heard = await listen(store)
-    beatingNode(store.node({ name: 'n1', bootId: 'one' }), 'n1')
+    beatingNode(store.nodeWriter({ name: 'n1', bootId: 'one' }), 'n1')
     proxy.vanish()
     const large = Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up'))
-    const b = near.board(identity('b'))
+    const b = near.proberWriter(identity('b'))
     await b.replace(large)
     beating(b, identity('b'))
     await until('a board that is read', () => heard.said.get('b')?.size === 300)
@@ -266,7 +268,7 @@ describe('Redis', () => {
     const proxy = await muting(server)
     const store = open({}, `redis://${proxy.address}`)
     const heard = await listen(open())
-    const board = store.board(identity('b'))
+    const board = store.proberWriter(identity('b'))
     await board.replace([vote('t1', 'up'), vote('t2', 'up')])
     await until('its votes', () => heard.said.get('b')?.size === 2)
     proxy.swallow()
@@ -279,12 +281,12 @@ describe('Redis', () => {
   test('who was there and is silent is told to whoever comes later, until it is forgotten', async () => {
     const { heard } = await scene()
     const gone = open()
-    await gone.board(identity('gone')).replace([vote('t1', 'up')])
+    await gone.proberWriter(identity('gone')).replace([vote('t1', 'up')])
     await until('its silence', () => heard.lines.includes('gone/one gone'), 8 * LEASE_MS, countWaits())
     const absentOf = async () => {
       const absent: [string, number][] = []
       const leaving = new AbortController()
-      const audience: Audience = {
+      const audience: StoreSubscriber = {
         votes() {},
         retired() {},
         heartbeat() {},
@@ -299,7 +301,7 @@ describe('Redis', () => {
     expect((await absentOf())[0]![1]).toBeGreaterThan(LEASE_MS / 2)
     const teller = open()
     await listen(teller)
-    await teller.node({ name: 'n1', bootId: 'one' }).forget('gone')
+    await teller.nodeWriter({ name: 'n1', bootId: 'one' }).forget('gone')
     expect(await absentOf()).toEqual([])
   })
 
@@ -307,7 +309,7 @@ describe('Redis', () => {
     const { store, heard } = await scene()
     await server.kill()
     await until('the trouble', () => /refuses connections/.test(store.trouble ?? ''))
-    const node = store.node({ name: 'n1', bootId: 'one' })
+    const node = store.nodeWriter({ name: 'n1', bootId: 'one' })
     await expect(node.override([drain('fra', 1)])).rejects.toThrow(/refuses connections/)
     await expect(node.forget('gone')).rejects.toThrow(/refuses connections/)
     await server.start()
@@ -319,7 +321,7 @@ describe('Redis', () => {
   test('a boot that has long fallen silent says nothing any more when Redis is back', async () => {
     const store = open()
     const heard = await listen(store)
-    const board = store.board(identity('over'))
+    const board = store.proberWriter(identity('over'))
     await board.replace([vote('t1', 'up')])
     await server.kill()
     await until('the trouble', () => /refuses connections/.test(store.trouble ?? ''))
@@ -328,7 +330,7 @@ describe('Redis', () => {
     await until('a lease of silence', () => performance.now() > silentMs + LEASE_MS)
     await server.start()
     await until('Redis', () => store.trouble === undefined)
-    await store.board(identity('lives')).replace([])
+    await store.proberWriter(identity('lives')).replace([])
     await until('who lives', () => heard.lines.includes('lives/one all'))
     await until('it is in the index', () => server.cli('zrange', indexKey('prober'), '0', '-1') === 'lives')
     expect(server.cli('exists', hashKey('prober', 'over'))).toBe('0')
@@ -336,7 +338,9 @@ describe('Redis', () => {
 
   test('what an ended boot still says is not heard, though a Redis that was flushed takes it', async () => {
     const heard = await listen(open({ leaseMs: 3000 }))
-    const [one, two] = (['one', 'two'] as const).map((boot) => open({ leaseMs: 3000 }).board(identity('a', boot)))
+    const [one, two] = (['one', 'two'] as const).map((boot) =>
+      open({ leaseMs: 3000 }).proberWriter(identity('a', boot)),
+    )
     await one!.replace([vote('t1', 'up')])
     await until('the first boot', () => heard.lines.includes('a/one all t1 up'))
     await two!.replace([vote('t1', 'up')])
@@ -345,7 +349,7 @@ describe('Redis', () => {
     await one!.change(vote('t1', 'down'))
     await one!.heartbeat(beat(identity('a', 'one'), 1))
     expect(server.cli('hget', hashKey('prober', 'a'), '@boot')).toBe('one')
-    await open({ leaseMs: 3000 }).board(identity('b')).replace([]) // heard after it
+    await open({ leaseMs: 3000 }).proberWriter(identity('b')).replace([]) // heard after it
     await until('what came later', () => heard.lines.includes('b/one all'))
     await two!.heartbeat(beat(identity('a', 'two'), 2))
     await until('the last', () => heard.lines.includes('a/two beat 2'))
@@ -356,10 +360,10 @@ describe('Redis', () => {
   test('flushed, overrides of a node that is gone are told to be gone: who has them can put them up again', async () => {
     const [gone, stays] = [open(), open()]
     const heard = await listen(stays)
-    await gone.node({ name: 'n1', bootId: 'one' }).override([drain('fra', 1)])
+    await gone.nodeWriter({ name: 'n1', bootId: 'one' }).override([drain('fra', 1)])
     await until('the override', () => heard.overridden.has('fra'))
     await gone.close()
-    beatingNode(stays.node({ name: 'n2', bootId: 'one' }), 'n2')
+    beatingNode(stays.nodeWriter({ name: 'n2', bootId: 'one' }), 'n2')
     await until('a beat', () => heard.lines.some((line) => line.startsWith('node n2/one beat')))
     server.cli('flushall')
     await until('told', () => heard.overrideLines.at(-1) === 'overrides all')
@@ -368,9 +372,9 @@ describe('Redis', () => {
   test('what is said during a read is heard after it', async () => {
     const proxy = await muting(server)
     const heard = await listen(open({}, `redis://${proxy.address}`))
-    await open().board(identity('first')).replace([])
+    await open().proberWriter(identity('first')).replace([])
     await until('Redis has the scripts', () => heard.said.has('first'))
-    const board = open().board(identity('slow')) // without heartbeats
+    const board = open().proberWriter(identity('slow')) // without heartbeats
     await board.replace(Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up')))
     await until('the read', () => proxy.held() > 0)
     await board.change(vote('t0', 'down'))
@@ -383,7 +387,7 @@ describe('Redis', () => {
   test('more than 200 votes are read after a notice, and changes that come meanwhile are not lost', async () => {
     const store = open()
     const [heard, second] = [await listen(open()), await listen(store)]
-    const board = store.board(identity('a')) // without heartbeats, which would show what was missed
+    const board = store.proberWriter(identity('a')) // without heartbeats, which would show what was missed
     const targets = Array.from({ length: 3000 }, (_, i) => `big${i}`)
     const whole = board.replace(targets.map((target) => vote(target, 'up')))
     const changes = targets.slice(0, 50).map((target, i) => board.change(vote(target, i % 2 ? 'down' : 'abstain')))
@@ -406,7 +410,7 @@ describe('Redis', () => {
     const { store, heard, silence } = await scene()
     const rival = open()
     const young = identity('a', 'two')
-    const board = rival.board(young)
+    const board = rival.proberWriter(young)
     await board.replace([vote('t1', 'down')])
     const silenceYoung = beating(board, young)
     const line = /two probers call themselves a, .*give each its own node\.name/
@@ -429,7 +433,7 @@ describe('Redis', () => {
     const onTrouble = (trouble: string | undefined) => troubles.push(trouble)
     const [old, next] = [open({ leaseMs, onTrouble }), open({ leaseMs, onTrouble })]
     let sequence = 0
-    const boards = [old, next].map((store, i) => store.node({ name: 'n', bootId: `boot ${i}` }))
+    const boards = [old, next].map((store, i) => store.nodeWriter({ name: 'n', bootId: `boot ${i}` }))
     const timer = setInterval(() => {
       sequence++
       boards.forEach(
@@ -446,7 +450,7 @@ describe('Redis', () => {
     const { store, silence } = await scene()
     const next = open()
     await until('it is connected', () => next.trouble === undefined)
-    const board = next.board(identity('a', 'two'))
+    const board = next.proberWriter(identity('a', 'two'))
     await board.replace([])
     beating(board, identity('a', 'two'))
     const told: string[] = []
@@ -483,9 +487,9 @@ describe('one line each', () => {
     const troubles: (string | undefined)[] = []
     const store = open({ onTrouble: (trouble) => troubles.push(trouble) }, server.url('fra:secret'))
     const a = identity('a')
-    const node = store.node({ name: 'n', bootId: 'boot-n' })
+    const node = store.nodeWriter({ name: 'n', bootId: 'boot-n' })
     beatingNode(node, 'n')
-    beating(store.board(a), a)
+    beating(store.proberWriter(a), a)
     let refusals = 0
     const refused = () =>
       Number(/cmdstat_evalsha:.*rejected_calls=(\d+)/.exec(server.cli('info', 'commandstats'))?.[1] ?? 0)
@@ -532,7 +536,7 @@ describe('one line each', () => {
       `redis://${server.host}:${server.port + 1}`,
       /Redis 5\.0\.3 is too old: 6\.2 or newer is needed/,
     )
-    const board = store.board(identity('a'))
+    const board = store.proberWriter(identity('a'))
     await board.replace([vote('t1', 'up')]) // and nobody waits for it
   })
 
@@ -548,7 +552,7 @@ describe('one line each', () => {
     const waits = countWaits()
     const listener = await listen(store)
     expect(performance.now() - startMs).toBeLessThan(3500 + waits())
-    const board = store.board(identity('a'))
+    const board = store.proberWriter(identity('a'))
     await board.replace([vote('t1', 'up')])
     beating(board, identity('a'))
     await server.start()

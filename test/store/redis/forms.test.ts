@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { Audience, Board, NodeBoard } from '../../../src/health/store.ts'
+import type { StoreSubscriber, ProberWriter, NodeWriter } from '../../../src/health/store.ts'
 import { hashKey, OVERRIDES_KEY } from '../../../src/store/redis/keys.ts'
 import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
 import { vote } from '../../support/plans.ts'
@@ -26,7 +26,7 @@ const open = (url: string): RedisStore => {
 }
 
 /** Says that it lives until the test ends, as a prober does, and as node n1. */
-function beats(board: Board, name: string, node?: NodeBoard): void {
+function beats(board: ProberWriter, name: string, node?: NodeWriter): void {
   let sequence = 0
   const say = (): void => {
     sequence++
@@ -39,7 +39,7 @@ function beats(board: Board, name: string, node?: NodeBoard): void {
 }
 
 /** A prober's: overrides and who is forgotten are no business of one. */
-const proberAudience = (listener: Listener): Audience => ({
+const proberAudience = (listener: Listener): StoreSubscriber => ({
   votes: (...said) => listener.votes(...said),
   retired: (...said) => listener.retired(...said),
   heartbeat: (said) => listener.heartbeat(said),
@@ -52,10 +52,10 @@ const proberAudience = (listener: Listener): Audience => ({
 async function works(a: RedisStore, b: RedisStore): Promise<void> {
   const [heard, leaving] = [new Listener(), new AbortController()]
   await b.listen(heard, leaving.signal)
-  const board = a.board(identity('a'))
+  const board = a.proberWriter(identity('a'))
   await board.replace(Array.from({ length: 500 }, (_, i) => vote(`t${i}`, 'up')))
-  const node = a.node({ name: 'n1', bootId: 'one' })
-  await node.know(new Map([['m', { verdict: 'up', proven: [] }]]))
+  const node = a.nodeWriter({ name: 'n1', bootId: 'one' })
+  await node.writeMembers(new Map([['m', { verdict: 'up', proven: [] }]]))
   beats(board, 'a', node)
   await board.change(vote('t0', 'down'))
   await until('votes', () => heard.said.get('a')?.get('t0') === 'down')
@@ -63,7 +63,7 @@ async function works(a: RedisStore, b: RedisStore): Promise<void> {
   await until('an override', () => heard.overridden.has('fra'))
   await until('a node', () => heard.lines.some((line) => line.startsWith('node n1/one beat ')))
   expect(heard.said.get('a')?.size).toBe(500)
-  expect(await b.known()).toEqual([new Map([['m', { verdict: 'up', proven: [] }]])])
+  expect(await b.readMembers()).toEqual([new Map([['m', { verdict: 'up', proven: [] }]])])
   await until(`no trouble`, () => a.trouble === undefined && b.trouble === undefined)
   leaving.abort()
 }
@@ -94,7 +94,7 @@ describe('with the ACLs of docs/redis.md', () => {
       board: (prober) => {
         const own = openRedisStore(proberUrl(prober.name), { leaseMs: LEASE_MS, role: 'prober' })
         stores.push(own)
-        return own.board(prober)
+        return own.proberWriter(prober)
       },
       close: async () => {
         await Promise.all([store, ...stores].map((each) => each.close()))
@@ -117,17 +117,17 @@ describe('with the ACLs of docs/redis.md', () => {
     await node.listen(new Listener(), leaving.signal) // who listens keeps the index
     const [fra, heard] = [openProber('fra'), new Listener()]
     await fra.listen(proberAudience(heard), leaving.signal)
-    const board = openProber('a').board(identity('a'))
+    const board = openProber('a').proberWriter(identity('a'))
     await board.replace([vote('t1', 'up')])
     beats(board, 'a')
-    await node.node({ name: 'n1', bootId: 'one' }).heartbeat(nodeBeat('n1', 1))
+    await node.nodeWriter({ name: 'n1', bootId: 'one' }).heartbeat(nodeBeat('n1', 1))
     await until('a vote', () => heard.said.get('a')?.get('t1') === 'up')
     await until('a node', () => heard.lines.some((line) => line.startsWith('node n1/one beat 1')))
     expect(fra.trouble).toBeUndefined()
     expect(admin('acl', 'log')).toBe('')
-    await fra.board(identity('b')).replace([vote('t1', 'down')])
+    await fra.proberWriter(identity('b')).replace([vote('t1', 'down')])
     await until('refused', () => /forbids user meridian-prober-fra/.test(fra.trouble ?? ''))
-    const said = fra.node({ name: 'n1', bootId: 'two' })
+    const said = fra.nodeWriter({ name: 'n1', bootId: 'two' })
     await expect(said.override([drain('fra', 1)])).rejects.toThrow(/forbids user meridian-prober-fra/)
     await expect(said.forget('a')).rejects.toThrow(/forbids user meridian-prober-fra/)
     expect(admin('exists', OVERRIDES_KEY, hashKey('prober', 'b'))).toBe('0')
@@ -218,7 +218,7 @@ test('sentinels: killed, the master is followed to an empty replica; votes stand
   await works(a, b)
   const heard = new Listener()
   await b.listen(heard, new AbortController().signal)
-  const board = a.board(identity('p'))
+  const board = a.proberWriter(identity('p'))
   await board.replace([vote('t1', 'up')])
   beats(board, 'p')
   await until('its vote', () => heard.said.get('p')?.size === 1)
@@ -256,7 +256,7 @@ test('a cluster of three masters', async () => {
   const heard = new Listener()
   await b.listen(heard, new AbortController().signal)
   servers[1]!.cli('client', 'kill', 'type', 'pubsub')
-  const board = a.board(identity('c'))
+  const board = a.proberWriter(identity('c'))
   await board.replace([vote('t1', 'up')])
   beats(board, 'c')
   await until('heard by another node of the cluster', () => heard.said.get('c')?.size === 1)

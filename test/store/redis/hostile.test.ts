@@ -44,7 +44,7 @@ test('no message on a channel is believed, whatever is in it: the next truth is 
   for (const channel of channels)
     for (const text of [...hostile.map((each) => JSON.stringify(each)), '', 'change', 'forgotten', 'overrides'])
       server.cli('publish', channel, text)
-  await store.board(identity('a')).replace([vote('t1', 'up')])
+  await store.proberWriter(identity('a')).replace([vote('t1', 'up')])
   await until('the vote', () => heard.said.get('a')?.get('t1') === 'up')
   expect([...heard.said.keys()]).toEqual(['a'])
   expect(heard.lines.filter((line) => /forgotten|overrides some|down/.test(line))).toEqual([])
@@ -90,7 +90,7 @@ test('hashes of others: names, votes and overrides that can’t be read are left
 
 test('messages of megabytes and hashes of a million fields are not taken in; connections and all else go on', async () => {
   const heard = await listening()
-  const [a, b] = [store.board(identity('a')), store.board(identity('b'))]
+  const [a, b] = [store.proberWriter(identity('a')), store.proberWriter(identity('b'))]
   await a.replace([vote('t1', 'up')])
   const connections = () => /total_connections_received:(\d+)/.exec(server.cli('info', 'stats'))![1]!
   const before = Number(connections())
@@ -112,7 +112,7 @@ test('a key of another type in the place of a prober’s hash is passed over, an
   server.cli('set', hashKey('prober', 'odd'), 'text', 'px', String(LEASE_MS))
   server.cli('zadd', indexKey('prober'), '1', 'odd')
   const heard = await listening()
-  await store.board(identity('a')).replace([vote('t1', 'up')])
+  await store.proberWriter(identity('a')).replace([vote('t1', 'up')])
   await until('the vote', () => heard.said.get('a')?.get('t1') === 'up')
   expect(store.refusals.of('oversized')).toBeGreaterThan(0)
   expect(store.trouble).toBeUndefined()

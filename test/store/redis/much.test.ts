@@ -44,7 +44,7 @@ class Board extends Reader {
     return Promise.resolve({ state, size: this.told ?? this.fields.length / 2, head: this.#head, lines })
   }
 
-  override post(): Promise<readonly string[]> {
+  override hash(): Promise<readonly string[]> {
     this.reads++
     const head = this.#head
     const names = ['@boot', '@region', '@n', '@beat', '@sum', '@mac']
@@ -67,7 +67,7 @@ async function listening() {
   const heard = new Heard()
   const clock = { turn: 0 }
   const settings: ListenerSettings = {
-    audience: heard,
+    subscriber: heard,
     reader: board,
     intern: new Intern(),
     refusals: new Refusals(),
@@ -80,7 +80,7 @@ async function listening() {
   await listener.sync()
   const turn = async () => {
     clock.turn++
-    listener.look()
+    listener.tick()
     await settled()
   }
   return { board, heard, listener, turn }

@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Override, supersedes } from '../../../src/health/override.ts'
-import type { Board } from '../../../src/health/store.ts'
+import type { ProberWriter } from '../../../src/health/store.ts'
 import type { VoteValue } from '../../../src/health/vote.ts'
 import { openRedisStore } from '../../../src/store/redis/store.ts'
 import { vote } from '../../support/plans.ts'
@@ -76,11 +76,11 @@ async function play(
   listeners: Listener[],
 ) {
   const model = new Model()
-  const nodes = [0, 1].map((i) => stores[i + 1]!.node({ name: `n${i}`, bootId: 'one' }))
+  const nodes = [0, 1].map((i) => stores[i + 1]!.nodeWriter({ name: `n${i}`, bootId: 'one' }))
   let boot = 0
   let sequence = 0
   let prober = identity('a', 'boot0')
-  let board: Board = stores[0]!.board(prober)
+  let board: ProberWriter = stores[0]!.proberWriter(prober)
   const said: Promise<unknown>[] = [board.replace([])]
   for (const each of steps) {
     if ('target' in each) {
@@ -104,7 +104,7 @@ async function play(
     else if (each.do === 'flush') server.cli('flushall')
     else {
       prober = identity('a', `boot${++boot}`)
-      board = stores[0]!.board(prober)
+      board = stores[0]!.proberWriter(prober)
       model.said = new Map()
       said.push(board.replace([]))
     }

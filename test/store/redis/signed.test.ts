@@ -41,12 +41,12 @@ async function listen(store: RedisStore): Promise<Listener> {
 storeSuite('Redis, signed', SHORT_MS, async () => {
   server.cli('flushall')
   const store = openRedisStore(server.url(), { leaseMs: SHORT_MS, secrets: [NEW] })
-  return { store, board: (who) => store.board(who), close: () => store.close() }
+  return { store, board: (who) => store.proberWriter(who), close: () => store.close() }
 })
 
 /** A prober that is signed and lives. */
 async function prober(name: string, ...secrets: string[]) {
-  const board = open(...secrets).board(identity(name))
+  const board = open(...secrets).proberWriter(identity(name))
   await board.replace([vote('t1', 'up'), vote('t2', 'up')])
   let sequence = 0
   const say = () => void board.heartbeat(beat(identity(name), ++sequence))
@@ -72,7 +72,7 @@ describe('with a secret', () => {
     const store = open(NEW)
     const heard = await listen(store)
     await open(NEW)
-      .board(identity('a'))
+      .proberWriter(identity('a'))
       .replace([vote('t1', 'up'), vote('t2', 'up')])
     await until('its votes', () => heard.said.get('a')?.size === 2)
     forge()
@@ -104,12 +104,12 @@ describe('with a secret', () => {
     const entry = { ...drain('fra', 1), node: 'n1' }
     server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(entry)}`, '@rev', '1.1')
     server.cli('hset', FORGOTTEN_KEY, 'gone', `${Date.now()} boot `)
-    await open().node({ name: 'n9', bootId: 'one' }).heartbeat(nodeBeat('n9', 1))
+    await open().nodeWriter({ name: 'n9', bootId: 'one' }).heartbeat(nodeBeat('n9', 1))
     await until('both are refused', () => store.refusals.of('override') > 0 && store.refusals.of('forgotten') > 0)
     await until('the node is refused', () => store.refusals.of('signature') > 0)
     const other = open(NEW)
     await until('Redis', () => other.trouble === undefined)
-    await other.node({ name: 'n1', bootId: 'one' }).override([drain('iad', 1)])
+    await other.nodeWriter({ name: 'n1', bootId: 'one' }).override([drain('iad', 1)])
     await until('one that is signed', () => heard.overridden.has('iad'))
     expect(heard.overridden.has('fra')).toBe(false)
     expect(heard.lines.filter((line) => /gone forgotten|n9/.test(line))).toEqual([])

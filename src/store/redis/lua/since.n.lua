@@ -9,7 +9,7 @@
 
 local lease = tonumber(ARGV[1])
 local LONGEST = 4096 -- bytes of a value of the head
-local LOG = 16384 -- as post.1-2.lua keeps it
+local LOG = 16384 -- as write.1-2.lua keeps it
 local LINES = 512
 
 local function since(hash, boot, n)
