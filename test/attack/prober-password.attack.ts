@@ -49,7 +49,7 @@ const plan = specOf(
 class Fleet {
   readonly server: RedisServer
   readonly nodes: { readonly health: NodeHealth; readonly store: RedisStore }[] = []
-  readonly boards: ProberWriter[] = []
+  readonly writers: ProberWriter[] = []
   readonly #folder = mkdtempSync(join(tmpdir(), 'meridian-password-'))
   readonly #stores: RedisStore[] = []
   readonly #timers: NodeJS.Timeout[] = []
@@ -66,12 +66,12 @@ class Fleet {
       const store = openRedisStore(fleet.login(`meridian-prober-${name}`, name), { role: 'prober' })
       fleet.#stores.push(store)
       const identity = { name, region, bootId: `${name}-boot` }
-      const board = store.proberWriter(identity)
-      fleet.boards.push(board)
+      const writer = store.proberWriter(identity)
+      fleet.writers.push(writer)
       let sequence = 0
       const beat = () =>
-        void board.heartbeat({ prober: identity, sequence: ++sequence, configHash: 'c', overdue: 0, overdueAgeMs: 0 })
-      await board.replace(TARGETS.map((target) => vote(target, 'up')))
+        void writer.heartbeat({ prober: identity, sequence: ++sequence, configHash: 'c', overdue: 0, overdueAgeMs: 0 })
+      await writer.replace(TARGETS.map((target) => vote(target, 'up')))
       beat()
       fleet.#timers.push(setInterval(beat, HEARTBEAT_MS))
     }
@@ -277,7 +277,7 @@ async function voteTogether(fleet: Fleet, mallory: Mallory, lies: VoteValue): Pr
   const alive = setInterval(() => void mallory.say(...ownHash(lies)), 700)
   try {
     await mallory.say(...ownHash(lies))
-    await fleet.boards[0]!.change(vote('t1', 'down'))
+    await fleet.writers[0]!.change(vote('t1', 'down'))
     // two DOWN of four decide nothing
     await until(
       () => fleet.nodes.every(({ health }) => /2 up, 2 down|3 up, 1 down/.test(health.snapshot().members[0]!.why)),
@@ -285,11 +285,11 @@ async function voteTogether(fleet: Fleet, mallory: Mallory, lies: VoteValue): Pr
     )
     fleet.expectUp('one honest DOWN beside its own')
     const sinceMs = performance.now()
-    for (const board of fleet.boards) await board.change(vote('t1', 'down'))
+    for (const writer of fleet.writers) await writer.change(vote('t1', 'down'))
     await until(() => fleet.all('down', 'site0'), 'three honest DOWN take it down')
     const tookMs = performance.now() - sinceMs
     if (!fleet.all('up', 'site1')) throw new Error('another member went down with it')
-    for (const board of fleet.boards) await board.change(vote('t1', 'up'))
+    for (const writer of fleet.writers) await writer.change(vote('t1', 'up'))
     await until(() => fleet.all('up'), 'three honest UP bring it back')
     return tookMs
   } finally {
@@ -357,10 +357,10 @@ export const attack: Attack = {
       const sent = await flood(fleet, mallory, scale === 'full' ? 60_000 : 1000, async () => {
         for (let round = 0; round < rounds; round++) {
           const sinceMs = performance.now()
-          for (const board of fleet.boards) await board.change(vote('t1', 'down'))
+          for (const writer of fleet.writers) await writer.change(vote('t1', 'down'))
           await until(() => fleet.all('down', 'site0'), 'a site goes down in the flood')
           tookMs = Math.max(tookMs, performance.now() - sinceMs)
-          for (const board of fleet.boards) await board.change(vote('t1', 'up'))
+          for (const writer of fleet.writers) await writer.change(vote('t1', 'up'))
           await until(() => fleet.all('up'), 'it comes back in the flood')
         }
       })

@@ -32,7 +32,7 @@ class Mouth implements Store {
   readonly shared = true
   readonly trouble = undefined
   readonly refusals = new Refusals()
-  readonly audiences: StoreSubscriber[] = []
+  readonly subscribers: StoreSubscriber[] = []
   /** Nobody listens there. */
   readonly #inner = new MemoryStore()
   proberWriter(): never {
@@ -44,8 +44,8 @@ class Mouth implements Store {
   async readMembers() {
     return []
   }
-  async listen(audience: StoreSubscriber): Promise<void> {
-    this.audiences.push(audience)
+  async listen(subscriber: StoreSubscriber): Promise<void> {
+    this.subscribers.push(subscriber)
   }
   repeat(): void {}
   async close(): Promise<void> {}
@@ -69,25 +69,25 @@ export const attack: Attack = {
       wanted,
       Int32Array.from(ids, (_, i) => i),
     )
-    const duty = new OwnTargets({
+    const ownTargets = new OwnTargets({
       identity: { name: 'own', region: 'eu', bootId: 'b' },
       store,
       capacity: { threads: 1, rate: 1e9 },
       onTargets: () => {},
       onTrouble: () => {},
     })
-    duty.start()
-    duty.setTargets(wanted.targets)
-    const say = (to: (audience: StoreSubscriber) => void) => store.audiences.forEach(to)
+    ownTargets.start()
+    ownTargets.setTargets(wanted.targets)
+    const say = (to: (subscriber: StoreSubscriber) => void) => store.subscribers.forEach(to)
     const beat = (name: string, region: string) => {
       const prober = { name, region, bootId: 'b' }
-      say((audience) => audience.heartbeat({ prober, sequence: 1, configHash: 'c', overdue: 0, overdueAgeMs: 0 }))
+      say((subscriber) => subscriber.heartbeat({ prober, sequence: 1, configHash: 'c', overdue: 0, overdueAgeMs: 0 }))
       return prober
     }
     for (const name of MINE) {
       const prober = beat(name, 'eu')
-      say((audience) =>
-        audience.votes(
+      say((subscriber) =>
+        subscriber.votes(
           prober,
           ids.map((id) => vote(id, 'up')),
           true,
@@ -106,21 +106,23 @@ export const attack: Attack = {
       await turn(() => {
         for (let k = i; k < i + 50; k++) {
           const prober = beat(`forged-${k}`, `r${k % 500}`)
-          say((audience) => audience.votes(prober, [vote(ids[k % targets]!, 'up')], true))
+          say((subscriber) => subscriber.votes(prober, [vote(ids[k % targets]!, 'up')], true))
           const node = { name: `forged-${k}`, bootId: 'b' }
-          say((audience) => audience.node?.({ node, sequence: 1, version: '1', view: 'v', plan: 'p', verdicts: 'h' }))
+          say((subscriber) =>
+            subscriber.node?.({ node, sequence: 1, version: '1', view: 'v', plan: 'p', verdicts: 'h' }),
+          )
         }
       })
     for (let i = 0; i < votes; i += 1000)
       await turn(() => {
         const prober = { name: `forged-${(i / 1000) % 7}`, region: 'r0', bootId: 'b' }
         const list = Array.from({ length: 1000 }, (_, k) => vote(`x${i + k}`, 'down', { reason: `for ${i + k}` }))
-        say((audience) => audience.votes(prober, list, false))
+        say((subscriber) => subscriber.votes(prober, list, false))
       })
     const moreMb = memoryMb() - beforeMb
     const { probers, nodes, members } = health.snapshot()
-    const { assigned } = duty
-    duty.stop()
+    const { assigned } = ownTargets
+    ownTargets.stop()
     await health.stop()
     print(`${names} names of probers and nodes, ${votes} votes on targets of no plan; ${targets} targets of the plan`)
     print(`the longest turn ${Math.round(longestMs)} ms, ${Math.round(moreMb)} MB more`)

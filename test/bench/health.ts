@@ -20,7 +20,7 @@ class Mouth implements Store {
   readonly shared = true
   readonly trouble = undefined
   readonly refusals = new Refusals()
-  audience: StoreSubscriber | undefined
+  subscriber: StoreSubscriber | undefined
   proberWriter(): never {
     throw new Error('nobody probes here')
   }
@@ -35,8 +35,8 @@ class Mouth implements Store {
   async readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {
     return []
   }
-  async listen(audience: StoreSubscriber): Promise<void> {
-    this.audience = audience
+  async listen(subscriber: StoreSubscriber): Promise<void> {
+    this.subscriber = subscriber
   }
   repeat(): void {}
   async close(): Promise<void> {}
@@ -76,7 +76,7 @@ export async function run(): Promise<void> {
     let tookMs = 0
     for (const prober of probers) {
       const votes = votesOf('up')
-      tookMs += took(() => store.audience!.votes(prober, votes, true))
+      tookMs += took(() => store.subscriber!.votes(prober, votes, true))
     }
     return `${tookMs.toFixed(0)} ms`
   }
@@ -90,18 +90,18 @@ export async function run(): Promise<void> {
   const slots = Int32Array.from(members, (_, i) => i)
   console.log(`adopted, ${TARGETS} members of one service: ${ms(() => health.adopt(plan, slots))}`)
   console.log(`all of it heard again: ${hearAll()}`)
-  const gone = ms(() => probers.forEach((prober) => store.audience!.gone(prober)))
+  const gone = ms(() => probers.forEach((prober) => store.subscriber!.gone(prober)))
   console.log(`all probers gone: ${gone}, and heard again: ${hearAll()}`)
-  for (const prober of probers) store.audience!.votes(prober, [], true)
+  for (const prober of probers) store.subscriber!.votes(prober, [], true)
   const three = probers.slice(0, 3)
-  for (const prober of three) store.audience!.votes(prober, votesOf('up'), true)
+  for (const prober of three) store.subscriber!.votes(prober, votesOf('up'), true)
   const downs = votesOf('down')
-  store.audience!.votes(three[0]!, downs, false)
-  console.log(`a batch of ${TARGETS} deciding votes: ${ms(() => store.audience!.votes(three[1]!, downs, false))}`)
+  store.subscriber!.votes(three[0]!, downs, false)
+  console.log(`a batch of ${TARGETS} deciding votes: ${ms(() => store.subscriber!.votes(three[1]!, downs, false))}`)
   const ups = votesOf('up').slice(0, 1000)
-  store.audience!.votes(three[0]!, ups, false)
+  store.subscriber!.votes(three[0]!, ups, false)
   console.log(
-    `1000 deciding votes one by one: ${ms(() => ups.forEach((one) => store.audience!.votes(three[1]!, [one], false)))}`,
+    `1000 deciding votes one by one: ${ms(() => ups.forEach((one) => store.subscriber!.votes(three[1]!, [one], false)))}`,
   )
   console.log(`a snapshot: ${ms(() => health.snapshot())}; all of it holds ${(heldMb() - emptyMb).toFixed(0)} MB`)
   await health.stop()

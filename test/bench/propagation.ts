@@ -93,7 +93,7 @@ async function startRedis(address: string): Promise<ChildProcess> {
 class Prober {
   readonly #store: Awaited<ReturnType<typeof openRedisStore>>
   readonly #identity: ProberIdentity
-  readonly #board: ProberWriter
+  readonly #writer: ProberWriter
   readonly #targets: readonly string[]
   #sequence = 0
   #timer: NodeJS.Timeout | undefined
@@ -101,12 +101,12 @@ class Prober {
   constructor(url: string, region: string, targets: readonly string[]) {
     this.#identity = { name: `bench-${region}`, region, bootId: `${process.pid}-${region}` }
     this.#store = openRedisStore(url)
-    this.#board = this.#store.proberWriter(this.#identity)
+    this.#writer = this.#store.proberWriter(this.#identity)
     this.#targets = targets
   }
 
   async start(): Promise<void> {
-    await this.#board.replace(this.#targets.map((target) => voteOf(target, 'up')))
+    await this.#writer.replace(this.#targets.map((target) => voteOf(target, 'up')))
     await this.#beat()
     this.#timer = setInterval(() => void this.#beat(), 1000)
   }
@@ -114,11 +114,11 @@ class Prober {
   async #beat(): Promise<void> {
     const configHash = hashTargets(this.#targets)
     const sequence = ++this.#sequence
-    await this.#board.heartbeat({ prober: this.#identity, sequence, configHash, overdue: 0, overdueAgeMs: 0 })
+    await this.#writer.heartbeat({ prober: this.#identity, sequence, configHash, overdue: 0, overdueAgeMs: 0 })
   }
 
   says(target: string, value: VoteValue): Promise<void> {
-    return this.#board.change(voteOf(target, value))
+    return this.#writer.change(voteOf(target, value))
   }
 
   async stop(): Promise<void> {

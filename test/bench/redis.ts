@@ -59,16 +59,16 @@ const beatOf = (prober: ProberIdentity, sequence: number) => ({
 
 async function state(server: RedisServer, probers: number, targets: number, runs: number): Promise<void> {
   const store = openRedisStore(server.url())
-  const boards = Array.from({ length: probers }, (_, i) => ({
+  const writers = Array.from({ length: probers }, (_, i) => ({
     prober: identity(i),
-    board: store.proberWriter(identity(i)),
+    writer: store.proberWriter(identity(i)),
   }))
-  for (const [i, { board }] of boards.entries())
-    await board.replace(Array.from({ length: targets }, (_, t) => voteOf(i, t)))
+  for (const [i, { writer }] of writers.entries())
+    await writer.replace(Array.from({ length: targets }, (_, t) => voteOf(i, t)))
   let sequence = 0
   const beats = setInterval(() => {
     sequence++
-    for (const { prober, board } of boards) void board.heartbeat(beatOf(prober, sequence))
+    for (const { prober, writer } of writers) void writer.heartbeat(beatOf(prober, sequence))
   }, HEARTBEAT_MS)
   const figures: Figures[] = []
   for (let i = 0; i < runs; i++) figures.push(await readApart(server.url(), probers, targets))
@@ -143,14 +143,14 @@ async function quiet(server: RedisServer, seconds: number, runs: number): Promis
     const [probing, serving] = [openRedisStore(server.url()), openRedisStore(server.url())]
     stores.push(probing, serving)
     const prober = identity(i)
-    const board = probing.proberWriter(prober)
-    await board.replace(Array.from({ length: 100 }, (_, t) => voteOf(i, t)))
-    sayings.push(() => void board.heartbeat(beatOf(prober, sequence)))
+    const writer = probing.proberWriter(prober)
+    await writer.replace(Array.from({ length: 100 }, (_, t) => voteOf(i, t)))
+    sayings.push(() => void writer.heartbeat(beatOf(prober, sequence)))
     const node = { name: `node-${i}`, bootId: crypto.randomUUID() }
-    const nodeBoard = serving.nodeWriter(node)
+    const nodeWriter = serving.nodeWriter(node)
     const hash = '0123456789abcdef'
     sayings.push(
-      () => void nodeBoard.heartbeat({ node, sequence, version: '0.1.0', view: hash, plan: hash, verdicts: hash }),
+      () => void nodeWriter.heartbeat({ node, sequence, version: '0.1.0', view: hash, plan: hash, verdicts: hash }),
     )
   }
   const deaf: StoreSubscriber = { votes: () => {}, retired: () => {}, heartbeat: () => {}, gone: () => {} }
@@ -187,11 +187,11 @@ async function quiet(server: RedisServer, seconds: number, runs: number): Promis
 async function latency(server: RedisServer, changes: number): Promise<void> {
   const probing = openRedisStore(server.url())
   const nodes = [0, 1, 2].map(() => openRedisStore(server.url()))
-  const board = probing.proberWriter(identity(0))
-  await board.replace(Array.from({ length: 100 }, (_, t) => voteOf(0, t)))
+  const writer = probing.proberWriter(identity(0))
+  await writer.replace(Array.from({ length: 100 }, (_, t) => voteOf(0, t)))
   let heard = 0
   let all: (() => void) | undefined
-  const audience: StoreSubscriber = {
+  const subscriber: StoreSubscriber = {
     votes: (_, votes, whole) => {
       if (!whole && votes.length > 0 && ++heard === nodes.length) all?.()
     },
@@ -199,13 +199,13 @@ async function latency(server: RedisServer, changes: number): Promise<void> {
     heartbeat: () => {},
     gone: () => {},
   }
-  for (const node of nodes) await node.listen(audience, new AbortController().signal)
+  for (const node of nodes) await node.listen(subscriber, new AbortController().signal)
   const took: number[] = []
   for (let i = 0; i < changes; i++) {
     heard = 0
     const done = new Promise<void>((resolve) => (all = resolve))
     const startMs = performance.now()
-    void board.change({ ...voteOf(0, i % 100), value: i % 2 ? 'up' : 'down' })
+    void writer.change({ ...voteOf(0, i % 100), value: i % 2 ? 'up' : 'down' })
     await done
     took.push(performance.now() - startMs)
     await wait(Math.random() * 5)

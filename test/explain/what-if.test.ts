@@ -8,13 +8,13 @@ import { vote } from '../support/plans.ts'
 import { type Rig, SERVICES, SITES, startRig } from './rig.ts'
 
 let rig: Rig
-let boards: ProberWriter[]
+let writers: ProberWriter[]
 beforeAll(async () => {
   rig = await startRig({ real: true })
-  boards = ['eu-1', 'us-1', 'ap-1'].map((name) =>
+  writers = ['eu-1', 'us-1', 'ap-1'].map((name) =>
     rig.store.proberWriter({ name, region: name.slice(0, 2), bootId: name }),
   )
-  for (const board of boards) await board.replace(rig.made.plan.targets.map(({ id }) => vote(id, 'up')))
+  for (const writer of writers) await writer.replace(rig.made.plan.targets.map(({ id }) => vote(id, 'up')))
 })
 afterAll(() => rig.stop())
 
@@ -45,7 +45,7 @@ test('drained and down, under overrides, drains and brakes of every kind', async
     // some state to begin with
     for (const { id } of targets) {
       const value = random() % 3 === 0 ? 'down' : 'up'
-      for (const board of boards) await board.change(vote(id, value))
+      for (const writer of writers) await writer.change(vote(id, value))
     }
     const service = one(CHECKED)
     const alone = { site: 'lhr', service: one(['near', 'spread']) }
@@ -76,7 +76,7 @@ test('drained and down, under overrides, drains and brakes of every kind', async
       const assumed = suppose(down, [])
       const hit = members.filter((member) => down.includes(`${member.site}/${member.service}`))
       for (const id of hit.flatMap((member) => member.targets)) {
-        for (const board of boards) await board.change(vote(id, 'down'))
+        for (const writer of writers) await writer.change(vote(id, 'down'))
       }
       expect(wordsIn(assumed.health), `down ${down.join()}`).toEqual(wordsIn(rig.table))
       for (const what of assumed.of.values()) seen[what]++

@@ -226,21 +226,21 @@ test('4,000 cases with votes, drains and forces through NodeHealth', async () =>
   const { targets } = real.made.plan
   const probers = ['eu-1', 'us-1', 'ap-1'].map((name) => {
     const region = name.slice(0, 2)
-    return { name, board: real.store.proberWriter({ name, region, bootId: name }), said: new Map<string, string>() }
+    return { name, writer: real.store.proberWriter({ name, region, bootId: name }), said: new Map<string, string>() }
   })
   const patterns = [...Object.keys(SITES), 'fra/near', 'lhr/near/192.0.2.40', 'iad/ruled', 'sin/listed']
-  for (const { board, said } of probers) {
-    await board.replace(targets.map(({ id }) => vote(id, 'up')))
+  for (const { writer, said } of probers) {
+    await writer.replace(targets.map(({ id }) => vote(id, 'up')))
     for (const { id } of targets) said.set(id, 'up')
   }
   const told: Explanation[] = []
   for (let i = 0; i < 200; i++) {
-    for (const { board, said } of probers) {
+    for (const { writer, said } of probers) {
       for (let votes = random() % 4; votes > 0; votes--) {
         const { id } = pick(random, targets)
         const value = pick(random, ['up', 'up', 'down', 'abstain'] as const)
         said.set(id, value)
-        await board.change(vote(id, value, { moving: random() % 8 === 0 }))
+        await writer.change(vote(id, value, { moving: random() % 8 === 0 }))
       }
     }
     const action = pick(random, ['drain', 'up', 'down', 'undone', 'undone', 'undone'] as const)

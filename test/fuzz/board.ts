@@ -222,7 +222,7 @@ class HostileBoard {
 }
 
 /** As a RedisStore is to those who listen, without Redis. */
-function makeStore(refusals: Refusals, listeners: Listener[], open: (audience: StoreSubscriber) => Listener): Store {
+function makeStore(refusals: Refusals, listeners: Listener[], open: (subscriber: StoreSubscriber) => Listener): Store {
   const inner = new MemoryStore()
   return {
     shared: true,
@@ -231,7 +231,7 @@ function makeStore(refusals: Refusals, listeners: Listener[], open: (audience: S
     proberWriter: (prober) => inner.proberWriter(prober),
     nodeWriter: (node) => inner.nodeWriter(node),
     readMembers: async () => [],
-    listen: async (audience) => void listeners.push(open(audience)),
+    listen: async (subscriber) => void listeners.push(open(subscriber)),
     repeat: (prober) => listeners.forEach((listener) => listener.repeat(prober)),
     close: async () => {},
   }
@@ -251,9 +251,9 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
   const intern = new Intern()
   const listeners: Listener[] = []
   let turn = 0
-  const store = makeStore(refusals, listeners, (audience) => {
+  const store = makeStore(refusals, listeners, (subscriber) => {
     const settings = {
-      subscriber: audience,
+      subscriber: subscriber,
       reader,
       intern,
       refusals,
@@ -268,7 +268,7 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
   const health = new NodeHealth({ table: makeHealthTable(), store, node: { name: 'self', version: '1' } })
   const wanted = spec(...MEMBERS.map((name, i) => member(name, [TARGETS[i]!], { probers: 3 })))
   const identity = { name: 'own', region: 'eu', bootId: 'b' }
-  const duty = new OwnTargets({
+  const ownTargets = new OwnTargets({
     identity,
     store,
     capacity: { threads: 1, rate: 1e9 },
@@ -281,8 +281,8 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
       wanted,
       Int32Array.from(MEMBERS, (_, i) => i),
     )
-    duty.start()
-    duty.setTargets(wanted.targets)
+    ownTargets.start()
+    ownTargets.setTargets(wanted.targets)
     for (const listener of listeners) await listener.sync()
     while (!done(board.items) && findings.length === 0) {
       for (let i = 0; i < FEW_TURNS && findings.length === 0; i++) {
@@ -303,7 +303,7 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
       findings.push(...judge(health, refusals, lines))
     }
   } finally {
-    duty.stop()
+    ownTargets.stop()
     await health.stop()
     for (const listener of listeners) listener.close()
     reader.close()

@@ -64,20 +64,20 @@ export class Bus {
   change(prober: ProberIdentity, vote: Vote): void {
     if (this.#away) return
     this.posted.get(prober.name)?.votes.set(vote.target, vote)
-    for (const link of this.links) if (link.isUp) void link.boardOf(prober).change(vote)
+    for (const link of this.links) if (link.isUp) void link.writerOf(prober).change(vote)
   }
 
   retire(prober: ProberIdentity, targets: readonly string[]): void {
     if (this.#away) return
     for (const target of targets) this.posted.get(prober.name)?.votes.delete(target)
-    for (const link of this.links) if (link.isUp) void link.boardOf(prober).retire(targets)
+    for (const link of this.links) if (link.isUp) void link.writerOf(prober).retire(targets)
   }
 
   beat(beat: Heartbeat): void {
     if (this.#away) return
     const posted = this.posted.get(beat.prober.name)
     if (posted !== undefined) posted.beat = beat
-    for (const link of this.links) if (link.isUp) void link.boardOf(beat.prober).heartbeat(beat)
+    for (const link of this.links) if (link.isUp) void link.writerOf(beat.prober).heartbeat(beat)
   }
 
   /** A node's side. */
@@ -92,7 +92,7 @@ export class Link implements Store {
   readonly refusals = new Refusals()
   readonly #bus: Bus
   readonly #memory: MemoryStore
-  readonly #audiences = new Set<StoreSubscriber>()
+  readonly #subscribers = new Set<StoreSubscriber>()
   #cut = false
   #bootId = ''
 
@@ -120,24 +120,24 @@ export class Link implements Store {
     if (!this.isUp) return
     for (const posted of this.#bus.posted.values()) this.carry(posted)
     const overrides = [...this.#bus.overrides.values()]
-    for (const audience of this.#audiences) {
-      audience.overrides?.(overrides, true)
-      for (const name of this.#bus.forgotten) audience.forgotten?.(name)
+    for (const subscriber of this.#subscribers) {
+      subscriber.overrides?.(overrides, true)
+      for (const name of this.#bus.forgotten) subscriber.forgotten?.(name)
     }
   }
 
   carry({ prober, votes, beat }: Posted): void {
-    void this.boardOf(prober).replace([...votes.values()])
-    if (beat !== undefined) void this.boardOf(prober).heartbeat(beat)
+    void this.writerOf(prober).replace([...votes.values()])
+    if (beat !== undefined) void this.writerOf(prober).heartbeat(beat)
   }
 
-  boardOf(prober: ProberIdentity): ProberWriter {
+  writerOf(prober: ProberIdentity): ProberWriter {
     return this.#memory.proberWriter(prober)
   }
 
   /** What the node hears when a prober's lease has run out. */
   silence(prober: ProberIdentity): void {
-    for (const audience of this.#audiences) audience.gone(prober)
+    for (const subscriber of this.#subscribers) subscriber.gone(prober)
   }
 
   proberWriter(): ProberWriter {
@@ -168,7 +168,7 @@ export class Link implements Store {
         reach()
         bus.overrides = mergeOverrides(bus.overrides, entries)
         for (const link of bus.links)
-          if (link.isUp) for (const audience of link.#audiences) audience.overrides?.(entries, false)
+          if (link.isUp) for (const subscriber of link.#subscribers) subscriber.overrides?.(entries, false)
         return entries.map(({ pattern }) => bus.overrides.get(pattern)!)
       },
       forget: async (prober) => {
@@ -176,7 +176,7 @@ export class Link implements Store {
         bus.posted.delete(prober)
         bus.forgotten.add(prober)
         for (const link of bus.links)
-          if (link.isUp) for (const audience of link.#audiences) audience.forgotten?.(prober)
+          if (link.isUp) for (const subscriber of link.#subscribers) subscriber.forgotten?.(prober)
       },
     }
   }
@@ -189,10 +189,10 @@ export class Link implements Store {
     )
   }
 
-  async listen(audience: StoreSubscriber, signal: AbortSignal): Promise<void> {
-    this.#audiences.add(audience)
-    signal.addEventListener('abort', () => this.#audiences.delete(audience), { once: true })
-    const others = { ...audience }
+  async listen(subscriber: StoreSubscriber, signal: AbortSignal): Promise<void> {
+    this.#subscribers.add(subscriber)
+    signal.addEventListener('abort', () => this.#subscribers.delete(subscriber), { once: true })
+    const others = { ...subscriber }
     delete others.overrides // those are on the bus: nothing is heard of them before it is reached
     await this.#memory.listen(others, signal)
     this.connect()
@@ -209,6 +209,6 @@ export class Link implements Store {
   }
 
   #hear(beat: NodeHeartbeat): void {
-    for (const audience of this.#audiences) audience.node?.(beat)
+    for (const subscriber of this.#subscribers) subscriber.node?.(beat)
   }
 }

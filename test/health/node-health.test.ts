@@ -24,7 +24,7 @@ class Rig {
   readonly changes: string[] = []
   readonly troubles: string[] = []
   readonly health: NodeHealth
-  readonly boards = new Map<string, ProberWriter>()
+  readonly writers = new Map<string, ProberWriter>()
   #generation = 0
 
   constructor(settings: { file?: string; store?: Store } = {}) {
@@ -43,15 +43,16 @@ class Rig {
     this.health.adopt(next, this.slots.assign(names, ++this.#generation)!)
   }
 
-  board(prober: string): ProberWriter {
+  writer(prober: string): ProberWriter {
     const region = prober.split('-')[0]!
-    const board = this.boards.get(prober) ?? this.store.proberWriter({ name: prober, region, bootId: `${prober} boot` })
-    this.boards.set(prober, board)
-    return board
+    const writer =
+      this.writers.get(prober) ?? this.store.proberWriter({ name: prober, region, bootId: `${prober} boot` })
+    this.writers.set(prober, writer)
+    return writer
   }
 
   async say(prober: string, target: string, value: VoteValue, moving = false): Promise<void> {
-    await this.board(prober).change(vote(target, value, { moving }))
+    await this.writer(prober).change(vote(target, value, { moving }))
   }
 
   state(name: string): string {
@@ -129,8 +130,8 @@ describe('verdicts', () => {
     await rig.say('eu-1', 't2', 'down')
     for (const value of ['abstain', 'retire', 'silence']) {
       if (value === 'abstain') for (const id of ['t1', 't2']) await rig.say('eu-1', id, 'abstain')
-      else if (value === 'retire') await rig.board('eu-1').retire(['t1', 't2'])
-      else await rig.board('eu-1').replace([])
+      else if (value === 'retire') await rig.writer('eu-1').retire(['t1', 't2'])
+      else await rig.writer('eu-1').replace([])
       expect([rig.state(A), rig.state(B)]).toEqual(['up', 'down'])
       expect([rig.status(A).held, rig.status(B).held]).toEqual([true, true])
     }
@@ -143,15 +144,15 @@ describe('verdicts', () => {
     await other.health.start()
     other.adopt(spec(member(A, ['t1'])))
     const probers = ['eu-1', 'us-1', 'ap-1'].map((name) => ({ name, region: name.slice(0, 2), bootId: name }))
-    const boards = probers.map((prober) => store.proberWriter(prober))
-    for (const board of boards) await board.replace([vote('t1', 'up')])
+    const writers = probers.map((prober) => store.proberWriter(prober))
+    for (const writer of writers) await writer.replace([vote('t1', 'up')])
     await vi.advanceTimersByTimeAsync(2900)
-    await boards[0]!.replace([vote('t1', 'down')])
+    await writers[0]!.replace([vote('t1', 'down')])
     await vi.advanceTimersByTimeAsync(200)
     expect(other.health.snapshot().probers.map(({ live }) => live)).toEqual([true, false, false])
     expect(other.state(A)).toBe('up') // one of three in the roster is not enough
     expect(other.status(A)).toMatchObject({ held: true }) // and what the silent ones said last counts no more
-    await boards[1]!.replace([vote('t1', 'down')])
+    await writers[1]!.replace([vote('t1', 'down')])
     expect(other.state(A)).toBe('down')
     await vi.advanceTimersByTimeAsync(25 * 3_600_000)
     expect(other.state(A)).toBe('down')
@@ -205,7 +206,7 @@ describe('a reload', () => {
     await rig.say('eu-1', 't2', 'up')
     await rig.say('eu-1', 't2', 'down')
     rig.adopt(spec(member(A, ['t3']), member(B, ['t4'])))
-    await rig.board('eu-1').retire(['t1', 't2'])
+    await rig.writer('eu-1').retire(['t1', 't2'])
     expect([rig.state(A), rig.state(B)]).toEqual(['up', 'down'])
     expect(rig.status(A).held).toBe(true)
     await rig.say('eu-1', 't3', 'up')
@@ -257,7 +258,7 @@ describe('a reload', () => {
     await rig.say('eu-1', 't1', 'down')
     expect(rig.state(A)).toBe('down')
     await rig.say('eu-1', 't1', 'up')
-    await rig.board('eu-1').retire(['t1'])
+    await rig.writer('eu-1').retire(['t1'])
     expect(rig.status(A)).toMatchObject({ state: 'up', held: true })
     rig.adopt(spec(member(A, ['t1'])))
     await rig.say('eu-1', 't1', 'down')
@@ -270,7 +271,7 @@ describe('a reload', () => {
     await rig.say('eu-1', 't1', 'down')
     rig.adopt(spec(member(A, [])))
     expect(rig.state(A)).toBe('up')
-    await rig.board('eu-1').retire(['t1'])
+    await rig.writer('eu-1').retire(['t1'])
     rig.adopt(spec(member(A, ['t1'])))
     expect(rig.status(A)).toMatchObject({ state: 'up', held: true })
     await rig.say('eu-1', 't1', 'down')
@@ -286,7 +287,7 @@ describe('a reload', () => {
     await rig.say('eu-1', 't1', 'up')
     await rig.say('eu-1', 't1', 'down')
     rig.adopt(spec())
-    await rig.board('eu-1').retire(['t1'])
+    await rig.writer('eu-1').retire(['t1'])
     rig.adopt(spec(member(A, ['t1'])))
     expect(rig.state(A)).toBe('down')
   })
@@ -439,12 +440,12 @@ describe('a restart', () => {
     const store = new MemoryStore(3_600_000)
     const listen = store.listen.bind(store)
     let heard: StoreSubscriber | undefined
-    store.listen = (audience, signal) => listen((heard = audience), signal)
+    store.listen = (subscriber, signal) => listen((heard = subscriber), signal)
     rig = new Rig({ store })
     await rig.health.start()
     rig.adopt(spec(member(A, ['t1'])))
-    const board = store.proberWriter({ name: 'eu-1', region: 'eu', bootId: 'one' })
-    await board.replace([vote('t1', 'up')])
+    const writer = store.proberWriter({ name: 'eu-1', region: 'eu', bootId: 'one' })
+    await writer.replace([vote('t1', 'up')])
     heard!.absent!('eu-1', 0)
     heard!.absent!('eu-2', 3_600_000)
     heard!.absent!('eu-3', 25 * 3_600_000)
@@ -452,7 +453,7 @@ describe('a restart', () => {
       { prober: 'eu-1', region: 'eu', live: true },
       { prober: 'eu-2', live: false },
     ])
-    await board.replace([vote('t1', 'down')])
+    await writer.replace([vote('t1', 'down')])
     expect(rig.status(A)).toMatchObject({ state: 'up', held: true })
   })
 

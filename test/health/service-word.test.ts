@@ -61,7 +61,7 @@ test.each([1, 2, 3])('seed %i: nobody keeps what is no longer true', async (seed
     health.adopt(spec(...present), slots.assign(names, generation)!, '', words)
   }
   adopt(1)
-  const board = memory.proberWriter({ name: 'eu-1', region: 'eu', bootId: 'boot' })
+  const writer = memory.proberWriter({ name: 'eu-1', region: 'eu', bootId: 'boot' })
   for (let step = 0; step < 150; step++) {
     const one = present[random(present.length)]!
     const turn = random(12)
@@ -72,7 +72,7 @@ test.each([1, 2, 3])('seed %i: nobody keeps what is no longer true', async (seed
       present = members.filter(() => random(4) > 0)
       if (SERVICES.some((service) => !present.some(({ name }) => name.includes(`/${service}/`)))) present = members
       adopt(step + 2)
-    } else await board.change(vote(one.targets[0]!, random(5) > 0 ? 'down' : 'up'))
+    } else await writer.change(vote(one.targets[0]!, random(5) > 0 ? 'down' : 'up'))
     for (const [service, word] of words) {
       expect(table[word], service).not.toBe(UNWATCHED)
       expect(kept.get(`${word} ${table[word]}`) ?? wordsOf(service), service).toBe(wordsOf(service))

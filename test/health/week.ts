@@ -101,7 +101,7 @@ interface Probed {
   next: number
 }
 
-/** A prober as probe/prober.ts is one: real tracks, its own clock, and a board that brings back what was lost. */
+/** A prober as probe/prober.ts is one: real tracks, its own clock, and a writer that restores what was lost. */
 export class Prober {
   readonly name: string
   readonly region: string

@@ -1,4 +1,4 @@
-/** Several threads' boards as one: what the Store hears of them. */
+/** Several threads' writers as one: what the Store hears of them. */
 import { beforeEach, expect, test } from 'vitest'
 import type { Heartbeat } from '../../src/health/store.ts'
 import { MergedWriter } from '../../src/probe/merge.ts'
@@ -11,7 +11,7 @@ let merged: MergedWriter
 beforeEach(() => {
   heard = []
   beats = []
-  const board = {
+  const writer = {
     replace: async () => void heard.push('replace'),
     change: async ({ target, value }: { target: string; value: string }) => void heard.push(`${target} ${value}`),
     retire: async (targets: readonly string[]) => void heard.push(`retire ${targets.join(' ')}`),
@@ -19,7 +19,7 @@ beforeEach(() => {
   }
   merged = new MergedWriter({
     identity,
-    writer: board,
+    writer: writer,
     threads: 2,
     onBeat: (beat) => heard.push(`beat ${beat.sequence}`),
   })

@@ -1,5 +1,5 @@
 /**
- * Who probes what as probers come, go and fall silent, and as zones change: several duties around one board, each voting
+ * Who probes what as probers come, go and fall silent, and as zones change: several OwnTargets around one Store, each voting
  * on what it is given, on a clock of the test's own.
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -39,7 +39,7 @@ class SharedStore {
       proberWriter: (prober) => inner.proberWriter(prober),
       nodeWriter: (node) => inner.nodeWriter(node),
       readMembers: () => inner.readMembers(),
-      listen: (audience, signal) => inner.listen(audience, signal),
+      listen: (subscriber, signal) => inner.listen(subscriber, signal),
       close: () => inner.close(),
     }
   }
@@ -51,11 +51,11 @@ const INTERVAL_MS = 5000
 class Peer {
   readonly identity: ProberIdentity
   readonly troubles: string[] = []
-  readonly duty: OwnTargets
+  readonly ownTargets: OwnTargets
   given: readonly string[] = []
   votes = true
   sees = (_id: string): 'up' | 'down' => 'up'
-  readonly #board: ProberWriter
+  readonly #writer: ProberWriter
   readonly #pending = new Map<string, NodeJS.Timeout>()
   readonly #beats: NodeJS.Timeout
   #sequence = 0
@@ -64,9 +64,9 @@ class Peer {
   constructor(store: SharedStore, name: string, region = 'eu', boot = 'one', rate = 5000) {
     this.identity = { name, region, bootId: boot }
     const way = store.way()
-    this.#board = way.proberWriter(this.identity)
-    void this.#board.replace([])
-    this.duty = new OwnTargets({
+    this.#writer = way.proberWriter(this.identity)
+    void this.#writer.replace([])
+    this.ownTargets = new OwnTargets({
       identity: this.identity,
       store: way,
       capacity: { threads: 1, rate },
@@ -74,23 +74,23 @@ class Peer {
       onTrouble: (trouble) => this.troubles.push(trouble),
     })
     this.#beats = setInterval(() => this.#beat(), HEARTBEAT_MS)
-    this.duty.start()
+    this.ownTargets.start()
   }
 
   #beat(): void {
     const beat = { prober: this.identity, sequence: ++this.#sequence, configHash: '', overdue: 0, overdueAgeMs: 0 }
-    if (this.beats) void this.#board.heartbeat(beat)
+    if (this.beats) void this.#writer.heartbeat(beat)
   }
 
   #give(ids: readonly string[]): void {
     const wanted = new Set(ids)
     const retired = this.given.filter((id) => !wanted.has(id))
     for (const id of retired) clearTimeout(this.#pending.get(id))
-    if (retired.length > 0) void this.#board.retire(retired)
+    if (retired.length > 0) void this.#writer.retire(retired)
     for (const id of ids) {
       if (this.given.includes(id)) continue
       const say = () => {
-        if (this.votes) void this.#board.change(vote(id, this.sees(id)))
+        if (this.votes) void this.#writer.change(vote(id, this.sees(id)))
       }
       this.#pending.set(id, setTimeout(say, INTERVAL_MS))
     }
@@ -98,7 +98,7 @@ class Peer {
   }
 
   stop(): void {
-    this.duty.stop()
+    this.ownTargets.stop()
     clearInterval(this.#beats)
     for (const timer of this.#pending.values()) clearTimeout(timer)
   }
@@ -187,11 +187,15 @@ describe('spreading', () => {
   test('probers of one plan share it by the assignment, each target with as many as it asks', async () => {
     const plan = targets(200, 2)
     const all = [join('a', 'eu'), join('b', 'us'), join('c', 'eu'), join('d', 'ap')]
-    for (const peer of all) peer.duty.setTargets(plan)
+    for (const peer of all) peer.ownTargets.setTargets(plan)
     await pass(20_000)
     for (const peer of all) {
       expect(peer.given.toSorted()).toEqual(due(peer, all, plan).toSorted())
-      expect([peer.duty.planned, peer.duty.assigned, peer.duty.leaving]).toEqual([200, peer.given.length, 0])
+      expect([peer.ownTargets.planned, peer.ownTargets.assigned, peer.ownTargets.leaving]).toEqual([
+        200,
+        peer.given.length,
+        0,
+      ])
       expect(peer.troubles).toEqual([])
     }
     expect(plan.every(({ id }) => ear.on(id).length === 2)).toBe(true)
@@ -200,19 +204,23 @@ describe('spreading', () => {
   test('one that joins takes its share, and nobody gives a target up before it has voted', async () => {
     const plan = targets(100, 2)
     const [a, b] = [join('a'), join('b')]
-    for (const peer of [a, b]) peer.duty.setTargets(plan)
+    for (const peer of [a, b]) peer.ownTargets.setTargets(plan)
     await pass(20_000)
     const c = join('c')
     c.votes = false
-    c.duty.setTargets(plan)
+    c.ownTargets.setTargets(plan)
     expect(await fewest(plan, 30_000)).toBe(2)
-    expect([a.given.length, b.given.length, a.duty.leaving + b.duty.leaving]).toEqual([100, 100, c.given.length])
+    expect([a.given.length, b.given.length, a.ownTargets.leaving + b.ownTargets.leaving]).toEqual([
+      100,
+      100,
+      c.given.length,
+    ])
     expect(c.given.toSorted()).toEqual(due(c, peers, plan).toSorted())
     c.stop()
     peers.pop()
     await pass(LEASE_MS + 200)
-    expect(a.duty.leaving).toBe(0)
-    join('c', 'eu', 'two').duty.setTargets(plan)
+    expect(a.ownTargets.leaving).toBe(0)
+    join('c', 'eu', 'two').ownTargets.setTargets(plan)
     expect(await fewest(plan, 20_000)).toBe(2)
     expect(plan.every(({ id }) => ear.on(id).length === 2)).toBe(true)
     for (const peer of peers) expect(peer.given.toSorted()).toEqual(due(peer, peers, plan).toSorted())
@@ -221,11 +229,11 @@ describe('spreading', () => {
   test('a successor that never votes is waited for as long as that, and named after five minutes', async () => {
     const plan = targets(40, 1)
     const a = join('a')
-    a.duty.setTargets(plan)
+    a.ownTargets.setTargets(plan)
     await pass(20_000)
     const b = join('b')
     b.votes = false
-    b.duty.setTargets(plan)
+    b.ownTargets.setTargets(plan)
     await pass(5 * 60_000 - 2000)
     expect([a.given.length, a.troubles]).toEqual([40, []])
     await pass(60 * 60_000)
@@ -237,7 +245,7 @@ describe('spreading', () => {
   test('when one falls silent its targets go to the next in the order at once', async () => {
     const plan = targets(100, 1)
     const [a, b, c] = [join('a'), join('b'), join('c')]
-    for (const peer of [a, b, c]) peer.duty.setTargets(plan)
+    for (const peer of [a, b, c]) peer.ownTargets.setTargets(plan)
     await pass(30_000)
     b.beats = false
     b.stop()
@@ -250,12 +258,12 @@ describe('spreading', () => {
   test('a prober that starts again moves nothing', async () => {
     const plan = targets(100, 2)
     const [a, b, c] = [join('a'), join('b'), join('c')]
-    for (const peer of [a, b, c]) peer.duty.setTargets(plan)
+    for (const peer of [a, b, c]) peer.ownTargets.setTargets(plan)
     await pass(30_000)
     const before = [a.given, b.given]
     c.stop()
     const again = join('c', 'eu', 'two')
-    again.duty.setTargets(plan)
+    again.ownTargets.setTargets(plan)
     await pass(20_000)
     expect([a.given, b.given]).toEqual(before)
     expect(again.given.toSorted()).toEqual(c.given.toSorted())
@@ -264,7 +272,7 @@ describe('spreading', () => {
   test('alone without a shared store everything is its own, at once', () => {
     const alone = new Peer(new SharedStore(false), 'a')
     peers.push(alone)
-    alone.duty.setTargets(targets(10, 3))
+    alone.ownTargets.setTargets(targets(10, 3))
     expect(alone.given).toHaveLength(10)
   })
 })
@@ -273,7 +281,7 @@ describe('trouble with the store', () => {
   test('while it lasts, and for a lease after it, silence moves nothing; what is silent then is gone', async () => {
     const plan = targets(60, 1)
     const [a, b] = [join('a'), join('b')]
-    for (const peer of [a, b]) peer.duty.setTargets(plan)
+    for (const peer of [a, b]) peer.ownTargets.setTargets(plan)
     await pass(30_000)
     const before = a.given
     expect(before.length).toBeLessThan(60)
@@ -292,7 +300,7 @@ describe('trouble with the store', () => {
   test('who is heard again after it keeps its targets', async () => {
     const plan = targets(60, 1)
     const [a, b] = [join('a'), join('b')]
-    for (const peer of [a, b]) peer.duty.setTargets(plan)
+    for (const peer of [a, b]) peer.ownTargets.setTargets(plan)
     await pass(30_000)
     const before = [a.given, b.given]
     store.trouble = 'no connection for 1s'
@@ -308,11 +316,11 @@ describe('trouble with the store', () => {
   test('the time of those that leave does not run in it', async () => {
     const plan = targets(40, 1)
     const a = join('a')
-    a.duty.setTargets(plan)
+    a.ownTargets.setTargets(plan)
     await pass(20_000)
     const b = join('b')
     b.votes = false
-    b.duty.setTargets(plan)
+    b.ownTargets.setTargets(plan)
     await pass(1000)
     store.trouble = 'no connection for 1s'
     await pass(20 * 60_000)
@@ -324,11 +332,11 @@ describe('trouble with the store', () => {
   test('a prober that starts in it takes nothing before it has read whose the targets are', async () => {
     const plan = targets(60, 1)
     const a = join('a')
-    a.duty.setTargets(plan)
+    a.ownTargets.setTargets(plan)
     await pass(20_000)
     store.trouble = 'connection refused for 3s'
     const b = join('b')
-    b.duty.setTargets(plan)
+    b.ownTargets.setTargets(plan)
     await pass(60_000)
     expect(b.given).toEqual([])
     expect(b.troubles).toEqual([
@@ -344,10 +352,10 @@ const [old, edited] = [targets(20, 2, 'old'), targets(20, 2, 'new')]
 /** A node that serves the plan, and says so from now on. */
 const node = async (plan: readonly Target[], name = 'n1') => {
   const identity = { name, bootId: 'one' }
-  const board = store.inner.nodeWriter(identity)
+  const writer = store.inner.nodeWriter(identity)
   let sequence = performance.now()
   const beat = { node: identity, version: '', view: '', plan: hashTargets(ids(plan)), verdicts: '' }
-  const say = () => board.heartbeat({ ...beat, sequence: sequence++ })
+  const say = () => writer.heartbeat({ ...beat, sequence: sequence++ })
   clearInterval(nodes.get(name))
   nodes.set(
     name,
@@ -359,11 +367,11 @@ const node = async (plan: readonly Target[], name = 'n1') => {
 describe('zones that change', () => {
   test('an edited check: the old one is probed until the new one has all its votes and every node serves it', async () => {
     const all = [join('a', 'eu'), join('b', 'us'), join('c', 'ap')]
-    for (const peer of all) peer.duty.setTargets(old)
+    for (const peer of all) peer.ownTargets.setTargets(old)
     await node(old)
     await node(old, 'n2')
     await pass(20_000)
-    for (const peer of all) peer.duty.setTargets(edited)
+    for (const peer of all) peer.ownTargets.setTargets(edited)
     expect(await fewest(old, 30_000)).toBe(2) // the nodes serve the old ones still
     await node(edited)
     expect(await fewest(old, 30_000)).toBe(2)
@@ -371,16 +379,16 @@ describe('zones that change', () => {
     await pass(1000)
     expect(old.some(({ id }) => ear.on(id).length > 0)).toBe(false)
     expect(edited.every(({ id }) => ear.on(id).length === 2)).toBe(true)
-    for (const peer of all) expect(peer.duty.leaving).toBe(0)
+    for (const peer of all) expect(peer.ownTargets.leaving).toBe(0)
   })
 
   test('nodes first: the old one stays until the new one has votes, though not of this prober alone', async () => {
     const all = [join('a', 'eu'), join('b', 'us'), join('c', 'ap')]
-    for (const peer of all) peer.duty.setTargets(old)
+    for (const peer of all) peer.ownTargets.setTargets(old)
     await pass(20_000)
     await node(edited)
     all[1]!.votes = false
-    for (const peer of all) peer.duty.setTargets(edited)
+    for (const peer of all) peer.ownTargets.setTargets(edited)
     expect(await fewest(old, 30_000)).toBe(2)
     await pass(60 * 60_000) // for an hour at the most
     expect(old.some(({ id }) => ear.on(id).length > 0)).toBe(false)
@@ -388,12 +396,12 @@ describe('zones that change', () => {
 
   test('an edited check that never passes decides nothing: the old one stays, an hour at the most', async () => {
     const all = [join('a', 'eu'), join('b', 'us'), join('c', 'ap')]
-    for (const peer of all) peer.duty.setTargets(old)
+    for (const peer of all) peer.ownTargets.setTargets(old)
     await node(old)
     await pass(20_000)
     for (const peer of all) peer.sees = (id) => (id === 'new7' ? 'down' : 'up')
     await node(edited)
-    for (const peer of all) peer.duty.setTargets(edited)
+    for (const peer of all) peer.ownTargets.setTargets(edited)
     expect(await fewest(old, 60_000)).toBe(2)
     expect(ear.on('new7')).toHaveLength(2)
     await pass(60 * 60_000)
@@ -403,9 +411,9 @@ describe('zones that change', () => {
   test('where no node beats, the new votes are enough', async () => {
     const alone = new Peer(new SharedStore(false), 'a')
     peers.push(alone)
-    alone.duty.setTargets(old)
+    alone.ownTargets.setTargets(old)
     await pass(10_000)
-    alone.duty.setTargets(edited)
+    alone.ownTargets.setTargets(edited)
     await pass(INTERVAL_MS - 1000)
     expect(alone.given).toHaveLength(40)
     await pass(3000)
@@ -414,10 +422,10 @@ describe('zones that change', () => {
 
   test('what is removed and nothing put in its place goes when the nodes have caught up', async () => {
     const a = join('a')
-    a.duty.setTargets(old)
+    a.ownTargets.setTargets(old)
     await node(old)
     await pass(20_000)
-    a.duty.setTargets(old.slice(5))
+    a.ownTargets.setTargets(old.slice(5))
     await pass(20_000)
     expect(a.given).toHaveLength(20)
     await node(old.slice(5))
@@ -427,15 +435,15 @@ describe('zones that change', () => {
 
   test('what comes back before it went keeps being probed; new timing reaches the threads', async () => {
     const a = join('a')
-    a.duty.setTargets(old)
+    a.ownTargets.setTargets(old)
     await node(old)
     await pass(20_000)
-    a.duty.setTargets(edited)
+    a.ownTargets.setTargets(edited)
     await pass(2000)
     const faster = old.map((target) => ({ ...target, check: httpCheck({ intervalMs: 1000 }) }))
-    a.duty.setTargets(faster)
+    a.ownTargets.setTargets(faster)
     await pass(2000)
-    expect(a.duty.targets).toEqual(expect.arrayContaining(faster))
+    expect(a.ownTargets.targets).toEqual(expect.arrayContaining(faster))
     expect(old.every(({ id }) => ear.on(id).includes('a'))).toBe(true)
   })
 })
@@ -443,7 +451,7 @@ describe('zones that change', () => {
 test('a prober that starts takes its targets as soon as the Store has been read', async () => {
   store.trouble = 'is being connected to'
   const a = join('a')
-  a.duty.setTargets(old)
+  a.ownTargets.setTargets(old)
   await pass(2000)
   expect(a.given).toEqual([])
   store.trouble = undefined
@@ -455,7 +463,7 @@ describe('what an operator should read', () => {
   test('a prober without targets, once, after a lease, and why', async () => {
     const plan = targets(3, 1)
     const all = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((name) => join(name))
-    for (const peer of all) peer.duty.setTargets(plan)
+    for (const peer of all) peer.ownTargets.setTargets(plan)
     await pass(60_000)
     const idle = all.filter((peer) => peer.given.length === 0)
     expect(idle.length).toBeGreaterThanOrEqual(4)
@@ -465,7 +473,7 @@ describe('what an operator should read', () => {
       ])
     }
     const lone = join('z')
-    lone.duty.setTargets([])
+    lone.ownTargets.setTargets([])
     await pass(LEASE_MS - 500)
     expect(lone.troubles).toEqual([])
     await pass(60_000)
@@ -475,15 +483,15 @@ describe('what an operator should read', () => {
   test('more than it can check, once each time', async () => {
     const slow = new Peer(store, 'a', 'eu', 'one', 3)
     peers.push(slow)
-    slow.duty.setTargets(targets(20, 1))
+    slow.ownTargets.setTargets(targets(20, 1))
     await pass(5000)
-    slow.duty.setTargets(targets(30, 1))
+    slow.ownTargets.setTargets(targets(30, 1))
     await pass(5000)
     expect(slow.troubles).toHaveLength(1)
     expect(slow.troubles[0]).toContain('20 targets ask for 4 checks a second, and this prober begins at most 3')
-    slow.duty.setTargets(targets(5, 1))
+    slow.ownTargets.setTargets(targets(5, 1))
     await pass(60_000)
-    slow.duty.setTargets(targets(50, 1))
+    slow.ownTargets.setTargets(targets(50, 1))
     await pass(5000)
     expect(slow.troubles).toHaveLength(2)
   })
@@ -497,21 +505,21 @@ describe('what it hears', () => {
   const one = targets(50, 1).find(({ id }) => assign(id, 1, [a, b])[0] === 'b')!
   let given: readonly string[]
   let say: StoreSubscriber
-  let duty: OwnTargets
+  let ownTargets: OwnTargets
 
   /** Probes `one` though b, who has not voted on it yet, is to. */
   beforeEach(async () => {
-    const way: Store = { ...store.way(), listen: async (audience) => void (say = audience) }
+    const way: Store = { ...store.way(), listen: async (subscriber) => void (say = subscriber) }
     const quiet = { capacity: { threads: 1, rate: 5000 }, onTrouble: () => {} }
-    duty = new OwnTargets({ ...quiet, identity: a, store: way, onTargets: (list) => void (given = ids(list)) })
-    duty.start()
-    duty.setTargets([one])
+    ownTargets = new OwnTargets({ ...quiet, identity: a, store: way, onTargets: (list) => void (given = ids(list)) })
+    ownTargets.start()
+    ownTargets.setTargets([one])
     await pass(100)
     say.heartbeat(beat(b))
     await pass(100)
-    expect([given, duty.leaving]).toEqual([[one.id], 1])
+    expect([given, ownTargets.leaving]).toEqual([[one.id], 1])
   })
-  afterEach(() => duty.stop())
+  afterEach(() => ownTargets.stop())
 
   test('a vote ends the wait, an abstention does not, nor a vote that became one', async () => {
     say.votes(b, [vote(one.id, 'abstain')], false)
@@ -543,16 +551,16 @@ describe('what it hears', () => {
     say.heartbeat(beat(again))
     say.gone(b)
     await pass(2000)
-    expect([given, duty.leaving]).toEqual([[one.id], 1])
+    expect([given, ownTargets.leaving]).toEqual([[one.id], 1])
     say.gone(again)
     await pass(100)
-    expect([given, duty.leaving]).toEqual([[one.id], 0])
+    expect([given, ownTargets.leaving]).toEqual([[one.id], 0])
   })
 
   test('its own name at another boot is no vote of its own', async () => {
     say.gone(b)
     await pass(100)
-    duty.setTargets(targets(1, 1, 'new'))
+    ownTargets.setTargets(targets(1, 1, 'new'))
     say.votes({ ...a, bootId: 'zero' }, [vote('new0', 'up')], false)
     await pass(2000)
     expect(given).toContain(one.id)
@@ -562,10 +570,10 @@ describe('what it hears', () => {
   })
 
   test('what the plan takes back, and is no more its own, waits for the votes of those who have it', async () => {
-    duty.setTargets(targets(1, 1, 'new'))
+    ownTargets.setTargets(targets(1, 1, 'new'))
     await pass(2000)
-    duty.setTargets([one])
+    ownTargets.setTargets([one])
     await pass(2000)
-    expect([given, duty.leaving]).toEqual([[one.id], 1])
+    expect([given, ownTargets.leaving]).toEqual([[one.id], 1])
   })
 })

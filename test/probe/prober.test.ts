@@ -33,7 +33,7 @@ class Rig {
   readonly prober: Prober
 
   constructor(canaries: Endpoint[] = [], reach: () => Promise<void> = async () => {}, rate = Infinity) {
-    const board: ProberWriter = {
+    const writer: ProberWriter = {
       replace: async () => this.votes.clear(),
       change: async (vote) => {
         this.votes.set(vote.target, vote)
@@ -45,7 +45,7 @@ class Rig {
     const identity = { name: 'eu-1', region: 'eu', bootId: 'boot' }
     this.prober = new Prober({
       identity,
-      writer: board,
+      writer: writer,
       canaries,
       tryCanary: reach,
       rate,

@@ -147,14 +147,14 @@ describe('several threads', () => {
   test('one that stands still silences the prober; it is replaced, and the votes of its targets alone are retired', async () => {
     const heard = await listen()
     const retired: string[] = []
-    const boardOf = store.proberWriter.bind(store)
+    const writerOf = store.proberWriter.bind(store)
     store.proberWriter = (identity) => {
-      const board = boardOf(identity)
+      const writer = writerOf(identity)
       return {
-        ...board,
+        ...writer,
         retire: (ids) => {
           retired.push(...ids)
-          return board.retire(ids)
+          return writer.retire(ids)
         },
       }
     }

@@ -4,9 +4,9 @@ import type { WorkerData } from '../../src/probe/worker.ts'
 import { portWriter } from '../../src/store/port.ts'
 
 const { identity, writer: port }: WorkerData = workerData
-const board = portWriter(port, identity)
-await board.replace([{ target: 't1', value: 'up', moving: false, reason: 'connected', rttMs: 1, share: 1000 }])
-await board.heartbeat({ prober: identity, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 })
+const writer = portWriter(port, identity)
+await writer.replace([{ target: 't1', value: 'up', moving: false, reason: 'connected', rttMs: 1, share: 1000 }])
+await writer.heartbeat({ prober: identity, sequence: 1, configHash: '', overdue: 0, overdueAgeMs: 0 })
 setTimeout(() => {
   for (;;);
 }, 50)

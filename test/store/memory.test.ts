@@ -8,7 +8,7 @@ const LEASE_MS = 150
 // oxlint-disable-next-line typescript/require-await
 storeSuite('memory', LEASE_MS, async () => {
   const store = new MemoryStore(LEASE_MS)
-  return { store, board: (prober) => store.proberWriter(prober), close: () => store.close() }
+  return { store, writer: (prober) => store.proberWriter(prober), close: () => store.close() }
 })
 
 // oxlint-disable-next-line typescript/require-await
@@ -16,7 +16,7 @@ storeSuite('memory, through a port', LEASE_MS, async () => {
   const store = new MemoryStore(LEASE_MS)
   return {
     store,
-    board: (prober) => {
+    writer: (prober) => {
       const { port1, port2 } = new MessageChannel()
       serveWriter(port1, store.proberWriter(prober), () => {})
       return portWriter(port2, prober)

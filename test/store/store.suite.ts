@@ -21,7 +21,7 @@ import { until } from '../support/until.ts'
 export interface StoreForm {
   readonly store: Store
   /** A prober's side, as it is made where the prober lives. */
-  board(prober: ProberIdentity): ProberWriter
+  writer(prober: ProberIdentity): ProberWriter
   close(): Promise<void>
 }
 
@@ -128,21 +128,21 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('what a prober says is heard in its order', async () => {
       const listener = await listen()
       const a = identity('a')
-      const board = made.board(a)
+      const writer = made.writer(a)
       const said: string[] = []
       const isHeard = async (line: string) => {
         said.push(line)
         await until(line, () => listener.proberLines.at(-1) === line)
       }
-      await board.replace([vote('t1', 'up'), vote('t2', 'down')])
+      await writer.replace([vote('t1', 'up'), vote('t2', 'down')])
       await isHeard('a/one all t1 up t2 down')
-      await board.heartbeat(beat(a, 1))
+      await writer.heartbeat(beat(a, 1))
       await isHeard('a/one beat 1')
-      await board.change(vote('t1', 'down'))
+      await writer.change(vote('t1', 'down'))
       await isHeard('a/one some t1 down')
-      await board.retire(['t2'])
+      await writer.retire(['t2'])
       await isHeard('a/one retired t2')
-      await board.heartbeat(beat(a, 2))
+      await writer.heartbeat(beat(a, 2))
       await isHeard('a/one beat 2')
       expect(listener.proberLines).toEqual(said)
     })
@@ -150,13 +150,13 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('what is said faster than it is heard comes together: the last of it counts', async () => {
       const listener = await listen()
       const a = identity('a')
-      const board = made.board(a)
-      await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+      const writer = made.writer(a)
+      await writer.replace([vote('t1', 'up'), vote('t2', 'up')])
       for (let i = 1; i <= 40; i++) {
-        await board.change(vote('t1', i % 2 ? 'down' : 'up'))
-        await board.heartbeat(beat(a, i))
+        await writer.change(vote('t1', i % 2 ? 'down' : 'up'))
+        await writer.heartbeat(beat(a, i))
       }
-      await board.retire(['t2'])
+      await writer.retire(['t2'])
       await until('the last beat', () => listener.lines.includes('a/one beat 40'))
       await until('the last change', () => listener.said.get('a')?.size === 1)
       expect(listener.said.get('a')).toEqual(new Map([['t1', 'up']]))
@@ -165,11 +165,11 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('whoever listens late hears what is there', async () => {
       const first = await listen()
       const a = identity('a')
-      const board = made.board(a)
-      await board.replace([vote('t1', 'up'), vote('t2', 'up'), vote('t3', 'up')])
-      await board.change(vote('t1', 'down', { reason: 'timeout', moving: true }))
-      await board.retire(['t2'])
-      await board.heartbeat(beat(a, 1))
+      const writer = made.writer(a)
+      await writer.replace([vote('t1', 'up'), vote('t2', 'up'), vote('t3', 'up')])
+      await writer.change(vote('t1', 'down', { reason: 'timeout', moving: true }))
+      await writer.retire(['t2'])
+      await writer.heartbeat(beat(a, 1))
       await until('everything heard', () => first.lines.includes('a/one beat 1'))
       const late = await listen()
       await until('it is heard late', () => late.said.has('a'))
@@ -184,17 +184,17 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('silence is told once, brings no vote, and ends with all votes', async () => {
       const listener = await listen()
       const a = identity('a')
-      const board = made.board(a)
-      await board.replace([vote('t1', 'up')])
-      await board.heartbeat(beat(a, 1))
+      const writer = made.writer(a)
+      await writer.replace([vote('t1', 'up')])
+      await writer.heartbeat(beat(a, 1))
       await until('silence noticed', () => listener.lines.includes('a/one gone'), lease + 2000, countWaits())
       expect(listener.lines.filter((line) => line.endsWith('gone'))).toHaveLength(1)
       expect(listener.said.get('a')).toEqual(new Map([['t1', 'up']]))
       const late = await listen()
       expect(late.said.get('a')?.size ?? 0).toBe(0)
       listener.lines.length = 0
-      await board.change(vote('t1', 'down'))
-      await board.heartbeat(beat(a, 2))
+      await writer.change(vote('t1', 'down'))
+      await writer.heartbeat(beat(a, 2))
       await until('heard again', () => listener.lines.includes('a/one beat 2'))
       expect(listener.lines.slice(-2)).toEqual(['a/one all t1 down', 'a/one beat 2'])
       await until('the other hears it', () => late.said.has('a'))
@@ -204,11 +204,11 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('heartbeats keep the lease', async () => {
       const listener = await listen()
       const a = identity('a')
-      const board = made.board(a)
-      await board.replace([])
+      const writer = made.writer(a)
+      await writer.replace([])
       const endMs = performance.now() + 3 * lease
       for (let sequence = 1; performance.now() < endMs; sequence++) {
-        await board.heartbeat(beat(a, sequence))
+        await writer.heartbeat(beat(a, sequence))
         const waited = sequence
         await until('the beat', () => listener.lines.includes(`a/one beat ${waited}`))
         await new Promise((resolve) => setTimeout(resolve, lease / 10)) // its pace
@@ -218,10 +218,10 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
 
     test('a new boot ends what the old one said, and the old one is not heard again', async () => {
       const listener = await listen()
-      const old = made.board(identity('a', 'one'))
+      const old = made.writer(identity('a', 'one'))
       await old.replace([vote('t1', 'up'), vote('t2', 'up')])
       await until('the old boot heard', () => listener.said.get('a')?.size === 2)
-      const young = made.board(identity('a', 'two'))
+      const young = made.writer(identity('a', 'two'))
       await young.replace([vote('t1', 'down')])
       await until('the new boot heard', () => listener.said.get('a')?.get('t1') === 'down')
       await old.change(vote('t1', 'up'))
@@ -235,18 +235,18 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('sequences never go backwards', async () => {
       const listener = await listen()
       const a = identity('a')
-      const board = made.board(a)
-      await board.replace([])
-      for (const sequence of [5, 4, 5]) await board.heartbeat(beat(a, sequence))
+      const writer = made.writer(a)
+      await writer.replace([])
+      for (const sequence of [5, 4, 5]) await writer.heartbeat(beat(a, sequence))
       await until('the first', () => listener.lines.includes('a/one beat 5'))
-      await board.heartbeat(beat(a, 6))
+      await writer.heartbeat(beat(a, 6))
       await until('the last beat', () => listener.lines.includes('a/one beat 6'))
       expect(listener.lines.filter((line) => line.includes('beat'))).toEqual(['a/one beat 5', 'a/one beat 6'])
     })
 
     test('probers are apart', async () => {
       const listener = await listen()
-      const [a, b] = [made.board(identity('a')), made.board(identity('b'))]
+      const [a, b] = [made.writer(identity('a')), made.writer(identity('b'))]
       await a.replace([vote('t1', 'up')])
       await b.replace([vote('t1', 'down')])
       await a.retire(['t1'])
@@ -261,7 +261,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       await made.store.listen(left, leaving.signal)
       const stays = await listen()
       leaving.abort()
-      await made.board(identity('a')).replace([vote('t1', 'up')])
+      await made.writer(identity('a')).replace([vote('t1', 'up')])
       await until('the other hears', () => stays.proberLines.length > 0)
       expect(left.proberLines).toEqual([])
     })
@@ -276,7 +276,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
         rttMs: 12.5,
         share: 250,
       }
-      await made.board(identity('a')).replace([vote('t0', 'up'), said])
+      await made.writer(identity('a')).replace([vote('t0', 'up'), said])
       await until('it is heard', () => listener.last !== undefined)
       expect(listener.last).toEqual(said)
     })
@@ -284,11 +284,11 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('what is said in one tick is heard, the last on each target', async () => {
       const listener = await listen()
       const a = identity('a')
-      const board = made.board(a)
+      const writer = made.writer(a)
       const targets = Array.from({ length: 500 }, (_, i) => `t${i}`)
-      const said = [board.replace(targets.map((target) => vote(target, 'up')))]
-      for (const target of targets) said.push(board.change(vote(target, 'down')))
-      said.push(board.change(vote('t0', 'up')), board.retire(['t1', 't2']), board.heartbeat(beat(a, 1)))
+      const said = [writer.replace(targets.map((target) => vote(target, 'up')))]
+      for (const target of targets) said.push(writer.change(vote(target, 'down')))
+      said.push(writer.change(vote('t0', 'up')), writer.retire(['t1', 't2']), writer.heartbeat(beat(a, 1)))
       await Promise.all(said)
       await until('the beat', () => listener.lines.includes('a/one beat 1'))
       const heard = listener.said.get('a')!
@@ -357,7 +357,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
     test('a prober is forgotten by all', async () => {
       const listeners = [await listen(), await listen()]
       const node = made.store.nodeWriter({ name: 'n1', bootId: 'one' })
-      await made.board(identity('a')).replace([vote('t1', 'up')])
+      await made.writer(identity('a')).replace([vote('t1', 'up')])
       await until('its silence', () => listeners[0]!.lines.includes('a/one gone'), lease + 2000, countWaits())
       await node.forget('a')
       await until('all have heard', () => listeners.every(({ lines }) => lines.includes('a forgotten')))

@@ -42,19 +42,19 @@ async function listen(store: RedisStore): Promise<Listener> {
 }
 
 /** Says its heartbeats until the test ends, as a prober does; returns its way to fall silent. */
-function beating(board: ProberWriter, prober: ProberIdentity): () => void {
+function beating(writer: ProberWriter, prober: ProberIdentity): () => void {
   let sequence = 0
-  const timer = setInterval(() => void board.heartbeat(beat(prober, ++sequence)), HEARTBEAT_MS)
+  const timer = setInterval(() => void writer.heartbeat(beat(prober, ++sequence)), HEARTBEAT_MS)
   ending.push(() => clearInterval(timer))
-  void board.heartbeat(beat(prober, ++sequence))
+  void writer.heartbeat(beat(prober, ++sequence))
   return () => clearInterval(timer)
 }
 
-function beatingNode(board: NodeWriter, name: string): void {
+function beatingNode(writer: NodeWriter, name: string): void {
   let sequence = 0
-  const timer = setInterval(() => void board.heartbeat(nodeBeat(name, ++sequence)), HEARTBEAT_MS)
+  const timer = setInterval(() => void writer.heartbeat(nodeBeat(name, ++sequence)), HEARTBEAT_MS)
   ending.push(() => clearInterval(timer))
-  void board.heartbeat(nodeBeat(name, ++sequence))
+  void writer.heartbeat(nodeBeat(name, ++sequence))
 }
 
 /** A prober with two votes, and a node elsewhere that has heard them. */
@@ -62,13 +62,13 @@ async function scene(settings: RedisStoreSettings = {}) {
   const troubles: (string | undefined)[] = []
   const store = open({ ...settings, onTrouble: (trouble) => troubles.push(trouble) })
   const a = identity('a')
-  const board = store.proberWriter(a)
-  await board.replace([vote('t1', 'up'), vote('t2', 'up')])
-  const silence = beating(board, a)
+  const writer = store.proberWriter(a)
+  await writer.replace([vote('t1', 'up'), vote('t2', 'up')])
+  const silence = beating(writer, a)
   const far = open(settings)
   const heard = await listen(far)
   await until('its votes', () => heard.said.get('a')?.size === 2)
-  return { store, board, a, far, heard, troubles, silence }
+  return { store, writer, a, far, heard, troubles, silence }
 }
 
 /**
@@ -138,7 +138,7 @@ const troubleOf = async (url: string, form: RegExp) => {
 
 describe('Redis', () => {
   test('killed: votes stand, silence is noticed, trouble is told; restarted empty: all is written again', async () => {
-    const { store, board, heard, troubles } = await scene()
+    const { store, writer, heard, troubles } = await scene()
     await server.kill()
     await until('silence', () => heard.lines.includes('a/one gone'), LEASE_MS + 2000, countWaits())
     await until('the trouble', () => /refuses connections: is it running/.test(store.trouble ?? ''))
@@ -148,8 +148,8 @@ describe('Redis', () => {
         ['t2', 'up'],
       ]),
     )
-    await board.change(vote('t2', 'down')) // nobody waits for a Redis that is away
-    await board.retire(['t1'])
+    await writer.change(vote('t2', 'down')) // nobody waits for a Redis that is away
+    await writer.retire(['t1'])
     await server.start()
     await until('what was said meanwhile', () => heard.said.get('a')?.get('t2') === 'down')
     expect([...heard.said.get('a')!.keys()]).toEqual(['t2'])
@@ -160,12 +160,12 @@ describe('Redis', () => {
   })
 
   test('frozen and thawed: silence, no votes lost, no vote from the past', async () => {
-    const { store, board, far, heard } = await scene({ silentMs: 2_000 })
+    const { store, writer, far, heard } = await scene({ silentMs: 2_000 })
     server.freeze()
     await until('silence', () => heard.lines.includes('a/one gone'), LEASE_MS + 2000, countWaits())
     await until('trouble of who speaks', () => /does not answer/.test(store.trouble ?? ''))
     await until('trouble of who listens', () => /does not answer/.test(far.trouble ?? ''))
-    for (const value of ['down', 'up', 'down'] as const) await board.change(vote('t1', value))
+    for (const value of ['down', 'up', 'down'] as const) await writer.change(vote('t1', value))
     server.thaw()
     await until('the last word', () => heard.said.get('a')?.get('t1') === 'down')
     await until('no trouble', () => store.trouble === undefined && far.trouble === undefined)
@@ -208,24 +208,24 @@ describe('Redis', () => {
   })
 
   test('a lost change shows at the next heartbeat', async () => {
-    const { board, heard } = await scene()
+    const { writer, heard } = await scene()
     // As if the notice had been lost on its way: the hash moves on, and nobody is told.
     const n = Number(server.cli('hget', hashKey('prober', 'a'), '@n'))
     server.cli('hset', hashKey('prober', 'a'), 't9', 'd.1000 1 timeout', '@n', String(n + 1))
     await until('seen', () => heard.said.get('a')?.has('t9') === true || server.cli('hget', hashKey('prober', 'a'), '@n') !== String(n + 1)) // prettier-ignore
-    await board.change(vote('t1', 'down'))
+    await writer.change(vote('t1', 'down'))
     await until('heard', () => heard.said.get('a')?.get('t1') === 'down')
     await until('what the prober never said is gone', () => heard.said.get('a')?.has('t9') === false)
     await until('there too', () => server.cli('hexists', hashKey('prober', 'a'), 't9') === '0')
   })
 
   test('a change made while the subscription was cut is heard', async () => {
-    const { board, heard, far } = await scene()
+    const { writer, heard, far } = await scene()
     const node = far.nodeWriter({ name: 'n9', bootId: 'one' })
     beatingNode(node, 'n9') // an override that Redis did not take in time is tried again at a heartbeat
     for (const [i, value] of (['down', 'up', 'down', 'abstain'] as const).entries()) {
       cutSubscriptions()
-      await board.change(vote('t1', value))
+      await writer.change(vote('t1', value))
       await node.override([drain(`site${i}`, 1)])
       await until(`t1 is ${value}`, () => heard.said.get('a')?.get('t1') === value)
       await until('the override', () => heard.overridden.has(`site${i}`))
@@ -236,14 +236,14 @@ describe('Redis', () => {
   test.each(['with a node of its own', 'without'])(
     'a subscription that is dead without a word is made anew, %s',
     async (own) => {
-      const { board } = await scene()
+      const { writer } = await scene()
       const proxy = await muting(server)
       const store = open({}, `redis://${proxy.address}`)
       const heard = await listen(store)
       if (own !== 'without') beatingNode(store.nodeWriter({ name: 'n1', bootId: 'one' }), 'n1')
       await until('its votes', () => heard.said.get('a')?.size === 2)
       proxy.mute()
-      await board.change(vote('t2', 'down'))
+      await writer.change(vote('t2', 'down'))
       await until('heard again', () => heard.said.get('a')?.get('t2') === 'down')
       await until('no trouble', () => store.trouble === undefined)
     },
@@ -260,7 +260,7 @@ describe('Redis', () => {
     const b = near.proberWriter(identity('b'))
     await b.replace(large)
     beating(b, identity('b'))
-    await until('a board that is read', () => heard.said.get('b')?.size === 300)
+    await until('a hash that is read', () => heard.said.get('b')?.size === 300)
     await until('no trouble', () => store.trouble === undefined)
   })
 
@@ -268,12 +268,12 @@ describe('Redis', () => {
     const proxy = await muting(server)
     const store = open({}, `redis://${proxy.address}`)
     const heard = await listen(open())
-    const board = store.proberWriter(identity('b'))
-    await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+    const writer = store.proberWriter(identity('b'))
+    await writer.replace([vote('t1', 'up'), vote('t2', 'up')])
     await until('its votes', () => heard.said.get('b')?.size === 2)
     proxy.swallow()
-    await board.change(vote('t1', 'down'))
-    beating(board, identity('b'))
+    await writer.change(vote('t1', 'down'))
+    beating(writer, identity('b'))
     await until('heard', () => heard.said.get('b')?.get('t1') === 'down')
     expect(heard.said.get('b')?.get('t2')).toBe('up')
   })
@@ -286,14 +286,14 @@ describe('Redis', () => {
     const absentOf = async () => {
       const absent: [string, number][] = []
       const leaving = new AbortController()
-      const audience: StoreSubscriber = {
+      const subscriber: StoreSubscriber = {
         votes() {},
         retired() {},
         heartbeat() {},
         gone() {},
         absent: (...said) => absent.push(said),
       }
-      await open().listen(audience, leaving.signal)
+      await open().listen(subscriber, leaving.signal)
       leaving.abort()
       return absent
     }
@@ -321,11 +321,11 @@ describe('Redis', () => {
   test('a boot that has long fallen silent says nothing any more when Redis is back', async () => {
     const store = open()
     const heard = await listen(store)
-    const board = store.proberWriter(identity('over'))
-    await board.replace([vote('t1', 'up')])
+    const writer = store.proberWriter(identity('over'))
+    await writer.replace([vote('t1', 'up')])
     await server.kill()
     await until('the trouble', () => /refuses connections/.test(store.trouble ?? ''))
-    await board.change(vote('t1', 'down'))
+    await writer.change(vote('t1', 'down'))
     const silentMs = performance.now()
     await until('a lease of silence', () => performance.now() > silentMs + LEASE_MS)
     await server.start()
@@ -374,11 +374,11 @@ describe('Redis', () => {
     const heard = await listen(open({}, `redis://${proxy.address}`))
     await open().proberWriter(identity('first')).replace([])
     await until('Redis has the scripts', () => heard.said.has('first'))
-    const board = open().proberWriter(identity('slow')) // without heartbeats
-    await board.replace(Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up')))
+    const writer = open().proberWriter(identity('slow')) // without heartbeats
+    await writer.replace(Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up')))
     await until('the read', () => proxy.held() > 0)
-    await board.change(vote('t0', 'down'))
-    await board.retire(['t1'])
+    await writer.change(vote('t0', 'down'))
+    await writer.retire(['t1'])
     await until('the change', () => heard.said.get('slow')?.get('t0') === 'down')
     await until('the retirement', () => heard.said.get('slow')?.size === 299)
     expect(proxy.held()).toBe(1)
@@ -387,13 +387,13 @@ describe('Redis', () => {
   test('more than 200 votes are read after a notice, and changes that come meanwhile are not lost', async () => {
     const store = open()
     const [heard, second] = [await listen(open()), await listen(store)]
-    const board = store.proberWriter(identity('a')) // without heartbeats, which would show what was missed
+    const writer = store.proberWriter(identity('a')) // without heartbeats, which would show what was missed
     const targets = Array.from({ length: 3000 }, (_, i) => `big${i}`)
-    const whole = board.replace(targets.map((target) => vote(target, 'up')))
-    const changes = targets.slice(0, 50).map((target, i) => board.change(vote(target, i % 2 ? 'down' : 'abstain')))
+    const whole = writer.replace(targets.map((target) => vote(target, 'up')))
+    const changes = targets.slice(0, 50).map((target, i) => writer.change(vote(target, i % 2 ? 'down' : 'abstain')))
     await Promise.all([whole, ...changes])
-    for (const target of targets.slice(50, 100)) await board.change(vote(target, 'down'))
-    await board.retire(targets.slice(100, 200))
+    for (const target of targets.slice(50, 100)) await writer.change(vote(target, 'down'))
+    await writer.retire(targets.slice(100, 200))
     const expected = new Map<string, string>()
     for (const [i, target] of targets.entries()) {
       if (i >= 200) expected.set(target, 'up')
@@ -410,9 +410,9 @@ describe('Redis', () => {
     const { store, heard, silence } = await scene()
     const rival = open()
     const young = identity('a', 'two')
-    const board = rival.proberWriter(young)
-    await board.replace([vote('t1', 'down')])
-    const silenceYoung = beating(board, young)
+    const writer = rival.proberWriter(young)
+    await writer.replace([vote('t1', 'down')])
+    const silenceYoung = beating(writer, young)
     const line = /two probers call themselves a, .*give each its own node\.name/
     await until(
       'both know',
@@ -433,11 +433,11 @@ describe('Redis', () => {
     const onTrouble = (trouble: string | undefined) => troubles.push(trouble)
     const [old, next] = [open({ leaseMs, onTrouble }), open({ leaseMs, onTrouble })]
     let sequence = 0
-    const boards = [old, next].map((store, i) => store.nodeWriter({ name: 'n', bootId: `boot ${i}` }))
+    const writers = [old, next].map((store, i) => store.nodeWriter({ name: 'n', bootId: `boot ${i}` }))
     const timer = setInterval(() => {
       sequence++
-      boards.forEach(
-        (board, i) => void board.heartbeat({ ...nodeBeat('n', sequence), node: { name: 'n', bootId: `boot ${i}` } }),
+      writers.forEach(
+        (writer, i) => void writer.heartbeat({ ...nodeBeat('n', sequence), node: { name: 'n', bootId: `boot ${i}` } }),
       )
     }, leaseMs / 3)
     ending.push(() => clearInterval(timer))
@@ -450,9 +450,9 @@ describe('Redis', () => {
     const { store, silence } = await scene()
     const next = open()
     await until('it is connected', () => next.trouble === undefined)
-    const board = next.proberWriter(identity('a', 'two'))
-    await board.replace([])
-    beating(board, identity('a', 'two'))
+    const writer = next.proberWriter(identity('a', 'two'))
+    await writer.replace([])
+    beating(writer, identity('a', 'two'))
     const told: string[] = []
     const endMs = performance.now() + LEASE_MS
     setTimeout(silence, LEASE_MS / 2)
@@ -501,18 +501,18 @@ describe('one line each', () => {
   })
 
   test('no memory left', async () => {
-    const { board, store } = await scene()
+    const { writer, store } = await scene()
     server.cli('config', 'set', 'maxmemory', '1')
-    await board.change(vote('t1', 'down'))
+    await writer.change(vote('t1', 'down'))
     await until('OOM', () => /has no memory left: raise its maxmemory/.test(store.trouble ?? ''))
     server.cli('config', 'set', 'maxmemory', '0')
     await until('it heals by itself', () => store.trouble === undefined)
   })
 
   test('a read-only replica', async () => {
-    const { board, store } = await scene()
+    const { writer, store } = await scene()
     server.cli('replicaof', '127.0.0.1', '1')
-    await board.change(vote('t1', 'down'))
+    await writer.change(vote('t1', 'down'))
     await until('READONLY', () => /is a read-only replica/.test(store.trouble ?? ''))
     server.cli('replicaof', 'no', 'one')
     await until('it heals by itself', () => store.trouble === undefined)
@@ -536,8 +536,8 @@ describe('one line each', () => {
       `redis://${server.host}:${server.port + 1}`,
       /Redis 5\.0\.3 is too old: 6\.2 or newer is needed/,
     )
-    const board = store.proberWriter(identity('a'))
-    await board.replace([vote('t1', 'up')]) // and nobody waits for it
+    const writer = store.proberWriter(identity('a'))
+    await writer.replace([vote('t1', 'up')]) // and nobody waits for it
   })
 
   test('no server, and a name that is none', async () => {
@@ -552,9 +552,9 @@ describe('one line each', () => {
     const waits = countWaits()
     const listener = await listen(store)
     expect(performance.now() - startMs).toBeLessThan(3500 + waits())
-    const board = store.proberWriter(identity('a'))
-    await board.replace([vote('t1', 'up')])
-    beating(board, identity('a'))
+    const writer = store.proberWriter(identity('a'))
+    await writer.replace([vote('t1', 'up')])
+    beating(writer, identity('a'))
     await server.start()
     await until('heard', () => listener.said.get('a')?.get('t1') === 'up')
   })

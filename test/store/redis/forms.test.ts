@@ -26,11 +26,11 @@ const open = (url: string): RedisStore => {
 }
 
 /** Says that it lives until the test ends, as a prober does, and as node n1. */
-function beats(board: ProberWriter, name: string, node?: NodeWriter): void {
+function beats(writer: ProberWriter, name: string, node?: NodeWriter): void {
   let sequence = 0
   const say = (): void => {
     sequence++
-    void board.heartbeat(beat(identity(name), sequence))
+    void writer.heartbeat(beat(identity(name), sequence))
     void node?.heartbeat(nodeBeat('n1', sequence))
   }
   say()
@@ -52,12 +52,12 @@ const proberAudience = (listener: Listener): StoreSubscriber => ({
 async function works(a: RedisStore, b: RedisStore): Promise<void> {
   const [heard, leaving] = [new Listener(), new AbortController()]
   await b.listen(heard, leaving.signal)
-  const board = a.proberWriter(identity('a'))
-  await board.replace(Array.from({ length: 500 }, (_, i) => vote(`t${i}`, 'up')))
+  const writer = a.proberWriter(identity('a'))
+  await writer.replace(Array.from({ length: 500 }, (_, i) => vote(`t${i}`, 'up')))
   const node = a.nodeWriter({ name: 'n1', bootId: 'one' })
   await node.writeMembers(new Map([['m', { verdict: 'up', proven: [] }]]))
-  beats(board, 'a', node)
-  await board.change(vote('t0', 'down'))
+  beats(writer, 'a', node)
+  await writer.change(vote('t0', 'down'))
   await until('votes', () => heard.said.get('a')?.get('t0') === 'down')
   await node.override([drain('fra', 1)]).catch(() => {}) // what Redis does not take in time is put up by a heartbeat
   await until('an override', () => heard.overridden.has('fra'))
@@ -91,7 +91,7 @@ describe('with the ACLs of docs/redis.md', () => {
     const stores: RedisStore[] = []
     return {
       store,
-      board: (prober) => {
+      writer: (prober) => {
         const own = openRedisStore(proberUrl(prober.name), { leaseMs: LEASE_MS, role: 'prober' })
         stores.push(own)
         return own.proberWriter(prober)
@@ -117,9 +117,9 @@ describe('with the ACLs of docs/redis.md', () => {
     await node.listen(new Listener(), leaving.signal) // who listens keeps the index
     const [fra, heard] = [openProber('fra'), new Listener()]
     await fra.listen(proberAudience(heard), leaving.signal)
-    const board = openProber('a').proberWriter(identity('a'))
-    await board.replace([vote('t1', 'up')])
-    beats(board, 'a')
+    const writer = openProber('a').proberWriter(identity('a'))
+    await writer.replace([vote('t1', 'up')])
+    beats(writer, 'a')
     await node.nodeWriter({ name: 'n1', bootId: 'one' }).heartbeat(nodeBeat('n1', 1))
     await until('a vote', () => heard.said.get('a')?.get('t1') === 'up')
     await until('a node', () => heard.lines.some((line) => line.startsWith('node n1/one beat 1')))
@@ -218,14 +218,14 @@ test('sentinels: killed, the master is followed to an empty replica; votes stand
   await works(a, b)
   const heard = new Listener()
   await b.listen(heard, new AbortController().signal)
-  const board = a.proberWriter(identity('p'))
-  await board.replace([vote('t1', 'up')])
-  beats(board, 'p')
+  const writer = a.proberWriter(identity('p'))
+  await writer.replace([vote('t1', 'up')])
+  beats(writer, 'p')
   await until('its vote', () => heard.said.get('p')?.size === 1)
   await master.kill()
   await until('the failover', () => roleOf(replica).startsWith('master'))
   replica.cli('flushall')
-  await board.change(vote('t1', 'down'))
+  await writer.change(vote('t1', 'down'))
   await until('followed', () => heard.said.get('p')?.get('t1') === 'down')
   await until('no trouble', () => a.trouble === undefined && b.trouble === undefined)
   // its lease may end while this process waits for redis-cli: then the next heartbeat puts it up again
@@ -256,8 +256,8 @@ test('a cluster of three masters', async () => {
   const heard = new Listener()
   await b.listen(heard, new AbortController().signal)
   servers[1]!.cli('client', 'kill', 'type', 'pubsub')
-  const board = a.proberWriter(identity('c'))
-  await board.replace([vote('t1', 'up')])
-  beats(board, 'c')
+  const writer = a.proberWriter(identity('c'))
+  await writer.replace([vote('t1', 'up')])
+  beats(writer, 'c')
   await until('heard by another node of the cluster', () => heard.said.get('c')?.size === 1)
 })

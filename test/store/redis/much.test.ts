@@ -11,7 +11,7 @@ import { Signer } from '../../../src/store/redis/signer.ts'
 import { changeText, Intern } from '../../../src/store/redis/text.ts'
 import { Listener as Heard } from '../store.suite.ts'
 
-/** The board of one prober, in place of Redis. */
+/** The hash of one prober, in place of Redis. */
 class Board extends Reader {
   n = 1
   fields: readonly string[] = ['t', 'u.1000 1 200']
@@ -63,12 +63,12 @@ const settled = async (): Promise<void> => {
 }
 
 async function listening() {
-  const board = new Board()
+  const writer = new Board()
   const heard = new Heard()
   const clock = { turn: 0 }
   const settings: ListenerSettings = {
     subscriber: heard,
-    reader: board,
+    reader: writer,
     intern: new Intern(),
     refusals: new Refusals(),
     signer: new Signer(),
@@ -83,20 +83,20 @@ async function listening() {
     listener.tick()
     await settled()
   }
-  return { board, heard, listener, turn }
+  return { writer, heard, listener, turn }
 }
 
 const flips = (count: number, letter: string): string[] =>
   Array.from({ length: count }, (_, i) => [`t${i}`, `${letter}.1000 1 x`]).flat()
 
 test('changes: so many fields a turn, whatever hints there are', async () => {
-  const { board, heard, listener, turn } = await listening()
+  const { writer, heard, listener, turn } = await listening()
   await turn()
   let taken = 0
   for (let turns = 0; turns < 20; turns++) {
     for (let hints = 0; hints < 25; hints++) {
       const before = heard.lines.filter((line) => line.startsWith('p/b some')).length
-      board.say(flips(900, hints % 2 === 0 ? 'd' : 'u'), true)
+      writer.say(flips(900, hints % 2 === 0 ? 'd' : 'u'), true)
       listener.hint('p', true)
       await settled()
       if (heard.lines.filter((line) => line.startsWith('p/b some')).length > before) taken += 900
@@ -106,40 +106,40 @@ test('changes: so many fields a turn, whatever hints there are', async () => {
   expect(taken).toBeGreaterThan(20_000)
   expect(taken).toBeLessThan(20 * 5900)
   expect(heard.lines).not.toContain('p/b gone')
-  board.say(flips(900, 'd'), true)
+  writer.say(flips(900, 'd'), true)
   for (let turns = 0; turns < 5; turns++) await turn()
   expect(new Set(heard.said.get('p')!.values())).toEqual(new Set(['down']))
 })
 
 test('a hash of few long values: it is read again as seldom as it is long, and its prober lives meanwhile', async () => {
-  const { board, heard, turn } = await listening()
+  const { writer, heard, turn } = await listening()
   await turn()
-  const before = board.reads
+  const before = writer.reads
   const long = Array.from({ length: 60 }, (_, i) => [`t${i}`, `d.1000 1 ${'x'.repeat(100_000)}`]).flat()
   for (let turns = 0; turns < 40; turns++) {
-    board.say(long, false)
+    writer.say(long, false)
     await turn()
   }
-  expect(board.reads - before).toBeLessThanOrEqual(5)
+  expect(writer.reads - before).toBeLessThanOrEqual(5)
   expect(heard.lines).not.toContain('p/b gone')
 })
 
 test('a hash that has grown since its size was told is not taken in', async () => {
-  const { board, heard, turn } = await listening()
+  const { writer, heard, turn } = await listening()
   await turn()
   const large = flips(100_001, 'd')
-  board.say(large, false)
-  board.told = 1
+  writer.say(large, false)
+  writer.told = 1
   for (let turns = 0; turns < 4; turns++) await turn()
   expect(heard.said.get('p')!.has('t1')).toBe(false)
 })
 
 test('boots: the first is heard at once, the next after a lease, whatever region each claims', async () => {
-  const { board, heard, listener, turn } = await listening()
+  const { writer, heard, listener, turn } = await listening()
   for (let turns = 0; turns < 36; turns++) {
     for (let hints = 0; hints < 25; hints++) {
-      board.boot = `b${turns}-${hints}`
-      board.say(['t', 'd.1000 1 200'], false)
+      writer.boot = `b${turns}-${hints}`
+      writer.say(['t', 'd.1000 1 200'], false)
       listener.hint('p', true)
       await settled()
     }
@@ -151,13 +151,13 @@ test('boots: the first is heard at once, the next after a lease, whatever region
 })
 
 test('a hash whose values were left out, for they were too long, is not read again for half a minute', async () => {
-  const { board, heard, turn } = await listening()
+  const { writer, heard, turn } = await listening()
   await turn()
-  const before = board.reads
+  const before = writer.reads
   for (let turns = 0; turns < 40; turns++) {
-    board.say(['t', 'd.1000 1 200', '@any', ''], false)
+    writer.say(['t', 'd.1000 1 200', '@any', ''], false)
     await turn()
   }
-  expect([board.reads - before, heard.said.get('p')!.get('t')]).toEqual([1, 'up'])
+  expect([writer.reads - before, heard.said.get('p')!.get('t')]).toEqual([1, 'up'])
   expect(heard.lines).not.toContain('p/b gone')
 })

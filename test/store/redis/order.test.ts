@@ -80,39 +80,39 @@ async function play(
   let boot = 0
   let sequence = 0
   let prober = identity('a', 'boot0')
-  let board: ProberWriter = stores[0]!.proberWriter(prober)
-  const said: Promise<unknown>[] = [board.replace([])]
+  let writer: ProberWriter = stores[0]!.proberWriter(prober)
+  const said: Promise<unknown>[] = [writer.replace([])]
   for (const each of steps) {
     if ('target' in each) {
       model.said.set(each.target, each.value)
-      said.push(board.change(vote(each.target, each.value)))
+      said.push(writer.change(vote(each.target, each.value)))
     } else if ('targets' in each) {
       for (const t of each.targets) model.said.delete(t)
-      said.push(board.retire(each.targets))
+      said.push(writer.retire(each.targets))
     } else if ('votes' in each) {
       const more = each.many ? Array.from({ length: 250 }, (_, i) => [`m${i}`, 'up'] as const) : []
       model.said = new Map([...each.votes, ...more])
-      said.push(board.replace([...model.said].map(([t]) => vote(t, valueOf(model.said.get(t)!)))))
+      said.push(writer.replace([...model.said].map(([t]) => vote(t, valueOf(model.said.get(t)!)))))
     } else if ('site' in each) {
       const entry = drain(`site${each.site}`, each.version, { node: `n${each.by}` })
       model.put(entry)
       said.push(nodes[each.by]!.override([entry]).catch(() => {})) // it is put up later
     } else if ('ms' in each) await new Promise((resolve) => setTimeout(resolve, each.ms))
-    else if (each.do === 'beat') said.push(board.heartbeat(beat(prober, ++sequence)))
+    else if (each.do === 'beat') said.push(writer.heartbeat(beat(prober, ++sequence)))
     else if (each.do === 'deafen') server.cli('client', 'kill', 'type', 'pubsub')
     else if (each.do === 'cut') server.cli('client', 'kill', 'type', 'normal')
     else if (each.do === 'flush') server.cli('flushall')
     else {
       prober = identity('a', `boot${++boot}`)
-      board = stores[0]!.proberWriter(prober)
+      writer = stores[0]!.proberWriter(prober)
       model.said = new Map()
-      said.push(board.replace([]))
+      said.push(writer.replace([]))
     }
   }
   await Promise.all(said)
   let nodeSequence = 0
   const beats = setInterval(() => {
-    void board.heartbeat(beat(prober, ++sequence))
+    void writer.heartbeat(beat(prober, ++sequence))
     nodeSequence++
     for (const [i, node] of nodes.entries()) void node.heartbeat(nodeBeat(`n${i}`, nodeSequence))
   }, LEASE_MS / 6)

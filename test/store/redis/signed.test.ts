@@ -41,19 +41,19 @@ async function listen(store: RedisStore): Promise<Listener> {
 storeSuite('Redis, signed', SHORT_MS, async () => {
   server.cli('flushall')
   const store = openRedisStore(server.url(), { leaseMs: SHORT_MS, secrets: [NEW] })
-  return { store, board: (who) => store.proberWriter(who), close: () => store.close() }
+  return { store, writer: (who) => store.proberWriter(who), close: () => store.close() }
 })
 
 /** A prober that is signed and lives. */
 async function prober(name: string, ...secrets: string[]) {
-  const board = open(...secrets).proberWriter(identity(name))
-  await board.replace([vote('t1', 'up'), vote('t2', 'up')])
+  const writer = open(...secrets).proberWriter(identity(name))
+  await writer.replace([vote('t1', 'up'), vote('t2', 'up')])
   let sequence = 0
-  const say = () => void board.heartbeat(beat(identity(name), ++sequence))
+  const say = () => void writer.heartbeat(beat(identity(name), ++sequence))
   const timer = setInterval(say, 300)
   ending.push(async () => clearInterval(timer))
   say()
-  return board
+  return writer
 }
 
 const key = hashKey('prober', 'a')

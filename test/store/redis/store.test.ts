@@ -17,7 +17,7 @@ afterAll(() => server.stop())
 storeSuite('Redis', LEASE_MS, async () => {
   server.cli('flushall')
   const store = openRedisStore(server.url(), { leaseMs: LEASE_MS })
-  return { store, board: (prober) => store.proberWriter(prober), close: () => store.close() }
+  return { store, writer: (prober) => store.proberWriter(prober), close: () => store.close() }
 })
 
 test('one file knows the names of keys', () => {
