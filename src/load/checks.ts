@@ -1,37 +1,29 @@
 /**
- * Reads checks: the keys that all kinds have; those of each kind are in check-kinds.ts. A check is written in
+ * Reads checks, and completes what all kinds have; the rest of each kind is in check-kinds.ts. A check is written in
  * defaults.yaml under a name, or at a service, or both: `use` names a check of defaults.yaml, and the keys beside it
  * replace its keys.
  *
- * Defaults: interval 5s; timeout 2s, or 2/5 of a shorter interval; fast (the interval of rechecks after a change) a
- * fifth of the interval and at least 100ms; fall 3; rise 2. With these, a site that stops answering is out after
- * interval + (fall − 1) × timeout + timeout, because a recheck waits for the timeout anyway.
+ * With the defaults of keys.ts, a site that stops answering is out after interval + (fall − 1) × timeout + timeout,
+ * because a recheck waits for the timeout anyway.
  */
-import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean } from '../problem.ts'
-import { DAY_MS } from '../units.ts'
 import type { Reader } from '../yaml/read.ts'
-import type { Entry, Node } from '../yaml/source.ts'
+import type { Node } from '../yaml/source.ts'
 import type { CheckModel } from '../zone/model.ts'
-import { CHECK_TYPES, completeKind, KIND_KEYS, type PartialKind, portOf, readKind } from './check-kinds.ts'
+import { completeKind } from './check-kinds.ts'
+import { readRows, withDefaults } from './forms.ts'
+import {
+  CHECK,
+  CHECK_PARTS,
+  CHECK_TYPES,
+  checkKeys,
+  DNS_EXPECT,
+  HTTP_EXPECT,
+  type PartialCheck,
+  portOf,
+} from './keys.ts'
 
-/** A check as far as it is written in one place. */
-export interface PartialCheck extends PartialKind {
-  readonly type: CheckModel['type'] | undefined
-  readonly port?: number | undefined
-  readonly address?: string | undefined
-  readonly intervalMs?: number | undefined
-  readonly timeoutMs?: number | undefined
-  readonly fastMs?: number | undefined
-  readonly fall?: number | undefined
-  readonly rise?: number | undefined
-}
-
-/** The keys that all kinds of checks have. */
-export const COMMON_KEYS = ['type', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
-/** The keys of all kinds of checks. */
-export const CHECK_KEYS: readonly string[] = [...new Set([...COMMON_KEYS, ...Object.values(KIND_KEYS).flat()])]
-const NOTHING: PartialCheck = { type: undefined }
+const NOTHING: PartialCheck = {}
 
 /**
  * Reads `check` of a service: a check, a list of checks that must all pass, or `none`. `named`: those of defaults.yaml.
@@ -57,7 +49,7 @@ export function readNamedChecks(read: Reader, node: Node): ReadonlyMap<string, P
 
 function readCheck(read: Reader, node: Node, named: ReadonlyMap<string, PartialCheck>): CheckModel | undefined {
   const use = node.kind === 'mapping' ? node.entries.find(({ key }) => key.text === 'use') : undefined
-  const name = read.text(use, undefined)
+  const name = read.text(use)
   const base = name === undefined ? undefined : named.get(name)
   if (use !== undefined && base === undefined) {
     const hint = didYouMean(name ?? '', named.keys()) ?? 'Named checks stand under `checks` in defaults.yaml'
@@ -84,49 +76,29 @@ function readPartialCheck(read: Reader, node: Node, base: PartialCheck | undefin
     return undefined
   }
   const typeEntry = node.entries.find(({ key }) => key.text === 'type')
-  const type = typeEntry === undefined ? base?.type : read.oneOf(typeEntry, CHECK_TYPES, undefined)
+  const type = typeEntry === undefined ? base?.type : CHECK.type.form.read(read, typeEntry)
   if (typeEntry === undefined && type === undefined) {
     read.missing(node, 'a check', 'type', `Known: ${CHECK_TYPES.join(', ')}`)
   }
   if (type === undefined) return undefined
-  const keys = [...COMMON_KEYS, ...KIND_KEYS[type], ...(base === undefined ? [] : ['use'])]
-  const fields = read.fields(node, `a check of type ${type}`, keys)!
-  const like = base ?? NOTHING
-  return {
-    type,
-    port: read.integer(fields.get('port'), 1, 65_535, fields.has('port') ? 0 : like.port),
-    address: readAddress(read, fields.get('address'), like.address),
-    intervalMs: read.durationMs(fields.get('interval'), 100, DAY_MS, like.intervalMs),
-    timeoutMs: read.durationMs(fields.get('timeout'), 10, DAY_MS, like.timeoutMs),
-    fastMs: read.durationMs(fields.get('fast'), 10, DAY_MS, like.fastMs),
-    fall: read.integer(fields.get('fall'), 1, 100, like.fall),
-    rise: read.integer(fields.get('rise'), 1, 100, like.rise),
-    ...readKind(read, type, fields, like),
-  }
-}
-
-/** Reads an IP address → its canonical text; `missing` if it is not written or faulty. */
-export function readAddress<M>(read: Reader, entry: Entry | undefined, missing: M): string | M {
-  const text = read.text(entry, undefined)
-  if (entry === undefined || text === undefined) return missing
-  const bytes = parseAddress(text)
-  if (bytes !== undefined) return formatAddress(bytes)
-  read.fault('value-invalid', entry.value, `“${text}” is no IP address`)
-  return missing
+  const fields = read.fields(node, `a check of type ${type}`, [
+    ...checkKeys(type),
+    ...(base === undefined ? [] : ['use']),
+  ])!
+  const expect = fields.get('expect')
+  const expectRows = type === 'dns' ? DNS_EXPECT : HTTP_EXPECT
+  const expected = expect && read.fields(expect.value, '“expect”', Object.keys(expectRows))
+  const all = new Map([...fields, ...(expected ?? [])])
+  return { ...readRows(read, all, CHECK_PARTS, base), type }
 }
 
 type Timing = Pick<CheckModel, 'intervalMs' | 'timeoutMs' | 'fastMs' | 'fall' | 'rise'>
 
 /** The timing of a check, with defaults for what is not written. */
-export function timingOf(part: { readonly [key in keyof Timing]?: Timing[key] | undefined }): Timing {
-  const intervalMs = part.intervalMs ?? 5000
-  return {
-    intervalMs,
-    timeoutMs: part.timeoutMs ?? Math.min(2000, Math.floor((intervalMs * 2) / 5)),
-    fastMs: part.fastMs ?? Math.max(100, Math.round(intervalMs / 5)),
-    fall: part.fall ?? 3,
-    rise: part.rise ?? 2,
-  }
+export function timingOf(part: PartialCheck): Timing {
+  const { interval: intervalMs, timeout, fast, fall, rise } = withDefaults(CHECK, part)
+  const timeoutMs = timeout ?? Math.min(2000, Math.floor((intervalMs * 2) / 5))
+  return { intervalMs, timeoutMs, fastMs: fast ?? Math.max(100, Math.round(intervalMs / 5)), fall, rise }
 }
 
 /** Fills in the defaults. undefined, and a Problem is reported, when a key is missing or keys contradict each other. */

@@ -31,9 +31,11 @@ import { type Node, Source } from '../yaml/source.ts'
 import { type Include, parseYaml } from '../yaml/tree.ts'
 import { checkBudgets } from '../zone/budget.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
-import { type PartialCheck, readNamedChecks } from './checks.ts'
+import { readNamedChecks } from './checks.ts'
 import { Files, type SavedFiles } from './files.ts'
+import { readKeys, withDefaults } from './forms.ts'
 import { type FileResult, IncludeGraph, type LoadUnit } from './includes.ts'
+import { DEFAULTS, type PartialCheck, SITE, SOA } from './keys.ts'
 import { Lister, type ZoneSource } from './list.ts'
 import { readZone, type ZoneFile } from './records.ts'
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
@@ -69,10 +71,6 @@ export interface SavedZones {
   /** The SOA serial, used if defaults.yaml has none. */
   readonly serial: number
 }
-
-/** The keys of defaults.yaml. */
-export const DEFAULTS_KEYS = ['soa', 'ttl', 'checks']
-const DEFAULT_TTL_SECONDS = 3600
 
 /** The progress of a load. */
 export interface Progress {
@@ -342,13 +340,12 @@ class Loader {
   }
 
   #defaults(tree: Tree | undefined): Defaults {
-    const fields = tree?.read.fields(tree.root, 'defaults.yaml', DEFAULTS_KEYS)
-    const checks = fields?.get('checks')
-    const soa = fields?.get('soa')
+    const { ttl, checks, soa } =
+      tree === undefined ? withDefaults(DEFAULTS, {}) : readKeys(tree.read, tree.root, 'defaults.yaml', DEFAULTS).values
     return {
-      ttlSeconds: tree?.read.seconds(fields?.get('ttl'), 0, DEFAULT_TTL_SECONDS) ?? DEFAULT_TTL_SECONDS,
+      ttlSeconds: ttl,
       checks: tree && checks ? readNamedChecks(tree.read, checks.value) : new Map(),
-      soa: readSoa(tree?.read, soa?.value),
+      soa: tree && soa ? readSoa(tree.read, soa.value) : withDefaults(SOA, {}),
     }
   }
 
@@ -492,7 +489,7 @@ function withPools(sites: ReadonlyMap<string, SiteModel>, zones: readonly ZoneFi
     for (const { site: name } of pools) {
       if (all.has(name)) continue
       const place = { latitude: Number.NaN, longitude: Number.NaN, region: '' }
-      all.set(name, { name, ...place, capacity: 100, declaresCapacity: false, drained: false, at })
+      all.set(name, { name, ...place, capacity: SITE.capacity.missing, declaresCapacity: false, drained: false, at })
     }
   }
   return all

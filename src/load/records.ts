@@ -24,6 +24,8 @@ import { type Entry, isEmpty, type Node, type Scalar, type Source } from '../yam
 import { type Include, parseYaml } from '../yaml/tree.ts'
 import type { ServiceModel } from '../zone/model.ts'
 import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from '../zone/pack.ts'
+import { readKeys } from './forms.ts'
+import { GSLB as STEERED, RECORD, steeredType } from './keys.ts'
 import { type DynamicRecord, readDynamic } from './octodns/dynamic.ts'
 import { isIgnored, refuseType } from './octodns/ignored.ts'
 
@@ -39,9 +41,8 @@ export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 's
   readonly unresolved: readonly { readonly target: Uint8Array; readonly problem: Problem }[]
 }
 
-/** The keys of a record with values, and of a steered name. */
-export const RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'octodns']
-export const GSLB_KEYS = ['type', 'ttl', 'service', 'types']
+/** The keys of a record with values, and those of octoDNS's other forms of steering, which are reported. */
+const RECORD_KEYS = [...Object.keys(RECORD), 'geo', 'dynamic']
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
 /** What a header, a question and an OPT leave of the largest message, in bytes. */
 const MAX_RRSET_BYTES = 65_535 - 12 - 259 - 64
@@ -201,7 +202,7 @@ class ZoneReader {
       if (node.kind === 'mapping') this.#read.missing(node, 'a record', 'type')
       return undefined
     }
-    const name = this.#read.text(typeEntry, undefined)
+    const name = this.#read.text(typeEntry)
     if (name === undefined) return undefined
     if (name === 'GSLB') return this.#steered(node)
     const type = TYPE_NUMBERS.get(name)
@@ -221,7 +222,7 @@ class ZoneReader {
 
   #rrset(owner: Owner, node: Node, type: number): void {
     const fields = this.#recordFields(node, type)
-    const ttlSeconds = this.#read.seconds(fields.get('ttl'), 0, this.#ttlSeconds)
+    const ttlSeconds = this.#ttl(fields)
     const one = fields.get('value')
     const many = fields.get('values')
     if (one !== undefined && many !== undefined) {
@@ -259,7 +260,7 @@ class ZoneReader {
   /** Reads the keys of a record with values. For octoDNS's other forms of steering it reports what to write instead. */
   #recordFields(node: Node, type: number): Fields {
     const what = `a record of type ${typeName(type)}`
-    const fields = this.#read.fields(node, what, [...RECORD_KEYS, 'geo', 'dynamic'])!
+    const fields = this.#read.fields(node, what, RECORD_KEYS)!
     const geo = fields.get('geo')
     if (geo)
       this.#read.fault('not-supported', geo.key, '“geo” is octoDNS’s former way to steer', 'Write it as `dynamic`')
@@ -269,6 +270,11 @@ class ZoneReader {
       this.#read.fault('not-supported', dynamic.key, `“dynamic” steers addresses, and ${what} has none`, hint)
     }
     return fields
+  }
+
+  #ttl(fields: Fields): number {
+    const entry = fields.get('ttl')
+    return (entry && RECORD.ttl.form.read(this.#read, entry)) ?? this.#ttlSeconds
   }
 
   #rdata(type: number, node: Node): Uint8Array | undefined {
@@ -308,7 +314,7 @@ class ZoneReader {
 
   /** Reads a dynamic record: a service of its own, which steers the record's name. */
   #dynamic(record: Omit<DynamicRecord, 'ttlSeconds'>): RecordEntry {
-    const ttlSeconds = this.#read.seconds(record.fields.get('ttl'), 0, this.#ttlSeconds)
+    const ttlSeconds = this.#ttl(record.fields)
     const service = readDynamic(this.#read, { ...record, ttlSeconds })
     if (service !== undefined) {
       this.#dynamics.push(service)
@@ -318,21 +324,17 @@ class ZoneReader {
   }
 
   #steered(node: Node): RecordEntry {
-    const fields = this.#read.fields(node, 'a record of type GSLB', GSLB_KEYS)!
-    const service = this.#read.text(fields.get('service'), undefined)
-    if (!fields.has('service')) this.#read.missing(node, 'a record of type GSLB', 'service')
-    const ttlSeconds = this.#read.seconds(fields.get('ttl'), 1, 0)
-    const list = fields.get('types')
+    const { service, ttl, types: list } = readKeys(this.#read, node, 'a record of type GSLB', STEERED).values
     let types = 0
     const nodes = list === undefined ? [] : this.#read.items(list.value, '“types”')
     for (const value of nodes) {
-      const type = this.#read.oneOf(list && { key: list.key, value }, ['A', 'AAAA'] as const, undefined)
+      const type = list && steeredType.read(this.#read, { key: list.key, value })
       if (type !== undefined) types |= type === 'A' ? STEERS_A : STEERS_AAAA
     }
     if (list?.value.kind === 'list' && nodes.length === 0) {
       this.#read.fault('value-kind', list.value, '“types” is empty', 'Leave it out for all that the service has')
     }
-    if (service !== undefined) this.#packer.addSteered(service, types, ttlSeconds, this.#read.at(node))
+    if (service !== undefined) this.#packer.addSteered(service, types, ttl, this.#read.at(node))
     return { type: GSLB, addresses: types === 0 ? STEERS_BOTH : types, node }
   }
 

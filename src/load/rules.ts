@@ -11,13 +11,9 @@ import type { Reader } from '../yaml/read.ts'
 import type { Entry, Node } from '../yaml/source.ts'
 import type { Geo, Groups, RuleModel } from '../zone/model.ts'
 import { deadRules, hasSubnets, type RuleKeys } from '../zone/rules.ts'
+import { readKeys } from './forms.ts'
+import { GEO_CODE, RULE, SUBNET_FILE } from './keys.ts'
 import { prefixFault } from './subnets.ts'
-
-/** The keys of a rule. */
-export const RULE_KEYS = ['subnets', 'asns', 'geos', 'order', 'only', 'pick']
-
-/** The keys of an entry of `subnets` that names a file. */
-export const SUBNETS_FILE_KEYS = ['file']
 
 /**
  * Reads a file of subnets by its path. undefined when it is faulty: faults of the path go to `fault`, faults of its
@@ -56,25 +52,19 @@ export function readRules(read: Reader, entry: Entry | undefined, context: RuleC
 }
 
 function readRule(read: Reader, node: Node, { sites, what, prefixes }: RuleContext): RuleModel | undefined {
-  const fields = read.fields(node, 'a rule', RULE_KEYS)
+  const { fields, values } = readKeys(read, node, 'a rule', RULE)
   if (fields === undefined) return undefined
-  const order = fields.get('order')
-  if (order === undefined) read.missing(node, 'a rule', 'order')
-  if (!['subnets', 'asns', 'geos'].some((key) => fields.has(key))) {
+  const { subnets, asns, geos, order, only, pick } = values
+  if ((subnets ?? asns ?? geos) === undefined) {
     read.fault('rule-empty', node, 'a rule needs subnets, asns or geos', 'subnets: [10.0.0.0/8]')
   }
   return {
-    ...readSubnetKey(read, fields.get('subnets'), prefixes),
-    asns: readEach(read, fields.get('asns'), 'is no number of an autonomous system, like 64500 or AS64500', parseAsn),
-    geos: readEach(
-      read,
-      fields.get('geos'),
-      'is no geo code of a place there is, like AS, AS-CN or NA-US-CA',
-      parseGeo,
-    ),
+    ...readSubnetKey(read, subnets, prefixes),
+    asns: readEach(read, asns, 'is no number of an autonomous system, like 64500 or AS64500', parseAsn),
+    geos: readEach(read, geos, 'is no geo code of a place there is, like AS, AS-CN or NA-US-CA', parseGeo),
     order: order === undefined ? [] : readGroups(read, order.value, sites, what),
-    only: read.flag(fields.get('only'), false),
-    pick: read.oneOf(fields.get('pick'), ['hash', 'random'] as const, undefined),
+    only,
+    pick,
     at: read.at(node),
   }
 }
@@ -102,13 +92,10 @@ function readSubnetKey(
 }
 
 function readSubnetFile(read: Reader, node: Node, prefixes: PrefixReader): PrefixTable | undefined {
-  const file = read.fields(node, 'a file of subnets', SUBNETS_FILE_KEYS)?.get('file')
-  if (file === undefined) {
-    read.missing(node, 'a file of subnets', 'file', 'subnets: {file: offices.txt}')
-    return undefined
-  }
-  const path = read.text(file, undefined)
-  if (path === undefined) return undefined
+  const { fields, values } = readKeys(read, node, 'a file of subnets', SUBNET_FILE)
+  const file = fields?.get('file')
+  const path = values.file
+  if (file === undefined || path === undefined) return undefined
   return prefixes(resolve(dirname(read.at(node).file), path), (code, message, hint) =>
     read.fault(code, file.value, message, hint),
   )
@@ -164,9 +151,8 @@ function readEach<T>(
  * such place.
  */
 export function parseGeo(text: string): Geo | undefined {
-  const match = /^(AF|AN|AS|EU|NA|OC|SA)(?:-([A-Z]{2})(?:-([A-Z0-9]{1,3}))?)?$/.exec(text)
-  if (match === null) return undefined
-  const [, continent, country, subdivision] = match
+  if (!GEO_CODE.test(text)) return undefined
+  const [continent, country, subdivision] = text.split('-')
   if (country !== undefined && !isCountryOf(continent!, country)) return undefined
   if (subdivision !== undefined && !mayBeSubdivision(country!, subdivision)) return undefined
   return { continent: continent!, ...(country && { country }), ...(subdivision && { subdivision }) }

@@ -4,7 +4,6 @@
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean, type Position } from '../problem.ts'
-import { DAY_MS } from '../units.ts'
 import type { Fields, Reader } from '../yaml/read.ts'
 import type { Entry, Node } from '../yaml/source.ts'
 import {
@@ -16,39 +15,14 @@ import {
   type VipModel,
 } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
-import { type PartialCheck, readAddress, readChecks } from './checks.ts'
+import { readChecks } from './checks.ts'
+import { IDENTIFIER, readKeys, readRows, withDefaults } from './forms.ts'
+import { LAST_RESORT, lastResort, type PartialCheck, SERVICE, SERVICE_SITE, SITE, TTL, VIP, VIP_CHECK } from './keys.ts'
 import { type PrefixReader, readGroups, readRules } from './rules.ts'
 
-/** The keys of a site of sites.yaml, of a service, and of a site of a service. */
-export const SITE_KEYS = ['location', 'region', 'capacity', 'drained']
-export const SERVICE_KEYS = [
-  'sites',
-  'order',
-  'spread',
-  'candidates',
-  'spill',
-  'rules',
-  'pick',
-  'answers',
-  'minVips',
-  'ttl',
-  'lastResort',
-  'check',
-  'probers',
-  'regions',
-  'keep',
-  'rampUp',
-  'budget',
-]
-export const SERVICE_SITE_KEYS = ['vips', 'weight', 'bias', 'drained']
-const MAX_CAPACITY = 1_000_000
-
-/**
- * Checks the name of a site, pool, service or check, and reports a wrong one. Such names are parts of members' names,
- * metrics and patterns, so they have no blanks, slashes or stars. `what`: `a site`.
- */
+/** Checks the name of a site, pool or service (IDENTIFIER), and reports a wrong one. `what`: `a site`. */
 export function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what: string): boolean {
-  if (/^[a-z0-9][\w.-]{0,62}$/i.test(key.text)) return true
+  if (IDENTIFIER.test(key.text)) return true
   const hint = 'Letters, digits, and . _ - behind the first; at most 63'
   read.fault('value-invalid', key, `“${key.text}” is no name for ${what}`, hint)
   return false
@@ -59,20 +33,18 @@ export function readSites(read: Reader, root: Node): ReadonlyMap<string, SiteMod
   const sites = new Map<string, SiteModel>()
   for (const { key, value } of read.entries(root, 'sites.yaml')) {
     isIdentifier(read, key, 'a site')
-    const fields = read.fields(value, 'a site', SITE_KEYS)
-    const location = fields?.get('location')
-    if (fields !== undefined && location === undefined) {
-      read.missing(key, `site ${key.text}`, 'location', 'Its latitude and longitude in degrees: [50.11, 8.68]')
-    }
+    const lacking = { at: key, what: `site ${key.text}` }
+    const { fields, values } = readKeys(read, value, 'a site', SITE, lacking)
+    const { location, region, capacity, drained } = values
     const [latitude, longitude] = location === undefined ? [0, 0] : readLocation(read, location)
     sites.set(key.text, {
       name: key.text,
       latitude,
       longitude,
-      region: read.text(fields?.get('region'), ''),
-      capacity: read.integer(fields?.get('capacity'), 0, MAX_CAPACITY, 100),
+      region,
+      capacity,
       declaresCapacity: fields?.has('capacity') === true,
-      drained: read.flag(fields?.get('drained'), false),
+      drained,
       at: read.at(key),
     })
   }
@@ -105,14 +77,11 @@ export interface ServiceContext {
 export function readService(read: Reader, { key, value }: Entry, context: ServiceContext): ServiceModel | undefined {
   isIdentifier(read, key, 'a service')
   const what = `service ${key.text}`
-  const fields = read.fields(value, what, SERVICE_KEYS)
+  const { fields, values } = readKeys(read, value, what, SERVICE, { at: key, what })
   if (fields === undefined) return undefined
-  const minVips = read.integer(fields.get('minVips'), 1, 255, 1)
-  const sites = readServiceSites(read, key, fields.get('sites'), context, minVips)
+  const { order, check, minVips } = values
+  const sites = readServiceSites(read, key, values.sites, context, minVips)
   const names = new Set(sites.map(({ site }) => site))
-  const check = fields.get('check')
-  if (check === undefined) read.missing(key, what, 'check', 'Write `check: none` if its VIPs are never probed')
-  const order = fields.get('order')
   const service: ServiceModel = {
     name: key.text,
     sites,
@@ -120,31 +89,26 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
       order === undefined || (order.value.kind === 'scalar' && order.value.text === 'nearest')
         ? { kind: 'nearest' }
         : { kind: 'listed', groups: readGroups(read, order.value, names, what) },
-    spreadKm: read.distanceKm(fields.get('spread'), 0),
-    candidates: read.integer(fields.get('candidates'), 1, 255, 4),
-    spill: read.integer(fields.get('spill'), 1, 255, declaresCapacity(sites, context) ? 2 : 1),
-    rules: readRules(read, fields.get('rules'), { sites: names, what, prefixes: context.prefixes }),
-    pick: read.oneOf(fields.get('pick'), ['hash', 'random'] as const, 'hash'),
-    answers: read.integer(fields.get('answers'), 1, 8, 8),
+    spreadKm: values.spread,
+    candidates: values.candidates,
+    spill: values.spill ?? (declaresCapacity(sites, context) ? 2 : 1),
+    rules: readRules(read, values.rules, { sites: names, what, prefixes: context.prefixes }),
+    pick: values.pick,
+    answers: values.answers,
     minVips,
-    ttl: readTtl(read, fields.get('ttl')),
-    lastResort: readLastResort(read, fields.get('lastResort'), typesOf({ sites })),
+    ttl: readTtl(read, values.ttl),
+    lastResort: readLastResort(read, values.lastResort, typesOf({ sites })),
     checks: check === undefined ? [] : readChecks(read, check.value, context.checks),
-    probers: read.integer(fields.get('probers'), 1, 255, 3),
-    regions: read.integer(fields.get('regions'), 1, 255, 1),
-    keepPercent: read.percent(fields.get('keep'), 25),
-    rampUpMs: read.durationMs(fields.get('rampUp'), 0, DAY_MS, 0),
-    ...readBudget(read, fields.get('budget')),
+    probers: values.probers,
+    regions: values.regions,
+    keepPercent: values.keep,
+    rampUpMs: values.rampUp,
+    ...(values.budget !== undefined && { budgetMs: values.budget }),
     written: writtenOf(read, fields),
     at: read.at(key),
   }
-  checkFences(read, fields.get('rules'), service)
+  checkFences(read, values.rules, service)
   return service
-}
-
-function readBudget(read: Reader, entry: Entry | undefined): Pick<ServiceModel, 'budgetMs'> {
-  const budgetMs = read.durationMs(entry, 1000, DAY_MS, undefined)
-  return budgetMs === undefined ? {} : { budgetMs }
 }
 
 /** See ServiceModel.written. */
@@ -184,19 +148,14 @@ function readServiceSites(
       const hint = didYouMean(key.text, sites.keys()) ?? 'Sites are declared in sites.yaml'
       read.fault('site-unknown', key, `there is no site “${key.text}” in sites.yaml`, hint)
     }
-    const fields = read.fields(value, `site ${key.text} of a service`, SERVICE_SITE_KEYS)
-    const vips = fields === undefined ? [] : readVips(read, key, fields.get('vips'), seen)
+    const { fields, values } = readKeys(read, value, `site ${key.text} of a service`, SERVICE_SITE)
+    const vips = fields === undefined ? [] : readVips(read, key, values.vips, seen)
     if (vips.length > 0 && vips.length < minVips) {
       const message = `site ${key.text} has ${vips.length} VIPs where minVips is ${minVips}: it would never be usable`
       read.fault('vips-too-few', key, message)
     }
-    return {
-      site: key.text,
-      vips,
-      weight: read.integer(fields?.get('weight'), 0, 1000, 100),
-      bias: read.integer(fields?.get('bias'), -99, 99, 0),
-      drained: read.flag(fields?.get('drained'), false),
-    }
+    const { weight, bias, drained } = values
+    return { site: key.text, vips, weight, bias, drained }
   })
 }
 
@@ -219,22 +178,17 @@ function readVips(read: Reader, site: Node, entry: Entry | undefined, seen: Map<
 }
 
 function readVip(read: Reader, node: Node): VipModel | undefined {
-  const fields = node.kind === 'mapping' ? read.fields(node, 'a VIP', ['address', 'check']) : undefined
-  const addressNode = fields === undefined ? node : fields.get('address')?.value
-  if (addressNode === undefined) {
-    read.missing(node, 'a VIP', 'address')
-    return undefined
-  }
-  const scalar = read.scalar(addressNode, 'a VIP')
+  const written = node.kind === 'mapping' ? readKeys(read, node, 'a VIP', VIP).values : undefined
+  const addressNode = written === undefined ? node : written.address?.value
+  const scalar = addressNode && read.scalar(addressNode, 'a VIP')
   if (scalar === undefined) return undefined
   const bytes = parseAddress(scalar.text)
   if (bytes === undefined) {
     read.fault('value-invalid', scalar, `“${scalar.text}” is no IP address`)
     return undefined
   }
-  const check = fields?.get('check')
-  const checkFields = check && read.fields(check.value, '“check” of a VIP', ['address'])
-  const checkAddress = readAddress(read, checkFields?.get('address'), undefined)
+  const check = written?.check && readKeys(read, written.check.value, '“check” of a VIP', VIP_CHECK)
+  const checkAddress = check?.values.address
   return { address: formatAddress(bytes), bytes, ...(checkAddress !== undefined && { checkAddress }) }
 }
 
@@ -243,31 +197,25 @@ function readVip(read: Reader, node: Node): VipModel | undefined {
  * written max.
  */
 function readTtl(read: Reader, entry: Entry | undefined): ServiceModel['ttl'] {
-  const settleMs = 300_000
-  if (entry === undefined) return { maxSeconds: 60, minSeconds: 15, settleMs }
-  if (entry.value.kind !== 'mapping') {
-    const seconds = read.seconds(entry, 1, 60)
-    return { maxSeconds: seconds, minSeconds: seconds, settleMs }
+  if (entry?.value.kind !== 'mapping') {
+    const both = entry && (TTL.max.form.read(read, entry) ?? TTL.max.missing)
+    const { max, min, settle } = withDefaults(TTL, { max: both, min: both })
+    return { maxSeconds: max, minSeconds: min, settleMs: settle }
   }
-  const fields: Fields = read.fields(entry.value, '“ttl”', ['max', 'min', 'settle'])!
-  const max = read.seconds(fields.get('max'), 1, undefined)
-  const min = read.seconds(fields.get('min'), 1, undefined)
-  const maxSeconds = max ?? Math.max(60, min ?? 0)
-  const minSeconds = min ?? Math.min(15, maxSeconds)
+  const fields: Fields = read.fields(entry.value, '“ttl”', Object.keys(TTL))!
+  const { max, min, settle = TTL.settle.missing } = readRows(read, fields, TTL)
+  const maxSeconds = max ?? Math.max(TTL.max.missing, min ?? 0)
+  const minSeconds = min ?? Math.min(TTL.min.missing, maxSeconds)
   if (minSeconds > maxSeconds) {
     read.fault('ttl-order', fields.get('min')!.value, `min is ${minSeconds}, above max, ${maxSeconds}`)
   }
-  return { maxSeconds, minSeconds, settleMs: read.durationMs(fields.get('settle'), 0, DAY_MS, settleMs) }
+  return { maxSeconds, minSeconds, settleMs: settle }
 }
 
 function readLastResort(read: Reader, entry: Entry | undefined, types: number): LastResort {
-  if (entry?.value.kind !== 'mapping') return { kind: read.oneOf(entry, ['all', 'nodata'] as const, 'all') }
-  const fields = read.fields(entry.value, '“lastResort”', ['values'])
-  const list = fields?.get('values')
-  if (list === undefined) {
-    read.missing(entry.value, '“lastResort”', 'values', 'Or write `all` or `nodata`')
-    return { kind: 'all' }
-  }
+  if (entry?.value.kind !== 'mapping') return { kind: (entry && lastResort.read(read, entry)) ?? 'all' }
+  const list = readKeys(read, entry.value, '“lastResort”', LAST_RESORT).values.values
+  if (list === undefined) return { kind: 'all' }
   const values: Uint8Array[] = []
   const nodes = read.items(list.value, '“values”')
   if (list.value.kind === 'list' && nodes.length === 0) read.fault('value-kind', list.value, '“values” is empty')

@@ -9,37 +9,18 @@ import { TYPE } from '../dns/types.ts'
 import type { Reader } from '../yaml/read.ts'
 import type { Node } from '../yaml/source.ts'
 import type { SoaModel, ZoneModel } from '../zone/pack.ts'
+import { readKeys, type Values } from './forms.ts'
+import { SOA } from './keys.ts'
 import type { ZoneFile } from './records.ts'
 
-/** `soa` of defaults.yaml; times in seconds. undefined: not written. */
-export interface SoaDefaults {
-  readonly mname: string | undefined
-  readonly rname: string | undefined
-  readonly serial: number | undefined
-  readonly refresh: number
-  readonly retry: number
-  readonly expire: number
-  readonly minimum: number
-}
-
-/** The keys of `soa`. */
-export const SOA_KEYS = ['mname', 'rname', 'serial', 'refresh', 'retry', 'expire', 'minimum']
+/** `soa` of defaults.yaml; times in seconds. */
+export type SoaDefaults = Values<typeof SOA>
 
 /** Reads `soa` of defaults.yaml, with defaults for what is not written. */
-export function readSoa(read: Reader | undefined, node: Node | undefined): SoaDefaults {
-  const fields = node && read?.fields(node, '“soa”', SOA_KEYS)
-  const number = (key: string, missing: number): number => read?.seconds(fields?.get(key), 0, missing) ?? missing
-  const soa = {
-    mname: read?.text(fields?.get('mname'), undefined),
-    rname: read?.text(fields?.get('rname'), undefined),
-    serial: read?.integer(fields?.get('serial'), 0, 0xffffffff, undefined),
-    refresh: number('refresh', 7200),
-    retry: number('retry', 900),
-    expire: number('expire', 1_209_600),
-    minimum: number('minimum', 60),
-  }
+export function readSoa(read: Reader, node: Node): SoaDefaults {
+  const { fields, values: soa } = readKeys(read, node, '“soa”', SOA)
   const encoded = encodeSoa(soa, '.', '.', 1)
-  if (isFault(encoded) && read && node) {
+  if (isFault(encoded)) {
     read.fault('rdata-invalid', fields?.get(encoded.field ?? '')?.value ?? node, encoded.fault)
     return { ...soa, mname: undefined, rname: undefined }
   }

@@ -1,9 +1,8 @@
 /**
- * Reading a YAML tree by a schema: typed values out, Problems for the rest. Every method reports what is wrong and gives
- * the value that stands for a missing one, so that reading never stops at the first fault.
+ * Reading a YAML tree: values out, Problems for the rest. Every method reports what is wrong and gives undefined or nothing
+ * for it, so that reading never stops at the first fault. What a key may hold is in load/forms.ts.
  */
 import { didYouMean, type Position, type ProblemCode, type Report, type Severity } from '../problem.ts'
-import { parseDistanceKm, parseDurationMs } from '../units.ts'
 import { type Entry, isEmpty, type Node, type Scalar, type Source } from './source.ts'
 
 /** A mapping's entries by key; unknown ones are reported and left out. */
@@ -76,73 +75,25 @@ export class Reader {
     this.fault('key-missing', node, `${what} needs “${key}”`, hint)
   }
 
-  text<M>(entry: Entry | undefined, missing: M): string | M {
-    return this.#value(entry, missing, 'a text', (text) => (text === '' ? undefined : text))
+  /** A text that is not empty. */
+  text(entry: Entry | undefined): string | undefined {
+    return entry && this.value(entry, 'a text', (text) => (text === '' ? undefined : text))
   }
 
-  /** A whole number. */
-  integer<M>(entry: Entry | undefined, min: number, max: number, missing: M): number | M {
-    return this.#value(entry, missing, `a whole number from ${min} to ${max}`, (text) => {
-      const value = /^-?\d{1,10}$/.test(text) ? Number(text) : Number.NaN
-      return value >= min && value <= max ? value : undefined
-    })
-  }
-
-  durationMs<M>(entry: Entry | undefined, min: number, max: number, missing: M): number | M {
-    const what = `a duration from ${min} ms to ${max / 1000} s, like 5s or 250ms`
-    return this.#value(entry, missing, what, (text) => {
-      const value = parseDurationMs(text) ?? Number.NaN
-      return value >= min && value <= max ? value : undefined
-    })
-  }
-
-  /** DNS's own unit: `60`, or a duration of whole seconds. At most 2^31 − 1 (RFC 2181 §8). */
-  seconds<M>(entry: Entry | undefined, min: number, missing: M): number | M {
-    return this.#value(entry, missing, `seconds, ${min} or more, like 60 or 1h`, (text) => {
-      const value = /^\d{1,10}$/.test(text) ? Number(text) : (parseDurationMs(text) ?? Number.NaN) / 1000
-      return Number.isInteger(value) && value >= min && value <= 0x7fffffff ? value : undefined
-    })
-  }
-
-  distanceKm(entry: Entry | undefined, missing: number): number {
-    return this.#value(entry, missing, 'a distance like 500km', parseDistanceKm)
-  }
-
-  percent(entry: Entry | undefined, missing: number): number {
-    return this.#value(entry, missing, 'a percentage from 0% to 100%, like 25%', (text) => {
-      const value = /^(\d{1,3})%$/.exec(text)?.[1]
-      return value !== undefined && Number(value) <= 100 ? Number(value) : undefined
-    })
-  }
-
-  flag<M>(entry: Entry | undefined, missing: M): boolean | M {
-    return this.#value(entry, missing, 'true or false', (text) =>
-      text === 'true' ? true : text === 'false' ? false : undefined,
-    )
-  }
-
-  /** The words that octoDNS's YAML has for true and false. */
-  yamlFlag(entry: Entry): boolean {
-    return this.#value(entry, false, 'true or false', (text) =>
-      /^(true|yes|on)$/i.test(text) ? true : /^(false|no|off)$/i.test(text) ? false : undefined,
-    )
-  }
-
-  oneOf<T extends string, M>(entry: Entry | undefined, choices: readonly T[], missing: M): T | M {
-    return this.#value(entry, missing, `one of ${choices.join(', ')}`, (text) => choices.find((one) => one === text))
-  }
-
-  #value<T, M>(entry: Entry | undefined, missing: M, what: string, parse: (text: string) => T | undefined): T | M {
-    if (entry === undefined) return missing
+  /** What `parse` makes of a scalar; `wanted`: in words, what that must be. */
+  value<T>(entry: Entry, wanted: string, parse: (text: string) => T | undefined): T | undefined {
     const { key, value } = entry
     if (value.kind !== 'scalar' || isEmpty(value)) {
       this.#wrongKind(value, `“${key.text}”`, 'scalar')
-      return missing
+      return undefined
     }
     const parsed = parse(value.text)
-    if (parsed !== undefined) return parsed
-    this.fault('value-invalid', value, `“${key.text}” is “${value.text}” where ${what} is wanted`)
-    return missing
+    if (parsed === undefined) this.notWanted(entry, value.text, wanted)
+    return parsed
+  }
+
+  notWanted({ key, value }: Entry, text: string, wanted: string): void {
+    this.fault('value-invalid', value, `“${key.text}” is “${text}” where ${wanted} is wanted`)
   }
 
   #wrongKind(node: Node, what: string, wanted: keyof typeof KINDS): void {

@@ -18,18 +18,11 @@ import { didYouMean } from '../../problem.ts'
 import type { Fields, Reader } from '../../yaml/read.ts'
 import { type Entry, isNull, type Node, type Scalar } from '../../yaml/source.ts'
 import type { Groups, ServiceModel, VipModel } from '../../zone/model.ts'
+import { readKeys, withDefaults } from '../forms.ts'
+import { DYNAMIC, DYNAMIC_RECORD, POOL, POOL_VALUE, SERVICE, SERVICE_SITE, TTL } from '../keys.ts'
 import { isIdentifier } from '../services.ts'
 import { readHealthcheck } from './healthcheck.ts'
 import { readDynamicRules, type DynamicRule } from './rules.ts'
-
-/** The keys of a dynamic record, of `dynamic`, of a pool, and of a value of a pool. */
-export const DYNAMIC_RECORD_KEYS = ['type', 'ttl', 'value', 'values', 'dynamic', 'octodns']
-export const DYNAMIC_KEYS = ['pools', 'rules']
-export const POOL_KEYS = ['fallback', 'values']
-export const POOL_VALUE_KEYS = ['value', 'weight', 'status']
-/** octoDNS's own bound is 100. */
-const MAX_WEIGHT = 1000
-const SETTLE_MS = 300_000
 
 /** A dynamic record as it was found in a zone's file. */
 export interface DynamicRecord {
@@ -52,6 +45,10 @@ interface Pool {
   readonly next: string | undefined
 }
 
+/** For what octoDNS has no key. */
+const DEFAULTS = withDefaults(SERVICE, {})
+const SITE_DEFAULTS = withDefaults(SERVICE_SITE, {})
+
 /** By name, in the order of the file. */
 type Pools = ReadonlyMap<string, Pool>
 
@@ -61,29 +58,33 @@ type Pools = ReadonlyMap<string, Pool>
  * consistent.
  */
 export function readDynamic(read: Reader, { owner, type, node, ttlSeconds }: DynamicRecord): ServiceModel | undefined {
-  const fields = read.fields(node, `a dynamic record of type ${typeName(type)}`, DYNAMIC_RECORD_KEYS, ['geo'])!
+  const fields = read.fields(node, `a dynamic record of type ${typeName(type)}`, Object.keys(DYNAMIC_RECORD), ['geo'])!
   const values = readResort(read, node, fields, type)
   const name = formatName(owner).slice(0, -1)
   const checks = readHealthcheck(read, fields.get('octodns'), name)
-  const dynamic = read.fields(fields.get('dynamic')!.value, '“dynamic”', DYNAMIC_KEYS)
+  const entry = fields.get('dynamic')!
+  const lacking = { at: entry.key, what: '“dynamic”' }
+  const { fields: dynamic, values: parts } = readKeys(read, entry.value, '“dynamic”', DYNAMIC, lacking)
   if (dynamic === undefined) return undefined
-  const pools = readPools(read, fields.get('dynamic')!, dynamic.get('pools'), type)
-  const rules = readDynamicRules(read, fields.get('dynamic')!, dynamic.get('rules'), pools)
+  const pools = readPools(read, parts.pools, type)
+  const rules = readDynamicRules(read, parts.rules, pools)
   checkLoops(read, pools)
   if (rules === undefined) return undefined
   checkUsed(read, pools, rules)
   const catchAll = rules.findLast((rule) => rule.isCatchAll)
   if (catchAll?.pool === undefined) return undefined
+  const { spread, candidates, pick, minVips, probers, regions, keep, rampUp } = DEFAULTS
+  const { weight, bias, drained } = SITE_DEFAULTS
   return {
     // a member's name has slashes between site, service and VIP
     name: `${name.replaceAll('/', '\\047')}:${typeName(type)}`,
     // sorted, so that records which only differ in the order of their pools share a client map
     sites: [...pools]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([site, { vips }]) => ({ site, vips, weight: 100, bias: 0, drained: false })),
+      .map(([site, { vips }]) => ({ site, vips, weight, bias, drained })),
     order: { kind: 'listed', groups: chainOf(pools, catchAll.pool), only: true },
-    spreadKm: 0,
-    candidates: 4,
+    spreadKm: spread,
+    candidates,
     spill: 1,
     rules: rules.flatMap(({ isCatchAll, pool, subnets, geos, node: at }) =>
       isCatchAll || pool === undefined
@@ -98,16 +99,16 @@ export function readDynamic(read: Reader, { owner, type, node, ttlSeconds }: Dyn
             at: read.at(at),
           },
     ),
-    pick: 'hash',
+    pick,
     answers: 1,
-    minVips: 1,
-    ttl: { maxSeconds: ttlSeconds, minSeconds: ttlSeconds, settleMs: SETTLE_MS },
+    minVips,
+    ttl: { maxSeconds: ttlSeconds, minSeconds: ttlSeconds, settleMs: TTL.settle.missing },
     lastResort: { kind: 'values', values },
     checks,
-    probers: 3,
-    regions: 1,
-    keepPercent: 25,
-    rampUpMs: 0,
+    probers,
+    regions,
+    keepPercent: keep,
+    rampUpMs: rampUp,
     at: read.at(node),
   }
 }
@@ -143,22 +144,20 @@ function readAddress(read: Reader, node: Node, type: number): Uint8Array | undef
   return undefined
 }
 
-function readPools(read: Reader, dynamic: Entry, entry: Entry | undefined, type: number): Pools {
+function readPools(read: Reader, entry: Entry | undefined, type: number): Pools {
   const pools = new Map<string, Pool>()
-  if (entry === undefined) {
-    read.missing(dynamic.key, '“dynamic”', 'pools', 'pools: {eu: {values: [{value: 192.0.2.1}]}}')
-    return pools
-  }
+  if (entry === undefined) return pools
   const entries = read.entries(entry.value, '“pools”')
   if (entries.length === 0 && entry.value.kind === 'mapping') read.fault('value-kind', entry.value, '“pools” is empty')
   const names = new Set(entries.map(({ key }) => key.text))
   for (const { key, value } of entries) {
     isIdentifier(read, key, 'a pool')
-    const fields = read.fields(value, `pool ${key.text}`, POOL_KEYS)
-    const fallback = readFallback(read, fields?.get('fallback'))
+    const what = `pool ${key.text}`
+    const { values, fallback: given } = readKeys(read, value, what, POOL, { at: key, what }).values
+    const fallback = readFallback(read, given)
     pools.set(key.text, {
       key,
-      vips: fields === undefined ? [] : readValues(read, key, fields.get('values'), type),
+      vips: values === undefined ? [] : readValues(read, key, values, type),
       fallback,
       next: fallback && nextOf(read, fallback, names),
     })
@@ -193,11 +192,7 @@ function nextOf(read: Reader, fallback: Scalar, pools: ReadonlySet<string>): str
 }
 
 /** The values of a pool. Those with `status: down` are validated and then left out: they are never served. */
-function readValues(read: Reader, pool: Scalar, entry: Entry | undefined, type: number): readonly VipModel[] {
-  if (entry === undefined) {
-    read.missing(pool, `pool ${pool.text}`, 'values', 'values: [{value: 192.0.2.1}]')
-    return []
-  }
+function readValues(read: Reader, pool: Scalar, entry: Entry, type: number): readonly VipModel[] {
   const nodes = read.items(entry.value, `“values” of pool ${pool.text}`)
   if (entry.value.kind === 'list' && nodes.length === 0) {
     const hint = 'A pool that is not to be served has values with `status: down`'
@@ -230,20 +225,14 @@ function readValue(read: Reader, node: Node, type: number, isAlone: boolean): Po
     read.fault('value-kind', node, 'a value of a pool is a mapping with “value”', hint)
     return undefined
   }
-  const fields = read.fields(node, 'a value of a pool', POOL_VALUE_KEYS)!
-  const weightEntry = fields.get('weight')
-  const weight = read.integer(weightEntry, 0, MAX_WEIGHT, 1)
-  const status = read.oneOf(fields.get('status'), ['up', 'down', 'obey'] as const, 'obey')
+  const { fields, values } = readKeys(read, node, 'a value of a pool', POOL_VALUE)
+  const { value, weight, status } = values
+  const weightEntry = fields?.get('weight')
   if (isAlone && weight !== 1 && weightEntry !== undefined) {
     const message = 'this weight decides nothing: the pool has no other value'
     read.fault('weight-unused', weightEntry.value, message, 'Leave it out', 'warning')
   }
-  const value = fields.get('value')
-  if (value === undefined) {
-    read.missing(node, 'a value of a pool', 'value')
-    return undefined
-  }
-  const bytes = readAddress(read, value.value, type)
+  const bytes = value && readAddress(read, value.value, type)
   if (bytes === undefined) return undefined
   const address = formatAddress(bytes)
   const model: VipModel = {

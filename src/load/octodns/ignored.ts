@@ -39,6 +39,10 @@ export function refuseType(read: Reader, node: Node, at: Node, name: string): vo
   }
 }
 
+/** true and false as YAML 1.1 writes them, which octoDNS reads. */
+const yamlFlag = (text: string): boolean | undefined =>
+  /^(true|yes|on)$/i.test(text) ? true : /^(false|no|off)$/i.test(text) ? false : undefined
+
 /**
  * Reads `octodns` of a record: true when octoDNS publishes the record nowhere. A key without effect here gets a notice.
  */
@@ -50,7 +54,7 @@ export function isIgnored(read: Reader, octodns: Entry | undefined, isDynamic: b
     const meaning = OCTODNS_KEYS.get(key) ?? 'something to one of octoDNS’s providers: nothing here goes by it'
     let message = `“${key}” says ${meaning}`
     if (key === 'ignored') {
-      if (!read.yamlFlag(entry)) continue
+      if (read.value(entry, 'true or false', yamlFlag) !== true) continue
       ignored = true
       message = 'octoDNS publishes this record nowhere, so it is not served'
     }

@@ -10,11 +10,10 @@ import { didYouMean } from '../../problem.ts'
 import type { Reader } from '../../yaml/read.ts'
 import type { Entry, Node } from '../../yaml/source.ts'
 import type { Geo } from '../../zone/model.ts'
+import { readKeys } from '../forms.ts'
+import { DYNAMIC_RULE } from '../keys.ts'
 import { parseGeo } from '../rules.ts'
 import { prefixFault } from '../subnets.ts'
-
-/** The keys of a dynamic record's rule. */
-export const DYNAMIC_RULE_KEYS = ['pool', 'geos', 'subnets']
 
 /** A value, its text, and where it is written. */
 interface ValueNode<T> {
@@ -39,14 +38,10 @@ export interface DynamicRule {
 /** Reads `rules` of a dynamic record. undefined: there is no usable rule, which is reported. */
 export function readDynamicRules(
   read: Reader,
-  dynamic: Entry,
   entry: Entry | undefined,
   pools: ReadonlyMap<string, unknown>,
 ): readonly DynamicRule[] | undefined {
-  if (entry === undefined) {
-    read.missing(dynamic.key, '“dynamic”', 'rules', 'rules: [{geos: [EU], pool: eu}, {pool: na}]')
-    return undefined
-  }
+  if (entry === undefined) return undefined
   const nodes = read.filledItems(entry.value, '“rules”')
   const seen = new Set<string>()
   const rules = nodes.flatMap((node) => readRule(read, node, pools, seen) ?? [])
@@ -64,13 +59,12 @@ function readRule(
   pools: ReadonlyMap<string, unknown>,
   seen: Set<string>,
 ): DynamicRule | undefined {
-  const fields = read.fields(node, 'a rule', DYNAMIC_RULE_KEYS)
+  const { fields, values } = readKeys(read, node, 'a rule', DYNAMIC_RULE)
   if (fields === undefined) return undefined
-  const [hasSubnets, hasGeos] = [isThere(fields.get('subnets')), isThere(fields.get('geos'))]
+  const { pool, subnets, geos } = values
+  const [hasSubnets, hasGeos] = [isThere(subnets), isThere(geos)]
   const isCatchAll = !hasSubnets && !hasGeos
   const name = fields.get('pool')
-  const pool = read.text(name, undefined)
-  if (name === undefined) read.missing(node, 'a rule', 'pool')
   if (name !== undefined && pool !== undefined) {
     if (!pools.has(pool)) {
       read.fault(
@@ -88,8 +82,8 @@ function readRule(
   return {
     node,
     pool: pool !== undefined && pools.has(pool) ? pool : undefined,
-    subnets: readEach(read, fields.get('subnets'), readSubnet),
-    geos: readEach(read, fields.get('geos'), readGeo),
+    subnets: readEach(read, subnets, readSubnet),
+    geos: readEach(read, geos, readGeo),
     isCatchAll,
     rank: isCatchAll ? 3 : !hasSubnets ? 2 : !hasGeos ? 0 : 1,
   }
