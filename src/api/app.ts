@@ -1,6 +1,7 @@
 /**
- * The HTTP side of a running node as one pure function Request → Response, in two forms: the whole of it on the control
- * socket (whose file mode is the guard), and on TCP, where the API needs the token and is absent without one.
+ * The HTTP routes of a running node or prober: a function from request to response, without a socket of its own. Made
+ * by Doors in two forms: all routes on the control socket, which only its owner can open; and on TCP, where the routes
+ * under /api need `http.token` and don't exist without it.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
@@ -11,16 +12,18 @@ import { type Node, type Refusal, ROUTES, type ProcessView } from './contract.ts
 
 type Path<M> = Extract<(typeof ROUTES)[number], { method: M }>['path']
 
-/** What stands between a caller and a process: nothing on the control socket, whose file mode is the guard, or this over TCP. */
+/** Who may call: `open` on the control socket, which only its owner can open (its file mode); else a TcpGuard. */
 export type Guard = 'open' | TcpGuard
 
+/** What a caller over TCP needs. */
 export interface TcpGuard {
-  /** The names that this process may be asked by, beside IP addresses and `localhost`; lower case. */
+  /** Host names for /metrics besides IP addresses and `localhost`, in lower case. */
   readonly names: ReadonlySet<string>
-  /** That a caller of the API must show; without one there is no API. */
+  /** The bearer token of the routes under /api; undefined: these routes don't exist. */
   readonly token?: string
 }
 
+/** Makes the routes of a process. `shown`: a prober has those of ProcessView only. */
 export function makeApp(shown: ProcessView | Node, guard: Guard): Hono {
   const app = new Hono()
   const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
@@ -28,15 +31,15 @@ export function makeApp(shown: ProcessView | Node, guard: Guard): Hono {
   app.use('/metrics', async (context, next) => {
     const host = context.req.header('host') ?? ''
     if (guard === 'open' || isOwnName(host, guard.names)) return next()
-    const hint = 'Ask by IP address, or list the name in http.hosts'
-    return context.json({ error: `${JSON.stringify(host.slice(0, 256))} is no name of this process`, hint }, 421)
+    const hint = 'Use an IP address in the URL, or list the name in http.hosts'
+    return context.json({ error: `${JSON.stringify(host.slice(0, 256))} is not a name of this process`, hint }, 421)
   })
   app.use('/api/*', async (context, next) => {
     if (guard === 'open') return next()
     if (guard.token === undefined) return context.notFound()
     if (!sameSecret(context.req.header('authorization') ?? '', `Bearer ${guard.token}`)) {
       context.header('www-authenticate', 'Bearer')
-      return context.json({ error: 'this needs the token of http.token', hint: 'Authorization: Bearer …' }, 401)
+      return context.json({ error: 'this route needs the token of http.token', hint: 'Authorization: Bearer …' }, 401)
     }
     return next()
   })
@@ -53,25 +56,28 @@ export function makeApp(shown: ProcessView | Node, guard: Guard): Hono {
   const status = shareRunning(() => shown.status())
   get('/api/status', async (context) => context.json(await status()))
   if ('explain' in shown) serveNode(app, shown)
-  // a bug: told to the caller too, who may be the only one who looks
+  // a bug: report it to the caller, because nobody else may see it
   app.onError((error, context) => context.json({ error: `a bug in this node: ${String(error)}` }, 500))
   app.notFound((context) => {
     const known = ROUTES.some(({ path }) => path === context.req.path)
     if (!('explain' in shown) && known && (guard === 'open' || guard.token !== undefined)) {
-      return context.json({ error: 'this is a prober, it has no answers', hint: 'Ask a node: meridian serve' }, 404)
+      return context.json(
+        { error: 'this process is a prober, which answers no queries', hint: 'Ask a node: meridian serve' },
+        404,
+      )
     }
     return context.json({ error: 'no such route', hint: ROUTES.map(({ path }) => path).join(' ') }, 404)
   })
   return app
 }
 
-/** Whoever asks while one is made gets that one: a crowd costs no more than one caller. */
+/** Lets callers share a result that is being made: a crowd costs no more than one caller. */
 function shareRunning<T>(make: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined
   return () => (running ??= make().finally(() => (running = undefined)))
 }
 
-/** What only a node that serves has. */
+/** Adds the routes that only a node has. */
 function serveNode(app: Hono, node: Node): void {
   const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
   get('/api/explain', (context) => {
@@ -92,7 +98,7 @@ function serveNode(app: Hono, node: Node): void {
       ...(resolver !== undefined && { resolver }),
       ecs: ecs === 'yes',
     })
-    if (explained === undefined) return context.json({ error: 'no World is loaded yet', hint: 'GET /ready' }, 503)
+    if (explained === undefined) return context.json({ error: 'no zones are loaded yet', hint: 'GET /ready' }, 503)
     return typeof explained === 'string' ? context.json({ error: explained }, 400) : context.json(explained)
   })
   get('/api/outlook', (context) => {
@@ -107,8 +113,9 @@ function serveNode(app: Hono, node: Node): void {
 }
 
 /**
- * Whether a Host header (RFC 9110 §7.2) names this process. A web page can make a browser ask any address by a name of its own (DNS
- * rebinding), and would read what is answered; it cannot make the browser send an address, another name, or none.
+ * Whether a Host header (RFC 9110 §7.2) names this process. By DNS rebinding a web page can make a browser send a
+ * request to any address and read the response, but only with the page's own host name: never with an address, another
+ * name, or none.
  */
 function isOwnName(host: string, names: ReadonlySet<string>): boolean {
   const name = host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
@@ -116,11 +123,11 @@ function isOwnName(host: string, names: ReadonlySet<string>): boolean {
 }
 
 const tooLarge = (context: Context): Response =>
-  context.json({ error: `a body here has at most ${BODY_BYTES} bytes` }, 413)
+  context.json({ error: `the body has more than ${BODY_BYTES} bytes` }, 413)
 
 /**
- * A POST of JSON; 409 when it is understood and refused, 202 when it is done and not kept everywhere. The content type keeps
- * web pages of other origins out.
+ * Adds a POST route with a JSON body. 409: understood and refused. 202: done, but not stored everywhere. The content
+ * type is required because web pages of other origins can't send it.
  */
 function post<T extends object>(
   app: Hono,
@@ -133,7 +140,7 @@ function post<T extends object>(
       return context.json({ error: 'the body must be JSON', hint: 'content-type: application/json' }, 415)
     }
     const json: unknown = await context.req.json().catch(() => undefined)
-    const body = json === undefined ? 'the body is no JSON' : read(json)
+    const body = json === undefined ? 'the body is not JSON' : read(json)
     if (typeof body === 'string') return context.json({ error: body }, 400)
     const done = await apply(body)
     if (!('refused' in done)) return context.json(done, isKept(done) ? 200 : 202)
@@ -141,10 +148,10 @@ function post<T extends object>(
   })
 }
 
-/** Whether a result is stored everywhere: its `notKept`, where it has one, is empty. */
+/** Whether a result is stored everywhere: it has no `notKept`, or an empty one. */
 const isKept = (done: object): boolean => !('notKept' in done && Array.isArray(done.notKept) && done.notKept.length > 0)
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 
-/** Time tells nothing of either: both are hashed first, so lengths are equal. */
+/** Compares two secrets in constant time. Both are hashed first, so that not even their lengths leak. */
 const sameSecret = (given: string, expected: string): boolean => timingSafeEqual(digest(given), digest(expected))

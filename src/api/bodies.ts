@@ -1,33 +1,39 @@
-/** What may be posted: bodies of the API's POST routes, checked before anything of the node sees them. */
+/**
+ * The bodies of the API's POST routes: their form, and the checks before the node sees them. Called by app.ts. A
+ * function that reads a body returns a string if it is wrong: what is wrong, in words. Texts have no control
+ * characters, because they end up in logs and on terminals.
+ */
 import { z } from 'zod'
 import { type OverrideRequest, durationRefusal } from '../health/override.ts'
 import { parseDurationMs } from '../units.ts'
 
-/** The largest body that is read; more than any of them needs. */
+/** The most bytes of a body that are read; no valid body is as large. */
 export const BODY_BYTES = 4096
 
-/** `undrain` and `off` undo what stands for the pattern: a drain, or a force. */
+/** The actions of an override request. `undrain` undoes a drain of the pattern, `off` undoes a force. */
 export const REQUESTED_ACTIONS = ['drain', 'undrain', 'up', 'down', 'off'] as const
+/** One of REQUESTED_ACTIONS. */
 export type RequestedAction = (typeof REQUESTED_ACTIONS)[number]
 
-/** An override as it is asked for. */
+/** The body of POST /api/overrides. */
 export interface OverrideBody extends Omit<OverrideRequest, 'action'> {
   readonly action: RequestedAction
 }
 
+/** The body of POST /api/forget. */
 export interface ForgetBody {
   readonly prober: string
   readonly who: string
 }
 
-/** Of databases that are held back. */
+/** The body of POST /api/geo/accept. */
 export interface AcceptBody {
   readonly who: string
-  /** The build that was looked at; undefined = whichever waits. */
+  /** The build that the operator looked at; undefined = any that is held back. */
   readonly build: string | undefined
 }
 
-/** Texts end up in logs and on terminals: no control characters. */
+/** A text of so many characters, without control characters. */
 const text = (least: number, most: number) =>
   z
     .string()
@@ -41,12 +47,12 @@ const DURATION = z
   .transform((written) => parseDurationMs(written))
   .refine(
     (ms) => ms !== undefined && durationRefusal(ms) === undefined,
-    'is no duration like 30m, 2h or 1d, 1s to 365d',
+    'is not a duration like 30m, 2h or 1d, from 1s to 365d',
   )
 
 const OVERRIDE = z.strictObject({
   pattern: text(1, 255),
-  action: z.enum(REQUESTED_ACTIONS, `is none of ${REQUESTED_ACTIONS.join(', ')}`),
+  action: z.enum(REQUESTED_ACTIONS, `is not one of ${REQUESTED_ACTIONS.join(', ')}`),
   for: DURATION.nullish(),
   who: text(1, 100),
   why: text(0, 300).default(''),
@@ -55,26 +61,26 @@ const OVERRIDE = z.strictObject({
 
 const FORGET = z.strictObject({ prober: text(1, 63), who: text(1, 100) })
 
-/** A string says what is wrong with it. */
+/** Reads the body of POST /api/overrides; a string says what is wrong with it. */
 export function readOverrideBody(body: unknown): OverrideBody | string {
   const read = OVERRIDE.safeParse(body)
   if (!read.success) return faults(read.error)
   const { for: forMs, ...rest } = read.data
   const undoes = rest.action === 'undrain' || rest.action === 'off'
-  if (rest.why === '' && !undoes) return 'why: must say why, for those who find it at night'
-  if (undoes && typeof forMs === 'number') return `for: ${rest.action} undoes at once`
+  if (rest.why === '' && !undoes) return 'why: must give a reason, for whoever is on call later'
+  if (undoes && typeof forMs === 'number') return `for: ${rest.action} takes no duration`
   return { ...rest, forMs: forMs ?? undefined }
 }
 
 const ACCEPT = z.strictObject({ who: text(1, 100), build: text(1, 1000).optional() })
 
-/** A string says what is wrong with it. */
+/** Reads the body of POST /api/geo/accept; a string says what is wrong with it. */
 export function readAcceptBody(body: unknown): AcceptBody | string {
   const read = ACCEPT.safeParse(body)
   return read.success ? { who: read.data.who, build: read.data.build } : faults(read.error)
 }
 
-/** A string says what is wrong with it. */
+/** Reads the body of POST /api/forget; a string says what is wrong with it. */
 export function readForgetBody(body: unknown): ForgetBody | string {
   const read = FORGET.safeParse(body)
   return read.success ? read.data : faults(read.error)

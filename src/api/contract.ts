@@ -1,28 +1,32 @@
 /**
- * The contract between HTTP and the process behind it: routes, what a client asks, what a node or prober shows. All of it is
- * plain JSON values.
+ * The contract between HTTP and the process behind it: the routes, and what a node or prober must provide for them.
+ * app.ts calls it; RunningNode and RunningProber implement it. All values are plain JSON. docs/api.md is held to it by
+ * a test.
  */
 import type { ExplainQuestion } from '../explain/question.ts'
 import type { AcceptBody, ForgetBody, OverrideBody } from './bodies.ts'
 
+/** The body of GET /ready. */
 export interface Readiness {
   readonly ready: boolean
   /** Why not; empty when ready. */
   readonly reasons: readonly string[]
-  /** What is served in place of what is on disk, and why; empty when all is as it is on disk. */
+  /** What is served instead of the files on disk, and why; empty while the files on disk are in use. */
   readonly warnings: readonly string[]
 }
 
-/** What `explain` is asked over HTTP, all of it said. */
+/** The question of GET /api/explain, with all optional parts given. */
 export interface Question extends Omit<ExplainQuestion, 'chance' | 'payload'> {
   readonly drain: readonly string[]
   readonly ecs: boolean
 }
 
-/** What HTTP shows of a running process, node or prober. Plain JSON values. */
+/** What HTTP shows of a running process, node or prober. */
 export interface ProcessView {
   readiness(): Readiness
+  /** The text of GET /metrics. */
   metrics(): Promise<string>
+  /** The body of GET /api/status. */
   status(): Promise<object>
 }
 
@@ -32,19 +36,26 @@ export interface Refusal {
   readonly hint?: string
 }
 
-/** A node that serves; node/node.ts is it. */
+/** What HTTP shows of a node, and asks it to do. RunningNode implements it. */
 export interface Node extends ProcessView {
-  /** A string says what is wrong with the question; undefined: no World is loaded yet. */
+  /**
+   * The body of GET /api/explain. A string says what is wrong with the question; undefined: no zones are loaded yet.
+   */
   explain(question: Question): object | string | undefined
   /** What draining a pattern would leave; a string says what is wrong with the pattern. */
   outlook(pattern: string): object | string
-  /** Resolve when what was done is kept, or it is known where it is not. */
+  /**
+   * Sets or undoes an override. Like those below it resolves when the change is stored, or when it is known where it is
+   * not.
+   */
   override(body: OverrideBody): Promise<object | Refusal>
+  /** Removes a prober from the roster. */
   forget(body: ForgetBody): Promise<object | Refusal>
+  /** Accepts the databases that are held back. */
   acceptGeo(body: AcceptBody): Promise<object | Refusal>
 }
 
-/** Every route there is: docs/api.md is held to this table by a test. `api`: control socket, or TCP with the token. */
+/** All routes. `api`: reached through the control socket, or over TCP with the token. */
 export const ROUTES = [
   { method: 'GET', path: '/live', api: false, meaning: '200 while the process runs its event loop.' },
   {

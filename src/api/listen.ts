@@ -1,4 +1,7 @@
-/** Puts an app on a TCP address or on a unix socket; the control socket changes hands without a gap. */
+/**
+ * Serves an app on a TCP address or on a unix socket. Called by Doors. The control socket passes from a process to its
+ * successor without a gap; connections are limited by connection-limiter.ts.
+ */
 import { chmodSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { connect } from 'node:net'
@@ -6,13 +9,15 @@ import { dirname, join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { openFilesLimit } from '../server/tcp.ts'
-import { type ConnectionLimits, ConnectionLimiter, connectionLimits } from './places.ts'
+import { type ConnectionLimits, ConnectionLimiter, connectionLimits } from './connection-limiter.ts'
 
+/** A server that is listening. */
 export interface HttpServer {
+  /** Closes the server and its connections. */
   stop(): Promise<void>
 }
 
-/** Rejects with the error of the system call (EADDRINUSE, EACCES …). */
+/** Listens on a TCP address. Rejects with the error of the system call (EADDRINUSE, EACCES …). */
 export async function listenTcp(
   app: Hono,
   address: string,
@@ -25,8 +30,9 @@ export async function listenTcp(
 }
 
 /**
- * Only the owner of the process may connect (mode 0600). Bound under a name of its own and then renamed: so a successor
- * takes the path over in one step, and the predecessor, when it closes, removes nothing of the successor's.
+ * Listens on a unix socket that only the owner of the process can open (mode 0600). The socket is bound under a
+ * temporary name and renamed: a successor takes the path over in one step, and the predecessor's close does not remove
+ * it.
  */
 export async function listenSocket(app: Hono, path: string): Promise<HttpServer> {
   const server = makeServer(app)
@@ -48,16 +54,16 @@ export async function listenSocket(app: Hono, path: string): Promise<HttpServer>
       try {
         if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true })
       } catch {
-        // a disk that has become read-only: the next start replaces it
+        // the disk may be read-only by now: the next start replaces the socket
       }
     },
   }
 }
 
-/** How often connections are looked through for those whose time is over; else they'd fill the room for half a minute. */
+/** How often Node looks for requests that are over their time; its default lets them block others for half a minute. */
 const OVERDUE_MS = 1000
 
-/** Whether someone listens on a unix socket. */
+/** Whether a process listens on a unix socket. */
 export const isListening = (path: string): Promise<boolean> =>
   new Promise((done) => {
     const socket = connect(path)
@@ -69,17 +75,17 @@ export const isListening = (path: string): Promise<boolean> =>
   })
 
 function makeServer(app: Hono, limits = connectionLimits(openFilesLimit())): Server {
-  // HTTP/1.0 has no Host: load balancers ask so
+  // load balancers send HTTP/1.0 requests without a Host header
   const listener = getRequestListener(app.fetch, { hostname: 'localhost' })
   const server = createServer({ connectionsCheckingInterval: OVERDUE_MS }, (request, response) => {
     if (places.admits(request, response)) void listener(request, response).then(() => places.dropUnread())
     else
-      response.writeHead(503, { connection: 'close' }).end('all places are taken: only /live and /ready are answered\n')
+      response.writeHead(503, { connection: 'close' }).end('too many connections: only /live and /ready are answered\n')
   })
   const places = new ConnectionLimiter(server, limits)
   server.requestTimeout = 10_000
   server.headersTimeout = 5_000
-  server.timeout = 10_000 // nothing came or went: whoever does not read holds no answer for longer
+  server.timeout = 10_000 // without traffic: a client that does not read keeps its response no longer
   return server
 }
 

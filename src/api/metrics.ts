@@ -1,6 +1,7 @@
 /**
- * /metrics: one table of all metrics (docs/metrics.md is held to it by a test), and their rendering by prom-client.
- * The counters are summed over the threads' shared memory at each scrape; nothing here is on the query path.
+ * /metrics: the table of all metrics, and their rendering by prom-client. Called by RunningNode and RunningProber at
+ * each scrape. docs/metrics.md is held to the table by a test. Counters are summed over the threads' shared memory;
+ * nothing here is on the query path.
  */
 import { setImmediate } from 'node:timers/promises'
 import { Counter, Gauge, Registry } from 'prom-client'
@@ -29,6 +30,7 @@ interface Metric {
 const counter = (help: string, ...labels: string[]): Metric => ({ kind: 'counter', labels, help })
 const gauge = (help: string, ...labels: string[]): Metric => ({ kind: 'gauge', labels, help })
 
+/** All metrics: their kind, their labels, and the help text that docs/metrics.md repeats. */
 export const METRICS = {
   meridian_build_info: gauge('Always 1; the version and the Node it runs on.', 'version', 'node_version'),
   meridian_start_time_seconds: gauge('Unix time at which the process started.'),
@@ -141,13 +143,15 @@ export const METRICS = {
   meridian_probe_held_down_targets: gauge('Targets whose UP waits because they flapped.'),
 } as const satisfies Record<string, Metric>
 
+/** The name of a metric. */
 export type MetricName = keyof typeof METRICS
 
-/** Values with their labels, in the order of the metric's labels. */
+/** A value and its labels, in the order of the metric's labels. */
 export type Sample = readonly [value: number, ...labels: string[]]
+/** The samples of some metrics. */
 export type Samples = { readonly [name in MetricName]?: readonly Sample[] }
 
-/** What the threads counted, `cells` summed over them. Queries never seen are left out. */
+/** The samples of the answering threads. `cells`: their counters, summed. Combinations never counted are left out. */
 export function countedSamples(cells: Float64Array, answers: AnswerCells): Samples {
   const queries: Sample[] = []
   TRANSPORTS.forEach((transport, t) =>
@@ -175,12 +179,15 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
   }
 }
 
-/** Prometheus text format; what has no sample is left out. Counters are absolute here: the registry lives for one scrape. */
+/**
+ * Renders the Prometheus text format. Metrics without a sample are left out. The registry lives for one scrape, so
+ * counters are absolute.
+ */
 export async function renderMetrics(told: Samples): Promise<string> {
   const all: Readonly<Record<string, readonly Sample[] | undefined>> = told
   const texts: string[] = []
   for (const [name, metric] of Object.entries<Metric>(METRICS)) {
-    const samples = all[name] ?? [] // without any it is left out, else a gauge without labels would say 0
+    const samples = all[name] ?? [] // without this a gauge without labels would show 0
     for (let i = 0; i < samples.length; i += AT_ONCE) {
       const text = await renderSome(name, metric, samples.slice(i, i + AT_ONCE))
       texts.push(i === 0 ? text : withoutHead(text))
@@ -190,14 +197,14 @@ export async function renderMetrics(told: Samples): Promise<string> {
   return texts.join('')
 }
 
-/** Without the lines that tell what the metric is. */
+/** The text without its leading # HELP and # TYPE lines. */
 function withoutHead(text: string): string {
   let at = 0
   while (text[at] === '#') at = text.indexOf('\n', at) + 1
   return text.slice(at)
 }
 
-/** Series rendered in one go: a fleet of 10,000 members has 20,000, and TCP queries and heartbeats come in between. */
+/** Series rendered before other work gets a turn: a fleet of 10,000 members has 20,000 series. */
 const AT_ONCE = 500
 
 async function renderSome(name: string, { kind, help, labels }: Metric, samples: readonly Sample[]): Promise<string> {

@@ -1,14 +1,23 @@
-/** Applies an operator's override at this node: checks what it would undo, applies it, waits until it is stored, logs it. */
+/**
+ * Applies an operator's override at this node: checks what it would undo, applies it, waits until it is stored, logs
+ * it. Called by RunningNode for POST /api/overrides. The override is in force at once; the result says where it is not
+ * stored yet.
+ */
 import type { SaveResult, NodeHealth, ServiceHealth } from '../health/node-health.ts'
 import { canonicalPattern, type Override, type OverrideAction } from '../health/override.ts'
 import { count } from '../units.ts'
 import type { OverrideBody } from './bodies.ts'
 import type { Refusal } from './contract.ts'
 
-/** Where a change is not stored, and why. Empty: it is on this node's disk, and on the board, from which the other nodes read it. */
+/**
+ * Where a change is not stored, and why. Empty: it is on this node's disk and on the board, from which other nodes read
+ * it.
+ */
 export type NotStored = readonly { readonly where: 'disk' | 'board'; readonly why: string }[]
 
-/** The result of an override: what was applied, and how much capacity is left of each service it matches. Plain JSON. */
+/**
+ * The result of an override: what was applied, and how much capacity is left of each service it matches. Plain JSON.
+ */
 export interface OverrideResult {
   /** What is in force for the pattern now. */
   readonly done: Override
@@ -47,12 +56,15 @@ export interface ForgetResult {
   readonly notKept: NotStored
 }
 
+/** Where a change is not stored, from the result of NodeHealth. */
 export const notStoredIn = ({ disk, board }: Pick<SaveResult, 'disk' | 'board'>): NotStored => [
   ...(disk === undefined ? [] : [{ where: 'disk' as const, why: disk }]),
   ...(board === undefined ? [] : [{ where: 'board' as const, why: board }]),
 ]
 
-/** Takes effect here at once. Resolves when it is stored, or when it is known where it is not. */
+/**
+ * Applies an override; it is in force here at once. Resolves when it is stored, or when it is known where it is not.
+ */
 export async function applyOverride(
   health: Pick<NodeHealth, 'override' | 'snapshot'>,
   body: OverrideBody,
@@ -77,7 +89,7 @@ export async function applyOverride(
   return { done, notKept, before, members, services: services.map((service) => leftOf(service, left)) }
 }
 
-/** `undrain` doesn't lift a force, nor `off` a drain: who types it has something else in mind than what stands. */
+/** Refuses `undrain` of a force and `off` of a drain: the operator expects another override than there is. */
 function refusedUndo({ action, pattern }: OverrideBody, before: Override | undefined): Refusal | undefined {
   if (before === undefined || (action !== 'undrain' && action !== 'off')) return undefined
   const isDrain = before.action === 'drain'

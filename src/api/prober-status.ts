@@ -1,4 +1,7 @@
-/** What a process that only probes shows: its targets, each with its last run and vote, as JSON and as /metrics. */
+/**
+ * What a process that only probes shows of itself: its targets, each with its last run and vote, at /api/status, and
+ * its /metrics. Called by RunningProber.
+ */
 import { nameOf } from '../git.ts'
 import type { HealthSnapshot } from '../health/node-health.ts'
 import type { TargetReport } from '../probe/thread.ts'
@@ -15,17 +18,18 @@ import {
   type StoreStatus,
 } from './status.ts'
 
+/** The state of a prober process, from which its status and metrics are made. */
 export interface ProberState extends Pick<NodeState, 'config' | 'startedAtMs' | 'readiness' | 'loads' | 'troubles'> {
   readonly plan: { readonly hash: string; readonly zones: number } | undefined
   readonly store: HealthSnapshot['store']
   readonly probing: OwnProber | undefined
 }
 
-/** What `meridian status` shows of a prober. */
+/** The body of GET /api/status of a prober. Plain JSON. */
 export interface ProberStatusView {
   readonly role: 'probe'
   readonly node: ProcessStatus
-  /** With the revision that git tells of the zones; null outside of git. */
+  /** The target list in use; `revision` is null outside of git. null: none is loaded yet. */
   readonly plan: { readonly hash: string; readonly zones: number; readonly revision: string | null } | null
   readonly load: LoadStatus | null
   readonly store: StoreStatus
@@ -35,6 +39,7 @@ export interface ProberStatusView {
   readonly targets: readonly TargetReport[]
 }
 
+/** The status of a prober. */
 export const proberStatusOf = (state: ProberState): ProberStatusView => ({
   role: 'probe',
   node: processStatus(state.config, state),
@@ -46,6 +51,7 @@ export const proberStatusOf = (state: ProberState): ProberStatusView => ({
   targets: state.probing?.report.targets ?? [],
 })
 
+/** The metrics of a prober, as Prometheus text. */
 export const renderProberMetrics = (state: ProberState): Promise<string> =>
   renderMetrics({
     ...processSamples(state),

@@ -1,24 +1,31 @@
-/** What a prober shows of itself, whether it runs in a serving process or alone: as JSON, and as samples of /metrics. */
+/**
+ * What a process shows of its own prober, in a node and in a process that only probes: as JSON, and as samples of
+ * /metrics. Called by status.ts, samples.ts and prober-status.ts.
+ */
 import type { ProberReport, ProberThread } from '../probe/thread.ts'
 import type { Samples } from './metrics.ts'
 
+/** The prober of this process: its report, and its thread. */
 export interface OwnProber {
   readonly report: ProberReport
   readonly thread: Pick<ProberThread, 'lastHeartbeat' | 'restarts'>
 }
 
+/** The key `probing` of /api/status. Plain JSON. */
 export interface OwnProberStatus extends Omit<ProberReport, 'targets'> {
-  /** Of its targets, how long ago the check ended that ended longest ago; null = none has yet. */
+  /** The longest time, in ms, since a target's last check ended; null = no check has ended yet. */
   readonly oldestRunMs: number | null
-  /** Targets without a check that has ended. */
+  /** Number of targets whose first check has not ended yet. */
   readonly neverRun: number
-  /** Targets whose UP is held down for having flapped. */
+  /** Number of targets whose UP waits because they flapped. */
   readonly heldDown: number
+  /** Number of targets whose check is late. */
   readonly overdue: number
-  /** How often its thread was replaced. */
+  /** How often its thread died or stalled, and was replaced. */
   readonly restarts: number
 }
 
+/** The status of this process's prober. */
 export function ownProberStatus({ report, thread }: OwnProber): OwnProberStatus {
   const { targets, ...counts } = report
   const runs = targets.flatMap(({ lastRunMs }) => (lastRunMs === undefined ? [] : [lastRunMs]))
@@ -32,6 +39,7 @@ export function ownProberStatus({ report, thread }: OwnProber): OwnProberStatus 
   }
 }
 
+/** The metrics of this process's prober. */
 export function ownProberSamples(probing: OwnProber): Samples {
   const status = ownProberStatus(probing)
   return {

@@ -1,4 +1,7 @@
-/** The samples of /metrics: of any process, of its loads, and of a node's threads and health. */
+/**
+ * The samples of /metrics: of any process and its loads, and of a node's threads and health. Made from the same state
+ * as /api/status. Called by RunningNode and, for a prober, by prober-status.ts.
+ */
 import { sumCounters } from '../counters.ts'
 import { faults } from '../faults.ts'
 import { nameOf } from '../git.ts'
@@ -7,9 +10,10 @@ import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import { ownProberSamples } from './probing.ts'
 import { type NodeState, storeStatus, VERSION } from './status.ts'
 
-/** Nodes may disagree for as long as news travels; what lasts longer is counted. */
+/** Nodes may disagree for this long, while changes are on their way; longer is counted. */
 const DISAGREEING_MS = 5_000
 
+/** The samples of a node. */
 export function samplesOf(state: NodeState): Samples {
   const { made, server, health, changes, probing } = state
   return {
@@ -48,7 +52,7 @@ export function samplesOf(state: NodeState): Samples {
   }
 }
 
-/** Of any process: what it is, whether it is ready, and how its loads went. */
+/** The samples of any process: what it is, whether it is ready, and how its loads went. */
 export function processSamples({
   startedAtMs,
   readiness,
@@ -80,6 +84,7 @@ export function processSamples({
   }
 }
 
+/** The samples of the Store. */
 export function storeSamples(store: HealthSnapshot['store']): Samples {
   const { kind, trouble } = storeStatus(store)
   return {
@@ -88,6 +93,7 @@ export function storeSamples(store: HealthSnapshot['store']): Samples {
   }
 }
 
+/** The samples of a node's health: members, services, overrides, probers and nodes. */
 export function healthSamples({ members, services, probers, nodes, overrides, store }: HealthSnapshot): Samples {
   const live = probers.filter((prober) => prober.live).length
   const others = nodes.filter((node) => node.live && !node.self)
@@ -121,7 +127,7 @@ export function healthSamples({ members, services, probers, nodes, overrides, st
   }
 }
 
-/** Marks of members are counted by service: a series for each member and mark would be too many. */
+/** Numbers of members in a condition, by service: a series for each member and condition would be too many. */
 function memberCounts(services: HealthSnapshot['services'], members: readonly MemberStatus[]): Samples {
   const byService = Map.groupBy(members, (member) => member.service)
   const counted = (holds: (member: MemberStatus) => boolean): Sample[] =>
@@ -135,6 +141,6 @@ function memberCounts(services: HealthSnapshot['services'], members: readonly Me
   }
 }
 
-/** It has checks, and for one of them no prober says up or down. */
+/** Whether a member has a check for which no prober votes UP or DOWN. */
 export const isVoteless = ({ targets }: Pick<MemberStatus, 'targets'>): boolean =>
   targets.some(({ votes }) => !votes.some(({ value }) => value !== 'abstain'))

@@ -1,4 +1,7 @@
-/** What a node that serves shows of itself at /api/status, from one picture of its state. Held to plain JSON. */
+/**
+ * What a node shows of itself at /api/status, made from its state at one moment. Called by RunningNode;
+ * prober-status.ts uses the parts that a prober has too. All of it is plain JSON, with units in the names.
+ */
 import { readFileSync } from 'node:fs'
 import type { Config } from '../config.ts'
 import type { AnswerCells } from '../counters.ts'
@@ -13,6 +16,7 @@ import type { ReloadResult } from '../world/reloads.ts'
 import type { Readiness } from './contract.ts'
 import { type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
 
+/** The state of a node at one moment, from which its status and metrics are made. */
 export interface NodeState {
   readonly config: Config
   readonly startedAtMs: number
@@ -22,26 +26,26 @@ export interface NodeState {
     readonly ok: number
     readonly failed: number
     readonly unchanged: number
-    /** How long the load that runs has taken so far. */
+    /** Milliseconds that the running load has taken so far; 0 = none is running. */
     readonly runningMs: number
     readonly last: ReloadResult | undefined
     readonly revision: Revision | undefined
   }
-  /** Changes of members, by the state they came to. */
+  /** Number of changes of members, by the state they changed to. */
   readonly changes: ReadonlyMap<string, number>
   readonly health: HealthSnapshot
-  /** Beyond those of health. */
+  /** Operational trouble of other parts than health. */
   readonly troubles: readonly string[]
   readonly counters: readonly Float64Array[]
   readonly server: ServerStats | undefined
   readonly cells: AnswerCells
-  /** undefined where the kernel does not tell. */
+  /** Queries dropped by the kernel; undefined: it does not tell. */
   readonly receiveDrops: number | undefined
   /** This node's own prober. */
   readonly probing: OwnProber | undefined
 }
 
-/** Of a process, whether it serves or only probes. Times are seconds where no unit is named. */
+/** The key `node` of /api/status, of a node and of a prober. */
 export interface ProcessStatus {
   readonly name: string
   readonly version: string
@@ -49,33 +53,36 @@ export interface ProcessStatus {
   readonly upSeconds: number
   readonly ready: boolean
   readonly reasons: readonly string[]
-  /** What is served in place of what is on disk, and why; empty when all is as it is on disk. */
+  /** What is served instead of the files on disk, and why; empty while the files on disk are in use. */
   readonly warnings: readonly string[]
   readonly region: string
-  /** The last fault of Meridian itself that nothing caught; null: none since the start. */
+  /** The last bug of Meridian that nothing caught, in words; null: none since the start. */
   readonly fault: string | null
 }
 
+/** How the last load went. */
 export interface LoadStatus {
   readonly ok: boolean
   readonly why: string
   readonly agoSeconds: number
-  /** Of what was read, whether it took or not; null outside of git. */
+  /** The git revision that was read, with errors or without; null outside of git. */
   readonly revision: string | null
   readonly problems: readonly Problem[]
-  /** Why there is no result at all, in words: the compile thread died. */
+  /** Why there is no result at all, in words: the compile thread died, or took too long. null: there is one. */
   readonly failure: string | null
 }
 
+/** The Store as this process sees it. */
 export interface StoreStatus {
   readonly kind: StoreKind
-  /** null: all is well. */
+  /** What is wrong with it, in words; null: nothing. */
   readonly trouble: string | null
 }
 
+/** Where health is shared: in this process only, or through Redis. */
 export type StoreKind = 'memory' | 'redis'
 
-/** What `meridian status` shows of a node. */
+/** The body of GET /api/status of a node. Plain JSON. */
 export interface Status {
   readonly role: 'serve'
   readonly node: ProcessStatus & { readonly listen: readonly string[] }
@@ -84,9 +91,9 @@ export interface Status {
     readonly view: string
     /** `1a2b3c4`, `1a2b3c4-dirty`; null outside of git. */
     readonly revision: string | null
-    /** Its whole hash. */
+    /** The full hash of the commit; null outside of git. */
     readonly commit: string | null
-    /** SOA serial, as it is answered. */
+    /** The SOA serial that is served. */
     readonly serial: number
     readonly plan: string
     readonly zones: number
@@ -95,7 +102,7 @@ export interface Status {
   readonly load: LoadStatus | null
   readonly server: ServerStats | null
   readonly store: StoreStatus
-  /** Of this node's own prober. */
+  /** This node's own prober; null: it does not probe. */
   readonly probing: OwnProberStatus | null
   readonly services: readonly ServiceStatus[]
   readonly overrides: HealthSnapshot['overrides']
@@ -105,6 +112,7 @@ export interface Status {
   readonly troubles: readonly string[]
 }
 
+/** A service with its members. */
 export interface ServiceStatus extends ServiceHealth {
   readonly members: readonly Omit<MemberStatus, 'service'>[]
 }
@@ -112,8 +120,10 @@ export interface ServiceStatus extends ServiceHealth {
 const manifest: { readonly version: string } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
 )
+/** The version of Meridian, from package.json. */
 export const VERSION = manifest.version
 
+/** The status of a node. */
 export function statusOf(state: NodeState): Status {
   const { config, made, loads, health, probing } = state
   return {
@@ -148,9 +158,10 @@ const heldTroubles = (made: WorldBuild | undefined): readonly string[] =>
   made === undefined || made.held === null
     ? []
     : [
-        `databases HELD BACK: they move ${formatPercent(made.held.moves.moved)} of the clients of ${made.held.service}; to use them: meridian geo accept`,
+        `new databases HELD BACK: they would move ${formatPercent(made.held.moves.moved)} of the clients of ${made.held.service}; to use them: meridian geo accept`,
       ]
 
+/** The status of a process, node or prober. */
 export const processStatus = (
   config: Config,
   { startedAtMs, readiness }: Pick<NodeState, 'startedAtMs' | 'readiness'>,
@@ -164,6 +175,7 @@ export const processStatus = (
   fault: faults.trouble ?? null,
 })
 
+/** The status of the last load; null: none has ended yet. */
 export const loadStatus = (last: ReloadResult | undefined): LoadStatus | null =>
   last === undefined
     ? null
@@ -176,12 +188,13 @@ export const loadStatus = (last: ReloadResult | undefined): LoadStatus | null =>
         failure: last.failure ?? null,
       }
 
+/** The status of the Store. */
 export const storeStatus = ({ shared, trouble }: HealthSnapshot['store']): StoreStatus => ({
   kind: shared ? 'redis' : 'memory',
   trouble: trouble ?? null,
 })
 
-/** Each service with its members, in the plan's order. */
+/** Each service with its members, in the order of the health plan. */
 function servicesOf({ services, members }: HealthSnapshot): ServiceStatus[] {
   const byService = Map.groupBy(members, (member) => member.service)
   return services.map((service) => ({ ...service, members: byService.get(service.service) ?? [] }))

@@ -1,7 +1,7 @@
 /**
- * `meridian check [DIR]`: load and compile without serving. The same builder as `serve`, so what passes here loads there;
- * beside its problems the linter's warnings, each steered name's failover budget and, where a server of the parent zones is
- * named, what that one says of the delegations.
+ * `meridian check [DIR]`: loads and compiles zones without serving them, through the builder that `serve` uses, so what
+ * passes here loads there. It reports the builder's problems, the linter's warnings, the failover budget of each
+ * steered name and, with --parent, what a server of the parent zones says of the delegations.
  */
 import { formatName } from '../dns/name.ts'
 import { lint } from '../load/lint.ts'
@@ -17,30 +17,33 @@ import { checkParent } from './parent.ts'
 import { GithubWriter, ProblemWriter } from './words/problems.ts'
 import { makeProgressBar } from './words/progress.ts'
 
+/** The formats of problems. */
 export const FORMATS = ['text', 'json', 'github'] as const
+/** One of FORMATS. */
 export type Format = (typeof FORMATS)[number]
 
+/** What to check, and how to report it. */
 export interface CheckOptions {
   readonly zones: string
   readonly city: readonly string[]
   readonly asn: readonly string[]
   readonly cache?: string
   readonly nodeSite?: string
-  /** What the zones are checked against beyond themselves: this node's prober. */
+  /** This node's prober, to check the zones against; undefined: they are checked without one. */
   readonly probe?: ProbeSettings
   readonly format: Format
-  /** Warnings fail too. */
+  /** Warnings fail the check too. */
   readonly strict: boolean
-  /** A server of the parent zones. */
+  /** A server of the parent zones, to compare the delegations with. */
   readonly parent?: Endpoint
-  /** Of the settings: told with the rest. */
+  /** Problems of the settings, reported with the others. */
   readonly problems: readonly Problem[]
 }
 
-/** Rows of the table of budgets; JSON has all. */
+/** The most rows in the table of budgets; JSON has all. */
 const MAX_ROWS = 20
 
-/** Exit code: 1 when isFailure. */
+/** Checks a folder of zones; resolves to the exit code, 1 if isFailure(). */
 export async function check(options: CheckOptions, output: Output): Promise<number> {
   const { format, strict, parent, problems: earlier, ...settings } = options
   const bar = output.terminal && makeProgressBar(output.terminal)
@@ -64,18 +67,21 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   return failed ? 1 : 0
 }
 
-/** Where the settings can't be used nothing is loaded, and all there is to tell is why. Exit code: 1. */
+/** Reports settings that can't be used; then nothing is loaded. Returns the exit code, 1. */
 export function refuseSettings(problems: readonly Problem[], format: Format, output: Output): number {
   printProblems(problems, { format, folder: '.', settings: problems }, output)
   if (format === 'json') output.out(JSON.stringify({ ok: false, ...counts(problems), problems }))
   return 1
 }
 
-/** Whether they fail a run: errors always, warnings where they are taken strictly, notices never. */
+/** Whether the problems fail a check: errors always, warnings if `strict`, notices never. */
 export const isFailure = (problems: readonly Problem[], strict: boolean): boolean =>
   problems.some(({ severity }) => severity === 'error' || (strict && severity === 'warning'))
 
-/** Problems in a format; in JSON they are part of the whole. `folder`: that of the zones; `settings`: those of settings. */
+/**
+ * Prints problems, except in JSON, which has them with all else. `folder`: of the zones. `settings`: the settings'
+ * problems.
+ */
 function printProblems(
   problems: readonly Problem[],
   { format, folder, settings }: { format: Format; folder: string; settings: readonly Problem[] },
@@ -123,7 +129,7 @@ function inWords(made: WorldBuild | undefined, problems: readonly Problem[], zon
   return `${zones}: ${loaded.join(', ')}; ${found}; view ${view}`
 }
 
-/** Every steered name with its budget. */
+/** The key `budgets` of the JSON form: every steered name with its failover budget. */
 function inFull(model: Model | undefined): object {
   if (model === undefined) return {}
   const services = new Map(model.services.map((service) => [service.name, service]))
@@ -138,7 +144,7 @@ function inFull(model: Model | undefined): object {
   return { budgets }
 }
 
-/** Worst first; what nobody checks never fails over, and stands behind. */
+/** Prints the failover budgets, the longest first; services without a check, which never fail over, come last. */
 function printBudgets({ zones, services }: Model, output: Output): void {
   const rows = steeredNames(zones, services).toSorted((a, b) => (b.budget.totalMs ?? -1) - (a.budget.totalMs ?? -1))
   if (rows.length === 0) return

@@ -1,4 +1,7 @@
-/** Commands that talk to a running node: what it sees and why, and overrides for it and, through it, for all nodes. */
+/**
+ * The command line of commands that talk to a running node: explain and status; overrides and other requests, which
+ * reach all nodes through it. Called by commands.ts; what a command does is in its own file.
+ */
 import type { Command } from 'commander'
 import type { RequestedAction } from '../api/bodies.ts'
 import { explain } from './explain.ts'
@@ -15,6 +18,7 @@ import type { Output } from './output.ts'
 import { acceptGeo, forget, outlook, override, whoAmI } from './override.ts'
 import { status } from './status.ts'
 
+/** Adds explain, status, drain, undrain, force, prober forget and geo accept. */
 export function addNodeCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addQuestions(program, output, onExit)
   addOverrides(program, output, onExit)
@@ -37,19 +41,19 @@ function addQuestions(program: Command, output: Output, onExit: OnExitCode): voi
   withNodeOptions(program.command('explain').argument('<NAME>', 'the name that is asked for'))
     .summary('why a client gets its answer')
     .description(
-      'Tells why a client gets its answer: place, rule, distances, groups, health, TTL, scope, and the bytes. Asks the node; where there is none, loads the files and takes every member for up.',
+      'Tells why a client gets its answer: place, rule, distances, groups, health, TTL, scope, and the bytes. Asks the node; without one, loads the files and assumes that every member is up.',
     )
-    .requiredOption('--client <IP>', 'address of the client, or its network as resolvers tell it (192.0.2.0/24)')
+    .requiredOption('--client <IP>', 'address of the client, or its network as resolvers send it (192.0.2.0/24)')
     .option('--type <TYPE>', 'type of the query', 'A')
     .option('--down <PATTERN>', 'what if SITE[/SERVICE[/VIP]] were down; may be repeated', collect, [])
     .option('--drain <PATTERN>', 'what if SITE[/SERVICE[/VIP]] were drained; may be repeated', collect, [])
-    .option('--resolver <IP>', 'where the query comes from; the client itself without')
-    .option('--no-ecs', 'the resolver does not tell the client (RFC 7871)')
-    .option('--offline', 'load the files, even where a node runs')
+    .option('--resolver <IP>', 'address that the query comes from (default: the client)')
+    .option('--no-ecs', 'the resolver does not send the client subnet (RFC 7871)')
+    .option('--offline', 'load the files, even if a node runs')
     .option('--wire', 'print the bytes of the answer too')
     .action(async (name: string, options: SharedFlags & ExplainFlags, command: Command) => {
       if (options.offline === true && options.at !== undefined)
-        command.error('error: --offline asks no node: leave --at out')
+        command.error('error: --offline asks no node: leave out --at')
       const { client, type, down, drain, ecs, resolver } = options
       const question = { name, client, type, down, drain, ecs, ...(resolver !== undefined && { resolver }) }
       const config = settingsOf(command, output)
@@ -61,7 +65,7 @@ function addQuestions(program: Command, output: Output, onExit: OnExitCode): voi
   withNodeOptions(program.command('status'))
     .summary('services, members, votes and the fleet, as a node sees them; or what a prober probes')
     .description(
-      'Services, members, votes, overrides, probers and nodes, as a node sees them, what wants attention first; of a prober, its targets. Exits with 1 while it is not ready.',
+      'Shows services, members, votes, overrides, probers and nodes, as a node sees them, with troubles (!) first; for a prober, its targets. Exits with 1 while it is not ready.',
     )
     .action(async (options: SharedFlags, command: Command) => {
       onExit(await status(controlOf(options, settingsOf(command, output)), output))
@@ -78,12 +82,12 @@ interface OverrideFlags extends SharedFlags {
 }
 
 const withWho = (command: Command): Command =>
-  withNodeOptions(command).option('--who <NAME>', 'who says so (default: you, at this host)')
+  withNodeOptions(command).option('--who <NAME>', 'who requests it (default: user@host)')
 
-const FOR = ['--for <TIME>', 'how long, e.g. 30m, 2h; until undone without'] as const
-const YES = ['--yes', 'also when less than `keep` of a service would be left'] as const
+const FOR = ['--for <TIME>', 'how long, e.g. 30m, 2h (default: until undone)'] as const
+const YES = ['--yes', 'do it even if less than `keep` of a service would be left'] as const
 
-/** Commands that tell all nodes, through the one on this machine, what stands above votes. */
+/** Commands that override votes on all nodes, through the node on this machine. */
 function addOverrides(program: Command, output: Output, onExit: OnExitCode): void {
   const applyOverride = async (
     pattern: string,
@@ -93,7 +97,7 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
   ): Promise<void> => {
     const { why, for: time, who = whoAmI(), yes = false } = options
     if (why === undefined && action !== 'undrain' && action !== 'off') {
-      command.error('error: --why is missing: say why, for those who find it at night')
+      command.error('error: --why is missing: give a reason, for whoever is on call later')
     }
     const asked = {
       pattern,
@@ -107,12 +111,12 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
   }
 
   withWho(program.command('drain').argument('<PATTERN>', PATTERN))
-    .summary('send clients elsewhere, and keep it as what is left when all else is down')
+    .summary('send clients elsewhere, unless everything else is down')
     .description('Drains the members of SITE[/SERVICE[/VIP]]: clients go elsewhere while anything else is up.')
     .option(...FOR)
-    .option('--why <TEXT>', 'why; must be said')
+    .option('--why <TEXT>', 'the reason; required')
     .option(...YES)
-    .option('--dry-run', 'only tell what would be left; exits with 1 when it is not safe')
+    .option('--dry-run', 'only show what would be left; exits with 1 if it is not safe')
     .action(async (pattern: string, options: OverrideFlags & { dryRun?: boolean }, command: Command) => {
       if (options.dryRun !== true) return applyOverride(pattern, 'drain', options, command)
       onExit(await outlook({ ...controlOf(options, settingsOf(command, output)), pattern }, output))
@@ -126,13 +130,13 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     )
 
   withWho(program.command('force').argument('<PATTERN>', PATTERN))
-    .argument('<STATE>', 'up or down, whatever the votes say; off: undo that')
-    .summary('take it for up or down whatever the votes say, or undo that (off)')
+    .argument('<STATE>', 'up, down, or off to undo that')
+    .summary('treat members as up or down whatever the votes say, or undo that (off)')
     .description(
-      'Takes the members of SITE[/SERVICE[/VIP]] for up, or for down, whatever the votes say; `off` undoes it.',
+      'Treats the members of SITE[/SERVICE[/VIP]] as up, or as down, whatever the votes say; `off` undoes it.',
     )
     .option(...FOR)
-    .option('--why <TEXT>', 'why; must be said for up and down')
+    .option('--why <TEXT>', 'the reason; required for up and down')
     .option(...YES)
     .action(async (pattern: string, state: string, options: OverrideFlags, command: Command) => {
       if (state !== 'up' && state !== 'down' && state !== 'off') command.error('error: force takes up, down or off')
@@ -141,9 +145,9 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
 
   const prober = program.command('prober').summary('the roster of probers: prober forget NAME')
   withWho(prober.command('forget').argument('<NAME>', 'the prober, as `meridian status` names it'))
-    .summary('take a prober that is gone for good from the roster')
+    .summary('remove a prober that is gone for good from the roster')
     .description(
-      'Takes a prober that is gone for good from the rosters of all nodes, so that quorums no longer wait for it.',
+      'Removes a prober that is gone for good from the rosters of all nodes, so that quorums no longer count it.',
     )
     .action(async (name: string, options: OverrideFlags, command: Command) => {
       const who = options.who ?? whoAmI()
@@ -156,7 +160,7 @@ function addGeo(program: Command, output: Output, onExit: OnExitCode): void {
   withWho(geo.command('accept'))
     .summary('use new databases that `geo.maxMove` holds back')
     .description(
-      'Uses the databases that the setting geo.maxMove holds back at this node, whatever they move; no later ones.',
+      'Uses the databases that the setting geo.maxMove holds back at this node, however many clients they move; later ones are held back again.',
     )
     .action(async (options: OverrideFlags, command: Command) => {
       const who = options.who ?? whoAmI()

@@ -1,4 +1,7 @@
-/** The commands about files, which need no node: check, plan and schema. */
+/**
+ * The command line of commands that work on files and need no node: check, plan and schema. Called by commands.ts; what
+ * a command does is in its own file. Wrong usage ends with exit code 2.
+ */
 import { type Command, Option } from 'commander'
 import { SCHEMA_FILES } from '../load/schema.ts'
 import { probeSettings } from '../node/wiring.ts'
@@ -17,15 +20,16 @@ import type { Output } from './output.ts'
 import { type PlanFormat, PLAN_FORMATS, plan } from './plan.ts'
 import { schema } from './schema.ts'
 
+/** Adds check, plan and schema. */
 export function addZoneCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addCheck(program, output, onExit)
   addPlan(program, output, onExit)
   program
     .command('schema')
-    .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')}; all without`)
+    .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')} (default: all)`)
     .summary('JSON Schemas of the YAML files, for editors')
     .description('Prints the JSON Schemas of zone files, defaults.yaml, sites.yaml, services.yaml and meridian.yaml.')
-    .option('--out <DIR>', 'write them there, as zone.json and so on')
+    .option('--out <DIR>', 'write them to this folder, as zone.json and so on')
     .action((name: string | undefined, { out }: { out?: string }, command: Command) => {
       const file = SCHEMA_FILES.find((one) => one === name)
       if (name !== undefined && file === undefined) command.error(`error: there is no schema ${name}`)
@@ -39,18 +43,18 @@ interface CheckFlags extends SharedFlags {
   readonly format: Format
 }
 
-/** Port 53 unless written; IPv6 in brackets where a port follows. */
+/** Reads an address with an optional port (53); IPv6 stands in brackets before a port. */
 const parseParent = (text: string): Endpoint | undefined =>
   parseEndpoint(text) ?? parseEndpoint(`${text}:53`) ?? parseEndpoint(`[${text}]:53`)
 
 function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
-  withSettings(program.command('check').argument('[DIR]', 'folder of zones; the setting `zones` without'))
+  withSettings(program.command('check').argument('[DIR]', 'folder of zones (default: the setting `zones`)'))
     .summary('load and compile zones without serving')
     .description(
       'Loads and compiles zones and databases as serve does. Exits with 1 and all problems if there are errors.',
     )
     .option('--json', 'machine-readable: the same as --format json')
-    .option('--strict', 'exit with 1 for warnings too')
+    .option('--strict', 'exit with 1 for warnings, too')
     .option('--parent <ADDRESS[:PORT]>', 'a server of the parent zones, to compare each delegation with')
     .addOption(new Option('--format <FORMAT>', 'how problems are written').choices(FORMATS).default('text'))
     .action(async (dir: string | undefined, options: CheckFlags, command: Command) => {
@@ -63,7 +67,7 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
       }
       const checked = {
         ...filesOf(config, dir),
-        // a folder that is named is checked by itself; the settings' own, against this node's prober too
+        // the folder of the settings is checked against this node's prober, too; a named one only by itself
         ...(dir === undefined && config['probe.enabled'] && { probe: probeSettings(config) }),
         format,
         strict: options.strict === true,
@@ -89,17 +93,17 @@ function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
     program
       .command('plan')
       .argument('[OLD]', 'folder of zones, or a revision: main, HEAD~1, REV:PATH')
-      .argument('[NEW]', 'the same; the setting `zones` without'),
+      .argument('[NEW]', 'the same (default: the setting `zones`)'),
   )
     .summary('what a change does to clients before it is merged')
     .description(
       'Compares two states of zones, or of databases: which records differ, and which share of clients moves from which site to which.',
     )
-    .option('--geo <OLD NEW...>', 'compare these databases; IPv4 and IPv6 apart with a comma')
-    .option('--down <SITE>', 'take this site for dead on the new side; may be repeated', collect, [])
-    .option('--drain <SITE>', 'take this site for drained on the new side; may be repeated', collect, [])
-    .option('--population <FILE>', 'CSV of country and weight, in place of address space')
-    .option('--clients <FILE>', 'CSV of prefix and number of clients, in place of address space')
+    .option('--geo <OLD NEW...>', 'compare these databases; join separate IPv4 and IPv6 files with a comma')
+    .option('--down <SITE>', 'treat this site as down on the new side; may be repeated', collect, [])
+    .option('--drain <SITE>', 'treat this site as drained on the new side; may be repeated', collect, [])
+    .option('--population <FILE>', 'weigh clients by this CSV of country and weight, not by address space')
+    .option('--clients <FILE>', 'count clients by this CSV of prefix and number, not by address space')
     .option('--max-move <PERCENT>', 'exit with 1 when more of the clients of any name move, e.g. 5%')
     .option('--format <FORMAT>', PLAN_FORMATS.join(', '), 'text')
     .option('--json', 'the same as --format json')
@@ -108,7 +112,7 @@ function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
     })
 }
 
-/** What was asked for; wrong usage ends the command. */
+/** The options of plan() from the command line; wrong usage ends the command. */
 function planCommand(
   positions: readonly (string | undefined)[],
   options: PlanFlags,
@@ -116,15 +120,15 @@ function planCommand(
   output: Output,
 ): Parameters<typeof plan>[0] {
   const { geo = [], down, drain, population, clients, json } = options
-  // --geo takes all words behind it: those beyond two are the sides
+  // commander gives --geo all following words: those after the second are the sides
   const [old, now, ...more] = [...positions.filter((side) => side !== undefined), ...geo.slice(2)]
-  if (more.length > 0) command.error(`error: two sides are compared, not ${2 + more.length}`)
+  if (more.length > 0) command.error(`error: plan compares two sides, not ${2 + more.length}`)
   if (geo.length === 1) command.error('error: --geo takes two databases: --geo OLD NEW')
   if (old === undefined && geo.length === 0 && down.length + drain.length === 0) {
     command.error('error: nothing to compare: name OLD, or --geo, --down or --drain')
   }
   if (population !== undefined && clients !== undefined) {
-    command.error('error: --population and --clients are two ways to say who the clients are')
+    command.error('error: use either --population or --clients, not both')
   }
   const maxMove = options.maxMove === undefined ? undefined : parsePercent(options.maxMove)
   if (options.maxMove !== undefined && maxMove === undefined) {

@@ -1,5 +1,6 @@
 /**
- * The command line: the arguments of each command, and what they are turned into. A test holds docs/commands.md to it.
+ * The command line: commands, their arguments, and exit codes. Called by main.ts. A test holds docs/commands.md to it.
+ * What goes wrong in an expected way ends with exit code 1 or 2 and a message; a bug throws.
  */
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../api/status.ts'
@@ -13,12 +14,15 @@ import { demo } from './demo.ts'
 import { type OnExitCode, SettingsError, settingsOf, type SharedFlags, withSettings } from './options.ts'
 import type { Output } from './output.ts'
 
-/** Exit codes: what a script may rely on. */
+/** Exit codes that scripts may rely on; 3 is NOT_KEPT of override.ts. */
 const OK = 0
 const FAILED = 1
 const USAGE = 2
 
-/** Runs one command line (without node and script); resolves to the exit code. A bug throws. `untilSignal`: when servers end. */
+/**
+ * Runs one command line, given without the program's name; resolves to the exit code. A bug throws. `untilSignal`:
+ * resolves when servers are to end.
+ */
 export async function run(args: readonly string[], output: Output, untilSignal: UntilSignal): Promise<number> {
   let code = OK
   const program = makeProgram(output, untilSignal, (result) => (code = result))
@@ -41,6 +45,7 @@ export async function run(args: readonly string[], output: Output, untilSignal: 
   }
 }
 
+/** Makes the parser of the command line. `onExit`: called with the exit code. */
 export function makeProgram(output: Output, untilSignal: UntilSignal, onExit: (code: number) => void): Command {
   const program = new Command('meridian')
     .description("A global DNS load balancer: answers each query with the nearest healthy site's VIP")
@@ -61,7 +66,7 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, onExit: (c
   return program
 }
 
-/** What commander says of a command line it doesn't take, without values that may be secrets. */
+/** Removes values that may be secrets from commander's messages about a wrong command line. */
 const withoutArguments = (text: string): string =>
   withoutLogins(text)
     .replace(/^([^']*unknown option '-[\w.-]*)=[^]*?'/, "$1=…'")
@@ -71,17 +76,19 @@ const withoutArguments = (text: string): string =>
 function addServers(program: Command, output: Output, untilSignal: UntilSignal, onExit: OnExitCode): void {
   withSettings(program.command('serve'))
     .summary('answer queries, and probe the sites')
-    .description('Answers queries, and probes the sites unless told otherwise. SIGHUP loads again; SIGTERM ends it.')
-    .option('--takeover', 'start beside a node on the same addresses, which then can be ended without losing a query')
+    .description(
+      'Answers queries, and probes the sites unless probe.enabled is false. SIGHUP reloads the files; SIGTERM ends it.',
+    )
+    .option('--takeover', 'start beside the node on the same addresses; then end that one, without losing a query')
     .action(async (options: SharedFlags & { takeover?: boolean }, command: Command) => {
       const config = settingsOf(command, output, 'serve')
       onExit(await serve({ config, takeover: options.takeover === true }, untilSignal))
     })
 
   withSettings(program.command('probe'))
-    .summary('only probe the sites, and tell the nodes through Redis')
+    .summary('only probe the sites, and send votes to the nodes through Redis')
     .description(
-      'Probes the sites and tells its votes through Redis; answers no query. SIGHUP loads again; SIGTERM ends it.',
+      'Probes the sites and sends its votes to the nodes through Redis; answers no queries. SIGHUP reloads the files; SIGTERM ends it.',
     )
     .action(async (_options: SharedFlags, command: Command) => {
       onExit(await probe(settingsOf(command, output, 'probe'), untilSignal))

@@ -1,32 +1,37 @@
-/** A command's way to a running node: its control socket, or the HTTP address and token of another one. */
+/**
+ * Sends a command's request to a running node: through its control socket, or to the HTTP address of another node with
+ * a token. Used by all commands that talk to a node. What goes wrong is a ControlError, in words for the operator.
+ */
 import { request } from 'node:http'
 import { join } from 'node:path'
 
+/** Which node, and how to reach it. */
 export interface ControlOptions {
   /** State folder of the node, when it is on this machine. */
   readonly state: string
-  /** `address:port` or `http://address:port` of another node. */
+  /** `address:port` or `http://address:port` of another node; undefined: the node on this machine. */
   readonly at?: string
+  /** The other node's `http.token`. */
   readonly token?: string
 }
 
-/** What a person has to be told instead of a stack. */
+/** An error that is shown as its message, without a stack. */
 export class ControlError extends Error {
   override readonly name = 'ControlError'
 }
 
-/** There is no node: nothing listens on its control socket. */
+/** No node runs: nothing listens on the control socket. */
 export class NoNodeError extends ControlError {}
 
-/** GET of an API path, whose answer is a T; throws ControlError. Waits 5 s at most. */
+/** Sends a GET for an API path, whose response is a T. Waits 5 s at most. Throws ControlError. */
 export const ask = <T>(options: ControlOptions, path: string): Promise<T> => exchange<T>(options, path, undefined)
 
-/** POST of a JSON body; else as ask(). What the node refuses is a ControlError too. */
+/** Sends a POST with a JSON body; else like ask(). A refusal by the node is a ControlError, too. */
 export const post = <T>(options: ControlOptions, path: string, body: object): Promise<T> =>
   exchange<T>(options, path, JSON.stringify(body))
 
 const REFUSED = 409
-/** 202: done, and not kept everywhere; the answer says where not. */
+/** 202: done, but not stored everywhere; the response says where not. */
 const DONE: readonly number[] = [200, 202]
 
 async function exchange<T>(options: ControlOptions, path: string, posted: string | undefined): Promise<T> {
@@ -39,8 +44,8 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
       throw new (isGone ? NoNodeError : ControlError)(
         `no node answers on ${where} (${error.code ?? error.message})\n    ${
           options.at === undefined
-            ? 'Is one running? It must use this state folder (--state), and belong to the same user'
-            : 'Is this its http.listen?'
+            ? 'Is one running, as the same user and with this state folder (--state)?'
+            : 'Is a node running there, and is this its http.listen?'
         }`,
       )
     },
@@ -54,11 +59,11 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
   throw new ControlError(status === REFUSED ? `refused: ${told}` : `${where}: ${told}`)
 }
 
-/** What is no URL is an address and a port. */
+/** Reads `--at`: a URL, or an address and a port. */
 function urlOf(at: string): URL {
   const url = URL.parse(at.includes('://') ? at : `http://${at}`)
   if (url?.protocol === 'http:' && url.hostname !== '') return url
-  throw new ControlError(`“${at}” is no address of a node\n    --at 192.0.2.1:8053, --at [2001:db8::1]:8053`)
+  throw new ControlError(`“${at}” is not the address of a node\n    --at 192.0.2.1:8053, --at [2001:db8::1]:8053`)
 }
 
 function send(
@@ -73,7 +78,7 @@ function send(
       ...(posted !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(posted) }),
     }
     const method = posted === undefined ? 'GET' : 'POST'
-    // no kept-alive connection (agent: false): the socket's path may be a successor's by now
+    // agent: false, for no kept-alive connection: the socket may belong to a successor by now
     const settings = { method, headers, signal: AbortSignal.timeout(5_000), agent: false } as const
     const sent =
       typeof to === 'string' ? request({ socketPath: to, path, ...settings }) : request(new URL(path, to), settings)

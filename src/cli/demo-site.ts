@@ -1,6 +1,6 @@
 /**
- * A site of the demo: answers /healthz with 200 on one address, as a process of its own that can be killed or frozen.
- * Arguments: name, address, port. Ends with its parent, whose end of the pipe on stdin closes however the parent ends.
+ * A site of the demo: answers /healthz with 200, in a process of its own that can be killed or frozen. Started by
+ * demo.ts with the arguments name, address, port. It ends with its parent: however that ends, the pipe on stdin closes.
  */
 import { createServer } from 'node:http'
 

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: Meridian at work on one machine, with nothing but Node. Three sites as processes of their own, a node
- * that steers between them on real GeoIP data, and the lines to try. Ctrl-C ends all of it.
+ * `meridian demo` and `npm run demo`: Meridian on one machine, with nothing but Node. Starts three sites as processes,
+ * and a node that steers between them on real GeoIP data, and prints commands to try. Ctrl-C ends all of it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
@@ -28,7 +28,7 @@ const SITES = [
   { site: 'sin', address: '127.0.0.13' },
 ] as const
 
-/** Networks of universities, so that they stay where they are. */
+/** Clients to ask as: networks of universities, because those do not move. */
 const CLIENTS = [
   { place: 'Paris', subnet: '134.157.0.0/24', site: 'fra' },
   { place: 'New York', subnet: '128.59.0.0/24', site: 'iad' },
@@ -62,15 +62,15 @@ www: {type: GSLB, service: web}
 `,
 }
 
-/** Exit code, when a signal has ended it. */
+/** Runs the demo until a signal; resolves to the exit code. Throws StartError. */
 export async function demo(output: Output, untilSignal: UntilSignal): Promise<number> {
   const taken = await portsInUse()
-  if (taken.length > 0) throw new StartError(`the demo needs these, and they are in use: ${taken.join(', ')}`)
+  if (taken.length > 0) throw new StartError(`the demo needs these addresses, which are in use: ${taken.join(', ')}`)
   const folder = join(tmpdir(), `meridian-demo-${userInfo().uid}`)
   const config = prepare(folder, databases())
   const sites = SITES.map(({ site, address }) => startSite(site, address, output))
   try {
-    output.out('reading the city database (some seconds at the first start; after it, from the cache)')
+    output.out('reading the city database (some seconds at the first start; then it comes from the cache)')
     const node = await RunningNode.start({ config, takeover: false, log: makeLog('info', true) })
     while (!node.readiness().ready) await sleep(50)
     output.out(invitation(folder, sites))
@@ -94,7 +94,7 @@ function databases(): string[] {
   }
 }
 
-/** Writes the zones and starts health from nothing; compiled maps of an earlier run stay. */
+/** Writes the zones and deletes saved health; compiled maps of an earlier run stay. */
 function prepare(folder: string, city: readonly string[]): Config {
   const zones = join(folder, 'zones')
   const state = join(folder, 'state')
@@ -139,7 +139,7 @@ function startSite(site: string, address: string, output: Output): Site {
 function endSites(sites: readonly Site[]): void {
   for (const { child } of sites) {
     child.removeAllListeners('exit')
-    child.kill('SIGKILL') // a frozen one too
+    child.kill('SIGKILL') // it ends a frozen process, too
   }
 }
 
@@ -157,7 +157,7 @@ function invitation(folder: string, sites: readonly Site[]): string {
     }),
     `  ${`${dig} AAAA +subnet=${CLIENTS[0].subnet}`.padEnd(74)} # no data: the service has no IPv6`,
     '',
-    'Then let a site die, and ask again after two seconds:',
+    'Then stop a site, and ask again after two seconds:',
     '',
     `  kill -STOP ${pid['fra']}    # freeze fra: Paris goes to iad; kill -CONT ${pid['fra']} brings it back`,
     `  kill -9 ${pid['iad']}       # kill iad; for a new one:`,
@@ -173,7 +173,7 @@ function invitation(folder: string, sites: readonly Site[]): string {
   return lines.join('\n')
 }
 
-/** All that is taken, so that one run tells everything. */
+/** All addresses that are in use, so that one run reports every conflict. */
 async function portsInUse(): Promise<string[]> {
   const tcp = [DNS, HTTP, ...SITES.map(({ address }) => ({ address, port: SITE_PORT }))]
   const tried = await Promise.all([udpFree(DNS), ...tcp.map(tcpFree)])

@@ -1,6 +1,6 @@
 /**
- * `meridian explain NAME --client IP`: why a client gets its answer, from the node that gives it; where there is no node,
- * from the files and databases of the settings, as `serve` would load them.
+ * `meridian explain NAME --client IP`: why a client gets its answer, from the node that gives it. If no node runs, the
+ * command loads the files and databases of the settings as `serve` would, and assumes that every member is up.
  */
 import type { Question } from '../api/contract.ts'
 import type { ExplainResponse, ExplainSource } from '../api/explained.ts'
@@ -13,18 +13,19 @@ import { ask, ControlError, type ControlOptions, NoNodeError } from './control.t
 import type { Output } from './output.ts'
 import { explanationInWords } from './words/explanation.ts'
 
+/** What to explain, and how to show it. */
 export interface ExplainOptions extends ControlOptions {
   readonly question: Question
-  /** Don't ask a node, even where one runs. */
+  /** Load the files, even if a node runs. */
   readonly offline: boolean
-  /** What is loaded where no node is asked. */
+  /** What to load if no node is asked. */
   readonly files: BuildSettings
   readonly json: boolean
-  /** The bytes of the answer too. */
+  /** Print the bytes of the answer, too. */
   readonly wire: boolean
 }
 
-/** Exit code: 1 when what is asked, or what is on disk, is wrong. Throws ControlError. */
+/** Explains an answer; resolves to the exit code, 1 if the files have errors. Throws ControlError. */
 export async function explain(options: ExplainOptions, output: Output): Promise<number> {
   const answer = options.offline ? await byFiles(options, output) : await byNode(options, output)
   if (answer === undefined) return 1
@@ -41,7 +42,7 @@ async function byNode(options: ExplainOptions, output: Output): Promise<Answer> 
   try {
     const explained = await ask<ExplainResponse>(options, `/api/explain?${queryOf(options.question)}`)
     if ('source' in explained || options.json) return { explained, why: '' }
-    throw new ControlError('this node is of another version; --json prints what it tells')
+    throw new ControlError('this node has another version of Meridian; --json prints its reply as it is')
   } catch (error) {
     if (error instanceof NoNodeError) return byFiles(options, output, error)
     throw error
@@ -56,7 +57,7 @@ function queryOf({ name, client, type, down, drain, resolver, ecs }: Question): 
   return query.toString()
 }
 
-/** `gone`: there is no node, and that is why. */
+/** Explains from the files. `gone`: no node runs, and that is why. */
 async function byFiles({ files, question, json }: ExplainOptions, output: Output, gone?: NoNodeError): Promise<Answer> {
   const builder = makeBuilder(files)
   const result = await builder.build()
@@ -69,7 +70,7 @@ async function byFiles({ files, question, json }: ExplainOptions, output: Output
     return undefined
   }
   if (problems.length > 0) {
-    output.err(`meridian: ${count(problems.length, 'warning')} in ${files.zones}; meridian check tells them`)
+    output.err(`meridian: ${count(problems.length, 'warning')} in ${files.zones}; meridian check shows them`)
   }
   const { world, plan, context, view } = result.made
   const answer = explainAnswer(world, allUp(world.services, plan), { ...context, zones: model.zones }, question)

@@ -1,5 +1,6 @@
 /**
- * Options that commands share: settings as flags, how to reach a node, what to load; and what they are turned into.
+ * Options that commands share: settings as flags, how to reach a node, what to load; and how they become settings, a
+ * connection and files. Used by the commands' definitions.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -20,6 +21,7 @@ import type { BuildSettings } from '../world/build.ts'
 import { ControlError } from './control.ts'
 import type { Output } from './output.ts'
 
+/** The flags of commands that talk to a node, as commander gives them. */
 export interface SharedFlags {
   readonly config?: string
   readonly json?: boolean
@@ -27,12 +29,13 @@ export interface SharedFlags {
   readonly tokenFile?: string
 }
 
-/** Settings were wrong; they have been told. */
+/** The settings have errors, which have been printed. */
 export class SettingsError extends Error {}
 
-/** Told the exit code. */
+/** Called with the exit code of a command. */
 export type OnExitCode = (code: number) => void
 
+/** Adds -c, and a flag for each setting. */
 export function withSettings(command: Command): Command {
   command.option('-c, --config <FILE>', 'settings file (default: meridian.yaml, if it is there)')
   command.optionsGroup('Settings (docs/settings.md):')
@@ -45,7 +48,7 @@ export function withSettings(command: Command): Command {
   return command.optionsGroup('Options:')
 }
 
-/** Tells all problems; throws SettingsError when there is an error among them. */
+/** Reads the settings of a command and prints their problems. Throws SettingsError if one is an error. */
 export function settingsOf(command: Command, output: Output, role?: Role): Config {
   const { config, problems } = readSettings(command, role)
   for (const problem of problems) output.err(formatProblem(problem))
@@ -53,6 +56,7 @@ export function settingsOf(command: Command, output: Output, role?: Role): Confi
   return config
 }
 
+/** Reads the settings of a command: its flags, variables and file. A secret given as a flag is an error. */
 export function readSettings(command: Command, role?: Role): Settings {
   const options: Readonly<Record<string, string | undefined>> = command.opts()
   const exposed: Problem[] = []
@@ -66,10 +70,10 @@ export function readSettings(command: Command, role?: Role): Settings {
   return { config: exposed.length > 0 ? undefined : config, problems: [...problems, ...exposed] }
 }
 
-/** A URL is none without a login. */
+/** Whether a value holds a secret: a URL does only with a login. */
 const holdsSecret = (value: string): boolean => !value.includes('://') || /@|password=/.test(value)
 
-/** Every user of a machine sees what its processes were started with. */
+/** The problem of a secret in a flag: every user of a machine can see the arguments of its processes. */
 const exposedFlag = (key: SettingKey): Problem => ({
   code: 'setting-invalid',
   severity: 'error',
@@ -80,7 +84,7 @@ const exposedFlag = (key: SettingKey): Problem => ({
   hint: `Set the variable ${variableOf(key)}, or ${key} in the settings file`,
 })
 
-/** As commander names an option: `--geo-city` → `geoCity`. */
+/** The key under which commander stores a flag: `--geo-city` → `geoCity`. */
 const camelCase = (flag: string): string =>
   flag.replace(/^--/, '').replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
@@ -102,20 +106,21 @@ export function filesOf(config: Config, dir?: string) {
   } satisfies BuildSettings
 }
 
-/** An option that may be repeated. */
+/** Collects the values of a repeated option. */
 export const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
+/** Adds the settings and the flags of commands that talk to a node. */
 export function withNodeOptions(command: Command): Command {
   return withSettings(command)
-    .option('--at <ADDRESS>', 'ask another node, at its http.listen, e.g. 192.0.2.1:8053')
+    .option('--at <ADDRESS>', 'talk to another node, at its http.listen, e.g. 192.0.2.1:8053')
     .option(
       '--token-file <FILE>',
-      'a file with its http.token; without it the variable MERIDIAN_TOKEN, then http.token of here',
+      'file with its http.token (default: the variable MERIDIAN_TOKEN, then http.token of these settings)',
     )
-    .option('--json', 'machine-readable')
+    .option('--json', 'print JSON')
 }
 
-/** Of another node: from a file or a variable, for every user of this machine sees arguments. Throws ControlError. */
+/** The token of another node, from a file or a variable: arguments are visible to every user. Throws ControlError. */
 function tokenOf({ tokenFile }: SharedFlags): string | undefined {
   if (tokenFile === undefined) return process.env[TOKEN_VARIABLE]
   try {
@@ -125,6 +130,7 @@ function tokenOf({ tokenFile }: SharedFlags): string | undefined {
   }
 }
 
+/** How to reach the node, from flags and settings. Throws ControlError. */
 export function controlOf(options: SharedFlags, config: Config) {
   const token = tokenOf(options) ?? config['http.token']?.reveal()
   return {

@@ -1,31 +1,38 @@
-/** Where commands write, so that tests can read it; and tables of text. */
+/**
+ * Where commands write, replaceable in tests; and the layout of text: tables, wrapped lines, times. Used by all
+ * commands. Text from zones, sites and other hosts goes through printable(), so that it can't steer the terminal.
+ */
 import { printable } from '../problem.ts'
 import { formatAge, grouped } from '../units.ts'
 
+/** The output of one command. */
 export interface Output {
-  /** A line of result. */
+  /** Writes a line of the result. */
   out(line: string): void
-  /** A line about trouble. */
+  /** Writes a line about a problem. */
   err(line: string): void
-  /** What `err` writes to, when somebody sits there. */
+  /** The terminal that `err` writes to; undefined: it writes to a file, a pipe or CI. */
   readonly terminal?: Terminal
 }
 
+/** A terminal with a person in front of it. */
 export interface Terminal {
   readonly columns: number
-  /** Unless the environment has NO_COLOR (no-color.org). */
+  /** Whether to use colours: not with NO_COLOR in the environment (no-color.org), and not on dumb terminals. */
   readonly colours: boolean
-  /** As it is, control characters too: what comes from elsewhere must have gone through printable(). */
+  /** Writes text unchanged, with its control characters: foreign text must have gone through printable(). */
   write(text: string): void
 }
 
+/** stdout and stderr. */
 export const consoleOutput: Output = {
-  // some CI systems have a terminal too, and nobody in front of it
+  // some CI systems provide a terminal, but nobody watches it
   ...(process.stderr.isTTY && !process.env['CI'] && { terminal: terminalOf(process.stderr, process.env) }),
   out: (line) => void process.stdout.write(`${printable(line)}\n`),
   err: (line) => void process.stderr.write(`${printable(line)}\n`),
 }
 
+/** The terminal on a stream. */
 export function terminalOf(
   stream: { readonly columns?: number; write(text: string): unknown },
   env: Readonly<Record<string, string | undefined>>,
@@ -37,7 +44,7 @@ export function terminalOf(
   }
 }
 
-/** Columns as wide as their widest cell, two blanks between. */
+/** Lays out a table: columns as wide as their widest cell, separated by two spaces. */
 export function table(rows: readonly (readonly string[])[], indent = ''): string {
   const widths: number[] = []
   for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)))
@@ -53,16 +60,16 @@ export function table(rows: readonly (readonly string[])[], indent = ''): string
     .join('\n')
 }
 
-/** `… and 12 more`, behind a list that is cut; nothing where it is whole. */
+/** The line `… and 12 more` below a list that is cut; no line if nothing is left out. */
 export const restInWords = (left: number): readonly string[] => (left > 0 ? [`… and ${grouped(left)} more`] : [])
 
-/** The text, or its begin where it has more than `most` characters. */
+/** Cuts a text to at most `most` characters, the last of them `…`. */
 export const clip = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text)
 
-/** How wide a terminal at the other end of a night may be. */
+/** The most columns of a wrapped line. */
 const WIDTH = 100
 
-/** A text of words, broken at WIDTH; its first line begins with the indent, those after it two blanks further in, or as said. */
+/** Wraps a text at WIDTH columns. The first line begins with `indent`, the others with `hanging`. */
 export function wrap(text: string, indent = '', hanging = `${indent}  `): string {
   const lines: string[] = []
   let line = ''
@@ -75,7 +82,7 @@ export function wrap(text: string, indent = '', hanging = `${indent}  `): string
   return [...lines, line].join('\n')
 }
 
-/** A number stays with its %. */
+/** The words of a text; a number and its % are one word. */
 function wordsOf(text: string): readonly string[] {
   const words: string[] = []
   for (const word of text.split(/\s+/)) {
@@ -85,9 +92,9 @@ function wordsOf(text: string): readonly string[] {
   return words
 }
 
-/** An end on the wall clock: `2026-11-25 14:30 UTC (in 25 min)`; null = until undone. */
+/** When an override ends: `until 2026-11-25 14:30 UTC (in 25 min)`, `until undone` (null). */
 export function untilInWords(untilMs: number | null, nowMs = Date.now()): string {
   if (untilMs === null) return 'until undone'
   const at = new Date(untilMs).toISOString().slice(0, 16).replace('T', ' ')
-  return `until ${at} UTC (${untilMs > nowMs ? `in ${formatAge(untilMs - nowMs)}` : 'over'})`
+  return `until ${at} UTC (${untilMs > nowMs ? `in ${formatAge(untilMs - nowMs)}` : 'expired'})`
 }

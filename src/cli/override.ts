@@ -1,6 +1,6 @@
 /**
- * `meridian drain`, `undrain`, `force` and `prober forget`: orders to the node on this machine, which tells the others. What
- * was done is told back with the members it meets and what is left of their services.
+ * `meridian drain`, `undrain`, `force`, `prober forget` and `geo accept`: requests to a node, which passes overrides on
+ * to all nodes. The result shows the members that match, and how much of their services is left.
  */
 import { hostname, userInfo } from 'node:os'
 import type { RequestedAction } from '../api/bodies.ts'
@@ -12,6 +12,7 @@ import type { DatabaseHold } from '../world/geo-hold.ts'
 import { ask, type ControlOptions, post } from './control.ts'
 import { type Output, table, untilInWords, wrap } from './output.ts'
 
+/** An override to request, and how to reach the node. */
 export interface OverrideOptions extends ControlOptions {
   readonly pattern: string
   readonly action: RequestedAction
@@ -23,7 +24,7 @@ export interface OverrideOptions extends ControlOptions {
   readonly json: boolean
 }
 
-/** Who is at the keyboard: `kim@ops1`, also behind sudo. */
+/** The user who runs the command, also under sudo: `kim@ops1`. */
 export function whoAmI(env: Readonly<Record<string, string | undefined>> = process.env): string {
   const name = env['SUDO_USER'] ?? env['USER'] ?? env['LOGNAME']
   return `${name ?? nameOfUid()}@${hostname()}`
@@ -33,26 +34,29 @@ function nameOfUid(): string {
   try {
     return userInfo().username
   } catch {
-    return `uid ${process.getuid?.() ?? '?'}` // a container's user without an entry
+    return `uid ${process.getuid?.() ?? '?'}` // in a container the user may have no name
   }
 }
 
-/** Exit code of what was done, and is not kept everywhere: a restart may lose it, or other nodes do not hear it. */
+/**
+ * Exit code of a request that was done but is not stored everywhere: a restart may lose it, or other nodes do not get
+ * it.
+ */
 export const NOT_KEPT = 3
 
-/** Exit code: 0, or NOT_KEPT with the reasons. */
+/** Prints where a change is not stored; returns the exit code, 0 or NOT_KEPT. */
 function reportNotStored(notKept: NotStored, output: Output): number {
   for (const { where, why } of notKept) {
     const what =
       where === 'disk'
-        ? 'it is in force, but not on the disk of this node, and a restart would lose it'
-        : 'it is in force at this node, but other nodes do not hear it until the board has it'
+        ? 'this is in force, but could not be saved on the disk of this node; a restart of the node would lose it'
+        : 'this is in force at this node, but other nodes do not get it until it can be written to Redis'
     output.err(wrap(`meridian: ${what}: ${why}`))
   }
   return notKept.length === 0 ? 0 : NOT_KEPT
 }
 
-/** Exit code: 0 when it was done, NOT_KEPT. Throws ControlError, with the reason when the node refuses. */
+/** Requests an override; resolves to the exit code, 0 or NOT_KEPT. Throws ControlError, also if the node refuses. */
 export async function override(options: OverrideOptions, output: Output): Promise<number> {
   const { pattern, action, who, why, yes, for: time } = options
   const body = { pattern, action, who, why, yes, for: time } // JSON leaves out what is undefined
@@ -61,6 +65,7 @@ export async function override(options: OverrideOptions, output: Output): Promis
   return reportNotStored(done.notKept, output)
 }
 
+/** The result of an override, in words. */
 export function overrideInWords({ done, notKept, before, members, services }: OverrideResult): string {
   const { pattern, action, untilMs } = done
   const what =
@@ -75,15 +80,13 @@ export function overrideInWords({ done, notKept, before, members, services }: Ov
     lastResort ? 'LAST RESORT' : '',
   ])
   return [
-    wrap(
-      `${what}, ${notKept.some(({ where }) => where === 'board') ? 'at this node' : 'on all nodes that hear the board'}`,
-    ),
+    wrap(`${what}, ${notKept.some(({ where }) => where === 'board') ? 'at this node' : 'on all nodes'}`),
     wrap(`${count(members.length, 'member')}: ${members.join(', ')}`, '  '),
     table([['service', 'left before', 'left now', 'keep'], ...rows], '  '),
   ].join('\n')
 }
 
-/** Exit code: 0 when it is safe to drain it. Throws ControlError. */
+/** Shows what a drain would leave; resolves to the exit code, 0 if it is safe. Throws ControlError. */
 export async function outlook(
   options: ControlOptions & { readonly pattern: string; readonly json: boolean },
   output: Output,
@@ -96,6 +99,7 @@ export async function outlook(
   return seen.safe ? 0 : 1
 }
 
+/** What a drain would leave, in words. */
 export function outlookInWords({ pattern, members, services, safe, why }: Outlook): string {
   const rows = services.map((service) => [
     service.service,
@@ -108,11 +112,11 @@ export function outlookInWords({ pattern, members, services, safe, why }: Outloo
     wrap(`${safe ? 'SAFE' : 'NOT SAFE'} to drain ${pattern}: ${why}`),
     wrap(`${count(members.length, 'member')}: ${members.join(', ')}`, '  '),
     table([['service', 'left now', 'left then', 'keep'], ...rows], '  '),
-    'nothing was changed',
+    'dry run: nothing was changed',
   ].join('\n')
 }
 
-/** Exit code: 0 when it is forgotten, NOT_KEPT. Throws ControlError. */
+/** Removes a prober from the roster; resolves to the exit code, 0 or NOT_KEPT. Throws ControlError. */
 export async function forget(
   options: ControlOptions & { readonly prober: string; readonly who: string; readonly json: boolean },
   output: Output,
@@ -120,18 +124,18 @@ export async function forget(
   const { prober, who } = options
   const done = await post<ForgetResult>(options, '/api/forget', { prober, who })
   const whose = done.notKept.some(({ where }) => where === 'board') ? 'this node' : 'all nodes'
-  output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} is out of the roster of ${whose}`)
+  output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} was removed from the roster of ${whose}`)
   return reportNotStored(done.notKept, output)
 }
 
-/** Exit code: 0 when they are accepted. Throws ControlError, when none wait too. */
+/** Accepts the databases held back; resolves to the exit code 0. Throws ControlError, also if none are held back. */
 export async function acceptGeo(
   options: ControlOptions & { readonly who: string; readonly json: boolean },
   output: Output,
 ): Promise<number> {
   const done = await post<{ accepted: DatabaseHold }>(options, '/api/geo/accept', { who: options.who })
   const { service, moves } = done.accepted
-  const what = `the new databases are accepted, and are loaded now: they move ${formatPercent(moves.moved)} of the clients of ${service}: ${movesInWords(moves.moves)}`
+  const what = `the new databases are accepted and will be loaded now: they move ${formatPercent(moves.moved)} of the clients of ${service}: ${movesInWords(moves.moves)}`
   output.out(options.json ? JSON.stringify(done) : wrap(what))
   return 0
 }

@@ -1,8 +1,8 @@
 /**
- * What a server of the parent zones says of each zone's delegation, against what the zone says of itself: name servers, and
- * the addresses of those within the zone (glue). Asked as a resolver asks: not recursively, over UDP, over TCP when cut.
- *
- * Zones within zones of the same folder are left out: there the outer zone's own file is the parent.
+ * `meridian check --parent`: compares each zone's delegation at a server of the parent zones with the zone itself: the
+ * name servers, and the addresses of those inside the zone (glue). It asks as a resolver does: without recursion, over
+ * UDP, and over TCP if the reply is truncated. Called by check.ts. A zone inside another zone of the folder is left
+ * out, because the outer zone's file is its parent.
  */
 import { familyOf, formatAddress } from '../dns/address.ts'
 import { ask, askOverTcp } from '../dns/exchange.ts'
@@ -13,10 +13,13 @@ import type { Position, Problem } from '../problem.ts'
 import { type Endpoint, formatEndpoint } from '../units.ts'
 import type { ZoneModel } from '../zone/pack.ts'
 
-/** Queries under way at once. */
+/** The most queries in flight. */
 const AT_ONCE = 8
 
-/** Asks for each zone; problems in no order. Never throws for what the server does or does not. */
+/**
+ * Asks the server about each zone; resolves to problems in no order. Never throws for what the server does or leaves
+ * out.
+ */
 export async function checkParent(server: Endpoint, zones: readonly ZoneModel[]): Promise<readonly Problem[]> {
   const problems: Problem[] = []
   const addressesOf = addressBook(zones)
@@ -29,7 +32,7 @@ export async function checkParent(server: Endpoint, zones: readonly ZoneModel[])
       isHeard ||= typeof reply !== 'string'
       let found = compare(zone, reply, server, addressesOf)
       if (found.some(({ code }) => code === 'parent-differs')) {
-        // glue that finds no room in a reply over UDP is left out by some without a word (against RFC 9471)
+        // some servers omit glue that does not fit into UDP without truncating (against RFC 9471)
         const whole = await askOverTcp(server, formatName(zone.apex))
         if (typeof whole !== 'string') found = compare(zone, whole, server, addressesOf)
       }
@@ -37,7 +40,7 @@ export async function checkParent(server: Endpoint, zones: readonly ZoneModel[])
       if (isHeard || isSilent || queue.length === 0) continue
       isSilent = true
       const rest = queue.splice(0).length
-      const message = `${formatEndpoint(server)} did not answer; it was not asked for ${rest} more zones`
+      const message = `${formatEndpoint(server)} did not answer; it was not asked about ${rest} more zones`
       problems.push(unreachable(zone.at, message))
     }
   }
@@ -45,7 +48,7 @@ export async function checkParent(server: Endpoint, zones: readonly ZoneModel[])
   return problems
 }
 
-/** The last of them first. */
+/** The zones that are in no other zone of the folder, in reverse order. */
 function outermost(zones: readonly ZoneModel[]): ZoneModel[] {
   const apexes = new Set(zones.map(({ apex }) => keyOf(apex)))
   const isNested = ({ apex }: ZoneModel): boolean => {
@@ -66,7 +69,7 @@ const unreachable = (at: Position, message: string): Problem => ({
   hint: 'Name a server of the parent zone, one that does not serve the zone itself',
 })
 
-/** `reply`: a text says why there is none. */
+/** Compares a zone with the parent's reply. A `reply` that is a string says why there is none. */
 function compare(
   zone: ZoneModel,
   reply: Message | string,
@@ -76,7 +79,7 @@ function compare(
   const apex = formatName(zone.apex)
   const at = serversOf(zone)?.at ?? zone.at
   const from = formatEndpoint(server)
-  if (typeof reply === 'string') return [unreachable(at, `${from} was asked for ${apex}: ${reply}`)]
+  if (typeof reply === 'string') return [unreachable(at, `${from} was asked about ${apex}: ${reply}`)]
   const { rcode, answer, authority, additional } = reply
   const isServers = ({ name, type }: Rr): boolean => type === 'NS' && name.toLowerCase() === apex
   const isDenied = rcode === 'NXDOMAIN' || (rcode === 'NOERROR' && reply.aa && answer.length === 0)
@@ -101,16 +104,16 @@ function compare(
       .filter((name) => !told.has(name))
       .map((name) =>
         differs(
-          `${name} is a name server of ${apex} here and not in the parent zone`,
-          `Add to the parent zone: ${apex} NS ${name}; or take it out here`,
+          `${name} is a name server of ${apex} here, but not in the parent zone`,
+          `Add to the parent zone: ${apex} NS ${name}; or remove it here`,
         ),
       ),
     ...[...told]
       .filter((name) => !names.includes(name))
       .map((name) =>
         differs(
-          `${name} is a name server of ${apex} in the parent zone and not here`,
-          `Take it out of the parent zone: ${apex} NS ${name}; or add it here`,
+          `${name} is a name server of ${apex} in the parent zone, but not here`,
+          `Remove from the parent zone: ${apex} NS ${name}; or add it here`,
         ),
       ),
     ...written
@@ -119,14 +122,14 @@ function compare(
   ]
 }
 
-/** Why a reply without a delegation says nothing of the zone. */
+/** Why a reply without a delegation says nothing about the zone, in words. */
 function notParent({ rcode, aa, answer, authority }: Message, apex: string): string {
-  if (rcode !== 'NOERROR') return `answers ${rcode} to ${apex}: it is no server of its parent zone`
+  if (rcode !== 'NOERROR') return `answers ${rcode} to ${apex}: it does not serve the parent zone`
   if (answer.length > 0)
-    return `${aa ? 'serves' : 'answers for'} ${apex} itself: what its parent zone says can't be seen there`
+    return `${aa ? 'serves' : 'answers for'} ${apex} itself, so it does not show what the parent zone says`
   const referral = authority.find(({ type }) => type === 'NS')
-  if (referral === undefined) return `says nothing of ${apex}`
-  return `refers to the servers of ${referral.name} for ${apex}: it is no server of its parent zone`
+  if (referral === undefined) return `says nothing about ${apex}`
+  return `refers to the servers of ${referral.name} for ${apex}: it does not serve the parent zone`
 }
 
 function glueDiffers(
@@ -135,7 +138,7 @@ function glueDiffers(
   additional: readonly Rr[],
   differs: (message: string, hint: string) => Problem,
 ): readonly Problem[] {
-  if (own.length === 0) return [] // below a wildcard, or steered: there is nothing to compare with
+  if (own.length === 0) return [] // a steered name, or one of a wildcard, has no fixed addresses to compare
   const server = formatName(target)
   const glue = new Set(
     additional
@@ -157,8 +160,8 @@ function glueDiffers(
       .filter((address) => !addresses.includes(address))
       .map((address) =>
         differs(
-          `the parent zone's glue for ${server} is ${address}, which it does not have here`,
-          `Take it out of the parent zone: ${line(address)}; or add it here`,
+          `the parent zone's glue for ${server} is ${address}, an address that it does not have here`,
+          `Remove from the parent zone: ${line(address)}; or add it here`,
         ),
       ),
   ]

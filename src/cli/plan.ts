@@ -1,6 +1,7 @@
 /**
- * `meridian plan [OLD] [NEW]`: what a change does to clients before it is merged. Both sides are built as `serve` builds
- * them, on one set of places unless databases are what is compared; then plan/plan.ts compares.
+ * `meridian plan [OLD] [NEW]`: shows what a change does to clients before it is merged. Both sides are built as `serve`
+ * builds them, with one set of places unless databases are compared; plan/plan.ts compares them, and words/ prints the
+ * result.
  */
 import { unpackCode } from '../geo/codes.ts'
 import { allocateShared } from '../geo/memory.ts'
@@ -16,16 +17,19 @@ import { planInMarkdown, problemsInMarkdown } from './words/plan-markdown.ts'
 import { planInText } from './words/plan-text.ts'
 import { steeringInWords } from './words/plan.ts'
 
+/** The formats of a plan. */
 export const PLAN_FORMATS = ['text', 'json', 'markdown'] as const
+/** One of PLAN_FORMATS. */
 export type PlanFormat = (typeof PLAN_FORMATS)[number]
 
+/** What to compare, and how to show it. */
 export interface PlanCommand {
-  /** The setting `zones`: the working folder, and what stands where in a revision. */
+  /** The setting `zones`: the working folder, and the folder of zones inside a revision. */
   readonly zones: string
   /** Folders or revisions; undefined = the working folder. */
   readonly old: string | undefined
   readonly new: string | undefined
-  /** Databases of each side; both the same unless databases are compared. */
+  /** City databases of each side; the same on both unless databases are compared. */
   readonly cityOld: readonly string[]
   readonly cityNew: readonly string[]
   readonly asn: readonly string[]
@@ -36,16 +40,17 @@ export interface PlanCommand {
   /** CSV files; at most one of them. */
   readonly population?: string
   readonly clients?: string
-  /** 0–1; exit code 1 when more of any name's clients move. */
+  /** A share (0–1): exit code 1 if more of any name's clients move. */
   readonly maxMove?: number
   readonly format: PlanFormat
 }
 
-/** A problem and the side it is on. */
+/** A problem, and the side that has it; null: neither. */
 interface SideProblem extends Problem {
   readonly side: 'old' | 'new' | null
 }
 
+/** Compares two sides; resolves to the exit code, 1 with errors or beyond `maxMove`. */
 export async function plan(command: PlanCommand, output: Output): Promise<number> {
   const revisions = new Revisions()
   try {
@@ -87,7 +92,7 @@ async function sidesOf(
     ['old', old, now],
     ['new', now, old],
   ] as const) {
-    // the other side says where zones are when it is a folder of its own
+    // if the other side is a folder of its own, the zones of a revision are looked for at its path first
     const beside = other !== undefined && isFolder(other) ? [other, zones] : [zones]
     const found = written === undefined ? working : await revisions.take(written, beside)
     if ('code' in found) problems.push({ side, ...found })
@@ -115,7 +120,7 @@ async function build(
   const builder = makeBuilder(settings, allocateShared, geo)
   const result = await builder.build()
   for (const problem of result.problems) {
-    if (problem.code === 'serial-unknown') continue // a serial is no part of a plan
+    if (problem.code === 'serial-unknown') continue // plans ignore serials
     const { message, hint, file } = problem
     const told = { side, ...problem, file: asWritten(at, file), message: asWritten(at, message) }
     problems.push(hint === undefined ? told : { ...told, hint: asWritten(at, hint) })
@@ -153,7 +158,7 @@ function checkSites({ down, drain }: PlanCommand, { model }: PlanSide, problems:
   }
 }
 
-/** A weight that counts nowhere is said to. */
+/** Warns of weights for countries that no database knows. */
 function checkCountries(
   { population }: PlanCommand,
   weighing: ClientWeights,
@@ -194,8 +199,8 @@ function printPlan(
   } else {
     for (const problem of eachOnce(problems)) output.err(problemInWords(problem))
     if (made !== undefined) output.out((format === 'text' ? planInText(made) : planInMarkdown(made)).trimEnd())
-    else output.err('meridian: nothing can be planned while there are errors')
-    // whoever puts it under a pull request has no other output to show
+    else output.err('meridian: there are errors, so there is no plan')
+    // a pull request shows no other output than this one
     if (made === undefined && format === 'markdown') output.out(problemsInMarkdown(problems.map(problemInWords)))
   }
   for (const move of beyond) {
@@ -209,7 +214,7 @@ function printPlan(
 const problemInWords = (problem: SideProblem): string =>
   `${problem.side === null ? '' : `${problem.side}: `}${formatProblem(problem)}`
 
-/** What both sides have because they are one folder is told once. */
+/** Drops a problem that both sides have because they are one folder. */
 function eachOnce(problems: readonly SideProblem[]): readonly SideProblem[] {
   const known = new Map(problems.map((problem) => [formatProblem(problem), problem]))
   return problems.filter((problem) => known.get(formatProblem(problem)) === problem)

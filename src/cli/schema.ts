@@ -1,18 +1,22 @@
-/** `meridian schema`: the JSON Schemas of the YAML files, for editors. `npm ci` and the package's build run it too. */
+/**
+ * `meridian schema`: prints or writes the JSON Schemas of the YAML files, for editors. `npm ci` and the package's build
+ * run it, too. The schemas come from the loader's own tables.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { jsonSchema, SCHEMA_FILES, type SchemaFile } from '../load/schema.ts'
 import { messageOf } from '../problem.ts'
 import type { Output } from './output.ts'
 
+/** Which schemas, and where to write them. */
 export interface SchemaOptions {
-  /** All without. */
+  /** One schema; undefined: all. */
   readonly file?: SchemaFile
-  /** A folder: a file each, named like `zone.json`. Printed without. */
+  /** A folder that gets a file for each, such as `zone.json`; undefined: they are printed. */
   readonly out?: string
 }
 
-/** Exit code: 1 when the folder can't be written. */
+/** Prints or writes schemas; returns the exit code, 1 if the folder can't be written. */
 export function schema({ file, out }: SchemaOptions, output: Output): number {
   const files = file === undefined ? SCHEMA_FILES : [file]
   if (out === undefined) {

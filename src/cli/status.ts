@@ -1,6 +1,6 @@
 /**
- * `meridian status`: what a node sees, or what a prober does. What wants attention comes first, then the process, then
- * services, overrides, probers and nodes.
+ * `meridian status`: shows what a node sees, or what a prober does. The process comes first, then whatever needs
+ * attention, each on a line with `!`, then services, overrides, probers and nodes. Lines have at most 100 columns.
  */
 import type { ProberStatusView } from '../api/prober-status.ts'
 import type { Status } from '../api/status.ts'
@@ -13,7 +13,7 @@ import { probingInWords } from './words/probing.ts'
 import { loadInWords, processInWords, storeInWords } from './words/process.ts'
 import { membersInTrouble, serviceInWords } from './words/services.ts'
 
-/** Exit code: 0 when ready, 1 when not. */
+/** Shows the status; resolves to the exit code, 0 if the process is ready, else 1. */
 export async function status(options: ControlOptions & { readonly json: boolean }, output: Output): Promise<number> {
   const answer = await ask<Status | ProberStatusView>(options, '/api/status')
   if (options.json) output.out(JSON.stringify(answer))
@@ -21,6 +21,7 @@ export async function status(options: ControlOptions & { readonly json: boolean 
   return answer.node.ready ? 0 : 1
 }
 
+/** The status of a node, in words. */
 export function nodeInWords(seen: Status): string {
   const { node, world, load, server, store, probing } = seen
   const attention = attentionOf(seen).map((line) => wrap(line, '! '))
@@ -33,11 +34,11 @@ export function nodeInWords(seen: Status): string {
       ? []
       : [
           `generation ${world.generation}  view ${world.view}  ${count(world.zones, 'zone')}  ${count(world.names, 'name')}`,
-          `revision ${world.revision ?? 'unknown to git'}  serial ${world.serial}`,
+          `revision ${world.revision ?? 'none (not in git)'}  serial ${world.serial}`,
         ]),
     ...loadInWords(load),
     storeInWords(store),
-    ...(probing === null ? ['probing nothing itself'] : [wrap(probingInWords(probing))]),
+    ...(probing === null ? ['not probing itself (probe.enabled is false)'] : [wrap(probingInWords(probing))]),
     ...attention,
     ...seen.services.flatMap((service) => ['', serviceInWords(service)]),
     '',
@@ -49,7 +50,7 @@ export function nodeInWords(seen: Status): string {
 
 const names = (those: readonly string[]): string => those.join(', ')
 
-/** Of each kind of trouble an operator reads so many lines; each service has its own below. */
+/** The most lines of each kind of trouble; each service has its own below. */
 const MOST_LINES = 20
 
 const some = (lines: readonly string[]): readonly string[] =>
@@ -57,7 +58,7 @@ const some = (lines: readonly string[]): readonly string[] =>
     ? lines
     : [...lines.slice(0, MOST_LINES), `… and ${lines.length - MOST_LINES} more services like these, below`]
 
-/** What an operator should know before all else. */
+/** What needs an operator's attention, a line each. */
 function attentionOf({ services, overrides, probers, nodes, store, troubles }: Status): string[] {
   const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
   const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
@@ -68,12 +69,14 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
     ...(store.trouble === null ? [] : [store.trouble]),
     ...troubles,
     ...some(
-      services.filter(({ lastResort }) => lastResort).map(({ service }) => `${service}: LAST RESORT, nobody is usable`),
+      services
+        .filter(({ lastResort }) => lastResort)
+        .map(({ service }) => `${service}: LAST RESORT: no member is usable`),
     ),
     ...some(
       services
         .filter(({ braked }) => braked.length > 0)
-        .map(({ service, braked }) => `${service}: BRAKE, these stay up though down: ${names(braked)}`),
+        .map(({ service, braked }) => `${service}: BRAKE: voted DOWN, but kept in answers: ${names(braked)}`),
     ),
     ...some(
       services.flatMap(({ service, members }) => {
@@ -81,9 +84,9 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
         return trouble === '' ? [] : [`${service}: ${trouble} of ${count(members.length, 'member')}`]
       }),
     ),
-    ...(orphaned.length > 0 ? [`overrides ORPHANED: ${names(orphaned)}`] : []),
-    ...(silent.length > 0 ? [`probers SILENT: ${names(silent)}`] : []),
-    ...(view.length > 0 ? [`other zones, databases or version: ${names(view)}`] : []),
-    ...(verdicts.length > 0 ? [`other verdicts: ${names(verdicts)}`] : []),
+    ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${names(orphaned)}`] : []),
+    ...(silent.length > 0 ? [`probers SILENT (no heartbeat): ${names(silent)}`] : []),
+    ...(view.length > 0 ? [`nodes that serve other zones, databases or versions than this one: ${names(view)}`] : []),
+    ...(verdicts.length > 0 ? [`nodes with other verdicts than this one: ${names(verdicts)}`] : []),
   ]
 }

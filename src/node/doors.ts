@@ -1,7 +1,7 @@
 /**
- * The ways into a running process, whether it serves or only probes: its state folder, which belongs to one process at a
- * time, the control socket in it, http.listen, and of a node the DNS port. Beside a predecessor (`--takeover`) they are taken
- * over in their turn.
+ * Where a running process is reached: the control socket in its state folder, `http.listen`, and the DNS port of a
+ * node. Called by RunningNode and RunningProber. The state folder belongs to one process at a time; only a successor
+ * started with `--takeover` may share it, and takes each address over when the predecessor lets go of it.
  */
 import { mkdirSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -17,11 +17,12 @@ import { ListenError } from '../server/front.ts'
 import { removeLeftovers } from '../state.ts'
 import { formatEndpoint } from '../units.ts'
 
+/** The path of the control socket: `control.sock` in the state folder. */
 export const controlSocketOf = (config: Config): string => join(config.state, 'control.sock')
 
 /**
- * No other process uses the state folder, unless this one takes over: else it throws StartError. What processes that died
- * have left there goes.
+ * Makes sure that no other process uses the state folder, unless this one takes over, and deletes what dead processes
+ * left there. Throws StartError.
  */
 export async function claimState(config: Config, takeover: boolean): Promise<void> {
   const socket = controlSocketOf(config)
@@ -33,13 +34,14 @@ export async function claimState(config: Config, takeover: boolean): Promise<voi
   for (const folder of [config.state, join(config.state, 'cache')]) removeLeftovers(folder)
 }
 
+/** What Doors is made with. */
 export interface DoorSettings {
   readonly config: Config
   readonly log: Logger
   readonly takeover: boolean
-  /** What is shown. */
+  /** The process that the HTTP routes show. */
   readonly shown: ProcessView | Node
-  /** A door is a predecessor's no more: what it was told there comes here from now on. */
+  /** Called when the predecessor's control socket or HTTP port has become this process's. */
   readonly onTaken?: () => void
 }
 
@@ -48,6 +50,7 @@ const RETRY_CONTROL_MS = 10_000
 /** unix(7): sun_path has 108 bytes, the last of them 0. */
 const MOST_SOCKET_BYTES = 107
 
+/** Opens the control socket and `http.listen`, and closes them. */
 export class Doors {
   readonly #settings: DoorSettings
   readonly #open: HttpServer[] = []
@@ -59,14 +62,14 @@ export class Doors {
     this.#settings = settings
   }
 
-  /** Why commands on this machine do not reach this process; empty when they do. */
+  /** Why commands on this machine can't reach this process; empty if they can. */
   get troubles(): readonly string[] {
     return this.#trouble === undefined ? [] : [this.#trouble]
   }
 
   /**
-   * A disk that takes no socket keeps no node from answering: that is told, and tried again until it works. Resolves after
-   * the first try.
+   * Opens the control socket. If that fails it logs a warning and tries again until it works. Resolves after the first
+   * try.
    */
   async listenControl(): Promise<void> {
     const { config, shown, takeover, log, onTaken } = this.#settings
@@ -74,18 +77,20 @@ export class Doors {
     try {
       mkdirSync(config.state, { recursive: true })
       const length = Buffer.byteLength(socket)
-      if (length > MOST_SOCKET_BYTES) throw new Error(`its path has ${length} bytes, ${MOST_SOCKET_BYTES} have room`)
-      // whoever came while this one had none has the folder now
+      if (length > MOST_SOCKET_BYTES) throw new Error(`its path has ${length} bytes, at most ${MOST_SOCKET_BYTES} fit`)
+      // another process may have started in this folder while there was no socket
       const isRetry = this.#trouble !== undefined && !takeover
-      if (isRetry && (await isListening(socket))) throw new Error('another process has it: give each a state folder')
+      if (isRetry && (await isListening(socket)))
+        throw new Error('another process uses it: give each process its own state folder')
       const open = await listenSocket(makeApp(shown, 'open'), socket)
       if (this.#stopped) return await open.stop()
       this.#open.push(open)
-      if (this.#trouble !== undefined) log.info(`${socket}: commands reach this process from now on`)
+      if (this.#trouble !== undefined)
+        log.info(`${socket}: the control socket is open: commands reach this process now`)
       this.#trouble = undefined
       if (takeover) onTaken?.()
     } catch (error) {
-      const trouble = `${socket}: the control socket can't be made: ${messageOf(error)}; commands on this machine do not reach this process`
+      const trouble = `${socket}: the control socket can't be made: ${messageOf(error)}; commands on this machine can't reach this process`
       if (trouble !== this.#trouble) log.warn(trouble)
       this.#trouble = trouble
       if (!this.#stopped) this.#retry = setTimeout(() => void this.listenControl(), RETRY_CONTROL_MS).unref()
@@ -93,8 +98,8 @@ export class Doors {
   }
 
   /**
-   * Throws StartError. Beside a predecessor the port is still its own: then this goes on trying until the predecessor has
-   * left.
+   * Opens `http.listen`. Throws StartError; beside a predecessor that still has the port it tries again until the port
+   * is free.
    */
   async listenHttp(): Promise<void> {
     const { config, shown, takeover, log, onTaken } = this.#settings
@@ -129,8 +134,8 @@ function guardOf(config: Config): TcpGuard {
 }
 
 /**
- * Throws StartError. Where nobody chose the addresses, a kernel without IPv6 (`ipv6.disable=1`) serves IPv4 alone, with a
- * warning.
+ * Starts the DNS server on the setting `listen`. With the default addresses on a kernel without IPv6 (`ipv6.disable=1`)
+ * it serves IPv4 only, with a warning. Throws StartError.
  */
 export async function listenDns<T>(
   config: Config,
@@ -143,7 +148,7 @@ export async function listenDns<T>(
       const listen = config.listen.filter(({ address }) => familyOf(address) === 4)
       const left = listen.map(formatEndpoint).join(', ')
       log.warn(
-        `this kernel has no IPv6: only IPv4 is served, on ${left}; the setting listen: [${left}] says so without this warning`,
+        `this kernel has no IPv6: only IPv4 is served, on ${left}; to silence this warning set listen: [${left}]`,
       )
       return start(listen)
     })

@@ -1,6 +1,7 @@
 /**
- * How the run before this one ended. A process that the kernel kills (out of memory, a crash in native code, `kill -9`) writes no
- * last line; so each run keeps a file in the state folder while it lives, and the next one finds it and says so.
+ * Tells whether the last run crashed. A process that is killed (out of memory, a crash in native code, `kill -9`) can't
+ * log its end. So each run keeps a file in the state folder while it lives, and deletes it at an orderly end; a run
+ * that finds the file of a dead process logs that. Called by run.ts.
  */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,16 +9,17 @@ import { type FileKind, isAlive, isTime, readState, Saver } from '../state.ts'
 
 const FILE: FileKind = { what: 'run', format: 'meridian run 1' }
 
+/** The record of this run. */
 export interface RunRecord {
-  /** Says what the last run left, if it left anything: one line, for the log. */
+  /** One line for the log if the last run was killed or crashed; else undefined. */
   readonly lastRunCrash: string | undefined
-  /** This run ends in order. */
+  /** Deletes the record, because this run ends in order. */
   end(): Promise<void>
 }
 
 /**
- * Begins this run's record in the state folder, and looks at the one that is there. Where a living process has one, this one is
- * its successor (`takeover`), or is about to be refused and leaves it alone.
+ * Reads the record of the last run, and begins that of this run. The record of a living process is replaced only by its
+ * successor (`takeover`): any other process is about to be refused.
  */
 export function recordRun(state: string, takeover: boolean): RunRecord {
   const file = join(state, 'run.json')
@@ -32,10 +34,10 @@ export function recordRun(state: string, takeover: boolean): RunRecord {
     aliveMs: Date.now(),
     residentBytes: process.memoryUsage.rss(),
   })
-  // what can't be saved here can't be saved elsewhere in the folder either, and is told there
+  // a folder that can't be written is reported by the other state files
   const saver = new Saver({ file, kind: FILE, collect, onTrouble: () => {} })
   saver.start()
-  void saver.save() // now, not in a second: it may not live so long
+  void saver.save() // at once: the process may not live for a second
   return {
     lastRunCrash: last === undefined || isLiving ? undefined : lineOf(last),
     async end() {
@@ -48,12 +50,12 @@ export function recordRun(state: string, takeover: boolean): RunRecord {
 interface Run {
   readonly pid: number
   readonly startedMs: number
-  /** When it last wrote this: it does so once a minute. */
+  /** When it last wrote this record, Unix time in ms; once a minute. */
   readonly aliveMs: number
   readonly residentBytes: number
 }
 
-/** undefined also for what can't be read: it is no more than a hint. */
+/** The record in the file; undefined if there is none, or none that can be read: it is only a hint. */
 function readRun(file: string): Run | undefined {
   const { pid, startedMs, aliveMs, residentBytes } = readState(file, FILE).state ?? {}
   const isWhole = isTime(pid) && isTime(startedMs) && isTime(aliveMs) && isTime(residentBytes)
@@ -63,4 +65,4 @@ function readRun(file: string): Run | undefined {
 const lineOf = ({ startedMs, aliveMs, residentBytes }: Run): string =>
   `the last run (since ${new Date(startedMs).toISOString()}, last seen ${new Date(aliveMs).toISOString()} with ${Math.round(
     residentBytes / (1 << 20),
-  )} MB) ended without a word: it was killed or it crashed. Did the kernel kill it for memory? See journalctl -k or dmesg`
+  )} MB) did not end in order: it was killed or it crashed. Did the kernel kill it for memory? See journalctl -k or dmesg`

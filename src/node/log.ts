@@ -1,9 +1,12 @@
-/** The log: pino's JSON lines for machines, the same lines as text where a person looks on. One line per change. */
+/**
+ * The log: JSON lines (pino), or the same lines as text on a terminal. Used by run.ts and by the demo. One line per
+ * change, with what was before, what is now and why; none per query.
+ */
 import { type Logger, pino } from 'pino'
 import type { LogLevel } from '../config.ts'
 import { printable } from '../problem.ts'
 
-/** `text`: undefined = text on a terminal, JSON elsewhere. */
+/** Makes the log. `text`: undefined = text on a terminal, JSON elsewhere. */
 export function makeLog(level: LogLevel, text = process.stdout.isTTY): Logger {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime }
   if (!text) return pino({ ...options, formatters: { level: (label) => ({ level: label }) } })

@@ -1,7 +1,7 @@
 /**
- * A running node, put together: here every part meets the others, and nothing is decided that a part decides.
+ * A running node: connects its parts and passes results between them. Decisions are made in the parts, not here.
  *
- *   Loads: compile thread ─▶ World, plan ─▶ slots ─▶ NodeHealth.adopt ─▶ Server.publish ─▶ prober
+ *   Reloader: compile thread ─▶ World, plan ─▶ slots ─▶ NodeHealth.adopt ─▶ Server.publish ─▶ prober
  *   probers ═══▶ Store ═══▶ NodeHealth ═══▶ HealthTable ═══▶ answering threads
  *   Doors: control socket, http.listen ◀── readiness, status, metrics, explain, overrides
  *
@@ -40,18 +40,20 @@ import { claimState, Doors, listenDns } from './doors.ts'
 import { SerialFile } from './serial.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
 
+/** What a node is started with. */
 export interface NodeOptions {
   readonly config: Config
-  /** Start beside a node that serves the same addresses, to take over from it. */
+  /** Start beside a node on the same addresses, and take over from it. */
   readonly takeover: boolean
   readonly log: Logger
 }
 
-/** Without saved health, and with members that no prober has decided, a node is ready all the same after this. */
+/** A node without saved health is ready after this time at the latest, even if members have no verdict yet. */
 const READY_AT_LAST_MS = 30_000
 const DRAIN_MS = 5_000
 const RELEASE_SLOTS_MS = 250
 
+/** A node that serves: start() to stop(). */
 export class RunningNode implements Node {
   readonly #config: Config
   readonly #log: Logger
@@ -120,7 +122,7 @@ export class RunningNode implements Node {
     })
   }
 
-  /** Throws StartError, with nothing left running. */
+  /** Starts a node; resolves when it serves. Throws StartError, with nothing left running. */
   static async start(options: NodeOptions): Promise<RunningNode> {
     await claimState(options.config, options.takeover)
     const node = new RunningNode(options)
@@ -141,7 +143,7 @@ export class RunningNode implements Node {
     await this.#loads.watch()
     const made = await this.#loads.loadFirst('nothing to serve', this.#takeover)
     this.#server = await listenDns(config, this.#log, (listen) => this.#startServer(listen, made))
-    if (this.#takeover) await this.#doors.listenControl() // not before it serves: until then it is the predecessor's
+    if (this.#takeover) await this.#doors.listenControl() // the predecessor keeps it until this node serves
     this.#made = made
     this.#servingSinceMs = Date.now()
     if (config['probe.enabled']) {
@@ -174,7 +176,10 @@ export class RunningNode implements Node {
     })
   }
 
-  /** Slots, counters and health of a World that is about to be published. A Problem: there are no slots for it. */
+  /**
+   * Gives a new World its slots, counters and health before it is published. Returns a Problem if there are too few
+   * slots.
+   */
   #take(made: WorldBuild): Problem | undefined {
     const { world, plan } = made
     const names = plan.members.map((member) => member.name)
@@ -194,13 +199,16 @@ export class RunningNode implements Node {
     this.#serviceSlots.release(generation)
   }
 
-  /** Words of the services. Their names say who the members are: threads at an earlier World may have other ones. */
+  /**
+   * Gives each service its word in the health table. The key includes the members, because threads at an earlier World
+   * may still read the word of a service whose members have changed.
+   */
   #wordsOf({ services, generation }: World): ReadonlyMap<string, number> {
     const names = services.map(({ name, members }) => `${name} ${hash('sha1', members.join(' '))}`)
     const slots = this.#serviceSlots.assign(names, generation)
     const words = new Map<string, number>()
     for (const [i, service] of services.entries()) {
-      if (slots === undefined) continue // too many: queries ask the members
+      if (slots === undefined) continue // too many services: queries read the members instead
       service.word = HEALTH_SLOTS + slots[i]!
       words.set(service.name, service.word)
     }
@@ -208,7 +216,7 @@ export class RunningNode implements Node {
   }
 
   #tooMany({ plan }: WorldBuild): Problem {
-    const message = `${plan.members.length} members; ${HEALTH_SLOTS} have room, those that leave included until all threads know`
+    const message = `${plan.members.length} members; a node has room for ${HEALTH_SLOTS}, including removed ones until all threads have adopted the change`
     const hint = 'Put fewer VIPs into a service, or remove old members in a reload before this one'
     return { code: 'members-too-many', severity: 'error', file: this.#config.zones, line: 0, column: 0, message, hint }
   }
@@ -233,7 +241,7 @@ export class RunningNode implements Node {
     this.#log[level](change, `${change.member} is ${change.after} (${change.before} before): ${change.why}`)
   }
 
-  /** Loads again what is on disk. */
+  /** Loads zones and databases again. `why`: the cause, for the log. */
   reload(why: string): void {
     this.#loads.reload(why)
   }
@@ -241,10 +249,10 @@ export class RunningNode implements Node {
   readiness(): Readiness {
     const reasons: string[] = []
     if (this.#stopping) reasons.push('stopping')
-    else if (this.#servingSinceMs === undefined) reasons.push('no World is loaded yet')
+    else if (this.#servingSinceMs === undefined) reasons.push('no zones are loaded yet')
     else if (!this.#wasReady) {
       this.#wasReady = this.#health.decided || Date.now() - this.#servingSinceMs >= READY_AT_LAST_MS
-      if (!this.#wasReady) reasons.push('no saved health, and not every service has a verdict yet')
+      if (!this.#wasReady) reasons.push('there is no saved health, and some services have no verdict yet')
     }
     return { ready: reasons.length === 0, reasons, warnings: this.#loads.warnings }
   }
@@ -260,9 +268,12 @@ export class RunningNode implements Node {
   explain(question: Question): ExplainResponse | string | undefined {
     if (this.#made === undefined) return undefined
     const { world, context, view } = this.#made
-    const told = explain(world, this.#table, context, question, (service) => this.#health.service(service))
-    if (typeof told === 'string') return told
-    return { source: { kind: 'node', node: this.#config['node.name'], generation: world.generation, view }, ...told }
+    const explanation = explain(world, this.#table, context, question, (service) => this.#health.service(service))
+    if (typeof explanation === 'string') return explanation
+    return {
+      source: { kind: 'node', node: this.#config['node.name'], generation: world.generation, view },
+      ...explanation,
+    }
   }
 
   outlook(pattern: string): Outlook | string {
@@ -277,7 +288,7 @@ export class RunningNode implements Node {
     const forgotten = this.#health.forget(prober)
     if (typeof forgotten === 'string') return { refused: forgotten }
     const notKept = notStoredIn(await forgotten.saved)
-    this.#log.info({ prober, who, notKept }, `prober ${prober} is forgotten, by ${who}`)
+    this.#log.info({ prober, who, notKept }, `prober ${prober} was removed from the roster by ${who}`)
     return { forgotten: prober, notKept }
   }
 
@@ -285,20 +296,20 @@ export class RunningNode implements Node {
     const held = this.#made?.held ?? null
     if (held === null) return { refused: 'no database waits to be accepted' }
     if (build !== undefined && build !== held.build) {
-      return { refused: `another build waits than the one that was looked at: ${held.build}` }
+      return { refused: `a different build is waiting by now: ${held.build}` }
     }
     try {
       acceptBuild(this.#config.state, held.build)
     } catch (error) {
-      return { refused: `it can’t be noted in ${this.#config.state}: ${String(error)}` }
+      return { refused: `the acceptance can’t be written to ${this.#config.state}: ${String(error)}` }
     }
-    this.#log.info({ who, ...held }, `the databases that were held back are accepted, by ${who}`)
+    this.#log.info({ who, ...held }, `the databases that were held back were accepted by ${who}`)
     this.reload('databases accepted')
     return { accepted: held }
   }
 
   async #served(): Promise<NodeState> {
-    // first: what follows is of one moment
+    // first, because it waits: all else is of one moment
     const probing = this.#prober && { report: await this.#prober.report(), thread: this.#prober }
     return {
       config: this.#config,
@@ -317,7 +328,7 @@ export class RunningNode implements Node {
     }
   }
 
-  /** Lame duck: not ready any more, leaves the ports without losing a query, saves health, ends. */
+  /** Ends in order: turns `/ready` off, answers the queries in its sockets, closes the ports, saves health. */
   async stop(): Promise<void> {
     this.#stopping = true
     clearInterval(this.#releasing)

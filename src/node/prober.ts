@@ -1,8 +1,8 @@
 /**
- * A running prober, put together: the targets of the zone files, probed, and its votes told to Redis. No query is answered,
- * no database is read.
+ * A running prober: probes the targets that the zones name, and sends its votes to Redis. It answers no queries and
+ * reads no databases. Started by run.ts.
  *
- *   Loads: compile thread ─▶ targets ─▶ prober threads ═▶ Store ═▶ nodes
+ *   Reloader: compile thread ─▶ targets ─▶ prober threads ═▶ Store ═▶ nodes
  *   Doors: control socket, http.listen ◀── readiness, status, metrics
  */
 import type { Logger } from 'pino'
@@ -20,11 +20,13 @@ import { loadForLog, Reloader } from '../world/reloads.ts'
 import { claimState, Doors } from './doors.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
 
+/** What a prober is started with. */
 export interface ProberOptions {
   readonly config: Config
   readonly log: Logger
 }
 
+/** A process that only probes: start() to stop(). */
 export class RunningProber implements ProcessView {
   readonly #config: Config
   readonly #log: Logger
@@ -56,12 +58,13 @@ export class RunningProber implements ProcessView {
           `reloaded (${load.why}): ${count(plan.targets.length, 'target')}${loadForLog(load)}`,
         )
       },
-      describeInUse: () => `the ${this.#targets?.plan.targets.length ?? 0} targets there are go on being probed`,
+      describeInUse: () =>
+        `probing goes on with the ${count(this.#targets?.plan.targets.length ?? 0, 'target')} loaded before`,
       log,
     })
   }
 
-  /** Throws StartError, with nothing left running. */
+  /** Starts a prober; resolves when it probes. Throws StartError, with nothing left running. */
   static async start(options: ProberOptions): Promise<RunningProber> {
     await claimState(options.config, false)
     const prober = new RunningProber(options)
@@ -103,7 +106,7 @@ export class RunningProber implements ProcessView {
     this.#prober!.setTargets(targets.plan.targets)
   }
 
-  /** Loads again what is on disk. */
+  /** Loads the zones again. `why`: the cause, for the log. */
   reload(why: string): void {
     this.#loads.reload(why)
   }
@@ -136,6 +139,7 @@ export class RunningProber implements ProcessView {
     }
   }
 
+  /** Ends the checks, the connection to Redis and the listeners. */
   async stop(): Promise<void> {
     this.#stopping = true
     await this.#loads.stopReloads()

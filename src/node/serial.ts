@@ -1,6 +1,7 @@
 /**
- * The SOA serial that this node served last, kept in the state folder: what is loaded later, after a restart too, is never
- * served with a lower one. A file that can't be read or written is trouble to be shown; it never stops an answer.
+ * The SOA serial that this node served last, saved in the state folder, so that later loads are never served with a
+ * lower one, also after a restart. Used by RunningNode. A file that can't be read or written is shown as trouble; it
+ * never stops an answer.
  */
 import { type FileKind, readState, Saver } from '../state.ts'
 
@@ -8,6 +9,7 @@ const FILE: FileKind = { what: 'serial', format: 'meridian serial 1' }
 
 const isSerial = (value: unknown): value is number => Number.isInteger(value) && Number(value) >>> 0 === value
 
+/** Reads the saved serial once, and saves each new one. */
 export class SerialFile {
   readonly #saver: Saver
   readonly #file: string
@@ -28,11 +30,12 @@ export class SerialFile {
     this.#read()
   }
 
-  /** undefined: nothing was served yet that anybody remembers. */
+  /** The serial served last: none lower may be served. undefined: none is known. */
   get floor(): number | undefined {
     return this.#serial
   }
 
+  /** Operational trouble as it is now, in words. */
   get troubles(): readonly string[] {
     return [...this.#troubles.values()]
   }
@@ -45,7 +48,7 @@ export class SerialFile {
     if (damaged !== undefined) this.#trouble('read', damaged)
   }
 
-  /** This one is served now. */
+  /** Notes and saves the serial that is served now. */
   serve(serial: number): void {
     if (serial === this.#serial) return
     this.#serial = serial
@@ -53,7 +56,7 @@ export class SerialFile {
     void this.#saver.save()
   }
 
-  /** Waits for what is being written; what could not be is tried once more. */
+  /** Waits for a write in progress; a write that failed is tried once more. */
   async stop(): Promise<void> {
     if (this.#troubles.has('save')) await this.#saver.save()
     await this.#saver.close()

@@ -1,4 +1,8 @@
-/** Node settings from their three places, the strongest last: meridian.yaml, MERIDIAN_* variables, flags. */
+/**
+ * Reads the node settings from meridian.yaml, MERIDIAN_* variables and flags; later ones win. Called by each command.
+ * The table of settings is in config.ts; this module knows the YAML form, and what a process needs beyond valid values.
+ * All faults are reported at once, and none shows a line of the file, which may hold secrets.
+ */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import {
@@ -19,23 +23,27 @@ import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
 import { redisFault } from './wiring.ts'
 
+/** Where settings come from. */
 export interface SettingSources {
-  /** As `-c` named it; undefined = ./meridian.yaml if it is there. */
+  /** The file that `-c` names; undefined = ./meridian.yaml if it exists. */
   readonly file?: string | undefined
   readonly env: Readonly<Record<string, string | undefined>>
   readonly flags: readonly RawSetting[]
-  /** What the settings are for: a process that needs more of them than that each one is sound. */
+  /** The process that needs them, for checks across settings; undefined: a command that needs none. */
   readonly role?: Role | undefined
 }
 
+/** A process that runs until it is stopped: a node or a prober. */
 export type Role = 'serve' | 'probe'
 
+/** The settings, and what is wrong with them. */
 export interface Settings {
   /** undefined when there is an error among the problems. */
   readonly config: Config | undefined
   readonly problems: readonly Problem[]
 }
 
+/** Reads all settings. Never throws for an operator's mistake: see `problems`. */
 export function loadSettings({ file, env, flags, role }: SettingSources): Settings {
   const problems: Problem[] = []
   const report: Report = (problem) => void problems.push(problem)
@@ -47,7 +55,7 @@ export function loadSettings({ file, env, flags, role }: SettingSources): Settin
   return { config: failed ? undefined : config, problems }
 }
 
-/** Whoever does not probe must hear probers, and a prober must be heard: both need Redis, at a URL that can be read. */
+/** Checks the setting `redis`: a prober needs it to send votes, and so does a node that does not probe, to get them. */
 function checkRedis(
   role: Role,
   config: Config,
@@ -70,16 +78,16 @@ function checkRedis(
   } else if (role === 'probe' || !config['probe.enabled']) {
     const what =
       role === 'probe'
-        ? 'a prober tells its votes through Redis'
-        : 'with probe.enabled: false a node hears of health only through Redis'
-    const message = `${what}, and the setting redis is missing`
+        ? 'a prober sends its votes through Redis'
+        : 'with probe.enabled: false a node gets health only through Redis'
+    const message = `${what}, but the setting redis is missing`
     const hint = 'Set redis, e.g. redis://192.0.2.6:6379; docs/redis.md has all forms'
     const place = at(role === 'probe' ? 'redis' : 'probe.enabled')
     report({ code: 'redis-missing', severity: 'error', ...place, message, hint })
   }
 }
 
-/** What is written in the form of a prefix must be one. */
+/** Checks that the values of probe.allow and probe.deny are prefixes. */
 function checkPrefixes(given: readonly RawSetting[], report: Report): void {
   for (const { key, values, source } of given) {
     if (key !== 'probe.allow' && key !== 'probe.deny') continue
@@ -114,7 +122,7 @@ function givenByFile(named: string | undefined, report: Report): RawSetting[] {
   return [...flatten(root, '', source, report)]
 }
 
-/** The file holds passwords: of its text no more than keys may stand in what a parser says is wrong with it. */
+/** Replaces quoted text of the file by `…`, except names of settings: the file may hold passwords. */
 const withoutValues = (message: string): string =>
   message
     .replaceAll(/(["“])([^"”]*)(["”])/g, (all, left: string, text: string, right: string) =>
@@ -122,10 +130,10 @@ const withoutValues = (message: string): string =>
     )
     .replace(/(such characters): .*/s, '$1')
 
-/** Keys that stand in a mapping under this one. */
+/** Whether settings begin with this name and a dot. */
 const hasKeysBelow = (name: string): boolean => SETTING_KEYS.some((key) => key.startsWith(`${name}.`))
 
-/** `http: {listen: …}` and `http.listen: …` are the same. */
+/** Yields the settings of a mapping: `http: {listen: …}` and `http.listen: …` are the same. */
 function* flatten(node: Node, prefix: string, source: Source, report: Report): Generator<RawSetting> {
   if (node.kind !== 'mapping') return
   for (const { key, value } of node.entries) {
@@ -134,7 +142,7 @@ function* flatten(node: Node, prefix: string, source: Source, report: Report): G
       yield* flatten(value, `${name}.`, source, report)
       continue
     }
-    const known = SETTING_KEYS.some((one) => one === name) // else its value is of no interest
+    const known = SETTING_KEYS.some((one) => one === name) // the values of an unknown setting are not read
     const values = !known
       ? []
       : isNamed(name)
@@ -145,7 +153,7 @@ function* flatten(node: Node, prefix: string, source: Source, report: Report): G
   }
 }
 
-/** One value, or a list of them. */
+/** The values of a setting: one, or a list. */
 function textsOf(name: string, node: Node, source: Source, report: Report): readonly RawValue[] {
   return (node.kind === 'list' ? node.items : [node]).flatMap((item) => {
     if (item.kind === 'scalar' && !isEmpty(item)) return [{ text: item.text, ...source.place(item) }]
@@ -154,7 +162,7 @@ function textsOf(name: string, node: Node, source: Source, report: Report): read
   })
 }
 
-/** Names, each with a list of words. */
+/** The values of a setting that maps names to lists of words, such as probe.exec. */
 function namedOf(name: string, node: Node, source: Source, report: Report): readonly RawValue[] {
   if (node.kind !== 'mapping') {
     const hint = `${name}: {NAME: [/path/of/program, argument]}`

@@ -1,4 +1,7 @@
-/** What the settings make of health's parts: the Store that votes go through, and this process's own prober. */
+/**
+ * Makes, from the settings, the Store and the prober of a process, and the limits on what checks may reach. Called by
+ * RunningNode, RunningProber and `check`. Checks never reach this node's own `http.listen` or Redis.
+ */
 import { networkInterfaces } from 'node:os'
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
@@ -11,32 +14,35 @@ import { openRedisStore, parseRedisUrl } from '../store/redis/store.ts'
 import type { Endpoint } from '../units.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
 
-/** Trouble of the Store is a state and stops nothing; it is logged when it changes. */
+/**
+ * Opens the Store: in Redis if the setting `redis` is there, else in memory. Its trouble stops nothing; changes are
+ * logged.
+ */
 export function makeStore(config: Config, role: 'node' | 'prober', log: Logger): Store {
   const { redis } = config
   if (redis === undefined) return new MemoryStore()
   const onTrouble = (trouble: string | undefined): void => {
-    if (trouble === undefined) log.info('Redis is reached, and all is well with it')
-    else log.warn(`${trouble}; what was heard last stands`)
+    if (trouble === undefined) log.info('Redis is connected and works')
+    else log.warn(`${trouble}; the last known health stays in use`)
   }
   const secrets = config['redis.secret'].map((secret) => secret.reveal())
   return openRedisStore(redis.reveal(), { role, secrets, onTrouble, onRefused: (line) => log.warn(line) })
 }
 
-/** What is wrong with a URL of Redis; undefined: nothing. */
+/** What is wrong with a Redis URL, in words; undefined: nothing. */
 export function redisFault(url: string): string | undefined {
   const place = parseRedisUrl(url)
   return typeof place === 'string' ? place : undefined
 }
 
-/** What checks may reach. Ports of this node and its Redis are denied: nobody's site is there. */
+/** What checks may reach. The HTTP port of this node and its Redis are denied: no site is there. */
 const reachSettings = (config: Config): ReachSettings => ({
   allow: config['probe.allow'],
   deny: config['probe.deny'],
   own: [...httpPorts(config['http.listen']), ...redisPorts(config.redis)],
 })
 
-/** Of every address of this host, where it listens on all. */
+/** The addresses of `http.listen`; all addresses of this host if it listens on all. */
 function httpPorts({ address, port }: Endpoint): OwnPort[] {
   const isAll = address === '0.0.0.0' || address === '::'
   const family = familyOf(address) === 4 ? 'IPv4' : 'IPv6'
@@ -57,7 +63,7 @@ function redisPorts(redis: Config['redis']): OwnPort[] {
   return place.hosts.map(({ host, port }) => ({ address: host, port, what: 'where Redis of this node is' }))
 }
 
-/** What a load checks against this process's prober: more checks than fit, commands that there are not, what is denied. */
+/** What a load checks the zones against: how many checks this prober can make, its commands, and what it may reach. */
 export const probeSettings = (config: Config): ProbeSettings => ({
   threads: config['probe.threads'],
   rate: config['probe.rate'],
@@ -66,6 +72,7 @@ export const probeSettings = (config: Config): ProbeSettings => ({
   shared: config.redis !== undefined,
 })
 
+/** Starts the prober of this process. */
 export const makeProber = (config: Config, store: Store, log: Logger): ProberThread =>
   startProber({
     name: config['node.name'],

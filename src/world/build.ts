@@ -1,7 +1,8 @@
 /**
- * The World's builder: YAML and databases in, a World out, or Problems. Runs in the compile thread of `serve` and in the
- * process of `check`: the same code, so check is load without run. A prober has a builder of its own, of the same first
- * stages. Both keep what they have parsed and placed for the next build.
+ * The World's builder: YAML and databases in, a World out, or Problems. It runs in the compile thread of `serve` and in
+ * the process of `check`, `plan` and `explain`: what passes a check loads in a node. A prober has a builder of the
+ * first two stages. Both builders keep what they parsed and decoded for the next build. An operator's mistake is a
+ * Problem, never an exception.
  *
  *   zones/*.yaml ─▶ read ─▶ check ─┬─▶ targets: what a prober needs
  *   *.mmdb ───────▶ place ─▶ hold ─┴─▶ compile ─▶ World
@@ -32,129 +33,134 @@ import {
   ZoneSource,
 } from './zones.ts'
 
+/** The node settings that a build depends on. */
 export interface BuildSettings extends ZoneSettings {
-  /** MMDB files; more than one where IPv4 and IPv6 are apart. None: no client has a place. */
+  /** City databases (MMDB), more than one if IPv4 and IPv6 are in separate files. Empty: no client has a place. */
   readonly city: readonly string[]
-  /** The same, of autonomous systems; for rules with `asns`. */
+  /** Databases of autonomous systems (MMDB), for rules with `asns`. */
   readonly asn?: readonly string[]
-  /** Where compiled tries are kept over a restart; undefined = nowhere. */
+  /** Folder that keeps compiled tries over a restart; undefined = they are not kept. */
   readonly cache?: string
-  /** Whether what this builder's Worlds don't need goes from the cache: for the one whose cache it is, `serve`. */
+  /**
+   * Whether to delete what this builder's Worlds don't need from the cache. Only `serve` does: the cache is its own.
+   */
   readonly tidiesCache?: boolean
-  /** Site whose place clients have that the databases do not know. */
+  /** Clients that the databases do not know get the place of this site. */
   readonly nodeSite?: string
-  /** 0–1: how far a new database may move clients by itself, for the one that serves. Needs `state`. */
+  /** The share of clients (0–1) that a new database may move without an operator. Needs `state`. */
   readonly maxMove?: number
 }
 
-/** What `explain` says beyond what the answering threads know. */
+/** What `explain` needs beyond what the answering threads have. */
 export interface ExplainContext {
   readonly places: Places
   readonly sites: ReadonlyMap<string, SiteModel>
   /** As World.services. */
   readonly services: readonly ServiceModel[]
   readonly plan: HealthSpec
-  /** Where the places come from, in the order of `geo.city`; empty where a restarted node holds back what is on disk. */
+  /** The city databases in use, in the order of `geo.city`; empty if a restarted node holds back those on disk. */
   readonly databases: readonly DatabaseFile[]
-  /** The same of autonomous systems, and of `geo.asn`. */
+  /** The databases of autonomous systems in use, in the order of `geo.asn`. */
   readonly asnDatabases: readonly DatabaseFile[]
-  /** Site whose place clients have that nobody can place. */
+  /** Clients without a place of their own get the place of this site. */
   readonly nodeSite?: string
-  /** With them records are told with the line that they were written on. No node has them: they are most of a load's memory. */
+  /** For the file and line of each record. Nodes leave them out: they are most of a load's memory. */
   readonly zones?: readonly ZoneModel[]
 }
 
-/** A World, with what belongs to it outside of the answering threads. */
+/** A World, and what the main thread needs with it. */
 export interface WorldBuild {
-  /** Generation 0; slots and counters all 0: the main thread gives them. */
+  /** Its generation, slots and counters are 0: the compile thread and the main thread assign them. */
   readonly world: World
   readonly plan: HealthSpec
   readonly context: ExplainContext
-  /** Hash of (version, zones, database builds): nodes that serve alike have the same. */
+  /** Hash of version, zones and database builds: equal on nodes that serve the same. */
   readonly view: string
-  /** SOA serial of all zones, as served: the files' own, or the floor. */
+  /** SOA serial of all zones as served: that of the files, or the serial floor if it is higher. */
   readonly serial: number
   readonly zoneCount: number
   readonly nameCount: number
-  /** Databases on disk that are not used, for they would move too many clients; null = those on disk are. */
+  /** The databases on disk that are held back because they would move too many clients; null = they are in use. */
   readonly held: DatabaseHold | null
 }
 
-/** All that a prober needs of the files. */
+/** What a prober needs of the zones: its targets. */
 export interface ProbeTargets {
   readonly plan: HealthSpec
   readonly zoneCount: number
 }
 
-/** What one build is to go by. */
+/** The options of one build. */
 export interface BuildRequest {
-  /** The serial that was served last: none below it is served (RFC 1982). */
+  /** The SOA serial that was served last: the build never serves a lower one (RFC 1982). */
   readonly serialFloor?: number
-  /** Only what is not the same as the last that was made. */
+  /** Build nothing if it would equal the last build: the result is `unchanged`. */
   readonly ifChanged?: boolean
-  /** Nothing on disk is looked at, for that ended the compile thread: the last good zones and databases are. */
+  /** Build from the last good zones and databases, because those on disk crashed the compile thread. */
   readonly lastGood?: boolean
   /**
-   * A World of this process is served, also when the compile thread that made it is gone. It goes on where the disk has errors:
-   * what is kept for the next start may be older, or nothing.
+   * This process has a World in use, even if the compile thread that built it is gone. With errors on disk that World
+   * stays: the saved zones may be older than it, or missing. /
    */
   readonly inUse?: boolean
 }
 
-/** What is served in place of what is on disk, for that has errors. */
+/** What is served instead of the files on disk, which have errors. */
 export interface Fallback {
   /** The last good zones. */
   readonly zones?: Pick<ValidZones, 'revision' | 'loadedMs'>
-  /** The last good databases, or none where none are known. */
+  /** `none`: no earlier databases are known, so no client has a place. */
   readonly databases?: 'last good' | 'none'
 }
 
-/** What every build tells. */
+/** What every build reports, however it ended. */
 export interface BuildReport {
   readonly problems: readonly Problem[]
-  /** undefined: all is as it is on disk. */
+  /** undefined: the result is that of the files on disk. */
   readonly fallback?: Fallback
-  /** Of what was read, whether it was in order or not. undefined: outside of git, or git doesn't tell. */
+  /** The git revision that was read, with errors or without. undefined: outside of git, or git does not tell. */
   readonly revision?: Revision
-  /** Why git does not tell the revision, where something can be done about it. */
+  /** Why git does not tell the revision, if an operator can fix it. */
   readonly gitTrouble?: string
-  /** Files of the folder that were parsed, the others being known from before. */
+  /** How many files were parsed; the others are unchanged since the last build. */
   readonly parsed: number
-  /** Files beyond folder and databases that the zones include: their changes are changes too. */
+  /** Files outside the folder that the zones include; the watcher follows them too. */
   readonly outside: readonly string[]
-  /** How long each stage took, for logs and benches. */
+  /** Milliseconds of each stage, for logs and benches. */
   readonly stagesMs: Readonly<Record<string, number>>
 }
 
-/** How a build ended. T: WorldBuild or, of a prober's builder, ProbeTargets. */
+/** How a build ended. T is WorldBuild in a node and ProbeTargets in a prober. */
 export type BuildResult<T> =
   | (BuildReport & {
       readonly kind: 'made'
       readonly made: T
-      /** What is other than in the last that was made, in words; undefined of the first. */
+      /** What changed since the last build, in words; undefined for the first build. */
       readonly changes?: string
     })
-  /** It would be the same as the last that was made, and `ifChanged` or `fallback` says that it need not be made again. */
+  /** The build would equal the last one, and either `ifChanged` was set or a fallback is already in use. */
   | (BuildReport & { readonly kind: 'unchanged' })
-  /** There is an error among the problems, and nothing good is known: the old World goes on. */
+  /** The problems include an error, and there is no fallback: the old World stays in use. */
   | (BuildReport & { readonly kind: 'refused' })
 
+/** Builds T again and again from the files of one configuration. Calls must not overlap. */
 export interface Builder<T> {
-  /** Reads everything that changed, compiles, and tells all problems at once. Never throws for what an operator wrote. */
+  /** Reads what changed and compiles it. Reports all problems at once; never throws for an operator's mistake. */
   build(request?: BuildRequest, onWait?: (news: string) => void): Promise<BuildResult<T>>
   /**
-   * After a build: keeps its zones in the state folder, if they are good and others than those kept. Takes a second of CPU
-   * and a pass over all files for a million names. Returns why it could not, in words.
+   * Saves the zones of the last build in the state folder, if they have no errors and differ from those saved. It reads
+   * all files again: about a second of CPU for a million names. Returns why saving failed, in words. /
    */
   saveLastGood(): string | undefined
 }
 
+/** A builder whose model `check`, `plan` and `explain` read. */
 export interface WorldBuilder extends Builder<WorldBuild> {
-  /** What the last build read, where it had no errors. Large: it stays in the builder's thread. */
+  /** The zones of the last build, if they had no errors. Large, so it stays in the builder's thread. */
   model(): Model | undefined
 }
 
-/** Of a prober: reads and checks, and needs no more than the zones. */
+/** Makes the builder of a prober: it reads and checks the zones, and needs no databases. */
 export function makeTargetBuilder(settings: ZoneSettings): Builder<ProbeTargets> {
   const source = new ZoneSource(settings)
   return {
@@ -177,6 +183,9 @@ export function makeTargetBuilder(settings: ZoneSettings): Builder<ProbeTargets>
   }
 }
 
+/**
+ * Makes the builder of a node. `allocate`: memory of the Worlds. `geo`: shared by builders that use the same databases.
+ */
 export function makeBuilder(
   settings: BuildSettings,
   allocate: Allocate = allocateShared,
@@ -200,7 +209,7 @@ export function makeBuilder(
       let sound = ledger.add(checkZones(settings, reading))
       ledger.end('load')
 
-      // the World that is served has places, which are lost here: better it goes on than that nobody has a place
+      // the World in use has places that this thread has lost: keep it rather than serve without places
       const hasNone = inUse && geo.databases === undefined && hold?.lastUsed(cache) === undefined
       const lastUsed = hold === undefined || hasNone ? undefined : () => hold.lastUsed(cache)
       const placement = await place(settings, { before: geo.databases, lastUsed, lastGood, cache, report })
@@ -221,7 +230,7 @@ export function makeBuilder(
       const decision = hold?.decide(databases.places, { ...context, file: settings.city.join() })
       const { places, held, keep } = decision ?? useAtOnce(databases.places)
       if (settings.maxMove !== undefined) ledger.end('hold')
-      // of held ones, what is on disk says nothing of what is used
+      // while databases are held back, those on disk are not those in use
       if (held === null)
         usedDatabases = { databases: databases.city.sources, asnDatabases: databases.asn?.sources ?? [] }
       const { serial, zones: served } = serveSerial(model, request.serialFloor, settings.zones, report)
@@ -231,7 +240,7 @@ export function makeBuilder(
       if (isSame(input, last, request, fallback)) return { kind: 'unchanged', ...ledger.summary(reading, fallback) }
 
       const maps = compileMaps(model, { places, nodeSite, before: geo.maps, cache, allocate })
-      // nothing goes while databases on disk are of no use: what is in the cache may be all there is of them
+      // with unusable databases on disk the cache may hold the only copy of the last good ones
       if (settings.tidiesCache === true && !placement.areLastGood) {
         cache.retain([places.id, ...(places.asns ? [places.asns.id] : []), ...maps.byKey.keys(), ...keep])
       }
@@ -239,7 +248,7 @@ export function makeBuilder(
       const world = compileWorld(model, served, maps, allocate)
       ledger.end('image')
       geo.maps = maps.byKey
-      // not what stands for lost ones
+      // a fallback is not what the next start should begin with
       if (!placement.areLastGood) hold?.noteInUse(places, unwritable(report, state))
       const { sites, services } = model
       const made: WorldBuild = {
@@ -257,7 +266,7 @@ export function makeBuilder(
   }
 }
 
-/** `placement`: a prober has none. */
+/** The fallback in use, if any. A prober has no `placement`. */
 function fallbackOf({ zones, areLastGood }: ZoneChoice, placement?: Placement): Fallback | undefined {
   const places = placement?.areLastGood === true ? placement.databases?.places : undefined
   if (!areLastGood && places === undefined) return undefined
@@ -267,7 +276,10 @@ function fallbackOf({ zones, areLastGood }: ZoneChoice, placement?: Placement): 
   }
 }
 
-/** It was made before, and that is all that is wanted. What stands in for the disk is not made again in any case. */
+/**
+ * Whether the last build stays in use: it equals this one, and the request allows that. A fallback is never built
+ * twice.
+ */
 const isSame = (
   input: BuildInput,
   last: BuildInput | undefined,
@@ -278,13 +290,13 @@ const isSame = (
 const tellChanges = (input: BuildInput, last: BuildInput | undefined): { readonly changes?: string } =>
   last === undefined ? {} : { changes: changesInWords(changesOf(last.zones.model, input.zones.model)) }
 
-/** Trouble with the files that are kept for the next start, as a warning. */
+/** Reports trouble with the files saved for the next start as a warning. */
 const unwritable =
   (report: Report, file = '') =>
   (message: string): void =>
     report({ code: 'cache-unwritable', severity: 'warning', file, line: 0, column: 0, message })
 
-/** The same trouble with each of many files is told once. */
+/** Drops repeated messages: one cause may hit many files. */
 function eachOnce(warn: (message: string) => void): (message: string) => void {
   const told = new Set<string>()
   return (message) => {
@@ -293,7 +305,7 @@ function eachOnce(warn: (message: string) => void): (message: string) => void {
   }
 }
 
-/** What one build finds, and how long its stages take. */
+/** Collects the problems of one build and the time of its stages. */
 class Ledger {
   readonly #problems: Problem[] = []
   readonly #stagesMs: Record<string, number> = {}
@@ -301,13 +313,13 @@ class Ledger {
 
   readonly report: Report = (problem) => void this.#problems.push(problem)
 
-  /** Whether there is no error among them. */
+  /** Adds problems; returns whether none of them is an error. */
   add(problems: readonly Problem[]): boolean {
-    for (const problem of problems) this.report(problem) // there may be more than a call has room for
+    for (const problem of problems) this.report(problem) // too many for the arguments of one push()
     return problems.every(({ severity }) => severity !== 'error')
   }
 
-  /** A stage ends: it took the time since the one before. */
+  /** Records the end of a stage: it took the time since the end of the one before. */
   end(stage: string): void {
     const nowMs = performance.now()
     this.#stagesMs[stage] = Math.round(nowMs - this.#sinceMs)

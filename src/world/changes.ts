@@ -1,26 +1,29 @@
 /**
- * What a reload changed, for the log: zones, names and services that came and went. Told from two models; what is the same
- * array in both was not parsed again and is not looked at.
+ * What a reload changed, for the log: zones, names and services that were added or removed. Called by the builder with
+ * the models of the last build and of this one. A zone whose bytes are the same array in both was not parsed again, so
+ * it is skipped: the cost follows the size of the change. /
  */
 import { formatName } from '../dns/name.ts'
 import type { Model } from '../zone/model.ts'
 import { Z_INTS, Z_OWNER, Z_OWNER_BYTES, type ZoneModel } from '../zone/pack.ts'
 
-/** Texts, sorted. */
+/** Names in alphabetical order. */
 interface AddedRemoved {
   readonly added: readonly string[]
   readonly removed: readonly string[]
 }
 
+/** The difference between two models. */
 export interface ModelChanges {
   readonly zones: AddedRemoved
   readonly services: AddedRemoved
-  /** Owner names written in zones, those of zones that came or went among them. */
+  /** Numbers of owner names, including those of added and removed zones. */
   readonly names: { readonly added: number; readonly removed: number }
-  /** Zones that are in both and not the same. */
+  /** Number of zones that are in both models and differ. */
   readonly zonesChanged: number
 }
 
+/** Compares two models. */
 export function changesOf(before: Model, after: Model): ModelChanges {
   const old = new Map(before.zones.map((zone) => [formatName(zone.apex), zone]))
   const now = new Map(after.zones.map((zone) => [formatName(zone.apex), zone]))
@@ -64,10 +67,10 @@ const compare = (before: ReadonlySet<string>, after: ReadonlySet<string>): Added
   removed: [...before].filter((name) => !after.has(name)).toSorted(),
 })
 
-/** So many are told by name. */
+/** At most this many added or removed names are listed. */
 const MOST = 5
 
-/** `zones +a.example. −b.example., 3 changed; names +12 −3; service +api`. */
+/** Changes in words: `zones +a.example. −b.example., 3 changed; names +12 −3; services +api`. */
 export function changesInWords({ zones, services, names, zonesChanged }: ModelChanges): string {
   const signed = [names.added > 0 ? `+${names.added}` : '', names.removed > 0 ? `−${names.removed}` : ''].filter(
     (part) => part !== '',

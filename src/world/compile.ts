@@ -1,6 +1,6 @@
 /**
- * The last stage of a build: from checked zones and the places of clients to a World. Nothing is read from the zones' files
- * or the databases any more, and nothing an operator wrote can be wrong any more.
+ * The last stage of a build: checked zones and the places of clients become a World. Called by the builder. It reads no
+ * zone file and no database, and finds no more faults in what an operator wrote.
  *
  *   services, places ─▶ compileMaps ─▶ client maps ─┐
  *   services ─────────▶ layOutService ─▶ services ──┼▶ World
@@ -20,24 +20,26 @@ import type { Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import type { Model } from '../zone/model.ts'
 
-/** What maps are compiled with. */
+/** What the compilation of client maps needs. */
 export interface MapSettings {
   readonly places: Places
-  /** Site whose place clients have that nobody can place. */
+  /** Clients without a place of their own get the place of this site. */
   readonly nodeSite: string | undefined
-  /** Maps in use by their keys: they are used again while their places stand. */
+  /** Maps in use, by key: a map whose key is unchanged is used again. */
   readonly before: ReadonlyMap<string, ClientMap>
   readonly cache: Cache
   readonly allocate: Allocate
 }
 
+/** The client maps of all services. Services with the same definition share one. */
 export interface ServiceMaps {
-  /** One for each distinct definition. */
+  /** Each map once, in the order of their numbers. */
   readonly byKey: ReadonlyMap<string, ClientMap>
-  /** By service, in the model's order: the number of its map. */
+  /** The number of each service's map, in the order of the model's services. */
   readonly numbers: readonly number[]
 }
 
+/** Compiles the client maps of all services, or takes them from `before` or the cache. */
 export function compileMaps({ services, sites }: Model, settings: MapSettings): ServiceMaps {
   const { places, before, cache, allocate } = settings
   const byKey = new Map<string, ClientMap>()
@@ -55,7 +57,7 @@ export function compileMaps({ services, sites }: Model, settings: MapSettings): 
   return { byKey, numbers }
 }
 
-/** Generation 0; slots and counters all 0. `zones`: as they are served, see serveSerial(). */
+/** Makes the World, with generation, slots and counters 0. `zones`: with the serial to serve, see serveSerial(). */
 export function compileWorld(
   { services: models, sites }: Model,
   zones: Model['zones'],
@@ -67,20 +69,20 @@ export function compileWorld(
   return { generation: 0, image: buildImage(zones, index, allocate), maps: [...byKey.values()], services }
 }
 
-/** Changes with the meaning of a World: nodes whose builders differ have different views. */
+/** Changes when a World's meaning changes, so that nodes of different versions have different views. */
 const FORMAT = 'meridian-world-2'
 
-/** Of all that answers depend on but health. `zones`: hash of the model. */
+/** The view: a hash (16 hex digits) of all that answers depend on except health. `zones`: hash of the model. */
 export function viewOf(zones: string, { services }: Model, { id, asns }: Places): string {
-  // nobody's answers depend on numbers that no rule has
+  // without a rule with asns no answer depends on that database
   const looksAtAsns = asns !== undefined && services.some(({ rules }) => rules.some((rule) => rule.asns.length > 0))
   const parts = [FORMAT, zones, id, ...(looksAtAsns ? [asns.id] : [])]
   return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 16)
 }
 
 /**
- * The zones as they are served: never with a serial below the one before. Not part of the view: nodes that load the same
- * files have the same, whatever each of them has served before.
+ * The zones with the SOA serial to serve: never one below `floor`, the last one served. The serial is not part of the
+ * view, so nodes that load the same files have the same view whatever they served before. /
  */
 export function serveSerial(
   { zones }: Model,
@@ -92,7 +94,7 @@ export function serveSerial(
   if (floor === undefined || serial === floor || isNewerSerial(serial, floor)) return { serial, zones }
   const message = `the serial ${serial} is below ${floor}, which was served: ${floor} stays`
   const hint =
-    'An older commit, or a folder that git does not know any more, needs nothing; else write a higher `serial` in defaults.yaml'
+    'After going back to an older commit, or out of git, there is nothing to do; else write a higher `serial` in defaults.yaml'
   report({ code: 'serial-backwards', severity: 'warning', file, line: 0, column: 0, message, hint })
   return { serial: floor, zones: withSerial(zones, floor) }
 }

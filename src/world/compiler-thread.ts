@@ -1,4 +1,8 @@
-/** Entry of the compile thread: builds when asked, numbers the Worlds, and takes their memory from the pool. */
+/**
+ * Entry of the compile thread: builds on request, numbers the Worlds, and takes their memory from the pool. Started by
+ * compiler.ts, which is its only caller. It runs at nice 15, so that a load never delays answers or checks. A bug ends
+ * the thread with all that it keeps; the next build starts a new one. /
+ */
 import { access } from 'node:fs/promises'
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -16,18 +20,21 @@ import {
 import { makePool } from './pool.ts'
 import type { ZoneSettings } from './zones.ts'
 
-/** What a thread builds: its workerData. */
+/** What a thread builds, and from which settings: its workerData. */
 export type CompileJob = WorldJob | { readonly of: 'targets'; readonly settings: ZoneSettings }
 
 interface WorldJob {
   readonly of: 'worlds'
   readonly settings: BuildSettings
   readonly adoption: Adoption
-  /** The last World's: the next has one more. */
+  /** The generation of the last World; the next one is one higher. */
   readonly generation: number
 }
 
-/** What it says: how a build ended, what one waits for, or why its zones can't be kept for the next start (null: they are). */
+/**
+ * What the thread sends: how a build ended, what a build waits for, or why the zones could not be saved for the next
+ * start (null: they were saved). /
+ */
 export type CompileThreadMessage<T> =
   | { readonly result: BuildResult<T> }
   | { readonly news: string }
@@ -37,8 +44,8 @@ const job: CompileJob = workerData
 const port = parentPort!
 
 /**
- * Linux has a priority for each thread, and setPriority's 0 is the calling one; elsewhere it would be the process. New
- * threads inherit it: libuv's, which are everybody's, are there after a first use.
+ * On Linux each thread has a priority and setPriority() changes the calling thread; elsewhere it would change the
+ * process. New threads inherit it, so a first file access starts libuv's shared threads before. /
  */
 const NICE = 15
 await access(job.settings.zones).catch(() => {})
@@ -46,14 +53,14 @@ if (process.platform === 'linux') setPriority(Math.max(NICE, getPriority()))
 
 const builder = job.of === 'worlds' ? makeNumberingBuilder(job) : makeTargetBuilder(job.settings)
 
-/** A bug ends this thread with all that it keeps: the next build starts from nothing. */
+/** Builds, then saves the zones for the next start. A bug rejects and ends this thread. */
 async function build(request: BuildRequest): Promise<void> {
   post({ result: await builder.build(request, (news) => post({ news })) })
-  // behind what waits for it
+  // only now: the main thread waits for the result
   post({ saveTrouble: builder.saveLastGood() ?? null })
 }
 
-/** Of Worlds that have their numbers, in memory of the pool. */
+/** Makes a builder that numbers its Worlds and allocates them from the pool. */
 function makeNumberingBuilder({ settings, adoption, generation: last }: WorldJob): Builder<WorldBuild> {
   const pool = makePool(adoption)
   const worlds = makeBuilder(settings, pool.allocate)

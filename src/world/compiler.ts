@@ -1,6 +1,7 @@
 /**
- * The compile thread, seen from the main thread: a worker at nice 15 that owns the builder and everything it has parsed.
- * It hands out Worlds over pooled shared memory, small tables and Problems, never a model.
+ * The compile thread, seen from the main thread: a worker at nice 15 that owns the builder and everything it has
+ * parsed. It hands out Worlds in pooled shared memory, small tables and Problems, never a model. Called by Reloader. A
+ * thread that dies or takes too long is a failed build; the next build starts a new thread. /
  */
 import type { Adoption } from '../answer/adoption.ts'
 import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
@@ -8,32 +9,33 @@ import type { BuildRequest, BuildResult, BuildSettings, ProbeTargets, WorldBuild
 import type { CompileJob, CompileThreadMessage } from './compiler-thread.ts'
 import type { ZoneSettings } from './zones.ts'
 
+/** Builds in a thread of its own. T is WorldBuild in a node and ProbeTargets in a prober. */
 export interface Compiler<T> {
   /**
-   * Builds what is on disk now. Worlds come numbered: generation 1, 2, …, also over a restart of the thread.
-   * Calls while one is running share the build after it, which goes by the order of the last of them. Rejects when the thread
-   * dies (a bug, no memory), or takes longer than it may, which ends it: the old World goes on, the next call has a new thread.
+   * Builds what is on disk now. Worlds are numbered 1, 2, …, also after a restart of the thread. Calls during a build
+   * share the next one, with the request of the last call. Rejects when the thread dies (a bug, no memory) or exceeds
+   * its time, which ends it; the next call starts a new thread. /
    */
   build(request?: BuildRequest): Promise<BuildResult<T>>
-  /** Also in the middle of a build: that one rejects. */
+  /** Ends the thread. A build that is running rejects. */
   stop(): Promise<void>
 }
 
 /**
- * A million names take 25 s, the largest database 12 s, git's lock and files that change 90 s together: beyond this, at nice 15
- * on a busy host too, a load has met a fault of ours and will not end.
+ * The longest a build may take. A million names take 25 s, the largest database 12 s, waiting for git and for files at
+ * rest 90 s. A build beyond this limit has met a bug and will not end, even at nice 15 on a busy host. /
  */
 const MOST_MS = 600_000
 
-/** What a compiler tells besides what it builds. */
+/** Called with what a compiler has to say besides its results. */
 export interface CompilerCallbacks {
-  /** What a build waits for, in words. */
+  /** A build waits: for what, in words. */
   readonly onWait?: (news: string) => void
-  /** Why the zones of a build can't be kept for the next start; undefined: they are. */
+  /** The zones of a build were saved for the next start (undefined), or why not. */
   readonly onSaved?: (trouble: string | undefined) => void
 }
 
-/** Of Worlds. */
+/** Starts a compiler of Worlds, for a node. */
 export function startCompiler(
   settings: BuildSettings,
   adoption: Adoption,
@@ -46,7 +48,7 @@ export function startCompiler(
   return start(() => ({ of: 'worlds', settings, adoption, generation }), onResult, news)
 }
 
-/** Of a prober's targets. */
+/** Starts a compiler of targets, for a prober. */
 export const startTargetCompiler = (settings: ZoneSettings, news: CompilerCallbacks = {}): Compiler<ProbeTargets> =>
   start(
     () => ({ of: 'targets', settings }),
@@ -54,7 +56,7 @@ export const startTargetCompiler = (settings: ZoneSettings, news: CompilerCallba
     news,
   )
 
-/** `job`: of a thread that starts now. `onResult` every result before it is given out. */
+/** `job`: makes the workerData of a new thread. `onResult`: called with each result before the caller gets it. */
 function start<T>(
   job: () => CompileJob,
   onResult: (result: BuildResult<T>) => void,
@@ -69,7 +71,7 @@ function start<T>(
   function startWorker(): Thread {
     const started = startThread(entryBeside(import.meta.url, 'compiler-thread'), { name: 'compile', workerData: job() })
     let cause: unknown = 'it ended'
-    started.on('error', (error) => (cause = error)) // told by the build that it broke, if it broke one
+    started.on('error', (error) => (cause = error)) // if a build is running, its promise rejects with the error
     started.on('message', (message: CompileThreadMessage<T>) => {
       if ('news' in message) onWait(message.news)
       else if ('saveTrouble' in message) onSaved(message.saveTrouble ?? undefined)
@@ -78,9 +80,7 @@ function start<T>(
       if (worker !== started) return
       worker = undefined
       if (running === undefined && !stopped)
-        onSaved(
-          `the compile thread died behind a load, and may not have kept its zones for the next start: ${String(cause)}`,
-        )
+        onSaved(`the compile thread died after a load: its zones may not be saved for the next start: ${String(cause)}`)
     })
     return started
   }

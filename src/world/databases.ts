@@ -1,6 +1,7 @@
 /**
- * The databases that clients are placed by, opened and decoded once, and again when their files change. What builders of one
- * process may share: `plan` decodes them once for both its sides.
+ * The GeoIP databases that give clients their places. The builder calls place(); files are opened and decoded again
+ * only when they look different. Unusable files never take places away from a running node: the last good databases
+ * stand in for them. Builders of one process may share the result: `plan` decodes the databases of both its sides once.
  */
 import { asnsKey, loadAsns, type Asns } from '../geo/asn.ts'
 import type { Cache } from '../geo/cache.ts'
@@ -11,53 +12,56 @@ import type { Problem, Report } from '../problem.ts'
 import { type LockWait, unsettledProblem } from './folder.ts'
 import { WAIT_FOR_REST, READ_AT_ONCE, readWhenStable, stampFiles } from './stable-read.ts'
 
-/** See BuildSettings. */
+/** The part of BuildSettings that is about databases. */
 interface DatabaseSettings {
   readonly city: readonly string[]
   readonly asn?: readonly string[]
   readonly follows?: LockWait
 }
 
-/** A database, as people know it. */
+/** What identifies a database to an operator. */
 export type DatabaseFile = Pick<Database, 'path' | 'type' | 'builtSeconds' | 'ipVersion'>
 
-/**
- * The databases of the last build, and the maps in use. Builders of one process may share it, one build at a time: `plan`
- * decodes the databases of both its sides once.
- */
+/** The databases of the last build, and the maps in use. Builders of one process may share it, one build at a time. */
 export interface GeoState {
   databases: PlaceDatabases | undefined
   maps: ReadonlyMap<string, ClientMap>
 }
 
+/** The state before the first build. */
 export const makeGeoState = (): GeoState => ({ databases: undefined, maps: new Map() })
 
+/** The decoded databases of one build. */
 export interface PlaceDatabases {
   readonly city: DatabaseSet<Places>
   readonly asn: DatabaseSet<Asns> | undefined
-  /** Both together. */
+  /** What both say, as the client maps need it. */
   readonly places: Places
 }
 
-/** What was decoded of some files, and what they looked like: while they look the same they are not read again. */
+/** What was decoded from some files, and their stamp: while it stays the same they are not read again. */
 interface DatabaseSet<T> {
   readonly content: T
   readonly sources: readonly DatabaseFile[]
   readonly stamp: string
 }
 
+/** The result of place(). */
 export interface Placement {
-  /** undefined: one of the files is of no use, which has been reported, and nothing may stand in for it. */
+  /** undefined: a file is unusable, which has been reported, and there is no fallback. */
   readonly databases: PlaceDatabases | undefined
-  /** They are not those on disk: those of the last build, of the last run, or none. */
+  /** Not the databases on disk, but those of the last build or of the last run, or none. */
   readonly areLastGood: boolean
 }
 
-/** What the databases are opened with. */
+/** What place() starts from. */
 export interface PlaceInput {
-  /** Those of the last build. */
+  /** The databases of the last build. */
   readonly before: PlaceDatabases | undefined
-  /** What stands in for files of no use: the places of the last run, or where they are lost, none. undefined: nothing may. */
+  /**
+   * Gives the fallback for unusable files: the places of the last run, or undefined if they are lost (then clients have
+   * no places). undefined: no fallback is allowed. /
+   */
   readonly lastUsed: (() => Places | undefined) | undefined
   /** See BuildRequest. */
   readonly lastGood: boolean
@@ -65,7 +69,7 @@ export interface PlaceInput {
   readonly report: Report
 }
 
-/** Stage 3 of a build: where clients are. */
+/** Stage 3 of a build: opens the databases, or finds their fallback. Reports what is wrong with the files. */
 export async function place(settings: DatabaseSettings, input: PlaceInput): Promise<Placement> {
   const { before, lastUsed, lastGood, cache, report } = input
   const { city: cityFiles, asn: asnFiles = [], follows } = settings
@@ -97,8 +101,8 @@ function combine(
 }
 
 /**
- * Those before, or those remembered, or none, without a look at the files. What is remembered bears no stamp, so that the
- * next look reads the files.
+ * The databases of the last build, else of the last run, else none; the files are not read. An empty stamp makes the
+ * next build read them.
  */
 function lastDatabases(
   before: PlaceDatabases | undefined,
@@ -131,7 +135,7 @@ async function openFiles<T extends { readonly id: string }>(
   return content && { content, sources, stamp }
 }
 
-/** Databases that nobody wrote to while they were read; undefined when one of them is of no use. */
+/** Opens databases that did not change while they were read; undefined when one of them is unusable. */
 async function readDatabases(
   files: readonly string[],
   follows: LockWait | undefined,

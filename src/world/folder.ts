@@ -1,6 +1,7 @@
 /**
- * The folder of zones as it is read: once by a command, again and again by a process that goes on. Nobody gets a mixture
- * (stable-read.ts). Who goes on also waits for git while that holds its lock, and is told which revision was read.
+ * Reads the folder of zones: once for a command, again and again for a running process. It never returns a mixture of
+ * old and new files (stable-read.ts). For a running process it also waits while git holds its lock, and tells the
+ * revision that was read. Called by the builder.
  *
  *   index.lock? ─▶ at rest? ─▶ loadFolder, git's revision ─▶ still the same? ─▶ FolderRead
  */
@@ -12,38 +13,41 @@ import { type LoadResult, loadFolder, type Progress, type SavedZones } from '../
 import type { Problem } from '../problem.ts'
 import { WAIT_FOR_REST, READ_AT_ONCE, readWhenStable, type Stamp, StampBuilder } from './stable-read.ts'
 
+/** One reading of the folder. */
 export interface FolderRead {
-  /** Without a model also when it never came to rest. */
+  /** Without a model if there are errors, or if the folder never came to rest. */
   readonly loaded: LoadResult
-  /** Of `loaded`, and of how it was read. */
+  /** The problems of `loaded`, and those of the reading itself. */
   readonly problems: readonly Problem[]
-  /** Files that were parsed; the others were known from before. */
+  /** How many files were parsed; the others are unchanged since the last reading. */
   readonly parsed: number
-  /** undefined: nobody asked, or git doesn't know. */
+  /** undefined: git was not asked, or does not know. */
   readonly revision?: Revision
-  /** Why git does not tell the revision, where something can be done about it. */
+  /** Why git does not tell the revision, if an operator can fix it. */
   readonly gitTrouble?: string
 }
 
-/** How long git's lock is waited for; at the first reading, while nothing is served, less. */
+/** How long to wait for git's lock; shorter at the first reading, while nothing is served. */
 export interface LockWait {
   readonly firstMs: number
   readonly ms: number
 }
 
+/** The waits of a node and of a prober. */
 export const LOCK_WAIT: LockWait = { firstMs: 1_000, ms: 60_000 }
 const LOCK_LOOK_MS = 250
 
 const NO_ZONES: LoadResult = { problems: [], hash: '', outside: [], files: new Map(), sources: new Map(), serial: 0 }
 
+/** A folder of zones. Keeps what it parsed, so that the next reading parses only what changed. */
 export class Folder {
   readonly #path: string
-  /** undefined: this reads once, now, and asks git for nothing but the serial. */
+  /** undefined: read once, at once, and ask git only for the serial. */
   readonly #lockWait: LockWait | undefined
   readonly #onProgress: ((progress: Progress) => void) | undefined
-  /** With all that was parsed. */
+  /** The last reading, with all that was parsed. */
   #last: LoadResult | undefined
-  /** A lock that was waited for in vain is not waited for again. */
+  /** A lock that outlasted its wait: the next reading does not wait for it again. */
   #staleLock: string | undefined
 
   constructor(path: string, lockWait?: LockWait, onProgress?: (progress: Progress) => void) {
@@ -52,7 +56,7 @@ export class Folder {
     this.#onProgress = onProgress
   }
 
-  /** `onWait`: what is waited for, in words. Calls must not overlap. */
+  /** Reads the folder. `onWait`: called with what the reading waits for, in words. Calls must not overlap. */
   async read(onWait: (news: string) => void): Promise<FolderRead> {
     const lockWait = this.#lockWait
     const tree = lockWait && findWorkTree(this.#path)
@@ -98,12 +102,12 @@ export class Folder {
     }
   }
 
-  /** The same folder as it was, through the same loader; what it has in common with what was read last is not parsed again. */
+  /** Loads saved zones of this folder through the same loader. Files equal to those read last are not parsed again. */
   readSaved(saved: SavedZones): Promise<LoadResult> {
     return loadFolder(this.#path, this.#last, undefined, saved)
   }
 
-  /** What resolves when the lock is away; all calls of one reading share the time there is. */
+  /** Makes a function that resolves when the lock is gone. All its calls share `withinMs`. */
   #lockWaiter(
     lock: string,
     withinMs: number,
@@ -136,14 +140,14 @@ const idOf = async (path: string): Promise<string | undefined> => {
 }
 
 function lockedProblem(folder: string, lock: string, ms: number): Problem {
-  const message = `git has had its lock for ${ms / 1000} s: read all the same`
-  const hint = `Does git still run there? If not, remove ${lock}`
+  const message = `git has held its lock for ${ms / 1000} s: the folder was read anyway`
+  const hint = `Is git still running there? If not, remove ${lock}`
   return { code: 'folder-unsettled', severity: 'warning', file: folder, line: 0, column: 0, message, hint }
 }
 
-/** Also of a database. */
+/** The problem of a folder or database that never came to rest. */
 export function unsettledProblem(file: string): Problem {
   const message = `it changed again and again while it was read, for ${WAIT_FOR_REST.withinMs / 1000} s or ${WAIT_FOR_REST.rounds} times`
-  const hint = 'Put it in place whole: git, or a copy beside it that is renamed; the next change is tried again'
+  const hint = 'Replace it in one step: with git, or by renaming a finished copy; the next change is tried again'
   return { code: 'folder-unsettled', severity: 'error', file, line: 0, column: 0, message, hint }
 }

@@ -1,11 +1,11 @@
 /**
- * The hold of a new database (`geo.maxMove`): before its places are put to use, the share of clients that they move is worked
- * out with the model in use. Above the limit the places before stay, zones go on reloading with them, and an operator is
- * told. Runs in the compile thread, called by the builder.
+ * Holds back a new GeoIP database that would move too many clients (`geo.maxMove`). Before its places are used, the
+ * share of clients that they move is computed with the current zones. Above the limit the old places stay, zones go on
+ * reloading with them, and a problem tells the operator. Called by the builder, in the compile thread.
  *
- * Two files in the state folder outlive a restart, each written by one party: `geo-in-use`, by the builder, names the build
- * that is served; `geo-accepted`, by the node, the one that may be whatever it moves. The cache keeps the places in use.
- * Missing data never means down: where the cache has lost them, the new ones are used, with a warning.
+ * Two files in the state folder outlive a restart: the builder writes the build in use to `geo-in-use`; the node writes
+ * the build that an operator accepted to `geo-accepted`. The cache keeps the places in use. If they are lost, the new
+ * ones are used, with a warning: missing data never means down. /
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,16 +26,17 @@ import { formatPercent } from '../units.ts'
 import type { Model, ServiceModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 
+/** The settings of a hold. */
 export interface GeoHoldSettings {
-  /** 0–1: more of no service's clients may move. undefined: any may. */
+  /** The largest share (0–1) of any service's clients that may move. undefined: no limit. */
   readonly limit: number | undefined
   /** The state folder. */
   readonly folder: string
 }
 
-/** Builds of the databases that wait for an operator. Plain JSON. */
+/** New databases that wait for an operator's acceptance. Plain JSON. */
 export interface DatabaseHold {
-  /** Of all databases together: see buildOf(). */
+  /** Identifies the new databases together: see buildOf(). */
   readonly build: string
   readonly inUse: string
   /** The service whose clients move the most, and those moves. */
@@ -43,24 +44,25 @@ export interface DatabaseHold {
   readonly moves: MeasuredMoves
 }
 
-/** What goes into the maps besides zones and places. */
+/** What a decision depends on besides the places. */
 export interface GeoHoldContext {
   readonly model: Model
   readonly plan: HealthSpec
-  /** Hash of the model: what was worked out for an equal one stands. */
+  /** Hash of the model: a decision for an equal model is reused. */
   readonly hash: string
   readonly nodeSite: string | undefined
   readonly cache: Cache
-  /** Maps in use, by their keys. */
+  /** Client maps in use, by key. */
   readonly maps: ReadonlyMap<string, ClientMap>
   readonly file: string
   readonly report: Report
 }
 
+/** Which places to use, and which databases are held back. */
 export interface HoldDecision {
   readonly places: Places
   readonly held: DatabaseHold | null
-  /** Keys that the cache must keep besides those in use. */
+  /** Keys of what is held back: the cache keeps these besides those in use. */
   readonly keep: readonly string[]
 }
 
@@ -69,10 +71,10 @@ const ACCEPTED = 'geo-accepted'
 
 const ASNS_BEHIND = ' || '
 
-/** The databases that places come from, those of autonomous systems too. */
+/** Identifies the databases of some places, including those of autonomous systems. */
 export const buildOf = ({ id, asns }: Places): string => (asns === undefined ? id : `${id}${ASNS_BEHIND}${asns.id}`)
 
-/** What the cache has of a build: all of it, or nothing. */
+/** The places of a build, if the cache has all of them. */
 function cachedBuild(build: string, cache: Cache): Places | undefined {
   const [city = '', asn] = build.split(ASNS_BEHIND)
   const places = cachedPlaces(city, cache)
@@ -81,9 +83,10 @@ function cachedBuild(build: string, cache: Cache): Places | undefined {
   return asns && { ...places, asns }
 }
 
-/** The node's part: this build may be used, and no other. */
+/** Records an operator's acceptance of this build, and of no other. Throws if the state folder can't be written. */
 export const acceptBuild = (folder: string, build: string): void => writeMark(folder, ACCEPTED, build)
 
+/** Decides for each build which places to use. Remembers what is in use over a restart. */
 export class GeoHold {
   readonly #settings: GeoHoldSettings
   #inUse: Places | undefined
@@ -93,20 +96,20 @@ export class GeoHold {
     this.#settings = settings
   }
 
-  /** The places that the last run used, where the cache has them. */
+  /** The places that were used last, also by an earlier run, if the cache has them. */
   lastUsed(cache: Cache): Places | undefined {
     const build = readMark(this.#settings.folder, IN_USE)
     return build === undefined ? undefined : cachedBuild(build, cache)
   }
 
-  /** Which places to use, of those on disk and those in use. */
+  /** Chooses between the places on disk and those in use. Reports a hold. */
   decide(onDisk: Places, context: GeoHoldContext): HoldDecision {
     const { limit } = this.#settings
     if (limit === undefined) return useAtOnce(onDisk)
     const before = this.#before(onDisk, context)
     const build = buildOf(onDisk)
     if (before === undefined || buildOf(before) === build) return useAtOnce(onDisk)
-    // from no database to one, or back, is what an operator has just written into the settings
+    // the operator has just configured a database, or removed one
     if (!hasPlaces(before) || !hasPlaces(onDisk) || !before.asns !== !onDisk.asns) return useAtOnce(onDisk)
     if (readMark(this.#settings.folder, ACCEPTED) === build) return useAtOnce(onDisk)
     const { worst, keep } = this.#moved(before, onDisk, context)
@@ -116,7 +119,7 @@ export class GeoHold {
     return { places: before, held, keep: [onDisk.id, ...(onDisk.asns ? [onDisk.asns.id] : []), ...keep] }
   }
 
-  /** These places are what is served now: a restart begins with them. */
+  /** Records that these places are in use now: a restart begins with them. */
   noteInUse(places: Places, warn: (message: string) => void): void {
     const build = buildOf(places)
     if (this.#inUse !== undefined && buildOf(this.#inUse) === build) return
@@ -152,12 +155,12 @@ export class GeoHold {
   }
 }
 
-/** Nothing holds these back. */
+/** The decision to use these places: nothing is held back. */
 export const useAtOnce = (places: Places): HoldDecision => ({ places, held: null, keep: [] })
 
 type WorstMoves = Pick<DatabaseHold, 'service' | 'moves'>
 
-/** The service, type and family whose clients move the most. Each pair of maps is walked once. */
+/** The service whose clients move the most, of any type and family. Each pair of maps is walked once. */
 function mostMoved(
   before: Places,
   after: Places,
@@ -170,7 +173,7 @@ function mostMoved(
   const keep: string[] = []
   for (const services of sharing.values()) {
     const definition = definitionOf(services[0]!)
-    if (mapKey(definition, before) === mapKey(definition, after)) continue // other numbers, and no rule that looks at them
+    if (mapKey(definition, before) === mapKey(definition, after)) continue // new ASN data, and no rule of these services uses it
     keep.push(mapKey(definition, after))
     const [old, now] = [before, after].map(
       (places) => maps.get(mapKey(definition, places)) ?? loadMap(definition, places, cache, allocateShared),

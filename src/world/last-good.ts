@@ -1,11 +1,11 @@
 /**
- * The zones that were served last, kept in the state folder as the files that they were loaded from: a start that finds
- * errors on disk loads these instead, through the same loader, by whatever version. Written by the compile thread after a
- * load that took, only when something is other than what is kept.
+ * The zones that were served last, saved in the state folder as the files that they were loaded from. A start that
+ * finds errors on disk loads these instead, through the same loader, in any version of Meridian. The compile thread
+ * saves them after each load without errors, if they differ from those saved.
  *
  *   SHA-256 of the next line ⏎ that line: JSON of Header ⏎ each file, compressed (zstd)
  *
- * A file that cannot be read or written is trouble to be shown, and keeps no zones from being served.
+ * A file that can't be read or written is shown as trouble; it never stops zones from being served.
  */
 import { hash as hashOf } from 'node:crypto'
 import { writeSync } from 'node:fs'
@@ -21,50 +21,50 @@ import { readBytes, replaceFileSync } from '../state.ts'
 import type { Model } from '../zone/model.ts'
 import type { Folder, FolderRead } from './folder.ts'
 
-/** Zones that may be served. */
+/** Zones without errors: they may be served. */
 export interface ValidZones {
   readonly model: Model
   readonly plan: HealthSpec
   /** LoadResult.hash. */
   readonly hash: string
-  /** Of the commit that they were first loaded of; later ones may have the same. */
+  /** The revision at which they were first loaded; later revisions may have the same zones. */
   readonly revision: Revision | undefined
   /** Unix time of that load, in ms. */
   readonly loadedMs: number
 }
 
-/** undefined where what was loaded has errors. */
+/** The zones of a load; undefined if it had errors. */
 export const validZones = (
   { model, hash }: LoadResult,
   revision: Revision | undefined,
   loadedMs = Date.now(),
 ): ValidZones | undefined => model && { model, plan: makeHealthSpec(model), hash, revision, loadedMs }
 
-/** What is kept for the next start, and what was kept for this one. */
+/** Saves zones for the next start, and reads those that were saved for this one. */
 export class LastGood {
   readonly #file: string
   readonly #path: string
   readonly #folder: Folder
-  /** LoadResult since, and good. */
+  /** The last load without errors. */
   #loaded: LoadResult | undefined
   #revision: Revision | undefined
-  /** Hash of what is kept whole; null = not looked at yet. */
+  /** Hash of the zones in the file; undefined = none that can be used, null = not looked at yet. */
   #savedHash: string | undefined | null = null
 
-  /** `path`: of the folder of zones, as `folder` has it. */
+  /** `file`: where the zones are saved. `path`: the folder of zones that `folder` reads. */
   constructor(file: string, path: string, folder: Folder) {
     this.#file = file
     this.#path = path
     this.#folder = folder
   }
 
-  /** These are good: the next save() is of them. */
+  /** Notes a load without errors: the next save() writes it. */
   note({ loaded, revision }: FolderRead): void {
     this.#loaded = loaded
     this.#revision = revision
   }
 
-  /** Writes what was noted, if other zones are kept. Returns in words why that could not be. */
+  /** Writes the noted load, if the file holds other zones. Returns why it could not, in words. */
   save(): string | undefined {
     const loaded = this.#loaded
     if (loaded === undefined) return undefined
@@ -79,7 +79,7 @@ export class LastGood {
     }
   }
 
-  /** The zones that were served last; undefined where none are kept, or none of use: that is told as a warning. */
+  /** The saved zones; undefined if there are none, or none that can be used, which is reported as a warning. */
   async recall(report: Report): Promise<ValidZones | undefined> {
     const warn = (message: string): void =>
       report({ code: 'file-unreadable', severity: 'warning', file: this.#file, line: 0, column: 0, message })
@@ -103,7 +103,7 @@ interface SavedLastGood extends SavedZones {
   readonly loadedMs: number
 }
 
-/** Counted up when older files can't be read any more. */
+/** The number goes up when this version can't read older files any more. */
 const FORMAT = 'meridian zones 1'
 const HEADER = z.strictObject({
   format: z.literal(FORMAT),
@@ -115,13 +115,13 @@ const HEADER = z.strictObject({
 })
 type Header = z.infer<typeof HEADER>
 
-/** More than the loader takes of one file there cannot be. */
+/** The loader takes no larger file. */
 const MOST_BYTES = 256 << 20
 const DIGEST = 64
 
 /**
- * Puts what was loaded from the folder in the file's place. Throws when it can't be written, or when a file is not what was
- * loaded any more: then another load is on its way.
+ * Replaces the file by what was loaded from the folder. Throws when it can't be written, or when a zone file has
+ * changed since: then another load is on its way. /
  */
 function writeLastGood(
   file: string,
@@ -150,7 +150,7 @@ function writeLastGood(
 
 const digestOf = (header: string): string => hashOf('sha256', header, 'hex')
 
-/** LoadResult.hash of what the file has; undefined where anything in it is of no use. */
+/** The hash of the zones in the file; undefined if any of it can't be used. */
 function hashOfLastGood(file: string): string | undefined {
   try {
     return readLastGood(file)?.hash
@@ -159,7 +159,7 @@ function hashOfLastGood(file: string): string | undefined {
   }
 }
 
-/** undefined where there is none. Throws in words. */
+/** The contents of the file; undefined if there is none. Throws an error in words if it can't be used. */
 function readLastGood(file: string): SavedLastGood | undefined {
   const whole = readFile(file)
   if (whole === undefined) return undefined

@@ -1,42 +1,48 @@
 /**
- * Memory of Worlds. V8 never frees a SharedArrayBuffer that a thread without garbage has seen, so the compile thread
- * takes a World's arrays from this pool of fixed-length buffers, and a buffer is used again when no World that any
- * reader may still read holds it. Lives in the compile thread; what readers have adopted it sees in shared memory.
+ * Memory of Worlds. An answering thread makes no garbage, so V8 never collects there, and never frees a
+ * SharedArrayBuffer that the thread has seen. Therefore the compile thread takes a World's arrays from this pool of
+ * fixed-length buffers, and reuses a buffer once no thread can read a World that holds it. Shared memory tells which
+ * World each thread has adopted.
  *
- * What a build allocates is its World's: what that doesn't hold is free again. The builder may put parts of the last World
- * into the next (maps that didn't change), and keep none longer than that.
+ * What a build allocates belongs to its World; what that World does not hold is free again. The builder may put parts
+ * of the last World into the next one (maps that did not change), but keeps none longer than that. /
  */
 import { adoptedGeneration, type Adoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
 import type { Allocate } from '../geo/memory.ts'
 
+/** Allocates the arrays of Worlds, and reuses those of Worlds that no thread reads any more. */
 export interface Pool {
-  /** At least so many bytes, with whatever they held before. */
+  /** Gives a buffer of at least so many bytes; its contents are undefined. */
   readonly allocate: Allocate
-  /** Ends a build: `world` (with its generation) keeps what it holds of the pool; undefined when none came of it. */
+  /** Ends a build: `world`, with its generation, keeps the buffers it holds. undefined: the build made no World. */
   seal(world: World | undefined): void
-  /** Bytes in Worlds that may still be read, and bytes waiting to be used again. */
+  /** Bytes in Worlds that a thread may still read, and bytes that are free for reuse. */
   size(): { readonly used: number; readonly free: number }
 }
 
 const SMALLEST = 4096
 
-/** Four classes to each power of two: at most a quarter is wasted, and a World that grew a little still fits. */
+/**
+ * The buffer size for so many bytes: four classes to each power of two, so at most a quarter is wasted and a World that
+ * grew a little still fits.
+ */
 export function sizeClass(bytes: number): number {
   if (bytes <= SMALLEST) return SMALLEST
   const step = 2 ** (Math.floor(Math.log2(bytes - 1)) - 2)
   return Math.ceil(bytes / step) * step
 }
 
+/** Makes an empty pool. `adoption`: which World each thread has adopted. */
 export function makePool(adoption: Adoption): Pool {
-  /** Worlds that may be read, oldest first, with what each holds. */
+  /** Worlds that a thread may still read, oldest first, with their buffers. */
   let worlds: { readonly generation: number; readonly held: ReadonlySet<SharedArrayBuffer> }[] = []
   const building = new Set<SharedArrayBuffer>()
-  /** All that there is. */
+  /** Every buffer of the pool, in use or free. */
   const buffers = new Set<SharedArrayBuffer>()
   let free: SharedArrayBuffer[] = []
 
-  /** The newest World stays, whoever has adopted it: the builder may use its parts again. */
+  /** Frees the buffers of Worlds that no thread reads. The newest World stays: the builder may use its parts again. */
   function reclaim(): void {
     const lowest = adoptedGeneration(adoption)
     worlds = worlds.filter(({ generation }, i) => generation >= lowest || i === worlds.length - 1)

@@ -1,14 +1,13 @@
 /**
- * What is on disk, loaded at the start and again when files change or SIGHUP asks: one load at a time, all or nothing. With
- * one error among its problems what is in use stays, and log, status and metrics say so.
+ * Loads the files at the start, and again when they change or on SIGHUP: one load at a time, all or nothing. A load
+ * with an error changes nothing in use; log, status and metrics report it. Called by RunningNode (T is a World) and by
+ * RunningProber (T is its targets).
  *
  *   watcher, SIGHUP ─▶ reload() ─▶ compile thread ─▶ take() ─┬▶ use()
- *                                                            ├▶ nothing changed: `describeInUse` goes on
- *                                                            └▶ problems: `describeInUse` goes on
+ *                                                            ├▶ nothing changed: what is in use stays
+ *                                                            └▶ an error: what is in use stays
  *
- * A load that fails by itself, and not by what it found (its thread died, or took too long), is tried again after a pause.
- *
- * `serve` loads Worlds, `probe` loads its targets.
+ * A load that fails although no file is at fault (its thread died, or took too long) is tried again after a pause.
  */
 import { sep } from 'node:path'
 import type { Logger } from 'pino'
@@ -20,25 +19,25 @@ import type { BuildResult, Fallback } from './build.ts'
 import type { Compiler } from './compiler.ts'
 import { type Watcher, watchPaths } from './watch.ts'
 
-/** How a load went. */
+/** The result of one load. */
 export interface ReloadResult {
   readonly ok: boolean
-  /** It found what is in use already, and nothing was put in its place. */
+  /** The files are what is in use already, so nothing was replaced. */
   readonly unchanged: boolean
-  /** What set it off. */
+  /** What caused it: `start`, `files changed`, `SIGHUP` …. */
   readonly why: string
-  /** Of what was read; undefined outside of git. */
+  /** The git revision that was read; undefined outside of git. */
   readonly revision: Revision | undefined
-  /** Of what was in use before. */
+  /** The git revision that was in use before. */
   readonly before: Revision | undefined
-  /** Files that were parsed anew. */
+  /** How many files were parsed; the others were unchanged. */
   readonly parsed: number
-  /** What it changed, in words; undefined of the first. */
+  /** What it changed, in words; undefined for the first load. */
   readonly changes: string | undefined
   readonly problems: readonly Problem[]
-  /** Why there is no result at all: the compile thread died. */
+  /** Why there is no result at all: the compile thread died, or took too long. */
   readonly failure: string | undefined
-  /** What has been served since in place of what was refused. */
+  /** What is served since then instead of the refused files. */
   readonly fallback: Fallback
   readonly stagesMs: Readonly<Record<string, number>>
   readonly ms: number
@@ -46,47 +45,52 @@ export interface ReloadResult {
   readonly successAtMs: number | undefined
 }
 
+/** What a Reloader is made with. */
 export interface ReloaderSettings<T> {
   readonly compiler: Compiler<T>
-  /** Whose files are loaded: the folder of zones, and databases. */
+  /** The folder of zones, and below the databases: changes of both cause a reload. */
   readonly zones: string
   readonly databases: readonly string[]
-  /** Prepares what a build without errors made for its use; a Problem says why it can't be used, and changes nothing. */
+  /** Prepares a new build for use. Returns a Problem if it can't be used; then nothing has changed. */
   readonly take?: (made: T) => Problem | undefined
-  /** Puts in use what a reload brought. */
+  /** Puts the result of a reload in use. */
   readonly use: (made: T, load: ReloadResult) => void
-  /** A load took, or found nothing new: what is in use is of this revision. */
+  /** Called after each load without errors: what is in use has this revision. */
   readonly onRevision?: (revision: Revision | undefined) => void
   /** The SOA serial that was served last. */
   readonly serialFloor?: () => number | undefined
-  /** What goes on when a reload is refused, in words: `generation 3 goes on serving`. */
+  /** What stays in use when a reload is refused, in words: `generation 3 goes on serving`. */
   readonly describeInUse: () => string
   readonly log: Logger
 }
 
-/** Before a load that failed by itself is tried again; longer where it took longer, so that it has half of the time at most. */
+/**
+ * The pause before a failed load is tried again. At least as long as the load took, so that loading takes half of the
+ * time at most.
+ */
 const RETRY_MS = 60_000
 
+/** Loads and reloads the files of one process. Order of calls: watch, loadFirst, startReloads, stopReloads, stop. */
 export class Reloader<T extends object> {
   readonly #settings: ReloaderSettings<T>
   ok = 0
   failed = 0
   unchanged = 0
   last: ReloadResult | undefined
-  /** Of what is in use. */
+  /** The git revision of what is in use. */
   revision: Revision | undefined
   #watcher: Watcher | undefined
   #begun = false
   #ended = false
   #running: Promise<void> | undefined
   #again: LoadRequest | undefined
-  /** What take() refused is to be refused again, not to be found unchanged. */
+  /** take() refused the last build: the next load must not be found unchanged. */
   #refused = false
   #gitTrouble: string | undefined
   #saveTrouble: string | undefined
-  /** Files beyond folder and databases that the zones included last. */
+  /** Files outside the folder that the zones included at the last load. */
   #outside: readonly string[] = []
-  /** When the one that runs began. */
+  /** When the running load began; undefined: none is running. */
   #sinceMs: number | undefined
   #retry: NodeJS.Timeout | undefined
 
@@ -94,36 +98,33 @@ export class Reloader<T extends object> {
     this.#settings = settings
   }
 
-  /** Changes of the zones, the databases and what the zones include are reloads from now on; commits too. */
+  /** Starts watching: changes of zones, databases, included files and the git revision cause reloads from now on. */
   async watch(): Promise<void> {
     const { zones } = this.#settings
     this.#watcher = await watchPaths(this.#paths(), {
-      // the loader refuses what is there
+      // the loader refuses files outside the repository, so their changes don't matter
       ignores: (path) => path.startsWith(`${zones}${sep}`) && new Files(zones).leadsOut(path),
       onChange: () => this.#ask({ why: 'files changed', always: false }),
       onPolling: (why) =>
-        this.#settings.log.warn(
-          { why },
-          'files cannot be watched (inotify limits?): looking at them every 2 s instead',
-        ),
+        this.#settings.log.warn({ why }, 'files cannot be watched (inotify limits?): checking them every 2 s instead'),
     })
   }
 
-  /** A link may have moved to another work tree since. */
+  /** The paths to watch. Asked anew each time: a link may lead to another work tree by now. */
   #paths(): string[] {
     const { zones, databases } = this.#settings
     const tree = findWorkTree(zones)
     return [...new Set([zones, ...databases, ...(tree === undefined ? [] : gitFiles(tree)), ...this.#outside])]
   }
 
-  /** How long the load that runs has taken so far; 0 = none does. */
+  /** Milliseconds that the running load has taken so far; 0 = none is running. */
   get runningMs(): number {
     return this.#sinceMs === undefined ? 0 : performance.now() - this.#sinceMs
   }
 
   /**
-   * Throws StartError with this message, all problems, and why the load failed. Reloads wait until begin(). `takeover`: a
-   * predecessor serves, so what is on disk must be in order.
+   * Loads for the first time. Throws StartError with the message `nothing`, all problems, and why the load failed.
+   * Reloads wait until startReloads(). `takeover`: a predecessor is serving, so files with errors are fatal. /
    */
   async loadFirst(nothing: string, takeover = false): Promise<T> {
     let taken = await this.#load({ why: 'start', always: true })
@@ -140,15 +141,14 @@ export class Reloader<T extends object> {
     return taken
   }
 
-  /** What first() gave is in use: reloads that were asked for meanwhile take place now. */
+  /** Allows reloads, because the first load is in use now. A reload that was requested meanwhile runs. */
   startReloads(): void {
     this.#begun = true
     this.#reloadAgain()
   }
 
   /**
-   * Loads again what is on disk, and puts it in use even if it is the same. Calls while one runs are one more load after it,
-   * however many there are.
+   * Loads again, and puts the result in use even if nothing changed. Calls during a load cause one more load after it.
    */
   reload(why: string): void {
     this.#ask({ why, always: true })
@@ -171,14 +171,14 @@ export class Reloader<T extends object> {
       })
   }
 
-  /** No reload begins after this. */
+  /** Stops watching; no reload begins after this. */
   async stopReloads(): Promise<void> {
     this.#ended = true
     clearTimeout(this.#retry)
     await this.#watcher?.stop()
   }
 
-  /** After end(): ends the compile thread, and with it the load that runs. */
+  /** Ends the compile thread, and with it a running load. Call stopReloads() first. */
   async stop(): Promise<void> {
     await this.#settings.compiler.stop()
     await this.#running
@@ -207,7 +207,7 @@ export class Reloader<T extends object> {
     const goesOn = taken === undefined ? describeInUse() : this.warnings.join('; ')
     log.error(
       { why, errors, revision: nameOf(last.revision) },
-      `reload refused for ${errors} errors (${why}): ${goesOn}`,
+      `reload refused (${why}): ${count(errors, 'error')}; ${goesOn}`,
     )
   }
 
@@ -215,31 +215,31 @@ export class Reloader<T extends object> {
     return this.last?.problems.filter(({ severity }) => severity === 'error').length ?? 0
   }
 
-  /** What is served in place of what is on disk, and why, a line each; empty when all is as it is on disk. */
+  /** What is served instead of the files on disk, and why, one line each; empty while the files on disk are in use. */
   get warnings(): readonly string[] {
     const { last } = this
     if (last === undefined || last.ok) return []
     const { zones, databases } = last.fallback
-    const why = last.failure ?? 'what is on disk has errors'
-    if (zones === undefined && databases === undefined) return [`${why}: what was loaded before is served`]
+    const why = last.failure ?? 'the files on disk have errors'
+    if (zones === undefined && databases === undefined) return [`${why}: what was loaded before stays in use`]
     const of = zones?.revision === undefined ? '' : ` of ${formatRevision(zones.revision)}`
     return [
       ...(zones === undefined
         ? []
         : [
-            `the zones on disk are refused (${why}): the LAST GOOD ones${of} are served, loaded ${new Date(zones.loadedMs).toISOString()}`,
+            `the zones on disk are not used (${why}): serving the LAST GOOD ones${of}, loaded ${new Date(zones.loadedMs).toISOString()}`,
           ]),
       ...(databases === undefined
         ? []
         : [
             databases === 'none'
-              ? 'the GeoIP databases on disk are of no use, and none of before are known: NO CLIENT HAS A PLACE'
-              : 'the GeoIP databases on disk are of no use: the LAST GOOD ones are used',
+              ? 'the GeoIP databases on disk are unusable, and no earlier ones are known: NO CLIENT HAS A PLACE'
+              : 'the GeoIP databases on disk are unusable: the LAST GOOD ones are in use',
           ]),
     ]
   }
 
-  /** Told where status and metrics say something else from now on: another commit of the same, or no fault any more. */
+  /** Logs at info if status changes: another commit with the same zones, or errors that are gone. Else at debug. */
   #tellUnchanged({ why, before, revision, ms }: ReloadResult, wasOk: boolean): void {
     const fields = { why, before: nameOf(before), revision: nameOf(revision), ms: Math.round(ms) }
     const level = wasOk && nameOf(before) === nameOf(revision) ? 'debug' : 'info'
@@ -291,7 +291,7 @@ export class Reloader<T extends object> {
       atMs: Date.now(),
       successAtMs: ok ? Date.now() : this.last?.successAtMs,
     }
-    // last good zones that are served already are those of the last revision that took
+    // a fallback that was in use already keeps the revision of the last load without errors
     const revision = fallback.zones === undefined ? result.revision : (this.revision ?? fallback.zones.revision)
     if (taken !== undefined || unchanged) {
       this.revision = revision
@@ -300,7 +300,7 @@ export class Reloader<T extends object> {
     return taken
   }
 
-  /** `isKnown`: it is what is in use. */
+  /** Prepares a result for use. `isKnown`: it is in use already. */
   #take(result: BuildResult<T>): { readonly taken?: T; readonly refusal?: Problem; readonly isKnown: boolean } {
     switch (result.kind) {
       case 'made': {
@@ -320,17 +320,18 @@ export class Reloader<T extends object> {
     this.#retry = setTimeout(() => this.#ask({ why: 'after a load that failed', always: false }), ms).unref()
   }
 
-  /** Why what is served can't be kept for the next start; undefined: it is. */
+  /** Notes and logs why the zones can't be saved for the next start; undefined: they were saved. */
   setSaveTrouble(trouble: string | undefined): void {
     if (trouble !== undefined && trouble !== this.#saveTrouble) this.#settings.log.warn(trouble)
     this.#saveTrouble = trouble
   }
 
+  /** Operational trouble as it is now, in words. */
   get troubles(): readonly string[] {
     return this.#saveTrouble === undefined ? [] : [this.#saveTrouble]
   }
 
-  /** Once each time: that git refuses keeps nobody from serving. */
+  /** Logs when git begins to refuse the revision. Serving goes on without it. */
   #tellGit(trouble: string | undefined): void {
     if (trouble !== undefined && trouble !== this.#gitTrouble) {
       this.#settings.log.info({ zones: this.#settings.zones }, `the revision is not known: ${trouble}`)
@@ -348,13 +349,13 @@ export class Reloader<T extends object> {
 
 interface LoadRequest {
   readonly why: string
-  /** Why the one before failed: only the last good is looked for. */
+  /** Why the load before failed: this one takes the last good zones and databases. */
   readonly after?: string
-  /** Also when it finds what is in use already. */
+  /** Put the result in use even if nothing changed. */
   readonly always: boolean
 }
 
-/** What the log says of a load that took, behind what was loaded: whence and whither, how much work, what changed. */
+/** The end of a log line about a load: ` from 1a2b3c4 to 5d6e7f8, 3 files parsed, 120 ms: zones +a.example.`. */
 export function loadForLog({ before, revision, parsed, ms, changes }: ReloadResult): string {
   const from = nameOf(before) ?? 'no revision'
   const to = nameOf(revision) ?? 'no revision'

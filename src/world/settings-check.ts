@@ -1,6 +1,6 @@
 /**
- * What only zones and settings together tell: whether this node can do what the zones ask for. Used by the builder, so by
- * `check` as by `serve`.
+ * Checks the zones against the settings of this node: whether it can place clients, keep health and make checks as the
+ * zones ask. Called by the builder, so by `serve` and by `check` alike. Findings are Problems; nothing throws. /
  */
 import { isTerritory, packCode } from '../geo/codes.ts'
 import type { Places } from '../geo/place.ts'
@@ -12,7 +12,7 @@ import { didYouMean, type Problem, type ProblemCode, type Report } from '../prob
 import { someOf } from '../units.ts'
 import type { Geo, Model, RuleModel } from '../zone/model.ts'
 
-/** See BuildSettings. */
+/** The part of BuildSettings that places clients. */
 interface PlacementSettings {
   readonly zones: string
   readonly city: readonly string[]
@@ -20,16 +20,17 @@ interface PlacementSettings {
   readonly nodeSite?: string
 }
 
+/** The settings of this node's prober that zones are checked against. */
 export interface ProbeSettings extends ProbeCapacity {
   /** Names of the commands that checks of type exec may run. */
   readonly exec: readonly string[]
-  /** What its checks may reach. */
+  /** Addresses that its checks may reach. */
   readonly reach: ReachSettings
-  /** Others probe as well (the Store is shared): how much is this prober's own is known only while it runs. */
+  /** Other probers share the work (through Redis), so this prober's part is known only while it runs. */
   readonly shared?: boolean
 }
 
-/** What only the settings that place clients tell: `node.site`, and which databases there are. */
+/** Checks `node.site` and the rules' geos and asns against the sites and databases there are. */
 export function checkPlaces(settings: PlacementSettings, model: Model, places: Places | undefined): readonly Problem[] {
   const problems: Problem[] = []
   const report: Report = (problem) => void problems.push(problem)
@@ -38,10 +39,10 @@ export function checkPlaces(settings: PlacementSettings, model: Model, places: P
   return problems
 }
 
-/** `node.site` is a setting, but only the zones know which sites there are. */
+/** Checks that the site of the setting `node.site` exists and has a location. */
 function checkNodeSite(settings: PlacementSettings, model: Model, report: Report): void {
   if (settings.nodeSite === undefined) return
-  // a pool of dynamic records has none, unless it is in sites.yaml
+  // a pool of dynamic records is a site without a location, unless sites.yaml has it
   const placed = [...model.sites.values()].filter(({ latitude }) => !Number.isNaN(latitude)).map(({ name }) => name)
   if (placed.includes(settings.nodeSite)) return
   report({
@@ -55,15 +56,15 @@ function checkNodeSite(settings: PlacementSettings, model: Model, report: Report
   })
 }
 
-/** A node refuses them when it takes the World; told here, `check` tells it too. */
+/** Checks that the members fit into the health table. The node would refuse the World; here `check` reports it too. */
 export function checkRoom(file: string, { members }: HealthSpec, report: Report): void {
   if (members.length <= HEALTH_SLOTS) return
-  const message = `${members.length} members, where ${HEALTH_SLOTS} have room`
+  const message = `${members.length} members; a node has room for ${HEALTH_SLOTS}`
   const hint = 'Put fewer VIPs into a service'
   report({ code: 'members-too-many', severity: 'error', file, line: 0, column: 0, message, hint })
 }
 
-/** Rules that the databases can't serve: only the settings say which there are. */
+/** Checks that the databases can decide the rules' asns and geos. */
 function checkRules(
   settings: PlacementSettings,
   { services }: Model,
@@ -74,18 +75,18 @@ function checkRules(
   const hasCity = settings.city.length > 0
   for (const { asns, at } of (settings.asn ?? []).length > 0 ? [] : rules) {
     if (asns.length === 0) continue
-    const message = 'this rule has asns, and there is no database that tells whose a network is'
+    const message = 'this rule has asns, but there is no database of autonomous systems'
     const hint = 'Set geo.asn to an ASN database, like GeoLite2-ASN'
-    // without any database nobody expects clients to be where they are
+    // without a city database the folder is not meant to place clients: a warning is enough
     report({ code: 'asn-database-missing', severity: hasCity ? 'error' : 'warning', ...at, message, hint })
   }
   const unmatched = hasCity && places !== undefined ? unmatchedSubdivisions(rules, places) : new Set<string>()
   for (const { geos, at } of unmatched.size > 0 ? rules : []) {
     const codes = geos.map(codeOf).filter((code) => unmatched.has(code))
     if (codes.length === 0) continue
-    const message = `the city database knows no network of ${codes.join(', ')}, so this rule does not match by that`
+    const message = `the city database knows no network of ${codes.join(', ')}, so this rule never matches by it`
     const hint =
-      'Look the code up in ISO 3166-2; databases of the flat schema tell subdivisions of the US and Canada alone'
+      'Look the code up in ISO 3166-2; databases of the flat schema have subdivisions of the US and Canada only'
     report({ code: 'geo-unmatched', severity: 'warning', ...at, message, hint })
   }
 }
@@ -95,11 +96,11 @@ const codeOf = ({ continent, country, subdivision }: Geo): string =>
 
 const subdivisionKey = (country: number, subdivision: number): number => country * 2 ** 24 + subdivision
 
-/** Codes of the rules' subdivisions that no place has. */
+/** The subdivisions in rules that no place of the database has. */
 function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): ReadonlySet<string> {
   const left = new Map<number, string>()
   for (const geo of rules.flatMap(({ geos }) => geos)) {
-    // a territory is a country to databases
+    // to databases a US territory is a country
     if (geo.subdivision === undefined || isTerritory(geo.country, geo.subdivision)) continue
     left.set(subdivisionKey(packCode(geo.country), packCode(geo.subdivision)), codeOf(geo))
   }
@@ -107,7 +108,7 @@ function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): 
   return new Set(left.values())
 }
 
-/** Only the zones say what is to be checked, and only the settings with what. */
+/** Checks that this prober can make the zones' checks: enough threads and rate, known commands, reachable addresses. */
 export function checkProbe(file: string, probe: ProbeSettings, plan: HealthSpec, report: Report): void {
   const { targets } = plan
   const warn = (code: ProblemCode, message: string, hint: string) =>
@@ -117,13 +118,13 @@ export function checkProbe(file: string, probe: ProbeSettings, plan: HealthSpec,
   const commands = new Set(targets.flatMap(({ check }) => (check.type === 'exec' ? [check.command] : [])))
   for (const command of commands) {
     if (probe.exec.includes(command)) continue
-    const message = `a check of type exec runs “${command}”, which the setting probe.exec does not have: this prober abstains`
+    const message = `a check of type exec runs “${command}”, which is not in the setting probe.exec: this prober abstains`
     warn('exec-unknown', message, didYouMean(command, probe.exec) ?? 'Add it to probe.exec of every node that probes')
   }
   checkReach(probe.reach, plan, warn)
 }
 
-/** Many VIPs may share a fault: so many are named. */
+/** At most this many members are named in one problem: many may share a fault. */
 const NAMED = 5
 
 function checkReach(
@@ -146,13 +147,13 @@ function checkReach(
   }
   const [first] = denied
   if (first !== undefined) {
-    const others = denied.size === 1 ? '' : `; nor what is denied of ${someOf([...denied.keys()].slice(1), NAMED)}`
+    const others = denied.size === 1 ? '' : `; the same holds for ${someOf([...denied.keys()].slice(1), NAMED)}`
     const hint =
-      'Nobody ever sees it up: probe another address, or name this one in probe.allow of every node that probes'
+      'No prober can ever see it up: probe another address, or name this one in probe.allow of every node that probes'
     warn('probe-denied', `${first[0]}: ${first[1]}${others}`, hint)
   }
   if (elsewhere.size > 0) {
-    const message = `checks go to addresses that are not the VIP, and that probe.allow does not name: ${someOf([...elsewhere], NAMED)}`
-    warn('check-address', message, 'Name them in probe.allow of every node that probes, if that is meant')
+    const message = `checks go to addresses that are neither the VIP nor in probe.allow: ${someOf([...elsewhere], NAMED)}`
+    warn('check-address', message, 'If this is intended, name them in probe.allow of every node that probes')
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Reads what others write, without ever taking a mixture of old and new, which may be valid YAML: what is read must have been
- * at rest before, and be the same after as it was before; else it is read again, within bounds. Used by the builder for the
- * databases, and by folder.ts for the folder of zones.
+ * Reads files that other programs write, without ever taking a mixture of old and new, which may be valid YAML. The
+ * files must be at rest before they are read, and must look the same afterwards; else they are read again, within
+ * limits. Used by databases.ts and folder.ts.
  *
  *   at rest? ─▶ stamp ─▶ read ─▶ stamp ─┬─ the same ─▶ taken
  *      ▲                                └─ another ──┐
@@ -12,28 +12,29 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What files look like from outside. */
+/** What some files look like from outside. */
 export interface Stamp {
   /** Equal while each of them has the same name, inode, size and times. */
   readonly text: string
-  /** When the youngest of them was last written or put in place, Unix time; 0 = there are none. */
+  /** When the youngest of them was last written or put in place, Unix time in ms; 0 = there are none. */
   readonly newestMs: number
 }
 
+/** How long to wait for files at rest, and when to give up. */
 export interface StableReadLimits {
-  /** How long nothing must have changed before reading begins. */
+  /** Nothing must have changed for this long before reading begins. */
   readonly quietMs: number
-  /** Readings, and time spent on them and on waiting for rest, after which it is given up. */
+  /** The most readings, and below the most time spent on reading and waiting. */
   readonly rounds: number
   readonly withinMs: number
 }
 
-/** Of a process that goes on: a checkout, copy or edit that is under way is waited for. */
+/** For a running process: wait for the end of a checkout, copy or edit. */
 export const WAIT_FOR_REST: StableReadLimits = { quietMs: 500, rounds: 10, withinMs: 30_000 }
-/** Of a command that looks once: it reads at once. */
+/** For a command that reads once: do not wait for rest. */
 export const READ_AT_ONCE: StableReadLimits = { ...WAIT_FOR_REST, quietMs: 0 }
 
-/** What `read` gave while the stamp stood still; undefined when it never did. */
+/** The result of a `read` during which the stamp did not change; undefined if the limits were reached first. */
 export async function readWhenStable<T>(
   stamp: () => Promise<Stamp>,
   read: () => Promise<T>,
@@ -44,7 +45,7 @@ export async function readWhenStable<T>(
   for (let round = 0; round < rounds && spentMs < withinMs;) {
     const started = performance.now()
     const ageMs = Date.now() - before.newestMs
-    // from the future: of another host's clock, which tells nothing
+    // a time in the future comes from another host's clock: ignore it
     if (ageMs >= 0 && ageMs < quietMs) {
       await sleep(quietMs - ageMs)
       spentMs += performance.now() - started
@@ -61,18 +62,20 @@ export async function readWhenStable<T>(
   return undefined
 }
 
-/** Of single files; one that is missing is stamped as such. */
+/** The stamp of single files. A missing file counts as missing. */
 export async function stampFiles(files: readonly string[]): Promise<Stamp> {
   const stamping = new StampBuilder()
   for (const file of files) await stamping.add(file)
   return stamping.end()
 }
 
+/** Collects files and folders into one stamp. */
 export class StampBuilder {
   readonly #hash: Hash = createHash('sha256')
   readonly #folders = new Set<string>()
   #newestMs = 0
 
+  /** Adds a file, or the fact that it is missing. */
   async add(path: string): Promise<void> {
     const found = await stat(path, { bigint: true }).catch(() => undefined)
     if (found === undefined) this.#hash.update(`${path} missing\n`)
@@ -80,8 +83,8 @@ export class StampBuilder {
   }
 
   /**
-   * All that the loader may read below a folder: what begins with a dot it does not, but for octoDNS's `.yaml`; links it
-   * follows where it `mayRead`. A folder that several links lead to counts once: there may be no end of ways to it.
+   * Adds all that the loader may read below a folder: no names that begin with a dot, except octoDNS's `.yaml`; links
+   * where it `mayRead`. A folder that several links lead to counts once, so loops of links end. /
    */
   async addFolder(folder: string, mayRead: (path: string) => boolean): Promise<void> {
     const own = await stat(folder, { bigint: true }).catch(() => undefined)
@@ -106,7 +109,7 @@ export class StampBuilder {
     }
   }
 
-  /** Whose age does not count. */
+  /** Adds a file whose age does not count: it need not be at rest. */
   async addAgeless(path: string): Promise<void> {
     const newestMs = this.#newestMs
     await this.add(path)
@@ -121,6 +124,7 @@ export class StampBuilder {
     this.#newestMs = Math.max(this.#newestMs, Number(ctimeNs / 1_000_000n))
   }
 
+  /** The stamp of all that was added. Nothing can be added afterwards. */
   end(): Stamp {
     return { text: this.#hash.digest('base64'), newestMs: this.#newestMs }
   }

@@ -1,31 +1,37 @@
 /**
- * Tells when something changed in the zones folder, a database, or what else a load went by: changes are gathered until it
- * has been quiet for a while. What changed, and whether the content did, is for the loader to find out.
+ * Watches the zones folder, the databases and whatever else a load depends on, and calls once for a burst of changes,
+ * when it has been quiet for a while. It does not say what changed: the loader finds out. Used by Reloader.
  *
  *   chokidar ────────────────┐
- *   a link above them moved ─┴▶ quiet for 500 ms, or 10 s of unrest ─▶ changed()
+ *   a link above them moved ─┴▶ quiet for 500 ms, or 10 s of unrest ─▶ onChange()
  */
 import { realpath } from 'node:fs/promises'
 import { type FSWatcher, watch } from 'chokidar'
 
+/** A watch that is running. */
 export interface Watcher {
   /**
-   * From now on these, in place of those before. What is new among them counts as changed: it may have been between the load
-   * that named it and now.
+   * Watches these paths from now on, instead of those before. A new path counts as a change: it may have changed since
+   * the load that named it. /
    */
   follow(paths: readonly string[]): void
+  /** Ends the watch. */
   stop(): Promise<void>
 }
 
+/** Whom to call, and when. */
 export interface WatchSettings {
   /** Called once for a burst of changes. */
   readonly onChange: () => void
-  /** Told why, once, where the system gives no more watches (inotify's limits): then files are looked at every two seconds. */
+  /**
+   * Called once, with the reason, if the system gives no more watches (inotify limits): files are polled every 2 s
+   * then.
+   */
   readonly onPolling: (why: string) => void
-  /** Paths that are not looked at, nor what is below them: a link to `/` would be a watch on all there is. */
+  /** Paths that are not watched, nor anything below them: a link to `/` would watch the whole disk. */
   readonly ignores?: (path: string) => boolean
   readonly quietMs?: number
-  /** A folder that never rests is told of all the same after this. */
+  /** The longest wait for quiet: a folder that never rests causes a call after this. */
   readonly mostMs?: number
 }
 
@@ -35,8 +41,8 @@ const POLL_MS = 2_000
 const LINKS_MS = 2_000
 
 /**
- * `paths`: files and folders; they may come, go and be replaced: by renaming, by the link swap of Kubernetes volumes inside of
- * a folder, by moving a link above it. Resolves when the watch stands: no change after that is missed.
+ * Starts a watch on files and folders. They may appear, vanish and be replaced: by renaming, by the link swap of
+ * Kubernetes volumes inside a folder, by moving a link above them. Resolves when no later change can be missed. /
  */
 export async function watchPaths(paths: readonly string[], settings: WatchSettings): Promise<Watcher> {
   const watcher = new PathWatcher(paths, settings)
@@ -52,7 +58,7 @@ class PathWatcher implements Watcher {
   #polling = false
   #quiet: NodeJS.Timeout | undefined
   #restlessSinceMs: number | undefined
-  /** Real paths, as they were when they were last looked at. */
+  /** The real paths at the last look; empty = not looked at yet. */
   #real: string
   readonly #looking: NodeJS.Timeout
 
@@ -77,7 +83,7 @@ class PathWatcher implements Watcher {
     begun.once('ready', ready)
     begun.on('all', () => this.#stir())
     begun.on('error', (error) => {
-      this.#stir() // what can't be read any more the loader says best
+      this.#stir() // the loader reports best what can't be read any more
       if (this.#polling || this.#watcher !== begun) return
       this.#settings.onPolling(String(error))
       this.#polling = true
@@ -86,7 +92,7 @@ class PathWatcher implements Watcher {
     return begun
   }
 
-  /** What changes before the new watch stands is found because that counts as a change. */
+  /** Replaces the watch. The start of the new one counts as a change, so none in between is missed. */
   #beginAgain(ready: () => void = () => {}): void {
     const before = this.#watcher
     this.#watcher = this.#begin(() => {
@@ -110,7 +116,9 @@ class PathWatcher implements Watcher {
     )
   }
 
-  /** A watch is on what a path led to: where a link on its way leads elsewhere, nothing would be heard any more. */
+  /**
+   * Restarts the watch when a link on the way to a path leads elsewhere: the old watch would stay on the old target.
+   */
   async #lookAtLinks(): Promise<void> {
     const paths = this.#paths
     const real = (await Promise.all(paths.map((path) => realpath(path).catch(() => '')))).join('\n')

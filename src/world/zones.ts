@@ -1,9 +1,10 @@
 /**
- * The first two stages of every build: the folder of zones is read, and what it says is checked against the settings. Where
- * there is an error, the zones that were served last stand in. A prober's build needs no more: the zones name its targets.
+ * The first two stages of every build: read the folder of zones, and check it against the settings. If there is an
+ * error, the last good zones stand in for it. Called by the builders; a prober's build ends here, for the zones name
+ * its targets.
  *
  *   zones/*.yaml ─▶ read ─▶ check ─┬─ no error ─▶ these zones
- *                                  └─ an error ─▶ the last good ones, in a process that goes on
+ *                                  └─ an error ─▶ the last good ones, in a running process
  */
 import { join } from 'node:path'
 import type { Progress } from '../load/load.ts'
@@ -13,47 +14,47 @@ import { Folder, type FolderRead, type LockWait } from './folder.ts'
 import { LastGood, type ValidZones, validZones } from './last-good.ts'
 import { checkProbe, checkRoom, type ProbeSettings } from './settings-check.ts'
 
-/** All that a prober's build goes by. */
+/** The settings that a prober's build depends on; a node's build has more. */
 export interface ZoneSettings {
   /** Folder of the YAML files. */
   readonly zones: string
-  /** The state folder of a process that goes on: whatever is wrong on disk, it has the last good zones and databases. */
+  /** The state folder of a running process, for the last good zones and databases. Commands have none. */
   readonly state?: string
   /**
-   * For a process that goes on, so that it never gets what is half written: waits for git while that is at work, and until
-   * the files have been at rest for a moment; tells the revision. Without it they are read at once.
+   * For a running process: wait while git holds its lock and until the files are at rest, and tell the revision.
+   * Without it the files are read at once. /
    */
   readonly follows?: LockWait
-  /** What this node's prober has; undefined: it has none, or nobody asks. */
+  /** This node's prober; undefined: it has none, or the zones are not checked against it. */
   readonly probe?: ProbeSettings
-  /** Of who waits for it. */
+  /** Called while files are parsed, for a progress bar. */
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** What is on disk. */
+/** The result of reading the folder. */
 export interface ZoneReading {
-  /** undefined: nothing on disk was looked at. */
+  /** undefined: the disk was not read. */
   readonly read: FolderRead | undefined
-  /** undefined where the files have errors. */
+  /** undefined: the files have errors, or were not read. */
   readonly zones: ValidZones | undefined
 }
 
-/** What is built. */
+/** The zones to build from. */
 export interface ZoneChoice {
-  /** undefined: what is on disk has errors, and nothing good is known. */
+  /** undefined: the files have errors, and there are no last good zones. */
   readonly zones: ValidZones | undefined
-  /** They stand in for what is on disk. */
+  /** The last good zones stand in for the files on disk. */
   readonly areLastGood: boolean
 }
 
-/** What a build was of. */
+/** What a build was made from. */
 export interface BuildInput {
-  /** Equal for builds that come to the same. */
+  /** Equal for builds with the same result. */
   readonly key: string
   readonly zones: ValidZones
 }
 
-/** Stage 2: all that is wrong with the zones, in themselves and for this process. */
+/** Stage 2: all problems of the zones, in themselves and with the settings of this process. */
 export function checkZones({ zones: file, probe }: ZoneSettings, { read, zones }: ZoneReading): readonly Problem[] {
   const problems = [...(read?.problems ?? [])]
   const report: Report = (problem) => void problems.push(problem)
@@ -62,7 +63,7 @@ export function checkZones({ zones: file, probe }: ZoneSettings, { read, zones }
   return problems
 }
 
-/** The zones of one builder, with what it has parsed and built last. */
+/** The zones of one builder, with what it parsed and built last. */
 export class ZoneSource {
   readonly #folder: Folder
   readonly #lastGood: LastGood | undefined
@@ -74,12 +75,12 @@ export class ZoneSource {
     this.#lastGood = state === undefined ? undefined : new LastGood(join(state, 'last-good'), zones, this.#folder)
   }
 
-  /** What the folder said last, where it had no errors. */
+  /** The model of the last reading; undefined if that had errors. */
   get model(): Model | undefined {
     return this.#model
   }
 
-  /** Stage 1. `onWait`: what is waited for, in words. */
+  /** Stage 1: reads the folder. `onWait`: called with what the reading waits for, in words. */
   async read(onWait: (news: string) => void): Promise<ZoneReading> {
     const read = await this.#folder.read(onWait)
     const zones = validZones(read.loaded, read.revision)
@@ -87,13 +88,16 @@ export class ZoneSource {
     return { read, zones }
   }
 
-  /** In place of stage 1, where what is on disk ended the compile thread. */
+  /** Replaces stage 1 if the files on disk crashed the compile thread: nothing is read. */
   skip(): ZoneReading {
     this.#model = undefined
     return { read: undefined, zones: undefined }
   }
 
-  /** `sound`: nothing that was checked has an error. `inUse`: see BuildRequest. */
+  /**
+   * Chooses between the zones on disk and the last good ones. `sound`: no check found an error. `inUse`: see
+   * BuildRequest.
+   */
   async choose({ read, zones }: ZoneReading, sound: boolean, inUse: boolean, report: Report): Promise<ZoneChoice> {
     if (sound && read !== undefined && zones !== undefined) {
       this.#lastGood?.note(read)
@@ -104,14 +108,14 @@ export class ZoneSource {
     return { zones: lastGood, areLastGood: lastGood !== undefined }
   }
 
-  /** This is built now. Returns what was built last. */
+  /** Notes what is built now. Returns what was built last. */
   replace(input: BuildInput): BuildInput | undefined {
     const last = this.#last
     this.#last = input
     return last
   }
 
-  /** See Builder. */
+  /** See Builder.saveLastGood(). */
   saveLastGood(): string | undefined {
     return this.#lastGood?.save()
   }

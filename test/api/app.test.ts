@@ -66,7 +66,7 @@ beforeEach(() => {
 
 test('ready says why not', async () => {
   expect((await get(CLOSED, '/ready')).status).toBe(200)
-  reasons = ['no World is loaded yet']
+  reasons = ['no zones are loaded yet']
   const response = await get(CLOSED, '/ready')
   expect(response.status).toBe(503)
   expect(await response.json()).toEqual({ ready: false, reasons, warnings: [] })
@@ -146,7 +146,7 @@ test('explain passes the question on, and what is wrong with it back', async () 
   ])
   const early = await Promise.resolve(makeApp({ ...node, explain: () => undefined }, 'open').request(plain))
   expect(early.status).toBe(503)
-  expect(await early.json()).toMatchObject({ error: 'no World is loaded yet' })
+  expect(await early.json()).toMatchObject({ error: 'no zones are loaded yet' })
   const response = await get('open', '/api/explain?name=www.example.com&client=nobody')
   expect(response.status).toBe(400)
   expect(await response.json()).toEqual({ error: '“nobody” is no IP address' })
@@ -189,21 +189,21 @@ test('what is refused says why, and what to do instead', async () => {
 })
 
 test.each([
-  [{ why: '' }, /^why: must say why/],
-  [{ why: ' ' }, /^why: must say why/],
+  [{ why: '' }, /^why: must give a reason/],
+  [{ why: ' ' }, /^why: must give a reason/],
   [{ why: 'x\u001b[2J' }, /^why: has control characters/],
   [{ why: 'x'.repeat(301) }, /^why: has more than 300/],
   [{ who: '' }, /^who: must not be empty/],
   [{ who: undefined }, /^who: /],
   [{ pattern: '' }, /^pattern: must not be empty/],
-  [{ action: 'kill' }, /^action: is none of drain, undrain/],
-  [{ for: 'soon' }, /^for: is no duration/],
-  [{ for: '0s' }, /^for: is no duration/],
-  [{ for: '9999d' }, /^for: is no duration/],
-  [{ for: '1h', action: 'undrain' }, /^for: undrain undoes at once/],
+  [{ action: 'kill' }, /^action: is not one of drain, undrain/],
+  [{ for: 'soon' }, /^for: is not a duration/],
+  [{ for: '0s' }, /^for: is not a duration/],
+  [{ for: '9999d' }, /^for: is not a duration/],
+  [{ for: '1h', action: 'undrain' }, /^for: undrain takes no duration/],
   [{ yes: 'yes' }, /^yes: /],
   [{ fro: '2h' }, /fro/],
-])('an order with %j is understood by nobody', async (more, error) => {
+])('an override with %j is refused', async (more, error) => {
   const response = await drain(more)
   expect(response.status).toBe(400)
   expect(await response.json()).toEqual({ error: expect.stringMatching(error) })

@@ -142,19 +142,21 @@ describe('a node that runs', () => {
       'up: group 1, iad: not enough usable VIPs',
       expect.stringMatching(/^up: group 2, fra: eligible, score [\d.]+ at weight 100$/),
     ])
-    expect(keyed(out, 'pick')).toEqual(['fra (up), the first that may be named'])
+    expect(keyed(out, 'pick')).toEqual(['fra (up), the first eligible site'])
     expect(keyed(out, 'VIPs')).toEqual(['127.43.7.11, the only usable one of its type'])
     const [ttl] = keyed(out, 'TTL')
     expect(ttl).toMatch(/^15 s, the service’s min: not every member consulted is calm \(/)
     expect(ttl).toMatch(/fra\/web\/127\.43\.7\.11: it settles, calm in (60|59) min/)
     expect(ttl).toMatch(/iad\/web\/127\.43\.7\.12: it is unproven; .*max 60 s, min 15 s, the name’s own cap 20 s$/)
-    expect(keyed(out, 'scope')).toEqual(['/24: all of /24 are in this class; caches may use it for 82.64.1.0/24'])
-    expect(keyed(out, 'failover')[0]).toMatch(/^21\.3 s at worst: 0\.8 s until it is seen, .* TTL 20 s$/)
+    expect(keyed(out, 'scope')).toEqual([
+      '/24: all of /24 is in this class; caches may reuse the answer for 82.64.1.0/24',
+    ])
+    expect(keyed(out, 'failover')[0]).toMatch(/^21\.3 s at worst: 0\.8 s to detect it, .* TTL 20 s$/)
     expect(out).toMatch(/\n {2}1 {2}iad {2}6\d{3} km \(5\d{3} by bias 10\)/)
     expect(out).toMatch(/\n {4}127\.43\.7\.11 {2}up {2}for \d+ s {2}in the answer\n/)
     expect(out).toMatch(/\n +n1 \(eu\) {2}up {2}for \d+ s /)
     expect(out).toMatch(/\n +n1 \(eu\) {2}DOWN {2}for \d+ s .*connection refused/)
-    expect(out).toMatch(/\n +quorum: 1 prober asked; down takes 1, up 1\n/)
+    expect(out).toMatch(/\n +quorum of 1 prober: DOWN takes 1, UP takes 1\n/)
     expect(out).toMatch(/\n;; ANSWER\nwww\.example\.com\. 15 IN A 127\.43\.7\.11\n/)
     expect(out).toMatch(/\n0000 {2}00 00 84 00 00 01 00 01 /)
     for (const line of out.split('\n')) expect(line.length, line).toBeLessThanOrEqual(100)
@@ -182,7 +184,7 @@ describe('a node that runs', () => {
       expect(told).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/^node n1, /) })
     }
     const refused = await type(...asked, '--at', HTTP, '--token-file', tokenFile(`${TOKEN}s`), ...nowhere, ...files)
-    expect(refused).toMatchObject({ code: 1, out: '', err: expect.stringContaining('this needs the token') })
+    expect(refused).toMatchObject({ code: 1, out: '', err: expect.stringContaining('this route needs the token') })
     // another node that is not there is no reason to tell of these files
     const gone = await type(...asked, '--at', `${HOST}:8165`, ...nowhere, ...files)
     expect(gone).toMatchObject({ code: 1, out: '', err: expect.stringContaining('no node answers on http://') })
@@ -196,7 +198,7 @@ describe('a node that runs', () => {
     const asked = ['explain', 'www.example.com', '--client', CLIENTS.newYork.v4, ...here]
     const down = await type(...asked, '--down', 'fra/web')
     expect(keyed(down.out, 'what if')).toEqual(['fra/web were down'])
-    expect(keyed(down.out, 'pick')).toEqual(['iad (unproven), the first that may be named'])
+    expect(keyed(down.out, 'pick')).toEqual(['iad (unproven), the first eligible site'])
     expect(down.out).toMatch(/127\.43\.7\.11 {2}DOWN +taken for down\n/)
     const drained = await type(...asked, '--drain', 'fra/web/127.43.7.11', '--drain', 'iad')
     expect(drained.out).toMatch(/127\.43\.7\.11 {2}DRAINED +.*taken for drained\n/)
@@ -207,16 +209,16 @@ describe('a node that runs', () => {
     )
     expect((await type(...asked, '--drain', 'a/b/c/d')).err).toContain('is no SITE, SITE/SERVICE')
     // and nothing has changed
-    expect(keyed((await type(...asked)).out, 'pick')).toEqual(['fra (up), the first that may be named'])
+    expect(keyed((await type(...asked)).out, 'pick')).toEqual(['fra (up), the first eligible site'])
   })
 
   test('who does not tell a client is answered by where the query comes from', async () => {
     const asked = ['explain', 'www.example.com', ...here, '--no-ecs']
     const told = await type(...asked, '--client', '198.51.100.1', '--resolver', CLIENTS.tokyo.v4)
-    expect(told.out).toContain(`for ${CLIENTS.tokyo.v4}, which tells no client: NOERROR, steered\n`)
+    expect(told.out).toContain(`for ${CLIENTS.tokyo.v4}, which sends no client subnet: NOERROR, steered\n`)
     expect(keyed(told.out, 'place')[0]).toMatch(/^AS-JP-13 at .*, of the resolver: 126\.0\.0\.0\/8 /)
     expect(keyed(told.out, 'rule')[0]).toMatch(/services\.yaml:10, by its geo AS-JP$/)
-    expect(keyed(told.out, 'scope')).toEqual(['none: the query tells no client'])
+    expect(keyed(told.out, 'scope')).toEqual(['none: the query has no client subnet'])
     expect((await type(...asked, '--client', '198.51.100.0/24')).err).toContain('name the resolver’s')
   })
 
@@ -236,7 +238,11 @@ describe('a node that runs', () => {
     const path = join(early, 'control.sock')
     const typed = ['explain', 'www.example.com', ...PARIS, '--state', early, ...files]
     const unloaded = await listenSocket(makeApp(shown, 'open'), path)
-    expect(await type(...typed)).toMatchObject({ code: 1, out: '', err: expect.stringContaining('no World is loaded') })
+    expect(await type(...typed)).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringContaining('no zones are loaded'),
+    })
     await unloaded.stop()
     const other = await listenSocket(makeApp({ ...shown, explain: () => ({ rcode: 'NOERROR' }) }, 'open'), path)
     expect(await type(...typed)).toMatchObject({ code: 1, out: '', err: expect.stringContaining('another version') })
@@ -262,13 +268,13 @@ describe('files', () => {
     const told = await ask('www.example.com', '--client', CLIENTS.jakarta.v4)
     expect(told.err).toBe('')
     expect(told.out.replaceAll(/\s+/g, ' ')).toMatch(
-      /^files of \S+ \(no node\), view \w+: every member taken for up but 1 that the files drain /,
+      /^files of \S+ \(no node\), view \w+: every member is assumed up, except 1 that the files drain /,
     )
     expect(keyed(told.out, 'walk')[0]).toMatch(/sin: not enough usable VIPs/)
-    expect(keyed(told.out, 'pick')).toEqual(['fra (up), the first that may be named'])
+    expect(keyed(told.out, 'pick')).toEqual(['fra (up), the first eligible site'])
     const offline = await type('explain', 'www.example.com', ...PARIS, '--offline', ...files, ...here)
     expect(offline.out).toMatch(/^files of \S+ \(--offline\)/)
-    expect(keyed(offline.out, 'pick')).toEqual(['iad (up), the first that may be named'])
+    expect(keyed(offline.out, 'pick')).toEqual(['iad (up), the first eligible site'])
     const json = await ask('www.example.com', ...PARIS, '--offline', '--json')
     expect(JSON.parse(json.out)).toMatchObject({ source: { kind: 'files', drained: 1 }, steering: { health: null } })
   })
@@ -277,13 +283,19 @@ describe('files', () => {
     [
       'static.example.com',
       [],
-      'NOERROR, as written',
+      'NOERROR, records as written',
       /in the zone example\.com\.: A \S*example\.com\.yaml:4$/,
       '300 s',
     ],
     ['x.wild.example.com', [], 'as written', /by the wildcard \*\.wild\.example\.com\. .*: A \S+:6$/, '300 s'],
-    ['wild.example.com', [], 'nothing of this type', /an empty non-terminal/, '60 s: negative'],
-    ['none.example.com', [], 'NXDOMAIN, no such name', /does not exist.*closest that does is example\.com\.$/, '60 s'],
+    ['wild.example.com', [], 'no records of this type', /an empty non-terminal/, '60 s: negative'],
+    [
+      'none.example.com',
+      [],
+      'NXDOMAIN, no such name',
+      /does not exist.*closest existing name is example\.com\.$/,
+      '60 s',
+    ],
     [
       'x.lab.example.com',
       [],
@@ -291,11 +303,11 @@ describe('files', () => {
       /delegated by the zone example\.com\. at lab\.example\.com\.: NS \S+:7$/,
       '300 s',
     ],
-    ['www.example.org', [], 'REFUSED, not answered', /in no zone that is served/, 'none'],
+    ['www.example.org', [], 'REFUSED, not answered', /in none of the zones served here/, 'none'],
     ['static.example.com', ['--type', 'ANY'], 'RFC 8482', /in the zone/, '3600 s'],
-    ['www.example.com', ['--type', 'MX'], 'nothing of this type', /GSLB \S+:3$/, '15 s, the service’s min'],
+    ['www.example.com', ['--type', 'MX'], 'no records of this type', /GSLB \S+:3$/, '15 s, the service’s min'],
     ['alias.example.com', [], 'as written', /CNAME \S+:5$/, '300 s'],
-    ['static.example.com', ['--type', 'AXFR'], 'REFUSED', /AXFR is not answered/, 'none'],
+    ['static.example.com', ['--type', 'AXFR'], 'REFUSED', /AXFR are not answered/, 'none'],
   ] as const)('%s %s: %s', async (name, args, head, lookup, ttl) => {
     const { code, out } = await ask(name, ...PARIS, ...args)
     expect(code).toBe(0)
@@ -308,7 +320,7 @@ describe('files', () => {
     const alias = await ask('alias.example.com', ...PARIS)
     expect(keyed(alias.out, 'alias')[0]).toMatch(/^static\.example\.com\. in the zone example\.com\.: A /)
     const big = await ask('big.example.com', ...PARIS, '--type', 'TXT')
-    expect(big.out).toMatch(/;; UDP has no room \(TC, \d+ bytes\); over TCP \d{4} bytes, flags qr aa\n/)
+    expect(big.out).toMatch(/;; truncated over UDP \(TC, \d+ bytes\); \d{4} bytes over TCP, flags qr aa\n/)
     expect(big.out.match(/ IN TXT /g)).toHaveLength(9)
   })
 
@@ -379,5 +391,5 @@ test('stages that end alike are one line, and a closed order is said to be one',
     `from “up” to “drained”: ${step.site}: not enough usable VIPs`,
     expect.stringMatching(/^last resort: group 1, .*: eligible/),
   ])
-  expect(keyed(text, 'rule')[0]).toContain('a fence: these sites and no others')
+  expect(keyed(text, 'rule')[0]).toContain('only these sites, no others')
 })

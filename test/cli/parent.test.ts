@@ -47,18 +47,18 @@ test.each(['parent-differs', 'parent-unreachable'])('%s: the twin says what its 
 test('name servers that differ are told one by one, with what to change', async () => {
   const problems = await checkParent(parent.server.listen[0]!, await zonesOf(join(folders, 'parent-differs/bad')))
   expect(problems.map(brief)).toEqual([
-    'error parent-differs ns3.example.net. is a name server of gslb.example.com. here and not in the parent zone',
-    'error parent-differs ns2.gslb.example.com. is a name server of gslb.example.com. in the parent zone and not here',
+    'error parent-differs ns3.example.net. is a name server of gslb.example.com. here, but not in the parent zone',
+    'error parent-differs ns2.gslb.example.com. is a name server of gslb.example.com. in the parent zone, but not here',
   ])
   expect(problems[0]).toMatchObject({ line: 1, column: 5 })
-  expect(problems[0]!.hint).toBe('Add to the parent zone: gslb.example.com. NS ns3.example.net.; or take it out here')
+  expect(problems[0]!.hint).toBe('Add to the parent zone: gslb.example.com. NS ns3.example.net.; or remove it here')
 })
 
 test('a server that does not know the zone is told as that', async () => {
   const { address, port } = parent.server.listen[0]!
   const problems = await checkParent({ address, port }, await zonesOf(join(folders, 'parent-unreachable/bad')))
   expect(problems.map(brief)).toEqual([
-    `warning parent-unreachable ${address}:${port} answers REFUSED to gslb.example.org.: it is no server of its parent zone`,
+    `warning parent-unreachable ${address}:${port} answers REFUSED to gslb.example.org.: it does not serve the parent zone`,
   ])
 })
 
@@ -89,7 +89,7 @@ test('glue: what lacks, and what is more; over IPv6', async () => {
     '"": {type: NS, values: [n.sub.example.com.]}\nn:\n  - {type: A, values: [192.0.2.2]}\n  - {type: AAAA, values: ["2001:db8::1"]}\n'
   expect(await compare({ 'example.com.yaml': zone }, { 'sub.example.com.yaml': child }, '::1')).toEqual([
     'parent-differs the parent zone has no glue 2001:db8::1 for n.sub.example.com., which has that address here',
-    "parent-differs the parent zone's glue for n.sub.example.com. is 192.0.2.1, which it does not have here",
+    "parent-differs the parent zone's glue for n.sub.example.com. is 192.0.2.1, an address that it does not have here",
   ])
 })
 
@@ -187,7 +187,7 @@ test('a port where nobody listens is told at once, and the other zones are not a
   const problems = await checkParent({ address: '127.0.0.1', port }, zones)
   expect(problems.map(({ code }) => code)).toEqual(Array.from({ length: 9 }, () => 'parent-unreachable'))
   expect(problems.map(({ message }) => message)).toContain(
-    `127.0.0.1:${port} did not answer; it was not asked for 22 more zones`,
+    `127.0.0.1:${port} did not answer; it was not asked about 22 more zones`,
   )
 })
 

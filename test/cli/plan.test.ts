@@ -364,7 +364,7 @@ test('problems are told of the side they are on, by names that an operator knows
   expect(err).not.toContain(join(folder, 'tmp'))
   const comment = await type('main', '--format', 'markdown')
   expect(comment.code).toBe(1)
-  expect(comment.out).toMatch(/^\*\*Meridian:\*\* nothing can be planned while there are errors\n\n- old: main:deep/)
+  expect(comment.out).toMatch(/^\*\*Meridian:\*\* there are errors, so there is no plan\n\n- old: main:deep/)
 })
 
 test.each([
@@ -385,10 +385,10 @@ test.each([
   [[], /nothing to compare/],
   [['a', 'b', 'c'], /too many arguments/],
   [['--geo', 'a'], /--geo takes two/],
-  [['--geo', 'a', 'b', 'c', 'd', 'e'], /two sides are compared, not 3/],
+  [['--geo', 'a', 'b', 'c', 'd', 'e'], /plan compares two sides, not 3/],
   [['main', '--max-move', '5'], /percentage like 5%/],
   [['main', '--format', 'html'], /text, json, markdown/],
-  [['main', '--population', 'a', '--clients', 'b'], /two ways/],
+  [['main', '--population', 'a', '--clients', 'b'], /not both/],
 ])('%j is wrong usage', async (args, error) => {
   const { code, err } = await type(...args)
   expect(code).toBe(2)

@@ -28,13 +28,13 @@ test('no line is wider than 100 columns', () => {
 test.each([
   'Redis at 192.0.2.6:6379 refuses connections',
   'saved health can not be written',
-  'web: BRAKE, these stay up though down: sin/web/192.0.2.3',
+  'web: BRAKE: voted DOWN, but kept in answers: sin/web/192.0.2.3',
   'web: 1 drained, 1 unproven, 1 held, 1 braked of 5 members',
-  'api: LAST RESORT, nobody is usable',
-  'overrides ORPHANED: lhr',
-  'probers SILENT: p-ap',
-  'other zones, databases or version: n3',
-  'other verdicts: n2, n4',
+  'api: LAST RESORT: no member is usable',
+  'overrides ORPHANED (they match no member): lhr',
+  'probers SILENT (no heartbeat): p-ap',
+  'nodes that serve other zones, databases or versions than this one: n3',
+  'nodes with other verdicts than this one: n2, n4',
 ])('attention is called to: %s', (line) => {
   expect(words.split('\n')).toContain(`! ${line}`)
 })
@@ -49,8 +49,10 @@ test('1,000 services in trouble leave room for what else there is, and the last 
   const calls = told.split('\n').filter((line) => line.startsWith('! '))
   expect(calls.length).toBeLessThan(40)
   expect(calls).toContain('! … and 980 more services like these, below')
-  expect(calls.indexOf('! s999: LAST RESORT, nobody is usable')).toBeLessThan(calls.indexOf('! s0: 1 held of 1 member'))
-  expect(calls).toContain('! probers SILENT: p-ap')
+  expect(calls.indexOf('! s999: LAST RESORT: no member is usable')).toBeLessThan(
+    calls.indexOf('! s0: 1 held of 1 member'),
+  )
+  expect(calls).toContain('! probers SILENT (no heartbeat): p-ap')
 })
 
 test('when all is well nothing calls for attention', () => {
@@ -68,7 +70,7 @@ test('when all is well nothing calls for attention', () => {
   })
   const told = nodeInWords(overTheWire(statusOf(calm)))
   expect(told).not.toMatch(/^!/m)
-  expect(told).toContain('Redis is reached')
+  expect(told).toContain('Redis is connected')
 })
 
 test('each prober’s vote is told with its age, round trip and reason', () => {
@@ -98,14 +100,16 @@ test('a share below the whole is told with its reason', () => {
 })
 
 test('what is left of a service, and what must be, are beside its name', () => {
-  expect(words).toContain('service web  50 % of its capacity left (keep 25 %)  BRAKE: 1 DOWN wait')
-  expect(words).toContain('service api  0 % of its capacity left (no brake)  LAST RESORT: nobody is usable')
+  expect(words).toContain(
+    'service web  50 % of its capacity left (keep 25 %)  BRAKE: 1 voted DOWN, but kept in answers',
+  )
+  expect(words).toContain('service api  0 % of its capacity left (no brake)  LAST RESORT: no member is usable')
 })
 
 test('probers and nodes are told with what is the matter with them', () => {
   expect(words).toMatch(/p-eu +eu +live +heard 0 s ago +4 OVERDUE, by 15 s/)
   expect(words).toMatch(/p-ap +ap +SILENT +heard 2 h ago/)
-  expect(words).toMatch(/n2 +live .* view 11111111 +1a2b3c4-dirty +verdicts 333333 +verdicts DIFFER for 6 s/)
+  expect(words).toMatch(/n2 +live .* view 11111111 +1a2b3c4-dirty +verdicts 333333 +OTHER verdicts for 6 s/)
   expect(words).toMatch(/n5 +SILENT for 0 s/)
 })
 
@@ -139,8 +143,8 @@ test('a prober tells its targets, what they say, and what is held down', () => {
   )
   expect(told).toContain('plan abcd  2 zones')
   expect(told.replaceAll(/\s+/g, ' ')).toContain(
-    'probing 12 of 30 targets, 6 checks/s of 6.3 wanted, the oldest 4 s ago, 2 leaving, 1 held down for flapping',
+    'probing 12 of 30 targets, 6 of 6.3 checks/s, oldest check 4 s ago, 2 being handed over, 1 held down for flapping',
   )
   expect(told).toMatch(/tcp 192.0.2.1:443 +DOWN +ran 4 s ago +3 ms +connection refused, moving, UP held down for 9 s/)
-  expect(told).toMatch(/no vote +never run/)
+  expect(told).toMatch(/no vote +not run yet/)
 })

@@ -124,9 +124,9 @@ test('a restart keeps what was known: a dead site is not named while its checks 
   expect(await scene.siteFor(PARIS)).toBe('iad')
   expect((await third.states())['fra']).toBe('down')
   const said = third.lines.map(({ msg }) => msg)
-  expect(said).toContainEqual(expect.stringContaining('ended without a word'))
+  expect(said).toContainEqual(expect.stringContaining('did not end in order'))
   expect(said.some((line) => line.startsWith('running as root'))).toBe(process.getuid?.() === 0)
-  expect(second.lines.map(({ msg }) => msg)).not.toContainEqual(expect.stringContaining('ended without a word'))
+  expect(second.lines.map(({ msg }) => msg)).not.toContainEqual(expect.stringContaining('did not end in order'))
 })
 
 test('a node without any site is alive at once, and ready when that is known', async () => {

@@ -50,7 +50,7 @@ test('a state folder of no use costs what is kept there, and no answer', async (
   const fill = `mount -t tmpfs -o size=64k,nr_inodes=3 none ${full} && (cat /dev/zero > ${full}/x 2>/dev/null; touch ${full}/y || true)`
   const faults: readonly (readonly [state: string, why: RegExp, via?: readonly string[]])[] = [
     [join(scene.city, 'state'), /ENOTDIR|EEXIST/],
-    [join(scene.folder, 'x'.repeat(120)), /107 have room/],
+    [join(scene.folder, 'x'.repeat(120)), /at most 107 fit/],
     ...(isRoot
       ? ([
           [full, /ENOSPC/, mounted(fill)],

@@ -51,7 +51,7 @@ test('a process whose control socket could not be made does not take that of one
   await second.listenControl()
   const { ino } = statSync(controlSocketOf(config))
   await first.listenControl()
-  expect(first.troubles).toEqual([expect.stringContaining('another process has it')])
+  expect(first.troubles).toEqual([expect.stringContaining('another process uses it')])
   expect(statSync(controlSocketOf(config)).ino).toBe(ino)
   await second.stop()
   await first.listenControl()

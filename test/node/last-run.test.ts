@@ -28,7 +28,7 @@ test('a run that was killed is told by the next one, and one that ended in order
   leave(killed.pid!)
   const second = recordRun(folder, false)
   expect(second.lastRunCrash).toMatch(
-    /^the last run \(since 1970-01-01T00:00:00.000Z, last seen 1970-01-01T00:01:00.000Z with 500 MB\) ended without a word/,
+    /^the last run \(since 1970-01-01T00:00:00.000Z, last seen 1970-01-01T00:01:00.000Z with 500 MB\) did not end in order/,
   )
   await expect.poll(() => written().pid, { timeout: 60_000 }).toBe(process.pid)
   await second.end()
@@ -41,7 +41,7 @@ test('a run that was killed is told by the next one, and one that ended in order
 test('in a container every run has the same number', async () => {
   leave(process.pid)
   const run = recordRun(folder, false)
-  expect(run.lastRunCrash).toContain('ended without a word')
+  expect(run.lastRunCrash).toContain('did not end in order')
   await run.end()
 })
 

@@ -113,7 +113,9 @@ test('a reload with a problem keeps the old targets; the next without one brings
   const before = (await status()).plan!.hash
   services('{type: http, port: eighty}')
   running.reload('SIGHUP')
-  await until('refused', () => logged('reload refused for 1 errors (SIGHUP): the 1 targets there are go on'))
+  await until('refused', () =>
+    logged('reload refused (SIGHUP): 1 error; probing goes on with the 1 target loaded before'),
+  )
   expect(await status()).toMatchObject({ plan: { hash: before }, load: { ok: false }, node: { ready: true } })
   expect(await text('/metrics')).toContain('meridian_reload_failing 1\n')
   services(check('/other'))

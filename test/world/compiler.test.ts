@@ -117,7 +117,7 @@ describe('the compile thread', () => {
     await until('kept', () => told.length === 1)
     await runInThread('compile', 'setTimeout(() => { throw new Error("a bug") })')
     await until('news', () => told.length === 2)
-    expect(told).toEqual([undefined, expect.stringMatching(/^the compile thread died behind a load.*a bug$/)])
+    expect(told).toEqual([undefined, expect.stringMatching(/^the compile thread died after a load.*a bug$/)])
   })
 
   test('when it dies the build says so, and the next one has a new thread', async () => {

@@ -75,7 +75,7 @@ test('at the start the last good zones are served in its place, with the reason'
   expect(requests.map((request) => request?.lastGood)).toEqual([false, true])
   expect([loads.ok, loads.failed, loads.last?.ok, loads.revision]).toEqual([0, 1, false, fallback.zones.revision])
   expect(loads.warnings).toEqual([
-    `the zones on disk are refused (${DEATH}): the LAST GOOD ones of 1a2b3c4 are served, loaded 1970-01-01T00:00:00.000Z`,
+    `the zones on disk are not used (${DEATH}): serving the LAST GOOD ones of 1a2b3c4, loaded 1970-01-01T00:00:00.000Z`,
   ])
   expect(lines.map((line): unknown => JSON.parse(line))).toEqual([{ level: 50, errors: 0, msg: loads.warnings[0] }])
 })
@@ -92,7 +92,7 @@ test('in a reload it is told by log, status and metrics, and the next load ends 
   const status = loadStatus(loads.last)!
   expect(status).toMatchObject({ ok: false, why: 'SIGHUP', failure: DEATH, problems: [] })
   expect(loadInWords(status).join(' ').replaceAll(/\s+/g, ' ')).toContain(
-    `(SIGHUP), FAILED: ${DEATH}; what was loaded before goes on`,
+    `(SIGHUP), FAILED: ${DEATH}; what was loaded before stays in use`,
   )
   const samples = () => processSamples({ startedAtMs: 0, readiness: { ready: true, reasons: [], warnings: [] }, loads })
   expect(samples()).toMatchObject({ meridian_reload_failing: [[1]] })

@@ -1,6 +1,7 @@
 /**
- * An explanation in words, for people: what was asked of whom, the answer, then why, from the client's place to the TTL;
- * the sites with what is known of them; and the message as it stands on the wire. 100 columns.
+ * An explanation in words, for `meridian explain`: who was asked, the answer, then the reasons from the client's place
+ * to the TTL; the sites and what is known of them; and the message as it is on the wire. Lines have at most 100
+ * columns. docs/guide.md, "Why this answer", describes the lines.
  */
 import type { ExplainResponse } from '../../api/explained.ts'
 import { typeName } from '../../dns/types.ts'
@@ -13,7 +14,7 @@ import { count, formatAge, formatSeconds } from '../../units.ts'
 import { table, wrap } from '../output.ts'
 import { detailsOf, leftInWords, marksOf, stateInWords } from './services.ts'
 
-/** `why`: why no node was asked, where none was. `hex`: the bytes too. */
+/** An explanation in words. `why`: why no node was asked; empty if one was. `hex`: with the bytes of the message. */
 export function explanationInWords(told: ExplainResponse, why: string, hex = false): string {
   const { steering } = told
   return [
@@ -21,7 +22,7 @@ export function explanationInWords(told: ExplainResponse, why: string, hex = fal
     headOf(told),
     '',
     ...assumptionsOf(told),
-    ...(told.lookups.length > 0 ? [] : row('name', `not looked up: ${told.type} is not answered`)),
+    ...(told.lookups.length > 0 ? [] : row('name', `not looked up: queries of type ${told.type} are not answered`)),
     ...told.lookups.flatMap((lookup, i) => row(i === 0 ? 'name' : 'alias', lookupInWords(lookup, told))),
     ...(steering === undefined ? [] : steeringInWords(steering)),
     ...row('TTL', ttlInWords(told.ttl)),
@@ -35,31 +36,31 @@ export function explanationInWords(told: ExplainResponse, why: string, hex = fal
 
 function sourceInWords({ source }: ExplainResponse, why: string): string {
   if (source.kind === 'node') return wrap(`node ${source.node}, generation ${source.generation}, view ${source.view}`)
-  const but = source.drained === 0 ? '' : ` but ${source.drained} that the files drain`
-  return wrap(`files of ${source.zones} (${why}), view ${source.view}: every member taken for up${but}`)
+  const but = source.drained === 0 ? '' : `, except ${source.drained} that the files drain`
+  return wrap(`files of ${source.zones} (${why}), view ${source.view}: every member is assumed up${but}`)
 }
 
 function headOf({ name, type, client, rcode, outcome, scope, ecs, resolver }: Explanation): string {
-  const who = ecs ? client : `${resolver}, which tells no client`
+  const who = ecs ? client : `${resolver}, which sends no client subnet`
   return wrap(`${name} ${type} for ${who}: ${rcode}, ${OUTCOMES[outcome]}${scope === null ? '' : `, scope /${scope}`}`)
 }
 
 const OUTCOMES: Readonly<Record<Outcome, string>> = {
   steered: 'steered',
-  records: 'as written',
-  cname: 'an alias alone',
-  nodata: 'nothing of this type',
+  records: 'records as written',
+  cname: 'only an alias',
+  nodata: 'no records of this type',
   nxdomain: 'no such name',
   delegation: 'delegated',
   any: 'ANY is not answered in full (RFC 8482)',
   refused: 'not answered',
-  fault: 'a fault',
+  fault: 'a bug of Meridian',
 }
 
 const KEY = '  '
 const KEY_WIDTH = 10
 
-/** `  key       text`, broken where it is too long. */
+/** A line `  key       text`, wrapped. */
 const row = (key: string, text: string): string[] =>
   wrap(text, KEY + key.padEnd(KEY_WIDTH), ' '.repeat(KEY.length + KEY_WIDTH)).split('\n')
 
@@ -75,13 +76,13 @@ function lookupInWords({ name, found, node, zone, written }: Lookup, { outcome }
   const where = lines.length === 0 ? '' : `: ${lines.join(', ')}`
   switch (found) {
     case 'outside':
-      return `${name} is in no zone that is served${outcome === 'refused' ? ', so it is refused' : ''}`
+      return `${name} is in none of the zones served here${outcome === 'refused' ? ', so the query is refused' : ''}`
     case 'none':
-      return `${name} does not exist in the zone ${zone}; the closest that does is ${node}`
+      return `${name} does not exist in the zone ${zone}; the closest existing name is ${node}`
     case 'delegated':
       return `${name} is delegated by the zone ${zone} at ${node}${where}`
     case 'empty':
-      return `${name} is there for names below it alone (an empty non-terminal), in the zone ${zone}`
+      return `${name} has no records, only names below it (an empty non-terminal), in the zone ${zone}`
     case 'wildcard':
       return `${name} by the wildcard ${node} of the zone ${zone}${where}`
     case 'exact':
@@ -96,12 +97,12 @@ function lookupInWords({ name, found, node, zone, written }: Lookup, { outcome }
 function steeringInWords(steering: Steering): string[] {
   const { place, service, written, rule, matched, order, fence, pickBy, walk } = steering
   const by = matched === null ? '' : `, by its ${matched.by} ${matched.text}`
-  const fenced = fence ? '; a fence: these sites and no others' : ''
+  const fenced = fence ? '; only these sites, no others' : ''
   const own = `none: the service’s own order (${order})`
   return [
     ...(place.folded === null
       ? []
-      : row('client', `${place.folded.from} address of ${place.folded.to}, and looked up as that`)),
+      : row('client', `${place.folded.from} address of ${place.folded.to}, looked up as that`)),
     ...row('place', placeInWords(place)),
     ...(place.asn === null ? [] : row('network', `AS${place.asn.number}: ${sourceOf(place.asn)}`)),
     ...row('service', `${service} (${written}), class ${steering.class}, picks by ${pickBy}`),
@@ -131,9 +132,9 @@ function placeInWords({
     case 'resolver':
       return `${codes === '' ? 'unknown' : codes}${at}, of the resolver: ${source}`
     case 'node.site':
-      return `${codes === '' ? 'unknown' : codes}, so taken for that of node.site${at}: ${source}`
+      return `${codes === '' ? 'unknown' : codes}, so the place of node.site is used${at}: ${source}`
     case 'nobody':
-      return `unknown, so the order is that of the file: ${source}`
+      return `unknown, so sites are in the order of the file: ${source}`
     default: {
       const never: never = of
       return String(never)
@@ -142,14 +143,14 @@ function placeInWords({
 }
 
 function sourceOf({ prefix, database }: Pick<ClientPlace, 'prefix' | 'database'>): string {
-  if (database === null) return 'no database in use has addresses of its family'
+  if (database === null) return 'no database in use covers its address family'
   const built = database.built === null ? '' : `, built ${database.built.slice(0, 10)}`
   return `${prefix} in ${database.file} (${database.type}${built})`
 }
 
 const isEligible = ({ verdict }: Step): boolean => verdict.startsWith('eligible')
 
-/** Stages in which no site was eligible are one line, as long as the same is true in each. */
+/** The walk in lines. Consecutive stages in which no site was eligible for the same reasons are one line. */
 function stagesOf(walk: readonly Step[]): readonly string[] {
   const lines: string[] = []
   let passed: { readonly first: string; last: string; readonly why: string } | undefined
@@ -185,21 +186,21 @@ function stepInWords({ stage, group, site, verdict, score, weight }: Step): stri
 }
 
 function pickInWords({ pick, stage, walk, values, lastResort, pickBy }: Steering): string {
-  if (values) return 'no site: the last resort answers with its own values'
+  if (values) return 'no site: the last resort answers with its own addresses'
   if (pick === null) return lastResort ? 'no site: the last resort is NODATA' : 'no site has a usable VIP of this type'
   const rivals = walk.filter((step) => step.stage === stage && isEligible(step))
   const how =
     rivals.length < 2
-      ? 'the first that may be named'
-      : `the least score of ${rivals.length}, drawn ${pickBy === 'hash' ? 'by a hash of the client’s network' : 'anew for every query'}`
-  return `${pick} (${stage}), ${how}${lastResort ? '; the last resort' : ''}`
+      ? 'the first eligible site'
+      : `the lowest score of ${rivals.length}, drawn ${pickBy === 'hash' ? 'by a hash of the client’s network' : 'anew for every query'}`
+  return `${pick} (${stage}), ${how}${lastResort ? '; by the last resort' : ''}`
 }
 
 function vipsInWords({ named, usable, pickBy }: Steering): string {
   const list = named.join(', ')
   if (named.length === 1 && usable === 1) return `${list}, the only usable one of its type`
-  if (named.length === usable) return `${list}: all ${usable} usable ones, turned round by chance`
-  const chosen = pickBy === 'hash' ? 'by a hash of the client’s network' : 'by chance'
+  if (named.length === usable) return `${list}: all ${usable} usable ones, in random rotation`
+  const chosen = pickBy === 'hash' ? 'chosen by a hash of the client’s network' : 'chosen at random'
   return `${list}: ${named.length} of ${usable} usable ones, ${chosen}`
 }
 
@@ -210,7 +211,7 @@ function ttlInWords(ttl: Ttl | null): string {
     const zone = `negative answers of this zone live ${negativeSeconds} s`
     return from === 'negative'
       ? `${seconds} s: ${zone}`
-      : `${seconds} s, the service’s min: ${zone}, at steered names less`
+      : `${seconds} s, the service’s min, which is less for this steered name: ${zone}`
   }
   if (from === 'record') return `${seconds} s, as written`
   const told = unrest.slice(0, MOST_UNREST).map((one) => {
@@ -227,17 +228,17 @@ function ttlInWords(ttl: Ttl | null): string {
 const MOST_UNREST = 8
 
 function scopeInWords({ scope, steering, ecs, client }: Explanation): string {
-  if (!ecs || scope === null) return 'none: the query tells no client'
+  if (!ecs || scope === null) return 'none: the query has no client subnet'
   const found = steering?.scope
   if (found === undefined) return '/0: the same answer for everybody'
-  if (found === null) return `/0: ${client} opts out, the resolver’s place counts`
+  if (found === null) return `/0: ${client} opts out of ECS, so the resolver’s place counts`
   const hash = found.hashBits === null ? '' : `; no wider than the /${found.hashBits} that was hashed`
-  return `/${found.bits}: all of /${found.walkBits} are in this class${hash}; caches may use it for ${found.caches}`
+  return `/${found.bits}: all of /${found.walkBits} is in this class${hash}; caches may reuse the answer for ${found.caches}`
 }
 
 function budgetInWords({ budget: { detectMs, spreadMs, ttlMs, totalMs } }: Steering): string {
-  if (detectMs === null || totalMs === null) return 'never: nothing is checked, so nobody notices a dead site'
-  return `${formatSeconds(totalMs)} at worst: ${formatSeconds(detectMs)} until it is seen, ${formatSeconds(spreadMs)} until all nodes know, TTL ${formatSeconds(ttlMs)}`
+  if (detectMs === null || totalMs === null) return 'never: there is no check, so a dead site is not noticed'
+  return `${formatSeconds(totalMs)} at worst: ${formatSeconds(detectMs)} to detect it, ${formatSeconds(spreadMs)} until all nodes know, TTL ${formatSeconds(ttlMs)}`
 }
 
 function sitesInWords({ sites, service, health }: Steering): string[] {
@@ -255,7 +256,7 @@ function siteRow({ group, site, distanceKm, bias, biasedKm, weight, capacity, co
   return [`${group}`, site, far + biased, `weight ${weight}`, `capacity ${capacity}`, consulted ? '' : 'not looked at']
 }
 
-/** What nobody looked at is told in a line. */
+/** The members of a site; those that the walk did not look at have one line each. */
 function memberRows({ vips, consulted }: SiteExplanation): string[] {
   const heads = table(vips.map(vipRow), VIP).split('\n')
   if (vips.length === 0) return []
@@ -265,15 +266,15 @@ function memberRows({ vips, consulted }: SiteExplanation): string[] {
   })
 }
 
-/** What the votes have to come to; nearly always the same for all checks of a member. */
+/** How many votes it takes, a line for each different quorum of the member's checks; nearly always one. */
 function quorumOf({ targets }: MemberStatus): string[] {
   const lines = targets.map(({ quorum: { asked, downNeeds, upNeeds } }) => {
-    return `${VIP}  quorum: ${count(asked, 'prober')} asked; down takes ${downNeeds}, up ${upNeeds}`
+    return `${VIP}  quorum of ${count(asked, 'prober')}: DOWN takes ${downNeeds}, UP takes ${upNeeds}`
   })
   return [...new Set(lines)]
 }
 
-/** As far in as the members of `status` are, less two: detailsOf() goes on below. */
+/** The indent of members: that of `status` less two, as detailsOf() continues below. */
 const VIP = '    '
 
 function vipRow({ address, state, share, calm, named, assumed, health }: VipExplanation): string[] {
@@ -289,7 +290,7 @@ function vipRow({ address, state, share, calm, named, assumed, health }: VipExpl
 function wireInWords({ wire }: ExplainResponse, hex: boolean): string[] {
   const { transport, udpBytes, truncated, flags, question, answer, authority, additional, edns, bytes } = wire
   const size = truncated
-    ? `UDP has no room (TC, ${count(udpBytes, 'byte')}); over TCP ${count(bytes, 'byte')}`
+    ? `truncated over UDP (TC, ${count(udpBytes, 'byte')}); ${count(bytes, 'byte')} over TCP`
     : `${count(bytes, 'byte')} over ${transport.toUpperCase()}`
   const opt =
     edns === null ? [] : [`;; OPT payload ${edns.payload}${edns.ecs === null ? '' : `, client subnet ${edns.ecs}`}`]
@@ -310,7 +311,7 @@ function wireInWords({ wire }: ExplainResponse, hex: boolean): string[] {
 const section = (name: string, lines: readonly string[]): string[] =>
   lines.length === 0 ? [] : [`;; ${name}`, ...lines]
 
-/** 16 bytes a line, each with its offset. */
+/** The bytes, 16 a line, each line with its offset. */
 const hexLines = (hex: string): string[] =>
   (hex.match(/.{1,32}/g) ?? []).map(
     (line, i) => `${(i * 16).toString(16).padStart(4, '0')}  ${(line.match(/../g) ?? []).join(' ')}`,

@@ -1,9 +1,13 @@
-/** The rest of the fleet in words, for `meridian status`: overrides, the roster of probers, the other nodes. 100 columns. */
+/**
+ * The fleet in words, for `meridian status`: overrides, the roster of probers, and the nodes. Lines have at most 100
+ * columns.
+ */
 import { ACTION_WORDS } from '../../api/override.ts'
 import type { NodeStatus, OverrideStatus, ProberStatus } from '../../health/node-health.ts'
 import { count, formatAge } from '../../units.ts'
 import { table, untilInWords, wrap } from '../output.ts'
 
+/** The overrides in force, a paragraph each. */
 export function overridesInWords(overrides: readonly OverrideStatus[]): string {
   const lines = overrides.map(({ override, members, orphaned }) => {
     const { pattern, action, who, why, untilMs } = override
@@ -13,6 +17,7 @@ export function overridesInWords(overrides: readonly OverrideStatus[]): string {
   return ['overrides', ...(lines.length === 0 ? ['  none'] : lines)].join('\n')
 }
 
+/** The roster of probers, as a table. */
 export function probersInWords(probers: readonly ProberStatus[]): string {
   const rows = probers.map(({ prober, region, live, ageMs, beat }) => [
     prober,
@@ -24,6 +29,7 @@ export function probersInWords(probers: readonly ProberStatus[]): string {
   return `probers\n${rows.length === 0 ? '  none heard' : table(rows, '  ')}`
 }
 
+/** The nodes of the fleet, as a table, this one included. */
 export function nodesInWords(nodes: readonly NodeStatus[]): string {
   const rows = nodes.map((node) => [
     node.beat.node.name,
@@ -39,8 +45,8 @@ export function nodesInWords(nodes: readonly NodeStatus[]): string {
 
 function differences({ viewDiffersMs, verdictsDifferMs }: NodeStatus): string {
   const parts = [
-    ...(viewDiffersMs > 0 ? [`view DIFFERS for ${formatAge(viewDiffersMs)}`] : []),
-    ...(verdictsDifferMs > 0 ? [`verdicts DIFFER for ${formatAge(verdictsDifferMs)}`] : []),
+    ...(viewDiffersMs > 0 ? [`OTHER view for ${formatAge(viewDiffersMs)}`] : []),
+    ...(verdictsDifferMs > 0 ? [`OTHER verdicts for ${formatAge(verdictsDifferMs)}`] : []),
   ]
   return parts.join(', ')
 }

@@ -1,6 +1,6 @@
 /**
- * A plan as a comment on a pull request: the headline and a line for each service, all else folded away. Never longer than
- * GitHub takes; what does not fit is said to be missing. The same plan is the same text.
+ * A plan as a comment on a pull request: the headline and a line for each service, with all else folded away. Called by
+ * plan.ts. Never longer than GitHub allows; a last line says what is left out. Equal plans give equal texts.
  */
 import type { NameMoves, Plan } from '../../plan/plan.ts'
 import type { NamedChange } from '../../plan/services.ts'
@@ -22,7 +22,7 @@ import {
   WEIGHING,
 } from './plan.ts'
 
-/** A comment's most characters (GitHub, GitLab has more), and what stays free for the last line. */
+/** The most characters of a comment on GitHub (GitLab allows more), and below how many stay free for the last line. */
 export const MOST_CHARACTERS = 65_536
 const RESERVED = 300
 
@@ -30,6 +30,7 @@ const MOST_RECORDS = 200
 const MOST_COUNTRIES = 25
 const MOST_LINES = 30
 
+/** A plan as Markdown. */
 export function planInMarkdown(plan: Plan): string {
   if (plan.quiet) return `**Meridian:** ${headlineOf(plan)}\n`
   const { moves, records, sites, services, zones, budgets, braked, dead } = plan
@@ -59,14 +60,14 @@ export function planInMarkdown(plan: Plan): string {
   return fit(head, sections, foot)
 }
 
-/** In place of a plan, where there is none. */
+/** The problems as Markdown, if there is no plan. */
 export function problemsInMarkdown(problems: readonly string[]): string {
   const lines = problems.map((problem) => `- ${problem.split('\n').map(escape).join('<br>')}`)
   const told = firstOf(lines, MOST_LINES).join('\n')
-  return `**Meridian:** nothing can be planned while there are errors\n\n${told.slice(0, MOST_CHARACTERS - RESERVED)}`
+  return `**Meridian:** there are errors, so there is no plan\n\n${told.slice(0, MOST_CHARACTERS - RESERVED)}`
 }
 
-/** The sections that fit, in their order, and how many do not. */
+/** Joins the sections that fit, in order, and says how many do not. */
 function fit(head: string, sections: readonly string[], foot: string): string {
   let text = head
   let left = 0
@@ -134,7 +135,7 @@ function tableOf(
 
 const rowOf = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
 
-/** What zone files say is shown, and means nothing to Markdown or HTML. */
+/** Escapes text of zone files, so that Markdown and HTML show it as it is. */
 const escape = (text: string): string =>
   text.replaceAll(/[\\`*_{}[\]<>&#|~@\p{C}]/gu, (character) => `&#${character.codePointAt(0)};`)
 

@@ -1,4 +1,7 @@
-/** A plan on a terminal: the headline, a sentence for each service, and short tables below it. */
+/**
+ * A plan as text for terminals: the headline, a sentence for each service, and short tables below it. Called by
+ * plan.ts. Long lists are cut, and say by how much; --format json has everything.
+ */
 import type { NameMoves, Plan } from '../../plan/plan.ts'
 import { type MeasuredMoves, measureInWords, type PlaceMoves } from '../../traffic/moves.ts'
 import { restInWords, table, wrap } from '../output.ts'
@@ -22,6 +25,7 @@ const MOST_COUNTRIES = 10
 const MOST_DETAILS = 20
 const MOST_MOVES = 50
 
+/** A plan as text. */
 export function planInText(plan: Plan): string {
   if (plan.quiet) return headlineOf(plan)
   const { zones, records, sites, services, moves, budgets, braked, dead } = plan

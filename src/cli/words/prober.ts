@@ -1,4 +1,7 @@
-/** What a process that only probes shows, in words. */
+/**
+ * The status of a process that only probes, in words: the process, its last load, Redis, and a row for each target.
+ * Called by ../status.ts.
+ */
 import type { ProberStatusView } from '../../api/prober-status.ts'
 import type { TargetReport } from '../../probe/thread.ts'
 import { count, formatAge } from '../../units.ts'
@@ -8,12 +11,13 @@ import { loadInWords, processInWords } from './process.ts'
 import { storeInWords } from './process.ts'
 import { checkInWords } from './services.ts'
 
+/** The status of a prober, in words. */
 export function proberInWords({ node, plan, load, store, probing, troubles, targets }: ProberStatusView): string {
   return [
     ...processInWords(node),
     ...(plan === null
       ? []
-      : [`plan ${plan.hash}  ${count(plan.zones, 'zone')}  revision ${plan.revision ?? 'unknown to git'}`]),
+      : [`plan ${plan.hash}  ${count(plan.zones, 'zone')}  revision ${plan.revision ?? 'none (not in git)'}`]),
     ...loadInWords(load),
     storeInWords(store),
     ...(probing === null ? [] : [wrap(probingInWords(probing))]),
@@ -30,7 +34,7 @@ function targetRow({ target, lastRunMs, vote, heldDownMs }: TargetReport): strin
   return [
     checkInWords(target),
     vote === undefined ? 'no vote' : vote.value === 'down' ? 'DOWN' : vote.value,
-    lastRunMs === undefined ? 'never run' : `ran ${formatAge(lastRunMs)} ago`,
+    lastRunMs === undefined ? 'not run yet' : `ran ${formatAge(lastRunMs)} ago`,
     vote === undefined ? '' : `${Math.round(vote.rttMs)} ms`,
     [vote?.reason ?? '', ...marks].filter((part) => part !== '').join(', '),
   ]

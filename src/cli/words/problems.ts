@@ -1,6 +1,7 @@
 /**
- * Problems as `check` writes them: for people with the line at fault and its fault underlined, for GitHub as workflow
- * commands (annotations in a pull request). What is said is problem.ts's; this adds where it can be seen.
+ * Problems as `check` prints them: for people, with the line underlined at the fault; for GitHub, as workflow commands,
+ * which become annotations of a pull request. Called by ../check.ts. Messages and hints come with the Problem; this adds
+ * the excerpt.
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
@@ -8,25 +9,30 @@ import { findWorkTree } from '../../git.ts'
 import { inLine, type Problem, type Severity } from '../../problem.ts'
 import { Source } from '../../yaml/source.ts'
 
-/** Columns of the line at fault that are shown; a longer one is cut to a window around the fault. */
+/** The most columns of an excerpt; a longer line is cut to a window around the fault. */
 const WINDOW = 100
-/** UTF-16 units on either side of a fault that are looked at: a line may be the whole file, with thousands of faults. */
+/**
+ * How many UTF-16 units on either side of a fault are examined: a line may be a whole file, with thousands of faults.
+ */
 const NEAR = 4 * WINDOW
 const TAB = 4
 
-/** Turns problems into text: place, code, message; the line with its fault underlined; the hint. Keeps the last file. */
+/**
+ * Formats problems as text: place, code, message; the line with its fault underlined; the hint. Keeps the last file
+ * read.
+ */
 export class ProblemWriter {
   readonly #colours: boolean
   readonly #secret: ReadonlySet<string>
   #source: Source | undefined
 
-  /** `secret`: files whose lines are never shown, for they hold tokens and passwords. */
+  /** `secret`: files whose lines are never shown, because they may hold tokens and passwords. */
   constructor(colours: boolean, secret: ReadonlySet<string> = new Set()) {
     this.#colours = colours
     this.#secret = secret
   }
 
-  /** Safe to write to a terminal as it is. */
+  /** A problem as text that is safe to write to a terminal. */
   format(problem: Problem): string {
     const { code, severity, file, line, column, message, hint } = problem
     const colour = COLOURS[severity]
@@ -52,7 +58,7 @@ export class ProblemWriter {
       try {
         this.#source = new Source(file, readFileSync(file, 'utf8'))
       } catch {
-        return undefined // gone since it was loaded, or never a file: an argument
+        return undefined // deleted since it was loaded, or not a file but a flag
       }
     }
     const text = this.#source.line(line)
@@ -68,12 +74,13 @@ const BOLD = 1
 const FAINT = 2
 const COLOURS: Readonly<Record<Severity, number>> = { error: 31, warning: 33, notice: 36 }
 
+/** A line of a file, and where its fault is. */
 export interface Excerpt {
-  /** The line, or a window of it: printable, tabs as blanks. */
+  /** The line, or a window of it: printable, with tabs as spaces. */
   readonly text: string
-  /** Blanks as wide as what stands before the fault. */
+  /** Spaces as wide as the text before the fault. */
   readonly indent: string
-  /** As many carets as the fault is wide, one at least. */
+  /** As many carets as the fault is wide, at least one. */
   readonly marked: string
 }
 
@@ -83,7 +90,10 @@ interface Cell {
   readonly columns: number
 }
 
-/** `column` (1-based) and `width` in UTF-16 units, as a Problem has them; width undefined = one character. */
+/**
+ * Underlines a fault. `column` (1-based) and `width` are in UTF-16 units, as in a Problem; width undefined = one
+ * character.
+ */
 export function underline(line: string, column: number, width?: number): Excerpt {
   const cells: Cell[] = []
   let columns = 0
@@ -108,7 +118,7 @@ export function underline(line: string, column: number, width?: number): Excerpt
   return { text: text.trimEnd(), indent: ' '.repeat(before), marked: '^'.repeat(marked) }
 }
 
-/** Cells to show: all that fit, else from a third of the window before the fault. */
+/** Which cells to show: all if they fit, else a window that begins a third of its width before the fault. */
 function window(cells: readonly Cell[], from: number): { readonly start: number; readonly end: number } {
   if (widthOf(cells) <= WINDOW) return { start: 0, end: cells.length }
   const fits = (start: number, end: number): boolean => widthOf(cells.slice(start, end)) < WINDOW
@@ -116,7 +126,7 @@ function window(cells: readonly Cell[], from: number): { readonly start: number;
   while (start > 0 && widthOf(cells.slice(start - 1, from)) <= WINDOW / 3) start--
   let end = start
   while (end < cells.length && fits(start, end + 1)) end++
-  // near the line's end there is room on the left
+  // near the end of the line, fill the window on the left
   while (start > 0 && end === cells.length && fits(start - 1, end)) start--
   return { start, end }
 }
@@ -133,25 +143,26 @@ function cellOf(character: string, at: number): Cell {
   return { shown, columns: /^\p{M}$/u.test(shown) ? 0 : WIDE.test(shown) ? 2 : 1 }
 }
 
-/** East Asian Wide and Fullwidth (UAX #11) by blocks, and what is shown as a picture. */
+/** Characters that take two columns: East Asian Wide and Fullwidth (UAX #11) by blocks, and emoji. */
 const WIDE =
   /^[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uA960-\uA97C\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF01-\uFF60\uFFE0-\uFFE6\u{16FE0}-\u{18DFF}\u{1B000}-\u{1B2FF}\u{20000}-\u{3FFFD}\p{Emoji_Presentation}]$/u
 
 /**
- * GitHub's workflow commands, one a problem. Paths are relative to the top of the work tree, as annotations want them.
- * https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+ * Formats problems as GitHub's workflow commands, one each. Annotations need paths relative to the top of the work
+ * tree. https://docs.github.com/actions/reference/workflow-commands-for-github-actions
  */
 export class GithubWriter {
   readonly #top: string
 
-  /** `folder`: somewhere in the work tree. */
+  /** `folder`: any folder of the work tree. */
   constructor(folder: string) {
     this.#top = findWorkTree(folder)?.top ?? process.cwd()
   }
 
+  /** A problem as one workflow command. */
   format({ code, severity, file, line, column, width, message, hint }: Problem): string {
     const properties = {
-      // what a setting's variable or flag says is in no file
+      // a setting may come from a variable or a flag, not from a file
       ...(existsSync(file) && { file: pathWithin(this.#top, file) }),
       ...(line > 0 && { line, col: column, endColumn: column + (width ?? 1) }),
       title: code,
@@ -161,12 +172,14 @@ export class GithubWriter {
   }
 }
 
+/** Escapes the message of a workflow command. */
 export const escapeData = (text: string): string =>
   text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
 
+/** Escapes a property of a workflow command. */
 export const escapeProperty = (text: string): string => escapeData(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
 
-/** Links above the file are resolved, as git's top is; a path elsewhere stays whole. */
+/** The path relative to the top, with links above the file resolved as git does; a path outside stays absolute. */
 function pathWithin(top: string, file: string): string {
   let real = resolve(file)
   try {

@@ -1,9 +1,12 @@
-/** A process in words, for `meridian status`: what it is, how its last load went, whether it reaches the Store. */
+/**
+ * The first lines of `meridian status`, for nodes and probers: the process, its warnings, its last load, and Redis.
+ */
 import type { LoadStatus, ProcessStatus, StoreStatus } from '../../api/status.ts'
 import { formatProblem } from '../../problem.ts'
 import { formatAge } from '../../units.ts'
 import { wrap } from '../output.ts'
 
+/** The process in words: name, readiness, uptime, version; then warnings and the last bug. */
 export function processInWords(node: ProcessStatus): string[] {
   const { name, ready, reasons, warnings, upSeconds, pid, version, region, fault } = node
   const state = ready ? 'ready' : `NOT READY: ${reasons.join('; ')}`
@@ -14,10 +17,11 @@ export function processInWords(node: ProcessStatus): string[] {
   ]
 }
 
+/** The last load in words, with its problems. */
 export function loadInWords(load: LoadStatus | null): string[] {
   if (load === null) return []
   const why = load.failure === null ? 'was REFUSED' : `FAILED: ${load.failure}`
-  const what = load.ok ? 'took' : `${why}; what was loaded before goes on`
+  const what = load.ok ? 'succeeded' : `${why}; what was loaded before stays in use`
   const of = load.revision === null ? '' : ` of ${load.revision}`
   return [
     wrap(`the last load${of}, ${formatAge(1000 * load.agoSeconds)} ago (${load.why}), ${what}`),
@@ -29,7 +33,8 @@ export function loadInWords(load: LoadStatus | null): string[] {
   ]
 }
 
+/** The Store in words. */
 export function storeInWords({ kind, trouble }: StoreStatus): string {
-  if (trouble !== null) return wrap(`TROUBLE: ${trouble}; what was heard last stands`)
-  return kind === 'memory' ? 'no Redis: health is what this process probes itself' : 'Redis is reached'
+  if (trouble !== null) return wrap(`TROUBLE: ${trouble}; the last known health stays in use`)
+  return kind === 'memory' ? 'no Redis: health comes from the checks of this process only' : 'Redis is connected'
 }

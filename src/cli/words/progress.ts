@@ -1,19 +1,22 @@
-/** A bar for those who wait at a terminal while a large folder of zones is parsed; erased when that is done. */
+/** A progress bar on a terminal while `check` parses a large folder of zones; erased when that is done. */
 import type { Progress } from '../../load/load.ts'
 import { grouped } from '../../units.ts'
 import type { Terminal } from '../output.ts'
 
 const EVERY_MS = 100
 const BAR = 20
-/** Back to the line's begin, and what stands there is gone (ECMA-48 EL). */
+/** Returns to the beginning of the line and erases it (ECMA-48 EL). */
 const ERASE = '\r\u001B[K'
 
+/** A progress bar. */
 export interface ProgressBar {
+  /** Draws the progress, a few times a second at most. */
   readonly show: (progress: Progress) => void
+  /** Erases the bar. */
   readonly erase: () => void
 }
 
-/** `nowMs`: a monotonic clock. The first update is drawn when a moment has passed: what is quick needs no bar. */
+/** Makes a bar. `nowMs`: a monotonic clock, in ms. Nothing is drawn in the first moment: quick work needs no bar. */
 export function makeProgressBar(terminal: Terminal, nowMs: () => number = () => performance.now()): ProgressBar {
   let drawnMs = nowMs()
   let isDrawn = false

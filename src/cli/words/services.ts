@@ -1,4 +1,7 @@
-/** Services and their members in words, for `meridian status`: what a member is, why, and who says so. 100 columns. */
+/**
+ * Services and their members in words, for `meridian status` and `explain`: the state of each member, the reason, and
+ * the votes of the probers. Lines have at most 100 columns.
+ */
 import type { ServiceStatus } from '../../api/status.ts'
 import type { MemberStatus, ServiceHealth, VoteStatus } from '../../health/node-health.ts'
 import type { Target } from '../../health/target.ts'
@@ -7,6 +10,7 @@ import { clip, table, untilInWords, wrap } from '../output.ts'
 
 type Member = ServiceStatus['members'][number]
 
+/** A service with its members, in words. */
 export function serviceInWords(service: ServiceStatus): string {
   const { members } = service
   const heads = table(members.map(headOf), '  ').split('\n')
@@ -16,13 +20,13 @@ export function serviceInWords(service: ServiceStatus): string {
 
 const titleOf = (service: ServiceStatus): string => [`service ${service.service}`, ...leftInWords(service)].join('  ')
 
-/** What is left of a service, and what is wrong with it. */
+/** How much capacity of a service is left, and what is wrong with it, in words. */
 export function leftInWords({ leftPercent, keepPercent, braked, lastResort }: ServiceHealth): string[] {
   const keep = keepPercent === 0 ? 'no brake' : `keep ${formatWholePercent(keepPercent)}`
   return [
     `${formatWholePercent(leftPercent)} of its capacity left (${keep})`,
-    ...(lastResort ? ['LAST RESORT: nobody is usable'] : []),
-    ...(braked.length > 0 ? [`BRAKE: ${braked.length} DOWN wait`] : []),
+    ...(lastResort ? ['LAST RESORT: no member is usable'] : []),
+    ...(braked.length > 0 ? [`BRAKE: ${braked.length} voted DOWN, but kept in answers`] : []),
   ]
 }
 
@@ -31,8 +35,10 @@ function headOf(member: Member): string[] {
   return [site, address, stateInWords(state), `for ${formatAge(ageMs)}`, marksOf(member).join(' ')]
 }
 
+/** The state of a member: `up`, any other in capitals. */
 export const stateInWords = (state: string): string => (state === 'up' ? 'up' : state.toUpperCase())
 
+/** The marks of a member: held, BRAKED, calm, its share. */
 export const marksOf = ({
   held,
   braked,
@@ -45,15 +51,15 @@ export const marksOf = ({
   ...(share < 1000 ? [`share ${formatShare(share)}`] : []),
 ]
 
-/** Why a member is what it is, and who says so; in from the edge as below its head. */
+/** The reason of a member's state, and the votes, as indented lines. */
 export function detailsOf(member: Member): string[] {
   const { verdict, state, why, shareWhy, override, targets } = member
   const lines: string[] = []
-  // an override hides the verdict, and so does a drain of the files
+  // an override or a drain in the files hides the verdict
   const seen = verdict === undefined || verdict === state ? '' : `verdict ${verdict}: `
   lines.push(wrap(`${seen}${why}`, INDENT))
   if (shareWhy !== '') lines.push(wrap(`share: ${shareWhy}`, INDENT))
-  // who and why are in `why`
+  // `why` names the person and the reason
   if (override !== undefined) lines.push(`${INDENT}override of ${override.pattern}, ${untilInWords(override.untilMs)}`)
   for (const { target, votes } of targets) {
     if (targets.length > 1) lines.push(`${INDENT}${checkInWords(target)}`)
@@ -76,15 +82,15 @@ function voteRow({ prober, region, value, moving, reason, rttMs, share, ageMs }:
   ]
 }
 
-/** A prober's words may be long; --json has them whole. */
+/** The most characters of a prober's reason; --json has all of it. */
 const LONGEST_REASON = 44
 
-/** `https 192.0.2.1:443 /healthz` */
+/** A check in words: `https 192.0.2.1:443 /healthz`. */
 export function checkInWords({ check, address, port }: Pick<Target, 'check' | 'address' | 'port'>): string {
   return `${check.type} ${formatEndpoint({ address, port })}${'path' in check ? ` ${check.path}` : ''}`
 }
 
-/** How many members are in which trouble: `2 down, 1 held`; empty when all is well. */
+/** Numbers of members in trouble: `2 down, 1 held`; empty if there are none. */
 export function membersInTrouble(members: readonly Pick<MemberStatus, 'state' | 'held' | 'braked'>[]): string {
   const states = [...Map.groupBy(members, ({ state }) => state)]
     .filter(([state]) => state !== 'up')

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type HttpServer, listenTcp } from '../../src/api/listen.ts'
-import { connectionLimits } from '../../src/api/places.ts'
+import { connectionLimits } from '../../src/api/connection-limiter.ts'
 
 const ADDRESS = '127.0.61.2'
 const PORT = 8061
@@ -100,7 +100,7 @@ test('while all others are being answered, the reserved places answer /ready and
     ),
   )
   await expect.poll(() => answering, PATIENT).toBe(LIMITS.connections)
-  expect(await ask('/metrics')).toContain('all places are taken')
+  expect(await ask('/metrics')).toContain('too many connections')
   for (let i = 0; i < 59; i++) expect(await ask('/ready')).toBe('ready')
   await Promise.all(Array.from({ length: 9 }, () => hold('GET /ready HTTP/1.1\r\n', '127.0.0.1')))
   expect(await ask('/ready')).toBe('ready')

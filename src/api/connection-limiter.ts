@@ -1,30 +1,31 @@
 /**
- * Who may be connected over HTTP: so many in all, so many of one client. A connection beyond them takes the place of the one that
- * has waited longest, of the same client if that one has its share: so half requests, silent connections and answers that
- * nobody reads keep nobody out. A few places are kept for /live and /ready alone, for when every other connection is
- * being answered: an orchestrator must never take out a node because of who else asks it.
+ * Limits the HTTP connections: so many in all, and so many of one client. A connection beyond a limit replaces the one
+ * that has waited longest, of the same client if the client is over its share. So half requests, silent connections and
+ * unread responses keep nobody out. A few reserved places answer only /live and /ready while every other connection is
+ * busy: an orchestrator must never take a node out because of its other callers. Used by listen.ts.
  *
- *   connection ─ a share or a place is free ───▶ waits ─ request ─▶ answered ─▶ waits …
- *              ─ none: the longest waiting goes ─▶ waits
- *              ─ nobody waits ─▶ reserved (/live and /ready) ─ none free ─▶ closed
+ *   connection ─ below both limits ───────────────▶ waits ─ request ─▶ answered ─▶ waits …
+ *              ─ else: the longest waiting is closed ─▶ waits
+ *              ─ none waits ─▶ reserved (/live and /ready) ─ none free ─▶ closed
  *
- * A connection has one request at a time: whoever sends the next before the answer (pipelining, RFC 9112 §9.3.2, which no client
- * needs) is closed, or one connection could ask for thousands of answers at once.
+ * A connection has one request at a time. One that sends the next request before the response (pipelining, RFC 9112
+ * §9.3.2, which no client needs) is closed; else it could ask for thousands of responses at once.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { clientKey, parsePeer } from '../dns/address.ts'
 
+/** The limits of one server. */
 export interface ConnectionLimits {
-  /** Connections in all, beyond those reserved. */
+  /** Connections in all, without the reserved ones. */
   readonly connections: number
-  /** Of one IPv4 address, or one IPv6 /64; all of a unix socket's are one client. */
+  /** Connections of one client: an IPv4 address, an IPv6 /64; on a unix socket all callers are one client. */
   readonly perClient: number
-  /** For /live and /ready. */
+  /** Further connections, for /live and /ready only. */
   readonly reserved: number
-  /** A client that has not read its answer after so long waits, and may have to go. */
+  /** A client that has not read its response after this time counts as waiting, and may be closed. */
   readonly readMs: number
-  /** Bytes of answers that may wait to be read, in all connections together. */
+  /** Bytes of responses that may wait to be read, in all connections together. */
   readonly unreadBytes: number
 }
 
@@ -34,7 +35,10 @@ const READ_MS = 2_000
 /** /metrics of a large fleet has 2 MB. */
 const UNREAD_BYTES = 32 << 20
 
-/** Of a process that may have so many files open (0 = nobody knows): an eighth of them, a quarter of that for one client. */
+/**
+ * The limits of a process that may open so many files (0 = unknown): an eighth of them, and a quarter of that for one
+ * client.
+ */
 export function connectionLimits(files: number): ConnectionLimits {
   const connections = files === 0 ? MOST_PLACES : Math.max(RESERVED, Math.min(MOST_PLACES, files >> 3))
   return { connections, perClient: connections >> 2, reserved: RESERVED, readMs: READ_MS, unreadBytes: UNREAD_BYTES }
@@ -43,13 +47,13 @@ export function connectionLimits(files: number): ConnectionLimits {
 interface Connection {
   readonly client: string
   readonly isReserved: boolean
-  /** The answer that is being made or sent. */
+  /** The response that is being made or sent; undefined: the connection waits for a request. */
   response: ServerResponse | undefined
-  /** When it connected, last asked, or last had its whole answer. */
+  /** When it connected, sent its last request, or got its last response whole. */
   movedMs: number
 }
 
-/** What is asked of the reserved places. */
+/** The routes of reserved connections. */
 const PROBES = ['/live', '/ready']
 
 /** Admits and evicts the connections of one server. */
@@ -63,7 +67,10 @@ export class ConnectionLimiter {
     server.on('connection', (socket) => this.#admit(socket))
   }
 
-  /** To be called with each request. False: its connection may ask for /live and /ready only, or is closed. */
+  /**
+   * Call with each request. Returns false if it must not be answered: its connection is reserved for other routes, or
+   * closed.
+   */
   admits(request: IncomingMessage, response: ServerResponse): boolean {
     const { socket } = request
     const connection = this.#connections.get(socket)
@@ -77,7 +84,9 @@ export class ConnectionLimiter {
     return !connection.isReserved || PROBES.includes((request.url ?? '').split('?', 1)[0]!)
   }
 
-  /** To be called with each answer that is on its way: when too much waits to be read, what has waited longest goes. */
+  /**
+   * Call with each response on its way: if too many bytes wait to be read, closes the connections that waited longest.
+   */
   dropUnread(): void {
     let bytes = 0
     for (const socket of [...this.#connections.keys()].toReversed()) {
@@ -104,7 +113,7 @@ export class ConnectionLimiter {
     socket.once('close', () => this.#connections.delete(socket))
   }
 
-  /** Whether one more of these has room, now that the longest waiting one had to go if there were too many. */
+  /** Whether one more of these may connect; closes the one that waited longest if there are too many. */
   #makeRoom(counts: (connection: Connection) => boolean, most: number): boolean {
     const these = [...this.#connections].filter(([, connection]) => counts(connection))
     if (these.length < most) return true
@@ -119,10 +128,11 @@ export class ConnectionLimiter {
     socket.destroy()
   }
 
-  /** For a request, or for a client that does not read what was answered. */
+  /** Whether it waits for a request, or for a client that does not read its response. */
   #isWaiting({ response, movedMs }: Connection): boolean {
     return response === undefined || (response.writableEnded && performance.now() - movedMs > this.#limits.readMs)
   }
 }
 
+/** The client of a connection: an IPv4 address, or an IPv6 /64. */
 const clientOf = (socket: Socket): string => clientKey(parsePeer(socket.remoteAddress) ?? new Uint8Array(0))
