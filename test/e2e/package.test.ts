@@ -36,7 +36,7 @@ test('built, it checks and serves as the source does', async () => {
   const redis = await RedisServer.start()
   try {
     const program = [...NODE_ARGUMENTS, SPEAK, join(root, 'dist/store/redis/store.js'), redis.url()]
-    expect(execFileSync(process.execPath, program, { encoding: 'utf8', timeout: 20_000 })).toBe('heard\n')
+    expect(execFileSync(process.execPath, program, { encoding: 'utf8', timeout: 60_000 })).toBe('heard\n')
   } finally {
     await redis.stop()
   }

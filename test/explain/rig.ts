@@ -295,7 +295,7 @@ interface Client {
   close(): void
 }
 
-const PATIENCE_MS = 5_000
+const PATIENCE_MS = 60_000
 
 const idOf = (message: Uint8Array): number => (message[0]! << 8) | message[1]!
 

@@ -13,7 +13,7 @@ import type { Fuzzed } from './fuzz.ts'
 import { type Packet, makePackets, makeRandom } from './packets.ts'
 
 const BATCH = 32
-const PATIENCE_MS = 2000
+const PATIENCE_MS = 60_000
 const q = makeQuery()
 
 export async function fuzzUdp(

@@ -64,7 +64,7 @@ beforeAll(() => {
     unexpected,
   )!
   map = compileMap(mapDefinition(model, new Map(SITES.map((one) => [one.name, one]))), places, allocateShared)
-}, 60_000)
+})
 
 /** Seeded: a failure can be had again. */
 let seed = 42
@@ -274,7 +274,7 @@ describe('a change: a site more, other weights, a spread', () => {
     }
     const space = spaceFlows({ places, map: before.map }, { places, map: after.map })
     expectSampled({ ...space, measures: space.measures.slice(0, 1) }, samples)
-  }, 60_000)
+  })
 
   test('and those of IPv6 networks that are counted', () => {
     const file = readFileSync(FILES[1]!.path)
@@ -285,5 +285,5 @@ describe('a change: a site more, other weights, a spread', () => {
       return [withHost(network, () => random(256))]
     })
     expectSampled(clientFlows({ places, map: before.map }, { places, map: after.map }, counts), samples)
-  }, 60_000)
+  })
 })

@@ -172,7 +172,7 @@ function meant(asked: Expected): object {
 const sorted = (lines: string[], asked: Expected): string[] => (asked.ordered === true ? lines : lines.toSorted())
 
 /** How long a reply over a socket may take before a test calls it none. */
-const PATIENCE_MS = 5000
+const PATIENCE_MS = 60_000
 
 /**
  * respond() itself, its query in a slot between other bytes and its reply between guards that must stay untouched. The

@@ -101,7 +101,7 @@ export class RedisServer {
   cli(...args: string[]): string {
     const text = execFileSync('redis-cli', ['-h', this.host, '-p', String(this.port), ...args], {
       encoding: 'utf8',
-      timeout: 50_000,
+      timeout: 60_000,
     })
     return text.trimEnd()
   }

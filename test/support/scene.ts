@@ -306,11 +306,10 @@ export class Asking {
     }, everyMs)
   }
 
-  /** Ends it; returns how many queries never got an answer (each had a second). */
+  /** Ends it; returns how many queries never got an answer. */
   async stop(): Promise<number> {
     clearInterval(this.#timer)
-    const deadline = performance.now() + 1_000
-    while (this.#waiting.size > 0 && performance.now() < deadline) await new Promise((done) => setTimeout(done, 20))
+    await until('all answers', () => this.#waiting.size === 0, 10_000).catch(() => {})
     this.#socket.close()
     return this.#waiting.size
   }

@@ -120,7 +120,7 @@ test('a process that writes whole generations, a reader that never sees a mixtur
   await Promise.all([readings(), builds()])
   expect(Math.max(...seen)).toBeGreaterThan(0)
   expect(written).toBeGreaterThanOrEqual(Math.max(...seen))
-}, 60_000)
+})
 
 describe('what is read', () => {
   test('is read again while it changes meanwhile, ten times at the most', async () => {

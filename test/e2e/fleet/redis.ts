@@ -80,6 +80,6 @@ export class Redis {
   command(...words: readonly string[]): string {
     const { via, address } = this.#settings
     const [command, ...args] = [...via, 'redis-cli', '-h', address, '-p', String(REDIS_PORT), ...words]
-    return execFileSync(command!, args, { encoding: 'utf8', timeout: 5_000 }).trim()
+    return execFileSync(command!, args, { encoding: 'utf8', timeout: 60_000 }).trim()
   }
 }

@@ -29,7 +29,7 @@ function ping(rights: string, rounds: readonly (readonly (readonly [string, numb
   const script = [...NETWORK, rights, 'exec "$@"'].join(' && ')
   const entry = resolve(import.meta.dirname, 'ping.ts')
   const command = ['sh', '-c', script, 'sh', process.execPath, entry, JSON.stringify(rounds)]
-  const { stdout, stderr } = spawnSync('unshare', [...NAMESPACE, ...command], { encoding: 'utf8', timeout: 30_000 })
+  const { stdout, stderr } = spawnSync('unshare', [...NAMESPACE, ...command], { encoding: 'utf8', timeout: 60_000 })
   expect(stderr).toBe('')
   const pinged: Pinged = JSON.parse(stdout)
   return pinged

@@ -68,7 +68,7 @@ test('after quiescence every picture is what is said', async () => {
     }),
     { numRuns: 20 },
   )
-}, 60_000)
+})
 
 async function play(
   steps: readonly Step[],
