@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import { systemTests } from './projects.ts'
+import { ALSO, systemTests } from './projects.ts'
 
 const refused = 'a unit test starts nothing'
 
@@ -30,6 +30,7 @@ test('who has timers has a clock of its own', () => {
     .map((file) => `test/${file}`)
     .filter((file) => file.endsWith('.test.ts') && !system.has(file))
   expect(unit.length).toBeGreaterThan(60)
+  expect(ALSO.filter((file) => !system.has(file))).toEqual([]) // it has another name by now
   const waiting = unit.filter((file) => {
     const text = readFileSync(join(root, file), 'utf8')
     return /\bset(?:Timeout|Interval)\(|\.poll\(|waitFor\(/.test(text) && !text.includes('vi.useFakeTimers(')

@@ -11,7 +11,7 @@ const STARTS =
   /^(?:node:(?:child_process|cluster|dgram|http|http2|https|net|timers\/promises|tls|worker_threads)|src\/(?:api\/listen|main)\.ts)$/
 
 /** What imports don't tell. */
-const ALSO = [
+export const ALSO = [
   'test/attack/smoke.test.ts', // imports each attack by its name
   'test/load/lint.test.ts', // loads zones whose serial is git's
   // seconds of computing
