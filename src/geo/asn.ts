@@ -1,6 +1,6 @@
 /**
- * Autonomous systems: whose network an address is in, for rules with `asns`. Tries of their own beside the places', whose
- * leaves are indexes into the numbers that the databases have; a map keeps of them only those that its rules name.
+ * AS numbers of networks, for rules with `asns`. They have tries of their own beside those of places; the leaves are
+ * indexes into a list of AS numbers. A client map keeps only the numbers that its rules name.
  */
 import type { Report } from '../problem.ts'
 import type { BinaryTrie } from './binary.ts'
@@ -11,8 +11,9 @@ import { allocateShared, free } from './memory.ts'
 import { hasRoom } from './room.ts'
 import { buildsKey, cachedTries, cacheTries, LEAF_FOLDED, LEAF_UNKNOWN, readTries, type RecordTable } from './tree.ts'
 
+/** AS numbers by network. */
 export interface Asns {
-  /** Builds of the databases: what is compiled from equal ones is equal. */
+  /** Builds of the databases: equal ids mean equal content. */
   readonly id: string
   readonly v4: BinaryTrie
   readonly v6: BinaryTrie
@@ -20,12 +21,16 @@ export interface Asns {
   readonly numbers: Uint32Array
 }
 
-/** Counted up whenever equal databases come to other numbers. */
+/** One more whenever other numbers are made of the same databases: old cache files are then ignored. */
 const FORMAT = 'asns-1'
 
+/** The id of the AS numbers of these databases, and their key in the cache. */
 export const asnsKey = (databases: readonly Database[]): string => buildsKey(FORMAT, databases)
 
-/** From the cache where it has them, else decoded and put there: then their bytes are gone. undefined as readTries(). */
+/**
+ * The AS numbers of databases, from the cache, or decoded and written to it; decoding frees the databases' bytes.
+ * undefined when one is corrupt or unsuitable, or memory is short, which is reported.
+ */
 export function loadAsns(databases: readonly Database[], cache: Cache, report: Report): Asns | undefined {
   const id = asnsKey(databases)
   const cached = cachedAsns(id, cache)
@@ -39,14 +44,14 @@ export function loadAsns(databases: readonly Database[], cache: Cache, report: R
   return { id, ...tries, numbers: new Uint32Array(ints.buffer, 0, ints.length) }
 }
 
-/** Of databases that may be gone from the disk: what the cache has of them. Not of another version's numbers. */
+/** AS numbers from the cache alone, for databases that may be gone from the disk; undefined if they are not cached. */
 export function cachedAsns(id: string, cache: Cache): Asns | undefined {
   if (!id.startsWith(`${FORMAT} | `)) return undefined
   const { tries, rest: [ints] = [] } = cachedTries(cache, id) ?? {}
   return tries && ints && { id, ...tries, numbers: new Uint32Array(ints.buffer, 0, ints.length) }
 }
 
-/** MaxMind's and ip-location-db's schemas agree in this key (GeoLite2-ASN, GeoIP2-ISP, DB-IP ASN, iptoasn). */
+/** The key of the AS number in all known schemas: GeoLite2-ASN, GeoIP2-ISP, DB-IP ASN, iptoasn. */
 const NUMBER = Buffer.from('autonomous_system_number')
 
 class AsnTable implements RecordTable {
@@ -54,7 +59,7 @@ class AsnTable implements RecordTable {
   readonly lacks = 'no numbers of autonomous systems'
   readonly hint = 'take an ASN database: GeoLite2-ASN, or one of DB-IP or ip-location-db'
   readonly #interner = new Interner()
-  /** A number, and what keeps LEAF_UNKNOWN and LEAF_FOLDED apart. */
+  /** An AS number, and an int that distinguishes LEAF_UNKNOWN and LEAF_FOLDED. */
   readonly #record = new Int32Array(2)
 
   constructor() {
@@ -73,7 +78,7 @@ class AsnTable implements RecordTable {
     return this.#interner.add(this.#record, 2)
   }
 
-  /** By leaf, in shared memory. */
+  /** AS numbers by leaf, in shared memory. */
   numbers(): Int32Array<SharedArrayBuffer> {
     const { ints, count } = this.#interner
     const numbers = new Int32Array(allocateShared(4 * count), 0, count)

@@ -1,32 +1,34 @@
 /**
- * A trie while it is compiled: plain binary, siblings that are equal leaves merged. Made from a database (place.ts) or
- * from prefixes, overlaid by merge(), laid out for lookups by layOut().
+ * A prefix trie while it is compiled: a binary trie in which equal sibling leaves are merged. It is made from a
+ * database (place.ts, asn.ts) or from prefixes, overlaid by merge(), and turned into the form for lookups (trie.ts) by
+ * layOut().
  *
  *   nodes[2n], nodes[2n + 1]   entries of node n for bit 0 and bit 1
  *   entry ≥ 0                  number of a node
  *   entry < 0                  a leaf: ~value
  *
- * Nodes stand in post-order: a node's subtree is the nodes right before it, so a pass over it is one forward loop.
+ * Nodes are in post-order: the subtree of a node is the nodes right before it, so a pass over it is one forward loop.
  */
 import { type Allocate, doubled, shareInts } from './memory.ts'
 import { concat, orderOf, type PackedPrefixes, putWords } from './prefixes.ts'
 import type { Trie } from './trie.ts'
 
+/** A compiled binary trie; see above for its form. */
 export interface BinaryTrie {
   readonly nodes: Int32Array
-  /** The entry that stands for all addresses. */
+  /** The entry of the empty prefix, which contains all addresses. */
   readonly root: number
 }
 
 /** A trie of one leaf. */
 export const leafTrie = (value: number): BinaryTrie => ({ nodes: new Int32Array(0), root: ~value })
 
-/** Grows a trie: join() in post-order, then done(). */
+/** Builds a trie: call join() in post-order, then done(). */
 export class TrieBuilder {
   #nodes: Int32Array
   #count = 0
 
-  /** `room`: nodes expected; more are welcome. */
+  /** `room`: the expected number of nodes; the builder grows beyond it. */
   constructor(room = 1024) {
     this.#nodes = new Int32Array(2 * Math.max(1, room))
   }
@@ -46,6 +48,7 @@ export class TrieBuilder {
   }
 }
 
+/** A prefix and its value. */
 export interface PrefixValue {
   /** Network order, zero behind `bits`. */
   readonly bytes: Uint8Array
@@ -53,7 +56,10 @@ export interface PrefixValue {
   readonly value: number
 }
 
-/** Longest prefix wins; of equal ones the first; `none` where there is none. All of one family. */
+/**
+ * The trie of prefixes of one family: an address has the value of the longest prefix that contains it, of equal
+ * prefixes that of the first; `none` if there is none.
+ */
 export function trieOf(prefixes: readonly PrefixValue[], none: number): BinaryTrie {
   const runs = prefixes.map(({ bytes, bits, value }) => {
     const words = new Uint32Array(bytes.length / 4)
@@ -63,12 +69,12 @@ export function trieOf(prefixes: readonly PrefixValue[], none: number): BinaryTr
   return trieOfRuns(runs, none)
 }
 
-/** Prefixes that have one value. */
+/** Prefixes that share a value. */
 export interface PrefixRun extends PackedPrefixes {
   readonly value: number
 }
 
-/** The same of many prefixes at a time. */
+/** As trieOf(), for runs of many prefixes with one value. */
 export function trieOfRuns(runs: readonly PrefixRun[], none: number): BinaryTrie {
   const all = concat(runs)
   const { words, bits } = all
@@ -79,7 +85,7 @@ export function trieOfRuns(runs: readonly PrefixRun[], none: number): BinaryTrie
   const order = orderOf(all)
   const bitOf = (i: number, bit: number): number => (words[order[i]! * width + (bit >>> 5)]! >>> (31 - (bit & 31))) & 1
   const builder = new TrieBuilder()
-  // all of order[from … to) share their first `depth` bits; those that end here stand in front
+  // all of order[from … to) share their first `depth` bits; prefixes of this length come first
   const build = (from: number, to: number, depth: number, inherited: number): number => {
     let first = from
     while (first < to && bits[order[first]!] === depth) first++
@@ -108,7 +114,7 @@ export function merge(a: BinaryTrie, b: BinaryTrie, combine: (a: number, b: numb
   return builder.done(visit(a.root, b.root))
 }
 
-/** Appends the subtree of node `root` with each value combined with y; `moved` is room for the new entries by old node. */
+/** Appends the subtree of node `root`, each value combined with y. `moved`: scratch, the new entry of each old node. */
 function relabel(
   trie: BinaryTrie,
   root: number,
@@ -144,8 +150,8 @@ const NODE_BITS = 4
 const NODE_ENTRIES = 1 << NODE_BITS
 
 /**
- * The form that lookups walk (see Trie): `valueOf` turns a leaf's value into the one to be found, below 2^23. Parents stand
- * behind their children, so both passes go backwards from the root.
+ * Turns a trie into the form for lookups (see Trie). `valueOf`: maps the value of a leaf to the value that lookups
+ * give, below 2^23. Parents come after their children, so both passes go backwards from the root.
  */
 export function layOut({ nodes, root }: BinaryTrie, allocate: Allocate, valueOf: (value: number) => number): Trie {
   const depths = new Uint8Array(nodes.length / 2)
@@ -182,7 +188,7 @@ export function layOut({ nodes, root }: BinaryTrie, allocate: Allocate, valueOf:
 
 const opensNode = (depth: number): boolean => depth >= TABLE_BITS && depth % NODE_BITS === 0
 
-/** Reads the binary form: value × 256 + depth of the address, as walk() returns it. */
+/** Looks an address up in the binary form. Returns value × 256 + depth, as walk() does. */
 export function descend(trie: BinaryTrie, bytes: Uint8Array, at = 0): number {
   let entry = trie.root
   let depth = 0

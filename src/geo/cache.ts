@@ -1,8 +1,8 @@
 /**
- * Compiled arrays kept on disk over a restart. A cache may lose anything: a file that is foreign, cut short or damaged is
- * as good as none, and one that can't be written costs the next start some seconds.
+ * The disk cache of compiled arrays, for restarts. It may lose anything: a file that is foreign, cut off or damaged
+ * counts as missing, and one that cannot be written costs the next start some seconds.
  *
- *   magic (8 bytes) · CRC-32 of all that follows · bytes of the header · header: key, length of each array in ints · the arrays
+ *   magic (8 bytes) · CRC-32 of the rest · size of the header · header: key, length of each array in ints · the arrays
  *
  * The header is padded to 8 bytes. Readers see whole files (state.ts).
  */
@@ -15,26 +15,27 @@ import { z } from 'zod'
 import { attempt, openRegular, replaceFileSync } from '../state.ts'
 import type { Allocate } from './memory.ts'
 
-/** Counted up whenever what is stored changes its meaning. */
+/** One more whenever the file format changes. */
 const VERSION = 1
 const MAGIC = Buffer.from(`MRDN${endianness()}\0${String.fromCharCode(VERSION)}`, 'latin1')
 const HEADER = z.strictObject({ key: z.string(), ints: z.array(z.int().min(0)) })
 const SUFFIX = '.cache'
 const PREFIX_BYTES = 16
 
-/** As stored; doubles are read through another view of the buffer, where they start at 0. */
+/** An array from the cache. Doubles are read through another view of its buffer, in which they begin at 0. */
 export type SharedInts = Int32Array<SharedArrayBuffer>
 
+/** The cache. None of its methods throws. */
 export interface Cache {
-  /** The arrays stored under the key, each in memory of its own; undefined when there are none, or no sound ones. */
+  /** The arrays stored under a key, each in memory of its own; undefined when there are none, or damaged ones. */
   read(key: string, allocate: Allocate): readonly SharedInts[] | undefined
-  /** Failure is told to `warn` and otherwise without consequence. */
+  /** Stores arrays under a key. A failure only gets a warning. */
   write(key: string, arrays: readonly (Int32Array | Float64Array)[]): void
-  /** Removes what is stored under other keys. */
+  /** Removes everything that is stored under other keys. */
   retain(keys: Iterable<string>): void
 }
 
-/** Without a folder nothing is ever stored. */
+/** The cache in a folder; without a folder it never stores anything. `warn`: takes a message when writing fails. */
 export function openCache(folder: string | undefined, warn: (message: string) => void): Cache {
   if (folder === undefined) return { read: () => undefined, write: () => {}, retain: () => {} }
   const pathOf = (key: string): string => join(folder, fileOf(key))

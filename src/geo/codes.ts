@@ -1,11 +1,12 @@
 /**
- * Codes of places: continents as octoDNS writes them, ISO 3166-1 countries, ISO 3166-2 subdivisions without their country.
- * Packed into ints: `FR` is 0x4652, so places compare without strings. 0 = unknown.
+ * Codes of places: octoDNS's continents, ISO 3166-1 countries, ISO 3166-2 subdivisions without their country. They are
+ * packed into ints (`FR` is 0x4652), so that places are compared without strings. 0 = unknown.
  */
 
 /**
- * octoDNS's table (octodns/record/geo_data.py), which differs from GeoNames over CY and GS; so the same code means the same
- * clients there and here, whatever a database says. XK is not in it. TL is, under a continent that there is none of.
+ * The continent of each country, as in octoDNS (octodns/record/geo_data.py), so that the same code means the same
+ * clients as there, whatever a database says. It differs from GeoNames over CY and GS. octoDNS lacks XK and has an
+ * invalid continent for TL.
  */
 const COUNTRIES: Readonly<Record<string, string>> = {
   AF: 'AO BF BI BJ BW CD CF CG CI CM CV DJ DZ EG EH ER ET GA GH GM GN GQ GW KE KM LR LS LY MA MG ML MR MU MW MZ NA NE NG RE RW SC SD SH SL SN SO SS ST SZ TD TG TN TZ UG YT ZA ZM ZW',
@@ -17,7 +18,10 @@ const COUNTRIES: Readonly<Record<string, string>> = {
   SA: 'AR BO BR CL CO EC FK GF GS GY PE PY SR UY VE',
 }
 
-/** Databases of the flat schema name states instead of giving their codes; octoDNS knows those of these countries. */
+/**
+ * Names of subdivisions: databases with the flat schema have names instead of codes. For the countries that octoDNS
+ * knows.
+ */
 const STATES: Readonly<Record<string, string>> = {
   US: `AK Alaska,AL Alabama,AR Arkansas,AS American Samoa,AZ Arizona,CA California,CO Colorado,CT Connecticut,DC District of Columbia,DE Delaware,
     FL Florida,GA Georgia,GU Guam,HI Hawaii,IA Iowa,ID Idaho,IL Illinois,IN Indiana,KS Kansas,KY Kentucky,LA Louisiana,MA Massachusetts,
@@ -29,7 +33,7 @@ const STATES: Readonly<Record<string, string>> = {
     NT Northwest Territories,NU Nunavut,ON Ontario,PE Prince Edward Island,QC Quebec,SK Saskatchewan,YT Yukon`,
 }
 
-/** Subdivisions of the US that are countries of their own too (ISO 3166), which is what databases say of their networks. */
+/** US subdivisions that have a country code too (ISO 3166), which databases use for their networks. */
 const TERRITORIES = ['AS', 'GU', 'MP', 'PR', 'UM', 'VI']
 
 /** Up to three ASCII characters as one int. */
@@ -39,6 +43,7 @@ export function packCode(text: string | undefined): number {
   return code
 }
 
+/** The text of a packed code; empty for 0. */
 export function unpackCode(code: number): string {
   const bytes = [code >>> 16, (code >>> 8) & 255, code & 255].filter((byte) => byte !== 0)
   return String.fromCharCode(...bytes)
@@ -55,25 +60,25 @@ for (const [country, list] of Object.entries(STATES)) {
   states.set(packCode(country), new Map(named))
 }
 
-/** Whether clients there are found by the subdivision's code as a country: `NA-US-PR` is PR. */
+/** Whether a subdivision is a US territory, whose clients may be placed in a country of its code: `NA-US-PR` is PR. */
 export const isTerritory = (country: string | undefined, subdivision: string | undefined): boolean =>
   country === 'US' && subdivision !== undefined && TERRITORIES.includes(subdivision)
 
-/** Packed continent of a packed country; 0 = unknown. */
+/** The packed continent of a packed country; 0 = unknown. */
 export const continentOf = (country: number): number => continents.get(country) ?? 0
 
-/** Whether the country lies on the continent, both as octoDNS writes them. */
+/** Whether a country belongs to a continent, by octoDNS's codes. */
 export const isCountryOf = (continent: string, country: string): boolean =>
   continentOf(packCode(country)) === packCode(continent)
 
-/** False where the country's subdivisions are known and this is none of them. */
+/** False if the country's subdivisions are known and this is none of them. */
 export function mayBeSubdivision(country: string, subdivision: string): boolean {
   const named = states.get(packCode(country))
   return named === undefined || [...named.values()].includes(packCode(subdivision))
 }
 
-/** Whether subdivisions of the packed country can be told by their names. */
+/** Whether the names of a packed country's subdivisions are known. */
 export const namesStates = (country: number): boolean => states.has(country)
 
-/** Packed subdivision of a packed country by its English name; 0 = unknown. */
+/** The packed subdivision of a packed country by its English name; 0 = unknown. */
 export const stateOf = (country: number, name: string): number => states.get(country)?.get(name) ?? 0

@@ -1,31 +1,32 @@
 /**
  * An MMDB file (MaxMind DB file format 2.0), opened and verified: search tree, 16 zero bytes, data, marker, metadata.
  *
- * An own reader of the format's few types: it decodes only the fields that are asked for, each offset is checked against
- * the section's end, and pointers are followed once, so a corrupt file is an error and never a loop or a crash.
+ * This reader decodes only the fields that are needed, checks each offset against the end of its section, and follows
+ * pointers once. So a corrupt file is an error and never a loop or a crash.
  */
 import { closeSync, readFileSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import type { Report } from '../problem.ts'
 import { openRegular } from '../state.ts'
 
+/** An open database. */
 export interface Database {
   readonly path: string
-  /** Build of the content: type, build time, size and checksum. */
+  /** Identifies the content: type, build time, size and checksum. */
   readonly id: string
-  /** As its metadata names it, e.g. `GeoLite2-City`. */
+  /** The type in its metadata, such as `GeoLite2-City`. */
   readonly type: string
   /** Unix time of its build. */
   readonly builtSeconds: number
   readonly ipVersion: 4 | 6
   readonly nodeCount: number
-  /** Bits of one record; a node is two. */
+  /** Bits of a record; a node of the search tree has two. */
   readonly recordSize: 24 | 28 | 32
   readonly bytes: Buffer
   readonly data: Section
 }
 
-/** Thrown inside geo/ where a file contradicts itself; becomes a Problem at the door. */
+/** Thrown within geo/ when a file is inconsistent; readTries() and openDatabases() turn it into a Problem. */
 export class CorruptDatabase extends Error {}
 
 const MARKER = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1')
@@ -43,7 +44,7 @@ const ARRAY = 11
 const BOOLEAN = 14
 const FLOAT = 15
 
-/** undefined when one of them is unreadable or corrupt: that has been reported. */
+/** Opens databases, at most one for each IP version. undefined when one is unreadable or corrupt, which is reported. */
 export function openDatabases(paths: readonly string[], report: Report): readonly Database[] | undefined {
   const databases = paths.map((path) => openDatabase(path, report)).filter((one) => one !== undefined)
   let sound = databases.length === paths.length
@@ -75,7 +76,7 @@ function openDatabase(path: string, report: Report): Database | undefined {
   }
 }
 
-/** A FIFO would never end, and is refused. */
+/** Reads a regular file; a FIFO would never end, and is refused. */
 function readRegular(path: string): Buffer {
   const file = openRegular(path)
   try {
@@ -85,6 +86,7 @@ function readRegular(path: string): Buffer {
   }
 }
 
+/** Reports a corrupt database. */
 export function reportCorrupt(path: string, error: CorruptDatabase, report: Report): void {
   const hint = 'take a whole, uncompressed .mmdb file; write it under another name first, then rename it into place'
   const message = `no usable MMDB file: ${error.message}`
@@ -131,7 +133,7 @@ function parse(path: string, bytes: Buffer): Database {
   }
 }
 
-/** A run of encoded values. Offsets are absolute; −1 stands for a value that is not there. */
+/** A section of encoded values. Offsets are those in the file; −1 means that there is no such value. */
 export class Section {
   readonly start: number
   readonly end: number
@@ -147,14 +149,14 @@ export class Section {
     this.end = end
   }
 
-  /** The map that a record of the search tree leads to. */
+  /** The offset of the map that a record of the search tree leads to. Throws CorruptDatabase when it is no map. */
   record(at: number): number {
     const map = this.#follow(at)
     if (this.#type !== MAP) throw new CorruptDatabase(`the record at ${at} is no map`)
     return map
   }
 
-  /** The value under a key of the map at `at`, behind its pointer; −1 when there is no such key. */
+  /** The offset of the value of a key of the map at `at`, with pointers followed; −1 when there is no such key. */
   field(at: number, key: Buffer): number {
     if (at < 0) return -1
     this.#read(at)
@@ -168,7 +170,7 @@ export class Section {
     return -1
   }
 
-  /** The first element of the array at `at`; −1 when it is none or empty. */
+  /** The offset of the first element of the array at `at`; −1 when it is no array, or empty. */
   first(at: number): number {
     if (at < 0) return -1
     this.#read(at)
@@ -191,7 +193,7 @@ export class Section {
     return code
   }
 
-  /** Floating-point and unsigned numbers. */
+  /** The number at `at`, floating-point or unsigned; undefined when it is none. */
   number(at: number): number | undefined {
     if (at < 0) return undefined
     this.#read(at)
@@ -220,7 +222,7 @@ export class Section {
     return true
   }
 
-  /** Offset of the value itself, which is then read. A pointer to a pointer is forbidden. */
+  /** Reads the value at `at`, following a pointer, and returns its offset. A pointer to a pointer is forbidden. */
   #follow(at: number): number {
     this.#read(at)
     if (this.#type !== POINTER) return at
@@ -230,7 +232,7 @@ export class Section {
     return target
   }
 
-  /** Offset behind the value at `at`. */
+  /** The offset behind the value at `at`. */
   #behind(at: number): number {
     let next = at
     for (let left = 1; left > 0; left--) {
@@ -243,7 +245,7 @@ export class Section {
     return next
   }
 
-  /** Control bytes at `at`: type, size (of a pointer: its target) and where the content begins. */
+  /** Reads the control bytes at `at`: type, size (for a pointer its target), and where the content begins. */
   #read(at: number): void {
     const bytes = this.#bytes
     if (at >= this.end) throw new CorruptDatabase(`a value at ${at} lies outside of its section`)

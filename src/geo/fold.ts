@@ -1,6 +1,6 @@
 /**
- * IPv6 addresses that carry an IPv4 address: the client behind them is that IPv4 host, so it is looked up as such.
- * Their IPv6 networks are carved out of the place trie: see place.ts.
+ * Folding: IPv6 addresses that embed an IPv4 address. The client behind such an address is that IPv4 host, so it is
+ * looked up by the IPv4 address. The IPv6 networks are carved out of the place trie; see place.ts.
  *
  *   ::ffff:0:0/96    IPv4-mapped (RFC 4291 §2.5.5.2)    address in bits  96–127
  *   64:ff9b::/96     NAT64 (RFC 6052 §2.1)              address in bits  96–127
@@ -9,13 +9,13 @@
  */
 import type { Prefix } from '../dns/address.ts'
 
-/** Fewest bits of the IPv4 address that the source prefix must cover: less says nothing about the client's place. */
+/** The fewest bits of the IPv4 address that must be known: fewer say nothing about the client's place. */
 export const COVERED = 8
 
-/** Offset of a Teredo client: its scope is the whole address, which min(128, offset + depth) makes of it. */
+/** The offset for Teredo: min(128, offset + depth) is then 128, because the scope must be the whole address. */
 export const TEREDO = 128
 
-/** The IPv6 networks above: bytes (zero behind them) and bits. */
+/** The IPv6 networks above. */
 export const FOLDING: readonly { readonly bytes: Uint8Array; readonly bits: number }[] = [
   { bytes: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0), bits: 96 },
   { bytes: Uint8Array.of(0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), bits: 96 },
@@ -24,10 +24,10 @@ export const FOLDING: readonly { readonly bytes: Uint8Array; readonly bits: numb
 ]
 
 /**
- * Folds the IPv6 address of 16 bytes at `bytes[at…]`, of which the first `sourceBits` are known (128 for a whole address)
- * and the others are zero. −1: it has no IPv4 address, or fewer than 8 known bits of it. Else writes the 4 bytes of the
- * IPv4 address, zero behind the known ones, to `out[0…3]` and returns the offset in bits that the depth of the IPv4 walk
- * counts from: the ECS scope in the IPv6 prefix is min(128, offset + depth). Allocates nothing.
+ * Folds the IPv6 address at `bytes[at…]`, whose first `sourceBits` bits are known (128: all) and whose other bits are
+ * zero. Returns −1 when it embeds no IPv4 address, or when fewer than 8 bits of that are known. Else writes the IPv4
+ * address, with unknown bits zero, to `out[0…3]`, and returns the offset, in bits, to add to the depth of the IPv4
+ * lookup: the ECS scope of the IPv6 address is min(128, offset + depth). Allocates nothing.
  */
 export function foldToIPv4(bytes: Uint8Array, at: number, sourceBits: number, out: Uint8Array): number {
   const first = (bytes[at]! << 8) | bytes[at + 1]!
@@ -60,7 +60,7 @@ function copyOut(bytes: Uint8Array, from: number, out: Uint8Array, offset: numbe
   return offset
 }
 
-/** The IPv4 prefix that the clients of an IPv6 prefix fold to; the prefix itself where they don't. */
+/** The IPv4 prefix to which the clients of an IPv6 prefix fold; the prefix itself if they do not. */
 export function foldPrefix(prefix: Prefix): Prefix {
   if (prefix.family === 4) return prefix
   const bytes = new Uint8Array(4)

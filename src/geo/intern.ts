@@ -1,15 +1,21 @@
+/**
+ * Interning of records of ints, for places (place.ts), AS numbers (asn.ts) and the classes of client maps
+ * (policy/compile.ts).
+ */
 import { doubled } from './memory.ts'
 
-/** Numbers distinct records of ints, in the order they come: places by their fields, classes by their groups. */
+/**
+ * Gives distinct records of ints consecutive numbers: places by their fields, classes of a client map by their groups.
+ */
 export class Interner {
-  /** Records laid end to end; record i is ints[starts[i]] … ints[starts[i + 1] − 1]. */
+  /** The records, one after the other: record i is ints[starts[i]] … ints[starts[i + 1] − 1]. */
   ints = new Int32Array(1 << 12)
   starts = new Int32Array(1 << 8)
   count = 0
-  /** Open addressing at load ≤ 0.5: record + 1, 0 = free. */
+  /** Hash table, open addressing, load ≤ 0.5: record + 1, 0 = free. */
   #table = new Int32Array(1 << 9)
 
-  /** The number of the record that stands in the first `length` ints. */
+  /** The number of the record in the first `length` ints; a new one if it is new. */
   add(record: Int32Array, length: number): number {
     const mask = this.#table.length - 1
     let slot = hash(record, 0, length) & mask

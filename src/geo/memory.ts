@@ -1,30 +1,33 @@
 /**
- * Where compiled arrays live. Typed arrays of a fixed length over SharedArrayBuffers: posted to threads by reference,
- * and fast to read (views of growable buffers are not).
+ * Memory of compiled arrays: typed arrays of a fixed length over SharedArrayBuffers. They are posted to threads by
+ * reference and fast to read, unlike views of growable buffers.
  */
 
-/** A pool in `serve`, plain new memory elsewhere. The buffer may be longer than asked; its bytes may be old. */
+/**
+ * Gives memory: in `serve` from a pool (world/pool.ts). The buffer may be longer than `bytes`, and need not be zero.
+ */
 export type Allocate = (bytes: number) => SharedArrayBuffer
 
+/** Gives new memory. */
 export const allocateShared: Allocate = (bytes) => new SharedArrayBuffer(bytes)
 
-/** Room for `length` ints, not cleared. */
+/** An array of `length` ints, not zeroed. */
 export const shareInts = (allocate: Allocate, length: number): Int32Array =>
   new Int32Array(allocate(length * 4), 0, length)
 
 /**
- * Gives an array's memory back at once. Collection takes its time, and a city database that leaves hundreds of megabytes to
- * it needs twice the memory. The array is empty from then on.
+ * Frees an array's memory at once; the array is empty afterwards. Garbage collection comes late: with a city database
+ * it would leave hundreds of megabytes, and need twice the memory.
  */
 export function free({ buffer }: Int32Array | Uint8Array): void {
   try {
     if (buffer instanceof ArrayBuffer) buffer.transfer(0)
   } catch {
-    // a piece of the memory that Node keeps for small buffers
+    // a part of Node's pool for small buffers, which cannot be freed
   }
 }
 
-/** A copy with as much room again, for what grows. */
+/** A copy of twice the length, for arrays that grow. */
 export function doubled(ints: Int32Array): Int32Array<ArrayBuffer> {
   const larger = new Int32Array(2 * ints.length)
   larger.set(ints)

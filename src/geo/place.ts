@@ -1,10 +1,11 @@
 /**
- * Places: what the databases say about where networks are, decoded once and merged. Two binary tries whose leaves are
- * place numbers; places that agree in all their fields are one.
+ * Places: where networks are, according to the databases, decoded once and merged. Two binary tries have place numbers
+ * as leaves; places with equal fields have one number. Read by policy/ (maps), traffic/ and `explain`.
  *
- * IPv6 networks that carry IPv4 addresses are carved out: a client there is looked up by its IPv4 address, unless too few
- * bits of that are known (fold.ts). They are leaves of their own, PLACE_FOLDED, that merge with no neighbour, so an answer
- * for a neighbour never covers them; what a database says below them (usually the IPv4 tree again) is left out.
+ * IPv6 networks that embed IPv4 addresses are carved out: a client there is looked up by its IPv4 address, unless too
+ * few bits of that are known (fold.ts). They are leaves of their own, PLACE_FOLDED, and never merge with a neighbour,
+ * so that the scope of a neighbour's answer does not cover them. What a database has below them (usually the IPv4 tree
+ * again) is left out.
  */
 import type { Report } from '../problem.ts'
 import type { Asns } from './asn.ts'
@@ -27,24 +28,28 @@ import {
   type RecordTable,
 } from './tree.ts'
 
+/** The places of some databases. */
 export interface Places {
-  /** Builds of the databases: what is compiled from equal ones is equal. */
+  /** Builds of the databases: equal ids mean equal places. */
   readonly id: string
   readonly v4: BinaryTrie
   readonly v6: BinaryTrie
-  /** Three ints a place: continent, country, subdivision as packCode() has them. */
+  /** Three ints for each place: continent, country and subdivision, packed (codes.ts). */
   readonly codes: Int32Array
-  /** Two numbers a place: latitude, longitude in degrees; NaN = unknown. */
+  /** Two numbers for each place: latitude and longitude in degrees; NaN = unknown. */
   readonly coordinates: Float64Array
-  /** Whose networks they are, where a database of that is loaded too. */
+  /** AS numbers, if an ASN database is loaded too. */
   readonly asns?: Asns
 }
 
-/** Nothing is known. */
+/** The place of networks of which nothing is known. */
 export const PLACE_UNKNOWN = LEAF_UNKNOWN
-/** An IPv6 network whose clients fold; nothing is known about those that can't. */
+/**
+ * The place of IPv6 networks whose clients fold; nothing is known about clients there that send too few bits to fold.
+ */
 export const PLACE_FOLDED = LEAF_FOLDED
 
+/** What the databases have for an address. */
 export interface Place {
   /** Codes; empty = unknown. */
   readonly continent: string
@@ -53,20 +58,24 @@ export interface Place {
   /** Degrees; NaN = unknown. */
   readonly latitude: number
   readonly longitude: number
-  /** Bits of the widest prefix that has this place, in the family that was looked up. */
+  /** Length of the widest prefix with this place, in bits of the family that was looked up. */
   readonly depth: number
-  /** Number of the autonomous system; 0 = unknown. */
+  /** AS number; 0 = unknown. */
   readonly asn: number
-  /** Bits of the widest prefix that has this number; 0 without a database of them. */
+  /** Length of the widest prefix with this AS number; 0 without an ASN database. */
   readonly asnDepth: number
 }
 
-/** Counted up whenever equal databases come to other places. */
+/** One more whenever other places are made of the same databases: old cache files are then ignored. */
 const FORMAT = 'places-3'
 
+/** The id of the places of these databases, and their key in the cache. */
 export const placesKey = (databases: readonly Database[]): string => buildsKey(FORMAT, databases)
 
-/** From the cache where it has them, else decoded and put there: then their bytes are gone. undefined as buildPlaces(). */
+/**
+ * The places of databases, from the cache, or decoded and written to it; decoding frees the databases' bytes. undefined
+ * when one is corrupt or unsuitable, or memory is short, which is reported.
+ */
 export function loadPlaces(databases: readonly Database[], cache: Cache, report: Report): Places | undefined {
   const key = placesKey(databases)
   const cached = cachedPlaces(key, cache)
@@ -77,7 +86,7 @@ export function loadPlaces(databases: readonly Database[], cache: Cache, report:
   return places
 }
 
-/** Of databases that may be gone from the disk: what the cache has of them. Not of another version's places. */
+/** Places from the cache alone, for databases that may be gone from the disk; undefined if they are not cached. */
 export function cachedPlaces(key: string, cache: Cache): Places | undefined {
   if (key !== FORMAT && !key.startsWith(`${FORMAT} | `)) return undefined
   const { tries, rest: [codes, doubles] = [] } = cachedTries(cache, key) ?? {}
@@ -85,10 +94,13 @@ export function cachedPlaces(key: string, cache: Cache): Places | undefined {
   return { id: key, ...tries, codes, coordinates: new Float64Array(doubles.buffer, 0, doubles.length / 2) }
 }
 
-/** Whether they come from any database. */
+/** Whether the places come from any database. */
 export const hasPlaces = ({ id }: Places): boolean => id !== FORMAT
 
-/** Decodes and verifies. undefined when a database is corrupt or tells no places: that has been reported. */
+/**
+ * Decodes and verifies databases. undefined when one is corrupt or has no places, which is reported. `consumed`: called
+ * when a database is not needed any more.
+ */
 export function buildPlaces(
   databases: readonly Database[],
   report: Report,
@@ -99,14 +111,14 @@ export function buildPlaces(
   return tries && table.done(placesKey(databases), tries)
 }
 
-/** The place of an address (4 or 16 bytes); an IPv6 address that folds is looked up by its IPv4 address. */
+/** The place of an address, 4 or 16 bytes. An IPv6 address that embeds an IPv4 address is looked up by that. */
 export function placeOf(places: Places, bytes: Uint8Array): Place {
   const folded = new Uint8Array(4)
   const isFolded = bytes.length === 16 && foldToIPv4(bytes, 0, 128, folded) >= 0
   return isFolded ? placeAt(places, 4, folded) : placeAt(places, bytes.length === 4 ? 4 : 6, bytes)
 }
 
-/** The place of an address that is folded already where it folds. */
+/** The place of an address that has been folded already, if it folds. */
 export function placeAt(places: Places, family: 4 | 6, bytes: Uint8Array): Place {
   const find = ({ v4, v6 }: FamilyTries): number => descend(family === 4 ? v4 : v6, bytes)
   const leaf = find(places)
@@ -155,7 +167,7 @@ class PlaceTable implements RecordTable {
     this.#record[3] = 0
   }
 
-  /** The number of the place that a record tells. */
+  /** The number of the place in a record. */
   read(data: Section, record: number): number {
     const at = data.record(record)
     const flat = data.field(at, COUNTRY_CODE)
@@ -164,17 +176,19 @@ class PlaceTable implements RecordTable {
     return this.#interner.add(this.#record, 8)
   }
 
-  /** `{country_code, state1, latitude, longitude}`: no continent, and the state by its name. */
+  /** Reads the flat schema: `{country_code, state1, latitude, longitude}`, with a state's name and no continent. */
   #readFlat(data: Section, at: number, country: number): void {
     const state = this.#byName(data, country, data.field(at, STATE1))
     const latitude = data.number(data.field(at, LATITUDE))
     this.#put(continentOf(country), country, state, latitude, data.number(data.field(at, LONGITUDE)))
   }
 
-  /** MaxMind's: `{continent: {code}, country: {iso_code}, subdivisions: [{iso_code, names}], location: {latitude, …}}`. */
+  /**
+   * MaxMind's: `{continent: {code}, country: {iso_code}, subdivisions: [{iso_code, names}], location: {latitude, …}}`.
+   */
   #readNested(data: Section, at: number): void {
     const country = data.code(data.field(data.field(at, COUNTRY), ISO_CODE))
-    // databases differ over some: a country is where octoDNS has it
+    // databases differ over the continents of some countries: octoDNS's table wins
     const continent = continentOf(country) || data.code(data.field(data.field(at, CONTINENT), CODE))
     const first = data.first(data.field(at, SUBDIVISIONS))
     const subdivision =
@@ -184,7 +198,7 @@ class PlaceTable implements RecordTable {
     this.#put(continent, country, subdivision, latitude, data.number(data.field(location, LONGITUDE)))
   }
 
-  /** Most records are of countries whose states' names say nothing: those are not even read. */
+  /** The subdivision by its name. For countries whose names are not known, the name is not even read. */
   #byName(data: Section, country: number, at: number): number {
     return namesStates(country) ? stateOf(country, data.text(at) ?? '') : 0
   }

@@ -1,6 +1,6 @@
 /**
- * Prefixes in little room, for lists of hundreds of thousands of them: 5 bytes for one of IPv4, 17 for one of IPv6. Made from
- * a file of subnets (load/subnets.ts), turned into tries with others by binary.ts.
+ * Packed prefixes, for lists of hundreds of thousands: 5 bytes for an IPv4 prefix, 17 for an IPv6 prefix. Made from
+ * files of subnets (load/subnets.ts); binary.ts makes tries of them.
  */
 import { createHash } from 'node:crypto'
 import type { Prefix } from '../dns/address.ts'
@@ -8,12 +8,12 @@ import { foldPrefix } from './fold.ts'
 
 /** Prefixes of one family, laid end to end. */
 export interface PackedPrefixes {
-  /** One or four a prefix: its address as numbers of 32 bits, zero behind its bits. */
+  /** Each prefix's address as one or four 32-bit numbers, zero behind its bits. */
   readonly words: Uint32Array
   readonly bits: Uint8Array
 }
 
-/** A set of prefixes, folded to the IPv4 ones that they carry: by address, the shorter first, none twice. */
+/** A set of prefixes: folded (fold.ts), sorted by address and then length, each once. */
 export interface PrefixTable {
   readonly v4: PackedPrefixes
   readonly v6: PackedPrefixes
@@ -78,7 +78,7 @@ class PackedBuilder {
   }
 }
 
-/** Those of one family, folded. */
+/** Packs the prefixes of one family, after folding. */
 export function pack(prefixes: readonly Prefix[], family: 4 | 6): PackedPrefixes {
   const own = prefixes.map(foldPrefix).filter((prefix) => prefix.family === family)
   const words = new Uint32Array(own.length * (family === 4 ? 1 : 4))
@@ -86,7 +86,7 @@ export function pack(prefixes: readonly Prefix[], family: 4 | 6): PackedPrefixes
   return { words, bits: Uint8Array.from(own, ({ bits }) => bits) }
 }
 
-/** The address of a prefix, in network order. */
+/** The address of prefix i, in network order. */
 export function addressOf({ words, bits }: PackedPrefixes, i: number): Uint8Array {
   const width = words.length / bits.length
   const bytes = new Uint8Array(4 * width)
@@ -102,7 +102,7 @@ export function putWords(words: Uint32Array, at: number, bytes: Uint8Array): voi
   }
 }
 
-/** All of one family. */
+/** Joins packed prefixes of one family. */
 export function concat(parts: readonly PackedPrefixes[]): PackedPrefixes {
   const words = new Uint32Array(parts.reduce((sum, part) => sum + part.words.length, 0))
   const bits = new Uint8Array(parts.reduce((sum, part) => sum + part.bits.length, 0))
@@ -117,7 +117,7 @@ export function concat(parts: readonly PackedPrefixes[]): PackedPrefixes {
   return { words, bits }
 }
 
-/** Numbers of the prefixes by address, the shorter first; equal ones keep their order. Quick where they are in order already. */
+/** The numbers of the prefixes, sorted by address and then length. The sort is stable, and fast for sorted input. */
 export const orderOf = (prefixes: PackedPrefixes): number[] =>
   Array.from(prefixes.bits, (_, i) => i).toSorted(comparison(prefixes))
 

@@ -1,19 +1,21 @@
 /**
- * Whether there is memory to decode databases in, before it begins: a process that the kernel kills for memory is started
- * again, and killed again, and answers nothing meanwhile.
+ * Checks, before databases are decoded, that there is enough memory for it. Otherwise the kernel would kill the
+ * process, again after every restart, and nothing would be answered.
  */
 import { memoryLimit } from '../linux/memory.ts'
 import type { Report } from '../problem.ts'
 import type { Database } from './database.ts'
 
-/** The tree as the file has it, and the trie it becomes, twice: as it grows, and shared. */
+/**
+ * Bytes for each node of the search tree while it is decoded: the tree, the trie while it grows, and its shared copy.
+ */
 const NODE_BYTES = 24
-/** What becomes of a node in the end. */
+/** Bytes that stay for each node. */
 const KEPT_NODE_BYTES = 8
-/** Places, tables, and what is not collected yet. */
+/** For places, tables, and garbage that is not collected yet. */
 const BESIDE_BYTES = 48 << 20
 
-/** Bytes that decoding takes at its peak, the files themselves not counted; measured: docs/performance.md. */
+/** Peak memory of decoding, in bytes, without the files themselves; measured, see docs/performance.md. */
 export function decodingBytes(databases: readonly Pick<Database, 'nodeCount'>[]): number {
   const nodes = databases.map(({ nodeCount }) => nodeCount).toSorted((a, b) => b - a)
   const [largest = 0, ...others] = nodes
@@ -22,7 +24,7 @@ export function decodingBytes(databases: readonly Pick<Database, 'nodeCount'>[])
 
 const mb = (bytes: number): number => Math.ceil(bytes / (1 << 20))
 
-/** False when decoding would not fit below the limit: that has been reported. */
+/** Whether decoding fits below the memory limit; if not, it is reported. `limit`, `used`: bytes. */
 export function hasRoom(
   databases: readonly Pick<Database, 'path' | 'nodeCount'>[],
   report: Report,

@@ -1,8 +1,8 @@
 /**
- * The search trees of MMDB files as two tries, one a family, whose leaves number what the records tell. Places (place.ts)
- * and autonomous systems (asn.ts) are made of them.
+ * Reads the search trees of MMDB files into two tries, one for each family. The leaves are numbers that a RecordTable
+ * gives to the contents of records: places (place.ts) or AS numbers (asn.ts).
  *
- * IPv6 networks that carry IPv4 addresses are carved out: see place.ts.
+ * IPv6 networks that embed IPv4 addresses are carved out; see place.ts.
  */
 import type { Report } from '../problem.ts'
 import { type BinaryTrie, leafTrie, TrieBuilder, trieOf } from './binary.ts'
@@ -11,16 +11,17 @@ import { CorruptDatabase, type Database, reportCorrupt, type Section } from './d
 import { FOLDING } from './fold.ts'
 import { allocateShared, copyInts, free } from './memory.ts'
 
+/** A trie for each family. */
 export interface FamilyTries {
   readonly v4: BinaryTrie
   readonly v6: BinaryTrie
 }
 
-/** Under what is cached what is compiled from databases: `format`, counted up whenever equal ones come to something else, and their builds. */
+/** The cache key of what is compiled from databases: the format, and the builds of the databases. */
 export const buildsKey = (format: string, databases: readonly Database[]): string =>
   [format, ...databases.map(({ id }) => id)].join(' | ')
 
-/** `rest`: what the leaves stand for. */
+/** Writes tries to the cache. `rest`: the arrays to which the leaves are indexes. */
 export const cacheTries = (
   cache: Cache,
   key: string,
@@ -28,6 +29,7 @@ export const cacheTries = (
   rest: readonly (Int32Array | Float64Array)[],
 ): void => cache.write(key, [v4.nodes, v6.nodes, Int32Array.of(v4.root, v6.root), ...rest])
 
+/** Reads tries from the cache, with the arrays to which their leaves are indexes; undefined if they are not cached. */
 export function cachedTries(
   cache: Cache,
   key: string,
@@ -37,25 +39,25 @@ export function cachedTries(
   return { tries: { v4: { nodes: v4, root: roots[0]! }, v6: { nodes: v6, root: roots[1]! } }, rest }
 }
 
-/** Nothing is known of a network. */
+/** The leaf of networks of which nothing is known. */
 export const LEAF_UNKNOWN = 0
-/** An IPv6 network whose clients fold. */
+/** The leaf of IPv6 networks whose clients fold. */
 export const LEAF_FOLDED = 1
 
-/** Numbers what the records of databases tell; 0 and 1 are the two above. */
+/** Gives numbers to the contents of records; 0 and 1 are the two leaves above. */
 export interface RecordTable {
-  /** The number of what a record tells; 0 = nothing. */
+  /** The number of a record's content; 0 = it has none of interest. */
   read(data: Section, record: number): number
-  /** Whether any record so far told what is wanted: a database of which none does is the wrong one. */
+  /** Whether any record so far had content of interest. A database without any is of the wrong type. */
   readonly tells: boolean
-  /** What such a one lacks, and which to take, in words. */
+  /** In words: what such a database lacks, and which one to use instead. */
   readonly lacks: string
   readonly hint: string
 }
 
 /**
- * Decodes and verifies. undefined when a database is corrupt or tells nothing: that has been reported. `consumed`: this one
- * is not needed any more.
+ * Decodes and verifies databases. undefined when one is corrupt or of the wrong type, which is reported. `consumed`:
+ * called when a database is not needed any more.
  */
 export function readTries(
   databases: readonly Database[],
@@ -63,7 +65,7 @@ export function readTries(
   report: Report,
   consumed: (database: Database) => void = () => {},
 ): FamilyTries | undefined {
-  // IPv4 from the file that has nothing else, if there is one
+  // IPv4 is read from the database that has nothing else, if there is one
   const apart = databases.some(({ ipVersion }) => ipVersion === 4)
   let v4 = leafTrie(LEAF_UNKNOWN)
   let v6 = carve(Int32Array.of(~LEAF_UNKNOWN, ~LEAF_UNKNOWN))
@@ -72,7 +74,7 @@ export function readTries(
       const tree = readTree(database, table)
       const carved = database.ipVersion === 6 ? carve(tree) : undefined
       const flat = database.ipVersion === 4 || !apart ? ipv4Trie(database, tree) : undefined
-      // each is free before the next is read
+      // the memory of one is free before the next is read
       free(tree)
       consumed(database)
       if (carved !== undefined) v6 = shareTrie(carved)
@@ -92,14 +94,17 @@ export function readTries(
   return { v4, v6 }
 }
 
-/** In shared memory; what it was built in is free. */
+/** Copies a trie to shared memory and frees the memory it was built in. */
 function shareTrie({ nodes, root }: BinaryTrie): BinaryTrie {
   const shared = copyInts(allocateShared, nodes)
   free(nodes)
   return { nodes: shared, root }
 }
 
-/** The whole search tree, two entries a node as in BinaryTrie (but in the file's order), leaves = what the table numbers its records. */
+/**
+ * Reads the whole search tree: two entries for each node as in BinaryTrie, but in the order of the file; leaves are the
+ * table's numbers.
+ */
 function readTree(database: Database, table: RecordTable): Int32Array {
   const { bytes, nodeCount, recordSize, data } = database
   const tree = new Int32Array(2 * nodeCount)
@@ -134,13 +139,16 @@ function readTree(database: Database, table: RecordTable): Int32Array {
   return tree
 }
 
-/** Leaves by the offset of their records: a tenth of the memory of an array by offset, for half a second of a city database. */
+/**
+ * A hash table: offset of a record → leaf. It takes a tenth of the memory of an array, and half a second for a city
+ * database.
+ */
 class Leaves {
-  /** Open addressing at load ≤ 0.5, two ints an entry: offset + 1 (0 = free), leaf. */
+  /** Open addressing, load ≤ 0.5, two ints for each entry: offset + 1 (0 = free), leaf. */
   #table = new Int32Array(1 << 13)
   #count = 0
 
-  /** −1: not put yet. */
+  /** The leaf of a record; −1 if it is not in the table yet. */
   find(offset: number): number {
     const at = this.#seek(offset)
     return this.#table[at] === 0 ? -1 : this.#table[at + 1]!
@@ -170,9 +178,9 @@ class Leaves {
   }
 }
 
-/** Copies a subtree into post-order; `bits` of the address are left below `entry`. */
+/** Copies a subtree in post-order. `bits`: how many bits of the address are left below `entry`. */
 function copySubtree(tree: Int32Array, builder: TrieBuilder, entry: number, bits: number): number {
-  // a tree visits each node once; sharing is allowed for, endless growth is not
+  // in a tree each node is visited once; some sharing of subtrees is accepted, but not endless growth
   let visits = 4 * tree.length
   const copy = (e: number, left: number): number => {
     if (e < 0) return e
@@ -184,7 +192,7 @@ function copySubtree(tree: Int32Array, builder: TrieBuilder, entry: number, bits
   return copy(entry, bits)
 }
 
-/** IPv4 inside an IPv6 file begins below 96 zero bits. */
+/** The IPv4 trie of a file; in an IPv6 file it begins below 96 zero bits. */
 function ipv4Trie(database: Database, tree: Int32Array): BinaryTrie {
   let entry = 0
   for (let depth = 0; database.ipVersion === 6 && depth < 96 && entry >= 0; depth++) entry = tree[2 * entry]!
@@ -200,7 +208,7 @@ const CARVED = trieOf(
   KEEP,
 )
 
-/** The IPv6 trie of a file's tree, without what is told of networks that fold and of the IPv4 tree at its zero end. */
+/** The IPv6 trie of a file, without the networks that fold and without the IPv4 tree below 96 zero bits. */
 function carve(tree: Int32Array): BinaryTrie {
   const builder = new TrieBuilder(tree.length / 2)
   const copy = (entry: number, carved: number, bits: number): number => {

@@ -1,17 +1,18 @@
 /**
- * A prefix trie as every lookup on the query path sees it: a table for the first 16 bits, then nodes of 4 bits.
+ * A prefix trie in the form for lookups on the query path: a table for the first 16 bits, then nodes of 4 bits. Made by
+ * layOut() (binary.ts).
  *
  *   trie[0 … 65535]      by the first two bytes of the address
  *   trie[node … node+15] by each further half byte
  *   entry ≥ 0            index of the next node's first entry
  *   entry < 0            a leaf: ~(value × 256 + depth); depth = bits of the widest prefix that has this value
  *
- * The depth is exact in bits, whatever the node width, so it is the ECS scope. IPv4 and IPv6 share the form: an address
- * is bytes in network order, zero behind its source prefix. Values are below 2^23.
+ * The depth is exact in bits, whatever the width of nodes, so it is the ECS scope. IPv4 and IPv6 have the same form: an
+ * address is bytes in network order, zero behind its source prefix. Values are below 2^23.
  */
 export type Trie = Int32Array
 
-/** Leaf of the address at `bytes[at…]`, still complemented away: value × 256 + depth. */
+/** Looks up the address at `bytes[at…]`. Returns its leaf: value × 256 + depth. */
 export function walk(trie: Trie, bytes: Uint8Array, at: number): number {
   let entry = trie[(bytes[at]! << 8) | bytes[at + 1]!]!
   let i = at + 2
@@ -24,8 +25,8 @@ export function walk(trie: Trie, bytes: Uint8Array, at: number): number {
   return ~entry
 }
 
-/** Value of what walk() returned. */
+/** The value of a leaf that walk() returned. */
 export const leafValue = (leaf: number): number => leaf >>> 8
 
-/** Depth in bits of what walk() returned: 0–128. */
+/** The depth of a leaf that walk() returned, in bits: 0–128. */
 export const leafDepth = (leaf: number): number => leaf & 255

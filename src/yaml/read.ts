@@ -1,15 +1,16 @@
 /**
- * Reading a YAML tree: values out, Problems for the rest. Every method reports what is wrong and gives undefined or nothing
- * for it, so that reading never stops at the first fault. What a key may hold is in load/forms.ts.
+ * Reads a YAML tree: values out, Problems for the rest. Each method reports what is wrong and then gives undefined or
+ * nothing, so that reading never stops at the first fault. The values that a key may have are in load/forms.ts.
  */
 import { didYouMean, type Position, type ProblemCode, type Report, type Severity } from '../problem.ts'
 import { type Entry, isEmpty, type Node, type Scalar, type Source } from './source.ts'
 
-/** A mapping's entries by key; unknown ones are reported and left out. */
+/** The entries of a mapping by key, without unknown keys. */
 export type Fields = ReadonlyMap<string, Entry>
 
 const KINDS = { scalar: 'a text or number', list: 'a list', mapping: 'a mapping' } as const
 
+/** Reads the nodes of one source. `missing` is always the result for a missing or faulty value. */
 export class Reader {
   readonly #source: Source
   readonly #report: Report
@@ -27,7 +28,10 @@ export class Reader {
     this.#report(this.#source.problem(code, node, message, hint, severity))
   }
 
-  /** `later`: keys that later versions may know. undefined when it is no mapping. */
+  /**
+   * The entries of a mapping, by key; undefined when it is none. Unknown keys are reported. `later`: keys that are not
+   * supported yet; `what`: the mapping as messages name it.
+   */
   fields(node: Node, what: string, known: readonly string[], later: readonly string[] = []): Fields | undefined {
     if (node.kind !== 'mapping') {
       this.#wrongKind(node, what, 'mapping')
@@ -43,13 +47,14 @@ export class Reader {
     return fields
   }
 
-  /** All entries of a mapping whose keys are the operator's own names. */
+  /** All entries of a mapping whose keys are names that the operator chooses. */
   entries(node: Node, what: string): readonly Entry[] {
     if (node.kind === 'mapping') return node.entries
     this.#wrongKind(node, what, 'mapping')
     return []
   }
 
+  /** The items of a list. */
   items(node: Node, what: string): readonly Node[] {
     if (node.kind === 'list') return node.items
     this.#wrongKind(node, what, 'list')
@@ -63,7 +68,7 @@ export class Reader {
     return items
   }
 
-  /** A non-empty scalar. */
+  /** A scalar that is not empty. */
   scalar(node: Node, what: string): Scalar | undefined {
     if (node.kind === 'scalar' && !isEmpty(node)) return node
     this.#wrongKind(node, what, 'scalar')

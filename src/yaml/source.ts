@@ -1,40 +1,47 @@
 /**
- * The tree that YAML text becomes, and the texts behind it: each node knows its offset, and a Source turns offsets into
- * files, lines and columns for problems.
+ * The tree that a YAML text becomes, and the texts behind it. Each node knows its offset, and a Source turns offsets
+ * into files, lines and columns, for Problems. Trees are made by tree.ts and read by read.ts.
  */
 import type { Position, Problem, ProblemCode, Severity } from '../problem.ts'
 
+/** A scalar: its source text, whatever it looks like. */
 export interface Scalar {
   readonly kind: 'scalar'
   readonly text: string
-  /** Written in quotes or as a block: text for certain. An empty unquoted scalar is a value that was left out. */
+  /**
+   * Written in quotes or as a block, so it is certainly text. An empty scalar that is not quoted is a missing value.
+   */
   readonly quoted: boolean
   readonly offset: number
 }
 
+/** A list. */
 export interface Sequence {
   readonly kind: 'list'
   readonly items: readonly Node[]
   readonly offset: number
 }
 
+/** A mapping, in the order of the file. */
 export interface Mapping {
   readonly kind: 'mapping'
   readonly entries: readonly Entry[]
   readonly offset: number
 }
 
+/** An entry of a mapping. */
 export interface Entry {
   readonly key: Scalar
   readonly value: Node
 }
 
+/** A node of the tree. */
 export type Node = Scalar | Sequence | Mapping
 
-/** True of a value that was left out: `key:` and nothing behind it. */
+/** Whether a value is missing: `key:` with nothing behind it. */
 export const isEmpty = (node: Node): boolean => node.kind === 'scalar' && node.text === '' && !node.quoted
 
-/** True of what YAML takes for null, too. */
+/** Whether a value is missing, or null in YAML. */
 export const isNull = (node: Node): boolean =>
   node.kind === 'scalar' && !node.quoted && /^(?:~|null|Null|NULL)?$/.test(node.text)
 
@@ -42,19 +49,19 @@ export const isNull = (node: Node): boolean =>
 export interface SourceText {
   readonly file: string
   readonly text: string
-  /** What is added to an offset within it. */
+  /** Added to an offset in this text, it gives the offset in the Source. */
   readonly base: number
 }
 
-/** The texts that a tree was read from, for turning offsets into positions. */
+/** The texts that a tree was read from: its file, other files of the same zone, and included files. */
 export class Source {
   readonly first: SourceText
   readonly #texts: SourceText[]
   readonly #lines: (Uint32Array | undefined)[] = []
   readonly #faulty = new Set<Node>()
-  /** Trees of included files by their path: each is parsed once, and stands wherever it is included. */
+  /** Trees of included files, by path: each is parsed once and used wherever it is included. */
   readonly trees = new Map<string, IncludeTree>()
-  /** What was included, as often as it was. */
+  /** How much was included; a file counts as often as it was included. */
   readonly included = { files: 0, characters: 0 }
 
   constructor(file: string, text: string) {
@@ -62,7 +69,7 @@ export class Source {
     this.#texts = [this.first]
   }
 
-  /** Puts another text behind those that are there. */
+  /** Adds a text behind the others. */
   add(file: string, text: string): SourceText {
     const added = { file, text, base: this.size }
     this.#texts.push(added)
@@ -77,13 +84,16 @@ export class Source {
     return this.#texts
   }
 
-  /** Characters in all, the place behind each text's end counted: the end of one is not the next one's begin. */
+  /**
+   * The number of offsets: all characters, and one behind the end of each text, so that an end is not the next text's
+   * start.
+   */
   get size(): number {
     const { text, base } = this.#texts.at(-1)!
     return base + text.length + 1
   }
 
-  /** 1-based line and column, in UTF-16 units; an offset past the end is the end's. */
+  /** The file, line and column of an offset: 1-based, in UTF-16 units. An offset past the end counts as the end. */
   locate(offset: number): { readonly file: string; readonly line: number; readonly column: number } {
     const index = this.#indexAt(offset)
     const { file, text, base } = this.#texts[index]!
@@ -93,7 +103,7 @@ export class Source {
     return { file, line: line + 1, column: at - lines[line]! + 1 }
   }
 
-  /** The first text's line, 1-based, without what ends it; undefined when there are not so many. */
+  /** A line of the first text, 1-based, without its line end; undefined when there is no such line. */
   line(number: number): string | undefined {
     const { text } = this.first
     const lines = (this.#lines[0] ??= lineStarts(text))
@@ -101,12 +111,12 @@ export class Source {
     return start === undefined ? undefined : text.slice(start, lines[number]).replace(/(\r\n|\n|\r)$/, '')
   }
 
-  /** UTF-16 units that a scalar takes in the line where it begins; undefined of other nodes and of blocks. */
+  /** How many UTF-16 units a scalar takes in its first line; undefined for blocks and other nodes. */
   widthOf(node: Node): number | undefined {
     if (node.kind !== 'scalar' || isEmpty(node)) return undefined
     const { text, base } = this.#textAt(node.offset)
     const at = node.offset - base
-    // a long one is not read again: regular expressions keep a stack
+    // limited, because regular expressions on long texts need much stack
     const rest = text.slice(at, at + Math.min(2 * node.text.length + 64, MAX_WIDTH))
     const written = node.quoted ? /^"(?:[^"\\\r\n]|\\.)*"?|^'(?:[^'\r\n]|'')*'?/.exec(rest)?.[0] : node.text
     return written !== undefined && rest.startsWith(written) ? written.length : undefined
@@ -117,7 +127,7 @@ export class Source {
     return { code, severity, ...place, message: clipped(message), ...(hint !== undefined && { hint: clipped(hint) }) }
   }
 
-  /** Where a node begins, and how wide it is if that is known. */
+  /** Where a node begins, and how wide it is, if that is known. */
   place(node: Node): Position {
     const width = this.widthOf(node)
     return { ...this.locate(node.offset), ...(width !== undefined && { width }) }
@@ -131,7 +141,7 @@ export class Source {
     return this.#texts[this.#indexAt(offset)]!
   }
 
-  /** A node in place of an `!include` that was reported: whoever finds it of the wrong kind has nothing to add. */
+  /** A node in place of a faulty `!include`, which is reported already: the reader must not report its kind again. */
   standIn(offset: number): Node {
     const node: Node = { kind: 'scalar', text: '', quoted: false, offset }
     this.#faulty.add(node)
@@ -149,11 +159,13 @@ export class Source {
 
 const MAX_MESSAGE = 1200
 
-/** What an operator wrote may stand in a message, but not all of a large file. */
+/** Shortens a message, which may have texts of any length from a file. */
 const clipped = (message: string): string =>
   message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE / 2)} … ${message.slice(-MAX_MESSAGE / 2)}` : message
 
-/** The last index whose value is not above `wanted`; values ascend, and the first is not above it. */
+/**
+ * The last index whose value is at most `wanted`, by binary search; values ascend, and the first is at most `wanted`.
+ */
 function lastNotAbove(count: number, valueOf: (index: number) => number, wanted: number): number {
   let low = 0
   let high = count
@@ -165,7 +177,7 @@ function lastNotAbove(count: number, valueOf: (index: number) => number, wanted:
   return low
 }
 
-/** `\n`, `\r` and both together end a line. */
+/** The offsets of the lines of a text. `\n`, `\r` and `\r\n` end a line. */
 function lineStarts(text: string): Uint32Array {
   let starts = new Uint32Array(1024)
   let count = 1
@@ -182,14 +194,14 @@ function lineStarts(text: string): Uint32Array {
   return starts.subarray(0, count)
 }
 
-/** With all that it includes itself. */
+/** The tree of an included file, and the number of files and characters in it, with all that it includes itself. */
 interface IncludeTree {
   readonly root: Node
   readonly files: number
   readonly characters: number
 }
 
-/** Nobody underlines more. */
+/** The most UTF-16 units that widthOf() gives. */
 const MAX_WIDTH = 4096
 
 const LF = 10

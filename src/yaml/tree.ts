@@ -1,13 +1,13 @@
 /**
- * YAML with positions: text → a tree whose every node knows its offset. Zone files and node settings are read with it.
+ * The YAML parser: text → a tree in which every node knows its offset. Used for zone files and for meridian.yaml.
  *
- * Scalars are their source text: `010`, `1e3` and `1.10` stay names until a schema asks for a number. Mappings keep their
- * order. What would make one file mean two things (duplicate keys, anchors, aliases, tags, several documents) is a
- * Problem. Work is linear in the text's length.
+ * Scalars are their source text: `010`, `1e3` and `1.10` are texts until a reader asks for a number. Mappings keep
+ * their order. What would make a file ambiguous (duplicate keys, anchors, aliases, tags, several documents) is a
+ * Problem. The work is linear in the length of the text.
  *
- * Where the caller can find other files (zones, not settings), `!include` puts their trees in its own place, as octoDNS
- * does. A tree may so come from many texts; in a Source they lie one behind the other, and an offset is a place among all
- * of them:
+ * If the caller can find other files (for zones, not for settings), `!include` is replaced by their trees, as in
+ * octoDNS. So a tree may come from many texts. In a Source they follow each other, and an offset is a place in all of
+ * them:
  *
  *   example.com.yaml        common/apex.yaml        …
  *   0                       base                    base
@@ -27,11 +27,11 @@ import { type Entry, isEmpty, type Mapping, type Node, type Scalar, Source, type
 interface IncludedFile {
   readonly file: string
   readonly text: string
-  /** The same for one file, by whatever path it was named. */
+  /** The path with all links resolved: the same for one file, by whatever path it was named. */
   readonly id: string
 }
 
-/** What an `!include` named. */
+/** The file that an `!include` names, or what is wrong with it. */
 export type IncludeResult =
   | IncludedFile
   | { readonly code: ProblemCode; readonly message: string; readonly hint?: string }
@@ -39,19 +39,19 @@ export type IncludeResult =
 /** Finds the file `name` that the file `from` includes; undefined where there are no includes. */
 export type Include = (name: string, from: string) => IncludeResult
 
-/** octoDNS's own advice is to keep them shallow; recursion must end. */
+/** How deep includes may nest; octoDNS advises to keep them shallow. */
 const MAX_DEPTH = 16
-/** Of one tree: files that include each other twice would double with each level. */
+/** The most includes of one tree: files that include others twice double with each level. */
 const MAX_INCLUDES = 100_000
 const MAX_INCLUDED_CHARACTERS = 64_000_000
-/** A name has 1,020 at most. Messages tell the keys around a fault, and there may be a thousand. */
+/** A name has at most 1,020 characters. Keys occur in messages, of which there may be a thousand. */
 const MAX_KEY_CHARACTERS = 4096
-/** Of one file; each takes some 200 bytes while it is read. A million names have 6 million values. */
+/** The most values of one file; each takes some 200 bytes while it is parsed. A million names have 6 million values. */
 const MAX_VALUES = 12_000_000
 
 /**
- * The tree of a file's only document; an empty mapping for an empty file; undefined after a syntax error was reported.
- * `part`: which of the source's texts; `id`: the file's own, see IncludeResult.
+ * Parses a file: the tree of its only document, or an empty mapping for an empty file. undefined when it is no YAML,
+ * which is reported. `part`: the text in the source; `id`: the file's own, see IncludeResult.
  */
 export function parseYaml(
   source: Source,
@@ -82,7 +82,9 @@ function parse(source: Source, { file, text, base }: SourceText, report: Report)
   }
 }
 
-/** Before each value stands one of these, or nothing at all. */
+/**
+ * Characters of which at least one comes before each value but the first; counting them gives an upper bound of values.
+ */
 const BEFORE_VALUES = new Uint8Array(128)
 for (const character of ',:[{?-\n\r') BEFORE_VALUES[character.charCodeAt(0)] = 1
 
@@ -105,10 +107,10 @@ class TreeBuilder {
   readonly #events: readonly Event[]
   readonly #report: Report
   readonly #include: Include | undefined
-  /** The files that include each other down to this one. */
+  /** Ids of the files that include each other down to this one. */
   readonly #chain: readonly string[]
   #next = 0
-  /** Where a node is, in the text, that has no text of its own. */
+  /** The place, in the text, for a node that has no text. */
   #last = 0
 
   constructor(
@@ -216,7 +218,10 @@ class TreeBuilder {
     return new TreeBuilder(this.#source, part, events, this.#report, this.#include, [...this.#chain, id]).document()
   }
 
-  /** `!include [a, b]`: mappings become one, in which later keys override, or lists one list. Of none: nothing. */
+  /**
+   * `!include [a, b]`: joins mappings into one, in which later keys override, or lists into one list; of none: a
+   * missing value.
+   */
   #includeAll(names: readonly Node[], offset: number): Node {
     const members: Node[] = []
     for (const name of names) {
@@ -286,9 +291,12 @@ class TreeBuilder {
     return { kind: 'mapping', entries: merged === undefined ? entries : this.#merge(merged, entries), offset }
   }
 
-  /** YAML's merge key, `<<: !include common.yaml`: what the mapping has itself stands, of several the first. */
+  /**
+   * YAML's merge key, `<<: !include common.yaml`: the mapping's own keys win, then those of the first of several
+   * mappings.
+   */
   #merge(merged: Node, own: readonly Entry[]): readonly Entry[] {
-    if (isEmpty(merged)) return own // left out, an empty file, or reported
+    if (isEmpty(merged)) return own // a missing value, an empty file, or a fault that is reported already
     const sources = merged.kind === 'list' ? merged.items : [merged]
     const odd = sources.find(({ kind }) => kind !== 'mapping')
     if (odd === undefined) return overlaid([...sources.toReversed(), { kind: 'mapping', entries: own, offset: 0 }])
@@ -302,7 +310,7 @@ class TreeBuilder {
     return true
   }
 
-  /** Reports what has no place here; true of `!include`. */
+  /** Reports anchors and unknown tags; true when the tag is `!include`. */
   #properties(event: { readonly anchorStart: number; readonly tagStart: number; readonly tagEnd: number }): boolean {
     const { anchorStart, tagStart, tagEnd } = event
     if (anchorStart >= 0) {
@@ -320,7 +328,7 @@ class TreeBuilder {
   }
 }
 
-/** The mappings' entries, a key of several as the last has it. */
+/** The entries of several mappings; of equal keys the last one wins. */
 function overlaid(mappings: readonly Node[]): readonly Entry[] {
   const entries = new Map<string, Entry>()
   for (const mapping of mappings) {
