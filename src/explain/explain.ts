@@ -1,7 +1,8 @@
 /**
- * Why an answer is what it is: asks respond() itself, with a trace, and tells what it looked up, the place, the rule, the
- * sites in the order of the client's class, the walk, the pick, the terms of TTL and scope, and the answer as it stands on
- * the wire. What is explained can't differ from what is served.
+ * Why an answer is what it is. explain() calls respond() itself, with a trace, so that an explanation cannot differ
+ * from what is served. It gives the names looked up, the client's place, the rule, the sites in the order of the
+ * client's class, the walk, the pick, the terms of TTL and scope, and the answer on the wire. Called by the API and by
+ * `meridian explain`.
  *
  *   question.ts ─▶ query ─▶ respond(trace) ─▶ message
  *   what-if.ts ─▶ HealthTable ┘    └─▶ lookups.ts, steering.ts ─▶ Explanation
@@ -23,25 +24,25 @@ import { type ExplainQuery, type ExplainQuestion, formatNetwork, readQuestion } 
 import { type Steering, steeringOf, type Step, stepsInto } from './steering.ts'
 import { assume, assumptionInWords, type Assumptions, type HealthOf, NO_HEALTH } from './what-if.ts'
 
-/** Plain JSON; docs/api.md tells its keys. */
+/** An explanation: plain JSON, whose keys are documented in docs/api.md. */
 export interface Explanation {
   readonly name: string
   readonly type: string
-  /** The network that the client is known by: `134.157.0.7`, `134.157.0.0/24`. */
+  /** The client's address or network: `134.157.0.7`, `134.157.0.0/24`. */
   readonly client: string
-  /** Whether the query tells of it. */
+  /** Whether the query has the client's subnet (ECS). */
   readonly ecs: boolean
-  /** Where the query comes from. */
+  /** The source address of the query. */
   readonly resolver: string
-  /** What was taken for down, for drained. */
+  /** What was assumed to be down, and to be drained. */
   readonly down: readonly string[]
   readonly drain: readonly string[]
   readonly rcode: string
   readonly outcome: Outcome
-  /** The names looked up: the one that was asked for, then targets of CNAMEs. */
+  /** The names looked up: the query name, then targets of CNAMEs. */
   readonly lookups: readonly Lookup[]
   readonly answer: readonly string[]
-  /** ECS scope of the answer, in bits; null = no client was told, so none is in the answer. */
+  /** ECS scope of the answer, in bits; null = the query had no ECS, so the answer has none. */
   readonly scope: number | null
   /** null: there is nothing to cache. */
   readonly ttl: Ttl | null
@@ -51,8 +52,8 @@ export interface Explanation {
 }
 
 /**
- * `steered` · `records` · `cname` (the chain ends outside, or at a steered name) · `nodata` · `nxdomain` · `delegation` ·
- * `any` (RFC 8482) · `refused` · `fault` (FORMERR, SERVFAIL: a bug).
+ * The kind of answer. `cname`: the chain ends outside of the zones, or at a steered name; `any`: HINFO for ANY (RFC
+ * 8482); `fault`: FORMERR or SERVFAIL, a bug.
  */
 export type Outcome =
   | 'steered'
@@ -65,36 +66,41 @@ export type Outcome =
   | 'refused'
   | 'fault'
 
+/** The TTL of an answer, and how it came about. */
 export interface Ttl {
   readonly seconds: number
-  /** The service's `ttl.max` or `ttl.min`, the name's own cap, a record's, or that of negative answers. */
+  /**
+   * What decided: the service's `ttl.max` or `ttl.min`, the name's own TTL, a record's TTL, or that of negative
+   * answers.
+   */
   readonly from: 'max' | 'min' | 'cap' | 'record' | 'negative'
   readonly why: string
-  /** The terms; null where they don't count. */
+  /** The terms; null if they do not apply. */
   readonly maxSeconds: number | null
   readonly minSeconds: number | null
   readonly capSeconds: number | null
-  /** Of the zone's SOA: min(its TTL, minimum), RFC 2308 §5. */
+  /** TTL of negative answers of the zone: min(SOA TTL, minimum), RFC 2308 §5. */
   readonly negativeSeconds: number | null
-  /** Members consulted that are not calm. */
+  /** The consulted members that are not calm. */
   readonly unrest: readonly Unrest[]
 }
 
 interface Unrest {
   readonly member: string
   readonly why: string
-  /** null: not by time alone, or nobody knows. */
+  /** In how many ms it will be calm if nothing changes; null: not by time alone, or unknown. */
   readonly calmInMs: number | null
 }
 
+/** The answer on the wire. */
 export interface Wire {
-  /** UDP; TCP where UDP has no room and the resolver asks again. */
+  /** `tcp` if the answer over UDP is truncated, so that the resolver asks again. */
   readonly transport: 'udp' | 'tcp'
-  /** Of the answer over UDP. */
+  /** Size of the answer over UDP. */
   readonly udpBytes: number
-  /** TC is set over UDP. */
+  /** The answer over UDP has TC set. */
   readonly truncated: boolean
-  /** Those that are set: qr, aa, rd. */
+  /** The flags that are set: qr, aa, rd … */
   readonly flags: readonly string[]
   readonly question: readonly string[]
   readonly answer: readonly string[]
@@ -106,9 +112,10 @@ export interface Wire {
   readonly hex: string
 }
 
-/** Nobody knows more of the members than the table. */
-
-/** Explains what this World and this health answer now. A string says what is wrong with the question. */
+/**
+ * Explains the answer that a World and a HealthTable give to a question. A string says what is wrong with the question.
+ * `healthOf`: what a node knows about members beyond the table.
+ */
 export function explain(
   world: World,
   live: HealthTable,
@@ -148,7 +155,7 @@ export function explain(
   }
 }
 
-/** One exchange, and what was heard of it. */
+/** A query, its response, and what the trace recorded. */
 interface Exchange {
   readonly responder: Responder
   readonly message: Message
@@ -156,9 +163,9 @@ interface Exchange {
   readonly transport: 'udp' | 'tcp'
   readonly lookups: readonly Lookup[]
   readonly steps: readonly Step[]
-  /** 0 = none. */
+  /** The name's own TTL, which caps the service's; 0 = none. */
   readonly capSeconds: number
-  /** Node of the last name, or of its closest encloser; −1 = outside. */
+  /** Node of the last name, or of its closest encloser; −1 = outside of the zones. */
   readonly known: number
 }
 
@@ -207,7 +214,7 @@ function outcomeOf(message: Message, { type }: ExplainQuery, lookups: readonly L
   return message.answer.some((rr) => rr.type === type) ? 'records' : 'cname'
 }
 
-/** What caches may keep it for, and of which terms that is the least. */
+/** The TTL of an answer, the least over its records, and which term decided it. */
 function ttlOf({ message, responder, capSeconds, known }: Exchange, steering: Steering | undefined): Ttl | null {
   const { steered: service, selection, world } = responder
   const soa = message.authority.find((rr) => rr.type === 'SOA')
@@ -243,7 +250,7 @@ function ttlOf({ message, responder, capSeconds, known }: Exchange, steering: St
   }
 }
 
-/** TTL of negative answers of the zone that a node is in. */
+/** The TTL of negative answers of a node's zone. */
 function negativeTtl(image: Image, node: number): number {
   const soa = findRRset(image, image.nodes[node * NODE_INTS + N_APEX]!, NEGATIVE_SOA)
   return recordTtl(image.bytes, image.rrsets[soa + R_AT]!)
@@ -280,5 +287,5 @@ function wireOf(udp: Exchange, { message, bytes, transport }: Exchange): Wire {
   }
 }
 
-/** As dig prints it: address, source, scope. */
+/** ECS as dig prints it: address, source, scope. */
 const ecsInText = ({ address, source, scope }: Ecs): string => `${address}/${source}/${scope}`

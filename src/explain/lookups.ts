@@ -1,36 +1,38 @@
 /**
- * The names that an answer looked up, as `explain` tells them: which node was found (the name itself, a wildcard, an empty
- * non-terminal, the nearest encloser), in which zone, and, where the zones are at hand, where it is written. Heard from
- * answer/answer.ts through its trace.
+ * The names that an answer looked up, as `explain` shows them: which node was found (the name itself, a wildcard, an
+ * empty non-terminal, the closest encloser), in which zone, and, if the zones are at hand, where it is written.
+ * Recorded by the trace of answer/answer.ts.
  */
 import type { LookupName } from '../answer/responder.ts'
 import { formatName } from '../dns/name.ts'
 import { type Image, N_APEX, N_CUT, N_FIRST, N_STEERED, nameOf, NODE_INTS } from '../zone/image.ts'
 import { ownerAt, positionOf, Z_INTS, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
 
+/** A name that was looked up, and what was found. */
 export interface Lookup {
   /** Text with the final dot. */
   readonly name: string
   /**
-   * `exact`, `wildcard`: the node has records; `empty`: it is there for names below it (an empty non-terminal);
-   * `delegated`: at or below a zone cut; `none`: no such name; `outside`: of no zone that is served.
+   * `exact`, `wildcard`: a node with records; `empty`: an empty non-terminal, which only has names below it;
+   * `delegated`: at or below a zone cut; `none`: no such name; `outside`: in no zone that is served.
    */
   readonly found: 'exact' | 'wildcard' | 'empty' | 'delegated' | 'none' | 'outside'
-  /** Owner of the node that was found: of `none` the closest encloser, of `delegated` the cut; null = outside. */
+  /** Owner of the node that was found; for `none` the closest encloser, for `delegated` the cut; null = outside. */
   readonly node: string | null
-  /** Apex; null = outside. */
+  /** Apex of its zone; null = outside. */
   readonly zone: string | null
-  /** `file:line` of what stands at the node, by type; empty where that is not known, or nothing is written there. */
+  /** Where the node's records are written, by type; empty if that is unknown, or the node has none. */
   readonly written: readonly SourceLine[]
 }
 
+/** Where a record is written: `at` is `file:line`. */
 export interface SourceLine {
-  /** RR type number; 0 = what steers it. */
+  /** RR type number; 0 = a steered entry. */
   readonly type: number
   readonly at: string
 }
 
-/** `node` and `known` as AnswerTrace.looked() has them. */
+/** Describes a lookup. `node` and `known`: as in AnswerTrace.looked(). `zones`: may be empty. */
 export function lookupOf(
   image: Image,
   zones: readonly ZoneModel[],

@@ -1,6 +1,6 @@
 /**
- * The question that `explain` is asked, from a command line or a URL: read into the query that a resolver would send, or
- * into what is wrong with it, in words. Called by explain.ts alone.
+ * Reads the question of `explain`, from a command line or a URL, into the query that a resolver would send; or says in
+ * words what is wrong with it. Called by explain.ts.
  */
 import { PAYLOAD_BYTES } from '../answer/response.ts'
 import { formatAddress, maskAddress, parseAddress } from '../dns/address.ts'
@@ -8,41 +8,43 @@ import { encodeQuery } from '../dns/message.ts'
 import { formatName, isFault, parseName } from '../dns/name.ts'
 import { typeNumber } from '../dns/types.ts'
 
+/** A question, as it is written. */
 export interface ExplainQuestion {
   readonly name: string
-  /** An address, or a prefix as resolvers send it: `134.157.0.7`, `134.157.0.0/24`. */
+  /** The client's address, or its prefix as resolvers send it: `134.157.0.7`, `134.157.0.0/24`. */
   readonly client: string
   /** Mnemonic, e.g. `A`. */
   readonly type: string
-  /** SITE, SITE/SERVICE or SITE/SERVICE/VIP to take for down, and to take for drained. */
+  /** SITE, SITE/SERVICE or SITE/SERVICE/VIP to assume down, and to assume drained. */
   readonly down: readonly string[]
   readonly drain?: readonly string[]
-  /** Where the query comes from; the client itself without. */
+  /** The source address of the query; the client's unless given. */
   readonly resolver?: string
-  /** Whether the resolver sends the client's subnet (RFC 7871); true without. */
+  /** Whether the resolver sends the client's subnet (RFC 7871); true unless given. */
   readonly ecs?: boolean
   /** Decides rotation and random picks; any 32 bits. */
   readonly chance?: number
-  /** Bytes of UDP that the resolver takes; 1232 without. */
+  /** The resolver's UDP payload size in bytes; 1232 unless given. */
   readonly payload?: number
 }
 
+/** A question that was read, and the query for it. */
 export interface ExplainQuery {
   /** Text with the final dot, escaped as in master files. */
   readonly name: string
   /** Mnemonic in capitals. */
   readonly type: string
-  /** What the query says of the client; `bits` of the address are known, the others zero. */
+  /** The client's address, of which the first `bits` bits are known; the others are zero. */
   readonly client: Uint8Array
   readonly bits: number
-  /** 4 or 16 bytes: where the query comes from. */
+  /** The source address of the query, 4 or 16 bytes. */
   readonly resolver: Uint8Array
   readonly ecs: boolean
-  /** As it goes over the wire. */
+  /** The query on the wire. */
   readonly packet: Uint8Array
 }
 
-/** A string says what is wrong. */
+/** Reads a question. A string says what is wrong with it. */
 export function readQuestion(question: ExplainQuestion): ExplainQuery | string {
   const { ecs = true, payload = PAYLOAD_BYTES } = question
   const slash = question.client.indexOf('/')
@@ -67,6 +69,6 @@ export function readQuestion(question: ExplainQuestion): ExplainQuery | string {
   return { name, type, client: maskAddress(address, bits), bits, resolver, ecs, packet }
 }
 
-/** `134.157.0.7`, `134.157.0.0/24`: bits are told where some are missing. */
+/** A client as text: an address, `134.157.0.7`, or if not all bits are known a prefix, `134.157.0.0/24`. */
 export const formatNetwork = (bytes: Uint8Array, bits: number): string =>
   bits === bytes.length * 8 ? formatAddress(bytes) : `${formatAddress(maskAddress(bytes, bits))}/${bits}`

@@ -1,7 +1,7 @@
 /**
- * Why a steered name was answered with just these addresses: the client's place, the rule, the sites in the order of its
- * class with what is known of their members, the walk, the pick, the scope, the budget. All of it is read off what
- * respond() left behind (Responder) and what the World was made from; nothing is decided here.
+ * Why a steered name has these addresses: the client's place, the rule, the sites in the order of the client's class
+ * with the state of their members, the walk, the pick, the scope, the budget. Everything is read from what respond()
+ * left in the Responder and from what the World was made of; nothing is decided here. Called by explain.ts.
  */
 import { type Client, locate, makeClient, scopeOf } from '../answer/client.ts'
 import type { Responder } from '../answer/responder.ts'
@@ -26,49 +26,51 @@ import { subnetHolding } from '../zone/rules.ts'
 import { type ExplainQuery, formatNetwork } from './question.ts'
 import type { Assumption, Assumptions, HealthOf } from './what-if.ts'
 
+/** The part of an explanation that is about a steered answer. */
 export interface Steering {
   readonly service: string
   /** `file:line`. */
   readonly written: string
   readonly place: ClientPlace
-  /** The rule that matched, as `file:line`; null = the service's own order. */
+  /** Where the rule that matched is written, `file:line`; null = none did. */
   readonly rule: string | null
-  /** What in it matched. */
+  /** Which key of the rule matched. */
   readonly matched: RuleMatch | null
   readonly order: 'nearest' | 'listed'
-  /** These sites and no others. */
+  /** The client gets these sites and no others. */
   readonly fence: boolean
   readonly pickBy: 'hash' | 'random'
   readonly class: number
   readonly sites: readonly SiteExplanation[]
   readonly walk: readonly Step[]
-  /** Site that is named; null = none. */
+  /** The site that is named; null = none. */
   readonly pick: string | null
-  /** Which stage of the walk ended it; null = none did. */
+  /** The stage of the walk that found it; null = none did. */
   readonly stage: string | null
-  /** Its addresses in the answer, and of how many usable ones of the type; 0 without a pick. */
+  /** The addresses in the answer, and how many usable ones of the type the site has; 0 without a pick. */
   readonly named: readonly string[]
   readonly usable: number
   readonly lastResort: boolean
-  /** The service's `lastResort: {values: …}` is the answer. */
+  /** The addresses of `lastResort: {values: …}` are the answer. */
   readonly values: boolean
-  /** A hash of the client's network was consulted, so the scope is not wider than that. */
+  /** A hash of the client's network was used, so the scope is no wider than that network. */
   readonly hashed: boolean
-  /** Every member consulted is calm. */
+  /** Every consulted member is calm. */
   readonly calm: boolean
   readonly scope: Scope | null
   readonly budget: FailoverBudget
-  /** Brake, last resort and what is left, as the node sees them; null: there is no node. */
+  /** The service's health as the node sees it (brake, last resort, capacity left); null: there is no node. */
   readonly health: ServiceHealth | null
 }
 
+/** The place by which a client was steered. */
 export interface ClientPlace {
   /**
-   * Whose place it is. `node.site`: nobody can place the client, and that setting says where it is taken to be. `nobody`: the
-   * order is that of the file.
+   * Whose place it is. `node.site`: the client has no place, and that setting says where it is assumed to be; `nobody`:
+   * no place at all, so the order is that of the file.
    */
   readonly of: 'client' | 'resolver' | 'node.site' | 'nobody'
-  /** The IPv4 network that the address of `of` embeds, which was looked up in its place. */
+  /** The IPv4 network that the address embeds and that was looked up; null: it embeds none. */
   readonly folded: { readonly from: 'IPv4-mapped' | 'NAT64' | '6to4' | 'Teredo'; readonly to: string } | null
   /** Codes; empty = unknown. */
   readonly continent: string
@@ -77,44 +79,47 @@ export interface ClientPlace {
   /** Degrees; null = unknown. */
   readonly latitude: number | null
   readonly longitude: number | null
-  /** Widest prefix that the databases have the same of, and its bits. */
+  /** The widest prefix with the same place, and its length. */
   readonly prefix: string
   readonly depth: number
-  /** null: no database is of this family. */
+  /** The database that was used; null: there is none for the family. */
   readonly database: DatabaseInfo | null
-  /** The autonomous system that the address is in, with the widest prefix that has the same; null = unknown. */
+  /** The AS number of the address, and the widest prefix with the same; null = unknown. */
   readonly asn: { readonly number: number; readonly prefix: string; readonly database: DatabaseInfo | null } | null
 }
 
 interface DatabaseInfo {
   readonly file: string
-  /** As its metadata names it. */
+  /** The type in its metadata. */
   readonly type: string
-  /** ISO 8601; null = unknown. */
+  /** Build time, ISO 8601; null = unknown. */
   readonly built: string | null
 }
 
+/** The key of a rule that matched, and its entry as text. */
 export interface RuleMatch {
   readonly by: 'subnet' | 'asn' | 'geo'
   readonly text: string
 }
 
+/** A site in the order of the client's class. */
 export interface SiteExplanation {
   readonly site: string
-  /** 1-based place in the client's order; equal numbers share. */
+  /** Its place in the order, 1-based; sites with the same number are one group. */
   readonly group: number
-  /** Great circle from the client's place; null without a place of either. */
+  /** Great-circle distance from the client's place; null: one of them has no location. */
   readonly distanceKm: number | null
   readonly bias: number
-  /** What `order: nearest` ranks by. */
+  /** The distance by which `order: nearest` ranks. */
   readonly biasedKm: number | null
   readonly weight: number
   readonly capacity: number
-  /** The walk came by. */
+  /** The walk consulted it. */
   readonly consulted: boolean
   readonly vips: readonly VipExplanation[]
 }
 
+/** A VIP of a site. */
 export interface VipExplanation {
   readonly address: string
   /** `site/service/address` */
@@ -123,39 +128,41 @@ export interface VipExplanation {
   /** 0–1000. */
   readonly share: number
   readonly calm: boolean
-  /** It stands in the answer. */
+  /** It is in the answer. */
   readonly named: boolean
-  /** By `down` or `drain`; null: it is as it is. */
+  /** What was assumed about it by `down` or `drain`; null: nothing. */
   readonly assumed: Assumption | null
-  /** What the node knows of it, whatever was assumed; null: there is no node. */
+  /** What the node knows about it, without assumptions; null: there is no node. */
   readonly health: MemberStatus | null
 }
 
+/** A step of the walk: a site that was consulted at a stage. */
 export interface Step {
   readonly stage: string
   readonly group: number
   readonly site: string
   readonly verdict: string
-  /** In its group's rendezvous; the least wins. `weight` is what it competes with. */
+  /** Its score in the rendezvous of its group, where the least wins, and the weight that it has there. */
   readonly score?: number
   readonly weight?: number
 }
 
+/** The ECS scope of the answer, and how it came about. Lengths in bits. */
 export interface Scope {
   readonly bits: number
-  /** Widest prefix in which everybody has this client's class. */
+  /** Length of the widest prefix whose clients all have this class. */
   readonly walkBits: number
-  /** No wider than this, for a hash was consulted; null: none was. */
+  /** Length of the client's network that was hashed: the scope is no wider; null: no hash was used. */
   readonly hashBits: number | null
-  /** Bits of the client's address in the query. */
+  /** Source prefix length of the query. */
   readonly source: number
-  /** What caches may use the answer for: the scope, but never wider than what was asked for (RFC 7871 §7.3.1). */
+  /** The network for which caches may use the answer: the scope, but no narrower than the source (RFC 7871 §7.3.1). */
   readonly caches: string
 }
 
 const STATE_NAMES = ['unproven', 'up', 'down', 'drained', 'forced down']
 
-/** Hears the walk. */
+/** A trace that records the walk into `steps`. */
 export function stepsInto(steps: Step[], responder: Responder): Trace {
   const nameOf = (site: number): string => responder.steered!.siteNames[site]!
   return {
@@ -177,6 +184,7 @@ interface SteeredAnswer {
   readonly healthOf: HealthOf
 }
 
+/** Describes how a steered answer came about. */
 export function steeringOf(answer: SteeredAnswer): Steering {
   const { responder, service, context, query, steps, capSeconds, healthOf } = answer
   const { client, selection, world } = responder
@@ -215,7 +223,7 @@ export function steeringOf(answer: SteeredAnswer): Steering {
 
 const lineOf = ({ file, line }: Position): string => `${file}:${line}`
 
-/** Whose place decided, and the address that was looked up for it. */
+/** The place that decided, and the address that was looked up for it. */
 function placeClient({ responder, service, context, query }: SteeredAnswer, model: ServiceModel) {
   const { client, world } = responder
   const map = world.maps[service.map]!
@@ -265,7 +273,7 @@ function describe(
   }
 }
 
-/** IPv4 is read from the file that has nothing else, where there is one. */
+/** The database of a family. IPv4 is read from the database that has nothing else, if there is one. */
 function databaseOf(databases: readonly DatabaseFile[], family: 4 | 6): DatabaseInfo | null {
   const ofFamily = databases.find(({ ipVersion }) => ipVersion === family)
   const found = ofFamily ?? (family === 4 ? databases.find(({ ipVersion }) => ipVersion === 6) : undefined)
@@ -284,7 +292,7 @@ function foldedFrom(address: Uint8Array, offset: number): NonNullable<ClientPlac
 
 const orNull = (degrees: number): number | null => (Number.isNaN(degrees) ? null : degrees)
 
-/** What of the rule holds the client: subnets come before numbers, and those before places. */
+/** The key of the rule that matched: subnets come before AS numbers, and those before geos. */
 function matchedIn(rule: RuleModel, { family, bytes }: Client, place: ClientPlace): RuleMatch | null {
   const subnet = subnetHolding(rule, bytes.subarray(0, family === 4 ? 4 : 16))
   if (subnet !== undefined) {
@@ -307,7 +315,7 @@ function matchedIn(rule: RuleModel, { family, bytes }: Client, place: ClientPlac
   }
 }
 
-/** VIPs of the answer, in its order, and how many there were to choose from. */
+/** The VIPs of the answer, in its order, and how many usable ones the site has. */
 function pickOf({ selection, health }: Responder, service: SteeredService, { type }: ExplainQuery) {
   const { site, stage, count } = selection
   if (site < 0) return { vips: [], usable: 0 }
@@ -320,7 +328,7 @@ function pickOf({ selection, health }: Responder, service: SteeredService, { typ
   return { vips: [...selection.vips.subarray(0, count)], usable }
 }
 
-/** Tells of a site by its number in the service. */
+/** Makes a function that describes a site by its number in the service. */
 function makeSite(
   { service, context, steps, responder, assumed }: SteeredAnswer,
   model: ServiceModel,
@@ -366,7 +374,7 @@ function makeSite(
 
 const tenths = (km: number): number => Math.round(km * 10) / 10
 
-/** null: one of them has no place. */
+/** The distance in kilometres; null: one of them has no location. */
 function distanceFrom(
   client: { readonly latitude: number | null; readonly longitude: number | null },
   site: { readonly latitude: number; readonly longitude: number },

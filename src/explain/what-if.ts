@@ -1,6 +1,6 @@
 /**
- * What-ifs of `explain` and `plan`: a copy of the HealthTable as it would be if members were down, or drained. What follows from that
- * follows as it does in a node: force stands above drain, drain above brake, and the brake holds what `keep` says.
+ * What-ifs of `explain` and `plan`: a copy of the HealthTable as it would be if some members were down or drained. The
+ * rules are those of a node: force wins over drain, drain over the brake, and the brake keeps up what `keep` says.
  */
 import type { World } from '../answer/world.ts'
 import { brake } from '../health/brake.ts'
@@ -23,28 +23,35 @@ import type { SteeredService } from '../policy/service.ts'
 import type { ExplainContext } from '../world/build.ts'
 import type { ExplainQuestion } from './question.ts'
 
-/** What a node knows of a service beyond the table; undefined: there is no node. */
+/** Gives what a node knows about a service beyond the HealthTable; undefined: there is no node. */
 export type HealthOf = (service: string) => ServiceView | undefined
 
+/** For explanations without a node. */
 export const NO_HEALTH: HealthOf = () => undefined
 
+/** A node's view of a service. */
 export interface ServiceView {
   readonly health: ServiceHealth
   readonly members: readonly MemberStatus[]
 }
 
+/** What is assumed about a member. `braked`: it is assumed down, but the brake keeps it in answers. */
 export type Assumption = 'down' | 'drained' | 'braked'
 
+/** An Assumption in words. */
 export const assumptionInWords = (assumed: Assumption): string =>
   assumed === 'braked' ? 'taken for down: the BRAKE keeps it' : `taken for ${assumed}`
 
+/** A HealthTable under assumptions. */
 export interface Assumptions {
   readonly health: HealthTable
-  /** By member: those whose word is not the live one. `braked`: taken for down, and the brake keeps it in the answers. */
+  /** By member: the assumption, for members whose word differs from the live table. */
   readonly of: ReadonlyMap<string, Assumption>
 }
 
-/** A string says which of the patterns matches nothing. */
+/**
+ * The HealthTable if the members that match the patterns were down, or drained. A string says which pattern is wrong.
+ */
 export function assume(
   world: World,
   live: HealthTable,
@@ -92,7 +99,7 @@ interface MemberAssumption {
   readonly drained: boolean
 }
 
-/** Writes the words of one service, as health/members.ts would. */
+/** Writes the words of one service's members, as health/members.ts would. */
 function write(
   service: SteeredService,
   serviceSpec: ServiceSpec,
@@ -125,7 +132,7 @@ function write(
   }
 }
 
-/** Of a word that nobody tells more of: a drain only drains what is up. */
+/** The verdict of a member of which only the health word is known. A drained member counts as up. */
 function verdictIn(word: number): Verdict | undefined {
   const state = stateIn(word)
   return state === UP || state === DRAINED ? 'up' : state === DOWN ? 'down' : undefined

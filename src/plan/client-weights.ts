@@ -1,13 +1,16 @@
-/** Who the clients are, from CSV: how much each country weighs, or how many clients each prefix has. All faults at once. */
+/**
+ * Reads what `plan` weights clients by, from CSV: a weight for each country, or a number of clients for each prefix.
+ * Reports all faults at once.
+ */
 import { readFileSync } from 'node:fs'
 import { parsePrefix } from '../dns/address.ts'
 import { messageOf, type Problem, type Report } from '../problem.ts'
 import { ClientCounts } from '../traffic/flows.ts'
 
-/** After so many of a file the rest is only counted. */
+/** The limit of faults that are reported for a file; further ones are only counted. */
 const MOST_FAULTS = 1_000
 
-/** `country,weight`: ISO 3166-1 codes and any unit. A country may be there once. */
+/** Reads lines `country,weight`: ISO 3166-1 codes, each once; weights in any unit. */
 export function readPopulation(file: string, report: Report): ReadonlyMap<string, number> {
   const weights = new Map<string, number>()
   readLines(file, report, isCountry, 'a country’s code of two letters', (country, weight) => {
@@ -18,7 +21,7 @@ export function readPopulation(file: string, report: Report): ReadonlyMap<string
   return weights
 }
 
-/** `prefix,count`: prefixes may overlap, each line counts by itself. */
+/** Reads lines `prefix,count`. Prefixes may overlap; each line counts by itself. */
 export function readClients(file: string, report: Report): ClientCounts {
   const counts = new ClientCounts()
   readLines(file, report, isPrefix, 'a prefix, like 192.0.2.0/24 or 2001:db8::/48', (prefix, count) => {
@@ -32,7 +35,10 @@ const isPrefix = (text: string): boolean => parsePrefix(text) !== undefined
 const isCountry = (text: string): boolean => /^[A-Z]{2}$/.test(text)
 const isNumber = (text: string): boolean => /^\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text))
 
-/** Lines of two cells; the first may be a header, empty ones and `#` are passed. `take` says what is wrong with the line. */
+/**
+ * Reads lines of two cells. The first line may be a header; empty lines and lines that begin with `#` are skipped.
+ * `take`: returns what is wrong with a line, if anything.
+ */
 function readLines(
   file: string,
   report: Report,
@@ -93,7 +99,7 @@ interface Cell {
   readonly width: number
 }
 
-/** Neither of the two columns can hold a comma or a quote of its own. */
+/** Splits a line at its commas: no value of either column contains a comma or a quote. */
 function cellsOf(line: string): readonly Cell[] {
   let column = 1
   return line.split(',').map((raw) => {

@@ -1,4 +1,7 @@
-/** Which names are steered by what, before and after: counted while the zones are compared, for `plan`. */
+/**
+ * Counts, for `plan`, the names by the service that steers them before and after a change, while the zones are
+ * compared. Only counts and a few names are kept, never a list of all names.
+ */
 import { lookUp } from '../answer/lookup.ts'
 import { entryFor } from '../answer/steer.ts'
 import type { World } from '../answer/world.ts'
@@ -8,19 +11,20 @@ import { findRRset, N_CUT, N_STEERED, NODE_INTS, S_SERVICE, S_TTL, STEERED_INTS 
 import { STEERS_A, STEERS_AAAA, Z_AT, Z_SIZE } from '../zone/pack.ts'
 import { type Comparison, isSteered, ownerKey, ownerOf, type SetAt } from './records.ts'
 
+/** Some names: how many, and a few examples. */
 export interface Names {
   readonly count: number
-  /** A few of them. */
   readonly some: readonly string[]
 }
 
 const SOME_NAMES = 5
 
-/** Of a steered set. */
+/** The service of a steered set. */
 export const serviceOf = ({ zone, set }: SetAt): string => zone.services[zone.sets[set + Z_AT]!]!
+/** The own TTL of a steered name, in seconds; 0 = none. */
 export const ttlOf = ({ zone, set }: SetAt): number => zone.sets[set + Z_SIZE]!
 
-/** Names that are steered alike on both sides. */
+/** Names of one type with the same services before and after; null: the name is static there. */
 export interface NameCount {
   readonly before: string | null
   readonly after: string | null
@@ -29,23 +33,23 @@ export interface NameCount {
   readonly some: string[]
 }
 
-/** The same, apart by their own TTLs. */
+/** The same, with the same own TTLs before and after; in seconds, 0 = none. */
 export interface CapCount extends NameCount {
   readonly capBefore: number
   readonly capAfter: number
 }
 
-/** What a name and a type get from an Image: a service, with the TTL of the name's own; null = something static. */
+/** The answer to a name and type: a service, with the name's own TTL; null = static records. */
 type Answer = { readonly service: string; readonly capSeconds: number } | null
 
-/** One side, for names that only the other one writes: a wildcard, an alias or another zone may answer them here. */
+/** One side of the comparison, for lookups of names that are only written on the other side. */
 export type Answering = Pick<World, 'image' | 'services'>
 
-/** Who was steered by what, and is now: counts, a few names, and no list of all. */
+/** Counts names while zones are compared. Call resolveSingles() before counts() and caps(). */
 export class NameTally implements Comparison {
   readonly #caps = new Map<string, CapCount>()
   readonly #counts = new Map<string, NameCount>()
-  /** What only one side writes. */
+  /** Sets that only one side has. */
   readonly #single: SetAt[] = []
 
   steered(before: SetAt, after: SetAt): void {
@@ -108,7 +112,7 @@ export class NameTally implements Comparison {
   }
 }
 
-/** Static types that clients who ask for an address go by. */
+/** The static types that matter to clients who ask for an address. */
 const ADDRESSED: ReadonlySet<number> = new Set([TYPE.A, TYPE.AAAA, TYPE.CNAME])
 
 const answerAt = (here: SetAt): NonNullable<Answer> => ({ service: serviceOf(here), capSeconds: ttlOf(here) })

@@ -1,7 +1,7 @@
 /**
- * What a change does, before it is made: two loaded states of zones, databases and health, compared. Which records differ,
- * what has changed of services, and for every steered name which share of its clients goes from which site to which. The
- * numbers are exact: see traffic/flows.ts and traffic/shares.ts.
+ * The plan of a change: compares two loaded states of zones, databases and health. It gives the records that differ,
+ * the changes of services and sites, and for each steered name the shares of its clients that move from one site to
+ * another. The numbers are exact; see traffic/flows.ts and traffic/shares.ts. Called by `meridian plan`.
  */
 import { formatName } from '../dns/name.ts'
 import { TYPE, typeName } from '../dns/types.ts'
@@ -26,53 +26,55 @@ import { type CapCount, NameTally, type Names, serviceOf, ttlOf, type NameCount 
 import { apexKey, compareZones, inWords, ownerOf, type SetAt, type SetInWords } from './records.ts'
 import { compareServices, compareSites, type NamedChange } from './services.ts'
 
-/** One side as it was built. */
+/** One side of a plan, loaded and built. */
 export interface PlanSide {
-  /** As the operator named it. */
+  /** The side as the operator named it. */
   readonly name: string
   readonly made: WorldBuild
   readonly model: Model
 }
 
+/** What a plan assumes. */
 export interface PlanOptions {
   readonly weighing: ClientWeights
-  /** Sites that are dead, and drained, on the new side. */
+  /** Sites that are down, and drained, on the new side. */
   readonly down: readonly string[]
   readonly drain: readonly string[]
 }
 
-/** What a client is: an address, a person of a country, or one that was counted. */
+/** What clients are counted by: the address space, the population of countries, or counts of an operator. */
 export type ClientWeights =
   | { readonly by: 'addresses' }
   /** By country code. */
   | { readonly by: 'population'; readonly weights: ReadonlyMap<string, number> }
   | { readonly by: 'clients'; readonly counts: ClientCounts }
 
-/** Plain JSON. Shares are 0–1. */
+/** A plan: plain JSON. Shares are 0–1. */
 export interface Plan {
   readonly before: SideSummary
   readonly after: SideSummary
-  /** Sites taken for dead, and drained, on the new side only. */
+  /** Sites assumed down, and drained, on the new side only. */
   readonly down: readonly string[]
   readonly drain: readonly string[]
-  /** Sites of `down` that stay in answers all the same, for the brake of the service keeps them (`keep`). */
+  /** Sites of `down` that stay in answers, because the brake of a service keeps them (`keep`). */
   readonly braked: readonly { readonly service: string; readonly sites: readonly string[] }[]
-  /** Services of which `down` leaves nothing: their last resort answers. */
+  /** Services without any member up, because of `down`: their last resort answers. */
   readonly dead: readonly string[]
   readonly weighing: ClientWeights['by']
   /** Neither records nor services nor clients differ. */
   readonly quiet: boolean
-  /** The largest share of any steered name's clients that moves. */
+  /** The largest share of clients that moves of any steered name. */
   readonly most: number
   readonly zones: { readonly added: readonly string[]; readonly removed: readonly string[] }
   readonly records: RecordChanges
   readonly sites: readonly NamedChange[]
   readonly services: readonly NamedChange[]
-  /** Those whose clients move the most first. */
+  /** Those with the largest share of moving clients first. */
   readonly moves: readonly NameMoves[]
   readonly budgets: readonly BudgetChange[]
 }
 
+/** A side of a plan, in words. */
 export interface SideSummary {
   readonly name: string
   readonly view: string
@@ -80,6 +82,7 @@ export interface SideSummary {
   readonly databases: string
 }
 
+/** How many RRsets differ, and which. */
 export interface RecordChanges {
   readonly added: number
   readonly removed: number
@@ -89,41 +92,48 @@ export interface RecordChanges {
   readonly leftOut: number
 }
 
+/** An RRset that differs. */
 export interface RecordChange {
   readonly zone: string
   readonly name: string
   readonly type: string
-  /** null: not there. */
+  /** null: it does not exist on that side. */
   readonly before: SetInWords | null
   readonly after: SetInWords | null
 }
 
-/** Steered names whose clients fare alike. */
+/** Steered names whose clients move in the same way. */
 export interface NameMoves {
   /** Services; null = static. */
   readonly before: string | null
   readonly after: string | null
   readonly types: readonly string[]
   readonly names: Names
-  /** The largest of the measures. */
+  /** The share of clients that moves: the largest of all measures. */
   readonly moved: number
-  /** Draws are random on both sides: `moved` is what must change of the shares, and no client keeps a site anyhow. */
+  /**
+   * Sites are picked at random on both sides: `moved` is the least change of shares, for no client keeps its site
+   * anyway.
+   */
   readonly random: boolean
   readonly measures: readonly MeasuredMoves[]
 }
 
-/** Steered names whose failover takes longer or less long than before. */
+/** Steered names whose failover budget changes. */
 export interface BudgetChange {
   readonly service: string
   readonly names: Names
-  /** At worst, from a site's death to the last client's new answer; null: nothing is checked. */
+  /**
+   * The longest that a failover takes, from a site's death to the last client's new answer; null: there is no check.
+   */
   readonly beforeMs: number | null
   readonly afterMs: number | null
 }
 
-/** A plan tells no more records than this; it counts them all. */
+/** The most records in a plan's list; all are counted. */
 export const MOST_RECORDS = 100_000
 
+/** Compares two sides. Throws when `down` or `drain` names an unknown site, which the command checks before. */
 export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions): Plan {
   const records = new RecordTally()
   const names = new NameTally()
@@ -205,7 +215,7 @@ class RecordTally {
   }
 }
 
-/** Each pair of services, and of their maps, is walked once. */
+/** The moves of all steered names. Each pair of client maps is walked once. */
 function movesOf(
   before: PlanSide,
   after: PlanSide,
@@ -237,6 +247,7 @@ function movesOf(
 
 const titleOf = ({ before, after, types }: NameMoves): string => `${before ?? ''} ${after ?? ''} ${types.join(' ')}`
 
+/** The flows of clients between two sides, weighted as `weighing` says. */
 export function flowsOf(before: FlowSide, after: FlowSide, weighing: ClientWeights): Flows {
   switch (weighing.by) {
     case 'addresses':
@@ -252,7 +263,7 @@ export function flowsOf(before: FlowSide, after: FlowSide, weighing: ClientWeigh
 
 const ROUNDING = 1e-9
 
-/** Clients move, or a site has another part of the capacity to carry them with. */
+/** Whether clients move, or a site's share of the capacity changes. */
 const matters = ({ moved, unplaced, sites }: MeasuredMoves): boolean =>
   moved > 0 ||
   (unplaced?.moved ?? 0) > 0 ||
@@ -276,20 +287,20 @@ const nameMovesOf = (
   measures,
 })
 
-/** A and AAAA that fare alike are told together. */
+/** Joins A and AAAA whose moves are equal. */
 function mergeTypes(moves: readonly NameMoves[]): readonly NameMoves[] {
   const alike = Map.groupBy(moves, (move) => JSON.stringify({ ...move, types: [] }))
   return [...alike.values()].map((those) => ({ ...those[0]!, types: those.flatMap(({ types }) => types).toSorted() }))
 }
 
-/** As a node would have it: the brake keeps what `keep` says. */
+/** The new side's HealthTable under the options; the brake applies as in a node. */
 function assumptionsOf({ made: { world, plan, context } }: PlanSide, options: PlanOptions): Assumptions {
   const found = assume(world, allUp(world.services, plan), context, options)
   if (typeof found === 'string') throw new Error(found) // the command knows the sites
   return found
 }
 
-/** Sites that the brake keeps, by service. */
+/** The sites that the brake keeps in answers, by service. */
 function brakedOf({ made: { plan } }: PlanSide, { of }: Assumptions): Plan['braked'] {
   const kept = plan.members.filter(({ name }) => of.get(name) === 'braked')
   return [...Map.groupBy(kept, ({ service }) => service)].map(([service, members]) => ({
@@ -321,7 +332,7 @@ class SteeredServices {
   }
 }
 
-/** The same maps, and nothing that select() looks at differs. */
+/** Whether the map and everything that select() reads are equal. */
 function isSameSteering(a: SteeringState | null, b: SteeringState | null): boolean {
   if (a === null || b === null) return a === b
   return a.map === b.map && JSON.stringify(factsOf(a)) === JSON.stringify(factsOf(b))

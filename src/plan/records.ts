@@ -1,9 +1,9 @@
 /**
- * Two states of the zones, compared set by set as the packer left them: a million names are two arrays and one hash table of
- * ints, and only what differs becomes objects. Called by `plan`.
+ * Compares two states of the zones, set by set in their packed form (zone/pack.ts): a million names are two arrays and
+ * a hash table of ints, and only differences become objects. Used by plan.ts.
  *
- * A steered entry is compared as what it stands for: an A, an AAAA, or both. So a name that was static and becomes steered
- * is one difference, and not a removal beside an addition. The SOA's serial is no difference.
+ * A steered entry is compared as an A, an AAAA, or both. So a static name that becomes steered is one difference, not a
+ * removal and an addition. The SOA's serial is ignored.
  */
 import { formatName, keyOf, sameBytes } from '../dns/name.ts'
 import { formatRdata } from '../dns/rdata.ts'
@@ -25,7 +25,7 @@ import {
   type ZoneModel,
 } from '../zone/pack.ts'
 
-/** An RRset, or one type of a steered entry, where it lies. */
+/** An RRset, or one type of a steered entry, by its place in a zone. */
 export interface SetAt {
   readonly zone: ZoneModel
   /** First int in the zone's sets; −1 = the SOA. */
@@ -33,14 +33,15 @@ export interface SetAt {
   readonly type: number
 }
 
+/** Takes the results of compareZones(). */
 export interface Comparison {
-  /** Both: they differ. One of them undefined: the set is gone, or new. */
+  /** The sets differ; one of them undefined: the set is new, or gone. */
   differs(before: SetAt | undefined, after: SetAt | undefined): void
-  /** A name that is steered before and after, alike or not. `owner` is asked for by formatName() only when it is needed. */
+  /** The name is steered for a type before and after, in the same way or not. */
   steered(before: SetAt, after: SetAt): void
 }
 
-/** Zones are the same by their apex. What is in a zone that only one side has is gone, or new. */
+/** Compares all zones; they are matched by apex. All sets of a zone that only one side has are new, or gone. */
 export function compareZones(before: readonly ZoneModel[], after: readonly ZoneModel[], to: Comparison): void {
   const others = new Map(before.map((zone) => [apexKey(zone), zone]))
   for (const zone of after) {
@@ -52,6 +53,7 @@ export function compareZones(before: readonly ZoneModel[], after: readonly ZoneM
   for (const zone of others.values()) for (const own of setsOf(zone)) to.differs(own, undefined)
 }
 
+/** A zone's apex as a string, for keys. */
 export const apexKey = ({ apex }: ZoneModel): string => keyOf(apex)
 
 function* setsOf(zone: ZoneModel): Generator<SetAt> {
@@ -61,7 +63,7 @@ function* setsOf(zone: ZoneModel): Generator<SetAt> {
   }
 }
 
-// what an entry of a zone's sets is compared as
+// the kinds that an entry of a zone's sets is compared as
 const PLAIN = 0
 const STEERED_A = 1
 const STEERED_AAAA = 2
@@ -75,6 +77,7 @@ const typeOf = ({ sets }: ZoneModel, set: number, kind: number): number =>
 
 const at = (zone: ZoneModel, set: number, kind: number): SetAt => ({ zone, set, type: typeOf(zone, set, kind) })
 
+/** Whether a set is a steered entry. */
 export const isSteered = ({ zone, set }: SetAt): boolean => set >= 0 && zone.sets[set + Z_TYPE] === 0
 
 function compareZone(before: ZoneModel, after: ZoneModel, to: Comparison): void {
@@ -99,7 +102,7 @@ function compareZone(before: ZoneModel, after: ZoneModel, to: Comparison): void 
   for (const left of index.left()) to.differs(at(before, (left >>> 2) * Z_INTS, left & 3), undefined)
 }
 
-/** A zone's sets by owner and type. An entry is the set's number × 4 + its kind. */
+/** A hash table of a zone's sets by owner and type. An entry is the set's number × 4 + its kind. */
 class SetIndex {
   readonly #zone: ZoneModel
   /** Open addressing at load ≤ 0.5: entry + 1, 0 = free. */
@@ -125,7 +128,7 @@ class SetIndex {
     }
   }
 
-  /** The entry with the owner of a set of another zone, and the type; −1 when there is none. */
+  /** Takes the entry with this type and the owner of a set of another zone; −1 = none. */
   take(other: ZoneModel, set: number, type: number): number {
     const mask = this.#table.length - 1
     let slot = hashOf(other, set, type) & mask
@@ -140,7 +143,7 @@ class SetIndex {
     return -1
   }
 
-  /** Entries that nobody took, in the order of the file. */
+  /** The entries that were not taken, in the order of the file. */
   *left(): Generator<number> {
     for (const entry of this.#entries) if (this.#taken[entry] === 0) yield entry
   }
@@ -160,7 +163,7 @@ function isSameOwner(a: ZoneModel, i: number, b: ZoneModel, j: number): boolean 
   return sameBytes(a.bytes, a.sets[i + Z_OWNER]!, b.bytes, b.sets[j + Z_OWNER]!, size)
 }
 
-/** The same records with the same TTL, in any order (RFC 2181 §5). */
+/** Whether two sets have the same records and TTL, in any order (RFC 2181 §5). */
 function isSameSet(a: ZoneModel, i: number, b: ZoneModel, j: number): boolean {
   const size = a.sets[i + Z_SIZE]!
   if (size !== b.sets[j + Z_SIZE]! || a.sets[i + Z_COUNT] !== b.sets[j + Z_COUNT]) return false
@@ -169,7 +172,7 @@ function isSameSet(a: ZoneModel, i: number, b: ZoneModel, j: number): boolean {
   return records.every((record, n) => record === others[n])
 }
 
-/** Whole records (TTL included) as text of bytes, sorted. */
+/** The bytes of each record, TTL included, as strings, sorted. */
 function recordsAt({ sets, bytes }: ZoneModel, set: number): string[] {
   const records: string[] = []
   const end = sets[set + Z_AT]! + sets[set + Z_SIZE]!
@@ -191,21 +194,23 @@ function isSameSoa({ soa: a }: ZoneModel, { soa: b }: ZoneModel): boolean {
   return a.rdata.every((byte, i) => byte === b.rdata[i] || (i >= serial && i < serial + SERIAL_BYTES))
 }
 
-/** A set in words. */
+/** A set as text. */
 export interface SetInWords {
   readonly ttlSeconds: number
-  /** Sorted; of an SOA without its serial; of a steered name none. */
+  /** Sorted; an SOA without its serial; empty for a steered name. */
   readonly values: readonly string[]
-  /** Of a steered name; its TTL is then the cap that the name has of its own, 0 = none. */
+  /** The service of a steered name; `ttlSeconds` is then the name's own TTL, 0 = none. */
   readonly service?: string
 }
 
+/** The owner name of a set, as text. */
 export const ownerOf = ({ zone, set }: SetAt): string =>
   set < 0 ? formatName(zone.apex) : formatName(zone.bytes, zone.sets[set + Z_OWNER])
 
-/** The owner as bytes, as text: for keys. */
+/** The owner name of a set as a string of its bytes, for keys. */
 export const ownerKey = ({ zone, set }: SetAt): string => keyOf(set < 0 ? zone.apex : ownerAt(zone, set))
 
+/** A set as text, for the plan. */
 export function inWords(where: SetAt): SetInWords {
   const { zone, set, type } = where
   const { sets, bytes, soa } = zone

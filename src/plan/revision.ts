@@ -1,6 +1,7 @@
 /**
- * A side of `meridian plan`: a folder, or a revision of the repository that the zones are in, of which what a load
- * reads is taken out into a private temporary folder, which goes when the command ends: well, with an error, or by a signal.
+ * The sides of `meridian plan`: a folder, or a revision of the zones' git repository. Of a revision, what a load reads
+ * is unpacked into a private temporary folder, which is removed when the command ends, also with an error or by a
+ * signal.
  */
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,31 +12,32 @@ import { UnpackError, unpack } from './unpack.ts'
 
 /** Where the zones of a side are. */
 export interface ZonesAt {
-  /** Folder to load. */
+  /** The folder to load. */
   readonly zones: string
-  /** As the operator calls it. */
+  /** The side as the operator named it. */
   readonly name: string
-  /** The temporary folder, which no text should name. */
+  /** The temporary folder, which messages must not name; see asWritten(). */
   readonly taken?: string
 }
 
-/** What is said names none, and why. */
+/** The text names no revision; the message says why. */
 class RevisionError extends Error {}
 
-/** Whether it is there. */
+/** Whether a path is an existing folder. */
 export const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 
-/** Temporary folders, which end with this process whatever ends it. */
+/** Unpacks revisions into temporary folders, and removes them at end() or by a signal. */
 export class Revisions {
   readonly #folders: string[] = []
   readonly #onSignal = (signal: NodeJS.Signals): void => {
     this.end()
-    process.kill(process.pid, signal) // as it would have been without us
+    process.kill(process.pid, signal) // ends the process as without this handler
   }
 
   /**
-   * `written`: a folder, else REV or REV:PATH. `beside`: folders of zones, there or not: the repository that the first of them
-   * is in is meant, and without PATH the revision's zones are where that folder stands in the work tree.
+   * The zones of a side. `written`: a folder, else REV or REV:PATH. `beside`: folders of zones, existing or not; the
+   * repository is that of the first one that is in any, and without PATH the zones are at that folder's path in the
+   * revision.
    */
   async take(written: string, beside: readonly string[]): Promise<ZonesAt | Problem> {
     if (isFolder(written)) return { zones: written, name: written }
@@ -66,7 +68,7 @@ export class Revisions {
     if (path.split('/')[0] === '..' || path.startsWith('/')) throw new RevisionError(`${path} is outside of ${top}`)
     const folder = this.#makeFolder()
     await unpack(git, told.out.toString().trim(), path, folder)
-    mkdirSync(join(folder, '.git')) // includes may reach as far up as they do in the repository, and no further
+    mkdirSync(join(folder, '.git')) // marks the top of the work tree, beyond which includes may not reach
     return { zones: join(folder, path), name: written, taken: folder }
   }
 
@@ -84,14 +86,14 @@ export class Revisions {
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** Texts of a side name files as `REV:path`, and not where they were taken out to. */
+/** A text in which files are named `REV:path` instead of by their path in the temporary folder. */
 export function asWritten({ name, taken }: ZonesAt, text: string): string {
   if (taken === undefined) return text
   const revision = name.split(':')[0]!
   return text.replaceAll(`${taken}/`, `${revision}:`).replaceAll(taken, revision)
 }
 
-/** The first of the folders that is in a repository, and git on that one's work tree. */
+/** The first of the folders that is in a repository, and git for its work tree. */
 async function repositoryOf(folders: readonly string[]): Promise<{ readonly beside: string; readonly git: Git }> {
   let why = ''
   for (const beside of folders) {
@@ -108,7 +110,7 @@ function nearestFolder(path: string): string {
   return folder
 }
 
-/** git names the work tree without links; a folder that is gone has none itself. */
+/** A path with links resolved as far as it exists: git names the work tree without links. */
 function realAsFarAsThere(path: string): string {
   if (existsSync(path) || dirname(path) === path) return existsSync(path) ? realpathSync(path) : path
   return join(realAsFarAsThere(dirname(path)), relative(dirname(path), path))

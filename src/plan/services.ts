@@ -1,7 +1,11 @@
-/** What has changed of services and sites, in words: for `plan`. What a change does to clients is worked out elsewhere. */
+/**
+ * The changes of services and sites, in words, for `plan`. What they do to clients is computed from the compiled maps
+ * instead; see plan.ts.
+ */
 import { formatDuration } from '../units.ts'
 import type { Model, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from '../zone/model.ts'
 
+/** A service or site that differs, and how. */
 export interface NamedChange {
   readonly name: string
   readonly change: 'added' | 'removed' | 'changed'
@@ -9,10 +13,11 @@ export interface NamedChange {
   readonly details: readonly string[]
 }
 
+/** The services that differ, by name. */
 export const compareServices = (before: Model, after: Model): readonly NamedChange[] =>
   compare(byName(before.services), byName(after.services), serviceDetails)
 
-/** Also pools of dynamic records, which are sites without a place. */
+/** The sites that differ, by name; pools of dynamic records too, which are sites without a location. */
 export const compareSites = (before: Model, after: Model): readonly NamedChange[] =>
   compare(before.sites, after.sites, siteDetails)
 
@@ -33,7 +38,7 @@ function compare<T>(
   })
 }
 
-/** Names of what the model calls otherwise than the files; null = told apart. */
+/** Names in the files of keys that the model names differently; null = compared separately, or not at all. */
 const NAMES: Readonly<Record<string, string | null>> = {
   name: null,
   at: null,
@@ -98,7 +103,7 @@ function siteDetails(before: SiteModel, after: SiteModel): readonly string[] {
 
 const placeOf = ({ latitude, longitude }: SiteModel): string => `${latitude}, ${longitude}`
 
-/** Any key counts, those that are new to the model too; what is more than a word is only named. */
+/** All keys of two objects that differ, so that keys added to the model later count too. Objects are only named. */
 function keysThatDiffer(before: object, after: object, prefix: string): readonly string[] {
   const [old, now] = [new Map(Object.entries(before)), new Map(Object.entries(after))]
   return [...new Set([...old.keys(), ...now.keys()])].flatMap((key): readonly string[] => {
@@ -113,7 +118,7 @@ function keysThatDiffer(before: object, after: object, prefix: string): readonly
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
-/** What a key stands for that the model leaves out. */
+/** Defaults that the model leaves out, by key. */
 const UNWRITTEN: Readonly<Record<string, string>> = { weight: '1', unchecked: 'false' }
 
 function word(key: string, value: unknown): string {
@@ -122,7 +127,9 @@ function word(key: string, value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** Positions are no part of what a file says; of a file of subnets, which may be large, the hash says it all. */
+/**
+ * Whether two values are equal, without positions; files of subnets, which may be large, are compared by their hashes.
+ */
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a, toCompare) === JSON.stringify(b, toCompare)
 
 const toCompare = (key: string, value: unknown): unknown =>

@@ -1,7 +1,8 @@
 /**
- * Takes out of a commit what a load of its zones reads: the folder of zones, and whatever its links and `!include`s lead to
- * within the repository. Sizes are summed before anything is written, so that a revision of a few packed megabytes that
- * unpack to gigabytes fills no disk. Contents are as they were committed: no filter, end of line or keyword is applied.
+ * Unpacks from a commit what a load of its zones reads: the folder of zones, and what its links and `!include`s lead to
+ * within the repository. Sizes are summed before anything is written, so that a few packed megabytes that unpack to
+ * gigabytes cannot fill the disk. Contents are as committed: no filter, line-end conversion or keyword is applied.
+ * Called by revision.ts.
  *
  *   zones ─▶ git ls-tree ─▶ sizes ─▶ git cat-file ─▶ files ─▶ links, includes ─▶ what they lead to ─▶ git ls-tree …
  */
@@ -12,37 +13,40 @@ import { MOST_FILE_BYTES } from '../load/files.ts'
 import { Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
 
-/** Why it is not taken out, in words. */
+/** The commit cannot be unpacked; the message says why. */
 export class UnpackError extends Error {}
 
-/** Of one revision, all files together. */
+/** Limits of one revision: all files together. */
 const MOST_BYTES = 512 << 20
 const MOST_FILES = 200_000
-/** Links and includes lead on; each round follows them one step. */
+/** Links and includes may lead to others; each round follows them one step. */
 const MOST_ROUNDS = 64
-/** git hands out so much at a time, and one file more. */
+/** How much git gives in one call, plus one file. */
 const CHUNK_BYTES = 32 << 20
 const TIMEOUT_MS = 120_000
-/** Of the arguments of one call, and of one path. */
+/** Characters of the paths in one call, and of one path. */
 const CHUNK_PATHS = 100_000
 const MOST_PATH = 4096
-/** Of folders in a path that a link or include leads to. */
+/** The most folders in a path that a link or include leads to. */
 const MOST_STEPS = 256
 
 /** A line of `git ls-tree`. */
 interface TreeEntry {
-  /** From the top of the work tree. */
+  /** Path from the top of the work tree. */
   readonly path: string
   readonly kind: 'file' | 'link' | 'submodule' | 'folder'
   readonly hash: string
 }
 
-/** `zones`: path of the folder from the top of the work tree; `folder`: where to, empty. Throws UnpackError. */
+/**
+ * Unpacks a commit. `zones`: path of the folder of zones from the top; `folder`: an empty target. Rejects with
+ * UnpackError.
+ */
 export async function unpack(git: Git, commit: string, zones: string, folder: string): Promise<void> {
   try {
     await new Unpacker(git, commit, folder).take(zones)
   } catch (error) {
-    // two files of one name in a tree that no git made; a disk that is full
+    // a full disk, or a tree with two files of one name, which git itself does not make
     if (error instanceof Error && 'syscall' in error) throw new UnpackError(error.message)
     throw error
   }
@@ -54,7 +58,7 @@ class Unpacker {
   readonly #folder: string
   readonly #taken = new Set<string>()
   readonly #links = new Map<string, string>()
-  /** Led to, and not looked for yet. */
+  /** Paths to look for in the next round. */
   #wanted = new Set<string>()
   readonly #sought = new Set<string>()
   #bytes = 0
@@ -77,7 +81,7 @@ class Unpacker {
       const there = withFoldersAbove(found.map(({ path }) => path))
       await this.#findLinksTo(wanted.filter((path) => !there.has(path)))
     }
-    // the last of all: nothing is written through a link, nor is a link made through another
+    // links are made last, so that nothing is written through a link, and no link is made through another
     for (const path of this.#links.keys()) {
       if (foldersAbove(dirname(path)).some((folder) => this.#links.has(folder))) throw new UnpackError(strange(path))
     }
@@ -87,7 +91,9 @@ class Unpacker {
     }
   }
 
-  /** `path`, led to from the file `from`; what is outside of the repository, or git's own, is nobody's to read. */
+  /**
+   * Notes a path to look for, to which the file `from` leads. Paths outside of the repository or in `.git` are ignored.
+   */
   #want(path: string, from = ''): void {
     if (path.length > MOST_PATH) return
     const clean = posix.normalize(posix.join(posix.dirname(from), path)).replace(/\/$/, '')
@@ -112,7 +118,7 @@ class Unpacker {
     return entries
   }
 
-  /** A path that is not in the tree may be behind a link. */
+  /** Looks for links above paths that are not in the tree. */
   async #findLinksTo(missing: readonly string[]): Promise<void> {
     const above = withFoldersAbove(missing)
     above.delete('')
@@ -153,7 +159,7 @@ class Unpacker {
     }
   }
 
-  /** Bytes of each blob, unpacked; a file that stands in many places counts in each. */
+  /** The unpacked size of each blob, in bytes, by hash. */
   async #sizesOf(blobs: readonly TreeEntry[]): Promise<ReadonlyMap<string, number>> {
     const hashes = [...new Set(blobs.map(({ hash }) => hash))]
     const told = await this.#catFile(['--batch-check=%(objectname) %(objectsize)'], hashes, hashes.length * 128)
@@ -215,7 +221,7 @@ function entryOf(line: string): TreeEntry {
 
 const ignore = (): void => {}
 
-/** Names that a file includes, as they are written; what is no YAML includes nothing. */
+/** The names that a file includes, as written; none if it is no YAML. */
 function includesIn(text: string): readonly string[] {
   const names: string[] = []
   parseYaml(new Source('', text), ignore, (name) => {
@@ -225,11 +231,11 @@ function includesIn(text: string): readonly string[] {
   return names
 }
 
-/** `a`, `a/b` of `a/b/c`, and itself. */
+/** The folders above a path, and the path itself: `a`, `a/b`, `a/b/c`. */
 const foldersAbove = (path: string): readonly string[] =>
   path.split('/').map((_, i, steps) => steps.slice(0, i + 1).join('/'))
 
-/** Of all paths together, the top as ''; a folder that many have in common costs once. */
+/** All folders above the paths, and the paths themselves; the top is ''. */
 function withFoldersAbove(paths: readonly string[]): Set<string> {
   const all = new Set<string>()
   for (let path of paths) for (; !all.has(path); path = path.slice(0, Math.max(path.lastIndexOf('/'), 0))) all.add(path)
@@ -240,11 +246,11 @@ const hasGits = (path: string): boolean => path.split('/').some((step) => step.t
 
 const strange = (path: string): string => `it has a file that no checkout makes: ${path}`
 
-/** Trees that no git made may have such names, and they lead out of the folder. */
+/** Whether a path could lead out of the folder: git makes no such names, but a crafted tree may have them. */
 const isStrange = (path: string): boolean =>
   hasGits(path) || path.split('/').some((step) => step === '' || step === '.' || step === '..')
 
-/** In order; each but for its last item below `most`. */
+/** Splits items into chunks, in order. A chunk ends with the item with which its size reaches `most`. */
 function chunksOf<T>(items: readonly T[], sizeOf: (item: T) => number, most: number): T[][] {
   const chunks: T[][] = []
   let size = most

@@ -1,16 +1,17 @@
 /**
- * WHO STANDS WHERE, BEFORE AND AFTER: the address space, or counted clients, summed up by (place, class before, class after).
- * The place tries of both databases and the laid-out class tries of both maps are walked together, so every network is met
- * exactly once, where the deepest of the four ends; nothing is sampled.
+ * CLIENTS BEFORE AND AFTER A CHANGE: the address space, or counted clients, summed up by (area, class before, class
+ * after). The place tries of both sides and the class tries of both maps are walked together, so every network is
+ * visited exactly once, where the deepest of the four ends. Nothing is sampled. Used by `plan` and by the check of new
+ * databases.
  *
  *   places before ─┐
  *   places after  ─┼─▶ a network in which all four say one thing ─▶ cells[place, class, class] += its size
  *   map before    ─┤
  *   map after     ─┘
  *
- * IPv4 is counted in addresses. IPv6 space is no measure of anybody: DB-IP's Lite places all that nobody holds at the seats of
- * registries, which are cities with clients of their own, and that is four fifths of what it places. So IPv6 is counted in
- * networks of /48, what a customer is given (RFC 6177), and what a database tells in one piece is one at most.
+ * IPv4 is counted in addresses. For IPv6 that makes no sense: DB-IP's Lite database places all unassigned space at the
+ * seats of the registries, which is four fifths of the space it places. So IPv6 is counted in networks of /48, the size
+ * a customer gets (RFC 6177), and a network that the databases have as a whole counts as one at most.
  */
 import type { Prefix } from '../dns/address.ts'
 import { type BinaryTrie, leafTrie } from '../geo/binary.ts'
@@ -20,47 +21,50 @@ import { PLACE_FOLDED, PLACE_UNKNOWN, type Places } from '../geo/place.ts'
 import type { Trie } from '../geo/trie.ts'
 import type { ClientMap } from '../policy/map.ts'
 
-/** Where clients are, as far as a report tells it. */
+/** Where clients are, as reports show it. */
 export interface ClientArea {
   /** Codes; empty = unknown. */
   readonly continent: string
   readonly country: string
 }
 
-/** Clients that no database places. */
+/** The index of the area of clients without a place. */
 export const UNPLACED = 0
 
-/** Clients that are alike, and how many they are. */
+/** A number of clients with the same area and the same classes. */
 export interface Flow {
-  /** Index into Flows.areas; UNPLACED = nowhere. */
+  /** Index into Flows.areas. */
   readonly area: number
+  /** Classes before and after. */
   readonly before: number
   readonly after: number
   readonly weight: number
 }
 
+/** All clients, in each measure. */
 export interface Flows {
   readonly areas: readonly ClientArea[]
-  /** `ipv4`: addresses; `ipv6`: networks as the database tells them; `clients`: as they were counted. */
+  /** `ipv4`: addresses; `ipv6`: networks (see above); `clients`: as they were counted. */
   readonly measures: readonly { readonly clients: Measure; readonly flows: readonly Flow[] }[]
 }
 
+/** What clients are counted in. */
 export type Measure = 'ipv4' | 'ipv6' | 'clients'
 
-/** One state of things; without a map all clients are of class 0. */
+/** The places and the client map before or after a change. Without a map all clients have class 0. */
 export interface FlowSide {
   readonly places: Places
   readonly map: ClientMap | null
 }
 
-/** Clients as someone counted them: each prefix by itself, whether others overlap it or not. Millions are some bytes each. */
+/** Counted clients: prefixes with counts. Prefixes may overlap; each counts by itself. Each takes some 26 bytes. */
 export class ClientCounts {
   length = 0
   #counts = new Float64Array(1024)
-  /** 4 for IPv4, as which clients are counted that fold. */
+  /** 4 for IPv4, and for IPv6 prefixes that fold. */
   #families = new Uint8Array(1024)
   #bits = new Uint8Array(1024)
-  /** 16 each. */
+  /** Addresses, 16 bytes each. */
   #bytes = new Uint8Array(16 * 1024)
 
   add(prefix: Prefix, count: number): void {
@@ -77,7 +81,7 @@ export class ClientCounts {
     this.#bytes.set(bytes, 16 * this.length++)
   }
 
-  /** `hear`: the first byte of the prefix in `bytes`, its bits, its count. */
+  /** Calls `hear` for each prefix of a family: `bytes[at…]` is its address, `bits` its length. */
   each(family: 4 | 6, hear: (bytes: Uint8Array, at: number, bits: number, count: number) => void): void {
     for (let i = 0; i < this.length; i++) {
       if (this.#families[i] === family) hear(this.#bytes, 16 * i, this.#bits[i]!, this.#counts[i]!)
@@ -93,7 +97,7 @@ function grown<T extends Float64Array | Uint8Array>(array: T, Kind: new (length:
 
 const CUSTOMER_BITS_V6 = 48
 
-/** The whole address space, each family by itself. */
+/** The flows of the whole address space, each family by itself. */
 export function spaceFlows(before: FlowSide, after: FlowSide): Flows {
   const walker = new Walker(before, after)
   const v4 = walker.family(4, (walk) => walk.all(2 ** 32, Infinity))
@@ -107,7 +111,7 @@ export function spaceFlows(before: FlowSide, after: FlowSide): Flows {
   }
 }
 
-/** A count whose prefix meets several places or classes is divided by address space. */
+/** The flows of counted clients. The count of a prefix with several places or classes is divided by address space. */
 export function clientFlows(before: FlowSide, after: FlowSide, counts: ClientCounts): Flows {
   const walker = new Walker(before, after)
   const flows = ([4, 6] as const).flatMap((family) =>
@@ -142,7 +146,7 @@ class Walker {
     })
     const of = new FamilyWalk(
       sideOf(this.#before, this.#areaBefore),
-      // of equal places one is walked
+      // if both sides have the same places, one trie is enough
       same ? ONE_PLACE : sideOf(this.#after, this.#areaAfter),
       { trie: this.#before.map?.[key] ?? ONE_CLASS, classes: this.#before.map?.classes.length ?? 1 },
       { trie: this.#after.map?.[key] ?? ONE_CLASS, classes: this.#after.map?.classes.length ?? 1 },
@@ -175,12 +179,12 @@ interface PlaceSide {
 }
 
 const ONE_PLACE: PlaceSide = { trie: leafTrie(PLACE_UNKNOWN), area: new Int32Array(2) }
-/** A laid-out trie of one leaf needs no more than the entry that the walk begins at. */
+/** A class trie with one leaf, class 0: only its first entry is ever read. */
 const ONE_CLASS: Trie = Int32Array.of(~0)
 
 /**
- * One family. A cursor into a laid-out trie (geo/trie.ts) is the index of the first entry that the prefix at hand covers, or
- * ~class once all of it is one class.
+ * The walk over one family. A cursor into a class trie (geo/trie.ts) is the index of the first entry that the current
+ * prefix covers, or ~class once the whole prefix has one class.
  */
 class FamilyWalk {
   readonly #before: PlaceSide
@@ -191,9 +195,9 @@ class FamilyWalk {
   readonly #classesAfter: number
   readonly #cells = new Map<number, number>()
   #spaceOnly = false
-  /** What a network that is told in one piece weighs at most. */
+  /** The most that a network counts which the databases have as a whole. */
   #most = Infinity
-  // networks come in the order of their addresses, and neighbours are often alike
+  // networks come in the order of their addresses, and neighbours are often in the same cell
   #last = -1
   #sum = 0
 
@@ -211,7 +215,7 @@ class FamilyWalk {
     this.#classesAfter = mapAfter.classes
   }
 
-  /** All addresses, which weigh so much together, and what is told in one piece at most `most`. */
+  /** Adds all addresses. `weight`: of all together; `most`: of a network that the databases have as a whole. */
   all(weight: number, most: number): void {
     this.#spaceOnly = true
     this.#most = most
@@ -225,7 +229,7 @@ class FamilyWalk {
     )
   }
 
-  /** The prefix at bytes[at…], whose clients weigh so much together. */
+  /** Adds the prefix at bytes[at…]; `weight`: of all its clients together. */
   prefix(bytes: Uint8Array, at: number, bits: number, weight: number): void {
     let p = this.#before.trie.root
     let q = this.#after.trie.root
@@ -272,7 +276,7 @@ class FamilyWalk {
   }
 
   #add(p: number, q: number, m: number, n: number, weight: number): void {
-    // clients there are looked up by their IPv4 addresses: the space is counted once, and who is counted there can't fold
+    // clients in such networks are looked up by their IPv4 addresses, so their space is counted once, as IPv4
     if (this.#spaceOnly && (p === PLACE_FOLDED || q === PLACE_FOLDED)) return
     const area = this.#areaOf(p, q)
     const cell = (area * this.#classesBefore + m) * this.#classesAfter + n
@@ -306,11 +310,13 @@ class FamilyWalk {
 const TABLE_BITS = 16
 const NODE_BITS = 4
 
-/** How many entries of a laid-out trie's block the first half of a prefix of this depth covers. */
+/** How many entries of a class trie's node the first half of a prefix of this depth covers. */
 const half = (depth: number): number =>
   depth < TABLE_BITS ? 1 << (TABLE_BITS - 1 - depth) : 1 << (NODE_BITS - 1 - (depth & (NODE_BITS - 1)))
 
-/** The cursor of a prefix of this depth whose first entry is trie[at]: the class, the next block, or the entry itself. */
+/**
+ * The cursor of a prefix of this depth whose first entry is trie[at]: ~class, the next node's entry, or `at` itself.
+ */
 function cursorAt(trie: Trie, at: number, depth: number): number {
   const entry = trie[at]!
   if (entry < 0) return (~entry & 255) <= depth ? ~(~entry >>> 8) : at
@@ -318,8 +324,8 @@ function cursorAt(trie: Trie, at: number, depth: number): number {
 }
 
 /**
- * The same flows where each country weighs what it is said to weigh, and a network its part of its country. Countries that
- * are not told weigh nothing. `weights`: by code.
+ * The same flows weighted by country: each country has its weight in `weights` (by code), divided over its networks by
+ * space. Other countries have weight 0.
  */
 export function weighCountries({ areas, measures }: Flows, weights: ReadonlyMap<string, number>): Flows {
   return {

@@ -1,7 +1,7 @@
 /**
- * WHO MOVES: from the flows of clients between two maps and the pools of their classes to shares: which part of a service's
- * clients goes from which site to which, in all, by continent and by country, and what that leaves each site to carry. The
- * same sums serve `plan` and the hold of a new database.
+ * WHICH CLIENTS MOVE: from flows (flows.ts) and the pools of classes (shares.ts) to the shares of a service's clients
+ * that go from one site to another, in all, by continent and by country, and the share of clients of each site. Used by
+ * `plan` and by the check that holds back a new database (world/geo-hold.ts).
  */
 import type { HealthTable } from '../health/table.ts'
 import type { ClientMap } from '../policy/map.ts'
@@ -18,56 +18,61 @@ export interface SteeringState {
   readonly health: HealthTable
 }
 
-/** Where clients are sent that no site of a service gets; in the same place as a site's name. */
+/** In place of a site's name: the clients get static records, no answer, or the addresses of `lastResort`. */
 export const STATIC = '(static)'
 export const NO_ANSWER = '(no answer)'
 export const LAST_RESORT = '(last resort)'
 
-/** Shares are of all clients of the measure, 0–1, unless they say otherwise. */
+/** Clients that move from one site to another. `share`: of all clients of the measure, 0–1, unless stated otherwise. */
 export interface SiteMove {
   readonly from: string
   readonly to: string
   readonly share: number
 }
 
-/** Moves of the clients of one place. */
+/** The moves of the clients of one continent or country. */
 export interface PlaceMoves {
-  /** Code, empty = unknown. */
+  /** Its code; empty = unknown. */
   readonly place: string
-  /** Of all clients: those that are here. */
+  /** The share of all clients that are here. */
   readonly clients: number
-  /** Of those here: those that move. */
+  /** The share of the clients here that move. */
   readonly moved: number
-  /** Shares of those here. */
+  /** Shares of the clients here. */
   readonly moves: readonly SiteMove[]
 }
 
+/** The shares of clients and capacity of a site, from which its utilisation follows. */
 export interface SiteUtilisation {
   readonly site: string
+  /** Shares of all clients that the site gets, before and after. */
   readonly before: number
   readonly after: number
-  /** Of the capacity of the service's sites that have the type, before and after; null: the site is none of them. */
+  /** Its share of the capacity of all sites with the type, before and after; null: it is none of them. */
   readonly capacityBefore: number | null
   readonly capacityAfter: number | null
 }
 
-/** What becomes of the clients of one measure. */
+/** The moves of all clients of one measure. */
 export interface MeasuredMoves {
   readonly clients: Measure
-  /** Addresses (IPv4), networks (IPv6, see flows.ts), or clients as counted. */
+  /** How many: addresses (IPv4), networks (IPv6, see flows.ts), or counted clients. */
   readonly total: number
-  /** Share of clients that move. */
+  /** The share of clients that move. */
   readonly moved: number
-  /** The most first. */
+  /** The largest first. */
   readonly moves: readonly SiteMove[]
   readonly continents: readonly PlaceMoves[]
   readonly countries: readonly PlaceMoves[]
   readonly sites: readonly SiteUtilisation[]
-  /** Space that no database places, and that is not in the numbers above; null: it is, or there is none. */
+  /** The moves of space without a place, which the numbers above leave out; null: there is none, or they include it. */
   readonly unplaced: { readonly moved: number; readonly moves: readonly SiteMove[] } | null
 }
 
-/** Per measure; a measure without any client is left out. */
+/**
+ * The moves of a name's clients, for each measure; measures without clients are left out. `type`: STEERS_A or
+ * STEERS_AAAA.
+ */
 export function measureMoves(
   before: SteeringState | null,
   after: SteeringState | null,
@@ -77,7 +82,7 @@ export function measureMoves(
   const changes = new PoolChanges(before, after, type)
   return measures.flatMap(({ clients, flows }) => {
     const placed = flows.filter(({ area }) => area !== UNPLACED)
-    // counted clients are there wherever they are; space counts where a database says that there is something
+    // counted clients count without a place too; space without a place most likely has no clients
     const apart = clients !== 'clients' && weightOf(placed) > 0
     const total = weightOf(apart ? placed : flows)
     if (total === 0) return []
@@ -97,7 +102,7 @@ export function measureMoves(
 
 const weightOf = (flows: readonly Flow[]): number => flows.reduce((total, { weight }) => total + weight, 0)
 
-/** Outcomes of both sides under one numbering, and what becomes of each pair of classes, worked out once. */
+/** For each pair of classes, before and after: how its clients move. Computed once for each pair of pools. */
 class PoolChanges {
   readonly labels: readonly string[]
   readonly capacityBefore: readonly (number | null)[]
@@ -119,7 +124,7 @@ class PoolChanges {
     this.capacityAfter = sharesOfCapacity(after, sites, type)
   }
 
-  /** Index into `all` of what becomes of the clients of a class before and a class after. */
+  /** Index into `all` of how the clients of a class before and a class after move. */
   of(before: number, after: number): number {
     const classes = before * this.#after.classes + after
     const known = this.#ofClasses.get(classes)
@@ -136,7 +141,7 @@ class PoolChanges {
   }
 }
 
-/** What becomes of the clients of one pool under another, by the numbers of labels. */
+/** How clients move when one pool becomes another; sites are indexes into labels. */
 interface PoolChange {
   readonly moved: number
   readonly moves: readonly { readonly from: number; readonly to: number; readonly share: number }[]
@@ -149,7 +154,7 @@ function poolChangeOf(before: Pool, after: Pool, sameKeys: boolean): PoolChange 
   return { moved: moves.reduce((sum, { share }) => sum + share, 0), moves, before, after }
 }
 
-/** Pools of one side, numbered: most classes share theirs with others. */
+/** The distinct pools of one side, by number: many classes have the same pool. */
 class Side {
   readonly pools: Pool[] = []
   readonly classes: number
@@ -189,7 +194,7 @@ class Side {
   }
 }
 
-/** Per label: of the capacity of all sites that have the type; null = none of those. */
+/** For each site, its share of the capacity of all sites with the type; null: it is none of them. */
 function sharesOfCapacity(
   steered: SteeringState | null,
   sites: readonly string[],
@@ -208,12 +213,12 @@ function sharesOfCapacity(
   })
 }
 
-/** Sums over some flows. */
+/** Sums of some flows. */
 class Tally {
   readonly total: number
   readonly #changes: PoolChanges
   readonly #areas: readonly ClientArea[]
-  /** By place, then by joint: weight. */
+  /** By area, then by index of the pool change: weight. */
   readonly #cells = new Map<number, Map<number, number>>()
 
   constructor(changes: PoolChanges, areas: readonly ClientArea[], flows: readonly Flow[]) {
@@ -267,7 +272,7 @@ class Tally {
     return { moved: moves.reduce((sum, { share }) => sum + share, 0), moves }
   }
 
-  /** Places whose clients move, those of the most that do first. */
+  /** Continents or countries whose clients move; those with the most moving clients first. */
   #byPlace(placeOf: (area: ClientArea) => string): readonly PlaceMoves[] {
     const byPlace = Map.groupBy(this.#cells, ([area]) => placeOf(this.#areas[area]!))
     return [...byPlace]
@@ -308,14 +313,15 @@ function addShares(shares: Float64Array, pool: Pool, weight: number): void {
   for (const [i, share] of sharesOf(pool).entries()) shares[pool.sites[i]!]! += share * weight
 }
 
-/** What a sentence calls them. */
+/** The measures in words. */
 const MEASURES = { ipv4: 'IPv4 clients', ipv6: 'IPv6 clients', clients: 'clients' } as const
+/** What a measure counts, in words. */
 export const measureInWords = ({ clients }: MeasuredMoves): string => MEASURES[clients]
 
-/** How many moves a sentence tells. */
+/** The most moves in a sentence. */
 const MOST_MOVES = 4
 
-/** `2.9 % fra → par, 0.3 % ams → par`. */
+/** Moves in words: `2.9 % fra → par, 0.3 % ams → par`. */
 export function movesInWords(moves: readonly SiteMove[], most = MOST_MOVES): string {
   const words = moves.slice(0, most).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
   return someOf(words, most, moves.length)

@@ -1,35 +1,35 @@
 /**
- * WHO GETS WHAT SHARE: how the clients of a class are divided over sites, and how many of them a change moves from which
- * site to which. For `plan` and the hold of a new database; queries never come here.
+ * SHARES OF SITES: how the clients of a class are divided over sites, and which share of them moves from one site to
+ * another when that changes. Used by moves.ts; never on the query path.
  *
- * Whom a class is divided over is select()'s own word: it is asked once with a trace, and what it weighs is the pool, for
- * it weighs nothing before the group, or the groups of a spill, that the walk ends in. Within a pool the pick is a weighted
- * rendezvous hash, which for a client drawn at random is a race: site i arrives after E(i) / w(i), the E independent and
- * exponential, and the first one wins. So shares are w(i) / Σ w, and a change of weights, with the same E before and after,
- * moves what racedMoves() integrates in closed form.
+ * The pool of a class comes from select() itself: it is called once with a trace, and the sites that it scores are the
+ * pool, because it scores no site before the group (or the groups of a spill) in which the walk ends. Within a pool the
+ * pick is a weighted rendezvous hash. For a random client this is a race: site i arrives after E(i) / w(i), with
+ * independent exponential E, and the first one wins. So the share of site i is w(i) / Σ w. When weights change while
+ * the E stay the same, racedMoves() computes in closed form which share moves.
  */
 import type { HealthTable } from '../health/table.ts'
 import { PICK_HASH, PICK_RANDOM, type ClientMap } from '../policy/map.ts'
 import { makeSelection, select } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 
-/** In place of a site's number: NODATA, and the service's `lastResort: {values: …}`. */
+/** In place of a site's number: NODATA; and the addresses of `lastResort: {values: …}`. */
 export const NO_SITE = -1
 export const RESORT_VALUES = -2
 
-/** Whom the clients of a class are divided over. */
+/** The sites that share the clients of a class. */
 export interface Pool {
-  /** Site numbers, each once; or one of the two above, alone. */
+  /** Site numbers, each once; or one of the two numbers above, alone. */
   readonly sites: readonly number[]
-  /** Per site, above 0. */
+  /** The weight of each site, above 0. */
   readonly weights: readonly number[]
-  /** Each query draws anew, where otherwise a hash of the client's network decides. */
+  /** The site is picked at random for each query; otherwise a hash of the client's network decides. */
   readonly random: boolean
 }
 
 const selection = makeSelection()
 
-/** The pool of a class. All VIPs of `health` have their full share: what a ramp does passes. */
+/** The pool of a class. `health` must give all VIPs their full share: ramping up is temporary and not counted. */
 export function poolOf(service: SteeredService, map: ClientMap, cls: number, health: HealthTable, type: number): Pool {
   const sites: number[] = []
   const weights: number[] = []
@@ -51,35 +51,36 @@ export function poolOf(service: SteeredService, map: ClientMap, cls: number, hea
   return { sites, weights, random }
 }
 
-/** Shares of a pool's sites, in its order: their sum is 1. */
+/** The shares of a pool's sites, in its order; their sum is 1. */
 export function sharesOf({ weights }: Pool): number[] {
   const sum = weights.reduce((total, weight) => total + weight, 0)
   return weights.map((weight) => weight / sum)
 }
 
+/** A share of clients that moves from one site to another. */
 export interface Move {
   readonly from: number
   readonly to: number
-  /** Of the clients of both pools; above 0. */
+  /** Of all clients of the pools; above 0. */
   readonly share: number
 }
 
 /**
- * Which share of the clients goes from which site to which other one when the first pool becomes the second. Sites of both
- * are numbered alike. `sameKeys`: the same service's hashes decide before and after; else the picks have nothing to do
- * with each other. Of random draws on both sides only what must change counts: half the sum of the shares' differences.
+ * The moves when one pool becomes another; both must number their sites alike. `sameKeys`: the hashes of the same
+ * service decide before and after; otherwise the picks are independent of each other. If both pools pick at random,
+ * only the least that must change is counted: half the sum of the differences of shares.
  */
 export function movesBetween(before: Pool, after: Pool, sameKeys: boolean): readonly Move[] {
   if (before.random && after.random) return leastMoves(before, after)
   if (sameKeys && !before.random && !after.random) return racedMoves(before, after)
-  // a client of one hash under another, or under a draw: its old site says nothing of the new one
+  // different hashes, or a hash and a random pick: the old site says nothing about the new one
   const [p, q] = [sharesOf(before), sharesOf(after)]
   return before.sites.flatMap((from, i) =>
     after.sites.flatMap((to, j) => (from === to ? [] : [{ from, to, share: p[i]! * q[j]! }])),
   )
 }
 
-/** The surplus of those that lose goes to those that gain, in proportion. */
+/** The least moves: what some sites lose is divided over the sites that gain, in proportion to their gains. */
 function leastMoves(before: Pool, after: Pool): readonly Move[] {
   const [p, q] = [sharesOf(before), sharesOf(after)]
   const gain = new Map(after.sites.map((site, j) => [site, q[j]!]))
@@ -94,7 +95,7 @@ function leastMoves(before: Pool, after: Pool): readonly Move[] {
 /** Less than this is rounding. */
 const EPSILON = 1e-12
 
-/** Weights before and after of one site among those of either pool; 0 = not in it. */
+/** The weights of a site before and after; 0 = it is not in that pool. */
 interface Racer {
   readonly site: number
   readonly before: number
@@ -102,9 +103,9 @@ interface Racer {
 }
 
 /**
- * P(i before, j after), i ≠ j. With r = E(j) / E(i): i wins before and j after while r lies between before(j) / before(i) and
- * after(j) / after(i), and every other k has E(k) / E(i) above max(before(k) / before(i), r · after(k) / after(j)); so it is
- * ∫ dr / (1 + r + Σ max(…))², the sum of pieces on each of which the denominator is (A + r·B)².
+ * P(i before, j after), i ≠ j. With r = E(j) / E(i): i wins before and j after while r lies between before(j) /
+ * before(i) and after(j) / after(i), and every other k has E(k) / E(i) above max(before(k) / before(i), r · after(k) /
+ * after(j)); so it is ∫ dr / (1 + r + Σ max(…))², the sum of pieces on each of which the denominator is (A + r·B)².
  */
 function racedMoves(before: Pool, after: Pool): readonly Move[] {
   const racers: Racer[] = before.sites.map((site, i) => {
@@ -127,7 +128,7 @@ function overtaken(i: Racer, j: Racer, racers: readonly Racer[]): number {
   const from = j.before / i.before
   const to = i.after === 0 ? Infinity : j.after / i.after
   if (from >= to) return 0
-  // each other's line: flat up to where its after-weight begins to matter, then rising with r
+  // each max(…) is constant up to a bend, and proportional to r from there on
   const others = racers.filter((k) => k !== i && k !== j)
   const bends = others.map((k) => (k.after === 0 ? Infinity : (k.before / i.before) * (j.after / k.after)))
   const ends = [...new Set(bends.filter((bend) => bend > from && bend < to)), to].toSorted((a, b) => a - b)
