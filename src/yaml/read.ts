@@ -10,7 +10,7 @@ export type Fields = ReadonlyMap<string, Entry>
 
 const KINDS = { scalar: 'a text or number', list: 'a list', mapping: 'a mapping' } as const
 
-/** Reads the nodes of one source. `missing` is always the result for a missing or faulty value. */
+/** Reads the nodes of one source. */
 export class Reader {
   readonly #source: Source
   readonly #report: Report
@@ -61,7 +61,7 @@ export class Reader {
     return []
   }
 
-  /** The same of a list that must not be empty. */
+  /** The items of a list that must not be empty. */
   filledItems(node: Node, what: string): readonly Node[] {
     const items = this.items(node, what)
     if (node.kind === 'list' && items.length === 0) this.fault('value-kind', node, `${what} is empty`)
@@ -85,7 +85,7 @@ export class Reader {
     return entry && this.value(entry, 'a text', (text) => (text === '' ? undefined : text))
   }
 
-  /** What `parse` makes of a scalar; `wanted`: in words, what that must be. */
+  /** A scalar, parsed by `parse`; undefined when that gives undefined. `wanted`: what it must be, in words. */
   value<T>(entry: Entry, wanted: string, parse: (text: string) => T | undefined): T | undefined {
     const { key, value } = entry
     if (value.kind !== 'scalar' || isEmpty(value)) {
