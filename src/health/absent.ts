@@ -1,6 +1,6 @@
 /**
- * What is remembered of members that are not in the plan: of the saved file, of other nodes, or of an earlier plan. node-health.ts
- * takes a member's past out when the member joins, and puts it back when it leaves.
+ * Histories of members that are not in the served zones: from the saved file, from other nodes, or from before a
+ * reload. members.ts takes a member's history out when the member joins, and puts it back when the member leaves.
  */
 import type { Judgement, MemberHistory } from './judgement.ts'
 import type { PriorCondition, Condition } from './member-state.ts'
@@ -16,7 +16,7 @@ interface AbsentMember {
   readonly leftMs: number
 }
 
-/** From monotonic to wall clock, or back, both of this process. */
+/** Converts between monotonic and wall clock of this process, in ms. */
 type ClockShift = (ms: number) => number
 
 /** Twice as many as a plan can have. */
@@ -24,17 +24,18 @@ const MOST_LEARNT = 2 * HEALTH_SLOTS
 
 const NOT_DECIDED: ReadonlyMap<string, Verdict> = new Map()
 
+/** The histories of members that are not served now. */
 export class AbsentMembers {
   readonly #absent = new Map<string, AbsentMember>()
 
-  /** Of a member that leaves the plan. */
+  /** Keeps the history of a member that leaves the zones. */
   leave(name: string, history: Judgement, { sinceMs, rampSinceMs }: Condition, leftMs: number): void {
     const { verdict, proven, deciding, decided } = history
     if (verdict === undefined) return
     this.#absent.set(name, { history: { verdict, proven, deciding, decided }, sinceMs, rampSinceMs, leftMs })
   }
 
-  /** Of a member that joins it, and no longer kept here. */
+  /** Removes and returns the history of a member that joins the zones. */
   take(name: string): { readonly history: MemberHistory; readonly prior: PriorCondition } | undefined {
     const absent = this.#absent.get(name)
     if (absent === undefined) return undefined
@@ -44,6 +45,7 @@ export class AbsentMembers {
     return { history, prior: { state, braked: false, sinceMs, rampSinceMs, agent: undefined, remembered: true } }
   }
 
+  /** Takes in what the saved file has; `here` converts its times. */
   restore(members: SavedHealth['members'], here: ClockShift): void {
     for (const [name, saved] of Object.entries(members)) {
       const { verdict, proven, deciding = [], sinceMs, plannedMs, rampSinceMs } = saved
@@ -56,16 +58,17 @@ export class AbsentMembers {
     }
   }
 
-  /** What most other nodes say of members that nothing is remembered of. */
+  /** Takes in what most other nodes know of members without a history here. */
   learn(tables: readonly ReadonlyMap<string, KnownMember>[], nowMs: number): void {
     for (const [name, { verdict, proven }] of mostKnown(tables)) {
       if (this.#absent.has(name) || this.#absent.size >= MOST_LEARNT) continue
-      // who was seen up was so by these: they go on deciding if this node's zones are newer than what is probed
+      // these targets proved it up; they go on deciding if this node's zones are newer than what is probed
       const history = { verdict, proven: new Set(proven), deciding: proven, decided: NOT_DECIDED }
       this.#absent.set(name, { history, sinceMs: nowMs, rampSinceMs: undefined, leftMs: nowMs })
     }
   }
 
+  /** All histories as they are saved. */
   collect(wall: ClockShift): [string, SavedMember][] {
     return Array.from(this.#absent, ([name, { history, sinceMs, rampSinceMs, leftMs }]) => [
       name,
@@ -73,6 +76,7 @@ export class AbsentMembers {
     ])
   }
 
+  /** Drops members that left before `oldestMs`. */
   forget(oldestMs: number): void {
     for (const [name, { leftMs }] of this.#absent) if (leftMs < oldestMs) this.#absent.delete(name)
   }
@@ -96,8 +100,8 @@ export function savedMember(
 }
 
 /**
- * The verdict that most nodes have of each member, with all that any of these has seen up (nodes may run two generations
- * of zones); none where as many say up as down.
+ * The verdict that most nodes have of each member, with all targets that these have seen up (nodes may run two
+ * generations of zones); no entry on a tie.
  */
 export function mostKnown(tables: readonly ReadonlyMap<string, KnownMember>[]): Map<string, KnownMember> {
   const most = new Map<string, KnownMember>()

@@ -1,34 +1,36 @@
 /**
- * The brake: while some but less than `keep` of a service's capacity would be left up, DOWN verdicts beyond that wait. Pure,
- * and computed from scratch in an order that depends on names alone, so that nodes that have heard the same agree.
+ * The brake: while some, but less than `keep` percent, of a service's capacity would be left up, further DOWN verdicts
+ * wait. Pure, and computed from scratch in an order that depends on names alone, so nodes with the same votes agree.
  *
- * What counts: the capacity of a site counts in the total when at least minVips of its members are up or down by their
- * verdicts or forced up; it is left when at least minVips of them are up. Members that are drained, forced down or never
- * seen up count on neither side: an operator took them out, or nothing is known of them. With nothing left there is no
- * brake: all sites failing at once is a dependency, and the service's last resort answers (FIELD 19).
+ * A site counts in the total when at least minVips of its members are up or down by verdict, or forced up; it counts as
+ * left when at least minVips are up. Members that are drained, forced down or never seen up do not count: an operator
+ * took them out, or nothing is known of them. When nothing is left there is no brake: all sites failing at once is a
+ * shared dependency, and the last resort answers (FIELD 19).
  */
 import { hash } from 'node:crypto'
 import type { ServiceSpec } from './target.ts'
 
-/** A member as the brake sees it; `out` counts on neither side. */
+/** What a member counts as; `out` counts neither as up nor as down. */
 export type Availability = 'up' | 'down' | 'out'
 
+/** A member as the brake sees it. */
 export interface SiteMember {
   readonly site: string
   readonly availability: Availability
 }
 
+/** What the brake holds, and the capacities it decided by. */
 export interface BrakeDecision {
-  /** Sites whose DOWN members wait. */
+  /** Sites whose DOWN members stay in the answers. */
   readonly sites: ReadonlySet<string>
-  /** Capacity that is up by the verdicts, and all that counts. */
+  /** Capacity that is up by verdict, and (`total`) all that counts. */
   readonly left: number
   readonly total: number
 }
 
 const NONE: ReadonlySet<string> = new Set()
 
-/** Which DOWNs of a service have to wait. */
+/** Decides which DOWN sites of a service have to wait. */
 export function brake(members: Iterable<SiteMember>, spec: ServiceSpec): BrakeDecision {
   const tallies = tally(members)
   const left = capacityWhere(spec, tallies, ({ up }) => up >= spec.minVips)
@@ -47,7 +49,7 @@ export function brake(members: Iterable<SiteMember>, spec: ServiceSpec): BrakeDe
   return { sites, left, total }
 }
 
-/** Percent of all the service's capacity, drained sites too, that is up and takes clients. */
+/** Percent of a service's whole capacity, drained sites included, that is up and takes clients. */
 export function leftPercent(members: Iterable<SiteMember>, spec: ServiceSpec): number {
   const tallies = tally(members)
   const left = capacityWhere(spec, tallies, ({ up }) => up >= spec.minVips)
@@ -79,7 +81,7 @@ function capacityWhere(spec: ServiceSpec, tallies: ReadonlyMap<string, Tally>, c
 /** A site without `capacity` counts 100. */
 const capacityOf = (spec: ServiceSpec, site: string): number => spec.capacity[site] ?? 100
 
-/** By a hash of the names, so that it isn't the same site that waits for every service. */
+/** Sites by a hash of service and site, so that it is not the same site that waits for every service. */
 function inOrder({ name }: ServiceSpec, sites: Iterable<string>): string[] {
   const keyed = Array.from(sites, (site) => [hash('sha256', `${name}/${site}`), site] as const)
   return keyed.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, site]) => site)

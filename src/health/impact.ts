@@ -1,6 +1,6 @@
 /**
- * What an override would leave of the services it matches, before it is made: the answer to "is it safe to drain X?", and
- * the ground on which node-health.ts refuses. Pure.
+ * What an override would leave of the services it matches, before it is set: the answer to "is it safe to drain X?",
+ * and the reason for which node-health.ts refuses. Pure.
  */
 import { formatWholePercent, someOf } from '../units.ts'
 import { leftPercent } from './brake.ts'
@@ -19,25 +19,27 @@ import {
 import type { MemberSpec, ServiceSpec } from './target.ts'
 import type { Verdict } from './vote.ts'
 
-/** What taking members out would do: the answer to "is it safe to drain X?". */
+/** What taking members out would leave. */
 export interface Outlook {
   readonly pattern: string
   readonly members: readonly string[]
   readonly services: readonly ServiceOutlook[]
+  /** No service falls below its `keep`, or nothing that is up or braked is taken out. */
   readonly safe: boolean
-  /** In words; what speaks against it first. */
+  /** In words; objections first. */
   readonly why: string
 }
 
 interface ServiceOutlook {
   readonly service: string
-  /** Of its capacity, up and taking clients, now and then. */
+  /** Percent of its capacity that is up and takes clients, now and (leftThenPercent) with the override. */
   readonly leftNowPercent: number
   readonly leftThenPercent: number
   readonly keepPercent: number
   readonly safe: boolean
 }
 
+/** A member as outlookOf() needs it. */
 export interface MemberView {
   readonly spec: MemberSpec
   readonly verdict: Verdict | undefined
@@ -45,8 +47,9 @@ export interface MemberView {
 }
 
 /**
- * `safe`: of every service at least `keep` of its capacity stays up, and something does; or the override takes nothing
- * that is up, and nothing that the brake holds. `services`: those with a member that matches, with all their members.
+ * The outlook of a drain or forced down. `services`: those with a matching member, with all their members. `safe`: at
+ * least `keep` percent of each service stays up, and more than nothing does; or the override takes out no member that
+ * is up or braked.
  */
 export function outlookOf(
   pattern: string,
@@ -114,7 +117,7 @@ function describe({ service, leftNowPercent, leftThenPercent, keepPercent, safe 
     : `only ${left}; it keeps ${formatWholePercent(keepPercent)}`
 }
 
-/** Why a request is not done, and what to do instead; undefined: nothing speaks against it. */
+/** Why a request is refused, and what to do instead; undefined: nothing speaks against it. */
 export function refusal(
   { pattern, action, forMs, yes }: OverrideRequest,
   outlook: Outlook | undefined,
@@ -138,7 +141,7 @@ function refusedUndoing(pattern: string, overrides: OverrideSet, wallMs: number)
   return { refused: `there is no override on ${pattern}`, hint }
 }
 
-/** Names what there is where the pattern leaves the known. */
+/** Names that exist at the point where the pattern matches nothing. */
 function hintAt(pattern: string, members: readonly MemberSpec[]): string {
   const [site, service] = pattern.split('/')
   const atSite = members.filter((member) => member.site === site)

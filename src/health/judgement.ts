@@ -1,30 +1,31 @@
 /**
- * What the quorums of a member's targets and what is remembered of it add up to: its verdict; and with what operators say,
- * its state. Pure: node-health.ts keeps the memory and calls judge() whenever something it depends on has changed.
+ * The verdict of a member, from the quorums of its targets and its history. Pure: members.ts keeps the history and
+ * calls judge() whenever an input has changed.
  *
- *   quorum per target ─▶ all up: up · any down: down · else: as before ─▶ never seen up: unproven ─▶ force > drain > brake
+ *   quorum per target ─▶ all up: up · any down: down · else: unchanged ─▶ never seen up: unproven
  *
- * FIELD's lesson about checks that never worked: a member that was seen up doesn't go down by a check that has never
- * passed (a mistyped path would take every site at once). When a member's checks change, the former ones go on deciding
- * until all new ones have decided, and `why` says so.
+ * A check that has never passed cannot take a member down that was seen up: a mistyped path would otherwise take down
+ * every site at once (FIELD). When a member's checks change, the former ones decide until all new ones have decided,
+ * and `why` says so.
  */
 import { type Ballot, type Outcome, type RosterEntry, verdict } from './quorum.ts'
 import { median } from './share.ts'
 import type { MemberSpec } from './target.ts'
 import type { Verdict, VoteValue } from './vote.ts'
 
-/** What of a member outlives its votes, its checks and the process. */
+/** What outlives a member's votes, its checks and the process. */
 export interface MemberHistory {
   /** undefined: never seen up. */
   readonly verdict: Verdict | undefined
-  /** Targets that were seen up: only their DOWN counts against a member that was. */
+  /** Targets that were seen up; only their DOWN counts against a member that was up. */
   readonly proven: ReadonlySet<string>
-  /** The targets whose votes made the verdict: former ones, while those of the plan haven't all decided. */
+  /** Targets whose votes made the verdict: the former ones while the new ones have not all decided. */
   readonly deciding: readonly string[]
-  /** What the quorum of each target said last; not kept over a restart. */
+  /** Last quorum verdict by target; not kept over a restart. */
   readonly decided: ReadonlyMap<string, Verdict>
 }
 
+/** The history of a member that was never seen. */
 export const NO_HISTORY: MemberHistory = {
   verdict: undefined,
   proven: new Set(),
@@ -41,14 +42,17 @@ export interface LiveVote {
   readonly share: number
 }
 
+/** A member's verdict and the evidence for it; it is the history of the next judgement. */
 export interface Judgement extends MemberHistory {
   /** The votes there are don't decide: the last known good stands. */
   readonly held: boolean
-  /** The checks of the plan haven't all decided yet: former ones decide. */
+  /** The checks in the zones have not all decided yet: the former ones decide. */
   readonly former: boolean
-  /** A voter's track is moving. */
+  /** The track of at least one voter is changing. */
   readonly moving: boolean
-  /** What agents ask for: the least over the targets of the median of UP votes; undefined: nobody says. */
+  /**
+   * Share in ‰ that agents ask for: the minimum over the targets of the median of UP votes; undefined: no agent asks.
+   */
   readonly share: number | undefined
   readonly why: string
 }
@@ -61,7 +65,7 @@ interface TargetOutcome extends Outcome {
   readonly share: number | undefined
 }
 
-/** Judges a member by what live probers say of its targets now; `heard` may hold the votes of abstainers. */
+/** Judges a member by the live votes on its targets. Votes may include abstentions. */
 export function judge(
   spec: MemberSpec,
   before: MemberHistory,
@@ -88,7 +92,7 @@ export function judge(
   }
 }
 
-/** `check: none`: up because its file says so; what was proven stays so, for the day a check comes back. */
+/** `check: none`: always up. Proven targets stay proven in case the check returns. */
 const unchecked = ({ proven }: MemberHistory): Judgement => ({
   verdict: 'up',
   proven,
@@ -127,7 +131,7 @@ function askedOf(votes: readonly LiveVote[]): number | undefined {
   return ups.length > 0 && ups.every(({ share }) => share === 1000) ? 1000 : median(ups.map(({ share }) => share))
 }
 
-/** A check that only ever failed has decided nothing. */
+/** True unless the check has no verdict, or has only ever failed. */
 const hasDecided = ({ verdict: decision, proven }: TargetOutcome): boolean =>
   decision === 'up' || (decision === 'down' && proven)
 
@@ -139,7 +143,7 @@ function lackOf(wanted: readonly TargetOutcome[]): string {
   return lacking.verdict === undefined ? 'has not decided yet' : `has never passed: ${lacking.why}`
 }
 
-/** Equal to what there was: the same objects, as there is one for each of up to 65,536 members. */
+/** Proven and decided targets. Returns the same objects when nothing changed: there are up to 65,536 members. */
 function historyOf(
   outcomes: readonly TargetOutcome[],
   before: MemberHistory,
@@ -183,6 +187,6 @@ function combine(outcomes: readonly TargetOutcome[], before: Verdict | undefined
   }
 }
 
-/** What a voter for the outcome saw; of any other voter when there is none. */
+/** The reason of a voter for the outcome; of any voter when none voted for it. */
 const reasonOf = (votes: readonly LiveVote[], outcome: Verdict | undefined): string =>
   (votes.find(({ value }) => value === outcome) ?? votes[0])?.reason ?? ''

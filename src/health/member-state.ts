@@ -1,6 +1,6 @@
 /**
- * Where a member stands: its state, share and calm, and why, from its judgement, its override and the brake. Pure; node-health.ts
- * calls stand() whenever one of them changed or `wakeAtMs` has come, and writes the HealthTable's word of it.
+ * A member's condition (state, share, calm, and the reasons) from its judgement, its override and the brake. Pure:
+ * members.ts calls assess() when an input has changed or `wakeAtMs` has come, and writes the result to the HealthTable.
  */
 import { formatShare } from '../units.ts'
 import type { Availability } from './brake.ts'
@@ -11,34 +11,36 @@ import { DOWN, DRAINED, FORCED_DOWN, type HealthState, UNPROVEN, UP } from './ta
 import type { MemberSpec, ServiceSpec } from './target.ts'
 import type { Verdict } from './vote.ts'
 
+/** A member's state and everything that its answers depend on. */
 export interface Condition {
   readonly state: MemberState
-  /** Its DOWN waits. */
+  /** The verdict is DOWN, but the brake keeps the member in the answers. */
   readonly braked: boolean
-  /** Of state and brake. */
+  /** When state or brake last changed. */
   readonly sinceMs: number
   readonly why: string
-  /** 0–1000. */
+  /** Share of its traffic that it takes, in ‰ (0–1000). */
   readonly share: number
   readonly shareWhy: string
   readonly calm: boolean
   /** Why it is not calm, in words; empty when it is. */
   readonly unrest: string
-  /** When it will be, if nothing else happens; undefined: it is, or time alone will not make it so. */
+  /** When it becomes calm if nothing else happens; undefined: it is calm, or time alone does not make it so. */
   readonly calmAtMs: number | undefined
-  /** Since when it ramps up; undefined while it doesn't. */
+  /** Start of the ramp-up; undefined: it does not ramp. */
   readonly rampSinceMs: number | undefined
   readonly agent: AgentShare | undefined
-  /** When time alone will have changed something. */
+  /** When time alone changes something; Infinity: never. */
   readonly wakeAtMs: number
 }
 
-/** What of it is saved, and is there before the first judgement of a process. */
+/** The part of a Condition that is saved, and that exists before the first judgement. */
 export interface PriorCondition extends Pick<Condition, 'state' | 'braked' | 'sinceMs' | 'rampSinceMs' | 'agent'> {
   /** Of a saved file or another plan: what changed since did so unseen, and nothing starts a ramp. */
   readonly remembered?: boolean
 }
 
+/** Everything that a condition is derived from. */
 export interface ConditionInputs {
   readonly spec: MemberSpec
   readonly service: ServiceSpec
@@ -50,7 +52,7 @@ export interface ConditionInputs {
   readonly lastResort: boolean
 }
 
-/** `before`: where it stood; undefined for a member never seen. */
+/** The condition of a member now. `before`: its condition so far; undefined for a member never seen. */
 export function assess(now: ConditionInputs, before: PriorCondition | undefined, nowMs: number): Condition {
   const { spec, service, judgement, override } = now
   const braked = now.braked && judgement.verdict === 'down' && override === undefined && !spec.drained
@@ -93,7 +95,7 @@ export function assess(now: ConditionInputs, before: PriorCondition | undefined,
   }
 }
 
-/** A member that comes back ramps up; what was never out, what nobody knew and what the brake put back doesn't. */
+/** Start of the ramp of a member that comes back; none after a brake, an unproven state or a restart. */
 function rampOf(
   isUp: boolean,
   rampUpMs: number,
@@ -105,7 +107,7 @@ function rampOf(
   return before.state === 'unproven' || before.remembered === true ? undefined : nowMs
 }
 
-/** What moves, or may move soon, in words; empty: nothing. */
+/** What moves or may move soon, in words; empty: nothing. */
 function movementOf(
   { judgement, override, lastResort }: ConditionInputs,
   state: MemberState,
@@ -135,10 +137,10 @@ function describeOverride({ action, who, why, pattern }: Override): string {
   return `${what} by ${who} (${pattern}${why === '' ? '' : `: ${why}`})`
 }
 
-/** `forced`: forced down; a member that is forced up is up. */
+/** The state of a member. `forced`: forced down; a member that is forced up is `up`. */
 export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced'
 
-/** What a member counts for at the brake, and in what would be left of its service. */
+/** What a member counts as for the brake and for the capacity that is left. */
 export function availabilityOf(
   { drained }: MemberSpec,
   verdict: Verdict | undefined,
@@ -149,7 +151,9 @@ export function availabilityOf(
   return verdict ?? 'out'
 }
 
-/** Precedence: force > drain > brake > verdict. A drain only drains what is up: what is down stays down. */
+/**
+ * The state by precedence: force > drain > brake > verdict. A drain only drains what is up; what is down stays down.
+ */
 export function stateOf(
   { drained }: MemberSpec,
   verdict: Verdict | undefined,
@@ -162,6 +166,7 @@ export function stateOf(
   return drained || override !== undefined ? 'drained' : (verdict ?? 'unproven')
 }
 
+/** State bits of the HealthTable's words, by state. */
 export const STATE_BITS: Readonly<Record<MemberState, HealthState>> = {
   unproven: UNPROVEN,
   up: UP,

@@ -1,11 +1,13 @@
 /**
- * The members of the plan: judges them, brakes their services, and writes each one's word of the HealthTable. node-health.ts says
- * what there is to judge: votes heard, overrides that begin or end, a plan; time alone is watched for here.
+ * The members of the served zones: judges them, applies the brake to their services, and writes the HealthTable's
+ * words. node-health.ts calls it when votes, overrides or zones have changed; a timer here handles what time alone
+ * changes.
  *
- *   judge(member) ─▶ brake(service) ─▶ stand(member) ─▶ word
+ *   judge(member) ─▶ brake(service) ─▶ assess(member) ─▶ word
  *      └ judgement.ts    └ brake.ts        └ member-state.ts
  *
- * A vote costs its own members, and their services where what they count for has changed; a batch costs each but once.
+ * A vote costs its own members, and their services where their availability has changed; a batch costs each of them
+ * once.
  */
 import { createHash } from 'node:crypto'
 import { formatWholePercent } from '../units.ts'
@@ -23,19 +25,20 @@ import { type HealthTable, healthWord, UNWATCHED } from './table.ts'
 import type { HealthSpec, MemberSpec, ServiceSpec, Target } from './target.ts'
 import type { Verdict } from './vote.ts'
 
-/** One line of log, one step of a metric. */
+/** A change of a member's state or brake: one log line, one step of a metric. */
 export interface Change {
   readonly member: string
   readonly site: string
   readonly service: string
   readonly before: MemberState
-  /** Equal to `before` when the brake took hold, or let go, of a member. */
+  /** Equal to `before` when only the brake has changed. */
   readonly after: MemberState
-  /** Its DOWN waits. */
+  /** The verdict is DOWN, but the brake keeps the member in the answers. */
   readonly braked: boolean
   readonly why: string
 }
 
+/** A member as status and API show it. */
 export interface MemberStatus {
   readonly member: string
   readonly site: string
@@ -44,28 +47,29 @@ export interface MemberStatus {
   readonly state: MemberState
   /** undefined: never seen up. */
   readonly verdict: Verdict | undefined
-  /** The votes there are don't decide: the last known good stands. */
+  /** The votes do not decide: the last verdict stands. */
   readonly held: boolean
-  /** Nothing has moved for the service's `settle`: its answers may take the long TTL. */
+  /** Nothing has changed for the service's `settle`: answers may take the long TTL. */
   readonly calm: boolean
   /** Why it is not, in words; empty when it is. */
   readonly unrest: string
-  /** Until it is, if nothing else happens; null: it is, or time alone will not make it so. */
+  /** Time until it is calm if nothing else happens; null: it is calm, or time alone does not make it so. */
   readonly calmInMs: number | null
   readonly why: string
-  /** How much of what falls to it this member takes now, 0–1000; and why less than all, in words. */
+  /** Share of its traffic that it takes now, in ‰ (0–1000); shareWhy says in words why less than all. */
   readonly share: number
   readonly shareWhy: string
-  /** Its DOWN waits: with it, less than `keep` of the service would be left. */
+  /** The verdict is DOWN, but less than `keep` of the service would be left without the member. */
   readonly braked: boolean
   /** The override that decides its state now. */
   readonly override: Override | undefined
-  /** Of the state. */
+  /** Age of the state. */
   readonly ageMs: number
-  /** Those of the plan, then former ones that still decide. */
+  /** Targets of the zones, then former ones that still decide. */
   readonly targets: readonly TargetVotes[]
 }
 
+/** The votes on one target, and how many a verdict takes. */
 export interface TargetVotes {
   readonly target: Target
   readonly votes: readonly VoteStatus[]
@@ -73,31 +77,33 @@ export interface TargetVotes {
   readonly quorum: Quorum
 }
 
+/** A service as status and API show it. */
 export interface ServiceHealth {
   readonly service: string
   /** Percent of the service's capacity that is up and takes clients. */
   readonly leftPercent: number
   readonly keepPercent: number
-  /** Members whose DOWN waits. */
+  /** Members whose verdict is DOWN and that the brake keeps in the answers. */
   readonly braked: readonly string[]
-  /** Nobody is usable: answers are what its `lastResort` says. */
+  /** No member is usable: `lastResort` of the service decides the answers. */
   readonly lastResort: boolean
 }
 
-/** One line of log that is no change of a single member. */
+/** A log line that is not about a change of a single member. */
 export type News = (level: 'info' | 'warn', news: string) => void
 
+/** What Members needs of its node. */
 export interface MembersSettings {
   readonly table: HealthTable
   readonly absent: AbsentMembers
   readonly roster: Roster
   readonly overrideOf: (member: MemberSpec) => Override | undefined
   readonly onChange: (change: Change) => void
-  /** What began (a warning) or ended for a service as a whole: its last resort, its brake. */
+  /** Called when last resort or brake of a service begins (warn) or ends (info). */
   readonly onNews: News
-  /** Verdicts or proofs that other nodes may want to know; undefined = left. */
+  /** Verdicts or proofs to publish to other nodes; undefined: the member has left. */
   readonly onKnown: (changes: ReadonlyMap<string, KnownMember | undefined>) => void
-  /** Something that is saved has changed. */
+  /** Called when something that is saved has changed. */
   readonly onSavable: () => void
 }
 
@@ -107,11 +113,11 @@ interface Member {
   slot: number
   service: Service
   judgement: Judgement
-  /** What other nodes were told of. */
+  /** The judgement that was last published to other nodes. */
   published: Judgement | undefined
   override: Override | undefined
   availability: Availability
-  /** The state without the brake. */
+  /** The state as it would be without the brake. */
   unbraked: MemberState
   condition: Condition
 }
@@ -119,25 +125,26 @@ interface Member {
 interface Service {
   readonly spec: ServiceSpec
   readonly members: Member[]
-  /** Slot of its own word; undefined = it has none. */
+  /** Slot of the service's own word; undefined: it has none. */
   readonly word: number | undefined
-  /** Sites whose DOWNs wait. */
+  /** Sites that the brake keeps in the answers. */
   braked: ReadonlySet<string>
   lastResort: boolean
 }
 
-/** Words of services begin again behind it. */
+/** Version numbers in services' words start again after this one. */
 const MOST_VERSION = 0x7fffffff
 
-/** What time alone changes within this is changed together. */
+/** Changes by time within this step are made together. */
 const WAKE_STEP_MS = 250
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
+/** The members of the served zones. */
 export class Members {
   readonly #settings: MembersSettings
   readonly #members = new Map<string, Member>()
   readonly #services = new Map<string, Service>()
-  /** For whom time alone will change something. */
+  /** Members whose condition will change by time alone. */
   readonly #waiting = new Set<Member>()
   #dependents = new Map<string, Member[]>()
   #targets = new Map<string, Target>()
@@ -148,7 +155,7 @@ export class Members {
   #sorted: readonly Member[] | undefined
   #timer: NodeJS.Timeout | undefined
   #wakeAtMs = Infinity
-  /** The last value of any service's word. */
+  /** The last value written to any service's word. */
   #version = 0
   #stopped = false
 
@@ -156,7 +163,7 @@ export class Members {
     this.#settings = settings
   }
 
-  /** A new plan; all words are written when it returns. `words`: slots of the services' own. */
+  /** Adopts new zones; all words are written when it returns. `words`: slots of the services' own words. */
   adopt(spec: HealthSpec, slots: Int32Array, words: ReadonlyMap<string, number>): void {
     const nowMs = performance.now()
     const { absent, onKnown } = this.#settings
@@ -169,7 +176,7 @@ export class Members {
       left.set(name, undefined)
     }
     if (left.size > 0) onKnown(left)
-    // threads look at the words of the World before until they have this one
+    // threads read the words of the previous World until they have adopted this one
     const { table } = this.#settings
     const kept = new Set(words.values())
     for (const { word } of this.#services.values()) {
@@ -195,7 +202,7 @@ export class Members {
     this.#index()
   }
 
-  /** Judges the members that depend on the targets; all, if the roster has changed in a way that moves a quorum. */
+  /** Judges the members that depend on the targets, or all of them if a roster change affects quorums. */
   votesChanged(targets: Iterable<string>): void {
     const shape = this.#shape()
     if (shape !== this.#rosterShape) {
@@ -214,7 +221,7 @@ export class Members {
     this.#update([...this.#members.values()].filter(({ spec }) => patterns.some((pattern) => matches(pattern, spec))))
   }
 
-  /** Members that nothing was known of take what is remembered by now; their votes are judged anew by it. */
+  /** Gives members without a verdict the histories that are known by now, and judges them again. */
   learn(): void {
     const learnt: Member[] = []
     for (const [name, member] of this.#members) {
@@ -228,7 +235,7 @@ export class Members {
     this.#update(learnt)
   }
 
-  /** Votes on it decide something: it is of the plan, or a former one that still decides. */
+  /** Whether votes on the target decide anything. */
   dependsOn(target: string): boolean {
     return this.#dependents.has(target)
   }
@@ -237,14 +244,14 @@ export class Members {
     return Array.from(this.#members.values(), ({ spec }) => spec)
   }
 
-  /** Every member has a verdict, or one that the votes gave is that it never was up. */
+  /** Every member has a verdict, or the votes say that it was never up. */
   get decided(): boolean {
     for (const { spec, judgement } of this.#members.values())
       if (judgement.verdict === undefined && judgement.decided.size < spec.targets.length) return false
     return true
   }
 
-  /** Of all members' states, whatever their order in the files: nodes that agree have equal hashes. */
+  /** Hash of all members' states, whatever their order: nodes that agree have equal hashes. */
   get hash(): string {
     if (this.#hash === undefined) {
       const hash = createHash('sha256')
@@ -255,7 +262,7 @@ export class Members {
     return this.#hash
   }
 
-  /** The services that have a member which matches, with all their members. */
+  /** The services that have a matching member, with all their members. */
   servicesMatching(pattern: string): { readonly spec: ServiceSpec; readonly members: readonly MemberView[] }[] {
     const services = [...this.#services.values()]
     return services
@@ -285,7 +292,7 @@ export class Members {
     return { health: healthOf(service), members: service.members.map((member) => this.#statusOf(member, nowMs)) }
   }
 
-  /** What is saved of those that were ever seen up. */
+  /** Members as they are saved; those never seen up are left out. */
   collect(nowMs: number, wall: (ms: number) => number): [string, SavedMember][] {
     const saved: [string, SavedMember][] = []
     for (const [name, { judgement, condition }] of this.#members) {
@@ -304,7 +311,7 @@ export class Members {
     return this.#settings.roster.shape(this.#most.probers, this.#most.regions)
   }
 
-  /** A member of the plan, as it was, or with what is remembered of it. */
+  /** Adds or updates a member; a new one takes its history, if there is one. */
   #place(spec: MemberSpec, slot: number, nowMs: number): void {
     const service = this.#services.get(spec.service)!
     let member = this.#members.get(spec.name)
@@ -321,7 +328,7 @@ export class Members {
     service.members.push(member)
   }
 
-  /** Who depends on which target: of the plan, or a former one that still decides. */
+  /** Rebuilds which members depend on which target. */
   #index(): void {
     const targets = new Map<string, Target>()
     this.#dependents = new Map()
@@ -343,7 +350,7 @@ export class Members {
     return judge(spec, before, this.#votesOn, roster)
   }
 
-  /** The one place where anything changes: judges members, then brakes their services, then writes the members' words. */
+  /** The only place where anything changes: judges members, applies brakes, then writes words. */
   #update(members: Iterable<Member>, services: Iterable<Service> = []): void {
     const { roster, overrideOf, onKnown, onSavable } = this.#settings
     const nowMs = performance.now()
@@ -366,7 +373,7 @@ export class Members {
       known.set(spec.name, { verdict, proven: [...proven] })
     }
     for (const service of dirty) for (const member of this.#brake(service)) touched.add(member)
-    // every word before any telling: what was judged together is answered together, however long a log line takes
+    // write every word before reporting: what was judged together is answered together, however long logging takes
     const changes = [...touched].map((member) => this.#write(member, nowMs)).filter((change) => change !== undefined)
     this.#wake(touched, nowMs)
     for (const change of changes) this.#settings.onChange(change)
@@ -376,7 +383,7 @@ export class Members {
     }
   }
 
-  /** Recomputes a service's brake and last resort; the members for whom that changes something. */
+  /** Recomputes a service's brake and last resort; returns the members that are affected. */
   #brake(service: Service): readonly Member[] {
     const { spec, members, braked: before, lastResort } = service
     const { sites } = brake(members, spec)
@@ -402,7 +409,7 @@ export class Members {
     else onNews('warn', `service ${spec.name}: the brake holds ${sites} in the answers though DOWN, ${kept}`)
   }
 
-  /** Writes a member's word; what is to be told of it. */
+  /** Writes a member's word; returns the change to report, if any. */
   #write(member: Member, nowMs: number): Change | undefined {
     const { spec, slot, judgement, override, service, condition: before } = member
     const { lastResort } = service
@@ -425,13 +432,13 @@ export class Members {
     return { ...named, before: before.state, after: state, braked: condition.braked, why }
   }
 
-  /** Gives a service's word a value that none has had. */
+  /** Writes a new version to a service's word. */
   #touch(word: number): void {
     this.#version = (this.#version + 1) & MOST_VERSION
     Atomics.store(this.#settings.table, word, this.#version)
   }
 
-  /** One timer for all that time alone changes: calm, ramps, and steps of agents' shares. */
+  /** Keeps one timer for everything that time alone changes: calm, ramps, and agents' shares. */
   #wake(members: Iterable<Member>, nowMs: number): void {
     let atMs = Infinity
     for (const { condition } of members) atMs = Math.min(atMs, condition.wakeAtMs)

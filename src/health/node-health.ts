@@ -1,12 +1,12 @@
 /**
- * A node's view of health: hears the Store, keeps the roster (roster.ts), the overrides (overrides.ts), the other nodes
- * (other-nodes.ts) and what is saved, and has the members judged (members.ts). Lives in the main thread, one a process.
+ * A node's view of health. It subscribes to the Store, keeps the roster, the overrides, the other nodes and the saved
+ * state, and has the members judged (members.ts). Lives in the main thread, one per process.
  *
  *   Store ─▶ Roster ────▶ Members ─▶ words of the HealthTable
- *     │  └─▶ Overrides ──▶ ┘   └──▶ Past, health.json, and what other nodes may want to know
- *     └────▶ Peers
+ *     │  └─▶ Overrides ──▶ ┘   └──▶ AbsentMembers, health.json, and what is published to other nodes
+ *     └────▶ OtherNodes
  *
- * Missing data never changes a verdict. All times inside are this process's monotonic clock, but for an override's end.
+ * Missing data never changes a verdict. Times are this process's monotonic clock, except the end of an override.
  */
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
@@ -38,17 +38,19 @@ export type {
   VoteStatus,
 }
 
+/** What became of an override request: set, or refused with the reason and a hint. */
 export type OverrideOutcome =
   | { readonly done: Override; readonly members: readonly string[]; readonly saved: Promise<SaveResult> }
   /** Why not, and what to do instead. */
   | { readonly refused: string; readonly hint?: string }
 
+/** Everything that status, metrics and API show of health. */
 export interface HealthSnapshot {
   readonly members: readonly MemberStatus[]
   readonly services: readonly ServiceHealth[]
   readonly probers: readonly ProberStatus[]
   readonly nodes: readonly NodeStatus[]
-  /** Those in force, tombstones and expired ones left out. */
+  /** Overrides in force; tombstones and expired ones are left out. */
   readonly overrides: readonly OverrideStatus[]
   /** Of this node's view: `trouble` in words while what it hears may be old. */
   readonly store: {
@@ -61,26 +63,28 @@ export interface HealthSnapshot {
   readonly troubles: readonly string[]
 }
 
+/** What NodeHealth needs of its process. */
 export interface NodeHealthSettings {
   readonly table: HealthTable
   readonly store: Store
-  /** What other nodes know this one by; undefined: it says nothing of itself, and its overrides stay here. */
+  /** The node's identity; undefined: it publishes nothing, and its overrides stay local. */
   readonly node?: { readonly name: string; readonly version: string }
-  /** Where the last known good is kept over a restart, e.g. `state/health.json`, overrides beside it; undefined = nowhere. */
+  /** State file, e.g. `state/health.json`; overrides.json is stored beside it. undefined: nothing is saved. */
   readonly file?: string
-  /** Called for every change of a member's state or brake, after its word was written. */
+  /** Called for each change of a member's state or brake, after its word was written. */
   readonly onChange?: (change: Change) => void
-  /** What a service's brake and last resort do, and who of the probers falls silent while the Store is well. */
+  /** Called for changes of brake and last resort, and when a prober falls silent while the Store works. */
   readonly onNews?: News
   /** Called when trouble begins (once each time). */
   readonly onTrouble?: (trouble: string) => void
 }
 
-/** What the start waits for other nodes' memory. */
+/** How long the start waits for what other nodes know, in ms. */
 const LEARN_MS = 2000
-/** Looks at a Store that is back: it may be a new one, in which the others have yet to write. */
+/** Reads of a Store that is back: it may be a new one that other nodes have yet to fill. */
 const LEARN_TRIES = 5
 
+/** Health as one node sees it. */
 export class NodeHealth {
   readonly #settings: NodeHealthSettings
   readonly #writer: NodeWriter | undefined
@@ -90,7 +94,7 @@ export class NodeHealth {
   readonly #members: Members
   readonly #otherNodes: OtherNodes | undefined
   readonly #troubles = new Map<string, string>()
-  /** Probers whose silence was told. */
+  /** Probers whose silence was reported. */
   readonly #silent = new Set<string>()
   readonly #listening = new AbortController()
   #view = ''
@@ -122,7 +126,7 @@ export class NodeHealth {
       overrideOf: (member) => this.#overrides.of(member),
       onChange: (change) => settings.onChange?.(change),
       onNews: (level, news) => settings.onNews?.(level, news),
-      // what the Store doesn't take now, the board brings back with a later beat
+      // what the Store does not accept now, the writer sends with a later heartbeat
       onKnown: (changes) => void writer?.writeMembers(changes).catch(() => {}),
       onSavable: () => this.#saver?.touch(),
     })
@@ -160,7 +164,7 @@ export class NodeHealth {
     if (store.trouble !== undefined) this.#learnTimer = setInterval(() => void this.#learnLate(), LEARN_MS).unref()
   }
 
-  /** The Store couldn't be reached at the start: what others know counts for members that this node knows nothing of. */
+  /** The Store was unreachable at the start: takes what other nodes know for members unknown here. */
   async #learnLate(): Promise<void> {
     const { store } = this.#settings
     if (store.trouble !== undefined) return
@@ -179,8 +183,9 @@ export class NodeHealth {
   }
 
   /**
-   * The plan of the World that is about to be published; slots[i] is the word of spec.members[i] (SlotRegistry.assign).
-   * All words are written when it returns. `view`: hash of all that is served (WorldBuild.view). `words`: by service, its own word.
+   * The health spec of the World that is about to be published; slots[i] is the word of spec.members[i] (SlotRegistry.assign).
+   * All words are written when it returns. `view`: hash of all that is served (WorldBuild.view). `words`: by service,
+   * its own word.
    */
   adopt(spec: HealthSpec, slots: Int32Array, view = '', words: ReadonlyMap<string, number> = new Map()): void {
     this.#view = view
@@ -188,21 +193,21 @@ export class NodeHealth {
     this.#members.adopt(spec, slots, words)
     this.#hearMissed()
     this.#saver?.touch()
-    // beats begin when there is something to say
+    // heartbeats begin when there is something to report
     if (this.#otherNodes?.started === false) this.#otherNodes.start()
   }
 
-  /** What other nodes are told of the zones that are served: git's revision, undefined outside of git. */
+  /** Sets the git revision of the served zones, which heartbeats carry; undefined outside of git. */
   revise(revision: string | undefined): void {
     this.#revision = revision
   }
 
-  /** Saved state was read, or every member has a verdict: half of `ready`; the other half is time. */
+  /** Saved state was read, or every member has a verdict: one of the two conditions of `ready`; the other is time. */
   get decided(): boolean {
     return this.#restored || this.#members.decided
   }
 
-  /** Everything as it is now, for status, metrics and API. */
+  /** The current state, for status, metrics and API. */
   snapshot(): HealthSnapshot {
     const nowMs = performance.now()
     const { store } = this.#settings
@@ -217,12 +222,12 @@ export class NodeHealth {
     }
   }
 
-  /** One service of the plan, as snapshot() has it. */
+  /** One service as snapshot() shows it. */
   service(name: string): { readonly health: ServiceHealth; readonly members: readonly MemberStatus[] } | undefined {
     return this.#members.service(name, performance.now())
   }
 
-  /** Sets or undoes an override here, and on its way to all nodes and into the local file: `kept` tells when it is there. */
+  /** Sets or undoes an override here at once. `saved` resolves when it is in the local file and in the Store. */
   override(request: OverrideRequest): OverrideOutcome {
     const { action } = request
     const pattern = canonicalPattern(request.pattern) ?? request.pattern
@@ -235,12 +240,12 @@ export class NodeHealth {
     return { ...set, members: specs.filter((spec) => matches(pattern, spec)).map(({ name }) => name) }
   }
 
-  /** Takes in what a predecessor, that shares this node's folder, was told since this one read the file. */
+  /** Reads overrides that a predecessor with the same state folder received meanwhile. */
   readOverrides(): void {
     this.#overrides.read()
   }
 
-  /** What draining the members of a pattern would leave; a string says what is wrong with the pattern. */
+  /** What draining the pattern's members would leave; a string says what is wrong with the pattern. */
   outlook(pattern: string): Outlook | string {
     const canonical = canonicalPattern(pattern)
     if (canonical === undefined) return `${pattern} is no SITE, SITE/SERVICE or SITE/SERVICE/VIP`
@@ -248,7 +253,7 @@ export class NodeHealth {
     return outlook.members.length === 0 ? `${pattern} matches no member` : outlook
   }
 
-  /** Takes a prober that is gone for good from the roster, here and on its way to all nodes; a string says why not. */
+  /** Removes a decommissioned prober from the rosters of all nodes; a string says why not. */
   forget(prober: string): string | { readonly saved: Promise<Omit<SaveResult, 'current'>> } {
     const live = this.#roster.isLive(prober)
     if (live === undefined) return `no prober named ${prober} was seen in the last 24 h`
@@ -268,7 +273,7 @@ export class NodeHealth {
     return { disk: await saved, board: await store }
   }
 
-  /** Stops listening and saves what is known. */
+  /** Stops listening and saves the state. */
   async stop(): Promise<void> {
     this.#listening.abort()
     clearInterval(this.#forgetTimer)
@@ -345,7 +350,7 @@ export class NodeHealth {
     this.#members.votesChanged([])
   }
 
-  /** What has been silent or gone for too long leaves the roster and the memory. */
+  /** Drops probers, nodes and members that have been gone for longer than MEMORY_MS. */
   #forget(): void {
     const oldestMs = performance.now() - MEMORY_MS
     this.#absent.forget(oldestMs)

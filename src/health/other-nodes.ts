@@ -1,18 +1,18 @@
 /**
- * The other nodes, as they say of themselves: their beats, and for how long they have served, or judged, otherwise than this
- * node. Sends this node's own beat too. A node that is gone, or differs, changes no verdict: it is shown, and alarmed.
+ * The other nodes, from their heartbeats, and for how long each has served or judged differently from this node. It
+ * also sends this node's heartbeat. A node that is gone or differs changes no verdict; status and metrics show it.
  */
 import type { Refusals } from './refusals.ts'
 import { HEARTBEAT_MS, MOST_NODES, type NodeHeartbeat, type NodeWriter, type NodeIdentity } from './store.ts'
 
-/** Another node, or this one, as it says of itself. */
+/** A node as status shows it; this one included. */
 export interface NodeStatus {
   readonly beat: NodeHeartbeat
   readonly live: boolean
   readonly self: boolean
-  /** Since it was last heard. */
+  /** Time since its last heartbeat. */
   readonly ageMs: number
-  /** How long its view, or its verdicts, have been other than this node's; 0 = they agree. */
+  /** How long its view or (verdictsDifferMs) its verdicts have differed from this node's; 0: they agree. */
   readonly viewDiffersMs: number
   readonly verdictsDifferMs: number
 }
@@ -26,9 +26,10 @@ interface OtherNode {
   verdictsSinceMs: number | undefined
 }
 
-/** What this node says of itself now. */
+/** The part of this node's heartbeat that changes. */
 export type OwnState = Pick<NodeHeartbeat, 'view' | 'revision' | 'plan' | 'verdicts'>
 
+/** What OtherNodes needs of its node. */
 export interface OtherNodesSettings {
   readonly node: NodeIdentity
   /** Of the program. */
@@ -38,6 +39,7 @@ export interface OtherNodesSettings {
   readonly refusals: Refusals
 }
 
+/** All nodes of the fleet, by their heartbeats. */
 export class OtherNodes {
   readonly #settings: OtherNodesSettings
   readonly #nodes = new Map<string, OtherNode>()
@@ -64,7 +66,7 @@ export class OtherNodes {
   receive(beat: NodeHeartbeat, nowMs: number): void {
     const other = this.#nodes.get(beat.node.name)
     const { node } = this.#settings
-    // while one process takes over from another both have the name: this one speaks for it
+    // during a takeover two processes have this node's name: this one counts
     if (beat.node.name === node.name && beat.node.bootId !== node.bootId) return
     if (other?.beat.node.bootId === beat.node.bootId) {
       other.beat = beat
@@ -104,7 +106,7 @@ export class OtherNodes {
     }))
   }
 
-  /** For a newcomer; false: everyone is heard. This node itself always has its place. */
+  /** Makes room for a new node; false: all places have live nodes. This node always has a place. */
   #makeRoom({ name }: NodeIdentity): boolean {
     if (this.#nodes.size < MOST_NODES || name === this.#settings.node.name) return true
     let silent: [string, OtherNode] | undefined
@@ -118,7 +120,7 @@ export class OtherNodes {
     const state = self()
     const nowMs = performance.now()
     for (const other of this.#nodes.values()) if (other.live) this.#compare(other, state, nowMs)
-    // that the Store is away is its own trouble, and shown as such
+    // the Store reports its own trouble
     writer.heartbeat({ node, version, sequence: ++this.#sequence, ...state }).catch(() => {})
   }
 

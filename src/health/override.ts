@@ -1,35 +1,37 @@
 /**
- * Overrides: what an operator says of members, above all votes. They spread over all nodes through the Store and live in a
- * local file too, so that they hold while Redis is away. Of each pattern the newest stands: the higher Lamport version, and of
- * equal ones the greater node name; undoing is an entry too (a tombstone), so that a node that was away learns of it.
+ * Overrides: an operator's drain or forced state of members; they outrank all votes. They spread to all nodes through
+ * the Store and are kept in a local file, so they hold while Redis is away. For each pattern the newest wins: the
+ * higher Lamport version, then the greater node name. An undo is an entry too (a tombstone), so that a node that was
+ * away learns of it.
  * Pure; overrides.ts keeps them.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { isRecord, isTime } from '../state.ts'
 import { DAY_MS } from '../units.ts'
 
-/** `undone`: the tombstone. */
+/** What an override does; `undone` is the tombstone. */
 export type OverrideAction = 'drain' | 'up' | 'down' | 'undone'
 
+/** One override of one pattern. */
 export interface Override {
   /** `SITE`, `SITE/SERVICE` or `SITE/SERVICE/VIP`. */
   readonly pattern: string
   readonly action: OverrideAction
-  /** Lamport clock: one more than any that the node had seen. */
+  /** Lamport clock: one more than the highest that the node had seen. */
   readonly version: number
-  /** Where it was made. */
+  /** Node on which it was set. */
   readonly node: string
   readonly who: string
   readonly why: string
-  /** Wall clock, for display. */
+  /** When it was set (Unix time in ms), for display. */
   readonly madeMs: number
-  /** Wall clock, compared by each node with its own; null = until undone. */
+  /** When it ends (Unix time in ms), by each node's own clock; null: not before it is undone. */
   readonly untilMs: number | null
 }
 
 const ACTIONS: readonly unknown[] = ['drain', 'up', 'down', 'undone']
 
-/** Of a file or from Redis: an entry that this version understands whole. */
+/** Whether a value from a file or from Redis is an override that this version understands completely. */
 export const isOverride = (value: unknown): value is Override =>
   isRecord(value) &&
   ['pattern', 'node', 'who', 'why'].every((key) => typeof value[key] === 'string') &&
@@ -38,16 +40,20 @@ export const isOverride = (value: unknown): value is Override =>
   isTime(value['madeMs']) &&
   (value['untilMs'] === null || isTime(value['untilMs']))
 
+/** Whether a value is a Lamport version. */
 export const isVersion = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 /**
- * By how much a version may be above all that a node has seen: operators need centuries for so many, and one entry can't
- * bring the versions to their end, above which nothing could be undone. lua/override.1.lua has it too.
+ * Most by which a version may exceed all versions that a node has seen. Operators need centuries for so many; without
+ * it one forged entry could exhaust the versions, and nothing could be undone. lua/override.1.lua has it too.
  */
 const MOST_JUMP = 1e9
 const LONGEST_MS = 365 * DAY_MS
 
-/** Why an entry is not believed, in words; `highest`: version of all that were seen. Clocks of two hosts differ by less than a day. */
+/**
+ * Why an entry cannot be genuine, in words; undefined: it can. `highest`: highest version seen so far. Host clocks are
+ * taken to differ by less than a day.
+ */
 export function whyImplausible(
   { version, madeMs, untilMs }: Override,
   highest: number,
@@ -59,7 +65,7 @@ export function whyImplausible(
   return undefined
 }
 
-/** What an operator asks of a node. */
+/** An override as an operator asks a node for it. */
 export interface OverrideRequest {
   readonly pattern: string
   readonly action: OverrideAction
@@ -68,14 +74,14 @@ export interface OverrideRequest {
   readonly who: string
   /** Empty where something is undone. */
   readonly why: string
-  /** Also when less than `keep` of a service would be left. */
+  /** Confirmed also when less than `keep` percent of a service would be left. */
   readonly yes: boolean
 }
 
-/** Of each pattern the entry that stands. */
+/** The winning entry of each pattern. */
 export type OverrideSet = ReadonlyMap<string, Override>
 
-/** Whom an override can match. */
+/** The parts of a member's name, which patterns match. */
 export interface MemberKey {
   readonly site: string
   readonly service: string
@@ -83,8 +89,8 @@ export interface MemberKey {
 }
 
 /**
- * Whether `a` stands over `b`, of one pattern: a total order, so that every node ends with the same, in whatever order it
- * hears. Beyond version and node name it only matters for a node that lost its file and counted anew.
+ * Whether `a` wins over `b` of the same pattern. A total order, so that every node ends with the same entry whatever
+ * order it receives them in. What follows version and node only matters for a node that lost its file and counted anew.
  */
 export function supersedes(a: Override, b: Override): boolean {
   if (a.version !== b.version) return a.version > b.version
@@ -95,7 +101,7 @@ export function supersedes(a: Override, b: Override): boolean {
 
 const textOf = ({ action, who, why, untilMs }: Override): string => JSON.stringify([action, who, why, untilMs])
 
-/** Of each pattern the newest of both. */
+/** The newest entry of each pattern of both. */
 export function mergeOverrides(known: OverrideSet, entries: Iterable<Override>): OverrideSet {
   const merged = new Map(known)
   for (const entry of entries) {
@@ -105,18 +111,18 @@ export function mergeOverrides(known: OverrideSet, entries: Iterable<Override>):
   return merged
 }
 
-/** Not undone, and not over. */
+/** Neither undone nor expired at `wallMs`. */
 export const isInForce = ({ action, untilMs }: Override, wallMs: number): boolean =>
   action !== 'undone' && (untilMs === null || wallMs < untilMs)
 
-/** Whoever was away for longer than this may bring back what was undone. */
+/** How long tombstones are kept. A node that was away for longer can bring back what was undone. */
 const KEPT_MS = 30 * DAY_MS
 
-/** Undone, or over, for so long that nobody needs to hear of it any more. */
+/** Undone or expired for so long that no node needs it any more. */
 export const isPurgeable = ({ action, madeMs, untilMs }: Override, wallMs: number): boolean =>
   (action === 'undone' && wallMs - madeMs > KEPT_MS) || (untilMs !== null && wallMs - untilMs > KEPT_MS)
 
-/** The pattern in its one spelling (a VIP as the World writes it); undefined when it is none. */
+/** The pattern in its canonical spelling (a VIP as RFC 5952 has it); undefined: it is not a pattern. */
 export function canonicalPattern(text: string): string | undefined {
   const parts = text.split('/')
   if (parts.length > 3 || parts.includes('')) return undefined
@@ -126,18 +132,19 @@ export function canonicalPattern(text: string): string | undefined {
   return bytes === undefined ? undefined : `${site}/${service}/${formatAddress(bytes)}`
 }
 
-/** The patterns that match a member, the more specific ones later. */
+/** The patterns that match a member, the most specific last. */
 const patternsOf = ({ site, service, address }: MemberKey): readonly string[] => [
   site,
   `${site}/${service}`,
   `${site}/${service}/${address}`,
 ]
 
+/** Whether a pattern matches a member. */
 export const matches = (pattern: string, member: MemberKey): boolean => patternsOf(member).includes(pattern)
 
 const isForce = ({ action }: Override): boolean => action === 'up' || action === 'down'
 
-/** The override that decides for a member: force over drain, then the more specific; undefined: none is in force. */
+/** The override that decides for a member: force before drain, then the most specific; undefined: none is in force. */
 export function effectiveOverride(overrides: OverrideSet, member: MemberKey, wallMs: number): Override | undefined {
   if (overrides.size === 0) return undefined
   let best: Override | undefined
@@ -149,7 +156,7 @@ export function effectiveOverride(overrides: OverrideSet, member: MemberKey, wal
   return best
 }
 
-/** What is wrong with a duration asked for, in words. */
+/** Why a requested duration is refused; undefined: it is accepted. */
 export function durationRefusal(forMs: number | undefined): { refused: string; hint: string } | undefined {
   if (forMs === undefined || (forMs >= 1000 && forMs <= LONGEST_MS)) return undefined
   return { refused: 'an override lasts from 1 s to 365 days', hint: 'Leave the duration out to keep it until undone' }

@@ -1,10 +1,11 @@
 /**
- * The overrides that a node holds: in memory, in a local file, and on the Store's board, which any of them may outlive. A
- * node that was away, or whose Store lost everything, puts up what it has; what is absent there undoes nothing.
+ * The overrides that a node holds, kept in memory, in a local file and in the Store; any of the three may outlive the
+ * others. A node that was away, or whose Store lost everything, publishes what it has; absence from the Store undoes
+ * nothing.
  *
- *   operator ─ set() ─▶ ┌─────┐ ─▶ file
- *   Store ─── hear() ─▶ │ set │ ─▶ put (to the Store)
- *   wall clock ───────▶ └─────┘ ─▶ onChange(patterns)
+ *   operator ─── set() ───▶ ┌─────┐ ─▶ file
+ *   Store ─── receive() ──▶ │ set │ ─▶ send (to the Store)
+ *   wall clock ───────────▶ └─────┘ ─▶ onChange(patterns)
  */
 import { messageOf } from '../problem.ts'
 import { damaged, type FileKind, readState, Saver } from '../state.ts'
@@ -25,53 +26,61 @@ import {
 } from './override.ts'
 import { within } from './within.ts'
 
+/** An override in force, for status. */
 export interface OverrideStatus {
   readonly override: Override
-  /** How many members it matches now; none: it is orphaned by a change of the zones. */
+  /** Number of members that it matches now; 0: a change of the zones has orphaned it. */
   readonly members: number
   readonly orphaned: boolean
 }
 
+/** What Overrides needs of its node. */
 export interface OverridesSettings {
-  /** undefined: they don't outlive the process, unless in the Store. */
+  /** State file; undefined: overrides outlive the process in the Store only. */
   readonly file: string | undefined
-  /** Puts entries up for all nodes; resolves to what stands there for their patterns, rejects when they were not taken. */
+  /**
+   * Publishes entries to all nodes. Resolves to the winning entry of each pattern; rejects when the Store did not
+   * accept them.
+   */
   readonly send: (entries: readonly Override[]) => Promise<readonly Override[]>
-  /** What is in force has changed for these patterns. */
+  /** Called with the patterns whose override began or ended. */
   readonly onChange: (patterns: readonly string[]) => void
   readonly onTrouble: (kind: 'read' | 'save' | 'heard', trouble: string | undefined) => void
 }
 
-/** Where what an operator said is, once that is known. */
+/** Where an override is stored, once that is known. */
 export interface SaveResult {
-  /** What stands for the pattern now. */
+  /** The winning override of the pattern. */
   readonly current: Override
-  /** Why a restart of this node would lose it; undefined: it is on disk, or there is none. */
+  /** Why a restart of this node would lose it; undefined: it is on disk, or no file is configured. */
   readonly disk: string | undefined
-  /** Why other nodes do not hear it; undefined: it stands on the board. */
+  /** Why other nodes do not receive it; undefined: the Store has it. */
   readonly board: string | undefined
 }
 
 const FILE: FileKind = { what: 'overrides', format: 'meridian overrides 1' }
 const RESEND_MS = 2000
-/** The wall clock may be set meanwhile: how long at most until that is noticed. */
+/** Longest time between reviews: the wall clock may have been set meanwhile. */
 const REVIEW_MS = 60_000
-/** Who finds another entry above its own takes it in and goes above it: nodes that do so at once take turns. */
+/**
+ * A node that finds a newer override of its pattern raises its version above it; nodes that do so at once take turns.
+ */
 const TRIES = 3
-/** A disk that does not answer is told to be none. */
+/** A disk that has not answered for so long counts as failed, in ms. */
 export const DISK_MS = 3000
 
+/** The overrides of one node. */
 export class Overrides {
   readonly #settings: OverridesSettings
   readonly #saver: Saver | undefined
-  /** Not yet taken by the Store. */
+  /** Not yet accepted by the Store. */
   readonly #unsent = new Map<string, Override>()
   #all: OverrideSet = new Map()
-  /** Of all that were ever seen; those forgotten count too. */
+  /** Highest version ever seen, purged entries included. */
   #highest = 0
-  /** Set here while neither a file nor the Store has told what there is, so with versions that may be far too low. */
+  /** Set here before file or Store were read; their versions may be far too low. */
   #provisional: Map<string, Override> | undefined = new Map()
-  /** Heard and not believed, by pattern: they are looked at again when this node knows more, or has another time. */
+  /** Received but not believed, by pattern; checked again when this node knows more, or the clock has moved. */
   #implausible: OverrideSet = new Map()
   #inForce: ReadonlySet<Override> = new Set()
   #timer: NodeJS.Timeout | undefined
@@ -86,7 +95,7 @@ export class Overrides {
     this.#saver = new Saver({ file, kind: FILE, collect, onTrouble: (trouble) => onTrouble('save', trouble) })
   }
 
-  /** Takes in what the file has. */
+  /** Reads the state file. */
   read(): void {
     const { file, onTrouble } = this.#settings
     if (file === undefined) return
@@ -108,12 +117,12 @@ export class Overrides {
     return this.#all
   }
 
-  /** The one that decides for a member now. */
+  /** The override that decides for a member now. */
   of(member: MemberKey): Override | undefined {
     return effectiveOverride(this.#all, member, Date.now())
   }
 
-  /** What the Store has; `whole`: it has no others. */
+  /** Takes in entries of the Store; `whole`: it has no others. */
   receive(entries: readonly Override[], whole: boolean): void {
     if (whole) this.#implausible = new Map()
     this.#adopt(entries)
@@ -128,7 +137,10 @@ export class Overrides {
     void this.#send(missing).catch(() => {})
   }
 
-  /** Sets one here and now; `kept` tells when it is in the file and on the board, or why not. It never rejects. */
+  /**
+   * Sets an override at once. `saved` resolves when file and Store have it, or with the reason why not; it never
+   * rejects.
+   */
   set(
     { pattern, action, forMs, who, why }: OverrideRequest,
     node: string,
@@ -171,7 +183,7 @@ export class Overrides {
     return within(DISK_MS, this.#saver.save(), () => 'the disk did not answer so far')
   }
 
-  /** Those in force. */
+  /** Overrides in force. */
   status(members: readonly MemberKey[]): OverrideStatus[] {
     return [...this.#all.values()]
       .filter((entry) => isInForce(entry, Date.now()))
@@ -189,7 +201,7 @@ export class Overrides {
     await this.#saver?.close()
   }
 
-  /** What an operator did here is news over what the Store kept from before, whatever this node had forgotten. */
+  /** Gives overrides that were set before file or Store were read a version above those found there. */
   #renumber(theirs: OverrideSet): void {
     const provisional = this.#provisional ?? []
     this.#provisional = undefined
@@ -202,7 +214,7 @@ export class Overrides {
   #adopt(entries: readonly Override[]): void {
     const wallMs = Date.now()
     const plausible = this.#plausible(entries, wallMs)
-    // one that is spent is not kept, but it still ends what it stands over
+    // a purgeable entry is not kept, but it still ends what it supersedes
     const merged = [...mergeOverrides(this.#all, plausible)].filter(([, entry]) => !isPurgeable(entry, wallMs))
     const changed =
       merged.length !== this.#all.size || merged.some(([pattern, entry]) => this.#all.get(pattern) !== entry)
@@ -211,7 +223,7 @@ export class Overrides {
     this.#review()
   }
 
-  /** Those that may be true, the lowest version first: each one makes the next believable. */
+  /** Entries that can be genuine, the lowest version first: each makes the next plausible. */
   #plausible(entries: readonly Override[], wallMs: number): Override[] {
     const implausible = new Map(this.#implausible)
     for (const entry of entries) implausible.set(entry.pattern, entry)
@@ -231,7 +243,7 @@ export class Overrides {
     return plausible
   }
 
-  /** What has begun or ended since the last look, by an entry or by the clock. */
+  /** Finds overrides that began or ended since the last review, by an entry or by the clock. */
   #review(): void {
     clearTimeout(this.#timer)
     const wallMs = Date.now()
@@ -251,7 +263,10 @@ export class Overrides {
     if (changed.length > 0) this.#settings.onChange([...new Set(changed)])
   }
 
-  /** Until the Store has taken them; of each pattern the newest. What stands there; rejects when it did not take them. */
+  /**
+   * Sends entries until the Store has accepted them. Resolves to the winners; rejects when the Store did not accept
+   * them.
+   */
   async #send(entries: readonly Override[]): Promise<readonly Override[]> {
     for (const entry of entries) this.#unsent.set(entry.pattern, entry)
     const sent = [...this.#unsent.values()]

@@ -1,6 +1,6 @@
 /**
- * The quorum: what the votes on one target add up to. Pure and deterministic, so that nodes that have heard the same say
- * the same. It decides only on evidence: whatever is too little to decide leaves the previous verdict as it was.
+ * The quorum: one verdict from the votes on one target. Called by judgement.ts. Pure and deterministic, so nodes with
+ * the same votes reach the same verdict. Too little evidence leaves the previous verdict unchanged.
  */
 import type { Verdict, VoteValue } from './vote.ts'
 
@@ -10,45 +10,48 @@ export interface Ballot {
   readonly value: VoteValue
 }
 
-/** A prober seen in the last 24 h, whether it lives or not. */
+/** A prober seen in the last 24 h, live or not. */
 export interface RosterEntry {
   readonly region: string
 }
 
+/** How many probers and regions a service asks for. */
 export interface QuorumRules {
-  /** How many probers are asked; fewer where the roster has fewer. */
+  /** Number of probers that check a target; fewer when the roster is smaller. */
   readonly probers: number
-  /** In how many distinct regions DOWN must be seen; fewer where the roster has fewer. */
+  /** Number of distinct regions that must see DOWN; fewer when the roster has fewer. */
   readonly regions: number
 }
 
-/** What the votes on a target have to come to. */
+/** Votes needed for a verdict on a target. */
 export interface Quorum {
-  /** Probers that are asked: n. */
+  /** Number of probers asked: n. */
   readonly asked: number
   /** Votes that it takes for either. */
   readonly downNeeds: number
   readonly upNeeds: number
 }
 
+/** The verdict on a target, and how it came about. */
 export interface Outcome {
   /** undefined: never decided so far. */
   readonly verdict: Verdict | undefined
-  /** The votes don't decide: the previous verdict stands. */
+  /** The votes do not decide: the previous verdict stands. */
   readonly held: boolean
   /** In words. */
   readonly why: string
 }
 
-/** `fresh`: votes up or down that there are. */
+/** Votes needed for UP and DOWN. `fresh`: number of UP and DOWN votes present. */
 export function quorumOf(roster: readonly RosterEntry[], { probers }: QuorumRules, fresh: number): Quorum {
   const asked = Math.min(probers, roster.length)
   return { asked, downNeeds: Math.floor(Math.max(asked, fresh) / 2) + 1, upNeeds: Math.max(1, Math.min(2, asked)) }
 }
 
 /**
- * With n = min(probers, roster): DOWN needs more DOWN votes than half of max(n, fresh votes), in enough regions; UP needs
- * more UP than DOWN votes, and min(2, n) of them; anything else holds. Abstentions are no votes.
+ * The verdict from the votes. With n = min(probers, roster): DOWN needs DOWN votes from more than half of max(n, fresh
+ * votes), in enough regions; UP needs more UP than DOWN votes, and at least min(2, n). Otherwise the previous verdict
+ * stands. Abstentions do not count.
  */
 export function verdict(
   ballots: readonly Ballot[],
@@ -78,7 +81,7 @@ export function verdict(
   return { verdict: previous, held: true, why: lack }
 }
 
-/** Distinct regions of those who say so; one is enough to know where one is asked for, and that is nearly everywhere. */
+/** Number of distinct regions among entries with the given vote; 1 where one region is enough, as nearly everywhere. */
 function regionsOf(
   all: readonly (RosterEntry & Partial<Ballot>)[],
   { regions }: QuorumRules,

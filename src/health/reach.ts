@@ -1,38 +1,44 @@
 /**
- * Which addresses a prober may probe. Zone files say what is probed, and whoever writes them must not make a prober speak
- * to its own host, to a cloud's metadata service or to Meridian's own ports. Asked at each check, before anything is
- * opened, and when zones are loaded.
+ * Which addresses a prober may probe. Zone files name what is probed; whoever writes them must not be able to point a
+ * prober at its own host, a cloud's metadata service or Meridian's own ports. Asked before each check opens anything,
+ * and when zones are loaded.
  *
- * One rule: of all prefixes that hold an address, the longest decides; of equally long ones probe.deny, then probe.allow,
- * then what is built in. An address that no prefix holds may be probed. An IPv6 address that carries an IPv4 address may
- * be probed if both may.
+ * Of all prefixes that contain the address the longest decides; between equal ones probe.deny, then probe.allow, then
+ * the built-in list. An address in no prefix may be probed. An IPv6 address that embeds an IPv4 address may be probed
+ * if both may.
  */
 import { formatAddress, formatPrefix, type Prefix, parseAddress, parsePrefix } from '../dns/address.ts'
 
+/** The settings that limit what may be probed. */
 export interface ReachSettings {
   /** Prefixes as text: the settings `probe.allow` and `probe.deny`. */
   readonly allow: readonly string[]
   readonly deny: readonly string[]
-  /** Ports of this installation itself, denied like what is built in. */
+  /** Ports of this installation, denied like the built-in list. */
   readonly own: readonly OwnPort[]
 }
 
+/** An address and port of this installation. */
 export interface OwnPort {
-  /** An IP address or a prefix, or the name of a host: passed over here, the prober resolves it when it starts. */
+  /** IP address, prefix or host name. Names are skipped here; the prober resolves them when it starts. */
   readonly address: string
   readonly port: number
-  /** For people: `where Redis of this node is`. */
+  /** For messages: `where Redis of this node is`. */
   readonly what: string
 }
 
+/** Decides what may be probed. */
 export interface Reach {
-  /** Why this prober does not probe the address; undefined: it does. `port` 0: the check has none. */
+  /** Why this prober does not probe the address; undefined: it may. Port 0: the check has no port. */
   readonly refusal: (address: string, port: number) => string | undefined
-  /** Whether probe.allow names it, and so is what lets it be probed. */
+  /** Whether probe.allow is what permits the address. */
   readonly isNamed: (address: string, port: number) => boolean
 }
 
-/** Special-purpose addresses: https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry. */
+/**
+ * Special-purpose addresses: https://www.iana.org/assignments/iana-ipv4-special-registry and
+ * iana-ipv6-special-registry.
+ */
 const BUILT_IN: readonly (readonly [what: string, ...prefixes: string[]])[] = [
   ['an unspecified address', '0.0.0.0/8', '::/128'], // Linux connects them to the host itself
   ['a loopback address', '127.0.0.0/8', '::1/128'],
@@ -89,7 +95,7 @@ function rule(from: ReachRule['from'], text: string, what: string, port = 0): Re
   return { prefix, rank, port, from, what }
 }
 
-/** Throws when a prefix is none: settings are checked before. */
+/** Compiles the settings. Throws on an invalid prefix; settings are validated before. */
 export function makeReach({ allow, deny, own }: ReachSettings): Reach {
   // of equally long ones the first decides
   const rules = [
@@ -124,7 +130,7 @@ export function makeReach({ allow, deny, own }: ReachSettings): Reach {
   }
 }
 
-/** What holds without any setting. */
+/** The built-in list alone. */
 export const DEFAULT_REACH: Reach = makeReach({ allow: [], deny: [], own: [] })
 
 function holds({ bytes, bits }: Prefix, address: Uint8Array): boolean {

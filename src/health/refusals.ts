@@ -1,11 +1,11 @@
 /**
- * What was read from the Store and not taken, by what was wrong with it: counted for the metric
- * meridian_store_refused_total, and told in at most one line a minute for each kind. Whoever can write to Redis can say
- * anything there, so a refusal is no trouble of the Store and changes no verdict.
+ * Counts what was read from the Store and rejected, by kind, for the metric meridian_store_refused_total, and logs at
+ * most one line a minute for each kind. Anyone with write access to Redis can write anything, so a refusal is no
+ * trouble of the Store and changes no verdict.
  */
 import { inLine } from '../problem.ts'
 
-/** Each kind of refusal in words, as the log tells it. */
+/** Each kind of refusal in words, for the log. */
 export const REFUSAL_TEXTS = {
   oversized: 'a message or value that is too long',
   head: 'a prober’s or node’s entry without a name, boot id or count that can be read',
@@ -22,8 +22,10 @@ export const REFUSAL_TEXTS = {
   fault: 'what ran into a fault of Meridian itself; please report it',
 } as const satisfies Record<string, string>
 
+/** A label of the metric. */
 export type RefusalKind = keyof typeof REFUSAL_TEXTS
 
+/** All kinds, in order. */
 export const REFUSAL_KINDS: readonly RefusalKind[] = Object.keys(REFUSAL_TEXTS).filter(isRefusalKind)
 
 function isRefusalKind(key: string): key is RefusalKind {
@@ -37,12 +39,17 @@ const MOST_NAME = 64
 const MOST_CHARACTERS = 1000
 
 interface Tally {
+  /**
+   * Counts refusals; returns undefined for callers that return it. `from`: the sender, if known; `why`: details. Both
+   * may be any text.
+   */
   count: number
   /** Since the last line. */
   unlogged: number
   loggedMs: number
 }
 
+/** Counters of refusals, and their log lines. */
 export class Refusals {
   readonly #log: (line: string) => void
   readonly #tallies = new Map<RefusalKind, Tally>()
@@ -51,7 +58,10 @@ export class Refusals {
     this.#log = log
   }
 
-  /** Nothing is taken: undefined. `from`: who sent it, as far as that is known; `why`: more than the kind says. Both may be anybody's text. */
+  /**
+   * Nothing is taken: undefined. `from`: who sent it, as far as that is known; `why`: more than the kind says. Both may
+   * be anybody's text.
+   */
   count(kind: RefusalKind, from = '', why = '', times = 1): undefined {
     if (times === 0) return undefined
     const tally = this.#tallies.get(kind) ?? { count: 0, unlogged: 0, loggedMs: -Infinity }
@@ -77,7 +87,7 @@ export class Refusals {
   }
 }
 
-/** Somebody's text on one line, and not more of it than a line of log should have. */
+/** Untrusted text on one line, cut to the length of a log line. */
 function shortLine(text: string, most = MOST_CHARACTERS): string {
   const line = inLine(text.slice(0, most))
   return text.length > most ? `${line}…` : line

@@ -1,15 +1,15 @@
 /**
- * What probers say, as this node hears it: who they are (the roster: seen in the last 24 h, alive or not), and the votes of
- * each. A vote counts only while its prober lives by this node's clock: since (prober, boot id) was last heard less than a
- * lease ago, or the Store's gone() would have come. Used by node-health.ts alone, which judges what each call returns as touched.
+ * The probers that a node knows (seen in the last 24 h, live or not) and their votes. A vote counts only while its
+ * prober is live by this node's clock. Used by node-health.ts, which judges the targets that each call returns.
  *
- * Half a million votes have to fit: one small object each, listed by target, their reasons shared.
+ * Half a million votes have to fit into memory: one small object each, listed by target, reasons shared.
  */
 import type { LiveVote } from './judgement.ts'
 import type { Refusals } from './refusals.ts'
 import { type Heartbeat, MOST_PROBERS, type ProberIdentity } from './store.ts'
 import type { Vote, VoteValue } from './vote.ts'
 
+/** A vote as status shows it. */
 export interface VoteStatus {
   readonly prober: string
   readonly region: string
@@ -17,18 +17,19 @@ export interface VoteStatus {
   readonly moving: boolean
   readonly reason: string
   readonly rttMs: number
-  /** What its agent asks for, 0–1000. */
+  /** Share that its agent asks for, in ‰ (0–1000). */
   readonly share: number
-  /** Since this node first heard it. */
+  /** Time since this node first received it. */
   readonly ageMs: number
 }
 
+/** A prober as status shows it. */
 export interface ProberStatus {
   readonly prober: string
   readonly region: string
   /** Heard within its lease. */
   readonly live: boolean
-  /** Of its last heartbeat; undefined before the first since this node started. */
+  /** Its last heartbeat; undefined before the first since this node started. */
   readonly beat: Heartbeat | undefined
   /** Since it was last heard. */
   readonly ageMs: number
@@ -43,11 +44,11 @@ interface Prober {
   beat: Heartbeat | undefined
   /** By target. */
   readonly votes: Map<string, ProberVote>
-  /** It said more than was kept: all of it is wanted again when there is another plan. */
+  /** Some of its votes were dropped for lack of room; it has to repeat all when the targets change. */
   missed: boolean
 }
 
-/** Changed in place: a vote that moves costs no look through those of the other probers. */
+/** One vote, changed in place: a change does not search the votes of other probers. */
 interface ProberVote extends LiveVote {
   readonly prober: Prober
   value: VoteValue
@@ -59,18 +60,19 @@ interface ProberVote extends LiveVote {
   sinceMs: number
 }
 
-/** Reasons are few words from a small set; one that varies without end must not fill the memory. */
+/** Reasons are few; one that varies without end must not fill memory. */
 const MOST_REASONS = 10_000
 
 /**
- * Votes on targets that are not of the plan are those of the next one, where probers have it first, or of the last one.
- * Before the first plan that is all of them. What is beyond is heard again when there is another plan.
+ * Most votes kept on targets that are not in the zones: before the first zones are known, and (MOST_UNLISTED)
+ * afterwards, when probers may have newer or older zones. Votes beyond are repeated when the targets change.
  */
 const MOST_EARLY = 1_000_000
 const MOST_UNLISTED = 100_000
 
 const NO_VOTES: readonly ProberVote[] = []
 
+/** Known probers and their votes. */
 export class Roster {
   readonly #refusals: Refusals
   readonly #probers = new Map<string, Prober>()
@@ -93,12 +95,12 @@ export class Roster {
     return (this.#entries ??= [...this.#probers.values()])
   }
 
-  /** Says the quorums' share of the roster: equal texts, equal quorums. */
+  /** The roster as quorums see it: equal texts mean equal quorums. */
   shape(mostProbers: number, mostRegions: number): string {
     return `${Math.min(mostProbers, this.#probers.size)} ${Math.min(mostRegions, this.#regions.size)}`
   }
 
-  /** Which targets decide something from now on; the probers that have said more than was kept. */
+  /** Sets which targets matter. Returns the probers that have to repeat their votes. */
   setTargets(isListed: (target: string) => boolean): string[] {
     this.#isListed = isListed
     this.#mostUnlisted = MOST_UNLISTED
@@ -125,7 +127,7 @@ export class Roster {
     return votes.every(({ prober }) => prober.live) ? votes : votes.filter(({ prober }) => prober.live)
   }
 
-  /** Takes votes in; the targets whose votes have changed. */
+  /** Takes in votes. Returns the targets whose votes have changed. */
   applyVotes(identity: ProberIdentity, votes: readonly Vote[], whole: boolean, nowMs: number): Set<string> {
     const touched = this.markAlive(identity, nowMs)
     const prober = this.#probers.get(identity.name)
@@ -166,8 +168,8 @@ export class Roster {
   }
 
   /**
-   * The prober is alive: the targets whose votes begin to count with that, or end with its earlier boot. A newcomer that there
-   * is no room for is not in the roster then.
+   * Marks a prober as live. Returns the targets whose votes begin to count, or end with an earlier boot. A new prober
+   * that there is no room for is not added.
    */
   markAlive({ name, region, bootId }: ProberIdentity, nowMs: number): Set<string> {
     const known = this.#probers.get(name)
@@ -187,7 +189,7 @@ export class Roster {
     return ended
   }
 
-  /** Silence: its votes stay, and count no more. */
+  /** Marks a prober as silent: its votes are kept but do not count. Returns their targets. */
   gone({ name, bootId }: ProberIdentity): Iterable<string> {
     const prober = this.#probers.get(name)
     if (prober === undefined || prober.bootId !== bootId) return []
@@ -195,7 +197,7 @@ export class Roster {
     return prober.votes.keys()
   }
 
-  /** Of a saved roster, or of the Store's memory: known, and not heard since. */
+  /** Adds a prober from saved state or the Store's index; it counts as silent. */
   restore(name: string, region: string, heardMs: number): void {
     if (this.#probers.has(name) || this.#probers.size >= MOST_PROBERS) return
     this.#add({ name, region, bootId: '', live: false, heardMs })
@@ -206,7 +208,7 @@ export class Roster {
     return this.#probers.get(name)?.live
   }
 
-  /** Takes a prober out that isn't heard; false: there is none. */
+  /** Removes a silent prober; false: there is none. */
   forget(name: string): boolean {
     const prober = this.#probers.get(name)
     if (prober === undefined || prober.live) return false
@@ -214,7 +216,7 @@ export class Roster {
     return true
   }
 
-  /** Probers that are silent since before. */
+  /** Probers that have been silent since before `oldestMs`. */
   silentSince(oldestMs: number): string[] {
     return [...this.#probers.values()]
       .filter(({ live, heardMs }) => !live && heardMs < oldestMs)
@@ -238,7 +240,7 @@ export class Roster {
     })
   }
 
-  /** False: it says what it said before. undefined: there is no room for it. */
+  /** False: nothing has changed. undefined: there is no room for the vote. */
   #put(prober: Prober, { target, value, moving, reason, rttMs, share }: Vote): boolean | undefined {
     const previous = prober.votes.get(target)
     const shared = this.#shared(reason)
@@ -266,7 +268,7 @@ export class Roster {
     return !same
   }
 
-  /** False: it has no vote there. */
+  /** False: the prober has no vote on the target. */
   #drop(prober: Prober, target: string): boolean {
     if (!prober.votes.delete(target)) return false
     const votes = this.#votes.get(target)!.filter((previous) => previous.prober !== prober)
@@ -276,7 +278,7 @@ export class Roster {
     return true
   }
 
-  /** For a newcomer; false: everyone is heard. */
+  /** Makes room for a new prober; false: all places have live probers. */
   #makeRoom(): boolean {
     if (this.#probers.size < MOST_PROBERS) return true
     let silent: Prober | undefined

@@ -1,21 +1,21 @@
 /**
- * The last known good of health, as a node keeps it on disk (`state/health.json`: the roster and each member's verdict), so
- * that a restart forgets nothing. A file that cannot be used is trouble to be shown; it never means down.
- *
- * Times in the file are of this host's wall clock; it is compared with nothing but itself.
+ * The saved health state of a node (`state/health.json`: the roster and each member's verdict), so that a restart
+ * forgets nothing. A file that cannot be used is reported as trouble; it never means down.
+ * Times in the file are this host's wall clock and are only compared with it.
  */
 import { damaged, type FileKind, isRecord, isTime, readState } from '../state.ts'
 import { DAY_MS } from '../units.ts'
 import type { Verdict } from './vote.ts'
 
-/** Older saved state, members that have left, and probers that are silent for longer are forgotten. */
+/** Saved state, absent members and silent probers older than this (24 h) are dropped. */
 export const MEMORY_MS = DAY_MS
 
+/** A member in the file. */
 export interface SavedMember {
   readonly verdict: Verdict
   /** Since when. */
   readonly sinceMs: number
-  /** When the member was last part of the plan. */
+  /** When the zones last had the member. */
   readonly plannedMs: number
   /** Targets that were seen up. */
   readonly proven: readonly string[]
@@ -25,11 +25,13 @@ export interface SavedMember {
   readonly rampSinceMs?: number
 }
 
+/** A prober in the file. */
 export interface SavedProber {
   readonly region: string
   readonly heardMs: number
 }
 
+/** The content of the file. */
 export interface SavedHealth {
   readonly savedMs: number
   /** By name. */
@@ -37,9 +39,10 @@ export interface SavedHealth {
   readonly members: Readonly<Record<string, SavedMember>>
 }
 
+/** Kind of the state file. */
 export const HEALTH_FILE: FileKind = { what: 'health', format: 'meridian health 1' }
 
-/** What was saved, if it is younger than MEMORY_MS; `trouble` in words when there is a file that can't be used. */
+/** The saved state if it is younger than MEMORY_MS; `trouble` in words if there is a file that cannot be used. */
 export function readSaved(file: string, nowMs: number): { readonly saved?: SavedHealth; readonly trouble?: string } {
   const { state, trouble } = readState(file, HEALTH_FILE)
   if (state === undefined) return trouble === undefined ? {} : { trouble }

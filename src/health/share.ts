@@ -1,6 +1,6 @@
 /**
- * How much of what falls to a member it takes now, 0–1000: the least of its ramp (a member that comes back starts small,
- * `rampUp`) and of what its agents ask for. Pure; member-state.ts keeps what is remembered between two calls.
+ * The share of its traffic that a member takes, in ‰ (0–1000): the minimum of its ramp-up (`rampUp`: a member that
+ * comes back starts small) and of what its agents ask for. Pure; member-state.ts keeps the state between calls.
  */
 
 /** What a member that comes back starts with. */
@@ -42,8 +42,8 @@ const DEAD_BAND = 50
 
 /**
  * What is granted of what agents ask: the first value and 0 (a drain) at once; changes of at least 5 %, and to all, in
- * steps that are two of the longest TTLs apart, so that the effect of one is seen before the next. `nextMs`: when a step
- * that has to wait is due; Infinity without.
+ * steps that are two of the longest TTLs apart, so that the effect of one is seen before the next. `nextMs`: when a
+ * step that has to wait is due; Infinity without.
  */
 export function damp(
   granted: AgentShare | undefined,

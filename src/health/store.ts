@@ -1,65 +1,71 @@
 /**
- * The Store contract: how probers' votes reach nodes, and how nodes tell each other what they serve and what operators
- * overrode. Two forms behind one test suite: memory (one process) and Redis. It is a bulletin board, not the truth: whoever
- * wrote something can write it again at any time, and a key that is missing never means down.
+ * The Store contract: how votes reach nodes, and how nodes exchange what they serve and the overrides they hold. It has
+ * two implementations, memory (one process) and Redis, and one test suite.
+ * The Store is a relay, not the source of truth: each writer remembers what it wrote and can write it again at any
+ * time. A missing key never means down.
  *
- *   prober ─ Board ─────▶ ┌───────┐ ─▶ Audience ─▶ node, and other probers (who share the targets between them)
- *   node ─── NodeBoard ─▶ │ Store │ ─▶ Audience ─▶ other nodes
- *                         └───────┘
+ *   prober ─ ProberWriter ─▶ ┌───────┐ ─▶ StoreSubscriber ─▶ nodes, and other probers (which share the targets)
+ *   node ─── NodeWriter ───▶ │ Store │ ─▶ StoreSubscriber ─▶ other nodes
+ *                            └───────┘
  */
 import type { Override } from './override.ts'
 import type { Refusals } from './refusals.ts'
 import type { Verdict, Vote } from './vote.ts'
 
-/** A prober, and a node, says something at least this often; after LEASE_MS of silence it is gone. */
+/** Interval of heartbeats of probers and nodes, in ms. */
 export const HEARTBEAT_MS = 1000
+/** A prober or node without a heartbeat for so long, in ms, is gone. */
 export const LEASE_MS = 3 * HEARTBEAT_MS
 
 /**
- * Of one fleet. Who is known and heard keeps its place; beyond that a newcomer takes the place of the one that was silent for
- * longest, or is refused: whoever can write to the Store may make up any number of names.
+ * Most probers of one fleet. Anyone with write access to the Store can invent names, so live ones keep their places: a
+ * newcomer beyond the limit replaces the one that has been silent longest, or is refused.
  */
 export const MOST_PROBERS = 1000
+/** Most nodes of one fleet, by the same rule as MOST_PROBERS. */
 export const MOST_NODES = 1000
+/** A prober in one run of its process. */
 export interface ProberIdentity {
   readonly name: string
   readonly region: string
-  /** New at every start: (bootId, sequence) orders all that a prober ever says. */
+  /** New at each start; (bootId, sequence) orders everything that a prober sends. */
   readonly bootId: string
 }
 
+/** A prober's sign of life, sent every HEARTBEAT_MS. */
 export interface Heartbeat {
   readonly prober: ProberIdentity
   readonly sequence: number
   /** Hash of the targets it probes. */
   readonly configHash: string
-  /** Targets whose check is late, and by how much the latest one. */
+  /** Number of targets whose check is late; overdueAgeMs is the delay of the latest one. */
   readonly overdue: number
   readonly overdueAgeMs: number
 }
 
+/** A node in one run of its process. */
 export interface NodeIdentity {
   readonly name: string
   readonly bootId: string
 }
 
-/** What a node says of itself every HEARTBEAT_MS. Nodes that serve alike have equal hashes. */
+/** A node's sign of life and what it serves, sent every HEARTBEAT_MS. Nodes that serve the same have equal hashes. */
 export interface NodeHeartbeat {
   readonly node: NodeIdentity
   readonly sequence: number
-  /** Of the program. */
+  /** Version of Meridian. */
   readonly version: string
-  /** Hash of what is served: WorldBuild.view. */
+  /** Hash of everything that is served. */
   readonly view: string
   /** What git says of the zones that are served, `1a2b3c4-dirty`; absent outside of git, and of older versions. */
   readonly revision?: string
-  /** HealthSpec.hash: which checks of which addresses it wants votes on. */
+  /** HealthSpec.hash: the targets on which the node needs votes. */
   readonly plan: string
-  /** Hash of all members' states. */
+  /** Hash of the states of all members. */
   readonly verdicts: string
 }
 
-/** What a node knows of a member, for nodes that have no memory of their own. */
+/** What a node knows of a member, published for nodes that start without saved state. */
 export interface KnownMember {
   readonly verdict: Verdict
   /** Targets that were seen up. */
@@ -67,75 +73,81 @@ export interface KnownMember {
 }
 
 /**
- * A prober's side. Calls are heard in the order in which they were made, but for those of one tick, of which the last on a
- * target counts. They resolve when they were told, or when the Store is in trouble: then they are remembered, and told later.
+ * A prober's write access to the Store. Calls take effect in call order; of several changes to one target in the same
+ * tick the last wins. A call resolves when the Store has it, or when the Store is in trouble: then it is kept and sent
+ * later.
  */
 export interface ProberWriter {
-  /** All votes at once; a prober that starts says so with what it has, if only nothing. */
+  /** Replaces all votes. A prober calls it at its start, if only with an empty list. */
   replace(votes: readonly Vote[]): Promise<void>
-  /** One changed vote: ahead of the next heartbeat. */
+  /** Writes one changed vote, ahead of the next heartbeat. */
   change(vote: Vote): Promise<void>
-  /** Targets that this prober no longer probes. */
+  /** Removes the votes on targets that this prober no longer checks. */
   retire(targets: readonly string[]): Promise<void>
-  /** Renews the lease. If it had run out, or the Store lost the votes, the Board brings them all back by itself. */
+  /** Renews the lease. If it had expired, or the Store had lost the votes, all votes are written again. */
   heartbeat(beat: Heartbeat): Promise<void>
 }
 
-/** A node's side, in the same way. */
+/** A node's write access to the Store, with the same guarantees as ProberWriter. */
 export interface NodeWriter {
-  /** Renews the lease. If it had run out, or the Store lost what this node said, all of it is brought back by itself. */
+  /** Renews the lease. If it had expired, or the Store had lost what this node wrote, all of it is written again. */
   heartbeat(beat: NodeHeartbeat): Promise<void>
-  /** Members whose verdict or proof has changed; undefined = not known any more. */
+  /** Publishes members whose verdict or proof has changed; undefined removes the member. */
   writeMembers(changes: ReadonlyMap<string, KnownMember | undefined>): Promise<void>
   /**
-   * Puts overrides up; of each pattern the newest (see override.ts) stands, whoever puts it. Resolves to what stands for their
-   * patterns then; rejects, saying why, when the Store has not taken them: then they are remembered, and put up later.
+   * Publishes overrides; for each pattern the newest wins (override.ts), whichever node wrote it. Resolves to the
+   * winners. Rejects with the reason when the Store has not accepted them; they are kept and sent later.
    */
   override(entries: readonly Override[]): Promise<readonly Override[]>
-  /** A prober that is gone for good: leaves the rosters of all who listen. Rejects, and is told later, in the same way. */
+  /** Removes a decommissioned prober from all rosters. Rejects, and is sent later, like override(). */
   forget(prober: string): Promise<void>
 }
 
-/** What is heard, in order for each prober. A new bootId ends all that the name said before. */
+/**
+ * Callbacks for what others write, in order for each prober. A new bootId ends everything that the earlier boot said.
+ */
 export interface StoreSubscriber {
-  /** `whole`: what isn't among them is no longer said. */
+  /** New or changed votes. `whole`: these are all; the prober has no other votes any more. */
   votes(prober: ProberIdentity, votes: readonly Vote[], whole: boolean): void
   retired(prober: ProberIdentity, targets: readonly string[]): void
   heartbeat(beat: Heartbeat): void
-  /** The lease ran out: not a vote, only silence. Its votes come again, whole, if it does. */
+  /** The prober's lease has expired. Its silence is no vote; if it returns, its votes come again, whole. */
   gone(prober: ProberIdentity): void
-  /** On connecting: a prober that isn't there, but was so long ago, by the Store's memory; its region is not known. */
+  /**
+   * On connecting: a prober that is not live now but was seen `ageMs` ago by the Store's clock; its region is unknown.
+   */
   absent?(prober: string, ageMs: number): void
-  /** A node's beat; its own too: who hears itself hears the others. */
+  /** A node's heartbeat, including this node's own: hearing its own proves that it hears the others. */
   node?(beat: NodeHeartbeat): void
   nodeGone?(node: NodeIdentity): void
-  /** Overrides that were put up; on connecting, all that there are, if only none. Tombstones are among them. */
+  /** Changed overrides; on connecting all of them, also if there are none. Includes tombstones. */
   overrides?(entries: readonly Override[], whole: boolean): void
   forgotten?(prober: string): void
 }
 
+/** Access to votes, overrides and heartbeats of the fleet. */
 export interface Store {
-  /** False: only probers of this process can post here, so a saved roster says nothing. */
+  /** False: only probers of this process can write here, so a saved roster of probers means nothing. */
   readonly shared: boolean
   /**
-   * What is wrong with the way to the Store now, in words and with its age; undefined: all is well. Silence in trouble is
-   * nobody's fault: what was heard last stands.
+   * What is wrong with the connection to the Store, with its age, in words; undefined: nothing. While there is trouble,
+   * silence means nothing, and the last verdicts stand.
    */
   readonly trouble: string | undefined
-  /** What was read and not taken, by whoever listens here. */
+  /** What was read but rejected by the subscribers of this process. */
   readonly refusals: Refusals
-  /** A prober's own side of the board. */
+  /** Write access for a prober of this process. */
   proberWriter(prober: ProberIdentity): ProberWriter
-  /** A node's own side. */
+  /** Write access for a node of this process. */
   nodeWriter(node: NodeIdentity): NodeWriter
-  /** What each other live node knows of members; empty where there is none or the Store can't be reached. */
+  /** What each other live node knows of members; empty when there is none or the Store cannot be reached. */
   readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]>
   /**
-   * Hears everything that is there before this resolves, then every change, until the signal aborts. Resolves in time
-   * (2 s) also when the Store can't be reached: then everything comes later, in the same way.
+   * Delivers everything that is there before it resolves, then every change, until the signal aborts. Resolves within
+   * about 2 s when the Store cannot be reached; everything is then delivered later.
    */
   listen(subscriber: StoreSubscriber, signal: AbortSignal): Promise<void>
-  /** Whoever listens here hears all votes of that prober once more, with its next heartbeat at the latest. */
+  /** Delivers all votes of the prober again to every subscriber here, with its next heartbeat at the latest. */
   repeat(prober: string): void
   close(): Promise<void>
 }

@@ -1,40 +1,50 @@
 /**
- * The HealthTable: one Int32 a member, in shared memory, written by the main thread with one Atomics.store, read plainly
- * by every answering thread. All zero bits mean "unproven, full share, not calm": missing data never means down.
+ * The HealthTable: one Int32 per member in shared memory, written by the main thread with Atomics.store, read plainly
+ * by every answering thread. Zero means "unproven, full share, not calm": missing data never means down.
  *
  *   bits 0–2 state · bit 3 calm · bits 4–13 1000 − share
  *
- * Behind the members' words, one for each service: a number that changes behind every change of one of its members' words. While
- * it is the same, so are they, and queries need not ask them all. UNWATCHED: nobody changes it any more, and the members' words may change.
+ * Behind them is one word per service: a version that changes after each change of one of its members' words. While it
+ * is unchanged, queries need not read the members. UNWATCHED: the version is not maintained any more.
  */
+/** Never seen up. */
 export const UNPROVEN = 0
+/** Up by verdict, or forced up. */
 export const UP = 1
+/** Down by verdict. */
 export const DOWN = 2
 /** Drained by an override or by its file, and up. */
 export const DRAINED = 3
 /** Forced down by an override: answers only if nothing else exists. */
 export const FORCED_DOWN = 4
 
+/** State bits of a word. */
 export type HealthState = typeof UNPROVEN | typeof UP | typeof DOWN | typeof DRAINED | typeof FORCED_DOWN
 
+/** Number of members that a process can serve, all Worlds in use included. */
 export const HEALTH_SLOTS = 65_536
 /** Words of services, behind those of the members. */
 export const SERVICE_SLOTS = 65_536
-/** The word of a service that the newest plan has not, or not with these members. */
+/** The word of a service that the newest World lacks, or has with other members. */
 export const UNWATCHED = -1
 
+/** State of a member's word. */
 export const stateOf = (word: number): number => word & 7
+/** Whether the member is down or forced down. */
 export const isDown = (word: number): boolean => stateOf(word) === DOWN || stateOf(word) === FORCED_DOWN
+/** Whether answers may take the long TTL. */
 export const isCalm = (word: number): boolean => (word & 8) !== 0
-/** 0–1000. */
+/** Share in ‰, 0–1000. */
 export const shareOf = (word: number): number => 1000 - ((word >>> 4) & 1023)
 
+/** A member's word. */
 export const healthWord = (state: HealthState, share: number, calm: boolean): number =>
   state | (calm ? 8 : 0) | ((1000 - share) << 4)
 
 /** Shared by all threads of the process, over all Worlds. */
 export type HealthTable = Int32Array
 
+/** A table in which every word is zero. */
 export const makeHealthTable = (): HealthTable =>
   new Int32Array(new SharedArrayBuffer((HEALTH_SLOTS + SERVICE_SLOTS) * Int32Array.BYTES_PER_ELEMENT))
 

@@ -1,22 +1,24 @@
 /**
- * What is probed (targets), and which members depend on it: the health side of a World. makeHealthSpec() runs in the compile
- * thread; the plan goes to NodeHealth (members) and to the prober (targets). Equal checks of one address are one target,
- * however many services ask: its id leaves the timing out, and the strictest timing of all who ask applies.
+ * What is probed (targets) and which members depend on it: the health part of a World. makeHealthSpec() runs in the
+ * compile thread; NodeHealth uses the members, the prober the targets. Equal checks of one address are one target,
+ * however many services use it: its id excludes the timing, and the strictest timing of all its services applies.
  */
 import { hash } from 'node:crypto'
 import type { CheckModel, Model, ServiceModel, VipModel } from '../zone/model.ts'
 
+/** One check of one address and port. */
 export interface Target {
   /** Hash of the canonical check without its timing, the address and the port: equal checks are probed once. */
   readonly id: string
   readonly check: CheckModel
-  /** What is dialled: the VIP, or what the files name in its place. */
+  /** Address that is dialled: the VIP, or the one that the zone files name instead. */
   readonly address: string
   readonly port: number
-  /** How many probers check it: the most that a service which depends on it asks. */
+  /** Number of probers that check it: the highest that any dependent service asks for. */
   readonly probers: number
 }
 
+/** A member as the zone files define it. */
 export interface MemberSpec {
   /** `site/service/address`: the identity that health, overrides and saved state belong to. */
   readonly name: string
@@ -32,7 +34,7 @@ export interface MemberSpec {
   readonly regions: number
 }
 
-/** What is decided for a service as a whole. */
+/** The settings of a service that health needs. */
 export interface ServiceSpec {
   readonly name: string
   /** The brake: percent of capacity that DOWN verdicts must leave up. 0 = none, also where `lastResort` isn't `all`. */
@@ -41,23 +43,24 @@ export interface ServiceSpec {
   readonly rampUpMs: number
   readonly minVips: number
   readonly ttlMaxSeconds: number
-  /** By site. */
+  /** Capacity by site; 100 where a site has none. */
   readonly capacity: Readonly<Record<string, number>>
 }
 
+/** All members, targets and services of one World. */
 export interface HealthSpec {
   readonly members: readonly MemberSpec[]
   readonly targets: readonly Target[]
   /** In the model's order; one for each service of a member. */
   readonly services: readonly ServiceSpec[]
-  /** Of the targets' ids: nodes and probers with equal hashes speak of the same checks. */
+  /** Hash of the targets' ids; nodes and probers with equal hashes have the same targets. */
   readonly hash: string
 }
 
-/** The identity of a member, everywhere. */
+/** The identity of a member in YAML, metrics, logs and the Store: `site/service/address`. */
 export const memberName = (site: string, service: string, address: string): string => `${site}/${service}/${address}`
 
-/** Members in the model's order, targets in the order of their ids. */
+/** The health part of a model: members in the model's order, targets sorted by id. */
 export function makeHealthSpec(model: Model): HealthSpec {
   const targets = new Map<string, Target>()
   const members: MemberSpec[] = []
@@ -86,7 +89,7 @@ export function makeHealthSpec(model: Model): HealthSpec {
   return { members, targets: sorted, services, hash: hashTargets(sorted.map(({ id }) => id)) }
 }
 
-/** Order does not matter. */
+/** 16 hex digits over target ids, whatever their order. */
 export const hashTargets = (ids: readonly string[]): string =>
   hash('sha256', ids.toSorted().join(' '), 'hex').slice(0, 16)
 
@@ -126,19 +129,19 @@ function makeTarget(check: CheckModel, vip: VipModel, probers: number): Target {
   }
 }
 
-/** The host that a check names by default is the VIP's, also where another address is dialled. */
+/** The check with its default Host or SNI, which is the VIP's also when another address is dialled. */
 function withHost(check: CheckModel, host: string): CheckModel {
   const { type } = check
   const names = type === 'http' || type === 'https' || type === 'tls' || type === 'grpc'
   return names ? { ...check, host: check.host ?? host } : check
 }
 
-/** What is asked of which address, in one spelling. */
+/** The check and address as text: equal texts are one target. */
 function canonical(check: CheckModel, address: string): string {
   return JSON.stringify([check.type, address, check.port, ...probeFields(check)])
 }
 
-/** Everything that changes what is asked or what must come back. */
+/** Everything of a check that changes the request or the expected reply; timing excluded. */
 function probeFields(check: CheckModel): readonly unknown[] {
   switch (check.type) {
     case 'tcp':
@@ -165,7 +168,7 @@ function probeFields(check: CheckModel): readonly unknown[] {
   }
 }
 
-/** Keeps the failover bound of both: the shorter times, the fewer failures, and the more passes to come back. */
+/** The check with the strictest timing of both: failover is as fast as either service asks. */
 const strictest = (a: CheckModel, b: CheckModel): CheckModel => ({
   ...a,
   intervalMs: Math.min(a.intervalMs, b.intervalMs),
