@@ -1,6 +1,6 @@
 /**
- * The Store of one process: `serve` that probes for itself. The prober lives in a thread of its own, so its side of the
- * board is one end of a MessagePort (portBoard), and whoever has a Store serves the other end (serveBoard).
+ * The Store in one process: a `serve` that probes for itself. Its prober runs in threads of its own, which write
+ * through a MessagePort (port.ts).
  */
 import { type Override, supersedes } from '../health/override.ts'
 import { Refusals } from '../health/refusals.ts'
@@ -19,10 +19,10 @@ import {
 import type { Vote } from '../health/vote.ts'
 import { callWriter, type WriterCall } from './port.ts'
 
-/** What one prober says now, and whether it is still heard. */
+/** What one prober has written, and whether its lease is valid. */
 interface ProberEntry {
   readonly prober: ProberIdentity
-  /** The boot before this one: what it still says comes too late. */
+  /** The boot before this one; what it still sends comes too late. */
   readonly endedBoot: string | undefined
   readonly votes: Map<string, Vote>
   live: boolean
@@ -30,12 +30,13 @@ interface ProberEntry {
   lease: NodeJS.Timeout
 }
 
-/** A node, and whether it is still heard. */
+/** A node's last heartbeat, and whether its lease is valid. */
 interface NodeEntry {
   last: NodeHeartbeat
   live: boolean
   readonly lease: NodeJS.Timeout
 }
+/** The Store contract within one process; it is never in trouble. */
 export class MemoryStore implements Store {
   readonly shared = false
   readonly trouble = undefined
@@ -54,7 +55,7 @@ export class MemoryStore implements Store {
     return callWriter(prober, (call) => this.#apply(call))
   }
 
-  /** The node is the only one here, so there is nobody whose memory it could be. */
+  /** There is only this node, so nothing has to be published to others. */
   nodeWriter(_node: NodeIdentity): NodeWriter {
     return {
       heartbeat: async (beat) => this.#beat(beat),
@@ -115,7 +116,7 @@ export class MemoryStore implements Store {
     this.#notify((subscriber) => subscriber.nodeGone?.(entry.last.node))
   }
 
-  /** Tells those that stand. */
+  /** Takes the entries that win and notifies of them; returns the winner of each pattern. */
   #writeOverrides(entries: readonly Override[]): readonly Override[] {
     const fresh = entries.filter((entry) => {
       const previous = this.#overrides.get(entry.pattern)
@@ -153,7 +154,7 @@ export class MemoryStore implements Store {
     }
   }
 
-  /** The board of this boot; undefined when a later one has taken its place. */
+  /** The entry of this boot; undefined: a later boot has replaced it. */
   #open(prober: ProberIdentity): ProberEntry | undefined {
     const entry = this.#probers.get(prober.name)
     if (entry?.prober.bootId === prober.bootId) return entry
@@ -167,7 +168,7 @@ export class MemoryStore implements Store {
     return fresh
   }
 
-  /** After silence all votes are said again before anything new. */
+  /** Renews the lease. After silence, all votes are delivered again before anything new. */
   #renew(entry: ProberEntry, repeat: boolean): void {
     entry.lease.refresh()
     if (entry.live) return

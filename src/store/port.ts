@@ -1,20 +1,25 @@
-/** A Board across threads: a prober's thread speaks into a MessagePort, and the main thread says it to the real Board. */
+/**
+ * A ProberWriter across threads: a prober's thread calls one end of a MessageChannel, the main thread passes the calls
+ * to the real ProberWriter.
+ */
 import type { MessagePort } from 'node:worker_threads'
 import type { ProberWriter, Heartbeat, ProberIdentity } from '../health/store.ts'
 import type { Vote } from '../health/vote.ts'
 
-/** What goes through the port: one call of Board each. */
+/** A call of ProberWriter as a message. */
 export type WriterCall =
   | { readonly method: 'replace'; readonly prober: ProberIdentity; readonly votes: readonly Vote[] }
   | { readonly method: 'change'; readonly prober: ProberIdentity; readonly vote: Vote }
   | { readonly method: 'retire'; readonly prober: ProberIdentity; readonly targets: readonly string[] }
   | { readonly method: 'heartbeat'; readonly prober: ProberIdentity; readonly beat: Heartbeat }
 
-/** A Board in another thread: what is said to it comes out at serveBoard() on the other end of the channel. */
+/**
+ * A ProberWriter whose calls serveWriter() receives at the other end of the channel. Calls resolve when they are sent.
+ */
 export const portWriter = (port: MessagePort, prober: ProberIdentity): ProberWriter =>
   callWriter(prober, (call) => port.postMessage(call))
 
-/** Says to `board` what portBoard() at the other end of the channel is told, until the port closes. */
+/** Passes the calls of portWriter() at the other end to `writer` until the port closes; `onRefused` gets its errors. */
 export function serveWriter(port: MessagePort, writer: ProberWriter, onRefused: (error: unknown) => void): void {
   port.on('message', (call: WriterCall) => {
     pass(call, writer).catch(onRefused)
@@ -38,6 +43,7 @@ async function pass(call: WriterCall, writer: ProberWriter): Promise<void> {
   }
 }
 
+/** A ProberWriter that turns each call into a message. */
 export function callWriter(prober: ProberIdentity, send: (call: WriterCall) => void): ProberWriter {
   return {
     replace: async (votes) => send({ method: 'replace', prober, votes }),

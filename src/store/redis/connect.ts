@@ -1,33 +1,37 @@
 /**
- * From a place to connections; the only importer of ioredis. Each Store has three: one speaks, one listens, and one reads
- * what is large, so that neither a heartbeat nor its echo ever waits behind 10,000 votes. All of them come back by themselves.
+ * Opens the connections to Redis; the only file that imports ioredis. Each Store has three: one for commands, one for
+ * large reads and one for channels, so that neither a heartbeat nor a hint waits behind 10,000 votes. All of them
+ * reconnect by themselves.
  */
 import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 import { ReplyLimit } from './limit.ts'
 import type { RedisPlace } from './url.ts'
 
+/** A connection to a server or a cluster. */
 export type Client = Redis | Cluster
+/** A connection that subscribes to channels. */
 export type ChannelClient = Redis
 
 type Options = Omit<RedisOptions, 'replyMapping'>
 
+/** The connections of one Store. */
 export interface Connections {
   readonly commands: Client
   readonly bulk: Client
-  /** undefined: nobody here is told, who listens asks. */
+  /** undefined: this process does not subscribe; it polls. */
   readonly channels: ChannelClient | undefined
 }
 
-/** Redis may hang with its socket open: nothing waits longer than this, not even a greeting. */
+/** Longest time that a command waits, the handshake included: Redis may hang with its socket open. */
 const HANDSHAKE_MS = 2000
 const READ_MS = 10_000
 const CONNECT_MS = 3000
 /**
- * A connection on which a command waits and nothing comes for so long is ended and made anew. The kernel would wait for 15
- * minutes: a host that has lost its power, or its network, ends nothing.
+ * A connection with a pending command on which nothing arrives for so long is closed and opened again. The kernel alone
+ * would wait for 15 minutes: a host without power or network closes nothing.
  */
 const SILENT_MS = 10_000
-/** A peer that doesn't answer to our end of a connection isn't waited for. */
+/** A peer gets so long to answer the end of a connection. */
 const PARTING_MS = 50
 const RETRY_FIRST_MS = 100
 const RETRY_MAX_MS = 1000
@@ -35,14 +39,15 @@ const RETRY_MAX_MS = 1000
 // An object of 10,000 keys takes longer to make than to read.
 Command.setReplyTransformer('hgetall', (reply: unknown) => reply)
 
-/** A hash as Redis sends it: field, value, field, value …; empty = it is not there. */
+/** A hash as Redis sends it: field, value, field, value …; empty: it does not exist. */
 export async function hgetall(from: Client, key: string): Promise<readonly string[]> {
   const reply = await from.call('hgetall', key)
   return Array.isArray(reply) ? reply : []
 }
 
 /**
- * `isTold`: hints on channels are listened for. `onDropped`: something came that was longer than anything of Meridian's, and an empty one was read in its place.
+ * Opens the connections. `subscribes`: also the one for channels. `onDropped`: called when a value was longer than any
+ * of Meridian's; an empty one was read instead.
  */
 export function connect(
   place: RedisPlace,
@@ -61,7 +66,7 @@ export function connect(
   return { commands: made(HANDSHAKE_MS), bulk: made(READ_MS), channels }
 }
 
-/** Puts a limit before the parser of each connection that the client makes. */
+/** Puts a ReplyLimit before the parser of each connection that the client opens. */
 function limitReplies(redis: Redis, onDropped: (what: string) => void): void {
   redis.on('connect', () => {
     const { stream } = redis
@@ -79,11 +84,11 @@ function limitReplies(redis: Redis, onDropped: (what: string) => void): void {
 
 const takesData = (listener: unknown): listener is (chunk: Buffer) => void => typeof listener === 'function'
 
-/** Between 0.1 and 2 s, never all at once. */
+/** Delay before a reconnect: between 0.1 and 2 s, randomised so that clients do not reconnect at once. */
 const retryMs = (times: number): number =>
   Math.min(RETRY_FIRST_MS * 2 ** Math.min(times, 10), RETRY_MAX_MS) * (1 + Math.random())
 
-/** Of every connection. Nothing is queued or sent again: what is said is remembered where it is said (writer.ts). */
+/** Options of every connection. ioredis queues and resends nothing: writers keep what they wrote (writer.ts). */
 function common({ user, password, db, tls }: RedisPlace, commandTimeout: number, socketTimeout: number): Options {
   return {
     commandTimeout,
@@ -116,7 +121,10 @@ function client(place: RedisPlace, commandTimeout: number, silentMs: number): Cl
   })
 }
 
-/** In a cluster any node hears what is published at any other; the next one is tried when one fails. */
+/**
+ * The connection for channels. In a cluster every node delivers what any node publishes; when one fails, the next is
+ * tried.
+ */
 function channelClient(place: RedisPlace, silentMs: number): Redis {
   const options = common(place, HANDSHAKE_MS, silentMs)
   if (place.kind !== 'cluster') return new Redis({ ...options, ...doorOf(place) })

@@ -1,11 +1,11 @@
 /**
- * All names of keys, fields and channels in Redis; nothing else knows any. The one hash tag puts them into one slot of a
- * cluster, so that scripts may touch several. There are no scans: the indexes name everything that there is.
+ * All names of keys, fields and channels in Redis; no other file spells one out. The one hash tag puts them into one
+ * slot of a cluster, so that scripts may touch several. There are no scans: the indexes name everything that there is.
  *
  *   key                      what it is                                                          who writes it
  *   {meridian}:prober:NAME   hash with a lease: HEAD_FIELDS, and a field for each target's vote   that prober alone
  *   {meridian}:node:NAME     hash with a lease: the same, a field for each member that it knows   nodes
- *   {meridian}:probers       zset of names, scored by Redis's clock in ms when they were heard    nodes
+ *   {meridian}:probers       zset of names, score: Redis's clock in ms when last heard            nodes
  *   {meridian}:nodes         the same of nodes                                                    nodes
  *   {meridian}:overrides     hash pattern → `ms json`, and @rev, which is new after each change   nodes
  *   {meridian}:forgotten     hash name → `ms boot-id`: probers that are gone for good             nodes
@@ -13,31 +13,42 @@
  *   {meridian}:DB            channel: a node has changed something; DB is the database's number, for channels know none
  *   {meridian}:DB:NAME       channel: the prober NAME has said something
  *
- * Users of Redis (docs/redis.md) hold each to its own: so what is read from a hash was written by its owner. A message on a
- * channel is only a hint to read.
+ * Users of Redis (docs/redis.md) hold each to its own: so what is read from a hash was written by its owner. A message
+ * on a channel is only a hint to read.
  */
 
+/** Which kind of process owns a hash. */
 export type Kind = 'prober' | 'node'
 
 const TAG = '{meridian}'
 
+/** Key of the hash of a prober or node. */
 export const hashKey = (kind: Kind, name: string): string => `${TAG}:${kind}:${name}`
+/** Key of the index (sorted set) of probers or nodes. */
 export const indexKey = (kind: Kind): string => `${TAG}:${kind}s`
+/** Key of the hash of overrides. */
 export const OVERRIDES_KEY = `${TAG}:overrides`
+/** Key of the hash of decommissioned probers. */
 export const FORGOTTEN_KEY = `${TAG}:forgotten`
+/** Channel of nodes in a database. */
 export const channelOf = (db: number): string => `${TAG}:${db}`
+/** Channel of a prober in a database. */
 export const proberChannel = (db: number, name: string): string => `${channelOf(db)}:${name}`
 
-/** The prober whose channel it is; undefined: it is none of those. */
+/** The prober whose channel it is; undefined: it is no prober's channel. */
 export function proberOfChannel(db: number, channel: string): string | undefined {
   const before = proberChannel(db, '')
   return channel.startsWith(before) ? channel.slice(before.length) : undefined
 }
 
-/** Fields that are no target, member or pattern begin with this; the Lua files spell them out. */
+/** Prefix of fields that are no target, member or pattern. The Lua files spell these names out. */
 export const RESERVED = '@'
+/** Fields that describe a hash, in the order of since.n.lua. */
 export const HEAD_FIELDS = ['@boot', '@region', '@n', '@beat', '@sum', '@mac'] as const
+/** Field of the overrides' revision, new after each change. */
 export const REV_FIELD = '@rev'
 
-/** A prober has said another vote, or only its heartbeat; a node has changed overrides, has a heartbeat, or forgets a prober. */
+/**
+ * Messages on channels: a prober changed a vote or only sent a heartbeat; a node changed overrides or forgot a prober.
+ */
 export const HINTS = { change: 'change', beat: 'beat', overrides: 'overrides', forgotten: 'forgotten' } as const

@@ -1,20 +1,20 @@
 /**
- * Bounds what one connection of Redis may bring in before anything parses it. ioredis collects whatever a server sends: a
- * message of 200 MB, or a hash of ten million fields. This reads no more than the frames' lengths (RESP2 and RESP3), passes
- * what is within bounds as it came, and puts an empty one in the place of what is not, so that the replies that follow keep
- * their commands. Work is a few steps for each value, whatever its length; memory is one line.
+ * Limits what one connection to Redis may deliver, before anything parses it. ioredis buffers whatever a server sends:
+ * a message of 200 MB, or a hash of ten million fields. This filter reads only frame lengths (RESP2 and RESP3), passes
+ * what is within limits unchanged, and replaces anything larger by an empty value, so that later replies still match
+ * their commands. The work per value is constant; the memory is one line.
  *
- *   socket ─ chunks ─▶ limit ─ chunks ─▶ ioredis' parser
+ *   socket ─ chunks ─▶ ReplyLimit ─ chunks ─▶ ioredis' parser
  *
  * https://redis.io/docs/latest/develop/reference/protocol-spec/
  */
 import { MOST_MESSAGE } from './text.ts'
 
-/** Of a list, or pairs of a map: far more than the targets and members that a World can have. */
+/** Elements of a list or pairs of a map: far more than the targets and members that a World can have. */
 const MOST_ELEMENTS = 300_000
-/** Of all values of one reply, in bytes: 300,000 votes have 36 MB. */
+/** Bytes of all values of one reply: 300,000 votes have 36 MB. */
 const MOST_REPLY = 64 * 1024 * 1024
-/** A frame's line: its type and a length. */
+/** Characters of a frame's header line: its type and a length. */
 const MOST_LINE = 32
 
 const BULKS = '$=!'
@@ -24,8 +24,9 @@ const HEADERS: ReadonlySet<number> = new Set(Buffer.from(BULKS + LISTS + MAPS))
 const LF = 10
 const EMPTY_BULK = '$0\r\n\r\n'
 
+/** Limits of one reply. */
 export interface Limits {
-  /** Of one value, in bytes. */
+  /** Bytes of one value. */
   readonly value: number
   readonly elements: number
   readonly reply: number
@@ -33,7 +34,7 @@ export interface Limits {
 
 const LIMITS: Limits = { value: MOST_MESSAGE, elements: MOST_ELEMENTS, reply: MOST_REPLY }
 
-/** One connection's stream of replies. */
+/** The filter of one connection's replies. */
 export class ReplyLimit {
   readonly #limits: Limits
   readonly #onDropped: (what: string) => void
@@ -56,7 +57,7 @@ export class ReplyLimit {
     this.#limits = limits
   }
 
-  /** What of a chunk goes on, in order. */
+  /** The parts of a chunk that are passed on, in order. */
   pass(chunk: Buffer): readonly Buffer[] {
     const passed: Buffer[] = []
     /** From here on nothing of the chunk is passed yet. */

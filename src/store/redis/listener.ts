@@ -1,16 +1,16 @@
 /**
- * One who listens: from reads to an Audience, in order for each prober. What is believed is read from hashes, which Redis's
- * users guard: a prober writes its own, nodes the rest. A hint on a channel only says that there is something to read, so
- * whoever forges one brings about a read, of which each prober has so many a turn; nothing that is true waits for a hint,
- * for all that is there is looked at every POLL_TURNS.
+ * Delivers what is in Redis to a StoreSubscriber, in order for each prober. It believes hashes only, which Redis's ACL
+ * protects: a prober writes its own, nodes the rest. A hint on a channel only says that there is something to read, so
+ * a forged hint causes a read, of which each prober has a limited number per turn. Nothing depends on hints: everything
+ * is polled each POLL_TURNS.
  *
  *   hint, or time ─▶ since (boot id, n) ─ nothing new ─▶ the heartbeat
- *                                       ─ lines of its log ─▶ told as changes
- *                                       ─ gap, new boot, was silent ─▶ its hash is read ─▶ told whole
+ *                                       ─ lines of its log ─▶ delivered as changes
+ *                                       ─ gap, new boot, was silent ─▶ its hash is read ─▶ delivered whole
  *
- * It keeps no votes, only how far it has heard each poster: (boot id, n, sequence), and when, by turns of its Store's clock.
- * Silence is measured here alone: no clock of Redis or of any other host counts, and what isn't new in (boot id, n,
- * sequence) is silence too, however often it is read.
+ * It keeps no votes, only its progress for each prober and node: (boot id, n, sequence), and the turn of the Store's
+ * clock. Silence is measured here alone, by no other host's clock: what is not new in (boot id, n, sequence) is
+ * silence, however often it is read.
  */
 import { isName } from '../../config.ts'
 import type { Refusals } from '../../health/refusals.ts'
@@ -38,62 +38,63 @@ import {
   readVotes,
 } from './text.ts'
 
-/** How far a poster was heard. */
+/** How far the hash of a prober or node was read. */
 interface Progress<Identity> {
   readonly identity: Identity
-  /** Boots before this one: what is still heard of them comes too late. */
+  /** Earlier boots; what they still send comes too late. */
   readonly ended: readonly string[]
   n: number
   sequence: number
-  /** Turn of the clock at which it last said something new. */
+  /** Turn in which it last said something new. */
   turn: number
   live: boolean
 }
 
-/** How a prober's hash is looked at. */
+/** The budget and state of reads of one prober. */
 interface Watch {
   reading: boolean
-  /** A hint came meanwhile. */
+  /** A hint arrived during the read. */
   again: boolean
-  /** In this turn. */
+  /** Reads, and (fields) fields taken in, during this turn. */
   reads: number
   /** Fields that were taken in in this turn. */
   fields: number
-  /** The first turn in which more than its heartbeat may be taken in again. */
+  /** First turn in which more than its heartbeat is taken in again. */
   restTurn: number
-  /** The first turn in which another boot may be heard. */
+  /** First turn in which another boot is accepted. */
   bootTurn: number
   readTurn: number
 }
 
-/** In which everyone is looked at, whatever hints there are: a third of a lease holds four. */
+/** Everything is polled in so many turns, hints or not; a lease has four times as many. */
 const POLL_TURNS = 3
-/** Looks at one prober; more hints than that in a turn are one look in the next. */
+/** Reads of one prober per turn; further hints are one read in the next turn. */
 const READS_A_TURN = 25
-/** Looks at names that nobody knows. */
+/** Reads per turn of names that are not known yet. */
 const STRANGERS_A_TURN = 32
-/** Of one prober, on average: whoever says more than that is heard again later. */
+/** Fields of one prober per turn, on average; a prober that writes more is read later. */
 const FIELDS_A_TURN = 5000
-/** A whole read counts as so many fields at least, and as one for so many characters. */
+/** A whole read counts as at least so many fields, and as one per FIELD_CHARACTERS. */
 const WHOLE_FIELDS = 500
 const FIELD_CHARACTERS = 128
-/** A hash of which too much came for it to be taken in counts as so many fields: it is read again after half a minute. */
+/** Cost in fields of a hash that was too large to take in: it is read again after half a minute. */
 const GAPS_FIELDS = 600_000
-/** From so many fields on, nodes spread their reads of a board over this time. */
+/** From so many fields on, nodes spread their reads over SPREAD_MS. */
 const LARGE_FIELDS = 200
 const SPREAD_MS = 150
-/** Of one prober: far more votes than one can keep up (probe.rate). */
+/** Fields of one prober: far more votes than one can keep up (probe.rate). */
 const MOST_FIELDS = 100_000
 const ENDED_BOOTS = 8
-/** A poster that was silent for so many leases is no longer remembered: an hour of the real lease. */
+/** A prober or node that is silent for so many leases (an hour) is dropped. */
 const FORGOTTEN_LEASES = 1200
-/** Who is heard is written into the index again: a minute. */
+/** Live probers are written to the index every so many leases (a minute). */
 const ADMIT_LEASES = 20
 
+/** What a Listener needs of its Store. */
 export interface ListenerSettings {
   readonly subscriber: StoreSubscriber
   readonly reader: Reader
-  /** Shared by all who listen in one Store. */
+  /** Shared by all listeners of the Store. */
   readonly intern: Intern
   readonly refusals: Refusals
   readonly signer: Signer
@@ -101,11 +102,11 @@ export interface ListenerSettings {
   readonly turn: () => number
   /** Turns in a lease. */
   readonly leaseTurns: number
-  /** Writes probers that are heard into the index; undefined: nobody here may. */
+  /** Writes live probers to the index; undefined: this process may not. */
   readonly admit: ((names: readonly string[]) => void) | undefined
 }
 
-/** The head of a whole hash; undefined: it can't be read, or its owner has not signed it, with all that it has. */
+/** The head of a whole hash; undefined: it is malformed, or its signature does not cover the content. */
 export function signedHead(kind: Kind, name: string, fields: Fields, signer: Signer): Head | undefined {
   const head = readHead(
     kind,
@@ -116,6 +117,7 @@ export function signedHead(kind: Kind, name: string, fields: Fields, signer: Sig
   return signer.signs && head.sum !== Sum.of(pairs(fields).flat()) ? undefined : head
 }
 
+/** Delivers to one StoreSubscriber. */
 export class Listener {
   readonly #settings: ListenerSettings
   readonly #probers = new Map<string, Progress<ProberIdentity>>()
@@ -150,10 +152,10 @@ export class Listener {
     this.#closed = true
   }
 
-  /** Of the first sync(). */
+  /** Resolves when the first sync() is done. */
   readonly synced: Promise<true>
   #isSynced: ((done: true) => void) | undefined
-  /** Reads that are done: whoever waits sees that it goes on. */
+  /** Number of finished reads: a caller that waits sees progress. */
   done = 0
 
   /** The boot id under which a prober was heard last; empty: it was not. */
@@ -161,7 +163,7 @@ export class Listener {
     return this.#probers.get(prober)?.identity.bootId ?? ''
   }
 
-  /** Whoever is there now, as after each connecting: hints may have been missed. */
+  /** Reads everything, as after each connect: hints may have been missed. */
   async sync(): Promise<void> {
     const { subscriber, reader } = this.#settings
     this.#begun = true
@@ -178,7 +180,7 @@ export class Listener {
     this.#isSynced?.(true)
   }
 
-  /** On its channel: a prober has said something, a changed vote or only that it lives. */
+  /** A prober's channel: it changed a vote (`changed`) or only sent a heartbeat. */
   hint(name: string, changed: boolean): void {
     if (this.#closed || !this.#begun || !isName(name)) return
     const watch = this.#watches.get(name) ?? this.#stranger(name)
@@ -187,24 +189,24 @@ export class Listener {
     else this.#due.add(name)
   }
 
-  /** On the channel of nodes: overrides have changed. */
+  /** The nodes' channel: overrides have changed. */
   hintOverrides(): void {
     if (this.#overridesTurn === this.#settings.turn()) this.#overridesDue = true
     else if (this.#begun) this.#readOverrides()
   }
 
-  /** On the channel of nodes: a prober is forgotten. */
+  /** The nodes' channel: a prober was forgotten. */
   hintForgotten(): void {
     this.#forgottenDue = true
   }
 
-  /** As if nothing had been heard of it but that it lives: what it says next is no news that follows, and all of it is read. */
+  /** Forgets the progress of a live prober, so that its next read is whole. */
   repeat(prober: string): void {
     const progress = this.#probers.get(prober)
     if (progress !== undefined) progress.n = -1
   }
 
-  /** Once a turn. */
+  /** Called once per turn. */
   tick(): void {
     this.#contain(() => this.#expire())
     if (!this.#begun || this.#closed) return
@@ -222,7 +224,7 @@ export class Listener {
     if (this.#settings.turn() % POLL_TURNS === 0) this.#poll()
   }
 
-  /** Who has been silent for a lease is gone. */
+  /** Reports probers and nodes that have been silent for a lease. */
   #expire(): void {
     const { subscriber, turn, leaseTurns } = this.#settings
     const expire = <Identity>(owners: Map<string, Progress<Identity>>, tell: (identity: Identity) => void) => {
@@ -238,7 +240,7 @@ export class Listener {
     expire(this.#nodes, (identity) => subscriber.nodeGone?.(identity))
   }
 
-  /** A fault of our own ends what it happened in, and nothing else. */
+  /** Counts an exception of the subscriber as a fault; it must not end anything else. */
   #contain(act: () => void): void {
     try {
       act()
@@ -252,7 +254,7 @@ export class Listener {
     this.#settings.refusals.count('fault', '', text)
   }
 
-  /** A read whose outcome is awaited by whoever syncs. */
+  /** Runs a read that sync() waits for. */
   #read(read: () => Promise<void>): void {
     const counted: Promise<void> = read()
       .catch((error: unknown) => this.#fault(error))
@@ -263,7 +265,7 @@ export class Listener {
     this.#reads.add(counted)
   }
 
-  /** What no hint was needed for: everyone in the index, or heard, and what nodes say. */
+  /** Reads what no hint announced: every prober in the index or known, and the nodes. */
   #poll(): void {
     if (this.#polling) return
     this.#polling = true
@@ -297,7 +299,7 @@ export class Listener {
     this.#admit(all ? new Set() : this.#index)
   }
 
-  /** Who is heard and not in the index, and now and then everyone who is heard. */
+  /** Writes live probers that are missing in the index, and from time to time all live ones. */
   #admit(index: ReadonlySet<string>): void {
     const { admit } = this.#settings
     const missing = [...this.#probers].filter(([name, { live }]) => live && !index.has(name)).map(([name]) => name)
@@ -313,7 +315,9 @@ export class Listener {
     return watch
   }
 
-  /** Of a name that nobody knows: so many a turn, for anybody may have made it up. */
+  /**
+   * The Watch of an unknown name; undefined: this turn's budget for strangers is spent, for anyone can invent names.
+   */
   #stranger(name: string): Watch | undefined {
     return this.#strangers++ < STRANGERS_A_TURN ? this.#watch(name) : undefined
   }
@@ -322,7 +326,7 @@ export class Listener {
     return watch.reads < READS_A_TURN && this.#settings.turn() >= watch.restTurn
   }
 
-  /** Reads what a prober says beyond what was heard. */
+  /** Reads what a prober wrote since its progress. */
   #readProber(name: string, watch: Watch): void {
     watch.again = watch.reading
     if (watch.reading) return
@@ -371,13 +375,13 @@ export class Listener {
     } else if (this.#isNews(progress, head)) await this.#readWhole(name, watch, since.size)
   }
 
-  /** Whatever is taken in of a prober counts, so that none keeps this process from hearing the others. */
+  /** Charges fields to a prober, so that none keeps this process from reading the others. */
   #spend(watch: Watch, fields: number): void {
     watch.fields += fields
     if (watch.fields >= FIELDS_A_TURN) watch.restTurn = this.#settings.turn() + Math.ceil(watch.fields / FIELDS_A_TURN)
   }
 
-  /** What a hash says of itself; undefined, and counted: nothing that can be read, or that its owner has not signed. */
+  /** The head of a hash; undefined, and counted: it is malformed or not signed. */
   #head(kind: Kind, name: string, values: readonly (string | undefined)[]): Head | undefined {
     const { refusals, signer } = this.#settings
     const head = readHead(kind, name, values)
@@ -394,7 +398,7 @@ export class Listener {
     return !progress.live && (readProberBeat(progress.identity, beat)?.sequence ?? -1) > progress.sequence
   }
 
-  /** Changes since those that were heard; false: they don't lead there, and nothing is told. */
+  /** Applies log lines; false: they do not lead to the head, and nothing was delivered. */
   #applyChanges(progress: Progress<ProberIdentity>, head: Head, lines: readonly string[], watch: Watch): boolean {
     const { subscriber, intern, refusals, signer } = this.#settings
     const { name, boot } = head
@@ -525,7 +529,7 @@ export class Listener {
     })
   }
 
-  /** What is new since it was told; all, where something is there no more. */
+  /** Delivers what has changed; all overrides if one has disappeared. */
   #applyOverrides(fields: Fields): void {
     const { subscriber, refusals, signer } = this.#settings
     const before = this.#knownOverrides
@@ -550,7 +554,7 @@ export class Listener {
     })
   }
 
-  /** In the life in which it was forgotten; whoever has come back since then is there again. */
+  /** Delivers a forgotten prober, unless it has come back under another boot. */
   #forget(name: string, boot: string): void {
     const progress = this.#probers.get(name)
     const isAnother = progress !== undefined && boot !== '' && progress.identity.bootId !== boot
@@ -569,7 +573,7 @@ function hasGaps(fields: Fields): boolean {
 
 const MAY_BE_EMPTY: ReadonlySet<string> = new Set([...HEAD_FIELDS, '@log', '@ended'])
 
-/** For a newcomer, perhaps in the place of the one that is silent for longest; false: everyone is heard. */
+/** Makes room for a new prober or node, if need be by dropping the one silent longest; false: all are live. */
 function hasRoom<Identity>(owners: Map<string, Progress<Identity>>, most: number): boolean {
   if (owners.size < most) return true
   let silent: [string, Progress<Identity>] | undefined

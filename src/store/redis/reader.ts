@@ -1,23 +1,22 @@
 /**
- * Reads of the board, each until it succeeds. Equal ones that wait are one, so that several who listen in one process read
- * once. What is short goes in one call at a time, whatever has come up since the last one (lua/since.n.lua); whole hashes
- * go a few at a time on a connection of their own, and those of a large board wait a random moment, so that 50 nodes don't
- * read it all at once.
+ * Reads from Redis, each repeated until it succeeds. Equal pending reads are merged, so several listeners of a process
+ * read once. Short reads share one script call at a time (lua/since.n.lua); whole hashes are read a few at a time on a
+ * connection of their own, and large ones after a random delay, so that 50 nodes do not read the same hash at once.
  */
 import { type Client, hgetall } from './connect.ts'
 import type { Fields } from './fields.ts'
 import { FORGOTTEN_KEY, hashKey, indexKey, type Kind, OVERRIDES_KEY, REV_FIELD } from './keys.ts'
 import { listOf, SINCE } from './scripts.ts'
 
-/** At once, so that what comes is taken in before more is asked for. */
+/** Whole reads at a time, so that each result is taken in before more is requested. */
 const AT_ONCE = 2
 const RETRY_MS = 500
-/** Posters in one call. */
+/** Hashes in one call of since.n.lua. */
 const TOGETHER = 100
-/** Names of an index, the latest first. */
+/** Names read of an index, the latest first. */
 const MOST_NAMES = 1000
 
-/** What a poster says beyond what was heard; `why`: Redis does not hand it out. */
+/** What a hash has beyond the known (boot id, n); `refused`: Redis does not hand it out, `why` says why not. */
 export type Since =
   | { readonly state: 'absent' }
   | { readonly state: 'refused'; readonly why: string }
@@ -32,13 +31,14 @@ export type Since =
       readonly lines: readonly string[]
     }
 
+/** What a Reader needs of its Store. */
 export interface ReaderSettings {
-  /** For what is short, and for what is long. */
+  /** For short reads, and (`slow`) for whole hashes. */
   readonly quick: Client
   readonly slow: Client
   readonly ready: (client: Client) => boolean
   readonly leaseMs: number
-  /** undefined: reading works. */
+  /** Called after each read: the error, or undefined when it succeeded. */
   readonly onTrouble: (error: unknown) => void
 }
 
@@ -50,6 +50,7 @@ interface SinceRequest {
   readonly resolve: (since: Since) => void
 }
 
+/** All reads of one Store. */
 export class Reader {
   readonly #settings: ReaderSettings
   /** What is asked of posters and not under way. */
@@ -69,7 +70,7 @@ export class Reader {
     this.#settings = settings
   }
 
-  /** What one says beyond that boot id and n, '' and '' for all of it. */
+  /** What a hash has beyond that boot id and n; '' and '' for everything. */
   since(kind: Kind, name: string, boot: string, n: string): Promise<Since> {
     const key = hashKey(kind, name)
     const id = `${key} ${boot} ${n}`
@@ -82,7 +83,7 @@ export class Reader {
     return promise
   }
 
-  /** All that one says; no fields = it is not there. */
+  /** A whole hash; no fields: it does not exist. */
   hash(kind: Kind, name: string, spreadMs = 0): Promise<Fields> {
     return this.#whole(hashKey(kind, name), spreadMs)
   }
@@ -95,17 +96,17 @@ export class Reader {
     return this.#whole(FORGOTTEN_KEY, 0)
   }
 
-  /** New after each change of the overrides; '' = there are none. */
+  /** Revision of the overrides, new after each change; '' = there are none. */
   rev(): Promise<string> {
     return this.#enqueue(async (client) => (await client.hget(OVERRIDES_KEY, REV_FIELD)) ?? '')
   }
 
-  /** Of the index, those heard last; anybody's text. */
+  /** Names in the index, the latest first; anyone may have written them. */
   names(kind: Kind): Promise<readonly string[]> {
     return this.#enqueue((client) => client.zrange(indexKey(kind), '0', String(MOST_NAMES - 1), 'REV'))
   }
 
-  /** Who was there in the last two days, and how long ago by Redis's own clock: no clock is compared with another. */
+  /** Names seen in the last two days, and how long ago in ms, both by Redis's clock. */
   seen(kind: Kind): Promise<ReadonlyMap<string, number>> {
     return this.#enqueue(async (client) => {
       const [seconds = 0, micros = 0] = (await client.time()).map(Number)
@@ -116,7 +117,7 @@ export class Reader {
     })
   }
 
-  /** A connection is there. */
+  /** Starts pending reads; called when a connection is ready. */
   pump(): void {
     clearTimeout(this.#retry)
     this.#retry = undefined
@@ -127,7 +128,7 @@ export class Reader {
     if (!this.#requesting && this.#requests.size > 0) void this.#sendRequests()
   }
 
-  /** The connection has ended. */
+  /** Called when a connection has closed: its pending reads are repeated. */
   lost(client: Client): void {
     const isQuick = client === this.#settings.quick
     const { reject } = isQuick ? this.#lostQuick : this.#lostSlow
@@ -220,7 +221,7 @@ export class Reader {
   }
 }
 
-/** An answer of since.n.lua for one hash. */
+/** Parses an answer of since.n.lua for one hash. */
 function readSince(answer: unknown): Since {
   const [state, size, ...texts] = listOf(answer)
   if (state === undefined) return { state: 'absent' }

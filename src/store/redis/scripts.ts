@@ -1,6 +1,6 @@
 /**
- * The atomic steps: files of lua/, whose names carry the number of keys. They are sent once and then named by their hash.
- * Those that only read are called so (EVAL_RO), for a user who may only read the keys; before Redis 7 there is no such call.
+ * The atomic steps in Redis: the files of lua/, whose names carry the number of keys. A script is sent once and then
+ * called by its hash. Read-only scripts use EVALSHA_RO, for users with read access only; Redis before 7 lacks it.
  */
 import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ class Script {
     this.#sha = hash('sha1', this.#text, 'hex')
   }
 
-  /** Arguments go as one list: 10,000 votes are too many for a call's stack. */
+  /** Runs the script. Arguments go as one list: 10,000 votes are too many for the call stack. */
   async run(client: Client, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const rest = [String(keys.length), ...keys].concat(args)
     const { named, sent } = this.#calls
@@ -39,17 +39,23 @@ class Script {
     }
   }
 
-  /** Where the answer is a list of texts. */
+  /** Runs a script that answers with a list of texts. */
   async list(client: Client, keys: readonly string[], args: readonly string[]): Promise<readonly string[]> {
     return listOf(await this.run(client, keys, args))
   }
 }
 
+/** An answer as a list of texts. */
 export const listOf = (answer: unknown): readonly string[] =>
   Array.isArray(answer) ? answer.map(String) : [String(answer)]
 
+/** Writes the hash of a prober or node. */
 export const WRITE = new Script('write.1-2.lua')
+/** Reads what hashes have beyond known points. */
 export const SINCE = new Script('since.n.lua', READING)
+/** Writes overrides; the newest of each pattern wins. */
 export const OVERRIDE = new Script('override.1.lua')
+/** Removes a decommissioned prober. */
 export const FORGET = new Script('forget.3.lua')
+/** Writes live probers to the index. */
 export const ADMIT = new Script('admit.2.lua')

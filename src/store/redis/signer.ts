@@ -1,18 +1,19 @@
 /**
- * Signatures of what is said in Redis, with the setting `redis.secret`: HMAC-SHA256 (RFC 2104) over votes, heartbeats,
- * overrides and forgotten probers, each with the name and boot id of who says it. Whoever can write to Redis, and does not
- * know the secret, then says nothing that is believed. Two secrets may be in force: the first signs, both verify. Without
- * one nothing is signed and everything is verified.
+ * Signatures of what is written to Redis, with the setting `redis.secret`: HMAC-SHA256 (RFC 2104) over votes,
+ * heartbeats, overrides and forgotten probers, each with its author's name and boot id. Whoever can write to Redis but
+ * lacks the secret is not believed. With two secrets the first signs and both verify. Without one nothing is signed and
+ * everything is accepted.
  *
- * Votes are not signed one by one: 10,000 signatures take 50 ms, and an old one could be put back. A change is signed as
- * the line of the log that it is; the whole by a Sum, which the signature of the head covers with n and the heartbeat.
+ * Votes are not signed one by one: 10,000 signatures take 50 ms, and an old one could be replayed. A change is signed
+ * as its log line; the whole hash by a Sum, which the head's signature covers together with n and the heartbeat.
  */
 import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { Fields } from './fields.ts'
 
-/** What a signature is of: none passes for one of another kind. */
+/** What a signature covers; one kind is never valid as another. */
 export type SignatureKind = 'head' | 'change' | 'override' | 'forgotten'
 
+/** Signs and verifies with the secrets of the settings. */
 export class Signer {
   readonly #secrets: readonly string[]
 
@@ -20,16 +21,18 @@ export class Signer {
     this.#secrets = secrets
   }
 
+  /** Whether there is a secret. */
   get signs(): boolean {
     return this.#secrets.length > 0
   }
 
-  /** base64url; empty without a secret. */
+  /** The signature in base64url; empty without a secret. */
   sign(kind: SignatureKind, parts: readonly unknown[]): string {
     const [secret] = this.#secrets
     return secret === undefined ? '' : macOf(secret, kind, parts)
   }
 
+  /** Whether a signature is valid by any secret; always true without one. */
   verify(mac: string, kind: SignatureKind, parts: readonly unknown[]): boolean {
     if (!this.signs) return true
     const given = Buffer.from(mac)
@@ -48,8 +51,8 @@ const macOf = (secret: string, kind: SignatureKind, parts: readonly unknown[]): 
 const BUCKETS = 64
 
 /**
- * A hash of all fields and values, whatever their order, that follows a change without reading the rest: fields are put
- * into buckets by their names, each is hashed for itself, and then their hashes.
+ * A hash over all fields and values, whatever their order, that is cheap to update: fields are hashed in buckets by
+ * name, then the buckets.
  */
 export class Sum {
   readonly #buckets = Array.from({ length: BUCKETS }, () => new Map<string, string>())
@@ -61,7 +64,7 @@ export class Sum {
     return sum.text
   }
 
-  /** undefined = taken back. */
+  /** Sets a field; undefined removes it. */
   set(field: string, value: string | undefined): void {
     const at = bucketOf(field)
     if (value === undefined) this.#buckets[at]!.delete(field)
@@ -74,7 +77,7 @@ export class Sum {
     this.#hashes.fill(undefined)
   }
 
-  /** base64url. */
+  /** The hash in base64url. */
   get text(): string {
     for (const [at, bucket] of this.#buckets.entries()) {
       if (this.#hashes[at] !== undefined) continue

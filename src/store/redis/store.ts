@@ -1,11 +1,11 @@
 /**
- * The Store in Redis: several processes, one board. It is never the truth: all that it holds, those who said it remember
- * (writer.ts) and write again; whoever listens (listener.ts) keeps what was heard last while Redis is away.
+ * The Store in Redis, shared by several processes. Redis is never the source of truth: writers remember what they wrote
+ * and write it again (writer.ts); subscribers keep the last known state while Redis is away.
  *
- *   Board, NodeBoard ─ Post ──▶ lua ──▶ hash, hint on a channel
- *   Audience ◀─ Listener ◀── hash ◀── hint, or time
+ *   ProberWriter, NodeWriter ─ HashWriter ──▶ lua ──▶ hash, hint on a channel
+ *   StoreSubscriber ◀─ Listener ◀── hash ◀── hint, or time
  *
- * Made at once and never failing: that Redis can't be used is a state, `trouble`, with what to do about it.
+ * Opening never fails: an unusable Redis is a state, `trouble`, which says what to do about it.
  */
 import { Refusals } from '../../health/refusals.ts'
 import {
@@ -35,57 +35,59 @@ import { makeNodeWriter, makeProberWriter } from './writers.ts'
 
 export { parseRedisUrl } from './url.ts'
 
+/** Settings of a RedisStore. */
 export interface RedisStoreSettings {
-  /** After so much silence a poster is gone; LEASE_MS unless a test says otherwise. */
+  /** A prober or node silent for so long is gone; LEASE_MS except in tests. */
   readonly leaseMs?: number
-  /** A call that takes longer is trouble. */
+  /** A command that takes longer is trouble. */
   readonly answerMs?: number
-  /** A connection on which a call waits and nothing comes for so long is made anew; 10 s unless a test says otherwise. */
+  /** A connection with a pending command and no data for so long is opened again; 10 s except in tests. */
   readonly silentMs?: number
   /**
-   * A node is told of changes on channels, and keeps the index of probers. A prober asks for them each turn of POLL_TURNS
-   * (listener.ts), so its user needs no right to any channel but its own.
+   * A node subscribes to channels and keeps the index of probers. A prober polls each POLL_TURNS (listener.ts), so its
+   * Redis user needs no right to any channel but its own.
    */
   readonly role?: 'node' | 'prober'
   /** The setting `redis.secret`. */
   readonly secrets?: readonly string[]
-  /** Called when trouble begins, becomes another one, or ends (undefined). */
+  /** Called when trouble begins, changes or ends (undefined). */
   readonly onTrouble?: (trouble: string | undefined) => void
-  /** A line about what was read and not taken: at most one a minute for each kind. */
+  /** Called with a line about rejected data, at most once a minute for each kind. */
   readonly onRefused?: (line: string) => void
 }
 
 const ANSWER_MS = 500
-/** More for each argument: 10,000 votes over a slow line. */
+/** Additional time per argument of a command: 10,000 votes over a slow line. */
 const ARGUMENT_MS = 0.25
 /**
  * Turns of the Store's clock in a lease. Silence is measured by these and not by time: a process that stood still first
  * hears what has come meanwhile.
  */
 const LEASE_TURNS = 12
-/** Two heartbeats, in which one's own should have been heard. */
+/** Two heartbeats, within which a node should have heard its own. */
 const ECHO_TURNS = 8
 /**
- * What Redis refuses is said again at each heartbeat; when for so long it refused nothing, that is over. A success of another
- * command ends nothing: where a user may do one thing and not the other, trouble would come and go every second.
+ * A command that Redis refuses is repeated at each heartbeat; trouble ends when none was refused for so long. A success
+ * of another command does not end it: with partial rights, trouble would begin and end every second.
  */
 const REFUSAL_TURNS = 10
-/** listen() resolves when for so long nothing comes. */
+/** listen() resolves when nothing arrives for so long. */
 const PATIENCE_MS = 2000
-/** When for so long no call was answered, the connection is made anew. */
+/** A connection on which no command was answered for so long is opened again. */
 const UNANSWERED_MS = 1500
 
 type Source = 'version' | 'commands' | 'answers' | 'channels' | 'reads' | 'rival'
-/** The first that has trouble is told. */
+/** Sources of trouble; the first that has any is reported. */
 const SOURCES: readonly Source[] = ['version', 'commands', 'answers', 'channels', 'reads', 'rival']
 
-/** Throws only for a URL that parseRedisUrl() refuses. */
+/** Opens the Store. Throws only for a URL that parseRedisUrl() rejects. */
 export function openRedisStore(url: string, settings: RedisStoreSettings = {}): RedisStore {
   const place = parseRedisUrl(url)
   if (typeof place === 'string') throw new Error(`the setting \`redis\` ${place}`)
   return new RedisStore(place, settings)
 }
 
+/** The Store contract in Redis. */
 export class RedisStore implements Store {
   readonly shared = true
   readonly refusals: Refusals
@@ -101,7 +103,7 @@ export class RedisStore implements Store {
   readonly #listeners = new Set<Listener>()
   readonly #waiting = new Set<HashWriter>()
   readonly #suspicious = new Set<HashWriter>()
-  /** Names of this process's own nodes. */
+  /** Names of this process's nodes. */
   readonly #nodes = new Set<string>()
   readonly #troubles = new Map<Source, string>()
   /** What commands were refused with, the oldest first, and the turn of the last time. */
@@ -223,7 +225,7 @@ export class RedisStore implements Store {
     this.#stopWaiting()
   }
 
-  /** Until it has heard all that is there, or nothing has come for a while. */
+  /** Waits until the listener has read everything, or nothing arrives for a while. */
   async #patiently(listener: Listener): Promise<void> {
     for (let done = -1; done !== listener.done && !this.#closed;) {
       done = listener.done
@@ -260,7 +262,7 @@ export class RedisStore implements Store {
     return answer
   }
 
-  /** Runs it; false, and the trouble is told: it failed, or took too long. */
+  /** Runs a command; false: it failed or took too long, and the trouble is reported. */
   async #attempt(command: (client: Client) => Promise<unknown>, patienceMs = ANSWER_MS): Promise<boolean> {
     const { commands } = this.#connections
     if (!this.#usable || this.#closed) return false
@@ -328,19 +330,19 @@ export class RedisStore implements Store {
     })
   }
 
-  /** Who listens here can be told what there is: Redis is reached, and channels, where they are needed, are subscribed to. */
+  /** Redis is usable and, where needed, channels are subscribed. */
   get #canListen(): boolean {
     return this.#connections.channels === undefined ? this.#usable : this.#subscribed
   }
 
-  /** Ends a connection, and it is made anew; nothing is expected of it from now on. */
+  /** Closes a connection so that it is opened again. */
   #renew(link: Client): void {
     if (link === this.#connections.commands) this.#usable = false
     else this.#subscribed = false
     link.disconnect(true)
   }
 
-  /** A connection ended; unless an error has said why. `served`: it could be used before. */
+  /** A connection closed; reports it unless an error has said why. `served`: it was usable before. */
   #lost(source: Source, served: boolean): void {
     const reported = this.#troubles.has(source) || (source === 'commands' && this.#troubles.has('answers'))
     if (this.#closed || reported) return
@@ -348,7 +350,7 @@ export class RedisStore implements Store {
     this.#note(source, served ? ended : new Error('Connection is closed'))
   }
 
-  /** Is it new enough? A user who may not ask is believed. */
+  /** Checks the version of Redis. Without the right to ask, it counts as new enough. */
   async #checkVersion(): Promise<void> {
     const { commands } = this.#connections
     let info = ''
@@ -370,7 +372,7 @@ export class RedisStore implements Store {
     if (this.#connections.channels === undefined) await this.#begin()
   }
 
-  /** All is read anew; then trouble is over, if there was any. */
+  /** Reads everything again; then trouble is over. */
   async #begin(): Promise<void> {
     await this.#sync(this.#listeners)
     if (!this.#canListen) return
@@ -414,7 +416,7 @@ export class RedisStore implements Store {
     if (this.#subscribed && this.#turn - this.#heardTurn > ECHO_TURNS) void this.#checkChannels()
   }
 
-  /** Nothing was heard for two heartbeats: not even this process's own, or it has none and asks. */
+  /** Nothing was heard for two heartbeats, not even this process's own: pings or reopens the channel. */
   async #checkChannels(): Promise<void> {
     const { channels } = this.#connections
     if (this.#pinging || channels === undefined) return
@@ -435,7 +437,7 @@ export class RedisStore implements Store {
     }
   }
 
-  /** A text is told as it is; undefined = no trouble of this source. */
+  /** Records the trouble of a source; undefined: it has none. A text is used as it is. */
   #note(source: Source, error: unknown): void {
     if (error === undefined) this.#troubles.delete(source)
     else {
@@ -459,7 +461,7 @@ export class RedisStore implements Store {
     this.#settings.onTrouble?.(trouble)
   }
 
-  /** Whoever waits goes on: the trouble is told, and what was said is remembered. */
+  /** Releases callers that wait: the trouble is reported, and writers keep what they wrote. */
   #stopWaiting(): void {
     for (const writer of this.#waiting) writer.stopWaiting()
   }
@@ -471,7 +473,7 @@ export class RedisStore implements Store {
   }
 }
 
-/** Redis has heard the command, and said no. */
+/** Redis answered with an error. */
 const isRefusal = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError'
 
 /** No answer in time. */

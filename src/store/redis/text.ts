@@ -1,7 +1,7 @@
 /**
- * What the board says in Redis, as text: the fields of its hashes and their values. Everything that is read from
- * Redis is parsed here and nowhere else, by strict shapes with bounds, for whoever holds a password can write anything. What
- * can't be read is left out and counted (health/refusals.ts); nothing here throws, and missing data never means down.
+ * The text of hashes, fields and log lines in Redis. Everything that is read from Redis is parsed here and nowhere
+ * else, strictly and with length limits, because anyone with a password can write anything. Malformed data is dropped
+ * and counted (health/refusals.ts); nothing here throws, and missing data never means down.
  */
 import { isName } from '../../config.ts'
 import { isOverride, type Override } from '../../health/override.ts'
@@ -14,18 +14,18 @@ import { type Fields, pairs } from './fields.ts'
 import type { Kind } from './keys.ts'
 import type { Signer } from './signer.ts'
 
-/** What a hash says of itself: HEAD_FIELDS. */
+/** The fields that describe a hash: HEAD_FIELDS. */
 export interface Head {
   readonly kind: Kind
   readonly name: string
   readonly boot: string
-  /** Empty of nodes. */
+  /** Empty for nodes. */
   readonly region: string
-  /** Counts its changes. */
+  /** Number of its changes. */
   readonly n: number
-  /** Empty: none so far. */
+  /** Its heartbeat; empty: none so far. */
   readonly beat: string
-  /** Sum of its fields, and the signature; empty without a secret. */
+  /** Sum over its fields, and (mac) the signature; empty without a secret. */
   readonly sum: string
   readonly mac: string
 }
@@ -38,7 +38,7 @@ export interface ChangeLine {
   readonly fields: Fields
 }
 
-/** Of a message on a channel, or any value of Redis, in bytes. */
+/** Longest message on a channel or value in Redis, in bytes. */
 export const MOST_MESSAGE = 1024 * 1024
 /** Of a log, in UTF-16 units. */
 const MOST_LINE = 65_536
@@ -70,7 +70,7 @@ const VALUES: Readonly<Record<string, VoteValue>> = { u: 'up', d: 'down', a: 'ab
 export const voteText = ({ value, moving, share, rttMs, reason }: Vote): string =>
   `${LETTERS[value]}${moving ? '!' : '.'}${share} ${Math.round(rttMs * 10) / 10} ${cleaned(reason, MOST_REASON)}`
 
-/** Equal targets and reasons of many probers are kept once: a node hears some 50 times as many votes as targets. */
+/** Keeps equal targets and reasons once: a node reads some 50 times as many votes as targets. */
 export class Intern {
   readonly #known = new Map<string, string>()
 
@@ -84,6 +84,7 @@ export class Intern {
   }
 }
 
+/** Parses a vote; undefined: it is malformed. */
 export function readVote(target: string, text: string, intern: Intern): Vote | undefined {
   const match = text.length > MOST_ENTRY ? null : VOTE.exec(text)
   if (match === null || !isTarget(target)) return undefined
@@ -99,7 +100,7 @@ export function readVote(target: string, text: string, intern: Intern): Vote | u
   }
 }
 
-/** Votes among the fields of a prober's hash or notice, and the targets that it takes back; what can't be read is counted. */
+/** Votes in a prober's hash or log line, and the targets that it retires; malformed votes are counted. */
 export function readVotes(
   fields: Fields,
   from: string,
@@ -122,9 +123,11 @@ export function readVotes(
   return { votes, retired }
 }
 
+/** A prober's heartbeat as JSON. */
 export const proberBeatText = ({ sequence, configHash, overdue, overdueAgeMs }: Heartbeat): string =>
   JSON.stringify([sequence, configHash, overdue, Math.round(overdueAgeMs)])
 
+/** Parses a prober's heartbeat; undefined: it is malformed. */
 export function readProberBeat(prober: ProberIdentity, text: string): Heartbeat | undefined {
   const [sequence, configHash, overdue, overdueAgeMs] = listOf(text, MOST_ENTRY) ?? []
   if (!isCount(sequence) || !isCount(overdue) || !isCount(overdueAgeMs)) return undefined
@@ -135,9 +138,11 @@ export function readProberBeat(prober: ProberIdentity, text: string): Heartbeat 
 /** As git.ts forms it. */
 const REVISION = /^[0-9a-f]{7}(-dirty)?$/
 
+/** A node's heartbeat as JSON. */
 export const nodeBeatText = ({ sequence, version, view, plan, verdicts, revision }: NodeHeartbeat): string =>
   JSON.stringify([sequence, version, view, plan, verdicts, ...(revision === undefined ? [] : [revision])])
 
+/** Parses a node's heartbeat; undefined: it is malformed. */
 export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | undefined {
   const [sequence, ...hashes] = listOf(text, MOST_ENTRY) ?? []
   const [version, view, plan, verdicts, revision] = hashes.map((each) =>
@@ -152,6 +157,7 @@ export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | 
 /** `u TARGET TARGET …`: the verdict, and the targets that were seen up. */
 export const knownText = ({ verdict, proven }: KnownMember): string => [LETTERS[verdict], ...proven].join(' ')
 
+/** Parses what a node knows of members; malformed entries are counted. */
 export function readKnown(fields: Fields, from: string, intern: Intern, refusals: Refusals): Map<string, KnownMember> {
   const known = new Map<string, KnownMember>()
   let unread = 0
@@ -173,7 +179,7 @@ export function overrideArguments(entry: Override, signer: Signer): string[] {
   return [entry.pattern, String(entry.version), entry.node, json]
 }
 
-/** Of the hash of overrides: values are `ms json`, each read for itself. */
+/** Parses the hash of overrides, whose values are `ms json`; malformed entries are counted. */
 export function readOverrides(fields: Fields, refusals: Refusals, signer: Signer): Override[] {
   const found = pairs(fields)
   const entries = found.flatMap(([pattern, text]) => {
@@ -184,7 +190,7 @@ export function readOverrides(fields: Fields, refusals: Refusals, signer: Signer
   return entries
 }
 
-/** undefined: what a newer version, or anybody, may have put up. */
+/** Parses an override; undefined: it is malformed, unsigned, or of a newer version. */
 export function readOverride(text: string, signer: Signer): Override | undefined {
   const value = parsed(text, MOST_ENTRY)
   if (!isOverride(value)) return undefined
@@ -214,7 +220,7 @@ const overrideParts = ({ pattern, action, version, node, who, why, madeMs, until
   madeMs,
   untilMs,
 ]
-/** undefined: a field is missing or none that can be read, and the hash says nothing. */
+/** Parses a head; undefined: a field is missing or malformed, and the hash is rejected. */
 export function readHead(kind: Kind, name: string, values: readonly (string | undefined)[]): Head | undefined {
   const [boot = '', region = '', n = '', beat = '', sum = '', mac = ''] = values
   if (!isName(name) || !BOOT.test(boot) || !COUNT.test(n) || !isCount(Number(n))) return undefined
@@ -223,7 +229,7 @@ export function readHead(kind: Kind, name: string, values: readonly (string | un
   return { kind, name, boot, region, n: Number(n), beat, sum, mac }
 }
 
-/** What the signature of a head is of. */
+/** What the signature of a head covers. */
 export const headParts = ({ kind, name, boot, region, n, beat, sum }: Omit<Head, 'mac'>): readonly unknown[] => [
   kind,
   name,
@@ -237,6 +243,7 @@ export const headParts = ({ kind, name, boot, region, n, beat, sum }: Omit<Head,
 /** `n mac json`. */
 export const changeText = ({ n, mac, fields }: ChangeLine): string => `${n} ${mac} ${JSON.stringify(fields)}`
 
+/** Parses a line of a log; undefined: it is malformed. */
 export function readChange(line: string): ChangeLine | undefined {
   const [n = '', mac = ''] = line.split(' ', 2)
   const fields = listOf(line.slice(n.length + mac.length + 2), MOST_LINE)
@@ -245,7 +252,7 @@ export function readChange(line: string): ChangeLine | undefined {
   return texts.length === fields.length ? { n: Number(n), mac, fields: texts } : undefined
 }
 
-/** `ms boot-id mac`, by name: probers that are gone for good, and the life in which they were heard last, if any was. */
+/** Parses `ms boot-id mac` by name: decommissioned probers, and the boot under which each was last heard, if any. */
 export function readForgotten(fields: Fields, refusals: Refusals, signer: Signer): ReadonlyMap<string, string> {
   const found = pairs(fields)
   const forgotten = new Map<string, string>()

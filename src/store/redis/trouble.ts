@@ -1,6 +1,6 @@
 /**
- * What Redis and the way to it answer when something is wrong, as a line that says what to do. Pure: texts in, text out.
- * A server that does not know a command tells its arguments, and a login is such a command: passwords are taken out.
+ * Errors of Redis and of the connection to it as one line that says what to do. Pure. Redis repeats the arguments of a
+ * command that it does not know, and a login is such a command, so passwords are removed.
  */
 import { codeOf, inLine } from '../../problem.ts'
 import type { RedisPlace } from './url.ts'
@@ -11,14 +11,14 @@ const MOST_CHARACTERS = 500
 /** Channels in ACLs, and HELLO on which the RESP3 connections rest. */
 const OLDEST = [6, 2] as const
 
-/** undefined: new enough. The version is redis_version of INFO. */
+/** Why a version of Redis (redis_version of INFO) is too old; undefined: it is new enough. */
 export function tooOld(version: string): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   const old = major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])
   return old ? `Redis ${version} is too old: ${OLDEST.join('.')} or newer is needed` : undefined
 }
 
-/** Each form of error: how it is known, and the line; $1 … are the parts of the error's text. */
+/** Each kind of error: how it is recognised, and its line. */
 const FORMS: readonly (readonly [RegExp, (place: RedisPlace, match: RegExpExecArray) => string])[] = [
   [/ECONNREFUSED/, () => 'refuses connections: is it running, and is this its address?'],
   [/ENOTFOUND|EAI_AGAIN/, () => "can't be found: its name has no address here"],
@@ -71,7 +71,7 @@ export function explain(error: unknown, place: RedisPlace): string {
   return `Redis at ${place.address}: ${text}`
 }
 
-/** On one line, and without the passwords of the place, whole or cut short among a command's arguments. */
+/** On one line, without the passwords of the setting and without a command's arguments. */
 function masked(text: string, { password, sentinelPassword }: RedisPlace): string {
   let line = inLine(text.slice(0, MOST_CHARACTERS)).replace(/,? with args beginning with:.*/, '')
   for (const secret of [password, sentinelPassword])
@@ -84,7 +84,7 @@ const userOf = (user: string | undefined): string => `user ${user ?? 'default'}`
 /** What is behind the sentinels' silence. */
 const causeOf = (text: string): string => text.split('Last error: ')[1] ?? 'do they watch this name?'
 
-/** Codes and causes count as well: the message alone may be empty, or say only that all nodes failed. */
+/** The error's text with its code and cause: the message alone may be empty, or only say that all nodes failed. */
 function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const code = codeOf(error)

@@ -1,28 +1,30 @@
 /**
- * Where Redis is, from the setting `redis`: one server, sentinels that know the master, or some nodes of a cluster, each with
- * or without TLS. docs/redis.md has the forms. A URL that can't be read is a settings problem, told in words.
+ * Parses the setting `redis`: one server, sentinels that know the master, or nodes of a cluster, each with or without
+ * TLS. docs/redis.md lists the forms. An invalid URL is a settings problem, described in words.
  */
 import { readFileSync } from 'node:fs'
 import { codeOf } from '../../problem.ts'
 import { bracketed } from '../../units.ts'
 
+/** A host and a port. */
 export interface HostPort {
   readonly host: string
   readonly port: number
 }
 
-/** PEM texts; what is missing is the system's or none. */
+/** PEM texts; a missing one is the system's, or none. */
 export interface RedisTls {
   readonly ca?: string
   readonly cert?: string
   readonly key?: string
 }
 
+/** Where Redis is and how to log in. */
 export interface RedisPlace {
   readonly kind: 'single' | 'sentinel' | 'cluster'
   /** The server, the sentinels, or nodes of the cluster. */
   readonly hosts: readonly HostPort[]
-  /** Of the master, as sentinels know it; '' for other kinds. */
+  /** Name of the master that sentinels know; '' for other kinds. */
   readonly master: string
   readonly user: string | undefined
   readonly password: string | undefined
@@ -31,7 +33,7 @@ export interface RedisPlace {
   readonly db: number
   /** undefined: plain TCP. */
   readonly tls: RedisTls | undefined
-  /** For people: hosts and ports, never the password. */
+  /** For messages: hosts and ports, never the password. */
   readonly address: string
 }
 
@@ -41,7 +43,10 @@ const FORM = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/?#]*)@)?([^/?#@]+)
 const FILES = ['ca', 'cert', 'key'] as const
 const PARAMETERS: ReadonlySet<string> = new Set([...FILES, 'sentinel-user', 'sentinel-password'])
 
-/** The place, or what is wrong with the URL; the text has nothing of the URL, as any part of it may be the password. Reads the files that `ca`, `cert`, `key` name. */
+/**
+ * The place, or what is wrong with the URL. The message quotes nothing of the URL, because any part of it may be the
+ * password. Reads the files that `ca`, `cert` and `key` name.
+ */
 export function parseRedisUrl(url: string): RedisPlace | string {
   try {
     return parse(url)

@@ -1,14 +1,15 @@
 /**
- * One poster's side: what a prober or a node says, all of it remembered, and brought to its hash in Redis in its order, one
- * script call at a time (lua/write.1-2.lua). What is said in one tick, or while a call is under way, goes together.
+ * Writes one hash in Redis: all that a prober or node has to say, kept here and sent in order, one script call at a
+ * time (lua/write.1-2.lua). What is written in one tick, or during a call, goes together.
  *
- * n, the count of its changes, is compared and set by the script: a call whose answer was lost, or that a frozen server
- * runs late, can neither be applied twice nor take anything back. When they disagree, everything is written again.
+ * n, the number of changes, is compared and set by the script: a call whose answer was lost, or that a hung server runs
+ * late, can neither be applied twice nor undo anything. When they disagree, everything is written again.
  */
 import { hashKey, HINTS, indexKey, type Kind } from './keys.ts'
 import { type Signer, Sum } from './signer.ts'
 import { changeText, headParts } from './text.ts'
 
+/** The prober or node whose hash it is. */
 export interface HashOwner {
   readonly kind: Kind
   readonly name: string
@@ -16,34 +17,35 @@ export interface HashOwner {
   readonly bootId: string
 }
 
-/** What a Post needs of its Store. */
+/** What a HashWriter needs of its Store. */
 export interface HashWriterContext {
-  /** Redis is there, and this program can use it. */
+  /** Redis is usable. */
   readonly ready: boolean
-  /** Neither reached nor failed yet: whoever waits waits on. */
+  /** Neither connected nor failed yet: callers go on waiting. */
   readonly starting: boolean
   readonly leaseMs: number
   readonly signer: Signer
-  /** Where this poster's hints go. */
+  /** The channel for this owner's hints. */
   channelOf(owner: HashOwner): string
-  /** Runs lua/write.1-2.lua; rejects when it fails or takes longer than is due for the number of arguments. */
+  /** Runs lua/write.1-2.lua; rejects when it fails or takes longer than the number of arguments allows. */
   run(keys: readonly string[], args: readonly string[]): Promise<readonly string[]>
-  /** Redis is away: flush() will be called when it is back, settle() if it doesn't come. */
+  /** Redis is away: flush() is called when it is back, stopWaiting() if it does not come. */
   wait(writer: HashWriter): unknown
-  /** Another one of this name lives, by what Redis says. */
+  /** Redis reports another live process with this name. */
   suspect(writer: HashWriter): unknown
 }
 
 /**
- * A name that two use is trouble only after both have lived side by side for so many leases: a takeover is none, and of
- * nodes it takes as long as an operator looks at the new one before the old one is ended: a minute.
+ * Two processes with one name are trouble only after so many leases side by side: a takeover is none, and a node's
+ * lasts as long as an operator checks the new one: a minute.
  */
 const RIVAL_LEASES: Readonly<Record<Kind, number>> = { prober: 2, node: 20 }
-/** A longer change goes out without its line, and who listens reads the hash. In UTF-16 units. */
+/** Longest log line, in UTF-16 units. A longer change goes without one, and listeners read the hash. */
 const MOST_LINE = 12_000
 
+/** The writer of one hash. */
 export class HashWriter {
-  /** Redis doesn't have what was said, or has lost it; it will be written again. */
+  /** Called when Redis has lost the hash; it is written again. */
   onMissing: (() => void) | undefined
   readonly #owner: HashOwner
   readonly #context: HashWriterContext
@@ -53,11 +55,11 @@ export class HashWriter {
   readonly #sum: Sum | undefined
   #whole = false
   #beat: string | undefined
-  /** What its hash has as its heartbeat, if all went well. */
+  /** The heartbeat that Redis has, if all went well. */
   #sentBeat = ''
-  /** Something is to be said that no call under way says. */
+  /** There is something to send that no running call sends. */
   #dirty = false
-  /** A call failed that would have changed something: perhaps it did. */
+  /** A call with changes failed; Redis may have applied it. */
   #unsure = false
   #scheduled = false
   #running = false
@@ -74,7 +76,7 @@ export class HashWriter {
     this.#sum = context.signer.signs ? new Sum() : undefined
   }
 
-  /** Nothing else is said any more. */
+  /** Replaces all fields. */
   replace(fields: Iterable<readonly [string, string]>): Promise<void> {
     this.#fields.clear()
     this.#sum?.clear()
@@ -83,7 +85,7 @@ export class HashWriter {
     return this.#write()
   }
 
-  /** undefined = taken back. */
+  /** Sets fields; undefined removes one. */
   change(fields: Iterable<readonly [string, string | undefined]>): Promise<void> {
     for (const [field, value] of fields) {
       this.#set(field, value)
@@ -98,7 +100,7 @@ export class HashWriter {
     this.#sum?.set(field, value)
   }
 
-  /** Sequences never go backwards. */
+  /** Sends a heartbeat; an old sequence is ignored. */
   async beat(sequence: number, text: string): Promise<void> {
     if (sequence <= this.#sequence) return
     this.#sequence = sequence
@@ -106,19 +108,21 @@ export class HashWriter {
     return this.#write()
   }
 
-  /** Redis is back. What has long fallen silent stays so: it may be a boot that is over. */
+  /**
+   * Redis is back: sends what is unsent, unless the owner has been silent for a lease: it may be a boot that is over.
+   */
   flush(): void {
     if (performance.now() - this.#writtenMs > this.#context.leaseMs) return
     this.#dirty ||= this.#unsure
     void this.#run()
   }
 
-  /** Redis doesn't come: the Store's trouble says so, and whoever waits goes on. */
+  /** Redis does not come back: callers go on, and the Store reports the trouble. */
   stopWaiting(): void {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
-  /** Another process says things under this name, and it is no mere takeover; undefined = not, or not any more. */
+  /** What to report of another process with this name, if it is no mere takeover. */
   rival(): string | undefined {
     const { leaseMs } = this.#context
     const { kind, name } = this.#owner
@@ -126,7 +130,7 @@ export class HashWriter {
     return `two ${kind}s call themselves ${name}, and only the one started last is heard: give each its own node.name`
   }
 
-  /** Another one was seen within a lease. */
+  /** Another process with this name was seen within a lease. */
   get suspects(): boolean {
     return performance.now() - this.#rivalLastMs <= this.#context.leaseMs
   }
@@ -185,7 +189,7 @@ export class HashWriter {
       for (const resolve of waiting) resolve()
       return true
     } catch {
-      // Whether it was applied shows at the next call, by n; the Store tells of the failure.
+      // the next call shows by n whether it was applied; the Store reports the failure
       this.#n = n
       this.#unsure ||= hasChanges
       this.#context.wait(this)
@@ -215,7 +219,7 @@ export class HashWriter {
     if (this.#whole) for (const [field, value] of this.#fields) fields.push(field, value)
     else for (const field of this.#changed) fields.push(field, this.#fields.get(field) ?? '')
     const hasBeat = this.#beat !== undefined
-    // a signature is of the heartbeat too: so that it is certain which one stands there, it is said again
+    // the signature covers the heartbeat: it is sent again, so that it is certain which one Redis has
     const beat = this.#beat ?? (signer.signs ? this.#sentBeat : '')
     this.#sentBeat = this.#beat ?? this.#sentBeat
     const sum = this.#sum?.text ?? ''

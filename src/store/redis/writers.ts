@@ -1,6 +1,7 @@
 /**
- * The two sides of the contract over one Post each. What isn't part of a node's own hash, overrides and forgotten probers,
- * is tried again at each heartbeat until Redis has taken it, and overrides again when Redis has lost what the node said.
+ * The two writers of the Store contract in Redis, each over one HashWriter. Overrides and forgotten probers are not
+ * part of a node's own hash: they are sent again with each heartbeat until Redis accepts them, and overrides also when
+ * Redis has lost the node's hash.
  */
 import { type Override, supersedes } from '../../health/override.ts'
 import type { ProberWriter, NodeWriter } from '../../health/store.ts'
@@ -11,6 +12,7 @@ import type { Signer } from './signer.ts'
 import { knownText, nodeBeatText, overrideArguments, proberBeatText, readOverride, voteText } from './text.ts'
 import type { HashWriter } from './writer.ts'
 
+/** A prober's writer: one field per target's vote. */
 export const makeProberWriter = (writer: HashWriter): ProberWriter => ({
   replace: (votes) => writer.replace(votes.map((vote) => [vote.target, voteText(vote)])),
   change: (vote) => writer.change([[vote.target, voteText(vote)]]),
@@ -18,22 +20,24 @@ export const makeProberWriter = (writer: HashWriter): ProberWriter => ({
   heartbeat: (beat) => writer.beat(beat.sequence, proberBeatText(beat)),
 })
 
+/** What a node's writer needs of its Store. */
 export interface NodeWriterContext {
   readonly channel: string
   readonly signer: Signer
-  /** Runs a command where Redis can be used; why it was not done. */
+  /** Runs a command if Redis is usable. Resolves to the trouble if it was not done. */
   attempt(command: (client: Client) => Promise<unknown>): Promise<string | undefined>
-  /** The boot id under which a prober was heard last. */
+  /** The boot id under which a prober was heard last; empty: it was not. */
   bootOf(prober: string): string
 }
 
+/** A node's writer: one field per known member, plus overrides and forgotten probers. */
 export function makeNodeWriter(writer: HashWriter, context: NodeWriterContext): NodeWriter {
   const { channel, signer } = context
   const overrides = new Map<string, Override>()
   const unsent = new Set<string>()
   const forgotten = new Set<string>()
 
-  /** What stands for the patterns that were put up; rejects when they were not taken. */
+  /** Sends unsent overrides. Resolves to the winner of each pattern; rejects when Redis did not accept them. */
   async function writeOverrides(): Promise<readonly Override[]> {
     const patterns = [...unsent]
     if (patterns.length === 0) return []
@@ -67,7 +71,7 @@ export function makeNodeWriter(writer: HashWriter, context: NodeWriterContext): 
   return {
     heartbeat: async (beat) => {
       await writer.beat(beat.sequence, nodeBeatText(beat))
-      // what is not taken now is put up with the next beat
+      // what is not accepted now is sent with the next heartbeat
       await writeOverrides().catch(() => {})
       await writeForgotten().catch(() => {})
     },
