@@ -183,9 +183,9 @@ export class NodeHealth {
   }
 
   /**
-   * The health spec of the World that is about to be published; slots[i] is the word of spec.members[i] (SlotRegistry.assign).
-   * All words are written when it returns. `view`: hash of all that is served (WorldBuild.view). `words`: by service,
-   * its own word.
+   * Adopts the health spec of the World that is about to be published; slots[i] is the slot of spec.members[i]
+   * (SlotRegistry.assign). All words are written when it returns. `view`: hash of all that is served
+   * (WorldBuild.view). `words`: slots of the services' own words.
    */
   adopt(spec: HealthSpec, slots: Int32Array, view = '', words: ReadonlyMap<string, number> = new Map()): void {
     this.#view = view

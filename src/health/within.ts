@@ -1,4 +1,7 @@
-/** What a promise comes to, or what `late` gives or throws when it takes longer: nobody waits for a disk, Redis or a thread forever. */
+/**
+ * Awaits a promise for at most `ms`; then the result is what `late` returns or throws. Nothing waits forever for a disk,
+ * Redis or a thread.
+ */
 export async function within<T, L>(ms: number, promise: Promise<T>, late: () => L): Promise<T | L> {
   let timer: NodeJS.Timeout | undefined
   const waited = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))

@@ -1,13 +1,14 @@
 /**
- * Which probers check which target: rendezvous (highest random weight; Thaler and Ravishankar, 1998), taken in turn over
- * the regions. Pure, and by names alone, so that probers that know of each other agree without a word. A prober that
- * leaves moves its own targets only; one that joins takes its share, and nothing else moves.
+ * Assigns targets to probers by rendezvous hashing (highest random weight; Thaler and Ravishankar, 1998), taking
+ * regions in turn. Pure, and by names alone, so probers that know each other agree without communicating. When a prober
+ * leaves, only its own targets move; when one joins, it takes its share and nothing else moves.
  *
- *   target ─▶ regions in its own order ─▶ the best prober of each ─▶ the second best of each ─▶ … until there are `probers`
+ *   target ─▶ regions in its own order ─▶ the best prober of each ─▶ the second best of each ─▶ … until `probers`
  */
 import { hash } from 'node:crypto'
 import { mix } from '../hash.ts'
 
+/** A prober that can be assigned targets. */
 export interface Assignee {
   readonly name: string
   readonly region: string
@@ -16,7 +17,9 @@ export interface Assignee {
 /** Names of the probers of a target, the first choice first. */
 export type Assign = (target: string, probers: number) => readonly string[]
 
-/** For many targets: what depends on the probers alone is worked out once. Their order doesn't matter. */
+/**
+ * An assignment for many targets, which computes once what depends on the probers alone. Their order does not matter.
+ */
 export function makeAssignment(probers: readonly Assignee[]): Assign {
   const byRegion = new Map<string, string[]>()
   for (const { name, region } of probers) {
@@ -43,12 +46,12 @@ export function makeAssignment(probers: readonly Assignee[]): Assign {
   }
 }
 
-/** min(`wanted`, probers) distinct names, from as many regions as there can be. */
+/** min(`wanted`, probers) distinct names, from as many regions as possible. */
 export const assign = (target: string, wanted: number, probers: readonly Assignee[]): readonly string[] =>
   makeAssignment(probers)(target, wanted)
 
 interface Candidates {
-  /** In their order, so that of equal weights, of which there is one in 2^32, the first is taken. */
+  /** Sorted, so that the first wins between equal weights (one in 2^32). */
   readonly names: readonly string[]
   readonly keys: Int32Array
 }
@@ -58,7 +61,10 @@ function candidatesOf(what: 'region' | 'prober', names: readonly string[]): Cand
   return { names: sorted, keys: Int32Array.from(sorted, (name) => keyOf(`${what} ${name}`)) }
 }
 
-/** Places of the heaviest, `most` of them, the heaviest first. Linear in the entries: forged probers must not stop a prober. */
+/**
+ * Indexes of the `most` heaviest candidates, the heaviest first. Linear in the candidates: forged probers must not stop
+ * a real one.
+ */
 function heaviest({ keys }: Candidates, key: number, most: number): readonly number[] {
   const places: number[] = []
   const weights: number[] = []

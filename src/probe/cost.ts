@@ -1,13 +1,13 @@
 /**
- * What probing costs, and whether it fits into a prober. Asked when zones are loaded (world/build.ts) and again where
- * targets are spread over probers (own-targets.ts).
+ * What probing costs in CPU time, and whether a prober can afford it. Asked when zones are loaded (world/) and when
+ * targets are assigned (own-targets.ts).
  */
 import type { Target } from '../health/target.ts'
 import type { CheckModel } from '../zone/model.ts'
 
 /**
- * CPU time of one check, in µs of a core: about twice what docs/performance.md has, measured by `npm run bench -- probes`.
- * TLS makes the difference, for no session is used twice.
+ * CPU time of one check in µs of a core: about twice what `npm run bench -- probes` measures (docs/performance.md). TLS
+ * dominates, because no session is resumed.
  */
 const CHECK_US: Readonly<Record<CheckModel['type'], number>> = {
   tcp: 500,
@@ -20,24 +20,25 @@ const CHECK_US: Readonly<Record<CheckModel['type'], number>> = {
   icmp: 400,
   exec: 5000, // the thread stands still while a program starts
 }
-/** Sums of thousands of fractions. */
+/** Tolerance for sums of thousands of fractions. */
 const ROUNDED = 1 + 1e-9
 
-/** What one prober has. */
+/** What one prober can do. */
 export interface ProbeCapacity {
-  /** `probe.threads`: each fills a core. */
+  /** `probe.threads`: each uses one core. */
   readonly threads: number
   /** `probe.rate`: checks a second, of all threads together. */
   readonly rate: number
 }
 
+/** What targets cost. */
 export interface ProbeCost {
   readonly checksPerSecond: number
-  /** Cores that the checks fill. */
+  /** Cores that the checks use. */
   readonly cores: number
 }
 
-/** Of one prober that checks all of them, while none is rechecked. */
+/** Cost for one prober that checks all targets, without rechecks. */
 export function costOf(targets: Iterable<Target>): ProbeCost {
   let checksPerSecond = 0
   let cores = 0
@@ -50,7 +51,7 @@ export function costOf(targets: Iterable<Target>): ProbeCost {
 
 const costUs = (check: CheckModel): number => CHECK_US[check.type === 'grpc' && check.tls ? 'https' : check.type]
 
-/** What is too much, and what to do about it; undefined: it fits. */
+/** What exceeds the capacity, and what to do about it; undefined: nothing. */
 export function overload(
   targets: readonly Target[],
   { threads, rate }: ProbeCapacity,

@@ -1,16 +1,17 @@
 /**
- * Which of a prober's threads checks which target: by a hash of its id, so that a reload moves none. Each thread judges by
- * its own part whether it is cut off (trust.ts), so fewer threads are used where a part would show it too few networks.
+ * Divides a prober's targets among its threads by a hash of the id, so that a reload moves none. Each thread judges by
+ * its own targets whether the prober is cut off (trust.ts), so fewer threads are used when a part would show too few
+ * networks.
  */
 import { familyOf } from '../dns/address.ts'
 import { hashText } from '../hash.ts'
 import type { Target } from '../health/target.ts'
 import { networkOf, UNRELATED } from './trust.ts'
 
-/** Networks that a part should show, with room for some that fail for reasons of their own. */
+/** Networks that a part should contain, with a margin for some that fail for their own reasons. */
 const ENOUGH = 2 * UNRELATED
 
-/** One part for each thread; the last ones are empty where fewer are used. */
+/** One part per thread; the last ones are empty when fewer are used. */
 export function divide(targets: readonly Target[], threads: number): readonly (readonly Target[])[] {
   const all = countNetworks(targets)
   for (let used = threads; ; used = used >> 1) {
@@ -28,5 +29,5 @@ function countNetworks(targets: readonly Target[]): Readonly<Record<4 | 6, numbe
   return { 4: telling(networks[4].size), 6: telling(networks[6].size) }
 }
 
-/** Fewer can't tell a prober that is cut off from sites that are down, whoever sees them. */
+/** The count, or 0 when it is too low to tell a prober that is cut off from sites that are down. */
 const telling = (count: number): number => (count < UNRELATED ? 0 : count)

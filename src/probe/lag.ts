@@ -1,13 +1,14 @@
 /**
- * How long this thread's event loop stood still, and when: a check that ran out of time meanwhile did so here, not at the site.
- * A tick that comes late has been held up; a tick that is overdue is being held up now.
+ * Measures when and how long this thread's event loop was blocked: a check that timed out meanwhile was late here, not
+ * at the site. A tick that runs late was blocked; one that is overdue is being blocked now.
  */
 
 const TICK_MS = 20
-/** Shorter delays are the timers' own. */
+/** Shorter delays are normal for timers. */
 const NOTED_MS = 5
 const KEPT = 4096
 
+/** Stalls of this thread's event loop. */
 export class LagMeter {
   readonly #stalls: { readonly endMs: number; readonly lagMs: number }[] = []
   #dueMs = 0
@@ -22,7 +23,7 @@ export class LagMeter {
     clearTimeout(this.#timer)
   }
 
-  /** The longest stall that ended after `sinceMs`, or lasts, and all of them together. */
+  /** The longest stall that ended after `sinceMs` or still lasts, and the sum of all of them, in ms. */
   since(sinceMs: number): { readonly worstMs: number; readonly totalMs: number } {
     let worstMs = Math.max(0, performance.now() - this.#dueMs)
     let totalMs = worstMs

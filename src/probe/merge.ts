@@ -1,29 +1,31 @@
 /**
- * One prober in several threads: each thread has a Board of its own, and the Store hears one prober. A heartbeat goes out
- * when every thread has beaten since the last one, so a thread that stands still makes the whole prober silent.
+ * Merges the threads of a prober into one: each thread has a ProberWriter of its own, and the Store sees one prober. A
+ * heartbeat is sent when every thread has sent one since the last, so one blocked thread silences the prober.
  *
- *   thread ─ Board ─▶ ┌────────┐
- *   thread ─ Board ─▶ │ merged │ ─ one Board, one boot id, one sequence ─▶ Store
- *                     └────────┘
+ *   thread ─ ProberWriter ─▶ ┌────────┐
+ *   thread ─ ProberWriter ─▶ │ merged │ ─ one ProberWriter, one boot id, one sequence ─▶ Store
+ *                            └────────┘
  */
 import type { ProberWriter, Heartbeat, ProberIdentity } from '../health/store.ts'
 import { hashTargets } from '../health/target.ts'
 import type { Vote } from '../health/vote.ts'
 
+/** What MergedWriter needs of its prober. */
 export interface MergeSettings {
   readonly identity: ProberIdentity
-  /** The prober's own, in the Store. */
+  /** The prober's own writer in the Store. */
   readonly writer: ProberWriter
   readonly threads: number
-  /** After the merged heartbeat was sent. */
+  /** Called after the merged heartbeat was sent. */
   readonly onBeat: (beat: Heartbeat) => void
 }
 
+/** The writers of all threads of one prober. */
 export class MergedWriter {
   readonly #settings: MergeSettings
-  /** What each thread says now. */
+  /** Current votes by thread. */
   readonly #votes: readonly Map<string, Vote>[]
-  /** Of the threads that have beaten since the last merged heartbeat. */
+  /** Heartbeats of threads since the last merged one. */
   readonly #beats = new Map<number, Heartbeat>()
   #sequence = 0
 
@@ -32,7 +34,7 @@ export class MergedWriter {
     this.#votes = Array.from({ length: settings.threads }, () => new Map<string, Vote>())
   }
 
-  /** A thread's own side. Whatever it says is about its targets alone, `replace` too. */
+  /** The writer of a thread. It affects that thread's targets only, replace() too. */
   of(thread: number): ProberWriter {
     const { writer } = this.#settings
     const current = this.#votes[thread]!
@@ -55,11 +57,12 @@ export class MergedWriter {
     }
   }
 
+  /** The current vote of a thread on a target. */
   vote(thread: number, target: string): Vote | undefined {
     return this.#votes[thread]!.get(target)
   }
 
-  /** Of a thread that is gone: nobody stands for what it said, nodes hold their verdicts. */
+  /** Retires the votes of a dead thread; nodes keep their verdicts. */
   withdraw(thread: number): Promise<void> {
     this.#beats.delete(thread)
     return this.#retire(thread, [...this.#votes[thread]!.keys()])

@@ -1,15 +1,15 @@
 /**
- * What is this prober's to probe. It hears the Store, knows by that who lives and who has voted on what, and takes the
- * targets that the assignment gives it. It gives one up only when others stand for it, so that no target is ever without
- * votes for a change of who probes it. Lives in the main thread, one a prober.
+ * Decides which targets this prober checks. It subscribes to the Store, knows from it which probers are live and have
+ * voted, and takes the targets that the assignment gives it. It gives a target up only when its successors have voted,
+ * so that no target loses its votes when its prober changes. Lives in the main thread, one per prober.
  *
- *   plan ─┐                  ┌─ mine: probed
- *         ├─ assignment ─────┤
- *   Store ┘ (who lives)      └─ no more: moved ── all who have it now have voted ──────────────┬─▶ given up
- *                               dropped by the plan ── what came in its place has votes, and   │
- *                                                      every node serves the same plan ────────┘
+ *   all targets ─┐                  ┌─ assigned here: checked
+ *                ├─ assignment ─────┤
+ *   Store ───────┘ (live probers)   └─ otherwise: moved ── all its new probers have voted ─────────────┬─▶ given up
+ *                                      dropped from the zones ── its replacements have votes, and      │
+ *                                                                every node serves the same targets ───┘
  *
- * Silence in trouble is nobody's fault: while the Store can't be reached, and for a lease after that, nothing moves.
+ * While the Store is in trouble, and for a lease afterwards, silence means nothing and no target moves.
  */
 import {
   type StoreSubscriber,
@@ -26,27 +26,28 @@ import { formatDuration } from '../units.ts'
 import { makeAssignment } from './assignment.ts'
 import { overload, type ProbeCapacity } from './cost.ts'
 
-/** After trouble everybody who lives has been heard within a lease and this. */
+/** After trouble, every live prober is heard within a lease and this. */
 const GRACE_MS = HEARTBEAT_MS
-/** A target that has moved stays until those who have it now have voted; after so long that is told. */
+/** A moved target is kept until its new probers have voted; after so long that is reported. */
 const MOVED_LATE_MS = 5 * 60_000
-/** A target that the plan dropped goes at last, though a node still serves the old plan. */
+/** A dropped target is given up after so long, even if a node still serves it. */
 const DROPPED_MOST_MS = 60 * 60_000
-/** What is heard within this is looked at together. */
+/** Events within this time are reviewed together. */
 const TOGETHER_MS = 50
-/** Nor are reviews, which take the longer the more probers there are, more than this part of the time. */
+/** Largest fraction of time spent on reviews, which take longer with more probers. */
 const REVIEW_SHARE = 0.2
 
-/** Troubles that are told once each time that they begin. */
+/** Troubles that are reported once each time they begin. */
 type TroubleKind = 'idle' | 'overload' | 'late'
 
+/** What OwnTargets needs of its prober. */
 export interface OwnTargetsSettings {
   readonly identity: ProberIdentity
   readonly store: Store
   readonly capacity: ProbeCapacity
-  /** All that is to be probed from now on. */
+  /** Called with all targets to check from now on. */
   readonly onTargets: (targets: readonly Target[]) => void
-  /** Once each time that it begins. */
+  /** Called once each time trouble begins. */
   readonly onTrouble: (trouble: string) => void
 }
 
@@ -54,36 +55,37 @@ interface Peer {
   readonly identity: ProberIdentity
   /** Heard, and its lease has not run out. */
   live: boolean
-  /** Targets of the plan that it has a vote on, UP or DOWN; small, for probers share the targets between them. */
+  /** Listed targets on which it has voted UP or DOWN; few, because probers share the targets. */
   readonly voted: Set<string>
-  /** It has voted on others: of the next plan, perhaps. */
+  /** It has votes on other targets, perhaps of newer zones. */
   missed: boolean
 }
 
-/** A target that is probed and no longer this prober's. */
+/** A target that is still checked here but assigned to others. */
 interface Handover {
   sinceMs: number
-  /** Targets that came into the plan with the change that dropped it; undefined: the plan has it still. */
+  /** Targets that came with the change that dropped it; undefined: the zones still have it. */
   readonly successors: Set<string> | undefined
 }
 
+/** The targets of one prober. */
 export class OwnTargets {
   readonly #settings: OwnTargetsSettings
   readonly #listening = new AbortController()
   readonly #peers = new Map<string, Peer>()
   /** What each live node serves: HealthSpec.hash. */
   readonly #nodeHashes = new Map<string, string>()
-  /** What this prober is heard to say. */
+  /** This prober as the Store reports it. */
   readonly #self: Peer
   #wanted: ReadonlyMap<string, Target> = new Map()
-  /** Empty: none was set yet. */
+  /** Empty before the first setTargets(). */
   #wantedHash = ''
   #assigned: ReadonlyMap<string, readonly string[]> = new Map()
-  /** The probers that #assigned was worked out for; undefined: it is out of date. */
+  /** The probers for which #assigned was computed; undefined: it is outdated. */
   #assignedTo: string | undefined
   readonly #probed = new Map<string, Target>()
   readonly #leaving = new Map<string, Handover>()
-  /** The Store was read once: before that nobody knows whose the targets are. */
+  /** The Store was read once; before that the assignment is unknown. */
   #read: boolean
   #listened = false
   #troubledMs = -Infinity
@@ -93,7 +95,7 @@ export class OwnTargets {
   readonly #told = new Set<TroubleKind>()
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Timeout | undefined
-  /** What the last review took. */
+  /** Duration of the last review. */
   #reviewMs = 0
 
   constructor(settings: OwnTargetsSettings) {
@@ -120,7 +122,7 @@ export class OwnTargets {
     clearTimeout(this.#soon)
   }
 
-  /** What the zones want probed, by all probers together. */
+  /** Sets the targets of the zones, for all probers together. */
   setTargets(targets: readonly Target[]): void {
     const before = this.#wanted
     if (this.#wantedHash === '') this.#idleSinceMs = performance.now()
@@ -150,12 +152,12 @@ export class OwnTargets {
     return this.#wanted.size
   }
 
-  /** Those that are this prober's. */
+  /** Number of targets assigned to this prober. */
   get assigned(): number {
     return this.#probed.size - this.#leaving.size
   }
 
-  /** Probed until others stand for them. */
+  /** Number of targets that are checked until their successors have voted. */
   get leaving(): number {
     return this.#leaving.size
   }
@@ -217,7 +219,7 @@ export class OwnTargets {
     return this.#settings.store.refusals.count(kind, `${kind} ${name}`)
   }
 
-  /** An abstention decides nothing: who can't tell stands for nobody. */
+  /** Records a vote. An abstention decides nothing, so an abstaining prober replaces nobody. */
   #note(peer: Peer, { target, value }: Vote): void {
     if (!this.#wanted.has(target)) peer.missed = true
     else if (value === 'abstain') peer.voted.delete(target)
@@ -235,7 +237,7 @@ export class OwnTargets {
     )
   }
 
-  /** Takes what is this prober's, gives up what others stand for; `changed`: the targets themselves have. */
+  /** Takes what is assigned, gives up what others have taken over. `changed`: the targets themselves have changed. */
   #review(changed = false): void {
     const nowMs = performance.now()
     const quiet = this.#isQuiet(nowMs)
@@ -258,20 +260,20 @@ export class OwnTargets {
     this.#tell('overload', found && `this prober has more than it can check: ${found.message}. ${found.hint}`)
   }
 
-  /** Nobody's silence says anything now. */
+  /** Silence means nothing now. */
   #isQuiet(nowMs: number): boolean {
     const { shared, trouble } = this.#settings.store
     if (shared && trouble !== undefined) this.#troubledMs = nowMs
     return nowMs < this.#troubledMs + LEASE_MS + GRACE_MS
   }
 
-  /** Who shares the targets. Those who have fallen silent leave, unless all is quiet. */
+  /** The probers that share the targets. Silent ones are dropped, unless `quiet`. */
   #live(quiet: boolean): readonly ProberIdentity[] {
     for (const [name, { live }] of this.#peers) if (!live && !quiet) this.#peers.delete(name)
     return [this.#settings.identity, ...Array.from(this.#peers.values(), ({ identity }) => identity)]
   }
 
-  /** Whether anything may have moved. */
+  /** Recomputes the assignment; true: something may have moved. */
   #assign(live: readonly ProberIdentity[]): boolean {
     const to = JSON.stringify(live.map(({ name, region }) => `${region} ${name}`).toSorted())
     if (to === this.#assignedTo) return false
@@ -281,7 +283,7 @@ export class OwnTargets {
     return true
   }
 
-  /** Whether there is anything new to probe. */
+  /** Takes assigned targets; true: there are new ones to check. */
   #take(nowMs: number): boolean {
     const { name } = this.#settings.identity
     let taken = false
@@ -297,13 +299,13 @@ export class OwnTargets {
     return taken
   }
 
-  /** The time of those that leave does not run while nobody can be heard. */
+  /** Stops the clock of handovers while nobody can be heard. */
   #wait(nowMs: number): false {
     for (const leaving of this.#leaving.values()) leaving.sinceMs = nowMs
     return false
   }
 
-  /** Gives up what others stand for; whether there was any. */
+  /** Gives up what others have taken over; true: there was any. */
   #release(nowMs: number): boolean {
     const agreed = [...this.#nodeHashes.values()].every((plan) => plan === this.#wantedHash)
     const missed = new Set<string>()
@@ -328,14 +330,14 @@ export class OwnTargets {
     return released
   }
 
-  /** Probers of a target of the plan that have no vote on it. */
+  /** Assigned probers of a target that have not voted on it. */
   #lackingOf(id: string): readonly string[] {
     const { name: own } = this.#settings.identity
     const voted = (name: string) => (name === own ? this.#self : this.#peers.get(name))?.voted.has(id) === true
     return (this.#assigned.get(id) ?? []).filter((name) => !voted(name))
   }
 
-  /** Everything that came in its place has the votes of its probers, and has passed; what has is not asked for again. */
+  /** True when all successors have passed and have votes; those that have are not checked again. */
   #replaced(successors: Set<string>): boolean {
     for (const id of successors) {
       if (!this.#passed.has(id) || this.#lackingOf(id).length > 0) return false
@@ -344,7 +346,7 @@ export class OwnTargets {
     return true
   }
 
-  /** A prober without work is most often a mistake: it is told once it has lasted for a lease. */
+  /** Reports a prober without targets, most often a mistake, once that has lasted for a lease. */
   #tellIdle(nowMs: number): void {
     if (this.assigned > 0) this.#idleSinceMs = nowMs
     const idle = this.#wantedHash !== '' && nowMs >= this.#idleSinceMs + LEASE_MS
@@ -358,7 +360,7 @@ export class OwnTargets {
     return `its zones have ${this.#wanted.size}, and ${this.#peers.size} other probers check them; \`probers\` of a service says how many check each`
   }
 
-  /** Once each time that it begins, whatever its words then. */
+  /** Reports trouble once each time it begins, however its text changes. */
   #tell(kind: TroubleKind, trouble: string | undefined): void {
     if (trouble === undefined) this.#told.delete(kind)
     else if (!this.#told.has(kind)) {

@@ -1,10 +1,12 @@
 /**
- * The prober: checks every target in its turn, keeps its track, and posts what the track says as votes. Lives in a thread
- * of its own (worker.ts); the loop that runs the checks also sends the heartbeat, so a loop that stands still is silent.
+ * The prober: runs the check of every target in turn, updates the target's track, and writes the track's state as a
+ * vote. Lives in a thread of its own (worker.ts). The loop that runs checks also sends the heartbeat, so a blocked loop
+ * is silent.
  *
- *   schedule ─▶ check ─▶ observation ─▶ void? (lag) ─▶ track ─▶ turning DOWN? (trust) ─▶ held down? ─▶ vote ─▶ Board
+ *   schedule ─▶ check ─▶ observation ─▶ void? (lag) ─▶ track ─▶ turning DOWN? (trust) ─▶ held down? ─▶ vote
  *
- * A vote is UP or DOWN only on what the site did. Whatever is this prober's own fault, or may be, is an abstention.
+ * UP and DOWN votes rest only on what the site did. Anything that is, or may be, this prober's own fault is an
+ * abstention.
  */
 import { familyOf } from '../dns/address.ts'
 import { type ProberWriter, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
@@ -19,67 +21,69 @@ import { type Job, nextTurn, phaseOf, Schedule } from './schedule.ts'
 import { advance, heldDownMs, isMoving, isUndecided, NEW_TRACK, release, reportedState, type Track } from './track.ts'
 import { networkOf, reachCanary, Trust, UNRELATED, type Witness } from './trust.ts'
 
-/** A target that is new is checked within its interval, and within this: of long intervals nobody could wait for the first vote. */
+/** A new target is checked within its interval and within this, so that long intervals do not delay the first vote. */
 const FIRST_MS = 10_000
-/** A target without an observation for so many intervals is an abstention. */
+/** A target without an observation for so many intervals gets an abstention. */
 const STALE_INTERVALS = 3
-/** Beyond interval and timeout, before a target counts as overdue. */
+/** Tolerance beyond interval and timeout before a target counts as overdue. */
 const OVERDUE_SLACK_MS = 250
-/** What of a vote is news; its round trip alone is none. */
+/** A vote is written when one of these changes; a new round-trip time alone is no change. */
 const REPORTED_FIELDS = ['value', 'moving', 'reason', 'share'] as const
-/** Peers asked for their route when a network is unreachable. */
+/** Other targets whose route is tested when a network is unreachable. */
 const ROUTES_ASKED = 4
 
+/** What a Prober needs of its thread. */
 export interface ProberSettings {
   readonly checks?: CheckSettings
   readonly identity: ProberIdentity
   readonly writer: ProberWriter
   readonly canaries: readonly Endpoint[]
-  /** Most checks that begin in a second; Infinity unless said. */
+  /** Most checks that begin per second; default: no limit. */
   readonly rate?: number
-  /** What an operator should read: the board refuses votes, a check is broken, this prober doubts itself. */
+  /** Trouble for the operator: the Store refuses votes, a check is broken, this prober distrusts itself. */
   readonly onTrouble: (trouble: string) => void
-  /** How a target is checked; runCheck unless a test says otherwise. */
+  /** Runs a check; runCheck except in tests. */
   readonly check?: (target: Target, settings: CheckSettings) => Promise<Observation>
-  /** How a canary is tried; reachCanary unless a test says otherwise. */
+  /** Tries a canary; reachCanary except in tests. */
   readonly tryCanary?: (canary: Endpoint) => Promise<void>
 }
 
-/** What a target's checks did last, beside its vote. */
+/** What the checks of a target did last, beside its vote. */
 export interface TargetActivity {
   readonly id: string
-  /** Since its last check ended; undefined = none yet. */
+  /** Time since its last check ended; undefined: none yet. */
   readonly lastRunMs: number | undefined
   readonly heldDownMs: number
 }
 
+/** What a prober's thread does, for status. */
 export interface Activity {
-  /** Checks that began, per second, between the last two heartbeats. */
+  /** Checks that began per second between the last two heartbeats. */
   readonly checksPerSecond: number
   readonly targets: readonly TargetActivity[]
 }
 
-/** A target with all that this prober knows of it. */
+/** A target with everything that this prober knows of it. */
 interface TargetState extends Job, Witness {
   target: Target
   readonly family: 4 | 6
   readonly network: string
   intervalMs: number
   phaseMs: number
-  /** Since when it is probed at this interval. */
+  /** Since when it has this interval. */
   pacedMs: number
   track: Track
   /** End of its last check; −Infinity before the first. */
   ranMs: number
   seenMs: number
   failingMs: number | undefined
-  /** Start of the first of the failures that speak against the track. */
+  /** Start of the first of the failures that count against the track. */
   streakMs: number
-  /** Its last failure would turn it DOWN, and trust hasn't said yet whether it may. */
+  /** Its last failure would turn it DOWN, but trust has not decided yet. */
   waiting: boolean
   /** Its last check was void. */
   voided: boolean
-  /** Why the last check could not be made. */
+  /** Why the last check could not be run. */
   unable: string | undefined
   reason: string
   rttMs: number
@@ -89,18 +93,19 @@ interface TargetState extends Job, Witness {
   readonly releasing: Job
 }
 
-/** What is shared by the targets of one address family. */
+/** State shared by the targets of one address family. */
 interface Family {
   readonly trust: Trust
   targets: readonly TargetState[]
   networks: number
-  /** What was told of distrust last. */
+  /** The distrust that was last reported. */
   told: string | undefined
-  /** Where the next round of peers begins, and when the last one was. */
+  /** Where the next round of peers begins, and (peersMs) when the last one ran. */
   nextPeer: number
   peersMs: number
 }
 
+/** The checks of one thread. */
 export class Prober {
   readonly #settings: ProberSettings
   readonly #schedule: Schedule
@@ -150,7 +155,7 @@ export class Prober {
     this.#targets.clear()
   }
 
-  /** Replaces what is probed; targets that stay keep their state. New ones have their first check within an interval. */
+  /** Replaces the targets; known ones keep their state. New ones have their first check within an interval. */
   setTargets(targets: readonly Target[]): void {
     const nowMs = performance.now()
     const wanted = new Set(targets.map((target) => target.id))
@@ -183,7 +188,7 @@ export class Prober {
     this.#configHash = hashTargets([...wanted])
   }
 
-  /** As it is now. */
+  /** The current activity, for status. */
   activity(): Activity {
     const nowMs = performance.now()
     const targets = Array.from(this.#targets.values(), ({ target, ranMs, track }) => ({
@@ -222,7 +227,7 @@ export class Prober {
     return state
   }
 
-  /** One check, what follows of it, and the plan for the next: so there is never more than one in flight. */
+  /** Runs one check, applies its result and plans the next: so at most one is in flight per target. */
   async #probe(state: TargetState): Promise<void> {
     const startMs = performance.now()
     this.#begun++
@@ -236,20 +241,20 @@ export class Prober {
     const { worstMs, totalMs } = this.#lag.since(startMs)
     const isVoid = observation.kind === 'timeout' && (worstMs > timeoutMs / 4 || totalMs > timeoutMs / 2)
     if (!isVoid) this.#observe(state, observation, startMs)
-    // once only: while this host is overloaded, rechecks of what is void would keep it so
+    // once only: rechecks of void results would keep an overloaded host overloaded
     const hurry = isVoid ? !state.voided : isUndecided(state.track)
     state.voided = isVoid
     const turnMs = nextTurn(startMs, state.phaseMs, state.intervalMs)
     this.#schedule.plan(state, hurry ? Math.min(startMs + fastMs, startMs + state.intervalMs) : turnMs)
   }
 
-  /** A check that can't even be made must not end all others. */
+  /** A check that throws must not end the others. */
   #broken({ target }: TargetState, error: unknown): Observation {
     this.#settings.onTrouble(`the check of ${target.address} port ${target.port} can't be made: ${String(error)}`)
     return { kind: 'unable', reason: String(error), rttMs: 0 }
   }
 
-  /** An unreachable network is this host's fault while it has no route to any target of the family. */
+  /** An unreachable network counts as this host's fault while it has no route to any target of the family. */
   async #blame({ target, family }: TargetState, observation: Observation): Promise<Observation> {
     const { targets } = this.#families[family]
     const asked = new Set([target.address, ...targets.slice(0, ROUTES_ASKED).map((other) => other.target.address)])
@@ -265,7 +270,7 @@ export class Prober {
     }
     Object.assign(state, { unable: undefined, reason, rttMs, seenMs: performance.now(), waiting: false })
     if (kind === 'pass') {
-      state.share = share // a failure asks for nothing: it must not put a drained target back to all
+      state.share = share // a failure sets no share: it must not restore a drained target to full share
       state.failingMs = undefined
       state.track = advance(state.track, true, state.target.check, state.seenMs)
       if (state.track.held) this.#schedule.plan(state.releasing, state.track.upMs)
@@ -277,7 +282,10 @@ export class Prober {
     this.#reportVote(state)
   }
 
-  /** A failure counts while this prober trusts itself; the one that would turn the track DOWN only if it may. */
+  /**
+   * Applies a failure: it counts while this prober trusts itself; one that would turn the track DOWN only if trust
+   * allows.
+   */
   #fail(state: TargetState): void {
     const { trust } = this.#families[state.family]
     const next = advance(state.track, false, state.target.check, performance.now())
@@ -289,13 +297,13 @@ export class Prober {
     else if (belief === 'no') state.track = { ...state.track, against: 0 }
   }
 
-  /** Time alone ends a hold-down: the vote turns UP without waiting for the next check. */
+  /** Ends a hold-down by time: the vote turns UP without waiting for the next check. */
   #release(state: TargetState, nowMs: number): void {
     state.track = release(state.track, nowMs)
     this.#reportVote(state)
   }
 
-  /** A first failure: canaries, or in their place targets elsewhere, are tried now, to be known when it matters. */
+  /** On a first failure, tries canaries (or targets elsewhere) now, so that the result is there when it matters. */
   #suspect(state: TargetState, startMs: number): void {
     state.streakMs = startMs
     const family = this.#families[state.family]
@@ -315,7 +323,7 @@ export class Prober {
     return this.#settings.canaries.some(({ address }) => familyOf(address) === family)
   }
 
-  /** Trust may have changed: what waited for it is decided, and every vote is looked at again. */
+  /** Trust may have changed: decides waiting failures and reviews every vote. */
   #reconsider(version: 4 | 6): void {
     const family = this.#families[version]
     const { distrust } = family.trust
@@ -351,7 +359,7 @@ export class Prober {
     this.#reportRefusal(writer.heartbeat(beat))
   }
 
-  /** Posts the vote if it has changed. */
+  /** Writes the vote if it has changed. */
   #reportVote(state: TargetState): void {
     const vote = this.#voteOf(state)
     const { lastVote } = state
@@ -361,7 +369,7 @@ export class Prober {
     this.#reportRefusal(this.#settings.writer.change(vote))
   }
 
-  /** undefined: nothing to say yet. */
+  /** The current vote; undefined: none yet. */
   #voteOf({ target, family, track, waiting, ...state }: TargetState): Vote | undefined {
     const { rttMs, share } = state
     const common = { target: target.id, rttMs, share }

@@ -1,33 +1,35 @@
 /**
- * When what is checked: a heap of jobs by due time under one timer, cheap for tens of thousands. The loop begins at most
- * BATCH checks before it lets I/O in, so that a stall is caught up at the pace of the network and not in one burst. The
- * heartbeat passes the checks that wait: a prober with more than it can do says so and is not silent.
+ * When each check runs: a heap of jobs by due time under one timer, cheap for tens of thousands. At most BATCH checks
+ * begin before I/O is served, so that a backlog is worked off at the network's pace and not in one burst. The heartbeat
+ * overtakes waiting checks: an overloaded prober reports that and is not silent.
  *
  *   heap ─ due ─▶ paced? ─▶ queue, in the order they were due ─ as the pace allows ─▶ run
  *                   └ no: run
  */
 import { hashText } from '../hash.ts'
 
+/** Most checks that begin in one turn of the event loop. */
 const BATCH = 64
-/** So much time's worth of the pace may begin at once. */
+/** Seconds' worth of the rate that may begin at once. */
 const BURST_SECONDS = 0.05
-/** The queue lets go of those that ran in steps of this. */
+/** Entries that have run are removed from the queue in steps of this. */
 const QUEUE_TRIMMED = 4096
 
+/** Something to run at a time. */
 export interface Job {
-  /** When it runs next, on this thread's monotonic clock; Infinity = not planned. Set by Schedule alone. */
+  /** When it runs next, on this thread's monotonic clock; Infinity: not planned. Set by Schedule only. */
   dueMs: number
-  /** A check: it counts against BATCH and the schedule's pace, and waits for them. */
+  /** A check: it is subject to BATCH and the rate. */
   readonly paced?: boolean
-  /** Called once for each plan(), at the due time or later; plans itself again when it wants. */
+  /** Called once per plan(), at the due time or later; may plan itself again. */
   run(nowMs: number): void
 }
 
-/** Where in its interval a target's checks lie: different at each prober, the same after a restart. */
+/** Offset of a target's checks within its interval in ms: different at each prober, the same after a restart. */
 export const phaseOf = (prober: string, target: string, intervalMs: number): number =>
   ((hashText(`${prober} ${target}`) >>> 0) / 2 ** 32) * intervalMs
 
-/** First instant after `afterMs` that lies `phaseMs` behind a multiple of the interval. */
+/** First instant after `afterMs` that lies `phaseMs` after a multiple of the interval. */
 export function nextTurn(afterMs: number, phaseMs: number, intervalMs: number): number {
   const turnMs = (Math.floor((afterMs - phaseMs) / intervalMs) + 1) * intervalMs + phaseMs
   return turnMs > afterMs ? turnMs : turnMs + intervalMs // rounding
@@ -66,10 +68,11 @@ class Pace {
   }
 }
 
+/** The jobs of one thread. */
 export class Schedule {
   /** Binary heap by atMs. An entry whose job has another due time by now is stale. */
   readonly #heap: Entry[] = []
-  /** Due, but beyond the pace: first come, first served; those before #served have run. */
+  /** Due checks beyond the rate, first come, first served; entries before #served have run. */
   readonly #queue: Entry[] = []
   #served = 0
   readonly #pace: Pace
@@ -83,12 +86,14 @@ export class Schedule {
     this.#pace = new Pace(perSecond)
   }
 
+  /** Plans a job, replacing its earlier time. */
   plan(job: Job, atMs: number): void {
     job.dueMs = atMs
     this.#push({ atMs, job })
     if (!this.#running) this.#arm()
   }
 
+  /** Removes a job. */
   cancel(job: Job): void {
     job.dueMs = Infinity
   }
@@ -122,7 +127,7 @@ export class Schedule {
     } else this.#arm()
   }
 
-  /** Runs what has waited for the pace; how many of `left` are left. */
+  /** Runs queued checks as the rate allows; returns how many of `left` remain. */
   #runQueue(nowMs: number, left: number): number {
     while (this.#queue.length > 0 && left > 0) {
       const entry = this.#queue[this.#served]!
@@ -140,7 +145,7 @@ export class Schedule {
     return left
   }
 
-  /** Runs what is due; paced jobs beyond `left` and the pace join the queue, so that no other job waits for them. */
+  /** Runs due jobs; checks beyond `left` and the rate are queued, so that no other job waits for them. */
   #runDue(nowMs: number, left: number): number {
     for (let first = this.#heap[0]; first !== undefined && first.atMs <= nowMs; first = this.#heap[0]) {
       this.#pop()

@@ -22,8 +22,10 @@ const SOUND_BEATS = 30
 /** For a thread to come to its end; one that stands still is ended anyway. */
 const STOP_MS = 500
 
+/** Entry file of a prober's thread. */
 export const WORKER = entryBeside(import.meta.url, 'worker')
 
+/** What a SupervisedThread needs of its prober. */
 export interface SupervisedSettings extends Omit<WorkerData, 'running' | 'writer'> {
   /** What the thread says comes out here. */
   readonly writer: ProberWriter
@@ -33,6 +35,7 @@ export interface SupervisedSettings extends Omit<WorkerData, 'running' | 'writer
   readonly onGone: () => void
 }
 
+/** One thread of the prober, replaced when it dies or hangs. */
 export class SupervisedThread {
   restarts = 0
   readonly #settings: SupervisedSettings

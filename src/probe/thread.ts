@@ -1,9 +1,9 @@
 /**
- * The prober of a process, seen from the main thread: one identity, one board, `threads` threads that divide its targets
- * by hash, and its duty, which says what is its to probe.
+ * The prober of a process as the main thread sees it: one identity, one writer, `threads` threads that divide its
+ * targets by hash, and OwnTargets, which decides which targets are its own.
  *
- *   zones ─ setTargets ─▶ Duty ─ own targets ─▶ thread, thread … ─ votes, heartbeats ─▶ MergedBoard ─▶ Store
- *                          ▲─────────────── what other probers and nodes say ─────────────────────────┘
+ *   zones ─ setTargets ─▶ OwnTargets ─ own targets ─▶ thread, thread … ─ votes, heartbeats ─▶ MergedWriter ─▶ Store
+ *                             ▲─────────────── heartbeats and votes of other probers and nodes ────────────────┘
  */
 import { randomUUID } from 'node:crypto'
 import type { ReachSettings } from '../health/reach.ts'
@@ -20,63 +20,70 @@ import { SupervisedThread, WORKER } from './supervise.ts'
 
 const REPORT_MS = 800
 
+/** Settings of a prober. */
 export interface ProberThreadSettings {
   readonly name: string
   readonly region: string
   readonly store: Store
-  /** 1 unless said. */
+  /** Default 1. */
   readonly threads?: number
-  /** Most checks that begin in a second, all threads together; 5000 unless said. */
+  /** Most checks that begin per second, all threads together; default 5000. */
   readonly rate?: number
   /** What checks of type exec may run. */
   readonly commands?: Commands
-  /** What checks may reach; without it what is built in is denied. */
+  /** What checks may reach; by default the built-in list is denied. */
   readonly reach?: ReachSettings
-  /** Reached over TCP: while none of a family can be, the prober abstains for that family. */
+  /** Dialled over TCP: while none of a family answers, the prober abstains for that family. */
   readonly canaries?: readonly Endpoint[]
-  /** A thread died or fell silent and is being replaced, or there is other trouble that an operator should read. */
+  /** A thread is being replaced, or other trouble for the operator. */
   readonly onTrouble?: (trouble: string) => void
-  /** The threads' program; worker.ts unless a test says otherwise. */
+  /** The threads' program; worker.ts except in tests. */
   readonly entry?: URL
 }
 
-/** What one target's checks did last. */
+/** A target as status shows it. */
 export interface TargetReport {
   readonly target: Target
-  /** Since its last check ended; undefined = none yet. */
+  /** Time since its last check ended; undefined: none yet. */
   readonly lastRunMs: number | undefined
-  /** Its vote now; undefined = none yet. */
+  /** Its current vote; undefined: none yet. */
   readonly vote: Vote | undefined
-  /** How long its UP is held down for having flapped; 0 = not. */
+  /** How long its UP is still held down after flapping, in ms; 0: it is not. */
   readonly heldDownMs: number
 }
 
+/** A prober as status shows it. */
 export interface ProberReport {
   readonly name: string
   readonly region: string
-  /** Targets of the plan, those that are this prober's, and of these, those given up once a successor has voted. */
+  /**
+   * Targets of the zones, (assigned) those assigned to this prober, and (leaving) those kept until a successor has
+   * voted.
+   */
   readonly planned: number
   readonly assigned: number
   readonly leaving: number
-  /** Checks that began in the last whole second, and what its targets ask for. */
+  /** Checks that began in the last second, and (wantedPerSecond) what the targets ask for. */
   readonly checksPerSecond: number
   readonly wantedPerSecond: number
-  /** In the order of their ids. */
+  /** Sorted by id. */
   readonly targets: readonly TargetReport[]
 }
 
+/** Handle of a running prober. */
 export interface ProberThread {
-  /** Replaces what is probed; targets that stay keep their state. */
+  /** Replaces the targets of the zones; known ones keep their state. */
   setTargets(targets: readonly Target[]): void
-  /** As it is now; resolves within a second, with what is known, also when a thread is stuck. */
+  /** The current state; resolves within a second with what is known, also when a thread hangs. */
   report(): Promise<ProberReport>
-  /** The prober's last sign of life, of all its threads; undefined before the first. */
+  /** The prober's last heartbeat, of all threads; undefined before the first. */
   readonly lastHeartbeat: Heartbeat | undefined
   /** How often a thread was replaced. */
   readonly restarts: number
   stop(): Promise<void>
 }
 
+/** Starts a prober. */
 export const startProber = (settings: ProberThreadSettings): ProberThread => new ProberProcess(settings)
 
 class ProberProcess implements ProberThread {
@@ -156,7 +163,7 @@ class ProberProcess implements ProberThread {
     }
   }
 
-  /** Nothing is retired: a restart must not look like a withdrawal. */
+  /** Stops the threads. Retires no votes: a restart must not look like a withdrawal. */
   async stop(): Promise<void> {
     this.#ownTargets.stop()
     await Promise.all(this.#threads.map((thread) => thread.stop()))

@@ -1,42 +1,43 @@
 /**
- * Whether this prober may believe its own failures, for each address family apart: a failed probe path is not a failed
- * site. Asked by the prober when a target's track is about to turn DOWN, and as long as it doesn't trust itself.
+ * Whether this prober may believe its own failures, for each address family: a failed path is not a failed site. The
+ * prober asks when a track is about to turn DOWN, and as long as it distrusts itself.
  *
- * With canaries (`probe.canaries`) they alone decide: a round of connections to all of them, begun after the target's
- * first failure, has to reach one. Without them the other targets are the canaries: when, of the unrelated networks (/24,
- * /48) that were probed since that first failure, more than half have suddenly begun to fail as well, it is this prober
- * that is cut off. That needs UNRELATED networks to say anything: a smaller fleet (three sites that really die together)
- * is believed, and the service's last resort applies. While some network still passes, the suspicion lasts SUSPICION_MS at
- * most: what goes on failing then is really gone. While nothing passes it lasts as long as that: so looks a cut cable.
+ * With canaries (`probe.canaries`) only they decide: a round of connections to all of them, begun after the target's
+ * first failure, has to reach one. Without canaries the other targets serve: if more than half of the unrelated
+ * networks (/24, /48) probed since that first failure have suddenly begun to fail too, this prober is cut off. With
+ * fewer than UNRELATED networks that cannot be told: the failures are believed, and the last resort applies. While some
+ * network still passes, the suspicion lasts at most SUSPICION_MS: what fails then is really gone. While nothing passes
+ * it lasts: that is what a cut cable looks like.
  */
 import { connect } from 'node:net'
 import { familyOf } from '../dns/address.ts'
 import { codeOf } from '../problem.ts'
 import type { Endpoint } from '../units.ts'
 
-/** Networks that must have been probed before their failing together says something about the prober. */
+/** Networks that must have been probed before their common failure says something about the prober. */
 export const UNRELATED = 8
+/** Longest suspicion without canaries while a network still passes. */
 export const SUSPICION_MS = 60_000
 const CANARY_TIMEOUT_MS = 1000
 /** Rounds of canaries are at least this far apart, however many targets fail. */
 const ROUND_GAP_MS = 200
-/** With nothing failing, canaries are tried this often, so that dead ones are noticed before they are needed. */
+/** Canaries are tried this often while nothing fails, so that dead ones are noticed in time. */
 const ROUND_IDLE_MS = 10_000
 
-/** A survey that found nothing wrong is good for so long: thousands of targets may turn DOWN in one second. */
+/** A survey that found nothing wrong is reused for so long: thousands of targets may turn DOWN within a second. */
 const SURVEY_MS = 50
 
-/** What of a target matters here. */
+/** The part of a target's state that trust needs. */
 export interface Witness {
   readonly network: string
   readonly intervalMs: number
-  /** End of the last check that saw anything; −Infinity before the first. */
+  /** End of the last check that observed anything; −Infinity before the first. */
   readonly seenMs: number
   /** Start of the first failing check since the last pass; undefined while it passes. */
   readonly failingMs: number | undefined
 }
 
-/** /24 or /48: what is likely to share its fate. The address is canonical text. */
+/** The /24 or /48 of an address in canonical text: addresses that are likely to fail together. */
 export function networkOf(address: string): string {
   if (familyOf(address) === 4) return address.split('.', 3).join('.')
   const [head, tail] = address.split('::')
@@ -47,8 +48,8 @@ export function networkOf(address: string): string {
 }
 
 /**
- * Networks that were probed since `sinceMs` and passed, or have suddenly begun to fail; those that have failed for longer
- * say nothing.
+ * Networks that were probed since `sinceMs` and passed, or have suddenly begun to fail; those that have failed for
+ * longer do not count.
  */
 export function survey(witnesses: Iterable<Witness>, sinceMs: number) {
   const networks = new Map<string, boolean>()
@@ -62,13 +63,14 @@ export function survey(witnesses: Iterable<Witness>, sinceMs: number) {
   return { failing, passing: networks.size - failing }
 }
 
+/** What Trust needs of its prober. */
 export interface TrustSettings {
-  /** Of one family. */
+  /** Canaries of the family. */
   readonly canaries: readonly Endpoint[]
   /** Tries one canary. */
   readonly tryCanary: (canary: Endpoint) => Promise<void>
   readonly witnesses: () => Iterable<Witness>
-  /** Distrust has begun or ended, or canaries have been tried: whoever waits has to ask again. */
+  /** Distrust began or ended, or canaries were tried: waiting failures have to ask again. */
   readonly onNews: () => void
 }
 
@@ -92,19 +94,19 @@ export class Trust {
     clearTimeout(this.#timer)
   }
 
-  /** Why this prober abstains for the family; undefined while it trusts itself. */
+  /** Why this prober abstains for the family; undefined: it trusts itself. */
   get distrust(): string | undefined {
     return this.#distrust?.reason
   }
 
-  /** A target has begun to fail, by a check that began at `sinceMs`: gets the canaries going. */
+  /** A check that began at `sinceMs` has failed: tries the canaries soon. */
   suspect(sinceMs: number): void {
     if (this.#settings.canaries.length > 0 && this.#startedMs < sinceMs) {
       this.#planRound(Math.max(0, this.#startedMs + ROUND_GAP_MS - performance.now()))
     }
   }
 
-  /** Whether failures that began at `sinceMs` may count now; 'wait' until onNews. */
+  /** Whether failures that began at `sinceMs` count now; 'wait': ask again after onNews. */
   believe(sinceMs: number): 'yes' | 'no' | 'wait' {
     if (this.#distrust !== undefined) return 'no'
     if (this.#settings.canaries.length > 0) {
@@ -166,7 +168,7 @@ export class Trust {
   }
 }
 
-/** Resolves when a canary accepts a connection; a refusal, too, has come from there. */
+/** Resolves when a canary accepts or refuses a connection: a refusal has come from there, too. */
 export function reachCanary({ address, port }: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: address, port })

@@ -1,4 +1,7 @@
-/** Entry of a prober's thread: see supervise.ts, which starts it and says what goes through its two ports. */
+/**
+ * Entry of a prober's thread. supervise.ts starts it and talks to it through two ports: commands and messages through
+ * parentPort, votes through the writer's port.
+ */
 import { lookup } from 'node:dns/promises'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { parsePrefix } from '../dns/address.ts'
@@ -11,27 +14,28 @@ import type { Endpoint } from '../units.ts'
 import { type Commands, noteRunning } from './checks/exec.ts'
 import { type Activity, Prober } from './prober.ts'
 
+/** What the main thread gives to a prober's thread. */
 export interface WorkerData {
   readonly identity: ProberIdentity
   readonly canaries: readonly Endpoint[]
-  /** Most checks it begins in a second. */
+  /** Most checks that begin per second. */
   readonly rate: number
   readonly commands: Commands
   readonly reach: ReachSettings
-  /** Where it notes the commands that run: makeRunning(). */
+  /** Shared memory in which it notes the commands that run: makeRunning(). */
   readonly running: Int32Array
-  /** The thread's end of its board. */
+  /** The thread's end of its writer's channel. */
   readonly writer: MessagePort
 }
 
-/** To the thread: what to probe, a question of what it does, or the end of probing, which it answers likewise. */
+/** To the thread: the targets, a request for a report, or the end of probing, which it also answers with a report. */
 export type ProberCommand = { readonly targets: readonly Target[] } | 'report' | 'stop'
 
 /** From the thread, beside its votes. */
 export type ProberMessage = { readonly trouble: string } | { readonly activity: Activity }
 
 const { identity, canaries, rate, commands, reach, running, writer }: WorkerData = workerData
-/** A resolver that is silent must not keep the prober from starting. */
+/** A silent resolver must not keep the prober from starting. */
 const LOOKUP_MS = 2000
 
 noteRunning(running)
@@ -51,7 +55,7 @@ parentPort!.on('message', (command: ProberCommand) => {
 })
 prober.start()
 
-/** Names replaced by their addresses; those that do not resolve are left out. */
+/** Host names replaced by their addresses; those that do not resolve are left out. */
 async function resolved(own: readonly OwnPort[]): Promise<OwnPort[]> {
   return (await Promise.all(own.map(atAddresses))).flat()
 }

@@ -1,11 +1,11 @@
 /**
- * The check `agent`: HAProxy's agent-check, so that agents which exist serve here too. A connection, a line to send if the
- * files have one, and one line back: words with blanks, commas or tabs between, then perhaps `#` and a reason.
+ * The check `agent`: HAProxy's agent-check, so that existing agents work. It connects, sends a line if the check has
+ * one, and reads one line: words separated by blanks, commas or tabs, then optionally `#` and a reason.
  *
- * up, ready: passes. drain: passes with a share of 0. `75%`: passes with a share of 750, at most 1000. down, fail, failed,
- * stopped, maint: fails. The gravest word decides. Words it doesn't know beside one it knows (`maxconn:30`) mean nothing.
- * Unlike HAProxy, which keeps what an earlier line said, each line is all that holds; and a line without any word that is
- * known fails, where HAProxy changes nothing.
+ * up, ready: passes. drain: passes with share 0. `75%`: passes with share 750; at most 1000. down, fail, failed,
+ * stopped, maint: fails. The most severe word decides. Unknown words beside a known one (`maxconn:30`) are ignored.
+ * Unlike HAProxy, which keeps what an earlier line said, each line stands alone; and a line without a known word fails,
+ * where HAProxy changes nothing.
  */
 import { attempt, printable, type TargetOf } from './attempt.ts'
 import { dial } from './dial.ts'
@@ -13,7 +13,7 @@ import type { Observation } from './observation.ts'
 
 const LINE_BYTES = 1024
 
-/** Never rejects; ends within the check's timeout. */
+/** Runs the check. Never rejects; ends within the check's timeout. */
 export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise<Observation> {
   return attempt(check.timeoutMs, 'no connection', (self) => {
     const socket = dial(address, port, self)
@@ -39,16 +39,17 @@ export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise
   })
 }
 
+/** What an agent's line means. */
 export interface AgentReply {
   readonly passes: boolean
   readonly reason: string
-  /** 0–1000; undefined when the line says nothing of it. */
+  /** Share in ‰, 0–1000; undefined: the line sets none. */
   readonly share?: number
 }
 
 const DOWN_WORDS = ['down', 'fail', 'failed', 'stopped', 'maint']
 
-/** A line without its end → what it means. */
+/** Parses an agent's line (without its line end). */
 export function readAgentLine(line: string): AgentReply {
   const at = line.indexOf('#')
   const words = (at < 0 ? line : line.slice(0, at)).toLowerCase().split(/[\s,]+/)

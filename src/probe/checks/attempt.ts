@@ -1,6 +1,6 @@
 /**
- * One attempt to check one target, whatever the kind: it ends once, within its timeout, and what it opened is closed then.
- * A kind begins it, tells what it sees, and gives back how to close.
+ * One attempt to check a target, whatever its kind: it ends once, within its timeout, and then closes what it opened. A
+ * kind of check starts it, reports what it observes, and returns how to close.
  */
 import type { Target } from '../../health/target.ts'
 import { messageOf } from '../../problem.ts'
@@ -8,31 +8,37 @@ import { formatDuration } from '../../units.ts'
 import type { CheckModel } from '../../zone/model.ts'
 import { type Observation, observeError } from './observation.ts'
 
-/** What a check of this kind is made with. */
+/** A target with a check of this kind. */
 export type TargetOf<T extends CheckModel['type']> = Pick<Target, 'address' | 'port'> & {
   readonly check: Extract<CheckModel, { type: T }>
 }
 
-/** Only the first word of pass, fail, unable and error counts. */
+/** How a kind of check reports its result. Only the first call of pass, fail, unable and error counts. */
 export interface Attempt {
-  /** What hasn't come yet, as the timeout tells it: `no connection`. */
+  /** What has not arrived yet, for the timeout's reason: `no connection`. */
   missing: string
-  /** What shows, if anything, that this host is at fault, so that a timeout is no failure of the site. */
+  /** Why a timeout is this host's fault and not the site's; undefined: it is not. */
   hostFault: () => string | undefined
-  /** `share`: how much of its traffic the target asks for, 0–1000. */
+  /** `share`: share of its traffic that the target asks for, in ‰ (0–1000). */
   readonly pass: (reason: string, share?: number) => void
   readonly fail: (reason: string) => void
-  /** This host could not ask. */
+  /** This host could not run the check. */
   readonly unable: (reason: string) => void
   readonly error: (error: Error) => void
-  /** A counter, to be called for each piece in which an answer comes: each read, chunk, packet or frame. Beyond PIECES_MOST the check fails. */
+  /**
+   * Makes a counter to call for each piece of an answer (read, chunk, packet or frame). Beyond PIECES_MOST the check
+   * fails.
+   */
   readonly count: () => () => void
 }
 
-/** Of 64 KiB, pieces of 32 bytes: no site that means well sends smaller ones. Each costs some 10 µs of this thread. */
+/** Most pieces of an answer: 64 KiB in pieces of 32 bytes; no honest site sends smaller ones. Each costs some 10 µs. */
 export const PIECES_MOST = 2048
 
-/** Never rejects. What `begin` throws is this host's fault; what it returns closes everything, whichever way it ends. */
+/**
+ * Runs an attempt. Never rejects. An exception of `begin` is this host's fault; the function that it returns closes
+ * everything.
+ */
 export function attempt(
   timeoutMs: number,
   missing: string,

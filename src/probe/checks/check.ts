@@ -1,7 +1,7 @@
 /**
- * Runs the check of a target by its kind. The only door: what a prober may not reach is refused here, whatever the kind,
- * before a socket is opened or a program started. Targets are addresses, and nothing here resolves a name or follows a
- * redirect: the address that is refused or not is the one that is dialled.
+ * Runs a target's check by its kind. The only entry: what a prober may not reach is refused here, whatever the kind,
+ * before a socket is opened or a program started. Targets are addresses; nothing here resolves a name or follows a
+ * redirect, so the address that was permitted is the one that is dialled.
  */
 import { DEFAULT_REACH, type Reach } from '../../health/reach.ts'
 import type { Target } from '../../health/target.ts'
@@ -15,15 +15,15 @@ import type { Observation } from './observation.ts'
 import { checkTcp } from './tcp.ts'
 import { checkTls } from './tls.ts'
 
-/** From the node's settings. */
+/** Node settings that checks need. */
 export interface CheckSettings {
   /** `probe.exec`. */
   readonly commands?: Commands
-  /** `probe.allow`, `probe.deny`, and what is denied without them. */
+  /** `probe.allow`, `probe.deny` and the built-in list. */
   readonly reach?: Reach
 }
 
-/** Never rejects; ends within the check's timeout. */
+/** Runs the check. Never rejects; ends within the check's timeout. */
 export function runCheck(target: Target, settings: CheckSettings = {}): Promise<Observation> {
   const { commands = {}, reach = DEFAULT_REACH } = settings
   const { address, port, check } = target

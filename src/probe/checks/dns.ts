@@ -1,8 +1,8 @@
 /**
- * The check `dns`: one query over UDP, and an answer with the rcode and value that are wanted. A socket of its own for each
- * check, so that the port is random as the id is; connected, so that the kernel drops what others send. What is no reply to
- * this query is passed over, as a resolver would. dns2 decodes, and never more than 1232 bytes: pointers in a longer message
- * could keep it busy for seconds.
+ * The check `dns`: one query over UDP, and an answer with the expected rcode and value. Each check has a socket of its
+ * own, so its port is as random as its id; the socket is connected, so the kernel drops packets of other senders.
+ * Packets that do not match the query are ignored, as a resolver does. dns2 decodes at most 1232 bytes: compression
+ * pointers in a longer message could keep it busy for seconds.
  */
 import { randomInt } from 'node:crypto'
 import { Packet, type Resource } from 'dns2'
@@ -16,7 +16,9 @@ import type { Observation } from './observation.ts'
 const REPLY_BYTES = 1232
 type DnsCheck = TargetOf<'dns'>['check']
 
-/** Never rejects; ends within the check's timeout. A closed port (ICMP port unreachable) ends it at once. */
+/**
+ * Runs the check. Never rejects; ends within the check's timeout, and at once on a closed port (ICMP port unreachable).
+ */
 export function checkDns({ address, port, check }: TargetOf<'dns'>): Promise<Observation> {
   return attempt(check.timeoutMs, 'no answer', (self) => {
     const query = encodeQuery({ name: check.name, type: check.rrtype, id: randomInt(65_536), rd: true, edns: {} })
@@ -54,7 +56,7 @@ function decode(reply: Buffer): Packet | undefined {
   }
 }
 
-/** Presentation text, as the model has it; dns2 leaves final dots out. */
+/** Presentation text as in the model; dns2 omits final dots. */
 function valueText(record: Resource): string {
   const { address, data, priority, weight, port } = record
   const bytes = parseAddress(address ?? '')

@@ -1,9 +1,9 @@
 /**
- * The check `exec`: a program of this host judges the target. Zone files only name a command; what it runs stands in the
- * node setting `probe.exec`, so whoever writes zones can't run what he likes. No shell; it is told what to check by
- * variables, and nothing of the prober's own environment, which may hold secrets. It leads a process group of its own,
- * which is killed as a whole when the check ends, so that its children end with it. What runs is noted in shared memory,
- * so that whoever outlives this thread can end it too.
+ * The check `exec`: a program on this host judges the target. Zone files only name a command; the node setting
+ * `probe.exec` says what it runs, so that authors of zones cannot run programs of their choice. No shell is used; the
+ * program gets the target in environment variables and nothing of the prober's own environment, which may hold secrets.
+ * It leads a process group of its own, which is killed when the check ends. Running groups are noted in shared memory,
+ * so that they can be killed even after this thread has died.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
@@ -14,36 +14,43 @@ import { hostLacks, type Observation } from './observation.ts'
 /** The node setting `probe.exec`: by name, the program and its arguments. */
 export type Commands = Readonly<Record<string, readonly string[]>>
 
-/** At most so many run at once in one thread. */
+/** Most commands that run at once in one thread. */
 const COMMANDS_MOST = 1024
-/** Leaders of the groups that run; 0 = none. */
+/** Leaders of the running process groups; 0: none. */
 let running = makeRunning()
 
+/** Shared memory for the process groups of one thread. */
 export function makeRunning(): Int32Array {
   return new Int32Array(new SharedArrayBuffer(4 * COMMANDS_MOST))
 }
 
-/** Has this thread note what it runs there. */
+/** Makes this thread note its process groups there. */
 export function noteRunning(shared: Int32Array): void {
   running = shared
 }
 
-/** Of a thread that is gone, and ends nothing itself any more. */
+/** Kills the process groups of a thread that has died. */
 export function killRunning(left: Int32Array): void {
   for (const pid of left) if (pid !== 0) killGroup(pid)
   left.fill(0)
 }
 
-/** As much of the output as is kept. The rest is read and dropped, as much as a pipe holds (64 KiB) each DROP_MS; of what has no end, seldom. */
+/**
+ * Bytes of output that are kept. The rest is read and dropped, at most a pipe's content (64 KiB) each DROP_MS; endless
+ * output less often.
+ */
 const OUTPUT_BYTES = 4096
 const DROP_MS = 20
 const ENDLESS_BYTES = 2 ** 20
 const ENDLESS_DROP_MS = 200
-/** No program does it to itself: the kernel does, when memory is short, or whoever stops this host's services. */
+/**
+ * Signals that the kernel sends when memory is short, or that stop this host's services; no program sends them to
+ * itself.
+ */
 const ENDED_BY_OTHERS: readonly string[] = ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** Never rejects; ends within the check's timeout, and the program with it. Exit code 0 passes. */
+/** Runs the check; exit code 0 passes. Never rejects; ends, with the program, within the check's timeout. */
 export function checkExec(target: TargetOf<'exec'>, commands: Commands): Promise<Observation> {
   const { check } = target
   return attempt(check.timeoutMs, 'no end of the command', (self) => {

@@ -1,6 +1,6 @@
 /**
- * The check `grpc`: Check of grpc.health.v1.Health, over HTTP/2 in plaintext (prior knowledge) or TLS. SERVING passes. The
- * two messages are so small that their protobuf is written and read here:
+ * The check `grpc`: Check of grpc.health.v1.Health over HTTP/2, in plaintext (prior knowledge) or TLS. SERVING passes.
+ * The two messages are so small that their protobuf is coded here:
  *
  *   message HealthCheckRequest  { string service = 1; }
  *   message HealthCheckResponse { ServingStatus status = 1; }
@@ -24,7 +24,7 @@ const STATUSES =
 
 type Headers = IncomingHttpHeaders & IncomingHttpStatusHeader
 
-/** Never rejects; ends within the check's timeout. */
+/** Runs the check. Never rejects; ends within the check's timeout. */
 export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
   const { address, port, check } = target
   return attempt(check.timeoutMs, 'no connection', (self) => {
@@ -70,7 +70,7 @@ export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
   })
 }
 
-/** Its own errors come before those that HTTP/2 makes of them, which wouldn't tell this host's faults from the site's. */
+/** Connects before HTTP/2 does, because HTTP/2's errors do not tell this host's faults from the site's. */
 function dial({ address, port, check }: TargetOf<'grpc'>, self: Attempt): Socket {
   if (!check.tls) return dialTcp(address, port, self)
   const expected = expectedOf(check.host ?? address, check.verify)
@@ -108,7 +108,7 @@ function judge(headers: Headers, last: IncomingHttpHeaders, body: Buffer, self: 
   return serving === 1 ? self.pass(word) : self.fail(word)
 }
 
-/** HealthCheckRequest in gRPC's frame: no compression, then the length in 4 bytes. */
+/** A HealthCheckRequest in a gRPC frame: no compression, then the length in 4 bytes. */
 export function encodeRequest(service: string): Buffer {
   const name = Buffer.from(service)
   const message = name.length === 0 ? name : Buffer.concat([Buffer.of(0x0a), encodeVarint(name.length), name])
@@ -125,7 +125,7 @@ function encodeVarint(value: number): Buffer {
   }
 }
 
-/** The frame of one HealthCheckResponse → its status; undefined when it is none. Fields it doesn't know are passed over. */
+/** The status in a frame with one HealthCheckResponse; undefined: malformed. Unknown fields are skipped. */
 export function decodeReply(frame: Buffer): number | undefined {
   if (frame.length < 5 || frame[0] !== 0 || frame.readUInt32BE(1) !== frame.length - 5) return undefined
   let status = 0

@@ -1,7 +1,7 @@
 /**
- * The checks `http` and `https`: one request to the VIP with the Host and SNI of the service, as a user's would come. No
- * connection and no TLS session is used twice, so every check sees the whole way in, the certificate included. The
- * timeout is for all of it: connect, handshake, headers and body, so that a body that drips is a failure.
+ * The checks `http` and `https`: one request to the VIP with the service's Host and SNI, as a user sends it. No
+ * connection or TLS session is reused, so every check covers the whole path, the certificate included. The timeout
+ * covers connect, handshake, headers and body, so a slow body is a failure.
  */
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
@@ -12,15 +12,15 @@ import { dial, dialTls } from './dial.ts'
 import type { Observation } from './observation.ts'
 import { certificateEndMs, expectedOf, untilText } from './tls.ts'
 
-/** As much of a body as is read: longer ones are cut off there, and an expected text must stand before it. */
+/** Bytes of a body that are read; an expected text must occur before. */
 const BODY_BYTES = 65_536
 const HEADER_BYTES = 16_384
-/** Responses of 1xx before the one that counts; a site that sends no end of them would fill this host's core. */
+/** Most interim (1xx) responses; an endless series would fill a core. */
 const INTERIM_MOST = 16
 
 type HttpTarget = TargetOf<'http' | 'https'>
 
-/** Never rejects; ends within the check's timeout. */
+/** Runs the check. Never rejects; ends within the check's timeout. */
 export function checkHttp(target: HttpTarget): Promise<Observation> {
   const { check } = target
   return attempt(check.timeoutMs, 'no connection', (self) => {
@@ -69,7 +69,7 @@ function ask({ address, port, check }: HttpTarget, self: Attempt): ClientRequest
 const PORTS = { http: 80, https: 443 } as const
 const hostHeader = (host: string, port: string): string => `${bracketed(host)}${port}`
 
-/** Reads to the end, or to BODY_BYTES, whichever is first. */
+/** Reads to the end or to BODY_BYTES, whichever comes first. */
 function readBody(response: IncomingMessage, wanted: string | undefined, { pass, fail, count }: Attempt): void {
   const chunks: Buffer[] = []
   const counted = count()
@@ -90,7 +90,7 @@ function readBody(response: IncomingMessage, wanted: string | undefined, { pass,
   response.on('error', () => fail('connection closed within the response'))
 }
 
-/** Until when the certificate of an https answer holds; empty when it does not say. */
+/** Expiry of the certificate of an https answer; empty: it has none. */
 function expiry({ socket }: IncomingMessage): string {
   const untilMs = socket instanceof TLSSocket ? certificateEndMs(socket) : undefined
   return untilMs === undefined ? '' : `, certificate ${untilText(untilMs)}`

@@ -1,8 +1,8 @@
 /**
- * The check `icmp`: an echo request and its reply (RFC 792, RFC 4443), over Linux's datagram ICMP socket, which needs no
- * privilege but a group within net.ipv4.ping_group_range (both families). Node can't open one, so koffi does; from then on it
- * is a node:dgram socket. One for each check: the kernel gives it its own identifier and hands it no other's replies, and
- * sends what this host itself can't route back as an error of this check alone.
+ * The check `icmp`: an echo request and its reply (RFC 792, RFC 4443) over Linux's datagram ICMP socket, which needs no
+ * privilege but a group within net.ipv4.ping_group_range (both families). Node cannot open one, so koffi does; then it
+ * is a node:dgram socket. Each check has its own: the kernel gives it an identifier, delivers only its replies, and
+ * reports a missing route as an error of this check alone.
  */
 import { randomBytes, randomInt } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
@@ -26,7 +26,7 @@ type Calls = Pick<Linux, 'socket' | 'close' | 'errno'>
 
 let loading: Promise<Calls | { readonly missing: string }> | undefined
 
-/** Never rejects; ends within the check's timeout. */
+/** Runs the check. Never rejects; ends within the check's timeout. */
 export async function checkIcmp({ address, check }: TargetOf<'icmp'>): Promise<Observation> {
   const found = await (loading ??= load())
   return attempt(check.timeoutMs, 'no reply', (self) => {
@@ -48,7 +48,7 @@ export async function checkIcmp({ address, check }: TargetOf<'icmp'>): Promise<O
   })
 }
 
-/** Type, code, checksum and identifier (both the kernel's to fill in), sequence, payload. */
+/** An echo request: type, code, checksum and identifier (set by the kernel), sequence, payload. */
 export function makeEcho(family: Family, sequence: number, payload: Uint8Array): Buffer {
   const echo = Buffer.alloc(HEADER_BYTES + payload.length)
   echo[0] = ECHO[family].request
@@ -57,7 +57,7 @@ export function makeEcho(family: Family, sequence: number, payload: Uint8Array):
   return echo
 }
 
-/** The payload is random: nobody who didn't get the request has it. */
+/** Whether a packet replies to the request. The payload is random, so only receivers of the request know it. */
 export function isReplyTo(request: Buffer, reply: Buffer): boolean {
   const type = request[0] === ECHO[4].request ? ECHO[4].reply : ECHO[6].reply
   return (
@@ -68,7 +68,7 @@ export function isReplyTo(request: Buffer, reply: Buffer): boolean {
   )
 }
 
-/** undefined, and told, when this host gives no such socket. The descriptor is the socket's to close, or closed. */
+/** A datagram ICMP socket; undefined, and reported, when this host does not permit it. */
 function open(calls: Calls, family: Family, self: Attempt): Socket | undefined {
   const protocol = family === 6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP
   const fd = calls.socket(family === 6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, protocol)

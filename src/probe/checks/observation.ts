@@ -1,22 +1,23 @@
 /**
- * What one check of one target saw, and the words for it. A fault of the prober's own host is no observation of the site:
- * it is told apart here, for every kind of check, so that it can never become a DOWN vote. Of the errors of system calls
- * (errno(3)) those in SITE_WORDS come from the site or from the way to it; all others are this host's.
+ * What one check observed, and its words. Faults of the prober's own host are no observation of the site: they are told
+ * apart here for all kinds of checks, so that they never become a DOWN vote. Of errno(3) those in SITE_WORDS come from
+ * the site or the path to it; all others are this host's.
  */
 import { getSystemErrorMap } from 'node:util'
 import { codeOf } from '../../problem.ts'
 
+/** The result of one check. */
 export interface Observation {
   /**
-   * pass, fail: what the site did. timeout: what it didn't do in time, which may be this host's fault (its loop stood
-   * still) or the site's. unroutable: the network is unreachable, which may be this host's fault (no route at all) or the
-   * site's (its prefix is gone). unable: this host could not ask (out of descriptors or ports, forbidden).
+   * pass, fail: what the site did. timeout: no result in time, which may be this host's fault (a blocked loop) or the
+   * site's. unroutable: network unreachable, which may be this host's fault (no route) or the site's (prefix
+   * withdrawn). unable: this host could not run the check (no descriptors or ports left, forbidden).
    */
   readonly kind: 'pass' | 'fail' | 'timeout' | 'unroutable' | 'unable'
-  /** In words, without the duration, so that equal outcomes read equal. */
+  /** In words, without the duration, so that equal results have equal texts. */
   readonly reason: string
   readonly rttMs: number
-  /** How much of its traffic the target asks for, 0–1000; undefined = it doesn't say. */
+  /** Share of its traffic that the target asks for, in ‰ (0–1000); undefined: it sets none. */
   readonly share?: number
 }
 
@@ -71,7 +72,7 @@ const OWN_WORDS: Readonly<Record<string, string>> = {
 
 const SYSTEM_ERRORS: ReadonlyMap<string, string> = new Map(getSystemErrorMap().values())
 
-/** An error of a connection or a request, as an observation. */
+/** The observation for an error of a connection or request. */
 export function observeError(error: Error, rttMs: number): Observation {
   const code = codeOf(error) ?? ''
   if (code === 'ENETUNREACH') return { kind: 'unroutable', reason: 'network unreachable', rttMs }
@@ -87,8 +88,9 @@ function ownWords(code: string): string | undefined {
 }
 
 /**
- * What programs write when their host is out of something: strerror(3) of glibc and musl, and shells' own words. A program
- * also says "Resource temporarily unavailable" (EAGAIN) of a site that is silent: there it must speak of a process or thread.
+ * What programs write when their host is out of something: strerror(3) of glibc and musl, and shells' own words. A
+ * program also says "Resource temporarily unavailable" (EAGAIN) of a site that is silent: there it must speak of a
+ * process or thread.
  */
 const LACKS = [
   /cannot fork|can't fork|unable to fork|could not fork/i,
@@ -100,7 +102,7 @@ const LACKS = [
 ] as const
 const STARTS = /fork|clone|spawn|thread/i
 
-/** The line of its stderr in which a program says that this host is out of something; undefined: none does. */
+/** The line of a program's stderr that says that this host is out of a resource; undefined: none does. */
 export function hostLacks(output: string): string | undefined {
   const lines = output.split('\n')
   const found = lines.find((line) => LACKS.some((words) => words.test(line)))

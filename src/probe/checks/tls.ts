@@ -1,6 +1,6 @@
 /**
- * The check `tls`: a handshake, and a certificate that is good for the service's name and holds for some time yet. And
- * what the other checks over TLS share with it: whom they expect, and until when a certificate holds.
+ * The check `tls`: a handshake, and a certificate that is valid for the service's name and long enough. Also what other
+ * checks over TLS share: the expected name, and the certificate's expiry.
  */
 import { constants } from 'node:crypto'
 import { isIP } from 'node:net'
@@ -16,7 +16,10 @@ import { attempt, type TargetOf } from './attempt.ts'
 import { dialTls } from './dial.ts'
 import type { Observation } from './observation.ts'
 
-/** Never rejects; ends within the check's timeout. No session is resumed: every check sees the certificate. */
+/**
+ * Runs the check. Never rejects; ends within the check's timeout. No session is resumed: every check sees the
+ * certificate.
+ */
 export function checkTls({ address, port, check }: TargetOf<'tls'>): Promise<Observation> {
   return attempt(check.timeoutMs, 'no connection', (self) => {
     const socket = dialTls(address, port, expectedOf(check.host ?? address, check.verify), self)
@@ -32,10 +35,10 @@ export function checkTls({ address, port, check }: TargetOf<'tls'>): Promise<Obs
   })
 }
 
-/** One for all, made with the first: each costs a fifth of a check. It holds no sessions, and lets no peer renegotiate. */
+/** One context for all, because each costs a fifth of a check. It keeps no sessions and refuses renegotiation. */
 let context: SecureContext | undefined
 
-/** Whom a connection over TLS expects: SNI, and the name that a verified certificate must have. */
+/** TLS options: SNI, and the name that a verified certificate must have. */
 export function expectedOf(host: string, verify: boolean): ConnectionOptions {
   return {
     secureContext: (context ??= createSecureContext({ secureOptions: constants.SSL_OP_NO_RENEGOTIATION })),
@@ -45,10 +48,11 @@ export function expectedOf(host: string, verify: boolean): ConnectionOptions {
   }
 }
 
-/** Unix time; undefined where the certificate says none: it says what it likes, and that must not end the prober. */
+/** Expiry of the peer's certificate as Unix time in ms; undefined: it has no valid date. */
 export function certificateEndMs(socket: TLSSocket): number | undefined {
   const untilMs = Date.parse(socket.getPeerX509Certificate()?.validTo ?? '')
   return Number.isNaN(untilMs) ? undefined : untilMs
 }
 
+/** The date as `until 2030-01-31`. */
 export const untilText = (untilMs: number): string => `until ${new Date(untilMs).toISOString().slice(0, 10)}`
