@@ -82,7 +82,7 @@ export class Roster {
   readonly #regions = new Map<string, number>()
   #entries: readonly Prober[] | undefined
   #isListed: (target: string) => boolean = () => false
-  /** Votes that are held on targets that are not planned. */
+  /** Number of votes kept on targets that are not in the zones. */
   #unlisted = 0
   #mostUnlisted = MOST_EARLY
 

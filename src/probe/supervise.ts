@@ -105,7 +105,7 @@ export class SupervisedThread {
     return worker
   }
 
-  /** The thread's board; its heartbeats are its signs of life. */
+  /** The thread's writer; its heartbeats show that the thread works. */
   #watchedWriter(): ProberWriter {
     const { writer } = this.#settings
     return {

@@ -53,7 +53,7 @@ interface SinceRequest {
 /** All reads of one Store. */
 export class Reader {
   readonly #settings: ReaderSettings
-  /** What is asked of posters and not under way. */
+  /** Requests that are not sent yet. */
   #requests = new Map<string, SinceRequest>()
   #requesting = false
   /** Reads of hashes that were not begun yet, by key. */

@@ -1,6 +1,6 @@
--- Probers that a node hears are in the index, so that whoever connects knows whom to read; only nodes write there.
+-- Writes live probers to the index, which tells new listeners what to read; only nodes write there.
 --
--- KEYS  1 the index of probers, 2 those forgotten
+-- KEYS  1 the index of probers, 2 forgotten probers
 -- ARGV  names
 
 local INDEX_MS = 48 * 3600 * 1000

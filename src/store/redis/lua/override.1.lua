@@ -1,11 +1,11 @@
--- Puts overrides up: of each pattern the newest stands, the higher version, of equal ones the greater node's name, and
--- of one node, that lost its file and counted anew, the later made (standsOver() in override.ts is the same order).
--- Those that are new here are told of; those that have been over for KEPT_MS by Redis's own clock are taken away. What is
--- stored and can't be read, or has a version that no count has come to, stops nothing: it stands over nothing.
+-- Writes overrides: for each pattern the newest wins: the higher version, then the greater node name, then (for a node
+-- that lost its file and counted anew) the later madeMs. supersedes() in override.ts is the same order.
+-- Publishes a hint if anything is new; removes entries that ended more than KEPT_MS ago by Redis's clock. A stored
+-- entry that is malformed, or whose version no count can have reached, wins over nothing.
 --
 -- KEYS  1 the overrides
 -- ARGV  1 channel, 2… pattern, version, node, json, pattern, …
--- Answers the json of what stands now, for each pattern given.
+-- Answers the json of the winner, for each pattern given.
 
 local overrides, channel = KEYS[1], ARGV[1]
 local KEPT_MS = 30 * 24 * 3600 * 1000

@@ -1,11 +1,12 @@
--- What posters have said since a listener heard them last: heads of many in one call, and changes as far as @log has them.
--- What is longer than anything Meridian writes is not handed out, nor a hash without a lease: nobody keeps that one up.
+-- What probers and nodes have written since a listener read them last: the heads of many hashes in one call, and
+-- changes as far as @log has them. A value longer than any of Meridian's is not handed out, nor a hash without a
+-- lease: nobody maintains it.
 --
--- KEYS  the hashes of the posters
--- ARGV  1 lease in ms, 2… of each hash: the boot id and the n that were heard last, '' and '' for none
--- Answers for each hash {}: it is not there; {why}: it is not handed out; or
+-- KEYS  the hashes of probers or nodes
+-- ARGV  1 lease in ms, 2… for each hash: the boot id and the n that were read last, '' and '' for none
+-- Answers for each hash {}: it does not exist; {why}: it is not handed out; or
 --   {state, size, @boot, @region, @n, @beat, @sum, @mac, line, line …}, with the number of fields, and as state
---   same: nothing but perhaps the heartbeat is new; some: the lines are what is; whole: its hash has to be read
+--   same: nothing but perhaps the heartbeat is new; some: the lines are new; whole: the hash has to be read
 
 local lease = tonumber(ARGV[1])
 local LONGEST = 4096 -- bytes of a value of the head

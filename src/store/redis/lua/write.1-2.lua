@@ -1,13 +1,14 @@
--- What a prober or a node says of itself, in one step: its hash is changed, its lease renewed, and a hint goes out.
+-- Writes what a prober or a node has to say, in one step: changes its hash, renews its lease, publishes a hint.
 --
 -- KEYS  1 its hash, 2 (nodes only) the index of nodes
 -- ARGV  1 channel, 2 hint, 3 name, 4 boot id, 5 region, 6 lease in ms
---       7 the n that its hash must have, 8 the n after this; n counts its changes and never goes backwards
---       9 whole (all that it says) or some (changes), 10 its heartbeat or '', 11 these changes as a line of @log or ''
---       12 @sum, 13 @mac, both '' without a secret, 14… field, value, field, value …; value '' = taken back
--- Answers {ok, boot id of a rival or ''}, {missing}: all has to be written again, {ended}: a later boot has the name.
+--       7 the n that the hash must have, 8 the n after this call; n counts its changes and never goes backwards
+--       9 whole (all fields) or some (changes), 10 its heartbeat or '', 11 these changes as a line of @log or ''
+--       12 @sum, 13 @mac, both '' without a secret, 14… field, value, field, value …; value '' removes the field
+-- Answers {ok, boot id of a rival or ''}; {missing}: everything has to be written again; {ended}: a later boot has the
+-- name.
 --
--- @log is the last of its changes, a line each, `n …`: who has heard all but those needs no more (since.lua).
+-- @log holds the last changes, one line each, `n …`: a listener that has read all but those needs no more (since.n.lua).
 
 local hash, index = KEYS[1], KEYS[2]
 local channel, hint, name, boot, region, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
