@@ -131,7 +131,10 @@ function complete(read: Reader, node: Node, part: PartialCheck): CheckModel | un
 /** All keys of all kinds, with defaults. */
 type WholeCheck = Values<typeof CHECK_PARTS>
 
-/** What a check of a kind asks. undefined, and a Problem is reported, when a key is missing or keys contradict each other. */
+/**
+ * What a check of a kind asks. undefined, and a Problem is reported, when a key is missing or keys contradict each
+ * other.
+ */
 function kindOf(read: Reader, node: Node, type: CheckType, part: PartialCheck): CheckKind | undefined {
   const whole = withDefaults(CHECK_PARTS, part)
   const { verify, validFor, tls, service, command, send } = whole

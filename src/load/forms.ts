@@ -76,8 +76,8 @@ export const defaultsInWords = (rows: Rows): string =>
     .join(', ')}}`
 
 /**
- * Reads a mapping, and reports unknown keys, faulty values and missing keys, the last at `lacking.at`. If the node is no
- * mapping, which is reported too, `fields` is undefined and all values are defaults.
+ * Reads a mapping, and reports unknown keys, faulty values and missing keys, the last at `lacking.at`. If the node is
+ * no mapping, which is reported too, `fields` is undefined and all values are defaults.
  */
 export function readKeys<R extends Rows>(
   read: Reader,

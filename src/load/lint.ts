@@ -62,7 +62,7 @@ function lintSites(service: ServiceModel, used: ReadonlySet<string>, warn: Warn)
 function lintChecks({ name, checks, ttl, at }: ServiceModel, warn: Warn): void {
   const slowest = checks.toSorted((a, b) => detectionMs(b) - detectionMs(a))[0]
   if (slowest === undefined || detectionMs(slowest) <= 1000 * ttl.maxSeconds) return
-  const message = `service ${name} needs up to ${formatSeconds(detectionMs(slowest))} to find a dead site (check ${slowest.type}), longer than its answers live: ${ttl.maxSeconds} s`
+  const message = `service ${name} needs up to ${formatSeconds(detectionMs(slowest))} to find a dead site (check ${slowest.type}), longer than the TTL of its answers: ${ttl.maxSeconds} s`
   warn('check-slow', at, message, 'The check decides how long a failover takes: shorten its interval and timeout')
 }
 
@@ -77,7 +77,7 @@ function lintWeights({ name, sites, order, rules, spreadKm, written }: ServiceMo
   })
   const first = written?.get(`${idle[0]?.site}.weight`)
   if (first === undefined) return
-  const message = `service ${name} never weighs ${idle.map(({ site }) => site).join(' or ')}: a weight divides the clients of one group`
+  const message = `the weight of ${idle.map(({ site }) => site).join(' and ')} has no effect in service ${name}: weights divide the clients of one group`
   const hint =
     order.kind === 'nearest'
       ? 'With `spread` near sites become one group; so do sites in an inner list of an order'
@@ -92,7 +92,7 @@ function lintSpread({ name, sites, order, written }: ServiceModel, warn: Warn): 
   const idle = ['spread', 'candidates', ...biases].filter((key) => written.has(key))
   if (idle.length === 0) return
   const words = idle.map((key) => `\`${key.slice(key.lastIndexOf('.') + 1)}\``)
-  const message = `${[...new Set(words)].join(', ')} of service ${name} decides nothing: ${why}`
+  const message = `${[...new Set(words)].join(', ')} has no effect in service ${name}: ${why}`
   const otherwise = order.kind === 'listed' ? ', or write `order: nearest`' : ''
   warn('spread-unused', written.get(idle[0]!)!, message, `It is about distances: leave it out${otherwise}`)
 }

@@ -113,7 +113,7 @@ export class Lister {
             code: 'include-unused',
             severity: 'warning',
             ...place,
-            message: 'nothing includes or names this',
+            message: 'no file includes this one, and no rule names it',
             hint,
           })
         }
@@ -153,7 +153,13 @@ export class Lister {
   #unknownFile(path: string): void {
     const place = { file: join(this.#folder, path), line: 0, column: 0 }
     const hint = hintFor(path)
-    this.#report({ code: 'file-unknown', severity: 'error', ...place, message: 'no such file belongs here', hint })
+    this.#report({
+      code: 'file-unknown',
+      severity: 'error',
+      ...place,
+      message: 'a folder of zones has no such file, and no other file includes it',
+      hint,
+    })
   }
 }
 

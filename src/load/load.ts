@@ -415,7 +415,7 @@ class Loader {
         if (folder !== undefined || !graph.isIncluded(file)) this.#tell('zone-name', file, apex.fault)
         continue
       }
-      if (files.length === 0) this.#tell('zones-missing', file, 'there is no file of this zone here')
+      if (files.length === 0) this.#tell('zones-missing', file, 'this folder of a zone has no .yaml file')
       if (unit === undefined) continue
       if (isPart(zone)) {
         const hint =

@@ -226,7 +226,7 @@ class ZoneReader {
     const one = fields.get('value')
     const many = fields.get('values')
     if (one !== undefined && many !== undefined) {
-      this.#read.fault('value-kind', many.key, '“value” and “values” say the same', 'Write `values` alone')
+      this.#read.fault('value-kind', many.key, '“value” and “values” cannot be used together', 'Write `values` alone')
     }
     const isSteered = fields.has('geo') || fields.has('dynamic')
     if (one === undefined && many === undefined && !isSteered) this.#read.missing(node, 'a record', 'values')
@@ -347,14 +347,14 @@ class ZoneReader {
     for (const { addresses, node } of steered) {
       if ((addresses & taken) !== 0) {
         const hint = 'Use one record for both, or one for each of A and AAAA (`types: [A]`)'
-        this.#read.fault('rrset-duplicate', node, 'a name is steered by one record for each type', hint)
+        this.#read.fault('rrset-duplicate', node, 'another record of this name steers the same type', hint)
       }
       taken |= addresses
     }
     const address = records.find(({ type, addresses }) => type !== GSLB && (addresses & taken) !== 0)
     if (isSteered && (alias ?? address) !== undefined) {
       const hint = 'Beside an AAAA record, steer A alone: `types: [A]`'
-      const message = 'a steered name has neither a CNAME nor a record of a type that it is steered for'
+      const message = 'a steered name cannot have a CNAME, nor a record of a type that it is steered for'
       this.#read.fault('gslb-conflict', steered[0]!.node, message, alias === undefined ? hint : undefined)
     } else if (alias !== undefined && (records.length > 1 || wire.length === this.#apex.length)) {
       this.#read.fault('cname-conflict', alias, 'a CNAME stands alone at its name, and never at an apex')

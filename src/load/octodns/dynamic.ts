@@ -118,7 +118,7 @@ function readResort(read: Reader, node: Node, fields: Fields, type: number): rea
   const one = fields.get('value')
   const many = fields.get('values')
   if (one !== undefined && many !== undefined) {
-    read.fault('value-kind', many.key, '“value” and “values” say the same', 'Write `values` alone')
+    read.fault('value-kind', many.key, '“value” and “values” cannot be used together', 'Write `values` alone')
   }
   if (one === undefined && many === undefined) {
     const hint = 'They answer when every pool of a client’s chain is down'
@@ -229,7 +229,7 @@ function readValue(read: Reader, node: Node, type: number, isAlone: boolean): Po
   const { value, weight, status } = values
   const weightEntry = fields?.get('weight')
   if (isAlone && weight !== 1 && weightEntry !== undefined) {
-    const message = 'this weight decides nothing: the pool has no other value'
+    const message = 'this weight has no effect: the pool has no other value'
     read.fault('weight-unused', weightEntry.value, message, 'Leave it out', 'warning')
   }
   const bytes = value && readAddress(read, value.value, type)

@@ -126,19 +126,19 @@ function checkOrder(read: Reader, rules: readonly DynamicRule[]): void {
   let broadest = 0
   for (const [i, { node, rank, isCatchAll }] of rules.entries()) {
     if (isCatchAll && i < rules.length - 1) {
-      const message = `rule ${i + 1} is for everybody, and stands before another`
+      const message = `rule ${i + 1} matches all clients, so the rules after it never match`
       read.fault('rule-order', node, message, 'Put the catch-all last; there is one')
     }
     if (isCatchAll) continue
     if (rank < broadest) {
-      const message = `rule ${i + 1}, with ${RANKS[rank]}, stands behind one with ${RANKS[broadest]}`
+      const message = `rule ${i + 1} has ${RANKS[rank]}, and is after a rule with ${RANKS[broadest]}`
       read.fault('rule-order', node, message, 'First subnets alone, then subnets with geos, geos alone, the catch-all')
     }
     broadest = Math.max(broadest, rank)
   }
   if (!rules.some(({ isCatchAll }) => isCatchAll)) {
     const hint = 'End with a rule that has a pool and nothing else, for all other clients'
-    read.fault('catchall-missing', rules.at(-1)!.node, 'the last rule is not for everybody', hint)
+    read.fault('catchall-missing', rules.at(-1)!.node, 'no rule matches all clients', hint)
   }
 }
 
