@@ -15,7 +15,9 @@ export const ALSO = [
   'test/attack/smoke.test.ts', // imports each attack by its name
   'test/load/lint.test.ts', // loads zones whose serial is git's
   // seconds of computing
+  'test/fuzz/board.test.ts',
   'test/health/week.test.ts',
+  'test/load/fuzz.test.ts',
   'test/plan/plan.test.ts',
   'test/policy/map-dbip.test.ts',
   'test/policy/select.test.ts',
