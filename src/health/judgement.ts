@@ -176,7 +176,7 @@ function combine(outcomes: readonly TargetOutcome[], before: Verdict | undefined
   }
   const undecided = outcomes.find((o) => o.verdict === undefined)
   if (undecided !== undefined) {
-    const stands = before === undefined ? 'not yet decided' : 'held, not yet decided anew'
+    const stands = before === undefined ? 'not yet decided' : 'held, no new verdict yet'
     return { next: before, held: true, why: `${stands}: ${undecided.why}` }
   }
   const held = outcomes.find((o) => o.held)

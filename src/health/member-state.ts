@@ -114,10 +114,10 @@ function movementOf(
   braked: boolean,
   ramping: boolean,
 ) {
-  if (override !== undefined) return 'an override stands above it'
+  if (override !== undefined) return 'an override is in force'
   if (state !== 'up' && state !== 'down') return `it is ${state}`
   if (braked) return 'the brake holds it'
-  if (lastResort) return 'nobody of its service is usable'
+  if (lastResort) return 'no member of its service is usable'
   if (ramping) return 'it ramps up'
   if (judgement.held) return 'its votes do not decide'
   if (judgement.former) return 'its former check decides'
@@ -127,7 +127,8 @@ function movementOf(
 function whyOf({ spec, judgement, override }: ConditionInputs, state: MemberState, braked: boolean): string {
   const { why } = judgement
   if (override?.action === 'up' || override?.action === 'down') return `${describeOverride(override)}; ${why}`
-  if (braked) return `its DOWN waits: less than \`keep\` of ${spec.service} would be left; ${why}`
+  if (braked)
+    return `DOWN, but the brake keeps it in the answers: less than \`keep\` of ${spec.service} would be left; ${why}`
   if (state !== 'drained') return why
   return `${override === undefined ? 'drained by its file' : describeOverride(override)}; ${why}`
 }

@@ -404,9 +404,9 @@ export class Members {
     if (wasLastResort && !lastResort) onNews('info', `service ${spec.name}: its last resort is over`)
     const sites = [...braked].toSorted().join(', ')
     if (sites === [...wasBraked].toSorted().join(', ')) return
-    const kept = `with it less than ${formatWholePercent(spec.keepPercent)} of the capacity would be left (keep)`
-    if (sites === '') onNews('info', `service ${spec.name}: the brake lets go`)
-    else onNews('warn', `service ${spec.name}: the brake holds ${sites} in the answers though DOWN, ${kept}`)
+    const reason = `otherwise less than ${formatWholePercent(spec.keepPercent)} of the capacity would be left (keep)`
+    if (sites === '') onNews('info', `service ${spec.name}: the brake is released`)
+    else onNews('warn', `service ${spec.name}: the brake keeps ${sites} in the answers although DOWN: ${reason}`)
   }
 
   /** Writes a member's word; returns the change to report, if any. */

@@ -310,7 +310,7 @@ export class NodeHealth {
     const { store, onNews } = this.#settings
     if (store.trouble !== undefined || this.#roster.isLive(name) !== true) return
     this.#silent.add(name)
-    onNews?.('warn', `prober ${name} (${region}) has fallen silent: its votes count no more`)
+    onNews?.('warn', `prober ${name} (${region}) has fallen silent: its votes no longer count`)
   }
 
   #outlookOf(pattern: string, action: 'drain' | 'down'): Outlook {

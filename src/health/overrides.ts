@@ -235,7 +235,7 @@ export class Overrides {
         plausible.push(entry)
         implausible.delete(entry.pattern)
         this.#highest = Math.max(this.#highest, entry.version)
-      } else doubt = `the override on ${entry.pattern} that node ${entry.node} put up is not believed: ${why}`
+      } else doubt = `the override on ${entry.pattern} that node ${entry.node} set is not believed: ${why}`
     }
     const before = this.#implausible
     this.#implausible = implausible

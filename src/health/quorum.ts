@@ -69,12 +69,12 @@ export function verdict(
   const { asked, downNeeds, upNeeds } = quorumOf(roster, rules, up + down)
   const regions = regionsOf(ballots, rules, 'down')
   const regionsNeeded = Math.min(rules.regions, regionsOf(roster, rules))
-  const tally = `${up} up, ${down} down${abstained > 0 ? `, ${abstained} abstaining` : ''} of ${asked} asked`
+  const tally = `${up} up, ${down} down${abstained > 0 ? `, ${abstained} abstaining` : ''} of ${asked} ${asked === 1 ? 'prober' : 'probers'}`
   if (down >= downNeeds && regions >= regionsNeeded) return { verdict: 'down', held: false, why: tally }
   if (up > down && up >= upNeeds) return { verdict: 'up', held: false, why: tally }
   const lack =
     ballots.length === 0
-      ? 'no prober is heard'
+      ? 'no live prober has voted'
       : down >= downNeeds
         ? `${tally}, down seen in ${regions} of ${regionsNeeded} regions`
         : tally

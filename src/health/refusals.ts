@@ -13,13 +13,13 @@ export const REFUSAL_TEXTS = {
   heartbeat: 'a heartbeat that can’t be read',
   override: 'an override that can’t be read',
   change: 'a change of votes that can’t be read',
-  signature: 'what is not signed with the secret of redis.secret',
+  signature: 'data that is not signed with redis.secret',
   forgotten: 'a forgotten prober that can’t be read',
   known: 'a node’s memory of a member that can’t be read',
   unplanned: 'votes on targets that are not in the zones here',
-  prober: 'a prober beyond those that there is room for',
-  node: 'a node beyond those that there is room for',
-  fault: 'what ran into a fault of Meridian itself; please report it',
+  prober: 'a prober beyond the most that a fleet may have',
+  node: 'a node beyond the most that a fleet may have',
+  fault: 'data that ran into a fault of Meridian itself; please report it',
 } as const satisfies Record<string, string>
 
 /** A label of the metric. */

@@ -371,4 +371,4 @@ export class OwnTargets {
 }
 
 const lateWords = (count: number, names: readonly string[]): string =>
-  `${count} targets are ${names.join(', ')}'s to check, which has no votes on them after ${formatDuration(MOVED_LATE_MS)}, so this prober goes on: has it the same zones, reaches it the sites, does it keep up?`
+  `${count} targets are assigned to ${names.join(', ')}, without votes on them after ${formatDuration(MOVED_LATE_MS)}; this prober keeps checking them. Check there: the same zones, a path to the sites, enough threads?`

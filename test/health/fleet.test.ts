@@ -350,7 +350,7 @@ describe('the roster', () => {
     expect(a.health.snapshot().probers).toHaveLength(2)
     expect(a.health.forget('nobody')).toContain('no prober named nobody')
     for (const { link } of nodes) link.silence(P2)
-    expect(a.news).toEqual(['warn prober us-1 (us) has fallen silent: its votes count no more'])
+    expect(a.news).toEqual(['warn prober us-1 (us) has fallen silent: its votes no longer count'])
     expect(a.health.forget('us-1')).toEqual({ saved: expect.any(Promise) })
     await settle()
     expect(stateAt(A)).toEqual(['down', 'down']) // one of one
@@ -383,7 +383,11 @@ describe('brake, ramp and agents', () => {
     expect(braked(a)).toEqual(braked(b))
     expect(states(a).filter((state) => state === 'down')).toHaveLength(2)
     const held = members.find(({ site }) => site === braked(a)[0])!.name
-    expect(a.status(held)).toMatchObject({ state: 'up', calm: false, why: expect.stringContaining('its DOWN waits') })
+    expect(a.status(held)).toMatchObject({
+      state: 'up',
+      calm: false,
+      why: expect.stringContaining('the brake keeps it in the answers'),
+    })
     expect(a.changes.some((change) => change.startsWith(held) && change.endsWith(' up braked'))).toBe(true)
     expect(a.health.snapshot().services).toMatchObject([{ braked: [held], leftPercent: 25, keepPercent: 50 }])
     say(0, 1, 2, 3)
@@ -392,9 +396,9 @@ describe('brake, ramp and agents', () => {
     expect(members.some(({ name }) => a.status(name).calm)).toBe(false)
     say()
     expect(a.news).toEqual([
-      expect.stringMatching(/^warn service web: the brake holds \w{3} in the answers though DOWN, .* 50 %/),
+      expect.stringMatching(/^warn service web: the brake keeps \w{3} in the answers although DOWN: .* 50 %/),
       'warn service web: no member is usable, its last resort answers',
-      'info service web: the brake lets go',
+      'info service web: the brake is released',
       'info service web: its last resort is over',
     ])
   })

@@ -185,7 +185,7 @@ describe('verdicts', () => {
       { prober: 'us-1', region: 'us', value: 'down', reason: 'connection refused' },
     ])
     expect(held).toBe(true)
-    expect(why).toContain('1 up, 1 down of 2 asked')
+    expect(why).toContain('1 up, 1 down of 2 probers')
   })
 })
 

@@ -239,7 +239,7 @@ describe('spreading', () => {
     await pass(60 * 60_000)
     expect(a.given).toHaveLength(40)
     expect(a.troubles).toHaveLength(1)
-    expect(a.troubles[0]).toMatch(new RegExp(`^${b.given.length} targets are b's to check, .* 5m`))
+    expect(a.troubles[0]).toMatch(new RegExp(`^${b.given.length} targets are assigned to b, .* 5m`))
   })
 
   test('when one falls silent its targets go to the next in the order at once', async () => {

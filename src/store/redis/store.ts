@@ -144,7 +144,7 @@ export class RedisStore implements Store {
   }
 
   get trouble(): string | undefined {
-    if (this.#starting) return `Redis at ${this.#place.address} is being connected to, and read`
+    if (this.#starting) return `Redis at ${this.#place.address}: connecting, and reading what it has`
     if (this.#reported === undefined) return undefined
     const ageMs = performance.now() - this.#troubleMs
     return ageMs < 500 ? this.#reported : `${this.#reported} (for ${formatAge(ageMs)})`
@@ -346,7 +346,7 @@ export class RedisStore implements Store {
   #lost(source: Source, served: boolean): void {
     const reported = this.#troubles.has(source) || (source === 'commands' && this.#troubles.has('answers'))
     if (this.#closed || reported) return
-    const ended = `Redis at ${this.#place.address} has ended the connection: does it still run? Connecting anew`
+    const ended = `Redis at ${this.#place.address} has closed the connection: is it still running? Reconnecting`
     this.#note(source, served ? ended : new Error('Connection is closed'))
   }
 
@@ -421,7 +421,7 @@ export class RedisStore implements Store {
     const { channels } = this.#connections
     if (this.#pinging || channels === undefined) return
     if (this.#answeredTurn > this.#heardTurn + 1) {
-      this.#note('channels', `Redis at ${this.#place.address} does not pass on what is published: connecting anew`)
+      this.#note('channels', `Redis at ${this.#place.address} does not deliver what is published: reconnecting`)
       return this.#renew(channels)
     }
     this.#pinging = true
