@@ -65,7 +65,7 @@ export class NameTally implements Comparison {
     }
   }
 
-  /** Asks both sides for what only one writes; who gets nothing from one of them has no clients there. */
+  /** Looks up on both sides the names that only one writes. A name without an answer on one side is not counted. */
   resolveSingles(before: Answering, after: Answering): void {
     const settled = new Set<string>()
     for (const here of this.#single) {

@@ -141,9 +141,10 @@ const makeEligibility = (sites: number): Eligibility => ({
   version: NaN,
   health: undefined,
 })
+
 /**
- * Health where nobody knows it: every member up, calm and with its full share, but those that the files drain, which
- * are never calm. Gives the services' VIPs their slots in it.
+ * A HealthTable for when health is unknown: all members are up, calm and have their full share, except those that the
+ * files drain, which are never calm. Fills in the slots of the services' VIPs.
  */
 export function allUp(services: readonly SteeredService[], { members }: HealthSpec): HealthTable {
   const drained = new Set(members.filter((member) => member.drained).map(({ name }) => name))
