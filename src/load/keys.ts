@@ -308,7 +308,7 @@ const oneCheck = either(usedCheck, wholeCheck)
 export const SERVICE = {
   sites: optional(
     structure(named(mapping(SERVICE_SITE))),
-    'by site, what answers there; their order is that of clients nobody can place',
+    'by site, what answers there; their order is that of clients without a place',
     REQUIRED,
   ),
   check: needed(
@@ -384,7 +384,7 @@ export const SITE = {
 
 export const SOA = {
   mname: optional(text, 'primary name server', "the first NS of the zone's apex"),
-  rname: optional(text, 'mailbox of who is responsible', 'hostmaster.ZONE'),
+  rname: optional(text, 'mailbox of the person responsible', 'hostmaster.ZONE'),
   serial: optional(
     integer(0, 0xffffffff),
     'number',
@@ -467,7 +467,7 @@ export const POOL = {
   ),
   fallback: optional(
     structure(either(SCALAR, NULL)),
-    "the pool that takes over when all values are down, and so on along the chain. A client never gets a pool outside of his chain. `default` is no pool but the record's own values, which are behind every chain anyway",
+    "the pool that takes over when all values are down, and so on along the chain. A client never gets a pool outside of its chain. `default` is no pool but the record's own values, which are behind every chain anyway",
     'none',
   ),
 }
