@@ -183,8 +183,8 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
  * Renders the Prometheus text format. Metrics without a sample are left out. The registry lives for one scrape, so
  * counters are absolute.
  */
-export async function renderMetrics(told: Samples): Promise<string> {
-  const all: Readonly<Record<string, readonly Sample[] | undefined>> = told
+export async function renderMetrics(byName: Samples): Promise<string> {
+  const all: Readonly<Record<string, readonly Sample[] | undefined>> = byName
   const texts: string[] = []
   for (const [name, metric] of Object.entries<Metric>(METRICS)) {
     const samples = all[name] ?? [] // without this a gauge without labels would show 0

@@ -51,11 +51,13 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   const result = await builder.build().finally(() => bar?.erase())
   const model = builder.model()
   const made = result.kind === 'made' ? result.made : undefined
-  const asked = model === undefined || parent === undefined ? [] : await checkParent(parent, model.zones)
+  const parentProblems = model === undefined || parent === undefined ? [] : await checkParent(parent, model.zones)
   const warned = new ProblemList()
   for (const warning of model === undefined ? [] : lint(model)) warned.report(warning)
   const hidden = hiddenProblems(warned, settings.zones, false)
-  const problems = [...earlier, ...result.problems, ...warned.list, ...hidden, ...asked].toSorted(comparePlaces)
+  const problems = [...earlier, ...result.problems, ...warned.list, ...hidden, ...parentProblems].toSorted(
+    comparePlaces,
+  )
   printProblems(problems, { format, folder: settings.zones, settings: earlier }, output)
   const failed = isFailure(problems, strict)
   if (format === 'json')

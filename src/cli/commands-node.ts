@@ -99,7 +99,7 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     if (why === undefined && action !== 'undrain' && action !== 'off') {
       command.error('error: --why is missing: give a reason, for whoever is on call later')
     }
-    const asked = {
+    const request = {
       pattern,
       action,
       who,
@@ -107,7 +107,7 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
       ...(why !== undefined && { why }),
       ...(time !== undefined && { for: time }),
     }
-    onExit(await override({ ...controlOf(options, settingsOf(command, output)), ...asked }, output))
+    onExit(await override({ ...controlOf(options, settingsOf(command, output)), ...request }, output))
   }
 
   withWho(program.command('drain').argument('<PATTERN>', PATTERN))

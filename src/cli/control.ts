@@ -55,8 +55,8 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
     return answer
   }
   const { error, hint }: { error?: string; hint?: string } = parse(body, where)
-  const told = `${error ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`
-  throw new ControlError(status === REFUSED ? `refused: ${told}` : `${where}: ${told}`)
+  const reason = `${error ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`
+  throw new ControlError(status === REFUSED ? `refused: ${reason}` : `${where}: ${reason}`)
 }
 
 /** Reads `--at`: a URL, or an address and a port. */

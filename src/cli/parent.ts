@@ -86,7 +86,7 @@ function compare(
   const delegation = authority.filter(isServers)
   if (delegation.length === 0 && !isDenied) return [unreachable(at, `${from} ${notParent(reply, apex)}`)]
   const written = serversOf(zone)?.targets ?? []
-  const told = new Set(delegation.map(({ rdata }) => rdata.toLowerCase()))
+  const delegated = new Set(delegation.map(({ rdata }) => rdata.toLowerCase()))
   const differs = (message: string, hint: string): Problem => ({
     code: 'parent-differs',
     severity: 'error',
@@ -95,20 +95,20 @@ function compare(
     hint,
   })
   const names = written.map((target) => formatName(target))
-  if (told.size === 0) {
+  if (delegated.size === 0) {
     const lines = names.map((name) => `${apex} NS ${name}`).join('; ')
     return [differs(`the parent zone does not delegate ${apex}`, `Add to the parent zone: ${lines}`)]
   }
   return [
     ...names
-      .filter((name) => !told.has(name))
+      .filter((name) => !delegated.has(name))
       .map((name) =>
         differs(
           `${name} is a name server of ${apex} here, but not in the parent zone`,
           `Add to the parent zone: ${apex} NS ${name}; or remove it here`,
         ),
       ),
-    ...[...told]
+    ...[...delegated]
       .filter((name) => !names.includes(name))
       .map((name) =>
         differs(
@@ -117,7 +117,7 @@ function compare(
         ),
       ),
     ...written
-      .filter((target) => told.has(formatName(target)) && isWithin(target, zone.apex))
+      .filter((target) => delegated.has(formatName(target)) && isWithin(target, zone.apex))
       .flatMap((target) => glueDiffers(target, addressesOf(target), additional, differs)),
   ]
 }

@@ -122,8 +122,8 @@ async function build(
   for (const problem of result.problems) {
     if (problem.code === 'serial-unknown') continue // plans ignore serials
     const { message, hint, file } = problem
-    const told = { side, ...problem, file: asWritten(at, file), message: asWritten(at, message) }
-    problems.push(hint === undefined ? told : { ...told, hint: asWritten(at, hint) })
+    const written = { side, ...problem, file: asWritten(at, file), message: asWritten(at, message) }
+    problems.push(hint === undefined ? written : { ...written, hint: asWritten(at, hint) })
   }
   const model = builder.model()
   return result.kind === 'made' && model !== undefined ? { name: at.name, made: result.made, model } : undefined

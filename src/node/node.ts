@@ -116,7 +116,7 @@ export class RunningNode implements Node {
       store: this.#store,
       node: { name: config['node.name'], version: VERSION },
       file: join(config.state, 'health.json'),
-      onChange: (change) => this.#tellChange(change),
+      onChange: (change) => this.#logChange(change),
       onNews: (level, news) => log[level](news),
       onTrouble: (trouble) => log.warn(trouble),
     })
@@ -235,7 +235,7 @@ export class RunningNode implements Node {
     )
   }
 
-  #tellChange(change: Change): void {
+  #logChange(change: Change): void {
     this.#changes.set(change.after, (this.#changes.get(change.after) ?? 0) + 1)
     const level = change.after === 'down' ? 'warn' : 'info'
     this.#log[level](change, `${change.member} is ${change.after} (${change.before} before): ${change.why}`)
@@ -258,11 +258,11 @@ export class RunningNode implements Node {
   }
 
   async metrics(): Promise<string> {
-    return renderMetrics(samplesOf(await this.#served()))
+    return renderMetrics(samplesOf(await this.#state()))
   }
 
   async status(): Promise<Status> {
-    return statusOf(await this.#served())
+    return statusOf(await this.#state())
   }
 
   explain(question: Question): ExplainResponse | string | undefined {
@@ -308,7 +308,7 @@ export class RunningNode implements Node {
     return { accepted: held }
   }
 
-  async #served(): Promise<NodeState> {
+  async #state(): Promise<NodeState> {
     // first, because it waits: all else is of one moment
     const probing = this.#prober && { report: await this.#prober.report(), thread: this.#prober }
     return {

@@ -117,14 +117,14 @@ export class RunningProber implements ProcessView {
   }
 
   async metrics(): Promise<string> {
-    return renderProberMetrics(await this.#served())
+    return renderProberMetrics(await this.#state())
   }
 
   async status(): Promise<ProberStatusView> {
-    return proberStatusOf(await this.#served())
+    return proberStatusOf(await this.#state())
   }
 
-  async #served(): Promise<ProberState> {
+  async #state(): Promise<ProberState> {
     const targets = this.#targets
     const { shared, trouble, refusals } = this.#store
     return {

@@ -178,7 +178,7 @@ export function makeTargetBuilder(settings: ZoneSettings): Builder<ProbeTargets>
       const last = source.replace(input)
       if (isSame(input, last, request, fallback)) return { kind: 'unchanged', ...ledger.summary(reading, fallback) }
       const made = { plan: zones.plan, zoneCount: zones.model.zones.length }
-      return { kind: 'made', made, ...tellChanges(input, last), ...ledger.summary(reading, fallback) }
+      return { kind: 'made', made, ...changesSince(input, last), ...ledger.summary(reading, fallback) }
     },
   }
 }
@@ -261,7 +261,7 @@ export function makeBuilder(
         nameCount: world.image.names,
         held,
       }
-      return { kind: 'made', made, ...tellChanges(input, last), ...ledger.summary(reading, fallback) }
+      return { kind: 'made', made, ...changesSince(input, last), ...ledger.summary(reading, fallback) }
     },
   }
 }
@@ -287,7 +287,7 @@ const isSame = (
   fallback?: Fallback,
 ): boolean => (ifChanged === true || fallback !== undefined) && last?.key === input.key
 
-const tellChanges = (input: BuildInput, last: BuildInput | undefined): { readonly changes?: string } =>
+const changesSince = (input: BuildInput, last: BuildInput | undefined): { readonly changes?: string } =>
   last === undefined ? {} : { changes: changesInWords(changesOf(last.zones.model, input.zones.model)) }
 
 /** Reports trouble with the files saved for the next start as a warning. */
@@ -298,10 +298,10 @@ const unwritable =
 
 /** Drops repeated messages: one cause may hit many files. */
 function eachOnce(warn: (message: string) => void): (message: string) => void {
-  const told = new Set<string>()
+  const seen = new Set<string>()
   return (message) => {
-    if (!told.has(message)) warn(message)
-    told.add(message)
+    if (!seen.has(message)) warn(message)
+    seen.add(message)
   }
 }
 

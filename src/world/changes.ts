@@ -80,8 +80,8 @@ export function changesInWords({ zones, services, names, zonesChanged }: ModelCh
     signed,
     listed(services),
   ].map((words, i) => (words.length === 0 ? '' : `${['zones', 'names', 'services'][i]} ${words.join(', ')}`))
-  const told = parts.filter((part) => part !== '')
-  return told.length === 0 ? 'the same zones, names and services' : told.join('; ')
+  const changed = parts.filter((part) => part !== '')
+  return changed.length === 0 ? 'the same zones, names and services' : changed.join('; ')
 }
 
 const listed = ({ added, removed }: AddedRemoved): string[] => [...some(added, '+'), ...some(removed, '−')]

@@ -64,7 +64,7 @@ export class Folder {
     const unlocked =
       lockWait && tree && this.#lockWaiter(lockOf(tree), this.#last ? lockWait.ms : lockWait.firstMs, onWait, problems)
     let parsed = 0
-    let told: Awaited<ReturnType<typeof revisionOf>> = {}
+    let git: Awaited<ReturnType<typeof revisionOf>> = {}
 
     const stamp = async (): Promise<Stamp> => {
       await unlocked?.()
@@ -77,12 +77,12 @@ export class Folder {
     }
     const load = async (): Promise<LoadResult> => {
       const before = this.#last?.files
-      const [loaded, said] = await Promise.all([
+      const [loaded, revision] = await Promise.all([
         loadFolder(this.#path, this.#last, this.#onProgress),
         tree === undefined ? {} : revisionOf(this.#path),
       ])
       for (const [path, file] of loaded.files) if (before?.get(path) !== file) parsed++
-      told = said
+      git = revision
       this.#last = loaded
       return loaded
     }
@@ -97,8 +97,8 @@ export class Folder {
       loaded,
       problems: [...loaded.problems, ...problems],
       parsed,
-      ...(told.revision !== undefined && { revision: told.revision }),
-      ...(told.trouble !== undefined && { gitTrouble: told.trouble }),
+      ...(git.revision !== undefined && { revision: git.revision }),
+      ...(git.trouble !== undefined && { gitTrouble: git.trouble }),
     }
   }
 
@@ -115,7 +115,7 @@ export class Folder {
     problems: Problem[],
   ): () => Promise<void> {
     let leftMs = withinMs
-    let told = false
+    let isReported = false
     return async () => {
       for (;;) {
         const held = await idOf(lock)
@@ -125,8 +125,9 @@ export class Folder {
           problems.push(lockedProblem(this.#path, lock, withinMs))
           return
         }
-        if (!told) onWait(`git is at work (${lock} exists): waiting until it is done, ${withinMs / 1000} s at most`)
-        told = true
+        if (!isReported)
+          onWait(`git is at work (${lock} exists): waiting until it is done, ${withinMs / 1000} s at most`)
+        isReported = true
         await sleep(LOCK_LOOK_MS)
         leftMs -= LOCK_LOOK_MS
       }

@@ -136,7 +136,7 @@ export class Reloader<T extends object> {
     if (taken === undefined || (takeover && !ok)) {
       throw new StartError(failure === undefined ? nothing : `${nothing}: ${failure}`, problems)
     }
-    this.#tellProblems()
+    this.#logProblems()
     if (!ok) this.#settings.log.error({ errors: this.#errors }, this.warnings.join('; '))
     return taken
   }
@@ -196,8 +196,8 @@ export class Reloader<T extends object> {
     const taken = await this.#load(request)
     if (this.#ended) return
     const last = this.last!
-    if (last.unchanged) return this.#tellUnchanged(last, wasOk)
-    this.#tellProblems()
+    if (last.unchanged) return this.#logUnchanged(last, wasOk)
+    this.#logProblems()
     if (taken !== undefined) use(taken, last)
     if (last.ok) return
     const { why } = request
@@ -240,7 +240,7 @@ export class Reloader<T extends object> {
   }
 
   /** Logs at info if status changes: another commit with the same zones, or errors that are gone. Else at debug. */
-  #tellUnchanged({ why, before, revision, ms }: ReloadResult, wasOk: boolean): void {
+  #logUnchanged({ why, before, revision, ms }: ReloadResult, wasOk: boolean): void {
     const fields = { why, before: nameOf(before), revision: nameOf(revision), ms: Math.round(ms) }
     const level = wasOk && nameOf(before) === nameOf(revision) ? 'debug' : 'info'
     const at = revision === undefined ? '' : `, at ${formatRevision(revision)}`
@@ -264,7 +264,7 @@ export class Reloader<T extends object> {
       return { kind: 'refused', problems: [], parsed: 0, outside: this.#outside, stagesMs: {} }
     })
     this.#sinceMs = undefined
-    if (failure === undefined && after === undefined) this.#tellGit(result.gitTrouble)
+    if (failure === undefined && after === undefined) this.#logGitTrouble(result.gitTrouble)
     else if (!this.#ended) this.#retryAfter(Math.max(RETRY_MS, performance.now() - started))
     this.#outside = result.outside
     this.#watcher?.follow(this.#paths())
@@ -332,14 +332,14 @@ export class Reloader<T extends object> {
   }
 
   /** Logs when git begins to refuse the revision. Serving goes on without it. */
-  #tellGit(trouble: string | undefined): void {
+  #logGitTrouble(trouble: string | undefined): void {
     if (trouble !== undefined && trouble !== this.#gitTrouble) {
       this.#settings.log.info({ zones: this.#settings.zones }, `the revision is not known: ${trouble}`)
     }
     this.#gitTrouble = trouble
   }
 
-  #tellProblems(): void {
+  #logProblems(): void {
     for (const problem of this.last?.problems ?? []) {
       const level = problem.severity === 'error' ? 'error' : problem.severity === 'warning' ? 'warn' : 'info'
       this.#settings.log[level](problem, formatProblem(problem))

@@ -15,22 +15,24 @@ import { table, wrap } from '../output.ts'
 import { detailsOf, leftInWords, marksOf, stateInWords } from './services.ts'
 
 /** An explanation in words. `why`: why no node was asked; empty if one was. `hex`: with the bytes of the message. */
-export function explanationInWords(told: ExplainResponse, why: string, hex = false): string {
-  const { steering } = told
+export function explanationInWords(explanation: ExplainResponse, why: string, hex = false): string {
+  const { steering } = explanation
   return [
-    sourceInWords(told, why),
-    headOf(told),
+    sourceInWords(explanation, why),
+    headOf(explanation),
     '',
-    ...assumptionsOf(told),
-    ...(told.lookups.length > 0 ? [] : row('name', `not looked up: queries of type ${told.type} are not answered`)),
-    ...told.lookups.flatMap((lookup, i) => row(i === 0 ? 'name' : 'alias', lookupInWords(lookup, told))),
+    ...assumptionsOf(explanation),
+    ...(explanation.lookups.length > 0
+      ? []
+      : row('name', `not looked up: queries of type ${explanation.type} are not answered`)),
+    ...explanation.lookups.flatMap((lookup, i) => row(i === 0 ? 'name' : 'alias', lookupInWords(lookup, explanation))),
     ...(steering === undefined ? [] : steeringInWords(steering)),
-    ...row('TTL', ttlInWords(told.ttl)),
-    ...row('scope', scopeInWords(told)),
+    ...row('TTL', ttlInWords(explanation.ttl)),
+    ...row('scope', scopeInWords(explanation)),
     ...(steering === undefined ? [] : row('failover', budgetInWords(steering))),
     ...(steering === undefined ? [] : ['', ...sitesInWords(steering)]),
     '',
-    ...wireInWords(told, hex),
+    ...wireInWords(explanation, hex),
   ].join('\n')
 }
 
@@ -214,12 +216,12 @@ function ttlInWords(ttl: Ttl | null): string {
       : `${seconds} s, the service’s min, which is less for this steered name: ${zone}`
   }
   if (from === 'record') return `${seconds} s, as written`
-  const told = unrest.slice(0, MOST_UNREST).map((one) => {
+  const members = unrest.slice(0, MOST_UNREST).map((one) => {
     const when = one.calmInMs === null ? '' : `, calm in ${formatAge(one.calmInMs)}`
     return `${one.member}: ${one.why}${when}`
   })
   const more = unrest.length > MOST_UNREST ? [`and ${unrest.length - MOST_UNREST} more`] : []
-  const who = told.length === 0 ? '' : ` (${[...told, ...more].join('; ')})`
+  const who = members.length === 0 ? '' : ` (${[...members, ...more].join('; ')})`
   const cap = capSeconds === null ? '' : `, the name’s own cap ${capSeconds} s`
   const term = from === 'cap' ? 'the name’s own cap' : `the service’s ${from}`
   return `${seconds} s, ${term}: ${why}${who}; max ${maxSeconds} s, min ${minSeconds} s${cap}`

@@ -63,8 +63,8 @@ export function planInMarkdown(plan: Plan): string {
 /** The problems as Markdown, if there is no plan. */
 export function problemsInMarkdown(problems: readonly string[]): string {
   const lines = problems.map((problem) => `- ${problem.split('\n').map(escape).join('<br>')}`)
-  const told = firstOf(lines, MOST_LINES).join('\n')
-  return `**Meridian:** there are errors, so there is no plan\n\n${told.slice(0, MOST_CHARACTERS - RESERVED)}`
+  const listed = firstOf(lines, MOST_LINES).join('\n')
+  return `**Meridian:** there are errors, so there is no plan\n\n${listed.slice(0, MOST_CHARACTERS - RESERVED)}`
 }
 
 /** Joins the sections that fit, in order, and says how many do not. */

@@ -25,7 +25,7 @@ export const namesInWords = ({ count, some }: Names, most = some.length): string
 export function sentenceOf(move: NameMoves): string {
   const verb = move.random ? 'draw another site' : 'move'
   const moving = move.measures.filter(({ moved }) => moved > 0)
-  const told = moving.map(
+  const listed = moving.map(
     (measure) =>
       `${formatPercent(measure.moved)} of ${measureInWords(measure)} ${verb}: ${movesInWords(measure.moves)}`,
   )
@@ -34,7 +34,7 @@ export function sentenceOf(move: NameMoves): string {
       ? []
       : [`of those without a place ${clients === 'ipv6' ? '(IPv6)' : '(IPv4)'}: ${movesInWords(apart.moves)}`],
   )
-  const all = [...told, ...unplaced]
+  const all = [...listed, ...unplaced]
   return all.length > 0 ? all.join('; ') : 'no client moves, but capacities change'
 }
 
@@ -89,9 +89,9 @@ export function setInWords(set: SetInWords, most = MOST_VALUES): string {
   if (set.service !== undefined) {
     return `steered by ${set.service}${set.ttlSeconds > 0 ? `, TTL at most ${set.ttlSeconds}` : ''}`
   }
-  const told = set.values.slice(0, most).map((value) => clip(value, MOST_VALUE))
+  const listed = set.values.slice(0, most).map((value) => clip(value, MOST_VALUE))
   const more = set.values.length > most ? ` and ${grouped(set.values.length - most)} more` : ''
-  return `${set.ttlSeconds} ${told.join(' ')}${more}`
+  return `${set.ttlSeconds} ${listed.join(' ')}${more}`
 }
 
 /** A changed record in words: `300 192.0.2.80 → 60 192.0.2.80`. */
