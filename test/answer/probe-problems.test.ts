@@ -10,7 +10,7 @@ import type { Problem } from '../../src/problem.ts'
 import { makeBuilder } from '../../src/world/build.ts'
 import { checkProbe, type ProbeSettings } from '../../src/world/settings-check.ts'
 import type { CheckModel } from '../../src/zone/model.ts'
-import { httpCheck, timing } from '../support/plans.ts'
+import { httpCheck, timing } from '../support/specs.ts'
 
 const REACH = { allow: [], deny: [], own: [] }
 const targets = (count: number, check: CheckModel): Target[] =>

@@ -14,8 +14,8 @@ import { makeHealthTable } from '../../src/health/table.ts'
 import type { VoteValue } from '../../src/health/vote.ts'
 import { FORGOTTEN_KEY, hashKey, indexKey, OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
 import { openRedisStore, type RedisStore } from '../../src/store/redis/store.ts'
-import { member, specOf, serviceSpec, vote } from '../support/plans.ts'
 import { RedisServer } from '../support/redis-server.ts'
+import { member, specOf, serviceSpec, vote } from '../support/specs.ts'
 import type { Attack } from './attack.ts'
 
 const HONEST = [

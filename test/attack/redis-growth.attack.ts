@@ -15,7 +15,7 @@ import {
 import { makeHealthTable } from '../../src/health/table.ts'
 import { OwnTargets } from '../../src/probe/own-targets.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { member, spec, vote } from '../support/plans.ts'
+import { member, spec, vote } from '../support/specs.ts'
 import type { Attack } from './attack.ts'
 
 const SIZES = {

@@ -10,7 +10,7 @@ import { Refusals } from '../../src/health/refusals.ts'
 import type { StoreSubscriber, KnownMember, NodeWriter, ProberIdentity, Store } from '../../src/health/store.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import type { Vote } from '../../src/health/vote.ts'
-import { member, specOf, serviceSpec, vote } from '../support/plans.ts'
+import { member, specOf, serviceSpec, vote } from '../support/specs.ts'
 
 const PROBERS = 50
 const TARGETS = 10_000

@@ -13,8 +13,8 @@ import { type StoreSubscriber, HEARTBEAT_MS, type ProberIdentity } from '../../s
 import { makeHealthTable } from '../../src/health/table.ts'
 import type { Vote } from '../../src/health/vote.ts'
 import { openRedisStore, type RedisStore } from '../../src/store/redis/store.ts'
-import { member, specOf } from '../support/plans.ts'
 import { RedisServer } from '../support/redis-server.ts'
+import { member, specOf } from '../support/specs.ts'
 
 const REASONS = ['200', '204', '503', 'timeout', 'connection refused', 'connection reset', 'no route']
 

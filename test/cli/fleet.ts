@@ -4,7 +4,7 @@ import { settingFromText, readConfig } from '../../src/config.ts'
 import { AnswerCells } from '../../src/counters.ts'
 import type { HealthSnapshot, MemberStatus, VoteStatus } from '../../src/health/node-health.ts'
 import type { Override } from '../../src/health/override.ts'
-import { target, vote } from '../support/plans.ts'
+import { target, vote } from '../support/specs.ts'
 
 export const configOf = (settings: Readonly<Record<string, string>>): NodeState['config'] => {
   const given = Object.entries(settings).map(([key, value]) => ({ ...settingFromText('state', value, 'test'), key }))

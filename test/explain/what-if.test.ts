@@ -4,7 +4,7 @@ import { assume } from '../../src/explain/what-if.ts'
 import type { ProberWriter } from '../../src/health/store.ts'
 import { shareOf, stateOf } from '../../src/health/table.ts'
 import { seeded } from '../answer/fixture.ts'
-import { vote } from '../support/plans.ts'
+import { vote } from '../support/specs.ts'
 import { type Rig, SERVICES, SITES, startRig } from './rig.ts'
 
 let rig: Rig

@@ -12,7 +12,7 @@ import { isFault } from '../../src/dns/name.ts'
 import { explain, type Explanation } from '../../src/explain/explain.ts'
 import { type HealthState, healthWord, isCalm, shareOf, stateOf } from '../../src/health/table.ts'
 import { seeded } from '../answer/fixture.ts'
-import { vote } from '../support/plans.ts'
+import { vote } from '../support/specs.ts'
 import { type Case, type Network, wrongIn } from './facts.ts'
 import { CLIENTS, NAMES, NETWORKS, OTHER_NAMES, RESOLVERS, type Rig, SERVICES, SITES, startRig } from './rig.ts'
 

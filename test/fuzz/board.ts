@@ -1,7 +1,7 @@
 /**
  * Hostile boards: what someone who may write anything into Redis writes there (heads, heartbeats, votes, lines of logs,
  * overrides, forgotten probers, indexes, hints), from a seed, through a real Reader and Listener into a real NodeHealth and a
- * prober's Duty. Each text is of the right form at first, and then mutated. What must hold: nothing throws, nothing that is
+ * prober's OwnTargets. Each text is of the right form at first, and then mutated. What must hold: nothing throws, nothing that is
  * shown has a control character or no end, names stay few, and a true prober is heard as before.
  */
 import { Redis } from 'ioredis'
@@ -16,7 +16,7 @@ import { Listener } from '../../src/store/redis/listener.ts'
 import { Reader } from '../../src/store/redis/reader.ts'
 import { Signer } from '../../src/store/redis/signer.ts'
 import { changeText, Intern, nodeBeatText, proberBeatText, readKnown, voteText } from '../../src/store/redis/text.ts'
-import { member, spec, vote } from '../support/plans.ts'
+import { member, spec, vote } from '../support/specs.ts'
 import { makeRandom, type Random } from './packets.ts'
 
 export interface BoardFuzzed {

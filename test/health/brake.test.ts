@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { brake, type SiteMember, leftPercent } from '../../src/health/brake.ts'
-import { serviceSpec } from '../support/plans.ts'
+import { serviceSpec } from '../support/specs.ts'
 
 const SITES = ['ams', 'fra', 'iad', 'nrt', 'sin', 'syd']
 const siteMembers = fc.array(

@@ -7,7 +7,7 @@ import { NodeHealth } from '../../src/health/node-health.ts'
 import type { OverrideRequest } from '../../src/health/override.ts'
 import { makeHealthTable, shareOf, SlotRegistry, stateOf } from '../../src/health/table.ts'
 import type { HealthSpec } from '../../src/health/target.ts'
-import { member, spec, specOf, serviceSpec, vote } from '../support/plans.ts'
+import { member, spec, specOf, serviceSpec, vote } from '../support/specs.ts'
 import { Bus, type Link } from './bus.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-fleet-'))

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type LiveVote, judge, type Judgement, NO_HISTORY, type MemberHistory } from '../../src/health/judgement.ts'
-import { member } from '../support/plans.ts'
+import { member } from '../support/specs.ts'
 
 const TARGETS = ['t1', 't2', 't3']
 const votes = fc.dictionary(

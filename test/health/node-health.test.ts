@@ -9,7 +9,7 @@ import { isCalm, makeHealthTable, SlotRegistry, stateOf } from '../../src/health
 import type { HealthSpec } from '../../src/health/target.ts'
 import type { VoteValue } from '../../src/health/vote.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { member, spec, vote } from '../support/plans.ts'
+import { member, spec, vote } from '../support/specs.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-node-'))
 const file = join(folder, 'health.json')

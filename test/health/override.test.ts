@@ -12,7 +12,7 @@ import {
   durationRefusal,
 } from '../../src/health/override.ts'
 import { Overrides } from '../../src/health/overrides.ts'
-import { member, serviceSpec } from '../support/plans.ts'
+import { member, serviceSpec } from '../support/specs.ts'
 
 const NOW = 1_000_000
 const DAY_MS = 24 * 3_600_000

@@ -4,7 +4,7 @@ import { OtherNodes } from '../../src/health/other-nodes.ts'
 import { Refusals } from '../../src/health/refusals.ts'
 import { Roster } from '../../src/health/roster.ts'
 import { MOST_NODES, MOST_PROBERS, type NodeHeartbeat } from '../../src/health/store.ts'
-import { vote } from '../support/plans.ts'
+import { vote } from '../support/specs.ts'
 
 const P1 = { name: 'eu-1', region: 'eu', bootId: 'one' }
 const P2 = { ...P1, bootId: 'two' }

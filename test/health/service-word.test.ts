@@ -7,7 +7,7 @@ import { NodeHealth } from '../../src/health/node-health.ts'
 import { HEALTH_SLOTS, makeHealthTable, SlotRegistry, UNWATCHED } from '../../src/health/table.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { makeRandom } from '../fuzz/packets.ts'
-import { member, spec, vote } from '../support/plans.ts'
+import { member, spec, vote } from '../support/specs.ts'
 
 const { store } = Atomics
 afterEach(() => void Object.assign(Atomics, { store }))

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { makeHealthSpec } from '../../src/health/target.ts'
 import type { CheckModel, Model, ServiceModel, ServiceSiteModel, VipModel } from '../../src/zone/model.ts'
-import { httpCheck, service, site, tcpCheck, timing } from '../support/plans.ts'
+import { httpCheck, service, site, tcpCheck, timing } from '../support/specs.ts'
 
 const vip = (address: string, checkAddress?: string): VipModel => ({
   address,

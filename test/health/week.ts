@@ -13,7 +13,7 @@ import type { Vote, VoteValue } from '../../src/health/vote.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
 import { advance, isMoving, isUndecided, NEW_TRACK, type Track } from '../../src/probe/track.ts'
 import type { Model, ServiceModel } from '../../src/zone/model.ts'
-import { httpCheck, service, site, tcpCheck } from '../support/plans.ts'
+import { httpCheck, service, site, tcpCheck } from '../support/specs.ts'
 import { Bus, type Link } from './bus.ts'
 
 export const SITES = ['ams', 'fra', 'iad', 'nrt', 'sin']

@@ -4,7 +4,7 @@ import { isCalm, shareOf, stateOf } from '../../src/health/table.ts'
 import { makeHealthSpec } from '../../src/health/target.ts'
 import { allUp, layOutService } from '../../src/policy/service.ts'
 import type { ServiceSiteModel } from '../../src/zone/model.ts'
-import { service, site } from '../support/plans.ts'
+import { service, site } from '../support/specs.ts'
 
 const at = (name: string, vip: number, drained = false): ServiceSiteModel => {
   const vips = [{ address: `192.0.2.${vip}`, bytes: Uint8Array.of(192, 0, 2, vip) }]

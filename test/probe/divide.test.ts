@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { Target } from '../../src/health/target.ts'
 import { divide } from '../../src/probe/divide.ts'
 import { networkOf, UNRELATED } from '../../src/probe/trust.ts'
-import { tcpCheck } from '../support/plans.ts'
+import { tcpCheck } from '../support/specs.ts'
 
 const targets = (count: number, address: (i: number) => string): Target[] =>
   Array.from({ length: count }, (_, i) => ({

@@ -11,7 +11,7 @@ import { makeHealthSpec } from '../../src/health/target.ts'
 import { type ProberThread, startProber } from '../../src/probe/thread.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { countWaits } from '../support/cpu.ts'
-import { httpCheck, service, site } from '../support/plans.ts'
+import { httpCheck, service, site } from '../support/specs.ts'
 import { until } from '../support/until.ts'
 import { LOOPBACK } from './loopback.ts'
 

@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import type { Heartbeat } from '../../src/health/store.ts'
 import { MergedWriter } from '../../src/probe/merge.ts'
-import { vote } from '../support/plans.ts'
+import { vote } from '../support/specs.ts'
 
 const identity = { name: 'eu-1', region: 'eu', bootId: 'one' }
 let heard: string[]

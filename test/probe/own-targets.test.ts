@@ -15,7 +15,7 @@ import { hashTargets, type Target } from '../../src/health/target.ts'
 import { assign } from '../../src/probe/assignment.ts'
 import { OwnTargets } from '../../src/probe/own-targets.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { httpCheck, vote } from '../support/plans.ts'
+import { httpCheck, vote } from '../support/specs.ts'
 
 /** The memory store as probers of several hosts would share it, with trouble on the way to it when a test says so. */
 class SharedStore {

@@ -5,7 +5,7 @@ import { expect } from 'vitest'
 import type { Target } from '../../src/health/target.ts'
 import type { Commands } from '../../src/probe/checks/exec.ts'
 import type { CheckKind } from '../../src/zone/model.ts'
-import { timing } from '../support/plans.ts'
+import { timing } from '../support/specs.ts'
 import { runCheck } from './loopback.ts'
 
 export const ADDRESS = '127.77.1.1'

@@ -10,7 +10,7 @@ import { Schedule } from '../../src/probe/schedule.ts'
 import { WEAR_MS } from '../../src/probe/track.ts'
 import { networkOf, reachCanary, survey, type Witness } from '../../src/probe/trust.ts'
 import type { Endpoint } from '../../src/units.ts'
-import { tcpCheck } from '../support/plans.ts'
+import { tcpCheck } from '../support/specs.ts'
 import { until } from '../support/until.ts'
 
 const CHECK = tcpCheck({ intervalMs: 5000, timeoutMs: 2000, fastMs: 1000, fall: 3, rise: 2 })

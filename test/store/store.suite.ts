@@ -15,7 +15,7 @@ import type {
 } from '../../src/health/store.ts'
 import type { Vote } from '../../src/health/vote.ts'
 import { countWaits } from '../support/cpu.ts'
-import { vote } from '../support/plans.ts'
+import { vote } from '../support/specs.ts'
 import { until } from '../support/until.ts'
 
 export interface StoreForm {

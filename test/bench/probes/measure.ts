@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { startProber } from '../../../src/probe/thread.ts'
 import { MemoryStore } from '../../../src/store/memory.ts'
 import type { CheckKind, CheckModel } from '../../../src/zone/model.ts'
-import { timing } from '../../support/plans.ts'
+import { timing } from '../../support/specs.ts'
 import type { Watched } from './worker.ts'
 
 /** grpcs: grpc over TLS. */

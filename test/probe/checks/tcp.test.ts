@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { observeError } from '../../../src/probe/checks/observation.ts'
 import { checkTcp } from '../../../src/probe/checks/tcp.ts'
 import { hasRoute } from '../../../src/probe/route.ts'
-import { tcpCheck } from '../../support/plans.ts'
+import { tcpCheck } from '../../support/specs.ts'
 
 const ADDRESS = '127.77.1.2'
 const check = (port: number) => checkTcp({ address: ADDRESS, port, check: tcpCheck({ timeoutMs: 5000 }) })

@@ -5,8 +5,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { channelOf, hashKey, indexKey, OVERRIDES_KEY, proberChannel } from '../../../src/store/redis/keys.ts'
 import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
-import { vote } from '../../support/plans.ts'
 import { RedisServer } from '../../support/redis-server.ts'
+import { vote } from '../../support/specs.ts'
 import { until } from '../../support/until.ts'
 import { identity, Listener } from '../store.suite.ts'
 

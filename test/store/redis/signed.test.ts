@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { FORGOTTEN_KEY, hashKey, OVERRIDES_KEY, proberChannel } from '../../../src/store/redis/keys.ts'
 import { Signer, Sum } from '../../../src/store/redis/signer.ts'
 import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
-import { vote } from '../../support/plans.ts'
 import { RedisServer } from '../../support/redis-server.ts'
+import { vote } from '../../support/specs.ts'
 import { until } from '../../support/until.ts'
 import { beat, drain, identity, Listener, nodeBeat, storeSuite } from '../store.suite.ts'
 

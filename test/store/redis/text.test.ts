@@ -18,7 +18,7 @@ import {
   readVotes,
   voteText,
 } from '../../../src/store/redis/text.ts'
-import { vote } from '../../support/plans.ts'
+import { vote } from '../../support/specs.ts'
 
 const NONE = new Signer()
 

@@ -1,4 +1,4 @@
-/** Plans, models and votes for the tests of health. */
+/** Specs, models and votes for the tests of health. */
 import {
   type HealthSpec,
   hashTargets,

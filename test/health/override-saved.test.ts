@@ -1,4 +1,4 @@
-/** An order is answered when it is kept: on this node's disk, and on the board; or it is said where it is not. */
+/** An override is answered when it is saved, on this node's disk and in the Store, or with the reason where it is not. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,8 +9,8 @@ import { makeHealthTable } from '../../src/health/table.ts'
 import { OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
 import { openRedisStore } from '../../src/store/redis/store.ts'
 import { drain as entry } from '../store/store.suite.ts'
-import { member, specOf, serviceSpec } from '../support/plans.ts'
 import { RedisServer } from '../support/redis-server.ts'
+import { member, specOf, serviceSpec } from '../support/specs.ts'
 import { until } from '../support/until.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-kept-'))
@@ -56,7 +56,7 @@ const savedOf = (done: OverrideOutcome): Promise<SaveResult> => {
   if ('refused' in done) throw new Error(done.refused)
   return done.saved
 }
-const order = ({ health }: Node, pattern: string, action: OverrideRequest['action']): Promise<SaveResult> =>
+const request = ({ health }: Node, pattern: string, action: OverrideRequest['action']): Promise<SaveResult> =>
   savedOf(health.override({ pattern, action, forMs: undefined, who: 'ann', why: 'works', yes: true }))
 
 const stored = (pattern: string): string => server.cli('hget', OVERRIDES_KEY, pattern)
@@ -64,7 +64,7 @@ const onDisk = ({ file }: Node): string => readFileSync(join(file, '../overrides
 
 test('what is answered is in the file and on the board', async () => {
   const n1 = await node('n1')
-  const saved = await order(n1, 'fra', 'drain')
+  const saved = await request(n1, 'fra', 'drain')
   expect(saved).toEqual({
     current: expect.objectContaining({ pattern: 'fra', version: 1 }),
     disk: undefined,
@@ -78,14 +78,14 @@ test('a disk that takes nothing, and a board that takes nothing, are each told; 
   writeFileSync(join(folder, 'no-folder'), '')
   const n1 = await node('n1', join(folder, 'no-folder', 'health.json'))
   const n2 = await node('n2')
-  expect(await order(n1, 'fra', 'drain')).toMatchObject({
+  expect(await request(n1, 'fra', 'drain')).toMatchObject({
     disk: expect.stringMatching(/can't be saved.*no-folder/),
     board: undefined,
   })
   await until('it is on the board', () => n2.stateOf('fra') === 'drained')
   server.cli('replicaof', '127.0.0.1', '1')
   try {
-    expect(await order(n2, 'iad', 'drain')).toMatchObject({
+    expect(await request(n2, 'iad', 'drain')).toMatchObject({
       disk: undefined,
       board: expect.stringMatching(/is a read-only replica/),
     })
@@ -96,31 +96,31 @@ test('a disk that takes nothing, and a board that takes nothing, are each told; 
   await until('it is put up when the board takes it', () => stored('iad').includes('drain'))
 })
 
-test('who finds another order above its own goes above it, and tells what stands', async () => {
+test('a node that finds a newer override raises its own above it, and answers what stands', async () => {
   const n1 = await node('n1')
   const n2 = await node('n2')
-  await order(n2, 'fra', 'drain')
+  await request(n2, 'fra', 'drain')
   await until('heard', () => n1.stateOf('fra') === 'drained')
   // as if n1 had heard nothing of all that was set since then
   const later = entry('fra', 40, { node: 'n2', action: 'down' })
   server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(later)}`)
-  expect(await order(n1, 'fra', 'undone')).toMatchObject({
+  expect(await request(n1, 'fra', 'undone')).toMatchObject({
     current: { action: 'undone', version: 41 },
     board: undefined,
   })
   await until('undone everywhere', () => n2.stateOf('fra') === 'unproven')
 })
 
-test('one entry that can’t be read stops no other, and is undone by the next order on its pattern', async () => {
+test('one entry that can’t be read stops no other, and is replaced by the next override of its pattern', async () => {
   const n1 = await node('n1')
   const n2 = await node('n2')
   for (const text of ['', 'x', '1 {', `1 ${JSON.stringify({ pattern: 'fra' })}`, '1 7', '1 null']) {
     server.cli('hset', OVERRIDES_KEY, 'sin', text, 'fra', text)
-    expect((await order(n1, 'iad', 'drain')).board).toBeUndefined()
+    expect((await request(n1, 'iad', 'drain')).board).toBeUndefined()
     await until(`drained beside ${text}`, () => n2.stateOf('iad') === 'drained')
-    expect((await order(n1, 'fra', 'drain')).board).toBeUndefined()
+    expect((await request(n1, 'fra', 'drain')).board).toBeUndefined()
     await until(`drained over ${text}`, () => n2.stateOf('fra') === 'drained')
-    for (const site of ['iad', 'fra']) expect((await order(n2, site, 'undone')).board).toBeUndefined()
+    for (const site of ['iad', 'fra']) expect((await request(n2, site, 'undone')).board).toBeUndefined()
     await until('undone', () => n1.stateOf('iad') === 'unproven' && n1.stateOf('fra') === 'unproven')
   }
 })
@@ -138,21 +138,21 @@ test.each([
     const n2 = await node('n2')
     const forged = { ...entry('fra', 1, { node: 'zz', action: 'down' }), ...odd }
     server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(forged)}`, '@rev', '1.1')
-    await order(n1, 'iad', 'drain')
+    await request(n1, 'iad', 'drain')
     await until('what is said after it', () => n2.stateOf('iad') === 'drained')
     expect([n1.stateOf('fra'), n2.stateOf('fra')]).toEqual(['unproven', 'unproven'])
-    expect(await order(n1, 'fra', 'drain')).toMatchObject({ current: { action: 'drain' }, board: undefined })
-    await until('an order on the same pattern', () => n2.stateOf('fra') === 'drained')
-    expect(await order(n2, 'fra', 'undone')).toMatchObject({ current: { action: 'undone' }, board: undefined })
+    expect(await request(n1, 'fra', 'drain')).toMatchObject({ current: { action: 'drain' }, board: undefined })
+    await until('an override of the same pattern', () => n2.stateOf('fra') === 'drained')
+    expect(await request(n2, 'fra', 'undone')).toMatchObject({ current: { action: 'undone' }, board: undefined })
     await until('undone', () => n1.stateOf('fra') === 'unproven')
-    for (const { current } of [await order(n1, 'fra', 'down')]) expect(current.version).toBeLessThan(100)
+    for (const { current } of [await request(n1, 'fra', 'down')]) expect(current.version).toBeLessThan(100)
   },
 )
 
 test('a file in which one entry can’t be read, or is not believed, keeps the others', async () => {
   const path = join(folder, 'odd', 'health.json')
   const n1 = await node('n1', path)
-  await order(n1, 'iad', 'drain')
+  await request(n1, 'iad', 'drain')
   await n1.health.stop()
   const state: { entries: object[] } = JSON.parse(onDisk(n1))
   state.entries.push({ ...entry('fra', 1), version: 1e308, action: 'down' }, { pattern: 7 })
@@ -161,5 +161,5 @@ test('a file in which one entry can’t be read, or is not believed, keeps the o
   const again = await node('n1', path)
   expect([again.stateOf('iad'), again.stateOf('fra')]).toEqual(['drained', 'unproven'])
   expect(again.troubles.join()).toMatch(/2 of 3 overrides in .* can't be read/)
-  expect((await order(again, 'fra', 'drain')).current.version).toBe(2)
+  expect((await request(again, 'fra', 'drain')).current.version).toBe(2)
 })
