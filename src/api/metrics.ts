@@ -41,7 +41,7 @@ export const METRICS = {
     'What is wrong with the state folder now: files that cannot be read or written, no control socket; `status` has the words.',
   ),
   meridian_queries_total: counter(
-    'Queries by what became of them; rcode `dropped`: nothing was sent.',
+    'Queries by their result; rcode `dropped`: no reply was sent.',
     'transport',
     'type',
     'rcode',
@@ -64,13 +64,13 @@ export const METRICS = {
   meridian_receive_drops_total: counter('Queries that the kernel dropped because a receive buffer was full.'),
   meridian_tcp_connections: gauge('Open TCP connections.'),
   meridian_tcp_held_bytes: gauge(
-    'What waits in TCP connections: answers not taken, queries not whole. See `tcp.memory`.',
+    'Bytes that wait in TCP connections: unread answers and incomplete queries. See `tcp.memory`.',
   ),
   meridian_tcp_connections_total: counter(
     'TCP connections by what became of them; `evicted`: the longest idle, for a newcomer when all places were taken; `unread`: answers waited too long; `over_memory`: the client that held most when `tcp.memory` was full; `unanswerable`: it sent what gets no answer.',
     'what',
   ),
-  meridian_world_generation: gauge('Number of the World that is served; one more with every reload that took.'),
+  meridian_world_generation: gauge('Number of the World that is served; one more with every reload that succeeded.'),
   meridian_geo_held: gauge('1 while new databases wait to be accepted: they move more clients than geo.maxMove.'),
   meridian_view_info: gauge(
     'Always 1; nodes that serve alike have the same view. The revision is what git says of the zones, empty outside of git.',
@@ -84,12 +84,12 @@ export const METRICS = {
     'Loads of zones and databases; `failed` left the old World serving, `unchanged` found what was served already.',
     'result',
   ),
-  meridian_reload_failing: gauge('1 while what is on disk does not load and an older World is served.'),
+  meridian_reload_failing: gauge('1 while the files on disk do not load and an older World is served.'),
   meridian_last_good_served: gauge(
     '1 while the zones, or the databases, on disk have errors and the last good ones are served (without any known: no places).',
     'what',
   ),
-  meridian_reload_success_time_seconds: gauge('Unix time of the last load that took.'),
+  meridian_reload_success_time_seconds: gauge('Unix time of the last load that succeeded.'),
   meridian_load_duration_seconds: gauge('How long each stage of the last load took.', 'stage'),
   meridian_load_running_seconds: gauge('How long the load that runs has taken so far; 0 while none does.'),
   meridian_problems: gauge('Problems that the last load found.', 'severity'),
@@ -101,7 +101,7 @@ export const METRICS = {
     'state',
   ),
   meridian_member_share: gauge(
-    'How much of what falls to it a member takes now: 1 unless it ramps up or its agent asks for less.',
+    'How much of its share of clients a member takes now: 1 unless it ramps up or its agent asks for less.',
     'service',
     'site',
     'vip',
@@ -115,16 +115,13 @@ export const METRICS = {
   ),
   meridian_service_held_members: gauge('Members whose votes do not decide: the last verdict stands.', 'service'),
   meridian_service_unproven_members: gauge('Members that were never seen up.', 'service'),
-  meridian_service_voteless_members: gauge('Members with a check that no prober says up or down of.', 'service'),
+  meridian_service_voteless_members: gauge('Members with a check for which no prober votes up or down.', 'service'),
   meridian_service_ramping_members: gauge('Members that take less than their full share.', 'service'),
   meridian_service_overridden_members: gauge('Members whose state an override decides.', 'service'),
   meridian_overrides: gauge('Overrides in force; `orphaned`: they match no member any more.', 'what'),
-  meridian_store_refused_total: counter(
-    'What was read from the Store and not taken, by what was wrong with it.',
-    'what',
-  ),
-  meridian_store_up: gauge('1 while the Store is reached; 0: what was heard last stands.', 'kind'),
-  meridian_nodes: gauge('Nodes that this one has heard of, itself among them.', 'what'),
+  meridian_store_refused_total: counter('What was read from the Store and refused, by reason.', 'what'),
+  meridian_store_up: gauge('1 while the Store is reached; 0: the last known health stays in use.', 'kind'),
+  meridian_nodes: gauge('Nodes that this one knows, including itself.', 'what'),
   meridian_nodes_disagreeing: gauge(
     'Live nodes whose view (what they serve) or verdicts have differed from this one for more than 5 s.',
     'about',
@@ -135,7 +132,10 @@ export const METRICS = {
   meridian_prober_restarts_total: counter(
     "Times that this process's prober thread died or fell silent and was replaced.",
   ),
-  meridian_probe_targets: gauge("Targets that there are, that are this prober's, and that it gives up.", 'what'),
+  meridian_probe_targets: gauge(
+    'Targets in all (`planned`), of this prober (`assigned`), and being handed over (`leaving`).',
+    'what',
+  ),
   meridian_probe_checks_per_second: gauge('Checks that this prober began in the last whole second.'),
   meridian_probe_wanted_checks_per_second: gauge("Checks a second that this prober's targets ask for."),
   meridian_probe_oldest_run_age_seconds: gauge("Of this prober's targets, the longest time since a check ended."),
