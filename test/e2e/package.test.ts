@@ -63,7 +63,7 @@ const SPEAK = `
   const prober = { name: 'a', region: 'eu', bootId: 'one' }
   const votes = () => { console.log('heard'); void store.close() }
   await store.listen({ votes, retired() {}, heartbeat() {}, gone() {} }, new AbortController().signal)
-  await store.board(prober).replace([{ target: 't', value: 'up', moving: false, reason: '', rttMs: 1, share: 1000 }])`
+  await store.proberWriter(prober).replace([{ target: 't', value: 'up', moving: false, reason: '', rttMs: 1, share: 1000 }])`
 
 test('it holds what a user needs, and nothing else', () => {
   const told = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' })
