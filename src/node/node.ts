@@ -30,7 +30,7 @@ import { droppedDatagrams } from '../linux/drops.ts'
 import type { ProberThread } from '../probe/thread.ts'
 import type { Problem } from '../problem.ts'
 import { type Server, startServer } from '../server/server.ts'
-import { formatEndpoint } from '../units.ts'
+import { count, formatEndpoint } from '../units.ts'
 import type { WorldBuild } from '../world/build.ts'
 import { startCompiler } from '../world/compiler.ts'
 import { LOCK_WAIT } from '../world/folder.ts'
@@ -156,7 +156,7 @@ export class RunningNode implements Node {
     const revision = nameOf(this.#loads.revision)
     this.#log.info(
       { view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation, pid: process.pid },
-      `serving ${zoneCount} zones on ${this.#server.listen.map(formatEndpoint).join(', ')}${revision === null ? '' : `, at ${revision}`}`,
+      `serving ${count(zoneCount, 'zone')} on ${this.#server.listen.map(formatEndpoint).join(', ')}${revision === null ? '' : `, at ${revision}`}`,
     )
     this.#loads.startReloads()
   }
