@@ -11,7 +11,7 @@ export async function loadLibc() {
     libc: koffi.load(null),
     /** The error number of the last call that returned −1. */
     errno: (): number => koffi.errno(),
-    addressOf: (buffer: ArrayBuffer): number => Number(koffi.address(buffer)),
+    addressOf: (buffer: ArrayBufferLike): number => Number(koffi.address(buffer)),
   }
 }
 

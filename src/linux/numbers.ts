@@ -35,6 +35,8 @@ export const PMTUDISC_OMIT = 5
 export const F_DUPFD_CLOEXEC = 1030
 /** ioctl request: how many bytes a socket's send buffer holds, with the kernel's overhead. */
 export const SIOCOUTQ = 0x5411
+/** madvise(2): the kernel may use pages of 2 MiB. */
+export const MADV_HUGEPAGE = 14
 export const NETLINK_ROUTE = 0
 export const MSG_DONTWAIT = 0x40
 export const MSG_WAITFORONE = 0x10000

@@ -100,7 +100,7 @@ export interface BuildRequest {
   readonly lastGood?: boolean
   /**
    * This process has a World in use, even if the compile thread that built it is gone. With errors on disk that World
-   * stays: the saved zones may be older than it, or missing. /
+   * stays: the saved zones may be older than it, or missing.
    */
   readonly inUse?: boolean
 }
@@ -149,7 +149,7 @@ export interface Builder<T> {
   build(request?: BuildRequest, onWait?: (news: string) => void): Promise<BuildResult<T>>
   /**
    * Saves the zones of the last build in the state folder, if they have no errors and differ from those saved. It reads
-   * all files again: about a second of CPU for a million names. Returns why saving failed, in words. /
+   * all files again: about a second of CPU for a million names. Returns why saving failed, in words.
    */
   saveLastGood(): string | undefined
 }

@@ -1,7 +1,7 @@
 /**
  * What a reload changed, for the log: zones, names and services that were added or removed. Called by the builder with
  * the models of the last build and of this one. A zone whose bytes are the same array in both was not parsed again, so
- * it is skipped: the cost follows the size of the change. /
+ * it is skipped: the cost follows the size of the change.
  */
 import { formatName } from '../dns/name.ts'
 import type { Model } from '../zone/model.ts'

@@ -82,7 +82,7 @@ export function viewOf(zones: string, { services }: Model, { id, asns }: Places)
 
 /**
  * The zones with the SOA serial to serve: never one below `floor`, the last one served. The serial is not part of the
- * view, so nodes that load the same files have the same view whatever they served before. /
+ * view, so nodes that load the same files have the same view whatever they served before.
  */
 export function serveSerial(
   { zones }: Model,

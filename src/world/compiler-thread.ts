@@ -1,12 +1,13 @@
 /**
  * Entry of the compile thread: builds on request, numbers the Worlds, and takes their memory from the pool. Started by
  * compiler.ts, which is its only caller. It runs at nice 15, so that a load never delays answers or checks. A bug ends
- * the thread with all that it keeps; the next build starts a new one. /
+ * the thread with all that it keeps; the next build starts a new one.
  */
 import { access } from 'node:fs/promises'
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Adoption } from '../answer/adoption.ts'
+import { loadHugePages } from '../linux/huge-pages.ts'
 import {
   type Builder,
   type BuildRequest,
@@ -32,10 +33,11 @@ interface WorldJob {
 }
 
 /**
- * What the thread sends: how a build ended, what a build waits for, or why the zones could not be saved for the next
- * start (null: they were saved). /
+ * What the thread sends: that it has loaded its code, how a build ended, what a build waits for, or why the zones could
+ * not be saved for the next start (null: they were saved).
  */
 export type CompileThreadMessage<T> =
+  | { readonly loaded: true }
   | { readonly result: BuildResult<T> }
   | { readonly news: string }
   | { readonly saveTrouble: string | null }
@@ -45,13 +47,13 @@ const port = parentPort!
 
 /**
  * On Linux each thread has a priority and setPriority() changes the calling thread; elsewhere it would change the
- * process. New threads inherit it, so a first file access starts libuv's shared threads before. /
+ * process. New threads inherit it, so a first file access starts libuv's shared threads before.
  */
 const NICE = 15
 await access(job.settings.zones).catch(() => {})
 if (process.platform === 'linux') setPriority(Math.max(NICE, getPriority()))
 
-const builder = job.of === 'worlds' ? makeNumberingBuilder(job) : makeTargetBuilder(job.settings)
+const builder = job.of === 'worlds' ? await makeNumberingBuilder(job) : makeTargetBuilder(job.settings)
 
 /** Builds, then saves the zones for the next start. A bug rejects and ends this thread. */
 async function build(request: BuildRequest): Promise<void> {
@@ -61,8 +63,8 @@ async function build(request: BuildRequest): Promise<void> {
 }
 
 /** Makes a builder that numbers its Worlds and allocates them from the pool. */
-function makeNumberingBuilder({ settings, adoption, generation: last }: WorldJob): Builder<WorldBuild> {
-  const pool = makePool(adoption)
+async function makeNumberingBuilder({ settings, adoption, generation: last }: WorldJob): Promise<Builder<WorldBuild>> {
+  const pool = makePool(adoption, await loadHugePages())
   const worlds = makeBuilder(settings, pool.allocate)
   let generation = last
   return {
@@ -83,4 +85,5 @@ function makeNumberingBuilder({ settings, adoption, generation: last }: WorldJob
 
 const post = (message: CompileThreadMessage<WorldBuild | ProbeTargets>): void => port.postMessage(message)
 
+post({ loaded: true })
 port.on('message', (request: BuildRequest) => void build(request))

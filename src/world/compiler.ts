@@ -1,7 +1,7 @@
 /**
  * The compile thread, seen from the main thread: a worker at nice 15 that owns the builder and everything it has
  * parsed. It hands out Worlds in pooled shared memory, small tables and Problems, never a model. Called by Reloader. A
- * thread that dies or takes too long is a failed build; the next build starts a new thread. /
+ * thread that dies or takes too long is a failed build; the next build starts a new thread.
  */
 import type { Adoption } from '../answer/adoption.ts'
 import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
@@ -14,7 +14,7 @@ export interface Compiler<T> {
   /**
    * Builds what is on disk now. Worlds are numbered 1, 2, …, also after a restart of the thread. Calls during a build
    * share the next one, with the request of the last call. Rejects when the thread dies (a bug, no memory) or exceeds
-   * its time, which ends it; the next call starts a new thread. /
+   * its time, which ends it; the next call starts a new thread.
    */
   build(request?: BuildRequest): Promise<BuildResult<T>>
   /** Ends the thread. A build that is running rejects. */
@@ -23,7 +23,7 @@ export interface Compiler<T> {
 
 /**
  * The longest a build may take. A million names take 25 s, the largest database 12 s, waiting for git and for files at
- * rest 90 s. A build beyond this limit has met a bug and will not end, even at nice 15 on a busy host. /
+ * rest 90 s. A build beyond this limit has met a bug and will not end, even at nice 15 on a busy host.
  */
 const MOST_MS = 600_000
 
@@ -63,6 +63,8 @@ function start<T>(
   { onWait = () => {}, onSaved = () => {} }: CompilerCallbacks,
 ): Compiler<T> {
   let worker: Thread | undefined
+  /** Resolves when `worker` may be terminated: it has loaded its code, koffi too (linux/libc.ts), or has ended. */
+  let loaded: Promise<void> | undefined
   let running: Promise<BuildResult<T>> | undefined
   let next: Promise<BuildResult<T>> | undefined
   let nextRequest: BuildRequest = {}
@@ -71,12 +73,16 @@ function start<T>(
   function startWorker(): Thread {
     const started = startThread(entryBeside(import.meta.url, 'compiler-thread'), { name: 'compile', workerData: job() })
     let cause: unknown = 'it ended'
+    const { promise, resolve } = Promise.withResolvers<void>()
+    loaded = promise
     started.on('error', (error) => (cause = error)) // if a build is running, its promise rejects with the error
     started.on('message', (message: CompileThreadMessage<T>) => {
       if ('news' in message) onWait(message.news)
       else if ('saveTrouble' in message) onSaved(message.saveTrouble ?? undefined)
+      else if ('loaded' in message) resolve()
     })
     started.once('exit', () => {
+      resolve()
       if (worker !== started) return
       worker = undefined
       if (running === undefined && !stopped)
@@ -139,6 +145,7 @@ function start<T>(
     },
     async stop() {
       stopped = true
+      await loaded
       await worker?.terminate()
     },
   }

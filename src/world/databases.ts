@@ -60,7 +60,7 @@ export interface PlaceInput {
   readonly before: PlaceDatabases | undefined
   /**
    * Gives the fallback for unusable files: the places of the last run, or undefined if they are lost (then clients have
-   * no places). undefined: no fallback is allowed. /
+   * no places). undefined: no fallback is allowed.
    */
   readonly lastUsed: (() => Places | undefined) | undefined
   /** See BuildRequest. */

@@ -5,7 +5,7 @@
  *
  * Two files in the state folder outlive a restart: the builder writes the build in use to `geo-in-use`; the node writes
  * the build that an operator accepted to `geo-accepted`. The cache keeps the places in use. If they are lost, the new
- * ones are used, with a warning: missing data never means down. /
+ * ones are used, with a warning: missing data never means down.
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'

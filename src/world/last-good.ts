@@ -121,7 +121,7 @@ const DIGEST = 64
 
 /**
  * Replaces the file by what was loaded from the folder. Throws when it can't be written, or when a zone file has
- * changed since: then another load is on its way. /
+ * changed since: then another load is on its way.
  */
 function writeLastGood(
   file: string,

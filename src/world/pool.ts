@@ -5,7 +5,7 @@
  * World each thread has adopted.
  *
  * What a build allocates belongs to its World; what that World does not hold is free again. The builder may put parts
- * of the last World into the next one (maps that did not change), but keeps none longer than that. /
+ * of the last World into the next one (maps that did not change), but keeps none longer than that.
  */
 import { adoptedGeneration, type Adoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
@@ -33,8 +33,11 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(bytes / step) * step
 }
 
-/** Makes an empty pool. `adoption`: which World each thread has adopted. */
-export function makePool(adoption: Adoption): Pool {
+/**
+ * Makes an empty pool. `adoption`: which World each thread has adopted. `prepare`: called with each new buffer before
+ * anything is written to it.
+ */
+export function makePool(adoption: Adoption, prepare: (buffer: SharedArrayBuffer) => void = () => {}): Pool {
   /** Worlds that a thread may still read, oldest first, with their buffers. */
   let worlds: { readonly generation: number; readonly held: ReadonlySet<SharedArrayBuffer> }[] = []
   const building = new Set<SharedArrayBuffer>()
@@ -51,6 +54,12 @@ export function makePool(adoption: Adoption): Pool {
     free = [...buffers].filter((buffer) => !taken(buffer))
   }
 
+  function newBuffer(bytes: number): SharedArrayBuffer {
+    const buffer = new SharedArrayBuffer(bytes)
+    prepare(buffer)
+    return buffer
+  }
+
   return {
     allocate: (bytes) => {
       reclaim()
@@ -60,7 +69,7 @@ export function makePool(adoption: Adoption): Pool {
         if (buffer.byteLength < size || buffer.byteLength > 2 * size) continue
         if (best === undefined || buffer.byteLength < best.byteLength) best = buffer
       }
-      best ??= new SharedArrayBuffer(size)
+      best ??= newBuffer(size)
       buffers.add(best)
       building.add(best)
       return best

@@ -124,7 +124,7 @@ export class Reloader<T extends object> {
 
   /**
    * Loads for the first time. Throws StartError with the message `nothing`, all problems, and why the load failed.
-   * Reloads wait until startReloads(). `takeover`: a predecessor is serving, so files with errors are fatal. /
+   * Reloads wait until startReloads(). `takeover`: a predecessor is serving, so files with errors are fatal.
    */
   async loadFirst(nothing: string, takeover = false): Promise<T> {
     let taken = await this.#load({ why: 'start', always: true })

@@ -1,6 +1,6 @@
 /**
  * Checks the zones against the settings of this node: whether it can place clients, keep health and make checks as the
- * zones ask. Called by the builder, so by `serve` and by `check` alike. Findings are Problems; nothing throws. /
+ * zones ask. Called by the builder, so by `serve` and by `check` alike. Findings are Problems; nothing throws.
  */
 import { isTerritory, packCode } from '../geo/codes.ts'
 import type { Places } from '../geo/place.ts'

@@ -84,7 +84,7 @@ export class StampBuilder {
 
   /**
    * Adds all that the loader may read below a folder: no names that begin with a dot, except octoDNS's `.yaml`; links
-   * where it `mayRead`. A folder that several links lead to counts once, so loops of links end. /
+   * where it `mayRead`. A folder that several links lead to counts once, so loops of links end.
    */
   async addFolder(folder: string, mayRead: (path: string) => boolean): Promise<void> {
     const own = await stat(folder, { bigint: true }).catch(() => undefined)

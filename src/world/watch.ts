@@ -12,7 +12,7 @@ import { type FSWatcher, watch } from 'chokidar'
 export interface Watcher {
   /**
    * Watches these paths from now on, instead of those before. A new path counts as a change: it may have changed since
-   * the load that named it. /
+   * the load that named it.
    */
   follow(paths: readonly string[]): void
   /** Ends the watch. */
@@ -42,7 +42,7 @@ const LINKS_MS = 2_000
 
 /**
  * Starts a watch on files and folders. They may appear, vanish and be replaced: by renaming, by the link swap of
- * Kubernetes volumes inside a folder, by moving a link above them. Resolves when no later change can be missed. /
+ * Kubernetes volumes inside a folder, by moving a link above them. Resolves when no later change can be missed.
  */
 export async function watchPaths(paths: readonly string[], settings: WatchSettings): Promise<Watcher> {
   const watcher = new PathWatcher(paths, settings)

@@ -22,7 +22,7 @@ export interface ZoneSettings {
   readonly state?: string
   /**
    * For a running process: wait while git holds its lock and until the files are at rest, and tell the revision.
-   * Without it the files are read at once. /
+   * Without it the files are read at once.
    */
   readonly follows?: LockWait
   /** This node's prober; undefined: it has none, or the zones are not checked against it. */

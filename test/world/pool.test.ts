@@ -50,6 +50,17 @@ describe('the pool', () => {
     expect([pool.allocate(10_000), pool.allocate(10_000)]).not.toContain(second)
   })
 
+  test('each new buffer is prepared once, and a reused one is not', () => {
+    const prepared: SharedArrayBuffer[] = []
+    const adoption = makeAdoption()
+    const pool = makePool(adoption, (buffer) => prepared.push(buffer))
+    const first = pool.allocate(5000)
+    pool.seal(undefined)
+    expect(pool.allocate(5000)).toBe(first)
+    const second = pool.allocate(5000)
+    expect(prepared).toEqual([first, second])
+  })
+
   test('a part that the next World has too stays as long as that', () => {
     const adoption = makeAdoption()
     const pool = makePool(adoption)
