@@ -324,9 +324,13 @@ function walkGroups(
       told &= is
       if ((is & IS_FULL) !== 0) dead = false
       let admitted = true
+      const share = size < 0 || spilling ? capacity[site]! : weight[site]!
       if (shares && (is & IS_WHOLE) === 0 && (is & fit) !== 0) {
-        if (admission === undefined) admission = mix(draw ^ ADMISSION_SALT)
         out.hashed = true
+        // one that loses anyway need not be asked whether it admits the client; only spilling counts the eligible
+        const counts = !plain || dead || spilling
+        if (!counts && best >= 0 && leastScore(mix(draw ^ siteKey[site]!), share) >= bestScore) continue
+        if (admission === undefined) admission = mix(draw ^ ADMISSION_SALT)
         admitted = (mix(admission ^ siteKey[site]!) >>> 0) % 1000 < eligibility.limits[site]!
       }
       if (!plain) trace.site(stage, number, site, describe(service, site, health, stage, fit, admitted, spilling))
@@ -336,7 +340,6 @@ function walkGroups(
         best = site // the only one in its group: no score needed
         break
       }
-      const share = size < 0 || spilling ? capacity[site]! : weight[site]!
       const hash = mix(draw ^ siteKey[site]!)
       if (plain && leastScore(hash, share) >= bestScore) continue
       const score = rendezvous(hash, share)
