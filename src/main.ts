@@ -1,8 +1,11 @@
 /** The program: picks the command, maps its result to an exit code. The only process.exit there is. */
 import { run } from './cli/commands.ts'
-import { consoleOutput } from './cli/output.ts'
+import { ConsoleOutput } from './cli/output.ts'
 
+const FAILED = 1
 const BUG = 70
+
+const output = new ConsoleOutput()
 
 const untilSignal = (): Promise<void> =>
   new Promise((done) => {
@@ -17,9 +20,14 @@ const untilSignal = (): Promise<void> =>
     }
   })
 
-try {
-  process.exit(await run(process.argv.slice(2), consoleOutput, untilSignal))
-} catch (error) {
-  process.stderr.write(`meridian: a bug: ${error instanceof Error ? error.stack : String(error)}\n`)
-  process.exit(BUG)
+async function codeOf(args: readonly string[]): Promise<number> {
+  try {
+    return await run(args, output, untilSignal)
+  } catch (error) {
+    output.err(`meridian: a bug: ${error instanceof Error ? error.stack : String(error)}`)
+    return BUG
+  }
 }
+
+const code = await codeOf(process.argv.slice(2))
+process.exit((await output.drained()) ? code : code || FAILED)

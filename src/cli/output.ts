@@ -2,7 +2,10 @@
  * Where commands write, replaceable in tests; and the layout of text: tables, wrapped lines, times. Used by all
  * commands. Text from zones, sites and other hosts goes through printable(), so that it can't steer the terminal.
  */
-import { printable } from '../problem.ts'
+import { fstatSync, writeSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import { isatty } from 'node:tty'
+import { codeOf, messageOf, printable } from '../problem.ts'
 import { formatAge, grouped } from '../units.ts'
 
 /** The output of one command. */
@@ -24,23 +27,102 @@ export interface Terminal {
   write(text: string): void
 }
 
-/** stdout and stderr. */
-export const consoleOutput: Output = {
-  // some CI systems provide a terminal, but nobody watches it
-  ...(process.stderr.isTTY && !process.env['CI'] && { terminal: terminalOf(process.stderr, process.env) }),
-  out: (line) => void process.stdout.write(`${printable(line)}\n`),
-  err: (line) => void process.stderr.write(`${printable(line)}\n`),
+/** stdout and stderr, where nothing is lost in silence. */
+export class ConsoleOutput implements Output {
+  readonly terminal?: Terminal
+  readonly #out = new Drain(1)
+  readonly #err = new Drain(2)
+
+  constructor() {
+    if (isatty(2) && isWatched()) this.terminal = terminalOf(process.stderr, this.#err, process.env)
+  }
+
+  out(line: string): void {
+    this.#out.write(`${printable(line)}\n`)
+  }
+
+  err(line: string): void {
+    this.#err.write(`${printable(line)}\n`)
+  }
+
+  /**
+   * Waits until all that was written has left the process: what a pipe does not take at once waits in memory, and would
+   * end with the process. False: a part of it is lost, as on a full disk; stderr says so.
+   */
+  async drained(): Promise<boolean> {
+    const lost = await this.#out.drained()
+    if (lost !== undefined) this.err(`meridian: the output can't be written: ${messageOf(lost)}`)
+    return (await this.#err.drained()) === undefined && lost === undefined
+  }
+}
+
+/** Some CI systems provide a terminal, but nobody watches it. */
+const isWatched = (): boolean => !process.env['CI']
+
+/**
+ * stdout or stderr. A file is written at once and whole: Node's own stream ignores that a disk took only a part. A pipe or
+ * terminal is a stream that is opened with the first write, because Node makes a pipe non-blocking then, which the log's
+ * own writes need not meet. A reader that has left (`| head`) is no error.
+ */
+class Drain {
+  readonly #fd: 1 | 2
+  #stream: NodeJS.WriteStream | undefined
+  #lost: Error | undefined
+
+  constructor(fd: 1 | 2) {
+    this.#fd = fd
+  }
+
+  write(text: string): void {
+    if (this.#stream === undefined && isFile(this.#fd)) return this.#writeFile(Buffer.from(text))
+    if (this.#stream === undefined) {
+      this.#stream = this.#fd === 1 ? process.stdout : process.stderr
+      this.#stream.on('error', (error) => this.#lose(error))
+    }
+    this.#stream.write(text)
+  }
+
+  #writeFile(bytes: Buffer): void {
+    if (this.#lost !== undefined) return
+    try {
+      for (let at = 0; at < bytes.length;) at += writeSync(this.#fd, bytes, at)
+    } catch (error) {
+      this.#lose(error)
+    }
+  }
+
+  #lose(error: unknown): void {
+    if (codeOf(error) !== 'EPIPE') this.#lost ??= error instanceof Error ? error : new Error(String(error))
+  }
+
+  /** Resolves when all is written, to undefined; or when it can't be, to the error. */
+  async drained(): Promise<Error | undefined> {
+    const stream = this.#stream
+    if (stream !== undefined) {
+      // called after all that was written before it
+      await new Promise<void>((done) => void stream.write('', () => done()))
+      await setImmediate() // a stream tells its error after that
+    }
+    return this.#lost
+  }
+}
+
+/** Neither a pipe, nor a socket, nor a terminal: a regular file, or a device such as /dev/full. */
+function isFile(fd: number): boolean {
+  const kind = fstatSync(fd)
+  return kind.isFile() || (kind.isCharacterDevice() && !isatty(fd))
 }
 
 /** The terminal on a stream. */
 export function terminalOf(
-  stream: { readonly columns?: number; write(text: string): unknown },
+  stream: { readonly columns?: number },
+  to: { write(text: string): void },
   env: Readonly<Record<string, string | undefined>>,
 ): Terminal {
   return {
     columns: stream.columns || 80, // a terminal may not know
     colours: (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
-    write: (text) => void stream.write(text),
+    write: (text) => to.write(text),
   }
 }
 
