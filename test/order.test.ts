@@ -7,7 +7,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
 const ORDER = (
-  'problem units hash state counters faults git config yaml dns linux geo zone ' + // ground and things
+  'problem units hash version state counters faults git config yaml dns linux geo zone ' + // ground and things
   'health store probe policy answer traffic ' + // what is known, what is answered
   'load world explain plan server api node cli main'
 ) // what runs
@@ -40,6 +40,8 @@ interface Import {
   readonly isPackage: boolean
   /** Gone when the program runs. */
   readonly typesOnly: boolean
+  /** Loaded when its line is reached, and not before. */
+  readonly later: boolean
 }
 
 const IMPORT =
@@ -54,6 +56,7 @@ const imports: readonly Import[] = files.flatMap((from) =>
       from,
       to: isPackage ? spec : relative(src, resolve(src, dirname(from), spec)),
       isPackage,
+      later: dynamic !== undefined,
       typesOnly: type !== undefined || (each.length > 0 && each.every((name) => name.trim().startsWith('type '))),
     }
   }),
@@ -101,18 +104,33 @@ test('each dependency has one room', () => {
       ).toBe(true)
 })
 
-test.each(ANSWERING)('%s loads what answers, and nothing else', (entry) => {
+/** The files that are loaded when `entry` is; `andLater`: with those that it loads when it needs them. */
+function loadedBy(entry: string, andLater: boolean): readonly string[] {
   const loaded = new Set<string>()
   const visit = (file: string): void => {
     if (loaded.has(file)) return
     loaded.add(file)
-    for (const { from, to, isPackage, typesOnly } of imports) if (from === file && !isPackage && !typesOnly) visit(to)
+    for (const { from, to, isPackage, typesOnly, later } of imports)
+      if (from === file && !isPackage && !typesOnly && (andLater || !later)) visit(to)
   }
   visit(entry)
-  const strange = [...loaded].filter(
+  return [...loaded]
+}
+
+test.each(ANSWERING)('%s loads what answers, and nothing else', (entry) => {
+  const strange = loadedBy(entry, true).filter(
     (file) => !ANSWERS.includes(roomOf(file)) && roomOf(file) !== 'server' && file !== 'health/table.ts',
   )
   expect(strange).toEqual([])
+})
+
+test('a command line is parsed without loading what its commands do', () => {
+  const rooms = new Set(loadedBy('main.ts', false).map(roomOf))
+  expect([...rooms].toSorted()).toEqual(['cli', 'config', 'main', 'problem', 'units', 'version'])
+  expect(loadedBy('main.ts', true)).toContain('node/node.ts')
+  // to ask a node takes no zones, no databases and no server
+  const asking = new Set(loadedBy('cli/status.ts', false).map(roomOf))
+  for (const room of ['load', 'world', 'plan', 'server', 'node', 'policy']) expect(asking).not.toContain(room)
 })
 
 test('docs/architecture.md has the same order and rooms, and names files that there are', () => {

@@ -6,9 +6,10 @@ import { sumCounters } from '../counters.ts'
 import { faults } from '../faults.ts'
 import { nameOf } from '../git.ts'
 import type { HealthSnapshot, MemberStatus } from '../health/node-health.ts'
+import { VERSION } from '../version.ts'
 import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import { ownProberSamples } from './probing.ts'
-import { type NodeState, storeStatus, VERSION } from './status.ts'
+import { type NodeState, storeStatus } from './status.ts'
 
 /** Nodes may disagree for this long, while changes are on their way; longer is counted. */
 const DISAGREEING_MS = 5_000

@@ -2,7 +2,6 @@
  * What a node shows of itself at /api/status, made from its state at one moment. Called by RunningNode;
  * prober-status.ts uses the parts that a prober has too. All of it is plain JSON, with units in the names.
  */
-import { readFileSync } from 'node:fs'
 import type { Config } from '../config.ts'
 import type { AnswerCells } from '../counters.ts'
 import { faults } from '../faults.ts'
@@ -11,6 +10,7 @@ import type { HealthSnapshot, MemberStatus, ServiceHealth } from '../health/node
 import type { Problem } from '../problem.ts'
 import type { ServerStats } from '../server/server.ts'
 import { formatEndpoint, formatPercent } from '../units.ts'
+import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
 import type { Readiness } from './contract.ts'
@@ -116,12 +116,6 @@ export interface Status {
 export interface ServiceStatus extends ServiceHealth {
   readonly members: readonly Omit<MemberStatus, 'service'>[]
 }
-
-const manifest: { readonly version: string } = JSON.parse(
-  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-)
-/** The version of Meridian, from package.json. */
-export const VERSION = manifest.version
 
 /** The status of a node. */
 export function statusOf(state: NodeState): Status {

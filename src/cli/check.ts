@@ -12,15 +12,11 @@ import type { ProbeSettings } from '../world/settings-check.ts'
 import { failoverBudget, type SteeredNames, steeredNames, steeredOf } from '../zone/budget.ts'
 import type { Model } from '../zone/model.ts'
 import { Z_OWNER } from '../zone/pack.ts'
+import type { Format } from './formats.ts'
 import { type Output, restInWords, table } from './output.ts'
 import { checkParent } from './parent.ts'
 import { GithubWriter, ProblemWriter } from './words/problems.ts'
 import { makeProgressBar } from './words/progress.ts'
-
-/** The formats of problems. */
-export const FORMATS = ['text', 'json', 'github'] as const
-/** One of FORMATS. */
-export type Format = (typeof FORMATS)[number]
 
 /** What to check, and how to report it. */
 export interface CheckOptions {

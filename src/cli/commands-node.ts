@@ -1,22 +1,21 @@
 /**
  * The command line of commands that talk to a running node: explain and status; overrides and other requests, which
- * reach all nodes through it. Called by commands.ts; what a command does is in its own file.
+ * reach all nodes through it. Called by commands.ts; what a command does is in its own file, loaded when it runs.
  */
 import type { Command } from 'commander'
 import type { RequestedAction } from '../api/bodies.ts'
-import { explain } from './explain.ts'
 import {
-  withNodeOptions,
   collect,
   controlOf,
-  type OnExitCode,
   filesOf,
+  LOAD_SETTINGS,
+  type OnExitCode,
   settingsOf,
   type SharedFlags,
+  withExamples,
+  withNodeOptions,
 } from './options.ts'
 import type { Output } from './output.ts'
-import { acceptGeo, forget, outlook, override, whoAmI } from './override.ts'
-import { status } from './status.ts'
 
 /** Adds explain, status, drain, undrain, force, prober forget and geo accept. */
 export function addNodeCommands(program: Command, output: Output, onExit: OnExitCode): void {
@@ -38,7 +37,8 @@ interface ExplainFlags {
 
 /** Commands that change nothing. */
 function addQuestions(program: Command, output: Output, onExit: OnExitCode): void {
-  withNodeOptions(program.command('explain').argument('<NAME>', 'the name that is asked for'))
+  const named = program.command('explain').argument('<NAME>', 'the name that is asked for')
+  const explaining = withNodeOptions(named, LOAD_SETTINGS)
     .summary('why a client gets its answer')
     .description(
       'Tells why a client gets its answer: place, rule, distances, groups, health, TTL, scope, and the bytes. Asks the node; without one, loads the files and assumes that every member is up.',
@@ -56,20 +56,29 @@ function addQuestions(program: Command, output: Output, onExit: OnExitCode): voi
         command.error('error: --offline asks no node: leave out --at')
       const { client, type, down, drain, ecs, resolver } = options
       const question = { name, client, type, down, drain, ecs, ...(resolver !== undefined && { resolver }) }
-      const config = settingsOf(command, output)
+      const config = await settingsOf(command, output)
       const files = filesOf(config)
       const how = { offline: options.offline === true, wire: options.wire === true }
+      const { explain } = await import('./explain.ts')
       onExit(await explain({ ...controlOf(options, config), question, files, ...how }, output))
     })
+  withExamples(
+    explaining,
+    'meridian explain www.example.com --client 134.157.0.7',
+    'meridian explain www.example.com --client 134.157.0.0/24 --type AAAA --down fra',
+  )
 
-  withNodeOptions(program.command('status'))
+  const seeing = withNodeOptions(program.command('status'))
     .summary('services, members, votes and the fleet, as a node sees them; or what a prober probes')
     .description(
       'Shows services, members, votes, overrides, probers and nodes, as a node sees them, with troubles (!) first; for a prober, its targets. Exits with 1 while it is not ready.',
     )
     .action(async (options: SharedFlags, command: Command) => {
-      onExit(await status(controlOf(options, settingsOf(command, output)), output))
+      const config = await settingsOf(command, output)
+      const { status } = await import('./status.ts')
+      onExit(await status(controlOf(options, config), output))
     })
+  withExamples(seeing, 'meridian status', 'meridian status --at 192.0.2.53:8053 --token-file token')
 }
 
 const PATTERN = 'SITE, SITE/SERVICE or SITE/SERVICE/VIP'
@@ -95,6 +104,7 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     options: OverrideFlags,
     command: Command,
   ): Promise<void> => {
+    const { override, whoAmI } = await import('./override.ts')
     const { why, for: time, who = whoAmI(), yes = false } = options
     if (why === undefined && action !== 'undrain' && action !== 'off') {
       command.error('error: --why is missing: give a reason, for whoever is on call later')
@@ -107,10 +117,10 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
       ...(why !== undefined && { why }),
       ...(time !== undefined && { for: time }),
     }
-    onExit(await override({ ...controlOf(options, settingsOf(command, output)), ...request }, output))
+    onExit(await override({ ...controlOf(options, await settingsOf(command, output)), ...request }, output))
   }
 
-  withWho(program.command('drain').argument('<PATTERN>', PATTERN))
+  const draining = withWho(program.command('drain').argument('<PATTERN>', PATTERN))
     .summary('send clients elsewhere, unless everything else is down')
     .description('Drains the members of SITE[/SERVICE[/VIP]]: clients go elsewhere while anything else is up.')
     .option(...FOR)
@@ -119,17 +129,25 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     .option('--dry-run', 'only show what would be left; exits with 1 if it is not safe')
     .action(async (pattern: string, options: OverrideFlags & { dryRun?: boolean }, command: Command) => {
       if (options.dryRun !== true) return applyOverride(pattern, 'drain', options, command)
-      onExit(await outlook({ ...controlOf(options, settingsOf(command, output)), pattern }, output))
+      const { outlook } = await import('./override.ts')
+      onExit(await outlook({ ...controlOf(options, await settingsOf(command, output)), pattern }, output))
     })
+  withExamples(
+    draining,
+    'meridian drain fra --dry-run',
+    "meridian drain fra --for 2h --why 'disks, ticket 812'",
+    "meridian drain fra/web/192.0.2.10 --why 'kernel update'",
+  )
 
-  withWho(program.command('undrain').argument('<PATTERN>', PATTERN))
+  const undraining = withWho(program.command('undrain').argument('<PATTERN>', PATTERN))
     .summary('undo a drain')
     .description('Undoes a drain of the same pattern.')
     .action((pattern: string, options: OverrideFlags, command: Command) =>
       applyOverride(pattern, 'undrain', options, command),
     )
+  withExamples(undraining, 'meridian undrain fra')
 
-  withWho(program.command('force').argument('<PATTERN>', PATTERN))
+  const forcing = withWho(program.command('force').argument('<PATTERN>', PATTERN))
     .argument('<STATE>', 'up, down, or off to undo that')
     .summary('treat members as up or down whatever the votes say, or undo that (off)')
     .description(
@@ -142,28 +160,33 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
       if (state !== 'up' && state !== 'down' && state !== 'off') command.error('error: force takes up, down or off')
       else await applyOverride(pattern, state, options, command)
     })
+  withExamples(forcing, "meridian force iad/web up --why 'the check is broken'", 'meridian force iad/web off')
 
   const prober = program.command('prober').summary('the roster of probers: prober forget NAME')
-  withWho(prober.command('forget').argument('<NAME>', 'the prober, as `meridian status` names it'))
+  const forgetting = withWho(prober.command('forget').argument('<NAME>', 'the prober, as `meridian status` names it'))
     .summary('remove a prober that is gone for good from the roster')
     .description(
       'Removes a prober that is gone for good from the rosters of all nodes, so that quorums no longer count it.',
     )
     .action(async (name: string, options: OverrideFlags, command: Command) => {
+      const { forget, whoAmI } = await import('./override.ts')
       const who = options.who ?? whoAmI()
-      onExit(await forget({ ...controlOf(options, settingsOf(command, output)), prober: name, who }, output))
+      onExit(await forget({ ...controlOf(options, await settingsOf(command, output)), prober: name, who }, output))
     })
+  withExamples(forgetting, 'meridian prober forget probe-ap-2')
 }
 
 function addGeo(program: Command, output: Output, onExit: OnExitCode): void {
   const geo = program.command('geo').summary('databases that are held back: geo accept')
-  withWho(geo.command('accept'))
+  const accepting = withWho(geo.command('accept'))
     .summary('use new databases that `geo.maxMove` holds back')
     .description(
       'Uses the databases that the setting geo.maxMove holds back at this node, however many clients they move; later ones are held back again.',
     )
     .action(async (options: OverrideFlags, command: Command) => {
+      const { acceptGeo, whoAmI } = await import('./override.ts')
       const who = options.who ?? whoAmI()
-      onExit(await acceptGeo({ ...controlOf(options, settingsOf(command, output)), who }, output))
+      onExit(await acceptGeo({ ...controlOf(options, await settingsOf(command, output)), who }, output))
     })
+  withExamples(accepting, 'meridian geo accept')
 }

@@ -1,40 +1,42 @@
 /**
  * The command line of commands that work on files and need no node: check, plan and schema. Called by commands.ts; what
- * a command does is in its own file. Wrong usage ends with exit code 2.
+ * a command does is in its own file, loaded when it runs. Wrong usage ends with exit code 2.
  */
 import { type Command, Option } from 'commander'
-import { SCHEMA_FILES } from '../load/schema.ts'
-import { probeSettings } from '../node/wiring.ts'
+import { SETTING_KEYS } from '../config.ts'
 import { type Endpoint, parseEndpoint, parsePercent } from '../units.ts'
-import { check, type Format, FORMATS, refuseSettings } from './check.ts'
+import { type Format, FORMATS, type PlanFormat, PLAN_FORMATS, SCHEMA_FILES } from './formats.ts'
 import {
   collect,
   type OnExitCode,
   filesOf,
+  LOAD_SETTINGS,
   readSettings,
   settingsOf,
   type SharedFlags,
+  withExamples,
   withSettings,
 } from './options.ts'
 import type { Output } from './output.ts'
-import { type PlanFormat, PLAN_FORMATS, plan } from './plan.ts'
-import { schema } from './schema.ts'
+import type { PlanCommand } from './plan.ts'
 
 /** Adds check, plan and schema. */
 export function addZoneCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addCheck(program, output, onExit)
   addPlan(program, output, onExit)
-  program
+  const schemas = program
     .command('schema')
     .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')} (default: all)`)
     .summary('JSON Schemas of the YAML files, for editors')
     .description('Prints the JSON Schemas of zone files, defaults.yaml, sites.yaml, services.yaml and meridian.yaml.')
     .option('--out <DIR>', 'write them to this folder, as zone.json and so on')
-    .action((name: string | undefined, { out }: { out?: string }, command: Command) => {
+    .action(async (name: string | undefined, { out }: { out?: string }, command: Command) => {
       const file = SCHEMA_FILES.find((one) => one === name)
       if (name !== undefined && file === undefined) command.error(`error: there is no schema ${name}`)
+      const { schema } = await import('./schema.ts')
       onExit(schema({ ...(file !== undefined && { file }), ...(out !== undefined && { out }) }, output))
     })
+  withExamples(schemas, 'meridian schema zone', 'meridian schema --out .vscode/schemas')
 }
 
 interface CheckFlags extends SharedFlags {
@@ -47,8 +49,12 @@ interface CheckFlags extends SharedFlags {
 const parseParent = (text: string): Endpoint | undefined =>
   parseEndpoint(text) ?? parseEndpoint(`${text}:53`) ?? parseEndpoint(`[${text}]:53`)
 
+/** The zones are checked against this node's prober, too. */
+const CHECK_SETTINGS = [...LOAD_SETTINGS, ...SETTING_KEYS.filter((key) => key.startsWith('probe.'))]
+
 function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
-  withSettings(program.command('check').argument('[DIR]', 'folder of zones (default: the setting `zones`)'))
+  const folder = program.command('check').argument('[DIR]', 'folder of zones (default: the setting `zones`)')
+  const checking = withSettings(folder, CHECK_SETTINGS)
     .summary('load and compile zones without serving')
     .description(
       'Loads and compiles zones and databases as serve does. Exits with 1 and all problems if there are errors.',
@@ -59,7 +65,11 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
     .addOption(new Option('--format <FORMAT>', 'how problems are written').choices(FORMATS).default('text'))
     .action(async (dir: string | undefined, options: CheckFlags, command: Command) => {
       const format = options.json === true ? 'json' : options.format
-      const { config, problems } = readSettings(command)
+      const { config, problems } = await readSettings(command)
+      const [{ check, refuseSettings }, { probeSettings }] = await Promise.all([
+        import('./check.ts'),
+        import('../node/wiring.ts'),
+      ])
       if (config === undefined) return onExit(refuseSettings(problems, format, output))
       const parent = options.parent === undefined ? undefined : parseParent(options.parent)
       if (options.parent !== undefined && parent === undefined) {
@@ -76,6 +86,12 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
       }
       onExit(await check(checked, output))
     })
+  withExamples(
+    checking,
+    'meridian check zones',
+    'meridian check zones --format github --strict',
+    'meridian check --parent 192.0.2.1',
+  )
 }
 
 interface PlanFlags extends SharedFlags {
@@ -89,12 +105,11 @@ interface PlanFlags extends SharedFlags {
 }
 
 function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
-  withSettings(
-    program
-      .command('plan')
-      .argument('[OLD]', 'folder of zones, or a revision: main, HEAD~1, REV:PATH')
-      .argument('[NEW]', 'the same (default: the setting `zones`)'),
-  )
+  const sides = program
+    .command('plan')
+    .argument('[OLD]', 'folder of zones, or a revision: main, HEAD~1, REV:PATH')
+    .argument('[NEW]', 'the same (default: the setting `zones`)')
+  const planning = withSettings(sides, LOAD_SETTINGS)
     .summary('what a change does to clients before it is merged')
     .description(
       'Compares two states of zones, or of databases: which records differ, and which share of clients moves from which site to which.',
@@ -108,17 +123,25 @@ function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
     .option('--format <FORMAT>', PLAN_FORMATS.join(', '), 'text')
     .option('--json', 'the same as --format json')
     .action(async (old: string | undefined, now: string | undefined, options: PlanFlags, command: Command) => {
-      onExit(await plan(planCommand([old, now], options, command, output), output))
+      const wanted = await planCommand([old, now], options, command, output)
+      const { plan } = await import('./plan.ts')
+      onExit(await plan(wanted, output))
     })
+  withExamples(
+    planning,
+    'meridian plan main',
+    'meridian plan HEAD~1 HEAD --max-move 5% --format markdown',
+    'meridian plan --geo old.mmdb new.mmdb',
+  )
 }
 
 /** The options of plan() from the command line; wrong usage ends the command. */
-function planCommand(
+async function planCommand(
   positions: readonly (string | undefined)[],
   options: PlanFlags,
   command: Command,
   output: Output,
-): Parameters<typeof plan>[0] {
+): Promise<PlanCommand> {
   const { geo = [], down, drain, population, clients, json } = options
   // commander gives --geo all following words: those after the second are the sides
   const [old, now, ...more] = [...positions.filter((side) => side !== undefined), ...geo.slice(2)]
@@ -136,7 +159,7 @@ function planCommand(
   }
   const format = json === true ? 'json' : PLAN_FORMATS.find((known): known is PlanFormat => known === options.format)
   if (format === undefined) command.error(`error: --format takes ${PLAN_FORMATS.join(', ')}`)
-  const config = settingsOf(command, output)
+  const config = await settingsOf(command, output)
   const { city, ...files } = filesOf(config)
   const cityOf = (side: string | undefined): readonly string[] => side?.split(',') ?? city
   return {

@@ -1,17 +1,17 @@
 /**
  * The command line: commands, their arguments, and exit codes. Called by main.ts. A test holds docs/commands.md to it.
- * What goes wrong in an expected way ends with exit code 1 or 2 and a message; a bug throws.
+ * What goes wrong in an expected way ends with exit code 1 or 2 and a message; a bug throws. The work of a command is
+ * loaded when it runs, so that no command waits for what another one needs.
  */
 import { Command, CommanderError } from 'commander'
-import { VERSION } from '../api/status.ts'
-import { withoutLogins } from '../config.ts'
-import { probe, serve, type UntilSignal } from '../node/run.ts'
+import { SETTING_KEYS, type SettingKey, SETTINGS, withoutLogins } from '../config.ts'
+import type { UntilSignal } from '../node/run.ts'
 import { formatProblem, StartError } from '../problem.ts'
+import { VERSION } from '../version.ts'
 import { addNodeCommands } from './commands-node.ts'
 import { addZoneCommands } from './commands-zone.ts'
 import { ControlError } from './control.ts'
-import { demo } from './demo.ts'
-import { type OnExitCode, SettingsError, settingsOf, type SharedFlags, withSettings } from './options.ts'
+import { type OnExitCode, SettingsError, settingsOf, type SharedFlags, withExamples, withSettings } from './options.ts'
 import type { Output } from './output.ts'
 
 /** Exit codes that scripts may rely on; 3 is NOT_KEPT of override.ts. */
@@ -58,11 +58,13 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, onExit: (c
   addServers(program, output, untilSignal, onExit)
   addZoneCommands(program, output, onExit)
   addNodeCommands(program, output, onExit)
-  program
-    .command('demo')
+  withExamples(program.command('demo'), 'meridian demo')
     .summary('three sites and a node on loopback addresses, and what to try')
     .description('Starts three small sites and a node on loopback addresses, and prints what to try.')
-    .action(async () => onExit(await demo(output, untilSignal)))
+    .action(async () => {
+      const { demo } = await import('./demo.ts')
+      onExit(await demo(output, untilSignal))
+    })
   return program
 }
 
@@ -72,25 +74,37 @@ const withoutArguments = (text: string): string =>
     .replace(/^([^']*unknown option '-[\w.-]*)=[^]*?'/, "$1=…'")
     .replace(/(but got \d+): [^]*/, '$1')
 
+/** Settings that may be flags. */
+const FLAGS = SETTING_KEYS.filter((key) => key === 'redis' || !('secret' in SETTINGS[key]))
+
+/** Whether a process that only probes goes by a setting. */
+const isOfProber = (key: SettingKey): boolean =>
+  !/^(?:listen|threads|tcp\..*|geo\..*|node\.site|probe\.enabled)$/.test(key)
+
 /** Commands that run until a signal ends them. */
 function addServers(program: Command, output: Output, untilSignal: UntilSignal, onExit: OnExitCode): void {
-  withSettings(program.command('serve'))
+  const serving = withSettings(program.command('serve'), FLAGS)
     .summary('answer queries, and probe the sites')
     .description(
       'Answers queries, and probes the sites unless probe.enabled is false. SIGHUP reloads the files; SIGTERM ends it.',
     )
     .option('--takeover', 'start beside the node on the same addresses; then end that one, without losing a query')
     .action(async (options: SharedFlags & { takeover?: boolean }, command: Command) => {
-      const config = settingsOf(command, output, 'serve')
+      const config = await settingsOf(command, output, 'serve')
+      const { serve } = await import('../node/run.ts')
       onExit(await serve({ config, takeover: options.takeover === true }, untilSignal))
     })
+  withExamples(serving, 'meridian serve', 'meridian serve -c /etc/meridian/meridian.yaml --takeover')
 
-  withSettings(program.command('probe'))
+  const probing = withSettings(program.command('probe'), FLAGS.filter(isOfProber))
     .summary('only probe the sites, and send votes to the nodes through Redis')
     .description(
       'Probes the sites and sends its votes to the nodes through Redis; answers no queries. SIGHUP reloads the files; SIGTERM ends it.',
     )
     .action(async (_options: SharedFlags, command: Command) => {
-      onExit(await probe(settingsOf(command, output, 'probe'), untilSignal))
+      const config = await settingsOf(command, output, 'probe')
+      const { probe } = await import('../node/run.ts')
+      onExit(await probe(config, untilSignal))
     })
+  withExamples(probing, 'meridian probe', 'meridian probe -c /etc/meridian/meridian.yaml --probe-region eu')
 }

@@ -4,11 +4,9 @@
  */
 import type { Question } from '../api/contract.ts'
 import type { ExplainResponse, ExplainSource } from '../api/explained.ts'
-import { explain as explainAnswer } from '../explain/explain.ts'
-import { allUp } from '../policy/service.ts'
 import { formatProblem } from '../problem.ts'
 import { count } from '../units.ts'
-import { type BuildSettings, makeBuilder } from '../world/build.ts'
+import type { BuildSettings } from '../world/build.ts'
 import { ask, ControlError, type ControlOptions, NoNodeError } from './control.ts'
 import type { Output } from './output.ts'
 import { explanationInWords } from './words/explanation.ts'
@@ -59,6 +57,11 @@ function queryOf({ name, client, type, down, drain, resolver, ecs }: Question): 
 
 /** Explains from the files. `gone`: no node runs, and that is why. */
 async function byFiles({ files, question, json }: ExplainOptions, output: Output, gone?: NoNodeError): Promise<Answer> {
+  const [{ makeBuilder }, { allUp }, { explain: explainAnswer }] = await Promise.all([
+    import('../world/build.ts'),
+    import('../policy/service.ts'),
+    import('../explain/explain.ts'),
+  ])
   const builder = makeBuilder(files)
   const result = await builder.build()
   const { problems } = result

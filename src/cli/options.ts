@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import {
   type Config,
   flagOf,
@@ -15,7 +15,7 @@ import {
   TOKEN_VARIABLE,
   variableOf,
 } from '../config.ts'
-import { loadSettings, type Role, type Settings } from '../node/settings.ts'
+import type { Role, Settings } from '../node/settings.ts'
 import { formatProblem, type Problem } from '../problem.ts'
 import type { BuildSettings } from '../world/build.ts'
 import { ControlError } from './control.ts'
@@ -35,29 +35,41 @@ export class SettingsError extends Error {}
 /** Called with the exit code of a command. */
 export type OnExitCode = (code: number) => void
 
-/** Adds -c, and a flag for each setting. */
-export function withSettings(command: Command): Command {
+/**
+ * Adds -c, and a flag for each setting. `used`: the settings that the command goes by, which its help shows; the others
+ * are taken too, so that one set of flags does for all commands.
+ */
+export function withSettings(command: Command, used: readonly SettingKey[]): Command {
   command.option('-c, --config <FILE>', 'settings file (default: meridian.yaml, if it is there)')
   command.optionsGroup('Settings (docs/settings.md):')
   for (const key of SETTING_KEYS) {
     const { list, meaning } = SETTINGS[key]
     const merge = (value: string, before: string | undefined): string =>
       list && before !== undefined ? `${before},${value}` : value
-    command.option(`${flagOf(key)} <VALUE>`, meaning, merge)
+    const option = new Option(`${flagOf(key)} <VALUE>`, meaning).argParser(merge)
+    command.addOption(option.hideHelp(!used.includes(key)))
   }
   return command.optionsGroup('Options:')
 }
 
+/** The settings that a command goes by when it loads zones as a node does. */
+export const LOAD_SETTINGS: readonly SettingKey[] = ['zones', 'geo.city', 'geo.asn', 'node.site', 'state']
+
+/** Ends the help of a command with examples, each a line as it is typed. */
+export const withExamples = (command: Command, ...examples: readonly string[]): Command =>
+  command.addHelpText('after', ['', 'Examples:', ...examples.map((example) => `  ${example}`)].join('\n'))
+
 /** Reads the settings of a command and prints their problems. Throws SettingsError if one is an error. */
-export function settingsOf(command: Command, output: Output, role?: Role): Config {
-  const { config, problems } = readSettings(command, role)
+export async function settingsOf(command: Command, output: Output, role?: Role): Promise<Config> {
+  const { config, problems } = await readSettings(command, role)
   for (const problem of problems) output.err(formatProblem(problem))
   if (config === undefined) throw new SettingsError()
   return config
 }
 
 /** Reads the settings of a command: its flags, variables and file. A secret given as a flag is an error. */
-export function readSettings(command: Command, role?: Role): Settings {
+export async function readSettings(command: Command, role?: Role): Promise<Settings> {
+  const { loadSettings } = await import('../node/settings.ts')
   const options: Readonly<Record<string, string | undefined>> = command.opts()
   const exposed: Problem[] = []
   const flags = SETTING_KEYS.flatMap((key: SettingKey) => {
@@ -109,9 +121,9 @@ export function filesOf(config: Config, dir?: string) {
 /** Collects the values of a repeated option. */
 export const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
-/** Adds the settings and the flags of commands that talk to a node. */
-export function withNodeOptions(command: Command): Command {
-  return withSettings(command)
+/** Adds the settings and the flags of commands that talk to a node. `used`: settings that they go by besides `state`. */
+export function withNodeOptions(command: Command, used: readonly SettingKey[] = []): Command {
+  return withSettings(command, ['state', ...used])
     .option('--at <ADDRESS>', 'talk to another node, at its http.listen, e.g. 192.0.2.1:8053')
     .option(
       '--token-file <FILE>',

@@ -6,7 +6,6 @@ import { hostname, userInfo } from 'node:os'
 import type { RequestedAction } from '../api/bodies.ts'
 import { ACTION_WORDS, type ForgetResult, type NotStored, type OverrideResult } from '../api/override.ts'
 import type { Outlook } from '../health/node-health.ts'
-import { movesInWords } from '../traffic/moves.ts'
 import { count, formatPercent, formatWholePercent } from '../units.ts'
 import type { DatabaseHold } from '../world/geo-hold.ts'
 import { ask, type ControlOptions, post } from './control.ts'
@@ -135,6 +134,7 @@ export async function acceptGeo(
 ): Promise<number> {
   const done = await post<{ accepted: DatabaseHold }>(options, '/api/geo/accept', { who: options.who })
   const { service, moves } = done.accepted
+  const { movesInWords } = await import('../traffic/moves.ts')
   const what = `the new databases are accepted and will be loaded now: they move ${formatPercent(moves.moved)} of the clients of ${service}: ${movesInWords(moves.moves)}`
   output.out(options.json ? JSON.stringify(done) : wrap(what))
   return 0

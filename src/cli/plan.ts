@@ -12,15 +12,11 @@ import { didYouMean, formatProblem, type Problem } from '../problem.ts'
 import { formatPercent } from '../units.ts'
 import { type BuildSettings, makeBuilder } from '../world/build.ts'
 import { type GeoState, makeGeoState } from '../world/databases.ts'
+import type { PlanFormat } from './formats.ts'
 import type { Output } from './output.ts'
 import { planInMarkdown, problemsInMarkdown } from './words/plan-markdown.ts'
 import { planInText } from './words/plan-text.ts'
 import { steeringInWords } from './words/plan.ts'
-
-/** The formats of a plan. */
-export const PLAN_FORMATS = ['text', 'json', 'markdown'] as const
-/** One of PLAN_FORMATS. */
-export type PlanFormat = (typeof PLAN_FORMATS)[number]
 
 /** What to compare, and how to show it. */
 export interface PlanCommand {

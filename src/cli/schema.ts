@@ -4,8 +4,9 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { jsonSchema, SCHEMA_FILES, type SchemaFile } from '../load/schema.ts'
+import { jsonSchema, type SchemaFile } from '../load/schema.ts'
 import { messageOf } from '../problem.ts'
+import { SCHEMA_FILES } from './formats.ts'
 import type { Output } from './output.ts'
 
 /** Which schemas, and where to write them. */

@@ -122,7 +122,6 @@ const SCHEMAS = {
 
 /** A schema's file name, without `.json`. */
 export type SchemaFile = keyof typeof SCHEMAS
-export const SCHEMA_FILES: readonly SchemaFile[] = ['zone', 'defaults', 'sites', 'services', 'meridian']
 
 /** A schema as JSON Schema, draft 2020-12. */
 export const jsonSchema = (file: SchemaFile): Json => ({

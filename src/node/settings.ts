@@ -19,9 +19,9 @@ import {
 import { parsePrefix } from '../dns/address.ts'
 import { prefixFault } from '../load/subnets.ts'
 import { codeOf, type Problem, type Report } from '../problem.ts'
+import { parseRedisUrl } from '../store/redis/url.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
-import { redisFault } from './wiring.ts'
 
 /** Where settings come from. */
 export interface SettingSources {
@@ -71,8 +71,8 @@ function checkRedis(
   }
   const { redis } = config
   if (redis !== undefined) {
-    const message = redisFault(redis.reveal())
-    if (message === undefined) return
+    const message = parseRedisUrl(redis.reveal())
+    if (typeof message !== 'string') return
     const hint = `Type: ${SETTINGS.redis.type}`
     report({ code: 'setting-invalid', severity: 'error', ...at('redis'), message: `redis ${message}`, hint })
   } else if (role === 'probe' || !config['probe.enabled']) {

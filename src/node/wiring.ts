@@ -29,12 +29,6 @@ export function makeStore(config: Config, role: 'node' | 'prober', log: Logger):
   return openRedisStore(redis.reveal(), { role, secrets, onTrouble, onRefused: (line) => log.warn(line) })
 }
 
-/** What is wrong with a Redis URL, in words; undefined: nothing. */
-export function redisFault(url: string): string | undefined {
-  const place = parseRedisUrl(url)
-  return typeof place === 'string' ? place : undefined
-}
-
 /** What checks may reach. The HTTP port of this node and its Redis are denied: no site is there. */
 const reachSettings = (config: Config): ReachSettings => ({
   allow: config['probe.allow'],

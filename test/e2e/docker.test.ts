@@ -17,8 +17,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
 import { load, YAML11_SCHEMA } from 'js-yaml'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Status } from '../../src/api/status.ts'
@@ -211,7 +213,6 @@ test('every service of the compose file is one of region, and each is confined',
   )
   for (const service of Object.values(compose.services)) expect(service).toMatchObject({ read_only: true })
   expect(of('ENTRYPOINT')).toEqual(['["meridian"]'])
-  expect(of('HEALTHCHECK')[0]).toContain('CMD ["meridian", "status"]')
 })
 
 /** Starts a site as the compose file does, after its own program has checked the configuration. */
@@ -253,6 +254,45 @@ const answerOf = (node: string): string => {
 
 const seen = (): string => [...running].map(([name, { said }]) => `${name}: ${said}`).join('\n')
 
+/** Runs the image's health check beside a process with this state folder; resolves to its exit code and what it says. */
+async function checkHealth(state: string): Promise<readonly [code: number, said: string]> {
+  const [from, to] = of('COPY')
+    .find((line) => line.startsWith('docker/'))!
+    .split(' ')
+  copyFileSync(join(ROOT, from!), here(to!))
+  const command: readonly string[] = JSON.parse(here(/ CMD (\[.*\])$/.exec(of('HEALTHCHECK')[0]!)![1]!))
+  const [program, ...args] = command
+  const env = { ...imageEnv(), MERIDIAN_STATE: state, MERIDIAN_HTTP_LISTEN: `${addressOf('node-us')}:8053` }
+  const child = spawn(program!, args, { env, stdio: ['ignore', 'ignore', 'pipe'], ...asUser })
+  const [[code], said] = await Promise.all([once(child, 'close'), textOf(child.stderr)])
+  return [Number(code), said]
+}
+
+test('the health check tells a process that answers from one that is frozen, and from none', async () => {
+  const state = makeWritable(join(folder, 'state', 'health'))
+  expect(await checkHealth(state)).toEqual([1, expect.stringContaining('control.sock')])
+  const asked: string[] = []
+  const answering = createServer((request, response) => {
+    asked.push(request.url!)
+    if (asked.length < 3) response.writeHead(asked.length === 1 ? 200 : 500).end()
+  })
+  await new Promise<void>((done) => answering.listen(join(state, 'control.sock'), done))
+  execFileSync('chmod', ['0666', join(state, 'control.sock')])
+  expect(await checkHealth(state)).toEqual([0, ''])
+  expect(await checkHealth(state)).toEqual([1, '500\n'])
+  const begunMs = performance.now()
+  expect((await checkHealth(state))[0]).toBe(1)
+  expect(performance.now() - begunMs).toBeGreaterThan(4_000) // it waited: the compose file's engine would at 6 s
+  expect(asked).toEqual(['/live', '/live', '/live'])
+  answering.closeAllConnections()
+  answering.close()
+  // without a control socket
+  const http = createServer((_request, response) => response.end())
+  await new Promise<void>((done) => http.listen(8053, addressOf('node-us'), done))
+  expect(await checkHealth(join(state, 'none'))).toEqual([0, ''])
+  http.close()
+})
+
 test('the fleet answers with its own site, and with another when two regions see it dead', async () => {
   const sites = ['site-eu', 'site-us', 'site-ap']
   await Promise.all([startRedis(), ...sites.map(startSite)])
@@ -265,12 +305,13 @@ test('the fleet answers with its own site, and with another when two regions see
   }).catch((error: unknown) => {
     throw new Error(seen(), { cause: error })
   })
-  const healthy = execFileSync(join(folder, 'opt/meridian/bin/meridian'), ['status'], {
+  expect(await checkHealth(state)).toEqual([0, ''])
+  const told = execFileSync(join(folder, 'opt/meridian/bin/meridian'), ['status'], {
     env: { ...imageEnv(), MERIDIAN_STATE: state },
     encoding: 'utf8',
     ...asUser,
   })
-  expect(healthy).toContain('node-eu  ready')
+  expect(told).toContain('node-eu  ready')
   expect(answerOf('node-eu')).toBe(addressOf('site-eu'))
   await kill('site-eu')
   await until('another site is named', () => {

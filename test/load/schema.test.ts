@@ -10,7 +10,8 @@ import { expect, test } from 'vitest'
 import { schema as writeSchemas } from '../../src/cli/schema.ts'
 import { SETTING_KEYS, SETTINGS } from '../../src/config.ts'
 import { TABLES } from '../../src/load/keys.ts'
-import { jsonSchema, SCHEMA_FILES, type SchemaFile, SETTINGS_SCHEMA } from '../../src/load/schema.ts'
+import { SCHEMA_FILES } from '../../src/cli/formats.ts'
+import { jsonSchema, type SchemaFile, SETTINGS_SCHEMA } from '../../src/load/schema.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
 
