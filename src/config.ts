@@ -284,6 +284,13 @@ export const SETTINGS = {
       'Commands that checks of type `exec` may name, and no others. The program is a file; no shell runs it, and its environment is not that of the prober.',
     read: command,
   }),
+  'control.group': one<string | undefined>({
+    type: 'a group of this machine, by name or number',
+    default: [],
+    meaning:
+      'Whose members may use the control socket, and with it all commands. Without it only the user that runs the process may.',
+    read: text(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$/),
+  }),
   'http.listen': one<Endpoint>({
     type: '`address:port` or `[address]:port`, port 1–65535',
     default: ['127.0.0.1:8053'],

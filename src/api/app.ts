@@ -1,7 +1,7 @@
 /**
  * The HTTP routes of a running node or prober: a function from request to response, without a socket of its own. Made
- * by Doors in two forms: all routes on the control socket, which only its owner can open; and on TCP, where the routes
- * under /api need `http.token` and don't exist without it.
+ * by Doors in two forms: all routes on the control socket, which only its owner and `control.group` can open; and on TCP,
+ * where the routes under /api need `http.token` and don't exist without it.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
@@ -12,7 +12,7 @@ import { type Node, type Refusal, ROUTES, type ProcessView } from './contract.ts
 
 type Path<M> = Extract<(typeof ROUTES)[number], { method: M }>['path']
 
-/** Who may call: `open` on the control socket, which only its owner can open (its file mode); else a TcpGuard. */
+/** Who may call: `open` on the control socket, which its file mode guards; else a TcpGuard. */
 export type Guard = 'open' | TcpGuard
 
 /** What a caller over TCP needs. */

@@ -2,7 +2,7 @@
  * Serves an app on a TCP address or on a unix socket. Called by Doors. The control socket passes from a process to its
  * successor without a gap; connections are limited by connection-limiter.ts.
  */
-import { chmodSync, renameSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -30,7 +30,7 @@ export async function listenTcp(
 }
 
 /**
- * Listens on a unix socket that only the owner of the process can open (mode 0600). The socket is bound under a
+ * Listens on a unix socket that only the owner of the process can open (mode 0600, until shareSocket()). It is bound under a
  * temporary name and renamed: a successor takes the path over in one step, and the predecessor's close does not remove
  * it.
  */
@@ -58,6 +58,15 @@ export async function listenSocket(app: Hono, path: string): Promise<HttpServer>
       }
     },
   }
+}
+
+/**
+ * Lets a group use a unix socket (mode 0660). Throws the error of the system call: a user who is not root can give a
+ * file only to groups that it is in.
+ */
+export function shareSocket(path: string, gid: number): void {
+  chownSync(path, -1, gid) // first: the group that it had is not let in for a moment
+  chmodSync(path, 0o660)
 }
 
 /** How often Node looks for requests that are over their time; its default lets them block others for half a minute. */

@@ -3,6 +3,7 @@
  * a token. Used by all commands that talk to a node. What goes wrong is a ControlError, in words for the operator.
  */
 import { join } from 'node:path'
+import { codeOf, messageOf } from '../problem.ts'
 
 /** Which node, and how to reach it. */
 export interface ControlOptions {
@@ -29,6 +30,8 @@ export const ask = <T>(options: ControlOptions, path: string): Promise<T> => exc
 export const post = <T>(options: ControlOptions, path: string, body: object): Promise<T> =>
   exchange<T>(options, path, JSON.stringify(body))
 
+/** How long a node may take to answer. */
+const ANSWER_MS = 5_000
 const REFUSED = 409
 /** 202: done, but not stored everywhere; the response says where not. */
 const DONE: readonly number[] = [200, 202]
@@ -37,18 +40,10 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
   const socketPath = join(options.state, 'control.sock')
   const at = options.at === undefined ? undefined : urlOf(options.at)
   const where = at === undefined ? socketPath : at.origin
-  const { status, body } = await send(options.token, at ?? socketPath, path, posted).catch(
-    (error: NodeJS.ErrnoException) => {
-      const isGone = options.at === undefined && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED')
-      throw new (isGone ? NoNodeError : ControlError)(
-        `no node answers on ${where} (${error.code ?? error.message})\n    ${
-          options.at === undefined
-            ? 'Is one running, as the same user and with this state folder (--state)?'
-            : 'Is a node running there, and is this its http.listen?'
-        }`,
-      )
-    },
-  )
+  const { status, body } = await send(options.token, at ?? socketPath, path, posted).catch(async (error: unknown) => {
+    const code = codeOf(error) ?? messageOf(error)
+    throw at === undefined ? await lackHere(options.state, socketPath, code) : lackThere(where, code)
+  })
   if (DONE.includes(status)) {
     const answer: T = parse(body, where)
     return answer
@@ -56,6 +51,58 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
   const { error, hint }: { error?: string; hint?: string } = parse(body, where)
   const reason = `${error ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`
   throw new ControlError(status === REFUSED ? `refused: ${reason}` : `${where}: ${reason}`)
+}
+
+/** Why the control socket on this machine does not answer, and what to do. `code`: of the error. */
+async function lackHere(state: string, socketPath: string, code: string): Promise<ControlError> {
+  const what = `no node answers on ${socketPath}`
+  switch (code) {
+    case 'ENOENT':
+      return new NoNodeError(
+        `${what}: there is no such socket\n    Is a node running with this state folder? Another one: --state, or -c with the node's settings file`,
+      )
+    case 'ECONNREFUSED':
+      return new NoNodeError(
+        `${what}: the process that made it has ended\n    It was killed or it crashed: its log, or the next start's, says more`,
+      )
+    case 'EACCES':
+    case 'EPERM':
+      return new ControlError(
+        `${what}: this user may not open it (${code})\n    Use the user that runs the node, or a member of the group that its setting control.group names`,
+      )
+    case TIMED_OUT: {
+      const { runningPid } = await import('../node/last-run.ts')
+      const pid = runningPid(state)
+      const who = pid === undefined ? 'a process' : `process ${pid}`
+      return new ControlError(
+        `${what}: ${who} has it, but has said nothing for ${ANSWER_MS / 1000} s\n    Its main thread hangs or is overloaded, though DNS queries may still be answered: see its log, then restart it`,
+      )
+    }
+    default:
+      return new ControlError(`${what} (${code})`)
+  }
+}
+
+const TIMED_OUT = 'ABORT_ERR'
+const ROUTELESS = ['EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL']
+const NAMELESS = ['ENOTFOUND', 'EAI_AGAIN']
+
+/** The same for another node. */
+function lackThere(where: string, code: string): ControlError {
+  const [why, hint] =
+    code === 'ECONNREFUSED'
+      ? ['nothing listens there', 'Is a node running there, and is this its http.listen?']
+      : code === TIMED_OUT
+        ? [`no answer within ${ANSWER_MS / 1000} s`, 'Does a firewall drop it? If not, its main thread hangs']
+        : ROUTELESS.includes(code)
+          ? [`this machine has no way to it (${code})`, 'Is the address right, and the network up?']
+          : NAMELESS.includes(code)
+            ? [
+                `the name has no address (${code})`,
+                'Use the address of its http.listen, which works while DNS does not',
+              ]
+            : [code, 'Is a node running there, and is this its http.listen?']
+  return new ControlError(`no node answers on ${where}: ${why}\n    ${hint}`)
 }
 
 /** Reads `--at`: a URL, or an address and a port. */
@@ -79,7 +126,7 @@ async function send(
     }
     const method = posted === undefined ? 'GET' : 'POST'
     // agent: false, for no kept-alive connection: the socket may belong to a successor by now
-    const settings = { method, headers, signal: AbortSignal.timeout(5_000), agent: false } as const
+    const settings = { method, headers, signal: AbortSignal.timeout(ANSWER_MS), agent: false } as const
     const sent =
       typeof to === 'string' ? request({ socketPath: to, path, ...settings }) : request(new URL(path, to), settings)
     sent.once('error', failed)

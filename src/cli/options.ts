@@ -40,7 +40,7 @@ export type OnExitCode = (code: number) => void
  * are taken too, so that one set of flags does for all commands.
  */
 export function withSettings(command: Command, used: readonly SettingKey[]): Command {
-  command.option('-c, --config <FILE>', 'settings file (default: meridian.yaml, if it is there)')
+  command.option('-c, --config <FILE>', 'settings file (default: meridian.yaml here, else /etc/meridian/meridian.yaml)')
   command.optionsGroup('Settings (docs/settings.md):')
   for (const key of SETTING_KEYS) {
     const { list, meaning } = SETTINGS[key]

@@ -9,13 +9,14 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { makeApp, type TcpGuard } from '../api/app.ts'
 import type { Node, ProcessView } from '../api/contract.ts'
-import { type HttpServer, isListening, listenSocket, listenTcp } from '../api/listen.ts'
+import { type HttpServer, isListening, listenSocket, listenTcp, shareSocket } from '../api/listen.ts'
 import { type Config, listensByDefault } from '../config.ts'
 import { familyOf } from '../dns/address.ts'
 import { codeOf, messageOf, StartError } from '../problem.ts'
 import { ListenError } from '../server/front.ts'
 import { removeLeftovers } from '../state.ts'
 import { formatEndpoint } from '../units.ts'
+import { gidOf } from './group.ts'
 
 /** The path of the control socket: `control.sock` in the state folder. */
 export const controlSocketOf = (config: Config): string => join(config.state, 'control.sock')
@@ -55,6 +56,7 @@ export class Doors {
   readonly #settings: DoorSettings
   readonly #open: HttpServer[] = []
   #trouble: string | undefined
+  #groupTrouble: string | undefined
   #retry: NodeJS.Timeout | undefined
   #stopped = false
 
@@ -64,7 +66,7 @@ export class Doors {
 
   /** Why commands on this machine can't reach this process; empty if they can. */
   get troubles(): readonly string[] {
-    return this.#trouble === undefined ? [] : [this.#trouble]
+    return [this.#trouble, this.#groupTrouble].filter((trouble) => trouble !== undefined)
   }
 
   /**
@@ -88,12 +90,29 @@ export class Doors {
       if (this.#trouble !== undefined)
         log.info(`${socket}: the control socket is open: commands reach this process now`)
       this.#trouble = undefined
+      this.#share(socket)
       if (takeover) onTaken?.()
     } catch (error) {
       const trouble = `${socket}: the control socket can't be made: ${messageOf(error)}; commands on this machine can't reach this process`
       if (trouble !== this.#trouble) log.warn(trouble)
       this.#trouble = trouble
       if (!this.#stopped) this.#retry = setTimeout(() => void this.listenControl(), RETRY_CONTROL_MS).unref()
+    }
+  }
+
+  /** Lets `control.group` use the control socket. If that fails it is the owner's alone, with a warning. */
+  #share(socket: string): void {
+    const { config, log } = this.#settings
+    const group = config['control.group']
+    if (group === undefined) return
+    try {
+      const gid = gidOf(group)
+      if (gid === undefined) throw new Error('there is no such group')
+      shareSocket(socket, gid)
+    } catch (error) {
+      const hint = codeOf(error) === 'EPERM' ? ': the user that runs this process must be one of its members' : ''
+      this.#groupTrouble = `control.group: ${group} can't use ${socket}: ${messageOf(error)}${hint}`
+      log.warn(this.#groupTrouble)
     }
   }
 

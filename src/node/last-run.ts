@@ -22,7 +22,7 @@ export interface RunRecord {
  * successor (`takeover`): any other process is about to be refused.
  */
 export function recordRun(state: string, takeover: boolean): RunRecord {
-  const file = join(state, 'run.json')
+  const file = fileIn(state)
   const last = readRun(file)
   const isLiving = last !== undefined && last.pid !== process.pid && isAlive(last.pid)
   if (isLiving && !takeover) return { lastRunCrash: undefined, end: async () => {} }
@@ -46,6 +46,14 @@ export function recordRun(state: string, takeover: boolean): RunRecord {
     },
   }
 }
+
+/** The id of the living process that has this state folder; undefined: none is known. */
+export function runningPid(state: string): number | undefined {
+  const run = readRun(fileIn(state))
+  return run !== undefined && isAlive(run.pid) ? run.pid : undefined
+}
+
+const fileIn = (state: string): string => join(state, 'run.json')
 
 interface Run {
   readonly pid: number

@@ -22,16 +22,22 @@ import { codeOf, type Problem, type Report } from '../problem.ts'
 import { parseRedisUrl } from '../store/redis/url.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
+import { gidOf } from './group.ts'
 
 /** Where settings come from. */
 export interface SettingSources {
-  /** The file that `-c` names; undefined = ./meridian.yaml if it exists. */
+  /** The file that `-c` names; undefined = the first of `places` that exists, if one does. */
   readonly file?: string | undefined
+  /** Default: SETTINGS_FILES. */
+  readonly places?: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly flags: readonly RawSetting[]
   /** The process that needs them, for checks across settings; undefined: a command that needs none. */
   readonly role?: Role | undefined
 }
+
+/** Where the settings file is looked for when nothing names it. */
+export const SETTINGS_FILES: readonly string[] = ['meridian.yaml', '/etc/meridian/meridian.yaml']
 
 /** A process that runs until it is stopped: a node or a prober. */
 export type Role = 'serve' | 'probe'
@@ -44,13 +50,21 @@ export interface Settings {
 }
 
 /** Reads all settings. Never throws for an operator's mistake: see `problems`. */
-export function loadSettings({ file, env, flags, role }: SettingSources): Settings {
+export function loadSettings({ file: named, places = SETTINGS_FILES, env, flags, role }: SettingSources): Settings {
   const problems: Problem[] = []
   const report: Report = (problem) => void problems.push(problem)
-  const given = [...givenByFile(file, report), ...settingsFromEnvironment(env, report), ...flags]
+  const read = readFile(named, places, role, report)
+  const given = [
+    ...(read === undefined ? [] : givenByFile(read, report)),
+    ...settingsFromEnvironment(env, report),
+    ...flags,
+  ]
   const config = readConfig(given, report)
   if (config !== undefined) checkPrefixes(given, report)
-  if (config !== undefined && role !== undefined) checkRedis(role, config, given, file, report)
+  if (config !== undefined && role !== undefined) {
+    checkRedis(role, config, given, read?.file, report)
+    checkGroup(config, given, report)
+  }
   const failed = problems.some((problem) => problem.severity === 'error')
   return { config: failed ? undefined : config, problems }
 }
@@ -87,6 +101,17 @@ function checkRedis(
   }
 }
 
+/** Checks that the group of the control socket is one of this machine. */
+function checkGroup(config: Config, given: readonly RawSetting[], report: Report): void {
+  const group = config['control.group']
+  if (group === undefined || gidOf(group) !== undefined) return
+  const { source, values } = given.findLast(({ key }) => key === 'control.group')!
+  const { line, column, width } = values[0]!
+  const place = { file: source, line, column, ...(width !== undefined && { width }) }
+  const message = `control.group: this machine has no group “${group}”`
+  report({ code: 'setting-invalid', severity: 'error', ...place, message, hint: 'Name one of /etc/group, or a number' })
+}
+
 /** Checks that the values of probe.allow and probe.deny are prefixes. */
 function checkPrefixes(given: readonly RawSetting[], report: Report): void {
   for (const { key, values, source } of given) {
@@ -100,18 +125,39 @@ function checkPrefixes(given: readonly RawSetting[], report: Report): void {
   }
 }
 
-function givenByFile(named: string | undefined, report: Report): RawSetting[] {
-  const file = named ?? 'meridian.yaml'
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    const code = codeOf(error) ?? String(error)
-    if (named === undefined && code === 'ENOENT') return []
-    const message = `the settings can't be read: ${code}`
-    report({ code: 'file-unreadable', severity: 'error', file, line: 0, column: 0, message })
-    return []
+interface SettingsText {
+  readonly file: string
+  readonly text: string
+}
+
+/**
+ * The settings file that is named, else the first of the places that has one; undefined: none is read. A file of such a
+ * place that this user may not read is only a warning for a command, which may need none of it: it is the node's.
+ */
+function readFile(
+  named: string | undefined,
+  places: readonly string[],
+  role: Role | undefined,
+  report: Report,
+): SettingsText | undefined {
+  for (const file of named === undefined ? places : [named]) {
+    try {
+      return { file, text: readFileSync(file, 'utf8') }
+    } catch (error) {
+      const code = codeOf(error) ?? String(error)
+      if (named === undefined && (code === 'ENOENT' || code === 'ENOTDIR')) continue
+      const isOptional = named === undefined && role === undefined
+      const message = `the settings can't be read: ${code}`
+      const problem = { code: 'file-unreadable', file, line: 0, column: 0, message } as const
+      if (isOptional) report({ ...problem, severity: 'warning', hint: 'The defaults are used; -c names another file' })
+      else report({ ...problem, severity: 'error' })
+      return undefined
+    }
   }
+  return undefined
+}
+
+function givenByFile({ file, text }: SettingsText, report: Report): RawSetting[] {
   const source = new Source(file, text)
   const root = parseYaml(source, (problem) => report({ ...problem, message: withoutValues(problem.message) }))
   if (root === undefined) return []

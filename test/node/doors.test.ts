@@ -23,6 +23,7 @@ const shown = {
   readiness: () => ({ ready: true, reasons: [], warnings: [] }),
   metrics: async () => '',
   status: async () => ({}),
+  summary: async () => ({}),
 }
 
 test('a control socket that cannot be made is trouble, and made once it can be', async () => {
@@ -57,6 +58,28 @@ test('a process whose control socket could not be made does not take that of one
   await first.listenControl()
   expect([first.troubles, await isListening(controlSocketOf(config))]).toEqual([[], true])
   await first.stop()
+})
+
+test('a control socket that cannot be shared with its group stays its owner’s, and that is trouble', async () => {
+  const state = join(folder, 'state')
+  const config = configOf({ state, 'control.group': 'no-such-group-here' })
+  const doors = new Doors({ config, log, takeover: false, shown })
+  await doors.listenControl()
+  expect(doors.troubles).toEqual([
+    expect.stringMatching(/^control\.group: no-such-group-here can't use .*no such group/),
+  ])
+  expect(statSync(controlSocketOf(config)).mode & 0o777).toBe(0o600)
+  await doors.stop()
+})
+
+test('a control socket is shared with its group', async () => {
+  const gid = process.getgid!()
+  const config = configOf({ state: join(folder, 'state'), 'control.group': String(gid) })
+  const doors = new Doors({ config, log, takeover: false, shown })
+  await doors.listenControl()
+  const socket = statSync(controlSocketOf(config))
+  expect([doors.troubles, socket.mode & 0o777, socket.gid]).toEqual([[], 0o660, gid])
+  await doors.stop()
 })
 
 /** As on a kernel with `ipv6.disable=1`. */

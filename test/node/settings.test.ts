@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { settingFromText } from '../../src/config.ts'
-import { loadSettings } from '../../src/node/settings.ts'
+import { loadSettings, SETTINGS_FILES } from '../../src/node/settings.ts'
 import { probeSettings } from '../../src/node/wiring.ts'
 
 let folder = ''
@@ -58,6 +58,44 @@ test('a file that is named must be there; the default one need not', () => {
   expect(missing.config).toBeUndefined()
   expect(missing.problems).toMatchObject([{ code: 'file-unreadable', file: join(folder, 'none.yaml') }])
   expect(loadSettings({ env: {}, flags: [] }).problems).toEqual([])
+})
+
+test('without a name it is the first place that has a file, and of the others none is read', () => {
+  const places = [join(folder, 'here.yaml'), join(folder, 'etc.yaml')]
+  writeFileSync(places[1]!, 'node.name: etc\nzones: z\n')
+  const found = loadSettings({ places, env: {}, flags: [] })
+  expect(found.config).toMatchObject({ 'node.name': 'etc', zones: join(folder, 'z') })
+  writeFileSync(places[0]!, 'node.name: here\n')
+  expect(loadSettings({ places, env: {}, flags: [] }).config).toMatchObject({ 'node.name': 'here' })
+  expect(SETTINGS_FILES).toEqual(['meridian.yaml', '/etc/meridian/meridian.yaml'])
+})
+
+test.runIf(process.getuid?.() === 0)(
+  'a file that this user may not read stops a node, and only warns a command',
+  () => {
+    const places = [join(folder, 'here.yaml')]
+    writeFileSync(places[0]!, 'node.name: here\n', { mode: 0o600 })
+    chmodSync(folder, 0o755)
+    process.seteuid!(65_532)
+    try {
+      const command = loadSettings({ places, env: {}, flags: [] })
+      expect(command.problems).toMatchObject([{ code: 'file-unreadable', severity: 'warning', file: places[0] }])
+      expect(command.config).toBeDefined()
+      const node = loadSettings({ places, env: {}, flags: [], role: 'serve' })
+      expect(node.problems).toMatchObject([{ code: 'file-unreadable', severity: 'error', file: places[0] }])
+      expect(node.config).toBeUndefined()
+    } finally {
+      process.seteuid!(0)
+    }
+  },
+)
+
+test('a group of the control socket that this machine lacks is told where it stands, to a process that makes one', () => {
+  writeFileSync(file, 'control:\n  group: no-such-group-here\n')
+  expect(loadSettings({ file, env: {}, flags: [] }).problems).toEqual([])
+  const { config, problems } = loadSettings({ file, env: {}, flags: [], role: 'serve' })
+  expect(config).toBeUndefined()
+  expect(problems).toMatchObject([{ code: 'setting-invalid', line: 2, column: 10 }])
 })
 
 test('a list is no file of settings', () => {
