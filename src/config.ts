@@ -129,6 +129,10 @@ function command(value: string, folder: string, words?: readonly string[]): Comm
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 /** A value of the setting log.level. */
 export type LogLevel = (typeof LOG_LEVELS)[number]
+/** Values of the setting log.format. */
+export const LOG_FORMATS = ['json', 'text'] as const
+/** A value of the setting log.format. */
+export type LogFormat = (typeof LOG_FORMATS)[number]
 
 const list = <T>(rest: Omit<Setting<readonly T[]>, 'list' | 'result'>): Setting<readonly T[]> => ({
   ...rest,
@@ -314,6 +318,13 @@ export const SETTINGS = {
     default: ['info'],
     meaning: 'Least severe log lines that are written.',
     read: (value) => LOG_LEVELS.find((level) => level === value),
+  }),
+  'log.format': one<LogFormat | undefined>({
+    type: LOG_FORMATS.map((format) => `\`${format}\``).join(', '),
+    default: [],
+    defaultInWords: '`text` on a terminal, else `json`',
+    meaning: 'How log lines are written, to stdout.',
+    read: (value) => LOG_FORMATS.find((format) => format === value),
   }),
 } as const
 

@@ -1,4 +1,5 @@
 /** The program: picks the command, maps its result to an exit code. The only process.exit there is. */
+import { writeFileSync } from 'node:fs'
 import { run } from './cli/commands.ts'
 import { ConsoleOutput } from './cli/output.ts'
 
@@ -6,6 +7,7 @@ const FAILED = 1
 const BUG = 70
 
 const output = new ConsoleOutput()
+nameProcess(process.argv.slice(2))
 
 const untilSignal = (): Promise<void> =>
   new Promise((done) => {
@@ -19,6 +21,16 @@ const untilSignal = (): Promise<void> =>
       })
     }
   })
+
+/** As `ps` shows it with its arguments, and `top`, `pgrep` and the kernel's log without: else it is one of many `node`s. */
+function nameProcess(args: readonly string[]): void {
+  process.title = ['meridian', ...args].join(' ')
+  try {
+    writeFileSync('/proc/self/comm', 'meridian') // the title's first 15 characters otherwise
+  } catch {
+    // Linux only
+  }
+}
 
 async function codeOf(args: readonly string[]): Promise<number> {
   try {

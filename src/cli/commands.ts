@@ -5,13 +5,20 @@
  */
 import { Command, CommanderError } from 'commander'
 import { SETTING_KEYS, type SettingKey, SETTINGS, withoutLogins } from '../config.ts'
-import type { UntilSignal } from '../node/run.ts'
+import type { Surroundings, UntilSignal } from '../node/run.ts'
 import { formatProblem, StartError } from '../problem.ts'
 import { VERSION } from '../version.ts'
 import { addNodeCommands } from './commands-node.ts'
 import { addZoneCommands } from './commands-zone.ts'
 import { ControlError } from './control.ts'
-import { type OnExitCode, SettingsError, settingsOf, type SharedFlags, withExamples, withSettings } from './options.ts'
+import {
+  type OnExitCode,
+  readSettings,
+  SettingsError,
+  type SharedFlags,
+  withExamples,
+  withSettings,
+} from './options.ts'
 import type { Output } from './output.ts'
 
 /** Exit codes that scripts may rely on; 3 is NOT_KEPT of override.ts. */
@@ -55,7 +62,7 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, onExit: (c
       writeOut: (text) => output.out(text.trimEnd()),
       writeErr: (text) => output.err(withoutArguments(text.trimEnd())),
     })
-  addServers(program, output, untilSignal, onExit)
+  addServers(program, { untilSignal, err: (line) => output.err(line) }, onExit)
   addZoneCommands(program, output, onExit)
   addNodeCommands(program, output, onExit)
   withExamples(program.command('demo'), 'meridian demo')
@@ -82,7 +89,7 @@ const isOfProber = (key: SettingKey): boolean =>
   !/^(?:listen|threads|tcp\..*|geo\..*|node\.site|probe\.enabled)$/.test(key)
 
 /** Commands that run until a signal ends them. */
-function addServers(program: Command, output: Output, untilSignal: UntilSignal, onExit: OnExitCode): void {
+function addServers(program: Command, surroundings: Surroundings, onExit: OnExitCode): void {
   const serving = withSettings(program.command('serve'), FLAGS)
     .summary('answer queries, and probe the sites')
     .description(
@@ -90,9 +97,9 @@ function addServers(program: Command, output: Output, untilSignal: UntilSignal, 
     )
     .option('--takeover', 'start beside the node on the same addresses; then end that one, without losing a query')
     .action(async (options: SharedFlags & { takeover?: boolean }, command: Command) => {
-      const config = await settingsOf(command, output, 'serve')
+      const settings = await readSettings(command, 'serve')
       const { serve } = await import('../node/run.ts')
-      onExit(await serve({ config, takeover: options.takeover === true }, untilSignal))
+      onExit(await serve(settings, options.takeover === true, surroundings))
     })
   withExamples(serving, 'meridian serve', 'meridian serve -c /etc/meridian/meridian.yaml --takeover')
 
@@ -102,9 +109,9 @@ function addServers(program: Command, output: Output, untilSignal: UntilSignal, 
       'Probes the sites and sends its votes to the nodes through Redis; answers no queries. SIGHUP reloads the files; SIGTERM ends it.',
     )
     .action(async (_options: SharedFlags, command: Command) => {
-      const config = await settingsOf(command, output, 'probe')
+      const settings = await readSettings(command, 'probe')
       const { probe } = await import('../node/run.ts')
-      onExit(await probe(config, untilSignal))
+      onExit(await probe(settings, surroundings))
     })
   withExamples(probing, 'meridian probe', 'meridian probe -c /etc/meridian/meridian.yaml --probe-region eu')
 }

@@ -71,7 +71,8 @@ export async function demo(output: Output, untilSignal: UntilSignal): Promise<nu
   const sites = SITES.map(({ site, address }) => startSite(site, address, output))
   try {
     output.out('reading the city database (some seconds at the first start; then it comes from the cache)')
-    const node = await RunningNode.start({ config, takeover: false, log: makeLog('info', true) })
+    const log = makeLog({ level: 'info', format: 'text', node: config['node.name'] })
+    const node = await RunningNode.start({ config, takeover: false, log })
     while (!node.readiness().ready) await sleep(50)
     output.out(invitation(folder, sites))
     await untilSignal()

@@ -60,8 +60,8 @@ export const withExamples = (command: Command, ...examples: readonly string[]): 
   command.addHelpText('after', ['', 'Examples:', ...examples.map((example) => `  ${example}`)].join('\n'))
 
 /** Reads the settings of a command and prints their problems. Throws SettingsError if one is an error. */
-export async function settingsOf(command: Command, output: Output, role?: Role): Promise<Config> {
-  const { config, problems } = await readSettings(command, role)
+export async function settingsOf(command: Command, output: Output): Promise<Config> {
+  const { config, problems } = await readSettings(command)
   for (const problem of problems) output.err(formatProblem(problem))
   if (config === undefined) throw new SettingsError()
   return config

@@ -38,6 +38,12 @@ export interface Change {
   readonly why: string
 }
 
+/** A member's reason has changed, and neither its state nor its brake. */
+export interface ReasonChange extends Pick<Change, 'member' | 'braked' | 'why'> {
+  readonly state: MemberState
+  readonly whyBefore: string
+}
+
 /** A member as status and API show it. */
 export interface MemberStatus {
   readonly member: string
@@ -99,6 +105,7 @@ export interface MembersSettings {
   readonly roster: Roster
   readonly overrideOf: (member: MemberSpec) => Override | undefined
   readonly onChange: (change: Change) => void
+  readonly onReason: (change: ReasonChange) => void
   /** Called when last resort or brake of a service begins (warn) or ends (info). */
   readonly onNews: News
   /** Verdicts or proofs to publish to other nodes; undefined: the member has left. */
@@ -155,6 +162,8 @@ export class Members {
   #sorted: readonly Member[] | undefined
   #timer: NodeJS.Timeout | undefined
   #wakeAtMs = Infinity
+  /** To report once all words are written. */
+  #reasons: ReasonChange[] = []
   /** The last value written to any service's word. */
   #version = 0
   #stopped = false
@@ -376,7 +385,10 @@ export class Members {
     // write every word before reporting: what was judged together is answered together, however long logging takes
     const changes = [...touched].map((member) => this.#write(member, nowMs)).filter((change) => change !== undefined)
     this.#wake(touched, nowMs)
+    const reasons = this.#reasons
+    this.#reasons = []
     for (const change of changes) this.#settings.onChange(change)
+    for (const change of reasons) this.#settings.onReason(change)
     if (known.size > 0) {
       onSavable()
       onKnown(known)
@@ -426,7 +438,11 @@ export class Members {
     if (condition.wakeAtMs < Infinity) this.#waiting.add(member)
     else this.#waiting.delete(member)
     if (before.rampSinceMs !== condition.rampSinceMs) this.#settings.onSavable()
-    if (before.state === state && before.braked === condition.braked) return undefined
+    if (before.state === state && before.braked === condition.braked) {
+      const reason = { member: spec.name, state, braked: condition.braked, whyBefore: before.why, why }
+      if (before.why !== why) this.#reasons.push(reason)
+      return undefined
+    }
     this.#hash = undefined
     const named = { member: spec.name, site: spec.site, service: spec.service }
     return { ...named, before: before.state, after: state, braked: condition.braked, why }

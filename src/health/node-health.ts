@@ -14,7 +14,7 @@ import { messageOf } from '../problem.ts'
 import { Saver } from '../state.ts'
 import { AbsentMembers } from './absent.ts'
 import { outlookOf, type Outlook, refusal } from './impact.ts'
-import { type Change, Members, type MemberStatus, type News, type ServiceHealth } from './members.ts'
+import { type Change, Members, type MemberStatus, type News, type ReasonChange, type ServiceHealth } from './members.ts'
 import { type NodeStatus, OtherNodes } from './other-nodes.ts'
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
 import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
@@ -34,6 +34,7 @@ export type {
   Outlook,
   OverrideStatus,
   ProberStatus,
+  ReasonChange,
   ServiceHealth,
   VoteStatus,
 }
@@ -73,6 +74,8 @@ export interface NodeHealthSettings {
   readonly file?: string
   /** Called for each change of a member's state or brake, after its word was written. */
   readonly onChange?: (change: Change) => void
+  /** Called when the reason for a member's state has changed, and nothing else of it. */
+  readonly onReason?: (change: ReasonChange) => void
   /** Called for changes of brake and last resort, and when a prober falls silent while the Store works. */
   readonly onNews?: News
   /** Called when trouble begins (once each time). */
@@ -125,6 +128,7 @@ export class NodeHealth {
       roster: this.#roster,
       overrideOf: (member) => this.#overrides.of(member),
       onChange: (change) => settings.onChange?.(change),
+      onReason: (change) => settings.onReason?.(change),
       onNews: (level, news) => settings.onNews?.(level, news),
       // what the Store does not accept now, the writer sends with a later heartbeat
       onKnown: (changes) => void writer?.writeMembers(changes).catch(() => {}),

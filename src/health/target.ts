@@ -4,6 +4,7 @@
  * however many services use it: its id excludes the timing, and the strictest timing of all its services applies.
  */
 import { hash } from 'node:crypto'
+import { formatEndpoint } from '../units.ts'
 import type { CheckModel, Model, ServiceModel, VipModel } from '../zone/model.ts'
 
 /** One check of one address and port. */
@@ -56,6 +57,10 @@ export interface HealthSpec {
   /** Hash of the targets' ids; nodes and probers with equal hashes have the same targets. */
   readonly hash: string
 }
+
+/** A target in words: `https 192.0.2.1:443 /healthz`. */
+export const targetInWords = ({ check, address, port }: Pick<Target, 'check' | 'address' | 'port'>): string =>
+  `${check.type} ${formatEndpoint({ address, port })}${'path' in check ? ` ${check.path}` : ''}`
 
 /** The identity of a member in YAML, metrics, logs and the Store: `site/service/address`. */
 export const memberName = (site: string, service: string, address: string): string => `${site}/${service}/${address}`

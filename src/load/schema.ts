@@ -6,7 +6,7 @@
  * knows whether a site or service exists.
  */
 import { z } from 'zod'
-import { isNamed, LOG_LEVELS, type Setting, SETTING_KEYS, SETTINGS } from '../config.ts'
+import { isNamed, LOG_FORMATS, LOG_LEVELS, type Setting, SETTING_KEYS, SETTINGS } from '../config.ts'
 import { type ValueKey, valueForms, ZONE_TYPES } from '../dns/rdata.ts'
 import {
   constant,
@@ -93,8 +93,8 @@ function settingOf(key: (typeof SETTING_KEYS)[number]): z.ZodType {
   if (isNamed(key)) return z.record(name, z.union([text, z.array(scalar).min(1)])).describe(words)
   const sample = setting.read(setting.default[0] ?? '', '/')
   const kind: z.ZodType =
-    key === 'log.level'
-      ? z.enum(LOG_LEVELS)
+    key === 'log.level' || key === 'log.format'
+      ? z.enum(key === 'log.level' ? LOG_LEVELS : LOG_FORMATS)
       : typeof sample === 'boolean'
         ? z.boolean()
         : typeof sample === 'number'

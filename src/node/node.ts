@@ -23,7 +23,7 @@ import type { Config, Log } from '../config.ts'
 import { AnswerCells } from '../counters.ts'
 import { explain } from '../explain/explain.ts'
 import { nameOf } from '../git.ts'
-import { type Change, NodeHealth, type Outlook } from '../health/node-health.ts'
+import { type Change, NodeHealth, type Outlook, type ReasonChange } from '../health/node-health.ts'
 import type { Store } from '../health/store.ts'
 import { HEALTH_SLOTS, makeHealthTable, SERVICE_SLOTS, SlotRegistry } from '../health/table.ts'
 import { droppedDatagrams } from '../linux/drops.ts'
@@ -53,6 +53,7 @@ export interface NodeOptions {
 const READY_AT_LAST_MS = 30_000
 const DRAIN_MS = 5_000
 const RELEASE_SLOTS_MS = 250
+const REASON_MS = 60_000
 
 /** A node that serves: start() to stop(). */
 export class RunningNode implements Node {
@@ -70,6 +71,8 @@ export class RunningNode implements Node {
   readonly #serial: SerialFile
   readonly #doors: Doors
   readonly #changes = new Map<string, number>()
+  /** When a changed reason of a member was last logged. */
+  readonly #reasonsMs = new Map<string, number>()
   readonly #startedAtMs = Date.now()
   #made: WorldBuild | undefined
   #server: Server | undefined
@@ -118,6 +121,7 @@ export class RunningNode implements Node {
       node: { name: config['node.name'], version: VERSION },
       file: join(config.state, 'health.json'),
       onChange: (change) => this.#logChange(change),
+      onReason: (change) => this.#logReason(change),
       onNews: (level, news) => log[level](news),
       onTrouble: (trouble) => log.warn(trouble),
     })
@@ -156,7 +160,7 @@ export class RunningNode implements Node {
     const { view, serial, zoneCount, nameCount, world } = made
     const revision = nameOf(this.#loads.revision)
     this.#log.info(
-      { view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation, pid: process.pid },
+      { view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation },
       `serving ${count(zoneCount, 'zone')} on ${this.#server.listen.map(formatEndpoint).join(', ')}${revision === null ? '' : `, at ${revision}`}`,
     )
     this.#loads.startReloads()
@@ -238,8 +242,22 @@ export class RunningNode implements Node {
 
   #logChange(change: Change): void {
     this.#changes.set(change.after, (this.#changes.get(change.after) ?? 0) + 1)
+    this.#reasonsMs.delete(change.member)
     const level = change.after === 'down' ? 'warn' : 'info'
     this.#log[level](change, `${change.member} is ${change.after} (${change.before} before): ${change.why}`)
+  }
+
+  /**
+   * Why a member is down may be what finds the fault: it is logged as it changes, at most once a minute for a member.
+   */
+  #logReason({ member, state, braked, whyBefore, why }: ReasonChange): void {
+    const nowMs = performance.now()
+    const isNews = (state === 'down' || braked) && nowMs - (this.#reasonsMs.get(member) ?? -Infinity) >= REASON_MS
+    if (isNews) this.#reasonsMs.set(member, nowMs)
+    this.#log[isNews ? 'info' : 'debug'](
+      { member, state, braked, whyBefore, why },
+      `${member} is still ${state}: ${why}`,
+    )
   }
 
   /** Loads zones and databases again. `why`: the cause, for the log. */

@@ -94,7 +94,6 @@ export class RunningProber implements ProcessView {
         zones: zoneCount,
         targets: plan.targets.length,
         region: config['probe.region'],
-        pid: process.pid,
       },
       `prober ${name} in ${config['probe.region']}: ${count(plan.targets.length, 'target')} of ${count(zoneCount, 'zone')}`,
     )

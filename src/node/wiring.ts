@@ -8,6 +8,7 @@ import type { Config } from '../config.ts'
 import { familyOf } from '../dns/address.ts'
 import type { OwnPort, ReachSettings } from '../health/reach.ts'
 import type { Store } from '../health/store.ts'
+import { targetInWords } from '../health/target.ts'
 import { type ProberThread, startProber } from '../probe/thread.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { openRedisStore, parseRedisUrl } from '../store/redis/store.ts'
@@ -78,4 +79,14 @@ export const makeProber = (config: Config, store: Store, log: Logger): ProberThr
     reach: reachSettings(config),
     store,
     onTrouble: (trouble) => log.warn(trouble),
+    onVote: (target, vote, before) => {
+      // that a site is up, as expected, when it is seen first: a line for each would bury what matters
+      const isNews = vote.value !== (before?.value ?? 'up')
+      const { value, reason } = vote
+      const from = before === undefined ? 'no vote' : before.value
+      log[isNews ? 'info' : 'debug'](
+        { target: target.id, address: target.address, vote, before: before?.value ?? null },
+        `${targetInWords(target)}: this prober votes ${value} (${from} before): ${reason}`,
+      )
+    },
   })

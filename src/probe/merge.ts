@@ -18,6 +18,8 @@ export interface MergeSettings {
   readonly threads: number
   /** Called after the merged heartbeat was sent. */
   readonly onBeat: (beat: Heartbeat) => void
+  /** Called for each vote that is written; `before`: the thread's vote on the same target before it. */
+  readonly onVote?: (vote: Vote, before: Vote | undefined) => void
 }
 
 /** The writers of all threads of one prober. */
@@ -36,7 +38,7 @@ export class MergedWriter {
 
   /** The writer of a thread. It affects that thread's targets only, replace() too. */
   of(thread: number): ProberWriter {
-    const { writer } = this.#settings
+    const { writer, onVote } = this.#settings
     const current = this.#votes[thread]!
     return {
       replace: async (votes) => {
@@ -49,6 +51,7 @@ export class MergedWriter {
         await Promise.all(votes.map((vote) => writer.change(vote)))
       },
       change: (vote) => {
+        onVote?.(vote, current.get(vote.target))
         current.set(vote.target, vote)
         return writer.change(vote)
       },

@@ -37,6 +37,8 @@ export interface ProberThreadSettings {
   readonly canaries?: readonly Endpoint[]
   /** A thread is being replaced, or other trouble for the operator. */
   readonly onTrouble?: (trouble: string) => void
+  /** A vote is written that differs from the one before; undefined: there was none. */
+  readonly onVote?: (target: Target, vote: Vote, before: Vote | undefined) => void
   /** The threads' program; worker.ts except in tests. */
   readonly entry?: URL
 }
@@ -92,8 +94,8 @@ class ProberProcess implements ProberThread {
   readonly #merged: MergedWriter
   readonly #threads: readonly SupervisedThread[]
   readonly #ownTargets: OwnTargets
-  /** By target. */
-  readonly #threadOf = new Map<string, number>()
+  /** By the id of a target: the target, and the number of its thread. */
+  readonly #places = new Map<string, { readonly target: Target; readonly thread: number }>()
 
   constructor(settings: ProberThreadSettings) {
     this.#settings = settings
@@ -105,7 +107,16 @@ class ProberProcess implements ProberThread {
     const reportRefusal = (written: Promise<void>) =>
       void written.catch((error: unknown) => onTrouble(`the store refuses votes: ${String(error)}`))
     reportRefusal(writer.replace([]))
-    this.#merged = new MergedWriter({ identity, writer, threads, onBeat: (beat) => (this.lastHeartbeat = beat) })
+    this.#merged = new MergedWriter({
+      identity,
+      writer,
+      threads,
+      onBeat: (beat) => (this.lastHeartbeat = beat),
+      onVote: (vote, before) => {
+        const target = this.#places.get(vote.target)?.target
+        if (target !== undefined) settings.onVote?.(target, vote, before)
+      },
+    })
     this.#threads = Array.from(
       { length: threads },
       (_, index) =>
@@ -157,7 +168,7 @@ class ProberProcess implements ProberThread {
         .map((target) => ({
           target,
           lastRunMs: activityOf.get(target.id)?.lastRunMs,
-          vote: this.#merged.vote(this.#threadOf.get(target.id)!, target.id),
+          vote: this.#merged.vote(this.#places.get(target.id)!.thread, target.id),
           heldDownMs: activityOf.get(target.id)?.heldDownMs ?? 0,
         })),
     }
@@ -171,9 +182,9 @@ class ProberProcess implements ProberThread {
 
   #divide(targets: readonly Target[]): void {
     const parts = divide(targets, this.#threads.length)
-    this.#threadOf.clear()
+    this.#places.clear()
     for (const [index, part] of parts.entries()) {
-      for (const { id } of part) this.#threadOf.set(id, index)
+      for (const target of part) this.#places.set(target.id, { target, thread: index })
       this.#threads[index]!.setTargets(part)
     }
   }

@@ -75,6 +75,20 @@ test('it probes, beats, and stops', async () => {
   expect(stateOf(table[0]!)).toBe(UP)
 })
 
+test('its votes are told as they change, with the target and the vote before', async () => {
+  const told: string[] = []
+  const thread = start({
+    onVote: ({ address }, { value, reason }, before) =>
+      void told.push(`${address} ${before?.value ?? 'none'} → ${value}: ${reason}`),
+  })
+  thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])
+  await until('UP', () => stateOf(table[0]!) === UP)
+  expect(told[0]).toBe(`${ADDRESS} none → up: connected`)
+  server.close()
+  await until('its vote is down', () => votes()[0]?.value === 'down')
+  expect(told).toContain(`${ADDRESS} up → down: connection refused`)
+})
+
 test('a bug in a check kills the thread: it is replaced, knows its targets, and the verdict stands meanwhile', async () => {
   const thread = start()
   thread.setTargets([{ id: 't1', check: tcpCheck(quick), address: ADDRESS, port, probers: 1 }])

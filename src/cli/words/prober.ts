@@ -3,13 +3,13 @@
  * Called by ../status.ts.
  */
 import type { ProberStatusView } from '../../api/prober-status.ts'
+import { targetInWords } from '../../health/target.ts'
 import type { TargetReport } from '../../probe/thread.ts'
 import { count, formatAge } from '../../units.ts'
 import { table, wrap } from '../output.ts'
 import { probingInWords } from './probing.ts'
 import { loadInWords, processInWords } from './process.ts'
 import { storeInWords } from './process.ts'
-import { checkInWords } from './services.ts'
 
 /** The status of a prober, in words. */
 export function proberInWords({ node, plan, load, store, probing, troubles, targets }: ProberStatusView): string {
@@ -32,7 +32,7 @@ function targetRow({ target, lastRunMs, vote, heldDownMs }: TargetReport): strin
     ...(heldDownMs > 0 ? [`UP held down for ${formatAge(heldDownMs)}`] : []),
   ]
   return [
-    checkInWords(target),
+    targetInWords(target),
     vote === undefined ? 'no vote' : vote.value === 'down' ? 'DOWN' : vote.value,
     lastRunMs === undefined ? 'not run yet' : `ran ${formatAge(lastRunMs)} ago`,
     vote === undefined ? '' : `${Math.round(vote.rttMs)} ms`,

@@ -4,8 +4,8 @@
  */
 import type { ServiceStatus } from '../../api/status.ts'
 import type { MemberStatus, ServiceHealth, VoteStatus } from '../../health/node-health.ts'
-import type { Target } from '../../health/target.ts'
-import { formatAge, formatEndpoint, formatShare, formatWholePercent } from '../../units.ts'
+import { targetInWords } from '../../health/target.ts'
+import { formatAge, formatShare, formatWholePercent } from '../../units.ts'
 import { clip, table, untilInWords, wrap } from '../output.ts'
 
 type Member = ServiceStatus['members'][number]
@@ -62,7 +62,7 @@ export function detailsOf(member: Member): string[] {
   // `why` names the person and the reason
   if (override !== undefined) lines.push(`${INDENT}override of ${override.pattern}, ${untilInWords(override.untilMs)}`)
   for (const { target, votes } of targets) {
-    if (targets.length > 1) lines.push(`${INDENT}${checkInWords(target)}`)
+    if (targets.length > 1) lines.push(`${INDENT}${targetInWords(target)}`)
     if (votes.length === 0) lines.push(`${INDENT}no votes`)
     else lines.push(table(votes.map(voteRow), targets.length > 1 ? `${INDENT}  ` : INDENT))
   }
@@ -84,11 +84,6 @@ function voteRow({ prober, region, value, moving, reason, rttMs, share, ageMs }:
 
 /** The most characters of a prober's reason; --json has all of it. */
 const LONGEST_REASON = 44
-
-/** A check in words: `https 192.0.2.1:443 /healthz`. */
-export function checkInWords({ check, address, port }: Pick<Target, 'check' | 'address' | 'port'>): string {
-  return `${check.type} ${formatEndpoint({ address, port })}${'path' in check ? ` ${check.path}` : ''}`
-}
 
 /** Numbers of members in trouble: `2 down, 1 held`; empty if there are none. */
 export function membersInTrouble(members: readonly Pick<MemberStatus, 'state' | 'held' | 'braked'>[]): string {
