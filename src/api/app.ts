@@ -8,7 +8,7 @@ import { isIP } from 'node:net'
 import { type Context, type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { BODY_BYTES, readAcceptBody, readForgetBody, readOverrideBody } from './bodies.ts'
-import { type Node, type Refusal, ROUTES, type ProcessView } from './contract.ts'
+import { type Node, type Refusal, ROUTES, type ProcessView, type StatusFilter } from './contract.ts'
 
 type Path<M> = Extract<(typeof ROUTES)[number], { method: M }>['path']
 
@@ -54,7 +54,14 @@ export function makeApp(shown: ProcessView | Node, guard: Guard): Hono {
     context.body(await metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
   )
   const status = shareRunning(() => shown.status())
-  get('/api/status', async (context) => context.json(await status()))
+  get('/api/status', async (context) => {
+    const filter = filterOf(context)
+    if (typeof filter === 'string') return context.json({ error: filter }, 400)
+    const seen = await (filter === undefined ? status() : shown.status(filter))
+    return typeof seen === 'string' ? context.json({ error: seen }, 400) : context.json(seen)
+  })
+  const summary = shareRunning(() => shown.summary())
+  get('/api/summary', async (context) => context.json(await summary()))
   if ('explain' in shown) serveNode(app, shown)
   // a bug: report it to the caller, because nobody else may see it
   app.onError((error, context) => context.json({ error: `a bug in this node: ${String(error)}` }, 500))
@@ -69,6 +76,18 @@ export function makeApp(shown: ProcessView | Node, guard: Guard): Hono {
     return context.json({ error: 'no such route', hint: ROUTES.map(({ path }) => path).join(' ') }, 404)
   })
   return app
+}
+
+/** Which members are asked for; undefined: all. A string says what is wrong. */
+function filterOf({ req }: Context): StatusFilter | string | undefined {
+  const { hurt = 'no' } = req.query()
+  if (hurt !== 'yes' && hurt !== 'no') return `hurt is yes or no, not “${hurt}”`
+  const filter = {
+    services: req.queries('service') ?? [],
+    sites: req.queries('site') ?? [],
+    hurt: hurt === 'yes',
+  }
+  return filter.hurt || filter.services.length + filter.sites.length > 0 ? filter : undefined
 }
 
 /** Lets callers share a result that is being made: a crowd costs no more than one caller. */

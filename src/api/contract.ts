@@ -26,8 +26,18 @@ export interface ProcessView {
   readiness(): Readiness
   /** The text of GET /metrics. */
   metrics(): Promise<string>
-  /** The body of GET /api/status. */
-  status(): Promise<object>
+  /** The body of GET /api/status. A string says what is wrong with the filter. */
+  status(filter?: StatusFilter): Promise<object | string>
+  /** The body of GET /api/summary. */
+  summary(): Promise<object>
+}
+
+/** Which members GET /api/status shows; a list that is empty leaves out none. */
+export interface StatusFilter {
+  readonly services: readonly string[]
+  readonly sites: readonly string[]
+  /** Only those that are not up, held or braked. */
+  readonly hurt: boolean
 }
 
 /** Why something was not done, and what to do instead. */
@@ -70,7 +80,14 @@ export const ROUTES = [
     path: '/api/status',
     api: true,
     meaning:
-      'Services, members, votes, overrides, probers, nodes, loads, as this node sees them; or what a prober probes.',
+      'Services, members, votes, overrides, probers, nodes, loads, as this node sees them; or what a prober probes. Of a node, only some members with `service`, `site` (repeatable) and `hurt` (`yes`).',
+  },
+  {
+    method: 'GET',
+    path: '/api/summary',
+    api: true,
+    meaning:
+      'The same at a glance: what is hurt, by site and by service, queries a second, the last changes, and no votes.',
   },
   {
     method: 'GET',

@@ -6,14 +6,20 @@ import type { Config } from '../config.ts'
 import type { AnswerCells } from '../counters.ts'
 import { faults } from '../faults.ts'
 import { nameOf, type Revision } from '../git.ts'
-import type { HealthSnapshot, MemberStatus, ServiceHealth } from '../health/node-health.ts'
-import type { Problem } from '../problem.ts'
+import type {
+  HealthOverview,
+  HealthSnapshot,
+  MemberStanding,
+  MemberStatus,
+  ServiceHealth,
+} from '../health/node-health.ts'
+import { didYouMean, type Problem } from '../problem.ts'
 import type { ServerStats } from '../server/server.ts'
 import { formatEndpoint, formatPercent } from '../units.ts'
 import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
-import type { Readiness } from './contract.ts'
+import type { Readiness, StatusFilter } from './contract.ts'
 import { type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
 
 /** The state of a node at one moment, from which its status and metrics are made. */
@@ -117,8 +123,8 @@ export interface ServiceStatus extends ServiceHealth {
   readonly members: readonly Omit<MemberStatus, 'service'>[]
 }
 
-/** The status of a node. */
-export function statusOf(state: NodeState): Status {
+/** The status of a node. Services without a member are left out where `state.health` has only some of the members. */
+export function statusOf(state: NodeState, isPart = false): Status {
   const { config, made, loads, health, probing } = state
   return {
     role: 'serve',
@@ -140,12 +146,33 @@ export function statusOf(state: NodeState): Status {
     server: state.server ?? null,
     store: storeStatus(health.store),
     probing: probing === undefined ? null : ownProberStatus(probing),
-    services: servicesOf(health),
+    services: servicesOf(health).filter(({ members }) => !isPart || members.length > 0),
     overrides: health.overrides,
     probers: health.probers,
     nodes: health.nodes,
     troubles: [...health.troubles, ...heldTroubles(made), ...state.troubles],
   }
+}
+
+/** Whether a filter wants a member. */
+export const wantedBy =
+  ({ services, sites, hurt }: StatusFilter): ((standing: MemberStanding) => boolean) =>
+  (standing) =>
+    (services.length === 0 || services.includes(standing.service)) &&
+    (sites.length === 0 || sites.includes(standing.site)) &&
+    (!hurt || standing.state !== 'up' || standing.braked || standing.held)
+
+/** What is wrong with a filter: a name that nothing has. undefined: nothing. */
+export function filterFault({ services, sites }: StatusFilter, { members }: HealthOverview): string | undefined {
+  for (const [what, wanted, has] of [
+    ['service', services, new Set(members.map(({ service }) => service))],
+    ['site', sites, new Set(members.map(({ site }) => site))],
+  ] as const) {
+    const unknown = wanted.find((name) => !has.has(name))
+    if (unknown === undefined) continue
+    return [`there is no ${what} “${unknown}” with members here.`, didYouMean(unknown, has)].join(' ').trim()
+  }
+  return undefined
 }
 
 const heldTroubles = (made: WorldBuild | undefined): readonly string[] =>

@@ -68,18 +68,47 @@ function addQuestions(program: Command, output: Output, onExit: OnExitCode): voi
     'meridian explain www.example.com --client 134.157.0.0/24 --type AAAA --down fra',
   )
 
-  const seeing = withNodeOptions(program.command('status'))
-    .summary('services, members, votes and the fleet, as a node sees them; or what a prober probes')
+  const some = program.command('status').argument('[SERVICE...]', 'only these services, with their members and votes')
+  const seeing = withNodeOptions(some)
+    .summary('what is hurt, by site, and what changed last; services, members and votes; or what a prober probes')
     .description(
-      'Shows services, members, votes, overrides, probers and nodes, as a node sees them, with troubles (!) first; for a prober, its targets. Exits with 1 while it is not ready.',
+      'Shows one screen of what a node sees: what is hurt (!), by site, services, overrides, the last changes, the fleet. With a filter or --all: members and votes. For a prober, its targets. Exits with 1 while it is not ready.',
     )
-    .action(async (options: SharedFlags, command: Command) => {
+    .option('--site <SITE>', 'only members at this site; may be repeated', collect, [])
+    .option('--hurt', 'only members that are not up, held or braked')
+    .option('--all', 'everything, however long')
+    .option('--watch [SECONDS]', 'show it again every 2 (or so many) seconds')
+    .action(async (services: readonly string[], options: SharedFlags & StatusFlags, command: Command) => {
+      const { site: sites, hurt = false, all = false, watch } = options
+      const seconds = watch === true ? WATCH_SECONDS : Number(watch)
+      if (watch !== undefined && !(seconds >= LEAST_WATCH_SECONDS && seconds <= MOST_WATCH_SECONDS)) {
+        command.error(`error: --watch takes seconds, ${LEAST_WATCH_SECONDS} to ${MOST_WATCH_SECONDS}, not ${watch}`)
+      }
+      if (watch !== undefined && options.json === true) command.error('error: use either --watch or --json, not both')
       const config = await settingsOf(command, output)
       const { status } = await import('./status.ts')
-      onExit(await status(controlOf(options, config), output))
+      const shown = { services, sites, hurt, all, ...(watch !== undefined && { everyMs: 1000 * seconds }) }
+      onExit(await status({ ...controlOf(options, config), ...shown }, output))
     })
-  withExamples(seeing, 'meridian status', 'meridian status --at 192.0.2.53:8053 --token-file token')
+  withExamples(
+    seeing,
+    'meridian status',
+    'meridian status web --site fra',
+    'meridian status --hurt --watch',
+    'meridian status --at 192.0.2.53:8053 --token-file token',
+  )
 }
+
+interface StatusFlags {
+  readonly site: readonly string[]
+  readonly hurt?: boolean
+  readonly all?: boolean
+  readonly watch?: true | string
+}
+
+const WATCH_SECONDS = 2
+const LEAST_WATCH_SECONDS = 0.5
+const MOST_WATCH_SECONDS = 3600
 
 const PATTERN = 'SITE, SITE/SERVICE or SITE/SERVICE/VIP'
 

@@ -6,7 +6,7 @@ import { fstatSync, writeSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { isatty } from 'node:tty'
 import { codeOf, messageOf, printable } from '../problem.ts'
-import { formatAge, grouped } from '../units.ts'
+import { DAY_MS, formatAge, grouped } from '../units.ts'
 
 /** The output of one command. */
 export interface Output {
@@ -16,11 +16,14 @@ export interface Output {
   err(line: string): void
   /** The terminal that `err` writes to; undefined: it writes to a file, a pipe or CI. */
   readonly terminal?: Terminal
+  /** The same for `out`. */
+  readonly screen?: Terminal
 }
 
 /** A terminal with a person in front of it. */
 export interface Terminal {
   readonly columns: number
+  readonly rows: number
   /** Whether to use colours: not with NO_COLOR in the environment (no-color.org), and not on dumb terminals. */
   readonly colours: boolean
   /** Writes text unchanged, with its control characters: foreign text must have gone through printable(). */
@@ -30,11 +33,14 @@ export interface Terminal {
 /** stdout and stderr, where nothing is lost in silence. */
 export class ConsoleOutput implements Output {
   readonly terminal?: Terminal
+  readonly screen?: Terminal
   readonly #out = new Drain(1)
   readonly #err = new Drain(2)
 
   constructor() {
-    if (isatty(2) && isWatched()) this.terminal = terminalOf(process.stderr, this.#err, process.env)
+    if (!isWatched()) return
+    if (isatty(2)) this.terminal = terminalOf(process.stderr, this.#err, process.env)
+    if (isatty(1)) this.screen = terminalOf(process.stdout, this.#out, process.env)
   }
 
   out(line: string): void {
@@ -113,14 +119,18 @@ function isFile(fd: number): boolean {
   return kind.isFile() || (kind.isCharacterDevice() && !isatty(fd))
 }
 
+/** The rows of a screen where there is none to ask. */
+export const SCREEN_ROWS = 24
+
 /** The terminal on a stream. */
 export function terminalOf(
-  stream: { readonly columns?: number },
+  stream: { readonly columns?: number; readonly rows?: number },
   to: { write(text: string): void },
   env: Readonly<Record<string, string | undefined>>,
 ): Terminal {
   return {
     columns: stream.columns || 80, // a terminal may not know
+    rows: stream.rows || SCREEN_ROWS,
     colours: (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb',
     write: (text) => to.write(text),
   }
@@ -172,6 +182,12 @@ function wordsOf(text: string): readonly string[] {
     else words.push(word)
   }
   return words
+}
+
+/** Since when something is so: `02:14 UTC (2 h)`, with the date when it is longer than a day. */
+export function sinceInWords(ageMs: number, nowMs = Date.now()): string {
+  const at = new Date(nowMs - ageMs).toISOString()
+  return `${ageMs < DAY_MS ? at.slice(11, 16) : at.slice(0, 16).replace('T', ' ')} UTC (${formatAge(ageMs)})`
 }
 
 /** When an override ends: `until 2026-11-25 14:30 UTC (in 25 min)`, `until undone` (null). */

@@ -1,27 +1,105 @@
 /**
- * `meridian status`: shows what a node sees, or what a prober does. The process comes first, then whatever needs
- * attention, each on a line with `!`, then services, overrides, probers and nodes. Lines have at most 100 columns.
+ * `meridian status`: shows what a node sees, or what a prober does. By default one screen: what is hurt, by site, and the
+ * last changes (cli/words/summary.ts). With a filter the services and members that it leaves, with their votes; with --all
+ * everything. Lines have at most 100 columns.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { StatusFilter } from '../api/contract.ts'
 import type { ProberStatusView } from '../api/prober-status.ts'
 import type { Status } from '../api/status.ts'
+import type { Summary } from '../api/summary.ts'
+import { printable } from '../problem.ts'
 import { count } from '../units.ts'
-import { ask, type ControlOptions } from './control.ts'
-import { type Output, wrap } from './output.ts'
+import { ask, ControlError, type ControlOptions } from './control.ts'
+import { type Output, type Terminal, wrap } from './output.ts'
+import { coloured } from './words/colours.ts'
 import { nodesInWords, overridesInWords, probersInWords } from './words/fleet.ts'
 import { proberInWords } from './words/prober.ts'
 import { probingInWords } from './words/probing.ts'
 import { loadInWords, processInWords, storeInWords } from './words/process.ts'
 import { membersInTrouble, serviceInWords } from './words/services.ts'
+import { summaryInWords } from './words/summary.ts'
 
-/** Shows the status; resolves to the exit code, 0 if the process is ready, else 1. */
-export async function status(options: ControlOptions & { readonly json: boolean }, output: Output): Promise<number> {
-  const answer = await ask<Status | ProberStatusView>(options, '/api/status')
-  if (options.json) output.out(JSON.stringify(answer))
-  else output.out(answer.role === 'serve' ? nodeInWords(answer) : proberInWords(answer))
-  return answer.node.ready ? 0 : 1
+/** What to show, and how to reach the process. */
+export interface StatusOptions extends ControlOptions, StatusFilter {
+  readonly json: boolean
+  /** Everything there is, however many screens. */
+  readonly all: boolean
+  /** Show it again and again, after so many ms; undefined: once. */
+  readonly everyMs?: number
 }
 
-/** The status of a node, in words. */
+/** Shows the status; resolves to the exit code, 0 if the process is ready, else 1. Throws ControlError. */
+export async function status(options: StatusOptions, output: Output): Promise<number> {
+  const { screen } = output
+  if (options.everyMs !== undefined) return watch(options, options.everyMs, screen)
+  if (options.json) {
+    const answer = await ask<Status | ProberStatusView>(options, `/api/status${queryOf(options)}`)
+    output.out(JSON.stringify(answer))
+    return codeOf(answer)
+  }
+  const { text, code } = await look(options, screen?.rows)
+  if (screen?.colours === true) screen.write(`${coloured(printable(text))}\n`)
+  else output.out(text)
+  return code
+}
+
+const codeOf = ({ node }: Pick<Status | ProberStatusView, 'node'>): number => (node.ready ? 0 : 1)
+
+/** Asks the process, and puts its answer into words. */
+async function look(options: StatusOptions, rows?: number): Promise<{ readonly text: string; readonly code: number }> {
+  const query = queryOf(options)
+  if (query === '' && !options.all) {
+    const answer = await ask<Summary | ProberStatusView>(options, '/api/summary')
+    const text = answer.role === 'serve' ? summaryInWords(answer, rows) : proberInWords(answer, rows)
+    return { text, code: codeOf(answer) }
+  }
+  const answer = await ask<Status | ProberStatusView>(options, `/api/status${query}`)
+  const text =
+    answer.role === 'probe' ? proberInWords(answer) : query === '' ? nodeInWords(answer) : membersInWords(answer)
+  return { text, code: codeOf(answer) }
+}
+
+function queryOf({ services, sites, hurt }: StatusFilter): string {
+  const query = new URLSearchParams()
+  for (const service of services) query.append('service', service)
+  for (const site of sites) query.append('site', site)
+  if (hurt) query.append('hurt', 'yes')
+  return query.size === 0 ? '' : `?${query.toString()}`
+}
+
+/** Moves to the top left; erases to the end of the line, and of the screen (ECMA-48 CUP, EL, ED). */
+const HOME = '\u001B[H'
+const ERASE_LINE = '\u001B[K'
+const ERASE_REST = '\u001B[J'
+
+/** Shows the status until a signal ends the command; a process that does not answer is asked again. */
+async function watch(options: StatusOptions, everyMs: number, screen: Terminal | undefined): Promise<never> {
+  if (screen === undefined) throw new ControlError('--watch needs a terminal\n    For scripts: status --json')
+  for (;;) {
+    const text = await look(options, screen.rows - 1).then(
+      (shown) => shown.text,
+      (error: unknown) => {
+        if (error instanceof ControlError) return `! ${error.message}`
+        throw error
+      },
+    )
+    const at = `${new Date().toISOString().slice(11, 19)} UTC, every ${everyMs / 1000} s; Ctrl-C ends it`
+    const plain = printable(`${text}\n${at}`).split('\n')
+    const lines = plain.length < screen.rows ? plain : [...plain.slice(0, screen.rows - 2), at]
+    const painted = screen.colours ? coloured(lines.join('\n')).split('\n') : lines
+    screen.write(`${HOME}${painted.map((line) => `${line}${ERASE_LINE}\n`).join('')}${ERASE_REST}`)
+    await sleep(everyMs)
+  }
+}
+
+/** The members that a filter has left, with their services. */
+export function membersInWords({ node, services }: Status): string {
+  const some = services.length === 0 ? ['', 'no member is hurt'] : services.flatMap((one) => ['', serviceInWords(one)])
+  return [...processInWords(node), ...some].join('\n')
+}
+
+/** The whole status of a node, in words. */
 export function nodeInWords(seen: Status): string {
   const { node, world, load, server, store, probing } = seen
   const attention = attentionOf(seen).map((line) => wrap(line, '! '))

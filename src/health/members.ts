@@ -75,6 +75,12 @@ export interface MemberStatus {
   readonly targets: readonly TargetVotes[]
 }
 
+/** Where a member stands, without the votes that led there: cheap to make. */
+export type MemberStanding = Pick<
+  MemberStatus,
+  'member' | 'site' | 'service' | 'state' | 'held' | 'braked' | 'why' | 'ageMs'
+>
+
 /** The votes on one target, and how many a verdict takes. */
 export interface TargetVotes {
   readonly target: Target
@@ -290,8 +296,15 @@ export class Members {
     return Array.from(this.#services.values(), healthOf)
   }
 
-  status(nowMs: number): MemberStatus[] {
-    return Array.from(this.#members.values(), (member) => this.#statusOf(member, nowMs))
+  /** `wanted`: of which members. */
+  status(nowMs: number, wanted: (standing: MemberStanding) => boolean = () => true): MemberStatus[] {
+    return [...this.#members.values()]
+      .filter((member) => wanted(standingOf(member, nowMs)))
+      .map((member) => this.#statusOf(member, nowMs))
+  }
+
+  standings(nowMs: number): MemberStanding[] {
+    return Array.from(this.#members.values(), (member) => standingOf(member, nowMs))
   }
 
   /** One service with its members. */
@@ -473,9 +486,10 @@ export class Members {
     ).unref()
   }
 
-  #statusOf({ spec, judgement, condition, override }: Member, nowMs: number): MemberStatus {
-    const { verdict, held, deciding } = judgement
-    const { state, braked, why, share, shareWhy, calm, unrest, calmAtMs, sinceMs } = condition
+  #statusOf(member: Member, nowMs: number): MemberStatus {
+    const { spec, judgement, condition, override } = member
+    const { verdict, deciding } = judgement
+    const { share, shareWhy, calm, unrest, calmAtMs } = condition
     const targets = [...new Set([...spec.targets, ...deciding])].flatMap((id) => {
       const target = this.#targets.get(id)
       if (target === undefined) return []
@@ -484,26 +498,30 @@ export class Members {
       return [{ target, votes, quorum: quorumOf(this.#settings.roster.entries, spec, fresh) }]
     })
     return {
-      member: spec.name,
-      site: spec.site,
-      service: spec.service,
+      ...standingOf(member, nowMs),
       address: spec.address,
-      state,
       verdict,
-      held,
       calm,
       unrest,
       calmInMs: calmAtMs === undefined ? null : Math.max(0, calmAtMs - nowMs),
-      why,
       share,
       shareWhy,
-      braked,
       override,
-      ageMs: nowMs - sinceMs,
       targets,
     }
   }
 }
+
+const standingOf = ({ spec, judgement, condition }: Member, nowMs: number): MemberStanding => ({
+  member: spec.name,
+  site: spec.site,
+  service: spec.service,
+  state: condition.state,
+  held: judgement.held,
+  braked: condition.braked,
+  why: condition.why,
+  ageMs: nowMs - condition.sinceMs,
+})
 
 const healthOf = ({ spec, members, lastResort }: Service): ServiceHealth => ({
   service: spec.name,

@@ -14,7 +14,15 @@ import { messageOf } from '../problem.ts'
 import { Saver } from '../state.ts'
 import { AbsentMembers } from './absent.ts'
 import { outlookOf, type Outlook, refusal } from './impact.ts'
-import { type Change, Members, type MemberStatus, type News, type ReasonChange, type ServiceHealth } from './members.ts'
+import {
+  type Change,
+  type MemberStanding,
+  Members,
+  type MemberStatus,
+  type News,
+  type ReasonChange,
+  type ServiceHealth,
+} from './members.ts'
 import { type NodeStatus, OtherNodes } from './other-nodes.ts'
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
 import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
@@ -29,6 +37,7 @@ import { within } from './within.ts'
 export type {
   Change,
   SaveResult,
+  MemberStanding,
   MemberStatus,
   NodeStatus,
   Outlook,
@@ -62,6 +71,11 @@ export interface HealthSnapshot {
   }
   /** Operational trouble as it is now: saved state unreadable or unwritable. Empty when all is well. */
   readonly troubles: readonly string[]
+}
+
+/** The same without votes, which are most of it. */
+export interface HealthOverview extends Omit<HealthSnapshot, 'members'> {
+  readonly members: readonly MemberStanding[]
 }
 
 /** What NodeHealth needs of its process. */
@@ -211,12 +225,20 @@ export class NodeHealth {
     return this.#restored || this.#members.decided
   }
 
-  /** The current state, for status, metrics and API. */
-  snapshot(): HealthSnapshot {
+  /** The current state, for status, metrics and API. `wanted`: of which members. */
+  snapshot(wanted?: (standing: MemberStanding) => boolean): HealthSnapshot {
+    return { ...this.#shared(), members: this.#members.status(performance.now(), wanted) }
+  }
+
+  /** The current state at a glance: made in milliseconds for 10,000 members. */
+  overview(): HealthOverview {
+    return { ...this.#shared(), members: this.#members.standings(performance.now()) }
+  }
+
+  #shared(): Omit<HealthSnapshot, 'members'> {
     const nowMs = performance.now()
     const { store } = this.#settings
     return {
-      members: this.#members.status(nowMs),
       services: this.#members.services(),
       probers: this.#roster.status(nowMs),
       nodes: this.#otherNodes?.status(nowMs) ?? [],

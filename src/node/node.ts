@@ -13,12 +13,15 @@ import type { Logger } from 'pino'
 import { makeAdoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
 import type { AcceptBody, ForgetBody, OverrideBody } from '../api/bodies.ts'
-import type { Node, Question, Readiness, Refusal } from '../api/contract.ts'
+import type { Node, Question, Readiness, Refusal, StatusFilter } from '../api/contract.ts'
 import type { ExplainResponse } from '../api/explained.ts'
 import { renderMetrics } from '../api/metrics.ts'
 import { applyOverride, type ForgetResult, notStoredIn, type OverrideResult } from '../api/override.ts'
+import { AnswerRates } from '../api/rates.ts'
+import { RecentChanges } from '../api/recent.ts'
 import { samplesOf } from '../api/samples.ts'
-import { type NodeState, type Status, statusOf } from '../api/status.ts'
+import { filterFault, type NodeState, type Status, statusOf, wantedBy } from '../api/status.ts'
+import { type Summary, summaryOf } from '../api/summary.ts'
 import type { Config, Log } from '../config.ts'
 import { AnswerCells } from '../counters.ts'
 import { explain } from '../explain/explain.ts'
@@ -70,6 +73,8 @@ export class RunningNode implements Node {
   readonly #loads: Reloader<WorldBuild>
   readonly #serial: SerialFile
   readonly #doors: Doors
+  readonly #rates = new AnswerRates(() => this.#server?.counters() ?? [], this.#cells)
+  readonly #recent = new RecentChanges()
   readonly #changes = new Map<string, number>()
   /** When a changed reason of a member was last logged. */
   readonly #reasonsMs = new Map<string, number>()
@@ -234,14 +239,17 @@ export class RunningNode implements Node {
     this.#prober?.setTargets(made.plan.targets)
     const { why, ms, parsed } = load
     const revisions = { revisionBefore: nameOf(load.before), revision: nameOf(load.revision) }
+    const what = `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names${loadForLog(load)}`
     this.#log.info(
       { why, before, after: made.view, ...revisions, serial: made.serial, parsed, ms: Math.round(ms) },
-      `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names${loadForLog(load)}`,
+      what,
     )
+    this.#recent.addEvent(what)
   }
 
   #logChange(change: Change): void {
     this.#changes.set(change.after, (this.#changes.get(change.after) ?? 0) + 1)
+    this.#recent.addMember(change)
     this.#reasonsMs.delete(change.member)
     const level = change.after === 'down' ? 'warn' : 'info'
     this.#log[level](change, `${change.member} is ${change.after} (${change.before} before): ${change.why}`)
@@ -277,11 +285,21 @@ export class RunningNode implements Node {
   }
 
   async metrics(): Promise<string> {
-    return renderMetrics(samplesOf(await this.#state()))
+    return renderMetrics(samplesOf({ ...(await this.#state()), health: this.#health.snapshot() }))
   }
 
-  async status(): Promise<Status> {
-    return statusOf(await this.#state())
+  status(): Promise<Status>
+  status(filter?: StatusFilter): Promise<Status | string>
+  async status(filter?: StatusFilter): Promise<Status | string> {
+    if (filter === undefined) return statusOf({ ...(await this.#state()), health: this.#health.snapshot() })
+    const fault = filterFault(filter, this.#health.overview())
+    if (fault !== undefined) return fault
+    return statusOf({ ...(await this.#state()), health: this.#health.snapshot(wantedBy(filter)) }, true)
+  }
+
+  async summary(): Promise<Summary> {
+    const state = { ...(await this.#state()), health: this.#health.overview() }
+    return summaryOf(state, this.#rates.rates(), this.#recent.list)
   }
 
   explain(question: Question): ExplainResponse | string | undefined {
@@ -327,7 +345,7 @@ export class RunningNode implements Node {
     return { accepted: held }
   }
 
-  async #state(): Promise<NodeState> {
+  async #state(): Promise<Omit<NodeState, 'health'>> {
     // first, because it waits: all else is of one moment
     const probing = this.#prober && { report: await this.#prober.report(), thread: this.#prober }
     return {
@@ -337,7 +355,6 @@ export class RunningNode implements Node {
       made: this.#made,
       loads: this.#loads,
       changes: this.#changes,
-      health: this.#health.snapshot(),
       troubles: [...this.#serial.troubles, ...this.#doors.troubles, ...this.#loads.troubles],
       counters: this.#server?.counters() ?? [],
       server: this.#server?.stats(),
@@ -351,6 +368,7 @@ export class RunningNode implements Node {
   async stop(): Promise<void> {
     this.#stopping = true
     clearInterval(this.#releasing)
+    this.#rates.stop()
     await this.#loads.stopReloads()
     await this.#server?.stop(DRAIN_MS)
     await this.#prober?.stop()

@@ -6,7 +6,7 @@
  *   Doors: control socket, http.listen ◀── readiness, status, metrics
  */
 import type { Logger } from 'pino'
-import type { Readiness, ProcessView } from '../api/contract.ts'
+import type { Readiness, ProcessView, StatusFilter } from '../api/contract.ts'
 import { proberStatusOf, type ProberStatusView, renderProberMetrics, type ProberState } from '../api/prober-status.ts'
 import type { Config } from '../config.ts'
 import { nameOf } from '../git.ts'
@@ -119,7 +119,13 @@ export class RunningProber implements ProcessView {
     return renderProberMetrics(await this.#state())
   }
 
-  async status(): Promise<ProberStatusView> {
+  async status(filter?: StatusFilter): Promise<ProberStatusView | string> {
+    return filter === undefined
+      ? this.summary()
+      : 'this process is a prober: it knows targets, and no services or sites'
+  }
+
+  async summary(): Promise<ProberStatusView> {
     return proberStatusOf(await this.#state())
   }
 

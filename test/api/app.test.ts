@@ -16,6 +16,7 @@ const shown: ProcessView = {
   readiness: () => ({ ready: reasons.length === 0, reasons, warnings: [] }),
   metrics: async () => 'meridian_ready 1\n',
   status: async () => ({ node: { name: 'n1' } }),
+  summary: async () => ({}),
 }
 
 const node: Node = {
@@ -84,6 +85,28 @@ test('whoever asks while metrics or status are made gets the same: a crowd makes
   for (const response of await Promise.all(crowd)) expect(response.status).toBe(200)
   expect(made).toEqual({ metrics: 1, status: 1 })
   expect(await (await app.request('/metrics')).text()).toBe('2\n')
+})
+
+test('a filter of the status is passed on as it is written, and what is wrong with it is told', async () => {
+  const filters: unknown[] = []
+  const filtering: ProcessView = {
+    ...shown,
+    status: async (filter) => {
+      filters.push(filter)
+      return filter?.sites.includes('nowhere') === true ? 'there is no site “nowhere”' : {}
+    },
+  }
+  const app = makeApp(filtering, 'open')
+  const code = async (query: string): Promise<number> => (await app.request(`/api/status${query}`)).status
+  expect(await code('?service=web&service=api&site=fra&hurt=yes')).toBe(200)
+  expect(await code('?site=nowhere')).toBe(400)
+  expect(await code('?hurt=no')).toBe(200)
+  expect(await code('?hurt=perhaps')).toBe(400)
+  expect(filters).toEqual([
+    { services: ['web', 'api'], sites: ['fra'], hurt: true },
+    { services: [], sites: ['nowhere'], hurt: false },
+    undefined,
+  ])
 })
 
 test('metrics are Prometheus text', async () => {

@@ -203,7 +203,10 @@ test('of many services the table shows the slowest twenty', async () => {
 
 const fake = (): { readonly written: string[]; readonly terminal: Terminal } => {
   const written: string[] = []
-  return { written, terminal: { columns: 60, colours: false, write: (text: string) => void written.push(text) } }
+  return {
+    written,
+    terminal: { columns: 60, rows: 24, colours: false, write: (text: string) => void written.push(text) },
+  }
 }
 
 describe('the bar', () => {

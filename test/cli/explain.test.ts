@@ -229,6 +229,7 @@ describe('a node that runs', () => {
       readiness: () => node.readiness(),
       metrics: () => node.metrics(),
       status: () => node.status(),
+      summary: () => node.summary(),
       explain: () => undefined,
       outlook: (pattern) => node.outlook(pattern),
       override: (order) => node.override(order),

@@ -32,6 +32,7 @@ const node: Node = {
   readiness: () => ({ ready: true, reasons: [], warnings: [] }),
   metrics: async () => '',
   status: async () => ({}),
+  summary: async () => ({}),
   explain: () => ({}),
   outlook: (pattern) => {
     if (pattern === 'nowhere') return 'nothing is named nowhere'

@@ -148,3 +148,28 @@ test('a prober tells its targets, what they say, and what is held down', () => {
   expect(told).toMatch(/tcp 192.0.2.1:443 +DOWN +ran 4 s ago +3 ms +connection refused, moving, UP held down for 9 s/)
   expect(told).toMatch(/no vote +not run yet/)
 })
+
+test('a prober of many targets is one screen: those that are not up first, and how many more there are', () => {
+  const [up, down, none] = served().probing!.report.targets
+  const targets = [...Array.from({ length: 500 }, () => up!), down!, none!]
+  const seen = overTheWire(
+    proberStatusOf({
+      ...served(),
+      plan: { hash: 'abcd', zones: 2 },
+      store: { shared: true, trouble: undefined, refused: [] },
+      probing: { ...served().probing!, report: { ...served().probing!.report, targets } },
+    }),
+  )
+  const lines = proberInWords(seen, 24).split('\n')
+  expect(lines.length).toBeLessThan(24)
+  const first = lines.findIndex((line) => line.startsWith('tcp '))
+  expect(lines[first]).toMatch(/DOWN/)
+  expect(lines[first + 1]).toMatch(/no vote/)
+  const shown = lines.filter((line) => line.startsWith('tcp ')).length
+  expect(lines.at(-1)).toBe(`… and ${502 - shown} more targets: meridian status --all`)
+  expect(
+    proberInWords(seen)
+      .split('\n')
+      .filter((line) => line.startsWith('tcp ')),
+  ).toHaveLength(502)
+})

@@ -95,7 +95,7 @@ test('explain tells what is served, and what would be without a site', async () 
 })
 
 test('status, here and from afar with the token', async () => {
-  const here = await meridian(['status', '--state', scene.state])
+  const here = await meridian(['status', '--all', '--state', scene.state])
   expect(here.code).toBe(0)
   expect(here.out).toMatch(/n1 +ready/)
   for (const site of ['fra', 'iad', 'sin'] as const) expect(here.out).toMatch(new RegExp(`${site} +${VIPS[site]} +up`))

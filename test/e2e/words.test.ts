@@ -1,7 +1,7 @@
 /** What a running node says of itself to the system and to its log: names of process and threads, fatal errors, votes. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Scene } from '../support/scene.ts'
+import { meridian, Scene } from '../support/scene.ts'
 import { until } from '../support/until.ts'
 
 let scene: Scene
@@ -58,4 +58,28 @@ test('a vote that changes is a line of the prober, and so is what follows from i
   expect(votes()).toEqual([
     `http ${scene.address(1)}:8080 /healthz: this prober votes down (up before): connection refused`,
   ])
+})
+
+test('status shows the dead site on its first lines, a service with its votes, and refuses names that there are not', async () => {
+  await scene.startSites('fra', 'iad')
+  const node = await scene.startReady({ 'probe-enabled': 'true' })
+  await until('sin is known to be dead', async () => (await node.states())['fra'] === 'up')
+  const status = (...words: readonly string[]) => meridian(['status', '--state', scene.state, ...words])
+  scene.signalSite('fra', 'SIGKILL')
+  await until('fra is down', async () => (await node.states())['fra'] === 'down')
+  const { code, out } = await status()
+  expect(code).toBe(0)
+  expect(out.split('\n').length).toBeLessThan(24)
+  expect(out.split('\n')[1]).toMatch(/^! fra: 1 of 1 service DOWN since \d\d:\d\d UTC \(\d+ s\): connection refused/)
+  expect(out).toMatch(/fra\/web\/192\.0\.2\.1 is DOWN \(up before\): connection refused/)
+  const web = await status('web', '--site', 'fra')
+  expect(web.out).toMatch(/^service web {2}/m)
+  expect(web.out).toContain('n1 (local)')
+  expect(web.out).not.toContain('192.0.2.2')
+  const hurt: unknown = JSON.parse((await status('--hurt', '--site', 'fra', '--json')).out)
+  expect(hurt).toMatchObject({ services: [{ members: [{ site: 'fra', state: 'down' }] }] })
+  const wrong = await status('wbe')
+  expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('there is no service “wbe”')])
+  expect((await status('--watch')).err).toContain('--watch needs a terminal')
+  expect((await status('--watch', '0')).code).toBe(2)
 })

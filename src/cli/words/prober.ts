@@ -11,9 +11,15 @@ import { probingInWords } from './probing.ts'
 import { loadInWords, processInWords } from './process.ts'
 import { storeInWords } from './process.ts'
 
-/** The status of a prober, in words. */
-export function proberInWords({ node, plan, load, store, probing, troubles, targets }: ProberStatusView): string {
-  return [
+/**
+ * The status of a prober, in words. `rows`: of the screen that it is to fit on, with the targets that are not up first;
+ * without it all targets are shown.
+ */
+export function proberInWords(
+  { node, plan, load, store, probing, troubles, targets }: ProberStatusView,
+  rows?: number,
+): string {
+  const head = [
     ...processInWords(node),
     ...(plan === null
       ? []
@@ -22,9 +28,22 @@ export function proberInWords({ node, plan, load, store, probing, troubles, targ
     storeInWords(store),
     ...(probing === null ? [] : [wrap(probingInWords(probing))]),
     ...troubles.map((trouble) => wrap(trouble, '! ')),
-    ...(targets.length === 0 ? [] : ['', table(targets.map(targetRow))]),
   ].join('\n')
+  if (targets.length === 0) return head
+  if (rows === undefined) return [head, '', table(targets.map(targetRow))].join('\n')
+  const room = Math.max(LEAST_TARGETS, rows - head.split('\n').length - 3) // an empty line, the rest, the prompt
+  const worst = targets.toSorted((a, b) => rankOf(a) - rankOf(b))
+  const shown = worst.length <= room + 1 ? worst : worst.slice(0, room)
+  const rest = worst.length - shown.length
+  const more = rest === 0 ? [] : [`… and ${count(rest, 'more target')}: meridian status --all`]
+  return [head, '', table(shown.map(targetRow)), ...more].join('\n')
 }
+
+const LEAST_TARGETS = 5
+const RANKS: readonly (string | undefined)[] = ['down', 'abstain', undefined, 'up']
+
+/** DOWN first, then abstentions and what has no vote yet. */
+const rankOf = ({ vote }: TargetReport): number => RANKS.indexOf(vote?.value)
 
 function targetRow({ target, lastRunMs, vote, heldDownMs }: TargetReport): string[] {
   const marks = [

@@ -1,0 +1,205 @@
+/**
+ * The summary of a node in words: one screen of `meridian status`. What is hurt comes first, by site; then services,
+ * overrides, the last changes and the fleet, each as long as the screen has room for. Lines have at most 100 columns.
+ */
+import { ACTION_WORDS } from '../../api/override.ts'
+import type { RecentChange } from '../../api/recent.ts'
+import type { ServiceSummary, SiteSummary, SiteWound, Summary, Wound } from '../../api/summary.ts'
+import { count, DAY_MS, formatAge, formatWholePercent, grouped, someOf } from '../../units.ts'
+import { clip, SCREEN_ROWS, sinceInWords, table, untilInWords, wrap } from '../output.ts'
+import { loadInWords, processInWords, storeInWords } from './process.ts'
+import { probingInWords } from './probing.ts'
+
+const COLUMNS = 100
+
+/** The summary in words. `rows`: of the screen. */
+export function summaryInWords(seen: Summary, rows = SCREEN_ROWS): string {
+  const { node, sites, load, hurt, changes } = seen
+  return fit(
+    [
+      { least: 2, lines: processInWords(node).flatMap(linesOf), more: 'status --all' },
+      { least: 4, lines: sites.flatMap(siteLines), more: 'status --hurt' },
+      { least: 3, lines: attentionOf(seen), more: 'status --all' },
+      { least: 2, lines: isQuiet(load) ? [] : loadInWords(load).flatMap(linesOf), more: 'status --all' },
+      { least: 2, lines: servedLines(seen), more: 'status --all' },
+      {
+        least: 2,
+        title: servicesTitle(seen),
+        lines: serviceLines(seen),
+        total: Math.max(1, hurt.services),
+        more: 'status --hurt',
+      },
+      { least: 1, title: 'overrides', lines: overrideLines(seen), more: 'status --all' },
+      { least: 1, title: 'last changes', lines: changes.map((change) => changeLine(change)) },
+    ],
+    rows - 1, // the last row is the prompt's
+  )
+}
+
+const linesOf = (text: string): string[] => text.split('\n')
+
+/** The last load has nothing to say. */
+const isQuiet = (load: Summary['load']): boolean => load === null || (load.ok && load.problems.length === 0)
+
+/** A part of the screen. */
+export interface Section {
+  /** A line above it, which tells what is left out; undefined: none, and no empty line before it. */
+  readonly title?: string
+  readonly lines: readonly string[]
+  /** How many lines it would have; more than `lines` where not all are known here. */
+  readonly total?: number
+  /** How many lines it has in any case, if it has so many. */
+  readonly least: number
+  /** The command with the lines that the screen has no room for; undefined: they need not be told. */
+  readonly more?: string
+}
+
+/**
+ * Lays sections out on a screen: each gets its `least` lines, and the rows that are left go to the first ones. Sections
+ * without lines are left out. A screen that is too small for the least lines is exceeded.
+ */
+export function fit(sections: readonly Section[], rows: number): string {
+  const shown = sections.filter(({ lines }) => lines.length > 0)
+  const given = shown.map(({ lines, least }) => Math.min(lines.length, least))
+  const titles = 2 * shown.filter(({ title }) => title !== undefined).length
+  let left = rows - titles - given.reduce((sum, number) => sum + number, 0)
+  for (const [i, { lines }] of shown.entries()) {
+    const more = Math.max(0, Math.min(left, lines.length - given[i]!))
+    given[i]! += more
+    left -= more
+  }
+  return shown
+    .flatMap(({ title, lines, total = lines.length, more }, i) => {
+      const number = given[i]!
+      const part = lines.slice(0, number)
+      if (title !== undefined && number < total && more !== undefined)
+        return ['', `${title}; ${number} of ${grouped(total)} here, all with meridian ${more}`, ...part]
+      if (title !== undefined) return ['', title, ...part]
+      if (number >= total || more === undefined) return part
+      return [...part.slice(0, -1), `  … and ${grouped(total - number + 1)} more: meridian ${more}`]
+    })
+    .join('\n')
+}
+
+/** `! fra: 102 of 102 services DOWN since 02:14 UTC (2 h): connection refused (2 of 3 say down)`, one for each wound. */
+const siteLines = (site: SiteSummary): string[] =>
+  site.wounds.map((wound) => clip(`! ${site.site}: ${woundInWords(wound, site)}`, COLUMNS))
+
+function woundInWords({ wound, services, whole, named, ageMs, why, reasons }: SiteWound, site: SiteSummary): string {
+  const what = WOUND_WORDS[wound]
+  const isAll = whole === services
+  const number = `${services} of ${count(site.services, 'service')}`
+  const whom = isAll ? `${number} ${what}` : `${number} with a VIP ${what}`
+  const names = services === site.services ? '' : ` (${someOf(named, 3, services)})`
+  const others = reasons === 1 ? '' : `; ${count(reasons - 1, 'other reason')}`
+  return `${whom}${names} since ${sinceInWords(ageMs)}: ${why}${others}`
+}
+
+const WOUND_WORDS: Readonly<Record<Wound, string>> = {
+  down: 'DOWN',
+  forced: 'FORCED down',
+  braked: 'BRAKED (voted DOWN, but kept in answers)',
+  held: 'HELD (too few votes: the last verdict stands)',
+  unproven: 'UNPROVEN (never seen up)',
+  drained: 'DRAINED',
+}
+
+/** What needs an operator's attention besides sites, a line each. */
+function attentionOf({ store, troubles, hurt, overrides, probers, nodes }: Summary): string[] {
+  const resort = hurt.worst.filter(({ lastResort }) => lastResort).map(({ service }) => service)
+  const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
+  const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
+  const others = nodes.filter(({ live, self }) => live && !self)
+  const view = others.filter(({ viewDiffersMs }) => viewDiffersMs > 0).map(({ beat }) => beat.node.name)
+  const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
+  const gone = nodes.filter(({ live }) => !live).map(({ beat, ageMs }) => `${beat.node.name} for ${formatAge(ageMs)}`)
+  const lines = [
+    ...(store.trouble === null ? [] : [`${store.trouble}; the last known health stays in use`]),
+    ...(resort.length > 0 ? [`LAST RESORT: no member is usable of ${someOf(resort, 8, hurt.lastResorts)}`] : []),
+    ...troubles,
+    ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${someOf(orphaned, 8)}`] : []),
+    ...(silent.length > 0 ? [`probers SILENT (no heartbeat): ${someOf(silent, 8)}`] : []),
+    ...(gone.length > 0 ? [`nodes SILENT (no heartbeat): ${someOf(gone, 4)}`] : []),
+    ...(view.length > 0
+      ? [`nodes that serve other zones, databases or versions than this one: ${someOf(view, 6)}`]
+      : []),
+    ...(verdicts.length > 0 ? [`nodes with other verdicts than this one: ${someOf(verdicts, 6)}`] : []),
+  ]
+  return lines.flatMap((line) => linesOf(wrap(line, '! ')))
+}
+
+/** What is served, by what health is known, and how much is asked. */
+function servedLines({ world, load, store, probing, rates, probers, nodes }: Summary): string[] {
+  const fleet = [
+    ...(probers.length > 0 ? [`probers ${probers.filter(isLive).length} of ${probers.length} live`] : []),
+    ...(nodes.length > 0 ? [`nodes ${nodes.filter(isLive).length} of ${nodes.length} live`] : []),
+  ]
+  const sites = rates.sites.map(({ site, answersPerSecond }) => `${site} ${rateInWords(answersPerSecond)}`)
+  const health = [
+    ...(store.trouble === null ? [storeInWords(store)] : []),
+    probing === null ? 'not probing itself' : probingInWords(probing),
+    ...fleet,
+  ]
+  const loaded = load === null ? [] : [`loaded ${formatAge(1000 * load.agoSeconds)} ago`]
+  const served =
+    world === null
+      ? []
+      : [
+          [
+            `serving ${count(world.zones, 'zone')}, ${grouped(world.names)} names`,
+            ...(world.revision === null ? [] : [`revision ${world.revision}`]),
+            `serial ${world.serial}`,
+            ...(isQuiet(load) ? loaded : []),
+          ].join(', '),
+        ]
+  return [
+    ...served,
+    `${rateInWords(rates.queriesPerSecond)} queries/s${sites.length === 0 ? '' : `; answers/s by site: ${someOf(sites, 10)}`}`,
+    health.join('; '),
+  ].flatMap((line) => linesOf(wrap(line)))
+}
+
+const isLive = ({ live }: { readonly live: boolean }): boolean => live
+
+const rateInWords = (rate: number): string => (rate < 10 ? String(rate) : grouped(rate))
+
+const servicesTitle = ({ services, members, hurt }: Summary): string => {
+  const well = services - hurt.services
+  const all = `${count(services, 'service')}, ${count(members, 'member')}`
+  return hurt.services === 0 ? `${all}: all well` : `${all}: ${grouped(well)} well, ${grouped(hurt.services)} hurt`
+}
+
+function serviceLines({ services, hurt }: Summary): string[] {
+  if (services === 0) return []
+  if (hurt.services === 0) return ['  details of one: meridian status SERVICE']
+  return linesOf(table(hurt.worst.map(serviceRow), '  ')).map((row) => clip(row, COLUMNS))
+}
+
+const serviceRow = ({ service, leftPercent, keepPercent, lastResort, wounds }: ServiceSummary): string[] => [
+  service,
+  `${formatWholePercent(leftPercent)} left`,
+  keepPercent === 0 ? 'no brake' : `keep ${formatWholePercent(keepPercent)}`,
+  [
+    ...(lastResort ? ['LAST RESORT'] : []),
+    ...wounds.map(({ wound, sites }) => `${wound.toUpperCase()}: ${someOf(sites, 4)}`),
+  ].join('; '),
+]
+
+const overrideLines = ({ overrides }: Summary): string[] =>
+  overrides.map(({ override: { pattern, action, who, why, untilMs }, members }) =>
+    clip(
+      `  ${pattern} ${ACTION_WORDS[action]} (${count(members, 'member')}) by ${who} ${untilInWords(untilMs)}: ${why}`,
+      COLUMNS,
+    ),
+  )
+
+/** `  02:14:05 fra: 102 members are down (up before): connection refused (2 of 3 say down)` */
+function changeLine(change: RecentChange, nowMs = Date.now()): string {
+  const at = new Date(change.atMs).toISOString()
+  const when = nowMs - change.atMs < DAY_MS ? at.slice(11, 19) : at.slice(0, 16).replace('T', ' ')
+  if (change.kind === 'event') return clip(`  ${when} ${change.what}`, COLUMNS)
+  const { site, members, member, before, after, braked, why } = change
+  const who = members === 1 ? `${member} is` : `${site}: ${members} members are`
+  const what = braked ? 'kept by the BRAKE' : after === 'down' ? 'DOWN' : after
+  return clip(`  ${when} ${who} ${what} (${before} before): ${why}`, COLUMNS)
+}

@@ -1,0 +1,243 @@
+/** `meridian status` by default: one screen, what is hurt first and by site, however large the fleet is. */
+import { expect, test } from 'vitest'
+import { RecentChanges } from '../../src/api/recent.ts'
+import { AnswerRates, type Rates } from '../../src/api/rates.ts'
+import { type Summary, summaryOf } from '../../src/api/summary.ts'
+import { coloured } from '../../src/cli/words/colours.ts'
+import { fit, summaryInWords } from '../../src/cli/words/summary.ts'
+import { AnswerCells, C_ANSWERS, COUNTER_CELLS } from '../../src/counters.ts'
+import type { HealthOverview, MemberStanding } from '../../src/health/node-health.ts'
+import { served, snapshot } from './fleet.ts'
+
+const RATES: Rates = { queriesPerSecond: 1203.4, sites: [{ site: 'iad', answersPerSecond: 700 }] }
+const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value))
+const wide = (text: string): string[] => text.split('\n').filter((line) => line.length > 100)
+
+const standing = (service: string, site: string, more: Partial<MemberStanding> = {}): MemberStanding => ({
+  member: `${site}/${service}/192.0.2.1`,
+  site,
+  service,
+  state: 'up',
+  held: false,
+  braked: false,
+  why: '200 (3 of 3 say up)',
+  ageMs: 86_400_000,
+  ...more,
+})
+
+const calm = { probers: [], nodes: [], overrides: [], troubles: [], store: { ...snapshot.store, trouble: undefined } }
+const overview = (members: readonly MemberStanding[], more: Partial<HealthOverview> = {}): HealthOverview => ({
+  ...snapshot,
+  ...calm,
+  members,
+  services: [...new Set(members.map(({ service }) => service))].map((service) => {
+    const own = members.filter((one) => one.service === service)
+    const up = own.filter(({ state }) => state === 'up').length
+    const leftPercent = (100 * up) / own.length
+    return { service, leftPercent, keepPercent: 25, braked: [], lastResort: up === 0 }
+  }),
+  ...more,
+})
+
+const summary = (health: HealthOverview, changes = new RecentChanges()): Summary =>
+  overTheWire(summaryOf({ ...served(), health }, RATES, changes.list))
+
+const NAMES = Array.from({ length: 102 }, (_, i) => `s${String(i).padStart(3, '0')}`)
+const DOWN = { state: 'down', why: 'connection refused (2 of 3 say down)', ageMs: 7_200_000 } as const
+const SITES = ['ams', 'fra', 'iad'] as const
+
+/** 102 services at three sites, of which fra is dead. */
+const fraIsDead = (): MemberStanding[] =>
+  NAMES.flatMap((name) => SITES.map((site) => standing(name, site, site === 'fra' ? DOWN : {})))
+
+test('a dead site with 102 services is one line, the second on the screen, with since when and why', () => {
+  const [first, second, ...rest] = summaryInWords(summary(overview(fraIsDead()))).split('\n')
+  expect(first).toMatch(/^n1 {2}ready/)
+  const at = new Date(Date.now() - 7_200_000).toISOString().slice(11, 16)
+  expect(second).toBe(`! fra: 102 of 102 services DOWN since ${at} UTC (2 h): connection refused (2 of 3 say down)`)
+  expect(rest.filter((line) => line.startsWith('!'))).toEqual([])
+  expect(rest.join('\n')).toContain('102 services, 306 members: 0 well, 102 hurt')
+  expect(rest).toContain('  s000  67 % left  keep 25 %  DOWN: fra')
+  expect(rest).toContain('1,203 queries/s; answers/s by site: iad 700')
+})
+
+test('the worst site comes first; a part of a site is told with its services, each wound on its own line', () => {
+  const members = fraIsDead()
+  members.push(
+    standing('s000', 'ams', DOWN), // a second VIP
+    standing('s001', 'iad', { ...DOWN, why: 'timeout', ageMs: 60_000 }),
+    standing('s002', 'iad', { held: true, why: 'held: 1 of 2' }),
+    standing('s003', 'iad', { braked: true, why: 'DOWN, but the brake keeps it' }),
+    standing('s004', 'iad', { state: 'drained', why: 'drained by kim@ops1' }),
+  )
+  const calls = summaryInWords(summary(overview(members)), 60)
+    .split('\n')
+    .filter((line) => line.startsWith('! '))
+  expect(calls.map((line) => line.slice(2, 60))).toEqual([
+    expect.stringMatching(/^fra: 102 of 102 services DOWN/),
+    expect.stringMatching(/^iad: 1 of 102 services with a VIP DOWN/),
+    expect.stringMatching(/^iad: 1 of 102 services with a VIP BRAKED/),
+    expect.stringMatching(/^iad: 1 of 102 services with a VIP HELD/),
+    expect.stringMatching(/^iad: 1 of 102 services with a VIP DRAINED/),
+    expect.stringMatching(/^ams: 1 of 102 services with a VIP DOWN/),
+  ])
+  expect(calls[1]).toContain('(s001) since')
+  expect(calls[1]).toContain('timeout')
+})
+
+test('a service without any usable member is told before those that have some left', () => {
+  const members = [...fraIsDead(), standing('zzz', 'fra', DOWN)]
+  const words = summaryInWords(summary(overview(members)))
+  expect(words).toContain('! LAST RESORT: no member is usable of zzz')
+  const rows = words.split('\n').filter((line) => line.includes(' left '))
+  expect(rows[0]).toMatch(/^ {2}zzz +0 % left +keep 25 % +LAST RESORT; DOWN: fra/)
+})
+
+test('1,000 services at ten sites with everything wrong are one screen, and every kind of trouble is on it', () => {
+  const sites = Array.from({ length: 10 }, (_, i) => `site${i}`)
+  const states = ['down', 'unproven', 'drained', 'forced', 'up'] as const
+  const members = Array.from({ length: 1000 }, (_, i) => `service-${i}`).flatMap((name, i) =>
+    sites.map((site, j) => {
+      const state = states[(i + j) % states.length]!
+      return standing(name, site, { state, held: state === 'up', why: `reason ${i % 7}`, ageMs: 1000 * i })
+    }),
+  )
+  const { probers, nodes, overrides, store, troubles } = snapshot
+  const changes = new RecentChanges()
+  for (let i = 0; i < 60; i++) changes.addEvent(`reloaded (files changed): generation ${i}`)
+  const seen = summary(overview(members, { probers, nodes, overrides, store, troubles }), changes)
+  for (const rows of [24, 40]) {
+    const words = summaryInWords(seen, rows)
+    expect(words.split('\n').length).toBeLessThan(rows)
+    expect(wide(words)).toEqual([])
+    for (const part of [
+      'site0: ',
+      'refuses connections',
+      'queries/s',
+      '1,000 hurt',
+      'drained (1 member)',
+      'last changes',
+    ])
+      expect(words, part).toContain(part)
+  }
+  expect(summaryInWords(seen, 24)).toMatch(/… and \d+ more: meridian status --hurt/)
+  // what the screen has no room for is not sent either
+  expect(JSON.stringify(seen).length).toBeLessThan(60_000)
+})
+
+test('when all is well nothing calls, and the screen says how much there is', () => {
+  const words = summaryInWords(summary(overview(NAMES.map((name) => standing(name, 'fra')))))
+  expect(words).not.toMatch(/^!/m)
+  expect(words).toContain('102 services, 102 members: all well')
+  expect(words).not.toContain('overrides')
+})
+
+test('other troubles call too: Redis, the state folder, orphaned overrides, silent probers and nodes, other views', () => {
+  const { probers, nodes, overrides, store, troubles } = snapshot
+  const words = summaryInWords(summary(overview([], { probers, nodes, overrides, store, troubles })), 60)
+  for (const line of [
+    'Redis at 192.0.2.6:6379 refuses connections; the last known health stays in use',
+    'saved health can not be written',
+    'overrides ORPHANED (they match no member): lhr',
+    'probers SILENT (no heartbeat): p-ap',
+    'nodes SILENT (no heartbeat): n5 for 0 s',
+    'nodes that serve other zones, databases or versions than this one: n3',
+    'nodes with other verdicts than this one: n2, n4',
+  ])
+    expect(words.split('\n')).toContain(`! ${line}`)
+})
+
+const change = (member: string, more: object = {}) => {
+  const [site = '', service = ''] = member.split('/')
+  return { member, site, service, before: 'up', after: 'down', braked: false, why: 'timeout', ...more } as const
+}
+
+test('members of a site that change alike within seconds are one change; another way or later is another', () => {
+  const changes = new RecentChanges()
+  for (let i = 0; i < 102; i++) changes.addMember(change(`fra/s${i}/192.0.2.1`), 50 * i)
+  changes.addMember(change('iad/s1/192.0.2.2', { after: 'drained', why: 'drained by kim' }), 6_000)
+  changes.addMember(change('fra/s1/192.0.2.1', { before: 'down', after: 'up' }), 7_000)
+  changes.addMember(change('fra/s7/192.0.2.1'), 60_000)
+  expect(changes.list).toMatchObject([
+    { site: 'fra', after: 'down', members: 1, atMs: 60_000 },
+    { site: 'fra', after: 'up', members: 1 },
+    { site: 'iad', after: 'drained', members: 1 },
+    { site: 'fra', after: 'down', members: 102, atMs: 0, member: 'fra/s0/192.0.2.1' },
+  ])
+  const words = summaryInWords(summary(overview([]), changes))
+  expect(words).toMatch(/^ {2}1970-01-01 00:00 fra: 102 members are DOWN \(up before\): timeout$/m)
+  expect(words).toMatch(/^ {2}1970-01-01 00:01 fra\/s7\/192\.0\.2\.1 is DOWN \(up before\): timeout$/m)
+})
+
+test('rates are over the last seconds, of all threads, by site', () => {
+  const cells = new AnswerCells()
+  const threads = [new Float64Array(COUNTER_CELLS), new Float64Array(COUNTER_CELLS)]
+  let nowMs = 0
+  const rates = new AnswerRates(
+    () => threads,
+    cells,
+    () => nowMs,
+  )
+  const [fra, iad] = [cells.cellOf('web', 'fra'), cells.cellOf('web', 'iad')]
+  const mail = cells.cellOf('mail', 'fra')
+  expect(fra).toBe(C_ANSWERS)
+  const answer = (thread: number, cell: number, times: number): void => {
+    threads[thread]![0]! += times
+    threads[thread]![cell]! += times
+  }
+  answer(0, fra, 1_000)
+  nowMs = 5_000
+  rates.keep()
+  nowMs = 10_000
+  rates.keep() // the start is forgotten
+  answer(0, fra, 300)
+  answer(1, mail, 200)
+  answer(1, iad, 50)
+  nowMs = 12_500
+  expect(rates.rates()).toEqual({
+    queriesPerSecond: 73.3,
+    sites: [
+      { site: 'fra', answersPerSecond: 66.7 },
+      { site: 'iad', answersPerSecond: 6.7 },
+    ],
+  })
+  rates.stop()
+})
+
+const lines = (name: string, number: number): string[] => Array.from({ length: number }, (_, i) => `${name}${i}`)
+
+test('a screen gives each section its least lines, the rest to the first, and says what is left out', () => {
+  const sections = [
+    { lines: lines('a', 5), least: 2, more: 'more of a' },
+    { lines: [], least: 3, more: 'none' },
+    { title: 'B', lines: lines('b', 9), least: 1, more: 'more of b', total: 90 },
+  ]
+  expect(fit(sections, 9).split('\n')).toEqual([
+    'a0',
+    'a1',
+    'a2',
+    'a3',
+    'a4',
+    '',
+    'B; 2 of 90 here, all with meridian more of b',
+    'b0',
+    'b1',
+  ])
+  expect(fit(sections, 6).split('\n')).toEqual([
+    'a0',
+    'a1',
+    '  … and 3 more: meridian more of a',
+    '',
+    'B; 1 of 90 here, all with meridian more of b',
+    'b0',
+  ])
+})
+
+test('colours: what is wrong, and no others; without them the text is the same', () => {
+  const text = summaryInWords(summary(overview(fraIsDead())))
+  const painted = coloured(text)
+  expect(painted).toContain('\u001B[31mDOWN\u001B[0m since')
+  expect(painted).toContain('\u001B[32mready\u001B[0m')
+  // oxlint-disable-next-line no-control-regex
+  expect(painted.replaceAll(/\u001B\[\d+m/g, '')).toBe(text)
+})
