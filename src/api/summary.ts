@@ -4,6 +4,7 @@
  * RunningNode. All of it is plain JSON, with units in the names.
  */
 import type { HealthOverview, MemberStanding, ServiceHealth } from '../health/node-health.ts'
+import type { ProberCounts, ProberThread } from '../probe/thread.ts'
 import type { Rates } from './rates.ts'
 import type { RecentChange } from './recent.ts'
 import { type NodeState, type Status, statusOf } from './status.ts'
@@ -43,8 +44,18 @@ export interface ServiceSummary extends Omit<ServiceHealth, 'braked'> {
   readonly wounds: readonly { readonly wound: Wound; readonly sites: readonly string[] }[]
 }
 
+/** This node's own prober, as far as it is known without asking its threads, which may hang. */
+export interface ProbingSummary extends ProberCounts {
+  /** Number of targets whose check is late. */
+  readonly overdue: number
+  /** How often a thread died or stalled, and was replaced. */
+  readonly restarts: number
+}
+
 /** The body of GET /api/summary of a node. Plain JSON. */
-export interface Summary extends Omit<Status, 'services'> {
+export interface Summary extends Omit<Status, 'services' | 'probing'> {
+  /** null: it does not probe. */
+  readonly probing: ProbingSummary | null
   readonly rates: Rates
   /** In all. */
   readonly services: number
@@ -72,17 +83,23 @@ export const woundOf = ({
 }: Pick<MemberStanding, 'state' | 'braked' | 'held'>): Wound | undefined =>
   braked ? 'braked' : state !== 'up' ? state : held ? 'held' : undefined
 
+/** The state of a node that a summary is made from. */
+export interface SummaryState extends Omit<NodeState, 'health' | 'probing'> {
+  readonly health: HealthOverview
+  readonly prober: Pick<ProberThread, 'counts' | 'lastHeartbeat' | 'restarts'> | undefined
+}
+
 /** The summary of a node. */
-export function summaryOf(
-  state: Omit<NodeState, 'health'> & { readonly health: HealthOverview },
-  rates: Rates,
-  changes: readonly RecentChange[],
-): Summary {
-  const { health } = state
-  const { services: _none, ...shared } = statusOf({ ...state, health: { ...health, members: [], services: [] } })
+export function summaryOf(state: SummaryState, rates: Rates, changes: readonly RecentChange[]): Summary {
+  const { health, prober } = state
+  const rest = statusOf({ ...state, probing: undefined, health: { ...health, members: [], services: [] } })
   const hurt = hurtServices(health)
   return {
-    ...shared,
+    ...rest,
+    probing:
+      prober === undefined
+        ? null
+        : { ...prober.counts, overdue: prober.lastHeartbeat?.overdue ?? 0, restarts: prober.restarts },
     rates,
     services: health.services.length,
     members: health.members.length,

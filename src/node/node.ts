@@ -298,7 +298,7 @@ export class RunningNode implements Node {
   }
 
   async summary(): Promise<Summary> {
-    const state = { ...(await this.#state()), health: this.#health.overview() }
+    const state = { ...this.#stateNow(), health: this.#health.overview(), prober: this.#prober }
     return summaryOf(state, this.#rates.rates(), this.#recent.list)
   }
 
@@ -348,6 +348,10 @@ export class RunningNode implements Node {
   async #state(): Promise<Omit<NodeState, 'health'>> {
     // first, because it waits: all else is of one moment
     const probing = this.#prober && { report: await this.#prober.report(), thread: this.#prober }
+    return { ...this.#stateNow(), probing }
+  }
+
+  #stateNow(): Omit<NodeState, 'health' | 'probing'> {
     return {
       config: this.#config,
       startedAtMs: this.#startedAtMs,
@@ -360,7 +364,6 @@ export class RunningNode implements Node {
       server: this.#server?.stats(),
       cells: this.#cells,
       receiveDrops: droppedDatagrams(),
-      probing,
     }
   }
 

@@ -54,8 +54,8 @@ export interface TargetReport {
   readonly heldDownMs: number
 }
 
-/** A prober as status shows it. */
-export interface ProberReport {
+/** What is known of a prober without asking its threads. */
+export interface ProberCounts {
   readonly name: string
   readonly region: string
   /**
@@ -65,6 +65,10 @@ export interface ProberReport {
   readonly planned: number
   readonly assigned: number
   readonly leaving: number
+}
+
+/** A prober as status shows it. */
+export interface ProberReport extends ProberCounts {
   /** Checks that began in the last second, and (wantedPerSecond) what the targets ask for. */
   readonly checksPerSecond: number
   readonly wantedPerSecond: number
@@ -76,6 +80,7 @@ export interface ProberReport {
 export interface ProberThread {
   /** Replaces the targets of the zones; known ones keep their state. */
   setTargets(targets: readonly Target[]): void
+  readonly counts: ProberCounts
   /** The current state; resolves within a second with what is known, also when a thread hangs. */
   report(): Promise<ProberReport>
   /** The prober's last heartbeat, of all threads; undefined before the first. */
@@ -150,17 +155,18 @@ class ProberProcess implements ProberThread {
     this.#ownTargets.setTargets(targets)
   }
 
-  async report(): Promise<ProberReport> {
+  get counts(): ProberCounts {
     const { name, region } = this.#settings
+    const { planned, assigned, leaving } = this.#ownTargets
+    return { name, region, planned, assigned, leaving }
+  }
+
+  async report(): Promise<ProberReport> {
     const activities = await Promise.all(this.#threads.map((thread) => thread.activity(REPORT_MS)))
-    const { planned, assigned, leaving, targets } = this.#ownTargets // after the wait: a reload may have come in it
+    const { targets } = this.#ownTargets // after the wait, as the counts: a reload may have come in it
     const activityOf = new Map(activities.flatMap((activity) => activity?.targets ?? []).map((one) => [one.id, one]))
     return {
-      name,
-      region,
-      planned,
-      assigned,
-      leaving,
+      ...this.counts,
       checksPerSecond: activities.reduce((sum, activity) => sum + (activity?.checksPerSecond ?? 0), 0),
       wantedPerSecond: costOf(targets).checksPerSecond,
       targets: targets

@@ -6,7 +6,7 @@ import { NodeHealth, type ReasonChange } from '../../src/health/node-health.ts'
 import { makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
 import type { MemberSpec } from '../../src/health/target.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { served } from '../cli/fleet.ts'
+import { prober, served } from '../cli/fleet.ts'
 import { member, spec, vote } from '../support/specs.ts'
 
 const RATES = { queriesPerSecond: 0, sites: [] }
@@ -51,7 +51,7 @@ const many = (services: number, sites: number): MemberSpec[] =>
     Array.from({ length: sites }, (__, j) => member(`s${j}/service-${i}/192.0.2.1`, [`t${i}-${j}`])),
   ).flat()
 
-const make = () => summaryOf({ ...served(), health: health.overview() }, RATES, [])
+const make = () => summaryOf({ ...served(), health: health.overview(), prober }, RATES, [])
 
 test('1,000 services at ten sites, of which one is dead, cost the main thread less than 50 ms', async () => {
   const members = many(1000, 10)

@@ -136,6 +136,13 @@ export const snapshot: HealthSnapshot = {
   troubles: ['saved health can not be written'],
 }
 
+/** The node's own prober, as a summary sees it. */
+export const prober = {
+  counts: { name: 'n1', region: 'eu', planned: 30, assigned: 12, leaving: 2 },
+  lastHeartbeat: snapshot.probers[0]!.beat,
+  restarts: 1,
+}
+
 export const served = (health: HealthSnapshot = snapshot): NodeState => ({
   config: configOf({ 'node.name': 'n1', listen: '192.0.2.53:53' }),
   startedAtMs: Date.now() - 60_000,

@@ -7,7 +7,7 @@ import { coloured } from '../../src/cli/words/colours.ts'
 import { fit, summaryInWords } from '../../src/cli/words/summary.ts'
 import { AnswerCells, C_ANSWERS, COUNTER_CELLS } from '../../src/counters.ts'
 import type { HealthOverview, MemberStanding } from '../../src/health/node-health.ts'
-import { served, snapshot } from './fleet.ts'
+import { prober, served, snapshot } from './fleet.ts'
 
 const RATES: Rates = { queriesPerSecond: 1203.4, sites: [{ site: 'iad', answersPerSecond: 700 }] }
 const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value))
@@ -40,7 +40,7 @@ const overview = (members: readonly MemberStanding[], more: Partial<HealthOvervi
 })
 
 const summary = (health: HealthOverview, changes = new RecentChanges()): Summary =>
-  overTheWire(summaryOf({ ...served(), health }, RATES, changes.list))
+  overTheWire(summaryOf({ ...served(), health, prober }, RATES, changes.list))
 
 const NAMES = Array.from({ length: 102 }, (_, i) => `s${String(i).padStart(3, '0')}`)
 const DOWN = { state: 'down', why: 'connection refused (2 of 3 say down)', ageMs: 7_200_000 } as const
@@ -59,6 +59,7 @@ test('a dead site with 102 services is one line, the second on the screen, with 
   expect(rest.join('\n')).toContain('102 services, 306 members: 0 well, 102 hurt')
   expect(rest).toContain('  s000  67 % left  keep 25 %  DOWN: fra')
   expect(rest).toContain('1,203 queries/s; answers/s by site: iad 700')
+  expect(rest).toContain('Redis is connected; probing 12 of 30 targets, 2 being handed over, 4 OVERDUE')
 })
 
 test('the worst site comes first; a part of a site is told with its services, each wound on its own line', () => {

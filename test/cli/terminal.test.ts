@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { summaryOf } from '../../src/api/summary.ts'
 import { until } from '../support/until.ts'
-import { served, snapshot } from './fleet.ts'
+import { prober, served, snapshot } from './fleet.ts'
 
 const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 const hasScript = spawnSync('script', ['--version']).status === 0
@@ -20,7 +20,9 @@ let asked: string[] = []
 beforeEach(async () => {
   state = mkdtempSync(join(tmpdir(), 'meridian-terminal-'))
   asked = []
-  const body = JSON.stringify(summaryOf({ ...served(), health: snapshot }, { queriesPerSecond: 0, sites: [] }, []))
+  const body = JSON.stringify(
+    summaryOf({ ...served(), health: snapshot, prober }, { queriesPerSecond: 0, sites: [] }, []),
+  )
   server = createServer((request, response) => {
     asked.push(request.url!)
     response.setHeader('content-type', 'application/json').end(body)

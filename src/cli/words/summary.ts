@@ -4,11 +4,10 @@
  */
 import { ACTION_WORDS } from '../../api/override.ts'
 import type { RecentChange } from '../../api/recent.ts'
-import type { ServiceSummary, SiteSummary, SiteWound, Summary, Wound } from '../../api/summary.ts'
+import type { ProbingSummary, ServiceSummary, SiteSummary, SiteWound, Summary, Wound } from '../../api/summary.ts'
 import { count, DAY_MS, formatAge, formatWholePercent, grouped, someOf } from '../../units.ts'
 import { clip, SCREEN_ROWS, sinceInWords, table, untilInWords, wrap } from '../output.ts'
 import { loadInWords, processInWords, storeInWords } from './process.ts'
-import { probingInWords } from './probing.ts'
 
 const COLUMNS = 100
 
@@ -158,6 +157,14 @@ function servedLines({ world, load, store, probing, rates, probers, nodes }: Sum
     health.join('; '),
   ].flatMap((line) => linesOf(wrap(line)))
 }
+
+/** `probing 12 of 30 targets, 2 being handed over, 1 OVERDUE` */
+const probingInWords = ({ assigned, planned, leaving, overdue }: ProbingSummary): string =>
+  [
+    `probing ${assigned} of ${count(planned, 'target')}`,
+    ...(leaving === 0 ? [] : [`${leaving} being handed over`]),
+    ...(overdue === 0 ? [] : [`${overdue} OVERDUE`]),
+  ].join(', ')
 
 const isLive = ({ live }: { readonly live: boolean }): boolean => live
 
