@@ -12,6 +12,7 @@ import { targetInWords } from '../health/target.ts'
 import { type ProberThread, startProber } from '../probe/thread.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { openRedisStore, parseRedisUrl } from '../store/redis/store.ts'
+import { TroubleLog } from '../store/trouble-log.ts'
 import type { Endpoint } from '../units.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
 
@@ -22,10 +23,11 @@ import type { ProbeSettings } from '../world/settings-check.ts'
 export function makeStore(config: Config, role: 'node' | 'prober', log: Logger): Store {
   const { redis } = config
   if (redis === undefined) return new MemoryStore()
-  const onTrouble = (trouble: string | undefined): void => {
-    if (trouble === undefined) log.info('Redis is connected and works')
-    else log.warn(`${trouble}; the last known health stays in use`)
-  }
+  const troubleLog = new TroubleLog({
+    onTrouble: (trouble) => log.warn(`${trouble}; the last known health stays in use`),
+    onWorks: () => log.info('Redis is connected and works'),
+  })
+  const onTrouble = (trouble: string | undefined): void => troubleLog.note(trouble)
   const secrets = config['redis.secret'].map((secret) => secret.reveal())
   return openRedisStore(redis.reveal(), { role, secrets, onTrouble, onRefused: (line) => log.warn(line) })
 }

@@ -28,7 +28,7 @@ import { Reader } from './reader.ts'
 import { ADMIT, WRITE } from './scripts.ts'
 import { Signer } from './signer.ts'
 import { Intern, readKnown } from './text.ts'
-import { explain, tooOld } from './trouble.ts'
+import { explain, isEnd, tooOld } from './trouble.ts'
 import { parseRedisUrl, type RedisPlace } from './url.ts'
 import { type HashWriterContext, HashWriter } from './writer.ts'
 import { makeNodeWriter, makeProberWriter } from './writers.ts'
@@ -103,6 +103,8 @@ export class RedisStore implements Store {
   readonly #listeners = new Set<Listener>()
   readonly #waiting = new Set<HashWriter>()
   readonly #suspicious = new Set<HashWriter>()
+  /** Connections that this process has closed itself. */
+  readonly #renewed = new Set<Client>()
   /** Names of this process's nodes. */
   readonly #nodes = new Set<string>()
   readonly #troubles = new Map<Source, string>()
@@ -290,14 +292,14 @@ export class RedisStore implements Store {
 
   #watchLinks(): void {
     const { commands, bulk, channels } = this.#connections
-    commands.on('ready', () => void this.#checkVersion())
+    commands.on('ready', () => void this.#checkServer())
     commands.on('error', (error) => this.#note('commands', error))
     commands.on('close', () => {
       const served = this.#usable
       this.#usable = false
       this.#unansweredMs = undefined
       this.#reader.lost(commands)
-      this.#lost('commands', served)
+      this.#lost('commands', commands, served)
     })
     bulk.on('ready', () => {
       this.#note('reads', undefined)
@@ -314,7 +316,7 @@ export class RedisStore implements Store {
     channels.on('close', () => {
       const served = this.#subscribed
       this.#subscribed = false
-      this.#lost('channels', served)
+      this.#lost('channels', channels, served)
     })
     channels.on('message', (_: string, text: string) => {
       this.#heardTurn = this.#turn
@@ -335,29 +337,41 @@ export class RedisStore implements Store {
     return this.#connections.channels === undefined ? this.#usable : this.#subscribed
   }
 
-  /** Closes a connection so that it is opened again. */
+  /** Closes a connection so that it is opened again. Its trouble was reported. */
   #renew(link: Client): void {
     if (link === this.#connections.commands) this.#usable = false
     else this.#subscribed = false
+    this.#renewed.add(link)
     link.disconnect(true)
   }
 
   /** A connection closed; reports it unless an error has said why. `served`: it was usable before. */
-  #lost(source: Source, served: boolean): void {
+  #lost(source: Source, link: Client, served: boolean): void {
     const reported = this.#troubles.has(source) || (source === 'commands' && this.#troubles.has('answers'))
-    if (this.#closed || reported) return
+    if (this.#renewed.delete(link) || this.#closed || reported) return
     const ended = `Redis at ${this.#place.address} has closed the connection: is it still running? Reconnecting`
     this.#note(source, served ? ended : new Error('Connection is closed'))
   }
 
-  /** Checks the version of Redis. Without the right to ask, it counts as new enough. */
-  async #checkVersion(): Promise<void> {
+  /**
+   * Checks that the database is there (ioredis goes on in another one), and the version of Redis: without the right to
+   * ask, it counts as new enough.
+   */
+  async #checkServer(): Promise<void> {
     const { commands } = this.#connections
+    const { db } = this.#place
+    this.#renewed.delete(commands)
     let info = ''
     try {
-      info = await commands.info('server')
+      if (db > 0) await commands.call('select', String(db))
+      info = await commands.info('server').catch((error: unknown) => {
+        if (/NOPERM/.test(String(error))) return ''
+        throw error
+      })
     } catch (error) {
-      if (!/NOPERM/.test(String(error))) return this.#renew(commands)
+      if (commands.status !== 'ready') return // its own events tell why
+      this.#note('commands', error)
+      return this.#renew(commands)
     }
     if (commands.status !== 'ready') return
     const version = /^redis_version:(\S+)/m.exec(info)?.[1]
@@ -384,6 +398,7 @@ export class RedisStore implements Store {
   async #subscribe(): Promise<void> {
     const { channels } = this.#connections
     if (channels === undefined) return
+    this.#renewed.delete(channels)
     const { db } = this.#place
     try {
       await Promise.all([channels.subscribe(channelOf(db)), channels.psubscribe(proberChannel(db, '*'))])
@@ -442,8 +457,9 @@ export class RedisStore implements Store {
     if (error === undefined) this.#troubles.delete(source)
     else {
       const text = typeof error === 'string' ? error : explain(error, this.#place)
+      const isKnown = this.#troubles.has(source) && typeof error !== 'string' && isEnd(error)
       if ((source === 'answers' || source === 'reads') && isRefusal(error)) this.#refusals.set(text, this.#turn)
-      else this.#troubles.set(source, text)
+      else if (!isKnown) this.#troubles.set(source, text)
       this.#starting = false
       this.#stopWaiting()
     }

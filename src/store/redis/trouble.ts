@@ -18,6 +18,12 @@ export function tooOld(version: string): string | undefined {
   return old ? `Redis ${version} is too old: ${OLDEST.join('.')} or newer is needed` : undefined
 }
 
+/** The connection ended, and nobody said why. */
+const END = /ECONNRESET|EPIPE|socket disconnected|Connection is closed/
+
+/** Whether an error only says that the connection ended: what was known before explains more. */
+export const isEnd = (error: unknown): boolean => END.test(textOf(error))
+
 /** Each kind of error: how it is recognised, and its line. */
 const FORMS: readonly (readonly [RegExp, (place: RedisPlace, match: RegExpExecArray) => string])[] = [
   [/ECONNREFUSED/, () => 'refuses connections: is it running, and is this its address?'],
@@ -49,16 +55,15 @@ const FORMS: readonly (readonly [RegExp, (place: RedisPlace, match: RegExpExecAr
   [/max number of clients/, () => 'takes no more clients: raise its maxclients'],
   [/WRONGTYPE/, () => 'has foreign data under the keys {meridian}:…: give Meridian a database or server of its own'],
   [/All sentinels are unreachable/, (_, match) => `has no sentinel that knows the master: ${causeOf(match.input)}`],
+  [/Unknown RESP type|Protocol error/, () => "does not speak Redis's protocol: another program listens there"],
+  [/cluster support disabled/, () => 'is no cluster: write redis:// in place of redis+cluster://'],
   [/DB index is out of range/, ({ db }) => `has no database ${db}`],
   [
     /certificate|CERT_|SELF_SIGNED|altname|ERR_TLS/i,
     (_, match) => `has a certificate that can't be trusted: ${match.input}; ?ca=FILE names its authority`,
   ],
   [/ERR_SSL|EPROTO|wrong version number/, () => 'does not speak TLS: redis:// is meant, or another port'],
-  [
-    /ECONNRESET|socket disconnected|Connection is closed/,
-    ({ tls }) => `ends the connection${tls === undefined ? ': if it wants TLS, rediss:// is meant' : ''}`,
-  ],
+  [END, ({ tls }) => `ends the connection${tls === undefined ? ': if it wants TLS, rediss:// is meant' : ''}`],
 ]
 
 /** One line: address, what is wrong, what to do. */

@@ -540,6 +540,36 @@ describe('one line each', () => {
     await writer.replace([vote('t1', 'up')]) // and nobody waits for it
   })
 
+  test('a read-only replica: one line with its reason, though the connection is made anew with each heartbeat', async () => {
+    server.cli('replicaof', '127.0.0.1', '1')
+    const troubles: (string | undefined)[] = []
+    const store = open({ onTrouble: (trouble) => troubles.push(trouble) })
+    beatingNode(store.nodeWriter({ name: 'n', bootId: 'boot-n' }), 'n')
+    const connections = () => Number(/total_connections_received:(\d+)/.exec(server.cli('info', 'stats'))![1])
+    const before = connections()
+    await until('connections made anew', () => connections() > before + 50) // one is of redis-cli each time
+    expect(troubles).toEqual([expect.stringContaining('is a read-only replica')])
+  })
+
+  test('a database that is not there is no other one', async () => {
+    const store = await troubleOf(server.url('', 99), /has no database 99/)
+    const writer = store.nodeWriter({ name: 'n', bootId: 'boot-n' })
+    beatingNode(writer, 'n')
+    const begunMs = performance.now()
+    await until('some tries', () => performance.now() - begunMs > 2500)
+    expect(store.trouble).toContain('has no database 99')
+    expect(server.cli('dbsize')).toBe('0')
+  })
+
+  test('another program, and a server that is no cluster', async () => {
+    const other = createServer((socket) => socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    other.listen(server.port + 2, server.host)
+    await once(other, 'listening')
+    ending.push(() => void other.close())
+    await troubleOf(`redis://${server.host}:${server.port + 2}`, /does not speak Redis's protocol/)
+    await troubleOf(server.url().replace('redis:', 'redis+cluster:'), /is no cluster: write redis:/)
+  })
+
   test('no server, and a name that is none', async () => {
     await troubleOf(`redis://${server.host}:1`, /refuses connections: is it running, and is this its address\?/)
     await troubleOf('redis://no.such.host.invalid:6379', /can't be found: its name has no address here/)
