@@ -1,7 +1,8 @@
 /**
  * The check `dns`: one query over UDP, and an answer with the expected rcode and value. Each check has a socket of its
  * own, so its port is as random as its id; the socket is connected, so the kernel drops packets of other senders.
- * Packets that do not match the query are ignored, as a resolver does. dns2 decodes at most 1232 bytes: compression
+ * Packets that do not match the query are ignored, as a resolver does. A server that does not know EDNS is asked again
+ * without it, as resolvers do (RFC 6891 §6.2.2, §7). dns2 decodes at most 1232 bytes: compression
  * pointers in a longer message could keep it busy for seconds.
  */
 import { randomInt } from 'node:crypto'
@@ -21,22 +22,45 @@ type DnsCheck = TargetOf<'dns'>['check']
  */
 export function checkDns({ address, port, check }: TargetOf<'dns'>): Promise<Observation> {
   return attempt(check.timeoutMs, 'no answer', (self) => {
-    const query = encodeQuery({ name: check.name, type: check.rrtype, id: randomInt(65_536), rd: true, edns: {} })
     const passedOver = self.count()
-    const hear = (reply: Buffer): void => {
-      if (!isReplyTo(query, reply)) passedOver()
-      else if (reply.length > REPLY_BYTES) self.fail(`answer of more than ${REPLY_BYTES} bytes`)
-      else judge(check, reply, self)
+    let close: (() => void) | undefined
+    const ask = (withEdns: boolean): void => {
+      close?.()
+      const question = { name: check.name, type: check.rrtype, id: randomInt(65_536), rd: true }
+      const query = encodeQuery({ ...question, ...(withEdns && { edns: {} }) })
+      close = sendUdp(
+        { address, port },
+        query,
+        (reply) => {
+          if (!isReplyTo(query, reply)) passedOver()
+          else if (reply.length > REPLY_BYTES) self.fail(`answer of more than ${REPLY_BYTES} bytes`)
+          else if (withEdns && refusesEdns(check, reply)) ask(false)
+          else judge(check, reply, withEdns ? '' : ' (asked without EDNS)', self)
+        },
+        self.error,
+      )
     }
-    return sendUdp({ address, port }, query, hear, self.error)
+    ask(true)
+    return () => close?.()
   })
 }
 
-function judge(check: DnsCheck, reply: Buffer, self: Attempt): void {
+/** FORMERR is what a server says that does not know EDNS (RFC 6891 §7); some say NOTIMP. */
+const EDNS_REFUSALS: readonly string[] = ['FORMERR', 'NOTIMP']
+
+function refusesEdns({ rcodes }: DnsCheck, reply: Buffer): boolean {
+  const rcode = rcodeName(reply[3]! & 15)
+  return EDNS_REFUSALS.includes(rcode) && !rcodes.includes(rcode)
+}
+
+/** `how`: what is to say of the query. */
+function judge(check: DnsCheck, reply: Buffer, how: string, self: Attempt): void {
   const packet = decode(reply)
   if (packet === undefined) return self.fail('no DNS spoken')
-  const rcode = rcodeName(packet.header.rcode)
-  if (!check.rcodes.includes(rcode)) return self.fail(`${rcode}, expected ${check.rcodes.join(', ')}`)
+  const rcode = `${rcodeName(packet.header.rcode)}${how}`
+  if (!check.rcodes.includes(rcodeName(packet.header.rcode))) {
+    return self.fail(`${rcode}, expected ${check.rcodes.join(', ')}`)
+  }
   if (check.value === undefined) return self.pass(rcode)
   const type = typeNumber(check.rrtype)
   const values = packet.answers.filter((record) => record.type === type).map(valueText)
