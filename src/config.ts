@@ -108,21 +108,39 @@ const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
 const prefix = text(/^[0-9A-Fa-f:.]{2,45}(\/\d{1,3})?$/)
 const PREFIX_TYPE = 'an address or prefix: `10.0.0.0/8`, `2001:db8::/32`'
 
+/** `NAME=text` → the name and the text; from the file the name and its words, as they are. */
+function namedParts(value: string, words?: readonly string[]): readonly [name: string, parts: readonly string[]] {
+  if (words !== undefined) return [value, words]
+  const at = value.indexOf('=')
+  return at < 0 ? ['', []] : [value.slice(0, at).trim(), [value.slice(at + 1).trim()]]
+}
+
 /**
  * Reads `NAME=program word word`, or from the file a name and its words. The program is a path, so PATH is not
  * searched.
  */
 function command(value: string, folder: string, words?: readonly string[]): Command | undefined {
-  const at = words === undefined ? value.indexOf('=') : value.length
-  const name = value.slice(0, Math.max(at, 0)).trim()
-  const [program, ...rest] =
-    words ??
-    value
-      .slice(at + 1)
-      .split(/\s+/)
-      .filter((word) => word !== '')
-  if (!NAME.test(name) || program === undefined || program === '') return undefined
-  return [name, [resolve(folder, program), ...rest]]
+  const [name, parts] = namedParts(value, words)
+  const [program = '', ...rest] = words === undefined ? (parts[0] ?? '').split(/\s+/) : parts
+  return NAME.test(name) && program !== '' ? [name, [resolve(folder, program), ...rest]] : undefined
+}
+
+/** Reads `NAME=file`, or from the file of settings a name and one or more files. */
+function files(value: string, folder: string, words?: readonly string[]): Command | undefined {
+  const [name, paths] = namedParts(value, words)
+  if (!NAME.test(name) || paths.length === 0 || paths.includes('')) return undefined
+  return [name, paths.map((one) => resolve(folder, one))]
+}
+
+/** Whether a text may be a header's value: printable ASCII (RFC 9110 §5.5), so that it holds no second header. */
+export const isHeaderValue = (value: string): boolean => /^[\x20-\x7e]{1,4096}$/.test(value)
+
+/** Reads `NAME=value`, or from the file a name and its value. `file:` takes a path, relative to `folder`. */
+function headerValue(given: string, folder: string, words?: readonly string[]): readonly [string, Secret] | undefined {
+  const [name, [value = '', ...rest]] = namedParts(given, words)
+  if (!NAME.test(name) || rest.length > 0 || !isHeaderValue(value)) return undefined
+  const file = /^file:(.+)$/.exec(value)?.[1]
+  return [name, new Secret(file === undefined ? value : `file:${resolve(folder, file)}`)]
 }
 
 /** Values of the setting log.level, the most verbose first. */
@@ -156,6 +174,10 @@ const secrets = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning
   secret: true,
   read: (value) => (pattern.test(value) ? new Secret(value) : undefined),
 })
+/** A setting of secrets by name. */
+const namedSecrets = (
+  rest: Pick<Setting<unknown>, 'type' | 'meaning' | 'read'>,
+): Setting<Readonly<Record<string, Secret>>> => ({ ...rest, list: true, named: true, secret: true, default: [] })
 /** A setting whose values are pairs of a name and a list of words. */
 const named = (
   rest: Pick<Setting<unknown>, 'type' | 'meaning' | 'read'>,
@@ -287,6 +309,24 @@ export const SETTINGS = {
     meaning:
       'Commands that checks of type `exec` may name, and no others. The program is a file; no shell runs it, and its environment is not that of the prober.',
     read: command,
+  }),
+  'probe.ca': named({
+    type: 'by name, a PEM file or a list of them; in a variable or flag `NAME=file`',
+    meaning:
+      'Certificate authorities that checks may name with `ca`, which then count in place of those that this machine trusts.',
+    read: files,
+  }),
+  'probe.headers': namedSecrets({
+    type: 'by name, a text or `file:PATH`; in a variable `NAME=text`',
+    meaning:
+      'Values of headers that checks may name with `headers`: the text, or the first line of the file, which is read for each check. Whoever writes zones decides where they are sent.',
+    read: headerValue,
+  }),
+  'tls.ca': list<string>({
+    type: 'a PEM file, or a list of them',
+    default: [],
+    meaning: "Certificate authorities that checks and Redis over TLS trust, besides those of the machine's store.",
+    read: path,
   }),
   'control.group': one<string | undefined>({
     type: 'a group of this machine, by name or number',

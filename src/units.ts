@@ -35,6 +35,21 @@ export function formatDuration(ms: number): string {
 /** `11.1 s`, of what takes seconds: detection, a budget. */
 export const formatSeconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`
 
+/** Whole numbers as ranges: `200-299, 304`. In their order, each once. */
+export function formatRanges(numbers: readonly number[]): string {
+  const ranges: [least: number, most: number][] = []
+  for (const number of [...new Set(numbers)].toSorted((a, b) => a - b)) {
+    const last = ranges.at(-1)
+    if (last !== undefined && last[1] === number - 1) last[1] = number
+    else ranges.push([number, number])
+  }
+  return ranges
+    .map(([least, most]) =>
+      least === most ? `${least}` : most === least + 1 ? `${least}, ${most}` : `${least}-${most}`,
+    )
+    .join(', ')
+}
+
 /** How long ago, or from now: `4 s`, `3 min`, `5 h`, `2 d`. */
 export function formatAge(ms: number): string {
   const seconds = ms / 1000

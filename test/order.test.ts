@@ -7,7 +7,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
 const ORDER = (
-  'problem units hash version state counters faults git config yaml dns linux geo zone ' + // ground and things
+  'problem units hash version state counters faults authorities git config yaml dns linux geo zone ' + // ground and things
   'health store probe policy answer traffic ' + // what is known, what is answered
   'load world explain plan server api node cli main'
 ) // what runs

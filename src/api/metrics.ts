@@ -141,6 +141,13 @@ export const METRICS = {
   meridian_probe_oldest_run_age_seconds: gauge("Of this prober's targets, the longest time since a check ended."),
   meridian_probe_never_run_targets: gauge('Targets of this prober without a check that has ended.'),
   meridian_probe_held_down_targets: gauge('Targets whose UP waits because they flapped.'),
+  meridian_probe_certificate_end_time_seconds: gauge(
+    'Unix time at which the certificate ends that a site shows to checks of type https, tls and grpc.',
+    'address',
+    'port',
+    'name',
+  ),
+  meridian_probe_certificates_ending: gauge('Certificates that end sooner than `validFor` of their checks wants.'),
 } as const satisfies Record<string, Metric>
 
 /** The name of a metric. */

@@ -6,7 +6,13 @@ import { nameOf } from '../git.ts'
 import type { HealthSnapshot } from '../health/node-health.ts'
 import type { TargetReport } from '../probe/thread.ts'
 import { renderMetrics } from './metrics.ts'
-import { type OwnProber, ownProberSamples, type OwnProberStatus, ownProberStatus } from './probing.ts'
+import {
+  certificateTroubles,
+  type OwnProber,
+  ownProberSamples,
+  type OwnProberStatus,
+  ownProberStatus,
+} from './probing.ts'
 import { processSamples, storeSamples } from './samples.ts'
 import {
   loadStatus,
@@ -47,7 +53,7 @@ export const proberStatusOf = (state: ProberState): ProberStatusView => ({
   load: loadStatus(state.loads.last),
   store: storeStatus(state.store),
   probing: state.probing === undefined ? null : ownProberStatus(state.probing),
-  troubles: state.troubles,
+  troubles: [...state.troubles, ...certificateTroubles(state.probing)],
   targets: state.probing?.report.targets ?? [],
 })
 

@@ -2,7 +2,8 @@
  * What a process shows of its own prober, in a node and in a process that only probes: as JSON, and as samples of
  * /metrics. Called by status.ts, samples.ts and prober-status.ts.
  */
-import type { ProberReport, ProberThread } from '../probe/thread.ts'
+import type { ProberReport, ProberThread, TargetReport } from '../probe/thread.ts'
+import { formatEndpoint } from '../units.ts'
 import type { Samples } from './metrics.ts'
 
 /** The prober of this process: its report, and its thread. */
@@ -23,6 +24,19 @@ export interface OwnProberStatus extends Omit<ProberReport, 'targets'> {
   readonly overdue: number
   /** How often its thread died or stalled, and was replaced. */
   readonly restarts: number
+  /** Certificates that end sooner than their checks want, the soonest first. */
+  readonly endingCertificates: readonly SiteCertificate[]
+}
+
+/** A certificate that a site showed. */
+export interface SiteCertificate {
+  readonly address: string
+  readonly port: number
+  /** The name that it is checked for. */
+  readonly name: string
+  /** Unix time in ms. */
+  readonly endMs: number
+  readonly isEnding: boolean
 }
 
 /** The status of this process's prober. */
@@ -36,8 +50,41 @@ export function ownProberStatus({ report, thread }: OwnProber): OwnProberStatus 
     heldDown: targets.filter(({ heldDownMs }) => heldDownMs > 0).length,
     overdue: thread.lastHeartbeat?.overdue ?? 0,
     restarts: thread.restarts,
+    endingCertificates: certificatesOf(targets).filter(({ isEnding }) => isEnding),
   }
 }
+
+/** The certificates of targets, the soonest to end first: one for each address, port and name. */
+function certificatesOf(targets: readonly TargetReport[]): readonly SiteCertificate[] {
+  const nowMs = Date.now()
+  const found = new Map<string, SiteCertificate>()
+  for (const { target, certificate } of targets) {
+    if (certificate === undefined) continue
+    const { address, port, check } = target
+    const name = ('host' in check ? check.host : undefined) ?? address
+    const { endMs, warnMs } = certificate
+    const key = `${address} ${port} ${name}`
+    const known = found.get(key)
+    if (known === undefined || endMs < known.endMs)
+      found.set(key, { address, port, name, endMs, isEnding: nowMs >= warnMs })
+  }
+  return [...found.values()].toSorted((a, b) => a.endMs - b.endMs)
+}
+
+/** A line of trouble for each name whose certificate ends soon, at most MOST_CERTIFICATES. */
+export function certificateTroubles(probing: OwnProber | undefined): readonly string[] {
+  const ending = certificatesOf(probing?.report.targets ?? []).filter(({ isEnding }) => isEnding)
+  const names = [...Map.groupBy(ending, ({ name, endMs }) => `${name} ${endMs}`).values()]
+  const lines = names.slice(0, MOST_CERTIFICATES).map((those) => {
+    const { name, address, port, endMs } = those[0]!
+    const others = those.length === 1 ? '' : ` and ${those.length - 1} more`
+    return `the certificate of ${name}, at ${formatEndpoint({ address, port })}${others}, ends ${new Date(endMs).toISOString().slice(0, 16)}Z: renew it`
+  })
+  const rest = names.length - lines.length
+  return rest > 0 ? [...lines, `${rest} more certificates end soon`] : lines
+}
+
+const MOST_CERTIFICATES = 5
 
 /** The metrics of this process's prober. */
 export function ownProberSamples(probing: OwnProber): Samples {
@@ -54,5 +101,9 @@ export function ownProberSamples(probing: OwnProber): Samples {
     meridian_probe_never_run_targets: [[status.neverRun]],
     meridian_probe_held_down_targets: [[status.heldDown]],
     meridian_prober_restarts_total: [[status.restarts]],
+    meridian_probe_certificate_end_time_seconds: certificatesOf(probing.report.targets).map(
+      ({ endMs, address, port, name }) => [endMs / 1000, address, String(port), name] as const,
+    ),
+    meridian_probe_certificates_ending: [[status.endingCertificates.length]],
   }
 }

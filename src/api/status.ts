@@ -20,7 +20,7 @@ import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
 import type { Readiness, StatusFilter } from './contract.ts'
-import { type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
+import { certificateTroubles, type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
 
 /** The state of a node at one moment, from which its status and metrics are made. */
 export interface NodeState {
@@ -150,7 +150,7 @@ export function statusOf(state: NodeState, isPart = false): Status {
     overrides: health.overrides,
     probers: health.probers,
     nodes: health.nodes,
-    troubles: [...health.troubles, ...heldTroubles(made), ...state.troubles],
+    troubles: [...health.troubles, ...heldTroubles(made), ...certificateTroubles(probing), ...state.troubles],
   }
 }
 

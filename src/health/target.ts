@@ -5,7 +5,7 @@
  */
 import { hash } from 'node:crypto'
 import { formatEndpoint } from '../units.ts'
-import type { CheckModel, Model, ServiceModel, VipModel } from '../zone/model.ts'
+import type { CertificateCheck, CheckModel, Model, ServiceModel, ValidFor, VipModel } from '../zone/model.ts'
 
 /** One check of one address and port. */
 export interface Target {
@@ -154,14 +154,25 @@ function probeFields(check: CheckModel): readonly unknown[] {
       return []
     case 'http':
     case 'https': {
-      const { type, method, path, host, body, verify } = check
+      const { type, method, path, host, body, headers = {}, follow = 0, verify } = check
       const statuses = [...new Set(check.statuses)].toSorted((a, b) => a - b)
-      return [method, path, host ?? '', statuses, body ?? '', type === 'https' && verify]
+      const more = {
+        ...(follow > 0 && { follow }),
+        ...(Object.keys(headers).length > 0 && { headers: Object.entries(headers).toSorted(byName) }),
+        ...(type === 'https' && certificateFields(check)),
+      }
+      return [method, path, host ?? '', statuses, body ?? '', type === 'https' && verify, ...written(more)]
     }
     case 'tls':
-      return [check.host ?? '', check.verify, check.validForMs]
+      return [check.host ?? '', check.verify, ...written(certificateFields(check))]
     case 'grpc':
-      return [check.tls, check.host ?? '', check.tls && check.verify, check.service]
+      return [
+        check.tls,
+        check.host ?? '',
+        check.tls && check.verify,
+        check.service,
+        ...written(check.tls ? certificateFields(check) : {}),
+      ]
     case 'dns':
       return [check.name, check.rrtype, [...new Set(check.rcodes)].toSorted(), check.value ?? '']
     case 'exec':
@@ -173,12 +184,33 @@ function probeFields(check: CheckModel): readonly unknown[] {
   }
 }
 
-/** The check with the strictest timing of both: failover is as fast as either service asks. */
+const byName = ([a]: readonly [string, string], [b]: readonly [string, string]): number => (a < b ? -1 : 1)
+
+/** Beside `verify`. What only warns is no part of the result. */
+const certificateFields = ({ ca, validFor }: Pick<CertificateCheck, 'ca' | 'validFor'>): object => ({
+  ...(ca !== undefined && { ca }),
+  ...(validFor !== undefined && validFor.failMs > 0 && { failMs: validFor.failMs }),
+})
+
+/** None, so that checks without these fields keep the ids that they had before there were any; or all of them. */
+const written = (fields: object): readonly object[] => (Object.keys(fields).length > 0 ? [fields] : [])
+
+/**
+ * The check with the strictest timing of both: failover is as fast as either service asks. The certificate's warning
+ * comes as early as either does.
+ */
 const strictest = (a: CheckModel, b: CheckModel): CheckModel => ({
   ...a,
+  ...earliestWarning(a, b),
   intervalMs: Math.min(a.intervalMs, b.intervalMs),
   timeoutMs: Math.min(a.timeoutMs, b.timeoutMs),
   fastMs: Math.min(a.fastMs, b.fastMs),
   fall: Math.min(a.fall, b.fall),
   rise: Math.max(a.rise, b.rise),
 })
+
+function earliestWarning(a: CheckModel, b: CheckModel): { readonly validFor?: ValidFor } {
+  const [validFor, other] = [a, b].map((check) => ('validFor' in check ? check.validFor : undefined))
+  const warnings = [validFor?.warnMs, other?.warnMs].filter((ms) => ms !== undefined)
+  return warnings.length === 0 ? {} : { validFor: { failMs: validFor?.failMs ?? 0, warnMs: Math.max(...warnings) } }
+}

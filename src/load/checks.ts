@@ -1,16 +1,16 @@
 /**
  * Reads checks. A check is written in defaults.yaml under a name, or at a service, or both: `use` names a check of
  * defaults.yaml, and the keys beside it replace its keys. So a check is read as far as it is written in one place, and
- * completed where it is used. The keys of each kind are in keys.ts.
+ * completed where it is used. The keys of each kind are in check-keys.ts.
  *
- * With the defaults of keys.ts, a site that stops answering is out after interval + (fall − 1) × timeout + timeout,
+ * With the defaults of check-keys.ts, a site that stops answering is out after interval + (fall − 1) × timeout + timeout,
  * because a recheck waits for the timeout anyway.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean } from '../problem.ts'
 import type { Reader } from '../yaml/read.ts'
 import type { Node } from '../yaml/source.ts'
-import type { CHECK_RRTYPES, CheckKind, CheckModel } from '../zone/model.ts'
+import type { CertificateCheck, CHECK_RRTYPES, CheckKind, CheckModel } from '../zone/model.ts'
 import { readRows, type Values, withDefaults } from './forms.ts'
 import {
   canonicalName,
@@ -23,7 +23,7 @@ import {
   HTTP_EXPECT,
   type PartialCheck,
   portOf,
-} from './keys.ts'
+} from './check-keys.ts'
 
 const NOTHING: PartialCheck = {}
 
@@ -137,8 +137,9 @@ type WholeCheck = Values<typeof CHECK_PARTS>
  */
 function kindOf(read: Reader, node: Node, type: CheckType, part: PartialCheck): CheckKind | undefined {
   const whole = withDefaults(CHECK_PARTS, part)
-  const { verify, validFor, tls, service, command, send } = whole
+  const { tls, service, command, send } = whole
   const host = whole.host === undefined ? {} : { host: whole.host }
+  const certificate = certificateOf(whole)
   switch (type) {
     case 'tcp':
     case 'icmp':
@@ -147,16 +148,9 @@ function kindOf(read: Reader, node: Node, type: CheckType, part: PartialCheck): 
     case 'https':
       return httpOf(read, node, type, whole)
     case 'tls':
-      return { type, ...host, verify, validForMs: validFor }
+      return { type, ...host, ...certificate }
     case 'grpc':
-      if (tls || part.verify === undefined) return { type, tls, ...host, verify, service }
-      read.fault(
-        'value-invalid',
-        node,
-        '“verify” means nothing without TLS',
-        'Write `tls: true`, or leave `verify` out',
-      )
-      return undefined
+      return isWholeGrpc(read, node, part) ? { type, tls, ...host, service, ...certificate } : undefined
     case 'dns':
       return dnsOf(read, node, whole)
     case 'exec':
@@ -171,9 +165,16 @@ function kindOf(read: Reader, node: Node, type: CheckType, part: PartialCheck): 
 }
 
 function httpOf(read: Reader, node: Node, type: 'http' | 'https', part: WholeCheck): CheckKind | undefined {
-  const { method, path, host, status: statuses, body, verify } = part
+  const { method, path, host, headers, follow, body } = part
+  const statuses = [...new Set(part.status.flat())]
   if (method === 'HEAD' && body !== undefined) {
     read.fault('value-invalid', node, 'a response to HEAD has no body to look into', 'Use GET')
+    return undefined
+  }
+  const redirect = statuses.find((status) => REDIRECTS.includes(status))
+  if (follow !== undefined && redirect !== undefined) {
+    const message = `status ${redirect} is expected, so with “follow” no redirect would be followed`
+    read.fault('value-invalid', node, message, 'Expect the statuses behind the redirects: status: 200-299')
     return undefined
   }
   return {
@@ -181,10 +182,30 @@ function httpOf(read: Reader, node: Node, type: 'http' | 'https', part: WholeChe
     method,
     path,
     ...(host !== undefined && { host }),
+    ...(headers !== undefined && { headers }),
+    ...(follow !== undefined && { follow }),
     statuses,
     ...(body !== undefined && { body }),
-    verify,
+    ...certificateOf(part),
   }
+}
+
+/** Redirects that a check can follow. */
+const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308]
+
+const certificateOf = ({ verify, ca, validFor }: WholeCheck): CertificateCheck => ({
+  verify,
+  ...(ca !== undefined && { ca }),
+  ...(validFor !== undefined && { validFor }),
+})
+
+/** Reports keys of a grpc check that mean something with TLS only; false if there are any. */
+function isWholeGrpc(read: Reader, node: Node, part: PartialCheck): boolean {
+  const strange = (['verify', 'ca', 'validFor'] as const).find((key) => part[key] !== undefined)
+  if (part.tls === true || strange === undefined) return true
+  const hint = `Write \`tls: true\`, or leave \`${strange}\` out`
+  read.fault('value-invalid', node, `“${strange}” means nothing without TLS`, hint)
+  return false
 }
 
 function dnsOf(read: Reader, node: Node, part: WholeCheck): CheckKind | undefined {

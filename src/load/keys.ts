@@ -3,13 +3,9 @@
  * these rows, the JSON Schemas (schema.ts) are made from them, and a test compares docs/zones.md with them. A
  * `structure` is read by a function of the file that reads its mapping.
  */
-import { formatAddress, parseAddress } from '../dns/address.ts'
-import { formatName, isAbsolute, isFault, lowerName, parseName } from '../dns/name.ts'
 import { ZONE_TYPES } from '../dns/rdata.ts'
-import { RCODE } from '../dns/types.ts'
 import { DAY_MS } from '../units.ts'
-import { isNull } from '../yaml/source.ts'
-import { CHECK_RRTYPES } from '../zone/model.ts'
+import { address, ANY_CHECK, CHECK, hostOrNull, octodnsPath, WHOLE_CHECK } from './check-keys.ts'
 import {
   choice,
   constant,
@@ -19,22 +15,16 @@ import {
   duration,
   either,
   flag,
-  type Form,
-  IDENTIFIER,
   integer,
   type Json,
   list,
   LOOSE,
   mapping,
-  matching,
   named,
   needed,
   oneOf,
   oneOrList,
-  oneOrMore,
   optional,
-  orWords,
-  parsed,
   pattern,
   percent,
   REQUIRED,
@@ -42,12 +32,10 @@ import {
   SCALAR,
   scalar,
   seconds,
-  standIn,
   structure,
   TEXT,
   text,
   withAny,
-  type Written,
 } from './forms.ts'
 
 const pick = oneOf(['hash', 'random'])
@@ -56,196 +44,6 @@ export const GEO_CODE = /^(AF|AN|AS|EU|NA|OC|SA)(-[A-Z]{2}(-[A-Z0-9]{1,3})?)?$/
 const GEO = pattern(GEO_CODE)
 const NULL: Json = { type: 'null' }
 const GROUPS = list(oneOrList(SCALAR))
-
-// checks
-
-/** Values of a check's key `type`. */
-export const CHECK_TYPES = ['http', 'https', 'tcp', 'tls', 'grpc', 'dns', 'icmp', 'exec', 'agent'] as const
-export type CheckType = (typeof CHECK_TYPES)[number]
-
-/** An IP address → its canonical text. */
-const address: Form<string> = {
-  read(read, entry) {
-    const given = read.text(entry)
-    const bytes = given === undefined ? undefined : parseAddress(given)
-    if (bytes !== undefined) return formatAddress(bytes)
-    if (given !== undefined) read.fault('value-invalid', entry.value, `“${given}” is no IP address`)
-    return undefined
-  },
-  json: TEXT,
-}
-
-const PATH = /^\/[!-~]*$/
-const path = matching('a path that begins with / and has no blanks', (given) => PATH.test(given), pattern(PATH))
-/** With or without the slash at its start: octoDNS's documentation has both forms. */
-const octodnsPath = parsed(
-  'a path without blanks',
-  (given) => {
-    const whole = given.startsWith('/') ? given : `/${given}`
-    return PATH.test(whole) ? whole : undefined
-  },
-  TEXT,
-)
-
-const host = matching(
-  'a host name or address, without a port,',
-  (given) => /^[\w.-]+$/.test(given) || parseAddress(given) !== undefined,
-  SCALAR,
-)
-/** null: a key without a value. */
-const hostOrNull: Form<string | null> = {
-  read: (read, entry) => (isNull(entry.value) ? null : host.read(read, entry)),
-  json: either(SCALAR, NULL),
-}
-const grpcService = matching('the name of a gRPC service', (given) => /^[!-~]{1,255}$/.test(given), TEXT)
-const command = matching('the name of a command in probe.exec', (given) => IDENTIFIER.test(given), SCALAR)
-
-/** Without line ends, no author of zones can send a second command to what listens there. */
-const LINE = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u
-const line = matching(
-  'one line of at most 255 characters, without its line end,',
-  (given) => given.length <= 255 && LINE.test(given),
-  { ...TEXT, maxLength: 255, ...pattern(LINE) },
-)
-
-/** A domain name in lower case, with the final dot. Names in checks are fully qualified, with or without the dot. */
-export function canonicalName(given: string): string | undefined {
-  const name = parseName(isAbsolute(given) ? given : `${given}.`)
-  return isFault(name) ? undefined : formatName(lowerName(name))
-}
-
-/** A domain name without bytes written \DDD: its labels go onto the wire as they are. */
-const domainName: Form<string> = {
-  read(read, entry) {
-    const given = read.text(entry)
-    if (given === undefined) return undefined
-    const name = canonicalName(given)
-    if (name !== undefined && /^(?:[^\\]|\\\D)+$/.test(name)) return name
-    read.notWanted(entry, given, name === undefined ? 'a domain name' : 'a name of printable characters')
-    return '.' // a placeholder, so that “name” is not reported as missing too
-  },
-  json: SCALAR,
-}
-
-/** The rcodes that fit into the header: extended ones need EDNS, which a check only uses for its payload size. */
-const RCODES = Object.entries(RCODE).flatMap(([name, number]) => (number < 16 ? [name] : []))
-
-export const HTTP_EXPECT = {
-  status: defaulted(oneOrMore(integer(100, 599), '200'), 'statuses that pass', '200'),
-  body: optional(scalar, 'text that must occur'),
-}
-
-export const DNS_EXPECT = {
-  rcode: defaulted(oneOrMore(oneOf(RCODES, TEXT), 'NOERROR'), 'rcodes that pass', 'NOERROR'),
-  value: optional(scalar, 'an answer that must be there, as dig prints it'),
-}
-
-export const CHECK = {
-  type: optional(oneOf(CHECK_TYPES), orWords(CHECK_TYPES), 'must be there, or come from `use`'),
-  port: optional(
-    standIn(integer(1, 65_535), 0),
-    'number; icmp has none',
-    'http 80; https, tls, grpc with `tls` 443; dns 53; exec none; else it must be there',
-  ),
-  address: optional(
-    address,
-    'probed in place of the VIP; `probe.allow` should name it, see [settings.md](settings.md#what-checks-reach)',
-    'the VIP',
-  ),
-  interval: defaulted(duration(100, DAY_MS), 'duration, 100ms or more', '5s'),
-  timeout: optional(
-    duration(10, DAY_MS),
-    'of the whole check, below the interval',
-    '2s, or 2/5 of an interval shorter than 5s',
-  ),
-  fast: optional(duration(10, DAY_MS), 'interval of rechecks after a change', 'a fifth of the interval, 100ms or more'),
-  fall: defaulted(integer(1, 100), 'failures until it is DOWN', '3'),
-  rise: defaulted(integer(1, 100), 'passes until it is UP again', '2'),
-  method: defaulted(oneOf(['GET', 'HEAD']), 'http, https: GET or HEAD', 'GET'),
-  path: defaulted(path, 'http, https', '/'),
-  host: optional(
-    host,
-    'http, https: Host header; grpc: `:authority`; https, tls, grpc with `tls`: the name in the certificate and in SNI',
-    'the VIP',
-  ),
-  expect: optional(
-    structure(either(mapping(HTTP_EXPECT), mapping(DNS_EXPECT))),
-    'http, https: `{status: [200, …], body: text that must occur}`; dns: `{rcode: [NOERROR, …], value: an answer that must be there}`',
-    '{status: [200]}; {rcode: [NOERROR]}',
-  ),
-  verify: defaulted(flag, 'https, tls, grpc with `tls`: whether the certificate must be valid', 'true'),
-  validFor: defaulted(
-    duration(0, 3650 * DAY_MS),
-    // a day, for some certificates last a week
-    'tls: for how long yet the certificate must hold; `0s`: any that does now',
-    '1d',
-  ),
-  tls: defaulted(flag, 'grpc: true with TLS, false in plaintext', 'false'),
-  service: optional(grpcService, 'grpc: the service whose health is asked', 'the server as a whole', ''),
-  name: optional(domainName, 'dns: the name that is asked for, of printable characters', REQUIRED),
-  rrtype: defaulted(oneOf(CHECK_RRTYPES), `dns: ${orWords(CHECK_RRTYPES)}`, 'A'),
-  command: optional(
-    standIn(command, ''),
-    'exec: a name in the node setting `probe.exec`, see [settings.md](settings.md)',
-    REQUIRED,
-  ),
-  send: optional(
-    line,
-    "agent: a line that is sent before the agent's is read, without control characters; its line end is added",
-    'nothing',
-  ),
-}
-
-const COMMON_KEYS: readonly string[] = ['type', 'address', 'interval', 'timeout', 'fast', 'fall', 'rise']
-const HTTP_KEYS = ['port', 'method', 'path', 'host', 'expect'] as const
-/** The keys of each kind, besides those of all kinds. */
-const KIND_KEYS: Readonly<Record<CheckType, readonly (keyof typeof CHECK)[]>> = {
-  http: HTTP_KEYS,
-  https: [...HTTP_KEYS, 'verify'],
-  tcp: ['port'],
-  tls: ['port', 'host', 'verify', 'validFor'],
-  grpc: ['port', 'service', 'tls', 'host', 'verify'],
-  dns: ['port', 'name', 'rrtype', 'expect'],
-  icmp: [],
-  exec: ['port', 'command'],
-  agent: ['port', 'send'],
-}
-
-/** All keys of a kind. */
-export function checkKeys(type: CheckType): readonly string[] {
-  const own: readonly string[] = KIND_KEYS[type]
-  return Object.keys(CHECK).filter((key) => COMMON_KEYS.includes(key) || own.includes(key))
-}
-
-/** The port of a check: as written, or the kind's default. undefined = it must be written; 0 = none. */
-export function portOf(type: CheckType, { port, tls }: Pick<PartialCheck, 'port' | 'tls'>): number | undefined {
-  if (type === 'icmp') return 0
-  const common = { http: 80, https: 443, tcp: undefined, tls: 443, dns: 53, exec: 0, agent: undefined }
-  return port ?? (type === 'grpc' ? (tls === true ? 443 : undefined) : common[type])
-}
-
-/** The keys of all kinds, and those below `expect`. */
-export const CHECK_PARTS = { ...CHECK, ...HTTP_EXPECT, ...DNS_EXPECT }
-/** A check as far as it is written in one place. */
-export type PartialCheck = Written<typeof CHECK_PARTS>
-
-/** The schema of one kind of check, with the keys of that kind and no others. */
-function checkOf(type: CheckType): Json {
-  const expect = mapping(type === 'dns' ? DNS_EXPECT : HTTP_EXPECT)
-  const needsPort = portOf(type, { tls: true }) === undefined
-  const rows: Rows = {
-    ...CHECK,
-    type: needed(structure(constant(type)), CHECK.type.meaning, undefined, CHECK.type.unless),
-    port: needsPort ? needed(CHECK.port.form, CHECK.port.meaning, undefined, CHECK.port.unless) : CHECK.port,
-    expect: { ...CHECK.expect, form: structure(expect) },
-  }
-  return mapping(Object.fromEntries(checkKeys(type).map((key) => [key, rows[key]!])))
-}
-
-const wholeCheck: Json = { oneOf: CHECK_TYPES.map(checkOf) }
-const use = needed(scalar, 'a check of defaults.yaml; the keys beside it replace its own', undefined, '')
-/** A check with `use`: its kind comes from defaults.yaml, so it may have the keys of any kind. */
-const usedCheck: Json = { ...mapping({ use, ...CHECK }), required: ['use'] }
 
 // services.yaml
 
@@ -303,8 +101,6 @@ export const LAST_RESORT = {
   values: needed(structure(list(TEXT)), 'addresses that answer when nothing is up', 'Or write `all` or `nodata`', ''),
 }
 
-const oneCheck = either(usedCheck, wholeCheck)
-
 export const SERVICE = {
   sites: optional(
     structure(named(mapping(SERVICE_SITE))),
@@ -312,7 +108,7 @@ export const SERVICE = {
     REQUIRED,
   ),
   check: needed(
-    structure(either(constant('none'), oneCheck, list(oneCheck))),
+    structure(either(constant('none'), ANY_CHECK, list(ANY_CHECK))),
     '`{use: NAME, …}`, a check written out, a list of which all must pass, or `none`',
     'Write `check: none` if its VIPs are never probed',
   ),
@@ -399,7 +195,7 @@ export const SOA = {
 export const DEFAULTS = {
   soa: optional(structure(mapping(SOA)), 'of all zones, see below', 'see below'),
   ttl: defaulted(seconds(0), 'of records without one, and of the SOA', '3600'),
-  checks: optional(structure(named(wholeCheck)), "named checks, for services' `use`", 'none'),
+  checks: optional(structure(named(WHOLE_CHECK)), "named checks, for services' `use`", 'none'),
 }
 
 // zones

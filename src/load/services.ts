@@ -15,9 +15,10 @@ import {
   type VipModel,
 } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import type { PartialCheck } from './check-keys.ts'
 import { readChecks } from './checks.ts'
 import { IDENTIFIER, readKeys, readRows, withDefaults } from './forms.ts'
-import { LAST_RESORT, lastResort, type PartialCheck, SERVICE, SERVICE_SITE, SITE, TTL, VIP, VIP_CHECK } from './keys.ts'
+import { LAST_RESORT, lastResort, SERVICE, SERVICE_SITE, SITE, TTL, VIP, VIP_CHECK } from './keys.ts'
 import { type PrefixReader, readGroups, readRules } from './rules.ts'
 
 /** Checks the name of a site, pool or service (IDENTIFIER), and reports a wrong one. `what`: `a site`. */

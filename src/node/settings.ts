@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { readAuthorities } from '../authorities.ts'
 import {
   type Config,
   type RawSetting,
@@ -18,7 +19,7 @@ import {
 } from '../config.ts'
 import { parsePrefix } from '../dns/address.ts'
 import { prefixFault } from '../load/subnets.ts'
-import { codeOf, type Problem, type Report } from '../problem.ts'
+import { codeOf, messageOf, type Problem, type Report } from '../problem.ts'
 import { parseRedisUrl } from '../store/redis/url.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
@@ -64,6 +65,7 @@ export function loadSettings({ file: named, places = SETTINGS_FILES, env, flags,
   if (config !== undefined && role !== undefined) {
     checkRedis(role, config, given, read?.file, report)
     checkGroup(config, given, report)
+    checkAuthorities(given, report)
   }
   const failed = problems.some((problem) => problem.severity === 'error')
   return { config: failed ? undefined : config, problems }
@@ -121,6 +123,24 @@ function checkPrefixes(given: readonly RawSetting[], report: Report): void {
       const [fault, hint] = prefixFault(text)
       const place = { file: source, line, column, ...(width !== undefined && { width }) }
       report({ code: 'setting-invalid', severity: 'error', ...place, message: `${key}: ${fault}`, hint })
+    }
+  }
+}
+
+/** Checks that the files of tls.ca and probe.ca can be read and have certificates. */
+function checkAuthorities(given: readonly RawSetting[], report: Report): void {
+  for (const { key, values, source, folder } of given) {
+    if (key !== 'tls.ca' && key !== 'probe.ca') continue
+    for (const { text, words, line, column, width } of values) {
+      for (const file of words ?? [text.slice(key === 'probe.ca' ? text.indexOf('=') + 1 : 0)]) {
+        try {
+          readAuthorities(resolve(folder, file.trim()))
+        } catch (error) {
+          const place = { file: source, line, column, ...(width !== undefined && { width }) }
+          const hint = 'A PEM file of certificates, like those in /usr/local/share/ca-certificates'
+          report({ code: 'setting-invalid', severity: 'error', ...place, message: `${key}: ${messageOf(error)}`, hint })
+        }
+      }
     }
   }
 }

@@ -4,6 +4,7 @@
  */
 import { networkInterfaces } from 'node:os'
 import type { Logger } from 'pino'
+import { trustAuthorities } from '../authorities.ts'
 import type { Config } from '../config.ts'
 import { familyOf } from '../dns/address.ts'
 import type { OwnPort, ReachSettings } from '../health/reach.ts'
@@ -23,6 +24,7 @@ import type { ProbeSettings } from '../world/settings-check.ts'
 export function makeStore(config: Config, role: 'node' | 'prober', log: Logger): Store {
   const { redis } = config
   if (redis === undefined) return new MemoryStore()
+  if (redis.reveal().startsWith('rediss')) trustAuthorities(config['tls.ca'])
   const troubleLog = new TroubleLog({
     onTrouble: (trouble) => log.warn(`${trouble}; the last known health stays in use`),
     onWorks: () => log.info('Redis is connected and works'),
@@ -65,6 +67,8 @@ export const probeSettings = (config: Config): ProbeSettings => ({
   threads: config['probe.threads'],
   rate: config['probe.rate'],
   exec: Object.keys(config['probe.exec']),
+  ca: Object.keys(config['probe.ca']),
+  headers: Object.keys(config['probe.headers']),
   reach: reachSettings(config),
   shared: config.redis !== undefined,
 })
@@ -77,7 +81,14 @@ export const makeProber = (config: Config, store: Store, log: Logger): ProberThr
     threads: config['probe.threads'],
     rate: config['probe.rate'],
     canaries: config['probe.canaries'],
-    commands: config['probe.exec'],
+    checks: {
+      commands: config['probe.exec'],
+      authorities: config['probe.ca'],
+      headerValues: Object.fromEntries(
+        Object.entries(config['probe.headers']).map(([name, value]) => [name, value.reveal()]),
+      ),
+    },
+    trusted: config['tls.ca'],
     reach: reachSettings(config),
     store,
     onTrouble: (trouble) => log.warn(trouble),

@@ -12,9 +12,9 @@ import { familyOf } from '../dns/address.ts'
 import { type ProberWriter, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
 import { hashTargets, type Target } from '../health/target.ts'
 import type { Vote } from '../health/vote.ts'
-import type { Endpoint } from '../units.ts'
+import { DAY_MS, type Endpoint, formatEndpoint } from '../units.ts'
 import { type CheckSettings, runCheck } from './checks/check.ts'
-import type { Observation } from './checks/observation.ts'
+import type { Certificate, Observation } from './checks/observation.ts'
 import { LagMeter } from './lag.ts'
 import { hasRoute } from './route.ts'
 import { type Job, nextTurn, phaseOf, Schedule } from './schedule.ts'
@@ -54,6 +54,8 @@ export interface TargetActivity {
   /** Time since its last check ended; undefined: none yet. */
   readonly lastRunMs: number | undefined
   readonly heldDownMs: number
+  /** The certificate that its last check saw; undefined: none. */
+  readonly certificate: Certificate | undefined
 }
 
 /** What a prober's thread does, for status. */
@@ -83,8 +85,9 @@ interface TargetState extends Job, Witness {
   waiting: boolean
   /** Its last check was void. */
   voided: boolean
-  /** Why the last check could not be run. */
+  /** Why the last check could not be run, or before the first result, what the site said in place of its health. */
   unable: string | undefined
+  certificate: Certificate | undefined
   reason: string
   rttMs: number
   share: number
@@ -115,6 +118,8 @@ export class Prober {
   readonly #check: (target: Target, settings: CheckSettings) => Promise<Observation>
   readonly #checks: CheckSettings
   readonly #beatJob: Job = { dueMs: Infinity, run: (nowMs) => this.#beat(nowMs) }
+  /** By the name of a certificate, when the operator was last warned of its end, as Unix time. */
+  readonly #warnedMs = new Map<string, number>()
   #configHash = ''
   #sequence = 0
   #begun = 0
@@ -191,10 +196,11 @@ export class Prober {
   /** The current activity, for status. */
   activity(): Activity {
     const nowMs = performance.now()
-    const targets = Array.from(this.#targets.values(), ({ target, ranMs, track }) => ({
+    const targets = Array.from(this.#targets.values(), ({ target, ranMs, track, certificate }) => ({
       id: target.id,
       lastRunMs: ranMs === -Infinity ? undefined : nowMs - ranMs,
       heldDownMs: heldDownMs(track, nowMs),
+      certificate,
     }))
     return { checksPerSecond: this.#checksPerSecond, targets }
   }
@@ -215,6 +221,7 @@ export class Prober {
       waiting: false,
       voided: false,
       unable: undefined,
+      certificate: undefined,
       reason: '',
       rttMs: 0,
       share: 1000,
@@ -263,9 +270,16 @@ export class Prober {
     return { ...observation, kind: 'unable', reason: `this host has no IPv${family} route` }
   }
 
-  #observe(state: TargetState, { kind, reason, rttMs, share = 1000 }: Observation, startMs: number): void {
+  #observe(state: TargetState, observation: Observation, startMs: number): void {
+    const { kind, reason, rttMs, share = 1000, certificate } = observation
     if (kind === 'unable') {
       state.unable = reason
+      return this.#reportVote(state)
+    }
+    if (certificate !== undefined) this.#noteCertificate(state, certificate)
+    if (kind === 'silence') {
+      state.seenMs = performance.now()
+      state.unable = state.track.state === 'none' ? reason : undefined
       return this.#reportVote(state)
     }
     Object.assign(state, { unable: undefined, reason, rttMs, seenMs: performance.now(), waiting: false })
@@ -280,6 +294,20 @@ export class Prober {
       this.#fail(state)
     }
     this.#reportVote(state)
+  }
+
+  /** Remembers the certificate, and tells the operator if it ends soon. */
+  #noteCertificate(state: TargetState, certificate: Certificate): void {
+    state.certificate = certificate
+    if (Date.now() < certificate.warnMs) return
+    const { address, port, check } = state.target
+    const name = 'host' in check && check.host !== undefined ? check.host : address
+    // once a day: many addresses share one, and a site may show another each time
+    if (Date.now() < (this.#warnedMs.get(name) ?? -Infinity) + DAY_MS) return
+    this.#warnedMs.set(name, Date.now())
+    this.#settings.onTrouble(
+      `the certificate of ${name}, at ${formatEndpoint({ address, port })}, ends ${new Date(certificate.endMs).toISOString()}: renew it`,
+    )
   }
 
   /**

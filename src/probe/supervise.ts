@@ -86,9 +86,9 @@ export class SupervisedThread {
 
   #start(): Thread {
     const { port1, port2 } = new MessageChannel()
-    const { identity, canaries, rate, commands, reach, entry, onTrouble } = this.#settings
+    const { identity, canaries, rate, checks, reach, trusted, entry, onTrouble } = this.#settings
     const running = makeRunning()
-    const data: WorkerData = { identity, canaries, rate, commands, reach, running, writer: port2 }
+    const data: WorkerData = { identity, canaries, rate, checks, reach, trusted, running, writer: port2 }
     serveWriter(port1, this.#watchedWriter(), (error) => onTrouble(`the store refuses votes: ${String(error)}`))
     this.#missed = 0
     this.#patience = MISSED_AT_START

@@ -11,7 +11,8 @@ import type { Heartbeat, Store } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
 import type { Vote } from '../health/vote.ts'
 import type { Endpoint } from '../units.ts'
-import type { Commands } from './checks/exec.ts'
+import type { CheckSettings } from './checks/check.ts'
+import type { Certificate } from './checks/observation.ts'
 import { costOf } from './cost.ts'
 import { divide } from './divide.ts'
 import { MergedWriter } from './merge.ts'
@@ -29,8 +30,10 @@ export interface ProberThreadSettings {
   readonly threads?: number
   /** Most checks that begin per second, all threads together; default 5000. */
   readonly rate?: number
-  /** What checks of type exec may run. */
-  readonly commands?: Commands
+  /** What checks may run, send and trust. */
+  readonly checks?: Omit<CheckSettings, 'reach'>
+  /** PEM files of authorities that checks trust beside the machine's. */
+  readonly trusted?: readonly string[]
   /** What checks may reach; by default the built-in list is denied. */
   readonly reach?: ReachSettings
   /** Dialled over TCP: while none of a family answers, the prober abstains for that family. */
@@ -52,6 +55,8 @@ export interface TargetReport {
   readonly vote: Vote | undefined
   /** How long its UP is still held down after flapping, in ms; 0: it is not. */
   readonly heldDownMs: number
+  /** The certificate that its last check saw; absent: none. */
+  readonly certificate?: Certificate
 }
 
 /** What is known of a prober without asking its threads. */
@@ -104,7 +109,17 @@ class ProberProcess implements ProberThread {
 
   constructor(settings: ProberThreadSettings) {
     this.#settings = settings
-    const { name, region, store, threads = 1, rate = 5000, commands = {}, canaries = [], entry = WORKER } = settings
+    const {
+      name,
+      region,
+      store,
+      threads = 1,
+      rate = 5000,
+      checks = {},
+      trusted = [],
+      canaries = [],
+      entry = WORKER,
+    } = settings
     const { reach = { allow: [], deny: [], own: [] } } = settings
     const onTrouble = (trouble: string) => settings.onTrouble?.(trouble)
     const identity = { name, region, bootId: randomUUID() }
@@ -130,8 +145,9 @@ class ProberProcess implements ProberThread {
           writer: this.#merged.of(index),
           canaries,
           rate: rate / threads,
-          commands,
+          checks,
           reach,
+          trusted,
           entry,
           onTrouble,
           onGone: () => reportRefusal(this.#merged.withdraw(index)),
@@ -171,12 +187,11 @@ class ProberProcess implements ProberThread {
       wantedPerSecond: costOf(targets).checksPerSecond,
       targets: targets
         .toSorted((a, b) => (a.id < b.id ? -1 : 1))
-        .map((target) => ({
-          target,
-          lastRunMs: activityOf.get(target.id)?.lastRunMs,
-          vote: this.#merged.vote(this.#places.get(target.id)!.thread, target.id),
-          heldDownMs: activityOf.get(target.id)?.heldDownMs ?? 0,
-        })),
+        .map((target) => {
+          const { lastRunMs, heldDownMs = 0, certificate } = activityOf.get(target.id) ?? {}
+          const vote = this.#merged.vote(this.#places.get(target.id)!.thread, target.id)
+          return { target, lastRunMs, vote, heldDownMs, ...(certificate !== undefined && { certificate }) }
+        }),
     }
   }
 

@@ -4,14 +4,17 @@
  */
 import { lookup } from 'node:dns/promises'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { trustAuthorities } from '../authorities.ts'
 import { parsePrefix } from '../dns/address.ts'
 import { makeReach, type OwnPort, type ReachSettings } from '../health/reach.ts'
 import type { ProberIdentity } from '../health/store.ts'
 import type { Target } from '../health/target.ts'
 import { within } from '../health/within.ts'
+import { messageOf } from '../problem.ts'
 import { portWriter } from '../store/port.ts'
 import type { Endpoint } from '../units.ts'
-import { type Commands, noteRunning } from './checks/exec.ts'
+import type { CheckSettings } from './checks/check.ts'
+import { noteRunning } from './checks/exec.ts'
 import { type Activity, Prober } from './prober.ts'
 
 /** What the main thread gives to a prober's thread. */
@@ -20,8 +23,10 @@ export interface WorkerData {
   readonly canaries: readonly Endpoint[]
   /** Most checks that begin per second. */
   readonly rate: number
-  readonly commands: Commands
+  readonly checks: Omit<CheckSettings, 'reach'>
   readonly reach: ReachSettings
+  /** PEM files of authorities that its checks trust beside the machine's: `tls.ca`. */
+  readonly trusted: readonly string[]
   /** Shared memory in which it notes the commands that run: makeRunning(). */
   readonly running: Int32Array
   /** The thread's end of its writer's channel. */
@@ -34,18 +39,24 @@ export type ProberCommand = { readonly targets: readonly Target[] } | 'report' |
 /** From the thread, beside its votes. */
 export type ProberMessage = { readonly trouble: string } | { readonly activity: Activity }
 
-const { identity, canaries, rate, commands, reach, running, writer }: WorkerData = workerData
+const { identity, canaries, rate, checks, reach, trusted, running, writer }: WorkerData = workerData
 /** A silent resolver must not keep the prober from starting. */
 const LOOKUP_MS = 2000
 
 noteRunning(running)
 const send = (message: ProberMessage) => parentPort!.postMessage(message)
+try {
+  trustAuthorities(trusted)
+} catch (error) {
+  send({ trouble: `tls.ca: ${messageOf(error)}; checks trust the machine's authorities alone` })
+  trustAuthorities([])
+}
 const prober = new Prober({
   identity,
   writer: portWriter(writer, identity),
   canaries,
   rate,
-  checks: { commands, reach: makeReach({ ...reach, own: await resolved(reach.own) }) },
+  checks: { ...checks, reach: makeReach({ ...reach, own: await resolved(reach.own) }) },
   onTrouble: (trouble) => send({ trouble }),
 })
 parentPort!.on('message', (command: ProberCommand) => {

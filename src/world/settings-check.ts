@@ -22,8 +22,10 @@ interface PlacementSettings {
 
 /** The settings of this node's prober that zones are checked against. */
 export interface ProbeSettings extends ProbeCapacity {
-  /** Names of the commands that checks of type exec may run. */
+  /** Names of the commands, authorities and headers' values that checks may name. */
   readonly exec: readonly string[]
+  readonly ca: readonly string[]
+  readonly headers: readonly string[]
   /** Addresses that its checks may reach. */
   readonly reach: ReachSettings
   /** Other probers share the work (through Redis), so this prober's part is known only while it runs. */
@@ -115,11 +117,36 @@ export function checkProbe(file: string, probe: ProbeSettings, plan: HealthSpec,
     report({ code, severity: 'warning', file, line: 0, column: 0, message, hint })
   const found = probe.shared === true ? undefined : overload(targets, probe)
   if (found !== undefined) warn('probe-overload', found.message, found.hint)
-  const commands = new Set(targets.flatMap(({ check }) => (check.type === 'exec' ? [check.command] : [])))
-  for (const command of commands) {
-    if (probe.exec.includes(command)) continue
-    const message = `a check of type exec runs “${command}”, which is not in the setting probe.exec: this prober abstains`
-    warn('exec-unknown', message, didYouMean(command, probe.exec) ?? 'Add it to probe.exec of every node that probes')
+  const checks = targets.map(({ check }) => check)
+  const names: readonly (readonly [ProblemCode, string, string, readonly string[], readonly string[]])[] = [
+    [
+      'exec-unknown',
+      'of type exec runs',
+      'exec',
+      probe.exec,
+      checks.flatMap((one) => (one.type === 'exec' ? [one.command] : [])),
+    ],
+    [
+      'ca-unknown',
+      'trusts the authorities',
+      'ca',
+      probe.ca,
+      checks.flatMap((one) => ('ca' in one && one.ca !== undefined ? [one.ca] : [])),
+    ],
+    [
+      'header-unknown',
+      'sends the header value',
+      'headers',
+      probe.headers,
+      checks.flatMap((one) => ('headers' in one ? Object.values(one.headers ?? {}) : [])),
+    ],
+  ]
+  for (const [code, does, key, known, named] of names) {
+    for (const name of new Set(named)) {
+      if (known.includes(name)) continue
+      const message = `a check ${does} “${name}”, which is not in the setting probe.${key}: this prober abstains`
+      warn(code, message, didYouMean(name, known) ?? `Add it to probe.${key} of every node that probes`)
+    }
   }
   checkReach(probe.reach, plan, warn)
 }

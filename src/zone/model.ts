@@ -148,6 +148,24 @@ export type CheckModel = CheckTiming & {
   readonly address?: string
 } & CheckKind
 
+/** How long from now a site's certificate must hold yet, in ms. */
+export interface ValidFor {
+  /** Less is a warning; undefined: a fifth of the certificate's lifetime, at most 14 days. */
+  readonly warnMs?: number
+  /** Less is a failure; 0: only what verification itself refuses is. */
+  readonly failMs: number
+}
+
+/** How a check over TLS judges the site's certificate. */
+export interface CertificateCheck {
+  /** Verify the chain and the name; true unless written otherwise. */
+  readonly verify: boolean
+  /** A name in the node setting `probe.ca`, whose authorities count in place of the machine's; undefined: those. */
+  readonly ca?: string
+  /** undefined: `{failMs: 0}`. */
+  readonly validFor?: ValidFor
+}
+
 /** RR types that a check of type dns may ask for. */
 export const CHECK_RRTYPES = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT'] as const
 
@@ -155,36 +173,33 @@ export const CHECK_RRTYPES = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'S
 export type CheckKind =
   | { readonly type: 'tcp' }
   | { readonly type: 'icmp' }
-  | {
+  | ({
       readonly type: 'http' | 'https'
       readonly method: 'GET' | 'HEAD'
       readonly path: string
       /** Host header, and SNI and certificate name for https; undefined = the VIP's address. */
       readonly host?: string
+      /** By the header's name, the name of its value in the node setting `probe.headers`. */
+      readonly headers?: Readonly<Record<string, string>>
+      /** Most redirects that are followed; undefined = none. */
+      readonly follow?: number
       readonly statuses: readonly number[]
       /** Text that must occur within the first 64 KiB of the body. */
       readonly body?: string
-      /** https: verify the certificate; true unless written otherwise. */
-      readonly verify: boolean
-    }
-  | {
+    } & CertificateCheck) // of http: of what it is redirected to
+  | ({
       readonly type: 'tls'
       /** SNI and certificate name; undefined = the VIP's address. */
       readonly host?: string
-      readonly verify: boolean
-      /** The certificate must be valid for at least this long from now. */
-      readonly validForMs: number
-    }
-  | {
+    } & CertificateCheck)
+  | ({
       readonly type: 'grpc'
       readonly tls: boolean
       /** :authority, and with TLS the SNI and certificate name; undefined = the VIP's address. */
       readonly host?: string
-      /** Only of TLS. */
-      readonly verify: boolean
       /** Empty = the server as a whole. */
       readonly service: string
-    }
+    } & CertificateCheck) // of no meaning without TLS
   | {
       readonly type: 'dns'
       /** Text, lower case, with the final dot. */

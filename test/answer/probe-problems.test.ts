@@ -13,14 +13,13 @@ import type { CheckModel } from '../../src/zone/model.ts'
 import { httpCheck, timing } from '../support/specs.ts'
 
 const REACH = { allow: [], deny: [], own: [] }
+const PROBE = { threads: 1, rate: 5000, exec: [], ca: [], headers: [] }
 const targets = (count: number, check: CheckModel): Target[] =>
   Array.from({ length: count }, (_, i) => ({ id: `t${i}`, check, address: '192.0.2.1', port: 443, probers: 3 }))
 const found = (list: readonly Target[], more: Partial<ProbeSettings>): Problem[] => {
   const problems: Problem[] = []
   const plan = { members: [], services: [], targets: list, hash: hashTargets([]) }
-  checkProbe('zones', { threads: 1, rate: 5000, exec: [], reach: REACH, ...more }, plan, (problem) =>
-    problems.push(problem),
-  )
+  checkProbe('zones', { ...PROBE, reach: REACH, ...more }, plan, (problem) => problems.push(problem))
   return problems
 }
 
@@ -66,6 +65,15 @@ describe('problems', () => {
   })
 })
 
+test('authorities and values of headers that the settings lack are warnings, each once', () => {
+  const check = httpCheck({ type: 'https', ca: 'lab', headers: { Authorization: 'token', Accept: 'json' } })
+  expect(found(targets(3, check), { ca: ['lab'], headers: ['token', 'json'] })).toEqual([])
+  expect(found(targets(3, check), { headers: ['json', 'tokens'] })).toMatchObject([
+    { code: 'ca-unknown', severity: 'warning', hint: 'Add it to probe.ca of every node that probes' },
+    { code: 'header-unknown', severity: 'warning', hint: 'Did you mean tokens?' },
+  ])
+})
+
 describe('what checks reach', () => {
   const MEMBER = { site: 'fra', service: 'web', drained: false, settleMs: 0, probers: 3, regions: 1 }
   /** Members of a service with their VIP and where that is probed. */
@@ -79,7 +87,7 @@ describe('what checks reach', () => {
       targets: [`t${i}`],
     }))
     const problems: Problem[] = []
-    const probe = { threads: 1, rate: 5000, exec: [], reach: { ...REACH, ...more } }
+    const probe = { ...PROBE, reach: { ...REACH, ...more } }
     checkProbe('zones', probe, { members, services: [], targets: list, hash: '' }, (problem) => problems.push(problem))
     return problems.map(({ code, severity, message }) => `${severity} ${code} ${message}`)
   }
@@ -124,7 +132,7 @@ describe('the builder', () => {
 
   test('asks only where there is a prober, and makes the World all the same', async () => {
     expect(await codes(folder)).toEqual([])
-    expect(await codes(folder, { threads: 1, rate: 5000, exec: [], reach: REACH })).toEqual([])
-    expect(await codes(folder, { threads: 1, rate: 0.1, exec: [], reach: REACH })).toEqual(['probe-overload'])
+    expect(await codes(folder, { ...PROBE, reach: REACH })).toEqual([])
+    expect(await codes(folder, { ...PROBE, rate: 0.1, reach: REACH })).toEqual(['probe-overload'])
   })
 })

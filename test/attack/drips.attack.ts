@@ -16,7 +16,7 @@ const http = { method: 'GET', path: '/', statuses: [200], verify: false } as con
 const KINDS: Readonly<Record<string, CheckKind>> = {
   http: { type: 'http', ...http },
   https: { type: 'https', ...http },
-  tls: { type: 'tls', verify: false, validForMs: 0 },
+  tls: { type: 'tls', verify: false, validFor: { failMs: 0 } },
   grpc: { type: 'grpc', tls: false, verify: true, service: '' },
   agent: { type: 'agent', send: 'web' },
   dns: { type: 'dns', name: 'www.example.com.', rrtype: 'A', rcodes: ['NOERROR'] },

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { makeHealthSpec } from '../../src/health/target.ts'
 import type { CheckModel, Model, ServiceModel, ServiceSiteModel, VipModel } from '../../src/zone/model.ts'
@@ -32,7 +33,7 @@ const tls = (more: Partial<Of<'tls'>> = {}): CheckModel => ({
   type: 'tls',
   port: 443,
   verify: true,
-  validForMs: 86_400_000,
+  validFor: { failMs: 86_400_000 },
   ...more,
 })
 const grpc = (more: Partial<Of<'grpc'>> = {}): CheckModel => ({
@@ -93,6 +94,8 @@ describe('the plan of what is probed', () => {
     ['host', httpCheck({ host: 'a.example' })],
     ['statuses', httpCheck({ statuses: [204] })],
     ['body', httpCheck({ body: 'ok' })],
+    ['number of redirects', httpCheck({ follow: 1 })],
+    ['header', httpCheck({ headers: { Accept: 'json' } })],
     ['method', httpCheck({ method: 'HEAD' })],
     ['kind', tcpCheck({ port: 80 })],
     ['https', httpCheck({ type: 'https' })],
@@ -111,7 +114,8 @@ describe('the plan of what is probed', () => {
       tls(),
       tls({ host: 'a.example' }),
       tls({ verify: false }),
-      tls({ validForMs: 0 }),
+      tls({ validFor: { failMs: 0 } }),
+      tls({ ca: 'lab' }),
       tls({ port: 993 }),
       httpCheck({ type: 'https', port: 443 }),
       tcpCheck({ port: 443 }),
@@ -156,9 +160,24 @@ describe('the plan of what is probed', () => {
   test('what changes nothing is not in the id', () => {
     const same: [CheckModel, CheckModel][] = [
       [grpc(), grpc({ verify: false })],
+      [grpc(), grpc({ ca: 'lab', validFor: { failMs: 1 } })],
+      [tls(), tls({ validFor: { warnMs: 1, failMs: 86_400_000 } })],
+      [httpCheck({ headers: { A: 'a', B: 'b' } }), httpCheck({ headers: { B: 'b', A: 'a' } })],
       [dns({ rcodes: ['NOERROR', 'NXDOMAIN'] }), dns({ rcodes: ['NXDOMAIN', 'NOERROR', 'NOERROR'] })],
     ]
     for (const [a, b] of same) expect(makeHealthSpec(model([one('a', [a]), one('b', [b])])).targets).toHaveLength(1)
+  })
+
+  test('checks that are written as before keep their ids, whatever keys there are now', () => {
+    const { targets } = makeHealthSpec(model([one('a', [httpCheck({ type: 'https', port: 443 })])]))
+    const written = ['https', '192.0.2.1', 443, 'GET', '/healthz', '', [200], '', true]
+    expect(targets[0]!.id).toBe(hash('sha256', JSON.stringify(written), 'hex').slice(0, 16))
+  })
+
+  test('of two that warn of the end of a certificate, the one that warns earlier counts', () => {
+    const both = [tls({ validFor: { warnMs: 5, failMs: 3 } }), tls({ validFor: { warnMs: 7, failMs: 3 } })]
+    const { targets } = makeHealthSpec(model([one('a', [both[0]!]), one('b', [both[1]!])]))
+    expect(targets.map(({ check }) => check)).toMatchObject([{ validFor: { warnMs: 7, failMs: 3 } }])
   })
 
   test('of every kind with a host, the VIP is the default also where another address is dialled', () => {

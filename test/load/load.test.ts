@@ -307,10 +307,27 @@ web:
 
   const timing = { intervalMs: 5000, timeoutMs: 2000, fastMs: 1000, fall: 3, rise: 2 }
   test.each([
-    ['{type: tls}', { type: 'tls', port: 443, verify: true, validForMs: 86_400_000 }],
+    ['{type: tls}', { type: 'tls', port: 443, verify: true }],
     [
       '{type: tls, port: 993, host: mx.example.com, verify: false, validFor: 14d}',
-      { type: 'tls', port: 993, host: 'mx.example.com', verify: false, validForMs: 1_209_600_000 },
+      { type: 'tls', port: 993, host: 'mx.example.com', verify: false, validFor: { warnMs: 1_209_600_000, failMs: 0 } },
+    ],
+    [
+      '{type: tls, ca: lab, validFor: {fail: 1d}}',
+      { type: 'tls', port: 443, verify: true, ca: 'lab', validFor: { failMs: 86_400_000 } },
+    ],
+    [
+      '{type: http, follow: 3, headers: {Authorization: token}, expect: {status: [200-202, 204, 201]}}',
+      {
+        type: 'http',
+        port: 80,
+        method: 'GET',
+        path: '/',
+        headers: { Authorization: 'token' },
+        follow: 3,
+        statuses: [200, 201, 202, 204],
+        verify: true,
+      },
     ],
     ['{type: grpc, port: 50051}', { type: 'grpc', port: 50_051, tls: false, verify: true, service: '' }],
     [
@@ -375,7 +392,7 @@ checks:
         value: '192.0.2.2',
         ...timing,
       },
-      { type: 'tls', port: 993, verify: true, validForMs: 0, ...timing },
+      { type: 'tls', port: 993, verify: true, validFor: { warnMs: 0, failMs: 0 }, ...timing },
       { type: 'icmp', port: 0, ...timing },
     ])
   })

@@ -148,6 +148,43 @@ test('commands: names and words, the program relative to the file', () => {
   expect(load('').config?.['probe.exec']).toEqual({})
 })
 
+test('authorities and values of headers by name, files relative to the file of settings', () => {
+  const text = `probe:
+  ca: {lab: lab.pem, both: [/etc/a.pem, b.pem]}
+  headers: {token: "Bearer a, b", file: "file:run/token"}
+tls: {ca: own.pem}
+`
+  const { config } = load(text)
+  expect(config).toMatchObject({
+    'probe.ca': { lab: [join(folder, 'lab.pem')], both: ['/etc/a.pem', join(folder, 'b.pem')] },
+    'tls.ca': [join(folder, 'own.pem')],
+  })
+  const revealed = Object.entries(config!['probe.headers']).map(([name, value]) => [name, value.reveal()])
+  expect(revealed).toEqual([
+    ['token', 'Bearer a, b'],
+    ['file', `file:${join(folder, 'run/token')}`],
+  ])
+  expect(JSON.stringify(config)).not.toContain('Bearer')
+  const given = load('', { MERIDIAN_PROBE_CA: 'lab=/etc/lab.pem', MERIDIAN_PROBE_HEADERS: 'a=x y,b=file:/run/b' })
+  expect(given.config!['probe.ca']).toEqual({ lab: ['/etc/lab.pem'] })
+  expect(Object.values(given.config!['probe.headers']).map((value) => value.reveal())).toEqual(['x y', 'file:/run/b'])
+})
+
+test('a header value of more than one line is refused and not shown; so is an authority that can not be read', () => {
+  const [problem] = load('probe: {headers: {token: "se\\ncret"}}\n').problems
+  expect(problem).toMatchObject({ code: 'setting-invalid', line: 1 })
+  expect(JSON.stringify(problem)).not.toContain('cret')
+  expect(problemsOf('serve', 'tls: {ca: gone.pem}\nprobe: {ca: {lab: [none.pem]}}\n')).toMatchObject([
+    {
+      code: 'setting-invalid',
+      line: 1,
+      column: 11,
+      message: expect.stringContaining("gone.pem can't be read: ENOENT"),
+    },
+    { code: 'setting-invalid', line: 2, message: expect.stringContaining("none.pem can't be read: ENOENT") },
+  ])
+})
+
 test('every fault of a command has its place', () => {
   const text = `probe:
   exec:

@@ -9,7 +9,7 @@ const http = { method: 'GET', path: '/', statuses: [200], verify: false } as con
 const KINDS: readonly CheckKind[] = [
   { type: 'http', ...http },
   { type: 'https', ...http },
-  { type: 'tls', verify: false, validForMs: 0 },
+  { type: 'tls', verify: false, validFor: { failMs: 0 } },
   { type: 'grpc', tls: false, verify: true, service: '' },
   { type: 'grpc', tls: true, verify: false, service: '' },
   { type: 'agent', send: 'x' },

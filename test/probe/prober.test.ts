@@ -10,11 +10,18 @@ import { Schedule } from '../../src/probe/schedule.ts'
 import { WEAR_MS } from '../../src/probe/track.ts'
 import { networkOf, reachCanary, survey, type Witness } from '../../src/probe/trust.ts'
 import type { Endpoint } from '../../src/units.ts'
-import { tcpCheck } from '../support/specs.ts'
+import type { CheckModel } from '../../src/zone/model.ts'
+import { httpCheck, tcpCheck } from '../support/specs.ts'
 import { until } from '../support/until.ts'
 
 const CHECK = tcpCheck({ intervalMs: 5000, timeoutMs: 2000, fastMs: 1000, fall: 3, rise: 2 })
-const targetAt = (address: string, check = CHECK): Target => ({ id: address, check, address, port: 443, probers: 1 })
+const targetAt = (address: string, check: CheckModel = CHECK): Target => ({
+  id: address,
+  check,
+  address,
+  port: 443,
+  probers: 1,
+})
 
 /** Everything a prober posts, and the world it looks at. */
 class Rig {
@@ -25,7 +32,11 @@ class Rig {
   /** What a check of an address sees; 'pass' after 5 ms where nothing is said. */
   readonly world = new Map<
     string,
-    { kind: Observation['kind'] | 'hang'; afterMs: number; reason?: string; share?: number }
+    Pick<Observation, 'share' | 'certificate'> & {
+      kind: Observation['kind'] | 'hang'
+      afterMs: number
+      reason?: string
+    }
   >()
   throws: string | undefined
   most = 0
@@ -61,10 +72,10 @@ class Rig {
     const flying = (this.#inFlight.get(id) ?? 0) + 1
     this.#inFlight.set(id, flying)
     this.most = Math.max(this.most, flying)
-    const { kind, afterMs, reason = kind, share } = this.world.get(id) ?? { kind: 'pass', afterMs: 5 }
+    const { kind, afterMs, reason = kind, ...more } = this.world.get(id) ?? { kind: 'pass', afterMs: 5 }
     await new Promise((resolve) => setTimeout(resolve, kind === 'hang' ? check.timeoutMs : afterMs))
     this.#inFlight.set(id, flying - 1)
-    return { kind: kind === 'hang' ? 'timeout' : kind, reason, rttMs: afterMs, ...(share !== undefined && { share }) }
+    return { kind: kind === 'hang' ? 'timeout' : kind, reason, rttMs: afterMs, ...more }
   }
 
   value(id: string): string | undefined {
@@ -179,6 +190,55 @@ describe('votes', () => {
     expect(rig.checked.length).toBe(10)
     expect(rig.posts).toEqual(['192.0.2.1 up moving', '192.0.2.1 up'])
   })
+})
+
+describe('an agent that says nothing of health', () => {
+  const silence = { kind: 'silence', afterMs: 1, reason: 'agent says no word of health: maxconn:30' } as const
+
+  test('changes nothing, neither UP nor DOWN, and is probed all the while', async () => {
+    rig.world.set('192.0.2.1', { kind: 'pass', afterMs: 1, reason: 'agent says up' })
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    await passUntil(() => rig.votes.get('192.0.2.1')?.moving === false, 15_000)
+    rig.world.set('192.0.2.1', silence)
+    await pass(60_000)
+    expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'up', reason: 'agent says up', moving: false })
+    rig.world.set('192.0.2.1', { kind: 'fail', afterMs: 1, reason: 'agent says down' })
+    await passUntil(() => rig.value('192.0.2.1') === 'down', 20_000)
+    rig.world.set('192.0.2.1', silence)
+    await pass(60_000)
+    expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'down', reason: 'agent says down' })
+    expect(rig.beats.at(-1)!.overdue).toBe(0)
+  })
+
+  test('from the start: an abstention that says why, until its first word', async () => {
+    rig.world.set('192.0.2.1', silence)
+    rig.prober.setTargets([targetAt('192.0.2.1')])
+    await pass(30_000)
+    expect(rig.votes.get('192.0.2.1')).toMatchObject({ value: 'abstain', reason: silence.reason })
+    rig.world.delete('192.0.2.1')
+    await passUntil(() => rig.value('192.0.2.1') === 'up', 5100)
+  })
+})
+
+test('a certificate that ends soon: told once a day for all addresses, and remembered for status', async () => {
+  const endMs = Date.now() + 10 * 86_400_000
+  const certificate = { endMs, warnMs: endMs - 9 * 86_400_000 }
+  const addresses = ['192.0.2.1', '192.0.2.2']
+  for (const address of addresses) rig.world.set(address, { kind: 'pass', afterMs: 1, certificate })
+  const check = httpCheck({ type: 'https', host: 'www.example.com', port: 443, intervalMs: 5000 })
+  rig.prober.setTargets(addresses.map((address) => targetAt(address, check)))
+  await pass(20_000)
+  expect(rig.prober.activity().targets.map((one) => one.certificate)).toEqual([certificate, certificate])
+  const told = () => rig.posts.filter((post) => post.startsWith('the certificate'))
+  expect(told()).toEqual([])
+  vi.setSystemTime(certificate.warnMs + 1)
+  await pass(10_000)
+  const text = `, ends ${new Date(endMs).toISOString()}: renew it`
+  expect(told()).toEqual([expect.stringMatching(/^the certificate of www\.example\.com, at 192\.0\.2\.[12]:443/)])
+  expect(told()[0]).toContain(text)
+  vi.setSystemTime(certificate.warnMs + 86_500_000)
+  await pass(10_000)
+  expect(told()).toHaveLength(2)
 })
 
 const heldMs = () => rig.prober.activity().targets[0]!.heldDownMs

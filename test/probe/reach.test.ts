@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Vote } from '../../src/health/vote.ts'
-import { CHECK_TYPES } from '../../src/load/keys.ts'
+import { CHECK_TYPES } from '../../src/load/check-keys.ts'
 import { runCheck } from '../../src/probe/checks/check.ts'
 import { startProber } from '../../src/probe/thread.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
@@ -22,7 +22,7 @@ const KINDS: Readonly<Record<(typeof CHECK_TYPES)[number], CheckKind>> = {
   http: { type: 'http', ...http },
   https: { type: 'https', ...http },
   tcp: { type: 'tcp' },
-  tls: { type: 'tls', verify: false, validForMs: 0 },
+  tls: { type: 'tls', verify: false, validFor: { failMs: 0 } },
   grpc: { type: 'grpc', tls: false, verify: true, service: '' },
   dns: { type: 'dns', name: 'www.example.com.', rrtype: 'A', rcodes: ['NOERROR'] },
   icmp: { type: 'icmp' },

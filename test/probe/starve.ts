@@ -15,7 +15,7 @@ const kinds: readonly CheckKind[] = [
   { type: 'http', ...http },
   { type: 'https', ...http },
   { type: 'tcp' },
-  { type: 'tls', verify: true, validForMs: 0 },
+  { type: 'tls', verify: true, validFor: { failMs: 0 } },
   { type: 'grpc', tls: false, verify: true, service: '' },
   { type: 'grpc', tls: true, verify: true, service: '' },
   { type: 'dns', name: 'a.example.', rrtype: 'A', rcodes: ['NOERROR'] },

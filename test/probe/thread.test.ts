@@ -213,7 +213,7 @@ test('a command that runs when its thread ends is ended too, and its children', 
   const pids = () => readdirSync(folder)
   try {
     const script = `: > "${folder}/$$"; sleep 600 & : > "${folder}/$!"; wait`
-    const thread = start({ commands: { long: ['/bin/sh', '-c', script] } })
+    const thread = start({ checks: { commands: { long: ['/bin/sh', '-c', script] } } })
     const check = {
       ...tcpCheck({ ...quick, timeoutMs: 60_000, intervalMs: 500 }),
       type: 'exec',

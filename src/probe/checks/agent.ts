@@ -4,8 +4,8 @@
  *
  * up, ready: passes. drain: passes with share 0. `75%`: passes with share 750; at most 1000. down, fail, failed,
  * stopped, maint: fails. The most severe word decides. Unknown words beside a known one (`maxconn:30`) are ignored.
- * Unlike HAProxy, which keeps what an earlier line said, each line stands alone; and a line without a known word fails,
- * where HAProxy changes nothing.
+ * Unlike HAProxy, which keeps what an earlier line said, each line stands alone. One without a known word
+ * (`maxconn:30` alone) says nothing of health, and as with HAProxy nothing changes. No line at all is a failure.
  */
 import { attempt, printable, type TargetOf } from './attempt.ts'
 import { dial } from './dial.ts'
@@ -19,9 +19,10 @@ export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise
     const socket = dial(address, port, self)
     let read = Buffer.alloc(0)
     const judge = (line: string) => {
-      const reply = readAgentLine(line)
-      if (reply.passes) self.pass(reply.reason, reply.share)
-      else self.fail(reply.reason)
+      const { passes, reason, share } = readAgentLine(line)
+      if (passes === undefined) self.silence(reason)
+      else if (passes) self.pass(reason, share)
+      else self.fail(reason)
     }
     socket.on('connect', () => {
       self.missing = 'no line of the agent'
@@ -34,14 +35,15 @@ export function checkAgent({ address, port, check }: TargetOf<'agent'>): Promise
       if (end >= 0 && end <= LINE_BYTES) judge(read.toString('utf8', 0, end))
       else if (read.length > LINE_BYTES) self.fail(`no end of the agent's line within ${LINE_BYTES} bytes`)
     })
-    socket.on('end', () => judge(read.toString()))
+    socket.on('end', () => (read.length === 0 ? self.fail('agent says nothing') : judge(read.toString())))
     return () => socket.destroy()
   })
 }
 
 /** What an agent's line means. */
 export interface AgentReply {
-  readonly passes: boolean
+  /** undefined: the line says nothing of health. */
+  readonly passes: boolean | undefined
   readonly reason: string
   /** Share in ‰, 0–1000; undefined: the line sets none. */
   readonly share?: number
@@ -64,6 +66,6 @@ export function readAgentLine(line: string): AgentReply {
   }
   const up = words.find((word) => word === 'up' || word === 'ready')
   if (up !== undefined) return { passes: true, reason: says(up) }
-  const reply = printable(line)
-  return { passes: false, reason: reply === '' ? 'agent says nothing' : `agent says no word that is known: ${reply}` }
+  const said = printable(line)
+  return { passes: undefined, reason: `agent says no word of health${said === '' ? '' : `: ${said}`}` }
 }

@@ -6,7 +6,7 @@ import type { Target } from '../../health/target.ts'
 import { messageOf } from '../../problem.ts'
 import { formatDuration } from '../../units.ts'
 import type { CheckModel } from '../../zone/model.ts'
-import { type Observation, observeError } from './observation.ts'
+import { type Certificate, type Observation, observeError } from './observation.ts'
 
 /** A target with a check of this kind. */
 export type TargetOf<T extends CheckModel['type']> = Pick<Target, 'address' | 'port'> & {
@@ -17,19 +17,23 @@ export type TargetOf<T extends CheckModel['type']> = Pick<Target, 'address' | 'p
 export interface Attempt {
   /** What has not arrived yet, for the timeout's reason: `no connection`. */
   missing: string
+  /** The site's certificate, as far as the check has seen it. */
+  certificate: Certificate | undefined
   /** Why a timeout is this host's fault and not the site's; undefined: it is not. */
   hostFault: () => string | undefined
   /** `share`: share of its traffic that the target asks for, in ‰ (0–1000). */
   readonly pass: (reason: string, share?: number) => void
   readonly fail: (reason: string) => void
+  /** The site said nothing of its health: the check has run, and nothing changes. */
+  readonly silence: (reason: string) => void
   /** This host could not run the check. */
   readonly unable: (reason: string) => void
   readonly error: (error: Error) => void
   /**
    * Makes a counter to call for each piece of an answer (read, chunk, packet or frame). Beyond PIECES_MOST the check
-   * fails.
+   * fails, and it gives false.
    */
-  readonly count: () => () => void
+  readonly count: () => () => boolean
 }
 
 /** Most pieces of an answer: 64 KiB in pieces of 32 bytes; no honest site sends smaller ones. Each costs some 10 µs. */
@@ -53,19 +57,24 @@ export function attempt(
       ended = true
       clearTimeout(timer)
       close?.()
-      resolve({ ...observation, rttMs: performance.now() - startMs })
+      const { certificate } = self
+      resolve({ ...observation, rttMs: performance.now() - startMs, ...(certificate !== undefined && { certificate }) })
     }
     const self: Attempt = {
       missing,
+      certificate: undefined,
       hostFault: () => undefined,
       pass: (reason, share) => end({ kind: 'pass', reason, ...(share !== undefined && { share }) }),
       fail: (reason) => end({ kind: 'fail', reason }),
       unable: (reason) => end({ kind: 'unable', reason }),
-      error: (error) => end(observeError(error, 0)),
+      silence: (reason) => end({ kind: 'silence', reason }),
+      error: (error) => end(observeError(error, self.missing === missing ? undefined : self.missing)),
       count: () => {
         let pieces = 0
         return () => {
-          if (++pieces > PIECES_MOST) end({ kind: 'fail', reason: `more than ${PIECES_MOST} pieces and no end` })
+          if (++pieces <= PIECES_MOST) return true
+          end({ kind: 'fail', reason: `more than ${PIECES_MOST} pieces and no end` })
+          return false
         }
       },
     }

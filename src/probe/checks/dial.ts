@@ -4,7 +4,6 @@
  * each kind (Attempt.count); what TLS and HTTP/2 process natively is limited by its bytes.
  */
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import type { Attempt } from './attempt.ts'
 
 /** A handshake, 100 KB of certificates and the largest body that is read; smaller checks end before. */
@@ -20,11 +19,4 @@ export function dial(address: string, port: number, self: Attempt): Socket {
   socket.on('close', () => clearInterval(timer))
   socket.on('error', self.error)
   return socket
-}
-
-/** Connects over TCP and TLS; errors end the check. */
-export function dialTls(address: string, port: number, options: ConnectionOptions, self: Attempt): TLSSocket {
-  const socket = dial(address, port, self)
-  socket.on('connect', () => (self.missing = 'no TLS handshake'))
-  return connectTls({ ...options, socket }).on('error', self.error)
 }

@@ -10,9 +10,9 @@ import { type Socket } from 'node:net'
 import { codeOf } from '../../problem.ts'
 import { bracketed } from '../../units.ts'
 import { type Attempt, attempt, printable, type TargetOf } from './attempt.ts'
-import { dial as dialTcp, dialTls } from './dial.ts'
+import { type Authorities, dialTls } from './certificate.ts'
+import { dial as dialTcp } from './dial.ts'
 import type { Observation } from './observation.ts'
-import { expectedOf } from './tls.ts'
 
 const REPLY_BYTES = 1024
 const SERVING_STATUSES = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
@@ -25,10 +25,11 @@ const STATUSES =
 type Headers = IncomingHttpHeaders & IncomingHttpStatusHeader
 
 /** Runs the check. Never rejects; ends within the check's timeout. */
-export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
+export function checkGrpc(target: TargetOf<'grpc'>, authorities: Authorities): Promise<Observation> {
   const { address, port, check } = target
   return attempt(check.timeoutMs, 'no connection', (self) => {
-    const socket = dial(target, self)
+    let note = ''
+    const socket = dial(target, authorities, self, (until) => (note = `, ${until}`))
     const literal = bracketed(address)
     const session = connectHttp2(`http://${literal}:${port}`, {
       createConnection: () => socket,
@@ -64,21 +65,25 @@ export function checkGrpc(target: TargetOf<'grpc'>): Promise<Observation> {
       body = Buffer.concat([body, chunk])
       if (body.length > REPLY_BYTES) self.fail(`response of more than ${REPLY_BYTES} bytes`)
     })
-    stream.on('close', () => judge(headers, { ...headers, ...trailers }, body, self))
+    stream.on('close', () => judge(headers, { ...headers, ...trailers }, body, note, self))
     stream.end(encodeRequest(check.service))
     return () => session.destroy() // and the socket with it
   })
 }
 
 /** Connects before HTTP/2 does, because HTTP/2's errors do not tell this host's faults from the site's. */
-function dial({ address, port, check }: TargetOf<'grpc'>, self: Attempt): Socket {
+function dial(
+  { address, port, check }: TargetOf<'grpc'>,
+  authorities: Authorities,
+  self: Attempt,
+  onSecure: (until: string) => void,
+): Socket {
   if (!check.tls) return dialTcp(address, port, self)
-  const expected = expectedOf(check.host ?? address, check.verify)
-  const socket = dialTls(address, port, { ...expected, ALPNProtocols: ['h2'] }, self)
-  socket.on('secureConnect', () => {
-    if (socket.alpnProtocol !== 'h2') self.fail('no HTTP/2 spoken')
+  const expected = { address, port, host: check.host ?? address, check, protocol: 'h2' as const }
+  return dialTls(expected, authorities, self, (socket, until) => {
+    if (socket.alpnProtocol === 'h2') onSecure(until)
+    else self.fail('no HTTP/2 spoken')
   })
-  return socket
 }
 
 function observeHttp2(error: Error, self: Attempt): void {
@@ -89,7 +94,7 @@ function observeHttp2(error: Error, self: Attempt): void {
   else self.error(error)
 }
 
-function judge(headers: Headers, last: IncomingHttpHeaders, body: Buffer, self: Attempt): void {
+function judge(headers: Headers, last: IncomingHttpHeaders, body: Buffer, note: string, self: Attempt): void {
   const http = headers[':status']
   if (http === undefined) return self.fail('connection closed without a response')
   if (http !== 200) return self.fail(`HTTP ${http}`)
@@ -105,7 +110,7 @@ function judge(headers: Headers, last: IncomingHttpHeaders, body: Buffer, self: 
   const serving = decodeReply(body)
   if (serving === undefined) return self.fail('response is no HealthCheckResponse')
   const word = SERVING_STATUSES[serving] ?? `serving status ${serving}`
-  return serving === 1 ? self.pass(word) : self.fail(word)
+  return serving === 1 ? self.pass(`${word}${note}`) : self.fail(word)
 }
 
 /** A HealthCheckRequest in a gRPC frame: no compression, then the length in 4 bytes. */

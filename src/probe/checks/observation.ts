@@ -6,20 +6,34 @@
 import { getSystemErrorMap } from 'node:util'
 import { codeOf } from '../../problem.ts'
 
+/** When a site's certificate ends. */
+export interface Certificate {
+  /** Unix time in ms. */
+  readonly endMs: number
+  /** Unix time in ms from which on the operator is warned. */
+  readonly warnMs: number
+}
+
 /** The result of one check. */
 export interface Observation {
   /**
    * pass, fail: what the site did. timeout: no result in time, which may be this host's fault (a blocked loop) or the
    * site's. unroutable: network unreachable, which may be this host's fault (no route) or the site's (prefix
-   * withdrawn). unable: this host could not run the check (no descriptors or ports left, forbidden).
+   * withdrawn). unable: this host could not run the check (no descriptors or ports left, forbidden). silence: the site
+   * answered and said nothing of its health, so that nothing changes.
    */
-  readonly kind: 'pass' | 'fail' | 'timeout' | 'unroutable' | 'unable'
+  readonly kind: 'pass' | 'fail' | 'timeout' | 'unroutable' | 'unable' | 'silence'
   /** In words, without the duration, so that equal results have equal texts. */
   readonly reason: string
   readonly rttMs: number
   /** Share of its traffic that the target asks for, in ‰ (0–1000); undefined: it sets none. */
   readonly share?: number
+  /** The certificate that the site showed, whether the check passed or not. */
+  readonly certificate?: Certificate
 }
+
+const REFUSED_HANDSHAKE =
+  'TLS handshake failed: the site refuses it (no cipher in common, or it wants a client certificate)'
 
 const SITE_WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
@@ -34,25 +48,19 @@ const SITE_WORDS: Readonly<Record<string, string>> = {
   EHOSTDOWN: 'host unreachable',
   ETIMEDOUT: 'connection timed out',
   EPROTO: 'TLS handshake failed',
-  CERT_HAS_EXPIRED: 'certificate has expired',
-  CERT_NOT_YET_VALID: 'certificate is not valid yet',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'certificate is self-signed',
-  SELF_SIGNED_CERT_IN_CHAIN: 'certificate of an unknown issuer',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'certificate of an unknown issuer',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'certificate of an unknown issuer',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'certificate is for another name',
-  CERT_SIGNATURE_FAILURE: 'certificate with a wrong signature',
-  ERROR_IN_CERT_NOT_BEFORE_FIELD: 'certificate with an invalid date',
-  ERROR_IN_CERT_NOT_AFTER_FIELD: 'certificate with an invalid date',
-  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: 'no HTTP/2 spoken', // the only one that checks offer
-  HPE_HEADER_OVERFLOW: 'header too large',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS spoken',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no TLS spoken',
+  ERR_SSL_UNSUPPORTED_PROTOCOL: 'TLS handshake failed: the site has no version that is in use, 1.2 or 1.3',
+  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: 'TLS handshake failed: the site has no version that is in use, 1.2 or 1.3',
+  'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE': REFUSED_HANDSHAKE,
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: REFUSED_HANDSHAKE,
+  ERR_SSL_TLSV1_UNRECOGNIZED_NAME: 'TLS handshake failed: the site does not know the name (SNI)',
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'TLS handshake failed: the site wants a client certificate',
 }
 
-/** Families of codes, by their prefix. */
-const PROTOCOLS = [
-  ['HPE_', 'no HTTP spoken'],
-  ['ERR_SSL_', 'TLS handshake failed'],
-] as const
+const TLS_CODE = /^ERR_SSL_(?:SSLV3_|SSL\/TLS_|TLSV1_|TLSV13_)?(.+)$/
+/** What broke the connection within: what was still missing says where. */
+const BROKEN: ReadonlySet<string> = new Set(['connection reset', 'connection closed', 'connection timed out'])
 
 const OWN_WORDS: Readonly<Record<string, string>> = {
   EMFILE: 'this host is out of file descriptors',
@@ -72,14 +80,24 @@ const OWN_WORDS: Readonly<Record<string, string>> = {
 
 const SYSTEM_ERRORS: ReadonlyMap<string, string> = new Map(getSystemErrorMap().values())
 
-/** The observation for an error of a connection or request. */
-export function observeError(error: Error, rttMs: number): Observation {
+/**
+ * The observation for an error of a connection, without its duration. `missing`: what had not come yet on a connection
+ * that was there.
+ */
+export function observeError(error: Error, missing?: string): Omit<Observation, 'rttMs'> {
   const code = codeOf(error) ?? ''
-  if (code === 'ENETUNREACH') return { kind: 'unroutable', reason: 'network unreachable', rttMs }
-  const words = SITE_WORDS[code] ?? PROTOCOLS.find(([prefix]) => code.startsWith(prefix))?.[1]
+  if (code === 'ENETUNREACH') return { kind: 'unroutable', reason: 'network unreachable' }
+  const words = SITE_WORDS[code] ?? tlsWords(code)
   const own = OWN_WORDS[code] ?? (words === undefined ? ownWords(code) : undefined)
-  if (own !== undefined) return { kind: 'unable', reason: own, rttMs }
-  return { kind: 'fail', reason: words ?? (code === '' ? error.message : code), rttMs }
+  if (own !== undefined) return { kind: 'unable', reason: own }
+  const reason = words ?? (code === '' ? error.message : code)
+  return { kind: 'fail', reason: missing !== undefined && BROKEN.has(reason) ? `${reason}: ${missing}` : reason }
+}
+
+/** `TLS handshake failed: alert handshake failure`; undefined: it is no error of TLS. */
+function tlsWords(code: string): string | undefined {
+  const part = TLS_CODE.exec(code)?.[1]
+  return part && `TLS handshake failed: ${part.toLowerCase().replaceAll('_', ' ')}`
 }
 
 function ownWords(code: string): string | undefined {

@@ -5,7 +5,7 @@
  */
 import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 import { ReplyLimit } from './limit.ts'
-import type { RedisPlace } from './url.ts'
+import type { RedisPlace, RedisTls } from './url.ts'
 
 /** A connection to a server or a cluster. */
 export type Client = Redis | Cluster
@@ -105,9 +105,12 @@ function common({ user, password, db, tls }: RedisPlace, commandTimeout: number,
     db,
     ...(user === undefined ? {} : { username: user }),
     ...(password === undefined ? {} : { password }),
-    ...(tls === undefined ? {} : { tls: { ...tls } }),
+    ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
   }
 }
+
+/** Without `ca` the authorities of authorities.ts count; an intermediate one among them suffices, as it does for curl. */
+const tlsOptions = (tls: RedisTls) => ({ ...tls, allowPartialTrustChain: true })
 
 function client(place: RedisPlace, commandTimeout: number, silentMs: number): Client {
   const options = common(place, commandTimeout, silentMs)
@@ -147,7 +150,7 @@ function doorOf({ kind, hosts, master, tls, sentinelUser, sentinelPassword }: Re
     name: master,
     sentinelRetryStrategy: retryMs,
     sentinelCommandTimeout: HANDSHAKE_MS,
-    ...(tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: { ...tls } }),
+    ...(tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(tls) }),
     ...(sentinelUser === undefined ? {} : { sentinelUsername: sentinelUser }),
     ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
   }

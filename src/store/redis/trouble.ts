@@ -60,7 +60,8 @@ const FORMS: readonly (readonly [RegExp, (place: RedisPlace, match: RegExpExecAr
   [/DB index is out of range/, ({ db }) => `has no database ${db}`],
   [
     /certificate|CERT_|SELF_SIGNED|altname|ERR_TLS/i,
-    (_, match) => `has a certificate that can't be trusted: ${match.input}; ?ca=FILE names its authority`,
+    (_, match) =>
+      `has a certificate that can't be trusted: ${match.input}; ?ca=FILE or the setting tls.ca names its authority`,
   ],
   [/ERR_SSL|EPROTO|wrong version number/, () => 'does not speak TLS: redis:// is meant, or another port'],
   [END, ({ tls }) => `ends the connection${tls === undefined ? ': if it wants TLS, rediss:// is meant' : ''}`],

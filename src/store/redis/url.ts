@@ -12,7 +12,7 @@ export interface HostPort {
   readonly port: number
 }
 
-/** PEM texts; a missing one is the system's, or none. */
+/** PEM texts; without `ca` the authorities count that this process trusts (authorities.ts). */
 export interface RedisTls {
   readonly ca?: string
   readonly cert?: string

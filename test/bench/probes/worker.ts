@@ -16,7 +16,7 @@ export interface Watched {
   readonly lateMs: readonly number[]
 }
 
-const { identity, canaries, rate, commands, reach, writer }: WorkerData = workerData
+const { identity, canaries, rate, checks: known, reach, writer }: WorkerData = workerData
 const say = (news: ProberMessage) => parentPort!.postMessage(news)
 /** Targets that failed are checked out of turn for a while: that is not late. */
 const rechecks = new Map<string, number>()
@@ -27,14 +27,14 @@ const prober = new Prober({
   writer: portWriter(writer, identity),
   canaries,
   rate,
-  checks: { commands, reach: makeReach(reach) },
+  checks: { ...known, reach: makeReach(reach) },
   onTrouble: (trouble) => say({ trouble }),
-  check: async (target, known) => {
+  check: async (target, settings) => {
     const { intervalMs } = target.check
     const left = rechecks.get(target.id) ?? 0
     checks++
     if (left === 0) lateMs.push((performance.now() - phaseOf(identity.name, target.id, intervalMs)) % intervalMs)
-    const seen = await runCheck(target, known)
+    const seen = await runCheck(target, settings)
     if (seen.kind !== 'pass') [failed, reason] = [failed + 1, seen.reason]
     if (seen.kind !== 'pass' || left > 0) rechecks.set(target.id, seen.kind === 'pass' ? left - 1 : 3)
     return seen

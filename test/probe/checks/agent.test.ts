@@ -27,21 +27,26 @@ test.each([
   ['FAIL', 'agent says fail'],
   ['failed#no disk', 'agent says failed: no disk'],
   ['drain maint # until noon', 'agent says maint: until noon'],
-  ['', 'agent says nothing'],
-  ['  ', 'agent says nothing'],
-  ['# up', 'agent says no word that is known: # up'],
-  ['uppish', 'agent says no word that is known: uppish'],
-  ['75', 'agent says no word that is known: 75'],
-  ['-5%', 'agent says no word that is known: -5%'],
-  ['7.5%', 'agent says no word that is known: 7.5%'],
-  ['maxconn:30', 'agent says no word that is known: maxconn:30'],
-  ['SSH-2.0\u0000\u001b[31m x', 'agent says no word that is known: SSH-2.0 [31m x'],
 ])('%j fails', (line, reason) => {
   expect(readAgentLine(line)).toEqual({ passes: false, reason })
 })
 
+test.each([
+  ['', 'agent says no word of health'],
+  ['  ', 'agent says no word of health'],
+  ['# up', 'agent says no word of health: # up'],
+  ['uppish', 'agent says no word of health: uppish'],
+  ['75', 'agent says no word of health: 75'],
+  ['-5%', 'agent says no word of health: -5%'],
+  ['7.5%', 'agent says no word of health: 7.5%'],
+  ['maxconn:30', 'agent says no word of health: maxconn:30'],
+  ['SSH-2.0\u0000\u001b[31m x', 'agent says no word of health: SSH-2.0 [31m x'],
+])('%j says nothing of health', (line, reason) => {
+  expect(readAgentLine(line)).toEqual({ passes: undefined, reason })
+})
+
 /** By the words between blanks, commas and tabs. */
-const graveness = (line: string) => {
+const graveness = (line: string): 'passes' | 'down' | 'unknown' => {
   const words = line.split(/[ ,\t]/)
   if (['down', 'failed', 'maint'].some((one) => words.includes(one))) return 'down'
   return ['drain', '40%', '400%', 'up', 'ready'].some((one) => words.includes(one)) ? 'passes' : 'unknown'
@@ -53,7 +58,7 @@ test('whatever the line: a share from 0 to 1000 or none, printable words, and th
     fc.property(fc.array(word, { maxLength: 6 }), fc.constantFrom(' ', ',', '\t'), fc.string(), (words, by, text) => {
       const line = words.join(by)
       const { passes, share = 0, reason } = readAgentLine(`${line}#${text}`)
-      expect(passes).toBe(graveness(line) === 'passes')
+      expect(passes).toBe({ passes: true, down: false, unknown: undefined }[graveness(line)])
       expect(share >= 0 && share <= 1000 && Number.isInteger(share)).toBe(true)
       expect(reason).not.toMatch(/\p{C}/u)
       expect(reason.length).toBeLessThan(250)
@@ -97,4 +102,11 @@ test('the agent gets the text first, where there is one', async () => {
   await sees(targetOf({ type: 'agent', send: 'web' }, peer.port), 'pass', 'agent says up')
   await sees(targetOf({ type: 'agent', send: 'api' }, peer.port), 'fail', 'agent says down')
   await sees(targetOf({ type: 'agent' }, peer.port, 300), 'timeout', 'no line of the agent in 300ms')
+})
+
+test('a line without a word of health changes nothing; a connection without a line fails', async () => {
+  await sees(await says('maxconn:30\n'), 'silence', 'agent says no word of health: maxconn:30')
+  const peer = await tcpPeer((socket) => void socket.end())
+  open.push(peer)
+  await sees(targetOf({ type: 'agent' }, peer.port), 'fail', 'agent says nothing')
 })

@@ -21,7 +21,7 @@ test('a listening port passes, a closed one is refused at once', async () => {
   expect(rttMs).toBeLessThan(2500)
 })
 
-const kindOf = (code: string) => observeError(Object.assign(new Error(code), { code }), 1).kind
+const kindOf = (code: string) => observeError(Object.assign(new Error(code), { code })).kind
 
 test("this host's own faults are no failures of the site", () => {
   const unable = [...getSystemErrorMap().values()].map(([code]) => code).filter((code) => kindOf(code) === 'unable')

@@ -2,7 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { trustAuthorities } from '../../../src/authorities.ts'
 import type { StoreSubscriber, ProberWriter, NodeWriter } from '../../../src/health/store.ts'
 import { hashKey, OVERRIDES_KEY } from '../../../src/store/redis/keys.ts'
 import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
@@ -176,7 +178,7 @@ test('TLS: with its authority, without it, and where TLS is not spoken', async (
   const own = `cert=${file('own.pem')}&key=${file('own.key')}`
   await works(open(`${tls}?ca=${file('ca.pem')}&${own}`), open(`${tls}?ca=${file('ca.pem')}&${own}`))
   const wrong: readonly (readonly [string, RegExp])[] = [
-    [`${tls}?${own}`, /has a certificate that can't be trusted: .*\?ca=FILE names its authority/],
+    [`${tls}?${own}`, /has a certificate that can't be trusted: .*\?ca=FILE or the setting tls.ca names its authority/],
     [`rediss://${secured.address}`, /can't be reached: no route, a firewall drops packets, or it speaks no TLS there/],
     [`redis://${server.host}:${server.port + 1}`, /ends the connection: if it wants TLS, rediss:\/\/ is meant/],
   ]
@@ -186,6 +188,9 @@ test('TLS: with its authority, without it, and where TLS is not spoken', async (
       throw new Error(`${String(error)}: ${store.trouble}`)
     })
   }
+  const before = getCACertificates()
+  trustAuthorities([file('ca.pem')])
+  await works(open(`${tls}?${own}`), open(`${tls}?${own}`)).finally(() => setDefaultCACertificates(before))
 })
 
 /** Empty while it ends all connections, as it does when its role changes. */
