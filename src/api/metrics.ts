@@ -71,6 +71,9 @@ export const METRICS = {
     'what',
   ),
   meridian_world_generation: gauge('Number of the World that is served; one more with every reload that succeeded.'),
+  meridian_world_moved_ratio: gauge(
+    'The largest share of the clients of any service that the last reload moved to other sites, with all members up; 0 before the first reload.',
+  ),
   meridian_geo_held: gauge('1 while new databases wait to be accepted: they move more clients than geo.maxMove.'),
   meridian_view_info: gauge(
     'Always 1; nodes that serve alike have the same view. The revision is what git says of the zones, empty outside of git.',

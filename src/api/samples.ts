@@ -7,6 +7,7 @@ import { faults } from '../faults.ts'
 import { nameOf } from '../git.ts'
 import type { HealthSnapshot, MemberStatus } from '../health/node-health.ts'
 import { VERSION } from '../version.ts'
+import { mostMoved } from '../traffic/service-moves.ts'
 import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import { ownProberSamples } from './probing.ts'
 import { type NodeState, storeStatus } from './status.ts'
@@ -44,6 +45,7 @@ export function samplesOf(state: NodeState): Samples {
       [server?.tcp.unanswerable ?? 0, 'unanswerable'],
     ],
     meridian_world_generation: [[made?.world.generation ?? 0]],
+    meridian_world_moved_ratio: [[mostMoved(made?.moves ?? null)]],
     meridian_geo_held: [[made === undefined || made.held === null ? 0 : 1]],
     meridian_view_info: made === undefined ? [] : [[1, made.view, nameOf(state.loads.revision) ?? '']],
     meridian_soa_serial: made === undefined ? [] : [[made.serial]],

@@ -15,6 +15,7 @@ import type {
 } from '../health/node-health.ts'
 import { didYouMean, type Problem } from '../problem.ts'
 import type { ServerStats } from '../server/server.ts'
+import type { WorldMoves } from '../traffic/service-moves.ts'
 import { formatEndpoint, formatPercent } from '../units.ts'
 import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
@@ -104,6 +105,8 @@ export interface Status {
     readonly plan: string
     readonly zones: number
     readonly names: number
+    /** The clients that the last change of it moved; null: none since the start. The MOST_MOVING first services. */
+    readonly moves: WorldMoves | null
   } | null
   readonly load: LoadStatus | null
   readonly server: ServerStats | null
@@ -141,6 +144,7 @@ export function statusOf(state: NodeState, isPart = false): Status {
             plan: made.plan.hash,
             zones: made.zoneCount,
             names: made.nameCount,
+            moves: made.moves && { ...made.moves, services: made.moves.services.slice(0, MOST_MOVING) },
           },
     load: loadStatus(loads.last),
     server: state.server ?? null,
@@ -174,6 +178,9 @@ export function filterFault({ services, sites }: StatusFilter, { members }: Heal
   }
   return undefined
 }
+
+/** The most services in `world.moves`. */
+const MOST_MOVING = 20
 
 const heldTroubles = (made: WorldBuild | undefined): readonly string[] =>
   made === undefined || made.held === null

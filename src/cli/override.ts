@@ -134,7 +134,7 @@ export async function acceptGeo(
 ): Promise<number> {
   const done = await post<{ accepted: DatabaseHold }>(options, '/api/geo/accept', { who: options.who })
   const { service, moves } = done.accepted
-  const { movesInWords } = await import('../traffic/moves.ts')
+  const { movesInWords } = await import('../traffic/words.ts')
   const what = `the new databases are accepted and will be loaded now: they move ${formatPercent(moves.moved)} of the clients of ${service}: ${movesInWords(moves.moves)}`
   output.out(options.json ? JSON.stringify(done) : wrap(what))
   return 0

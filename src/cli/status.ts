@@ -16,7 +16,7 @@ import { coloured } from './words/colours.ts'
 import { nodesInWords, overridesInWords, probersInWords } from './words/fleet.ts'
 import { proberInWords } from './words/prober.ts'
 import { probingInWords } from './words/probing.ts'
-import { loadInWords, processInWords, storeInWords } from './words/process.ts'
+import { lastChangeInWords, loadInWords, processInWords, storeInWords } from './words/process.ts'
 import { membersInTrouble, serviceInWords } from './words/services.ts'
 import { summaryInWords } from './words/summary.ts'
 
@@ -113,6 +113,7 @@ export function nodeInWords(seen: Status): string {
       : [
           `generation ${world.generation}  view ${world.view}  ${count(world.zones, 'zone')}  ${count(world.names, 'name')}`,
           `revision ${world.revision ?? 'none (not in git)'}  serial ${world.serial}`,
+          ...(world.moves === null ? [] : [wrap(lastChangeInWords(world.moves))]),
         ]),
     ...loadInWords(load),
     storeInWords(store),

@@ -38,6 +38,8 @@ import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import { startCompiler } from '../world/compiler.ts'
 import { LOCK_WAIT } from '../world/folder.ts'
+import { mostMoved } from '../traffic/service-moves.ts'
+import { movingInWords } from '../traffic/words.ts'
 import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
 import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
@@ -238,10 +240,20 @@ export class RunningNode implements Node {
     this.#serial.serve(made.serial)
     this.#prober?.setTargets(made.plan.targets)
     const { why, ms, parsed } = load
+    const moving = made.moves === null ? '' : `; ${movingInWords(made.moves)}`
     const revisions = { revisionBefore: nameOf(load.before), revision: nameOf(load.revision) }
-    const what = `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names${loadForLog(load)}`
+    const what = `reloaded (${why}): generation ${made.world.generation}, ${made.zoneCount} zones, ${made.nameCount} names${loadForLog(load)}${moving}`
     this.#log.info(
-      { why, before, after: made.view, ...revisions, serial: made.serial, parsed, ms: Math.round(ms) },
+      {
+        why,
+        before,
+        after: made.view,
+        ...revisions,
+        serial: made.serial,
+        parsed,
+        ms: Math.round(ms),
+        moved: mostMoved(made.moves),
+      },
       what,
     )
     this.#recent.addEvent(what)

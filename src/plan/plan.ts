@@ -16,15 +16,15 @@ import {
   spaceFlows,
   weighCountries,
 } from '../traffic/flows.ts'
-import { measureMoves, type MeasuredMoves, type SteeringState } from '../traffic/moves.ts'
+import { isSameSteering, measureMoves, type MeasuredMoves, type SteeringState } from '../traffic/moves.ts'
 import type { WorldBuild } from '../world/build.ts'
 import { buildOf } from '../world/geo-hold.ts'
+import { compareServices, compareSites, type NamedChange } from '../world/services.ts'
 import { failoverBudget } from '../zone/budget.ts'
 import type { Model } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { type CapCount, NameTally, type Names, serviceOf, ttlOf, type NameCount } from './names.ts'
 import { apexKey, compareZones, inWords, ownerOf, type SetAt, type SetInWords } from './records.ts'
-import { compareServices, compareSites, type NamedChange } from './services.ts'
 
 /** One side of a plan, loaded and built. */
 export interface PlanSide {
@@ -330,19 +330,6 @@ class SteeredServices {
     const service = this.#byName.get(name)!
     return { service, map: this.#made.world.maps[service.map]!, health: this.#health }
   }
-}
-
-/** Whether the map and everything that select() reads are equal. */
-function isSameSteering(a: SteeringState | null, b: SteeringState | null): boolean {
-  if (a === null || b === null) return a === b
-  return a.map === b.map && JSON.stringify(factsOf(a)) === JSON.stringify(factsOf(b))
-}
-
-function factsOf({ service, health }: SteeringState): object {
-  const { name, random, spill, minVips, lastResort, resortA, resortAAAA } = service
-  const { siteNames, weight, capacity, firstVip, firstV6, slot } = service
-  const tables = [weight, capacity, firstVip, firstV6, slot.map((at) => health[at]!)].map((table) => [...table])
-  return [name, random, spill, minVips, lastResort, resortA.length, resortAAAA.length, siteNames, tables]
 }
 
 function budgetsOf(before: Model, after: Model, caps: readonly CapCount[]): readonly BudgetChange[] {

@@ -6,7 +6,6 @@
 import type { HealthTable } from '../health/table.ts'
 import type { ClientMap } from '../policy/map.ts'
 import type { SteeredService } from '../policy/service.ts'
-import { formatPercent, someOf } from '../units.ts'
 import { STEERS_A } from '../zone/pack.ts'
 import { type Flow, type Flows, type Measure, UNPLACED, type ClientArea } from './flows.ts'
 import { movesBetween, NO_SITE, type Pool, poolOf, RESORT_VALUES, sharesOf } from './shares.ts'
@@ -22,6 +21,19 @@ export interface SteeringState {
 export const STATIC = '(static)'
 export const NO_ANSWER = '(no answer)'
 export const LAST_RESORT = '(last resort)'
+
+/** Whether the map and everything that select() reads are equal. */
+export function isSameSteering(a: SteeringState | null, b: SteeringState | null): boolean {
+  if (a === null || b === null) return a === b
+  return a.map === b.map && JSON.stringify(factsOf(a)) === JSON.stringify(factsOf(b))
+}
+
+function factsOf({ service, health }: SteeringState): object {
+  const { name, random, spill, minVips, lastResort, resortA, resortAAAA } = service
+  const { siteNames, weight, capacity, firstVip, firstV6, slot } = service
+  const tables = [weight, capacity, firstVip, firstV6, slot.map((at) => health[at]!)].map((table) => [...table])
+  return [name, random, spill, minVips, lastResort, resortA.length, resortAAAA.length, siteNames, tables]
+}
 
 /** Clients that move from one site to another. `share`: of all clients of the measure, 0–1, unless stated otherwise. */
 export interface SiteMove {
@@ -311,18 +323,4 @@ class Tally {
 
 function addShares(shares: Float64Array, pool: Pool, weight: number): void {
   for (const [i, share] of sharesOf(pool).entries()) shares[pool.sites[i]!]! += share * weight
-}
-
-/** The measures in words. */
-const MEASURES = { ipv4: 'IPv4 clients', ipv6: 'IPv6 clients', clients: 'clients' } as const
-/** What a measure counts, in words. */
-export const measureInWords = ({ clients }: MeasuredMoves): string => MEASURES[clients]
-
-/** The most moves in a sentence. */
-const MOST_MOVES = 4
-
-/** Moves in words: `2.9 % fra → par, 0.3 % ams → par`. */
-export function movesInWords(moves: readonly SiteMove[], most = MOST_MOVES): string {
-  const words = moves.slice(0, most).map(({ from, to, share }) => `${formatPercent(share)} ${from} → ${to}`)
-  return someOf(words, most, moves.length)
 }

@@ -16,9 +16,10 @@ import { type Places, hasPlaces } from '../geo/place.ts'
 import type { Revision } from '../git.ts'
 import type { HealthSpec } from '../health/target.ts'
 import type { Problem, Report } from '../problem.ts'
+import { serviceMoves, type Steering, type WorldMoves } from '../traffic/service-moves.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
-import { changesInWords, changesOf } from './changes.ts'
+import { changesInWords, changesOf, type ModelChanges } from './changes.ts'
 import { compileMaps, compileWorld, serveSerial, viewOf } from './compile.ts'
 import { type GeoState, makeGeoState, place, type Placement, type DatabaseFile } from './databases.ts'
 import { type DatabaseHold, GeoHold, useAtOnce } from './geo-hold.ts'
@@ -80,6 +81,8 @@ export interface WorldBuild {
   readonly serial: number
   readonly zoneCount: number
   readonly nameCount: number
+  /** The clients that it moves, against the World before. null: the first one of its builder. */
+  readonly moves: WorldMoves | null
   /** The databases on disk that are held back because they would move too many clients; null = they are in use. */
   readonly held: DatabaseHold | null
 }
@@ -178,7 +181,8 @@ export function makeTargetBuilder(settings: ZoneSettings): Builder<ProbeTargets>
       const last = source.replace(input)
       if (isSame(input, last, request, fallback)) return { kind: 'unchanged', ...ledger.summary(reading, fallback) }
       const made = { plan: zones.plan, zoneCount: zones.model.zones.length }
-      return { kind: 'made', made, ...changesSince(input, last), ...ledger.summary(reading, fallback) }
+      const changes = last && changesOf(last.zones.model, zones.model)
+      return { kind: 'made', made, ...changesInReport(changes), ...ledger.summary(reading, fallback) }
     },
   }
 }
@@ -194,6 +198,7 @@ export function makeBuilder(
   const { state, nodeSite } = settings
   const source = new ZoneSource(settings)
   const hold = state === undefined ? undefined : new GeoHold({ folder: state, limit: settings.maxMove })
+  let steering: Steering | undefined
   let usedDatabases: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
 
   return {
@@ -247,6 +252,11 @@ export function makeBuilder(
       ledger.end('maps')
       const world = compileWorld(model, served, maps, allocate)
       ledger.end('image')
+      const changes = last && changesOf(last.zones.model, model)
+      const before = steering
+      steering = { world: { services: world.services, maps: world.maps }, places, plan }
+      const moves = before && serviceMoves(before, steering, changes?.switches ?? [], MOST_MOVES_MS)
+      ledger.end('moves')
       geo.maps = maps.byKey
       // a fallback is not what the next start should begin with
       if (!placement.areLastGood) hold?.noteInUse(places, unwritable(report, state))
@@ -259,12 +269,16 @@ export function makeBuilder(
         serial,
         zoneCount: model.zones.length,
         nameCount: world.image.names,
+        moves: moves ?? null,
         held,
       }
-      return { kind: 'made', made, ...changesSince(input, last), ...ledger.summary(reading, fallback) }
+      return { kind: 'made', made, ...changesInReport(changes), ...ledger.summary(reading, fallback) }
     },
   }
 }
+
+/** The longest that a reload counts the clients that it moves. */
+const MOST_MOVES_MS = 2_000
 
 /** The fallback in use, if any. A prober has no `placement`. */
 function fallbackOf({ zones, areLastGood }: ZoneChoice, placement?: Placement): Fallback | undefined {
@@ -287,8 +301,8 @@ const isSame = (
   fallback?: Fallback,
 ): boolean => (ifChanged === true || fallback !== undefined) && last?.key === input.key
 
-const changesSince = (input: BuildInput, last: BuildInput | undefined): { readonly changes?: string } =>
-  last === undefined ? {} : { changes: changesInWords(changesOf(last.zones.model, input.zones.model)) }
+const changesInReport = (changes: ModelChanges | undefined): { readonly changes?: string } =>
+  changes === undefined ? {} : { changes: changesInWords(changes) }
 
 /** Reports trouble with the files saved for the next start as a warning. */
 const unwritable =

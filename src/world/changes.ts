@@ -1,11 +1,14 @@
 /**
- * What a reload changed, for the log: zones, names and services that were added or removed. Called by the builder with
- * the models of the last build and of this one. A zone whose bytes are the same array in both was not parsed again, so
- * it is skipped: the cost follows the size of the change.
+ * What a reload changed, for the log: zones and names that were added or removed, services and sites that differ, and
+ * names that have another service. Called by the builder with the models of the last build and of this one. A zone whose
+ * bytes are the same array in both was not parsed again, so it is skipped: the cost follows the size of the change.
  */
 import { formatName } from '../dns/name.ts'
+import type { ServiceSwitch } from '../traffic/service-moves.ts'
+import { someOf } from '../units.ts'
 import type { Model } from '../zone/model.ts'
-import { Z_INTS, Z_OWNER, Z_OWNER_BYTES, type ZoneModel } from '../zone/pack.ts'
+import { Z_AT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
+import { compareServices, compareSites, type NamedChange } from './services.ts'
 
 /** Names in alphabetical order. */
 interface AddedRemoved {
@@ -16,7 +19,10 @@ interface AddedRemoved {
 /** The difference between two models. */
 export interface ModelChanges {
   readonly zones: AddedRemoved
-  readonly services: AddedRemoved
+  readonly services: readonly NamedChange[]
+  readonly sites: readonly NamedChange[]
+  /** Names that have another service, each pair of services once. */
+  readonly switches: readonly ServiceSwitch[]
   /** Numbers of owner names, including those of added and removed zones. */
   readonly names: { readonly added: number; readonly removed: number }
   /** Number of zones that are in both models and differ. */
@@ -28,6 +34,7 @@ export function changesOf(before: Model, after: Model): ModelChanges {
   const old = new Map(before.zones.map((zone) => [formatName(zone.apex), zone]))
   const now = new Map(after.zones.map((zone) => [formatName(zone.apex), zone]))
   const names = { added: 0, removed: 0 }
+  const switches = new Map<string, ServiceSwitch>()
   let zonesChanged = 0
   for (const apex of new Set([...old.keys(), ...now.keys()])) {
     const was = old.get(apex)
@@ -38,28 +45,51 @@ export function changesOf(before: Model, after: Model): ModelChanges {
     const isNames = ownersOf(is)
     for (const name of isNames) if (!wasNames.has(name)) names.added++
     for (const name of wasNames) if (!isNames.has(name)) names.removed++
+    const services = steeredOf(was)
+    for (const [name, service] of steeredOf(is)) {
+      const other = services.get(name) ?? service
+      if (other !== service) switches.set(`${other} ${service}`, { before: other, after: service })
+    }
   }
   return {
     zones: compare(new Set(old.keys()), new Set(now.keys())),
-    services: compare(servicesOf(before), servicesOf(after)),
+    services: compareServices(before, after),
+    sites: compareSites(before, after),
+    switches: [...switches.values()],
     names,
     zonesChanged,
   }
 }
 
-const servicesOf = (model: Model): Set<string> => new Set(model.services.map(({ name }) => name))
-
 function ownersOf(zone: ZoneModel | undefined): Set<string> {
   const owners = new Set<string>()
   if (zone === undefined) return owners
-  const bytes = Buffer.from(zone.bytes.buffer, zone.bytes.byteOffset, zone.bytes.length)
+  const bytes = bytesOf(zone)
   let last = -1
   for (let i = 0; i < zone.sets.length; i += Z_INTS) {
     const at = zone.sets[i + Z_OWNER]!
-    if (at !== last) owners.add(bytes.toString('latin1', at, at + zone.sets[i + Z_OWNER_BYTES]!))
+    if (at !== last) owners.add(ownerAt(bytes, zone, i))
     last = at
   }
   return owners
+}
+
+/** The service of each steered name. */
+function steeredOf(zone: ZoneModel | undefined): Map<string, string> {
+  const services = new Map<string, string>()
+  if (zone === undefined || zone.services.length === 0) return services
+  const bytes = bytesOf(zone)
+  for (let i = 0; i < zone.sets.length; i += Z_INTS) {
+    if (zone.sets[i + Z_TYPE] === 0) services.set(ownerAt(bytes, zone, i), zone.services[zone.sets[i + Z_AT]!]!)
+  }
+  return services
+}
+
+const bytesOf = ({ bytes }: ZoneModel): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+
+function ownerAt(bytes: Buffer, { sets }: ZoneModel, i: number): string {
+  const at = sets[i + Z_OWNER]!
+  return bytes.toString('latin1', at, at + sets[i + Z_OWNER_BYTES]!)
 }
 
 const compare = (before: ReadonlySet<string>, after: ReadonlySet<string>): AddedRemoved => ({
@@ -67,24 +97,35 @@ const compare = (before: ReadonlySet<string>, after: ReadonlySet<string>): Added
   removed: [...before].filter((name) => !after.has(name)).toSorted(),
 })
 
-/** At most this many added or removed names are listed. */
+/** At most this many names are listed of those added, removed or changed, and this many details of each. */
 const MOST = 5
+const MOST_DETAILS = 3
 
-/** Changes in words: `zones +a.example. −b.example., 3 changed; names +12 −3; services +api`. */
-export function changesInWords({ zones, services, names, zonesChanged }: ModelChanges): string {
+/**
+ * Changes in words: `zones +a.example. −b.example., 3 changed; names +12 −3; services +api, web (fra: weight 100 → 50)`.
+ */
+export function changesInWords({ zones, services, sites, names, zonesChanged }: ModelChanges): string {
   const signed = [names.added > 0 ? `+${names.added}` : '', names.removed > 0 ? `−${names.removed}` : ''].filter(
     (part) => part !== '',
   )
-  const parts = [
-    [...listed(zones), ...(zonesChanged > 0 ? [`${zonesChanged} changed`] : [])],
-    signed,
-    listed(services),
-  ].map((words, i) => (words.length === 0 ? '' : `${['zones', 'names', 'services'][i]} ${words.join(', ')}`))
+  const parts = Object.entries({
+    zones: [...listed(zones), ...(zonesChanged > 0 ? [`${zonesChanged} changed`] : [])],
+    names: signed,
+    services: detailed(services),
+    sites: detailed(sites),
+  }).map(([what, words]) => (words.length === 0 ? '' : `${what} ${words.join(', ')}`))
   const changed = parts.filter((part) => part !== '')
-  return changed.length === 0 ? 'the same zones, names and services' : changed.join('; ')
+  return changed.length === 0 ? 'the same zones, names, services and sites' : changed.join('; ')
 }
 
 const listed = ({ added, removed }: AddedRemoved): string[] => [...some(added, '+'), ...some(removed, '−')]
+
+function detailed(changes: readonly NamedChange[]): string[] {
+  const of = (kind: NamedChange['change']) => changes.filter(({ change }) => change === kind)
+  const names = (kind: NamedChange['change']): AddedRemoved['added'] => of(kind).map(({ name }) => name)
+  const changed = of('changed').map(({ name, details }) => `${name} (${someOf(details, MOST_DETAILS)})`)
+  return [...listed({ added: names('added'), removed: names('removed') }), ...some(changed, '')]
+}
 
 const some = (names: readonly string[], sign: string): string[] => [
   ...names.slice(0, MOST).map((name) => sign + name),

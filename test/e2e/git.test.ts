@@ -87,7 +87,7 @@ test('git pull of 2,000 files is one reload; revision, view and serial are in st
   const line = node.lines.find(({ msg }) => msg.startsWith('reloaded (files changed): generation 2'))
   expect(line?.msg).toMatch(
     new RegExp(
-      `from ${first} to ${second}, 2001 files parsed, \\d+ ms: zones \\+z0\\.example\\., .*\\+1995 more; names \\+2000; services \\+api$`,
+      `from ${first} to ${second}, 2001 files parsed, \\d+ ms: zones \\+z0\\.example\\., .*\\+1995 more; names \\+2000; services \\+api; no clients move$`,
     ),
   )
 
@@ -97,7 +97,7 @@ test('git pull of 2,000 files is one reload; revision, view and serial are in st
   expect(await taken(node)).toBe(3)
   expect((await node.status())!.world).toMatchObject({ generation: 3, view: after.view })
   expect(node.lines.find(({ msg }) => msg.startsWith('reloaded (SIGHUP)'))?.msg).toMatch(
-    new RegExp(` at ${second}, 0 files parsed, \\d+ ms: the same zones, names and services$`),
+    new RegExp(` at ${second}, 0 files parsed, \\d+ ms: the same zones, names, services and sites; no clients move$`),
   )
 })
 

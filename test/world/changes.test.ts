@@ -49,7 +49,22 @@ test('zones, names and services that came and went; a zone that changed', async 
 })
 
 test('nothing', async () => {
-  expect(inWords(await load({}, loaded))).toBe('the same zones, names and services')
+  expect(inWords(await load({}, loaded))).toBe('the same zones, names, services and sites')
+})
+
+test('what changes in services and sites, and names that change their service', async () => {
+  const now = await load(
+    {
+      'sites.yaml': 'fra: {location: [1, 103.9]}\n',
+      'services.yaml': service('web').replace('192.0.2.10', '192.0.2.11') + service('old'),
+      'a.example.yaml': `${NS}www: {type: GSLB, service: old}\nb: {type: A, value: 192.0.2.1}\n`,
+    },
+    loaded,
+  )
+  expect(inWords(now)).toBe(
+    'zones 1 changed; services web (fra: VIPs −192.0.2.10 +192.0.2.11); sites fra (location 50.11, 8.68 → 1, 103.9)',
+  )
+  expect(changesOf(loaded.model!, now.model!).switches).toEqual([{ before: 'web', after: 'old' }])
 })
 
 test('many are counted, few are named', async () => {

@@ -3,8 +3,9 @@
  * plan.ts. Never longer than GitHub allows; a last line says what is left out. Equal plans give equal texts.
  */
 import type { NameMoves, Plan } from '../../plan/plan.ts'
-import type { NamedChange } from '../../plan/services.ts'
-import { type MeasuredMoves, measureInWords, type PlaceMoves } from '../../traffic/moves.ts'
+import type { NamedChange } from '../../world/services.ts'
+import type { MeasuredMoves, PlaceMoves } from '../../traffic/moves.ts'
+import { measureInWords } from '../../traffic/words.ts'
 import { grouped } from '../../units.ts'
 import { restInWords } from '../output.ts'
 import {

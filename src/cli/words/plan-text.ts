@@ -3,7 +3,8 @@
  * plan.ts. Long lists are cut, and say by how much; --format json has everything.
  */
 import type { NameMoves, Plan } from '../../plan/plan.ts'
-import { type MeasuredMoves, measureInWords, type PlaceMoves } from '../../traffic/moves.ts'
+import type { MeasuredMoves, PlaceMoves } from '../../traffic/moves.ts'
+import { measureInWords } from '../../traffic/words.ts'
 import { restInWords, table, wrap } from '../output.ts'
 import {
   brakeInWords,

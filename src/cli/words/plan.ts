@@ -5,7 +5,8 @@
 import type { Names } from '../../plan/names.ts'
 import type { BudgetChange, NameMoves, Plan, RecordChange, RecordChanges } from '../../plan/plan.ts'
 import type { SetInWords } from '../../plan/records.ts'
-import { type MeasuredMoves, measureInWords, movesInWords, type PlaceMoves } from '../../traffic/moves.ts'
+import type { MeasuredMoves, PlaceMoves } from '../../traffic/moves.ts'
+import { measureInWords, movesInWords } from '../../traffic/words.ts'
 import { formatDuration, formatPercent, grouped, someOf } from '../../units.ts'
 import { clip } from '../output.ts'
 

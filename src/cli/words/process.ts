@@ -3,6 +3,8 @@
  */
 import type { LoadStatus, ProcessStatus, StoreStatus } from '../../api/status.ts'
 import { formatProblem } from '../../problem.ts'
+import type { WorldMoves } from '../../traffic/service-moves.ts'
+import { movingInWords } from '../../traffic/words.ts'
 import { formatAge } from '../../units.ts'
 import { wrap } from '../output.ts'
 
@@ -32,6 +34,9 @@ export function loadInWords(load: LoadStatus | null): string[] {
     ),
   ]
 }
+
+/** The clients that the last change moved, in words. */
+export const lastChangeInWords = (moves: WorldMoves): string => `the last change: ${movingInWords(moves)}`
 
 /** The Store in words. */
 export function storeInWords({ kind, trouble }: StoreStatus): string {

@@ -1,6 +1,6 @@
 /**
- * The changes of services and sites, in words, for `plan`. What they do to clients is computed from the compiled maps
- * instead; see plan.ts.
+ * The changes of services and sites, in words, for the log of a reload and for `plan`. What they do to clients is
+ * computed from the compiled maps instead; see traffic/service-moves.ts and plan/plan.ts.
  */
 import { formatDuration } from '../units.ts'
 import type { Model, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from '../zone/model.ts'
