@@ -74,6 +74,7 @@ export const METRICS = {
   meridian_world_moved_ratio: gauge(
     'The largest share of the clients of any service that the last reload moved to other sites, with all members up; 0 before the first reload.',
   ),
+  meridian_geo_build_time_seconds: gauge('Unix time at which a database in use was built.', 'file'),
   meridian_geo_held: gauge('1 while new databases wait to be accepted: they move more clients than geo.maxMove.'),
   meridian_view_info: gauge(
     'Always 1; nodes that serve alike have the same view. The revision is what git says of the zones, empty outside of git.',
@@ -112,6 +113,10 @@ export const METRICS = {
   meridian_member_changes_total: counter('Changes of members to a state.', 'state'),
   meridian_service_last_resort: gauge('1 while no member of the service is usable.', 'service'),
   meridian_service_left_ratio: gauge('Share of its capacity that is up and takes clients.', 'service'),
+  meridian_service_largest_site_ratio: gauge(
+    'Share of its capacity that its largest site has: what is lost when that site alone is down.',
+    'service',
+  ),
   meridian_service_braked_members: gauge(
     'Members whose DOWN waits: with it, less than `keep` would be left. Above 0 the brake is active.',
     'service',

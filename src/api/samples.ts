@@ -46,6 +46,9 @@ export function samplesOf(state: NodeState): Samples {
     ],
     meridian_world_generation: [[made?.world.generation ?? 0]],
     meridian_world_moved_ratio: [[mostMoved(made?.moves ?? null)]],
+    meridian_geo_build_time_seconds: [...(made?.context.databases ?? []), ...(made?.context.asnDatabases ?? [])]
+      .filter(({ builtSeconds }) => builtSeconds > 0)
+      .map(({ path, builtSeconds }) => [builtSeconds, path]),
     meridian_geo_held: [[made === undefined || made.held === null ? 0 : 1]],
     meridian_view_info: made === undefined ? [] : [[1, made.view, nameOf(state.loads.revision) ?? '']],
     meridian_soa_serial: made === undefined ? [] : [[made.serial]],
@@ -108,6 +111,10 @@ export function healthSamples({ members, services, probers, nodes, overrides, st
     ...memberCounts(services, members),
     meridian_service_last_resort: services.map(({ service, lastResort }) => [lastResort ? 1 : 0, service]),
     meridian_service_left_ratio: services.map(({ service, leftPercent }) => [leftPercent / 100, service]),
+    meridian_service_largest_site_ratio: services.map(({ service, largestSitePercent }) => [
+      largestSitePercent / 100,
+      service,
+    ]),
     meridian_service_braked_members: services.map(({ service, braked }) => [braked.length, service]),
     meridian_overrides: [
       [overrides.length - orphaned, 'active'],

@@ -57,6 +57,13 @@ export function leftPercent(members: Iterable<SiteMember>, spec: ServiceSpec): n
   return total === 0 ? 0 : (left * 100) / total
 }
 
+/** Percent of a service's whole capacity that its largest site has: what is lost when that site alone dies. */
+export function largestSitePercent(members: Iterable<SiteMember>, spec: ServiceSpec): number {
+  const capacities = [...tally(members).keys()].map((site) => capacityOf(spec, site))
+  const total = capacities.reduce((sum, capacity) => sum + capacity, 0)
+  return total === 0 ? 0 : (Math.max(...capacities) * 100) / total
+}
+
 interface Tally {
   up: number
   down: number

@@ -12,7 +12,7 @@
 import { createHash } from 'node:crypto'
 import { formatWholePercent } from '../units.ts'
 import { type AbsentMembers, savedMember } from './absent.ts'
-import { brake, type Availability, leftPercent } from './brake.ts'
+import { brake, type Availability, largestSitePercent, leftPercent } from './brake.ts'
 import type { MemberView } from './impact.ts'
 import { type LiveVote, judge, type Judgement, NO_HISTORY, type MemberHistory } from './judgement.ts'
 import { availabilityOf, type MemberState, assess, type Condition, STATE_BITS, stateOf } from './member-state.ts'
@@ -94,6 +94,8 @@ export interface ServiceHealth {
   readonly service: string
   /** Percent of the service's capacity that is up and takes clients. */
   readonly leftPercent: number
+  /** Percent of it that the largest site has. */
+  readonly largestSitePercent: number
   readonly keepPercent: number
   /** Members whose verdict is DOWN and that the brake keeps in the answers. */
   readonly braked: readonly string[]
@@ -526,6 +528,7 @@ const standingOf = ({ spec, judgement, condition }: Member, nowMs: number): Memb
 const healthOf = ({ spec, members, lastResort }: Service): ServiceHealth => ({
   service: spec.name,
   leftPercent: leftPercent(members, spec),
+  largestSitePercent: largestSitePercent(members, spec),
   keepPercent: spec.keepPercent,
   braked: members.filter(({ condition }) => condition.braked).map((member) => member.spec.name),
   lastResort,

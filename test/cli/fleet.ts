@@ -101,8 +101,15 @@ export const snapshot: HealthSnapshot = {
     }),
   ],
   services: [
-    { service: 'web', leftPercent: 50.4, keepPercent: 25, braked: ['sin/web/192.0.2.3'], lastResort: false },
-    { service: 'api', leftPercent: 0, keepPercent: 0, braked: [], lastResort: true },
+    {
+      service: 'web',
+      leftPercent: 50.4,
+      largestSitePercent: 40,
+      keepPercent: 25,
+      braked: ['sin/web/192.0.2.3'],
+      lastResort: false,
+    },
+    { service: 'api', leftPercent: 0, largestSitePercent: 50, keepPercent: 0, braked: [], lastResort: true },
   ],
   probers: [
     {

@@ -1,7 +1,7 @@
 /** The brake against a naive model that follows its stated rule. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { brake, type SiteMember, leftPercent } from '../../src/health/brake.ts'
+import { brake, type SiteMember, largestSitePercent, leftPercent } from '../../src/health/brake.ts'
 import { serviceSpec } from '../support/specs.ts'
 
 const SITES = ['ams', 'fra', 'iad', 'nrt', 'sin', 'syd']
@@ -100,5 +100,8 @@ describe('the brake', () => {
     ]
     expect(leftPercent(members, spec)).toBe(60)
     expect(leftPercent([], spec)).toBe(0)
+    expect(largestSitePercent(members, spec)).toBe(60)
+    expect(largestSitePercent(members.slice(1), spec)).toBe(50)
+    expect(largestSitePercent([], spec)).toBe(0)
   })
 })

@@ -13,6 +13,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   mmdblookup: 'mmdb-bin',
   nginx: 'nginx',
   openssl: 'openssl',
+  promtool: 'prometheus',
   'redis-server': 'redis-server',
   'redis-sentinel': 'redis-sentinel',
   'redis-cli': 'redis-tools',
