@@ -34,7 +34,7 @@ const overview = (members: readonly MemberStanding[], more: Partial<HealthOvervi
     const own = members.filter((one) => one.service === service)
     const up = own.filter(({ state }) => state === 'up').length
     const leftPercent = (100 * up) / own.length
-    return { service, leftPercent, keepPercent: 25, braked: [], lastResort: up === 0 }
+    return { service, leftPercent, largestSitePercent: 34, keepPercent: 25, braked: [], lastResort: up === 0 }
   }),
   ...more,
 })
