@@ -34,7 +34,7 @@ const PROBERS = ['p1:8053', 'p2:8053', 'p3:8053']
 const SITES = ['fra', 'iad', 'sin']
 const SERVICES = 12
 
-const onNodes = (metric: string, labels: string, value: number | string): Series =>
+const onNodes = (metric: string, labels: string, value: number | string | undefined): Series =>
   Object.fromEntries(NODES.map((node) => [`${metric}{instance="${node}"${labels === '' ? '' : `,${labels}`}}`, value]))
 const onAll = (metric: string, value: number | string): Series =>
   Object.fromEntries([...NODES, ...PROBERS].map((instance) => [`${metric}{instance="${instance}"}`, value]))
@@ -46,11 +46,7 @@ const members = (site: string, state: string, value: number | string | undefined
   Object.assign(
     {},
     ...Array.from({ length: services }, (_, i) =>
-      onNodes(
-        'meridian_member_state',
-        `service="s${i}",site="${site}",vip="192.0.2.${i}",state="${state}"`,
-        value as number,
-      ),
+      onNodes('meridian_member_state', `service="s${i}",site="${site}",vip="192.0.2.${i}",state="${state}"`, value),
     ),
   )
 const isDown = (site: string, services = SERVICES): Series => ({
