@@ -21,7 +21,8 @@ interface Rule {
 }
 
 const text = readFileSync(FILE, 'utf8')
-const rules = (load(text) as { groups: readonly { rules: readonly Rule[] }[] }).groups.flatMap((group) => group.rules)
+const { groups }: { groups: readonly { rules: readonly Rule[] }[] } = JSON.parse(JSON.stringify(load(text)))
+const rules = groups.flatMap((group) => group.rules)
 
 /** Values by series; a number is a constant, text is promtool's notation, undefined removes the series. */
 type Series = Readonly<Record<string, number | string | undefined>>
