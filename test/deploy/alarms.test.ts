@@ -276,6 +276,22 @@ const scenarios: readonly Scenario[] = [
     fires: { MeridianLastGoodServed: 1 },
   },
   { name: 'a long load', series: one('meridian_load_running_seconds', '', 300), fires: { MeridianLoadStuck: 1 } },
+  {
+    name: 'a commit that moves a continent',
+    series: {
+      ...onNodes('meridian_world_moved_ratio', '', 0.4),
+      ...onNodes('meridian_reload_success_time_seconds', '', 600),
+    },
+    fires: { MeridianClientsMoved: 1 },
+  },
+  {
+    name: 'one that did so an hour ago',
+    series: {
+      ...onNodes('meridian_world_moved_ratio', '', 0.4),
+      ...onNodes('meridian_reload_success_time_seconds', '', -2400),
+    },
+    fires: {},
+  },
   { name: 'a held database', series: onNodes('meridian_geo_held', '', 1), fires: { MeridianDatabaseHeld: 1 } },
   {
     name: 'an old database',
