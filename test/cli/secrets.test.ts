@@ -92,6 +92,9 @@ test.each([
   ['a directive', `%TAG ${SECRET} ${SECRET}\n---\nx: y`],
   ['a control character', `http.token: ${SECRET}\u0007`],
   ['a value of another setting', `zones: z\nlisten: ${LOGIN}`],
+  ['a header of two lines', `probe: {headers: {token: "${SECRET}\\nx"}}`],
+  ['a header that is a list', `probe: {headers: {token: [${SECRET}, x]}}`],
+  ['a header without a name', `probe: {headers: ${SECRET}}`],
   ['two documents', `redis: 1\n---\nredis: ${LOGIN}`],
 ])('a settings file that has %s', async (_, text) => {
   const file = join(folder, 'meridian.yaml')
@@ -106,6 +109,7 @@ test.each([
   [`--redsi=${LOGIN}`],
   [`--http-tokn=${SECRET}`],
   [LOGIN],
+  ['--probe-headers', `token=${SECRET}`],
   ['--http-token', `${SECRET} x`],
   ['--http-token', SECRET, SECRET, SECRET],
   ['--listen', LOGIN],
@@ -119,10 +123,11 @@ test('a URL in the place of a command', async () => {
 
 test('every secret setting is a Secret: printed, logged or serialized it is not shown', () => {
   const secret = SETTING_KEYS.filter((key) => 'secret' in SETTINGS[key])
-  expect(secret).toEqual(['redis', 'redis.secret', 'http.token'])
+  expect(secret).toEqual(['redis', 'redis.secret', 'probe.headers', 'http.token'])
   for (const key of secret) {
-    const value = SETTINGS[key].read(key === 'redis' ? LOGIN : SECRET, '.')
-    expect(value).toBeInstanceOf(Secret)
+    const isNamed = key === 'probe.headers'
+    const value = SETTINGS[key].read(key === 'redis' ? LOGIN : isNamed ? `token=${SECRET}` : SECRET, '.')
+    expect(isNamed && Array.isArray(value) ? value[1] : value).toBeInstanceOf(Secret)
     for (const text of [String(value), JSON.stringify({ value }), inspect({ value }, { depth: 9, showHidden: true })])
       expect(text).not.toContain('hunter2')
   }
