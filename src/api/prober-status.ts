@@ -53,7 +53,7 @@ export const proberStatusOf = (state: ProberState): ProberStatusView => ({
   load: loadStatus(state.loads.last),
   store: storeStatus(state.store),
   probing: state.probing === undefined ? null : ownProberStatus(state.probing),
-  troubles: [...state.troubles, ...certificateTroubles(state.probing)],
+  troubles: [...state.troubles, ...certificateTroubles(state.probing?.report.targets ?? [])],
   targets: state.probing?.report.targets ?? [],
 })
 

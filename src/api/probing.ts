@@ -55,7 +55,7 @@ export function ownProberStatus({ report, thread }: OwnProber): OwnProberStatus 
 }
 
 /** The certificates of targets, the soonest to end first: one for each address, port and name. */
-function certificatesOf(targets: readonly TargetReport[]): readonly SiteCertificate[] {
+function certificatesOf(targets: readonly Pick<TargetReport, 'target' | 'certificate'>[]): readonly SiteCertificate[] {
   const nowMs = Date.now()
   const found = new Map<string, SiteCertificate>()
   for (const { target, certificate } of targets) {
@@ -72,8 +72,10 @@ function certificatesOf(targets: readonly TargetReport[]): readonly SiteCertific
 }
 
 /** A line of trouble for each name whose certificate ends soon, at most MOST_CERTIFICATES. */
-export function certificateTroubles(probing: OwnProber | undefined): readonly string[] {
-  const ending = certificatesOf(probing?.report.targets ?? []).filter(({ isEnding }) => isEnding)
+export function certificateTroubles(
+  targets: readonly Pick<TargetReport, 'target' | 'certificate'>[],
+): readonly string[] {
+  const ending = certificatesOf(targets).filter(({ isEnding }) => isEnding)
   const names = [...Map.groupBy(ending, ({ name, endMs }) => `${name} ${endMs}`).values()]
   const lines = names.slice(0, MOST_CERTIFICATES).map((those) => {
     const { name, address, port, endMs } = those[0]!

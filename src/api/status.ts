@@ -154,7 +154,12 @@ export function statusOf(state: NodeState, isPart = false): Status {
     overrides: health.overrides,
     probers: health.probers,
     nodes: health.nodes,
-    troubles: [...health.troubles, ...heldTroubles(made), ...certificateTroubles(probing), ...state.troubles],
+    troubles: [
+      ...health.troubles,
+      ...heldTroubles(made),
+      ...certificateTroubles(probing?.report.targets ?? []),
+      ...state.troubles,
+    ],
   }
 }
 

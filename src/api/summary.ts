@@ -5,6 +5,7 @@
  */
 import type { HealthOverview, MemberStanding, ServiceHealth } from '../health/node-health.ts'
 import type { ProberCounts, ProberThread } from '../probe/thread.ts'
+import { certificateTroubles } from './probing.ts'
 import type { Rates } from './rates.ts'
 import type { RecentChange } from './recent.ts'
 import { type NodeState, type Status, statusOf } from './status.ts'
@@ -86,7 +87,7 @@ export const woundOf = ({
 /** The state of a node that a summary is made from. */
 export interface SummaryState extends Omit<NodeState, 'health' | 'probing'> {
   readonly health: HealthOverview
-  readonly prober: Pick<ProberThread, 'counts' | 'lastHeartbeat' | 'restarts'> | undefined
+  readonly prober: Pick<ProberThread, 'counts' | 'certificates' | 'lastHeartbeat' | 'restarts'> | undefined
 }
 
 /** The summary of a node. */
@@ -96,6 +97,7 @@ export function summaryOf(state: SummaryState, rates: Rates, changes: readonly R
   const hurt = hurtServices(health)
   return {
     ...rest,
+    troubles: [...rest.troubles, ...certificateTroubles(prober?.certificates ?? [])],
     probing:
       prober === undefined
         ? null

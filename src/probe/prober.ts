@@ -42,6 +42,8 @@ export interface ProberSettings {
   readonly rate?: number
   /** Trouble for the operator: the Store refuses votes, a check is broken, this prober distrusts itself. */
   readonly onTrouble: (trouble: string) => void
+  /** A check of a target, by its id, has seen another certificate than the one before. */
+  readonly onCertificate?: (target: string, certificate: Certificate) => void
   /** Runs a check; runCheck except in tests. */
   readonly check?: (target: Target, settings: CheckSettings) => Promise<Observation>
   /** Tries a canary; reachCanary except in tests. */
@@ -54,8 +56,6 @@ export interface TargetActivity {
   /** Time since its last check ended; undefined: none yet. */
   readonly lastRunMs: number | undefined
   readonly heldDownMs: number
-  /** The certificate that its last check saw; undefined: none. */
-  readonly certificate: Certificate | undefined
 }
 
 /** What a prober's thread does, for status. */
@@ -196,11 +196,10 @@ export class Prober {
   /** The current activity, for status. */
   activity(): Activity {
     const nowMs = performance.now()
-    const targets = Array.from(this.#targets.values(), ({ target, ranMs, track, certificate }) => ({
+    const targets = Array.from(this.#targets.values(), ({ target, ranMs, track }) => ({
       id: target.id,
       lastRunMs: ranMs === -Infinity ? undefined : nowMs - ranMs,
       heldDownMs: heldDownMs(track, nowMs),
-      certificate,
     }))
     return { checksPerSecond: this.#checksPerSecond, targets }
   }
@@ -296,9 +295,13 @@ export class Prober {
     this.#reportVote(state)
   }
 
-  /** Remembers the certificate, and tells the operator if it ends soon. */
+  /** Tells a new certificate, and the operator of one that ends soon. */
   #noteCertificate(state: TargetState, certificate: Certificate): void {
+    const { endMs, warnMs } = state.certificate ?? {}
     state.certificate = certificate
+    if (endMs !== certificate.endMs || warnMs !== certificate.warnMs) {
+      this.#settings.onCertificate?.(state.target.id, certificate)
+    }
     if (Date.now() < certificate.warnMs) return
     const { address, port, check } = state.target
     const name = 'host' in check && check.host !== undefined ? check.host : address

@@ -9,6 +9,7 @@ import { within } from '../health/within.ts'
 import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
 import { serveWriter } from '../store/port.ts'
 import { killRunning, makeRunning } from './checks/exec.ts'
+import type { Certificate } from './checks/observation.ts'
 import type { Activity } from './prober.ts'
 import type { ProberMessage, ProberCommand, WorkerData } from './worker.ts'
 
@@ -31,6 +32,7 @@ export interface SupervisedSettings extends Omit<WorkerData, 'running' | 'writer
   readonly writer: ProberWriter
   readonly entry: URL
   readonly onTrouble: (trouble: string) => void
+  readonly onCertificate: (target: string, certificate: Certificate) => void
   /** The thread is gone, and will be replaced. */
   readonly onGone: () => void
 }
@@ -123,6 +125,7 @@ export class SupervisedThread {
 
   #receive(message: ProberMessage): void {
     if ('trouble' in message) return this.#settings.onTrouble(message.trouble)
+    if ('certificate' in message) return this.#settings.onCertificate(message.target, message.certificate)
     this.#activity = message.activity
     this.#activityMs = performance.now()
     for (const resolve of this.#asking) resolve(message.activity)

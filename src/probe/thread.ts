@@ -55,9 +55,12 @@ export interface TargetReport {
   readonly vote: Vote | undefined
   /** How long its UP is still held down after flapping, in ms; 0: it is not. */
   readonly heldDownMs: number
-  /** The certificate that its last check saw; absent: none. */
+  /** The certificate that its checks saw last; absent: none. */
   readonly certificate?: Certificate
 }
+
+/** A target whose site has shown a certificate. */
+export type CertifiedTarget = Required<Pick<TargetReport, 'target' | 'certificate'>>
 
 /** What is known of a prober without asking its threads. */
 export interface ProberCounts {
@@ -86,6 +89,8 @@ export interface ProberThread {
   /** Replaces the targets of the zones; known ones keep their state. */
   setTargets(targets: readonly Target[]): void
   readonly counts: ProberCounts
+  /** What sites have shown, of the targets that are its own. */
+  readonly certificates: readonly CertifiedTarget[]
   /** The current state; resolves within a second with what is known, also when a thread hangs. */
   report(): Promise<ProberReport>
   /** The prober's last heartbeat, of all threads; undefined before the first. */
@@ -106,6 +111,9 @@ class ProberProcess implements ProberThread {
   readonly #ownTargets: OwnTargets
   /** By the id of a target: the target, and the number of its thread. */
   readonly #places = new Map<string, { readonly target: Target; readonly thread: number }>()
+
+  /** By target. */
+  readonly #certificates = new Map<string, Certificate>()
 
   constructor(settings: ProberThreadSettings) {
     this.#settings = settings
@@ -150,6 +158,7 @@ class ProberProcess implements ProberThread {
           trusted,
           entry,
           onTrouble,
+          onCertificate: (target, certificate) => this.#certificates.set(target, certificate),
           onGone: () => reportRefusal(this.#merged.withdraw(index)),
         }),
     )
@@ -177,6 +186,13 @@ class ProberProcess implements ProberThread {
     return { name, region, planned, assigned, leaving }
   }
 
+  get certificates(): readonly CertifiedTarget[] {
+    return [...this.#certificates].flatMap(([id, certificate]) => {
+      const target = this.#places.get(id)?.target
+      return target === undefined ? [] : [{ target, certificate }]
+    })
+  }
+
   async report(): Promise<ProberReport> {
     const activities = await Promise.all(this.#threads.map((thread) => thread.activity(REPORT_MS)))
     const { targets } = this.#ownTargets // after the wait, as the counts: a reload may have come in it
@@ -188,7 +204,8 @@ class ProberProcess implements ProberThread {
       targets: targets
         .toSorted((a, b) => (a.id < b.id ? -1 : 1))
         .map((target) => {
-          const { lastRunMs, heldDownMs = 0, certificate } = activityOf.get(target.id) ?? {}
+          const { lastRunMs, heldDownMs = 0 } = activityOf.get(target.id) ?? {}
+          const certificate = this.#certificates.get(target.id)
           const vote = this.#merged.vote(this.#places.get(target.id)!.thread, target.id)
           return { target, lastRunMs, vote, heldDownMs, ...(certificate !== undefined && { certificate }) }
         }),
@@ -208,5 +225,6 @@ class ProberProcess implements ProberThread {
       for (const target of part) this.#places.set(target.id, { target, thread: index })
       this.#threads[index]!.setTargets(part)
     }
+    for (const id of this.#certificates.keys()) if (!this.#places.has(id)) this.#certificates.delete(id)
   }
 }

@@ -15,6 +15,7 @@ import { portWriter } from '../store/port.ts'
 import type { Endpoint } from '../units.ts'
 import type { CheckSettings } from './checks/check.ts'
 import { noteRunning } from './checks/exec.ts'
+import type { Certificate } from './checks/observation.ts'
 import { type Activity, Prober } from './prober.ts'
 
 /** What the main thread gives to a prober's thread. */
@@ -37,7 +38,10 @@ export interface WorkerData {
 export type ProberCommand = { readonly targets: readonly Target[] } | 'report' | 'stop'
 
 /** From the thread, beside its votes. */
-export type ProberMessage = { readonly trouble: string } | { readonly activity: Activity }
+export type ProberMessage =
+  | { readonly trouble: string }
+  | { readonly target: string; readonly certificate: Certificate }
+  | { readonly activity: Activity }
 
 const { identity, canaries, rate, checks, reach, trusted, running, writer }: WorkerData = workerData
 /** A silent resolver must not keep the prober from starting. */
@@ -58,6 +62,7 @@ const prober = new Prober({
   rate,
   checks: { ...checks, reach: makeReach({ ...reach, own: await resolved(reach.own) }) },
   onTrouble: (trouble) => send({ trouble }),
+  onCertificate: (target, certificate) => send({ target, certificate }),
 })
 parentPort!.on('message', (command: ProberCommand) => {
   if (typeof command !== 'string') return prober.setTargets(command.targets)

@@ -3,9 +3,10 @@ import { expect, test } from 'vitest'
 import { renderMetrics } from '../../src/api/metrics.ts'
 import { certificateTroubles, type OwnProber, ownProberSamples, ownProberStatus } from '../../src/api/probing.ts'
 import { statusOf } from '../../src/api/status.ts'
+import { summaryOf } from '../../src/api/summary.ts'
 import type { TargetReport } from '../../src/probe/thread.ts'
 import { DAY_MS } from '../../src/units.ts'
-import { served } from '../cli/fleet.ts'
+import { prober, served } from '../cli/fleet.ts'
 import { httpCheck, tcpCheck } from '../support/specs.ts'
 
 const nowMs = Date.now()
@@ -64,12 +65,19 @@ test('those that end soon are troubles in status, one for each certificate', () 
     '2001:db8::1',
     '192.0.2.1',
   ])
-  expect(certificateTroubles(undefined)).toEqual([])
+  expect(certificateTroubles([plain])).toEqual([])
+})
+
+test('a summary, which asks no thread, tells them too', () => {
+  const certificates = [fra, iad, api].map(({ target: of, certificate }) => ({ target: of, certificate: certificate! }))
+  const state = { ...served(), prober: { ...prober, certificates } }
+  const { troubles } = summaryOf(state, { queriesPerSecond: 0, sites: [] }, [])
+  expect(troubles.filter((line) => line.startsWith('the certificate of www.example.com'))).toHaveLength(1)
 })
 
 test('many of them are a few lines', () => {
   const many = Array.from({ length: 40 }, (_, i) => target('192.0.2.1', `a${i}.example.com`, i % 12))
-  const lines = certificateTroubles(probing(...many))
+  const lines = certificateTroubles(many)
   expect(lines).toHaveLength(6)
   expect(lines.at(-1)).toBe('35 more certificates end soon')
 })

@@ -146,6 +146,7 @@ export const snapshot: HealthSnapshot = {
 /** The node's own prober, as a summary sees it. */
 export const prober = {
   counts: { name: 'n1', region: 'eu', planned: 30, assigned: 12, leaving: 2 },
+  certificates: [],
   lastHeartbeat: snapshot.probers[0]!.beat,
   restarts: 1,
 }

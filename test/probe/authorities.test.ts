@@ -79,6 +79,10 @@ test("a prober's thread trusts the files of tls.ca; one that is gone by then is 
     let vote: string | undefined
     const timer = setInterval(() => void prober.report().then(({ targets }) => (vote = targets[0]?.vote?.value)), 50)
     await until(`${name}: ${value}`, () => vote === value).finally(() => clearInterval(timer))
+    expect(prober.certificates).toMatchObject([{ target, certificate: { endMs: Date.parse('2099-12-31') } }])
+    expect((await prober.report()).targets[0]).toMatchObject(prober.certificates[0]!)
+    prober.setTargets([])
+    expect(prober.certificates).toEqual([])
     await prober.stop()
   }
   await store.close()
