@@ -76,6 +76,7 @@ const well: Series = {
   ...onNodes('meridian_prober_overdue_targets', 'prober="p1",region="eu"', 0),
   ...Object.fromEntries(PROBERS.map((p) => [`meridian_probe_targets{instance="${p}",what="assigned"}`, 300])),
   ...Object.fromEntries(PROBERS.map((p) => [`meridian_probe_checks_per_second{instance="${p}"}`, 60])),
+  ...Object.fromEntries(PROBERS.map((p) => [`meridian_probe_certificates_ending{instance="${p}"}`, 0])),
   ...onNodes('meridian_store_refused_total', 'what="vote"', 0),
   ...onNodes('meridian_view_info', 'view="aa",revision="r1"', 1),
   ...onAll('meridian_reload_failing', 0),
@@ -210,6 +211,14 @@ const scenarios: readonly Scenario[] = [
   { name: 'undecided for a while', series: anyService('meridian_service_held_members', justNow(1, 0)), fires: {} },
   { name: 'no votes', series: anyService('meridian_service_voteless_members', 1), fires: { MeridianVoteless: 1 } },
   { name: 'unproven', series: anyService('meridian_service_unproven_members', 1), fires: { MeridianUnproven: 1 } },
+  {
+    name: 'certificates that end soon',
+    series: {
+      [at('p1:8053', 'meridian_probe_certificates_ending')]: 2,
+      [at('p2:8053', 'meridian_probe_certificates_ending')]: 1,
+    },
+    fires: { MeridianCertificateEnds: 1 },
+  },
   { name: 'a drain', series: anyService('meridian_service_overridden_members', 1), fires: {} },
   {
     name: 'a drain of yesterday',
