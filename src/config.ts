@@ -197,6 +197,13 @@ export const SETTINGS = {
     meaning: 'The YAML files of zones, sites and services.',
     read: path,
   }),
+  'zones.maxMove': one<number | undefined>({
+    type: 'a percentage, `0%`–`100%`',
+    default: [],
+    meaning:
+      'A change of the zones that moves more than this of any service’s clients waits for `meridian zones accept`; the zones before are served. Without it none waits.',
+    read: parsePercent,
+  }),
   'geo.city': list<string>({
     type: 'a file, or a list of files where IPv4 and IPv6 are apart',
     default: [],

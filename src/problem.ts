@@ -98,6 +98,8 @@ export const PROBLEM_CODES = {
   'geo-corrupt': 'a GeoIP database is truncated, half written or no MMDB file',
   'geo-memory': 'a GeoIP database that needs more memory to decode than the process may have',
   'cache-unwritable': 'compiled GeoIP data could not be kept for the next start',
+  'zones-held':
+    'a change of the zones that moves more clients than zones.maxMove: the zones before are served until it is accepted',
   'geo-held':
     'a new GeoIP database that moves more clients than geo.maxMove: the one before is used until it is accepted',
   'geo-schema':

@@ -22,6 +22,7 @@ import {
   rmSync,
   type Stats,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -291,3 +292,16 @@ export class Saver {
     return undefined
   }
 }
+
+/** The line that a file holds; undefined if there is no such file, or it can't be read. */
+export function readMark(file: string): string | undefined {
+  try {
+    return readWhole(file)?.trim()
+  } catch {
+    return undefined
+  }
+}
+
+/** Replaces a file by one line. Throws if it can't be written. */
+export const writeMark = (file: string, text: string): void =>
+  replaceFileSync(file, (descriptor) => writeFileSync(descriptor, `${text}\n`))

@@ -129,6 +129,7 @@ function serveNode(app: Hono, node: Node): void {
   post(app, '/api/overrides', readOverrideBody, (body) => node.override(body))
   post(app, '/api/forget', readForgetBody, (body) => node.forget(body))
   post(app, '/api/geo/accept', readAcceptBody, (body) => node.acceptGeo(body))
+  post(app, '/api/zones/accept', readAcceptBody, (body) => node.acceptZones(body))
 }
 
 /**

@@ -26,10 +26,10 @@ export interface ForgetBody {
   readonly who: string
 }
 
-/** The body of POST /api/geo/accept. */
+/** The body of POST /api/geo/accept and /api/zones/accept. */
 export interface AcceptBody {
   readonly who: string
-  /** The build that the operator looked at; undefined = any that is held back. */
+  /** What the operator looked at: the build of the databases, or the hash of the zones. undefined = any that is held back. */
   readonly build: string | undefined
 }
 
@@ -74,7 +74,7 @@ export function readOverrideBody(body: unknown): OverrideBody | string {
 
 const ACCEPT = z.strictObject({ who: text(1, 100), build: text(1, 1000).optional() })
 
-/** Reads the body of POST /api/geo/accept; a string says what is wrong with it. */
+/** Reads the body of POST /api/geo/accept and /api/zones/accept; a string says what is wrong with it. */
 export function readAcceptBody(body: unknown): AcceptBody | string {
   const read = ACCEPT.safeParse(body)
   return read.success ? { who: read.data.who, build: read.data.build } : faults(read.error)

@@ -63,6 +63,8 @@ export interface Node extends ProcessView {
   forget(body: ForgetBody): Promise<object | Refusal>
   /** Accepts the databases that are held back. */
   acceptGeo(body: AcceptBody): Promise<object | Refusal>
+  /** Accepts the zones that are held back. */
+  acceptZones(body: AcceptBody): Promise<object | Refusal>
 }
 
 /** All routes. `api`: reached through the control socket, or over TCP with the token. */
@@ -121,5 +123,11 @@ export const ROUTES = [
     path: '/api/geo/accept',
     api: true,
     meaning: 'Uses the databases that `geo.maxMove` holds back at this node. Body: `who`, `build` (whichever waits).',
+  },
+  {
+    method: 'POST',
+    path: '/api/zones/accept',
+    api: true,
+    meaning: 'Uses the zones that `zones.maxMove` holds back at this node. Body: `who`, `build` (whichever waits).',
   },
 ] as const

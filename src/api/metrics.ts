@@ -75,6 +75,9 @@ export const METRICS = {
     'The largest share of the clients of any service that the last reload moved to other sites, with all members up; 0 before the first reload.',
   ),
   meridian_geo_build_time_seconds: gauge('Unix time at which a database in use was built.', 'file'),
+  meridian_zones_held: gauge(
+    '1 while the zones on disk wait to be accepted: they move more clients than zones.maxMove, and the zones before are served.',
+  ),
   meridian_geo_held: gauge('1 while new databases wait to be accepted: they move more clients than geo.maxMove.'),
   meridian_view_info: gauge(
     'Always 1; nodes that serve alike have the same view. The revision is what git says of the zones, empty outside of git.',

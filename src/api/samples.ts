@@ -49,6 +49,7 @@ export function samplesOf(state: NodeState): Samples {
     meridian_geo_build_time_seconds: [...(made?.context.databases ?? []), ...(made?.context.asnDatabases ?? [])]
       .filter(({ builtSeconds }) => builtSeconds > 0)
       .map(({ path, builtSeconds }) => [builtSeconds, path]),
+    meridian_zones_held: [[state.loads.last?.zonesHeld === undefined ? 0 : 1]],
     meridian_geo_held: [[made === undefined || made.held === null ? 0 : 1]],
     meridian_view_info: made === undefined ? [] : [[1, made.view, nameOf(state.loads.revision) ?? '']],
     meridian_soa_serial: made === undefined ? [] : [[made.serial]],

@@ -17,11 +17,12 @@ import {
 } from './options.ts'
 import type { Output } from './output.ts'
 
-/** Adds explain, status, drain, undrain, force, prober forget and geo accept. */
+/** Adds explain, status, drain, undrain, force, prober forget, geo accept and zones accept. */
 export function addNodeCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addQuestions(program, output, onExit)
   addOverrides(program, output, onExit)
   addGeo(program, output, onExit)
+  addZones(program, output, onExit)
 }
 
 interface ExplainFlags {
@@ -218,4 +219,19 @@ function addGeo(program: Command, output: Output, onExit: OnExitCode): void {
       onExit(await acceptGeo({ ...controlOf(options, await settingsOf(command, output)), who }, output))
     })
   withExamples(accepting, 'meridian geo accept')
+}
+
+function addZones(program: Command, output: Output, onExit: OnExitCode): void {
+  const zones = program.command('zones').summary('zones that are held back: zones accept')
+  const accepting = withWho(zones.command('accept'))
+    .summary('use new zones that `zones.maxMove` holds back')
+    .description(
+      'Uses the zones that the setting zones.maxMove holds back at this node, however many clients they move; later ones are held back again.',
+    )
+    .action(async (options: OverrideFlags, command: Command) => {
+      const { acceptZones, whoAmI } = await import('./override.ts')
+      const who = options.who ?? whoAmI()
+      onExit(await acceptZones({ ...controlOf(options, await settingsOf(command, output)), who }, output))
+    })
+  withExamples(accepting, 'meridian zones accept')
 }

@@ -8,6 +8,7 @@ import { ACTION_WORDS, type ForgetResult, type NotStored, type OverrideResult } 
 import type { Outlook } from '../health/node-health.ts'
 import { count, formatPercent, formatWholePercent } from '../units.ts'
 import type { DatabaseHold } from '../world/geo-hold.ts'
+import type { ZonesHeld } from '../world/zone-hold.ts'
 import { ask, type ControlOptions, post } from './control.ts'
 import { type Output, table, untilInWords, wrap } from './output.ts'
 
@@ -125,6 +126,18 @@ export async function forget(
   const whose = done.notKept.some(({ where }) => where === 'board') ? 'this node' : 'all nodes'
   output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} was removed from the roster of ${whose}`)
   return reportNotStored(done.notKept, output)
+}
+
+/** Accepts the zones held back; resolves to the exit code 0. Throws ControlError, also if none are held back. */
+export async function acceptZones(
+  options: ControlOptions & { readonly who: string; readonly json: boolean },
+  output: Output,
+): Promise<number> {
+  const done = await post<{ accepted: ZonesHeld }>(options, '/api/zones/accept', { who: options.who })
+  const { movingInWords } = await import('../traffic/words.ts')
+  const what = `the new zones are accepted and will be loaded now; ${movingInWords(done.accepted.moves)}`
+  output.out(options.json ? JSON.stringify(done) : wrap(what))
+  return 0
 }
 
 /** Accepts the databases held back; resolves to the exit code 0. Throws ControlError, also if none are held back. */

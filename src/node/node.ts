@@ -42,6 +42,7 @@ import { mostMoved } from '../traffic/service-moves.ts'
 import { movingInWords } from '../traffic/words.ts'
 import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
 import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
+import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
 import { SerialFile } from './serial.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
@@ -108,6 +109,7 @@ export class RunningNode implements Node {
           ...(config['node.site'] === undefined ? {} : { nodeSite: config['node.site'] }),
           state: config.state,
           ...(config['geo.maxMove'] !== undefined && { maxMove: config['geo.maxMove'] }),
+          ...(config['zones.maxMove'] !== undefined && { zonesMaxMove: config['zones.maxMove'] }),
           ...(config['probe.enabled'] && { probe: probeSettings(config) }),
         },
         this.#adoption,
@@ -341,20 +343,36 @@ export class RunningNode implements Node {
     return { forgotten: prober, notKept }
   }
 
-  async acceptGeo({ who, build }: AcceptBody): Promise<{ readonly accepted: DatabaseHold } | Refusal> {
-    const held = this.#made?.held ?? null
-    if (held === null) return { refused: 'no database waits to be accepted' }
-    if (build !== undefined && build !== held.build) {
-      return { refused: `a different build is waiting by now: ${held.build}` }
+  async acceptGeo(body: AcceptBody): Promise<{ readonly accepted: DatabaseHold } | Refusal> {
+    const waiting = this.#made?.held ?? null
+    if (waiting === null) return { refused: 'no database waits to be accepted' }
+    return this.#accept(body, 'databases', waiting, acceptBuild)
+  }
+
+  async acceptZones(body: AcceptBody): Promise<{ readonly accepted: ZonesHeld } | Refusal> {
+    const waiting = this.#loads.last?.zonesHeld
+    if (waiting === undefined) return { refused: 'no zones wait to be accepted' }
+    return this.#accept(body, 'zones', waiting, acceptZones)
+  }
+
+  #accept<T extends { readonly build: string }>(
+    { who, build }: AcceptBody,
+    what: string,
+    waiting: T,
+    write: (state: string, build: string) => void,
+  ): { readonly accepted: T } | Refusal {
+    if (build !== undefined && build !== waiting.build) {
+      return { refused: `a different build is waiting by now: ${waiting.build}` }
     }
     try {
-      acceptBuild(this.#config.state, held.build)
+      write(this.#config.state, waiting.build)
     } catch (error) {
       return { refused: `the acceptance can’t be written to ${this.#config.state}: ${String(error)}` }
     }
-    this.#log.info({ who, ...held }, `the databases that were held back were accepted by ${who}`)
-    this.reload('databases accepted')
-    return { accepted: held }
+    const fields: object = { who, ...waiting }
+    this.#log.info(fields, `the ${what} that were held back were accepted by ${who}`)
+    this.reload(`${what} accepted`)
+    return { accepted: waiting }
   }
 
   async #state(): Promise<Omit<NodeState, 'health'>> {

@@ -7,7 +7,7 @@
  *   zones/*.yaml ─▶ read ─▶ check ─┬─▶ targets: what a prober needs
  *   *.mmdb ───────▶ place ─▶ hold ─┴─▶ compile ─▶ World
  *
- * read, check: zones.ts · place: databases.ts · hold: geo-hold.ts · compile: compile.ts
+ * read, check: zones.ts · place: databases.ts · hold: zone-hold.ts, geo-hold.ts · compile: compile.ts
  */
 import type { World } from '../answer/world.ts'
 import { openCache } from '../geo/cache.ts'
@@ -25,6 +25,7 @@ import { type GeoState, makeGeoState, place, type Placement, type DatabaseFile }
 import { type DatabaseHold, GeoHold, useAtOnce } from './geo-hold.ts'
 import type { ValidZones } from './last-good.ts'
 import { checkPlaces } from './settings-check.ts'
+import { type ZoneDecision, ZoneHold, type ZonesHeld } from './zone-hold.ts'
 import {
   type BuildInput,
   checkZones,
@@ -50,6 +51,8 @@ export interface BuildSettings extends ZoneSettings {
   readonly nodeSite?: string
   /** The share of clients (0–1) that a new database may move without an operator. Needs `state`. */
   readonly maxMove?: number
+  /** The same for a change of the zones. Needs `state`. */
+  readonly zonesMaxMove?: number
 }
 
 /** What `explain` needs beyond what the answering threads have. */
@@ -121,6 +124,8 @@ export interface BuildReport {
   readonly problems: readonly Problem[]
   /** undefined: the result is that of the files on disk. */
   readonly fallback?: Fallback
+  /** The zones on disk that are held back because they would move too many clients; undefined: they are not. */
+  readonly zonesHeld?: ZonesHeld
   /** The git revision that was read, with errors or without. undefined: outside of git, or git does not tell. */
   readonly revision?: Revision
   /** Why git does not tell the revision, if an operator can fix it. */
@@ -198,6 +203,9 @@ export function makeBuilder(
   const { state, nodeSite } = settings
   const source = new ZoneSource(settings)
   const hold = state === undefined ? undefined : new GeoHold({ folder: state, limit: settings.maxMove })
+  const { zonesMaxMove: limit } = settings
+  const zoneHold =
+    state === undefined || limit === undefined ? undefined : new ZoneHold({ limit, state, zones: settings.zones })
   let steering: Steering | undefined
   let usedDatabases: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
 
@@ -223,18 +231,23 @@ export function makeBuilder(
       const { zones: onDisk } = reading
       if (onDisk !== undefined) sound = ledger.add(checkPlaces(settings, onDisk.model, databases?.places)) && sound
 
-      const choice = await source.choose(reading, sound, inUse, report)
+      const holdOf =
+        zoneHold &&
+        databases &&
+        ((before: ValidZones, now: ValidZones) =>
+          zoneHold.decide(before, now, { places: databases.places, nodeSite, cache, maps: geo.maps, report }))
+      const choice = await source.choose(reading, sound, inUse, report, holdOf)
       const fallback = fallbackOf(choice, placement)
       const { zones } = choice
       if (zones === undefined || databases === undefined)
-        return { kind: 'refused', ...ledger.summary(reading, fallback) }
+        return { kind: 'refused', ...ledger.summary(reading, fallback, choice.hold) }
       const { model, plan } = zones
       geo.databases = databases
 
       const context = { model, plan, hash: zones.hash, nodeSite, cache, maps: geo.maps, report }
       const decision = hold?.decide(databases.places, { ...context, file: settings.city.join() })
       const { places, held, keep } = decision ?? useAtOnce(databases.places)
-      if (settings.maxMove !== undefined) ledger.end('hold')
+      if (settings.maxMove !== undefined || zoneHold !== undefined) ledger.end('hold')
       // while databases are held back, those on disk are not those in use
       if (held === null)
         usedDatabases = { databases: databases.city.sources, asnDatabases: databases.asn?.sources ?? [] }
@@ -242,12 +255,19 @@ export function makeBuilder(
       const view = viewOf(zones.hash, model, places)
       const input = { key: `${view} ${serial} ${held?.build ?? ''}`, zones }
       const last = source.replace(input)
-      if (isSame(input, last, request, fallback)) return { kind: 'unchanged', ...ledger.summary(reading, fallback) }
+      if (isSame(input, last, request, fallback))
+        return { kind: 'unchanged', ...ledger.summary(reading, fallback, choice.hold) }
 
       const maps = compileMaps(model, { places, nodeSite, before: geo.maps, cache, allocate })
       // with unusable databases on disk the cache may hold the only copy of the last good ones
       if (settings.tidiesCache === true && !placement.areLastGood) {
-        cache.retain([places.id, ...(places.asns ? [places.asns.id] : []), ...maps.byKey.keys(), ...keep])
+        cache.retain([
+          places.id,
+          ...(places.asns ? [places.asns.id] : []),
+          ...maps.byKey.keys(),
+          ...keep,
+          ...(choice.hold?.keep ?? []),
+        ])
       }
       ledger.end('maps')
       const world = compileWorld(model, served, maps, allocate)
@@ -272,7 +292,7 @@ export function makeBuilder(
         moves: moves ?? null,
         held,
       }
-      return { kind: 'made', made, ...changesInReport(changes), ...ledger.summary(reading, fallback) }
+      return { kind: 'made', made, ...changesInReport(changes), ...ledger.summary(reading, fallback, choice.hold) }
     },
   }
 }
@@ -340,9 +360,10 @@ class Ledger {
     this.#sinceMs = nowMs
   }
 
-  summary({ read }: ZoneReading, fallback: Fallback | undefined): BuildReport {
+  summary({ read }: ZoneReading, fallback: Fallback | undefined, hold?: ZoneDecision): BuildReport {
     return {
       problems: this.#problems,
+      ...(hold !== undefined && { zonesHeld: hold.held }),
       ...(fallback !== undefined && { fallback }),
       ...(read?.revision !== undefined && { revision: read.revision }),
       ...(read?.gitTrouble !== undefined && { gitTrouble: read.gitTrouble }),

@@ -34,7 +34,6 @@ export function changesOf(before: Model, after: Model): ModelChanges {
   const old = new Map(before.zones.map((zone) => [formatName(zone.apex), zone]))
   const now = new Map(after.zones.map((zone) => [formatName(zone.apex), zone]))
   const names = { added: 0, removed: 0 }
-  const switches = new Map<string, ServiceSwitch>()
   let zonesChanged = 0
   for (const apex of new Set([...old.keys(), ...now.keys()])) {
     const was = old.get(apex)
@@ -45,20 +44,31 @@ export function changesOf(before: Model, after: Model): ModelChanges {
     const isNames = ownersOf(is)
     for (const name of isNames) if (!wasNames.has(name)) names.added++
     for (const name of wasNames) if (!isNames.has(name)) names.removed++
-    const services = steeredOf(was)
-    for (const [name, service] of steeredOf(is)) {
-      const other = services.get(name) ?? service
-      if (other !== service) switches.set(`${other} ${service}`, { before: other, after: service })
-    }
   }
   return {
     zones: compare(new Set(old.keys()), new Set(now.keys())),
     services: compareServices(before, after),
     sites: compareSites(before, after),
-    switches: [...switches.values()],
+    switches: switchesOf(before, after),
     names,
     zonesChanged,
   }
+}
+
+/** The names that have another service, each pair of services once. */
+export function switchesOf(before: Model, after: Model): readonly ServiceSwitch[] {
+  const old = new Map(before.zones.map((zone) => [formatName(zone.apex), zone]))
+  const switches = new Map<string, ServiceSwitch>()
+  for (const zone of after.zones) {
+    const was = old.get(formatName(zone.apex))
+    if (was === undefined || was.bytes === zone.bytes) continue
+    const services = steeredOf(was)
+    for (const [name, service] of steeredOf(zone)) {
+      const other = services.get(name) ?? service
+      if (other !== service) switches.set(`${other} ${service}`, { before: other, after: service })
+    }
+  }
+  return [...switches.values()]
 }
 
 function ownersOf(zone: ZoneModel | undefined): Set<string> {

@@ -15,7 +15,7 @@ import { isNewerSerial, serialOf, withSerial } from '../load/soa.ts'
 import { loadMap, mapKey } from '../policy/cached-map.ts'
 import { mapDefinition } from '../policy/compile.ts'
 import type { ClientMap } from '../policy/map.ts'
-import { layOutService } from '../policy/service.ts'
+import { layOutService, type SteeredService } from '../policy/service.ts'
 import type { Report } from '../problem.ts'
 import { buildImage } from '../zone/image.ts'
 import type { Model } from '../zone/model.ts'
@@ -57,16 +57,15 @@ export function compileMaps({ services, sites }: Model, settings: MapSettings): 
   return { byKey, numbers }
 }
 
+/** The tables of all services, in the order of the model. */
+export const layOutServices = ({ services, sites }: Model, { numbers }: ServiceMaps): readonly SteeredService[] =>
+  services.map((service, i) => layOutService(service, sites, numbers[i]!))
+
 /** Makes the World, with generation, slots and counters 0. `zones`: with the serial to serve, see serveSerial(). */
-export function compileWorld(
-  { services: models, sites }: Model,
-  zones: Model['zones'],
-  { byKey, numbers }: ServiceMaps,
-  allocate: Allocate,
-): World {
-  const services = models.map((service, i) => layOutService(service, sites, numbers[i]!))
-  const index = new Map(models.map(({ name }, i) => [name, i]))
-  return { generation: 0, image: buildImage(zones, index, allocate), maps: [...byKey.values()], services }
+export function compileWorld(model: Model, zones: Model['zones'], maps: ServiceMaps, allocate: Allocate): World {
+  const services = layOutServices(model, maps)
+  const index = new Map(model.services.map(({ name }, i) => [name, i]))
+  return { generation: 0, image: buildImage(zones, index, allocate), maps: [...maps.byKey.values()], services }
 }
 
 /** Changes when a World's meaning changes, so that nodes of different versions have different views. */

@@ -7,7 +7,6 @@
  * the build that an operator accepted to `geo-accepted`. The cache keeps the places in use. If they are lost, the new
  * ones are used, with a warning: missing data never means down.
  */
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cachedAsns } from '../geo/asn.ts'
 import type { Cache } from '../geo/cache.ts'
@@ -19,7 +18,7 @@ import { mapDefinition } from '../policy/compile.ts'
 import type { ClientMap } from '../policy/map.ts'
 import { allUp, layOutService } from '../policy/service.ts'
 import type { Report } from '../problem.ts'
-import { readWhole, replaceFileSync } from '../state.ts'
+import { readMark, writeMark } from '../state.ts'
 import { spaceFlows } from '../traffic/flows.ts'
 import { measureMoves, type MeasuredMoves } from '../traffic/moves.ts'
 import { measureInWords, movesInWords } from '../traffic/words.ts'
@@ -85,7 +84,7 @@ function cachedBuild(build: string, cache: Cache): Places | undefined {
 }
 
 /** Records an operator's acceptance of this build, and of no other. Throws if the state folder can't be written. */
-export const acceptBuild = (folder: string, build: string): void => writeMark(folder, ACCEPTED, build)
+export const acceptBuild = (folder: string, build: string): void => writeMark(join(folder, ACCEPTED), build)
 
 /** Decides for each build which places to use. Remembers what is in use over a restart. */
 export class GeoHold {
@@ -99,7 +98,7 @@ export class GeoHold {
 
   /** The places that were used last, also by an earlier run, if the cache has them. */
   lastUsed(cache: Cache): Places | undefined {
-    const build = readMark(this.#settings.folder, IN_USE)
+    const build = readMark(join(this.#settings.folder, IN_USE))
     return build === undefined ? undefined : cachedBuild(build, cache)
   }
 
@@ -112,7 +111,7 @@ export class GeoHold {
     if (before === undefined || buildOf(before) === build) return useAtOnce(onDisk)
     // the operator has just configured a database, or removed one
     if (!hasPlaces(before) || !hasPlaces(onDisk) || !before.asns !== !onDisk.asns) return useAtOnce(onDisk)
-    if (readMark(this.#settings.folder, ACCEPTED) === build) return useAtOnce(onDisk)
+    if (readMark(join(this.#settings.folder, ACCEPTED)) === build) return useAtOnce(onDisk)
     const { worst, keep } = this.#moved(before, onDisk, context)
     if (worst === undefined || worst.moves.moved <= limit) return useAtOnce(onDisk)
     const held = { build, inUse: buildOf(before), ...worst }
@@ -126,7 +125,7 @@ export class GeoHold {
     if (this.#inUse !== undefined && buildOf(this.#inUse) === build) return
     this.#inUse = places
     try {
-      if (readMark(this.#settings.folder, IN_USE) !== build) writeMark(this.#settings.folder, IN_USE, build)
+      if (readMark(join(this.#settings.folder, IN_USE)) !== build) writeMark(join(this.#settings.folder, IN_USE), build)
     } catch (error) {
       warn(`which database is in use could not be noted for the next start: ${String(error)}`)
     }
@@ -134,7 +133,7 @@ export class GeoHold {
 
   #before(onDisk: Places, { cache, report, file }: GeoHoldContext): Places | undefined {
     if (this.#inUse !== undefined) return this.#inUse
-    const build = readMark(this.#settings.folder, IN_USE)
+    const build = readMark(join(this.#settings.folder, IN_USE))
     if (build === undefined || build === buildOf(onDisk)) return undefined
     const places = cachedBuild(build, cache)
     if (places === undefined) {
@@ -201,14 +200,3 @@ function heldProblem({ service, moves }: DatabaseHold, limit: number) {
   const hint = 'Look at it with meridian plan --geo OLD NEW; to use it: meridian geo accept'
   return { code: 'geo-held', severity: 'warning', line: 0, column: 0, message, hint } as const
 }
-
-function readMark(folder: string, name: string): string | undefined {
-  try {
-    return readWhole(join(folder, name))?.trim()
-  } catch {
-    return undefined
-  }
-}
-
-const writeMark = (folder: string, name: string, text: string): void =>
-  replaceFileSync(join(folder, name), (file) => writeFileSync(file, `${text}\n`))

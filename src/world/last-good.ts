@@ -79,6 +79,12 @@ export class LastGood {
     }
   }
 
+  /** As recall(), unless the saved zones have this hash: then undefined, and they are not loaded. */
+  async recallUnless(hash: string, report: Report): Promise<ValidZones | undefined> {
+    if (this.#savedHash === null) this.#savedHash = hashOfLastGood(this.#file)
+    return this.#savedHash === hash ? undefined : await this.recall(report)
+  }
+
   /** The saved zones; undefined if there are none, or none that can be used, which is reported as a warning. */
   async recall(report: Report): Promise<ValidZones | undefined> {
     const warn = (message: string): void =>

@@ -14,10 +14,12 @@ import type { Logger } from 'pino'
 import { findWorkTree, formatRevision, gitFiles, nameOf, type Revision } from '../git.ts'
 import { Files } from '../load/files.ts'
 import { formatProblem, messageOf, type Problem, StartError } from '../problem.ts'
+import { movingInWords } from '../traffic/words.ts'
 import { count } from '../units.ts'
 import type { BuildResult, Fallback } from './build.ts'
 import type { Compiler } from './compiler.ts'
 import { type Watcher, watchPaths } from './watch.ts'
+import type { ZonesHeld } from './zone-hold.ts'
 
 /** The result of one load. */
 export interface ReloadResult {
@@ -37,6 +39,8 @@ export interface ReloadResult {
   readonly problems: readonly Problem[]
   /** Why there is no result at all: the compile thread died, or took too long. */
   readonly failure: string | undefined
+  /** The zones that wait for an operator, while those before stay in use; undefined: none do. */
+  readonly zonesHeld: ZonesHeld | undefined
   /** What is served since then instead of the refused files. */
   readonly fallback: Fallback
   readonly stagesMs: Readonly<Record<string, number>>
@@ -193,10 +197,11 @@ export class Reloader<T extends object> {
   async #reload(request: LoadRequest): Promise<void> {
     const { log, describeInUse, use } = this.#settings
     const wasOk = this.last?.ok === true
+    const heldBefore = this.last?.zonesHeld?.build
     const taken = await this.#load(request)
     if (this.#ended) return
     const last = this.last!
-    if (last.unchanged) return this.#logUnchanged(last, wasOk)
+    if (last.unchanged) return this.#logUnchanged(last, wasOk, heldBefore)
     this.#logProblems()
     if (taken !== undefined) use(taken, last)
     if (last.ok) return
@@ -218,12 +223,15 @@ export class Reloader<T extends object> {
   /** What is served instead of the files on disk, and why, one line each; empty while the files on disk are in use. */
   get warnings(): readonly string[] {
     const { last } = this
-    if (last === undefined || last.ok) return []
+    if (last === undefined) return []
+    const held = last.zonesHeld === undefined ? [] : [heldInWords(last.zonesHeld, last.revision)]
+    if (last.ok) return held
     const { zones, databases } = last.fallback
     const why = last.failure ?? 'the files on disk have errors'
     if (zones === undefined && databases === undefined) return [`${why}: what was loaded before stays in use`]
-    const of = zones?.revision === undefined ? '' : ` of ${formatRevision(zones.revision)}`
+    const of = ofRevision(zones?.revision)
     return [
+      ...held,
       ...(zones === undefined
         ? []
         : [
@@ -239,9 +247,22 @@ export class Reloader<T extends object> {
     ]
   }
 
-  /** Logs at info if status changes: another commit with the same zones, or errors that are gone. Else at debug. */
-  #logUnchanged({ why, before, revision, ms }: ReloadResult, wasOk: boolean): void {
+  /**
+   * Logs at warn zones that this load began to hold back; at info if status changes: another commit with the same zones,
+   * or errors that are gone; else at debug.
+   */
+  #logUnchanged(
+    { why, before, revision, ms, zonesHeld }: ReloadResult,
+    wasOk: boolean,
+    heldBefore: string | undefined,
+  ): void {
     const fields = { why, before: nameOf(before), revision: nameOf(revision), ms: Math.round(ms) }
+    if (zonesHeld !== undefined) {
+      if (zonesHeld.build === heldBefore) return
+      this.#logProblems()
+      const held = heldInWords(zonesHeld, revision)
+      return this.#settings.log.warn(fields, `reload held back (${why}): ${this.#settings.describeInUse()}; ${held}`)
+    }
     const level = wasOk && nameOf(before) === nameOf(revision) ? 'debug' : 'info'
     const at = revision === undefined ? '' : `, at ${formatRevision(revision)}`
     this.#settings.log[level](fields, `nothing to reload (${why}): ${this.#settings.describeInUse()}${at}`)
@@ -285,14 +306,16 @@ export class Reloader<T extends object> {
       changes: result.kind === 'made' ? result.changes : undefined,
       problems: refusal === undefined ? result.problems : [...result.problems, refusal],
       failure: failure ?? after,
+      zonesHeld: result.zonesHeld,
       fallback,
       stagesMs: result.stagesMs,
       ms: performance.now() - started,
       atMs: Date.now(),
       successAtMs: ok ? Date.now() : this.last?.successAtMs,
     }
-    // a fallback that was in use already keeps the revision of the last load without errors
-    const revision = fallback.zones === undefined ? result.revision : (this.revision ?? fallback.zones.revision)
+    // what was in use already keeps the revision of the last load without errors
+    const instead = fallback.zones ?? result.zonesHeld?.inUse
+    const revision = instead === undefined ? result.revision : (this.revision ?? instead.revision)
     if (taken !== undefined || unchanged) {
       this.revision = revision
       this.#settings.onRevision?.(revision)
@@ -355,10 +378,17 @@ interface LoadRequest {
   readonly always: boolean
 }
 
+/** Zones that are held back, in words. */
+const heldInWords = ({ inUse, moves }: ZonesHeld, revision: Revision | undefined): string =>
+  `the zones on disk${ofRevision(revision)} are HELD BACK: ${movingInWords(moves)}. Serving those${ofRevision(inUse.revision)}, loaded ${new Date(inUse.loadedMs).toISOString()}; to use the new ones: meridian zones accept`
+
+const ofRevision = (revision: Revision | undefined): string =>
+  revision === undefined ? '' : ` of ${formatRevision(revision)}`
+
 /** The end of a log line about a load: ` from 1a2b3c4 to 5d6e7f8, 3 files parsed, 120 ms: zones +a.example.`. */
-export function loadForLog({ before, revision, parsed, ms, changes }: ReloadResult): string {
+export function loadForLog({ before, revision, parsed, ms, changes, zonesHeld }: ReloadResult): string {
   const from = nameOf(before) ?? 'no revision'
-  const to = nameOf(revision) ?? 'no revision'
+  const to = zonesHeld === undefined ? (nameOf(revision) ?? 'no revision') : from
   const moved =
     before === undefined && revision === undefined ? '' : from === to ? ` at ${to}` : ` from ${from} to ${to}`
   return `${moved}, ${count(parsed, 'file')} parsed, ${Math.round(ms)} ms${changes === undefined ? '' : `: ${changes}`}`

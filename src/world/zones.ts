@@ -13,6 +13,7 @@ import type { Model } from '../zone/model.ts'
 import { Folder, type FolderRead, type LockWait } from './folder.ts'
 import { LastGood, type ValidZones, validZones } from './last-good.ts'
 import { checkProbe, checkRoom, type ProbeSettings } from './settings-check.ts'
+import type { ZoneDecision } from './zone-hold.ts'
 
 /** The settings that a prober's build depends on; a node's build has more. */
 export interface ZoneSettings {
@@ -45,6 +46,8 @@ export interface ZoneChoice {
   readonly zones: ValidZones | undefined
   /** The last good zones stand in for the files on disk. */
   readonly areLastGood: boolean
+  /** The zones on disk are held back, and those before stay in use; undefined: they are not. */
+  readonly hold?: ZoneDecision
 }
 
 /** What a build was made from. */
@@ -95,11 +98,20 @@ export class ZoneSource {
   }
 
   /**
-   * Chooses between the zones on disk and the last good ones. `sound`: no check found an error. `inUse`: see
-   * BuildRequest.
+   * Chooses between the zones on disk, those before and the last good ones. `sound`: no check found an error. `inUse`:
+   * see BuildRequest. `holdOf`: whether the zones on disk are held back, against those in use; absent: none ever are.
    */
-  async choose({ read, zones }: ZoneReading, sound: boolean, inUse: boolean, report: Report): Promise<ZoneChoice> {
+  async choose(
+    { read, zones }: ZoneReading,
+    sound: boolean,
+    inUse: boolean,
+    report: Report,
+    holdOf?: (before: ValidZones, onDisk: ValidZones) => ZoneDecision | undefined,
+  ): Promise<ZoneChoice> {
     if (sound && read !== undefined && zones !== undefined) {
+      const used = holdOf && (this.#last?.zones ?? (await this.#lastGood?.recallUnless(zones.hash, report)))
+      const hold = used && holdOf(used, zones)
+      if (hold !== undefined) return { zones: used, areLastGood: false, hold }
       this.#lastGood?.note(read)
       return { zones, areLastGood: false }
     }

@@ -40,6 +40,10 @@ const node: Node = {
     ordered.push(acceptance)
     return acceptance.build === 'other' ? { refused: 'another build waits' } : { accepted: {} }
   },
+  acceptZones: async (acceptance) => {
+    ordered.push(acceptance)
+    return { accepted: {} }
+  },
 }
 
 const get = (guard: Guard, path: string, authorization?: string): Promise<Response> =>
@@ -119,6 +123,7 @@ test.each(ROUTES.filter(({ api }) => api))('$method $path is guarded', async ({ 
   const bodies: Readonly<Record<string, object>> = {
     '/api/forget': { prober: 'p1', who: 'kim@ops' },
     '/api/geo/accept': { who: 'kim@ops' },
+    '/api/zones/accept': { who: 'kim@ops' },
   }
   const body = JSON.stringify(bodies[path] ?? DRAIN)
   const call = (guard: Guard, authorization?: string): Promise<Response> =>

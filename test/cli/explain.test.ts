@@ -235,6 +235,7 @@ describe('a node that runs', () => {
       override: (order) => node.override(order),
       forget: (forgetting) => node.forget(forgetting),
       acceptGeo: (acceptance) => node.acceptGeo(acceptance),
+      acceptZones: (acceptance) => node.acceptZones(acceptance),
     }
     const path = join(early, 'control.sock')
     const typed = ['explain', 'www.example.com', ...PARIS, '--state', early, ...files]

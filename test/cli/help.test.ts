@@ -49,7 +49,7 @@ test.each(COMMANDS.map((words) => words.join(' ')))('%s: its help ends with exam
 })
 
 test('a command that asks a node shows the settings that lead to it, and a server all of its own', () => {
-  for (const words of ['status', 'drain', 'undrain', 'force', 'prober forget', 'geo accept'])
+  for (const words of ['status', 'drain', 'undrain', 'force', 'prober forget', 'geo accept', 'zones accept'])
     expect(settingsIn(helpOf(words.split(' '))), words).toEqual(['state'])
   expect(settingsIn(helpOf(['explain']))).toEqual(['zones', 'geo.city', 'geo.asn', 'node.site', 'state'])
   expect(settingsIn(helpOf(['check']))).toContain('probe.allow')

@@ -69,6 +69,13 @@ const node: Node = {
     const moves = { moved: 0.12, moves: [{ from: 'fra', to: 'iad', share: 0.12 }] }
     return { accepted: { build: 'b2', inUse: 'b1', service: 'web', moves } }
   },
+  acceptZones: async (acceptance) => {
+    heard.push(acceptance)
+    if (acceptance.who !== 'kim') return { refused: 'no zones wait to be accepted' }
+    const web = { service: 'web', before: 'web', clients: 'ipv4', moved: 0.12, continents: [] }
+    const moves = { services: [{ ...web, moves: [{ from: 'fra', to: 'iad', share: 0.12 }] }], uncounted: 0 }
+    return { accepted: { build: 'z2', inUse: { loadedMs: 0 }, moves } }
+  },
 }
 
 /** Types a command line. */
@@ -176,6 +183,20 @@ test('databases are accepted, and what they move is told', async () => {
   })
   const { code, err } = await type('geo', 'accept', '--who', 'sam')
   expect([code, err]).toEqual([1, 'meridian: refused: no database waits to be accepted'])
+  expect(heard).toEqual([
+    { who: 'kim', build: undefined },
+    { who: 'sam', build: undefined },
+  ])
+})
+
+test('zones are accepted, and what they move is told', async () => {
+  expect(await type('zones', 'accept', '--who', 'kim')).toEqual({
+    code: 0,
+    out: 'the new zones are accepted and will be loaded now; clients move: 12.0 % of the IPv4 clients of web\n  (12.0 % fra → iad)',
+    err: '',
+  })
+  const { code, err } = await type('zones', 'accept', '--who', 'sam')
+  expect([code, err]).toEqual([1, 'meridian: refused: no zones wait to be accepted'])
   expect(heard).toEqual([
     { who: 'kim', build: undefined },
     { who: 'sam', build: undefined },

@@ -83,6 +83,7 @@ const well: Series = {
   ...onNodes('meridian_last_good_served', 'what="zones"', 0),
   ...onAll('meridian_load_running_seconds', 0),
   ...onNodes('meridian_geo_held', '', 0),
+  ...onNodes('meridian_zones_held', '', 0),
   ...onNodes('meridian_geo_build_time_seconds', 'file="city.mmdb"', -44 * 86400),
   ...onAll('meridian_state_troubles', 0),
   ...onNodes('meridian_soa_serial', '', 7),
@@ -301,6 +302,7 @@ const scenarios: readonly Scenario[] = [
     },
     fires: {},
   },
+  { name: 'a held commit', series: onNodes('meridian_zones_held', '', 1), fires: { MeridianZonesHeld: 1 } },
   { name: 'a held database', series: onNodes('meridian_geo_held', '', 1), fires: { MeridianDatabaseHeld: 1 } },
   {
     name: 'an old database',

@@ -1,4 +1,6 @@
-/** A new database that moves too many clients, under a running node, over a restart, until an operator accepts it. */
+/** A new database, and a commit, that moves too many clients, under a running node, over a restart, until an operator accepts it. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
 import { meridian, type NodeProcess, PARIS, Scene, ZONE } from '../support/scene.ts'
@@ -13,6 +15,8 @@ afterEach(() => scene.close())
 const FLAGS = { 'geo-maxMove': '0.1%', 'probe-enabled': 'true' }
 const isHeld = async (node: NodeProcess): Promise<boolean> =>
   ((await node.status())?.troubles ?? []).some((trouble) => trouble.includes('HELD BACK'))
+const isWaiting = async (node: NodeProcess): Promise<boolean> =>
+  ((await node.status())?.node.warnings ?? []).some((warning) => warning.includes('HELD BACK'))
 
 test('it is held back, the restart too, and used once it is accepted', async () => {
   await scene.startSites()
@@ -50,5 +54,36 @@ test('it is held back, the restart too, and used once it is accepted', async () 
   expect(await meridian(['geo', 'accept', '--state', scene.state])).toMatchObject({
     code: 1,
     err: 'meridian: refused: no database waits to be accepted\n',
+  })
+})
+
+test('a commit that moves too many is held back, the restart too, and used once it is accepted', async () => {
+  const flags = { 'zones-maxMove': '1%', 'probe-enabled': 'true' }
+  await scene.startSites()
+  const node = await scene.startReady(flags)
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+  expect(await scene.metrics()).toContain('meridian_zones_held 0')
+
+  const sites = readFileSync(join(scene.zones, 'sites.yaml'), 'utf8')
+  scene.write('sites.yaml', sites.replace(/^fra: \{/m, 'fra: {drained: true, '))
+  expect(readFileSync(join(scene.zones, 'sites.yaml'), 'utf8')).not.toBe(sites)
+  await until('the hold', async () => await isWaiting(node))
+  expect(await scene.metrics()).toContain('meridian_zones_held 1')
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+
+  node.kill('SIGTERM')
+  expect(await node.ended).toBe(0)
+  const next = await scene.startReady(flags)
+  expect(await isWaiting(next)).toBe(true)
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+
+  const accepted = await meridian(['zones', 'accept', '--state', scene.state, '--who', 'kim'])
+  expect(accepted).toMatchObject({ code: 0, out: expect.stringMatching(/fra\s+→/) })
+  await until('the accepted zones', async () => (await scene.siteFor(PARIS)) !== 'fra')
+  expect(await isWaiting(next)).toBe(false)
+  expect(await scene.metrics()).toContain('meridian_zones_held 0')
+  expect(await meridian(['zones', 'accept', '--state', scene.state])).toMatchObject({
+    code: 1,
+    err: 'meridian: refused: no zones wait to be accepted\n',
   })
 })

@@ -17,6 +17,7 @@ const NO_FOLDER: Readonly<Record<string, string>> = {
   'serial-backwards': 'it takes two loads, one after the other',
   'geo-memory': 'it takes a control group with little memory',
   'geo-held': 'it takes two databases, one after the other',
+  'zones-held': 'it takes two loads, one after the other',
 }
 
 /** No code: ten faults at once. */

@@ -9,7 +9,7 @@ import { loadInWords } from '../../src/cli/words/process.ts'
 import { makeHealthSpec } from '../../src/health/target.ts'
 import { StartError } from '../../src/problem.ts'
 import type { BuildRequest, BuildResult, ProbeTargets } from '../../src/world/build.ts'
-import { Reloader } from '../../src/world/reloads.ts'
+import { loadForLog, Reloader } from '../../src/world/reloads.ts'
 import { until } from '../support/until.ts'
 
 const MADE: ProbeTargets = {
@@ -127,4 +127,51 @@ test('what failed by itself is tried again after a pause, and how long a load ha
   } finally {
     vi.useRealTimers()
   }
+})
+
+test('zones that are held back: those before keep their revision, and log, warnings and metrics say so', async () => {
+  const first = { commit: '1a2b3c4d', dirty: false }
+  const second = { commit: '5e6f7a8b', dirty: false }
+  const web = { service: 'web', before: 'web', clients: 'ipv4', moved: 0.4, continents: [] } as const
+  const zonesHeld = {
+    build: 'z2',
+    inUse: { revision: first, loadedMs: 0 },
+    moves: { services: [{ ...web, moves: [{ from: 'fra', to: 'sin', share: 0.4 }] }], uncounted: 0 },
+  }
+  const report = { problems: [], parsed: 1, outside: [], stagesMs: {} }
+  const problem = {
+    code: 'zones-held',
+    severity: 'warning',
+    file: 'zones',
+    line: 0,
+    column: 0,
+    message: 'too many',
+  } as const
+  const held = { ...report, kind: 'unchanged', problems: [problem], revision: second, zonesHeld } as const
+  const loads = makeLoads(
+    () => Promise.resolve({ ...GOOD, revision: first }),
+    () => Promise.resolve(held),
+    () => Promise.resolve(held),
+    () => Promise.resolve({ ...report, kind: 'unchanged', revision: first }),
+  )
+  await loads.loadFirst('nothing to serve')
+  loads.startReloads()
+  loads.reload('files changed')
+  await until('the hold', () => loads.unchanged === 1)
+  expect([loads.revision, loads.last?.ok]).toEqual([first, true])
+  const words =
+    'the zones on disk of 5e6f7a8 are HELD BACK: clients move: 40.0 % of the IPv4 clients of web (40.0 % fra → sin). Serving those of 1a2b3c4, loaded 1970-01-01T00:00:00.000Z; to use the new ones: meridian zones accept'
+  expect(loads.warnings).toEqual([words])
+  expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([
+    { level: 40, code: 'zones-held' },
+    { level: 40, msg: `reload held back (files changed): generation 1 goes on serving; ${words}` },
+  ])
+  // the same hold is logged once
+  loads.reload('SIGHUP')
+  await until('the second', () => loads.unchanged === 2)
+  expect(lines).toHaveLength(2)
+  expect(loadForLog({ ...loads.last!, why: 'SIGHUP', ms: 5 })).toBe(' at 1a2b3c4, 1 file parsed, 5 ms')
+  loads.reload('files changed')
+  await until('the undoing', () => loads.unchanged === 3)
+  expect([loads.warnings, loads.revision]).toEqual([[], first])
 })
