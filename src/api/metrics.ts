@@ -88,7 +88,7 @@ export const METRICS = {
   meridian_zones: gauge('Zones served.'),
   meridian_names: gauge('Owner names served.'),
   meridian_reloads_total: counter(
-    'Loads of zones and databases; `failed` left the old World serving, `unchanged` found what was served already.',
+    'Loads of zones and databases; `failed` left the old World serving, `unchanged` found what was served already, or held it back.',
     'result',
   ),
   meridian_reload_failing: gauge('1 while the files on disk do not load and an older World is served.'),
