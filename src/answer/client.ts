@@ -3,7 +3,7 @@
  * the answer. An IPv6 address that embeds an IPv4 address (geo/fold.ts) is looked up as that IPv4 address.
  */
 import { COVERED, foldToIPv4, TEREDO } from '../geo/fold.ts'
-import { leafDepth, leafValue, walk } from '../geo/trie.ts'
+import { leafDepth, leafValue, type Trie, walk } from '../geo/trie.ts'
 import type { ClientMap } from '../policy/map.ts'
 import { HASH_BITS_V4, HASH_BITS_V6 } from '../policy/network.ts'
 
@@ -68,9 +68,18 @@ export function locate(
 
 const ignored = new Uint8Array(4)
 
-/** The class of a whole address: used for the resolver, when the client's own network has no place. */
-export function classOf(map: ClientMap, family: 4 | 6, bytes: Uint8Array, at: number): number {
-  if (family === 4) return leafValue(walk(map.v4, bytes, at))
-  if (foldToIPv4(bytes, at, 128, ignored) >= 0) return leafValue(walk(map.v4, ignored, 0))
-  return leafValue(walk(map.v6, bytes, at))
+/**
+ * The class of a resolver's place, for its clients without a place of their own: coordinates and geo rules. Rules by
+ * subnet and AS number speak of the client alone, so those that match the resolver are passed over. The address is
+ * whole.
+ */
+export function borrowedClass(map: ClientMap, family: 4 | 6, bytes: Uint8Array, at: number): number {
+  if (family === 4) return withoutRules(map.borrowedV4, map.v4, bytes, at)
+  if (foldToIPv4(bytes, at, 128, ignored) >= 0) return withoutRules(map.borrowedV4, map.v4, ignored, 0)
+  return withoutRules(map.borrowedV6, map.v6, bytes, at)
+}
+
+function withoutRules(borrowed: Trie | null, own: Trie, bytes: Uint8Array, at: number): number {
+  const found = borrowed === null ? 0 : leafValue(walk(borrowed, bytes, at))
+  return found > 0 ? found - 1 : leafValue(walk(own, bytes, at))
 }

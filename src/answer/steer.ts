@@ -9,7 +9,7 @@ import { networkKey } from '../policy/network.ts'
 import { select } from '../policy/select.ts'
 import { N_STEERED, NODE_INTS, S_NEXT, S_SERVICE, S_TTL, S_TYPES, STEERED_INTS } from '../zone/image.ts'
 import { STEERS_A } from '../zone/pack.ts'
-import { classOf, locate, scopeOf } from './client.ts'
+import { borrowedClass, locate, scopeOf } from './client.ts'
 import { AA, type Request, type Responder } from './responder.ts'
 import { putAddress } from './response.ts'
 import { negative } from './sections.ts'
@@ -32,8 +32,8 @@ export function steer(
   responder.steered = service
   if (query.ecs && query.ecsSource > 0) {
     locate(map, query.ecsFamily === 1 ? 4 : 6, query.ecsAddress, 0, query.ecsSource, client)
-    // a client without a place gets its resolver's class; the scope stays that of the client's own lookup
-    if (client.class === CLASS_UNPLACED) client.class = classOf(map, family, resolver, resolverAt)
+    // a client without a place borrows its resolver's; the scope stays that of the client's own lookup
+    if (client.class === CLASS_UNPLACED) client.class = borrowedClass(map, family, resolver, resolverAt)
   } else {
     locate(map, family, resolver, resolverAt, family === 4 ? 32 : 128, client)
   }

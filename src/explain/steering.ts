@@ -190,7 +190,7 @@ export function steeringOf(answer: SteeredAnswer): Steering {
   const { client, selection, world } = responder
   const found = groupsOf(world.maps[service.map]!, client.class)
   const model = context.services.find(({ name }) => name === service.name)!
-  const { place, from } = placeClient(answer, model)
+  const { place, from, isBorrowed } = placeClient(answer, model)
   const rule = model.rules[found.rule] // −1: none
   const sees = healthOf(service.name)
   const { vips, usable } = pickOf(responder, service, query)
@@ -200,7 +200,7 @@ export function steeringOf(answer: SteeredAnswer): Steering {
     written: lineOf(model.at),
     place,
     rule: rule === undefined ? null : lineOf(rule.at),
-    matched: rule === undefined ? null : matchedIn(rule, from, place),
+    matched: rule === undefined ? null : matchedIn(rule, from, place, isBorrowed),
     order: model.order.kind,
     fence: found.fence,
     pickBy: found.pick ?? model.pick,
@@ -223,14 +223,17 @@ export function steeringOf(answer: SteeredAnswer): Steering {
 
 const lineOf = ({ file, line }: Position): string => `${file}:${line}`
 
-/** The place that decided, and the address that was looked up for it. */
+/**
+ * The place that decided, and the address that was looked up for it. `isBorrowed`: a client without a place borrows its
+ * resolver's, and no rule that speaks of the resolver's address.
+ */
 function placeClient({ responder, service, context, query }: SteeredAnswer, model: ServiceModel) {
   const { client, world } = responder
   const map = world.maps[service.map]!
   const own = leafValue(walk(client.family === 4 ? map.v4 : map.v6, client.bytes, 0))
   const hasSubnet = query.ecs && query.bits > 0
-  // respond() takes the resolver's class where the client's own is that of clients without a place
-  const resolved = !hasSubnet || (own === CLASS_UNPLACED && client.class !== CLASS_UNPLACED)
+  const isBorrowed = hasSubnet && own === CLASS_UNPLACED && client.class !== CLASS_UNPLACED
+  const resolved = !hasSubnet || isBorrowed
   const address = resolved ? query.resolver : query.client
   const bits = resolved ? query.resolver.length * 8 : query.bits
   const from = makeClient()
@@ -244,7 +247,7 @@ function placeClient({ responder, service, context, query }: SteeredAnswer, mode
   const of: ClientPlace['of'] = located ? self : home !== undefined ? 'node.site' : known ? self : 'nobody'
   const { latitude, longitude } = of === 'node.site' ? home! : found
   const place: ClientPlace = { of, ...describe(context, from, address, bits, { ...found, latitude, longitude }) }
-  return { place, from }
+  return { place, from, isBorrowed }
 }
 
 function describe(
@@ -292,16 +295,25 @@ function foldedFrom(address: Uint8Array, offset: number): NonNullable<ClientPlac
 
 const orNull = (degrees: number): number | null => (Number.isNaN(degrees) ? null : degrees)
 
-/** The key of the rule that matched: subnets come before AS numbers, and those before geos. */
-function matchedIn(rule: RuleModel, { family, bytes }: Client, place: ClientPlace): RuleMatch | null {
-  const subnet = subnetHolding(rule, bytes.subarray(0, family === 4 ? 4 : 16))
+/**
+ * The key of the rule that matched: subnets come before AS numbers, and those before geos. Of a borrowed place only
+ * geos count.
+ */
+function matchedIn(
+  rule: RuleModel,
+  { family, bytes }: Client,
+  place: ClientPlace,
+  isBorrowed: boolean,
+): RuleMatch | null {
+  const subnet = isBorrowed ? undefined : subnetHolding(rule, bytes.subarray(0, family === 4 ? 4 : 16))
   if (subnet !== undefined) {
     const text = formatPrefix(subnet)
     // as it was written, where it folds
     const written = rule.subnets.find((one) => formatPrefix(foldPrefix(one)) === text)
     return { by: 'subnet', text: written === undefined ? text : formatPrefix(written) }
   }
-  if (place.asn !== null && rule.asns.includes(place.asn.number)) return { by: 'asn', text: `AS${place.asn.number}` }
+  if (!isBorrowed && place.asn !== null && rule.asns.includes(place.asn.number))
+    return { by: 'asn', text: `AS${place.asn.number}` }
   // a country decides by itself, as in policy/compile.ts
   const geo = rule.geos.find(
     ({ continent, country, subdivision }) =>

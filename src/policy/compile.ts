@@ -6,6 +6,8 @@
  *   ASN trie ──▶ the rules' AS numbers ──▶ overlaid by the rules' subnets ──▶ rule trie ┐
  *   place trie ────────────────────────────────────────────────────────────▶ merge ┴─▶ class trie ──▶ lookup form
  *
+ * The two are merged once more for resolvers: where a rule matches, into the class of the place without it.
+ *
  * Sites are ranked by the chord between points on the unit sphere: it grows with the great circle and needs no
  * haversine.
  */
@@ -122,16 +124,26 @@ const CARVED = 1 << 22
 export function compileMap(definition: MapDefinition, places: Places, allocate: Allocate): ClientMap {
   const classes = new ClassTable(definition, places)
   const classOf = classes.ofPlaces()
-  const compile = (family: 4 | 6): Trie => {
-    const trie = merge(family === 4 ? places.v4 : places.v6, ruleTrie(definition, places.asns, family), (place, rule) =>
+  const compile = (family: 4 | 6): { readonly own: Trie; readonly borrowed: Trie | null } => {
+    const ofPlaces = family === 4 ? places.v4 : places.v6
+    const rules = ruleTrie(definition, places.asns, family)
+    const own = merge(ofPlaces, rules, (place, rule) =>
       rule === 0 ? classOf[place]! : classes.underRule(rule - 1, place),
     )
-    return layOut(trie, allocate, (value) => value & ~CARVED)
+    return {
+      own: layOut(own, allocate, (value) => value & ~CARVED),
+      borrowed: rules.root === NO_RULE ? null : layOut(withoutRules(ofPlaces, rules), allocate, (value) => value),
+    }
   }
+  const withoutRules = (ofPlaces: BinaryTrie, rules: BinaryTrie): BinaryTrie =>
+    merge(ofPlaces, rules, (place, rule) => (rule === 0 ? 0 : 1 + (classOf[place]! & ~CARVED)))
   const v4 = compile(4)
   const v6 = compile(6)
-  return { v4, v6, ...classes.done(allocate) }
+  return { v4: v4.own, v6: v6.own, borrowedV4: v4.borrowed, borrowedV6: v6.borrowed, ...classes.done(allocate) }
 }
+
+/** The root of a trie of rules in which no rule matches anywhere. */
+const NO_RULE = ~0
 
 /** The trie of rules: leaves are 1 + the index of the rule that matches by subnet, else by AS number; 0 = none. */
 function ruleTrie({ rules }: MapDefinition, asns: Asns | undefined, family: 4 | 6): BinaryTrie {

@@ -12,6 +12,13 @@ export interface ClientMap {
   /** Tries whose leaves are class numbers. CLASS_UNPLACED: the database has no place for the network. */
   readonly v4: Trie
   readonly v6: Trie
+  /**
+   * For resolvers, whose clients without a place borrow the resolver's place but no rule by subnet or AS number. Where
+   * such a rule matches, the leaf is 1 + the class of the place without it; elsewhere 0. null: no such rule in the
+   * family.
+   */
+  readonly borrowedV4: Trie | null
+  readonly borrowedV6: Trie | null
   /** By class: the index of its entry's first int in `groups`. */
   readonly classes: Int32Array
   /**

@@ -163,12 +163,14 @@ function placeFacts(
 ): readonly [number, number] | undefined {
   const asks = lookUp({ text: resolver, bits: 32 })
   const told = client === undefined || client.bits === 0 ? undefined : lookUp(client)
-  const decides = (known: Known): boolean =>
-    subnetRule(rules, known).index >= 0 ||
-    asnRule(rules, known).index >= 0 ||
+  const isPlaced = (known: Known): boolean =>
     (rules.length > 0 && (known.country + known.continent !== '' || known.at !== undefined)) ||
     (listed !== true && known.at !== undefined)
-  const resolved = told === undefined || (!decides(told) && decides(asks))
+  const decides = (known: Known): boolean =>
+    subnetRule(rules, known).index >= 0 || asnRule(rules, known).index >= 0 || isPlaced(known)
+  // only the place is borrowed: subnets and numbers speak of the client alone
+  const borrowed = told !== undefined && !decides(told) && isPlaced(asks)
+  const resolved = told === undefined || borrowed
   const decider = resolved ? asks : told
   const home = listed !== true && nodeSite !== undefined ? SITES[nodeSite] : undefined
   const self = resolved && client?.text !== resolver ? (client === undefined ? 'client' : 'resolver') : 'client'
@@ -196,7 +198,7 @@ function placeFacts(
   if (folded !== null) equal('folded to', place.folded?.to.split('/')[0], formatAddress(decider.bytes))
   const bySubnet = subnetRule(rules, decider)
   const byAsn = asnRule(rules, decider)
-  const by = bySubnet.index >= 0 ? 'subnet' : byAsn.index >= 0 ? 'asn' : 'geo'
+  const by = borrowed ? 'geo' : bySubnet.index >= 0 ? 'subnet' : byAsn.index >= 0 ? 'asn' : 'geo'
   const found = { subnet: bySubnet, asn: byAsn, geo: geoRule(rules, decider) }[by]
   const line = RULE_LINES.get(Object.entries(SERVICES).find(([, one]) => one.rules === rules)?.[0] ?? '')?.[found.index]
   equal('rule', rule?.split(':').at(-1) ?? null, line === undefined ? null : `${line}`)

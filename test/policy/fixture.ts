@@ -76,5 +76,12 @@ export function mapOf(classes: readonly ClassSpec[]): ClientMap {
     }
     return start
   })
-  return { v4: everybody, v6: everybody, classes: Int32Array.from(starts), groups: Int32Array.from(groups) }
+  return {
+    v4: everybody,
+    v6: everybody,
+    borrowedV4: null,
+    borrowedV6: null,
+    classes: Int32Array.from(starts),
+    groups: Int32Array.from(groups),
+  }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { type AsnResponse, type CityResponse, open } from 'maxmind'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { borrowedClass } from '../../src/answer/client.ts'
 import {
   formatAddress,
   formatPrefix,
@@ -102,6 +103,12 @@ function order(compiled: Compiled, address: string): string {
   return `${rule < 0 ? '' : `${fence ? 'fence' : 'rule'} ${rule}: `}${texts.join(' | ')}${last}`
 }
 
+/** The service with rules that look at places alone: what a resolver lends to its clients without a place. */
+const byGeosAlone = (model: ServiceModel): ServiceModel => ({
+  ...model,
+  rules: model.rules.map((rule) => ({ ...rule, subnets: [], subnetFiles: [], asns: [] })),
+})
+
 /** Every value of one family by the reference, at every address where it can change. */
 function compare(
   compiled: Compiled,
@@ -125,7 +132,8 @@ function compare(
     const place = isKnown ? placeOf(formatAddress(bytes)) : undefined
     const asn = isKnown ? asnOf(formatAddress(bytes)) : 0
     const expects = referenceOrder(model, sites, home, place, bytes, asn, files)
-    return { bytes, expects, text: JSON.stringify([folds, expects]) }
+    const lends = folds ? undefined : referenceOrder(byGeosAlone(model), sites, home, place, bytes)
+    return { bytes, expects, lends, text: JSON.stringify([folds, expects]) }
   })
   const isUniform = (start: bigint, end: bigint): boolean => {
     let i = edges.findLastIndex((edge) => edge <= start)
@@ -133,7 +141,7 @@ function compare(
     while (++i < edges.length && edges[i]! < end) if (expected[i]!.text !== text) return false
     return true
   }
-  for (const { bytes, expects } of expected) {
+  for (const { bytes, expects, lends } of expected) {
     const { rule, fence, pick, groups, tail, unplaced } = expects
     const leaf = find(compiled, bytes)
     const found = groupsOf(compiled.map, leafValue(leaf))
@@ -141,6 +149,11 @@ function compare(
     expect([where, found.rule, found.fence, found.pick, found.tail]).toEqual([where, rule, fence, pick, tail])
     expect([where, found.groups.map((group) => group.map((number) => compiled.names[number]))]).toEqual([where, groups])
     expect([where, leafValue(leaf) === CLASS_UNPLACED]).toEqual([where, unplaced])
+    if (lends !== undefined) {
+      const lent = groupsOf(compiled.map, borrowedClass(compiled.map, family, bytes, 0))
+      const named = lent.groups.map((group) => group.map((number) => compiled.names[number]))
+      expect([where, lent.rule, lent.fence, named]).toEqual([where, lends.rule, lends.fence, lends.groups])
+    }
     const depth = leafDepth(leaf)
     const width = (bits: number): [bigint, bigint] => {
       const span = 1n << BigInt(8 * size - bits)

@@ -11,7 +11,14 @@ const worldOf = (generation: number, ...buffers: readonly SharedArrayBuffer[]): 
   const none = new Int32Array(0)
   const arraysOfImage = { table: none, nodes: none, rrsets: none, steered: none, refs: none }
   const image = { ...arraysOfImage, bytes, deepest: 0, names: 0, firstForeign: 0, seed: 0 }
-  const maps = arrays.map((array) => ({ v4: array, v6: array, classes: none, groups: none }))
+  const maps = arrays.map((array) => ({
+    v4: array,
+    v6: array,
+    borrowedV4: null,
+    borrowedV6: null,
+    classes: none,
+    groups: none,
+  }))
   return { generation, image, maps, services: [] }
 }
 
