@@ -20,11 +20,12 @@ import { serviceMoves, type Steering, type WorldMoves } from '../traffic/service
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
 import { changesInWords, changesOf, type ModelChanges } from './changes.ts'
-import { compileMaps, compileWorld, serveSerial, viewOf } from './compile.ts'
+import { compileMaps, compileWorld, serveSerial } from './compile.ts'
 import { type GeoState, makeGeoState, place, type Placement, type DatabaseFile } from './databases.ts'
 import { type DatabaseHold, GeoHold, useAtOnce } from './geo-hold.ts'
 import type { ValidZones } from './last-good.ts'
 import { checkPlaces } from './settings-check.ts'
+import { viewOf } from './view.ts'
 import { type ZoneDecision, ZoneHold, type ZonesHeld } from './zone-hold.ts'
 import {
   type BuildInput,
@@ -78,7 +79,7 @@ export interface WorldBuild {
   readonly world: World
   readonly plan: HealthSpec
   readonly context: ExplainContext
-  /** Hash of version, zones and database builds: equal on nodes that serve the same. */
+  /** See viewOf(): equal on nodes that serve the same. */
   readonly view: string
   /** SOA serial of all zones as served: that of the files, or the serial floor if it is higher. */
   readonly serial: number
@@ -252,8 +253,8 @@ export function makeBuilder(
       if (held === null)
         usedDatabases = { databases: databases.city.sources, asnDatabases: databases.asn?.sources ?? [] }
       const { serial, zones: served } = serveSerial(model, request.serialFloor, settings.zones, report)
-      const view = viewOf(zones.hash, model, places)
-      const input = { key: `${view} ${serial} ${held?.build ?? ''}`, zones }
+      const view = viewOf(model, places)
+      const input = { key: `${view} ${zones.hash} ${serial} ${held?.build ?? ''}`, zones }
       const last = source.replace(input)
       if (isSame(input, last, request, fallback))
         return { kind: 'unchanged', ...ledger.summary(reading, fallback, choice.hold) }

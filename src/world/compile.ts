@@ -6,7 +6,6 @@
  *   services ─────────▶ layOutService ─▶ services ──┼▶ World
  *   zones ────────────▶ buildImage ────▶ Image ─────┘
  */
-import { hash } from 'node:crypto'
 import type { World } from '../answer/world.ts'
 import type { Cache } from '../geo/cache.ts'
 import type { Allocate } from '../geo/memory.ts'
@@ -66,17 +65,6 @@ export function compileWorld(model: Model, zones: Model['zones'], maps: ServiceM
   const services = layOutServices(model, maps)
   const index = new Map(model.services.map(({ name }, i) => [name, i]))
   return { generation: 0, image: buildImage(zones, index, allocate), maps: [...maps.byKey.values()], services }
-}
-
-/** Changes when a World's meaning changes, so that nodes of different versions have different views. */
-const FORMAT = 'meridian-world-2'
-
-/** The view: a hash (16 hex digits) of all that answers depend on except health. `zones`: hash of the model. */
-export function viewOf(zones: string, { services }: Model, { id, asns }: Places): string {
-  // without a rule with asns no answer depends on that database
-  const looksAtAsns = asns !== undefined && services.some(({ rules }) => rules.some((rule) => rule.asns.length > 0))
-  const parts = [FORMAT, zones, id, ...(looksAtAsns ? [asns.id] : [])]
-  return hash('sha256', JSON.stringify(parts), 'hex').slice(0, 16)
 }
 
 /**

@@ -61,7 +61,7 @@ test('where nothing can be written it is trouble, the floor holds, and it is wri
   await serial.stop()
 })
 
-test('a floor changes the serial that is answered, and not the view, which nodes compare', async () => {
+test('a floor, or another serial, changes the serial that is answered, and not the view, which nodes compare', async () => {
   const zones = join(folder, 'zones')
   writeFiles(zones, {
     'defaults.yaml': 'soa: {serial: 7}\n',
@@ -88,7 +88,8 @@ test('a floor changes the serial that is answered, and not the view, which nodes
     expect(serialOf({ rdata: soa, ttlSeconds: 0, negativeTtlSeconds: 0 })).toBe(serial)
   }
   writeFileSync(join(zones, 'defaults.yaml'), 'soa: {serial: 8}\n')
-  expect(madeOf(await builder.build()).view).not.toBe(free.view)
+  // nor does another serial in the file: git gives one to each commit, whatever it changes
+  expect(madeOf(await builder.build())).toMatchObject({ serial: 8, view: free.view })
 })
 
 test('what would be the same is not made again, unless asked for; another floor is not the same', async () => {
