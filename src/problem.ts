@@ -10,6 +10,7 @@ export const PROBLEM_CODES = {
   'file-unknown': 'a file that has no meaning in a folder of zones',
   'zones-missing': 'a folder without any zone',
   'problems-many': 'more problems than are told; a load stops at 1,000 errors',
+  'text-encoding': 'a file with bytes that are no UTF-8',
   'yaml-syntax': 'a file that is not YAML',
   'yaml-unsupported':
     'an anchor, alias, tag other than `!include`, second document or key that is no text: one file must mean one thing',

@@ -27,6 +27,7 @@ import {
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { codeOf, messageOf } from './problem.ts'
+import { decodeText, faultInWords } from './text.ts'
 
 /** A kind of state file: its name in words, and the value of its key `format`. */
 export interface FileKind {
@@ -64,8 +65,17 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** Whether a value is a finite number, as times are. */
 export const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 
-/** The text of a regular file; undefined if there is no file. Throws when it cannot be read, or is no regular file. */
-export const readWhole = (path: string): string | undefined => readBytes(path)?.toString()
+/**
+ * The text of a regular file; undefined if there is no file. Throws when it cannot be read, is no regular file, or no
+ * UTF-8.
+ */
+export function readWhole(path: string): string | undefined {
+  const bytes = readBytes(path)
+  if (bytes === undefined) return undefined
+  const { text, fault } = decodeText(bytes)
+  if (fault === undefined) return text
+  throw new Error(faultInWords(fault)[0])
+}
 
 /** The bytes of a regular file, as readWhole(). */
 export function readBytes(path: string): Buffer | undefined {

@@ -7,7 +7,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
 const ORDER = (
-  'problem units hash version state counters faults authorities git config yaml dns linux geo zone ' + // ground and things
+  'problem units text hash version state counters faults authorities git config yaml dns linux geo zone ' + // ground and things
   'health store probe policy answer traffic ' + // what is known, what is answered
   'load world explain plan server api node cli main'
 ) // what runs
@@ -126,7 +126,7 @@ test.each(ANSWERING)('%s loads what answers, and nothing else', (entry) => {
 
 test('a command line is parsed without loading what its commands do', () => {
   const rooms = new Set(loadedBy('main.ts', false).map(roomOf))
-  expect([...rooms].toSorted()).toEqual(['cli', 'config', 'main', 'problem', 'units', 'version'])
+  expect([...rooms].toSorted()).toEqual(['cli', 'config', 'main', 'problem', 'text', 'units', 'version'])
   expect(loadedBy('main.ts', true)).toContain('node/node.ts')
   // to ask a node takes no zones, no databases and no server
   const asking = new Set(loadedBy('cli/status.ts', false).map(roomOf))

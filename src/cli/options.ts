@@ -17,6 +17,7 @@ import {
 } from '../config.ts'
 import type { Role, Settings } from '../node/settings.ts'
 import { formatProblem, type Problem } from '../problem.ts'
+import { decodeText, faultInWords } from '../text.ts'
 import type { BuildSettings } from '../world/build.ts'
 import { ControlError } from './control.ts'
 import type { Output } from './output.ts'
@@ -136,7 +137,9 @@ export function withNodeOptions(command: Command, used: readonly SettingKey[] = 
 function tokenOf({ tokenFile }: SharedFlags): string | undefined {
   if (tokenFile === undefined) return process.env[TOKEN_VARIABLE]
   try {
-    return readFileSync(tokenFile, 'utf8').trim()
+    const { text, fault } = decodeText(readFileSync(tokenFile))
+    if (fault !== undefined) throw new Error(faultInWords(fault)[0])
+    return text.trim()
   } catch (error) {
     throw new ControlError(`${tokenFile}: the token can't be read: ${String(error)}`)
   }

@@ -12,25 +12,24 @@ import { readdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { findTop } from '../git.ts'
 import { codeOf, messageOf } from '../problem.ts'
+import { type DecodedText, decodeText } from '../text.ts'
 import type { Include, IncludeResult } from '../yaml/tree.ts'
 
 /** A file's content, or why it cannot be read. */
 export type FileRead =
-  | {
-      readonly text: string
+  | (DecodedText & {
       /** SHA-256 of the content, base64. */
       readonly hash: string
       /** The path with all links resolved. */
       readonly id: string
-    }
+    })
   | { readonly why: string }
 
 /** What an include of a file gives. `state`: a text that differs whenever the result does. */
 export type IncludeLookup = IncludeResult & { readonly state: string }
 
 /** A file that a load has read, or reads in place of the one on disk. */
-export interface SavedFile {
-  readonly text: string
+export interface SavedFile extends DecodedText {
   readonly hash: string
   readonly id: string
 }
@@ -61,7 +60,7 @@ export class Files {
   readonly #sought = new Map<string, IncludeLookup>()
   readonly #saved: SavedFiles | undefined
   /** The files read so far, by path relative to the folder. */
-  readonly seen = new Map<string, Omit<SavedFile, 'text'>>()
+  readonly seen = new Map<string, Pick<SavedFile, 'hash' | 'id'>>()
   #bytes = 0
   #included = 0
 
@@ -155,7 +154,7 @@ export class Files {
   }
 
   /** Reads a regular file and never blocks: a FIFO is opened without waiting, and refused. */
-  #readRegular(path: string): { readonly text: string; readonly hash: string } {
+  #readRegular(path: string): DecodedText & { readonly hash: string } {
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const found = fstatSync(file)
@@ -164,8 +163,8 @@ export class Files {
       this.#bytes += found.size
       if (this.#bytes > MAX_ALL_BYTES)
         throw new FileError(`is one too many: a load reads ${MAX_ALL_BYTES >> 20} MiB at most`)
-      const text = readFileSync(file, 'utf8')
-      return { text, hash: hashOf('sha256', text, 'base64') }
+      const bytes = readFileSync(file)
+      return { ...decodeText(bytes), hash: hashOf('sha256', bytes, 'base64') }
     } finally {
       closeSync(file)
     }
@@ -198,8 +197,8 @@ export class Files {
     }
     if (!this.#isWithin(id)) return this.#refuse(file)
     try {
-      const { text, hash } = this.#readRegular(id)
-      return { file, text, id, state: hash }
+      const { hash, ...decoded } = this.#readRegular(id)
+      return { file, ...decoded, id, state: hash }
     } catch (error) {
       return unreadable(file, error)
     }

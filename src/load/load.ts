@@ -32,7 +32,7 @@ import { type Include, parseYaml } from '../yaml/tree.ts'
 import { checkBudgets } from '../zone/budget.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import { readNamedChecks } from './checks.ts'
-import { Files, type SavedFiles } from './files.ts'
+import { Files, type SavedFile, type SavedFiles } from './files.ts'
 import { readKeys, withDefaults } from './forms.ts'
 import { type FileResult, IncludeGraph, type LoadUnit } from './includes.ts'
 import type { PartialCheck } from './check-keys.ts'
@@ -247,7 +247,7 @@ class Loader {
     ) => Pick<FileResult, 'zone' | 'tree'>,
   ): Promise<LoadUnit | undefined> {
     await nextTurn() // so that a thread that loads a thousand files can do other work in between
-    const texts: { readonly file: string; readonly text: string; readonly hash: string; readonly id: string }[] = []
+    const texts: (SavedFile & { readonly file: string })[] = []
     for (const path of paths) {
       const file = join(this.#folder, path)
       const read = this.#files.read(file)
@@ -273,7 +273,11 @@ class Loader {
       const source = new Source(first.file, first.text)
       for (const { file, text } of others) source.add(file, text)
       const include = this.#files.includer(includes)
-      const result = untilTooMany(() => parse(source, problems.report, include, ids))
+      for (const [i, { fault }] of texts.entries()) {
+        if (fault !== undefined) problems.report(source.notUtf8(source.texts[i]!, fault))
+      }
+      const isText = problems.list.length === 0
+      const result = isText ? untilTooMany(() => parse(source, problems.report, include, ids)) : {}
       loaded = {
         hash,
         includes,
@@ -307,7 +311,9 @@ class Loader {
     let loaded = this.#previous.get(path)
     if (loaded?.hash !== found.state) {
       const problems = new ProblemList()
-      const prefixes = readSubnets(new Source(told, found.text), problems.report)
+      const source = new Source(told, found.text)
+      if (found.fault !== undefined) problems.report(source.notUtf8(source.first, found.fault))
+      const prefixes = found.fault === undefined ? readSubnets(source, problems.report) : undefined
       const none = { includes: new Map(), isCut: false, includedCharacters: 0 }
       loaded = { hash: found.state, ...none, ...foundBy(problems), prefixes }
     }

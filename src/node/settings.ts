@@ -21,6 +21,7 @@ import { parsePrefix } from '../dns/address.ts'
 import { prefixFault } from '../load/subnets.ts'
 import { codeOf, messageOf, type Problem, type Report } from '../problem.ts'
 import { parseRedisUrl } from '../store/redis/url.ts'
+import { type DecodedText, decodeText } from '../text.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
 import { gidOf } from './group.ts'
@@ -145,9 +146,8 @@ function checkAuthorities(given: readonly RawSetting[], report: Report): void {
   }
 }
 
-interface SettingsText {
+interface SettingsText extends DecodedText {
   readonly file: string
-  readonly text: string
 }
 
 /**
@@ -162,7 +162,7 @@ function readFile(
 ): SettingsText | undefined {
   for (const file of named === undefined ? places : [named]) {
     try {
-      return { file, text: readFileSync(file, 'utf8') }
+      return { file, ...decodeText(readFileSync(file)) }
     } catch (error) {
       const code = codeOf(error) ?? String(error)
       if (named === undefined && (code === 'ENOENT' || code === 'ENOTDIR')) continue
@@ -177,8 +177,12 @@ function readFile(
   return undefined
 }
 
-function givenByFile({ file, text }: SettingsText, report: Report): RawSetting[] {
+function givenByFile({ file, text, fault }: SettingsText, report: Report): RawSetting[] {
   const source = new Source(file, text)
+  if (fault !== undefined) {
+    report(source.notUtf8(source.first, fault))
+    return []
+  }
   const root = parseYaml(source, (problem) => report({ ...problem, message: withoutValues(problem.message) }))
   if (root === undefined) return []
   if (root.kind !== 'mapping') {

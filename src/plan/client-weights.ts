@@ -5,7 +5,9 @@
 import { readFileSync } from 'node:fs'
 import { parsePrefix } from '../dns/address.ts'
 import { messageOf, type Problem, type Report } from '../problem.ts'
+import { decodeText } from '../text.ts'
 import { ClientCounts } from '../traffic/flows.ts'
+import { Source } from '../yaml/source.ts'
 
 /** The limit of faults that are reported for a file; further ones are only counted. */
 const MOST_FAULTS = 1_000
@@ -83,7 +85,11 @@ function readLines(
 
 function readText(file: string, report: Report): string | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    const { text, fault } = decodeText(readFileSync(file))
+    if (fault === undefined) return text
+    const source = new Source(file, text)
+    report(source.notUtf8(source.first, fault))
+    return undefined
   } catch (error) {
     const message = messageOf(error)
     const problem: Problem = { code: 'file-unreadable', severity: 'error', file, line: 0, column: 0, message }

@@ -3,6 +3,7 @@
  * into files, lines and columns, for Problems. Trees are made by tree.ts and read by read.ts.
  */
 import type { Position, Problem, ProblemCode, Severity } from '../problem.ts'
+import { faultInWords, type TextFault } from '../text.ts'
 
 /** A scalar: its source text, whatever it looks like. */
 export interface Scalar {
@@ -125,6 +126,11 @@ export class Source {
   problem(code: ProblemCode, at: Node | number, message: string, hint?: string, severity: Severity = 'error'): Problem {
     const place = typeof at === 'number' ? this.locate(at) : this.place(at)
     return { code, severity, ...place, message: clipped(message), ...(hint !== undefined && { hint: clipped(hint) }) }
+  }
+
+  /** The problem of a text that is no UTF-8. */
+  notUtf8({ base }: SourceText, fault: TextFault): Problem {
+    return this.problem('text-encoding', base + fault.at, ...faultInWords(fault))
   }
 
   /** Where a node begins, and how wide it is, if that is known. */

@@ -22,11 +22,11 @@ import {
   YAMLException,
 } from 'js-yaml'
 import type { ProblemCode, Report } from '../problem.ts'
+import type { DecodedText } from '../text.ts'
 import { type Entry, isEmpty, type Mapping, type Node, type Scalar, Source, type SourceText } from './source.ts'
 
-interface IncludedFile {
+interface IncludedFile extends DecodedText {
   readonly file: string
-  readonly text: string
   /** The path with all links resolved: the same for one file, by whatever path it was named. */
   readonly id: string
 }
@@ -211,8 +211,12 @@ class TreeBuilder {
     return root
   }
 
-  #treeOf({ file, text, id }: IncludedFile): Node | undefined {
+  #treeOf({ file, text, fault, id }: IncludedFile): Node | undefined {
     const part = this.#source.add(file, text)
+    if (fault !== undefined) {
+      this.#report(this.#source.notUtf8(part, fault))
+      return undefined
+    }
     const events = parse(this.#source, part, this.#report)
     if (events === undefined) return undefined
     return new TreeBuilder(this.#source, part, events, this.#report, this.#include, [...this.#chain, id]).document()
@@ -253,7 +257,13 @@ class TreeBuilder {
     const quoted = style !== SCALAR_STYLE.PLAIN
     const flow = style === SCALAR_STYLE.SINGLE_QUOTED || style === SCALAR_STYLE.DOUBLE_QUOTED
     const offset = this.#base + (valueStart < 0 ? this.#last : flow ? valueStart - 1 : valueStart)
-    return { kind: 'scalar', text: getScalarValue(this.#text, event), quoted, offset }
+    const scalar: Scalar = { kind: 'scalar', text: getScalarValue(this.#text, event), quoted, offset }
+    // an escape can write what UTF-8 has no bytes for
+    if (style === SCALAR_STYLE.DOUBLE_QUOTED && !scalar.text.isWellFormed()) {
+      const hint = 'Write the character itself, or its escape \\U with eight digits'
+      this.#report(this.#source.problem('value-invalid', scalar, 'this text has half of a surrogate pair', hint))
+    }
+    return scalar
   }
 
   #mapping(start: number): Mapping {

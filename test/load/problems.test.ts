@@ -41,6 +41,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'name-duplicate': 'example.com.yaml:3:1',
   'name-invalid': 'example.com.yaml:3:1',
   'not-supported': 'example.com.yaml:3:11',
+  'text-encoding': 'example.com.yaml:3:29',
   'ns-missing': 'example.com.yaml:1:1',
   'ns-wildcard': 'example.com.yaml:3:10',
   'ns-without-address': 'example.com.yaml:3:44',
