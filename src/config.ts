@@ -220,7 +220,7 @@ export const SETTINGS = {
     type: 'a percentage, `0%`–`100%`',
     default: [],
     meaning:
-      'A new database that moves more than this of any service’s clients waits for `meridian geo accept`; the one before is used. Without it none waits.',
+      'A new database that moves more than this of any service’s clients waits for `meridian geo accept`; the one before is used. Without it one waits only if it has lost what the zones need.',
     read: parsePercent,
   }),
   redis: secret(/^rediss?(\+sentinel|\+cluster)?:\/\/[\x21-\x7e]+$/, {

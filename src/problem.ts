@@ -102,7 +102,10 @@ export const PROBLEM_CODES = {
   'zones-held':
     'a change of the zones that moves more clients than zones.maxMove: the zones before are served until it is accepted',
   'geo-held':
-    'a new GeoIP database that moves more clients than geo.maxMove: the one before is used until it is accepted',
+    'a new GeoIP database that moves more clients than geo.maxMove, or has lost what the zones need: the one before is used until it is accepted',
+  'geo-missing': 'zones that look at where clients are, and no city database',
+  'geo-coverage':
+    'a GeoIP database that lacks what the zones need for nearly all addresses of a family that is listened on',
   'geo-schema':
     'a GeoIP database does not tell what it is set for, places or numbers of systems; or the same as another one',
 } as const satisfies Record<string, string>

@@ -124,6 +124,10 @@ export function parseEndpoint(text: string): Endpoint | undefined {
   return isIP(address) === family && port >= 1 && port <= 65_535 ? { address, port } : undefined
 }
 
+/** The address families of some endpoints. `::` takes IPv6 alone: each family has a socket of its own. */
+export const familiesOf = (endpoints: readonly Endpoint[]): readonly (4 | 6)[] =>
+  ([4, 6] as const).filter((family) => endpoints.some(({ address }) => isIP(address) === family))
+
 /** An Endpoint as text: `192.0.2.1:53`, `[2001:db8::1]:53`. */
 export const formatEndpoint = ({ address, port }: Endpoint): string => `${bracketed(address)}:${port}`
 

@@ -122,7 +122,7 @@ export const ROUTES = [
     method: 'POST',
     path: '/api/geo/accept',
     api: true,
-    meaning: 'Uses the databases that `geo.maxMove` holds back at this node. Body: `who`, `build` (whichever waits).',
+    meaning: 'Uses the databases that this node holds back (`geo-held`). Body: `who`, `build` (whichever waits).',
   },
   {
     method: 'POST',

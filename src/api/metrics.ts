@@ -78,7 +78,9 @@ export const METRICS = {
   meridian_zones_held: gauge(
     '1 while the zones on disk wait to be accepted: they move more clients than zones.maxMove, and the zones before are served.',
   ),
-  meridian_geo_held: gauge('1 while new databases wait to be accepted: they move more clients than geo.maxMove.'),
+  meridian_geo_held: gauge(
+    '1 while new databases wait to be accepted: they move more clients than geo.maxMove, or have lost what the zones need.',
+  ),
   meridian_view_info: gauge(
     'Always 1; nodes that serve alike have the same view. The revision is what git says of the zones, empty outside of git.',
     'view',

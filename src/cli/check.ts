@@ -25,6 +25,8 @@ export interface CheckOptions {
   readonly asn: readonly string[]
   readonly cache?: string
   readonly nodeSite?: string
+  /** Address families that queries come from; empty: the zones are checked by themselves. */
+  readonly listens: readonly (4 | 6)[]
   /** This node's prober, to check the zones against; undefined: they are checked without one. */
   readonly probe?: ProbeSettings
   readonly format: Format

@@ -209,9 +209,9 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
 function addGeo(program: Command, output: Output, onExit: OnExitCode): void {
   const geo = program.command('geo').summary('databases that are held back: geo accept')
   const accepting = withWho(geo.command('accept'))
-    .summary('use new databases that `geo.maxMove` holds back')
+    .summary('use new databases that a node holds back (`geo-held`)')
     .description(
-      'Uses the databases that the setting geo.maxMove holds back at this node, however many clients they move; later ones are held back again.',
+      'Uses the databases that this node holds back (`geo-held`), however many clients they move; later ones are held back again.',
     )
     .action(async (options: OverrideFlags, command: Command) => {
       const { acceptGeo, whoAmI } = await import('./override.ts')

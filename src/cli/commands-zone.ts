@@ -4,7 +4,7 @@
  */
 import { type Command, Option } from 'commander'
 import { SETTING_KEYS } from '../config.ts'
-import { type Endpoint, parseEndpoint, parsePercent } from '../units.ts'
+import { type Endpoint, familiesOf, parseEndpoint, parsePercent } from '../units.ts'
 import { type Format, FORMATS, type PlanFormat, PLAN_FORMATS, SCHEMA_FILES } from './formats.ts'
 import {
   collect,
@@ -79,6 +79,7 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
         ...filesOf(config, dir),
         // the folder of the settings is checked against this node's prober, too; a named one only by itself
         ...(dir === undefined && config['probe.enabled'] && { probe: probeSettings(config) }),
+        listens: dir === undefined || config['geo.city'].length > 0 ? familiesOf(config.listen) : [],
         format,
         strict: options.strict === true,
         ...(parent !== undefined && { parent }),

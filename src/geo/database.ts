@@ -16,7 +16,7 @@ export interface Database {
   readonly id: string
   /** The type in its metadata, such as `GeoLite2-City`. */
   readonly type: string
-  /** Unix time of its build. */
+  /** Unix time of its build; NaN = unknown. */
   readonly builtSeconds: number
   readonly ipVersion: 4 | 6
   readonly nodeCount: number
@@ -28,10 +28,14 @@ export interface Database {
 
 /** Thrown within geo/ when a file is inconsistent; readTries() and openDatabases() turn it into a Problem. */
 export class CorruptDatabase extends Error {}
+/** A value of another type than the schema has there: the file is whole, and another writer's. */
+class StrangeValue extends CorruptDatabase {}
 
 const MARKER = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1')
 const METADATA_BYTES_MAX = 128 * 1024
 const SEPARATOR_BYTES = 16
+/** The latest time that a Date can have (ECMA-262 §21.4.1.1). */
+const MOST_SECONDS = 8.64e12
 
 const POINTER = 1
 const STRING = 2
@@ -39,10 +43,24 @@ const DOUBLE = 3
 const UINT16 = 5
 const UINT32 = 6
 const MAP = 7
+const INT32 = 8
 const UINT64 = 9
+const UINT128 = 10
 const ARRAY = 11
 const BOOLEAN = 14
 const FLOAT = 15
+/** By type: its name, and for numbers the most bytes of a value. Floating-point numbers have no fewer. */
+const TYPES: readonly string[] =
+  'extended pointer text double bytes uint16 uint32 map int32 uint64 uint128 array cache end boolean float'.split(' ')
+const MOST_BYTES: ReadonlyMap<number, number> = new Map([
+  [DOUBLE, 8],
+  [UINT16, 2],
+  [UINT32, 4],
+  [INT32, 4],
+  [UINT64, 8],
+  [UINT128, 16],
+  [FLOAT, 4],
+])
 
 /** Opens databases, at most one for each IP version. undefined when one is unreadable or corrupt, which is reported. */
 export function openDatabases(paths: readonly string[], report: Report): readonly Database[] | undefined {
@@ -86,8 +104,13 @@ function readRegular(path: string): Buffer {
   }
 }
 
-/** Reports a corrupt database. */
+/** Reports a corrupt database, or one of another schema. */
 export function reportCorrupt(path: string, error: CorruptDatabase, report: Report): void {
+  if (error instanceof StrangeValue) {
+    const hint = 'take a database of GeoLite2, GeoIP2, DB-IP or ip-location-db, or write the values in their types'
+    report({ code: 'geo-schema', severity: 'error', file: path, line: 0, column: 0, message: error.message, hint })
+    return
+  }
   const hint = 'take a whole, uncompressed .mmdb file; write it under another name first, then rename it into place'
   const message = `no usable MMDB file: ${error.message}`
   report({ code: 'geo-corrupt', severity: 'error', file: path, line: 0, column: 0, message, hint })
@@ -124,7 +147,7 @@ function parse(path: string, bytes: Buffer): Database {
     path,
     id,
     type,
-    builtSeconds: built,
+    builtSeconds: built <= MOST_SECONDS ? built : Number.NaN,
     ipVersion,
     nodeCount,
     recordSize,
@@ -183,36 +206,42 @@ export class Section {
     return this.#type === STRING ? this.#bytes.toString('utf8', this.#body, this.#body + this.#size) : undefined
   }
 
-  /** A string of at most three bytes as one int, its last byte lowest; 0 for anything else. */
+  /**
+   * A text of at most three bytes as one int, its last byte lowest; 0 for a longer one. Throws CorruptDatabase when it
+   * is no text.
+   */
   code(at: number): number {
     if (at < 0) return 0
     this.#read(at)
-    if (this.#type !== STRING || this.#size > 3) return 0
+    if (this.#type !== STRING) throw this.#strange(at, 'a text')
+    if (this.#size > 3) return 0
     let code = 0
     for (let i = 0; i < this.#size; i++) code = (code << 8) | this.#bytes[this.#body + i]!
     return code
   }
 
-  /** The number at `at`, floating-point or unsigned; undefined when it is none. */
+  /** The number at `at`. Throws CorruptDatabase when it is none, or one of a size that its type does not have. */
   number(at: number): number | undefined {
     if (at < 0) return undefined
     this.#read(at)
-    const size = this.#size
-    switch (this.#type) {
-      case DOUBLE:
-        return size === 8 ? this.#bytes.readDoubleBE(this.#body) : undefined
-      case FLOAT:
-        return size === 4 ? this.#bytes.readFloatBE(this.#body) : undefined
-      case UINT16:
-      case UINT32:
-      case UINT64: {
-        let number = 0
-        for (let i = 0; i < size; i++) number = number * 256 + this.#bytes[this.#body + i]!
-        return number
-      }
-      default:
-        return undefined
-    }
+    const [type, size, body] = [this.#type, this.#size, this.#body]
+    const most = MOST_BYTES.get(type)
+    if (most === undefined) throw this.#strange(at, 'a number')
+    const isWhole = type === DOUBLE || type === FLOAT ? size === most : size <= most
+    if (!isWhole) throw new CorruptDatabase(`the ${TYPES[type]} at ${at} has ${size} bytes, not ${most}`)
+    if (type === DOUBLE) return this.#bytes.readDoubleBE(body)
+    if (type === FLOAT) return this.#bytes.readFloatBE(body)
+    // signed numbers of fewer bytes are positive
+    if (type === INT32 && size === 4) return this.#bytes.readInt32BE(body)
+    let number = 0
+    for (let i = 0; i < size; i++) number = number * 256 + this.#bytes[body + i]!
+    return number
+  }
+
+  #strange(at: number, wanted: string): StrangeValue {
+    return new StrangeValue(
+      `the value at ${at} is of type ${TYPES[this.#type] ?? this.#type}, where ${wanted} is wanted`,
+    )
   }
 
   #isText(at: number, text: Buffer): boolean {

@@ -33,7 +33,7 @@ import { droppedDatagrams } from '../linux/drops.ts'
 import type { ProberThread } from '../probe/thread.ts'
 import type { Problem } from '../problem.ts'
 import { type Server, startServer } from '../server/server.ts'
-import { count, formatEndpoint } from '../units.ts'
+import { count, familiesOf, formatEndpoint } from '../units.ts'
 import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import { startCompiler } from '../world/compiler.ts'
@@ -108,6 +108,7 @@ export class RunningNode implements Node {
           tidiesCache: true,
           ...(config['node.site'] === undefined ? {} : { nodeSite: config['node.site'] }),
           state: config.state,
+          listens: familiesOf(config.listen),
           ...(config['geo.maxMove'] !== undefined && { maxMove: config['geo.maxMove'] }),
           ...(config['zones.maxMove'] !== undefined && { zonesMaxMove: config['zones.maxMove'] }),
           ...(config['probe.enabled'] && { probe: probeSettings(config) }),

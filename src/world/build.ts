@@ -50,6 +50,8 @@ export interface BuildSettings extends ZoneSettings {
   readonly tidiesCache?: boolean
   /** Clients that the databases do not know get the place of this site. */
   readonly nodeSite?: string
+  /** See CoverageSettings. */
+  readonly listens?: readonly (4 | 6)[]
   /** The share of clients (0–1) that a new database may move without an operator. Needs `state`. */
   readonly maxMove?: number
   /** The same for a change of the zones. Needs `state`. */
@@ -87,7 +89,7 @@ export interface WorldBuild {
   readonly nameCount: number
   /** The clients that it moves, against the World before. null: the first one of its builder. */
   readonly moves: WorldMoves | null
-  /** The databases on disk that are held back because they would move too many clients; null = they are in use. */
+  /** The databases on disk that are held back; null = they are in use. */
   readonly held: DatabaseHold | null
 }
 

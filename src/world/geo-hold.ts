@@ -1,7 +1,8 @@
 /**
- * Holds back a new GeoIP database that would move too many clients (`geo.maxMove`). Before its places are used, the
- * share of clients that they move is computed with the current zones. Above the limit the old places stay, zones go on
- * reloading with them, and a problem tells the operator. Called by the builder, in the compile thread.
+ * Holds back a new GeoIP database that would move too many clients (`geo.maxMove`), or that no longer tells what the
+ * zones need (coverage.ts). Before its places are used, the share of clients that they move is computed with the current
+ * zones. Above the limit the old places stay, zones go on reloading with them, and a problem tells the operator. Called
+ * by the builder, in the compile thread.
  *
  * Two files in the state folder outlive a restart: the builder writes the build in use to `geo-in-use`; the node writes
  * the build that an operator accepted to `geo-accepted`. The cache keeps the places in use. If they are lost, the new
@@ -25,10 +26,11 @@ import { measureInWords, movesInWords } from '../traffic/words.ts'
 import { formatPercent } from '../units.ts'
 import type { Model, ServiceModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { lostCoverage } from './coverage.ts'
 
 /** The settings of a hold. */
 export interface GeoHoldSettings {
-  /** The largest share (0–1) of any service's clients that may move. undefined: no limit. */
+  /** The largest share (0–1) of any service's clients that may move. undefined: any share may. */
   readonly limit: number | undefined
   /** The state folder. */
   readonly folder: string
@@ -104,18 +106,19 @@ export class GeoHold {
 
   /** Chooses between the places on disk and those in use. Reports a hold. */
   decide(onDisk: Places, context: GeoHoldContext): HoldDecision {
-    const { limit } = this.#settings
-    if (limit === undefined) return useAtOnce(onDisk)
+    const { limit = 1 } = this.#settings
     const before = this.#before(onDisk, context)
     const build = buildOf(onDisk)
     if (before === undefined || buildOf(before) === build) return useAtOnce(onDisk)
     // the operator has just configured a database, or removed one
     if (!hasPlaces(before) || !hasPlaces(onDisk) || !before.asns !== !onDisk.asns) return useAtOnce(onDisk)
     if (readMark(join(this.#settings.folder, ACCEPTED)) === build) return useAtOnce(onDisk)
+    const lost = lostCoverage(before, onDisk, context.model)
+    if (lost === undefined && limit === 1) return useAtOnce(onDisk)
     const { worst, keep } = this.#moved(before, onDisk, context)
-    if (worst === undefined || worst.moves.moved <= limit) return useAtOnce(onDisk)
+    if (worst === undefined || (lost === undefined && worst.moves.moved <= limit)) return useAtOnce(onDisk)
     const held = { build, inUse: buildOf(before), ...worst }
-    context.report({ ...heldProblem(held, limit), file: context.file })
+    context.report({ ...heldProblem(held, limit, lost), file: context.file })
     return { places: before, held, keep: [onDisk.id, ...(onDisk.asns ? [onDisk.asns.id] : []), ...keep] }
   }
 
@@ -136,7 +139,7 @@ export class GeoHold {
     const build = readMark(join(this.#settings.folder, IN_USE))
     if (build === undefined || build === buildOf(onDisk)) return undefined
     const places = cachedBuild(build, cache)
-    if (places === undefined) {
+    if (places === undefined && this.#settings.limit !== undefined) {
       const message =
         'what the databases before this one said is lost from the cache: this one is used, whatever it moves'
       report({ code: 'geo-held', severity: 'warning', file, line: 0, column: 0, message })
@@ -194,9 +197,13 @@ function mostMoved(
   return { worst, keep }
 }
 
-function heldProblem({ service, moves }: DatabaseHold, limit: number) {
+function heldProblem({ service, moves }: DatabaseHold, limit: number, lost: string | undefined) {
   const [moved, most] = [formatPercent(moves.moved), formatPercent(limit)]
-  const message = `the new databases move ${moved} of the ${measureInWords(moves)} of ${service} (${movesInWords(moves.moves)}), more than ${most}: those before are used`
+  const moving = `move ${moved} of the ${measureInWords(moves)} of ${service} (${movesInWords(moves.moves)})`
+  const message =
+    lost === undefined
+      ? `the new databases ${moving}, more than ${most}: those before are used`
+      : `new databases are not used: ${lost}. They ${moving}`
   const hint = 'Look at it with meridian plan --geo OLD NEW; to use it: meridian geo accept'
   return { code: 'geo-held', severity: 'warning', line: 0, column: 0, message, hint } as const
 }

@@ -11,13 +11,11 @@ import { overload, type ProbeCapacity } from '../probe/cost.ts'
 import { didYouMean, type Problem, type ProblemCode, type Report } from '../problem.ts'
 import { someOf } from '../units.ts'
 import type { Geo, Model, RuleModel } from '../zone/model.ts'
+import { checkCoverage, type CoverageSettings } from './coverage.ts'
 
 /** The part of BuildSettings that places clients. */
-interface PlacementSettings {
+interface PlacementSettings extends CoverageSettings {
   readonly zones: string
-  readonly city: readonly string[]
-  readonly asn?: readonly string[]
-  readonly nodeSite?: string
 }
 
 /** The settings of this node's prober that zones are checked against. */
@@ -32,12 +30,13 @@ export interface ProbeSettings extends ProbeCapacity {
   readonly shared?: boolean
 }
 
-/** Checks `node.site` and the rules' geos and asns against the sites and databases there are. */
+/** Checks `node.site`, orders and the rules' geos and asns against the sites and databases there are. */
 export function checkPlaces(settings: PlacementSettings, model: Model, places: Places | undefined): readonly Problem[] {
   const problems: Problem[] = []
   const report: Report = (problem) => void problems.push(problem)
   checkNodeSite(settings, model, report)
   checkRules(settings, model, places, report)
+  checkCoverage(settings, model, places, report)
   return problems
 }
 

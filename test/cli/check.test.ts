@@ -16,7 +16,7 @@ import type { Terminal } from '../../src/cli/output.ts'
 import { makeProgressBar } from '../../src/cli/words/progress.ts'
 import { loadSettings } from '../../src/node/settings.ts'
 import type { Problem } from '../../src/problem.ts'
-import { writeTestDatabase } from '../support/mmdb.ts'
+import { COUNTRIES, writeTestDatabase } from '../support/mmdb.ts'
 
 const repository = resolve(import.meta.dirname, '../..')
 let folder = ''
@@ -24,12 +24,20 @@ let folder = ''
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'meridian-check-'))
   cpSync(join(repository, 'test/zones'), folder, { recursive: true, verbatimSymlinks: true })
-  for (const code of ['asn-database-missing', 'geo-corrupt', 'geo-schema', 'geo-unmatched']) {
+  for (const code of [
+    'asn-database-missing',
+    'geo-corrupt',
+    'geo-coverage',
+    'geo-missing',
+    'geo-schema',
+    'geo-unmatched',
+  ]) {
     for (const kind of ['bad', 'good']) {
       writeTestDatabase(join(folder, code, kind, 'city.mmdb'), { schema: 'maxmind' })
     }
   }
   writeTestDatabase(join(folder, 'geo-schema/bad/again.mmdb'), { schema: 'flat' })
+  writeTestDatabase(join(folder, 'geo-coverage/bad/city.mmdb'), { schema: 'maxmind', networks: COUNTRIES })
   for (const [kind, members] of Object.entries({ bad: 65_537, good: 65_536 })) {
     const path = join(folder, 'members-too-many', kind, 'zones/services.yaml')
     const vips = Array.from({ length: members }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)
@@ -71,6 +79,8 @@ const PLACES: Readonly<Record<string, string>> = {
   'check-address': 'zones warning',
   'exec-unknown': 'zones warning',
   'geo-corrupt': 'meridian.yaml error',
+  'geo-coverage': 'city.mmdb warning',
+  'geo-missing': 'zones/services.yaml:1:1 warning',
   'geo-schema': 'again.mmdb error',
   'geo-unmatched': 'zones/services.yaml:7:7 warning',
   'geo-unreadable': 'nowhere.mmdb error',
@@ -241,7 +251,7 @@ describe('the bar', () => {
     const names = Array.from({ length: 4000 }, (_, i) => `host-${i}: {type: A, values: [192.0.2.1]}\n`).join('')
     const text = `"": {type: NS, values: [ns1.example.net., ns2.example.net.]}\n${names}`
     for (let i = 0; i < 12; i++) writeFileSync(join(path, `zone-${i}.example.yaml`), text)
-    const command = `'${process.execPath}' '${join(repository, 'src/main.ts')}' check '${path}'`
+    const command = `'${process.execPath}' '${join(repository, 'src/main.ts')}' check '${path}' --node-site fra`
     const env = { ...process.env, CI: '', NO_COLOR: '', TERM: 'xterm' }
     const shown = execFileSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8', env, input: '' })
     expect(shown).toMatch(/\[#* *\] parsed \d+\/13 files, [\d,]+ names/)

@@ -102,7 +102,7 @@ test.each<[string, (file: string) => void]>([
 })
 
 test('check tells what serve would: all faults at once, with their places', async () => {
-  const good = await meridian(['check', scene.zones])
+  const good = await meridian(['check', scene.zones, '--geo-city', scene.city])
   expect(good).toMatchObject({ code: 0, err: '' })
   expect(good.out).toContain('1 zone, 4 names, 1 service, 3 members')
   scene.write(

@@ -11,11 +11,14 @@ import { buildPlaces, PLACE_FOLDED, placeOf, type Places } from '../../src/geo/p
 import type { Problem } from '../../src/problem.ts'
 import {
   CLIENTS,
+  type CoordinateForm,
+  degrees,
   ELSEWHERE,
   encodeTestDatabase,
   FIXTURE,
   type TestDatabase,
   type TestNetwork,
+  type TestRecord,
   writeTestDatabase,
 } from '../support/mmdb.ts'
 
@@ -143,6 +146,70 @@ test("MaxMind's schema with names instead of codes, as DB-IP writes it", () => {
   const places = placesFrom({ schema: 'maxmind', networks })
   expect(placeOf(places, parseAddress(CLIENTS.losAngeles.v6)!).subdivision).toBe('CA')
   expect(placeOf(places, parseAddress(CLIENTS.paris.v6)!).subdivision).toBe('')
+})
+
+const location = (latitude: number, longitude: number) => ({
+  latitude: degrees(latitude),
+  longitude: degrees(longitude),
+})
+
+describe('records that lack what others have', () => {
+  const DE = { iso_code: 'DE', is_in_european_union: true }
+  const networks: readonly TestRecord[] = [
+    {
+      prefix: '6.0.0.0/16',
+      record: {
+        continent: { code: 'EU' },
+        location: { accuracy_radius: 1000, ...location(47, 8) },
+        registered_country: DE,
+      },
+    },
+    { prefix: '7.0.0.0/16', record: { registered_country: DE, traits: { is_satellite_provider: true } } },
+    { prefix: '8.0.0.0/16', record: { country: { iso_code: 'FR' }, location: location(95, -434) } },
+    { prefix: '9.0.0.0/16', record: { country: { iso_code: 'FR' }, location: { latitude: degrees(1) } } },
+  ]
+  const places = placesFrom({ schema: 'maxmind', networks })
+  const at = (address: string): unknown[] => {
+    const { continent, country, latitude, longitude } = placeOf(places, parseAddress(address)!)
+    return [continent, country, latitude, longitude]
+  }
+
+  test('a registered country is where nobody is: the continent and its centre count', () => {
+    expect(at('6.0.1.1')).toEqual(['EU', '', 47, 8])
+  })
+
+  test('a satellite provider is nowhere', () => {
+    expect(at('7.0.1.1')).toEqual(['', '', Number.NaN, Number.NaN])
+  })
+
+  test('coordinates out of bounds, or one alone, are none', () => {
+    for (const address of ['8.0.1.1', '9.0.1.1']) expect(at(address)).toEqual(['EU', 'FR', Number.NaN, Number.NaN])
+  })
+})
+
+describe('coordinates in other types than doubles', () => {
+  const french: TestNetwork = { prefix: '82.64.0.0/14', continent: 'EU', country: 'FR', latitude: -48, longitude: 2 }
+  const shape = (schema: 'flat' | 'maxmind', coordinates: CoordinateForm): string =>
+    write({ schema, networks: [french], coordinates })
+
+  test.each(['flat', 'maxmind'] as const)('floats and signed integers are coordinates: %s', (schema) => {
+    for (const form of ['double', 'float', 'int32'] as const) {
+      const { places, problems } = load(shape(schema, form))
+      expect(problems).toEqual([])
+      expect(placeOf(places!, parseAddress('82.64.1.1')!)).toMatchObject({ latitude: -48, longitude: 2 })
+    }
+  })
+
+  test.each(['flat', 'maxmind'] as const)('texts are another schema, doubles of 7 bytes a fault: %s', (schema) => {
+    expect(faultOf(shape(schema, 'text'))).toMatch(/^geo-schema .*of type text, where a number is wanted/)
+    expect(faultOf(shape(schema, 'double of 7 bytes'))).toMatch(/^geo-corrupt .*the double at \d+ has 7 bytes, not 8/)
+  })
+
+  test('a code that is no text is another schema', () => {
+    const record = { country: { iso_code: 250 }, location: { latitude: degrees(1), longitude: degrees(2) } }
+    const path = write({ schema: 'maxmind', networks: [{ prefix: '82.64.0.0/14', record }] })
+    expect(faultOf(path)).toMatch(/^geo-schema .*of type uint32, where a text is wanted/)
+  })
 })
 
 test('IPv4 and IPv6 in files of their own, in any order; the IPv4 file wins over IPv4 inside the other', () => {

@@ -25,18 +25,29 @@ export interface TestNetwork {
   readonly longitude?: number
 }
 
+/** A network whose record is as it is written here. */
+export interface TestRecord {
+  readonly prefix: string
+  readonly record: Value
+}
+
 export interface TestDatabase {
   readonly schema: 'flat' | 'maxmind'
   readonly ipVersion?: 4 | 6
   readonly recordSize?: 24 | 28 | 32
-  readonly networks?: readonly (TestNetwork | TestSystem)[]
+  readonly networks?: readonly (TestNetwork | TestSystem | TestRecord)[]
+  /** How coordinates are encoded: as doubles unless given. `double of 7 bytes` breaks the format. */
+  readonly coordinates?: CoordinateForm
   /** IPv6 only: the IPv4 tree again at ::ffff:0:0/96, 2002::/16 and 2001::/32. */
   readonly aliases?: boolean
   /** Seconds. */
   readonly buildEpoch?: number
 }
 
-type Value = string | number | boolean | readonly Value[] | { readonly [key: string]: Value }
+export type CoordinateForm = 'double' | 'float' | 'int32' | 'text' | 'double of 7 bytes'
+
+/** A Buffer is a value that is encoded already. */
+export type Value = string | number | boolean | Buffer | readonly Value[] | { readonly [key: string]: Value }
 type Entry = Node | Buffer | null
 type Node = [Entry, Entry]
 
@@ -44,8 +55,6 @@ const DOUBLE = 3
 const UINT32 = 6
 /** Type and bytes of the numbers under these keys; all others are UINT32. */
 const NUMBERS: Readonly<Record<string, readonly [number, number]>> = {
-  latitude: [DOUBLE, 8],
-  longitude: [DOUBLE, 8],
   binary_format_major_version: [5, 2],
   binary_format_minor_version: [5, 2],
   ip_version: [5, 2],
@@ -63,13 +72,13 @@ function control(type: number, size: number): number[] {
 }
 
 function encode(value: Value, key = ''): Buffer {
+  if (Buffer.isBuffer(value)) return value
   if (typeof value === 'string')
     return Buffer.concat([Buffer.from(control(2, Buffer.byteLength(value))), Buffer.from(value)])
   if (typeof value === 'boolean') return Buffer.from(control(14, value ? 1 : 0))
   if (typeof value === 'number') {
     const bytes = Buffer.alloc(8)
-    if (NUMBERS[key]?.[0] === DOUBLE) bytes.writeDoubleBE(value)
-    else bytes.writeBigUInt64BE(BigInt(value))
+    bytes.writeBigUInt64BE(BigInt(value))
     const [type, size] = NUMBERS[key] ?? [UINT32, 4]
     return Buffer.concat([Buffer.from(control(type, size)), bytes.subarray(8 - size)])
   }
@@ -82,14 +91,45 @@ function encode(value: Value, key = ''): Buffer {
   ])
 }
 
-function record(network: TestNetwork | TestSystem, schema: 'flat' | 'maxmind'): Value {
+/** A coordinate, encoded. */
+export function degrees(value: number, form: CoordinateForm = 'double'): Value {
+  const bytes = Buffer.alloc(8)
+  switch (form) {
+    case 'double':
+      bytes.writeDoubleBE(value)
+      return Buffer.concat([Buffer.from(control(DOUBLE, 8)), bytes])
+    case 'double of 7 bytes':
+      bytes.writeDoubleBE(value)
+      return Buffer.concat([Buffer.from(control(DOUBLE, 7)), bytes.subarray(0, 7)])
+    case 'float':
+      bytes.writeFloatBE(value)
+      return Buffer.concat([Buffer.from(control(15, 4)), bytes.subarray(0, 4)])
+    case 'int32':
+      bytes.writeInt32BE(Math.round(value))
+      return Buffer.concat([Buffer.from(control(8, 4)), bytes.subarray(0, 4)])
+    case 'text':
+      return String(value)
+    default:
+      return form satisfies never
+  }
+}
+
+function record(
+  network: TestNetwork | TestSystem | TestRecord,
+  schema: 'flat' | 'maxmind',
+  form: CoordinateForm,
+): Value {
+  if ('record' in network) return network.record
   if ('asn' in network) {
     // a network that is announced by nobody has the other key alone
     const number = network.asn === 0 ? {} : { autonomous_system_number: network.asn }
     return { ...number, autonomous_system_organization: `AS ${network.asn}` }
   }
   const { continent, country, subdivision, state, city, latitude, longitude } = network
-  const location = latitude === undefined || longitude === undefined ? {} : { latitude, longitude }
+  const location =
+    latitude === undefined || longitude === undefined
+      ? {}
+      : { latitude: degrees(latitude, form), longitude: degrees(longitude, form) }
   if (schema === 'flat')
     return { city: city ?? '', country_code: country, ...location, state1: state ?? '', state2: '' }
   return {
@@ -141,6 +181,7 @@ export function encodeTestDatabase(database: TestDatabase): Buffer {
     networks = FIXTURE,
     aliases = false,
     buildEpoch = 1_790_000_000,
+    coordinates = 'double',
   } = database
   const root: Node = [null, null]
   const data = new Map<string, Buffer>()
@@ -149,7 +190,7 @@ export function encodeTestDatabase(database: TestDatabase): Buffer {
     .filter(({ prefix }) => ipVersion === 6 || prefix.family === 4)
     .toSorted((a, b) => a.prefix.bits - b.prefix.bits)
   for (const { network, prefix } of longestLast) {
-    const encoded = encode(record(network, schema))
+    const encoded = encode(record(network, schema, coordinates))
     const shared = data.get(encoded.toString('latin1')) ?? encoded
     data.set(encoded.toString('latin1'), shared)
     if (prefix.family === 6 || ipVersion === 4) insert(root, prefix.bytes, prefix.bits, shared)
@@ -326,3 +367,10 @@ const coded: readonly TestNetwork[] = BY_CODE.flatMap((code, n) => {
 })
 
 export const FIXTURE: readonly TestNetwork[] = [...named, ...coded, ...generated()]
+
+/** The same networks as a database of countries has them: without coordinates. */
+export const COUNTRIES: readonly TestNetwork[] = FIXTURE.map(({ prefix, continent, country }): TestNetwork => ({
+  prefix,
+  continent,
+  country,
+}))
