@@ -41,9 +41,12 @@ test('a changed zone is served, a broken one is not: the old World stays and say
   expect(node.lines.some(({ level, msg }) => level === 'error' && msg.includes('2 errors; '))).toBe(true)
   expect(node.lines.some(({ msg }) => /demo\.example\.yaml:6:\d+ rdata-invalid/.test(msg))).toBe(true)
 
-  scene.write('demo.example.yaml', ZONE)
+  // repaired, and with something new: the next load takes it
+  scene.write('demo.example.yaml', `${ZONE}fresh: {type: A, values: [192.0.2.82]}\n`)
   await until('the name gone', async () => (await answerOf('new.demo.example')) === undefined)
+  expect(await answerOf('fresh.demo.example')).toBe('192.0.2.82')
   expect((await node.status())!.load!.ok).toBe(true)
+  expect(await scene.metrics()).toContain('meridian_reload_failing 0')
   expect(await asking.stop()).toBe(0)
   expect(asking.wrong).toEqual([])
 })

@@ -54,7 +54,8 @@ describe('§7.2.1: the scope', () => {
 
   test('is 0 where the client does not matter', async () => {
     const ecs = `${paris.v4}/24`
-    for (const q of ['host.example.com A', 'nothing.example.com A', 'www.child.example.com A', 'www.example.com MX']) {
+    const names = ['host A', 'nothing A', 'www.child A', 'www MX', 'only4 AAAA', 'ns1 TXT']
+    for (const q of [...names.map((name) => name.replace(' ', '.example.com ')), 'example.com SOA', 'example.com MX']) {
       const rcode = q.startsWith('nothing') ? 'NXDOMAIN' : 'NOERROR'
       await ask({ q, ecs, rcode, scope: 0 })
     }
