@@ -67,13 +67,12 @@ function encodeNumber(text: string, bytes: 1 | 2 | 4): Uint8Array | Fault {
 }
 
 function encodeText(kind: 'text' | 'texts' | 'rest' | 'uri', text: string): Uint8Array | Fault {
+  if (kind === 'texts') return encodeTexts(text)
   const bytes = parseText(text)
   if (isFault(bytes)) return bytes
   switch (kind) {
     case 'text':
       return bytes.length > 255 ? { fault: 'this text is longer than 255 bytes' } : chunks(bytes)
-    case 'texts':
-      return chunks(bytes)
     case 'rest':
       return bytes
     case 'uri': // RFC 7553 §4.4, RFC 3986 §2
@@ -94,14 +93,47 @@ function encodeBinary(kind: 'hex' | 'base64', text: string): Uint8Array | Fault 
   return { fault: `“${text.slice(0, 80)}” is something else where ${what} wanted` }
 }
 
+/** Several character-strings: each quoted string is one, or several if it is longer than 255 bytes. */
+function encodeTexts(text: string): Uint8Array | Fault {
+  const strings = stringsOf(text)
+  if (isFault(strings)) return strings
+  const parts: Uint8Array[] = []
+  for (const string of strings) {
+    const bytes = unescaped(string)
+    if (isFault(bytes)) return bytes
+    parts.push(chunks(bytes))
+  }
+  const whole = parts.length === 1 ? parts[0]! : concat(parts)
+  return whole.length > MAX_TEXTS ? TEXT_TOO_LONG : whole
+}
+
+const MAX_BYTES = 65_000
+/** With the length bytes of its strings. */
+const MAX_TEXTS = MAX_BYTES + Math.ceil(MAX_BYTES / 255)
+const TEXT_TOO_LONG: Fault = { fault: 'the text is longer than 65,000 bytes' }
 /** The most characters of a text: each byte as an escape, and some quotes and spaces. */
-const MAX_CHARACTERS = 5 * 65_000
+const MAX_CHARACTERS = 5 * MAX_BYTES
 
 /** A text with master-file escapes (RFC 1035 §5.1), or several quoted strings, which are joined → its bytes. */
 export function parseText(text: string): Uint8Array | Fault {
-  if (text.length > MAX_CHARACTERS) return { fault: 'the text is longer than 65,000 bytes' }
-  const quoted = /^"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*$/s.test(text)
-  const source = quoted ? text.slice(1, -1).replace(/(\\.)|"\s+"/gs, '$1') : text
+  const strings = stringsOf(text)
+  return isFault(strings) ? strings : unescaped(strings.length === 1 ? strings[0]! : strings.join(''))
+}
+
+/** The quoted strings of a text, without their quotes; a text that is not in quotes is one. */
+function stringsOf(text: string): readonly string[] | Fault {
+  if (text.length > MAX_CHARACTERS) return TEXT_TOO_LONG
+  if (!/^"(?:[^"\\]|\\.)*"(?:\s+"(?:[^"\\]|\\.)*")*$/s.test(text)) return [text]
+  const strings = ['']
+  for (const [token] of text.slice(1, -1).matchAll(/\\.|"\s+"|[^"\\]/gs)) {
+    if (token.startsWith('"')) strings.push('')
+    else strings[strings.length - 1] += token
+  }
+  return strings
+}
+
+/** A text with master-file escapes (RFC 1035 §5.1) → its bytes. */
+function unescaped(source: string): Uint8Array | Fault {
   const parts: Uint8Array[] = []
   for (const [part] of source.matchAll(/\\\d{3}|\\?[^\\]|\\\\|\\$/gsu)) {
     if (part === '\\') return { fault: 'the text ends within an escape' }
@@ -113,7 +145,7 @@ export function parseText(text: string): Uint8Array | Fault {
     else return { fault: `“${part}” says no byte` }
   }
   const bytes = concat(parts)
-  return bytes.length > 65_000 ? { fault: 'the text is longer than 65,000 bytes' } : bytes
+  return bytes.length > MAX_BYTES ? TEXT_TOO_LONG : bytes
 }
 
 /** Splits bytes into character-strings (RFC 1035 §3.3): at most 255 bytes, each after its length byte; at least one. */

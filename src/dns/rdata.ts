@@ -10,7 +10,7 @@ import { concat, encodeField, type FieldText, formatField, type Kind, type Rdata
 import { encodeLoc, formatLoc, LOC_KEYS } from './loc.ts'
 import { type Fault, isFault } from './name.ts'
 import { encodeParams, formatParams } from './svcb.ts'
-import { TYPE, typeName, typeNumber } from './types.ts'
+import { isOpaque, TYPE, typeName, typeNumber } from './types.ts'
 
 interface Field {
   /** `params`: SvcParams, to the RDATA's end. */
@@ -111,7 +111,8 @@ const FORMS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Fi
       field('minimum', 'u32'),
     ],
   ],
-  [TYPE.HINFO, [field('cpu', 'text'), field('os', 'text')]], // RFC 8482's answer to ANY: printed only
+  [TYPE.HINFO, [field('cpu', 'text'), field('os', 'text')]], // RFC 1035 §3.3.2; RFC 8482's answer to ANY too
+  [TYPE.RP, [field('mbox', 'name'), field('txt', 'name')]], // RFC 1183 §2.2
 ])
 
 /** octoDNS's former keys of DS: keys of DNSKEY with the bytes of DS. */
@@ -122,10 +123,36 @@ const FORMER_DS = [
   field('public_key', 'hex', { sizes: { of: 'algorithm', bytes: DS_DIGESTS } }),
 ]
 
-/** Types that zones may hold, by mnemonic. */
-export const ZONE_TYPES: readonly string[] = [...FORMS.keys(), TYPE.LOC]
-  .filter((type) => type !== TYPE.HINFO)
-  .map(typeName)
+/** Types that zones may hold, by mnemonic. Those that isOpaque() names may be held too. */
+export const ZONE_TYPES: readonly string[] = [...FORMS.keys(), TYPE.LOC].map(typeName)
+
+/** For each type, a value as YAML has it. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  A: '192.0.2.1',
+  AAAA: '"2001:db8::1"',
+  NS: 'ns1.example.net.',
+  CNAME: 'www.example.net.',
+  PTR: 'www.example.net.',
+  TXT: '"v=spf1 -all"',
+  SPF: '"v=spf1 -all"',
+  MX: '{preference: 10, exchange: mail.example.net.}',
+  SRV: '{priority: 10, weight: 0, port: 443, target: www.example.net.}',
+  CAA: '{flags: 0, tag: issue, value: ca.example.net}',
+  DS: '{key_tag: 60485, algorithm: 13, digest_type: 2, digest: 64 hexadecimal digits}',
+  SSHFP: '{algorithm: 4, fingerprint_type: 2, fingerprint: 64 hexadecimal digits}',
+  TLSA: '{certificate_usage: 3, selector: 1, matching_type: 1, certificate_association_data: 64 hexadecimal digits}',
+  NAPTR: '{order: 100, preference: 10, flags: s, service: SIP+D2U, regexp: "", replacement: _sip._udp.example.net.}',
+  OPENPGPKEY: 'mQINBA==',
+  URI: '{priority: 10, weight: 1, target: "https://www.example.net/"}',
+  SVCB: '{svcpriority: 1, targetname: ., svcparams: {alpn: [h2]}}',
+  HTTPS: '{svcpriority: 1, targetname: ., svcparams: {alpn: [h2]}}',
+  HINFO: '{cpu: amd64, os: linux}',
+  RP: '{mbox: admin.example.net., txt: .}',
+  LOC: '{lat_degrees: 52, lat_minutes: 22, lat_seconds: 23, lat_direction: N, long_degrees: 4, long_minutes: 53, long_seconds: 32, long_direction: E, altitude: -2, size: 10, precision_horz: 100, precision_vert: 10}',
+}
+
+/** What a value of a type looks like: `value: 192.0.2.1`. */
+export const exampleOf = (type: number): string => `value: ${EXAMPLES[typeName(type)] ?? "'\\# 4 0A000001'"}`
 
 /** A key of a type's values, for the JSON Schema. */
 export interface ValueKey {
@@ -167,16 +194,19 @@ function keyOf({ key, kind, alias, missing }: Field): readonly ValueKey[] {
  *   TLSA   {certificate_usage, selector, matching_type, certificate_association_data}
  *   NAPTR  {order, preference, flags, service, regexp, replacement}
  *   SVCB   HTTPS  {svcpriority, targetname, svcparams: {…}} (svcb.ts)      LOC  see loc.ts
+ *   HINFO  {cpu, os}     RP  {mbox, txt}       types without a mnemonic   text: `\# 4 0A000001` (RFC 3597 §5)
  *   SOA    {mname, rname, serial, refresh, retry, expire, minimum}
  *
  * Texts are UTF-8 with master-file escapes (RFC 1035 §5.1), so octoDNS's `\;` and a bare `;` mean the same. A text that
- * begins and ends with `"` is one quoted string or several. A TXT longer than 255 bytes becomes several strings.
+ * begins and ends with `"` is one quoted string or several. Of TXT each of them is a string of the record; one longer
+ * than 255 bytes becomes several.
  */
 export function encodeRdata(type: number, value: RdataValue): Uint8Array | Fault {
   const isFormer =
     type === TYPE.DS && isMapping(value) && (Object.hasOwn(value, 'flags') || Object.hasOwn(value, 'public_key'))
   const form = isFormer ? FORMER_DS : FORMS.get(type)
   if (type === TYPE.LOC) return isMapping(value) ? encodeLoc(value) : { fault: 'a mapping is wanted' }
+  if (form === undefined && isOpaque(type)) return encodeOpaque(value)
   if (form === undefined) return { fault: `${typeName(type)} is no type that a zone may hold` }
   if (form[0]!.key === undefined) {
     if (typeof value === 'string') return encodeValue(form[0]!, value)
@@ -241,6 +271,18 @@ export function formatRdata(type: number, message: Uint8Array, at = 0, end = mes
   }
   if (i !== end) return { fault: `${typeName(type)}: its RDATA is ${end - i} bytes too long` }
   return texts.join(' ')
+}
+
+/** RDATA in the form of RFC 3597 §5: `\# LENGTH HEX`. */
+function encodeOpaque(value: RdataValue): Uint8Array | Fault {
+  const [mark, length = '', ...words] = typeof value === 'string' ? value.trim().split(/\s+/) : []
+  const hex = words.join('')
+  if (mark !== '\\#' || !/^\d{1,5}$/.test(length) || !/^[0-9a-f]*$/i.test(hex)) {
+    return { fault: 'the length and hexadecimal digits of the RDATA are wanted' }
+  }
+  const bytes = new Uint8Array(Buffer.from(hex, 'hex'))
+  if (2 * bytes.length === hex.length && bytes.length === Number(length)) return bytes
+  return { fault: `${length} bytes are announced, and ${bytes.length} are there` }
 }
 
 /** The presentation form of unknown types (RFC 3597 §5). */

@@ -13,6 +13,7 @@ export const TYPE = {
   HINFO: 13,
   MX: 15,
   TXT: 16,
+  RP: 17,
   AAAA: 28,
   LOC: 29,
   SRV: 33,
@@ -89,6 +90,13 @@ export function typeNumber(text: string): number | undefined {
   const upper = text.toUpperCase()
   return numberIn(TYPE, upper) ?? generic(upper, 'TYPE')
 }
+
+/**
+ * Whether a type is known by its number alone, and a zone may hold it: it has no mnemonic above, and is neither reserved
+ * nor of queries (RFC 6895 §3.1). Its RDATA is opaque (RFC 3597 §3).
+ */
+export const isOpaque = (type: number): boolean =>
+  !TYPE_NAMES.has(type) && type > 0 && (type < 128 || type > 255) && type < 65_535
 
 /** A type's mnemonic, or `TYPEn`. */
 export const typeName = (type: number): string => TYPE_NAMES.get(type) ?? `TYPE${type}`

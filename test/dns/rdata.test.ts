@@ -65,13 +65,23 @@ const hexOf = (ascii: string): string => Buffer.from(ascii).toString('hex')
 describe('TXT as octoDNS writes it', () => {
   test('semicolons bare and escaped, quotes, numbers, UTF-8', () => {
     expect(text(TYPE.TXT, 'v=DKIM1\\; k=rsa; p=x')).toBe('"v=DKIM1; k=rsa; p=x"')
-    expect(text(TYPE.TXT, '"v=spf1" " -all"')).toBe('"v=spf1 -all"')
-    expect(text(TYPE.TXT, '"a\\"b" "c"')).toBe('"a\\"bc"')
+    expect(text(TYPE.TXT, '"a\\"b"')).toBe('"a\\"b"')
     expect(text(TYPE.TXT, 'say "hi"')).toBe('"say \\"hi\\""')
     expect(text(TYPE.TXT, 'a\\\\b\\000\\255')).toBe('"a\\\\b\\000\\255"')
     expect(text(TYPE.TXT, 'é')).toBe('"\\195\\169"')
     expect(text(TYPE.TXT, '\\é\\😀')).toBe('"\\195\\169\\240\\159\\152\\128"')
     expect(text(TYPE.TXT, 'a\nb')).toBe('"a\\010b"')
+  })
+
+  test('several strings stay several, empty ones too; only what is longer than 255 bytes is cut', () => {
+    expect(text(TYPE.TXT, '"v=spf1" " -all"')).toBe('"v=spf1" " -all"')
+    expect(text(TYPE.TXT, '"a\\"b"  "c" ""')).toBe('"a\\"b" "c" ""')
+    expect(wire(TYPE.TXT, '"a" "b"')).toBe('01610162')
+    expect(wire(TYPE.SPF, '"" ""')).toBe('0000')
+    expect(text(TYPE.TXT, `"${'x'.repeat(256)}" "y"`)).toBe(`"${'x'.repeat(255)}" "x" "y"`)
+    expect(text(TYPE.TXT, '"" '.repeat(80_000).trim())).toContain('65,000')
+    // of other types a text is one string
+    expect(text(TYPE.CAA, { tag: 'issue', value: '"a" "b"' })).toBe('0 issue "ab"')
   })
 
   test('strings longer than 255 bytes are split', () => {
@@ -158,6 +168,31 @@ describe('types by their RFC’s own examples', () => {
     expect(text(TYPE.URI, uri)).toBe('10 1 "ftp://ftp1.example.com/public"')
     for (const target of ['', 'http://é.example/', 'a b'])
       expect(wire(TYPE.URI, { ...uri, target })).toMatch(/^target: .*URI/)
+  })
+
+  test('RFC 1035 §3.3.2: HINFO; RFC 1183 §2.2: RP', () => {
+    expect(wire(TYPE.HINFO, { cpu: 'VAX-11/780', os: 'UNIX' })).toBe('0a5641582d31312f37383004554e4958')
+    expect(text(TYPE.RP, { mbox: 'louie.trantor.umd.edu.', txt: 'lam1.people.umd.edu.' })).toBe(
+      'louie.trantor.umd.edu. lam1.people.umd.edu.',
+    )
+    expect(wire(TYPE.RP, { mbox: '.', txt: '.' })).toBe('0000')
+  })
+
+  test('RFC 3597 §5: types by number', () => {
+    expect(wire(65_280, String.raw`\# 4 0A000001`)).toBe('0a000001')
+    expect(wire(65_280, String.raw`\# 4 0a00 0001`)).toBe('0a000001')
+    expect(wire(65_280, String.raw`\# 0`)).toBe('')
+    expect(text(731, String.raw`\# 6 abcdef012345`)).toBe(String.raw`\# 6 abcdef012345`)
+    for (const wrong of ['0A000001', String.raw`\#4 0A000001`, String.raw`\# x`, '', String.raw`\# 1 xy`]) {
+      expect(wire(65_280, wrong), wrong).toContain('the length and hexadecimal digits of the RDATA are wanted')
+    }
+    expect(wire(65_280, { value: '1' })).toContain('wanted')
+    expect(wire(65_280, String.raw`\# 3 0A000001`)).toContain('3 bytes are announced, and 4 are there')
+    expect(wire(65_280, String.raw`\# 1 0A0`)).toContain('1 bytes are announced')
+    // reserved numbers, and types of queries
+    for (const type of [0, 128, 250, 251, 255, 65_535]) {
+      expect(wire(type, String.raw`\# 1 00`), String(type)).toContain('no type that a zone may hold')
+    }
   })
 
   const LOC = {
@@ -359,6 +394,7 @@ describe('faults', () => {
     expect(wire(TYPE.CAA, { tag: 'is sue', value: 'x' })).toMatch(/^tag: /)
     expect(wire(TYPE.SRV, { priority: '1e1', weight: '0', port: '1', target: 'a.' })).toMatch(/^priority: /)
     expect(wire(TYPE.HINFO, { cpu: 'a' })).toContain('missing')
+    expect(wire(TYPE.RP, { mbox: 'admin.example.net', txt: '.' })).toMatch(/^mbox: .*dot/)
     expect(wire(TYPE.A, ['192.0.2.1'])).toContain('a text is wanted')
     expect(wire(TYPE.MX, { preference: ['1'], exchange: 'a.' })).toMatch(/^preference: a text is wanted/)
     expect(wire(TYPE.OPT, 'x')).toContain('OPT is no type')
@@ -381,7 +417,7 @@ describe('faults', () => {
 
 test('mnemonics both ways, and RFC 3597 for what has none', () => {
   expect(ZONE_TYPES.join(' ')).toBe(
-    'A AAAA NS CNAME PTR TXT SPF MX SRV CAA DS SSHFP TLSA NAPTR OPENPGPKEY URI SVCB HTTPS SOA LOC',
+    'A AAAA NS CNAME PTR TXT SPF MX SRV CAA DS SSHFP TLSA NAPTR OPENPGPKEY URI SVCB HTTPS SOA HINFO RP LOC',
   )
   for (const [name, number] of Object.entries(TYPE))
     expect([typeNumber(name), typeName(number)]).toEqual([number, name])
