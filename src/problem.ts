@@ -12,6 +12,7 @@ export const PROBLEM_CODES = {
   'problems-many': 'more problems than are told; a load stops at 1,000 errors',
   'text-encoding': 'a file with bytes that are no UTF-8',
   'yaml-syntax': 'a file that is not YAML',
+  'merge-conflict': 'a file with a conflict marker of git in it: a merge or rebase is unfinished',
   'yaml-unsupported':
     'an anchor, alias, tag other than `!include`, second document or key that is no text: one file must mean one thing',
   'duplicate-key': 'a key that is twice in one mapping',
@@ -198,9 +199,21 @@ export function hiddenProblems(list: ProblemList, folder: string, isStopped: boo
   return problems
 }
 
-/** Compares problems by file, line and column, for sorting. */
-export const comparePlaces = (a: Problem, b: Problem): number =>
-  a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column
+/**
+ * Files with these were not read, so they come first: what else is told may be their doing. (What refers to them is not
+ * judged at all.)
+ */
+const FIRST: readonly ProblemCode[] = ['file-unreadable', 'merge-conflict', 'yaml-syntax']
+const SEVERITIES: readonly Severity[] = ['error', 'warning', 'notice']
+const rankOf = ({ code, severity }: Problem): number =>
+  2 * SEVERITIES.indexOf(severity) + (FIRST.includes(code) ? 0 : 1)
+
+/**
+ * Compares problems for sorting, so that the first is the one to correct first: errors before warnings, files that
+ * could not be read before all else, then by file, line and column.
+ */
+export const compareProblems = (a: Problem, b: Problem): number =>
+  rankOf(a) - rankOf(b) || (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column)
 
 /** A problem as text: `file:line:column code message`, and the hint on a line of its own. */
 export function formatProblem(problem: Problem): string {
@@ -239,6 +252,9 @@ export function nearest(word: string, words: readonly string[]): string | undefi
   }
   return best !== undefined && best.distance <= mostChanges(word) ? `Did you mean ${best.other}?` : undefined
 }
+
+/** Whether a word is likely to be the other one, mistyped. */
+export const isNear = (word: string, other: string): boolean => nearest(word, [other]) !== undefined
 
 const mostChanges = (word: string): number => Math.max(1, Math.floor(word.length / 3))
 

@@ -5,7 +5,7 @@
  */
 import { formatName } from '../dns/name.ts'
 import { lint } from '../load/lint.ts'
-import { comparePlaces, type Problem, ProblemList, hiddenProblems } from '../problem.ts'
+import { compareProblems, type Problem, ProblemList, hiddenProblems } from '../problem.ts'
 import { count as counted, type Endpoint, formatSeconds, someOf } from '../units.ts'
 import { makeBuilder, type WorldBuild } from '../world/build.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
@@ -54,7 +54,7 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   for (const warning of model === undefined ? [] : lint(model)) warned.report(warning)
   const hidden = hiddenProblems(warned, settings.zones, false)
   const problems = [...earlier, ...result.problems, ...warned.list, ...hidden, ...parentProblems].toSorted(
-    comparePlaces,
+    compareProblems,
   )
   printProblems(problems, { format, folder: settings.zones, settings: earlier }, output)
   const failed = isFailure(problems, strict)

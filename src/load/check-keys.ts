@@ -50,7 +50,7 @@ export const address: Form<string> = {
     const given = read.text(entry)
     const bytes = given === undefined ? undefined : parseAddress(given)
     if (bytes !== undefined) return formatAddress(bytes)
-    if (given !== undefined) read.fault('value-invalid', entry.value, `“${given}” is no IP address`)
+    if (given !== undefined) read.fault('value-invalid', entry.value, `“${given}” is no IP address`, `${entry.key.text}: 192.0.2.10`)
     return undefined
   },
   json: TEXT,
@@ -138,18 +138,22 @@ const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]{1,64}$/
 const OWN_HEADERS: readonly string[] =
   'connection content-length expect host keep-alive te trailer transfer-encoding upgrade'.split(' ')
 
+const HEADERS = 'headers: {X-Health-Token: my-token}'
+
 /** By a header's name, the name of its value in the setting probe.headers. */
 const headers: Form<Readonly<Record<string, string>>> = {
   read(read, { key: { text: what }, value }) {
     const names = new Map<string, readonly [string, string]>()
-    for (const { key, value: node } of read.entries(value, `“${what}”`)) {
+    for (const { key, value: node } of read.entries(value, `“${what}”`, HEADERS)) {
       const lower = key.text.toLowerCase()
-      if (!HEADER_NAME.test(key.text)) read.fault('value-invalid', key, `“${key.text}” is no name of a header`)
-      else if (OWN_HEADERS.includes(lower)) {
+      if (!HEADER_NAME.test(key.text)) {
+        read.fault('value-invalid', key, `“${key.text}” is no name of a header`, HEADERS)
+      } else if (OWN_HEADERS.includes(lower)) {
         const hint = lower === 'host' ? 'Write host: NAME beside “headers”' : 'Leave it out'
         read.fault('value-invalid', key, `the header ${key.text} is the check's own`, hint)
-      } else if (names.has(lower)) read.fault('value-invalid', key, `the header ${key.text} stands here twice`)
-      else names.set(lower, [key.text, headerValue.read(read, { key, value: node }) ?? ''])
+      } else if (names.has(lower)) {
+        read.fault('value-invalid', key, `the header ${key.text} stands here twice`, 'Remove one of them')
+      } else names.set(lower, [key.text, headerValue.read(read, { key, value: node }) ?? ''])
     }
     return Object.fromEntries(names.values())
   },
@@ -157,7 +161,7 @@ const headers: Form<Readonly<Record<string, string>>> = {
 }
 const headerValue: Form<string> = {
   read(read, { key, value }: Entry) {
-    const text = read.scalar(value, `“${key.text}”`)?.text
+    const text = read.scalar(value, `“${key.text}”`, HEADERS)?.text
     if (text === undefined || IDENTIFIER.test(text)) return text
     const hint = `The text itself stands in the node setting probe.headers: {my-token: …}; here ${key.text}: my-token`
     read.fault('value-invalid', value, `“${key.text}” is no name of a value in probe.headers`, hint)
@@ -300,15 +304,15 @@ function checkOf(type: CheckType): Json {
   const needsPort = portOf(type, { tls: true }) === undefined
   const rows: Rows = {
     ...CHECK,
-    type: needed(structure(constant(type)), CHECK.type.meaning, undefined, CHECK.type.unless),
-    port: needsPort ? needed(CHECK.port.form, CHECK.port.meaning, undefined, CHECK.port.unless) : CHECK.port,
+    type: needed(structure(constant(type)), CHECK.type.meaning, 'type: http', CHECK.type.unless),
+    port: needsPort ? needed(CHECK.port.form, CHECK.port.meaning, 'port: 8443', CHECK.port.unless) : CHECK.port,
     expect: { ...CHECK.expect, form: structure(expect) },
   }
   return mapping(Object.fromEntries(checkKeys(type).map((key) => [key, rows[key]!])))
 }
 
 export const WHOLE_CHECK: Json = { oneOf: CHECK_TYPES.map(checkOf) }
-const use = needed(scalar, 'a check of defaults.yaml; the keys beside it replace its own', undefined, '')
+const use = needed(scalar, 'a check of defaults.yaml; the keys beside it replace its own', 'use: web', '')
 /** A check with `use`: its kind comes from defaults.yaml, so it may have the keys of any kind. */
 const usedCheck: Json = { ...mapping({ use, ...CHECK }), required: ['use'] }
 export const ANY_CHECK: Json = either(usedCheck, WHOLE_CHECK)

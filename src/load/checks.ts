@@ -7,6 +7,8 @@
  * because a recheck waits for the timeout anyway.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
+import { parseText } from '../dns/fields.ts'
+import { isFault } from '../dns/name.ts'
 import { didYouMean } from '../problem.ts'
 import type { Reader } from '../yaml/read.ts'
 import type { Node } from '../yaml/source.ts'
@@ -24,41 +26,52 @@ import {
   type PartialCheck,
   portOf,
 } from './check-keys.ts'
+import type { References } from './references.ts'
 
 const NOTHING: PartialCheck = {}
 
-/**
- * Reads `check` of a service: a check, a list of checks that must all pass, or `none`. `named`: those of defaults.yaml.
- */
-export function readChecks(read: Reader, node: Node, named: ReadonlyMap<string, PartialCheck>): readonly CheckModel[] {
+/** What checks refer to. */
+export interface CheckContext {
+  /** Those of defaults.yaml. */
+  readonly checks: ReadonlyMap<string, PartialCheck>
+  /** Takes the names of checks that there are not. */
+  readonly references: References
+}
+
+/** Reads `check` of a service: a check, a list of checks that must all pass, or `none`. */
+export function readChecks(read: Reader, node: Node, context: CheckContext): readonly CheckModel[] {
   if (node.kind === 'scalar' && node.text === 'none') return []
   const nodes = node.kind === 'list' ? node.items : [node]
   if (nodes.length === 0)
     read.fault('value-kind', node, 'a list of checks is empty', 'Write `check: none` to check nothing')
-  return nodes.map((one) => readCheck(read, one, named)).filter((check) => check !== undefined)
+  return nodes.map((one) => readCheck(read, one, context)).filter((check) => check !== undefined)
 }
 
 /** Reads `checks` of defaults.yaml: named checks, each of which must be complete. */
 export function readNamedChecks(read: Reader, node: Node): ReadonlyMap<string, PartialCheck> {
   const named = new Map<string, PartialCheck>()
-  for (const { key, value } of read.entries(node, '“checks”')) {
+  for (const { key, value } of read.entries(node, '“checks”', 'checks: {web: {type: https}}')) {
+    const errors = read.errors
     const part = readPartialCheck(read, value, undefined)
-    const check = part && complete(read, value, part)
-    named.set(key.text, check === undefined ? NOTHING : part!)
+    if (part !== undefined) complete(read, value, part)
+    named.set(key.text, part === undefined || read.errors > errors ? NOTHING : part)
   }
   return named
 }
 
-function readCheck(read: Reader, node: Node, named: ReadonlyMap<string, PartialCheck>): CheckModel | undefined {
+function readCheck(read: Reader, node: Node, { checks: named, references }: CheckContext): CheckModel | undefined {
   const use = node.kind === 'mapping' ? node.entries.find(({ key }) => key.text === 'use') : undefined
   const name = read.text(use)
   const base = name === undefined ? undefined : named.get(name)
-  if (use !== undefined && base === undefined) {
-    const hint = didYouMean(name ?? '', named.keys()) ?? 'Named checks stand under `checks` in defaults.yaml'
-    read.fault('check-unknown', use.value, `there is no check “${name}”`, hint)
+  if (use !== undefined && (base ?? NOTHING) === NOTHING) {
+    read.countError()
+    if (name === undefined || base === NOTHING) return undefined // reported already, in defaults.yaml
+    references.addUnknown('check', name, () => {
+      const hint = didYouMean(name, named.keys()) ?? 'Named checks stand under `checks` in defaults.yaml'
+      return read.problem('check-unknown', use.value, `there is no check “${name}” in defaults.yaml`, hint)
+    })
     return undefined
   }
-  if (base === NOTHING) return undefined // reported in defaults.yaml
   const part = readPartialCheck(read, node, base)
   return part && complete(read, node, part)
 }
@@ -80,7 +93,9 @@ function readPartialCheck(read: Reader, node: Node, base: PartialCheck | undefin
   const typeEntry = node.entries.find(({ key }) => key.text === 'type')
   const type = typeEntry === undefined ? base?.type : CHECK.type.form.read(read, typeEntry)
   if (typeEntry === undefined && type === undefined) {
-    read.missing(node, 'a check', 'type', `Known: ${CHECK_TYPES.join(', ')}`)
+    const known = [...Object.keys(CHECK), 'use']
+    const hint = `Known: ${CHECK_TYPES.join(', ')}`
+    read.missing(node, { keys: ['type', 'use'], known, what: 'a check', hint }, false)
   }
   if (type === undefined) return undefined
   const fields = read.fields(node, `a check of type ${type}`, [
@@ -92,6 +107,10 @@ function readPartialCheck(read: Reader, node: Node, base: PartialCheck | undefin
   const expected = expect && read.fields(expect.value, '“expect”', Object.keys(expectRows))
   const all = new Map([...fields, ...(expected ?? [])])
   return { ...readRows(read, all, CHECK_PARTS, base), type }
+}
+
+function missing(read: Reader, node: Node, type: CheckType, key: string, hint: string): void {
+  read.missing(node, { keys: [key], known: [...checkKeys(type), 'use'], what: `a check of type ${type}`, hint })
 }
 
 type Timing = Pick<CheckModel, 'intervalMs' | 'timeoutMs' | 'fastMs' | 'fall' | 'rise'>
@@ -120,9 +139,9 @@ function complete(read: Reader, node: Node, part: PartialCheck): CheckModel | un
   const { type, address } = part
   const kind = type && kindOf(read, node, type, part)
   const port = type && portOf(type, part)
-  if (kind === undefined) return undefined
+  if (type === undefined || kind === undefined) return undefined
   if (port === undefined) {
-    read.missing(node, `a check of type ${type}`, 'port')
+    missing(read, node, type, 'port', 'port: 8443')
     return undefined
   }
   return { port, ...timing, ...(address !== undefined && { address }), ...kind }
@@ -155,7 +174,7 @@ function kindOf(read: Reader, node: Node, type: CheckType, part: PartialCheck): 
       return dnsOf(read, node, whole)
     case 'exec':
       if (command !== undefined) return { type, command }
-      read.missing(node, 'a check of type exec', 'command', 'Commands are defined in the node setting probe.exec')
+      missing(read, node, type, 'command', 'A name in the node setting probe.exec: command: disk')
       return undefined
     case 'agent':
       return { type, ...(send !== undefined && { send }) }
@@ -211,7 +230,7 @@ function isWholeGrpc(read: Reader, node: Node, part: PartialCheck): boolean {
 function dnsOf(read: Reader, node: Node, part: WholeCheck): CheckKind | undefined {
   const { name, rrtype, rcode: rcodes } = part
   if (name === undefined) {
-    read.missing(node, 'a check of type dns', 'name', 'The name that is asked for: name: www.example.com')
+    missing(read, node, 'dns', 'name', 'The name that is asked for: name: www.example.com')
     return undefined
   }
   if (part.value === undefined) return { type: 'dns', name, rrtype, rcodes }
@@ -222,21 +241,32 @@ function dnsOf(read: Reader, node: Node, part: WholeCheck): CheckKind | undefine
   }
   const value = canonicalValue(rrtype, part.value)
   if (value !== undefined) return { type: 'dns', name, rrtype, rcodes, value }
-  read.fault('value-invalid', node, `“${part.value}” is no value of ${rrtype}`, VALUE_FORMS[rrtype])
+  const hint = VALUE_FORMS[rrtype] ?? 'A name: www.example.com.'
+  read.fault('value-invalid', node, `“${part.value}” is no value of ${rrtype}`, hint)
   return undefined
 }
 
 const VALUE_FORMS: Readonly<Partial<Record<(typeof CHECK_RRTYPES)[number], string>>> = {
+  A: 'An IPv4 address: 192.0.2.10',
+  AAAA: 'An IPv6 address: "2001:db8::10"',
   MX: 'preference and name: 10 mail.example.com.',
   SOA: 'mname, rname, serial, refresh, retry, expire and minimum: ns1.example.com. hostmaster.example.com. 1 2 3 4 5',
+  TXT: 'Its text, or as dig prints it: "v=spf1 -all"',
   SRV: 'priority, weight, port and name: 10 0 443 www.example.com.',
 }
 /** n: a number, N: a name. */
 const VALUE_FIELDS = { CNAME: 'N', NS: 'N', PTR: 'N', MX: 'nN', SRV: 'nnnN', SOA: 'NNnnnnn' } as const
 
+/** What a TXT says: as it is, or in quotes as dig prints it, of which the strings are joined. */
+function textOf(text: string): string | undefined {
+  if (!/^".*"$/s.test(text)) return text
+  const bytes = parseText(text)
+  return isFault(bytes) ? undefined : Buffer.from(bytes).toString()
+}
+
 /** A value in the spelling that the check compares with; undefined when it is no value of the type. */
 function canonicalValue(rrtype: (typeof CHECK_RRTYPES)[number], text: string): string | undefined {
-  if (rrtype === 'TXT') return text
+  if (rrtype === 'TXT') return textOf(text)
   if (rrtype === 'A' || rrtype === 'AAAA') {
     const bytes = parseAddress(text)
     return bytes?.length === (rrtype === 'A' ? 4 : 16) ? formatAddress(bytes) : undefined

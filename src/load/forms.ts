@@ -32,7 +32,7 @@ export interface Row<T = unknown, M = unknown> {
   readonly unless: string
   readonly missing: M
   /** readKeys() reports a mapping without this key. Other required keys are reported by a reader of their own. */
-  readonly needed?: { readonly hint: string | undefined }
+  readonly needed?: { readonly hint: string }
 }
 export type Rows = Readonly<Record<string, Row>>
 
@@ -62,7 +62,7 @@ export function optional<T>(form: Form<T>, meaning: string, unless = '', missing
 }
 
 /** A required key. */
-export function needed<T>(form: Form<T>, meaning: string, hint?: string, unless = REQUIRED): Row<T, undefined> {
+export function needed<T>(form: Form<T>, meaning: string, hint: string, unless = REQUIRED): Row<T, undefined> {
   return { form, meaning, unless, missing: undefined, needed: { hint } }
 }
 
@@ -75,6 +75,14 @@ export const defaultsInWords = (rows: Rows): string =>
     .map(([name, { unless }]) => `${name}: ${unless}`)
     .join(', ')}}`
 
+/** How readKeys() reports a key that is missing: where, and who needs it. */
+interface Lacking {
+  readonly at: Node
+  readonly what: string
+  /** Whether a key stands elsewhere, which is reported there. */
+  readonly isMisplaced?: (key: string) => boolean
+}
+
 /**
  * Reads a mapping, and reports unknown keys, faulty values and missing keys, the last at `lacking.at`. If the node is
  * no mapping, which is reported too, `fields` is undefined and all values are defaults.
@@ -84,13 +92,14 @@ export function readKeys<R extends Rows>(
   node: Node,
   what: string,
   rows: R,
-  lacking: { readonly at: Node; readonly what: string } = { at: node, what },
+  lacking: Lacking = { at: node, what },
 ): { readonly fields: Fields | undefined; readonly values: Values<R> } {
   const fields = read.fields(node, what, Object.keys(rows))
   if (fields === undefined) return { fields, values: withDefaults(rows, {}) }
   for (const name in rows) {
     const hint = rows[name]!.needed
-    if (hint !== undefined && !fields.has(name)) read.missing(lacking.at, lacking.what, name, hint.hint)
+    if (hint === undefined || fields.has(name) || lacking.isMisplaced?.(name) === true) continue
+    read.missing(node, { ...lacking, keys: [name], known: Object.keys(rows), hint: hint.hint })
   }
   return { fields, values: withDefaults(rows, readRows(read, fields, rows)) }
 }
@@ -243,7 +252,7 @@ export const oneOrMore = <T>(form: TextForm<T>, example: string): TextForm<reado
   read(read, { key: name, value }) {
     const nodes = value.kind === 'list' ? value.items : [value]
     if (nodes.length === 0) {
-      read.fault('value-kind', value, `“${name.text}” is empty`, `Write what means up: [${example}]`)
+      read.fault('value-kind', value, `“${name.text}” is empty`, `Write what means up: ${name.text}: [${example}]`)
     }
     return nodes.map((node) => form.read(read, { key: name, value: node }) ?? form.parse(example)!)
   },

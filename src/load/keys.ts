@@ -49,7 +49,7 @@ const GROUPS = list(oneOrList(SCALAR))
 
 export const VIP_CHECK = { address: optional(address, 'probed in place of the VIP') }
 export const VIP = {
-  address: needed(structure(TEXT), 'the VIP', undefined, ''),
+  address: needed(structure(TEXT), 'the VIP', 'address: 192.0.2.10', ''),
   check: optional(structure(mapping(VIP_CHECK)), 'where this VIP is probed'),
 }
 
@@ -85,7 +85,11 @@ export const RULE = {
     '`AS`, `AS-CN`, `NA-US-CA`; after numbers, the first rule wins',
     'one of these three',
   ),
-  order: needed(structure(GROUPS), "sites in order; the service's others follow unless `only`"),
+  order: needed(
+    structure(GROUPS),
+    "sites in order; the service's others follow unless `only`",
+    'The sites that its clients get, in order: order: [fra, iad]',
+  ),
   only: defaulted(flag, 'these sites and no others, even when they are dead', 'false'),
   pick: optional(pick, "`hash` or `random`, for this rule's clients", "the service's"),
 }
@@ -192,9 +196,33 @@ export const SOA = {
   minimum: defaulted(seconds(0), "TTL of negative answers, at most the SOA's own", '60'),
 }
 
+const { serial: _serial, ...zoneSoa } = SOA
+/** The keys of `soa` of one zone: the serial is one for all. */
+export const ZONE_SOA = zoneSoa
+
+const ns = optional(structure(list(TEXT)), 'name servers of zones that have no NS at their apex', 'none')
+const ttl = defaulted(seconds(0), 'of records without one, and of the SOA', '3600')
+
+/** The settings of one zone. */
+export const ZONE_SETTINGS = {
+  soa: optional(
+    structure(mapping(ZONE_SOA)),
+    'keys that differ from those of all zones; the serial is one for all',
+    'that of all',
+  ),
+  ns: optional(ns.form, 'name servers of a zone that has no NS at its apex', 'those of all'),
+  ttl: optional(ttl.form, ttl.meaning, 'that of all'),
+}
+
 export const DEFAULTS = {
   soa: optional(structure(mapping(SOA)), 'of all zones, see below', 'see below'),
-  ttl: defaulted(seconds(0), 'of records without one, and of the SOA', '3600'),
+  ns,
+  ttl,
+  zones: optional(
+    structure(named(mapping(ZONE_SETTINGS), { type: 'string' })),
+    "by name, a zone's own `soa`, `ns` and `ttl`, see below",
+    'none',
+  ),
   checks: optional(structure(named(WHOLE_CHECK)), "named checks, for services' `use`", 'none'),
 }
 
@@ -208,7 +236,7 @@ export const GSLB = {
     'GSLB: the name is steered. Beside it may be no CNAME, and no A or AAAA record of a type that it is steered for',
     REQUIRED,
   ),
-  service: needed(scalar, 'the service that answers'),
+  service: needed(scalar, 'the service that answers', 'service: web'),
   types: optional(
     structure(list(steeredType.json)),
     'which of A and AAAA the name has',
@@ -217,10 +245,13 @@ export const GSLB = {
   ttl: optional(seconds(1), "caps the service's TTLs", "the service's own", 0),
 }
 
+/** A type that has no mnemonic here. */
+export const OPAQUE = pattern(/^TYPE[1-9]\d{0,4}$/)
+
 export const RECORD = {
   type: optional(
-    structure(choice([...ZONE_TYPES, 'GSLB'])),
-    'A, AAAA, CAA, CNAME, DS, HTTPS, LOC, MX, NAPTR, NS, OPENPGPKEY, PTR, SPF, SRV, SSHFP, SVCB, TLSA, TXT, URI, or GSLB',
+    structure(either(choice([...ZONE_TYPES, 'GSLB']), OPAQUE)),
+    'A, AAAA, CAA, CNAME, DS, HINFO, HTTPS, LOC, MX, NAPTR, NS, OPENPGPKEY, PTR, RP, SPF, SRV, SSHFP, SVCB, TLSA, TXT, URI, `TYPE65280` and other types by number, or GSLB',
     REQUIRED,
   ),
   ttl: optional(seconds(0), 'seconds', '`ttl` of defaults.yaml'),
@@ -236,13 +267,13 @@ export const RECORD = {
 // octoDNS's dynamic records
 
 export const DYNAMIC_RULE = {
-  pool: needed(scalar, 'first pool of the chain'),
+  pool: needed(scalar, 'first pool of the chain', 'pool: eu'),
   geos: optional(structure(list(GEO, 0)), "as in services' rules", 'none'),
   subnets: optional(structure(list(TEXT, 0)), 'prefixes, or addresses; with `geos` they are alternatives', 'none'),
 }
 
 export const POOL_VALUE = {
-  value: needed(structure(TEXT), 'the address'),
+  value: needed(structure(TEXT), 'the address', 'value: 192.0.2.1'),
   weight: defaulted(
     integer(0, 1000),
     'share within the pool, 0–1000 (octoDNS: 1–100); 0 only when nothing else of the pool is left',
@@ -325,6 +356,7 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   GSLB,
   defaults: DEFAULTS,
   soa: SOA,
+  "zone's settings": ZONE_SETTINGS,
   site: SITE,
   service: SERVICE,
   "service's site": SERVICE_SITE,

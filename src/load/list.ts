@@ -145,7 +145,8 @@ export class Lister {
         .toSorted((a, b) => (a.path < b.path ? -1 : 1))
     } catch (error) {
       const message = messageOf(error)
-      this.#report({ code: 'file-unreadable', severity: 'error', file: path, line: 0, column: 0, message })
+      const hint = 'A folder that the process may read'
+      this.#report({ code: 'file-unreadable', severity: 'error', file: path, line: 0, column: 0, message, hint })
       return []
     }
   }

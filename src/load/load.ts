@@ -15,7 +15,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { formatName, isFault, keyOf } from '../dns/name.ts'
 import { lastChangeOf } from '../git.ts'
 import {
-  comparePlaces,
+  compareProblems,
   MOST_PROBLEMS,
   type Position,
   type Problem,
@@ -27,22 +27,21 @@ import {
   hiddenProblems,
 } from '../problem.ts'
 import { Reader } from '../yaml/read.ts'
-import { type Node, Source } from '../yaml/source.ts'
+import { Source } from '../yaml/source.ts'
 import { type Include, parseYaml } from '../yaml/tree.ts'
 import { checkBudgets } from '../zone/budget.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
-import { readNamedChecks } from './checks.ts'
+import { Defaults, type Tree, type ZoneDefaults } from './defaults.ts'
 import { Files, type SavedFile, type SavedFiles } from './files.ts'
-import { readKeys, withDefaults } from './forms.ts'
 import { type FileResult, IncludeGraph, type LoadUnit } from './includes.ts'
-import type { PartialCheck } from './check-keys.ts'
-import { DEFAULTS, SITE, SOA } from './keys.ts'
+import { SITE } from './keys.ts'
 import { Lister, type ZoneSource } from './list.ts'
 import { readZone, type ZoneFile } from './records.ts'
+import { References } from './references.ts'
 import { checkNesting, checkSharedVips, steer } from './resolve.ts'
 import type { PrefixReader } from './rules.ts'
 import { readService, readSites, type ServiceContext } from './services.ts'
-import { readSoa, type SoaDefaults, soaOf } from './soa.ts'
+import { soaOf } from './soa.ts'
 import { readSubnets } from './subnets.ts'
 
 /** What a load gives; pass it to the next load. */
@@ -102,24 +101,16 @@ export async function loadFolder(
   const { list } = loader.problems
   isStopped ||=
     loader.problems.count('error') === MOST_PROBLEMS && [...loader.files.values()].some(({ isCut }) => isCut)
-  const problems = [...hiddenProblems(loader.problems, folder, isStopped), ...list.toSorted(comparePlaces)]
+  const problems = [...hiddenProblems(loader.problems, folder, isStopped), ...list.toSorted(compareProblems)]
   const whole = model !== undefined && problems.every(({ severity }) => severity !== 'error')
   return { ...(whole && { model }), problems, ...loader.done() }
 }
 
-interface Tree {
-  readonly read: Reader
-  readonly root: Node
-}
+const SUBNETS = 'A file of prefixes in the folder of zones: subnets: {file: offices.txt}'
+const ZONE = 'A zone is a file named like example.com.yaml, or a folder named like example.com./'
 
 interface ZoneUnit extends ZoneSource {
   readonly unit: LoadUnit | undefined
-}
-
-interface Defaults {
-  readonly ttlSeconds: number
-  readonly checks: ReadonlyMap<string, PartialCheck>
-  readonly soa: SoaDefaults
 }
 
 class Loader {
@@ -193,41 +184,58 @@ class Loader {
     const lister = new Lister(this.#folder, this.#files, this.#report)
     const listing = await lister.list()
     const units: LoadUnit[] = []
-    const defaults = this.#defaults(listing.hasDefaults ? await this.#tree('defaults.yaml', units) : undefined)
-    const sites = this.#sites(listing.hasSites ? await this.#tree('sites.yaml', units) : undefined)
+    const { hasDefaults, hasSites } = listing
+    const defaults = new Defaults(hasDefaults ? await this.#tree('defaults.yaml', units) : undefined, hasDefaults)
+    const sitesTree = hasSites ? await this.#tree('sites.yaml', units) : undefined
+    const sites: ReadonlyMap<string, SiteModel> = sitesTree ? readSites(sitesTree.read, sitesTree.root) : new Map()
     const written = await this.#trees(listing.services, units)
     const zoneUnits = await this.#zoneUnits(listing.zones, defaults, units)
     const graph = new IncludeGraph(units, this.#files)
     this.#parts = units.filter((unit) => graph.isPart(unit)).map(({ paths }) => paths.join(' '))
-    const services = this.#services(written, graph, { sites, checks: defaults.checks, prefixes: this.#prefixes })
-    const zones = this.#zones(zoneUnits, graph)
+    const references = new References()
+    const { checks } = defaults
+    const services = this.#services(written, graph, { sites, checks, prefixes: this.#prefixes, references })
     await lister.reportUnknown(
       listing.unknown,
       (path) => this.files.has(path) || graph.isIncluded(join(this.#folder, path)),
     )
-    this.#serial = defaults.soa.serial ?? this.#saved?.serial ?? (await this.#gitSerial())
+    const zones = this.#zones(zoneUnits, graph)
+    defaults.reportUnknownZones(listing.zones.flatMap(({ apex }) => (isFault(apex) ? [] : [apex])))
+    this.#serial = defaults.serial ?? this.#saved?.serial ?? (await this.#gitSerial(defaults.isWhole))
     for (const service of zones.flatMap(({ dynamics }) => dynamics)) services.set(service.name, service)
     const whole = [...services.values()].filter((service) => 'at' in service)
     checkSharedVips(whole, sites, this.#report)
-    checkNesting(zones, this.#report)
+    checkNesting(zones, unreadApexes(zoneUnits), this.#report)
     checkBudgets(zones, whole, this.#report)
+    const steered = zones.map((zone) => steer(zone, services, references, this.#report))
+    const isListed = this.#isListed()
+    references.report(this.#report, {
+      site: isListed && (sitesTree?.isWhole ?? !hasSites),
+      check: isListed && defaults.isWhole,
+      service: isListed && written.every((unit) => graph.isPart(unit) || isWhole(unit)),
+    })
     return {
       sites: withPools(sites, zones),
       services: whole.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
-      zones: zones.map((zone) => ({
-        apex: zone.apex,
-        sets: steer(zone, services, this.#report),
-        bytes: zone.bytes,
-        services: zone.services,
-        at: zone.at,
-        files: zone.files,
-        soa: soaOf(zone, defaults.soa, defaults.ttlSeconds, this.#serial),
-      })),
+      zones: zones.map((zone, i) => {
+        const { apex, bytes, services: names, at, files } = zone
+        const { soa, ttlSeconds } = defaults.of(apex)
+        return {
+          apex,
+          sets: steered[i]!,
+          bytes,
+          services: names,
+          at,
+          files,
+          soa: soaOf(zone, soa, ttlSeconds, this.#serial),
+        }
+      }),
     }
   }
 
-  #isReadable(): boolean {
-    return this.problems.list.every(({ code }) => code !== 'file-unreadable')
+  /** Whether nothing speaks of a file that could not be read, or has a wrong name: what is missing may be in it. */
+  #isListed(): boolean {
+    return !this.problems.list.some(isUnread)
   }
 
   /**
@@ -252,8 +260,12 @@ class Loader {
       const file = join(this.#folder, path)
       const read = this.#files.read(file)
       if ('why' in read) {
-        const place = { file, line: 0, column: 0 }
-        this.#report({ code: 'file-unreadable', severity: 'error', ...place, message: read.why })
+        this.#tell(
+          'file-unreadable',
+          file,
+          read.why,
+          'A file that the process may read, or a link to one in the folder',
+        )
       } else texts.push({ file, ...read })
     }
     const [first, ...others] = texts
@@ -298,14 +310,15 @@ class Loader {
     const path = relative(this.#folder, file)
     if (path.startsWith('..') || path.endsWith('.yaml')) {
       const why = path.startsWith('..') ? 'lies outside of the folder of zones' : 'is YAML, and no list of prefixes'
-      fault('value-invalid', `${path} ${why}`)
+      fault('value-invalid', `${path} ${why}`, SUBNETS)
       return undefined
     }
     if (this.files.has(path)) return this.files.get(path)!.prefixes
     const told = join(this.#folder, path)
     const found = this.#files.seek(told)
     if ('code' in found) {
-      fault(found.code === 'file-unreadable' ? found.code : 'value-invalid', found.message)
+      const code = found.code === 'file-unreadable' ? found.code : 'value-invalid'
+      fault(code, found.message, found.hint ?? SUBNETS)
       return undefined
     }
     let loaded = this.#previous.get(path)
@@ -341,23 +354,12 @@ class Loader {
   }
 
   /** Reports the problems of a unit and gives its tree: the unit is used under its own name. */
-  #taken({ loaded }: LoadUnit): Tree | undefined {
+  #taken(unit: LoadUnit): Tree | undefined {
+    const { loaded } = unit
     this.#tellFound(loaded)
-    return loaded.tree && { read: new Reader(loaded.tree.source, this.#report), root: loaded.tree.root }
-  }
-
-  #defaults(tree: Tree | undefined): Defaults {
-    const { ttl, checks, soa } =
-      tree === undefined ? withDefaults(DEFAULTS, {}) : readKeys(tree.read, tree.root, 'defaults.yaml', DEFAULTS).values
-    return {
-      ttlSeconds: ttl,
-      checks: tree && checks ? readNamedChecks(tree.read, checks.value) : new Map(),
-      soa: tree && soa ? readSoa(tree.read, soa.value) : withDefaults(SOA, {}),
-    }
-  }
-
-  #sites(tree: Tree | undefined): ReadonlyMap<string, SiteModel> {
-    return tree ? readSites(tree.read, tree.root) : new Map()
+    if (loaded.tree === undefined) return undefined
+    const { source, root } = loaded.tree
+    return { read: new Reader(source, this.#report), root, isWhole: isWhole(unit) }
   }
 
   /** All services that are written; of those with faults only the position. */
@@ -371,35 +373,27 @@ class Loader {
       if (graph.isPart(unit)) continue
       const tree = this.#taken(unit)
       if (tree === undefined) continue
-      for (const entry of tree.read.entries(tree.root, unit.paths[0]!)) {
+      for (const entry of tree.read.entries(tree.root, unit.paths[0]!, '{web: {sites: {…}, check: …}}')) {
         const other = services.get(entry.key.text)
         const service = readService(tree.read, entry, context)
         if (other === undefined) services.set(entry.key.text, service ?? tree.read.at(entry.key))
         else {
           const { file, line } = 'at' in other ? other.at : other
-          tree.read.fault('service-duplicate', entry.key, `service ${entry.key.text} is also at ${file}:${line}`)
+          const message = `service ${entry.key.text} is also at ${file}:${line}`
+          tree.read.fault('service-duplicate', entry.key, message, 'Rename one of the two, or remove it')
         }
       }
     }
     return services
   }
 
-  async #zoneUnits(
-    zones: readonly ZoneSource[],
-    { ttlSeconds }: Defaults,
-    units: LoadUnit[],
-  ): Promise<readonly ZoneUnit[]> {
+  async #zoneUnits(zones: readonly ZoneSource[], defaults: Defaults, units: LoadUnit[]): Promise<readonly ZoneUnit[]> {
     const read: ZoneUnit[] = []
     let names = 0
     for (const zone of zones) {
-      const { apex, files, folder } = zone
+      const { apex, files } = zone
       this.#onProgress?.({ parsed: read.length, files: zones.length, names })
-      const unit =
-        isFault(apex) || files.length === 0
-          ? undefined
-          : await this.#unit(files, String(ttlSeconds), folder === undefined, (source, report, include, ids) => ({
-              zone: readZone(source, apex, ttlSeconds, report, include, ids),
-            }))
+      const unit = isFault(apex) || files.length === 0 ? undefined : await this.#zoneUnit(zone, apex, defaults.of(apex))
       if (unit !== undefined) units.push(unit)
       names += unit?.loaded.zone?.names ?? 0
       read.push({ ...zone, unit })
@@ -407,22 +401,36 @@ class Loader {
     return read
   }
 
+  #zoneUnit({ files, folder }: ZoneSource, apex: Uint8Array, defaults: ZoneDefaults): Promise<LoadUnit | undefined> {
+    const servers = defaults.servers?.map((server) => formatName(server)).join(' ')
+    return this.#unit(
+      files,
+      `${defaults.ttlSeconds} ${servers}`,
+      folder === undefined,
+      (source, report, include, ids) => ({
+        zone: readZone(source, apex, defaults, report, include, ids),
+      }),
+    )
+  }
+
   #zones(units: readonly ZoneUnit[], graph: IncludeGraph): readonly ZoneFile[] {
     const zones = new Map<string, ZoneFile>()
     const isPart = ({ folder, unit }: ZoneUnit): boolean =>
       folder === undefined && unit !== undefined && graph.isPart(unit)
-    if (units.every(isPart) && this.#isReadable()) {
-      const hint = 'A zone is a file named like example.com.yaml'
-      this.#tell('zones-missing', this.#folder, 'there is no zone here', hint)
-    }
+    const unreadable = new Set(
+      this.problems.list.filter(({ code }) => code === 'file-unreadable').map(({ file }) => file),
+    )
+    if (units.every(isPart) && this.#isListed())
+      this.#tell('zones-missing', this.#folder, 'there is no zone here', ZONE)
     for (const zone of units) {
       const { apex, files, folder, unit } = zone
       const file = join(this.#folder, folder ?? files[0]!)
       if (isFault(apex)) {
-        if (folder !== undefined || !graph.isIncluded(file)) this.#tell('zone-name', file, apex.fault)
+        if (folder !== undefined || !graph.isIncluded(file)) this.#tell('zone-name', file, apex.fault, ZONE)
         continue
       }
-      if (files.length === 0) this.#tell('zones-missing', file, 'this folder of a zone has no .yaml file')
+      if (files.length === 0 && !unreadable.has(file))
+        this.#tell('zones-missing', file, 'this folder of a zone has no .yaml file', ZONE)
       if (unit === undefined) continue
       if (isPart(zone)) {
         const hint =
@@ -438,7 +446,8 @@ class Loader {
       if (other === undefined) zones.set(keyOf(apex), made)
       else {
         const message = `zone ${formatName(apex)} is also in ${other.at.file}`
-        this.#report({ code: 'zone-duplicate', severity: 'error', ...made.at, message })
+        const hint = 'Remove one of the two, or make them one folder: example.com./'
+        this.#report({ code: 'zone-duplicate', severity: 'error', ...made.at, message, hint })
       }
     }
     return [...zones.values()]
@@ -451,24 +460,39 @@ class Loader {
   }
 
   /** Reports a problem of a file or folder as a whole. */
-  #tell(code: ProblemCode, file: string, message: string, hint?: string, severity: Severity = 'error'): void {
-    this.#report({ code, severity, file, line: 0, column: 0, message, ...(hint !== undefined && { hint }) })
+  #tell(code: ProblemCode, file: string, message: string, hint: string, severity: Severity = 'error'): void {
+    this.#report({ code, severity, file, line: 0, column: 0, message, hint })
   }
 
   /**
-   * The SOA serial from git: Unix time of the last commit that touched the folder; 1, with a warning, if git does not
-   * know.
+   * The SOA serial from git: Unix time of the last commit that touched the folder; 1 if git does not know, with a
+   * warning if it is certain that none is written.
    */
-  async #gitSerial(): Promise<number> {
+  async #gitSerial(isCertain: boolean): Promise<number> {
     const told = await lastChangeOf(this.#folder)
     if (typeof told === 'number') return told
     const { reason } = told
     const message = `the serial is 1: none is written, and git says: ${reason}`
     const hint = 'Write `serial` under `soa` in defaults.yaml, or keep the folder in git'
-    if (this.#isReadable()) this.#tell('serial-unknown', this.#folder, message, hint, 'warning')
+    if (isCertain && this.#isListed()) this.#tell('serial-unknown', this.#folder, message, hint, 'warning')
     return 1
   }
 }
+
+/** A name that a folder, or a file of YAML, may have. */
+const MAYBE_YAML = /\.ya?ml$|(?:^|\/)[^/.]*$/
+
+/** Whether a problem is that of a file whose content nobody knows, and which may have been meant to be read. */
+const isUnread = ({ code, file }: Problem): boolean =>
+  code === 'file-unreadable' || (code === 'file-unknown' && MAYBE_YAML.test(file))
+
+/** Whether all that is written in a file is in its tree, by name. */
+const isWhole = ({ loaded: { tree } }: LoadUnit): boolean =>
+  tree !== undefined && tree.root.kind === 'mapping' && !tree.source.isIncomplete
+
+/** The keys of the apexes of zones whose files could not be read. */
+const unreadApexes = (units: readonly ZoneUnit[]): ReadonlySet<string> =>
+  new Set(units.flatMap(({ apex, unit }) => (isFault(apex) || unit?.loaded.zone !== undefined ? [] : keyOf(apex))))
 
 /** Does the work; undefined when it stopped because of too many errors. */
 function untilTooMany<T>(work: () => T): T | undefined {

@@ -3,27 +3,19 @@
  * list of records. Checked here: everything that the zone alone decides. What depends on services and inner zones is
  * checked afterwards, in resolve.ts.
  */
+import { parseAddress } from '../dns/address.ts'
 import type { RdataValue } from '../dns/fields.ts'
 import { parseUnicodeName } from '../dns/idna.ts'
-import {
-  formatName,
-  isAbsolute,
-  isFault,
-  isTooLong,
-  joinName,
-  keyOf,
-  lowerName,
-  parentName,
-  TOO_LONG,
-} from '../dns/name.ts'
-import { encodeRdata, ZONE_TYPES } from '../dns/rdata.ts'
-import { TYPE, typeName, typeNumber } from '../dns/types.ts'
-import type { Problem, Report } from '../problem.ts'
-import { type Fields, Reader } from '../yaml/read.ts'
+import { formatName, isAbsolute, isFault, isTooLong, joinName, keyOf, lowerName, TOO_LONG } from '../dns/name.ts'
+import { encodeRdata, exampleOf, ZONE_TYPES } from '../dns/rdata.ts'
+import { isOpaque, TYPE, typeName, typeNumber } from '../dns/types.ts'
+import type { Report } from '../problem.ts'
+import { type Fields, type MissingKey, Reader } from '../yaml/read.ts'
 import { type Entry, isEmpty, type Node, type Scalar, type Source } from '../yaml/source.ts'
 import { type Include, parseYaml } from '../yaml/tree.ts'
 import type { ServiceModel } from '../zone/model.ts'
 import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from '../zone/pack.ts'
+import { Cuts, GSLB, type Owner, type RecordEntry, type ServerTarget, type UnresolvedServer } from './cuts.ts'
 import { readKeys } from './forms.ts'
 import { GSLB as STEERED, RECORD, steeredType } from './keys.ts'
 import { type DynamicRecord, readDynamic } from './octodns/dynamic.ts'
@@ -37,8 +29,15 @@ export interface ZoneFile extends Pick<ZoneModel, 'apex' | 'sets' | 'bytes' | 's
   readonly dynamics: readonly ServiceModel[]
   /** The first name server of the apex, as text. */
   readonly firstServer: string | undefined
-  /** Name servers within the zone without an address in it: a fault, unless an inner zone contains them. */
-  readonly unresolved: readonly { readonly target: Uint8Array; readonly problem: Problem }[]
+  readonly unresolved: readonly UnresolvedServer[]
+}
+
+/** What a zone's records take from defaults.yaml. */
+export interface RecordDefaults {
+  /** Of records without a TTL, and of the SOA. */
+  readonly ttlSeconds: number
+  /** Name servers of a zone without NS at its apex, in wire form; undefined: unknown, for defaults.yaml has faults. */
+  readonly servers: readonly Uint8Array[] | undefined
 }
 
 /** The keys of a record with values, and those of octoDNS's other forms of steering, which are reported. */
@@ -46,40 +45,21 @@ const RECORD_KEYS = [...Object.keys(RECORD), 'geo', 'dynamic']
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
 /** What a header, a question and an OPT leave of the largest message, in bytes. */
 const MAX_RRSET_BYTES = 65_535 - 12 - 259 - 64
-/** A steered entry among the types of a name. */
-const GSLB = 0
 const STEERS_BOTH = STEERS_A | STEERS_AAAA
 
-/** One record of a name. */
-interface RecordEntry {
-  readonly type: number
-  /** Bits STEERS_*: which of A and AAAA it answers, steered or not. A GSLB without `types` may answer both. */
-  readonly addresses: number
-  readonly node: Node
-}
-
-/** A name and its records, kept for the checks that need the whole zone. */
-interface Owner {
-  readonly wire: Uint8Array
-  readonly node: Node
-  readonly records: RecordEntry[]
-}
-
-/** A name server: the target of an NS record. */
-interface ServerTarget {
-  readonly owner: Owner
-  readonly wire: Uint8Array
-  readonly node: Node
-}
+const ZONE = '{"": {type: NS, values: [ns1.example.net.]}, www: {type: A, value: 192.0.2.1}}'
+const RECORD_FORM = '{type: A, value: 192.0.2.1}, or a list of such'
+const WILDCARD = 'Delegate each name by its own NS'
+const MISSING_TYPE: MissingKey = { keys: ['type'], known: RECORD_KEYS, what: 'a record', hint: 'type: A' }
 
 /**
  * Reads a zone. `source`: the text of its file, or of all its files; `ids`: of these files, see IncludeResult; `apex`:
- * lower-case wire form; `ttlSeconds`: for records without a TTL. undefined when one of the files is no YAML.
+ * lower-case wire form. undefined when one of the files is no YAML.
  */
 export function readZone(
   source: Source,
   apex: Uint8Array,
-  ttlSeconds: number,
+  defaults: RecordDefaults,
   report: Report,
   include: Include,
   ids: readonly string[],
@@ -90,63 +70,94 @@ export function readZone(
     const root = parseYaml(source, report, include, part, ids[i])
     if (root !== undefined) roots.push(root)
   }
-  return roots.length < parts.length ? undefined : new ZoneReader(source, apex, ttlSeconds, report).zone(roots)
+  return roots.length < parts.length ? undefined : new ZoneReader(source, apex, defaults, report).zone(roots)
 }
+
 class ZoneReader {
   readonly #source: Source
   readonly #read: Reader
   readonly #apex: Uint8Array
-  readonly #ttlSeconds: number
+  readonly #defaults: RecordDefaults
   readonly #packer = new Packer()
   readonly #owners = new Map<string, Owner>()
   readonly #servers: ServerTarget[] = []
-  /** Owners of DS records. */
-  readonly #signed = new Set<Owner>()
   readonly #dynamics: ServiceModel[] = []
+  /** A name could not be read: what seems to be missing may stand at it. */
+  #hasLostName = false
 
-  constructor(source: Source, apex: Uint8Array, ttlSeconds: number, report: Report) {
+  constructor(source: Source, apex: Uint8Array, defaults: RecordDefaults, report: Report) {
     this.#source = source
     this.#read = new Reader(source, report)
     this.#apex = apex
-    this.#ttlSeconds = ttlSeconds
+    this.#defaults = defaults
   }
 
   zone(roots: readonly Node[]): ZoneFile {
     const zoneName = formatName(this.#apex)
     for (const root of roots) {
-      for (const { key, value } of this.#read.entries(root, `zone ${zoneName}`)) this.#name(key, value)
+      for (const { key, value } of this.#read.entries(root, `zone ${zoneName}`, ZONE)) this.#name(key, value)
+      if (root.kind !== 'mapping') this.#hasLostName = true
     }
     for (const owner of this.#owners.values()) this.#checkConflicts(owner)
-    const atApex = this.#servers.filter(({ owner }) => owner.wire.length === this.#apex.length)
-    if (atApex.length === 0 && !this.#source.hasFaulty) {
-      const hint = `"": {type: NS, values: [ns1.example.com.]}`
-      this.#read.fault('ns-missing', roots[0]!, `zone ${zoneName} has no NS at its apex`, hint)
-    }
-    const cuts = this.#cuts()
-    this.#checkCuts(cuts)
+    this.#addServers(roots[0]!)
+    const server = this.#servers.find(({ owner }) => owner.wire.length === this.#apex.length)
+    const names = { apex: this.#apex, owners: this.#owners, servers: this.#servers, hasLoss: this.#hasLoss }
+    const cuts = new Cuts(names, this.#read)
+    cuts.check()
     return {
       apex: this.#apex,
       ...this.#packer.finish(),
       at: this.#source.locate(0),
       names: this.#owners.size,
       dynamics: this.#dynamics,
-      firstServer: atApex[0] && formatName(atApex[0].wire),
-      unresolved: this.#unresolved(cuts),
+      firstServer: server && formatName(server.wire),
+      unresolved: cuts.unresolved(),
     }
+  }
+
+  /** Gives an apex without NS those of defaults.yaml, or reports that it has none. */
+  #addServers(root: Node): void {
+    const own = this.#owners.get(keyOf(this.#apex))
+    if (own?.records.some(({ type }) => type === TYPE.NS)) return
+    const { servers, ttlSeconds } = this.#defaults
+    if (servers !== undefined && servers.length > 0) {
+      const owner = own ?? this.#owner(this.#apex, root)
+      owner.records.push({ type: TYPE.NS, addresses: 0, node: root })
+      for (const wire of servers) this.#servers.push({ owner, wire: lowerName(wire), node: root })
+      this.#packer.begin(this.#apex)
+      this.#packer.add(TYPE.NS, ttlSeconds, servers, this.#read.at(root))
+    } else if (servers !== undefined && own?.isFaulty !== true && !this.#hasLoss) {
+      const message = `zone ${formatName(this.#apex)} has no NS at its apex, and defaults.yaml has none for it`
+      const hint =
+        'For all zones, in defaults.yaml: `ns: [ns1.example.net., ns2.example.net.]`; or here: `"": {type: NS, values: […]}`'
+      this.#read.fault('ns-missing', root, message, hint)
+    }
+  }
+
+  /** Whether something that is written is in no name: what seems to be missing may be in it. */
+  get #hasLoss(): boolean {
+    return this.#hasLostName || this.#source.isIncomplete
   }
 
   #name(key: Scalar, value: Node): void {
     const wire = this.#ownerName(key)
-    if (wire === undefined) return
+    if (wire === undefined) {
+      this.#hasLostName = true
+      return
+    }
     const nodes = value.kind === 'list' ? value.items : [value]
     if (value.kind === 'list' && nodes.length === 0) {
-      this.#read.fault('value-kind', value, `“${key.text}” has no records`)
+      this.#read.fault('value-kind', value, `“${key.text}” has no records`, RECORD_FORM)
     }
     const owner = this.#owner(wire, key)
     this.#packer.begin(wire)
     for (const node of nodes) {
+      const { errors } = this.#read
       const record = this.#record(owner, node)
-      if (record === undefined) continue
+      if (record === undefined) {
+        if (this.#read.errors > errors) owner.isFaulty = true
+        continue
+      }
       const { type } = record
       const other = owner.records.find((one) => one.type === type)
       if (other === undefined || type === TYPE.CNAME || type === GSLB) {
@@ -161,23 +172,24 @@ class ZoneReader {
   }
 
   /** The Owner of a name. A name may be in several files of a zone, but only once in each. */
-  #owner(wire: Uint8Array, key: Scalar): Owner {
+  #owner(wire: Uint8Array, key: Node): Owner {
     const id = keyOf(wire)
     const owner = this.#owners.get(id)
     if (owner === undefined) {
-      const first = { wire, node: key, records: [] }
+      const first = { wire, node: key, records: [], isFaulty: false }
       this.#owners.set(id, first)
       return first
     }
     if (this.#read.at(owner.node).file === this.#read.at(key).file) {
-      this.#read.fault('name-duplicate', key, `“${key.text}” is the same name as one above`, 'Names have no case')
+      const message = `${formatName(wire)} is the same name as one above`
+      this.#read.fault('name-duplicate', key, message, 'Names have no case: put all its records under one')
     }
     return owner
   }
 
   #ownerName(key: Scalar): Uint8Array | undefined {
     if (key.text === '') return this.#apex
-    const hint = 'Names are relative to the zone; "" is the zone itself'
+    const hint = 'Names are relative to the zone, like www; "" is the zone itself'
     if (isTooLong(key.text)) {
       this.#read.fault('name-invalid', key, TOO_LONG.fault, hint)
       return undefined
@@ -195,17 +207,17 @@ class ZoneReader {
 
   /** Reads and packs one record; undefined if it is faulty or not served. */
   #record(owner: Owner, node: Node): RecordEntry | undefined {
-    const entries = this.#read.entries(node, 'a record')
+    const entries = this.#read.entries(node, 'a record', RECORD_FORM)
     const find = (wanted: string): Entry | undefined => entries.find(({ key }) => key.text === wanted)
     const typeEntry = find('type')
     if (typeEntry === undefined) {
-      if (node.kind === 'mapping') this.#read.missing(node, 'a record', 'type')
+      if (node.kind === 'mapping') this.#read.missing(node, MISSING_TYPE, false)
       return undefined
     }
     const name = this.#read.text(typeEntry)
     if (name === undefined) return undefined
     if (name === 'GSLB') return this.#steered(node)
-    const type = TYPE_NUMBERS.get(name)
+    const type = TYPE_NUMBERS.get(name) ?? opaqueType(name)
     const isDynamic = find('dynamic') !== undefined && (type === TYPE.A || type === TYPE.AAAA)
     if (isIgnored(this.#read, find('octodns'), isDynamic)) return undefined
     if (isDynamic) {
@@ -229,11 +241,11 @@ class ZoneReader {
       this.#read.fault('value-kind', many.key, '“value” and “values” cannot be used together', 'Write `values` alone')
     }
     const isSteered = fields.has('geo') || fields.has('dynamic')
-    if (one === undefined && many === undefined && !isSteered) this.#read.missing(node, 'a record', 'values')
-    const nodes = many !== undefined ? this.#read.items(many.value, '“values”') : one !== undefined ? [one.value] : []
-    if (many?.value.kind === 'list' && nodes.length === 0) {
-      this.#read.fault('value-kind', many.value, '“values” is empty')
+    if (one === undefined && many === undefined && !isSteered) {
+      const hint = exampleOf(type)
+      this.#read.missing(node, { keys: ['values', 'value'], known: RECORD_KEYS, what: 'a record', hint })
     }
+    const nodes = many !== undefined ? this.#values(many.value, type) : one !== undefined ? [one.value] : []
     const rdata: Uint8Array[] = []
     const seen = new Set<string>()
     let bytes = 0
@@ -242,19 +254,27 @@ class ZoneReader {
       if (encoded === undefined) continue
       const key = keyOf(encoded)
       if (seen.has(key)) {
-        this.#read.fault('rdata-duplicate', value, 'this value is there twice')
+        this.#read.fault('rdata-duplicate', value, 'this value is there twice', 'Remove one of them')
         continue
       }
       seen.add(key)
       rdata.push(encoded)
       bytes += RECORD_HEAD + encoded.length
-      if (type === TYPE.DS) this.#signed.add(owner)
       if (type === TYPE.NS) this.#servers.push({ owner, wire: lowerName(encoded), node: value })
     }
-    if (type === TYPE.CNAME && rdata.length > 1) this.#read.fault('cname-conflict', node, 'a CNAME has one value')
+    if (type === TYPE.CNAME && rdata.length > 1) {
+      const hint = 'Write one: `value: www.example.net.`; of several addresses, write A and AAAA, or a service'
+      this.#read.fault('cname-conflict', node, 'a CNAME has one value', hint)
+    }
     if (bytes > MAX_RRSET_BYTES) {
-      this.#read.fault('rrset-too-large', node, `this RRset has ${bytes} bytes; a message holds ${MAX_RRSET_BYTES}`)
+      const message = `this RRset has ${bytes} bytes; a message holds ${MAX_RRSET_BYTES}`
+      this.#read.fault('rrset-too-large', node, message, 'Divide its values among several names')
     } else if (rdata.length > 0) this.#packer.add(type, ttlSeconds, rdata, this.#read.at(node))
+  }
+
+  #values(node: Node, type: number): readonly Node[] {
+    if (node.kind === 'list' && node.items.length > 0) return node.items
+    return this.#read.filledItems(node, '“values”', exampleOf(type).replace(/^value: (.*)$/, 'values: [$1]'))
   }
 
   /** Reads the keys of a record with values. For octoDNS's other forms of steering it reports what to write instead. */
@@ -274,38 +294,53 @@ class ZoneReader {
 
   #ttl(fields: Fields): number {
     const entry = fields.get('ttl')
-    return (entry && RECORD.ttl.form.read(this.#read, entry)) ?? this.#ttlSeconds
+    return (entry && RECORD.ttl.form.read(this.#read, entry)) ?? this.#defaults.ttlSeconds
   }
 
   #rdata(type: number, node: Node): Uint8Array | undefined {
     const nodes = new Map<string, Node>()
-    const value = this.#value(node, '', nodes)
+    const value = this.#value(type, node, '', nodes)
     if (value === undefined) return undefined
     const encoded = encodeRdata(type, value)
     if (!isFault(encoded)) return encoded
-    const hint = encoded.fault.endsWith('end with a dot') ? 'Targets are full names: www.example.com.' : undefined
-    this.#read.fault('rdata-invalid', nodes.get(encoded.field ?? '') ?? node, encoded.fault, hint)
+    const at = nodes.get(encoded.field ?? '') ?? node
+    this.#read.fault('rdata-invalid', at, encoded.fault, this.#rdataHint(type, at, encoded.fault))
     return undefined
+  }
+
+  /** What would be right in place of a faulty value, or of a faulty field of it. */
+  #rdataHint(type: number, node: Node, fault: string): string {
+    const text = node.kind === 'scalar' ? node.text : ''
+    if (fault.endsWith('end with a dot')) {
+      const name = text.includes('.') ? `${text}.` : `${text}.${formatName(this.#apex)}`
+      return `Targets are full names, with the last dot: ${name}`
+    }
+    const address = type === TYPE.A || type === TYPE.AAAA ? parseAddress(text) : undefined
+    if (address === undefined) return `A value of ${typeName(type)}: \`${exampleOf(type)}\``
+    return `Write it in a record of its own: {type: ${type === TYPE.A ? 'AAAA' : 'A'}, value: ${text}}`
   }
 
   /**
    * Reads a value: a text, or texts by key. Fills `nodes` with the node of each key. `svcparams` may have lists and
    * empty keys.
    */
-  #value(node: Node, path: string, nodes: Map<string, Node>): RdataValue | undefined {
+  #value(type: number, node: Node, path: string, nodes: Map<string, Node>): RdataValue | undefined {
     nodes.set(path, node)
+    if (node.kind === 'scalar' && !isEmpty(node)) return node.text
     const isDeep = path.startsWith('svcparams')
     if (node.kind === 'list' && isDeep) {
-      const items = node.items.map((item) => this.#value(item, path, new Map()))
+      const items = node.items.map((item) => this.#value(type, item, path, new Map()))
       return items.every((item) => item !== undefined) ? items : undefined
     }
     if (node.kind !== 'mapping' || (path !== '' && path !== 'svcparams')) {
       if (isDeep && isEmpty(node) && !this.#source.isFaulty(node)) return ''
-      return this.#read.scalar(node, path === '' ? 'a value' : `“${path}”`)?.text
+      const isList = node.kind === 'list' && path === ''
+      const example = isList ? exampleOf(type).replace(/^value: (.*)$/, 'values: [$1, …]') : exampleOf(type)
+      return this.#read.scalar(node, path === '' ? 'a value' : `“${path}”`, example)?.text
     }
     const values = new Map<string, RdataValue>()
     for (const { key, value: field } of node.entries) {
-      const value = this.#value(field, path === '' ? key.text : `${path}.${key.text}`, nodes)
+      const value = this.#value(type, field, path === '' ? key.text : `${path}.${key.text}`, nodes)
       if (value === undefined) return undefined
       values.set(key.text, value)
     }
@@ -326,7 +361,7 @@ class ZoneReader {
   #steered(node: Node): RecordEntry {
     const { service, ttl, types: list } = readKeys(this.#read, node, 'a record of type GSLB', STEERED).values
     let types = 0
-    const nodes = list === undefined ? [] : this.#read.items(list.value, '“types”')
+    const nodes = list === undefined ? [] : this.#read.items(list.value, '“types”', 'types: [A]')
     for (const value of nodes) {
       const type = list && steeredType.read(this.#read, { key: list.key, value })
       if (type !== undefined) types |= type === 'A' ? STEERS_A : STEERS_AAAA
@@ -353,89 +388,25 @@ class ZoneReader {
     }
     const address = records.find(({ type, addresses }) => type !== GSLB && (addresses & taken) !== 0)
     if (isSteered && (alias ?? address) !== undefined) {
-      const hint = 'Beside an AAAA record, steer A alone: `types: [A]`'
+      const hint = alias === undefined ? 'Beside an AAAA record, steer A alone: `types: [A]`' : 'Remove the CNAME'
       const message = 'a steered name cannot have a CNAME, nor a record of a type that it is steered for'
-      this.#read.fault('gslb-conflict', steered[0]!.node, message, alias === undefined ? hint : undefined)
+      this.#read.fault('gslb-conflict', steered[0]!.node, message, hint)
     } else if (alias !== undefined && (records.length > 1 || wire.length === this.#apex.length)) {
-      this.#read.fault('cname-conflict', alias, 'a CNAME stands alone at its name, and never at an apex')
+      const isApex = wire.length === this.#apex.length
+      const hint = isApex
+        ? 'Write A and AAAA records, or steer the apex by GSLB'
+        : 'Remove the CNAME, or all else of this name'
+      this.#read.fault('cname-conflict', alias, 'a CNAME stands alone at its name, and never at an apex', hint)
     }
     const server = wire[0] === 1 && wire[1] === 42 ? find(TYPE.NS) : undefined
-    if (server !== undefined) this.#read.fault('ns-wildcard', server, 'a wildcard cannot be delegated')
-  }
-
-  /** The zone cuts: owners of NS below the apex, by key. */
-  #cuts(): ReadonlyMap<string, Owner> {
-    const cuts = new Map<string, Owner>()
-    for (const { owner } of this.#servers) {
-      if (owner.wire.length > this.#apex.length) cuts.set(keyOf(owner.wire), owner)
-    }
-    return cuts
-  }
-
-  /** The highest cut at or above a name within the zone. */
-  #cutOf(wire: Uint8Array, cuts: ReadonlyMap<string, Owner>): Owner | undefined {
-    let cut: Owner | undefined
-    if (cuts.size === 0) return undefined
-    for (let name = wire; name.length > this.#apex.length; name = parentName(name)) cut = cuts.get(keyOf(name)) ?? cut
-    return cut
-  }
-
-  #checkCuts(cuts: ReadonlyMap<string, Owner>): void {
-    for (const owner of this.#signed) {
-      if (this.#cutOf(owner.wire, cuts) !== undefined) continue
-      const { node } = owner.records.find(({ type }) => type === TYPE.DS)!
-      const message = 'DS stands where a zone is delegated (RFC 4035 §2.4), and there is no NS here'
-      this.#read.fault('below-cut', node, message)
-    }
-    if (cuts.size === 0) return
-    for (const owner of this.#owners.values()) {
-      const cut = this.#cutOf(owner.wire, cuts)
-      if (cut === undefined) continue
-      const wildcard = owner.wire[0] === 1 && owner.wire[1] === 42
-      for (const { type, node } of owner.records) {
-        const isGlue = (type === TYPE.A || type === TYPE.AAAA) && !wildcard
-        if (isGlue || (type === TYPE.NS && (owner === cut || wildcard)) || (type === TYPE.DS && owner === cut)) continue
-        const what = type === GSLB ? 'a steered name' : typeName(type)
-        const message = `${what} at or below the delegation of ${formatName(cut.wire)}: only its NS and DS, and addresses of name servers, belong here`
-        this.#read.fault('below-cut', node, message)
-      }
-    }
-  }
-
-  #unresolved(cuts: ReadonlyMap<string, Owner>): ZoneFile['unresolved'] {
-    const unresolved: { target: Uint8Array; problem: Problem }[] = []
-    for (const { owner, wire, node } of this.#servers) {
-      if (!this.#isWithin(wire)) continue
-      const cut = this.#cutOf(wire, cuts)
-      if (cut !== undefined && cut !== owner) continue // below another cut: the servers of that zone have its address
-      if (this.#hasAddress(wire)) continue
-      const message = `${formatName(wire)} is a name server within the zone and has no address here`
-      const hint = `Add an A or AAAA record for it${cut === undefined ? '' : ': glue'}`
-      unresolved.push({ target: wire, problem: this.#source.problem('ns-without-address', node, message, hint) })
-    }
-    return unresolved
-  }
-
-  #isWithin(wire: Uint8Array): boolean {
-    let name = wire
-    while (name.length > this.#apex.length) name = parentName(name)
-    return keyOf(name) === keyOf(this.#apex)
-  }
-
-  /** Whether a name has an address in this zone, of its own or by the wildcard that matches it. */
-  #hasAddress(wire: Uint8Array): boolean {
-    const own = this.#owners.get(keyOf(wire))
-    if (own !== undefined) return hasAddress(own)
-    for (let above = parentName(wire); above.length >= this.#apex.length; above = parentName(above)) {
-      const key = keyOf(above)
-      const wildcard = this.#owners.get(`\u0001*${key}`)
-      if (wildcard !== undefined) return hasAddress(wildcard)
-      if (this.#owners.has(key)) return false
-    }
-    return false
+    if (server !== undefined) this.#read.fault('ns-wildcard', server, 'a wildcard cannot be delegated', WILDCARD)
   }
 }
 
 const addressBit = (type: number): number => (type === TYPE.A ? STEERS_A : type === TYPE.AAAA ? STEERS_AAAA : 0)
 
-const hasAddress = ({ records }: Owner): boolean => records.some(({ addresses }) => addresses !== 0)
+/** `TYPE65280`: the number of a type that is known by its number alone. */
+function opaqueType(name: string): number | undefined {
+  const type = name.startsWith('TYPE') ? typeNumber(name) : undefined
+  return type !== undefined && isOpaque(type) ? type : undefined
+}

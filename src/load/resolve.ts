@@ -8,6 +8,7 @@ import { didYouMean, type Position, type Report } from '../problem.ts'
 import { type ServiceModel, type SiteModel, typesOf } from '../zone/model.ts'
 import { ownerAt, positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_TYPE } from '../zone/pack.ts'
 import type { ZoneFile } from './records.ts'
+import type { References } from './references.ts'
 
 /** Every service that is written, by name; of one with faults only its position. */
 export type ServiceIndex = ReadonlyMap<string, ServiceModel | Position>
@@ -30,7 +31,8 @@ export function checkSharedVips(
         if (other === undefined) seen.set(address, { site, service })
         else if (other.site !== site && other.service !== service) {
           const message = `${address} is at ${site} here and at ${other.site} in service ${other.service}`
-          report({ code: 'vip-shared', severity: 'warning', ...at, message })
+          const hint = 'An address is at one site: correct the site or the address of one of the two'
+          report({ code: 'vip-shared', severity: 'warning', ...at, message, hint })
         }
       }
     }
@@ -39,8 +41,9 @@ export function checkSharedVips(
 
 /**
  * Zones may nest, but at or below the apex of an inner zone the outer zone may only have NS and glue. Reports the rest.
+ * `unread`: keys of the apexes of zones whose files could not be read.
  */
-export function checkNesting(zones: readonly ZoneFile[], report: Report): void {
+export function checkNesting(zones: readonly ZoneFile[], unread: ReadonlySet<string>, report: Report): void {
   const apexes = new Map(zones.map((zone) => [keyOf(zone.apex), zone]))
   const inner = new Map<ZoneFile, Set<string>>()
   for (const zone of zones) {
@@ -54,7 +57,7 @@ export function checkNesting(zones: readonly ZoneFile[], report: Report): void {
     const inners = inner.get(zone)
     if (inners !== undefined) checkOverlap(zone, inners, report)
     for (const { target, problem } of zone.unresolved) {
-      if (inners === undefined || !isWithinAny(target, inners)) report(problem)
+      if ((inners === undefined || !isWithinAny(target, inners)) && !isWithinAny(target, unread)) report(problem)
     }
   }
 }
@@ -67,43 +70,50 @@ function isWithinAny(target: Uint8Array, keys: ReadonlySet<string>): boolean {
 
 function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Report): void {
   const { sets } = zone
+  /** By inner zone: the first set that belongs there, and how many do. */
+  const found = new Map<string, { readonly set: number; readonly name: Uint8Array; count: number }>()
   for (let i = 0; i < sets.length; i += Z_INTS) {
     const type = sets[i + Z_TYPE]!
     if (type === TYPE.A || type === TYPE.AAAA) continue
     const owner = ownerAt(zone, i)
     for (let name = owner; name.length > zone.apex.length; name = parentName(name)) {
-      if (!inners.has(keyOf(name)) || (type === TYPE.NS && name === owner)) continue
-      const place = positionOf(zone, i)
-      const message = `${formatName(owner)} belongs to the zone ${formatName(name)}, which has a file of its own`
-      const isSigned = type === TYPE.DS && name === owner
-      const hint = isSigned
-        ? 'Leave it out: DS tells that a zone is signed, and none that is served here is'
-        : 'Move it there'
-      report({ code: 'zone-overlap', severity: 'error', ...place, message, hint })
+      const key = keyOf(name)
+      if (!inners.has(key) || (type === TYPE.NS && name === owner)) continue
+      const first = found.get(key)
+      if (first === undefined) found.set(key, { set: i, name, count: 1 })
+      else first.count++
       break
     }
+  }
+  for (const { set, name, count } of found.values()) {
+    const owner = ownerAt(zone, set)
+    const others = count === 1 ? '' : `, and so do ${count - 1} more`
+    const message = `${formatName(owner)} belongs to the zone ${formatName(name)}, which has a file of its own${others}`
+    const isSigned = sets[set + Z_TYPE] === TYPE.DS && name.length === owner.length
+    const hint = isSigned
+      ? 'Leave it out: DS tells that a zone is signed, and none that is served here is'
+      : 'Move it there'
+    report({ code: 'zone-overlap', severity: 'error', ...positionOf(zone, set), message, hint })
   }
 }
 
 /**
- * The sets of a zone, with the types filled in of steered entries that have all types of their service. Reports unknown
- * services.
+ * The sets of a zone, with the types filled in of steered entries that have all types of their service. Unknown services
+ * go to `references`.
  */
-export function steer(zone: ZoneFile, services: ServiceIndex, report: Report): Int32Array {
+export function steer(zone: ZoneFile, services: ServiceIndex, references: References, report: Report): Int32Array {
   if (zone.services.length === 0) return zone.sets
   const sets = zone.sets.slice()
-  /** By unknown service: an unknown one may be named many times, and searching similar names is slow. */
-  const hints = new Map<string, string>()
   for (let i = 0; i < sets.length; i += Z_INTS) {
     if (sets[i + Z_TYPE] !== 0) continue
     const name = zone.services[sets[i + Z_AT]!]!
     const service = services.get(name)
     const place = positionOf(zone, i)
     if (service === undefined) {
-      const hint = hints.get(name) ?? didYouMean(name, services.keys()) ?? 'Services are declared in services.yaml'
-      hints.set(name, hint)
-      const message = `there is no service “${name}”`
-      report({ code: 'service-unknown', severity: 'error', ...place, message, hint })
+      references.addUnknown('service', name, () => {
+        const hint = didYouMean(name, services.keys()) ?? 'Services are declared in services.yaml'
+        return { code: 'service-unknown', severity: 'error', ...place, message: `there is no service “${name}”`, hint }
+      })
       continue
     }
     if (!('at' in service)) continue // its faults are reported already

@@ -21,7 +21,7 @@ import { prefixFault } from './subnets.ts'
  */
 export type PrefixReader = (
   file: string,
-  fault: (code: ProblemCode, message: string, hint?: string) => void,
+  fault: (code: ProblemCode, message: string, hint: string) => void,
 ) => PrefixTable | undefined
 
 /** What reading a rule needs to know of its service. */
@@ -36,7 +36,7 @@ export interface RuleContext {
 /** Reads `rules` of a service, and reports rules that can never match. */
 export function readRules(read: Reader, entry: Entry | undefined, context: RuleContext): RuleModel[] {
   if (entry === undefined) return []
-  const nodes = read.items(entry.value, '“rules”')
+  const nodes = read.items(entry.value, '“rules”', 'rules: [{subnets: [10.0.0.0/8], order: [fra]}]')
   if (nodes.length > MOST_RULES) {
     const hint = 'Rules with the same order can be one; many subnets are best in a file'
     read.fault('value-invalid', entry.key, `a service has ${MOST_RULES} rules at most; here are ${nodes.length}`, hint)
@@ -46,7 +46,8 @@ export function readRules(read: Reader, entry: Entry | undefined, context: RuleC
   const isWhole = rules.length === nodes.length && rules.every(hasKeys)
   if (!isWhole) return rules
   for (const { index, by } of deadRules(rules)) {
-    read.fault('rule-dead', nodes[index]!, `this rule can never match: rule ${by + 1} takes its clients`)
+    const message = `this rule can never match: rule ${by + 1} takes its clients`
+    read.fault('rule-dead', nodes[index]!, message, `Remove it, or narrow rule ${by + 1}`)
   }
   return rules
 }
@@ -60,8 +61,8 @@ function readRule(read: Reader, node: Node, { sites, what, prefixes }: RuleConte
   }
   return {
     ...readSubnetKey(read, subnets, prefixes),
-    asns: readEach(read, asns, 'is no number of an autonomous system, like 64500 or AS64500', parseAsn),
-    geos: readEach(read, geos, 'is no geo code of a place there is, like AS, AS-CN or NA-US-CA', parseGeo),
+    asns: readEach(read, asns, 'no number of an autonomous system', 'asns: [64500, AS64501]', parseAsn),
+    geos: readEach(read, geos, 'no geo code of a place there is', 'geos: [AS, AS-CN, NA-US-CA]', parseGeo),
     order: order === undefined ? [] : readGroups(read, order.value, sites, what),
     only,
     pick,
@@ -77,13 +78,13 @@ function readSubnetKey(
 ): Pick<RuleModel, 'subnets' | 'subnetFiles'> {
   const subnets: Prefix[] = []
   const subnetFiles: PrefixTable[] = []
-  for (const node of itemsOf(read, entry)) {
+  for (const node of itemsOf(read, entry, SUBNETS)) {
     if (node.kind === 'mapping') {
       const table = readSubnetFile(read, node, prefixes)
       if (table !== undefined) subnetFiles.push(table)
       continue
     }
-    const text = read.scalar(node, 'an entry of “subnets”')?.text
+    const text = read.scalar(node, 'an entry of “subnets”', SUBNETS)?.text
     const prefix = text === undefined ? undefined : parsePrefix(text)
     if (prefix !== undefined) subnets.push(prefix)
     else if (text !== undefined) read.fault('value-invalid', node, ...prefixFault(text))
@@ -101,16 +102,22 @@ function readSubnetFile(read: Reader, node: Node, prefixes: PrefixReader): Prefi
   )
 }
 
+const SUBNETS = 'subnets: [10.0.0.0/8, {file: offices.txt}]'
+const ORDER = 'order: [fra, iad]'
+
 /** Reads an order: a list of sites, in which an inner list is one group. `what`: the service as messages name it. */
 export function readGroups(read: Reader, node: Node, sites: ReadonlySet<string>, what: string): Groups {
-  const items = read.filledItems(node, 'an order')
+  const items = read.filledItems(node, 'an order', ORDER)
   const seen = new Set<string>()
   const site = (item: Node): string[] => {
-    const scalar = read.scalar(item, 'a site in an order')
+    const scalar = read.scalar(item, 'a site in an order', ORDER)
     if (scalar === undefined) return []
     const { text } = scalar
-    if (!sites.has(text)) read.fault('site-unknown', item, `${what} has no site “${text}”`, didYouMean(text, sites))
-    else if (seen.has(text)) read.fault('site-duplicate', item, `“${text}” is twice in this order`)
+    if (!sites.has(text)) {
+      const hint = didYouMean(text, sites) ?? `Write it under \`sites\` of ${what}`
+      read.fault('site-unknown', item, `${what} has no site “${text}”`, hint)
+    } else if (seen.has(text))
+      read.fault('site-duplicate', item, `“${text}” is twice in this order`, 'Remove one of them')
     else {
       seen.add(text)
       return [text]
@@ -121,12 +128,12 @@ export function readGroups(read: Reader, node: Node, sites: ReadonlySet<string>,
 }
 
 /** The items of a list, which must not be empty; of a mapping, the mapping itself. */
-function itemsOf(read: Reader, entry: Entry | undefined): readonly Node[] {
+function itemsOf(read: Reader, entry: Entry | undefined, example: string): readonly Node[] {
   if (entry === undefined) return []
   if (entry.value.kind === 'mapping') return [entry.value]
-  const nodes = read.items(entry.value, `“${entry.key.text}”`)
+  const nodes = read.items(entry.value, `“${entry.key.text}”`, example)
   if (entry.value.kind === 'list' && nodes.length === 0) {
-    read.fault('rule-empty', entry.value, `“${entry.key.text}” is empty: it matches nothing`)
+    read.fault('rule-empty', entry.value, `“${entry.key.text}” is empty: it matches nothing`, example)
   }
   return nodes
 }
@@ -134,14 +141,15 @@ function itemsOf(read: Reader, entry: Entry | undefined): readonly Node[] {
 function readEach<T>(
   read: Reader,
   entry: Entry | undefined,
-  fault: string,
+  what: string,
+  example: string,
   parse: (text: string) => T | undefined,
 ): readonly T[] {
-  return itemsOf(read, entry).flatMap((node) => {
-    const scalar = read.scalar(node, `an entry of “${entry!.key.text}”`)
+  return itemsOf(read, entry, example).flatMap((node) => {
+    const scalar = read.scalar(node, `an entry of “${entry!.key.text}”`, example)
     const value = scalar && parse(scalar.text)
     if (value !== undefined) return [value]
-    if (scalar !== undefined) read.fault('value-invalid', node, `“${scalar.text}” ${fault}`)
+    if (scalar !== undefined) read.fault('value-invalid', node, `“${scalar.text}” is ${what}`, example)
     return []
   })
 }

@@ -24,7 +24,7 @@ import {
   structure,
   withAny,
 } from './forms.ts'
-import { DEFAULTS, DYNAMIC_RECORD, GSLB, RECORD, SERVICE, SITE } from './keys.ts'
+import { DEFAULTS, DYNAMIC_RECORD, GSLB, OPAQUE, RECORD, SERVICE, SITE } from './keys.ts'
 
 const scalar = z.union([z.string().min(1), z.number(), z.boolean()])
 const text = z.string().min(1)
@@ -45,18 +45,18 @@ function rowsOf(keys: readonly ValueKey[]): Rows {
         ? optional(structure(SCALAR), 'text; a name ends with a dot')
         : optional(integer(0, most), `a number from 0 to ${most}`)
     if (alias !== undefined) return [[key, row] as const, [alias, row] as const]
-    return [[key, isOptional ? row : { ...row, needed: { hint: undefined } }] as const]
+    return [[key, isOptional ? row : { ...row, needed: { hint: '' } }] as const]
   })
   return Object.fromEntries(rows)
 }
 
-function recordOf(type: string): Json {
+function recordOf(type: string, form = constant(type)): Json {
   const isAddress = type === 'A' || type === 'AAAA'
   const value = valueOf(type)
   const rows: Rows = {
     ...RECORD,
     ...(isAddress && { dynamic: { ...DYNAMIC_RECORD.dynamic, unless: 'none' } }),
-    type: { ...RECORD.type, form: structure(constant(type)) },
+    type: { ...RECORD.type, form: structure(form) },
     value: { ...RECORD.value, form: structure(value) },
     values: { ...RECORD.values, form: structure(list(value)) },
   }
@@ -64,7 +64,9 @@ function recordOf(type: string): Json {
 }
 
 const types = ZONE_TYPES.filter((type) => type !== 'SOA')
-const record: Json = { oneOf: [mapping(GSLB), ...types.map(recordOf)] }
+const record: Json = {
+  oneOf: [mapping(GSLB), ...types.map((type) => recordOf(type)), recordOf('TYPE65280', OPAQUE)],
+}
 
 /** The schema of meridian.yaml: keys are nested by their dots, or written with dots. */
 function settings(): z.ZodType {

@@ -5,7 +5,7 @@
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { didYouMean, type Position } from '../problem.ts'
 import type { Fields, Reader } from '../yaml/read.ts'
-import type { Entry, Node } from '../yaml/source.ts'
+import { type Entry, isEmpty, type Node } from '../yaml/source.ts'
 import {
   type LastResort,
   type ServiceModel,
@@ -19,6 +19,7 @@ import type { PartialCheck } from './check-keys.ts'
 import { readChecks } from './checks.ts'
 import { IDENTIFIER, readKeys, readRows, withDefaults } from './forms.ts'
 import { LAST_RESORT, lastResort, SERVICE, SERVICE_SITE, SITE, TTL, VIP, VIP_CHECK } from './keys.ts'
+import type { References } from './references.ts'
 import { type PrefixReader, readGroups, readRules } from './rules.ts'
 
 /** Checks the name of a site, pool or service (IDENTIFIER), and reports a wrong one. `what`: `a site`. */
@@ -32,7 +33,7 @@ export function isIdentifier(read: Reader, key: Node & { kind: 'scalar' }, what:
 /** Reads sites.yaml. Sites with faults are in the result too, with defaults for what is faulty. */
 export function readSites(read: Reader, root: Node): ReadonlyMap<string, SiteModel> {
   const sites = new Map<string, SiteModel>()
-  for (const { key, value } of read.entries(root, 'sites.yaml')) {
+  for (const { key, value } of read.entries(root, 'sites.yaml', '{fra: {location: [50.11, 8.68]}}')) {
     isIdentifier(read, key, 'a site')
     const lacking = { at: key, what: `site ${key.text}` }
     const { fields, values } = readKeys(read, value, 'a site', SITE, lacking)
@@ -53,18 +54,22 @@ export function readSites(read: Reader, root: Node): ReadonlyMap<string, SiteMod
 }
 
 function readLocation(read: Reader, { value }: Entry): [number, number] {
-  const items = read.items(value, '“location”')
+  const items = read.items(value, '“location”', LOCATION)
   const degrees = items.map((item) =>
     item.kind === 'scalar' && /^-?\d{1,3}(\.\d+)?$/.test(item.text) ? +item.text : NaN,
   )
   const [latitude = NaN, longitude = NaN] = degrees
   if (Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180 && degrees.length === 2) return [latitude, longitude]
   if (value.kind === 'list') {
-    const hint = 'Latitude from -90 to 90, then longitude from -180 to 180: [50.11, 8.68]'
-    read.fault('value-invalid', value, '“location” is no pair of degrees', hint)
+    const isSwapped = Math.abs(longitude) <= 90 && Math.abs(latitude) <= 180
+    const swapped = `Latitude comes first: [${longitude}, ${latitude}]`
+    const hint = isSwapped ? swapped : 'Latitude from -90 to 90, then longitude from -180 to 180: [50.11, 8.68]'
+    read.fault('value-invalid', value, '“location” is no pair of latitude and longitude in degrees', hint)
   }
   return [0, 0]
 }
+
+const LOCATION = 'location: [50.11, 8.68]'
 
 /** What reading a service needs to know of other files. */
 export interface ServiceContext {
@@ -72,24 +77,27 @@ export interface ServiceContext {
   readonly checks: ReadonlyMap<string, PartialCheck>
   /** Reads the files of subnets that rules name. */
   readonly prefixes: PrefixReader
+  /** Takes the names of sites and checks that there are not. */
+  readonly references: References
 }
 
-/** Reads a service of services.yaml; undefined when it is no mapping. */
+/** Reads a service of services.yaml; undefined when it has faults: nothing may be concluded from what is left. */
 export function readService(read: Reader, { key, value }: Entry, context: ServiceContext): ServiceModel | undefined {
+  const errors = read.errors
   isIdentifier(read, key, 'a service')
   const what = `service ${key.text}`
-  const { fields, values } = readKeys(read, value, what, SERVICE, { at: key, what })
+  const isMisplaced = (name: string): boolean => siteEntries(value).some(({ key: site }) => site.text === name)
+  const { fields, values } = readKeys(read, value, what, SERVICE, { at: key, what, isMisplaced })
   if (fields === undefined) return undefined
   const { order, check, minVips } = values
   const sites = readServiceSites(read, key, values.sites, context, minVips)
-  const names = new Set(sites.map(({ site }) => site))
+  const own = sites.map(({ site }) => site)
+  // with a fault among its sites, one that an order names may be the one at fault
+  const names = new Set(read.errors === errors ? own : [...own, ...context.sites.keys()])
   const service: ServiceModel = {
     name: key.text,
     sites,
-    order:
-      order === undefined || (order.value.kind === 'scalar' && order.value.text === 'nearest')
-        ? { kind: 'nearest' }
-        : { kind: 'listed', groups: readGroups(read, order.value, names, what) },
+    order: order === undefined ? { kind: 'nearest' } : readOrder(read, order, names, what),
     spreadKm: values.spread,
     candidates: values.candidates,
     spill: values.spill ?? (declaresCapacity(sites, context) ? 2 : 1),
@@ -98,8 +106,8 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
     answers: values.answers,
     minVips,
     ttl: readTtl(read, values.ttl),
-    lastResort: readLastResort(read, values.lastResort, typesOf({ sites })),
-    checks: check === undefined ? [] : readChecks(read, check.value, context.checks),
+    lastResort: readLastResort(read, values.lastResort, read.errors === errors ? typesOf({ sites }) : BOTH),
+    checks: check === undefined ? [] : readChecks(read, check.value, context),
     probers: values.probers,
     regions: values.regions,
     keepPercent: values.keep,
@@ -108,8 +116,17 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
     written: writtenOf(read, fields),
     at: read.at(key),
   }
-  checkFences(read, values.rules, service)
-  return service
+  if (read.errors === errors) checkFences(read, values.rules, service)
+  return read.errors === errors ? service : undefined
+}
+
+function readOrder(read: Reader, { value }: Entry, sites: ReadonlySet<string>, what: string): ServiceModel['order'] {
+  if (value.kind === 'scalar' && value.text === 'nearest') return { kind: 'nearest' }
+  if (value.kind !== 'scalar' || isEmpty(value)) return { kind: 'listed', groups: readGroups(read, value, sites, what) }
+  const [first = 'fra', second = 'iad'] = sites
+  const hint = `Write \`order: nearest\`, or the sites in order: \`order: [${first}, ${second}]\``
+  read.fault('value-invalid', value, `“order” is “${value.text}” where nearest or a list of sites is wanted`, hint)
+  return { kind: 'nearest' }
 }
 
 /** See ServiceModel.written. */
@@ -119,14 +136,19 @@ function writtenOf(read: Reader, fields: Fields): ReadonlyMap<string, Position> 
     const key = fields.get(name)?.key
     if (key !== undefined) written.set(name, read.at(key))
   }
-  const sites = fields.get('sites')?.value
-  for (const { key: site, value } of sites?.kind === 'mapping' ? sites.entries : []) {
+  for (const { key: site, value } of entriesOf(fields.get('sites')?.value)) {
     for (const { key } of value.kind === 'mapping' ? value.entries : []) {
       if (key.text === 'weight' || key.text === 'bias') written.set(`${site.text}.${key.text}`, read.at(key))
     }
   }
   return written
 }
+
+const entriesOf = (node: Node | undefined): readonly Entry[] => (node?.kind === 'mapping' ? node.entries : [])
+
+/** The entries of `sites` of a service. */
+const siteEntries = (service: Node): readonly Entry[] =>
+  entriesOf(entriesOf(service).find(({ key }) => key.text === 'sites')?.value)
 
 /** Whether any site of the service has a written `capacity`. */
 const declaresCapacity = (own: readonly ServiceSiteModel[], { sites }: ServiceContext): boolean =>
@@ -136,24 +158,33 @@ function readServiceSites(
   read: Reader,
   service: Node,
   entry: Entry | undefined,
-  { sites }: ServiceContext,
+  { sites, references }: ServiceContext,
   minVips: number,
 ): readonly ServiceSiteModel[] {
-  const entries = entry === undefined ? [] : read.entries(entry.value, '“sites”')
+  const entries = entry === undefined ? [] : read.entries(entry.value, '“sites”', SITES)
   if (entries.length === 0 && (entry === undefined || entry.value.kind === 'mapping')) {
-    read.fault('service-without-sites', entry?.key ?? service, 'a service needs sites')
+    read.fault('service-without-sites', entry?.key ?? service, 'a service needs sites', SITES)
   }
   const seen = new Map<string, string>()
-  return entries.map(({ key, value }) => {
-    if (!sites.has(key.text)) {
-      const hint = didYouMean(key.text, sites.keys()) ?? 'Sites are declared in sites.yaml'
-      read.fault('site-unknown', key, `there is no site “${key.text}” in sites.yaml`, hint)
+  return entries.flatMap(({ key, value }) => {
+    if (!sites.has(key.text) && Object.hasOwn(SERVICE, key.text)) {
+      const message = `“${key.text}” is a key of a service, and stands among its sites`
+      read.fault('key-unknown', key, message, 'Indent it like `sites`')
+      return []
     }
+    if (!sites.has(key.text)) {
+      read.countError()
+      references.addUnknown('site', key.text, () => {
+        const hint = didYouMean(key.text, sites.keys()) ?? 'Sites are declared in sites.yaml'
+        return read.problem('site-unknown', key, `there is no site “${key.text}” in sites.yaml`, hint)
+      })
+    }
+    const errors = read.errors
     const { fields, values } = readKeys(read, value, `site ${key.text} of a service`, SERVICE_SITE)
     const vips = fields === undefined ? [] : readVips(read, key, values.vips, seen)
-    if (vips.length > 0 && vips.length < minVips) {
+    if (vips.length < minVips && read.errors === errors) {
       const message = `site ${key.text} has ${vips.length} VIPs where minVips is ${minVips}: it would never be usable`
-      read.fault('vips-too-few', key, message)
+      read.fault('vips-too-few', key, message, `Write \`minVips: ${vips.length}\`, or add VIPs`)
     }
     const { weight, bias, drained } = values
     return { site: key.text, vips, weight, bias, drained }
@@ -162,9 +193,9 @@ function readServiceSites(
 
 /** Reads `vips` of a site. `seen`: the VIPs of the service so far, and their sites. */
 function readVips(read: Reader, site: Node, entry: Entry | undefined, seen: Map<string, string>): readonly VipModel[] {
-  const nodes = entry === undefined ? [] : read.items(entry.value, '“vips”')
+  const nodes = entry === undefined ? [] : read.items(entry.value, '“vips”', VIPS)
   if (nodes.length === 0 && (entry === undefined || entry.value.kind === 'list')) {
-    read.fault('site-without-vips', entry?.value ?? site, 'a site of a service needs VIPs', 'vips: [192.0.2.10]')
+    read.fault('site-without-vips', entry?.value ?? site, 'a site of a service needs VIPs', VIPS)
   }
   const vips: VipModel[] = []
   for (const node of nodes) {
@@ -172,7 +203,10 @@ function readVips(read: Reader, site: Node, entry: Entry | undefined, seen: Map<
     if (vip === undefined) continue
     const other = seen.get(vip.address)
     if (other === undefined) vips.push(vip)
-    else read.fault('vip-duplicate', node, `${vip.address} is twice in this service, first at ${other}`)
+    else {
+      const message = `${vip.address} is twice in this service, first at ${other}`
+      read.fault('vip-duplicate', node, message, 'Each VIP is at one site: remove it here or there')
+    }
     if (other === undefined) seen.set(vip.address, site.kind === 'scalar' ? site.text : '')
   }
   return vips
@@ -181,17 +215,23 @@ function readVips(read: Reader, site: Node, entry: Entry | undefined, seen: Map<
 function readVip(read: Reader, node: Node): VipModel | undefined {
   const written = node.kind === 'mapping' ? readKeys(read, node, 'a VIP', VIP).values : undefined
   const addressNode = written === undefined ? node : written.address?.value
-  const scalar = addressNode && read.scalar(addressNode, 'a VIP')
+  const scalar = addressNode && read.scalar(addressNode, 'a VIP', VIPS)
   if (scalar === undefined) return undefined
   const bytes = parseAddress(scalar.text)
   if (bytes === undefined) {
-    read.fault('value-invalid', scalar, `“${scalar.text}” is no IP address`)
+    read.fault('value-invalid', scalar, `“${scalar.text}” is no IP address`, ADDRESS)
     return undefined
   }
   const check = written?.check && readKeys(read, written.check.value, '“check” of a VIP', VIP_CHECK)
   const checkAddress = check?.values.address
   return { address: formatAddress(bytes), bytes, ...(checkAddress !== undefined && { checkAddress }) }
 }
+
+const BOTH = STEERS_A | STEERS_AAAA
+const SITES = 'sites: {fra: {vips: [192.0.2.10]}}'
+const VIPS = 'vips: [192.0.2.10]'
+const RESORT = 'lastResort: {values: [192.0.2.10]}'
+const ADDRESS = 'An IPv4 or IPv6 address, without a port: 192.0.2.10, "2001:db8::10"'
 
 /**
  * Reads `ttl`: `30`, or `{max, min, settle}`. The default of max is at least a written min, that of min at most a
@@ -208,7 +248,13 @@ function readTtl(read: Reader, entry: Entry | undefined): ServiceModel['ttl'] {
   const maxSeconds = max ?? Math.max(TTL.max.missing, min ?? 0)
   const minSeconds = min ?? Math.min(TTL.min.missing, maxSeconds)
   if (minSeconds > maxSeconds) {
-    read.fault('ttl-order', fields.get('min')!.value, `min is ${minSeconds}, above max, ${maxSeconds}`)
+    const message = `min is ${minSeconds}, above max, ${maxSeconds}`
+    read.fault(
+      'ttl-order',
+      fields.get('min')!.value,
+      message,
+      `Write them like this: {max: ${minSeconds}, min: ${maxSeconds}}`,
+    )
   }
   return { maxSeconds, minSeconds, settleMs: settle }
 }
@@ -218,13 +264,11 @@ function readLastResort(read: Reader, entry: Entry | undefined, types: number): 
   const list = readKeys(read, entry.value, '“lastResort”', LAST_RESORT).values.values
   if (list === undefined) return { kind: 'all' }
   const values: Uint8Array[] = []
-  const nodes = read.items(list.value, '“values”')
-  if (list.value.kind === 'list' && nodes.length === 0) read.fault('value-kind', list.value, '“values” is empty')
-  for (const node of nodes) {
-    const scalar = read.scalar(node, 'a value')
+  for (const node of read.filledItems(list.value, '“values”', RESORT)) {
+    const scalar = read.scalar(node, 'a value', RESORT)
     if (scalar === undefined) continue
     const bytes = parseAddress(scalar.text)
-    if (bytes === undefined) read.fault('value-invalid', node, `“${scalar.text}” is no IP address`)
+    if (bytes === undefined) read.fault('value-invalid', node, `“${scalar.text}” is no IP address`, ADDRESS)
     else if ((types & (bytes.length === 4 ? STEERS_A : STEERS_AAAA)) === 0) {
       const message = `no VIP of the service is of the family of ${scalar.text}`
       read.fault('resort-type', node, message, 'A name has the same types whatever is up')

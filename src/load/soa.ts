@@ -9,25 +9,35 @@ import { TYPE } from '../dns/types.ts'
 import type { Reader } from '../yaml/read.ts'
 import type { Node } from '../yaml/source.ts'
 import type { SoaModel, ZoneModel } from '../zone/pack.ts'
-import { readKeys, type Values } from './forms.ts'
+import { readRows, type Rows, type Values, withDefaults, type Written } from './forms.ts'
 import { SOA } from './keys.ts'
 import type { ZoneFile } from './records.ts'
 
-/** `soa` of defaults.yaml; times in seconds. */
-export type SoaDefaults = Values<typeof SOA>
+/** The fields of an SOA but its serial; times in seconds. */
+export type SoaFields = Omit<Values<typeof SOA>, 'serial'>
 
-/** Reads `soa` of defaults.yaml, with defaults for what is not written. */
-export function readSoa(read: Reader, node: Node): SoaDefaults {
-  const { fields, values: soa } = readKeys(read, node, '“soa”', SOA)
-  const encoded = encodeSoa(soa, '.', '.', 1)
-  if (isFault(encoded)) {
-    read.fault('rdata-invalid', fields?.get(encoded.field ?? '')?.value ?? node, encoded.fault)
-    return { ...soa, mname: undefined, rname: undefined }
-  }
-  return soa
+/**
+ * Reads `soa` of defaults.yaml, or of one zone in it. `rows`: the keys that it may have there; what is not written is
+ * taken from `like`.
+ */
+export function readSoa(
+  read: Reader,
+  node: Node,
+  rows: Rows = SOA,
+  like: Written<typeof SOA> = {},
+): Written<typeof SOA> {
+  const fields = read.fields(node, '“soa”', Object.keys(rows))
+  if (fields === undefined) return like
+  const soa = readRows(read, fields, SOA, like)
+  const encoded = encodeSoa(withDefaults(SOA, soa), '.', '.', 1)
+  if (!isFault(encoded)) return soa
+  const hint = 'Full names, with the last dot: ns1.example.com. and hostmaster.example.com.'
+  read.fault('rdata-invalid', fields.get(encoded.field ?? '')?.value ?? node, encoded.fault, hint)
+  const { mname: _mname, rname: _rname, ...others } = soa
+  return others
 }
 
-function encodeSoa(soa: SoaDefaults, mname: string, rname: string, serial: number): ReturnType<typeof encodeRdata> {
+function encodeSoa(soa: SoaFields, mname: string, rname: string, serial: number): ReturnType<typeof encodeRdata> {
   const { refresh, retry, expire, minimum } = soa
   const numbers = { serial, refresh, retry, expire, minimum }
   const texts = Object.fromEntries(Object.entries(numbers).map(([key, value]) => [key, String(value)]))
@@ -35,7 +45,7 @@ function encodeSoa(soa: SoaDefaults, mname: string, rname: string, serial: numbe
 }
 
 /** The SOA of one zone. Without `mname` it names the first NS of the apex, without `rname` hostmaster.ZONE. */
-export function soaOf(zone: ZoneFile, soa: SoaDefaults, ttlSeconds: number, serial: number): SoaModel {
+export function soaOf(zone: ZoneFile, soa: SoaFields, ttlSeconds: number, serial: number): SoaModel {
   const apex = formatName(zone.apex)
   const hostmaster = apex.length > 240 ? apex : `hostmaster.${apex}`
   const rdata = encodeSoa(soa, zone.firstServer ?? '.', hostmaster, serial)

@@ -7,6 +7,7 @@ import { formatAddress, maskAddress, parseAddress, parsePrefix } from '../dns/ad
 import { type PrefixTable, PrefixTableBuilder } from '../geo/prefixes.ts'
 import type { Report } from '../problem.ts'
 import type { Source } from '../yaml/source.ts'
+import { findConflict } from '../yaml/syntax.ts'
 
 const MOST_FAULTS = 20
 /** The most prefixes of one file. The Internet's routing table has 1.2 million. */
@@ -36,6 +37,7 @@ export function readSubnets(source: Source, report: Report): PrefixTable | undef
         return undefined
       }
       if (prefix !== undefined) builder.add(prefix)
+      else if (faults === 0 && reportConflict(source, report)) return undefined
       else if (++faults <= MOST_FAULTS) {
         const problem = source.problem('value-invalid', at + line.indexOf(entry), ...prefixFault(entry))
         report({ ...problem, width: entry.length })
@@ -52,6 +54,13 @@ export function readSubnets(source: Source, report: Report): PrefixTable | undef
     report(source.problem('rule-empty', 0, message, HINT))
   }
   return faults === 0 && count > 0 ? builder.done() : undefined
+}
+
+/** Whether the file is an unfinished merge, which is reported. */
+function reportConflict(source: Source, report: Report): boolean {
+  const conflict = findConflict(source.first.text)
+  if (conflict !== undefined) report(source.problem('merge-conflict', conflict.at, conflict.message, conflict.hint))
+  return conflict !== undefined
 }
 
 /**

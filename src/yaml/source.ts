@@ -60,6 +60,11 @@ export class Source {
   readonly #texts: SourceText[]
   readonly #lines: (Uint32Array | undefined)[] = []
   readonly #faulty = new Set<Node>()
+  /**
+   * Something that is written is in no tree: a faulty include, or a key that was there already. It is reported; what
+   * seems to be missing may be in it.
+   */
+  isIncomplete = false
   /** Trees of included files, by path: each is parsed once and used wherever it is included. */
   readonly trees = new Map<string, IncludeTree>()
   /** How much was included; a file counts as often as it was included. */
@@ -151,15 +156,12 @@ export class Source {
   standIn(offset: number): Node {
     const node: Node = { kind: 'scalar', text: '', quoted: false, offset }
     this.#faulty.add(node)
+    this.isIncomplete = true
     return node
   }
 
   isFaulty(node: Node): boolean {
     return this.#faulty.has(node)
-  }
-
-  get hasFaulty(): boolean {
-    return this.#faulty.size > 0
   }
 }
 

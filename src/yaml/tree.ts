@@ -24,6 +24,7 @@ import {
 import type { ProblemCode, Report } from '../problem.ts'
 import type { DecodedText } from '../text.ts'
 import { type Entry, isEmpty, type Mapping, type Node, type Scalar, Source, type SourceText } from './source.ts'
+import { explainSyntax } from './syntax.ts'
 
 interface IncludedFile extends DecodedText {
   readonly file: string
@@ -44,6 +45,7 @@ const MAX_DEPTH = 16
 /** The most includes of one tree: files that include others twice double with each level. */
 const MAX_INCLUDES = 100_000
 const MAX_INCLUDED_CHARACTERS = 64_000_000
+const INCLUDE = 'Write `!include FILE` or `!include [FILE, FILE]`'
 /** A name has at most 1,020 characters. Keys occur in messages, of which there may be a thousand. */
 const MAX_KEY_CHARACTERS = 4096
 /** The most values of one file; each takes some 200 bytes while it is parsed. A million names have 6 million values. */
@@ -77,7 +79,8 @@ function parse(source: Source, { file, text, base }: SourceText, report: Report)
     return parseEvents(text, { filename: file })
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error
-    report(source.problem('yaml-syntax', base + (error.mark?.position ?? 0), error.reason))
+    const { code, at, message, hint } = explainSyntax(text, error.mark?.position ?? 0, error.reason)
+    report(source.problem(code, base + at, message, hint))
     return undefined
   }
 }
@@ -163,12 +166,13 @@ class TreeBuilder {
       case EVENT_ID.MAPPING: {
         const isInclude = this.#properties(event)
         const mapping = this.#mapping(event.start)
-        return isInclude ? this.#refused(mapping.offset, 'a mapping names no file to include') : mapping
+        return isInclude ? this.#refused(mapping.offset, 'a mapping names no file to include', INCLUDE) : mapping
       }
       case EVENT_ID.ALIAS: {
         const offset = this.#base + event.anchorStart - 1
-        this.#unsupported(offset, 'aliases are not supported', 'Write the value out')
-        return { kind: 'scalar', text: '', quoted: false, offset }
+        const hint = 'Write the value out; a name or text that begins with * needs quotes: "*.apps"'
+        this.#unsupported(offset, 'aliases are not supported', hint)
+        return this.#source.standIn(offset)
       }
       case EVENT_ID.DOCUMENT:
       case EVENT_ID.POP:
@@ -179,8 +183,10 @@ class TreeBuilder {
 
   #includeOne(name: Scalar): Node {
     const { offset } = name
-    if (isEmpty(name)) return this.#refused(offset, '`!include` names no file')
-    if (this.#chain.length > MAX_DEPTH) return this.#refused(offset, `includes go ${MAX_DEPTH} files deep at most`)
+    if (isEmpty(name)) return this.#refused(offset, '`!include` names no file', INCLUDE)
+    if (this.#chain.length > MAX_DEPTH) {
+      return this.#refused(offset, `includes go ${MAX_DEPTH} files deep at most`, 'Include what is deeper from here')
+    }
     const found = this.#include!(name.text, this.#file)
     if ('code' in found) {
       this.#report(this.#source.problem(found.code, offset, found.message, found.hint))
@@ -229,7 +235,7 @@ class TreeBuilder {
   #includeAll(names: readonly Node[], offset: number): Node {
     const members: Node[] = []
     for (const name of names) {
-      if (name.kind !== 'scalar') return this.#refused(name.offset, '`!include` takes names of files')
+      if (name.kind !== 'scalar') return this.#refused(name.offset, '`!include` takes names of files', INCLUDE)
       members.push(this.#includeOne(name))
     }
     if (members.some((member) => this.#source.isFaulty(member))) return this.#source.standIn(offset)
@@ -247,7 +253,7 @@ class TreeBuilder {
     return { kind: 'mapping', entries: overlaid(members), offset }
   }
 
-  #refused(offset: number, message: string, hint?: string): Node {
+  #refused(offset: number, message: string, hint: string): Node {
     this.#report(this.#source.problem('include-invalid', offset, message, hint))
     return this.#source.standIn(offset)
   }
@@ -275,6 +281,7 @@ class TreeBuilder {
       const key = this.#node()
       this.#last = key.offset - this.#base
       const value = this.#node()
+      if (this.#source.isIncomplete && this.#source.isFaulty(key)) continue
       if (key.kind !== 'scalar') {
         this.#unsupported(
           key.offset,
@@ -295,6 +302,7 @@ class TreeBuilder {
       } else {
         const message = `“${key.text}” is there twice; first in line ${this.#source.locate(first).line}`
         this.#report(this.#source.problem('duplicate-key', key, message, 'Merge the two'))
+        this.#source.isIncomplete = true
       }
     }
     const offset = this.#base + start
@@ -310,7 +318,8 @@ class TreeBuilder {
     const sources = merged.kind === 'list' ? merged.items : [merged]
     const odd = sources.find(({ kind }) => kind !== 'mapping')
     if (odd === undefined) return overlaid([...sources.toReversed(), { kind: 'mapping', entries: own, offset: 0 }])
-    if (!this.#source.isFaulty(odd)) this.#refused(odd.offset, '`<<` takes a mapping, or a list of mappings')
+    if (this.#source.isFaulty(odd)) return own
+    this.#refused(odd.offset, '`<<` takes a mapping, or a list of mappings', '<<: !include common.yaml')
     return own
   }
 
@@ -324,11 +333,16 @@ class TreeBuilder {
   #properties(event: { readonly anchorStart: number; readonly tagStart: number; readonly tagEnd: number }): boolean {
     const { anchorStart, tagStart, tagEnd } = event
     if (anchorStart >= 0) {
-      this.#unsupported(this.#base + anchorStart - 1, 'anchors are not supported', 'Write the value out')
+      this.#unsupported(
+        this.#base + anchorStart - 1,
+        'anchors are not supported',
+        'Write the value out; a text that begins with & needs quotes',
+      )
     }
     if (tagStart < 0) return false
     if (this.#include !== undefined && this.#text.slice(tagStart, tagEnd) === '!include') return true
-    const hint = this.#include === undefined ? 'Leave it out' : 'Leave it out; `!include` is the only one'
+    const known = this.#include === undefined ? '' : '`!include` is the only one. '
+    const hint = `${known}Leave it out; a text that begins with ! needs quotes`
     this.#unsupported(this.#base + tagStart, 'tags are not supported', hint)
     return false
   }

@@ -193,9 +193,9 @@ describe('one file', () => {
     execFileSync('mkfifo', [join(folder, 'pipe.example.yaml'), join(folder, 'pipe.inc')])
     const loaded = await load({ 'example.com.yaml': `${NS}x: !include pipe.inc\ny: !include ../../../dev/zero\n` })
     expect(brief(loaded)).toEqual([
+      'pipe.example.yaml:0:0 file-unreadable',
       'example.com.yaml:2:13 include-invalid',
       'example.com.yaml:3:13 include-invalid',
-      'pipe.example.yaml:0:0 file-unreadable',
     ])
   })
 

@@ -144,6 +144,11 @@ test.each([
   ['zone', { www: { type: 'A', ttl: '5m', values: ['192.0.2.1'] } }, true],
   ['zone', { www: { type: 'A', ttl: 'soon', values: ['192.0.2.1'] } }, false],
   ['zone', { www: { type: 'A' } }, false],
+  ['zone', { www: { type: 'TYPE65280', value: '\\# 4 0A000001' } }, true],
+  ['zone', { www: { type: 'HINFO', value: { cpu: 'amd64', os: 'linux' } } }, true],
+  ['zone', { www: { type: 'RP', value: { mbox: 'admin.example.net.' } } }, false],
+  ['defaults', { ns: ['ns1.example.net.'], zones: { 'example.com': { soa: { minimum: 5 }, ttl: 60 } } }, true],
+  ['defaults', { zones: { 'example.com': { soa: { serial: 5 } } } }, false],
   ['zone', { www: { type: 'GSLB', service: 'web', value: '192.0.2.1' } }, false],
   [
     'zone',

@@ -153,8 +153,8 @@ describe('faults', () => {
       'example.com./b.yaml:2:4 key-missing',
     ])
     expect(await briefsOf({ ...files, 'example.com./a.yaml': 'a: [\n', 'example.com./b.yaml': '{\n' })).toEqual([
-      'example.com./a.yaml:2:1 yaml-syntax',
-      'example.com./b.yaml:2:1 yaml-syntax',
+      'example.com./a.yaml:1:4 yaml-syntax',
+      'example.com./b.yaml:1:1 yaml-syntax',
     ])
   })
 

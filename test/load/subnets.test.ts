@@ -101,6 +101,14 @@ describe('a file', () => {
     expect(read('# none yet\n\n').problems).toEqual([expect.stringContaining('rule-empty')])
   })
 
+  test('that is an unfinished merge is told as such, once', () => {
+    const [ours, middle, theirs] = ['<', '=', '>'].map((mark) => mark.repeat(7))
+    const text = `10.0.0.0/8\n${ours} HEAD\n10.1.0.0/16\n${middle}\n10.2.0.0/16\n${theirs} other\n`
+    const { problems, table } = read(text)
+    expect(problems).toEqual([expect.stringContaining('merge-conflict “<<<<<<<” is a conflict marker of git')])
+    expect(table).toBeUndefined()
+  })
+
   test('of 100,000 lines takes 5 bytes for one of IPv4 and 17 for one of IPv6', () => {
     const lines: string[] = []
     for (let i = 0; i < 50_000; i++) {
@@ -160,9 +168,9 @@ test('a file that no rule names belongs to nobody, beside one that a rule names 
   const folder = folderOf({ 'services.yaml': web('{subnets: {file: lists/a.txt}, order: [fra]}'), ...files })
   expect(told(folder, await loadFolder(folder))).toEqual([
     'e.txt:0:0 file-unknown',
+    'other:0:0 file-unknown',
     'lists/c.txt:0:0 include-unused',
     'lists/old/b.txt:0:0 include-unused',
-    'other:0:0 file-unknown',
   ])
 })
 

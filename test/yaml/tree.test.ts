@@ -82,9 +82,9 @@ test.each([
   ['a: !!str 1\n', ['f.yaml:1:4 yaml-unsupported']],
   ['a: 1\n---\nb: 2\n', ['f.yaml:3:1 yaml-unsupported']],
   ['? [a]\n: 1\n', ['f.yaml:1:3 yaml-unsupported']],
-  ['a: [1,\n', ['f.yaml:2:1 yaml-syntax']],
-  ['a: 1\n  b: 2\n', ['f.yaml:2:4 yaml-syntax']],
-  ['a: "x\n', ['f.yaml:2:1 yaml-syntax']],
+  ['a: [1,\n', ['f.yaml:1:4 yaml-syntax this [ is never closed']],
+  ['a: 1\n  b: 2\n', ['f.yaml:2:3 yaml-syntax this line is indented further']],
+  ['a: "x\n', ['f.yaml:1:4 yaml-syntax this " is never closed']],
   ['a: \u0000\n', ['f.yaml:1:4 yaml-syntax']],
 ])('what would mean two things, or nothing, is a problem with a place: %j', (text, expected) => {
   const { problems } = parse(text)

@@ -5,7 +5,7 @@ import type { LoadStatus, ProcessStatus, StoreStatus } from '../../api/status.ts
 import { formatProblem } from '../../problem.ts'
 import type { WorldMoves } from '../../traffic/service-moves.ts'
 import { movingInWords } from '../../traffic/words.ts'
-import { formatAge } from '../../units.ts'
+import { count, formatAge } from '../../units.ts'
 import { wrap } from '../output.ts'
 
 /** The process in words: name, readiness, uptime, version; then warnings and the last bug. */
@@ -19,7 +19,10 @@ export function processInWords(node: ProcessStatus): string[] {
   ]
 }
 
-/** The last load in words, with its problems. */
+/** The most problems that are shown; the first is the one to correct first. */
+const MOST_PROBLEMS = 3
+
+/** The last load in words, with its first problems. */
 export function loadInWords(load: LoadStatus | null): string[] {
   if (load === null) return []
   const why = load.failure === null ? 'was REFUSED' : `FAILED: ${load.failure}`
@@ -27,11 +30,14 @@ export function loadInWords(load: LoadStatus | null): string[] {
   const of = load.revision === null ? '' : ` of ${load.revision}`
   return [
     wrap(`the last load${of}, ${formatAge(1000 * load.agoSeconds)} ago (${load.why}), ${what}`),
-    ...load.problems.flatMap((problem) =>
+    ...load.problems.slice(0, MOST_PROBLEMS).flatMap((problem) =>
       formatProblem(problem)
         .split('\n')
         .map((line) => wrap(line.trim(), '  ')),
     ),
+    ...(load.problems.length > MOST_PROBLEMS
+      ? [`  … and ${count(load.problems.length - MOST_PROBLEMS, 'more problem')}: meridian check shows them`]
+      : []),
   ]
 }
 

@@ -12,7 +12,7 @@
  */
 import { formatAddress } from '../../dns/address.ts'
 import { formatName, isFault } from '../../dns/name.ts'
-import { encodeRdata } from '../../dns/rdata.ts'
+import { encodeRdata, exampleOf } from '../../dns/rdata.ts'
 import { typeName } from '../../dns/types.ts'
 import { didYouMean } from '../../problem.ts'
 import type { Fields, Reader } from '../../yaml/read.ts'
@@ -44,6 +44,9 @@ interface Pool {
   /** The next pool in its chain; undefined = it is the last. */
   readonly next: string | undefined
 }
+
+const POOLS = 'pools: {eu: {values: [{value: 192.0.2.1}]}}'
+const POOL_VALUES = 'values: [{value: 192.0.2.1, weight: 2}]'
 
 /** For what octoDNS has no key. */
 const DEFAULTS = withDefaults(SERVICE, {})
@@ -121,34 +124,42 @@ function readResort(read: Reader, node: Node, fields: Fields, type: number): rea
     read.fault('value-kind', many.key, '“value” and “values” cannot be used together', 'Write `values` alone')
   }
   if (one === undefined && many === undefined) {
-    const hint = 'They answer when every pool of a client’s chain is down'
-    read.missing(node, 'a dynamic record', 'values', hint)
+    const hint = 'They answer when every pool of a client’s chain is down: values: [192.0.2.1]'
+    const known = Object.keys(DYNAMIC_RECORD)
+    read.missing(node, { keys: ['values', 'value'], known, what: 'a dynamic record', hint })
   }
-  const nodes = many !== undefined ? read.filledItems(many.value, '“values”') : one !== undefined ? [one.value] : []
+  const nodes =
+    many !== undefined
+      ? read.filledItems(many.value, '“values”', 'values: [192.0.2.1]')
+      : one !== undefined
+        ? [one.value]
+        : []
   const seen = new Set<string>()
   return nodes.flatMap((value) => {
     const bytes = readAddress(read, value, type)
     if (bytes === undefined) return []
     const address = formatAddress(bytes)
-    if (seen.has(address)) read.fault('rdata-duplicate', value, 'this value is there twice')
+    if (seen.has(address)) read.fault('rdata-duplicate', value, 'this value is there twice', 'Remove one of them')
     seen.add(address)
     return [bytes]
   })
 }
 
 function readAddress(read: Reader, node: Node, type: number): Uint8Array | undefined {
-  const scalar = read.scalar(node, 'a value')
+  const scalar = read.scalar(node, 'a value', exampleOf(type))
   const bytes = scalar && encodeRdata(type, scalar.text)
   if (bytes === undefined || !isFault(bytes)) return bytes
-  read.fault('rdata-invalid', node, bytes.fault)
+  read.fault('rdata-invalid', node, bytes.fault, exampleOf(type))
   return undefined
 }
 
 function readPools(read: Reader, entry: Entry | undefined, type: number): Pools {
   const pools = new Map<string, Pool>()
   if (entry === undefined) return pools
-  const entries = read.entries(entry.value, '“pools”')
-  if (entries.length === 0 && entry.value.kind === 'mapping') read.fault('value-kind', entry.value, '“pools” is empty')
+  const entries = read.entries(entry.value, '“pools”', POOLS)
+  if (entries.length === 0 && entry.value.kind === 'mapping') {
+    read.fault('value-kind', entry.value, '“pools” is empty', POOLS)
+  }
   const names = new Set(entries.map(({ key }) => key.text))
   for (const { key, value } of entries) {
     isIdentifier(read, key, 'a pool')
@@ -167,7 +178,7 @@ function readPools(read: Reader, entry: Entry | undefined, type: number): Pools 
 
 function readFallback(read: Reader, entry: Entry | undefined): Scalar | undefined {
   if (entry === undefined || isNull(entry.value)) return undefined
-  return read.scalar(entry.value, '“fallback”')
+  return read.scalar(entry.value, '“fallback”', 'fallback: na')
 }
 
 /**
@@ -185,7 +196,7 @@ function nextOf(read: Reader, fallback: Scalar, pools: ReadonlySet<string>): str
   } else {
     const hint = isDefault
       ? 'Leave `fallback` out: the record’s own values are behind the last pool of every chain'
-      : didYouMean(text, pools)
+      : (didYouMean(text, pools) ?? POOLS)
     read.fault('pool-unknown', fallback, `there is no pool “${text}” in this record`, hint)
   }
   return undefined
@@ -193,7 +204,7 @@ function nextOf(read: Reader, fallback: Scalar, pools: ReadonlySet<string>): str
 
 /** The values of a pool. Those with `status: down` are validated and then left out: they are never served. */
 function readValues(read: Reader, pool: Scalar, entry: Entry, type: number): readonly VipModel[] {
-  const nodes = read.items(entry.value, `“values” of pool ${pool.text}`)
+  const nodes = read.items(entry.value, `“values” of pool ${pool.text}`, POOL_VALUES)
   if (entry.value.kind === 'list' && nodes.length === 0) {
     const hint = 'A pool that is not to be served has values with `status: down`'
     read.fault('value-kind', entry.value, `pool ${pool.text} has no values`, hint)
@@ -221,8 +232,7 @@ interface PoolValue {
 
 function readValue(read: Reader, node: Node, type: number, isAlone: boolean): PoolValue | undefined {
   if (node.kind !== 'mapping') {
-    const hint = 'values: [{value: 192.0.2.1, weight: 2}]'
-    read.fault('value-kind', node, 'a value of a pool is a mapping with “value”', hint)
+    read.fault('value-kind', node, 'a value of a pool is a mapping with “value”', POOL_VALUES)
     return undefined
   }
   const { fields, values } = readKeys(read, node, 'a value of a pool', POOL_VALUE)

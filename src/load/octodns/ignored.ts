@@ -3,7 +3,7 @@
  * record. Each is reported; nothing is ignored silently. Used by load/records.ts.
  */
 import { ZONE_TYPES } from '../../dns/rdata.ts'
-import { typeNumber } from '../../dns/types.ts'
+import { TYPE, typeName, typeNumber } from '../../dns/types.ts'
 import { didYouMean } from '../../problem.ts'
 import type { Reader } from '../../yaml/read.ts'
 import type { Entry, Node } from '../../yaml/source.ts'
@@ -27,14 +27,19 @@ const OCTODNS_KEYS: ReadonlyMap<string, string> = new Map([
 /** Reports why a record of this type is not served. `at`: the node of the type's name. */
 export function refuseType(read: Reader, node: Node, at: Node, name: string): void {
   const own = name.includes('/') ? 'It is a provider’s own: write what it stands for' : UNSUPPORTED_TYPES.get(name)
-  if (name === 'SOA') {
-    read.fault('soa-in-zone', node, 'a zone file holds no SOA', 'Write `soa` in defaults.yaml')
+  const number = typeNumber(name)
+  if (number === TYPE.SOA) {
+    const hint = 'Write `soa` in defaults.yaml; what is this zone’s alone, in `zones: {example.com: {soa: {…}}}` there'
+    read.fault('soa-in-zone', node, 'a zone file holds no SOA', hint)
   } else if (own !== undefined) {
     read.fault('unsupported-type', at, `records of type ${name} cannot be served`, own)
-  } else if (typeNumber(name) !== undefined && name === name.toUpperCase()) {
-    read.fault('not-supported', at, `records of type ${name} are not supported yet`)
+  } else if (number !== undefined && ZONE_TYPES.includes(typeName(number)) && name.startsWith('TYPE')) {
+    read.fault('value-invalid', at, `${name} has a name of its own`, `type: ${typeName(number)}`)
+  } else if (number !== undefined && name === name.toUpperCase()) {
+    read.fault('not-supported', at, `records of type ${name} are not supported yet`, 'Leave the record out')
   } else {
-    const hint = didYouMean(name, [...ZONE_TYPES.filter((type) => type !== 'SOA'), 'GSLB'])
+    const types = [...ZONE_TYPES.filter((type) => type !== 'SOA'), 'GSLB']
+    const hint = didYouMean(name, types) ?? `Known: ${types.join(', ')}`
     read.fault('value-invalid', at, `“${name}” is no type of record`, hint)
   }
 }
@@ -48,7 +53,7 @@ const yamlFlag = (text: string): boolean | undefined =>
  */
 export function isIgnored(read: Reader, octodns: Entry | undefined, isDynamic: boolean): boolean {
   let ignored = false
-  for (const entry of octodns ? read.entries(octodns.value, '“octodns”') : []) {
+  for (const entry of octodns ? read.entries(octodns.value, '“octodns”', 'octodns: {ignored: true}') : []) {
     const key = entry.key.text
     if (key === 'healthcheck' && isDynamic) continue // dynamic.ts reads it
     const meaning = OCTODNS_KEYS.get(key) ?? 'something to one of octoDNS’s providers: nothing here goes by it'
@@ -58,7 +63,7 @@ export function isIgnored(read: Reader, octodns: Entry | undefined, isDynamic: b
       ignored = true
       message = 'octoDNS publishes this record nowhere, so it is not served'
     }
-    read.fault('octodns-ignored', entry.key, message, undefined, 'notice')
+    read.fault('octodns-ignored', entry.key, message, 'It may stay; nothing here goes by it', 'notice')
   }
   return ignored
 }

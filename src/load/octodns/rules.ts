@@ -42,7 +42,7 @@ export function readDynamicRules(
   pools: ReadonlyMap<string, unknown>,
 ): readonly DynamicRule[] | undefined {
   if (entry === undefined) return undefined
-  const nodes = read.filledItems(entry.value, '“rules”')
+  const nodes = read.filledItems(entry.value, '“rules”', 'rules: [{geos: [EU], pool: eu}, {pool: na}]')
   const seen = new Set<string>()
   const rules = nodes.flatMap((node) => readRule(read, node, pools, seen) ?? [])
   if (rules.length === 0) return undefined
@@ -71,7 +71,7 @@ function readRule(
         'pool-unknown',
         name.value,
         `there is no pool “${pool}” in this record`,
-        didYouMean(pool, pools.keys()),
+        didYouMean(pool, pools.keys()) ?? 'Pools are written under `pools` of the record',
       )
     } else if (seen.has(pool) && !isCatchAll) {
       const hint = 'Put its geos and subnets into that rule; only the catch-all names a pool again'
@@ -82,12 +82,15 @@ function readRule(
   return {
     node,
     pool: pool !== undefined && pools.has(pool) ? pool : undefined,
-    subnets: readEach(read, subnets, readSubnet),
-    geos: readEach(read, geos, readGeo),
+    subnets: readEach(read, subnets, SUBNETS, readSubnet),
+    geos: readEach(read, geos, GEOS, readGeo),
     isCatchAll,
     rank: isCatchAll ? 3 : !hasSubnets ? 2 : !hasGeos ? 0 : 1,
   }
 }
+
+const SUBNETS = 'subnets: [10.0.0.0/8]'
+const GEOS = 'geos: [AS, AS-CN, NA-US-CA]'
 
 const isThere = (entry: Entry | undefined): boolean =>
   entry !== undefined && (entry.value.kind !== 'list' || entry.value.items.length > 0)
@@ -95,14 +98,15 @@ const isThere = (entry: Entry | undefined): boolean =>
 function readEach<T>(
   read: Reader,
   entry: Entry | undefined,
+  example: string,
   one: (read: Reader, node: Node) => T | undefined,
 ): readonly T[] {
-  const nodes = entry === undefined ? [] : read.items(entry.value, `“${entry.key.text}”`)
+  const nodes = entry === undefined ? [] : read.items(entry.value, `“${entry.key.text}”`, example)
   return nodes.flatMap((node) => one(read, node) ?? [])
 }
 
 function readSubnet(read: Reader, node: Node): ValueNode<Prefix> | undefined {
-  const text = read.scalar(node, 'an entry of “subnets”')?.text
+  const text = read.scalar(node, 'an entry of “subnets”', SUBNETS)?.text
   if (text === undefined) return undefined
   const value = parsePrefix(text)
   if (value !== undefined) return { value, text, node }
@@ -111,7 +115,7 @@ function readSubnet(read: Reader, node: Node): ValueNode<Prefix> | undefined {
 }
 
 function readGeo(read: Reader, node: Node): ValueNode<Geo> | undefined {
-  const text = read.scalar(node, 'an entry of “geos”')?.text
+  const text = read.scalar(node, 'an entry of “geos”', GEOS)?.text
   if (text === undefined) return undefined
   const value = parseGeo(text)
   if (value !== undefined) return { value, text, node }
