@@ -34,6 +34,8 @@ export interface CheckOptions {
   readonly strict: boolean
   /** A server of the parent zones, to compare the delegations with. */
   readonly parent?: Endpoint
+  /** The regions that have probers; undefined: not known. */
+  readonly regions?: readonly string[]
   /** Problems of the settings, reported with the others. */
   readonly problems: readonly Problem[]
 }
@@ -43,7 +45,7 @@ const MAX_ROWS = 20
 
 /** Checks a folder of zones; resolves to the exit code, 1 if isFailure(). */
 export async function check(options: CheckOptions, output: Output): Promise<number> {
-  const { format, strict, parent, problems: earlier, ...settings } = options
+  const { format, strict, parent, regions, problems: earlier, ...settings } = options
   const bar = output.terminal && makeProgressBar(output.terminal)
   const builder = makeBuilder({ ...settings, ...(bar !== undefined && { onProgress: bar.show }) })
   const result = await builder.build().finally(() => bar?.erase())
@@ -51,7 +53,7 @@ export async function check(options: CheckOptions, output: Output): Promise<numb
   const made = result.kind === 'made' ? result.made : undefined
   const parentProblems = model === undefined || parent === undefined ? [] : await checkParent(parent, model.zones)
   const warned = new ProblemList()
-  for (const warning of model === undefined ? [] : lint(model)) warned.report(warning)
+  for (const warning of model === undefined ? [] : lint(model, regions && new Set(regions))) warned.report(warning)
   const hidden = hiddenProblems(warned, settings.zones, false)
   const problems = [...earlier, ...result.problems, ...warned.list, ...hidden, ...parentProblems].toSorted(
     compareProblems,

@@ -42,6 +42,7 @@ export function addZoneCommands(program: Command, output: Output, onExit: OnExit
 interface CheckFlags extends SharedFlags {
   readonly strict?: boolean
   readonly parent?: string
+  readonly regions?: string
   readonly format: Format
 }
 
@@ -62,6 +63,7 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
     .option('--json', 'machine-readable: the same as --format json')
     .option('--strict', 'exit with 1 for warnings, too')
     .option('--parent <ADDRESS[:PORT]>', 'a server of the parent zones, to compare each delegation with')
+    .option('--regions <NAMES>', 'the regions that have probers, with commas, to compare with `regions` of services')
     .addOption(new Option('--format <FORMAT>', 'how problems are written').choices(FORMATS).default('text'))
     .action(async (dir: string | undefined, options: CheckFlags, command: Command) => {
       const format = options.json === true ? 'json' : options.format
@@ -83,6 +85,7 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
         format,
         strict: options.strict === true,
         ...(parent !== undefined && { parent }),
+        ...(options.regions !== undefined && { regions: options.regions.split(',').map((region) => region.trim()) }),
         problems,
       }
       onExit(await check(checked, output))

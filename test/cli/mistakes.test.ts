@@ -412,6 +412,13 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     '4:17 value-invalid',
     'no pair of latitude and longitude',
   ),
+  'coordinates the other way round': at(
+    'sites.yaml',
+    '[50.11, 8.68]',
+    '[8.68, 50.11]',
+    '1:1 site-far (warning)',
+    'site fra is',
+  ),
   // records together
   'a CNAME beside others': at(
     ZONE,
@@ -447,6 +454,13 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     'apps: {type: NS, value: ns1.example.net.}\nx.apps: {type: GSLB, service: web}\nmail:\n',
     '7:9 below-cut',
     'a steered name at or below the delegation of apps.example.com., and 1 more record like it',
+  ),
+  'a name in full': at(
+    ZONE,
+    'blog: {',
+    'blog.example.com: {',
+    '12:19 name-doubled (warning)',
+    'blog.example.com.example.com. ends with the name of its zone twice',
   ),
 }
 

@@ -21,9 +21,12 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const PLACES: Readonly<Record<string, string>> = {
   'budget-long': 'example.com.yaml:2:6',
   'check-slow': 'services.yaml:1:1',
+  'name-doubled': 'example.com.yaml:2:18',
   'ns-one-network': 'example.com.yaml:1:5',
+  'regions-few': 'services.yaml:1:1',
   'service-unused': 'services.yaml:6:1',
   'single-site': 'services.yaml:1:1',
+  'site-far': 'sites.yaml:2:1',
   'spread-unused': 'services.yaml:6:3',
   'weight-unused': 'services.yaml:4:34',
 }
@@ -168,4 +171,97 @@ test('a dynamic record is no service that somebody wrote: its values are its pla
   expect(codes(record('192.0.2.1', '192.0.2.2'))).toEqual([])
   expect(codes(record('192.0.2.1'))).toEqual(['single-site'])
   expect(codes(record('192.0.2.1', '192.0.2.1'))).toEqual(['single-site'])
+})
+
+/** Codes and hints of a folder whose sites are in these places, by region. */
+async function lintPlaces(places: Readonly<Record<string, readonly (readonly [number, number])[]>>): Promise<string[]> {
+  const path = mkdtempSync(join(folder, 'places-'))
+  const lines = Object.entries(places).flatMap(([region, those]) =>
+    those.map((place, i) => `${region}${i}: {location: [${place.join(', ')}], region: ${region}}\n`),
+  )
+  writeFileSync(join(path, 'defaults.yaml'), 'soa: {serial: 1}\n')
+  writeFileSync(join(path, 'sites.yaml'), lines.join(''))
+  writeFileSync(join(path, 'example.com.yaml'), NS)
+  return (await lintFolder(path)).map(({ line, code, hint }) => `${line} ${code} ${hint?.slice(0, 44)}`)
+}
+
+const [FRA, AMS, LON] = [
+  [50.11, 8.68],
+  [52.31, 4.76],
+  [51.51, -0.13],
+] as const
+const [TYO, SYD, SIN, AKL] = [
+  [35.68, 139.69],
+  [-33.87, 151.21],
+  [1.35, 103.82],
+  [-36.85, 174.76],
+] as const
+
+test.each<[string, Parameters<typeof lintPlaces>[0], string[]]>([
+  [
+    'regions as they are',
+    {
+      eu: [FRA, AMS, LON],
+      us: [
+        [38.95, -77.45],
+        [37.77, -122.42],
+      ],
+      ap: [TYO, SYD, SIN, AKL],
+    },
+    [],
+  ],
+  ['one site of a region', { eu: [[8.68, 50.11]] }, []],
+  [
+    'sites that lie far apart in truth',
+    {
+      us: [
+        [21.31, -157.86],
+        [38.95, -77.45],
+        [37.77, -122.42],
+      ],
+    },
+    [],
+  ],
+  ['swapped', { eu: [FRA, [4.76, 52.31], LON] }, ['2 site-far Did you mean location: [52.31, 4.76]?']],
+  [
+    'without its minus',
+    {
+      us: [
+        [38.95, 77.45],
+        [37.77, -122.42],
+        [41.88, -87.63],
+      ],
+    },
+    ['1 site-far Did you mean location: [38.95, -77.45]?'],
+  ],
+  [
+    'of two nobody knows which',
+    { eu: [[8.68, 50.11], AMS] },
+    ['1 site-far One of them seems to be turned round. Latitu'],
+  ],
+  ['elsewhere', { eu: [FRA, AMS, [-33.92, 18.42]] }, ['3 site-far Latitude comes first; west and south have a ']],
+])('places of sites: %s', async (_, places, expected) => {
+  expect(await lintPlaces(places)).toEqual(expected)
+})
+
+test('names that end with the name of their zone twice are told once, and names that only look like it never', async () => {
+  const names = ['www.example.com', 'a.www.example.com', 'example.com', 'www.example', 'xexample.com', 'com']
+  const zone = names.map((name) => `${name}: {type: A, value: 192.0.2.1}\n`).join('')
+  const found = await lintService(sites(), `www: {type: GSLB, service: web}\n${zone}`)
+  expect(found.map(({ line, code, message }) => `${line} ${code} ${message}`)).toEqual([
+    '3 name-doubled www.example.com.example.com. ends with the name of its zone twice, and so do 2 more names of this zone',
+  ])
+})
+
+test('regions that must agree: compared with the probers, and with the regions that are known', async () => {
+  const { model } = await loadFolder(join(folder, 'regions-few/bad'))
+  const few = (regions?: readonly string[]): (string | undefined)[] =>
+    lint(model!, regions && new Set(regions)).map(({ message }) => /of which .*/.exec(message)?.[0])
+  expect(few()).toEqual(['of which 2 are known: eu, us'])
+  expect(few(['eu', 'us', 'ap'])).toEqual([])
+  expect(few(['eu'])).toEqual(['of which 1 is known: eu'])
+  const services = model!.services.map((service) => ({ ...service, probers: 2 }))
+  expect(lint({ ...model!, services }, new Set(['eu', 'us', 'ap'])).map(({ message }) => message)).toEqual([
+    'service web wants DOWN from 3 regions, and 2 probers check a site of it: it may never go DOWN',
+  ])
 })
