@@ -71,7 +71,8 @@ export function openDatabases(paths: readonly string[], report: Report): readonl
     if (first === i) continue
     sound = false
     const message = `this database is for IPv${ipVersion}, as ${databases[first]!.path} is`
-    report({ code: 'geo-schema', severity: 'error', file: path, line: 0, column: 0, message })
+    const hint = 'Name one database, or two: one for IPv4 and one for IPv6'
+    report({ code: 'geo-schema', severity: 'error', file: path, line: 0, column: 0, message, hint })
   }
   return sound ? databases : undefined
 }
@@ -82,7 +83,8 @@ function openDatabase(path: string, report: Report): Database | undefined {
   try {
     bytes = readRegular(path)
   } catch (error) {
-    report({ ...problem, code: 'geo-unreadable', message: `cannot read the database: ${String(error)}` })
+    const message = `cannot read the database: ${String(error)}`
+    report({ ...problem, code: 'geo-unreadable', message, hint: 'The path of an MMDB file that the process may read' })
     return undefined
   }
   try {

@@ -170,7 +170,7 @@ function readFile(
       const message = `the settings can't be read: ${code}`
       const problem = { code: 'file-unreadable', file, line: 0, column: 0, message } as const
       if (isOptional) report({ ...problem, severity: 'warning', hint: 'The defaults are used; -c names another file' })
-      else report({ ...problem, severity: 'error' })
+      else report({ ...problem, severity: 'error', hint: 'A file that the process may read' })
       return undefined
     }
   }
@@ -186,7 +186,7 @@ function givenByFile({ file, text, fault }: SettingsText, report: Report): RawSe
   const root = parseYaml(source, (problem) => report({ ...problem, message: withoutValues(problem.message) }))
   if (root === undefined) return []
   if (root.kind !== 'mapping') {
-    report(source.problem('value-kind', root.offset, 'settings are a mapping: one key a line'))
+    report(source.problem('value-kind', root.offset, 'settings are a mapping: one key a line', 'zones: zones'))
     return []
   }
   return [...flatten(root, '', source, report)]
@@ -227,7 +227,8 @@ function* flatten(node: Node, prefix: string, source: Source, report: Report): G
 function textsOf(name: string, node: Node, source: Source, report: Report): readonly RawValue[] {
   return (node.kind === 'list' ? node.items : [node]).flatMap((item) => {
     if (item.kind === 'scalar' && !isEmpty(item)) return [{ text: item.text, ...source.place(item) }]
-    report(source.problem('value-kind', item.offset, `${name} takes texts and numbers`))
+    const hint = isEmpty(item) ? 'Write the value behind the colon' : `One value, or a list of them: ${name}: …`
+    report(source.problem('value-kind', item.offset, `${name} takes texts and numbers`, hint))
     return []
   })
 }

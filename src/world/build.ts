@@ -330,8 +330,10 @@ const changesInReport = (changes: ModelChanges | undefined): { readonly changes?
 /** Reports trouble with the files saved for the next start as a warning. */
 const unwritable =
   (report: Report, file = '') =>
-  (message: string): void =>
-    report({ code: 'cache-unwritable', severity: 'warning', file, line: 0, column: 0, message })
+  (message: string): void => {
+    const hint = 'Give the process a folder that it may write, with room: the setting state'
+    report({ code: 'cache-unwritable', severity: 'warning', file, line: 0, column: 0, message, hint })
+  }
 
 /** Drops repeated messages: one cause may hit many files. */
 function eachOnce(warn: (message: string) => void): (message: string) => void {

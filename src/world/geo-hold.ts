@@ -142,7 +142,8 @@ export class GeoHold {
     if (places === undefined && this.#settings.limit !== undefined) {
       const message =
         'what the databases before this one said is lost from the cache: this one is used, whatever it moves'
-      report({ code: 'geo-held', severity: 'warning', file, line: 0, column: 0, message })
+      const hint = 'See with `meridian plan --geo OLD NEW` what it moves'
+      report({ code: 'geo-held', severity: 'warning', file, line: 0, column: 0, message, hint })
     }
     return places
   }

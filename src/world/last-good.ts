@@ -40,6 +40,8 @@ export const validZones = (
   loadedMs = Date.now(),
 ): ValidZones | undefined => model && { model, plan: makeHealthSpec(model), hash, revision, loadedMs }
 
+const GONE = 'It is written again once the zones on disk load'
+
 /** Saves zones for the next start, and reads those that were saved for this one. */
 export class LastGood {
   readonly #file: string
@@ -88,7 +90,15 @@ export class LastGood {
   /** The saved zones; undefined if there are none, or none that can be used, which is reported as a warning. */
   async recall(report: Report): Promise<ValidZones | undefined> {
     const warn = (message: string): void =>
-      report({ code: 'file-unreadable', severity: 'warning', file: this.#file, line: 0, column: 0, message })
+      report({
+        code: 'file-unreadable',
+        severity: 'warning',
+        file: this.#file,
+        line: 0,
+        column: 0,
+        message,
+        hint: GONE,
+      })
     try {
       const saved = readLastGood(this.#file)
       if (saved === undefined) return undefined

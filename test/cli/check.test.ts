@@ -106,7 +106,9 @@ async function problemsOf(path: string): Promise<readonly Problem[]> {
 describe.each(Object.entries(PLACES))('%s', (code, place) => {
   test('the broken folder reports it, and nothing else', async () => {
     const path = join(folder, code, 'bad')
-    expect((await problemsOf(path)).map((problem) => brief(path, problem))).toEqual([`${place} ${code}`])
+    const problems = await problemsOf(path)
+    expect(problems.map((problem) => brief(path, problem))).toEqual([`${place} ${code}`])
+    expect(problems[0]!.hint, 'it says what would be right').toMatch(/\S/)
   })
 
   test('its twin reports nothing', async () => {

@@ -112,6 +112,8 @@ describe.each(Object.entries(PLACES))('%s', (code, place) => {
     expect(problems.map((problem) => brief(path, problem))).toEqual([`${place} ${code}`])
     const severity = SEVERITIES[code] ?? 'error'
     expect(problems[0]!.severity).toBe(severity)
+    const { message, hint = '' } = problems[0]!
+    expect(hint !== '' || message.includes(' is wanted'), 'it says what would be right').toBe(true)
     expect(model !== undefined).toBe(severity !== 'error')
   })
 
