@@ -173,3 +173,25 @@ test('a prober of many targets is one screen: those that are not up first, and h
       .filter((line) => line.startsWith('tcp ')),
   ).toHaveLength(502)
 })
+
+test('of many problems the first are shown: the one to correct first is among them', () => {
+  const problems = Array.from({ length: 40 }, (_, i) => ({
+    code: i === 0 ? ('yaml-syntax' as const) : ('value-invalid' as const),
+    severity: 'error' as const,
+    file: 'services.yaml',
+    line: i + 1,
+    column: 1,
+    message: `fault ${i}`,
+    hint: 'Write it right',
+  }))
+  const load = { ok: false, why: 'files changed', agoSeconds: 5, revision: null, problems, failure: null }
+  const told = nodeInWords({ ...status, load }).split('\n')
+  const first = told.findIndex((line) => line.includes('was REFUSED'))
+  const shown = told.slice(first + 1).filter((line) => /fault|more problems/.test(line))
+  expect(shown).toEqual([
+    '  services.yaml:1:1 yaml-syntax fault 0',
+    '  services.yaml:2:1 value-invalid fault 1',
+    '  services.yaml:3:1 value-invalid fault 2',
+    '  … and 37 more problems: meridian check shows them',
+  ])
+})
