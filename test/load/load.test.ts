@@ -354,6 +354,11 @@ web:
       '{type: dns, name: a.example., rrtype: TXT, expect: {value: "Up  now"}}',
       { type: 'dns', port: 53, name: 'a.example.', rrtype: 'TXT', rcodes: ['NOERROR'], value: 'Up  now' },
     ],
+    // as dig prints it: in quotes, escaped, in several strings
+    [
+      String.raw`{type: dns, name: a.example., rrtype: TXT, expect: {value: '"Up \"now\"" "\195\169"'}}`,
+      { type: 'dns', port: 53, name: 'a.example.', rrtype: 'TXT', rcodes: ['NOERROR'], value: 'Up "now"é' },
+    ],
     [
       '{type: dns, name: a.example., expect: {rcode: NXDOMAIN}}',
       { type: 'dns', port: 53, name: 'a.example.', rrtype: 'A', rcodes: ['NXDOMAIN'] },

@@ -274,6 +274,7 @@ test.each([
   ['check: {type: dns, name: a.example, expect: {rcode: NXDOMIAN}}', 'value-invalid'],
   ['check: {type: dns, name: a.example, expect: {value: "2001:db8::1"}}', 'value-invalid'],
   ['check: {type: dns, name: a.example, rrtype: MX, expect: {value: m.example.}}', 'value-invalid'],
+  [String.raw`check: {type: dns, name: a.example, rrtype: TXT, expect: {value: '"a\1"'}}`, 'value-invalid'],
   ['check: {type: dns, name: a.example, expect: {rcode: NXDOMAIN, value: 192.0.2.1}}', 'value-invalid'],
   ['check: {type: exec}', 'key-missing'],
   ['check: {type: exec, command: /bin/true}', 'value-invalid'],
