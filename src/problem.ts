@@ -248,16 +248,22 @@ export function didYouMean(word: string, known: Iterable<string>): string | unde
 
 /** The same of words that are told elsewhere: nothing where none is near enough. */
 export function nearest(word: string, words: readonly string[]): string | undefined {
+  const other = nearestWord(word, words)
+  return other === undefined ? undefined : `Did you mean ${other}?`
+}
+
+/** The word that is most similar to another; undefined where none is near enough. */
+export function nearestWord(word: string, words: readonly string[]): string | undefined {
   let best: { readonly other: string; readonly distance: number } | undefined
   for (const other of candidates(word, words)) {
     const distance = editDistance(word.toLowerCase(), other.toLowerCase())
     if (best === undefined || distance < best.distance) best = { other, distance }
   }
-  return best !== undefined && best.distance <= mostChanges(word) ? `Did you mean ${best.other}?` : undefined
+  return best !== undefined && best.distance <= mostChanges(word) ? best.other : undefined
 }
 
 /** Whether a word is likely to be the other one, mistyped. */
-export const isNear = (word: string, other: string): boolean => nearest(word, [other]) !== undefined
+export const isNear = (word: string, other: string): boolean => nearestWord(word, [other]) !== undefined
 
 const mostChanges = (word: string): number => Math.max(1, Math.floor(word.length / 3))
 

@@ -63,6 +63,7 @@ function readCheck(read: Reader, node: Node, { checks: named, references }: Chec
   const use = node.kind === 'mapping' ? node.entries.find(({ key }) => key.text === 'use') : undefined
   const name = read.text(use)
   const base = name === undefined ? undefined : named.get(name)
+  if (name !== undefined && base !== undefined) references.add('check', name)
   if (use !== undefined && (base ?? NOTHING) === NOTHING) {
     read.countError()
     if (name === undefined || base === NOTHING) return undefined // reported already, in defaults.yaml

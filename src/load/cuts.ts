@@ -129,8 +129,8 @@ export class Cuts {
   #reportBelow(cut: Owner, [first, ...others]: readonly RecordEntry[]): void {
     const what = first!.type === GSLB ? 'a steered name' : typeName(first!.type)
     const name = formatName(cut.wire)
-    const more = others.length === 0 ? '' : `, and ${count(others.length, 'more record')} like it,`
-    const message = `${what} at or below the delegation of ${name}${more}: only its NS and DS, and addresses of name servers, belong here`
+    const more = others.length === 0 ? '' : ` and ${count(others.length, 'more record')}`
+    const message = `${what}${more} at or below the delegation of ${name}: only its NS and DS, and addresses of name servers, belong here`
     const { file, line } = this.#read.at(cut.node)
     const hint = `Move it into the zone ${name}, or remove the NS at ${file}:${line}`
     this.#read.fault('below-cut', first!.node, message, hint)

@@ -6,7 +6,7 @@ import { parseUnicodeName } from '../dns/idna.ts'
 import { formatName, isFault, keyOf, lowerName } from '../dns/name.ts'
 import { encodeRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
-import { didYouMean } from '../problem.ts'
+import { didYouMean, type Position } from '../problem.ts'
 import type { Reader } from '../yaml/read.ts'
 import type { Entry, Node, Scalar } from '../yaml/source.ts'
 import type { PartialCheck } from './check-keys.ts'
@@ -37,6 +37,8 @@ interface Settings {
 /** The contents of defaults.yaml. */
 export class Defaults {
   readonly checks: ReadonlyMap<string, PartialCheck>
+  /** Where they are written. */
+  readonly checksAt: ReadonlyMap<string, Position>
   /** The SOA serial of all zones; undefined: none is written. */
   readonly serial: number | undefined
   readonly #all: Settings
@@ -52,6 +54,7 @@ export class Defaults {
     const none = { ttlSeconds: DEFAULTS.ttl.missing, servers: [], soa: {} }
     if (tree === undefined) {
       this.checks = new Map()
+      this.checksAt = new Map()
       this.#all = none
       this.isWhole = !isThere
       return
@@ -63,6 +66,8 @@ export class Defaults {
     this.#readZones(read, values.zones)
     this.isWhole = tree.isWhole && read.errors === 0 && (values.checks?.value.kind ?? 'mapping') === 'mapping'
     this.checks = values.checks === undefined ? new Map() : readNamedChecks(read, values.checks.value)
+    const checks = values.checks?.value.kind === 'mapping' ? values.checks.value.entries : []
+    this.checksAt = new Map(checks.map(({ key }) => [key.text, read.at(key)]))
   }
 
   /** The defaults of a zone. `apex`: lower-case wire form. */

@@ -210,9 +210,12 @@ class Loader {
     const steered = zones.map((zone) => steer(zone, services, references, this.#report))
     const isListed = this.#isListed()
     references.report(this.#report, {
-      site: isListed && (sitesTree?.isWhole ?? !hasSites),
-      check: isListed && defaults.isWhole,
-      service: isListed && written.every((unit) => graph.isPart(unit) || isWhole(unit)),
+      site: { places: () => placesOf(sites), isWhole: isListed && (sitesTree?.isWhole ?? !hasSites) },
+      check: { places: () => defaults.checksAt, isWhole: isListed && defaults.isWhole },
+      service: {
+        places: () => placesOf(services),
+        isWhole: isListed && written.every((unit) => graph.isPart(unit) || isWhole(unit)),
+      },
     })
     return {
       sites: withPools(sites, zones),
@@ -485,6 +488,10 @@ const MAYBE_YAML = /\.ya?ml$|(?:^|\/)[^/.]*$/
 /** Whether a problem is that of a file whose content nobody knows, and which may have been meant to be read. */
 const isUnread = ({ code, file }: Problem): boolean =>
   code === 'file-unreadable' || (code === 'file-unknown' && MAYBE_YAML.test(file))
+
+/** Where each is written, by name. */
+const placesOf = (named: ReadonlyMap<string, { readonly at: Position } | Position>): ReadonlyMap<string, Position> =>
+  new Map([...named].map(([name, one]) => [name, 'at' in one ? one.at : one]))
 
 /** Whether all that is written in a file is in its tree, by name. */
 const isWhole = ({ loaded: { tree } }: LoadUnit): boolean =>

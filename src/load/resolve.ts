@@ -104,6 +104,7 @@ function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Repor
 export function steer(zone: ZoneFile, services: ServiceIndex, references: References, report: Report): Int32Array {
   if (zone.services.length === 0) return zone.sets
   const sets = zone.sets.slice()
+  for (const name of zone.services) if (services.has(name)) references.add('service', name)
   for (let i = 0; i < sets.length; i += Z_INTS) {
     if (sets[i + Z_TYPE] !== 0) continue
     const name = zone.services[sets[i + Z_AT]!]!

@@ -172,7 +172,8 @@ function readServiceSites(
       read.fault('key-unknown', key, message, 'Indent it like `sites`')
       return []
     }
-    if (!sites.has(key.text)) {
+    if (sites.has(key.text)) references.add('site', key.text)
+    else {
       read.countError()
       references.addUnknown('site', key.text, () => {
         const hint = didYouMean(key.text, sites.keys()) ?? 'Sites are declared in sites.yaml'
