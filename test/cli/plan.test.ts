@@ -201,8 +201,8 @@ test('of a revision, the zones and what they lead to are taken out, and nothing 
   expect([ok, told]).toEqual([
     false,
     [
-      ['file-unknown', 'lists'],
       ['file-unreadable', 'out.example.yaml'],
+      ['file-unknown', 'lists'],
     ],
   ])
 })
