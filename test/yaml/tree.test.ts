@@ -1,7 +1,9 @@
 /** YAML with positions: source text, order, places of faults, and linear work. */
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { formatProblem, type Problem } from '../../src/problem.ts'
 import { type Node, Source } from '../../src/yaml/source.ts'
+import { explainSyntax } from '../../src/yaml/syntax.ts'
 import { parseYaml } from '../../src/yaml/tree.ts'
 
 function parse(text: string): { root: Node | undefined; problems: string[]; source: Source } {
@@ -117,3 +119,93 @@ test('twenty times the keys take no hundred times as long', () => {
   cost(small)
   expect(cost(large) / Math.min(cost(small), cost(small), cost(small))).toBeLessThan(100) // quadratic: 400
 })
+
+/** What is wrong with a text that is no YAML: `line:column message`. */
+const wrong = (text: string): string | undefined =>
+  /^f\.yaml:(\d+:\d+) yaml-syntax (.*)/
+    .exec(parse(text).problems[0] ?? '')
+    ?.slice(1)
+    .join(' ')
+
+test.each([
+  // what opens is told where it opens, however far behind it shows itself
+  ['a: {b: [1, 2\nc: 3\nd: 4\n', '1:8 this [ is never closed'],
+  ['a:\n  b: [\n    1,\n    2\nc: 3\n', '2:6 this [ is never closed'],
+  ['- {a: [1, 2}\n- {a: [3]}\n', '1:7 this [ is never closed'],
+  ['a: "x\n  y\nb: "z"\n', '1:4 this " is never closed'],
+  ["a: 'it''s\nb: 1\n", "1:4 this ' is never closed"],
+  ['\uFEFF# c\r\n\r\na: [1,\r\nb: 2\r\n', '3:4 this [ is never closed'],
+  // brackets and quotes that open nothing: in comments, texts, blocks and quotes
+  ['a: x [ # {\nb: "[" # \'\nc: |\n  {\nd: don\'t\ne: [1\n', '6:4 this [ is never closed'],
+  ['a: [1]]\n', '1:7 this ] closes nothing'],
+  ['a: {b: 1}}\n', '1:10 this } closes nothing'],
+  ["a: 'it's'\n", '1:8 the quoted text ends before this, and nothing may follow it'],
+  ['a:\n  - 1\n  b: 2\n', '3:3 this line is no item of the list above it'],
+  ['a: @b\n', '1:4 “@b” begins with @, which means something of its own in YAML'],
+  ['"@": 1\n@: 2\n', '2:1 “@” begins with @, which means something of its own in YAML'],
+  ['a: "\u0001"\n', undefined],
+])('the mistake is told where it is: %j', (text, expected) => {
+  if (expected === undefined) expect(wrong(text)).toMatch(/^\d+:\d+ ./)
+  else expect(wrong(text)).toBe(expected)
+})
+
+const scraps = fc.array(
+  fc.constantFrom(
+    'a',
+    'hunter',
+    'b: ',
+    ': ',
+    ':',
+    '\n',
+    '\n  ',
+    '\r\n',
+    '\t',
+    '[',
+    ']',
+    '{',
+    '}',
+    ', ',
+    '"',
+    "'",
+    '- ',
+    '#',
+    ' # ',
+    '|\n',
+    '\\',
+    '*',
+    '@',
+  ),
+  { maxLength: 40 },
+)
+
+test('whatever is wrong, its place is in the text, and words of the text are told between quotes alone', () => {
+  fc.assert(
+    fc.property(scraps, fc.nat(40), (parts, at) => {
+      const text = parts.join('')
+      const found = explainSyntax(text, Math.min(at, text.length), 'bad indentation of a mapping entry')
+      expect(found.at).toBeGreaterThanOrEqual(0)
+      expect(found.at).toBeLessThanOrEqual(text.length)
+      // a file of settings holds passwords: what is between these quotes can be left out
+      const words = found.message.replaceAll(/[“"][^”"]*[”"]/g, '')
+      expect(words).not.toBe('')
+      expect(words + found.hint).not.toContain('hunter')
+      wrong(text)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test.each(['["', '{[', "a: '\n", '- [1\n', '#\n', '"\\', '  \n', 'a: |\n  {\n', '<<<<<<< \n'])(
+  'twenty times %j take no hundred times as long',
+  (scrap) => {
+    const timeOf = (count: number): number => {
+      const text = `${scrap.repeat(count)}\n@: [`
+      const begin = process.cpuUsage()
+      explainSyntax(text, text.length, 'bad indentation of a mapping entry')
+      const { user, system } = process.cpuUsage(begin)
+      return user + system
+    }
+    timeOf(10_000)
+    expect(timeOf(200_000) / Math.max(500, Math.min(timeOf(10_000), timeOf(10_000), timeOf(10_000)))).toBeLessThan(100)
+  },
+)
