@@ -378,3 +378,31 @@ test.each([
 ])('a folder with %j', async (files: Readonly<Record<string, string>>, codes: readonly string[]) => {
   expect([...(await codesOf(files))].toSorted()).toEqual(codes.toSorted())
 })
+
+/** A zone and services that refer to all other files. */
+const REFERRING = {
+  'example.com.yaml': `www: {type: GSLB, service: web}\nsub: {type: NS, value: ns1.sub.example.com.}\n`,
+  'services.yaml': 'web: {sites: {fra: {vips: [192.0.2.10]}}, check: {use: https}}\n',
+  'sites.yaml': SITES,
+  'defaults.yaml': 'soa: {serial: 1}\nns: [ns1.example.net.]\nchecks: {https: {type: https}}\n',
+  'sub.example.com.yaml': 'ns1: {type: A, value: 192.0.2.53}\n',
+}
+
+test.each([
+  [{}, []],
+  [{ 'defaults.yaml': 'soa: {serial: 1\n' }, ['yaml-syntax']],
+  [{ 'defaults.yaml': '- soa\n' }, ['value-kind']],
+  [{ 'sites.yaml': 'fra: {location: [50.11, 8.68}\n' }, ['yaml-syntax']],
+  [{ 'sites.yaml': '<<: !include more.yaml\n' }, ['file-unreadable']],
+  [{ 'sites.yaml': '- fra\n' }, ['value-kind']],
+  [{ 'services.yaml': 'web: {sites: {fra: {vips: [192.0.2.10}}\n' }, ['yaml-syntax']],
+  [{ 'services.yaml': '', 'service/web.yaml': '' }, ['file-unknown']],
+  [{ 'sub.example.com.yaml': 'ns1: {type: A\n' }, ['yaml-syntax']],
+  [{ 'sub.example.com.yaml': '- ns1\n' }, ['value-kind']],
+  // what is there, and does not have the name, is judged
+  [{ 'sites.yaml': 'ams: {location: [52.31, 4.76]}\n' }, ['site-unknown']],
+  [{ 'services.yaml': '' }, ['service-unknown']],
+  [{ 'defaults.yaml': 'soa: {serial: 1}\nns: [ns1.example.net.]\n' }, ['check-unknown']],
+])('a file that could not be read silences what refers to it, and nothing else does: %j', async (files, codes) => {
+  expect(await codesOf({ ...REFERRING, ...files })).toEqual(codes)
+})
