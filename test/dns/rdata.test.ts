@@ -1,9 +1,10 @@
 /** RDATA: what operators write, what goes on the wire, what a human reads; and the faults in their words. */
 import fc from 'fast-check'
+import { load } from 'js-yaml'
 import { describe, expect, test } from 'vitest'
 import type { RdataValue } from '../../src/dns/fields.ts'
 import { isFault } from '../../src/dns/name.ts'
-import { encodeRdata, formatRdata, ZONE_TYPES } from '../../src/dns/rdata.ts'
+import { encodeRdata, exampleOf, formatRdata, ZONE_TYPES } from '../../src/dns/rdata.ts'
 import { TYPE, className, classNumber, rcodeName, typeName, typeNumber } from '../../src/dns/types.ts'
 
 const wire = (type: number, value: RdataValue): string => {
@@ -434,3 +435,20 @@ test('mnemonics both ways, and RFC 3597 for what has none', () => {
   ]).toEqual(['TYPE65280', 'IN', 'CLASS9', 1, 9, undefined])
   expect([0, 3, 16, 999].map(rcodeName)).toEqual(['NOERROR', 'NXDOMAIN', 'BADVERS', 'RCODE999'])
 })
+
+/** A value of YAML as zones have it: every scalar is a text. */
+const asTexts = (value: unknown): RdataValue =>
+  Array.isArray(value)
+    ? value.map(asTexts)
+    : typeof value === 'object' && value !== null
+      ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, asTexts(one)]))
+      : String(value)
+
+test.each([...ZONE_TYPES.filter((type) => type !== 'SOA'), 'TYPE65280'])(
+  'the example of %s is a value of it',
+  (type) => {
+    const example = exampleOf(typeNumber(type)!).replace('64 hexadecimal digits', '"'.concat('ab'.repeat(32), '"'))
+    const { value } = load(example) as { readonly value: unknown }
+    expect(encodeRdata(typeNumber(type)!, asTexts(value))).toBeInstanceOf(Uint8Array)
+  },
+)
