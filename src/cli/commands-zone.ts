@@ -85,7 +85,9 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
         format,
         strict: options.strict === true,
         ...(parent !== undefined && { parent }),
-        ...(options.regions !== undefined && { regions: options.regions.split(',').map((region) => region.trim()) }),
+        ...(options.regions !== undefined && {
+          regions: options.regions.split(/[\s,]+/).filter((region) => region !== ''),
+        }),
         problems,
       }
       onExit(await check(checked, output))

@@ -127,6 +127,13 @@ test('warnings are no failure unless they are taken strictly', async () => {
   expect((await meridian(['check', '--parent', 'ns1.example.net', warned])).code).toBe(2)
 })
 
+test('--regions says where there are probers', async () => {
+  const few = join(folder, 'regions-few/bad')
+  expect((await meridian(['check', few])).err).toContain('regions-few (warning) service web wants DOWN from 3 regions')
+  expect((await meridian(['check', '--regions', 'eu, us,ap', few])).err).toBe('')
+  expect((await meridian(['check', '--regions', 'eu', few])).err).toContain('of which 1 is known: eu')
+})
+
 test('notices never fail a run', () => {
   const place = { file: 'a.yaml', line: 1, column: 1, message: '' }
   const notice: Problem = { code: 'octodns-ignored', severity: 'notice', ...place }
