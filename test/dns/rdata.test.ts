@@ -447,8 +447,9 @@ const asTexts = (value: unknown): RdataValue =>
 test.each([...ZONE_TYPES.filter((type) => type !== 'SOA'), 'TYPE65280'])(
   'the example of %s is a value of it',
   (type) => {
-    const example = exampleOf(typeNumber(type)!).replace('64 hexadecimal digits', '"'.concat('ab'.repeat(32), '"'))
-    const { value } = load(example) as { readonly value: unknown }
-    expect(encodeRdata(typeNumber(type)!, asTexts(value))).toBeInstanceOf(Uint8Array)
+    const example = exampleOf(typeNumber(type)!)
+      .replace(/^value: /, '')
+      .replace('64 hexadecimal digits', `"${'ab'.repeat(32)}"`)
+    expect(encodeRdata(typeNumber(type)!, asTexts(load(example)))).toBeInstanceOf(Uint8Array)
   },
 )
