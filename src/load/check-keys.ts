@@ -50,7 +50,8 @@ export const address: Form<string> = {
     const given = read.text(entry)
     const bytes = given === undefined ? undefined : parseAddress(given)
     if (bytes !== undefined) return formatAddress(bytes)
-    if (given !== undefined) read.fault('value-invalid', entry.value, `“${given}” is no IP address`, `${entry.key.text}: 192.0.2.10`)
+    if (given !== undefined)
+      read.fault('value-invalid', entry.value, `“${given}” is no IP address`, `${entry.key.text}: 192.0.2.10`)
     return undefined
   },
   json: TEXT,
