@@ -206,7 +206,7 @@ export function hiddenProblems(list: ProblemList, folder: string, isStopped: boo
  * Files with these were not read, so they come first: what else is told may be their doing. (What refers to them is not
  * judged at all.)
  */
-const FIRST: readonly ProblemCode[] = ['file-unreadable', 'merge-conflict', 'yaml-syntax']
+const FIRST: readonly ProblemCode[] = ['file-unreadable', 'text-encoding', 'merge-conflict', 'yaml-syntax']
 const SEVERITIES: readonly Severity[] = ['error', 'warning', 'notice']
 const rankOf = ({ code, severity }: Problem): number =>
   2 * SEVERITIES.indexOf(severity) + (FIRST.includes(code) ? 0 : 1)
