@@ -80,6 +80,7 @@ test('it holds what a user needs, and nothing else', () => {
     'geo',
     'schemas',
     'docs',
+    'deploy',
     'README.md',
     'LICENSE',
     'CHANGELOG.md',

@@ -166,5 +166,8 @@ test('Redis away is trouble, not an end: it starts, probes, and is ready', async
   expect((await status()).store.trouble).toContain(redis.address)
   expect(await text('/metrics')).toContain('meridian_store_up{kind="redis"} 0\n')
   expect((await fetch(`${HTTP}/ready`)).status).toBe(200)
-  expect(lines.filter(({ level, msg }) => level === 'warn' && msg.includes(redis.address))).toHaveLength(1)
+  // told when it has lasted for a moment, and once
+  const told = () => lines.filter(({ level, msg }) => level === 'warn' && msg.includes(redis.address))
+  await until('the line', () => told().length > 0)
+  expect(told()).toHaveLength(1)
 })
