@@ -146,7 +146,7 @@ const tooLarge = (context: Context): Response =>
   context.json({ error: `the body has more than ${BODY_BYTES} bytes` }, 413)
 
 /**
- * Adds a POST route with a JSON body. 409: understood and refused. 202: done, but not stored everywhere. The content
+ * Adds a POST route with a JSON body. 409: understood and refused. 202: done, but not (yet) everywhere. The content
  * type is required because web pages of other origins can't send it.
  */
 function post<T extends object>(
@@ -163,13 +163,17 @@ function post<T extends object>(
     const body = json === undefined ? 'the body is not JSON' : read(json)
     if (typeof body === 'string') return context.json({ error: body }, 400)
     const done = await apply(body)
-    if (!('refused' in done)) return context.json(done, isKept(done) ? 200 : 202)
+    if (!('refused' in done)) return context.json(done, isWhole(done) ? 200 : 202)
     return context.json({ error: done.refused, ...(done.hint !== undefined && { hint: done.hint }) }, 409)
   })
 }
 
-/** Whether a result is stored everywhere: it has no `notKept`, or an empty one. */
-const isKept = (done: object): boolean => !('notKept' in done && Array.isArray(done.notKept) && done.notKept.length > 0)
+/** Whether a result is stored and acknowledged everywhere: neither `notKept` nor `unreached` lists anything. */
+const isWhole = (done: object): boolean =>
+  ['notKept', 'unreached'].every((key) => {
+    const lacks: unknown = Reflect.get(done, key)
+    return !Array.isArray(lacks) || lacks.length === 0
+  })
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
 

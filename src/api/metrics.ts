@@ -134,7 +134,14 @@ export const METRICS = {
   meridian_overrides: gauge('Overrides in force; `orphaned`: they match no member any more.', 'what'),
   meridian_store_refused_total: counter('What was read from the Store and refused, by reason.', 'what'),
   meridian_store_up: gauge('1 while the Store is reached; 0: the last known health stays in use.', 'kind'),
-  meridian_nodes: gauge('Nodes that this one knows, including itself.', 'what'),
+  meridian_nodes: gauge(
+    'Nodes that this one knows, including itself; `silent`: they ended without a word, stand still or are cut off.',
+    'what',
+  ),
+  meridian_node_clock_skew_seconds: gauge(
+    'How far the wall clock of another live node is ahead of this one; below 0: behind. No health depends on it.',
+    'node',
+  ),
   meridian_nodes_disagreeing: gauge(
     'Live nodes whose view (what they serve) or verdicts have differed from this one for more than 5 s.',
     'about',

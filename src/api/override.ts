@@ -1,29 +1,30 @@
 /**
- * Applies an operator's override at this node: checks what it would undo, applies it, waits until it is stored, logs
- * it. Called by RunningNode for POST /api/overrides. The override is in force at once; the result says where it is not
- * stored yet.
+ * Applies an operator's override at this node: checks what it would undo, applies it, waits until it is stored and the
+ * other nodes acknowledge it, logs it. Called by RunningNode for POST /api/overrides. The override is in force at once;
+ * the result says where it is not stored, and which nodes have not got it, so far.
  */
-import type { SaveResult, NodeHealth, ServiceHealth } from '../health/node-health.ts'
-import { canonicalPattern, type Override, type OverrideAction } from '../health/override.ts'
+import type { Acknowledgement, SaveResult, NodeHealth, ServiceHealth } from '../health/node-health.ts'
+import { canonicalPattern, type OverrideAction, type OverrideView, viewOf } from '../health/override.ts'
 import { count } from '../units.ts'
 import type { OverrideBody } from './bodies.ts'
 import type { Refusal } from './contract.ts'
 
 /**
- * Where a change is not stored, and why. Empty: it is on this node's disk and on the board, from which other nodes read
+ * Where a change is not stored, and why. Empty: it is on this node's disk and in the Store, from which other nodes read
  * it.
  */
-export type NotStored = readonly { readonly where: 'disk' | 'board'; readonly why: string }[]
+export type NotStored = readonly { readonly where: 'disk' | 'store'; readonly why: string }[]
 
 /**
- * The result of an override: what was applied, and how much capacity is left of each service it matches. Plain JSON.
+ * The result of an override: what was applied, at which nodes, and how much capacity is left of each service it
+ * matches. Plain JSON.
  */
-export interface OverrideResult {
+export interface OverrideResult extends Acknowledgement {
   /** What is in force for the pattern now. */
-  readonly done: Override
+  readonly done: OverrideView
   readonly notKept: NotStored
   /** What was in force for the pattern before. */
-  readonly before: Override | undefined
+  readonly before: OverrideView | undefined
   readonly members: readonly string[]
   readonly services: readonly {
     readonly service: string
@@ -57,13 +58,14 @@ export interface ForgetResult {
 }
 
 /** Where a change is not stored, from the result of NodeHealth. */
-export const notStoredIn = ({ disk, board }: Pick<SaveResult, 'disk' | 'board'>): NotStored => [
+export const notStoredIn = ({ disk, store }: Pick<SaveResult, 'disk' | 'store'>): NotStored => [
   ...(disk === undefined ? [] : [{ where: 'disk' as const, why: disk }]),
-  ...(board === undefined ? [] : [{ where: 'board' as const, why: board }]),
+  ...(store === undefined ? [] : [{ where: 'store' as const, why: store }]),
 ]
 
 /**
- * Applies an override; it is in force here at once. Resolves when it is stored, or when it is known where it is not.
+ * Applies an override; it is in force here at once. Resolves when it is stored and acknowledged, or when it is known
+ * where it is not.
  */
 export async function applyOverride(
   health: Pick<NodeHealth, 'override' | 'snapshot'>,
@@ -80,17 +82,26 @@ export async function applyOverride(
   if ('refused' in result) return result
   const { members } = result
   const saved = await result.saved
-  const done = saved.current
+  const { current, reached, unreached } = saved
+  const done = viewOf(current)
   const notKept = notStoredIn(saved)
   const names = new Set(members.map((member) => member.split('/')[1]))
   const left = new Map(earlier.services.map(({ service, leftPercent }) => [service, leftPercent]))
   const services = health.snapshot().services.filter(({ service }) => names.has(service))
-  log({ override: done, before, members: members.length, notKept }, lineOf(done, before, members.length, notKept))
-  return { done, notKept, before, members, services: services.map((service) => leftOf(service, left)) }
+  const lacks = [
+    ...notKept.map(({ where, why: lack }) => `not ${WHERE_WORDS[where]}: ${lack}`),
+    ...unreached.map(({ node, why: lack }) => `not at node ${node}: ${lack}`),
+  ]
+  const fields = { override: done, before, members: members.length, notKept, unreached }
+  log(fields, [lineOf(done, before, members.length), ...lacks].join('; '))
+  const each = services.map((service) => leftOf(service, left))
+  return { done, notKept, reached, unreached, before, members, services: each }
 }
 
+const WHERE_WORDS: Readonly<Record<NotStored[number]['where'], string>> = { disk: 'on disk', store: 'in Redis' }
+
 /** Refuses `undrain` of a force and `off` of a drain: the operator expects another override than there is. */
-function refusedUndo({ action, pattern }: OverrideBody, before: Override | undefined): Refusal | undefined {
+function refusedUndo({ action, pattern }: OverrideBody, before: OverrideView | undefined): Refusal | undefined {
   if (before === undefined || (action !== 'undrain' && action !== 'off')) return undefined
   const isDrain = before.action === 'drain'
   if (isDrain === (action === 'undrain')) return undefined
@@ -109,12 +120,11 @@ const leftOf = ({ service, leftPercent, keepPercent, lastResort }: ServiceHealth
 })
 
 function lineOf(
-  { pattern, action, who, why, untilMs }: Override,
-  before: Override | undefined,
+  { pattern, action, who, why, untilMs }: OverrideView,
+  before: OverrideView | undefined,
   members: number,
-  notKept: NotStored,
 ): string {
-  const end = `(${count(members, 'member')})${notKept.map(({ where, why: lack }) => `; not on ${where}: ${lack}`).join('')}`
+  const end = `(${count(members, 'member')})`
   if (action === 'undone') {
     const what = before === undefined ? 'its override' : `${ACTION_WORDS[before.action]} by ${before.who}`
     return `${pattern}: undone by ${who}: ${what}${why === '' ? '' : `: ${why}`} ${end}`

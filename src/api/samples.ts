@@ -131,6 +131,9 @@ export function healthSamples({ members, services, probers, nodes, overrides, st
       [nodes.filter((node) => node.live).length, 'live'],
       [nodes.filter((node) => !node.live).length, 'silent'],
     ],
+    meridian_node_clock_skew_seconds: others.flatMap(({ beat, clockSkewMs }) =>
+      clockSkewMs === null ? [] : [[clockSkewMs / 1000, beat.node.name] as const],
+    ),
     meridian_nodes_disagreeing: [
       [others.filter(({ viewDiffersMs }) => viewDiffersMs > DISAGREEING_MS).length, 'view'],
       [others.filter(({ verdictsDifferMs }) => verdictsDifferMs > DISAGREEING_MS).length, 'verdicts'],

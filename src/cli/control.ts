@@ -26,14 +26,15 @@ export class NoNodeError extends ControlError {}
 /** Sends a GET for an API path, whose response is a T. Waits 5 s at most. Throws ControlError. */
 export const ask = <T>(options: ControlOptions, path: string): Promise<T> => exchange<T>(options, path, undefined)
 
-/** Sends a POST with a JSON body; else like ask(). A refusal by the node is a ControlError, too. */
+/** Sends a POST with a JSON body, and waits 10 s at most; else like ask(). A refusal by the node is a ControlError. */
 export const post = <T>(options: ControlOptions, path: string, body: object): Promise<T> =>
   exchange<T>(options, path, JSON.stringify(body))
 
-/** How long a node may take to answer. */
+/** How long a node may take to answer a GET, and a POST: that one waits for a disk, for Redis and for other nodes. */
 const ANSWER_MS = 5_000
+const DONE_MS = 10_000
 const REFUSED = 409
-/** 202: done, but not stored everywhere; the response says where not. */
+/** 202: done, but not everywhere so far; the response says where not. */
 const DONE: readonly number[] = [200, 202]
 
 async function exchange<T>(options: ControlOptions, path: string, posted: string | undefined): Promise<T> {
@@ -42,7 +43,10 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
   const where = at === undefined ? socketPath : at.origin
   const { status, body } = await send(options.token, at ?? socketPath, path, posted).catch(async (error: unknown) => {
     const code = codeOf(error) ?? messageOf(error)
-    throw at === undefined ? await lackHere(options.state, socketPath, code) : lackThere(where, code)
+    const waitedMs = posted === undefined ? ANSWER_MS : DONE_MS
+    throw at === undefined
+      ? await lackHere(options.state, socketPath, code, waitedMs)
+      : lackThere(where, code, waitedMs)
   })
   if (DONE.includes(status)) {
     const answer: T = parse(body, where)
@@ -54,7 +58,7 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
 }
 
 /** Why the control socket on this machine does not answer, and what to do. `code`: of the error. */
-async function lackHere(state: string, socketPath: string, code: string): Promise<ControlError> {
+async function lackHere(state: string, socketPath: string, code: string, waitedMs: number): Promise<ControlError> {
   const what = `no node answers on ${socketPath}`
   switch (code) {
     case 'ENOENT':
@@ -75,7 +79,7 @@ async function lackHere(state: string, socketPath: string, code: string): Promis
       const pid = runningPid(state)
       const who = pid === undefined ? 'a process' : `process ${pid}`
       return new ControlError(
-        `${what}: ${who} has it, but has said nothing for ${ANSWER_MS / 1000} s\n    Its main thread hangs or is overloaded, though DNS queries may still be answered: see its log, then restart it`,
+        `${what}: ${who} has it, but has said nothing for ${waitedMs / 1000} s\n    Its main thread hangs or is overloaded, though DNS queries may still be answered: see its log, then restart it`,
       )
     }
     default:
@@ -88,12 +92,12 @@ const ROUTELESS = ['EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL']
 const NAMELESS = ['ENOTFOUND', 'EAI_AGAIN']
 
 /** The same for another node. */
-function lackThere(where: string, code: string): ControlError {
+function lackThere(where: string, code: string, waitedMs: number): ControlError {
   const [why, hint] =
     code === 'ECONNREFUSED'
       ? ['nothing listens there', 'Is a node running there, and is this its http.listen?']
       : code === TIMED_OUT
-        ? [`no answer within ${ANSWER_MS / 1000} s`, 'Does a firewall drop it? If not, its main thread hangs']
+        ? [`no answer within ${waitedMs / 1000} s`, 'Does a firewall drop it? If not, its main thread hangs']
         : ROUTELESS.includes(code)
           ? [`this machine has no way to it (${code})`, 'Is the address right, and the network up?']
           : NAMELESS.includes(code)
@@ -126,7 +130,12 @@ async function send(
     }
     const method = posted === undefined ? 'GET' : 'POST'
     // agent: false, for no kept-alive connection: the socket may belong to a successor by now
-    const settings = { method, headers, signal: AbortSignal.timeout(ANSWER_MS), agent: false } as const
+    const settings = {
+      method,
+      headers,
+      signal: AbortSignal.timeout(posted === undefined ? ANSWER_MS : DONE_MS),
+      agent: false,
+    } as const
     const sent =
       typeof to === 'string' ? request({ socketPath: to, path, ...settings }) : request(new URL(path, to), settings)
     sent.once('error', failed)

@@ -5,6 +5,7 @@
 import { fstatSync, writeSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { isatty } from 'node:tty'
+import type { OverrideView } from '../health/override.ts'
 import { codeOf, messageOf, printable } from '../problem.ts'
 import { DAY_MS, formatAge, grouped } from '../units.ts'
 
@@ -190,9 +191,12 @@ export function sinceInWords(ageMs: number, nowMs = Date.now()): string {
   return `${ageMs < DAY_MS ? at.slice(11, 16) : at.slice(0, 16).replace('T', ' ')} UTC (${formatAge(ageMs)})`
 }
 
-/** When an override ends: `until 2026-11-25 14:30 UTC (in 25 min)`, `until undone` (null). */
-export function untilInWords(untilMs: number | null, nowMs = Date.now()): string {
-  if (untilMs === null) return 'until undone'
+/**
+ * When an override ends, by the clock of the node that says so: `until 2026-11-25 14:30 UTC (in 25 min)`, `until
+ * undone`.
+ */
+export function untilInWords({ untilMs, leftMs }: Pick<OverrideView, 'untilMs' | 'leftMs'>): string {
+  if (untilMs === null || leftMs === null) return 'until undone'
   const at = new Date(untilMs).toISOString().slice(0, 16).replace('T', ' ')
-  return `until ${at} UTC (${untilMs > nowMs ? `in ${formatAge(untilMs - nowMs)}` : 'expired'})`
+  return `until ${at} UTC (${leftMs > 0 ? `in ${formatAge(leftMs)}` : 'expired'})`
 }

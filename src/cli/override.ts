@@ -5,7 +5,7 @@
 import { hostname, userInfo } from 'node:os'
 import type { RequestedAction } from '../api/bodies.ts'
 import { ACTION_WORDS, type ForgetResult, type NotStored, type OverrideResult } from '../api/override.ts'
-import type { Outlook } from '../health/node-health.ts'
+import type { Acknowledgement, Outlook } from '../health/node-health.ts'
 import { count, formatPercent, formatWholePercent } from '../units.ts'
 import type { DatabaseHold } from '../world/geo-hold.ts'
 import type { ZonesHeld } from '../world/zone-hold.ts'
@@ -38,6 +38,9 @@ function nameOfUid(): string {
   }
 }
 
+/** Exit code of a request that was done here, but not at all nodes so far. */
+export const NOT_EVERYWHERE = 1
+
 /**
  * Exit code of a request that was done but is not stored everywhere: a restart may lose it, or other nodes do not get
  * it.
@@ -56,22 +59,40 @@ function reportNotStored(notKept: NotStored, output: Output): number {
   return notKept.length === 0 ? 0 : NOT_KEPT
 }
 
-/** Requests an override; resolves to the exit code, 0 or NOT_KEPT. Throws ControlError, also if the node refuses. */
+/** Prints which nodes have not got an override; returns the exit code, 0 or NOT_EVERYWHERE. */
+function reportUnreached({ unreached }: Acknowledgement, output: Output): number {
+  for (const { node, why } of unreached)
+    output.err(wrap(`meridian: node ${node} goes on as before: ${why}; it takes this over when it reads it in Redis`))
+  return unreached.length === 0 ? 0 : NOT_EVERYWHERE
+}
+
+/**
+ * Requests an override; resolves to the exit code, 0, NOT_EVERYWHERE or NOT_KEPT. Throws ControlError, also if the node
+ * refuses.
+ */
 export async function override(options: OverrideOptions, output: Output): Promise<number> {
   const { pattern, action, who, why, yes, for: time } = options
   const body = { pattern, action, who, why, yes, for: time } // JSON leaves out what is undefined
   const done = await post<OverrideResult>(options, '/api/overrides', body)
   output.out(options.json ? JSON.stringify(done) : overrideInWords(done))
-  return reportNotStored(done.notKept, output)
+  const kept = reportNotStored(done.notKept, output)
+  return reportUnreached(done, output) || kept
+}
+
+/** `on all 3 nodes`, `on 2 of 3 nodes`. */
+function reachInWords({ reached, unreached }: Acknowledgement): string {
+  const all = reached.length + unreached.length
+  if (all === 1) return 'at this node, which knows of no other'
+  return unreached.length === 0 ? `on all ${all} nodes` : `on ${reached.length} of ${all} nodes`
 }
 
 /** The result of an override, in words. */
-export function overrideInWords({ done, notKept, before, members, services }: OverrideResult): string {
-  const { pattern, action, untilMs } = done
+export function overrideInWords({ done, before, members, services, ...nodes }: OverrideResult): string {
+  const { pattern, action } = done
   const what =
     action === 'undone'
       ? `${pattern}: no longer ${before === undefined ? 'overridden' : `${ACTION_WORDS[before.action]} (by ${before.who}: ${before.why})`}`
-      : `${pattern} is ${ACTION_WORDS[action]} ${untilInWords(untilMs)}`
+      : `${pattern} is ${ACTION_WORDS[action]} ${untilInWords(done)}`
   const rows = services.map(({ service, leftBeforePercent, leftPercent, keepPercent, lastResort }) => [
     service,
     formatWholePercent(leftBeforePercent),
@@ -80,7 +101,7 @@ export function overrideInWords({ done, notKept, before, members, services }: Ov
     lastResort ? 'LAST RESORT' : '',
   ])
   return [
-    wrap(`${what}, ${notKept.some(({ where }) => where === 'board') ? 'at this node' : 'on all nodes'}`),
+    wrap(`${what}, ${reachInWords(nodes)}`),
     wrap(`${count(members.length, 'member')}: ${members.join(', ')}`, '  '),
     table([['service', 'left before', 'left now', 'keep'], ...rows], '  '),
   ].join('\n')
@@ -123,8 +144,9 @@ export async function forget(
 ): Promise<number> {
   const { prober, who } = options
   const done = await post<ForgetResult>(options, '/api/forget', { prober, who })
-  const whose = done.notKept.some(({ where }) => where === 'board') ? 'this node' : 'all nodes'
-  output.out(options.json ? JSON.stringify(done) : `prober ${done.forgotten} was removed from the roster of ${whose}`)
+  const others = done.notKept.some(({ where }) => where === 'store') ? '' : '; the other nodes read it in Redis'
+  const what = `prober ${done.forgotten} was removed from the roster of this node${others}`
+  output.out(options.json ? JSON.stringify(done) : what)
   return reportNotStored(done.notKept, output)
 }
 

@@ -13,7 +13,7 @@ import { count } from '../units.ts'
 import { ask, ControlError, type ControlOptions } from './control.ts'
 import { type Output, type Terminal, wrap } from './output.ts'
 import { coloured } from './words/colours.ts'
-import { nodesInWords, overridesInWords, probersInWords } from './words/fleet.ts'
+import { nodesInWords, overridesInWords, probersInWords, silentNodes, skewedNodes } from './words/fleet.ts'
 import { proberInWords } from './words/prober.ts'
 import { probingInWords } from './words/probing.ts'
 import { lastChangeInWords, loadInWords, processInWords, storeInWords } from './words/process.ts'
@@ -132,15 +132,17 @@ const names = (those: readonly string[]): string => those.join(', ')
 /** The most lines of each kind of trouble; each service has its own below. */
 const MOST_LINES = 20
 
-const some = (lines: readonly string[]): readonly string[] =>
+const some = (lines: readonly string[], of = 'services'): readonly string[] =>
   lines.length <= MOST_LINES
     ? lines
-    : [...lines.slice(0, MOST_LINES), `… and ${lines.length - MOST_LINES} more services like these, below`]
+    : [...lines.slice(0, MOST_LINES), `… and ${lines.length - MOST_LINES} more ${of} like these, below`]
 
 /** What needs an operator's attention, a line each. */
 function attentionOf({ services, overrides, probers, nodes, store, troubles }: Status): string[] {
   const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
   const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
+  const silentPeers = store.trouble === null ? silentNodes(nodes) : [] // without Redis everyone is silent
+  const skewed = skewedNodes(nodes)
   const others = nodes.filter(({ live, self }) => live && !self)
   const view = others.filter(({ viewDiffersMs }) => viewDiffersMs > 0).map(({ beat }) => beat.node.name)
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
@@ -165,6 +167,10 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
     ),
     ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${names(orphaned)}`] : []),
     ...(silent.length > 0 ? [`probers SILENT (no heartbeat): ${names(silent)}`] : []),
+    ...(silentPeers.length > 0
+      ? [`nodes SILENT (ended, standing still, or cut off from Redis): ${names(silentPeers)}`]
+      : []),
+    ...(skewed.length > 0 ? [`nodes whose CLOCK differs from this one's: ${names(skewed)}`] : []),
     ...(view.length > 0 ? [`nodes that serve other zones, databases or versions than this one: ${names(view)}`] : []),
     ...(verdicts.length > 0 ? [`nodes with other verdicts than this one: ${names(verdicts)}`] : []),
   ]

@@ -56,7 +56,7 @@ export function outlookOf(
   action: 'drain' | 'down',
   services: readonly { readonly spec: ServiceSpec; readonly members: readonly MemberView[] }[],
   overrides: OverrideSet,
-  wallMs: number,
+  nowMs: number,
 ): Outlook {
   const entry: Override = {
     pattern,
@@ -65,11 +65,12 @@ export function outlookOf(
     node: '',
     who: '',
     why: '',
-    madeMs: wallMs,
-    untilMs: null,
+    madeMs: 0,
+    forMs: null,
+    setMs: nowMs,
   }
   const then = mergeOverrides(overrides, [entry])
-  const each = services.map(({ spec, members }) => serviceOutlook(spec, members, overrides, then, wallMs))
+  const each = services.map(({ spec, members }) => serviceOutlook(spec, members, overrides, then, nowMs))
   const against = each.filter(({ safe }) => !safe)
   const matched = services.flatMap(({ members }) => members.filter((member) => matches(pattern, member.spec)))
   return {
@@ -86,11 +87,11 @@ function serviceOutlook(
   members: readonly MemberView[],
   now: OverrideSet,
   then: OverrideSet,
-  wallMs: number,
+  nowMs: number,
 ): ServiceOutlook {
   const availabilities = (overrides: OverrideSet) =>
     members.map(({ spec: member, verdict }) => {
-      const availability = availabilityOf(member, verdict, effectiveOverride(overrides, member, wallMs))
+      const availability = availabilityOf(member, verdict, effectiveOverride(overrides, member, nowMs))
       return { site: member.site, availability }
     })
   const availableNow = availabilities(now)
@@ -123,9 +124,9 @@ export function refusal(
   outlook: Outlook | undefined,
   members: readonly MemberSpec[],
   overrides: OverrideSet,
-  wallMs: number,
+  nowMs: number,
 ): { readonly refused: string; readonly hint: string } | undefined {
-  if (action === 'undone') return refusedUndoing(pattern, overrides, wallMs)
+  if (action === 'undone') return refusedUndoing(pattern, overrides, nowMs)
   if (canonicalPattern(pattern) === undefined || !members.some((member) => matches(pattern, member)))
     return { refused: `${pattern} matches no member`, hint: hintAt(pattern, members) }
   const duration = durationRefusal(forMs)
@@ -134,8 +135,8 @@ export function refusal(
   return { refused: outlook.why, hint: 'With --yes it is done all the same' }
 }
 
-function refusedUndoing(pattern: string, overrides: OverrideSet, wallMs: number) {
-  const inForce = [...overrides.values()].filter((entry) => isInForce(entry, wallMs)).map((entry) => entry.pattern)
+function refusedUndoing(pattern: string, overrides: OverrideSet, nowMs: number) {
+  const inForce = [...overrides.values()].filter((entry) => isInForce(entry, nowMs)).map((entry) => entry.pattern)
   if (inForce.includes(pattern)) return undefined
   const hint = inForce.length === 0 ? 'There are no overrides' : `There are: ${distinct(inForce)}`
   return { refused: `there is no override on ${pattern}`, hint }

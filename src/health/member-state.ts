@@ -145,7 +145,7 @@ export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced'
 export function availabilityOf(
   { drained }: MemberSpec,
   verdict: Verdict | undefined,
-  override: Override | undefined,
+  override: Pick<Override, 'action'> | undefined,
 ): Availability {
   if (override?.action === 'up') return 'up'
   if (override !== undefined || drained) return 'out'
@@ -158,7 +158,7 @@ export function availabilityOf(
 export function stateOf(
   { drained }: MemberSpec,
   verdict: Verdict | undefined,
-  override: Override | undefined,
+  override: Pick<Override, 'action'> | undefined,
   braked: boolean,
 ): MemberState {
   if (override?.action === 'up') return 'up'

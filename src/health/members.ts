@@ -16,7 +16,7 @@ import { brake, type Availability, largestSitePercent, leftPercent } from './bra
 import type { MemberView } from './impact.ts'
 import { type LiveVote, judge, type Judgement, NO_HISTORY, type MemberHistory } from './judgement.ts'
 import { availabilityOf, type MemberState, assess, type Condition, STATE_BITS, stateOf } from './member-state.ts'
-import { matches, type Override } from './override.ts'
+import { matches, type Override, type OverrideView, viewOf } from './override.ts'
 import { type Quorum, quorumOf, type RosterEntry } from './quorum.ts'
 import type { Roster, VoteStatus } from './roster.ts'
 import type { SavedMember } from './saved.ts'
@@ -68,7 +68,7 @@ export interface MemberStatus {
   /** The verdict is DOWN, but less than `keep` of the service would be left without the member. */
   readonly braked: boolean
   /** The override that decides its state now. */
-  readonly override: Override | undefined
+  readonly override: OverrideView | undefined
   /** Age of the state. */
   readonly ageMs: number
   /** Targets of the zones, then former ones that still decide. */
@@ -508,7 +508,7 @@ export class Members {
       calmInMs: calmAtMs === undefined ? null : Math.max(0, calmAtMs - nowMs),
       share,
       shareWhy,
-      override,
+      override: override && viewOf(override),
       targets,
     }
   }

@@ -6,7 +6,7 @@
  *     │  └─▶ Overrides ──▶ ┘   └──▶ AbsentMembers, health.json, and what is published to other nodes
  *     └────▶ OtherNodes
  *
- * Missing data never changes a verdict. Times are this process's monotonic clock, except the end of an override.
+ * Missing data never changes a verdict. Times are this process's monotonic clock.
  */
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
@@ -23,18 +23,19 @@ import {
   type ReasonChange,
   type ServiceHealth,
 } from './members.ts'
-import { type NodeStatus, OtherNodes } from './other-nodes.ts'
+import { type Acknowledgement, type NodeStatus, OtherNodes } from './other-nodes.ts'
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
 import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
 import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth } from './saved.ts'
-import type { StoreSubscriber, NodeWriter, ProberIdentity, Store } from './store.ts'
+import type { StoreSubscriber, NodeIdentity, NodeWriter, ProberIdentity, Store } from './store.ts'
 import type { HealthTable } from './table.ts'
 import type { HealthSpec } from './target.ts'
 import { within } from './within.ts'
 
 export type {
+  Acknowledgement,
   Change,
   SaveResult,
   MemberStanding,
@@ -50,7 +51,11 @@ export type {
 
 /** What became of an override request: set, or refused with the reason and a hint. */
 export type OverrideOutcome =
-  | { readonly done: Override; readonly members: readonly string[]; readonly saved: Promise<SaveResult> }
+  | {
+      readonly done: Override
+      readonly members: readonly string[]
+      readonly saved: Promise<SaveResult & Acknowledgement>
+    }
   /** Why not, and what to do instead. */
   | { readonly refused: string; readonly hint?: string }
 
@@ -111,8 +116,9 @@ export class NodeHealth {
   readonly #members: Members
   readonly #otherNodes: OtherNodes | undefined
   readonly #troubles = new Map<string, string>()
-  /** Probers whose silence was reported. */
+  /** Probers and (#silentNodes) nodes whose silence was reported. */
   readonly #silent = new Set<string>()
+  readonly #silentNodes = new Set<string>()
   readonly #listening = new AbortController()
   #view = ''
   #revision: string | undefined
@@ -133,7 +139,10 @@ export class NodeHealth {
     this.#overrides = new Overrides({
       file: file === undefined ? undefined : join(dirname(file), 'overrides.json'),
       send: async (entries) => (await writer?.override(entries)) ?? [],
-      onChange: (patterns) => this.#members.overridesChanged(patterns),
+      onChange: (patterns) => {
+        this.#members.overridesChanged(patterns)
+        if (this.#otherNodes?.started === true) this.#otherNodes.beat() // it acknowledges them
+      },
       onTrouble: (kind, trouble) => this.#trouble(`overrides ${kind}`, trouble),
     })
     this.#members = new Members({
@@ -154,6 +163,7 @@ export class NodeHealth {
       ...(this.#revision !== undefined && { revision: this.#revision }),
       plan: this.#specHash,
       verdicts: this.#members.hash,
+      overrides: this.#overrides.hash,
     })
     this.#otherNodes = new OtherNodes({ node: identity, version: node.version, writer, self, refusals: store.refusals })
   }
@@ -260,10 +270,18 @@ export class NodeHealth {
     const asked = { ...request, pattern }
     const outlook = action === 'drain' || action === 'down' ? this.#outlookOf(pattern, action) : undefined
     const { specs } = this.#members
-    const refused = refusal(asked, outlook, specs, this.#overrides.all, Date.now())
+    const refused = refusal(asked, outlook, specs, this.#overrides.all, performance.now())
     if (refused !== undefined) return refused
-    const set = this.#overrides.set(asked, this.#settings.node?.name ?? '')
-    return { ...set, members: specs.filter((spec) => matches(pattern, spec)).map(({ name }) => name) }
+    const { done, saved } = this.#overrides.set(asked, this.#settings.node?.name ?? '')
+    const members = specs.filter((spec) => matches(pattern, spec)).map(({ name }) => name)
+    return { done, members, saved: this.#savedAndReached(saved) }
+  }
+
+  /** Adds to a result which nodes acknowledge it. */
+  async #savedAndReached(saving: Promise<SaveResult>): Promise<SaveResult & Acknowledgement> {
+    const saved = await saving
+    const nodes = await this.#otherNodes?.acknowledgement(saved.store === undefined)
+    return { ...saved, ...(nodes ?? { reached: [this.#settings.node?.name ?? ''], unreached: [] }) }
   }
 
   /** Reads overrides that a predecessor with the same state folder received meanwhile. */
@@ -296,7 +314,7 @@ export class NodeHealth {
       () => 'the disk did not answer so far',
     )
     const store = sent?.then(() => undefined, messageOf)
-    return { disk: await saved, board: await store }
+    return { disk: await saved, store: await store }
   }
 
   /** Stops listening and saves the state. */
@@ -305,7 +323,7 @@ export class NodeHealth {
     clearInterval(this.#forgetTimer)
     clearInterval(this.#learnTimer)
     this.#members.stop()
-    this.#otherNodes?.stop()
+    await this.#otherNodes?.stop()
     await this.#overrides.stop()
     await this.#saver?.stop()
   }
@@ -326,8 +344,12 @@ export class NodeHealth {
     },
     absent: (prober, ageMs) => this.#addAbsentProber(prober, ageMs),
     forgotten: (prober) => this.#forgetProbers([prober]),
-    node: (beat) => this.#otherNodes?.receive(beat, performance.now()),
-    nodeGone: (identity) => this.#otherNodes?.gone(identity),
+    node: (beat) => {
+      const { name } = beat.node
+      if (this.#silentNodes.delete(name)) this.#settings.onNews?.('info', `node ${name} is heard again`)
+      this.#otherNodes?.receive(beat, performance.now())
+    },
+    nodeGone: (identity) => this.#reportSilentNode(identity),
     overrides: (entries, whole) => this.#overrides.receive(entries, whole),
   }
 
@@ -339,8 +361,16 @@ export class NodeHealth {
     onNews?.('warn', `prober ${name} (${region}) has fallen silent: its votes no longer count`)
   }
 
+  #reportSilentNode(identity: NodeIdentity): void {
+    const { store, onNews } = this.#settings
+    const wasLive = this.#otherNodes?.gone(identity) === true
+    if (!wasLive || store.trouble !== undefined) return
+    this.#silentNodes.add(identity.name)
+    onNews?.('warn', `node ${identity.name} has fallen silent: it has ended, stands still, or is cut off from Redis`)
+  }
+
   #outlookOf(pattern: string, action: 'drain' | 'down'): Outlook {
-    return outlookOf(pattern, action, this.#members.servicesMatching(pattern), this.#overrides.all, Date.now())
+    return outlookOf(pattern, action, this.#members.servicesMatching(pattern), this.#overrides.all, performance.now())
   }
 
   #restore(file: string): void {

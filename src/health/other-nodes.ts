@@ -1,9 +1,12 @@
 /**
- * The other nodes, from their heartbeats, and for how long each has served or judged differently from this node. It
- * also sends this node's heartbeat. A node that is gone or differs changes no verdict; status and metrics show it.
+ * The other nodes, from their heartbeats: for how long each has served or judged differently from this node, which
+ * overrides it acknowledges, and how far its clock is off. It also sends this node's heartbeat. A node that is gone or
+ * differs changes no verdict; status and metrics show it.
  */
+import { formatAge } from '../units.ts'
 import type { Refusals } from './refusals.ts'
 import { HEARTBEAT_MS, MOST_NODES, type NodeHeartbeat, type NodeWriter, type NodeIdentity } from './store.ts'
+import { within } from './within.ts'
 
 /** A node as status shows it; this one included. */
 export interface NodeStatus {
@@ -15,6 +18,21 @@ export interface NodeStatus {
   /** How long its view or (verdictsDifferMs) its verdicts have differed from this node's; 0: they agree. */
   readonly viewDiffersMs: number
   readonly verdictsDifferMs: number
+  /** How far its wall clock is ahead of this node's (below 0: behind); null: not measured. */
+  readonly clockSkewMs: number | null
+}
+
+/** A node that does not acknowledge the overrides that are in force here, and why in words. */
+export interface NodeLack {
+  readonly node: string
+  readonly why: string
+}
+
+/** Who has the overrides that are in force here. */
+export interface Acknowledgement {
+  /** Names of nodes that acknowledge them, this one first. */
+  readonly reached: readonly string[]
+  readonly unreached: readonly NodeLack[]
 }
 
 interface OtherNode {
@@ -27,7 +45,12 @@ interface OtherNode {
 }
 
 /** The part of this node's heartbeat that changes. */
-export type OwnState = Pick<NodeHeartbeat, 'view' | 'revision' | 'plan' | 'verdicts'>
+export type OwnState = Pick<NodeHeartbeat, 'view' | 'revision' | 'plan' | 'verdicts' | 'overrides'>
+
+/** An order waits for so long for acknowledgements: a heartbeat, and a poll of the Store, with time to spare. */
+const ACKNOWLEDGE_MS = 2500
+/** How long the end of a node waits for its last heartbeat. */
+const FAREWELL_MS = 500
 
 /** What OtherNodes needs of its node. */
 export interface OtherNodesSettings {
@@ -43,6 +66,8 @@ export interface OtherNodesSettings {
 export class OtherNodes {
   readonly #settings: OtherNodesSettings
   readonly #nodes = new Map<string, OtherNode>()
+  /** Called at each heartbeat that is heard. */
+  readonly #waiting = new Set<() => void>()
   #sequence = 0
   #timer: NodeJS.Timeout | undefined
 
@@ -55,12 +80,15 @@ export class OtherNodes {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#beat(), HEARTBEAT_MS).unref()
-    this.#beat()
+    this.#timer = setInterval(() => this.beat(), HEARTBEAT_MS).unref()
+    this.beat()
   }
 
-  stop(): void {
+  /** Ends with a last heartbeat, so that the others do not take the end for a silence. */
+  async stop(): Promise<void> {
+    if (!this.started) return
     clearInterval(this.#timer)
+    await within(FAREWELL_MS, this.#send({ ends: true }), () => {})
   }
 
   receive(beat: NodeHeartbeat, nowMs: number): void {
@@ -68,6 +96,10 @@ export class OtherNodes {
     const { node } = this.#settings
     // during a takeover two processes have this node's name: this one counts
     if (beat.node.name === node.name && beat.node.bootId !== node.bootId) return
+    if (beat.ends === true) {
+      if (other?.beat.node.bootId === beat.node.bootId) this.#nodes.delete(beat.node.name)
+      return
+    }
     if (other?.beat.node.bootId === beat.node.bootId) {
       other.beat = beat
       other.live = true
@@ -79,14 +111,53 @@ export class OtherNodes {
       this.#nodes.set(beat.node.name, fresh)
     }
     this.#compare(this.#nodes.get(beat.node.name)!, this.#settings.self(), nowMs)
+    for (const heard of this.#waiting) heard()
   }
 
-  gone({ name, bootId }: NodeIdentity): void {
+  /** Whether that node was live until now, and is another one than this. */
+  gone({ name, bootId }: NodeIdentity): boolean {
     const other = this.#nodes.get(name)
-    if (other?.beat.node.bootId !== bootId) return
+    if (other?.beat.node.bootId !== bootId) return false
+    const wasLive = other.live
     other.live = false
     other.viewSinceMs = undefined
     other.verdictsSinceMs = undefined
+    return wasLive && bootId !== this.#settings.node.bootId
+  }
+
+  /**
+   * Who has the overrides that are in force here. Waits for nodes that are live, a few seconds at most; `waits` false:
+   * not at all.
+   */
+  async acknowledgement(waits: boolean): Promise<Acknowledgement> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const check = () => {
+      if (!this.#lacks().some(({ mayCome }) => mayCome)) resolve()
+    }
+    check()
+    this.#waiting.add(check)
+    if (waits) await within(ACKNOWLEDGE_MS, promise, () => {})
+    this.#waiting.delete(check)
+    const lacks = this.#lacks()
+    const lacking = new Set(lacks.map(({ node }) => node))
+    const { name } = this.#settings.node
+    const reached = [...this.#nodes.keys()].filter((other) => other !== name && !lacking.has(other))
+    return { reached: [name, ...reached], unreached: lacks.map(({ node, why }) => ({ node, why })) }
+  }
+
+  /** Nodes that do not acknowledge what is in force here. `mayCome`: the acknowledgement may be on its way. */
+  #lacks(): (NodeLack & { readonly mayCome: boolean })[] {
+    const { node: self, self: state } = this.#settings
+    const { overrides } = state()
+    const lacking = [...this.#nodes].filter(
+      ([name, { beat, live }]) => name !== self.name && !(live && beat.overrides === overrides),
+    )
+    return lacking.map(([node, { beat, live, heardMs }]) => {
+      if (!live) return { node, why: `silent for ${formatAge(performance.now() - heardMs)}`, mayCome: false }
+      if (beat.overrides === undefined)
+        return { node, why: `version ${beat.version}, which does not acknowledge overrides`, mayCome: false }
+      return { node, why: 'has not acknowledged it so far', mayCome: true }
+    })
   }
 
   /** Nodes that are silent since before are shown no more. */
@@ -96,6 +167,7 @@ export class OtherNodes {
 
   status(nowMs: number): NodeStatus[] {
     const since = (ms: number | undefined): number => (ms === undefined ? 0 : Math.max(1, nowMs - ms))
+    const ownMs = this.#nodes.get(this.#settings.node.name)?.beat.clockMs
     return Array.from(this.#nodes.values(), ({ beat, live, heardMs, viewSinceMs, verdictsSinceMs }) => ({
       beat,
       live,
@@ -103,6 +175,7 @@ export class OtherNodes {
       ageMs: nowMs - heardMs,
       viewDiffersMs: since(viewSinceMs),
       verdictsDifferMs: since(verdictsSinceMs),
+      clockSkewMs: beat.clockMs === undefined || ownMs === undefined ? null : beat.clockMs - ownMs,
     }))
   }
 
@@ -115,13 +188,18 @@ export class OtherNodes {
     return silent !== undefined && this.#nodes.delete(silent[0])
   }
 
-  #beat(): void {
-    const { node, version, writer, self } = this.#settings
-    const state = self()
+  /** Sends a heartbeat, out of turn if this node's state has just changed. */
+  beat(): void {
+    const state = this.#settings.self()
     const nowMs = performance.now()
     for (const other of this.#nodes.values()) if (other.live) this.#compare(other, state, nowMs)
+    void this.#send({})
+  }
+
+  #send(more: Pick<NodeHeartbeat, 'ends'>): Promise<void> {
+    const { node, version, writer, self } = this.#settings
     // the Store reports its own trouble
-    writer.heartbeat({ node, version, sequence: ++this.#sequence, ...state }).catch(() => {})
+    return writer.heartbeat({ node, version, sequence: ++this.#sequence, ...self(), ...more }).catch(() => {})
   }
 
   #compare(other: OtherNode, self: OwnState, nowMs: number): void {

@@ -3,6 +3,9 @@
  * the Store and are kept in a local file, so they hold while Redis is away. For each pattern the newest wins: the
  * higher Lamport version, then the greater node name. An undo is an entry too (a tombstone), so that a node that was
  * away learns of it.
+ *
+ * Hosts' clocks may differ by any amount. So a duration travels with an override, and its age; each node measures the
+ * rest by its own monotonic clock, and no wall clock of one host is compared with another's.
  * Pure; overrides.ts keeps them.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
@@ -23,16 +26,58 @@ export interface Override {
   readonly node: string
   readonly who: string
   readonly why: string
-  /** When it was set (Unix time in ms), for display. */
+  /** When it was set (Unix time in ms), by the clock of that node: part of what it is, and compared with no clock. */
   readonly madeMs: number
-  /** When it ends (Unix time in ms), by each node's own clock; null: not before it is undone. */
+  /** How long it holds from then on; null: until it is undone. */
+  readonly forMs: number | null
+  /** When it was set, by the monotonic clock of this process: its age here. Before the process began it is below 0. */
+  readonly setMs: number
+}
+
+/** An override in a file and in Redis. Both times are of the clock of the node on which it was set. */
+export interface OverrideRecord extends Omit<Override, 'forMs' | 'setMs'> {
   readonly untilMs: number | null
+}
+
+/** An override as status and API show it. */
+export interface OverrideView extends Omit<Override, 'forMs' | 'setMs'> {
+  /** When it was set, and (untilMs) when it ends, Unix time in ms by the clock of the node that shows it. */
+  readonly madeMs: number
+  readonly untilMs: number | null
+  /** Time until it ends; null: not before it is undone. */
+  readonly leftMs: number | null
+}
+
+/** When it ends by the clock of the node on which it was set. */
+const untilMsOf = ({ madeMs, forMs }: Override): number | null => (forMs === null ? null : madeMs + forMs)
+
+/** An override as it is saved and sent. */
+export function recordOf(entry: Override): OverrideRecord {
+  const { pattern, action, version, node, who, why, madeMs } = entry
+  return { pattern, action, version, node, who, why, madeMs, untilMs: untilMsOf(entry) }
+}
+
+/** The override of a record that is `ageMs` old. */
+export function fromRecord(record: OverrideRecord, ageMs: number): Override {
+  const { pattern, action, version, node, who, why, madeMs, untilMs } = record
+  const forMs = untilMs === null ? null : untilMs - madeMs
+  return { pattern, action, version, node, who, why, madeMs, forMs, setMs: performance.now() - Math.max(0, ageMs) }
+}
+
+/** An override as it is shown. */
+export function viewOf(entry: Override): OverrideView {
+  const { pattern, action, version, node, who, why, forMs, setMs } = entry
+  const ageMs = performance.now() - setMs
+  const madeMs = Math.round(Date.now() - ageMs)
+  const untilMs = forMs === null ? null : madeMs + forMs
+  const leftMs = forMs === null ? null : Math.max(0, Math.round(forMs - ageMs))
+  return { pattern, action, version, node, who, why, madeMs, untilMs, leftMs }
 }
 
 const ACTIONS: readonly unknown[] = ['drain', 'up', 'down', 'undone']
 
 /** Whether a value from a file or from Redis is an override that this version understands completely. */
-export const isOverride = (value: unknown): value is Override =>
+export const isOverrideRecord = (value: unknown): value is OverrideRecord =>
   isRecord(value) &&
   ['pattern', 'node', 'who', 'why'].every((key) => typeof value[key] === 'string') &&
   ACTIONS.includes(value['action']) &&
@@ -50,18 +95,10 @@ export const isVersion = (value: unknown): value is number => Number.isSafeInteg
 const MOST_JUMP = 1e9
 const LONGEST_MS = 365 * DAY_MS
 
-/**
- * Why an entry cannot be genuine, in words; undefined: it can. `highest`: highest version seen so far. Host clocks are
- * taken to differ by less than a day.
- */
-export function whyImplausible(
-  { version, madeMs, untilMs }: Override,
-  highest: number,
-  wallMs: number,
-): string | undefined {
+/** Why an entry cannot be genuine, in words; undefined: it can. `highest`: highest version seen so far. */
+export function whyImplausible({ version, forMs }: Override, highest: number): string | undefined {
   if (version > highest + MOST_JUMP) return `its version ${version} is far above ${highest}, the highest known`
-  if (madeMs > wallMs + DAY_MS) return 'it was made more than a day from now'
-  if (untilMs !== null && untilMs > wallMs + DAY_MS + LONGEST_MS) return 'it lasts for longer than 365 days'
+  if (forMs !== null && forMs > LONGEST_MS) return 'it lasts for longer than 365 days'
   return undefined
 }
 
@@ -99,7 +136,11 @@ export function supersedes(a: Override, b: Override): boolean {
   return textOf(a) > textOf(b)
 }
 
-const textOf = ({ action, who, why, untilMs }: Override): string => JSON.stringify([action, who, why, untilMs])
+const textOf = (entry: Override): string => JSON.stringify([entry.action, entry.who, entry.why, untilMsOf(entry)])
+
+/** Whether both are the same override, whatever age each is thought to have. */
+export const isSame = (a: Override, b: Override): boolean =>
+  a.pattern === b.pattern && !supersedes(a, b) && !supersedes(b, a)
 
 /** The newest entry of each pattern of both. */
 export function mergeOverrides(known: OverrideSet, entries: Iterable<Override>): OverrideSet {
@@ -111,16 +152,19 @@ export function mergeOverrides(known: OverrideSet, entries: Iterable<Override>):
   return merged
 }
 
-/** Neither undone nor expired at `wallMs`. */
-export const isInForce = ({ action, untilMs }: Override, wallMs: number): boolean =>
-  action !== 'undone' && (untilMs === null || wallMs < untilMs)
+/** When it ends, by the monotonic clock of this process; Infinity: not before it is undone. */
+export const endMsOf = ({ setMs, forMs }: Override): number => (forMs === null ? Infinity : setMs + forMs)
+
+/** Neither undone nor expired at `nowMs`, of the monotonic clock. */
+export const isInForce = (entry: Override, nowMs: number): boolean =>
+  entry.action !== 'undone' && nowMs < endMsOf(entry)
 
 /** How long tombstones are kept. A node that was away for longer can bring back what was undone. */
 const KEPT_MS = 30 * DAY_MS
 
 /** Undone or expired for so long that no node needs it any more. */
-export const isPurgeable = ({ action, madeMs, untilMs }: Override, wallMs: number): boolean =>
-  (action === 'undone' && wallMs - madeMs > KEPT_MS) || (untilMs !== null && wallMs - untilMs > KEPT_MS)
+export const isPurgeable = (entry: Override, nowMs: number): boolean =>
+  nowMs - (entry.action === 'undone' ? entry.setMs : endMsOf(entry)) > KEPT_MS
 
 /** The pattern in its canonical spelling (a VIP as RFC 5952 has it); undefined: it is not a pattern. */
 export function canonicalPattern(text: string): string | undefined {
@@ -145,12 +189,12 @@ export const matches = (pattern: string, member: MemberKey): boolean => patterns
 const isForce = ({ action }: Override): boolean => action === 'up' || action === 'down'
 
 /** The override that decides for a member: force before drain, then the most specific; undefined: none is in force. */
-export function effectiveOverride(overrides: OverrideSet, member: MemberKey, wallMs: number): Override | undefined {
+export function effectiveOverride(overrides: OverrideSet, member: MemberKey, nowMs: number): Override | undefined {
   if (overrides.size === 0) return undefined
   let best: Override | undefined
   for (const pattern of patternsOf(member)) {
     const entry = overrides.get(pattern)
-    if (entry === undefined || !isInForce(entry, wallMs)) continue
+    if (entry === undefined || !isInForce(entry, nowMs)) continue
     if (best === undefined || isForce(entry) || !isForce(best)) best = entry
   }
   return best

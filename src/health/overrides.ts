@@ -5,30 +5,41 @@
  *
  *   operator ─── set() ───▶ ┌─────┐ ─▶ file
  *   Store ─── receive() ──▶ │ set │ ─▶ send (to the Store)
- *   wall clock ───────────▶ └─────┘ ─▶ onChange(patterns)
+ *   time ─────────────────▶ └─────┘ ─▶ onChange(patterns)
+ *
+ * The age of an override is measured from when this process was first told of it, by its monotonic clock. One that the
+ * file had is measured by this host's clock until the Store tells its age: the clock may have been set meanwhile.
  */
+import { hash } from 'node:crypto'
 import { messageOf } from '../problem.ts'
-import { damaged, type FileKind, readState, Saver } from '../state.ts'
+import { damaged, type FileKind, isTime, readState, Saver } from '../state.ts'
 import {
   whyImplausible,
   effectiveOverride,
+  endMsOf,
+  fromRecord,
   isInForce,
-  isOverride,
+  isOverrideRecord,
   isPurgeable,
+  isSame,
   isVersion,
   matches,
   mergeOverrides,
   type MemberKey,
   type Override,
+  type OverrideRecord,
   type OverrideRequest,
   type OverrideSet,
+  type OverrideView,
+  recordOf,
   supersedes,
+  viewOf,
 } from './override.ts'
 import { within } from './within.ts'
 
 /** An override in force, for status. */
 export interface OverrideStatus {
-  readonly override: Override
+  readonly override: OverrideView
   /** Number of members that it matches now; 0: a change of the zones has orphaned it. */
   readonly members: number
   readonly orphaned: boolean
@@ -55,13 +66,13 @@ export interface SaveResult {
   /** Why a restart of this node would lose it; undefined: it is on disk, or no file is configured. */
   readonly disk: string | undefined
   /** Why other nodes do not receive it; undefined: the Store has it. */
-  readonly board: string | undefined
+  readonly store: string | undefined
 }
 
 const FILE: FileKind = { what: 'overrides', format: 'meridian overrides 1' }
 const RESEND_MS = 2000
-/** Longest time between reviews: the wall clock may have been set meanwhile. */
-const REVIEW_MS = 60_000
+/** Longest time between reviews: a timer runs for 24 days at most, and what is purgeable has to go. */
+const REVIEW_MS = 3_600_000
 /**
  * A node that finds a newer override of its pattern raises its version above it; nodes that do so at once take turns.
  */
@@ -80,9 +91,12 @@ export class Overrides {
   #highest = 0
   /** Set here before file or Store were read; their versions may be far too low. */
   #provisional: Map<string, Override> | undefined = new Map()
-  /** Received but not believed, by pattern; checked again when this node knows more, or the clock has moved. */
+  /** Received but not believed, by pattern; checked again when this node knows more. */
   #implausible: OverrideSet = new Map()
+  /** Those whose age is only known from the file. */
+  #restored: ReadonlySet<Override> = new Set()
   #inForce: ReadonlySet<Override> = new Set()
+  #hash: string | undefined
   #timer: NodeJS.Timeout | undefined
   #sendTimer: NodeJS.Timeout | undefined
   #stopped = false
@@ -91,7 +105,7 @@ export class Overrides {
     this.#settings = settings
     const { file, onTrouble } = settings
     if (file === undefined) return
-    const collect = () => ({ highest: this.#highest, entries: [...this.#all.values()] })
+    const collect = () => ({ highest: this.#highest, entries: Array.from(this.#all.values(), savedEntry) })
     this.#saver = new Saver({ file, kind: FILE, collect, onTrouble: (trouble) => onTrouble('save', trouble) })
   }
 
@@ -102,7 +116,7 @@ export class Overrides {
     const { state, trouble } = readState(file, FILE)
     const { highest, entries } = state ?? { highest: 0, entries: [] }
     if (!Array.isArray(entries)) return onTrouble('read', damaged(file, FILE.what))
-    const readable = entries.filter(isOverride)
+    const readable = entries.filter(isOverrideRecord).map(restoredEntry)
     const lost = entries.length - readable.length
     onTrouble(
       'read',
@@ -110,6 +124,7 @@ export class Overrides {
     )
     if (state !== undefined) this.#provisional = undefined
     if (isVersion(highest)) this.#highest = Math.max(this.#highest, highest)
+    this.#restored = new Set([...this.#restored, ...readable])
     this.#adopt(readable)
   }
 
@@ -117,14 +132,20 @@ export class Overrides {
     return this.#all
   }
 
+  /** Hash of the overrides in force: nodes with equal ones have the same. */
+  get hash(): string {
+    return (this.#hash ??= hashOf(this.#inForce))
+  }
+
   /** The override that decides for a member now. */
   of(member: MemberKey): Override | undefined {
-    return effectiveOverride(this.#all, member, Date.now())
+    return effectiveOverride(this.#all, member, performance.now())
   }
 
   /** Takes in entries of the Store; `whole`: it has no others. */
   receive(entries: readonly Override[], whole: boolean): void {
     if (whole) this.#implausible = new Map()
+    this.#correctAges(entries)
     this.#adopt(entries)
     if (!whole) return
     const plausible = entries.filter((entry) => this.#implausible.get(entry.pattern) !== entry)
@@ -145,9 +166,17 @@ export class Overrides {
     { pattern, action, forMs, who, why }: OverrideRequest,
     node: string,
   ): { done: Override; saved: Promise<SaveResult> } {
-    const madeMs = Date.now()
-    const untilMs = action === 'undone' || forMs === undefined ? null : madeMs + forMs
-    const done = { pattern, action, version: this.#highest + 1, node, who, why, madeMs, untilMs }
+    const done: Override = {
+      pattern,
+      action,
+      version: this.#highest + 1,
+      node,
+      who,
+      why,
+      madeMs: Date.now(),
+      forMs: action === 'undone' ? null : (forMs ?? null),
+      setMs: performance.now(),
+    }
     this.#provisional?.set(pattern, done)
     this.#adopt([done])
     return { done, saved: this.#save(done) }
@@ -156,7 +185,7 @@ export class Overrides {
   async #save(done: Override): Promise<SaveResult> {
     let disk = this.#saved()
     let mine = done
-    let board: string | undefined
+    let store: string | undefined
     try {
       for (let tries = TRIES; ; tries--) {
         const { pattern } = mine
@@ -164,7 +193,7 @@ export class Overrides {
         if (current === undefined || !supersedes(current, mine)) break
         this.#adopt([current])
         if (tries === 0) {
-          board = `another override stands there, of node ${current.node}: nodes set the same pattern at the same time`
+          store = `another override stands there, of node ${current.node}: nodes set the same pattern at the same time`
           break
         }
         mine = { ...mine, version: Math.max(this.#highest, current.version) + 1 }
@@ -172,9 +201,9 @@ export class Overrides {
         disk = this.#saved()
       }
     } catch (error) {
-      board = messageOf(error)
+      store = messageOf(error)
     }
-    return { current: this.#all.get(mine.pattern) ?? mine, disk: await disk, board }
+    return { current: this.#all.get(mine.pattern) ?? mine, disk: await disk, store }
   }
 
   /** When all that is set by now is in the file: why not. */
@@ -186,10 +215,10 @@ export class Overrides {
   /** Overrides in force. */
   status(members: readonly MemberKey[]): OverrideStatus[] {
     return [...this.#all.values()]
-      .filter((entry) => isInForce(entry, Date.now()))
-      .map((override) => {
-        const matched = members.filter((member) => matches(override.pattern, member)).length
-        return { override, members: matched, orphaned: matched === 0 }
+      .filter((entry) => isInForce(entry, performance.now()))
+      .map((entry) => {
+        const matched = members.filter((member) => matches(entry.pattern, member)).length
+        return { override: viewOf(entry), members: matched, orphaned: matched === 0 }
       })
   }
 
@@ -207,15 +236,26 @@ export class Overrides {
     this.#provisional = undefined
     for (const [pattern, entry] of provisional) {
       const lost = (theirs.get(pattern)?.version ?? 0) >= entry.version
-      if (lost && isInForce(entry, Date.now())) this.#adopt([{ ...entry, version: this.#highest + 1 }])
+      if (lost && isInForce(entry, performance.now())) this.#adopt([{ ...entry, version: this.#highest + 1 }])
     }
   }
 
+  /** Takes the Store's age of overrides that are known from the file. */
+  #correctAges(entries: readonly Override[]): void {
+    for (const entry of entries) {
+      const known = this.#all.get(entry.pattern)
+      if (known === undefined || !this.#restored.has(known) || !isSame(entry, known)) continue
+      this.#all = new Map([...this.#all, [entry.pattern, entry]])
+      this.#saver?.touch()
+    }
+    this.#restored = new Set([...this.#all.values()].filter((entry) => this.#restored.has(entry)))
+  }
+
   #adopt(entries: readonly Override[]): void {
-    const wallMs = Date.now()
-    const plausible = this.#plausible(entries, wallMs)
+    const nowMs = performance.now()
+    const plausible = this.#plausible(entries)
     // a purgeable entry is not kept, but it still ends what it supersedes
-    const merged = [...mergeOverrides(this.#all, plausible)].filter(([, entry]) => !isPurgeable(entry, wallMs))
+    const merged = [...mergeOverrides(this.#all, plausible)].filter(([, entry]) => !isPurgeable(entry, nowMs))
     const changed =
       merged.length !== this.#all.size || merged.some(([pattern, entry]) => this.#all.get(pattern) !== entry)
     this.#all = new Map(merged)
@@ -224,13 +264,13 @@ export class Overrides {
   }
 
   /** Entries that can be genuine, the lowest version first: each makes the next plausible. */
-  #plausible(entries: readonly Override[], wallMs: number): Override[] {
+  #plausible(entries: readonly Override[]): Override[] {
     const implausible = new Map(this.#implausible)
     for (const entry of entries) implausible.set(entry.pattern, entry)
     const plausible: Override[] = []
     let doubt: string | undefined
     for (const entry of [...implausible.values()].toSorted((a, b) => a.version - b.version)) {
-      const why = whyImplausible(entry, this.#highest, wallMs)
+      const why = whyImplausible(entry, this.#highest)
       if (why === undefined) {
         plausible.push(entry)
         implausible.delete(entry.pattern)
@@ -243,23 +283,23 @@ export class Overrides {
     return plausible
   }
 
-  /** Finds overrides that began or ended since the last review, by an entry or by the clock. */
+  /** Finds overrides that began or ended since the last review, by an entry or by time. */
   #review(): void {
     clearTimeout(this.#timer)
-    const wallMs = Date.now()
-    if ([...this.#all.values()].some((entry) => isPurgeable(entry, wallMs))) {
-      this.#all = new Map([...this.#all].filter(([, entry]) => !isPurgeable(entry, wallMs)))
+    const nowMs = performance.now()
+    if ([...this.#all.values()].some((entry) => isPurgeable(entry, nowMs))) {
+      this.#all = new Map([...this.#all].filter(([, entry]) => !isPurgeable(entry, nowMs)))
       this.#saver?.touch()
     }
-    const inForce = new Set([...this.#all.values()].filter((entry) => isInForce(entry, wallMs)))
+    const inForce = new Set([...this.#all.values()].filter((entry) => isInForce(entry, nowMs)))
     const before = this.#inForce
     const begun = [...inForce].filter((entry) => !before.has(entry))
     const ended = [...before].filter((entry) => !inForce.has(entry))
     const changed = [...begun, ...ended].map(({ pattern }) => pattern)
     this.#inForce = inForce
-    const nextMs = Math.min(REVIEW_MS, ...Array.from(inForce, ({ untilMs }) => (untilMs ?? Infinity) - wallMs))
-    const again = this.#implausible.size > 0 ? () => this.#adopt([]) : () => this.#review()
-    if (!this.#stopped && this.#all.size + this.#implausible.size > 0) this.#timer = setTimeout(again, nextMs).unref()
+    this.#hash = undefined
+    const nextMs = Math.min(REVIEW_MS, ...Array.from(inForce, (entry) => Math.ceil(endMsOf(entry) - nowMs)))
+    if (!this.#stopped && this.#all.size > 0) this.#timer = setTimeout(() => this.#review(), nextMs).unref()
     if (changed.length > 0) this.#settings.onChange([...new Set(changed)])
   }
 
@@ -282,4 +322,21 @@ export class Overrides {
       throw error
     }
   }
+}
+
+function hashOf(inForce: Iterable<Override>): string {
+  const entries = Array.from(
+    inForce,
+    ({ pattern, action, version, node }) => `${pattern} ${action} ${version} ${node}\n`,
+  )
+  return hash('sha256', entries.toSorted().join('')).slice(0, 16)
+}
+
+/** An entry in the file: with when it was set by the clock of this host. */
+const savedEntry = (entry: Override) => ({ ...recordOf(entry), setMs: Date.now() - (performance.now() - entry.setMs) })
+
+/** An entry of the file. A version before had no `setMs`, and took all clocks for the same. */
+function restoredEntry(saved: OverrideRecord): Override {
+  const setMs: unknown = Reflect.get(saved, 'setMs')
+  return fromRecord(saved, Date.now() - (isTime(setMs) ? setMs : saved.madeMs))
 }

@@ -63,6 +63,12 @@ export interface NodeHeartbeat {
   readonly plan: string
   /** Hash of the states of all members. */
   readonly verdicts: string
+  /** Overrides.hash: which overrides are in force there, its acknowledgement; absent of older versions. */
+  readonly overrides?: string
+  /** How far the wall clock of its host is ahead of the Store's, in ms; the Store sets it. Absent: not measured. */
+  readonly clockMs?: number
+  /** Its last heartbeat: it ends in order, and is not missed. */
+  readonly ends?: boolean
 }
 
 /** What a node knows of a member, published for nodes that start without saved state. */

@@ -238,6 +238,21 @@ test.each([
   expect(ordered).toEqual([])
 })
 
+test('what is done, but not stored or acknowledged everywhere, is 202', async () => {
+  const sent = { method: 'POST', body: JSON.stringify(DRAIN), headers: { 'content-type': 'application/json' } }
+  const statusOf = async (more: object) => {
+    const app = makeApp({ ...node, override: async () => ({ members: [], ...more }) }, 'open')
+    return (await app.request('/api/overrides', sent)).status
+  }
+  const [lack, silent] = [
+    { where: 'disk', why: 'ENOSPC' },
+    { node: 'n2', why: 'silent for 4 min' },
+  ]
+  expect(await statusOf({ notKept: [], unreached: [] })).toBe(200)
+  expect(await statusOf({ notKept: [lack], unreached: [] })).toBe(202)
+  expect(await statusOf({ notKept: [], unreached: [silent] })).toBe(202)
+})
+
 test('a body is JSON, says so, and is short', async () => {
   const body = JSON.stringify(DRAIN)
   expect((await post('open', '/api/overrides', body, { 'content-type': 'text/plain' })).status).toBe(415)

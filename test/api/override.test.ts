@@ -1,26 +1,33 @@
 /** An order at a node: what it becomes for health, what it undoes, what is told and logged of it. */
-import { beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { OverrideBody } from '../../src/api/bodies.ts'
 import { applyOverride, type OverrideResult } from '../../src/api/override.ts'
-import type { HealthSnapshot, SaveResult, OverrideOutcome } from '../../src/health/node-health.ts'
+import type { Acknowledgement, HealthSnapshot, SaveResult, OverrideOutcome } from '../../src/health/node-health.ts'
 import type { Override, OverrideRequest } from '../../src/health/override.ts'
-import { drain, snapshot } from '../cli/fleet.ts'
+import { drain as shown, snapshot } from '../cli/fleet.ts'
 
 const asked: OverrideRequest[] = []
 const logged: string[] = []
 let after: HealthSnapshot = snapshot
 let result: OverrideOutcome
+let drain: Override
 beforeEach(() => {
+  vi.useFakeTimers({ now: shown.madeMs + 3_600_000 })
+  const { untilMs: _, leftMs: __, ...rest } = shown
+  drain = { ...rest, forMs: 7_200_000, setMs: performance.now() - 3_600_000 }
   asked.length = 0
   logged.length = 0
   after = { ...snapshot, services: [{ ...snapshot.services[0]!, leftPercent: 30 }, snapshot.services[1]!] }
   result = done(drain)
 })
 
-const done = (override: Override, lack: Partial<SaveResult> = {}): OverrideOutcome => ({
+afterEach(() => void vi.useRealTimers())
+
+const ALL: Acknowledgement = { reached: ['n1', 'n2'], unreached: [] }
+const done = (override: Override, lack: Partial<SaveResult & Acknowledgement> = {}): OverrideOutcome => ({
   done: override,
   members: ['iad/web/192.0.2.2'],
-  saved: Promise.resolve({ current: override, disk: undefined, board: undefined, ...lack }),
+  saved: Promise.resolve({ current: override, disk: undefined, store: undefined, ...ALL, ...lack }),
 })
 
 /** Health as the node has it; the snapshot changes with the override. */
@@ -45,9 +52,10 @@ test('what was done is told with its members and what is left of their services'
     { pattern: 'iad', action: 'drain', forMs: 7_200_000, who: 'kim@ops1', why: 'disks', yes: true },
   ])
   expect(told).toEqual({
-    done: drain,
+    done: shown,
     notKept: [],
-    before: drain,
+    ...ALL,
+    before: shown,
     members: ['iad/web/192.0.2.2'],
     services: [{ service: 'web', leftBeforePercent: 50.4, leftPercent: 30, keepPercent: 25, lastResort: false }],
   } satisfies OverrideResult)
@@ -78,7 +86,7 @@ test('undrain leaves a force alone, and off a drain: who asks meant something el
 })
 
 test('a VIP may be written in any way: what stands is found all the same', async () => {
-  const force = { ...drain, pattern: 'iad/web/2001:db8::2', action: 'down' as const }
+  const force = { ...shown, pattern: 'iad/web/2001:db8::2', action: 'down' as const }
   const stands = { ...snapshot.overrides[0]!, override: force }
   const seen: HealthSnapshot = { ...snapshot, overrides: [stands] }
   after = seen
@@ -101,4 +109,12 @@ test('who, why and until when are in the log line; a refusal is in none', async 
   result = { refused: 'less than keep would be left', hint: '--yes' }
   expect(await give({})).toEqual(result)
   expect(logged).toHaveLength(2)
+})
+
+test('where it is not stored, and which nodes have not got it, is in the result and in the log', async () => {
+  const unreached = [{ node: 'n2', why: 'silent for 9 s' }]
+  result = done(drain, { store: 'Redis is away', reached: ['n1'], unreached })
+  const notKept = [{ where: 'store', why: 'Redis is away' }]
+  expect(await give({})).toMatchObject({ notKept, reached: ['n1'], unreached })
+  expect(logged.join()).toContain('(1 member); not in Redis: Redis is away; not at node n2: silent for 9 s')
 })

@@ -24,8 +24,9 @@ test.each([
   'meridian_overrides{what="active"} 1',
   'meridian_overrides{what="orphaned"} 1',
   'meridian_store_up{kind="redis"} 0',
-  'meridian_nodes{what="live"} 4',
+  'meridian_nodes{what="live"} 5',
   'meridian_nodes{what="silent"} 1',
+  'meridian_node_clock_skew_seconds{node="n6"} 1800',
   'meridian_nodes_disagreeing{about="view"} 1',
   'meridian_nodes_disagreeing{about="verdicts"} 1',
   'meridian_probers{what="live"} 2',
@@ -46,6 +47,10 @@ test.each([
 test('only members have series of their own: two each', () => {
   const series = text.split('\n').filter((line) => line.includes('vip='))
   expect(series).toHaveLength(2 * snapshot.members.length)
+})
+
+test('a clock that was not measured has no series, nor has a node that is gone', () => {
+  expect(text).not.toMatch(/clock_skew_seconds{node="n[135]"}/)
 })
 
 test('a Store without trouble is up', async () => {

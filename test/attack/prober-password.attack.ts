@@ -325,8 +325,8 @@ async function removed(fleet: Fleet, mallory: Mallory): Promise<void> {
   if (knows(late)?.live === true) throw new Error('a node that starts then hears it')
   const forgotten = first!.health.forget(LIAR)
   if (typeof forgotten === 'string') throw new Error(forgotten)
-  const { disk, board } = await forgotten.saved
-  if (disk !== undefined || board !== undefined) throw new Error(`forgetting is not kept: ${disk ?? board}`)
+  const { disk, store } = await forgotten.saved
+  if (disk !== undefined || store !== undefined) throw new Error(`forgetting is not kept: ${disk ?? store}`)
   await until(() => fleet.nodes.every((node) => knows(node) === undefined), 'every node has forgotten it')
   const next = { health: await fleet.startNode('n4') }
   if (knows(next) !== undefined) throw new Error('a node that starts afterwards knows it')

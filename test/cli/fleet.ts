@@ -3,7 +3,7 @@ import type { NodeState } from '../../src/api/status.ts'
 import { settingFromText, readConfig } from '../../src/config.ts'
 import { AnswerCells } from '../../src/counters.ts'
 import type { HealthSnapshot, MemberStatus, VoteStatus } from '../../src/health/node-health.ts'
-import type { Override } from '../../src/health/override.ts'
+import type { OverrideView } from '../../src/health/override.ts'
 import { target, vote } from '../support/specs.ts'
 
 export const configOf = (settings: Readonly<Record<string, string>>): NodeState['config'] => {
@@ -13,7 +13,7 @@ export const configOf = (settings: Readonly<Record<string, string>>): NodeState[
   })!
 }
 
-export const drain: Override = {
+export const drain: OverrideView = {
   pattern: 'iad',
   action: 'drain',
   version: 7,
@@ -22,6 +22,7 @@ export const drain: Override = {
   why: 'disks, ticket 812',
   madeMs: Date.UTC(2026, 10, 25, 13),
   untilMs: Date.UTC(2026, 10, 25, 15),
+  leftMs: 3_600_000,
 }
 
 const member = (site: string, address: string, more: Partial<MemberStatus> = {}): MemberStatus => ({
@@ -72,6 +73,7 @@ const node = (name: string, more: object = {}, said: object = {}) => ({
   ageMs: 400,
   viewDiffersMs: 0,
   verdictsDifferMs: 0,
+  clockSkewMs: 0,
   ...more,
 })
 
@@ -131,13 +133,14 @@ export const snapshot: HealthSnapshot = {
   nodes: [
     node('n1', { self: true }),
     node('n2', { verdictsDifferMs: 6_000 }, { revision: '1a2b3c4-dirty' }),
-    node('n3', { viewDiffersMs: 5_001 }),
+    node('n3', { viewDiffersMs: 5_001, clockSkewMs: null }),
     node('n4', { verdictsDifferMs: 4_000 }),
     node('n5', { live: false, viewDiffersMs: 90_000 }),
+    node('n6', { clockSkewMs: 1_800_000 }),
   ],
   overrides: [
     { override: drain, members: 1, orphaned: false },
-    { override: { ...drain, pattern: 'lhr', action: 'down', untilMs: null }, members: 0, orphaned: true },
+    { override: { ...drain, pattern: 'lhr', action: 'down', untilMs: null, leftMs: null }, members: 0, orphaned: true },
   ],
   store: { shared: true, trouble: 'Redis at 192.0.2.6:6379 refuses connections', refused: [] },
   troubles: ['saved health can not be written'],

@@ -10,6 +10,7 @@ import { type HttpServer, listenSocket, listenTcp } from '../../src/api/listen.t
 import type { NotStored } from '../../src/api/override.ts'
 import { run } from '../../src/cli/commands.ts'
 import { whoAmI } from '../../src/cli/override.ts'
+import type { Acknowledgement } from '../../src/health/node-health.ts'
 import { drain } from './fleet.ts'
 
 let folder = ''
@@ -19,6 +20,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'meridian-override-'))
   heard = []
   notKept = []
+  nodes = { reached: ['n1', 'n2', 'n3'], unreached: [] }
   open = [await listenSocket(makeApp(node, 'open'), join(folder, 'control.sock'))]
 })
 afterEach(async () => {
@@ -27,6 +29,7 @@ afterEach(async () => {
 })
 
 let notKept: NotStored = []
+let nodes: Acknowledgement = { reached: [], unreached: [] }
 const services = [{ service: 'web', leftBeforePercent: 100, leftPercent: 66.7, keepPercent: 25, lastResort: false }]
 const node: Node = {
   readiness: () => ({ ready: true, reasons: [], warnings: [] }),
@@ -53,11 +56,12 @@ const node: Node = {
       return {
         done: { ...drain, action: 'undone' },
         notKept: [],
+        ...nodes,
         before: drain,
         members: ['iad/web/192.0.2.2'],
         services,
       }
-    return { done: drain, notKept, before: undefined, members: ['iad/web/192.0.2.2'], services }
+    return { done: drain, notKept, ...nodes, before: undefined, members: ['iad/web/192.0.2.2'], services }
   },
   forget: async (forgetting) => {
     heard.push(forgetting)
@@ -132,15 +136,33 @@ test('what is done and not kept is exit code 3, and says where it is not', async
   const onDisk = await type('drain', 'iad', '--why', 'disks')
   expect(onDisk).toMatchObject({ code: 3, out: expect.stringContaining('iad is drained') })
   expect(onDisk.err).toMatch(/could not be saved on the disk of this node[^]*would lose it[^]*ENOSPC/)
-  notKept = [{ where: 'board', why: 'Redis at 192.0.2.6:6379 refuses connections' }]
+  notKept = [{ where: 'store', why: 'Redis at 192.0.2.6:6379 refuses connections' }]
   const away = await type('drain', 'iad', '--why', 'disks')
   expect(away.code).toBe(3)
-  expect(away.out).toContain('at this node')
   expect(away.err).toMatch(/other nodes do not get it[^]*refuses connections/)
   expect(await type('prober', 'forget', 'p-ap')).toMatchObject({
     code: 3,
     out: 'prober p-ap was removed from the roster of this node',
   })
+})
+
+test('it is said at how many nodes an override is in force; exit code 1, and their names, when not at all', async () => {
+  const all = await type('drain', 'iad', '--why', 'disks')
+  expect(all).toMatchObject({ code: 0, out: expect.stringMatching(/^iad is drained until .*, on all 3\s+nodes\n/) })
+  nodes = { reached: ['n1', 'n3'], unreached: [{ node: 'n2', why: 'silent for 4 min' }] }
+  for (const words of [
+    ['drain', 'iad', '--why', 'disks'],
+    ['undrain', 'iad'],
+  ]) {
+    const some = await type(...words)
+    expect(some).toMatchObject({ code: 1, out: expect.stringMatching(/on 2 of\s+3 nodes\n/) })
+    expect(some.err).toMatch(/^meridian: node n2 goes on as before: silent for 4 min;/)
+  }
+  notKept = [{ where: 'store', why: 'Redis at 192.0.2.6:6379 refuses connections' }]
+  expect((await type('drain', 'iad', '--why', 'disks')).code).toBe(1)
+  nodes = { reached: ['n1'], unreached: [] }
+  notKept = []
+  expect((await type('drain', 'iad', '--why', 'disks')).out).toMatch(/at this node,\s+which knows of no other\n/)
 })
 
 test.each([

@@ -33,6 +33,7 @@ test.each([
   'api: LAST RESORT: no member is usable',
   'overrides ORPHANED (they match no member): lhr',
   'probers SILENT (no heartbeat): p-ap',
+  "nodes whose CLOCK differs from this one's: n6 (30 min ahead)",
   'nodes that serve other zones, databases or versions than this one: n3',
   'nodes with other verdicts than this one: n2, n4',
 ])('attention is called to: %s', (line) => {
@@ -89,7 +90,7 @@ test('a verdict that something stands above is told beside the state', () => {
 
 test('an override is told with who, why and until when', () => {
   expect(block('  iad')).toContain('drained by kim@ops1 (iad: disks, ticket 812)')
-  expect(block('  iad')).toMatch(/override of iad, until 2026-11-25 15:00 UTC \(/)
+  expect(block('  iad')).toMatch(/override of iad, until 2026-11-25 15:00 UTC \(in 60 min\)/)
   expect(words).toMatch(/^ {2}iad drained \(1 member\) by kim@ops1/m)
   expect(words).toMatch(/^ {2}lhr forced down \(ORPHANED.*\) by kim@ops1 until undone/m)
 })
@@ -111,6 +112,7 @@ test('probers and nodes are told with what is the matter with them', () => {
   expect(words).toMatch(/p-ap +ap +SILENT +heard 2 h ago/)
   expect(words).toMatch(/n2 +live .* view 11111111 +1a2b3c4-dirty +verdicts 333333 +OTHER verdicts for 6 s/)
   expect(words).toMatch(/n5 +SILENT for 0 s/)
+  expect(words).toMatch(/n6 +live .* clock 30 min ahead/)
 })
 
 test('the JSON has all of it', () => {

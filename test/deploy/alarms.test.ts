@@ -72,6 +72,7 @@ const well: Series = {
   ...onNodes('meridian_overrides', 'what="orphaned"', 0),
   ...onNodes('meridian_nodes', 'what="silent"', 0),
   ...onNodes('meridian_nodes_disagreeing', 'about="verdicts"', 0),
+  ...onNodes('meridian_node_clock_skew_seconds', 'node="n2"', 0.2),
   ...onNodes('meridian_probers', 'what="silent"', 0),
   ...onNodes('meridian_prober_overdue_targets', 'prober="p1",region="eu"', 0),
   ...Object.fromEntries(PROBERS.map((p) => [`meridian_probe_targets{instance="${p}",what="assigned"}`, 300])),
@@ -204,6 +205,14 @@ const scenarios: readonly Scenario[] = [
     name: 'a node is silent that Prometheus reaches',
     series: one('meridian_nodes', 'what="silent"', 1),
     fires: { MeridianNodeSilent: 1 },
+  },
+  {
+    name: 'a clock that is half an hour behind, as each node sees the other',
+    series: {
+      [at('n1:8053', 'meridian_node_clock_skew_seconds', 'node="n2"')]: -1800,
+      [at('n2:8053', 'meridian_node_clock_skew_seconds', 'node="n1"')]: 1800,
+    },
+    fires: { MeridianClocksDiffer: 1 },
   },
   { name: 'a restart', series: { [at('n2:8053', 'up')]: '1x38 0 1x2' }, fires: {} },
   { name: 'not ready', series: one('meridian_ready', '', 0), fires: { MeridianNotReady: 1 } },

@@ -11,7 +11,7 @@ import { type StoreSubscriber, MOST_NODES, MOST_PROBERS, type Store } from '../.
 import { makeHealthTable } from '../../src/health/table.ts'
 import { OwnTargets } from '../../src/probe/own-targets.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { indexKey, OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
+import { indexKey, NOW_FIELD, OVERRIDES_KEY } from '../../src/store/redis/keys.ts'
 import { Listener } from '../../src/store/redis/listener.ts'
 import { Reader } from '../../src/store/redis/reader.ts'
 import { Signer } from '../../src/store/redis/signer.ts'
@@ -98,6 +98,9 @@ function makeTexts(random: Random) {
         plan: hash(),
         verdicts: hash(),
         revision: hash(),
+        overrides: hash(),
+        clockMs: number(),
+        ends: random(4) === 0,
       }),
     )
   const votes = (most: number): string[] => Array.from({ length: random(most) }, () => [target(), said()]).flat()
@@ -153,7 +156,11 @@ class HostileBoard {
     const client = new Redis({ lazyConnect: true })
     return Object.assign(client, {
       call: async (command: string, ...args: readonly (string | readonly string[])[]) =>
-        command === 'hgetall' ? this.#hash(String(args[0])) : this.#since(args.flat()),
+        command === 'hgetall'
+          ? this.#hash(String(args[0]))
+          : args.flat().includes(OVERRIDES_KEY)
+            ? this.#overrides()
+            : this.#since(args.flat()),
       zrange: async (key: string, _from: string, _to: string, ...rest: readonly string[]) => {
         const names = Array.from({ length: this.#random(10) }, () => this.#texts.name())
         if (key === indexKey('prober')) names.push(...TRUE)
@@ -194,6 +201,12 @@ class HostileBoard {
         ...lines,
       ]
     })
+  }
+
+  /** As lua/overrides.1.lua. */
+  #overrides(): unknown {
+    const fields = this.#hash(OVERRIDES_KEY)
+    return Array.isArray(fields) ? [NOW_FIELD, String(this.#texts.number()), ...fields] : fields
   }
 
   #hash(key: string): unknown {

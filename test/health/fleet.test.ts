@@ -7,6 +7,7 @@ import { NodeHealth } from '../../src/health/node-health.ts'
 import type { OverrideRequest } from '../../src/health/override.ts'
 import { makeHealthTable, shareOf, SlotRegistry, stateOf } from '../../src/health/table.ts'
 import type { HealthSpec } from '../../src/health/target.ts'
+import { nodeBeat } from '../store/store.suite.ts'
 import { member, spec, specOf, serviceSpec, vote } from '../support/specs.ts'
 import { Bus, type Link } from './bus.ts'
 
@@ -181,16 +182,51 @@ describe('overrides', () => {
     expect(third.health.snapshot().troubles).toEqual([expect.stringContaining('overrides.json is damaged')])
   })
 
-  test('end soon by a clock that is set meanwhile', async () => {
+  test('end after their time, whatever a clock is set to meanwhile', async () => {
     vi.useFakeTimers()
     const a = await make('a')
     a.health.override(drain('fra', { forMs: 3_600_000 }))
     vi.setSystemTime(Date.now() + 7_200_000)
-    await vi.advanceTimersByTimeAsync(60_000)
-    expect(a.state(A)).toBe('up')
-    vi.setSystemTime(Date.now() - 7_200_000)
-    await vi.advanceTimersByTimeAsync(60_000)
+    await vi.advanceTimersByTimeAsync(3_599_000)
     expect(a.state(A)).toBe('drained')
+    vi.setSystemTime(Date.now() - 86_400_000)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(a.state(A)).toBe('up')
+  })
+
+  test('say which nodes acknowledge them, and wait for them a little', async () => {
+    vi.useFakeTimers()
+    const [a, b] = [await make('a'), await make('b')]
+    const said = async (request: OverrideRequest) => {
+      const outcome = a.health.override(request)
+      if ('refused' in outcome) throw new Error(outcome.refused)
+      const begunMs = performance.now()
+      let waitedMs = 0
+      const saved = outcome.saved.finally(() => (waitedMs = performance.now() - begunMs))
+      await vi.advanceTimersByTimeAsync(5_000)
+      const { reached, unreached } = await saved
+      return { reached, unreached, waitedMs }
+    }
+    expect(await said(drain('fra'))).toEqual({ reached: ['a', 'b'], unreached: [], waitedMs: 0 })
+    b.link.cut = true
+    const late = await said(drain('iad'))
+    expect(late).toMatchObject({
+      reached: ['a'],
+      unreached: [{ node: 'b', why: 'has not acknowledged it so far' }],
+    })
+    expect(late.waitedMs).toBeGreaterThan(2000)
+    b.link.cut = false
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(await said(undo('iad'))).toMatchObject({ reached: ['a', 'b'], unreached: [] })
+    const old = bus.link().nodeWriter({ name: 'old', bootId: 'one' })
+    await old.heartbeat(nodeBeat('old', 1))
+    expect(await said(undo('fra'))).toEqual({
+      reached: ['a', 'b'],
+      unreached: [{ node: 'old', why: 'version 0.1.0, which does not acknowledge overrides' }],
+      waitedMs: 0, // it never will
+    })
+    a.link.cut = true
+    expect(await said(drain('fra'))).toMatchObject({ reached: ['a'], waitedMs: 0 }) // the Store has not got it
   })
 
   test('end by the clock, without a vote, and are shown as orphaned when they match nothing', async () => {

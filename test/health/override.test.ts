@@ -1,6 +1,9 @@
 /** Overrides: merging against a naive model under any delivery, matching and precedence, refusals. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { outlookOf, refusal } from '../../src/health/impact.ts'
 import {
   canonicalPattern,
@@ -24,8 +27,9 @@ const entry = (pattern: string, more: Partial<Override> = {}): Override => ({
   node: 'n1',
   who: 'ann',
   why: 'works',
-  madeMs: NOW,
-  untilMs: null,
+  madeMs: 1,
+  forMs: null,
+  setMs: NOW,
   ...more,
 })
 const entries = fc.array(
@@ -36,8 +40,9 @@ const entries = fc.array(
     node: fc.constantFrom('n1', 'n2', 'n3'),
     who: fc.constantFrom('ann', 'bob'),
     why: fc.constant('works'),
-    madeMs: fc.constantFrom(NOW - 5000, NOW),
-    untilMs: fc.constantFrom(null, NOW - 1, NOW, NOW + 1),
+    madeMs: fc.constantFrom(1, 2),
+    forMs: fc.constantFrom(null, 4999, 5000, 5001),
+    setMs: fc.constant(NOW - 5000),
   }),
   { maxLength: 12 },
 )
@@ -83,7 +88,8 @@ describe('merging', () => {
     const day = 24 * 3_600_000
     expect(isPurgeable(entry('fra', { action: 'undone' }), NOW + 30 * day)).toBe(false)
     expect(isPurgeable(entry('fra', { action: 'undone' }), NOW + 31 * day)).toBe(true)
-    expect(isPurgeable(entry('fra', { untilMs: NOW + 5 }), NOW + 31 * day)).toBe(true)
+    expect(isPurgeable(entry('fra', { forMs: 5 }), NOW + 30 * day)).toBe(false)
+    expect(isPurgeable(entry('fra', { forMs: 5 }), NOW + 31 * day)).toBe(true)
     expect(isPurgeable(entry('fra'), NOW + 1000 * day)).toBe(false)
   })
 })
@@ -100,8 +106,8 @@ describe('which one decides', () => {
         const set = setOf(all)
         const name = `${one.site}/${one.service}/${one.address}/`
         const inForce = [...set.values()].filter(
-          ({ pattern, action, untilMs }) =>
-            name.startsWith(`${pattern}/`) && action !== 'undone' && (untilMs === null || untilMs > NOW),
+          ({ pattern, action, forMs }) =>
+            name.startsWith(`${pattern}/`) && action !== 'undone' && (forMs === null || forMs > 5000),
         )
         const forces = inForce.filter(({ action }) => action !== 'drain')
         const rivals = forces.length > 0 ? forces : inForce
@@ -237,7 +243,7 @@ test('what the Store refuses is put up again until it takes it, the newest of ea
 })
 
 test('a tombstone that is spent is not kept, but ends what was undone long ago while this node was away', () => {
-  vi.useFakeTimers({ now: NOW + 40 * DAY_MS })
+  vi.useFakeTimers()
   try {
     const overrides = new Overrides({
       file: undefined,
@@ -245,12 +251,69 @@ test('a tombstone that is spent is not kept, but ends what was undone long ago w
       onChange: () => {},
       onTrouble: () => {},
     })
-    overrides.receive([entry('fra')], false)
+    overrides.receive([entry('fra', { setMs: performance.now() - 41 * DAY_MS })], false)
     expect(overrides.of({ site: 'fra', service: 'web', address: '192.0.2.1' })).toBeDefined()
-    overrides.receive([entry('fra', { action: 'undone', version: 2, madeMs: NOW })], true)
+    overrides.receive([entry('fra', { action: 'undone', version: 2, setMs: performance.now() - 40 * DAY_MS })], true)
     expect(overrides.of({ site: 'fra', service: 'web', address: '192.0.2.1' })).toBe(undefined)
     expect([...overrides.all]).toEqual([])
   } finally {
     vi.useRealTimers()
   }
+})
+
+describe('its end', () => {
+  const at = { site: 'fra', service: 'web', address: '192.0.2.1' }
+  const settings = { file: undefined, send: async (all: readonly Override[]) => all, onTrouble: () => {} }
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
+
+  test('is its duration after it was set, whatever the clocks of hosts say', async () => {
+    const changed: string[] = []
+    const overrides = new Overrides({ ...settings, onChange: (patterns) => changed.push(...patterns) })
+    // it was set 50 s ago, at a node whose clock is at the begin of time
+    overrides.receive([entry('fra', { madeMs: 5, forMs: 60_000, setMs: performance.now() - 50_000 })], true)
+    expect(overrides.status([at])).toMatchObject([{ override: { leftMs: 10_000, untilMs: Date.now() + 10_000 } }])
+    vi.setSystemTime(Date.now() + 1_800_000)
+    await vi.advanceTimersByTimeAsync(9_900)
+    expect(overrides.of(at)).toBeDefined()
+    vi.setSystemTime(Date.now() - 7_200_000)
+    await vi.advanceTimersByTimeAsync(200)
+    expect(overrides.of(at)).toBeUndefined()
+    expect(changed).toEqual(['fra', 'fra'])
+    await overrides.stop()
+  })
+
+  test('after a restart is measured by this host, and from then on by the Store that knows its age', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'meridian-ages-')), 'overrides.json')
+    const before = new Overrides({ ...settings, file, onChange: () => {} })
+    before.read()
+    const request = { pattern: 'fra', action: 'drain', forMs: 7_200_000, who: 'ann', why: 'works', yes: true } as const
+    const { done, saved } = before.set(request, 'n1')
+    await saved
+    await before.stop()
+    vi.setSystemTime(Date.now() + 3_600_000) // an hour later, or a clock that was set
+    const after = new Overrides({ ...settings, file, onChange: () => {} })
+    after.read()
+    const leftMs = () => after.status([at])[0]!.override.leftMs
+    expect(leftMs()).toBe(3_600_000)
+    after.receive([{ ...done, version: 0, setMs: performance.now() }], false) // of another override
+    expect(leftMs()).toBe(3_600_000)
+    after.receive([{ ...done, setMs: performance.now() - 60_000 }], true)
+    expect(leftMs()).toBe(7_140_000)
+    after.receive([{ ...done, setMs: performance.now() }], true) // it was known by then
+    expect(leftMs()).toBe(7_140_000)
+    await after.stop()
+    rmSync(dirname(file), { recursive: true })
+  })
+
+  test('in a file of the version before is that of its clock', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'meridian-ages-')), 'overrides.json')
+    const { forMs: _, setMs: __, ...rest } = entry('fra')
+    const saved = [{ ...rest, madeMs: Date.now() - 60_000, untilMs: Date.now() + 60_000 }]
+    writeFileSync(file, JSON.stringify({ format: 'meridian overrides 1', highest: 1, entries: saved }))
+    const overrides = new Overrides({ ...settings, file, onChange: () => {} })
+    overrides.read()
+    expect(overrides.status([at])).toMatchObject([{ override: { leftMs: 60_000 } }])
+    rmSync(dirname(file), { recursive: true })
+  })
 })

@@ -344,7 +344,10 @@ class Week {
 }
 
 const inForce = ({ overrides }: HealthSnapshot): string =>
-  JSON.stringify(overrides.map(({ override }) => override).toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1)))
+  overrides
+    .map(({ override: { pattern, action, version, node } }) => `${pattern} ${action} ${version} ${node}`)
+    .toSorted()
+    .join()
 
 /** By votes that it has heard, not by what it remembers. */
 const isDecided = ({ verdict, held, why }: MemberStatus): boolean =>

@@ -25,6 +25,9 @@ export interface StoreForm {
   close(): Promise<void>
 }
 
+/** Without its age, which is measured anew on each way. */
+const ageless = (entry: Override): Override => ({ ...entry, setMs: 0 })
+
 /** Keeps what it hears as text lines, and what is being said now. */
 export class Listener implements StoreSubscriber {
   readonly lines: string[] = []
@@ -59,7 +62,7 @@ export class Listener implements StoreSubscriber {
   }
   overrides(entries: readonly Override[], whole: boolean): void {
     if (whole) this.overridden.clear()
-    for (const entry of entries) this.overridden.set(entry.pattern, entry)
+    for (const entry of entries) this.overridden.set(entry.pattern, ageless(entry))
     const list = entries
       .map(({ pattern, action, version }) => ` ${pattern} ${action} ${version}`)
       .toSorted()
@@ -99,7 +102,8 @@ export const drain = (pattern: string, version: number, more: Partial<Override> 
   who: 'ann',
   why: 'rack "B" moves, früh',
   madeMs: 1,
-  untilMs: null,
+  forMs: null,
+  setMs: 0,
   ...more,
 })
 
@@ -325,7 +329,7 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const said: string[] = []
       /** What stands after it, and what is heard of it, if anything. */
       const put = async (by: typeof one, entries: readonly Override[], line?: string) => {
-        const stands = await by.override(entries)
+        const stands = (await by.override(entries)).map(ageless)
         if (line !== undefined) said.push(line)
         await until(line ?? 'nothing new', () => listener.overrideLines.at(-1) === said.at(-1)).catch(
           (error: unknown) => {
@@ -342,13 +346,13 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       // its node lost its file and counts anew
       await put(one, [drain('sin', 1, { action: 'up', madeMs: 2 })], 'overrides some sin up 1')
       await put(one, [drain('sin', 1, { action: 'down', madeMs: 1 })])
-      await put(two, [drain('iad/web', 10, { action: 'undone', untilMs: 5 })], 'overrides some iad/web undone 10')
+      await put(two, [drain('iad/web', 10, { action: 'undone', forMs: 4 })], 'overrides some iad/web undone 10')
       expect(listener.overrideLines.slice(1)).toEqual(said)
       const late = await listen()
       expect(late.overridden).toEqual(
         new Map([
           ['fra', drain('fra', 2, { node: 'n2', action: 'down' })],
-          ['iad/web', drain('iad/web', 10, { action: 'undone', untilMs: 5 })],
+          ['iad/web', drain('iad/web', 10, { action: 'undone', forMs: 4 })],
           ['sin', drain('sin', 1, { action: 'up', madeMs: 2 })],
         ]),
       )

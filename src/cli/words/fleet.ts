@@ -10,9 +10,9 @@ import { table, untilInWords, wrap } from '../output.ts'
 /** The overrides in force, a paragraph each. */
 export function overridesInWords(overrides: readonly OverrideStatus[]): string {
   const lines = overrides.map(({ override, members, orphaned }) => {
-    const { pattern, action, who, why, untilMs } = override
+    const { pattern, action, who, why } = override
     const whom = orphaned ? 'ORPHANED: matches no member any more' : count(members, 'member')
-    return wrap(`${pattern} ${ACTION_WORDS[action]} (${whom}) by ${who} ${untilInWords(untilMs)}: ${why}`, '  ')
+    return wrap(`${pattern} ${ACTION_WORDS[action]} (${whom}) by ${who} ${untilInWords(override)}: ${why}`, '  ')
   })
   return ['overrides', ...(lines.length === 0 ? ['  none'] : lines)].join('\n')
 }
@@ -43,10 +43,26 @@ export function nodesInWords(nodes: readonly NodeStatus[]): string {
   return `nodes\n${rows.length === 0 ? '  none heard' : table(rows, '  ')}`
 }
 
-function differences({ viewDiffersMs, verdictsDifferMs }: NodeStatus): string {
+/** Other nodes that are silent, and for how long: `n2 for 3 min`. */
+export const silentNodes = (nodes: readonly NodeStatus[]): string[] =>
+  nodes.filter(({ live, self }) => !live && !self).map(({ beat, ageMs }) => `${beat.node.name} for ${formatAge(ageMs)}`)
+
+/** Clocks that differ by more are told: logs and times of two nodes can't be compared then. */
+const SKEW_MS = 5_000
+
+/** Nodes whose clock is off, in words: `n2 (30 min ahead)`. */
+export const skewedNodes = (nodes: readonly NodeStatus[]): string[] =>
+  nodes.flatMap(({ beat, live, clockSkewMs }) =>
+    live && Math.abs(clockSkewMs ?? 0) > SKEW_MS ? [`${beat.node.name} (${skewInWords(clockSkewMs!)})`] : [],
+  )
+
+const skewInWords = (ms: number): string => `${formatAge(Math.abs(ms))} ${ms > 0 ? 'ahead' : 'behind'}`
+
+function differences({ viewDiffersMs, verdictsDifferMs, live, clockSkewMs }: NodeStatus): string {
   const parts = [
     ...(viewDiffersMs > 0 ? [`OTHER view for ${formatAge(viewDiffersMs)}`] : []),
     ...(verdictsDifferMs > 0 ? [`OTHER verdicts for ${formatAge(verdictsDifferMs)}`] : []),
+    ...(live && Math.abs(clockSkewMs ?? 0) > SKEW_MS ? [`clock ${skewInWords(clockSkewMs!)}`] : []),
   ]
   return parts.join(', ')
 }

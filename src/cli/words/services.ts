@@ -60,7 +60,7 @@ export function detailsOf(member: Member): string[] {
   lines.push(wrap(`${seen}${why}`, INDENT))
   if (shareWhy !== '') lines.push(wrap(`share: ${shareWhy}`, INDENT))
   // `why` names the person and the reason
-  if (override !== undefined) lines.push(`${INDENT}override of ${override.pattern}, ${untilInWords(override.untilMs)}`)
+  if (override !== undefined) lines.push(`${INDENT}override of ${override.pattern}, ${untilInWords(override)}`)
   for (const { target, votes } of targets) {
     if (targets.length > 1) lines.push(`${INDENT}${targetInWords(target)}`)
     if (votes.length === 0) lines.push(`${INDENT}no votes`)

@@ -7,6 +7,7 @@ import type { RecentChange } from '../../api/recent.ts'
 import type { ProbingSummary, ServiceSummary, SiteSummary, SiteWound, Summary, Wound } from '../../api/summary.ts'
 import { count, DAY_MS, formatAge, formatWholePercent, grouped, someOf } from '../../units.ts'
 import { clip, SCREEN_ROWS, sinceInWords, table, untilInWords, wrap } from '../output.ts'
+import { silentNodes, skewedNodes } from './fleet.ts'
 import { loadInWords, processInWords, storeInWords } from './process.ts'
 
 const COLUMNS = 100
@@ -111,14 +112,16 @@ function attentionOf({ store, troubles, hurt, overrides, probers, nodes }: Summa
   const others = nodes.filter(({ live, self }) => live && !self)
   const view = others.filter(({ viewDiffersMs }) => viewDiffersMs > 0).map(({ beat }) => beat.node.name)
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
-  const gone = nodes.filter(({ live }) => !live).map(({ beat, ageMs }) => `${beat.node.name} for ${formatAge(ageMs)}`)
+  const gone = store.trouble === null ? silentNodes(nodes) : [] // without Redis everyone is silent
+  const skewed = skewedNodes(nodes)
   const lines = [
     ...(store.trouble === null ? [] : [`${store.trouble}; the last known health stays in use`]),
     ...(resort.length > 0 ? [`LAST RESORT: no member is usable of ${someOf(resort, 8, hurt.lastResorts)}`] : []),
     ...troubles,
     ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${someOf(orphaned, 8)}`] : []),
     ...(silent.length > 0 ? [`probers SILENT (no heartbeat): ${someOf(silent, 8)}`] : []),
-    ...(gone.length > 0 ? [`nodes SILENT (no heartbeat): ${someOf(gone, 4)}`] : []),
+    ...(gone.length > 0 ? [`nodes SILENT (ended, standing still, or cut off from Redis): ${someOf(gone, 4)}`] : []),
+    ...(skewed.length > 0 ? [`nodes whose CLOCK differs from this one's: ${someOf(skewed, 4)}`] : []),
     ...(view.length > 0
       ? [`nodes that serve other zones, databases or versions than this one: ${someOf(view, 6)}`]
       : []),
@@ -193,12 +196,11 @@ const serviceRow = ({ service, leftPercent, keepPercent, lastResort, wounds }: S
 ]
 
 const overrideLines = ({ overrides }: Summary): string[] =>
-  overrides.map(({ override: { pattern, action, who, why, untilMs }, members }) =>
-    clip(
-      `  ${pattern} ${ACTION_WORDS[action]} (${count(members, 'member')}) by ${who} ${untilInWords(untilMs)}: ${why}`,
-      COLUMNS,
-    ),
-  )
+  overrides.map(({ override, members }) => {
+    const { pattern, action, who, why } = override
+    const whom = `(${count(members, 'member')}) by ${who} ${untilInWords(override)}`
+    return clip(`  ${pattern} ${ACTION_WORDS[action]} ${whom}: ${why}`, COLUMNS)
+  })
 
 /** `  02:14:05 fra: 102 members are down (up before): connection refused (2 of 3 say down)` */
 function changeLine(change: RecentChange, nowMs = Date.now()): string {

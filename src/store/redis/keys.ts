@@ -7,7 +7,8 @@
  *   {meridian}:node:NAME     hash with a lease: the same, a field for each member that it knows   nodes
  *   {meridian}:probers       zset of names, score: Redis's clock in ms when last heard            nodes
  *   {meridian}:nodes         the same of nodes                                                    nodes
- *   {meridian}:overrides     hash pattern → `ms json`, and @rev, which is new after each change   nodes
+ *   {meridian}:overrides     hash pattern → `ms json`, ms: when it was set, by Redis's clock;     nodes
+ *                            and @rev, which is new after each change
  *   {meridian}:forgotten     hash name → `ms boot-id`: probers that are gone for good             nodes
  *
  *   {meridian}:DB            channel: a node has changed something; DB is the database's number, for channels know none
@@ -47,6 +48,8 @@ export const RESERVED = '@'
 export const HEAD_FIELDS = ['@boot', '@region', '@n', '@beat', '@sum', '@mac'] as const
 /** Field of the overrides' revision, new after each change. */
 export const REV_FIELD = '@rev'
+/** Field that overrides.1.lua adds: Redis's clock in ms, by which their ages are told. */
+export const NOW_FIELD = '@now'
 
 /**
  * Messages on channels: a prober changed a vote or only sent a heartbeat; a node changed overrides or forgot a prober.

@@ -22,7 +22,7 @@ import {
   type ProberIdentity,
 } from '../../health/store.ts'
 import { fieldOf, type Fields, pairs } from './fields.ts'
-import { HEAD_FIELDS, type Kind, REV_FIELD } from './keys.ts'
+import { HEAD_FIELDS, type Kind, NOW_FIELD, REV_FIELD } from './keys.ts'
 import type { Reader, Since } from './reader.ts'
 import { type Signer, Sum } from './signer.ts'
 import {
@@ -537,7 +537,7 @@ export class Listener {
     this.#knownOverrides = now
     const isWhole = before === undefined || [...before.keys()].some((pattern) => !now.has(pattern))
     const news = isWhole ? fields : [...now].filter(([pattern, text]) => before.get(pattern) !== text).flat()
-    const entries = readOverrides(news, refusals, signer)
+    const entries = readOverrides(news, Number(fieldOf(fields, NOW_FIELD) ?? 0), refusals, signer)
     if (isWhole || entries.length > 0) subscriber.overrides?.(entries, isWhole)
   }
 

@@ -6,7 +6,7 @@
 import { type Client, hgetall } from './connect.ts'
 import type { Fields } from './fields.ts'
 import { FORGOTTEN_KEY, hashKey, indexKey, type Kind, OVERRIDES_KEY, REV_FIELD } from './keys.ts'
-import { listOf, SINCE } from './scripts.ts'
+import { listOf, OVERRIDES, SINCE } from './scripts.ts'
 
 /** Whole reads at a time, so that each result is taken in before more is requested. */
 const AT_ONCE = 2
@@ -85,15 +85,16 @@ export class Reader {
 
   /** A whole hash; no fields: it does not exist. */
   hash(kind: Kind, name: string, spreadMs = 0): Promise<Fields> {
-    return this.#whole(hashKey(kind, name), spreadMs)
+    return this.#whole(hashKey(kind, name), hgetall, spreadMs)
   }
 
+  /** All overrides, and NOW_FIELD. */
   overrides(): Promise<Fields> {
-    return this.#whole(OVERRIDES_KEY, 0)
+    return this.#whole(OVERRIDES_KEY, (client, key) => OVERRIDES.list(client, [key], []))
   }
 
   forgotten(): Promise<Fields> {
-    return this.#whole(FORGOTTEN_KEY, 0)
+    return this.#whole(FORGOTTEN_KEY, hgetall)
   }
 
   /** Revision of the overrides, new after each change; '' = there are none. */
@@ -177,14 +178,14 @@ export class Reader {
     }
   }
 
-  #whole(key: string, spreadMs: number): Promise<Fields> {
+  #whole(key: string, read: (client: Client, key: string) => Promise<Fields>, spreadMs = 0): Promise<Fields> {
     const waiting = this.#waiting.get(key)
     if (waiting !== undefined) return waiting
-    const read = (client: Client) => {
+    const begin = (client: Client) => {
       this.#waiting.delete(key) // what changes from now on may be missing in it
-      return hgetall(client, key)
+      return read(client, key)
     }
-    const pending = this.#enqueue(read, spreadMs)
+    const pending = this.#enqueue(begin, spreadMs)
     this.#waiting.set(key, pending)
     return pending
   }

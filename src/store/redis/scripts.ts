@@ -53,6 +53,8 @@ export const listOf = (answer: unknown): readonly string[] =>
 export const WRITE = new Script('write.1-2.lua')
 /** Reads what hashes have beyond known points. */
 export const SINCE = new Script('since.n.lua', READING)
+/** Reads all overrides, and Redis's clock. */
+export const OVERRIDES = new Script('overrides.1.lua', READING)
 /** Writes overrides; the newest of each pattern wins. */
 export const OVERRIDE = new Script('override.1.lua')
 /** Removes a decommissioned prober. */

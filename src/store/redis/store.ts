@@ -122,6 +122,7 @@ export class RedisStore implements Store {
   /** Since when calls have gone unanswered. */
   #unansweredMs: number | undefined
   #pinging = false
+  #clockMs: number | undefined
   #closed = false
 
   constructor(place: RedisPlace, settings: RedisStoreSettings) {
@@ -163,6 +164,7 @@ export class RedisStore implements Store {
       channel: channelOf(this.#place.db),
       signer: this.#signer,
       attempt: async (command) => ((await this.#attempt(command)) ? undefined : (this.trouble ?? 'Redis is away')),
+      clockMs: () => this.#clockMs,
       bootOf: (prober) => Array.from(this.#listeners, (listener) => listener.bootOf(prober)).find(Boolean) ?? '',
     })
   }
@@ -258,9 +260,13 @@ export class RedisStore implements Store {
   async #write(keys: readonly string[], args: readonly string[]): Promise<readonly string[]> {
     const patienceMs = (this.#settings.answerMs ?? ANSWER_MS) + args.length * ARGUMENT_MS
     let answer: readonly string[] = []
+    const sentMs = Date.now()
     const done = await this.#attempt(async (client) => (answer = await WRITE.list(client, keys, args)), patienceMs)
     if (!done) throw new Error('Redis is away')
     this.#answeredTurn = this.#turn
+    // Redis read its clock somewhere between the call and its answer
+    const redisMs = Number(answer[2] ?? '')
+    if (redisMs > 0) this.#clockMs = Math.round((sentMs + Date.now()) / 2 - redisMs)
     return answer
   }
 

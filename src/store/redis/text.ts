@@ -4,7 +4,7 @@
  * and counted (health/refusals.ts); nothing here throws, and missing data never means down.
  */
 import { isName } from '../../config.ts'
-import { isOverride, type Override } from '../../health/override.ts'
+import { fromRecord, isOverrideRecord, type Override, type OverrideRecord, recordOf } from '../../health/override.ts'
 import type { Refusals } from '../../health/refusals.ts'
 import type { Heartbeat, KnownMember, NodeHeartbeat, NodeIdentity, ProberIdentity } from '../../health/store.ts'
 import type { Vote, VoteValue } from '../../health/vote.ts'
@@ -58,6 +58,7 @@ const VOTE = /^([uda])([!.])(\d{1,4}(?:\.\d{1,6})?) (\d{1,9}(?:\.\d{1,6})?) /
 const COUNT = /^\d{1,16}$/
 
 const isTarget = (text: string): boolean => text !== '' && ID.test(text)
+const isMs = (value: unknown): value is number => Number.isSafeInteger(value)
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 /** Text of anybody's, as it may go into logs, metrics and terminals. */
@@ -138,20 +139,34 @@ export function readProberBeat(prober: ProberIdentity, text: string): Heartbeat 
 /** As git.ts forms it. */
 const REVISION = /^[0-9a-f]{7}(-dirty)?$/
 
-/** A node's heartbeat as JSON. */
-export const nodeBeatText = ({ sequence, version, view, plan, verdicts, revision }: NodeHeartbeat): string =>
-  JSON.stringify([sequence, version, view, plan, verdicts, ...(revision === undefined ? [] : [revision])])
+/** A node's heartbeat as JSON. Only its end may grow: nodes of the version before read the begin. */
+export function nodeBeatText(beat: NodeHeartbeat): string {
+  const { sequence, version, view, plan, verdicts, revision = '', overrides = '', clockMs = null, ends } = beat
+  return JSON.stringify([sequence, version, view, plan, verdicts, revision, overrides, clockMs, ends === true ? 1 : 0])
+}
 
 /** Parses a node's heartbeat; undefined: it is malformed. */
 export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | undefined {
-  const [sequence, ...hashes] = listOf(text, MOST_ENTRY) ?? []
-  const [version, view, plan, verdicts, revision] = hashes.map((each) =>
+  const [sequence, ...rest] = listOf(text, MOST_ENTRY) ?? []
+  const [version, view, plan, verdicts, revision, overrides] = rest.map((each) =>
     typeof each === 'string' && ID.test(each) ? each : undefined,
   )
+  const [clockMs, ends] = rest.slice(6)
   if (!isCount(sequence) || version === undefined) return undefined
   if (view === undefined || plan === undefined || verdicts === undefined) return undefined
   const isRevision = revision !== undefined && REVISION.test(revision)
-  return { node, sequence, version, view, plan, verdicts, ...(isRevision && { revision }) }
+  return {
+    node,
+    sequence,
+    version,
+    view,
+    plan,
+    verdicts,
+    ...(isRevision && { revision }),
+    ...(overrides !== undefined && overrides !== '' && { overrides }),
+    ...(isMs(clockMs) && { clockMs }),
+    ...(ends === 1 && { ends: true }),
+  }
 }
 
 /** `u TARGET TARGET …`: the verdict, and the targets that were seen up. */
@@ -174,52 +189,46 @@ export function readKnown(fields: Fields, from: string, intern: Intern, refusals
 
 /** Arguments of lua/override.1.lua for one entry. */
 export function overrideArguments(entry: Override, signer: Signer): string[] {
-  const mac = signer.sign('override', overrideParts(entry))
-  const json = JSON.stringify(mac === '' ? entry : { ...entry, mac })
-  return [entry.pattern, String(entry.version), entry.node, json]
+  const record = recordOf(entry)
+  const mac = signer.sign('override', overrideParts(record))
+  const json = JSON.stringify(mac === '' ? record : { ...record, mac })
+  const ageMs = Math.max(0, Math.round(performance.now() - entry.setMs))
+  return [entry.pattern, String(entry.version), entry.node, json, String(ageMs)]
 }
 
-/** Parses the hash of overrides, whose values are `ms json`; malformed entries are counted. */
-export function readOverrides(fields: Fields, refusals: Refusals, signer: Signer): Override[] {
+/**
+ * Parses the hash of overrides, whose values are `ms json`; malformed entries are counted. `redisMs`: Redis's clock
+ * when it was read.
+ */
+export function readOverrides(fields: Fields, redisMs: number, refusals: Refusals, signer: Signer): Override[] {
   const found = pairs(fields)
   const entries = found.flatMap(([pattern, text]) => {
-    const entry = readOverride(text.slice(text.indexOf(' ') + 1), signer)
+    const entry = readOverride(text, redisMs, signer)
     return entry?.pattern === pattern ? [entry] : []
   })
   refusals.count('override', '', '', found.length - entries.length)
   return entries
 }
 
-/** Parses an override; undefined: it is malformed, unsigned, or of a newer version. */
-export function readOverride(text: string, signer: Signer): Override | undefined {
-  const value = parsed(text, MOST_ENTRY)
-  if (!isOverride(value)) return undefined
+/** Parses an override, `ms json`; undefined: it is malformed, unsigned, or of a newer version. */
+export function readOverride(text: string, redisMs: number, signer: Signer): Override | undefined {
+  const [ms = ''] = text.split(' ', 1)
+  const value = parsed(text.slice(ms.length + 1), MOST_ENTRY)
+  if (!COUNT.test(ms) || !isOverrideRecord(value)) return undefined
   const { pattern, action, version, node, who, why, madeMs, untilMs } = value
   if (!MEMBER.test(pattern) || !(node === '' || isName(node)) || !isCount(version)) return undefined
   const mac: unknown = Reflect.get(value, 'mac')
   if (!signer.verify(typeof mac === 'string' ? mac : '', 'override', overrideParts(value))) return undefined
-  return {
-    pattern,
-    action,
-    version,
-    node,
-    who: cleaned(who, MOST_WORDS),
-    why: cleaned(why, MOST_WORDS),
-    madeMs,
-    untilMs,
-  }
+  const words = { who: cleaned(who, MOST_WORDS), why: cleaned(why, MOST_WORDS) }
+  return fromRecord({ pattern, action, version, node, ...words, madeMs, untilMs }, redisMs - Number(ms))
 }
 
-const overrideParts = ({ pattern, action, version, node, who, why, madeMs, untilMs }: Override): readonly unknown[] => [
-  pattern,
-  action,
-  version,
-  node,
-  who,
-  why,
-  madeMs,
-  untilMs,
-]
+/** What the signature of an override covers. Its age is not signed: it grows. */
+const overrideParts = (record: OverrideRecord): readonly unknown[] => {
+  const { pattern, action, version, node, who, why, madeMs, untilMs } = record
+  return [pattern, action, version, node, who, why, madeMs, untilMs]
+}
+
 /** Parses a head; undefined: a field is missing or malformed, and the hash is rejected. */
 export function readHead(kind: Kind, name: string, values: readonly (string | undefined)[]): Head | undefined {
   const [boot = '', region = '', n = '', beat = '', sum = '', mac = ''] = values

@@ -26,6 +26,8 @@ export interface NodeWriterContext {
   readonly signer: Signer
   /** Runs a command if Redis is usable. Resolves to the trouble if it was not done. */
   attempt(command: (client: Client) => Promise<unknown>): Promise<string | undefined>
+  /** How far this host's wall clock is ahead of Redis's, in ms; undefined: not measured yet. */
+  clockMs(): number | undefined
   /** The boot id under which a prober was heard last; empty: it was not. */
   bootOf(prober: string): string
 }
@@ -43,14 +45,15 @@ export function makeNodeWriter(writer: HashWriter, context: NodeWriterContext): 
     if (patterns.length === 0) return []
     const entries = patterns.map((pattern) => overrides.get(pattern)!)
     const args = [channel, ...entries.flatMap((entry) => overrideArguments(entry, signer))]
-    let standing: readonly string[] = []
+    let answer: readonly string[] = []
     const trouble = await context.attempt(
-      async (client) => (standing = await OVERRIDE.list(client, [OVERRIDES_KEY], args)),
+      async (client) => (answer = await OVERRIDE.list(client, [OVERRIDES_KEY], args)),
     )
     if (trouble !== undefined) throw new Error(trouble)
     for (const [index, pattern] of patterns.entries())
       if (overrides.get(pattern) === entries[index]) unsent.delete(pattern)
-    return standing.map((text) => readOverride(text, signer)).filter((entry) => entry !== undefined)
+    const [redisMs, ...standing] = answer
+    return standing.map((text) => readOverride(text, Number(redisMs), signer)).filter((entry) => entry !== undefined)
   }
 
   async function writeForgotten(): Promise<void> {
@@ -70,7 +73,8 @@ export function makeNodeWriter(writer: HashWriter, context: NodeWriterContext): 
   }
   return {
     heartbeat: async (beat) => {
-      await writer.beat(beat.sequence, nodeBeatText(beat))
+      const clockMs = context.clockMs()
+      await writer.beat(beat.sequence, nodeBeatText(clockMs === undefined ? beat : { ...beat, clockMs }))
       // what is not accepted now is sent with the next heartbeat
       await writeOverrides().catch(() => {})
       await writeForgotten().catch(() => {})

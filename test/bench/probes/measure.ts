@@ -1,5 +1,5 @@
 /**
- * The process that is measured: a whole prober (threads, board, duty, memory store) at its targets. Started by the bench,
+ * The process that is measured: a whole prober (threads, own targets, memory store) at its targets. Started by the bench,
  * pinned to its cores; tells its figures as JSON.
  */
 import { readdirSync, readFileSync } from 'node:fs'
@@ -29,7 +29,7 @@ export interface Figures {
   readonly failed: number
   readonly reason: string
   readonly cpuMs: number
-  /** Of the main thread: the board, the store, the duty. */
+  /** Of the main thread: the store and the own targets. */
   readonly mainMs: number
   /** In which threads of the prober, and the sites, were ready to run and had no core. */
   readonly heldMs: number

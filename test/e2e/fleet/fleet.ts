@@ -192,27 +192,26 @@ export class Fleet {
       ...this.#sites.values(),
     ].flatMap(({ pid }) => pid ?? [])
 
-  startNode(name: NodeName, ...args: readonly string[]): NodeProcess {
+  startNode(name: NodeName, env: Readonly<Record<string, string>> = {}): NodeProcess {
     const serve = { listen: `${HOSTS[name]}:53`, threads: '1', 'probe-enabled': 'false' }
-    return this.#launch('serve', name, { ...serve, 'geo-city': join(this.folder, 'city.mmdb') }, args, {})
+    return this.#launch('serve', name, { ...serve, 'geo-city': join(this.folder, 'city.mmdb') }, env)
   }
 
   startProber(name: ProberName, env: Readonly<Record<string, string>> = {}): NodeProcess {
     const probe = { 'probe-region': REGIONS[name], 'probe-canaries': `${HOSTS.canary}:80` }
-    return this.#launch('probe', name, probe, [], env)
+    return this.#launch('probe', name, probe, env)
   }
 
   #launch(
     command: 'serve' | 'probe',
     name: string,
     more: Readonly<Record<string, string>>,
-    args: readonly string[],
     env: Readonly<Record<string, string>>,
   ): NodeProcess {
     const all = { zones: this.zones(name), state: this.state(name), 'node-name': name, redis: this.url, ...more }
     const flags = Object.entries(all).flatMap(([flag, value]) => [`--${flag}`, value])
     const via = this.network.on(name)
-    const started = new NodeProcess([command, ...flags, ...args], this.state(name), { via, env })
+    const started = new NodeProcess([command, ...flags], this.state(name), { via, env })
     this.#processes.set(name, started)
     return started
   }

@@ -62,14 +62,21 @@ export class Row {
     await this.fleet.startSite(site)
   }
 
-  /** The node ends and starts anew; `between`: what happens before the start. Resolves when it answers. */
-  async restarts(node: NodeName, between: () => void = () => {}): Promise<void> {
+  /**
+   * The node ends and starts anew; `between`: what happens before the start, `env`: of the new process. Resolves when it
+   * answers.
+   */
+  async restarts(
+    node: NodeName,
+    between: () => void = () => {},
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     const window: Window = { node, site: undefined, fromMs: nowMs(), untilMs: Infinity }
     this.#windows.push(window)
     await this.fleet.end(node)
     between()
     const startedMs = nowMs()
-    this.fleet.startNode(node)
+    this.fleet.startNode(node, env)
     await until(`${node} answers again`, () => this.fleet.askers.lastMs(node) > startedMs)
     window.untilMs = nowMs()
   }

@@ -298,7 +298,8 @@ www:
         who: 'w',
         why: 'y',
         madeMs: 0,
-        untilMs: null,
+        forMs: null,
+        setMs: 0,
       }
       expect(effectiveOverride(mergeOverrides(new Map(), [override]), { site, service, address }, 0)).toBe(override)
     }

@@ -1,5 +1,6 @@
 /** redis.secret: what nobody with the secret has signed is not believed, whoever wrote it into Redis. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { recordOf } from '../../../src/health/override.ts'
 import { FORGOTTEN_KEY, hashKey, OVERRIDES_KEY, proberChannel } from '../../../src/store/redis/keys.ts'
 import { Signer, Sum } from '../../../src/store/redis/signer.ts'
 import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
@@ -101,7 +102,7 @@ describe('with a secret', () => {
     const heard = await listen(store)
     await prober('a', NEW)
     await until('its votes', () => heard.said.has('a'))
-    const entry = { ...drain('fra', 1), node: 'n1' }
+    const entry = recordOf(drain('fra', 1))
     server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(entry)}`, '@rev', '1.1')
     server.cli('hset', FORGOTTEN_KEY, 'gone', `${Date.now()} boot `)
     await open().nodeWriter({ name: 'n9', bootId: 'one' }).heartbeat(nodeBeat('n9', 1))

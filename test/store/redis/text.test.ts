@@ -24,10 +24,22 @@ const NONE = new Signer()
 
 const entry = { pattern: 'fra', action: 'drain', version: 1, node: 'n1', who: 'a', why: '', madeMs: 1, untilMs: null }
 
-const read = (value: object) => readOverrides(['fra', `1 ${JSON.stringify(value)}`], new Refusals(), NONE)
+const read = (value: object) => readOverrides(['fra', `1 ${JSON.stringify(value)}`], 1, new Refusals(), NONE)
+/** The entry as it is read. */
+const told = {
+  pattern: 'fra',
+  action: 'drain',
+  version: 1,
+  node: 'n1',
+  who: 'a',
+  why: '',
+  madeMs: 1,
+  forMs: null,
+  setMs: expect.any(Number),
+}
 
 test('an override that is not whole, or of an action not known here, is left out', () => {
-  expect(read(entry)).toEqual([entry])
+  expect(read(entry)).toEqual([told])
   for (const odd of [{ action: 'reboot' }, { version: '1' }, { who: 7 }, { madeMs: null }, { untilMs: 'never' }])
     expect(read({ ...entry, ...odd }), JSON.stringify(odd)).toEqual([])
 })
@@ -39,6 +51,9 @@ test('a node’s beat may have a revision, or none, or one that is none; an olde
   for (const revision of ['1a2b3c4', '1a2b3c4-dirty']) {
     expect(readNodeBeat(node, nodeBeatText({ ...beat, revision }))).toEqual({ ...beat, revision })
   }
+  const more = { overrides: 'ab12', clockMs: -1_800_000, ends: true }
+  expect(readNodeBeat(node, nodeBeatText({ ...beat, ...more }))).toEqual({ ...beat, ...more })
+  expect(readNodeBeat(node, JSON.stringify([7, '1', 'v', 'p', 'h', '', '\u001b[2J', 'soon', 7]))).toEqual(beat)
   expect(readNodeBeat(node, JSON.stringify([7, '1', 'v', 'p', 'h', '\u001b[2J']))).toEqual(beat)
   expect(readNodeBeat(node, JSON.stringify([7, '1\u001b[2J', 'v', 'p', 'h']))).toBeUndefined()
   expect(readNodeBeat(node, JSON.stringify([7, '1', 'v', 'p', 'h']))).toEqual(beat)
@@ -141,7 +156,7 @@ test('overrides: each entry for itself; who and why carry no control characters'
     'a b',
     '1 7',
   ]
-  expect(readOverrides(fields, refusals, NONE)).toEqual([{ ...entry, pattern: 'iad', why: 'x\u{fffd}' }])
+  expect(readOverrides(fields, 1, refusals, NONE)).toEqual([{ ...told, pattern: 'iad', why: 'x\u{fffd}' }])
   const odds = [
     { pattern: 'a/b/c/d' },
     { pattern: '\n' },
@@ -151,9 +166,9 @@ test('overrides: each entry for itself; who and why carry no control characters'
   ]
   for (const odd of odds) {
     const one = { ...entry, ...odd }
-    expect(readOverrides([one.pattern, `1 ${JSON.stringify(one)}`], refusals, NONE)).toEqual([])
+    expect(readOverrides([one.pattern, `1 ${JSON.stringify(one)}`], 1, refusals, NONE)).toEqual([])
   }
-  expect(readOverrides(['iad', `1 ${JSON.stringify(entry)}`], refusals, NONE)).toEqual([]) // under a foreign name
+  expect(readOverrides(['iad', `1 ${JSON.stringify(entry)}`], 1, refusals, NONE)).toEqual([]) // under a foreign name
   expect(refusals.of('override')).toBe(8)
 })
 

@@ -5,8 +5,8 @@
 --       7 the n that the hash must have, 8 the n after this call; n counts its changes and never goes backwards
 --       9 whole (all fields) or some (changes), 10 its heartbeat or '', 11 these changes as a line of @log or ''
 --       12 @sum, 13 @mac, both '' without a secret, 14… field, value, field, value …; value '' removes the field
--- Answers {ok, boot id of a rival or ''}; {missing}: everything has to be written again; {ended}: a later boot has the
--- name.
+-- Answers {ok, boot id of a rival or '', Redis's clock in ms or ''}; {missing}: everything has to be written again;
+-- {ended}: a later boot has the name.
 --
 -- @log holds the last changes, one line each, `n …`: a listener that has read all but those needs no more (since.n.lua).
 
@@ -19,6 +19,7 @@ local REMEMBERED = 400 -- bytes of ended boot ids
 local LOG = 16384 -- bytes of changes
 local INDEX_MS = 48 * 3600 * 1000
 
+local clock = ''
 local stored = redis.call('HMGET', hash, '@boot', '@n', '@ended', '@rival')
 local ended, rival = stored[3] or '', stored[4]
 if stored[1] == boot then
@@ -68,9 +69,10 @@ if beat ~= '' or mode == 'whole' then
   if index then
     local time = redis.call('TIME')
     local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+    clock = string.format('%.0f', nowMs)
     redis.call('ZADD', index, nowMs, name)
     redis.call('ZREMRANGEBYSCORE', index, '-inf', nowMs - INDEX_MS)
   end
 end
 if hint ~= '' then redis.call('PUBLISH', channel, hint) end
-return { 'ok', rival or '' }
+return { 'ok', rival or '', clock }
