@@ -127,6 +127,11 @@ export const METRICS = {
     'service',
   ),
   meridian_service_held_members: gauge('Members whose votes do not decide: the last verdict stands.', 'service'),
+  meridian_service_dissent_members: gauge(
+    'Members whose verdict stands only because votes are too few: all that there are say `says`.',
+    'service',
+    'says',
+  ),
   meridian_service_unproven_members: gauge('Members that were never seen up.', 'service'),
   meridian_service_voteless_members: gauge('Members with a check for which no prober votes up or down.', 'service'),
   meridian_service_ramping_members: gauge('Members that take less than their full share.', 'service'),

@@ -146,7 +146,10 @@ function memberCounts(services: HealthSnapshot['services'], members: readonly Me
   const byService = Map.groupBy(members, (member) => member.service)
   const counted = (holds: (member: MemberStatus) => boolean): Sample[] =>
     services.map(({ service }) => [byService.get(service)?.filter(holds).length ?? 0, service])
+  const dissenting = (says: string): Sample[] =>
+    counted(({ dissent }) => dissent?.says === says).map(([number, service]) => [number, service!, says])
   return {
+    meridian_service_dissent_members: [...dissenting('down'), ...dissenting('up')],
     meridian_service_held_members: counted(({ held }) => held),
     meridian_service_unproven_members: counted(({ state }) => state === 'unproven'),
     meridian_service_voteless_members: counted(isVoteless),

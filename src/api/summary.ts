@@ -11,8 +11,11 @@ import type { RecentChange } from './recent.ts'
 import { type NodeState, type Status, statusOf } from './status.ts'
 
 /** What may be wrong with a member, the worst first. */
-export const WOUNDS = ['down', 'forced', 'braked', 'held', 'unproven', 'drained'] as const
-/** One of WOUNDS: its state, or that the brake or a lack of votes keeps it where it is. */
+export const WOUNDS = ['down', 'dissent', 'forced', 'braked', 'held', 'unproven', 'drained'] as const
+/**
+ * One of WOUNDS: its state, or that the brake or a lack of votes keeps it where it is. `dissent`: it is up, though all
+ * votes that there are say down.
+ */
 export type Wound = (typeof WOUNDS)[number]
 
 /** The members of a site that have the same wound. */
@@ -81,8 +84,9 @@ export const woundOf = ({
   state,
   braked,
   held,
-}: Pick<MemberStanding, 'state' | 'braked' | 'held'>): Wound | undefined =>
-  braked ? 'braked' : state !== 'up' ? state : held ? 'held' : undefined
+  dissent,
+}: Pick<MemberStanding, 'state' | 'braked' | 'held' | 'dissent'>): Wound | undefined =>
+  braked ? 'braked' : state !== 'up' ? state : dissent !== undefined ? 'dissent' : held ? 'held' : undefined
 
 /** The state of a node that a summary is made from. */
 export interface SummaryState extends Omit<NodeState, 'health' | 'probing'> {
@@ -130,7 +134,9 @@ function summaryOfSite(site: string, members: readonly MemberStanding[]): SiteSu
     if (those === undefined) return []
     const services = Map.groupBy(those, ({ service }) => service)
     const reasons = [...Map.groupBy(those, ({ why }) => why)].toSorted(([, a], [, b]) => b.length - a.length)
-    const ages = those.map(({ ageMs }) => ageMs).toSorted((a, b) => a - b)
+    const ages = those
+      .map(({ ageMs, dissent }) => (wound === 'dissent' ? dissent!.ageMs : ageMs))
+      .toSorted((a, b) => a - b)
     return [
       {
         wound,

@@ -17,7 +17,7 @@ import { nodesInWords, overridesInWords, probersInWords, silentNodes, skewedNode
 import { proberInWords } from './words/prober.ts'
 import { probingInWords } from './words/probing.ts'
 import { lastChangeInWords, loadInWords, processInWords, storeInWords } from './words/process.ts'
-import { membersInTrouble, serviceInWords } from './words/services.ts'
+import { dissentsInWords, membersInTrouble, serviceInWords } from './words/services.ts'
 import { summaryInWords } from './words/summary.ts'
 
 /** What to show, and how to reach the process. */
@@ -148,6 +148,7 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
   return [
     ...(store.trouble === null ? [] : [store.trouble]),
+    ...some(dissentsInWords(services, probers), 'sites'),
     ...troubles,
     ...some(
       services

@@ -8,6 +8,7 @@
  * every site at once (FIELD). When a member's checks change, the former ones decide until all new ones have decided,
  * and `why` says so.
  */
+import type { Dissent } from './dissent.ts'
 import { type Ballot, type Outcome, type RosterEntry, verdict } from './quorum.ts'
 import { median } from './share.ts'
 import type { MemberSpec } from './target.ts'
@@ -46,6 +47,8 @@ export interface LiveVote {
 export interface Judgement extends MemberHistory {
   /** The votes there are don't decide: the last known good stands. */
   readonly held: boolean
+  /** The verdict stands for lack of votes alone: all that there are say otherwise. */
+  readonly dissent: Dissent | undefined
   /** The checks in the zones have not all decided yet: the former ones decide. */
   readonly former: boolean
   /** The track of at least one voter is changing. */
@@ -78,6 +81,9 @@ export function judge(
   const former = before.verdict !== undefined && isOther(before.deciding, spec.targets) && !wanted.every(hasDecided)
   const deciding = former ? before.deciding.map(outcomeOf) : wanted
   const { next, held, why } = combine(deciding, before.verdict)
+  const dissent = dissentOf(deciding, next)
+  const stands =
+    dissent === undefined ? why : `HELD ${next!.toUpperCase()} for lack of votes (${dissent.lack}): ${bare(why)}`
   const known = former ? [...wanted, ...deciding] : wanted
   const shares = wanted.flatMap(({ share }) => (share === undefined ? [] : [share]))
   return {
@@ -86,7 +92,8 @@ export function judge(
     former,
     moving: known.some(({ moving }) => moving),
     share: shares.length === 0 ? undefined : Math.min(...shares),
-    why: former ? `${why}; by the former check, as the new one ${lackOf(wanted)}` : why,
+    dissent,
+    why: former ? `${stands}; by the former check, as the new one ${lackOf(wanted)}` : stands,
     ...historyOf(known, before),
     deciding: former ? before.deciding : spec.targets,
   }
@@ -99,6 +106,7 @@ const unchecked = ({ proven }: MemberHistory): Judgement => ({
   deciding: [],
   decided: NO_HISTORY.decided,
   held: false,
+  dissent: undefined,
   former: false,
   moving: false,
   share: undefined,
@@ -114,7 +122,7 @@ function judgeTarget(
 ): TargetOutcome {
   const ballots: readonly Ballot[] = votes
   const outcome = verdict(ballots, roster, before.decided.get(target), spec)
-  const reason = reasonOf(votes, outcome.verdict)
+  const reason = reasonOf(votes, outcome.unanimous?.says ?? outcome.verdict)
   return {
     ...outcome,
     target,
@@ -186,6 +194,18 @@ function combine(outcomes: readonly TargetOutcome[], before: Verdict | undefined
     why: held === undefined ? outcomes[0]!.why : `held: ${held.why}`,
   }
 }
+
+/** What all votes say against the verdict that stands. A check that has never passed has no say. */
+function dissentOf(outcomes: readonly TargetOutcome[], stands: Verdict | undefined): Dissent | undefined {
+  if (stands === 'up') {
+    return outcomes.find((o) => o.proven && o.verdict !== 'down' && o.unanimous?.says === 'down')?.unanimous
+  }
+  if (stands === undefined) return undefined
+  const against = outcomes.filter((o) => o.verdict !== 'up')
+  return against.every((o) => o.unanimous?.says === 'up') ? against[0]?.unanimous : undefined
+}
+
+const bare = (why: string): string => why.replace(/^held(?:, no new verdict yet)?: /, '')
 
 /** The reason of a voter for the outcome; of any voter when none voted for it. */
 const reasonOf = (votes: readonly LiveVote[], outcome: Verdict | undefined): string =>

@@ -13,6 +13,7 @@ import { createHash } from 'node:crypto'
 import { formatWholePercent } from '../units.ts'
 import { type AbsentMembers, savedMember } from './absent.ts'
 import { brake, type Availability, largestSitePercent, leftPercent } from './brake.ts'
+import { type Dissent, dissentInWords, Dissents, type DissentStatus } from './dissent.ts'
 import type { MemberView } from './impact.ts'
 import { type LiveVote, judge, type Judgement, NO_HISTORY, type MemberHistory } from './judgement.ts'
 import { availabilityOf, type MemberState, assess, type Condition, STATE_BITS, stateOf } from './member-state.ts'
@@ -55,6 +56,8 @@ export interface MemberStatus {
   readonly verdict: Verdict | undefined
   /** The votes do not decide: the last verdict stands. */
   readonly held: boolean
+  /** The verdict, which decides the state, stands for lack of votes alone: what all votes say that there are. */
+  readonly dissent: DissentStatus | undefined
   /** Nothing has changed for the service's `settle`: answers may take the long TTL. */
   readonly calm: boolean
   /** Why it is not, in words; empty when it is. */
@@ -78,7 +81,7 @@ export interface MemberStatus {
 /** Where a member stands, without the votes that led there: cheap to make. */
 export type MemberStanding = Pick<
   MemberStatus,
-  'member' | 'site' | 'service' | 'state' | 'held' | 'braked' | 'why' | 'ageMs'
+  'member' | 'site' | 'service' | 'state' | 'held' | 'dissent' | 'braked' | 'why' | 'ageMs'
 >
 
 /** The votes on one target, and how many a verdict takes. */
@@ -114,7 +117,7 @@ export interface MembersSettings {
   readonly overrideOf: (member: MemberSpec) => Override | undefined
   readonly onChange: (change: Change) => void
   readonly onReason: (change: ReasonChange) => void
-  /** Called when last resort or brake of a service begins (warn) or ends (info). */
+  /** Called when last resort or brake of a service, or dissent at a site, begins (warn) or ends (info). */
   readonly onNews: News
   /** Verdicts or proofs to publish to other nodes; undefined: the member has left. */
   readonly onKnown: (changes: ReadonlyMap<string, KnownMember | undefined>) => void
@@ -128,6 +131,8 @@ interface Member {
   slot: number
   service: Service
   judgement: Judgement
+  /** When the dissent on it began; undefined: there is none. */
+  dissentMs: number | undefined
   /** The judgement that was last published to other nodes. */
   published: Judgement | undefined
   override: Override | undefined
@@ -168,6 +173,7 @@ export class Members {
   #hash: string | undefined
   /** By name, for the hash. */
   #sorted: readonly Member[] | undefined
+  readonly #dissents = new Dissents()
   #timer: NodeJS.Timeout | undefined
   #wakeAtMs = Infinity
   /** To report once all words are written. */
@@ -189,6 +195,7 @@ export class Members {
     for (const [name, member] of this.#members) {
       if (names.has(name)) continue
       this.#members.delete(name)
+      this.#dissents.note(member.site, name, false)
       absent.leave(name, member.judgement, member.condition, nowMs)
       left.set(name, undefined)
     }
@@ -346,7 +353,18 @@ export class Members {
       const alone = { spec, service: service.spec, judgement, override, braked: false, lastResort: false }
       const condition = assess(alone, absent?.prior, nowMs)
       const counts = { availability: availabilityOf(spec, judgement.verdict, override), unbraked: condition.state }
-      member = { site: spec.site, spec, slot, service, judgement, published: undefined, override, ...counts, condition }
+      member = {
+        site: spec.site,
+        spec,
+        slot,
+        service,
+        judgement,
+        dissentMs: undefined,
+        published: undefined,
+        override,
+        ...counts,
+        condition,
+      }
       this.#members.set(spec.name, member)
     } else Object.assign(member, { spec, slot, service })
     service.members.push(member)
@@ -404,6 +422,7 @@ export class Members {
     this.#reasons = []
     for (const change of changes) this.#settings.onChange(change)
     for (const change of reasons) this.#settings.onReason(change)
+    this.#reportDissent(touched, nowMs)
     if (known.size > 0) {
       onSavable()
       onKnown(known)
@@ -434,6 +453,23 @@ export class Members {
     const reason = `otherwise less than ${formatWholePercent(spec.keepPercent)} of the capacity would be left (keep)`
     if (sites === '') onNews('info', `service ${spec.name}: the brake is released`)
     else onNews('warn', `service ${spec.name}: the brake keeps ${sites} in the answers although DOWN: ${reason}`)
+  }
+
+  /** Reports sites at which dissent has begun, or is over. */
+  #reportDissent(touched: Iterable<Member>, nowMs: number): void {
+    const { roster, onNews } = this.#settings
+    for (const member of touched) {
+      const isHeld = dissentOn(member) !== undefined
+      member.dissentMs = isHeld ? (member.dissentMs ?? nowMs) : undefined
+      this.#dissents.note(member.site, member.spec.name, isHeld)
+    }
+    const { begun, over } = this.#dissents.changes()
+    for (const site of over) onNews('info', `${site}: no verdict is held against all votes any more`)
+    for (const site of begun) {
+      const there = [...this.#members.values()].filter((member) => member.site === site)
+      const members = there.map((member) => ({ service: member.spec.service, dissent: dissentOn(member) }))
+      for (const line of dissentInWords(site, members, roster.silent)) onNews('warn', line)
+    }
   }
 
   /** Writes a member's word; returns the change to report, if any. */
@@ -514,16 +550,25 @@ export class Members {
   }
 }
 
-const standingOf = ({ spec, judgement, condition }: Member, nowMs: number): MemberStanding => ({
-  member: spec.name,
-  site: spec.site,
-  service: spec.service,
-  state: condition.state,
-  held: judgement.held,
-  braked: condition.braked,
-  why: condition.why,
-  ageMs: nowMs - condition.sinceMs,
-})
+function standingOf(member: Member, nowMs: number): MemberStanding {
+  const { spec, judgement, condition, dissentMs = nowMs } = member
+  const dissent = dissentOn(member)
+  return {
+    member: spec.name,
+    site: spec.site,
+    service: spec.service,
+    state: condition.state,
+    held: judgement.held,
+    dissent: dissent && { ...dissent, ageMs: nowMs - dissentMs },
+    braked: condition.braked,
+    why: condition.why,
+    ageMs: nowMs - condition.sinceMs,
+  }
+}
+
+/** The dissent on a member; undefined also where an operator decides its state. */
+const dissentOn = ({ spec, judgement, override }: Member): Dissent | undefined =>
+  override === undefined && !spec.drained ? judgement.dissent : undefined
 
 const healthOf = ({ spec, members, lastResort }: Service): ServiceHealth => ({
   service: spec.name,

@@ -2,6 +2,7 @@
  * The quorum: one verdict from the votes on one target. Called by judgement.ts. Pure and deterministic, so nodes with
  * the same votes reach the same verdict. Too little evidence leaves the previous verdict unchanged.
  */
+import type { Dissent } from './dissent.ts'
 import type { Verdict, VoteValue } from './vote.ts'
 
 /** A live prober's vote on one target. */
@@ -38,6 +39,8 @@ export interface Outcome {
   readonly verdict: Verdict | undefined
   /** The votes do not decide: the previous verdict stands. */
   readonly held: boolean
+  /** What all votes say that there are, where it is held; undefined: there are none, or they disagree. */
+  readonly unanimous: Dissent | undefined
   /** In words. */
   readonly why: string
 }
@@ -70,15 +73,24 @@ export function verdict(
   const regions = regionsOf(ballots, rules, 'down')
   const regionsNeeded = Math.min(rules.regions, regionsOf(roster, rules))
   const tally = `${up} up, ${down} down${abstained > 0 ? `, ${abstained} abstaining` : ''} of ${asked} ${asked === 1 ? 'prober' : 'probers'}`
-  if (down >= downNeeds && regions >= regionsNeeded) return { verdict: 'down', held: false, why: tally }
-  if (up > down && up >= upNeeds) return { verdict: 'up', held: false, why: tally }
+  if (down >= downNeeds && regions >= regionsNeeded)
+    return { verdict: 'down', held: false, unanimous: undefined, why: tally }
+  if (up > down && up >= upNeeds) return { verdict: 'up', held: false, unanimous: undefined, why: tally }
+  const isFar = down >= downNeeds
+  const missing = isFar ? `in ${regions} of ${regionsNeeded} regions` : `${down} of ${downNeeds} needed`
+  const unanimous: Dissent | undefined =
+    down > 0 && up === 0
+      ? { says: 'down', lack: missing }
+      : up > 0 && down === 0
+        ? { says: 'up', lack: `${up} of ${upNeeds} needed` }
+        : undefined
   const lack =
     ballots.length === 0
       ? 'no live prober has voted'
-      : down >= downNeeds
+      : isFar
         ? `${tally}, down seen in ${regions} of ${regionsNeeded} regions`
         : tally
-  return { verdict: previous, held: true, why: lack }
+  return { verdict: previous, held: true, unanimous, why: lack }
 }
 
 /** Number of distinct regions among entries with the given vote; 1 where one region is enough, as nearly everywhere. */

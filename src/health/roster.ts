@@ -203,6 +203,11 @@ export class Roster {
     this.#add({ name, region, bootId: '', live: false, heardMs })
   }
 
+  /** Names of probers that are silent. */
+  get silent(): string[] {
+    return [...this.#probers.values()].filter(({ live }) => !live).map(({ name }) => name)
+  }
+
   /** undefined: not in the roster. */
   isLive(name: string): boolean | undefined {
     return this.#probers.get(name)?.live

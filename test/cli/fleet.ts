@@ -33,6 +33,7 @@ const member = (site: string, address: string, more: Partial<MemberStatus> = {})
   state: 'up',
   verdict: 'up',
   held: false,
+  dissent: undefined,
   calm: true,
   unrest: '',
   calmInMs: null,
@@ -92,6 +93,13 @@ export const snapshot: HealthSnapshot = {
       verdict: 'down',
       why: 'brake: less than 25 % would be left',
       targets: [votesOn('t-sin', down, heard('p-us', 'us', 'abstain', 'no route'))],
+    }),
+    member('mad', '192.0.2.6', {
+      held: true,
+      dissent: { says: 'down', lack: '1 of 2 needed', ageMs: 240_000 },
+      calm: false,
+      why: 'HELD UP for lack of votes (1 of 2 needed): connection refused (0 up, 1 down of 3 probers)',
+      targets: [votesOn('t-mad', down)],
     }),
     member('ams', '192.0.2.4', { share: 300, shareWhy: 'ramps up, full in 3m', calm: false, held: true, ageMs: 2000 }),
     member('gru', '192.0.2.5', {

@@ -29,7 +29,7 @@ test.each([
   'Redis at 192.0.2.6:6379 refuses connections',
   'saved health can not be written',
   'web: BRAKE: voted DOWN, but kept in answers: sin/web/192.0.2.3',
-  'web: 1 drained, 1 unproven, 1 held, 1 braked of 5 members',
+  'web: 1 drained, 1 unproven, 2 held, 1 braked of 6 members',
   'api: LAST RESORT: no member is usable',
   'overrides ORPHANED (they match no member): lhr',
   'probers SILENT (no heartbeat): p-ap',
@@ -38,6 +38,24 @@ test.each([
   'nodes with other verdicts than this one: n2, n4',
 ])('attention is called to: %s', (line) => {
   expect(words.split('\n')).toContain(`! ${line}`)
+})
+
+test('a verdict that stands for lack of votes alone comes first, with what is missing and what to do', () => {
+  const lines = words.split('\n')
+  const first = lines.findIndex((line) => line.startsWith('! '))
+  expect(lines.slice(first + 1, first + 3)).toEqual([
+    '! mad is HELD UP: all votes that there are say DOWN (1 of 2 needed), of web. Bring back the silent',
+    '!   prober p-ap, or decide by hand: meridian force mad down',
+  ])
+  expect(block('  mad')).toMatch(/up +for 3 d +HELD UP/)
+  expect(words).toContain('kept in answers\n  of that, HELD UP though all votes say DOWN: 1 member\n')
+})
+
+test('a node that is silent is told, but not while Redis is away: everyone is silent then', () => {
+  const line = '! nodes SILENT (ended, standing still, or cut off from Redis): n5 for 0 s'
+  const well = { ...snapshot, store: { ...snapshot.store, trouble: undefined } }
+  expect(nodeInWords(overTheWire(statusOf(served(well)))).split('\n')).toContain(line)
+  expect(words).not.toContain(line)
 })
 
 test('1,000 services in trouble leave room for what else there is, and the last resorts come first', () => {
@@ -118,7 +136,7 @@ test('probers and nodes are told with what is the matter with them', () => {
 test('the JSON has all of it', () => {
   const { services, probers, nodes, overrides, store, troubles } = status
   expect(services.map(({ members, ...rest }) => ({ ...rest, members: members.length }))).toEqual(
-    snapshot.services.map((service) => ({ ...service, members: service.service === 'web' ? 5 : 0 })),
+    snapshot.services.map((service) => ({ ...service, members: service.service === 'web' ? 6 : 0 })),
   )
   expect(services[0]!.members).toEqual(overTheWire(snapshot.members))
   expect({ probers, nodes, overrides, troubles }).toEqual(

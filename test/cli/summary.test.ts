@@ -19,6 +19,7 @@ const standing = (service: string, site: string, more: Partial<MemberStanding> =
   service,
   state: 'up',
   held: false,
+  dissent: undefined,
   braked: false,
   why: '200 (3 of 3 say up)',
   ageMs: 86_400_000,
@@ -141,11 +142,18 @@ test('other troubles call too: Redis, the state folder, orphaned overrides, sile
     'saved health can not be written',
     'overrides ORPHANED (they match no member): lhr',
     'probers SILENT (no heartbeat): p-ap',
-    'nodes SILENT (no heartbeat): n5 for 0 s',
+    "nodes whose CLOCK differs from this one's: n6 (30 min ahead)",
     'nodes that serve other zones, databases or versions than this one: n3',
     'nodes with other verdicts than this one: n2, n4',
   ])
     expect(words.split('\n')).toContain(`! ${line}`)
+})
+
+test('a node that is silent is told, but not while Redis is away: everyone is silent then', () => {
+  const line = '! nodes SILENT (ended, standing still, or cut off from Redis): n5 for 0 s'
+  const well = { ...snapshot, store: { ...snapshot.store, trouble: undefined } }
+  expect(summaryInWords(summary(well), 60).split('\n')).toContain(line)
+  expect(summaryInWords(summary(snapshot), 60)).not.toContain('nodes SILENT')
 })
 
 const change = (member: string, more: object = {}) => {
@@ -241,4 +249,21 @@ test('colours: what is wrong, and no others; without them the text is the same',
   expect(painted).toContain('\u001B[32mready\u001B[0m')
   // oxlint-disable-next-line no-control-regex
   expect(painted.replaceAll(/\u001B\[\d+m/g, '')).toBe(text)
+})
+
+test('a site that is up for lack of votes alone is told as such, since when, and with what to do', () => {
+  const dissent = { says: 'down', lack: '1 of 2 needed', ageMs: 240_000 } as const
+  const HELD = { held: true, dissent, why: 'HELD UP for lack of votes (1 of 2 needed): timeout' } as const
+  const members = [standing('web', 'fra', HELD), standing('api', 'fra'), standing('web', 'iad', { held: true })]
+  const probers = [{ prober: 'p2', region: 'us', live: false, beat: undefined, ageMs: 300_000 }]
+  const shown = summaryInWords(summary(overview(members, { probers }))).split('\n')
+  const at = new Date(Date.now() - 240_000).toISOString().slice(11, 16)
+  expect(shown[1]).toContain(
+    `! fra: 1 of 2 services HELD UP (all votes say DOWN) (web) since ${at} UTC (4 min): HELD UP`,
+  )
+  expect(shown.join(' ').replaceAll(/\s+(?:! +)?/g, ' ')).toContain(
+    'HELD UP for lack of votes: fra. Bring back the silent prober p2, or decide by hand: meridian force fra/web down',
+  )
+  expect(shown.join('\n')).toMatch(/web +100 % left +keep 25 % +HELD UP: fra; HELD: iad/)
+  expect(wide(shown.join('\n'))).toEqual([])
 })

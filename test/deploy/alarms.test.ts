@@ -217,6 +217,28 @@ const scenarios: readonly Scenario[] = [
   { name: 'a restart', series: { [at('n2:8053', 'up')]: '1x38 0 1x2' }, fires: {} },
   { name: 'not ready', series: one('meridian_ready', '', 0), fires: { MeridianNotReady: 1 } },
   { name: 'the brake', series: anyService('meridian_service_braked_members', 1), fires: { MeridianBrake: 1 } },
+  {
+    name: 'a dead site that is held up for lack of votes is one page, and no ticket beside it',
+    series: {
+      ...onNodes('meridian_probers', 'what="silent"', 2),
+      ...ofServices('meridian_service_held_members', 3),
+      ...Object.fromEntries(
+        Object.keys(ofServices('meridian_service_dissent_members', 1)).map((series) => [
+          series.replace('}', ',says="down"}'),
+          1,
+        ]),
+      ),
+    },
+    fires: { MeridianHeldUp: 1, MeridianProberSilent: 1 },
+  },
+  {
+    name: 'Redis frozen just then',
+    series: {
+      ...onAll('meridian_store_up', 0),
+      ...onNodes('meridian_service_dissent_members', 'service="s3",says="down"', 1),
+    },
+    fires: { MeridianStoreDown: 1 },
+  },
   { name: 'undecided', series: anyService('meridian_service_held_members', 1), fires: { MeridianUndecided: 1 } },
   { name: 'undecided for a while', series: anyService('meridian_service_held_members', justNow(1, 0)), fires: {} },
   { name: 'no votes', series: anyService('meridian_service_voteless_members', 1), fires: { MeridianVoteless: 1 } },

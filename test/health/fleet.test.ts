@@ -386,7 +386,7 @@ describe('the roster', () => {
     expect(a.health.snapshot().probers).toHaveLength(2)
     expect(a.health.forget('nobody')).toContain('no prober named nobody')
     for (const { link } of nodes) link.silence(P2)
-    expect(a.news).toEqual(['warn prober us-1 (us) has fallen silent: its votes no longer count'])
+    expect(a.news.at(-1)).toBe('warn prober us-1 (us) has fallen silent: its votes no longer count')
     expect(a.health.forget('us-1')).toEqual({ saved: expect.any(Promise) })
     await settle()
     expect(stateAt(A)).toEqual(['down', 'down']) // one of one
@@ -490,5 +490,69 @@ describe('brake, ramp and agents', () => {
     asks(0, 0)
     expect(shareOf(a.word(A))).toBe(0)
     expect(a.state(A)).toBe('up')
+  })
+})
+
+const both = (value: 'up' | 'down') => [vote('t1', value, { reason: value }), vote('t2', 'up')]
+
+describe('a verdict that stands for lack of votes alone', () => {
+  const probers = ['eu', 'us', 'ap'].map((region) => ({ name: `${region}-1`, region, bootId: 'b1' }))
+  const three = specOf([member(A, ['t1'], { probers: 3 }), member(B, ['t2'], { probers: 3 })], [serviceSpec('web')])
+  const scene = async () => {
+    for (const prober of probers) bus.say(prober, both('up'))
+    const a = await make('a', three)
+    for (const prober of probers.slice(1)) a.link.silence(prober)
+    return a
+  }
+
+  test('is told as such, with what is missing and what to do, once, and when it is over', async () => {
+    const a = await scene()
+    expect(a.status(A)).toMatchObject({ state: 'up', held: true, dissent: undefined })
+    const before = a.news.length
+    bus.say(probers[0]!, both('down'))
+    bus.say(probers[0]!, both('down'))
+    expect(a.status(A)).toMatchObject({
+      state: 'up',
+      held: true,
+      dissent: { says: 'down', lack: '1 of 2 needed', ageMs: expect.any(Number) },
+      why: 'HELD UP for lack of votes (1 of 2 needed): down (0 up, 1 down of 3 probers)',
+    })
+    expect(a.status(B).dissent).toBeUndefined()
+    expect(a.news.slice(before)).toEqual([
+      'warn fra is HELD UP: all votes that there are say DOWN (1 of 2 needed), of web. Bring back the silent ' +
+        'probers us-1, ap-1, or decide by hand: meridian force fra down',
+    ])
+    bus.say(probers[1]!, both('down'))
+    expect(a.status(A)).toMatchObject({ state: 'down', dissent: undefined })
+    expect(a.news.at(-1)).toBe('info fra: no verdict is held against all votes any more')
+  })
+
+  test('is told after a restart too, and of a member that is held down', async () => {
+    const file = join(folder, 'dissent', 'health.json')
+    for (const prober of probers) bus.say(prober, both('up'))
+    const a = await make('a', three, file)
+    await a.stop()
+    nodes = []
+    bus.posted.clear()
+    bus.say(probers[0]!, both('down'))
+    const again = await make('a', three, file)
+    expect(again.status(A)).toMatchObject({ state: 'up', dissent: { says: 'down', lack: '1 of 2 needed' } })
+    for (const prober of probers) bus.say(prober, both('down'))
+    expect(again.status(A)).toMatchObject({ state: 'down', dissent: undefined })
+    for (const prober of probers.slice(1)) again.link.silence(prober)
+    bus.say(probers[0]!, both('up'))
+    expect(again.status(A)).toMatchObject({ state: 'down', dissent: { says: 'up', lack: '1 of 2 needed' } })
+    expect(again.news.at(-1)).toMatch(/^warn fra is HELD DOWN: .* say UP .*meridian force fra up$/)
+  })
+
+  test('is none where an operator decides, nor where one vote says otherwise', async () => {
+    const a = await scene()
+    bus.say(probers[0]!, both('down'))
+    a.health.override(drain('fra', { action: 'down' }))
+    expect(a.status(A)).toMatchObject({ state: 'forced', dissent: undefined })
+    a.health.override(undo('fra'))
+    expect(a.status(A).dissent).toBeDefined()
+    bus.say(probers[1]!, both('up'))
+    expect(a.status(A)).toMatchObject({ state: 'up', held: true, dissent: undefined })
   })
 })

@@ -283,7 +283,7 @@ function vipRow({ address, state, share, calm, named, assumed, health }: VipExpl
   const marks = [
     ...(named ? ['in the answer'] : []),
     ...(assumed === null ? [] : [assumptionInWords(assumed)]),
-    ...marksOf({ held: health?.held === true, braked: health?.braked === true, calm, share }),
+    ...marksOf({ held: health?.held === true, dissent: health?.dissent, braked: health?.braked === true, calm, share }),
   ]
   const since = health === null || assumed !== null ? '' : `for ${formatAge(health.ageMs)}`
   return [address, stateInWords(state), ...(health === null ? [] : [since]), marks.join(', ')]

@@ -3,9 +3,10 @@
  * the votes of the probers. Lines have at most 100 columns.
  */
 import type { ServiceStatus } from '../../api/status.ts'
-import type { MemberStatus, ServiceHealth, VoteStatus } from '../../health/node-health.ts'
+import { dissentInWords } from '../../health/dissent.ts'
+import type { MemberStatus, ProberStatus, ServiceHealth, VoteStatus } from '../../health/node-health.ts'
 import { targetInWords } from '../../health/target.ts'
-import { formatAge, formatShare, formatWholePercent } from '../../units.ts'
+import { count, formatAge, formatShare, formatWholePercent } from '../../units.ts'
 import { clip, table, untilInWords, wrap } from '../output.ts'
 
 type Member = ServiceStatus['members'][number]
@@ -15,10 +16,16 @@ export function serviceInWords(service: ServiceStatus): string {
   const { members } = service
   const heads = table(members.map(headOf), '  ').split('\n')
   const lines = members.flatMap((member, i) => [heads[i]!, ...detailsOf(member)])
-  return [titleOf(service), ...lines].join('\n')
+  return [titleOf(service), ...heldUpInWords(members), ...lines].join('\n')
 }
 
 const titleOf = (service: ServiceStatus): string => [`service ${service.service}`, ...leftInWords(service)].join('  ')
+
+/** What is left of a service counts members that are up for lack of votes alone. */
+function heldUpInWords(members: readonly Member[]): string[] {
+  const held = members.filter(({ dissent }) => dissent?.says === 'down').length
+  return held === 0 ? [] : [`  of that, HELD UP though all votes say DOWN: ${count(held, 'member')}`]
+}
 
 /** How much capacity of a service is left, and what is wrong with it, in words. */
 export function leftInWords({ leftPercent, keepPercent, braked, lastResort }: ServiceHealth): string[] {
@@ -38,14 +45,15 @@ function headOf(member: Member): string[] {
 /** The state of a member: `up`, any other in capitals. */
 export const stateInWords = (state: string): string => (state === 'up' ? 'up' : state.toUpperCase())
 
-/** The marks of a member: held, BRAKED, calm, its share. */
+/** The marks of a member: held, HELD UP or HELD DOWN against all votes, BRAKED, calm, its share. */
 export const marksOf = ({
   held,
+  dissent,
   braked,
   calm,
   share,
-}: Pick<Member, 'held' | 'braked' | 'calm' | 'share'>): string[] => [
-  ...(held ? ['held'] : []),
+}: Pick<Member, 'held' | 'dissent' | 'braked' | 'calm' | 'share'>): string[] => [
+  ...(dissent !== undefined ? [`HELD ${dissent.says === 'down' ? 'UP' : 'DOWN'}`] : held ? ['held'] : []),
   ...(braked ? ['BRAKED'] : []),
   ...(calm ? ['calm'] : []),
   ...(share < 1000 ? [`share ${formatShare(share)}`] : []),
@@ -84,6 +92,15 @@ function voteRow({ prober, region, value, moving, reason, rttMs, share, ageMs }:
 
 /** The most characters of a prober's reason; --json has all of it. */
 const LONGEST_REASON = 44
+
+/** Sites at which a verdict stands for lack of votes alone, a line each, with what to do. */
+export function dissentsInWords(services: readonly ServiceStatus[], probers: readonly ProberStatus[]): string[] {
+  const all = services.flatMap(({ service, members }) =>
+    members.map(({ site, dissent }) => ({ site, service, dissent })),
+  )
+  const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
+  return [...Map.groupBy(all, ({ site }) => site)].flatMap(([site, members]) => dissentInWords(site, members, silent))
+}
 
 /** Numbers of members in trouble: `2 down, 1 held`; empty if there are none. */
 export function membersInTrouble(members: readonly Pick<MemberStatus, 'state' | 'held' | 'braked'>[]): string {

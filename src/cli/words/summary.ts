@@ -5,6 +5,7 @@
 import { ACTION_WORDS } from '../../api/override.ts'
 import type { RecentChange } from '../../api/recent.ts'
 import type { ProbingSummary, ServiceSummary, SiteSummary, SiteWound, Summary, Wound } from '../../api/summary.ts'
+import { remedyInWords } from '../../health/dissent.ts'
 import { count, DAY_MS, formatAge, formatWholePercent, grouped, someOf } from '../../units.ts'
 import { clip, SCREEN_ROWS, sinceInWords, table, untilInWords, wrap } from '../output.ts'
 import { silentNodes, skewedNodes } from './fleet.ts'
@@ -97,6 +98,7 @@ function woundInWords({ wound, services, whole, named, ageMs, why, reasons }: Si
 
 const WOUND_WORDS: Readonly<Record<Wound, string>> = {
   down: 'DOWN',
+  dissent: 'HELD UP (all votes say DOWN)',
   forced: 'FORCED down',
   braked: 'BRAKED (voted DOWN, but kept in answers)',
   held: 'HELD (too few votes: the last verdict stands)',
@@ -105,7 +107,7 @@ const WOUND_WORDS: Readonly<Record<Wound, string>> = {
 }
 
 /** What needs an operator's attention besides sites, a line each. */
-function attentionOf({ store, troubles, hurt, overrides, probers, nodes }: Summary): string[] {
+function attentionOf({ store, troubles, hurt, overrides, probers, nodes, sites }: Summary): string[] {
   const resort = hurt.worst.filter(({ lastResort }) => lastResort).map(({ service }) => service)
   const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
   const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
@@ -114,7 +116,14 @@ function attentionOf({ store, troubles, hurt, overrides, probers, nodes }: Summa
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
   const gone = store.trouble === null ? silentNodes(nodes) : [] // without Redis everyone is silent
   const skewed = skewedNodes(nodes)
+  const held = sites.flatMap((site) => {
+    const wound = site.wounds.find((one) => one.wound === 'dissent')
+    if (wound === undefined) return []
+    const isWhole = wound.services === site.services && wound.whole === wound.services
+    return [{ site: site.site, pattern: isWhole ? site.site : `${site.site}/${wound.named[0]}` }]
+  })
   const lines = [
+    ...(held.length > 0 ? [heldUpInWords(held, silent)] : []),
     ...(store.trouble === null ? [] : [`${store.trouble}; the last known health stays in use`]),
     ...(resort.length > 0 ? [`LAST RESORT: no member is usable of ${someOf(resort, 8, hurt.lastResorts)}`] : []),
     ...troubles,
@@ -128,6 +137,17 @@ function attentionOf({ store, troubles, hurt, overrides, probers, nodes }: Summa
     ...(verdicts.length > 0 ? [`nodes with other verdicts than this one: ${someOf(verdicts, 6)}`] : []),
   ]
   return lines.flatMap((line) => linesOf(wrap(line, '! ')))
+}
+
+const heldUpInWords = (
+  held: readonly { readonly site: string; readonly pattern: string }[],
+  silent: readonly string[],
+): string => {
+  const sites = someOf(
+    held.map(({ site }) => site),
+    8,
+  )
+  return `HELD UP for lack of votes: ${sites}. ${remedyInWords(silent, held[0]!.pattern, 'down')}`
 }
 
 /** What is served, by what health is known, and how much is asked. */
@@ -191,7 +211,9 @@ const serviceRow = ({ service, leftPercent, keepPercent, lastResort, wounds }: S
   keepPercent === 0 ? 'no brake' : `keep ${formatWholePercent(keepPercent)}`,
   [
     ...(lastResort ? ['LAST RESORT'] : []),
-    ...wounds.map(({ wound, sites }) => `${wound.toUpperCase()}: ${someOf(sites, 4)}`),
+    ...wounds.map(
+      ({ wound, sites }) => `${wound === 'dissent' ? 'HELD UP' : wound.toUpperCase()}: ${someOf(sites, 4)}`,
+    ),
   ].join('; '),
 ]
 

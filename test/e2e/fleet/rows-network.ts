@@ -1,4 +1,6 @@
 /** Rows of docs/partitions.md: the network is cut, here and there. */
+import type { Status } from '../../../src/api/status.ts'
+import { nodeInWords } from '../../../src/cli/status.ts'
 import { type Host, NODES, PROBERS } from './fleet.ts'
 import { type Fault, HOLD_MS, type Row } from './row.ts'
 
@@ -14,6 +16,14 @@ const shownAbstaining = (row: Row, ...probers: readonly string[]): Promise<void>
       ),
     ),
   )
+
+/** Whether status calls the site HELD UP, with what to do. */
+const isHeldUp =
+  (site: string) =>
+  (status: Status): boolean =>
+    nodeInWords(status)
+      .replaceAll(/\s+/g, ' ')
+      .includes(`${site} is HELD UP: all votes that there are say DOWN (1 of 2 needed)`)
 
 export function rowsOfNetwork(fault: Fault): void {
   fault('one node is cut off from Redis', async (row) => {
@@ -67,6 +77,8 @@ export function rowsOfNetwork(fault: Fault): void {
     await row.held('jakarta') // the one that is left is no quorum: the roster has three
     await row.measured('meridian_probers{what="silent"}', 2)
     await row.measured('meridian_service_held_members{service="web"}', 3)
+    await row.measured('meridian_service_dissent_members{service="web",says="down"}', 1)
+    await row.shown('what to do', isHeldUp('sin'))
     row.fleet.network.healAll()
     await row.applied('jakarta')
     await row.revives('sin')
@@ -78,6 +90,7 @@ export function rowsOfNetwork(fault: Fault): void {
     row.dies('iad')
     await row.held('newYork')
     await row.measured('meridian_service_held_members{service="web"}', 3)
+    await row.measured('meridian_service_dissent_members{service="web",says="down"}', 1)
     row.fleet.network.healAll()
     await row.applied('newYork')
     await row.revives('iad')
