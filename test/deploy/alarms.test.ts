@@ -2,27 +2,11 @@
  * The alarms of deploy/prometheus, evaluated by promtool over the series of a fleet: what fires when something is wrong,
  * and nothing beside it. docs/metrics.md is held to the rules.
  */
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { load } from 'js-yaml'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { METRICS } from '../../src/api/metrics.ts'
-
-const FILE = resolve(import.meta.dirname, '../../deploy/prometheus/meridian.rules.yaml')
-
-interface Rule {
-  readonly alert: string
-  readonly expr: string
-  readonly for?: string
-  readonly labels: { readonly severity: string }
-  readonly annotations: { readonly summary: string; readonly description: string }
-}
-
-const text = readFileSync(FILE, 'utf8')
-const { groups }: { groups: readonly { rules: readonly Rule[] }[] } = JSON.parse(JSON.stringify(load(text)))
-const rules = groups.flatMap((group) => group.rules)
+import { ALARMS, ALARMS_TEXT, runPromtool } from '../support/alarms.ts'
 
 /** Values by series; a number is a constant, text is promtool's notation, undefined removes the series. */
 type Series = Readonly<Record<string, number | string | undefined>>
@@ -375,7 +359,7 @@ const scenarios: readonly Scenario[] = [
 const written = (value: number | string, minutes: number): string =>
   typeof value === 'number' ? `${value}x${(minutes * 60) / INTERVAL_S + 4}` : value
 
-/** A test of promtool, in JSON, which is YAML: exactly these alarms fire. */
+/** A test of promtool: exactly these alarms fire. */
 const testOf = ({ name, series, fires, minutes = AT_MINUTES, alone = false }: Scenario): object => ({
   name,
   interval: `${INTERVAL_S}s`,
@@ -392,32 +376,22 @@ const testOf = ({ name, series, fires, minutes = AT_MINUTES, alone = false }: Sc
 })
 
 test('each fault fires its alarm and no other', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'meridian-alarms-'))
-  try {
-    const file = join(folder, 'alarms.test.yaml')
-    const content = { rule_files: [FILE], evaluation_interval: `${INTERVAL_S}s`, tests: scenarios.map(testOf) }
-    writeFileSync(file, JSON.stringify(content))
-    const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', file], { encoding: 'utf8' })
-    expect(`${stdout}${stderr}`).toContain('SUCCESS')
-    expect(status).toBe(0)
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
+  expect(runPromtool(scenarios.map(testOf), INTERVAL_S)).toBeUndefined()
 })
 
 test('each alarm has a scenario in which it fires', () => {
   const fired = new Set(scenarios.flatMap(({ fires }) => Object.keys(fires)))
-  expect([...fired].toSorted()).toEqual(rules.map(({ alert }) => alert).toSorted())
+  expect([...fired].toSorted()).toEqual(ALARMS.map(({ alert }) => alert).toSorted())
 })
 
 test('alarms rest on metrics that exist', () => {
-  for (const [, name] of text.matchAll(/\b(meridian_[a-z_]+)\b/g)) expect(Object.keys(METRICS)).toContain(name)
+  for (const [, name] of ALARMS_TEXT.matchAll(/\b(meridian_[a-z_]+)\b/g)) expect(Object.keys(METRICS)).toContain(name)
 })
 
 test('docs/metrics.md tells every alarm, and no other', () => {
   const docs = readFileSync(resolve(import.meta.dirname, '../../docs/metrics.md'), 'utf8')
   const rows = [...docs.matchAll(/^\| `(Meridian\w+)` \| (\w+) \| (\S+) \| (.*?) \|$/gm)].map(([, ...row]) => row)
   expect(rows).toEqual(
-    rules.map((rule) => [rule.alert, rule.labels.severity, rule.for ?? '-', rule.annotations.description]),
+    ALARMS.map((rule) => [rule.alert, rule.labels.severity, rule.for ?? '-', rule.annotations.description]),
   )
 })

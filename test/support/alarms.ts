@@ -1,0 +1,38 @@
+/** The alarms of deploy/prometheus, and promtool to evaluate them. */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { load } from 'js-yaml'
+
+const FILE = resolve(import.meta.dirname, '../../deploy/prometheus/meridian.rules.yaml')
+
+export interface Rule {
+  readonly alert: string
+  readonly expr: string
+  readonly for?: string
+  readonly labels: { readonly severity: string }
+  readonly annotations: { readonly summary: string; readonly description: string }
+}
+
+export const ALARMS_TEXT: string = readFileSync(FILE, 'utf8')
+
+const { groups }: { groups: readonly { rules: readonly Rule[] }[] } = JSON.parse(JSON.stringify(load(ALARMS_TEXT)))
+export const ALARMS: readonly Rule[] = groups.flatMap((group) => group.rules)
+
+/**
+ * Runs tests in promtool's form over the alarms, evaluated every `intervalS` seconds; returns undefined when they pass, else
+ * what promtool says. https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/
+ */
+export function runPromtool(tests: readonly object[], intervalS: number): string | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'meridian-alarms-'))
+  try {
+    const file = join(folder, 'alarms.test.yaml')
+    // JSON is YAML
+    writeFileSync(file, JSON.stringify({ rule_files: [FILE], evaluation_interval: `${intervalS}s`, tests }))
+    const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', file], { encoding: 'utf8' })
+    return status === 0 && stdout.includes('SUCCESS') ? undefined : `${stdout}${stderr}`
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
