@@ -139,7 +139,10 @@ const some = (lines: readonly string[], of = 'services'): readonly string[] =>
 
 /** What needs an operator's attention, a line each. */
 function attentionOf({ services, overrides, probers, nodes, store, troubles }: Status): string[] {
-  const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
+  const silent = probers
+    .filter(({ live }) => !live)
+    .map(({ prober }) => prober)
+    .toSorted()
   const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
   const silentPeers = store.trouble === null ? silentNodes(nodes) : [] // without Redis everyone is silent
   const skewed = skewedNodes(nodes)

@@ -110,7 +110,10 @@ const WOUND_WORDS: Readonly<Record<Wound, string>> = {
 function attentionOf({ store, troubles, hurt, overrides, probers, nodes, sites }: Summary): string[] {
   const resort = hurt.worst.filter(({ lastResort }) => lastResort).map(({ service }) => service)
   const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
-  const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
+  const silent = probers
+    .filter(({ live }) => !live)
+    .map(({ prober }) => prober)
+    .toSorted()
   const others = nodes.filter(({ live, self }) => live && !self)
   const view = others.filter(({ viewDiffersMs }) => viewDiffersMs > 0).map(({ beat }) => beat.node.name)
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
