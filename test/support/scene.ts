@@ -228,11 +228,11 @@ export class NodeProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  get lines(): readonly { readonly level: string; readonly msg: string }[] {
+  get lines(): readonly { readonly level: string; readonly time: string; readonly msg: string }[] {
     return this.out
       .split('\n')
       .slice(0, -1)
-      .map((line): { level: string; msg: string } => JSON.parse(line))
+      .map((line): { level: string; time: string; msg: string } => JSON.parse(line))
   }
 
   kill(signal: NodeJS.Signals): void {

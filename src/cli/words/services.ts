@@ -98,7 +98,10 @@ export function dissentsInWords(services: readonly ServiceStatus[], probers: rea
   const all = services.flatMap(({ service, members }) =>
     members.map(({ site, dissent }) => ({ site, service, dissent })),
   )
-  const silent = probers.filter(({ live }) => !live).map(({ prober }) => prober)
+  const silent = probers
+    .filter(({ live }) => !live)
+    .map(({ prober }) => prober)
+    .toSorted()
   return [...Map.groupBy(all, ({ site }) => site)].flatMap(([site, members]) => dissentInWords(site, members, silent))
 }
 

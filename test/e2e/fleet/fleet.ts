@@ -64,9 +64,26 @@ const HOSTS = {
 } as const
 export type Host = keyof typeof HOSTS
 
+/** All that have zones. */
+export const EVERYONE: readonly (NodeName | ProberName)[] = [...PROBERS, ...NODES]
+
+export const CITY = { schema: 'maxmind', networks: FIXTURE, ipVersion: 6 } as const
+
 const isNode = (name: string): name is NodeName => NODES.some((node) => node === name)
 
 const TIMING = 'interval: 1s, timeout: 500ms, fast: 250ms, fall: 2, rise: 2'
+
+/** The service `web`, which every site has. */
+export function servicesYaml(path = '/healthz', timing = TIMING): string {
+  const sites = SITE_NAMES.map((site) => `    ${site}: {vips: [${VIPS[site]}]}`)
+  return [
+    'web:',
+    '  sites:',
+    ...sites,
+    `  check: {type: http, port: ${SITE_PORT}, path: "${path}", ${timing}}`,
+    TTL,
+  ].join('\n')
+}
 
 export interface FleetOptions {
   /** Redis is a master with a replica, watched by a sentinel. */
@@ -85,6 +102,7 @@ export class Fleet {
   readonly #options: FleetOptions
   readonly #sites = new Map<SiteName, ChildProcess>()
   readonly #processes = new Map<string, NodeProcess>()
+  readonly #builtS = Math.floor(Date.now() / 1000)
   #askers: Askers | undefined
 
   /** All of it, started and well. */
@@ -114,14 +132,8 @@ export class Fleet {
   }
 
   async #start(): Promise<void> {
-    writeTestDatabase(join(this.folder, 'city.mmdb'), { schema: 'maxmind', networks: FIXTURE, ipVersion: 6 })
-    for (const host of [...PROBERS, ...NODES]) {
-      mkdirSync(this.zones(host), { recursive: true })
-      this.#write(host, 'defaults.yaml', 'soa: {minimum: 30, serial: 7}\n')
-      this.#write(host, 'sites.yaml', SITES_YAML)
-      this.#write(host, 'demo.example.yaml', ZONE)
-    }
-    this.write([...PROBERS, ...NODES])
+    for (const host of EVERYONE) mkdirSync(this.zones(host), { recursive: true })
+    this.writeAll()
     await Promise.all([this.redis.start(), ...SITE_NAMES.map((site) => this.startSite(site))])
     if (this.#options.sentinel === true) {
       await this.replica.start()
@@ -158,16 +170,28 @@ export class Fleet {
     return join(this.folder, host, 'state')
   }
 
-  #write(host: string, file: string, text: string): void {
-    writeFileSync(join(this.zones(host), file), text)
+  /** The GeoIP database of the nodes. */
+  get city(): string {
+    return join(this.folder, 'city.mmdb')
+  }
+
+  /** A file of the zones of these hosts. A running process loads it by itself. */
+  put(hosts: readonly string[], file: string, text: string): void {
+    for (const host of hosts) writeFileSync(join(this.zones(host), file), text)
+  }
+
+  /** All files as they are when all is well. */
+  writeAll(): void {
+    writeTestDatabase(this.city, { ...CITY, buildEpoch: this.#builtS })
+    this.put(EVERYONE, 'defaults.yaml', 'soa: {minimum: 30, serial: 7}\n')
+    this.put(EVERYONE, 'sites.yaml', SITES_YAML)
+    this.put(EVERYONE, 'demo.example.yaml', ZONE)
+    this.write(EVERYONE)
   }
 
   /** The zones of these hosts, with the check's path. A running process loads them by itself. */
   write(hosts: readonly string[], path = '/healthz'): void {
-    const check = `{type: http, port: ${SITE_PORT}, path: "${path}", ${this.#options.timing ?? TIMING}}`
-    const sites = SITE_NAMES.map((site) => `    ${site}: {vips: [${VIPS[site]}]}`)
-    const lines = ['web:', '  sites:', ...sites, `  check: ${check}`, TTL]
-    for (const host of hosts) this.#write(host, 'services.yaml', lines.join('\n'))
+    this.put(hosts, 'services.yaml', servicesYaml(path, this.#options.timing))
   }
 
   async startSite(site: SiteName): Promise<void> {
@@ -194,7 +218,7 @@ export class Fleet {
 
   startNode(name: NodeName, env: Readonly<Record<string, string>> = {}): NodeProcess {
     const serve = { listen: `${HOSTS[name]}:53`, threads: '1', 'probe-enabled': 'false' }
-    return this.#launch('serve', name, { ...serve, 'geo-city': join(this.folder, 'city.mmdb') }, env)
+    return this.#launch('serve', name, { ...serve, 'geo-city': this.city }, env)
   }
 
   startProber(name: ProberName, env: Readonly<Record<string, string>> = {}): NodeProcess {
@@ -246,7 +270,7 @@ export class Fleet {
   /** After a row that failed: everything is made as it was, so that the next one says something of its own. */
   async restore(): Promise<void> {
     this.network.healAll()
-    this.write([...PROBERS, ...NODES])
+    this.writeAll()
     this.redis.signal('SIGCONT')
     if (!this.redis.runs && this.#options.sentinel !== true) await this.redis.start()
     for (const site of SITE_NAMES) {
@@ -254,7 +278,7 @@ export class Fleet {
       child.kill('SIGCONT')
       if (child.exitCode !== null || child.signalCode !== null) await this.startSite(site)
     }
-    for (const name of [...PROBERS, ...NODES]) {
+    for (const name of EVERYONE) {
       this.process(name).kill('SIGCONT')
       if (this.process(name).runs) continue
       if (isNode(name)) this.startNode(name)

@@ -58,6 +58,11 @@ export class Row {
     this.fleet.signalSite(site, signal)
   }
 
+  /** From here to the end of the row, the node may leave queries without an answer. */
+  excuseLost(node: NodeName): void {
+    this.#windows.push({ node, site: undefined, fromMs: nowMs(), untilMs: Infinity })
+  }
+
   async revives(site: SiteName): Promise<void> {
     await this.fleet.startSite(site)
   }

@@ -1,0 +1,118 @@
+/** The incidents of docs/runbooks.md: each is made to happen, and what its runbook quotes is said. */
+import { expect, test } from 'vitest'
+import { SITES_YAML, ZONE } from '../../support/scene.ts'
+import { EVERYONE, NODES, servicesYaml } from './fleet.ts'
+import { Incident, RUNBOOKS } from './incident.ts'
+import { useFleet } from './row.ts'
+
+const fault = useFleet()
+const SERVICES = servicesYaml()
+const titles: string[] = []
+
+/** Tests a section of the runbooks; `body` makes the incident happen, waits until it is told, and ends it. */
+function runbook(title: string, body: (incident: Incident) => Promise<void>): void {
+  titles.push(title)
+  fault(title, async (row) => {
+    const one = new Incident(row, title)
+    await body(one)
+    await one.isOver()
+  })
+}
+
+runbook('A site freezes', async (incident) => {
+  const { row } = incident
+  await incident.begins(() => row.dies('fra', 'SIGSTOP'))
+  await incident.isTold()
+  incident.ends(() => row.fleet.signalSite('fra', 'SIGCONT'))
+})
+
+runbook('Most probers are cut off', async (incident) => {
+  const { row } = incident
+  await incident.begins(() => {
+    row.fleet.network.cut(['p2', 'p3'], ['fra', 'iad', 'sin', 'canary', 'redis'])
+    row.dies('fra')
+  })
+  await incident.isTold()
+  incident.ends(() => row.fleet.network.healAll())
+  await row.applied('paris')
+  await row.revives('fra')
+})
+
+runbook('Redis freezes', async (incident) => {
+  const { row } = incident
+  await incident.begins(() => row.fleet.redis.signal('SIGSTOP'))
+  await incident.isTold()
+  incident.ends(() => row.fleet.redis.signal('SIGCONT'))
+})
+
+runbook('A commit does not load', async (incident) => {
+  const { fleet } = incident.row
+  await incident.begins(() => fleet.put(EVERYONE, 'services.yaml', SERVICES.replace('fra: {vips: [', 'fra: {vips: ')))
+  await incident.isTold()
+  incident.ends(() => fleet.writeAll())
+})
+
+runbook('A commit moves clients by mistake', async (incident) => {
+  const { row } = incident
+  const { fleet } = row
+  await incident.begins(() => {
+    for (const site of ['fra', 'iad'] as const) row.excuse(site)
+    fleet.put(EVERYONE, 'sites.yaml', SITES_YAML.replace('fra:', 'x:').replace('iad:', 'fra:').replace('x:', 'iad:'))
+  })
+  await row.answered('paris', 'iad', NODES, 10_000)
+  await incident.isTold()
+  incident.ends(() => fleet.writeAll())
+  for (const place of ['paris', 'newYork'] as const) await row.home(place)
+  // the next reload moves nobody
+  fleet.put(EVERYONE, 'demo.example.yaml', `${ZONE}new: {type: A, values: [192.0.2.81]}\n`)
+  await row.measured('meridian_world_moved_ratio', 0)
+  fleet.writeAll()
+})
+
+runbook('A VIP of several services dies', async (incident) => {
+  const { row } = incident
+  const shop = SERVICES.replace('web:', 'shop:')
+  row.fleet.put(EVERYONE, 'services.yaml', `${SERVICES}${shop}`)
+  await row.shown('both services are up', ({ services }) => {
+    const members = services.flatMap((service) => service.members)
+    return members.length === 6 && members.every(({ state }) => state === 'up')
+  })
+  await incident.begins(() => row.dies('fra', 'SIGSTOP'))
+  await incident.isTold()
+  incident.ends(() => row.fleet.signalSite('fra', 'SIGCONT'))
+  await row.home('paris')
+  row.fleet.writeAll()
+})
+
+runbook('A site flaps', async (incident) => {
+  const { row } = incident
+  const { fleet } = row
+  const allSay = (value: 'up' | 'down') =>
+    row.shown(`all say ${value}`, ({ services }) => {
+      const sin = services[0]?.members.find(({ site }) => site === 'sin')
+      return sin!.targets.every(({ votes }) => votes.length === 3 && votes.every((vote) => vote.value === value))
+    })
+  await incident.begins(async () => {
+    for (let times = 1; times <= 4; times++) {
+      row.dies('sin', 'SIGSTOP')
+      await allSay('down')
+      fleet.signalSite('sin', 'SIGCONT')
+      if (times < 4) await allSay('up')
+    }
+  })
+  await incident.isTold()
+})
+
+runbook('A node hangs', async (incident) => {
+  const { row } = incident
+  await incident.begins(() => {
+    row.excuseLost('n2')
+    row.fleet.process('n2').kill('SIGSTOP')
+  })
+  await incident.isTold()
+  incident.ends(() => row.fleet.process('n2').kill('SIGCONT'))
+})
+
+test('docs/runbooks.md has a section for each incident that is tested, and no other', () => {
+  expect([...RUNBOOKS.matchAll(/^## (.*)$/gm)].map(([, title]) => title)).toEqual(titles)
+})
