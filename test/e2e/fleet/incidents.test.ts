@@ -1,11 +1,17 @@
 /** The incidents of docs/runbooks.md: each is made to happen, and what its runbook quotes is said. */
+import { execFileSync } from 'node:child_process'
+import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { writeTestDatabase } from '../../support/mmdb.ts'
 import { SITES_YAML, ZONE } from '../../support/scene.ts'
-import { EVERYONE, NODES, servicesYaml } from './fleet.ts'
+import { CITY, EVERYONE, NODES, servicesYaml } from './fleet.ts'
 import { Incident, RUNBOOKS } from './incident.ts'
 import { useFleet } from './row.ts'
 
 const fault = useFleet()
+/** Preloaded into a process whose clock shall jump. */
+const CLOCK = new URL('clock.ts', import.meta.url).href
 const SERVICES = servicesYaml()
 const titles: string[] = []
 
@@ -82,6 +88,58 @@ runbook('A VIP of several services dies', async (incident) => {
   incident.ends(() => row.fleet.signalSite('fra', 'SIGCONT'))
   await row.home('paris')
   row.fleet.writeAll()
+})
+
+runbook('A database is corrupt', async (incident) => {
+  const { fleet } = incident.row
+  await incident.begins(() => truncateSync(fleet.city, Math.floor(statSync(fleet.city).size / 2)))
+  await incident.isTold()
+  incident.ends(() => fleet.writeAll())
+})
+
+runbook('A database is old', async (incident) => {
+  const { fleet } = incident.row
+  const buildEpoch = Math.floor(Date.now() / 1000) - 46 * 86_400
+  await incident.begins(() => writeTestDatabase(fleet.city, { ...CITY, buildEpoch }))
+  await incident.isTold(75)
+  incident.ends(() => fleet.writeAll())
+})
+
+runbook('The disk is full', async (incident) => {
+  const { row } = incident
+  const { fleet } = row
+  const state = fleet.state('n2')
+  const filler = join(state, 'filler')
+  await row.restarts('n2', () => execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', state]))
+  try {
+    await row.fleet.process('n2').ready()
+    await incident.begins(() => {
+      expect(() => writeFileSync(filler, Buffer.alloc(16 << 20))).toThrow('ENOSPC')
+      fleet.put(EVERYONE, 'demo.example.yaml', `${ZONE}new: {type: A, values: [192.0.2.81]}\n`)
+    })
+    await incident.isTold()
+    incident.ends(() => {
+      rmSync(filler)
+      fleet.writeAll()
+    })
+    await row.shown('no trouble', ({ troubles }) => troubles.length === 0)
+  } finally {
+    await row.restarts('n2', () => execFileSync('umount', [state]))
+  }
+})
+
+runbook('A clock jumps', async (incident) => {
+  const { row } = incident
+  const file = join(row.fleet.folder, 'clock of n2')
+  writeFileSync(file, '0')
+  await row.restarts('n2', () => {}, { CLOCK_FILE: file, NODE_OPTIONS: `--import=${CLOCK}` })
+  await incident.begins(() => writeFileSync(file, '1800000'))
+  await incident.isTold()
+  incident.ends(() => writeFileSync(file, '0'))
+  await row.shown('the clocks agree', ({ nodes }) =>
+    nodes.every(({ clockSkewMs }) => Math.abs(clockSkewMs ?? 0) < 5_000),
+  )
+  await row.restarts('n2')
 })
 
 runbook('A site flaps', async (incident) => {
