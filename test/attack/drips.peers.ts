@@ -5,7 +5,7 @@
 import { createSocket } from 'node:dgram'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTls } from 'node:tls'
-import { good } from '../probe/certificates.ts'
+import { good } from '../support/certificates.ts'
 
 const address = process.argv[2]!
 const ports: Record<string, number> = {}

@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { authority, good } from '../probe/certificates.ts'
+import { authority, good } from '../support/certificates.ts'
 import type { Figures, Kind, Order } from './probes/measure.ts'
 import { SITE_PORTS } from './probes/sites.ts'
 

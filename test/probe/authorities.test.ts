@@ -11,7 +11,7 @@ import { startProber } from '../../src/probe/thread.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { httpCheck, timing } from '../support/specs.ts'
 import { until } from '../support/until.ts'
-import { authority, good, selfSigned } from './certificates.ts'
+import { authority, good, selfSigned } from '../support/certificates.ts'
 import { LOOPBACK } from './loopback.ts'
 import { ADDRESS, listen, type Peer } from './peers.ts'
 

@@ -14,7 +14,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makeHealthSpec } from '../../src/health/target.ts'
 import { loadFolder } from '../../src/load/load.ts'
 import { formatProblem } from '../../src/problem.ts'
-import { good } from './certificates.ts'
+import { good } from '../support/certificates.ts'
 import { runCheck } from './loopback.ts'
 import { ADDRESS, listen, type Peer, portOf, tcpPeer } from './peers.ts'
 

@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { createSecureServer, createServer as createHttp2, type Http2Server } from 'node:http2'
 import { createServer } from 'node:net'
-import { good } from '../../probe/certificates.ts'
+import { good } from '../../support/certificates.ts'
 
 export const SITE_PORTS = { agent: 8073, dns: 8074, grpc: 8075, grpcs: 8076 }
 

@@ -13,6 +13,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Status } from '../../../src/api/status.ts'
+import { authority } from '../../support/certificates.ts'
 import { FIXTURE, writeTestDatabase } from '../../support/mmdb.ts'
 import {
   JAKARTA,
@@ -134,6 +135,7 @@ export class Fleet {
   async #start(): Promise<void> {
     for (const host of EVERYONE) mkdirSync(this.zones(host), { recursive: true })
     this.writeAll()
+    writeFileSync(this.#authority, authority)
     await Promise.all([this.redis.start(), ...SITE_NAMES.map((site) => this.startSite(site))])
     if (this.#options.sentinel === true) {
       await this.replica.start()
@@ -173,6 +175,11 @@ export class Fleet {
   /** The GeoIP database of the nodes. */
   get city(): string {
     return join(this.folder, 'city.mmdb')
+  }
+
+  /** Of the certificates in test/support. */
+  get #authority(): string {
+    return join(this.folder, 'authority.pem')
   }
 
   /** A file of the zones of these hosts. A running process loads it by itself. */
@@ -222,7 +229,7 @@ export class Fleet {
   }
 
   startProber(name: ProberName, env: Readonly<Record<string, string>> = {}): NodeProcess {
-    const probe = { 'probe-region': REGIONS[name], 'probe-canaries': `${HOSTS.canary}:80` }
+    const probe = { 'probe-region': REGIONS[name], 'probe-canaries': `${HOSTS.canary}:80`, 'tls-ca': this.#authority }
     return this.#launch('probe', name, probe, env)
   }
 

@@ -1,19 +1,42 @@
 /** The incidents of docs/runbooks.md: each is made to happen, and what its runbook quotes is said. */
-import { execFileSync } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { writeTestDatabase } from '../../support/mmdb.ts'
-import { SITES_YAML, ZONE } from '../../support/scene.ts'
-import { CITY, EVERYONE, NODES, servicesYaml } from './fleet.ts'
+import { SITES_YAML, VIPS, ZONE } from '../../support/scene.ts'
+import { CITY, EVERYONE, type Fleet, NODES, PROBERS, servicesYaml } from './fleet.ts'
 import { Incident, RUNBOOKS } from './incident.ts'
-import { useFleet } from './row.ts'
+import { type Row, useFleet } from './row.ts'
 
 const fault = useFleet()
 /** Preloaded into a process whose clock shall jump. */
 const CLOCK = new URL('clock.ts', import.meta.url).href
+const SECURE_SITE = join(import.meta.dirname, 'secure-site.ts')
 const SERVICES = servicesYaml()
 const titles: string[] = []
+
+/** A service that is checked over https, in two sites. */
+const SHOP = `shop:
+  sites: {fra: {vips: [${VIPS.fra}]}, iad: {vips: [${VIPS.iad}]}}
+  check: {type: https, host: www.example.com, path: /, interval: 1s, timeout: 500ms, fast: 250ms}
+`
+
+async function startSecureSite({ network }: Fleet, site: string): Promise<ChildProcess> {
+  const [command, ...args] = [...network.on(site), process.execPath, SECURE_SITE, network.address(site)]
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  return child
+}
+
+/** Waits until all members are up, and so many there are, as all probers say. */
+const allUp = (row: Row, members: number): Promise<void> =>
+  row.shown(`${members} members are up`, ({ services }) => {
+    const all = services.flatMap((service) => service.members)
+    const votes = all.flatMap(({ targets }) => targets.flatMap((target) => target.votes))
+    return all.length === members && votes.filter(({ value }) => value === 'up').length === members * PROBERS.length
+  })
 
 /** Tests a section of the runbooks; `body` makes the incident happen, waits until it is told, and ends it. */
 function runbook(title: string, body: (incident: Incident) => Promise<void>): void {
@@ -75,14 +98,27 @@ runbook('A commit moves clients by mistake', async (incident) => {
   fleet.writeAll()
 })
 
+runbook('A certificate expires', async (incident) => {
+  const { row } = incident
+  const { fleet } = row
+  const sites = await Promise.all(['fra', 'iad'].map((site) => startSecureSite(fleet, site)))
+  try {
+    fleet.put(EVERYONE, 'services.yaml', `${SERVICES}${SHOP}`)
+    await allUp(row, 5)
+    await incident.begins(() => void sites[0]!.kill('SIGUSR2'))
+    await incident.isTold()
+    fleet.writeAll()
+    await row.shown('one service', ({ services }) => services.length === 1)
+  } finally {
+    for (const site of sites) site.kill()
+  }
+})
+
 runbook('A VIP of several services dies', async (incident) => {
   const { row } = incident
   const shop = SERVICES.replace('web:', 'shop:')
   row.fleet.put(EVERYONE, 'services.yaml', `${SERVICES}${shop}`)
-  await row.shown('both services are up', ({ services }) => {
-    const members = services.flatMap((service) => service.members)
-    return members.length === 6 && members.every(({ state }) => state === 'up')
-  })
+  await allUp(row, 6)
   await incident.begins(() => row.dies('fra', 'SIGSTOP'))
   await incident.isTold()
   incident.ends(() => row.fleet.signalSite('fra', 'SIGCONT'))

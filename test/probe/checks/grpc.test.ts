@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { decodeReply, encodeRequest } from '../../../src/probe/checks/grpc.ts'
 import type { CheckKind } from '../../../src/zone/model.ts'
-import { authority, good, selfSigned } from '../certificates.ts'
+import { authority, good, selfSigned } from '../../support/certificates.ts'
 import { runCheck } from '../loopback.ts'
 import { ADDRESS, listen, type Peer, sees, targetOf } from '../peers.ts'
 

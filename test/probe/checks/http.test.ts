@@ -12,7 +12,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { checkHttp, type HttpSettings } from '../../../src/probe/checks/http.ts'
 import { makeReach } from '../../../src/health/reach.ts'
 import type { CheckModel } from '../../../src/zone/model.ts'
-import { authority, expired, good, selfSigned, untilText } from '../certificates.ts'
+import { authority, expired, good, selfSigned, untilText } from '../../support/certificates.ts'
 import { LOOPBACK } from '../loopback.ts'
 
 type HttpCheck = Extract<CheckModel, { type: 'http' | 'https' }>

@@ -8,7 +8,7 @@ import { makeReach } from '../../../src/health/reach.ts'
 import { loadFolder } from '../../../src/load/load.ts'
 import { runCheck as run } from '../../../src/probe/checks/check.ts'
 import type { CheckKind } from '../../../src/zone/model.ts'
-import { authority, expired, good, selfSigned, untilText } from '../certificates.ts'
+import { authority, expired, good, selfSigned, untilText } from '../../support/certificates.ts'
 import { LOOPBACK, runCheck } from '../loopback.ts'
 import { ADDRESS, listen, type Peer, PEERS, sees, targetOf, tcpPeer } from '../peers.ts'
 
