@@ -3,10 +3,11 @@ import { chmodSync, linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { listenSocket, shareSocket } from '../../src/api/listen.ts'
-import { ask, ControlError, NoNodeError } from '../../src/cli/control.ts'
+import { ask, ControlError, NoNodeError, post } from '../../src/cli/control.ts'
 import { gidOf } from '../../src/node/group.ts'
 
 let state = ''
@@ -124,4 +125,15 @@ test('a group is one of the file of groups, or a number', () => {
     undefined,
   ])
   expect(gidOf('ops', join(state, 'none'))).toBeUndefined()
+})
+
+test('an order may take longer than a question: it waits for a disk, for Redis and for other nodes', async () => {
+  const app = new Hono()
+  app.post('/api/overrides', async (context) => {
+    await sleep(5_300)
+    return context.json({ done: 'late' })
+  })
+  const server = await listenSocket(app, join(state, 'control.sock'))
+  expect(await post({ state }, '/api/overrides', {})).toEqual({ done: 'late' })
+  await server.stop()
 })
