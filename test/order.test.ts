@@ -7,7 +7,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
 const ORDER = (
-  'problem units text hash version state counters faults authorities git config yaml dns linux geo zone ' + // ground and things
+  'problem units text regex hash version state counters faults authorities git config yaml dns linux geo zone ' + // ground and things
   'health store probe policy answer traffic ' + // what is known, what is answered
   'load world explain plan server api node cli main'
 ) // what runs
@@ -23,6 +23,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'js-yaml': ['yaml/'],
   koffi: ['linux/'],
   'prom-client': ['api/'],
+  re2js: ['regex.ts'],
 }
 
 /** Entries of threads that answer queries, and the rooms that they load. */

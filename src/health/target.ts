@@ -154,9 +154,10 @@ function probeFields(check: CheckModel): readonly unknown[] {
       return []
     case 'http':
     case 'https': {
-      const { type, method, path, host, body, headers = {}, follow = 0, verify } = check
+      const { type, method, path, host, body, matches, headers = {}, follow = 0, verify } = check
       const statuses = [...new Set(check.statuses)].toSorted((a, b) => a - b)
       const more = {
+        ...(matches !== undefined && { matches }),
         ...(follow > 0 && { follow }),
         ...(Object.keys(headers).length > 0 && { headers: Object.entries(headers).toSorted(byName) }),
         ...(type === 'https' && certificateFields(check)),

@@ -6,6 +6,7 @@ import { formatAddress, parseAddress } from '../dns/address.ts'
 import { parseUnicodeName } from '../dns/idna.ts'
 import { formatName, isAbsolute, isFault, lowerName } from '../dns/name.ts'
 import { RCODE } from '../dns/types.ts'
+import { compileRegex } from '../regex.ts'
 import { DAY_MS } from '../units.ts'
 import { type Entry, isNull } from '../yaml/source.ts'
 import { CHECK_RRTYPES, type ValidFor } from '../zone/model.ts'
@@ -133,6 +134,19 @@ const statuses = parsed<readonly number[]>(
   either(integer(100, 599).json, pattern(/^[1-5]\d\d(-[1-5]\d\d)?$/)),
 )
 
+/** A regular expression that regex.ts can match. */
+const regex: Form<string> = {
+  read(read, entry) {
+    const given = read.text(entry)
+    const compiled = given === undefined ? undefined : compileRegex(given)
+    if (typeof compiled !== 'string') return given
+    const hint = 'Without lookaround and backreferences, as RE2 has it: status: (ok|degraded)'
+    read.fault('value-invalid', entry.value, `“${entry.key.text}” is no regular expression: ${compiled}`, hint)
+    return undefined
+  },
+  json: TEXT,
+}
+
 /** Names of header fields (RFC 9110 §5.1). */
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]{1,64}$/
 /** Those that belong to the connection, the framing or the target. */
@@ -192,6 +206,7 @@ const validFor: Form<ValidFor> = {
 export const HTTP_EXPECT = {
   status: defaulted(oneOrMore(statuses, '200'), 'statuses that pass, and ranges of them', '200'),
   body: optional(scalar, 'text that must occur'),
+  matches: optional(regex, 'a regular expression that must match'),
 }
 
 export const DNS_EXPECT = {
@@ -235,7 +250,7 @@ export const CHECK = {
   follow: optional(integer(1, 10), 'http, https: how many redirects are followed, to the same host alone', 'none is'),
   expect: optional(
     structure(either(mapping(HTTP_EXPECT), mapping(DNS_EXPECT))),
-    'http, https: `{status: [200-299, …], body: text that must occur}`; dns: `{rcode: [NOERROR, …], value: an answer that must be there}`',
+    'http, https: `{status: [200-299, …], body: text that must occur, matches: a regular expression}`; dns: `{rcode: [NOERROR, …], value: an answer that must be there}`',
     '{status: [200]}; {rcode: [NOERROR]}',
   ),
   verify: defaulted(flag, 'https, tls, grpc with `tls`: whether the certificate must be valid', 'true'),

@@ -185,9 +185,9 @@ function kindOf(read: Reader, node: Node, type: CheckType, part: PartialCheck): 
 }
 
 function httpOf(read: Reader, node: Node, type: 'http' | 'https', part: WholeCheck): CheckKind | undefined {
-  const { method, path, host, headers, follow, body } = part
+  const { method, path, host, headers, follow, body, matches } = part
   const statuses = [...new Set(part.status.flat())]
-  if (method === 'HEAD' && body !== undefined) {
+  if (method === 'HEAD' && (body !== undefined || matches !== undefined)) {
     read.fault('value-invalid', node, 'a response to HEAD has no body to look into', 'Use GET')
     return undefined
   }
@@ -206,6 +206,7 @@ function httpOf(read: Reader, node: Node, type: 'http' | 'https', part: WholeChe
     ...(follow !== undefined && { follow }),
     statuses,
     ...(body !== undefined && { body }),
+    ...(matches !== undefined && { matches }),
     ...certificateOf(part),
   }
 }

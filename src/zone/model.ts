@@ -186,6 +186,8 @@ export type CheckKind =
       readonly statuses: readonly number[]
       /** Text that must occur within the first 64 KiB of the body. */
       readonly body?: string
+      /** A regular expression (regex.ts) that must match within the first 16 KiB of the body. */
+      readonly matches?: string
     } & CertificateCheck) // of http: of what it is redirected to
   | ({
       readonly type: 'tls'

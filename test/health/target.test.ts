@@ -94,6 +94,7 @@ describe('the plan of what is probed', () => {
     ['host', httpCheck({ host: 'a.example' })],
     ['statuses', httpCheck({ statuses: [204] })],
     ['body', httpCheck({ body: 'ok' })],
+    ['expression', httpCheck({ matches: 'ok' })],
     ['number of redirects', httpCheck({ follow: 1 })],
     ['header', httpCheck({ headers: { Accept: 'json' } })],
     ['method', httpCheck({ method: 'HEAD' })],

@@ -317,7 +317,7 @@ web:
       { type: 'tls', port: 443, verify: true, ca: 'lab', validFor: { failMs: 86_400_000 } },
     ],
     [
-      '{type: http, follow: 3, headers: {Authorization: token}, expect: {status: [200-202, 204, 201]}}',
+      '{type: http, follow: 3, headers: {Authorization: token}, expect: {status: [200-202, 204, 201], matches: "^(ok|well)$"}}',
       {
         type: 'http',
         port: 80,
@@ -326,6 +326,7 @@ web:
         headers: { Authorization: 'token' },
         follow: 3,
         statuses: [200, 201, 202, 204],
+        matches: '^(ok|well)$',
         verify: true,
       },
     ],

@@ -11,6 +11,7 @@ import type { Socket } from 'node:net'
 import { isHeaderValue } from '../../config.ts'
 import type { Reach } from '../../health/reach.ts'
 import { messageOf } from '../../problem.ts'
+import { compileRegex, REGEX_BYTES } from '../../regex.ts'
 import { bracketed, formatRanges } from '../../units.ts'
 import { type Attempt, attempt, printable, type TargetOf } from './attempt.ts'
 import { type Authorities, dialTls } from './certificate.ts'
@@ -131,7 +132,8 @@ class Run {
     const self = this.#self
     self.missing = 'no response'
     const isCurrent = () => socket === this.#socket
-    const looksInto = this.#target.check.body !== undefined
+    const { body, matches } = this.#target.check
+    const looksInto = body !== undefined || matches !== undefined
     const chunks: Buffer[] = []
     const counted = self.count()
     let bytes = 0
@@ -221,19 +223,26 @@ class Run {
 
   /** What is wrong with a body; undefined: nothing is. */
   #bodyFault(read: Buffer, bytes: number, { headers }: ResponseHead): string | undefined {
-    const { body } = this.#target.check
-    if (body === undefined || read.subarray(0, BODY_BYTES).includes(body)) return undefined
-    const lacks = JSON.stringify(body)
+    const { body, matches } = this.#target.check
+    const lacksText = body !== undefined && !read.subarray(0, BODY_BYTES).includes(body)
+    if (!lacksText && (matches === undefined || matchesRegex(matches, read))) return undefined
+    const lacks = lacksText ? JSON.stringify(body) : `a match of /${matches}/`
     const coding = headers.get('content-encoding') ?? 'identity'
     if (coding.toLowerCase() !== 'identity') {
       return `the body is compressed (${printable(coding)}), although the check asks for it plain: ${lacks} can't be looked for`
     }
-    return bytes >= BODY_BYTES ? `the first 64 KiB of the body lack ${lacks}` : `the body lacks ${lacks}`
+    const most = lacksText ? BODY_BYTES : REGEX_BYTES
+    return bytes >= most ? `the first ${most / 1024} KiB of the body lack ${lacks}` : `the body lacks ${lacks}`
   }
 }
 
 const redirects = (count: number): string => `${count} redirect${count === 1 ? '' : 's'}`
 const redirectsInWords = ({ redirects: count }: Hop): string => (count === 0 ? '' : ` after ${redirects(count)}`)
+
+function matchesRegex(pattern: string, body: Buffer): boolean {
+  const regex = compileRegex(pattern)
+  return typeof regex !== 'string' && regex.matches(body)
+}
 
 /** The value of a header. Throws, in words that have no value in them, if this prober does not have it. */
 function headerValue(name: string, values: HeaderValues): string {

@@ -138,6 +138,9 @@ describe('http', () => {
     await sees(check(port, { path: '/65530', body: 'needle' }), 'pass', '200')
     const words = '200, but the first 64 KiB of the body lack "needle"'
     await sees(check(port, { path: '/65531', body: 'needle' }), 'fail', words)
+    await sees(check(port, { path: '/16378', matches: 'ne+dle$' }), 'pass', '200')
+    const lacks = '200, but the first 16 KiB of the body lack a match of /ne+dle/'
+    await sees(check(port, { path: '/16379', matches: 'ne+dle' }), 'fail', lacks)
     const rtt = await sees(check(port, { path: '/0' }), 'pass', '200')
     expect(rtt).toBeLessThan(2500)
     expect(sent).toBeLessThan(50e6)
@@ -277,6 +280,13 @@ describe('what users take, and what is told of the rest', () => {
     await sees(check(port), 'pass', '200')
     const words = `200, but the body is compressed (gzip), although the check asks for it plain: "is well" can't be looked for`
     await sees(check(port, { body: 'is well' }), 'fail', words)
+  })
+
+  test('an expression that must match', async () => {
+    const port = await http((_, response) => response.end('status: degraded\nload: 7'))
+    await sees(check(port, { matches: 'status: (ok|degraded)' }), 'pass', '200')
+    await sees(check(port, { matches: '(?m)^load: \\d$' }), 'pass', '200')
+    await sees(check(port, { matches: '^load', body: 'status' }), 'fail', '200, but the body lacks a match of /^load/')
   })
 })
 
