@@ -108,9 +108,14 @@ describe('with a secret', () => {
     await open().nodeWriter({ name: 'n9', bootId: 'one' }).heartbeat(nodeBeat('n9', 1))
     await until('both are refused', () => store.refusals.of('override') > 0 && store.refusals.of('forgotten') > 0)
     await until('the node is refused', () => store.refusals.of('signature') > 0)
-    const other = open(NEW)
-    await until('Redis', () => other.trouble === undefined)
-    await other.nodeWriter({ name: 'n1', bootId: 'one' }).override([drain('iad', 1)])
+    const writer = open(NEW).nodeWriter({ name: 'n1', bootId: 'one' })
+    // an override is refused while its connection is not there yet
+    const override = (): Promise<boolean> =>
+      writer.override([drain('iad', 1)]).then(
+        () => true,
+        () => false,
+      )
+    await until('the override is written', override)
     await until('one that is signed', () => heard.overridden.has('iad'))
     expect(heard.overridden.has('fra')).toBe(false)
     expect(heard.lines.filter((line) => /gone forgotten|n9/.test(line))).toEqual([])
