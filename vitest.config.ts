@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/support/longest-first.ts'
 import { systemTests } from './test/support/projects.ts'
 
 const system = systemTests()
@@ -7,6 +8,7 @@ export default defineConfig({
   test: {
     pool: 'forks', // a segfault behind koffi then kills one file, not the run
     maxWorkers: 3, // most files wait for real processes more than they compute
+    sequence: { sequencer: LongestFirst },
     globalSetup: ['test/support/tools.ts'],
     testTimeout: 90_000, // only against hanging: behind until(), which says what it waited for
     hookTimeout: 90_000,
