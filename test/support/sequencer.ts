@@ -7,12 +7,13 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 /** It waits for most of its two and a half minutes, so it disturbs nobody. */
 const LONGEST = 'test/e2e/fleet/partitions.test.ts'
 
+const isLongest = ({ moduleId }: TestSpecification): boolean => moduleId.endsWith(LONGEST)
+
 /** See above. The other files keep vitest's order. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     // oxlint-disable-next-line unicorn/no-array-sort -- it is vitest's method, not an array's
     const sorted = await super.sort(files)
-    const isLongest = ({ moduleId }: TestSpecification): boolean => moduleId.endsWith(LONGEST)
     return [...sorted.filter(isLongest), ...sorted.filter((file) => !isLongest(file))]
   }
 }
