@@ -305,15 +305,16 @@ const scenarios: readonly Scenario[] = [
     name: 'a commit that moves a continent',
     series: {
       ...onNodes('meridian_world_moved_ratio', '', 0.4),
-      ...onNodes('meridian_reload_success_time_seconds', '', 300),
+      ...onNodes('meridian_world_generation', '', '1x10 2x40'),
     },
     fires: { MeridianClientsMoved: 1 },
   },
   {
-    name: 'one that did so an hour ago',
+    name: 'one of long ago, and files that were looked at since',
     series: {
       ...onNodes('meridian_world_moved_ratio', '', 0.4),
-      ...onNodes('meridian_reload_success_time_seconds', '', -2400),
+      ...onNodes('meridian_world_generation', '', 2),
+      ...onNodes('meridian_reload_success_time_seconds', '', 300),
     },
     fires: {},
   },
