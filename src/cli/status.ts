@@ -170,7 +170,7 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
       }),
     ),
     ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${names(orphaned)}`] : []),
-    ...(silent.length > 0 ? [`probers SILENT (no heartbeat): ${names(silent)}`] : []),
+    ...(store.trouble === null && silent.length > 0 ? [`probers SILENT (no heartbeat): ${names(silent)}`] : []),
     ...(silentPeers.length > 0
       ? [`nodes SILENT (ended, standing still, or cut off from Redis): ${names(silentPeers)}`]
       : []),

@@ -32,12 +32,17 @@ test.each([
   'web: 1 drained, 1 unproven, 2 held, 1 braked of 6 members',
   'api: LAST RESORT: no member is usable',
   'overrides ORPHANED (they match no member): lhr',
-  'probers SILENT (no heartbeat): p-ap',
   "nodes whose CLOCK differs from this one's: n6 (30 min ahead)",
   'nodes that serve other zones, databases or versions than this one: n3',
   'nodes with other verdicts than this one: n2, n4',
 ])('attention is called to: %s', (line) => {
   expect(words.split('\n')).toContain(`! ${line}`)
+})
+
+test('silent probers are named while Redis works; without it everyone is silent', () => {
+  const works = served({ ...snapshot, store: { ...snapshot.store, trouble: undefined } })
+  expect(nodeInWords(overTheWire(statusOf(works)))).toContain('! probers SILENT (no heartbeat): p-ap')
+  expect(words).not.toContain('probers SILENT')
 })
 
 test('a verdict that stands for lack of votes alone comes first, with what is missing and what to do', () => {
@@ -71,7 +76,7 @@ test('1,000 services in trouble leave room for what else there is, and the last 
   expect(calls.indexOf('! s999: LAST RESORT: no member is usable')).toBeLessThan(
     calls.indexOf('! s0: 1 held of 1 member'),
   )
-  expect(calls).toContain('! probers SILENT (no heartbeat): p-ap')
+  expect(calls).toContain('! overrides ORPHANED (they match no member): lhr')
 })
 
 test('when all is well nothing calls for attention', () => {

@@ -134,19 +134,24 @@ test('when all is well nothing calls, and the screen says how much there is', ()
   expect(words).not.toContain('overrides')
 })
 
-test('other troubles call too: Redis, the state folder, orphaned overrides, silent probers and nodes, other views', () => {
+test('other troubles call too: Redis, the state folder, orphaned overrides, other views', () => {
   const { probers, nodes, overrides, store, troubles } = snapshot
   const words = summaryInWords(summary(overview([], { probers, nodes, overrides, store, troubles })), 60)
   for (const line of [
     'Redis at 192.0.2.6:6379 refuses connections; the last known health stays in use',
     'saved health can not be written',
     'overrides ORPHANED (they match no member): lhr',
-    'probers SILENT (no heartbeat): p-ap',
     "nodes whose CLOCK differs from this one's: n6 (30 min ahead)",
     'nodes that serve other zones, databases or versions than this one: n3',
     'nodes with other verdicts than this one: n2, n4',
   ])
     expect(words.split('\n')).toContain(`! ${line}`)
+  expect(words).not.toContain('probers SILENT') // without Redis everyone is silent
+})
+
+test('silent probers call while Redis works', () => {
+  const words = summaryInWords(summary(overview([], { probers: snapshot.probers })))
+  expect(words.split('\n')).toContain('! probers SILENT (no heartbeat): p-ap')
 })
 
 test('a node that is silent is told, but not while Redis is away: everyone is silent then', () => {

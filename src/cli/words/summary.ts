@@ -131,7 +131,7 @@ function attentionOf({ store, troubles, hurt, overrides, probers, nodes, sites }
     ...(resort.length > 0 ? [`LAST RESORT: no member is usable of ${someOf(resort, 8, hurt.lastResorts)}`] : []),
     ...troubles,
     ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${someOf(orphaned, 8)}`] : []),
-    ...(silent.length > 0 ? [`probers SILENT (no heartbeat): ${someOf(silent, 8)}`] : []),
+    ...(store.trouble === null && silent.length > 0 ? [`probers SILENT (no heartbeat): ${someOf(silent, 8)}`] : []),
     ...(gone.length > 0 ? [`nodes SILENT (ended, standing still, or cut off from Redis): ${someOf(gone, 4)}`] : []),
     ...(skewed.length > 0 ? [`nodes whose CLOCK differs from this one's: ${someOf(skewed, 4)}`] : []),
     ...(view.length > 0
