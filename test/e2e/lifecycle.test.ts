@@ -36,6 +36,8 @@ test('a second node is an error, whichever thing of the first it would take, and
 })
 
 test('a successor takes over under load, and no query is lost', async () => {
+  // a site that a busy machine delays moves nobody
+  scene.write('services.yaml', scene.servicesYaml('all', '{use: healthz, fall: 10}'))
   await scene.startSites()
   const first = await scene.startReady()
   await allUp(first)

@@ -56,7 +56,7 @@ const passing = async (passes: (port: number) => Promise<boolean>): Promise<read
 
 const ours = () =>
   passing(async (port) => {
-    const check = httpCheck({ port, host: 'www.example.com', body: 'ok', timeoutMs: 2000 })
+    const check = httpCheck({ port, host: 'www.example.com', body: 'ok', timeoutMs: 30_000 })
     const { kind } = await runCheck({ id: 't', check, address: ADDRESS, port, probers: 1 })
     return kind === 'pass'
   })
@@ -69,7 +69,7 @@ test('what users get through, and nothing else', async () => {
 
 test.skipIf(!hasCurl)('as curl does', async () => {
   const curl = await passing((port) =>
-    promisify(execFile)('curl', ['-sf', '-m', '5', '--http1.1', '--noproxy', '*', `http://${ADDRESS}:${port}/`]).then(
+    promisify(execFile)('curl', ['-sf', '-m', '30', '--http1.1', '--noproxy', '*', `http://${ADDRESS}:${port}/`]).then(
       ({ stdout }) => stdout === 'ok',
       () => false,
     ),

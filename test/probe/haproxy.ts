@@ -31,6 +31,7 @@ defaults
   timeout connect 1s
   timeout client 1s
   timeout server 1s
+  timeout check 10s
 backend sites
   ${backend.join('\n  ')}
 `

@@ -72,11 +72,11 @@ export class Scene {
     return `${this.#prefix}.${this.#first + n}`
   }
 
-  servicesYaml(lastResort = 'all'): string {
+  servicesYaml(lastResort = 'all', check = '{use: healthz}'): string {
     const sites = SITE_NAMES.map(
       (site, i) => `    ${site}: {vips: [{address: ${VIPS[site]}, check: {address: ${this.address(1 + i)}}}]}`,
     )
-    return ['web:', '  sites:', ...sites, '  check: {use: healthz}', `  lastResort: ${lastResort}`, TTL].join('\n')
+    return ['web:', '  sites:', ...sites, `  check: ${check}`, `  lastResort: ${lastResort}`, TTL].join('\n')
   }
 
   write(file: string, text: string): void {
