@@ -4,9 +4,8 @@
  * ever named.
  */
 
-/** Transports that queries are counted by. */
-
-export const TRANSPORTS = ['udp', 'tcp'] as const
+/** Transports that queries are counted by; `dot`: over TLS (RFC 7858), `doh`: over HTTPS (RFC 8484). */
+export const TRANSPORTS = ['udp', 'tcp', 'dot', 'doh'] as const
 /** RR types with a counter of their own; all others are `other`. */
 export const COUNTED_TYPES = [
   'A',

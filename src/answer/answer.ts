@@ -26,7 +26,7 @@ import {
 } from '../zone/image.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { lookUp, nodeOf, NX, parentApex } from './lookup.ts'
-import { AA, type AnswerTrace, type Request, type Responder, TCP } from './responder.ts'
+import { AA, type AnswerTrace, type Request, type Responder, UDP } from './responder.ts'
 import { begin, finish, PAYLOAD_BYTES, putHinfo, putRRset, QUERY_NAME } from './response.ts'
 import { delegate, negative } from './sections.ts'
 import { entryFor, steer } from './steer.ts'
@@ -54,7 +54,7 @@ export function respond(responder: Responder, request: Request): number {
   const fault = parseQuery(input, at, request.length, query, responder.world.image.seed)
   if (fault === Q_DROP) return dropped(responder, transport)
   const flags = QR | (query.flags & KEPT_FLAGS)
-  const most = Math.min(request.room, transport === TCP ? 65_535 : Math.min(PAYLOAD_BYTES, query.payload))
+  const most = Math.min(request.room, transport === UDP ? Math.min(PAYLOAD_BYTES, query.payload) : 65_535)
   if (!begin(response, query, input, at, output, outAt, most)) return dropped(responder, transport)
   try {
     const outcome = fault === Q_OK ? answer(responder, request) : refuse(query, fault)

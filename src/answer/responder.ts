@@ -11,9 +11,13 @@ import type { LookupResult } from './lookup.ts'
 import { makeResponse, type Response } from './response.ts'
 import type { World } from './world.ts'
 
-/** How a query came in: index into TRANSPORTS of counters.ts. */
+/** How a query came in: index into TRANSPORTS of counters.ts. All but UDP carry answers of any size. */
 export const UDP = 0
 export const TCP = 1
+export const DOT = 2
+export const DOH = 3
+/** One of the four. */
+export type Transport = typeof UDP | typeof TCP | typeof DOT | typeof DOH
 
 /** The AA bit of the header's flags, and of an outcome: the answer is authoritative (RFC 1035 §4.1.1). */
 export const AA = 0x0400
@@ -31,7 +35,7 @@ export interface Request {
   client: Uint8Array
   clientAt: number
   family: 4 | 6
-  transport: typeof UDP | typeof TCP
+  transport: Transport
   /** For the response: output[outAt … outAt + room). */
   output: Uint8Array
   outAt: number

@@ -8,7 +8,15 @@
  *   what-if.ts ─▶ HealthTable ┘    └─▶ lookups.ts, steering.ts ─▶ Explanation
  */
 import { respond } from '../answer/answer.ts'
-import { type AnswerTrace, makeRequest, makeResponder, type Responder, TCP, UDP } from '../answer/responder.ts'
+import {
+  type AnswerTrace,
+  makeRequest,
+  makeResponder,
+  type Responder,
+  TCP,
+  type Transport,
+  UDP,
+} from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import { makeCounters } from '../counters.ts'
 import { formatAddress } from '../dns/address.ts'
@@ -175,7 +183,7 @@ function ask(
   { zones = [] }: ExplainContext,
   { packet, resolver }: ExplainQuery,
   chance: number,
-  transport: typeof UDP | typeof TCP,
+  transport: Transport,
 ): Exchange | Fault {
   const responder = makeResponder(world, health, makeCounters())
   responder.chance = chance

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { countedSamples, METRICS, renderMetrics } from '../../src/api/metrics.ts'
+import { DOH, DOT } from '../../src/answer/responder.ts'
 import {
   AnswerCells,
   ANSWER_CELLS,
@@ -26,9 +27,13 @@ test('the threads are summed, and each cell is the series it stands for', async 
     counters[cell]! += 10
     counters[C_ECS]! += 4
   }
+  threads[0]![queryCell(DOT, AAAA, REFUSED)]! += 6
+  threads[0]![queryCell(DOH, AAAA, REFUSED)]! += 7
   const text = await renderMetrics(countedSamples(sumCounters(threads), cells))
   expect(text).toContain('meridian_queries_total{transport="tcp",type="AAAA",rcode="REFUSED"} 5\n')
-  expect(text.match(/^meridian_queries_total\{/gm)).toHaveLength(1)
+  expect(text).toContain('meridian_queries_total{transport="dot",type="AAAA",rcode="REFUSED"} 6\n')
+  expect(text).toContain('meridian_queries_total{transport="doh",type="AAAA",rcode="REFUSED"} 7\n')
+  expect(text.match(/^meridian_queries_total\{/gm)).toHaveLength(3)
   expect(text).toContain('meridian_answers_total{service="web",site="fra"} 20\n')
   expect(text).toContain('meridian_ecs_queries_total 8\n')
   expect(text).not.toContain('service="other"')

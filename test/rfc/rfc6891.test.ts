@@ -1,7 +1,7 @@
 /** RFC 6891: EDNS(0). RFC 1035 §4.2.1 and RFC 2181 §9: sizes and truncation. */
 import { describe, expect, test } from 'vitest'
-import { encode } from '../support/ask.ts'
-import { ask, askTcp, tell } from './world.ts'
+import { encode, makeAsk, memory } from '../support/ask.ts'
+import { ask, node, tell } from './world.ts'
 
 const HOST = 'host.example.com. 300 IN A 192.0.2.80'
 
@@ -90,8 +90,11 @@ describe('§6.2.3 to §6.2.5: the size of a response', () => {
       { length: 12 },
       (_, i) => `huge.example.com. 3600 IN TXT "${String.fromCharCode(97 + i).repeat(200)}"`,
     )
-    await askTcp({ q: 'huge.example.com TXT', rcode: 'NOERROR', answer: all })
-    await askTcp({ q: 'huge.example.com TXT', payload: 512, rcode: 'NOERROR', answer: all })
+    for (const kind of ['tcp', 'dot', 'doh'] as const) {
+      const askWhole = makeAsk(memory(node.responder, kind))
+      for (const payload of [{}, { payload: 512 }])
+        await askWhole({ q: 'huge.example.com TXT', ...payload, rcode: 'NOERROR', answer: all })
+    }
   })
 
   test('a truncated response keeps its OPT and its ECS (§7, RFC 2181 §9)', async () => {

@@ -11,14 +11,18 @@ import { createSocket } from 'node:dgram'
 import { connect } from 'node:net'
 import { expect } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
-import { makeRequest, type Responder, TCP, UDP } from '../../src/answer/responder.ts'
+import { DOH, DOT, makeRequest, type Responder, TCP, UDP } from '../../src/answer/responder.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { type EdnsOption, type Message, type Rr, decodeMessage, encodeQuery, formatRr } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 
+/** As metrics name them; all but udp carry messages of any size. */
+export type TransportKind = keyof typeof NUMBER_OF
+const NUMBER_OF = { udp: UDP, tcp: TCP, dot: DOT, doh: DOH } as const
+
 /** Sends a query and gives the reply's bytes; undefined when there was none. */
 export interface Transport {
-  readonly kind: 'udp' | 'tcp'
+  readonly kind: TransportKind
   /** `from`: the client's address; the transport's own choice without. */
   send(query: Uint8Array, from?: string): Promise<Uint8Array | undefined>
 }
@@ -96,7 +100,7 @@ export function encode(asked: Question): Uint8Array {
 }
 
 /** What no reply to a query that reads well may get wrong, whatever was asked. */
-export function broken(query: Uint8Array, reply: Uint8Array, message: Message, kind: 'udp' | 'tcp'): string[] {
+export function broken(query: Uint8Array, reply: Uint8Array, message: Message, kind: TransportKind): string[] {
   const asked = decodeMessage(query)
   if (isFault(asked)) throw new Error(`the query is none: ${asked.fault}`)
   const wrong: string[] = []
@@ -109,7 +113,7 @@ export function broken(query: Uint8Array, reply: Uint8Array, message: Message, k
   must((message.edns?.version ?? 0) === 0, 'an EDNS version other than 0')
   must((message.edns?.payload ?? 512) >= 512, 'a payload below 512')
   must((message.edns?.dnssecOk ?? false) === (asked.edns?.dnssecOk ?? false), 'DO is not copied')
-  const limit = kind === 'tcp' ? 65_535 : Math.min(1232, Math.max(512, asked.edns?.payload ?? 512))
+  const limit = kind === 'udp' ? Math.min(1232, Math.max(512, asked.edns?.payload ?? 512)) : 65_535
   must(reply.length <= limit, `${reply.length} bytes where ${limit} are allowed`)
   const { ecs } = message.edns ?? {}
   // a fault's reply has nothing to say about the client
@@ -178,8 +182,8 @@ const PATIENCE_MS = 60_000
  * respond() itself, its query in a slot between other bytes and its reply between guards that must stay untouched. The
  * client is 192.0.2.53 unless told otherwise; each query gets another `chance`.
  */
-export function memory(responder: Responder, kind: 'udp' | 'tcp' = 'udp'): Transport {
-  const transport = kind === 'udp' ? UDP : TCP
+export function memory(responder: Responder, kind: TransportKind = 'udp'): Transport {
+  const transport = NUMBER_OF[kind]
   const room = kind === 'udp' ? 1500 : 65_535
   const output = new Uint8Array(room + 64)
   return {
