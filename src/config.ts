@@ -245,6 +245,13 @@ export const SETTINGS = {
     meaning: 'Clients that the database does not know are taken to be where this site is.',
     read: text(NAME),
   }),
+  'node.nsid': one<string | undefined>({
+    type: '1–128 printable characters, or `0x` and an even number of hexadecimal digits',
+    default: [],
+    meaning:
+      'This node’s identifier for clients that ask for it (`dig +nsid`, RFC 5001): which node of an anycast address answered. Anyone may ask.',
+    read: text(/^(0x([0-9A-Fa-f]{2}){1,128}|(?!0x)[\x20-\x7e]{1,128})$/),
+  }),
   threads: one<number>({
     type: 'a whole number, 1–64',
     default: [String(Math.min(64, availableParallelism()))],

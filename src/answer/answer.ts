@@ -26,6 +26,7 @@ import {
 } from '../zone/image.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { lookUp, nodeOf, NX, parentApex } from './lookup.ts'
+import { addOptions } from './options.ts'
 import { AA, type AnswerTrace, type Request, type Responder, UDP } from './responder.ts'
 import { begin, finish, PAYLOAD_BYTES, putHinfo, putRRset, QUERY_NAME } from './response.ts'
 import { delegate, negative } from './sections.ts'
@@ -57,6 +58,7 @@ export function respond(responder: Responder, request: Request): number {
   const most = Math.min(request.room, transport === UDP ? Math.min(PAYLOAD_BYTES, query.payload) : 65_535)
   if (!begin(response, query, input, at, output, outAt, most)) return dropped(responder, transport)
   try {
+    if (query.options !== 0 && fault === Q_OK) addOptions(responder)
     const outcome = fault === Q_OK ? answer(responder, request) : refuse(query, fault)
     const size = finish(response, query, flags | (outcome & AA), outcome & 0xff, outcome >>> 16)
     count(responder, transport, outcome & 0xff)

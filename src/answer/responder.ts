@@ -8,6 +8,7 @@ import { makeSelection, type Selection, type Trace } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { type Client, makeClient } from './client.ts'
 import type { LookupResult } from './lookup.ts'
+import { PLAIN_PROTOCOL, type Protocol } from './protocol.ts'
 import { makeResponse, type Response } from './response.ts'
 import type { World } from './world.ts'
 
@@ -56,8 +57,9 @@ export const makeRequest = (parts: Pick<Request, 'input' | 'client' | 'output'> 
 
 /** What respond() answers from, and the objects that it uses again for every query. */
 export interface Responder {
-  /** Replaced between two queries, never within one. */
+  /** Replaced between two queries, never within one; so is the protocol. See replace(). */
   world: World
+  protocol: Protocol
   readonly health: HealthTable
   readonly counters: Float64Array
   /** Any 32 bits, which the caller changes for every query (xorshift). Decides only rotation and `pick: random`. */
@@ -90,10 +92,16 @@ export interface LookupName {
   nameBytes: number
 }
 
-/** A Responder that begins with this World. */
-export function makeResponder(world: World, health: HealthTable, counters: Float64Array): Responder {
+/** A Responder that begins with this World and Protocol. */
+export function makeResponder(
+  world: World,
+  health: HealthTable,
+  counters: Float64Array,
+  protocol: Protocol = PLAIN_PROTOCOL,
+): Responder {
   return {
     world,
+    protocol,
     health,
     counters,
     chance: 1,
@@ -105,4 +113,13 @@ export function makeResponder(world: World, health: HealthTable, counters: Float
     steered: undefined,
     trace: null,
   }
+}
+
+/** A message to an answering thread: what its Responder answers from, from the next query on. */
+export type Replacement = { readonly world: World } | { readonly protocol: Protocol }
+
+/** Takes a Replacement. Called by the thread between two queries. */
+export function replace(responder: Responder, replacement: Replacement): void {
+  if ('world' in replacement) responder.world = replacement.world
+  else responder.protocol = replacement.protocol
 }

@@ -37,6 +37,9 @@ const FLAG_TC = 0x0200
 export const QUERY_NAME = -1
 const QUERY_NAME_AT = 12
 
+/** More than all options that a response may have. */
+const OPTIONS_MOST_BYTES = 512
+
 /** A response while it is written. */
 export interface Response {
   out: Uint8Array
@@ -51,6 +54,9 @@ export interface Response {
   answers: number
   authorities: number
   additionals: number
+  /** The options of OPT after ECS, as they are sent: the first `optionBytes` bytes. */
+  readonly options: Uint8Array
+  optionBytes: number
   /** The query name's closest encloser: a node. */
   known: number
   /** How many names and suffixes of names can be pointed to so far, and their slots in `keys`. */
@@ -75,6 +81,8 @@ export const makeResponse = (): Response => ({
   answers: 0,
   authorities: 0,
   additionals: 0,
+  options: new Uint8Array(OPTIONS_MOST_BYTES),
+  optionBytes: 0,
   known: -1,
   names: 0,
   slots: new Int32Array(POINTERS),
@@ -83,7 +91,7 @@ export const makeResponse = (): Response => ({
   stamp: 0,
 })
 
-/** Size in bytes of the OPT record that ends the response; 0 when the query had no EDNS. */
+/** Size in bytes of the OPT record that ends the response, without its options but ECS; 0 when the query had no EDNS. */
 export function optBytes(query: Query): number {
   if (!query.edns) return 0
   return query.ecs ? 19 + ((query.ecsSource + 7) >>> 3) : 11
@@ -108,9 +116,28 @@ export function begin(
   response.answers = 0
   response.authorities = 0
   response.additionals = 0
+  response.optionBytes = 0
   response.names = 0
   if (response.at > response.limit) return false
   for (let i = 12; i < 12 + questionBytes; i++) out[start + i] = input[from + i]!
+  return true
+}
+
+/**
+ * Adds an option to OPT, the first `size` bytes of `data`: less is left for records. Only for queries with EDNS. False
+ * when there is no room.
+ */
+export function addOption(response: Response, code: number, data: Uint8Array, size: number): boolean {
+  const { options } = response
+  let at = response.optionBytes
+  if (response.at + 4 + size > response.limit || at + 4 + size > options.length) return false
+  options[at++] = code >>> 8
+  options[at++] = code & 255
+  options[at++] = size >>> 8
+  options[at++] = size & 255
+  for (let i = 0; i < size; i++) options[at++] = data[i]!
+  response.optionBytes = at
+  response.limit -= 4 + size
   return true
 }
 
@@ -144,7 +171,7 @@ export function finish(response: Response, query: Query, flags: number, rcode: n
 
 /** RFC 6891 §6.1.2, RFC 7871 §6: family, source and address are echoed exactly. */
 function writeOpt(response: Response, query: Query, rcode: number, scope: number): void {
-  const { out } = response
+  const { out, options, optionBytes } = response
   let at = response.at
   const addressBytes = query.ecs ? (query.ecsSource + 7) >>> 3 : 0
   out[at++] = 0
@@ -156,8 +183,9 @@ function writeOpt(response: Response, query: Query, rcode: number, scope: number
   out[at++] = 0
   out[at++] = query.dnssecOk ? 0x80 : 0 // RFC 3225 §3: DO is copied
   out[at++] = 0
-  out[at++] = 0
-  out[at++] = query.ecs ? 8 + addressBytes : 0
+  const size = (query.ecs ? 8 + addressBytes : 0) + optionBytes
+  out[at++] = size >>> 8
+  out[at++] = size & 255
   if (query.ecs) {
     out[at++] = 0
     out[at++] = 8
@@ -169,6 +197,7 @@ function writeOpt(response: Response, query: Query, rcode: number, scope: number
     out[at++] = scope
     for (let i = 0; i < addressBytes; i++) out[at++] = query.ecsAddress[i]!
   }
+  for (let i = 0; i < optionBytes; i++) out[at++] = options[i]!
   response.at = at
 }
 

@@ -38,6 +38,8 @@ export interface Query {
   payload: number
   /** The DO bit (RFC 3225). */
   dnssecOk: boolean
+  /** The options that are there, bit 1 << code for each of SERVED_OPTIONS; ECS is apart. 0 for most queries. */
+  options: number
   /**
    * There is an ECS option: family 1 or 2 (0 with source 0), source prefix length in bits, and the address, padded with
    * zeros.
@@ -64,6 +66,7 @@ export const makeQuery = (): Query => ({
   edns: false,
   payload: 512,
   dnssecOk: false,
+  options: 0,
   ecs: false,
   ecsFamily: 0,
   ecsSource: 0,
@@ -83,6 +86,8 @@ export function setName(q: Query, name: Uint8Array, seed: number): void {
  */
 const MOST_RECORDS = 16
 const MOST_OPTIONS = 64
+/** The options that have a bit in Query.options. */
+const SERVED_OPTIONS = 1 << OPTION.NSID
 const HEADER_BYTES = 12
 /** Size of a record's type, class, TTL and RDLENGTH. */
 const FIXED_BYTES = 10
@@ -94,7 +99,7 @@ const FIXED_BYTES = 10
  * that of the Image in which the name will be looked up.
  */
 export function parseQuery(packet: Uint8Array, at: number, length: number, q: Query, seed: number): number {
-  q.questionEnd = q.nameBytes = q.labels = q.type = q.class = q.ecsFamily = q.ecsSource = 0
+  q.questionEnd = q.nameBytes = q.labels = q.type = q.class = q.options = q.ecsFamily = q.ecsSource = 0
   q.edns = q.dnssecOk = q.ecs = false
   q.payload = 512
   if (length < HEADER_BYTES || packet[at + 2]! >= 0x80) return Q_DROP
@@ -194,7 +199,9 @@ function readOpt(packet: Uint8Array, fixed: number, end: number, q: Query): numb
     const code = count(packet, i)
     const next = i + 4 + count(packet, i + 2)
     if (next > end) return Q_FORMERR
-    if (code === OPTION.ECS && (q.ecs || !readEcs(packet, i + 4, next, q))) return Q_FORMERR
+    if (code === OPTION.ECS) {
+      if (q.ecs || !readEcs(packet, i + 4, next, q)) return Q_FORMERR
+    } else if (code < 32) q.options |= SERVED_OPTIONS & (1 << code)
     i = next
   }
   return Q_OK

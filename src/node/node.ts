@@ -44,6 +44,7 @@ import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
 import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
 import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
+import { protocolOf } from './protocol.ts'
 import { SerialFile } from './serial.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
 
@@ -183,6 +184,7 @@ export class RunningNode implements Node {
       threads: this.#config.threads,
       tcpMemory: this.#config['tcp.memory'],
       world,
+      protocol: protocolOf(this.#config),
       health: this.#table,
       adoption: this.#adoption,
       takeover: this.#takeover,

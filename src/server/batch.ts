@@ -37,7 +37,7 @@ import {
 import { Neighbours, type NeighbourTables } from './neighbours.ts'
 import { leaveGroup, type UdpSocket, WAIT_MS } from './sockets.ts'
 
-/** Cell that the main thread writes: the generation of the World to answer from (≥ 1), or STOP, or LEAVE. */
+/** Cell that the main thread writes: how many messages it has posted (≥ 1, the assignment included), or STOP, or LEAVE. */
 export const SIGNAL = 0
 /** Cell that the answering thread writes: it changes with every round. */
 export const BEAT = 1
@@ -73,7 +73,7 @@ const H_FLAGS = 12
 const H_RECEIVED = 14
 
 /**
- * Answers on `sockets` until the main thread signals STOP or LEAVE. `adopt`: receives the World of a new generation.
+ * Answers on `sockets` until the main thread signals STOP or LEAVE. `adopt`: receives the messages that have come.
  */
 export function serveBatches(
   calls: Linux,
@@ -87,13 +87,13 @@ export function serveBatches(
   const batches = sockets.map((socket) => new Batch(calls, socket, responder, respond, neighbours))
   const only = batches.length === 1 ? batches[0]! : undefined
   const poll = only === undefined ? new Poll(calls, sockets) : undefined
-  let generation = responder.world.generation
+  let adopted = 0
   for (let beat = 1; ; beat++) {
     const signal = Atomics.load(cells, SIGNAL)
-    if (signal !== generation) {
+    if (signal !== adopted) {
       if (signal < 0) break
       adopt()
-      generation = signal
+      adopted = signal
     }
     cells[BEAT] = beat
     // one socket needs no epoll: wait for its first packet, take what else is there

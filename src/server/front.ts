@@ -3,6 +3,7 @@
  * threads (threads.ts), UDP by node:dgram (portable.ts) and the TCP thread (tcp.ts). server.ts puts them together; all
  * of them call the same respond().
  */
+import type { Protocol } from '../answer/protocol.ts'
 import type { World } from '../answer/world.ts'
 import { type Endpoint, formatEndpoint } from '../units.ts'
 
@@ -13,6 +14,8 @@ export const BACKLOG = 511
 export interface Front {
   /** Replaces the World: every query read from now on sees this one, and no query sees parts of both. */
   publish(world: World): void
+  /** Replaces the Protocol, in the same way. */
+  setProtocol(protocol: Protocol): void
   /** The counters (counters.ts) of each answering thread. */
   counters(): readonly Float64Array[]
   /**

@@ -6,6 +6,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { setImmediate } from 'node:timers/promises'
 import { respond } from '../answer/answer.ts'
+import type { Protocol } from '../answer/protocol.ts'
 import { makeRequest, makeResponder, type Responder } from '../answer/responder.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
 import type { World } from '../answer/world.ts'
@@ -58,9 +59,13 @@ export class PortableUdp implements Front {
   #answered = 0
 
   /** `reason`: why the batched form is not available; undefined when this form was asked for. */
-  constructor(sockets: readonly Socket[], world: World, health: HealthTable, reason: string | undefined) {
+  constructor(
+    sockets: readonly Socket[],
+    { world, protocol, health }: { readonly world: World; readonly protocol: Protocol; readonly health: HealthTable },
+    reason: string | undefined,
+  ) {
     this.#sockets = sockets
-    this.#responder = makeResponder(world, health, makeCounters())
+    this.#responder = makeResponder(world, health, makeCounters(), protocol)
     this.#reason = reason
     const buffers = sockets.map(widen)
     this.#receiveBuffer = Math.min(...buffers.map(({ receive }) => receive))
@@ -98,6 +103,10 @@ export class PortableUdp implements Front {
 
   publish(world: World): void {
     this.#responder.world = world
+  }
+
+  setProtocol(protocol: Protocol): void {
+    this.#responder.protocol = protocol
   }
 
   counters(): readonly Float64Array[] {

@@ -5,6 +5,7 @@
 import type { Socket as UdpSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { adoptedGeneration, type Adoption } from '../answer/adoption.ts'
+import type { Protocol } from '../answer/protocol.ts'
 import type { World } from '../answer/world.ts'
 import type { Log } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
@@ -26,6 +27,7 @@ export interface ServerOptions {
   readonly tcpMemory: number
   /** The first World, as the compiler made it (generation ≥ 1), with slots and counters filled in. */
   readonly world: World
+  readonly protocol: Protocol
   readonly health: HealthTable
   /** The cells that the compiler was started with: from them it knows which Worlds' memory is free. */
   readonly adoption: Adoption
@@ -48,6 +50,8 @@ export interface Server {
   readonly listen: readonly Endpoint[]
   /** Replaces the World for all queries read from now on. Its generation must be above all earlier ones. */
   publish(world: World): void
+  /** Replaces the Protocol for all queries read from now on. */
+  setProtocol(protocol: Protocol): void
   /**
    * The lowest generation that any answering thread may still read: what only older Worlds use (health slots) is free.
    */
@@ -101,6 +105,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       tcp.publish(world)
       Atomics.store(adoption, 0, generation)
     },
+    setProtocol(protocol) {
+      udp.setProtocol(protocol)
+      tcp.setProtocol(protocol)
+    },
     adopted: () => adoptedGeneration(adoption),
     counters: () => [...udp.counters(), ...tcp.counters()],
     stats: () => ({ udp: udp.stats(), tcp: tcp.stats() }),
@@ -147,7 +155,7 @@ const startTcp = (options: ServerOptions, sources: readonly TcpSource[], calls?:
  * ports.
  */
 async function startPortable(options: ServerOptions, reason: string | undefined): Promise<Fronts> {
-  const { world, health, log } = options
+  const { log } = options
   for (let tries = 1; ; tries++) {
     const tcp = startTcp(options, options.listen)
     const sockets: UdpSocket[] = []
@@ -156,7 +164,7 @@ async function startPortable(options: ServerOptions, reason: string | undefined)
       for (const endpoint of listen) sockets.push(await bindPortable(endpoint))
       for (const endpoint of listen.filter(isWildcard))
         log('warn', `replies from ${formatEndpoint(endpoint)} may leave from another address than was asked`)
-      return { listen, udp: new PortableUdp(sockets, world, health, reason), tcp, leave: () => {} }
+      return { listen, udp: new PortableUdp(sockets, options, reason), tcp, leave: () => {} }
     } catch (error) {
       for (const socket of sockets) socket.close()
       await tcp.stop(0)

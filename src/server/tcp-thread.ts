@@ -1,13 +1,14 @@
 /**
  * Entry of the TCP thread: it listens, accepts and answers with an event loop of its own. On Linux its nice value is
  * above that of the threads that answer UDP, judge health or probe: when CPU is short, TCP gets what they leave. The
- * main thread (tcp.ts) sends Worlds and the end as messages and reads the thread's cells and counters.
+ * main thread (tcp.ts) sends Worlds, Protocols and the end as messages and reads the thread's cells and counters.
  */
 import { createServer, type Server } from 'node:net'
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Adoption } from '../answer/adoption.ts'
-import { makeResponder } from '../answer/responder.ts'
+import type { Protocol } from '../answer/protocol.ts'
+import { makeResponder, replace, type Replacement } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
 import { codeOf } from '../problem.ts'
@@ -25,6 +26,7 @@ export interface TcpAssignment {
   readonly sources: readonly TcpSource[]
   readonly limits: TcpLimits
   readonly world: World
+  readonly protocol: Protocol
   readonly health: HealthTable
   readonly counters: Float64Array
   /** See connections.ts. */
@@ -34,8 +36,8 @@ export interface TcpAssignment {
   readonly reader: number
 }
 
-/** A message to the thread: answer from this World; or stop listening and end all connections within `drainMs`. */
-export type TcpCommand = { readonly world: World } | { readonly drainMs: number }
+/** A message to the thread; `drainMs`: stop listening and end all connections within this time. */
+export type TcpCommand = Replacement | { readonly drainMs: number }
 
 /**
  * The one message from the thread: where it listens, in the order of the sources, with the real ports; or which one
@@ -51,12 +53,12 @@ const NICEST = 19
 /** Bytes that a connection may read ahead of its turn; the last read may go beyond. */
 const READ_AHEAD = 1024
 
-const { sources, limits, world, health, counters, cells, adoption, reader }: TcpAssignment = workerData
+const { sources, limits, world, protocol, health, counters, cells, adoption, reader }: TcpAssignment = workerData
 const port = parentPort!
 // on Linux the priority of this thread; on other systems it would be that of the process
 if (process.platform === 'linux') setPriority(Math.min(NICEST, getPriority() + NICER))
 
-const responder = makeResponder(world, health, counters)
+const responder = makeResponder(world, health, counters, protocol)
 const connections = new Connections(responder, limits, cells) // the beat starts here
 const servers: Server[] = []
 
@@ -100,9 +102,10 @@ async function end(drainMs: number): Promise<void> {
 }
 
 port.on('message', (command: TcpCommand) => {
-  if ('world' in command) {
-    responder.world = command.world
-    Atomics.store(adoption, reader, command.world.generation)
-  } else void end(command.drainMs)
+  if ('drainMs' in command) void end(command.drainMs)
+  else {
+    replace(responder, command)
+    Atomics.store(adoption, reader, responder.world.generation)
+  }
 })
 await begin()

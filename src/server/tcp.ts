@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { ABSENT, type Adoption } from '../answer/adoption.ts'
+import type { Protocol } from '../answer/protocol.ts'
 import type { World } from '../answer/world.ts'
 import type { Log } from '../config.ts'
 import { makeCounters } from '../counters.ts'
@@ -95,6 +96,7 @@ export interface TcpOptions {
   readonly calls?: Linux
   readonly limits: TcpLimits
   readonly world: World
+  readonly protocol: Protocol
   readonly health: HealthTable
   readonly adoption: Adoption
   /** The thread's cell in `adoption`. */
@@ -114,12 +116,14 @@ export class TcpFront implements Front {
   #sources: readonly TcpSource[]
   readonly #seat: Seat
   #world: World
+  #protocol: Protocol
   #stopping = false
 
   constructor(options: TcpOptions) {
     this.#options = options
     this.#sources = options.sources
     this.#world = options.world
+    this.#protocol = options.protocol
     this.#listening.promise.catch(() => {}) // listening() rejects for its caller
     this.#seat = new Seat({
       what: 'the TCP thread',
@@ -139,6 +143,11 @@ export class TcpFront implements Front {
   publish(world: World): void {
     this.#world = world
     this.#seat.postMessage({ world } satisfies TcpCommand)
+  }
+
+  setProtocol(protocol: Protocol): void {
+    this.#protocol = protocol
+    this.#seat.postMessage({ protocol } satisfies TcpCommand)
   }
 
   counters(): readonly Float64Array[] {
@@ -184,6 +193,7 @@ export class TcpFront implements Front {
       ),
       limits,
       world: this.#world,
+      protocol: this.#protocol,
       health,
       counters: this.#counters,
       cells: this.#cells,

@@ -5,6 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ABSENT, type Adoption } from '../answer/adoption.ts'
+import type { Protocol } from '../answer/protocol.ts'
+import type { Replacement } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import type { Log } from '../config.ts'
 import { makeCounters } from '../counters.ts'
@@ -38,6 +40,7 @@ export interface ThreadsOptions {
   readonly bound: readonly BoundEndpoint[]
   readonly threads: number
   readonly world: World
+  readonly protocol: Protocol
   readonly health: HealthTable
   readonly adoption: Adoption
   readonly log: Log
@@ -67,12 +70,16 @@ export class Threads implements Front {
   readonly #neighbours: NeighbourWatch
   #spare: Thread | undefined
   #world: World
+  #protocol: Protocol
+  /** See SIGNAL. */
+  #posted = 1
   #stopping = false
 
   constructor(calls: Linux, options: ThreadsOptions) {
     this.#calls = calls
     this.#options = options
     this.#world = options.world
+    this.#protocol = options.protocol
     const sockets = options.bound.flatMap(({ udp }) => udp)
     this.#receiveBuffer = Math.min(...sockets.map(({ fd }) => receiveBufferOf(calls, fd)))
     this.#sendBuffer = Math.min(...sockets.map(({ fd }) => sendBufferOf(calls, fd)))
@@ -108,9 +115,19 @@ export class Threads implements Front {
 
   publish(world: World): void {
     this.#world = world
+    this.#post({ world })
+  }
+
+  setProtocol(protocol: Protocol): void {
+    this.#protocol = protocol
+    this.#post({ protocol })
+  }
+
+  #post(replacement: Replacement): void {
+    this.#posted++
     for (const { seat, cells } of this.#desks) {
-      seat.postMessage(world)
-      Atomics.store(cells, SIGNAL, world.generation)
+      seat.postMessage(replacement)
+      Atomics.store(cells, SIGNAL, this.#posted)
     }
   }
 
@@ -176,11 +193,12 @@ export class Threads implements Front {
     Atomics.store(cells, BEAT, 0)
     // from here on this World's memory is kept, however long the thread takes to start
     Atomics.store(adoption, reader, this.#world.generation)
-    Atomics.store(cells, SIGNAL, this.#world.generation)
+    Atomics.store(cells, SIGNAL, this.#posted)
     const assignment: Assignment = {
       sockets,
       cells,
       world: this.#world,
+      protocol: this.#protocol,
       health,
       counters,
       adoption,

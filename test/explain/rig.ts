@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeAdoption } from '../../src/answer/adoption.ts'
+import { PLAIN_PROTOCOL } from '../../src/answer/protocol.ts'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { type HealthTable, makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
 import { type Server, startServer } from '../../src/server/server.ts'
@@ -267,6 +268,7 @@ export async function startRig(options: { readonly nodeSite?: string; readonly r
     threads: 1,
     tcpMemory: TCP_LIMITS.memory,
     world: made.world,
+    protocol: PLAIN_PROTOCOL,
     health: table,
     adoption: makeAdoption(),
     takeover: false,

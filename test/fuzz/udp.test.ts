@@ -1,6 +1,7 @@
 /** A smoke of `npm run fuzz -- --udp`: hostile datagrams between good queries, over real sockets, in both UDP forms. */
 import { expect, test } from 'vitest'
 import { makeAdoption } from '../../src/answer/adoption.ts'
+import { PLAIN_PROTOCOL } from '../../src/answer/protocol.ts'
 import { startServer } from '../../src/server/server.ts'
 import { TCP_LIMITS } from '../../src/server/tcp.ts'
 import { makeNode } from '../answer/fixture.ts'
@@ -17,6 +18,7 @@ test.each([
     threads: 1,
     tcpMemory: TCP_LIMITS.memory,
     world: { ...made.world, generation: 1 },
+    protocol: PLAIN_PROTOCOL,
     health,
     adoption: makeAdoption(),
     takeover: false,

@@ -1,23 +1,46 @@
-/** The node that the RFC tests ask, over memory: as UDP (`ask`) and as TCP (`askTcp`), and raw bytes for broken queries. */
+/** The node that the RFC tests ask, over memory: as UDP (`ask`) and as TCP (`askTcp`), and raw bytes for broken queries (`tell`). */
+import { PLAIN_PROTOCOL, type Protocol } from '../../src/answer/protocol.ts'
+import { makeResponder, type Responder } from '../../src/answer/responder.ts'
+import { makeCounters } from '../../src/counters.ts'
 import { type Message, decodeMessage } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { makeNode } from '../answer/fixture.ts'
-import { makeAsk, memory } from '../support/ask.ts'
+import { type Ask, makeAsk, memory } from '../support/ask.ts'
 import { ZONES } from './zones.ts'
 
 export const node = await makeNode(ZONES)
 
-const overUdp = memory(node.responder)
-export const ask = makeAsk(overUdp)
-export const askTcp = makeAsk(memory(node.responder, 'tcp'))
+/** Ways to ask a node over memory. */
+export interface Asking {
+  readonly responder: Responder
+  readonly ask: Ask
+  readonly askTcp: Ask
+  /** What comes back for any bytes over UDP: the message, or undefined for nothing. */
+  readonly tell: (bytes: Uint8Array, from?: string) => Promise<Message | undefined>
+}
 
-/** What comes back for any bytes: the message, or undefined for nothing. */
-export async function tell(bytes: Uint8Array): Promise<Message | undefined> {
-  const reply = await overUdp.send(bytes)
-  if (reply === undefined) return undefined
-  const message = decodeMessage(reply)
-  if (isFault(message)) throw new Error(message.fault)
-  return message
+function asking(responder: Responder): Asking {
+  const udp = memory(responder)
+  return {
+    responder,
+    ask: makeAsk(udp),
+    askTcp: makeAsk(memory(responder, 'tcp')),
+    async tell(bytes, from) {
+      const reply = await udp.send(bytes, from)
+      if (reply === undefined) return undefined
+      const message = decodeMessage(reply)
+      if (isFault(message)) throw new Error(message.fault)
+      return message
+    },
+  }
+}
+
+export const { ask, askTcp, tell } = asking(node.responder)
+
+/** The same node with settings of the protocol. */
+export function withProtocol(settings: Partial<Protocol>): Asking {
+  const protocol = { ...PLAIN_PROTOCOL, ...settings }
+  return asking(makeResponder(node.made.world, node.health, makeCounters(), protocol))
 }
 
 /** A zone's SOA in DNS text. */

@@ -1,5 +1,6 @@
 /** Servers on loopback addresses, with Worlds made from YAML as `serve` makes them. */
 import { makeAdoption } from '../../src/answer/adoption.ts'
+import { PLAIN_PROTOCOL } from '../../src/answer/protocol.ts'
 import type { World } from '../../src/answer/world.ts'
 import { sumCounters } from '../../src/counters.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
@@ -48,6 +49,7 @@ export async function start(options: Partial<ServerOptions> & Pick<ServerOptions
     listen: [{ address: '127.0.0.1', port: 0 }],
     threads: 1,
     tcpMemory: TCP_LIMITS.memory,
+    protocol: PLAIN_PROTOCOL,
     health: makeHealthTable(),
     adoption: makeAdoption(),
     takeover: false,
@@ -69,6 +71,7 @@ export async function startTcp(
     sources: options.portable === true ? [asked] : bound.map(({ endpoint, tcp }) => ({ ...endpoint, fd: tcp })),
     calls: linux,
     limits: TCP_LIMITS,
+    protocol: PLAIN_PROTOCOL,
     health: makeHealthTable(),
     adoption: makeAdoption(),
     reader: 1,

@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
+import { PLAIN_PROTOCOL } from '../../src/answer/protocol.ts'
 import { C_SEND_FULL } from '../../src/counters.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
 import { PortableUdp } from '../../src/server/portable.ts'
@@ -18,7 +19,11 @@ test('UDP, portable: what node:dgram would keep for a kernel that takes no more 
   await once(socket, 'listening')
   let waiting = 64
   socket.getSendQueueCount = () => waiting
-  const udp = new PortableUdp([socket], await makeWorld(1), makeHealthTable(), undefined)
+  const udp = new PortableUdp(
+    [socket],
+    { world: await makeWorld(1), protocol: PLAIN_PROTOCOL, health: makeHealthTable() },
+    undefined,
+  )
   const client = await UdpClient.to(socket.address())
   const full = (): number => udp.counters()[0]![C_SEND_FULL]!
   for (let id = 0; id < 10; id++) client.socket.send(query(id, 'a.example.com'))

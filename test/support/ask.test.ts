@@ -3,6 +3,7 @@
  * could make by mistake must fail the question.
  */
 import { afterAll, describe, expect, test } from 'vitest'
+import { PLAIN_PROTOCOL } from '../../src/answer/protocol.ts'
 import { PortableUdp, bindPortable } from '../../src/server/portable.ts'
 import { node } from '../rfc/world.ts'
 import { startTcp } from '../server/fixture.ts'
@@ -11,7 +12,7 @@ import { CLIENTS } from './mmdb.ts'
 
 const { made, health } = node
 const socket = await bindPortable({ address: '127.0.0.1', port: 0 })
-const udpFront = new PortableUdp([socket], made.world, health, undefined)
+const udpFront = new PortableUdp([socket], { world: made.world, protocol: PLAIN_PROTOCOL, health }, undefined)
 const { front: tcpFront, to } = await startTcp({ world: made.world, health })
 afterAll(() => Promise.all([udpFront.stop(1000), tcpFront.stop(1000)]))
 

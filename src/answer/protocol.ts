@@ -1,0 +1,14 @@
+/**
+ * What the node's settings say about the protocol itself: EDNS options and the like, which belong to no zone. Made by
+ * node/protocol.ts; every answering thread has the same one and may be given another between two queries. It is
+ * plain data, so that it can be posted to a thread.
+ */
+
+/** Settings of the protocol. Nothing in it is replaced: a change is a new Protocol. */
+export interface Protocol {
+  /** This server's identifier, for clients that ask for it (RFC 5001); empty = none is given. At most 128 bytes. */
+  readonly nsid: Uint8Array
+}
+
+/** All that a setting can turn on is off. */
+export const PLAIN_PROTOCOL: Protocol = { nsid: new Uint8Array(0) }
