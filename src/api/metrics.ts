@@ -117,6 +117,11 @@ export const METRICS = {
   ),
   meridian_member_changes_total: counter('Changes of members to a state.', 'state'),
   meridian_service_last_resort: gauge('1 while no member of the service is usable.', 'service'),
+  meridian_service_type_unanswered: gauge(
+    '1 while no member of the service has a usable address of the type, and one has of the other type.',
+    'service',
+    'type',
+  ),
   meridian_service_left_ratio: gauge('Share of its capacity that is up and takes clients.', 'service'),
   meridian_service_largest_site_ratio: gauge(
     'Share of its capacity that its largest site has: what is lost when that site alone is down.',

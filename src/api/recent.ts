@@ -32,23 +32,28 @@ const TOGETHER_MS = 10_000
 
 /** The last changes, the latest first. */
 export class RecentChanges {
-  readonly #entries: { entry: RecentChange; lastMs: number }[] = []
+  /** `names`: the members of the entry. */
+  readonly #entries: { entry: RecentChange; lastMs: number; names: Set<string> }[] = []
 
   /** `nowMs`: Unix time. */
   addMember({ member, site, before, after, braked, why }: Change, nowMs = Date.now()): void {
-    const alike = this.#entries.find(
-      ({ entry, lastMs }) =>
-        entry.kind === 'members' &&
-        entry.site === site &&
-        entry.before === before &&
-        entry.after === after &&
-        entry.braked === braked &&
-        nowMs - lastMs <= TOGETHER_MS,
-    )
+    const own = this.#entries.findIndex(({ names }) => names.has(member)) // its last change: this one is after it
+    const alike = this.#entries
+      .slice(0, own < 0 ? undefined : own)
+      .find(
+        ({ entry, lastMs }) =>
+          entry.kind === 'members' &&
+          entry.site === site &&
+          entry.before === before &&
+          entry.after === after &&
+          entry.braked === braked &&
+          nowMs - lastMs <= TOGETHER_MS,
+      )
     if (alike === undefined) {
-      this.#add({ kind: 'members', atMs: nowMs, site, before, after, braked, members: 1, member, why }, nowMs)
+      this.#add({ kind: 'members', atMs: nowMs, site, before, after, braked, members: 1, member, why }, nowMs, [member])
     } else if (alike.entry.kind === 'members') {
       alike.entry = { ...alike.entry, members: alike.entry.members + 1 }
+      alike.names.add(member)
       alike.lastMs = nowMs
     }
   }
@@ -61,8 +66,8 @@ export class RecentChanges {
     return this.#entries.map(({ entry }) => entry)
   }
 
-  #add(entry: RecentChange, lastMs: number): void {
-    this.#entries.unshift({ entry, lastMs })
+  #add(entry: RecentChange, lastMs: number, members: readonly string[] = []): void {
+    this.#entries.unshift({ entry, lastMs, names: new Set(members) })
     if (this.#entries.length > MOST) this.#entries.pop()
   }
 }

@@ -111,6 +111,9 @@ export function healthSamples({ members, services, probers, nodes, overrides, st
     meridian_member_share: members.map(({ service, site, address, share }) => [share / 1000, service, site, address]),
     ...memberCounts(services, members),
     meridian_service_last_resort: services.map(({ service, lastResort }) => [lastResort ? 1 : 0, service]),
+    meridian_service_type_unanswered: services.flatMap(({ service, unanswered }) =>
+      (['A', 'AAAA'] as const).map((type) => [unanswered.includes(type) ? 1 : 0, service, type] as const),
+    ),
     meridian_service_left_ratio: services.map(({ service, leftPercent }) => [leftPercent / 100, service]),
     meridian_service_largest_site_ratio: services.map(({ service, largestSitePercent }) => [
       largestSitePercent / 100,

@@ -152,7 +152,7 @@ function summaryOfSite(site: string, members: readonly MemberStanding[]): SiteSu
   return { site, services: byService.size, members: members.length, wounds }
 }
 
-/** Services without a usable member first, then by what is left of them. */
+/** Services without a usable member first, then those without one for a type, then by what is left of them. */
 function hurtServices({ services, members }: HealthOverview): ServiceSummary[] {
   const woundsOf = new Map<string, Map<Wound, Set<string>>>()
   for (const member of members) {
@@ -165,7 +165,12 @@ function hurtServices({ services, members }: HealthOverview): ServiceSummary[] {
   }
   return services
     .filter(({ service, lastResort }) => lastResort || woundsOf.has(service))
-    .toSorted((a, b) => Number(b.lastResort) - Number(a.lastResort) || a.leftPercent - b.leftPercent)
+    .toSorted(
+      (a, b) =>
+        Number(b.lastResort) - Number(a.lastResort) ||
+        b.unanswered.length - a.unanswered.length ||
+        a.leftPercent - b.leftPercent,
+    )
     .map(({ braked: _members, ...service }) => ({
       ...service,
       wounds: WOUNDS.flatMap((wound) => {

@@ -151,12 +151,17 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
   return [
     ...(store.trouble === null ? [] : [store.trouble]),
-    ...some(dissentsInWords(services, probers), 'sites'),
+    ...some(dissentsInWords(services, probers, store.trouble !== null), 'sites'),
     ...troubles,
     ...some(
       services
         .filter(({ lastResort }) => lastResort)
         .map(({ service }) => `${service}: LAST RESORT: no member is usable`),
+    ),
+    ...some(
+      services.flatMap(({ service, unanswered }) =>
+        unanswered.map((type) => `${service}: NO ADDRESS for ${type}: all members that have one are down`),
+      ),
     ),
     ...some(
       services

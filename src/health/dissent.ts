@@ -26,9 +26,14 @@ export interface SiteDissent {
 
 /**
  * The dissents at a site in words, a line for each verdict that stands. `members`: all of the site; `silent`: names of
- * silent probers.
+ * silent probers; `isCutOff`: from the Store, so that no votes come.
  */
-export function dissentInWords(site: string, members: readonly SiteDissent[], silent: readonly string[]): string[] {
+export function dissentInWords(
+  site: string,
+  members: readonly SiteDissent[],
+  silent: readonly string[],
+  isCutOff: boolean,
+): string[] {
   return (['down', 'up'] as const).flatMap((says) => {
     const held = members.filter(({ dissent }) => dissent?.says === says)
     if (held.length === 0) return []
@@ -37,15 +42,16 @@ export function dissentInWords(site: string, members: readonly SiteDissent[], si
     const lacks = [...new Set(held.map(({ dissent }) => dissent!.lack))].join('; ')
     return [
       `${site} is HELD ${says === 'down' ? 'UP' : 'DOWN'}: all votes that there are say ${says.toUpperCase()} (${lacks}), of ` +
-        `${someOf(services, 5)}. ${remedyInWords(silent, pattern, says)}`,
+        `${someOf(services, 5)}. ${remedyInWords(silent, pattern, says, isCutOff)}`,
     ]
   })
 }
 
-/** What to do about dissent. `silent`: names of silent probers. */
-export function remedyInWords(silent: readonly string[], pattern: string, says: Verdict): string {
-  const cause =
-    silent.length === 0
+/** What to do about dissent. `silent`: names of silent probers; without the Store everyone is, and it is the cause. */
+export function remedyInWords(silent: readonly string[], pattern: string, says: Verdict, isCutOff: boolean): string {
+  const cause = isCutOff
+    ? 'Mend Redis: no votes come without it'
+    : silent.length === 0
       ? 'See in `meridian status --hurt` why the other probers do not vote'
       : `Bring back the silent ${silent.length === 1 ? 'prober' : 'probers'} ${someOf(silent, 5)}`
   return `${cause}, or decide by hand: meridian force ${pattern} ${says}`

@@ -104,7 +104,12 @@ export interface ServiceHealth {
   readonly braked: readonly string[]
   /** No member is usable: `lastResort` of the service decides the answers. */
   readonly lastResort: boolean
+  /** Types of which no member is usable while one of the other type is: their answers have no address. */
+  readonly unanswered: readonly AddressType[]
 }
+
+/** The type of the record that has a member's address. */
+export type AddressType = 'A' | 'AAAA'
 
 /** A log line that is not about a change of a single member. */
 export type News = (level: 'info' | 'warn', news: string) => void
@@ -115,6 +120,8 @@ export interface MembersSettings {
   readonly absent: AbsentMembers
   readonly roster: Roster
   readonly overrideOf: (member: MemberSpec) => Override | undefined
+  /** Whether the Store is in trouble, so that no votes come. */
+  readonly isCutOff: () => boolean
   readonly onChange: (change: Change) => void
   readonly onReason: (change: ReasonChange) => void
   /** Called when last resort or brake of a service, or dissent at a site, begins (warn) or ends (info). */
@@ -150,6 +157,7 @@ interface Service {
   /** Sites that the brake keeps in the answers. */
   braked: ReadonlySet<string>
   lastResort: boolean
+  unanswered: readonly AddressType[]
 }
 
 /** Version numbers in services' words start again after this one. */
@@ -211,7 +219,8 @@ export class Members {
     for (const service of spec.services) {
       const word = words.get(service.name)
       if (word !== undefined && table[word] === UNWATCHED) this.#touch(word)
-      this.#services.set(service.name, { spec: service, members: [], word, braked: new Set(), lastResort: false })
+      const none = { braked: new Set<string>(), lastResort: false, unanswered: [] }
+      this.#services.set(service.name, { spec: service, members: [], word, ...none })
     }
     for (const [index, member] of spec.members.entries()) this.#place(member, slots[index]!, nowMs)
     this.#most = {
@@ -431,20 +440,36 @@ export class Members {
 
   /** Recomputes a service's brake and last resort; returns the members that are affected. */
   #brake(service: Service): readonly Member[] {
-    const { spec, members, braked: before, lastResort } = service
+    const { spec, members, braked: before, lastResort, unanswered } = service
     const { sites } = brake(members, spec)
-    service.braked = sites
-    service.lastResort = members.every(
+    const out = members.filter(
       ({ unbraked, site }) => unbraked === 'forced' || (unbraked === 'down' && !sites.has(site)),
     )
-    this.#reportService(service, lastResort, before)
+    service.braked = sites
+    service.lastResort = out.length === members.length
+    service.unanswered = service.lastResort ? [] : typesOf(members).filter((type) => isAll(type, members, out))
+    this.#reportService(service, lastResort, unanswered, before)
     if (service.lastResort !== lastResort) return members
     if (sites.size === 0 && before.size === 0) return []
     return members.filter(({ site }) => sites.has(site) !== before.has(site))
   }
 
-  #reportService({ spec, braked, lastResort }: Service, wasLastResort: boolean, wasBraked: ReadonlySet<string>): void {
+  #reportService(
+    { spec, braked, lastResort, unanswered }: Service,
+    wasLastResort: boolean,
+    wasUnanswered: readonly AddressType[],
+    wasBraked: ReadonlySet<string>,
+  ): void {
     const { onNews } = this.#settings
+    for (const type of unanswered)
+      if (!wasUnanswered.includes(type))
+        onNews(
+          'warn',
+          `service ${spec.name}: no member is usable for ${type}: its answers of this type have no address`,
+        )
+    for (const type of wasUnanswered)
+      if (!unanswered.includes(type) && !lastResort)
+        onNews('info', `service ${spec.name}: a member is usable for ${type} again`)
     if (lastResort && !wasLastResort)
       onNews('warn', `service ${spec.name}: no member is usable, its last resort answers`)
     if (wasLastResort && !lastResort) onNews('info', `service ${spec.name}: its last resort is over`)
@@ -457,7 +482,7 @@ export class Members {
 
   /** Reports sites at which dissent has begun, or is over. */
   #reportDissent(touched: Iterable<Member>, nowMs: number): void {
-    const { roster, onNews } = this.#settings
+    const { roster, isCutOff, onNews } = this.#settings
     for (const member of touched) {
       const isHeld = dissentOn(member) !== undefined
       member.dissentMs = isHeld ? (member.dissentMs ?? nowMs) : undefined
@@ -468,7 +493,7 @@ export class Members {
     for (const site of begun) {
       const there = [...this.#members.values()].filter((member) => member.site === site)
       const members = there.map((member) => ({ service: member.spec.service, dissent: dissentOn(member) }))
-      for (const line of dissentInWords(site, members, roster.silent)) onNews('warn', line)
+      for (const line of dissentInWords(site, members, roster.silent, isCutOff())) onNews('warn', line)
     }
   }
 
@@ -570,11 +595,19 @@ function standingOf(member: Member, nowMs: number): MemberStanding {
 const dissentOn = ({ spec, judgement, override }: Member): Dissent | undefined =>
   override === undefined && !spec.drained ? judgement.dissent : undefined
 
-const healthOf = ({ spec, members, lastResort }: Service): ServiceHealth => ({
+const typeOf = ({ spec }: Member): AddressType => (spec.address.includes(':') ? 'AAAA' : 'A')
+const typesOf = (members: readonly Member[]): AddressType[] => [...new Set(members.map(typeOf))].toSorted()
+
+/** Whether all members of the type are among those. */
+const isAll = (type: AddressType, members: readonly Member[], those: readonly Member[]): boolean =>
+  members.filter((member) => typeOf(member) === type).length === those.filter((one) => typeOf(one) === type).length
+
+const healthOf = ({ spec, members, lastResort, unanswered }: Service): ServiceHealth => ({
   service: spec.name,
   leftPercent: leftPercent(members, spec),
   largestSitePercent: largestSitePercent(members, spec),
   keepPercent: spec.keepPercent,
   braked: members.filter(({ condition }) => condition.braked).map((member) => member.spec.name),
   lastResort,
+  unanswered,
 })

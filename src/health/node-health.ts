@@ -150,6 +150,7 @@ export class NodeHealth {
       absent: this.#absent,
       roster: this.#roster,
       overrideOf: (member) => this.#overrides.of(member),
+      isCutOff: () => store.trouble !== undefined,
       onChange: (change) => settings.onChange?.(change),
       onReason: (change) => settings.onReason?.(change),
       onNews: (level, news) => settings.onNews?.(level, news),

@@ -13,6 +13,7 @@ test.each([
   'meridian_member_changes_total{state="down"} 2',
   'meridian_service_last_resort{service="web"} 0',
   'meridian_service_last_resort{service="api"} 1',
+  'meridian_service_type_unanswered{service="web",type="A"} 0',
   'meridian_service_left_ratio{service="web"} 0.504',
   'meridian_service_braked_members{service="web"} 1',
   'meridian_service_held_members{service="web"} 2',

@@ -118,8 +118,17 @@ export const snapshot: HealthSnapshot = {
       keepPercent: 25,
       braked: ['sin/web/192.0.2.3'],
       lastResort: false,
+      unanswered: [],
     },
-    { service: 'api', leftPercent: 0, largestSitePercent: 50, keepPercent: 0, braked: [], lastResort: true },
+    {
+      service: 'api',
+      leftPercent: 0,
+      largestSitePercent: 50,
+      keepPercent: 0,
+      braked: [],
+      lastResort: true,
+      unanswered: [],
+    },
   ],
   probers: [
     {

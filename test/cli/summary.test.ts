@@ -35,7 +35,8 @@ const overview = (members: readonly MemberStanding[], more: Partial<HealthOvervi
     const own = members.filter((one) => one.service === service)
     const up = own.filter(({ state }) => state === 'up').length
     const leftPercent = (100 * up) / own.length
-    return { service, leftPercent, largestSitePercent: 34, keepPercent: 25, braked: [], lastResort: up === 0 }
+    const lastResort = up === 0
+    return { service, leftPercent, largestSitePercent: 34, keepPercent: 25, braked: [], lastResort, unanswered: [] }
   }),
   ...more,
 })
@@ -93,6 +94,30 @@ test('a service without any usable member is told before those that have some le
   expect(words).toContain('! LAST RESORT: no member is usable of zzz')
   const rows = words.split('\n').filter((line) => line.includes(' left '))
   expect(rows[0]).toMatch(/^ {2}zzz +0 % left +keep 25 % +LAST RESORT; DOWN: fra/)
+})
+
+test('a type that has no address left stands above the sites, and its service first', () => {
+  const seen = overview(fraIsDead())
+  const services = seen.services.map((one) => (one.service === 's050' ? { ...one, unanswered: ['A' as const] } : one))
+  const lines = summaryInWords(summary({ ...seen, services })).split('\n')
+  expect(lines[1]).toBe('! NO ADDRESS for A of s050: all members that have one are down')
+  expect(lines[2]).toMatch(/^! fra: /)
+  expect(lines.find((line) => line.includes(' left '))).toMatch(/^ {2}s050 .* NO ADDRESS for A; DOWN: fra/)
+})
+
+test('while Redis is away it stands above what is held for lack of votes, and is the remedy', () => {
+  const dissent = { says: 'down', lack: '1 of 2 needed', ageMs: 5_000 } as const
+  const members = SITES.map((site) => standing('web', site, { held: true, dissent, why: 'held' }))
+  const store = { ...snapshot.store, trouble: 'Redis at 192.0.2.6:6379 does not answer (for 5 s)' }
+  const silent = snapshot.probers.map((one) => ({ ...one, live: false }))
+  const calls = summaryInWords(summary(overview(members, { store, probers: silent })), 60)
+    .split('\n')
+    .filter((line) => line.startsWith('! '))
+  expect(calls[0]).toMatch(/^! Redis at 192\.0\.2\.6:6379 does not answer/)
+  expect(calls.slice(1, 4).every((line) => line.includes('HELD UP'))).toBe(true)
+  const words = calls.join(' ')
+  expect(words).toContain('Mend Redis: no votes come without it')
+  expect(words).not.toContain('silent')
 })
 
 test('1,000 services at ten sites with everything wrong are one screen, and every kind of trouble is on it', () => {
@@ -181,6 +206,22 @@ test('members of a site that change alike within seconds are one change; another
   const words = summaryInWords(summary(overview([]), changes))
   expect(words).toMatch(/^ {2}1970-01-01 00:00 fra: 102 members are DOWN \(up before\): timeout$/m)
   expect(words).toMatch(/^ {2}1970-01-01 00:01 fra\/s7\/192\.0\.2\.1 is DOWN \(up before\): timeout$/m)
+})
+
+test('a change after another change of its member is a new entry, however soon: nobody reads history backwards', () => {
+  const changes = new RecentChanges()
+  const names = ['fra/api/192.0.2.1', 'fra/web/192.0.2.1', 'fra/web/192.0.2.2']
+  const both = (before: string, after: string, atMs: number, those = names): void => {
+    for (const name of those) changes.addMember(change(name, { before, after }), atMs)
+  }
+  both('drained', 'up', 0, names.slice(0, 2))
+  both('up', 'drained', 4_000)
+  both('drained', 'up', 8_000)
+  expect(changes.list).toMatchObject([
+    { before: 'drained', after: 'up', members: 3, atMs: 8_000 },
+    { before: 'up', after: 'drained', members: 3, atMs: 4_000 },
+    { before: 'drained', after: 'up', members: 2, atMs: 0 },
+  ])
 })
 
 test('rates are over the last seconds, of all threads, by site', () => {

@@ -146,6 +146,15 @@ const scenarios: readonly Scenario[] = [
     fires: { MeridianSiteDown: 3, MeridianLastResort: 1 },
   },
   {
+    name: 'all IPv4 members of services are down, their IPv6 members are up',
+    series: {
+      ...isDown('fra', 1),
+      ...onNodes('meridian_service_type_unanswered', 'service="s0",type="A"', 1),
+      ...onNodes('meridian_service_type_unanswered', 'service="s0",type="AAAA"', 0),
+    },
+    fires: { MeridianMemberDown: 1, MeridianTypeUnanswered: 1 },
+  },
+  {
     name: 'Redis frozen: no prober, node or vote is called missing',
     series: {
       ...onAll('meridian_store_up', 0),

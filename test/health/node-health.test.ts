@@ -23,6 +23,7 @@ class Rig {
   readonly slots = new SlotRegistry()
   readonly changes: string[] = []
   readonly troubles: string[] = []
+  readonly news: string[] = []
   readonly health: NodeHealth
   readonly writers = new Map<string, ProberWriter>()
   #generation = 0
@@ -35,6 +36,7 @@ class Rig {
       ...settings,
       onChange: ({ member: name, before, after }: Change) => this.changes.push(`${name} ${before} → ${after}`),
       onTrouble: (trouble) => this.troubles.push(trouble),
+      onNews: (level, news) => this.news.push(`${level}: ${news}`),
     })
   }
 
@@ -90,6 +92,26 @@ describe('verdicts', () => {
     expect(rig.state(A)).toBe('down')
     await rig.say('eu-1', 't1', 'up')
     expect(rig.changes).toEqual([`${A} unproven → up`, `${A} up → down`, `${A} down → up`])
+  })
+
+  test('a type without a usable member while the other has one is told, and ends; the last resort is told alone', async () => {
+    const C = 'fra/web/2001:db8::1'
+    const unanswered = () => rig.health.snapshot().services[0]!.unanswered
+    rig.adopt(spec(member(A, ['t1']), member(B, ['t2']), member(C, ['t3'])))
+    for (const target of ['t1', 't2', 't3']) await rig.say('eu-1', target, 'up')
+    await rig.say('eu-1', 't1', 'down')
+    expect(unanswered()).toEqual([])
+    await rig.say('eu-1', 't2', 'down')
+    expect(unanswered()).toEqual(['A'])
+    expect(rig.news).toEqual(['warn: service web: no member is usable for A: its answers of this type have no address'])
+    await rig.say('eu-1', 't3', 'down')
+    expect(unanswered()).toEqual([])
+    expect(rig.news.slice(1)).toEqual(['warn: service web: no member is usable, its last resort answers'])
+    await rig.say('eu-1', 't1', 'up')
+    expect(unanswered()).toEqual(['AAAA'])
+    await rig.say('eu-1', 't3', 'up')
+    expect(unanswered()).toEqual([])
+    expect(rig.news.at(-1)).toBe('info: service web: a member is usable for AAAA again')
   })
 
   test('never seen up is unproven, whatever the votes', async () => {

@@ -28,11 +28,12 @@ function heldUpInWords(members: readonly Member[]): string[] {
 }
 
 /** How much capacity of a service is left, and what is wrong with it, in words. */
-export function leftInWords({ leftPercent, keepPercent, braked, lastResort }: ServiceHealth): string[] {
+export function leftInWords({ leftPercent, keepPercent, braked, lastResort, unanswered }: ServiceHealth): string[] {
   const keep = keepPercent === 0 ? 'no brake' : `keep ${formatWholePercent(keepPercent)}`
   return [
     `${formatWholePercent(leftPercent)} of its capacity left (${keep})`,
     ...(lastResort ? ['LAST RESORT: no member is usable'] : []),
+    ...unanswered.map((type) => `NO ADDRESS for ${type}: all members that have one are down`),
     ...(braked.length > 0 ? [`BRAKE: ${braked.length} voted DOWN, but kept in answers`] : []),
   ]
 }
@@ -93,8 +94,15 @@ function voteRow({ prober, region, value, moving, reason, rttMs, share, ageMs }:
 /** The most characters of a prober's reason; --json has all of it. */
 const LONGEST_REASON = 44
 
-/** Sites at which a verdict stands for lack of votes alone, a line each, with what to do. */
-export function dissentsInWords(services: readonly ServiceStatus[], probers: readonly ProberStatus[]): string[] {
+/**
+ * Sites at which a verdict stands for lack of votes alone, a line each, with what to do. `isCutOff`: from the Store, so
+ * that no votes come.
+ */
+export function dissentsInWords(
+  services: readonly ServiceStatus[],
+  probers: readonly ProberStatus[],
+  isCutOff: boolean,
+): string[] {
   const all = services.flatMap(({ service, members }) =>
     members.map(({ site, dissent }) => ({ site, service, dissent })),
   )
@@ -102,7 +110,9 @@ export function dissentsInWords(services: readonly ServiceStatus[], probers: rea
     .filter(({ live }) => !live)
     .map(({ prober }) => prober)
     .toSorted()
-  return [...Map.groupBy(all, ({ site }) => site)].flatMap(([site, members]) => dissentInWords(site, members, silent))
+  return [...Map.groupBy(all, ({ site }) => site)].flatMap(([site, members]) =>
+    dissentInWords(site, members, silent, isCutOff),
+  )
 }
 
 /** Numbers of members in trouble: `2 down, 1 held`; empty if there are none. */

@@ -19,6 +19,7 @@ export function summaryInWords(seen: Summary, rows = SCREEN_ROWS): string {
   return fit(
     [
       { least: 2, lines: processInWords(node).flatMap(linesOf), more: 'status --all' },
+      { least: 3, lines: causesOf(seen), more: 'status --all' },
       { least: 4, lines: sites.flatMap(siteLines), more: 'status --hurt' },
       { least: 3, lines: attentionOf(seen), more: 'status --all' },
       { least: 2, lines: isQuiet(load) ? [] : loadInWords(load).flatMap(linesOf), more: 'status --all' },
@@ -106,9 +107,20 @@ const WOUND_WORDS: Readonly<Record<Wound, string>> = {
   drained: 'DRAINED',
 }
 
-/** What needs an operator's attention besides sites, a line each. */
-function attentionOf({ store, troubles, hurt, overrides, probers, nodes, sites }: Summary): string[] {
+/** What stands above the sites, a line each: what explains what is said of them, and which services they take along. */
+function causesOf({ store, hurt }: Summary): string[] {
   const resort = hurt.worst.filter(({ lastResort }) => lastResort).map(({ service }) => service)
+  const typeless = hurt.worst.flatMap(({ service, unanswered }) => unanswered.map((type) => `${type} of ${service}`))
+  const lines = [
+    ...(store.trouble === null ? [] : [`${store.trouble}; the last known health stays in use`]),
+    ...(resort.length > 0 ? [`LAST RESORT: no member is usable of ${someOf(resort, 8, hurt.lastResorts)}`] : []),
+    ...(typeless.length > 0 ? [`NO ADDRESS for ${someOf(typeless, 8)}: all members that have one are down`] : []),
+  ]
+  return lines.flatMap((line) => linesOf(wrap(line, '! ')))
+}
+
+/** What else needs an operator's attention, a line each. */
+function attentionOf({ store, troubles, overrides, probers, nodes, sites }: Summary): string[] {
   const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
   const silent = probers
     .filter(({ live }) => !live)
@@ -126,9 +138,7 @@ function attentionOf({ store, troubles, hurt, overrides, probers, nodes, sites }
     return [{ site: site.site, pattern: isWhole ? site.site : `${site.site}/${wound.named[0]}` }]
   })
   const lines = [
-    ...(held.length > 0 ? [heldUpInWords(held, silent)] : []),
-    ...(store.trouble === null ? [] : [`${store.trouble}; the last known health stays in use`]),
-    ...(resort.length > 0 ? [`LAST RESORT: no member is usable of ${someOf(resort, 8, hurt.lastResorts)}`] : []),
+    ...(held.length > 0 ? [heldUpInWords(held, silent, store.trouble !== null)] : []),
     ...troubles,
     ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${someOf(orphaned, 8)}`] : []),
     ...(store.trouble === null && silent.length > 0 ? [`probers SILENT (no heartbeat): ${someOf(silent, 8)}`] : []),
@@ -145,12 +155,13 @@ function attentionOf({ store, troubles, hurt, overrides, probers, nodes, sites }
 const heldUpInWords = (
   held: readonly { readonly site: string; readonly pattern: string }[],
   silent: readonly string[],
+  isCutOff: boolean,
 ): string => {
   const sites = someOf(
     held.map(({ site }) => site),
     8,
   )
-  return `HELD UP for lack of votes: ${sites}. ${remedyInWords(silent, held[0]!.pattern, 'down')}`
+  return `HELD UP for lack of votes: ${sites}. ${remedyInWords(silent, held[0]!.pattern, 'down', isCutOff)}`
 }
 
 /** What is served, by what health is known, and how much is asked. */
@@ -208,12 +219,20 @@ function serviceLines({ services, hurt }: Summary): string[] {
   return linesOf(table(hurt.worst.map(serviceRow), '  ')).map((row) => clip(row, COLUMNS))
 }
 
-const serviceRow = ({ service, leftPercent, keepPercent, lastResort, wounds }: ServiceSummary): string[] => [
+const serviceRow = ({
+  service,
+  leftPercent,
+  keepPercent,
+  lastResort,
+  unanswered,
+  wounds,
+}: ServiceSummary): string[] => [
   service,
   `${formatWholePercent(leftPercent)} left`,
   keepPercent === 0 ? 'no brake' : `keep ${formatWholePercent(keepPercent)}`,
   [
     ...(lastResort ? ['LAST RESORT'] : []),
+    ...unanswered.map((type) => `NO ADDRESS for ${type}`),
     ...wounds.map(
       ({ wound, sites }) => `${wound === 'dissent' ? 'HELD UP' : wound.toUpperCase()}: ${someOf(sites, 4)}`,
     ),
