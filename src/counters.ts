@@ -29,6 +29,7 @@ export const COUNTED_RCODES = [
   'FORMERR',
   'NOTIMP',
   'BADVERS',
+  'YXDOMAIN',
   'SERVFAIL',
   'dropped',
 ] as const

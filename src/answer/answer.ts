@@ -6,7 +6,7 @@
  *   parse ─▶ FORMERR NOTIMP BADVERS · drop
  *     └▶ look up (RFC 1034 §4.3.2) ─▶ outside: REFUSED
  *          ├▶ delegation: NS, glue          ├▶ hit: RRset     ├▶ nodata, nxdomain: SOA
- *          └▶ cname: CNAME, again with its target             └▶ steered: select(), addresses, scope
+ *          └▶ cname, dname: CNAME, again with its target      └▶ steered: select(), addresses, scope
  */
 import { C_BUGS, C_ECS, C_TRUNCATED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../counters.ts'
 import { lowerName } from '../dns/name.ts'
@@ -25,7 +25,8 @@ import {
   X_HASH,
 } from '../zone/image.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
-import { lookUp, nodeOf, NX, parentApex } from './lookup.ts'
+import { redirect } from './dname.ts'
+import { isRedirecting, lookUp, nodeOf, NX, parentApex } from './lookup.ts'
 import { addOptions } from './options.ts'
 import { AA, type AnswerTrace, type Request, type Responder, UDP } from './responder.ts'
 import { begin, finish, PAYLOAD_BYTES, putHinfo, putRRset, QUERY_NAME } from './response.ts'
@@ -112,45 +113,60 @@ function answer(responder: Responder, request: Request): number {
     const cut = image.nodes[known * NODE_INTS + N_CUT]!
     if (cut >= 0 && !(node === cut && query.type === TYPE.DS)) return delegate(responder, cut) | aa
     aa = AA
-    if (node === NX) return negative(responder, known, -1) | AA | RCODE.NXDOMAIN
+    if (node === NX) {
+      if (!isRedirecting(image, known)) return negative(responder, known, -1) | AA | RCODE.NXDOMAIN
+      followed[follow] = identity(responder, owner, node) // before `alias` is another name
+      const outcome = redirect(responder, owner, known, isIn(redirects, known, follow))
+      if (outcome >= 0) return outcome
+      redirects[follow] = known
+      owner = outcome
+      node = lookUp(image, responder.alias, found)
+      if (follow === CNAMES_MAX || isIn(followed, identity(responder, owner, node), follow + 1)) return AA
+      continue
+    }
     const steered = image.nodes[node * NODE_INTS + N_STEERED]!
     // a CNAME to a steered name is sent without the target's addresses: the ECS scope would be wrong for the CNAME
     if (steered >= 0 && follow > 0) return AA
+    if (query.type === TYPE.DNAME && isIn(redirects, node, follow)) return AA // it has led here
     const outcome = answerNode(responder, request, owner, node, steered)
     if (outcome >= 0) return outcome
     followed[follow] = identity(responder, owner, node)
+    redirects[follow] = -1
     owner = image.refs[image.rrsets[findRRset(image, node, TYPE.CNAME) + R_NAMES]!]!
     node = nodeOf(image, owner, found)
-    if (follow === CNAMES_MAX || isFollowed(identity(responder, owner, node), follow)) return AA
+    if (follow === CNAMES_MAX || isIn(followed, identity(responder, owner, node), follow + 1)) return AA
   }
 }
 
 /** Names whose CNAMEs are in the answer, by identity(). */
 const followed = new Int32Array(CNAMES_MAX + 1)
+/** Beside each of them the node whose DNAME made its CNAME; −1 = none did. */
+const redirects = new Int32Array(CNAMES_MAX + 1)
 
 const IS_HASH = 0x80000000
 
 /** A number for a name: its node where it exists; else, since many names may match one wildcard, a hash of the name. */
-function identity({ world, query, found }: Responder, owner: number, node: number): number {
+function identity({ world, query, alias, found }: Responder, owner: number, node: number): number {
   const { image } = world
   if (node >= 0 && node === found.encloser) return node
-  if (owner === QUERY_NAME) return query.hashes[0]! | IS_HASH
+  if (owner < 0) return (owner === QUERY_NAME ? query : alias).hashes[0]! | IS_HASH
   if (owner < image.firstForeign) return owner
   return image.nodes[owner * NODE_INTS + X_HASH]! | IS_HASH
 }
 
 /**
- * Whether a CNAME chain has come back to a name: a loop ends there, so that no RR is in an answer twice (RFC 2181 §5).
+ * Whether one of the first `size` of a list is this one: a chain that comes back to a name ends there, and a DNAME is
+ * written once, so that no RR is in an answer twice (RFC 2181 §5).
  */
-function isFollowed(name: number, last: number): boolean {
-  for (let i = 0; i <= last; i++) if (followed[i] === name) return true
+function isIn(list: Int32Array, one: number, size: number): boolean {
+  for (let i = 0; i < size; i++) if (list[i] === one) return true
   return false
 }
 
 /** Reports a lookup to the trace of `explain`. */
-function tell({ world, query, found }: Responder, trace: AnswerTrace, owner: number, node: number): void {
+function tell({ world, query, alias, found }: Responder, trace: AnswerTrace, owner: number, node: number): void {
   const known = node === NX ? found.encloser : node
-  if (owner === QUERY_NAME) return trace.looked(query, node, known)
+  if (owner < 0) return trace.looked(owner === QUERY_NAME ? query : alias, node, known)
   const name = lowerName(nameOf(world.image, owner))
   trace.looked({ name, nameBytes: name.length }, node, known)
 }

@@ -3,7 +3,19 @@
  * lookup is a binary search over the name's labels, so its cost is bounded for any name. Called by answer.ts.
  */
 import type { Query } from '../dns/query.ts'
-import { exactNode, F_APEX, find, type Image, N_APEX, N_CUT, N_FLAGS, N_WILD, NODE_INTS, upOf } from '../zone/image.ts'
+import {
+  exactNode,
+  F_APEX,
+  F_DNAME,
+  find,
+  type Image,
+  N_APEX,
+  N_CUT,
+  N_FLAGS,
+  N_WILD,
+  NODE_INTS,
+  upOf,
+} from '../zone/image.ts'
 
 /** Result of lookUp() and nodeOf(): the name does not exist, but its zone does. */
 export const NX = -2
@@ -64,6 +76,10 @@ function standIn(image: Image, node: number): number {
   const wild = image.nodes[node * NODE_INTS + N_WILD]!
   return wild >= 0 ? wild : NX
 }
+
+/** Whether the names below a node are redirected by a DNAME (RFC 6672); it has no names of its own there. */
+export const isRedirecting = ({ nodes }: Image, node: number): boolean =>
+  node >= 0 && (nodes[node * NODE_INTS + N_FLAGS]! & F_DNAME) !== 0
 
 /**
  * For the apex of a zone, the apex of its parent zone; −1 when the parent is not served here, or the node is no apex.

@@ -67,6 +67,8 @@ export interface Responder {
   readonly query: Query
   /** For the name that was looked up last. */
   readonly found: LookupResult
+  /** Its name is the target of the last CNAME that a DNAME made (dname.ts); nothing else of it is used. */
+  readonly alias: Query
   readonly response: Response
   readonly selection: Selection
   readonly client: Client
@@ -107,6 +109,7 @@ export function makeResponder(
     chance: 1,
     query: makeQuery(),
     found: { encloser: -1 },
+    alias: makeQuery(),
     response: makeResponse(),
     selection: makeSelection(),
     client: makeClient(),

@@ -33,9 +33,9 @@ const LAST_POINTABLE = 2 ** OFFSET_BITS - 1
 const STAMPS = 2 ** (32 - OFFSET_BITS)
 const FLAG_TC = 0x0200
 
-/** In place of a name's number: the query name. */
-export const QUERY_NAME = -1
 const QUERY_NAME_AT = 12
+/** In place of a name's number: the query name. So is −n for any name that the message has at its byte n. */
+export const QUERY_NAME = -QUERY_NAME_AT
 
 /** More than all options that a response may have. */
 const OPTIONS_MOST_BYTES = 512
@@ -350,7 +350,8 @@ function putName(response: Response, image: Image, name: number): boolean {
 }
 
 /**
- * Writes a whole RRset of the Image. `owner`: the number of its owner name, or QUERY_NAME; `ttlSeconds` −1 = as stored.
+ * Writes a whole RRset of the Image. `owner`: the number of its owner name, or −n for the name that the
+ * message has at its byte n; `ttlSeconds` −1 = as stored.
  * Returns the number of records written; when the set does not fit, 0, and nothing of it stays in the message.
  */
 export function putRRset(
@@ -362,10 +363,10 @@ export function putRRset(
   ttlSeconds: number,
 ): number {
   const named = namesIn(image.rrsets[rrset + R_TYPE]!)
-  if (named > 0 || owner !== QUERY_NAME) rememberQuestion(response, image, query)
+  if (named > 0 || owner >= 0) rememberQuestion(response, image, query)
   const undo = response.at
   const names = response.names
-  const pointer = owner === QUERY_NAME ? QUERY_NAME_AT : offsetOf(response, owner)
+  const pointer = owner < 0 ? -owner : offsetOf(response, owner)
   const whole =
     named > 0
       ? putNamed(response, image, rrset, named, owner, pointer, ttlSeconds)
@@ -375,6 +376,42 @@ export function putRRset(
   forget(response, names)
   response.overflow = true
   return 0
+}
+
+/**
+ * Writes the CNAME record that a DNAME makes of `owner` (as in putRRset()). Its target is the first `prefix` bytes of the
+ * name at name[at …], followed by the name that the message has at its byte `targetAt`, or, where that is 0, by the
+ * `size` bytes at target[from …]. Returns the offset of the CNAME's target in the message; 0: no room.
+ */
+export function putAlias(
+  response: Response,
+  image: Image,
+  owner: number,
+  ttlSeconds: number,
+  name: Uint8Array,
+  at: number,
+  prefix: number,
+  targetAt: number,
+  target: Uint8Array,
+  from: number,
+  size: number,
+): number {
+  const { out } = response
+  const undo = response.at
+  const rest = targetAt > 0 ? 2 : size
+  const pointer = owner < 0 ? -owner : offsetOf(response, owner)
+  if (!putOwner(response, image, owner, pointer) || response.at + 10 + prefix + rest > response.limit) {
+    response.at = undo
+    response.overflow = true
+    return 0
+  }
+  putHead(response, TYPE.CNAME, ttlSeconds, prefix + rest)
+  const offset = response.at - response.start
+  for (let i = 0; i < prefix; i++) out[response.at++] = name[at + i]!
+  if (targetAt > 0) putPointer(response, targetAt)
+  else for (let i = 0; i < size; i++) out[response.at++] = target[from + i]!
+  response.answers++
+  return offset
 }
 
 /** Writes the owner name. `pointer`: its offset in the message, −1 when it is not there yet. */

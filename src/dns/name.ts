@@ -181,6 +181,13 @@ export function countLabels(wire: Uint8Array): number {
   return count
 }
 
+/** Size in bytes of the uncompressed name at wire[at …]. */
+export function wireBytes(wire: Uint8Array, at: number): number {
+  let i = at
+  while (wire[i]! > 0) i += 1 + wire[i]!
+  return i + 1 - at
+}
+
 /** The name without its first label, as a view; for the root, the root. */
 export const parentName = (wire: Uint8Array): Uint8Array => (wire[0] === 0 ? wire : wire.subarray(1 + wire[0]!))
 

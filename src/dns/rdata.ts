@@ -50,6 +50,7 @@ const FORMS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Fi
   [TYPE.AAAA, [{ kind: 'ipv6' }]],
   [TYPE.NS, [{ kind: 'name' }]],
   [TYPE.CNAME, [{ kind: 'name' }]],
+  [TYPE.DNAME, [{ kind: 'name' }]], // RFC 6672 §2.1
   [TYPE.PTR, [{ kind: 'name' }]],
   [TYPE.TXT, [{ kind: 'texts' }]],
   [TYPE.SPF, [{ kind: 'texts' }]], // RFC 4408 §3.1.1
@@ -132,6 +133,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   AAAA: '"2001:db8::1"',
   NS: 'ns1.example.net.',
   CNAME: 'www.example.net.',
+  DNAME: 'example.net.',
   PTR: 'www.example.net.',
   TXT: '"v=spf1 -all"',
   SPF: '"v=spf1 -all"',
@@ -187,7 +189,7 @@ function keyOf({ key, kind, alias, missing }: Field): readonly ValueKey[] {
  * A value → wire RDATA, with names uncompressed and their case kept; names must end with a dot. A Fault names the
  * field.
  *
- *   A AAAA NS CNAME PTR TXT SPF   text                     OPENPGPKEY   text: base64
+ *   A AAAA NS CNAME DNAME PTR TXT SPF   text               OPENPGPKEY   text: base64
  *   MX     {preference | priority, exchange | value}       CAA   {flags, tag, value}
  *   SRV    {priority, weight, port, target}                URI   {priority, weight, target}
  *   SSHFP  {algorithm, fingerprint_type, fingerprint}      DS    {key_tag, algorithm, digest_type, digest}

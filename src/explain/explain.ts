@@ -69,6 +69,7 @@ export type Outcome =
   | 'cname'
   | 'nodata'
   | 'nxdomain'
+  | 'yxdomain'
   | 'delegation'
   | 'any'
   | 'refused'
@@ -214,6 +215,7 @@ function outcomeOf(message: Message, { type }: ExplainQuery, lookups: readonly L
   const last = lookups.at(-1)
   if (message.rcode === 'REFUSED') return 'refused'
   if (message.rcode === 'NXDOMAIN') return 'nxdomain'
+  if (message.rcode === 'YXDOMAIN') return 'yxdomain'
   if (message.rcode !== 'NOERROR' || last === undefined) return 'fault'
   if (steered) return message.answer.length > 0 ? 'steered' : 'nodata'
   if (message.authority.some((rr) => rr.type === 'NS') && last.found === 'delegated') return 'delegation'

@@ -3,6 +3,7 @@
  * empty non-terminal, the closest encloser), in which zone, and, if the zones are at hand, where it is written.
  * Recorded by the trace of answer/answer.ts.
  */
+import { isRedirecting } from '../answer/lookup.ts'
 import type { LookupName } from '../answer/responder.ts'
 import { formatName } from '../dns/name.ts'
 import { type Image, N_APEX, N_CUT, N_FIRST, N_STEERED, nameOf, NODE_INTS } from '../zone/image.ts'
@@ -14,10 +15,10 @@ export interface Lookup {
   readonly name: string
   /**
    * `exact`, `wildcard`: a node with records; `empty`: an empty non-terminal, which only has names below it;
-   * `delegated`: at or below a zone cut; `none`: no such name; `outside`: in no zone that is served.
+   * `delegated`: at or below a zone cut; `redirected`: below the owner of a DNAME; `none`: no such name; `outside`: in no zone that is served.
    */
-  readonly found: 'exact' | 'wildcard' | 'empty' | 'delegated' | 'none' | 'outside'
-  /** Owner of the node that was found; for `none` the closest encloser, for `delegated` the cut; null = outside. */
+  readonly found: 'exact' | 'wildcard' | 'empty' | 'delegated' | 'redirected' | 'none' | 'outside'
+  /** Owner of the node that was found; for `none` the closest encloser, for `delegated` the cut, for `redirected` the DNAME's; null = outside. */
   readonly node: string | null
   /** Apex of its zone; null = outside. */
   readonly zone: string | null
@@ -46,13 +47,14 @@ export function lookupOf(
   const cut = image.nodes[known * NODE_INTS + N_CUT]!
   const decides = cut >= 0 ? cut : known
   const owner = nameOf(image, decides)
+  const redirected = node < 0 && cut < 0 && isRedirecting(image, known)
   const apex = nameOf(image, image.nodes[known * NODE_INTS + N_APEX]!)
   return {
     name: text,
-    found: cut >= 0 ? 'delegated' : node < 0 ? 'none' : foundAt(image, node, owner, wire),
+    found: cut >= 0 ? 'delegated' : redirected ? 'redirected' : node < 0 ? 'none' : foundAt(image, node, owner, wire),
     node: formatName(owner),
     zone: formatName(apex),
-    written: node < 0 && cut < 0 ? [] : writtenAt(zones, apex, owner),
+    written: node < 0 && cut < 0 && !redirected ? [] : writtenAt(zones, apex, owner),
   }
 }
 

@@ -45,7 +45,7 @@ export interface UnresolvedServer {
 }
 
 /** A zone as far as it could be read. */
-interface ZoneNames {
+export interface ZoneNames {
   readonly apex: Uint8Array
   /** By key of their names. */
   readonly owners: ReadonlyMap<string, Owner>

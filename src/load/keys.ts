@@ -251,7 +251,7 @@ export const OPAQUE = pattern(/^TYPE[1-9]\d{0,4}$/)
 export const RECORD = {
   type: optional(
     structure(either(choice([...ZONE_TYPES, 'GSLB']), OPAQUE)),
-    'A, AAAA, CAA, CNAME, DS, HINFO, HTTPS, LOC, MX, NAPTR, NS, OPENPGPKEY, PTR, RP, SPF, SRV, SSHFP, SVCB, TLSA, TXT, URI, `TYPE65280` and other types by number, or GSLB',
+    'A, AAAA, CAA, CNAME, DNAME, DS, HINFO, HTTPS, LOC, MX, NAPTR, NS, OPENPGPKEY, PTR, RP, SPF, SRV, SSHFP, SVCB, TLSA, TXT, URI, `TYPE65280` and other types by number, or GSLB',
     REQUIRED,
   ),
   ttl: optional(seconds(0), 'seconds', '`ttl` of defaults.yaml'),

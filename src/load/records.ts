@@ -16,6 +16,7 @@ import { type Include, parseYaml } from '../yaml/tree.ts'
 import type { ServiceModel } from '../zone/model.ts'
 import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from '../zone/pack.ts'
 import { Cuts, GSLB, type Owner, type RecordEntry, type ServerTarget, type UnresolvedServer } from './cuts.ts'
+import { checkDnames } from './dnames.ts'
 import { readKeys } from './forms.ts'
 import { GSLB as STEERED, RECORD, steeredType } from './keys.ts'
 import { type DynamicRecord, readDynamic } from './octodns/dynamic.ts'
@@ -104,6 +105,7 @@ class ZoneReader {
     const names = { apex: this.#apex, owners: this.#owners, servers: this.#servers, hasLoss: this.#hasLoss }
     const cuts = new Cuts(names, this.#read)
     cuts.check()
+    checkDnames(names, this.#read)
     return {
       apex: this.#apex,
       ...this.#packer.finish(),
@@ -265,6 +267,10 @@ class ZoneReader {
     if (type === TYPE.CNAME && rdata.length > 1) {
       const hint = 'Write one: `value: www.example.net.`; of several addresses, write A and AAAA, or a service'
       this.#read.fault('cname-conflict', node, 'a CNAME has one value', hint)
+    }
+    if (type === TYPE.DNAME && rdata.length > 1) {
+      const message = 'a DNAME has one value (RFC 6672 §2.4)'
+      this.#read.fault('dname-conflict', node, message, 'Write one: `value: example.net.`')
     }
     if (bytes > MAX_RRSET_BYTES) {
       const message = `this RRset has ${bytes} bytes; a message holds ${MAX_RRSET_BYTES}`

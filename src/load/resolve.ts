@@ -2,7 +2,7 @@
  * The checks that need more than one file: VIPs that services share, zones within zones, and the services that zones
  * name. Called by load.ts once all files are read.
  */
-import { formatName, keyOf, parentName } from '../dns/name.ts'
+import { formatName, isWithin, keyOf, parentName } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Position, type Report } from '../problem.ts'
 import { type ServiceModel, type SiteModel, typesOf } from '../zone/model.ts'
@@ -55,7 +55,10 @@ export function checkNesting(zones: readonly ZoneFile[], unread: ReadonlySet<str
   }
   for (const zone of zones) {
     const inners = inner.get(zone)
-    if (inners !== undefined) checkOverlap(zone, inners, report)
+    if (inners !== undefined) {
+      checkOverlap(zone, inners, report)
+      checkRedirected(zone, inners, report)
+    }
     for (const { target, problem } of zone.unresolved) {
       if ((inners === undefined || !isWithinAny(target, inners)) && !isWithinAny(target, unread)) report(problem)
     }
@@ -94,6 +97,22 @@ function checkOverlap(zone: ZoneFile, inners: ReadonlySet<string>, report: Repor
       ? 'Leave it out: DS tells that a zone is signed, and none that is served here is'
       : 'Move it there'
     report({ code: 'zone-overlap', severity: 'error', ...positionOf(zone, set), message, hint })
+  }
+}
+
+/** Reports a DNAME above the apex of an inner zone: no name is below a DNAME, and so no zone (RFC 6672 §2.4). */
+function checkRedirected(zone: ZoneFile, inners: ReadonlySet<string>, report: Report): void {
+  const { sets } = zone
+  for (let i = 0; i < sets.length; i += Z_INTS) {
+    if (sets[i + Z_TYPE] !== TYPE.DNAME) continue
+    const owner = ownerAt(zone, i)
+    for (const inner of inners) {
+      const apex = Buffer.from(inner, 'latin1')
+      if (apex.length === owner.length || !isWithin(apex, owner)) continue
+      const message = `${formatName(owner)} has a DNAME, which redirects all names below it, and zone ${formatName(apex)} is one`
+      const hint = 'Remove the DNAME, or the zone'
+      report({ code: 'dname-conflict', severity: 'error', ...positionOf(zone, i), message, hint })
+    }
   }
 }
 

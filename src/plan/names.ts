@@ -2,7 +2,7 @@
  * Counts, for `plan`, the names by the service that steers them before and after a change, while the zones are
  * compared. Only counts and a few names are kept, never a list of all names.
  */
-import { lookUp } from '../answer/lookup.ts'
+import { isRedirecting, lookUp } from '../answer/lookup.ts'
 import { entryFor } from '../answer/steer.ts'
 import type { World } from '../answer/world.ts'
 import { makeQuery, setName } from '../dns/query.ts'
@@ -125,6 +125,7 @@ function answerOf(side: Answering, owner: Uint8Array, type: number): Answer | un
   const { image, services } = side
   setName(query, owner, image.seed)
   const node = lookUp(image, query, found)
+  if (node < 0 && isRedirecting(image, found.encloser)) return null
   if (node < 0 || image.nodes[node * NODE_INTS + N_CUT]! >= 0) return undefined
   const first = image.nodes[node * NODE_INTS + N_STEERED]!
   const entry = entryFor(side, first, type === TYPE.A ? STEERS_A : STEERS_AAAA)

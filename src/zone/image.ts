@@ -25,7 +25,16 @@
  * found there belongs to that zone, if it is served here.
  */
 import { randomInt } from 'node:crypto'
-import { countLabels, hashSuffixes, labelStarts, LOWER, MAX_LABELS, MAX_NAME_BYTES, sameBytes } from '../dns/name.ts'
+import {
+  countLabels,
+  hashSuffixes,
+  labelStarts,
+  LOWER,
+  MAX_LABELS,
+  MAX_NAME_BYTES,
+  sameBytes,
+  wireBytes,
+} from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { doubled } from '../geo/memory.ts'
 import { mix } from '../hash.ts'
@@ -63,11 +72,12 @@ export const N_WILD = 6
 export const N_STEERED = 7
 export const NODE_INTS = 8
 
-/** The node is a zone's apex; a zone cut; has a CNAME. */
+/** The node is a zone's apex; a zone cut; has a CNAME; has a DNAME. */
 export const F_APEX = 1
 export const F_CUT = 2
 export const F_CNAME = 4
-const FLAG_BITS = 3
+export const F_DNAME = 8
+const FLAG_BITS = 4
 
 /** RR type number, or NEGATIVE_SOA. */
 export const R_TYPE = 0
@@ -357,7 +367,7 @@ function rehashed(table: Int32Array): Int32Array {
   return larger
 }
 
-/** The node of every set of every zone, in order; −1 where the name belongs to an inner zone. Marks cuts and CNAMEs. */
+/** The node of every set of every zone, in order; −1 where the name belongs to an inner zone. Marks cuts, CNAMEs and DNAMEs. */
 function linkOwners(draft: Draft, zones: readonly ZoneLayout[]): Int32Array {
   const owners = new Int32Array(zones.reduce((sum, { model }) => sum + model.sets.length / Z_INTS, 0))
   let next = 0
@@ -372,7 +382,8 @@ function linkOwners(draft: Draft, zones: readonly ZoneLayout[]): Int32Array {
       owners[next++] = node
       if (node < 0) continue
       const type = sets[i + Z_TYPE]!
-      const flag = type === TYPE.CNAME ? F_CNAME : type === TYPE.NS && node !== apex ? F_CUT : 0
+      const isCut = type === TYPE.NS && node !== apex
+      const flag = type === TYPE.CNAME ? F_CNAME : type === TYPE.DNAME ? F_DNAME : isCut ? F_CUT : 0
       draft.nodes[node * NODE_INTS + N_FLAGS]! |= flag
     }
   }
@@ -584,11 +595,4 @@ class NameNumbers {
     insert(this.#table, hash, ++this.count)
     return names + this.count
   }
-}
-
-/** Size in bytes of the uncompressed name at bytes[at …]. */
-function wireBytes(bytes: Uint8Array, at: number): number {
-  let i = at
-  while (bytes[i]! > 0) i += 1 + bytes[i]!
-  return i + 1 - at
 }

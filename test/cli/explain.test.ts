@@ -49,6 +49,7 @@ static: {type: A, values: [192.0.2.80]}
 alias: {type: CNAME, value: static.example.com.}
 "*.wild": {type: A, values: [192.0.2.81]}
 lab: {type: NS, values: [ns.example.org.]}
+old: {type: DNAME, ttl: 90, value: example.org.}
 big: {type: TXT, values: [${Array.from({ length: 9 }, (_, i) => `"${`${i}`.padStart(180, 'x')}"`).join(', ')}]}
 `,
 }
@@ -304,6 +305,13 @@ describe('files', () => {
       'delegated',
       /delegated by the zone example\.com\. at lab\.example\.com\.: NS \S+:7$/,
       '300 s',
+    ],
+    [
+      'www.old.example.com',
+      [],
+      'only an alias',
+      /redirected by the DNAME of old\.example\.com\. in the zone example\.com\.: DNAME \S+:8$/,
+      '90 s',
     ],
     ['www.example.org', [], 'REFUSED, not answered', /in none of the zones served here/, 'none'],
     ['static.example.com', ['--type', 'ANY'], 'RFC 8482', /in the zone/, '3600 s'],

@@ -57,6 +57,7 @@ naptr: {type: NAPTR, value: {order: 100, preference: 50, flags: U, service: SIP+
 pgp: {type: OPENPGPKEY, value: mQINBFit2jsBEADrbl5vjVxYeAE0g0IDYCBpHirv1Sjlqxx5gjtPhb2YhvyDMXjqmBxbkZ3m}
 hinfo: {type: HINFO, value: {cpu: amd64, os: "linux 6"}}
 rp: {type: RP, value: {mbox: admin.example.net., txt: who.example.net.}}
+dname: {type: DNAME, value: example.net.}
 strings: {type: TXT, value: '"v=spf1" " -all" ""'}
 opaque: {type: TYPE65280, values: ['\# 4 01020304', '\# 0']}
 _ftp._tcp: {type: URI, value: {priority: 10, weight: 1, target: "ftp://ftp1.example.com/public"}}

@@ -418,7 +418,7 @@ describe('faults', () => {
 
 test('mnemonics both ways, and RFC 3597 for what has none', () => {
   expect(ZONE_TYPES.join(' ')).toBe(
-    'A AAAA NS CNAME PTR TXT SPF MX SRV CAA DS SSHFP TLSA NAPTR OPENPGPKEY URI SVCB HTTPS SOA HINFO RP LOC',
+    'A AAAA NS CNAME DNAME PTR TXT SPF MX SRV CAA DS SSHFP TLSA NAPTR OPENPGPKEY URI SVCB HTTPS SOA HINFO RP LOC',
   )
   for (const [name, number] of Object.entries(TYPE))
     expect([typeNumber(name), typeName(number)]).toEqual([number, name])

@@ -33,6 +33,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'check-timing': 'services.yaml:5:10',
   'check-unknown': 'services.yaml:5:16',
   'cname-conflict': 'example.com.yaml:5:5',
+  'dname-conflict': 'example.com.yaml:4:1',
   'duplicate-key': 'example.com.yaml:4:1',
   'fence-type': 'services.yaml:6:11',
   'file-unknown': 'service.yaml',
@@ -208,7 +209,11 @@ test.each([
   ['a: {type: A, geo: {AS: [192.0.2.1]}, value: 192.0.2.2}', 'not-supported'],
   ['a: {type: RRSIG, value: x}', 'not-supported'],
   ['a: {type: ALIAS, value: b.example.com.}', 'unsupported-type'],
-  ['a: {type: DNAME, value: b.example.com.}', 'unsupported-type'],
+  ['a: {type: DNAME, values: [b.example.com., c.example.com.]}', 'dname-conflict'],
+  ['"*": {type: DNAME, value: b.example.net.}', 'dname-conflict'],
+  ['a: {type: DNAME, value: b.example.net.}\nx.y.a: {type: A, value: 192.0.2.1}', 'dname-conflict'],
+  ['a: {type: DNAME, value: b.example.net.}\n"*.a": {type: A, value: 192.0.2.1}', 'dname-conflict'],
+  ['a: [{type: DNAME, value: b.example.net.}, {type: CNAME, value: c.example.net.}]', 'cname-conflict'],
   ['a: {type: URLFWD, values: [{path: /}]}', 'unsupported-type'],
   ['a: {type: Route53Provider/ALIAS, values: [{name: www, type: A}]}', 'unsupported-type'],
   ['a: {type: TSLA, value: x}', 'value-invalid'],
@@ -227,6 +232,16 @@ test.each([
   ['a: {type: TXT, values: [{a: b}]}', 'rdata-invalid'],
 ])('a zone with %j', async (zone, code) => {
   expect(await codesOf({ 'example.com.yaml': `${NS}${zone}\n` })).toEqual([code])
+})
+
+test('a zone below a DNAME of another zone is an error, one beside it is none', async () => {
+  const inner = { 'a.example.com.yaml': '"": {type: NS, values: [n.example.net.]}\n' }
+  const zone = { 'example.com.yaml': `${NS}b: {type: DNAME, value: b.example.net.}\n` }
+  expect(await codesOf({ ...inner, ...zone })).toEqual([])
+  const apex = '"": [{type: NS, values: [n.example.net.]}, {type: DNAME, value: b.example.net.}]\n'
+  expect(await codesOf({ ...inner, 'example.com.yaml': apex })).toEqual(['dname-conflict'])
+  const deep = { 'x.b.example.com.yaml': inner['a.example.com.yaml'] }
+  expect(await codesOf({ ...deep, ...zone })).toEqual(['dname-conflict'])
 })
 
 test('a CNAME at an apex is no way around NS', async () => {

@@ -523,6 +523,12 @@ test('a name that a wildcard answered before it was written had clients, and has
     'demo.example.yaml': `${ZONE}"apps": {type: NS, values: [ns.apps.demo.example.]}\nns.apps: {type: A, values: [192.0.2.54]}\n`,
   })
   expect(makePlan(old, cut, ADDRESSES).moves).toEqual([])
+  // whom a DNAME redirects is an alias
+  const away = await load({ ...OLD, 'demo.example.yaml': `${ZONE}apps: {type: DNAME, value: demo.test.}\n` })
+  expect(namesOf(makePlan(old, away, ADDRESSES))).toEqual([
+    ['web', null, ['A'], ['*.apps.demo.example.']],
+    ['web', null, ['AAAA'], ['*.apps.demo.example.']],
+  ])
 })
 
 const dynamic = (type: string, value: string): string =>

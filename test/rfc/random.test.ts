@@ -6,7 +6,7 @@ import { makeAsk, memory } from '../support/ask.ts'
 import { type Reply, randomName, randomZones, resolve, zoneYaml } from './reference.ts'
 
 const DEFAULTS = 'soa: {mname: ns1.example.com., rname: hostmaster.example.com., serial: 7, minimum: 60}\nttl: 3600\n'
-const TYPES = ['A', 'AAAA', 'TXT', 'MX', 'CNAME', 'NS', 'DS', 'ANY']
+const TYPES = ['A', 'AAAA', 'TXT', 'MX', 'CNAME', 'NS', 'DS', 'DNAME', 'ANY']
 
 test.each([1, 2, 3])('seed %i', async (seed) => {
   const random = makeRandom(seed)
@@ -38,11 +38,12 @@ test.each([1, 2, 3])('seed %i', async (seed) => {
     }
   }
   // the zones must be crowded enough to meet all of it
-  for (const kind of ['answer', 'alias', 'referral', 'NODATA', 'NXDOMAIN'])
+  for (const kind of ['answer', 'alias', 'redirect', 'referral', 'NODATA', 'NXDOMAIN'])
     expect(seen.get(kind), kind).toBeGreaterThan(20)
 })
 
 function kindOf(reply: Reply): string {
+  if (reply.answer.some((line) => line.includes(' IN DNAME ')) && reply.answer.length > 1) return 'redirect'
   if (reply.answer.some((line) => line.includes(' IN CNAME '))) return 'alias'
   if (reply.answer.length > 0) return 'answer'
   if (!reply.aa) return 'referral'

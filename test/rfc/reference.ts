@@ -32,7 +32,7 @@ const lines = (set: Rrset, owner = set.owner): string[] =>
 const parent = (name: string): string => name.slice(name.indexOf('.') + 1)
 const isBelow = (name: string, above: string): boolean => name.endsWith(`.${above}`)
 
-/** What must come back; undefined for a CNAME loop or a chain of more than 8, where servers may stop as they like. */
+/** What must come back; undefined for a loop or a chain of more than 8, where servers may stop as they like. */
 export function resolve(zones: readonly Zone[], name: string, type: string, hops = 0): Reply | undefined {
   const zone = zones.find(({ apex }) => name === apex || isBelow(name, apex))
   const nothing = { answer: [], authority: [], additional: [] }
@@ -49,6 +49,20 @@ export function resolve(zones: readonly Zone[], name: string, type: string, hops
   }
   const exists = (owner: string): boolean => zone.sets.some((set) => set.owner === owner || isBelow(set.owner, owner))
   let source = name
+  const dname = zone.sets.find((set) => set.type === 'DNAME' && isBelow(name, set.owner))
+  if (dname !== undefined) {
+    // RFC 6672 §3.2; a name that has become too long is not followed
+    const target = dname.values[0]!
+    const made = name.slice(0, -dname.owner.length) + target
+    const own = lines(dname)
+    if (made.length > 254) return { ...nothing, rcode: 'YXDOMAIN', aa: true, answer: own }
+    own.push(`${name} ${dname.ttlSeconds} IN CNAME ${made}`)
+    if (type === 'CNAME' || type === 'ANY') return { ...nothing, rcode: 'NOERROR', aa: true, answer: own }
+    const rest = hops === 7 ? undefined : resolve(zones, made, type, hops + 1)
+    if (rest === undefined) return undefined
+    // each RR is in an answer once, also if it redirects twice
+    return { ...rest, aa: true, answer: [...own, ...rest.answer.filter((line) => line !== own[0])] }
+  }
   if (!exists(name)) {
     let encloser = parent(name)
     while (!exists(encloser)) encloser = parent(encloser)
@@ -79,7 +93,7 @@ export function randomName(random: Random, apex: string): string {
   return `${Array.from({ length: depth }, () => LABELS[random(LABELS.length)]!).join('.')}.${apex}`
 }
 
-/** Zones that the loader takes: nothing beside a CNAME, nothing but glue below a cut. */
+/** Zones that the loader takes: nothing beside a CNAME, nothing but glue below a cut, nothing below a DNAME. */
 export function randomZones(random: Random, count: number): Zone[] {
   const apexes = Array.from({ length: count }, (_, i) => `z${i}.test.`)
   return apexes.map((apex) => {
@@ -87,12 +101,19 @@ export function randomZones(random: Random, count: number): Zone[] {
     for (let n = 3 + random(12); n > 0; n--) {
       const owner = randomName(random, apex)
       const covered = sets.some(
-        ({ owner: at, type }) => type === 'NS' && at !== apex && (at === owner || isBelow(owner, at)),
+        ({ owner: at, type }) =>
+          (type === 'NS' && at !== apex && (at === owner || isBelow(owner, at))) ||
+          (type === 'DNAME' && isBelow(owner, at)),
       )
       const here = sets.filter((set) => set.owner === owner)
       if (covered || here.some((set) => set.type === 'CNAME')) continue
-      const turn = random(8)
-      if (turn === 0 && !owner.includes('*')) {
+      const turn = random(9)
+      if (turn === 8 && !owner.startsWith('*') && !here.some((set) => set.type === 'DNAME')) {
+        sets = sets.filter((set) => !isBelow(set.owner, owner))
+        const target = randomName(random, apexes[random(3) > 0 ? apexes.indexOf(apex) : random(count)]!)
+        const value = random(9) === 0 ? 'outside.example.' : target
+        sets.push({ owner, type: 'DNAME', ttlSeconds: 1 + random(100_000), values: [value] })
+      } else if (turn === 0 && !owner.includes('*')) {
         const glue = `ns.${owner}`
         sets = sets.filter((set) => set.owner !== owner && !isBelow(set.owner, owner))
         sets.push({
@@ -110,7 +131,7 @@ export function randomZones(random: Random, count: number): Zone[] {
           ttlSeconds: 1 + random(100_000),
           values: [random(9) === 0 ? 'www.outside.example.' : target],
         })
-      } else {
+      } else if (turn < 8) {
         const type = ['A', 'A', 'TXT', 'MX'][random(4)]!
         const value = {
           A: `192.0.2.${random(256)}`,

@@ -53,6 +53,7 @@ const OUTCOMES: Readonly<Record<Outcome, string>> = {
   cname: 'only an alias',
   nodata: 'no records of this type',
   nxdomain: 'no such name',
+  yxdomain: 'the name that its DNAME makes is longer than 255 bytes',
   delegation: 'delegated',
   any: 'ANY is not answered in full (RFC 8482)',
   refused: 'not answered',
@@ -83,6 +84,8 @@ function lookupInWords({ name, found, node, zone, written }: Lookup, { outcome }
       return `${name} does not exist in the zone ${zone}; the closest existing name is ${node}`
     case 'delegated':
       return `${name} is delegated by the zone ${zone} at ${node}${where}`
+    case 'redirected':
+      return `${name} is redirected by the DNAME of ${node} in the zone ${zone}${where}`
     case 'empty':
       return `${name} has no records, only names below it (an empty non-terminal), in the zone ${zone}`
     case 'wildcard':

@@ -13,7 +13,6 @@ import type { Entry, Node } from '../../yaml/source.ts'
  */
 const UNSUPPORTED_TYPES: ReadonlyMap<string, string> = new Map([
   ['ALIAS', 'Steer the name with type GSLB, or write A and AAAA records'],
-  ['DNAME', 'Write the names below it as records of their own'],
   ['URLFWD', 'Write A and AAAA records of a web server that redirects'],
 ])
 /** Keys of `octodns` that have no effect here, and what they mean to octoDNS. */
