@@ -303,7 +303,8 @@ async function flood(fleet: Fleet, mallory: Mallory, forMs: number, meanwhile: (
   const floods = async () => {
     const endMs = performance.now() + forMs
     while (performance.now() < endMs) {
-      const hints = Array.from({ length: 500 }, () => ['PUBLISH', `{meridian}:0:${LIAR}`, 'change'])
+      const texts = ['change', 'change x 2 - ["t1","d.1000 1 x"]', `change boot 2 - ${'x'.repeat(5000)}`]
+      const hints = Array.from({ length: 500 }, (_, i) => ['PUBLISH', `{meridian}:0:${LIAR}`, texts[i % texts.length]!])
       const fields = Array.from({ length: 500 }, (_, i) => [`x${sent + i}`, 'd.1000 1 x']).flat()
       await mallory.say(...ownHash('down', fields), ...hints)
       sent += hints.length

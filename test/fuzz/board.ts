@@ -105,6 +105,7 @@ function makeTexts(random: Random) {
     )
   const votes = (most: number): string[] => Array.from({ length: random(most) }, () => [target(), said()]).flat()
   const line = () => mutated(changeText({ n: number(), mac: '', fields: votes(6) }))
+  const message = () => mutated(pick(['beat', 'change', `change ${pick(['b1', 'b2', 'b3'])} ${line()}`]))
   const head = (beat: string): string[] => [
     mutated(pick(['b1', 'b2', 'b3'])),
     mutated(pick(['eu', 'us', 'r1'])),
@@ -130,7 +131,7 @@ function makeTexts(random: Random) {
     return [pattern, mutated(`${number()} ${JSON.stringify(entry)}`)]
   }
   const known = (): string => mutated(`${pick(['u', 'd', 'a'])} ${target()} ${target()}`)
-  return { pick, number, mutated, name, votes, line, head, override, known, proberBeat, nodeBeat, hash }
+  return { pick, number, mutated, name, votes, line, message, head, override, known, proberBeat, nodeBeat, hash }
 }
 
 /** Answers of Redis: hostile but for TRUE, whose votes are `value`. Counts the texts that it gave out. */
@@ -302,7 +303,7 @@ export async function fuzzBoard(seed: number, done: (items: number) => boolean):
         turn++
         board.sequence++
         for (const listener of listeners) {
-          for (let k = 0; k < 8; k++) listener.hint(board.texts.name(), random(2) === 0)
+          for (let k = 0; k < 8; k++) listener.hint(board.texts.name(), board.texts.message())
           if (random(4) === 0) listener.hintOverrides()
           if (random(4) === 0) listener.hintForgotten()
           listener.tick()

@@ -52,6 +52,7 @@ export const REV_FIELD = '@rev'
 export const NOW_FIELD = '@now'
 
 /**
- * Messages on channels: a prober changed a vote or only sent a heartbeat; a node changed overrides or forgot a prober.
+ * First words of messages on channels: a prober changed a vote or only sent a heartbeat; a node changed overrides or
+ * forgot a prober. A change goes on with the boot id and the line of the log, where there is one: readMessage().
  */
 export const HINTS = { change: 'change', beat: 'beat', overrides: 'overrides', forgotten: 'forgotten' } as const

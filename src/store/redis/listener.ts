@@ -1,9 +1,10 @@
 /**
- * Delivers what is in Redis to a StoreSubscriber, in order for each prober. It believes hashes only, which Redis's ACL
- * protects: a prober writes its own, nodes the rest. A hint on a channel only says that there is something to read, so
- * a forged hint causes a read, of which each prober has a limited number per turn. Nothing depends on hints: everything
- * is polled each POLL_TURNS.
+ * Delivers what is in Redis to a StoreSubscriber, in order for each prober. It believes hashes, and of messages the next
+ * line of a prober's log: Redis's ACL lets a prober write its own hash and channel alone, and nodes the rest. Any other
+ * message is a hint that there is something to read, so a forged one causes a read, of which each prober has a limited
+ * number per turn. Nothing depends on messages: everything is polled each POLL_TURNS.
  *
+ *   message: n + 1 of this boot ─▶ delivered as a change
  *   hint, or time ─▶ since (boot id, n) ─ nothing new ─▶ the heartbeat
  *                                       ─ lines of its log ─▶ delivered as changes
  *                                       ─ gap, new boot, was silent ─▶ its hash is read ─▶ delivered whole
@@ -29,9 +30,11 @@ import {
   type Head,
   headParts,
   type Intern,
+  type ProberMessage,
   readChange,
   readForgotten,
   readHead,
+  readMessage,
   readNodeBeat,
   readOverrides,
   readProberBeat,
@@ -43,7 +46,10 @@ interface Progress<Identity> {
   readonly identity: Identity
   /** Earlier boots; what they still send comes too late. */
   readonly ended: readonly string[]
+  /** As far as its hash was read. */
   n: number
+  /** Lines of its log after n that came as messages: they are believed until the hash, read in the next turn, differs. */
+  ahead: string[]
   sequence: number
   /** Turn in which it last said something new. */
   turn: number
@@ -180,13 +186,33 @@ export class Listener {
     this.#isSynced?.(true)
   }
 
-  /** A prober's channel: it changed a vote (`changed`) or only sent a heartbeat. */
-  hint(name: string, changed: boolean): void {
+  /** A message on a prober's channel: readMessage(). */
+  hint(name: string, text: string): void {
     if (this.#closed || !this.#begun || !isName(name)) return
     const watch = this.#watches.get(name) ?? this.#stranger(name)
     if (watch === undefined) return
-    if (changed && this.#mayRead(watch)) this.#readProber(name, watch)
-    else this.#due.add(name)
+    const message = readMessage(text)
+    if (!message.changed || !this.#mayRead(watch)) this.#due.add(name)
+    else if (!watch.reading && this.#isNext(name, message)) this.#applyMessage(name, watch, message.line)
+    else this.#readProber(name, watch)
+  }
+
+  /** Whether a message brings the change after the last one that was heard. */
+  #isNext(name: string, { boot, line }: ProberMessage): boolean {
+    const progress = this.#probers.get(name)
+    if (progress?.live !== true || progress.identity.bootId !== boot) return false
+    return line.startsWith(`${progress.n + progress.ahead.length + 1} `)
+  }
+
+  /** Delivers a line of the log without reading it. The next turn's read confirms it, and brings the heartbeat. */
+  #applyMessage(name: string, watch: Watch, line: string): void {
+    const progress = this.#probers.get(name)!
+    watch.reads++
+    this.#due.add(name)
+    const fields = this.#change(progress.identity, progress.n + progress.ahead.length + 1, line)
+    if (fields === undefined) return
+    progress.ahead.push(line)
+    this.#contain(() => this.#deliver(progress.identity, fields, watch))
   }
 
   /** The nodes' channel: overrides have changed. */
@@ -203,7 +229,7 @@ export class Listener {
   /** Forgets the progress of a live prober, so that its next read is whole. */
   repeat(prober: string): void {
     const progress = this.#probers.get(prober)
-    if (progress !== undefined) progress.n = -1
+    if (progress !== undefined) Object.assign(progress, { n: -1, ahead: [] })
   }
 
   /** Called once per turn. */
@@ -366,9 +392,11 @@ export class Listener {
     const isBoot = progress !== undefined && progress.identity.bootId !== head.boot
     const goesOn = progress?.live === true && !isBoot
     const restTurn = isBoot ? Math.max(watch.bootTurn, watch.restTurn) : watch.restTurn
+    const isUnconfirmed = goesOn && since.state === 'same' && progress.ahead.length > 0
+    if (isUnconfirmed) Object.assign(progress, { n: -1, ahead: [] }) // the hash has no such change: read the whole
     const rests = since.state !== 'same' && this.#settings.turn() < restTurn
     if (rests) this.#due.add(name)
-    if (goesOn && (rests || since.state === 'same')) this.#beat(progress, head.beat)
+    if (goesOn && (rests || (since.state === 'same' && !isUnconfirmed))) this.#beat(progress, head.beat)
     else if (rests) return
     else if (goesOn && since.state === 'some' && this.#applyChanges(progress, head, since.lines, watch)) {
       this.#beat(progress, head.beat)
@@ -398,32 +426,42 @@ export class Listener {
     return !progress.live && (readProberBeat(progress.identity, beat)?.sequence ?? -1) > progress.sequence
   }
 
-  /** Applies log lines; false: they do not lead to the head, and nothing was delivered. */
+  /** Applies log lines; false: they do not lead to the head, or messages said otherwise; nothing was delivered. */
   #applyChanges(progress: Progress<ProberIdentity>, head: Head, lines: readonly string[], watch: Watch): boolean {
-    const { subscriber, intern, refusals, signer } = this.#settings
-    const { name, boot } = head
-    const fields = new Map<string, string>()
+    const { identity, ahead } = progress
+    if (ahead.some((line, i) => line !== lines[i])) return false
+    const fields: string[] = []
     let { n } = progress
-    for (const line of lines) {
-      const change = readChange(line)
-      if (change?.n !== n + 1) {
-        refusals.count('change', `prober ${name}`)
-        return false
-      }
-      if (!signer.verify(change.mac, 'change', [name, boot, change.n, change.fields])) {
-        refusals.count('signature', `prober ${name}`)
-        return false
-      }
-      n = change.n
-      for (let i = 0; i < change.fields.length; i += 2) fields.set(change.fields[i]!, change.fields[i + 1]!)
+    for (const [i, line] of lines.entries()) {
+      const change = this.#change(identity, ++n, line)
+      if (change === undefined) return false
+      if (i >= ahead.length) for (const text of change) fields.push(text)
     }
     if (n !== head.n) return false
-    this.#spend(watch, fields.size)
     progress.n = n
-    const { votes, retired } = readVotes([...fields].flat(), name, intern, refusals)
-    if (votes.length > 0) subscriber.votes(progress.identity, votes, false)
-    if (retired.length > 0) subscriber.retired(progress.identity, retired)
+    progress.ahead = []
+    this.#deliver(identity, fields, watch)
     return true
+  }
+
+  /** The fields of a line of the log; undefined, and counted: it is not the one that makes this n, or not signed. */
+  #change({ name, bootId }: ProberIdentity, n: number, line: string): Fields | undefined {
+    const { refusals, signer } = this.#settings
+    const change = readChange(line)
+    if (change?.n !== n) refusals.count('change', `prober ${name}`)
+    else if (signer.verify(change.mac, 'change', [name, bootId, n, change.fields])) return change.fields
+    else refusals.count('signature', `prober ${name}`)
+    return undefined
+  }
+
+  /** Delivers changed fields, of each the last. */
+  #deliver(prober: ProberIdentity, changes: Fields, watch: Watch): void {
+    const { subscriber, intern, refusals } = this.#settings
+    const fields = new Map(pairs(changes))
+    this.#spend(watch, fields.size)
+    const { votes, retired } = readVotes([...fields].flat(), prober.name, intern, refusals)
+    if (votes.length > 0) subscriber.votes(prober, votes, false)
+    if (retired.length > 0) subscriber.retired(prober, retired)
   }
 
   async #readWhole(name: string, watch: Watch, size: number): Promise<void> {
@@ -461,6 +499,7 @@ export class Listener {
       identity: { name, region, bootId: boot },
       ended: ended.slice(0, ENDED_BOOTS),
       n,
+      ahead: [],
       sequence: same ? before.sequence : -1,
       turn: turn(),
       live: true,
@@ -508,7 +547,7 @@ export class Listener {
       Object.assign(progress, { sequence: beat.sequence, turn: turn(), live: true })
     } else {
       const ended = progress?.live === true ? [progress.identity.bootId, ...progress.ended].slice(0, ENDED_BOOTS) : []
-      this.#nodes.set(name, { identity, ended, n: 0, sequence: beat.sequence, turn: turn(), live: true })
+      this.#nodes.set(name, { identity, ended, n: 0, ahead: [], sequence: beat.sequence, turn: turn(), live: true })
     }
     subscriber.node?.(beat)
   }

@@ -334,7 +334,7 @@ export class RedisStore implements Store {
     channels.on('pmessage', (_: string, channel: string, text: string) => {
       this.#heardTurn = this.#turn
       const name = proberOfChannel(this.#place.db, channel)
-      if (name !== undefined) for (const listener of this.#listeners) listener.hint(name, text === HINTS.change)
+      if (name !== undefined) for (const listener of this.#listeners) listener.hint(name, text)
     })
   }
 

@@ -11,7 +11,7 @@ import type { Vote, VoteValue } from '../../health/vote.ts'
 import { inLine } from '../../problem.ts'
 import { attempt } from '../../state.ts'
 import { type Fields, pairs } from './fields.ts'
-import type { Kind } from './keys.ts'
+import { HINTS, type Kind } from './keys.ts'
 import type { Signer } from './signer.ts'
 
 /** The fields that describe a hash: HEAD_FIELDS. */
@@ -46,6 +46,8 @@ const MOST_LINE = 65_536
 const MOST_ENTRY = 4096
 const MOST_REASON = 200
 const MOST_WORDS = 500
+/** Word and boot id of a message. */
+const MOST_HEAD = 128
 /** Targets of one member. */
 const MOST_PROVEN = 64
 
@@ -248,6 +250,21 @@ export const headParts = ({ kind, name, boot, region, n, beat, sum }: Omit<Head,
   beat,
   sum,
 ]
+
+/** A message on a prober's channel. */
+export interface ProberMessage {
+  readonly changed: boolean
+  /** The boot that changed, and the line of its log; empty: the message has none. */
+  readonly boot: string
+  readonly line: string
+}
+
+/** Parses `beat`, `change` or `change boot-id line`. Any other text is a heartbeat's hint: it says nothing. */
+export function readMessage(text: string): ProberMessage {
+  const [word = '', boot = ''] = text.slice(0, MOST_HEAD).split(' ', 2)
+  const line = text.slice(word.length + boot.length + 2)
+  return { changed: word === HINTS.change, boot, line }
+}
 
 /** `n mac json`. */
 export const changeText = ({ n, mac, fields }: ChangeLine): string => `${n} ${mac} ${JSON.stringify(fields)}`

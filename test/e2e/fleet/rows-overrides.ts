@@ -66,7 +66,8 @@ export function rowsOfOverride(fault: Fault): void {
     row.fleet.network.healAll()
     await row.applied('paris', ['n1'])
     await row.shown('both nodes', ({ nodes }) => nodes.every(({ live }) => live), ['n1'])
-    expect(await row.fleet.command('n1', 'force', 'fra', 'off')).toMatchObject({ code: 0 })
+    await row.shown('no trouble on the way to Redis', ({ store }) => store.trouble === null, ['n2'])
+    expect(await row.fleet.command('n1', 'force', 'fra', 'off')).toMatchObject({ code: 0, err: '' })
   })
 
   fault('an override is set for a time, and the clock of a node is half an hour ahead', async (row) => {

@@ -33,6 +33,11 @@ class Board extends Reader {
     this.#log = isLogged ? changeText({ n: this.n, mac: '', fields }) : undefined
   }
 
+  /** What is published of the last change. */
+  get message(): string {
+    return this.#log === undefined ? 'change' : `change ${this.boot} ${this.#log}`
+  }
+
   get #head(): string[] {
     return [this.boot, 'eu', String(this.n), `[${this.n},"c",0,0]`, '', '']
   }
@@ -89,7 +94,10 @@ async function listening() {
 const flips = (count: number, letter: string): string[] =>
   Array.from({ length: count }, (_, i) => [`t${i}`, `${letter}.1000 1 x`]).flat()
 
-test('changes: so many fields a turn, whatever hints there are', async () => {
+test.each([
+  ['hints', () => 'change'],
+  ['messages with the change', (writer: Board) => writer.message],
+])('changes: so many fields a turn, whatever %s there are', async (_, messageOf) => {
   const { writer, heard, listener, turn } = await listening()
   await turn()
   let taken = 0
@@ -97,7 +105,7 @@ test('changes: so many fields a turn, whatever hints there are', async () => {
     for (let hints = 0; hints < 25; hints++) {
       const before = heard.lines.filter((line) => line.startsWith('p/b some')).length
       writer.say(flips(900, hints % 2 === 0 ? 'd' : 'u'), true)
-      listener.hint('p', true)
+      listener.hint('p', messageOf(writer))
       await settled()
       if (heard.lines.filter((line) => line.startsWith('p/b some')).length > before) taken += 900
     }
@@ -140,7 +148,7 @@ test('boots: the first is heard at once, the next after a lease, whatever region
     for (let hints = 0; hints < 25; hints++) {
       writer.boot = `b${turns}-${hints}`
       writer.say(['t', 'd.1000 1 200'], false)
-      listener.hint('p', true)
+      listener.hint('p', 'change')
       await settled()
     }
     await turn()

@@ -60,6 +60,8 @@ async function prober(name: string, ...secrets: string[]) {
 const key = hashKey('prober', 'a')
 const hint = (): string => server.cli('publish', proberChannel(0, 'a'), 'change')
 
+const publish = (text: string): string => server.cli('publish', proberChannel(0, 'a'), text)
+
 const named = (listener: Listener): string => [...listener.said.keys()].toSorted().join(' ')
 
 describe('with a secret', () => {
@@ -84,6 +86,35 @@ describe('with a secret', () => {
     expect(heard.said.get('a')).toEqual(new Map([['t1', 'up'], ['t2', 'up']])) // prettier-ignore
     expect(heard.lines.filter((line) => /down|999|other/.test(line))).toEqual([])
     expect(heardLate.said.has('a')).toBe(false)
+  })
+
+  test('a change that comes as a message is heard only if it is signed, for this boot and this n', async () => {
+    const store = open(NEW)
+    const heard = await listen(store)
+    const writer = await prober('a', NEW)
+    await until('its votes', () => heard.said.get('a')?.size === 2)
+    const fields = ['t1', 'd.1000 1 200']
+    const mac = (boot: string, n: number, name = 'a') => new Signer([NEW]).sign('change', [name, boot, n, fields])
+    const line = (n: number, signature: string) => `${n} ${signature} ${JSON.stringify(fields)}`
+    for (const [boot, n, signature] of [
+      ['one', 2, '-'],
+      ['one', 2, mac('two', 2)],
+      ['one', 2, mac('one', 2, 'b')],
+      ['two', 2, mac('two', 2)],
+      ['one', 3, mac('one', 3)],
+      ['one', 1, mac('one', 1)],
+    ] as const)
+      publish(`change ${boot} ${line(n, signature)}`)
+    await until('three are refused', () => store.refusals.of('signature') === 3)
+    const beats = heard.lines.length
+    await until('it is heard further', () => heard.lines.length > beats + 1)
+    expect(heard.said.get('a')).toEqual(new Map([['t1', 'up'], ['t2', 'up']])) // prettier-ignore
+    publish(`change one ${line(2, mac('one', 2))}`)
+    await until('the vote', () => heard.said.get('a')?.get('t1') === 'down')
+    await until('the hash has no such change', () => heard.said.get('a')?.get('t1') === 'up')
+    await writer.change(vote('t2', 'down'))
+    await until('what is true', () => heard.said.get('a')?.get('t2') === 'down')
+    expect(heard.said.get('a')?.get('t1')).toBe('up')
   })
 
   test('what another has signed is not its own: a hash copied to another name', async () => {

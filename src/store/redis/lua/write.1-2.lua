@@ -9,6 +9,7 @@
 -- {ended}: a later boot has the name.
 --
 -- @log holds the last changes, one line each, `n …`: a listener that has read all but those needs no more (since.n.lua).
+-- The message has the last line, after the boot id: a listener that has all before it reads nothing.
 
 local hash, index = KEYS[1], KEYS[2]
 local channel, hint, name, boot, region, lease = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -74,5 +75,8 @@ if beat ~= '' or mode == 'whole' then
     redis.call('ZREMRANGEBYSCORE', index, '-inf', nowMs - INDEX_MS)
   end
 end
-if hint ~= '' then redis.call('PUBLISH', channel, hint) end
+if hint ~= '' then
+  if line ~= '' then hint = hint .. ' ' .. boot .. ' ' .. line end
+  redis.call('PUBLISH', channel, hint)
+end
 return { 'ok', rival or '', clock }
