@@ -132,6 +132,12 @@ function files(value: string, folder: string, words?: readonly string[]): Comman
   return [name, paths.map((one) => resolve(folder, one))]
 }
 
+/** Reads `NAME=file`, or from the file of settings a name and its file. */
+function oneFile(value: string, folder: string, words?: readonly string[]): Command | undefined {
+  const read = files(value, folder, words)
+  return read?.[1].length === 1 ? read : undefined
+}
+
 /** Whether a text may be a header's value: printable ASCII (RFC 9110 §5.5), so that it holds no second header. */
 export const isHeaderValue = (value: string): boolean => /^[\x20-\x7e]{1,4096}$/.test(value)
 
@@ -341,6 +347,12 @@ export const SETTINGS = {
     default: [],
     meaning: "Certificate authorities that checks and Redis over TLS trust, besides those of the machine's store.",
     read: path,
+  }),
+  'tsig.keys': named({
+    type: 'by name, a file; in a variable or flag `NAME=file`',
+    meaning:
+      'Keys that zone transfers and other queries may be signed with (TSIG), see [transfers.md](transfers.md). A file has what `tsig-keygen NAME` or `keymgr -t NAME` writes, and mode 0640 or less; a change of it is noticed.',
+    read: oneFile,
   }),
   'control.group': one<string | undefined>({
     type: 'a group of this machine, by name or number',

@@ -28,6 +28,7 @@ export const COUNTED_RCODES = [
   'REFUSED',
   'FORMERR',
   'NOTIMP',
+  'NOTAUTH',
   'BADVERS',
   'YXDOMAIN',
   'SERVFAIL',

@@ -3,14 +3,15 @@
  * all call it. It does no I/O, awaits nothing, reads no clock and logs nothing. It never throws: a bug is answered with
  * SERVFAIL and counted.
  *
- *   parse ─▶ FORMERR NOTIMP BADVERS · drop
+ *   parse ─▶ FORMERR NOTIMP BADVERS · drop · signed: verified, answered as others are, signed (signed.ts)
  *     └▶ look up (RFC 1034 §4.3.2) ─▶ outside: REFUSED
  *          ├▶ delegation: NS, glue          ├▶ hit: RRset     ├▶ nodata, nxdomain: SOA
  *          └▶ cname, dname: CNAME, again with its target      └▶ steered: select(), addresses, scope
  */
 import { C_BUGS, C_ECS, C_TRUNCATED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../counters.ts'
 import { lowerName } from '../dns/name.ts'
-import { parseQuery, Q_BADVERS, Q_DROP, Q_NOTIMP, Q_OK, type Query } from '../dns/query.ts'
+import { parseQuery, Q_BADVERS, Q_DROP, Q_NOTIMP, Q_OK, Q_SIGNED, type Query } from '../dns/query.ts'
+import { sign } from '../dns/tsig.ts'
 import { CLASS, RCODE, TYPE } from '../dns/types.ts'
 import {
   F_CNAME,
@@ -31,6 +32,7 @@ import { addOptions } from './options.ts'
 import { AA, type AnswerTrace, type Request, type Responder, UDP } from './responder.ts'
 import { begin, finish, PAYLOAD_BYTES, putHinfo, putRRset, QUERY_NAME } from './response.ts'
 import { delegate, negative } from './sections.ts'
+import { open } from './signed.ts'
 import { entryFor, steer } from './steer.ts'
 
 const QR = 0x8000
@@ -56,6 +58,7 @@ export function respond(responder: Responder, request: Request): number {
   const fault = parseQuery(input, at, request.length, query, responder.world.image.seed)
   if (fault === Q_DROP) return dropped(responder, transport)
   const flags = QR | (query.flags & KEPT_FLAGS)
+  if (fault === Q_SIGNED) return respondSigned(responder, request, flags)
   const most = Math.min(request.room, transport === UDP ? Math.min(PAYLOAD_BYTES, query.payload) : 65_535)
   if (!begin(response, query, input, at, output, outAt, most)) return dropped(responder, transport)
   try {
@@ -70,6 +73,18 @@ export function respond(responder: Responder, request: Request): number {
     count(responder, transport, RCODE.SERVFAIL)
     return finish(response, query, flags, RCODE.SERVFAIL, 0)
   }
+}
+
+/** Answers a query with a TSIG record (RFC 8945). */
+function respondSigned(responder: Responder, request: Request, flags: number): number {
+  const opened = open(responder, request, flags)
+  if ('size' in opened) {
+    if (opened.size === 0) return dropped(responder, request.transport)
+    count(responder, request.transport, opened.rcode)
+    return opened.size
+  }
+  const size = respond(responder, opened.request)
+  return size === 0 ? 0 : sign(request.output, request.outAt, size, opened.signature).size
 }
 
 function dropped(responder: Responder, transport: number): number {

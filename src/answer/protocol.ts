@@ -3,12 +3,15 @@
  * node/protocol.ts; every answering thread has the same one and may be given another between two queries. It is
  * plain data, so that it can be posted to a thread.
  */
+import type { TsigKey } from '../dns/tsig.ts'
 
 /** Settings of the protocol. Nothing in it is replaced: a change is a new Protocol. */
 export interface Protocol {
   /** This server's identifier, for clients that ask for it (RFC 5001); empty = none is given. At most 128 bytes. */
   readonly nsid: Uint8Array
+  /** Keys that queries may be signed with (RFC 8945). */
+  readonly tsigKeys: readonly TsigKey[]
 }
 
 /** All that a setting can turn on is off. */
-export const PLAIN_PROTOCOL: Protocol = { nsid: new Uint8Array(0) }
+export const PLAIN_PROTOCOL: Protocol = { nsid: new Uint8Array(0), tsigKeys: [] }

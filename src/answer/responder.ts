@@ -75,6 +75,8 @@ export interface Responder {
   /** The service of the last steered answer. `explain` sets the trace; for queries it is null. */
   steered: SteeredService | undefined
   trace: AnswerTrace | null
+  /** Unix time in seconds, which only a signed query reads. */
+  clock: () => number
 }
 
 /** The callbacks by which `explain` follows how an answer is made. */
@@ -115,6 +117,7 @@ export function makeResponder(
     client: makeClient(),
     steered: undefined,
     trace: null,
+    clock: () => Math.floor(Date.now() / 1000),
   }
 }
 

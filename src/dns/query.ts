@@ -8,9 +8,13 @@
 import { hashSuffixes, labelStarts, LOWER, MAX_LABELS, MAX_NAME_BYTES } from './name.ts'
 import { OPTION, TYPE } from './types.ts'
 
-/** Results of parseQuery(): Q_OK; Q_DROP = send no answer; the others are the rcode to answer with. */
+/**
+ * Results of parseQuery(): Q_OK; Q_DROP = send no answer; Q_SIGNED = it ends with a TSIG record, at `tsigAt`; the others
+ * are the rcode to answer with.
+ */
 export const Q_OK = 0
 export const Q_DROP = -1
+export const Q_SIGNED = -2
 export const Q_FORMERR = 1
 export const Q_NOTIMP = 4
 export const Q_BADVERS = 16
@@ -49,6 +53,8 @@ export interface Query {
   ecsSource: number
   /** 16 bytes. */
   readonly ecsAddress: Uint8Array
+  /** Of a signed query: the offset in the packet of its TSIG record. */
+  tsigAt: number
 }
 
 /** A Query to be filled by parseQuery(). */
@@ -71,6 +77,7 @@ export const makeQuery = (): Query => ({
   ecsFamily: 0,
   ecsSource: 0,
   ecsAddress: new Uint8Array(16),
+  tsigAt: 0,
 })
 
 /** Sets the name (lower-case wire form) of a Query, as parseQuery() does. */
@@ -117,7 +124,7 @@ export function parseQuery(packet: Uint8Array, at: number, length: number, q: Qu
   if (before + additional > MOST_RECORDS) return Q_FORMERR
   for (let n = before; n > 0; n--) {
     const fixed = skipName(packet, i, end)
-    if (fixed < 0 || typeAt(packet, fixed) === TYPE.OPT) return Q_FORMERR
+    if (fixed < 0 || typeAt(packet, fixed) === TYPE.OPT || typeAt(packet, fixed) === TYPE.TSIG) return Q_FORMERR
     i = recordEnd(packet, fixed, end)
     if (i < 0) return Q_FORMERR
   }
@@ -128,7 +135,13 @@ export function parseQuery(packet: Uint8Array, at: number, length: number, q: Qu
     if (fixed < 0) return Q_FORMERR
     i = recordEnd(packet, fixed, end)
     if (i < 0) return Q_FORMERR
-    if (typeAt(packet, fixed) !== TYPE.OPT) continue
+    const type = typeAt(packet, fixed)
+    if (type !== TYPE.OPT) {
+      if (type !== TYPE.TSIG) continue
+      if (n > 1 || i !== end) return Q_FORMERR // RFC 8945 §5.1: it is the last record
+      q.tsigAt = owner - at
+      return Q_SIGNED
+    }
     if (q.edns || packet[owner] !== 0) return Q_FORMERR // RFC 6891 §6.1.1, §6.1.2
     verdict = readOpt(packet, fixed, i, q)
     if (verdict === Q_FORMERR) return Q_FORMERR

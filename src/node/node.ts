@@ -46,6 +46,7 @@ import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
 import { protocolOf } from './protocol.ts'
 import { SerialFile } from './serial.ts'
+import { TsigKeys } from './tsig-keys.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
 
 /** What a node is started with. */
@@ -76,6 +77,7 @@ export class RunningNode implements Node {
   readonly #health: NodeHealth
   readonly #loads: Reloader<WorldBuild>
   readonly #serial: SerialFile
+  readonly #keys: TsigKeys
   readonly #doors: Doors
   readonly #rates = new AnswerRates(() => this.#server?.counters() ?? [], this.#cells)
   readonly #recent = new RecentChanges()
@@ -98,6 +100,10 @@ export class RunningNode implements Node {
     this.#store = makeStore(config, 'node', log)
     this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
     this.#serial = new SerialFile(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
+    this.#keys = new TsigKeys(config['tsig.keys'], {
+      onChange: (keys) => this.#server?.setProtocol(protocolOf(config, keys)),
+      log: (level, line) => log[level](line),
+    })
     this.#loads = new Reloader({
       compiler: startCompiler(
         {
@@ -157,6 +163,7 @@ export class RunningNode implements Node {
     await this.#doors.listenHttp()
     await this.#health.start()
     await this.#loads.watch()
+    await this.#keys.watch()
     const made = await this.#loads.loadFirst('nothing to serve', this.#takeover)
     this.#server = await listenDns(config, this.#log, (listen) => this.#startServer(listen, made))
     if (this.#takeover) await this.#doors.listenControl() // the predecessor keeps it until this node serves
@@ -184,7 +191,7 @@ export class RunningNode implements Node {
       threads: this.#config.threads,
       tcpMemory: this.#config['tcp.memory'],
       world,
-      protocol: protocolOf(this.#config),
+      protocol: protocolOf(this.#config, this.#keys.keys),
       health: this.#table,
       adoption: this.#adoption,
       takeover: this.#takeover,
@@ -392,7 +399,7 @@ export class RunningNode implements Node {
       made: this.#made,
       loads: this.#loads,
       changes: this.#changes,
-      troubles: [...this.#serial.troubles, ...this.#doors.troubles, ...this.#loads.troubles],
+      troubles: [...this.#serial.troubles, ...this.#doors.troubles, ...this.#loads.troubles, ...this.#keys.troubles],
       counters: this.#server?.counters() ?? [],
       server: this.#server?.stats(),
       cells: this.#cells,
@@ -406,6 +413,7 @@ export class RunningNode implements Node {
     clearInterval(this.#releasing)
     this.#rates.stop()
     await this.#loads.stopReloads()
+    await this.#keys.stop()
     await this.#server?.stop(DRAIN_MS)
     await this.#prober?.stop()
     await this.#health.stop()

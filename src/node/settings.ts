@@ -25,6 +25,7 @@ import { type DecodedText, decodeText } from '../text.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
 import { gidOf } from './group.ts'
+import { readKeyFile } from './tsig-keys.ts'
 
 /** Where settings come from. */
 export interface SettingSources {
@@ -67,6 +68,7 @@ export function loadSettings({ file: named, places = SETTINGS_FILES, env, flags,
     checkRedis(role, config, given, read?.file, report)
     checkGroup(config, given, report)
     checkAuthorities(given, report)
+    if (role === 'serve') checkKeys(config, given, report)
   }
   const failed = problems.some((problem) => problem.severity === 'error')
   return { config: failed ? undefined : config, problems }
@@ -143,6 +145,19 @@ function checkAuthorities(given: readonly RawSetting[], report: Report): void {
         }
       }
     }
+  }
+}
+
+/** Checks that the files of tsig.keys have the keys. */
+function checkKeys(config: Config, given: readonly RawSetting[], report: Report): void {
+  const entry = given.findLast(({ key }) => key === 'tsig.keys')
+  for (const [i, [name, [file]]] of Object.entries(config['tsig.keys']).entries()) {
+    const fault = readKeyFile(name, file!)
+    if (typeof fault !== 'string') continue
+    const { line = 0, column = 0, width } = entry?.values[i] ?? {}
+    const place = { file: entry?.source ?? '', line, column, ...(width !== undefined && { width }) }
+    const hint = 'Make one with tsig-keygen or keymgr -t, and chmod it 640'
+    report({ code: 'setting-invalid', severity: 'error', ...place, message: `tsig.keys: ${fault}`, hint })
   }
 }
 

@@ -9,7 +9,7 @@ import { COUNTED_RCODES, COUNTED_TYPES, C_BUGS, QUERY_CELLS, queryCell } from '.
 import { parseAddress } from '../../src/dns/address.ts'
 import { type Message, decodeMessage } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
-import { Q_DROP, Q_FORMERR, Q_NOTIMP, Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
+import { Q_DROP, Q_FORMERR, Q_NOTIMP, Q_OK, Q_SIGNED, makeQuery, parseQuery } from '../../src/dns/query.ts'
 import { typeName } from '../../src/dns/types.ts'
 import { UP, stateOf } from '../../src/health/table.ts'
 import type { TestNode } from '../answer/fixture.ts'
@@ -104,6 +104,13 @@ function judgeCounts(
   return moved < 0 ? undefined : `counted in cell ${moved} beside or instead of ${cell}`
 }
 
+/** No fuzzed signature is one of a key: FORMERR, or NOTAUTH with a TSIG record if there is room for it. */
+function judgeUnsigned({ rcode, additional, ...message }: Message): string | undefined {
+  if (rcode !== 'FORMERR' && rcode !== 'NOTAUTH') return `${rcode} for a signature`
+  if (message.answer.length + message.authority.length > 0) return 'records for a signature'
+  return additional.every(({ type }) => type === 'TSIG' && rcode === 'NOTAUTH') ? undefined : 'additional records'
+}
+
 /** A room of exactly the reply's size changes nothing; one byte less costs optional records or truncates, never more. */
 function judgeRoom(
   node: TestNode,
@@ -186,6 +193,7 @@ function judgeReply(
   if (message.rcode === 'SERVFAIL') return 'SERVFAIL'
   if (verdict === Q_FORMERR && message.rcode !== 'FORMERR') return `${message.rcode} for FORMERR`
   if (verdict === Q_NOTIMP && message.rcode !== 'NOTIMP') return `${message.rcode} for NOTIMP`
+  if (verdict === Q_SIGNED) return judgeUnsigned(message)
   if (verdict !== Q_OK && message.answer.length + message.authority.length + message.additional.length > 0)
     return 'records'
   if ((message.edns !== undefined) !== q.edns) return 'OPT exactly when the query had one'

@@ -10,6 +10,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   dig: 'bind9-dnsutils',
   haproxy: 'haproxy',
   ip: 'iproute2',
+  kdig: 'knot-dnsutils',
   mmdblookup: 'mmdb-bin',
   nginx: 'nginx',
   openssl: 'openssl',
