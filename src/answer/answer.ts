@@ -25,8 +25,9 @@ import {
   R_NAMES,
   X_HASH,
 } from '../zone/image.ts'
-import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { HINTS_HTTPS, HINTS_SVCB, STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { redirect } from './dname.ts'
+import { answerWithHints } from './hints.ts'
 import { isRedirecting, lookUp, nodeOf, NX, parentApex } from './lookup.ts'
 import { addOptions } from './options.ts'
 import { AA, type AnswerTrace, type Request, type Responder, UDP } from './responder.ts'
@@ -186,6 +187,13 @@ function tell({ world, query, alias, found }: Responder, trace: AnswerTrace, own
   trace.looked({ name, nameBytes: name.length }, node, known)
 }
 
+/** The bit of a type in steered entries; 0 = it cannot be steered. */
+function steeredBit(type: number): number {
+  if (type === TYPE.A) return STEERS_A
+  if (type === TYPE.AAAA) return STEERS_AAAA
+  return type === TYPE.HTTPS ? HINTS_HTTPS : type === TYPE.SVCB ? HINTS_SVCB : 0
+}
+
 /** Answers from one node. Returns the outcome, or −1 after it wrote a CNAME whose target is to be looked up next. */
 function answerNode(responder: Responder, request: Request, owner: number, node: number, steered: number): number {
   const { query, response } = responder
@@ -204,8 +212,9 @@ function answerNode(responder: Responder, request: Request, owner: number, node:
     return AA
   }
   if (steered >= 0) {
-    const asked = query.type === TYPE.A ? STEERS_A : query.type === TYPE.AAAA ? STEERS_AAAA : 0
+    const asked = steeredBit(query.type)
     const entry = entryFor(responder.world, steered, asked)
+    if (entry >= 0 && asked > STEERS_AAAA) return answerWithHints(responder, request, node, entry)
     if (entry >= 0) return steer(responder, request, node, entry, asked)
   }
   const type = isCname && query.type === TYPE.ANY ? TYPE.CNAME : query.type // RFC 8482 §4.2: ANY gets the CNAME itself

@@ -249,7 +249,8 @@ export function putHinfo(response: Response, ttlSeconds: number): void {
   response.answers++
 }
 
-function putPointer(response: Response, to: number): void {
+/** Writes a pointer to the name that the message has at its byte `to`. The caller has checked the room. */
+export function putPointer(response: Response, to: number): void {
   const { out, at } = response
   out[at] = 0xc0 | (to >>> 8)
   out[at + 1] = to & 255
@@ -257,7 +258,7 @@ function putPointer(response: Response, to: number): void {
 }
 
 /** Writes type, class IN, TTL and RDLENGTH. The caller has checked the room. */
-function putHead(response: Response, type: number, ttlSeconds: number, size: number): void {
+export function putHead(response: Response, type: number, ttlSeconds: number, size: number): void {
   const { out, at } = response
   out[at] = type >>> 8
   out[at + 1] = type & 255

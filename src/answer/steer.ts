@@ -7,6 +7,7 @@ import { TYPE } from '../dns/types.ts'
 import { CLASS_UNPLACED } from '../policy/map.ts'
 import { networkKey } from '../policy/network.ts'
 import { select } from '../policy/select.ts'
+import type { SteeredService } from '../policy/service.ts'
 import { N_STEERED, NODE_INTS, S_NEXT, S_SERVICE, S_TTL, S_TYPES, STEERED_INTS } from '../zone/image.ts'
 import { STEERS_A } from '../zone/pack.ts'
 import { borrowedClass, locate, scopeOf } from './client.ts'
@@ -18,31 +19,13 @@ import type { World } from './world.ts'
 /**
  * Writes the answer of one steered entry for one type, STEERS_A or STEERS_AAAA. Returns an outcome: AA and the scope.
  */
-export function steer(
-  responder: Responder,
-  { client: resolver, clientAt: resolverAt, family }: Request,
-  node: number,
-  steered: number,
-  type: number,
-): number {
-  const { query, response, selection, client, world } = responder
+export function steer(responder: Responder, request: Request, node: number, steered: number, type: number): number {
+  const { response, selection, world } = responder
   const entry = steered * STEERED_INTS
   const service = world.services[world.image.steered[entry + S_SERVICE]!]!
-  const map = world.maps[service.map]!
-  responder.steered = service
-  if (query.ecs && query.ecsSource > 0) {
-    locate(map, query.ecsFamily === 1 ? 4 : 6, query.ecsAddress, 0, query.ecsSource, client)
-    // a client without a place borrows its resolver's; the scope stays that of the client's own lookup
-    if (client.class === CLASS_UNPLACED) client.class = borrowedClass(map, family, resolver, resolverAt)
-  } else {
-    locate(map, family, resolver, resolverAt, family === 4 ? 32 : 128, client)
-  }
-  selection.class = client.class
-  selection.network = networkKey(client.family, client.bytes, 0)
-  selection.chance = responder.chance
+  placeClient(responder, request, service)
   selection.type = type
-  selection.trace = responder.trace
-  select(service, map, responder.health, selection)
+  select(service, world.maps[service.map]!, responder.health, selection)
   let ttl = selection.ttlSeconds
   const cap = world.image.steered[entry + S_TTL]!
   if (cap > 0 && cap < ttl) ttl = cap
@@ -60,10 +43,37 @@ export function steer(
   if (response.answers === 0 && !response.overflow) {
     negative(responder, node, world.image.nodes[node * NODE_INTS + N_STEERED]!)
   } else if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
-  return AA | (query.ecs && query.ecsSource > 0 ? scopeOf(client, selection.hashed) << 16 : 0)
+  return steeredOutcome(responder, selection.hashed)
 }
 
-/** The steered entry of a name, from entry `first` on, for the types in `asked` (bits STEERS_*); −1 = none. */
+/** The outcome of a steered answer: AA, and the ECS scope. `hashed`: as in Selection. */
+export function steeredOutcome({ query, client }: Responder, hashed: boolean): number {
+  return AA | (query.ecs && query.ecsSource > 0 ? scopeOf(client, hashed) << 16 : 0)
+}
+
+/** Finds the client's class in the map of a service, and fills in what select() needs to know of the client. */
+export function placeClient(
+  responder: Responder,
+  { client: resolver, clientAt: resolverAt, family }: Request,
+  service: SteeredService,
+): void {
+  const { query, selection, client, world } = responder
+  const map = world.maps[service.map]!
+  responder.steered = service
+  if (query.ecs && query.ecsSource > 0) {
+    locate(map, query.ecsFamily === 1 ? 4 : 6, query.ecsAddress, 0, query.ecsSource, client)
+    // a client without a place borrows its resolver's; the scope stays that of the client's own lookup
+    if (client.class === CLASS_UNPLACED) client.class = borrowedClass(map, family, resolver, resolverAt)
+  } else {
+    locate(map, family, resolver, resolverAt, family === 4 ? 32 : 128, client)
+  }
+  selection.class = client.class
+  selection.network = networkKey(client.family, client.bytes, 0)
+  selection.chance = responder.chance
+  selection.trace = responder.trace
+}
+
+/** The steered entry of a name, from entry `first` on, for the types in `asked` (bits STEERS_*, HINTS_*); −1 = none. */
 export function entryFor({ image, services }: Pick<World, 'image' | 'services'>, first: number, asked: number): number {
   const { steered } = image
   for (let entry = first; entry >= 0; entry = steered[entry * STEERED_INTS + S_NEXT]!) {

@@ -4,7 +4,7 @@
  *   key (2 bytes), length (2), value; one after the other, keys ascending, each once (§2.2)
  */
 import { concat, encodeField, escape, formatField, parseText, type RdataValue } from './fields.ts'
-import { type Fault, isFault } from './name.ts'
+import { type Fault, isFault, wireBytes } from './name.ts'
 
 /** The names of the keys, in the order of their numbers (§14.3.2). */
 const KEYS = ['mandatory', 'alpn', 'no-default-alpn', 'port', 'ipv4hint', 'ech', 'ipv6hint'] as const
@@ -107,6 +107,17 @@ function encodeMandatory(given: RdataValue, params: { readonly [key: string]: Rd
     return new Uint8Array()
   })
   return isFault(fault) ? fault : concat([...numbers].toSorted((a, b) => a - b).map(twoBytes))
+}
+
+/** Whether RDATA of SVCB or HTTPS is an alias: SvcPriority 0 (§2.4.2). */
+export const isAliasMode = (rdata: Uint8Array): boolean => rdata[0] === 0 && rdata[1] === 0
+
+/** Whether RDATA of SVCB or HTTPS has ipv4hint or ipv6hint. */
+export function hasHints(rdata: Uint8Array): boolean {
+  for (let i = 2 + wireBytes(rdata, 2); i < rdata.length; i += 4 + ((rdata[i + 2]! << 8) | rdata[i + 3]!)) {
+    if (KEYS[(rdata[i]! << 8) | rdata[i + 1]!]?.startsWith('ipv') === true) return true
+  }
+  return false
 }
 
 /** The parameters at message[at … end), which must fill it exactly → presentation text. */

@@ -7,7 +7,7 @@ import { isRedirecting } from '../answer/lookup.ts'
 import type { LookupName } from '../answer/responder.ts'
 import { formatName } from '../dns/name.ts'
 import { type Image, N_APEX, N_CUT, N_FIRST, N_STEERED, nameOf, NODE_INTS } from '../zone/image.ts'
-import { ownerAt, positionOf, Z_INTS, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
+import { isHints, ownerAt, positionOf, Z_INTS, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
 
 /** A name that was looked up, and what was found. */
 export interface Lookup {
@@ -71,7 +71,7 @@ function writtenAt(zones: readonly ZoneModel[], apex: Uint8Array, owner: Uint8Ar
   const { sets } = zone
   const written: SourceLine[] = []
   for (let i = 0; i < sets.length; i += Z_INTS) {
-    if (Buffer.compare(ownerAt(zone, i), owner) !== 0) continue
+    if (isHints(sets, i) || Buffer.compare(ownerAt(zone, i), owner) !== 0) continue
     const { file, line } = positionOf(zone, i)
     written.push({ type: sets[i + Z_TYPE]!, at: `${file}:${line}` })
   }

@@ -22,6 +22,7 @@ import type { ExplainContext } from '../world/build.ts'
 import type { DatabaseFile } from '../world/databases.ts'
 import { type FailoverBudget, failoverBudget } from '../zone/budget.ts'
 import type { RuleModel, ServiceModel } from '../zone/model.ts'
+import { STEERS_AAAA } from '../zone/pack.ts'
 import { subnetHolding } from '../zone/rules.ts'
 import { type ExplainQuery, formatNetwork } from './question.ts'
 import type { Assumption, Assumptions, HealthOf } from './what-if.ts'
@@ -193,7 +194,7 @@ export function steeringOf(answer: SteeredAnswer): Steering {
   const { place, from, isBorrowed } = placeClient(answer, model)
   const rule = model.rules[found.rule] // −1: none
   const sees = healthOf(service.name)
-  const { vips, usable } = pickOf(responder, service, query)
+  const { vips, usable } = pickOf(responder, service)
   const siteOf = makeSite(answer, model, place, new Set(vips), sees?.members ?? [])
   return {
     service: service.name,
@@ -328,11 +329,11 @@ function matchedIn(
 }
 
 /** The VIPs of the answer, in its order, and how many usable ones the site has. */
-function pickOf({ selection, health }: Responder, service: SteeredService, { type }: ExplainQuery) {
-  const { site, stage, count } = selection
+function pickOf({ selection, health }: Responder, service: SteeredService) {
+  const { site, stage, count, type } = selection
   if (site < 0) return { vips: [], usable: 0 }
   const v6 = service.firstV6[site]!
-  const [first, end] = type === 'AAAA' ? [v6, service.firstVip[site + 1]!] : [service.firstVip[site]!, v6]
+  const [first, end] = type === STEERS_AAAA ? [v6, service.firstVip[site + 1]!] : [service.firstVip[site]!, v6]
   let usable = 0
   for (let vip = first; vip < end; vip++) {
     if (((STAGES[stage]!.states >>> stateOf(health[service.slot[vip]!]!)) & 1) !== 0) usable++

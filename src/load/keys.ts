@@ -248,6 +248,9 @@ export const GSLB = {
 /** A type that has no mnemonic here. */
 export const OPAQUE = pattern(/^TYPE[1-9]\d{0,4}$/)
 
+/** The types whose records may have the key `hints`. */
+export const HINTED: ReadonlySet<string> = new Set(['HTTPS', 'SVCB'])
+
 export const RECORD = {
   type: optional(
     structure(either(choice([...ZONE_TYPES, 'GSLB']), OPAQUE)),
@@ -257,6 +260,11 @@ export const RECORD = {
   ttl: optional(seconds(0), 'seconds', '`ttl` of defaults.yaml'),
   value: optional(structure(SCALAR), 'one value; names in it end with a dot', 'this or `values`'),
   values: optional(structure(list(SCALAR)), 'a list of values', 'this or `value`'),
+  hints: optional(
+    scalar,
+    'HTTPS, SVCB: the service whose addresses for the client are `ipv4hint` and `ipv6hint`, see [below](#hints)',
+    'no hints but those that are written',
+  ),
   octodns: optional(
     structure(LOOSE),
     'what octoDNS keeps beside a record, see [below](#what-is-not-taken-from-octodns)',

@@ -8,17 +8,18 @@ import type { RdataValue } from '../dns/fields.ts'
 import { parseUnicodeName } from '../dns/idna.ts'
 import { formatName, isAbsolute, isFault, isTooLong, joinName, keyOf, lowerName, TOO_LONG } from '../dns/name.ts'
 import { encodeRdata, exampleOf, ZONE_TYPES } from '../dns/rdata.ts'
+import { hasHints, isAliasMode } from '../dns/svcb.ts'
 import { isOpaque, TYPE, typeName, typeNumber } from '../dns/types.ts'
 import type { Report } from '../problem.ts'
 import { type Fields, type MissingKey, Reader } from '../yaml/read.ts'
 import { type Entry, isEmpty, type Node, type Scalar, type Source } from '../yaml/source.ts'
 import { type Include, parseYaml } from '../yaml/tree.ts'
 import type { ServiceModel } from '../zone/model.ts'
-import { Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from '../zone/pack.ts'
+import { HINTS_HTTPS, HINTS_SVCB, Packer, RECORD_HEAD, STEERS_A, STEERS_AAAA, type ZoneModel } from '../zone/pack.ts'
 import { Cuts, GSLB, type Owner, type RecordEntry, type ServerTarget, type UnresolvedServer } from './cuts.ts'
 import { checkDnames } from './dnames.ts'
 import { readKeys } from './forms.ts'
-import { GSLB as STEERED, RECORD, steeredType } from './keys.ts'
+import { GSLB as STEERED, HINTED, RECORD, steeredType } from './keys.ts'
 import { type DynamicRecord, readDynamic } from './octodns/dynamic.ts'
 import { isIgnored, refuseType } from './octodns/ignored.ts'
 
@@ -42,10 +43,13 @@ export interface RecordDefaults {
 }
 
 /** The keys of a record with values, and those of octoDNS's other forms of steering, which are reported. */
-const RECORD_KEYS = [...Object.keys(RECORD), 'geo', 'dynamic']
+const HINTED_KEYS = [...Object.keys(RECORD), 'geo', 'dynamic']
+const RECORD_KEYS = HINTED_KEYS.filter((key) => key !== 'hints')
 const TYPE_NUMBERS: ReadonlyMap<string, number> = new Map(ZONE_TYPES.map((name) => [name, typeNumber(name)!]))
 /** What a header, a question and an OPT leave of the largest message, in bytes. */
 const MAX_RRSET_BYTES = 65_535 - 12 - 259 - 64
+/** ipv4hint and ipv6hint of one record, with eight addresses each. */
+const MAX_HINTS_BYTES = 4 + 8 * 4 + 4 + 8 * 16
 const STEERS_BOTH = STEERS_A | STEERS_AAAA
 
 const ZONE = '{"": {type: NS, values: [ns1.example.net.]}, www: {type: A, value: 192.0.2.1}}'
@@ -261,7 +265,7 @@ class ZoneReader {
       }
       seen.add(key)
       rdata.push(encoded)
-      bytes += RECORD_HEAD + encoded.length
+      bytes += RECORD_HEAD + encoded.length + (fields.has('hints') ? MAX_HINTS_BYTES : 0)
       if (type === TYPE.NS) this.#servers.push({ owner, wire: lowerName(encoded), node: value })
     }
     if (type === TYPE.CNAME && rdata.length > 1) {
@@ -276,6 +280,23 @@ class ZoneReader {
       const message = `this RRset has ${bytes} bytes; a message holds ${MAX_RRSET_BYTES}`
       this.#read.fault('rrset-too-large', node, message, 'Divide its values among several names')
     } else if (rdata.length > 0) this.#packer.add(type, ttlSeconds, rdata, this.#read.at(node))
+    const hints = fields.get('hints')
+    if (hints !== undefined && rdata.length > 0) this.#hints(hints, type, ttlSeconds, rdata)
+  }
+
+  /** Reads `hints` of HTTPS or SVCB records: the service that gives them is an entry behind theirs. */
+  #hints(entry: Entry, type: number, ttlSeconds: number, rdata: readonly Uint8Array[]): void {
+    const service = RECORD.hints.form.read(this.#read, entry)
+    if (rdata.some(isAliasMode)) {
+      const message = 'an alias, svcpriority 0, has no parameters, and so no hints (RFC 9460 §2.4.2)'
+      this.#read.fault('hints-conflict', entry.key, message, 'Leave `hints` out, or give the records a priority')
+    } else if (rdata.some(hasHints)) {
+      const message = '“hints” gives ipv4hint and ipv6hint, which are written here too'
+      this.#read.fault('hints-conflict', entry.key, message, 'Leave them out of svcparams, or leave `hints` out')
+    } else if (service !== undefined) {
+      const types = type === TYPE.HTTPS ? HINTS_HTTPS : HINTS_SVCB
+      this.#packer.addSteered(service, types, ttlSeconds, this.#read.at(entry.value))
+    }
   }
 
   #values(node: Node, type: number): readonly Node[] {
@@ -286,7 +307,7 @@ class ZoneReader {
   /** Reads the keys of a record with values. For octoDNS's other forms of steering it reports what to write instead. */
   #recordFields(node: Node, type: number): Fields {
     const what = `a record of type ${typeName(type)}`
-    const fields = this.#read.fields(node, what, RECORD_KEYS)!
+    const fields = this.#read.fields(node, what, HINTED.has(typeName(type)) ? HINTED_KEYS : RECORD_KEYS)!
     const geo = fields.get('geo')
     if (geo)
       this.#read.fault('not-supported', geo.key, '“geo” is octoDNS’s former way to steer', 'Write it as `dynamic`')

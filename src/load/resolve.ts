@@ -6,7 +6,7 @@ import { formatName, isWithin, keyOf, parentName } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Position, type Report } from '../problem.ts'
 import { type ServiceModel, type SiteModel, typesOf } from '../zone/model.ts'
-import { ownerAt, positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_TYPE } from '../zone/pack.ts'
+import { isHints, ownerAt, positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_TYPE } from '../zone/pack.ts'
 import type { ZoneFile } from './records.ts'
 import type { References } from './references.ts'
 
@@ -137,6 +137,7 @@ export function steer(zone: ZoneFile, services: ServiceIndex, references: Refere
       continue
     }
     if (!('at' in service)) continue // its faults are reported already
+    if (isHints(sets, i)) continue
     const has = typesOf(service)
     const lacking = sets[i + Z_COUNT]! & ~has
     if (lacking !== 0 && has !== 0) {

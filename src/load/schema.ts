@@ -24,7 +24,7 @@ import {
   structure,
   withAny,
 } from './forms.ts'
-import { DEFAULTS, DYNAMIC_RECORD, GSLB, OPAQUE, RECORD, SERVICE, SITE } from './keys.ts'
+import { DEFAULTS, DYNAMIC_RECORD, GSLB, HINTED, OPAQUE, RECORD, SERVICE, SITE } from './keys.ts'
 
 const scalar = z.union([z.string().min(1), z.number(), z.boolean()])
 const text = z.string().min(1)
@@ -53,8 +53,10 @@ function rowsOf(keys: readonly ValueKey[]): Rows {
 function recordOf(type: string, form = constant(type)): Json {
   const isAddress = type === 'A' || type === 'AAAA'
   const value = valueOf(type)
+  const { hints, ...plain } = RECORD
   const rows: Rows = {
-    ...RECORD,
+    ...plain,
+    ...(HINTED.has(type) && { hints }),
     ...(isAddress && { dynamic: { ...DYNAMIC_RECORD.dynamic, unless: 'none' } }),
     type: { ...RECORD.type, form: structure(form) },
     value: { ...RECORD.value, form: structure(value) },

@@ -9,6 +9,7 @@ import { formatName, keyOf, sameBytes } from '../dns/name.ts'
 import { formatRdata } from '../dns/rdata.ts'
 import { TYPE } from '../dns/types.ts'
 import {
+  isHints,
   ownerAt,
   rdataOf,
   recordEnd,
@@ -69,8 +70,14 @@ const STEERED_A = 1
 const STEERED_AAAA = 2
 const KINDS = [[PLAIN], [STEERED_A], [STEERED_AAAA], [STEERED_A, STEERED_AAAA]] as const
 
-const kindsOf = ({ sets }: ZoneModel, set: number): readonly number[] =>
-  sets[set + Z_TYPE] === 0 ? KINDS[sets[set + Z_COUNT]! & (STEERS_A | STEERS_AAAA)]! : KINDS[PLAIN]
+const kindsOf = ({ sets }: ZoneModel, set: number): readonly number[] => {
+  if (sets[set + Z_TYPE] !== 0) return KINDS[PLAIN]
+  return isHints(sets, set) ? [] : KINDS[sets[set + Z_COUNT]! & (STEERS_A | STEERS_AAAA)]!
+}
+
+/** The service that gives a set of HTTPS or SVCB records their hints, which is in the next entry; '' = none. */
+const hintsOf = ({ sets, services }: ZoneModel, set: number): string =>
+  isHints(sets, set + Z_INTS) ? services[sets[set + Z_INTS + Z_AT]!]! : ''
 
 const typeOf = ({ sets }: ZoneModel, set: number, kind: number): number =>
   kind === PLAIN ? sets[set + Z_TYPE]! : kind === STEERED_A ? TYPE.A : TYPE.AAAA
@@ -163,10 +170,11 @@ function isSameOwner(a: ZoneModel, i: number, b: ZoneModel, j: number): boolean 
   return sameBytes(a.bytes, a.sets[i + Z_OWNER]!, b.bytes, b.sets[j + Z_OWNER]!, size)
 }
 
-/** Whether two sets have the same records and TTL, in any order (RFC 2181 §5). */
+/** Whether two sets have the same records, TTL and hints, in any order (RFC 2181 §5). */
 function isSameSet(a: ZoneModel, i: number, b: ZoneModel, j: number): boolean {
   const size = a.sets[i + Z_SIZE]!
   if (size !== b.sets[j + Z_SIZE]! || a.sets[i + Z_COUNT] !== b.sets[j + Z_COUNT]) return false
+  if (hintsOf(a, i) !== hintsOf(b, j)) return false
   if (sameBytes(a.bytes, a.sets[i + Z_AT]!, b.bytes, b.sets[j + Z_AT]!, size)) return true
   const [records, others] = [recordsAt(a, i), recordsAt(b, j)]
   return records.every((record, n) => record === others[n])
@@ -221,7 +229,8 @@ export function inWords(where: SetAt): SetInWords {
   if (isSteered(where)) {
     return { ttlSeconds: sets[set + Z_SIZE]!, values: [], service: zone.services[sets[set + Z_AT]!]! }
   }
-  const values = rdataOf(zone, set).map((rdata) => textOf(type, rdata))
+  const hints = hintsOf(zone, set)
+  const values = rdataOf(zone, set).map((rdata) => textOf(type, rdata) + (hints === '' ? '' : `, hints of ${hints}`))
   return { ttlSeconds: recordTtl(bytes, sets[set + Z_AT]!), values: values.toSorted() }
 }
 

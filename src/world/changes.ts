@@ -7,7 +7,7 @@ import { formatName } from '../dns/name.ts'
 import type { ServiceSwitch } from '../traffic/service-moves.ts'
 import { someOf } from '../units.ts'
 import type { Model } from '../zone/model.ts'
-import { Z_AT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
+import { isHints, Z_AT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
 import { compareServices, compareSites, type NamedChange } from './services.ts'
 
 /** Names in alphabetical order. */
@@ -90,7 +90,8 @@ function steeredOf(zone: ZoneModel | undefined): Map<string, string> {
   if (zone === undefined || zone.services.length === 0) return services
   const bytes = bytesOf(zone)
   for (let i = 0; i < zone.sets.length; i += Z_INTS) {
-    if (zone.sets[i + Z_TYPE] === 0) services.set(ownerAt(bytes, zone, i), zone.services[zone.sets[i + Z_AT]!]!)
+    if (zone.sets[i + Z_TYPE] === 0 && !isHints(zone.sets, i))
+      services.set(ownerAt(bytes, zone, i), zone.services[zone.sets[i + Z_AT]!]!)
   }
   return services
 }

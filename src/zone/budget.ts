@@ -8,7 +8,7 @@ import { formatName } from '../dns/name.ts'
 import type { Position, Report } from '../problem.ts'
 import { formatSeconds, someOf } from '../units.ts'
 import type { CheckModel, ServiceModel } from './model.ts'
-import { positionOf, Z_AT, Z_INTS, Z_OWNER, Z_SIZE, Z_TYPE, type ZoneModel } from './pack.ts'
+import { isHints, positionOf, Z_AT, Z_INTS, Z_OWNER, Z_SIZE, Z_TYPE, type ZoneModel } from './pack.ts'
 
 /** The parts of a failover's worst-case duration, in milliseconds. */
 export interface FailoverBudget {
@@ -79,7 +79,7 @@ export function steeredNames(zones: readonly Zone[], services: Iterable<ServiceM
   return [...groups.values()]
 }
 
-/** The steered entries of a zone. `set`: index of the entry's first int in the zone's sets. */
+/** The steered entries of a zone, without those for hints. `set`: index of the entry's first int in the zone's sets. */
 export function* steeredOf({ sets, services }: Pick<Zone, 'sets' | 'services'>): Generator<{
   readonly service: string
   readonly capSeconds: number
@@ -87,7 +87,7 @@ export function* steeredOf({ sets, services }: Pick<Zone, 'sets' | 'services'>):
 }> {
   if (services.length === 0) return
   for (let set = 0; set < sets.length; set += Z_INTS) {
-    if (sets[set + Z_TYPE] !== 0) continue
+    if (sets[set + Z_TYPE] !== 0 || isHints(sets, set)) continue
     yield { service: services[sets[set + Z_AT]!]!, capSeconds: sets[set + Z_SIZE]!, set }
   }
 }

@@ -53,6 +53,13 @@ export const Z_INTS = 9
 /** Type bits of steered names: which of A and AAAA a name has. They depend neither on the client nor on health. */
 export const STEERS_A = 1
 export const STEERS_AAAA = 2
+/** Type bits of entries for hints: the addresses in the HTTPS or SVCB records before the entry are its service's. */
+export const HINTS_HTTPS = 4
+export const HINTS_SVCB = 8
+
+/** Whether the set that begins at sets[i] is a steered entry for hints. */
+export const isHints = (sets: Int32Array, i: number): boolean =>
+  sets[i + Z_TYPE] === 0 && (sets[i + Z_COUNT]! & (HINTS_HTTPS | HINTS_SVCB)) !== 0
 
 /** Owner of the set whose first int is sets[i], as a view. */
 export function ownerAt({ sets, bytes }: Pick<ZoneModel, 'sets' | 'bytes'>, i: number): Uint8Array {
@@ -135,7 +142,8 @@ export class Packer {
   }
 
   /**
-   * Adds a steered entry. `types`: bits STEERS_*, 0 = all that the service has; `ttlSeconds`: 0 = the service's TTLs.
+   * Adds a steered entry. `types`: bits STEERS_*, 0 = all that the service has, or of the hints for the set that was added
+   * last; `ttlSeconds`: 0 = the service's TTLs.
    */
   addSteered(service: string, types: number, ttlSeconds: number, at: Position): void {
     const index = this.#services.get(service) ?? this.#services.size

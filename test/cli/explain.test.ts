@@ -51,6 +51,7 @@ alias: {type: CNAME, value: static.example.com.}
 lab: {type: NS, values: [ns.example.org.]}
 old: {type: DNAME, ttl: 90, value: example.org.}
 big: {type: TXT, values: [${Array.from({ length: 9 }, (_, i) => `"${`${i}`.padStart(180, 'x')}"`).join(', ')}]}
+svc: {type: HTTPS, ttl: 5, hints: web, value: {svcpriority: 1, targetname: ., svcparams: {alpn: [h2]}}}
 `,
 }
 
@@ -324,6 +325,15 @@ describe('files', () => {
     expect(out.split('\n').find((line) => line.includes(` for ${CLIENTS.paris.v4}: `))).toContain(head)
     expect(keyed(out, 'name')[0]).toMatch(lookup)
     expect(keyed(out, 'TTL')[0]).toContain(ttl)
+  })
+
+  test('hints of a service are steered as its addresses are', async () => {
+    const { out } = await ask('svc.example.com', ...PARIS, '--type', 'HTTPS')
+    expect(out).toContain('NOERROR, steered')
+    expect(keyed(out, 'name')[0]).toMatch(/^svc\.example\.com\. in the zone example\.com\.: HTTPS \S+:10$/)
+    expect(keyed(out, 'pick')[0]).toMatch(/^iad /)
+    expect(keyed(out, 'TTL')[0]).toMatch(/^5 s, /)
+    expect(out).toContain('svc.example.com. 5 IN HTTPS 1 . alpn="h2" ipv4hint=127.43.7.12')
   })
 
   test('an alias is followed, and what has no room over UDP is told from TCP', async () => {

@@ -454,6 +454,28 @@ test('records: added, removed, changed, by TTL and by value', async () => {
   expect(gone.records.list).toMatchObject([{ name: 'static.demo.example.', after: null }])
 })
 
+const zoneWithHttps = (hints: string): string =>
+  `${ZONE}svc: {type: HTTPS, ${hints}value: {svcpriority: 1, targetname: ., svcparams: {alpn: [h2]}}}\n`
+const httpsValues = (hints: string): unknown => ({ ttlSeconds: 300, values: [`1 . alpn="h2"${hints}`] })
+
+test('hints of another service are a change of the records, and move nobody', async () => {
+  const services = { 'services.yaml': WEB + WEB.replace('web:', 'other:') }
+  const of = async (hints: string) => await load({ ...OLD, ...services, 'demo.example.yaml': zoneWithHttps(hints) })
+  const plan = makePlan(await of('hints: web, '), await of('hints: other, '), ADDRESSES)
+  expect(plan.records.list).toMatchObject([
+    {
+      name: 'svc.demo.example.',
+      type: 'HTTPS',
+      before: httpsValues(', hints of web'),
+      after: httpsValues(', hints of other'),
+    },
+  ])
+  expect(plan.moves).toEqual([])
+  const none = makePlan(await of('hints: web, '), await of(''), ADDRESSES)
+  expect(none.records.list).toMatchObject([{ after: httpsValues('') }])
+  expect(makePlan(await of('hints: web, '), await of('hints: web, '), ADDRESSES).quiet).toBe(true)
+})
+
 test('the SOA changes with its numbers, and not with its serial', async () => {
   const plan = await planOf({ 'defaults.yaml': DEFAULTS.replace('serial: 7', 'serial: 8, minimum: 30') })
   expect(plan.records.list).toEqual([
