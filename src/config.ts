@@ -106,6 +106,11 @@ const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
 
 /** A coarse check of a prefix; node/settings.ts parses it and reports what is wrong. */
 const prefix = text(/^[0-9A-Fa-f:.]{2,45}(\/\d{1,3})?$/)
+/** The type of a rate limit. */
+const RATE = {
+  type: 'responses a second, 0–1000000; 0 = no limit',
+  read: wholeNumber(0, 1_000_000),
+}
 const PREFIX_TYPE = 'an address or prefix: `10.0.0.0/8`, `2001:db8::/32`'
 
 /** `NAME=text` → the name and the text; from the file the name and its words, as they are. */
@@ -271,6 +276,41 @@ export const SETTINGS = {
     meaning:
       'What may wait in all connections of TCP together, answers not taken and queries not whole. Beyond it the client that holds most loses a connection.',
     read: bytes('1MB', '4GB'),
+  }),
+  'limits.answers': one<number>({
+    ...RATE,
+    default: ['1000'],
+    meaning:
+      'Answers to names that exist, a second, to one network (/24 or /56) over UDP; ten times as many if it has proven its address. The node divides it among its threads. See docs/abuse.md.',
+  }),
+  'limits.negatives': one<number>({
+    ...RATE,
+    default: ['1000'],
+    meaning: 'The same for names that do not exist (NXDOMAIN).',
+  }),
+  'limits.referrals': one<number>({ ...RATE, default: ['1000'], meaning: 'The same for delegations.' }),
+  'limits.errors': one<number>({
+    ...RATE,
+    default: ['1000'],
+    meaning: 'The same for REFUSED, FORMERR, NOTIMP and BADVERS.',
+  }),
+  'limits.unproven': one<number>({
+    ...RATE,
+    default: ['5000'],
+    meaning:
+      'Responses other than errors, a second, to all networks together that have not proven their address (by a query over TCP within the last hour). Beyond it they are truncated, so that clients ask over TCP.',
+  }),
+  'limits.slip': one<number>({
+    type: 'a whole number, 1–100',
+    default: ['1'],
+    meaning: 'Of the responses to a network over its rate, each so-many-th is sent, truncated; the others are dropped.',
+    read: wholeNumber(1, 100),
+  }),
+  'limits.exempt': list<string>({
+    type: PREFIX_TYPE,
+    default: [],
+    meaning: 'Networks that are not limited; loopback never is.',
+    read: prefix,
   }),
   state: one<string>({
     type: 'a folder',

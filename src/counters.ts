@@ -55,8 +55,18 @@ export const C_BUGS = QUERY_CELLS + 4
 export const C_SEND_FULL = QUERY_CELLS + 5
 /** Replies not sent because they would have waited for an unresolved neighbour (server/neighbours.ts). */
 export const C_SEND_UNRESOLVED = QUERY_CELLS + 6
+/** What responses are limited by: the accounts of answer/abuse/limits.ts, and the rate that unproven networks share. */
+export const LIMITED_KINDS = ['answers', 'negatives', 'referrals', 'errors', 'unproven'] as const
+/** Index into LIMITED_KINDS. */
+export const UNPROVEN = 4
+/** Limited responses by kind: first those sent truncated, then as many cells for those not sent. */
+export const C_LIMITED = QUERY_CELLS + 16
+/** The networks that were limited most: HEAVIEST × HEAVIEST_CELLS, not counters (answer/abuse/heaviest.ts). */
+export const C_HEAVIEST = C_LIMITED + 2 * LIMITED_KINDS.length
+export const HEAVIEST = 16
+export const HEAVIEST_CELLS = 4
 /** First cell of the answers by service and site. */
-export const C_ANSWERS = QUERY_CELLS + 16
+export const C_ANSWERS = C_HEAVIEST + HEAVIEST * HEAVIEST_CELLS
 /** How many (service, site) pairs have a cell of their own. */
 export const ANSWER_CELLS = 16_384
 /** The common cell of the pairs beyond ANSWER_CELLS. */

@@ -4,18 +4,19 @@
  * SERVFAIL and counted.
  *
  *   parse ─▶ FORMERR NOTIMP BADVERS · drop · signed: verified, answered as others are, signed (signed.ts)
- *     └▶ look up (RFC 1034 §4.3.2) ─▶ outside: REFUSED
+ *     └▶ look up (RFC 1034 §4.3.2) ─▶ over a rate limit: TC=1 · drop       ─▶ outside: REFUSED
  *          ├▶ delegation: NS, glue          ├▶ hit: RRset     ├▶ nodata, nxdomain: SOA
  *          └▶ cname, dname: CNAME, again with its target      └▶ steered: select(), addresses, scope
  */
 import { C_BUGS, C_ECS, C_TRUNCATED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../counters.ts'
 import { lowerName } from '../dns/name.ts'
-import { parseQuery, Q_BADVERS, Q_DROP, Q_NOTIMP, Q_OK, Q_SIGNED, type Query } from '../dns/query.ts'
+import { parseQuery, Q_BADVERS, Q_DROP, Q_NOTIMP, Q_OK, Q_SIGNED } from '../dns/query.ts'
 import { sign } from '../dns/tsig.ts'
 import { CLASS, RCODE, TYPE } from '../dns/types.ts'
 import {
   F_CNAME,
   findRRset,
+  type Image,
   N_CUT,
   N_FIRST,
   N_FLAGS,
@@ -26,6 +27,8 @@ import {
   X_HASH,
 } from '../zone/image.ts'
 import { HINTS_HTTPS, HINTS_SVCB, STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { DROP, judge, PASS, proveClient } from './abuse/limiter.ts'
+import { ANSWERS, ERRORS, NEGATIVES, REFERRALS } from './abuse/limits.ts'
 import { redirect } from './dname.ts'
 import { answerWithHints } from './hints.ts'
 import { isRedirecting, lookUp, nodeOf, NX, parentApex } from './lookup.ts'
@@ -64,14 +67,15 @@ export function respond(responder: Responder, request: Request): number {
   if (!begin(response, query, input, at, output, outAt, most)) return dropped(responder, transport)
   try {
     if (query.options !== 0 && fault === Q_OK) addOptions(responder)
-    const outcome = fault === Q_OK ? answer(responder, request) : refuse(query, fault)
+    const outcome = fault === Q_OK ? answer(responder, request) : refuse(responder, request, fault)
+    if (outcome === NOTHING) return dropped(responder, transport)
     const size = finish(response, query, flags | (outcome & AA), outcome & 0xff, outcome >>> 16)
-    count(responder, transport, outcome & 0xff)
+    count(responder, transport, outcome & 0xff, response.overflow && (outcome & LIMITED) === 0)
     return size
   } catch {
     responder.counters[C_BUGS]!++
     begin(response, query, input, at, output, outAt, most)
-    count(responder, transport, RCODE.SERVFAIL)
+    count(responder, transport, RCODE.SERVFAIL, false)
     return finish(response, query, flags, RCODE.SERVFAIL, 0)
   }
 }
@@ -80,8 +84,8 @@ export function respond(responder: Responder, request: Request): number {
 function respondSigned(responder: Responder, request: Request, flags: number): number {
   const opened = open(responder, request, flags)
   if ('size' in opened) {
-    if (opened.size === 0) return dropped(responder, request.transport)
-    count(responder, request.transport, opened.rcode)
+    if (opened.size === 0 || limit(responder, request, ERRORS) !== 0) return dropped(responder, request.transport)
+    count(responder, request.transport, opened.rcode, false)
     return opened.size
   }
   const size = respond(responder, opened.request)
@@ -93,20 +97,55 @@ function dropped(responder: Responder, transport: number): number {
   return 0
 }
 
-// Outcomes are one number: rcode | AA | scope << 16.
+// Outcomes are one number: rcode | AA | LIMITED | scope << 16; or NOTHING.
 
-/** The outcome for a packet that is malformed, or of an opcode or EDNS version that is not served. */
-function refuse(query: Query, fault: number): number {
-  if (fault === Q_NOTIMP) return RCODE.NOTIMP
-  query.ecs = false // malformed, or of a version that we don't speak: nothing to echo
-  return fault === Q_BADVERS ? RCODE.BADVERS : RCODE.FORMERR
+/** In an outcome: the rate limits truncated the response. */
+const LIMITED = 0x100
+/** An outcome: the rate limits let nothing be sent. */
+const NOTHING = -1
+
+/** What the rate limits make of a response of this account: an outcome, or 0 for the response itself. */
+function limit(responder: Responder, request: Request, account: number): number {
+  const { limiter, counters, nowMs } = responder
+  if (limiter === null) return 0
+  const { family, client, clientAt } = request
+  if (request.transport !== UDP) {
+    proveClient(limiter, family, client, clientAt, nowMs)
+    return 0
+  }
+  const verdict = judge(limiter, counters, account, family, client, clientAt, nowMs)
+  if (verdict === PASS) return 0
+  if (verdict === DROP) return NOTHING
+  responder.response.overflow = true
+  responder.response.optionBytes = 0 // no larger than the query
+  return LIMITED
 }
 
-function count(responder: Responder, transport: number, rcode: number): void {
+/** The outcome for a query that is not answered. */
+function error(responder: Responder, request: Request, rcode: number): number {
+  const limited = limit(responder, request, ERRORS)
+  return limited !== 0 ? limited : rcode
+}
+
+/** The outcome for a packet that is malformed, or of an opcode or EDNS version that is not served. */
+function refuse(responder: Responder, request: Request, fault: number): number {
+  if (fault === Q_NOTIMP) return error(responder, request, RCODE.NOTIMP)
+  responder.query.ecs = false // malformed, or of a version that we don't speak: nothing to echo
+  return error(responder, request, fault === Q_BADVERS ? RCODE.BADVERS : RCODE.FORMERR)
+}
+
+function count(responder: Responder, transport: number, rcode: number, truncated: boolean): void {
   const { counters, query } = responder
   counters[queryCell(transport, TYPE_CELL[query.type]!, RCODE_CELL[rcode]!)]!++
   if (query.ecs) counters[C_ECS]!++
-  if (responder.response.overflow) counters[C_TRUNCATED]!++
+  if (truncated) counters[C_TRUNCATED]!++
+}
+
+/** The account of the response to a name, by its node and closest encloser. */
+function accountOf(image: Image, node: number, encloser: number): number {
+  if (node < 0 && node !== NX) return ERRORS
+  if (image.nodes[(node === NX ? encloser : node) * NODE_INTS + N_CUT]! >= 0) return REFERRALS
+  return node === NX ? NEGATIVES : ANSWERS
 }
 
 const isMeta = (type: number): boolean => type === TYPE.OPT || (type >= 249 && type <= 254) || type === 0
@@ -115,11 +154,14 @@ const isMeta = (type: number): boolean => type === TYPE.OPT || (type >= 249 && t
 function answer(responder: Responder, request: Request): number {
   const { query, found } = responder
   if (query.class !== CLASS.IN || isMeta(query.type)) {
-    return query.type === TYPE.OPT || query.type === 0 ? RCODE.FORMERR : RCODE.REFUSED
+    const isFault = query.type === TYPE.OPT || query.type === 0
+    return error(responder, request, isFault ? RCODE.FORMERR : RCODE.REFUSED)
   }
   const { image } = responder.world
   let node = lookUp(image, query, found)
   responder.response.known = found.encloser
+  const limited = limit(responder, request, accountOf(image, node, found.encloser))
+  if (limited !== 0) return limited
   let owner = QUERY_NAME
   let aa = 0
   for (let follow = 0; ; follow++) {

@@ -4,6 +4,7 @@
  * plain data, so that it can be posted to a thread.
  */
 import type { TsigKey } from '../dns/tsig.ts'
+import type { Limits } from './abuse/limits.ts'
 
 /** Settings of the protocol. Nothing in it is replaced: a change is a new Protocol. */
 export interface Protocol {
@@ -11,7 +12,9 @@ export interface Protocol {
   readonly nsid: Uint8Array
   /** Keys that queries may be signed with (RFC 8945). */
   readonly tsigKeys: readonly TsigKey[]
+  /** The rate limits, which a thread takes from its first Protocol; null = none. */
+  readonly limits: Limits | null
 }
 
 /** All that a setting can turn on is off. */
-export const PLAIN_PROTOCOL: Protocol = { nsid: new Uint8Array(0), tsigKeys: [] }
+export const PLAIN_PROTOCOL: Protocol = { nsid: new Uint8Array(0), tsigKeys: [], limits: null }

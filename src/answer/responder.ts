@@ -6,6 +6,7 @@ import { makeQuery, type Query } from '../dns/query.ts'
 import type { HealthTable } from '../health/table.ts'
 import { makeSelection, type Selection, type Trace } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
+import { type Limiter, makeLimiter } from './abuse/limiter.ts'
 import { type Client, makeClient } from './client.ts'
 import type { LookupResult } from './lookup.ts'
 import { PLAIN_PROTOCOL, type Protocol } from './protocol.ts'
@@ -64,6 +65,10 @@ export interface Responder {
   readonly counters: Float64Array
   /** Any 32 bits, which the caller changes for every query (xorshift). Decides only rotation and `pick: random`. */
   chance: number
+  /** Unix time, which the caller sets once for each batch of queries. */
+  nowMs: number
+  /** Null: nothing is limited. */
+  readonly limiter: Limiter | null
   readonly query: Query
   /** For the name that was looked up last. */
   readonly found: LookupResult
@@ -96,7 +101,7 @@ export interface LookupName {
   nameBytes: number
 }
 
-/** A Responder that begins with this World and Protocol. */
+/** A Responder that begins with this World and Protocol. Its rate limits stay those of this Protocol. */
 export function makeResponder(
   world: World,
   health: HealthTable,
@@ -109,6 +114,8 @@ export function makeResponder(
     health,
     counters,
     chance: 1,
+    nowMs: 0,
+    limiter: protocol.limits === null ? null : makeLimiter(protocol.limits),
     query: makeQuery(),
     found: { encloser: -1 },
     alias: makeQuery(),

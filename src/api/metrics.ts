@@ -11,12 +11,14 @@ import {
   C_BUGS,
   C_ECS,
   C_LAST_RESORT,
+  C_LIMITED,
   C_SEND_FULL,
   C_SEND_REFUSED,
   C_SEND_UNRESOLVED,
   C_TRUNCATED,
   COUNTED_RCODES,
   COUNTED_TYPES,
+  LIMITED_KINDS,
   queryCell,
   TRANSPORTS,
 } from '../counters.ts'
@@ -48,6 +50,11 @@ export const METRICS = {
   ),
   meridian_ecs_queries_total: counter('Queries that carried a client subnet (RFC 7871).'),
   meridian_truncated_answers_total: counter('UDP answers sent with TC because they did not fit.'),
+  meridian_limited_responses_total: counter(
+    'Responses over UDP that the rate limits kept back. `account`: the rate, `unproven` that of networks which have not proven their address; `what`: `truncated` (TC=1 and nothing else) or `dropped`. See docs/abuse.md.',
+    'account',
+    'what',
+  ),
   meridian_send_errors_total: counter(
     'Replies that were not sent. `refused`: by the kernel; `full`: the send buffer was; `unresolved`: the client is on-link, ' +
       'the kernel does not know its link address, and other such replies are waiting.',
@@ -206,6 +213,10 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
     meridian_answers_total: steered,
     meridian_ecs_queries_total: [[cells[C_ECS]!]],
     meridian_truncated_answers_total: [[cells[C_TRUNCATED]!]],
+    meridian_limited_responses_total: LIMITED_KINDS.flatMap((kind, i) => [
+      [cells[C_LIMITED + i]!, kind, 'truncated'] as const,
+      [cells[C_LIMITED + LIMITED_KINDS.length + i]!, kind, 'dropped'] as const,
+    ]),
     meridian_send_errors_total: [
       [cells[C_SEND_REFUSED]!, 'refused'],
       [cells[C_SEND_FULL]!, 'full'],

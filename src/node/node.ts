@@ -10,6 +10,7 @@
 import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import type { Limits } from '../answer/abuse/limits.ts'
 import { makeAdoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
 import type { AcceptBody, ForgetBody, OverrideBody } from '../api/bodies.ts'
@@ -32,6 +33,7 @@ import { HEALTH_SLOTS, makeHealthTable, SERVICE_SLOTS, SlotRegistry } from '../h
 import { droppedDatagrams } from '../linux/drops.ts'
 import type { ProberThread } from '../probe/thread.ts'
 import type { Problem } from '../problem.ts'
+import { limitedInWords } from '../server/limit-watch.ts'
 import { type Server, startServer } from '../server/server.ts'
 import { count, familiesOf, formatEndpoint } from '../units.ts'
 import { VERSION } from '../version.ts'
@@ -44,7 +46,7 @@ import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
 import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
 import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
-import { protocolOf } from './protocol.ts'
+import { limitsOf, protocolOf } from './protocol.ts'
 import { SerialFile } from './serial.ts'
 import { TsigKeys } from './tsig-keys.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
@@ -84,6 +86,7 @@ export class RunningNode implements Node {
   readonly #changes = new Map<string, number>()
   /** When a changed reason of a member was last logged. */
   readonly #reasonsMs = new Map<string, number>()
+  readonly #limits: Limits
   readonly #startedAtMs = Date.now()
   #made: WorldBuild | undefined
   #server: Server | undefined
@@ -97,11 +100,12 @@ export class RunningNode implements Node {
     this.#config = config
     this.#log = log
     this.#takeover = takeover
+    this.#limits = limitsOf(config)
     this.#store = makeStore(config, 'node', log)
     this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
     this.#serial = new SerialFile(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
     this.#keys = new TsigKeys(config['tsig.keys'], {
-      onChange: (keys) => this.#server?.setProtocol(protocolOf(config, keys)),
+      onChange: (keys) => this.#server?.setProtocol(protocolOf(config, this.#limits, keys)),
       log: (level, line) => log[level](line),
     })
     this.#loads = new Reloader({
@@ -191,7 +195,7 @@ export class RunningNode implements Node {
       threads: this.#config.threads,
       tcpMemory: this.#config['tcp.memory'],
       world,
-      protocol: protocolOf(this.#config, this.#keys.keys),
+      protocol: protocolOf(this.#config, this.#limits, this.#keys.keys),
       health: this.#table,
       adoption: this.#adoption,
       takeover: this.#takeover,
@@ -392,6 +396,7 @@ export class RunningNode implements Node {
   }
 
   #stateNow(): Omit<NodeState, 'health' | 'probing'> {
+    const server = this.#server?.stats()
     return {
       config: this.#config,
       startedAtMs: this.#startedAtMs,
@@ -399,9 +404,15 @@ export class RunningNode implements Node {
       made: this.#made,
       loads: this.#loads,
       changes: this.#changes,
-      troubles: [...this.#serial.troubles, ...this.#doors.troubles, ...this.#loads.troubles, ...this.#keys.troubles],
+      troubles: [
+        ...this.#serial.troubles,
+        ...this.#doors.troubles,
+        ...this.#loads.troubles,
+        ...this.#keys.troubles,
+        ...(server?.limited ? [limitedInWords(server.limited)] : []),
+      ],
       counters: this.#server?.counters() ?? [],
-      server: this.#server?.stats(),
+      server,
       cells: this.#cells,
       receiveDrops: droppedDatagrams(),
     }

@@ -117,10 +117,12 @@ function checkGroup(config: Config, given: readonly RawSetting[], report: Report
   report({ code: 'setting-invalid', severity: 'error', ...place, message, hint: 'Name one of /etc/group, or a number' })
 }
 
-/** Checks that the values of probe.allow and probe.deny are prefixes. */
+const PREFIX_KEYS: readonly string[] = ['probe.allow', 'probe.deny', 'limits.exempt']
+
+/** Checks that the values of PREFIX_KEYS are prefixes. */
 function checkPrefixes(given: readonly RawSetting[], report: Report): void {
   for (const { key, values, source } of given) {
-    if (key !== 'probe.allow' && key !== 'probe.deny') continue
+    if (!PREFIX_KEYS.includes(key)) continue
     for (const { text, line, column, width } of values) {
       if (parsePrefix(text) !== undefined) continue
       const [fault, hint] = prefixFault(text)

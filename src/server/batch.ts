@@ -240,6 +240,7 @@ class Batch {
     const neighbours = this.#neighbours
     const client = this.#clientAt / 4
     this.#queued = -1
+    responder.nowMs = Date.now()
     let replies = 0
     let header = 0
     let reply = this.#replies / 4

@@ -350,6 +350,7 @@ class Connection {
     request.client = this.#address
     request.family = this.#address.length === 4 ? 4 : 6
     const until = performance.now() + TURN_MS
+    responder.nowMs = Date.now()
     let size = 0
     for (let count = 0; count < TURN_QUERIES && size < TURN_BYTES && this.#hasQuery(); count++) {
       if (count > 0 && performance.now() > until) break

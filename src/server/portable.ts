@@ -65,7 +65,10 @@ export class PortableUdp implements Front {
     reason: string | undefined,
   ) {
     this.#sockets = sockets
-    this.#responder = makeResponder(world, health, makeCounters(), protocol)
+    this.#responder = makeResponder(world, health, makeCounters(), {
+      ...protocol,
+      limits: protocol.limits && { ...protocol.limits, threads: 1 },
+    })
     this.#reason = reason
     const buffers = sockets.map(widen)
     this.#receiveBuffer = Math.min(...buffers.map(({ receive }) => receive))
@@ -81,6 +84,7 @@ export class PortableUdp implements Front {
     if (client === undefined) return
     this.#answered++
     const responder = this.#responder
+    responder.nowMs = Date.now()
     responder.chance = Math.floor(Math.random() * 0x1_0000_0000) | 0
     const reply = this.#reply
     const family = client.length === 4 ? 4 : 6

@@ -11,6 +11,7 @@ import type { Log } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
 import { type Linux, linux } from '../linux/calls.ts'
 import { type Endpoint, formatEndpoint } from '../units.ts'
+import { type LimitedReport, LimitWatch } from './limit-watch.ts'
 import { bindPortable, PortableUdp } from './portable.ts'
 import { bindAll, isWildcard, steerToSuccessor } from './sockets.ts'
 import type { TcpSource } from './tcp-thread.ts'
@@ -42,6 +43,8 @@ export interface ServerOptions {
 export interface ServerStats {
   readonly udp: UdpStats
   readonly tcp: TcpStats
+  /** Whom the rate limits hit within the last minutes; null: nobody. */
+  readonly limited: LimitedReport | null
 }
 
 /** A running server. */
@@ -95,6 +98,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     const { receiveBuffer, sendBuffer } = udp.stats()
     log('info', 'UDP in batches', { threads: options.threads, receiveBuffer, sendBuffer })
   }
+  const counters = (): readonly Float64Array[] => [...udp.counters(), ...tcp.counters()]
+  const limits = new LimitWatch(counters, log)
 
   return {
     listen,
@@ -110,10 +115,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       tcp.setProtocol(protocol)
     },
     adopted: () => adoptedGeneration(adoption),
-    counters: () => [...udp.counters(), ...tcp.counters()],
-    stats: () => ({ udp: udp.stats(), tcp: tcp.stats() }),
+    counters,
+    stats: () => ({ udp: udp.stats(), tcp: tcp.stats(), limited: limits.recent(Date.now()) ?? null }),
     async stop(drainMs = DRAIN_MS) {
       leave()
+      limits.stop()
       const handshakesMs = Math.min(HANDSHAKE_MS, drainMs)
       await Promise.all([udp.stop(drainMs), sleep(handshakesMs).then(() => tcp.stop(drainMs - handshakesMs))])
     },

@@ -43,6 +43,7 @@ test.each([
   'meridian_probe_never_run_targets 1',
   'meridian_probe_held_down_targets 1',
   'meridian_prober_restarts_total 1',
+  'meridian_limited_responses_total{account="unproven",what="truncated"} 0',
 ])('%s', (line) => {
   expect(text.split('\n')).toContain(line)
 })
