@@ -7,7 +7,7 @@ const system = systemTests()
 export default defineConfig({
   test: {
     pool: 'forks', // a segfault behind koffi then kills one file, not the run
-    maxWorkers: 3, // most files wait for real processes more than they compute
+    maxWorkers: 4, // of most files a worker waits more than it computes
     sequence: { sequencer: LongestFirst },
     globalSetup: ['test/support/tools.ts'],
     testTimeout: 90_000, // only against hanging: behind until(), which says what it waited for

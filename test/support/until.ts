@@ -3,7 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Only against hanging. A test gives its own time where the time is what it claims. */
 const HANGING_MS = 60_000
-/** The longer the wait, the rarer the looks: a twentieth of what has passed, and this at most. Looks cost what is waited for. */
+/**
+ * Looks cost CPU time that what is waited for needs: the longer the wait, the rarer they are. After a twentieth of what has
+ * passed, but after so long at most; and not before a look has cost half of the time.
+ */
 const RAREST_MS = 100
 
 /**
@@ -18,13 +21,15 @@ export async function until<T>(
 ): Promise<T> {
   const beganMs = performance.now()
   for (;;) {
+    const lookMs = performance.now()
     const looked = look()
     const found = await looked
     if (found !== undefined && found !== false) return found
     const passedMs = performance.now() - beganMs
+    const tookMs = performance.now() - lookMs
     if (passedMs > withinMs && passedMs > withinMs + moreMs())
       throw new Error(`not within ${withinMs} ms: ${typeof what === 'string' ? what : what()}`)
     const least = looked instanceof Promise ? 25 : 2 // who answers a Promise may be a process
-    await sleep(Math.min(Math.max(least, passedMs / 20), RAREST_MS))
+    await sleep(Math.max(Math.min(Math.max(least, passedMs / 20), RAREST_MS), Math.min(tookMs, 1_000)))
   }
 }
