@@ -104,6 +104,9 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 export const isName = (value: string): boolean => NAME.test(value)
 const NAME_TYPE = 'a name: letters, digits, `.`, `_`, `-`, at most 63'
 
+const HEX_TEXT = /^0x([0-9A-Fa-f]{2}){1,128}$/
+const PLAIN_TEXT = /^[\x20-\x7e]{1,128}$/
+
 /** A coarse check of a prefix; node/settings.ts parses it and reports what is wrong. */
 const prefix = text(/^[0-9A-Fa-f:.]{2,45}(\/\d{1,3})?$/)
 /** The type of a rate limit. */
@@ -261,7 +264,11 @@ export const SETTINGS = {
     default: [],
     meaning:
       'This node’s identifier for clients that ask for it (`dig +nsid`, RFC 5001): which node of an anycast address answered. Anyone may ask.',
-    read: text(/^(0x([0-9A-Fa-f]{2}){1,128}|(?!0x)[\x20-\x7e]{1,128})$/),
+    read: (value) => {
+      const isHex = value.startsWith('0x')
+      const isRight = isHex ? HEX_TEXT.test(value) && value.length % 2 === 0 : PLAIN_TEXT.test(value)
+      return isRight ? value : undefined
+    },
   }),
   threads: one<number>({
     type: 'a whole number, 1–64',

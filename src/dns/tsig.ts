@@ -227,25 +227,41 @@ function append(out: Uint8Array, start: number, size: number, tsig: Omit<Tsig, '
 const u16 = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!
 const word = (value: number): Uint8Array => Uint8Array.of(value >>> 8, value & 255)
 
+/** Algorithm, name and secret of a key as it is written. */
+type KeyForm = readonly [algorithm: string, name: string, secret: string]
+
+/** The first line `algorithm:name:secret`; keymgr puts a # ahead of it. */
+function keyOfLine(text: string): KeyForm | undefined {
+  for (const line of text.split('\n')) {
+    const [algorithm = '', name, secret, ...rest] = line.trim().split(':')
+    if (name !== undefined && secret !== undefined && rest.length === 0)
+      return [algorithm.replace('#', '').trim(), name, secret]
+  }
+  return undefined
+}
+
+/** `key "name" { algorithm …; secret "…"; };` */
+function keyOfBlock(text: string): KeyForm | undefined {
+  const words = text.replaceAll(/[{};]/g, ' $& ').replaceAll('"', '').trim().split(/\s+/)
+  const [key, name, open, algorithm, hmac, end, secret, base64, ends, close] = words
+  const isBlock = `${key}${open}${algorithm}${end}${secret}${ends}${close}` === 'key{algorithm;secret;}'
+  return isBlock ? [hmac!, name!, base64!] : undefined
+}
+
 /**
  * The key in the text of a file, in one of two forms: `algorithm:name:secret`, as kdig and keymgr write it, or BIND's
  * `key "name" { algorithm …; secret "…"; };`, as tsig-keygen writes it. A text says what is wrong, without the secret.
  */
 export function parseKey(text: string): TsigKey | string {
-  const line = /^#?[ \t]*([^\s:#]+):([^\s:]+):([A-Za-z0-9+/=]+)[ \t\r]*$/m.exec(text)
-  const block =
-    /^\s*key\s+"?([^\s"{]+)"?\s*\{\s*algorithm\s+"?([^\s";]+)"?\s*;\s*secret\s+"?([A-Za-z0-9+/=]+)"?\s*;\s*\}\s*;?\s*$/.exec(
-      text,
-    )
-  const form = line ?? block
-  if (form === null) return 'it has no key: algorithm:name:secret, or what tsig-keygen writes'
-  const [first, second] = form === line ? [form[1]!, form[2]!] : [form[2]!, form[1]!]
+  const form = keyOfLine(text) ?? keyOfBlock(text)
+  if (form === undefined) return 'it has no key: algorithm:name:secret, or what tsig-keygen writes'
+  const [first, second, third] = form
   const algorithm = ALGORITHMS.find((one) => one === first.toLowerCase())
   if (algorithm === undefined) return `its algorithm is not ${ALGORITHMS.join(' or ')}`
   const name = parseName(second)
   if (isFault(name)) return name.fault
-  const secret = Buffer.from(form[3]!, 'base64')
-  if (secret.toString('base64').replaceAll('=', '') !== form[3]!.replaceAll('=', '')) return 'its secret is not base64'
+  const secret = Buffer.from(third, 'base64')
+  if (secret.toString('base64').replaceAll('=', '') !== third.replaceAll('=', '')) return 'its secret is not base64'
   if (secret.length < LEAST_SECRET_BYTES) return `its secret has ${secret.length} bytes; at least ${LEAST_SECRET_BYTES}`
   return { name: lowerName(name), algorithm, secret: new Uint8Array(secret) }
 }
