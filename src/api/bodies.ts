@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import { type OverrideRequest, durationRefusal } from '../health/override.ts'
+import type { ProcessName } from '../health/store.ts'
 import { parseDurationMs } from '../units.ts'
 
 /** The most bytes of a body that are read; no valid body is as large. */
@@ -21,8 +22,7 @@ export interface OverrideBody extends Omit<OverrideRequest, 'action'> {
 }
 
 /** The body of POST /api/forget. */
-export interface ForgetBody {
-  readonly prober: string
+export interface ForgetBody extends ProcessName {
   readonly who: string
 }
 
@@ -59,7 +59,7 @@ const OVERRIDE = z.strictObject({
   yes: z.boolean().default(false),
 })
 
-const FORGET = z.strictObject({ prober: text(1, 63), who: text(1, 100) })
+const FORGET = z.strictObject({ prober: text(1, 63).optional(), node: text(1, 63).optional(), who: text(1, 100) })
 
 /** Reads the body of POST /api/overrides; a string says what is wrong with it. */
 export function readOverrideBody(body: unknown): OverrideBody | string {
@@ -83,7 +83,11 @@ export function readAcceptBody(body: unknown): AcceptBody | string {
 /** Reads the body of POST /api/forget; a string says what is wrong with it. */
 export function readForgetBody(body: unknown): ForgetBody | string {
   const read = FORGET.safeParse(body)
-  return read.success ? read.data : faults(read.error)
+  if (!read.success) return faults(read.error)
+  const { prober, node, who } = read.data
+  if (prober !== undefined && node === undefined) return { kind: 'prober', name: prober, who }
+  if (node !== undefined && prober === undefined) return { kind: 'node', name: node, who }
+  return 'must name one of prober and node'
 }
 
 const faults = (error: z.ZodError): string =>

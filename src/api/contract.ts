@@ -116,7 +116,7 @@ export const ROUTES = [
     method: 'POST',
     path: '/api/forget',
     api: true,
-    meaning: 'Takes a prober that is gone for good from the rosters of all nodes. Body: `prober`, `who`.',
+    meaning: 'Removes a prober or a node that is gone for good from all nodes. Body: `prober` or `node`, `who`.',
   },
   {
     method: 'POST',

@@ -51,8 +51,8 @@ export const ACTION_WORDS: Readonly<Record<OverrideAction, string>> = {
   undone: 'undone',
 }
 
-/** The result of `prober forget`: the prober has left the rosters. Plain JSON. */
-export interface ForgetResult {
+/** The result of `prober forget` and `node forget`. Plain JSON. */
+export interface ForgetResult extends Acknowledgement {
   readonly forgotten: string
   readonly notKept: NotStored
 }

@@ -17,7 +17,7 @@ import {
 } from './options.ts'
 import type { Output } from './output.ts'
 
-/** Adds explain, status, drain, undrain, force, prober forget, geo accept and zones accept. */
+/** Adds explain, status, drain, undrain, force, prober forget, node forget, geo accept and zones accept. */
 export function addNodeCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addQuestions(program, output, onExit)
   addOverrides(program, output, onExit)
@@ -192,18 +192,22 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     })
   withExamples(forcing, "meridian force iad/web up --why 'the check is broken'", 'meridian force iad/web off')
 
-  const prober = program.command('prober').summary('the roster of probers: prober forget NAME')
-  const forgetting = withWho(prober.command('forget').argument('<NAME>', 'the prober, as `meridian status` names it'))
-    .summary('remove a prober that is gone for good from the roster')
-    .description(
-      'Removes a prober that is gone for good from the rosters of all nodes, so that quorums no longer count it.',
+  const addForget = (kind: 'prober' | 'node', list: string, effect: string, example: string): void => {
+    const parent = program.command(kind).summary(`${list}: ${kind} forget NAME`)
+    const forgetting = withWho(
+      parent.command('forget').argument('<NAME>', `the ${kind}, as \`meridian status\` names it`),
     )
-    .action(async (name: string, options: OverrideFlags, command: Command) => {
-      const { forget, whoAmI } = await import('./override.ts')
-      const who = options.who ?? whoAmI()
-      onExit(await forget({ ...controlOf(options, await settingsOf(command, output)), prober: name, who }, output))
-    })
-  withExamples(forgetting, 'meridian prober forget probe-ap-2')
+      .summary(`remove a ${kind} that is gone for good`)
+      .description(`Removes a ${kind} that is gone for good from all nodes: ${effect}.`)
+      .action(async (name: string, options: OverrideFlags, command: Command) => {
+        const { forget, whoAmI } = await import('./override.ts')
+        const who = options.who ?? whoAmI()
+        onExit(await forget({ ...controlOf(options, await settingsOf(command, output)), kind, name, who }, output))
+      })
+    withExamples(forgetting, `meridian ${kind} forget ${example}`)
+  }
+  addForget('prober', 'the roster of probers', 'quorums no longer count it', 'probe-ap-2')
+  addForget('node', 'the nodes of the fleet', 'none waits for it, and no alarm is raised for its silence', 'ap-2')
 }
 
 function addGeo(program: Command, output: Output, onExit: OnExitCode): void {

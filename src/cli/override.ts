@@ -1,5 +1,5 @@
 /**
- * `meridian drain`, `undrain`, `force`, `prober forget` and `geo accept`: requests to a node, which passes overrides on
+ * `meridian drain`, `undrain`, `force`, `prober forget`, `node forget` and `geo accept`: requests to a node, which passes overrides on
  * to all nodes. The result shows the members that match, and how much of their services is left.
  */
 import { hostname, userInfo } from 'node:os'
@@ -137,17 +137,21 @@ export function outlookInWords({ pattern, members, services, safe, why }: Outloo
   ].join('\n')
 }
 
-/** Removes a prober from the roster; resolves to the exit code, 0 or NOT_KEPT. Throws ControlError. */
+/** Removes a prober or a node; resolves to the exit code, 0, NOT_EVERYWHERE or NOT_KEPT. Throws ControlError. */
 export async function forget(
-  options: ControlOptions & { readonly prober: string; readonly who: string; readonly json: boolean },
+  options: ControlOptions & {
+    readonly kind: 'prober' | 'node'
+    readonly name: string
+    readonly who: string
+    readonly json: boolean
+  },
   output: Output,
 ): Promise<number> {
-  const { prober, who } = options
-  const done = await post<ForgetResult>(options, '/api/forget', { prober, who })
-  const others = done.notKept.some(({ where }) => where === 'store') ? '' : '; the other nodes read it in Redis'
-  const what = `prober ${done.forgotten} was removed from the roster of this node${others}`
-  output.out(options.json ? JSON.stringify(done) : what)
-  return reportNotStored(done.notKept, output)
+  const { kind, name, who } = options
+  const done = await post<ForgetResult>(options, '/api/forget', { [kind]: name, who })
+  output.out(options.json ? JSON.stringify(done) : `${kind} ${done.forgotten} is removed, ${reachInWords(done)}`)
+  const kept = reportNotStored(done.notKept, output)
+  return reportUnreached(done, output) || kept
 }
 
 /** Accepts the zones held back; resolves to the exit code 0. Throws ControlError, also if none are held back. */

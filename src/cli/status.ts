@@ -13,7 +13,14 @@ import { count } from '../units.ts'
 import { ask, ControlError, type ControlOptions } from './control.ts'
 import { type Output, type Terminal, wrap } from './output.ts'
 import { coloured } from './words/colours.ts'
-import { nodesInWords, overridesInWords, probersInWords, silentNodes, skewedNodes } from './words/fleet.ts'
+import {
+  nodesInWords,
+  overridesInWords,
+  probersInWords,
+  silenceInWords,
+  silentNodes,
+  skewedNodes,
+} from './words/fleet.ts'
 import { proberInWords } from './words/prober.ts'
 import { probingInWords } from './words/probing.ts'
 import { lastChangeInWords, loadInWords, processInWords, storeInWords } from './words/process.ts'
@@ -175,10 +182,8 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
       }),
     ),
     ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${names(orphaned)}`] : []),
-    ...(store.trouble === null && silent.length > 0 ? [`probers SILENT (no heartbeat): ${names(silent)}`] : []),
-    ...(silentPeers.length > 0
-      ? [`nodes SILENT (ended, standing still, or cut off from Redis): ${names(silentPeers)}`]
-      : []),
+    ...(store.trouble === null && silent.length > 0 ? [silenceInWords('prober', names(silent))] : []),
+    ...(silentPeers.length > 0 ? [silenceInWords('node', names(silentPeers))] : []),
     ...(skewed.length > 0 ? [`nodes whose CLOCK differs from this one's: ${names(skewed)}`] : []),
     ...(view.length > 0 ? [`nodes that serve other zones, databases or versions than this one: ${names(view)}`] : []),
     ...(verdicts.length > 0 ? [`nodes with other verdicts than this one: ${names(verdicts)}`] : []),

@@ -8,7 +8,7 @@
  *
  * Missing data never changes a verdict. Times are this process's monotonic clock.
  */
-import { randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../problem.ts'
 import { Saver } from '../state.ts'
@@ -23,13 +23,21 @@ import {
   type ReasonChange,
   type ServiceHealth,
 } from './members.ts'
-import { type Acknowledgement, type NodeStatus, OtherNodes } from './other-nodes.ts'
+import { type Acknowledged, type Acknowledgement, type NodeStatus, OtherNodes } from './other-nodes.ts'
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
 import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
 import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth } from './saved.ts'
-import type { StoreSubscriber, NodeIdentity, NodeWriter, ProberIdentity, Store } from './store.ts'
+import type {
+  Forgotten,
+  NodeIdentity,
+  NodeWriter,
+  ProberIdentity,
+  ProcessName,
+  Store,
+  StoreSubscriber,
+} from './store.ts'
 import type { HealthTable } from './table.ts'
 import type { HealthSpec } from './target.ts'
 import { within } from './within.ts'
@@ -58,6 +66,9 @@ export type OverrideOutcome =
     }
   /** Why not, and what to do instead. */
   | { readonly refused: string; readonly hint?: string }
+
+/** Where a forgotten process is stored, and which nodes have it. */
+export type ForgetSaved = Omit<SaveResult, 'current'> & Acknowledgement
 
 /** Everything that status, metrics and API show of health. */
 export interface HealthSnapshot {
@@ -119,6 +130,8 @@ export class NodeHealth {
   /** Probers and (#silentNodes) nodes whose silence was reported. */
   readonly #silent = new Set<string>()
   readonly #silentNodes = new Set<string>()
+  /** Processes that are gone for good, as the Store lists them. */
+  #forgotten: readonly Forgotten[] = []
   readonly #listening = new AbortController()
   #view = ''
   #revision: string | undefined
@@ -162,6 +175,7 @@ export class NodeHealth {
     const self = () => ({
       view: this.#view,
       ...(this.#revision !== undefined && { revision: this.#revision }),
+      ...(this.#forgottenHash !== undefined && { forgotten: this.#forgottenHash }),
       plan: this.#specHash,
       verdicts: this.#members.hash,
       overrides: this.#overrides.hash,
@@ -281,8 +295,13 @@ export class NodeHealth {
   /** Adds to a result which nodes acknowledge it. */
   async #savedAndReached(saving: Promise<SaveResult>): Promise<SaveResult & Acknowledgement> {
     const saved = await saving
-    const nodes = await this.#otherNodes?.acknowledgement(saved.store === undefined)
-    return { ...saved, ...(nodes ?? { reached: [this.#settings.node?.name ?? ''], unreached: [] }) }
+    return { ...saved, ...(await this.#acknowledgement('overrides', saved.store === undefined)) }
+  }
+
+  /** `waits`, `isHere`: as OtherNodes takes them. */
+  async #acknowledgement(what: Acknowledged, waits: boolean, isHere?: () => boolean): Promise<Acknowledgement> {
+    const nodes = await this.#otherNodes?.acknowledgement(what, waits, isHere)
+    return nodes ?? { reached: [this.#settings.node?.name ?? ''], unreached: [] }
   }
 
   /** Reads overrides that a predecessor with the same state folder received meanwhile. */
@@ -298,24 +317,28 @@ export class NodeHealth {
     return outlook.members.length === 0 ? `${pattern} matches no member` : outlook
   }
 
-  /** Removes a decommissioned prober from the rosters of all nodes; a string says why not. */
-  forget(prober: string): string | { readonly saved: Promise<Omit<SaveResult, 'current'>> } {
-    const live = this.#roster.isLive(prober)
-    if (live === undefined) return `no prober named ${prober} was seen in the last 24 h`
-    if (live) return `${prober} is alive: stop it first, and wait until it is shown as gone`
-    const sent = this.#writer?.forget(prober)
-    this.#forgetProbers([prober])
-    return { saved: this.#savedForgotten(sent) }
+  /** Removes a decommissioned prober or node from all nodes; a string says why not. */
+  forget(process: ProcessName): string | { readonly saved: Promise<ForgetSaved> } {
+    const { kind, name } = process
+    const live = kind === 'prober' ? this.#roster.isLive(name) : this.#otherNodes?.isLive(name)
+    if (live === undefined) return `no ${kind} named ${name} was seen in the last 24 h`
+    if (live) return `${name} is alive: stop it first, and wait until it is shown as gone`
+    const id = randomUUID()
+    const sent = this.#writer?.forget(process, id)
+    this.#forgetProcesses([process])
+    return { saved: this.#savedForgotten(id, sent) }
   }
 
-  async #savedForgotten(sent: Promise<void> | undefined): Promise<Omit<SaveResult, 'current'>> {
+  async #savedForgotten(id: string, sent: Promise<void> | undefined): Promise<ForgetSaved> {
     const saved = within(
       DISK_MS,
       this.#saver?.save() ?? Promise.resolve(undefined),
       () => 'the disk did not answer so far',
     )
-    const store = sent?.then(() => undefined, messageOf)
-    return { disk: await saved, store: await store }
+    const store = await sent?.then(() => undefined, messageOf)
+    const isListed = () => this.#forgotten.some((one) => one.id === id)
+    const nodes = await this.#acknowledgement('forgotten', store === undefined, isListed)
+    return { disk: await saved, store, ...nodes }
   }
 
   /** Stops listening and saves the state. */
@@ -344,7 +367,13 @@ export class NodeHealth {
       this.#members.votesChanged(this.#roster.gone(identity))
     },
     absent: (prober, ageMs) => this.#addAbsentProber(prober, ageMs),
-    forgotten: (prober) => this.#forgetProbers([prober]),
+    forgotten: (news, all) => {
+      const known = this.#forgetProcesses(news)
+      for (const { kind, name } of known) this.#settings.onNews?.('info', `${kind} ${name} is gone for good: removed`)
+      const before = this.#forgottenHash
+      this.#forgotten = all
+      if (this.#forgottenHash !== before && this.#otherNodes?.started === true) this.#otherNodes.beat() // acknowledges it
+    },
     node: (beat) => {
       const { name } = beat.node
       if (this.#silentNodes.delete(name)) this.#settings.onNews?.('info', `node ${name} is heard again`)
@@ -411,16 +440,31 @@ export class NodeHealth {
   #forget(): void {
     const oldestMs = performance.now() - MEMORY_MS
     this.#absent.forget(oldestMs)
-    this.#otherNodes?.forget(oldestMs)
-    this.#forgetProbers(this.#roster.silentSince(oldestMs))
+    this.#forgetProcesses([
+      ...this.#roster.silentSince(oldestMs).map((name) => ({ kind: 'prober', name }) as const),
+      ...(this.#otherNodes?.silentSince(oldestMs) ?? []).map((name) => ({ kind: 'node', name }) as const),
+    ])
   }
 
-  #forgetProbers(names: readonly string[]): void {
-    for (const name of names) {
-      this.#roster.forget(name)
+  /** Drops silent probers and nodes; returns those that were known. */
+  #forgetProcesses(processes: readonly ProcessName[]): readonly ProcessName[] {
+    const known = processes.filter(({ kind, name }) => {
+      if (kind === 'node') {
+        this.#silentNodes.delete(name)
+        return this.#otherNodes?.forget(name)
+      }
       this.#silent.delete(name)
-    }
-    this.#members.votesChanged([])
+      return this.#roster.forget(name)
+    })
+    if (known.some(({ kind }) => kind === 'prober')) this.#members.votesChanged([])
+    return known
+  }
+
+  /** Equal at nodes that have read the same list; undefined: it is empty. */
+  get #forgottenHash(): string | undefined {
+    if (this.#forgotten.length === 0) return undefined
+    const ids = this.#forgotten.map(({ id }) => id).toSorted()
+    return hash('sha256', ids.join('\n'), 'hex').slice(0, 16)
   }
 
   #trouble(kind: string, trouble: string | undefined): void {

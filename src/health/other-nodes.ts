@@ -22,13 +22,13 @@ export interface NodeStatus {
   readonly clockSkewMs: number | null
 }
 
-/** A node that does not acknowledge the overrides that are in force here, and why in words. */
+/** A node that does not acknowledge what is in force here, and why in words. */
 export interface NodeLack {
   readonly node: string
   readonly why: string
 }
 
-/** Who has the overrides that are in force here. */
+/** Who has what is in force here. */
 export interface Acknowledgement {
   /** Names of nodes that acknowledge them, this one first. */
   readonly reached: readonly string[]
@@ -45,7 +45,10 @@ interface OtherNode {
 }
 
 /** The part of this node's heartbeat that changes. */
-export type OwnState = Pick<NodeHeartbeat, 'view' | 'revision' | 'plan' | 'verdicts' | 'overrides'>
+export type OwnState = Pick<NodeHeartbeat, 'view' | 'revision' | 'plan' | 'verdicts' | 'overrides' | 'forgotten'>
+
+/** What nodes acknowledge in their heartbeats. */
+export type Acknowledged = 'overrides' | 'forgotten'
 
 /** An order waits for so long for acknowledgements: a heartbeat, and a poll of the Store, with time to spare. */
 const ACKNOWLEDGE_MS = 2500
@@ -126,19 +129,19 @@ export class OtherNodes {
   }
 
   /**
-   * Who has the overrides that are in force here. Waits for nodes that are live, a few seconds at most; `waits` false:
-   * not at all.
+   * Who has the overrides, or the list of forgotten processes, that are in force here. Waits for nodes that are live, a
+   * few seconds at most; `waits` false: not at all. `isHere`: whether this node itself has it by now.
    */
-  async acknowledgement(waits: boolean): Promise<Acknowledgement> {
+  async acknowledgement(what: Acknowledged, waits: boolean, isHere = (): boolean => true): Promise<Acknowledgement> {
     const { promise, resolve } = Promise.withResolvers<void>()
     const check = () => {
-      if (!this.#lacks().some(({ mayCome }) => mayCome)) resolve()
+      if (isHere() && !this.#lacks(what).some(({ mayCome }) => mayCome)) resolve()
     }
     check()
     this.#waiting.add(check)
     if (waits) await within(ACKNOWLEDGE_MS, promise, () => {})
     this.#waiting.delete(check)
-    const lacks = this.#lacks()
+    const lacks = this.#lacks(what)
     const lacking = new Set(lacks.map(({ node }) => node))
     const { name } = this.#settings.node
     const reached = [...this.#nodes.keys()].filter((other) => other !== name && !lacking.has(other))
@@ -146,23 +149,33 @@ export class OtherNodes {
   }
 
   /** Nodes that do not acknowledge what is in force here. `mayCome`: the acknowledgement may be on its way. */
-  #lacks(): (NodeLack & { readonly mayCome: boolean })[] {
+  #lacks(what: Acknowledged): (NodeLack & { readonly mayCome: boolean })[] {
     const { node: self, self: state } = this.#settings
-    const { overrides } = state()
+    const own = state()[what]
     const lacking = [...this.#nodes].filter(
-      ([name, { beat, live }]) => name !== self.name && !(live && beat.overrides === overrides),
+      ([name, { beat, live }]) => name !== self.name && !(live && beat[what] === own),
     )
     return lacking.map(([node, { beat, live, heardMs }]) => {
       if (!live) return { node, why: `silent for ${formatAge(performance.now() - heardMs)}`, mayCome: false }
-      if (beat.overrides === undefined)
+      if (what === 'overrides' && beat.overrides === undefined)
         return { node, why: `version ${beat.version}, which does not acknowledge overrides`, mayCome: false }
       return { node, why: 'has not acknowledged it so far', mayCome: true }
     })
   }
 
-  /** Nodes that are silent since before are shown no more. */
-  forget(oldestMs: number): void {
-    for (const [name, { live, heardMs }] of this.#nodes) if (!live && heardMs < oldestMs) this.#nodes.delete(name)
+  /** undefined: not known. */
+  isLive(name: string): boolean | undefined {
+    return this.#nodes.get(name)?.live
+  }
+
+  /** Removes a silent node; false: there is none. */
+  forget(name: string): boolean {
+    return this.isLive(name) === false && this.#nodes.delete(name)
+  }
+
+  /** Nodes that have been silent since before `oldestMs`. */
+  silentSince(oldestMs: number): string[] {
+    return [...this.#nodes].filter(([, { live, heardMs }]) => !live && heardMs < oldestMs).map(([name]) => name)
   }
 
   status(nowMs: number): NodeStatus[] {

@@ -43,6 +43,20 @@ export interface Heartbeat {
   readonly overdueAgeMs: number
 }
 
+/** A prober or a node. */
+export interface ProcessName {
+  readonly kind: 'prober' | 'node'
+  readonly name: string
+}
+
+/** A process that is gone for good, as an operator has said. */
+export interface Forgotten extends ProcessName {
+  /** The boot under which it was heard last; empty: not known. A later boot is not forgotten. */
+  readonly bootId: string
+  /** Of the request: the same process may come back, and be forgotten again. */
+  readonly id: string
+}
+
 /** A node in one run of its process. */
 export interface NodeIdentity {
   readonly name: string
@@ -65,6 +79,8 @@ export interface NodeHeartbeat {
   readonly verdicts: string
   /** Overrides.hash: which overrides are in force there, its acknowledgement; absent of older versions. */
   readonly overrides?: string
+  /** Hash of the list of forgotten processes that it has read, its acknowledgement; absent: none. */
+  readonly forgotten?: string
   /** How far the wall clock of its host is ahead of the Store's, in ms; the Store sets it. Absent: not measured. */
   readonly clockMs?: number
   /** Its last heartbeat: it ends in order, and is not missed. */
@@ -105,8 +121,11 @@ export interface NodeWriter {
    * winners. Rejects with the reason when the Store has not accepted them; they are kept and sent later.
    */
   override(entries: readonly Override[]): Promise<readonly Override[]>
-  /** Removes a decommissioned prober from all rosters. Rejects, and is sent later, like override(). */
-  forget(prober: string): Promise<void>
+  /**
+   * Removes a decommissioned prober or node from all nodes. `id`: of the request. Rejects, and is sent later, like
+   * override().
+   */
+  forget(process: ProcessName, id: string): Promise<void>
 }
 
 /**
@@ -128,7 +147,8 @@ export interface StoreSubscriber {
   nodeGone?(node: NodeIdentity): void
   /** Changed overrides; on connecting all of them, also if there are none. Includes tombstones. */
   overrides?(entries: readonly Override[], whole: boolean): void
-  forgotten?(prober: string): void
+  /** Decommissioned probers and nodes: those that are news, and the whole list, by which a node acknowledges it. */
+  forgotten?(news: readonly ProcessName[], all: readonly Forgotten[]): void
 }
 
 /** Access to votes, overrides and heartbeats of the fleet. */

@@ -349,12 +349,13 @@ export class RunningNode implements Node {
     return applyOverride(this.#health, body, (fields, line) => this.#log.info(fields, line))
   }
 
-  async forget({ prober, who }: ForgetBody): Promise<ForgetResult | Refusal> {
-    const forgotten = this.#health.forget(prober)
+  async forget({ kind, name, who }: ForgetBody): Promise<ForgetResult | Refusal> {
+    const forgotten = this.#health.forget({ kind, name })
     if (typeof forgotten === 'string') return { refused: forgotten }
-    const notKept = notStoredIn(await forgotten.saved)
-    this.#log.info({ prober, who, notKept }, `prober ${prober} was removed from the roster by ${who}`)
-    return { forgotten: prober, notKept }
+    const { reached, unreached, ...saved } = await forgotten.saved
+    const notKept = notStoredIn(saved)
+    this.#log.info({ [kind]: name, who, notKept, unreached }, `${kind} ${name} was removed by ${who}: gone for good`)
+    return { forgotten: name, notKept, reached, unreached }
   }
 
   async acceptGeo(body: AcceptBody): Promise<{ readonly accepted: DatabaseHold } | Refusal> {

@@ -61,9 +61,11 @@ export class MemoryStore implements Store {
       heartbeat: async (beat) => this.#beat(beat),
       writeMembers: async () => {},
       override: async (entries) => this.#writeOverrides(entries),
-      forget: async (prober) => {
-        if (this.#probers.get(prober)?.live !== true) this.#probers.delete(prober)
-        this.#notify((subscriber) => subscriber.forgotten?.(prober))
+      forget: async ({ kind, name }, id) => {
+        const entries: Map<string, ProberEntry | NodeEntry> = kind === 'prober' ? this.#probers : this.#nodes
+        if (entries.get(name)?.live !== true) entries.delete(name)
+        const forgotten = { kind, name, bootId: '', id }
+        this.#notify((subscriber) => subscriber.forgotten?.([forgotten], [forgotten]))
       },
     }
   }

@@ -34,7 +34,7 @@ const node: Node = {
   },
   forget: async (forgetting) => {
     ordered.push(forgetting)
-    return forgetting.prober === 'p1' ? { forgotten: 'p1' } : { refused: 'p2 is live' }
+    return forgetting.name === 'p1' ? { forgotten: 'p1' } : { refused: 'p2 is live' }
   },
   acceptGeo: async (acceptance) => {
     ordered.push(acceptance)
@@ -205,6 +205,18 @@ test('an acceptance names who, and the build where it must be that one', async (
     { who: 'kim@ops', build: undefined },
     { who: 'kim@ops', build: 'other' },
   ])
+})
+
+const forget = (body: object) => post('open', '/api/forget', JSON.stringify(body))
+
+test('whom to forget is one prober or one node', async () => {
+  for (const body of [{ who: 'kim' }, { prober: 'p1', node: 'n1', who: 'kim' }]) {
+    const response = await forget(body)
+    expect(response.status).toBe(400)
+    expect(await response.json()).toEqual({ error: 'must name one of prober and node' })
+  }
+  await forget({ node: 'n1', who: 'kim' })
+  expect(ordered).toEqual([{ kind: 'node', name: 'n1', who: 'kim' }])
 })
 
 test('what is refused says why, and what to do instead', async () => {

@@ -324,7 +324,7 @@ async function removed(fleet: Fleet, mallory: Mallory): Promise<void> {
   await until(() => fleet.nodes.every((node) => knows(node)?.live === false), 'it is silent')
   const late = { health: await fleet.startNode('n3') }
   if (knows(late)?.live === true) throw new Error('a node that starts then hears it')
-  const forgotten = first!.health.forget(LIAR)
+  const forgotten = first!.health.forget({ kind: 'prober', name: LIAR })
   if (typeof forgotten === 'string') throw new Error(forgotten)
   const { disk, store } = await forgotten.saved
   if (disk !== undefined || store !== undefined) throw new Error(`forgetting is not kept: ${disk ?? store}`)

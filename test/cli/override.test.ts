@@ -65,7 +65,8 @@ const node: Node = {
   },
   forget: async (forgetting) => {
     heard.push(forgetting)
-    return forgetting.prober === 'p-ap' ? { forgotten: 'p-ap', notKept } : { refused: `${forgetting.prober} is live` }
+    const { name } = forgetting
+    return name.endsWith('-ap') ? { forgotten: name, notKept, ...nodes } : { refused: `${name} is live` }
   },
   acceptGeo: async (acceptance) => {
     heard.push(acceptance)
@@ -142,7 +143,7 @@ test('what is done and not kept is exit code 3, and says where it is not', async
   expect(away.err).toMatch(/other nodes do not get it[^]*refuses connections/)
   expect(await type('prober', 'forget', 'p-ap')).toMatchObject({
     code: 3,
-    out: 'prober p-ap was removed from the roster of this node',
+    out: 'prober p-ap is removed, on all 3 nodes',
   })
 })
 
@@ -225,6 +226,15 @@ test('zones are accepted, and what they move is told', async () => {
   ])
 })
 
+test('a node is forgotten as a prober is, and those that have not acknowledged it are named', async () => {
+  nodes = { reached: ['n1', 'n3'], unreached: [{ node: 'n2', why: 'has not acknowledged it so far' }] }
+  const { code, out, err } = await type('node', 'forget', 'n-ap', '--who', 'kim')
+  expect([code, out]).toEqual([1, 'node n-ap is removed, on 2 of 3 nodes'])
+  expect(err).toMatch(/^meridian: node n2 goes on as before: has not acknowledged it so far;/)
+  expect(await type('node', 'forget', 'n-eu')).toMatchObject({ code: 1, err: 'meridian: refused: n-eu is live' })
+  expect(heard[0]).toEqual({ kind: 'node', name: 'n-ap', who: 'kim' })
+})
+
 test('a prober is forgotten by its name', async () => {
   expect(await type('prober', 'forget', 'p-ap', '--who', 'kim')).toMatchObject({
     code: 0,
@@ -235,8 +245,8 @@ test('a prober is forgotten by its name', async () => {
     err: 'meridian: refused: p-eu is live',
   })
   expect(heard).toEqual([
-    { prober: 'p-ap', who: 'kim' },
-    { prober: 'p-eu', who: 'kim' },
+    { kind: 'prober', name: 'p-ap', who: 'kim' },
+    { kind: 'prober', name: 'p-eu', who: 'kim' },
   ])
 })
 

@@ -12,6 +12,7 @@ import {
   LEASE_MS,
   type NodeHeartbeat,
   type NodeWriter,
+  type Forgotten,
   type NodeIdentity,
   type ProberIdentity,
   type Store,
@@ -31,7 +32,7 @@ export class Bus {
   /** By boot id: what a node knows, for as long as it beats. */
   readonly known = new Map<string, { readonly mine: ReadonlyMap<string, KnownMember>; readonly beatMs: number }>()
   overrides: OverrideSet = new Map()
-  readonly forgotten = new Set<string>()
+  readonly forgotten = new Map<string, Forgotten>()
   #away = false
 
   /** The whole Store can't be reached. */
@@ -122,7 +123,8 @@ export class Link implements Store {
     const overrides = [...this.#bus.overrides.values()]
     for (const subscriber of this.#subscribers) {
       subscriber.overrides?.(overrides, true)
-      for (const name of this.#bus.forgotten) subscriber.forgotten?.(name)
+      const forgotten = [...this.#bus.forgotten.values()]
+      subscriber.forgotten?.(forgotten, forgotten)
     }
   }
 
@@ -138,6 +140,11 @@ export class Link implements Store {
   /** What the node hears when a prober's lease has run out. */
   silence(prober: ProberIdentity): void {
     for (const subscriber of this.#subscribers) subscriber.gone(prober)
+  }
+
+  /** The same of a node's. */
+  silenceNode(node: NodeIdentity): void {
+    for (const subscriber of this.#subscribers) subscriber.nodeGone?.(node)
   }
 
   proberWriter(): ProberWriter {
@@ -171,12 +178,14 @@ export class Link implements Store {
           if (link.isUp) for (const subscriber of link.#subscribers) subscriber.overrides?.(entries, false)
         return entries.map(({ pattern }) => bus.overrides.get(pattern)!)
       },
-      forget: async (prober) => {
+      forget: async ({ kind, name }, id) => {
         reach()
-        bus.posted.delete(prober)
-        bus.forgotten.add(prober)
+        if (kind === 'prober') bus.posted.delete(name)
+        const news = { kind, name, bootId: '', id }
+        bus.forgotten.set(name, news)
+        const all = [...bus.forgotten.values()]
         for (const link of bus.links)
-          if (link.isUp) for (const subscriber of link.#subscribers) subscriber.forgotten?.(prober)
+          if (link.isUp) for (const subscriber of link.#subscribers) subscriber.forgotten?.([news], all)
       },
     }
   }

@@ -374,6 +374,15 @@ describe('other nodes', () => {
   })
 })
 
+const nodesSeen = (): string[][] =>
+  nodes.map(({ health }) =>
+    health
+      .snapshot()
+      .nodes.map(({ beat }) => beat.node.name)
+      .toSorted(),
+  )
+const aProber = (name: string) => ({ kind: 'prober', name }) as const
+
 describe('the roster', () => {
   test('a prober that is gone for good is taken out on all nodes; a live one is not', async () => {
     const [a, b] = [await make('a'), await make('b')]
@@ -381,16 +390,60 @@ describe('the roster', () => {
     bus.say(P2, [])
     bus.say(P1, [vote('t1', 'down'), vote('t2', 'up')])
     expect(stateAt(A)).toEqual(['up', 'up']) // one of two
-    expect(a.health.forget('us-1')).toContain('is alive')
-    await bus.link(EVER).nodeWriter({ name: 'x', bootId: 'x' }).forget('us-1') // by a node that doesn't hear it
+    expect(a.health.forget(aProber('us-1'))).toContain('is alive')
+    await bus.link(EVER).nodeWriter({ name: 'x', bootId: 'x' }).forget(aProber('us-1'), 'r1') // by a node that doesn't hear it
     expect(a.health.snapshot().probers).toHaveLength(2)
-    expect(a.health.forget('nobody')).toContain('no prober named nobody')
+    expect(a.health.forget(aProber('nobody'))).toContain('no prober named nobody')
     for (const { link } of nodes) link.silence(P2)
     expect(a.news.at(-1)).toBe('warn prober us-1 (us) has fallen silent: its votes no longer count')
-    expect(a.health.forget('us-1')).toEqual({ saved: expect.any(Promise) })
+    expect(a.health.forget(aProber('us-1'))).toEqual({ saved: expect.any(Promise) })
     await settle()
     expect(stateAt(A)).toEqual(['down', 'down']) // one of one
     expect(b.health.snapshot().probers.map(({ prober }) => prober)).toEqual(['eu-1'])
+  })
+})
+
+describe('a node that is gone for good', () => {
+  test('holds up every order until it is forgotten on all nodes, which acknowledge it', async () => {
+    vi.useFakeTimers()
+    const [a, b] = [await make('a'), await make('b')]
+    await bus.link(EVER).nodeWriter({ name: 'c', bootId: 'one' }).heartbeat(nodeBeat('c', 1))
+    const forget = async (name: string) => {
+      const outcome = a.health.forget({ kind: 'node', name })
+      if (typeof outcome === 'string') return outcome
+      await vi.advanceTimersByTimeAsync(5_000)
+      return outcome.saved
+    }
+    expect(await forget('c')).toContain('c is alive')
+    expect(await forget('a')).toContain('a is alive')
+    expect(await forget('d')).toBe('no node named d was seen in the last 24 h')
+    for (const { link } of nodes) link.silenceNode({ name: 'c', bootId: 'one' })
+    const drained = a.health.override(drain('fra'))
+    if ('refused' in drained) throw new Error(drained.refused)
+    expect((await drained.saved).unreached).toMatchObject([{ node: 'c' }])
+    b.link.cut = true
+    expect(await forget('c')).toMatchObject({
+      reached: ['a'],
+      unreached: [{ node: 'b', why: 'has not acknowledged it so far' }],
+    })
+    b.link.cut = false
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(nodesSeen()).toEqual([
+      ['a', 'b'],
+      ['a', 'b'],
+    ])
+    expect(b.news.at(-1)).toBe('info node c is gone for good: removed')
+    const undrained = a.health.override(undo('fra'))
+    if ('refused' in undrained) throw new Error(undrained.refused)
+    expect(await undrained.saved).toMatchObject({ reached: ['a', 'b'], unreached: [] })
+  })
+
+  test('a prober is acknowledged the same way', async () => {
+    const [a] = [await make('a'), await make('b')]
+    for (const { link } of nodes) link.silence(P1)
+    const outcome = a.health.forget(aProber('eu-1'))
+    if (typeof outcome === 'string') throw new Error(outcome)
+    expect(await outcome.saved).toEqual({ disk: undefined, store: undefined, reached: ['a', 'b'], unreached: [] })
   })
 })
 

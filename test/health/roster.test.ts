@@ -57,11 +57,12 @@ test('a node speaks for its own name while a successor has it too; another name 
   ])
 })
 
-test('nodes that are gone for too long are shown no more, live ones always', () => {
+test('nodes that are gone for too long can be told and removed, live ones never', () => {
   const peers = peersOf('n1', 'one')
   for (const name of ['n1', 'n2', 'n3']) peers.receive(beat(name, 'one'), name === 'n3' ? 1000 : 0)
   for (const name of ['n2', 'n3']) peers.gone({ name, bootId: 'one' })
-  peers.forget(500)
+  expect(peers.silentSince(500)).toEqual(['n2'])
+  expect([peers.forget('n2'), peers.forget('n1'), peers.forget('n9')]).toEqual([true, false, false])
   expect(shown(peers)).toEqual([
     ['n1', 'one', true],
     ['n3', 'one', false],

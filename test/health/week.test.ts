@@ -176,7 +176,8 @@ class Week {
   #forget(): void {
     const node = this.nodes.find((one) => one.health !== undefined && one.link!.isUp)
     const known = node?.health!.snapshot().probers.find(({ prober }) => prober === this.liar.name)
-    if (known?.live !== false || typeof node!.health!.forget(this.liar.name) === 'string') return
+    const liar = { kind: 'prober', name: this.liar.name } as const
+    if (known?.live !== false || typeof node!.health!.forget(liar) === 'string') return
     this.#forgottenAt = this.now
   }
 

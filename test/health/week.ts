@@ -330,10 +330,12 @@ export class Shadow {
           this.live.delete(name)
           this.count(this.votes.get(name)?.keys() ?? [])
         },
-        forgotten: (name) => {
-          if (this.live.has(name)) return
-          this.roster.delete(name)
-          this.votes.delete(name)
+        forgotten: (news) => {
+          for (const { name } of news) {
+            if (this.live.has(name)) continue
+            this.roster.delete(name)
+            this.votes.delete(name)
+          }
         },
       },
       signal,

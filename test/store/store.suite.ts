@@ -11,6 +11,7 @@ import type {
   NodeHeartbeat,
   NodeIdentity,
   ProberIdentity,
+  ProcessName,
   Store,
 } from '../../src/health/store.ts'
 import type { Vote } from '../../src/health/vote.ts'
@@ -69,8 +70,8 @@ export class Listener implements StoreSubscriber {
       .join('')
     this.lines.push(`overrides ${whole ? 'all' : 'some'}${list}`)
   }
-  forgotten(prober: string): void {
-    this.lines.push(`${prober} forgotten`)
+  forgotten(news: readonly ProcessName[]): void {
+    for (const { kind, name } of news) this.lines.push(`${kind === 'node' ? 'node ' : ''}${name} forgotten`)
   }
   /** The lines about overrides. */
   get overrideLines(): string[] {
@@ -363,9 +364,28 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       const node = made.store.nodeWriter({ name: 'n1', bootId: 'one' })
       await made.writer(identity('a')).replace([vote('t1', 'up')])
       await until('its silence', () => listeners[0]!.lines.includes('a/one gone'), lease + 2000, countWaits())
-      await node.forget('a')
+      await node.forget({ kind: 'prober', name: 'a' }, 'r1')
       await until('all have heard', () => listeners.every(({ lines }) => lines.includes('a forgotten')))
       expect((await listen()).said.has('a')).toBe(false)
+    })
+
+    test('a node is forgotten by all, and again if it comes back and ends again', async () => {
+      const listeners = [await listen(), await listen()]
+      const [node, gone] = ['n1', 'n2'].map((name) => made.store.nodeWriter({ name, bootId: 'one' }))
+      const times = (line: string) => listeners.map(({ lines }) => lines.filter((one) => one === line).length)
+      for (const round of [1, 2]) {
+        await gone!.heartbeat(nodeBeat('n2', round))
+        await until('it is heard', () => times(`node n2/one beat ${round} h`).every((number) => number === 1))
+        await until(
+          'its silence',
+          () => times('node n2/one gone').every((n) => n === round),
+          lease + 2000,
+          countWaits(),
+        )
+        await node!.forget({ kind: 'node', name: 'n2' }, `r${round}`)
+        await until('all have heard', () => times('node n2 forgotten').every((number) => number === round))
+      }
+      expect((await listen()).lines.filter((line) => line.startsWith('node n2/'))).toEqual([])
     })
 
     test('what a node knows is no news to itself', async () => {

@@ -47,6 +47,12 @@ export function nodesInWords(nodes: readonly NodeStatus[]): string {
 export const silentNodes = (nodes: readonly NodeStatus[]): string[] =>
   nodes.filter(({ live, self }) => !live && !self).map(({ beat, ageMs }) => `${beat.node.name} for ${formatAge(ageMs)}`)
 
+/** Silence in words, and what to do about one that does not come back. `names`: those that are silent. */
+export const silenceInWords = (kind: 'prober' | 'node', names: string): string =>
+  `${kind}s SILENT (${SILENCES[kind]}): ${names}; one is gone for good? meridian ${kind} forget NAME`
+
+const SILENCES = { prober: 'no heartbeat', node: 'ended, standing still, or cut off from Redis' } as const
+
 /** Clocks that differ by more are told: logs and times of two nodes can't be compared then. */
 const SKEW_MS = 5_000
 

@@ -8,7 +8,7 @@ import type { ProbingSummary, ServiceSummary, SiteSummary, SiteWound, Summary, W
 import { remedyInWords } from '../../health/dissent.ts'
 import { count, DAY_MS, formatAge, formatWholePercent, grouped, someOf } from '../../units.ts'
 import { clip, SCREEN_ROWS, sinceInWords, table, untilInWords, wrap } from '../output.ts'
-import { silentNodes, skewedNodes } from './fleet.ts'
+import { silenceInWords, silentNodes, skewedNodes } from './fleet.ts'
 import { loadInWords, processInWords, storeInWords } from './process.ts'
 
 const COLUMNS = 100
@@ -141,8 +141,8 @@ function attentionOf({ store, troubles, overrides, probers, nodes, sites }: Summ
     ...(held.length > 0 ? [heldUpInWords(held, silent, store.trouble !== null)] : []),
     ...troubles,
     ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${someOf(orphaned, 8)}`] : []),
-    ...(store.trouble === null && silent.length > 0 ? [`probers SILENT (no heartbeat): ${someOf(silent, 8)}`] : []),
-    ...(gone.length > 0 ? [`nodes SILENT (ended, standing still, or cut off from Redis): ${someOf(gone, 4)}`] : []),
+    ...(store.trouble === null && silent.length > 0 ? [silenceInWords('prober', someOf(silent, 8))] : []),
+    ...(gone.length > 0 ? [silenceInWords('node', someOf(gone, 4))] : []),
     ...(skewed.length > 0 ? [`nodes whose CLOCK differs from this one's: ${someOf(skewed, 4)}`] : []),
     ...(view.length > 0
       ? [`nodes that serve other zones, databases or versions than this one: ${someOf(view, 6)}`]

@@ -9,7 +9,8 @@
  *   {meridian}:nodes         the same of nodes                                                    nodes
  *   {meridian}:overrides     hash pattern → `ms json`, ms: when it was set, by Redis's clock;     nodes
  *                            and @rev, which is new after each change
- *   {meridian}:forgotten     hash name → `ms boot-id`: probers that are gone for good             nodes
+ *   {meridian}:forgotten     hash name → `ms boot-id id mac`: probers, and as node:NAME nodes,   nodes
+ *                            that are gone for good
  *
  *   {meridian}:DB            channel: a node has changed something; DB is the database's number, for channels know none
  *   {meridian}:DB:NAME       channel: the prober NAME has said something
@@ -17,9 +18,10 @@
  * Users of Redis (docs/redis.md) hold each to its own: so what is read from a hash was written by its owner. A message
  * on a channel is only a hint to read.
  */
+import type { ProcessName } from '../../health/store.ts'
 
 /** Which kind of process owns a hash. */
-export type Kind = 'prober' | 'node'
+export type Kind = ProcessName['kind']
 
 const TAG = '{meridian}'
 
@@ -29,8 +31,16 @@ export const hashKey = (kind: Kind, name: string): string => `${TAG}:${kind}:${n
 export const indexKey = (kind: Kind): string => `${TAG}:${kind}s`
 /** Key of the hash of overrides. */
 export const OVERRIDES_KEY = `${TAG}:overrides`
-/** Key of the hash of decommissioned probers. */
+/** Key of the hash of decommissioned probers and nodes. */
 export const FORGOTTEN_KEY = `${TAG}:forgotten`
+const NODE_FIELD = 'node:' // no name has a colon
+/** The field of a decommissioned process. */
+export const forgottenField = ({ kind, name }: ProcessName): string => (kind === 'node' ? `${NODE_FIELD}${name}` : name)
+/** The process that a field is about. */
+export const processOfField = (field: string): ProcessName =>
+  field.startsWith(NODE_FIELD)
+    ? { kind: 'node', name: field.slice(NODE_FIELD.length) }
+    : { kind: 'prober', name: field }
 /** Channel of nodes in a database. */
 export const channelOf = (db: number): string => `${TAG}:${db}`
 /** Channel of a prober in a database. */

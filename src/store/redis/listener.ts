@@ -16,14 +16,16 @@
 import { isName } from '../../config.ts'
 import type { Refusals } from '../../health/refusals.ts'
 import {
-  type StoreSubscriber,
+  type Forgotten,
   MOST_NODES,
   MOST_PROBERS,
   type NodeIdentity,
   type ProberIdentity,
+  type ProcessName,
+  type StoreSubscriber,
 } from '../../health/store.ts'
 import { fieldOf, type Fields, pairs } from './fields.ts'
-import { HEAD_FIELDS, type Kind, NOW_FIELD, REV_FIELD } from './keys.ts'
+import { forgottenField, HEAD_FIELDS, type Kind, NOW_FIELD, REV_FIELD } from './keys.ts'
 import type { Reader, Since } from './reader.ts'
 import { type Signer, Sum } from './signer.ts'
 import {
@@ -144,7 +146,7 @@ export class Listener {
   #overridesTurn = -1
   #overridesDue = false
   #readingOverrides = false
-  /** Names and boot ids that were told. */
+  /** Ids of the requests to forget that were told, by field. */
   readonly #forgotten = new Map<string, string>()
   #forgottenDue = false
   #closed = false
@@ -164,9 +166,13 @@ export class Listener {
   /** Number of finished reads: a caller that waits sees progress. */
   done = 0
 
-  /** The boot id under which a prober was heard last; empty: it was not. */
-  bootOf(prober: string): string {
-    return this.#probers.get(prober)?.identity.bootId ?? ''
+  /** The boot id under which a process was heard last; empty: it was not. */
+  bootOf({ kind, name }: ProcessName): string {
+    return this.#heard(kind).get(name)?.identity.bootId ?? ''
+  }
+
+  #heard(kind: Kind): Map<string, Progress<ProberIdentity | NodeIdentity>> {
+    return kind === 'prober' ? this.#probers : this.#nodes
   }
 
   /** Reads everything, as after each connect: hints may have been missed. */
@@ -221,7 +227,7 @@ export class Listener {
     else if (this.#begun) this.#readOverrides()
   }
 
-  /** The nodes' channel: a prober was forgotten. */
+  /** The nodes' channel: a prober or a node was forgotten. */
   hintForgotten(): void {
     this.#forgottenDue = true
   }
@@ -588,19 +594,23 @@ export class Listener {
       const fields = await reader.forgotten()
       if (this.#closed) return
       const forgotten = readForgotten(fields, refusals, signer)
-      for (const name of this.#forgotten.keys()) if (!forgotten.has(name)) this.#forgotten.delete(name)
-      for (const [name, boot] of forgotten) this.#forget(name, boot)
+      const listed = new Set(forgotten.map(forgottenField))
+      for (const field of this.#forgotten.keys()) if (!listed.has(field)) this.#forgotten.delete(field)
+      const news = forgotten.filter((process) => this.#isNewlyForgotten(process))
+      for (const process of news) {
+        this.#forgotten.set(forgottenField(process), process.id)
+        this.#heard(process.kind).delete(process.name)
+      }
+      subscriber.forgotten?.(news, forgotten)
     })
   }
 
-  /** Delivers a forgotten prober, unless it has come back under another boot. */
-  #forget(name: string, boot: string): void {
-    const progress = this.#probers.get(name)
-    const isAnother = progress !== undefined && boot !== '' && progress.identity.bootId !== boot
-    if (progress?.live === true || isAnother || this.#forgotten.get(name) === boot) return
-    this.#forgotten.set(name, boot)
-    this.#probers.delete(name)
-    this.#settings.subscriber.forgotten?.(name)
+  /** Not one that was told, nor one that has come back under another boot. */
+  #isNewlyForgotten(process: Forgotten): boolean {
+    const { kind, name, bootId, id } = process
+    const progress = this.#heard(kind).get(name)
+    const isAnother = progress !== undefined && bootId !== '' && progress.identity.bootId !== bootId
+    return progress?.live !== true && !isAnother && this.#forgotten.get(forgottenField(process)) !== id
   }
 }
 

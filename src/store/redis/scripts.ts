@@ -57,7 +57,7 @@ export const SINCE = new Script('since.n.lua', READING)
 export const OVERRIDES = new Script('overrides.1.lua', READING)
 /** Writes overrides; the newest of each pattern wins. */
 export const OVERRIDE = new Script('override.1.lua')
-/** Removes a decommissioned prober. */
+/** Removes a decommissioned prober or node. */
 export const FORGET = new Script('forget.3.lua')
 /** Writes live probers to the index. */
 export const ADMIT = new Script('admit.2.lua')

@@ -165,7 +165,7 @@ export class RedisStore implements Store {
       signer: this.#signer,
       attempt: async (command) => ((await this.#attempt(command)) ? undefined : (this.trouble ?? 'Redis is away')),
       clockMs: () => this.#clockMs,
-      bootOf: (prober) => Array.from(this.#listeners, (listener) => listener.bootOf(prober)).find(Boolean) ?? '',
+      bootOf: (process) => Array.from(this.#listeners, (listener) => listener.bootOf(process)).find(Boolean) ?? '',
     })
   }
 

@@ -6,12 +6,19 @@
 import { isName } from '../../config.ts'
 import { fromRecord, isOverrideRecord, type Override, type OverrideRecord, recordOf } from '../../health/override.ts'
 import type { Refusals } from '../../health/refusals.ts'
-import type { Heartbeat, KnownMember, NodeHeartbeat, NodeIdentity, ProberIdentity } from '../../health/store.ts'
+import type {
+  Forgotten,
+  Heartbeat,
+  KnownMember,
+  NodeHeartbeat,
+  NodeIdentity,
+  ProberIdentity,
+} from '../../health/store.ts'
 import type { Vote, VoteValue } from '../../health/vote.ts'
 import { inLine } from '../../problem.ts'
 import { attempt } from '../../state.ts'
 import { type Fields, pairs } from './fields.ts'
-import { HINTS, type Kind } from './keys.ts'
+import { HINTS, type Kind, processOfField } from './keys.ts'
 import type { Signer } from './signer.ts'
 
 /** The fields that describe a hash: HEAD_FIELDS. */
@@ -143,17 +150,19 @@ const REVISION = /^[0-9a-f]{7}(-dirty)?$/
 
 /** A node's heartbeat as JSON. Only its end may grow: nodes of the version before read the begin. */
 export function nodeBeatText(beat: NodeHeartbeat): string {
-  const { sequence, version, view, plan, verdicts, revision = '', overrides = '', clockMs = null, ends } = beat
-  return JSON.stringify([sequence, version, view, plan, verdicts, revision, overrides, clockMs, ends === true ? 1 : 0])
+  const { sequence, version, view, plan, verdicts, revision = '', overrides = '', clockMs = null } = beat
+  const { ends, forgotten = '' } = beat
+  const begin = [sequence, version, view, plan, verdicts, revision, overrides, clockMs]
+  return JSON.stringify([...begin, ends === true ? 1 : 0, forgotten])
 }
 
 /** Parses a node's heartbeat; undefined: it is malformed. */
 export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | undefined {
   const [sequence, ...rest] = listOf(text, MOST_ENTRY) ?? []
-  const [version, view, plan, verdicts, revision, overrides] = rest.map((each) =>
-    typeof each === 'string' && ID.test(each) ? each : undefined,
-  )
+  const ids = rest.map((each) => (typeof each === 'string' && ID.test(each) ? each : undefined))
+  const [version, view, plan, verdicts, revision, overrides] = ids
   const [clockMs, ends] = rest.slice(6)
+  const forgotten = ids[8]
   if (!isCount(sequence) || version === undefined) return undefined
   if (view === undefined || plan === undefined || verdicts === undefined) return undefined
   const isRevision = revision !== undefined && REVISION.test(revision)
@@ -166,6 +175,7 @@ export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | 
     verdicts,
     ...(isRevision && { revision }),
     ...(overrides !== undefined && overrides !== '' && { overrides }),
+    ...(forgotten !== undefined && forgotten !== '' && { forgotten }),
     ...(isMs(clockMs) && { clockMs }),
     ...(ends === 1 && { ends: true }),
   }
@@ -278,16 +288,16 @@ export function readChange(line: string): ChangeLine | undefined {
   return texts.length === fields.length ? { n: Number(n), mac, fields: texts } : undefined
 }
 
-/** Parses `ms boot-id mac` by name: decommissioned probers, and the boot under which each was last heard, if any. */
-export function readForgotten(fields: Fields, refusals: Refusals, signer: Signer): ReadonlyMap<string, string> {
+/** Parses `ms boot-id id mac` by field: decommissioned processes, and the boot under which each was last heard, if any. */
+export function readForgotten(fields: Fields, refusals: Refusals, signer: Signer): readonly Forgotten[] {
   const found = pairs(fields)
-  const forgotten = new Map<string, string>()
-  for (const [name, text] of found) {
-    const [, boot = '', mac = ''] = text.split(' ', 3)
-    if (!isName(name) || (boot !== '' && !BOOT.test(boot))) continue
-    if (signer.verify(mac, 'forgotten', [name, boot])) forgotten.set(name, boot)
-  }
-  refusals.count('forgotten', '', '', found.length - forgotten.size)
+  const forgotten = found.flatMap(([field, text]): Forgotten[] => {
+    const [, bootId = '', id = '', mac = ''] = text.split(' ', 4)
+    const process = processOfField(field)
+    if (!isName(process.name) || (bootId !== '' && !BOOT.test(bootId)) || !BOOT.test(id)) return []
+    return signer.verify(mac, 'forgotten', [field, bootId, id]) ? [{ ...process, bootId, id }] : []
+  })
+  refusals.count('forgotten', '', '', found.length - forgotten.length)
   return forgotten
 }
 

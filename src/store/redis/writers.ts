@@ -1,12 +1,12 @@
 /**
- * The two writers of the Store contract in Redis, each over one HashWriter. Overrides and forgotten probers are not
+ * The two writers of the Store contract in Redis, each over one HashWriter. Overrides and forgotten processes are not
  * part of a node's own hash: they are sent again with each heartbeat until Redis accepts them, and overrides also when
  * Redis has lost the node's hash.
  */
 import { type Override, supersedes } from '../../health/override.ts'
-import type { ProberWriter, NodeWriter } from '../../health/store.ts'
+import type { NodeWriter, ProberWriter, ProcessName } from '../../health/store.ts'
 import type { Client } from './connect.ts'
-import { FORGOTTEN_KEY, hashKey, HINTS, indexKey, OVERRIDES_KEY } from './keys.ts'
+import { FORGOTTEN_KEY, forgottenField, hashKey, HINTS, indexKey, OVERRIDES_KEY } from './keys.ts'
 import { FORGET, OVERRIDE } from './scripts.ts'
 import type { Signer } from './signer.ts'
 import { knownText, nodeBeatText, overrideArguments, proberBeatText, readOverride, voteText } from './text.ts'
@@ -28,16 +28,16 @@ export interface NodeWriterContext {
   attempt(command: (client: Client) => Promise<unknown>): Promise<string | undefined>
   /** How far this host's wall clock is ahead of Redis's, in ms; undefined: not measured yet. */
   clockMs(): number | undefined
-  /** The boot id under which a prober was heard last; empty: it was not. */
-  bootOf(prober: string): string
+  /** The boot id under which a process was heard last; empty: it was not. */
+  bootOf(process: ProcessName): string
 }
 
-/** A node's writer: one field per known member, plus overrides and forgotten probers. */
+/** A node's writer: one field per known member, plus overrides and forgotten processes. */
 export function makeNodeWriter(writer: HashWriter, context: NodeWriterContext): NodeWriter {
   const { channel, signer } = context
   const overrides = new Map<string, Override>()
   const unsent = new Set<string>()
-  const forgotten = new Set<string>()
+  const forgotten = new Map<string, ProcessName & { readonly id: string }>()
 
   /** Sends unsent overrides. Resolves to the winner of each pattern; rejects when Redis did not accept them. */
   async function writeOverrides(): Promise<readonly Override[]> {
@@ -57,13 +57,14 @@ export function makeNodeWriter(writer: HashWriter, context: NodeWriterContext): 
   }
 
   async function writeForgotten(): Promise<void> {
-    for (const prober of forgotten) {
-      const keys = [indexKey('prober'), FORGOTTEN_KEY]
-      const boot = context.bootOf(prober)
-      const args = [channel, HINTS.forgotten, prober, boot, signer.sign('forgotten', [prober, boot])]
-      const trouble = await context.attempt((client) => FORGET.run(client, [...keys, hashKey('prober', prober)], args))
+    for (const [field, process] of forgotten) {
+      const { kind, name, id } = process
+      const keys = [indexKey(kind), FORGOTTEN_KEY, hashKey(kind, name)]
+      const boot = context.bootOf(process)
+      const args = [channel, HINTS.forgotten, name, field, boot, id, signer.sign('forgotten', [field, boot, id])]
+      const trouble = await context.attempt((client) => FORGET.run(client, keys, args))
       if (trouble !== undefined) throw new Error(trouble)
-      forgotten.delete(prober)
+      if (forgotten.get(field) === process) forgotten.delete(field)
     }
   }
 
@@ -91,8 +92,8 @@ export function makeNodeWriter(writer: HashWriter, context: NodeWriterContext): 
       }
       return writeOverrides()
     },
-    forget: async (prober) => {
-      forgotten.add(prober)
+    forget: async (process, id) => {
+      forgotten.set(forgottenField(process), { ...process, id })
       await writeForgotten()
     },
   }

@@ -301,7 +301,7 @@ describe('Redis', () => {
     expect((await absentOf())[0]![1]).toBeGreaterThan(LEASE_MS / 2)
     const teller = open()
     await listen(teller)
-    await teller.nodeWriter({ name: 'n1', bootId: 'one' }).forget('gone')
+    await teller.nodeWriter({ name: 'n1', bootId: 'one' }).forget({ kind: 'prober', name: 'gone' }, 'r1')
     expect(await absentOf()).toEqual([])
   })
 
@@ -311,7 +311,7 @@ describe('Redis', () => {
     await until('the trouble', () => /refuses connections/.test(store.trouble ?? ''))
     const node = store.nodeWriter({ name: 'n1', bootId: 'one' })
     await expect(node.override([drain('fra', 1)])).rejects.toThrow(/refuses connections/)
-    await expect(node.forget('gone')).rejects.toThrow(/refuses connections/)
+    await expect(node.forget({ kind: 'prober', name: 'gone' }, 'r1')).rejects.toThrow(/refuses connections/)
     await server.start()
     beatingNode(node, 'n1')
     // two connections are made anew, each up to 2 s after the last try

@@ -131,7 +131,7 @@ describe('with the ACLs of docs/redis.md', () => {
     await until('refused', () => /forbids user meridian-prober-fra/.test(fra.trouble ?? ''))
     const said = fra.nodeWriter({ name: 'n1', bootId: 'two' })
     await expect(said.override([drain('fra', 1)])).rejects.toThrow(/forbids user meridian-prober-fra/)
-    await expect(said.forget('a')).rejects.toThrow(/forbids user meridian-prober-fra/)
+    await expect(said.forget({ kind: 'prober', name: 'a' }, 'r1')).rejects.toThrow(/forbids user meridian-prober-fra/)
     expect(admin('exists', OVERRIDES_KEY, hashKey('prober', 'b'))).toBe('0')
     admin('acl', 'log', 'reset')
   })

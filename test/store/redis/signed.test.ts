@@ -135,7 +135,7 @@ describe('with a secret', () => {
     await until('its votes', () => heard.said.has('a'))
     const entry = recordOf(drain('fra', 1))
     server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(entry)}`, '@rev', '1.1')
-    server.cli('hset', FORGOTTEN_KEY, 'gone', `${Date.now()} boot `)
+    server.cli('hset', FORGOTTEN_KEY, 'gone', `${Date.now()} boot r1 `)
     await open().nodeWriter({ name: 'n9', bootId: 'one' }).heartbeat(nodeBeat('n9', 1))
     await until('both are refused', () => store.refusals.of('override') > 0 && store.refusals.of('forgotten') > 0)
     await until('the node is refused', () => store.refusals.of('signature') > 0)

@@ -68,14 +68,16 @@ test('a line of a log that is not of its form whole is none', () => {
     expect(readChange(line), line.slice(0, 40)).toBeUndefined()
 })
 
-test('forgotten probers: each for itself', () => {
+test('forgotten probers and nodes: each for itself', () => {
   const refusals = new Refusals()
-  const fields = ['a', '1 boot ', 'b', '1  ', 'no name!', '1 boot ', 'c', '1 b!ot']
-  expect([...readForgotten(fields, refusals, NONE)]).toEqual([
-    ['a', 'boot'],
-    ['b', ''],
+  const good = ['a', '1 boot r1 ', 'b', '1  r2 ', 'node:n1', '1 boot r3 ']
+  const bad = ['no name!', '1 boot r1 ', 'c', '1 b!ot r1 ', 'd', '1 boot ', 'node:', '1 boot r1 ']
+  expect(readForgotten([...good, ...bad], refusals, NONE)).toEqual([
+    { kind: 'prober', name: 'a', bootId: 'boot', id: 'r1' },
+    { kind: 'prober', name: 'b', bootId: '', id: 'r2' },
+    { kind: 'node', name: 'n1', bootId: 'boot', id: 'r3' },
   ])
-  expect(refusals.of('forgotten')).toBe(2)
+  expect(refusals.of('forgotten')).toBe(4)
 })
 
 test('what a hash says of itself must be whole', () => {
