@@ -2,8 +2,8 @@
  * The state of one answering thread: the World, the counters, and objects that every query uses again, so that
  * answering allocates nothing. Made by the thread (server/), passed to respond().
  */
-import { COOKIE_NONE } from '../dns/cookie.ts'
 import { makeQuery, type Query } from '../dns/query.ts'
+import type { Signature } from '../dns/tsig.ts'
 import type { HealthTable } from '../health/table.ts'
 import { makeSelection, type Selection, type Trace } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
@@ -78,13 +78,45 @@ export interface Responder {
   readonly response: Response
   readonly selection: Selection
   readonly client: Client
-  /** COOKIE_*: what the query's cookie proves. */
-  cookie: number
   /** The service of the last steered answer. `explain` sets the trace; for queries it is null. */
   steered: SteeredService | undefined
   trace: AnswerTrace | null
   /** Unix time in seconds, which only a signed query reads. */
   clock: () => number
+  /** The signature of the query that is being answered; null: it has none. */
+  signature: Signature | null
+  /** How many transfers the caller can still send: 0, unless it takes `transfer` (server/connections.ts). */
+  transfersLeft: number
+  /** The response to the last query is this one, of many messages. The caller takes it and sets null. */
+  transfer: Transfer | null
+  /** Why the last query for a transfer was refused. The caller takes it and sets null. */
+  refusal: TransferRefusal | null
+}
+
+/** A response of many messages: a zone transfer (transfer.ts). */
+export interface Transfer {
+  readonly world: World
+  /** The zone's name as text. */
+  readonly zone: string
+  /** IXFR that is answered with the whole zone is AXFR. */
+  readonly kind: 'AXFR' | 'IXFR'
+  readonly serial: number
+  /** Messages, records and bytes that next() has written. */
+  readonly messages: number
+  readonly records: number
+  readonly bytes: number
+  /** What its messages are signed with. */
+  signature: Signature | undefined
+  /** Takes over the header and the question, and OPT for the first message, from a response without records. */
+  begin(response: Uint8Array, questionEnd: number): void
+  /** Writes the next message to out[at …), which has room for 65,535 bytes. Returns its size; 0: there is none; below 0: it can’t be made. */
+  next(out: Uint8Array, at: number): number
+}
+
+/** A transfer that was refused. */
+export interface TransferRefusal {
+  readonly zone: string
+  readonly why: string
 }
 
 /** The callbacks by which `explain` follows how an answer is made. */
@@ -125,10 +157,13 @@ export function makeResponder(
     response: makeResponse(),
     selection: makeSelection(),
     client: makeClient(),
-    cookie: COOKIE_NONE,
     steered: undefined,
     trace: null,
     clock: () => Math.floor(Date.now() / 1000),
+    signature: null,
+    transfersLeft: 0,
+    transfer: null,
+    refusal: null,
   }
 }
 

@@ -8,23 +8,15 @@ import {
   markError,
   readTsig,
   sign,
+  type Signature,
   timeData,
   TSIG_ERROR,
   tsigBytes,
-  type TsigKey,
   unsigned,
   verify,
 } from '../dns/tsig.ts'
 import { type Request, type Responder, UDP } from './responder.ts'
 import { begin, finish, PAYLOAD_BYTES } from './response.ts'
-
-/** The signature of a query that was accepted: what its response is signed with. */
-export interface Signature {
-  readonly key: TsigKey
-  readonly nowSeconds: number
-  /** The MAC of the query. */
-  readonly prior: Uint8Array
-}
 
 /** A signed query that is accepted: the query without its signature, with less room for its response. */
 export interface Opened {

@@ -4,6 +4,7 @@
  */
 import type { ClientMap } from '../policy/map.ts'
 import type { SteeredService } from '../policy/service.ts'
+import type { Copies } from '../zone/copies.ts'
 import type { Image } from '../zone/image.ts'
 
 /** Everything that answers depend on, except health. */
@@ -13,4 +14,6 @@ export interface World {
   readonly image: Image
   readonly maps: readonly ClientMap[]
   readonly services: readonly SteeredService[]
+  /** The zones as secondaries take them. */
+  readonly copies: Copies
 }

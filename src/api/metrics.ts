@@ -9,7 +9,6 @@ import {
   type AnswerCells,
   C_ANSWERS_OTHER,
   C_BUGS,
-  C_COOKIES,
   C_ECS,
   C_LAST_RESORT,
   C_LIMITED,
@@ -50,10 +49,6 @@ export const METRICS = {
     'rcode',
   ),
   meridian_ecs_queries_total: counter('Queries that carried a client subnet (RFC 7871).'),
-  meridian_cookie_queries_total: counter(
-    'Queries with a DNS cookie (RFC 7873). `new`: the client has none of this server yet; `bad`: outdated, or made with another secret or for another address.',
-    'cookie',
-  ),
   meridian_truncated_answers_total: counter('UDP answers sent with TC because they did not fit.'),
   meridian_limited_responses_total: counter(
     'Responses over UDP that the rate limits kept back. `account`: the rate, `unproven` that of networks which have not proven their address; `what`: `truncated` (TC=1 and nothing else) or `dropped`. See docs/abuse.md.',
@@ -82,6 +77,11 @@ export const METRICS = {
     'TCP connections by what became of them; `evicted`: the longest idle, for a newcomer when all places were taken; `unread`: answers waited too long; `over_memory`: the client that held most when `tcp.memory` was full; `unanswerable`: it sent what gets no answer.',
     'what',
   ),
+  meridian_transfers_total: counter(
+    'Zone transfers to secondaries: sent whole (`axfr`) or as differences (`ixfr`), `refused`, or `broken` off. The log has the reasons.',
+    'what',
+  ),
+  meridian_transfers_running: gauge('Zone transfers that are being sent.'),
   meridian_world_generation: gauge('Number of the World that is served; one more with every reload that succeeded.'),
   meridian_world_moved_ratio: gauge(
     'The largest share of the clients of any service that the last reload moved to other sites, with all members up; 0 before the first reload.',
@@ -217,7 +217,6 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
     meridian_queries_total: queries,
     meridian_answers_total: steered,
     meridian_ecs_queries_total: [[cells[C_ECS]!]],
-    meridian_cookie_queries_total: ['new', 'bad', 'valid'].map((cookie, i) => [cells[C_COOKIES + i]!, cookie]),
     meridian_truncated_answers_total: [[cells[C_TRUNCATED]!]],
     meridian_limited_responses_total: LIMITED_KINDS.flatMap((kind, i) => [
       [cells[C_LIMITED + i]!, kind, 'truncated'] as const,

@@ -12,6 +12,8 @@ import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import { ownProberSamples } from './probing.ts'
 import { type NodeState, storeStatus } from './status.ts'
 
+const NO_TRANSFERS = { axfr: 0, ixfr: 0, refused: 0, broken: 0 }
+
 /** Nodes may disagree for this long, while changes are on their way; longer is counted. */
 const DISAGREEING_MS = 5_000
 
@@ -44,6 +46,11 @@ export function samplesOf(state: NodeState): Samples {
       [server?.tcp.overMemory ?? 0, 'over_memory'],
       [server?.tcp.unanswerable ?? 0, 'unanswerable'],
     ],
+    meridian_transfers_total: Object.entries(server?.tcp.transfers ?? NO_TRANSFERS).map(([what, times]) => [
+      times,
+      what,
+    ]),
+    meridian_transfers_running: [[server?.tcp.transferring ?? 0]],
     meridian_world_generation: [[made?.world.generation ?? 0]],
     meridian_world_moved_ratio: [[mostMoved(made?.moves ?? null)]],
     meridian_geo_build_time_seconds: [...(made?.context.databases ?? []), ...(made?.context.asnDatabases ?? [])]

@@ -122,12 +122,16 @@ export function verify(bare: Uint8Array, tsig: Tsig, key: TsigKey, nowSeconds: n
   return length < whole ? TSIG_ERROR.BADTRUNC : 0 // §5.2.4: no truncated MAC is accepted
 }
 
-/** How a message is signed. */
-export interface Signing {
+/** What the response to a signed query is signed with. */
+export interface Signature {
   readonly key: TsigKey
   readonly nowSeconds: number
-  /** Of a reply: the MAC of its query, or of the message before in the same reply. */
-  readonly prior?: Uint8Array
+  /** The MAC of the query, or of the message before in the same response. */
+  readonly prior: Uint8Array
+}
+
+/** How a message is signed; a query has no `prior`. */
+export interface Signing extends Omit<Signature, 'prior'>, Partial<Pick<Signature, 'prior'>> {
   /** It is not the first message of its reply: the signature covers only the times of the record (§5.3.1). */
   readonly follows?: boolean
   /** With its data; 0 unless given. */

@@ -9,16 +9,22 @@ import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Position } from '../problem.ts'
 import type { Reader } from '../yaml/read.ts'
 import type { Entry, Node, Scalar } from '../yaml/source.ts'
+import type { SiteModel } from '../zone/model.ts'
+import type { TransferModel } from '../zone/pack.ts'
 import type { PartialCheck } from './check-keys.ts'
 import { readNamedChecks } from './checks.ts'
 import { readKeys, type Rows, withDefaults, type Written } from './forms.ts'
 import { DEFAULTS, SOA, ZONE_SETTINGS, ZONE_SOA } from './keys.ts'
 import type { RecordDefaults } from './records.ts'
+import type { References } from './references.ts'
 import { readSoa, type SoaFields } from './soa.ts'
+import { readTransfer, type WrittenTransfer } from './transfer.ts'
 
 /** What a zone takes where its file says nothing. */
 export interface ZoneDefaults extends RecordDefaults {
   readonly soa: SoaFields
+  /** undefined: nobody may take copies of it. */
+  readonly transfer: TransferModel | undefined
 }
 
 /** A tree, to be read. `isWhole`: all that is written in its file is in it. */
@@ -29,6 +35,7 @@ export interface Tree {
 }
 
 interface Settings {
+  readonly transfer: WrittenTransfer | undefined
   readonly ttlSeconds: number
   readonly servers: readonly Uint8Array[]
   readonly soa: Written<typeof SOA>
@@ -51,7 +58,7 @@ export class Defaults {
   /** `tree`: of the file; undefined: there is none, or it could not be read. `isThere`: whether there is a file. */
   constructor(tree: Tree | undefined, isThere: boolean) {
     this.#tree = tree
-    const none = { ttlSeconds: DEFAULTS.ttl.missing, servers: [], soa: {} }
+    const none = { transfer: undefined, ttlSeconds: DEFAULTS.ttl.missing, servers: [], soa: {} }
     if (tree === undefined) {
       this.checks = new Map()
       this.checksAt = new Map()
@@ -72,9 +79,14 @@ export class Defaults {
 
   /** The defaults of a zone. `apex`: lower-case wire form. */
   of(apex: Uint8Array): ZoneDefaults {
-    const { ttlSeconds, servers, soa } = this.#zones.get(keyOf(apex))?.settings ?? this.#all
+    const { ttlSeconds, servers, soa, transfer } = this.#zones.get(keyOf(apex))?.settings ?? this.#all
     const areKnown = servers.length > 0 || this.isWhole
-    return { ttlSeconds, servers: areKnown ? servers : undefined, soa: withDefaults(SOA, soa) }
+    return {
+      ttlSeconds,
+      servers: areKnown ? servers : undefined,
+      soa: withDefaults(SOA, soa),
+      transfer: transfer?.transfer,
+    }
   }
 
   /** Reports settings of zones that there are not. `apexes`: of the zones that there are, in lower-case wire form. */
@@ -86,6 +98,25 @@ export class Defaults {
       const names = apexes.map((one) => formatName(one).slice(0, -1))
       const hint = didYouMean(key.text, names) ?? 'A zone is a file named like example.com.yaml'
       this.#tree!.read.fault('key-unknown', key, `there is no zone “${key.text}” in this folder`, hint)
+    }
+  }
+
+  /** Notes the sites that transfers name. */
+  addReferences(sites: ReadonlyMap<string, SiteModel>, references: References): void {
+    const all = [this.#all, ...[...this.#zones.values()].map(({ settings }) => settings)]
+    for (const site of new Set(all.map(({ transfer }) => transfer?.site))) {
+      if (site === undefined) continue
+      if (sites.has(site.text)) references.add('site', site.text)
+      else {
+        references.addUnknown('site', site.text, () =>
+          this.#tree!.read.problem(
+            'site-unknown',
+            site,
+            `there is no site “${site.text}”`,
+            didYouMean(site.text, sites.keys()) ?? 'Write it into sites.yaml',
+          ),
+        )
+      }
     }
   }
 
@@ -110,13 +141,20 @@ function readSettings(
     ttl,
     ns,
     soa,
-  }: { readonly ttl: number | undefined; readonly ns: Entry | undefined; readonly soa: Entry | undefined },
+    transfer,
+  }: {
+    readonly ttl: number | undefined
+    readonly ns: Entry | undefined
+    readonly soa: Entry | undefined
+    readonly transfer: Entry | undefined
+  },
   like: Settings,
   rows: Rows = SOA,
 ): Settings {
   return {
     ttlSeconds: ttl ?? like.ttlSeconds,
     servers: ns === undefined ? like.servers : readServers(read, ns),
+    transfer: transfer === undefined ? like.transfer : readTransfer(read, transfer),
     soa: soa === undefined ? like.soa : readSoa(read, soa.value, rows, like.soa),
   }
 }

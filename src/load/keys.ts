@@ -203,6 +203,38 @@ export const ZONE_SOA = zoneSoa
 const ns = optional(structure(list(TEXT)), 'name servers of zones that have no NS at their apex', 'none')
 const ttl = defaulted(seconds(0), 'of records without one, and of the SOA', '3600')
 
+export const steeredCopy = oneOf(['last-resort', 'omit'])
+export const STEERED_COPY = { site: needed(structure(SCALAR), 'the site whose VIPs copies have', 'site: fra', '') }
+
+export const TRANSFER = {
+  allow: optional(
+    structure(list(TEXT)),
+    'networks that may take copies, as addresses and prefixes; with `key` both are needed',
+    'any, with `key`',
+  ),
+  key: optional(
+    scalar,
+    'the name, in the node setting `tsig.keys`, of the key that queries must be signed with',
+    'none',
+  ),
+  notify: optional(
+    structure(list(TEXT)),
+    'secondaries to tell of a new serial, `address` or `address:port`; signed with `key`',
+    'none',
+  ),
+  steered: optional(
+    structure(either(steeredCopy.json, mapping(STEERED_COPY))),
+    'what a steered name has in copies: `last-resort`, the VIPs of one site (`{site: fra}`), or nothing (`omit`)',
+    'last-resort',
+  ),
+}
+
+const transfer = optional(
+  structure(mapping(TRANSFER)),
+  'who may take copies of the zones, see [transfers.md](transfers.md)',
+  'nobody',
+)
+
 /** The settings of one zone. */
 export const ZONE_SETTINGS = {
   soa: optional(
@@ -212,15 +244,17 @@ export const ZONE_SETTINGS = {
   ),
   ns: optional(ns.form, 'name servers of a zone that has no NS at its apex', 'those of all'),
   ttl: optional(ttl.form, ttl.meaning, 'that of all'),
+  transfer: optional(transfer.form, transfer.meaning, 'that of all'),
 }
 
 export const DEFAULTS = {
   soa: optional(structure(mapping(SOA)), 'of all zones, see below', 'see below'),
   ns,
   ttl,
+  transfer,
   zones: optional(
     structure(named(mapping(ZONE_SETTINGS), { type: 'string' })),
-    "by name, a zone's own `soa`, `ns` and `ttl`, see below",
+    "by name, a zone's own `soa`, `ns`, `ttl` and `transfer`, see below",
     'none',
   ),
   checks: optional(structure(named(WHOLE_CHECK)), "named checks, for services' `use`", 'none'),
@@ -365,6 +399,7 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   defaults: DEFAULTS,
   soa: SOA,
   "zone's settings": ZONE_SETTINGS,
+  transfer: TRANSFER,
   site: SITE,
   service: SERVICE,
   "service's site": SERVICE_SITE,

@@ -194,6 +194,7 @@ class Loader {
     this.#parts = units.filter((unit) => graph.isPart(unit)).map(({ paths }) => paths.join(' '))
     const references = new References()
     const { checks } = defaults
+    defaults.addReferences(sites, references)
     const services = this.#services(written, graph, { sites, checks, prefixes: this.#prefixes, references })
     await lister.reportUnknown(
       listing.unknown,
@@ -222,7 +223,7 @@ class Loader {
       services: whole.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
       zones: zones.map((zone, i) => {
         const { apex, bytes, services: names, at, files } = zone
-        const { soa, ttlSeconds } = defaults.of(apex)
+        const { soa, ttlSeconds, transfer } = defaults.of(apex)
         return {
           apex,
           sets: steered[i]!,
@@ -231,6 +232,7 @@ class Loader {
           at,
           files,
           soa: soaOf(zone, soa, ttlSeconds, this.#serial),
+          ...(transfer !== undefined && { transfer }),
         }
       }),
     }

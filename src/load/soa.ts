@@ -1,6 +1,6 @@
 /**
  * The SOA of zones: made from `soa` in defaults.yaml and the zone's own names, with one serial for all zones of a
- * folder. Serials are compared as in RFC 1982. A lower serial looks like an older zone, so a node never serves a serial
+ * folder. Serials are compared in dns/serial.ts. A lower serial looks like an older zone, so a node never serves a serial
  * below one that it has served (node/serial.ts).
  */
 import { formatName, isFault } from '../dns/name.ts'
@@ -52,9 +52,6 @@ export function soaOf(zone: ZoneFile, soa: SoaFields, ttlSeconds: number, serial
   if (isFault(rdata)) throw new Error(`SOA of ${apex}: ${rdata.fault}`)
   return { rdata, ttlSeconds, negativeTtlSeconds: Math.min(ttlSeconds, soa.minimum) }
 }
-
-/** Whether a serial is newer than another (RFC 1982 §3.2). Of two that are 2³¹ apart neither is newer. */
-export const isNewerSerial = (serial: number, than: number): boolean => ((serial - than) | 0) > 0
 
 /** The serial's distance from the end of the RDATA, where five 32-bit numbers are (RFC 1035 §3.3.13). */
 const FROM_END = 20

@@ -4,7 +4,8 @@
  *
  * Clients take turns, and a client's connections share its turns. A turn reads once, answers a few queries and writes
  * once. A connection with more queries waits for its next turn; one whose answers the client has not taken is not read.
- * Between turns the thread does its other work: new connections, Worlds, timers.
+ * Between turns the thread does its other work: new connections, Worlds, timers. A zone transfer is sent in messages of
+ * 16 KB, one in a round for all transfers together, so that however many there are, answers wait for one message.
  *
  *   accept ─▶ quiet ─ bytes ─▶ ready ─ turn ─┬─ answers have left ─▶ quiet, or ready when there is more
  *               ▲                            └─ answers wait ─┬─ left ─▶ …
@@ -17,8 +18,8 @@
  */
 import type { Socket } from 'node:net'
 import { respond } from '../answer/answer.ts'
-import { makeRequest, type Responder, TCP } from '../answer/responder.ts'
-import { clientKey, parsePeer } from '../dns/address.ts'
+import { makeRequest, type Responder, TCP, type Transfer, type TransferRefusal } from '../answer/responder.ts'
+import { clientKey, formatAddress, parsePeer } from '../dns/address.ts'
 
 /** The limits of the TCP thread. */
 export interface TcpLimits {
@@ -50,10 +51,27 @@ export const T_TIMED_OUT = 6
 export const T_UNREAD = 7
 export const T_OVER_MEMORY = 8
 export const T_UNANSWERABLE = 9
-export const TCP_CELLS = 16
+/** Zone transfers: whole, incremental, refused, broken off, and those that are being sent. */
+export const T_AXFR = 20
+export const T_IXFR = 21
+export const T_TRANSFERS_REFUSED = 22
+export const T_TRANSFERS_BROKEN = 23
+export const T_TRANSFERRING = 24
+export const TCP_CELLS = 32
 
 /** Why a connection is closed: the cell that counts it. */
 type Cause = typeof T_EVICTED | typeof T_TIMED_OUT | typeof T_UNREAD | typeof T_OVER_MEMORY | typeof T_UNANSWERABLE
+
+/** What became of a zone transfer. */
+export interface TransferNews {
+  readonly zone: string
+  readonly client: string
+  /** What was sent, or why the transfer was refused or broken off. */
+  readonly result:
+    | (Pick<Transfer, 'kind' | 'serial' | 'messages' | 'records' | 'bytes'> & { readonly ms: number })
+    | { readonly refused: string }
+    | { readonly broken: string }
+}
 
 const LARGEST = 65_535
 /** Limits of a turn: queries; and the time and bytes of answers after which it takes no further query. */
@@ -69,6 +87,13 @@ const ROUND_WHILE_ACCEPTING_MS = 0.2
 /** How many messages without an answer (responses, for example) a connection may send; no resolver sends any. */
 const UNANSWERABLE_MOST = 3
 const SWEEP_MS = 250
+/** How many transfers may be sent at once; more are refused. */
+const MOST_TRANSFERS = 64
+/**
+ * How long a transfer may go on with a World that has been replaced, whose memory it keeps. The secondary asks again,
+ * and gets the new one.
+ */
+const MOST_STALE_MS = 30_000
 /** While draining: how long a connection may be idle before it is closed. */
 const LAST_WORDS_MS = 200
 const DRAIN_POLL_MS = 20
@@ -76,6 +101,8 @@ const DRAIN_POLL_MS = 20
 /** A client: one IPv4 address, or one IPv6 /64. */
 interface Client {
   readonly key: string
+  /** The address of its first connection, for the log. */
+  readonly name: string
   readonly connections: Set<Connection>
   /** Its connections that wait for a turn. */
   readonly ready: Connection[]
@@ -93,13 +120,29 @@ export class Connections {
   readonly #clients = new Map<string, Client>()
   /** Clients with connections that wait for a turn, in the order of their turns. */
   readonly #turns: Client[] = []
+  /** Connections whose transfer waits for its turn to send a message. */
+  readonly #sending: Connection[] = []
+  /** All connections with a transfer. */
+  readonly #transferring = new Set<Connection>()
+  readonly #onTransfer: (news: TransferNews) => void
+  readonly #onAdopted: () => void
   readonly #sweeping: NodeJS.Timeout
   #running = false
   #accepted = false
 
-  constructor(responder: Responder, limits: TcpLimits, cells: Float64Array) {
+  /** `onTransfer`: takes what became of each transfer; `onAdopted`: called when oldestGeneration may have changed. */
+  constructor(
+    responder: Responder,
+    limits: TcpLimits,
+    cells: Float64Array,
+    onTransfer: (news: TransferNews) => void = () => {},
+    onAdopted: () => void = () => {},
+  ) {
     this.#responder = responder
     this.#limits = limits
+    this.#onTransfer = onTransfer
+    this.#onAdopted = onAdopted
+    responder.transfersLeft = MOST_TRANSFERS
     this.#cells = cells
     this.#cells[T_BEAT]!++
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS)
@@ -113,7 +156,13 @@ export class Connections {
     if (address === undefined) return void socket.destroy() // closed already
     this.#cells[T_ACCEPTED]!++
     const key = clientKey(address)
-    const client = this.#clients.get(key) ?? { key, connections: new Set(), ready: [], held: 0 }
+    const client = this.#clients.get(key) ?? {
+      key,
+      name: formatAddress(address),
+      connections: new Set(),
+      ready: [],
+      held: 0,
+    }
     if (client.connections.size >= this.#limits.perClient) {
       this.#cells[T_REFUSED]!++
       return void socket.resetAndDestroy()
@@ -130,17 +179,67 @@ export class Connections {
     for (const longestIdle of this.#connections) return this.close(longestIdle, T_EVICTED)
   }
 
+  /** The generation of the oldest World that is still read: the Responder's, or that of a transfer. */
+  get oldestGeneration(): number {
+    let oldest = this.#responder.world.generation
+    for (const { transfer } of this.#transferring) oldest = Math.min(oldest, transfer!.world.generation)
+    return oldest
+  }
+
+  /** Notes that a connection has a transfer to send. */
+  beginTransfer(connection: Connection): void {
+    this.#transferring.add(connection)
+    this.#countTransfers()
+  }
+
+  /** Notes that a connection's transfer has been sent, or why it was broken off. */
+  endTransfer(connection: Connection, broken?: string): void {
+    const { transfer } = connection
+    if (transfer === undefined || !this.#transferring.delete(connection)) return
+    this.#countTransfers()
+    const { zone, kind, serial, messages, records, bytes } = transfer
+    this.#cells[broken !== undefined ? T_TRANSFERS_BROKEN : kind === 'AXFR' ? T_AXFR : T_IXFR]!++
+    const ms = Math.round(performance.now() - connection.transferSinceMs)
+    const result = broken === undefined ? { kind, serial, messages, records, bytes, ms } : { broken }
+    this.#onTransfer({ zone, client: connection.client.name, result })
+    this.#onAdopted()
+  }
+
+  /** Notes that a transfer was refused. */
+  refuseTransfer({ client }: Connection, zone: string, why: string): void {
+    this.#cells[T_TRANSFERS_REFUSED]!++
+    this.#onTransfer({ zone, client: client.name, result: { refused: why } })
+  }
+
+  #countTransfers(): void {
+    this.#cells[T_TRANSFERRING] = this.#transferring.size
+    this.#responder.transfersLeft = MOST_TRANSFERS - this.#transferring.size
+  }
+
+  /** Has a connection wait for its turn to send a message of its transfer. */
+  enqueueTransfer(connection: Connection): void {
+    this.#sending.push(connection)
+    this.#wake()
+  }
+
   /** Has a connection wait for its turn. */
   enqueue(connection: Connection): void {
     const { client } = connection
     client.ready.push(connection)
     if (client.ready.length === 1) this.#turns.push(client)
+    this.#wake()
+  }
+
+  #wake(): void {
     if (this.#running) return
     this.#running = true
     setImmediate(() => this.#run())
   }
 
-  /** One turn for each waiting client, within the time of a round. The rest goes on after the thread's other work. */
+  /**
+   * One turn for each waiting client, within the time of a round, and one message of a transfer. The rest goes on after
+   * the thread's other work.
+   */
   #run(): void {
     const until = performance.now() + (this.#accepted ? ROUND_WHILE_ACCEPTING_MS : ROUND_MS)
     this.#accepted = false
@@ -151,7 +250,8 @@ export class Connections {
       connection.turn()
       if (performance.now() > until) break
     }
-    this.#running = this.#turns.length > 0
+    this.#sending.shift()?.sendMessage()
+    this.#running = this.#turns.length > 0 || this.#sending.length > 0
     if (this.#running) setImmediate(() => this.#run())
   }
 
@@ -181,6 +281,14 @@ export class Connections {
     this.#cells[T_BEAT]!++
     const { firstMs, idleMs, unreadMs } = this.#limits
     const now = performance.now()
+    for (const connection of this.#transferring) {
+      const isStale = connection.transfer!.world !== this.#responder.world
+      if (!isStale) connection.freshMs = now
+      else if (now - connection.freshMs > MOST_STALE_MS) {
+        this.endTransfer(connection, `it took longer than ${MOST_STALE_MS / 1000} s after a reload`)
+        this.close(connection, T_TIMED_OUT)
+      }
+    }
     for (const connection of this.#connections) {
       if (connection.waitsSinceMs !== 0) {
         if (now - connection.waitsSinceMs > unreadMs) this.close(connection, T_UNREAD)
@@ -201,6 +309,7 @@ export class Connections {
   /** Removes a connection that is closed, or about to be. */
   forget(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
+    this.endTransfer(connection, 'the connection was closed')
     this.weigh(connection, 0)
     const { client } = connection
     client.connections.delete(connection)
@@ -249,6 +358,10 @@ class Connection {
   movedMs = performance.now()
   /** Since when answers wait to be taken; 0 = none do. */
   waitsSinceMs = 0
+  /** What is sent before any further query is answered, since when, and when its World was last the newest. */
+  transfer: Transfer | undefined
+  transferSinceMs = 0
+  freshMs = 0
 
   constructor(connections: Connections, responder: Responder, socket: Socket, client: Client, address: Uint8Array) {
     this.#connections = connections
@@ -269,7 +382,13 @@ class Connection {
 
   /** Whether no query is incomplete and no answer waits. */
   get isIdle(): boolean {
-    return !this.#isReady && !this.#isWriting && this.#at === this.#end && this.socket.readableLength === 0
+    return (
+      !this.#isReady &&
+      !this.#isWriting &&
+      this.transfer === undefined &&
+      this.#at === this.#end &&
+      this.socket.readableLength === 0
+    )
   }
 
   /** Reads once, answers some queries, writes once. */
@@ -280,14 +399,41 @@ class Connection {
     if (!this.#hasQuery()) this.#read()
     const size = this.#answer()
     if (this.#unanswerable > UNANSWERABLE_MOST) return this.#connections.close(this, T_UNANSWERABLE)
-    if (size > 0) {
-      this.hasAsked = true
-      this.#connections.moved(this)
-      this.#isWriting = true
-      socket.write(Buffer.from(scratch.subarray(0, size)), () => this.#written())
-      if (socket.writableLength > 0) this.waitsSinceMs = this.movedMs
-    } else this.#next()
+    if (size > 0) this.#write(size)
+    else this.#next()
     this.#weigh()
+  }
+
+  /** Sends the next message of the transfer. */
+  sendMessage(): void {
+    const { socket, transfer } = this
+    this.#isReady = false
+    if (socket.destroyed || transfer === undefined) return
+    const size = transfer.next(scratch, 2)
+    if (size < 0) {
+      this.#connections.endTransfer(this, 'a record and its signature fit into no message')
+      return this.#connections.close(this, T_UNANSWERABLE)
+    }
+    if (size === 0) {
+      this.#connections.endTransfer(this)
+      this.transfer = undefined
+      this.#next()
+    } else {
+      scratch[0] = size >> 8
+      scratch[1] = size & 255
+      this.#write(size + 2)
+    }
+    this.#weigh()
+  }
+
+  /** Writes the first bytes of `scratch`. */
+  #write(size: number): void {
+    const { socket } = this
+    this.hasAsked = true
+    this.#connections.moved(this)
+    this.#isWriting = true
+    socket.write(Buffer.from(scratch.subarray(0, size)), () => this.#written())
+    if (socket.writableLength > 0) this.waitsSinceMs = this.movedMs
   }
 
   /** The kernel has taken all answers. */
@@ -305,11 +451,29 @@ class Connection {
   #next(): void {
     const { socket } = this
     if (this.#isReady || this.#isWriting || socket.destroyed) return
-    if (this.#hasQuery() || socket.readableLength > 0) {
+    if (this.transfer !== undefined) {
+      this.#isReady = true
+      this.#connections.enqueueTransfer(this)
+    } else if (this.#hasQuery() || socket.readableLength > 0) {
       this.#isReady = true
       this.#connections.enqueue(this)
     } else if (this.#hasEnded) socket.end()
     else socket.read(0) // so that 'end' is emitted once the client has shut down its side
+  }
+
+  #refuse({ zone, why }: TransferRefusal): void {
+    this.#responder.refusal = null
+    this.#connections.refuseTransfer(this, zone, why)
+  }
+
+  /** Takes the transfer that answers the last query. `response`: the response without records. */
+  #begin(transfer: Transfer, response: Uint8Array): void {
+    const { query } = this.#responder
+    this.#responder.transfer = null
+    transfer.begin(response, query.questionEnd)
+    this.transfer = transfer
+    this.transferSinceMs = this.freshMs = performance.now()
+    this.#connections.beginTransfer(this)
   }
 
   #weigh(): void {
@@ -352,7 +516,8 @@ class Connection {
     const until = performance.now() + TURN_MS
     responder.nowMs = Date.now()
     let size = 0
-    for (let count = 0; count < TURN_QUERIES && size < TURN_BYTES && this.#hasQuery(); count++) {
+    const isTransferring = (): boolean => this.transfer !== undefined
+    for (let count = 0; count < TURN_QUERIES && size < TURN_BYTES && this.#hasQuery() && !isTransferring(); count++) {
       if (count > 0 && performance.now() > until) break
       const input = this.#input
       const at = this.#at + 2
@@ -364,7 +529,9 @@ class Connection {
       request.outAt = size + 2
       const answer = respond(responder, request)
       this.#at = at + length
-      if (answer === 0) this.#unanswerable++
+      if (responder.refusal !== null) this.#refuse(responder.refusal)
+      if (responder.transfer !== null) this.#begin(responder.transfer, scratch.subarray(size + 2, size + 2 + answer))
+      else if (answer === 0) this.#unanswerable++
       else {
         scratch[size] = answer >> 8
         scratch[size + 1] = answer & 255

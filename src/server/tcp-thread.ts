@@ -13,7 +13,7 @@ import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
 import { codeOf } from '../problem.ts'
 import type { Endpoint } from '../units.ts'
-import { Connections, type TcpLimits } from './connections.ts'
+import { Connections, type TcpLimits, type TransferNews } from './connections.ts'
 import { BACKLOG } from './front.ts'
 
 /**
@@ -40,10 +40,11 @@ export interface TcpAssignment {
 export type TcpCommand = Replacement | { readonly drainMs: number }
 
 /**
- * The one message from the thread: where it listens, in the order of the sources, with the real ports; or which one
- * failed.
+ * A message from the thread: where it listens, in the order of the sources, with the real ports; or which one failed;
+ * later what became of a transfer.
  */
 export type TcpReport =
+  | { readonly transfer: TransferNews }
   | { readonly listening: readonly Endpoint[] }
   | { readonly refused: TcpSource; readonly code: string }
 
@@ -59,7 +60,11 @@ const port = parentPort!
 if (process.platform === 'linux') setPriority(Math.min(NICEST, getPriority() + NICER))
 
 const responder = makeResponder(world, health, counters, protocol)
-const connections = new Connections(responder, limits, cells) // the beat starts here
+const tellMain = (report: TcpReport): void => port.postMessage(report)
+/** A transfer reads the World that it began with. */
+const noteAdopted = (): void => void Atomics.store(adoption, reader, connections.oldestGeneration)
+const noteTransfer = (transfer: TransferNews): void => tellMain({ transfer })
+const connections = new Connections(responder, limits, cells, noteTransfer, noteAdopted) // the beat starts here
 const servers: Server[] = []
 
 async function listen(source: TcpSource): Promise<Endpoint> {
@@ -77,8 +82,6 @@ async function listen(source: TcpSource): Promise<Endpoint> {
   const bound = server.address()
   return { address: source.address, port: typeof bound === 'object' && bound !== null ? bound.port : source.port }
 }
-
-const tellMain = (report: TcpReport): void => port.postMessage(report)
 
 async function begin(): Promise<void> {
   Atomics.store(adoption, reader, world.generation)
@@ -105,7 +108,7 @@ port.on('message', (command: TcpCommand) => {
   if ('drainMs' in command) void end(command.drainMs)
   else {
     replace(responder, command)
-    Atomics.store(adoption, reader, responder.world.generation)
+    noteAdopted()
   }
 })
 await begin()

@@ -16,13 +16,18 @@ import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
 import type { Endpoint } from '../units.ts'
 import {
   T_ACCEPTED,
+  T_AXFR,
   T_BEAT,
   T_EVICTED,
   T_HELD,
+  T_IXFR,
   T_OPEN,
   T_OVER_MEMORY,
   T_REFUSED,
   T_TIMED_OUT,
+  T_TRANSFERRING,
+  T_TRANSFERS_BROKEN,
+  T_TRANSFERS_REFUSED,
   T_UNANSWERABLE,
   T_UNREAD,
   TCP_CELLS,
@@ -30,6 +35,7 @@ import {
 } from './connections.ts'
 import { type Front, ListenError } from './front.ts'
 import { Seat } from './seat.ts'
+import { TransferLog } from './transfer-log.ts'
 import { duplicate } from './sockets.ts'
 import type { TcpAssignment, TcpCommand, TcpReport, TcpSource } from './tcp-thread.ts'
 
@@ -83,6 +89,10 @@ export interface TcpStats {
   readonly overMemory: number
   /** Closed because they sent messages that get no answer. */
   readonly unanswerable: number
+  /** Zone transfers, by what became of them: sent whole, sent as differences, refused, broken off. */
+  readonly transfers: Readonly<Record<'axfr' | 'ixfr' | 'refused' | 'broken', number>>
+  /** Zone transfers that are being sent. */
+  readonly transferring: number
   /** How often the thread was replaced, in all, and how often because it hung. */
   readonly died: number
   readonly stalled: number
@@ -117,10 +127,12 @@ export class TcpFront implements Front {
   readonly #seat: Seat
   #world: World
   #protocol: Protocol
+  readonly #log: TransferLog
   #stopping = false
 
   constructor(options: TcpOptions) {
     this.#options = options
+    this.#log = new TransferLog(options.log)
     this.#sources = options.sources
     this.#world = options.world
     this.#protocol = options.protocol
@@ -166,6 +178,13 @@ export class TcpFront implements Front {
       unread: cells[T_UNREAD]!,
       overMemory: cells[T_OVER_MEMORY]!,
       unanswerable: cells[T_UNANSWERABLE]!,
+      transfers: {
+        axfr: cells[T_AXFR]!,
+        ixfr: cells[T_IXFR]!,
+        refused: cells[T_TRANSFERS_REFUSED]!,
+        broken: cells[T_TRANSFERS_BROKEN]!,
+      },
+      transferring: cells[T_TRANSFERRING]!,
       died: this.#seat.died,
       stalled: this.#seat.stalled,
     }
@@ -183,6 +202,7 @@ export class TcpFront implements Front {
     const { limits, health, adoption, reader, calls } = this.#options
     this.#cells[T_BEAT] = 0
     this.#cells[T_OPEN] = 0
+    this.#cells[T_TRANSFERRING] = 0
     this.#cells[T_HELD] = 0
     // from here on this World's memory is kept, however long the thread takes to start
     Atomics.store(adoption, reader, this.#world.generation)
@@ -213,6 +233,7 @@ export class TcpFront implements Front {
   }
 
   #receive(report: TcpReport): void {
+    if ('transfer' in report) return this.#log.add(report.transfer)
     if ('refused' in report) {
       const error = new ListenError(report.refused, 'TCP', report.code)
       if (this.#seat.died > 0) this.#options.log('error', error.message)

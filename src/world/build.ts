@@ -17,6 +17,7 @@ import type { Revision } from '../git.ts'
 import type { HealthSpec } from '../health/target.ts'
 import type { Problem, Report } from '../problem.ts'
 import { serviceMoves, type Steering, type WorldMoves } from '../traffic/service-moves.ts'
+import { History } from '../zone/differences.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
 import { changesInWords, changesOf, type ModelChanges } from './changes.ts'
@@ -209,6 +210,7 @@ export function makeBuilder(
   const { zonesMaxMove: limit } = settings
   const zoneHold =
     state === undefined || limit === undefined ? undefined : new ZoneHold({ limit, state, zones: settings.zones })
+  const history = new History()
   let steering: Steering | undefined
   let usedDatabases: Pick<ExplainContext, 'databases' | 'asnDatabases'> = { databases: [], asnDatabases: [] }
 
@@ -254,8 +256,9 @@ export function makeBuilder(
       // while databases are held back, those on disk are not those in use
       if (held === null)
         usedDatabases = { databases: databases.city.sources, asnDatabases: databases.asn?.sources ?? [] }
-      const { serial, zones: served } = serveSerial(model, request.serialFloor, settings.zones, report)
+      const served = serveSerial(model, request.serialFloor, settings.zones, report)
       const view = viewOf(model, places)
+      const { serial } = served
       const input = { key: `${view} ${zones.hash} ${serial} ${held?.build ?? ''}`, zones }
       const last = source.replace(input)
       if (isSame(input, last, request, fallback))
@@ -273,7 +276,7 @@ export function makeBuilder(
         ])
       }
       ledger.end('maps')
-      const world = compileWorld(model, served, maps, allocate)
+      const world = compileWorld(model, served, maps, history, allocate)
       ledger.end('image')
       const changes = last && changesOf(last.zones.model, model)
       const before = steering

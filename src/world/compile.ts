@@ -7,15 +7,18 @@
  *   zones ────────────▶ buildImage ────▶ Image ─────┘
  */
 import type { World } from '../answer/world.ts'
+import { isNewerSerial } from '../dns/serial.ts'
 import type { Cache } from '../geo/cache.ts'
 import type { Allocate } from '../geo/memory.ts'
 import type { Places } from '../geo/place.ts'
-import { isNewerSerial, serialOf, withSerial } from '../load/soa.ts'
+import { serialOf, withSerial } from '../load/soa.ts'
 import { loadMap, mapKey } from '../policy/cached-map.ts'
 import { mapDefinition } from '../policy/compile.ts'
 import type { ClientMap } from '../policy/map.ts'
 import { layOutService, type SteeredService } from '../policy/service.ts'
 import type { Report } from '../problem.ts'
+import { makeCopies } from '../zone/copies.ts'
+import type { History } from '../zone/differences.ts'
 import { buildImage } from '../zone/image.ts'
 import type { Model } from '../zone/model.ts'
 
@@ -60,23 +63,32 @@ export function compileMaps({ services, sites }: Model, settings: MapSettings): 
 export const layOutServices = ({ services, sites }: Model, { numbers }: ServiceMaps): readonly SteeredService[] =>
   services.map((service, i) => layOutService(service, sites, numbers[i]!))
 
-/** Makes the World, with generation, slots and counters 0. `zones`: with the serial to serve, see serveSerial(). */
-export function compileWorld(model: Model, zones: Model['zones'], maps: ServiceMaps, allocate: Allocate): World {
+/** Makes the World, with generation, slots and counters 0. `history`: of the Worlds before; this one is added to it. */
+export function compileWorld(
+  model: Model,
+  { serial, zones }: ServedZones,
+  maps: ServiceMaps,
+  history: History,
+  allocate: Allocate,
+): World {
   const services = layOutServices(model, maps)
   const index = new Map(model.services.map(({ name }, i) => [name, i]))
-  return { generation: 0, image: buildImage(zones, index, allocate), maps: [...maps.byKey.values()], services }
+  const image = buildImage(zones, index, allocate)
+  const copies = makeCopies(zones, model.services, serial, history, allocate)
+  return { generation: 0, image, maps: [...maps.byKey.values()], services, copies }
+}
+
+/** Zones with the serial to serve. */
+export interface ServedZones {
+  readonly serial: number
+  readonly zones: Model['zones']
 }
 
 /**
  * The zones with the SOA serial to serve: never one below `floor`, the last one served. The serial is not part of the
  * view, so nodes that load the same files have the same view whatever they served before.
  */
-export function serveSerial(
-  { zones }: Model,
-  floor: number | undefined,
-  file: string,
-  report: Report,
-): { readonly serial: number; readonly zones: Model['zones'] } {
+export function serveSerial({ zones }: Model, floor: number | undefined, file: string, report: Report): ServedZones {
   const serial = zones[0] === undefined ? 0 : serialOf(zones[0].soa)
   if (floor === undefined || serial === floor || isNewerSerial(serial, floor)) return { serial, zones }
   const message = `the serial ${serial} is below ${floor}, which was served: ${floor} stays`

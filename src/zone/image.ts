@@ -228,32 +228,46 @@ export function buildImage(
   }
 }
 
-/** Where a zone's bytes are in the Image, and its apex's node. */
-interface ZoneLayout {
-  readonly model: ZoneModel
+/** Where a zone's bytes are in the Image. */
+export interface ZonePlace {
   /** What is added to each of the zone's own offsets. */
   readonly base: number
   readonly apexAt: number
   /** The SOA record, followed by the SOA record of negative answers. */
   readonly soaAt: number
   readonly soaSize: number
+}
+
+interface ZoneLayout extends ZonePlace {
+  readonly model: ZoneModel
+  /** Its apex's node. */
   node: number
 }
 
-/** Copies the bytes of all zones into one array, each followed by its apex's name and its two SOA records. */
+/** Where the bytes of each zone are: its own, then its apex's name and its two SOA records. `size`: of all together. */
+export function placesOf(zones: readonly ZoneModel[]): {
+  readonly places: readonly ZonePlace[]
+  readonly size: number
+} {
+  let size = 0
+  const places = zones.map(({ bytes, apex, soa }) => {
+    const base = size
+    const apexAt = base + bytes.length
+    const soaAt = apexAt + apex.length
+    const soaSize = RECORD_HEAD + soa.rdata.length
+    size = soaAt + 2 * soaSize
+    return { base, apexAt, soaAt, soaSize }
+  })
+  return { places, size }
+}
+
+/** Copies the bytes of all zones into one array; see placesOf(). */
 function layOut(
   zones: readonly ZoneModel[],
   allocate: (bytes: number) => Uint8Array,
 ): { readonly zones: readonly ZoneLayout[]; readonly bytes: Uint8Array } {
-  const placed: ZoneLayout[] = []
-  let size = 0
-  for (const model of zones) {
-    const apexAt = size + model.bytes.length
-    const soaAt = apexAt + model.apex.length
-    const soaSize = RECORD_HEAD + model.soa.rdata.length
-    placed.push({ model, base: size, apexAt, soaAt, soaSize, node: -1 })
-    size = soaAt + 2 * soaSize
-  }
+  const { places, size } = placesOf(zones)
+  const placed = zones.map((model, i): ZoneLayout => ({ model, ...places[i]!, node: -1 }))
   const bytes = allocate(Math.max(1, size))
   for (const { model, base, apexAt, soaAt, soaSize } of placed) {
     const { ttlSeconds, negativeTtlSeconds, rdata } = model.soa

@@ -3,9 +3,11 @@
  * Packer, the loader keeps it from load to load, zone/image.ts copies and relocates it. A million names take some 70 MB
  * in this form, a tenth of what they would take as objects.
  */
+import type { Prefix } from '../dns/address.ts'
 import { CLASS } from '../dns/types.ts'
 import { doubled } from '../geo/memory.ts'
 import type { Position } from '../problem.ts'
+import type { Endpoint } from '../units.ts'
 
 /** One zone: RRsets as ints (Z_*), names and records as bytes, in the order of the file. */
 export interface ZoneModel {
@@ -16,6 +18,8 @@ export interface ZoneModel {
   /** Owner names (lower-case wire form) and records (see zone/image.ts for their form). */
   readonly bytes: Uint8Array
   readonly soa: SoaModel
+  /** Who may take copies of it; undefined: nobody. */
+  readonly transfer?: TransferModel
   /** Names of the services that its steered entries name. */
   readonly services: readonly string[]
   /** Line 1, column 1 of its first file. */
@@ -30,6 +34,18 @@ export interface SoaModel {
   readonly ttlSeconds: number
   /** TTL of negative answers: min(SOA TTL, minimum), RFC 2308 §5. */
   readonly negativeTtlSeconds: number
+}
+
+/** Who may take copies of a zone, and who is told of a new serial. Zones with the same settings share one. */
+export interface TransferModel {
+  /** Networks of clients; empty: any, with the key. */
+  readonly allow: readonly Prefix[]
+  /** The name of the key that queries must be signed with, in lower-case wire form; undefined: none is needed. */
+  readonly key?: Uint8Array
+  readonly notify: readonly Endpoint[]
+  /** What a steered name has in a copy. */
+  readonly steered: 'last-resort' | 'omit' | { readonly site: string }
+  readonly at: Position
 }
 
 /** Index of the owner's first byte in `bytes`, and its size. RRsets of one name share it. */

@@ -15,6 +15,7 @@ import { TYPE } from '../../src/dns/types.ts'
 import { allocateShared } from '../../src/geo/memory.ts'
 import { HEALTH_SLOTS, healthWord, makeHealthTable, UP } from '../../src/health/table.ts'
 import { layOutService } from '../../src/policy/service.ts'
+import { NO_COPIES } from '../../src/zone/copies.ts'
 import { buildImage } from '../../src/zone/image.ts'
 import { Packer } from '../../src/zone/pack.ts'
 import { mapOf, service, site } from '../policy/fixture.ts'
@@ -69,6 +70,7 @@ export function run(): void {
     image: buildImage([zone], new Map([['web', 0]]), allocateShared),
     maps: [{ ...map, v4: trie, v6: trie }],
     services: [laid],
+    copies: NO_COPIES,
   }
   const health = makeHealthTable().fill(healthWord(UP, 1000, true))
   const limits = makeLimits({ perSecond: [1000, 1000, 1000, 1000], unproven: 0, slip: 1, threads: 1, exempt: [] }, 7)

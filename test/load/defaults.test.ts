@@ -73,6 +73,32 @@ test.each<[string, Readonly<Record<string, string>>, string[]]>([
     ['defaults.yaml:2:24 rdata-duplicate'],
   ],
   [
+    'transfers: networks, servers, a key, a site and an “allow” that are none',
+    {
+      'defaults.yaml': `soa: {serial: 1}
+ns: [ns1.example.com.]
+transfer: {allow: [192.0.2.1/24], notify: [ns1], key: a..b, steered: {site: nowhere}}
+zones:
+  example.org: {transfer: {notify: [192.0.2.53]}}
+  example.net: {transfer: {allow: [192.0.2.53], steered: all}}
+`,
+      'example.org.yaml': HOST,
+      'example.net.yaml': HOST,
+    },
+    [
+      'defaults.yaml:3:20 value-invalid',
+      'defaults.yaml:3:44 value-invalid',
+      'defaults.yaml:3:55 value-invalid',
+      'defaults.yaml:5:27 key-missing',
+      'defaults.yaml:6:58 value-invalid',
+    ],
+  ],
+  [
+    'transfers of a site that there is not',
+    { 'defaults.yaml': `${DEFAULTS}transfer: {key: xfr, steered: {site: nowhere}}\n`, 'example.org.yaml': HOST },
+    ['defaults.yaml:3:38 site-unknown'],
+  ],
+  [
     'one server without a list',
     { 'defaults.yaml': 'soa: {serial: 1}\nns: ns1.example.net.\n', 'example.org.yaml': HOST },
     ['defaults.yaml:2:5 value-kind'],

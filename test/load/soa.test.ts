@@ -4,7 +4,8 @@ import { expect, test } from 'vitest'
 import { isFault } from '../../src/dns/name.ts'
 import { encodeRdata, formatRdata } from '../../src/dns/rdata.ts'
 import { TYPE } from '../../src/dns/types.ts'
-import { isNewerSerial, serialOf, withSerial } from '../../src/load/soa.ts'
+import { isNewerSerial } from '../../src/dns/serial.ts'
+import { serialOf, withSerial } from '../../src/load/soa.ts'
 import type { ZoneModel } from '../../src/zone/pack.ts'
 
 const serials = fc.oneof(

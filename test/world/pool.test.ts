@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { ABSENT, adoptedGeneration, makeAdoption } from '../../src/answer/adoption.ts'
 import type { World } from '../../src/answer/world.ts'
 import { makePool, sizeClass } from '../../src/world/pool.ts'
+import { NO_COPIES } from '../../src/zone/copies.ts'
 
 /** Only what the pool looks at: arrays somewhere in a tree of objects. */
 const worldOf = (generation: number, ...buffers: readonly SharedArrayBuffer[]): World => {
@@ -19,7 +20,7 @@ const worldOf = (generation: number, ...buffers: readonly SharedArrayBuffer[]): 
     classes: none,
     groups: none,
   }))
-  return { generation, image, maps, services: [] }
+  return { generation, image, maps, services: [], copies: NO_COPIES }
 }
 
 describe('size classes', () => {

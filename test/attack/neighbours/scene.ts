@@ -249,8 +249,7 @@ async function control(folder: string, path: string): Promise<{ readonly status:
   return { status: response!.statusCode!, body: await text(response!) }
 }
 
-/** Whether a Meridian in this folder is ready. */
-export const isReady = (folder: string): Promise<boolean> =>
+const isReady = (folder: string): Promise<boolean> =>
   control(folder, '/ready').then(
     ({ status }) => status === 200,
     () => false,
