@@ -187,7 +187,8 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     .option('--why <TEXT>', 'the reason; required for up and down')
     .option(...YES)
     .action(async (pattern: string, state: string, options: OverrideFlags, command: Command) => {
-      if (state !== 'up' && state !== 'down' && state !== 'off') command.error('error: force takes up, down or off')
+      if (state !== 'up' && state !== 'down' && state !== 'off')
+        command.error(`error: force takes up, down or off, not “${state}”`)
       else await applyOverride(pattern, state, options, command)
     })
   withExamples(forcing, "meridian force iad/web up --why 'the check is broken'", 'meridian force iad/web off')

@@ -10,7 +10,7 @@ import { formatProblem, StartError } from '../problem.ts'
 import { VERSION } from '../version.ts'
 import { addNodeCommands } from './commands-node.ts'
 import { addZoneCommands } from './commands-zone.ts'
-import { ControlError } from './control.ts'
+import { ControlError, UsageError } from './control.ts'
 import {
   type OnExitCode,
   readSettings,
@@ -46,7 +46,7 @@ export async function run(args: readonly string[], output: Output, untilSignal: 
     }
     if (error instanceof ControlError) {
       output.err(`meridian: ${error.message}`)
-      return FAILED
+      return error instanceof UsageError ? USAGE : FAILED
     }
     throw error
   }

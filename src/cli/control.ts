@@ -20,6 +20,9 @@ export class ControlError extends Error {
   override readonly name = 'ControlError'
 }
 
+/** What was asked can't be right: a name that there is not, no address, no duration. Exit code 2. */
+export class UsageError extends ControlError {}
+
 /** No node runs: nothing listens on the control socket. */
 export class NoNodeError extends ControlError {}
 
@@ -33,6 +36,7 @@ export const post = <T>(options: ControlOptions, path: string, body: object): Pr
 /** How long a node may take to answer a GET, and a POST: that one waits for a disk, for Redis and for other nodes. */
 const ANSWER_MS = 5_000
 const DONE_MS = 10_000
+const WRONG = 400
 const REFUSED = 409
 /** 202: done, but not everywhere so far; the response says where not. */
 const DONE: readonly number[] = [200, 202]
@@ -54,6 +58,7 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
   }
   const { error, hint }: { error?: string; hint?: string } = parse(body, where)
   const reason = `${error ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`
+  if (status === WRONG) throw new UsageError(reason)
   throw new ControlError(status === REFUSED ? `refused: ${reason}` : `${where}: ${reason}`)
 }
 

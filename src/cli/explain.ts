@@ -7,7 +7,7 @@ import type { ExplainResponse, ExplainSource } from '../api/explained.ts'
 import { formatProblem } from '../problem.ts'
 import { count } from '../units.ts'
 import type { BuildSettings } from '../world/build.ts'
-import { ask, ControlError, type ControlOptions, NoNodeError } from './control.ts'
+import { ask, ControlError, type ControlOptions, NoNodeError, UsageError } from './control.ts'
 import type { Output } from './output.ts'
 import { explanationInWords } from './words/explanation.ts'
 
@@ -77,7 +77,7 @@ async function byFiles({ files, question, json }: ExplainOptions, output: Output
   }
   const { world, plan, context, view } = result.made
   const answer = explainAnswer(world, allUp(world.services, plan), { ...context, zones: model.zones }, question)
-  if (typeof answer === 'string') throw new ControlError(answer)
+  if (typeof answer === 'string') throw new UsageError(answer)
   const drained = plan.members.filter((member) => member.drained).length
   const source: ExplainSource = { kind: 'files', zones: files.zones, view, drained }
   return { explained: { source, ...answer }, why: gone === undefined ? '--offline' : 'no node' }

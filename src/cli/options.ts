@@ -47,7 +47,7 @@ export function withSettings(command: Command, used: readonly SettingKey[]): Com
     const { list, meaning } = SETTINGS[key]
     const merge = (value: string, before: string | undefined): string =>
       list && before !== undefined ? `${before},${value}` : value
-    const option = new Option(`${flagOf(key)} <VALUE>`, meaning).argParser(merge)
+    const option = new Option(`${flagOf(key)} <VALUE>`, withoutLinks(meaning)).argParser(merge)
     command.addOption(option.hideHelp(!used.includes(key)))
   }
   return command.optionsGroup('Options:')
@@ -155,3 +155,9 @@ export function controlOf(options: SharedFlags, config: Config) {
     json: options.json === true,
   }
 }
+
+/** Text for a terminal: of a link in Markdown only its name, and the file if it is another. */
+const withoutLinks = (text: string): string =>
+  text.replaceAll(/\[([^[\]]{1,80})\]\(([^()#]{0,80})[^()]{0,80}\)/g, (_, name: string, file: string) =>
+    file === '' ? `“${name}” in docs/settings.md` : name === file ? `docs/${file}` : `${name} (docs/${file})`,
+  )

@@ -83,6 +83,15 @@ describe.each(['nearest', '[fra, sin]'])('order %s', (order) => {
   })
 })
 
+test('a client that a rule by its own subnet holds borrows nothing: what follows its sites is the same by any resolver', async () => {
+  const { nowhere, paris, tokyo } = CLIENTS
+  const client = `${nowhere.v4}/32`
+  const node = await nodeWith(`rules: [{subnets: [${client}], order: [sin]}]`)
+  const [first, ...others] = [undefined, paris.v4, tokyo.v4].map((resolver) => steeringOf(node, client, resolver))
+  expect(first).toMatchObject({ matched: { by: 'subnet' }, place: { latitude: null }, pick: 'sin' })
+  for (const other of others) expect(other).toMatchObject({ place: { latitude: null }, class: first!.class })
+})
+
 test('two addresses of one resolver, one of them in a fence, give a client the same answer', async () => {
   const node = await nodeWith('rules: [{subnets: [127.0.0.0/8], order: [sin], only: true}]')
   const picks = ['127.0.0.1', '::1'].map((resolver) => steeringOf(node, `${CLIENTS.nowhere.v4}/32`, resolver).pick)

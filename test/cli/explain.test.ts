@@ -205,7 +205,7 @@ describe('a node that runs', () => {
     const drained = await type(...asked, '--drain', 'fra/web/127.43.7.11', '--drain', 'iad')
     expect(drained.out).toMatch(/127\.43\.7\.11 {2}DRAINED +.*taken for drained\n/)
     const unknown = await type(...asked, '--down', 'lhr')
-    expect(unknown).toMatchObject({ code: 1, err: expect.stringContaining('no such site: lhr; sites: fra, iad, sin') })
+    expect(unknown).toMatchObject({ code: 2, err: expect.stringContaining('no such site: lhr; sites: fra, iad, sin') })
     expect((await type(...asked, '--drain', 'fra/api')).err).toContain(
       'fra/api matches no member; services at fra: web',
     )
@@ -374,8 +374,9 @@ describe('files', () => {
     [['www.example.com', '--client', '\u001b[31m1.2.3.4'], /“\ufffd\[31m1\.2\.3\.4” is no IP address/],
   ])('a wrong question is told: %j', async (args, message) => {
     for (const asked of [await ask(...args), await type('explain', ...args, ...here)]) {
-      expect(asked).toMatchObject({ code: 1, out: '' })
+      expect(asked).toMatchObject({ code: 2, out: '' })
       expect(asked.err).toMatch(message)
+      expect(asked.err).not.toContain('control.sock') // it is the question that is wrong
     }
   })
 

@@ -49,7 +49,16 @@ test.each(COMMANDS.map((words) => words.join(' ')))('%s: its help ends with exam
 })
 
 test('a command that asks a node shows the settings that lead to it, and a server all of its own', () => {
-  for (const words of ['status', 'drain', 'undrain', 'force', 'prober forget', 'geo accept', 'zones accept'])
+  for (const words of [
+    'status',
+    'drain',
+    'undrain',
+    'force',
+    'prober forget',
+    'node forget',
+    'geo accept',
+    'zones accept',
+  ])
     expect(settingsIn(helpOf(words.split(' '))), words).toEqual(['state'])
   expect(settingsIn(helpOf(['explain']))).toEqual(['zones', 'geo.city', 'geo.asn', 'node.site', 'state'])
   expect(settingsIn(helpOf(['check']))).toContain('probe.allow')
@@ -57,6 +66,13 @@ test('a command that asks a node shows the settings that lead to it, and a serve
   expect(settingsIn(helpOf(['serve']))).toEqual(SETTING_KEYS.filter((key) => !secrets.includes(key)))
   expect(settingsIn(helpOf(['probe']))).toContain('probe.region')
   expect(settingsIn(helpOf(['probe']))).not.toContain('listen')
+})
+
+test('a help has no links of Markdown: it says where to read on', () => {
+  for (const words of COMMANDS) expect(helpOf(words), words.join(' ')).not.toMatch(/\]\(/)
+  const serve = helpOf(['serve']).replaceAll(/\s+/g, ' ')
+  expect(serve).toContain('See “what checks reach” in docs/settings.md.')
+  expect(serve).toContain('(TSIG), see docs/transfers.md.')
 })
 
 test('what the help leaves out is taken all the same', () => {
