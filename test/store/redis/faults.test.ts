@@ -370,11 +370,12 @@ describe('Redis', () => {
   })
 
   test('what is said during a read is heard after it', async () => {
+    const patient = { leaseMs: 30_000 } // nothing beats here
     const proxy = await muting(server)
-    const heard = await listen(open({}, `redis://${proxy.address}`))
-    await open().proberWriter(identity('first')).replace([])
+    const heard = await listen(open(patient, `redis://${proxy.address}`))
+    await open(patient).proberWriter(identity('first')).replace([])
     await until('Redis has the scripts', () => heard.said.has('first'))
-    const writer = open().proberWriter(identity('slow')) // without heartbeats
+    const writer = open(patient).proberWriter(identity('slow')) // without heartbeats
     await writer.replace(Array.from({ length: 300 }, (_, i) => vote(`t${i}`, 'up')))
     await until('the read', () => proxy.held() > 0)
     await writer.change(vote('t0', 'down'))
@@ -385,8 +386,9 @@ describe('Redis', () => {
   })
 
   test('more than 200 votes are read after a notice, and changes that come meanwhile are not lost', async () => {
-    const store = open()
-    const [heard, second] = [await listen(open()), await listen(store)]
+    const patient = { leaseMs: 30_000 }
+    const store = open(patient)
+    const [heard, second] = [await listen(open(patient)), await listen(store)]
     const writer = store.proberWriter(identity('a')) // without heartbeats, which would show what was missed
     const targets = Array.from({ length: 3000 }, (_, i) => `big${i}`)
     const whole = writer.replace(targets.map((target) => vote(target, 'up')))
