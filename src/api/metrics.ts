@@ -4,7 +4,6 @@
  * nothing here is on the query path.
  */
 import { setImmediate } from 'node:timers/promises'
-import { Counter, Gauge, Registry } from 'prom-client'
 import {
   type AnswerCells,
   C_ANSWERS_OTHER,
@@ -237,12 +236,13 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
  * counters are absolute.
  */
 export async function renderMetrics(byName: Samples): Promise<string> {
+  const library = await import('prom-client') // at the first scrape: a start need not wait for its 90 files
   const all: Readonly<Record<string, readonly Sample[] | undefined>> = byName
   const texts: string[] = []
   for (const [name, metric] of Object.entries<Metric>(METRICS)) {
     const samples = all[name] ?? [] // without this a gauge without labels would show 0
     for (let i = 0; i < samples.length; i += AT_ONCE) {
-      const text = await renderSome(name, metric, samples.slice(i, i + AT_ONCE))
+      const text = await renderSome(library, name, metric, samples.slice(i, i + AT_ONCE))
       texts.push(i === 0 ? text : withoutHead(text))
       if (samples.length > AT_ONCE) await setImmediate()
     }
@@ -260,7 +260,12 @@ function withoutHead(text: string): string {
 /** Series rendered before other work gets a turn: a fleet of 10,000 members has 20,000 series. */
 const AT_ONCE = 500
 
-async function renderSome(name: string, { kind, help, labels }: Metric, samples: readonly Sample[]): Promise<string> {
+async function renderSome(
+  { Counter, Gauge, Registry }: typeof import('prom-client'),
+  name: string,
+  { kind, help, labels }: Metric,
+  samples: readonly Sample[],
+): Promise<string> {
   const options = { name, help, labelNames: labels, registers: [new Registry()] }
   const metric = kind === 'counter' ? new Counter(options) : new Gauge(options)
   for (const [value, ...given] of samples)
