@@ -93,6 +93,7 @@ export class Secret {
 export const withoutLogins = (text: string): string => text.replaceAll(/:\/\/[^\s/]*@/g, '://…@')
 const text = (pattern: RegExp) => (value: string) => (pattern.test(value) ? value : undefined)
 const path = (value: string, folder: string) => (value === '' ? undefined : resolve(folder, value))
+const flag = (value: string) => (value === 'true' ? true : value === 'false' ? false : undefined)
 const wholeNumber = (least: number, most: number) => (value: string) =>
   /^\d{1,9}$/.test(value) && Number(value) >= least && Number(value) <= most ? Number(value) : undefined
 const bytes = (least: string, most: string) => (value: string) => {
@@ -270,6 +271,28 @@ export const SETTINGS = {
       return isRight ? value : undefined
     },
   }),
+  'cookies.secretFile': one<string | undefined>({
+    type: 'a file of one or two lines, each 32 hexadecimal digits',
+    default: [],
+    defaultInWords: 'a secret of each process’s own',
+    meaning:
+      'The secrets of DNS cookies: the first makes them, both verify them. All nodes of an anycast address need the same; read again when it changes. See [cookies](#cookies).',
+    read: path,
+  }),
+  'cookies.require': one<number>({
+    type: 'bytes, 512–1232',
+    default: ['512'],
+    meaning:
+      'The largest answer over UDP to a client without a valid cookie, whose address may be forged; it gets a longer one over TCP. 1232 = cookies make no difference.',
+    read: wholeNumber(512, 1232),
+  }),
+  'cookies.badcookie': one<boolean>({
+    type: '`true` or `false`',
+    default: ['false'],
+    meaning:
+      'Whether a query over UDP whose cookie is not valid is answered with BADCOOKIE and a new cookie, and with data only when it comes back with that one. A query without any cookie is answered in either case.',
+    read: flag,
+  }),
   threads: one<number>({
     type: 'a whole number, 1–64',
     default: [String(Math.min(64, availableParallelism()))],
@@ -330,7 +353,7 @@ export const SETTINGS = {
     type: '`true` or `false`',
     default: ['true'],
     meaning: 'Whether this node probes the sites itself.',
-    read: (value) => (value === 'true' ? true : value === 'false' ? false : undefined),
+    read: flag,
   }),
   'probe.region': one<string>({
     type: NAME_TYPE,

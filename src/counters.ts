@@ -31,6 +31,7 @@ export const COUNTED_RCODES = [
   'NOTAUTH',
   'BADVERS',
   'YXDOMAIN',
+  'BADCOOKIE',
   'SERVFAIL',
   'dropped',
 ] as const
@@ -55,6 +56,8 @@ export const C_BUGS = QUERY_CELLS + 4
 export const C_SEND_FULL = QUERY_CELLS + 5
 /** Replies not sent because they would have waited for an unresolved neighbour (server/neighbours.ts). */
 export const C_SEND_UNRESOLVED = QUERY_CELLS + 6
+/** Queries with a cookie, by COOKIE_* of dns/cookie.ts: of the client alone, bad, valid. Three cells. */
+export const C_COOKIES = QUERY_CELLS + 7
 /** What responses are limited by: the accounts of answer/abuse/limits.ts, and the rate that unproven networks share. */
 export const LIMITED_KINDS = ['answers', 'negatives', 'referrals', 'errors', 'unproven'] as const
 /** Index into LIMITED_KINDS. */

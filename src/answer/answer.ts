@@ -9,6 +9,7 @@
  *          └▶ cname, dname: CNAME, again with its target      └▶ steered: select(), addresses, scope
  */
 import { C_BUGS, C_ECS, C_TRUNCATED, COUNTED_RCODES, COUNTED_TYPES, queryCell } from '../counters.ts'
+import { COOKIE_BAD, COOKIE_NONE, COOKIE_VALID } from '../dns/cookie.ts'
 import { lowerName } from '../dns/name.ts'
 import { parseQuery, Q_BADVERS, Q_DROP, Q_NOTIMP, Q_OK, Q_SIGNED } from '../dns/query.ts'
 import { sign } from '../dns/tsig.ts'
@@ -32,7 +33,7 @@ import { ANSWERS, ERRORS, NEGATIVES, REFERRALS } from './abuse/limits.ts'
 import { redirect } from './dname.ts'
 import { answerWithHints } from './hints.ts'
 import { isRedirecting, lookUp, nodeOf, NX, parentApex } from './lookup.ts'
-import { addOptions } from './options.ts'
+import { addOptions, cookieOf } from './options.ts'
 import { AA, type AnswerTrace, type Request, type Responder, UDP } from './responder.ts'
 import { begin, finish, PAYLOAD_BYTES, putHinfo, putRRset, QUERY_NAME } from './response.ts'
 import { delegate, negative } from './sections.ts'
@@ -63,12 +64,17 @@ export function respond(responder: Responder, request: Request): number {
   const fault = parseQuery(input, at, request.length, query, responder.world.image.seed)
   if (fault === Q_DROP) return dropped(responder, transport)
   const flags = QR | (query.flags & KEPT_FLAGS)
+  responder.cookie = fault === Q_OK && query.options !== 0 ? cookieOf(responder, request) : COOKIE_NONE
   if (fault === Q_SIGNED) return respondSigned(responder, request, flags)
-  const most = Math.min(request.room, transport === UDP ? Math.min(PAYLOAD_BYTES, query.payload) : 65_535)
+  const most = Math.min(request.room, transport === UDP ? mostOverUdp(responder) : 65_535)
   if (!begin(response, query, input, at, output, outAt, most)) return dropped(responder, transport)
   try {
-    if (query.options !== 0 && fault === Q_OK) addOptions(responder)
-    const outcome = fault === Q_OK ? answer(responder, request) : refuse(responder, request, fault)
+    const outcome =
+      fault !== Q_OK
+        ? refuse(responder, request, fault)
+        : query.options === 0
+          ? answer(responder, request)
+          : answerWithOptions(responder, request)
     if (outcome === NOTHING) return dropped(responder, transport)
     const size = finish(response, query, flags | (outcome & AA), outcome & 0xff, outcome >>> 16)
     count(responder, transport, outcome & 0xff, response.overflow && (outcome & LIMITED) === 0)
@@ -99,6 +105,11 @@ function respondSigned(responder: Responder, request: Request, flags: number): n
   return size === 0 ? 0 : sign(request.output, request.outAt, size, opened.signature).size
 }
 
+/** The largest response over UDP, in bytes: an address that may be forged is sent no large ones. */
+function mostOverUdp({ query, protocol, cookie }: Responder): number {
+  return Math.min(query.payload, cookie === COOKIE_VALID ? PAYLOAD_BYTES : protocol.unprovenBytes)
+}
+
 function dropped(responder: Responder, transport: number): number {
   responder.counters[queryCell(transport, OTHER_TYPE, DROPPED)]!++
   return 0
@@ -116,7 +127,7 @@ function limit(responder: Responder, request: Request, account: number): number 
   const { limiter, counters, nowMs } = responder
   if (limiter === null) return 0
   const { family, client, clientAt } = request
-  if (request.transport !== UDP) {
+  if (request.transport !== UDP || responder.cookie === COOKIE_VALID) {
     proveClient(limiter, family, client, clientAt, nowMs)
     return 0
   }
@@ -146,6 +157,20 @@ function refuse(responder: Responder, request: Request, fault: number): number {
   if (fault === Q_NOTIMP) return error(responder, request, RCODE.NOTIMP)
   responder.query.ecs = false // malformed, or of a version that we don't speak: nothing to echo
   return error(responder, request, fault === Q_BADVERS ? RCODE.BADVERS : RCODE.FORMERR)
+}
+
+/** The outcome of a query with options that are served here. */
+function answerWithOptions(responder: Responder, request: Request): number {
+  const { query, cookie, protocol } = responder
+  addOptions(responder)
+  const isBad = cookie !== COOKIE_NONE && cookie !== COOKIE_VALID
+  if (query.questionEnd === 0) {
+    // RFC 7873 §5.4: it asks for a cookie and nothing else
+    const rcode = cookie === COOKIE_NONE ? RCODE.FORMERR : cookie === COOKIE_BAD ? RCODE.BADCOOKIE : RCODE.NOERROR
+    return error(responder, request, rcode)
+  }
+  const isRefused = isBad && protocol.badCookie && request.transport === UDP
+  return isRefused ? error(responder, request, RCODE.BADCOOKIE) : answer(responder, request) // §5.2.3, §5.2.4
 }
 
 function count(responder: Responder, transport: number, rcode: number, truncated: boolean): void {

@@ -3,8 +3,10 @@
  * node/protocol.ts; every answering thread has the same one and may be given another between two queries. It is
  * plain data, so that it can be posted to a thread.
  */
+import type { SipKey } from '../dns/siphash.ts'
 import type { TsigKey } from '../dns/tsig.ts'
 import type { Limits } from './abuse/limits.ts'
+import { PAYLOAD_BYTES } from './response.ts'
 
 /** Settings of the protocol. Nothing in it is replaced: a change is a new Protocol. */
 export interface Protocol {
@@ -14,7 +16,20 @@ export interface Protocol {
   readonly tsigKeys: readonly TsigKey[]
   /** The rate limits, which a thread takes from its first Protocol; null = none. */
   readonly limits: Limits | null
+  /** The secrets of DNS cookies (RFC 9018): the first makes them, all verify them. Empty = cookies are ignored. */
+  readonly cookies: readonly SipKey[]
+  /** The largest response over UDP to a client without a valid cookie, in bytes: at least 512. */
+  readonly unprovenBytes: number
+  /** UDP queries with a cookie that is not valid are answered with BADCOOKIE instead of data. */
+  readonly badCookie: boolean
 }
 
 /** All that a setting can turn on is off. */
-export const PLAIN_PROTOCOL: Protocol = { nsid: new Uint8Array(0), tsigKeys: [], limits: null }
+export const PLAIN_PROTOCOL: Protocol = {
+  nsid: new Uint8Array(0),
+  tsigKeys: [],
+  limits: null,
+  cookies: [],
+  unprovenBytes: PAYLOAD_BYTES,
+  badCookie: false,
+}

@@ -2,6 +2,7 @@
  * The state of one answering thread: the World, the counters, and objects that every query uses again, so that
  * answering allocates nothing. Made by the thread (server/), passed to respond().
  */
+import { COOKIE_NONE } from '../dns/cookie.ts'
 import { makeQuery, type Query } from '../dns/query.ts'
 import type { Signature } from '../dns/tsig.ts'
 import type { HealthTable } from '../health/table.ts'
@@ -78,6 +79,8 @@ export interface Responder {
   readonly response: Response
   readonly selection: Selection
   readonly client: Client
+  /** COOKIE_*: what the query's cookie proves. */
+  cookie: number
   /** The service of the last steered answer. `explain` sets the trace; for queries it is null. */
   steered: SteeredService | undefined
   trace: AnswerTrace | null
@@ -157,6 +160,7 @@ export function makeResponder(
     response: makeResponse(),
     selection: makeSelection(),
     client: makeClient(),
+    cookie: COOKIE_NONE,
     steered: undefined,
     trace: null,
     clock: () => Math.floor(Date.now() / 1000),

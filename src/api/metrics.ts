@@ -8,6 +8,7 @@ import {
   type AnswerCells,
   C_ANSWERS_OTHER,
   C_BUGS,
+  C_COOKIES,
   C_ECS,
   C_LAST_RESORT,
   C_LIMITED,
@@ -48,6 +49,10 @@ export const METRICS = {
     'rcode',
   ),
   meridian_ecs_queries_total: counter('Queries that carried a client subnet (RFC 7871).'),
+  meridian_cookie_queries_total: counter(
+    'Queries with a DNS cookie (RFC 7873). `new`: the client has none of this server yet; `bad`: outdated, or made with another secret or for another address.',
+    'cookie',
+  ),
   meridian_truncated_answers_total: counter('UDP answers sent with TC because they did not fit.'),
   meridian_limited_responses_total: counter(
     'Responses over UDP that the rate limits kept back. `account`: the rate, `unproven` that of networks which have not proven their address; `what`: `truncated` (TC=1 and nothing else) or `dropped`. See docs/abuse.md.',
@@ -216,6 +221,7 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
     meridian_queries_total: queries,
     meridian_answers_total: steered,
     meridian_ecs_queries_total: [[cells[C_ECS]!]],
+    meridian_cookie_queries_total: ['new', 'bad', 'valid'].map((cookie, i) => [cells[C_COOKIES + i]!, cookie]),
     meridian_truncated_answers_total: [[cells[C_TRUNCATED]!]],
     meridian_limited_responses_total: LIMITED_KINDS.flatMap((kind, i) => [
       [cells[C_LIMITED + i]!, kind, 'truncated'] as const,

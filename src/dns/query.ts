@@ -5,6 +5,7 @@
  * It is strict where the RFCs are. Where they say nothing, the packet must be consistent: counts that do not match the
  * records in the packet are FORMERR, as in Knot (BIND accepts bytes behind the last record).
  */
+import { CLIENT_COOKIE_BYTES, COOKIE_MOST_BYTES } from './cookie.ts'
 import { hashSuffixes, labelStarts, LOWER, MAX_LABELS, MAX_NAME_BYTES } from './name.ts'
 import { OPTION, TYPE } from './types.ts'
 
@@ -24,7 +25,10 @@ export interface Query {
   id: number
   /** The second word of the header, as received. */
   flags: number
-  /** Offset in the packet of the first byte behind the question: 12 + name + 4; 0 when the question cannot be read. */
+  /**
+   * Offset in the packet of the first byte behind the question: 12 + name + 4; 0 when there is none, or it cannot be
+   * read.
+   */
   questionEnd: number
   /** The query name in lower-case wire form: the first `nameBytes` bytes. */
   readonly name: Uint8Array
@@ -44,6 +48,9 @@ export interface Query {
   dnssecOk: boolean
   /** The options that are there, bit 1 << code for each of SERVED_OPTIONS; ECS is apart. 0 for most queries. */
   options: number
+  /** The COOKIE option (RFC 7873 §4): the first `cookieBytes` bytes, 8 or 16–40; 0 = there is none. */
+  readonly cookie: Uint8Array
+  cookieBytes: number
   /**
    * There is an ECS option: family 1 or 2 (0 with source 0), source prefix length in bits, and the address, padded with
    * zeros.
@@ -73,6 +80,8 @@ export const makeQuery = (): Query => ({
   payload: 512,
   dnssecOk: false,
   options: 0,
+  cookie: new Uint8Array(COOKIE_MOST_BYTES),
+  cookieBytes: 0,
   ecs: false,
   ecsFamily: 0,
   ecsSource: 0,
@@ -94,7 +103,7 @@ export function setName(q: Query, name: Uint8Array, seed: number): void {
 const MOST_RECORDS = 16
 const MOST_OPTIONS = 64
 /** The options that have a bit in Query.options. */
-const SERVED_OPTIONS = 1 << OPTION.NSID
+const SERVED_OPTIONS = (1 << OPTION.NSID) | (1 << OPTION.COOKIE)
 const HEADER_BYTES = 12
 /** Size of a record's type, class, TTL and RDLENGTH. */
 const FIXED_BYTES = 10
@@ -103,21 +112,25 @@ const FIXED_BYTES = 10
  * Reads the query at packet[at … at + length) into `q` and returns Q_*. Q_DROP is for packets that must not be
  * answered: less than a header, or a response. Otherwise `q` has what could be read, for the reply: id and flags, the
  * question if questionEnd > 0, EDNS if there was an OPT (RFC 6891 §7: FORMERR for a bad option has an OPT too). `seed`:
- * that of the Image in which the name will be looked up.
+ * that of the Image in which the name will be looked up. A query for a cookie alone has no question (RFC 7873 §5.4).
  */
 export function parseQuery(packet: Uint8Array, at: number, length: number, q: Query, seed: number): number {
-  q.questionEnd = q.nameBytes = q.labels = q.type = q.class = q.options = q.ecsFamily = q.ecsSource = 0
+  q.questionEnd = q.nameBytes = q.labels = q.type = q.class = q.options = q.cookieBytes = q.ecsFamily = q.ecsSource = 0
   q.edns = q.dnssecOk = q.ecs = false
   q.payload = 512
   if (length < HEADER_BYTES || packet[at + 2]! >= 0x80) return Q_DROP
   q.id = (packet[at]! << 8) | packet[at + 1]!
   q.flags = (packet[at + 2]! << 8) | packet[at + 3]!
   if ((q.flags & 0x7800) !== 0) return Q_NOTIMP
-  if (packet[at + 4] !== 0 || packet[at + 5] !== 1) return Q_FORMERR // RFC 9619
+  const questions = count(packet, at + 4)
+  if (questions > 1) return Q_FORMERR // RFC 9619
   const end = at + length
-  let i = readQuestion(packet, at + HEADER_BYTES, end, q, seed)
-  if (i < 0) return Q_FORMERR
-  q.questionEnd = i - at
+  let i = at + HEADER_BYTES
+  if (questions === 1) {
+    i = readQuestion(packet, i, end, q, seed)
+    if (i < 0) return Q_FORMERR
+    q.questionEnd = i - at
+  }
   // other records that a query may have (the SOA of IXFR) are ignored, but OPT must be in additional (RFC 6891 §6.1.1)
   const before = count(packet, at + 6) + count(packet, at + 8)
   const additional = count(packet, at + 10)
@@ -146,6 +159,7 @@ export function parseQuery(packet: Uint8Array, at: number, length: number, q: Qu
     verdict = readOpt(packet, fixed, i, q)
     if (verdict === Q_FORMERR) return Q_FORMERR
   }
+  if (questions === 0 && q.cookieBytes === 0 && verdict === Q_OK) return Q_FORMERR
   return i === end ? verdict : Q_FORMERR
 }
 
@@ -214,10 +228,22 @@ function readOpt(packet: Uint8Array, fixed: number, end: number, q: Query): numb
     if (next > end) return Q_FORMERR
     if (code === OPTION.ECS) {
       if (q.ecs || !readEcs(packet, i + 4, next, q)) return Q_FORMERR
-    } else if (code < 32) q.options |= SERVED_OPTIONS & (1 << code)
+    } else if (code === OPTION.COOKIE && q.cookieBytes === 0) {
+      if (!readCookie(packet, i + 4, next, q)) return Q_FORMERR
+    }
+    if (code < 32) q.options |= SERVED_OPTIONS & (1 << code)
     i = next
   }
   return Q_OK
+}
+
+/** RFC 7873 §5.2: 8 bytes of the client, and none or 8 to 32 of the server; of several cookies the first counts. */
+function readCookie(packet: Uint8Array, start: number, end: number, q: Query): boolean {
+  const bytes = end - start
+  if (bytes !== CLIENT_COOKIE_BYTES && (bytes < 16 || bytes > COOKIE_MOST_BYTES)) return false
+  for (let i = 0; i < bytes; i++) q.cookie[i] = packet[start + i]!
+  q.cookieBytes = bytes
+  return true
 }
 
 /**

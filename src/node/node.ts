@@ -10,7 +10,6 @@
 import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import type { Limits } from '../answer/abuse/limits.ts'
 import { makeAdoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
 import type { AcceptBody, ForgetBody, OverrideBody } from '../api/bodies.ts'
@@ -46,9 +45,8 @@ import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
 import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
 import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
-import { limitsOf, protocolOf } from './protocol.ts'
+import { LiveProtocol } from './protocol.ts'
 import { SerialFile } from './serial.ts'
-import { TsigKeys } from './tsig-keys.ts'
 import { makeProber, makeStore, probeSettings } from './wiring.ts'
 
 /** What a node is started with. */
@@ -79,14 +77,13 @@ export class RunningNode implements Node {
   readonly #health: NodeHealth
   readonly #loads: Reloader<WorldBuild>
   readonly #serial: SerialFile
-  readonly #keys: TsigKeys
+  readonly #protocol: LiveProtocol
   readonly #doors: Doors
   readonly #rates = new AnswerRates(() => this.#server?.counters() ?? [], this.#cells)
   readonly #recent = new RecentChanges()
   readonly #changes = new Map<string, number>()
   /** When a changed reason of a member was last logged. */
   readonly #reasonsMs = new Map<string, number>()
-  readonly #limits: Limits
   readonly #startedAtMs = Date.now()
   #made: WorldBuild | undefined
   #server: Server | undefined
@@ -100,14 +97,10 @@ export class RunningNode implements Node {
     this.#config = config
     this.#log = log
     this.#takeover = takeover
-    this.#limits = limitsOf(config)
     this.#store = makeStore(config, 'node', log)
     this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
     this.#serial = new SerialFile(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
-    this.#keys = new TsigKeys(config['tsig.keys'], {
-      onChange: (keys) => this.#server?.setProtocol(protocolOf(config, this.#limits, keys)),
-      log: (level, line) => log[level](line),
-    })
+    this.#protocol = new LiveProtocol(config, log, (protocol) => this.#server?.setProtocol(protocol))
     this.#loads = new Reloader({
       compiler: startCompiler(
         {
@@ -167,7 +160,6 @@ export class RunningNode implements Node {
     await this.#doors.listenHttp()
     await this.#health.start()
     await this.#loads.watch()
-    await this.#keys.watch()
     const made = await this.#loads.loadFirst('nothing to serve', this.#takeover)
     this.#server = await listenDns(config, this.#log, (listen) => this.#startServer(listen, made))
     if (this.#takeover) await this.#doors.listenControl() // the predecessor keeps it until this node serves
@@ -185,6 +177,7 @@ export class RunningNode implements Node {
       { view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation },
       `serving ${count(zoneCount, 'zone')} on ${this.#server.listen.map(formatEndpoint).join(', ')}${revision === null ? '' : `, at ${revision}`}`,
     )
+    await this.#protocol.watch()
     this.#loads.startReloads()
   }
 
@@ -195,7 +188,7 @@ export class RunningNode implements Node {
       threads: this.#config.threads,
       tcpMemory: this.#config['tcp.memory'],
       world,
-      protocol: protocolOf(this.#config, this.#limits, this.#keys.keys),
+      protocol: this.#protocol.protocol,
       health: this.#table,
       adoption: this.#adoption,
       takeover: this.#takeover,
@@ -407,9 +400,9 @@ export class RunningNode implements Node {
       changes: this.#changes,
       troubles: [
         ...this.#serial.troubles,
+        ...this.#protocol.troubles,
         ...this.#doors.troubles,
         ...this.#loads.troubles,
-        ...this.#keys.troubles,
         ...(server?.limited ? [limitedInWords(server.limited)] : []),
       ],
       counters: this.#server?.counters() ?? [],
@@ -425,7 +418,7 @@ export class RunningNode implements Node {
     clearInterval(this.#releasing)
     this.#rates.stop()
     await this.#loads.stopReloads()
-    await this.#keys.stop()
+    await this.#protocol.stop()
     await this.#server?.stop(DRAIN_MS)
     await this.#prober?.stop()
     await this.#health.stop()

@@ -24,6 +24,7 @@ import { parseRedisUrl } from '../store/redis/url.ts'
 import { type DecodedText, decodeText } from '../text.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
+import { readCookieSecrets } from './cookie-secrets.ts'
 import { gidOf } from './group.ts'
 import { readKeyFile } from './tsig-keys.ts'
 
@@ -68,7 +69,10 @@ export function loadSettings({ file: named, places = SETTINGS_FILES, env, flags,
     checkRedis(role, config, given, read?.file, report)
     checkGroup(config, given, report)
     checkAuthorities(given, report)
-    if (role === 'serve') checkKeys(config, given, report)
+    if (role === 'serve') {
+      checkKeys(config, given, report)
+      checkCookieSecrets(config, given, report)
+    }
   }
   const failed = problems.some((problem) => problem.severity === 'error')
   return { config: failed ? undefined : config, problems }
@@ -160,6 +164,22 @@ function checkKeys(config: Config, given: readonly RawSetting[], report: Report)
     const place = { file: entry?.source ?? '', line, column, ...(width !== undefined && { width }) }
     const hint = 'Make one with tsig-keygen or keymgr -t, and chmod it 640'
     report({ code: 'setting-invalid', severity: 'error', ...place, message: `tsig.keys: ${fault}`, hint })
+  }
+}
+
+/** Checks that the file of cookie secrets has some. */
+function checkCookieSecrets(config: Config, given: readonly RawSetting[], report: Report): void {
+  const file = config['cookies.secretFile']
+  if (file === undefined) return
+  try {
+    readCookieSecrets(file)
+  } catch (error) {
+    const { source, values } = given.findLast(({ key }) => key === 'cookies.secretFile')!
+    const { line, column, width } = values[0]!
+    const place = { file: source, line, column, ...(width !== undefined && { width }) }
+    const message = `cookies.secretFile: ${messageOf(error)}`
+    const hint = 'One or two lines of 32 hexadecimal digits; openssl rand -hex 16 makes one'
+    report({ code: 'setting-invalid', severity: 'error', ...place, message, hint })
   }
 }
 

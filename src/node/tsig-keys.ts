@@ -69,12 +69,11 @@ export class TsigKeys {
   async watch(): Promise<void> {
     const paths = Object.values(this.#files).flat()
     if (paths.length === 0) return
-    this.#watcher = await watchPaths(paths, {
-      onChange: () => {
-        if (this.#read()) this.#callbacks.onChange(this.keys)
-      },
-      onPolling: () => {},
-    })
+    const look = (): void => {
+      if (this.#read()) this.#callbacks.onChange(this.keys)
+    }
+    this.#watcher = await watchPaths(paths, { onChange: look, onPolling: () => {} })
+    look() // they may have changed since the start
   }
 
   async stop(): Promise<void> {

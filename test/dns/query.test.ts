@@ -1,7 +1,7 @@
 /** Queries as the answering path reads them: the rules one by one, then against the full decoder, then in dirty slots. */
 import { describe, expect, test } from 'vitest'
 import { parseIPv4 } from '../../src/dns/address.ts'
-import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
+import { decodeMessage, encodeQuery, type Message } from '../../src/dns/message.ts'
 import { formatName, hashName, isFault, suffixHashes } from '../../src/dns/name.ts'
 import {
   Q_BADVERS,
@@ -255,6 +255,9 @@ describe('ECS (RFC 7871 §6)', () => {
 
 const NAMES = ['www.example.com', 'example.com', 'a.b.c.example.com', '.']
 
+/** The first COOKIE option of a message. */
+const cookieIn = ({ edns }: Message): Uint8Array | undefined => edns?.options.find(({ code }) => code === 10)?.data
+
 /** How the query and the full decoder's message differ, in words; undefined when they agree. */
 function difference(bytes: Uint8Array, verdict: number, q: Query): string | undefined {
   const message = decodeMessage(bytes)
@@ -276,11 +279,17 @@ function difference(bytes: Uint8Array, verdict: number, q: Query): string | unde
       // a signature that is not the last record
       const all = [...message.answer, ...message.authority, ...message.additional]
       if (all.some(({ type }) => type === 'TSIG')) return undefined
-      return question.length !== 1 || compressed || (edns?.ecs?.scope ?? 0) > 0 ? undefined : 'FORMERR without a reason'
+      const cookie = cookieIn(message)
+      const badCookie = cookie !== undefined && cookie.length !== 8 && (cookie.length < 16 || cookie.length > 40)
+      const counts = question.length > 1 || (question.length === 0 && cookie === undefined)
+      return counts || compressed || badCookie || (edns?.ecs?.scope ?? 0) > 0 ? undefined : 'FORMERR without a reason'
     }
     default: {
       const mySubnet = q.ecs ? `${q.ecsFamily}/${q.ecsSource}/0` : ''
-      const asked = question[0]!
+      const cookie = Buffer.from(cookieIn(message) ?? []).toString('hex')
+      if (Buffer.from(q.cookie.subarray(0, q.cookieBytes)).toString('hex') !== cookie) return 'another cookie'
+      const [asked] = question
+      if (asked === undefined) return q.questionEnd === 0 && cookie !== '' ? undefined : 'no question, and no cookie'
       const ecs = edns?.ecs
       const mine = [formatName(q.name), typeName(q.type), className(q.class), q.payload, q.edns, q.dnssecOk, mySubnet]
       const theirs = [asked.name.toLowerCase(), asked.type, asked.class, Math.max(512, edns?.payload ?? 0)]

@@ -1,4 +1,5 @@
 /** One node with three sites that are well: its answers, and the commands that ask about it. */
+import { renameSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CLIENTS } from '../support/mmdb.ts'
 import {
@@ -16,13 +17,20 @@ import { until } from '../support/until.ts'
 
 let scene: Scene
 let node: NodeProcess
+let secrets: string
 
 const addressText = (address: number): string => [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.')
 
 beforeAll(async () => {
   scene = new Scene()
   await scene.startSites()
-  node = await scene.startReady({ 'http-token': 'a-token-of-this-test' })
+  secrets = `${scene.folder}/cookie-secrets`
+  writeFileSync(secrets, `${'0a'.repeat(16)}\n`)
+  node = await scene.startReady({
+    'http-token': 'a-token-of-this-test',
+    'node-nsid': 'the first',
+    'cookies-secretFile': secrets,
+  })
   await until('all up', async () => Object.values(await node.states()).every((state) => state === 'up'))
 })
 afterAll(() => scene.close())
@@ -132,6 +140,52 @@ test('metrics count queries and answers', async () => {
   expect(value('meridian_prober_heartbeat_age_seconds{prober="n1",region="local"}')).toBeLessThan(10)
   expect(value('meridian_udp_batched')).toBe(1)
   expect(value('meridian_ready')).toBe(1)
+})
+
+/** Queries with a cookie so far: new, bad, valid. */
+const cookies = async (): Promise<number[]> => {
+  const text = await scene.metrics()
+  return ['new', 'bad', 'valid'].map((cookie) =>
+    Number(new RegExp(`^meridian_cookie_queries_total\\{cookie="${cookie}"\\} (\\d+)$`, 'm').exec(text)?.[1]),
+  )
+}
+
+/** What dig prints, and how the query was counted. */
+const digCounted = async (...args: readonly string[]) => {
+  const before = await cookies()
+  const { text } = await scene.dig(PARIS, ...args, 'www.demo.example', 'A')
+  const after = await cookies()
+  return { text, counted: after.map((count, i) => count - before[i]!) }
+}
+
+test('dig +nsid shows which node it is, and +cookie a good cookie that the node knows again', async () => {
+  const first = await digCounted('+nsid', '+cookie=0123456789abcdef')
+  expect(first.text).toMatch(/NSID: .*\("the first"\)/)
+  expect(first.counted).toEqual([1, 0, 0])
+  const cookie = /; COOKIE: (0123456789abcdef[0-9a-f]{32}) \(good\)/.exec(first.text)![1]!
+  const known = `+cookie=${cookie}`
+  for (const transport of ['+notcp', '+tcp']) {
+    const again = await digCounted(known, transport)
+    expect(again.text).toContain(`; COOKIE: ${cookie} (good)`)
+    expect(again.counted).toEqual([0, 0, 1])
+  }
+
+  // a new secret beside it, in the way that volumes of secrets change: the cookie stays valid, and is replaced
+  writeFileSync(`${secrets}.new`, `${'0b'.repeat(16)}\n${'0a'.repeat(16)}\n`)
+  renameSync(`${secrets}.new`, secrets)
+  await until('another cookie', async () => !(await digCounted(known)).text.includes(cookie))
+  expect((await digCounted(known)).counted).toEqual([0, 0, 1])
+  // and without the old one it is no longer
+  writeFileSync(secrets, `${'0b'.repeat(16)}\n`)
+  await until('a bad cookie', async () => (await digCounted(known)).counted[1] === 1)
+  // a damaged file changes nothing, and is told
+  writeFileSync(secrets, 'nonsense')
+  await until('the trouble', async () => {
+    const { out } = await meridian(['status', '--state', scene.state])
+    return out.replaceAll(/\s+/g, ' ').includes('1 is not 32 hexadecimal digits')
+  })
+  const now = /; COOKIE: ([0-9a-f]{48}) \(good\)/.exec((await digCounted(known)).text)![1]!
+  expect((await digCounted(`+cookie=${now}`)).counted).toEqual([0, 0, 1])
 })
 
 test('the port says nothing to what is no query', async () => {

@@ -71,7 +71,7 @@ function judge(node: TestNode, packet: Packet, setting: Setting, random: Random)
   const verdict = parseQuery(bytes, 0, bytes.length, q, 1)
   if (verdict === Q_DROP) return reply.length === 0 ? undefined : 'answered what must be dropped'
   if (reply.length === 0) return setting.room < 512 ? undefined : 'no answer to a query'
-  const limit = setting.transport === TCP ? 65_535 : Math.min(1232, q.payload)
+  const limit = setting.transport === TCP ? 65_535 : Math.min(node.responder.protocol.unprovenBytes, q.payload)
   if (reply.length > limit) return `${reply.length} bytes where ${limit} are allowed`
   const message = decodeMessage(reply)
   if (isFault(message)) return `a reply that cannot be read: ${message.fault}: ${Buffer.from(reply).toString('hex')}`
@@ -129,7 +129,8 @@ function judgeRoom(
   const cut = decodeMessage(less)
   if (isFault(cut)) return `a reply that cannot be read in less room: ${cut.fault}`
   const fewer = cut.additional.length < message.additional.length && cut.authority.length === message.authority.length
-  return cut.tc || fewer ? undefined : 'neither truncated nor shorter in less room'
+  const bare = (cut.edns?.options.length ?? 0) < (message.edns?.options.length ?? 0)
+  return cut.tc || fewer || bare ? undefined : 'neither truncated nor shorter in less room'
 }
 
 /** respond() in a slot of noise between guards: the reply, or what it did that it must not. */

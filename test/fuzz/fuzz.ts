@@ -11,8 +11,10 @@
  *   --rate N        packets a second at most, for --udp; 2000
  */
 import { parseArgs } from 'node:util'
+import { PLAIN_PROTOCOL, type Protocol } from '../../src/answer/protocol.ts'
 import { C_ANSWERS } from '../../src/counters.ts'
 import { Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
+import { sipKey } from '../../src/dns/siphash.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { NAMES, ZONES } from '../rfc/zones.ts'
 import { type BoardFuzzed, fuzzBoard } from './board.ts'
@@ -68,11 +70,21 @@ const MORE_NAMES = ['both', 'half', 'x.pool', 'records', 'cut', 'below.cut', 'no
   name === '' ? 'pools.example' : `${name}.pools.example`,
 )
 
+/** Everything on. */
+const PROTOCOL: Protocol = {
+  ...PLAIN_PROTOCOL,
+  nsid: Uint8Array.of(1, 2, 3),
+  cookies: [sipKey(new Uint8Array(16))],
+  unprovenBytes: 600,
+  badCookie: false,
+}
+
 /** Fuzzes in memory until `done`; gives up at the tenth finding. */
 export async function fuzz(seed: number, done: (packets: number) => boolean, only?: Packet): Promise<Fuzzed> {
   const node = await makeNode({ ...ZONES, ...MORE })
   for (const { counter } of node.made.world.services) counter.fill(C_ANSWERS)
   const random = makeRandom(seed)
+  node.responder.protocol = PROTOCOL
   const next = makePackets(random, [...NAMES, ...MORE_NAMES])
   const findings: string[] = []
   let wellFormed = 0

@@ -72,7 +72,10 @@ export function makePackets(random: Random, names: readonly string[]): () => Pac
   }
 
   const options = (): { code: number; data: Uint8Array }[] =>
-    Array.from({ length: random(4) }, () => ({ code: pick([3, 10, 11, 12, 15, 65_001]), data: noise(random(20)) }))
+    Array.from({ length: random(4) }, () => {
+      const code = pick([3, 10, 10, 11, 12, 15, 65_001])
+      return { code, data: noise(code === 10 ? pick([8, 8, 16, 24, 40]) : random(20)) }
+    })
 
   const query = (): Uint8Array => {
     for (;;) {

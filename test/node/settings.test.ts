@@ -185,6 +185,28 @@ test('a header value of more than one line is refused and not shown; so is an au
   ])
 })
 
+test('a file of cookie secrets that is of no use is refused at its place, and nothing of it is shown', () => {
+  const secret = 'e5e973e5a6b2a43f48e7dc849e37bfcf'
+  const faults: [text: string, fault: string][] = [
+    ['', 'has no secret'],
+    [`${secret}\n${secret}\n${secret}\n`, 'has 3 secrets, at most 2'],
+    [`${secret}\n${secret}0\n`, ':2 is not 32 hexadecimal digits'],
+  ]
+  for (const [text, fault] of faults) {
+    writeFileSync(join(folder, 'secrets'), text)
+    const problems = problemsOf('serve', 'cookies: {secretFile: secrets}\n')
+    expect(problems).toMatchObject([
+      { code: 'setting-invalid', line: 1, column: 23, message: expect.stringContaining(fault) },
+    ])
+    expect(JSON.stringify(problems)).not.toContain(secret.slice(0, 8))
+  }
+  writeFileSync(join(folder, 'secrets'), `${secret}\r\n\n ${secret.toUpperCase()}\n`)
+  expect(problemsOf('serve', 'cookies: {secretFile: secrets}\n')).toEqual([])
+  expect(problemsOf('serve', 'cookies: {secretFile: gone}\n')[0]!.message).toContain("can't be read: ENOENT")
+  // a prober answers nobody
+  expect(problemsOf('probe', 'redis: redis://192.0.2.6\ncookies: {secretFile: gone}\n')).toEqual([])
+})
+
 test('every fault of a command has its place', () => {
   const text = `probe:
   exec:

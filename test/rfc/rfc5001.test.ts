@@ -34,6 +34,8 @@ test('§2.1: what a client writes in its option is ignored, and two options get 
 test('§2.2: nobody gets it who does not ask', async () => {
   const { edns } = await named.ask({ q: 'host.example.com A', edns: true, rcode: 'NOERROR' })
   expect(edns!.options).toEqual([])
+  const options = [{ code: 10, data: new Uint8Array(8) }]
+  expect(nsidOf(await named.ask({ q: 'host.example.com A', options, rcode: 'NOERROR' }))).toEqual([])
 })
 
 test('without the setting nobody gets it', async () => {

@@ -5,6 +5,7 @@ import { PLAIN_PROTOCOL } from '../../../src/answer/protocol.ts'
 import { makeResponder, type Responder } from '../../../src/answer/responder.ts'
 import { C_LIMITED, C_TRUNCATED, LIMITED_KINDS, makeCounters, UNPROVEN } from '../../../src/counters.ts'
 import { decodeMessage } from '../../../src/dns/message.ts'
+import { sipKey } from '../../../src/dns/siphash.ts'
 import { isFault } from '../../../src/dns/name.ts'
 import { encode, makeAsk, memory, type Question } from '../../support/ask.ts'
 import { makeNode } from '../fixture.ts'
@@ -112,6 +113,40 @@ test('over TCP nobody is limited, and a network is proven then', async () => {
   // and its neighbour in the same /24, not another
   await ask({ q: 'www.example.com A', from: '192.0.2.200', ...answered })
   await ask({ q: 'www.example.com A', from: '198.51.100.1', rcode: 'NOERROR', tc: true, answer: [] })
+})
+
+const cookies = [sipKey(new Uint8Array(16))]
+const withCookie = (data: Uint8Array): Uint8Array =>
+  encode({ q: 'www.example.com A', id: 3, options: [{ code: 10, data }] })
+const isTruncated = (reply: Uint8Array | undefined): boolean => (reply![2]! & 2) !== 0
+
+test('with a valid cookie nobody is limited; a forged one helps nobody, and its response has none', async () => {
+  const node = responder()
+  node.protocol = { ...node.protocol, cookies }
+  const over = memory(node)
+  const cookie = (await over.send(withCookie(new Uint8Array(8))))!.slice(-24)
+  const forged = withCookie(cookie.with(23, cookie[23]! ^ 1))
+  for (let i = 0; i < 5; i++) await over.send(forged)
+  const limited = (await over.send(forged))!
+  expect(isTruncated(limited)).toBe(true)
+  expect(limited.length).toBeLessThanOrEqual(forged.length)
+  for (let i = 0; i < 20; i++) {
+    const reply = (await over.send(withCookie(cookie)))!
+    expect([isTruncated(reply), reply.slice(-24)]).toEqual([false, cookie])
+  }
+})
+
+test('a valid cookie proves its network', async () => {
+  const node = responder({ perSecond: [0, 0, 0, 0], unproven: 1 })
+  node.protocol = { ...node.protocol, cookies }
+  const over = memory(node)
+  const bare = encode({ q: 'www.example.com A' })
+  const cookie = (await over.send(withCookie(new Uint8Array(8))))!.slice(-24)
+  for (let i = 0; i < 3; i++) await over.send(bare)
+  expect(isTruncated(await over.send(bare))).toBe(true)
+  await over.send(withCookie(cookie))
+  expect(isTruncated(await over.send(bare))).toBe(false)
+  expect(isTruncated(await over.send(bare, '198.51.100.1'))).toBe(true)
 })
 
 test('an answer that does not fit counts as truncated, not as limited', async () => {

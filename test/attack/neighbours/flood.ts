@@ -1,7 +1,8 @@
 /**
- * `flood.ts TARGET PORT FIRST_SOURCE SOURCES RATE SECONDS`: sends RATE queries a second to TARGET for SECONDS, each from the
- * next of SOURCES addresses that follow FIRST_SOURCE, in turn. It writes the IP headers itself (raw(7), root only), so
- * the sources need not exist. Prints `{"sent": N}`. Linux, 64 bits, little-endian.
+ * `flood.ts TARGET PORT FIRST_SOURCE SOURCES RATE SECONDS [STEP NAME TYPE]`: sends RATE queries a second to TARGET for
+ * SECONDS, each from the next of SOURCES addresses that follow FIRST_SOURCE, STEP apart, in turn; without a NAME they ask
+ * for www.example.com without EDNS. It writes the IP headers itself (raw(7), root only), so the sources need not exist.
+ * Prints `{"sent": N}`. Linux, 64 bits, little-endian.
  */
 import koffi from 'koffi'
 import { parseAddress } from '../../../src/dns/address.ts'
@@ -19,7 +20,8 @@ const HEADER_BYTES = 64
 /** What a late process makes up for. */
 const CATCH_UP_MS = 20
 
-const [targetText, portText, firstText, sourcesText, rateText, secondsText] = process.argv.slice(2)
+const [targetText, portText, firstText, sourcesText, rateText, secondsText, stepText, name, type] =
+  process.argv.slice(2)
 const port = Number(portText)
 const sources = Number(sourcesText)
 const rate = Number(rateText)
@@ -28,18 +30,18 @@ const target = parseAddress(targetText!)!
 const first = parseAddress(firstText!)!
 const v6 = target.length === 16
 
-/** The address `n` after the first: the last two bytes count. */
+/** The n-th source: the last four bytes count. */
 function sourceAddress(n: number): Uint8Array {
   const address = Uint8Array.from(first)
-  const last = (address.at(-2)! << 8) + address.at(-1)! + n
-  address[address.length - 2] = last >> 8
-  address[address.length - 1] = last & 255
+  const view = new DataView(address.buffer, address.length - 4)
+  view.setUint32(0, view.getUint32(0) + n * Number(stepText ?? 1))
   return address
 }
 
 /** An IP packet with a query in it (RFC 791, RFC 8200, RFC 768). The kernel fills in IPv4's identifier and checksum. */
 function packet(n: number): Buffer {
-  const payload = query(n & 0xffff, 'www.example.com')
+  const payload =
+    name === undefined ? query(n & 0xffff, 'www.example.com') : query(n & 0xffff, name, Number(type), 1232)
   const udp = Buffer.alloc(8)
   udp.writeUInt16BE(1024 + (n % 60_000), 0)
   udp.writeUInt16BE(port, 2)

@@ -249,7 +249,8 @@ async function control(folder: string, path: string): Promise<{ readonly status:
   return { status: response!.statusCode!, body: await text(response!) }
 }
 
-const isReady = (folder: string): Promise<boolean> =>
+/** Whether a Meridian in this folder is ready. */
+export const isReady = (folder: string): Promise<boolean> =>
   control(folder, '/ready').then(
     ({ status }) => status === 200,
     () => false,
