@@ -11,6 +11,7 @@ import { encodeLoc, formatLoc, LOC_KEYS } from './loc.ts'
 import { type Fault, isFault } from './name.ts'
 import { encodeParams, formatParams } from './svcb.ts'
 import { isOpaque, TYPE, typeName, typeNumber } from './types.ts'
+import { encodeWords, WORD_FORMS, type WordForm } from './words.ts'
 
 interface Field {
   /** `params`: SvcParams, to the RDATA's end. */
@@ -125,7 +126,7 @@ const FORMER_DS = [
 ]
 
 /** Types that zones may hold, by mnemonic. Those that isOpaque() names may be held too. */
-export const ZONE_TYPES: readonly string[] = [...FORMS.keys(), TYPE.LOC].map(typeName)
+export const ZONE_TYPES: readonly string[] = [...FORMS.keys(), TYPE.LOC, ...WORD_FORMS.keys()].map(typeName)
 
 /** For each type, a value as YAML has it. */
 const EXAMPLES: Readonly<Record<string, string>> = {
@@ -154,7 +155,10 @@ const EXAMPLES: Readonly<Record<string, string>> = {
 }
 
 /** What a value of a type looks like: `value: 192.0.2.1`. */
-export const exampleOf = (type: number): string => `value: ${EXAMPLES[typeName(type)] ?? "'\\# 4 0A000001'"}`
+export function exampleOf(type: number): string {
+  const words = WORD_FORMS.get(type)
+  return `value: ${words === undefined ? (EXAMPLES[typeName(type)] ?? "'\\# 4 0A000001'") : `'${words.example}'`}`
+}
 
 /** A key of a type's values, for the JSON Schema. */
 export interface ValueKey {
@@ -196,7 +200,8 @@ function keyOf({ key, kind, alias, missing }: Field): readonly ValueKey[] {
  *   TLSA   {certificate_usage, selector, matching_type, certificate_association_data}
  *   NAPTR  {order, preference, flags, service, regexp, replacement}
  *   SVCB   HTTPS  {svcpriority, targetname, svcparams: {…}} (svcb.ts)      LOC  see loc.ts
- *   HINFO  {cpu, os}     RP  {mbox, txt}       types without a mnemonic   text: `\# 4 0A000001` (RFC 3597 §5)
+ *   HINFO  {cpu, os}     RP  {mbox, txt}       types of words.ts   text: their presentation form
+ *   types without a mnemonic   text: `\# 4 0A000001` (RFC 3597 §5)
  *   SOA    {mname, rname, serial, refresh, retry, expire, minimum}
  *
  * Texts are UTF-8 with master-file escapes (RFC 1035 §5.1), so octoDNS's `\;` and a bare `;` mean the same. A text that
@@ -207,6 +212,8 @@ export function encodeRdata(type: number, value: RdataValue): Uint8Array | Fault
   const isFormer =
     type === TYPE.DS && isMapping(value) && (Object.hasOwn(value, 'flags') || Object.hasOwn(value, 'public_key'))
   const form = isFormer ? FORMER_DS : FORMS.get(type)
+  const words = WORD_FORMS.get(type)
+  if (words !== undefined) return encodeOwnOrOpaque(type, words, value)
   if (type === TYPE.LOC) return isMapping(value) ? encodeLoc(value) : { fault: 'a mapping is wanted' }
   if (form === undefined && isOpaque(type)) return encodeOpaque(value)
   if (form === undefined) return { fault: `${typeName(type)} is no type that a zone may hold` }
@@ -260,6 +267,9 @@ function encodeValue({ kind }: Field, value: RdataValue): Uint8Array | Fault {
  */
 export function formatRdata(type: number, message: Uint8Array, at = 0, end = message.length): string | Fault {
   if (type === TYPE.LOC) return formatLoc(message.subarray(at, end))
+  const words = WORD_FORMS.get(type)?.format(message, at, end)
+  if (typeof words === 'object') return { fault: `${typeName(type)}: ${words.fault}` }
+  if (words !== undefined) return words
   const form = FORMS.get(type)
   if (form === undefined) return formatUnknown(message.subarray(at, end))
   const texts: string[] = []
@@ -273,6 +283,15 @@ export function formatRdata(type: number, message: Uint8Array, at = 0, end = mes
   }
   if (i !== end) return { fault: `${typeName(type)}: its RDATA is ${end - i} bytes too long` }
   return texts.join(' ')
+}
+
+/** A value in presentation form, or in that of RFC 3597 §5, whose RDATA must be one of the type. */
+function encodeOwnOrOpaque(type: number, words: WordForm, value: RdataValue): Uint8Array | Fault {
+  if (typeof value !== 'string') return { fault: 'a text in presentation form is wanted, not a mapping' }
+  const bytes = value.trimStart().startsWith('\\#') ? encodeOpaque(value) : encodeWords(words, value)
+  if (isFault(bytes)) return bytes
+  const text = formatRdata(type, bytes)
+  return typeof text === 'string' ? bytes : text
 }
 
 /** RDATA in the form of RFC 3597 §5: `\# LENGTH HEX`. */

@@ -288,7 +288,7 @@ export const HINTED: ReadonlySet<string> = new Set(['HTTPS', 'SVCB'])
 export const RECORD = {
   type: optional(
     structure(either(choice([...ZONE_TYPES, 'GSLB']), OPAQUE)),
-    'A, AAAA, CAA, CNAME, DNAME, DS, HINFO, HTTPS, LOC, MX, NAPTR, NS, OPENPGPKEY, PTR, RP, SPF, SRV, SSHFP, SVCB, TLSA, TXT, URI, `TYPE65280` and other types by number, or GSLB',
+    'a type of the table below, `TYPE65280` and other types by number, or GSLB',
     REQUIRED,
   ),
   ttl: optional(seconds(0), 'seconds', '`ttl` of defaults.yaml'),

@@ -409,7 +409,7 @@ describe('faults', () => {
       }),
       { numRuns: 3000 },
     )
-    for (const type of ZONE_TYPES.filter((one) => one !== 'CAA')) {
+    for (const type of ZONE_TYPES.filter((one) => one !== 'APL')) {
       expect(formatRdata(typeNumber(type)!, hex('')), type).toMatchObject({ fault: expect.stringContaining(type) })
     }
     expect(formatRdata(TYPE.A, hex('c000020101'))).toMatchObject({ fault: expect.stringContaining('1 bytes too long') })
@@ -418,7 +418,9 @@ describe('faults', () => {
 
 test('mnemonics both ways, and RFC 3597 for what has none', () => {
   expect(ZONE_TYPES.join(' ')).toBe(
-    'A AAAA NS CNAME DNAME PTR TXT SPF MX SRV CAA DS SSHFP TLSA NAPTR OPENPGPKEY URI SVCB HTTPS SOA HINFO RP LOC',
+    'A AAAA NS CNAME DNAME PTR TXT SPF MX SRV CAA DS SSHFP TLSA NAPTR OPENPGPKEY URI SVCB HTTPS SOA HINFO RP LOC ' +
+      'MB MG MR WKS MINFO AFSDB X25 ISDN RT NSAP NSAP-PTR KEY PX GPOS KX CERT SINK APL IPSECKEY DHCID SMIMEA HIP NINFO ' +
+      'RKEY TALINK CSYNC ZONEMD NID L32 L64 LP EUI48 EUI64 AVC DOA AMTRELAY RESINFO WALLET TA DLV',
   )
   for (const [name, number] of Object.entries(TYPE))
     expect([typeNumber(name), typeName(number)]).toEqual([number, name])
@@ -434,6 +436,49 @@ test('mnemonics both ways, and RFC 3597 for what has none', () => {
     classNumber('X'),
   ]).toEqual(['TYPE65280', 'IN', 'CLASS9', 1, 9, undefined])
   expect([0, 3, 16, 999].map(rcodeName)).toEqual(['NOERROR', 'NXDOMAIN', 'BADVERS', 'RCODE999'])
+})
+
+describe('types in presentation form', () => {
+  test.each([
+    ['AFSDB', '1', '2 words'],
+    ['AFSDB', '1 afsdb.example.net', 'must end with a dot'],
+    ['AFSDB', '1 afsdb.example.net. 2', '2 words are wanted, and 3 are there'],
+    ['AFSDB', String.raw`\# 3 000100`, ''],
+    ['AFSDB', String.raw`\# 2 0001`, 'cut short'],
+    ['AFSDB', String.raw`\# 4 00010000`, '1 bytes too long'],
+    ['GPOS', '1 2', '3 words'],
+    ['ISDN', 'x y', ''],
+    ['GPOS', String.raw`\"1 "2 \" 2" 3`, ''],
+    ['CERT', 'PKIX 1 RSASHA1 AQ==', ''],
+    ['CERT', 'NOPE 1 1 AQ==', 'no number from 0 to 65535'],
+    ['EUI48', '00-00-5e-00-53', '6 pairs'],
+    ['NID', '1 1:2:3', 'four groups'],
+    ['L64', '1 2001:0DB8:0:1', ''],
+    ['WKS', '192.0.2.1 tcp smtp', '“smtp” is no number of a port'],
+    ['APL', '3:192.0.2.0/24', 'FAMILY:ADDRESS/PREFIX'],
+    ['APL', '1:192.0.2.0/33', 'FAMILY:ADDRESS/PREFIX'],
+    ['APL', '2:192.0.2.0/24', 'FAMILY:ADDRESS/PREFIX'],
+    ['NSAP', '47.0005', 'is not 0x'],
+    ['IPSECKEY', '10 4 2 . AQ==', 'no type from 0 to 3'],
+    ['IPSECKEY', '10 0 2 192.0.2.1 AQ==', 'a dot stands for none'],
+    ['IPSECKEY', '10 1 2 2001:db8::1 AQ==', 'no IPv4 address'],
+    ['AMTRELAY', '10 2 1 192.0.2.1', 'neither 0 nor 1'],
+    ['AMTRELAY', '10 0 1 192.0.2.1 x', 'a word too many'],
+    ['HIP', '2 00 AQ== rvs.example.net', 'must end with a dot'],
+    ['HIP', '2 00', 'base64'],
+    ['CSYNC', '1 3 A NOPE', '“NOPE” is no type'],
+    ['ZONEMD', '1 1 1 ABC', 'hexadecimal'],
+  ])('%s %s', (type, words, fault) => {
+    const encoded = encodeRdata(typeNumber(type)!, words)
+    if (fault === '') expect(encoded).toBeInstanceOf(Uint8Array)
+    else expect(encoded).toMatchObject({ fault: expect.stringContaining(fault) })
+  })
+
+  test('a mapping is none of them', () => {
+    expect(encodeRdata(TYPE.AFSDB, { preference: '1' })).toMatchObject({
+      fault: expect.stringContaining('presentation'),
+    })
+  })
 })
 
 /** A value of YAML as zones have it: every scalar is a text. */
