@@ -213,7 +213,7 @@ function ask(
 
 function outcomeOf(message: Message, { type }: ExplainQuery, lookups: readonly Lookup[], steered: boolean): Outcome {
   const last = lookups.at(-1)
-  if (message.rcode === 'REFUSED') return 'refused'
+  if (message.rcode === 'REFUSED' || message.rcode === 'NOTAUTH') return 'refused' // NOTAUTH: a transfer of no zone
   if (message.rcode === 'NXDOMAIN') return 'nxdomain'
   if (message.rcode === 'YXDOMAIN') return 'yxdomain'
   if (message.rcode !== 'NOERROR' || last === undefined) return 'fault'

@@ -98,7 +98,7 @@ test('explain tells what is served, and what would be without a site', async () 
   expect(JSON.parse(without.out)).toMatchObject({ rcode: 'NOERROR', steering: { pick: 'iad' } })
 
   const wrong = await meridian(['explain', 'www.demo.example', '--client', 'nobody', ...here])
-  expect(wrong.code).toBe(1)
+  expect(wrong.code).toBe(2)
   expect(wrong.err).toContain('no IP address')
 })
 

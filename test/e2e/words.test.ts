@@ -79,7 +79,7 @@ test('status shows the dead site on its first lines, a service with its votes, a
   const hurt: unknown = JSON.parse((await status('--hurt', '--site', 'fra', '--json')).out)
   expect(hurt).toMatchObject({ services: [{ members: [{ site: 'fra', state: 'down' }] }] })
   const wrong = await status('wbe')
-  expect([wrong.code, wrong.err]).toEqual([1, expect.stringContaining('there is no service “wbe”')])
+  expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('there is no service “wbe”')])
   expect((await status('--watch')).err).toContain('--watch needs a terminal')
   expect((await status('--watch', '0')).code).toBe(2)
 })

@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { shareCompiled } from './compiled.ts'
+import { writeToMemory } from './in-memory.ts'
 
 /** Program → Debian package that holds it. */
 const TOOLS: Readonly<Record<string, string>> = {
@@ -26,7 +27,8 @@ const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${p
 /** Returns what runs behind the last test. */
 export function setup(): () => void {
   installTools()
-  return shareCompiled()
+  const ends = [writeToMemory(), shareCompiled()]
+  return () => ends.toReversed().forEach((end) => end())
 }
 
 function installTools(): void {

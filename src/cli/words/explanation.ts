@@ -22,9 +22,7 @@ export function explanationInWords(explanation: ExplainResponse, why: string, he
     headOf(explanation),
     '',
     ...assumptionsOf(explanation),
-    ...(explanation.lookups.length > 0
-      ? []
-      : row('name', `not looked up: queries of type ${explanation.type} are not answered`)),
+    ...(explanation.lookups.length > 0 ? [] : row('name', `not looked up: ${whyNotLookedUp(explanation.type)}`)),
     ...explanation.lookups.flatMap((lookup, i) => row(i === 0 ? 'name' : 'alias', lookupInWords(lookup, explanation))),
     ...(steering === undefined ? [] : steeringInWords(steering)),
     ...row('TTL', ttlInWords(explanation.ttl)),
@@ -46,6 +44,11 @@ function headOf({ name, type, client, rcode, outcome, scope, ecs, resolver }: Ex
   const who = ecs ? client : `${resolver}, which sends no client subnet`
   return wrap(`${name} ${type} for ${who}: ${rcode}, ${OUTCOMES[outcome]}${scope === null ? '' : `, scope /${scope}`}`)
 }
+
+const whyNotLookedUp = (type: string): string =>
+  type === 'AXFR' || type === 'IXFR'
+    ? `${type} is answered over TCP to those who may take copies of the zone: docs/transfers.md`
+    : `queries of type ${type} are not answered`
 
 const OUTCOMES: Readonly<Record<Outcome, string>> = {
   steered: 'steered',
