@@ -145,18 +145,26 @@ export class OtherNodes {
     const lacking = new Set(lacks.map(({ node }) => node))
     const { name } = this.#settings.node
     const reached = [...this.#nodes.keys()].filter((other) => other !== name && !lacking.has(other))
-    return { reached: [name, ...reached], unreached: lacks.map(({ node, why }) => ({ node, why })) }
+    const unreached = lacks.map(({ node, why, silentMs }) => {
+      if (silentMs === undefined) return { node, why }
+      if (!waits) return { node, why: 'Redis is away, by which it would hear of it' }
+      return { node, why: `silent for ${formatAge(silentMs)}; if it is gone for good: meridian node forget ${node}` }
+    })
+    return { reached: [name, ...reached], unreached }
   }
 
-  /** Nodes that do not acknowledge what is in force here. `mayCome`: the acknowledgement may be on its way. */
-  #lacks(what: Acknowledged): (NodeLack & { readonly mayCome: boolean })[] {
+  /**
+   * Nodes that do not acknowledge what is in force here. `mayCome`: the acknowledgement may be on its way; `silentMs`:
+   * of one that is silent, for how long.
+   */
+  #lacks(what: Acknowledged): (NodeLack & { readonly mayCome: boolean; readonly silentMs?: number })[] {
     const { node: self, self: state } = this.#settings
     const own = state()[what]
     const lacking = [...this.#nodes].filter(
       ([name, { beat, live }]) => name !== self.name && !(live && beat[what] === own),
     )
     return lacking.map(([node, { beat, live, heardMs }]) => {
-      if (!live) return { node, why: `silent for ${formatAge(performance.now() - heardMs)}`, mayCome: false }
+      if (!live) return { node, why: 'silent', mayCome: false, silentMs: performance.now() - heardMs }
       if (what === 'overrides' && beat.overrides === undefined)
         return { node, why: `version ${beat.version}, which does not acknowledge overrides`, mayCome: false }
       return { node, why: 'has not acknowledged it so far', mayCome: true }

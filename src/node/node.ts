@@ -347,7 +347,10 @@ export class RunningNode implements Node {
     if (typeof forgotten === 'string') return { refused: forgotten }
     const { reached, unreached, ...saved } = await forgotten.saved
     const notKept = notStoredIn(saved)
-    this.#log.info({ [kind]: name, who, notKept, unreached }, `${kind} ${name} was removed by ${who}: gone for good`)
+    this.#log.info(
+      { forgotten: { kind, name }, who, notKept, unreached },
+      `${kind} ${name} was removed by ${who}: gone for good`,
+    )
     return { forgotten: name, notKept, reached, unreached }
   }
 

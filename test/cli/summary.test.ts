@@ -118,6 +118,9 @@ test('while Redis is away it stands above what is held for lack of votes, and is
   const words = calls.join(' ')
   expect(words).toContain('Mend Redis: no votes come without it')
   expect(words).not.toContain('silent')
+  const shown = summaryInWords(summary(overview(members, { store, probers: silent, nodes: snapshot.nodes })), 60)
+  expect(shown.replaceAll(/\s+/g, ' ')).toContain('probers 3, not heard now; nodes 6, not heard now')
+  expect(shown).not.toMatch(/\d of \d live/)
 })
 
 test('1,000 services at ten sites with everything wrong are one screen, and every kind of trouble is on it', () => {

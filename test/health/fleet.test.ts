@@ -420,7 +420,14 @@ describe('a node that is gone for good', () => {
     for (const { link } of nodes) link.silenceNode({ name: 'c', bootId: 'one' })
     const drained = a.health.override(drain('fra'))
     if ('refused' in drained) throw new Error(drained.refused)
-    expect((await drained.saved).unreached).toMatchObject([{ node: 'c' }])
+    const why = expect.stringMatching(/^silent for .*; if it is gone for good: meridian node forget c$/)
+    expect((await drained.saved).unreached).toEqual([{ node: 'c', why }])
+    a.link.cut = true
+    const away = a.health.override(drain('iad'))
+    if ('refused' in away) throw new Error(away.refused)
+    const lacks = (await away.saved).unreached
+    expect(lacks.find(({ node }) => node === 'c')?.why).toBe('Redis is away, by which it would hear of it')
+    a.link.cut = false
     b.link.cut = true
     expect(await forget('c')).toMatchObject({
       reached: ['a'],

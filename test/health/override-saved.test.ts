@@ -224,7 +224,9 @@ test('a node that falls silent is told, and named by who drains; one that ends i
   expect(news).toEqual([expect.stringMatching(/^warn node n2 has fallen silent: /)])
   expect(await request(n1, 'fra', 'undone')).toMatchObject({
     reached: ['n1'],
-    unreached: [{ node: 'n2', why: expect.stringMatching(/^silent for \d+ s$/) }],
+    unreached: [
+      { node: 'n2', why: expect.stringMatching(/^silent for \d+ s; if it is gone for good: meridian node forget n2$/) },
+    ],
   })
   await node('n2')
   await until('n2 is back', () => news.includes('info node n2 is heard again'))

@@ -166,9 +166,12 @@ const heldUpInWords = (
 
 /** What is served, by what health is known, and how much is asked. */
 function servedLines({ world, load, store, probing, rates, probers, nodes }: Summary): string[] {
+  // without Redis nobody is heard, not even this node itself
+  const live = (those: readonly { readonly live: boolean }[]): string =>
+    store.trouble === null ? `${those.filter(isLive).length} of ${those.length} live` : `${those.length}, not heard now`
   const fleet = [
-    ...(probers.length > 0 ? [`probers ${probers.filter(isLive).length} of ${probers.length} live`] : []),
-    ...(nodes.length > 0 ? [`nodes ${nodes.filter(isLive).length} of ${nodes.length} live`] : []),
+    ...(probers.length > 0 ? [`probers ${live(probers)}`] : []),
+    ...(nodes.length > 0 ? [`nodes ${live(nodes)}`] : []),
   ]
   const sites = rates.sites.map(({ site, answersPerSecond }) => `${site} ${rateInWords(answersPerSecond)}`)
   const health = [
