@@ -100,6 +100,10 @@ const bytes = (least: string, most: string) => (value: string) => {
   const count = parseBytes(value)
   return count !== undefined && count >= parseBytes(least)! && count <= parseBytes(most)! ? count : undefined
 }
+const domain = (value: string) => {
+  const labels = (value.endsWith('.') ? value.slice(0, -1) : value).split('.')
+  return value.length <= 253 && labels.every((label) => /^[A-Za-z0-9_-]{1,63}$/.test(label)) ? value : undefined
+}
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 /** Whether a text is a valid name of a node, prober or region. */
 export const isName = (value: string): boolean => NAME.test(value)
@@ -270,6 +274,26 @@ export const SETTINGS = {
       const isRight = isHex ? HEX_TEXT.test(value) && value.length % 2 === 0 : PLAIN_TEXT.test(value)
       return isRight ? value : undefined
     },
+  }),
+  'chaos.identity': one<string | undefined>({
+    type: '1–255 printable characters',
+    default: [],
+    meaning:
+      'What `id.server` and `hostname.bind` say in class CH (`dig +short CH TXT id.server`, RFC 4892). Without it they are refused.',
+    read: text(/^[\x20-\x7e]{1,255}$/),
+  }),
+  'chaos.version': one<string | undefined>({
+    type: '1–255 printable characters',
+    default: [],
+    meaning: 'What `version.server` and `version.bind` say in class CH. Without it they are refused.',
+    read: text(/^[\x20-\x7e]{1,255}$/),
+  }),
+  'report.channel': one<string | undefined>({
+    type: 'a name of at most 253 characters',
+    default: [],
+    meaning:
+      'The domain of an agent to which resolvers may report what they find wrong with answers (RFC 9567). Responses with EDNS name it.',
+    read: domain,
   }),
   'cookies.secretFile': one<string | undefined>({
     type: 'a file of one or two lines, each 32 hexadecimal digits',

@@ -30,10 +30,12 @@ import {
 import { HINTS_HTTPS, HINTS_SVCB, STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { DROP, judge, PASS, proveClient } from './abuse/limiter.ts'
 import { ANSWERS, ERRORS, NEGATIVES, REFERRALS } from './abuse/limits.ts'
+import { answerChaos } from './chaos.ts'
 import { redirect } from './dname.ts'
+import { EDE_INVALID_TYPE, EDE_NOT_AUTHORITATIVE, EDE_NOT_SUPPORTED, EDE_PROHIBITED } from './ede.ts'
 import { answerWithHints } from './hints.ts'
 import { isRedirecting, lookUp, nodeOf, NX, parentApex } from './lookup.ts'
-import { addOptions, cookieOf } from './options.ts'
+import { addLastOptions, addOptions, cookieOf } from './options.ts'
 import { AA, type AnswerTrace, type Request, type Responder, UDP } from './responder.ts'
 import { begin, finish, PAYLOAD_BYTES, putHinfo, putRRset, QUERY_NAME } from './response.ts'
 import { delegate, negative } from './sections.ts'
@@ -76,6 +78,8 @@ export function respond(responder: Responder, request: Request): number {
           ? answer(responder, request)
           : answerWithOptions(responder, request)
     if (outcome === NOTHING) return dropped(responder, transport)
+    const last = response.ede | query.options | responder.protocol.reportChannel.length
+    if (last !== 0 && query.edns && fault === Q_OK && (outcome & LIMITED) === 0) addLastOptions(responder, request)
     const size = finish(response, query, flags | (outcome & AA), outcome & 0xff, outcome >>> 16)
     count(responder, transport, outcome & 0xff, response.overflow && (outcome & LIMITED) === 0)
     return size
@@ -148,6 +152,7 @@ function error(responder: Responder, request: Request, rcode: number): number {
 /** The outcome for AXFR and IXFR. */
 function transferOutcome(responder: Responder, request: Request): number {
   const outcome = answerTransfer(responder, request)
+  if ((outcome & 0xff) === RCODE.REFUSED) responder.response.ede = EDE_PROHIBITED
   const limited = limit(responder, request, (outcome & AA) === 0 ? ERRORS : ANSWERS)
   return limited !== 0 ? limited : outcome
 }
@@ -162,7 +167,7 @@ function refuse(responder: Responder, request: Request, fault: number): number {
 /** The outcome of a query with options that are served here. */
 function answerWithOptions(responder: Responder, request: Request): number {
   const { query, cookie, protocol } = responder
-  addOptions(responder)
+  addOptions(responder, request)
   const isBad = cookie !== COOKIE_NONE && cookie !== COOKIE_VALID
   if (query.questionEnd === 0) {
     // RFC 7873 §5.4: it asks for a cookie and nothing else
@@ -189,13 +194,23 @@ function accountOf(image: Image, node: number, encloser: number): number {
 
 const isMeta = (type: number): boolean => type === TYPE.OPT || (type >= 249 && type <= 254) || type === 0
 
+/** The outcome of a query of another class than IN, or for a type that no record has. */
+function answerElse(responder: Responder, request: Request): number {
+  const { query, response, protocol } = responder
+  const isFault = query.type === TYPE.OPT || query.type === 0
+  const limited = limit(responder, request, ERRORS)
+  if (limited !== 0) return limited
+  if (answerChaos(response, query, protocol)) return AA
+  response.ede = isFault ? EDE_INVALID_TYPE : EDE_NOT_SUPPORTED
+  return isFault ? RCODE.FORMERR : RCODE.REFUSED
+}
+
 /** The algorithm of RFC 1034 §4.3.2. CNAMEs are followed as long as their targets are in zones served here. */
 function answer(responder: Responder, request: Request): number {
   const { query, found } = responder
   if (query.class !== CLASS.IN || isMeta(query.type)) {
     if (query.type === TYPE.AXFR || query.type === TYPE.IXFR) return transferOutcome(responder, request)
-    const isFault = query.type === TYPE.OPT || query.type === 0
-    return error(responder, request, isFault ? RCODE.FORMERR : RCODE.REFUSED)
+    return answerElse(responder, request)
   }
   const { image } = responder.world
   let node = lookUp(image, query, found)
@@ -206,7 +221,11 @@ function answer(responder: Responder, request: Request): number {
   let aa = 0
   for (let follow = 0; ; follow++) {
     if (responder.trace !== null) tell(responder, responder.trace, owner, node)
-    if (node < 0 && node !== NX) return follow === 0 ? RCODE.REFUSED : AA
+    if (node < 0 && node !== NX) {
+      if (follow > 0) return AA
+      responder.response.ede = EDE_NOT_AUTHORITATIVE
+      return RCODE.REFUSED
+    }
     const known = node === NX ? found.encloser : node
     const cut = image.nodes[known * NODE_INTS + N_CUT]!
     if (cut >= 0 && !(node === cut && query.type === TYPE.DS)) return delegate(responder, cut) | aa

@@ -66,7 +66,7 @@ export function answerWithHints(responder: Responder, request: Request, node: nu
   if (isResort) counters[C_LAST_RESORT]!++
   if (site >= 0) counters[service.counter[site]!]!++
   putRecords(response, world, rrset, least < own ? least : own)
-  return steeredOutcome(responder, hashed)
+  return steeredOutcome(responder, service, hashed, isResort)
 }
 
 /** Makes the hint of one family from what select() chose. */

@@ -12,6 +12,13 @@ import { PAYLOAD_BYTES } from './response.ts'
 export interface Protocol {
   /** This server's identifier, for clients that ask for it (RFC 5001); empty = none is given. At most 128 bytes. */
   readonly nsid: Uint8Array
+  /** Who this server is and which version, for queries of class CH (RFC 4892): TXT RDATA; empty = refused. */
+  readonly identity: Uint8Array
+  readonly version: Uint8Array
+  /** The domain that resolvers report errors to (RFC 9567), in wire form; empty = none. */
+  readonly reportChannel: Uint8Array
+  /** How long a connection over TCP or TLS may be idle, for clients that ask (RFC 7828); 0 = they are not told. */
+  readonly keepaliveMs: number
   /** Keys that queries may be signed with (RFC 8945). */
   readonly tsigKeys: readonly TsigKey[]
   /** The rate limits, which a thread takes from its first Protocol; null = none. */
@@ -27,6 +34,10 @@ export interface Protocol {
 /** All that a setting can turn on is off. */
 export const PLAIN_PROTOCOL: Protocol = {
   nsid: new Uint8Array(0),
+  identity: new Uint8Array(0),
+  version: new Uint8Array(0),
+  reportChannel: new Uint8Array(0),
+  keepaliveMs: 0,
   tsigKeys: [],
   limits: null,
   cookies: [],

@@ -5,6 +5,7 @@
  */
 import type { Query } from '../dns/query.ts'
 import { TYPE } from '../dns/types.ts'
+import { EDE_NONE } from './ede.ts'
 import {
   type Image,
   N_NAME,
@@ -38,7 +39,7 @@ const QUERY_NAME_AT = 12
 export const QUERY_NAME = -QUERY_NAME_AT
 
 /** More than all options that a response may have. */
-const OPTIONS_MOST_BYTES = 512
+const OPTIONS_MOST_BYTES = 1024
 
 /** A response while it is written. */
 export interface Response {
@@ -57,6 +58,8 @@ export interface Response {
   /** The options of OPT after ECS, as they are sent: the first `optionBytes` bytes. */
   readonly options: Uint8Array
   optionBytes: number
+  /** EDE_* of ede.ts: what is to be said about the response. */
+  ede: number
   /** The query name's closest encloser: a node. */
   known: number
   /** How many names and suffixes of names can be pointed to so far, and their slots in `keys`. */
@@ -83,6 +86,7 @@ export const makeResponse = (): Response => ({
   additionals: 0,
   options: new Uint8Array(OPTIONS_MOST_BYTES),
   optionBytes: 0,
+  ede: EDE_NONE,
   known: -1,
   names: 0,
   slots: new Int32Array(POINTERS),
@@ -117,6 +121,8 @@ export function begin(
   response.authorities = 0
   response.additionals = 0
   response.optionBytes = 0
+  response.ede = EDE_NONE
+  response.known = -1
   response.names = 0
   if (response.at > response.limit) return false
   for (let i = 12; i < 12 + questionBytes; i++) out[start + i] = input[from + i]!
@@ -141,16 +147,18 @@ export function addOption(response: Response, code: number, data: Uint8Array, si
   return true
 }
 
+/** RFC 2181 §9: a section that does not fit is not sent in part; OPT stays (RFC 6891 §7). */
+export function dropRecords(response: Response, query: Query): void {
+  response.at = response.start + (query.questionEnd > 12 ? query.questionEnd : 12)
+  response.answers = 0
+  response.authorities = 0
+  response.additionals = 0
+}
+
 /** Ends a message: writes header, section counts and OPT. Returns its size in bytes. `scope`: ECS scope, in bits. */
 export function finish(response: Response, query: Query, flags: number, rcode: number, scope: number): number {
   const { out, start } = response
-  if (response.overflow) {
-    // RFC 2181 §9: a section that does not fit is not sent in part; OPT stays (RFC 6891 §7)
-    response.at = start + (query.questionEnd > 12 ? query.questionEnd : 12)
-    response.answers = 0
-    response.authorities = 0
-    response.additionals = 0
-  }
+  if (response.overflow) dropRecords(response, query)
   const word = flags | (response.overflow ? FLAG_TC : 0) | (rcode & 15)
   out[start] = query.id >>> 8
   out[start + 1] = query.id & 255
@@ -230,6 +238,20 @@ export function putAddress(
   out[at++] = size
   for (let i = 0; i < size; i++) out[at++] = bytes[from + i]!
   response.at = at
+  response.answers++
+}
+
+/** Writes a TXT record of the query name, in class `clas`, with a TTL of 0. `rdata`: at most 256 bytes. */
+export function putText(response: Response, clas: number, rdata: Uint8Array): void {
+  if (response.at + 12 + rdata.length > response.limit) {
+    response.overflow = true
+    return
+  }
+  const { out } = response
+  putPointer(response, QUERY_NAME_AT)
+  putHead(response, TYPE.TXT, 0, rdata.length)
+  out[response.at - 7] = clas
+  for (let i = 0; i < rdata.length; i++) out[response.at++] = rdata[i]!
   response.answers++
 }
 

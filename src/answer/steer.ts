@@ -4,6 +4,7 @@
  */
 import { C_LAST_RESORT } from '../counters.ts'
 import { TYPE } from '../dns/types.ts'
+import { KNOWLEDGE, NOT_READY, STALE } from '../health/table.ts'
 import { CLASS_UNPLACED } from '../policy/map.ts'
 import { networkKey } from '../policy/network.ts'
 import { select } from '../policy/select.ts'
@@ -11,6 +12,7 @@ import type { SteeredService } from '../policy/service.ts'
 import { N_STEERED, NODE_INTS, S_NEXT, S_SERVICE, S_TTL, S_TYPES, STEERED_INTS } from '../zone/image.ts'
 import { STEERS_A } from '../zone/pack.ts'
 import { borrowedClass, locate, scopeOf } from './client.ts'
+import { EDE_LAST_RESORT, EDE_NOT_READY, EDE_STALE } from './ede.ts'
 import { AA, type Request, type Responder } from './responder.ts'
 import { putAddress } from './response.ts'
 import { negative } from './sections.ts'
@@ -43,11 +45,24 @@ export function steer(responder: Responder, request: Request, node: number, stee
   if (response.answers === 0 && !response.overflow) {
     negative(responder, node, world.image.nodes[node * NODE_INTS + N_STEERED]!)
   } else if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
-  return steeredOutcome(responder, selection.hashed)
+  return steeredOutcome(responder, service, selection.hashed, selection.lastResort)
 }
 
-/** The outcome of a steered answer: AA, and the ECS scope. `hashed`: as in Selection. */
-export function steeredOutcome({ query, client }: Responder, hashed: boolean): number {
+/**
+ * The outcome of a steered answer: AA, and the ECS scope; and what is to be said about it. `hashed`, `isResort`: as in
+ * Selection.
+ */
+export function steeredOutcome(
+  { query, client, response, health }: Responder,
+  service: SteeredService,
+  hashed: boolean,
+  isResort: boolean,
+): number {
+  const knowledge = health[KNOWLEDGE]
+  if (isResort) response.ede = EDE_LAST_RESORT
+  else if (service.isChecked && (knowledge === STALE || knowledge === NOT_READY)) {
+    response.ede = knowledge === STALE ? EDE_STALE : EDE_NOT_READY
+  }
   return AA | (query.ecs && query.ecsSource > 0 ? scopeOf(client, hashed) << 16 : 0)
 }
 

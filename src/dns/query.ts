@@ -103,7 +103,12 @@ export function setName(q: Query, name: Uint8Array, seed: number): void {
 const MOST_RECORDS = 16
 const MOST_OPTIONS = 64
 /** The options that have a bit in Query.options. */
-const SERVED_OPTIONS = (1 << OPTION.NSID) | (1 << OPTION.COOKIE)
+const SERVED_OPTIONS =
+  (1 << OPTION.NSID) |
+  (1 << OPTION.COOKIE) |
+  (1 << OPTION.KEEPALIVE) |
+  (1 << OPTION.PADDING) |
+  (1 << OPTION.ZONEVERSION)
 const HEADER_BYTES = 12
 /** Size of a record's type, class, TTL and RDLENGTH. */
 const FIXED_BYTES = 10

@@ -103,7 +103,16 @@ export const RCODE = {
 } as const
 
 /** EDNS option codes. */
-export const OPTION = { NSID: 3, ECS: 8, COOKIE: 10, KEEPALIVE: 11, PADDING: 12, EDE: 15 } as const
+export const OPTION = {
+  NSID: 3,
+  ECS: 8,
+  COOKIE: 10,
+  KEEPALIVE: 11,
+  PADDING: 12,
+  EDE: 15,
+  REPORT_CHANNEL: 18,
+  ZONEVERSION: 19,
+} as const
 
 type Registry = Readonly<Record<string, number>>
 

@@ -250,6 +250,11 @@ export class NodeHealth {
     return this.#restored || this.#members.decided
   }
 
+  /** No prober is heard: what was known before stands. */
+  get isStale(): boolean {
+    return !this.#roster.hasLive
+  }
+
   /** The current state, for status, metrics and API. `wanted`: of which members. */
   snapshot(wanted?: (standing: MemberStanding) => boolean): HealthSnapshot {
     return { ...this.#shared(), members: this.#members.status(performance.now(), wanted) }

@@ -95,6 +95,12 @@ export class Roster {
     return (this.#entries ??= [...this.#probers.values()])
   }
 
+  /** Whether any prober is live. */
+  get hasLive(): boolean {
+    for (const { live } of this.#probers.values()) if (live) return true
+    return false
+  }
+
   /** The roster as quorums see it: equal texts mean equal quorums. */
   shape(mostProbers: number, mostRegions: number): string {
     return `${Math.min(mostProbers, this.#probers.size)} ${Math.min(mostRegions, this.#regions.size)}`

@@ -5,7 +5,8 @@
  *   bits 0–2 state · bit 3 calm · bits 4–13 1000 − share
  *
  * Behind them is one word per service: a version that changes after each change of one of its members' words. While it
- * is unchanged, queries need not read the members. UNWATCHED: the version is not maintained any more.
+ * is unchanged, queries need not read the members. UNWATCHED: the version is not maintained any more. The last word says
+ * what all of it rests on.
  */
 /** Never seen up. */
 export const UNPROVEN = 0
@@ -25,6 +26,14 @@ export type HealthState = typeof UNPROVEN | typeof UP | typeof DOWN | typeof DRA
 export const HEALTH_SLOTS = 65_536
 /** Words of services, behind those of the members. */
 export const SERVICE_SLOTS = 65_536
+/** The last word of the table: what the members' words rest on, one of the three below. */
+export const KNOWLEDGE = HEALTH_SLOTS + SERVICE_SLOTS
+/** Votes that probers repeat. */
+export const FRESH = 0
+/** What was known before the last prober fell silent. */
+export const STALE = 1
+/** Nothing for all members yet: the node has just started. */
+export const NOT_READY = 2
 /** The word of a service that the newest World lacks, or has with other members. */
 export const UNWATCHED = -1
 
@@ -46,7 +55,7 @@ export type HealthTable = Int32Array
 
 /** A table in which every word is zero. */
 export const makeHealthTable = (): HealthTable =>
-  new Int32Array(new SharedArrayBuffer((HEALTH_SLOTS + SERVICE_SLOTS) * Int32Array.BYTES_PER_ELEMENT))
+  new Int32Array(new SharedArrayBuffer((KNOWLEDGE + 1) * Int32Array.BYTES_PER_ELEMENT))
 
 interface SlotEntry {
   readonly slot: number

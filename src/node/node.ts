@@ -28,7 +28,16 @@ import { explain } from '../explain/explain.ts'
 import { nameOf } from '../git.ts'
 import { type Change, NodeHealth, type Outlook, type ReasonChange } from '../health/node-health.ts'
 import type { Store } from '../health/store.ts'
-import { HEALTH_SLOTS, makeHealthTable, SERVICE_SLOTS, SlotRegistry } from '../health/table.ts'
+import {
+  FRESH,
+  HEALTH_SLOTS,
+  KNOWLEDGE,
+  makeHealthTable,
+  NOT_READY,
+  SERVICE_SLOTS,
+  SlotRegistry,
+  STALE,
+} from '../health/table.ts'
 import { droppedDatagrams } from '../linux/drops.ts'
 import type { ProberThread } from '../probe/thread.ts'
 import type { Problem } from '../problem.ts'
@@ -60,7 +69,7 @@ export interface NodeOptions {
 /** A node without saved health is ready after this time at the latest, even if members have no verdict yet. */
 const READY_AT_LAST_MS = 30_000
 const DRAIN_MS = 5_000
-const RELEASE_SLOTS_MS = 250
+const TICK_MS = 250
 const REASON_MS = 60_000
 
 /** A node that serves: start() to stop(). */
@@ -88,7 +97,7 @@ export class RunningNode implements Node {
   #made: WorldBuild | undefined
   #server: Server | undefined
   #prober: ProberThread | undefined
-  #releasing: NodeJS.Timeout | undefined
+  #ticking: NodeJS.Timeout | undefined
   #servingSinceMs: number | undefined
   #stopping = false
   #wasReady = false
@@ -169,7 +178,11 @@ export class RunningNode implements Node {
       this.#prober = makeProber(config, this.#store, this.#log)
       this.#prober.setTargets(made.plan.targets)
     }
-    this.#releasing = setInterval(() => this.#releaseSlots(), RELEASE_SLOTS_MS)
+    this.#tellKnowledge()
+    this.#ticking = setInterval(() => {
+      this.#releaseSlots()
+      this.#tellKnowledge()
+    }, TICK_MS)
     this.#serial.serve(made.serial)
     const { view, serial, zoneCount, nameCount, world } = made
     const revision = nameOf(this.#loads.revision)
@@ -212,6 +225,13 @@ export class RunningNode implements Node {
     }
     this.#health.adopt(plan, slots, made.view, this.#wordsOf(world))
     return undefined
+  }
+
+  /** Tells the answering threads what the health of members rests on, for clients that want to know (RFC 8914). */
+  #tellKnowledge(): void {
+    this.readiness() // decides #wasReady
+    const knowledge = !this.#wasReady ? NOT_READY : this.#health.isStale ? STALE : FRESH
+    Atomics.store(this.#table, KNOWLEDGE, knowledge)
   }
 
   #releaseSlots(): void {
@@ -418,7 +438,7 @@ export class RunningNode implements Node {
   /** Ends in order: turns `/ready` off, answers the queries in its sockets, closes the ports, saves health. */
   async stop(): Promise<void> {
     this.#stopping = true
-    clearInterval(this.#releasing)
+    clearInterval(this.#ticking)
     this.#rates.stop()
     await this.#loads.stopReloads()
     await this.#protocol.stop()

@@ -7,8 +7,10 @@ import type { Logger } from 'pino'
 import { ACCOUNTS, type Limits, makeLimits } from '../answer/abuse/limits.ts'
 import type { Protocol } from '../answer/protocol.ts'
 import type { Config } from '../config.ts'
+import { isFault, parseName } from '../dns/name.ts'
 import { type SipKey, sipKey } from '../dns/siphash.ts'
 import { messageOf } from '../problem.ts'
+import { TCP_LIMITS } from '../server/tcp.ts'
 import { count } from '../units.ts'
 import { type Watcher, watchPaths } from '../world/watch.ts'
 import { readCookieSecrets } from './cookie-secrets.ts'
@@ -44,6 +46,10 @@ export class LiveProtocol {
     const config = this.#config
     return {
       nsid: bytesOf(config['node.nsid'] ?? ''),
+      identity: textOf(config['chaos.identity']),
+      version: textOf(config['chaos.version']),
+      reportChannel: nameOf(config['report.channel']),
+      keepaliveMs: TCP_LIMITS.idleMs,
       cookies: this.#secrets,
       unprovenBytes: config['cookies.require'],
       badCookie: config['cookies.badcookie'],
@@ -109,6 +115,16 @@ const limitsOf = (config: Config): Limits =>
     },
     randomBytes(4).readInt32LE(),
   )
+
+/** The RDATA of a TXT record; empty: there is no text. */
+const textOf = (text: string | undefined): Uint8Array =>
+  text === undefined ? new Uint8Array(0) : Uint8Array.of(text.length, ...Buffer.from(text, 'latin1'))
+
+/** A name in wire form; empty: there is none. */
+function nameOf(text: string | undefined): Uint8Array {
+  const name = text === undefined ? undefined : parseName(text)
+  return name === undefined || isFault(name) ? new Uint8Array(0) : name
+}
 
 /** The bytes that a text stands for: of `0x0a0b` its digits', else those of its characters. */
 const bytesOf = (text: string): Uint8Array =>

@@ -49,6 +49,8 @@ export interface SteeredService {
   /** The addresses of `lastResort: {values}`: 4 bytes each, 16 bytes each. */
   readonly resortA: Uint8Array
   readonly resortAAAA: Uint8Array
+  /** Probers check at least one of its VIPs. */
+  readonly isChecked: boolean
   readonly siteNames: readonly string[]
   /** Per site: hash of service and site. */
   readonly siteKey: Int32Array
@@ -113,6 +115,7 @@ export function layOutService(
     lastResort: service.lastResort.kind,
     resortA: concat(resort.filter((bytes) => bytes.length === 4)),
     resortAAAA: concat(resort.filter((bytes) => bytes.length === 16)),
+    isChecked: service.checks.length > 0 && vips.some(({ vip }) => vip.unchecked !== true),
     siteNames: own.map(({ site }) => site),
     siteKey: Int32Array.from(own, ({ site }) => hashText(`${service.name}/${site}`)),
     weight: Int32Array.from(own, ({ weight }) => weight),

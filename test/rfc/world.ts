@@ -2,7 +2,7 @@
 import { PLAIN_PROTOCOL, type Protocol } from '../../src/answer/protocol.ts'
 import { makeResponder, type Responder } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
-import { type Message, decodeMessage } from '../../src/dns/message.ts'
+import { type EdnsOption, type Message, decodeMessage } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { type Ask, makeAsk, memory } from '../support/ask.ts'
@@ -15,16 +15,21 @@ export interface Asking {
   readonly responder: Responder
   readonly ask: Ask
   readonly askTcp: Ask
+  readonly askDot: Ask
+  readonly askDoh: Ask
   /** What comes back for any bytes over UDP: the message, or undefined for nothing. */
   readonly tell: (bytes: Uint8Array, from?: string) => Promise<Message | undefined>
 }
 
-function asking(responder: Responder): Asking {
+/** All ways to ask a responder. */
+export function asking(responder: Responder): Asking {
   const udp = memory(responder)
   return {
     responder,
     ask: makeAsk(udp),
     askTcp: makeAsk(memory(responder, 'tcp')),
+    askDot: makeAsk(memory(responder, 'dot')),
+    askDoh: makeAsk(memory(responder, 'doh')),
     async tell(bytes, from) {
       const reply = await udp.send(bytes, from)
       if (reply === undefined) return undefined
@@ -36,6 +41,15 @@ function asking(responder: Responder): Asking {
 }
 
 export const { ask, askTcp, tell } = asking(node.responder)
+
+/** An empty option of each code, by which a client asks for it. */
+export const asksFor = (...codes: readonly number[]): { readonly options: EdnsOption[] } => ({
+  options: codes.map((code) => ({ code, data: new Uint8Array(0) })),
+})
+
+/** The data of a message's options with this code, in hexadecimal. */
+export const optionsIn = ({ edns }: Message, code: number): string[] =>
+  (edns?.options ?? []).filter((option) => option.code === code).map(({ data }) => Buffer.from(data).toString('hex'))
 
 /** The same node with settings of the protocol. */
 export function withProtocol(settings: Partial<Protocol>): Asking {

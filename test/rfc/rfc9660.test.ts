@@ -1,0 +1,33 @@
+/** RFC 9660: the version of a zone. */
+import { expect, test } from 'vitest'
+import { ask, askTcp, asksFor, optionsIn } from './world.ts'
+
+const ZONEVERSION = 19
+const asks = asksFor(ZONEVERSION)
+
+test.each([
+  ['UDP', ask],
+  ['TCP', askTcp],
+])('§2, §3.2: over %s, labels of the zone that the name is in, type SOA-SERIAL, its serial', async (_, over) => {
+  for (const [q, rcode, version] of [
+    ['host.example.com A', 'NOERROR', '020000000007'],
+    ['example.com SOA', 'NOERROR', '020000000007'],
+    ['nothing.example.com A', 'NXDOMAIN', '020000000007'],
+    ['text.example.com A', 'NOERROR', '020000000007'],
+    ['www.example.com A', 'NOERROR', '020000000007'],
+    ['any.wild.example.com A', 'NOERROR', '020000000007'],
+    ['www.inner.example.net A', 'NOERROR', '030000000007'],
+    ['host.example.net A', 'NOERROR', '020000000007'],
+    // the alias's zone, not the target's
+    ['other.example.com A', 'NOERROR', '020000000007'],
+    ['www.child.example.com A', 'NOERROR', '020000000007'], // of the parent, which the referral is from
+  ] as const) {
+    expect([q, ...optionsIn(await over({ q, ...asks, rcode }), ZONEVERSION)]).toEqual([q, version])
+  }
+})
+
+test('§3.2: not for names in no zone here, nor for those that do not ask', async () => {
+  expect(optionsIn(await ask({ q: 'www.example.org A', ...asks, rcode: 'REFUSED' }), ZONEVERSION)).toEqual([])
+  expect(optionsIn(await ask({ q: 'example.com A CH', ...asks, rcode: 'REFUSED' }), ZONEVERSION)).toEqual([])
+  expect(optionsIn(await ask({ q: 'host.example.com A', edns: true, rcode: 'NOERROR' }), ZONEVERSION)).toEqual([])
+})
