@@ -182,7 +182,7 @@ test('dig +nsid shows which node it is, and +cookie a good cookie that the node 
   writeFileSync(secrets, 'nonsense')
   await until('the trouble', async () => {
     const { out } = await meridian(['status', '--state', scene.state])
-    return out.replaceAll(/\s+/g, ' ').includes('1 is not 32 hexadecimal digits')
+    return out.replaceAll(/\n!? +/g, ' ').includes('1 is not 32 hexadecimal digits')
   })
   const now = /; COOKIE: ([0-9a-f]{48}) \(good\)/.exec((await digCounted(known)).text)![1]!
   expect((await digCounted(`+cookie=${now}`)).counted).toEqual([0, 0, 1])
