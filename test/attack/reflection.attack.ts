@@ -18,8 +18,12 @@ const MAX_GROWTH_MB = 40
 /** A limited query costs less than an answer; the machine's noise may hide it. */
 const MAX_COST = 1.1
 
-/** The kernel's own packets on the link: it asks for its neighbour's address. */
-const ARP_BYTES = 500
+/**
+ * Bytes out for each byte in, and the part of the honest that may go unanswered. A little is of the kernel's own packets and
+ * of what waited in buffers when the count began; without limits it is 10. A machine that is busy with other tests keeps
+ * the server from its buffer for long enough to fill it.
+ */
+const MOST = { full: { ratio: 1.01, lost: 0 }, smoke: { ratio: 2, lost: 0.2 } } as const
 
 type Print = (line: string) => void
 
@@ -41,7 +45,7 @@ async function smoke(scene: ReflectionScene, print: Print): Promise<void> {
   for (const sources of SOURCES) {
     const outcome = await scene.reflect(started, { bait: BAITS.TXT, sources, ...SMOKE })
     print(row('TXT', sources, outcome))
-    const [fault] = faultsOf('TXT', sources, outcome)
+    const [fault] = faultsOf('TXT', sources, outcome, MOST.smoke)
     if (fault !== undefined) throw new Error(fault)
   }
 }
@@ -63,7 +67,7 @@ async function everything(scene: ReflectionScene, print: Print): Promise<void> {
     for (const [what, bait] of Object.entries(BAITS)) {
       const outcome = await scene.reflect(started, { bait, sources, ...FULL })
       print(row(what, sources, outcome))
-      wrong.push(...faultsOf(what, sources, outcome))
+      wrong.push(...faultsOf(what, sources, outcome, MOST.full))
       if (outcome.honest.p99Ms >= MAX_P99_MS) wrong.push(`${what}: p99 ${outcome.honest.p99Ms.toFixed(1)} ms`)
       const ratio = outcome.microseconds / costs.get(what)!
       if (ratio > MAX_COST)
@@ -79,11 +83,18 @@ async function everything(scene: ReflectionScene, print: Print): Promise<void> {
   if (wrong.length > 0) throw new Error(wrong.join('; '))
 }
 
-function faultsOf(what: string, sources: number, { bytesIn, bytesOut, honest }: Outcome): string[] {
+function faultsOf(
+  what: string,
+  sources: number,
+  { bytesIn, bytesOut, honest }: Outcome,
+  most: { readonly ratio: number; readonly lost: number },
+): string[] {
   const from = `${what} from ${sources} sources`
   return [
-    ...(bytesOut > bytesIn + ARP_BYTES ? [`${from}: ${bytesOut} bytes out for ${bytesIn} in`] : []),
-    ...(honest.lost > 0 ? [`${from}: honest resolvers lost ${honest.lost} of ${honest.sent} answers`] : []),
+    ...(bytesOut > bytesIn * most.ratio ? [`${from}: ${bytesOut} bytes out for ${bytesIn} in`] : []),
+    ...(honest.lost > honest.sent * most.lost
+      ? [`${from}: honest resolvers lost ${honest.lost} of ${honest.sent} answers`]
+      : []),
   ]
 }
 

@@ -8,6 +8,8 @@ import { respond } from '../../src/answer/answer.ts'
 import { PLAIN_PROTOCOL } from '../../src/answer/protocol.ts'
 import { makeRequest, makeResponder, type Responder } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
+import { sipKey } from '../../src/dns/siphash.ts'
+import { OPTION } from '../../src/dns/types.ts'
 import { makeNode } from '../answer/fixture.ts'
 import { encode, type Question } from '../support/ask.ts'
 
@@ -33,6 +35,7 @@ www8: {type: GSLB, service: web8}
 alias: {type: CNAME, value: static.example.com.}
 static: {type: A, values: [192.0.2.80]}
 text: {type: TXT, values: [${text(60, 1)}]}
+more: {type: TXT, values: [${text(200, 2)}]}
 texts: {type: TXT, values: [${text(200, 5)}]}
 below: {type: NS, values: [ns1.below.example.com., ns2.below.example.com.]}
 ns1.below: [{type: A, values: [192.0.2.1]}, {type: AAAA, values: ["2001:db8::1"]}]
@@ -53,6 +56,7 @@ const KINDS: readonly (readonly [kind: string, q: string])[] = [
   ['SOA', 'example.com SOA'],
   ['MX, two', 'example.com MX'],
   ['TXT, 60 bytes', 'text.example.com TXT'],
+  ['TXT, 400 bytes', 'more.example.com TXT'],
   ['TXT, 1,000 bytes', 'texts.example.com TXT'],
   ['ANY', 'www.example.com ANY'],
   ['DNSKEY, without DNSSEC', 'example.com DNSKEY'],
@@ -67,7 +71,10 @@ const COLUMNS: readonly (readonly [heading: string, extra: Partial<Question>])[]
   ['without EDNS', {}],
   ['EDNS', { payload: 1232 }],
   ['EDNS, ECS', { payload: 1232, ecs: '198.51.100.0/24' }],
+  ['EDNS, first cookie', { payload: 1232, options: [{ code: OPTION.COOKIE, data: new Uint8Array(8) }] }],
 ]
+/** As a node is without settings of its own. */
+const PROTOCOL = { ...PLAIN_PROTOCOL, cookies: [sipKey(new Uint8Array(16))], unprovenBytes: 512 }
 
 export async function run(): Promise<void> {
   console.log((await amplificationTable()).join('\n'))
@@ -75,12 +82,16 @@ export async function run(): Promise<void> {
 
 /** The lines of the table. */
 export async function amplificationTable(): Promise<readonly string[]> {
-  const { made, health, responder } = await makeNode(FILES)
+  const { made, health } = await makeNode(FILES)
+  const responder = makeResponder(made.world, health, makeCounters(), PROTOCOL)
   const limits = makeLimits({ perSecond: [1, 1, 1, 1], unproven: 0, slip: 1, threads: 1, exempt: [] }, 1)
-  const limited = makeResponder(made.world, health, makeCounters(), { ...PLAIN_PROTOCOL, limits })
-  const headings = ['answer', ...COLUMNS.map(([heading]) => heading), 'beyond a limit']
+  const limited = makeResponder(made.world, health, makeCounters(), { ...PROTOCOL, limits })
+  const size = sizeOf(responder, encode({ q: 'www.example.com A', ...COLUMNS.at(-1)![1] }))
+  const cookie = output.slice(size - 24, size) // the last bytes of a response are its cookie
+  const valid = { payload: 1232, options: [{ code: OPTION.COOKIE, data: cookie }] }
+  const headings = ['answer', ...COLUMNS.map(([heading]) => heading), 'EDNS, valid cookie', 'beyond a limit']
   const rows = KINDS.map(([kind, q]) => {
-    const cells = COLUMNS.map(([, extra]) => cell(responder, encode({ q, ...extra })))
+    const cells = [...COLUMNS.map(([, extra]) => extra), valid].map((extra) => cell(responder, encode({ q, ...extra })))
     const ratios = COLUMNS.map(([, extra]) => {
       const query = encode({ q, ...extra })
       sizeOf(limited, query)

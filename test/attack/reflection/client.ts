@@ -10,7 +10,7 @@ import { answersOf, idOf, isTruncated, query, TcpClient } from '../../server/cli
 
 const [address, portText, rateText, secondsText, ...sources] = process.argv.slice(2)
 const endpoint = { address: address!, port: Number(portText) }
-const GRACE_MS = 1000
+const GRACE_MS = 2000
 
 const sentAtMs: number[] = []
 const waitedMs = new Map<number, number>()
