@@ -11,6 +11,7 @@ import type { Log } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
 import { type Linux, linux } from '../linux/calls.ts'
 import { type Endpoint, formatEndpoint } from '../units.ts'
+import { inlineMore } from './inline.ts'
 import { type LimitedReport, LimitWatch } from './limit-watch.ts'
 import { bindPortable, PortableUdp } from './portable.ts'
 import { bindAll, isWildcard, steerToSuccessor } from './sockets.ts'
@@ -86,6 +87,7 @@ interface Fronts {
  * behind.
  */
 export async function startServer(options: ServerOptions): Promise<Server> {
+  inlineMore()
   const { adoption, portable, log } = options
   const reason = portable ? undefined : 'missing' in linux ? linux.missing : undefined
   if (reason !== undefined) log('warn', 'UDP through node:dgram, at several times the cost of batches', { reason })

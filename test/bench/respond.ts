@@ -15,6 +15,7 @@ import { TYPE } from '../../src/dns/types.ts'
 import { allocateShared } from '../../src/geo/memory.ts'
 import { HEALTH_SLOTS, healthWord, makeHealthTable, UP } from '../../src/health/table.ts'
 import { layOutService } from '../../src/policy/service.ts'
+import { inlineMore } from '../../src/server/inline.ts'
 import { NO_COPIES } from '../../src/zone/copies.ts'
 import { buildImage } from '../../src/zone/image.ts'
 import { Packer } from '../../src/zone/pack.ts'
@@ -37,6 +38,7 @@ const rdata = (type: number, value: Parameters<typeof encodeRdata>[1]): Uint8Arr
 }
 
 export function run(): void {
+  inlineMore()
   const packer = new Packer()
   packer.begin(wire('example.com.'))
   packer.add(TYPE.NS, 3600, [rdata(TYPE.NS, 'ns1.example.net.')], at)
