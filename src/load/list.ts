@@ -9,7 +9,7 @@
 import { join } from 'node:path'
 import { parseUnicodeName } from '../dns/idna.ts'
 import { type Fault, isFault, keyOf, lowerName } from '../dns/name.ts'
-import { didYouMean, messageOf, type Report } from '../problem.ts'
+import { nearestWord, messageOf, type Report } from '../problem.ts'
 import type { Files } from './files.ts'
 
 /** All paths are relative to the folder, and sorted. */
@@ -169,7 +169,9 @@ const EDITORS = /~$|^#.*#$/
 
 function hintFor(path: string): string {
   if (path.endsWith('.yml')) return 'Rename it to .yaml'
-  const known = ['defaults.yaml', 'sites.yaml', 'services.yaml', 'services']
-  const near = path.includes('/') ? undefined : didYouMean(path, known)
-  return near ?? 'A zone is a file named like example.com.yaml, or a folder named like example.com. (with the last dot)'
+  const word = path.replace(/\.yaml$/, '') // what all of them end with makes none more like another
+  const near = word.includes('/') ? undefined : nearestWord(word, ['defaults', 'sites', 'services'])
+  if (near !== undefined) return `Did you mean ${near}.yaml?`
+  const zone = 'A zone is a file named like example.com.yaml, or a folder named like example.com. (with the last dot)'
+  return /^[^./]+\.yaml$/.test(path) ? `${zone}; one of a single label is always a folder: ${word}./` : zone
 }

@@ -550,6 +550,25 @@ test('what editors put beside a file keeps nothing from loading, and is no zone'
   expect(others.map(({ code }) => code)).toEqual(['file-unknown'])
 })
 
+test.each([
+  ['site.yaml', 'Did you mean sites.yaml?'],
+  ['test.yaml', /^A zone is a file .* one of a single label is always a folder: test\.\/$/],
+  ['example.com', /^A zone is a file named like example\.com\.yaml, or a folder .*\)$/],
+  ['example.com.yml', 'Rename it to .yaml'],
+])('a file that is none of this folder: %s', async (file, hint) => {
+  const good = { 'defaults.yaml': DEFAULTS, 'sites.yaml': SITES, 'services.yaml': WEB, 'example.org.yaml': NS }
+  const { problems } = await loadFolder(folderOf({ ...good, [file]: 'x' }))
+  const told = problems.find(({ code }) => code === 'file-unknown')
+  expect(told?.hint).toMatch(hint)
+})
+
+test('a zone of a single label is a folder', async () => {
+  const good = { 'defaults.yaml': DEFAULTS, 'sites.yaml': SITES, 'services.yaml': WEB, 'test./all.yaml': NS }
+  const { problems, model } = await loadFolder(folderOf(good))
+  expect(problems.filter(({ severity }) => severity === 'error').map(formatProblem)).toEqual([])
+  expect(model!.zones).toHaveLength(1)
+})
+
 test('the example in the root is valid, without a warning', async () => {
   const { problems, model } = await loadFolder(resolve(import.meta.dirname, '../../zones'))
   expect(problems.filter(({ code }) => code !== 'serial-unknown').map(formatProblem)).toEqual([]) // a copy outside git
