@@ -321,15 +321,47 @@ export const SETTINGS = {
     type: 'a whole number, 1–64',
     default: [String(Math.min(64, availableParallelism()))],
     defaultInWords: 'one per core',
-    meaning: 'Answering threads of UDP. TCP has one of its own.',
+    meaning: 'Answering threads of UDP. TCP, TLS and HTTPS have one each.',
     read: wholeNumber(1, 64),
+  }),
+  'tcp.connections': one<number>({
+    type: 'a whole number, 1–100000',
+    default: ['2000'],
+    meaning:
+      'Most connections of each of TCP, TLS and HTTPS, as far as half of the files suffices that the process may open. One more takes the place of the longest idle.',
+    read: wholeNumber(1, 100_000),
   }),
   'tcp.memory': one<number>({
     type: 'a size, `1MB`–`4GB`',
     default: ['32MB'],
     meaning:
-      'What may wait in all connections of TCP together, answers not taken and queries not whole. Beyond it the client that holds most loses a connection.',
+      'What may wait in all connections together, of each of TCP, TLS and HTTPS: answers not taken and queries not whole. Beyond it the client that holds most loses a connection.',
     read: bytes('1MB', '4GB'),
+  }),
+  'tls.listen': list<Endpoint>({
+    type: '`address:port` or `[address]:port`, port 1–65535',
+    default: [],
+    meaning: 'Where DNS is answered over TLS (RFC 7858), on port 853 by custom. See [transports](transports.md).',
+    read: parseEndpoint,
+  }),
+  'https.listen': list<Endpoint>({
+    type: '`address:port` or `[address]:port`, port 1–65535',
+    default: [],
+    meaning: 'Where DNS is answered over HTTPS (RFC 8484), at `/dns-query`, on port 443 by custom.',
+    read: parseEndpoint,
+  }),
+  'tls.certificate': one<string | undefined>({
+    type: 'a PEM file',
+    default: [],
+    meaning:
+      'The certificate for `tls.listen` and `https.listen`, then its intermediate ones. Read again when it changes.',
+    read: path,
+  }),
+  'tls.key': one<string | undefined>({
+    type: 'a PEM file',
+    default: [],
+    meaning: 'The private key of `tls.certificate`, without a passphrase. Read again when it changes.',
+    read: path,
   }),
   'limits.answers': one<number>({
     ...RATE,

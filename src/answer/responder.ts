@@ -88,7 +88,7 @@ export interface Responder {
   clock: () => number
   /** The signature of the query that is being answered; null: it has none. */
   signature: Signature | null
-  /** How many transfers the caller can still send: 0, unless it takes `transfer` (server/connections.ts). */
+  /** How many transfers the caller can still send: 0, unless it takes `transfer` (server/framed.ts). */
   transfersLeft: number
   /** The response to the last query is this one, of many messages. The caller takes it and sets null. */
   transfer: Transfer | null

@@ -1,6 +1,6 @@
 /**
  * Zone transfers to secondaries (RFC 5936, RFC 1995): who may take a zone, and the messages of a response that needs many.
- * respond() starts a Transfer; the connection that gets it (server/connections.ts) asks it for one message after
+ * respond() starts a Transfer; the connection that gets it (server/framed.ts) asks it for one message after
  * another, between other clients' queries. What is sent is one World's, to its end.
  */
 import type { Prefix } from '../dns/address.ts'

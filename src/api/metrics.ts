@@ -73,12 +73,14 @@ export const METRICS = {
   meridian_receive_buffer_bytes: gauge('Least receive buffer that the kernel granted to a UDP socket.'),
   meridian_send_buffer_bytes: gauge('Least send buffer that the kernel granted to a UDP socket.'),
   meridian_receive_drops_total: counter('Queries that the kernel dropped because a receive buffer was full.'),
-  meridian_tcp_connections: gauge('Open TCP connections.'),
+  meridian_tcp_connections: gauge('Open connections of TCP, TLS (`dot`) and HTTPS (`doh`).', 'transport'),
   meridian_tcp_held_bytes: gauge(
-    'Bytes that wait in TCP connections: unread answers and incomplete queries. See `tcp.memory`.',
+    'Bytes that wait in connections: unread answers and incomplete queries. See `tcp.memory`.',
+    'transport',
   ),
   meridian_tcp_connections_total: counter(
-    'TCP connections by what became of them; `evicted`: the longest idle, for a newcomer when all places were taken; `unread`: answers waited too long; `over_memory`: the client that held most when `tcp.memory` was full; `unanswerable`: it sent what gets no answer.',
+    'Connections by what became of them; `evicted`: the longest idle, for a newcomer when all places were taken; `unread`: answers waited too long; `over_memory`: the client that held most when `tcp.memory` was full; `unanswerable`: it sent what gets no answer.',
+    'transport',
     'what',
   ),
   meridian_transfers_total: counter(
@@ -86,6 +88,16 @@ export const METRICS = {
     'what',
   ),
   meridian_transfers_running: gauge('Zone transfers that are being sent.'),
+  meridian_tls_handshakes_total: counter(
+    'TLS handshakes: `full`, `resumed` from a ticket, `failed`.',
+    'transport',
+    'result',
+  ),
+  meridian_https_bad_requests_total: counter('Requests over HTTPS that were no queries, by their status.', 'status'),
+  meridian_tls_certificate_end_time_seconds: gauge('Unix time at which the certificate ends that TLS and HTTPS show.'),
+  meridian_tls_certificate_refused: gauge(
+    '1 while the files of `tls.certificate` and `tls.key` have a pair that is of no use; the one before is shown.',
+  ),
   meridian_world_generation: gauge('Number of the World that is served; one more with every reload that succeeded.'),
   meridian_world_moved_ratio: gauge(
     'The largest share of the clients of any service that the last reload moved to other sites, with all members up; 0 before the first reload.',

@@ -6,20 +6,21 @@ import { sumCounters } from '../counters.ts'
 import { faults } from '../faults.ts'
 import { nameOf } from '../git.ts'
 import type { HealthSnapshot, MemberStatus } from '../health/node-health.ts'
+import type { ServerStats } from '../server/server.ts'
+import type { TcpStats } from '../server/tcp.ts'
 import { VERSION } from '../version.ts'
 import { mostMoved } from '../traffic/service-moves.ts'
 import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import { ownProberSamples } from './probing.ts'
 import { type NodeState, storeStatus } from './status.ts'
 
-const NO_TRANSFERS = { axfr: 0, ixfr: 0, refused: 0, broken: 0 }
-
 /** Nodes may disagree for this long, while changes are on their way; longer is counted. */
 const DISAGREEING_MS = 5_000
 
 /** The samples of a node. */
 export function samplesOf(state: NodeState): Samples {
-  const { made, server, health, changes, probing } = state
+  const { made, server, certificate, health, changes, probing } = state
+  const fronts = [server?.udp, server?.tcp, server?.dot, server?.doh]
   return {
     ...countedSamples(sumCounters(state.counters), state.cells),
     ...processSamples(state),
@@ -28,29 +29,16 @@ export function samplesOf(state: NodeState): Samples {
     meridian_state_troubles: [[health.troubles.length + state.troubles.length]],
     meridian_threads: [[server?.udp.threads ?? 0]],
     meridian_threads_replaced_total: [
-      [(server?.udp.died ?? 0) + (server?.tcp.died ?? 0), 'died'],
-      [(server?.udp.stalled ?? 0) + (server?.tcp.stalled ?? 0), 'stalled'],
+      [sum(fronts, ({ died }) => died), 'died'],
+      [sum(fronts, ({ stalled }) => stalled), 'stalled'],
     ],
     meridian_udp_batched: [[server?.udp.form === 'batched' ? 1 : 0]],
     meridian_receive_buffer_bytes: [[server?.udp.receiveBuffer ?? 0]],
     meridian_send_buffer_bytes: [[server?.udp.sendBuffer ?? 0]],
     meridian_receive_drops_total: state.receiveDrops === undefined ? [] : [[state.receiveDrops]],
-    meridian_tcp_connections: [[server?.tcp.open ?? 0]],
-    meridian_tcp_held_bytes: [[server?.tcp.held ?? 0]],
-    meridian_tcp_connections_total: [
-      [server?.tcp.accepted ?? 0, 'accepted'],
-      [server?.tcp.refused ?? 0, 'refused'],
-      [server?.tcp.evicted ?? 0, 'evicted'],
-      [server?.tcp.timedOut ?? 0, 'timed_out'],
-      [server?.tcp.unread ?? 0, 'unread'],
-      [server?.tcp.overMemory ?? 0, 'over_memory'],
-      [server?.tcp.unanswerable ?? 0, 'unanswerable'],
-    ],
-    meridian_transfers_total: Object.entries(server?.tcp.transfers ?? NO_TRANSFERS).map(([what, times]) => [
-      times,
-      what,
-    ]),
-    meridian_transfers_running: [[server?.tcp.transferring ?? 0]],
+    ...streamSamples(server),
+    meridian_tls_certificate_end_time_seconds: certificate === undefined ? [] : [[certificate.endsMs / 1000]],
+    meridian_tls_certificate_refused: certificate === undefined ? [] : [[certificate.trouble === undefined ? 0 : 1]],
     meridian_world_generation: [[made?.world.generation ?? 0]],
     meridian_world_moved_ratio: [[mostMoved(made?.moves ?? null)]],
     meridian_geo_build_time_seconds: [...(made?.context.databases ?? []), ...(made?.context.asnDatabases ?? [])]
@@ -63,6 +51,45 @@ export function samplesOf(state: NodeState): Samples {
     meridian_zones: [[made?.zoneCount ?? 0]],
     meridian_names: [[made?.nameCount ?? 0]],
     meridian_member_changes_total: [...changes].map(([to, times]) => [times, to]),
+  }
+}
+
+/** The sum over front ends, of those that there are. */
+const sum = <T>(fronts: readonly (T | undefined)[], of: (front: T) => number): number =>
+  fronts.reduce((total, front) => total + (front === undefined ? 0 : of(front)), 0)
+
+/** The transports that are served, with their numbers. */
+const served = (streams: Readonly<Record<string, TcpStats | undefined>>) =>
+  Object.entries(streams).flatMap(([transport, stats]) => (stats === undefined ? [] : [[transport, stats] as const]))
+
+/** The samples of connections, by transport. */
+function streamSamples(server: ServerStats | undefined): Samples {
+  const { tcp, dot, doh } = server ?? {}
+  const all = served({ tcp, dot, doh })
+  const secure = served({ dot, doh })
+  return {
+    meridian_tcp_connections: all.map(([transport, { open }]) => [open, transport]),
+    meridian_tcp_held_bytes: all.map(([transport, { held }]) => [held, transport]),
+    meridian_tcp_connections_total: all.flatMap(([transport, stats]): Sample[] => [
+      [stats.accepted, transport, 'accepted'],
+      [stats.refused, transport, 'refused'],
+      [stats.evicted, transport, 'evicted'],
+      [stats.timedOut, transport, 'timed_out'],
+      [stats.unread, transport, 'unread'],
+      [stats.overMemory, transport, 'over_memory'],
+      [stats.unanswerable, transport, 'unanswerable'],
+    ]),
+    meridian_transfers_total: (['axfr', 'ixfr', 'refused', 'broken'] as const).map((what) => [
+      sum([tcp, dot], (stats) => stats.transfers[what]),
+      what,
+    ]),
+    meridian_transfers_running: [[sum([tcp, dot], (stats) => stats.transferring)]],
+    meridian_tls_handshakes_total: secure.flatMap(([transport, stats]): Sample[] => [
+      [stats.handshakes, transport, 'full'],
+      [stats.resumed, transport, 'resumed'],
+      [stats.handshakesFailed, transport, 'failed'],
+    ]),
+    meridian_https_bad_requests_total: doh?.badRequests.map(([status, times]) => [times, String(status)]) ?? [],
   }
 }
 

@@ -45,6 +45,8 @@ export interface NodeState {
   readonly troubles: readonly string[]
   readonly counters: readonly Float64Array[]
   readonly server: ServerStats | undefined
+  /** That of TLS and HTTPS; undefined where neither is served. */
+  readonly certificate: { readonly endsMs: number; readonly trouble: string | undefined } | undefined
   readonly cells: AnswerCells
   /** Queries dropped by the kernel; undefined: it does not tell. */
   readonly receiveDrops: number | undefined

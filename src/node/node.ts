@@ -40,7 +40,7 @@ import {
 } from '../health/table.ts'
 import { droppedDatagrams } from '../linux/drops.ts'
 import type { ProberThread } from '../probe/thread.ts'
-import type { Problem } from '../problem.ts'
+import { messageOf, type Problem, StartError } from '../problem.ts'
 import { limitedInWords } from '../server/limit-watch.ts'
 import { type Server, startServer } from '../server/server.ts'
 import { count, familiesOf, formatEndpoint } from '../units.ts'
@@ -53,6 +53,7 @@ import { movingInWords } from '../traffic/words.ts'
 import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
 import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
 import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
+import { CertificateFiles } from './certificate.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
 import { LiveProtocol } from './protocol.ts'
 import { SerialFile } from './serial.ts'
@@ -96,11 +97,14 @@ export class RunningNode implements Node {
   readonly #startedAtMs = Date.now()
   #made: WorldBuild | undefined
   #server: Server | undefined
+  #certificate: CertificateFiles | undefined
   #prober: ProberThread | undefined
   #ticking: NodeJS.Timeout | undefined
   #servingSinceMs: number | undefined
   #stopping = false
   #wasReady = false
+
+  readonly #plainLog: Log = (level, message, fields) => this.#log[level](fields ?? {}, message)
 
   private constructor({ config, log, takeover }: NodeOptions) {
     this.#config = config
@@ -170,8 +174,10 @@ export class RunningNode implements Node {
     await this.#health.start()
     await this.#loads.watch()
     const made = await this.#loads.loadFirst('nothing to serve', this.#takeover)
+    this.#certificate = this.#openCertificate()
     this.#server = await listenDns(config, this.#log, (listen) => this.#startServer(listen, made))
     if (this.#takeover) await this.#doors.listenControl() // the predecessor keeps it until this node serves
+    await this.#certificate?.watch((credentials) => this.#server!.setCredentials(credentials))
     this.#made = made
     this.#servingSinceMs = Date.now()
     if (config['probe.enabled']) {
@@ -188,17 +194,40 @@ export class RunningNode implements Node {
     const revision = nameOf(this.#loads.revision)
     this.#log.info(
       { view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation },
-      `serving ${count(zoneCount, 'zone')} on ${this.#server.listen.map(formatEndpoint).join(', ')}${revision === null ? '' : `, at ${revision}`}`,
+      `serving ${count(zoneCount, 'zone')} on ${this.#addresses(this.#server)}${revision === null ? '' : `, at ${revision}`}`,
     )
     await this.#protocol.watch()
     this.#loads.startReloads()
   }
 
+  /** Where it listens, in words. */
+  #addresses({ listen, tls, https }: Server): string {
+    const parts = [
+      [listen, ''],
+      [tls, ' (TLS)'],
+      [https, ' (HTTPS)'],
+    ] as const
+    return parts.flatMap(([on, what]) => on.map((endpoint) => formatEndpoint(endpoint) + what)).join(', ')
+  }
+
+  #openCertificate(): CertificateFiles | undefined {
+    const { 'tls.certificate': certificate, 'tls.key': key, 'tls.listen': tls, 'https.listen': https } = this.#config
+    if (certificate === undefined || key === undefined || tls.length + https.length === 0) return undefined
+    try {
+      return new CertificateFiles(certificate, key, this.#plainLog)
+    } catch (error) {
+      throw new StartError(messageOf(error))
+    }
+  }
+
   #startServer(listen: Config['listen'], { world }: WorldBuild): Promise<Server> {
-    const log: Log = (level, message, fields) => this.#log[level](fields ?? {}, message)
     return startServer({
       listen,
       threads: this.#config.threads,
+      tls: this.#config['tls.listen'],
+      https: this.#config['https.listen'],
+      ...(this.#certificate !== undefined && { credentials: this.#certificate.credentials() }),
+      tcpConnections: this.#config['tcp.connections'],
       tcpMemory: this.#config['tcp.memory'],
       world,
       protocol: this.#protocol.protocol,
@@ -206,7 +235,7 @@ export class RunningNode implements Node {
       adoption: this.#adoption,
       takeover: this.#takeover,
       portable: false,
-      log,
+      log: this.#plainLog,
     })
   }
 
@@ -312,6 +341,7 @@ export class RunningNode implements Node {
   /** Loads zones and databases again. `why`: the cause, for the log. */
   reload(why: string): void {
     this.#loads.reload(why)
+    this.#certificate?.read((credentials) => this.#server?.setCredentials(credentials))
   }
 
   readiness(): Readiness {
@@ -426,10 +456,12 @@ export class RunningNode implements Node {
         ...this.#protocol.troubles,
         ...this.#doors.troubles,
         ...this.#loads.troubles,
+        ...(this.#certificate?.trouble === undefined ? [] : [this.#certificate.trouble]),
         ...(server?.limited ? [limitedInWords(server.limited)] : []),
       ],
       counters: this.#server?.counters() ?? [],
       server,
+      certificate: this.#certificate,
       cells: this.#cells,
       receiveDrops: droppedDatagrams(),
     }
@@ -440,6 +472,7 @@ export class RunningNode implements Node {
     this.#stopping = true
     clearInterval(this.#ticking)
     this.#rates.stop()
+    await this.#certificate?.stop()
     await this.#loads.stopReloads()
     await this.#protocol.stop()
     await this.#server?.stop(DRAIN_MS)

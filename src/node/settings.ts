@@ -20,6 +20,7 @@ import {
 import { parsePrefix } from '../dns/address.ts'
 import { prefixFault } from '../load/subnets.ts'
 import { codeOf, messageOf, type Problem, type Report } from '../problem.ts'
+import { CertificateError, readCertificate, validityFault } from '../server/certificate.ts'
 import { parseRedisUrl } from '../store/redis/url.ts'
 import { type DecodedText, decodeText } from '../text.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
@@ -72,6 +73,7 @@ export function loadSettings({ file: named, places = SETTINGS_FILES, env, flags,
     if (role === 'serve') {
       checkKeys(config, given, report)
       checkCookieSecrets(config, given, report)
+      checkCertificate(config, given, report)
     }
   }
   const failed = problems.some((problem) => problem.severity === 'error')
@@ -86,12 +88,7 @@ function checkRedis(
   file: string | undefined,
   report: Report,
 ): void {
-  const at = (key: SettingKey) => {
-    const found = given.findLast((entry) => entry.key === key)
-    const [value] = found?.values ?? []
-    const { line = 0, column = 0, width } = value ?? {}
-    return { file: found?.source ?? file ?? 'meridian.yaml', line, column, ...(width !== undefined && { width }) }
-  }
+  const at = (key: SettingKey) => placeOf(key, given, file)
   const { redis } = config
   if (redis !== undefined) {
     const message = parseRedisUrl(redis.reveal())
@@ -107,6 +104,36 @@ function checkRedis(
     const hint = 'Set redis, e.g. redis://192.0.2.6:6379; docs/redis.md has all forms'
     const place = at(role === 'probe' ? 'redis' : 'probe.enabled')
     report({ code: 'redis-missing', severity: 'error', ...place, message, hint })
+  }
+}
+
+/** Where a setting's value is written; a setting that is not written is missing in the file. */
+function placeOf(key: SettingKey, given: readonly RawSetting[], file = 'meridian.yaml') {
+  const found = given.findLast((entry) => entry.key === key)
+  const [value] = found?.values ?? []
+  const { line = 0, column = 0, width } = value ?? {}
+  return { file: found?.source ?? file, line, column, ...(width !== undefined && { width }) }
+}
+
+/** Checks that TLS and HTTPS have a certificate, and its key. One that has expired is a warning: UDP needs none. */
+function checkCertificate(config: Config, given: readonly RawSetting[], report: Report): void {
+  const asking = (['tls.listen', 'https.listen'] as const).find((key) => config[key].length > 0)
+  const { 'tls.certificate': certificate, 'tls.key': key } = config
+  if (asking === undefined) return
+  const missing = certificate === undefined ? 'tls.certificate' : key === undefined ? 'tls.key' : undefined
+  const fault = (at: SettingKey, severity: 'error' | 'warning', message: string, hint: string): void =>
+    report({ code: 'setting-invalid', severity, ...placeOf(at, given), message, hint })
+  if (missing !== undefined) {
+    const hint = 'Set tls.certificate and tls.key, to PEM files of a certificate and its private key'
+    return fault(asking, 'error', `${asking} needs a certificate, but the setting ${missing} is missing`, hint)
+  }
+  try {
+    const expiry = validityFault(readCertificate(certificate!, key!), Date.now())
+    const hint = 'Renew it: clients that check certificates will not ask here'
+    if (expiry !== undefined) fault('tls.certificate', 'warning', `tls.certificate: ${expiry}`, hint)
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error
+    fault(error.setting, 'error', `${error.setting}: ${error.message}`, error.hint)
   }
 }
 

@@ -1,11 +1,10 @@
 /**
- * Connections of DNS over TCP (RFC 7766), in the TCP thread: limits, turns and buffers. Each query comes after its
- * length in two bytes; a connection may have many queries in flight, split over segments in any way.
+ * The connections of a thread that serves streams (TCP, TLS or HTTPS): their places, limits and turns. What is done
+ * with a connection is its stage's: framed.ts answers DNS in frames, handshakes.ts begins TLS, https.ts answers HTTP.
  *
- * Clients take turns, and a client's connections share its turns. A turn reads once, answers a few queries and writes
- * once. A connection with more queries waits for its next turn; one whose answers the client has not taken is not read.
- * Between turns the thread does its other work: new connections, Worlds, timers. A zone transfer is sent in messages of
- * 16 KB, one in a round for all transfers together, so that however many there are, answers wait for one message.
+ * Clients take turns, and a client's connections share its turns; a turn is short. Between rounds of turns the thread
+ * does its other work: new connections, Worlds, timers. What costs far more than answers, such as a handshake or a
+ * message of a zone transfer, has turns apart, one in a round: however many wait, an answer waits for one of them.
  *
  *   accept ─▶ quiet ─ bytes ─▶ ready ─ turn ─┬─ answers have left ─▶ quiet, or ready when there is more
  *               ▲                            └─ answers wait ─┬─ left ─▶ …
@@ -17,11 +16,9 @@
  * §6.2.3 leaves this to the server), so that nobody can lock others out by filling all places.
  */
 import type { Socket } from 'node:net'
-import { respond } from '../answer/answer.ts'
-import { makeRequest, type Responder, TCP, type Transfer, type TransferRefusal } from '../answer/responder.ts'
-import { clientKey, formatAddress, parsePeer } from '../dns/address.ts'
+import { clientKey, parsePeer } from '../dns/address.ts'
 
-/** The limits of the TCP thread. */
+/** The limits of a thread's connections. */
 export interface TcpLimits {
   /** Connections in all; one more takes the place of the longest idle. */
   readonly connections: number
@@ -35,10 +32,12 @@ export interface TcpLimits {
   readonly unreadMs: number
   /** Bytes in the buffers of all connections together: answers not taken, incomplete queries. */
   readonly memory: number
+  /** TLS handshakes that have begun and are not done; one more ends the oldest. */
+  readonly handshakes: number
 }
 
 /**
- * Cells of the connections' counters: one Float64Array in shared memory that only the TCP thread writes. T_BEAT changes
+ * Cells of the connections' counters: one Float64Array in shared memory that only their thread writes. T_BEAT changes
  * with every sweep.
  */
 export const T_BEAT = 0
@@ -51,6 +50,16 @@ export const T_TIMED_OUT = 6
 export const T_UNREAD = 7
 export const T_OVER_MEMORY = 8
 export const T_UNANSWERABLE = 9
+/** TLS handshakes: done in full, resumed from a ticket (RFC 5077, RFC 8446 §2.2), failed. */
+export const T_HANDSHAKES = 10
+export const T_RESUMED = 11
+export const T_HANDSHAKES_FAILED = 12
+/** Requests over HTTPS that were no queries, by status: a cell for each. */
+export const T_STATUS = 13
+/** The statuses, in the order of their cells. */
+export const BAD_STATUSES = [400, 404, 405, 413, 415] as const
+/** One of them. */
+export type BadStatus = (typeof BAD_STATUSES)[number]
 /** Zone transfers: whole, incremental, refused, broken off, and those that are being sent. */
 export const T_AXFR = 20
 export const T_IXFR = 21
@@ -60,40 +69,20 @@ export const T_TRANSFERRING = 24
 export const TCP_CELLS = 32
 
 /** Why a connection is closed: the cell that counts it. */
-type Cause = typeof T_EVICTED | typeof T_TIMED_OUT | typeof T_UNREAD | typeof T_OVER_MEMORY | typeof T_UNANSWERABLE
+export type Cause =
+  | typeof T_EVICTED
+  | typeof T_TIMED_OUT
+  | typeof T_UNREAD
+  | typeof T_OVER_MEMORY
+  | typeof T_UNANSWERABLE
 
-/** What became of a zone transfer. */
-export interface TransferNews {
-  readonly zone: string
-  readonly client: string
-  /** What was sent, or why the transfer was refused or broken off. */
-  readonly result:
-    | (Pick<Transfer, 'kind' | 'serial' | 'messages' | 'records' | 'bytes'> & { readonly ms: number })
-    | { readonly refused: string }
-    | { readonly broken: string }
-}
-
-const LARGEST = 65_535
-/** Limits of a turn: queries; and the time and bytes of answers after which it takes no further query. */
-const TURN_QUERIES = 16
-const TURN_MS = 0.05
-const TURN_BYTES = 16 << 10
 /**
  * Duration of a round of turns, after which the thread does its other work. libuv accepts one connection a round:
  * rounds are shorter while connections come in.
  */
 const ROUND_MS = 1
 const ROUND_WHILE_ACCEPTING_MS = 0.2
-/** How many messages without an answer (responses, for example) a connection may send; no resolver sends any. */
-const UNANSWERABLE_MOST = 3
 const SWEEP_MS = 250
-/** How many transfers may be sent at once; more are refused. */
-const MOST_TRANSFERS = 64
-/**
- * How long a transfer may go on with a World that has been replaced, whose memory it keeps. The secondary asks again,
- * and gets the new one.
- */
-const MOST_STALE_MS = 30_000
 /** While draining: how long a connection may be idle before it is closed. */
 const LAST_WORDS_MS = 200
 const DRAIN_POLL_MS = 20
@@ -101,132 +90,131 @@ const DRAIN_POLL_MS = 20
 /** A client: one IPv4 address, or one IPv6 /64. */
 interface Client {
   readonly key: string
-  /** The address of its first connection, for the log. */
-  readonly name: string
   readonly connections: Set<Connection>
-  /** Its connections that wait for a turn. */
-  readonly ready: Connection[]
   /** Bytes in the buffers of its connections. */
   held: number
 }
 
-/** All connections of the TCP thread. */
+/** What is done with a connection just now. It answers to Connections, and calls them when there is something to do. */
+export interface Stage {
+  /** Does a part of the work. Called when the connection has its turn. */
+  turn(): void
+  /** Whether nothing is incomplete and no answer waits. */
+  readonly isIdle: boolean
+  /** Ends the connection in order, once it is idle. */
+  end(): void
+  /** Called when the connection is closed, or about to be. */
+  forget?(): void
+}
+
+/** A connection, from accept to close. Its stage changes with what is spoken; its place and limits stay. */
+export class Connection {
+  readonly socket: Socket
+  /** The client's address: 4 or 16 bytes. */
+  readonly address: Uint8Array
+  readonly client: Client
+  stage: Stage = OPENING
+  /** Bytes in its buffers, as weigh() was last told. */
+  held = 0
+  hasAsked = false
+  /** Time of the last answered query, or the last answers taken. A part of a query is no activity. */
+  movedMs = performance.now()
+  /** Since when answers wait to be taken; 0 = none do. */
+  waitsSinceMs = 0
+
+  constructor(socket: Socket, client: Client, address: Uint8Array) {
+    this.socket = socket
+    this.client = client
+    this.address = address
+  }
+}
+
+const OPENING: Stage = { turn: () => {}, isIdle: true, end: () => {} }
+
+/** Connections that wait for a turn: clients in turn, and of each client its connections in turn. */
+class Turns {
+  readonly #waiting = new Map<Client, Connection[]>()
+
+  /** How many clients wait. */
+  get size(): number {
+    return this.#waiting.size
+  }
+
+  add(connection: Connection): void {
+    const waiting = this.#waiting.get(connection.client)
+    if (waiting === undefined) this.#waiting.set(connection.client, [connection])
+    else waiting.push(connection)
+  }
+
+  /** The next; its client goes to the end of the line if it has more. */
+  take(): Connection | undefined {
+    for (const [client, waiting] of this.#waiting) {
+      const connection = waiting.shift()
+      this.#waiting.delete(client)
+      if (waiting.length > 0) this.#waiting.set(client, waiting)
+      return connection
+    }
+    return undefined
+  }
+}
+
+/** All connections of one thread. */
 export class Connections {
-  readonly #responder: Responder
   readonly #limits: TcpLimits
   readonly #cells: Float64Array
   /** Sorted by the time of their last activity: the first is the longest idle. */
   readonly #connections = new Set<Connection>()
   readonly #clients = new Map<string, Client>()
-  /** Clients with connections that wait for a turn, in the order of their turns. */
-  readonly #turns: Client[] = []
-  /** Connections whose transfer waits for its turn to send a message. */
-  readonly #sending: Connection[] = []
-  /** All connections with a transfer. */
-  readonly #transferring = new Set<Connection>()
-  readonly #onTransfer: (news: TransferNews) => void
-  readonly #onAdopted: () => void
+  /** Those that wait for a turn; `costly`: for one of those that are apart. */
+  readonly #turns = new Turns()
+  readonly #costly = new Turns()
   readonly #sweeping: NodeJS.Timeout
   #running = false
   #accepted = false
 
-  /** `onTransfer`: takes what became of each transfer; `onAdopted`: called when oldestGeneration may have changed. */
-  constructor(
-    responder: Responder,
-    limits: TcpLimits,
-    cells: Float64Array,
-    onTransfer: (news: TransferNews) => void = () => {},
-    onAdopted: () => void = () => {},
-  ) {
-    this.#responder = responder
+  constructor(limits: TcpLimits, cells: Float64Array) {
     this.#limits = limits
-    this.#onTransfer = onTransfer
-    this.#onAdopted = onAdopted
-    responder.transfersLeft = MOST_TRANSFERS
     this.#cells = cells
     this.#cells[T_BEAT]!++
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS)
   }
 
-  /** Takes a new connection, or refuses it when its client has too many. */
-  accept(socket: Socket): void {
+  /** Takes a new connection, with the stage that `open` makes for it, or refuses it when its client has too many. */
+  accept(socket: Socket, open: (connection: Connection) => Stage): void {
     this.#accepted = true
     socket.on('error', () => {}) // always followed by 'close'
     const address = parsePeer(socket.remoteAddress)
     if (address === undefined) return void socket.destroy() // closed already
     this.#cells[T_ACCEPTED]!++
     const key = clientKey(address)
-    const client = this.#clients.get(key) ?? {
-      key,
-      name: formatAddress(address),
-      connections: new Set(),
-      ready: [],
-      held: 0,
-    }
+    const client = this.#clients.get(key) ?? { key, connections: new Set(), held: 0 }
     if (client.connections.size >= this.#limits.perClient) {
       this.#cells[T_REFUSED]!++
       return void socket.resetAndDestroy()
     }
     if (this.#connections.size >= this.#limits.connections) this.#evict()
-    const connection = new Connection(this, this.#responder, socket, client, address)
+    const connection = new Connection(socket, client, address)
     client.connections.add(connection)
     this.#clients.set(key, client)
     this.#connections.add(connection)
     this.#cells[T_OPEN] = this.#connections.size
+    socket.once('close', () => this.forget(connection))
+    connection.stage = open(connection)
   }
 
   #evict(): void {
     for (const longestIdle of this.#connections) return this.close(longestIdle, T_EVICTED)
   }
 
-  /** The generation of the oldest World that is still read: the Responder's, or that of a transfer. */
-  get oldestGeneration(): number {
-    let oldest = this.#responder.world.generation
-    for (const { transfer } of this.#transferring) oldest = Math.min(oldest, transfer!.world.generation)
-    return oldest
-  }
-
-  /** Notes that a connection has a transfer to send. */
-  beginTransfer(connection: Connection): void {
-    this.#transferring.add(connection)
-    this.#countTransfers()
-  }
-
-  /** Notes that a connection's transfer has been sent, or why it was broken off. */
-  endTransfer(connection: Connection, broken?: string): void {
-    const { transfer } = connection
-    if (transfer === undefined || !this.#transferring.delete(connection)) return
-    this.#countTransfers()
-    const { zone, kind, serial, messages, records, bytes } = transfer
-    this.#cells[broken !== undefined ? T_TRANSFERS_BROKEN : kind === 'AXFR' ? T_AXFR : T_IXFR]!++
-    const ms = Math.round(performance.now() - connection.transferSinceMs)
-    const result = broken === undefined ? { kind, serial, messages, records, bytes, ms } : { broken }
-    this.#onTransfer({ zone, client: connection.client.name, result })
-    this.#onAdopted()
-  }
-
-  /** Notes that a transfer was refused. */
-  refuseTransfer({ client }: Connection, zone: string, why: string): void {
-    this.#cells[T_TRANSFERS_REFUSED]!++
-    this.#onTransfer({ zone, client: client.name, result: { refused: why } })
-  }
-
-  #countTransfers(): void {
-    this.#cells[T_TRANSFERRING] = this.#transferring.size
-    this.#responder.transfersLeft = MOST_TRANSFERS - this.#transferring.size
-  }
-
-  /** Has a connection wait for its turn to send a message of its transfer. */
-  enqueueTransfer(connection: Connection): void {
-    this.#sending.push(connection)
+  /** Has a connection wait for its turn; it must not wait already. */
+  enqueue(connection: Connection): void {
+    this.#turns.add(connection)
     this.#wake()
   }
 
-  /** Has a connection wait for its turn. */
-  enqueue(connection: Connection): void {
-    const { client } = connection
-    client.ready.push(connection)
-    if (client.ready.length === 1) this.#turns.push(client)
+  /** Has a connection wait for a turn that costs more than answers: a handshake, a message of a transfer. */
+  enqueueCostly(connection: Connection): void {
+    this.#costly.add(connection)
     this.#wake()
   }
 
@@ -237,21 +225,18 @@ export class Connections {
   }
 
   /**
-   * One turn for each waiting client, within the time of a round, and one message of a transfer. The rest goes on after
-   * the thread's other work.
+   * One turn for each waiting client, within the time of a round, and one that is costly. The rest goes on after the
+   * thread's other work.
    */
   #run(): void {
     const until = performance.now() + (this.#accepted ? ROUND_WHILE_ACCEPTING_MS : ROUND_MS)
     this.#accepted = false
-    for (let left = this.#turns.length; left > 0; left--) {
-      const client = this.#turns.shift()!
-      const connection = client.ready.shift()!
-      if (client.ready.length > 0) this.#turns.push(client)
-      connection.turn()
+    for (let left = this.#turns.size; left > 0; left--) {
+      this.#turns.take()!.stage.turn()
       if (performance.now() > until) break
     }
-    this.#sending.shift()?.sendMessage()
-    this.#running = this.#turns.length > 0 || this.#sending.length > 0
+    this.#costly.take()?.stage.turn()
+    this.#running = this.#turns.size > 0 || this.#costly.size > 0
     if (this.#running) setImmediate(() => this.#run())
   }
 
@@ -264,7 +249,7 @@ export class Connections {
   /** Notes that a connection's buffers hold `bytes`. If memory is short, closes it or one that holds more. */
   weigh(connection: Connection, bytes: number): void {
     const change = bytes - connection.held
-    if (change === 0) return
+    if (change === 0 || !this.#connections.has(connection)) return
     connection.held = bytes
     connection.client.held += change
     this.#cells[T_HELD]! += change
@@ -281,14 +266,6 @@ export class Connections {
     this.#cells[T_BEAT]!++
     const { firstMs, idleMs, unreadMs } = this.#limits
     const now = performance.now()
-    for (const connection of this.#transferring) {
-      const isStale = connection.transfer!.world !== this.#responder.world
-      if (!isStale) connection.freshMs = now
-      else if (now - connection.freshMs > MOST_STALE_MS) {
-        this.endTransfer(connection, `it took longer than ${MOST_STALE_MS / 1000} s after a reload`)
-        this.close(connection, T_TIMED_OUT)
-      }
-    }
     for (const connection of this.#connections) {
       if (connection.waitsSinceMs !== 0) {
         if (now - connection.waitsSinceMs > unreadMs) this.close(connection, T_UNREAD)
@@ -302,15 +279,15 @@ export class Connections {
   close(connection: Connection, cause: Cause): void {
     this.#cells[cause]!++
     this.forget(connection)
-    if (connection.isIdle) connection.socket.destroy()
+    if (connection.stage.isIdle) connection.socket.destroy()
     else connection.socket.resetAndDestroy()
   }
 
   /** Removes a connection that is closed, or about to be. */
   forget(connection: Connection): void {
-    if (!this.#connections.delete(connection)) return
-    this.endTransfer(connection, 'the connection was closed')
     this.weigh(connection, 0)
+    if (!this.#connections.delete(connection)) return
+    connection.stage.forget?.()
     const { client } = connection
     client.connections.delete(connection)
     if (client.connections.size === 0) this.#clients.delete(client.key)
@@ -322,227 +299,11 @@ export class Connections {
     const deadline = performance.now() + drainMs
     for (let now = performance.now(); this.#connections.size > 0 && now < deadline; now = performance.now()) {
       for (const connection of this.#connections) {
-        if (connection.isIdle && now - connection.movedMs > LAST_WORDS_MS) connection.socket.destroySoon()
+        if (connection.stage.isIdle && now - connection.movedMs > LAST_WORDS_MS) connection.stage.end()
       }
       await new Promise((resolve) => setTimeout(resolve, Math.min(DRAIN_POLL_MS, deadline - now)))
     }
     clearInterval(this.#sweeping)
     for (const { socket } of this.#connections) socket.destroy()
-  }
-}
-
-const NOTHING: Uint8Array = new Uint8Array(0)
-/** Buffer for the answers of a turn; they are copied out of it before the next turn. */
-const scratch = new Uint8Array(TURN_BYTES + 2 + LARGEST)
-/** The Request of all turns, used again for every query. */
-const request = makeRequest({ input: scratch, client: scratch, transport: TCP, output: scratch, room: LARGEST })
-
-class Connection {
-  readonly socket: Socket
-  readonly client: Client
-  readonly #connections: Connections
-  readonly #responder: Responder
-  readonly #address: Uint8Array
-  /** Received and not answered: input[at … end), a part of a query, or more queries than a turn answers. */
-  #input: Uint8Array = NOTHING
-  #at = 0
-  #end = 0
-  #unanswerable = 0
-  #isReady = false
-  #isWriting = false
-  #hasEnded = false
-  /** Bytes in its buffers, as weigh() was last told. */
-  held = 0
-  hasAsked = false
-  /** Time of the last answered query, or the last answers taken. A part of a query is no activity. */
-  movedMs = performance.now()
-  /** Since when answers wait to be taken; 0 = none do. */
-  waitsSinceMs = 0
-  /** What is sent before any further query is answered, since when, and when its World was last the newest. */
-  transfer: Transfer | undefined
-  transferSinceMs = 0
-  freshMs = 0
-
-  constructor(connections: Connections, responder: Responder, socket: Socket, client: Client, address: Uint8Array) {
-    this.#connections = connections
-    this.#responder = responder
-    this.socket = socket
-    this.client = client
-    this.#address = address
-    socket.on('readable', () => {
-      this.#weigh()
-      this.#next()
-    })
-    socket.once('end', () => {
-      this.#hasEnded = true
-      this.#next()
-    })
-    socket.once('close', () => connections.forget(this))
-  }
-
-  /** Whether no query is incomplete and no answer waits. */
-  get isIdle(): boolean {
-    return (
-      !this.#isReady &&
-      !this.#isWriting &&
-      this.transfer === undefined &&
-      this.#at === this.#end &&
-      this.socket.readableLength === 0
-    )
-  }
-
-  /** Reads once, answers some queries, writes once. */
-  turn(): void {
-    const { socket } = this
-    this.#isReady = false
-    if (socket.destroyed) return
-    if (!this.#hasQuery()) this.#read()
-    const size = this.#answer()
-    if (this.#unanswerable > UNANSWERABLE_MOST) return this.#connections.close(this, T_UNANSWERABLE)
-    if (size > 0) this.#write(size)
-    else this.#next()
-    this.#weigh()
-  }
-
-  /** Sends the next message of the transfer. */
-  sendMessage(): void {
-    const { socket, transfer } = this
-    this.#isReady = false
-    if (socket.destroyed || transfer === undefined) return
-    const size = transfer.next(scratch, 2)
-    if (size < 0) {
-      this.#connections.endTransfer(this, 'a record and its signature fit into no message')
-      return this.#connections.close(this, T_UNANSWERABLE)
-    }
-    if (size === 0) {
-      this.#connections.endTransfer(this)
-      this.transfer = undefined
-      this.#next()
-    } else {
-      scratch[0] = size >> 8
-      scratch[1] = size & 255
-      this.#write(size + 2)
-    }
-    this.#weigh()
-  }
-
-  /** Writes the first bytes of `scratch`. */
-  #write(size: number): void {
-    const { socket } = this
-    this.hasAsked = true
-    this.#connections.moved(this)
-    this.#isWriting = true
-    socket.write(Buffer.from(scratch.subarray(0, size)), () => this.#written())
-    if (socket.writableLength > 0) this.waitsSinceMs = this.movedMs
-  }
-
-  /** The kernel has taken all answers. */
-  #written(): void {
-    this.#isWriting = false
-    if (this.waitsSinceMs !== 0) {
-      this.waitsSinceMs = 0
-      this.#connections.moved(this)
-      this.#weigh()
-    }
-    this.#next()
-  }
-
-  /** Waits for the next turn if there is something to do, else for the client. */
-  #next(): void {
-    const { socket } = this
-    if (this.#isReady || this.#isWriting || socket.destroyed) return
-    if (this.transfer !== undefined) {
-      this.#isReady = true
-      this.#connections.enqueueTransfer(this)
-    } else if (this.#hasQuery() || socket.readableLength > 0) {
-      this.#isReady = true
-      this.#connections.enqueue(this)
-    } else if (this.#hasEnded) socket.end()
-    else socket.read(0) // so that 'end' is emitted once the client has shut down its side
-  }
-
-  #refuse({ zone, why }: TransferRefusal): void {
-    this.#responder.refusal = null
-    this.#connections.refuseTransfer(this, zone, why)
-  }
-
-  /** Takes the transfer that answers the last query. `response`: the response without records. */
-  #begin(transfer: Transfer, response: Uint8Array): void {
-    const { query } = this.#responder
-    this.#responder.transfer = null
-    transfer.begin(response, query.questionEnd)
-    this.transfer = transfer
-    this.transferSinceMs = this.freshMs = performance.now()
-    this.#connections.beginTransfer(this)
-  }
-
-  #weigh(): void {
-    const { socket } = this
-    if (socket.destroyed) return
-    this.#connections.weigh(this, socket.writableLength + socket.readableLength + this.#input.length)
-  }
-
-  /** Whether a whole query is in the buffer. */
-  #hasQuery(): boolean {
-    const input = this.#input
-    const there = this.#end - this.#at
-    return there >= 2 && there - 2 >= ((input[this.#at]! << 8) | input[this.#at + 1]!)
-  }
-
-  #read(): void {
-    const chunk: Buffer | null = this.socket.read()
-    if (chunk === null) return
-    const kept = this.#input.subarray(this.#at, this.#end)
-    if (kept.length === 0) {
-      this.#input = chunk
-      this.#at = 0
-      this.#end = 0
-    } else if (this.#end + chunk.length > this.#input.length) {
-      // room for twice what is kept, so that a query that comes byte by byte is not copied with every byte
-      this.#input = new Uint8Array(kept.length + Math.max(kept.length, chunk.length))
-      this.#input.set(kept)
-      this.#at = 0
-      this.#end = kept.length
-    }
-    if (this.#input !== chunk) this.#input.set(chunk, this.#end)
-    this.#end += chunk.length
-  }
-
-  /** Answers as many whole queries as a turn may, into `scratch`. Returns the bytes of their answers. */
-  #answer(): number {
-    const responder = this.#responder
-    request.client = this.#address
-    request.family = this.#address.length === 4 ? 4 : 6
-    const until = performance.now() + TURN_MS
-    responder.nowMs = Date.now()
-    let size = 0
-    const isTransferring = (): boolean => this.transfer !== undefined
-    for (let count = 0; count < TURN_QUERIES && size < TURN_BYTES && this.#hasQuery() && !isTransferring(); count++) {
-      if (count > 0 && performance.now() > until) break
-      const input = this.#input
-      const at = this.#at + 2
-      const length = (input[at - 2]! << 8) | input[at - 1]!
-      responder.chance = Math.floor(Math.random() * 0x1_0000_0000) | 0
-      request.input = input
-      request.at = at
-      request.length = length
-      request.outAt = size + 2
-      const answer = respond(responder, request)
-      this.#at = at + length
-      if (responder.refusal !== null) this.#refuse(responder.refusal)
-      if (responder.transfer !== null) this.#begin(responder.transfer, scratch.subarray(size + 2, size + 2 + answer))
-      else if (answer === 0) this.#unanswerable++
-      else {
-        scratch[size] = answer >> 8
-        scratch[size + 1] = answer & 255
-        size += 2 + answer
-      }
-    }
-    if (this.#at === this.#end) {
-      this.#input = NOTHING
-      this.#at = 0
-      this.#end = 0
-    }
-    return size
   }
 }

@@ -1,11 +1,12 @@
 /**
- * The running server: UDP threads (or node:dgram) and the TCP thread on every listen address, with one World for all of
- * them, and their orderly end. Called by node/run.ts as soon as there is a first World.
+ * The running server: UDP threads (or node:dgram) and the TCP thread on every listen address, the threads of TLS and
+ * HTTPS on theirs, with one World for all of them, and their orderly end. Called by node/run.ts as soon as there is a first World.
  */
 import type { Socket as UdpSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { adoptedGeneration, type Adoption } from '../answer/adoption.ts'
 import type { Protocol } from '../answer/protocol.ts'
+import { DOH, DOT, TCP } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import type { Log } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
@@ -14,8 +15,9 @@ import { type Endpoint, formatEndpoint } from '../units.ts'
 import { inlineMore } from './inline.ts'
 import { type LimitedReport, LimitWatch } from './limit-watch.ts'
 import { bindPortable, PortableUdp } from './portable.ts'
-import { bindAll, isWildcard, steerToSuccessor } from './sockets.ts'
-import type { TcpSource } from './tcp-thread.ts'
+import type { Credentials } from './handshakes.ts'
+import { type BoundEndpoint, bindAll, isWildcard, steerToSuccessor } from './sockets.ts'
+import type { StreamTransport, TcpSource } from './tcp-thread.ts'
 import { limitsFor, openFilesLimit, TcpFront, type TcpStats } from './tcp.ts'
 import { Threads, type UdpStats } from './threads.ts'
 
@@ -25,7 +27,12 @@ export interface ServerOptions {
   readonly listen: readonly Endpoint[]
   /** How many threads answer UDP; 1 or more. */
   readonly threads: number
-  /** Limit of the buffers of all TCP connections together, in bytes. */
+  /** Where DNS is answered over TLS and over HTTPS too; both need credentials. */
+  readonly tls?: readonly Endpoint[]
+  readonly https?: readonly Endpoint[]
+  readonly credentials?: Credentials
+  /** Limits of each of TCP, TLS and HTTPS: connections, and bytes in the buffers of all of them together. */
+  readonly tcpConnections: number
   readonly tcpMemory: number
   /** The first World, as the compiler made it (generation ≥ 1), with slots and counters filled in. */
   readonly world: World
@@ -44,6 +51,9 @@ export interface ServerOptions {
 export interface ServerStats {
   readonly udp: UdpStats
   readonly tcp: TcpStats
+  /** Where they are served. */
+  readonly dot?: TcpStats
+  readonly doh?: TcpStats
   /** Whom the rate limits hit within the last minutes; null: nobody. */
   readonly limited: LimitedReport | null
 }
@@ -52,10 +62,14 @@ export interface ServerStats {
 export interface Server {
   /** As in the options, with the real ports. */
   readonly listen: readonly Endpoint[]
+  readonly tls: readonly Endpoint[]
+  readonly https: readonly Endpoint[]
   /** Replaces the World for all queries read from now on. Its generation must be above all earlier ones. */
   publish(world: World): void
   /** Replaces the Protocol for all queries read from now on. */
   setProtocol(protocol: Protocol): void
+  /** Shows another certificate in all handshakes from now on. */
+  setCredentials(credentials: Credentials): void
   /**
    * The lowest generation that any answering thread may still read: what only older Worlds use (health slots) is free.
    */
@@ -74,12 +88,17 @@ const DRAIN_MS = 5_000
 /** How long to accept connections whose handshake began before new ones went to the successor. */
 const HANDSHAKE_MS = 250
 
-/** The front ends, and how to leave their ports to a successor. */
-interface Fronts {
+/** A front end of streams, where it listens, and how to leave its ports to a successor. */
+interface StreamFront {
+  readonly front: TcpFront
   readonly listen: readonly Endpoint[]
-  readonly udp: Threads | PortableUdp
-  readonly tcp: TcpFront
   readonly leave: () => void
+}
+
+/** The front ends of UDP and TCP. */
+interface Fronts {
+  readonly udp: Threads | PortableUdp
+  readonly tcp: StreamFront
 }
 
 /**
@@ -91,72 +110,131 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { adoption, portable, log } = options
   const reason = portable ? undefined : 'missing' in linux ? linux.missing : undefined
   if (reason !== undefined) log('warn', 'UDP through node:dgram, at several times the cost of batches', { reason })
-  const { listen, udp, tcp, leave } = await (portable || 'missing' in linux
-    ? startPortable(options, reason)
-    : startBatched(options, linux))
+  const calls = portable || 'missing' in linux ? undefined : linux
+  const { udp, tcp } = await (calls === undefined ? startPortable(options, reason) : startBatched(options, calls))
+  const [dot, doh] = await startSecure(options, calls).catch(async (error: unknown) => {
+    await Promise.all([udp.stop(0), tcp.front.stop(0)])
+    throw error
+  })
+  const streams = [tcp, dot, doh].filter((stream) => stream !== undefined)
   let { generation } = options.world
   Atomics.store(adoption, 0, generation)
   if (udp instanceof Threads) {
     const { receiveBuffer, sendBuffer } = udp.stats()
     log('info', 'UDP in batches', { threads: options.threads, receiveBuffer, sendBuffer })
   }
-  const counters = (): readonly Float64Array[] => [...udp.counters(), ...tcp.counters()]
+  const counters = (): readonly Float64Array[] =>
+    [udp, ...streams.map(({ front }) => front)].flatMap((front) => front.counters())
   const limits = new LimitWatch(counters, log)
 
   return {
-    listen,
+    listen: tcp.listen,
+    tls: dot?.listen ?? [],
+    https: doh?.listen ?? [],
     publish(world) {
       if (world.generation <= generation) throw new Error(`World ${world.generation} after ${generation}`)
       generation = world.generation
       udp.publish(world)
-      tcp.publish(world)
+      for (const { front } of streams) front.publish(world)
       Atomics.store(adoption, 0, generation)
     },
     setProtocol(protocol) {
       udp.setProtocol(protocol)
-      tcp.setProtocol(protocol)
+      for (const { front } of streams) front.setProtocol(protocol)
+    },
+    setCredentials(credentials) {
+      for (const stream of [dot, doh]) stream?.front.setCredentials(credentials)
     },
     adopted: () => adoptedGeneration(adoption),
     counters,
-    stats: () => ({ udp: udp.stats(), tcp: tcp.stats(), limited: limits.recent(Date.now()) ?? null }),
+    stats: () => ({
+      udp: udp.stats(),
+      tcp: tcp.front.stats(),
+      ...(dot !== undefined && { dot: dot.front.stats() }),
+      ...(doh !== undefined && { doh: doh.front.stats() }),
+      limited: limits.recent(Date.now()) ?? null,
+    }),
     async stop(drainMs = DRAIN_MS) {
-      leave()
+      for (const { leave } of streams) leave()
       limits.stop()
       const handshakesMs = Math.min(HANDSHAKE_MS, drainMs)
-      await Promise.all([udp.stop(drainMs), sleep(handshakesMs).then(() => tcp.stop(drainMs - handshakesMs))])
+      const stopStreams = (): Promise<unknown> =>
+        Promise.all(streams.map(({ front }) => front.stop(drainMs - handshakesMs)))
+      await Promise.all([udp.stop(drainMs), sleep(handshakesMs).then(stopStreams)])
     },
   }
 }
 
 async function startBatched(options: ServerOptions, calls: Linux): Promise<Fronts> {
   const bound = bindAll(calls, options.listen, options.threads, options.takeover)
-  const sources = bound.map(({ endpoint, tcp }) => ({ ...endpoint, fd: tcp }))
-  const tcp = startTcp(options, sources, calls)
+  const tcp = startBound(options, TCP, bound, calls)
   const udp = new Threads(calls, { ...options, bound })
   try {
-    await Promise.all([udp.ready(), tcp.listening()])
+    await Promise.all([udp.ready(), tcp.front.listening()])
   } catch (error) {
-    await Promise.all([udp.stop(0), tcp.stop(0)])
+    await Promise.all([udp.stop(0), tcp.front.stop(0)])
     throw error
   }
+  return { udp, tcp }
+}
+
+/** Starts a front end of streams on sockets that listen. */
+function startBound(
+  options: ServerOptions,
+  transport: StreamTransport,
+  bound: readonly BoundEndpoint[],
+  calls: Linux,
+): StreamFront {
+  const sources = bound.map(({ endpoint, tcp }) => ({ ...endpoint, fd: tcp }))
   return {
+    front: startStream(options, transport, sources, calls),
     listen: bound.map(({ endpoint }) => endpoint),
-    udp,
-    tcp,
     leave: () => {
       for (const { fd } of sources) steerToSuccessor(calls, fd)
     },
   }
 }
 
-const startTcp = (options: ServerOptions, sources: readonly TcpSource[], calls?: Linux): TcpFront =>
-  new TcpFront({
+/** Starts TLS and HTTPS where they are served. Rejects with nothing left behind. */
+async function startSecure(
+  options: ServerOptions,
+  calls: Linux | undefined,
+): Promise<readonly [dot: StreamFront | undefined, doh: StreamFront | undefined]> {
+  const started: TcpFront[] = []
+  const startOne = async (transport: StreamTransport, on: readonly Endpoint[]): Promise<StreamFront | undefined> => {
+    if (on.length === 0) return undefined
+    const stream =
+      calls === undefined
+        ? { front: startStream(options, transport, on), leave: () => {} }
+        : startBound(options, transport, bindAll(calls, on, 0, options.takeover), calls)
+    started.push(stream.front)
+    return { ...stream, listen: await stream.front.listening() }
+  }
+  try {
+    return [await startOne(DOT, options.tls ?? []), await startOne(DOH, options.https ?? [])]
+  } catch (error) {
+    await Promise.all(started.map((front) => front.stop(0)))
+    throw error
+  }
+}
+
+function startStream(
+  options: ServerOptions,
+  transport: StreamTransport,
+  sources: readonly TcpSource[],
+  calls?: Linux,
+): TcpFront {
+  const { tls = [], https = [], tcpConnections, tcpMemory, threads } = options
+  const fronts = 1 + Math.sign(tls.length) + Math.sign(https.length)
+  return new TcpFront({
     ...options,
+    transport,
     ...(calls === undefined ? {} : { calls }),
     sources,
-    limits: limitsFor(openFilesLimit(), options.tcpMemory),
-    reader: options.threads + 1, // after the threads of UDP
+    limits: limitsFor(openFilesLimit(), { connections: tcpConnections, memory: tcpMemory }, fronts),
+    reader: threads + transport, // after the threads of UDP
   })
+}
 
 /**
  * Starts the portable form. With port 0, UDP uses the ports that TCP got; if one is taken, it starts over with new
@@ -165,17 +243,17 @@ const startTcp = (options: ServerOptions, sources: readonly TcpSource[], calls?:
 async function startPortable(options: ServerOptions, reason: string | undefined): Promise<Fronts> {
   const { log } = options
   for (let tries = 1; ; tries++) {
-    const tcp = startTcp(options, options.listen)
+    const front = startStream(options, TCP, options.listen)
     const sockets: UdpSocket[] = []
     try {
-      const listen = await tcp.listening()
+      const listen = await front.listening()
       for (const endpoint of listen) sockets.push(await bindPortable(endpoint))
       for (const endpoint of listen.filter(isWildcard))
         log('warn', `replies from ${formatEndpoint(endpoint)} may leave from another address than was asked`)
-      return { listen, udp: new PortableUdp(sockets, options, reason), tcp, leave: () => {} }
+      return { udp: new PortableUdp(sockets, options, reason), tcp: { front, listen, leave: () => {} } }
     } catch (error) {
       for (const socket of sockets) socket.close()
-      await tcp.stop(0)
+      await front.stop(0)
       if (options.listen.every(({ port }) => port !== 0) || tries === PORT_TRIES) throw error
     }
   }

@@ -1,28 +1,38 @@
 /**
- * Entry of the TCP thread: it listens, accepts and answers with an event loop of its own. On Linux its nice value is
- * above that of the threads that answer UDP, judge health or probe: when CPU is short, TCP gets what they leave. The
- * main thread (tcp.ts) sends Worlds, Protocols and the end as messages and reads the thread's cells and counters.
+ * Entry of the threads that serve streams, one for each of TCP, TLS and HTTPS: it listens, accepts and answers with an
+ * event loop of its own. On Linux its nice value is above that of the threads that answer UDP, judge health or probe:
+ * when CPU is short, streams get what they leave. The main thread (tcp.ts) sends Worlds, Protocols, certificates and the end as
+ * messages and reads the thread's cells and counters.
  */
-import { createServer, type Server } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Adoption } from '../answer/adoption.ts'
 import type { Protocol } from '../answer/protocol.ts'
-import { makeResponder, replace, type Replacement } from '../answer/responder.ts'
+import { DOH, DOT, makeResponder, replace, type Replacement, TCP } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
 import { codeOf } from '../problem.ts'
 import type { Endpoint } from '../units.ts'
-import { Connections, type TcpLimits, type TransferNews } from './connections.ts'
+import { type Connection, Connections, type Stage, type TcpLimits } from './connections.ts'
+import { Framed } from './framed.ts'
 import { BACKLOG } from './front.ts'
+import type { Credentials, Handshakes } from './handshakes.ts'
+import { type TransferNews, Transfers } from './transfers.ts'
 
 /**
  * Where to listen: a descriptor that listens already, which this thread closes; or, without `fd`, an address to bind.
  */
 export type TcpSource = Endpoint & { readonly fd?: number }
 
+/** What one thread serves. */
+export type StreamTransport = typeof TCP | typeof DOT | typeof DOH
+
 /** The thread's workerData. */
 export interface TcpAssignment {
+  readonly transport: StreamTransport
+  /** For TLS and HTTPS. */
+  readonly credentials?: Credentials
   readonly sources: readonly TcpSource[]
   readonly limits: TcpLimits
   readonly world: World
@@ -36,8 +46,11 @@ export interface TcpAssignment {
   readonly reader: number
 }
 
-/** A message to the thread; `drainMs`: stop listening and end all connections within this time. */
-export type TcpCommand = Replacement | { readonly drainMs: number }
+/**
+ * A message to the thread; `credentials`: show this certificate; `drainMs`: stop listening and end all connections
+ * within this time.
+ */
+export type TcpCommand = Replacement | { readonly credentials: Credentials } | { readonly drainMs: number }
 
 /**
  * A message from the thread: where it listens, in the order of the sources, with the real ports; or which one failed;
@@ -54,7 +67,9 @@ const NICEST = 19
 /** Bytes that a connection may read ahead of its turn; the last read may go beyond. */
 const READ_AHEAD = 1024
 
-const { sources, limits, world, protocol, health, counters, cells, adoption, reader }: TcpAssignment = workerData
+const assignment: TcpAssignment = workerData
+const { transport, credentials, sources, limits, world, protocol, health, counters, cells, adoption, reader } =
+  assignment
 const port = parentPort!
 // on Linux the priority of this thread; on other systems it would be that of the process
 if (process.platform === 'linux') setPriority(Math.min(NICEST, getPriority() + NICER))
@@ -62,14 +77,37 @@ if (process.platform === 'linux') setPriority(Math.min(NICEST, getPriority() + N
 const responder = makeResponder(world, health, counters, protocol)
 const tellMain = (report: TcpReport): void => port.postMessage(report)
 /** A transfer reads the World that it began with. */
-const noteAdopted = (): void => void Atomics.store(adoption, reader, connections.oldestGeneration)
+const noteAdopted = (): void =>
+  void Atomics.store(adoption, reader, transfers?.oldestGeneration ?? responder.world.generation)
 const noteTransfer = (transfer: TransferNews): void => tellMain({ transfer })
-const connections = new Connections(responder, limits, cells, noteTransfer, noteAdopted) // the beat starts here
+const connections = new Connections(limits, cells) // the beat starts here
+const transfers = transport === DOH ? undefined : new Transfers(responder, cells, noteTransfer, noteAdopted)
+const handshakes = transport === TCP ? undefined : await makeHandshakes(credentials!)
+const open = handshakes?.open ?? framed
 const servers: Server[] = []
 
+function framed(connection: Connection, socket: Socket = connection.socket): Stage {
+  return new Framed({ connections, transfers: transfers!, responder, transport }, connection, socket)
+}
+
+/** Loads what only TLS and HTTPS need. */
+async function makeHandshakes(first: Credentials): Promise<Handshakes> {
+  const { Handshakes } = await import('./handshakes.ts')
+  if (transport === DOT) return new Handshakes(connections, cells, limits.handshakes, 'dot', first, framed)
+  const { Https } = await import('./https.ts')
+  return new Handshakes(
+    connections,
+    cells,
+    limits.handshakes,
+    'h2',
+    first,
+    (connection, socket) => new Https(connections, connection, responder, socket, cells),
+  )
+}
+
 async function listen(source: TcpSource): Promise<Endpoint> {
-  // half open: a client that sends queries and shuts down its side still gets its answers
-  const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: READ_AHEAD })
+  // half open: a client that sends queries and shuts down its side still gets its answers; HTTP/2 has its own way to end
+  const server = createServer({ allowHalfOpen: transport !== DOH, noDelay: true, highWaterMark: READ_AHEAD })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     if (source.fd !== undefined) server.listen({ fd: source.fd, backlog: BACKLOG }, resolve)
@@ -78,7 +116,7 @@ async function listen(source: TcpSource): Promise<Endpoint> {
   servers.push(server)
   server.removeAllListeners('error')
   server.on('error', () => {}) // accept() failed for lack of descriptors: the client tries again
-  server.on('connection', (socket) => connections.accept(socket))
+  server.on('connection', (socket) => connections.accept(socket, open))
   const bound = server.address()
   return { address: source.address, port: typeof bound === 'object' && bound !== null ? bound.port : source.port }
 }
@@ -106,6 +144,7 @@ async function end(drainMs: number): Promise<void> {
 
 port.on('message', (command: TcpCommand) => {
   if ('drainMs' in command) void end(command.drainMs)
+  else if ('credentials' in command) handshakes?.renew(command.credentials)
   else {
     replace(responder, command)
     noteAdopted()

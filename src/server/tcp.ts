@@ -1,12 +1,13 @@
 /**
- * DNS over TCP, seen from the main thread: one thread (tcp-thread.ts) accepts and answers, with the same respond(). It
- * is watched, and replaced when it dies or stands still (seat.ts): its connections are lost, new ones wait in the
+ * DNS over TCP, TLS (RFC 7858) and HTTPS (RFC 8484), seen from the main thread: for each of the three that is served one
+ * thread (tcp-thread.ts) accepts and answers, with the same respond(). It is watched, and replaced when it dies or stands still (seat.ts): its connections are lost, new ones wait in the
  * kernel meanwhile, for the sockets that listen are the main thread's, and each thread has descriptors of its own for
  * them. Without koffi the thread binds, and its successor binds again.
  */
 import { readFileSync } from 'node:fs'
 import { ABSENT, type Adoption } from '../answer/adoption.ts'
 import type { Protocol } from '../answer/protocol.ts'
+import { DOH, DOT, TCP } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import type { Log } from '../config.ts'
 import { makeCounters } from '../counters.ts'
@@ -15,15 +16,20 @@ import type { Linux } from '../linux/calls.ts'
 import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
 import type { Endpoint } from '../units.ts'
 import {
+  BAD_STATUSES,
   T_ACCEPTED,
   T_AXFR,
   T_BEAT,
   T_EVICTED,
+  T_HANDSHAKES,
+  T_HANDSHAKES_FAILED,
   T_HELD,
   T_IXFR,
   T_OPEN,
   T_OVER_MEMORY,
   T_REFUSED,
+  T_RESUMED,
+  T_STATUS,
   T_TIMED_OUT,
   T_TRANSFERRING,
   T_TRANSFERS_BROKEN,
@@ -34,10 +40,11 @@ import {
   type TcpLimits,
 } from './connections.ts'
 import { type Front, ListenError } from './front.ts'
+import type { Credentials } from './handshakes.ts'
 import { Seat } from './seat.ts'
 import { TransferLog } from './transfer-log.ts'
 import { duplicate } from './sockets.ts'
-import type { TcpAssignment, TcpCommand, TcpReport, TcpSource } from './tcp-thread.ts'
+import type { StreamTransport, TcpAssignment, TcpCommand, TcpReport, TcpSource } from './tcp-thread.ts'
 
 /** The default limits; see limitsFor(). */
 export const TCP_LIMITS: TcpLimits = {
@@ -47,19 +54,20 @@ export const TCP_LIMITS: TcpLimits = {
   idleMs: 10_000,
   unreadMs: 3_000,
   memory: 32e6,
+  handshakes: 256,
 }
 
 /**
- * The limits of a process that may have `files` open files (0 = unknown). TCP may use half of them; the rest is for
- * probes, HTTP, Redis and databases. `memory`: bytes.
+ * The limits of each of `threads` threads in a process that may have `files` open files (0 = unknown). Together they may
+ * use half of them; the rest is for probes, HTTP, Redis and databases. `memory`: bytes.
  */
-export function limitsFor(files: number, memory = TCP_LIMITS.memory): TcpLimits {
-  const { connections } = TCP_LIMITS
-  return {
-    ...TCP_LIMITS,
-    memory,
-    connections: files === 0 ? connections : Math.max(1, Math.min(connections, files >> 1)),
-  }
+export function limitsFor(
+  files: number,
+  { connections, memory }: Pick<TcpLimits, 'connections' | 'memory'> = TCP_LIMITS,
+  threads = 1,
+): TcpLimits {
+  const most = files === 0 ? connections : Math.floor(files / 2 / threads)
+  return { ...TCP_LIMITS, memory, connections: Math.max(1, Math.min(connections, most)) }
 }
 
 /** How many open files the kernel allows this process; 0 = unlimited, or not Linux. */
@@ -93,13 +101,22 @@ export interface TcpStats {
   readonly transfers: Readonly<Record<'axfr' | 'ixfr' | 'refused' | 'broken', number>>
   /** Zone transfers that are being sent. */
   readonly transferring: number
+  /** TLS handshakes: in full, resumed from a ticket, failed. */
+  readonly handshakes: number
+  readonly resumed: number
+  readonly handshakesFailed: number
+  /** Requests over HTTPS that were no queries, by status. */
+  readonly badRequests: readonly (readonly [status: number, count: number])[]
   /** How often the thread was replaced, in all, and how often because it hung. */
   readonly died: number
   readonly stalled: number
 }
 
-/** What the TCP thread is started with. */
+/** What a thread is started with. */
 export interface TcpOptions {
+  readonly transport: StreamTransport
+  /** For TLS and HTTPS. */
+  readonly credentials?: Credentials
   /** Those with a descriptor listen already; stop() closes them. */
   readonly sources: readonly TcpSource[]
   /** Required if sources have descriptors. */
@@ -117,7 +134,10 @@ export interface TcpOptions {
 /** For a thread that has drained to come to its end. */
 const END_MS = 500
 
-/** The front end of TCP. */
+/** The threads as log lines name them, and as the system does. */
+const THREADS = { [TCP]: ['TCP', 'tcp'], [DOT]: ['TLS', 'dot'], [DOH]: ['HTTPS', 'doh'] } as const
+
+/** The front end of TCP, TLS or HTTPS. */
 export class TcpFront implements Front {
   readonly #options: TcpOptions
   readonly #cells = new Float64Array(new SharedArrayBuffer(TCP_CELLS * Float64Array.BYTES_PER_ELEMENT))
@@ -128,17 +148,19 @@ export class TcpFront implements Front {
   #world: World
   #protocol: Protocol
   readonly #log: TransferLog
+  #credentials: Credentials | undefined
   #stopping = false
 
   constructor(options: TcpOptions) {
     this.#options = options
     this.#log = new TransferLog(options.log)
+    this.#credentials = options.credentials
     this.#sources = options.sources
     this.#world = options.world
     this.#protocol = options.protocol
     this.#listening.promise.catch(() => {}) // listening() rejects for its caller
     this.#seat = new Seat({
-      what: 'the TCP thread',
+      what: this.#what,
       fields: {},
       log: options.log,
       start: () => this.#start(),
@@ -160,6 +182,16 @@ export class TcpFront implements Front {
   setProtocol(protocol: Protocol): void {
     this.#protocol = protocol
     this.#seat.postMessage({ protocol } satisfies TcpCommand)
+  }
+
+  /** Shows another certificate from now on. Those who are connected keep what they have. */
+  setCredentials(credentials: Credentials): void {
+    this.#credentials = credentials
+    this.#seat.postMessage({ credentials } satisfies TcpCommand)
+  }
+
+  get #what(): string {
+    return `the ${THREADS[this.#options.transport][0]} thread`
   }
 
   counters(): readonly Float64Array[] {
@@ -185,6 +217,10 @@ export class TcpFront implements Front {
         broken: cells[T_TRANSFERS_BROKEN]!,
       },
       transferring: cells[T_TRANSFERRING]!,
+      handshakes: cells[T_HANDSHAKES]!,
+      resumed: cells[T_RESUMED]!,
+      handshakesFailed: cells[T_HANDSHAKES_FAILED]!,
+      badRequests: BAD_STATUSES.map((status, i) => [status, cells[T_STATUS + i]!]),
       died: this.#seat.died,
       stalled: this.#seat.stalled,
     }
@@ -199,7 +235,7 @@ export class TcpFront implements Front {
   }
 
   #start(): Thread {
-    const { limits, health, adoption, reader, calls } = this.#options
+    const { transport, limits, health, adoption, reader, calls } = this.#options
     this.#cells[T_BEAT] = 0
     this.#cells[T_OPEN] = 0
     this.#cells[T_TRANSFERRING] = 0
@@ -207,6 +243,8 @@ export class TcpFront implements Front {
     // from here on this World's memory is kept, however long the thread takes to start
     Atomics.store(adoption, reader, this.#world.generation)
     const workerData: TcpAssignment = {
+      transport,
+      ...(this.#credentials !== undefined && { credentials: this.#credentials }),
       // the thread's exit closes its duplicates, never the sockets themselves
       sources: this.#sources.map(({ fd, ...source }) =>
         fd === undefined ? source : { ...source, fd: duplicate(calls!, fd) },
@@ -220,9 +258,9 @@ export class TcpFront implements Front {
       adoption,
       reader,
     }
-    const worker = startThread(entryBeside(import.meta.url, 'tcp-thread'), { name: 'tcp', workerData })
+    const worker = startThread(entryBeside(import.meta.url, 'tcp-thread'), { name: THREADS[transport][1], workerData })
     worker.on('message', (report: TcpReport) => this.#receive(report))
-    worker.on('error', (error) => this.#options.log('error', `the TCP thread failed: ${String(error)}`, { error }))
+    worker.on('error', (error) => this.#options.log('error', `${this.#what} failed: ${String(error)}`, { error }))
     let hasRun = false
     worker.once('online', () => (hasRun = true))
     worker.once('exit', () => {
@@ -247,6 +285,6 @@ export class TcpFront implements Front {
 
   #onEnd(): void {
     Atomics.store(this.#options.adoption, this.#options.reader, ABSENT)
-    this.#listening.reject(new Error('the TCP thread ends as soon as it is started')) // unless it has listened
+    this.#listening.reject(new Error(`${this.#what} ends as soon as it is started`)) // unless it has listened
   }
 }

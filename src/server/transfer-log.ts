@@ -3,7 +3,7 @@
  * cause, and one for each refusal that is new. Called by tcp.ts.
  */
 import type { Log } from '../config.ts'
-import type { TransferNews } from './connections.ts'
+import type { TransferNews } from './transfers.ts'
 
 /** How many refusals are told in FORGET_MS; further ones are only counted. */
 const MOST_REFUSALS = 100

@@ -178,6 +178,7 @@ export const served = (health: HealthSnapshot = snapshot): NodeState => ({
   made: undefined,
   loads: { ok: 1, failed: 0, unchanged: 0, runningMs: 0, last: undefined, revision: undefined },
   troubles: [],
+  certificate: undefined,
   changes: new Map([['down', 2]]),
   health,
   counters: [],

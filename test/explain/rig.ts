@@ -266,6 +266,7 @@ export async function startRig(options: { readonly nodeSite?: string; readonly r
   const server = await startServer({
     listen: [{ address: '127.0.0.1', port: 0 }],
     threads: 1,
+    tcpConnections: TCP_LIMITS.connections,
     tcpMemory: TCP_LIMITS.memory,
     world: made.world,
     protocol: PLAIN_PROTOCOL,

@@ -16,6 +16,7 @@ test.each([
   const server = await startServer({
     listen: [{ address: '127.0.0.1', port: 0 }],
     threads: 1,
+    tcpConnections: TCP_LIMITS.connections,
     tcpMemory: TCP_LIMITS.memory,
     world: { ...made.world, generation: 1 },
     protocol: PLAIN_PROTOCOL,

@@ -3,7 +3,9 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, type Socket as TcpSocket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import type { Endpoint } from '../../src/units.ts'
+import { authority } from '../support/certificates.ts'
 import { until } from '../support/until.ts'
 
 export const TYPE = { A: 1, TXT: 16 } as const
@@ -109,20 +111,23 @@ export async function load(
   return { sent: sentAt.length, lost: sentAt.length - latency.size, latenciesMs, gapMs }
 }
 
-/** A TCP connection that takes whole answers out of the stream. */
+/** A connection, of TCP or of TLS, that takes whole answers out of the stream. */
 export class TcpClient {
   readonly socket: TcpSocket
   readonly answers: Buffer[] = []
   closed = false
   #rest: Buffer = Buffer.alloc(0)
 
-  constructor({ address, port }: Endpoint, localAddress?: string) {
-    this.socket = connect({
-      host: address,
-      port,
-      noDelay: true,
-      ...(localAddress === undefined ? {} : { localAddress }),
-    })
+  constructor(to: Endpoint | TcpSocket, localAddress?: string) {
+    this.socket =
+      'address' in to && 'port' in to
+        ? connect({
+            host: to.address,
+            port: to.port,
+            noDelay: true,
+            ...(localAddress === undefined ? {} : { localAddress }),
+          })
+        : to
     this.socket.on('error', () => {})
     this.socket.on('close', () => (this.closed = true))
     this.socket.on('data', (chunk: Buffer) => {
@@ -139,6 +144,13 @@ export class TcpClient {
     this.socket.write(Buffer.concat(messages.map(framed)))
   }
 }
+
+/** A TLS connection that trusts the tests' authority; `options` of node:tls. */
+export const tlsTo = (
+  { address, port }: Endpoint,
+  options: ConnectionOptions & { readonly localAddress?: string } = {},
+): TLSSocket =>
+  connectTls({ host: address, port, ca: authority, servername: 'www.example.com', ALPNProtocols: ['dot'], ...options })
 
 export function framed(message: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([message.length >> 8, message.length & 255]), message])

@@ -2,11 +2,13 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import { makeResponder } from '../../src/answer/responder.ts'
+import { makeResponder, TCP } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
-import { Connections, TCP_CELLS } from '../../src/server/connections.ts'
+import { type Connection, Connections, type Stage, TCP_CELLS } from '../../src/server/connections.ts'
+import { Framed } from '../../src/server/framed.ts'
 import { TCP_LIMITS } from '../../src/server/tcp.ts'
+import { Transfers } from '../../src/server/transfers.ts'
 import { until } from '../support/until.ts'
 import { idOf, query, TcpClient } from './client.ts'
 import { makeWorld } from './fixture.ts'
@@ -48,7 +50,9 @@ async function turnsOf(asked: readonly Asked[]): Promise<string[]> {
   await until('all queries sent', () => clients.every(({ tcp }) => tcp.socket.writableLength === 0))
   await until('all accepted', () => accepted.length === clients.length)
   const responder = makeResponder(world, makeHealthTable(), makeCounters())
-  const connections = new Connections(responder, TCP_LIMITS, new Float64Array(TCP_CELLS))
+  const cells = new Float64Array(TCP_CELLS)
+  const connections = new Connections(TCP_LIMITS, cells)
+  const transfers = new Transfers(responder, cells)
   ending.push(() => void connections.drain(0))
   const turns: string[] = []
   for (const socket of accepted) {
@@ -59,7 +63,10 @@ async function turnsOf(asked: readonly Asked[]): Promise<string[]> {
         return write(bytes, written)
       },
     })
-    connections.accept(socket)
+    connections.accept(
+      socket,
+      (connection) => new Framed({ connections, transfers, responder, transport: TCP }, connection, socket),
+    )
   }
   await until('all answers', () => clients.every(({ tcp, queries }) => tcp.answers.length === queries))
   for (const { tcp, queries } of clients) {
@@ -88,4 +95,38 @@ test('a query comes before all that 100 others have asked on', async () => {
   // each of 30 clients has had a turn or two
   expect(turns.indexOf('127.0.0.3')).toBeLessThan(90)
   expect(turns.length).toBeGreaterThan(700)
+})
+
+test('however many handshakes wait, at most one comes between two turns of who asks', async () => {
+  const server = createServer({ pauseOnConnect: true })
+  ending.push(() => server.close())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const bound = server.address()
+  if (typeof bound !== 'object' || bound === null) throw new Error('no port')
+  const connections = new Connections(TCP_LIMITS, new Float64Array(TCP_CELLS))
+  ending.push(() => void connections.drain(0))
+  const order: string[] = []
+  const handshake = (connection: Connection): Stage => {
+    connections.enqueueCostly(connection)
+    return { isIdle: true, end: () => {}, turn: () => void order.push('handshake') }
+  }
+  const ask = (connection: Connection): Stage => {
+    connections.enqueue(connection)
+    const turn = (): void => {
+      if (order.push('answer') < 400) connections.enqueue(connection)
+    }
+    return { isIdle: true, end: () => {}, turn }
+  }
+  const sockets: Socket[] = []
+  server.on('connection', (socket) => sockets.push(socket))
+  for (let i = 0; i < 60; i++) {
+    const tcp = new TcpClient({ address: '127.0.0.1', port: bound.port }, `127.0.0.${1 + (i % 5)}`)
+    ending.push(() => void tcp.socket.destroy())
+  }
+  await until('all are there', () => sockets.length === 60)
+  for (const [i, socket] of sockets.entries()) connections.accept(socket, i === 30 ? ask : handshake)
+  await until('all turns', () => order.filter((turn) => turn === 'handshake').length === 59)
+  expect(order.join(' ')).not.toMatch(/answer handshake handshake(?=.* answer)/)
+  expect(order.indexOf('answer')).toBeLessThan(2)
 })

@@ -1,6 +1,8 @@
 /** Servers on loopback addresses, with Worlds made from YAML as `serve` makes them. */
+import { randomBytes } from 'node:crypto'
 import { makeAdoption } from '../../src/answer/adoption.ts'
 import { PLAIN_PROTOCOL } from '../../src/answer/protocol.ts'
+import { TCP } from '../../src/answer/responder.ts'
 import type { World } from '../../src/answer/world.ts'
 import { sumCounters } from '../../src/counters.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
@@ -8,8 +10,10 @@ import { linux } from '../../src/linux/calls.ts'
 import { type Server, type ServerOptions, startServer } from '../../src/server/server.ts'
 import { bindAll } from '../../src/server/sockets.ts'
 import { TCP_LIMITS, TcpFront, type TcpOptions } from '../../src/server/tcp.ts'
+import type { Credentials } from '../../src/server/handshakes.ts'
 import type { Endpoint } from '../../src/units.ts'
 import { makeNode } from '../answer/fixture.ts'
+import { good } from '../support/certificates.ts'
 
 /** Bytes of the TXT set of `big.example.com`: too much for UDP, and near what TCP can carry. */
 const BIG = 60_000
@@ -48,6 +52,7 @@ export async function start(options: Partial<ServerOptions> & Pick<ServerOptions
   const server = await startServer({
     listen: [{ address: '127.0.0.1', port: 0 }],
     threads: 1,
+    tcpConnections: TCP_LIMITS.connections,
     tcpMemory: TCP_LIMITS.memory,
     protocol: PLAIN_PROTOCOL,
     health: makeHealthTable(),
@@ -60,7 +65,14 @@ export async function start(options: Partial<ServerOptions> & Pick<ServerOptions
   return { server, logged, count: (cell) => sumCounters(server.counters())[cell]! }
 }
 
-/** TCP alone, on a port of the kernel's choice: on a socket that is bound here, or (`portable`) by the thread. */
+/** What TLS and HTTPS show in tests. */
+export const makeCredentials = ({ cert, key } = good): Credentials => ({
+  certificate: cert,
+  key,
+  ticketKeys: randomBytes(48),
+})
+
+/** TCP alone, or TLS or HTTPS with `transport`, on a port of the kernel's choice: on a socket that is bound here, or (`portable`) by the thread. */
 export async function startTcp(
   options: Partial<TcpOptions> & Pick<TcpOptions, 'world'> & { readonly address?: string; readonly portable?: boolean },
 ): Promise<{ readonly front: TcpFront; readonly to: Endpoint }> {
@@ -68,6 +80,8 @@ export async function startTcp(
   if ('missing' in linux) throw new Error(linux.missing)
   const bound = options.portable === true ? [] : bindAll(linux, [asked], 0, false)
   const front = new TcpFront({
+    transport: TCP,
+    credentials: makeCredentials(),
     sources: options.portable === true ? [asked] : bound.map(({ endpoint, tcp }) => ({ ...endpoint, fd: tcp })),
     calls: linux,
     limits: TCP_LIMITS,

@@ -8,7 +8,14 @@
  * What no reply may get wrong is checked without being asked for: see `broken`.
  */
 import { createSocket } from 'node:dgram'
-import { connect } from 'node:net'
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+} from 'node:http2'
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { expect } from 'vitest'
 import { respond } from '../../src/answer/answer.ts'
 import { DOH, DOT, makeRequest, type Responder, TCP, UDP } from '../../src/answer/responder.ts'
@@ -233,11 +240,21 @@ export function udp(host: string, port: number): Transport {
 
 /** One connection for each query (RFC 7766); a connection closed without a reply is none. */
 export function tcp(host: string, port: number): Transport {
+  return framed('tcp', (from) => connect({ host, port, ...(from === undefined ? {} : { localAddress: from }) }))
+}
+
+/** The same over TLS (RFC 7858), whatever certificate is shown. */
+export function dot(host: string, port: number): Transport {
+  const options = { host, port, ALPNProtocols: ['dot'], rejectUnauthorized: false }
+  return framed('dot', (from) => connectTls({ ...options, ...(from === undefined ? {} : { localAddress: from }) }))
+}
+
+function framed(kind: 'tcp' | 'dot', open: (from: string | undefined) => Socket): Transport {
   return {
-    kind: 'tcp',
+    kind,
     send(query, from) {
       const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | undefined>()
-      const socket = connect({ host, port, ...(from === undefined ? {} : { localAddress: from }) })
+      const socket = open(from)
       socket.setTimeout(PATIENCE_MS, () => resolve(undefined))
       let got = Buffer.alloc(0)
       socket.on('error', reject)
@@ -252,4 +269,54 @@ export function tcp(host: string, port: number): Transport {
       return promise.finally(() => socket.destroy())
     },
   }
+}
+
+/** A POST for each query (RFC 8484), on a connection of its own; a status other than 200 is no reply. */
+export function doh(host: string, port: number): Transport {
+  return {
+    kind: 'doh',
+    async send(query, from) {
+      const session = connectHttp2(`https://${host.includes(':') ? `[${host}]` : host}:${port}`, {
+        rejectUnauthorized: false,
+        ...(from === undefined ? {} : { localAddress: from }),
+      })
+      try {
+        const { status, body } = await request(session, { ':method': 'POST', 'content-type': DNS_TYPE }, query)
+        return status === 200 ? body : undefined
+      } finally {
+        session.destroy()
+      }
+    },
+  }
+}
+
+const DNS_TYPE = 'application/dns-message'
+
+/** What came back for a request of HTTP/2. */
+export interface HttpReply {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Uint8Array
+}
+
+/** Sends one request, to /dns-query unless `headers` say otherwise. */
+export async function request(
+  session: ClientHttp2Session,
+  headers: OutgoingHttpHeaders,
+  body?: Uint8Array,
+): Promise<HttpReply> {
+  const { promise, resolve, reject } = Promise.withResolvers<HttpReply>()
+  session.once('error', reject)
+  const stream = session.request({ ':path': '/dns-query', ...headers }, { endStream: body === undefined })
+  const parts: Buffer[] = []
+  let got: IncomingHttpHeaders & { ':status'?: number | undefined } = {}
+  stream.on('response', (response) => (got = response))
+  stream.on('data', (part: Buffer) => parts.push(part))
+  stream.on('error', reject)
+  stream.on('close', () => {
+    if (got[':status'] === undefined) reject(new Error(`closed without a response: code ${stream.rstCode}`))
+    else resolve({ status: got[':status'], headers: got, body: new Uint8Array(Buffer.concat(parts)) })
+  })
+  if (body !== undefined) stream.end(body)
+  return promise.finally(() => session.off('error', reject))
 }
