@@ -127,7 +127,7 @@ export function outlookInWords({ pattern, members, services, safe, why }: Outloo
     formatWholePercent(service.leftNowPercent),
     formatWholePercent(service.leftThenPercent),
     formatWholePercent(service.keepPercent),
-    service.safe ? '' : 'TOO LITTLE',
+    service.safe ? '' : service.lost.length > 0 ? `NO ${service.lost.join(', ')}` : 'TOO LITTLE',
   ])
   return [
     wrap(`${safe ? 'SAFE' : 'NOT SAFE'} to drain ${pattern}: ${why}`),

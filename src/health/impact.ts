@@ -16,7 +16,7 @@ import {
   type OverrideSet,
   durationRefusal,
 } from './override.ts'
-import type { MemberSpec, ServiceSpec } from './target.ts'
+import { type AddressType, addressTypeOf, type MemberSpec, type ServiceSpec } from './target.ts'
 import type { Verdict } from './vote.ts'
 
 /** What taking members out would leave. */
@@ -36,6 +36,8 @@ interface ServiceOutlook {
   readonly leftNowPercent: number
   readonly leftThenPercent: number
   readonly keepPercent: number
+  /** Types of which no member would be up any more: their answers would still name what is drained, or nothing. */
+  readonly lost: readonly AddressType[]
   readonly safe: boolean
 }
 
@@ -48,8 +50,8 @@ export interface MemberView {
 
 /**
  * The outlook of a drain or forced down. `services`: those with a matching member, with all their members. `safe`: at
- * least `keep` percent of each service stays up, and more than nothing does; or the override takes out no member that
- * is up or braked.
+ * least `keep` percent of each service stays up, and more than nothing does, of each type of address; or the override
+ * takes out no member that is up or braked.
  */
 export function outlookOf(
   pattern: string,
@@ -101,18 +103,24 @@ function serviceOutlook(
     return lost && (braked || availableNow[i]!.availability === 'up')
   })
   const leftThen = leftPercent(availableThen, spec)
+  const upTypes = (those: typeof availableNow): AddressType[] =>
+    members.filter((_, i) => those[i]!.availability === 'up').map((member) => addressTypeOf(member.spec))
+  const upThen = upTypes(availableThen)
+  const lost = leftThen === 0 ? [] : [...new Set(upTypes(availableNow))].filter((type) => !upThen.includes(type))
   return {
     service: spec.name,
     leftNowPercent: leftPercent(availableNow, spec),
     leftThenPercent: leftThen,
     keepPercent: spec.keepPercent,
-    safe: !takes || (leftThen > 0 && leftThen >= spec.keepPercent),
+    lost,
+    safe: !takes || (leftThen > 0 && leftThen >= spec.keepPercent && lost.length === 0),
   }
 }
 
-function describe({ service, leftNowPercent, leftThenPercent, keepPercent, safe }: ServiceOutlook): string {
+function describe({ service, leftNowPercent, leftThenPercent, keepPercent, lost, safe }: ServiceOutlook): string {
   const left = `${formatWholePercent(leftThenPercent)} of ${service} would be left (now ${formatWholePercent(leftNowPercent)})`
   if (safe) return left
+  if (lost.length > 0) return `no other member of ${service} is up for ${lost.join(', ')}; ${left}`
   return leftThenPercent === 0
     ? `nothing of ${service} would be left up`
     : `only ${left}; it keeps ${formatWholePercent(keepPercent)}`

@@ -23,7 +23,14 @@ import type { Roster, VoteStatus } from './roster.ts'
 import type { SavedMember } from './saved.ts'
 import type { KnownMember } from './store.ts'
 import { type HealthTable, healthWord, UNWATCHED } from './table.ts'
-import type { HealthSpec, MemberSpec, ServiceSpec, Target } from './target.ts'
+import {
+  type AddressType,
+  addressTypeOf,
+  type HealthSpec,
+  type MemberSpec,
+  type ServiceSpec,
+  type Target,
+} from './target.ts'
 import type { Verdict } from './vote.ts'
 
 /** A change of a member's state or brake: one log line, one step of a metric. */
@@ -107,9 +114,6 @@ export interface ServiceHealth {
   /** Types of which no member is usable while one of the other type is: their answers have no address. */
   readonly unanswered: readonly AddressType[]
 }
-
-/** The type of the record that has a member's address. */
-export type AddressType = 'A' | 'AAAA'
 
 /** A log line that is not about a change of a single member. */
 export type News = (level: 'info' | 'warn', news: string) => void
@@ -595,7 +599,7 @@ function standingOf(member: Member, nowMs: number): MemberStanding {
 const dissentOn = ({ spec, judgement, override }: Member): Dissent | undefined =>
   override === undefined && !spec.drained ? judgement.dissent : undefined
 
-const typeOf = ({ spec }: Member): AddressType => (spec.address.includes(':') ? 'AAAA' : 'A')
+const typeOf = ({ spec }: Member): AddressType => addressTypeOf(spec)
 const typesOf = (members: readonly Member[]): AddressType[] => [...new Set(members.map(typeOf))].toSorted()
 
 /** Whether all members of the type are among those. */

@@ -19,6 +19,11 @@ export interface Target {
   readonly probers: number
 }
 
+/** The type of the record that has a member's address. */
+export type AddressType = 'A' | 'AAAA'
+export const addressTypeOf = ({ address }: Pick<MemberSpec, 'address'>): AddressType =>
+  address.includes(':') ? 'AAAA' : 'A'
+
 /** A member as the zone files define it. */
 export interface MemberSpec {
   /** `site/service/address`: the identity that health, overrides and saved state belong to. */

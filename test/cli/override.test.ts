@@ -40,7 +40,14 @@ const node: Node = {
   outlook: (pattern) => {
     if (pattern === 'nowhere') return 'nothing is named nowhere'
     const safe = pattern === 'iad'
-    const left = { service: 'web', leftNowPercent: 100, leftThenPercent: safe ? 66.7 : 10, keepPercent: 25, safe }
+    const left = {
+      service: 'web',
+      leftNowPercent: 100,
+      leftThenPercent: safe ? 66.7 : 10,
+      keepPercent: 25,
+      lost: [],
+      safe,
+    }
     return {
       pattern,
       members: [`${pattern}/web/192.0.2.2`],

@@ -158,6 +158,23 @@ describe('is it safe?', () => {
     expect(ask('fra', 0, views('up', 'up', 'down')).safe).toBe(true)
   })
 
+  test('not when it takes the last address of a type, whatever is left of the other', () => {
+    const six = member('fra/web/2001:db8::1', ['t4'])
+    const otherSix = member('iad/web/2001:db8::3', ['t5'])
+    const dual = (fraSix: 'up' | 'down', iadSix: 'up' | 'down') => [
+      ...views('up', 'up', 'up'),
+      { spec: six, verdict: fraSix, braked: false },
+      { spec: otherSix, verdict: iadSix, braked: false },
+    ]
+    expect(ask('fra', 25, dual('up', 'down'))).toMatchObject({
+      safe: false,
+      services: [{ lost: ['AAAA'] }],
+      why: 'no other member of web is up for AAAA; 67 % of web would be left (now 100 %)',
+    })
+    for (const members of [dual('up', 'up'), dual('down', 'up'), dual('down', 'down')])
+      expect(ask('fra', 25, members)).toMatchObject({ safe: true, services: [{ lost: [] }] })
+  })
+
   test('whatever is left, when it takes nothing', () => {
     expect(ask('iad', 90, views('up', 'down', 'down')).safe).toBe(true)
     expect(ask('fra', 90, views('up', 'up', 'up'), entry('fra', { action: 'down' })).safe).toBe(true)
