@@ -87,6 +87,7 @@ export const PROBLEM_CODES = {
   'ns-wildcard': 'NS at a wildcard (RFC 4592 §4.2)',
   'ns-without-address': 'a name server within the zone that has no address, or missing glue',
   'hints-conflict': 'hints of a service at an alias, beside hints that are written, or of a service without addresses',
+  'vips-mixed': 'a service with names and addresses among its VIPs',
   'dname-conflict': 'a DNAME with names below it, at a wildcard, or more than one at a name',
   'below-cut': 'data at or below a zone cut that is neither its NS or DS nor glue, or DS where there is no cut',
   'serial-unknown': 'no serial is written and git knows none',

@@ -25,9 +25,11 @@ import {
   nameOf,
   NODE_INTS,
   R_NAMES,
+  S_TYPES,
+  STEERED_INTS,
   X_HASH,
 } from '../zone/image.ts'
-import { HINTS_HTTPS, HINTS_SVCB, STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
+import { HINTS_HTTPS, HINTS_SVCB, STEERS_A, STEERS_AAAA, STEERS_NAME } from '../zone/pack.ts'
 import { DROP, judge, PASS, proveClient } from './abuse/limiter.ts'
 import { ANSWERS, ERRORS, NEGATIVES, REFERRALS } from './abuse/limits.ts'
 import { answerChaos } from './chaos.ts'
@@ -40,7 +42,7 @@ import { AA, type AnswerTrace, type Request, type Responder, UDP } from './respo
 import { begin, finish, PAYLOAD_BYTES, putHinfo, putRRset, QUERY_NAME } from './response.ts'
 import { delegate, negative } from './sections.ts'
 import { open } from './signed.ts'
-import { entryFor, steer } from './steer.ts'
+import { entryFor, steer, steerToName } from './steer.ts'
 import { answerTransfer } from './transfer.ts'
 
 const QR = 0x8000
@@ -303,6 +305,10 @@ function answerNode(responder: Responder, request: Request, owner: number, node:
   if (query.type === TYPE.DS) {
     const parent = parentApex(image, node)
     if (parent >= 0) return negative(responder, parent, -1) | AA
+  }
+  const types = steered >= 0 ? image.steered[steered * STEERED_INTS + S_TYPES]! : 0
+  if ((types & STEERS_NAME) !== 0 && (types === STEERS_NAME || query.type !== TYPE.ANY)) {
+    return steerToName(responder, request, node, steered, steeredBit(query.type))
   }
   const isCname = (image.nodes[node * NODE_INTS + N_FLAGS]! & F_CNAME) !== 0
   if (query.type === TYPE.ANY && !isCname) {

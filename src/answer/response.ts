@@ -402,7 +402,7 @@ export function putRRset(
 }
 
 /**
- * Writes the CNAME record that a DNAME makes of `owner` (as in putRRset()). Its target is the first `prefix` bytes of the
+ * Writes a CNAME record that is no record of the zones. `owner`: as in putRRset(). Its target is the first `prefix` bytes of the
  * name at name[at …], followed by the name that the message has at its byte `targetAt`, or, where that is 0, by the
  * `size` bytes at target[from …]. Returns the offset of the CNAME's target in the message; 0: no room.
  */

@@ -10,11 +10,11 @@ import { networkKey } from '../policy/network.ts'
 import { select } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { N_STEERED, NODE_INTS, S_NEXT, S_SERVICE, S_TTL, S_TYPES, STEERED_INTS } from '../zone/image.ts'
-import { STEERS_A } from '../zone/pack.ts'
+import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { borrowedClass, locate, scopeOf } from './client.ts'
 import { EDE_LAST_RESORT, EDE_NOT_READY, EDE_STALE } from './ede.ts'
 import { AA, type Request, type Responder } from './responder.ts'
-import { putAddress } from './response.ts'
+import { putAddress, putAlias, QUERY_NAME } from './response.ts'
 import { negative } from './sections.ts'
 import type { World } from './world.ts'
 
@@ -34,7 +34,8 @@ export function steer(responder: Responder, request: Request, node: number, stee
   if (responder.trace !== null) responder.trace.capped(cap)
   if (selection.lastResort) responder.counters[C_LAST_RESORT]!++
   const size = type === STEERS_A ? 4 : 16
-  if (selection.useValues) {
+  if (selection.useValues && service.resortName !== null) putTarget(responder, ttl, service.resortName)
+  else if (selection.useValues) {
     const values = type === STEERS_A ? service.resortA : service.resortAAAA
     for (let at = 0; at < values.length; at += size) putAddress(response, typeNumber(type), ttl, values, at, size)
   } else {
@@ -46,6 +47,43 @@ export function steer(responder: Responder, request: Request, node: number, stee
     negative(responder, node, world.image.nodes[node * NODE_INTS + N_STEERED]!)
   } else if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
   return steeredOutcome(responder, service, selection.hashed, selection.lastResort)
+}
+
+/**
+ * Answers a name whose entry has STEERS_NAME, for a query of any type: with a CNAME to the name that select() chose of a
+ * service of names, or to the name that is the service's last resort. `type`: as in steer(), 0 = neither of the two.
+ */
+export function steerToName(
+  responder: Responder,
+  request: Request,
+  node: number,
+  steered: number,
+  type: number,
+): number {
+  const { selection, world } = responder
+  const entry = steered * STEERED_INTS
+  const service = world.services[world.image.steered[entry + S_SERVICE]!]!
+  const { names, resortName } = service
+  if (names === null && (type & service.types) !== 0) return steer(responder, request, node, steered, type)
+  placeClient(responder, request, service)
+  selection.type = (service.types & STEERS_A) !== 0 ? STEERS_A : STEERS_AAAA
+  select(service, world.maps[service.map]!, responder.health, selection)
+  const cap = world.image.steered[entry + S_TTL]!
+  if (responder.trace !== null) responder.trace.capped(cap)
+  if (selection.lastResort) responder.counters[C_LAST_RESORT]!++
+  const target = selection.useValues ? resortName : names === null ? null : (names[selection.vips[0]!] ?? null)
+  if (target === null || (selection.count === 0 && !selection.useValues)) {
+    negative(responder, node, world.image.nodes[node * NODE_INTS + N_STEERED]!)
+  } else {
+    putTarget(responder, cap > 0 && cap < selection.ttlSeconds ? cap : selection.ttlSeconds, target)
+    if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
+  }
+  return steeredOutcome(responder, service, selection.hashed, selection.lastResort)
+}
+
+/** Writes a CNAME of the query name. `target`: in wire form. */
+function putTarget({ response, world }: Responder, ttlSeconds: number, target: Uint8Array): void {
+  putAlias(response, world.image, QUERY_NAME, ttlSeconds, target, 0, target.length - 1, 0, target, target.length - 1, 1)
 }
 
 /**

@@ -52,7 +52,7 @@ export interface Steering {
   readonly named: readonly string[]
   readonly usable: number
   readonly lastResort: boolean
-  /** The addresses of `lastResort: {values: …}` are the answer. */
+  /** The addresses of `lastResort: {values: …}`, or its name, are the answer. */
   readonly values: boolean
   /** A hash of the client's network was used, so the scope is no wider than that network. */
   readonly hashed: boolean
@@ -396,10 +396,9 @@ function distanceFrom(
   return distanceKm(client.latitude, client.longitude, site.latitude, site.longitude)
 }
 
-function addressOf(service: SteeredService, vip: number): string {
-  const site = service.firstVip.findLastIndex((first) => first <= vip)
-  return formatAddress(service.address, vip * 16, vip < service.firstV6[site]! ? 4 : 16)
-}
+/** The address or name of a VIP: the last part of its member's name. */
+const addressOf = ({ members }: SteeredService, vip: number): string =>
+  members[vip]!.slice(members[vip]!.lastIndexOf('/') + 1)
 
 function explainScope(client: Client, hashed: boolean, { client: address, bits: source }: ExplainQuery): Scope {
   const bits = scopeOf(client, hashed)

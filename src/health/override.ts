@@ -166,14 +166,18 @@ const KEPT_MS = 30 * DAY_MS
 export const isPurgeable = (entry: Override, nowMs: number): boolean =>
   nowMs - (entry.action === 'undone' ? entry.setMs : endMsOf(entry)) > KEPT_MS
 
-/** The pattern in its canonical spelling (a VIP as RFC 5952 has it); undefined: it is not a pattern. */
+/** A VIP that is a name: with its last dot, as in member names. */
+const isTargetName = (vip: string): boolean => vip.length <= 255 && /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.$/i.test(vip)
+
+/** The pattern in its canonical spelling (a VIP as RFC 5952 has it, or a name in lower case with its last dot); undefined: it is not a pattern. */
 export function canonicalPattern(text: string): string | undefined {
   const parts = text.split('/')
   if (parts.length > 3 || parts.includes('')) return undefined
   const [site, service, vip] = parts
   if (vip === undefined) return text
   const bytes = parseAddress(vip)
-  return bytes === undefined ? undefined : `${site}/${service}/${formatAddress(bytes)}`
+  if (bytes !== undefined) return `${site}/${service}/${formatAddress(bytes)}`
+  return isTargetName(vip) ? `${site}/${service}/${vip.toLowerCase()}` : undefined
 }
 
 /** The patterns that match a member, the most specific last. */

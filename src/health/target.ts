@@ -12,7 +12,10 @@ export interface Target {
   /** Hash of the canonical check without its timing, the address and the port: equal checks are probed once. */
   readonly id: string
   readonly check: CheckModel
-  /** Address that is dialled: the VIP, or the one that the zone files name instead. */
+  /**
+   * Address that is dialled: the VIP, or the one that the zone files name instead. Of a VIP that is a name, the name with
+   * its last dot: one of its addresses is dialled.
+   */
   readonly address: string
   readonly port: number
   /** Number of probers that check it: the highest that any dependent service asks for. */
@@ -129,7 +132,10 @@ const memberIdentity = (site: string, service: ServiceModel, vip: VipModel) => (
 
 function makeTarget(check: CheckModel, vip: VipModel, probers: number): Target {
   const address = vip.checkAddress ?? check.address ?? vip.address
-  const whole = address === vip.address ? check : withHost(check, vip.address)
+  // a name is dialled at one of its addresses, and is itself the Host and SNI
+  const isName = vip.name !== undefined
+  const host = isName ? vip.address.slice(0, -1) : vip.address
+  const whole = address === vip.address && !isName ? check : withHost(check, host)
   return {
     id: hash('sha256', canonical(whole, address), 'hex').slice(0, 16),
     check: whole,

@@ -49,14 +49,15 @@ const GROUPS = list(oneOrList(SCALAR))
 
 export const VIP_CHECK = { address: optional(address, 'probed in place of the VIP') }
 export const VIP = {
-  address: needed(structure(TEXT), 'the VIP', 'address: 192.0.2.10', ''),
+  address: optional(structure(TEXT), 'the VIP', 'this or `name`'),
+  name: optional(structure(TEXT), 'a name in place of an address, with its last dot', 'this or `address`'),
   check: optional(structure(mapping(VIP_CHECK)), 'where this VIP is probed'),
 }
 
 export const SERVICE_SITE = {
   vips: optional(
     structure(list(either(TEXT, mapping(VIP)))),
-    'addresses, or `{address, check: {address: …}}` where another address is probed',
+    'addresses, or `{address, check: {address: …}}` where another address is probed; or names, `{name: fra.cdn.example.}`, see [below](#names-in-place-of-addresses)',
     REQUIRED,
   ),
   weight: defaulted(integer(0, 1000), 'share within a group, 0–1000; 0 only when nothing else is left', '100'),
@@ -102,7 +103,8 @@ export const TTL = {
 
 export const lastResort = oneOf(['all', 'nodata'])
 export const LAST_RESORT = {
-  values: needed(structure(list(TEXT)), 'addresses that answer when nothing is up', 'Or write `all` or `nodata`', ''),
+  values: optional(structure(list(TEXT)), 'addresses that answer when nothing is up', 'this or `name`'),
+  name: optional(structure(TEXT), 'a name that answers, by a CNAME, when nothing is up', 'this or `values`'),
 }
 
 export const SERVICE = {
@@ -147,7 +149,7 @@ export const SERVICE = {
   ),
   lastResort: optional(
     structure(either(lastResort.json, mapping(LAST_RESORT))),
-    'when nothing is up: `all`, `nodata`, or `{values: [address, …]}`',
+    'when nothing is up: `all`, `nodata`, `{values: [address, …]}`, or `{name: fallback.example.}`',
     'all',
   ),
   keep: defaulted(

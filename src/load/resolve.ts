@@ -2,11 +2,23 @@
  * The checks that need more than one file: VIPs that services share, zones within zones, and the services that zones
  * name. Called by load.ts once all files are read.
  */
-import { formatName, isWithin, keyOf, parentName } from '../dns/name.ts'
+import { formatName, isWithin, keyOf, parentName, sameBytes } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { didYouMean, type Position, type Report } from '../problem.ts'
-import { type ServiceModel, type SiteModel, typesOf } from '../zone/model.ts'
-import { isHints, ownerAt, positionOf, STEERS_A, Z_AT, Z_COUNT, Z_INTS, Z_TYPE } from '../zone/pack.ts'
+import { isOfNames, type ServiceModel, type SiteModel, typesOf } from '../zone/model.ts'
+import {
+  isHints,
+  ownerAt,
+  positionOf,
+  STEERS_A,
+  STEERS_NAME,
+  Z_AT,
+  Z_COUNT,
+  Z_INTS,
+  Z_OWNER,
+  Z_OWNER_BYTES,
+  Z_TYPE,
+} from '../zone/pack.ts'
 import type { ZoneFile } from './records.ts'
 import type { References } from './references.ts'
 
@@ -117,6 +129,35 @@ function checkRedirected(zone: ZoneFile, inners: ReadonlySet<string>, report: Re
 }
 
 /**
+ * Why the steered entry at sets[i] cannot answer with a CNAME, which stands alone at its name, and never at an apex
+ * (RFC 1034 §3.6.2); undefined: it can.
+ */
+function aliasFault(
+  { sets, bytes, apex }: ZoneFile,
+  i: number,
+  service: string,
+  ofNames: boolean,
+): { readonly message: string; readonly hint: string } | undefined {
+  const which = ofNames ? 'whose VIPs are names' : 'whose last resort is a name'
+  if (sets[i + Z_COUNT] !== 0) {
+    return { message: `service ${service}, ${which}, answers every type`, hint: 'Leave `types` out' }
+  }
+  const [owner, size] = [sets[i + Z_OWNER]!, sets[i + Z_OWNER_BYTES]!]
+  const isApex = size === apex.length
+  let isAlone = !isApex
+  for (let set = 0; isAlone && set < sets.length; set += Z_INTS) {
+    if (set === i || sets[set + Z_OWNER_BYTES] !== size) continue
+    isAlone = sets[set + Z_OWNER] !== owner && !sameBytes(bytes, sets[set + Z_OWNER]!, bytes, owner, size)
+  }
+  if (isAlone) return undefined
+  const where = isApex ? 'stand at an apex' : 'have other records beside it'
+  return {
+    message: `service ${service}, ${which}, answers with a CNAME, which cannot ${where}`,
+    hint: isApex ? 'Steer the apex by a service with addresses' : 'Give this name nothing else',
+  }
+}
+
+/**
  * The sets of a zone, with the types filled in of steered entries that have all types of their service. Unknown services
  * go to `references`.
  */
@@ -137,8 +178,20 @@ export function steer(zone: ZoneFile, services: ServiceIndex, references: Refere
       continue
     }
     if (!('at' in service)) continue // its faults are reported already
-    if (isHints(sets, i)) continue
+    const ofNames = isOfNames(service)
+    if (isHints(sets, i)) {
+      if (!ofNames) continue
+      const message = `service ${name} has names and no addresses, and so no hints`
+      report({ code: 'hints-conflict', severity: 'error', ...place, message, hint: 'Leave `hints` out' })
+      continue
+    }
     const has = typesOf(service)
+    if (ofNames || service.lastResort.kind === 'name') {
+      const wrong = aliasFault(zone, i, service.name, ofNames)
+      if (wrong !== undefined) report({ code: 'gslb-conflict', severity: 'error', ...place, ...wrong })
+      sets[i + Z_COUNT] = has | STEERS_NAME
+      continue
+    }
     const lacking = sets[i + Z_COUNT]! & ~has
     if (lacking !== 0 && has !== 0) {
       const message = `service ${name} has no ${lacking === STEERS_A ? 'IPv4' : 'IPv6'} VIP`

@@ -3,6 +3,8 @@
  * against sites.yaml; against other services and zones it is checked in resolve.ts. Called by load.ts.
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
+import { encodeField } from '../dns/fields.ts'
+import { formatName, isFault, lowerName } from '../dns/name.ts'
 import { didYouMean, type Position } from '../problem.ts'
 import type { Fields, Reader } from '../yaml/read.ts'
 import { type Entry, isEmpty, type Node } from '../yaml/source.ts'
@@ -116,6 +118,7 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
     written: writtenOf(read, fields),
     at: read.at(key),
   }
+  if (read.errors === errors) checkMixed(read, key, service)
   if (read.errors === errors) checkFences(read, values.rules, service)
   return read.errors === errors ? service : undefined
 }
@@ -213,8 +216,42 @@ function readVips(read: Reader, site: Node, entry: Entry | undefined, seen: Map<
   return vips
 }
 
+/** Reports a service that has names and addresses among its VIPs. */
+function checkMixed(read: Reader, key: Node, { name, sites }: ServiceModel): void {
+  const vips = sites.flatMap((site) => site.vips)
+  const names = vips.filter((vip) => vip.name !== undefined)
+  if (names.length > 0 && names.length < vips.length) {
+    const address = vips.find((vip) => vip.name === undefined)!.address
+    const message = `service ${name} has names among its VIPs, ${names[0]!.address}, and addresses, ${address}: a name is answered with one or the other`
+    read.fault('vips-mixed', key, message, 'Write names alone, or addresses alone')
+  }
+}
+
+/** Reads the name of a VIP or of a last resort: a host's name. Its last dot stays in the text. */
+function readTarget(read: Reader, node: Node): { readonly text: string; readonly wire: Uint8Array } | undefined {
+  const scalar = read.scalar(node, 'a name', NAME)
+  if (scalar === undefined) return undefined
+  const wire = encodeField('name', scalar.text)
+  const text = isFault(wire) ? '' : formatName(lowerName(wire))
+  if (!isFault(wire) && /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.$/.test(text)) return { text, wire }
+  const fault = isFault(wire) ? wire.fault : `“${scalar.text}” is no name of a host`
+  read.fault('value-invalid', scalar, fault, `A full name, with its last dot: ${NAME}`)
+  return undefined
+}
+
 function readVip(read: Reader, node: Node): VipModel | undefined {
   const written = node.kind === 'mapping' ? readKeys(read, node, 'a VIP', VIP).values : undefined
+  if (written !== undefined && (written.name === undefined) === (written.address === undefined)) {
+    const code = written.name === undefined ? 'key-missing' : 'value-kind'
+    read.fault(code, node, 'a VIP has an `address` or a `name`', `{address: 192.0.2.10}, or {${NAME}}`)
+    return undefined
+  }
+  if (written?.name !== undefined) {
+    const target = readTarget(read, written.name.value)
+    if (target === undefined) return undefined
+    const at = checkAddressOf(read, written.check)
+    return { address: target.text, bytes: new Uint8Array(), name: target.wire, ...at }
+  }
   const addressNode = written === undefined ? node : written.address?.value
   const scalar = addressNode && read.scalar(addressNode, 'a VIP', VIPS)
   if (scalar === undefined) return undefined
@@ -223,14 +260,20 @@ function readVip(read: Reader, node: Node): VipModel | undefined {
     read.fault('value-invalid', scalar, `“${scalar.text}” is no IP address`, ADDRESS)
     return undefined
   }
-  const check = written?.check && readKeys(read, written.check.value, '“check” of a VIP', VIP_CHECK)
+  return { address: formatAddress(bytes), bytes, ...checkAddressOf(read, written?.check) }
+}
+
+/** Reads `check` of a VIP. */
+function checkAddressOf(read: Reader, entry: Entry | undefined): Pick<VipModel, 'checkAddress'> {
+  const check = entry && readKeys(read, entry.value, '“check” of a VIP', VIP_CHECK)
   const checkAddress = check?.values.address
-  return { address: formatAddress(bytes), bytes, ...(checkAddress !== undefined && { checkAddress }) }
+  return checkAddress === undefined ? {} : { checkAddress }
 }
 
 const BOTH = STEERS_A | STEERS_AAAA
 const SITES = 'sites: {fra: {vips: [192.0.2.10]}}'
 const VIPS = 'vips: [192.0.2.10]'
+const NAME = 'name: fra.cdn.example.'
 const RESORT = 'lastResort: {values: [192.0.2.10]}'
 const ADDRESS = 'An IPv4 or IPv6 address, without a port: 192.0.2.10, "2001:db8::10"'
 
@@ -262,7 +305,15 @@ function readTtl(read: Reader, entry: Entry | undefined): ServiceModel['ttl'] {
 
 function readLastResort(read: Reader, entry: Entry | undefined, types: number): LastResort {
   if (entry?.value.kind !== 'mapping') return { kind: (entry && lastResort.read(read, entry)) ?? 'all' }
-  const list = readKeys(read, entry.value, '“lastResort”', LAST_RESORT).values.values
+  const { values: list, name } = readKeys(read, entry.value, '“lastResort”', LAST_RESORT).values
+  if ((list === undefined) === (name === undefined)) {
+    const hint = `${RESORT}, lastResort: {${NAME}}, all or nodata`
+    read.fault('value-kind', entry.value, '“lastResort” has `values` or a `name`', hint)
+  }
+  if (name !== undefined) {
+    const target = readTarget(read, name.value)
+    return target === undefined ? { kind: 'all' } : { kind: 'name', name: target.wire }
+  }
   if (list === undefined) return { kind: 'all' }
   const values: Uint8Array[] = []
   for (const node of read.filledItems(list.value, '“values”', RESORT)) {

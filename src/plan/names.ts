@@ -8,7 +8,7 @@ import type { World } from '../answer/world.ts'
 import { makeQuery, setName } from '../dns/query.ts'
 import { TYPE } from '../dns/types.ts'
 import { findRRset, N_CUT, N_STEERED, NODE_INTS, S_SERVICE, S_TTL, STEERED_INTS } from '../zone/image.ts'
-import { STEERS_A, STEERS_AAAA, Z_AT, Z_SIZE } from '../zone/pack.ts'
+import { STEERS_A, STEERS_AAAA, STEERS_NAME, Z_AT, Z_SIZE } from '../zone/pack.ts'
 import { type Comparison, isSteered, ownerKey, ownerOf, type SetAt } from './records.ts'
 
 /** Some names: how many, and a few examples. */
@@ -128,7 +128,7 @@ function answerOf(side: Answering, owner: Uint8Array, type: number): Answer | un
   if (node < 0 && isRedirecting(image, found.encloser)) return null
   if (node < 0 || image.nodes[node * NODE_INTS + N_CUT]! >= 0) return undefined
   const first = image.nodes[node * NODE_INTS + N_STEERED]!
-  const entry = entryFor(side, first, type === TYPE.A ? STEERS_A : STEERS_AAAA)
+  const entry = entryFor(side, first, (type === TYPE.A ? STEERS_A : STEERS_AAAA) | STEERS_NAME)
   if (entry >= 0) {
     const at = entry * STEERED_INTS
     return { service: services[image.steered[at + S_SERVICE]!]!.name, capSeconds: image.steered[at + S_TTL]! }

@@ -238,7 +238,7 @@ function movesOf(
       weighing,
     )
     return pairs.flatMap(({ nameCount, old: a, now: b }) => {
-      const measures = measureMoves(a, b, nameCount.type === TYPE.A ? STEERS_A : STEERS_AAAA, flows)
+      const measures = measureMoves(a, b, nameCount.type === TYPE.AAAA ? STEERS_AAAA : STEERS_A, flows)
       return measures.some(matters) ? [nameMovesOf(nameCount, a, b, measures)] : []
     })
   })

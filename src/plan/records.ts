@@ -2,7 +2,7 @@
  * Compares two states of the zones, set by set in their packed form (zone/pack.ts): a million names are two arrays and
  * a hash table of ints, and only differences become objects. Used by plan.ts.
  *
- * A steered entry is compared as an A, an AAAA, or both. So a static name that becomes steered is one difference, not a
+ * A steered entry is compared as an A, an AAAA, or both; one of names as a CNAME. So a static name that becomes steered is one difference, not a
  * removal and an addition. The SOA's serial is ignored.
  */
 import { formatName, keyOf, sameBytes } from '../dns/name.ts'
@@ -16,6 +16,7 @@ import {
   recordTtl,
   STEERS_A,
   STEERS_AAAA,
+  STEERS_NAME,
   Z_AT,
   Z_COUNT,
   Z_INTS,
@@ -68,10 +69,13 @@ function* setsOf(zone: ZoneModel): Generator<SetAt> {
 const PLAIN = 0
 const STEERED_A = 1
 const STEERED_AAAA = 2
+const STEERED_NAME = 3
 const KINDS = [[PLAIN], [STEERED_A], [STEERED_AAAA], [STEERED_A, STEERED_AAAA]] as const
+const NAME_KINDS = [STEERED_NAME] as const
 
 const kindsOf = ({ sets }: ZoneModel, set: number): readonly number[] => {
   if (sets[set + Z_TYPE] !== 0) return KINDS[PLAIN]
+  if (sets[set + Z_COUNT] === STEERS_NAME) return NAME_KINDS
   return isHints(sets, set) ? [] : KINDS[sets[set + Z_COUNT]! & (STEERS_A | STEERS_AAAA)]!
 }
 
@@ -80,7 +84,7 @@ const hintsOf = ({ sets, services }: ZoneModel, set: number): string =>
   isHints(sets, set + Z_INTS) ? services[sets[set + Z_INTS + Z_AT]!]! : ''
 
 const typeOf = ({ sets }: ZoneModel, set: number, kind: number): number =>
-  kind === PLAIN ? sets[set + Z_TYPE]! : kind === STEERED_A ? TYPE.A : TYPE.AAAA
+  kind === PLAIN ? sets[set + Z_TYPE]! : kind === STEERED_NAME ? TYPE.CNAME : kind === STEERED_A ? TYPE.A : TYPE.AAAA
 
 const at = (zone: ZoneModel, set: number, kind: number): SetAt => ({ zone, set, type: typeOf(zone, set, kind) })
 

@@ -7,7 +7,7 @@ import { concat } from '../dns/fields.ts'
 import { hashText } from '../hash.ts'
 import { DRAINED, type HealthTable, healthWord, UP } from '../health/table.ts'
 import { type HealthSpec, memberName } from '../health/target.ts'
-import type { ServiceModel, SiteModel, VipModel } from '../zone/model.ts'
+import { isOfNames, type ServiceModel, type SiteModel, type VipModel } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 
 /**
@@ -35,7 +35,7 @@ export interface SteeredService {
   readonly key: number
   /** Index into World.maps. */
   readonly map: number
-  /** Bits STEERS_*: the types that any VIP of the service has. */
+  /** Bits STEERS_*: the types that any VIP of the service has; STEERS_A where they are names. */
   readonly types: number
   /** `pick: random`: sites are picked at random and not by hash, unless a class's rule says otherwise. */
   readonly random: boolean
@@ -51,6 +51,8 @@ export interface SteeredService {
   readonly resortAAAA: Uint8Array
   /** Probers check at least one of its VIPs. */
   readonly isChecked: boolean
+  /** That of `lastResort: {name}`, in wire form, whose `lastResort` here is `values`; null = none. */
+  readonly resortName: Uint8Array | null
   readonly siteNames: readonly string[]
   /** Per site: hash of service and site. */
   readonly siteKey: Int32Array
@@ -76,6 +78,8 @@ export interface SteeredService {
   readonly vipWeight: Int32Array | null
   /** Per VIP: 16 bytes, an IPv4 address in the first four. */
   readonly address: Uint8Array
+  /** Per VIP: a name in wire form; null: the VIPs are addresses. Names count as IPv4 in the tables above. */
+  readonly names: readonly Uint8Array[] | null
 }
 
 /**
@@ -93,7 +97,7 @@ export function layOutService(
   const firstV6 = new Int32Array(own.length)
   for (const [s, { site, vips: here }] of own.entries()) {
     firstVip[s] = vips.length
-    for (const vip of here) if (vip.bytes.length === 4) vips.push({ site, vip })
+    for (const vip of here) if (vip.bytes.length !== 16) vips.push({ site, vip })
     firstV6[s] = vips.length
     for (const vip of here) if (vip.bytes.length === 16) vips.push({ site, vip })
   }
@@ -105,17 +109,18 @@ export function layOutService(
     name: service.name,
     key: hashText(service.name),
     map,
-    types: vips.reduce((types, { vip }) => types | (vip.bytes.length === 4 ? STEERS_A : STEERS_AAAA), 0),
+    types: vips.reduce((types, { vip }) => types | (vip.bytes.length === 16 ? STEERS_AAAA : STEERS_A), 0),
     random: service.pick === 'random',
     spill: service.spill,
-    answers: service.answers,
+    answers: isOfNames(service) ? 1 : service.answers, // RFC 2181 §10.1: a CNAME has one target
     minVips: service.minVips,
     ttlMaxSeconds: service.ttl.maxSeconds,
     ttlMinSeconds: service.ttl.minSeconds,
-    lastResort: service.lastResort.kind,
+    lastResort: service.lastResort.kind === 'name' ? 'values' : service.lastResort.kind,
     resortA: concat(resort.filter((bytes) => bytes.length === 4)),
     resortAAAA: concat(resort.filter((bytes) => bytes.length === 16)),
     isChecked: service.checks.length > 0 && vips.some(({ vip }) => vip.unchecked !== true),
+    resortName: service.lastResort.kind === 'name' ? service.lastResort.name : null,
     siteNames: own.map(({ site }) => site),
     siteKey: Int32Array.from(own, ({ site }) => hashText(`${service.name}/${site}`)),
     weight: Int32Array.from(own, ({ weight }) => weight),
@@ -132,6 +137,7 @@ export function layOutService(
       ? Int32Array.from(vips, ({ vip }) => vip.weight ?? 1)
       : null,
     address,
+    names: isOfNames(service) ? vips.map(({ vip }) => vip.name!) : null,
   }
 }
 

@@ -8,7 +8,7 @@
  * UP and DOWN votes rest only on what the site did. Anything that is, or may be, this prober's own fault is an
  * abstention.
  */
-import { familyOf } from '../dns/address.ts'
+import { familyOf, parseAddress } from '../dns/address.ts'
 import { type ProberWriter, HEARTBEAT_MS, type ProberIdentity } from '../health/store.ts'
 import { hashTargets, type Target } from '../health/target.ts'
 import type { Vote } from '../health/vote.ts'
@@ -264,7 +264,8 @@ export class Prober {
   async #blame({ target, family }: TargetState, observation: Observation): Promise<Observation> {
     const { targets } = this.#families[family]
     const asked = new Set([target.address, ...targets.slice(0, ROUTES_ASKED).map((other) => other.target.address)])
-    const routes = await Promise.all([...asked].map(hasRoute))
+    const addresses = [...asked].filter((address) => parseAddress(address) !== undefined) // not those that are names
+    const routes = await Promise.all(addresses.map(hasRoute))
     if (routes.includes(true)) return { ...observation, kind: 'fail' }
     return { ...observation, kind: 'unable', reason: `this host has no IPv${family} route` }
   }

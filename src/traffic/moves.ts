@@ -213,9 +213,10 @@ function sharesOfCapacity(
   type: number,
 ): readonly (number | null)[] {
   if (steered === null) return sites.map(() => null)
-  const { siteNames, capacity, firstVip, firstV6 } = steered.service
+  const { siteNames, capacity, firstVip, firstV6, names } = steered.service
   const own = siteNames.map((_, site) => {
-    const [from, to] = type === STEERS_A ? [firstVip[site]!, firstV6[site]!] : [firstV6[site]!, firstVip[site + 1]!]
+    const [from, to] =
+      type === STEERS_A || names !== null ? [firstVip[site]!, firstV6[site]!] : [firstV6[site]!, firstVip[site + 1]!]
     return to > from ? capacity[site]! : null
   })
   const all = own.reduce<number>((total, some) => total + (some ?? 0), 0)

@@ -12,6 +12,7 @@ import type { HealthTable } from '../health/table.ts'
 import { PICK_HASH, PICK_RANDOM, type ClientMap } from '../policy/map.ts'
 import { makeSelection, select } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
+import { STEERS_A } from '../zone/pack.ts'
 
 /** In place of a site's number: NODATA; and the addresses of `lastResort: {values: …}`. */
 export const NO_SITE = -1
@@ -34,7 +35,7 @@ export function poolOf(service: SteeredService, map: ClientMap, cls: number, hea
   const sites: number[] = []
   const weights: number[] = []
   selection.class = cls
-  selection.type = type
+  selection.type = service.names === null ? type : STEERS_A // in the tables names count as IPv4
   selection.trace = {
     site: () => {},
     score(_stage, site, _score, weight) {

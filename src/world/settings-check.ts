@@ -2,6 +2,7 @@
  * Checks the zones against the settings of this node: whether it can place clients, keep health and make checks as the
  * zones ask. Called by the builder, so by `serve` and by `check` alike. Findings are Problems; nothing throws.
  */
+import { parseAddress } from '../dns/address.ts'
 import { isTerritory, packCode } from '../geo/codes.ts'
 import type { Places } from '../geo/place.ts'
 import { makeReach, type ReachSettings } from '../health/reach.ts'
@@ -165,6 +166,7 @@ function checkReach(
   for (const member of members) {
     for (const id of member.targets) {
       const { address, port } = byId.get(id)!
+      if (parseAddress(address) === undefined) continue // a name: what it resolves to is judged when it is probed
       const refusal = reach.refusal(address, port)
       if (refusal !== undefined) denied.set(member.name, refusal)
       else if (address !== member.address && !reach.isNamed(address, port))

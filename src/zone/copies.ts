@@ -18,6 +18,7 @@ import { type CopiedZone, History, type OwnedRecords, type Packed } from './diff
 import { type Image, placesOf } from './image.ts'
 import type { Model, ServiceModel } from './model.ts'
 import {
+  isHints,
   ownerAt,
   Packer,
   STEERS_A,
@@ -245,11 +246,17 @@ function steeredRecords(
   const packer = new Packer()
   const sets = form === 'omit' ? NO_SETS : zone.sets
   for (let i = 0; i < sets.length; i += Z_INTS) {
-    if (sets[i + Z_TYPE] !== 0) continue
+    if (sets[i + Z_TYPE] !== 0 || isHints(sets, i)) continue // the records go without hints
     const service = services.get(zone.services[sets[i + Z_AT]!]!)!
     const addresses = addressesOf(service, form)
     const [types, cap] = [sets[i + Z_COUNT]!, sets[i + Z_SIZE]!]
     const ttl = cap > 0 ? Math.min(cap, service.ttl.minSeconds) : service.ttl.minSeconds
+    const target = targetOf(service, form)
+    if (target !== undefined) {
+      packer.begin(ownerAt(zone, i))
+      packer.add(TYPE.CNAME, ttl, [target], zone.at)
+      continue
+    }
     let isBegun = false
     for (const [bit, type, size] of ADDRESS_TYPES) {
       const rdata = types === 0 || (types & bit) !== 0 ? addresses.filter(({ length }) => length === size) : []
@@ -260,6 +267,14 @@ function steeredRecords(
     }
   }
   return packer.finish()
+}
+
+/** The one name that a service is in a copy; undefined: it is addresses there, or nothing. */
+function targetOf({ sites, lastResort }: ServiceModel, form: TransferModel['steered']): Uint8Array | undefined {
+  const own = typeof form === 'object' ? sites.find(({ site }) => site === form.site) : undefined
+  if (own !== undefined) return own.vips[0]!.name
+  if (lastResort.kind === 'name') return lastResort.name
+  return lastResort.kind === 'all' ? sites[0]!.vips[0]!.name : undefined
 }
 
 const ADDRESS_TYPES = [

@@ -5,7 +5,7 @@
 import type { Prefix } from '../dns/address.ts'
 import type { PrefixTable } from '../geo/prefixes.ts'
 import type { Position } from '../problem.ts'
-import { STEERS_A, STEERS_AAAA, type ZoneModel } from './pack.ts'
+import { STEERS_A, STEERS_AAAA, STEERS_NAME, type ZoneModel } from './pack.ts'
 
 /** All that a folder of zones says. */
 export interface Model {
@@ -62,13 +62,17 @@ export type LastResort =
   | { readonly kind: 'nodata' }
   /** Addresses in network order: 4 or 16 bytes each. */
   | { readonly kind: 'values'; readonly values: readonly Uint8Array[] }
+  /** A CNAME to this name, in wire form. */
+  | { readonly kind: 'name'; readonly name: Uint8Array }
 
-/** An address of a service at a site. */
+/** An address of a service at a site, or a name. All VIPs of a service are one or the other. */
 export interface VipModel {
-  /** Canonical text. The member's name is `site/service/address`. */
+  /** Canonical text; a name in lower case with its last dot. The member's name is `site/service/address`. */
   readonly address: string
-  /** 4 or 16 bytes, network order. */
+  /** 4 or 16 bytes, network order; of a name none. */
   readonly bytes: Uint8Array
+  /** A name in wire form; undefined: it is an address. */
+  readonly name?: Uint8Array
   /** The address that is probed in place of the VIP. */
   readonly checkAddress?: string
   /**
@@ -223,12 +227,18 @@ export type CheckKind =
       readonly send?: string
     }
 
+/** Whether a service's VIPs are names. */
+export const isOfNames = ({ sites }: Pick<ServiceModel, 'sites'>): boolean =>
+  sites.some(({ vips }) => vips.some(({ name }) => name !== undefined))
+
 /** The types, as bits STEERS_*, of which a service has VIPs. `only`: count these sites alone. */
 export function typesOf({ sites }: Pick<ServiceModel, 'sites'>, only?: ReadonlySet<string>): number {
   let types = 0
   for (const { site, vips } of sites) {
     if (only !== undefined && !only.has(site)) continue
-    for (const { bytes } of vips) types |= bytes.length === 4 ? STEERS_A : STEERS_AAAA
+    for (const { bytes, name } of vips) {
+      types |= name !== undefined ? STEERS_NAME : bytes.length === 4 ? STEERS_A : STEERS_AAAA
+    }
   }
   return types
 }

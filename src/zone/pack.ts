@@ -69,6 +69,11 @@ export const Z_INTS = 9
 /** Type bits of steered names: which of A and AAAA a name has. They depend neither on the client nor on health. */
 export const STEERS_A = 1
 export const STEERS_AAAA = 2
+/**
+ * Type bit of a name that may be answered with a CNAME: alone where the service's VIPs are names, beside the others where
+ * its last resort is one. It stands alone at its name, for it answers all types.
+ */
+export const STEERS_NAME = 16
 /** Type bits of entries for hints: the addresses in the HTTPS or SVCB records before the entry are its service's. */
 export const HINTS_HTTPS = 4
 export const HINTS_SVCB = 8

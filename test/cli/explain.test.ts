@@ -41,6 +41,7 @@ sin: {location: [1.36, 103.99], region: ap, drained: true}
   ttl: {max: 60, min: 15, settle: 1h}
   rules:
     - {subnets: [82.64.1.0/24], geos: [AS-JP], order: [iad, fra]}
+cdn: {sites: {fra: {vips: [{name: fra.cdn.example.}]}, iad: {vips: [{name: iad.cdn.example.}]}}, check: none}
 `,
   'example.com.yaml': `"":
   - {type: NS, values: [ns1.example.net.]}
@@ -51,6 +52,7 @@ alias: {type: CNAME, value: static.example.com.}
 lab: {type: NS, values: [ns.example.org.]}
 old: {type: DNAME, ttl: 90, value: example.org.}
 big: {type: TXT, values: [${Array.from({ length: 9 }, (_, i) => `"${`${i}`.padStart(180, 'x')}"`).join(', ')}]}
+cdn: {type: GSLB, service: cdn}
 svc: {type: HTTPS, ttl: 5, hints: web, value: {svcpriority: 1, targetname: ., svcparams: {alpn: [h2]}}}
 `,
 }
@@ -207,7 +209,7 @@ describe('a node that runs', () => {
     const unknown = await type(...asked, '--down', 'lhr')
     expect(unknown).toMatchObject({ code: 2, err: expect.stringContaining('no such site: lhr; sites: fra, iad, sin') })
     expect((await type(...asked, '--drain', 'fra/api')).err).toContain(
-      'fra/api matches no member; services at fra: web',
+      'fra/api matches no member; services at fra: cdn, web',
     )
     expect((await type(...asked, '--drain', 'a/b/c/d')).err).toContain('is no SITE, SITE/SERVICE')
     // and nothing has changed
@@ -331,10 +333,19 @@ describe('files', () => {
   test('hints of a service are steered as its addresses are', async () => {
     const { out } = await ask('svc.example.com', ...PARIS, '--type', 'HTTPS')
     expect(out).toContain('NOERROR, steered')
-    expect(keyed(out, 'name')[0]).toMatch(/^svc\.example\.com\. in the zone example\.com\.: HTTPS \S+:10$/)
+    expect(keyed(out, 'name')[0]).toMatch(/^svc\.example\.com\. in the zone example\.com\.: HTTPS \S+:11$/)
     expect(keyed(out, 'pick')[0]).toMatch(/^iad /)
     expect(keyed(out, 'TTL')[0]).toMatch(/^5 s, /)
     expect(out).toContain('svc.example.com. 5 IN HTTPS 1 . alpn="h2" ipv4hint=127.43.7.12')
+  })
+
+  test('a service of names: which of them, and why', async () => {
+    const { out } = await ask('cdn.example.com', ...PARIS, '--type', 'MX')
+    expect(out).toContain('NOERROR, steered')
+    expect(keyed(out, 'pick')[0]).toMatch(/^fra /)
+    expect(out).toContain('cdn.example.com. 60 IN CNAME fra.cdn.example.')
+    const down = await ask('cdn.example.com', ...PARIS, '--down', 'fra')
+    expect(down.out).toContain('cdn.example.com. 15 IN CNAME iad.cdn.example.')
   })
 
   test('an alias is followed, and what has no room over UDP is told from TCP', async () => {

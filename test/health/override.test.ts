@@ -127,6 +127,9 @@ describe('which one decides', () => {
     ['fra//192.0.2.1', undefined],
     ['', undefined],
     ['a/b/192.0.2.1/d', undefined],
+    ['fra/cdn/FRA.cdn.example.', 'fra/cdn/fra.cdn.example.'],
+    ['fra/cdn/fra.cdn.example', undefined],
+    ['fra/cdn/a..b.', undefined],
   ])('%j is %j', (text, expected) => expect(canonicalPattern(text)).toBe(expected))
 })
 

@@ -218,3 +218,25 @@ describe('the plan of what is probed', () => {
     ])
   })
 })
+
+const named = (checkAddress?: string): VipModel => ({
+  ...vip('fra.cdn.example.', checkAddress),
+  bytes: new Uint8Array(),
+  name: Uint8Array.of(0),
+})
+const ofNamed = (own: VipModel, check: CheckModel) => {
+  const { targets, members } = makeHealthSpec(
+    model([service({ name: 'cdn', checks: [check], sites: [at('fra', [own])] })]),
+  )
+  return { ...targets[0]!, member: members[0]!.name }
+}
+
+test('a VIP that is a name is dialled by its name, which is also Host and SNI, unless `check.address` says otherwise', () => {
+  expect(ofNamed(named(), httpCheck())).toMatchObject({
+    member: 'fra/cdn/fra.cdn.example.',
+    address: 'fra.cdn.example.',
+    check: { host: 'fra.cdn.example' },
+  })
+  expect(ofNamed(named('192.0.2.9'), tls())).toMatchObject({ address: '192.0.2.9', check: { host: 'fra.cdn.example' } })
+  expect(ofNamed(named(), httpCheck({ host: 'www.example.com' }))).toMatchObject({ check: { host: 'www.example.com' } })
+})

@@ -83,6 +83,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'value-kind': 'services.yaml:6:10',
   'vip-duplicate': 'services.yaml:4:33',
   'vip-shared': 'services.yaml:6:1',
+  'vips-mixed': 'services.yaml:1:1',
   'vips-too-few': 'services.yaml:3:5',
   'yaml-syntax': 'example.com.yaml:3:24',
   'yaml-unsupported': 'example.com.yaml:3:24',
@@ -431,4 +432,46 @@ test.each([
   [{ 'defaults.yaml': 'soa: {serial: 1}\nns: [ns1.example.net.]\n' }, ['check-unknown']],
 ])('a file that could not be read silences what refers to it, and nothing else does: %j', async (files, codes) => {
   expect(await codesOf({ ...REFERRING, ...files })).toEqual(codes)
+})
+
+const filesWith = (service: string, zone: string): Record<string, string> => ({
+  'sites.yaml': 'fra: {location: [50.11, 8.68]}\niad: {location: [38.95, -77.45]}\n',
+  'services.yaml': `web: {${service}, check: none}\n`,
+  'example.com.yaml': `${NS}${zone}\n`,
+})
+
+describe('services of names', () => {
+  const sites = 'sites: {fra: {vips: [{name: fra.cdn.example.}]}, iad: {vips: [{name: iad.cdn.example.}]}}'
+  const WWW = 'www: {type: GSLB, service: web}'
+  const addresses = 'sites: {fra: {vips: [192.0.2.10]}}'
+
+  test.each([
+    [sites, WWW, []],
+    [sites, '"*.a": {type: GSLB, service: web, ttl: 5}', []],
+    [sites, 'www: [{type: GSLB, service: web}, {type: TXT, value: x}]', ['gslb-conflict']],
+    [sites, 'www: {type: GSLB, service: web, types: [A]}', ['gslb-conflict']],
+    [sites, 'www: {type: HTTPS, hints: web, value: {svcpriority: 1, targetname: .}}', ['hints-conflict']],
+    [`${sites}, lastResort: {name: all.cdn.example.}`, WWW, []],
+    [`${sites}, lastResort: {values: [192.0.2.1]}`, WWW, ['resort-type']],
+    [`${sites}, lastResort: {name: all.cdn.example.net}`, WWW, ['value-invalid']],
+    [`${sites}, lastResort: {}`, WWW, ['value-kind']],
+    ['sites: {fra: {vips: [{name: fra.cdn.example}]}}', WWW, ['value-invalid']],
+    ['sites: {fra: {vips: [{name: "a/b.example."}]}}', WWW, ['value-invalid']],
+    ['sites: {fra: {vips: [{name: a.example., address: 192.0.2.1}]}}', WWW, ['value-kind']],
+    ['sites: {fra: {vips: [{check: {address: 192.0.2.1}}]}}', WWW, ['key-missing']],
+    ['sites: {fra: {vips: [{name: a.example.}]}, iad: {vips: [{name: A.example.}]}}', WWW, ['vip-duplicate']],
+    [`${addresses}, lastResort: {name: all.cdn.example.}`, WWW, []],
+    [
+      `${addresses}, lastResort: {name: all.cdn.example.}`,
+      'www: [{type: GSLB, service: web}, {type: MX, value: {preference: 1, exchange: a.example.}}]',
+      ['gslb-conflict'],
+    ],
+  ])('%s with %s', async (service, zone, codes) => {
+    expect(await codesOf(filesWith(service, zone))).toEqual(codes)
+  })
+
+  test('are never at an apex', async () => {
+    const apex = '"": [{type: NS, values: [n.example.net.]}, {type: GSLB, service: web}]\n'
+    expect(await codesOf({ ...filesWith(sites, ''), 'example.com.yaml': apex })).toEqual(['gslb-conflict'])
+  })
 })

@@ -476,6 +476,33 @@ test('hints of another service are a change of the records, and move nobody', as
   expect(makePlan(await of('hints: web, '), await of('hints: web, '), ADDRESSES).quiet).toBe(true)
 })
 
+test('a name that is steered by names: a record of type CNAME, and its clients move as any', async () => {
+  const cdn = WEB.replace('web:', 'cdn:').replaceAll(
+    /^ {4}(\w+): \{vips: \[[^\]]*\]/gm,
+    '    $1: {vips: [{name: $1.cdn.example.}]',
+  )
+  const other = { ...OLD, 'services.yaml': WEB + cdn }
+  const zone = ZONE.replace('service: web', 'service: cdn')
+  const switched = makePlan(await load(other), await load({ ...other, 'demo.example.yaml': zone }), ADDRESSES)
+  expect(switched.records.list).toMatchObject([
+    { type: 'CNAME', before: null, after: { service: 'cdn' } },
+    { type: 'A', before: { service: 'web' }, after: null },
+    { type: 'AAAA', before: { service: 'web' }, after: null },
+  ])
+  const named = await load({ ...other, 'demo.example.yaml': zone })
+  const without = cdn.replace(/^ {4}sin: .*\n/m, '')
+  expect(without).not.toBe(cdn)
+  const gone = makePlan(
+    named,
+    await load({ ...other, 'services.yaml': WEB + without, 'demo.example.yaml': zone }),
+    ADDRESSES,
+  )
+  expect(gone.records.list).toEqual([])
+  expect(gone.moves).toMatchObject([{ before: 'cdn', after: 'cdn', types: ['CNAME'], names: { count: 1 } }])
+  expect(gone.moves[0]!.measures[0]!.moves.every(({ from }) => from === 'sin')).toBe(true)
+  expect(gone.moves[0]!.moved).toBeGreaterThan(0)
+})
+
 test('the SOA changes with its numbers, and not with its serial', async () => {
   const plan = await planOf({ 'defaults.yaml': DEFAULTS.replace('serial: 7', 'serial: 8, minimum: 30') })
   expect(plan.records.list).toEqual([

@@ -32,6 +32,13 @@ page:
   lastResort: {values: [192.0.2.66, "2001:db8::66"]}
   check: none
   ttl: {max: 60, min: 20}
+cdn:
+  sites: {fra: {vips: [{name: fra.cdn.example.}]}, iad: {vips: [{name: iad.cdn.example.}]}}
+  check: none
+rest:
+  sites: {iad: {vips: [198.51.100.20]}}
+  lastResort: {name: rest.cdn.example.}
+  check: none
 gone:
   sites: {fra: {vips: [192.0.2.70]}}
   lastResort: nodata
@@ -49,13 +56,15 @@ inner: {type: NS, value: ns1.example.com.}
 www: {type: GSLB, service: web}
 four: {type: GSLB, service: web, types: [A], ttl: 10}
 page: {type: GSLB, service: page}
+cdn: {type: GSLB, service: cdn}
+rest: {type: GSLB, service: rest}
 gone: [{type: GSLB, service: gone}, {type: TXT, value: beside}]
 `,
   'inner.example.com.yaml': `"": {type: NS, value: ns1.example.com.}\na: {type: A, value: 192.0.2.1}\n`,
   ...Object.fromEntries(
     ['keyed', 'both', 'omit', 'site'].map((name) => [
       `${name}.example.yaml`,
-      `"": {type: NS, value: ns1.example.com.}\nwww: {type: GSLB, service: web}\npage: {type: GSLB, service: page}\n`,
+      `"": {type: NS, value: ns1.example.com.}\nwww: {type: GSLB, service: web}\npage: {type: GSLB, service: page}\ncdn: {type: GSLB, service: cdn}\nrest: {type: GSLB, service: rest}\n`,
     ]),
   ),
 }
@@ -113,6 +122,9 @@ describe('§2.2, §3: the response', () => {
 const steered = (zone: string): readonly string[] =>
   primary.take({ zone }).records.filter((record) => / A{1,4} /.test(record) && /^(www|four|page)/.test(record))
 
+const named = (zone: string): readonly string[] =>
+  primary.take({ zone }).records.filter((record) => /^(cdn|rest)/.test(record))
+
 describe('steered names', () => {
   test('have the addresses of their last resort, with the least TTL, each of their own types', () => {
     expect(steered('example.com')).toEqual([
@@ -136,6 +148,17 @@ describe('steered names', () => {
       'page.site.example. 20 IN AAAA 2001:db8::66',
     ])
     expect(primary.take({ zone: 'omit.example' }).records).toHaveLength(3)
+  })
+
+  test('that are answered with a name have one CNAME: of that site, of the last resort, or of the first site', () => {
+    expect(named('site.example')).toEqual([
+      'cdn.site.example. 15 IN CNAME iad.cdn.example.',
+      'rest.site.example. 15 IN A 198.51.100.20',
+    ])
+    expect(named('example.com')).toEqual([
+      'cdn.example.com. 15 IN CNAME fra.cdn.example.',
+      'rest.example.com. 15 IN CNAME rest.cdn.example.',
+    ])
   })
 })
 

@@ -194,7 +194,7 @@ function stepInWords({ stage, group, site, verdict, score, weight }: Step): stri
 }
 
 function pickInWords({ pick, stage, walk, values, lastResort, pickBy }: Steering): string {
-  if (values) return 'no site: the last resort answers with its own addresses'
+  if (values) return 'no site: the last resort answers with its own addresses or name'
   if (pick === null) return lastResort ? 'no site: the last resort is NODATA' : 'no site has a usable VIP of this type'
   const rivals = walk.filter((step) => step.stage === stage && isEligible(step))
   const how =

@@ -62,7 +62,7 @@ const BOOT = /^[\w-]{1,64}$/
 /** A target's id, or a hash: hexadecimal here, whatever another version makes of it. */
 const ID = /^[\w.+-]{0,64}$/
 /** `site/service/address`, or a pattern of them. */
-const MEMBER = /^[\w.-]{1,63}(\/[\w.-]{1,63}(\/[\w.:%]{1,63})?)?$/
+const MEMBER = /^[\w.-]{1,63}(\/[\w.-]{1,63}(\/[\w.:%-]{1,254})?)?$/
 const VOTE = /^([uda])([!.])(\d{1,4}(?:\.\d{1,6})?) (\d{1,9}(?:\.\d{1,6})?) /
 const COUNT = /^\d{1,16}$/
 
