@@ -384,7 +384,7 @@ export const SETTINGS = {
     ...RATE,
     default: ['5000'],
     meaning:
-      'Responses other than errors, a second, to all networks together that have not proven their address (by a query over TCP within the last hour). Beyond it they are truncated, so that clients ask over TCP.',
+      'Responses a second to all networks together that have not proven their address (by a query over TCP, or with a valid DNS cookie, within the last hour). Beyond it they are truncated, so that clients ask over TCP.',
   }),
   'limits.slip': one<number>({
     type: 'a whole number, 1–100',

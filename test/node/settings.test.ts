@@ -1,8 +1,12 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { settingFromText } from '../../src/config.ts'
+import { parseAddress } from '../../src/dns/address.ts'
+import { leafValue, walk } from '../../src/geo/trie.ts'
+import { LiveProtocol } from '../../src/node/protocol.ts'
 import { loadSettings, SETTINGS_FILES } from '../../src/node/settings.ts'
 import { probeSettings } from '../../src/node/wiring.ts'
 
@@ -113,6 +117,18 @@ test('prefixes that are none are told where they stand, from whatever source', (
   ])
   expect(load('probe: {allow: [loopback]}\n').problems).toMatchObject([{ code: 'setting-invalid', line: 1 }])
   expect(load('probe: {deny: "2001:db8::/32"}\n').config?.['probe.deny']).toEqual(['2001:db8::/32'])
+  expect(load('limits: {exempt: [192.0.2.1/24]}\n').problems).toMatchObject([{ code: 'setting-invalid', line: 1 }])
+})
+
+test('rate limits reach the answering threads, each in its place, and stay the same object of state', () => {
+  const limits = '{answers: 1, negatives: 2, referrals: 3, errors: 4, unproven: 5, slip: 6, exempt: [192.0.2.0/24]}'
+  const { config } = load(`threads: 7\nlimits: ${limits}\n`)
+  const live = new LiveProtocol(config!, pino({ level: 'silent' }), () => {})
+  expect(live.protocol.limits).toMatchObject({ perSecond: [1, 2, 3, 4], unproven: 5, slip: 6, threads: 7 })
+  const { exempt } = live.protocol.limits!
+  const isExempt = (address: string) => leafValue(walk(exempt.v4, parseAddress(address)!, 0))
+  expect(['192.0.2.9', '192.0.3.9', '127.1.2.3'].map(isExempt)).toEqual([1, 0, 1])
+  expect(live.protocol.limits).toBe(live.protocol.limits)
 })
 
 const ownOf = (text: string) => {

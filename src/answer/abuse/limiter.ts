@@ -20,7 +20,7 @@
 import { C_LIMITED, LIMITED_KINDS, UNPROVEN } from '../../counters.ts'
 import { leafValue, walk } from '../../geo/trie.ts'
 import { addHeaviest } from './heaviest.ts'
-import { ERRORS, type Limits } from './limits.ts'
+import type { Limits } from './limits.ts'
 import { isProven, networkHash, prove } from './proofs.ts'
 
 /** Results of judge(): answer; send an empty response with TC=1; send nothing. */
@@ -122,8 +122,7 @@ function charge(limiter: Limiter, entry: number, account: number): number {
   const proven = (table[entry]! & 1) !== 0
   const cost = costs[proven ? account + ACCOUNT_LEVELS : account]!
   if (cost > 0 && raise(limiter, entry + 1 + account, cost)) return account
-  const isFree = proven || account === ERRORS || unprovenCost === 0
-  return !isFree && raise(limiter, SHARED, unprovenCost) ? UNPROVEN : -1
+  return !proven && unprovenCost > 0 && raise(limiter, SHARED, unprovenCost) ? UNPROVEN : -1
 }
 
 /** Raises a level by a response; whether it was over its rate. */

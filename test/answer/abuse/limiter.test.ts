@@ -13,7 +13,7 @@ import {
   proveClient,
   TRUNCATE,
 } from '../../../src/answer/abuse/limiter.ts'
-import { ANSWERS, ERRORS, type LimitSettings, makeLimits, NEGATIVES } from '../../../src/answer/abuse/limits.ts'
+import { ACCOUNTS, ANSWERS, type LimitSettings, makeLimits, NEGATIVES } from '../../../src/answer/abuse/limits.ts'
 import { C_LIMITED, LIMITED_KINDS, makeCounters, UNPROVEN } from '../../../src/counters.ts'
 import { parseAddress } from '../../../src/dns/address.ts'
 import { seeded } from '../fixture.ts'
@@ -77,7 +77,7 @@ class Reference {
     const { perSecond, unproven, threads } = this.#settings
     const over = this.#raise(`${network} ${account}`, perSecond[account]! / threads, nowMs)
     if (over) return TRUNCATE
-    if (account === ERRORS || unproven === 0) return PASS
+    if (unproven === 0) return PASS
     return this.#raise('shared', unproven / threads, nowMs) ? TRUNCATE : PASS
   }
 
@@ -243,10 +243,10 @@ describe('networks that have not proven their address', () => {
     expect(table.ask('192.0.2.1')[PASS]).toBe(1)
   })
 
-  test('get errors, which amplify nothing', () => {
+  test('share it for responses of every kind', () => {
     const table = asker({ unproven: 50 })
-    for (let i = 0; i < 1000; i++) table.ask(source(i))
-    expect(table.ask('192.0.2.1', 1, ERRORS)[PASS]).toBe(1)
+    for (let i = 0; i < 1000; i++) table.ask(source(i), 1, i % 4)
+    for (const account of ACCOUNTS.keys()) expect(table.ask('192.0.2.1', 1, account)[TRUNCATE]).toBe(1)
   })
 
   test('are not pushed out by one network above its own rate', () => {
