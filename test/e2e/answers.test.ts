@@ -30,6 +30,8 @@ beforeAll(async () => {
     'http-token': 'a-token-of-this-test',
     'node-nsid': 'the first',
     'cookies-secretFile': secrets,
+    'chaos-identity': 'fra, rack 7',
+    'report-channel': 'agent.example.net',
   })
   await until('all up', async () => Object.values(await node.states()).every((state) => state === 'up'))
 })
@@ -186,6 +188,19 @@ test('dig +nsid shows which node it is, and +cookie a good cookie that the node 
   })
   const now = /; COOKIE: ([0-9a-f]{48}) \(good\)/.exec((await digCounted(known)).text)![1]!
   expect((await digCounted(`+cookie=${now}`)).counted).toEqual([0, 0, 1])
+})
+
+test('dig shows why an answer is refused, who answers, from which serial, and where to report; kept alive over TCP', async () => {
+  const refused = await scene.dig(undefined, 'example.org', 'A')
+  expect(refused.text).toContain('EDE: 20 (Not Authoritative)')
+  const steered = await scene.dig(PARIS, '+tcp', '+keepalive', '+ednsopt=19', 'www.demo.example', 'A')
+  expect(steered.text).not.toContain('EDE')
+  expect(steered.text).toMatch(/TCP[- ]KEEPALIVE: 10\.0 secs/i)
+  expect(steered.text).toMatch(/OPT=19: 02 00 [0-9a-f ]{11}|ZONEVERSION/)
+  expect(steered.text).toMatch(/OPT=18: 05 61 67 65 6e 74|agent\.example\.net/i)
+  const who = await scene.dig(undefined, 'CH', 'TXT', 'id.server')
+  expect(who.answer).toEqual(['"fra, rack 7"'])
+  expect((await scene.dig(undefined, 'CH', 'TXT', 'version.bind')).status).toBe('REFUSED')
 })
 
 test('the port says nothing to what is no query', async () => {

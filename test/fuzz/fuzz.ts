@@ -74,6 +74,9 @@ const MORE_NAMES = ['both', 'half', 'x.pool', 'records', 'cut', 'below.cut', 'no
 const PROTOCOL: Protocol = {
   ...PLAIN_PROTOCOL,
   nsid: Uint8Array.of(1, 2, 3),
+  identity: Uint8Array.of(1, 65),
+  reportChannel: Uint8Array.of(1, 97, 0),
+  keepaliveMs: 10_000,
   cookies: [sipKey(new Uint8Array(16))],
   unprovenBytes: 600,
   badCookie: false,

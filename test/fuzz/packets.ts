@@ -73,7 +73,7 @@ export function makePackets(random: Random, names: readonly string[]): () => Pac
 
   const options = (): { code: number; data: Uint8Array }[] =>
     Array.from({ length: random(4) }, () => {
-      const code = pick([3, 10, 10, 11, 12, 15, 65_001])
+      const code = pick([3, 10, 10, 11, 12, 15, 19, 65_001])
       return { code, data: noise(code === 10 ? pick([8, 8, 16, 24, 40]) : random(20)) }
     })
 
@@ -128,7 +128,7 @@ export function makePackets(random: Random, names: readonly string[]): () => Pac
     }
     const option = (): number[] => {
       const size = random(12)
-      if (random(2) === 0) return [...word(pick([3, 8, 10, 12, 15])), ...word(lie(size)), ...noise(size)]
+      if (random(2) === 0) return [...word(pick([3, 8, 10, 11, 12, 19])), ...word(lie(size)), ...noise(size)]
       const [family, source] = [pick([0, 1, 1, 2, 2, 3]), pick([0, 1, 8, 20, 24, 32, 33, 56, 64, 128, 129])]
       const bytes = lie(Math.ceil(source / 8)) % 20
       return [...word(8), ...word(lie(4 + bytes)), ...word(family), source, lie(0) & 255, ...noise(bytes)]

@@ -21,5 +21,8 @@ test('§3.2.1: never over UDP, where it is ignored; nor over HTTPS, whose connec
 })
 
 test('nobody is told who does not ask', async () => {
-  expect((await made.askTcp({ q: 'host.example.com A', edns: true, rcode: 'NOERROR' })).edns!.options).toEqual([])
+  for (const more of [{ edns: true }, asksFor(3)]) {
+    const { edns } = await made.askTcp({ q: 'host.example.com A', ...more, rcode: 'NOERROR' })
+    expect(edns!.options).toEqual([])
+  }
 })

@@ -28,6 +28,7 @@ test.each([
 
 test('§3.2: not for names in no zone here, nor for those that do not ask', async () => {
   expect(optionsIn(await ask({ q: 'www.example.org A', ...asks, rcode: 'REFUSED' }), ZONEVERSION)).toEqual([])
+  await ask({ q: 'host.example.com A', rcode: 'NOERROR' }) // whose zone must not be told for the next
   expect(optionsIn(await ask({ q: 'example.com A CH', ...asks, rcode: 'REFUSED' }), ZONEVERSION)).toEqual([])
   expect(optionsIn(await ask({ q: 'host.example.com A', edns: true, rcode: 'NOERROR' }), ZONEVERSION)).toEqual([])
 })
