@@ -87,6 +87,11 @@ export const METRICS = {
     'Zone transfers to secondaries: sent whole (`axfr`) or as differences (`ixfr`), `refused`, or `broken` off. The log has the reasons.',
     'what',
   ),
+  meridian_notifies_total: counter(
+    'Secondaries that were told of a new serial (NOTIFY), and `confirmed` it, or `failed`: they refused, or did not reply to six messages.',
+    'what',
+  ),
+  meridian_notifies_pending: gauge('Secondaries that are still to be told of a new serial, or to reply.'),
   meridian_transfers_running: gauge('Zone transfers that are being sent.'),
   meridian_tls_handshakes_total: counter(
     'TLS handshakes: `full`, `resumed` from a ticket, `failed`.',

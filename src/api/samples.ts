@@ -39,6 +39,11 @@ export function samplesOf(state: NodeState): Samples {
     ...streamSamples(server),
     meridian_tls_certificate_end_time_seconds: certificate === undefined ? [] : [[certificate.endsMs / 1000]],
     meridian_tls_certificate_refused: certificate === undefined ? [] : [[certificate.trouble === undefined ? 0 : 1]],
+    meridian_notifies_total: [
+      [state.notifies?.confirmed ?? 0, 'confirmed'],
+      [state.notifies?.failed ?? 0, 'failed'],
+    ],
+    meridian_notifies_pending: [[state.notifies?.pending ?? 0]],
     meridian_world_generation: [[made?.world.generation ?? 0]],
     meridian_world_moved_ratio: [[mostMoved(made?.moves ?? null)]],
     meridian_geo_build_time_seconds: [...(made?.context.databases ?? []), ...(made?.context.asnDatabases ?? [])]

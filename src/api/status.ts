@@ -14,6 +14,7 @@ import type {
   ServiceHealth,
 } from '../health/node-health.ts'
 import { didYouMean, type Problem } from '../problem.ts'
+import type { NotifyStats } from '../server/notify.ts'
 import type { ServerStats } from '../server/server.ts'
 import type { WorldMoves } from '../traffic/service-moves.ts'
 import { formatEndpoint, formatPercent } from '../units.ts'
@@ -50,6 +51,8 @@ export interface NodeState {
   readonly cells: AnswerCells
   /** Queries dropped by the kernel; undefined: it does not tell. */
   readonly receiveDrops: number | undefined
+  /** What became of the NOTIFY messages to secondaries. */
+  readonly notifies?: NotifyStats
   /** This node's own prober. */
   readonly probing: OwnProber | undefined
 }

@@ -3,7 +3,7 @@
  * messages. A signature covers the message without the record, the record's own fields, and in a reply the signature
  * before it: that of the query, or of the message before in a reply of many messages.
  *
- * Called by answer/signed.ts. Nothing here reads a clock; times are Unix seconds.
+ * Called by answer/signed.ts and server/notify.ts. Nothing here reads a clock; times are Unix seconds.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { concat } from './fields.ts'

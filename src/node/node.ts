@@ -42,6 +42,7 @@ import { droppedDatagrams } from '../linux/drops.ts'
 import type { ProberThread } from '../probe/thread.ts'
 import { messageOf, type Problem, StartError } from '../problem.ts'
 import { limitedInWords } from '../server/limit-watch.ts'
+import { Notifier } from '../server/notify.ts'
 import { type Server, startServer } from '../server/server.ts'
 import { count, familiesOf, formatEndpoint } from '../units.ts'
 import { VERSION } from '../version.ts'
@@ -95,6 +96,7 @@ export class RunningNode implements Node {
   /** When a changed reason of a member was last logged. */
   readonly #reasonsMs = new Map<string, number>()
   readonly #startedAtMs = Date.now()
+  readonly #notifier: Notifier
   #made: WorldBuild | undefined
   #server: Server | undefined
   #certificate: CertificateFiles | undefined
@@ -114,6 +116,7 @@ export class RunningNode implements Node {
     this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
     this.#serial = new SerialFile(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
     this.#protocol = new LiveProtocol(config, log, (protocol) => this.#server?.setProtocol(protocol))
+    this.#notifier = new Notifier({ log: this.#plainLog, keys: () => this.#protocol.protocol.tsigKeys })
     this.#loads = new Reloader({
       compiler: startCompiler(
         {
@@ -190,6 +193,7 @@ export class RunningNode implements Node {
       this.#tellKnowledge()
     }, TICK_MS)
     this.#serial.serve(made.serial)
+    this.#notifier.publish(made.world)
     const { view, serial, zoneCount, nameCount, world } = made
     const revision = nameOf(this.#loads.revision)
     this.#log.info(
@@ -296,6 +300,7 @@ export class RunningNode implements Node {
     this.#server!.publish(made.world)
     this.#made = made
     this.#serial.serve(made.serial)
+    this.#notifier.publish(made.world)
     this.#prober?.setTargets(made.plan.targets)
     const { why, ms, parsed } = load
     const moving = made.moves === null ? '' : `; ${movingInWords(made.moves)}`
@@ -463,6 +468,7 @@ export class RunningNode implements Node {
       server,
       certificate: this.#certificate,
       cells: this.#cells,
+      notifies: this.#notifier.stats,
       receiveDrops: droppedDatagrams(),
     }
   }
@@ -475,6 +481,7 @@ export class RunningNode implements Node {
     await this.#certificate?.stop()
     await this.#loads.stopReloads()
     await this.#protocol.stop()
+    this.#notifier.stop()
     await this.#server?.stop(DRAIN_MS)
     await this.#prober?.stop()
     await this.#health.stop()
