@@ -338,6 +338,14 @@ export const SETTINGS = {
       'What may wait in all connections together, of each of TCP, TLS and HTTPS: answers not taken and queries not whole. Beyond it the client that holds most loses a connection.',
     read: bytes('1MB', '4GB'),
   }),
+  'proxy.from': list<string>({
+    type: PREFIX_TYPE,
+    default: [],
+    most: 64,
+    meaning:
+      'Networks of proxies that name the client by the PROXY protocol, version 2, on all of UDP, TCP, TLS and HTTPS. It is required of them; others can name nobody.',
+    read: prefix,
+  }),
   'tls.listen': list<Endpoint>({
     type: '`address:port` or `[address]:port`, port 1–65535',
     default: [],

@@ -58,6 +58,8 @@ export const C_SEND_FULL = QUERY_CELLS + 5
 export const C_SEND_UNRESOLVED = QUERY_CELLS + 6
 /** Queries with a cookie, by COOKIE_* of dns/cookie.ts: of the client alone, bad, valid. Three cells. */
 export const C_COOKIES = QUERY_CELLS + 7
+/** Headers of the PROXY protocol that were missing or malformed (server/proxy.ts). */
+export const C_PROXY_MALFORMED = QUERY_CELLS + 10
 /** What responses are limited by: the accounts of answer/abuse/limits.ts, and the rate that unproven networks share. */
 export const LIMITED_KINDS = ['answers', 'negatives', 'referrals', 'errors', 'unproven'] as const
 /** Index into LIMITED_KINDS. */

@@ -3,6 +3,7 @@
  * node/protocol.ts; every answering thread has the same one and may be given another between two queries. It is
  * plain data, so that it can be posted to a thread.
  */
+import type { Prefix } from '../dns/address.ts'
 import type { SipKey } from '../dns/siphash.ts'
 import type { TsigKey } from '../dns/tsig.ts'
 import type { Limits } from './abuse/limits.ts'
@@ -27,6 +28,8 @@ export interface Protocol {
   readonly cookies: readonly SipKey[]
   /** The largest response over UDP to a client without a valid cookie, in bytes: at least 512. */
   readonly unprovenBytes: number
+  /** The networks of proxies that name the client (server/proxy.ts). */
+  readonly proxies: readonly Prefix[]
   /** UDP queries with a cookie that is not valid are answered with BADCOOKIE instead of data. */
   readonly badCookie: boolean
 }
@@ -42,5 +45,6 @@ export const PLAIN_PROTOCOL: Protocol = {
   limits: null,
   cookies: [],
   unprovenBytes: PAYLOAD_BYTES,
+  proxies: [],
   badCookie: false,
 }

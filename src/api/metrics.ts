@@ -11,6 +11,7 @@ import {
   C_COOKIES,
   C_ECS,
   C_LAST_RESORT,
+  C_PROXY_MALFORMED,
   C_LIMITED,
   C_SEND_FULL,
   C_SEND_REFUSED,
@@ -63,6 +64,9 @@ export const METRICS = {
     'Replies that were not sent. `refused`: by the kernel; `full`: the send buffer was; `unresolved`: the client is on-link, ' +
       'the kernel does not know its link address, and other such replies are waiting.',
     'reason',
+  ),
+  meridian_proxy_malformed_total: counter(
+    'Datagrams and connections from `proxy.from` that were dropped: their PROXY header was missing or malformed.',
   ),
   meridian_bugs_total: counter('Faults of our own while answering; each one was a SERVFAIL.'),
   meridian_answers_total: counter('Steered answers by the service and the site that was named.', 'service', 'site'),
@@ -250,6 +254,7 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
       [cells[C_SEND_UNRESOLVED]!, 'unresolved'],
     ],
     meridian_bugs_total: [[cells[C_BUGS]!]],
+    meridian_proxy_malformed_total: [[cells[C_PROXY_MALFORMED]!]],
     meridian_last_resort_answers_total: [[cells[C_LAST_RESORT]!]],
   }
 }

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { ACCOUNTS, type Limits, makeLimits } from '../answer/abuse/limits.ts'
 import type { Protocol } from '../answer/protocol.ts'
+import { parsePrefix } from '../dns/address.ts'
 import type { Config } from '../config.ts'
 import { isFault, parseName } from '../dns/name.ts'
 import { type SipKey, sipKey } from '../dns/siphash.ts'
@@ -53,6 +54,7 @@ export class LiveProtocol {
       cookies: this.#secrets,
       unprovenBytes: config['cookies.require'],
       badCookie: config['cookies.badcookie'],
+      proxies: config['proxy.from'].map((text) => parsePrefix(text)!),
       tsigKeys: this.#keys.keys,
       limits: this.#limits,
     }

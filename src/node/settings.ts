@@ -148,7 +148,7 @@ function checkGroup(config: Config, given: readonly RawSetting[], report: Report
   report({ code: 'setting-invalid', severity: 'error', ...place, message, hint: 'Name one of /etc/group, or a number' })
 }
 
-const PREFIX_KEYS: readonly string[] = ['probe.allow', 'probe.deny', 'limits.exempt']
+const PREFIX_KEYS: readonly string[] = ['probe.allow', 'probe.deny', 'limits.exempt', 'proxy.from']
 
 /** Checks that the values of PREFIX_KEYS are prefixes. */
 function checkPrefixes(given: readonly RawSetting[], report: Report): void {

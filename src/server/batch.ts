@@ -13,6 +13,7 @@ import type { respond as answer } from '../answer/answer.ts'
 import { makeRequest, type Request, type Responder, UDP } from '../answer/responder.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
 import {
+  C_PROXY_MALFORMED,
   C_SEND_FULL,
   C_SEND_REFUSED,
   C_SEND_UNRESOLVED,
@@ -35,6 +36,7 @@ import {
   SIOCOUTQ,
 } from '../linux/numbers.ts'
 import { Neighbours, type NeighbourTables } from './neighbours.ts'
+import { isWithin, PROXY_HEADER_BYTES, proxiedFamily, proxyHeaderSize } from './proxy.ts'
 import { leaveGroup, type UdpSocket, WAIT_MS } from './sockets.ts'
 
 /** Cell that the main thread writes: how many messages it has posted (≥ 1, the assignment included), or STOP, or LEAVE. */
@@ -241,6 +243,7 @@ class Batch {
     const client = this.#clientAt / 4
     this.#queued = -1
     responder.nowMs = Date.now()
+    const hasProxies = responder.protocol.proxies.length > 0
     let replies = 0
     let header = 0
     let reply = this.#replies / 4
@@ -250,7 +253,8 @@ class Batch {
       request.length = length
       request.clientAt = this.#clientAt + i * NAME_BYTES
       request.outAt = this.#replySlots + replies * REPLY_BYTES
-      const size = length < QUERY_BYTES ? respond(responder, request) : this.#dropLong()
+      const size =
+        length >= QUERY_BYTES ? this.#dropLong() : hasProxies ? this.#answerProxied() : respond(responder, request)
       let chance = responder.chance
       chance ^= chance << 13
       chance ^= chance >>> 17
@@ -279,6 +283,30 @@ class Batch {
     ints[reply + H_CONTROL_BYTES] = ints[header + H_CONTROL_BYTES]!
     ints[(this.#controls + i * CONTROL_BYTES) / 4 + this.#interfaceAt] = 0
     ints[header + H_FLAGS] = 0
+  }
+
+  /** Answers a packet that may come from a proxy: it begins with a header then, which names the client. */
+  #answerProxied(): number {
+    const responder = this.#responder
+    const request = this.#request
+    const { input, at, length, clientAt } = request
+    const family = this.#family
+    if (!isWithin(responder.protocol.proxies, input, clientAt, family)) return this.#respond(responder, request)
+    const size = length < PROXY_HEADER_BYTES ? 0 : proxyHeaderSize(input, at)
+    const named = size === 0 || size > length ? undefined : proxiedFamily(input, at, size, false)
+    if (named === undefined) {
+      responder.counters[C_PROXY_MALFORMED]!++
+      return 0
+    }
+    request.at = at + size
+    request.length = length - size
+    if (named !== 0) {
+      request.clientAt = at + PROXY_HEADER_BYTES
+      request.family = named
+    }
+    const answer = this.#respond(responder, request)
+    request.family = family
+    return answer
   }
 
   #dropLong(): number {

@@ -70,6 +70,7 @@ export const TCP_CELLS = 32
 
 /** Why a connection is closed: the cell that counts it. */
 export type Cause =
+  | typeof T_REFUSED
   | typeof T_EVICTED
   | typeof T_TIMED_OUT
   | typeof T_UNREAD
@@ -110,9 +111,9 @@ export interface Stage {
 /** A connection, from accept to close. Its stage changes with what is spoken; its place and limits stay. */
 export class Connection {
   readonly socket: Socket
-  /** The client's address: 4 or 16 bytes. */
-  readonly address: Uint8Array
-  readonly client: Client
+  /** The client's address: 4 or 16 bytes. Of a connection from a proxy, the proxy's until it has named the client. */
+  address: Uint8Array
+  client: Client
   stage: Stage = OPENING
   /** Bytes in its buffers, as weigh() was last told. */
   held = 0
@@ -179,27 +180,55 @@ export class Connections {
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS)
   }
 
-  /** Takes a new connection, with the stage that `open` makes for it, or refuses it when its client has too many. */
-  accept(socket: Socket, open: (connection: Connection) => Stage): void {
+  /**
+   * Takes a new connection, with the stage that `open` makes for it, or refuses it when its client has too many.
+   * `isProxy`: it is a proxy's, and identify() will say which client's.
+   */
+  accept(socket: Socket, open: (connection: Connection) => Stage, isProxy = false): void {
     this.#accepted = true
     socket.on('error', () => {}) // always followed by 'close'
     const address = parsePeer(socket.remoteAddress)
     if (address === undefined) return void socket.destroy() // closed already
     this.#cells[T_ACCEPTED]!++
-    const key = clientKey(address)
-    const client = this.#clients.get(key) ?? { key, connections: new Set(), held: 0 }
-    if (client.connections.size >= this.#limits.perClient) {
+    // a proxy may have many: its clients are counted, once they are named
+    const client = isProxy ? { key: '', connections: new Set<Connection>(), held: 0 } : this.#clientOf(address)
+    if (client === undefined) {
       this.#cells[T_REFUSED]!++
       return void socket.resetAndDestroy()
     }
     if (this.#connections.size >= this.#limits.connections) this.#evict()
     const connection = new Connection(socket, client, address)
-    client.connections.add(connection)
-    this.#clients.set(key, client)
+    this.#join(client, connection)
     this.#connections.add(connection)
     this.#cells[T_OPEN] = this.#connections.size
     socket.once('close', () => this.forget(connection))
     connection.stage = open(connection)
+  }
+
+  /** The client with this address; undefined: it has all the connections that it may have. */
+  #clientOf(address: Uint8Array): Client | undefined {
+    const key = clientKey(address)
+    const client = this.#clients.get(key) ?? { key, connections: new Set(), held: 0 }
+    return client.connections.size < this.#limits.perClient ? client : undefined
+  }
+
+  #join(client: Client, connection: Connection): void {
+    client.connections.add(connection)
+    if (client.key !== '') this.#clients.set(client.key, client)
+  }
+
+  /** Notes whose a connection from a proxy is. Returns false, with the connection closed, if it is one too many. */
+  identify(connection: Connection, address: Uint8Array): boolean {
+    const client = this.#clientOf(address)
+    if (client === undefined) {
+      this.close(connection, T_REFUSED)
+      return false
+    }
+    connection.client.connections.delete(connection)
+    connection.client = client
+    connection.address = address
+    this.#join(client, connection)
+    return true
   }
 
   #evict(): void {

@@ -7,14 +7,15 @@ import { createSocket, type Socket } from 'node:dgram'
 import { setImmediate } from 'node:timers/promises'
 import { respond } from '../answer/answer.ts'
 import type { Protocol } from '../answer/protocol.ts'
-import { makeRequest, makeResponder, type Responder } from '../answer/responder.ts'
+import { makeRequest, makeResponder, type Request, type Responder } from '../answer/responder.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
 import type { World } from '../answer/world.ts'
-import { C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../counters.ts'
+import { C_PROXY_MALFORMED, C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../counters.ts'
 import { familyOf, parsePeer } from '../dns/address.ts'
 import type { HealthTable } from '../health/table.ts'
 import type { Endpoint } from '../units.ts'
 import { type Front, ListenError } from './front.ts'
+import { isWithin, PROXY_HEADER_BYTES, proxiedFamily, proxyHeaderSize } from './proxy.ts'
 import type { UdpStats } from './threads.ts'
 
 /** Bytes of each receive buffer, and of each send buffer. */
@@ -87,8 +88,8 @@ export class PortableUdp implements Front {
     responder.nowMs = Date.now()
     responder.chance = Math.floor(Math.random() * 0x1_0000_0000) | 0
     const reply = this.#reply
-    const family = client.length === 4 ? 4 : 6
-    const size = respond(responder, makeRequest({ input: query, client, family, output: reply }))
+    const request = makeRequest({ input: query, client, family: client.length === 4 ? 4 : 6, output: reply })
+    const size = this.#takeHeader(request) ? respond(responder, request) : 0
     if (size === 0) return
     // node:dgram queues without limit what the kernel does not take at once
     if (socket.getSendQueueCount() >= MAX_QUEUED) {
@@ -103,6 +104,22 @@ export class PortableUdp implements Front {
     } catch {
       refused() // for port 0 send() throws instead of calling back
     }
+  }
+
+  /** Of a packet from a proxy, takes the header before the query. Returns false if it is malformed. */
+  #takeHeader(request: Request): boolean {
+    const { protocol, counters } = this.#responder
+    const { input, client, family, length } = request
+    if (!isWithin(protocol.proxies, client, 0, family)) return true
+    const size = length < PROXY_HEADER_BYTES ? 0 : proxyHeaderSize(input, 0)
+    const named = size === 0 || size > length ? undefined : proxiedFamily(input, 0, size, false)
+    if (named === undefined) counters[C_PROXY_MALFORMED]!++
+    else {
+      request.at = size
+      request.length = length - size
+      if (named !== 0) Object.assign(request, { client: input, clientAt: PROXY_HEADER_BYTES, family: named })
+    }
+    return named !== undefined
   }
 
   publish(world: World): void {

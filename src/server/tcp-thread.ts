@@ -11,6 +11,8 @@ import type { Adoption } from '../answer/adoption.ts'
 import type { Protocol } from '../answer/protocol.ts'
 import { DOH, DOT, makeResponder, replace, type Replacement, TCP } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
+import { C_PROXY_MALFORMED } from '../counters.ts'
+import { parsePeer } from '../dns/address.ts'
 import type { HealthTable } from '../health/table.ts'
 import { codeOf } from '../problem.ts'
 import type { Endpoint } from '../units.ts'
@@ -18,6 +20,7 @@ import { type Connection, Connections, type Stage, type TcpLimits } from './conn
 import { Framed } from './framed.ts'
 import { BACKLOG } from './front.ts'
 import type { Credentials, Handshakes } from './handshakes.ts'
+import { awaitHeader, isWithin } from './proxy.ts'
 import { type TransferNews, Transfers } from './transfers.ts'
 
 /**
@@ -105,6 +108,16 @@ async function makeHandshakes(first: Credentials): Promise<Handshakes> {
   )
 }
 
+const countMalformed = (): void => void counters[C_PROXY_MALFORMED]!++
+
+function accept(socket: Socket): void {
+  const { proxies } = responder.protocol
+  const peer = proxies.length === 0 ? undefined : parsePeer(socket.remoteAddress)
+  const isProxy = peer !== undefined && isWithin(proxies, peer, 0, peer.length === 4 ? 4 : 6)
+  if (!isProxy) connections.accept(socket, open)
+  else connections.accept(socket, (connection) => awaitHeader(connections, connection, countMalformed, open), true)
+}
+
 async function listen(source: TcpSource): Promise<Endpoint> {
   // half open: a client that sends queries and shuts down its side still gets its answers; HTTP/2 has its own way to end
   const server = createServer({ allowHalfOpen: transport !== DOH, noDelay: true, highWaterMark: READ_AHEAD })
@@ -116,7 +129,7 @@ async function listen(source: TcpSource): Promise<Endpoint> {
   servers.push(server)
   server.removeAllListeners('error')
   server.on('error', () => {}) // accept() failed for lack of descriptors: the client tries again
-  server.on('connection', (socket) => connections.accept(socket, open))
+  server.on('connection', accept)
   const bound = server.address()
   return { address: source.address, port: typeof bound === 'object' && bound !== null ? bound.port : source.port }
 }
