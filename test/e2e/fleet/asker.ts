@@ -52,6 +52,7 @@ function ask(asked: Asked): void {
       counts[line]!++
       lastMs[line] = nowMs()
       const answer = read(bytes)
+      if (answer === undefined) return
       if (answer !== before) tell({ kind: 'changed', line, answer, atMs: lastMs[line] })
       before = answer
     })
@@ -72,9 +73,14 @@ function ask(asked: Asked): void {
   setInterval(() => tell({ kind: 'tick', counts, lastMs }), TICK_MS)
 }
 
-function read(bytes: Uint8Array): string {
+/**
+ * undefined: truncated, so that a resolver would ask over TCP; a node that has stood still answers all that has waited
+ * at once, which is more than one network's rate.
+ */
+function read(bytes: Uint8Array): string | undefined {
   const message = decodeMessage(bytes)
   if (isFault(message)) return message.fault
+  if (message.tc) return undefined
   const addresses = message.answer.filter(({ type }) => type === 'A').map(({ rdata }) => rdata)
   if (message.rcode !== 'NOERROR') return message.rcode
   return addresses.length === 0 ? 'no data' : addresses.toSorted().join(' ')
