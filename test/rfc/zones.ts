@@ -47,6 +47,13 @@ gone:
   lastResort: nodata
   ttl: {max: 60, min: 15}
   check: none
+cdn:
+  sites:
+    fra: {vips: [{name: fra.cdn.example.org.}, {name: fra2.cdn.example.org.}]}
+    sin: {vips: [{name: host.example.com.}]}
+  order: [[fra, sin]]
+  lastResort: {name: www.example.net.}
+  check: none
 page:
   sites:
     fra: {vips: [192.0.2.60, "2001:db8:1::60"]}
@@ -111,6 +118,16 @@ long: {type: CNAME, value: long1.example.com.}
 ${Array.from({ length: 20 }, (_, i) => `long${i + 1}: {type: CNAME, value: long${i + 2}.example.com.}`).join('\n')}
 long21: {type: A, value: 192.0.2.83}
 
+old: [{type: DNAME, value: wild.example.com.}, {type: A, value: 192.0.2.84}]
+grow: {type: DNAME, value: a.grow.example.com.}
+turn: {type: DNAME, value: example.net.}
+toold: {type: CNAME, value: any.old.example.com.}
+cdn: {type: GSLB, service: cdn}
+hinted:
+  - {type: GSLB, service: web}
+  - {type: HTTPS, hints: web, value: {svcpriority: 1, targetname: ., svcparams: {alpn: [h2], ech: AEj+DQBE}}}
+  - {type: SVCB, hints: page, values: ${list(20, (i) => `{svcpriority: ${i + 1}, targetname: t${i}.example.net.}`)}}
+
 many: {type: A, values: ${list(60, (i) => `192.0.2.${i + 100}`)}}
 huge: {type: TXT, values: ${list(12, (i) => `'${String.fromCharCode(97 + i).repeat(200)}'`)}}
 
@@ -161,9 +178,19 @@ export const NAMES: readonly string[] = [
   ...['host', 'back', 'away', 'anything', 'mail', 'inner', 'www.inner', 'x.inner', 'hidden', 'x.hidden', 'into'].map(
     (name) => `${name}.example.net`,
   ),
-  ...['any.wild', 'ent.wild', 'a.b.c.wild', 'x.exists.wild', 'z', 'y.z', 'q.apps', 'any.cname'].map(
-    (name) => `${name}.example.com`,
-  ),
+  ...[
+    'any.wild',
+    'ent.wild',
+    'a.b.c.wild',
+    'x.exists.wild',
+    'z',
+    'y.z',
+    'q.apps',
+    'any.cname',
+    'x.old',
+    'x.y.grow',
+    'mail.turn',
+  ].map((name) => `${name}.example.com`),
   ...['www.child', 'a.b.c.child', 'www.sibling', 'n0.bulky'].map((name) => `${name}.example.com`),
   'example.com',
   'example.net',
