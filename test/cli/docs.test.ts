@@ -46,3 +46,15 @@ test('links in README and docs lead somewhere', () => {
     }
   }
 })
+
+test('docs/protocol.md has a row for each RFC that test/rfc has a file for, and names files that speak of theirs', () => {
+  const folder = resolve(import.meta.dirname, '../rfc')
+  const rows = [...read('docs/protocol.md').matchAll(/^\| (\d+) \|.*\| (\S+\.test\.ts) \|$/gm)]
+  const named = new Map(rows.map(([, rfc, file]) => [rfc!, file!]))
+  expect(rows.map(([, rfc]) => Number(rfc))).toEqual(rows.map(([, rfc]) => Number(rfc)).toSorted((a, b) => a - b))
+  const files = readdirSync(folder).filter((file) => /^rfc\d+\.test\.ts$/.test(file))
+  expect(files.length).toBeGreaterThan(20)
+  expect(files.filter((file) => named.get(/\d+/.exec(file)![0]) !== file)).toEqual([])
+  const silent = [...named].filter(([rfc, file]) => !read(`test/rfc/${file}`).includes(`RFC ${rfc}`))
+  expect(silent.map(([rfc, file]) => `${file} does not speak of RFC ${rfc}`)).toEqual([])
+})
