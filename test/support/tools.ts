@@ -9,6 +9,7 @@ import { writeToMemory } from './in-memory.ts'
 /** Program → Debian package that holds it. */
 const TOOLS: Readonly<Record<string, string>> = {
   dig: 'bind9-dnsutils',
+  dnsdist: 'dnsdist',
   haproxy: 'haproxy',
   ip: 'iproute2',
   kdig: 'knot-dnsutils',
