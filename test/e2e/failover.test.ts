@@ -106,6 +106,7 @@ test('fra, then 5 s later iad: everyone is on sin; then sin too: the last resort
   // `all`: as if all were up, each client in its own order
   expect(await Promise.all([PARIS, NEW_YORK, JAKARTA].map((subnet) => scene.siteFor(subnet)))).toEqual([...SITE_NAMES])
   expect(await scene.metrics()).toContain('meridian_service_last_resort{service="web"} 1')
+  expect((await scene.dig(PARIS, 'www.demo.example', 'A')).text).toContain('last resort: no site is usable')
   expect((await fetch(`http://${scene.address(0)}:8053/ready`)).status).toBe(200)
 
   scene.signalSite('sin', 'SIGCONT')

@@ -119,6 +119,7 @@ test('a restart keeps what was known: a dead site is not named while its checks 
   const second = await scene.startReady(alone)
   expect(await second.states()).toEqual({ fra: 'down', iad: 'up', sin: 'up' })
   expect(await scene.siteFor(PARIS)).toBe('iad')
+  expect((await scene.dig(PARIS, 'www.demo.example', 'A')).text).toContain('EDE: 3 (Stale Answer)')
   // not even a crash loses it
   second.kill('SIGKILL')
   await second.ended
@@ -139,6 +140,8 @@ test('a node without any site is alive at once, and ready when that is known', a
   expect(early.status).toBe(503)
   expect(await early.json()).toMatchObject({ ready: false, reasons: [expect.any(String)] })
   expect((await get('/live'))?.status).toBe(200)
+  const told = (): Promise<string> => scene.dig(PARIS, 'www.demo.example', 'A').then(({ text }) => text, String)
+  await until('an answer that says so', async () => (await told()).includes('EDE: 14 (Not Ready)'))
   await node.ready()
   expect((await get('/ready'))?.status).toBe(200)
   // never seen up is not down: used as if up while nobody is up

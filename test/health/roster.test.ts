@@ -19,6 +19,17 @@ test('that an earlier boot of a prober is gone says nothing of the one that live
   expect([roster.isLive('eu-1'), roster.liveVotes('t2').length]).toEqual([false, 0])
 })
 
+test('whether any prober is heard: one that is only remembered is not', () => {
+  const roster = new Roster(new Refusals())
+  expect(roster.hasLive).toBe(false)
+  roster.restore('us-1', 'us', 0)
+  expect(roster.hasLive).toBe(false)
+  roster.applyVotes(P1, [vote('t1', 'up')], true, 0)
+  expect(roster.hasLive).toBe(true)
+  roster.gone(P1)
+  expect(roster.hasLive).toBe(false)
+})
+
 const beat = (name: string, bootId: string): NodeHeartbeat => {
   return { node: { name, bootId }, sequence: 1, version: '1', view: 'v', plan: 'p', verdicts: 'h' }
 }
