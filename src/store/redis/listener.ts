@@ -149,6 +149,8 @@ export class Listener {
   /** Ids of the requests to forget that were told, by field. */
   readonly #forgotten = new Map<string, string>()
   #forgottenDue = false
+  /** Ids of the requests to forget at the last read; undefined: none since sync(). */
+  #requests: ReadonlySet<string> | undefined
   #closed = false
 
   constructor(settings: ListenerSettings) {
@@ -180,6 +182,7 @@ export class Listener {
     const { subscriber, reader } = this.#settings
     this.#begun = true
     this.#knownOverrides = undefined
+    this.#requests = undefined
     this.#readOverrides()
     this.#readForgotten()
     const seen = await reader.seen('prober')
@@ -596,7 +599,9 @@ export class Listener {
       const forgotten = readForgotten(fields, refusals, signer)
       const listed = new Set(forgotten.map(forgottenField))
       for (const field of this.#forgotten.keys()) if (!listed.has(field)) this.#forgotten.delete(field)
-      const news = forgotten.filter((process) => this.#isNewlyForgotten(process))
+      const before = this.#requests
+      this.#requests = new Set(forgotten.map(({ id }) => id))
+      const news = forgotten.filter((process) => this.#isNewlyForgotten(process, before?.has(process.id) === false))
       for (const process of news) {
         this.#forgotten.set(forgottenField(process), process.id)
         this.#heard(process.kind).delete(process.name)
@@ -605,11 +610,14 @@ export class Listener {
     })
   }
 
-  /** Not one that was told, nor one that has come back under another boot. */
-  #isNewlyForgotten(process: Forgotten): boolean {
+  /**
+   * Not one that was told, nor one that has come back since under another boot. `isOfNow`: it was not there at the last
+   * read, so whatever boot was heard here is meant: each node may have heard another one last.
+   */
+  #isNewlyForgotten(process: Forgotten, isOfNow: boolean): boolean {
     const { kind, name, bootId, id } = process
     const progress = this.#heard(kind).get(name)
-    const isAnother = progress !== undefined && bootId !== '' && progress.identity.bootId !== bootId
+    const isAnother = !isOfNow && progress !== undefined && bootId !== '' && progress.identity.bootId !== bootId
     return progress?.live !== true && !isAnother && this.#forgotten.get(forgottenField(process)) !== id
   }
 }

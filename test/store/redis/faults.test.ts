@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { StoreSubscriber, ProberWriter, NodeWriter, ProberIdentity } from '../../../src/health/store.ts'
-import { hashKey, indexKey, OVERRIDES_KEY } from '../../../src/store/redis/keys.ts'
+import { channelOf, FORGOTTEN_KEY, hashKey, indexKey, OVERRIDES_KEY } from '../../../src/store/redis/keys.ts'
 import { openRedisStore, type RedisStore, type RedisStoreSettings } from '../../../src/store/redis/store.ts'
 import { countWaits } from '../../support/cpu.ts'
 import { RedisServer } from '../../support/redis-server.ts'
@@ -303,6 +303,26 @@ describe('Redis', () => {
     await listen(teller)
     await teller.nodeWriter({ name: 'n1', bootId: 'one' }).forget({ kind: 'prober', name: 'gone' }, 'r1')
     expect(await absentOf()).toEqual([])
+  })
+
+  test('a request to forget means whatever boot each has heard last, but none that came back later', async () => {
+    const { heard } = await scene()
+    await open().proberWriter(identity('gone', 'two')).replace([])
+    await until('its silence', () => heard.lines.includes('gone/two gone'), 8 * LEASE_MS, countWaits())
+    const forget = (name: string, id: string) => {
+      server.cli('hset', FORGOTTEN_KEY, name, `${Date.now()} one ${id} `)
+      server.cli('publish', channelOf(0), 'forgotten')
+    }
+    forget('gone', 'r1')
+    await until('it is forgotten', () => heard.lines.includes('gone forgotten'))
+    // who hears of a boot later than of the request
+    forget('back', 'r2')
+    await until('it is read', () => heard.lines.includes('back forgotten'))
+    await open().proberWriter(identity('back', 'two')).replace([])
+    await until('its silence', () => heard.lines.includes('back/two gone'), 8 * LEASE_MS, countWaits())
+    forget('other', 'r3')
+    await until('the next request', () => heard.lines.includes('other forgotten'))
+    expect(heard.lines.filter((line) => line === 'back forgotten')).toHaveLength(1)
   })
 
   test('what an operator says while Redis is away reaches everyone with a later heartbeat', async () => {
