@@ -121,6 +121,12 @@ async function muting(to: RedisServer) {
   }
 }
 
+/** A request to forget a prober that was heard under the boot `one`. */
+function forget(name: string, id: string): void {
+  server.cli('hset', FORGOTTEN_KEY, name, `${Date.now()} one ${id} `)
+  server.cli('publish', channelOf(0), 'forgotten')
+}
+
 function cutSubscriptions(): void {
   for (const line of server.cli('client', 'list', 'type', 'pubsub').split('\n'))
     if (line !== '') server.cli('client', 'kill', 'id', /id=(\d+)/.exec(line)![1]!)
@@ -309,10 +315,6 @@ describe('Redis', () => {
     const { heard } = await scene()
     await open().proberWriter(identity('gone', 'two')).replace([])
     await until('its silence', () => heard.lines.includes('gone/two gone'), 8 * LEASE_MS, countWaits())
-    const forget = (name: string, id: string) => {
-      server.cli('hset', FORGOTTEN_KEY, name, `${Date.now()} one ${id} `)
-      server.cli('publish', channelOf(0), 'forgotten')
-    }
     forget('gone', 'r1')
     await until('it is forgotten', () => heard.lines.includes('gone forgotten'))
     // who hears of a boot later than of the request
