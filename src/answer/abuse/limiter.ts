@@ -12,13 +12,13 @@
  *
  * The table has sets of three networks, each set in one cache line, found by a hash with a secret seed:
  *
- *   hash of the network, lowest bit: proven │ a level for each account │ …twice more │ -
+ *   hash of the network, two lowest bits: PROVEN, EXEMPT │ a level for each account │ …twice more │ -
  *
  * A newcomer takes the place of the network with the lowest level, and begins at 0. So what is far above its rate keeps
  * its place, and nobody is limited for what others do.
  */
 import { C_LIMITED, LIMITED_KINDS, UNPROVEN } from '../../counters.ts'
-import { leafValue, walk } from '../../geo/trie.ts'
+import { leafDepth, leafValue, walk } from '../../geo/trie.ts'
 import { addHeaviest } from './heaviest.ts'
 import type { Limits } from './limits.ts'
 import { isProven, networkHash, prove } from './proofs.ts'
@@ -35,6 +35,12 @@ const BURST = TICKS_PER_SECOND
 const MOST = 2 * TICKS_PER_SECOND
 /** A proven network may have so many times the rates. */
 const PROVEN_FACTOR = 10
+
+/** Flags of an entry, in the two lowest bits of its hash: the network has proven its address; all of it is exempt. */
+const PROVEN = 1
+const EXEMPT = 2
+/** Bits of an address that are its network. */
+const NETWORK_BITS = { 4: 24, 6: 56 } as const
 
 const ACCOUNT_LEVELS = 4
 const ENTRY = 1 + ACCOUNT_LEVELS
@@ -106,10 +112,11 @@ export function judge(
   if (nowMs !== limiter.nowMs) setTime(limiter, nowMs)
   const { limits, table, minute } = limiter
   const hash = networkHash(limits.seed, family, client, at)
-  const entry = entryOf(limiter, hash)
+  const entry = entryOf(limiter, hash, family, client, at)
+  if ((table[entry]! & EXEMPT) !== 0) return PASS
   if ((++limiter.calls & (RENEW - 1)) === 0) setProven(table, entry, isProven(limits.proofs, hash, minute))
   let kind = charge(limiter, entry, account)
-  if (kind >= 0 && (table[entry]! & 1) === 0 && isProven(limits.proofs, hash, minute)) {
+  if (kind >= 0 && (table[entry]! & PROVEN) === 0 && isProven(limits.proofs, hash, minute)) {
     setProven(table, entry, true)
     kind = charge(limiter, entry, account)
   }
@@ -119,7 +126,7 @@ export function judge(
 /** Charges a response. Returns by what it is limited, one of LIMITED_KINDS; −1 = by nothing. */
 function charge(limiter: Limiter, entry: number, account: number): number {
   const { table, costs, unprovenCost } = limiter
-  const proven = (table[entry]! & 1) !== 0
+  const proven = (table[entry]! & PROVEN) !== 0
   const cost = costs[proven ? account + ACCOUNT_LEVELS : account]!
   if (cost > 0 && raise(limiter, entry + 1 + account, cost)) return account
   return !proven && unprovenCost > 0 && raise(limiter, SHARED, unprovenCost) ? UNPROVEN : -1
@@ -140,16 +147,22 @@ function usedOf(table: Int32Array, i: number, ticks: number): number {
 }
 
 /** Where the network's entry begins in the table. */
-function entryOf(limiter: Limiter, hash: number): number {
+function entryOf(limiter: Limiter, hash: number, family: 4 | 6, client: Uint8Array, at: number): number {
   const { table } = limiter
   const set = (hash & (SETS - 1)) * SET
-  if ((table[set]! ^ hash) >>> 1 === 0) return set
-  if ((table[set + ENTRY]! ^ hash) >>> 1 === 0) return set + ENTRY
-  if ((table[set + 2 * ENTRY]! ^ hash) >>> 1 === 0) return set + 2 * ENTRY
-  return newEntry(limiter, hash, set)
+  if ((table[set]! ^ hash) >>> 2 === 0) return set
+  if ((table[set + ENTRY]! ^ hash) >>> 2 === 0) return set + ENTRY
+  if ((table[set + 2 * ENTRY]! ^ hash) >>> 2 === 0) return set + 2 * ENTRY
+  return newEntry(limiter, hash, set, isExempt(limiter, family, client, at) ? EXEMPT : 0)
 }
 
-function newEntry({ table, ticks, limits, minute }: Limiter, hash: number, set: number): number {
+/** Whether the whole network of an address is exempt, and so needs no levels. */
+function isExempt({ limits }: Limiter, family: 4 | 6, client: Uint8Array, at: number): boolean {
+  const leaf = walk(family === 4 ? limits.exempt.v4 : limits.exempt.v6, client, at)
+  return leafValue(leaf) !== 0 && leafDepth(leaf) <= NETWORK_BITS[family]
+}
+
+function newEntry({ table, ticks, limits, minute }: Limiter, hash: number, set: number, flags: number): number {
   let entry = set
   let least = MOST + 1
   for (let at = set; at < set + 3 * ENTRY; at += ENTRY) {
@@ -160,14 +173,14 @@ function newEntry({ table, ticks, limits, minute }: Limiter, hash: number, set: 
       entry = at
     }
   }
-  table[entry] = hash
+  table[entry] = (hash & ~(PROVEN | EXEMPT)) | flags
   setProven(table, entry, isProven(limits.proofs, hash, minute))
   for (let i = entry + 1; i < entry + ENTRY; i++) table[i] = ticks
   return entry
 }
 
 function setProven(table: Int32Array, entry: number, proven: boolean): void {
-  table[entry] = proven ? table[entry]! | 1 : table[entry]! & ~1
+  table[entry] = proven ? table[entry]! | PROVEN : table[entry]! & ~PROVEN
 }
 
 function limit(

@@ -264,6 +264,7 @@ describe('never limited are', () => {
   test('listed networks, and only they', () => {
     const table = asker({ exempt: ['192.0.2.128/25', '2001:db8::/32'] })
     expect(table.ask('192.0.2.129', 10_000)[PASS]).toBe(10_000)
+    expect(table.ask('192.0.2.1', 10_000)[PASS]).toBeLessThan(2_000) // the other half of the network
     expect(table.ask('2001:db8:5::1', 10_000)[PASS]).toBe(10_000)
     expect(table.ask('198.51.100.1', 10_000)[PASS]).toBe(101)
     expect(table.ask('2001:db9::1', 10_000)[PASS]).toBe(101)
