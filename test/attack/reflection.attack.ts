@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Attack, Scale } from './attack.ts'
+import { stop } from './hosts.ts'
 import { BAITS, type Outcome, ReflectionScene, residentMb, type Started } from './reflection/scene.ts'
 
 /** What an honest client is promised, on a machine without other work. */
@@ -60,7 +61,7 @@ async function everything(scene: ReflectionScene, print: Print): Promise<void> {
     costs.set(what, outcome.microseconds)
     print(row(`${what}, no limits`, SOURCES[0], outcome))
   }
-  await scene.stop(unlimited)
+  await stop(unlimited)
   const started = await scene.start()
   let beforeMb: number | undefined
   for (const sources of SOURCES) {

@@ -5,6 +5,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import type { Attack, Scale } from './attack.ts'
+import { stop } from './hosts.ts'
 import {
   type Family,
   type Flood,
@@ -90,7 +91,7 @@ async function attackServer(
     }
   }
   if (peer === 'meridian') await expectNoThreadReplaced(started)
-  await scene.stop(started)
+  await stop(started)
 }
 
 async function takeover(scene: NeighbourScene, print: Print, wrong: string[]): Promise<void> {
@@ -99,14 +100,14 @@ async function takeover(scene: NeighbourScene, print: Print, wrong: string[]): P
     const flood: Flood = { family, honest: 'on-link', sources: SOURCES[family], ...FULL }
     const outcome = await scene.flood(flood, async () => {
       const next = await scene.start('meridian', { takeover: true })
-      await scene.stop(now)
+      await stop(now)
       now = next
     })
     print(row('meridian', 'a successor takes over meanwhile', family, 'on-link', outcome))
     // a process starts on the same cores: nothing is promised of p99
     if (outcome.lost > 0) wrong.push(`takeover, IPv${family}: ${outcome.lost} of ${outcome.sent} answers lost`)
   }
-  await scene.stop(now)
+  await stop(now)
 }
 
 function faultsOf(what: string, { honest, honestRate }: Flood, { sent, lost, p99Ms }: Outcome): string[] {

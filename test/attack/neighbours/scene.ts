@@ -9,7 +9,7 @@
  * The attacker is the server's gateway too. It sends in the names of addresses of the first link that never answer ARP or
  * neighbour discovery. It needs root.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Hosts } from '../hosts.ts'
 
 export type Family = 4 | 6
 /** `newcomer`: on-link, and the server has not heard of it when the flood begins. */
@@ -81,23 +82,20 @@ ns1 A 192.0.2.53
 www A 192.0.2.1
 `
 
-let scenes = 0
 /** A successor has an HTTP port of its own. */
 let starts = 0
 
 export class NeighbourScene {
-  readonly #prefix = `udp-${process.pid}-${scenes++}-`
+  readonly #hosts = new Hosts('udp', HOSTS)
   readonly #folder = mkdtempSync(join(tmpdir(), 'meridian-neighbours-'))
-  readonly #children = new Set<ChildProcess>()
   #newcomers = 0
 
   constructor() {
     try {
-      for (const host of HOSTS) ip('netns', 'add', this.#prefix + host)
-      this.#batch('attacker', [
+      this.#hosts.batch('attacker', [
         'link add bridge type bridge',
         ...['server', 'on-link', 'routed'].map(
-          (host, i) => `link add eth${i} type veth peer name eth0 netns ${this.#prefix}${host}`,
+          (host, i) => `link add eth${i} type veth peer name eth0 netns ${this.#hosts.prefix}${host}`,
         ),
         'link set eth0 master bridge up',
         'link set eth1 master bridge up',
@@ -108,7 +106,7 @@ export class NeighbourScene {
       this.#configure('attacker', 'eth2', ['10.89.0.1/24', 'fd89::1/64'])
       this.#configure('routed', 'eth0', ['10.89.0.2/24', 'fd89::2/64'], ['10.89.0.1', 'fd89::1'])
       const forward = 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-      execFileSync('ip', ['netns', 'exec', `${this.#prefix}attacker`, 'sh', '-c', forward])
+      execFileSync('ip', ['netns', 'exec', `${this.#hosts.prefix}attacker`, 'sh', '-c', forward])
     } catch (error) {
       this.close()
       throw error
@@ -116,7 +114,7 @@ export class NeighbourScene {
   }
 
   #configure(host: Host, link: string, addresses: readonly string[], gateways: readonly string[] = []): void {
-    this.#batch(host, [
+    this.#hosts.batch(host, [
       'link set lo up',
       `link set ${link} up`,
       ...addresses.map((address) => `addr add ${address} dev ${link}${address.includes(':') ? ' nodad' : ''}`),
@@ -127,17 +125,13 @@ export class NeighbourScene {
   /** Gives the on-link client addresses that the server has not heard of; it has forgotten the server's, too. */
   #renew(): void {
     const n = ++this.#newcomers
-    this.#batch('on-link', [
+    this.#hosts.batch('on-link', [
       `addr add 10.88.1.${n}/32 dev eth0`,
       `addr add fd88::1:${n}/128 dev eth0 nodad`,
       `route replace ${SERVER[4]} dev eth0 src 10.88.1.${n}`,
       `route replace ${SERVER[6]} dev eth0 src fd88::1:${n}`,
       'neigh flush dev eth0',
     ])
-  }
-
-  #batch(host: Host, lines: readonly string[]): void {
-    execFileSync('ip', ['-n', this.#prefix + host, '-batch', '-'], { input: lines.join('\n') })
   }
 
   /** Starts a server with one UDP thread on port 53 and waits until it answers. */
@@ -151,7 +145,7 @@ export class NeighbourScene {
     const wmemMax = readFileSync(WMEM_MAX, 'latin1')
     if (smallBuffer) writeFileSync(WMEM_MAX, DEFAULT_WMEM_MAX)
     try {
-      const child = this.#run('server', command, openSync(log, 'w'))
+      const child = this.#hosts.run('server', command, openSync(log, 'w'))
       const deadline = performance.now() + START_MS
       while (!(peer === 'meridian' ? await isReady(folder) : await this.#answers())) {
         if (child.exitCode !== null || performance.now() > deadline)
@@ -205,39 +199,11 @@ export class NeighbourScene {
   }
 
   #node(host: Host, file: string, args: readonly (string | number)[]): ChildProcess {
-    return this.#run(host, [process.execPath, join(import.meta.dirname, file), ...args.map(String)], 'pipe')
-  }
-
-  /** In a session of its own, whose scheduling group goes before the machine's other work. */
-  #run(host: Host, command: readonly string[], out: number | 'pipe'): ChildProcess {
-    const first = 'echo -20 2>/dev/null >/proc/self/autogroup; exec "$@"'
-    const child = spawn('ip', ['netns', 'exec', this.#prefix + host, 'sh', '-c', first, 'sh', ...command], {
-      stdio: out === 'pipe' ? ['pipe', 'pipe', 'inherit'] : ['ignore', out, out],
-      detached: true,
-    })
-    this.#children.add(child)
-    child.once('exit', () => this.#children.delete(child))
-    return child
-  }
-
-  async stop({ process: child }: Started): Promise<void> {
-    if (child.exitCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill('SIGTERM')
-    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
-    await gone
-    clearTimeout(timer)
+    return this.#hosts.run(host, [process.execPath, join(import.meta.dirname, file), ...args.map(String)], 'pipe')
   }
 
   close(): void {
-    for (const child of this.#children) child.kill('SIGKILL')
-    for (const host of HOSTS) {
-      try {
-        ip('netns', 'del', this.#prefix + host)
-      } catch {
-        // it was never made
-      }
-    }
+    this.#hosts.close()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }
@@ -267,8 +233,6 @@ export async function readMetric({ folder }: Started, name: string): Promise<Rea
     }),
   )
 }
-
-const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] })
 
 type Command = (folder: string, addresses: readonly string[]) => string[]
 

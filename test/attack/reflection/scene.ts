@@ -6,13 +6,14 @@
  *
  * The attacker sends in anybody's name and gets all that is sent to the victims; what is on its link is counted.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Hosts } from '../hosts.ts'
 import { isReady } from '../neighbours/scene.ts'
 
 /** What the attacker asks, over EDNS. */
@@ -88,42 +89,34 @@ below: {type: NS, values: [${Array.from({ length: 6 }, (_, i) => `ns${i}.below.e
 ${Array.from({ length: 6 }, (_, i) => `ns${i}.below: [{type: A, values: [192.0.2.9${i}]}, {type: AAAA, values: ["2001:db8::${i}"]}]`).join('\n')}
 `
 
-let scenes = 0
-
 export class ReflectionScene {
-  readonly #prefix = `rrl-${process.pid}-${scenes++}-`
+  readonly #hosts = new Hosts('rrl', HOSTS)
   readonly #folder = mkdtempSync(join(tmpdir(), 'meridian-reflection-'))
-  readonly #children = new Set<ChildProcess>()
 
   constructor() {
     try {
-      for (const host of HOSTS) ip('netns', 'add', this.#prefix + host)
-      this.#batch('server', [
-        `link add eth0 type veth peer name eth0 netns ${this.#prefix}attacker`,
-        `link add eth1 type veth peer name eth0 netns ${this.#prefix}resolvers`,
+      this.#hosts.batch('server', [
+        `link add eth0 type veth peer name eth0 netns ${this.#hosts.prefix}attacker`,
+        `link add eth1 type veth peer name eth0 netns ${this.#hosts.prefix}resolvers`,
         'link set lo up',
         'link set eth0 up',
         'link set eth1 up',
         `addr add ${SERVER}/30 dev eth0`,
         'addr add 10.93.0.1/30 dev eth1',
       ])
-      this.#batch('attacker', ['link set eth0 up', 'addr add 10.92.0.2/30 dev eth0'])
-      this.#batch('resolvers', [
+      this.#hosts.batch('attacker', ['link set eth0 up', 'addr add 10.92.0.2/30 dev eth0'])
+      this.#hosts.batch('resolvers', [
         'link set lo up',
         'link set eth0 up',
         'addr add 10.93.0.2/30 dev eth0',
         ...RESOLVERS.map((address) => `addr add ${address}/32 dev lo`),
         'route add default via 10.93.0.1',
       ])
-      this.#batch('server', ['route add default via 10.92.0.2', 'route add 10.94.0.0/16 via 10.93.0.2'])
+      this.#hosts.batch('server', ['route add default via 10.92.0.2', 'route add 10.94.0.0/16 via 10.93.0.2'])
     } catch (error) {
       this.close()
       throw error
     }
-  }
-
-  #batch(host: Host, lines: readonly string[]): void {
-    execFileSync('ip', ['-n', this.#prefix + host, '-batch', '-'], { input: lines.join('\n') })
   }
 
   /** Starts a node with one UDP thread and these settings `limits`, and waits until it is ready. */
@@ -140,7 +133,7 @@ export class ReflectionScene {
     }
     writeFileSync(join(folder, 'meridian.yaml'), JSON.stringify(settings))
     const log = join(folder, 'log')
-    const child = this.#run('server', [MAIN, 'serve', '-c', join(folder, 'meridian.yaml')], openSync(log, 'w'))
+    const child = this.#node('server', [MAIN, 'serve', '-c', join(folder, 'meridian.yaml')], openSync(log, 'w'))
     for (const deadline = performance.now() + START_MS; !(await isReady(folder)); await sleep(50)) {
       if (child.exitCode !== null || performance.now() > deadline)
         throw new Error(`the node does not answer; its log: ${readFileSync(log, 'utf8').slice(-2000)}`)
@@ -151,10 +144,10 @@ export class ReflectionScene {
   /** What becomes of the victims and of honest resolvers. */
   async reflect({ process: server }: Started, reflection: Reflection): Promise<Outcome> {
     const { bait, sources, rate, honestRate, seconds } = reflection
-    const honest = this.#run('resolvers', [CLIENT, SERVER, PORT, honestRate, seconds, ...RESOLVERS], 'pipe')
+    const honest = this.#node('resolvers', [CLIENT, SERVER, PORT, honestRate, seconds, ...RESOLVERS], 'pipe')
     await once(honest.stdout!, 'data')
     const flood = [SERVER, PORT, FIRST_SOURCE, sources, rate, seconds + 1.2, 256, bait.name, bait.type]
-    const flooding = this.#run('attacker', [FLOOD, ...flood], 'pipe')
+    const flooding = this.#node('attacker', [FLOOD, ...flood], 'pipe')
     const flooded = text(flooding.stdout!)
     const idle = this.#counters()
     for (const deadline = performance.now() + START_MS; this.#counters().packetsIn < idle.packetsIn + 100;) {
@@ -183,7 +176,7 @@ export class ReflectionScene {
 
   /** What the server received and sent on the attacker's link, without the headers of its packets. */
   #counters(): { readonly bytesIn: number; readonly bytesOut: number; readonly packetsIn: number } {
-    const args = ['-n', `${this.#prefix}server`, '-j', '-s', 'link', 'show', 'eth0']
+    const args = ['-n', `${this.#hosts.prefix}server`, '-j', '-s', 'link', 'show', 'eth0']
     const [link]: readonly [{ readonly stats64: Readonly<Record<'rx' | 'tx', Readonly<Record<string, number>>>> }] =
       JSON.parse(execFileSync('ip', args, { encoding: 'utf8' }))
     const payload = (way: 'rx' | 'tx'): number =>
@@ -191,52 +184,15 @@ export class ReflectionScene {
     return { bytesIn: payload('rx'), bytesOut: payload('tx'), packetsIn: link.stats64.rx['packets']! }
   }
 
-  /** In a session of its own, whose scheduling group goes before the machine's other work. */
-  #run(host: Host, args: readonly (string | number)[], out: number | 'pipe'): ChildProcess {
-    const first = 'echo -20 2>/dev/null >/proc/self/autogroup; exec "$@"'
-    const command = [
-      'netns',
-      'exec',
-      this.#prefix + host,
-      'sh',
-      '-c',
-      first,
-      'sh',
-      process.execPath,
-      ...args.map(String),
-    ]
-    const child = spawn('ip', command, {
-      stdio: out === 'pipe' ? ['pipe', 'pipe', 'inherit'] : ['ignore', out, out],
-      detached: true,
-    })
-    this.#children.add(child)
-    child.once('exit', () => this.#children.delete(child))
-    return child
-  }
-
-  async stop({ process: child }: Started): Promise<void> {
-    if (child.exitCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill('SIGTERM')
-    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
-    await gone
-    clearTimeout(timer)
+  #node(host: Host, args: readonly (string | number)[], out: number | 'pipe'): ChildProcess {
+    return this.#hosts.run(host, [process.execPath, ...args.map(String)], out)
   }
 
   close(): void {
-    for (const child of this.#children) child.kill('SIGKILL')
-    for (const host of HOSTS) {
-      try {
-        ip('netns', 'del', this.#prefix + host)
-      } catch {
-        // it was never made
-      }
-    }
+    this.#hosts.close()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }
-
-const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] })
 
 /** CPU time of all threads of a process (proc(5)). */
 function cpuSeconds({ pid }: ChildProcess): number {
