@@ -269,11 +269,7 @@ export const SETTINGS = {
     default: [],
     meaning:
       'This node’s identifier for clients that ask for it (`dig +nsid`, RFC 5001): which node of an anycast address answered. Anyone may ask.',
-    read: (value) => {
-      const isHex = value.startsWith('0x')
-      const isRight = isHex ? HEX_TEXT.test(value) && value.length % 2 === 0 : PLAIN_TEXT.test(value)
-      return isRight ? value : undefined
-    },
+    read: (value) => ((value.startsWith('0x') ? HEX_TEXT : PLAIN_TEXT).test(value) ? value : undefined),
   }),
   'chaos.identity': one<string | undefined>({
     type: '1–255 printable characters',

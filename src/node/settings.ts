@@ -201,12 +201,9 @@ function checkCookieSecrets(config: Config, given: readonly RawSetting[], report
   try {
     readCookieSecrets(file)
   } catch (error) {
-    const { source, values } = given.findLast(({ key }) => key === 'cookies.secretFile')!
-    const { line, column, width } = values[0]!
-    const place = { file: source, line, column, ...(width !== undefined && { width }) }
     const message = `cookies.secretFile: ${messageOf(error)}`
     const hint = 'One or two lines of 32 hexadecimal digits; openssl rand -hex 16 makes one'
-    report({ code: 'setting-invalid', severity: 'error', ...place, message, hint })
+    report({ code: 'setting-invalid', severity: 'error', ...placeOf('cookies.secretFile', given), message, hint })
   }
 }
 

@@ -72,7 +72,10 @@ export class TsigKeys {
     const look = (): void => {
       if (this.#read()) this.#callbacks.onChange(this.keys)
     }
-    this.#watcher = await watchPaths(paths, { onChange: look, onPolling: () => {} })
+    this.#watcher = await watchPaths(paths, {
+      onChange: look,
+      onPolling: (why) => this.#callbacks.log('warn', `the files of tsig.keys are looked at every 2 s: ${why}`),
+    })
     look() // they may have changed since the start
   }
 
