@@ -1,4 +1,4 @@
-/** One node over all transports: kdig over TLS and HTTPS, dnsdist and HAProxy in front, another certificate. */
+/** One node over all transports: clients of several makers, TLS and HTTPS, dnsdist and HAProxy in front, another certificate. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -53,6 +53,7 @@ beforeAll(async () => {
     'tls-certificate': write('cert.pem', good.cert),
     'tls-key': write('key.pem', good.key),
     'proxy-from': `${dnsdist},${haproxy}`,
+    'node-nsid': 'n1-nsid',
   })
   const lua = [
     `setLocal("${dnsdist}:${FRONT_PORT}")`,
@@ -84,6 +85,30 @@ test.each([
   expect(await vip(scene.address(7), node, port, ...checked)).toBe('192.0.2.1')
   const wrong = [...checked.slice(0, 2), '+tls-hostname=other.example.com']
   expect(await kdig(client, node, port, ...wrong).catch((error: unknown) => String(error))).not.toContain('192.0.2.3')
+})
+
+test.each([
+  ['dig', '+cookie', /flags: qr aa rd;[^]* COOKIE: [0-9a-f]{48} \(good\)/],
+  ['dig', '+nsid +tcp', / NSID: .*\("n1-nsid"\)[^]*\(TCP\)/],
+  ['kdig', '+cookie +nsid', / COOKIE: [0-9A-F]{48}\n;; NSID: \w+ "n1-nsid"[^]*\(UDP\)/],
+  ['delv', '-i', /^; authoritative\n/],
+  ['drill', '-D', / flags: qr aa rd ;[^]* EDNS: version 0; flags: do ;/],
+  ['drill', '-t', / flags: qr aa rd ;/],
+])('%s %s reads the whole response', async (program, words, what) => {
+  const args = [...words.split(' '), `@${node}`, '-p', String(DNS_PORT), 'www.demo.example', 'A']
+  const { stdout } = await promisify(execFile)(program, args)
+  expect(stdout).toMatch(/\nwww\.demo\.example\.\s+60\s+IN\s+A\s+192\.0\.2\.1\n/)
+  expect(stdout).toMatch(what)
+  expect(stdout).not.toMatch(/malformed|mismatch|extra bytes/i)
+})
+
+test.each([
+  ['TLS', TLS_PORT, '+tls'],
+  ['HTTPS', HTTPS_PORT, '+https'],
+])('kdig over %s gets a cookie, the identifier and padding', async (_transport, port, how) => {
+  const said = await kdig(client, node, port, how, '+cookie', '+nsid', '+padding=128')
+  expect(said).toMatch(/ COOKIE: [0-9A-F]{48}\n;; NSID: \w+ "n1-nsid"\n;; PADDING: \d+ B[^]*Received 468 B/)
+  expect(await kdig(client, node, port, how, '+nopadding')).not.toContain('PADDING')
 })
 
 test('behind dnsdist, over UDP and TCP, and behind HAProxy, the client is who asked them', async () => {

@@ -140,8 +140,10 @@ export class Scene {
     return node
   }
 
+  /** Asks the node, or who is named by `@address`. */
   async dig(subnet: string | undefined, ...args: readonly string[]): Promise<Dug> {
-    const words = [`@${this.address(0)}`, '-p', String(DNS_PORT), '+time=2', '+tries=1', '+noall']
+    const words = args.some((arg) => arg.startsWith('@')) ? [] : [`@${this.address(0)}`]
+    words.push('-p', String(DNS_PORT), '+time=2', '+tries=1', '+noall')
     words.push('+comments', '+answer', '+authority', ...(subnet === undefined ? [] : [`+subnet=${subnet}`]), ...args)
     const { stdout } = await promisify(execFile)('dig', words)
     const ecs = /CLIENT-SUBNET: \S+?\/(\d+)\/(\d+)/.exec(stdout)

@@ -8,16 +8,20 @@ import { writeToMemory } from './in-memory.ts'
 
 /** Program → Debian package that holds it. */
 const TOOLS: Readonly<Record<string, string>> = {
+  delv: 'bind9-dnsutils',
   dig: 'bind9-dnsutils',
   dnsdist: 'dnsdist',
+  drill: 'ldnsutils',
   haproxy: 'haproxy',
   ip: 'iproute2',
   kdig: 'knot-dnsutils',
   mmdblookup: 'mmdb-bin',
   knotd: 'knot',
+  named: 'bind9',
   nginx: 'nginx',
   nsd: 'nsd',
   openssl: 'openssl',
+  pdns_recursor: 'pdns-recursor',
   promtool: 'prometheus',
   'redis-server': 'redis-server',
   'redis-sentinel': 'redis-sentinel',
@@ -39,7 +43,8 @@ function installTools(): void {
   if (missing.length === 0) return
   const packages = [...new Set(missing.map((program) => TOOLS[program]!))]
   if (has('apt-get') && process.getuid?.() === 0) {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+    // offline, systemd starts none of the services that packages bring along
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', SYSTEMD_OFFLINE: '1' }
     spawnSync('apt-get', ['update'], { env })
     spawnSync('apt-get', ['install', '-y', '--no-install-recommends', ...packages], { env })
   }
