@@ -12,7 +12,7 @@ import { C_BUGS, C_ECS, C_TRUNCATED, COUNTED_RCODES, COUNTED_TYPES, queryCell } 
 import { COOKIE_BAD, COOKIE_NONE, COOKIE_VALID } from '../dns/cookie.ts'
 import { lowerName } from '../dns/name.ts'
 import { parseQuery, Q_BADVERS, Q_DROP, Q_NOTIMP, Q_OK, Q_SIGNED } from '../dns/query.ts'
-import { sign } from '../dns/tsig.ts'
+import { sign, tsigBytes } from '../dns/tsig.ts'
 import { CLASS, RCODE, TYPE } from '../dns/types.ts'
 import {
   F_CNAME,
@@ -70,7 +70,8 @@ export function respond(responder: Responder, request: Request): number {
   const flags = QR | (query.flags & KEPT_FLAGS)
   responder.cookie = fault === Q_OK && query.options !== 0 ? cookieOf(responder, request) : COOKIE_NONE
   if (fault === Q_SIGNED) return respondSigned(responder, request, flags)
-  const most = Math.min(request.room, transport === UDP ? mostOverUdp(responder) : 65_535)
+  const whole = Math.min(request.room, transport === UDP ? mostOverUdp(responder) : 65_535)
+  const most = responder.signature === null ? whole : whole - tsigBytes(responder.signature.key)
   if (!begin(response, query, input, at, output, outAt, most)) return dropped(responder, transport)
   try {
     const outcome =

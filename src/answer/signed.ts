@@ -16,9 +16,9 @@ import {
   verify,
 } from '../dns/tsig.ts'
 import { type Request, type Responder, UDP } from './responder.ts'
-import { begin, finish, PAYLOAD_BYTES } from './response.ts'
+import { begin, finish } from './response.ts'
 
-/** A signed query that is accepted: the query without its signature, with less room for its response. */
+/** A signed query that is accepted: the query without its signature. respond() leaves room for that of the response. */
 export interface Opened {
   readonly request: Request
   readonly signature: Signature
@@ -36,7 +36,7 @@ export function open(responder: Responder, request: Request, flags: number): Ope
   const { input, at, length, output, outAt } = request
   const message = input.subarray(at, at + length)
   const tsig = readTsig(message, query.tsigAt)
-  const room = roomFor(request, query.payload)
+  const room = roomForError(responder, request)
   const empty = (rcode: number, left: number): number => writeEmpty(responder, request, flags, rcode, left)
   const malformed = (): Unopened => ({ rcode: RCODE.FORMERR, size: empty(RCODE.FORMERR, room) })
   if (tsig === undefined) return malformed()
@@ -52,13 +52,12 @@ export function open(responder: Responder, request: Request, flags: number): Ope
   const fault = verify(bare, tsig, key, nowSeconds)
   if (fault < 0) return malformed()
   if (fault === TSIG_ERROR.BADSIG) return distrusted(fault)
-  const left = room - tsigBytes(key)
   const signature = { key, prior: tsig.mac, nowSeconds }
   if (fault === 0) {
     bare.set(message.subarray(0, 2)) // the id that came, not that of the client behind a forwarder
-    return { signature, request: { ...request, input: bare, at: 0, length: bare.length, room: left } }
+    return { signature, request: { ...request, input: bare, at: 0, length: bare.length } }
   }
-  const size = empty(RCODE.NOTAUTH, left)
+  const size = empty(RCODE.NOTAUTH, room - tsigBytes(key))
   // §5.2.3: the time is the query's, so that its sender accepts the response, and this side's is in the data
   const isLate = fault === TSIG_ERROR.BADTIME
   const times = isLate ? { nowSeconds: tsig.signedAt, other: timeData(nowSeconds) } : {}
@@ -68,9 +67,9 @@ export function open(responder: Responder, request: Request, flags: number): Ope
   }
 }
 
-/** The room for the whole response: over UDP no more than the client takes. */
-const roomFor = ({ room, transport }: Request, payload: number): number =>
-  transport === UDP ? Math.min(room, PAYLOAD_BYTES, payload) : Math.min(room, 65_535)
+/** The room for a response that is an error: over UDP no more than the client takes, and than an unproven one is sent. */
+const roomForError = ({ query, protocol }: Responder, { room, transport }: Request): number =>
+  Math.min(room, transport === UDP ? Math.min(query.payload, protocol.unprovenBytes) : 65_535)
 
 /** Writes a response that has nothing but its rcode. Returns its size; 0 = there is no room for it. */
 function writeEmpty(responder: Responder, request: Request, flags: number, rcode: number, room: number): number {

@@ -109,6 +109,27 @@ describe('§5.3: a signed query gets a signed response', () => {
   })
 })
 
+test('§5.3: over UDP a response without a valid cookie, its signature included, has no more bytes than `cookies.require`', async () => {
+  const name = `${'k'.repeat(63)}.`.repeat(3)
+  const stranger = { ...KEY, name: Uint8Array.of(...Buffer.from(name.replaceAll(/(k+)\./g, '?$1')), 0) }
+  for (const at of [0, 64, 128]) stranger.name[at] = 63
+  const long = encode({ q: `${name}example.com A`, payload: 1232 })
+  try {
+    for (let unprovenBytes = 512; unprovenBytes < 800; unprovenBytes += 12) {
+      node.responder.protocol = { ...PLAIN_PROTOCOL, tsigKeys: KEYS, unprovenBytes }
+      for (const query of [
+        signQuery(encode({ q: 'www.bulky.example.com A', payload: 1232 }), KEYS[1]!, NOW),
+        signQuery(long, stranger, NOW),
+      ]) {
+        const { reply } = await send(query.wire)
+        expect(reply.length, `of ${unprovenBytes}`).toBeLessThanOrEqual(unprovenBytes)
+      }
+    }
+  } finally {
+    node.responder.protocol = { ...PLAIN_PROTOCOL, tsigKeys: KEYS }
+  }
+})
+
 describe('§5.1: the TSIG record is the last of the additional section', () => {
   const { wire } = signQuery(BARE, KEY, NOW)
   const record = wire.slice(BARE.length)
