@@ -87,16 +87,19 @@ export function readTsig(message: Uint8Array, at: number): Tsig | undefined {
     algorithm: lowerName(algorithm.name),
     signedAt: u16(message, numbers) * 2 ** 32 + u16(message, numbers + 2) * 65_536 + u16(message, numbers + 4),
     fudgeSeconds: u16(message, numbers + 6),
-    mac: message.slice(mac, macEnd),
+    mac: copy(message, mac, macEnd),
     originalId: u16(message, macEnd),
     error: u16(message, macEnd + 2),
-    other: message.slice(macEnd + 6),
+    other: copy(message, macEnd + 6, message.length),
   }
 }
 
+/** What comes over TCP is a Buffer, whose slice() would be a view of it. */
+const copy = (bytes: Uint8Array, at: number, end: number): Uint8Array => new Uint8Array(bytes.subarray(at, end))
+
 /** A message as it was before its TSIG record was added: without the record, with its first id (§5.2). */
 export function unsigned(message: Uint8Array, { at, originalId }: Tsig): Uint8Array {
-  const bare = message.slice(0, at)
+  const bare = copy(message, 0, at)
   const additional = u16(bare, 10) - 1
   bare.set([originalId >>> 8, originalId & 255])
   bare.set([additional >>> 8, additional & 255], 10)

@@ -35,6 +35,13 @@ describe.each(VECTORS)('$algorithm, signed elsewhere', (vector) => {
     expect(hexOf(signAgain(bare, key, undefined, false).wire)).toBe(vector.query)
   })
 
+  test('a message in a Buffer, as it comes over TCP, keeps the id that a forwarder gave it', () => {
+    const forwarded = Buffer.from(query)
+    forwarded.set([0xab, 0xcd])
+    expect(hexOf(unsigned(forwarded, read(forwarded)))).toBe(hexOf(unsigned(query, asked)))
+    expect(hexOf(forwarded)).toBe(`abcd${vector.query.slice(4)}`)
+  })
+
   test('the messages of a response are signed to the same bytes, each with the MAC before it', () => {
     let prior = asked.mac
     for (const [i, hex] of vector.stream.entries()) {
