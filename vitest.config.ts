@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './test/support/sequencer.ts'
-import { systemTests } from './test/support/projects.ts'
+import { RFC_TESTS, systemTests } from './test/support/projects.ts'
 
 const system = systemTests()
 
@@ -14,12 +14,13 @@ export default defineConfig({
     hookTimeout: 90_000,
     projects: [
       { extends: true, test: { name: 'system', include: system } },
+      { extends: true, test: { name: 'rfc', include: [RFC_TESTS], isolate: false } }, // one server for many files
       {
         extends: true,
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: system,
+          exclude: [RFC_TESTS, ...system],
           isolate: false, // nothing is started, so nothing is left to the next file
           setupFiles: ['test/support/alone.ts'],
         },

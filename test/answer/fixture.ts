@@ -19,7 +19,11 @@ export interface TestNode {
 }
 
 /** Files by path below the folder. Everything starts up, calm and with its full share. `step`: distance of slots. */
-export async function makeNode(files: Readonly<Record<string, string>>, step = 1): Promise<TestNode> {
+export async function makeNode(
+  files: Readonly<Record<string, string>>,
+  step = 1,
+  health = makeHealthTable(),
+): Promise<TestNode> {
   const folder = mkdtempSync(join(tmpdir(), 'meridian-world-'))
   try {
     for (const [name, text] of Object.entries(files)) {
@@ -32,14 +36,13 @@ export async function makeNode(files: Readonly<Record<string, string>>, step = 1
     const asn = join(folder, 'asn.mmdb')
     writeTestDatabase(asn, { schema: 'maxmind', networks: SYSTEMS })
     const settings = { zones: join(folder, 'zones'), city: [city], asn: [asn] }
-    return startNode(madeOf(await makeBuilder(settings).build()), step)
+    return startNode(madeOf(await makeBuilder(settings).build()), step, health)
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
-function startNode(made: WorldBuild, step: number): TestNode {
-  const health = makeHealthTable()
+function startNode(made: WorldBuild, step: number, health: HealthTable): TestNode {
   const slots = new Map<string, number>()
   for (const service of made.world.services) {
     for (const [vip, member] of service.members.entries()) {

@@ -14,6 +14,7 @@ import { makeNode } from '../answer/fixture.ts'
 import { framed, query, TcpClient } from '../server/client.ts'
 import { makeCredentials, type Running, start } from '../server/fixture.ts'
 import { request } from '../support/ask.ts'
+import { header, naming } from '../support/proxy.ts'
 import { until } from '../support/until.ts'
 
 const PROXY = '127.0.7.1'
@@ -47,28 +48,6 @@ const options = {
 const batched = await start({ ...options, listen: on })
 const portable = await start({ ...options, listen: on, tls: [], https: [], portable: true })
 afterAll(() => Promise.all([batched, portable].map(({ server }) => server.stop(0))))
-
-const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex')
-interface Header {
-  readonly command?: number
-  /** Family and transport. */
-  readonly family?: number
-  readonly addresses?: Uint8Array
-  readonly length?: number
-  readonly tlvs?: Uint8Array
-}
-function header({ command = 0x21, family = 0, addresses = new Uint8Array(0), tlvs, length }: Header = {}): Buffer {
-  const body = Buffer.concat([addresses, tlvs ?? new Uint8Array(0)])
-  const size = length ?? body.length
-  return Buffer.concat([SIGNATURE, Uint8Array.of(command, family, size >> 8, size & 255), body])
-}
-/** What a proxy writes for this client; `transport`: 1 stream, 2 datagram. */
-function naming(client: string, transport: 1 | 2, tlvs?: Uint8Array): Buffer {
-  const address = parseAddress(client)!
-  const addresses = Buffer.concat([address, address, Buffer.from([0x30, 0x39, 0, 53])])
-  const family = (address.length === 4 ? 0x10 : 0x20) | transport
-  return header({ family, addresses, ...(tlvs !== undefined && { tlvs }) })
-}
 
 const asked = query(7, 'www.example.com')
 function vipOf(reply: Uint8Array | undefined): string | undefined {

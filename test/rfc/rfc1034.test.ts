@@ -1,6 +1,6 @@
 /** RFC 1034 §4.3.2, step by step; §3.6.2 on CNAMEs, with RFC 2181 §10.1 and the rcode of RFC 6604. */
-import { describe, expect, test } from 'vitest'
-import { SOA, SOA_NET, ask, soa } from './world.ts'
+import { describe, expect } from 'vitest'
+import { rule, SOA, SOA_NET, soa } from './world.ts'
 
 const CHILD = [
   'child.example.com. 3600 IN NS ns1.child.example.com.',
@@ -14,13 +14,13 @@ const CHILD_GLUE = [
 const HOST = 'host.example.com. 300 IN A 192.0.2.80'
 
 describe('step 2: the nearest zone', () => {
-  test('a name in no zone is REFUSED, without authority', async () => {
+  rule('a name in no zone is REFUSED, without authority', async ({ ask }) => {
     for (const q of ['www.example.org A', 'com A', '. NS', 'xample.com A', 'myexample.com A']) {
       await ask({ q, rcode: 'REFUSED', aa: false, answer: [], authority: [], additional: [] })
     }
   })
 
-  test('classes other than IN are REFUSED', async () => {
+  rule('classes other than IN are REFUSED', async ({ ask }) => {
     for (const clas of ['CH', 'HS', 'NONE', 'ANY'])
       await ask({ q: `host.example.com A ${clas}`, rcode: 'REFUSED', answer: [] })
   })
@@ -29,7 +29,7 @@ describe('step 2: the nearest zone', () => {
 describe('step 2: zones below zones', () => {
   const inner = ['inner.example.net. 3600 IN NS ns1.example.com.', 'inner.example.net. 3600 IN NS ns2.example.com.']
 
-  test('the inner zone answers with its own authority, delegated from the outer one or not', async () => {
+  rule('the inner zone answers with its own authority, delegated from the outer one or not', async ({ ask }) => {
     const answer = ['www.inner.example.net. 3600 IN A 192.0.2.200']
     await ask({ q: 'www.inner.example.net A', rcode: 'NOERROR', aa: true, answer, authority: [] })
     await ask({ q: 'inner.example.net NS', rcode: 'NOERROR', aa: true, answer: inner, authority: [] })
@@ -46,7 +46,7 @@ describe('step 2: zones below zones', () => {
     })
   })
 
-  test('and denies by its own SOA; wildcards of the outer one do not reach in', async () => {
+  rule('and denies by its own SOA; wildcards of the outer one do not reach in', async ({ ask }) => {
     for (const zone of ['inner.example.net', 'hidden.example.net']) {
       const authority = [soa(zone, 60)]
       await ask({ q: `nothing.${zone} TXT`, rcode: 'NXDOMAIN', aa: true, answer: [], authority })
@@ -54,7 +54,7 @@ describe('step 2: zones below zones', () => {
     }
   })
 
-  test('DS of the inner apex is the outer zone’s (RFC 4035 §3.1.4.1)', async () => {
+  rule('DS of the inner apex is the outer zone’s (RFC 4035 §3.1.4.1)', async ({ ask }) => {
     await ask({ q: 'inner.example.net DS', rcode: 'NOERROR', aa: true, answer: [], authority: [SOA_NET] })
     await ask({ q: 'hidden.example.net DS', rcode: 'NOERROR', aa: true, answer: [], authority: [SOA_NET] })
     await ask({ q: 'www.inner.example.net DS', rcode: 'NOERROR', aa: true, authority: [soa('inner.example.net', 60)] })
@@ -64,7 +64,7 @@ describe('step 2: zones below zones', () => {
 })
 
 describe('step 3a: the whole of the name is matched', () => {
-  test('the RRset of the type, all of it, with authority', async () => {
+  rule('the RRset of the type, all of it, with authority', async ({ ask }) => {
     await ask({ q: 'host.example.com A', rcode: 'NOERROR', aa: true, answer: [HOST], authority: [], additional: [] })
     await ask({
       q: 'host.example.com AAAA',
@@ -79,7 +79,7 @@ describe('step 3a: the whole of the name is matched', () => {
     })
   })
 
-  test('every type that a zone may hold', async () => {
+  rule('every type that a zone may hold', async ({ ask }) => {
     const lines = [
       'example.com. 3600 IN MX 10 mail.example.com.\nexample.com. 3600 IN MX 20 mail.example.net.',
       'example.com. 3600 IN NS ns1.example.com.\nexample.com. 3600 IN NS ns2.example.com.',
@@ -98,7 +98,7 @@ describe('step 3a: the whole of the name is matched', () => {
     }
   })
 
-  test('a CNAME is followed while its target is here', async () => {
+  rule('a CNAME is followed while its target is here', async ({ ask }) => {
     const alias = 'alias.example.com. 120 IN CNAME host.example.com.'
     await ask({
       q: 'alias.example.com A',
@@ -134,7 +134,7 @@ describe('step 3a: the whole of the name is matched', () => {
     })
   })
 
-  test('the rcode is that of the last name (RFC 6604 §3), its SOA goes along', async () => {
+  rule('the rcode is that of the last name (RFC 6604 §3), its SOA goes along', async ({ ask }) => {
     await ask({
       q: 'missing.example.com A',
       rcode: 'NXDOMAIN',
@@ -156,7 +156,7 @@ describe('step 3a: the whole of the name is matched', () => {
     })
   })
 
-  test('a target elsewhere, below a cut or steered ends the answer', async () => {
+  rule('a target elsewhere, below a cut or steered ends the answer', async ({ ask }) => {
     await ask({
       q: 'outside.example.com A',
       rcode: 'NOERROR',
@@ -185,7 +185,7 @@ describe('step 3a: the whole of the name is matched', () => {
     await ask({ q: 'toapex.example.com A', rcode: 'NOERROR', aa: true, answer: toapex, authority: [] })
   })
 
-  test('CNAME loops end, and say each RR once (RFC 2181 §5)', async () => {
+  rule('CNAME loops end, and say each RR once (RFC 2181 §5)', async ({ ask }) => {
     const loop = [
       'loop1.example.com. 3600 IN CNAME loop2.example.com.',
       'loop2.example.com. 3600 IN CNAME loop1.example.com.',
@@ -200,7 +200,7 @@ describe('step 3a: the whole of the name is matched', () => {
     })
   })
 
-  test('a chain of 21 CNAMEs ends somewhere, in order', async () => {
+  rule('a chain of 21 CNAMEs ends somewhere, in order', async ({ ask }) => {
     const { answer } = await ask({ q: 'long.example.com A', rcode: 'NOERROR', aa: true, payload: 1232 })
     expect(answer.length).toBeGreaterThanOrEqual(8)
     for (const [i, rr] of answer.entries()) expect(rr.name).toBe(`long${i === 0 ? '' : i}.example.com.`)
@@ -208,7 +208,7 @@ describe('step 3a: the whole of the name is matched', () => {
 })
 
 describe('step 3b: a match that leads out of the authoritative data', () => {
-  test('is a referral: NS in authority, no AA, no answer', async () => {
+  rule('is a referral: NS in authority, no AA, no answer', async ({ ask }) => {
     for (const name of ['child', 'www.child', 'a.b.c.child', 'ns1.child', '*.child']) {
       for (const type of ['A', 'NS', 'MX', 'CNAME', 'SOA', 'ANY']) {
         const q = `${name}.example.com ${type}`
@@ -217,14 +217,14 @@ describe('step 3b: a match that leads out of the authoritative data', () => {
     }
   })
 
-  test('DS at the cut is the parent’s (RFC 4035 §3.1.4.1)', async () => {
+  rule('DS at the cut is the parent’s (RFC 4035 §3.1.4.1)', async ({ ask }) => {
     await ask({ q: 'child.example.com DS', rcode: 'NOERROR', aa: true, answer: [], authority: [SOA] })
     await ask({ q: 'www.child.example.com DS', rcode: 'NOERROR', aa: false, answer: [], authority: CHILD })
   })
 })
 
 describe('step 3c: no match', () => {
-  test('is NXDOMAIN with the SOA; a name that others hang from is NODATA', async () => {
+  rule('is NXDOMAIN with the SOA; a name that others hang from is NODATA', async ({ ask }) => {
     await ask({ q: 'nothing.example.com A', rcode: 'NXDOMAIN', aa: true, answer: [], authority: [SOA], additional: [] })
     await ask({ q: 'a.b.c.d.e.f.example.com A', rcode: 'NXDOMAIN', aa: true, answer: [], authority: [SOA] })
     await ask({ q: 'below.host.example.com A', rcode: 'NXDOMAIN', aa: true, answer: [], authority: [SOA] })
@@ -233,7 +233,7 @@ describe('step 3c: no match', () => {
     await ask({ q: `${deep}example.com A`, rcode: 'NXDOMAIN', answer: [], authority: [SOA] })
   })
 
-  test('a zone whose apex has a wildcard', async () => {
+  rule('a zone whose apex has a wildcard', async ({ ask }) => {
     await ask({
       q: 'nothing.example.net TXT',
       rcode: 'NOERROR',
@@ -244,7 +244,7 @@ describe('step 3c: no match', () => {
   })
 })
 
-test('zone transfers and other meta types are not served', async () => {
+rule('zone transfers and other meta types are not served', async ({ ask }) => {
   for (const type of ['AXFR', 'IXFR', 'TYPE253', 'TYPE254', 'TSIG']) {
     const { rcode, answer } = await ask({ q: `example.com ${type}`, rcode: 'REFUSED' })
     expect([rcode, answer]).toEqual(['REFUSED', []])

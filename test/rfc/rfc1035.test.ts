@@ -1,21 +1,22 @@
 /** RFC 1035 §4.1: headers and questions that are wrong, and what becomes of them. RFC 9619, RFC 4343, RFC 3597. */
-import { describe, expect, test } from 'vitest'
-import { encode, memory } from '../support/ask.ts'
-import { ask, node, tell } from './world.ts'
+import { describe, expect } from 'vitest'
+import { encode } from '../support/ask.ts'
+import { rule } from './world.ts'
 
 const query = (): Uint8Array => encode({ q: 'host.example.com A', id: 77, rd: true })
 
 describe('what is not answered', () => {
-  test('a response, and less than a header', async () => {
+  rule('a response, and less than a header', async ({ all }) => {
     const response = query()
     response[2]! |= 0x80
-    expect(await tell(response)).toBeUndefined()
-    for (let length = 0; length < 12; length++) expect(await tell(query().slice(0, length))).toBeUndefined()
+    expect(await all(response)).toEqual([])
+    for (let length = 0; length < 12; length++) expect(await all(query().slice(0, length))).toEqual([])
+    expect(await all(query())).toHaveLength(1)
   })
 })
 
 describe('what is answered with an rcode', () => {
-  test('§4.1.1: other opcodes are NOTIMP and keep their opcode', async () => {
+  rule('§4.1.1: other opcodes are NOTIMP and keep their opcode', async ({ tell }) => {
     for (let opcode = 1; opcode < 16; opcode++) {
       const packet = query()
       packet[2] = (opcode << 3) | 1
@@ -23,7 +24,7 @@ describe('what is answered with an rcode', () => {
     }
   })
 
-  test('no question, two questions (RFC 9619), half a question: FORMERR', async () => {
+  rule('no question, two questions (RFC 9619), half a question: FORMERR', async ({ tell }) => {
     const none = query().slice(0, 12)
     none[5] = 0
     expect(await tell(none)).toMatchObject({ id: 77, rcode: 'FORMERR', question: [] })
@@ -34,12 +35,12 @@ describe('what is answered with an rcode', () => {
     expect(await tell(query().slice(0, 12))).toMatchObject({ id: 77, rcode: 'FORMERR' })
   })
 
-  test('§4.1.4: a compressed question name: FORMERR', async () => {
+  rule('§4.1.4: a compressed question name: FORMERR', async ({ tell }) => {
     const packet = Uint8Array.of(...query().slice(0, 12), 1, 97, 0xc0, 12, 0, 1, 0, 1)
     expect(await tell(packet)).toMatchObject({ id: 77, rcode: 'FORMERR', question: [] })
   })
 
-  test('bytes behind the last record, records that are not there: FORMERR with the question', async () => {
+  rule('bytes behind the last record, records that are not there: FORMERR with the question', async ({ tell }) => {
     const question = [{ name: 'host.example.com.', type: 'A', class: 'IN' }]
     expect(await tell(Uint8Array.of(...query(), 0))).toMatchObject({ rcode: 'FORMERR', question })
     for (const at of [7, 9, 11]) {
@@ -49,7 +50,7 @@ describe('what is answered with an rcode', () => {
     }
   })
 
-  test('flags that mean nothing here change nothing; RD is copied, RA and AD never set', async () => {
+  rule('flags that mean nothing here change nothing; RD is copied, RA and AD never set', async ({ tell }) => {
     const packet = query()
     packet[3] = 0xf0 // RA, Z, AD, CD
     packet[2]! |= 0x06 // AA, TC
@@ -58,7 +59,7 @@ describe('what is answered with an rcode', () => {
 })
 
 describe('RFC 4343: case', () => {
-  test('is no matter for the match, and the question and its owner come back as they were asked', async () => {
+  rule('is no matter for the match, and the question and its owner come back as they were asked', async ({ ask }) => {
     for (const name of ['HOST.EXAMPLE.COM', 'hOsT.eXaMpLe.CoM']) {
       await ask({ q: `${name} A`, rcode: 'NOERROR', answer: [`${name}. 300 IN A 192.0.2.80`] })
     }
@@ -78,7 +79,7 @@ describe('RFC 4343: case', () => {
     await ask({ q: 'WWW.CHILD.example.com A', rcode: 'NOERROR', aa: false, answer: [] })
   })
 
-  test('only A to Z fold: bytes that differ by 32 elsewhere are other names', async () => {
+  rule('only A to Z fold: bytes that differ by 32 elsewhere are other names', async ({ ask }) => {
     await ask({ q: '\\104\\111\\115\\116.example.com A', rcode: 'NOERROR' }) // host
     for (const q of [
       '\\136ost.example.com A',
@@ -92,12 +93,12 @@ describe('RFC 4343: case', () => {
 })
 
 describe('RFC 3597: types that nobody knows', () => {
-  test('§4: names in the RDATA of SRV are not compressed', async () => {
-    const reply = await memory(node.responder).send(encode({ q: '_sip._tcp.example.com SRV' }))
-    expect(Buffer.from(reply!).includes('\u0004host\u0007example\u0003com\0', 'latin1')).toBe(true)
+  rule('§4: names in the RDATA of SRV are not compressed', async ({ send }) => {
+    const reply = await send(encode({ q: '_sip._tcp.example.com SRV' }))
+    expect(Buffer.from(reply).includes('\u0004host\u0007example\u0003com\0', 'latin1')).toBe(true)
   })
 
-  test('are NODATA or NXDOMAIN as any other', async () => {
+  rule('are NODATA or NXDOMAIN as any other', async ({ ask }) => {
     await ask({ q: 'host.example.com TYPE65280', rcode: 'NOERROR', aa: true, answer: [] })
     await ask({ q: 'www.example.com TYPE65280', rcode: 'NOERROR', aa: true, answer: [] })
     await ask({ q: 'nothing.example.com TYPE65280', rcode: 'NXDOMAIN', aa: true, answer: [] })

@@ -1,9 +1,9 @@
 /** RFC 4592: wildcards, by the examples of its §2.2.1 in our own names. */
-import { describe, test } from 'vitest'
-import { SOA, SOA_STEERED, ask } from './world.ts'
+import { describe } from 'vitest'
+import { rule, SOA, SOA_STEERED } from './world.ts'
 
 describe('§2.2.1, §3.3: what a wildcard stands for', () => {
-  test('names that do not exist below its parent, at any depth, under the name asked', async () => {
+  rule('names that do not exist below its parent, at any depth, under the name asked', async ({ ask }) => {
     for (const name of ['any.wild', 'a.b.c.wild', '_x._y.wild']) {
       await ask({
         q: `${name}.example.com A`,
@@ -20,28 +20,28 @@ describe('§2.2.1, §3.3: what a wildcard stands for', () => {
     })
   })
 
-  test('a type that it lacks is NODATA', async () => {
+  rule('a type that it lacks is NODATA', async ({ ask }) => {
     await ask({ q: 'any.wild.example.com TXT', rcode: 'NOERROR', aa: true, answer: [], authority: [SOA] })
   })
 
-  test('asked for itself it is a name as any other', async () => {
+  rule('asked for itself it is a name as any other', async ({ ask }) => {
     await ask({ q: '*.wild.example.com A', rcode: 'NOERROR', answer: ['*.wild.example.com. 3600 IN A 192.0.2.90'] })
   })
 
-  test('names that exist, or that have an existing name between, are not covered', async () => {
+  rule('names that exist, or that have an existing name between, are not covered', async ({ ask }) => {
     await ask({ q: 'exists.wild.example.com A', rcode: 'NOERROR', answer: [], authority: [SOA] })
     await ask({ q: 'x.exists.wild.example.com A', rcode: 'NXDOMAIN', answer: [], authority: [SOA] })
     await ask({ q: 'wild.example.com A', rcode: 'NOERROR', answer: [], authority: [SOA] })
   })
 
-  test('an empty non-terminal is an existing name (§2.2.2)', async () => {
+  rule('an empty non-terminal is an existing name (§2.2.2)', async ({ ask }) => {
     await ask({ q: 'ent.wild.example.com A', rcode: 'NOERROR', answer: [], authority: [SOA] })
     await ask({ q: 'b.ent.wild.example.com A', rcode: 'NXDOMAIN', answer: [], authority: [SOA] })
   })
 })
 
 describe('§2.1.2, §4: asterisks in other places', () => {
-  test('an asterisk label inside a name is just a label', async () => {
+  rule('an asterisk label inside a name is just a label', async ({ ask }) => {
     await ask({
       q: 'sub.*.star.example.com TXT',
       rcode: 'NOERROR',
@@ -58,14 +58,14 @@ describe('§2.1.2, §4: asterisks in other places', () => {
     })
   })
 
-  test('a wildcard CNAME is followed from the name asked (§4.4)', async () => {
+  rule('a wildcard CNAME is followed from the name asked (§4.4)', async ({ ask }) => {
     const host = 'host.example.com. 300 IN A 192.0.2.80'
     const made = 'any.cname.example.com. 3600 IN CNAME host.example.com.'
     await ask({ q: 'any.cname.example.com A', rcode: 'NOERROR', ordered: true, answer: [made, host] })
     await ask({ q: 'any.cname.example.com CNAME', rcode: 'NOERROR', answer: [made] })
   })
 
-  test('a steered wildcard steers every name it covers', async () => {
+  rule('a steered wildcard steers every name it covers', async ({ ask }) => {
     const answer = ['q.apps.example.com. 60 IN A 192.0.2.10']
     await ask({ q: 'q.apps.example.com A', from: '82.64.1.1', rcode: 'NOERROR', aa: true, answer })
     await ask({
@@ -78,7 +78,7 @@ describe('§2.1.2, §4: asterisks in other places', () => {
     await ask({ q: 'apps.example.com A', rcode: 'NOERROR', answer: [], authority: [SOA] })
   })
 
-  test('no wildcard reaches below a cut', async () => {
+  rule('no wildcard reaches below a cut', async ({ ask }) => {
     await ask({ q: '*.child.example.com A', rcode: 'NOERROR', aa: false, answer: [] })
   })
 })

@@ -1,8 +1,8 @@
 /** RFC 7871: client subnet. The places are those of the test database; sites fra, iad and sin stand near them. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { encode } from '../support/ask.ts'
 import { CLIENTS } from '../support/mmdb.ts'
-import { ask, tell } from './world.ts'
+import { rule } from './world.ts'
 
 const { paris, newYork, jakarta, nowhere } = CLIENTS
 const www = (address: string): string[] => [`www.example.com. 60 IN A ${address}`]
@@ -12,25 +12,25 @@ const SIN = www('203.0.113.10')
 const Q = 'www.example.com A'
 
 describe('§7.2: the subnet steers, not the resolver', () => {
-  test('IPv4 and IPv6', async () => {
+  rule('IPv4 and IPv6', async ({ ask }) => {
     await ask({ q: Q, from: jakarta.v4, ecs: `${paris.v4}/24`, rcode: 'NOERROR', answer: FRA })
     await ask({ q: Q, from: paris.v4, ecs: `${newYork.v4}/24`, rcode: 'NOERROR', answer: IAD })
     await ask({ q: Q, from: paris.v6, ecs: `${jakarta.v6}/56`, rcode: 'NOERROR', answer: SIN })
     await ask({ q: Q, from: jakarta.v6, ecs: `${paris.v6}/56`, rcode: 'NOERROR', answer: FRA })
   })
 
-  test('without it the resolver’s own address does', async () => {
+  rule('without it the resolver’s own address does', async ({ ask }) => {
     await ask({ q: Q, from: paris.v4, rcode: 'NOERROR', answer: FRA })
     await ask({ q: Q, from: newYork.v6, rcode: 'NOERROR', answer: IAD })
     await ask({ q: Q, from: jakarta.v4, edns: true, rcode: 'NOERROR', answer: SIN })
   })
 
-  test('a client that nobody can place has its resolver’s place', async () => {
+  rule('a client that nobody can place has its resolver’s place', async ({ ask }) => {
     await ask({ q: Q, from: jakarta.v4, ecs: `${nowhere.v4}/24`, rcode: 'NOERROR', answer: SIN })
     await ask({ q: Q, from: jakarta.v4, ecs: `${nowhere.v6}/56`, rcode: 'NOERROR', answer: SIN })
   })
 
-  test('addresses that embed an IPv4 address are placed by it', async () => {
+  rule('addresses that embed an IPv4 address are placed by it', async ({ ask }) => {
     const six = ['::ffff:82.64.1.0/120', '2002:5240:0100::/40', '64:ff9b::82.64.1.0/120']
     for (const ecs of six) await ask({ q: Q, from: jakarta.v4, ecs, rcode: 'NOERROR', answer: FRA })
     const resolvers = ['::ffff:82.64.1.1', '2002:5240:101::1', '64:ff9b::82.64.1.1', '2001:0:5:6:7:8:adbf:fefe']
@@ -39,20 +39,23 @@ describe('§7.2: the subnet steers, not the resolver', () => {
 })
 
 describe('§7.2.1: the scope', () => {
-  test('is the width of the network in which everybody gets this answer, longer or shorter than the source', async () => {
-    const scopes = await Promise.all(
-      [8, 14, 20, 24, 32].map(async (source) => {
-        const { edns } = await ask({ q: Q, ecs: `${paris.v4}/${source}`, rcode: 'NOERROR' })
-        return edns?.ecs?.scope
-      }),
-    )
-    // the same client of the same network: one depth for all sources that reach it
-    expect(new Set(scopes.slice(1)).size).toBe(1)
-    expect(scopes[4]).toBeLessThanOrEqual(14)
-    expect(scopes[4]).toBeGreaterThan(0)
-  })
+  rule(
+    'is the width of the network in which everybody gets this answer, longer or shorter than the source',
+    async ({ ask }) => {
+      const scopes = await Promise.all(
+        [8, 14, 20, 24, 32].map(async (source) => {
+          const { edns } = await ask({ q: Q, ecs: `${paris.v4}/${source}`, rcode: 'NOERROR' })
+          return edns?.ecs?.scope
+        }),
+      )
+      // the same client of the same network: one depth for all sources that reach it
+      expect(new Set(scopes.slice(1)).size).toBe(1)
+      expect(scopes[4]).toBeLessThanOrEqual(14)
+      expect(scopes[4]).toBeGreaterThan(0)
+    },
+  )
 
-  test('is 0 where the client does not matter', async () => {
+  rule('is 0 where the client does not matter', async ({ ask }) => {
     const ecs = `${paris.v4}/24`
     const names = ['host A', 'nothing A', 'www.child A', 'www MX', 'only4 AAAA', 'ns1 TXT']
     for (const q of [...names.map((name) => name.replace(' ', '.example.com ')), 'example.com SOA', 'example.com MX']) {
@@ -63,12 +66,12 @@ describe('§7.2.1: the scope', () => {
     await ask({ q: 'host.example.com ANY', ecs, rcode: 'NOERROR', scope: 0 })
   })
 
-  test('goes with every source above 0', async () => {
+  rule('goes with every source above 0', async ({ ask }) => {
     const { edns } = await ask({ q: Q, from: paris.v4, ecs: '128.0.0.0/1', rcode: 'NOERROR' })
     expect(edns?.ecs?.scope).toBeGreaterThan(0)
   })
 
-  test('is at least 24 or 56 where a hash of the client chose', async () => {
+  rule('is at least 24 or 56 where a hash of the client chose', async ({ ask }) => {
     const { edns } = await ask({ q: 'four.example.com A', ecs: `${paris.v4}/24`, rcode: 'NOERROR' })
     expect(edns?.ecs?.scope).toBe(24)
     const six = await ask({ q: 'four.example.com A', ecs: `${paris.v6}/64`, rcode: 'NOERROR' })
@@ -77,7 +80,7 @@ describe('§7.2.1: the scope', () => {
 })
 
 describe('§7.1.2: source 0, the client opted out', () => {
-  test('the resolver’s address steers, the scope is 0, and it is echoed', async () => {
+  rule('the resolver’s address steers, the scope is 0, and it is echoed', async ({ ask }) => {
     for (const ecs of ['0/0', '0.0.0.0/0', '::/0']) {
       const { edns } = await ask({ q: Q, from: jakarta.v4, ecs, rcode: 'NOERROR', answer: SIN, scope: 0 })
       expect(edns?.ecs).toMatchObject({ source: 0, scope: 0 })
@@ -86,31 +89,28 @@ describe('§7.1.2: source 0, the client opted out', () => {
 })
 
 describe('§7.2: echo', () => {
-  test('family, source and address come back as they came, on every outcome', async () => {
+  rule('family, source and address come back as they came, on every outcome', async ({ ask, kind }) => {
     const names = ['www', 'host', 'nothing', 'www.child', 'huge', 'alias', 'only4']
     for (const ecs of ['82.64.1.0/24', '82.64.1.128/25', '82.0.0.0/7', '2001:db8::/33', '2001:db8::1/128', '0/0']) {
       for (const name of names) {
         for (const type of ['A', 'TXT']) {
-          const { edns } = await tellEcs(`${name}.example.com ${type}`, ecs)
-          expect(edns?.ecs, `${name} ${type} ${ecs}`).toBeDefined()
+          const q = `${name}.example.com ${type}`
+          const rcode = name === 'nothing' ? 'NXDOMAIN' : 'NOERROR'
+          // ask() holds the echo to the query
+          const { edns } = await ask({ q, ecs, rcode, tc: kind === 'udp' && q === 'huge.example.com TXT' })
+          expect(edns?.ecs, `${q} ${ecs}`).toBeDefined()
         }
       }
     }
   })
 
-  test('none is sent to who did not ask', async () => {
+  rule('none is sent to who did not ask', async ({ ask }) => {
     expect((await ask({ q: Q, edns: true, rcode: 'NOERROR' })).edns?.options).toEqual([])
   })
 })
 
-/** ask() holds every echo to the query; the rcode is not the point here. */
-async function tellEcs(q: string, ecs: string) {
-  const rcode = q.startsWith('nothing') ? 'NXDOMAIN' : 'NOERROR'
-  return ask({ q, ecs, rcode, tc: q === 'huge.example.com TXT' })
-}
-
 describe('§6: malformed subnets', () => {
-  test('are FORMERR, with OPT and without ECS', async () => {
+  rule('are FORMERR, with OPT and without ECS', async ({ tell }) => {
     const broken = [
       [0, 1, 24, 0, 82, 64], // too few bytes
       [0, 1, 24, 0, 82, 64, 1, 0], // too many

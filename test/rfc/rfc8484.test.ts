@@ -14,7 +14,7 @@ import { until } from '../support/until.ts'
 const world = await makeWorld(1)
 const { front, to } = await startTcp({ world, transport: DOH })
 /** One that soon has enough. */
-const limits = { ...TCP_LIMITS, firstMs: 500, idleMs: 2500, unreadMs: 2500, memory: 400_000 }
+const limits = { ...TCP_LIMITS, firstMs: 1500, idleMs: 2500, unreadMs: 2500, memory: 400_000 }
 const strict = await startTcp({ world, transport: DOH, limits })
 afterAll(() => Promise.all([front.stop(0), strict.front.stop(0)]))
 

@@ -1,8 +1,10 @@
-/** RFC 9018: server cookies that all implementations make alike. */
+/** RFC 9018: server cookies that all implementations make alike. What depends on the time has a time of its own, over memory. */
 import { describe, expect, test } from 'vitest'
 import { COOKIE_BAD, COOKIE_NEW, COOKIE_VALID, judgeCookie } from '../../src/dns/cookie.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { sipHash, sipKey } from '../../src/dns/siphash.ts'
+import type { Ask } from '../support/ask.ts'
+import { optionsIn, rules } from './world.ts'
 
 const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, 'hex'))
 const VERDICTS = new Map([
@@ -134,5 +136,49 @@ describe('§5: while a secret is replaced', () => {
     expect([verdict, reply === COOKIE]).toEqual(['valid', false])
     expect(judge(asked('10:53:06', { secrets: [NEXT], cookie: reply }))[0]).toBe('valid')
     expect(judge(asked('10:53:06', { secrets: [SECRET, NEXT] }))).toEqual(['valid', COOKIE])
+  })
+})
+
+const nowAs = (secret: string): Asked => ({
+  secrets: [secret],
+  client: CLIENT,
+  cookie: '2464c4abcf10c957',
+  at: new Date().toISOString(),
+})
+
+describe('§3, §5: servers that share a secret, over every transport', () => {
+  const rule = rules({ protocol: { cookies: [sipKey(bytes(NEXT)), sipKey(bytes(SECRET))] } })
+  const given = async (ask: Ask, cookie: string): Promise<string> => {
+    const options = [{ code: 10, data: bytes(cookie) }]
+    const [reply] = optionsIn(await ask({ q: 'host.example.com A', options, from: CLIENT, rcode: 'NOERROR' }), 10)
+    return reply!
+  }
+
+  rule('a cookie that another made with the secret is taken, and sent back as it is', async ({ ask }) => {
+    const [, cookie] = judge(nowAs(NEXT))
+    expect(await given(ask, cookie)).toBe(cookie)
+  })
+
+  rule(
+    'a cookie is version 1, three zeros, the time, and the hash over these, the client cookie and its address',
+    async ({ ask }) => {
+      const cookie = await given(ask, nowAs(NEXT).cookie)
+      expect(cookie).toMatch(/^2464c4abcf10c95701000000/)
+      const atSeconds = Number.parseInt(cookie.slice(24, 32), 16)
+      expect(Math.abs(Date.now() / 1000 - atSeconds)).toBeLessThan(60)
+      const at = new Date(atSeconds * 1000).toISOString()
+      expect(judge({ ...nowAs(NEXT), at })).toEqual(['new', cookie])
+    },
+  )
+
+  rule('one of the secret that is being replaced is valid, and replaced', async ({ ask, having }) => {
+    const [, cookie] = judge(nowAs(SECRET))
+    const options = [{ code: 10, data: bytes(cookie) }]
+    const { ask: askStrict } = having({ badCookie: true })
+    const answered = await askStrict({ q: 'host.example.com A', options, from: CLIENT, rcode: 'NOERROR' })
+    const [reply] = optionsIn(answered, 10)
+    expect(reply).not.toBe(cookie)
+    expect(judge({ ...nowAs(NEXT), cookie: reply! })).toEqual(['valid', reply])
+    expect(await given(ask, reply!)).toBe(reply)
   })
 })

@@ -1,8 +1,6 @@
 /** RFC 9471: glue in referrals. */
-import { describe, expect, test } from 'vitest'
-import { makeNode } from '../answer/fixture.ts'
-import { makeAsk, memory } from '../support/ask.ts'
-import { ask, askTcp } from './world.ts'
+import { describe, expect } from 'vitest'
+import { nodeOf, rule, rules } from './world.ts'
 
 const BULKY = Array.from({ length: 12 }, (_, i) => `bulky.example.com. 3600 IN NS n${i}.bulky.example.com.`)
 const BULKY_GLUE = Array.from(
@@ -11,16 +9,16 @@ const BULKY_GLUE = Array.from(
 )
 
 describe('§3.1: in-domain glue', () => {
-  test('is there in full, or the referral is truncated', async () => {
+  rule('is there in full, or the referral is truncated', async ({ ask, kind }) => {
     const q = 'www.bulky.example.com A'
     await ask({ q, payload: 1232, rcode: 'NOERROR', aa: false, authority: BULKY, additional: BULKY_GLUE })
-    await ask({ q, rcode: 'NOERROR', aa: false, tc: true, answer: [] })
-    await askTcp({ q, rcode: 'NOERROR', aa: false, authority: BULKY, additional: BULKY_GLUE })
+    const whole = { authority: BULKY, additional: BULKY_GLUE }
+    await ask({ q, rcode: 'NOERROR', aa: false, answer: [], ...(kind === 'udp' ? { tc: true } : whole) })
   })
 })
 
 describe('§3.2: sibling glue, and addresses that are ours anyway', () => {
-  test('go along where there is room', async () => {
+  rule('go along where there is room', async ({ ask }) => {
     await ask({
       q: 'www.sibling.example.com A',
       rcode: 'NOERROR',
@@ -40,13 +38,13 @@ describe('§3.2: sibling glue, and addresses that are ours anyway', () => {
   })
 })
 
-test('§3.1: glue is found whatever the case of the NS target (RFC 4343)', async () => {
-  const node = await makeNode({
-    'defaults.yaml': 'soa: {mname: ns1.example.net., rname: h.example.net., serial: 1}\n',
-    'example.com.yaml':
-      '"": {type: NS, value: ns1.example.net.}\nsub: {type: NS, value: NS1.Sub.example.com.}\nns1.sub: {type: A, value: 192.0.2.53}\n',
-  })
-  const { additional } = await makeAsk(memory(node.responder, 'udp'))({ q: 'www.sub.example.com A', rcode: 'NOERROR' })
+const node = await nodeOf({
+  'defaults.yaml': 'soa: {mname: ns1.example.net., rname: h.example.net., serial: 1}\n',
+  'example.com.yaml':
+    '"": {type: NS, value: ns1.example.net.}\nsub: {type: NS, value: NS1.Sub.example.com.}\nns1.sub: {type: A, value: 192.0.2.53}\n',
+})
+rules({ node })('§3.1: glue is found whatever the case of the NS target (RFC 4343)', async ({ ask }) => {
+  const { additional } = await ask({ q: 'www.sub.example.com A', rcode: 'NOERROR' })
   expect(additional.map(({ name, rdata }) => `${name.toLowerCase()} ${rdata}`)).toEqual([
     'ns1.sub.example.com. 192.0.2.53',
   ])

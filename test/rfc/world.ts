@@ -1,46 +1,132 @@
-/** The node that the RFC tests ask, over memory: as UDP (`ask`) and as TCP (`askTcp`), and raw bytes for broken queries (`tell`). */
-import { PLAIN_PROTOCOL, type Protocol } from '../../src/answer/protocol.ts'
-import { makeResponder, type Responder } from '../../src/answer/responder.ts'
-import { makeCounters } from '../../src/counters.ts'
-import { type EdnsOption, type Message, decodeMessage } from '../../src/dns/message.ts'
+/**
+ * The verb of the RFC tests: `rule(title, body)` tries the rule over memory, UDP, TCP, TLS and HTTPS. Replies to the same
+ * query are the same by all ways, but for what RFCs say of one transport; `rule.over(…)` is for rules of some transports alone.
+ */
+import { expect, test } from 'vitest'
+import type { Protocol } from '../../src/answer/protocol.ts'
+import type { World } from '../../src/answer/world.ts'
+import { type EdnsOption, type Message, decodeMessage, formatRr } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
-import { makeNode } from '../answer/fixture.ts'
-import { type Ask, makeAsk, memory } from '../support/ask.ts'
+import type { TestNode } from '../answer/fixture.ts'
+import { type Ask, type Expected, makeAsk, type Question, type Transport, type TransportKind } from '../support/ask.ts'
+import { allUp, CLIENT, nodeOf, type Place, protocolWith, type Way, waysOf } from './ways.ts'
 import { ZONES } from './zones.ts'
 
-export const node = await makeNode(ZONES)
+export { nodeOf } from './ways.ts'
+export const node = await nodeOf(ZONES)
 
-/** Ways to ask a node over memory. */
+/** The transports: all; those that carry responses of any size; those that are encrypted. */
+export const ALL = ['udp', 'tcp', 'dot', 'doh'] as const
+export const STREAMS = ['tcp', 'dot', 'doh'] as const
+export const ENCRYPTED = ['dot', 'doh'] as const
+
+/** Ways to ask a server by one transport. */
 export interface Asking {
-  readonly responder: Responder
+  readonly kind: TransportKind
   readonly ask: Ask
-  readonly askTcp: Ask
-  readonly askDot: Ask
-  readonly askDoh: Ask
-  /** What comes back for any bytes over UDP: the message, or undefined for nothing. */
-  readonly tell: (bytes: Uint8Array, from?: string) => Promise<Message | undefined>
+  /** The reply to any bytes, and the message that it is. Throws if there is none. */
+  readonly send: (bytes: Uint8Array, from?: string) => Promise<Uint8Array>
+  readonly tell: (bytes: Uint8Array, from?: string) => Promise<Message>
+  /** All replies to any bytes: none, or the messages of a transfer. */
+  readonly all: (bytes: Uint8Array, from?: string) => Promise<readonly Uint8Array[]>
+  /** The same with these settings of the protocol beside, or with another World. */
+  readonly having: (settings: Partial<Protocol>) => Asking
+  readonly serving: (world: World) => Asking
 }
 
-/** All ways to ask a responder. */
-export function asking(responder: Responder): Asking {
-  const udp = memory(responder)
+type Declare = (title: string, body: (on: Asking) => Promise<void>) => void
+/** Declares a rule, and its test by each way. All members of the node are up when it begins. */
+export type Rule = Declare & { readonly over: (kinds: readonly TransportKind[]) => Declare }
+
+/** Rules for this node, or this World, with these settings of the protocol. */
+export function rules(
+  given: { readonly node?: TestNode; readonly world?: World; readonly protocol?: Partial<Protocol> } = {},
+): Rule {
+  const { node: own = node, world = own.made.world } = given
+  const place: Place = { world, protocol: protocolWith(given.protocol) }
+  const over =
+    (kinds: readonly TransportKind[]): Declare =>
+    (title, body) => {
+      const likeness = new Likeness()
+      for (const way of waysOf(kinds)) {
+        test(`${title} (${way.name})`, async () => {
+          likeness.begin()
+          allUp(own)
+          await body(askingBy(way, place, likeness))
+        })
+      }
+    }
+  return Object.assign(over(ALL), { over })
+}
+
+/** Rules for the zones of zones.ts, with all settings off. */
+export const rule = rules()
+
+function askingBy(way: Way, place: Place, likeness: Likeness): Asking {
+  const transport: Transport = { kind: way.kind, send: (query, from = CLIENT) => way.send(place, query, from) }
+  const ask = makeAsk(transport)
+  const send: Asking['send'] = async (bytes, from) => {
+    const reply = await transport.send(bytes, from)
+    if (reply === undefined) throw new Error('no reply')
+    return reply
+  }
   return {
-    responder,
-    ask: makeAsk(udp),
-    askTcp: makeAsk(memory(responder, 'tcp')),
-    askDot: makeAsk(memory(responder, 'dot')),
-    askDoh: makeAsk(memory(responder, 'doh')),
-    async tell(bytes, from) {
-      const reply = await udp.send(bytes, from)
-      if (reply === undefined) return undefined
-      const message = decodeMessage(reply)
-      if (isFault(message)) throw new Error(message.fault)
+    kind: way.kind,
+    async ask(asked) {
+      const message = await ask(asked)
+      likeness.check(place, asked, message)
       return message
     },
+    send,
+    tell: async (bytes, from) => decoded(await send(bytes, from)),
+    all: (bytes, from = CLIENT) => way.all(place, bytes, from),
+    having: (settings) => askingBy(way, { ...place, protocol: { ...place.protocol, ...settings } }, likeness),
+    serving: (world) => askingBy(way, { ...place, world }, likeness),
   }
 }
 
-export const { ask, askTcp, tell } = asking(node.responder)
+/** The message that these bytes are. Throws if they are none. */
+export function decoded(reply: Uint8Array): Message {
+  const message = decodeMessage(reply)
+  if (isFault(message)) throw new Error(message.fault)
+  return message
+}
+
+/** Options that depend on the transport or the time: cookies, keepalive, padding. */
+const OWN_OPTIONS = [10, 11, 12]
+
+/** Holds each reply to the one that another way had for the same query, in the same place. */
+class Likeness {
+  readonly #replies = new Map<string, object>()
+  #count = new Map<string, number>()
+
+  begin(): void {
+    this.#count = new Map()
+  }
+
+  check({ protocol }: Place, asked: Question & Expected, message: Message): void {
+    const query = JSON.stringify([asked, protocol], (_, value: unknown) =>
+      value instanceof Uint8Array ? Buffer.from(value).toString('hex') : typeof value === 'bigint' ? `${value}` : value,
+    )
+    const count = (this.#count.get(query) ?? 0) + 1
+    this.#count.set(query, count)
+    if (message.tc) return // it has no room for what others have
+    const { answer, authority, additional, edns } = message
+    const options = edns?.options.filter(({ code }) => !OWN_OPTIONS.includes(code))
+    const sections = [answer, authority, additional].map((rrs) => rrs.map(formatRr).toSorted())
+    const reply = {
+      ...message,
+      id: 0,
+      answer: sections[0],
+      authority: sections[1],
+      additional: sections[2],
+      edns: { ...edns, options },
+    }
+    const other = this.#replies.get(`${query} ${count}`)
+    if (other !== undefined) expect(reply, `${asked.q}, as by another way`).toEqual(other)
+    this.#replies.set(`${query} ${count}`, reply)
+  }
+}
 
 /** An empty option of each code, by which a client asks for it. */
 export const asksFor = (...codes: readonly number[]): { readonly options: EdnsOption[] } => ({
@@ -50,12 +136,6 @@ export const asksFor = (...codes: readonly number[]): { readonly options: EdnsOp
 /** The data of a message's options with this code, in hexadecimal. */
 export const optionsIn = ({ edns }: Message, code: number): string[] =>
   (edns?.options ?? []).filter((option) => option.code === code).map(({ data }) => Buffer.from(data).toString('hex'))
-
-/** The same node with settings of the protocol. */
-export function withProtocol(settings: Partial<Protocol>): Asking {
-  const protocol = { ...PLAIN_PROTOCOL, ...settings }
-  return asking(makeResponder(node.made.world, node.health, makeCounters(), protocol))
-}
 
 /** A zone's SOA in DNS text. */
 export const soa = (zone: string, ttlSeconds: number): string =>

@@ -1,8 +1,8 @@
 /** What the project `unit` is: its tests start nothing and wait for nothing, but for a clock of their own. */
 import { readdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join, matchesGlob, resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import { ALSO, systemTests } from './projects.ts'
+import { ALSO, RFC_TESTS, systemTests } from './projects.ts'
 
 const refused = 'a unit test starts nothing'
 
@@ -28,7 +28,7 @@ test('who has timers has a clock of its own', () => {
   const system = new Set(systemTests())
   const unit = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
     .map((file) => `test/${file}`)
-    .filter((file) => file.endsWith('.test.ts') && !system.has(file))
+    .filter((file) => file.endsWith('.test.ts') && !system.has(file) && !matchesGlob(file, RFC_TESTS))
   expect(unit.length).toBeGreaterThan(60)
   expect(ALSO.filter((file) => !system.has(file))).toEqual([]) // it has another name by now
   const waiting = unit.filter((file) => {

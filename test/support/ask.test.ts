@@ -5,11 +5,13 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { PLAIN_PROTOCOL } from '../../src/answer/protocol.ts'
 import { PortableUdp, bindPortable } from '../../src/server/portable.ts'
-import { node } from '../rfc/world.ts'
+import { makeNode } from '../answer/fixture.ts'
+import { ZONES } from '../rfc/zones.ts'
 import { startTcp } from '../server/fixture.ts'
 import { type Question, type Transport, makeAsk, memory, tcp, udp } from './ask.ts'
 import { CLIENTS } from './mmdb.ts'
 
+const node = await makeNode(ZONES)
 const { made, health } = node
 const socket = await bindPortable({ address: '127.0.0.1', port: 0 })
 const udpFront = new PortableUdp([socket], { world: made.world, protocol: PLAIN_PROTOCOL, health }, undefined)

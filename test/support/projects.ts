@@ -1,9 +1,10 @@
 /**
  * Which test files are of the project `system`: those that import, themselves or through what they import of test/, what starts
- * processes, threads or servers, or waits. All others are of `unit`, where alone.ts lets none of that happen.
+ * processes, threads or servers, or waits. Those of RFCs are of `rfc`; they share a server in each process. All others are of
+ * `unit`, where alone.ts lets none of that happen.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+import { join, matchesGlob, relative, resolve } from 'node:path'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -40,8 +41,13 @@ function starts(file: string, seen = new Set<string>()): boolean {
   return importsOf(file).some((imported) => starts(imported, seen))
 }
 
+/** The files of the project `rfc`. */
+export const RFC_TESTS = 'test/rfc/*.test.ts'
+
 /** Paths from the root. */
 export const systemTests = (): string[] =>
   readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
     .map((file) => `test/${file}`)
-    .filter((file) => file.endsWith('.test.ts') && (ALSO.includes(file) || starts(file)))
+    .filter(
+      (file) => file.endsWith('.test.ts') && !matchesGlob(file, RFC_TESTS) && (ALSO.includes(file) || starts(file)),
+    )

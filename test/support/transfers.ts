@@ -103,7 +103,8 @@ export class Primary {
   }
 }
 
-function drain(transfer: Transfer, response: Uint8Array, { query }: Responder): readonly Uint8Array[] {
+/** All messages of the transfer that answers the responder's last query; `response`: the response without records. */
+export function drain(transfer: Transfer, response: Uint8Array, { query }: Responder): readonly Uint8Array[] {
   const wires: Uint8Array[] = []
   transfer.begin(response, query.questionEnd)
   const output = new Uint8Array(70_000)
