@@ -402,6 +402,25 @@ export const SETTINGS = {
     meaning: 'Networks that are not limited; loopback never is.',
     read: prefix,
   }),
+  'queryLog.file': one<string | undefined>({
+    type: 'a file',
+    default: [],
+    meaning:
+      'Where queries are recorded, a line of JSON each, with who asked and what was answered. Made anew when it was renamed. Without it, and without `queryLog.dnstap`, none are. See [query log](query-log.md).',
+    read: path,
+  }),
+  'queryLog.dnstap': one<string | undefined>({
+    type: 'a Unix socket',
+    default: [],
+    meaning: 'Where a collector takes the same records as dnstap (Frame Streams, `AUTH_QUERY` and `AUTH_RESPONSE`).',
+    read: path,
+  }),
+  'queryLog.sample': one<number>({
+    type: 'a whole number, 1–1000000',
+    default: ['1'],
+    meaning: 'Of so many queries one is recorded, chosen at random; 1 = all are.',
+    read: wholeNumber(1, 1_000_000),
+  }),
   state: one<string>({
     type: 'a folder',
     default: ['state'],

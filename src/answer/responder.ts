@@ -39,6 +39,8 @@ export interface Request {
   client: Uint8Array
   clientAt: number
   family: 4 | 6
+  /** Where the source port is, from `clientAt` on: two bytes, the high one first. 0: unknown. Only the query log reads it. */
+  portAt: number
   transport: Transport
   /** For the response: output[outAt … outAt + room). */
   output: Uint8Array
@@ -52,6 +54,7 @@ export const makeRequest = (parts: Pick<Request, 'input' | 'client' | 'output'> 
   length: parts.input.length,
   clientAt: 0,
   family: 4,
+  portAt: 0,
   transport: UDP,
   outAt: 0,
   room: parts.output.length,

@@ -68,6 +68,15 @@ export const METRICS = {
   meridian_proxy_malformed_total: counter(
     'Datagrams and connections from `proxy.from` that were dropped: their PROXY header was missing or malformed.',
   ),
+  meridian_query_log_records_total: counter(
+    'Records of queries by what became of them: `written`, or `dropped` because they came faster than they were taken. See `queryLog.sample`.',
+    'to',
+    'what',
+  ),
+  meridian_query_log_up: gauge(
+    '1 while the file, or the collector of dnstap, takes records of queries; 0: `status` says why not.',
+    'to',
+  ),
   meridian_bugs_total: counter('Faults of our own while answering; each one was a SERVFAIL.'),
   meridian_answers_total: counter('Steered answers by the service and the site that was named.', 'service', 'site'),
   meridian_last_resort_answers_total: counter('Steered answers given by the stated last resort.'),

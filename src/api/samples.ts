@@ -37,6 +37,11 @@ export function samplesOf(state: NodeState): Samples {
     meridian_send_buffer_bytes: [[server?.udp.sendBuffer ?? 0]],
     meridian_receive_drops_total: state.receiveDrops === undefined ? [] : [[state.receiveDrops]],
     ...streamSamples(server),
+    meridian_query_log_records_total: (server?.queryLog ?? []).flatMap(({ sink, written, dropped }): Sample[] => [
+      [written, sink, 'written'],
+      [dropped, sink, 'dropped'],
+    ]),
+    meridian_query_log_up: (server?.queryLog ?? []).map(({ sink, trouble }) => [trouble === null ? 1 : 0, sink]),
     meridian_tls_certificate_end_time_seconds: certificate === undefined ? [] : [[certificate.endsMs / 1000]],
     meridian_tls_certificate_refused: certificate === undefined ? [] : [[certificate.trouble === undefined ? 0 : 1]],
     meridian_notifies_total: [

@@ -73,6 +73,10 @@ export const familyOf = (address: string): 4 | 6 => (address.includes(':') ? 6 :
  */
 export const parsePeer = (text = ''): Uint8Array | undefined => parseAddress(text.split('%', 1)[0]!)
 
+/** An address and, behind it, a port: two bytes, the high one first. */
+export const withPort = (address: Uint8Array, port: number): Uint8Array =>
+  Uint8Array.of(...address, port >>> 8, port & 255)
+
 /** The client that an address counts as for limits, as a key: one IPv4 address, or one IPv6 /64. */
 export const clientKey = (bytes: Uint8Array): string => bytes.subarray(0, 8).join('.')
 

@@ -27,8 +27,8 @@ export function freshSeconds(message: Uint8Array, size: number): number {
   return seconds === Infinity ? 0 : seconds
 }
 
-/** Where the name at `at` ends: behind its root label or its pointer (RFC 1035 §4.1.4). */
-function skipName(message: Uint8Array, at: number): number {
+/** Where the name at `at` ends, in a message of our own: behind its root label or its pointer (RFC 1035 §4.1.4). */
+export function skipName(message: Uint8Array, at: number): number {
   let end = at
   for (let length = message[end]!; length !== 0; length = message[end]!) {
     if (length >= 0xc0) return end + 2

@@ -58,7 +58,7 @@ import { CertificateFiles } from './certificate.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
 import { LiveProtocol } from './protocol.ts'
 import { SerialFile } from './serial.ts'
-import { makeProber, makeStore, probeSettings } from './wiring.ts'
+import { makeProber, makeStore, probeSettings, queryLogSettings } from './wiring.ts'
 
 /** What a node is started with. */
 export interface NodeOptions {
@@ -239,6 +239,7 @@ export class RunningNode implements Node {
       adoption: this.#adoption,
       takeover: this.#takeover,
       portable: false,
+      queryLog: queryLogSettings(this.#config),
       log: this.#plainLog,
     })
   }
@@ -462,6 +463,7 @@ export class RunningNode implements Node {
         ...this.#doors.troubles,
         ...this.#loads.troubles,
         ...(this.#certificate?.trouble === undefined ? [] : [this.#certificate.trouble]),
+        ...(server?.queryLog ?? []).flatMap(({ trouble }) => trouble ?? []),
         ...(server?.limited ? [limitedInWords(server.limited)] : []),
       ],
       counters: this.#server?.counters() ?? [],

@@ -14,7 +14,9 @@ import { type ProberThread, startProber } from '../probe/thread.ts'
 import { MemoryStore } from '../store/memory.ts'
 import { openRedisStore, parseRedisUrl } from '../store/redis/store.ts'
 import { TroubleLog } from '../store/trouble-log.ts'
+import type { QueryLogSettings } from '../server/query-log.ts'
 import type { Endpoint } from '../units.ts'
+import { VERSION } from '../version.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
 
 /**
@@ -103,3 +105,11 @@ export const makeProber = (config: Config, store: Store, log: Logger): ProberThr
       )
     },
   })
+
+/** What is recorded of queries; undefined: nothing. */
+export function queryLogSettings(config: Config): QueryLogSettings | undefined {
+  const { 'queryLog.file': file, 'queryLog.dnstap': dnstap, 'queryLog.sample': sample } = config
+  if (file === undefined && dnstap === undefined) return undefined
+  const paths = { ...(file !== undefined && { file }), ...(dnstap !== undefined && { dnstap }) }
+  return { paths, sample, sender: { identity: config['node.name'], version: `meridian ${VERSION}` } }
+}

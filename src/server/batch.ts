@@ -36,7 +36,7 @@ import {
   SIOCOUTQ,
 } from '../linux/numbers.ts'
 import { Neighbours, type NeighbourTables } from './neighbours.ts'
-import { isWithin, PROXY_HEADER_BYTES, proxiedFamily, proxyHeaderSize } from './proxy.ts'
+import { isWithin, PROXY_HEADER_BYTES, proxiedFamily, proxiedPortAt, proxyHeaderSize } from './proxy.ts'
 import { leaveGroup, type UdpSocket, WAIT_MS } from './sockets.ts'
 
 /** Cell that the main thread writes: how many messages it has posted (≥ 1, the assignment included), or STOP, or LEAVE. */
@@ -58,6 +58,9 @@ const REPLY_BYTES = 1344
 const OVERHEAD_BYTES = 640
 // slots are an odd number of cache lines apart, so that their first lines do not compete for the same cache sets
 const NAME_BYTES = 32
+/** From the address of a sockaddr_in or sockaddr_in6 to its port. */
+const SIN_PORT = -2
+const SIN6_PORT = -6
 const CONTROL_BYTES = 64
 const IOVEC_BYTES = 16
 const HEADER_BYTES = 64
@@ -196,7 +199,8 @@ class Batch {
     const arena = new ArrayBuffer(this.#replySlots + BATCH * REPLY_BYTES)
     const bytes = new Uint8Array(arena)
     const { family } = socket
-    this.#request = makeRequest({ input: bytes, client: bytes, family, output: bytes, room: PAYLOAD_BYTES })
+    const portAt = family === 4 ? SIN_PORT : SIN6_PORT
+    this.#request = makeRequest({ input: bytes, client: bytes, family, portAt, output: bytes, room: PAYLOAD_BYTES })
     this.#ints = new Int32Array(arena)
     this.#address = calls.addressOf(arena)
     this.#layOut(arena)
@@ -290,6 +294,7 @@ class Batch {
     const responder = this.#responder
     const request = this.#request
     const { input, at, length, clientAt } = request
+    const { portAt } = request
     const family = this.#family
     if (!isWithin(responder.protocol.proxies, input, clientAt, family)) return this.#respond(responder, request)
     const size = length < PROXY_HEADER_BYTES ? 0 : proxyHeaderSize(input, at)
@@ -303,9 +308,11 @@ class Batch {
     if (named !== 0) {
       request.clientAt = at + PROXY_HEADER_BYTES
       request.family = named
+      request.portAt = proxiedPortAt(named)
     }
     const answer = this.#respond(responder, request)
     request.family = family
+    request.portAt = portAt
     return answer
   }
 

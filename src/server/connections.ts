@@ -16,7 +16,7 @@
  * §6.2.3 leaves this to the server), so that nobody can lock others out by filling all places.
  */
 import type { Socket } from 'node:net'
-import { clientKey, parsePeer } from '../dns/address.ts'
+import { clientKey, parsePeer, withPort } from '../dns/address.ts'
 
 /** The limits of a thread's connections. */
 export interface TcpLimits {
@@ -111,8 +111,8 @@ export interface Stage {
 /** A connection, from accept to close. Its stage changes with what is spoken; its place and limits stay. */
 export class Connection {
   readonly socket: Socket
-  /** The client's address: 4 or 16 bytes. Of a connection from a proxy, the proxy's until it has named the client. */
-  address: Uint8Array
+  /** The client's address and port: 6 or 18 bytes. Of a connection from a proxy, the proxy's until it has named the client. */
+  source: Uint8Array
   client: Client
   stage: Stage = OPENING
   /** Bytes in its buffers, as weigh() was last told. */
@@ -123,10 +123,15 @@ export class Connection {
   /** Since when answers wait to be taken; 0 = none do. */
   waitsSinceMs = 0
 
-  constructor(socket: Socket, client: Client, address: Uint8Array) {
+  constructor(socket: Socket, client: Client, source: Uint8Array) {
     this.socket = socket
     this.client = client
-    this.address = address
+    this.source = source
+  }
+
+  /** The client's address: 4 or 16 bytes. */
+  get address(): Uint8Array {
+    return this.source.subarray(0, -2)
   }
 }
 
@@ -197,7 +202,7 @@ export class Connections {
       return void socket.resetAndDestroy()
     }
     if (this.#connections.size >= this.#limits.connections) this.#evict()
-    const connection = new Connection(socket, client, address)
+    const connection = new Connection(socket, client, withPort(address, socket.remotePort ?? 0))
     this.#join(client, connection)
     this.#connections.add(connection)
     this.#cells[T_OPEN] = this.#connections.size
@@ -217,16 +222,16 @@ export class Connections {
     if (client.key !== '') this.#clients.set(client.key, client)
   }
 
-  /** Notes whose a connection from a proxy is. Returns false, with the connection closed, if it is one too many. */
-  identify(connection: Connection, address: Uint8Array): boolean {
-    const client = this.#clientOf(address)
+  /** Notes whose a connection from a proxy is: `source` is their address and port. Returns false, with the connection closed, if it is one too many. */
+  identify(connection: Connection, source: Uint8Array): boolean {
+    const client = this.#clientOf(source.subarray(0, -2))
     if (client === undefined) {
       this.close(connection, T_REFUSED)
       return false
     }
     connection.client.connections.delete(connection)
     connection.client = client
-    connection.address = address
+    connection.source = source
     this.#join(client, connection)
     return true
   }

@@ -6,7 +6,7 @@
  * whose answers the client has not taken is not read. A zone transfer takes a turn for each of its messages.
  */
 import type { Socket } from 'node:net'
-import { respond } from '../answer/answer.ts'
+import type { respond } from '../answer/answer.ts'
 import {
   makeRequest,
   type Responder,
@@ -38,6 +38,7 @@ export interface FramedThread {
   readonly transfers: Transfers
   readonly responder: Responder
   readonly transport: Transport
+  readonly respond: typeof respond
 }
 
 /** The stage of a connection on which DNS is spoken in frames, over TCP or TLS. */
@@ -49,6 +50,7 @@ export class Framed implements Stage {
   /** The connection's own socket, or the TLS on it. */
   readonly #socket: Socket
   readonly #transport: Transport
+  readonly #respond: typeof respond
   /** Received and not answered: input[at … end), a part of a query, or more queries than a turn answers. */
   #input: Uint8Array = NOTHING
   #at = 0
@@ -65,6 +67,7 @@ export class Framed implements Stage {
     this.#transfers = thread.transfers
     this.#responder = thread.responder
     this.#transport = thread.transport
+    this.#respond = thread.respond
     this.#connection = connection
     this.#socket = socket
     socket.on('readable', () => {
@@ -218,9 +221,10 @@ export class Framed implements Stage {
   /** Answers as many whole queries as a turn may, into `scratch`. Returns the bytes of their answers. */
   #answer(): number {
     const responder = this.#responder
-    const { address } = this.#connection
-    request.client = address
-    request.family = address.length === 4 ? 4 : 6
+    const { source } = this.#connection
+    request.client = source
+    request.portAt = source.length - 2
+    request.family = request.portAt === 4 ? 4 : 6
     request.transport = this.#transport
     const until = performance.now() + TURN_MS
     responder.nowMs = Date.now()
@@ -236,7 +240,7 @@ export class Framed implements Stage {
       request.at = at
       request.length = length
       request.outAt = size + 2
-      const answer = respond(responder, request)
+      const answer = this.#respond(responder, request)
       this.#at = at + length
       if (responder.refusal !== null) this.#refuse(responder.refusal)
       if (responder.transfer !== null) this.#begin(responder.transfer, scratch.subarray(size + 2, size + 2 + answer))

@@ -17,7 +17,7 @@ import {
   type ServerSessionOptions,
 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
-import { respond } from '../answer/answer.ts'
+import type { respond } from '../answer/answer.ts'
 import { DOH, makeRequest, type Responder } from '../answer/responder.ts'
 import { freshSeconds } from '../dns/freshness.ts'
 import { BAD_STATUSES, type BadStatus, type Connection, type Connections, type Stage, T_STATUS } from './connections.ts'
@@ -57,6 +57,7 @@ export class Https implements Stage {
   readonly #connections: Connections
   readonly #connection: Connection
   readonly #responder: Responder
+  readonly #respond: typeof respond
   readonly #cells: Float64Array
   readonly #session: ServerHttp2Session
   /** Requests under way, and the bytes that they hold. */
@@ -69,12 +70,14 @@ export class Https implements Stage {
     connections: Connections,
     connection: Connection,
     responder: Responder,
+    answer: typeof respond,
     socket: TLSSocket,
     cells: Float64Array,
   ) {
     this.#connections = connections
     this.#connection = connection
     this.#responder = responder
+    this.#respond = answer
     this.#cells = cells
     this.#session = performServerHandshake(socket, OPTIONS)
     this.#session.on('error', () => {}) // always followed by 'close'
@@ -158,13 +161,14 @@ export class Https implements Stage {
   #answer({ stream, message }: Asked): void {
     if (stream.destroyed || stream.closed) return // the client has reset it
     const responder = this.#responder
-    const { address } = this.#connection
+    const { source } = this.#connection
     responder.chance = Math.floor(Math.random() * 0x1_0000_0000) | 0
     request.input = message
     request.length = message.length
-    request.client = address
-    request.family = address.length === 4 ? 4 : 6
-    const size = respond(responder, request)
+    request.client = source
+    request.portAt = source.length - 2
+    request.family = request.portAt === 4 ? 4 : 6
+    const size = this.#respond(responder, request)
     if (size === 0) return this.#refuse(stream, 400)
     this.#connection.hasAsked = true
     this.#connections.moved(this.#connection)

@@ -5,17 +5,18 @@
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { setImmediate } from 'node:timers/promises'
-import { respond } from '../answer/answer.ts'
+import type { respond } from '../answer/answer.ts'
 import type { Protocol } from '../answer/protocol.ts'
 import { makeRequest, makeResponder, type Request, type Responder } from '../answer/responder.ts'
 import { PAYLOAD_BYTES } from '../answer/response.ts'
 import type { World } from '../answer/world.ts'
 import { C_PROXY_MALFORMED, C_SEND_FULL, C_SEND_REFUSED, makeCounters } from '../counters.ts'
-import { familyOf, parsePeer } from '../dns/address.ts'
+import { familyOf, parsePeer, withPort } from '../dns/address.ts'
 import type { HealthTable } from '../health/table.ts'
+import { type Recording, respondWith } from '../querylog/ring.ts'
 import type { Endpoint } from '../units.ts'
 import { type Front, ListenError } from './front.ts'
-import { isWithin, PROXY_HEADER_BYTES, proxiedFamily, proxyHeaderSize } from './proxy.ts'
+import { isWithin, PROXY_HEADER_BYTES, proxiedFamily, proxiedPortAt, proxyHeaderSize } from './proxy.ts'
 import type { UdpStats } from './threads.ts'
 
 /** Bytes of each receive buffer, and of each send buffer. */
@@ -53,19 +54,25 @@ function widen(socket: Socket): { readonly receive: number; readonly send: numbe
 export class PortableUdp implements Front {
   readonly #sockets: readonly Socket[]
   readonly #responder: Responder
+  readonly #respond: typeof respond
   readonly #reply = new Uint8Array(PAYLOAD_BYTES)
   readonly #reason: string | undefined
   readonly #receiveBuffer: number
   readonly #sendBuffer: number
   #answered = 0
 
-  /** `reason`: why the batched form is not available; undefined when this form was asked for. */
+  /**
+   * `reason`: why the batched form is not available; undefined when this form was asked for. Without `recording` queries
+   * are not recorded.
+   */
   constructor(
     sockets: readonly Socket[],
     { world, protocol, health }: { readonly world: World; readonly protocol: Protocol; readonly health: HealthTable },
     reason: string | undefined,
+    recording?: Recording,
   ) {
     this.#sockets = sockets
+    this.#respond = respondWith(recording)
     this.#responder = makeResponder(world, health, makeCounters(), {
       ...protocol,
       limits: protocol.limits && { ...protocol.limits, threads: 1 },
@@ -81,15 +88,17 @@ export class PortableUdp implements Front {
   }
 
   #answer(socket: Socket, query: Uint8Array, address: string, port: number): void {
-    const client = parsePeer(address)
-    if (client === undefined) return
+    const peer = parsePeer(address)
+    if (peer === undefined) return
+    const client = withPort(peer, port)
+    const family = peer.length === 4 ? 4 : 6
     this.#answered++
     const responder = this.#responder
     responder.nowMs = Date.now()
     responder.chance = Math.floor(Math.random() * 0x1_0000_0000) | 0
     const reply = this.#reply
-    const request = makeRequest({ input: query, client, family: client.length === 4 ? 4 : 6, output: reply })
-    const size = this.#takeHeader(request) ? respond(responder, request) : 0
+    const request = makeRequest({ input: query, client, family, portAt: peer.length, output: reply })
+    const size = this.#takeHeader(request) ? this.#respond(responder, request) : 0
     if (size === 0) return
     // node:dgram queues without limit what the kernel does not take at once
     if (socket.getSendQueueCount() >= MAX_QUEUED) {
@@ -117,7 +126,10 @@ export class PortableUdp implements Front {
     else {
       request.at = size
       request.length = length - size
-      if (named !== 0) Object.assign(request, { client: input, clientAt: PROXY_HEADER_BYTES, family: named })
+      if (named !== 0) {
+        const portAt = proxiedPortAt(named)
+        Object.assign(request, { client: input, clientAt: PROXY_HEADER_BYTES, family: named, portAt })
+      }
     }
     return named !== undefined
   }

@@ -4,7 +4,7 @@
  * `proxy.from` only, and expected there: a proxy whose header is missing or wrong is not answered, and others can name
  * nobody.
  */
-import type { Prefix } from '../dns/address.ts'
+import { type Prefix, withPort } from '../dns/address.ts'
 import type { Connection, Connections, Stage } from './connections.ts'
 
 const SIGNATURE = Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a)
@@ -18,6 +18,9 @@ const STREAM = 1
 
 /** What a header says of the client: IPv4 or IPv6 behind the first 16 bytes; 0: it is the proxy itself that asks. */
 export type ProxiedFamily = 0 | 4 | 6
+
+/** From the client's address in a header to its port: both addresses, then both ports. */
+export const proxiedPortAt = (family: 4 | 6): number => (family === 4 ? 8 : 32)
 
 /** Whether the address of this family at bytes[at …] is in one of the networks. */
 export function isWithin(prefixes: readonly Prefix[], bytes: Uint8Array, at: number, family: 4 | 6): boolean {
@@ -85,8 +88,11 @@ export function awaitHeader(
     const family = rest.length < length ? undefined : proxiedFamily(Buffer.concat([head, rest]), 0, size, true)
     if (family === undefined) return fail()
     socket.off('readable', read)
-    const address = family === 0 ? connection.address : rest.subarray(0, family === 4 ? 4 : 16)
-    if (!connections.identify(connection, new Uint8Array(address))) return
+    const source =
+      family === 0
+        ? connection.source
+        : withPort(rest.subarray(0, family === 4 ? 4 : 16), rest.readUInt16BE(proxiedPortAt(family)))
+    if (!connections.identify(connection, source)) return
     connection.stage = open(connection)
     if (socket.readableLength > 0) socket.emit('readable') // what came with the header
   }

@@ -12,9 +12,11 @@ import type { Log } from '../config.ts'
 import type { HealthTable } from '../health/table.ts'
 import { type Linux, linux } from '../linux/calls.ts'
 import { type Endpoint, formatEndpoint } from '../units.ts'
+import type { Recording } from '../querylog/ring.ts'
 import { inlineMore } from './inline.ts'
 import { type LimitedReport, LimitWatch } from './limit-watch.ts'
 import { bindPortable, PortableUdp } from './portable.ts'
+import { QueryLog, type QueryLogSettings, type SinkStats } from './query-log.ts'
 import type { Credentials } from './handshakes.ts'
 import { type BoundEndpoint, bindAll, isWildcard, steerToSuccessor } from './sockets.ts'
 import type { StreamTransport, TcpSource } from './tcp-thread.ts'
@@ -44,6 +46,8 @@ export interface ServerOptions {
   readonly takeover: boolean
   /** Use node:dgram even where recvmmsg is available. */
   readonly portable: boolean
+  /** Undefined: queries are not recorded. */
+  readonly queryLog?: QueryLogSettings | undefined
   readonly log: Log
 }
 
@@ -56,6 +60,8 @@ export interface ServerStats {
   readonly doh?: TcpStats
   /** Whom the rate limits hit within the last minutes; null: nobody. */
   readonly limited: LimitedReport | null
+  /** Where queries are recorded; empty: nowhere. */
+  readonly queryLog: readonly SinkStats[]
 }
 
 /** A running server. */
@@ -87,12 +93,21 @@ const PORT_TRIES = 20
 const DRAIN_MS = 5_000
 /** How long to accept connections whose handshake began before new ones went to the successor. */
 const HANDSHAKE_MS = 250
+/** How many front ends of streams there can be: TCP, TLS and HTTPS. */
+const STREAMS = 3
+/** How long the last records of queries may take. */
+const QUERY_LOG_MS = 1_000
 
 /** A front end of streams, where it listens, and how to leave its ports to a successor. */
 interface StreamFront {
   readonly front: TcpFront
   readonly listen: readonly Endpoint[]
   readonly leave: () => void
+}
+
+/** The options, with how the answering thread of a reader (see answer/adoption.ts) records queries. */
+interface FrontOptions extends ServerOptions {
+  readonly recordingOf: (reader: number) => Recording | undefined
 }
 
 /** The front ends of UDP and TCP. */
@@ -105,8 +120,19 @@ interface Fronts {
  * Binds all ports and starts the threads. Rejects with ListenError when a port is not available; then nothing is left
  * behind.
  */
-export async function startServer(options: ServerOptions): Promise<Server> {
+export async function startServer(given: ServerOptions): Promise<Server> {
   inlineMore()
+  const queryLog =
+    given.queryLog === undefined ? undefined : new QueryLog(given.queryLog, given.threads + STREAMS, given.log)
+  try {
+    return await startFronts({ ...given, recordingOf: (reader) => queryLog?.recording(reader - 1) }, queryLog)
+  } catch (error) {
+    await queryLog?.stop(0)
+    throw error
+  }
+}
+
+async function startFronts(options: FrontOptions, queryLog: QueryLog | undefined): Promise<Server> {
   const { adoption, portable, log } = options
   const reason = portable ? undefined : 'missing' in linux ? linux.missing : undefined
   if (reason !== undefined) log('warn', 'UDP through node:dgram, at several times the cost of batches', { reason })
@@ -153,6 +179,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       ...(dot !== undefined && { dot: dot.front.stats() }),
       ...(doh !== undefined && { doh: doh.front.stats() }),
       limited: limits.recent(Date.now()) ?? null,
+      queryLog: queryLog?.stats() ?? [],
     }),
     async stop(drainMs = DRAIN_MS) {
       for (const { leave } of streams) leave()
@@ -161,14 +188,16 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       const stopStreams = (): Promise<unknown> =>
         Promise.all(streams.map(({ front }) => front.stop(drainMs - handshakesMs)))
       await Promise.all([udp.stop(drainMs), sleep(handshakesMs).then(stopStreams)])
+      await queryLog?.stop(QUERY_LOG_MS)
     },
   }
 }
 
-async function startBatched(options: ServerOptions, calls: Linux): Promise<Fronts> {
+async function startBatched(options: FrontOptions, calls: Linux): Promise<Fronts> {
   const bound = bindAll(calls, options.listen, options.threads, options.takeover)
   const tcp = startBound(options, TCP, bound, calls)
-  const udp = new Threads(calls, { ...options, bound })
+  const recordings = Array.from({ length: options.threads }, (_, i) => options.recordingOf(i + 1))
+  const udp = new Threads(calls, { ...options, bound, recordings })
   try {
     await Promise.all([udp.ready(), tcp.front.listening()])
   } catch (error) {
@@ -180,7 +209,7 @@ async function startBatched(options: ServerOptions, calls: Linux): Promise<Front
 
 /** Starts a front end of streams on sockets that listen. */
 function startBound(
-  options: ServerOptions,
+  options: FrontOptions,
   transport: StreamTransport,
   bound: readonly BoundEndpoint[],
   calls: Linux,
@@ -197,7 +226,7 @@ function startBound(
 
 /** Starts TLS and HTTPS where they are served. Rejects with nothing left behind. */
 async function startSecure(
-  options: ServerOptions,
+  options: FrontOptions,
   calls: Linux | undefined,
 ): Promise<readonly [dot: StreamFront | undefined, doh: StreamFront | undefined]> {
   const started: TcpFront[] = []
@@ -219,7 +248,7 @@ async function startSecure(
 }
 
 function startStream(
-  options: ServerOptions,
+  options: FrontOptions,
   transport: StreamTransport,
   sources: readonly TcpSource[],
   calls?: Linux,
@@ -233,6 +262,7 @@ function startStream(
     sources,
     limits: limitsFor(openFilesLimit(), { connections: tcpConnections, memory: tcpMemory }, fronts),
     reader: threads + transport, // after the threads of UDP
+    recording: options.recordingOf(threads + transport),
   })
 }
 
@@ -240,7 +270,7 @@ function startStream(
  * Starts the portable form. With port 0, UDP uses the ports that TCP got; if one is taken, it starts over with new
  * ports.
  */
-async function startPortable(options: ServerOptions, reason: string | undefined): Promise<Fronts> {
+async function startPortable(options: FrontOptions, reason: string | undefined): Promise<Fronts> {
   const { log } = options
   for (let tries = 1; ; tries++) {
     const front = startStream(options, TCP, options.listen)
@@ -250,7 +280,10 @@ async function startPortable(options: ServerOptions, reason: string | undefined)
       for (const endpoint of listen) sockets.push(await bindPortable(endpoint))
       for (const endpoint of listen.filter(isWildcard))
         log('warn', `replies from ${formatEndpoint(endpoint)} may leave from another address than was asked`)
-      return { udp: new PortableUdp(sockets, options, reason), tcp: { front, listen, leave: () => {} } }
+      return {
+        udp: new PortableUdp(sockets, options, reason, options.recordingOf(1)),
+        tcp: { front, listen, leave: () => {} },
+      }
     } catch (error) {
       for (const socket of sockets) socket.close()
       await front.stop(0)

@@ -15,6 +15,7 @@ import { C_PROXY_MALFORMED } from '../counters.ts'
 import { parsePeer } from '../dns/address.ts'
 import type { HealthTable } from '../health/table.ts'
 import { codeOf } from '../problem.ts'
+import { type Recording, respondWith } from '../querylog/ring.ts'
 import type { Endpoint } from '../units.ts'
 import { type Connection, Connections, type Stage, type TcpLimits } from './connections.ts'
 import { Framed } from './framed.ts'
@@ -47,6 +48,8 @@ export interface TcpAssignment {
   readonly adoption: Adoption
   /** This thread's cell in `adoption`. */
   readonly reader: number
+  /** Undefined: queries are not recorded. */
+  readonly recording: Recording | undefined
 }
 
 /**
@@ -71,12 +74,25 @@ const NICEST = 19
 const READ_AHEAD = 1024
 
 const assignment: TcpAssignment = workerData
-const { transport, credentials, sources, limits, world, protocol, health, counters, cells, adoption, reader } =
-  assignment
+const {
+  transport,
+  credentials,
+  sources,
+  limits,
+  world,
+  protocol,
+  health,
+  counters,
+  cells,
+  adoption,
+  reader,
+  recording,
+} = assignment
 const port = parentPort!
 // on Linux the priority of this thread; on other systems it would be that of the process
 if (process.platform === 'linux') setPriority(Math.min(NICEST, getPriority() + NICER))
 
+const respond = respondWith(recording)
 const responder = makeResponder(world, health, counters, protocol)
 const tellMain = (report: TcpReport): void => port.postMessage(report)
 /** A transfer reads the World that it began with. */
@@ -90,7 +106,7 @@ const open = handshakes?.open ?? framed
 const servers: Server[] = []
 
 function framed(connection: Connection, socket: Socket = connection.socket): Stage {
-  return new Framed({ connections, transfers: transfers!, responder, transport }, connection, socket)
+  return new Framed({ connections, transfers: transfers!, responder, transport, respond }, connection, socket)
 }
 
 /** Loads what only TLS and HTTPS need. */
@@ -104,7 +120,7 @@ async function makeHandshakes(first: Credentials): Promise<Handshakes> {
     limits.handshakes,
     'h2',
     first,
-    (connection, socket) => new Https(connections, connection, responder, socket, cells),
+    (connection, socket) => new Https(connections, connection, responder, respond, socket, cells),
   )
 }
 

@@ -14,6 +14,7 @@ import { makeCounters } from '../counters.ts'
 import type { HealthTable } from '../health/table.ts'
 import type { Linux } from '../linux/calls.ts'
 import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
+import type { Recording } from '../querylog/ring.ts'
 import type { Endpoint } from '../units.ts'
 import {
   BAD_STATUSES,
@@ -128,6 +129,7 @@ export interface TcpOptions {
   readonly adoption: Adoption
   /** The thread's cell in `adoption`. */
   readonly reader: number
+  readonly recording?: Recording | undefined
   readonly log: Log
 }
 
@@ -235,7 +237,7 @@ export class TcpFront implements Front {
   }
 
   #start(): Thread {
-    const { transport, limits, health, adoption, reader, calls } = this.#options
+    const { transport, limits, health, adoption, reader, calls, recording } = this.#options
     this.#cells[T_BEAT] = 0
     this.#cells[T_OPEN] = 0
     this.#cells[T_TRANSFERRING] = 0
@@ -257,6 +259,7 @@ export class TcpFront implements Front {
       cells: this.#cells,
       adoption,
       reader,
+      recording,
     }
     const worker = startThread(entryBeside(import.meta.url, 'tcp-thread'), { name: THREADS[transport][1], workerData })
     worker.on('message', (report: TcpReport) => this.#receive(report))

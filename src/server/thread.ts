@@ -5,13 +5,13 @@
  */
 import { parentPort, receiveMessageOnPort } from 'node:worker_threads'
 import type { Adoption } from '../answer/adoption.ts'
-import { respond } from '../answer/answer.ts'
 import type { Protocol } from '../answer/protocol.ts'
 import { makeResponder, replace } from '../answer/responder.ts'
 import type { World } from '../answer/world.ts'
 import type { HealthTable } from '../health/table.ts'
 import { linux } from '../linux/calls.ts'
 import { serveBatches } from './batch.ts'
+import { type Recording, respondWith } from '../querylog/ring.ts'
 import type { NeighbourTables } from './neighbours.ts'
 import type { UdpSocket } from './sockets.ts'
 
@@ -29,13 +29,16 @@ export interface Assignment {
   readonly reader: number
   /** Seed of the random numbers (Responder.chance): not 0. */
   readonly seed: number
+  /** Undefined: queries are not recorded. */
+  readonly recording: Recording | undefined
 }
 
 const port = parentPort!
 
 port.once('message', (assignment: Assignment | null) => {
   if (assignment === null) return port.close()
-  const { sockets, cells, world, protocol, health, counters, adoption, neighbours, reader, seed } = assignment
+  const { sockets, cells, world, protocol, health, counters, adoption, neighbours, reader, seed, recording } =
+    assignment
   if ('missing' in linux) throw new Error(linux.missing)
   const responder = makeResponder(world, health, counters, protocol)
   responder.chance = seed
@@ -46,6 +49,6 @@ port.once('message', (assignment: Assignment | null) => {
     Atomics.store(adoption, reader, responder.world.generation)
   }
   Atomics.store(adoption, reader, world.generation)
-  serveBatches(linux, sockets, cells, responder, respond, adopt, neighbours)
+  serveBatches(linux, sockets, cells, responder, respondWith(recording), adopt, neighbours)
   port.close()
 })

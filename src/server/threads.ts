@@ -14,6 +14,7 @@ import type { HealthTable } from '../health/table.ts'
 import { type Linux } from '../linux/calls.ts'
 import { endOf, entryBeside, startThread, type Thread } from '../linux/worker.ts'
 import { BEAT, LEAVE, SIGNAL, STOP, THREAD_CELLS } from './batch.ts'
+import type { Recording } from '../querylog/ring.ts'
 import type { Front } from './front.ts'
 import { NeighbourWatch } from './neighbours.ts'
 import { Seat, YOUNG_MS } from './seat.ts'
@@ -43,6 +44,8 @@ export interface ThreadsOptions {
   readonly protocol: Protocol
   readonly health: HealthTable
   readonly adoption: Adoption
+  /** For each thread how it records queries; undefined: it does not. */
+  readonly recordings: readonly (Recording | undefined)[]
   readonly log: Log
 }
 
@@ -188,7 +191,7 @@ export class Threads implements Front {
   #start({ index, sockets, cells, counters }: Desk): Thread {
     const worker = this.#spare ?? this.#warm()
     const wasSpare = this.#spare === worker
-    const { health, adoption } = this.#options
+    const { health, adoption, recordings } = this.#options
     const reader = index + 1
     Atomics.store(cells, BEAT, 0)
     // from here on this World's memory is kept, however long the thread takes to start
@@ -205,6 +208,7 @@ export class Threads implements Front {
       neighbours: this.#neighbours.tables,
       reader,
       seed: 1 + Math.floor(Math.random() * 0x7ffffffe),
+      recording: recordings[index],
     }
     worker.postMessage(assignment)
     if (wasSpare) this.#spare = this.#warm()

@@ -1,9 +1,15 @@
-/** One node over all transports: clients of several makers, TLS and HTTPS, dnsdist and HAProxy in front, another certificate. */
+/**
+ * One node over all transports: clients of several makers, TLS and HTTPS, dnsdist and HAProxy in front, another
+ * certificate; and what its query log has of all of it, as JSON lines and as dnstap.
+ */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { renameSync, writeFileSync } from 'node:fs'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { encodeQuery } from '../../src/dns/message.ts'
 import { authority, expired, good } from '../support/certificates.ts'
 import { DNS_PORT, meridian, type NodeProcess, Scene, SITES_YAML } from '../support/scene.ts'
 import { until } from '../support/until.ts'
@@ -16,6 +22,7 @@ const [node, dnsdist, haproxy, client] = [scene.address(0), scene.address(4), sc
 const file = (name: string): string => join(scene.folder, name)
 const programs: ChildProcess[] = []
 let running: NodeProcess
+let collector: ChildProcess
 
 function write(name: string, text: string): string {
   writeFileSync(`${file(name)}.new`, text)
@@ -47,7 +54,12 @@ beforeAll(async () => {
   const sites = '  sites: {fra: {vips: [192.0.2.1]}, iad: {vips: [192.0.2.2]}, sin: {vips: [192.0.2.3]}}\n'
   scene.write('services.yaml', `web:\n${sites}  order: [fra, iad, sin]\n  check: none\n${rules}`)
   write('ca.pem', authority)
+  collector = spawn('fstrm_capture', ['-t', 'protobuf:dnstap.Dnstap', '-u', file('dnstap'), '-w', file('frames')])
+  programs.push(collector)
+  await until('the collector', () => existsSync(file('dnstap')))
   running = await scene.startReady({
+    'queryLog-file': file('queries.log'),
+    'queryLog-dnstap': file('dnstap'),
     'tls-listen': `${node}:${TLS_PORT}`,
     'https-listen': `${node}:${HTTPS_PORT}`,
     'tls-certificate': write('cert.pem', good.cert),
@@ -140,4 +152,81 @@ test('another certificate is shown at once; one that is of no use is told of, an
   expect(metrics).toContain(`meridian_tls_certificate_end_time_seconds ${Date.UTC(2021, 0, 1) / 1000}\n`)
   expect(metrics).toMatch(/meridian_queries_total\{transport="dot",type="A",rcode="NOERROR"\} \d/)
   expect(metrics).toMatch(/meridian_queries_total\{transport="doh",type="A",rcode="NOERROR"\} \d/)
+})
+
+/** A line of the query log. */
+type Line = Readonly<Record<string, unknown>>
+
+const logged = (): Line[] =>
+  readFileSync(file('queries.log'), 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map((line): Line => JSON.parse(line))
+
+/** Asks for www over UDP from a port, which is returned. */
+async function askFrom(port: number, at: string, to: number, ecs?: string): Promise<number> {
+  const socket = createSocket('udp4')
+  await new Promise<void>((resolve) => socket.bind(port, client, resolve))
+  const query = encodeQuery({ name: 'www.demo.example.', type: 'A', ...(ecs !== undefined && { edns: { ecs } }) })
+  socket.send(query, to, at)
+  await once(socket, 'message')
+  const { port: own } = socket.address()
+  socket.close()
+  return own
+}
+
+test('the query log has who asked and what was answered over each transport, also behind proxies, for dnstap as well', async () => {
+  const answered = {
+    client,
+    name: 'www.demo.example.',
+    type: 'A',
+    rcode: 'NOERROR',
+    tc: false,
+    service: 'web',
+    site: 'sin',
+  }
+  const find = (transport: string, port?: number): Line | undefined =>
+    logged().find(
+      (line) =>
+        line['transport'] === transport &&
+        line['client'] === client &&
+        (port === undefined ? line['site'] === 'sin' : line['port'] === port),
+    )
+  for (const transport of ['udp', 'tcp', 'dot', 'doh']) {
+    await until(transport, () => find(transport) !== undefined)
+    const line = find(transport)!
+    expect(line).toMatchObject({ ...answered, transport })
+    expect(Math.abs(Date.parse(String(line['time'])) - Date.now())).toBeLessThan(60_000)
+  }
+  // the ports are the clients' own, and the subnet has the scope that was answered
+  const [direct, behind] = [await askFrom(0, node, DNS_PORT, `${client}/32`), await askFrom(0, dnsdist, FRONT_PORT)]
+  await until('both', () => find('udp', direct) !== undefined && find('udp', behind) !== undefined)
+  expect(find('udp', direct)).toMatchObject({ ...answered, ecs: `${client}/32`, scope: 32, bytes: 73 })
+  expect(find('udp', behind)).toMatchObject({ ...answered, bytes: 50 })
+  expect(find('udp', behind)).not.toHaveProperty('ecs')
+  const others = logged().filter((line) => line['client'] === dnsdist || line['client'] === haproxy)
+  expect(others.filter((line) => line['name'] !== 'static.demo.example.')).toEqual([]) // dnsdist's own checks
+
+  const metrics = await running.metrics()
+  for (const to of ['file', 'dnstap']) {
+    expect(metrics).toContain(`meridian_query_log_records_total{to="${to}",what="dropped"} 0\n`)
+    expect(metrics).toContain(`meridian_query_log_up{to="${to}"} 1\n`)
+  }
+  running.kill('SIGTERM')
+  expect(await running.ended).toBe(0)
+  expect(running.lines.filter(({ msg }) => msg.startsWith('queryLog'))).toEqual([])
+  collector.kill('SIGTERM')
+  await once(collector, 'exit')
+  const told = (await promisify(execFile)('dnstap-read', [file('frames')])).stdout.trimEnd().split('\n')
+  expect(told.filter((line) => line.includes(' AQ '))).toHaveLength(logged().length)
+  expect(told.filter((line) => line.includes(' AR '))).toHaveLength(logged().length)
+  const ofPort = (port: number): string[] =>
+    told.filter((line) => line.includes(`${client}:${port} `)).map((line) => line.slice(25))
+  expect(ofPort(behind)).toEqual([
+    `AQ ${client}:${behind} -> ? UDP 34b www.demo.example/IN/A`,
+    `AR ${client}:${behind} <- ? UDP 50b www.demo.example/IN/A`,
+  ])
+  const whole = (await promisify(execFile)('dnstap-read', ['-y', file('frames')])).stdout
+  expect(whole).toContain('identity: n1\n')
+  expect(whole).toMatch(/- 'www\.demo\.example\. \d+ IN A 192\.0\.2\.3'/)
 })

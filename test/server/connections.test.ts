@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
+import { respond } from '../../src/answer/answer.ts'
 import { makeResponder, TCP } from '../../src/answer/responder.ts'
 import { makeCounters } from '../../src/counters.ts'
 import { makeHealthTable } from '../../src/health/table.ts'
@@ -65,7 +66,7 @@ async function turnsOf(asked: readonly Asked[]): Promise<string[]> {
     })
     connections.accept(
       socket,
-      (connection) => new Framed({ connections, transfers, responder, transport: TCP }, connection, socket),
+      (connection) => new Framed({ connections, transfers, responder, transport: TCP, respond }, connection, socket),
     )
   }
   await until('all answers', () => clients.every(({ tcp, queries }) => tcp.answers.length === queries))

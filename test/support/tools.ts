@@ -12,6 +12,8 @@ const TOOLS: Readonly<Record<string, string>> = {
   dig: 'bind9-dnsutils',
   dnsdist: 'dnsdist',
   drill: 'ldnsutils',
+  'dnstap-read': 'bind9-utils',
+  fstrm_capture: 'fstrm-bin',
   haproxy: 'haproxy',
   ip: 'iproute2',
   kdig: 'knot-dnsutils',
