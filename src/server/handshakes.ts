@@ -9,7 +9,7 @@
  * What of the time of a handshake is the client's is limited by `firstMs`, as on TCP.
  */
 import { constants } from 'node:crypto'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import {
   type Connection,
@@ -134,12 +134,23 @@ export class Handshakes {
     }
     const place = placeOf(socket)
     this.#inFlight.set(place, connection)
-    socket.once('close', () => {
+    const forget = (): void => {
       if (this.#inFlight.get(place) === connection) this.#inFlight.delete(place)
-    })
-    connection.stage = { isIdle: false, turn: () => {}, end: () => {} }
-    this.#server.emit('connection', socket) // reads what is there and answers it, before it returns
+    }
+    connection.stage = { isIdle: false, turn: () => {}, end: () => {}, forget }
+    socket.read = readPiece
+    this.#server.emit('connection', socket) // has it read what is there, and answer, before anything else is done
   }
+}
+
+/**
+ * node:tls copies what it is given into a buffer of that size, at least 1 KB, and puts one of 16 KB beside it when it is
+ * full; both stay. A ClientHello of 1.6 KB, as those with ML-KEM are, fills it. By pieces, each is taken out before the
+ * next: 1 KB stays.
+ */
+const PIECE_BYTES = 1000
+function readPiece(this: Socket): unknown {
+  return Socket.prototype.read.call(this, Math.min(PIECE_BYTES, this.readableLength))
 }
 
 const placeOf = ({ remoteAddress, remotePort, localAddress, localPort }: Socket): string =>

@@ -1,4 +1,5 @@
 /** The threads of TLS and HTTPS: their end, their successors, their certificate, and what a client can't hold. */
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -181,5 +182,27 @@ describe('limits over TLS', () => {
     await until('all answers', () => late.answers.length === count)
     await until('the other is closed', () => front.stats().unread === 1 && front.stats().open === 1)
     await until('nothing held', () => front.stats().held === 0)
+  })
+
+  test('an idle connection costs less than 45 KB of malloc, post-quantum key agreement included', async () => {
+    const child = fork(new URL('./idle.ts', import.meta.url), { execArgv: [] })
+    ending.push(() => void child.kill('SIGKILL'))
+    const told = async <T>(): Promise<T> => (await once(child, 'message'))[0]
+    const { to } = await told<{ to: Endpoint }>()
+    const look = (): Promise<{ bytes: number; open: number }> => {
+      child.send('look')
+      return told()
+    }
+    const open = async (count: number): Promise<void> => {
+      const clients = Array.from({ length: count }, () => client(to))
+      for (const one of clients) one.send(query(1, 'a.example.com'))
+      await until('answers', () => clients.every(({ answers }) => answers.length === 1))
+    }
+    await open(30) // for the first ones, what is common to all is made
+    const before = await look()
+    await open(60)
+    const after = await look()
+    expect([before.open, after.open]).toEqual([30, 90])
+    expect((after.bytes - before.bytes) / 60).toBeLessThan(45_000)
   })
 })
