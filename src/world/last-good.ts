@@ -3,14 +3,16 @@
  * finds errors on disk loads these instead, through the same loader, in any version of Meridian. The compile thread
  * saves them after each load without errors, if they differ from those saved.
  *
- *   SHA-256 of the next line ⏎ that line: JSON of Header ⏎ each file, compressed (zstd)
+ *   SHA-256 of the next line ⏎ that line: JSON of Header ⏎ each file as it was
+ *
+ * They are not compressed: Node aborts the process when it ends while a thread has made a (de)compressor, but not yet
+ * initialized it ("close before init" in node_zlib.cc).
  *
  * A file that can't be read or written is shown as trouble; it never stops zones from being served.
  */
 import { hash as hashOf } from 'node:crypto'
 import { writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { z } from 'zod'
 import type { Revision } from '../git.ts'
 import { makeHealthSpec, type HealthSpec } from '../health/target.ts'
@@ -120,7 +122,7 @@ interface SavedLastGood extends SavedZones {
 }
 
 /** The number goes up when this version can't read older files any more. */
-const FORMAT = 'meridian zones 1'
+const FORMAT = 'meridian zones 2'
 const HEADER = z.strictObject({
   format: z.literal(FORMAT),
   hash: z.string(),
@@ -131,8 +133,6 @@ const HEADER = z.strictObject({
 })
 type Header = z.infer<typeof HEADER>
 
-/** The loader takes no larger file. */
-const MOST_BYTES = 256 << 20
 const DIGEST = 64
 
 /**
@@ -151,7 +151,7 @@ function writeLastGood(
   for (const [path, source] of sources) {
     const read = now.read(join(folder, path))
     if (!('text' in read) || read.hash !== source.hash) throw new Error(`${folder}/${path} has changed meanwhile`)
-    const part = zstdCompressSync(read.text)
+    const part = Buffer.from(read.text)
     files.push({ path, ...source, bytes: part.length })
     parts.push(part)
   }
@@ -184,20 +184,12 @@ function readLastGood(file: string): SavedLastGood | undefined {
   const files = new Map<string, SavedFile>()
   let at = 0
   for (const { path, id, hash: wanted, bytes } of header.files) {
-    const text = unpack(rest.subarray(at, at + bytes))
-    if (text === undefined || hashOf('sha256', text, 'base64') !== wanted) throw new Error(`${path} is damaged in it`)
+    const text = rest.toString('utf8', at, at + bytes)
+    if (hashOf('sha256', text, 'base64') !== wanted) throw new Error(`${path} is damaged in it`)
     files.set(path, { text, hash: wanted, id })
     at += bytes
   }
   return { hash, serial, revision, loadedMs, files }
-}
-
-function unpack(bytes: Buffer): string | undefined {
-  try {
-    return zstdDecompressSync(bytes, { maxOutputLength: MOST_BYTES }).toString()
-  } catch {
-    return undefined
-  }
 }
 
 function readFile(file: string): { readonly header: Header; readonly rest: Buffer } | undefined {
