@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { MAIN } from '../support/program.ts'
 import type { Attack, Scale } from './attack.ts'
 
 const NS = '"": {type: NS, value: ns1.example.net.}\n'
@@ -69,9 +70,8 @@ export const attack: Attack = {
       try {
         for (const [file, text] of Object.entries(make())) writeFileSync(join(folder, file), text)
         const started = performance.now()
-        const main = resolve(import.meta.dirname, '../../src/main.ts')
         const heap = scale === 'smoke' ? 256 : 2048
-        const args = [`--max-old-space-size=${heap}`, main, 'check', folder, '--json']
+        const args = [`--max-old-space-size=${heap}`, MAIN, 'check', folder, '--json']
         const { status, signal } = spawnSync(process.execPath, args, { timeout: 300_000, stdio: 'ignore' })
         print(`${name}: exit ${status ?? signal}, ${((performance.now() - started) / 1000).toFixed(1)} s`)
         if (status !== 0 && status !== 1) failed.push(name)

@@ -4,13 +4,13 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Status, statusOf } from '../../src/api/status.ts'
+import { MAIN } from '../support/program.ts'
 import { served } from './fleet.ts'
 
-const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 const PIPE_BYTES = 65_536
 
 let folder = ''

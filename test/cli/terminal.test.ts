@@ -4,14 +4,14 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { summaryOf } from '../../src/api/summary.ts'
+import { MAIN } from '../support/program.ts'
 import { until } from '../support/until.ts'
 import { prober, served, snapshot } from './fleet.ts'
 
-const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 const hasScript = spawnSync('script', ['--version']).status === 0
 
 let state = ''

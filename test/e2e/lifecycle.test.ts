@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readSaved } from '../../src/health/saved.ts'
 import { countWaits } from '../support/cpu.ts'
 import { Asking, JAKARTA, meridian, PARIS, Scene, VIPS } from '../support/scene.ts'
 import { until } from '../support/until.ts'
@@ -18,6 +19,12 @@ const allUp = (node: { states(): Promise<Readonly<Record<string, string>>> }) =>
     return states.length === 3 && states.every((state) => state === 'up') ? true : undefined
   })
 
+/** Members that are up in the saved health. */
+function savedUp(): number {
+  const { saved } = readSaved(join(scene.state, 'health.json'), Date.now())
+  return Object.values(saved?.members ?? {}).filter(({ verdict }) => verdict === 'up').length
+}
+
 test('a second node is an error, whichever thing of the first it would take, and the first goes on', async () => {
   await scene.startSites()
   const first = await scene.startReady()
@@ -28,7 +35,7 @@ test('a second node is an error, whichever thing of the first it would take, and
   expect(await sameHttp.ended).toBe(1)
   expect(sameHttp.err).toContain(`${scene.address(0)}:8053 (HTTP)`)
   const sameDns = scene.start({ state: join(scene.folder, 'state2'), 'http-listen': `${scene.address(4)}:8053` })
-  expect(await sameDns.ended).toBe(1)
+  expect(await sameDns.ended, sameDns.err).toBe(1)
   expect(sameDns.err).toMatch(new RegExp(`${scene.address(0)}:5300 \\((UDP|TCP)\\): .*--takeover`))
   for (const { err } of [sameState, sameHttp, sameDns]) expect(err.trim().split('\n')).toHaveLength(1)
   expect((await first.status())?.node.pid).toBe(first.pid)
@@ -41,6 +48,7 @@ test('a successor takes over under load, and no query is lost', async () => {
   await scene.startSites()
   const first = await scene.startReady()
   await allUp(first)
+  await until('its health is saved', () => savedUp() === 3) // a successor knows what is saved, and no more
   const clients = [PARIS, JAKARTA].map((subnet) => new Asking(scene, subnet, 2))
   const second = await scene.startReady({}, '--takeover')
   await allUp(second)

@@ -8,15 +8,15 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
 import { CLIENTS, FIXTURE, writeTestDatabase } from './mmdb.ts'
+import { MAIN } from './program.ts'
 import { until } from './until.ts'
 
-const MAIN = resolve(import.meta.dirname, '../../src/main.ts')
 export const SITE = join(import.meta.dirname, 'site.ts')
 
 export const DNS_PORT = 5300

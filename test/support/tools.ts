@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { shareCompiled } from './compiled.ts'
 import { writeToMemory } from './in-memory.ts'
+import { bundleProgram } from './program.ts'
 
 /** Program → Debian package that holds it. */
 const TOOLS: Readonly<Record<string, string>> = {
@@ -34,9 +35,9 @@ const TOOLS: Readonly<Record<string, string>> = {
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
 
 /** Returns what runs behind the last test. */
-export function setup(): () => void {
+export async function setup(): Promise<() => void> {
   installTools()
-  const ends = [writeToMemory(), shareCompiled()]
+  const ends = [writeToMemory(), shareCompiled(), await bundleProgram()]
   return () => ends.toReversed().forEach((end) => end())
 }
 

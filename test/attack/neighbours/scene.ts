@@ -14,9 +14,10 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { MAIN } from '../../support/program.ts'
 import { Hosts } from '../hosts.ts'
 
 export type Family = 4 | 6
@@ -66,7 +67,6 @@ const SERVER = { 4: '10.88.0.1', 6: 'fd88::1' } as const
 const HOSTS = ['server', 'attacker', 'on-link', 'routed'] as const
 type Host = (typeof HOSTS)[number]
 const FIRST_DEAD = { 4: '10.88.9.0', 6: 'fd88::9:0' } as const
-const MAIN = resolve(import.meta.dirname, '../../../src/main.ts')
 const START_MS = 60_000
 /** The flood begins before the honest client does, and ends after it. */
 const LEAD_MS = 300

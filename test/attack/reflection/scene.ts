@@ -10,9 +10,10 @@ import { type ChildProcess, execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { MAIN } from '../../support/program.ts'
 import { Hosts } from '../hosts.ts'
 import { isReady } from '../neighbours/scene.ts'
 
@@ -76,7 +77,6 @@ const HEADERS_BYTES = 14 + 20 + 8
 const FIRST_SOURCE = '11.0.0.77'
 const START_MS = 60_000
 const TICKS_PER_SECOND = 100
-const MAIN = resolve(import.meta.dirname, '../../../src/main.ts')
 const FLOOD = join(import.meta.dirname, '../neighbours/flood.ts')
 const CLIENT = join(import.meta.dirname, 'client.ts')
 
