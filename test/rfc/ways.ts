@@ -84,6 +84,7 @@ function overMemory(kind: TransportKind): Way {
       responder.transfersLeft = kind === 'tcp' || kind === 'dot' ? 1 : 0
       const reply = await memory(responder, kind).send(message, from)
       const { transfer } = responder
+      responder.transfer = null
       if (reply === undefined) return []
       return transfer === null ? [reply] : drain(transfer, reply, responder)
     },

@@ -9,6 +9,7 @@ import { type EdnsOption, type Message, decodeMessage, formatRr } from '../../sr
 import { isFault } from '../../src/dns/name.ts'
 import type { TestNode } from '../answer/fixture.ts'
 import { type Ask, type Expected, makeAsk, type Question, type Transport, type TransportKind } from '../support/ask.ts'
+import { type Asked, SECONDARY, type Taken, takenFrom, transferQuery } from '../support/transfers.ts'
 import { allUp, CLIENT, nodeOf, type Place, protocolWith, type Way, waysOf } from './ways.ts'
 import { ZONES } from './zones.ts'
 
@@ -19,6 +20,8 @@ export const node = await nodeOf(ZONES)
 export const ALL = ['udp', 'tcp', 'dot', 'doh'] as const
 export const STREAMS = ['tcp', 'dot', 'doh'] as const
 export const ENCRYPTED = ['dot', 'doh'] as const
+/** Those over which transfers go (RFC 5936 §4.2, RFC 9103). */
+export const TRANSFERS = ['tcp', 'dot'] as const
 
 /** Ways to ask a server by one transport. */
 export interface Asking {
@@ -84,6 +87,10 @@ function askingBy(way: Way, place: Place, likeness: Likeness): Asking {
     serving: (world) => askingBy(way, { ...place, world }, likeness),
   }
 }
+
+/** What a secondary, SECONDARY if `asked` names no other, gets for a query for a transfer. */
+export const take = async ({ all }: Asking, asked: Asked = {}): Promise<Taken> =>
+  takenFrom(await all(transferQuery(asked), asked.from ?? SECONDARY))
 
 /** The message that these bytes are. Throws if they are none. */
 export function decoded(reply: Uint8Array): Message {

@@ -44,6 +44,16 @@ export function transferQuery({ zone = 'example.com', type = 'AXFR', serial, edn
   return new Uint8Array(whole)
 }
 
+/** What these messages say. Throws if one is none. */
+export function takenFrom(wires: readonly Uint8Array[]): Taken {
+  const messages = wires.map((wire) => {
+    const message = decodeMessage(wire)
+    if (isFault(message)) throw new Error(message.fault)
+    return message
+  })
+  return { wires, messages, records: messages.flatMap(({ answer }) => answer.map(formatRr)) }
+}
+
 /** Files by path, the texts of a folder of zones. */
 export type Files = Readonly<Record<string, string>>
 
@@ -90,12 +100,7 @@ export class Primary {
     const { transfer } = responder
     responder.transfer = null
     const wires = transfer === null ? [output.slice(0, size)] : drain(transfer, output.slice(0, size), responder)
-    const messages = wires.map((wire) => {
-      const message = decodeMessage(wire)
-      if (isFault(message)) throw new Error(message.fault)
-      return message
-    })
-    return { wires, messages, records: messages.flatMap(({ answer }) => answer.map(formatRr)) }
+    return takenFrom(wires)
   }
 
   take(asked: Asked = {}): Taken {
