@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { shareCompiled } from './compiled.ts'
 import { writeToMemory } from './in-memory.ts'
-import { bundleProgram } from './program.ts'
+import { buildProgram } from './program.ts'
 
 /** Program → Debian package that holds it. */
 const TOOLS: Readonly<Record<string, string>> = {
@@ -37,7 +37,7 @@ const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${p
 /** Returns what runs behind the last test. */
 export async function setup(): Promise<() => void> {
   installTools()
-  const ends = [writeToMemory(), shareCompiled(), await bundleProgram()]
+  const ends = [writeToMemory(), shareCompiled(), await buildProgram()]
   return () => ends.toReversed().forEach((end) => end())
 }
 
