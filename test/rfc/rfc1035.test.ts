@@ -1,4 +1,4 @@
-/** RFC 1035 §4.1: headers and questions that are wrong, and what becomes of them. RFC 9619, RFC 4343, RFC 3597. */
+/** RFC 1035 §4.1: headers and questions that are wrong, and what becomes of them. RFC 9619, RFC 4343. */
 import { describe, expect } from 'vitest'
 import { encode } from '../support/ask.ts'
 import { rule } from './world.ts'
@@ -89,23 +89,5 @@ describe('RFC 4343: case', () => {
     ]) {
       await ask({ q, rcode: 'NXDOMAIN' })
     }
-  })
-})
-
-describe('RFC 3597: types that nobody knows', () => {
-  rule('§4: names in the RDATA of SRV are not compressed', async ({ send }) => {
-    const reply = await send(encode({ q: '_sip._tcp.example.com SRV' }))
-    expect(Buffer.from(reply).includes('\u0004host\u0007example\u0003com\0', 'latin1')).toBe(true)
-  })
-
-  rule('are NODATA or NXDOMAIN as any other', async ({ ask }) => {
-    await ask({ q: 'host.example.com TYPE65280', rcode: 'NOERROR', aa: true, answer: [] })
-    await ask({ q: 'www.example.com TYPE65280', rcode: 'NOERROR', aa: true, answer: [] })
-    await ask({ q: 'nothing.example.com TYPE65280', rcode: 'NXDOMAIN', aa: true, answer: [] })
-    await ask({
-      q: 'alias.example.com TYPE65280',
-      rcode: 'NOERROR',
-      answer: ['alias.example.com. 120 IN CNAME host.example.com.'],
-    })
   })
 })

@@ -54,6 +54,15 @@ describe('§6.1.3: versions', () => {
   })
 })
 
+rule('§6.1.4: flags that nobody knows mean nothing, and are not sent back', async ({ send }) => {
+  const query = encode({ q: 'host.example.com A', do: true })
+  query[query.length - 4]! |= 0x7f // Z
+  query[query.length - 3] = 0xff
+  const reply = await send(query)
+  expect([reply[3]! & 15, reply[7]]).toEqual([0, 1])
+  expect([...reply.subarray(-4)]).toEqual([0x80, 0, 0, 0]) // DO, and no options
+})
+
 describe('§6.1.1: more than one OPT, or an OPT out of its place', () => {
   const asked = encode({ q: 'host.example.com A', edns: true })
   const opt = asked.slice(-11)

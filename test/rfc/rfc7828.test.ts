@@ -16,12 +16,17 @@ told.over(['tcp', 'dot'])(
 )
 
 told.over(['udp', 'doh'])(
-  '§3.2.1: never over UDP, nor over HTTPS, whose connections are not DNS’s',
+  '§3.3.1: over UDP it is ignored, and so it is over HTTPS, whose connections are not DNS’s',
   async ({ ask }) => {
     const reply = await ask({ ...asked, answer: ['host.example.com. 300 IN A 192.0.2.80'] })
     expect(optionsIn(reply, KEEPALIVE)).toEqual([])
   },
 )
+
+told.over(['tcp', 'dot'])('§3.2.1: a time that a client writes means nothing', async ({ ask }) => {
+  const options = [{ code: KEEPALIVE, data: Uint8Array.of(0xff, 0xff) }]
+  expect(optionsIn(await ask({ ...asked, options }), KEEPALIVE)).toEqual(['0064'])
+})
 
 told('nobody is told who does not ask', async ({ ask }) => {
   for (const more of [{ edns: true }, asksFor(3)]) {

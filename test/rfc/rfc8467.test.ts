@@ -39,6 +39,12 @@ encrypted('RFC 7830 §3: every length before padding ends at a multiple', async 
   expect([...sizes]).toEqual([468, 936])
 })
 
+encrypted('RFC 7830 §3: padding of a query may have any bytes', async ({ ask }) => {
+  const options = [{ code: PADDING, data: new Uint8Array(100).fill(0xff) }]
+  const padded = await ask({ q: 'host.example.com A', options, rcode: 'NOERROR' })
+  expect(optionsIn(padded, PADDING)[0]).toMatch(/^(00)+$/)
+})
+
 encrypted('RFC 7830 §4: a query without padding gets none', async ({ ask }) => {
   for (const [q, rcode] of QUESTIONS) expect(optionsIn(await ask({ q, ...asksFor(3), rcode }), PADDING)).toEqual([])
 })
