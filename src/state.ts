@@ -65,6 +65,9 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
 /** Whether a value is a finite number, as times are. */
 export const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 
+/** Whether a value is a whole number of things. */
+export const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
 /**
  * The text of a regular file; undefined if there is no file. Throws when it cannot be read, is no regular file, or no
  * UTF-8.

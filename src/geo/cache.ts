@@ -11,19 +11,26 @@ import { closeSync, fstatSync, readdirSync, readSync, rmSync, writeSync } from '
 import { endianness } from 'node:os'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { z } from 'zod'
-import { attempt, openRegular, replaceFileSync } from '../state.ts'
+import { attempt, isCount, isRecord, openRegular, replaceFileSync } from '../state.ts'
 import type { Allocate } from './memory.ts'
 
 /** One more whenever the file format changes. */
 const VERSION = 1
 const MAGIC = Buffer.from(`MRDN${endianness()}\0${String.fromCharCode(VERSION)}`, 'latin1')
-const HEADER = z.strictObject({ key: z.string(), ints: z.array(z.int().min(0)) })
 const SUFFIX = '.cache'
 const PREFIX_BYTES = 16
 
 /** An array from the cache. Doubles are read through another view of its buffer, in which they begin at 0. */
 export type SharedInts = Int32Array<SharedArrayBuffer>
+
+interface Header {
+  readonly key: string
+  /** Length of each array. */
+  readonly ints: readonly number[]
+}
+
+const isHeader = (value: unknown): value is Header =>
+  isRecord(value) && typeof value['key'] === 'string' && Array.isArray(value['ints']) && value['ints'].every(isCount)
 
 /** The cache. None of its methods throws. */
 export interface Cache {
@@ -84,7 +91,9 @@ function readFile(path: string, key: string, allocate: Allocate): readonly Share
     if (!fill(file, prefix) || !prefix.subarray(0, 8).equals(MAGIC)) return undefined
     const header = Buffer.alloc(Math.min(prefix.readUInt32LE(12), 65_536))
     if (!fill(file, header)) return undefined
-    const { key: stored, ints } = HEADER.parse(JSON.parse(header.toString()))
+    const parsed: unknown = JSON.parse(header.toString())
+    if (!isHeader(parsed)) return undefined
+    const { key: stored, ints } = parsed
     const bytes = ints.reduce((sum, length) => sum + 4 * length, PREFIX_BYTES + header.length)
     if (stored !== key || fstatSync(file).size !== bytes) return undefined
     let sum = crc32(header)

@@ -13,13 +13,12 @@
 import { hash as hashOf } from 'node:crypto'
 import { writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
 import type { Revision } from '../git.ts'
 import { makeHealthSpec, type HealthSpec } from '../health/target.ts'
 import { Files, type SavedFile } from '../load/files.ts'
 import type { LoadResult, SavedZones } from '../load/load.ts'
 import { messageOf, type Report } from '../problem.ts'
-import { readBytes, replaceFileSync } from '../state.ts'
+import { isCount, isRecord, isTime, readBytes, replaceFileSync } from '../state.ts'
 import type { Model } from '../zone/model.ts'
 import type { Folder, FolderRead } from './folder.ts'
 
@@ -123,15 +122,35 @@ interface SavedLastGood extends SavedZones {
 
 /** The number goes up when this version can't read older files any more. */
 const FORMAT = 'meridian zones 2'
-const HEADER = z.strictObject({
-  format: z.literal(FORMAT),
-  hash: z.string(),
-  serial: z.int(),
-  revision: z.optional(z.strictObject({ commit: z.string(), dirty: z.boolean() })),
-  loadedMs: z.number(),
-  files: z.array(z.strictObject({ path: z.string(), id: z.string(), hash: z.string(), bytes: z.int().min(0) })),
-})
-type Header = z.infer<typeof HEADER>
+interface Header {
+  readonly format: typeof FORMAT
+  readonly hash: string
+  readonly serial: number
+  readonly revision?: Revision | undefined
+  readonly loadedMs: number
+  readonly files: readonly {
+    readonly path: string
+    readonly id: string
+    readonly hash: string
+    readonly bytes: number
+  }[]
+}
+
+const isHeader = (value: unknown): value is Header =>
+  isRecord(value) &&
+  value['format'] === FORMAT &&
+  typeof value['hash'] === 'string' &&
+  isCount(value['serial']) &&
+  (value['revision'] === undefined || isRevision(value['revision'])) &&
+  isTime(value['loadedMs']) &&
+  Array.isArray(value['files']) &&
+  value['files'].every(isFile)
+
+const isRevision = (value: unknown): value is Revision =>
+  isRecord(value) && typeof value['commit'] === 'string' && typeof value['dirty'] === 'boolean'
+
+const isFile = (value: unknown): value is Header['files'][number] =>
+  isRecord(value) && ['path', 'id', 'hash'].every((key) => typeof value[key] === 'string') && isCount(value['bytes'])
 
 const DIGEST = 64
 
@@ -146,7 +165,7 @@ function writeLastGood(
   revision: Revision | undefined,
 ): void {
   const now = new Files(folder)
-  const files: Header['files'] = []
+  const files: Header['files'][number][] = []
   const parts: Buffer[] = []
   for (const [path, source] of sources) {
     const read = now.read(join(folder, path))
@@ -198,7 +217,7 @@ function readFile(file: string): { readonly header: Header; readonly rest: Buffe
   const end = bytes.indexOf(10, DIGEST + 1)
   const header = bytes.toString('utf8', DIGEST + 1, end)
   if (end < 0 || bytes.toString('latin1', 0, DIGEST) !== digestOf(header)) throw new Error('it is damaged or foreign')
-  const parsed = HEADER.safeParse(JSON.parse(header))
-  if (!parsed.success) throw new Error('another version wrote it')
-  return { header: parsed.data, rest: bytes.subarray(end + 1) }
+  const parsed: unknown = JSON.parse(header)
+  if (!isHeader(parsed)) throw new Error('another version wrote it')
+  return { header: parsed, rest: bytes.subarray(end + 1) }
 }
