@@ -1,17 +1,20 @@
 /**
  * `npm run fuzz`: packets of all kinds through respond() until the time is up or something breaks.
  * `npm run fuzz -- packets`: structure-aware packets, with cookies, signatures and PROXY headers, each reply judged by an oracle that
- * reads messages by itself (memory.ts, oracle.ts).
+ * reads messages by itself (memory.ts, oracle.ts); and a seventh of them over UDP, TCP, TLS and HTTPS to a process of its own
+ * (sockets.ts). Ctrl-C ends it with a report.
  * `npm run fuzz -- redis`: texts of hostile boards in Redis through a node and a prober, in the same way (board.ts).
  *
  *   --count N       as many packets or texts instead of a time
  *   --seconds N     how long; 300
  *   --seed S        the same seed, the same packets; from the clock without
  *   --udp HOST:PORT instead sends them to a running server (loopback only) and checks that it stays alive and answers
+ *   --over memory   of `packets`, only those in memory; --over sockets: only the others
  *   --names A,B     names that it serves, for --udp; demo.example and www.demo.example
  *   --packet HEX    only this packet, as a finding printed it, from a thousand clients in rooms of all sizes
  *   --rate N        packets a second at most, for --udp; 2000
  */
+import { setImmediate } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { C_ANSWERS } from '../../src/counters.ts'
 import { Q_OK, makeQuery, parseQuery } from '../../src/dns/query.ts'
@@ -20,6 +23,7 @@ import { type BoardFuzzed, fuzzBoard } from './board.ts'
 import { check, disturb } from './check.ts'
 import { fuzzMemory, makeSubject } from './memory.ts'
 import { type Packet, makePackets, makeRandom } from './packets.ts'
+import { fuzzSockets, Served } from './sockets.ts'
 import { fuzzUdp } from './udp.ts'
 import { ALL_NAMES, FILES, PROTOCOL } from './zones.ts'
 
@@ -66,6 +70,7 @@ async function main(): Promise<void> {
       packet: { type: 'string' },
       names: { type: 'string', default: 'demo.example,www.demo.example' },
       rate: { type: 'string', default: '2000' },
+      over: { type: 'string' },
     },
   })
   const seed = Number(values.seed)
@@ -74,7 +79,7 @@ async function main(): Promise<void> {
   const started = performance.now()
   const done = (count: number): boolean =>
     values.count === undefined ? performance.now() > until : count >= Number(values.count)
-  if (positionals[0] === 'packets') return tellPackets(seed, Number(values.count ?? 1_000_000))
+  if (positionals[0] === 'packets') return fuzzPackets(seed, Number(values.count ?? 1_000_000), values.over)
   if (positionals[0] === 'redis') return tellBoard(await fuzzBoard(seed, done), started)
   const { packets, wellFormed, findings } =
     values.packet !== undefined
@@ -89,15 +94,47 @@ async function main(): Promise<void> {
   process.exitCode = findings.length === 0 ? 0 : 1
 }
 
-async function tellPackets(seed: number, count: number): Promise<void> {
-  const { packets, answered, findings, slowestMs, grownBytes } = fuzzMemory(await makeSubject(), seed, count)
+/** Packets of one run in memory: a finding is found again within so many. */
+const SLICE = 500_000
+/** The parts of packets that go over sockets. */
+const PARTS = { udp: 0.1, tcp: 0.03, dot: 0.005, doh: 0.005 }
+
+function tell(line: string, findings: readonly string[]): void {
   for (const finding of findings) console.log(finding)
-  const kilobytes = Math.round(grownBytes / 1000)
-  console.log(
-    `memory: ${packets} packets, ${answered} answered, the slowest ${slowestMs.toFixed(1)} ms, heap ${kilobytes} KB more`,
-  )
-  process.exitCode = findings.length === 0 ? 0 : 1
+  console.log(line)
+  if (findings.length > 0) process.exitCode = 1
 }
+
+async function fuzzPackets(seed: number, count: number, over: string | undefined): Promise<void> {
+  const stopping = new AbortController()
+  const { signal } = stopping
+  process.once('SIGINT', () => stopping.abort())
+  const share = sum(PARTS)
+  if (over !== 'sockets') {
+    const node = await makeSubject()
+    const most = Math.round(count * (over === 'memory' ? 1 : 1 - share))
+    for (let asked = 0, slice = seed; asked < most && !signal.aborted; asked += SLICE, slice++) {
+      const run = fuzzMemory(node, slice, Math.min(SLICE, most - asked))
+      const how = `slowest ${run.slowestMs.toFixed(2)} ms, heap ${Math.round(run.grownBytes / 1000)} KB larger`
+      tell(`memory, seed ${slice}: ${run.packets} packets, ${run.answered} answers, ${how}`, run.findings)
+      // oxlint-disable-next-line no-await-in-loop -- for signals
+      await setImmediate()
+    }
+  }
+  if (over === 'memory' || signal.aborted) return
+  const part = over === 'sockets' ? count / share : count
+  const [udp, tcp, dot, doh] = [PARTS.udp, PARTS.tcp, PARTS.dot, PARTS.doh].map((one) => Math.round(one * part))
+  const served = await Served.start()
+  const shares = { udp: udp!, tcp: tcp!, dot: dot!, doh: doh! }
+  const { packets, findings, slowestMs, before, after } = await fuzzSockets(served, seed, shares, signal)
+  await served.stop()
+  const slowest = Object.entries(slowestMs).map(([kind, ms]) => `${kind} ${Math.round(ms)} ms`)
+  tell(`sockets, seed ${seed}: ${JSON.stringify(packets)} packets; slowest batch: ${slowest.join(', ')}`, findings)
+  console.log(`the server early and at the end: ${JSON.stringify([before, after])}`)
+}
+
+const sum = (parts: Readonly<Record<string, number>>): number =>
+  Object.values(parts).reduce((all, part) => all + part, 0)
 
 function tellBoard({ items, refused, findings }: BoardFuzzed, started: number): void {
   for (const finding of findings) console.log(finding)

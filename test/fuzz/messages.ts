@@ -190,7 +190,8 @@ export function makeMessages(random: Random, subject: Subject): NextQuery {
     const key = turn === 0 ? subject.unknown : pick(subject.keys)
     const algorithm =
       turn === 1 ? ALGORITHMS['hmac-md5'] : turn === 2 ? ALGORITHMS['hmac-sha512'] : ALGORITHMS[key.algorithm]
-    const signedAt = turn === 3 ? nowSeconds + pick([-301, 301, -4000, 2 ** 31, -nowSeconds]) : nowSeconds - random(200)
+    const late = turn === 3 ? pick([301, -301, 4000, -(2 ** 31), nowSeconds]) : turn === 4 ? 100 : random(100)
+    const signedAt = nowSeconds - late + (turn === 3 ? Math.sign(-late) * 100 : 0)
     const fudge = turn === 4 ? pick([0, 1, 65_535]) : 300
     const times = [
       0,

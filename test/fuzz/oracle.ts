@@ -129,8 +129,16 @@ export function isProof(secrets: readonly Uint8Array[], cookie: Uint8Array, clie
   return secrets.some((secret) => Buffer.compare(sip(secret, input), cookie.subarray(16)) === 0)
 }
 
-const secretsOf = ({ cookies }: Protocol): Uint8Array[] =>
-  cookies.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength))
+const secrets = new WeakMap<object, readonly Uint8Array[]>()
+
+/** Secrets as bytes. */
+function secretsOf({ cookies }: Protocol): readonly Uint8Array[] {
+  const known =
+    secrets.get(cookies) ??
+    cookies.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength))
+  secrets.set(cookies, known)
+  return known
+}
 
 /** The first rule that a reply breaks, or no reply; undefined: it is as it must be. */
 export function judge(protocol: Protocol, asked: Sent, reply: Uint8Array | undefined): string | undefined {

@@ -99,8 +99,20 @@ export function readWire(bytes: Uint8Array): Wire {
   return done(at === bytes.length ? undefined : 'bytes behind the last record')
 }
 
-/** SipHash-2-4 of `data` with a key of 16 bytes: 8 bytes, as in the paper (Aumasson and Bernstein, 2012). */
+let last: { key: Uint8Array; data: Uint8Array; hash: Uint8Array } = {
+  key: new Uint8Array(0),
+  data: new Uint8Array(0),
+  hash: new Uint8Array(0),
+}
+
+/** SipHash-2-4 of `data` with a key of 16 bytes: 8 bytes. What is hashed twice in a row is computed once. */
 export function sip(key: Uint8Array, data: Uint8Array): Uint8Array {
+  if (last.key !== key || Buffer.compare(last.data, data) !== 0) last = { key, data, hash: sipHash(key, data) }
+  return last.hash
+}
+
+/** As in the paper (Aumasson and Bernstein, 2012). */
+function sipHash(key: Uint8Array, data: Uint8Array): Uint8Array {
   const mask = 0xffff_ffff_ffff_ffffn
   const rotate = (v: bigint, by: bigint): bigint => ((v << by) | (v >> (64n - by))) & mask
   const view = new DataView(key.buffer, key.byteOffset, 16)
@@ -184,7 +196,7 @@ export function readSignature(bytes: Uint8Array, { at, fixed, dataAt, end }: Wir
 
 /** The message without the record that ends it, with the id that was signed (RFC 8945 §4.3.2). */
 export function bareOf(bytes: Uint8Array, { at, originalId }: WireTsig): Uint8Array {
-  const bare = bytes.slice(0, at)
+  const bare = new Uint8Array(bytes.subarray(0, at)) // slice() of a Buffer copies nothing
   const count = u16(bare, 10) - 1
   bare.set([originalId >> 8, originalId & 255], 0)
   bare.set([count >> 8, count & 255], 10)
