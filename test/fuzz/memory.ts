@@ -66,7 +66,8 @@ const CLIENTS = [
   '2002:5240:101::1',
   '0.0.0.0',
 ].map((text) => parseAddress(text)!)
-const EPOCH_SECONDS = 1_800_000_000
+/** The time in memory. */
+export const EPOCH_SECONDS = 1_800_000_000
 
 setFlagsFromString('--expose-gc')
 const collect: () => void = runInNewContext('gc')
@@ -128,11 +129,11 @@ export function fuzzMemory(node: TestNode, seed: number, count: number, respondW
       room: transport === UDP ? 1232 : ROOM,
     })
     const sent: Sent = { query: at === 0 ? input : input.slice(at), client, kind, nowSeconds, slackSeconds: 0 }
-    const wrong = one(node, request, sent, respondWith)
+    const wrong = ask(node, request, sent, respondWith)
     if (typeof wrong === 'string')
       findings.push(`packet ${packets} of seed ${seed}: ${wrong}\n  ${hex(input)} ${kind} from ${client.join('.')}`)
     else {
-      if (wrong.size > 0) answered++
+      if (wrong.reply !== undefined) answered++
       if (wrong.ms > slowestMs) slowestMs = wrong.ms
     }
   }
@@ -144,7 +145,7 @@ export function fuzzMemory(node: TestNode, seed: number, count: number, respondW
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 /** What server/batch.ts does with a packet from a proxy. */
-function readHeader(
+export function readHeader(
   input: Uint8Array,
   proxy: Uint8Array,
   isStream: boolean,
@@ -155,13 +156,14 @@ function readHeader(
   return { at: size, client: family === 0 ? proxy : input.slice(16, 16 + (family === 4 ? 4 : 16)) }
 }
 
-/** Size and time of an answer, or what is wrong with it. */
-function one(
-  node: TestNode,
-  request: Request,
-  sent: Sent,
-  respondWith: typeof respond,
-): { size: number; ms: number } | string {
+/** A query's answer: the first message of a transfer; undefined: there is none. And how long its call took. */
+interface Answered {
+  readonly reply: Uint8Array | undefined
+  readonly ms: number
+}
+
+/** Asks and judges; a text says what is wrong. */
+export function ask(node: TestNode, request: Request, sent: Sent, respondWith = respond): Answered | string {
   const { responder } = node
   const { output, outAt } = request
   const startedMs = performance.now()
@@ -195,9 +197,9 @@ function one(
       messages.push(output.slice(0, bytes))
     }
     const wrong = judgeTransfer(responder.protocol, sent, messages)
-    return wrong ?? { size, ms }
+    return wrong ?? { reply: messages[0], ms }
   }
   const wrong = judge(responder.protocol, sent, reply)
   if (wrong !== undefined) return `${wrong}\n  reply ${reply === undefined ? 'none' : hex(reply)}`
-  return { size, ms }
+  return { reply, ms }
 }
