@@ -16,10 +16,12 @@ import {
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { DOT, TCP, makeRequest } from '../../src/answer/responder.ts'
-import { encodeQuery, type QuerySpec } from '../../src/dns/message.ts'
+import { decodeMessage, encodeQuery, type QuerySpec } from '../../src/dns/message.ts'
+import { isFault } from '../../src/dns/name.ts'
 import { FileSink, lineOf } from '../../src/querylog/file.ts'
 import { makeRing, respondWith, RingReader } from '../../src/querylog/ring.ts'
 import { makeNode } from '../answer/fixture.ts'
+import { fuzzMemory, makeSubject } from '../fuzz/memory.ts'
 import { emptyFolder } from '../support/folder.ts'
 import { until } from '../support/until.ts'
 import { recordOf } from './records.ts'
@@ -126,6 +128,37 @@ test('a line has what was asked and answered', async () => {
   expect(line({ name, type: 'A', edns: { version: 1 } })).toMatchObject({ rcode: 'BADVERS', tc: false }) // its high bits are in OPT
   expect(line(QUERY.slice(0, 20))).toEqual({ transport: 'udp', rcode: 'FORMERR', tc: false, bytes: 12 })
   expect(line(REPLY)).toEqual({ transport: 'udp', rcode: 'dropped', bytes: 0 })
+})
+
+test('lines of packets of every kind say what another decoder reads, and recording changes no answer', async () => {
+  const ring = makeRing()
+  const recorded = respondWith({ ring, sample: 1 })
+  const reader = new RingReader(ring)
+  let lines = 0
+  const { findings } = fuzzMemory(await makeSubject(), 2026, 1200, (responder, request) => {
+    const size = recorded(responder, request)
+    const record = reader.take()!
+    const line = JSON.parse(lineOf(record))
+    lines++
+    const { input, at, length, output, outAt } = request
+    expect(Buffer.compare(record.query, input.subarray(at, at + length))).toBe(0)
+    expect(Buffer.compare(record.response, output.subarray(outAt, outAt + size))).toBe(0)
+    const message = decodeMessage(record.response)
+    if (isFault(message)) expect([line.rcode, size]).toEqual(['dropped', 0])
+    else {
+      const { rcode, tc, question, edns } = message
+      expect([line.rcode, line.tc, line.scope, line.bytes]).toEqual([rcode, tc, edns?.ecs?.scope, size])
+      if (question[0] !== undefined)
+        expect([line.name, line.type, line.class ?? 'IN']).toEqual([
+          question[0].name.toLowerCase(),
+          question[0].type,
+          question[0].class,
+        ])
+    }
+    return size
+  })
+  expect(findings).toEqual([])
+  expect(lines).toBeGreaterThan(1000)
 })
 
 test('a file that was renamed is made anew within a second, and no record is lost', async () => {

@@ -1,18 +1,25 @@
-/** The query log of a server: that of node:dgram, what is told of drops, and its thread when it dies. */
-import { once } from 'node:events'
+/** The query log of a server: who asked over each transport behind a proxy, also without batches; what is told of drops. */
 import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect as connectHttp2 } from 'node:http2'
+import { connect } from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { connect as connectTls } from 'node:tls'
 import { expect, test } from 'vitest'
 import { PLAIN_PROTOCOL } from '../../src/answer/protocol.ts'
 import { parsePrefix } from '../../src/dns/address.ts'
 import { encodeQuery } from '../../src/dns/message.ts'
 import { RingWriter } from '../../src/querylog/ring.ts'
 import { QueryLog, type QueryLogSettings } from '../../src/server/query-log.ts'
+import type { Endpoint } from '../../src/units.ts'
 import { write } from '../querylog/records.ts'
 import { emptyFolder } from '../support/folder.ts'
 import { until } from '../support/until.ts'
-import { makeWorld, start } from './fixture.ts'
+import { framed } from './client.ts'
+import { makeCredentials, makeWorld, start } from './fixture.ts'
 
 const sender = { identity: 'n1', version: 'meridian 1' }
 const QUERY = encodeQuery({ name: 'www.example.com.', type: 'A' })
@@ -25,6 +32,9 @@ test.each([false, true])(
     const { server, logged } = await start({
       world: await makeWorld(1),
       portable,
+      tls: [{ address: '127.0.0.1', port: 0 }],
+      https: [{ address: '127.0.0.1', port: 0 }],
+      credentials: makeCredentials(),
       protocol: { ...PLAIN_PROTOCOL, proxies },
       queryLog: { paths: { file }, sample: 1, sender },
     })
@@ -46,6 +56,22 @@ test.each([false, true])(
     }
     const own = asking.address().port
     asking.close()
+    const stream = ({ port: to }: Endpoint): Duplex => {
+      const socket = connect(to, '127.0.0.1')
+      socket.write(Buffer.concat([signature, Buffer.from('2111000cc6336407c000020156780035', 'hex')]))
+      return socket
+    }
+    const encrypted = (to: Endpoint, protocol: string): Duplex =>
+      connectTls({ socket: stream(to), ALPNProtocols: [protocol], rejectUnauthorized: false })
+    for (const socket of [stream(server.listen[0]!), encrypted(server.tls[0]!, 'dot')]) {
+      socket.write(framed(QUERY))
+      await once(socket, 'data')
+      socket.destroy()
+    }
+    const createConnection = (): Duplex => encrypted(server.https[0]!, 'h2')
+    const session = connectHttp2('https://localhost', { createConnection })
+    await buffer(session.request({ ':path': `/dns-query?dns=${Buffer.from(QUERY).toString('base64url')}` }))
+    session.destroy()
     await server.stop()
     const lines = readFileSync(file, 'utf8')
       .trimEnd()
@@ -55,6 +81,7 @@ test.each([false, true])(
       ['198.51.100.7', 0x1234, 'udp', 'web', 'fra'],
       ['2020:2020:2020:2020:2020:2020:2020:2007', 0xabcd, 'udp', 'web', 'fra'],
       ['127.0.0.1', own, 'udp', 'web', 'fra'],
+      ...['tcp', 'dot', 'doh'].map((transport) => ['198.51.100.7', 0x5678, transport, 'web', 'fra']),
     ])
     expect(logged).toContain(`info query log: every query is recorded to ${file}`)
   },
