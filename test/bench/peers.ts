@@ -6,7 +6,7 @@
  *   --rounds N (5)  --seconds S (2, of each run)  --servers gdnsd,knot-subnet,…  --pace saturated,dnsperf,50000,10000
  *   --baseline FOLDER (a checkout of Meridian, another server `baseline`)
  *   --baseline-first (what starts later has the better memory, up to 14 % of CPU: compare in both orders)
- *   --kinds plain,ecs  --server-core N (1)  --load-core N (0)  --keep (the folder with configurations and logs)
+ *   --kinds plain,ecs,cookies (ECS, and a valid DNS cookie in each query)  --server-core N (1)  --load-core N (0)  --keep (the folder with configurations and logs)
  *
  * Wants two free cores, Debian's packages (installed when we are root), and no network but 127.0.0.0/8.
  */
@@ -45,7 +45,7 @@ export async function run(args: string[]): Promise<void> {
       seconds: { type: 'string', default: '2' },
       servers: { type: 'string', default: Object.keys(STARTERS).join(',') },
       pace: { type: 'string', default: 'saturated,dnsperf,50000,10000' },
-      kinds: { type: 'string', default: 'plain,ecs' },
+      kinds: { type: 'string', default: 'plain,ecs,cookies' },
       baseline: { type: 'string' },
       'baseline-first': { type: 'boolean', default: false },
       'server-core': { type: 'string', default: '1' },
@@ -75,18 +75,26 @@ export async function run(args: string[]): Promise<void> {
     if (options.baseline !== undefined && !options['baseline-first']) await startBaseline(options.baseline)
     await compare(daemons, clients, random)
     for (const kind of options.kinds.split(',')) {
-      const queries = join(folder, `${kind}.queries`)
-      writeQueries(queries, makeQueries(kind === 'ecs' ? clients : [], random))
+      const asked = drawQuestions(kind === 'plain' ? [] : clients, random)
+      const files = new Map<string, string>()
+      for (const { name, port } of daemons) {
+        const cookie = kind === 'cookies' ? await cookieOf(name, port) : undefined
+        files.set(name, join(folder, `${kind}.${name}.queries`))
+        writeQueries(
+          files.get(name)!,
+          asked.map((question) => encodeQuery(...question, 24, cookie)),
+        )
+      }
       for (const word of options.pace.split(',')) {
         const pace: Pace = word === 'saturated' || word === 'dnsperf' ? word : Number(word)
-        const load = { queries, pace, seconds: Number(options.seconds), core: Number(options['load-core']), folder }
+        const load = { pace, seconds: Number(options.seconds), core: Number(options['load-core']), folder }
         const rounds: Run[][] = []
-        for (const daemon of daemons) await measure(daemon, { ...load, seconds: 1 }) // warm
+        for (const daemon of daemons) await measure(daemon, { ...load, queries: files.get(daemon.name)!, seconds: 1 }) // warm
         for (let round = 0; round < Number(options.rounds); round++) {
           const runs: Run[] = []
           for (let i = 0; i < daemons.length; i++) {
             const at = (i + round) % daemons.length
-            runs[at] = await measure(daemons[at]!, load)
+            runs[at] = await measure(daemons[at]!, { ...load, queries: files.get(daemons[at]!.name)! })
           }
           rounds.push(runs)
         }
@@ -101,11 +109,21 @@ export async function run(args: string[]): Promise<void> {
   }
 }
 
-function makeQueries(clients: readonly Client[], random: () => number): Buffer[] {
+/** Name and client's address of each query. */
+function drawQuestions(clients: readonly Client[], random: () => number): (readonly [string, number | undefined])[] {
   const draw = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!
-  return Array.from({ length: QUERIES }, () =>
-    encodeQuery(draw(NAMES), clients.length === 0 ? undefined : draw(clients).address),
-  )
+  return Array.from({ length: QUERIES }, () => [draw(NAMES), clients.length === 0 ? undefined : draw(clients).address])
+}
+
+/** A cookie that this server finds valid in queries from 127.0.0.1. */
+async function cookieOf(name: string, port: number): Promise<Buffer> {
+  const askWith = async (cookie: Buffer): Promise<Reply> =>
+    (await ask(port, [encodeQuery(NAMES[0]!, 0, 24, cookie)]))[0]!
+  const { cookie } = await askWith(Buffer.from('a client'))
+  if (cookie === undefined || cookie.length < 16) throw new Error(`${name} gives no cookies`)
+  const again = await askWith(cookie)
+  if (again.rcode !== 0 || again.cookie === undefined) throw new Error(`${name} does not take its own cookie`)
+  return Buffer.from(cookie)
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length

@@ -229,7 +229,7 @@ mod-geoip:
 zone:
   - domain: ${ZONE}.
     file: ${folder}/zone
-    module: mod-geoip/nearest
+    module: [mod-cookies, mod-geoip/nearest]
 `,
   )
   return start(name, scene, port, ['knotd', '-c', join(folder, 'knot.conf')], 120_000)

@@ -120,27 +120,41 @@ export const ranked = (client: Client): { site: Site; km: number }[] =>
     km: haversineKm(client.latitude, client.longitude, site.latitude, site.longitude),
   })).toSorted((a, b) => a.km - b.km)
 
-/** A query for A; with a client, EDNS (1232 bytes) and its network as ECS of `source` bits. */
-export function encodeQuery(name: string, client?: number, source = 24): Buffer {
+/** A query for A; with a client, EDNS (1232 bytes) and its network as ECS of `source` bits; with `cookie`, that option (RFC 7873 §4), too. */
+export function encodeQuery(name: string, client?: number, source = 24, cookie?: Buffer): Buffer {
   const labels = `${name}.${ZONE}`
     .split('.')
     .map((label) => Buffer.from(`${String.fromCharCode(label.length)}${label}`))
   const header = Buffer.from([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, client === undefined ? 0 : 1])
-  const parts = [header, ...labels, Buffer.from([0, 0, 1, 0, 1])]
+  const parts: Buffer[] = [header, ...labels, Buffer.from([0, 0, 1, 0, 1])]
   if (client !== undefined) {
-    const bytes = Math.ceil(source / 8)
-    const opt = Buffer.alloc(11 + 8 + bytes)
+    const prefix = Buffer.alloc(4 + Math.ceil(source / 8), 0)
+    prefix.set([0, 1, source])
+    for (let i = 4; i < prefix.length; i++) prefix[i] = client >>> (24 - 8 * (i - 4))
+    const options: Buffer[] = [
+      encodeOption(ECS, prefix),
+      ...(cookie === undefined ? [] : [encodeOption(COOKIE, cookie)]),
+    ]
+    const opt = Buffer.alloc(11)
     opt.writeUInt16BE(41, 1)
     opt.writeUInt16BE(1232, 3)
-    opt.writeUInt16BE(8 + bytes, 9)
-    opt.writeUInt16BE(8, 11)
-    opt.writeUInt16BE(4 + bytes, 13)
-    opt.writeUInt16BE(1, 15)
-    opt[17] = source
-    for (let i = 0; i < bytes; i++) opt[19 + i] = client >>> (24 - 8 * i)
-    parts.push(opt)
+    opt.writeUInt16BE(
+      options.reduce((sum, { length }) => sum + length, 0),
+      9,
+    )
+    parts.push(opt, ...options)
   }
   return Buffer.concat(parts)
+}
+
+const ECS = 8
+const COOKIE = 10
+
+function encodeOption(code: number, data: Buffer): Buffer {
+  const head = Buffer.alloc(4)
+  head.writeUInt16BE(code, 0)
+  head.writeUInt16BE(data.length, 2)
+  return Buffer.concat([head, data])
 }
 
 export interface Reply {
@@ -150,9 +164,11 @@ export interface Reply {
   readonly ttlSeconds: number
   /** Scope of the ECS option; undefined without one. */
   readonly scope: number | undefined
+  /** The client's cookie and the server's; undefined without the option. */
+  readonly cookie: Buffer | undefined
 }
 
-/** Reads a reply of one of the servers under test (no stranger's bytes): A records and the ECS scope. */
+/** Reads a reply of one of the servers under test (no stranger's bytes): A records, ECS scope and cookie. */
 export function decodeReply(packet: Buffer): Reply {
   const skipName = (at: number): number => {
     while (packet[at]! !== 0) {
@@ -165,6 +181,7 @@ export function decodeReply(packet: Buffer): Reply {
   const records = packet.readUInt16BE(6) + packet.readUInt16BE(8) + packet.readUInt16BE(10)
   const addresses: string[] = []
   let scope: number | undefined
+  let cookie: Buffer | undefined
   let ttlSeconds = 0
   for (let i = 0; i < records; i++) {
     at = skipName(at)
@@ -175,9 +192,10 @@ export function decodeReply(packet: Buffer): Reply {
       ttlSeconds = packet.readUInt32BE(at + 4)
     }
     for (let o = type === 41 ? at + 10 : end; o < end; o += 4 + packet.readUInt16BE(o + 2)) {
-      if (packet.readUInt16BE(o) === 8) scope = packet[o + 7]!
+      if (packet.readUInt16BE(o) === ECS) scope = packet[o + 7]!
+      if (packet.readUInt16BE(o) === COOKIE) cookie = packet.subarray(o + 4, o + 4 + packet.readUInt16BE(o + 2))
     }
     at = end
   }
-  return { id: packet.readUInt16BE(0), rcode: packet[3]! & 15, addresses, ttlSeconds, scope }
+  return { id: packet.readUInt16BE(0), rcode: packet[3]! & 15, addresses, ttlSeconds, scope, cookie }
 }
