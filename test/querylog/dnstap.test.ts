@@ -1,7 +1,7 @@
 /** The query log as dnstap, against fstrm_capture: it comes and goes, and stands still. dnstap-read says what it got. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
@@ -87,7 +87,7 @@ test('dnstap-read finds what was sent, to a collector that comes late, goes, and
   expect(troubles).toEqual([troubles[0], undefined])
   await end(collector)
   await flushUntil(() => troubles.length === 3)
-  add({ port: 3, service: 'web', site: 'fra' })
+  add({ port: 3, service: 'web', site: 'fra', transport: DOH })
   const again = await collect(socket!, second!)
   await flushUntil(() => counts.written === 3)
   expect(troubles.at(-1)).toBeUndefined()
@@ -101,6 +101,9 @@ test('dnstap-read finds what was sent, to a collector that comes late, goes, and
   expect(lines[1]).toBe(`30-Nov-2026 01:02:03.045 AR 192.0.2.7:5353 <- ? UDP 33b www.example.com/IN/AAAA`)
   expect(lines[2]).toContain('AQ 2001:db8::7:65535 -> ? TCP 33b www.example.com/IN/AAAA')
   expect(lines).toHaveLength(3)
+  expect(read(first!, '-y').match(/socket_family: \w+/g)).toEqual(
+    ['INET', 'INET', 'INET6'].map((one) => `socket_family: ${one}`),
+  )
   const text = read(second!, '-y')
   for (const part of [
     'identity: n1',
@@ -110,6 +113,10 @@ test('dnstap-read finds what was sent, to a collector that comes late, goes, and
     'query_port: 3',
   ])
     expect(text).toContain(part)
+  // what dnstap-read does not show, as dnstap.proto has it: Dnstap.extra = 3; Message: type 2, family INET, protocol DOH
+  const frames = readFileSync(second!)
+  expect(frames.includes(Buffer.from([(3 << 3) | 2, 7, ...Buffer.from('web/fra')]))).toBe(true)
+  expect(frames.includes(Buffer.from([1 << 3, 2, 2 << 3, 1, 3 << 3, 4]))).toBe(true)
 })
 
 test('a collector that stands still makes records drop, and nobody wait', async () => {
@@ -137,14 +144,29 @@ test('a collector that stands still makes records drop, and nobody wait', async 
   expect(troubles.at(-1)).toBeUndefined()
 })
 
-test('what does not speak Frame Streams gets no records', async () => {
+const frame = (type: number, contentType: string): Buffer => {
+  const head = [0, 8 + 4 + contentType.length, type, 1, contentType.length].map((word) => Uint8Array.of(0, 0, 0, word))
+  return Buffer.concat([...head, Buffer.from(contentType)])
+}
+
+test.each([
+  ['another protocol', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ['another content type', frame(1, 'protobuf:other.Thing')],
+  ['another control frame', frame(4, 'protobuf:dnstap.Dnstap')],
+])('what answers with %s gets no records', async (_what, answer) => {
   const socket = join(emptyFolder(), 'socket')
-  const server = createServer((peer) => peer.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+  const received: Buffer[] = []
+  const server = createServer((peer) => {
+    peer.on('error', () => {}).on('data', (data) => received.push(data))
+    peer.write(answer)
+  })
   await once(server.listen(socket), 'listening')
   const { add, counts, troubles, flushUntil } = open(socket)
   add({ transport: DOH })
   await flushUntil(() => troubles.length > 0)
   expect(troubles[0]).toBe(`queryLog.dnstap: ${socket}: what listens there does not accept dnstap`)
+  await until('its handshake', () => received.length > 0)
+  expect(Buffer.concat(received)).toEqual(frame(4, 'protobuf:dnstap.Dnstap'))
   expect(counts.written).toBe(0)
   server.close()
 })
