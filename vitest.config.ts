@@ -10,8 +10,8 @@ export default defineConfig({
     maxWorkers: 4, // of most files a worker waits more than it computes
     sequence: { sequencer: LongestFirst },
     globalSetup: ['test/support/tools.ts'],
-    testTimeout: 90_000, // only against hanging: behind until(), which says what it waited for
-    hookTimeout: 90_000,
+    testTimeout: 240_000, // only against hanging: behind until(), which says what it waited for
+    hookTimeout: 240_000,
     projects: [
       { extends: true, test: { name: 'system', include: system } },
       { extends: true, test: { name: 'rfc', include: [RFC_TESTS], isolate: false } }, // one server for many files
