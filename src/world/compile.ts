@@ -19,7 +19,7 @@ import { layOutService, type SteeredService } from '../policy/service.ts'
 import type { Report } from '../problem.ts'
 import { makeCopies } from '../zone/copies.ts'
 import type { History } from '../zone/differences.ts'
-import { buildImage } from '../zone/image.ts'
+import { buildImage } from '../zone/link.ts'
 import type { Model } from '../zone/model.ts'
 
 /** What the compilation of client maps needs. */

@@ -15,7 +15,8 @@ import { sameBytes } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import type { Allocate } from '../geo/memory.ts'
 import { type CopiedZone, History, type OwnedRecords, type Packed } from './differences.ts'
-import { type Image, placesOf } from './image.ts'
+import type { Image } from './image.ts'
+import { placesOf } from './link.ts'
 import type { Model, ServiceModel } from './model.ts'
 import {
   isHints,

@@ -17,7 +17,7 @@ import { HEALTH_SLOTS, healthWord, makeHealthTable, UP } from '../../src/health/
 import { layOutService } from '../../src/policy/service.ts'
 import { inlineMore } from '../../src/server/inline.ts'
 import { NO_COPIES } from '../../src/zone/copies.ts'
-import { buildImage } from '../../src/zone/image.ts'
+import { buildImage } from '../../src/zone/link.ts'
 import { Packer } from '../../src/zone/pack.ts'
 import { mapOf, service, site } from '../policy/fixture.ts'
 

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path'
 import * as fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import { type LoadResult, loadFolder } from '../../src/load/load.ts'
-import { buildImage } from '../../src/zone/image.ts'
+import { buildImage } from '../../src/zone/link.ts'
 
 const example = resolve(import.meta.dirname, '../../zones')
 const examples = readdirSync(example).filter((file) => file.endsWith('.yaml'))

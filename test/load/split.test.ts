@@ -4,7 +4,7 @@ import { join, relative } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { loadFolder } from '../../src/load/load.ts'
-import { buildImage } from '../../src/zone/image.ts'
+import { buildImage } from '../../src/zone/link.ts'
 import { briefs, briefsOf, DEFAULTS, linesOf, load, masterLines, NS, writeZones } from '../support/folder.ts'
 import { recordsOf } from '../support/records.ts'
 

@@ -3,7 +3,6 @@ import * as fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { formatName, hashName, parseName, suffixHashes } from '../../src/dns/name.ts'
 import {
-  buildImage,
   F_APEX,
   F_CNAME,
   F_CUT,
@@ -29,6 +28,7 @@ import {
   S_TTL,
   S_TYPES,
 } from '../../src/zone/image.ts'
+import { buildImage } from '../../src/zone/link.ts'
 import { Packer, type ZoneModel } from '../../src/zone/pack.ts'
 import { recordsOf } from '../support/records.ts'
 import { type Found, lookUp, type ReferenceZone, suffixes } from './reference.ts'
@@ -237,7 +237,7 @@ test('recordsOf gives back what was packed', () => {
 test('each process hashes names by a seed of its own', async () => {
   const image = build([])
   vi.resetModules()
-  const again = await import('../../src/zone/image.ts')
+  const again = await import('../../src/zone/link.ts')
   const other = again.buildImage([], new Map(), allocate)
   expect(other.seed).not.toBe(image.seed)
 })
