@@ -12,14 +12,26 @@
 import { createHash } from 'node:crypto'
 import { formatWholePercent } from '../units.ts'
 import { type AbsentMembers, savedMember } from './absent.ts'
-import { brake, type Availability, largestSitePercent, leftPercent } from './brake.ts'
-import { type Dissent, dissentInWords, Dissents, type DissentStatus } from './dissent.ts'
+import { brake } from './brake.ts'
+import { dissentInWords, Dissents } from './dissent.ts'
 import type { MemberView } from './impact.ts'
 import { type LiveVote, judge, type Judgement, NO_HISTORY, type MemberHistory } from './judgement.ts'
-import { availabilityOf, type MemberState, assess, type Condition, STATE_BITS, stateOf } from './member-state.ts'
-import { matches, type Override, type OverrideView, viewOf } from './override.ts'
-import { type Quorum, quorumOf, type RosterEntry } from './quorum.ts'
-import type { Roster, VoteStatus } from './roster.ts'
+import {
+  type Change,
+  dissentOn,
+  healthOf,
+  type Member,
+  type MemberStanding,
+  type MemberStatus,
+  type ReasonChange,
+  type Service,
+  type ServiceHealth,
+  standingOf,
+} from './member.ts'
+import { availabilityOf, assess, STATE_BITS, stateOf } from './member-state.ts'
+import { matches, type Override, viewOf } from './override.ts'
+import { quorumOf, type RosterEntry } from './quorum.ts'
+import type { Roster } from './roster.ts'
 import type { SavedMember } from './saved.ts'
 import type { KnownMember } from './store.ts'
 import { type HealthTable, healthWord, UNWATCHED } from './table.ts'
@@ -31,89 +43,6 @@ import {
   type ServiceSpec,
   type Target,
 } from './target.ts'
-import type { Verdict } from './vote.ts'
-
-/** A change of a member's state or brake: one log line, one step of a metric. */
-export interface Change {
-  readonly member: string
-  readonly site: string
-  readonly service: string
-  readonly before: MemberState
-  /** Equal to `before` when only the brake has changed. */
-  readonly after: MemberState
-  /** The verdict is DOWN, but the brake keeps the member in the answers. */
-  readonly braked: boolean
-  readonly why: string
-}
-
-/** A member's reason has changed, and neither its state nor its brake. */
-export interface ReasonChange extends Pick<Change, 'member' | 'braked' | 'why'> {
-  readonly state: MemberState
-  readonly whyBefore: string
-}
-
-/** A member as status and API show it. */
-export interface MemberStatus {
-  readonly member: string
-  readonly site: string
-  readonly service: string
-  readonly address: string
-  readonly state: MemberState
-  /** undefined: never seen up. */
-  readonly verdict: Verdict | undefined
-  /** The votes do not decide: the last verdict stands. */
-  readonly held: boolean
-  /** The verdict, which decides the state, stands for lack of votes alone: what all votes say that there are. */
-  readonly dissent: DissentStatus | undefined
-  /** Nothing has changed for the service's `settle`: answers may take the long TTL. */
-  readonly calm: boolean
-  /** Why it is not, in words; empty when it is. */
-  readonly unrest: string
-  /** Time until it is calm if nothing else happens; null: it is calm, or time alone does not make it so. */
-  readonly calmInMs: number | null
-  readonly why: string
-  /** Share of its traffic that it takes now, in ‰ (0–1000); shareWhy says in words why less than all. */
-  readonly share: number
-  readonly shareWhy: string
-  /** The verdict is DOWN, but less than `keep` of the service would be left without the member. */
-  readonly braked: boolean
-  /** The override that decides its state now. */
-  readonly override: OverrideView | undefined
-  /** Age of the state. */
-  readonly ageMs: number
-  /** Targets of the zones, then former ones that still decide. */
-  readonly targets: readonly TargetVotes[]
-}
-
-/** Where a member stands, without the votes that led there: cheap to make. */
-export type MemberStanding = Pick<
-  MemberStatus,
-  'member' | 'site' | 'service' | 'state' | 'held' | 'dissent' | 'braked' | 'why' | 'ageMs'
->
-
-/** The votes on one target, and how many a verdict takes. */
-export interface TargetVotes {
-  readonly target: Target
-  readonly votes: readonly VoteStatus[]
-  /** What they have to come to. */
-  readonly quorum: Quorum
-}
-
-/** A service as status and API show it. */
-export interface ServiceHealth {
-  readonly service: string
-  /** Percent of the service's capacity that is up and takes clients. */
-  readonly leftPercent: number
-  /** Percent of it that the largest site has. */
-  readonly largestSitePercent: number
-  readonly keepPercent: number
-  /** Members whose verdict is DOWN and that the brake keeps in the answers. */
-  readonly braked: readonly string[]
-  /** No member is usable: `lastResort` of the service decides the answers. */
-  readonly lastResort: boolean
-  /** Types of which no member is usable while one of the other type is: their answers have no address. */
-  readonly unanswered: readonly AddressType[]
-}
 
 /** A log line that is not about a change of a single member. */
 export type News = (level: 'info' | 'warn', news: string) => void
@@ -134,34 +63,6 @@ export interface MembersSettings {
   readonly onKnown: (changes: ReadonlyMap<string, KnownMember | undefined>) => void
   /** Called when something that is saved has changed. */
   readonly onSavable: () => void
-}
-
-interface Member {
-  readonly site: string
-  spec: MemberSpec
-  slot: number
-  service: Service
-  judgement: Judgement
-  /** When the dissent on it began; undefined: there is none. */
-  dissentMs: number | undefined
-  /** The judgement that was last published to other nodes. */
-  published: Judgement | undefined
-  override: Override | undefined
-  availability: Availability
-  /** The state as it would be without the brake. */
-  unbraked: MemberState
-  condition: Condition
-}
-
-interface Service {
-  readonly spec: ServiceSpec
-  readonly members: Member[]
-  /** Slot of the service's own word; undefined: it has none. */
-  readonly word: number | undefined
-  /** Sites that the brake keeps in the answers. */
-  braked: ReadonlySet<string>
-  lastResort: boolean
-  unanswered: readonly AddressType[]
 }
 
 /** Version numbers in services' words start again after this one. */
@@ -579,39 +480,9 @@ export class Members {
   }
 }
 
-function standingOf(member: Member, nowMs: number): MemberStanding {
-  const { spec, judgement, condition, dissentMs = nowMs } = member
-  const dissent = dissentOn(member)
-  return {
-    member: spec.name,
-    site: spec.site,
-    service: spec.service,
-    state: condition.state,
-    held: judgement.held,
-    dissent: dissent && { ...dissent, ageMs: nowMs - dissentMs },
-    braked: condition.braked,
-    why: condition.why,
-    ageMs: nowMs - condition.sinceMs,
-  }
-}
-
-/** The dissent on a member; undefined also where an operator decides its state. */
-const dissentOn = ({ spec, judgement, override }: Member): Dissent | undefined =>
-  override === undefined && !spec.drained ? judgement.dissent : undefined
-
 const typeOf = ({ spec }: Member): AddressType => addressTypeOf(spec)
 const typesOf = (members: readonly Member[]): AddressType[] => [...new Set(members.map(typeOf))].toSorted()
 
 /** Whether all members of the type are among those. */
 const isAll = (type: AddressType, members: readonly Member[], those: readonly Member[]): boolean =>
   members.filter((member) => typeOf(member) === type).length === those.filter((one) => typeOf(one) === type).length
-
-const healthOf = ({ spec, members, lastResort, unanswered }: Service): ServiceHealth => ({
-  service: spec.name,
-  leftPercent: leftPercent(members, spec),
-  largestSitePercent: largestSitePercent(members, spec),
-  keepPercent: spec.keepPercent,
-  braked: members.filter(({ condition }) => condition.braked).map((member) => member.spec.name),
-  lastResort,
-  unanswered,
-})

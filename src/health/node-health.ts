@@ -14,15 +14,8 @@ import { messageOf } from '../problem.ts'
 import { Saver } from '../state.ts'
 import { AbsentMembers } from './absent.ts'
 import { outlookOf, type Outlook, refusal } from './impact.ts'
-import {
-  type Change,
-  type MemberStanding,
-  Members,
-  type MemberStatus,
-  type News,
-  type ReasonChange,
-  type ServiceHealth,
-} from './members.ts'
+import type { Change, MemberStanding, MemberStatus, ReasonChange, ServiceHealth } from './member.ts'
+import { Members, type News } from './members.ts'
 import { type Acknowledged, type Acknowledgement, type NodeStatus, OtherNodes } from './other-nodes.ts'
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
 import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
