@@ -364,31 +364,35 @@ export async function converse(
   return messages
 }
 
+/** The messages in a stream; one that is incomplete is none. */
+function framesOf(stream: Uint8Array): Uint8Array[] {
+  const frames: Uint8Array[] = []
+  for (let at = 0; at + 2 <= stream.length; at += 2 + u16(stream, at))
+    if (at + 2 + u16(stream, at) <= stream.length) frames.push(stream.subarray(at + 2, at + 2 + u16(stream, at)))
+  return frames
+}
+
 /** Messages are answered in their order; a transfer has many answers. */
-function judgeStream(sent: Omit<Sent, 'query'>, stream: Uint8Array, replies: Buffer[]): string | undefined {
-  let unanswerable = 0
+function judgeStream(sent: Omit<Sent, 'query'>, stream: Uint8Array, replies: readonly Buffer[]): string | undefined {
+  const frames = framesOf(stream)
+  const isAnswered = (query: Uint8Array): boolean => factsOf(query).verdict !== 'drop'
+  const isReset = frames.filter((query) => !isAnswered(query)).length > UNANSWERABLE_MOST
   let taken = 0
-  for (let at = 0; at + 2 <= stream.length;) {
-    const end = at + 2 + u16(stream, at)
-    if (end > stream.length) break
-    const one = { ...sent, query: stream.slice(at + 2, end) }
-    at = end
-    if (factsOf(one.query).verdict === 'drop') {
-      if (++unanswerable > UNANSWERABLE_MOST) return undefined // a reset may have cost answers
-      continue
-    }
+  for (const query of frames.filter(isAnswered)) {
+    const one = { ...sent, query }
     const reply = replies[taken++]
-    if (reply === undefined || !isTransfer(one.query, reply)) {
+    if (reply === undefined && isReset) return undefined // it has cost answers
+    if (reply === undefined || !isTransfer(query, reply)) {
       const wrong = judge(PROTOCOL, one, reply)
       if (wrong !== undefined)
-        return `${wrong}, query ${hex(one.query)}, reply ${reply === undefined ? 'none' : hex(reply)}`
+        return `${wrong}, query ${hex(query)}, reply ${reply === undefined ? 'none' : hex(reply)}`
       continue
     }
     const messages = [reply]
-    while (taken < replies.length && replies[taken]!.length > 2 && u16(replies[taken]!, 0) === u16(one.query, 0))
+    while (taken < replies.length && replies[taken]!.length > 2 && u16(replies[taken]!, 0) === u16(query, 0))
       messages.push(replies[taken++]!)
     const wrong = judgeTransfer(PROTOCOL, one, messages)
-    if (wrong !== undefined) return `${wrong}, query ${hex(one.query)}`
+    if (wrong !== undefined) return `${wrong}, query ${hex(query)}`
   }
   return taken < replies.length ? `${replies.length - taken} replies to nothing` : undefined
 }
