@@ -59,7 +59,7 @@ test('the corpus over UDP', async () => {
     return { socket: header === undefined ? 0 : 2, bytes, sent }
   })
   try {
-    const replies = await converseUdp(sockets, datagrams)
+    const replies = await converseUdp(served, sockets, datagrams)
     expect(named(replies!.own.map(outcome))).toEqual(wanted('udp', 'real'))
     expect(replies!.others).toEqual([])
   } finally {
