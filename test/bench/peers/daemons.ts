@@ -39,8 +39,8 @@ const isMissing = (name: string): boolean => {
 }
 
 /** Installs what is missing from Debian; one clear error where that can't be done. */
-export function installPeers(): void {
-  const missing = PACKAGES.filter(isMissing)
+export function installPeers(packages: readonly string[] = PACKAGES): void {
+  const missing = packages.filter(isMissing)
   if (missing.length === 0) return
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   if (process.getuid?.() === 0) {
@@ -68,7 +68,7 @@ export async function startSites(): Promise<{ readonly port: number; readonly se
 }
 
 /** A port of 127.0.0.1 that nobody has, neither for UDP nor for TCP. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

@@ -102,14 +102,14 @@ function readDnsperf(text: string): Seen {
   }
 }
 
-interface Cpu {
+export interface Cpu {
   readonly runNs: number
   readonly userTicks: number
   readonly systemTicks: number
 }
 
 /** CPU of all threads of a server so far. */
-function readCpu({ process: { pid } }: Daemon): Cpu {
+export function readCpu({ process: { pid } }: Daemon): Cpu {
   let runNs = 0
   for (const task of readdirSync(`/proc/${pid}/task`)) {
     runNs += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0])
