@@ -11,10 +11,11 @@ import { rolldown } from 'rolldown'
 const ROOT = resolve(import.meta.dirname, '..')
 const SRC = join(ROOT, 'src')
 /** Programs of processes and threads: each is looked for beside the module that starts it, so all are in one folder. */
-const PROGRAMS = [
+export const PROGRAMS = [
   'main.ts',
   'server/thread.ts',
   'server/tcp-thread.ts',
+  'querylog/log-thread.ts',
   'probe/worker.ts',
   'world/compiler-thread.ts',
   'cli/demo-site.ts',

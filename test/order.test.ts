@@ -3,8 +3,9 @@
  * an answering thread loads what answers and nothing else. docs/architecture.md says what each room is for.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
+import { PROGRAMS } from '../scripts/build.ts'
 
 const ORDER = (
   'problem units text regex hash version state counters faults authorities git config yaml dns linux geo zone ' + // ground and things
@@ -63,6 +64,18 @@ const imports: readonly Import[] = files.flatMap((from) =>
     }
   }),
 )
+
+test('what is started as a process or thread is built as a program, each with a name of its own', () => {
+  const started = files.flatMap((file) =>
+    [...readFileSync(join(src, file), 'utf8').matchAll(/entryBeside\(import\.meta\.url, '([^']+)'\)/g)].map((match) =>
+      join(dirname(file), `${match[1]}.ts`),
+    ),
+  )
+  expect(started.length).toBeGreaterThan(5)
+  expect(started.toSorted()).toEqual(PROGRAMS.filter((program) => program !== 'main.ts').toSorted())
+  const names = PROGRAMS.map((program) => basename(program))
+  expect(new Set(names).size).toBe(names.length)
+})
 
 test('nothing makes a compressor', () => {
   // a process that ends while a thread makes one may be aborted by Node: SIGABRT in place of its exit code

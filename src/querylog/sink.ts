@@ -1,8 +1,12 @@
 /**
  * Where records of queries go: a file (file.ts) or a dnstap collector (dnstap.ts). A sink never makes anybody wait: what it can't
- * pass on at once waits in its Outbox, and what the Outbox has no room for is dropped and counted. Used by thread.ts.
+ * pass on at once waits in its Outbox, and what the Outbox has no room for is dropped and counted. Used by log-thread.ts.
  */
+import { entryBeside } from '../linux/worker.ts'
 import type { QueryRecord } from './ring.ts'
+
+/** The program of the thread that passes records on. */
+export const LOG_THREAD = entryBeside(import.meta.url, 'log-thread')
 
 /** A place that records go to. */
 export interface Sink {

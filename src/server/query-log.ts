@@ -1,12 +1,13 @@
 /**
  * The query log, seen from the main thread: the rings that answering threads record into, and the thread
- * (querylog/thread.ts) that passes the records on, which is watched and replaced like those that answer. Answers never
+ * (querylog/log-thread.ts) that passes the records on, which is watched and replaced like those that answer. Answers never
  * wait for it. Called by server.ts.
  */
 import type { Log } from '../config.ts'
-import { entryBeside, startThread, type Thread } from '../linux/worker.ts'
+import { startThread, type Thread } from '../linux/worker.ts'
 import { droppedBy, makeRing, type Recording } from '../querylog/ring.ts'
 import {
+  LOG_THREAD,
   Q_BEAT,
   Q_CELLS,
   Q_DROPPED,
@@ -118,7 +119,7 @@ export class QueryLog {
     const { paths, sender } = this.#settings
     this.#cells[Q_BEAT] = 0
     const workerData: QueryLogAssignment = { rings: this.#rings, paths, sender, cells: this.#cells }
-    const worker = startThread(entryBeside(import.meta.url, '../querylog/thread'), { name: 'query-log', workerData })
+    const worker = startThread(LOG_THREAD, { name: 'query-log', workerData })
     worker.on('message', (news: SinkNews) => this.#hear(news))
     worker.on('error', (error) => this.#log('error', `the thread of the query log failed: ${String(error)}`, { error }))
     return worker
