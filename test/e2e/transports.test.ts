@@ -6,20 +6,33 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { connect as connectHttp2 } from 'node:http2'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { encodeQuery } from '../../src/dns/message.ts'
+import { answersOf, query as queryFor, TcpClient, tlsTo } from '../server/client.ts'
+import { doh, request } from '../support/ask.ts'
 import { authority, expired, good } from '../support/certificates.ts'
 import { DNS_PORT, meridian, type NodeProcess, Scene, SITES_YAML } from '../support/scene.ts'
 import { until } from '../support/until.ts'
 
+const DNS_TYPE = 'application/dns-message'
 const TLS_PORT = 5353
 const HTTPS_PORT = 5443
 const FRONT_PORT = 5301
 const scene = new Scene()
 const [node, dnsdist, haproxy, client] = [scene.address(0), scene.address(4), scene.address(5), scene.address(6)]
 const file = (name: string): string => join(scene.folder, name)
+const SETTINGS = {
+  'tls-listen': `${node}:${TLS_PORT}`,
+  'https-listen': `${node}:${HTTPS_PORT}`,
+  'tls-certificate': file('cert.pem'),
+  'tls-key': file('key.pem'),
+  'proxy-from': `${dnsdist},${haproxy}`,
+  'node-nsid': 'n1-nsid',
+}
 const programs: ChildProcess[] = []
 let running: NodeProcess
 let collector: ChildProcess
@@ -57,15 +70,12 @@ beforeAll(async () => {
   collector = spawn('fstrm_capture', ['-t', 'protobuf:dnstap.Dnstap', '-u', file('dnstap'), '-w', file('frames')])
   programs.push(collector)
   await until('the collector', () => existsSync(file('dnstap')))
+  write('cert.pem', good.cert)
+  write('key.pem', good.key)
   running = await scene.startReady({
+    ...SETTINGS,
     'queryLog-file': file('queries.log'),
     'queryLog-dnstap': file('dnstap'),
-    'tls-listen': `${node}:${TLS_PORT}`,
-    'https-listen': `${node}:${HTTPS_PORT}`,
-    'tls-certificate': write('cert.pem', good.cert),
-    'tls-key': write('key.pem', good.key),
-    'proxy-from': `${dnsdist},${haproxy}`,
-    'node-nsid': 'n1-nsid',
   })
   const lua = [
     `setLocal("${dnsdist}:${FRONT_PORT}")`,
@@ -229,4 +239,61 @@ test('the query log has who asked and what was answered over each transport, als
   const whole = (await promisify(execFile)('dnstap-read', ['-y', file('frames')])).stdout
   expect(whole).toContain('identity: n1\n')
   expect(whole).toMatch(/- 'www\.demo\.example\. \d+ IN A 192\.0\.2\.3'/)
+})
+
+test('a successor takes over: no newcomer is turned away, who is connected is answered and then left in order', async () => {
+  running.kill('SIGKILL')
+  await running.ended
+  write('cert.pem', good.cert)
+  write('key.pem', good.key)
+  const first = await scene.startReady(SETTINGS)
+  const asked = queryFor(1, 'www.demo.example')
+  const failures: string[] = []
+  const dot = new TcpClient(tlsTo({ address: node, port: TLS_PORT }))
+  const session = connectHttp2(`https://${node}:${HTTPS_PORT}`, { rejectUnauthorized: false })
+  for (const each of [dot.socket, session]) each.on('error', (error: Error) => failures.push(String(error)))
+  const left = [once(dot.socket, 'end'), once(session, 'goaway')]
+  const askConnected = async (): Promise<void> => {
+    const before = dot.answers.length
+    dot.send(asked)
+    const reply = request(session, { ':method': 'POST', 'content-type': DNS_TYPE }, asked)
+    expect(answersOf((await reply).body)).toBe(1)
+    await until('an answer', () => dot.answers.length > before)
+  }
+  const arrivals = [
+    async (): Promise<number> => {
+      const one = new TcpClient(tlsTo({ address: node, port: TLS_PORT }))
+      one.send(asked)
+      await until('an answer', () => one.answers.length > 0 || one.closed)
+      one.socket.destroy()
+      return one.answers.length
+    },
+    async (): Promise<number> => answersOf((await doh(node, HTTPS_PORT).send(asked)) ?? asked),
+  ]
+  let isOver = false
+  /** One newcomer after the other; returns how many were answered. */
+  const arrive = async (ask: () => Promise<number>): Promise<number> => {
+    for (let count = 0; ; count++) {
+      if (isOver && count > 5) return count
+      const answers = await ask().catch(String)
+      if (answers !== 1) failures.push(`newcomer ${count}: ${answers}`)
+      await sleep(50)
+    }
+  }
+
+  const starting = scene.startReady(SETTINGS, '--takeover')
+  const isReady = (): Promise<boolean> => Promise.race([starting.then(() => true), sleep(200, false)])
+  while (!(await isReady())) await askConnected() // they are never idle for long
+  const newcomers = arrivals.map(arrive)
+  const answered = askConnected()
+  first.kill('SIGTERM')
+  await answered
+  await Promise.all(left)
+  expect(await first.ended).toBe(0)
+  isOver = true
+  await Promise.all(newcomers)
+  expect(failures).toEqual([])
+  expect(await (await starting).metrics()).toMatch(
+    /meridian_tls_handshakes_total\{transport="doh",result="full"\} [1-9]/,
+  )
 })
