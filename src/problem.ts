@@ -96,6 +96,7 @@ export const PROBLEM_CODES = {
   'exec-unknown': 'a check of type exec whose command is not in the setting probe.exec',
   'ca-unknown': 'a check whose `ca` is not in the setting probe.ca',
   'header-unknown': 'a check with a header whose value is not in the setting probe.headers',
+  'tsig-key-unknown': 'a zone whose transfers need a key that is not in the setting tsig.keys',
   'probe-denied': 'a check of an address that this prober may not reach: it abstains',
   'check-address': 'a check of an address that is neither the VIP nor named by the setting probe.allow',
   'setting-unknown': 'a node setting that there is not',

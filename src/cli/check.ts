@@ -29,6 +29,8 @@ export interface CheckOptions {
   readonly listens: readonly (4 | 6)[]
   /** This node's prober, to check the zones against; undefined: they are checked without one. */
   readonly probe?: ProbeSettings
+  /** Names of this node's TSIG keys; undefined: the zones are checked without them. */
+  readonly tsigKeys?: readonly string[]
   readonly format: Format
   /** Warnings fail the check too. */
   readonly strict: boolean

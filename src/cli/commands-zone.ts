@@ -80,6 +80,7 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
       const checked = {
         ...filesOf(config, dir),
         // the folder of the settings is checked against this node's prober, too; a named one only by itself
+        ...(dir === undefined && { tsigKeys: Object.keys(config['tsig.keys']) }),
         ...(dir === undefined && config['probe.enabled'] && { probe: probeSettings(config) }),
         listens: dir === undefined || config['geo.city'].length > 0 ? familiesOf(config.listen) : [],
         format,

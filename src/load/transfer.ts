@@ -28,7 +28,7 @@ export function readTransfer(read: Reader, { value }: Entry): WrittenTransfer | 
   const { steered, site } = readSteered(read, values.steered)
   const transfer: TransferModel = {
     allow: values.allow === undefined ? [] : readNetworks(read, values.allow),
-    ...(name !== undefined && !isFault(name) && { key: lowerName(name) }),
+    ...(name !== undefined && !isFault(name) && { key: lowerName(name), keyAt: read.at(fields.get('key')!.value) }),
     notify: values.notify === undefined ? [] : readServers(read, values.notify),
     steered,
     at: read.at(value),

@@ -131,6 +131,7 @@ export class RunningNode implements Node {
           listens: familiesOf(config.listen),
           ...(config['geo.maxMove'] !== undefined && { maxMove: config['geo.maxMove'] }),
           ...(config['zones.maxMove'] !== undefined && { zonesMaxMove: config['zones.maxMove'] }),
+          tsigKeys: Object.keys(config['tsig.keys']),
           ...(config['probe.enabled'] && { probe: probeSettings(config) }),
         },
         this.#adoption,

@@ -3,6 +3,7 @@
  * zones ask. Called by the builder, so by `serve` and by `check` alike. Findings are Problems; nothing throws.
  */
 import { parseAddress } from '../dns/address.ts'
+import { formatName, isFault, lowerName, parseName } from '../dns/name.ts'
 import { isTerritory, packCode } from '../geo/codes.ts'
 import type { Places } from '../geo/place.ts'
 import { makeReach, type ReachSettings } from '../health/reach.ts'
@@ -109,6 +110,25 @@ function unmatchedSubdivisions(rules: readonly RuleModel[], { codes }: Places): 
   for (let i = 0; i < codes.length && left.size > 0; i += 3) left.delete(subdivisionKey(codes[i + 1]!, codes[i + 2]!))
   return new Set(left.values())
 }
+
+/** Checks that the keys that transfers need are among those of this node, by their names in the setting `tsig.keys`. */
+export function checkTransferKeys(known: readonly string[], { zones }: Model, report: Report): void {
+  const names = known.map((text) => {
+    const name = parseName(text)
+    return isFault(name) ? text : keyName(lowerName(name))
+  })
+  for (const transfer of new Set(zones.map((zone) => zone.transfer))) {
+    if (transfer?.key === undefined) continue
+    const key = keyName(transfer.key)
+    if (names.includes(key)) continue
+    const message = `transfers need the key “${key}”, which is not in the setting tsig.keys: nobody can take a copy here`
+    const hint = didYouMean(key, names) ?? 'Add it to tsig.keys of every node: {NAME: /etc/meridian/NAME.key}'
+    report({ code: 'tsig-key-unknown', severity: 'warning', ...(transfer.keyAt ?? transfer.at), message, hint })
+  }
+}
+
+/** As operators write it in settings. */
+const keyName = (name: Uint8Array): string => formatName(name).replace(/\.$/, '')
 
 /** Checks that this prober can make the zones' checks: enough threads and rate, known commands, reachable addresses. */
 export function checkProbe(file: string, probe: ProbeSettings, plan: HealthSpec, report: Report): void {

@@ -12,7 +12,7 @@ import type { Problem, Report } from '../problem.ts'
 import type { Model } from '../zone/model.ts'
 import { Folder, type FolderRead, type LockWait } from './folder.ts'
 import { LastGood, type ValidZones, validZones } from './last-good.ts'
-import { checkProbe, checkRoom, type ProbeSettings } from './settings-check.ts'
+import { checkProbe, checkRoom, checkTransferKeys, type ProbeSettings } from './settings-check.ts'
 import type { ZoneDecision } from './zone-hold.ts'
 
 /** The settings that a prober's build depends on; a node's build has more. */
@@ -28,6 +28,8 @@ export interface ZoneSettings {
   readonly follows?: LockWait
   /** This node's prober; undefined: it has none, or the zones are not checked against it. */
   readonly probe?: ProbeSettings
+  /** Names of the keys of the setting `tsig.keys`; undefined: the zones are not checked against them. */
+  readonly tsigKeys?: readonly string[]
   /** Called while files are parsed, for a progress bar. */
   readonly onProgress?: (progress: Progress) => void
 }
@@ -58,11 +60,15 @@ export interface BuildInput {
 }
 
 /** Stage 2: all problems of the zones, in themselves and with the settings of this process. */
-export function checkZones({ zones: file, probe }: ZoneSettings, { read, zones }: ZoneReading): readonly Problem[] {
+export function checkZones(
+  { zones: file, probe, tsigKeys }: ZoneSettings,
+  { read, zones }: ZoneReading,
+): readonly Problem[] {
   const problems = [...(read?.problems ?? [])]
   const report: Report = (problem) => void problems.push(problem)
   if (zones !== undefined) checkRoom(file, zones.plan, report)
   if (zones !== undefined && probe !== undefined) checkProbe(file, probe, zones.plan, report)
+  if (zones !== undefined && tsigKeys !== undefined) checkTransferKeys(tsigKeys, zones.model, report)
   return problems
 }
 

@@ -42,6 +42,8 @@ export interface TransferModel {
   readonly allow: readonly Prefix[]
   /** The name of the key that queries must be signed with, in lower-case wire form; undefined: none is needed. */
   readonly key?: Uint8Array
+  /** Where it is written. */
+  readonly keyAt?: Position
   readonly notify: readonly Endpoint[]
   /** What a steered name has in a copy. */
   readonly steered: 'last-resort' | 'omit' | { readonly site: string }

@@ -89,6 +89,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'probe-denied': 'zones warning',
   'probe-overload': 'zones warning',
   'redis-missing': 'meridian.yaml:2:18 error',
+  'tsig-key-unknown': 'zones/defaults.yaml:2:17 warning',
   'setting-invalid': 'meridian.yaml:2:10 error',
   'setting-unknown': 'meridian.yaml:2:1 error',
 }
@@ -114,6 +115,17 @@ describe.each(Object.entries(PLACES))('%s', (code, place) => {
   test('its twin reports nothing', async () => {
     expect(await problemsOf(join(folder, code, 'good'))).toEqual([])
   })
+})
+
+test('a zone whose transfers need a key is well where tsig.keys has it, in any case', async () => {
+  const path = mkdtempSync(join(tmpdir(), 'meridian-check-'))
+  cpSync(join(folder, 'tsig-key-unknown/bad'), path, { recursive: true })
+  writeFileSync(join(path, 'xfr.key'), `hmac-sha256:xfr:${Buffer.alloc(32, 1).toString('base64')}\n`, { mode: 0o600 })
+  const keys = (name: string): void =>
+    writeFileSync(join(path, 'meridian.yaml'), `zones: zones\ntsig.keys: {${name}: xfr.key}\n`)
+  keys('XFR')
+  expect(await problemsOf(path)).toEqual([])
+  rmSync(path, { recursive: true })
 })
 
 test('warnings are no failure unless they are taken strictly', async () => {
