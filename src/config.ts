@@ -296,7 +296,7 @@ export const SETTINGS = {
     default: [],
     defaultInWords: 'a secret of each process’s own',
     meaning:
-      'The secrets of DNS cookies: the first makes them, both verify them. All nodes of an anycast address need the same; read again when it changes. See [cookies](#cookies).',
+      'The secrets of DNS cookies: the first makes them, both verify them. The file has mode 0640 or less. All nodes of an anycast address need the same; read again when it changes. See [cookies](#cookies).',
     read: path,
   }),
   'cookies.require': one<number>({

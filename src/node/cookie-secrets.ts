@@ -5,19 +5,14 @@
  *   e5e973e5a6b2a43f48e7dc849e37bfcf     makes cookies, and verifies them
  *   445536bcd2513298075a5d379663c962     only verifies them: while a secret is replaced (RFC 9018 §5)
  */
-import { readFileSync } from 'node:fs'
 import { type SipKey, sipKey } from '../dns/siphash.ts'
-import { codeOf, messageOf } from '../problem.ts'
+import { readSecretFile } from './secret-file.ts'
 
 /** The secrets of the file, one or two. Throws, in words that show nothing of the file, if it is of no use. */
 export function readCookieSecrets(file: string): readonly SipKey[] {
-  let text: string
-  try {
-    text = readFileSync(file, 'latin1')
-  } catch (error) {
-    throw new Error(`${file} can't be read: ${codeOf(error) ?? messageOf(error)}`, { cause: error })
-  }
-  const lines = text.split('\n').map((line) => line.trim())
+  const lines = readSecretFile(file)
+    .split('\n')
+    .map((line) => line.trim())
   const secrets = lines.flatMap((line, i) => {
     if (line === '') return []
     if (!/^[0-9a-f]{32}$/i.test(line)) throw new Error(`${file}:${i + 1} is not 32 hexadecimal digits`)

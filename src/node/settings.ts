@@ -202,7 +202,8 @@ function checkCookieSecrets(config: Config, given: readonly RawSetting[], report
     readCookieSecrets(file)
   } catch (error) {
     const message = `cookies.secretFile: ${messageOf(error)}`
-    const hint = 'One or two lines of 32 hexadecimal digits; openssl rand -hex 16 makes one'
+    const hint =
+      'One or two lines of 32 hexadecimal digits, in a file of mode 0640 or less; openssl rand -hex 16 makes one'
     report({ code: 'setting-invalid', severity: 'error', ...placeOf('cookies.secretFile', given), message, hint })
   }
 }

@@ -3,11 +3,11 @@
  * a restart. A file that is damaged or gone later leaves the key that was read before, with a warning: transfers that
  * work must not end by an accident. Called by node/settings.ts and by node.ts.
  */
-import { readFileSync, statSync } from 'node:fs'
 import { formatName, isFault, keyOf, lowerName, parseName } from '../dns/name.ts'
 import { parseKey, type TsigKey } from '../dns/tsig.ts'
-import { codeOf } from '../problem.ts'
+import { messageOf } from '../problem.ts'
 import { type Watcher, watchPaths } from '../world/watch.ts'
+import { readSecretFile } from './secret-file.ts'
 
 /** By name, the file of each key: the setting `tsig.keys`. */
 export type KeyFiles = Readonly<Record<string, readonly string[]>>
@@ -19,19 +19,13 @@ export interface TsigKeysCallbacks {
   readonly log: (level: 'info' | 'warn', line: string) => void
 }
 
-/** Others may not read the file, nor the group write it: who can, can sign. */
-const FORBIDDEN = 0o037
-
 /** Reads the file of the key `name`; a text says what is wrong with it, and never shows what is in it. */
 export function readKeyFile(name: string, file: string): TsigKey | string {
   let text: string
   try {
-    const mode = statSync(file).mode & 0o777
-    if ((mode & FORBIDDEN) !== 0)
-      return `${file} has mode ${mode.toString(8).padStart(4, '0')}: others can read it, or its group write it (use chmod 640)`
-    text = readFileSync(file, 'latin1')
+    text = readSecretFile(file)
   } catch (error) {
-    return `${file} can't be read: ${codeOf(error) ?? String(error)}`
+    return messageOf(error)
   }
   const key = parseKey(text)
   if (typeof key === 'string') return `${file}: ${key}`

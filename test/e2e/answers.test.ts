@@ -25,7 +25,7 @@ beforeAll(async () => {
   scene = new Scene()
   await scene.startSites()
   secrets = `${scene.folder}/cookie-secrets`
-  writeFileSync(secrets, `${'0a'.repeat(16)}\n`)
+  writeFileSync(secrets, `${'0a'.repeat(16)}\n`, { mode: 0o600 })
   node = await scene.startReady({
     'http-token': 'a-token-of-this-test',
     'node-nsid': 'the first',
@@ -173,7 +173,7 @@ test('dig +nsid shows which node it is, and +cookie a good cookie that the node 
   }
 
   // a new secret beside it, in the way that volumes of secrets change: the cookie stays valid, and is replaced
-  writeFileSync(`${secrets}.new`, `${'0b'.repeat(16)}\n${'0a'.repeat(16)}\n`)
+  writeFileSync(`${secrets}.new`, `${'0b'.repeat(16)}\n${'0a'.repeat(16)}\n`, { mode: 0o600 })
   renameSync(`${secrets}.new`, secrets)
   await until('another cookie', async () => !(await digCounted(known)).text.includes(cookie))
   expect((await digCounted(known)).counted).toEqual([0, 0, 1])

@@ -209,7 +209,7 @@ test('a file of cookie secrets that is of no use is refused at its place, and no
     [`${secret}\n${secret}0\n`, ':2 is not 32 hexadecimal digits'],
   ]
   for (const [text, fault] of faults) {
-    writeFileSync(join(folder, 'secrets'), text)
+    writeFileSync(join(folder, 'secrets'), text, { mode: 0o640 })
     const problems = problemsOf('serve', 'cookies: {secretFile: secrets}\n')
     expect(problems).toMatchObject([
       { code: 'setting-invalid', line: 1, column: 23, message: expect.stringContaining(fault) },
@@ -218,6 +218,10 @@ test('a file of cookie secrets that is of no use is refused at its place, and no
   }
   writeFileSync(join(folder, 'secrets'), `${secret}\r\n\n ${secret.toUpperCase()}\n`)
   expect(problemsOf('serve', 'cookies: {secretFile: secrets}\n')).toEqual([])
+  chmodSync(join(folder, 'secrets'), 0o644)
+  expect(problemsOf('serve', 'cookies: {secretFile: secrets}\n')).toMatchObject([
+    { severity: 'error', line: 1, column: 23, message: expect.stringContaining('has mode 0644: others can read it') },
+  ])
   expect(problemsOf('serve', 'cookies: {secretFile: gone}\n')[0]!.message).toContain("can't be read: ENOENT")
   // a prober answers nobody
   expect(problemsOf('probe', 'redis: redis://192.0.2.6\ncookies: {secretFile: gone}\n')).toEqual([])
