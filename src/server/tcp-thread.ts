@@ -92,6 +92,10 @@ const port = parentPort!
 // on Linux the priority of this thread; on other systems it would be that of the process
 if (process.platform === 'linux') setPriority(Math.min(NICEST, getPriority() + NICER))
 
+// what only TLS and HTTPS need, before the beat starts: on a busy machine it may take longer than a beat may stay away
+const tls = transport === TCP ? undefined : await import('./handshakes.ts')
+const http = transport === DOH ? await import('./https.ts') : undefined
+
 const respond = respondWith(recording)
 const responder = makeResponder(world, health, counters, protocol)
 const tellMain = (report: TcpReport): void => port.postMessage(report)
@@ -101,7 +105,7 @@ const noteAdopted = (): void =>
 const noteTransfer = (transfer: TransferNews): void => tellMain({ transfer })
 const connections = new Connections(limits, cells) // the beat starts here
 const transfers = transport === DOH ? undefined : new Transfers(responder, cells, noteTransfer, noteAdopted)
-const handshakes = transport === TCP ? undefined : await makeHandshakes(credentials!)
+const handshakes = tls && makeHandshakes(tls, credentials!)
 const open = handshakes?.open ?? framed
 const servers: Server[] = []
 
@@ -109,18 +113,15 @@ function framed(connection: Connection, socket: Socket = connection.socket): Sta
   return new Framed({ connections, transfers: transfers!, responder, transport, respond }, connection, socket)
 }
 
-/** Loads what only TLS and HTTPS need. */
-async function makeHandshakes(first: Credentials): Promise<Handshakes> {
-  const { Handshakes } = await import('./handshakes.ts')
-  if (transport === DOT) return new Handshakes(connections, cells, limits.handshakes, 'dot', first, framed)
-  const { Https } = await import('./https.ts')
+function makeHandshakes({ Handshakes }: typeof import('./handshakes.ts'), first: Credentials): Handshakes {
+  if (http === undefined) return new Handshakes(connections, cells, limits.handshakes, 'dot', first, framed)
   return new Handshakes(
     connections,
     cells,
     limits.handshakes,
     'h2',
     first,
-    (connection, socket) => new Https(connections, connection, responder, respond, socket, cells),
+    (connection, socket) => new http.Https(connections, connection, responder, respond, socket, cells),
   )
 }
 
