@@ -161,3 +161,51 @@ test.each<[string, Spoil, RegExp]>([
   const { findings } = fuzzMemory(node, 2026, 20_000, spoilt(spoil))
   expect(findings.filter((finding) => told.test(finding)).length, findings.join('\n')).toBeGreaterThan(0)
 })
+
+const failing = (): number => {
+  throw new RangeError('offset')
+}
+
+test('a call that takes 6 ms each time, one that throws, and memory that is kept', () => {
+  let slow: Uint8Array | undefined
+  const isSlow = ({ input }: Request): boolean => input === (slow ??= input)
+  const wait = (responder: Responder, request: Request): number => {
+    for (const from = performance.now(); isSlow(request) && performance.now() < from + 6;);
+    return respond(responder, request)
+  }
+  expect(fuzzMemory(node, 1, 1000, wait).findings).toEqual([expect.stringContaining('took 6')])
+  expect(fuzzMemory(node, 1, 100, failing).findings[0]).toContain('threw RangeError: offset')
+  const kept: number[][] = []
+  const keep = (responder: Responder, request: Request): number => {
+    kept.push(Array.from({ length: 500 }, (_, i) => i / 7))
+    return respond(responder, request)
+  }
+  expect(fuzzMemory(node, 1, 2000, keep).findings).toEqual([expect.stringContaining('memory grew by')])
+})
+
+test.each<[string, number, (message: Uint8Array, size: number) => number, RegExp]>([
+  [
+    'a signature',
+    20_000,
+    (message, size) => (message[size - 7]! ^= 1),
+    /message \d+: a signature that does not verify/,
+  ],
+  ['an id', 6000, (message) => (message[1]! ^= 1), /message \d+: another id/],
+  ['AA', 6000, (message) => (message[2]! &= 0xfb), /message \d+: its head/],
+  ['a count', 6000, (message) => (message[7]! ^= 1), /message \d+ cannot be read/],
+])('the oracle sees %s that is changed in a transfer', (_, count, change, told) => {
+  const changed = (responder: Responder, request: Request): number => {
+    const size = respond(responder, request)
+    const { transfer } = responder
+    if (transfer === null) return size
+    const next = transfer.next.bind(transfer)
+    transfer.next = (out, at) => {
+      const bytes = next(out, at)
+      if (bytes > 0) change(out.subarray(at), bytes)
+      return bytes
+    }
+    return size
+  }
+  const { findings } = fuzzMemory(node, 2026, count, changed)
+  expect(findings.filter((finding) => told.test(finding)).length, findings.join('\n')).toBeGreaterThan(0)
+})

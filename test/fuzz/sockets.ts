@@ -267,19 +267,21 @@ export async function converseUdp(
   // the server answers in order, so that of two queries with one id the first reply is of the first
   const replies = sockets.map(() => new Map<number, Buffer[]>())
   const LAST = 0xffff
+  const last = encode({ q: SENTINEL, id: LAST })
+  // whatever header or length lies may make any id of any bytes
+  const isLast = (reply: Buffer): boolean => Buffer.compare(reply.subarray(12, last.length), last.subarray(12)) === 0
   const { promise, resolve } = Promise.withResolvers<void>()
   let left = sockets.length
   const hear = sockets.map((_, i) => (reply: Buffer) => {
     const id = reply.length < 2 ? -1 : u16(reply, 0)
     const same = replies[i]!.get(id)
-    if (id === LAST) {
+    if (id === LAST && isLast(reply)) {
       if (--left === 0) resolve()
     } else if (same === undefined) replies[i]!.set(id, [reply])
     else same.push(reply)
   })
   for (const [i, socket] of sockets.entries()) socket.on('message', hear[i]!)
   for (const { socket, bytes } of batch) sockets[socket]!.send(bytes)
-  const last = encode({ q: SENTINEL, id: LAST })
   for (const [i, socket] of sockets.entries())
     socket.send(CLIENTS[i] === PROXY ? Uint8Array.of(...goodHeader(NAMED[0]!), ...last) : last)
   const waiting = new AbortController()
