@@ -162,9 +162,9 @@ function transferOutcome(responder: Responder, request: Request): number {
 
 /** The outcome for a packet that is malformed, or of an opcode or EDNS version that is not served. */
 function refuse(responder: Responder, request: Request, fault: number): number {
-  if (fault === Q_NOTIMP) return error(responder, request, RCODE.NOTIMP)
-  responder.query.ecs = false // malformed, or of a version that we don't speak: nothing to echo
-  return error(responder, request, fault === Q_BADVERS ? RCODE.BADVERS : RCODE.FORMERR)
+  responder.query.ecs = false // malformed, or not for what we serve: nothing to echo
+  const rcode = fault === Q_NOTIMP ? RCODE.NOTIMP : fault === Q_BADVERS ? RCODE.BADVERS : RCODE.FORMERR
+  return error(responder, request, rcode)
 }
 
 /** The outcome of a query with options that are served here. */

@@ -126,7 +126,10 @@ export function parseQuery(packet: Uint8Array, at: number, length: number, q: Qu
   if (length < HEADER_BYTES || packet[at + 2]! >= 0x80) return Q_DROP
   q.id = (packet[at]! << 8) | packet[at + 1]!
   q.flags = (packet[at + 2]! << 8) | packet[at + 3]!
-  if ((q.flags & 0x7800) !== 0) return Q_NOTIMP
+  if ((q.flags & 0x7800) !== 0) {
+    findOpt(packet, at, at + length, q)
+    return Q_NOTIMP
+  }
   const questions = count(packet, at + 4)
   if (questions > 1) return Q_FORMERR // RFC 9619
   const end = at + length
@@ -166,6 +169,27 @@ export function parseQuery(packet: Uint8Array, at: number, length: number, q: Qu
   }
   if (questions === 0 && q.cookieBytes === 0 && verdict === Q_OK) return Q_FORMERR
   return i === end ? verdict : Q_FORMERR
+}
+
+/**
+ * Reads the OPT of a message of another opcode, for its reply (RFC 6891 §6.1.1): UPDATE and NOTIFY are laid out as queries
+ * are. What cannot be read has none.
+ */
+function findOpt(packet: Uint8Array, at: number, end: number, q: Query): void {
+  let i = at + HEADER_BYTES
+  for (let n = count(packet, at + 4); n > 0; n--) {
+    const fixed = skipName(packet, i, end)
+    if (fixed < 0) return // no OPT fits behind it
+    i = fixed + 4
+  }
+  let left = count(packet, at + 6) + count(packet, at + 8) + count(packet, at + 10)
+  for (; left > 0; left--) {
+    const fixed = skipName(packet, i, end)
+    const next = fixed < 0 ? -1 : recordEnd(packet, fixed, end)
+    if (next < 0) return
+    if (typeAt(packet, fixed) === TYPE.OPT && packet[i] === 0) return void readOpt(packet, fixed, next, q)
+    i = next
+  }
 }
 
 const count = (packet: Uint8Array, at: number): number => (packet[at]! << 8) | packet[at + 1]!
@@ -235,6 +259,8 @@ function readOpt(packet: Uint8Array, fixed: number, end: number, q: Query): numb
       if (q.ecs || !readEcs(packet, i + 4, next, q)) return Q_FORMERR
     } else if (code === OPTION.COOKIE && q.cookieBytes === 0) {
       if (!readCookie(packet, i + 4, next, q)) return Q_FORMERR
+    } else if (code === OPTION.ZONEVERSION && (next > i + 4 || (q.options & (1 << code)) !== 0)) {
+      return Q_FORMERR // RFC 9660 §3.2.1
     }
     if (code < 32) q.options |= SERVED_OPTIONS & (1 << code)
     i = next

@@ -65,8 +65,12 @@ const NOTHING = { wire: NO_WIRE, payload: 512, dnssecOk: false, codes: NO_CODES 
 /** Reads a query (RFC 1035 §4.1, RFC 6891 §6.1, RFC 7871 §6, RFC 7873 §5.2, RFC 8945 §5.1, RFC 9619). */
 export function factsOf(query: Uint8Array): Facts {
   if (query.length < 12 || query[2]! >= 0x80) return { ...NOTHING, verdict: 'drop' }
-  if ((query[2]! & 0x78) !== 0) return { ...NOTHING, verdict: NOTIMP }
   const wire = readWire(query)
+  if ((query[2]! & 0x78) !== 0) {
+    const found = wire.records.find(({ type, at }) => type === OPT && query[at] === 0)
+    if (found === undefined) return { ...NOTHING, wire, verdict: NOTIMP }
+    return { ...NOTHING, wire, verdict: NOTIMP, opt: found, dnssecOk: query[found.fixed + 6]! >= 128 }
+  }
   const bad: Facts = { ...NOTHING, wire, verdict: FORMERR }
   if (wire.fault !== undefined || wire.records.length > 16) return bad
   const { records } = wire
@@ -106,6 +110,7 @@ function optionsOf(query: Uint8Array, { at, fixed, dataAt, end }: WireRecord): R
       if (read.ecs !== undefined || !isSubnet(data)) return undefined
       read.ecs = data
     }
+    if (code === ZONEVERSION && (data.length > 0 || codes.has(code))) return undefined
     codes.add(code)
     i = next
   }
@@ -191,8 +196,8 @@ function judgeContent(
   const opts = records.filter(({ type }) => type === OPT)
   const opt = opts[0]
   if (opts.length > 1 || (opt !== undefined && (opt.section !== 2 || reply[opt.at] !== 0))) return 'an OPT out of place'
-  if (facts.verdict !== FORMERR && (opt !== undefined) !== (facts.opt !== undefined))
-    return 'OPT exactly when the query had one'
+  const isUnclear = facts.verdict === FORMERR || (facts.verdict === NOTIMP && facts.wire.fault !== undefined)
+  if (!isUnclear && (opt !== undefined) !== (facts.opt !== undefined)) return 'OPT exactly when the query had one'
   const rcode = (reply[3]! & 15) | (opt === undefined ? 0 : reply[opt.fixed + 4]! << 4)
   const countOf = (section: number): number => records.filter((one) => one.section === section).length
   const [answers, authorities] = [countOf(0), countOf(1)]
@@ -209,7 +214,9 @@ function judgeContent(
     if (!records.some(({ section, type }) => section === 1 && (type === SOA || type === NS))) return 'an empty answer'
     if (rcode === NXDOMAIN && authorities !== 1) return 'NXDOMAIN with more than the SOA'
   }
-  return opt === undefined ? undefined : judgeOpt(protocol, sent, facts, reply, opt, size)
+  return opt === undefined || (isUnclear && facts.verdict === NOTIMP)
+    ? undefined
+    : judgeOpt(protocol, sent, facts, reply, opt, size)
 }
 
 const must = (right: boolean, what: string): string | undefined => (right ? undefined : what)

@@ -23,6 +23,7 @@ export interface Packet {
   readonly wellFormed: boolean
 }
 
+const ZONEVERSION = 19
 const TYPES = ['A', 'AAAA', 'NS', 'SOA', 'CNAME', 'MX', 'TXT', 'SRV', 'CAA', 'PTR', 'ANY', 'DS', 'HTTPS', 'TYPE65280']
 TYPES.push('AXFR', 'IXFR', 'OPT', 'TYPE0', 'TYPE65535')
 const CLASSES = ['IN', 'IN', 'IN', 'IN', 'IN', 'CH', 'ANY', 'NONE', 'CLASS0', 'HS']
@@ -71,11 +72,13 @@ export function makePackets(random: Random, names: readonly string[]): () => Pac
     return `${special === '' ? words.join(':') : special}/${random(129)}`
   }
 
+  // RFC 9660 §3.2.1: it is empty, and there once
   const options = (): { code: number; data: Uint8Array }[] =>
     Array.from({ length: random(4) }, () => {
-      const code = pick([3, 10, 10, 11, 12, 15, 19, 65_001])
-      return { code, data: noise(code === 10 ? pick([8, 8, 16, 24, 40]) : random(20)) }
-    })
+      const code = pick([3, 10, 10, 11, 12, 15, ZONEVERSION, 65_001])
+      const data = noise(code === 10 ? pick([8, 8, 16, 24, 40]) : random(20))
+      return { code, data: code === ZONEVERSION ? new Uint8Array(0) : data }
+    }).filter(({ code }, i, all) => code !== ZONEVERSION || all.findIndex((one) => one.code === code) === i)
 
   const query = (): Uint8Array => {
     for (;;) {

@@ -27,6 +27,27 @@ describe('§6.1.1, §7: OPT in the response exactly when it was in the query', (
     }
   })
 
+  rule('with NOTIMP, to messages of all other opcodes, whatever stands before it', async ({ tell }) => {
+    const plain = encode({ q: 'example.com SOA' })
+    const opt = encode({ q: 'example.com SOA', ecs: '198.51.100.0/24' }).subarray(plain.length)
+    const records = Buffer.from('c00c00010001000000000004c0000201'.repeat(20), 'hex')
+    for (let opcode = 1; opcode < 16; opcode++) {
+      for (const [before, edns] of [
+        [Buffer.alloc(0), { payload: 1232, version: 0, dnssecOk: false, options: [] }],
+        [records, { payload: 1232, version: 0, dnssecOk: false, options: [] }],
+        [records, undefined],
+      ] as const) {
+        const message = Buffer.concat([plain, before, edns === undefined ? Buffer.alloc(0) : opt])
+        message[2] = opcode << 3
+        message[9] = before.length / 16
+        message[11] = edns === undefined ? 0 : 1
+        const reply = await tell(message)
+        expect(reply).toMatchObject({ rcode: 'NOTIMP', opcode, question: [], answer: [], authority: [] })
+        expect(reply.edns).toEqual(edns)
+      }
+    }
+  })
+
   rule('DO is copied (RFC 3225 §3)', async ({ ask }) => {
     expect((await ask({ q: 'host.example.com A', do: true, rcode: 'NOERROR' })).edns?.dnssecOk).toBe(true)
   })

@@ -7,7 +7,7 @@ const CHANNEL = 18
 const agent = parseName('agent.example.net')
 if (isFault(agent)) throw new Error(agent.fault)
 rules({ protocol: { reportChannel: agent } })(
-  '§6.2: every response with EDNS names the agent, in wire form and unasked',
+  '§5, §6.2: every response with EDNS names the agent, once, in wire form and unasked',
   async ({ ask }) => {
     const wire = Buffer.from(agent).toString('hex')
     for (const [q, rcode] of [
