@@ -81,6 +81,9 @@ const well: Series = {
   ...onNodes('meridian_send_errors_total', 'reason="unresolved"', 0),
   ...onNodes('meridian_send_errors_total', 'reason="full"', 0),
   ...onNodes('meridian_tcp_connections_total', 'what="evicted"', 0),
+  ...onNodes('meridian_limited_responses_total', 'account="answers",what="truncated"', 0),
+  ...onNodes('meridian_tls_certificate_end_time_seconds', '', 15 * 86400),
+  ...onNodes('meridian_tls_certificate_refused', '', 0),
   ...onNodes('meridian_udp_batched', '', 1),
 }
 
@@ -362,6 +365,27 @@ const scenarios: readonly Scenario[] = [
     name: 'TCP is full',
     series: one('meridian_tcp_connections_total', 'what="evicted"', grows(1)),
     fires: { MeridianTcpFull: 1 },
+  },
+  {
+    name: 'rate limits for a while',
+    series: one('meridian_limited_responses_total', 'account="answers",what="truncated"', grows(60)),
+    fires: {},
+  },
+  {
+    name: 'rate limits for long',
+    series: one('meridian_limited_responses_total', 'account="answers",what="truncated"', grows(60)),
+    minutes: 21,
+    fires: { MeridianLimited: 1 },
+  },
+  {
+    name: 'the certificate of TLS ends',
+    series: one('meridian_tls_certificate_end_time_seconds', '', 13 * 86400),
+    fires: { MeridianTlsCertificateEnds: 1 },
+  },
+  {
+    name: 'a certificate that is of no use',
+    series: one('meridian_tls_certificate_refused', '', 1),
+    fires: { MeridianTlsCertificateRefused: 1 },
   },
   { name: 'without koffi', series: one('meridian_udp_batched', '', 0), fires: { MeridianUdpPortable: 1 } },
 ]
