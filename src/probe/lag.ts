@@ -1,6 +1,7 @@
 /**
  * Measures when and how long this thread's event loop was blocked: a check that timed out meanwhile was late here, not
- * at the site. A tick that runs late was blocked; one that is overdue is being blocked now.
+ * at the site. A tick that runs late was blocked; one that is overdue is being blocked now. It ticks only while checks are in
+ * flight: a thread that waits for its next check is not woken.
  */
 
 const TICK_MS = 20
@@ -13,17 +14,19 @@ export class LagMeter {
   readonly #stalls: { readonly endMs: number; readonly lagMs: number }[] = []
   #dueMs = 0
   #timer: NodeJS.Timeout | undefined
+  #inFlight = 0
 
-  start(): void {
-    this.#dueMs = performance.now() + TICK_MS
-    this.#timer = setTimeout(() => this.#tick(), TICK_MS)
+  /** A check begins. */
+  begin(): void {
+    if (this.#inFlight++ === 0) this.#arm()
   }
 
-  stop(): void {
-    clearTimeout(this.#timer)
+  /** A check that began has ended. */
+  end(): void {
+    if (--this.#inFlight === 0) clearTimeout(this.#timer)
   }
 
-  /** The longest stall that ended after `sinceMs` or still lasts, and the sum of all of them, in ms. */
+  /** The longest stall that ended after `sinceMs` or still lasts, and the sum of all of them, in ms. For a check in flight. */
   since(sinceMs: number): { readonly worstMs: number; readonly totalMs: number } {
     let worstMs = Math.max(0, performance.now() - this.#dueMs)
     let totalMs = worstMs
@@ -35,11 +38,16 @@ export class LagMeter {
     return { worstMs, totalMs }
   }
 
+  #arm(): void {
+    this.#dueMs = performance.now() + TICK_MS
+    this.#timer = setTimeout(() => this.#tick(), TICK_MS)
+  }
+
   #tick(): void {
     const nowMs = performance.now()
     const lagMs = nowMs - this.#dueMs
     if (lagMs > NOTED_MS) this.#stalls.push({ endMs: nowMs, lagMs })
     if (this.#stalls.length > KEPT) this.#stalls.splice(0, KEPT / 2)
-    this.start()
+    this.#arm()
   }
 }

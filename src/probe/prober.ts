@@ -148,14 +148,12 @@ export class Prober {
   }
 
   start(): void {
-    this.#lag.start()
     this.#reportRefusal(this.#settings.writer.replace([]))
     this.#schedule.plan(this.#beatJob, performance.now())
   }
 
   stop(): void {
     this.#schedule.stop()
-    this.#lag.stop()
     for (const family of [this.#families[4], this.#families[6]]) family.trust.stop()
     this.#targets.clear()
   }
@@ -237,14 +235,16 @@ export class Prober {
   async #probe(state: TargetState): Promise<void> {
     const startMs = performance.now()
     this.#begun++
+    this.#lag.begin()
     let observation = await this.#check(state.target, this.#checks).catch((error: unknown) =>
       this.#broken(state, error),
     )
     if (observation.kind === 'unroutable') observation = await this.#blame(state, observation)
+    const { worstMs, totalMs } = this.#lag.since(startMs)
+    this.#lag.end()
     if (this.#targets.get(state.target.id) !== state) return
     state.ranMs = performance.now()
     const { timeoutMs, fastMs } = state.target.check
-    const { worstMs, totalMs } = this.#lag.since(startMs)
     const isVoid = observation.kind === 'timeout' && (worstMs > timeoutMs / 4 || totalMs > timeoutMs / 2)
     if (!isVoid) this.#observe(state, observation, startMs)
     // once only: rechecks of void results would keep an overloaded host overloaded

@@ -45,6 +45,8 @@ export class Transfers {
   readonly #sending = new Set<Sending>()
   readonly #onTransfer: (news: TransferNews) => void
   readonly #onAdopted: () => void
+  /** While anything is sent. */
+  #sweeping: NodeJS.Timeout | undefined
 
   /** `onTransfer`: takes what became of each transfer; `onAdopted`: called when oldestGeneration may have changed. */
   constructor(
@@ -58,7 +60,6 @@ export class Transfers {
     this.#onTransfer = onTransfer
     this.#onAdopted = onAdopted
     responder.transfersLeft = MOST_TRANSFERS
-    setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
   /** The generation of the oldest World that is still read: the Responder's, or that of a transfer. */
@@ -99,6 +100,11 @@ export class Transfers {
   #count(): void {
     this.#cells[T_TRANSFERRING] = this.#sending.size
     this.#responder.transfersLeft = MOST_TRANSFERS - this.#sending.size
+    if (this.#sending.size > 0) this.#sweeping ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
+    else {
+      clearInterval(this.#sweeping)
+      this.#sweeping = undefined
+    }
   }
 
   #sweep(): void {
