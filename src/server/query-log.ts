@@ -42,8 +42,8 @@ export interface SinkStats {
 
 /** How often what was dropped is told, at most. */
 const REPORT_MS = 60_000
-/** To close the sinks, beyond the time for what waits. */
-const END_MS = 500
+/** To count what was lost and close the sinks, beyond the time for what waits; on a busy machine the thread has its turn late. */
+const END_MS = 5_000
 
 /** The query log of a running server, from the constructor to stop(). */
 export class QueryLog {
