@@ -201,8 +201,8 @@ describe('limits over TLS', () => {
     await open(30) // for the first ones, what is common to all is made
     const before = await look()
     await open(60)
-    const after = await look()
-    expect([before.open, after.open]).toEqual([30, 90])
-    expect((after.bytes - before.bytes) / 60).toBeLessThan(45_000)
+    expect([before.open, (await look()).open]).toEqual([30, 90])
+    // what handshakes and compilers took goes back by and by
+    await until('memory given back', async () => ((await look()).bytes - before.bytes) / 60 < 45_000)
   })
 })
