@@ -94,6 +94,7 @@ function start<T>(
   function run(request: BuildRequest): Promise<BuildResult<T>> {
     if (stopped) return Promise.reject(new Error('the compiler has been stopped'))
     const thread = (worker ??= startWorker())
+    const mayEnd = loaded
     return new Promise<BuildResult<T>>((resolve, reject) => {
       let cause: unknown = 'it ended'
       const onError = (error: unknown): void => void (cause = error)
@@ -107,7 +108,7 @@ function start<T>(
       const late = setTimeout(() => {
         settle(() => reject(new Error(`the load took longer than ${MOST_MS / 1000} s and was ended`)))
         if (worker === thread) worker = undefined
-        void thread.terminate()
+        void mayEnd?.then(() => thread.terminate())
       }, MOST_MS)
       const settle = (how: () => void): void => {
         clearTimeout(late)
