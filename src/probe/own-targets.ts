@@ -148,6 +148,21 @@ export class OwnTargets {
     this.#review(true)
   }
 
+  /**
+   * The votes on these targets are gone with the thread that checked them. Those that the zones have dropped have nothing to
+   * hand over any more, and the thread may have died of one of them.
+   */
+  lose(isLost: (id: string) => boolean): void {
+    let dropped = false
+    for (const [id, { successors }] of this.#leaving) {
+      if (successors === undefined || !isLost(id)) continue
+      this.#leaving.delete(id)
+      this.#probed.delete(id)
+      dropped = true
+    }
+    if (dropped) this.#publish()
+  }
+
   get planned(): number {
     return this.#wanted.size
   }

@@ -159,7 +159,10 @@ class ProberProcess implements ProberThread {
           entry,
           onTrouble,
           onCertificate: (target, certificate) => this.#certificates.set(target, certificate),
-          onGone: () => reportRefusal(this.#merged.withdraw(index)),
+          onGone: () => {
+            reportRefusal(this.#merged.withdraw(index))
+            this.#ownTargets.lose((id) => this.#places.get(id)?.thread === index)
+          },
         }),
     )
     this.#ownTargets = new OwnTargets({
