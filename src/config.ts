@@ -10,7 +10,7 @@ import { availableParallelism, hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { inspect } from 'node:util'
 import { nearest, type Report } from './problem.ts'
-import { type Endpoint, formatEndpoint, parseBytes, parseEndpoint, parsePercent } from './units.ts'
+import { type Endpoint, formatEndpoint, parseBytes, parseDurationMs, parseEndpoint, parsePercent } from './units.ts'
 
 /** A setting as it is written in one source. */
 export interface RawSetting {
@@ -99,6 +99,10 @@ const wholeNumber = (least: number, most: number) => (value: string) =>
 const bytes = (least: string, most: string) => (value: string) => {
   const count = parseBytes(value)
   return count !== undefined && count >= parseBytes(least)! && count <= parseBytes(most)! ? count : undefined
+}
+const durationMs = (least: string, most: string) => (value: string) => {
+  const ms = parseDurationMs(value)
+  return ms !== undefined && ms >= parseDurationMs(least)! && ms <= parseDurationMs(most)! ? ms : undefined
 }
 const domain = (value: string) => {
   const labels = (value.endsWith('.') ? value.slice(0, -1) : value).split('.')
@@ -250,6 +254,13 @@ export const SETTINGS = {
     type: 'at least 16 printable characters without spaces and commas, or a list of two',
     meaning:
       'Signs what this process says in Redis, with the first of two; what others say, and neither of the two has signed, is not believed. See docs/redis.md.',
+  }),
+  'overrides.maxFor': one<number | undefined>({
+    type: 'a duration, `1m`–`365d`',
+    default: [],
+    meaning:
+      'The longest that an override may last, such as `72h`. One that is to last longer, or has no end, is refused; one that is in force already is shown. Without it all are taken. Give all nodes the same.',
+    read: durationMs('1m', '365d'),
   }),
   'node.name': one<string>({
     type: NAME_TYPE,

@@ -7,7 +7,15 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIP } from 'node:net'
 import { type Context, type Handler, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import { BODY_BYTES, readAcceptBody, readForgetBody, readOverrideBody } from './bodies.ts'
+import {
+  BODY_BYTES,
+  ORDER_BYTES,
+  type OverrideBody,
+  readAcceptBody,
+  readForgetBody,
+  readOverrideBody,
+  readShare,
+} from './bodies.ts'
 import { type Node, type Refusal, ROUTES, type ProcessView, type StatusFilter } from './contract.ts'
 
 type Path<M> = Extract<(typeof ROUTES)[number], { method: M }>['path']
@@ -121,12 +129,16 @@ function serveNode(app: Hono, node: Node): void {
     return typeof explained === 'string' ? context.json({ error: explained }, 400) : context.json(explained)
   })
   get('/api/outlook', (context) => {
-    const pattern = context.req.query('pattern')
-    if (pattern === undefined) return context.json({ error: 'outlook needs pattern', hint: '?pattern=fra/web' }, 400)
-    const outlook = node.outlook(pattern)
+    const patterns = context.req.queries('pattern') ?? []
+    if (patterns.length === 0) return context.json({ error: 'outlook needs pattern', hint: '?pattern=fra/web' }, 400)
+    const to = readShare(context.req.query('to') ?? '0%')
+    if (to === undefined) return context.json({ error: 'to: is not a percentage like 30%, below 100%' }, 400)
+    const outlook = node.outlook(patterns, to)
     return typeof outlook === 'string' ? context.json({ error: outlook }, 400) : context.json(outlook)
   })
-  post(app, '/api/overrides', readOverrideBody, (body) => node.override(body))
+  const order = (body: OverrideBody | readonly OverrideBody[]) =>
+    isList(body) ? node.overrideAll(body) : node.override(body)
+  post(app, '/api/overrides', readOverrideBody, order, ORDER_BYTES)
   post(app, '/api/forget', readForgetBody, (body) => node.forget(body))
   post(app, '/api/geo/accept', readAcceptBody, (body) => node.acceptGeo(body))
   post(app, '/api/zones/accept', readAcceptBody, (body) => node.acceptZones(body))
@@ -142,8 +154,8 @@ function isOwnName(host: string, names: ReadonlySet<string>): boolean {
   return name === '' || name === 'localhost' || names.has(name) || isIP(name.replaceAll(/[[\]]/g, '')) !== 0
 }
 
-const tooLarge = (context: Context): Response =>
-  context.json({ error: `the body has more than ${BODY_BYTES} bytes` }, 413)
+/** Array.isArray() for lists that are readonly. */
+const isList = <T>(value: T | readonly T[]): value is readonly T[] => Array.isArray(value)
 
 /**
  * Adds a POST route with a JSON body. 409: understood and refused. 202: done, but not (yet) everywhere. The content
@@ -154,8 +166,11 @@ function post<T extends object>(
   path: Path<'POST'>,
   read: (body: unknown) => T | string,
   apply: (body: T) => Promise<object | Refusal>,
+  mostBytes = BODY_BYTES,
 ): void {
-  app.post(path, bodyLimit({ maxSize: BODY_BYTES, onError: tooLarge }), async (context) => {
+  const onError = (context: Context): Response =>
+    context.json({ error: `the body has more than ${mostBytes} bytes` }, 413)
+  app.post(path, bodyLimit({ maxSize: mostBytes, onError }), async (context) => {
     if (!/^application\/json\s*(;|$)/i.test(context.req.header('content-type') ?? '')) {
       return context.json({ error: 'the body must be JSON', hint: 'content-type: application/json' }, 415)
     }

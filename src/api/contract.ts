@@ -52,13 +52,15 @@ export interface Node extends ProcessView {
    * The body of GET /api/explain. A string says what is wrong with the question; undefined: no zones are loaded yet.
    */
   explain(question: Question): object | string | undefined
-  /** What draining a pattern would leave; a string says what is wrong with the pattern. */
-  outlook(pattern: string): object | string
+  /** What draining patterns to a share (‰) would leave; a string says what is wrong with a pattern. */
+  outlook(patterns: readonly string[], to: number): object | string
   /**
    * Sets or undoes an override. Like those below it resolves when the change is stored, or when it is known where it is
    * not.
    */
   override(body: OverrideBody): Promise<object | Refusal>
+  /** The same of several overrides in one order: all of them are done, or none. */
+  overrideAll(bodies: readonly OverrideBody[]): Promise<object | Refusal>
   /** Removes a prober from the roster. */
   forget(body: ForgetBody): Promise<object | Refusal>
   /** Accepts the databases that are held back. */
@@ -103,14 +105,14 @@ export const ROUTES = [
     path: '/api/outlook',
     api: true,
     meaning:
-      'What draining the members of `pattern` (SITE, SITE/SERVICE or SITE/SERVICE/VIP) would leave of each service.',
+      'What draining the members of `pattern` (SITE, SITE/SERVICE or SITE/SERVICE/VIP; repeatable) to the share `to` (`30%`; 0%) would leave of each service.',
   },
   {
     method: 'POST',
     path: '/api/overrides',
     api: true,
     meaning:
-      'Sets or undoes an override. Body: `pattern`, `action` (drain, undrain, up, down, off), `for` (`2h`; until undone without), `who`, `why`, `yes`.',
+      'Sets or undoes an override. Body: `pattern`, `action` (drain, undrain, up, down, off), `to` (`30%`), `over` (`15m`), `for` (`2h`; until undone without), `who`, `why`, `yes`; or a list of these, done all or not at all.',
   },
   {
     method: 'POST',

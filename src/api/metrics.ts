@@ -156,7 +156,7 @@ export const METRICS = {
     'state',
   ),
   meridian_member_share: gauge(
-    'How much of its share of clients a member takes now: 1 unless it ramps up or its agent asks for less.',
+    'How much of its share of clients a member takes now: 1 unless it ramps up, its agent asks for less, or it is drained in part.',
     'service',
     'site',
     'vip',

@@ -1,11 +1,18 @@
 /**
- * Applies an operator's override at this node: checks what it would undo, applies it, waits until it is stored and the
- * other nodes acknowledge it, logs it. Called by RunningNode for POST /api/overrides. The override is in force at once;
- * the result says where it is not stored, and which nodes have not got it, so far.
+ * Applies an operator's overrides at this node: checks what they would undo, applies them, waits until they are stored
+ * and the other nodes acknowledge them, logs them. Called by RunningNode for POST /api/overrides. Overrides are in force
+ * at once; the result says where they are not stored, and which nodes have not got them, so far.
  */
 import type { Acknowledgement, SaveResult, NodeHealth, ServiceHealth } from '../health/node-health.ts'
-import { canonicalPattern, type OverrideAction, type OverrideView, viewOf } from '../health/override.ts'
-import { count } from '../units.ts'
+import {
+  canonicalPattern,
+  type OverrideAction,
+  type OverrideRequest,
+  type OverrideView,
+  shiftInWords,
+  viewOf,
+} from '../health/override.ts'
+import { count, formatDuration, formatShare } from '../units.ts'
 import type { OverrideBody } from './bodies.ts'
 import type { Refusal } from './contract.ts'
 
@@ -15,17 +22,26 @@ import type { Refusal } from './contract.ts'
  */
 export type NotStored = readonly { readonly where: 'disk' | 'store'; readonly why: string }[]
 
-/**
- * The result of an override: what was applied, at which nodes, and how much capacity is left of each service it
- * matches. Plain JSON.
- */
-export interface OverrideResult extends Acknowledgement {
+/** What was done for one pattern. */
+export interface OverrideDone {
   /** What is in force for the pattern now. */
   readonly done: OverrideView
-  readonly notKept: NotStored
   /** What was in force for the pattern before. */
   readonly before: OverrideView | undefined
   readonly members: readonly string[]
+}
+
+/** The result of one override. Plain JSON. */
+export type OverrideResult = OverrideDone & OrderResult
+
+/** The result of several overrides in one order. Plain JSON. */
+export interface OverridesResult extends OrderResult {
+  readonly overrides: readonly OverrideDone[]
+}
+
+/** At which nodes an order was applied, and how much capacity is left of each service that it matches. */
+interface OrderResult extends Acknowledgement {
+  readonly notKept: NotStored
   readonly services: readonly {
     readonly service: string
     readonly leftBeforePercent: number
@@ -43,13 +59,26 @@ const ACTIONS: Readonly<Record<OverrideBody['action'], OverrideAction>> = {
   off: 'undone',
 }
 
-/** An override in words: `drained`, `forced up`. */
-export const ACTION_WORDS: Readonly<Record<OverrideAction, string>> = {
+/** The request of a body: a drain in part or in steps, and the way back in steps, are shifts. */
+function requestOf({ pattern, action, to = 0, overMs = 0, forMs, who, why, yes }: OverrideBody): OverrideRequest {
+  const rest = { pattern, who, why, yes }
+  if (action === 'undrain' && overMs > 0)
+    return { ...rest, why: why || 'undrained', action: 'shift', shift: { to: 1000, overMs }, forMs: overMs }
+  if (action === 'drain' && (to > 0 || overMs > 0)) return { ...rest, action: 'shift', shift: { to, overMs }, forMs }
+  return { ...rest, action: ACTIONS[action], forMs }
+}
+
+const ACTION_WORDS: Readonly<Record<OverrideAction, string>> = {
   drain: 'drained',
+  shift: 'drained in part',
   up: 'forced up',
   down: 'forced down',
   undone: 'undone',
 }
+
+/** An override in words: `drained`, `drained to 30 %, at 62 % now`, `forced up`. */
+export const actionInWords = ({ action, shift }: Pick<OverrideView, 'action' | 'shift'>): string =>
+  shift === undefined ? ACTION_WORDS[action] : shiftInWords(shift)
 
 /** The result of `prober forget` and `node forget`. Plain JSON. */
 export interface ForgetResult extends Acknowledgement {
@@ -63,39 +92,64 @@ export const notStoredIn = ({ disk, store }: Pick<SaveResult, 'disk' | 'store'>)
   ...(store === undefined ? [] : [{ where: 'store' as const, why: store }]),
 ]
 
-/**
- * Applies an override; it is in force here at once. Resolves when it is stored and acknowledged, or when it is known
- * where it is not.
- */
+/** An override as it was ordered: `drained from 100 % to 30 % over 15m`; one that takes no time as actionInWords() has it. */
+export function orderInWords(done: Pick<OverrideView, 'action' | 'shift'>): string {
+  const { shift } = done
+  if (shift === undefined || shift.overMs === 0) return actionInWords(done)
+  const [from, to, over] = [formatShare(shift.from), formatShare(shift.to), formatDuration(shift.overMs)]
+  return shift.to === 1000 ? `on the way back from ${from} over ${over}` : `drained from ${from} to ${to} over ${over}`
+}
+
+type WriteLog = (fields: object, line: string) => void
+
+/** Applies one override, like applyOverrides(). */
 export async function applyOverride(
   health: Pick<NodeHealth, 'override' | 'snapshot'>,
   body: OverrideBody,
-  log: (fields: object, line: string) => void,
+  log: WriteLog,
 ): Promise<OverrideResult | Refusal> {
-  const { who, why, forMs, yes } = body
-  const pattern = canonicalPattern(body.pattern) ?? body.pattern
-  const earlier = health.snapshot()
-  const before = earlier.overrides.find(({ override }) => override.pattern === pattern)?.override
-  const other = refusedUndo({ ...body, pattern }, before)
-  if (other !== undefined) return other
-  const result = health.override({ pattern, action: ACTIONS[body.action], forMs, who, why, yes })
+  const result = await applyOverrides(health, [body], log)
   if ('refused' in result) return result
-  const { members } = result
+  const { overrides, ...rest } = result
+  return { ...overrides[0]!, ...rest }
+}
+
+/**
+ * Applies all overrides or none; they are in force here at once. Resolves when they are stored and acknowledged, or when
+ * it is known where they are not.
+ */
+export async function applyOverrides(
+  health: Pick<NodeHealth, 'override' | 'snapshot'>,
+  bodies: readonly OverrideBody[],
+  log: WriteLog,
+): Promise<OverridesResult | Refusal> {
+  const earlier = health.snapshot()
+  const asked = bodies.map((body) => ({ ...body, pattern: canonicalPattern(body.pattern) ?? body.pattern }))
+  const stood = new Map(earlier.overrides.map(({ override }) => [override.pattern, override]))
+  for (const body of asked) {
+    const other = refusedUndo(body, stood.get(body.pattern))
+    if (other !== undefined) return other
+  }
+  const result = health.override(...asked.map(requestOf))
+  if ('refused' in result) return result
   const saved = await result.saved
   const { current, reached, unreached } = saved
-  const done = viewOf(current)
   const notKept = notStoredIn(saved)
-  const names = new Set(members.map((member) => member.split('/')[1]))
+  const overrides = asked.map(({ pattern }, i): OverrideDone => {
+    return { done: viewOf(current[i]!), before: stood.get(pattern), members: result.members[i]! }
+  })
+  const names = new Set(result.members.flat().map((member) => member.split('/')[1]))
   const left = new Map(earlier.services.map(({ service, leftPercent }) => [service, leftPercent]))
   const services = health.snapshot().services.filter(({ service }) => names.has(service))
   const lacks = [
     ...notKept.map(({ where, why: lack }) => `not ${WHERE_WORDS[where]}: ${lack}`),
     ...unreached.map(({ node, why: lack }) => `not at node ${node}: ${lack}`),
   ]
-  const fields = { override: done, before, members: members.length, notKept, unreached }
-  log(fields, [lineOf(done, before, members.length), ...lacks].join('; '))
-  const each = services.map((service) => leftOf(service, left))
-  return { done, notKept, reached, unreached, before, members, services: each }
+  for (const { done, before, members } of overrides) {
+    const fields = { override: done, before, members: members.length, notKept, unreached }
+    log(fields, [lineOf(done, before, members.length), ...lacks].join('; '))
+  }
+  return { overrides, notKept, reached, unreached, services: services.map((service) => leftOf(service, left)) }
 }
 
 const WHERE_WORDS: Readonly<Record<NotStored[number]['where'], string>> = { disk: 'on disk', store: 'in Redis' }
@@ -103,10 +157,10 @@ const WHERE_WORDS: Readonly<Record<NotStored[number]['where'], string>> = { disk
 /** Refuses `undrain` of a force and `off` of a drain: the operator expects another override than there is. */
 function refusedUndo({ action, pattern }: OverrideBody, before: OverrideView | undefined): Refusal | undefined {
   if (before === undefined || (action !== 'undrain' && action !== 'off')) return undefined
-  const isDrain = before.action === 'drain'
+  const isDrain = before.action === 'drain' || before.action === 'shift'
   if (isDrain === (action === 'undrain')) return undefined
   return {
-    refused: `${pattern} is ${ACTION_WORDS[before.action]} by ${before.who}: ${before.why}`,
+    refused: `${pattern} is ${actionInWords(before)} by ${before.who}: ${before.why}`,
     hint: `To undo that: ${isDrain ? `meridian undrain ${pattern}` : `meridian force ${pattern} off`}`,
   }
 }
@@ -119,16 +173,13 @@ const leftOf = ({ service, leftPercent, keepPercent, lastResort }: ServiceHealth
   lastResort,
 })
 
-function lineOf(
-  { pattern, action, who, why, untilMs }: OverrideView,
-  before: OverrideView | undefined,
-  members: number,
-): string {
+function lineOf(done: OverrideView, before: OverrideView | undefined, members: number): string {
+  const { pattern, action, who, why, untilMs } = done
   const end = `(${count(members, 'member')})`
   if (action === 'undone') {
-    const what = before === undefined ? 'its override' : `${ACTION_WORDS[before.action]} by ${before.who}`
+    const what = before === undefined ? 'its override' : `${actionInWords(before)} by ${before.who}`
     return `${pattern}: undone by ${who}: ${what}${why === '' ? '' : `: ${why}`} ${end}`
   }
   const until = untilMs === null ? 'until undone' : `until ${new Date(untilMs).toISOString()}`
-  return `${pattern} is ${ACTION_WORDS[action]} by ${who} ${until}: ${why} ${end}`
+  return `${pattern} is ${orderInWords(done)} by ${who} ${until}: ${why} ${end}`
 }

@@ -114,6 +114,8 @@ const MOST_WATCH_SECONDS = 3600
 const PATTERN = 'SITE, SITE/SERVICE or SITE/SERVICE/VIP'
 
 interface OverrideFlags extends SharedFlags {
+  readonly to?: string
+  readonly over?: string
   readonly for?: string
   readonly why?: string
   readonly who?: string
@@ -129,53 +131,63 @@ const YES = ['--yes', 'do it even if less than `keep` of a service would be left
 /** Commands that override votes on all nodes, through the node on this machine. */
 function addOverrides(program: Command, output: Output, onExit: OnExitCode): void {
   const applyOverride = async (
-    pattern: string,
+    patterns: readonly string[],
     action: RequestedAction,
     options: OverrideFlags,
     command: Command,
   ): Promise<void> => {
     const { override, whoAmI } = await import('./override.ts')
-    const { why, for: time, who = whoAmI(), yes = false } = options
+    const { why, to, over, for: time, who = whoAmI(), yes = false } = options
     if (why === undefined && action !== 'undrain' && action !== 'off') {
       command.error('error: --why is missing: give a reason, for whoever is on call later')
     }
     const request = {
-      pattern,
+      patterns,
       action,
       who,
       yes,
       ...(why !== undefined && { why }),
+      ...(to !== undefined && { to }),
+      ...(over !== undefined && { over }),
       ...(time !== undefined && { for: time }),
     }
     onExit(await override({ ...controlOf(options, await settingsOf(command, output)), ...request }, output))
   }
 
-  const draining = withWho(program.command('drain').argument('<PATTERN>', PATTERN))
+  const draining = withWho(program.command('drain').argument('<PATTERN...>', PATTERN))
     .summary('send clients elsewhere, unless everything else is down')
-    .description('Drains the members of SITE[/SERVICE[/VIP]]: clients go elsewhere while anything else is up.')
+    .description(
+      'Drains the members of SITE[/SERVICE[/VIP]], of several all or none: clients go elsewhere while anything else is up.',
+    )
+    .option('--to <PERCENT>', 'drain in part: this share of the clients stays, e.g. 30% (default: none)')
+    .option('--over <TIME>', 'move clients in steps over this time, e.g. 15m (default: at once)')
     .option(...FOR)
     .option('--why <TEXT>', 'the reason; required')
     .option(...YES)
     .option('--dry-run', 'only show what would be left; exits with 1 if it is not safe')
-    .action(async (pattern: string, options: OverrideFlags & { dryRun?: boolean }, command: Command) => {
-      if (options.dryRun !== true) return applyOverride(pattern, 'drain', options, command)
+    .action(async (patterns: readonly string[], options: OverrideFlags & { dryRun?: boolean }, command: Command) => {
+      const { to, dryRun = false } = options
+      if (!dryRun) return applyOverride(patterns, 'drain', options, command)
       const { outlook } = await import('./override.ts')
-      onExit(await outlook({ ...controlOf(options, await settingsOf(command, output)), pattern }, output))
+      const asked = { patterns, ...(to !== undefined && { to }) }
+      onExit(await outlook({ ...controlOf(options, await settingsOf(command, output)), ...asked }, output))
     })
   withExamples(
     draining,
     'meridian drain fra --dry-run',
     "meridian drain fra --for 2h --why 'disks, ticket 812'",
-    "meridian drain fra/web/192.0.2.10 --why 'kernel update'",
+    "meridian drain fra --to 30% --over 15m --why 'a new load balancer'",
+    "meridian drain fra/web/192.0.2.10 lon/web --why 'kernel update'",
   )
 
-  const undraining = withWho(program.command('undrain').argument('<PATTERN>', PATTERN))
+  const undraining = withWho(program.command('undrain').argument('<PATTERN...>', PATTERN))
     .summary('undo a drain')
-    .description('Undoes a drain of the same pattern.')
-    .action((pattern: string, options: OverrideFlags, command: Command) =>
-      applyOverride(pattern, 'undrain', options, command),
+    .description('Undoes drains of the same patterns, of several all or none.')
+    .option('--over <TIME>', 'bring clients back in steps over this time, e.g. 10m (default: at once)')
+    .action((patterns: readonly string[], options: OverrideFlags, command: Command) =>
+      applyOverride(patterns, 'undrain', options, command),
     )
-  withExamples(undraining, 'meridian undrain fra')
+  withExamples(undraining, 'meridian undrain fra', 'meridian undrain fra --over 10m')
 
   const forcing = withWho(program.command('force').argument('<PATTERN>', PATTERN))
     .argument('<STATE>', 'up, down, or off to undo that')
@@ -189,7 +201,7 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     .action(async (pattern: string, state: string, options: OverrideFlags, command: Command) => {
       if (state !== 'up' && state !== 'down' && state !== 'off')
         command.error(`error: force takes up, down or off, not “${state}”`)
-      else await applyOverride(pattern, state, options, command)
+      else await applyOverride([pattern], state, options, command)
     })
   withExamples(forcing, "meridian force iad/web up --why 'the check is broken'", 'meridian force iad/web off')
 

@@ -86,7 +86,7 @@ const FLAGS = SETTING_KEYS.filter((key) => key === 'redis' || !('secret' in SETT
 
 /** Whether a process that only probes goes by a setting. */
 const isOfProber = (key: SettingKey): boolean =>
-  !/^(?:listen|threads|tcp\..*|geo\..*|zones\.maxMove|node\.site|probe\.enabled)$/.test(key)
+  !/^(?:listen|threads|tcp\..*|geo\..*|zones\.maxMove|overrides\.maxFor|node\.site|probe\.enabled)$/.test(key)
 
 /** Commands that run until a signal ends them. */
 function addServers(program: Command, surroundings: Surroundings, onExit: OnExitCode): void {

@@ -4,7 +4,15 @@
  */
 import { hostname, userInfo } from 'node:os'
 import type { RequestedAction } from '../api/bodies.ts'
-import { ACTION_WORDS, type ForgetResult, type NotStored, type OverrideResult } from '../api/override.ts'
+import {
+  actionInWords,
+  type ForgetResult,
+  type NotStored,
+  orderInWords,
+  type OverrideDone,
+  type OverrideResult,
+  type OverridesResult,
+} from '../api/override.ts'
 import type { Acknowledgement, Outlook } from '../health/node-health.ts'
 import { count, formatPercent, formatWholePercent } from '../units.ts'
 import type { DatabaseHold } from '../world/geo-hold.ts'
@@ -12,11 +20,13 @@ import type { ZonesHeld } from '../world/zone-hold.ts'
 import { ask, type ControlOptions, post } from './control.ts'
 import { type Output, table, untilInWords, wrap } from './output.ts'
 
-/** An override to request, and how to reach the node. */
+/** Overrides to request in one order, one for each pattern, and how to reach the node. */
 export interface OverrideOptions extends ControlOptions {
-  readonly pattern: string
+  readonly patterns: readonly string[]
   readonly action: RequestedAction
-  /** As written: `2h`. */
+  /** As written: `30%`, `15m`, `2h`. */
+  readonly to?: string
+  readonly over?: string
   readonly for?: string
   readonly who: string
   readonly why?: string
@@ -67,14 +77,19 @@ function reportUnreached({ unreached }: Acknowledgement, output: Output): number
 }
 
 /**
- * Requests an override; resolves to the exit code, 0, NOT_EVERYWHERE or NOT_KEPT. Throws ControlError, also if the node
+ * Requests overrides; resolves to the exit code, 0, NOT_EVERYWHERE or NOT_KEPT. Throws ControlError, also if the node
  * refuses.
  */
 export async function override(options: OverrideOptions, output: Output): Promise<number> {
-  const { pattern, action, who, why, yes, for: time } = options
-  const body = { pattern, action, who, why, yes, for: time } // JSON leaves out what is undefined
-  const done = await post<OverrideResult>(options, '/api/overrides', body)
-  output.out(options.json ? JSON.stringify(done) : overrideInWords(done))
+  const { patterns, action, to, over, for: time, who, why, yes } = options
+  // JSON leaves out what is undefined
+  const bodies = patterns.map((pattern) => ({ pattern, action, to, over, for: time, who, why, yes }))
+  const done = await post<OverrideResult | OverridesResult>(
+    options,
+    '/api/overrides',
+    bodies.length === 1 ? bodies[0]! : bodies,
+  )
+  output.out(options.json ? JSON.stringify(done) : overridesInWords(done))
   const kept = reportNotStored(done.notKept, output)
   return reportUnreached(done, output) || kept
 }
@@ -86,13 +101,10 @@ function reachInWords({ reached, unreached }: Acknowledgement): string {
   return unreached.length === 0 ? `on all ${all} nodes` : `on ${reached.length} of ${all} nodes`
 }
 
-/** The result of an override, in words. */
-export function overrideInWords({ done, before, members, services, ...nodes }: OverrideResult): string {
-  const { pattern, action } = done
-  const what =
-    action === 'undone'
-      ? `${pattern}: no longer ${before === undefined ? 'overridden' : `${ACTION_WORDS[before.action]} (by ${before.who}: ${before.why})`}`
-      : `${pattern} is ${ACTION_WORDS[action]} ${untilInWords(done)}`
+/** The result of an order, in words. */
+export function overridesInWords(result: OverrideResult | OverridesResult): string {
+  const { services, ...nodes } = result
+  const overrides = 'overrides' in result ? result.overrides : [result]
   const rows = services.map(({ service, leftBeforePercent, leftPercent, keepPercent, lastResort }) => [
     service,
     formatWholePercent(leftBeforePercent),
@@ -101,27 +113,36 @@ export function overrideInWords({ done, before, members, services, ...nodes }: O
     lastResort ? 'LAST RESORT' : '',
   ])
   return [
-    wrap(`${what}, ${reachInWords(nodes)}`),
-    wrap(`${count(members.length, 'member')}: ${members.join(', ')}`, '  '),
+    ...overrides.flatMap((one) => [
+      wrap(`${doneInWords(one)}, ${reachInWords(nodes)}`),
+      wrap(`${count(one.members.length, 'member')}: ${one.members.join(', ')}`, '  '),
+    ]),
     table([['service', 'left before', 'left now', 'keep'], ...rows], '  '),
   ].join('\n')
 }
 
+function doneInWords({ done, before }: OverrideDone): string {
+  const { pattern, action } = done
+  if (action !== 'undone') return `${pattern} is ${orderInWords(done)} ${untilInWords(done)}`
+  return `${pattern}: no longer ${before === undefined ? 'overridden' : `${actionInWords(before)} (by ${before.who}: ${before.why})`}`
+}
+
 /** Shows what a drain would leave; resolves to the exit code, 0 if it is safe. Throws ControlError. */
 export async function outlook(
-  options: ControlOptions & { readonly pattern: string; readonly json: boolean },
+  options: ControlOptions & { readonly patterns: readonly string[]; readonly to?: string; readonly json: boolean },
   output: Output,
 ): Promise<number> {
-  const seen = await ask<Outlook>(
-    options,
-    `/api/outlook?${new URLSearchParams({ pattern: options.pattern }).toString()}`,
-  )
-  output.out(options.json ? JSON.stringify(seen) : outlookInWords(seen))
+  const { patterns, to } = options
+  const question = new URLSearchParams(patterns.map((pattern) => ['pattern', pattern] as [string, string]))
+  if (to !== undefined) question.set('to', to)
+  const seen = await ask<Outlook>(options, `/api/outlook?${question.toString()}`)
+  output.out(options.json ? JSON.stringify(seen) : outlookInWords(seen, to))
   return seen.safe ? 0 : 1
 }
 
-/** What a drain would leave, in words. */
-export function outlookInWords({ pattern, members, services, safe, why }: Outlook): string {
+/** What a drain would leave, in words. `to`: the share that it leaves its members, as written; undefined: none. */
+export function outlookInWords(seen: Outlook, to?: string): string {
+  const { pattern, members, services, overrides, safe, why } = seen
   const rows = services.map((service) => [
     service.service,
     formatWholePercent(service.leftNowPercent),
@@ -130,8 +151,11 @@ export function outlookInWords({ pattern, members, services, safe, why }: Outloo
     service.safe ? '' : service.lost.length > 0 ? `NO ${service.lost.join(', ')}` : 'TOO LITTLE',
   ])
   return [
-    wrap(`${safe ? 'SAFE' : 'NOT SAFE'} to drain ${pattern}: ${why}`),
+    wrap(`${safe ? 'SAFE' : 'NOT SAFE'} to drain ${pattern}${to === undefined ? '' : ` to ${to}`}: ${why}`),
     wrap(`${count(members.length, 'member')}: ${members.join(', ')}`, '  '),
+    ...overrides.map((one) =>
+      wrap(`now: ${one.pattern} is ${actionInWords(one)} ${untilInWords(one)}: ${one.why}`, '  '),
+    ),
     table([['service', 'left now', 'left then', 'keep'], ...rows], '  '),
     'dry run: nothing was changed',
   ].join('\n')

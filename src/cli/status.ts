@@ -151,6 +151,7 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
     .map(({ prober }) => prober)
     .toSorted()
   const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
+  const overlong = overrides.filter((override) => override.overlong).map(({ override }) => override.pattern)
   const silentPeers = store.trouble === null ? silentNodes(nodes) : [] // without Redis everyone is silent
   const skewed = skewedNodes(nodes)
   const others = nodes.filter(({ live, self }) => live && !self)
@@ -182,6 +183,7 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
       }),
     ),
     ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${names(orphaned)}`] : []),
+    ...(overlong.length > 0 ? [`overrides that last LONGER than overrides.maxFor: ${names(overlong)}`] : []),
     ...(store.trouble === null && silent.length > 0 ? [silenceInWords('prober', names(silent))] : []),
     ...(silentPeers.length > 0 ? [silenceInWords('node', names(silentPeers))] : []),
     ...(skewed.length > 0 ? [`nodes whose CLOCK differs from this one's: ${names(skewed)}`] : []),

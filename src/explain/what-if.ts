@@ -116,16 +116,21 @@ function write(
     const status = statusOf.get(spec.name)
     const verdict = down ? 'down' : status === undefined ? verdictIn(word) : status.verdict
     const supposed = { ...spec, drained: spec.drained || drained }
-    const availability = stateIn(word) === FORCED_DOWN ? 'out' : availabilityOf(supposed, verdict, status?.override)
-    return { spec: supposed, site: spec.site, slot, word, verdict, override: status?.override, availability, down }
+    const override = status?.override
+    const action = override?.shift?.now === 0 ? 'drain' : override?.action
+    const allowed = override?.shift?.now ?? 1000 // of any other override all or nothing counts, as `action` says
+    const availability = stateIn(word) === FORCED_DOWN ? 'out' : availabilityOf(supposed, verdict, action)
+    return { spec: supposed, site: spec.site, slot, word, verdict, action, availability, allowed, down }
   })
   const { sites } = brake(views, serviceSpec)
-  for (const { spec, site, slot, word, verdict, override, down } of views) {
+  for (const { spec, site, slot, word, verdict, action, allowed, down } of views) {
     if (stateIn(word) === FORCED_DOWN) continue
-    const braked = sites.has(site) && verdict === 'down' && override === undefined && !spec.drained
-    const state = STATE_BITS[stateOf(spec, verdict, override, braked)]
+    const isFree = (action === undefined || action === 'shift') && !spec.drained
+    const braked = sites.has(site) && verdict === 'down' && isFree
+    const state = STATE_BITS[stateOf(spec, verdict, action, braked)]
     if (state === stateIn(word) && !(braked && down)) continue
-    health[slot] = healthWord(state, state === UP ? shareOf(word) : 1000, false)
+    const share = state !== UP ? 1000 : stateIn(word) === UP ? shareOf(word) : allowed
+    health[slot] = healthWord(state, share, false)
     if (braked) of.set(spec.name, 'braked')
     else if (state === DOWN) of.set(spec.name, 'down')
     else if (state === DRAINED) of.set(spec.name, 'drained')

@@ -4,7 +4,7 @@
  *
  * A site counts in the total when at least minVips of its members are up or down by verdict, or forced up; it counts as
  * left when at least minVips are up. Members that are drained, forced down or never seen up do not count: an operator
- * took them out, or nothing is known of them. When nothing is left there is no brake: all sites failing at once is a
+ * took them out, or nothing is known of them. So of a site that is drained in part only the rest counts. When nothing is left there is no brake: all sites failing at once is a
  * shared dependency, and the last resort answers (FIELD 19).
  */
 import { hash } from 'node:crypto'
@@ -17,6 +17,8 @@ export type Availability = 'up' | 'down' | 'out'
 export interface SiteMember {
   readonly site: string
   readonly availability: Availability
+  /** The share of its traffic that overrides leave it, in ‰. */
+  readonly allowed: number
 }
 
 /** What the brake holds, and the capacities it decided by. */
@@ -44,7 +46,7 @@ export function brake(members: Iterable<SiteMember>, spec: ServiceSpec): BrakeDe
     const { up, down } = tallies.get(site)!
     if (up >= spec.minVips || up + down < spec.minVips) continue
     sites.add(site)
-    kept += capacityOf(spec, site)
+    kept += countedCapacity(spec, site, tallies.get(site)!)
   }
   return { sites, left, total }
 }
@@ -53,7 +55,7 @@ export function brake(members: Iterable<SiteMember>, spec: ServiceSpec): BrakeDe
 export function leftPercent(members: Iterable<SiteMember>, spec: ServiceSpec): number {
   const tallies = tally(members)
   const left = capacityWhere(spec, tallies, ({ up }) => up >= spec.minVips)
-  const total = capacityWhere(spec, tallies, () => true)
+  const total = [...tallies.keys()].reduce((sum, site) => sum + capacityOf(spec, site), 0)
   return total === 0 ? 0 : (left * 100) / total
 }
 
@@ -67,23 +69,31 @@ export function largestSitePercent(members: Iterable<SiteMember>, spec: ServiceS
 interface Tally {
   up: number
   down: number
+  /** The sum of what overrides leave these. */
+  allowed: number
 }
 
 function tally(members: Iterable<SiteMember>): Map<string, Tally> {
   const tallies = new Map<string, Tally>()
-  for (const { site, availability } of members) {
+  for (const { site, availability, allowed } of members) {
     let at = tallies.get(site)
-    if (at === undefined) tallies.set(site, (at = { up: 0, down: 0 }))
-    if (availability !== 'out') at[availability]++
+    if (at === undefined) tallies.set(site, (at = { up: 0, down: 0, allowed: 0 }))
+    if (availability === 'out') continue
+    at[availability]++
+    at.allowed += allowed
   }
   return tallies
 }
 
 function capacityWhere(spec: ServiceSpec, tallies: ReadonlyMap<string, Tally>, counts: (at: Tally) => boolean): number {
   let capacity = 0
-  for (const [site, at] of tallies) if (counts(at)) capacity += capacityOf(spec, site)
+  for (const [site, at] of tallies) if (counts(at)) capacity += countedCapacity(spec, site, at)
   return capacity
 }
+
+/** The capacity of a site, as far as overrides leave it to those of its members that count. */
+const countedCapacity = (spec: ServiceSpec, site: string, { up, down, allowed }: Tally): number =>
+  up + down === 0 ? 0 : (capacityOf(spec, site) * allowed) / (1000 * (up + down))
 
 /** A site without `capacity` counts 100. */
 const capacityOf = (spec: ServiceSpec, site: string): number => spec.capacity[site] ?? 100

@@ -6,6 +6,7 @@ import { formatWholePercent, someOf } from '../units.ts'
 import { leftPercent } from './brake.ts'
 import { availabilityOf } from './member-state.ts'
 import {
+  actionAt,
   canonicalPattern,
   effectiveOverride,
   isInForce,
@@ -14,16 +15,23 @@ import {
   type Override,
   type OverrideRequest,
   type OverrideSet,
+  type OverrideView,
   durationRefusal,
+  shareAt,
+  shareOn,
+  viewOf,
 } from './override.ts'
 import { type AddressType, addressTypeOf, type MemberSpec, type ServiceSpec } from './target.ts'
 import type { Verdict } from './vote.ts'
 
 /** What taking members out would leave. */
 export interface Outlook {
+  /** Those that were asked for, joined by a comma. */
   readonly pattern: string
   readonly members: readonly string[]
   readonly services: readonly ServiceOutlook[]
+  /** The overrides that are in force on these members by now. */
+  readonly overrides: readonly OverrideView[]
   /** No service falls below its `keep`, or nothing that is up or braked is taken out. */
   readonly safe: boolean
   /** In words; objections first. */
@@ -48,41 +56,48 @@ export interface MemberView {
   readonly braked: boolean
 }
 
+/** The part of an OverrideRequest that an outlook goes by. */
+export type OutlookRequest = Pick<OverrideRequest, 'pattern' | 'action' | 'shift'>
+
 /**
- * The outlook of a drain or forced down. `services`: those with a matching member, with all their members. `safe`: at
- * least `keep` percent of each service stays up, and more than nothing does, of each type of address; or the override
- * takes out no member that is up or braked.
+ * The outlook of overrides that are set together, where they have come to. `services`: those with a matching member, with
+ * all their members. `safe`: at least `keep` percent of each service stays up, and more than nothing does, of each type
+ * of address; or the overrides take nothing from members that are up or braked.
  */
 export function outlookOf(
-  pattern: string,
-  action: 'drain' | 'down',
+  requests: readonly OutlookRequest[],
   services: readonly { readonly spec: ServiceSpec; readonly members: readonly MemberView[] }[],
   overrides: OverrideSet,
   nowMs: number,
 ): Outlook {
-  const entry: Override = {
-    pattern,
-    action,
-    version: Infinity,
-    node: '',
-    who: '',
-    why: '',
-    madeMs: 0,
-    forMs: null,
-    setMs: nowMs,
-  }
-  const then = mergeOverrides(overrides, [entry])
+  const unsaid = { version: Infinity, node: '', who: '', why: '', madeMs: 0, forMs: null, setMs: nowMs }
+  const entries = requests.map(({ pattern, action, shift }): Override => {
+    const moving = shift && { shift: { from: shareOn(overrides, pattern, nowMs), ...shift } }
+    return { pattern, action, ...unsaid, ...moving }
+  })
+  const merged = mergeOverrides(overrides, entries)
+  const then = new Map(Array.from(merged, ([pattern, entry]) => [pattern, atItsLeast(entry, nowMs)]))
   const each = services.map(({ spec, members }) => serviceOutlook(spec, members, overrides, then, nowMs))
   const against = each.filter(({ safe }) => !safe)
-  const matched = services.flatMap(({ members }) => members.filter((member) => matches(pattern, member.spec)))
+  const isMatched = ({ spec }: MemberView): boolean => requests.some(({ pattern }) => matches(pattern, spec))
+  const matched = services.flatMap(({ members }) => members.filter(isMatched))
   return {
-    pattern,
+    pattern: requests.map(({ pattern }) => pattern).join(', '),
     members: matched.map(({ spec }) => spec.name),
     services: each,
+    overrides: [...overrides.values()]
+      .filter((entry) => isInForce(entry, nowMs) && matched.some(({ spec }) => matches(entry.pattern, spec)))
+      .map(viewOf),
     safe: against.length === 0,
     why: [...against, ...each.filter(({ safe }) => safe)].map(describe).join('; '),
   }
 }
+
+/** An override with the least share that it will leave: a shift downwards has come to its end. */
+const atItsLeast = (entry: Override, nowMs: number): Override =>
+  entry.shift !== undefined && entry.shift.to < shareAt(entry, nowMs)
+    ? { ...entry, shift: { ...entry.shift, overMs: 0 } }
+    : entry
 
 function serviceOutlook(
   spec: ServiceSpec,
@@ -93,14 +108,15 @@ function serviceOutlook(
 ): ServiceOutlook {
   const availabilities = (overrides: OverrideSet) =>
     members.map(({ spec: member, verdict }) => {
-      const availability = availabilityOf(member, verdict, effectiveOverride(overrides, member, nowMs))
-      return { site: member.site, availability }
+      const override = effectiveOverride(overrides, member, nowMs)
+      const availability = availabilityOf(member, verdict, override && actionAt(override, nowMs))
+      return { site: member.site, availability, allowed: override === undefined ? 1000 : shareAt(override, nowMs) }
     })
   const availableNow = availabilities(now)
   const availableThen = availabilities(then)
   const takes = members.some(({ braked }, i) => {
-    const lost = availableThen[i]!.availability === 'out'
-    return lost && (braked || availableNow[i]!.availability === 'up')
+    const isLess = availableThen[i]!.availability === 'out' || availableThen[i]!.allowed < availableNow[i]!.allowed
+    return isLess && (braked || availableNow[i]!.availability === 'up')
   })
   const leftThen = leftPercent(availableThen, spec)
   const upTypes = (those: typeof availableNow): AddressType[] =>
@@ -126,24 +142,55 @@ function describe({ service, leftNowPercent, leftThenPercent, keepPercent, lost,
     : `only ${left}; it keeps ${formatWholePercent(keepPercent)}`
 }
 
-/** Why a request is refused, and what to do instead; undefined: nothing speaks against it. */
+/**
+ * Why requests are refused, and what to do instead: all, if one is. undefined: nothing speaks against them. `maxForMs`:
+ * the longest that one may last.
+ */
 export function refusal(
-  { pattern, action, forMs, yes }: OverrideRequest,
+  requests: readonly OverrideRequest[],
   outlook: Outlook | undefined,
   members: readonly MemberSpec[],
   overrides: OverrideSet,
   nowMs: number,
-): { readonly refused: string; readonly hint: string } | undefined {
-  if (action === 'undone') return refusedUndoing(pattern, overrides, nowMs)
-  if (canonicalPattern(pattern) === undefined || !members.some((member) => matches(pattern, member)))
-    return { refused: `${pattern} matches no member`, hint: hintAt(pattern, members) }
-  const duration = durationRefusal(forMs)
-  if (duration !== undefined) return duration
-  if (yes || outlook === undefined || outlook.safe) return undefined
+  maxForMs?: number,
+): Refused | undefined {
+  const patterns = new Set(requests.map(({ pattern }) => pattern))
+  if (patterns.size < requests.length)
+    return { refused: 'a pattern is named twice', hint: 'Give one override for each pattern' }
+  for (const request of requests) {
+    const refused = refusedAlone(request, members, overrides, nowMs) ?? durationRefusal(request, maxForMs)
+    if (refused !== undefined) return refused
+  }
+  if (outlook === undefined || outlook.safe || requests.every(({ yes }) => yes)) return undefined
   return { refused: outlook.why, hint: 'With --yes it is done all the same' }
 }
 
-function refusedUndoing(pattern: string, overrides: OverrideSet, nowMs: number) {
+/** Why not, and what to do instead. */
+interface Refused {
+  readonly refused: string
+  readonly hint: string
+}
+
+function refusedAlone(
+  { pattern, action, shift }: OverrideRequest,
+  members: readonly MemberSpec[],
+  overrides: OverrideSet,
+  nowMs: number,
+): Refused | undefined {
+  if (action === 'undone' || shift?.to === 1000) return refusedUndoing(pattern, overrides, nowMs)
+  if (canonicalPattern(pattern) === undefined || !members.some((member) => matches(pattern, member)))
+    return { refused: `${pattern} matches no member`, hint: hintAt(pattern, members) }
+  const [site, service, vip] = pattern.split('/')
+  const others = members.filter((member) => member.site === site && member.service === service)
+  if (shift?.to === 0 && vip !== undefined && others.length > 1)
+    return {
+      refused: `the other VIPs of ${site}/${service} get the clients of ${pattern} in the end, so steps would move them twice`,
+      hint: 'Drain the VIP at once, or all of the service at the site in steps',
+    }
+  return undefined
+}
+
+function refusedUndoing(pattern: string, overrides: OverrideSet, nowMs: number): Refused | undefined {
   const inForce = [...overrides.values()].filter((entry) => isInForce(entry, nowMs)).map((entry) => entry.pattern)
   if (inForce.includes(pattern)) return undefined
   const hint = inForce.length === 0 ? 'There are no overrides' : `There are: ${distinct(inForce)}`

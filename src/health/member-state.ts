@@ -5,7 +5,7 @@
 import { formatShare } from '../units.ts'
 import type { Availability } from './brake.ts'
 import type { Judgement } from './judgement.ts'
-import type { Override } from './override.ts'
+import { actionAt, type Override, type OverrideAction, shareAt, shiftInWords } from './override.ts'
 import { type AgentShare, damp, rampNextMs, rampShare } from './share.ts'
 import { DOWN, DRAINED, FORCED_DOWN, type HealthState, UNPROVEN, UP } from './table.ts'
 import type { MemberSpec, ServiceSpec } from './target.ts'
@@ -55,8 +55,10 @@ export interface ConditionInputs {
 /** The condition of a member now. `before`: its condition so far; undefined for a member never seen. */
 export function assess(now: ConditionInputs, before: PriorCondition | undefined, nowMs: number): Condition {
   const { spec, service, judgement, override } = now
-  const braked = now.braked && judgement.verdict === 'down' && override === undefined && !spec.drained
-  const state = stateOf(spec, judgement.verdict, override, braked)
+  const action = override && actionAt(override, nowMs)
+  const isFree = (action === undefined || action === 'shift') && !spec.drained
+  const braked = now.braked && judgement.verdict === 'down' && isFree
+  const state = stateOf(spec, judgement.verdict, action, braked)
   const same = before !== undefined && before.state === state && before.braked === braked
   const sinceMs = same ? before.sinceMs : nowMs
   const rampSinceMs = rampOf(state === 'up' && !braked, service.rampUpMs, before, nowMs)
@@ -65,7 +67,8 @@ export function assess(now: ConditionInputs, before: PriorCondition | undefined,
   const granted = judgement.verdict === 'up' ? before?.agent : undefined
   const asked = judgement.verdict === 'up' ? judgement.share : undefined
   const { agent, nextMs } = damp(granted, asked, nowMs, service.ttlMaxSeconds)
-  const share = state === 'up' ? Math.min(ramp, agent?.share ?? 1000) : 1000
+  const allowed = override === undefined ? 1000 : shareAt(override, nowMs)
+  const share = state === 'up' ? Math.min(ramp, agent?.share ?? 1000, allowed) : 1000
   const movement = movementOf(now, state, braked, ramping)
   const still = movement === ''
   const calmAtMs = spec.targets.length === 0 ? nowMs : sinceMs + spec.settleMs
@@ -79,9 +82,11 @@ export function assess(now: ConditionInputs, before: PriorCondition | undefined,
     shareWhy:
       share === 1000
         ? ''
-        : ramp === share
-          ? `ramps up, ${formatShare(share)} so far`
-          : `its agent asks for ${formatShare(share)}`,
+        : allowed === share && override?.shift !== undefined
+          ? shiftInWords({ ...override.shift, now: allowed })
+          : ramp === share
+            ? `ramps up, ${formatShare(share)} so far`
+            : `its agent asks for ${formatShare(share)}`,
     calm,
     unrest: calm ? '' : still ? 'it settles' : movement,
     calmAtMs: still && !calm ? calmAtMs : undefined,
@@ -129,42 +134,50 @@ function whyOf({ spec, judgement, override }: ConditionInputs, state: MemberStat
   if (override?.action === 'up' || override?.action === 'down') return `${describeOverride(override)}; ${why}`
   if (braked)
     return `DOWN, but the brake keeps it in the answers: less than \`keep\` of ${spec.service} would be left; ${why}`
+  if (state === 'up' && override?.action === 'shift') return `${describeOverride(override)}; ${why}`
   if (state !== 'drained') return why
   return `${override === undefined ? 'drained by its file' : describeOverride(override)}; ${why}`
 }
 
-function describeOverride({ action, who, why, pattern }: Override): string {
-  const what = action === 'drain' ? 'drained' : `forced ${action}`
+/** Without the share of a shift, which changes with each step. */
+function describeOverride({ action, who, why, pattern, shift }: Override): string {
+  const what =
+    shift !== undefined
+      ? shiftInWords({ ...shift, now: shift.to })
+      : action === 'drain'
+        ? 'drained'
+        : `forced ${action}`
   return `${what} by ${who} (${pattern}${why === '' ? '' : `: ${why}`})`
 }
 
 /** The state of a member. `forced`: forced down; a member that is forced up is `up`. */
 export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced'
 
-/** What a member counts as for the brake and for the capacity that is left. */
+/** What a member counts as for the brake and for the capacity that is left. `action`: actionAt() of its override. */
 export function availabilityOf(
   { drained }: MemberSpec,
   verdict: Verdict | undefined,
-  override: Pick<Override, 'action'> | undefined,
+  action: OverrideAction | undefined,
 ): Availability {
-  if (override?.action === 'up') return 'up'
-  if (override !== undefined || drained) return 'out'
+  if (action === 'up') return 'up'
+  if (action === 'drain' || action === 'down' || drained) return 'out'
   return verdict ?? 'out'
 }
 
 /**
  * The state by precedence: force > drain > brake > verdict. A drain only drains what is up; what is down stays down.
+ * `action`: actionAt() of its override.
  */
 export function stateOf(
   { drained }: MemberSpec,
   verdict: Verdict | undefined,
-  override: Pick<Override, 'action'> | undefined,
+  action: OverrideAction | undefined,
   braked: boolean,
 ): MemberState {
-  if (override?.action === 'up') return 'up'
-  if (override?.action === 'down') return 'forced'
+  if (action === 'up') return 'up'
+  if (action === 'down') return 'forced'
   if (verdict === 'down') return braked ? 'up' : 'down'
-  return drained || override !== undefined ? 'drained' : (verdict ?? 'unproven')
+  return drained || action === 'drain' ? 'drained' : (verdict ?? 'unproven')
 }
 
 /** State bits of the HealthTable's words, by state. */

@@ -23,6 +23,8 @@ export interface Member {
   /** The judgement that was last published to other nodes. */
   published: Judgement | undefined
   override: Override | undefined
+  /** The share of its traffic that overrides leave it, in ‰. */
+  allowed: number
   availability: Availability
   /** The state as it would be without the brake. */
   unbraked: MemberState
@@ -141,8 +143,10 @@ export function standingOf(member: Member, nowMs: number): MemberStanding {
 }
 
 /** The dissent on a member; undefined also where an operator decides its state. */
-export const dissentOn = ({ spec, judgement, override }: Member): Dissent | undefined =>
-  override === undefined && !spec.drained ? judgement.dissent : undefined
+export const dissentOn = ({ spec, judgement, override, allowed }: Member): Dissent | undefined =>
+  (override === undefined || (override.action === 'shift' && allowed > 0)) && !spec.drained
+    ? judgement.dissent
+    : undefined
 
 /** A service as status shows it. */
 export const healthOf = ({ spec, members, lastResort, unanswered }: Service): ServiceHealth => ({

@@ -29,7 +29,7 @@ import {
   standingOf,
 } from './member.ts'
 import { availabilityOf, assess, STATE_BITS, stateOf } from './member-state.ts'
-import { matches, type Override, viewOf } from './override.ts'
+import { actionAt, matches, type Override, shareAt, viewOf } from './override.ts'
 import { quorumOf, type RosterEntry } from './quorum.ts'
 import type { Roster } from './roster.ts'
 import type { SavedMember } from './saved.ts'
@@ -43,6 +43,7 @@ import {
   type ServiceSpec,
   type Target,
 } from './target.ts'
+import type { Verdict } from './vote.ts'
 
 /** A log line that is not about a change of a single member. */
 export type News = (level: 'info' | 'warn', news: string) => void
@@ -200,11 +201,13 @@ export class Members {
     return this.#hash
   }
 
-  /** The services that have a matching member, with all their members. */
-  servicesMatching(pattern: string): { readonly spec: ServiceSpec; readonly members: readonly MemberView[] }[] {
+  /** The services that have a member that matches a pattern, with all their members. */
+  servicesMatching(
+    patterns: readonly string[],
+  ): { readonly spec: ServiceSpec; readonly members: readonly MemberView[] }[] {
     const services = [...this.#services.values()]
     return services
-      .filter(({ members }) => members.some(({ spec }) => matches(pattern, spec)))
+      .filter(({ members }) => members.some(({ spec }) => patterns.some((pattern) => matches(pattern, spec))))
       .map(({ spec, members }) => ({
         spec,
         members: members.map((member) => ({
@@ -266,7 +269,7 @@ export class Members {
       const override = this.#settings.overrideOf(spec)
       const alone = { spec, service: service.spec, judgement, override, braked: false, lastResort: false }
       const condition = assess(alone, absent?.prior, nowMs)
-      const counts = { availability: availabilityOf(spec, judgement.verdict, override), unbraked: condition.state }
+      const counts = { ...countsOf(spec, judgement.verdict, override, nowMs), unbraked: condition.state }
       member = {
         site: spec.site,
         spec,
@@ -316,14 +319,14 @@ export class Members {
     const known = new Map<string, KnownMember>()
     for (const member of members) {
       touched.add(member)
-      const { spec, availability, unbraked, published } = member
+      const { spec, availability, allowed, unbraked, published } = member
       const judgement = this.#judge(spec, member.judgement, entries)
       const { verdict, proven } = judgement
       member.judgement = judgement
       member.override = overrideOf(spec)
-      member.availability = availabilityOf(spec, verdict, member.override)
-      member.unbraked = stateOf(spec, verdict, member.override, false)
-      if (member.availability !== availability || member.unbraked !== unbraked) dirty.add(member.service)
+      Object.assign(member, countsOf(spec, verdict, member.override, nowMs))
+      if (member.availability !== availability || member.unbraked !== unbraked || member.allowed !== allowed)
+        dirty.add(member.service)
       if (verdict === undefined || (published?.verdict === verdict && published.proven === proven)) continue
       member.published = judgement
       known.set(spec.name, { verdict, proven: [...proven] })
@@ -477,6 +480,16 @@ export class Members {
       override: override && viewOf(override),
       targets,
     }
+  }
+}
+
+/** What a member counts as for its service, under its override. */
+function countsOf(spec: MemberSpec, verdict: Verdict | undefined, override: Override | undefined, nowMs: number) {
+  const action = override && actionAt(override, nowMs)
+  return {
+    allowed: override === undefined ? 1000 : shareAt(override, nowMs),
+    availability: availabilityOf(spec, verdict, action),
+    unbraked: stateOf(spec, verdict, action, false),
   }
 }
 

@@ -13,7 +13,7 @@ import { dirname, join } from 'node:path'
 import { messageOf } from '../problem.ts'
 import { Saver } from '../state.ts'
 import { AbsentMembers } from './absent.ts'
-import { outlookOf, type Outlook, refusal } from './impact.ts'
+import { outlookOf, type Outlook, type OutlookRequest, refusal } from './impact.ts'
 import type { Change, MemberStanding, MemberStatus, ReasonChange, ServiceHealth } from './member.ts'
 import { Members, type News } from './members.ts'
 import { type Acknowledged, type Acknowledgement, type NodeStatus, OtherNodes } from './other-nodes.ts'
@@ -53,8 +53,9 @@ export type {
 /** What became of an override request: set, or refused with the reason and a hint. */
 export type OverrideOutcome =
   | {
-      readonly done: Override
-      readonly members: readonly string[]
+      /** Those that were asked for, in their order, and the members that each matches. */
+      readonly done: readonly Override[]
+      readonly members: readonly (readonly string[])[]
       readonly saved: Promise<SaveResult & Acknowledgement>
     }
   /** Why not, and what to do instead. */
@@ -95,6 +96,8 @@ export interface NodeHealthSettings {
   readonly node?: { readonly name: string; readonly version: string }
   /** State file, e.g. `state/health.json`; overrides.json is stored beside it. undefined: nothing is saved. */
   readonly file?: string
+  /** The longest that an override may last, set here; undefined: for ever. */
+  readonly maxForMs?: number
   /** Called for each change of a member's state or brake, after its word was written. */
   readonly onChange?: (change: Change) => void
   /** Called when the reason for a member's state has changed, and nothing else of it. */
@@ -137,13 +140,14 @@ export class NodeHealth {
 
   constructor(settings: NodeHealthSettings) {
     this.#settings = settings
-    const { node, store, file, table } = settings
+    const { node, store, file, maxForMs, table } = settings
     const identity = { name: node?.name ?? '', bootId: randomUUID() }
     const writer = node === undefined ? undefined : store.nodeWriter(identity)
     this.#writer = writer
     this.#roster = new Roster(store.refusals)
     this.#overrides = new Overrides({
       file: file === undefined ? undefined : join(dirname(file), 'overrides.json'),
+      ...(maxForMs !== undefined && { maxForMs }),
       send: async (entries) => (await writer?.override(entries)) ?? [],
       onChange: (patterns) => {
         this.#members.overridesChanged(patterns)
@@ -276,17 +280,24 @@ export class NodeHealth {
     return this.#members.service(name, performance.now())
   }
 
-  /** Sets or undoes an override here at once. `saved` resolves when it is in the local file and in the Store. */
-  override(request: OverrideRequest): OverrideOutcome {
-    const { action } = request
-    const pattern = canonicalPattern(request.pattern) ?? request.pattern
-    const asked = { ...request, pattern }
-    const outlook = action === 'drain' || action === 'down' ? this.#outlookOf(pattern, action) : undefined
+  /**
+   * Sets or undoes overrides here at once: all of them, or none. `saved` resolves when they are in the local file and in
+   * the Store.
+   */
+  override(...requests: readonly OverrideRequest[]): OverrideOutcome {
+    const asked = requests.map((request) => {
+      return { ...request, pattern: canonicalPattern(request.pattern) ?? request.pattern }
+    })
+    const takes = asked.some(
+      ({ action, shift }) => action === 'drain' || action === 'down' || (shift?.to ?? 1000) < 1000,
+    )
+    const outlook = takes ? this.#outlookOf(asked) : undefined
     const { specs } = this.#members
-    const refused = refusal(asked, outlook, specs, this.#overrides.all, performance.now())
+    const { maxForMs } = this.#settings
+    const refused = refusal(asked, outlook, specs, this.#overrides.all, performance.now(), maxForMs)
     if (refused !== undefined) return refused
     const { done, saved } = this.#overrides.set(asked, this.#settings.node?.name ?? '')
-    const members = specs.filter((spec) => matches(pattern, spec)).map(({ name }) => name)
+    const members = asked.map(({ pattern }) => specs.filter((spec) => matches(pattern, spec)).map(({ name }) => name))
     return { done, members, saved: this.#savedAndReached(saved) }
   }
 
@@ -307,12 +318,20 @@ export class NodeHealth {
     this.#overrides.read()
   }
 
-  /** What draining the pattern's members would leave; a string says what is wrong with the pattern. */
-  outlook(pattern: string): Outlook | string {
-    const canonical = canonicalPattern(pattern)
-    if (canonical === undefined) return `${pattern} is no SITE, SITE/SERVICE or SITE/SERVICE/VIP`
-    const outlook = this.#outlookOf(canonical, 'drain')
-    return outlook.members.length === 0 ? `${pattern} matches no member` : outlook
+  /**
+   * What draining the members of all patterns would leave, to the share `to` in ‰; a string says what is wrong with a
+   * pattern.
+   */
+  outlook(patterns: readonly string[], to = 0): Outlook | string {
+    const { specs } = this.#members
+    const requests: OutlookRequest[] = []
+    for (const written of patterns) {
+      const pattern = canonicalPattern(written)
+      if (pattern === undefined) return `${written} is no SITE, SITE/SERVICE or SITE/SERVICE/VIP`
+      if (!specs.some((spec) => matches(pattern, spec))) return `${written} matches no member`
+      requests.push({ pattern, action: 'shift', shift: { to, overMs: 0 } })
+    }
+    return this.#outlookOf(requests)
   }
 
   /** Removes a decommissioned prober or node from all nodes; a string says why not. */
@@ -397,8 +416,9 @@ export class NodeHealth {
     onNews?.('warn', `node ${identity.name} has fallen silent: it has ended, stands still, or is cut off from Redis`)
   }
 
-  #outlookOf(pattern: string, action: 'drain' | 'down'): Outlook {
-    return outlookOf(pattern, action, this.#members.servicesMatching(pattern), this.#overrides.all, performance.now())
+  #outlookOf(requests: readonly OutlookRequest[]): Outlook {
+    const services = this.#members.servicesMatching(requests.map(({ pattern }) => pattern))
+    return outlookOf(requests, services, this.#overrides.all, performance.now())
   }
 
   #restore(file: string): void {

@@ -1,5 +1,5 @@
 /**
- * Overrides: an operator's drain or forced state of members; they outrank all votes. They spread to all nodes through
+ * Overrides: an operator's drain, whole or partial, or forced state of members; they outrank all votes. They spread to all nodes through
  * the Store and are kept in a local file, so they hold while Redis is away. For each pattern the newest wins: the
  * higher Lamport version, then the greater node name. An undo is an entry too (a tombstone), so that a node that was
  * away learns of it.
@@ -10,17 +10,23 @@
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
 import { isRecord, isTime } from '../state.ts'
-import { DAY_MS } from '../units.ts'
+import { DAY_MS, formatDuration, formatShare } from '../units.ts'
+import { nextStepMs, type Shift, shiftedShare } from './share.ts'
 
-/** What an override does; `undone` is the tombstone. */
-export type OverrideAction = 'drain' | 'up' | 'down' | 'undone'
+/**
+ * What an override does; `undone` is the tombstone. `shift`: a partial drain, whose share may move, or the way back from
+ * a drain. It is an action of its own, so that versions that do not know it reject the record: they would drain whole.
+ */
+export type OverrideAction = 'drain' | 'shift' | 'up' | 'down' | 'undone'
 
 /** One override of one pattern. */
 export interface Override {
   /** `SITE`, `SITE/SERVICE` or `SITE/SERVICE/VIP`. */
   readonly pattern: string
   readonly action: OverrideAction
-  /** Lamport clock: one more than the highest that the node had seen. */
+  /** Of the action `shift`, and of no other. */
+  readonly shift?: Shift
+  /** Lamport clock: one more than the highest that the node had seen; those of one order have the same. */
   readonly version: number
   /** Node on which it was set. */
   readonly node: string
@@ -40,7 +46,9 @@ export interface OverrideRecord extends Omit<Override, 'forMs' | 'setMs'> {
 }
 
 /** An override as status and API show it. */
-export interface OverrideView extends Omit<Override, 'forMs' | 'setMs'> {
+export interface OverrideView extends Omit<Override, 'forMs' | 'setMs' | 'shift'> {
+  /** `now`: the share that it leaves now, in ‰. */
+  readonly shift?: Shift & { readonly now: number }
   /** When it was set, and (untilMs) when it ends, Unix time in ms by the clock of the node that shows it. */
   readonly madeMs: number
   readonly untilMs: number | null
@@ -53,28 +61,31 @@ const untilMsOf = ({ madeMs, forMs }: Override): number | null => (forMs === nul
 
 /** An override as it is saved and sent. */
 export function recordOf(entry: Override): OverrideRecord {
-  const { pattern, action, version, node, who, why, madeMs } = entry
-  return { pattern, action, version, node, who, why, madeMs, untilMs: untilMsOf(entry) }
+  const { pattern, action, version, node, who, why, madeMs, shift } = entry
+  return { pattern, action, version, node, who, why, madeMs, untilMs: untilMsOf(entry), ...(shift && { shift }) }
 }
 
 /** The override of a record that is `ageMs` old. */
 export function fromRecord(record: OverrideRecord, ageMs: number): Override {
-  const { pattern, action, version, node, who, why, madeMs, untilMs } = record
+  const { untilMs, shift, pattern, action, version, node, who, why, madeMs } = record
   const forMs = untilMs === null ? null : untilMs - madeMs
-  return { pattern, action, version, node, who, why, madeMs, forMs, setMs: performance.now() - Math.max(0, ageMs) }
+  const setMs = performance.now() - Math.max(0, ageMs)
+  const rest = shift && { shift: { from: shift.from, to: shift.to, overMs: shift.overMs } }
+  return { pattern, action, version, node, who, why, madeMs, forMs, setMs, ...rest }
 }
 
 /** An override as it is shown. */
 export function viewOf(entry: Override): OverrideView {
-  const { pattern, action, version, node, who, why, forMs, setMs } = entry
+  const { pattern, action, version, node, who, why, forMs, setMs, shift } = entry
   const ageMs = performance.now() - setMs
   const madeMs = Math.round(Date.now() - ageMs)
   const untilMs = forMs === null ? null : madeMs + forMs
   const leftMs = forMs === null ? null : Math.max(0, Math.round(forMs - ageMs))
-  return { pattern, action, version, node, who, why, madeMs, untilMs, leftMs }
+  const moving = shift && { shift: { ...shift, now: shiftedShare(shift, ageMs) } }
+  return { pattern, action, version, node, who, why, madeMs, untilMs, leftMs, ...moving }
 }
 
-const ACTIONS: readonly unknown[] = ['drain', 'up', 'down', 'undone']
+const ACTIONS: readonly unknown[] = ['drain', 'shift', 'up', 'down', 'undone']
 
 /** Whether a value from a file or from Redis is an override that this version understands completely. */
 export const isOverrideRecord = (value: unknown): value is OverrideRecord =>
@@ -83,7 +94,14 @@ export const isOverrideRecord = (value: unknown): value is OverrideRecord =>
   ACTIONS.includes(value['action']) &&
   isVersion(value['version']) &&
   isTime(value['madeMs']) &&
-  (value['untilMs'] === null || isTime(value['untilMs']))
+  (value['untilMs'] === null || isTime(value['untilMs'])) &&
+  (value['action'] === 'shift' ? isShift(value['shift']) : value['shift'] === undefined)
+
+const isShift = (value: unknown): value is Shift =>
+  isRecord(value) && isWhole(value['from'], 1000) && isWhole(value['to'], 1000) && isWhole(value['overMs'], LONGEST_MS)
+
+const isWhole = (value: unknown, most: number): boolean =>
+  Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= most
 
 /** Whether a value is a Lamport version. */
 export const isVersion = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
@@ -106,6 +124,8 @@ export function whyImplausible({ version, forMs }: Override, highest: number): s
 export interface OverrideRequest {
   readonly pattern: string
   readonly action: OverrideAction
+  /** Of the action `shift`: where it goes from the share that there is; `to` 1000: back, where the override ends. */
+  readonly shift?: Omit<Shift, 'from'>
   /** undefined = until undone. */
   readonly forMs: number | undefined
   readonly who: string
@@ -136,7 +156,10 @@ export function supersedes(a: Override, b: Override): boolean {
   return textOf(a) > textOf(b)
 }
 
-const textOf = (entry: Override): string => JSON.stringify([entry.action, entry.who, entry.why, untilMsOf(entry)])
+const textOf = (entry: Override): string => {
+  const { action, who, why, shift } = entry
+  return JSON.stringify([action, who, why, untilMsOf(entry), ...(shift === undefined ? [] : [shift])])
+}
 
 /** Whether both are the same override, whatever age each is thought to have. */
 export const isSame = (a: Override, b: Override): boolean =>
@@ -192,20 +215,63 @@ export const matches = (pattern: string, member: MemberKey): boolean => patterns
 
 const isForce = ({ action }: Override): boolean => action === 'up' || action === 'down'
 
-/** The override that decides for a member: force before drain, then the most specific; undefined: none is in force. */
+/** The share of their traffic that an override leaves its members at `nowMs`, of the monotonic clock, in ‰. */
+export function shareAt({ action, shift, setMs }: Override, nowMs: number): number {
+  if (shift !== undefined) return shiftedShare(shift, nowMs - setMs)
+  return action === 'drain' || action === 'down' ? 0 : 1000
+}
+
+/** What an override does at `nowMs`: a shift that leaves nothing is a drain. */
+export const actionAt = (entry: Override, nowMs: number): OverrideAction =>
+  entry.action === 'shift' && shareAt(entry, nowMs) === 0 ? 'drain' : entry.action
+
+/** When time alone changes what an override that is in force does: by its end, or a step. */
+export const nextChangeMs = (entry: Override, nowMs: number): number => {
+  const { shift, setMs } = entry
+  return Math.min(endMsOf(entry), shift === undefined ? Infinity : setMs + nextStepMs(shift, nowMs - setMs))
+}
+
+/** A shift in words: `drained to 30 %`, `drained to 30 %, at 62 % now`, `on the way back from 30 %, at 62 % now`. */
+export function shiftInWords({ from, to, now }: Shift & { readonly now: number }): string {
+  const what = to === 1000 ? `on the way back from ${formatShare(from)}` : `drained to ${formatShare(to)}`
+  return now === to ? what : `${what}, at ${formatShare(now)} now`
+}
+
+/**
+ * The override that decides for a member: the most specific force; without one the drain that leaves it least now, and of
+ * these the most specific. undefined: none is in force.
+ */
 export function effectiveOverride(overrides: OverrideSet, member: MemberKey, nowMs: number): Override | undefined {
   if (overrides.size === 0) return undefined
   let best: Override | undefined
   for (const pattern of patternsOf(member)) {
     const entry = overrides.get(pattern)
     if (entry === undefined || !isInForce(entry, nowMs)) continue
-    if (best === undefined || isForce(entry) || !isForce(best)) best = entry
+    const isLess = best === undefined || (!isForce(best) && shareAt(entry, nowMs) <= shareAt(best, nowMs))
+    if (isLess || isForce(entry)) best = entry
   }
   return best
 }
 
-/** Why a requested duration is refused; undefined: it is accepted. */
-export function durationRefusal(forMs: number | undefined): { refused: string; hint: string } | undefined {
-  if (forMs === undefined || (forMs >= 1000 && forMs <= LONGEST_MS)) return undefined
-  return { refused: 'an override lasts from 1 s to 365 days', hint: 'Leave the duration out to keep it until undone' }
+/** The share that overrides which are no more specific than a pattern leave its members, in ‰. */
+export function shareOn(overrides: OverrideSet, pattern: string, nowMs: number): number {
+  const [site = '', service = '', address = ''] = pattern.split('/')
+  const entry = effectiveOverride(overrides, { site, service, address }, nowMs)
+  return entry === undefined ? 1000 : shareAt(entry, nowMs)
 }
+
+/** Why a requested duration is refused; undefined: it is accepted. `maxForMs`: the setting overrides.maxFor. */
+export function durationRefusal(
+  { action, forMs }: Pick<OverrideRequest, 'action' | 'forMs'>,
+  maxForMs?: number,
+): { refused: string; hint: string } | undefined {
+  if (forMs !== undefined && (forMs < 1000 || forMs > LONGEST_MS))
+    return { refused: 'an override lasts from 1 s to 365 days', hint: 'Leave the duration out to keep it until undone' }
+  if (action === 'undone' || !isOverlong(forMs ?? null, maxForMs)) return undefined
+  const most = formatDuration(maxForMs!)
+  const refused = forMs === undefined ? 'it would have no end' : `it would last ${formatDuration(forMs)}`
+  return { refused: `${refused}, and overrides.maxFor is ${most} here`, hint: `Say how long, ${most} at most (--for)` }
+}
+
+/** Whether an override lasts for longer than the setting overrides.maxFor allows. */
+export const isOverlong = (forMs: number | null, maxForMs = Infinity): boolean => (forMs ?? Infinity) > maxForMs

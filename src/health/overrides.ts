@@ -16,9 +16,9 @@ import { damaged, type FileKind, isTime, readState, Saver } from '../state.ts'
 import {
   whyImplausible,
   effectiveOverride,
-  endMsOf,
   fromRecord,
   isInForce,
+  isOverlong,
   isOverrideRecord,
   isPurgeable,
   isSame,
@@ -26,12 +26,15 @@ import {
   matches,
   mergeOverrides,
   type MemberKey,
+  nextChangeMs,
   type Override,
   type OverrideRecord,
   type OverrideRequest,
   type OverrideSet,
   type OverrideView,
   recordOf,
+  shareAt,
+  shareOn,
   supersedes,
   viewOf,
 } from './override.ts'
@@ -43,26 +46,30 @@ export interface OverrideStatus {
   /** Number of members that it matches now; 0: a change of the zones has orphaned it. */
   readonly members: number
   readonly orphaned: boolean
+  /** It lasts for longer than overrides.maxFor allows here. */
+  readonly overlong: boolean
 }
 
 /** What Overrides needs of its node. */
 export interface OverridesSettings {
   /** State file; undefined: overrides outlive the process in the Store only. */
   readonly file: string | undefined
+  /** The longest that an override may last; undefined: for ever. */
+  readonly maxForMs?: number
   /**
    * Publishes entries to all nodes. Resolves to the winning entry of each pattern; rejects when the Store did not
    * accept them.
    */
   readonly send: (entries: readonly Override[]) => Promise<readonly Override[]>
-  /** Called with the patterns whose override began or ended. */
+  /** Called with the patterns whose override began, took a step, or ended. */
   readonly onChange: (patterns: readonly string[]) => void
   readonly onTrouble: (kind: 'read' | 'save' | 'heard', trouble: string | undefined) => void
 }
 
 /** Where an override is stored, once that is known. */
 export interface SaveResult {
-  /** The winning override of the pattern. */
-  readonly current: Override
+  /** The winning override of each pattern. */
+  readonly current: readonly Override[]
   /** Why a restart of this node would lose it; undefined: it is on disk, or no file is configured. */
   readonly disk: string | undefined
   /** Why other nodes do not receive it; undefined: the Store has it. */
@@ -96,6 +103,8 @@ export class Overrides {
   /** Those whose age is only known from the file. */
   #restored: ReadonlySet<Override> = new Set()
   #inForce: ReadonlySet<Override> = new Set()
+  /** What those that are shifts leave, as far as it was told. */
+  #shares: ReadonlyMap<Override, number> = new Map()
   #hash: string | undefined
   #timer: NodeJS.Timeout | undefined
   #sendTimer: NodeJS.Timeout | undefined
@@ -159,51 +168,48 @@ export class Overrides {
   }
 
   /**
-   * Sets an override at once. `saved` resolves when file and Store have it, or with the reason why not; it never
-   * rejects.
+   * Sets overrides at once, all with one version. `saved` resolves when file and Store have them, or with the reason why
+   * not; it never rejects.
    */
-  set(
-    { pattern, action, forMs, who, why }: OverrideRequest,
-    node: string,
-  ): { done: Override; saved: Promise<SaveResult> } {
-    const done: Override = {
-      pattern,
-      action,
-      version: this.#highest + 1,
-      node,
-      who,
-      why,
-      madeMs: Date.now(),
-      forMs: action === 'undone' ? null : (forMs ?? null),
-      setMs: performance.now(),
-    }
-    this.#provisional?.set(pattern, done)
-    this.#adopt([done])
+  set(requests: readonly OverrideRequest[], node: string): { done: readonly Override[]; saved: Promise<SaveResult> } {
+    const version = this.#highest + 1
+    const madeMs = Date.now()
+    const setMs = performance.now()
+    const done = requests.map(({ pattern, action, shift, forMs, who, why }): Override => {
+      const moving = shift && { shift: { from: shareOn(this.#all, pattern, setMs), ...shift } }
+      const lasts = action === 'undone' ? null : (forMs ?? null)
+      return { pattern, action, version, node, who, why, madeMs, forMs: lasts, setMs, ...moving }
+    })
+    for (const entry of done) this.#provisional?.set(entry.pattern, entry)
+    this.#adopt(done)
     return { done, saved: this.#save(done) }
   }
 
-  async #save(done: Override): Promise<SaveResult> {
+  async #save(done: readonly Override[]): Promise<SaveResult> {
     let disk = this.#saved()
     let mine = done
     let store: string | undefined
     try {
       for (let tries = TRIES; ; tries--) {
-        const { pattern } = mine
-        const current = (await this.#send([mine])).find((entry) => entry.pattern === pattern)
-        if (current === undefined || !supersedes(current, mine)) break
-        this.#adopt([current])
+        const winners = new Map((await this.#send(mine)).map((entry) => [entry.pattern, entry]))
+        const newer = mine
+          .map((entry) => winners.get(entry.pattern) ?? entry)
+          .filter((winner, i) => supersedes(winner, mine[i]!))
+        if (newer.length === 0) break
+        this.#adopt(newer)
         if (tries === 0) {
-          store = `another override stands there, of node ${current.node}: nodes set the same pattern at the same time`
+          store = `another override stands there, of node ${newer[0]!.node}: nodes set the same pattern at the same time`
           break
         }
-        mine = { ...mine, version: Math.max(this.#highest, current.version) + 1 }
-        this.#adopt([mine])
+        const version = Math.max(this.#highest, ...newer.map((winner) => winner.version)) + 1
+        mine = mine.map((entry) => ({ ...entry, version }))
+        this.#adopt(mine)
         disk = this.#saved()
       }
     } catch (error) {
       store = messageOf(error)
     }
-    return { current: this.#all.get(mine.pattern) ?? mine, disk: await disk, store }
+    return { current: mine.map((entry) => this.#all.get(entry.pattern) ?? entry), disk: await disk, store }
   }
 
   /** When all that is set by now is in the file: why not. */
@@ -218,7 +224,8 @@ export class Overrides {
       .filter((entry) => isInForce(entry, performance.now()))
       .map((entry) => {
         const matched = members.filter((member) => matches(entry.pattern, member)).length
-        return { override: viewOf(entry), members: matched, orphaned: matched === 0 }
+        const overlong = isOverlong(entry.forMs, this.#settings.maxForMs)
+        return { override: viewOf(entry), members: matched, orphaned: matched === 0, overlong }
       })
   }
 
@@ -232,12 +239,13 @@ export class Overrides {
 
   /** Gives overrides that were set before file or Store were read a version above those found there. */
   #renumber(theirs: OverrideSet): void {
-    const provisional = this.#provisional ?? []
+    const provisional = [...(this.#provisional?.values() ?? [])]
     this.#provisional = undefined
-    for (const [pattern, entry] of provisional) {
-      const lost = (theirs.get(pattern)?.version ?? 0) >= entry.version
-      if (lost && isInForce(entry, performance.now())) this.#adopt([{ ...entry, version: this.#highest + 1 }])
-    }
+    const lost = provisional.filter(
+      (entry) => (theirs.get(entry.pattern)?.version ?? 0) >= entry.version && isInForce(entry, performance.now()),
+    )
+    const version = this.#highest + 1
+    if (lost.length > 0) this.#adopt(lost.map((entry) => ({ ...entry, version })))
   }
 
   /** Takes the Store's age of overrides that are known from the file. */
@@ -283,7 +291,7 @@ export class Overrides {
     return plausible
   }
 
-  /** Finds overrides that began or ended since the last review, by an entry or by time. */
+  /** Finds overrides that began, moved or ended since the last review, by an entry or by time. */
   #review(): void {
     clearTimeout(this.#timer)
     const nowMs = performance.now()
@@ -295,10 +303,14 @@ export class Overrides {
     const before = this.#inForce
     const begun = [...inForce].filter((entry) => !before.has(entry))
     const ended = [...before].filter((entry) => !inForce.has(entry))
-    const changed = [...begun, ...ended].map(({ pattern }) => pattern)
+    const shifts = [...inForce].filter(({ shift }) => shift !== undefined)
+    const shares = new Map(shifts.map((entry) => [entry, shareAt(entry, nowMs)]))
+    const moved = shifts.filter((entry) => shares.get(entry) !== this.#shares.get(entry))
+    const changed = [...begun, ...ended, ...moved].map(({ pattern }) => pattern)
     this.#inForce = inForce
+    this.#shares = shares
     this.#hash = undefined
-    const nextMs = Math.min(REVIEW_MS, ...Array.from(inForce, (entry) => Math.ceil(endMsOf(entry) - nowMs)))
+    const nextMs = Math.min(REVIEW_MS, ...Array.from(inForce, (entry) => Math.ceil(nextChangeMs(entry, nowMs) - nowMs)))
     if (!this.#stopped && this.#all.size > 0) this.#timer = setTimeout(() => this.#review(), nextMs).unref()
     if (changed.length > 0) this.#settings.onChange([...new Set(changed)])
   }

@@ -1,6 +1,7 @@
 /**
  * The share of its traffic that a member takes, in ‰ (0–1000): the minimum of its ramp-up (`rampUp`: a member that
- * comes back starts small) and of what its agents ask for. Pure; member-state.ts keeps the state between calls.
+ * comes back starts small), of what its agents ask for, and of what an operator's partial drain leaves it (a Shift).
+ * Pure; member-state.ts keeps the state between calls.
  */
 
 /** What a member that comes back starts with. */
@@ -58,4 +59,40 @@ export function damp(
   if (Math.abs(asked - granted.share) < DEAD_BAND && asked !== 1000) return stays
   const dueMs = granted.sinceMs + 2000 * ttlMaxSeconds
   return nowMs >= dueMs ? atOnce : { agent: granted, nextMs: dueMs }
+}
+
+/** A share that moves from one value to another in steps, and stays there: a partial drain, or its end. */
+export interface Shift {
+  /** In ‰, 0–1000. */
+  readonly from: number
+  readonly to: number
+  /** How long it takes; 0: it is there at once. */
+  readonly overMs: number
+}
+
+/**
+ * The steps of a shift are at least 1 % wide, and at least so far apart. Nodes learn the age of an override with an error
+ * below a second (docs/redis.md), so at any time they are at the same step, or at two that follow each other.
+ */
+const SHIFT_STEP = 10
+const SHIFT_EVERY_MS = 5000
+
+/** How many steps a shift takes. */
+const stepsOf = ({ from, to, overMs }: Shift): number =>
+  Math.max(1, Math.min(Math.ceil(Math.abs(to - from) / SHIFT_STEP), Math.floor(overMs / SHIFT_EVERY_MS)))
+
+/** The share of a shift that began so long ago: monotone, and exactly `to` from `overMs` on. */
+export function shiftedShare(shift: Shift, ageMs: number): number {
+  const { from, to, overMs } = shift
+  if (ageMs >= overMs) return to
+  const steps = stepsOf(shift)
+  return from + Math.round(((to - from) * Math.floor((Math.max(0, ageMs) * steps) / overMs)) / steps)
+}
+
+/** At which age a shift takes its next step; Infinity: it has taken all. */
+export function nextStepMs(shift: Shift, ageMs: number): number {
+  const { overMs } = shift
+  if (ageMs >= overMs) return Infinity
+  const steps = stepsOf(shift)
+  return Math.ceil(((Math.floor((Math.max(0, ageMs) * steps) / overMs) + 1) * overMs) / steps)
 }

@@ -16,7 +16,14 @@ import type { AcceptBody, ForgetBody, OverrideBody } from '../api/bodies.ts'
 import type { Node, Question, Readiness, Refusal, StatusFilter } from '../api/contract.ts'
 import type { ExplainResponse } from '../api/explained.ts'
 import { renderMetrics } from '../api/metrics.ts'
-import { applyOverride, type ForgetResult, notStoredIn, type OverrideResult } from '../api/override.ts'
+import {
+  applyOverride,
+  applyOverrides,
+  type ForgetResult,
+  notStoredIn,
+  type OverrideResult,
+  type OverridesResult,
+} from '../api/override.ts'
 import { AnswerRates } from '../api/rates.ts'
 import { RecentChanges } from '../api/recent.ts'
 import { samplesOf } from '../api/samples.ts'
@@ -151,6 +158,7 @@ export class RunningNode implements Node {
       store: this.#store,
       node: { name: config['node.name'], version: VERSION },
       file: join(config.state, 'health.json'),
+      ...(config['overrides.maxFor'] !== undefined && { maxForMs: config['overrides.maxFor'] }),
       onChange: (change) => this.#logChange(change),
       onReason: (change) => this.#logReason(change),
       onNews: (level, news) => log[level](news),
@@ -391,13 +399,19 @@ export class RunningNode implements Node {
     }
   }
 
-  outlook(pattern: string): Outlook | string {
-    return this.#health.outlook(pattern)
+  outlook(patterns: readonly string[], to: number): Outlook | string {
+    return this.#health.outlook(patterns, to)
   }
 
   override(body: OverrideBody): Promise<OverrideResult | Refusal> {
-    return applyOverride(this.#health, body, (fields, line) => this.#log.info(fields, line))
+    return applyOverride(this.#health, body, this.#logOverride)
   }
+
+  overrideAll(bodies: readonly OverrideBody[]): Promise<OverridesResult | Refusal> {
+    return applyOverrides(this.#health, bodies, this.#logOverride)
+  }
+
+  readonly #logOverride = (fields: object, line: string): void => this.#log.info(fields, line)
 
   async forget({ kind, name, who }: ForgetBody): Promise<ForgetResult | Refusal> {
     const forgotten = this.#health.forget({ kind, name })

@@ -25,12 +25,17 @@ const node: Node = {
     asked.push(question)
     return question.client === 'nobody' ? '“nobody” is no IP address' : { scope: 24 }
   },
-  outlook: (pattern) => (pattern === 'fra' ? { safe: true } : `nothing is named ${pattern}`),
+  outlook: (patterns, to) =>
+    patterns.includes('far') ? 'nothing is named far' : { safe: true, ...(to > 0 && { patterns, to }) },
   override: async (order) => {
     ordered.push(order)
     return order.pattern === 'fra'
       ? { members: ['fra/web/192.0.2.1'] }
       : { refused: `nothing is named ${order.pattern}`, hint: 'Did you mean fra?' }
+  },
+  overrideAll: async (orders) => {
+    ordered.push(...orders)
+    return orders.some(({ pattern }) => pattern === 'far') ? { refused: 'nothing is named far' } : { overrides: [] }
   },
   forget: async (forgetting) => {
     ordered.push(forgetting)
@@ -62,6 +67,9 @@ const asProber = (path: string, guard: Guard = 'open'): Promise<Response> =>
 const DRAIN = { pattern: 'fra', action: 'drain', who: 'kim@ops', why: 'disk swap' }
 const drain = (more: object = {}): Promise<Response> =>
   post('open', '/api/overrides', JSON.stringify({ ...DRAIN, ...more }))
+
+const sendAll = (more: readonly object[]): Promise<Response> =>
+  post('open', '/api/overrides', JSON.stringify(more.map((one) => ({ ...DRAIN, ...one }))))
 
 beforeEach(() => {
   reasons = []
@@ -241,12 +249,47 @@ test.each([
   [{ for: '0s' }, /^for: is not a duration/],
   [{ for: '9999d' }, /^for: is not a duration/],
   [{ for: '1h', action: 'undrain' }, /^for: undrain takes no duration/],
+  [{ to: '100%' }, /^to: is not a percentage like 30%, below 100%/],
+  [{ to: '30' }, /^to: is not a percentage/],
+  [{ to: '30%', action: 'down' }, /^to: down takes no share/],
+  [{ over: '0s' }, /^over: is not a duration/],
+  [{ over: '15m', action: 'up' }, /^over: up takes effect at once/],
+  [{ over: '15m', for: '10m' }, /^for: the drain would end before/],
   [{ yes: 'yes' }, /^yes: /],
   [{ fro: '2h' }, /fro/],
 ])('an override with %j is refused', async (more, error) => {
   const response = await drain(more)
   expect(response.status).toBe(400)
   expect(await response.json()).toEqual({ error: expect.stringMatching(error) })
+  expect(ordered).toEqual([])
+})
+
+test('a share and the time to it are read; a list is one order, and wrong when one of it is', async () => {
+  await drain({ to: '30%', over: '15m', for: '2h' })
+  await drain({ action: 'undrain', why: '', over: '10m' })
+  expect(ordered).toMatchObject([
+    { action: 'drain', to: 300, overMs: 900_000, forMs: 7_200_000 },
+    { action: 'undrain', to: undefined, overMs: 600_000, forMs: undefined },
+  ])
+  ordered = []
+  expect((await sendAll([{}, { pattern: 'lon', action: 'up' }])).status).toBe(200)
+  expect(ordered).toMatchObject([
+    { pattern: 'fra', action: 'drain' },
+    { pattern: 'lon', action: 'up' },
+  ])
+  expect((await sendAll([{}, { pattern: 'far' }])).status).toBe(409)
+  ordered = []
+  const wrong: readonly (readonly [readonly object[], RegExp])[] = [
+    [[{}, { to: '130%' }], /^1\.to: is not a percentage/],
+    [[{ why: '' }, {}], /^0\.why: must give a reason/],
+    [[], /has no override/],
+    [Array.from({ length: 51 }, () => ({})), /more than 50 overrides/],
+  ]
+  for (const [orders, error] of wrong) {
+    const response = await sendAll(orders)
+    expect(response.status).toBe(400)
+    expect(await response.json()).toEqual({ error: expect.stringMatching(error) })
+  }
   expect(ordered).toEqual([])
 })
 
@@ -272,7 +315,11 @@ test('a body is JSON, says so, and is short', async () => {
     (await post('open', '/api/overrides', body, { 'content-type': 'application/json; charset=utf-8' })).status,
   ).toBe(200)
   expect((await post('open', '/api/overrides', '{')).status).toBe(400)
-  expect((await post('open', '/api/overrides', JSON.stringify({ ...DRAIN, why: 'x'.repeat(4096) }))).status).toBe(413)
+  const long = { ...DRAIN, why: 'x'.repeat(4096) }
+  expect((await post('open', '/api/forget', JSON.stringify(long))).status).toBe(413)
+  expect((await post('open', '/api/overrides', JSON.stringify(Array.from({ length: 60 }, () => long)))).status).toBe(
+    413,
+  )
   expect((await get('open', '/api/overrides')).status).toBe(404)
   expect(ordered).toHaveLength(1)
 })
@@ -284,14 +331,20 @@ test('a body without a stated length is short too', async () => {
   })
   const headers = { 'content-type': 'application/json' }
   const request: RequestInit = { method: 'POST', body: long, duplex: 'half', headers }
-  const response = await makeApp(node, 'open').request('/api/overrides', request)
+  const response = await makeApp(node, 'open').request('/api/forget', request)
   expect(response.status).toBe(413)
   expect(chunks).toBeLessThan(10)
 })
 
 test('outlook passes the pattern on, and what is wrong with it back', async () => {
   expect(await (await get('open', '/api/outlook?pattern=fra')).json()).toEqual({ safe: true })
+  expect(await (await get('open', '/api/outlook?pattern=fra&pattern=lon&to=30%25')).json()).toEqual({
+    safe: true,
+    patterns: ['fra', 'lon'],
+    to: 300,
+  })
   expect((await get('open', '/api/outlook')).status).toBe(400)
+  expect((await get('open', '/api/outlook?pattern=fra&to=most')).status).toBe(400)
   const response = await get('open', '/api/outlook?pattern=far')
   expect(response.status).toBe(400)
   expect(await response.json()).toEqual({ error: 'nothing is named far' })

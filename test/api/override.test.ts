@@ -25,16 +25,16 @@ afterEach(() => void vi.useRealTimers())
 
 const ALL: Acknowledgement = { reached: ['n1', 'n2'], unreached: [] }
 const done = (override: Override, lack: Partial<SaveResult & Acknowledgement> = {}): OverrideOutcome => ({
-  done: override,
-  members: ['iad/web/192.0.2.2'],
-  saved: Promise.resolve({ current: override, disk: undefined, store: undefined, ...ALL, ...lack }),
+  done: [override],
+  members: [['iad/web/192.0.2.2']],
+  saved: Promise.resolve({ current: [override], disk: undefined, store: undefined, ...ALL, ...lack }),
 })
 
 /** Health as the node has it; the snapshot changes with the override. */
 const health = {
   snapshot: (): HealthSnapshot => (asked.length === 0 ? snapshot : after),
-  override: (request: OverrideRequest): OverrideOutcome => {
-    asked.push(request)
+  override: (...requests: readonly OverrideRequest[]): OverrideOutcome => {
+    asked.push(...requests)
     return result
   },
 }
@@ -109,6 +109,31 @@ test('who, why and until when are in the log line; a refusal is in none', async 
   result = { refused: 'less than keep would be left', hint: '--yes' }
   expect(await give({})).toEqual(result)
   expect(logged).toHaveLength(2)
+})
+
+test('a drain in part or in steps, and the way back in steps, are shifts; their lines tell the course', async () => {
+  const shift = { from: 1000, to: 300, overMs: 900_000 }
+  result = done({ ...drain, action: 'shift', shift })
+  await give({ to: 300, overMs: 900_000 })
+  await give({ overMs: 900_000 })
+  await give({ to: 300 })
+  result = done({ ...drain, action: 'shift', shift: { from: 300, to: 1000, overMs: 600_000 } })
+  await give({ action: 'undrain', why: '', overMs: 600_000 })
+  expect(asked.map(({ action, shift: to, forMs, why }) => [action, to, forMs, why])).toEqual([
+    ['shift', { to: 300, overMs: 900_000 }, undefined, 'disks'],
+    ['shift', { to: 0, overMs: 900_000 }, undefined, 'disks'],
+    ['shift', { to: 300, overMs: 0 }, undefined, 'disks'],
+    ['shift', { to: 1000, overMs: 600_000 }, 600_000, 'undrained'],
+  ])
+  expect(logged[0]).toMatch(/^iad is drained from 100 % to 30 % over 15m by kim@ops1 until/)
+  expect(logged.at(-1)).toMatch(/^iad is on the way back from 30 % over 10m by kim@ops1 until/)
+  const part = { ...shown, action: 'shift' as const, shift: { ...shift, now: 620 } }
+  const seen: HealthSnapshot = { ...snapshot, overrides: [{ ...snapshot.overrides[0]!, override: part }] }
+  const off = { pattern: 'iad', action: 'off', forMs: undefined, who: 'kim', why: '', yes: false } as const
+  expect(await applyOverride({ ...health, snapshot: () => seen }, off, log)).toEqual({
+    refused: 'iad is drained to 30 %, at 62 % now by kim@ops1: disks, ticket 812',
+    hint: 'To undo that: meridian undrain iad',
+  })
 })
 
 test('where it is not stored, and which nodes have not got it, is in the result and in the log', async () => {

@@ -156,8 +156,13 @@ export const snapshot: HealthSnapshot = {
     node('n6', { clockSkewMs: 1_800_000 }),
   ],
   overrides: [
-    { override: drain, members: 1, orphaned: false },
-    { override: { ...drain, pattern: 'lhr', action: 'down', untilMs: null, leftMs: null }, members: 0, orphaned: true },
+    { override: drain, members: 1, orphaned: false, overlong: false },
+    {
+      override: { ...drain, pattern: 'lhr', action: 'down', untilMs: null, leftMs: null },
+      members: 0,
+      orphaned: true,
+      overlong: true,
+    },
   ],
   store: { shared: true, trouble: 'Redis at 192.0.2.6:6379 refuses connections', refused: [] },
   troubles: ['saved health can not be written'],

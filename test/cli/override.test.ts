@@ -37,9 +37,10 @@ const node: Node = {
   status: async () => ({}),
   summary: async () => ({}),
   explain: () => ({}),
-  outlook: (pattern) => {
+  outlook: (patterns, to) => {
+    const pattern = patterns.join(', ')
     if (pattern === 'nowhere') return 'nothing is named nowhere'
-    const safe = pattern === 'iad'
+    const safe = pattern === 'iad' || to >= 300
     const left = {
       service: 'web',
       leftNowPercent: 100,
@@ -52,6 +53,7 @@ const node: Node = {
       pattern,
       members: [`${pattern}/web/192.0.2.2`],
       services: [left],
+      overrides: to < 300 ? [] : [{ ...drain, action: 'shift', shift: { from: 1000, to: 300, overMs: 9e5, now: 620 } }],
       safe,
       why: safe ? 'enough is left' : 'too little is left',
     }
@@ -69,6 +71,14 @@ const node: Node = {
         services,
       }
     return { done: drain, notKept, ...nodes, before: undefined, members: ['iad/web/192.0.2.2'], services }
+  },
+  overrideAll: async (orders) => {
+    heard.push(...orders)
+    const done = { ...drain, shift: { from: 1000, to: 300, overMs: 900_000, now: 1000 } }
+    const overrides = orders.map(({ pattern }) => {
+      return { done: { ...done, pattern }, before: undefined, members: [`${pattern}/web/192.0.2.2`] }
+    })
+    return { overrides, notKept, ...nodes, services }
   },
   forget: async (forgetting) => {
     heard.push(forgetting)
@@ -131,6 +141,34 @@ test('what was done is told: members, what is left, until when', async () => {
   })
 })
 
+test('several patterns are one order, with one share and one time to it', async () => {
+  const { code, out } = await type(
+    'drain',
+    'iad',
+    'lon',
+    '--to',
+    '30%',
+    '--over',
+    '15m',
+    '--why',
+    'disks',
+    '--who',
+    'kim',
+  )
+  const order = { ...BASE, action: 'drain', to: 300, overMs: 900_000 }
+  expect(heard).toEqual([order, { ...order, pattern: 'lon' }])
+  expect(code).toBe(0)
+  expect(out).toMatch(/^iad is drained from 100 % to 30 % over 15m until 2026-11-25 15:00[^]*\nlon is drained from/)
+  expect(out.match(/left before/g)).toHaveLength(1)
+  heard = []
+  await type('undrain', 'iad', 'lon', '--over', '10m', '--who', 'kim')
+  const undo = { ...BASE, action: 'undrain', why: '', overMs: 600_000 }
+  expect(heard).toEqual([undo, { ...undo, pattern: 'lon' }])
+  const dry = await type('drain', 'iad', 'lon', '--to', '30%', '--dry-run')
+  expect(dry).toMatchObject({ code: 0, out: expect.stringMatching(/^SAFE to drain iad, lon to 30%: enough is left/) })
+  expect(dry.out).toMatch(/^ {2}now: iad is drained to 30 %, at 62 % now until .*: disks, ticket 812$/m)
+})
+
 test('a refusal is exit code 1, with the reason and the hint', async () => {
   const { code, out, err } = await type('drain', 'fra', '--why', 'disks')
   expect(code).toBe(1)
@@ -179,6 +217,7 @@ test.each([
   [['force', 'iad', 'sideways', '--why', 'x'], /up, down or off/],
   [['force', 'iad'], /missing required argument/],
   [['undrain', 'iad', '--for', '2h'], /unknown option/],
+  [['undrain', 'iad', '--to', '50%'], /unknown option/],
 ])('%j is wrong usage, and nothing is done', async (args, error) => {
   const { code, err } = await type(...args)
   expect(code).toBe(2)

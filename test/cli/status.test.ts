@@ -32,6 +32,7 @@ test.each([
   'web: 1 drained, 1 unproven, 2 held, 1 braked of 6 members',
   'api: LAST RESORT: no member is usable',
   'overrides ORPHANED (they match no member): lhr',
+  'overrides that last LONGER than overrides.maxFor: lhr',
   "nodes whose CLOCK differs from this one's: n6 (30 min ahead)",
   'nodes that serve other zones, databases or versions than this one: n3',
   'nodes with other verdicts than this one: n2, n4',

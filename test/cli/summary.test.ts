@@ -169,6 +169,7 @@ test('other troubles call too: Redis, the state folder, orphaned overrides, othe
     'Redis at 192.0.2.6:6379 refuses connections; the last known health stays in use',
     'saved health can not be written',
     'overrides ORPHANED (they match no member): lhr',
+    'overrides that last LONGER than overrides.maxFor: lhr',
     "nodes whose CLOCK differs from this one's: n6 (30 min ahead)",
     'nodes that serve other zones, databases or versions than this one: n3',
     'nodes with other verdicts than this one: n2, n4',

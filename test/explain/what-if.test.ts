@@ -38,8 +38,10 @@ test('drained and down, under overrides, drains and brakes of every kind', async
   const one = <T>(list: readonly T[]): T => list[random() % list.length]!
   const health = rig.health!
   const { members, targets } = rig.made.plan
-  const tell = (pattern: string, action: 'drain' | 'up' | 'down' | 'undone'): unknown =>
-    health.override({ pattern, action, forMs: undefined, who: 'kim', why: 'test', yes: true })
+  const tell = (pattern: string, action: 'drain' | 'shift' | 'up' | 'down' | 'undone'): unknown => {
+    const shift = action === 'shift' ? { shift: { to: random() % 1000, overMs: 0 } } : {}
+    return health.override({ pattern, action, ...shift, forMs: undefined, who: 'kim', why: 'test', yes: true })
+  }
   const seen = { braked: 0, drained: 0, down: 0, forced: 0 }
   for (let i = 0; i < 1000; i++) {
     // some state to begin with
@@ -54,7 +56,7 @@ test('drained and down, under overrides, drains and brakes of every kind', async
       random() % 2 === 0
         ? `${alone.site}/${alone.service}/${vip}`
         : `${one(Object.keys(SERVICES[service]!.sites))}/${service}`
-    tell(before, one(['drain', 'up', 'down', 'undone'] as const))
+    tell(before, one(['drain', 'shift', 'up', 'down', 'undone'] as const))
 
     const site = one(Object.keys(SITES))
     const there = CHECKED.filter((name) => site in SERVICES[name]!.sites)

@@ -25,13 +25,14 @@ class Node {
   readonly news: string[] = []
   #generation = 0
 
-  constructor(bus: Bus, name: string, file?: string) {
+  constructor(bus: Bus, name: string, file?: string, maxForMs?: number) {
     this.link = bus.link(EVER)
     this.health = new NodeHealth({
       table: this.table,
       store: this.link,
       node: { name, version: '1' },
       ...(file === undefined ? {} : { file }),
+      ...(maxForMs === undefined ? {} : { maxForMs }),
       onChange: ({ member: which, before, after, braked }) =>
         this.changes.push(`${which} ${before} → ${after}${braked ? ' braked' : ''}`),
       onNews: (level, news) => this.news.push(`${level} ${news}`),
@@ -78,8 +79,8 @@ const undo = (pattern: string) => drain(pattern, { action: 'undone' })
 
 let bus: Bus
 let nodes: Node[]
-const make = async (name: string, next: HealthSpec = WEB, file?: string): Promise<Node> => {
-  const node = await new Node(bus, name, file).start(next)
+const make = async (name: string, next: HealthSpec = WEB, file?: string, maxForMs?: number): Promise<Node> => {
+  const node = await new Node(bus, name, file, maxForMs).start(next)
   nodes.push(node)
   return node
 }
@@ -99,7 +100,7 @@ afterEach(async () => {
 describe('overrides', () => {
   test('reach all nodes, and undoing does', async () => {
     const [a] = [await make('a'), await make('b')]
-    expect(a.health.override(drain('fra'))).toMatchObject({ done: { version: 1, node: 'a' }, members: [A] })
+    expect(a.health.override(drain('fra'))).toMatchObject({ done: [{ version: 1, node: 'a' }], members: [[A]] })
     await settle()
     expect(stateAt(A)).toEqual(['drained', 'drained'])
     expect(nodes[1]!.status(A).why).toContain('drained by ann (fra: works)')
@@ -174,7 +175,7 @@ describe('overrides', () => {
     nodes = []
     const again = await make('a', WEB, file)
     expect(again.state(A)).toBe('drained')
-    expect(again.health.override(undo('fra'))).toMatchObject({ done: { version: 2 } })
+    expect(again.health.override(undo('fra'))).toMatchObject({ done: [{ version: 2 }] })
     await again.stop()
     writeFileSync(join(folder, 'a', 'overrides.json'), '{"format":"meridian overrides 1","highest":"x"}')
     nodes = []
@@ -192,6 +193,19 @@ describe('overrides', () => {
     vi.setSystemTime(Date.now() - 86_400_000)
     await vi.advanceTimersByTimeAsync(1_000)
     expect(a.state(A)).toBe('up')
+  })
+
+  test('that are to last too long are refused where that is set, and shown if they are there', async () => {
+    const [a] = [await make('a'), await make('b', WEB, undefined, 3_600_000)]
+    const [, b] = nodes
+    a.health.override(drain('fra'), drain('iad', { forMs: 3_600_000 }))
+    expect(nodes.map(({ health }) => health.snapshot().overrides.map(({ overlong }) => overlong))).toEqual([
+      [false, false],
+      [true, false],
+    ])
+    expect(b!.health.override(drain('fra/web'))).toMatchObject({ refused: expect.stringContaining('maxFor is 1h') })
+    expect(b!.health.override(drain('fra/web', { forMs: 3_600_001 }))).toHaveProperty('refused')
+    expect(b!.health.override(undo('fra'), drain('iad', { forMs: 60_000 }))).toHaveProperty('done')
   })
 
   test('say which nodes acknowledge them, and wait for them a little', async () => {
@@ -261,13 +275,13 @@ describe('overrides', () => {
     expect(a.health.snapshot().services).toMatchObject([{ leftPercent: 100 }])
     a.health.override(drain(`fra/web/192.0.2.1`, { action: 'down' }))
     expect(a.state(A)).toBe('forced')
-    expect(a.health.outlook('iad')).toMatchObject({ safe: false, members: [B] })
+    expect(a.health.outlook(['iad'])).toMatchObject({ safe: false, members: [B] })
     expect(a.health.override(drain('iad', { yes: false }))).toMatchObject({
       refused: 'nothing of web would be left up',
     })
     expect(a.health.override(drain('lon'))).toMatchObject({ refused: 'lon matches no member' })
-    expect(a.health.outlook('lon')).toBe('lon matches no member')
-    expect(a.health.outlook('a/b/c/d')).toContain('is no SITE')
+    expect(a.health.outlook(['lon'])).toBe('lon matches no member')
+    expect(a.health.outlook(['a/b/c/d'])).toContain('is no SITE')
     expect(a.health.snapshot().services).toMatchObject([{ service: 'web', leftPercent: 50, lastResort: false }])
     a.health.override(drain('iad', { action: 'down' }))
     expect(a.health.snapshot().services).toMatchObject([{ leftPercent: 0, lastResort: true }])

@@ -72,7 +72,7 @@ test('what is answered is in the file and in the Store', async () => {
   const n1 = await node('n1')
   const saved = await request(n1, 'fra', 'drain')
   expect(saved).toEqual({
-    current: expect.objectContaining({ pattern: 'fra', version: 1 }),
+    current: [expect.objectContaining({ pattern: 'fra', version: 1 })],
     disk: undefined,
     store: undefined,
     reached: ['n1'],
@@ -113,7 +113,7 @@ test('a node that finds a newer override raises its own above it, and answers wh
   const later = recordOf(entry('fra', 40, { node: 'n2', action: 'down' }))
   server.cli('hset', OVERRIDES_KEY, 'fra', `1 ${JSON.stringify(later)}`)
   expect(await request(n1, 'fra', 'undone')).toMatchObject({
-    current: { action: 'undone', version: 41 },
+    current: [{ action: 'undone', version: 41 }],
     store: undefined,
   })
   await until('undone everywhere', () => n2.stateOf('fra') === 'unproven')
@@ -148,11 +148,11 @@ test.each([
     await request(n1, 'iad', 'drain')
     await until('what is said after it', () => n2.stateOf('iad') === 'drained')
     expect([n1.stateOf('fra'), n2.stateOf('fra')]).toEqual(['unproven', 'unproven'])
-    expect(await request(n1, 'fra', 'drain')).toMatchObject({ current: { action: 'drain' }, store: undefined })
+    expect(await request(n1, 'fra', 'drain')).toMatchObject({ current: [{ action: 'drain' }], store: undefined })
     await until('an override of the same pattern', () => n2.stateOf('fra') === 'drained')
-    expect(await request(n2, 'fra', 'undone')).toMatchObject({ current: { action: 'undone' }, store: undefined })
+    expect(await request(n2, 'fra', 'undone')).toMatchObject({ current: [{ action: 'undone' }], store: undefined })
     await until('undone', () => n1.stateOf('fra') === 'unproven')
-    for (const { current } of [await request(n1, 'fra', 'down')]) expect(current.version).toBeLessThan(100)
+    for (const { current } of [await request(n1, 'fra', 'down')]) expect(current[0]!.version).toBeLessThan(100)
   },
 )
 
@@ -168,7 +168,7 @@ test('a file in which one entry can’t be read, or is not believed, keeps the o
   const again = await node('n1', path)
   expect([again.stateOf('iad'), again.stateOf('fra')]).toEqual(['drained', 'unproven'])
   expect(again.troubles.join()).toMatch(/2 of 3 overrides in .* can't be read/)
-  expect((await request(again, 'fra', 'drain')).current.version).toBe(2)
+  expect((await request(again, 'fra', 'drain')).current[0]!.version).toBe(2)
 })
 
 const leftOf = ({ health }: Node) => health.snapshot().overrides[0]!.override.leftMs!
@@ -202,6 +202,44 @@ test('a duration travels: a node that comes later, or with another clock, ends i
     const { leftMs } = n1.health.snapshot().overrides.find(({ override }) => override.pattern === 'iad')!.override
     expect(Math.abs(leftMs! - 40_000)).toBeLessThan(2000)
   }
+})
+
+/** By pattern. */
+const seen = ({ health }: Node) =>
+  health
+    .snapshot()
+    .overrides.map(({ override }) => override)
+    .toSorted((a, b) => (a.pattern < b.pattern ? -1 : 1))
+
+test('a drain in part goes the same way at a node that comes later; several in one order are one write', async () => {
+  const n1 = await node('n1')
+  const rest = { forMs: undefined, who: 'ann', why: 'works', yes: true }
+  const shift = (to: number, overMs: number) => ({ ...rest, action: 'shift' as const, shift: { to, overMs } })
+  const saved = await savedOf(
+    n1.health.override({ pattern: 'fra', ...shift(300, 7000) }, { pattern: 'iad', ...shift(500, 600_000) }),
+  )
+  expect(saved).toMatchObject({ current: [{ version: 1 }, { version: 1 }], disk: undefined, store: undefined })
+  expect([stored('fra'), stored('iad')]).toEqual([
+    expect.stringContaining('"action":"shift"'),
+    expect.stringContaining('"shift":{"from":1000,"to":500,"overMs":600000}'),
+  ])
+  const n2 = await node('n2')
+  await until('n2 has both', () => seen(n2).length === 2)
+  await until('fra is there on both', () => [n1, n2].every((one) => seen(one)[0]!.shift!.now === 300))
+  const [ages, times] = [n1, n2].map((one) => seen(one)[1]!).map(({ madeMs, shift: moving }) => [madeMs, moving!.now])
+  expect(Math.abs(ages![0]! - times![0]!)).toBeLessThan(1000)
+  expect(ages![1]).toBe(times![1])
+  // as an operator beside a node that is about to hear of it: one of two is newer in Redis
+  const later = recordOf(entry('iad', 40, { node: 'n9' }))
+  server.cli('hset', OVERRIDES_KEY, 'iad', `1 ${JSON.stringify(later)}`)
+  const raised = await savedOf(
+    n1.health.override({ pattern: 'fra', ...shift(400, 0) }, { pattern: 'iad', ...shift(600, 0) }),
+  )
+  expect(raised.current.map(({ version, shift: moving }) => [version, moving!.to])).toEqual([
+    [41, 400],
+    [41, 600],
+  ])
+  await until('the same at n2', () => seen(n2).every(({ version }) => version === 41))
 })
 
 test('a node that falls silent is told, and named by who drains; one that ends in order is not missed', async () => {

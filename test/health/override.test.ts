@@ -33,17 +33,22 @@ const entry = (pattern: string, more: Partial<Override> = {}): Override => ({
   ...more,
 })
 const entries = fc.array(
-  fc.record({
-    pattern: fc.constantFrom(...PATTERNS),
-    action: fc.constantFrom<Override['action'][]>('drain', 'up', 'down', 'undone'),
-    version: fc.integer({ min: 1, max: 5 }),
-    node: fc.constantFrom('n1', 'n2', 'n3'),
-    who: fc.constantFrom('ann', 'bob'),
-    why: fc.constant('works'),
-    madeMs: fc.constantFrom(1, 2),
-    forMs: fc.constantFrom(null, 4999, 5000, 5001),
-    setMs: fc.constant(NOW - 5000),
-  }),
+  fc
+    .record({
+      pattern: fc.constantFrom(...PATTERNS),
+      action: fc.constantFrom<Override['action'][]>('drain', 'shift', 'up', 'down', 'undone'),
+      to: fc.constantFrom(0, 300, 600),
+      version: fc.integer({ min: 1, max: 5 }),
+      node: fc.constantFrom('n1', 'n2', 'n3'),
+      who: fc.constantFrom('ann', 'bob'),
+      why: fc.constant('works'),
+      madeMs: fc.constantFrom(1, 2),
+      forMs: fc.constantFrom(null, 4999, 5000, 5001),
+      setMs: fc.constant(NOW - 5000),
+    })
+    .map(({ to, ...one }): Override =>
+      one.action === 'shift' ? { ...one, shift: { from: 1000, to, overMs: 0 } } : one,
+    ),
   { maxLength: 12 },
 )
 const setOf = (all: readonly Override[]): OverrideSet => mergeOverrides(new Map(), all)
@@ -95,7 +100,7 @@ describe('merging', () => {
 })
 
 describe('which one decides', () => {
-  test('force over drain, the more specific over the less; what is over or undone decides nothing', () => {
+  test('force over drain, then what leaves less, then the more specific; what is over or undone decides nothing', () => {
     const members = fc.constantFrom(
       { site: 'fra', service: 'web', address: '192.0.2.1' },
       { site: 'fra', service: 'api', address: '192.0.2.1' },
@@ -109,10 +114,11 @@ describe('which one decides', () => {
           ({ pattern, action, forMs }) =>
             name.startsWith(`${pattern}/`) && action !== 'undone' && (forMs === null || forMs > 5000),
         )
-        const forces = inForce.filter(({ action }) => action !== 'drain')
+        const forces = inForce.filter(({ action }) => action === 'up' || action === 'down')
+        const leaves = ({ shift }: Override): number => (forces.length > 0 ? 0 : (shift?.to ?? 0))
         const rivals = forces.length > 0 ? forces : inForce
-        const longest = rivals.toSorted((a, b) => b.pattern.length - a.pattern.length)[0]
-        expect(effectiveOverride(set, one, NOW)).toEqual(longest)
+        const first = rivals.toSorted((a, b) => leaves(a) - leaves(b) || b.pattern.length - a.pattern.length)[0]
+        expect(effectiveOverride(set, one, NOW)).toEqual(first)
       }),
       { numRuns: 3000 },
     )
@@ -140,7 +146,7 @@ const views = (...fit: ('up' | 'down' | undefined)[]) =>
   [A, B, C].map((spec, i) => ({ spec, verdict: fit[i], braked: false }))
 
 const ask = (pattern: string, keepPercent: number, members: ReturnType<typeof views>, ...set: Override[]) =>
-  outlookOf(pattern, 'drain', [{ spec: serviceSpec('web', { keepPercent }), members }], setOf(set), NOW)
+  outlookOf([{ pattern, action: 'drain' }], [{ spec: serviceSpec('web', { keepPercent }), members }], setOf(set), NOW)
 
 describe('is it safe?', () => {
   test('while `keep` is left', () => {
@@ -195,14 +201,16 @@ describe('is it safe?', () => {
 const refuse = (pattern: string, more: object = {}, set: OverrideSet = new Map()) => {
   const request = { pattern, action: 'drain' as const, forMs: undefined, who: 'ann', why: '', yes: false, ...more }
   const outlook = outlookOf(
-    pattern,
-    'drain',
+    [{ pattern, action: 'drain' }],
     [{ spec: serviceSpec('web', { keepPercent: 50 }), members: views('up', 'up', 'down') }],
     set,
     NOW,
   )
-  return refusal(request, outlook, [A, B, C], set, NOW)
+  return refusal([request], outlook, [A, B, C], set, NOW)
 }
+
+const lasting = (forMs?: number, action: 'drain' | 'undone' = 'drain') =>
+  durationRefusal({ action, forMs }, 72 * 3_600_000)?.refused
 
 describe('refused', () => {
   test('what matches nothing, with what there is', () => {
@@ -225,8 +233,15 @@ describe('refused', () => {
 
   test('a duration out of bounds', () => {
     expect(refuse('sin', { forMs: 10 })).toMatchObject({ refused: expect.stringContaining('365 days') })
-    expect(durationRefusal(366 * 24 * 3_600_000)).toBeDefined()
-    expect(durationRefusal(7_200_000)).toBe(undefined)
+    expect(lasting(366 * DAY_MS)).toBe('an override lasts from 1 s to 365 days')
+    expect([lasting(7_200_000), lasting(72 * 3_600_000), lasting(undefined, 'undone')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ])
+    expect(lasting(4 * DAY_MS)).toBe('it would last 4d, and overrides.maxFor is 3d here')
+    expect(lasting()).toBe('it would have no end, and overrides.maxFor is 3d here')
+    expect(durationRefusal({ action: 'drain', forMs: undefined })).toBe(undefined)
   })
 
   test('undoing what is not there', () => {
@@ -251,8 +266,8 @@ test('what the Store refuses is put up again until it takes it, the newest of ea
     }
     const overrides = new Overrides({ file: undefined, send, onChange: () => {}, onTrouble: () => {} })
     const request = { pattern: 'fra', action: 'drain', forMs: undefined, who: 'ann', why: '', yes: true } as const
-    overrides.set(request, 'n1')
-    overrides.set({ ...request, action: 'undone' }, 'n1')
+    overrides.set([request], 'n1')
+    overrides.set([{ ...request, action: 'undone' }], 'n1')
     refuses = false
     await vi.advanceTimersByTimeAsync(10_000)
     expect(posted).toEqual([['fra 1'], ['fra 2'], ['fra 2']])
@@ -308,7 +323,8 @@ describe('its end', () => {
     const before = new Overrides({ ...settings, file, onChange: () => {} })
     before.read()
     const request = { pattern: 'fra', action: 'drain', forMs: 7_200_000, who: 'ann', why: 'works', yes: true } as const
-    const { done, saved } = before.set(request, 'n1')
+    const { done: all, saved } = before.set([request], 'n1')
+    const done = all[0]!
     await saved
     await before.stop()
     vi.setSystemTime(Date.now() + 3_600_000) // an hour later, or a clock that was set

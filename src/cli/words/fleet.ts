@@ -2,7 +2,7 @@
  * The fleet in words, for `meridian status`: overrides, the roster of probers, and the nodes. Lines have at most 100
  * columns.
  */
-import { ACTION_WORDS } from '../../api/override.ts'
+import { actionInWords } from '../../api/override.ts'
 import type { NodeStatus, OverrideStatus, ProberStatus } from '../../health/node-health.ts'
 import { count, formatAge } from '../../units.ts'
 import { table, untilInWords, wrap } from '../output.ts'
@@ -10,9 +10,9 @@ import { table, untilInWords, wrap } from '../output.ts'
 /** The overrides in force, a paragraph each. */
 export function overridesInWords(overrides: readonly OverrideStatus[]): string {
   const lines = overrides.map(({ override, members, orphaned }) => {
-    const { pattern, action, who, why } = override
+    const { pattern, who, why } = override
     const whom = orphaned ? 'ORPHANED: matches no member any more' : count(members, 'member')
-    return wrap(`${pattern} ${ACTION_WORDS[action]} (${whom}) by ${who} ${untilInWords(override)}: ${why}`, '  ')
+    return wrap(`${pattern} ${actionInWords(override)} (${whom}) by ${who} ${untilInWords(override)}: ${why}`, '  ')
   })
   return ['overrides', ...(lines.length === 0 ? ['  none'] : lines)].join('\n')
 }

@@ -2,7 +2,7 @@
  * The summary of a node in words: one screen of `meridian status`. What is hurt comes first, by site; then services,
  * overrides, the last changes and the fleet, each as long as the screen has room for. Lines have at most 100 columns.
  */
-import { ACTION_WORDS } from '../../api/override.ts'
+import { actionInWords } from '../../api/override.ts'
 import type { RecentChange } from '../../api/recent.ts'
 import type { ProbingSummary, ServiceSummary, SiteSummary, SiteWound, Summary, Wound } from '../../api/summary.ts'
 import { remedyInWords } from '../../health/dissent.ts'
@@ -122,6 +122,7 @@ function causesOf({ store, hurt }: Summary): string[] {
 /** What else needs an operator's attention, a line each. */
 function attentionOf({ store, troubles, overrides, probers, nodes, sites }: Summary): string[] {
   const orphaned = overrides.filter((override) => override.orphaned).map(({ override }) => override.pattern)
+  const overlong = overrides.filter((override) => override.overlong).map(({ override }) => override.pattern)
   const silent = probers
     .filter(({ live }) => !live)
     .map(({ prober }) => prober)
@@ -141,6 +142,7 @@ function attentionOf({ store, troubles, overrides, probers, nodes, sites }: Summ
     ...(held.length > 0 ? [heldUpInWords(held, silent, store.trouble !== null)] : []),
     ...troubles,
     ...(orphaned.length > 0 ? [`overrides ORPHANED (they match no member): ${someOf(orphaned, 8)}`] : []),
+    ...(overlong.length > 0 ? [`overrides that last LONGER than overrides.maxFor: ${someOf(overlong, 8)}`] : []),
     ...(store.trouble === null && silent.length > 0 ? [silenceInWords('prober', someOf(silent, 8))] : []),
     ...(gone.length > 0 ? [silenceInWords('node', someOf(gone, 4))] : []),
     ...(skewed.length > 0 ? [`nodes whose CLOCK differs from this one's: ${someOf(skewed, 4)}`] : []),
@@ -244,9 +246,9 @@ const serviceRow = ({
 
 const overrideLines = ({ overrides }: Summary): string[] =>
   overrides.map(({ override, members }) => {
-    const { pattern, action, who, why } = override
+    const { pattern, who, why } = override
     const whom = `(${count(members, 'member')}) by ${who} ${untilInWords(override)}`
-    return clip(`  ${pattern} ${ACTION_WORDS[action]} ${whom}: ${why}`, COLUMNS)
+    return clip(`  ${pattern} ${actionInWords(override)} ${whom}: ${why}`, COLUMNS)
   })
 
 /** `  02:14:05 fra: 102 members are down (up before): connection refused (2 of 3 say down)` */

@@ -227,18 +227,19 @@ export function readOverride(text: string, redisMs: number, signer: Signer): Ove
   const [ms = ''] = text.split(' ', 1)
   const value = parsed(text.slice(ms.length + 1), MOST_ENTRY)
   if (!COUNT.test(ms) || !isOverrideRecord(value)) return undefined
-  const { pattern, action, version, node, who, why, madeMs, untilMs } = value
+  const { pattern, version, node, who, why } = value
   if (!MEMBER.test(pattern) || !(node === '' || isName(node)) || !isCount(version)) return undefined
   const mac: unknown = Reflect.get(value, 'mac')
   if (!signer.verify(typeof mac === 'string' ? mac : '', 'override', overrideParts(value))) return undefined
   const words = { who: cleaned(who, MOST_WORDS), why: cleaned(why, MOST_WORDS) }
-  return fromRecord({ pattern, action, version, node, ...words, madeMs, untilMs }, redisMs - Number(ms))
+  return fromRecord({ ...value, ...words }, redisMs - Number(ms))
 }
 
 /** What the signature of an override covers. Its age is not signed: it grows. */
 const overrideParts = (record: OverrideRecord): readonly unknown[] => {
-  const { pattern, action, version, node, who, why, madeMs, untilMs } = record
-  return [pattern, action, version, node, who, why, madeMs, untilMs]
+  const { pattern, action, version, node, who, why, madeMs, untilMs, shift } = record
+  const parts = [pattern, action, version, node, who, why, madeMs, untilMs]
+  return shift === undefined ? parts : [...parts, shift.from, shift.to, shift.overMs]
 }
 
 /** Parses a head; undefined: a field is missing or malformed, and the hash is rejected. */

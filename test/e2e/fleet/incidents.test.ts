@@ -210,6 +210,19 @@ runbook('A node hangs', async (incident) => {
   incident.ends(() => row.fleet.process('n2').kill('SIGCONT'))
 })
 
+runbook('A site is drained in part', async (incident) => {
+  const { row } = incident
+  const give = async (...words: string[]): Promise<void> => {
+    expect(await row.fleet.command('n1', ...words, '--who', 'kim@ops1')).toMatchObject({ code: 0, err: '' })
+  }
+  row.excuse('fra')
+  await incident.begins(() => give('drain', 'fra', '--to', '30%', '--over', '10s', '--why', 'new load balancer'))
+  await incident.isTold()
+  incident.ends(() => {})
+  await give('undrain', 'fra', '--over', '5s')
+  await row.shown('no override', ({ overrides }) => overrides.length === 0)
+})
+
 test('docs/runbooks.md has a section for each incident that is tested, and no other', () => {
   expect([...RUNBOOKS.matchAll(/^## (.*)$/gm)].map(([, title]) => title)).toEqual(titles)
 })
