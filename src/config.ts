@@ -166,6 +166,14 @@ function headerValue(given: string, folder: string, words?: readonly string[]): 
   return [name, new Secret(file === undefined ? value : `file:${resolve(folder, file)}`)]
 }
 
+/**
+ * What a token lets its holder do over HTTP: see everything; drain and undrain; force members up or down; remove probers
+ * and nodes, and accept what is held back. None includes another.
+ */
+export const SCOPES = ['read', 'drain', 'force', 'admin'] as const
+/** One of SCOPES. */
+export type Scope = (typeof SCOPES)[number]
+
 /** Values of the setting log.level, the most verbose first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 /** A value of the setting log.level. */
@@ -505,7 +513,8 @@ export const SETTINGS = {
   'tls.ca': list<string>({
     type: 'a PEM file, or a list of them',
     default: [],
-    meaning: "Certificate authorities that checks and Redis over TLS trust, besides those of the machine's store.",
+    meaning:
+      "Certificate authorities that checks, Redis over TLS and commands with `--at https://…` trust, besides those of the machine's store.",
     read: path,
   }),
   'tsig.keys': named({
@@ -524,7 +533,7 @@ export const SETTINGS = {
   'http.listen': one<Endpoint>({
     type: '`address:port` or `[address]:port`, port 1–65535',
     default: ['127.0.0.1:8053'],
-    meaning: 'Where `/live`, `/ready` and `/metrics` are served, and with a token the control API.',
+    meaning: 'Where `/live`, `/ready` and `/metrics` are served, and with tokens the control API.',
     read: parseEndpoint,
   }),
   'http.hosts': list<string>({
@@ -532,12 +541,32 @@ export const SETTINGS = {
     default: [],
     defaultInWords: "the host's name and `node.name`",
     meaning:
-      'Names by which `/metrics` may be asked, beside IP addresses and `localhost`; asked by another it is refused, so that no web page reads it through a browser.',
+      'Names of this process in URLs, beside IP addresses and `localhost`; a request by another name is refused, so that no web page reads through a browser. `/live` and `/ready` answer to any.',
     read: text(/^[A-Za-z0-9._-]{1,253}$/),
+  }),
+  'http.certificate': one<string | undefined>({
+    type: 'a PEM file',
+    default: [],
+    meaning:
+      'The certificate for `http.listen`, then its intermediate ones. With it and `http.key` HTTPS is spoken there, and HTTP no more. Read again when it changes.',
+    read: path,
+  }),
+  'http.key': one<string | undefined>({
+    type: 'a PEM file',
+    default: [],
+    meaning: 'The private key of `http.certificate`, without a passphrase. Read again when it changes.',
+    read: path,
+  }),
+  'http.tokens': one<string | undefined>({
+    type: 'a file of lines: a name, the hash of a secret, scopes',
+    default: [],
+    meaning:
+      'Who may use the control API over TCP, and for what; `meridian token` makes a line. The file has mode 0640 or less; read again when it changes. Without tokens the API is on the control socket only. See [tokens](api.md#tokens).',
+    read: path,
   }),
   'http.token': secret(/^[\x21-\x7e]{16,}$/, {
     type: 'at least 16 printable characters without spaces',
-    meaning: 'Bearer token of the control API over TCP. Without one the API is on the control socket only.',
+    meaning: 'One more token, with all scopes and the name `http.token`, whose secret stands here itself.',
   }),
   'log.level': one<LogLevel>({
     type: LOG_LEVELS.map((level) => `\`${level}\``).join(', '),

@@ -25,7 +25,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   koffi: ['linux/'],
   'prom-client': ['api/'],
   re2js: ['regex.ts'],
-  zod: ['api/bodies.ts', 'load/schema.ts'],
+  zod: ['api/', 'load/schema.ts'],
 }
 
 /** Entries of threads that answer queries, and the rooms that they load. */

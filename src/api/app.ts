@@ -1,148 +1,86 @@
 /**
- * The HTTP routes of a running node or prober: a function from request to response, without a socket of its own. Made
- * by Doors in two forms: all routes on the control socket, which only its owner and `control.group` can open; and on TCP,
- * where the routes under /api need `http.token` and don't exist without it.
+ * Serves the routes of routes.ts: a function from request to response, without a socket of its own. It is the guard before
+ * all of them. Made by Doors in two forms: open on the control socket, which only its owner and `control.group` can open;
+ * and on TCP, where a request must name this process, may come from no page of another origin, and needs a token with a
+ * scope of the route.
+ *
+ *   request ─ host ─ origin ─ route ─ token ─ scope ─ body ─▶ Route.answer() ─▶ response, ETag
+ *               421     403     404     401     403   413, 415
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { isIP } from 'node:net'
-import { type Context, type Handler, Hono } from 'hono'
+import type { HttpBindings } from '@hono/node-server'
+import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import {
-  BODY_BYTES,
-  ORDER_BYTES,
-  type OverrideBody,
-  readAcceptBody,
-  readForgetBody,
-  readOverrideBody,
-  readShare,
-} from './bodies.ts'
-import { type Node, type Refusal, ROUTES, type ProcessView, type StatusFilter } from './contract.ts'
-
-type Path<M> = Extract<(typeof ROUTES)[number], { method: M }>['path']
+import type { Node, ProcessView, Refused } from './contract.ts'
+import { problemDetails } from './problem-details.ts'
+import { type Asked, type Caller, CONTROL, type Route, scopeMissing } from './route.ts'
+import { ROUTES } from './routes.ts'
 
 /** Who may call: `open` on the control socket, which its file mode guards; else a TcpGuard. */
 export type Guard = 'open' | TcpGuard
 
 /** What a caller over TCP needs. */
 export interface TcpGuard {
-  /** Host names for /metrics besides IP addresses and `localhost`, in lower case. */
+  /** Host names of this process besides IP addresses and `localhost`, in lower case. */
   readonly names: ReadonlySet<string>
-  /** The bearer token of the routes under /api; undefined: these routes don't exist. */
-  readonly token?: string
+  /** Whether there is any token; without one the routes under /api don't exist. */
+  readonly hasTokens: () => boolean
+  /** Whose bearer token it is; undefined: it is unknown. */
+  readonly callerOf: (secret: string) => Caller | undefined
+  /** Called when the guard refuses a request. `client`: its address; undefined where it is not known. */
+  readonly onRefused?: (refused: Refused, client: string | undefined) => void
 }
 
-/** Makes the routes of a process. `shown`: a prober has those of ProcessView only. */
-export function makeApp(shown: ProcessView | Node, guard: Guard): Hono {
-  const app = new Hono()
-  const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
+/** The app, whose environment is Node's request where it came over a socket. */
+export type App = Hono<{ Bindings: Partial<HttpBindings> }>
+type Call = Context<{ Bindings: Partial<HttpBindings> }>
 
-  app.use('/metrics', async (context, next) => {
-    const host = context.req.header('host') ?? ''
-    if (guard === 'open' || isOwnName(host, guard.names)) return next()
-    const hint = 'Use an IP address in the URL, or list the name in http.hosts'
-    return context.json({ error: `${JSON.stringify(host.slice(0, 256))} is not a name of this process`, hint }, 421)
-  })
-  app.use('/api/*', async (context, next) => {
-    if (guard === 'open') return next()
-    if (guard.token === undefined) return context.notFound()
-    if (!sameSecret(context.req.header('authorization') ?? '', `Bearer ${guard.token}`)) {
-      context.header('www-authenticate', 'Bearer')
-      return context.json({ error: 'this route needs the token of http.token', hint: 'Authorization: Bearer …' }, 401)
-    }
-    return next()
-  })
-
-  get('/live', (context) => context.text('live\n'))
-  get('/ready', (context) => {
-    const readiness = shown.readiness()
-    return context.json(readiness, readiness.ready ? 200 : 503)
-  })
-  const metrics = shareRunning(() => shown.metrics())
-  get('/metrics', async (context) =>
-    context.body(await metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
-  )
-  const status = shareRunning(() => shown.status())
-  get('/api/status', async (context) => {
-    const filter = filterOf(context)
-    if (typeof filter === 'string') return context.json({ error: filter }, 400)
-    const seen = await (filter === undefined ? status() : shown.status(filter))
-    return typeof seen === 'string' ? context.json({ error: seen }, 400) : context.json(seen)
-  })
-  const summary = shareRunning(() => shown.summary())
-  get('/api/summary', async (context) => context.json(await summary()))
-  if ('explain' in shown) serveNode(app, shown)
+/** Makes the app of a process. `shown`: a prober has the routes of ProcessView only. */
+export function makeApp(shown: ProcessView | Node, guard: Guard): App {
+  const app: App = new Hono()
+  app.use(async (context, next) => (guard === 'open' ? undefined : strangerFault(context, guard)) ?? next())
+  for (const route of ROUTES)
+    app.on(route.method, route.path, async (context) => {
+      const caller = callerOf(context, guard, route)
+      if (caller instanceof Response) return caller
+      const body = route.body === undefined ? undefined : await bodyOf(context, route)
+      if (body instanceof Response) return body
+      const response = await route.answer(shown, { caller, query: queryOf(context), body, request: context.req.raw })
+      if (response.status === 403 && guard !== 'open') guard.onRefused?.('scope', clientOf(context))
+      return finished(context, route, response)
+    })
   // a bug: report it to the caller, because nobody else may see it
-  app.onError((error, context) => context.json({ error: `a bug in this node: ${String(error)}` }, 500))
-  app.notFound((context) => {
-    const known = ROUTES.some(({ path }) => path === context.req.path)
-    if (!('explain' in shown) && known && (guard === 'open' || guard.token !== undefined)) {
-      return context.json(
-        { error: 'this process is a prober, which answers no queries', hint: 'Ask a node: meridian serve' },
-        404,
-      )
-    }
-    return context.json({ error: 'no such route', hint: ROUTES.map(({ path }) => path).join(' ') }, 404)
+  app.onError((error) => problemDetails('bug', `a bug in this process: ${String(error)}`))
+  app.notFound(({ req }) => {
+    const methods = ROUTES.filter(({ path }) => path === req.path).map(({ method }) => method)
+    if (methods.length === 0)
+      return problemDetails('no-route', 'no such route', ROUTES.map(({ path }) => path).join(' '))
+    const allow = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ')
+    return problemDetails('wrong-method', `${req.path} has no ${req.method.slice(0, 20)}`, `It has ${allow}`, { allow })
   })
   return app
 }
 
-/** Which members are asked for; undefined: all. A string says what is wrong. */
-function filterOf({ req }: Context): StatusFilter | string | undefined {
-  const { hurt = 'no' } = req.query()
-  if (hurt !== 'yes' && hurt !== 'no') return `hurt is yes or no, not “${hurt}”`
-  const filter = {
-    services: req.queries('service') ?? [],
-    sites: req.queries('site') ?? [],
-    hurt: hurt === 'yes',
+/** Why a request over TCP is refused whatever it asks: it names another host, or a page of another origin sent it. */
+function strangerFault(context: Call, guard: TcpGuard): Response | undefined {
+  const host = context.req.header('host') ?? ''
+  const origin = context.req.header('origin')
+  if (!isOwnName(host, guard.names) && !PROBES.includes(context.req.path)) {
+    guard.onRefused?.('host', clientOf(context))
+    const hint = 'Use an IP address in the URL, or list the name in http.hosts'
+    return problemDetails('host-foreign', `${quoted(host)} is not a name of this process`, hint)
   }
-  return filter.hurt || filter.services.length + filter.sites.length > 0 ? filter : undefined
+  if (origin !== undefined && !isOwnOrigin(origin, host)) {
+    guard.onRefused?.('origin', clientOf(context))
+    const hint = `Only pages of this process may call it: their origin is that of the URL, ${quoted(host)}`
+    return problemDetails('origin-foreign', `a web page of ${quoted(origin)} sent the request`, hint)
+  }
+  return undefined
 }
 
-/** Lets callers share a result that is being made: a crowd costs no more than one caller. */
-function shareRunning<T>(make: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined
-  return () => (running ??= make().finally(() => (running = undefined)))
-}
-
-/** Adds the routes that only a node has. */
-function serveNode(app: Hono, node: Node): void {
-  const get = (path: Path<'GET'>, handle: Handler) => app.get(path, handle)
-  get('/api/explain', (context) => {
-    const { name, client, type = 'A', resolver, ecs = 'yes' } = context.req.query()
-    if (name === undefined || client === undefined) {
-      return context.json(
-        { error: 'explain needs name and client', hint: '?name=www.example.com&client=192.0.2.1' },
-        400,
-      )
-    }
-    if (ecs !== 'yes' && ecs !== 'no') return context.json({ error: `ecs is yes or no, not “${ecs}”` }, 400)
-    const explained = node.explain({
-      name,
-      client,
-      type,
-      down: context.req.queries('down') ?? [],
-      drain: context.req.queries('drain') ?? [],
-      ...(resolver !== undefined && { resolver }),
-      ecs: ecs === 'yes',
-    })
-    if (explained === undefined) return context.json({ error: 'no zones are loaded yet', hint: 'GET /ready' }, 503)
-    return typeof explained === 'string' ? context.json({ error: explained }, 400) : context.json(explained)
-  })
-  get('/api/outlook', (context) => {
-    const patterns = context.req.queries('pattern') ?? []
-    if (patterns.length === 0) return context.json({ error: 'outlook needs pattern', hint: '?pattern=fra/web' }, 400)
-    const to = readShare(context.req.query('to') ?? '0%')
-    if (to === undefined) return context.json({ error: 'to: is not a percentage like 30%, below 100%' }, 400)
-    const outlook = node.outlook(patterns, to)
-    return typeof outlook === 'string' ? context.json({ error: outlook }, 400) : context.json(outlook)
-  })
-  const order = (body: OverrideBody | readonly OverrideBody[]) =>
-    isList(body) ? node.overrideAll(body) : node.override(body)
-  post(app, '/api/overrides', readOverrideBody, order, ORDER_BYTES)
-  post(app, '/api/forget', readForgetBody, (body) => node.forget(body))
-  post(app, '/api/geo/accept', readAcceptBody, (body) => node.acceptGeo(body))
-  post(app, '/api/zones/accept', readAcceptBody, (body) => node.acceptZones(body))
-}
+/** An orchestrator that asks by another name must not take the process out; a page learns nothing else there. */
+const PROBES = ['/live', '/ready']
 
 /**
  * Whether a Host header (RFC 9110 §7.2) names this process. By DNS rebinding a web page can make a browser send a
@@ -154,43 +92,81 @@ function isOwnName(host: string, names: ReadonlySet<string>): boolean {
   return name === '' || name === 'localhost' || names.has(name) || isIP(name.replaceAll(/[[\]]/g, '')) !== 0
 }
 
-/** Array.isArray() for lists that are readonly. */
-const isList = <T>(value: T | readonly T[]): value is readonly T[] => Array.isArray(value)
-
-/**
- * Adds a POST route with a JSON body. 409: understood and refused. 202: done, but not (yet) everywhere. The content
- * type is required because web pages of other origins can't send it.
- */
-function post<T extends object>(
-  app: Hono,
-  path: Path<'POST'>,
-  read: (body: unknown) => T | string,
-  apply: (body: T) => Promise<object | Refusal>,
-  mostBytes = BODY_BYTES,
-): void {
-  const onError = (context: Context): Response =>
-    context.json({ error: `the body has more than ${mostBytes} bytes` }, 413)
-  app.post(path, bodyLimit({ maxSize: mostBytes, onError }), async (context) => {
-    if (!/^application\/json\s*(;|$)/i.test(context.req.header('content-type') ?? '')) {
-      return context.json({ error: 'the body must be JSON', hint: 'content-type: application/json' }, 415)
-    }
-    const json: unknown = await context.req.json().catch(() => undefined)
-    const body = json === undefined ? 'the body is not JSON' : read(json)
-    if (typeof body === 'string') return context.json({ error: body }, 400)
-    const done = await apply(body)
-    if (!('refused' in done)) return context.json(done, isWhole(done) ? 200 : 202)
-    return context.json({ error: done.refused, ...(done.hint !== undefined && { hint: done.hint }) }, 409)
-  })
+/** Whether an Origin header (RFC 6454 §7) is that of the URL which was asked. */
+function isOwnOrigin(origin: string, host: string): boolean {
+  const from = URL.parse(origin)
+  return from !== null && from.host !== '' && from.host === URL.parse(`${from.protocol}//${host}`)?.host
 }
 
-/** Whether a result is stored and acknowledged everywhere: neither `notKept` nor `unreached` lists anything. */
-const isWhole = (done: object): boolean =>
-  ['notKept', 'unreached'].every((key) => {
-    const lacks: unknown = Reflect.get(done, key)
-    return !Array.isArray(lacks) || lacks.length === 0
+const quoted = (text: string): string => JSON.stringify(text.slice(0, 256))
+
+const clientOf = ({ env }: Call): string | undefined => env?.incoming?.socket.remoteAddress
+
+/** Who calls a route; a Response: they may not. */
+function callerOf(context: Call, guard: Guard, route: Route): Caller | Response {
+  if (guard === 'open') return CONTROL
+  if (route.scopes.length === 0) return { scopes: [] }
+  if (!guard.hasTokens())
+    return problemDetails(
+      'no-tokens',
+      'the API is on the control socket only',
+      'Set http.tokens; meridian token makes one',
+    )
+  const secret = /^Bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1]
+  if (secret === undefined)
+    return problemDetails('token-missing', `${route.path} needs a token`, 'Authorization: Bearer …', CHALLENGE)
+  const caller = guard.callerOf(secret)
+  if (caller === undefined) {
+    guard.onRefused?.('token', clientOf(context))
+    const hint = 'Is it whole, and in the file of http.tokens of this process?'
+    return problemDetails('token-unknown', 'the token is unknown', hint, {
+      'www-authenticate': 'Bearer error="invalid_token"',
+    })
+  }
+  if (route.scopes.some((scope) => caller.scopes.includes(scope))) return caller
+  guard.onRefused?.('scope', clientOf(context))
+  return scopeMissing(caller, route.scopes, 'or')
+}
+
+const CHALLENGE = { 'www-authenticate': 'Bearer' }
+
+/** The keys of the query; a key that is repeated has a list. */
+const queryOf = ({ req }: Call): Asked['query'] =>
+  Object.fromEntries(
+    Object.entries(req.queries()).map(([key, values]) => [key, values.length === 1 ? values[0]! : values]),
+  )
+
+/**
+ * The JSON of a body; a Response: what is wrong with it. The content type is required because web pages of other origins
+ * can't send it.
+ */
+async function bodyOf(context: Call, { path, bodyBytes }: Route): Promise<unknown> {
+  if (!/^application\/json\s*(;|$)/i.test(context.req.header('content-type') ?? ''))
+    return problemDetails('not-json', 'the body must be JSON', 'content-type: application/json')
+  const tooLong = (): Response =>
+    problemDetails('too-long', `the body has more than ${bodyBytes} bytes`, `${path} needs no more`)
+  let body: unknown
+  const over = await bodyLimit({ maxSize: bodyBytes, onError: tooLong })(context, async () => {
+    body = await context.req.json().catch(() => undefined)
   })
+  return over ?? body ?? problemDetails('malformed', 'the body is not JSON')
+}
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-
-/** Compares two secrets in constant time. Both are hashed first, so that not even their lengths leak. */
-const sameSecret = (given: string, expected: string): boolean => timingSafeEqual(digest(given), digest(expected))
+/** A response with what browsers and caches may do with it. */
+async function finished({ req }: Call, { isStable }: Route, response: Response): Promise<Response> {
+  const { headers, status } = response
+  headers.set('x-content-type-options', 'nosniff')
+  headers.set('cross-origin-resource-policy', 'same-origin')
+  if (!isStable || status !== 200) {
+    if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
+    return response
+  }
+  const body = new Uint8Array(await response.arrayBuffer())
+  const etag = `"${hash('sha256', body, 'base64url').slice(0, 27)}"`
+  headers.set('etag', etag)
+  headers.set('cache-control', 'private, no-cache')
+  // RFC 9110 §13.1.2: a list of tags, compared without regard to W/
+  const known = (req.header('if-none-match') ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''))
+  const isKnown = known.includes(etag) || known.includes('*')
+  return isKnown ? new Response(null, { status: 304, headers }) : new Response(body, { headers })
+}

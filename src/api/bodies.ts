@@ -1,19 +1,16 @@
 /**
- * The bodies of the API's POST routes: their form, and the checks before the node sees them. Called by app.ts. A
- * function that reads a body returns a string if it is wrong: what is wrong, in words. Texts have no control
- * characters, because they end up in logs and on terminals.
+ * The bodies of the API's POST routes, as zod schemas: what a caller may write, and what the node is given. Texts have no
+ * control characters, because they end up in logs and on terminals. Used by routes.ts.
  */
 import { z } from 'zod'
 import { type OverrideRequest, durationRefusal } from '../health/override.ts'
 import type { ProcessName } from '../health/store.ts'
 import { parseDurationMs, parsePercent } from '../units.ts'
 
-/** The most bytes of a body that are read; no valid body is as large. */
-export const BODY_BYTES = 4096
 /** The most overrides of one order. */
 const MOST_OVERRIDES = 50
-/** The same of POST /api/overrides, which takes a list. */
-export const ORDER_BYTES = MOST_OVERRIDES * BODY_BYTES
+/** The most bytes of the body of POST /api/overrides. */
+export const ORDER_BYTES = MOST_OVERRIDES * 4096
 
 /** The actions of an override request. `undrain` undoes a drain of the pattern, `off` undoes a force. */
 export const REQUESTED_ACTIONS = ['drain', 'undrain', 'up', 'down', 'off'] as const
@@ -41,28 +38,34 @@ export interface AcceptBody {
   readonly build: string | undefined
 }
 
+/** What is wrong with a value that is no text: most often it is missing. */
+const notText = ({ input }: { readonly input?: unknown }): string =>
+  input === undefined ? 'is missing' : 'is not a text'
+
 /** A text of so many characters, without control characters. */
-const text = (least: number, most: number) =>
+export const text = (least: number, most: number) =>
   z
-    .string()
+    .string({ error: notText })
     .trim()
     .min(least, least === 1 ? 'must not be empty' : undefined)
     .max(most, `has more than ${most} characters`)
     .regex(/^\P{C}*$/u, 'has control characters')
 
+/** Who requests something. Only the node writes a token's name behind it. */
+export const WHO = text(1, 100)
+  .refine((who) => !/\(\s*token\b/i.test(who), 'must not name a token: the node adds the one that is used')
+  .describe('who requests it; the commands write user@host. The node adds the name of the token: `kim (token ops)`')
+
+/** SITE, SITE/SERVICE or SITE/SERVICE/VIP. */
+export const PATTERN = text(1, 255).describe('SITE, SITE/SERVICE or SITE/SERVICE/VIP')
+
 const DURATION = z
-  .string()
+  .string({ error: notText })
   .transform((written) => parseDurationMs(written))
   .refine(
     (ms) => ms !== undefined && durationRefusal({ action: 'drain', forMs: ms }) === undefined,
     'is not a duration like 30m, 2h or 1d, from 1s to 365d',
   )
-
-/** `30%` → ‰. */
-const SHARE = z
-  .string()
-  .transform((written) => readShare(written))
-  .refine((share) => share !== undefined, 'is not a percentage like 30%, below 100%')
 
 /** `30%`, `12.5%` → ‰; undefined: it is none, or not below 100 %. */
 export function readShare(written: string): number | undefined {
@@ -70,72 +73,76 @@ export function readShare(written: string): number | undefined {
   return share < 1000 ? share : undefined
 }
 
-const OVERRIDE = z.strictObject({
-  pattern: text(1, 255),
-  action: z.enum(REQUESTED_ACTIONS, `is not one of ${REQUESTED_ACTIONS.join(', ')}`),
-  to: SHARE.nullish(),
-  over: DURATION.nullish(),
-  for: DURATION.nullish(),
-  who: text(1, 100),
-  why: text(0, 300).default(''),
-  yes: z.boolean().default(false),
-})
+/** What is wrong with a text that is no share. */
+export const NO_SHARE = 'is not a percentage like 30%, below 100%'
 
-const FORGET = z.strictObject({ prober: text(1, 63).optional(), node: text(1, 63).optional(), who: text(1, 100) })
+/** `30%` → ‰. */
+const SHARE = z
+  .string({ error: notText })
+  .transform((written) => readShare(written))
+  .refine((share) => share !== undefined, NO_SHARE)
 
-const OVERRIDES = z
-  .array(OVERRIDE)
-  .min(1, 'has no override')
-  .max(MOST_OVERRIDES, `has more than ${MOST_OVERRIDES} overrides`)
+const OVERRIDE: z.ZodType<OverrideBody> = z
+  .strictObject({
+    pattern: PATTERN,
+    action: z
+      .enum(REQUESTED_ACTIONS, `is not one of ${REQUESTED_ACTIONS.join(', ')}`)
+      .describe('`drain`; `up`, `down` (force); `undrain`, `off` undo a drain, a force'),
+    to: SHARE.nullish().describe(
+      'of `drain`: the share of their clients that the members keep, `30%`, below 100%; none without it',
+    ),
+    over: DURATION.nullish().describe(
+      'of `drain` and `undrain`: the share moves there in steps over this time, from what it is by then; at once without it',
+    ),
+    for: DURATION.nullish().describe(
+      '`30m`, `2h`, `1d`, from 1 s to 365 d, not shorter than `over`; until undone without it',
+    ),
+    who: WHO,
+    why: text(0, 300).default('').describe('the reason; required, unless something is undone'),
+    yes: z.boolean().default(false).describe('do it even if less than `keep` of a service would be left'),
+  })
+  .superRefine(({ action, why, to, for: forMs, over: overMs }, context) => {
+    const undoes = action === 'undrain' || action === 'off'
+    const fault = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message })
+    if (why === '' && !undoes) fault('why', 'must give a reason, for whoever is on call later')
+    if (undoes && typeof forMs === 'number') fault('for', `${action} takes no duration`)
+    if (typeof to === 'number' && action !== 'drain') fault('to', `${action} takes no share, drain does`)
+    if (typeof overMs === 'number' && action !== 'drain' && action !== 'undrain')
+      fault('over', `${action} takes effect at once, drain and undrain may take time`)
+    if (typeof forMs === 'number' && typeof overMs === 'number' && forMs < overMs)
+      fault('for', 'the drain would end before it has come to its share (over)')
+  })
+  .transform(({ to, for: forMs, over: overMs, ...rest }) => ({
+    ...rest,
+    forMs: forMs ?? undefined,
+    to: to ?? undefined,
+    overMs: overMs ?? undefined,
+  }))
 
-/** Reads the body of POST /api/overrides, one override or a list of them; a string says what is wrong with it. */
-export function readOverrideBody(body: unknown): OverrideBody | readonly OverrideBody[] | string {
-  if (!Array.isArray(body)) {
-    const read = OVERRIDE.safeParse(body)
-    return read.success ? checkedOverride(read.data) : faults(read.error)
-  }
-  const read = OVERRIDES.safeParse(body)
-  if (!read.success) return faults(read.error)
-  const bodies: OverrideBody[] = []
-  for (const [i, one] of read.data.entries()) {
-    const checked = checkedOverride(one)
-    if (typeof checked === 'string') return `${i}.${checked}`
-    bodies.push(checked)
-  }
-  return bodies
-}
+/** Reads the body of POST /api/overrides: one override, or a list of them that is one order. */
+export const OVERRIDES: z.ZodType<OverrideBody | readonly OverrideBody[]> = z.union([
+  OVERRIDE,
+  z.array(OVERRIDE).min(1, 'has no override').max(MOST_OVERRIDES, `has more than ${MOST_OVERRIDES} overrides`),
+])
 
-function checkedOverride({ for: lasts, over, to, ...rest }: z.infer<typeof OVERRIDE>): OverrideBody | string {
-  const { action, why } = rest
-  const [forMs, overMs] = [lasts ?? undefined, over ?? undefined]
-  const undoes = action === 'undrain' || action === 'off'
-  if (why === '' && !undoes) return 'why: must give a reason, for whoever is on call later'
-  if (undoes && forMs !== undefined) return `for: ${action} takes no duration`
-  if (typeof to === 'number' && action !== 'drain') return `to: ${action} takes no share, drain does`
-  if (overMs !== undefined && action !== 'drain' && action !== 'undrain')
-    return `over: ${action} takes effect at once, drain and undrain may take time`
-  if (forMs !== undefined && overMs !== undefined && forMs < overMs)
-    return 'for: the drain would end before it has come to its share (over)'
-  return { ...rest, forMs, to: to ?? undefined, overMs }
-}
+/** Reads the body of POST /api/forget. */
+export const FORGET: z.ZodType<ForgetBody> = z
+  .strictObject({
+    prober: text(1, 63).optional().describe('the prober to remove; one of `prober` and `node`'),
+    node: text(1, 63).optional().describe('the node to remove'),
+    who: WHO,
+  })
+  .transform(({ prober, node, who }, context): ForgetBody => {
+    if (prober !== undefined && node === undefined) return { kind: 'prober', name: prober, who }
+    if (node !== undefined && prober === undefined) return { kind: 'node', name: node, who }
+    context.addIssue({ code: 'custom', message: 'must name one of prober and node' })
+    return z.NEVER
+  })
 
-const ACCEPT = z.strictObject({ who: text(1, 100), build: text(1, 1000).optional() })
-
-/** Reads the body of POST /api/geo/accept and /api/zones/accept; a string says what is wrong with it. */
-export function readAcceptBody(body: unknown): AcceptBody | string {
-  const read = ACCEPT.safeParse(body)
-  return read.success ? { who: read.data.who, build: read.data.build } : faults(read.error)
-}
-
-/** Reads the body of POST /api/forget; a string says what is wrong with it. */
-export function readForgetBody(body: unknown): ForgetBody | string {
-  const read = FORGET.safeParse(body)
-  if (!read.success) return faults(read.error)
-  const { prober, node, who } = read.data
-  if (prober !== undefined && node === undefined) return { kind: 'prober', name: prober, who }
-  if (node !== undefined && prober === undefined) return { kind: 'node', name: node, who }
-  return 'must name one of prober and node'
-}
-
-const faults = (error: z.ZodError): string =>
-  error.issues.map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')}: ${message}`)).join('; ')
+/** Reads the body of POST /api/geo/accept and /api/zones/accept. */
+export const ACCEPT: z.ZodType<AcceptBody> = z
+  .strictObject({
+    who: WHO,
+    build: text(1, 1000).optional().describe('the build that must be waiting; without it whichever does'),
+  })
+  .transform(({ who, build }) => ({ who, build }))

@@ -65,6 +65,12 @@ export class ConnectionLimiter {
   constructor(server: Server, limits: ConnectionLimits) {
     this.#limits = limits
     server.on('connection', (socket) => this.#admit(socket))
+    server.on('secureConnection', (socket) => this.#secure(socket))
+  }
+
+  /** Closes all connections. */
+  closeAll(): void {
+    for (const socket of this.#connections.keys()) this.#close(socket)
   }
 
   /**
@@ -111,6 +117,18 @@ export class ConnectionLimiter {
     if (isReserved && !this.#makeRoom((other) => other.isReserved, reserved)) return void socket.destroy()
     this.#connections.set(socket, { client, isReserved, response: undefined, movedMs: performance.now() })
     socket.once('close', () => this.#connections.delete(socket))
+  }
+
+  /** The handshake is done: what is in a connection is from now on what is in `secure`, the TLS socket above it. */
+  #secure(secure: Socket): void {
+    const { remoteAddress, remotePort } = secure
+    const under = [...this.#connections].find(
+      ([socket]) => socket.remotePort === remotePort && socket.remoteAddress === remoteAddress,
+    )
+    if (under === undefined) return void secure.destroy() // closed meanwhile
+    this.#connections.delete(under[0])
+    this.#connections.set(secure, { ...under[1], movedMs: performance.now() })
+    secure.once('close', () => this.#connections.delete(secure))
   }
 
   /** Whether one more of these may connect; closes the one that waited longest if there are too many. */

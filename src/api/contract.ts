@@ -1,9 +1,9 @@
 /**
- * The contract between HTTP and the process behind it: the routes, and what a node or prober must provide for them.
- * app.ts calls it; RunningNode and RunningProber implement it. All values are plain JSON. docs/api.md is held to it by
- * a test.
+ * The contract between HTTP and the process behind it: what a node or prober must provide for the routes of routes.ts.
+ * RunningNode and RunningProber implement it. All values are plain JSON.
  */
 import type { ExplainQuestion } from '../explain/question.ts'
+import type { MemberStanding, OverrideStatus } from '../health/node-health.ts'
 import type { AcceptBody, ForgetBody, OverrideBody } from './bodies.ts'
 
 /** The body of GET /ready. */
@@ -46,12 +46,29 @@ export interface Refusal {
   readonly hint?: string
 }
 
+/** Why a request is refused over TCP: the name in the URL, a page's origin, an unknown token, a token without the scope. */
+export const REFUSED = ['host', 'origin', 'token', 'scope'] as const
+/** One of REFUSED. */
+export type Refused = (typeof REFUSED)[number]
+
+/** What is known of `http.listen`. */
+export interface HttpState {
+  /** How many requests were refused, by the reason. */
+  readonly refused: ReadonlyMap<Refused, number>
+  /** Its certificate; undefined: it speaks HTTP. */
+  readonly certificate: { readonly endsMs: number; readonly trouble: string | undefined } | undefined
+}
+
 /** What HTTP shows of a node, and asks it to do. RunningNode implements it. */
 export interface Node extends ProcessView {
   /**
    * The body of GET /api/explain. A string says what is wrong with the question; undefined: no zones are loaded yet.
    */
   explain(question: Question): object | string | undefined
+  /** Where members stand. A string says what is wrong with the filter. */
+  members(filter: StatusFilter): readonly MemberStanding[] | string
+  /** The overrides in force. */
+  overrides(): readonly OverrideStatus[]
   /** What draining patterns to a share (‰) would leave; a string says what is wrong with a pattern. */
   outlook(patterns: readonly string[], to: number): object | string
   /**
@@ -68,68 +85,3 @@ export interface Node extends ProcessView {
   /** Accepts the zones that are held back. */
   acceptZones(body: AcceptBody): Promise<object | Refusal>
 }
-
-/** All routes. `api`: reached through the control socket, or over TCP with the token. */
-export const ROUTES = [
-  { method: 'GET', path: '/live', api: false, meaning: '200 while the process runs its event loop.' },
-  {
-    method: 'GET',
-    path: '/ready',
-    api: false,
-    meaning: '200 when the node may be sent queries, else 503 with the reasons.',
-  },
-  { method: 'GET', path: '/metrics', api: false, meaning: 'Prometheus text format.' },
-  {
-    method: 'GET',
-    path: '/api/status',
-    api: true,
-    meaning:
-      'Services, members, votes, overrides, probers, nodes, loads, as this node sees them; or what a prober probes. Of a node, only some members with `service`, `site` (repeatable) and `hurt` (`yes`).',
-  },
-  {
-    method: 'GET',
-    path: '/api/summary',
-    api: true,
-    meaning:
-      'The same at a glance: what is hurt, by site and by service, queries a second, the last changes, and no votes.',
-  },
-  {
-    method: 'GET',
-    path: '/api/explain',
-    api: true,
-    meaning:
-      'Why a client gets its answer. Query: `name`, `client`, `type` (A), `down` and `drain` (a pattern, repeatable), `resolver`, `ecs` (`no`).',
-  },
-  {
-    method: 'GET',
-    path: '/api/outlook',
-    api: true,
-    meaning:
-      'What draining the members of `pattern` (SITE, SITE/SERVICE or SITE/SERVICE/VIP; repeatable) to the share `to` (`30%`; 0%) would leave of each service.',
-  },
-  {
-    method: 'POST',
-    path: '/api/overrides',
-    api: true,
-    meaning:
-      'Sets or undoes an override. Body: `pattern`, `action` (drain, undrain, up, down, off), `to` (`30%`), `over` (`15m`), `for` (`2h`; until undone without), `who`, `why`, `yes`; or a list of these, done all or not at all.',
-  },
-  {
-    method: 'POST',
-    path: '/api/forget',
-    api: true,
-    meaning: 'Removes a prober or a node that is gone for good from all nodes. Body: `prober` or `node`, `who`.',
-  },
-  {
-    method: 'POST',
-    path: '/api/geo/accept',
-    api: true,
-    meaning: 'Uses the databases that this node holds back (`geo-held`). Body: `who`, `build` (whichever waits).',
-  },
-  {
-    method: 'POST',
-    path: '/api/zones/accept',
-    api: true,
-    meaning: 'Uses the zones that `zones.maxMove` holds back at this node. Body: `who`, `build` (whichever waits).',
-  },
-] as const

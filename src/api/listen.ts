@@ -3,13 +3,16 @@
  * successor without a gap; connections are limited by connection-limiter.ts.
  */
 import { chmodSync, chownSync, renameSync, rmSync, statSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
-import { getRequestListener } from '@hono/node-server'
-import type { Hono } from 'hono'
+import { getRequestListener, RequestError } from '@hono/node-server'
+import type { Credentials } from '../server/handshakes.ts'
 import { openFilesLimit } from '../server/tcp.ts'
+import type { App } from './app.ts'
 import { type ConnectionLimits, ConnectionLimiter, connectionLimits } from './connection-limiter.ts'
+import { problemDetails, PROBLEM_MEDIA, problemText } from './problem-details.ts'
 
 /** A server that is listening. */
 export interface HttpServer {
@@ -17,16 +20,29 @@ export interface HttpServer {
   stop(): Promise<void>
 }
 
+/** A server on a TCP address. */
+export interface TcpServer extends HttpServer {
+  /** Shows these to new connections, if it speaks HTTPS. */
+  setCredentials(credentials: Credentials): void
+}
+
+/** How to listen on a TCP address. */
+export interface TcpOptions {
+  readonly limits?: ConnectionLimits
+  /** With these HTTPS is spoken, else HTTP. */
+  readonly credentials?: Credentials | undefined
+}
+
 /** Listens on a TCP address. Rejects with the error of the system call (EADDRINUSE, EACCES …). */
 export async function listenTcp(
-  app: Hono,
+  app: Pick<App, 'fetch'>,
   address: string,
   port: number,
-  limits?: ConnectionLimits,
-): Promise<HttpServer> {
-  const server = makeServer(app, limits)
+  { limits, credentials }: TcpOptions = {},
+): Promise<TcpServer> {
+  const { server, places, setCredentials } = makeServer(app, limits, credentials)
   await listening(server, () => server.listen({ host: address, port, ipv6Only: address !== '::' }))
-  return { stop: () => closed(server) }
+  return { stop: () => closed(server, places), setCredentials }
 }
 
 /**
@@ -34,8 +50,8 @@ export async function listenTcp(
  * temporary name and renamed: a successor takes the path over in one step, and the predecessor's close does not remove
  * it.
  */
-export async function listenSocket(app: Hono, path: string): Promise<HttpServer> {
-  const server = makeServer(app)
+export async function listenSocket(app: Pick<App, 'fetch'>, path: string): Promise<HttpServer> {
+  const { server, places } = makeServer(app)
   // no longer than the path itself, which may have 107 bytes (unix(7)); removeLeftovers() knows the name
   const own = join(dirname(path), `${process.pid}.new`)
   rmSync(own, { force: true })
@@ -50,7 +66,7 @@ export async function listenSocket(app: Hono, path: string): Promise<HttpServer>
   renameSync(own, path)
   return {
     async stop() {
-      await closed(server)
+      await closed(server, places)
       try {
         if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true })
       } catch {
@@ -83,19 +99,50 @@ export const isListening = (path: string): Promise<boolean> =>
     socket.once('error', () => done(false))
   })
 
-function makeServer(app: Hono, limits = connectionLimits(openFilesLimit())): Server {
+const OVERLOADED = problemText('overloaded', 'too many connections: only /live and /ready are answered')
+
+/** How long a TLS handshake may take. */
+const HANDSHAKE_MS = 5_000
+
+const contextOf = ({ certificate, key, ticketKeys }: Credentials) => ({
+  cert: certificate,
+  key,
+  ticketKeys: Buffer.from(ticketKeys),
+  minVersion: 'TLSv1.2' as const,
+})
+
+interface MadeServer {
+  readonly server: Server
+  readonly places: ConnectionLimiter
+  readonly setCredentials: (credentials: Credentials) => void
+}
+
+function makeServer(
+  app: Pick<App, 'fetch'>,
+  limits = connectionLimits(openFilesLimit()),
+  credentials?: Credentials,
+): MadeServer {
   // load balancers send HTTP/1.0 requests without a Host header
-  const listener = getRequestListener(app.fetch, { hostname: 'localhost' })
-  const server = createServer({ connectionsCheckingInterval: OVERDUE_MS }, (request, response) => {
-    if (places.admits(request, response)) void listener(request, response).then(() => places.dropUnread())
-    else
-      response.writeHead(503, { connection: 'close' }).end('too many connections: only /live and /ready are answered\n')
+  const listener = getRequestListener(app.fetch, {
+    hostname: 'localhost',
+    errorHandler: (error) =>
+      error instanceof RequestError
+        ? problemDetails('malformed', 'the request has no valid URL or Host header')
+        : problemDetails('bug', `a bug in this process: ${String(error)}`),
   })
+  const answer: RequestListener = (request, response) => {
+    if (places.admits(request, response)) void listener(request, response).then(() => places.dropUnread())
+    else response.writeHead(503, { connection: 'close', 'content-type': PROBLEM_MEDIA }).end(OVERLOADED)
+  }
+  const timing = { connectionsCheckingInterval: OVERDUE_MS }
+  const secure =
+    credentials && createHttpsServer({ ...timing, ...contextOf(credentials), handshakeTimeout: HANDSHAKE_MS }, answer)
+  const server = secure ?? createServer(timing, answer)
   const places = new ConnectionLimiter(server, limits)
   server.requestTimeout = 10_000
   server.headersTimeout = 5_000
   server.timeout = 10_000 // without traffic: a client that does not read keeps its response no longer
-  return server
+  return { server, places, setCredentials: (next) => secure?.setSecureContext(contextOf(next)) }
 }
 
 const listening = (server: Server, start: () => void): Promise<void> =>
@@ -108,8 +155,8 @@ const listening = (server: Server, start: () => void): Promise<void> =>
     start()
   })
 
-const closed = (server: Server): Promise<void> =>
+const closed = (server: Server, places: ConnectionLimiter): Promise<void> =>
   new Promise((done) => {
     server.close(() => done())
-    server.closeAllConnections()
+    places.closeAll()
   })

@@ -40,6 +40,10 @@ export const METRICS = {
   meridian_resident_memory_bytes: gauge('Resident memory of the process.'),
   meridian_ready: gauge('1 while /ready says so.'),
   meridian_faults_total: counter('Faults of Meridian itself that nothing caught outside of answering; it goes on.'),
+  meridian_http_refused_total: counter(
+    'Requests at `http.listen` that were refused: by a name that is not in `http.hosts` (`host`), from a web page of another origin (`origin`), with an unknown token (`token`), with one that lacks the scope (`scope`).',
+    'reason',
+  ),
   meridian_state_troubles: gauge(
     'What is wrong with the state folder now: files that cannot be read or written, no control socket; `status` has the words.',
   ),
@@ -112,9 +116,13 @@ export const METRICS = {
     'result',
   ),
   meridian_https_bad_requests_total: counter('Requests over HTTPS that were no queries, by their status.', 'status'),
-  meridian_tls_certificate_end_time_seconds: gauge('Unix time at which the certificate ends that TLS and HTTPS show.'),
+  meridian_tls_certificate_end_time_seconds: gauge(
+    'Unix time at which the certificate of a setting ends: `tls.certificate`, that TLS and HTTPS show, or `http.certificate`.',
+    'setting',
+  ),
   meridian_tls_certificate_refused: gauge(
-    '1 while the files of `tls.certificate` and `tls.key` have a pair that is of no use; the one before is shown.',
+    '1 while the file of the setting, and that of its key, have a pair that is of no use; the one before is shown.',
+    'setting',
   ),
   meridian_world_generation: gauge('Number of the World that is served; one more with every reload that succeeded.'),
   meridian_world_moved_ratio: gauge(

@@ -13,7 +13,7 @@ import {
   type OwnProberStatus,
   ownProberStatus,
 } from './probing.ts'
-import { processSamples, storeSamples } from './samples.ts'
+import { certificateSamples, processSamples, refusedSamples, storeSamples } from './samples.ts'
 import {
   loadStatus,
   type LoadStatus,
@@ -25,7 +25,10 @@ import {
 } from './status.ts'
 
 /** The state of a prober process, from which its status and metrics are made. */
-export interface ProberState extends Pick<NodeState, 'config' | 'startedAtMs' | 'readiness' | 'loads' | 'troubles'> {
+export interface ProberState extends Pick<
+  NodeState,
+  'config' | 'startedAtMs' | 'readiness' | 'loads' | 'troubles' | 'http'
+> {
   readonly plan: { readonly hash: string; readonly zones: number } | undefined
   readonly store: HealthSnapshot['store']
   readonly probing: OwnProber | undefined
@@ -61,6 +64,8 @@ export const proberStatusOf = (state: ProberState): ProberStatusView => ({
 export const renderProberMetrics = (state: ProberState): Promise<string> =>
   renderMetrics({
     ...processSamples(state),
+    ...refusedSamples(state.http),
+    ...certificateSamples({ 'http.certificate': state.http.certificate }),
     ...storeSamples(state.store),
     meridian_state_troubles: [[state.troubles.length]],
     ...(state.probing === undefined ? {} : ownProberSamples(state.probing)),

@@ -10,6 +10,7 @@ import type { ServerStats } from '../server/server.ts'
 import type { TcpStats } from '../server/tcp.ts'
 import { VERSION } from '../version.ts'
 import { mostMoved } from '../traffic/service-moves.ts'
+import type { HttpState } from './contract.ts'
 import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import { ownProberSamples } from './probing.ts'
 import { type NodeState, storeStatus } from './status.ts'
@@ -19,11 +20,12 @@ const DISAGREEING_MS = 5_000
 
 /** The samples of a node. */
 export function samplesOf(state: NodeState): Samples {
-  const { made, server, certificate, health, changes, probing } = state
+  const { made, server, certificate, health, changes, probing, http } = state
   const fronts = [server?.udp, server?.tcp, server?.dot, server?.doh]
   return {
     ...countedSamples(sumCounters(state.counters), state.cells),
     ...processSamples(state),
+    ...refusedSamples(http),
     ...healthSamples(health),
     ...(probing === undefined ? {} : ownProberSamples(probing)),
     meridian_state_troubles: [[health.troubles.length + state.troubles.length]],
@@ -42,8 +44,7 @@ export function samplesOf(state: NodeState): Samples {
       [dropped, sink, 'dropped'],
     ]),
     meridian_query_log_up: (server?.queryLog ?? []).map(({ sink, trouble }) => [trouble === null ? 1 : 0, sink]),
-    meridian_tls_certificate_end_time_seconds: certificate === undefined ? [] : [[certificate.endsMs / 1000]],
-    meridian_tls_certificate_refused: certificate === undefined ? [] : [[certificate.trouble === undefined ? 0 : 1]],
+    ...certificateSamples({ 'tls.certificate': certificate, 'http.certificate': http.certificate }),
     meridian_notifies_total: [
       [state.notifies?.confirmed ?? 0, 'confirmed'],
       [state.notifies?.failed ?? 0, 'failed'],
@@ -132,6 +133,22 @@ export function processSamples({
     meridian_load_duration_seconds: Object.entries(last?.stagesMs ?? {}).map(([stage, ms]) => [ms / 1000, stage]),
     meridian_load_running_seconds: [[loads.runningMs / 1000]],
     meridian_problems: ['error', 'warning', 'notice'].map((severity) => [found(severity), severity]),
+  }
+}
+
+/** The samples of `http.listen`, but for those of its certificate. */
+export const refusedSamples = ({ refused }: HttpState): Samples => ({
+  meridian_http_refused_total: [...refused].map(([reason, times]) => [times, reason]),
+})
+
+/** The samples of certificates, by the setting that names them. */
+export function certificateSamples(certificates: Readonly<Record<string, HttpState['certificate']>>): Samples {
+  const shown = Object.entries(certificates).flatMap(([setting, one]) =>
+    one === undefined ? [] : [[setting, one] as const],
+  )
+  return {
+    meridian_tls_certificate_end_time_seconds: shown.map(([setting, { endsMs }]) => [endsMs / 1000, setting]),
+    meridian_tls_certificate_refused: shown.map(([setting, { trouble }]) => [trouble === undefined ? 0 : 1, setting]),
   }
 }
 

@@ -21,7 +21,7 @@ import { formatEndpoint, formatPercent } from '../units.ts'
 import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
-import type { Readiness, StatusFilter } from './contract.ts'
+import type { HttpState, Readiness, StatusFilter } from './contract.ts'
 import { certificateTroubles, type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
 
 /** The state of a node at one moment, from which its status and metrics are made. */
@@ -55,6 +55,7 @@ export interface NodeState {
   readonly notifies?: NotifyStats
   /** This node's own prober. */
   readonly probing: OwnProber | undefined
+  readonly http: HttpState
 }
 
 /** The key `node` of /api/status, of a node and of a prober. */

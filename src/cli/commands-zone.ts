@@ -1,9 +1,9 @@
 /**
- * The command line of commands that work on files and need no node: check, plan and schema. Called by commands.ts; what
+ * The command line of commands that work on files and need no node: check, plan, schema and token. Called by commands.ts; what
  * a command does is in its own file, loaded when it runs. Wrong usage ends with exit code 2.
  */
 import { type Command, Option } from 'commander'
-import { SETTING_KEYS } from '../config.ts'
+import { SCOPES, SETTING_KEYS } from '../config.ts'
 import { type Endpoint, familiesOf, parseEndpoint, parsePercent } from '../units.ts'
 import { type Format, FORMATS, type PlanFormat, PLAN_FORMATS, SCHEMA_FILES } from './formats.ts'
 import {
@@ -20,7 +20,7 @@ import {
 import type { Output } from './output.ts'
 import type { PlanCommand } from './plan.ts'
 
-/** Adds check, plan and schema. */
+/** Adds check, plan, schema and token. */
 export function addZoneCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addCheck(program, output, onExit)
   addPlan(program, output, onExit)
@@ -37,6 +37,20 @@ export function addZoneCommands(program: Command, output: Output, onExit: OnExit
       onExit(schema({ ...(file !== undefined && { file }), ...(out !== undefined && { out }) }, output))
     })
   withExamples(schemas, 'meridian schema zone', 'meridian schema --out .vscode/schemas')
+  const tokens = program
+    .command('token')
+    .argument('<NAME>', 'whose it is: a person, a team, a program; it stands behind `who` in all that is done with it')
+    .summary('make a token of the HTTP API, and the line for the file of `http.tokens`')
+    .description(
+      'Makes a token for commands and programs that ask a node over TCP. Prints its secret, which is stored nowhere, and on stderr the line with its hash for the file of the setting http.tokens.',
+    )
+    .requiredOption('--scopes <LIST>', `what it may be used for, with commas: ${SCOPES.join(', ')}`)
+    .option('--json', 'print JSON: `secret` and `line`')
+    .action(async (name: string, { scopes, json = false }: { scopes: string; json?: boolean }) => {
+      const { token } = await import('./token.ts')
+      onExit(token({ name, scopes, json }, output))
+    })
+  withExamples(tokens, 'meridian token board --scopes read', 'meridian token ops --scopes read,drain,force')
 }
 
 interface CheckFlags extends SharedFlags {

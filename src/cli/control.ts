@@ -9,9 +9,11 @@ import { codeOf, messageOf } from '../problem.ts'
 export interface ControlOptions {
   /** State folder of the node, when it is on this machine. */
   readonly state: string
-  /** `address:port` or `http://address:port` of another node; undefined: the node on this machine. */
+  /** `address:port`, or a URL of HTTP or HTTPS, of another node; undefined: the node on this machine. */
   readonly at?: string
-  /** The other node's `http.token`. */
+  /** PEM files of certificate authorities to trust besides those of the machine. */
+  readonly authorities?: readonly string[]
+  /** A token of the other node. */
   readonly token?: string
 }
 
@@ -45,7 +47,7 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
   const socketPath = join(options.state, 'control.sock')
   const at = options.at === undefined ? undefined : urlOf(options.at)
   const where = at === undefined ? socketPath : at.origin
-  const { status, body } = await send(options.token, at ?? socketPath, path, posted).catch(async (error: unknown) => {
+  const { status, body } = await send(options, at ?? socketPath, path, posted).catch(async (error: unknown) => {
     const code = codeOf(error) ?? messageOf(error)
     const waitedMs = posted === undefined ? ANSWER_MS : DONE_MS
     throw at === undefined
@@ -56,8 +58,8 @@ async function exchange<T>(options: ControlOptions, path: string, posted: string
     const answer: T = parse(body, where)
     return answer
   }
-  const { error, hint }: { error?: string; hint?: string } = parse(body, where)
-  const reason = `${error ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`
+  const { detail, hint }: { detail?: string; hint?: string } = parse(body, where)
+  const reason = `${detail ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`
   if (status === WRONG) throw new UsageError(reason)
   throw new ControlError(status === REFUSED ? `refused: ${reason}` : `${where}: ${reason}`)
 }
@@ -110,24 +112,34 @@ function lackThere(where: string, code: string, waitedMs: number): ControlError 
                 `the name has no address (${code})`,
                 'Use the address of its http.listen, which works while DNS does not',
               ]
-            : [code, 'Is a node running there, and is this its http.listen?']
+            : /CERT|SIGNED|UNABLE_TO|ALTNAME/.test(code)
+              ? [
+                  `its certificate is not to be trusted (${code})`,
+                  'Name its authority in the setting tls.ca, and ask by a name that is in the certificate',
+                ]
+              : [code, 'Is a node running there, and is this its http.listen? With http.certificate it is https://…']
   return new ControlError(`no node answers on ${where}: ${why}\n    ${hint}`)
 }
 
 /** Reads `--at`: a URL, or an address and a port. */
 function urlOf(at: string): URL {
   const url = URL.parse(at.includes('://') ? at : `http://${at}`)
-  if (url?.protocol === 'http:' && url.hostname !== '') return url
-  throw new ControlError(`“${at}” is not the address of a node\n    --at 192.0.2.1:8053, --at [2001:db8::1]:8053`)
+  if ((url?.protocol === 'http:' || url?.protocol === 'https:') && url.hostname !== '') return url
+  throw new ControlError(
+    `“${at}” is not the address of a node\n    --at 192.0.2.1:8053, --at [2001:db8::1]:8053, --at https://fra1.example:8053`,
+  )
 }
 
 async function send(
-  token: string | undefined,
+  { token, authorities = [] }: ControlOptions,
   to: URL | string,
   path: string,
   posted: string | undefined,
 ): Promise<{ status: number; body: string }> {
-  const { request } = await import('node:http') // a fifth of the start of a command, which may ask nobody
+  const isSecure = typeof to !== 'string' && to.protocol === 'https:'
+  if (isSecure) (await import('../authorities.ts')).trustAuthorities(authorities)
+  // a fifth of the start of a command, which may ask nobody
+  const { request } = await (isSecure ? import('node:https') : import('node:http'))
   return new Promise((done, failed) => {
     const headers = {
       ...(token !== undefined && { authorization: `Bearer ${token}` }),

@@ -128,7 +128,7 @@ export function withNodeOptions(command: Command, used: readonly SettingKey[] = 
     .option('--at <ADDRESS>', 'talk to another node, at its http.listen, e.g. 192.0.2.1:8053')
     .option(
       '--token-file <FILE>',
-      'file with its http.token (default: the variable MERIDIAN_TOKEN, then http.token of these settings)',
+      'file with one of its tokens (default: the variable MERIDIAN_TOKEN, then http.token of these settings)',
     )
     .option('--json', 'print JSON')
 }
@@ -152,6 +152,7 @@ export function controlOf(options: SharedFlags, config: Config) {
     state: config.state,
     ...(options.at !== undefined && { at: options.at }),
     ...(token !== undefined && { token }),
+    authorities: config['tls.ca'],
     json: options.json === true,
   }
 }

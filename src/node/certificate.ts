@@ -1,6 +1,6 @@
 /**
- * The certificate of TLS and HTTPS in a running node. It is read again when its files change; a pair that is of no use
- * leaves the one before in use, with one warning. Used by RunningNode.
+ * A certificate in a running process: that of TLS and HTTPS, or that of `http.listen`. It is read again when its files change; a pair that is of no use
+ * leaves the one before in use, with one warning. Used by RunningNode and Doors.
  */
 import { randomBytes } from 'node:crypto'
 import type { Log } from '../config.ts'

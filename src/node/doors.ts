@@ -8,15 +8,17 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { makeApp, type TcpGuard } from '../api/app.ts'
-import type { Node, ProcessView } from '../api/contract.ts'
-import { type HttpServer, isListening, listenSocket, listenTcp, shareSocket } from '../api/listen.ts'
+import { type HttpState, type Node, type ProcessView, REFUSED, type Refused } from '../api/contract.ts'
+import { type HttpServer, isListening, listenSocket, listenTcp, shareSocket, type TcpServer } from '../api/listen.ts'
 import { type Config, listensByDefault } from '../config.ts'
 import { familyOf } from '../dns/address.ts'
 import { codeOf, messageOf, StartError } from '../problem.ts'
 import { ListenError } from '../server/front.ts'
 import { removeLeftovers } from '../state.ts'
-import { formatEndpoint } from '../units.ts'
+import { count, formatEndpoint } from '../units.ts'
+import { CertificateFiles } from './certificate.ts'
 import { gidOf } from './group.ts'
+import { Tokens } from './tokens.ts'
 
 /** The path of the control socket: `control.sock` in the state folder. */
 export const controlSocketOf = (config: Config): string => join(config.state, 'control.sock')
@@ -55,6 +57,10 @@ const MOST_SOCKET_BYTES = 107
 export class Doors {
   readonly #settings: DoorSettings
   readonly #open: HttpServer[] = []
+  readonly #tokens: Tokens
+  #certificate: CertificateFiles | undefined
+  #tcp: TcpServer | undefined
+  readonly #refusals: Refusals
   #trouble: string | undefined
   #groupTrouble: string | undefined
   #retry: NodeJS.Timeout | undefined
@@ -62,11 +68,25 @@ export class Doors {
 
   constructor(settings: DoorSettings) {
     this.#settings = settings
+    this.#tokens = new Tokens(settings.config, settings.log)
+    this.#refusals = new Refusals(settings.log)
   }
 
-  /** Why commands on this machine can't reach this process; empty if they can. */
+  /** Why this process can't be reached as its settings say; empty if it can. */
   get troubles(): readonly string[] {
-    return [this.#trouble, this.#groupTrouble].filter((trouble) => trouble !== undefined)
+    const all = [this.#trouble, this.#groupTrouble, this.#tokens.trouble, this.#certificate?.trouble]
+    return all.filter((trouble) => trouble !== undefined)
+  }
+
+  /** What is known of `http.listen`, for status and metrics. */
+  get http(): HttpState {
+    return { refused: this.#refusals.counts, certificate: this.#certificate }
+  }
+
+  /** Reads the files again that the settings name. */
+  reload(): void {
+    this.#tokens.read()
+    this.#certificate?.read((credentials) => this.#tcp?.setCredentials(credentials))
   }
 
   /**
@@ -121,11 +141,32 @@ export class Doors {
    * is free.
    */
   async listenHttp(): Promise<void> {
+    await this.#tokens.watch()
+    const { 'http.certificate': certificate, 'http.key': key } = this.#settings.config
+    if (certificate !== undefined && key !== undefined) {
+      this.#certificate = this.#openCertificate(certificate, key)
+      await this.#certificate.watch((credentials) => this.#tcp?.setCredentials(credentials))
+    }
+    await this.#listenHttp()
+  }
+
+  #openCertificate(certificate: string, key: string): CertificateFiles {
+    const { log } = this.#settings
+    try {
+      return new CertificateFiles(certificate, key, (level, message, fields) => log[level](fields ?? {}, message))
+    } catch (error) {
+      throw new StartError(messageOf(error))
+    }
+  }
+
+  async #listenHttp(): Promise<void> {
     const { config, shown, takeover, log, onTaken } = this.#settings
     const endpoint = config['http.listen']
-    const app = makeApp(shown, guardOf(config))
+    const app = makeApp(shown, this.#guard())
     try {
-      this.#open.push(await listenTcp(app, endpoint.address, endpoint.port))
+      const credentials = this.#certificate?.credentials()
+      this.#tcp = await listenTcp(app, endpoint.address, endpoint.port, { credentials })
+      this.#open.push(this.#tcp)
       if (takeover) onTaken?.()
     } catch (error) {
       const code = codeOf(error)
@@ -134,7 +175,7 @@ export class Doors {
         throw new StartError(`${formatEndpoint(endpoint)} (HTTP): ${HTTP_REASONS[code] ?? code}`)
       }
       setTimeout(() => {
-        if (!this.#stopped) this.listenHttp().catch((later: unknown) => log.error(String(later)))
+        if (!this.#stopped) this.#listenHttp().catch((later: unknown) => log.error(String(later)))
       }, RETRY_HTTP_MS)
     }
   }
@@ -142,14 +183,53 @@ export class Doors {
   async stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#retry)
+    await this.#tokens.stop()
+    await this.#certificate?.stop()
     await Promise.all(this.#open.map((http) => http.stop()))
+  }
+
+  #guard(): TcpGuard {
+    const { config } = this.#settings
+    const names = [hostname(), config['node.name'], ...config['http.hosts']].map((name) => name.toLowerCase())
+    return {
+      names: new Set(names),
+      hasTokens: () => this.#tokens.areThere,
+      callerOf: (secret) => this.#tokens.callerOf(secret),
+      onRefused: (refused, client) => this.#refusals.add(refused, client),
+    }
   }
 }
 
-function guardOf(config: Config): TcpGuard {
-  const token = config['http.token']
-  const names = [hostname(), config['node.name'], ...config['http.hosts']].map((name) => name.toLowerCase())
-  return { names: new Set(names), ...(token !== undefined && { token: token.reveal() }) }
+const REFUSAL_WORDS: Readonly<Record<Refused, string>> = {
+  host: 'by a name that is not in http.hosts',
+  origin: 'from a web page of another origin',
+  token: 'with an unknown token',
+  scope: 'with a token that lacks the scope',
+}
+const REFUSAL_LOG_MS = 60_000
+
+/** Counts the requests that the guard refuses, and logs them: at most a line a minute for each reason. */
+class Refusals {
+  readonly counts = new Map<Refused, number>(REFUSED.map((refused) => [refused, 0]))
+  readonly #log: Logger
+  /** By the reason: when it was logged last, by performance.now(), and how many there were then. */
+  readonly #logged = new Map<Refused, { readonly ms: number; readonly times: number }>()
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  add(refused: Refused, client = 'an unknown address'): void {
+    const times = this.counts.get(refused)! + 1
+    this.counts.set(refused, times)
+    const last = this.#logged.get(refused)
+    const nowMs = performance.now()
+    if (last !== undefined && nowMs - last.ms < REFUSAL_LOG_MS) return
+    this.#logged.set(refused, { ms: nowMs, times })
+    const fresh = times - (last?.times ?? 0)
+    const words = `${count(fresh, 'HTTP request')} refused, ${REFUSAL_WORDS[refused]}; the last came from ${client}`
+    this.#log.warn({ refused, client, requests: fresh }, words)
+  }
 }
 
 /**

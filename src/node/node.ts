@@ -33,7 +33,14 @@ import type { Config, Log } from '../config.ts'
 import { AnswerCells } from '../counters.ts'
 import { explain } from '../explain/explain.ts'
 import { nameOf } from '../git.ts'
-import { type Change, NodeHealth, type Outlook, type ReasonChange } from '../health/node-health.ts'
+import {
+  type Change,
+  type MemberStanding,
+  NodeHealth,
+  type Outlook,
+  type OverrideStatus,
+  type ReasonChange,
+} from '../health/node-health.ts'
 import type { Store } from '../health/store.ts'
 import {
   FRESH,
@@ -356,6 +363,7 @@ export class RunningNode implements Node {
   /** Loads zones and databases again. `why`: the cause, for the log. */
   reload(why: string): void {
     this.#loads.reload(why)
+    this.#doors.reload()
     this.#certificate?.read((credentials) => this.#server?.setCredentials(credentials))
   }
 
@@ -397,6 +405,15 @@ export class RunningNode implements Node {
       source: { kind: 'node', node: this.#config['node.name'], generation: world.generation, view },
       ...explanation,
     }
+  }
+
+  members(filter: StatusFilter): readonly MemberStanding[] | string {
+    const overview = this.#health.overview()
+    return filterFault(filter, overview) ?? overview.members.filter(wantedBy(filter))
+  }
+
+  overrides(): readonly OverrideStatus[] {
+    return this.#health.overview().overrides
   }
 
   outlook(patterns: readonly string[], to: number): Outlook | string {
@@ -487,6 +504,7 @@ export class RunningNode implements Node {
       cells: this.#cells,
       notifies: this.#notifier.stats,
       receiveDrops: droppedDatagrams(),
+      http: this.#doors.http,
     }
   }
 

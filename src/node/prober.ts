@@ -108,6 +108,7 @@ export class RunningProber implements ProcessView {
   /** Loads the zones again. `why`: the cause, for the log. */
   reload(why: string): void {
     this.#loads.reload(why)
+    this.#doors.reload()
   }
 
   readiness(): Readiness {
@@ -140,6 +141,7 @@ export class RunningProber implements ProcessView {
       plan: targets && { hash: targets.plan.hash, zones: targets.zoneCount },
       store: { shared, trouble, refused: refusals.counts },
       troubles: [...this.#doors.troubles, ...this.#loads.troubles],
+      http: this.#doors.http,
       probing: this.#prober && { report: await this.#prober.report(), thread: this.#prober },
     }
   }

@@ -27,6 +27,7 @@ import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
 import { readCookieSecrets } from './cookie-secrets.ts'
 import { gidOf } from './group.ts'
+import { readTokens } from './tokens.ts'
 import { readKeyFile } from './tsig-keys.ts'
 
 /** Where settings come from. */
@@ -70,10 +71,15 @@ export function loadSettings({ file: named, places = SETTINGS_FILES, env, flags,
     checkRedis(role, config, given, read?.file, report)
     checkGroup(config, given, report)
     checkAuthorities(given, report)
+    checkTokens(config, given, report)
+    const { 'http.certificate': certificate, 'http.key': key } = config
+    const asking = certificate !== undefined ? 'http.certificate' : key !== undefined ? 'http.key' : undefined
+    if (asking !== undefined) checkCertificate('http', asking, config, given, report)
     if (role === 'serve') {
       checkKeys(config, given, report)
       checkCookieSecrets(config, given, report)
-      checkCertificate(config, given, report)
+      const listening = (['tls.listen', 'https.listen'] as const).find((name) => config[name].length > 0)
+      if (listening !== undefined) checkCertificate('tls', listening, config, given, report)
     }
   }
   const failed = problems.some((problem) => problem.severity === 'error')
@@ -115,25 +121,34 @@ function placeOf(key: SettingKey, given: readonly RawSetting[], file = 'meridian
   return { file: found?.source ?? file, line, column, ...(width !== undefined && { width }) }
 }
 
-/** Checks that TLS and HTTPS have a certificate, and its key. One that has expired is a warning: UDP needs none. */
-function checkCertificate(config: Config, given: readonly RawSetting[], report: Report): void {
-  const asking = (['tls.listen', 'https.listen'] as const).find((key) => config[key].length > 0)
-  const { 'tls.certificate': certificate, 'tls.key': key } = config
-  if (asking === undefined) return
-  const missing = certificate === undefined ? 'tls.certificate' : key === undefined ? 'tls.key' : undefined
+/**
+ * Checks that there is a certificate, and its key, for the setting `asking`. One that has expired is a warning: UDP needs
+ * none.
+ */
+function checkCertificate(
+  of: 'tls' | 'http',
+  asking: SettingKey,
+  config: Config,
+  given: readonly RawSetting[],
+  report: Report,
+): void {
+  const certificate = config[`${of}.certificate` as const]
+  const key = config[`${of}.key` as const]
+  const missing = certificate === undefined ? 'certificate' : key === undefined ? 'key' : undefined
   const fault = (at: SettingKey, severity: 'error' | 'warning', message: string, hint: string): void =>
     report({ code: 'setting-invalid', severity, ...placeOf(at, given), message, hint })
   if (missing !== undefined) {
-    const hint = 'Set tls.certificate and tls.key, to PEM files of a certificate and its private key'
-    return fault(asking, 'error', `${asking} needs a certificate, but the setting ${missing} is missing`, hint)
+    const hint = `Set ${of}.certificate and ${of}.key, to PEM files of a certificate and its private key`
+    const what = asking.endsWith('.certificate') ? 'its key' : 'a certificate'
+    return fault(asking, 'error', `${asking} needs ${what}, but the setting ${of}.${missing} is missing`, hint)
   }
   try {
     const expiry = validityFault(readCertificate(certificate!, key!), Date.now())
     const hint = 'Renew it: clients that check certificates will not ask here'
-    if (expiry !== undefined) fault('tls.certificate', 'warning', `tls.certificate: ${expiry}`, hint)
+    if (expiry !== undefined) fault(`${of}.certificate`, 'warning', `${of}.certificate: ${expiry}`, hint)
   } catch (error) {
     if (!(error instanceof CertificateError)) throw error
-    fault(error.setting, 'error', `${error.setting}: ${error.message}`, error.hint)
+    fault(`${of}.${error.part}`, 'error', `${of}.${error.part}: ${error.message}`, error.hint)
   }
 }
 
@@ -205,6 +220,19 @@ function checkCookieSecrets(config: Config, given: readonly RawSetting[], report
     const hint =
       'One or two lines of 32 hexadecimal digits, in a file of mode 0640 or less; openssl rand -hex 16 makes one'
     report({ code: 'setting-invalid', severity: 'error', ...placeOf('cookies.secretFile', given), message, hint })
+  }
+}
+
+/** Checks that the file of tokens has some, or none. */
+function checkTokens(config: Config, given: readonly RawSetting[], report: Report): void {
+  const file = config['http.tokens']
+  if (file === undefined) return
+  try {
+    readTokens(file)
+  } catch (error) {
+    const message = `http.tokens: ${messageOf(error)}`
+    const hint = 'Lines of a name, sha256:…, and scopes, in a file of mode 0640 or less; meridian token makes one'
+    report({ code: 'setting-invalid', severity: 'error', ...placeOf('http.tokens', given), message, hint })
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The certificate and key that clients of TLS and HTTPS are shown: read from two PEM files, and checked whole, so that
+ * The certificate and key that clients of TLS and HTTPS, or of the API, are shown: read from two PEM files, and checked whole, so that
  * a pair that is of no use is told of in words, at the start and at each change. Called by the settings and by
  * node/certificate.ts.
  */
@@ -18,14 +18,14 @@ export interface Certificate {
   readonly endsMs: number
 }
 
-/** Why a pair is of no use: which of the two settings is at fault, what is wrong, and what would be right. */
+/** Why a pair is of no use: which of the two files is at fault, what is wrong, and what would be right. */
 export class CertificateError extends Error {
-  readonly setting: 'tls.certificate' | 'tls.key'
+  readonly part: 'certificate' | 'key'
   readonly hint: string
-  constructor(setting: 'tls.certificate' | 'tls.key', message: string, hint: string) {
+  constructor(part: 'certificate' | 'key', message: string, hint: string) {
     super(message)
     this.name = 'CertificateError'
-    this.setting = setting
+    this.part = part
     this.hint = hint
   }
 }
@@ -35,29 +35,29 @@ const KEY = 'The private key of the certificate, in PEM form and without a passp
 
 /** Reads a pair. Throws CertificateError. A pair that is expired, or not valid yet, is a pair: see validityFault(). */
 export function readCertificate(certificateFile: string, keyFile: string): Certificate {
-  const certificate = textOf('tls.certificate', certificateFile, CHAIN)
-  const key = textOf('tls.key', keyFile, KEY)
+  const certificate = textOf('certificate', certificateFile, CHAIN)
+  const key = textOf('key', keyFile, KEY)
   let leaf: X509Certificate
   try {
     leaf = new X509Certificate(certificate) // the first of the file
   } catch (error) {
-    throw new CertificateError('tls.certificate', `${certificateFile} has no certificate: ${messageOf(error)}`, CHAIN)
+    throw new CertificateError('certificate', `${certificateFile} has no certificate: ${messageOf(error)}`, CHAIN)
   }
   let secret: KeyObject
   try {
     secret = createPrivateKey(key)
   } catch (error) {
     const why = key.includes('ENCRYPTED') ? 'it has a passphrase' : messageOf(error)
-    throw new CertificateError('tls.key', `${keyFile} has no key that can be used: ${why}`, KEY)
+    throw new CertificateError('key', `${keyFile} has no key that can be used: ${why}`, KEY)
   }
   if (!leaf.checkPrivateKey(secret)) {
     const message = `the key in ${keyFile} is not that of the first certificate in ${certificateFile}`
-    throw new CertificateError('tls.key', message, `${CHAIN}; ${KEY.toLowerCase()}`)
+    throw new CertificateError('key', message, `${CHAIN}; ${KEY.toLowerCase()}`)
   }
   try {
     createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.2' })
   } catch (error) {
-    throw new CertificateError('tls.certificate', `${certificateFile} is of no use: ${messageOf(error)}`, CHAIN)
+    throw new CertificateError('certificate', `${certificateFile} is of no use: ${messageOf(error)}`, CHAIN)
   }
   return { certificate, key, beginsMs: Date.parse(leaf.validFrom), endsMs: Date.parse(leaf.validTo) }
 }
@@ -71,10 +71,10 @@ export function validityFault({ beginsMs, endsMs }: Certificate, nowMs: number):
   return undefined
 }
 
-function textOf(setting: 'tls.certificate' | 'tls.key', file: string, hint: string): string {
+function textOf(part: 'certificate' | 'key', file: string, hint: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new CertificateError(setting, `${file} can't be read: ${codeOf(error) ?? messageOf(error)}`, hint)
+    throw new CertificateError(part, `${file} can't be read: ${codeOf(error) ?? messageOf(error)}`, hint)
   }
 }

@@ -28,7 +28,7 @@ beforeEach(async () => {
     .get('/metrics', (context) => context.text('some'))
     .get('/large', (context) => (large++, context.text(LARGE)))
     .get('/slow', async (context) => (answering++, await slow, context.text('slow')))
-  server = await listenTcp(app, ADDRESS, PORT, LIMITS)
+  server = await listenTcp(app, ADDRESS, PORT, { limits: LIMITS })
 })
 
 afterEach(async () => {

@@ -4,9 +4,13 @@ import { request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
+import { connect as connectSecure } from 'node:tls'
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { isListening, listenSocket, listenTcp } from '../../src/api/listen.ts'
+import { ask as askNode, ControlError } from '../../src/cli/control.ts'
+import { authority, expired, good } from '../support/certificates.ts'
 import { countWaits } from '../support/cpu.ts'
 
 const ADDRESS = '127.0.61.1'
@@ -80,4 +84,66 @@ test('a port in use is the error of the system call', async () => {
   const server = await listenTcp(saying('one'), ADDRESS, port)
   expect(await (await fetch(`http://${ADDRESS}:${port}/`)).text()).toBe('one')
   await server.stop()
+})
+
+/** An address that the certificate `good` is for. */
+const SECURE = '127.77.1.1'
+const PORT = 8443
+const credentialsOf = ({ cert, key }: typeof good) => ({ certificate: cert, key, ticketKeys: new Uint8Array(48) })
+
+/** Asks over TLS on a new connection: the text, and until when the certificate is good. */
+async function askSecure(): Promise<{ readonly text: string; readonly until: string }> {
+  const socket = connectSecure({ host: SECURE, port: PORT, rejectUnauthorized: false })
+  await once(socket, 'secureConnect')
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+  const until = socket.getPeerCertificate().valid_to
+  return { text: (await textOf(socket)).split('\r\n\r\n').at(-1)!, until }
+}
+
+test('with a certificate HTTPS is spoken, and another one is shown from the next connection on', async () => {
+  const server = await listenTcp(saying('one'), SECURE, PORT, { credentials: credentialsOf(good) })
+  try {
+    expect(await askSecure()).toEqual({ text: 'one', until: 'Dec 31 00:00:00 2099 GMT' })
+    server.setCredentials(credentialsOf(expired))
+    expect(await askSecure()).toEqual({ text: 'one', until: 'Jan  1 00:00:00 2021 GMT' })
+    await expect(fetch(`http://${SECURE}:${PORT}/`)).rejects.toThrow('fetch failed')
+  } finally {
+    await server.stop()
+  }
+})
+
+test('commands ask over TLS where the authority is trusted', async () => {
+  const answer = new Hono().get('/', (context) => context.json({ it: 'is' }))
+  const server = await listenTcp(answer, SECURE, PORT, { credentials: credentialsOf(good) })
+  try {
+    const at = `https://${SECURE}:${PORT}`
+    const untrusted = await askNode({ state: folder, at }, '/').catch((error: unknown) => error)
+    expect(untrusted).toBeInstanceOf(ControlError)
+    expect(String(untrusted)).toMatch(
+      /its certificate is not to be trusted \(.*\)\n {4}Name its authority in the setting tls\.ca/,
+    )
+    const file = join(folder, 'ca.pem')
+    writeFileSync(file, authority)
+    expect(await askNode({ state: folder, at, authorities: [file] }, '/')).toEqual({ it: 'is' })
+    await expect(askNode({ state: folder, at: `http://${SECURE}:${PORT}` }, '/')).rejects.toThrow(
+      'With http.certificate it is https',
+    )
+    await expect(askNode({ state: folder, at: 'ftp://192.0.2.1' }, '/')).rejects.toThrow('is not the address of a node')
+  } finally {
+    await server.stop()
+  }
+})
+
+test('handshakes that never end keep nobody out, and do not hold the end up', async () => {
+  const limits = { connections: 8, perClient: 2, reserved: 1, readMs: 1_000, unreadBytes: 1 << 20 }
+  const server = await listenTcp(saying('one'), SECURE, PORT, { limits, credentials: credentialsOf(good) })
+  const silent = [1, 2, 3].map(() => connect(PORT, SECURE).on('error', () => undefined))
+  await Promise.all(silent.map((socket) => once(socket, 'connect')))
+  for (let i = 0; i < 4; i++) expect((await askSecure()).text).toBe('one')
+  const last = connect(PORT, SECURE).on('error', () => undefined)
+  await once(last, 'connect')
+  const begunMs = performance.now()
+  await server.stop()
+  expect(performance.now() - begunMs).toBeLessThan(2_000)
+  for (const socket of [...silent, last]) socket.destroy()
 })

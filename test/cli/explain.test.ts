@@ -9,6 +9,7 @@ import { makeApp } from '../../src/api/app.ts'
 import type { Node } from '../../src/api/contract.ts'
 import type { ExplainResponse } from '../../src/api/explained.ts'
 import { listenSocket } from '../../src/api/listen.ts'
+import { ROUTES } from '../../src/api/routes.ts'
 import { run } from '../../src/cli/commands.ts'
 import { explanationInWords } from '../../src/cli/words/explanation.ts'
 import { RunningNode } from '../../src/node/node.ts'
@@ -188,7 +189,7 @@ describe('a node that runs', () => {
       expect(told).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/^node n1, /) })
     }
     const refused = await type(...asked, '--at', HTTP, '--token-file', tokenFile(`${TOKEN}s`), ...nowhere, ...files)
-    expect(refused).toMatchObject({ code: 1, out: '', err: expect.stringContaining('this route needs the token') })
+    expect(refused).toMatchObject({ code: 1, out: '', err: expect.stringContaining('the token is unknown') })
     // another node that is not there is no reason to tell of these files
     const gone = await type(...asked, '--at', `${HOST}:8165`, ...nowhere, ...files)
     expect(gone).toMatchObject({ code: 1, out: '', err: expect.stringContaining('no node answers on http://') })
@@ -226,6 +227,35 @@ describe('a node that runs', () => {
     expect((await type(...asked, '--client', '198.51.100.0/24')).err).toContain('name the resolver’s')
   })
 
+  test('its responses have the forms that the description of the API tells', async () => {
+    const app = makeApp(node, 'open')
+    const who = { who: 'kim', why: 'a test', yes: true }
+    const asked: Readonly<Record<string, string | object>> = {
+      'GET /api/explain': `?name=www.example.com&client=${CLIENTS.paris.v4}`,
+      'GET /api/outlook': '?pattern=fra',
+      'POST /api/overrides': { pattern: 'fra', action: 'drain', for: '1h', ...who },
+      'POST /api/forget': { node: 'n2', who: 'kim' },
+      'POST /api/geo/accept': { who: 'kim' },
+      'POST /api/zones/accept': { who: 'kim' },
+    }
+    const refused: string[] = []
+    for (const { method, path, response: form } of ROUTES.toReversed()) {
+      const given = asked[`${method} ${path}`] ?? ''
+      const headers = { 'content-type': 'application/json' }
+      const response = await (typeof given === 'string'
+        ? app.request(path + given)
+        : app.request(path, { method, headers, body: JSON.stringify(given) }))
+      if (response.status === 409) refused.push(path)
+      else expect([path, response.status]).toEqual([path, 200])
+      if (typeof form === 'string') expect(response.headers.get('content-type')).toContain(form)
+      else if (response.status === 200)
+        expect(form.safeParse(await response.json()), path).toMatchObject({ success: true })
+    }
+    expect(refused).toEqual(['/api/zones/accept', '/api/geo/accept', '/api/forget']) // nothing waits, nobody is n2
+    expect(node.overrides()).toMatchObject([{ override: { pattern: 'fra', who: 'kim' } }])
+    await node.override({ pattern: 'fra', action: 'undrain', forMs: undefined, who: 'kim', why: '', yes: false })
+  })
+
   test('one that has loaded nothing yet, and one of another version', async () => {
     const early = join(folder, 'early')
     mkdirSync(early)
@@ -235,6 +265,8 @@ describe('a node that runs', () => {
       status: () => node.status(),
       summary: () => node.summary(),
       explain: () => undefined,
+      members: (filter) => node.members(filter),
+      overrides: () => node.overrides(),
       outlook: (patterns, to) => node.outlook(patterns, to),
       override: (order) => node.override(order),
       overrideAll: (orders) => node.overrideAll(orders),

@@ -190,6 +190,7 @@ export const served = (health: HealthSnapshot = snapshot): NodeState => ({
   server: undefined,
   cells: new AnswerCells(),
   receiveDrops: undefined,
+  http: { refused: new Map([['token', 3]]), certificate: undefined },
   probing: {
     report: {
       name: 'n1',

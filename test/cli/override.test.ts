@@ -11,6 +11,7 @@ import type { NotStored } from '../../src/api/override.ts'
 import { run } from '../../src/cli/commands.ts'
 import { whoAmI } from '../../src/cli/override.ts'
 import type { Acknowledgement } from '../../src/health/node-health.ts'
+import { guardOf, secretOf } from '../support/guard.ts'
 import { drain } from './fleet.ts'
 
 let folder = ''
@@ -37,6 +38,8 @@ const node: Node = {
   status: async () => ({}),
   summary: async () => ({}),
   explain: () => ({}),
+  members: () => [],
+  overrides: () => [],
   outlook: (patterns, to) => {
     const pattern = patterns.join(', ')
     if (pattern === 'nowhere') return 'nothing is named nowhere'
@@ -304,9 +307,9 @@ test('who it is comes from the keyboard, also behind sudo', async () => {
 })
 
 test('another node takes orders by address with its token, and with no other', async () => {
-  const token = 'a-token-of-this-test'
+  const token = secretOf('ops')
   const address = `127.${100 + (process.pid % 100)}.61.2`
-  open.push(await listenTcp(makeApp(node, { names: new Set(), token }), address, 8053))
+  open.push(await listenTcp(makeApp(node, guardOf({ ops: ['drain'] })), address, 8053))
   const words = ['undrain', 'iad', '--at', `http://${address}:8053`]
   const file = join(folder, 'token')
   writeFileSync(file, `${token}x\n`)
@@ -317,7 +320,12 @@ test('another node takes orders by address with its token, and with no other', a
   vi.stubEnv('MERIDIAN_TOKEN', token)
   expect((await type(...words)).code).toBe(0)
   vi.unstubAllEnvs()
-  expect(heard).toHaveLength(2)
+  const who = `${whoAmI()} (token ops)`
+  expect(heard).toMatchObject([{ who }, { who }])
+  expect(await type('force', 'iad', 'up', '--why', 'x', ...words.slice(2), '--token-file', file)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('the token ops does not have the scope force'),
+  })
   const missing = await type(...words, '--token-file', `${file}s`)
   expect(missing).toMatchObject({ code: 1, err: expect.stringContaining("the token can't be read") })
 })

@@ -82,8 +82,8 @@ const well: Series = {
   ...onNodes('meridian_send_errors_total', 'reason="full"', 0),
   ...onNodes('meridian_tcp_connections_total', 'what="evicted"', 0),
   ...onNodes('meridian_limited_responses_total', 'account="answers",what="truncated"', 0),
-  ...onNodes('meridian_tls_certificate_end_time_seconds', '', 15 * 86400),
-  ...onNodes('meridian_tls_certificate_refused', '', 0),
+  ...onNodes('meridian_tls_certificate_end_time_seconds', 'setting="tls.certificate"', 15 * 86400),
+  ...onNodes('meridian_tls_certificate_refused', 'setting="tls.certificate"', 0),
   ...onNodes('meridian_udp_batched', '', 1),
 }
 
@@ -379,12 +379,12 @@ const scenarios: readonly Scenario[] = [
   },
   {
     name: 'the certificate of TLS ends',
-    series: one('meridian_tls_certificate_end_time_seconds', '', 13 * 86400),
+    series: one('meridian_tls_certificate_end_time_seconds', 'setting="http.certificate"', 13 * 86400),
     fires: { MeridianTlsCertificateEnds: 1 },
   },
   {
     name: 'a certificate that is of no use',
-    series: one('meridian_tls_certificate_refused', '', 1),
+    series: one('meridian_tls_certificate_refused', 'setting="tls.certificate"', 1),
     fires: { MeridianTlsCertificateRefused: 1 },
   },
   { name: 'without koffi', series: one('meridian_udp_batched', '', 0), fires: { MeridianUdpPortable: 1 } },

@@ -65,8 +65,15 @@ describe('at the start', () => {
       'error 2:15',
       'https.listen needs a certificate, but the setting tls.key is missing',
     ],
+    [
+      'http: {certificate: cert.pem}',
+      'error 1:21',
+      'http.certificate needs its key, but the setting http.key is missing',
+    ],
+    ['http: {key: key.pem}', 'error 1:13', 'http.key needs a certificate, but the setting http.certificate is missing'],
   ])('%s', (text, at, message) => {
-    const hint = 'Set tls.certificate and tls.key, to PEM files of a certificate and its private key'
+    const of = text.startsWith('http:') ? 'http' : 'tls'
+    const hint = `Set ${of}.certificate and ${of}.key, to PEM files of a certificate and its private key`
     expect(problems(text)).toEqual([{ at, message, hint }])
   })
 

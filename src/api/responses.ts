@@ -1,0 +1,130 @@
+/**
+ * The forms of the API's responses, for its description (openapi.ts); tests hold responses of a running node to them. More
+ * keys may be added: who reads a response takes no notice of those that they do not know. What is large is described in
+ * docs/api.md, and here by its first level.
+ */
+import { z } from 'zod'
+
+const texts = z.array(z.string())
+const percent = z.number().min(0).max(100)
+const unixMs = z.number().describe('Unix time in ms')
+const object = z.looseObject({})
+
+/** The body of GET /ready. */
+export const READINESS = z.looseObject({
+  ready: z.boolean(),
+  reasons: texts.describe('why not; empty when ready'),
+  warnings: texts.describe('what is served instead of the files on disk, and why'),
+})
+
+/** The body of GET /api/status: a node's has `services`, a prober's `targets`. */
+export const STATUS_BODY = z
+  .looseObject({
+    role: z.enum(['serve', 'probe']),
+    node: object,
+    load: object.nullable(),
+    store: object,
+    probing: object.nullable(),
+    troubles: texts.describe('operational trouble as it is now'),
+    services: z.array(object).optional(),
+    targets: z.array(object).optional(),
+  })
+  .describe('see Status below')
+
+/** The body of GET /api/summary. */
+export const SUMMARY = z
+  .looseObject({ role: z.enum(['serve', 'probe']), node: object, troubles: texts })
+  .describe('see Status below')
+
+/** The body of GET /api/explain. */
+export const EXPLAINED = z
+  .looseObject({ source: object, name: z.string(), type: z.string(), client: z.string(), rcode: z.string() })
+  .describe('see Explain below')
+
+/** The body of GET /api/outlook. */
+export const OUTLOOKED = z.looseObject({
+  pattern: z.string(),
+  members: texts,
+  services: z.array(
+    z.looseObject({
+      service: z.string(),
+      leftNowPercent: percent,
+      leftThenPercent: percent,
+      keepPercent: percent,
+      lost: texts.describe('`A`, `AAAA`: of which no member would be up any more'),
+      safe: z.boolean(),
+    }),
+  ),
+  safe: z.boolean(),
+  why: z.string(),
+})
+
+const notKept = z
+  .array(z.looseObject({ where: z.enum(['disk', 'store']), why: z.string() }))
+  .describe('where it is not stored so far: `disk` (a restart would lose it), `store` (Redis)')
+const reached = texts.describe('the nodes that have acknowledged it')
+const unreached = z.array(z.looseObject({ node: z.string(), why: z.string() })).describe('the nodes that have not')
+
+/** An override in force. */
+const OVERRIDE_VIEW = z.looseObject({
+  pattern: z.string(),
+  action: z.string(),
+  who: z.string(),
+  why: z.string(),
+  madeMs: unixMs,
+  untilMs: unixMs.nullable(),
+  leftMs: z.number().nullable().describe('time until it ends; null: not before it is undone'),
+})
+
+/** An item of GET /api/overrides. */
+export const OVERRIDE_STATUS = z.looseObject({
+  override: OVERRIDE_VIEW,
+  members: z.int().describe('how many members it matches now'),
+  orphaned: z.boolean().describe('a change of the zones has left it without any'),
+})
+
+/** An item of GET /api/members. */
+export const MEMBER = z.looseObject({
+  member: z.string().describe('SITE/SERVICE/VIP'),
+  site: z.string(),
+  service: z.string(),
+  state: z.string(),
+  held: z.boolean(),
+  braked: z.boolean(),
+  why: z.string(),
+  ageMs: z.number().describe('how long it has been so'),
+})
+
+const overridden = {
+  done: OVERRIDE_VIEW.describe('what is in force for the pattern now, as read back from Redis'),
+  before: OVERRIDE_VIEW.optional().describe('what was in force before'),
+  members: texts.describe('the members that match'),
+}
+const spread = {
+  notKept,
+  reached,
+  unreached,
+  services: z.array(
+    z.looseObject({
+      service: z.string(),
+      leftBeforePercent: percent,
+      leftPercent: percent,
+      keepPercent: percent,
+      lastResort: z.boolean(),
+    }),
+  ),
+}
+
+/** The body of POST /api/overrides: of one override, or of a list of them. */
+export const OVERRIDDEN = z.union([
+  z.looseObject({ ...overridden, ...spread }),
+  z.looseObject({ overrides: z.array(z.looseObject(overridden)), ...spread }),
+])
+
+/** The body of POST /api/forget. */
+export const FORGOTTEN = z.looseObject({ forgotten: z.string(), notKept, reached, unreached })
+
+/** The body of POST /api/geo/accept and /api/zones/accept. */
+export const ACCEPTED = z.looseObject({
+  accepted: z.looseObject({ build: z.string() }).describe('what was held back; it is loaded now'),
+})

@@ -1,0 +1,192 @@
+/**
+ * All routes: one row each, made as route.ts says. app.ts serves them, openapi.ts describes them, and a test holds
+ * docs/api.md to that.
+ */
+import { z } from 'zod'
+import { ACCEPT, FORGET, ORDER_BYTES, type OverrideBody, OVERRIDES } from './bodies.ts'
+import type { ProcessView } from './contract.ts'
+import { openApi } from './openapi.ts'
+import { pageForm, pageOf, PAGING } from './paging.ts'
+import { problemDetails } from './problem-details.ts'
+import { EXPLAIN, FILTER, NO_QUERY, OUTLOOK, STATUS } from './questions.ts'
+import {
+  ACCEPTED,
+  EXPLAINED,
+  FORGOTTEN,
+  MEMBER,
+  OUTLOOKED,
+  OVERRIDDEN,
+  OVERRIDE_STATUS,
+  READINESS,
+  STATUS_BODY,
+  SUMMARY,
+} from './responses.ts'
+import { nodeGet, nodePost, processGet, type Route } from './route.ts'
+
+/** Lets callers share a result that is being made: a crowd costs no more than one caller. */
+function shareRunning<T>(make: (shown: ProcessView) => Promise<T>): (shown: ProcessView) => Promise<T> {
+  const running = new WeakMap<ProcessView, Promise<T>>()
+  return (shown) => {
+    const made = running.get(shown) ?? make(shown).finally(() => running.delete(shown))
+    running.set(shown, made)
+    return made
+  }
+}
+
+/** Array.isArray() for lists that are readonly. */
+const isList = <T>(value: T | readonly T[]): value is readonly T[] => Array.isArray(value)
+const isDrain = (action: OverrideBody['action']): boolean => action === 'drain' || action === 'undrain'
+
+const TEXT = { 'content-type': 'text/plain; charset=utf-8' }
+const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
+
+const metrics = shareRunning((shown) => shown.metrics())
+const status = shareRunning((shown) => shown.status())
+const summary = shareRunning((shown) => shown.summary())
+
+/** The routes of a process that only probes, and of a node. */
+const PROCESS_ROUTES: readonly Route[] = [
+  processGet({
+    path: '/live',
+    scope: 'open',
+    meaning: '200 while the process runs its event loop.',
+    query: NO_QUERY,
+    response: 'text/plain',
+    answer: () => new Response('live\n', { headers: TEXT }),
+  }),
+  processGet({
+    path: '/ready',
+    scope: 'open',
+    meaning: '200 when the node may be sent queries, else 503 with the reasons.',
+    query: NO_QUERY,
+    response: READINESS,
+    answer: (shown) => {
+      const readiness = shown.readiness()
+      const headers = { 'content-type': 'application/json' }
+      return new Response(JSON.stringify(readiness), { status: readiness.ready ? 200 : 503, headers })
+    },
+  }),
+  processGet({
+    path: '/metrics',
+    scope: 'open',
+    meaning: 'Prometheus text format.',
+    query: NO_QUERY,
+    response: 'text/plain',
+    answer: async (shown) => new Response(await metrics(shown), { headers: { 'content-type': PROMETHEUS } }),
+  }),
+  processGet({
+    path: '/api/status',
+    scope: 'read',
+    meaning:
+      'Services, members, votes, overrides, probers, nodes, loads, as this node sees them; or what a prober probes.',
+    query: STATUS,
+    response: STATUS_BODY,
+    answer: (shown, filter) => (filter === undefined ? status(shown) : shown.status(filter)),
+  }),
+  processGet({
+    path: '/api/summary',
+    scope: 'read',
+    meaning:
+      'The same at a glance: what is hurt, by site and by service, queries a second, the last changes, and no votes.',
+    query: NO_QUERY,
+    response: SUMMARY,
+    answer: (shown) => summary(shown),
+  }),
+  processGet({
+    path: '/api/openapi.json',
+    scope: 'read',
+    meaning: 'This description of the API, as OpenAPI 3.1.',
+    query: NO_QUERY,
+    response: z.looseObject({ openapi: z.string() }),
+    isStable: true,
+    answer: () => openApi(ROUTES),
+  }),
+]
+
+/** The routes of a node. */
+const NODE_ROUTES: readonly Route[] = [
+  nodeGet({
+    path: '/api/explain',
+    scope: 'read',
+    meaning: 'Why a client gets its answer.',
+    query: EXPLAIN,
+    response: EXPLAINED,
+    problems: ['no-zones'],
+    answer: (node, question) =>
+      node.explain(question) ?? problemDetails('no-zones', 'no zones are loaded yet', 'GET /ready'),
+  }),
+  nodeGet({
+    path: '/api/members',
+    scope: 'read',
+    meaning: 'Where each member stands, without votes, in pages.',
+    query: z.strictObject({ ...FILTER, ...PAGING }),
+    response: pageForm('members', MEMBER),
+    answer: (node, { service, site, hurt, ...paging }) => {
+      const members = node.members({ services: service, sites: site, hurt })
+      if (typeof members === 'string') return members
+      const { page, next } = pageOf(members, ({ member }) => member, paging)
+      return { members: page, next }
+    },
+  }),
+  nodeGet({
+    path: '/api/overrides',
+    scope: 'read',
+    meaning: 'The overrides in force, in pages.',
+    query: z.strictObject(PAGING),
+    response: pageForm('overrides', OVERRIDE_STATUS),
+    answer: (node, paging) => {
+      const { page, next } = pageOf(node.overrides(), ({ override }) => override.pattern, paging)
+      return { overrides: page, next }
+    },
+  }),
+  nodeGet({
+    path: '/api/outlook',
+    scope: 'read',
+    meaning: 'What draining the members of patterns, to a share, would leave of each service.',
+    query: OUTLOOK,
+    response: OUTLOOKED,
+    answer: (node, { pattern, to }) => node.outlook(pattern, to),
+  }),
+  nodePost({
+    path: '/api/overrides',
+    scopes: ['drain', 'force'],
+    scopesOf: (body) => [
+      ...new Set((isList(body) ? body : [body]).map(({ action }) => (isDrain(action) ? 'drain' : 'force'))),
+    ],
+    meaning:
+      'Sets or undoes an override, or a list of them, all or none: `drain` and `undrain` need the scope `drain`, the others `force`.',
+    body: OVERRIDES,
+    bodyBytes: ORDER_BYTES,
+    response: OVERRIDDEN,
+    isSpread: true,
+    answer: (node, body) => (isList(body) ? node.overrideAll(body) : node.override(body)),
+  }),
+  nodePost({
+    path: '/api/forget',
+    scopes: ['admin'],
+    meaning: 'Removes a prober or a node that is gone for good from all nodes.',
+    body: FORGET,
+    response: FORGOTTEN,
+    isSpread: true,
+    answer: (node, body) => node.forget(body),
+  }),
+  nodePost({
+    path: '/api/geo/accept',
+    scopes: ['admin'],
+    meaning: 'Uses the databases that this node holds back (`geo-held`).',
+    body: ACCEPT,
+    response: ACCEPTED,
+    answer: (node, body) => node.acceptGeo(body),
+  }),
+  nodePost({
+    path: '/api/zones/accept',
+    scopes: ['admin'],
+    meaning: 'Uses the zones that `zones.maxMove` holds back at this node.',
+    body: ACCEPT,
+    response: ACCEPTED,
+    answer: (node, body) => node.acceptZones(body),
+  }),
+]
+
+/** All routes, in the order of the docs. */
+export const ROUTES: readonly Route[] = [...PROCESS_ROUTES, ...NODE_ROUTES]
