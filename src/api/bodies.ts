@@ -26,6 +26,18 @@ export interface OverrideBody extends Omit<OverrideRequest, 'action' | 'shift'> 
   readonly overMs?: number | undefined
 }
 
+/** The body of POST /api/freeze. */
+export type FreezeBody = { readonly who: string; readonly why: string } & (
+  | { readonly action: 'freeze'; readonly forMs: number }
+  | { readonly action: 'unfreeze'; readonly forMs?: undefined }
+)
+
+/** The body of POST /api/return. */
+export interface ReturnBody extends Pick<OverrideRequest, 'who' | 'why' | 'yes'> {
+  /** SITE or SITE/SERVICE. */
+  readonly pattern: string
+}
+
 /** The body of POST /api/forget. */
 export interface ForgetBody extends ProcessName {
   readonly who: string
@@ -124,6 +136,37 @@ export const OVERRIDES: z.ZodType<OverrideBody | readonly OverrideBody[]> = z.un
   OVERRIDE,
   z.array(OVERRIDE).min(1, 'has no override').max(MOST_OVERRIDES, `has more than ${MOST_OVERRIDES} overrides`),
 ])
+
+/** Reads the body of POST /api/freeze. */
+export const FREEZE: z.ZodType<FreezeBody> = z
+  .strictObject({
+    action: z
+      .enum(['freeze', 'unfreeze'], 'is not one of freeze, unfreeze')
+      .describe('`freeze`, or `unfreeze` to end it'),
+    for: DURATION.nullish().describe('of `freeze`: how long, `2h`, at most 24h; required'),
+    who: WHO,
+    why: text(0, 300).default('').describe('the reason; required to freeze'),
+  })
+  .transform(({ action, for: forMs, who, why }, context): FreezeBody => {
+    const fault = (key: string, message: string): never => {
+      context.addIssue({ code: 'custom', path: [key], message })
+      return z.NEVER
+    }
+    if (action === 'unfreeze')
+      return typeof forMs === 'number' ? fault('for', 'unfreeze takes no duration') : { action, who, why }
+    if (why === '') return fault('why', 'must give a reason, for whoever is on call later')
+    return typeof forMs === 'number'
+      ? { action, who, why, forMs }
+      : fault('for', 'must say how long: a freeze ends by itself')
+  })
+
+/** Reads the body of POST /api/return. */
+export const RETURN: z.ZodType<ReturnBody> = z.strictObject({
+  pattern: text(1, 255).describe('SITE or SITE/SERVICE'),
+  who: WHO,
+  why: text(0, 300).default('').describe('the reason'),
+  yes: z.boolean().default(false).describe('also what is not well: it has its clients as soon as it is'),
+})
 
 /** Reads the body of POST /api/forget. */
 export const FORGET: z.ZodType<ForgetBody> = z

@@ -4,7 +4,7 @@
  */
 import type { ExplainQuestion } from '../explain/question.ts'
 import type { MemberStanding, OverrideStatus } from '../health/node-health.ts'
-import type { AcceptBody, ForgetBody, OverrideBody } from './bodies.ts'
+import type { AcceptBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from './bodies.ts'
 
 /** The body of GET /ready. */
 export interface Readiness {
@@ -78,6 +78,10 @@ export interface Node extends ProcessView {
   override(body: OverrideBody): Promise<object | Refusal>
   /** The same of several overrides in one order: all of them are done, or none. */
   overrideAll(bodies: readonly OverrideBody[]): Promise<object | Refusal>
+  /** Begins a freeze, or ends it. */
+  freeze(body: FreezeBody): Promise<object | Refusal>
+  /** Lets sites have their clients again that have failed over. */
+  return(body: ReturnBody): Promise<object | Refusal>
   /** Removes a prober from the roster. */
   forget(body: ForgetBody): Promise<object | Refusal>
   /** Accepts the databases that are held back. */

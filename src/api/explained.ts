@@ -3,10 +3,13 @@
  * from its own state, the command from the files if no node runs.
  */
 import type { Explanation } from '../explain/explain.ts'
+import type { FreezeStatus } from '../health/node-health.ts'
 
 /** The body of GET /api/explain. */
 export interface ExplainResponse extends Explanation {
   readonly source: ExplainSource
+  /** The freeze in force at the node; null: none, or no node. */
+  readonly freeze: FreezeStatus | null
 }
 
 /** Who was asked. From files, every member counts as up, except the `drained` ones (a number) that the files drain. */

@@ -157,7 +157,7 @@ export const METRICS = {
   meridian_load_running_seconds: gauge('How long the load that runs has taken so far; 0 while none does.'),
   meridian_problems: gauge('Problems that the last load found.', 'severity'),
   meridian_member_state: gauge(
-    '1 for the state a member is in: up, down, unproven, drained, forced.',
+    '1 for the state a member is in: up, down, unproven, drained, forced, recovered.',
     'service',
     'site',
     'vip',
@@ -185,6 +185,11 @@ export const METRICS = {
     'Members whose DOWN waits: with it, less than `keep` would be left. Above 0 the brake is active.',
     'service',
   ),
+  meridian_service_recovered_members: gauge(
+    'Members that are up after their site has failed over, and passed over until `meridian return`.',
+    'service',
+  ),
+  meridian_service_frozen_members: gauge('Members that a freeze keeps against their verdict.', 'service'),
   meridian_service_held_members: gauge('Members whose votes do not decide: the last verdict stands.', 'service'),
   meridian_service_dissent_members: gauge(
     'Members whose verdict stands only because votes are too few: all that there are say `says`.',
@@ -196,6 +201,7 @@ export const METRICS = {
   meridian_service_ramping_members: gauge('Members that take less than their full share.', 'service'),
   meridian_service_overridden_members: gauge('Members whose state an override decides.', 'service'),
   meridian_overrides: gauge('Overrides in force; `orphaned`: they match no member any more.', 'what'),
+  meridian_freeze_end_time_seconds: gauge('Unix time at which the freeze in force ends; absent: there is none.'),
   meridian_store_refused_total: counter('What was read from the Store and refused, by reason.', 'what'),
   meridian_store_up: gauge('1 while the Store is reached; 0: the last known health stays in use.', 'kind'),
   meridian_nodes: gauge(

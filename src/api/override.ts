@@ -74,6 +74,8 @@ const ACTION_WORDS: Readonly<Record<OverrideAction, string>> = {
   up: 'forced up',
   down: 'forced down',
   undone: 'undone',
+  failover: 'failed over',
+  freeze: 'frozen',
 }
 
 /** An override in words: `drained`, `drained to 30 %, at 62 % now`, `forced up`. */
@@ -100,7 +102,8 @@ export function orderInWords(done: Pick<OverrideView, 'action' | 'shift'>): stri
   return shift.to === 1000 ? `on the way back from ${from} over ${over}` : `drained from ${from} to ${to} over ${over}`
 }
 
-type WriteLog = (fields: object, line: string) => void
+/** Writes a line to the log. */
+export type WriteLog = (fields: object, line: string) => void
 
 /** Applies one override, like applyOverrides(). */
 export async function applyOverride(
@@ -141,16 +144,19 @@ export async function applyOverrides(
   const names = new Set(result.members.flat().map((member) => member.split('/')[1]))
   const left = new Map(earlier.services.map(({ service, leftPercent }) => [service, leftPercent]))
   const services = health.snapshot().services.filter(({ service }) => names.has(service))
-  const lacks = [
-    ...notKept.map(({ where, why: lack }) => `not ${WHERE_WORDS[where]}: ${lack}`),
-    ...unreached.map(({ node, why: lack }) => `not at node ${node}: ${lack}`),
-  ]
+  const lacks = lacksInWords(notKept, unreached)
   for (const { done, before, members } of overrides) {
     const fields = { override: done, before, members: members.length, notKept, unreached }
     log(fields, [lineOf(done, before, members.length), ...lacks].join('; '))
   }
   return { overrides, notKept, reached, unreached, services: services.map((service) => leftOf(service, left)) }
 }
+
+/** Where a change is not in force, for the log. */
+export const lacksInWords = (notKept: NotStored, unreached: Acknowledgement['unreached']): readonly string[] => [
+  ...notKept.map(({ where, why }) => `not ${WHERE_WORDS[where]}: ${why}`),
+  ...unreached.map(({ node, why }) => `not at node ${node}: ${why}`),
+]
 
 const WHERE_WORDS: Readonly<Record<NotStored[number]['where'], string>> = { disk: 'on disk', store: 'in Redis' }
 

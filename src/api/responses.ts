@@ -121,6 +121,39 @@ export const OVERRIDDEN = z.union([
   z.looseObject({ overrides: z.array(z.looseObject(overridden)), ...spread }),
 ])
 
+const FREEZE_STATUS = z
+  .looseObject({
+    node: z.string(),
+    who: z.string(),
+    why: z.string(),
+    madeMs: unixMs,
+    untilMs: unixMs.nullable(),
+    leftMs: z.number().nullable(),
+    down: z.int().describe('how many members count as down by it'),
+    kept: z.int().describe('how many members go against their verdicts'),
+    yields: texts.describe('services that go by their verdicts in spite of it'),
+  })
+  .nullable()
+
+/** The body of POST /api/freeze. */
+export const FROZEN = z.looseObject({
+  freeze: FREEZE_STATUS.describe('what is in force now; null: none'),
+  before: FREEZE_STATUS,
+  notKept,
+  reached,
+  unreached,
+})
+
+/** The body of POST /api/return. */
+export const RETURNED = z.looseObject({
+  returned: texts.describe('SITE/SERVICE'),
+  waiting: z
+    .array(z.looseObject({ subject: z.string(), why: z.string() }))
+    .describe('what matches too, and stays passed over: it is not well'),
+  freeze: FREEZE_STATUS.describe('a freeze that is in force meanwhile'),
+  ...spread,
+})
+
 /** The body of POST /api/forget. */
 export const FORGOTTEN = z.looseObject({ forgotten: z.string(), notKept, reached, unreached })
 

@@ -3,7 +3,7 @@
  * docs/api.md to that.
  */
 import { z } from 'zod'
-import { ACCEPT, FORGET, ORDER_BYTES, type OverrideBody, OVERRIDES } from './bodies.ts'
+import { ACCEPT, FORGET, FREEZE, ORDER_BYTES, type OverrideBody, OVERRIDES, RETURN } from './bodies.ts'
 import type { ProcessView } from './contract.ts'
 import { openApi } from './openapi.ts'
 import { pageForm, pageOf, PAGING } from './paging.ts'
@@ -13,11 +13,13 @@ import {
   ACCEPTED,
   EXPLAINED,
   FORGOTTEN,
+  FROZEN,
   MEMBER,
   OUTLOOKED,
   OVERRIDDEN,
   OVERRIDE_STATUS,
   READINESS,
+  RETURNED,
   STATUS_BODY,
   SUMMARY,
 } from './responses.ts'
@@ -160,6 +162,24 @@ const NODE_ROUTES: readonly Route[] = [
     response: OVERRIDDEN,
     isSpread: true,
     answer: (node, body) => (isList(body) ? node.overrideAll(body) : node.override(body)),
+  }),
+  nodePost({
+    path: '/api/freeze',
+    scopes: ['force'],
+    meaning: 'Freezes all nodes for a time, so that verdicts change no answers, or ends that.',
+    body: FREEZE,
+    response: FROZEN,
+    isSpread: true,
+    answer: (node, body) => node.freeze(body),
+  }),
+  nodePost({
+    path: '/api/return',
+    scopes: ['drain'],
+    meaning: 'Lets sites have their clients again that have failed over (`failback: manual`).',
+    body: RETURN,
+    response: RETURNED,
+    isSpread: true,
+    answer: (node, body) => node.return(body),
   }),
   nodePost({
     path: '/api/forget',

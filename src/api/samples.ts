@@ -162,7 +162,15 @@ export function storeSamples(store: HealthSnapshot['store']): Samples {
 }
 
 /** The samples of a node's health: members, services, overrides, probers and nodes. */
-export function healthSamples({ members, services, probers, nodes, overrides, store }: HealthSnapshot): Samples {
+export function healthSamples({
+  members,
+  services,
+  probers,
+  nodes,
+  overrides,
+  freeze,
+  store,
+}: HealthSnapshot): Samples {
   const live = probers.filter((prober) => prober.live).length
   const others = nodes.filter((node) => node.live && !node.self)
   const orphaned = overrides.filter((override) => override.orphaned).length
@@ -185,6 +193,7 @@ export function healthSamples({ members, services, probers, nodes, overrides, st
       [overrides.length - orphaned, 'active'],
       [orphaned, 'orphaned'],
     ],
+    meridian_freeze_end_time_seconds: freeze === null ? [] : [[(freeze.untilMs ?? 0) / 1000]],
     meridian_probers: [
       [live, 'live'],
       [probers.length - live, 'silent'],
@@ -214,6 +223,8 @@ function memberCounts(services: HealthSnapshot['services'], members: readonly Me
     counted(({ dissent }) => dissent?.says === says).map(([number, service]) => [number, service!, says])
   return {
     meridian_service_dissent_members: [...dissenting('down'), ...dissenting('up')],
+    meridian_service_recovered_members: counted(({ state }) => state === 'recovered'),
+    meridian_service_frozen_members: counted(({ frozen }) => frozen),
     meridian_service_held_members: counted(({ held }) => held),
     meridian_service_unproven_members: counted(({ state }) => state === 'unproven'),
     meridian_service_voteless_members: counted(isVoteless),

@@ -121,6 +121,8 @@ export interface Status {
   readonly probing: OwnProberStatus | null
   readonly services: readonly ServiceStatus[]
   readonly overrides: HealthSnapshot['overrides']
+  /** null: there is none. */
+  readonly freeze: HealthSnapshot['freeze']
   readonly probers: HealthSnapshot['probers']
   readonly nodes: HealthSnapshot['nodes']
   /** Operational trouble as it is now. */
@@ -158,6 +160,7 @@ export function statusOf(state: NodeState, isPart = false): Status {
     probing: probing === undefined ? null : ownProberStatus(probing),
     services: servicesOf(health).filter(({ members }) => !isPart || members.length > 0),
     overrides: health.overrides,
+    freeze: health.freeze,
     probers: health.probers,
     nodes: health.nodes,
     troubles: [
@@ -175,7 +178,7 @@ export const wantedBy =
   (standing) =>
     (services.length === 0 || services.includes(standing.service)) &&
     (sites.length === 0 || sites.includes(standing.site)) &&
-    (!hurt || standing.state !== 'up' || standing.braked || standing.held)
+    (!hurt || standing.state !== 'up' || standing.braked || standing.held || standing.frozen)
 
 /** What is wrong with a filter: a name that nothing has. undefined: nothing. */
 export function filterFault({ services, sites }: StatusFilter, { members }: HealthOverview): string | undefined {

@@ -11,10 +11,20 @@ import type { RecentChange } from './recent.ts'
 import { type NodeState, type Status, statusOf } from './status.ts'
 
 /** What may be wrong with a member, the worst first. */
-export const WOUNDS = ['down', 'dissent', 'forced', 'braked', 'held', 'unproven', 'drained'] as const
+export const WOUNDS = [
+  'down',
+  'dissent',
+  'forced',
+  'braked',
+  'frozen',
+  'held',
+  'recovered',
+  'unproven',
+  'drained',
+] as const
 /**
  * One of WOUNDS: its state, or that the brake or a lack of votes keeps it where it is. `dissent`: it is up, though all
- * votes that there are say down.
+ * votes that there are say down. `frozen`: a freeze keeps it against its verdict.
  */
 export type Wound = (typeof WOUNDS)[number]
 
@@ -83,10 +93,21 @@ const MOST_NAMED = 5
 export const woundOf = ({
   state,
   braked,
+  frozen,
   held,
   dissent,
-}: Pick<MemberStanding, 'state' | 'braked' | 'held' | 'dissent'>): Wound | undefined =>
-  braked ? 'braked' : state !== 'up' ? state : dissent !== undefined ? 'dissent' : held ? 'held' : undefined
+}: Pick<MemberStanding, 'state' | 'braked' | 'frozen' | 'held' | 'dissent'>): Wound | undefined =>
+  braked
+    ? 'braked'
+    : frozen && state !== 'drained'
+      ? 'frozen'
+      : state !== 'up'
+        ? state
+        : dissent !== undefined
+          ? 'dissent'
+          : held
+            ? 'held'
+            : undefined
 
 /** The state of a node that a summary is made from. */
 export interface SummaryState extends Omit<NodeState, 'health' | 'probing'> {

@@ -17,7 +17,7 @@ import {
 } from './options.ts'
 import type { Output } from './output.ts'
 
-/** Adds explain, status, drain, undrain, force, prober forget, node forget, geo accept and zones accept. */
+/** Adds explain, status, drain, undrain, force, return, freeze, unfreeze, prober forget, node forget, geo accept and zones accept. */
 export function addNodeCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addQuestions(program, output, onExit)
   addOverrides(program, output, onExit)
@@ -204,6 +204,47 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
       else await applyOverride([pattern], state, options, command)
     })
   withExamples(forcing, "meridian force iad/web up --why 'the check is broken'", 'meridian force iad/web off')
+
+  const returning = withWho(program.command('return').argument('<PATTERN>', 'SITE or SITE/SERVICE'))
+    .summary('let a site have its clients again that has failed over (`failback: manual`)')
+    .description(
+      'Lets what matches SITE[/SERVICE] have its clients again. A site with `failback: manual` that died is passed over until then, though it is well. What is still not well stays passed over.',
+    )
+    .option('--why <TEXT>', 'the reason')
+    .option('--yes', 'also what is not well: it has its clients as soon as it is')
+    .action(async (pattern: string, options: OverrideFlags, command: Command) => {
+      const { whoAmI } = await import('./override.ts')
+      const { returnSites } = await import('./controls.ts')
+      const { who = whoAmI(), why, yes = false } = options
+      const asked = { pattern, who, yes, ...(why !== undefined && { why }) }
+      onExit(await returnSites({ ...controlOf(options, await settingsOf(command, output)), ...asked }, output))
+    })
+  withExamples(returning, "meridian return fra --why 'its database has caught up'", 'meridian return fra/web')
+
+  const applyFreeze = (action: 'freeze' | 'unfreeze', options: OverrideFlags, command: Command): Promise<void> =>
+    settingsOf(command, output).then(async (config) => {
+      const { whoAmI } = await import('./override.ts')
+      const { freeze } = await import('./controls.ts')
+      const { who = whoAmI(), why, for: time } = options
+      const asked = { action, who, ...(why !== undefined && { why }), ...(time !== undefined && { for: time }) }
+      onExit(await freeze({ ...controlOf(options, config), ...asked }, output))
+    })
+  const freezing = withWho(program.command('freeze'))
+    .summary('stop the automation on all nodes for a time: verdicts change no answers')
+    .description(
+      'Freezes answers as they are by health: verdicts go on and are shown, but change no answers; drains, forces and returns still do. Ends by itself, or with `meridian unfreeze`.',
+    )
+    .requiredOption('--for <TIME>', 'how long, e.g. 30m, 2h; at most 24h')
+    .requiredOption('--why <TEXT>', 'the reason')
+    .action((options: OverrideFlags, command: Command) => applyFreeze('freeze', options, command))
+  withExamples(freezing, "meridian freeze --for 2h --why 'the probers are moved'")
+
+  const unfreezing = withWho(program.command('unfreeze'))
+    .summary('end a freeze: verdicts change answers again')
+    .description('Ends a freeze: answers follow the verdicts of now at once.')
+    .option('--why <TEXT>', 'the reason')
+    .action((options: OverrideFlags, command: Command) => applyFreeze('unfreeze', options, command))
+  withExamples(unfreezing, 'meridian unfreeze')
 
   const addForget = (kind: 'prober' | 'node', list: string, effect: string, example: string): void => {
     const parent = program.command(kind).summary(`${list}: ${kind} forget NAME`)

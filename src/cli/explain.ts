@@ -80,5 +80,5 @@ async function byFiles({ files, question, json }: ExplainOptions, output: Output
   if (typeof answer === 'string') throw new UsageError(answer)
   const drained = plan.members.filter((member) => member.drained).length
   const source: ExplainSource = { kind: 'files', zones: files.zones, view, drained }
-  return { explained: { source, ...answer }, why: gone === undefined ? '--offline' : 'no node' }
+  return { explained: { source, freeze: null, ...answer }, why: gone === undefined ? '--offline' : 'no node' }
 }

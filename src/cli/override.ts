@@ -90,12 +90,17 @@ export async function override(options: OverrideOptions, output: Output): Promis
     bodies.length === 1 ? bodies[0]! : bodies,
   )
   output.out(options.json ? JSON.stringify(done) : overridesInWords(done))
+  return codeOf(done, output)
+}
+
+/** Prints where a change is not stored, or not in force; returns the exit code. */
+export function codeOf(done: Acknowledgement & { readonly notKept: NotStored }, output: Output): number {
   const kept = reportNotStored(done.notKept, output)
   return reportUnreached(done, output) || kept
 }
 
 /** `on all 3 nodes`, `on 2 of 3 nodes`. */
-function reachInWords({ reached, unreached }: Acknowledgement): string {
+export function reachInWords({ reached, unreached }: Acknowledgement): string {
   const all = reached.length + unreached.length
   if (all === 1) return 'at this node, which knows of no other'
   return unreached.length === 0 ? `on all ${all} nodes` : `on ${reached.length} of ${all} nodes`
@@ -174,8 +179,7 @@ export async function forget(
   const { kind, name, who } = options
   const done = await post<ForgetResult>(options, '/api/forget', { [kind]: name, who })
   output.out(options.json ? JSON.stringify(done) : `${kind} ${done.forgotten} is removed, ${reachInWords(done)}`)
-  const kept = reportNotStored(done.notKept, output)
-  return reportUnreached(done, output) || kept
+  return codeOf(done, output)
 }
 
 /** Accepts the zones held back; resolves to the exit code 0. Throws ControlError, also if none are held back. */

@@ -17,6 +17,7 @@ import {
   nodesInWords,
   overridesInWords,
   probersInWords,
+  freezeInWords,
   silenceInWords,
   silentNodes,
   skewedNodes,
@@ -145,7 +146,7 @@ const some = (lines: readonly string[], of = 'services'): readonly string[] =>
     : [...lines.slice(0, MOST_LINES), `… and ${lines.length - MOST_LINES} more ${of} like these, below`]
 
 /** What needs an operator's attention, a line each. */
-function attentionOf({ services, overrides, probers, nodes, store, troubles }: Status): string[] {
+function attentionOf({ services, overrides, freeze, probers, nodes, store, troubles }: Status): string[] {
   const silent = probers
     .filter(({ live }) => !live)
     .map(({ prober }) => prober)
@@ -159,6 +160,7 @@ function attentionOf({ services, overrides, probers, nodes, store, troubles }: S
   const verdicts = others.filter(({ verdictsDifferMs }) => verdictsDifferMs > 0).map(({ beat }) => beat.node.name)
   return [
     ...(store.trouble === null ? [] : [store.trouble]),
+    ...(freeze === null ? [] : [freezeInWords(freeze)]),
     ...some(dissentsInWords(services, probers, store.trouble !== null), 'sites'),
     ...troubles,
     ...some(

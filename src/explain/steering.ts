@@ -161,7 +161,7 @@ export interface Scope {
   readonly caches: string
 }
 
-const STATE_NAMES = ['unproven', 'up', 'down', 'drained', 'forced down']
+const STATE_NAMES = ['unproven', 'up', 'down', 'drained', 'forced down', 'recovered']
 
 /** A trace that records the walk into `steps`. */
 export function stepsInto(steps: Step[], responder: Responder): Trace {

@@ -13,6 +13,7 @@ import {
   FORCED_DOWN,
   healthWord,
   type HealthTable,
+  RECOVERED,
   shareOf,
   stateOf as stateIn,
   UP,
@@ -73,7 +74,7 @@ export function assume(
   for (const [name, own] of Map.groupBy(members, ({ service }) => service)) {
     if (!services.has(name)) continue
     const supposed = own.map((spec) => ({ spec, down: hits(down, spec), drained: hits(drain, spec) }))
-    write(serviceOf.get(name)!, specOf.get(name)!, supposed, healthOf(name)?.members ?? [], health, of)
+    write(serviceOf.get(name)!, specOf.get(name)!, supposed, healthOf(name), health, of)
   }
   return { health, of }
 }
@@ -104,30 +105,32 @@ function write(
   service: SteeredService,
   serviceSpec: ServiceSpec,
   members: readonly MemberAssumption[],
-  statuses: readonly MemberStatus[],
+  seen: ServiceView | undefined,
   health: HealthTable,
   of: Map<string, Assumption>,
 ): void {
   const slots = new Map(service.members.map((member, vip) => [member, service.slot[vip]!]))
-  const statusOf = new Map(statuses.map((status) => [status.member, status]))
+  const statusOf = new Map(seen?.members.map((status) => [status.member, status]))
+  const failedOver = new Set(seen?.health.failedOver.map(({ site }) => site))
   const views = members.map(({ spec, down, drained }) => {
     const slot = slots.get(spec.name)!
     const word = health[slot]!
     const status = statusOf.get(spec.name)
-    const verdict = down ? 'down' : status === undefined ? verdictIn(word) : status.verdict
+    const verdict = down ? 'down' : status === undefined ? verdictIn(word) : verdictOf(status)
+    const away = failedOver.has(spec.site)
     const supposed = { ...spec, drained: spec.drained || drained }
     const override = status?.override
     const action = override?.shift?.now === 0 ? 'drain' : override?.action
     const allowed = override?.shift?.now ?? 1000 // of any other override all or nothing counts, as `action` says
-    const availability = stateIn(word) === FORCED_DOWN ? 'out' : availabilityOf(supposed, verdict, action)
-    return { spec: supposed, site: spec.site, slot, word, verdict, action, availability, allowed, down }
+    const availability = stateIn(word) === FORCED_DOWN ? 'out' : availabilityOf(supposed, verdict, action, away)
+    return { spec: supposed, site: spec.site, slot, word, verdict, action, availability, allowed, away, down }
   })
-  const { sites } = brake(views, serviceSpec)
-  for (const { spec, site, slot, word, verdict, action, allowed, down } of views) {
+  const { sites, lapsed } = brake(views, serviceSpec)
+  for (const { spec, site, slot, word, verdict, action, allowed, away, down } of views) {
     if (stateIn(word) === FORCED_DOWN) continue
     const isFree = (action === undefined || action === 'shift') && !spec.drained
     const braked = sites.has(site) && verdict === 'down' && isFree
-    const state = STATE_BITS[stateOf(spec, verdict, action, braked)]
+    const state = STATE_BITS[stateOf(spec, verdict, action, braked, away && !lapsed.has(site))]
     if (state === stateIn(word) && !(braked && down)) continue
     const share = state !== UP ? 1000 : stateIn(word) === UP ? shareOf(word) : allowed
     health[slot] = healthWord(state, share, false)
@@ -137,8 +140,14 @@ function write(
   }
 }
 
+/** What a member counts as: a freeze may keep it against its verdict. */
+function verdictOf({ verdict, frozen }: MemberStatus): Verdict | undefined {
+  if (!frozen) return verdict
+  return verdict === 'down' ? 'up' : 'down'
+}
+
 /** The verdict of a member of which only the health word is known. A drained member counts as up. */
 function verdictIn(word: number): Verdict | undefined {
   const state = stateIn(word)
-  return state === UP || state === DRAINED ? 'up' : state === DOWN ? 'down' : undefined
+  return state === UP || state === DRAINED || state === RECOVERED ? 'up' : state === DOWN ? 'down' : undefined
 }

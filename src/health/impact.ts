@@ -9,6 +9,7 @@ import {
   actionAt,
   canonicalPattern,
   effectiveOverride,
+  isControlPattern,
   isInForce,
   matches,
   mergeOverrides,
@@ -53,6 +54,8 @@ interface ServiceOutlook {
 export interface MemberView {
   readonly spec: MemberSpec
   readonly verdict: Verdict | undefined
+  /** Its service has failed over from its site. */
+  readonly away: boolean
   readonly braked: boolean
 }
 
@@ -107,9 +110,9 @@ function serviceOutlook(
   nowMs: number,
 ): ServiceOutlook {
   const availabilities = (overrides: OverrideSet) =>
-    members.map(({ spec: member, verdict }) => {
+    members.map(({ spec: member, verdict, away }) => {
       const override = effectiveOverride(overrides, member, nowMs)
-      const availability = availabilityOf(member, verdict, override && actionAt(override, nowMs))
+      const availability = availabilityOf(member, verdict, override && actionAt(override, nowMs), away)
       return { site: member.site, availability, allowed: override === undefined ? 1000 : shareAt(override, nowMs) }
     })
   const availableNow = availabilities(now)
@@ -191,7 +194,8 @@ function refusedAlone(
 }
 
 function refusedUndoing(pattern: string, overrides: OverrideSet, nowMs: number): Refused | undefined {
-  const inForce = [...overrides.values()].filter((entry) => isInForce(entry, nowMs)).map((entry) => entry.pattern)
+  const patterns = [...overrides.values()].filter((entry) => isInForce(entry, nowMs)).map((entry) => entry.pattern)
+  const inForce = patterns.filter((one) => !isControlPattern(one))
   if (inForce.includes(pattern)) return undefined
   const hint = inForce.length === 0 ? 'There are no overrides' : `There are: ${distinct(inForce)}`
   return { refused: `there is no override on ${pattern}`, hint }

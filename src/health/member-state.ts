@@ -7,7 +7,8 @@ import type { Availability } from './brake.ts'
 import type { Judgement } from './judgement.ts'
 import { actionAt, type Override, type OverrideAction, shareAt, shiftInWords } from './override.ts'
 import { type AgentShare, damp, rampNextMs, rampShare } from './share.ts'
-import { DOWN, DRAINED, FORCED_DOWN, type HealthState, UNPROVEN, UP } from './table.ts'
+import type { Freeze } from './freeze.ts'
+import { DOWN, DRAINED, FORCED_DOWN, type HealthState, RECOVERED, UNPROVEN, UP } from './table.ts'
 import type { MemberSpec, ServiceSpec } from './target.ts'
 import type { Verdict } from './vote.ts'
 
@@ -16,6 +17,8 @@ export interface Condition {
   readonly state: MemberState
   /** The verdict is DOWN, but the brake keeps the member in the answers. */
   readonly braked: boolean
+  /** A freeze keeps the state against the verdict. */
+  readonly frozen: boolean
   /** When state or brake last changed. */
   readonly sinceMs: number
   readonly why: string
@@ -45,7 +48,13 @@ export interface ConditionInputs {
   readonly spec: MemberSpec
   readonly service: ServiceSpec
   readonly judgement: Judgement
+  /** By which it goes: that of the judgement, or what a freeze says. */
+  readonly verdict: Verdict | undefined
+  /** The freeze by which its service goes. */
+  readonly freeze: Freeze | undefined
   readonly override: Override | undefined
+  /** Why its service has failed over from its site, and awaits the return; undefined: it has not. */
+  readonly away: string | undefined
   /** The brake holds its site. */
   readonly braked: boolean
   /** Nobody of its service is usable. */
@@ -54,30 +63,36 @@ export interface ConditionInputs {
 
 /** The condition of a member now. `before`: its condition so far; undefined for a member never seen. */
 export function assess(now: ConditionInputs, before: PriorCondition | undefined, nowMs: number): Condition {
-  const { spec, service, judgement, override } = now
+  const { spec, service, judgement, verdict, freeze, override } = now
   const action = override && actionAt(override, nowMs)
   const isFree = (action === undefined || action === 'shift') && !spec.drained
-  const braked = now.braked && judgement.verdict === 'down' && isFree
-  const state = stateOf(spec, judgement.verdict, action, braked)
+  const braked = now.braked && verdict === 'down' && isFree
+  const isForced = action === 'up' || action === 'down'
+  const frozen = freeze !== undefined && verdict !== judgement.verdict && !isForced
+  const state = stateOf(spec, verdict, action, braked, now.away !== undefined)
   const same = before !== undefined && before.state === state && before.braked === braked
   const sinceMs = same ? before.sinceMs : nowMs
   const rampSinceMs = rampOf(state === 'up' && !braked, service.rampUpMs, before, nowMs)
-  const ramp = rampSinceMs === undefined ? 1000 : rampShare(rampSinceMs, nowMs, service.rampUpMs)
+  // a freeze stops ramps that have begun before it, until it is over
+  const stopMs = freeze?.entry.setMs ?? Infinity
+  const rampMs = rampSinceMs !== undefined && rampSinceMs < stopMs ? Math.min(nowMs, stopMs) : nowMs
+  const ramp = rampSinceMs === undefined ? 1000 : rampShare(rampSinceMs, rampMs, service.rampUpMs)
   const ramping = ramp < 1000
-  const granted = judgement.verdict === 'up' ? before?.agent : undefined
-  const asked = judgement.verdict === 'up' ? judgement.share : undefined
-  const { agent, nextMs } = damp(granted, asked, nowMs, service.ttlMaxSeconds)
+  const granted = verdict === 'up' ? before?.agent : undefined
+  const isAsked = verdict === 'up' && (freeze === undefined || granted === undefined)
+  const { agent, nextMs } = damp(granted, isAsked ? judgement.share : undefined, nowMs, service.ttlMaxSeconds)
   const allowed = override === undefined ? 1000 : shareAt(override, nowMs)
   const share = state === 'up' ? Math.min(ramp, agent?.share ?? 1000, allowed) : 1000
-  const movement = movementOf(now, state, braked, ramping)
+  const movement = frozen && isFree ? 'the freeze keeps it as it is' : movementOf(now, state, braked, ramping)
   const still = movement === ''
   const calmAtMs = spec.targets.length === 0 ? nowMs : sinceMs + spec.settleMs
   const calm = still && calmAtMs <= nowMs
   return {
     state,
     braked,
+    frozen,
     sinceMs,
-    why: whyOf(now, state, braked),
+    why: frozen && isFree ? frozenWhy(now, freeze) : whyOf(now, state, braked),
     share,
     shareWhy:
       share === 1000
@@ -94,7 +109,7 @@ export function assess(now: ConditionInputs, before: PriorCondition | undefined,
     agent,
     wakeAtMs: Math.min(
       still && !calm ? calmAtMs : Infinity,
-      ramping ? rampNextMs(rampSinceMs!, nowMs, service.rampUpMs) : Infinity,
+      ramping && rampMs === nowMs ? rampNextMs(rampSinceMs!, nowMs, service.rampUpMs) : Infinity,
       nextMs,
     ),
   }
@@ -120,6 +135,7 @@ function movementOf(
   ramping: boolean,
 ) {
   if (override !== undefined) return 'an override is in force'
+  if (state === 'recovered') return 'it awaits its return'
   if (state !== 'up' && state !== 'down') return `it is ${state}`
   if (braked) return 'the brake holds it'
   if (lastResort) return 'no member of its service is usable'
@@ -129,14 +145,27 @@ function movementOf(
   return judgement.moving ? 'a prober sees it change' : ''
 }
 
-function whyOf({ spec, judgement, override }: ConditionInputs, state: MemberState, braked: boolean): string {
+function whyOf(now: ConditionInputs, state: MemberState, braked: boolean): string {
+  const { spec, judgement, override } = now
   const { why } = judgement
   if (override?.action === 'up' || override?.action === 'down') return `${describeOverride(override)}; ${why}`
   if (braked)
     return `DOWN, but the brake keeps it in the answers: less than \`keep\` of ${spec.service} would be left; ${why}`
   if (state === 'up' && override?.action === 'shift') return `${describeOverride(override)}; ${why}`
+  if (now.away !== undefined && state === 'recovered') return `${awayInWords(spec, now.away)}; ${why}`
+  if (now.away !== undefined && state === 'down') return `${why}; once well, it stays passed over until its return`
   if (state !== 'drained') return why
   return `${override === undefined ? 'drained by its file' : describeOverride(override)}; ${why}`
+}
+
+/** How an operator ends it comes last: `why` may be long. */
+const awayInWords = ({ site, service }: MemberSpec, why: string): string =>
+  `well again, but passed over until meridian return ${site}/${service}: it had failed over (${why})`
+
+function frozenWhy({ verdict, judgement }: ConditionInputs, { entry }: Freeze): string {
+  const votes = judgement.verdict === undefined ? 'UNPROVEN' : judgement.verdict.toUpperCase()
+  const frozen = `FROZEN ${verdict === undefined ? 'UNPROVEN' : verdict.toUpperCase()} by ${entry.who}`
+  return `${frozen}${entry.why === '' ? '' : ` (${entry.why})`}; its verdict is ${votes}: ${judgement.why}`
 }
 
 /** Without the share of a shift, which changes with each step. */
@@ -150,22 +179,29 @@ function describeOverride({ action, who, why, pattern, shift }: Override): strin
   return `${what} by ${who} (${pattern}${why === '' ? '' : `: ${why}`})`
 }
 
-/** The state of a member. `forced`: forced down; a member that is forced up is `up`. */
-export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced'
+/**
+ * The state of a member. `forced`: forced down; a member that is forced up is `up`. `recovered`: up again after its
+ * site has failed over, and passed over until it is returned (failback.ts).
+ */
+export type MemberState = 'unproven' | 'up' | 'down' | 'drained' | 'forced' | 'recovered'
 
-/** What a member counts as for the brake and for the capacity that is left. `action`: actionAt() of its override. */
+/**
+ * What a member counts as for the brake and for the capacity that is left. `action`: actionAt() of its override; `away`:
+ * its service has failed over from its site.
+ */
 export function availabilityOf(
   { drained }: MemberSpec,
   verdict: Verdict | undefined,
   action: OverrideAction | undefined,
+  away: boolean,
 ): Availability {
   if (action === 'up') return 'up'
   if (action === 'drain' || action === 'down' || drained) return 'out'
-  return verdict ?? 'out'
+  return away && verdict === 'up' ? 'recovered' : (verdict ?? 'unknown')
 }
 
 /**
- * The state by precedence: force > drain > brake > verdict. A drain only drains what is up; what is down stays down.
+ * The state by precedence: force > drain > failover > brake > verdict. A drain only drains what is up; what is down stays down.
  * `action`: actionAt() of its override.
  */
 export function stateOf(
@@ -173,11 +209,13 @@ export function stateOf(
   verdict: Verdict | undefined,
   action: OverrideAction | undefined,
   braked: boolean,
+  away: boolean,
 ): MemberState {
   if (action === 'up') return 'up'
   if (action === 'down') return 'forced'
   if (verdict === 'down') return braked ? 'up' : 'down'
-  return drained || action === 'drain' ? 'drained' : (verdict ?? 'unproven')
+  if (drained || action === 'drain') return 'drained'
+  return away && verdict === 'up' ? 'recovered' : (verdict ?? 'unproven')
 }
 
 /** State bits of the HealthTable's words, by state. */
@@ -187,4 +225,5 @@ export const STATE_BITS: Readonly<Record<MemberState, HealthState>> = {
   down: DOWN,
   drained: DRAINED,
   forced: FORCED_DOWN,
+  recovered: RECOVERED,
 }

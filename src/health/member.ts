@@ -3,6 +3,7 @@
  */
 import { type Availability, largestSitePercent, leftPercent } from './brake.ts'
 import type { Dissent, DissentStatus } from './dissent.ts'
+import type { Freeze } from './freeze.ts'
 import type { Judgement } from './judgement.ts'
 import type { MemberState, Condition } from './member-state.ts'
 import type { Override, OverrideView } from './override.ts'
@@ -23,6 +24,10 @@ export interface Member {
   /** The judgement that was last published to other nodes. */
   published: Judgement | undefined
   override: Override | undefined
+  /** By which it goes: that of the judgement, or what a freeze says. */
+  verdict: Verdict | undefined
+  /** Why its service has failed over from its site; undefined: it has not, or failback is not manual. */
+  away: string | undefined
   /** The share of its traffic that overrides leave it, in ‰. */
   allowed: number
   availability: Availability
@@ -35,6 +40,10 @@ export interface Member {
 export interface Service {
   readonly spec: ServiceSpec
   readonly members: Member[]
+  /** The freeze by which it goes; undefined: by its verdicts. */
+  freeze: Freeze | undefined
+  /** Sites with `failback: manual` that had clients when they were last looked at; a dead one until others have them. */
+  readonly serving: Set<string>
   /** Slot of the service's own word; undefined: it has none. */
   readonly word: number | undefined
   /** Sites that the brake keeps in the answers. */
@@ -87,6 +96,8 @@ export interface MemberStatus {
   readonly shareWhy: string
   /** The verdict is DOWN, but less than `keep` of the service would be left without the member. */
   readonly braked: boolean
+  /** A freeze keeps its state against its verdict. */
+  readonly frozen: boolean
   /** The override that decides its state now. */
   readonly override: OverrideView | undefined
   /** Age of the state. */
@@ -98,7 +109,7 @@ export interface MemberStatus {
 /** Where a member stands, without the votes that led there: cheap to make. */
 export type MemberStanding = Pick<
   MemberStatus,
-  'member' | 'site' | 'service' | 'state' | 'held' | 'dissent' | 'braked' | 'why' | 'ageMs'
+  'member' | 'site' | 'service' | 'state' | 'held' | 'dissent' | 'braked' | 'frozen' | 'why' | 'ageMs'
 >
 
 /** The votes on one target, and how many a verdict takes. */
@@ -119,10 +130,23 @@ export interface ServiceHealth {
   readonly keepPercent: number
   /** Members whose verdict is DOWN and that the brake keeps in the answers. */
   readonly braked: readonly string[]
+  /** Sites from which it has failed over, and which are passed over until they are returned (`failback: manual`). */
+  readonly failedOver: readonly FailedOver[]
+  /** It goes by its verdicts in spite of a freeze: all that this would name is DOWN, and others are up. */
+  readonly yields: boolean
   /** No member is usable: `lastResort` of the service decides the answers. */
   readonly lastResort: boolean
   /** Types of which no member is usable while one of the other type is: their answers have no address. */
   readonly unanswered: readonly AddressType[]
+}
+
+/** A site from which a service has failed over. */
+export interface FailedOver {
+  readonly site: string
+  /** Enough of its VIPs are up: a return has effect at once. */
+  readonly well: boolean
+  /** Of the failover. */
+  readonly why: string
 }
 
 /** Where a member stands. */
@@ -137,6 +161,7 @@ export function standingOf(member: Member, nowMs: number): MemberStanding {
     held: judgement.held,
     dissent: dissent && { ...dissent, ageMs: nowMs - dissentMs },
     braked: condition.braked,
+    frozen: condition.frozen,
     why: condition.why,
     ageMs: nowMs - condition.sinceMs,
   }
@@ -149,12 +174,25 @@ export const dissentOn = ({ spec, judgement, override, allowed }: Member): Disse
     : undefined
 
 /** A service as status shows it. */
-export const healthOf = ({ spec, members, lastResort, unanswered }: Service): ServiceHealth => ({
+export const healthOf = ({ spec, members, lastResort, unanswered }: Service, yielding: boolean): ServiceHealth => ({
   service: spec.name,
   leftPercent: leftPercent(members, spec),
   largestSitePercent: largestSitePercent(members, spec),
   keepPercent: spec.keepPercent,
   braked: members.filter(({ condition }) => condition.braked).map((member) => member.spec.name),
+  failedOver: failedOverOf(members, spec.minVips),
+  yields: yielding,
   lastResort,
   unanswered,
 })
+
+function failedOverOf(members: readonly Member[], minVips: number): readonly FailedOver[] {
+  const away = members.filter((member) => member.away !== undefined)
+  if (away.length === 0) return NOWHERE
+  return [...Map.groupBy(away, ({ site }) => site)].map(([site, there]) => {
+    const up = there.filter(({ judgement }) => judgement.verdict === 'up').length
+    return { site, well: up >= minVips, why: there[0]!.away! }
+  })
+}
+
+const NOWHERE: readonly FailedOver[] = []

@@ -12,8 +12,10 @@
 import { createHash } from 'node:crypto'
 import { formatWholePercent } from '../units.ts'
 import { type AbsentMembers, savedMember } from './absent.ts'
-import { brake } from './brake.ts'
+import { brake, type BrakeDecision } from './brake.ts'
 import { dissentInWords, Dissents } from './dissent.ts'
+import type { Failback } from './failback.ts'
+import { type FreezableMember, type Freeze, frozenVerdict, yields } from './freeze.ts'
 import type { MemberView } from './impact.ts'
 import { type LiveVote, judge, type Judgement, NO_HISTORY, type MemberHistory } from './judgement.ts'
 import {
@@ -29,7 +31,7 @@ import {
   standingOf,
 } from './member.ts'
 import { availabilityOf, assess, STATE_BITS, stateOf } from './member-state.ts'
-import { actionAt, matches, type Override, shareAt, viewOf } from './override.ts'
+import { actionAt, isSame, matches, type Override, shareAt, viewOf } from './override.ts'
 import { quorumOf, type RosterEntry } from './quorum.ts'
 import type { Roster } from './roster.ts'
 import type { SavedMember } from './saved.ts'
@@ -43,7 +45,6 @@ import {
   type ServiceSpec,
   type Target,
 } from './target.ts'
-import type { Verdict } from './vote.ts'
 
 /** A log line that is not about a change of a single member. */
 export type News = (level: 'info' | 'warn', news: string) => void
@@ -54,6 +55,9 @@ export interface MembersSettings {
   readonly absent: AbsentMembers
   readonly roster: Roster
   readonly overrideOf: (member: MemberSpec) => Override | undefined
+  readonly failback: Pick<Failback, 'isAway' | 'whyAway' | 'failed' | 'lapsed'>
+  /** The freeze in force; a change of it comes as one of overrides. */
+  readonly freeze: () => Freeze | undefined
   /** Whether the Store is in trouble, so that no votes come. */
   readonly isCutOff: () => boolean
   readonly onChange: (change: Change) => void
@@ -88,6 +92,8 @@ export class Members {
   /** By name, for the hash. */
   #sorted: readonly Member[] | undefined
   readonly #dissents = new Dissents()
+  /** By which all was judged last. */
+  #freeze: Freeze | undefined
   #timer: NodeJS.Timeout | undefined
   #wakeAtMs = Infinity
   /** To report once all words are written. */
@@ -106,6 +112,7 @@ export class Members {
     const { absent, onKnown } = this.#settings
     const names = new Set(spec.members.map((member) => member.name))
     const left = new Map<string, undefined>()
+    const before = new Map(this.#services)
     for (const [name, member] of this.#members) {
       if (names.has(name)) continue
       this.#members.delete(name)
@@ -125,10 +132,16 @@ export class Members {
     for (const service of spec.services) {
       const word = words.get(service.name)
       if (word !== undefined && table[word] === UNWATCHED) this.#touch(word)
-      const none = { braked: new Set<string>(), lastResort: false, unanswered: [] }
+      const { serving, freeze } = before.get(service.name) ?? { serving: new Set<string>(), freeze: this.#freeze }
+      const none = { braked: new Set<string>(), lastResort: false, unanswered: [], serving, freeze }
       this.#services.set(service.name, { spec: service, members: [], word, ...none })
     }
-    for (const [index, member] of spec.members.entries()) this.#place(member, slots[index]!, nowMs)
+    const wasUp = spec.members.filter((member, index) => this.#place(member, slots[index]!, nowMs))
+    for (const [name, those] of Map.groupBy(wasUp, ({ site, service }) => `${site}/${service}`)) {
+      const [site = '', service = ''] = name.split('/')
+      const { serving, spec: own } = this.#services.get(service)!
+      if (those.length >= own.minVips) serving.add(site)
+    }
     this.#most = {
       probers: spec.members.reduce((most, { probers }) => Math.max(most, probers), 1),
       regions: spec.members.reduce((most, { regions }) => Math.max(most, regions), 1),
@@ -155,9 +168,24 @@ export class Members {
     if (members.size > 0) this.#update(members)
   }
 
-  /** Judges the members that an override begins or ceases to match. */
+  /** Judges the members that an override, a failover or a freeze begins or ceases to match. */
   overridesChanged(patterns: readonly string[]): void {
+    const freeze = this.#settings.freeze()
+    const before = this.#freeze
+    this.#freeze = freeze
+    const goesOn = before !== undefined && freeze !== undefined && isSame(before.entry, freeze.entry)
+    if (before !== undefined && !goesOn) this.#thaw(before.entry.setMs)
     this.#update([...this.#members.values()].filter(({ spec }) => patterns.some((pattern) => matches(pattern, spec))))
+  }
+
+  /** Lets ramps go on that a freeze has stopped, from where they were. `sinceMs`: of the freeze. */
+  #thaw(sinceMs: number): void {
+    const nowMs = performance.now()
+    for (const member of this.#members.values()) {
+      const { rampSinceMs } = member.condition
+      if (rampSinceMs === undefined || rampSinceMs >= sinceMs) continue
+      member.condition = { ...member.condition, rampSinceMs: rampSinceMs + nowMs - sinceMs }
+    }
   }
 
   /** Gives members without a verdict the histories that are known by now, and judges them again. */
@@ -177,6 +205,19 @@ export class Members {
   /** Whether votes on the target decide anything. */
   dependsOn(target: string): boolean {
     return this.#dependents.has(target)
+  }
+
+  /** Whether the member counts as down now, by its verdict or a freeze. */
+  readonly isDown = ({ name }: MemberSpec): boolean => this.#members.get(name)?.verdict === 'down'
+
+  /** How many members count as down, and how many go against their verdicts, by the freeze; and who goes by them. */
+  get frozen(): { readonly down: number; readonly kept: number; readonly yields: readonly string[] } {
+    const members = [...this.#members.values()].filter(({ service }) => service.freeze !== undefined)
+    return {
+      down: members.filter(({ verdict }) => verdict === 'down').length,
+      kept: members.filter(({ condition }) => condition.frozen).length,
+      yields: [...this.#services.values()].filter(({ freeze }) => freeze === undefined).map(({ spec }) => spec.name),
+    }
   }
 
   get specs(): MemberSpec[] {
@@ -212,14 +253,15 @@ export class Members {
         spec,
         members: members.map((member) => ({
           spec: member.spec,
-          verdict: member.judgement.verdict,
+          verdict: member.verdict,
+          away: member.away !== undefined,
           braked: member.condition.braked,
         })),
       }))
   }
 
   services(): ServiceHealth[] {
-    return Array.from(this.#services.values(), healthOf)
+    return Array.from(this.#services.values(), (service) => this.#healthOf(service))
   }
 
   /** `wanted`: of which members. */
@@ -237,7 +279,11 @@ export class Members {
   service(name: string, nowMs: number): { health: ServiceHealth; members: readonly MemberStatus[] } | undefined {
     const service = this.#services.get(name)
     if (service === undefined) return undefined
-    return { health: healthOf(service), members: service.members.map((member) => this.#statusOf(member, nowMs)) }
+    return { health: this.#healthOf(service), members: service.members.map((member) => this.#statusOf(member, nowMs)) }
+  }
+
+  #healthOf(service: Service): ServiceHealth {
+    return healthOf(service, this.#freeze !== undefined && service.freeze === undefined)
   }
 
   /** Members as they are saved; those never seen up are left out. */
@@ -259,17 +305,24 @@ export class Members {
     return this.#settings.roster.shape(this.#most.probers, this.#most.regions)
   }
 
-  /** Adds or updates a member; a new one takes its history, if there is one. */
-  #place(spec: MemberSpec, slot: number, nowMs: number): void {
+  /**
+   * Adds or updates a member; a new one takes its history, if there is one. Returns whether that has it up: a site that
+   * has died unseen meanwhile fails over now.
+   */
+  #place(spec: MemberSpec, slot: number, nowMs: number): boolean {
     const service = this.#services.get(spec.service)!
     let member = this.#members.get(spec.name)
+    let wasUp = false
     if (member === undefined) {
       const absent = this.#settings.absent.take(spec.name)
       const judgement = this.#judge(spec, absent?.history ?? NO_HISTORY, this.#settings.roster.entries)
       const override = this.#settings.overrideOf(spec)
-      const alone = { spec, service: service.spec, judgement, override, braked: false, lastResort: false }
-      const condition = assess(alone, absent?.prior, nowMs)
-      const counts = { ...countsOf(spec, judgement.verdict, override, nowMs), unbraked: condition.state }
+      const { freeze } = service
+      const { verdict, away, ...counts } = this.#countsOf({ spec, service, judgement, override }, nowMs)
+      const known = { spec, service, override, judgement: absent?.history ?? NO_HISTORY }
+      wasUp = this.#countsOf(known, nowMs).availability === 'up'
+      const alone = { spec, service: service.spec, judgement, verdict, freeze, override, away }
+      const condition = assess({ ...alone, braked: false, lastResort: false }, absent?.prior, nowMs)
       member = {
         site: spec.site,
         spec,
@@ -279,12 +332,15 @@ export class Members {
         dissentMs: undefined,
         published: undefined,
         override,
+        verdict,
+        away,
         ...counts,
         condition,
       }
       this.#members.set(spec.name, member)
     } else Object.assign(member, { spec, slot, service })
     service.members.push(member)
+    return wasUp
   }
 
   /** Rebuilds which members depend on which target. */
@@ -319,19 +375,18 @@ export class Members {
     const known = new Map<string, KnownMember>()
     for (const member of members) {
       touched.add(member)
-      const { spec, availability, allowed, unbraked, published } = member
+      const { spec, published } = member
       const judgement = this.#judge(spec, member.judgement, entries)
       const { verdict, proven } = judgement
       member.judgement = judgement
       member.override = overrideOf(spec)
-      Object.assign(member, countsOf(spec, verdict, member.override, nowMs))
-      if (member.availability !== availability || member.unbraked !== unbraked || member.allowed !== allowed)
-        dirty.add(member.service)
       if (verdict === undefined || (published?.verdict === verdict && published.proven === proven)) continue
       member.published = judgement
       known.set(spec.name, { verdict, proven: [...proven] })
     }
-    for (const service of dirty) for (const member of this.#brake(service)) touched.add(member)
+    for (const member of this.#applyFreeze(touched)) touched.add(member)
+    for (const member of touched) if (this.#count(member, nowMs)) dirty.add(member.service)
+    for (const service of dirty) for (const member of this.#brake(service, nowMs)) touched.add(member)
     // write every word before reporting: what was judged together is answered together, however long logging takes
     const changes = [...touched].map((member) => this.#write(member, nowMs)).filter((change) => change !== undefined)
     this.#wake(touched, nowMs)
@@ -346,10 +401,60 @@ export class Members {
     }
   }
 
-  /** Recomputes a service's brake and last resort; returns the members that are affected. */
-  #brake(service: Service): readonly Member[] {
+  /** Whether the services of the members go by a freeze; returns the members of those for which that has changed. */
+  #applyFreeze(members: Iterable<Member>): Member[] {
+    const freeze = this.#freeze
+    const changed: Member[] = []
+    for (const service of new Set(Array.from(members, (member) => member.service))) {
+      if (freeze === undefined && service.freeze === undefined) continue
+      const applies = freeze !== undefined && !yields(freeze, service.members.map(freezable)) ? freeze : undefined
+      if (applies === service.freeze) continue
+      if (freeze !== undefined && service.freeze === freeze) this.#report(service, YIELDS)
+      service.freeze = applies
+      changed.push(...service.members)
+    }
+    return changed
+  }
+
+  /** Counts a member anew; whether it counts as something else. */
+  #count(member: Member, nowMs: number): boolean {
+    const { availability, allowed, unbraked, away } = member
+    Object.assign(member, this.#countsOf(member, nowMs))
+    const isAlike = member.availability === availability && member.unbraked === unbraked
+    return !isAlike || member.allowed !== allowed || member.away !== away
+  }
+
+  /** What a member counts as for its service, under its override, a failover and a freeze. */
+  #countsOf(
+    {
+      spec,
+      service,
+      judgement,
+      override,
+    }: Pick<Member, 'spec' | 'service' | 'override'> & { judgement: MemberHistory },
+    nowMs: number,
+  ) {
+    const { freeze } = service
+    const verdict = freeze === undefined ? judgement.verdict : frozenVerdict(freeze, spec, judgement.verdict)
+    const away = spec.manual ? this.#settings.failback.whyAway(spec.site, spec.service) : undefined
+    const isAway = away !== undefined
+    const action = override && actionAt(override, nowMs)
+    const availability = availabilityOf(spec, verdict, action, isAway)
+    const isKnown = judgement.decided.size >= spec.targets.length
+    return {
+      verdict,
+      away,
+      allowed: override === undefined ? 1000 : shareAt(override, nowMs),
+      availability: availability === 'unknown' && isKnown ? 'out' : availability,
+      unbraked: stateOf(spec, verdict, action, false, isAway),
+    }
+  }
+
+  /** Recomputes a service's brake, failovers and last resort; returns the members that are affected. */
+  #brake(service: Service, nowMs: number): readonly Member[] {
     const { spec, members, braked: before, lastResort, unanswered } = service
-    const { sites } = brake(members, spec)
+    const { sites, lapsed, left } = brake(members, spec)
+    const moved = this.#failOver(service, { sites, lapsed, left }, nowMs)
     const out = members.filter(
       ({ unbraked, site }) => unbraked === 'forced' || (unbraked === 'down' && !sites.has(site)),
     )
@@ -358,8 +463,42 @@ export class Members {
     service.unanswered = service.lastResort ? [] : typesOf(members).filter((type) => isAll(type, members, out))
     this.#reportService(service, lastResort, unanswered, before)
     if (service.lastResort !== lastResort) return members
-    if (sites.size === 0 && before.size === 0) return []
-    return members.filter(({ site }) => sites.has(site) !== before.has(site))
+    if (sites.size === 0 && before.size === 0) return moved
+    return [...moved, ...members.filter(({ site }) => sites.has(site) !== before.has(site))]
+  }
+
+  /**
+   * Notes which sites with `failback: manual` have died, so that others have their clients, and which have them again
+   * because nothing else is left. Returns their members, counted anew.
+   */
+  #failOver(service: Service, now: Pick<BrakeDecision, 'sites' | 'lapsed' | 'left'>, nowMs: number): readonly Member[] {
+    const { spec, members, serving } = service
+    for (const member of members) if (!member.spec.manual) serving.delete(member.site)
+    const manual = members.filter((member) => member.spec.manual)
+    if (manual.length === 0) return []
+    const { failback } = this.#settings
+    const moved: Member[] = []
+    for (const [site, there] of Map.groupBy(manual, (member) => member.site)) {
+      const well = there.filter(({ availability }) => availability === 'up' || availability === 'recovered').length
+      const dead = there.find(({ availability }) => availability === 'down')
+      const fails = dead !== undefined && well < spec.minVips && !now.sites.has(site) && now.left > 0
+      if (now.lapsed.has(site)) {
+        failback.lapsed(site, spec.name, 'too little else of it was usable')
+        this.#report(service, `${site} has its clients again, as too little else is usable: its failover is over`)
+      }
+      if (well >= spec.minVips && !failback.isAway(site, spec.name)) serving.add(site)
+      if (fails && serving.delete(site) && failback.failed(site, spec.name, dead.judgement.why)) {
+        const command = `meridian return ${site}/${spec.name}`
+        this.#report(service, `${site} has failed over: once well, it is passed over until ${command}`)
+      } else if (!now.lapsed.has(site)) continue
+      for (const member of there) this.#count(member, nowMs)
+      moved.push(...there)
+    }
+    return moved
+  }
+
+  #report({ spec }: Service, what: string): void {
+    this.#settings.onNews('warn', `service ${spec.name}: ${what}`)
   }
 
   #reportService(
@@ -407,10 +546,11 @@ export class Members {
 
   /** Writes a member's word; returns the change to report, if any. */
   #write(member: Member, nowMs: number): Change | undefined {
-    const { spec, slot, judgement, override, service, condition: before } = member
+    const { spec, slot, judgement, verdict, away, override, service, condition: before } = member
     const { lastResort } = service
     const braked = service.braked.has(spec.site)
-    const condition = assess({ spec, service: service.spec, judgement, override, lastResort, braked }, before, nowMs)
+    const own = { spec, service: service.spec, judgement, verdict, freeze: service.freeze, override, away }
+    const condition = assess({ ...own, lastResort, braked }, before, nowMs)
     const { state, share, calm, why } = condition
     const { table } = this.#settings
     const word = healthWord(STATE_BITS[state], share, calm)
@@ -483,15 +623,14 @@ export class Members {
   }
 }
 
-/** What a member counts as for its service, under its override. */
-function countsOf(spec: MemberSpec, verdict: Verdict | undefined, override: Override | undefined, nowMs: number) {
-  const action = override && actionAt(override, nowMs)
-  return {
-    allowed: override === undefined ? 1000 : shareAt(override, nowMs),
-    availability: availabilityOf(spec, verdict, action),
-    unbraked: stateOf(spec, verdict, action, false),
-  }
-}
+/** A member as yields() needs it. */
+const freezable = ({ spec, judgement, override }: Member): FreezableMember => ({
+  spec,
+  verdict: judgement.verdict,
+  action: override && actionAt(override, performance.now()),
+})
+
+const YIELDS = 'all that the freeze would name is DOWN, and others are up: it goes by its verdicts while that is so'
 
 const typeOf = ({ spec }: Member): AddressType => addressTypeOf(spec)
 const typesOf = (members: readonly Member[]): AddressType[] => [...new Set(members.map(typeOf))].toSorted()

@@ -13,6 +13,8 @@ import { dirname, join } from 'node:path'
 import { messageOf } from '../problem.ts'
 import { Saver } from '../state.ts'
 import { AbsentMembers } from './absent.ts'
+import { Controls, type FreezeStatus } from './controls.ts'
+import { Failback } from './failback.ts'
 import { outlookOf, type Outlook, type OutlookRequest, refusal } from './impact.ts'
 import type { Change, MemberStanding, MemberStatus, ReasonChange, ServiceHealth } from './member.ts'
 import { Members, type News } from './members.ts'
@@ -38,6 +40,7 @@ import { within } from './within.ts'
 export type {
   Acknowledgement,
   Change,
+  FreezeStatus,
   SaveResult,
   MemberStanding,
   MemberStatus,
@@ -72,6 +75,8 @@ export interface HealthSnapshot {
   readonly nodes: readonly NodeStatus[]
   /** Overrides in force; tombstones and expired ones are left out. */
   readonly overrides: readonly OverrideStatus[]
+  /** null: there is none. */
+  readonly freeze: FreezeStatus | null
   /** Of this node's view: `trouble` in words while what it hears may be old. */
   readonly store: {
     readonly shared: boolean
@@ -120,7 +125,10 @@ export class NodeHealth {
   readonly #roster: Roster
   readonly #absent = new AbsentMembers()
   readonly #overrides: Overrides
+  readonly #failback: Failback
   readonly #members: Members
+  /** Freezes, and returns of sites that have failed over. */
+  readonly controls: Controls
   readonly #otherNodes: OtherNodes | undefined
   readonly #troubles = new Map<string, string>()
   /** Probers and (#silentNodes) nodes whose silence was reported. */
@@ -150,16 +158,27 @@ export class NodeHealth {
       ...(maxForMs !== undefined && { maxForMs }),
       send: async (entries) => (await writer?.override(entries)) ?? [],
       onChange: (patterns) => {
+        this.#failback.heard(patterns)
         this.#members.overridesChanged(patterns)
         if (this.#otherNodes?.started === true) this.#otherNodes.beat() // it acknowledges them
       },
       onTrouble: (kind, trouble) => this.#trouble(`overrides ${kind}`, trouble),
+    })
+    this.#failback = new Failback({
+      failoverOf: (site, service) => this.#overrides.failoverOf(site, service),
+      failovers: () => this.#overrides.failovers,
+      entryOf: (pattern) => this.#overrides.entryOf(pattern),
+      onDropped: (patterns) => this.#members.overridesChanged(patterns),
+      record: (seen) => this.#overrides.record(seen, identity.name),
+      rank: () => this.#otherNodes?.rank ?? 0,
     })
     this.#members = new Members({
       table,
       absent: this.#absent,
       roster: this.#roster,
       overrideOf: (member) => this.#overrides.of(member),
+      failback: this.#failback,
+      freeze: () => this.#overrides.freeze,
       isCutOff: () => store.trouble !== undefined,
       onChange: (change) => settings.onChange?.(change),
       onReason: (change) => settings.onReason?.(change),
@@ -167,6 +186,12 @@ export class NodeHealth {
       // what the Store does not accept now, the writer sends with a later heartbeat
       onKnown: (changes) => void writer?.writeMembers(changes).catch(() => {}),
       onSavable: () => this.#saver?.touch(),
+    })
+    this.controls = new Controls({
+      node: identity.name,
+      overrides: this.#overrides,
+      members: this.#members,
+      acknowledged: (saving) => this.#savedAndReached(saving, 'controls'),
     })
     if (node === undefined || writer === undefined) return
     const self = () => ({
@@ -176,6 +201,7 @@ export class NodeHealth {
       plan: this.#specHash,
       verdicts: this.#members.hash,
       overrides: this.#overrides.hash,
+      controls: this.#overrides.controlsHash,
     })
     this.#otherNodes = new OtherNodes({ node: identity, version: node.version, writer, self, refusals: store.refusals })
   }
@@ -231,6 +257,7 @@ export class NodeHealth {
     this.#view = view
     this.#specHash = spec.hash
     this.#members.adopt(spec, slots, words)
+    this.#failback.adopted(spec.members)
     this.#hearMissed()
     this.#saver?.touch()
     // heartbeats begin when there is something to report
@@ -270,6 +297,7 @@ export class NodeHealth {
       probers: this.#roster.status(nowMs),
       nodes: this.#otherNodes?.status(nowMs) ?? [],
       overrides: this.#overrides.status(this.#members.specs),
+      freeze: this.controls.status,
       store: { shared: store.shared, trouble: store.trouble, refused: store.refusals.counts },
       troubles: [...this.#troubles.values()],
     }
@@ -302,9 +330,12 @@ export class NodeHealth {
   }
 
   /** Adds to a result which nodes acknowledge it. */
-  async #savedAndReached(saving: Promise<SaveResult>): Promise<SaveResult & Acknowledgement> {
+  async #savedAndReached(
+    saving: Promise<SaveResult>,
+    what: Acknowledged = 'overrides',
+  ): Promise<SaveResult & Acknowledgement> {
     const saved = await saving
-    return { ...saved, ...(await this.#acknowledgement('overrides', saved.store === undefined)) }
+    return { ...saved, ...(await this.#acknowledgement(what, saved.store === undefined)) }
   }
 
   /** `waits`, `isHere`: as OtherNodes takes them. */
@@ -364,6 +395,7 @@ export class NodeHealth {
     clearInterval(this.#forgetTimer)
     clearInterval(this.#learnTimer)
     this.#members.stop()
+    this.#failback.stop()
     await this.#otherNodes?.stop()
     await this.#overrides.stop()
     await this.#saver?.stop()

@@ -45,10 +45,13 @@ interface OtherNode {
 }
 
 /** The part of this node's heartbeat that changes. */
-export type OwnState = Pick<NodeHeartbeat, 'view' | 'revision' | 'plan' | 'verdicts' | 'overrides' | 'forgotten'>
+export type OwnState = Pick<
+  NodeHeartbeat,
+  'view' | 'revision' | 'plan' | 'verdicts' | 'overrides' | 'controls' | 'forgotten'
+>
 
 /** What nodes acknowledge in their heartbeats. */
-export type Acknowledged = 'overrides' | 'forgotten'
+export type Acknowledged = 'overrides' | 'controls' | 'forgotten'
 
 /** An order waits for so long for acknowledgements: a heartbeat, and a poll of the Store, with time to spare. */
 const ACKNOWLEDGE_MS = 2500
@@ -167,8 +170,16 @@ export class OtherNodes {
       if (!live) return { node, why: 'silent', mayCome: false, silentMs: performance.now() - heardMs }
       if (what === 'overrides' && beat.overrides === undefined)
         return { node, why: `version ${beat.version}, which does not acknowledge overrides`, mayCome: false }
+      if (what === 'controls' && beat.controls === undefined)
+        return { node, why: `version ${beat.version}, which knows no freeze and no return`, mayCome: false }
       return { node, why: 'has not acknowledged it so far', mayCome: true }
     })
+  }
+
+  /** How many live nodes have a name before this one's: by it nodes that see the same take turns. */
+  get rank(): number {
+    const { name } = this.#settings.node
+    return [...this.#nodes].filter(([other, { live }]) => live && other < name).length
   }
 
   /** undefined: not known. */

@@ -17,7 +17,21 @@ import { nextStepMs, type Shift, shiftedShare } from './share.ts'
  * What an override does; `undone` is the tombstone. `shift`: a partial drain, whose share may move, or the way back from
  * a drain. It is an action of its own, so that versions that do not know it reject the record: they would drain whole.
  */
-export type OverrideAction = 'drain' | 'shift' | 'up' | 'down' | 'undone'
+export type OverrideAction = 'drain' | 'shift' | 'up' | 'down' | 'undone' | ControlAction
+
+/**
+ * The actions of entries that are in the same set, and override nothing by themselves: a site has failed over for a
+ * service, and awaits its return (failback.ts); the automation stands still (freeze.ts). Their patterns are their own,
+ * below, so that they stand beside overrides of the same members, and versions that do not know them reject them.
+ */
+export type ControlAction = 'failover' | 'freeze'
+
+/** The pattern of a freeze: everything. */
+export const EVERYTHING = '*'
+/** The pattern of the failover of a service from a site. */
+export const failoverPattern = (site: string, service: string): string => `${site}/${service}/*`
+/** Whether it is a pattern of a ControlAction, or of its end. */
+export const isControlPattern = (pattern: string): boolean => pattern.endsWith('*')
 
 /** One override of one pattern. */
 export interface Override {
@@ -26,6 +40,8 @@ export interface Override {
   readonly action: OverrideAction
   /** Of the action `shift`, and of no other. */
   readonly shift?: Shift
+  /** Of the action `freeze`, and of no other: patterns of the members that count as down. All others count as up. */
+  readonly down?: readonly string[]
   /** Lamport clock: one more than the highest that the node had seen; those of one order have the same. */
   readonly version: number
   /** Node on which it was set. */
@@ -46,7 +62,7 @@ export interface OverrideRecord extends Omit<Override, 'forMs' | 'setMs'> {
 }
 
 /** An override as status and API show it. */
-export interface OverrideView extends Omit<Override, 'forMs' | 'setMs' | 'shift'> {
+export interface OverrideView extends Omit<Override, 'forMs' | 'setMs' | 'shift' | 'down'> {
   /** `now`: the share that it leaves now, in ‰. */
   readonly shift?: Shift & { readonly now: number }
   /** When it was set, and (untilMs) when it ends, Unix time in ms by the clock of the node that shows it. */
@@ -61,16 +77,20 @@ const untilMsOf = ({ madeMs, forMs }: Override): number | null => (forMs === nul
 
 /** An override as it is saved and sent. */
 export function recordOf(entry: Override): OverrideRecord {
-  const { pattern, action, version, node, who, why, madeMs, shift } = entry
-  return { pattern, action, version, node, who, why, madeMs, untilMs: untilMsOf(entry), ...(shift && { shift }) }
+  const { pattern, action, version, node, who, why, madeMs, shift, down } = entry
+  const more = { ...(shift && { shift }), ...(down && { down }) }
+  return { pattern, action, version, node, who, why, madeMs, untilMs: untilMsOf(entry), ...more }
 }
 
 /** The override of a record that is `ageMs` old. */
 export function fromRecord(record: OverrideRecord, ageMs: number): Override {
-  const { untilMs, shift, pattern, action, version, node, who, why, madeMs } = record
+  const { untilMs, shift, down, pattern, action, version, node, who, why, madeMs } = record
   const forMs = untilMs === null ? null : untilMs - madeMs
   const setMs = performance.now() - Math.max(0, ageMs)
-  const rest = shift && { shift: { from: shift.from, to: shift.to, overMs: shift.overMs } }
+  const rest = {
+    ...(shift && { shift: { from: shift.from, to: shift.to, overMs: shift.overMs } }),
+    ...(down && { down }),
+  }
   return { pattern, action, version, node, who, why, madeMs, forMs, setMs, ...rest }
 }
 
@@ -85,7 +105,7 @@ export function viewOf(entry: Override): OverrideView {
   return { pattern, action, version, node, who, why, madeMs, untilMs, leftMs, ...moving }
 }
 
-const ACTIONS: readonly unknown[] = ['drain', 'shift', 'up', 'down', 'undone']
+const ACTIONS: readonly unknown[] = ['drain', 'shift', 'up', 'down', 'undone', 'failover', 'freeze']
 
 /** Whether a value from a file or from Redis is an override that this version understands completely. */
 export const isOverrideRecord = (value: unknown): value is OverrideRecord =>
@@ -95,7 +115,19 @@ export const isOverrideRecord = (value: unknown): value is OverrideRecord =>
   isVersion(value['version']) &&
   isTime(value['madeMs']) &&
   (value['untilMs'] === null || isTime(value['untilMs'])) &&
-  (value['action'] === 'shift' ? isShift(value['shift']) : value['shift'] === undefined)
+  (value['action'] === 'shift' ? isShift(value['shift']) : value['shift'] === undefined) &&
+  (value['action'] === 'freeze' ? isTexts(value['down']) : value['down'] === undefined) &&
+  isOwnPattern(value['action'], value['pattern'])
+
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((one) => typeof one === 'string')
+
+/** A freeze has its own pattern, a failover one of its own form, and an override none of these. */
+function isOwnPattern(action: unknown, pattern: unknown): boolean {
+  if (typeof pattern !== 'string') return false
+  if (action === 'freeze') return pattern === EVERYTHING
+  if (action === 'failover') return pattern !== EVERYTHING && isControlPattern(pattern)
+  return action === 'undone' || !isControlPattern(pattern)
+}
 
 const isShift = (value: unknown): value is Shift =>
   isRecord(value) && isWhole(value['from'], 1000) && isWhole(value['to'], 1000) && isWhole(value['overMs'], LONGEST_MS)
@@ -126,6 +158,7 @@ export interface OverrideRequest {
   readonly action: OverrideAction
   /** Of the action `shift`: where it goes from the share that there is; `to` 1000: back, where the override ends. */
   readonly shift?: Omit<Shift, 'from'>
+  readonly down?: readonly string[]
   /** undefined = until undone. */
   readonly forMs: number | undefined
   readonly who: string
@@ -157,8 +190,8 @@ export function supersedes(a: Override, b: Override): boolean {
 }
 
 const textOf = (entry: Override): string => {
-  const { action, who, why, shift } = entry
-  return JSON.stringify([action, who, why, untilMsOf(entry), ...(shift === undefined ? [] : [shift])])
+  const { action, who, why, shift, down } = entry
+  return JSON.stringify([action, who, why, untilMsOf(entry), ...[shift, down].filter((one) => one !== undefined)])
 }
 
 /** Whether both are the same override, whatever age each is thought to have. */
@@ -204,14 +237,16 @@ export function canonicalPattern(text: string): string | undefined {
 }
 
 /** The patterns that match a member, the most specific last. */
-const patternsOf = ({ site, service, address }: MemberKey): readonly string[] => [
+export const patternsOf = ({ site, service, address }: MemberKey): readonly string[] => [
   site,
   `${site}/${service}`,
   `${site}/${service}/${address}`,
 ]
 
-/** Whether a pattern matches a member. */
-export const matches = (pattern: string, member: MemberKey): boolean => patternsOf(member).includes(pattern)
+/** Whether a pattern matches a member; also those of control entries. */
+export const matches = (pattern: string, member: MemberKey): boolean =>
+  patternsOf(member).includes(pattern) ||
+  (isControlPattern(pattern) && (pattern === EVERYTHING || pattern === failoverPattern(member.site, member.service)))
 
 const isForce = ({ action }: Override): boolean => action === 'up' || action === 'down'
 

@@ -16,7 +16,10 @@ import { damaged, type FileKind, isTime, readState, Saver } from '../state.ts'
 import {
   whyImplausible,
   effectiveOverride,
+  EVERYTHING,
+  failoverPattern,
   fromRecord,
+  isControlPattern,
   isInForce,
   isOverlong,
   isOverrideRecord,
@@ -38,7 +41,14 @@ import {
   supersedes,
   viewOf,
 } from './override.ts'
+import { type Freeze, freezeOf } from './freeze.ts'
 import { within } from './within.ts'
+
+/** An entry that the automation makes itself, by what it sees. */
+export type Recorded = Pick<Override, 'pattern' | 'action' | 'why'>
+
+/** Who the automation is, in entries that it makes. */
+const AUTOMATION = 'meridian'
 
 /** An override in force, for status. */
 export interface OverrideStatus {
@@ -105,7 +115,9 @@ export class Overrides {
   #inForce: ReadonlySet<Override> = new Set()
   /** What those that are shifts leave, as far as it was told. */
   #shares: ReadonlyMap<Override, number> = new Map()
+  #freeze: Freeze | undefined
   #hash: string | undefined
+  #controlsHash: string | undefined
   #timer: NodeJS.Timeout | undefined
   #sendTimer: NodeJS.Timeout | undefined
   #stopped = false
@@ -143,7 +155,45 @@ export class Overrides {
 
   /** Hash of the overrides in force: nodes with equal ones have the same. */
   get hash(): string {
-    return (this.#hash ??= hashOf(this.#inForce))
+    return (this.#hash ??= hashOf(this.#inForce, false))
+  }
+
+  /** The same of failovers and the freeze, apart from the others: versions that do not know these acknowledge those. */
+  get controlsHash(): string {
+    return (this.#controlsHash ??= hashOf(this.#inForce, true))
+  }
+
+  /** The freeze that is in force. */
+  get freeze(): Freeze | undefined {
+    return this.#freeze
+  }
+
+  /** The entry by which a service has failed over from a site, and awaits its return. */
+  failoverOf(site: string, service: string): Override | undefined {
+    const entry = this.#all.get(failoverPattern(site, service))
+    return entry !== undefined && this.#inForce.has(entry) ? entry : undefined
+  }
+
+  /** The entry of a pattern, also of one that is over. */
+  entryOf(pattern: string): Override | undefined {
+    return this.#all.get(pattern)
+  }
+
+  /** All of these entries. */
+  get failovers(): readonly Override[] {
+    return [...this.#inForce].filter(({ action }) => action === 'failover')
+  }
+
+  /**
+   * Takes in what the automation has seen, and publishes it. Unlike set() it gives way to what is newer: another node
+   * has seen the same, or an operator knows better.
+   */
+  record(seen: readonly Recorded[], node: string): void {
+    const version = this.#highest + 1
+    const now = { version, node, who: AUTOMATION, madeMs: Date.now(), forMs: null, setMs: performance.now() }
+    const entries = seen.map((one): Override => ({ ...one, ...now }))
+    this.#adopt(entries)
+    void this.#send(entries).catch(() => {})
   }
 
   /** The override that decides for a member now. */
@@ -175,10 +225,10 @@ export class Overrides {
     const version = this.#highest + 1
     const madeMs = Date.now()
     const setMs = performance.now()
-    const done = requests.map(({ pattern, action, shift, forMs, who, why }): Override => {
+    const done = requests.map(({ pattern, action, shift, down, forMs, who, why }): Override => {
       const moving = shift && { shift: { from: shareOn(this.#all, pattern, setMs), ...shift } }
       const lasts = action === 'undone' ? null : (forMs ?? null)
-      return { pattern, action, version, node, who, why, madeMs, forMs: lasts, setMs, ...moving }
+      return { pattern, action, version, node, who, why, madeMs, forMs: lasts, setMs, ...moving, ...(down && { down }) }
     })
     for (const entry of done) this.#provisional?.set(entry.pattern, entry)
     this.#adopt(done)
@@ -221,7 +271,7 @@ export class Overrides {
   /** Overrides in force. */
   status(members: readonly MemberKey[]): OverrideStatus[] {
     return [...this.#all.values()]
-      .filter((entry) => isInForce(entry, performance.now()))
+      .filter((entry) => isInForce(entry, performance.now()) && !isControlPattern(entry.pattern))
       .map((entry) => {
         const matched = members.filter((member) => matches(entry.pattern, member)).length
         const overlong = isOverlong(entry.forMs, this.#settings.maxForMs)
@@ -310,6 +360,10 @@ export class Overrides {
     this.#inForce = inForce
     this.#shares = shares
     this.#hash = undefined
+    this.#controlsHash = undefined
+    const freeze = this.#all.get(EVERYTHING)
+    if (freeze === undefined || !inForce.has(freeze)) this.#freeze = undefined
+    else if (this.#freeze?.entry !== freeze) this.#freeze = freezeOf(freeze)
     const nextMs = Math.min(REVIEW_MS, ...Array.from(inForce, (entry) => Math.ceil(nextChangeMs(entry, nowMs) - nowMs)))
     if (!this.#stopped && this.#all.size > 0) this.#timer = setTimeout(() => this.#review(), nextMs).unref()
     if (changed.length > 0) this.#settings.onChange([...new Set(changed)])
@@ -336,11 +390,11 @@ export class Overrides {
   }
 }
 
-function hashOf(inForce: Iterable<Override>): string {
-  const entries = Array.from(
-    inForce,
-    ({ pattern, action, version, node }) => `${pattern} ${action} ${version} ${node}\n`,
-  )
+/** `controls`: of the entries that are no overrides, or else of those that are. */
+function hashOf(inForce: Iterable<Override>, controls: boolean): string {
+  const entries = [...inForce]
+    .filter(({ pattern }) => isControlPattern(pattern) === controls)
+    .map(({ pattern, action, version, node }) => `${pattern} ${action} ${version} ${node}\n`)
   return hash('sha256', entries.toSorted().join('')).slice(0, 16)
 }
 

@@ -79,6 +79,8 @@ export interface NodeHeartbeat {
   readonly verdicts: string
   /** Overrides.hash: which overrides are in force there, its acknowledgement; absent of older versions. */
   readonly overrides?: string
+  /** Overrides.controlsHash: which failovers and which freeze; absent of older versions, which know neither. */
+  readonly controls?: string
   /** Hash of the list of forgotten processes that it has read, its acknowledgement; absent: none. */
   readonly forgotten?: string
   /** How far the wall clock of its host is ahead of the Store's, in ms; the Store sets it. Absent: not measured. */

@@ -18,9 +18,17 @@ export const DOWN = 2
 export const DRAINED = 3
 /** Forced down by an override: answers only if nothing else exists. */
 export const FORCED_DOWN = 4
+/** Up again after its site has failed over, and passed over until an operator returns it (`failback: manual`). */
+export const RECOVERED = 5
 
 /** State bits of a word. */
-export type HealthState = typeof UNPROVEN | typeof UP | typeof DOWN | typeof DRAINED | typeof FORCED_DOWN
+export type HealthState =
+  | typeof UNPROVEN
+  | typeof UP
+  | typeof DOWN
+  | typeof DRAINED
+  | typeof FORCED_DOWN
+  | typeof RECOVERED
 
 /** Number of members that a process can serve, all Worlds in use included. */
 export const HEALTH_SLOTS = 65_536

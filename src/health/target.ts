@@ -38,6 +38,8 @@ export interface MemberSpec {
   readonly targets: readonly string[]
   /** Drained by the files, at its site or its service. */
   readonly drained: boolean
+  /** `failback: manual`, of its service or its site. */
+  readonly manual: boolean
   readonly settleMs: number
   readonly probers: number
   readonly regions: number
@@ -90,6 +92,7 @@ export function makeHealthSpec(model: Model): HealthSpec {
           ...memberIdentity(site, service, vip),
           targets: [...new Set(wanted.map((target) => target.id))],
           drained: drained || model.sites.get(site)?.drained === true,
+          manual: service.failback === 'manual' || model.sites.get(site)?.failback === 'manual',
           settleMs: service.ttl.settleMs,
           probers: service.probers,
           regions: service.regions,

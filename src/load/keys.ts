@@ -39,6 +39,7 @@ import {
 } from './forms.ts'
 
 const pick = oneOf(['hash', 'random'])
+const failback = oneOf(['auto', 'manual'])
 /** octoDNS's codes: a continent, its country, and that one's subdivision. */
 export const GEO_CODE = /^(AF|AN|AS|EU|NA|OC|SA)(-[A-Z]{2}(-[A-Z0-9]{1,3})?)?$/
 const GEO = pattern(GEO_CODE)
@@ -162,6 +163,11 @@ export const SERVICE = {
     'a site that comes back takes its full share of clients only after this time',
     '0s',
   ),
+  failback: defaulted(
+    failback,
+    '`manual`: a site that died is passed over after it is well again, until `meridian return`, see [below](#failback)',
+    'auto',
+  ),
   budget: optional(
     duration(1000, DAY_MS),
     "most that a failover may take, from a site's death to the last client's new answer; more is an error",
@@ -182,6 +188,11 @@ export const SITE = {
   region: optional(scalar, 'a word of your own', 'none', ''),
   capacity: defaulted(integer(0, 1_000_000), 'relative to other sites', '100'),
   drained: defaulted(flag, '`true` takes it out of all answers while anything else is up', 'false'),
+  failback: defaulted(
+    failback,
+    "`manual`, for all services of the site; a service's `manual` is for all its sites",
+    'auto',
+  ),
 }
 
 export const SOA = {

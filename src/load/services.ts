@@ -39,7 +39,7 @@ export function readSites(read: Reader, root: Node): ReadonlyMap<string, SiteMod
     isIdentifier(read, key, 'a site')
     const lacking = { at: key, what: `site ${key.text}` }
     const { fields, values } = readKeys(read, value, 'a site', SITE, lacking)
-    const { location, region, capacity, drained } = values
+    const { location, region, capacity, drained, failback } = values
     const [latitude, longitude] = location === undefined ? [0, 0] : readLocation(read, location)
     sites.set(key.text, {
       name: key.text,
@@ -49,6 +49,7 @@ export function readSites(read: Reader, root: Node): ReadonlyMap<string, SiteMod
       capacity,
       declaresCapacity: fields?.has('capacity') === true,
       drained,
+      ...(failback === 'manual' && { failback }),
       at: read.at(key),
     })
   }
@@ -114,6 +115,7 @@ export function readService(read: Reader, { key, value }: Entry, context: Servic
     regions: values.regions,
     keepPercent: values.keep,
     rampUpMs: values.rampUp,
+    ...(values.failback === 'manual' && { failback: values.failback }),
     ...(values.budget !== undefined && { budgetMs: values.budget }),
     written: writtenOf(read, fields),
     at: read.at(key),

@@ -12,8 +12,9 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { makeAdoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
-import type { AcceptBody, ForgetBody, OverrideBody } from '../api/bodies.ts'
+import type { AcceptBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../api/bodies.ts'
 import type { Node, Question, Readiness, Refusal, StatusFilter } from '../api/contract.ts'
+import { applyFreeze, applyReturn, type FreezeResult, type ReturnResult } from '../api/controls.ts'
 import type { ExplainResponse } from '../api/explained.ts'
 import { renderMetrics } from '../api/metrics.ts'
 import {
@@ -403,6 +404,7 @@ export class RunningNode implements Node {
     if (typeof explanation === 'string') return explanation
     return {
       source: { kind: 'node', node: this.#config['node.name'], generation: world.generation, view },
+      freeze: this.#health.controls.status,
       ...explanation,
     }
   }
@@ -429,6 +431,14 @@ export class RunningNode implements Node {
   }
 
   readonly #logOverride = (fields: object, line: string): void => this.#log.info(fields, line)
+
+  freeze(body: FreezeBody): Promise<FreezeResult | Refusal> {
+    return applyFreeze(this.#health, body, this.#logOverride)
+  }
+
+  return(body: ReturnBody): Promise<ReturnResult | Refusal> {
+    return applyReturn(this.#health, body, this.#logOverride)
+  }
 
   async forget({ kind, name, who }: ForgetBody): Promise<ForgetResult | Refusal> {
     const forgotten = this.#health.forget({ kind, name })

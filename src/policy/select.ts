@@ -6,7 +6,7 @@
  *   stages     groups     sites of a group        VIPs of the site
  *   ┌ up, admitting ─▶ 1st ─▶ 2nd ─▶ …  eligible? ─▶ rendezvous ─▶ usable of the type, `answers` of them, rotated
  *   ├ up, shares ignored ─▶ …          both: if none of the 1st is usable, the next `spill` sites compete by capacity
- *   ├ weight 0 · below minVips · unproven · drained
+ *   ├ weight 0 · below minVips · recovered · unproven · drained
  *   └ last resort: NODATA while the other type has something usable, else as the service says
  *
  * judge() works out from the members' health words at which stages each site may be named (Eligibility). That result is
@@ -14,7 +14,7 @@
  * visits only stages at which a site may be named.
  */
 import { mix } from '../hash.ts'
-import { DOWN, DRAINED, FORCED_DOWN, UNPROVEN, UNWATCHED, UP, type HealthTable } from '../health/table.ts'
+import { DOWN, DRAINED, FORCED_DOWN, RECOVERED, UNPROVEN, UNWATCHED, UP, type HealthTable } from '../health/table.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import { FENCE, PICK_HASH, PICK_RANDOM, type ClientMap } from './map.ts'
 import type { SteeredService } from './service.ts'
@@ -102,7 +102,8 @@ interface Stage {
 }
 
 const USABLE = 1 << UP
-const OR_UNPROVEN = USABLE | (1 << UNPROVEN)
+const OR_RECOVERED = USABLE | (1 << RECOVERED)
+const OR_UNPROVEN = OR_RECOVERED | (1 << UNPROVEN)
 const OR_DRAINED = OR_UNPROVEN | (1 << DRAINED)
 const ALL_BUT_FORCED = OR_DRAINED | (1 << DOWN)
 const EVERYTHING = ALL_BUT_FORCED | (1 << FORCED_DOWN)
@@ -114,6 +115,8 @@ export const STAGES: readonly Stage[] = [
   { name: 'up, weight 0', states: USABLE, full: true, weights: 'zero', shares: false },
   { name: 'up, below minVips', states: USABLE, full: false, weights: 'positive', shares: false },
   { name: 'up, below minVips, weight 0', states: USABLE, full: false, weights: 'zero', shares: false },
+  { name: 'recovered', states: OR_RECOVERED, full: false, weights: 'positive', shares: false },
+  { name: 'recovered, weight 0', states: OR_RECOVERED, full: false, weights: 'zero', shares: false },
   { name: 'unproven', states: OR_UNPROVEN, full: false, weights: 'positive', shares: false },
   { name: 'unproven, weight 0', states: OR_UNPROVEN, full: false, weights: 'zero', shares: false },
   { name: 'drained', states: OR_DRAINED, full: false, weights: 'positive', shares: false },
@@ -122,10 +125,10 @@ export const STAGES: readonly Stage[] = [
   { name: 'last resort, weight 0', states: ALL_BUT_FORCED, full: false, weights: 'zero', shares: false },
   { name: 'last resort, forced down', states: EVERYTHING, full: false, weights: 'any', shares: false },
 ]
-const LAST_RESORT = 9
+const LAST_RESORT = 11
 /** The last stage at which the next sites share the clients of a dead first group. */
 const LAST_SPILLING = 1
-/** The last stage that names only members known to be up: after it every answer has the TTL `ttl.min`. */
+/** The last stage that names only members known to be up, and not passed over: after it every answer has the TTL `ttl.min`. */
 export const LAST_PROVEN = 4
 
 /** Mixed into the hash by which a ramping-up site admits only a share of the clients' networks. */
@@ -222,21 +225,21 @@ const usableTypes = (seen: number): number =>
   ((seen & (DRAINED_OR_BETTER << FAMILY_SHIFT)) !== 0 ? STEERS_AAAA : 0)
 
 // The bits of a site: the stages at which it may be named for A; from FAMILY_SHIFT on those for AAAA; then IS_*.
-const FAMILY_SHIFT = 12
+const FAMILY_SHIFT = 14
 /** The stages at which a site is named that is drained, or better. */
-const DRAINED_OR_BETTER = (1 << 7) | (1 << 8)
+const DRAINED_OR_BETTER = (1 << 9) | (1 << 10)
 /** All its members are calm. */
-const IS_CALM = 1 << 24
+const IS_CALM = 1 << 28
 /** `minVips` of its members are up. */
-const IS_FULL = 1 << 25
+const IS_FULL = 1 << 29
 /** Its members that are up have their full share. */
-const IS_WHOLE = 1 << 26
+const IS_WHOLE = 1 << 30
 
 /**
  * A site's stages, by index: bit 0 = it has weight, bit 1 = it has `minVips`, above them the states of its VIPs of a
  * type.
  */
-const STAGES_OF = Int32Array.from({ length: 2 ** 7 }, (_, i) => {
+const STAGES_OF = Int32Array.from({ length: 2 ** 8 }, (_, i) => {
   const [weighty, full, states] = [(i & 1) !== 0, (i & 2) !== 0, i >> 2]
   return STAGES.reduce((bits, rules, stage) => {
     const fits = rules.weights === 'any' || (rules.weights === 'positive') === weighty

@@ -121,7 +121,7 @@ function keysThatDiffer(before: object, after: object, prefix: string): readonly
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 /** Defaults that the model leaves out, by key. */
-const UNWRITTEN: Readonly<Record<string, string>> = { weight: '1', unchecked: 'false' }
+const UNWRITTEN: Readonly<Record<string, string>> = { weight: '1', unchecked: 'false', failback: 'auto' }
 
 function word(key: string, value: unknown): string {
   if (value === undefined) return UNWRITTEN[key] ?? '(none)'

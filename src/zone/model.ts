@@ -27,6 +27,8 @@ export interface SiteModel {
   readonly capacity: number
   readonly declaresCapacity: boolean
   readonly drained: boolean
+  /** As a service's, for all its services. */
+  readonly failback?: 'manual'
   readonly at: Position
 }
 
@@ -123,6 +125,8 @@ export interface ServiceModel {
   readonly keepPercent: number
   /** Time in which a site that comes back takes its full share again; 0 = at once. */
   readonly rampUpMs: number
+  /** A site that has failed over has its clients again once an operator returns it (`meridian return`); absent: by its verdict. */
+  readonly failback?: 'manual'
   /**
    * The longest that a failover may take, from a site's death to the last client's new answer; undefined = not written.
    */

@@ -75,7 +75,7 @@ test('authorities and values of headers that the settings lack are warnings, eac
 })
 
 describe('what checks reach', () => {
-  const MEMBER = { site: 'fra', service: 'web', drained: false, settleMs: 0, probers: 3, regions: 1 }
+  const MEMBER = { site: 'fra', service: 'web', drained: false, manual: false, settleMs: 0, probers: 3, regions: 1 }
   /** Members of a service with their VIP and where that is probed. */
   const told = (places: readonly (readonly [vip: string, probed: string])[], more: Partial<ReachSettings> = {}) => {
     const [one] = targets(1, httpCheck({}))

@@ -1,10 +1,10 @@
 /** A node and a prober without anything behind them: what the routes made of requests. */
-import type { AcceptBody, ForgetBody, OverrideBody } from '../../src/api/bodies.ts'
+import type { AcceptBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../../src/api/bodies.ts'
 import type { Node, ProcessView, Question, StatusFilter } from '../../src/api/contract.ts'
 
 /** What was heard since the test began; cleared by forgetAll(). */
 export const heard: {
-  bodies: (OverrideBody | ForgetBody | AcceptBody)[]
+  bodies: (OverrideBody | ForgetBody | FreezeBody | ReturnBody | AcceptBody)[]
   questions: Question[]
   filters: (StatusFilter | undefined)[]
   reasons: string[]
@@ -26,7 +26,15 @@ export const prober: ProcessView = {
 /** `m-0` to `m-249`, in no order. */
 export const MEMBERS = Array.from({ length: 250 }, (_, i) => {
   const site = `m-${(i * 7) % 250}`
-  const standing = { held: false, braked: false, why: '', ageMs: 1, dissent: undefined, state: 'up' as const }
+  const standing = {
+    held: false,
+    braked: false,
+    frozen: false,
+    why: '',
+    ageMs: 1,
+    dissent: undefined,
+    state: 'up' as const,
+  }
   return { member: `${site}/web/192.0.2.1`, site, service: 'web', ...standing }
 })
 
@@ -49,6 +57,14 @@ export const node: Node = {
   overrideAll: async (bodies) => {
     heard.bodies.push(...bodies)
     return bodies.some(({ pattern }) => pattern === 'far') ? { refused: 'nothing is named far' } : { overrides: [] }
+  },
+  freeze: async (body) => {
+    heard.bodies.push(body)
+    return body.action === 'freeze' ? { freeze: {} } : { refused: 'there is no freeze in force' }
+  },
+  return: async (body) => {
+    heard.bodies.push(body)
+    return body.pattern === 'fra' ? { returned: ['fra/web'] } : { refused: 'nothing awaits it' }
   },
   forget: async (body) => {
     heard.bodies.push(body)

@@ -4,19 +4,19 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { makeApp } from '../../src/api/app.ts'
-import type { AcceptBody, ForgetBody, OverrideBody } from '../../src/api/bodies.ts'
+import type { AcceptBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../../src/api/bodies.ts'
 import type { Node } from '../../src/api/contract.ts'
 import { type HttpServer, listenSocket, listenTcp } from '../../src/api/listen.ts'
 import type { NotStored } from '../../src/api/override.ts'
 import { run } from '../../src/cli/commands.ts'
 import { whoAmI } from '../../src/cli/override.ts'
-import type { Acknowledgement } from '../../src/health/node-health.ts'
+import type { Acknowledgement, FreezeStatus } from '../../src/health/node-health.ts'
 import { guardOf, secretOf } from '../support/guard.ts'
 import { drain } from './fleet.ts'
 
 let folder = ''
 let open: HttpServer[] = []
-let heard: (OverrideBody | ForgetBody | AcceptBody)[] = []
+let heard: (OverrideBody | ForgetBody | FreezeBody | ReturnBody | AcceptBody)[] = []
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'meridian-override-'))
   heard = []
@@ -31,6 +31,17 @@ afterEach(async () => {
 
 let notKept: NotStored = []
 let nodes: Acknowledgement = { reached: [], unreached: [] }
+const frozen: FreezeStatus = {
+  node: 'n1',
+  who: 'kim@ops1',
+  why: 'the probers move',
+  madeMs: Date.UTC(2026, 10, 25, 13),
+  untilMs: Date.UTC(2026, 10, 25, 15),
+  leftMs: 3_600_000,
+  down: 1,
+  kept: 2,
+  yields: ['api'],
+}
 const services = [{ service: 'web', leftBeforePercent: 100, leftPercent: 66.7, keepPercent: 25, lastResort: false }]
 const node: Node = {
   readiness: () => ({ ready: true, reasons: [], warnings: [] }),
@@ -82,6 +93,19 @@ const node: Node = {
       return { done: { ...done, pattern }, before: undefined, members: [`${pattern}/web/192.0.2.2`] }
     })
     return { overrides, notKept, ...nodes, services }
+  },
+  freeze: async (freezing) => {
+    heard.push(freezing)
+    if (freezing.action === 'freeze') return { freeze: frozen, before: null, notKept, ...nodes }
+    return { freeze: null, before: frozen, notKept, ...nodes }
+  },
+  return: async (returning) => {
+    heard.push(returning)
+    if (returning.pattern === 'ams')
+      return { refused: 'nothing of ams awaits a return', hint: 'No site has failed over' }
+    const waiting = returning.yes ? [] : [{ subject: 'fra/api', why: 'connection refused' }]
+    const each = services.map((service) => ({ ...service, unusable: [{ site: 'sin', state: 'down' }] }))
+    return { returned: ['fra/web'], waiting, services: each, freeze: returning.yes ? null : frozen, notKept, ...nodes }
   },
   forget: async (forgetting) => {
     heard.push(forgetting)
@@ -341,4 +365,40 @@ test('a secret is no flag: every user sees the arguments of a process', async ()
     expect(told.err).not.toMatch(/battery|a-token/)
   }
   expect((await type('status', '--token', 'a-token-of-this-test')).err).toContain("unknown option '--token'")
+})
+
+test('a freeze is told with its end, who and why, and so is its end', async () => {
+  const { code, out } = await type('freeze', '--for', '2h', '--why', 'the probers move', '--who', 'kim')
+  expect(code).toBe(0)
+  expect(out.replaceAll(/\s+/g, ' ')).toBe(
+    'FROZEN by kim@ops1 until 2026-11-25 15:00 UTC (in 60 min): the probers move: verdicts change no answers; 2 members go against the verdicts; api by them all the same: all that it names is down, on all 3 nodes',
+  )
+  nodes = { reached: ['n1'], unreached: [{ node: 'n2', why: 'version 0.9, which knows no freeze and no return' }] }
+  const over = await type('unfreeze', '--who', 'kim')
+  expect(over.code).toBe(1)
+  expect(over.out).toContain('The freeze is over on 1 of 2 nodes: verdicts change answers again.')
+  expect(over.err).toContain('node n2 goes on as before: version 0.9')
+  expect(heard).toEqual([
+    { action: 'freeze', forMs: 7_200_000, who: 'kim', why: 'the probers move' },
+    { action: 'unfreeze', who: 'kim', why: '' },
+  ])
+  expect((await type('freeze', '--why', 'w')).code).toBe(2)
+  expect((await type('freeze', '--for', '2h')).code).toBe(2)
+})
+
+test('a return tells what is left, who else is not usable, what waits, and a freeze', async () => {
+  const { code, out, err } = await type('return', 'fra', '--who', 'kim')
+  expect(code).toBe(1)
+  expect(out).toContain('fra/web has its clients again, on all 3 nodes')
+  expect(out).toMatch(/web +100 % +67 % +25 % +sin is down/)
+  expect(err).toContain('fra/api stays passed over, for it is still not well (connection refused)')
+  expect(err).toContain('FROZEN by kim@ops1')
+  expect(await type('return', 'fra', '--yes', '--why', 'it has caught up')).toMatchObject({ code: 0, err: '' })
+  expect(heard).toEqual([
+    { pattern: 'fra', who: 'kim', why: '', yes: false },
+    { pattern: 'fra', who: whoAmI(), why: 'it has caught up', yes: true },
+  ])
+  const refused = await type('return', 'ams')
+  expect(refused.code).toBe(1)
+  expect(refused.err).toContain('nothing of ams awaits a return')
 })

@@ -21,12 +21,20 @@ const standing = (service: string, site: string, more: Partial<MemberStanding> =
   held: false,
   dissent: undefined,
   braked: false,
+  frozen: false,
   why: '200 (3 of 3 say up)',
   ageMs: 86_400_000,
   ...more,
 })
 
-const calm = { probers: [], nodes: [], overrides: [], troubles: [], store: { ...snapshot.store, trouble: undefined } }
+const calm = {
+  probers: [],
+  nodes: [],
+  overrides: [],
+  freeze: null,
+  troubles: [],
+  store: { ...snapshot.store, trouble: undefined },
+}
 const overview = (members: readonly MemberStanding[], more: Partial<HealthOverview> = {}): HealthOverview => ({
   ...snapshot,
   ...calm,
@@ -36,7 +44,8 @@ const overview = (members: readonly MemberStanding[], more: Partial<HealthOvervi
     const up = own.filter(({ state }) => state === 'up').length
     const leftPercent = (100 * up) / own.length
     const lastResort = up === 0
-    return { service, leftPercent, largestSitePercent: 34, keepPercent: 25, braked: [], lastResort, unanswered: [] }
+    const none = { braked: [], failedOver: [], yields: false, unanswered: [] }
+    return { service, leftPercent, largestSitePercent: 34, keepPercent: 25, ...none, lastResort }
   }),
   ...more,
 })
@@ -318,4 +327,28 @@ test('a site that is up for lack of votes alone is told as such, since when, and
   )
   expect(shown.join('\n')).toMatch(/web +100 % left +keep 25 % +HELD UP: fra; HELD: iad/)
   expect(wide(shown.join('\n'))).toEqual([])
+})
+
+test('a freeze and sites that await their return are told, with what ends them', () => {
+  const freeze = {
+    node: 'n1',
+    who: 'kim@ops1',
+    why: 'the probers move',
+    madeMs: 0,
+    untilMs: Date.UTC(2026, 10, 25, 15),
+    leftMs: 3_600_000,
+    down: 0,
+    kept: 1,
+    yields: [],
+  }
+  const members = [
+    standing('web', 'fra', { state: 'recovered', why: 'well again' }),
+    standing('web', 'iad', { frozen: true, why: 'FROZEN UP by kim@ops1' }),
+    standing('web', 'sin'),
+  ]
+  const told = summaryInWords(summary(overview(members, { freeze })))
+  expect(told).toMatch(/^! FROZEN by kim@ops1 until 2026-11-25 15:00 UTC \(in 60 min\): the probers move/m)
+  expect(told).toMatch(/^! fra: 1 of 1 service RECOVERED \(awaits meridian return\) since .*: well/m)
+  expect(told).toMatch(/^! iad: 1 of 1 service FROZEN \(against its verdict\) since .*: FROZEN UP/m)
+  expect(told).toMatch(/web .*FROZEN: iad; RECOVERED: fra/)
 })

@@ -51,6 +51,8 @@ const well: Series = {
   ...ofServices('meridian_service_left_ratio', 1),
   ...ofServices('meridian_service_largest_site_ratio', 0.34),
   ...ofServices('meridian_service_braked_members', 0),
+  ...ofServices('meridian_service_frozen_members', 0),
+  ...ofServices('meridian_service_recovered_members', 0),
   ...ofServices('meridian_service_held_members', 0),
   ...ofServices('meridian_service_voteless_members', 0),
   ...ofServices('meridian_service_unproven_members', 0),
@@ -213,6 +215,17 @@ const scenarios: readonly Scenario[] = [
   { name: 'a restart', series: { [at('n2:8053', 'up')]: '1x22 0 1x2' }, fires: {} },
   { name: 'not ready', series: one('meridian_ready', '', 0), fires: { MeridianNotReady: 1 } },
   { name: 'the brake', series: anyService('meridian_service_braked_members', 1), fires: { MeridianBrake: 1 } },
+  {
+    name: 'a freeze against verdicts',
+    series: anyService('meridian_service_frozen_members', 1),
+    fires: { MeridianFrozen: 1 },
+  },
+  {
+    name: 'a site that awaits its return',
+    series: anyService('meridian_service_recovered_members', 1),
+    minutes: 70,
+    fires: { MeridianAwaitsReturn: 1 },
+  },
   {
     name: 'a dead site that is held up for lack of votes is one page, and no ticket beside it',
     series: {

@@ -17,7 +17,7 @@ import { type Case, type Network, wrongIn } from './facts.ts'
 import { CLIENTS, NAMES, NETWORKS, OTHER_NAMES, RESOLVERS, type Rig, SERVICES, SITES, startRig } from './rig.ts'
 
 const BATCH = 20
-const STATES = ['unproven', 'up', 'down', 'drained', 'forced down']
+const STATES = ['unproven', 'up', 'down', 'drained', 'forced down', 'recovered']
 
 let written: Rig
 let real: Rig
@@ -194,20 +194,28 @@ const EVERYWHERE = [
   'random',
   'spilled',
 ]
-const LATE_STAGES = ['up, shares ignored', 'up, weight 0', 'up, below minVips', 'unproven', 'drained', 'last resort']
+const LATE_STAGES = [
+  'up, shares ignored',
+  'up, weight 0',
+  'up, below minVips',
+  'recovered',
+  'unproven',
+  'drained',
+  'last resort',
+]
 
 test('6,000 cases over every state and share: rcode, answer, TTL, scope, truncation, and the reasons', async () => {
   const random = seeded(41)
   const told: Explanation[] = []
   for (let i = 0; i < 300; i++) {
     const words = new Map<string, { state: string; share: number; calm: boolean }>()
-    const mostly = pick(random, [1, 1, 1, 2, 3, 0, 4])
+    const mostly = pick(random, [1, 1, 1, 2, 3, 0, 4, 5])
     for (const [member, slot] of written.slots) {
-      const state = random() % 3 > 0 ? mostly : random() % 5
+      const state = random() % 3 > 0 ? mostly : random() % 6
       const share = random() % 4 === 0 ? random() % 1001 : 1000
       const calm = random() % 4 > 0
       words.set(member, { state: STATES[state]!, share, calm })
-      const known: HealthState = ([0, 1, 2, 3, 4] as const)[state]!
+      const known: HealthState = ([0, 1, 2, 3, 4, 5] as const)[state]!
       Atomics.store(written.table, slot, healthWord(known, share, calm))
     }
     told.push(...(await compare(written, random, () => words)))

@@ -127,3 +127,25 @@ describe('the brake', () => {
     expect(largestSitePercent([], spec)).toBe(0)
   })
 })
+
+describe('sites that have recovered', () => {
+  const spec = serviceSpec('web', { keepPercent: 50 })
+  const lapsed = (...members: SiteMember[]): string[] => [...brake(members, spec).lapsed].toSorted()
+
+  test('wait while enough is up, and lapse before the brake holds what is down, or when nothing is up', () => {
+    expect(brake([one('fra', 'recovered'), one('iad', 'up')], spec)).toMatchObject({ left: 100, total: 200 })
+    expect(lapsed(one('fra', 'recovered'), one('iad', 'up'))).toEqual([])
+    const less = [one('fra', 'recovered'), one('iad', 'up'), one('nrt', 'down'), one('sin', 'down')]
+    expect(lapsed(...less)).toEqual(['fra'])
+    expect(brake(less, spec)).toMatchObject({ left: 200, total: 400 })
+    expect(brake(less, spec).sites.size).toBe(0)
+    expect(lapsed(one('fra', 'recovered'), one('iad', 'recovered'), one('nrt', 'down'))).toEqual(['fra', 'iad'])
+    expect(lapsed(one('fra', 'recovered'), one('iad', 'out'))).toEqual(['fra'])
+  })
+
+  test('do not lapse while anything is unknown, or where they are too few', () => {
+    expect(lapsed(one('fra', 'recovered'), one('iad', 'unknown'), one('nrt', 'down'))).toEqual([])
+    const two = serviceSpec('web', { minVips: 2 })
+    expect([...brake([one('fra', 'recovered'), one('fra', 'down'), one('iad', 'down')], two).lapsed]).toEqual([])
+  })
+})

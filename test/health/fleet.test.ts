@@ -13,7 +13,7 @@ import { Bus, type Link } from './bus.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-fleet-'))
 afterAll(() => rmSync(folder, { recursive: true }))
-const STATES = ['unproven', 'up', 'down', 'drained', 'forced']
+const STATES = ['unproven', 'up', 'down', 'drained', 'forced', 'recovered']
 const EVER = 3_600_000
 
 class Node {

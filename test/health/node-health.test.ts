@@ -14,7 +14,7 @@ import { member, spec, vote } from '../support/specs.ts'
 const folder = mkdtempSync(join(tmpdir(), 'meridian-node-'))
 const file = join(folder, 'health.json')
 afterAll(() => rmSync(folder, { recursive: true }))
-const STATES = ['unproven', 'up', 'down', 'drained', 'forced']
+const STATES = ['unproven', 'up', 'down', 'drained', 'forced', 'recovered']
 
 /** A node, its store, and probers that never fall silent by themselves. */
 class Rig {

@@ -143,7 +143,7 @@ const A = member('fra/web/192.0.2.1', ['t1'])
 const B = member('iad/web/192.0.2.3', ['t2'])
 const C = member('sin/web/192.0.2.4', ['t3'])
 const views = (...fit: ('up' | 'down' | undefined)[]) =>
-  [A, B, C].map((spec, i) => ({ spec, verdict: fit[i], braked: false }))
+  [A, B, C].map((spec, i) => ({ spec, verdict: fit[i], away: false, braked: false }))
 
 const ask = (pattern: string, keepPercent: number, members: ReturnType<typeof views>, ...set: Override[]) =>
   outlookOf([{ pattern, action: 'drain' }], [{ spec: serviceSpec('web', { keepPercent }), members }], setOf(set), NOW)
@@ -172,8 +172,8 @@ describe('is it safe?', () => {
     const otherSix = member('iad/web/2001:db8::3', ['t5'])
     const dual = (fraSix: 'up' | 'down', iadSix: 'up' | 'down') => [
       ...views('up', 'up', 'up'),
-      { spec: six, verdict: fraSix, braked: false },
-      { spec: otherSix, verdict: iadSix, braked: false },
+      { spec: six, verdict: fraSix, away: false, braked: false },
+      { spec: otherSix, verdict: iadSix, away: false, braked: false },
     ]
     expect(ask('fra', 25, dual('up', 'down'))).toMatchObject({
       safe: false,

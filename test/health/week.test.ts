@@ -7,7 +7,9 @@
  *   - no member goes down without a quorum of DOWN votes that the node was told;
  *   - nodes with equal input agree;
  *   - an outage that enough well probers see is applied, or held with the reason visible, within its bound; and so is its end;
- *   - overrides are the same on all nodes that hear each other;
+ *   - overrides are the same on all nodes that hear each other, and so are freezes, and which sites have failed over;
+ *   - a site that has failed over stays passed over when it is well, where failback is manual;
+ *   - while a freeze is in force no state changes but by an operator, new zones, or a service that yields;
  *   - a fourth prober that lies in every way it can moves verdicts by its one vote and no more, which is to say by what the
  *     rules above make of one vote for each prober's name; and once it is removed and forgotten no node knows of it.
  *
@@ -152,6 +154,10 @@ class Week {
       'override set': () => this.#override(node, `${site}${pick(['', '/web', '/news', '/mail'])}`, false),
       'override undone': () => this.#override(node, '', true),
       'override undone too': () => this.#override(node, '', true),
+      return: () => this.#return(node),
+      'return too': () => this.#return(node),
+      freeze: () => this.#freeze(node, 10 + Math.floor(chance() * 200)),
+      unfreeze: () => this.#freeze(node, 0),
     }
     const name = pick(Object.keys(faults))
     this.counts[name] = (this.counts[name] ?? 0) + 1
@@ -169,6 +175,25 @@ class Week {
     const done = node.health.override({ pattern: which, action, forMs, who: 'ann', why: '', yes: this.chance() < 0.5 })
     this.counts['refused' in done ? 'refused' : 'overrides'] =
       (this.counts['refused' in done ? 'refused' : 'overrides'] ?? 0) + 1
+    this.#overriddenAt = this.now
+  }
+
+  #return({ health }: Node): void {
+    const services = health?.snapshot().services ?? []
+    const away = services.flatMap(({ service, failedOver }) => failedOver.map(({ site }) => `${site}/${service}`))
+    const pattern = away[Math.floor(this.chance() * away.length)]
+    if (health === undefined || pattern === undefined) return
+    const done = health.controls.return({ pattern, who: 'ann', why: '', yes: this.chance() < 0.3 })
+    const what = 'refused' in done ? 'not returned' : 'returned'
+    this.counts[what] = (this.counts[what] ?? 0) + 1
+    this.#overriddenAt = this.now
+  }
+
+  #freeze({ health }: Node, seconds: number): void {
+    const author = { who: 'ann', why: 'w' }
+    const done =
+      seconds === 0 ? health?.controls.unfreeze(author) : health?.controls.freeze({ forMs: 1000 * seconds, ...author })
+    if (done === undefined || 'refused' in done) return
     this.#overriddenAt = this.now
   }
 
@@ -202,6 +227,7 @@ class Week {
       (this.counts[`${before} → ${after}${braked ? ' braked' : ''}`] ?? 0) + 1
     // who was down before is looked at in #started and #judge: the brake took hold of it while its node started
     if ((after !== 'down' && !braked) || before === 'down') return
+    if (node.health?.snapshot().freeze) return // that says what is down, and #frozen() that nothing changes
     if (before !== 'up' && this.#isLearnt(node, member)) return
     this.#legitimate(node, member, `${before} → ${after}${braked ? ', braked' : ''}: ${why}`)
   }
@@ -244,9 +270,12 @@ class Week {
         if (member.verdict === 'up') node.learnt.delete(member.member)
         if (member.verdict !== 'down') node.down.delete(member.member)
         else if (!this.#isLearnt(node, member.member)) this.#legitimate(node, member.member, member.why)
-        this.#precedence(node, member)
+        this.#precedence(node, member, snapshot)
         this.#applied(node, member)
       }
+      this.#frozen(node, snapshot)
+      const key = awayOf(snapshot)
+      if (key !== node.away.key) node.away = { key, since: this.now }
     }
     for (const [i, one] of alive.entries())
       for (const other of alive.slice(i + 1)) this.#agree(one, other, snapshots.get(one)!, snapshots.get(other)!)
@@ -277,8 +306,32 @@ class Week {
     }
   }
 
-  /** force > drain > brake > verdict. */
-  #precedence(node: Node, { member, state, verdict, override, braked }: MemberStatus): void {
+  /** While a freeze is in force, and nobody does anything, states stay: but who was never seen up may be. */
+  #frozen(node: Node, { freeze, overrides, services, members }: HealthSnapshot): void {
+    const operators = overrides.map(({ override: { pattern, version } }) => `${pattern} ${version}`).toSorted()
+    const yielding = services.filter((one) => one.yields).map(({ service }) => service)
+    const away = services.map(({ failedOver }) => failedOver.map(({ site }) => site).join())
+    const key =
+      freeze === null ? '' : JSON.stringify([freeze.madeMs, node.wellSince, node.generation, operators, yielding, away])
+    const states = new Map(members.map(({ member, state, braked }) => [member, braked ? 'braked' : state]))
+    const before = node.frozen
+    node.frozen = { key, states }
+    if (key === '' || key !== before.key) return
+    this.counts['frozen'] = (this.counts['frozen'] ?? 0) + 1
+    if (members.some(({ frozen }) => frozen)) this.counts['frozen against verdicts'] = 1
+    for (const [member, state] of states) {
+      const was = before.states.get(member)
+      if (was !== state && was !== 'unproven')
+        this.#violate(`${member} is ${state} at ${node.name}, ${was} before, in a freeze`)
+    }
+  }
+
+  /** force > drain > failover > brake > verdict; a freeze decides in place of the verdict. */
+  #precedence(node: Node, one: MemberStatus, { services }: HealthSnapshot): void {
+    const { member, site, service, state, override, braked, frozen } = one
+    const verdict = frozen ? (one.verdict === 'down' ? 'up' : 'down') : one.verdict
+    const isAway = services.some((each) => each.service === service && each.failedOver.some((at) => at.site === site))
+    if (isAway && verdict === 'up') this.counts['recovered'] = (this.counts['recovered'] ?? 0) + 1
     const wanted =
       override?.action === 'up'
         ? 'up'
@@ -290,7 +343,9 @@ class Week {
               : 'down'
             : override?.action === 'drain'
               ? 'drained'
-              : (verdict ?? 'unproven')
+              : isAway && verdict === 'up'
+                ? 'recovered'
+                : (verdict ?? 'unproven')
     if (state !== wanted) this.#violate(`${member} is ${state} at ${node.name}, not ${wanted}`)
   }
 
@@ -317,6 +372,9 @@ class Week {
     const sameOverrides = inForce(mine) === inForce(theirs)
     const connected = this.now - Math.max(one.wellSince, other.wellSince, this.#storeSince, this.#overriddenAt) > 5
     if (connected && !sameOverrides) this.#violate(`overrides differ: ${inForce(mine)} ${inForce(theirs)}`)
+    const sameControls = controlsOf(mine) === controlsOf(theirs)
+    const stable = this.now - Math.max(one.away.since, other.away.since) > 5
+    if (connected && stable && !sameControls) this.#violate(`they differ: ${controlsOf(mine)} ${controlsOf(theirs)}`)
     const equal = new Map<string, boolean>()
     for (const [i, member] of mine.members.entries()) {
       const twin = theirs.members[i]!
@@ -326,7 +384,7 @@ class Week {
         this.#violate(`${member.member}: ${one.name} ${other.name} differ: ${member.why}, ${twin.why}`)
     }
     for (const [i, member] of mine.members.entries()) {
-      if (!sameOverrides || !equal.get(member.service)) continue
+      if (!sameOverrides || !sameControls || !equal.get(member.service)) continue
       this.counts['compared'] = (this.counts['compared'] ?? 0) + 1
       const { state, braked } = theirs.members[i]!
       if (state !== member.state || braked !== member.braked)
@@ -349,6 +407,14 @@ const inForce = ({ overrides }: HealthSnapshot): string =>
     .map(({ override: { pattern, action, version, node } }) => `${pattern} ${action} ${version} ${node}`)
     .toSorted()
     .join()
+
+/** Which sites have failed over. */
+const awayOf = ({ services }: HealthSnapshot): string =>
+  services.flatMap(({ service, failedOver }) => failedOver.map(({ site }) => `${site}/${service}`)).join()
+
+/** That, and who has frozen all, and for how long. */
+const controlsOf = (snapshot: HealthSnapshot): string =>
+  `${awayOf(snapshot)} ${snapshot.freeze === null ? '' : `${snapshot.freeze.node} ${snapshot.freeze.untilMs}`}`
 
 /** By votes that it has heard, not by what it remembers. */
 const isDecided = ({ verdict, held, why }: MemberStatus): boolean =>
@@ -377,6 +443,12 @@ test(
       'judged down',
       'judged up',
       'held',
+      'down → recovered',
+      'recovered → up',
+      'returned',
+      'recovered',
+      'frozen',
+      'frozen against verdicts',
       'lies',
       'rid of the liar',
     ]

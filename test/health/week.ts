@@ -59,9 +59,18 @@ function makeGeneration(number: number): Generation {
     })
   const edited = Math.floor(number / 2)
   const services = [
-    of('web', SITES, 1, true, { checks: [httpCheck({ path: `/v${edited}` })], keepPercent: 50, rampUpMs: 60_000 }),
+    of('web', SITES, 1, true, {
+      checks: [httpCheck({ path: `/v${edited}` })],
+      keepPercent: 50,
+      rampUpMs: 60_000,
+      failback: 'manual',
+    }),
     of('api', ['fra', 'iad', 'sin'], 2, false, { checks: [tcpCheck()], regions: 2, lastResort: { kind: 'nodata' } }),
-    of('mail', ['ams', 'nrt'], 3, false, { checks: number % 3 === 2 ? [] : [httpCheck()], keepPercent: 0 }),
+    of('mail', ['ams', 'nrt'], 3, false, {
+      checks: number % 3 === 2 ? [] : [httpCheck()],
+      keepPercent: 0,
+      failback: 'manual',
+    }),
     of('news', ['fra', 'nrt'], 4, false, { checks: [tcpCheck(), httpCheck({ path: `/n${edited}` })] }),
   ]
   const model = { zones: [], sites: new Map(SITES.map((name) => [name, site(name)])), services }
@@ -383,6 +392,10 @@ export class Node {
   /** Since when it lives, hears all, and has these zones. */
   wellSince = 0
   lost = false
+  /** Its states when it was looked at last, and what they go by under a freeze. */
+  frozen = { key: '', states: new Map<string, string>() }
+  /** Which sites have failed over, and since when it has been so. */
+  away = { key: '', since: 0 }
   /** It was started so. */
   learns = false
   /** What others took for down while it learnt from them; also of members that its zones had not then. */

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { formatName } from '../../src/dns/name.ts'
 import { formatRdata } from '../../src/dns/rdata.ts'
 import { typeName } from '../../src/dns/types.ts'
+import { makeHealthSpec } from '../../src/health/target.ts'
 import { type LoadResult, loadFolder } from '../../src/load/load.ts'
 import { formatProblem } from '../../src/problem.ts'
 import type { ServiceModel } from '../../src/zone/model.ts'
@@ -573,4 +574,22 @@ test('the example in the root is valid, without a warning', async () => {
   const { problems, model } = await loadFolder(resolve(import.meta.dirname, '../../zones'))
   expect(problems.filter(({ code }) => code !== 'serial-unknown').map(formatProblem)).toEqual([]) // a copy outside git
   expect(model!.services.map(({ name }) => name)).toEqual(['web'])
+})
+
+const atTwo = (name: string, more: string): string =>
+  `${name}:\n  sites: {fra: {vips: [192.0.2.10]}, iad: {vips: [192.0.2.20]}}\n  check: none\n${more}`
+
+test('failback is manual where the service, or the site, says so', async () => {
+  const sites = 'fra: {location: [50.11, 8.68], failback: manual}\niad: {location: [38.95, -77.45], failback: auto}\n'
+  const services = [atTwo('api', ''), atTwo('mail', '  failback: auto\n'), atTwo('web', '  failback: manual\n')].join(
+    '',
+  )
+  const { model } = await load({ 'sites.yaml': sites, 'example.com.yaml': NS, 'services.yaml': services })
+  const manual = makeHealthSpec(model!).members.filter((one) => one.manual)
+  expect(manual.map(({ site, service: its }) => `${site}/${its}`)).toEqual([
+    'fra/api',
+    'fra/mail',
+    'fra/web',
+    'iad/web',
+  ])
 })

@@ -341,6 +341,7 @@ test.each([
   ['check: none\n  keep: 101%', 'value-invalid'],
   ['check: none\n  keep: 25', 'value-invalid'],
   ['check: none\n  rampUp: 10', 'value-invalid'],
+  ['check: none\n  failback: never', 'value-invalid'],
   ['check: none\n  rules: [{geos: [EU-US], order: [fra]}]', 'value-invalid'],
   ['check: none\n  rules: [{geos: [EU-UK], order: [fra]}]', 'value-invalid'],
   ['check: none\n  rules: [{geos: [NA-US-ZZ], order: [fra]}]', 'value-invalid'],

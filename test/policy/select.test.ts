@@ -6,6 +6,7 @@ import {
   DRAINED,
   FORCED_DOWN,
   healthWord,
+  RECOVERED,
   UNPROVEN,
   UNWATCHED,
   UP,
@@ -66,7 +67,7 @@ function ask(
 
 const upwards = (a: number, b: number): number => a - b
 
-const stateArb = fc.constantFrom<HealthState>(UP, UP, UP, DOWN, UNPROVEN, DRAINED, FORCED_DOWN)
+const stateArb = fc.constantFrom<HealthState>(UP, UP, UP, DOWN, RECOVERED, UNPROVEN, DRAINED, FORCED_DOWN)
 const vipArb: fc.Arbitrary<Vip> = fc.record({
   state: stateArb,
   share: fc.constantFrom(1000, 1000, 500, 0),
@@ -152,12 +153,13 @@ function reference(
   passes.push({ states: up, least: laid.minVips, weight: (w) => w > 0, shares: true })
   both(up, laid.minVips)
   both(up, 1)
-  both(new Set([UP, UNPROVEN]), 1)
-  both(new Set([UP, UNPROVEN, DRAINED]), 1)
+  both(new Set([UP, RECOVERED]), 1)
+  both(new Set([UP, RECOVERED, UNPROVEN]), 1)
+  both(new Set([UP, RECOVERED, UNPROVEN, DRAINED]), 1)
   const normal = passes.length
-  both(new Set([UP, UNPROVEN, DRAINED, DOWN]), 1)
+  both(new Set([UP, RECOVERED, UNPROVEN, DRAINED, DOWN]), 1)
   passes.push({
-    states: new Set([UP, UNPROVEN, DRAINED, DOWN, FORCED_DOWN]),
+    states: new Set([UP, RECOVERED, UNPROVEN, DRAINED, DOWN, FORCED_DOWN]),
     least: 1,
     weight: () => true,
     shares: false,
@@ -165,7 +167,7 @@ function reference(
 
   for (const [number, pass] of passes.entries()) {
     if (number === normal) {
-      const fit = new Set<HealthState>([UP, UNPROVEN, DRAINED])
+      const fit = new Set<HealthState>([UP, RECOVERED, UNPROVEN, DRAINED])
       const some = all.some((s) => vipsOf(s).some((v) => fit.has(vips[v]!.state)))
       if (some) return { sites: [], lastResort: false, ttl: 0 }
       if (laid.lastResort === 'nodata') return { sites: [], lastResort: true, ttl: 0 }
@@ -242,7 +244,9 @@ test('never empty while any VIP of the type exists, unless the other type is usa
       const otherUsable = laid.siteNames.some((_, s) => {
         const from = type === STEERS_A ? laid.firstV6[s]! : laid.firstVip[s]!
         const end = type === STEERS_A ? laid.firstVip[s + 1]! : laid.firstV6[s]!
-        return health.slice(from, end).some(({ state }) => state === UP || state === UNPROVEN || state === DRAINED)
+        return health
+          .slice(from, end)
+          .some(({ state }) => [UP, RECOVERED, UNPROVEN, DRAINED].some((one) => one === state))
       })
       expect(!exists || otherUsable).toBe(true)
     }),
@@ -439,6 +443,8 @@ test('stages are in the order of the design', () => {
     'up',
     'up',
     'up',
+    'recovered',
+    'recovered',
     'unproven',
     'unproven',
     'drained',
@@ -503,6 +509,7 @@ describe('the walk skips what it knows to find nothing', () => {
       (vip) => healthWord(vip % 2 === 0 ? UP : DOWN, 1000, true),
       (vip) => healthWord(vip < 498 ? DOWN : DRAINED, 1000, true),
       (vip) => healthWord(vip < 498 ? DOWN : UP, 0, true),
+      () => healthWord(RECOVERED, 1000, true),
     ]
     let version = 0
     for (const map of [listed, one]) {

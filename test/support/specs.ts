@@ -77,7 +77,7 @@ export const target = (id: string, check: CheckModel = tcpCheck()): Target => ({
 export const member = (name: string, targets: readonly string[], more: Partial<MemberSpec> = {}): MemberSpec => {
   const [siteName = '', serviceName = '', address = ''] = name.split('/')
   const place = { site: siteName, service: serviceName, address }
-  return { name, ...place, targets, drained: false, settleMs: 300_000, probers: 3, regions: 1, ...more }
+  return { name, ...place, targets, drained: false, manual: false, settleMs: 300_000, probers: 3, regions: 1, ...more }
 }
 
 export const serviceSpec = (name: string, more: Partial<ServiceSpec> = {}): ServiceSpec => ({

@@ -12,6 +12,7 @@ import { assumptionInWords } from '../../explain/what-if.ts'
 import type { MemberStatus } from '../../health/node-health.ts'
 import { count, formatAge, formatSeconds } from '../../units.ts'
 import { table, wrap } from '../output.ts'
+import { freezeInWords } from './fleet.ts'
 import { detailsOf, leftInWords, marksOf, stateInWords } from './services.ts'
 
 /** An explanation in words. `why`: why no node was asked; empty if one was. `hex`: with the bytes of the message. */
@@ -21,6 +22,7 @@ export function explanationInWords(explanation: ExplainResponse, why: string, he
     sourceInWords(explanation, why),
     headOf(explanation),
     '',
+    ...(explanation.freeze === null ? [] : row('freeze', freezeInWords(explanation.freeze))),
     ...assumptionsOf(explanation),
     ...(explanation.lookups.length > 0 ? [] : row('name', `not looked up: ${whyNotLookedUp(explanation.type)}`)),
     ...explanation.lookups.flatMap((lookup, i) => row(i === 0 ? 'name' : 'alias', lookupInWords(lookup, explanation))),
@@ -289,7 +291,14 @@ function vipRow({ address, state, share, calm, named, assumed, health }: VipExpl
   const marks = [
     ...(named ? ['in the answer'] : []),
     ...(assumed === null ? [] : [assumptionInWords(assumed)]),
-    ...marksOf({ held: health?.held === true, dissent: health?.dissent, braked: health?.braked === true, calm, share }),
+    ...marksOf({
+      held: health?.held === true,
+      dissent: health?.dissent,
+      braked: health?.braked === true,
+      frozen: health?.frozen === true,
+      calm,
+      share,
+    }),
   ]
   const since = health === null || assumed !== null ? '' : `for ${formatAge(health.ageMs)}`
   return [address, stateInWords(state), ...(health === null ? [] : [since]), marks.join(', ')]

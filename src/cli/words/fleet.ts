@@ -3,8 +3,8 @@
  * columns.
  */
 import { actionInWords } from '../../api/override.ts'
-import type { NodeStatus, OverrideStatus, ProberStatus } from '../../health/node-health.ts'
-import { count, formatAge } from '../../units.ts'
+import type { FreezeStatus, NodeStatus, OverrideStatus, ProberStatus } from '../../health/node-health.ts'
+import { count, formatAge, someOf } from '../../units.ts'
 import { table, untilInWords, wrap } from '../output.ts'
 
 /** The overrides in force, a paragraph each. */
@@ -15,6 +15,15 @@ export function overridesInWords(overrides: readonly OverrideStatus[]): string {
     return wrap(`${pattern} ${actionInWords(override)} (${whom}) by ${who} ${untilInWords(override)}: ${why}`, '  ')
   })
   return ['overrides', ...(lines.length === 0 ? ['  none'] : lines)].join('\n')
+}
+
+/** A freeze in words: who, why, until when, and what it keeps. */
+export function freezeInWords({ who, why, kept, yields, ...time }: FreezeStatus): string {
+  const what = [
+    `${count(kept, 'member')} ${kept === 1 ? 'goes' : 'go'} against the verdicts`,
+    ...(yields.length === 0 ? [] : [`${someOf(yields, 5)} by them all the same: all that it names is down`]),
+  ]
+  return `FROZEN by ${who} ${untilInWords(time)}: ${why}: verdicts change no answers; ${what.join('; ')}`
 }
 
 /** The roster of probers, as a table. */

@@ -28,13 +28,20 @@ function heldUpInWords(members: readonly Member[]): string[] {
 }
 
 /** How much capacity of a service is left, and what is wrong with it, in words. */
-export function leftInWords({ leftPercent, keepPercent, braked, lastResort, unanswered }: ServiceHealth): string[] {
+export function leftInWords(health: ServiceHealth): string[] {
+  const { service, leftPercent, keepPercent, braked, failedOver, yields, lastResort, unanswered } = health
   const keep = keepPercent === 0 ? 'no brake' : `keep ${formatWholePercent(keepPercent)}`
   return [
     `${formatWholePercent(leftPercent)} of its capacity left (${keep})`,
     ...(lastResort ? ['LAST RESORT: no member is usable'] : []),
     ...unanswered.map((type) => `NO ADDRESS for ${type}: all members that have one are down`),
     ...(braked.length > 0 ? [`BRAKE: ${braked.length} voted DOWN, but kept in answers`] : []),
+    ...failedOver.map(({ site, well }) =>
+      well
+        ? `${site} has RECOVERED, and is passed over until meridian return ${site}/${service}`
+        : `${site} has FAILED OVER`,
+    ),
+    ...(yields ? ['NOT FROZEN: all that the freeze would name is DOWN'] : []),
   ]
 }
 
@@ -46,16 +53,18 @@ function headOf(member: Member): string[] {
 /** The state of a member: `up`, any other in capitals. */
 export const stateInWords = (state: string): string => (state === 'up' ? 'up' : state.toUpperCase())
 
-/** The marks of a member: held, HELD UP or HELD DOWN against all votes, BRAKED, calm, its share. */
+/** The marks of a member: held, HELD UP or HELD DOWN against all votes, BRAKED, FROZEN, calm, its share. */
 export const marksOf = ({
   held,
   dissent,
   braked,
+  frozen,
   calm,
   share,
-}: Pick<Member, 'held' | 'dissent' | 'braked' | 'calm' | 'share'>): string[] => [
+}: Pick<Member, 'held' | 'dissent' | 'braked' | 'frozen' | 'calm' | 'share'>): string[] => [
   ...(dissent !== undefined ? [`HELD ${dissent.says === 'down' ? 'UP' : 'DOWN'}`] : held ? ['held'] : []),
   ...(braked ? ['BRAKED'] : []),
+  ...(frozen ? ['FROZEN'] : []),
   ...(calm ? ['calm'] : []),
   ...(share < 1000 ? [`share ${formatShare(share)}`] : []),
 ]
@@ -116,11 +125,19 @@ export function dissentsInWords(
 }
 
 /** Numbers of members in trouble: `2 down, 1 held`; empty if there are none. */
-export function membersInTrouble(members: readonly Pick<MemberStatus, 'state' | 'held' | 'braked'>[]): string {
+export function membersInTrouble(
+  members: readonly Pick<MemberStatus, 'state' | 'held' | 'braked' | 'frozen'>[],
+): string {
   const states = [...Map.groupBy(members, ({ state }) => state)]
     .filter(([state]) => state !== 'up')
     .map(([state, those]) => `${those.length} ${state}`)
   const held = members.filter((member) => member.held).length
   const braked = members.filter((member) => member.braked).length
-  return [...states, ...(held > 0 ? [`${held} held`] : []), ...(braked > 0 ? [`${braked} braked`] : [])].join(', ')
+  const frozen = members.filter((member) => member.frozen).length
+  return [
+    ...states,
+    ...(held > 0 ? [`${held} held`] : []),
+    ...(braked > 0 ? [`${braked} braked`] : []),
+    ...(frozen > 0 ? [`${frozen} frozen`] : []),
+  ].join(', ')
 }

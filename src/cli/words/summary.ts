@@ -8,7 +8,7 @@ import type { ProbingSummary, ServiceSummary, SiteSummary, SiteWound, Summary, W
 import { remedyInWords } from '../../health/dissent.ts'
 import { count, DAY_MS, formatAge, formatWholePercent, grouped, someOf } from '../../units.ts'
 import { clip, SCREEN_ROWS, sinceInWords, table, untilInWords, wrap } from '../output.ts'
-import { silenceInWords, silentNodes, skewedNodes } from './fleet.ts'
+import { freezeInWords, silenceInWords, silentNodes, skewedNodes } from './fleet.ts'
 import { loadInWords, processInWords, storeInWords } from './process.ts'
 
 const COLUMNS = 100
@@ -102,17 +102,20 @@ const WOUND_WORDS: Readonly<Record<Wound, string>> = {
   dissent: 'HELD UP (all votes say DOWN)',
   forced: 'FORCED down',
   braked: 'BRAKED (voted DOWN, but kept in answers)',
+  frozen: 'FROZEN (against its verdict)',
+  recovered: 'RECOVERED (awaits meridian return)',
   held: 'HELD (too few votes: the last verdict stands)',
   unproven: 'UNPROVEN (never seen up)',
   drained: 'DRAINED',
 }
 
 /** What stands above the sites, a line each: what explains what is said of them, and which services they take along. */
-function causesOf({ store, hurt }: Summary): string[] {
+function causesOf({ store, hurt, freeze }: Summary): string[] {
   const resort = hurt.worst.filter(({ lastResort }) => lastResort).map(({ service }) => service)
   const typeless = hurt.worst.flatMap(({ service, unanswered }) => unanswered.map((type) => `${type} of ${service}`))
   const lines = [
     ...(store.trouble === null ? [] : [`${store.trouble}; the last known health stays in use`]),
+    ...(freeze === null ? [] : [freezeInWords(freeze)]),
     ...(resort.length > 0 ? [`LAST RESORT: no member is usable of ${someOf(resort, 8, hurt.lastResorts)}`] : []),
     ...(typeless.length > 0 ? [`NO ADDRESS for ${someOf(typeless, 8)}: all members that have one are down`] : []),
   ]

@@ -4,7 +4,14 @@
  * and counted (health/refusals.ts); nothing here throws, and missing data never means down.
  */
 import { isName } from '../../config.ts'
-import { fromRecord, isOverrideRecord, type Override, type OverrideRecord, recordOf } from '../../health/override.ts'
+import {
+  fromRecord,
+  isControlPattern,
+  isOverrideRecord,
+  type Override,
+  type OverrideRecord,
+  recordOf,
+} from '../../health/override.ts'
 import type { Refusals } from '../../health/refusals.ts'
 import type {
   Forgotten,
@@ -49,7 +56,7 @@ export interface ChangeLine {
 export const MOST_MESSAGE = 1024 * 1024
 /** Of a log, in UTF-16 units. */
 const MOST_LINE = 65_536
-/** Of a vote, of an override as JSON, and of any other single value. */
+/** Of a vote, of an override as JSON, and of any other single value; a freeze has a list (MOST_LINE). */
 const MOST_ENTRY = 4096
 const MOST_REASON = 200
 const MOST_WORDS = 500
@@ -63,6 +70,8 @@ const BOOT = /^[\w-]{1,64}$/
 const ID = /^[\w.+-]{0,64}$/
 /** `site/service/address`, or a pattern of them. */
 const MEMBER = /^[\w.-]{1,63}(\/[\w.-]{1,63}(\/[\w.:%-]{1,254})?)?$/
+/** The pattern of a failover or a freeze. A dynamic record is a service, and its name has more than letters. */
+const CONTROL = /^(?:\*|[\w.-]{1,63}\/[!-.0-~]{1,512}\/\*)$/
 const VOTE = /^([uda])([!.])(\d{1,4}(?:\.\d{1,6})?) (\d{1,9}(?:\.\d{1,6})?) /
 const COUNT = /^\d{1,16}$/
 
@@ -151,9 +160,9 @@ const REVISION = /^[0-9a-f]{7}(-dirty)?$/
 /** A node's heartbeat as JSON. Only its end may grow: nodes of the version before read the begin. */
 export function nodeBeatText(beat: NodeHeartbeat): string {
   const { sequence, version, view, plan, verdicts, revision = '', overrides = '', clockMs = null } = beat
-  const { ends, forgotten = '' } = beat
+  const { ends, forgotten = '', controls = '' } = beat
   const begin = [sequence, version, view, plan, verdicts, revision, overrides, clockMs]
-  return JSON.stringify([...begin, ends === true ? 1 : 0, forgotten])
+  return JSON.stringify([...begin, ends === true ? 1 : 0, forgotten, controls])
 }
 
 /** Parses a node's heartbeat; undefined: it is malformed. */
@@ -162,7 +171,7 @@ export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | 
   const ids = rest.map((each) => (typeof each === 'string' && ID.test(each) ? each : undefined))
   const [version, view, plan, verdicts, revision, overrides] = ids
   const [clockMs, ends] = rest.slice(6)
-  const forgotten = ids[8]
+  const [forgotten, controls] = ids.slice(8)
   if (!isCount(sequence) || version === undefined) return undefined
   if (view === undefined || plan === undefined || verdicts === undefined) return undefined
   const isRevision = revision !== undefined && REVISION.test(revision)
@@ -176,6 +185,7 @@ export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | 
     ...(isRevision && { revision }),
     ...(overrides !== undefined && overrides !== '' && { overrides }),
     ...(forgotten !== undefined && forgotten !== '' && { forgotten }),
+    ...(controls !== undefined && controls !== '' && { controls }),
     ...(isMs(clockMs) && { clockMs }),
     ...(ends === 1 && { ends: true }),
   }
@@ -225,10 +235,16 @@ export function readOverrides(fields: Fields, redisMs: number, refusals: Refusal
 /** Parses an override, `ms json`; undefined: it is malformed, unsigned, or of a newer version. */
 export function readOverride(text: string, redisMs: number, signer: Signer): Override | undefined {
   const [ms = ''] = text.split(' ', 1)
-  const value = parsed(text.slice(ms.length + 1), MOST_ENTRY)
+  const value = parsed(text.slice(ms.length + 1), MOST_LINE)
   if (!COUNT.test(ms) || !isOverrideRecord(value)) return undefined
   const { pattern, version, node, who, why } = value
-  if (!MEMBER.test(pattern) || !(node === '' || isName(node)) || !isCount(version)) return undefined
+  if (value.action !== 'freeze' && text.length > MOST_ENTRY) return undefined
+  if (
+    !(isControlPattern(pattern) ? CONTROL : MEMBER).test(pattern) ||
+    !(node === '' || isName(node)) ||
+    !isCount(version)
+  )
+    return undefined
   const mac: unknown = Reflect.get(value, 'mac')
   if (!signer.verify(typeof mac === 'string' ? mac : '', 'override', overrideParts(value))) return undefined
   const words = { who: cleaned(who, MOST_WORDS), why: cleaned(why, MOST_WORDS) }
@@ -237,8 +253,9 @@ export function readOverride(text: string, redisMs: number, signer: Signer): Ove
 
 /** What the signature of an override covers. Its age is not signed: it grows. */
 const overrideParts = (record: OverrideRecord): readonly unknown[] => {
-  const { pattern, action, version, node, who, why, madeMs, untilMs, shift } = record
+  const { pattern, action, version, node, who, why, madeMs, untilMs, shift, down } = record
   const parts = [pattern, action, version, node, who, why, madeMs, untilMs]
+  if (down !== undefined) return [...parts, down]
   return shift === undefined ? parts : [...parts, shift.from, shift.to, shift.overMs]
 }
 

@@ -291,6 +291,7 @@ export class Fleet {
       if (isNode(name)) this.startNode(name)
       else this.startProber(name)
     }
+    await this.command('n1', 'unfreeze')
     for (const { override } of (await this.status('n1'))?.overrides ?? [])
       await this.command(
         'n1',

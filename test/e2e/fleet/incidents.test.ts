@@ -200,6 +200,38 @@ runbook('A site flaps', async (incident) => {
   await incident.isTold()
 })
 
+runbook('A site awaits its return', async (incident) => {
+  const { row } = incident
+  const { fleet } = row
+  const before = (await fleet.status('n1'))?.world?.view
+  fleet.put(EVERYONE, 'services.yaml', `${SERVICES}\n  failback: manual\n`)
+  await row.shown('the new zones', ({ world }) => world !== null && world.view !== before)
+  await incident.begins(async () => {
+    row.dies('fra')
+    await row.applied('paris')
+    await row.revives('fra')
+  })
+  await incident.isTold(70)
+  incident.ends(() => {})
+  expect(await fleet.command('n1', 'return', 'fra')).toMatchObject({ code: 0 })
+  await row.home('paris')
+  fleet.writeAll()
+  await row.shown('the zones as they were', ({ world }) => world?.view === before)
+})
+
+runbook('The automation is not to be trusted', async (incident) => {
+  const { row } = incident
+  await incident.begins(async () => {
+    await row.fleet.command('n1', 'freeze', '--for', '1h', '--why', 'probers move')
+    row.dies('iad')
+  })
+  await incident.isTold()
+  incident.ends(() => {})
+  expect(await row.fleet.command('n1', 'unfreeze')).toMatchObject({ code: 0 })
+  await row.applied('newYork')
+  await row.revives('iad')
+})
+
 runbook('A node hangs', async (incident) => {
   const { row } = incident
   await incident.begins(() => {

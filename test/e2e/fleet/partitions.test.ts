@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Fault, useFleet } from './row.ts'
+import { rowsOfFailback } from './rows-failback.ts'
 import { rowsOfNetwork } from './rows-network.ts'
 import { rowsOfOverride } from './rows-overrides.ts'
 import { rowsOfProber } from './rows-probers.ts'
@@ -21,7 +22,11 @@ describe.concurrent('Redis goes, and overrides', () => {
   rowsOfRedis(fault)
   rowsOfOverride(fault)
 })
-describe.concurrent('the network is cut', () => rowsOfNetwork(told(useFleet())))
+describe.concurrent('the network is cut, failback by hand, and freezes', () => {
+  const fault = told(useFleet())
+  rowsOfNetwork(fault)
+  rowsOfFailback(fault)
+})
 describe.concurrent('probers and checks go wrong', () => rowsOfProber(told(useFleet({ sentinel: true }))))
 
 test('docs/partitions.md tells every row that is tested, and no other', () => {

@@ -208,7 +208,16 @@ async function unwell(fleet: Fleet): Promise<string | undefined> {
   return undefined
 }
 
-function unwellNode({ node, services, probers, store, nodes, overrides, troubles }: Status): string | undefined {
+function unwellNode({
+  node,
+  services,
+  probers,
+  store,
+  nodes,
+  overrides,
+  freeze,
+  troubles,
+}: Status): string | undefined {
   if (!node.ready) return `not ready: ${node.reasons.join()}`
   if (store.trouble !== null) return store.trouble
   if (troubles.length > 0) return troubles.join()
@@ -218,6 +227,7 @@ function unwellNode({ node, services, probers, store, nodes, overrides, troubles
   if (process.env['FLEET_OLD'] === undefined && others !== NODES.length)
     return `${others} nodes agree: ${JSON.stringify(nodes)}`
   if (overrides.length > 0) return 'overrides are in force'
+  if (freeze !== null) return 'all is frozen'
   for (const member of services.flatMap((service) => service.members)) {
     const up = member.targets.flatMap(({ votes }) => votes).filter(({ value }) => value === 'up').length
     if (member.state !== 'up' || member.held || up !== PROBERS.length)
