@@ -1,8 +1,8 @@
 /**
  * `npm run fuzz`: packets of all kinds through respond() until the time is up or something breaks.
  * `npm run fuzz -- packets`: structure-aware packets, with cookies, signatures and PROXY headers, each reply judged by an oracle that
- * reads messages by itself (memory.ts, oracle.ts); and a seventh of them over UDP, TCP, TLS and HTTPS to a process of its own
- * (sockets.ts). Ctrl-C ends it with a report.
+ * reads messages by itself (memory.ts, oracle.ts); half of them over UDP, TCP, TLS and HTTPS to a process of its own (sockets.ts).
+ * Ctrl-C ends it with a report.
  * `npm run fuzz -- redis`: texts of hostile boards in Redis through a node and a prober, in the same way (board.ts).
  *
  *   --count N       as many packets or texts instead of a time
@@ -23,7 +23,8 @@ import { type BoardFuzzed, fuzzBoard } from './board.ts'
 import { check, disturb } from './check.ts'
 import { fuzzMemory, makeSubject } from './memory.ts'
 import { type Packet, makePackets, makeRandom } from './packets.ts'
-import { fuzzSockets, Served } from './sockets.ts'
+import { Served } from './served.ts'
+import { fuzzTransport, KINDS, type TransportFuzzed } from './sockets.ts'
 import { fuzzUdp } from './udp.ts'
 import { ALL_NAMES, FILES, PROTOCOL } from './zones.ts'
 
@@ -96,8 +97,8 @@ async function main(): Promise<void> {
 
 /** Packets of one run in memory: a finding is found again within so many. */
 const SLICE = 500_000
-/** The parts of packets that go over sockets. */
-const PARTS = { udp: 0.1, tcp: 0.03, dot: 0.005, doh: 0.005 }
+/** The parts of packets over sockets. The other two cost far more. */
+const PARTS = { udp: 0.64, tcp: 0.34, dot: 0.01, doh: 0.01 } as const
 
 function tell(line: string, findings: readonly string[]): void {
   for (const finding of findings) console.log(finding)
@@ -109,12 +110,11 @@ async function fuzzPackets(seed: number, count: number, over: string | undefined
   const stopping = new AbortController()
   const { signal } = stopping
   process.once('SIGINT', () => stopping.abort())
-  const share = sum(PARTS)
+  const part = over === undefined ? count / 2 : count
   if (over !== 'sockets') {
     const node = await makeSubject()
-    const most = Math.round(count * (over === 'memory' ? 1 : 1 - share))
-    for (let asked = 0, slice = seed; asked < most && !signal.aborted; asked += SLICE, slice++) {
-      const run = fuzzMemory(node, slice, Math.min(SLICE, most - asked))
+    for (let asked = 0, slice = seed; asked < part && !signal.aborted; asked += SLICE, slice++) {
+      const run = fuzzMemory(node, slice, Math.min(SLICE, part - asked))
       const how = `slowest ${run.slowestMs.toFixed(2)} ms, heap ${Math.round(run.grownBytes / 1000)} KB larger`
       tell(`memory, seed ${slice}: ${run.packets} packets, ${run.answered} answers, ${how}`, run.findings)
       // oxlint-disable-next-line no-await-in-loop -- for signals
@@ -122,19 +122,29 @@ async function fuzzPackets(seed: number, count: number, over: string | undefined
     }
   }
   if (over === 'memory' || signal.aborted) return
-  const part = over === 'sockets' ? count / share : count
-  const [udp, tcp, dot, doh] = [PARTS.udp, PARTS.tcp, PARTS.dot, PARTS.doh].map((one) => Math.round(one * part))
   const served = await Served.start()
-  const shares = { udp: udp!, tcp: tcp!, dot: dot!, doh: doh! }
-  const { packets, findings, slowestMs, before, after } = await fuzzSockets(served, seed, shares, signal)
+  for (const kind of KINDS) {
+    const fromMs = performance.now()
+    // oxlint-disable-next-line no-await-in-loop -- one transport at a time
+    const run = await fuzzTransport(served, kind, seed, part * PARTS[kind], signal, (finding) => console.log(finding))
+    console.log(inWords(kind, seed, run, (performance.now() - fromMs) / 1000))
+    if (run.findings.length > 0) process.exitCode = 1
+  }
   await served.stop()
-  const slowest = Object.entries(slowestMs).map(([kind, ms]) => `${kind} ${Math.round(ms)} ms`)
-  tell(`sockets, seed ${seed}: ${JSON.stringify(packets)} packets; slowest batch: ${slowest.join(', ')}`, findings)
-  console.log(`the server early and at the end: ${JSON.stringify([before, after])}`)
 }
 
-const sum = (parts: Readonly<Record<string, number>>): number =>
-  Object.values(parts).reduce((all, part) => all + part, 0)
+function inWords(
+  kind: string,
+  seed: number,
+  { packets, findings, dearestMs, before, after }: TransportFuzzed,
+  seconds: number,
+): string {
+  const growth = (of: 'rssBytes' | 'files', unit: number): string =>
+    `${Math.round(before[of] / unit)} → ${Math.round(after[of] / unit)}`
+  const how = `dearest window ${dearestMs.toFixed(1)} ms of CPU time, ${growth('rssBytes', 1e6)} MB`
+  const files = growth('files', 1)
+  return `${kind}, seed ${seed}: ${packets} packets in ${Math.round(seconds)} s, ${findings.length} findings, ${how}, ${files} open files`
+}
 
 function tellBoard({ items, refused, findings }: BoardFuzzed, started: number): void {
   for (const finding of findings) console.log(finding)

@@ -174,11 +174,12 @@ export function ask(node: TestNode, request: Request, sent: Sent, respondWith = 
     return `threw ${String(error)}`
   }
   let ms = performance.now() - startedMs
-  // the clock of the wall counts others' turns: what is slow is slow again
+  // the clock of the wall counts others' turns: what is slow is slow again, by the thread's own time
   for (let times = 0; times < 20 && ms > SLOW_MS; times++) {
-    const fromMs = performance.now()
+    const from = process.threadCpuUsage()
     respondWith(responder, request)
-    ms = Math.min(ms, performance.now() - fromMs)
+    const { user, system } = process.threadCpuUsage(from)
+    ms = Math.min(ms, (user + system) / 1000)
   }
   if (ms > SLOW_MS) return `took ${ms} ms`
   const { transfer } = responder

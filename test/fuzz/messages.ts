@@ -325,7 +325,7 @@ export function proxyHeader(random: Random, client: Uint8Array, isStream: boolea
             ? 0x13
             : ((four ? 1 : 2) << 4) | transport
   const size = turn === 9 ? random(65_536) : turn === 10 ? body.length + random(9) - 4 : body.length
-  const header = Uint8Array.of(...SIGNATURE, command, family, (size >> 8) & 255, size & 255, ...body)
+  const header = Uint8Array.from([...SIGNATURE, command, family, (size >> 8) & 255, size & 255, ...body])
   if (turn === 11) header[random(header.length)]! ^= 1 << random(8)
   if (turn === 12) return header.subarray(0, random(header.length))
   return turn === 13 ? Uint8Array.of(...header, ...header) : header

@@ -1,18 +1,31 @@
-/** The part of sockets.ts for HTTPS: requests by every method in every form, and frames of HTTP/2 that no client sends. */
+/**
+ * The part of sockets.ts for HTTPS: requests by every method in every form, sessions behind PROXY headers, and frames of HTTP/2
+ * that no client sends.
+ */
 import { once } from 'node:events'
-import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from 'node:http2'
+import { type ClientHttp2Session, connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2'
+import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { type HttpReply, request } from '../support/ask.ts'
+import { naming } from '../support/proxy.ts'
+import { type Lane, nowSeconds, type Run, SLACK_SECONDS } from './lane.ts'
 import { factsOf, judge } from './oracle.ts'
 import type { Random } from './packets.ts'
-import { nowSeconds, type Round, type Run, SLACK_SECONDS } from './round.ts'
+import type { Served } from './served.ts'
+import { draw, type Opening, openingWith, PROXY, secure, spoil } from './stream-lane.ts'
+import { NAMED } from './udp-lane.ts'
 import { PROTOCOL } from './zones.ts'
 
-const CLIENT = Uint8Array.of(127, 0, 0, 1)
 const REQUESTS = 16
-/** A session has so many batches. */
-const BATCHES = 8
+/** Requests of a session: several windows. */
+const SESSION_REQUESTS = 128
 const DNS_MESSAGE = 'application/dns-message'
+
+/** A connection that is used for several windows. */
+interface Visit {
+  readonly opening: Opening
+  session?: ClientHttp2Session
+}
 
 interface HttpQuery {
   readonly headers: OutgoingHttpHeaders
@@ -21,33 +34,64 @@ interface HttpQuery {
   readonly wanted: number | Uint8Array
 }
 
-/** Batches of requests, each on a session that is used a few times. */
-export function fuzzHttps(port: number, run: Run): Round {
-  let session: ClientHttp2Session | undefined
-  let used = 0
+interface Item extends HttpQuery {
+  readonly visit: Visit
+}
+
+/** Requests, each session of them from a client or a proxy. */
+export function httpsLane(served: Served, run: Run): Lane<Item> {
+  const { random, tell } = run
+  const port = served.ports.doh
+  let made = 0
+  let visit: Visit
+  let open: Visit | undefined
+  const begin = async (): Promise<Visit> => {
+    const begins = draw(random)
+    if (begins.isWhole) return { opening: begins }
+    const wrong = await spoil(port, 'h2', begins)
+    if (wrong !== undefined) tell(`doh: ${wrong}`, begins.header)
+    return { opening: openingWith(PROXY, naming(NAMED[random(NAMED.length)]!, 1)) }
+  }
   return {
-    async batch(): Promise<number> {
-      if (run.random(32) === 0) await sendFrames(port, run.random)
-      if (used++ % BATCHES === 0) {
-        session?.destroy()
-        session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
-        session.setMaxListeners(100)
-        session.on('error', () => {})
-      }
-      const queries = Array.from({ length: REQUESTS }, () => makeQuery(run))
-      const wrong = await Promise.all(queries.map((query) => ask(session!, query)))
-      for (const [i, what] of wrong.entries())
-        if (what !== undefined) {
-          const { headers, body } = queries[i]!
-          run.tell(`HTTPS: ${what}, headers ${JSON.stringify(headers)}`, body ?? new Uint8Array(0))
-        }
-      return REQUESTS
+    thread: 'doh',
+    items: REQUESTS,
+    packets: 1,
+    async make() {
+      if (made++ % SESSION_REQUESTS === 0) visit = await begin()
+      return { visit, ...makeQuery(run, visit.opening.client!) }
     },
-    end: () => session?.destroy(),
+    async exchange(items) {
+      if (random(32) === 0) await sendFrames(port, random)
+      if (open !== items[0]!.visit) open?.session?.destroy()
+      open = items[0]!.visit
+      if (open.session?.destroyed !== false) open.session = connectTo(port, open.opening)
+      const { session, opening } = open
+      const wrong = await Promise.all(items.map((item) => ask(session, opening.client!, item)))
+      for (const [i, item] of items.entries())
+        if (wrong[i] !== undefined) tell(`doh: ${wrong[i]}, headers ${JSON.stringify(item.headers)}`, bytesOf(item))
+    },
+    bytesOf,
+    end: () => open?.session?.destroy(),
   }
 }
 
-async function ask(session: ClientHttp2Session, { headers, body, wanted }: HttpQuery): Promise<string | undefined> {
+const bytesOf = ({ body }: Item): Uint8Array => body ?? new Uint8Array(0)
+
+/** A session of HTTP/2, behind the header. */
+function connectTo(port: number, { from, header }: Opening): ClientHttp2Session {
+  const raw = connect({ host: '127.0.0.1', port, localAddress: from, noDelay: true })
+  raw.write(header)
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { createConnection: () => secure(raw, 'h2') })
+  session.setMaxListeners(100)
+  session.on('error', () => {})
+  return session
+}
+
+async function ask(
+  session: ClientHttp2Session,
+  client: Uint8Array,
+  { headers, body, wanted }: HttpQuery,
+): Promise<string | undefined> {
   let reply: HttpReply
   try {
     reply = await request(session, headers, body)
@@ -60,14 +104,8 @@ async function ask(session: ClientHttp2Session, { headers, body, wanted }: HttpQ
   const { 'content-type': type, 'content-length': length, 'cache-control': cache } = reply.headers
   if (type !== DNS_MESSAGE || Number(length) !== reply.body.length) return `${type} of ${length} bytes`
   if (!/^private, max-age=\d+$/.test(cache ?? '')) return `cache-control ${cache}`
-  const sent = {
-    query: wanted,
-    client: CLIENT,
-    kind: 'doh',
-    nowSeconds: nowSeconds(),
-    slackSeconds: SLACK_SECONDS,
-  } as const
-  return judge(PROTOCOL, sent, reply.body)
+  const times = { nowSeconds: nowSeconds(), slackSeconds: SLACK_SECONDS }
+  return judge(PROTOCOL, { ...times, query: wanted, client, kind: 'doh' }, reply.body)
 }
 
 const get = (path: string, status: number | Uint8Array): HttpQuery => ({
@@ -81,8 +119,8 @@ const post = (headers: OutgoingHttpHeaders, body: Uint8Array, status: number | U
 })
 
 /** A request, with what RFC 8484 §4.1 and §4.2.1 say of it. */
-function makeQuery({ random, next }: Run): HttpQuery {
-  const query = next(CLIENT, nowSeconds(), random(65_536))
+function makeQuery({ random, next }: Run, client: Uint8Array): HttpQuery {
+  const query = next(client, nowSeconds(), random(65_536))
   const wanted = factsOf(query).verdict === 'drop' ? 400 : query
   const text = Buffer.from(query).toString('base64url')
   const turn = random(24)
@@ -93,7 +131,7 @@ function makeQuery({ random, next }: Run): HttpQuery {
   if (turn === 11) return get(`/dns-query?DNS=${text}`, 400)
   if (turn === 12) return get(`/dns-query/?dns=${text}`, 404)
   if (turn === 13) return get(`/${Buffer.from(query.subarray(0, 20)).toString('hex')}?dns=${text}`, 404)
-  if (turn === 14) return { ...post({ ':method': ['PUT', 'DELETE', 'PATCH'][random(3)]! }, query, 405) }
+  if (turn === 14) return post({ ':method': ['PUT', 'DELETE', 'PATCH'][random(3)]! }, query, 405)
   if (turn === 15) return post({ 'content-type': ['text/plain', 'application/dns-json', ''][random(3)]! }, query, 415)
   if (turn === 16) return post({ 'content-type': `${DNS_MESSAGE}; charset=x` }, query, wanted)
   if (turn === 17 && random(8) === 0) return post({}, new Uint8Array(65_536 + random(3)), 413)
