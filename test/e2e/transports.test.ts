@@ -44,7 +44,7 @@ function write(name: string, text: string): string {
 }
 
 async function kdig(from: string, at: string, port: number, ...words: readonly string[]): Promise<string> {
-  const args = ['-b', from, `@${at}`, '-p', String(port), 'www.demo.example', 'A', '+timeout=5', '+retry=0', ...words]
+  const args = ['-b', from, `@${at}`, '-p', String(port), 'www.demo.example', 'A', '+timeout=60', '+retry=0', ...words]
   return (await promisify(execFile)('kdig', args)).stdout
 }
 const vip = async (...asked: Parameters<typeof kdig>): Promise<string> => (await kdig(...asked, '+short')).trim()
