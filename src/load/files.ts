@@ -7,7 +7,7 @@
  * too.
  */
 import { hash as hashOf } from 'node:crypto'
-import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { findTop } from '../git.ts'
@@ -16,14 +16,17 @@ import { type DecodedText, decodeText } from '../text.ts'
 import type { Include, IncludeResult } from '../yaml/tree.ts'
 
 /** A file's content, or why it cannot be read. */
-export type FileRead =
-  | (DecodedText & {
-      /** SHA-256 of the content, base64. */
-      readonly hash: string
-      /** The path with all links resolved. */
-      readonly id: string
-    })
-  | { readonly why: string }
+export type FileRead = FileContent | { readonly why: string }
+
+/** A file's content: who finds the hash known needs no text. */
+export interface FileContent {
+  /** SHA-256 of the content, base64. */
+  readonly hash: string
+  /** The path with all links resolved. */
+  readonly id: string
+  /** Its text, until the next file of the folder is read. */
+  readonly decode: () => DecodedText
+}
 
 /** What an include of a file gives. `state`: a text that differs whenever the result does. */
 export type IncludeLookup = IncludeResult & { readonly state: string }
@@ -61,6 +64,8 @@ export class Files {
   readonly #saved: SavedFiles | undefined
   /** The files read so far, by path relative to the folder. */
   readonly seen = new Map<string, Pick<SavedFile, 'hash' | 'id'>>()
+  readonly #own = new FileBuffer()
+  readonly #includes = new FileBuffer()
   #bytes = 0
   #included = 0
 
@@ -76,7 +81,7 @@ export class Files {
   read(file: string): FileRead {
     try {
       const path = relative(this.#folder, file)
-      const read = this.#saved === undefined ? this.#readNow(file) : (this.#saved.get(path) ?? missing(file))
+      const read = this.#saved === undefined ? this.#readNow(file) : contentOf(this.#saved.get(path) ?? missing(file))
       this.seen.set(path, { hash: read.hash, id: read.id })
       return read
     } catch (error) {
@@ -84,9 +89,10 @@ export class Files {
     }
   }
 
-  #readNow(file: string): SavedFile {
+  #readNow(file: string): FileContent {
     const id = this.confine(file)
-    return { ...this.#readRegular(id), id }
+    const bytes = this.#readRegular(id, this.#own)
+    return { hash: hashOf('sha256', bytes, 'base64'), id, decode: () => decodeText(bytes) }
   }
 
   /** The entries of a folder, in no order. Rejects as readdir() does, or when links lead out of the bounds. */
@@ -105,7 +111,7 @@ export class Files {
 
   /** The path with all links resolved. Throws when they lead out of the bounds, or nowhere. */
   confine(path: string): string {
-    const id = realpathSync(path)
+    const id = realpathSync.native(path)
     if (this.#real === undefined || this.#isWithin(id)) return id
     throw new FileError(`is a link out of the ${this.#bounds === this.#real ? 'folder of zones' : 'git work tree'}`)
   }
@@ -153,8 +159,8 @@ export class Files {
     this.#included += characters
   }
 
-  /** Reads a regular file and never blocks: a FIFO is opened without waiting, and refused. */
-  #readRegular(path: string): DecodedText & { readonly hash: string } {
+  /** Reads a regular file and never blocks: a FIFO is opened without waiting, and refused. The bytes stay until the buffer's next. */
+  #readRegular(path: string, buffer: FileBuffer): Buffer {
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const found = fstatSync(file)
@@ -163,8 +169,7 @@ export class Files {
       this.#bytes += found.size
       if (this.#bytes > MAX_ALL_BYTES)
         throw new FileError(`is one too many: a load reads ${MAX_ALL_BYTES >> 20} MiB at most`)
-      const bytes = readFileSync(file)
-      return { ...decodeText(bytes), hash: hashOf('sha256', bytes, 'base64') }
+      return buffer.fill(file, found.size)
     } finally {
       closeSync(file)
     }
@@ -191,14 +196,14 @@ export class Files {
     }
     let id: string
     try {
-      id = realpathSync(file)
+      id = realpathSync.native(file)
     } catch (error) {
       return unreadable(file, error)
     }
     if (!this.#isWithin(id)) return this.#refuse(file)
     try {
-      const { hash, ...decoded } = this.#readRegular(id)
-      return { file, ...decoded, id, state: hash }
+      const bytes = this.#readRegular(id, this.#includes)
+      return { file, ...decodeText(bytes), id, state: hashOf('sha256', bytes, 'base64') }
     } catch (error) {
       return unreadable(file, error)
     }
@@ -235,6 +240,8 @@ function findSaved(saved: SavedFiles, path: string, file: string): IncludeLookup
   return { file, text: found.text, id: found.id, state: found.hash }
 }
 
+const contentOf = (saved: SavedFile): FileContent => ({ hash: saved.hash, id: saved.id, decode: () => saved })
+
 const missing = (file: string): never => {
   throw new Error(`ENOENT: ${file} is not among the saved files`)
 }
@@ -251,9 +258,35 @@ function listSaved(saved: SavedFiles, folder: string): FolderEntry[] {
 
 class FileError extends Error {}
 
+/**
+ * The bytes of one file at a time: with a buffer for each file, a load of a thousand has the garbage collector look through
+ * the whole heap, again and again.
+ */
+class FileBuffer {
+  #buffer = Buffer.allocUnsafeSlow(64 * 1024)
+
+  /** Reads all of an open file. `size`: what it had when it was opened; it may be written meanwhile. */
+  fill(file: number, size: number): Buffer {
+    let bytes = 0
+    for (let read = -1; read !== 0; bytes += read) {
+      if (bytes > MOST_FILE_BYTES) throw new FileError(`is larger than ${MOST_FILE_BYTES >> 20} MiB`)
+      const least = Math.max(size, bytes) + 1 // the end is found by a read that has room, and gets nothing
+      if (least > this.#buffer.length) this.#grow(Math.max(least, 2 * bytes), bytes)
+      read = readSync(file, this.#buffer, bytes, this.#buffer.length - bytes, null)
+    }
+    return this.#buffer.subarray(0, bytes)
+  }
+
+  #grow(size: number, kept: number): void {
+    const grown = Buffer.allocUnsafeSlow(size)
+    this.#buffer.copy(grown, 0, 0, kept)
+    this.#buffer = grown
+  }
+}
+
 function realPath(path: string): string | undefined {
   try {
-    return realpathSync(path)
+    return realpathSync.native(path)
   } catch {
     return undefined
   }

@@ -32,7 +32,7 @@ import { type Include, parseYaml } from '../yaml/tree.ts'
 import { checkBudgets } from '../zone/budget.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import { Defaults, type Tree, type ZoneDefaults } from './defaults.ts'
-import { Files, type SavedFile, type SavedFiles } from './files.ts'
+import { type FileContent, Files, type SavedFiles } from './files.ts'
 import { type FileResult, IncludeGraph, type LoadUnit } from './includes.ts'
 import { SITE } from './keys.ts'
 import { Lister, type ZoneSource } from './list.ts'
@@ -260,7 +260,7 @@ class Loader {
     ) => Pick<FileResult, 'zone' | 'tree'>,
   ): Promise<LoadUnit | undefined> {
     await nextTurn() // so that a thread that loads a thousand files can do other work in between
-    const texts: (SavedFile & { readonly file: string })[] = []
+    const contents: (FileContent & { readonly file: string })[] = []
     for (const path of paths) {
       const file = join(this.#folder, path)
       const read = this.#files.read(file)
@@ -271,13 +271,16 @@ class Loader {
           read.why,
           'A file that the process may read, or a link to one in the folder',
         )
-      } else texts.push({ file, ...read })
+      } else if (paths.length === 1) contents.push({ file, ...read })
+      else {
+        const decoded = read.decode()
+        contents.push({ file, ...read, decode: () => decoded })
+      }
     }
-    const [first, ...others] = texts
-    if (first === undefined || texts.length < paths.length) return undefined
-    const ids = texts.map(({ id }) => id)
+    if (contents.length < Math.max(1, paths.length)) return undefined
+    const ids = contents.map(({ id }) => id)
     const key = paths.join('\n')
-    const hash = hashOf('sha256', [context, ...texts.map((one) => one.hash)].join('\n'), 'base64')
+    const hash = hashOf('sha256', [context, ...contents.map((one) => one.hash)].join('\n'), 'base64')
     let loaded = this.#previous.get(key)
     const isSame =
       loaded?.hash === hash &&
@@ -287,10 +290,11 @@ class Loader {
       // with MOST_PROBLEMS errors already, one is enough to know that this file has errors too
       const problems = new ProblemList(this.#errors < MOST_PROBLEMS ? MOST_PROBLEMS : 1)
       const includes = new Map<string, string>()
-      const source = new Source(first.file, first.text)
+      const [first, ...others] = contents.map((content) => ({ file: content.file, ...content.decode() }))
+      const source = new Source(first!.file, first!.text)
       for (const { file, text } of others) source.add(file, text)
       const include = this.#files.includer(includes)
-      for (const [i, { fault }] of texts.entries()) {
+      for (const [i, { fault }] of [first!, ...others].entries()) {
         if (fault !== undefined) problems.report(source.notUtf8(source.texts[i]!, fault))
       }
       const isText = problems.list.length === 0

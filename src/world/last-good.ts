@@ -169,8 +169,8 @@ function writeLastGood(
   const parts: Buffer[] = []
   for (const [path, source] of sources) {
     const read = now.read(join(folder, path))
-    if (!('text' in read) || read.hash !== source.hash) throw new Error(`${folder}/${path} has changed meanwhile`)
-    const part = Buffer.from(read.text)
+    if ('why' in read || read.hash !== source.hash) throw new Error(`${folder}/${path} has changed meanwhile`)
+    const part = Buffer.from(read.decode().text)
     files.push({ path, ...source, bytes: part.length })
     parts.push(part)
   }
