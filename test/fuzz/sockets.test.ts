@@ -165,9 +165,9 @@ test('TLS that goes on behind a malformed header', async () => {
   const good = openingWith(PROXY, naming('82.64.1.1', 1))
   const { dot, doh } = served.ports
   const wrong = await Promise.all([
-    spoil(dot, 'dot', { ...good, client: undefined }),
+    spoil(dot, 'dot', good, () => undefined),
     spoil(dot, 'dot', good),
-    spoil(doh, 'h2', { ...good, client: undefined }),
+    spoil(doh, 'h2', good, () => undefined),
     spoil(doh, 'h2', good),
   ])
   const told = ['answered behind a malformed header', 'TLS went on with bytes that are none']

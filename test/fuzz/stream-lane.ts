@@ -152,15 +152,22 @@ export async function converse(
 export const secure = (socket: Duplex, protocol: 'dot' | 'h2'): Socket =>
   connectTls({ socket, ALPNProtocols: [protocol], rejectUnauthorized: false })
 
-/** TLS behind a header after which it does not begin where the header says: what is wrong with what comes back. */
+/**
+ * TLS behind a header that is not whole: what is wrong with what comes back. `read`: another reader of headers, to see the rules
+ * fail.
+ */
 export async function spoil(
   port: number,
   protocol: 'dot' | 'h2',
-  { from, header, client }: Opening,
+  { from, header }: Opening,
+  read: (...stream: Parameters<typeof unproxied>) => unknown = unproxied,
 ): Promise<string | undefined> {
-  const bytes = await converse('tcp', from, port, [header, await clientHello(protocol)])
+  const stream = Buffer.concat([header, await clientHello(protocol)])
+  const bytes = await converse('tcp', from, port, [stream])
   if (bytes === undefined) return 'the connection was not ended'
-  if (client === undefined && bytes.length > 0) return 'answered behind a malformed header'
+  // what the header lacks may be in what follows
+  const isHeader = read(stream, parseAddress(from)!, true) !== undefined
+  if (!isHeader && bytes.length > 0) return 'answered behind a malformed header'
   const ALERT = 21
   return bytes.length > 0 && bytes[0] !== ALERT ? 'TLS went on with bytes that are none' : undefined
 }
