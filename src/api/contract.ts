@@ -2,6 +2,8 @@
  * The contract between HTTP and the process behind it: what a node or prober must provide for the routes of routes.ts.
  * RunningNode and RunningProber implement it. All values are plain JSON.
  */
+import type { EventFeed } from '../events/events.ts'
+import type { EventPage, EventQuery } from '../events/list.ts'
 import type { ExplainQuestion } from '../explain/question.ts'
 import type { MemberStanding, OverrideStatus } from '../health/node-health.ts'
 import type { AcceptBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from './bodies.ts'
@@ -59,8 +61,16 @@ export interface HttpState {
   readonly certificate: { readonly endsMs: number; readonly trouble: string | undefined } | undefined
 }
 
+/** What HTTP shows of the events of a node. */
+export interface EventsView {
+  /** A page of the last events. */
+  events(query: EventQuery): EventPage
+  /** The events to come, or those after that id. */
+  eventFeed(afterId?: string): EventFeed
+}
+
 /** What HTTP shows of a node, and asks it to do. RunningNode implements it. */
-export interface Node extends ProcessView {
+export interface Node extends ProcessView, EventsView {
   /**
    * The body of GET /api/explain. A string says what is wrong with the question; undefined: no zones are loaded yet.
    */

@@ -50,9 +50,14 @@ export function ownProberStatus({ report, thread }: OwnProber): OwnProberStatus 
     heldDown: targets.filter(({ heldDownMs }) => heldDownMs > 0).length,
     overdue: thread.lastHeartbeat?.overdue ?? 0,
     restarts: thread.restarts,
-    endingCertificates: certificatesOf(targets).filter(({ isEnding }) => isEnding),
+    endingCertificates: endingCertificates(targets),
   }
 }
+
+/** The certificates that end sooner than their checks want, the soonest first. */
+export const endingCertificates = (
+  targets: readonly Pick<TargetReport, 'target' | 'certificate'>[],
+): readonly SiteCertificate[] => certificatesOf(targets).filter(({ isEnding }) => isEnding)
 
 /** The certificates of targets, the soonest to end first: one for each address, port and name. */
 function certificatesOf(targets: readonly Pick<TargetReport, 'target' | 'certificate'>[]): readonly SiteCertificate[] {
@@ -75,7 +80,7 @@ function certificatesOf(targets: readonly Pick<TargetReport, 'target' | 'certifi
 export function certificateTroubles(
   targets: readonly Pick<TargetReport, 'target' | 'certificate'>[],
 ): readonly string[] {
-  const ending = certificatesOf(targets).filter(({ isEnding }) => isEnding)
+  const ending = endingCertificates(targets)
   const names = [...Map.groupBy(ending, ({ name, endMs }) => `${name} ${endMs}`).values()]
   const lines = names.slice(0, MOST_CERTIFICATES).map((those) => {
     const { name, address, port, endMs } = those[0]!

@@ -18,7 +18,7 @@ const several = z.preprocess(
 )
 
 /** A key that may be repeated: no value, one or more. */
-const many = several.default([])
+export const many = several.default([])
 
 /** `yes` or `no`. */
 const yesOrNo = (otherwise: 'yes' | 'no') =>

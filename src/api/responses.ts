@@ -41,6 +41,28 @@ export const EXPLAINED = z
   .looseObject({ source: object, name: z.string(), type: z.string(), client: z.string(), rcode: z.string() })
   .describe('see Explain below')
 
+/** The body of GET /api/events. */
+export const EVENT_PAGE = z
+  .looseObject({
+    events: z.array(
+      z.looseObject({
+        id: z.string(),
+        atMs: unixMs,
+        node: z.string(),
+        witnesses: texts.describe('the nodes that saw it'),
+        kind: z.string(),
+        severity: z.enum(['info', 'warning', 'critical']),
+        subject: z.string(),
+        before: z.string().nullable(),
+        after: z.string().nullable(),
+        why: z.string(),
+        sinceMs: unixMs.nullable().describe('since when it was as `before`'),
+      }),
+    ),
+    next: z.string().nullable().describe('`cursor` of the next page; null: this is the last'),
+  })
+  .describe('see docs/events.md')
+
 /** The body of GET /api/outlook. */
 export const OUTLOOKED = z.looseObject({
   pattern: z.string(),

@@ -5,12 +5,14 @@
 import { z } from 'zod'
 import { ACCEPT, FORGET, FREEZE, ORDER_BYTES, type OverrideBody, OVERRIDES, RETURN } from './bodies.ts'
 import type { ProcessView } from './contract.ts'
+import { EVENTS, eventsAnswer } from './events.ts'
 import { openApi } from './openapi.ts'
 import { pageForm, pageOf, PAGING } from './paging.ts'
 import { problemDetails } from './problem-details.ts'
 import { EXPLAIN, FILTER, NO_QUERY, OUTLOOK, STATUS } from './questions.ts'
 import {
   ACCEPTED,
+  EVENT_PAGE,
   EXPLAINED,
   FORGOTTEN,
   FROZEN,
@@ -116,6 +118,15 @@ const NODE_ROUTES: readonly Route[] = [
     problems: ['no-zones'],
     answer: (node, question) =>
       node.explain(question) ?? problemDetails('no-zones', 'no zones are loaded yet', 'GET /ready'),
+  }),
+  nodeGet({
+    path: '/api/events',
+    scope: 'read',
+    meaning: 'What happened, newest first, in pages; with `Accept: text/event-stream` what happens from now on.',
+    query: EVENTS,
+    response: EVENT_PAGE,
+    problems: ['overloaded'],
+    answer: eventsAnswer,
   }),
   nodeGet({
     path: '/api/members',

@@ -17,9 +17,10 @@ import {
 } from './options.ts'
 import type { Output } from './output.ts'
 
-/** Adds explain, status, drain, undrain, force, return, freeze, unfreeze, prober forget, node forget, geo accept and zones accept. */
+/** Adds explain, status, events, drain, undrain, force, return, freeze, unfreeze, prober forget, node forget, geo accept and zones accept. */
 export function addNodeCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addQuestions(program, output, onExit)
+  addEvents(program, output, onExit)
   addOverrides(program, output, onExit)
   addGeo(program, output, onExit)
   addZones(program, output, onExit)
@@ -98,6 +99,42 @@ function addQuestions(program: Command, output: Output, onExit: OnExitCode): voi
     'meridian status --hurt --watch',
     'meridian status --at 192.0.2.53:8053 --token-file token',
   )
+}
+
+interface EventsFlags {
+  readonly since?: string
+  readonly site?: string
+  readonly service?: string
+  readonly kind: readonly string[]
+  readonly limit: string
+  readonly follow?: boolean
+}
+
+/** The command that shows what happened. */
+function addEvents(program: Command, output: Output, onExit: OnExitCode): void {
+  const seeing = withNodeOptions(program.command('events'))
+    .summary('what happened to answers: verdicts, drains, reloads, probers, Redis')
+    .description(
+      'Shows what happened to answers, the newest last, with the nodes that saw it. Asks the node; without one it reads the file that the node left. --json has an event on each line.',
+    )
+    .option('--since <WHEN>', 'only later ones: 1h, 2026-11-30T02:00Z, or the id of an event')
+    .option('--site <SITE>', 'only what is about this site')
+    .option('--service <SERVICE>', 'only what is about this service')
+    .option('--kind <KIND>', 'only events of this kind, e.g. verdict; may be repeated', collect, [])
+    .option('--limit <NUMBER>', 'so many at most, the newest', '100')
+    .option('--follow', 'go on with each event as it comes')
+    .action(async (options: SharedFlags & EventsFlags, command: Command) => {
+      const { kind: kinds, limit, follow = false, since, site, service } = options
+      const config = await settingsOf(command, output)
+      const { events } = await import('./events.ts')
+      const asked = {
+        ...(since !== undefined && { since }),
+        ...(site !== undefined && { site }),
+        ...(service !== undefined && { service }),
+      }
+      onExit(await events({ ...controlOf(options, config), ...asked, kinds, limit: Number(limit), follow }, output))
+    })
+  withExamples(seeing, 'meridian events --since 1h', 'meridian events --site fra --kind verdict --follow')
 }
 
 interface StatusFlags {

@@ -2,7 +2,9 @@
  * Sends a command's request to a running node: through its control socket, or to the HTTP address of another node with
  * a token. Used by all commands that talk to a node. What goes wrong is a ControlError, in words for the operator.
  */
+import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import type { FleetEvent } from '../events/event.ts'
 import { codeOf, messageOf } from '../problem.ts'
 
 /** Which node, and how to reach it. */
@@ -44,24 +46,85 @@ const REFUSED = 409
 const DONE: readonly number[] = [200, 202]
 
 async function exchange<T>(options: ControlOptions, path: string, posted: string | undefined): Promise<T> {
-  const socketPath = join(options.state, 'control.sock')
-  const at = options.at === undefined ? undefined : urlOf(options.at)
-  const where = at === undefined ? socketPath : at.origin
-  const { status, body } = await send(options, at ?? socketPath, path, posted).catch(async (error: unknown) => {
-    const code = codeOf(error) ?? messageOf(error)
-    const waitedMs = posted === undefined ? ANSWER_MS : DONE_MS
-    throw at === undefined
-      ? await lackHere(options.state, socketPath, code, waitedMs)
-      : lackThere(where, code, waitedMs)
-  })
-  if (DONE.includes(status)) {
+  const { to, where } = placeOf(options)
+  const waitMs = posted === undefined ? ANSWER_MS : DONE_MS
+  try {
+    const response = await open(options, { to, path, posted, signal: AbortSignal.timeout(waitMs) })
+    const status = response.statusCode ?? 0
+    const body = await textOf(response)
+    if (!DONE.includes(status)) throw refusal(status, body, where)
     const answer: T = parse(body, where)
     return answer
+  } catch (error) {
+    throw await lack(options, error, waitMs)
   }
+}
+
+/**
+ * Sends a GET whose response is a stream of events (Server-Sent Events), and calls `onEvent` with each of them.
+ * `lastId`: of the last event that is known. Resolves when the node ends the stream; throws ControlError.
+ */
+export async function follow(
+  options: ControlOptions,
+  path: string,
+  lastId: string | undefined,
+  onEvent: (event: FleetEvent) => void,
+): Promise<void> {
+  const { to, where } = placeOf(options)
+  const headers = { accept: STREAM, ...(lastId !== undefined && { 'last-event-id': lastId }) }
+  const silence = new AbortController()
+  const watch = setTimeout(() => silence.abort(), SILENT_MS)
+  try {
+    const response = await open(options, { to, path, headers, signal: silence.signal })
+    if (response.headers['content-type'] !== STREAM)
+      throw refusal(response.statusCode ?? 0, await textOf(response), where)
+    let text = ''
+    response.setEncoding('utf8')
+    for await (const part of response) {
+      watch.refresh()
+      const frames = (text + String(part)).split('\n\n')
+      text = frames.pop()!
+      for (const frame of frames) {
+        const data = frame.split('\n').find((line) => line.startsWith(DATA))
+        if (data !== undefined) onEvent(parse(data.slice(DATA.length), where))
+      }
+    }
+  } catch (error) {
+    throw await lack(options, error, SILENT_MS)
+  } finally {
+    clearTimeout(watch)
+  }
+}
+
+const STREAM = 'text/event-stream'
+const DATA = 'data: '
+/** A stream has something at least every 5 s. */
+const SILENT_MS = 20_000
+
+/** Where a request goes: the address of another node, or the path of the control socket; and its name in messages. */
+function placeOf({ at, state }: ControlOptions): { readonly to: URL | string; readonly where: string } {
+  if (at !== undefined) {
+    const url = urlOf(at)
+    return { to: url, where: url.origin }
+  }
+  const socketPath = join(state, 'control.sock')
+  return { to: socketPath, where: socketPath }
+}
+
+/** The error for a response that is no success. */
+function refusal(status: number, body: string, where: string): ControlError {
   const { detail, hint }: { detail?: string; hint?: string } = parse(body, where)
   const reason = `${detail ?? `HTTP status ${status}`}${hint === undefined ? '' : `\n    ${hint}`}`
-  if (status === WRONG) throw new UsageError(reason)
-  throw new ControlError(status === REFUSED ? `refused: ${reason}` : `${where}: ${reason}`)
+  if (status === WRONG) return new UsageError(reason)
+  return new ControlError(status === REFUSED ? `refused: ${reason}` : `${where}: ${reason}`)
+}
+
+/** The error for a node that does not answer; one that is told already stays. */
+async function lack(options: ControlOptions, error: unknown, waitedMs: number): Promise<unknown> {
+  if (error instanceof ControlError) return error
+  const code = codeOf(error) ?? messageOf(error)
+  const { to, where } = placeOf(options)
+  return typeof to === 'string' ? lackHere(options.state, to, code, waitedMs) : lackThere(where, code, waitedMs)
 }
 
 /** Why the control socket on this machine does not answer, and what to do. `code`: of the error. */
@@ -130,42 +193,45 @@ function urlOf(at: string): URL {
   )
 }
 
-async function send(
+interface RequestSettings {
+  readonly to: URL | string
+  readonly path: string
+  /** The body of a POST; undefined: a GET. */
+  readonly posted?: string | undefined
+  readonly headers?: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+}
+
+/** Sends a request; resolves to the response, whose body is to be read. */
+async function open(
   { token, authorities = [] }: ControlOptions,
-  to: URL | string,
-  path: string,
-  posted: string | undefined,
-): Promise<{ status: number; body: string }> {
+  { to, path, posted, headers: more, signal }: RequestSettings,
+): Promise<IncomingMessage> {
   const isSecure = typeof to !== 'string' && to.protocol === 'https:'
   if (isSecure) (await import('../authorities.ts')).trustAuthorities(authorities)
   // a fifth of the start of a command, which may ask nobody
   const { request } = await (isSecure ? import('node:https') : import('node:http'))
   return new Promise((done, failed) => {
     const headers = {
+      ...more,
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
       ...(posted !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(posted) }),
     }
     const method = posted === undefined ? 'GET' : 'POST'
     // agent: false, for no kept-alive connection: the socket may belong to a successor by now
-    const settings = {
-      method,
-      headers,
-      signal: AbortSignal.timeout(posted === undefined ? ANSWER_MS : DONE_MS),
-      agent: false,
-    } as const
+    const settings = { method, headers, signal, agent: false } as const
     const sent =
       typeof to === 'string' ? request({ socketPath: to, path, ...settings }) : request(new URL(path, to), settings)
     sent.once('error', failed)
-    sent.once('response', (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.once('error', failed)
-      response.once('end', () =>
-        done({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
-      )
-    })
+    sent.once('response', done)
     sent.end(posted)
   })
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(Buffer.from(chunk))
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 function parse(body: string, where: string): ReturnType<typeof JSON.parse> {

@@ -62,6 +62,11 @@ export interface Change {
   readonly after: MemberState
   /** The verdict is DOWN, but the brake keeps the member in the answers. */
   readonly braked: boolean
+  readonly wasBraked: boolean
+  /** How long state and brake were as they were before. */
+  readonly beforeAgeMs: number
+  /** The votes of live probers on its targets. */
+  readonly votes: readonly VoteStatus[]
   readonly why: string
 }
 

@@ -10,10 +10,9 @@
  * once.
  */
 import { createHash } from 'node:crypto'
-import { formatWholePercent } from '../units.ts'
 import { type AbsentMembers, savedMember } from './absent.ts'
 import { brake, type BrakeDecision } from './brake.ts'
-import { dissentInWords, Dissents } from './dissent.ts'
+import { Dissents } from './dissent.ts'
 import type { Failback } from './failback.ts'
 import { type FreezableMember, type Freeze, frozenVerdict, yields } from './freeze.ts'
 import type { MemberView } from './impact.ts'
@@ -31,6 +30,7 @@ import {
   standingOf,
 } from './member.ts'
 import { availabilityOf, assess, STATE_BITS, stateOf } from './member-state.ts'
+import { type News, tellDissent, tellDissentOver, tellService } from './news.ts'
 import { actionAt, isSame, matches, type Override, shareAt, viewOf } from './override.ts'
 import { quorumOf, type RosterEntry } from './quorum.ts'
 import type { Roster } from './roster.ts'
@@ -45,9 +45,6 @@ import {
   type ServiceSpec,
   type Target,
 } from './target.ts'
-
-/** A log line that is not about a change of a single member. */
-export type News = (level: 'info' | 'warn', news: string) => void
 
 /** What Members needs of its node. */
 export interface MembersSettings {
@@ -453,6 +450,7 @@ export class Members {
   /** Recomputes a service's brake, failovers and last resort; returns the members that are affected. */
   #brake(service: Service, nowMs: number): readonly Member[] {
     const { spec, members, braked: before, lastResort, unanswered } = service
+    const { onNews } = this.#settings
     const { sites, lapsed, left } = brake(members, spec)
     const moved = this.#failOver(service, { sites, lapsed, left }, nowMs)
     const out = members.filter(
@@ -461,7 +459,7 @@ export class Members {
     service.braked = sites
     service.lastResort = out.length === members.length
     service.unanswered = service.lastResort ? [] : typesOf(members).filter((type) => isAll(type, members, out))
-    this.#reportService(service, lastResort, unanswered, before)
+    tellService(spec, { braked: before, lastResort, unanswered }, service, onNews)
     if (service.lastResort !== lastResort) return members
     if (sites.size === 0 && before.size === 0) return moved
     return [...moved, ...members.filter(({ site }) => sites.has(site) !== before.has(site))]
@@ -501,32 +499,6 @@ export class Members {
     this.#settings.onNews('warn', `service ${spec.name}: ${what}`)
   }
 
-  #reportService(
-    { spec, braked, lastResort, unanswered }: Service,
-    wasLastResort: boolean,
-    wasUnanswered: readonly AddressType[],
-    wasBraked: ReadonlySet<string>,
-  ): void {
-    const { onNews } = this.#settings
-    for (const type of unanswered)
-      if (!wasUnanswered.includes(type))
-        onNews(
-          'warn',
-          `service ${spec.name}: no member is usable for ${type}: its answers of this type have no address`,
-        )
-    for (const type of wasUnanswered)
-      if (!unanswered.includes(type) && !lastResort)
-        onNews('info', `service ${spec.name}: a member is usable for ${type} again`)
-    if (lastResort && !wasLastResort)
-      onNews('warn', `service ${spec.name}: no member is usable, its last resort answers`)
-    if (wasLastResort && !lastResort) onNews('info', `service ${spec.name}: its last resort is over`)
-    const sites = [...braked].toSorted().join(', ')
-    if (sites === [...wasBraked].toSorted().join(', ')) return
-    const reason = `otherwise less than ${formatWholePercent(spec.keepPercent)} of the capacity would be left (keep)`
-    if (sites === '') onNews('info', `service ${spec.name}: the brake is released`)
-    else onNews('warn', `service ${spec.name}: the brake keeps ${sites} in the answers although DOWN: ${reason}`)
-  }
-
   /** Reports sites at which dissent has begun, or is over. */
   #reportDissent(touched: Iterable<Member>, nowMs: number): void {
     const { roster, isCutOff, onNews } = this.#settings
@@ -536,11 +508,11 @@ export class Members {
       this.#dissents.note(member.site, member.spec.name, isHeld)
     }
     const { begun, over } = this.#dissents.changes()
-    for (const site of over) onNews('info', `${site}: no verdict is held against all votes any more`)
+    for (const site of over) tellDissentOver(onNews, site)
     for (const site of begun) {
       const there = [...this.#members.values()].filter((member) => member.site === site)
       const members = there.map((member) => ({ service: member.spec.service, dissent: dissentOn(member) }))
-      for (const line of dissentInWords(site, members, roster.silent, isCutOff())) onNews('warn', line)
+      tellDissent(onNews, site, members, roster.silent, isCutOff())
     }
   }
 
@@ -569,7 +541,21 @@ export class Members {
     }
     this.#hash = undefined
     const named = { member: spec.name, site: spec.site, service: spec.service }
-    return { ...named, before: before.state, after: state, braked: condition.braked, why }
+    return {
+      ...named,
+      before: before.state,
+      after: state,
+      braked: condition.braked,
+      wasBraked: before.braked,
+      beforeAgeMs: nowMs - before.sinceMs,
+      votes: this.#targetsOf(member).flatMap((target) => this.#settings.roster.votesOn(target, nowMs)),
+      why,
+    }
+  }
+
+  /** Targets of the zones, then former ones that still decide. */
+  #targetsOf({ spec, judgement }: Member): readonly string[] {
+    return [...new Set([...spec.targets, ...judgement.deciding])]
   }
 
   /** Writes a new version to a service's word. */
@@ -599,9 +585,9 @@ export class Members {
 
   #statusOf(member: Member, nowMs: number): MemberStatus {
     const { spec, judgement, condition, override } = member
-    const { verdict, deciding } = judgement
+    const { verdict } = judgement
     const { share, shareWhy, calm, unrest, calmAtMs } = condition
-    const targets = [...new Set([...spec.targets, ...deciding])].flatMap((id) => {
+    const targets = this.#targetsOf(member).flatMap((id) => {
       const target = this.#targets.get(id)
       if (target === undefined) return []
       const votes = this.#settings.roster.votesOn(id, nowMs)

@@ -17,9 +17,10 @@ import { Controls, type FreezeStatus } from './controls.ts'
 import { Failback } from './failback.ts'
 import { outlookOf, type Outlook, type OutlookRequest, refusal } from './impact.ts'
 import type { Change, MemberStanding, MemberStatus, ReasonChange, ServiceHealth } from './member.ts'
-import { Members, type News } from './members.ts'
+import { Members } from './members.ts'
+import type { News, Topic } from './news.ts'
 import { type Acknowledged, type Acknowledgement, type NodeStatus, OtherNodes } from './other-nodes.ts'
-import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
+import { canonicalPattern, isInForce, matches, type Override, type OverrideRequest } from './override.ts'
 import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
 import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus } from './roster.ts'
@@ -50,6 +51,7 @@ export type {
   ProberStatus,
   ReasonChange,
   ServiceHealth,
+  Topic,
   VoteStatus,
 }
 
@@ -63,6 +65,18 @@ export type OverrideOutcome =
     }
   /** Why not, and what to do instead. */
   | { readonly refused: string; readonly hint?: string }
+
+/** The override of a pattern began, changed or ended. */
+export interface OverrideChange {
+  readonly pattern: string
+  /** In force before, and now; undefined: none. */
+  readonly before: Override | undefined
+  readonly now: Override | undefined
+  /** Who undid it; undefined: its time is over. */
+  readonly undone: Override | undefined
+  /** Number of members that the pattern matches. */
+  readonly members: number
+}
 
 /** Where a forgotten process is stored, and which nodes have it. */
 export type ForgetSaved = Omit<SaveResult, 'current'> & Acknowledgement
@@ -107,12 +121,16 @@ export interface NodeHealthSettings {
   readonly onChange?: (change: Change) => void
   /** Called when the reason for a member's state has changed, and nothing else of it. */
   readonly onReason?: (change: ReasonChange) => void
+  /** Called when an override has begun, changed or ended; not for those that the saved state had. */
+  readonly onOverride?: (change: OverrideChange) => void
   /** Called for changes of brake and last resort, and when a prober falls silent while the Store works. */
   readonly onNews?: News
   /** Called when trouble begins (once each time). */
   readonly onTrouble?: (trouble: string) => void
 }
 
+/** What an override keeps while it is the same one for operators. */
+const KNOWN_BY = ['action', 'who', 'why', 'madeMs'] as const
 /** How long the start waits for what other nodes know, in ms. */
 const LEARN_MS = 2000
 /** Reads of a Store that is back: it may be a new one that other nodes have yet to fill. */
@@ -131,6 +149,9 @@ export class NodeHealth {
   readonly controls: Controls
   readonly #otherNodes: OtherNodes | undefined
   readonly #troubles = new Map<string, string>()
+  /** Overrides in force, by pattern, as they were told last. */
+  readonly #inForce = new Map<string, Override>()
+  #isRestoring = false
   /** Probers and (#silentNodes) nodes whose silence was reported. */
   readonly #silent = new Set<string>()
   readonly #silentNodes = new Set<string>()
@@ -160,6 +181,7 @@ export class NodeHealth {
       onChange: (patterns) => {
         this.#failback.heard(patterns)
         this.#members.overridesChanged(patterns)
+        this.#tellOverrides(patterns)
         if (this.#otherNodes?.started === true) this.#otherNodes.beat() // it acknowledges them
       },
       onTrouble: (kind, trouble) => this.#trouble(`overrides ${kind}`, trouble),
@@ -182,7 +204,7 @@ export class NodeHealth {
       isCutOff: () => store.trouble !== undefined,
       onChange: (change) => settings.onChange?.(change),
       onReason: (change) => settings.onReason?.(change),
-      onNews: (level, news) => settings.onNews?.(level, news),
+      onNews: (level, news, topic) => settings.onNews?.(level, news, topic),
       // what the Store does not accept now, the writer sends with a later heartbeat
       onKnown: (changes) => void writer?.writeMembers(changes).catch(() => {}),
       onSavable: () => this.#saver?.touch(),
@@ -222,7 +244,7 @@ export class NodeHealth {
       })
       this.#saver.start()
     }
-    this.#overrides.read()
+    this.readOverrides()
     this.#forgetTimer = setInterval(() => this.#forget(), 60_000).unref()
     const known = within(LEARN_MS, store.readMembers(), () => []).catch(() => [])
     await store.listen(this.#subscriber, this.#listening.signal)
@@ -289,13 +311,22 @@ export class NodeHealth {
     return { ...this.#shared(), members: this.#members.standings(performance.now()) }
   }
 
-  #shared(): Omit<HealthSnapshot, 'members'> {
+  /** Probers and nodes alone. */
+  get fleet(): Pick<HealthSnapshot, 'probers' | 'nodes'> {
     const nowMs = performance.now()
+    return { probers: this.#roster.status(nowMs), nodes: this.#otherNodes?.status(nowMs) ?? [] }
+  }
+
+  /** Live probers that are alone with what they say, and in which way. */
+  get doubts(): ReadonlyMap<string, 'disagrees' | 'abstains'> {
+    return this.#roster.doubts()
+  }
+
+  #shared(): Omit<HealthSnapshot, 'members'> {
     const { store } = this.#settings
     return {
       services: this.#members.services(),
-      probers: this.#roster.status(nowMs),
-      nodes: this.#otherNodes?.status(nowMs) ?? [],
+      ...this.fleet,
       overrides: this.#overrides.status(this.#members.specs),
       freeze: this.controls.status,
       store: { shared: store.shared, trouble: store.trouble, refused: store.refusals.counts },
@@ -346,7 +377,26 @@ export class NodeHealth {
 
   /** Reads overrides that a predecessor with the same state folder received meanwhile. */
   readOverrides(): void {
+    this.#isRestoring = true
     this.#overrides.read()
+    this.#isRestoring = false
+  }
+
+  #tellOverrides(patterns: readonly string[]): void {
+    const { specs } = this.#members
+    for (const pattern of patterns) {
+      const before = this.#inForce.get(pattern)
+      const entry = this.#overrides.all.get(pattern)
+      const now = entry !== undefined && isInForce(entry, performance.now()) ? entry : undefined
+      if (now === undefined) this.#inForce.delete(pattern)
+      else this.#inForce.set(pattern, now)
+      // it gets another version where nodes set the same pattern, and another age where the Store knows better
+      const isKnown = KNOWN_BY.every((key) => before?.[key] === now?.[key])
+      if (isKnown || this.#isRestoring) continue
+      const undone = entry?.action === 'undone' ? entry : undefined
+      const members = specs.filter((spec) => matches(pattern, spec)).length
+      this.#settings.onOverride?.({ pattern, before, now, undone, members })
+    }
   }
 
   /**

@@ -14,6 +14,7 @@ export const REFUSAL_TEXTS = {
   override: 'an override that can’t be read',
   change: 'a change of votes that can’t be read',
   signature: 'data that is not signed with redis.secret',
+  event: 'an event that can’t be read, or is not signed with redis.secret',
   forgotten: 'a forgotten prober that can’t be read',
   known: 'a node’s memory of a member that can’t be read',
   unplanned: 'votes on targets that are not in the zones here',

@@ -234,6 +234,34 @@ export class Roster {
       .map(({ name }) => name)
   }
 
+  /**
+   * Live probers that are alone with at least half of what they say: `disagrees` with all others, or `abstains` where all
+   * others can tell. It goes through all votes.
+   */
+  doubts(): Map<string, 'disagrees' | 'abstains'> {
+    const tallies = new Map<string, { compared: number; disagrees: number; abstains: number }>()
+    for (const votes of this.#votes.values()) {
+      const live = votes.filter(({ prober }) => prober.live)
+      if (live.length < 3) continue
+      for (const { prober, value } of live) {
+        const tally = tallies.get(prober.name) ?? { compared: 0, disagrees: 0, abstains: 0 }
+        tallies.set(prober.name, tally)
+        tally.compared++
+        const [other] = live.filter((vote) => vote.prober !== prober)
+        const isAlone =
+          other!.value !== value && live.every((vote) => vote.prober === prober || vote.value === other!.value)
+        if (!isAlone || other!.value === 'abstain') continue
+        tally[value === 'abstain' ? 'abstains' : 'disagrees']++
+      }
+    }
+    const found = new Map<string, 'disagrees' | 'abstains'>()
+    for (const [name, { compared, disagrees, abstains }] of tallies) {
+      if (2 * (disagrees + abstains) < compared) continue
+      found.set(name, abstains > disagrees ? 'abstains' : 'disagrees')
+    }
+    return found
+  }
+
   status(nowMs: number): ProberStatus[] {
     return Array.from(this.#probers.values(), ({ name, region, live, beat, heardMs }) => ({
       prober: name,

@@ -153,6 +153,53 @@ export interface StoreSubscriber {
   forgotten?(news: readonly ProcessName[], all: readonly Forgotten[]): void
 }
 
+/** Something that a node saw happen. The room `events` knows what is in it. */
+export interface EventNotice {
+  /** Unique in the fleet: `NODE.BOOT.N`. */
+  readonly id: string
+  readonly node: string
+  /** Events of different nodes that have one key, and are at most `togetherMs` apart, are the same one. */
+  readonly key: string
+  readonly togetherMs: number
+  /** How long ago it happened. */
+  readonly ageMs: number
+  readonly text: string
+}
+
+/** The same as the fleet saw it. */
+export interface EventLine {
+  /** Of the notice that came first, and its text. */
+  readonly id: string
+  readonly text: string
+  /** Ids of the notices of all who saw it; includes `id`. */
+  readonly witnesses: readonly string[]
+}
+
+/** Lines that came or changed since an earlier read. */
+export interface EventLines {
+  readonly lines: readonly EventLine[]
+  /** For the next read. */
+  readonly mark: string
+  /** There are no more now. */
+  readonly isWhole: boolean
+  /** The Store has lost what it had: this is the first read of what it has now. */
+  readonly isLost: boolean
+}
+
+/** The mark of the first read of events, and of any while there are none. */
+export const EVENTS_BEGIN = ''
+
+/** The events of the fleet. Nothing of health depends on it. Both calls reject when the Store can't do it now. */
+export interface EventBoard {
+  /**
+   * Adds events; those that it has already are not added twice. Resolves to the line that each is part of; undefined:
+   * it can't be read.
+   */
+  publish(notices: readonly EventNotice[]): Promise<readonly (EventLine | undefined)[]>
+  /** Reads some lines. `mark`: of the read before, or EVENTS_BEGIN. */
+  read(mark: string): Promise<EventLines>
+}
+
 /** Access to votes, overrides and heartbeats of the fleet. */
 export interface Store {
   /** False: only probers of this process can write here, so a saved roster of probers means nothing. */
@@ -168,6 +215,8 @@ export interface Store {
   proberWriter(prober: ProberIdentity): ProberWriter
   /** Write access for a node of this process. */
   nodeWriter(node: NodeIdentity): NodeWriter
+  /** The events of the fleet; absent: no other process can write here. */
+  readonly eventBoard?: EventBoard
   /** What each other live node knows of members; empty when there is none or the Store cannot be reached. */
   readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]>
   /**

@@ -26,12 +26,14 @@ import {
   type OverridesResult,
 } from '../api/override.ts'
 import { AnswerRates } from '../api/rates.ts'
-import { RecentChanges } from '../api/recent.ts'
+import { recentChanges } from '../api/recent.ts'
 import { samplesOf } from '../api/samples.ts'
 import { filterFault, type NodeState, type Status, statusOf, wantedBy } from '../api/status.ts'
 import { type Summary, summaryOf } from '../api/summary.ts'
 import type { Config, Log } from '../config.ts'
 import { AnswerCells } from '../counters.ts'
+import type { EventFeed } from '../events/events.ts'
+import type { EventPage, EventQuery } from '../events/list.ts'
 import { explain } from '../explain/explain.ts'
 import { nameOf } from '../git.ts'
 import {
@@ -71,6 +73,7 @@ import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
 import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
 import { CertificateFiles } from './certificate.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
+import { NodeEvents } from './node-events.ts'
 import { LiveProtocol } from './protocol.ts'
 import { SerialFile } from './serial.ts'
 import { makeProber, makeStore, probeSettings, queryLogSettings } from './wiring.ts'
@@ -81,6 +84,8 @@ export interface NodeOptions {
   /** Start beside a node on the same addresses, and take over from it. */
   readonly takeover: boolean
   readonly log: Logger
+  /** Why the run before did not end in order; undefined: it did. */
+  readonly lastRunCrash?: string | undefined
 }
 
 /** A node without saved health is ready after this time at the latest, even if members have no verdict yet. */
@@ -88,6 +93,8 @@ const READY_AT_LAST_MS = 30_000
 const DRAIN_MS = 5_000
 const TICK_MS = 250
 const REASON_MS = 60_000
+/** Events that the last changes of the summary are made of: a large site may have died. */
+const MOST_RECENT = 1_000
 
 /** A node that serves: start() to stop(). */
 export class RunningNode implements Node {
@@ -98,6 +105,7 @@ export class RunningNode implements Node {
   readonly #slots = new SlotRegistry()
   readonly #serviceSlots = new SlotRegistry(SERVICE_SLOTS)
   readonly #cells = new AnswerCells()
+  readonly #events: NodeEvents
   readonly #store: Store
   readonly #adoption = makeAdoption()
   readonly #health: NodeHealth
@@ -106,7 +114,6 @@ export class RunningNode implements Node {
   readonly #protocol: LiveProtocol
   readonly #doors: Doors
   readonly #rates = new AnswerRates(() => this.#server?.counters() ?? [], this.#cells)
-  readonly #recent = new RecentChanges()
   readonly #changes = new Map<string, number>()
   /** When a changed reason of a member was last logged. */
   readonly #reasonsMs = new Map<string, number>()
@@ -123,11 +130,23 @@ export class RunningNode implements Node {
 
   readonly #plainLog: Log = (level, message, fields) => this.#log[level](fields ?? {}, message)
 
-  private constructor({ config, log, takeover }: NodeOptions) {
+  private constructor({ config, log, takeover, lastRunCrash }: NodeOptions) {
     this.#config = config
     this.#log = log
     this.#takeover = takeover
-    this.#store = makeStore(config, 'node', log)
+    this.#store = makeStore(config, 'node', log, (trouble) => this.#events.storeTrouble(trouble))
+    this.#events = new NodeEvents({
+      config,
+      log,
+      store: this.#store,
+      state: () => ({
+        health: this.#health,
+        server: this.#server?.stats(),
+        certificate: this.#certificate,
+        prober: this.#prober,
+      }),
+      lastRunCrash,
+    })
     this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
     this.#serial = new SerialFile(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
     this.#protocol = new LiveProtocol(config, log, (protocol) => this.#server?.setProtocol(protocol))
@@ -156,6 +175,7 @@ export class RunningNode implements Node {
       databases: [...config['geo.city'], ...config['geo.asn']],
       take: (made) => this.#take(made),
       use: (made, load) => this.#publish(made, load),
+      onLoad: (load, before) => this.#events.load(load, before),
       onRevision: (revision) => this.#health.revise(nameOf(revision) ?? undefined),
       serialFloor: () => this.#serial.floor,
       describeInUse: () => `generation ${this.#made?.world.generation ?? 0} goes on serving`,
@@ -169,7 +189,11 @@ export class RunningNode implements Node {
       ...(config['overrides.maxFor'] !== undefined && { maxForMs: config['overrides.maxFor'] }),
       onChange: (change) => this.#logChange(change),
       onReason: (change) => this.#logReason(change),
-      onNews: (level, news) => log[level](news),
+      onOverride: (change) => this.#events.override(change),
+      onNews: (level, news, topic) => {
+        log[level](news)
+        this.#events.news(level, news, topic)
+      },
       onTrouble: (trouble) => log.warn(trouble),
     })
   }
@@ -191,6 +215,7 @@ export class RunningNode implements Node {
     const config = this.#config
     if (!this.#takeover) await this.#doors.listenControl()
     await this.#doors.listenHttp()
+    await this.#events.start()
     await this.#health.start()
     await this.#loads.watch()
     const made = await this.#loads.loadFirst('nothing to serve', this.#takeover)
@@ -213,10 +238,9 @@ export class RunningNode implements Node {
     this.#notifier.publish(made.world)
     const { view, serial, zoneCount, nameCount, world } = made
     const revision = nameOf(this.#loads.revision)
-    this.#log.info(
-      { view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation },
-      `serving ${count(zoneCount, 'zone')} on ${this.#addresses(this.#server)}${revision === null ? '' : `, at ${revision}`}`,
-    )
+    const what = `serving ${count(zoneCount, 'zone')} on ${this.#addresses(this.#server)}${revision === null ? '' : `, at ${revision}`}`
+    this.#log.info({ view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation }, what)
+    this.#events.started(what, made, revision, this.#takeover)
     await this.#protocol.watch()
     this.#loads.startReloads()
   }
@@ -314,7 +338,7 @@ export class RunningNode implements Node {
   }
 
   #publish(made: WorldBuild, load: ReloadResult): void {
-    const before = this.#made?.view
+    const before = this.#made
     this.#server!.publish(made.world)
     this.#made = made
     this.#serial.serve(made.serial)
@@ -327,7 +351,7 @@ export class RunningNode implements Node {
     this.#log.info(
       {
         why,
-        before,
+        before: before?.view,
         after: made.view,
         ...revisions,
         serial: made.serial,
@@ -337,15 +361,16 @@ export class RunningNode implements Node {
       },
       what,
     )
-    this.#recent.addEvent(what)
+    this.#events.published(made, load, before)
   }
 
   #logChange(change: Change): void {
+    this.#events.verdict(change)
     this.#changes.set(change.after, (this.#changes.get(change.after) ?? 0) + 1)
-    this.#recent.addMember(change)
     this.#reasonsMs.delete(change.member)
     const level = change.after === 'down' ? 'warn' : 'info'
-    this.#log[level](change, `${change.member} is ${change.after} (${change.before} before): ${change.why}`)
+    const { votes: _votes, wasBraked: _wasBraked, beforeAgeMs: _beforeAgeMs, ...fields } = change
+    this.#log[level](fields, `${change.member} is ${change.after} (${change.before} before): ${change.why}`)
   }
 
   /**
@@ -394,7 +419,16 @@ export class RunningNode implements Node {
 
   async summary(): Promise<Summary> {
     const state = { ...this.#stateNow(), health: this.#health.overview(), prober: this.#prober }
-    return summaryOf(state, this.#rates.rates(), this.#recent.list)
+    const changes = recentChanges(this.#events.events.recent({ limit: MOST_RECENT }).events)
+    return summaryOf(state, this.#rates.rates(), changes)
+  }
+
+  events(query: EventQuery): EventPage {
+    return this.#events.events.recent(query)
+  }
+
+  eventFeed(afterId?: string): EventFeed {
+    return this.#events.events.feed(afterId)
   }
 
   explain(question: Question): ExplainResponse | string | undefined {
@@ -466,7 +500,7 @@ export class RunningNode implements Node {
 
   #accept<T extends { readonly build: string }>(
     { who, build }: AcceptBody,
-    what: string,
+    what: 'zones' | 'databases',
     waiting: T,
     write: (state: string, build: string) => void,
   ): { readonly accepted: T } | Refusal {
@@ -480,6 +514,7 @@ export class RunningNode implements Node {
     }
     const fields: object = { who, ...waiting }
     this.#log.info(fields, `the ${what} that were held back were accepted by ${who}`)
+    this.#events.accepted(what, who, waiting.build)
     this.reload(`${what} accepted`)
     return { accepted: waiting }
   }
@@ -504,6 +539,7 @@ export class RunningNode implements Node {
         ...this.#protocol.troubles,
         ...this.#doors.troubles,
         ...this.#loads.troubles,
+        ...this.#events.troubles,
         ...(this.#certificate?.trouble === undefined ? [] : [this.#certificate.trouble]),
         ...(server?.queryLog ?? []).flatMap(({ trouble }) => trouble ?? []),
         ...(server?.limited ? [limitedInWords(server.limited)] : []),
@@ -521,6 +557,7 @@ export class RunningNode implements Node {
   /** Ends in order: turns `/ready` off, answers the queries in its sockets, closes the ports, saves health. */
   async stop(): Promise<void> {
     this.#stopping = true
+    this.#events.stopping()
     clearInterval(this.#ticking)
     this.#rates.stop()
     await this.#certificate?.stop()
@@ -531,6 +568,7 @@ export class RunningNode implements Node {
     await this.#prober?.stop()
     await this.#health.stop()
     await this.#serial.stop()
+    await this.#events.stop()
     await this.#store.close()
     await this.#loads.stop()
     await this.#doors.stop()

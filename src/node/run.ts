@@ -36,7 +36,12 @@ const AS_ROOT =
  * Serves until a signal; resolves to the exit code. `takeover`: beside a node on the same addresses, which ends then.
  */
 export const serve = (settings: Settings, takeover: boolean, surroundings: Surroundings): Promise<number> =>
-  run(settings, takeover, (config, log) => RunningNode.start({ config, takeover, log }), surroundings)
+  run(
+    settings,
+    takeover,
+    (config, log, lastRunCrash) => RunningNode.start({ config, takeover, log, lastRunCrash }),
+    surroundings,
+  )
 
 /** Probes until a signal; resolves to the exit code. */
 export const probe = (settings: Settings, surroundings: Surroundings): Promise<number> =>
@@ -46,7 +51,7 @@ export const probe = (settings: Settings, surroundings: Surroundings): Promise<n
 async function run(
   { config, problems }: Settings,
   takeover: boolean,
-  start: (config: Config, log: Logger) => Promise<Restartable>,
+  start: (config: Config, log: Logger, lastRunCrash: string | undefined) => Promise<Restartable>,
   { untilSignal, err }: Surroundings,
 ): Promise<number> {
   const form = { level: config?.['log.level'] ?? 'info', format: config?.['log.format'] } as const
@@ -66,7 +71,7 @@ async function run(
   const reportBug = (error: Error): void => fatal.fatal({ stack: error.stack }, `a bug: ${String(error)}`)
   process.once('uncaughtExceptionMonitor', reportBug)
   try {
-    started.running = await start(config, log)
+    started.running = await start(config, log, record.lastRunCrash)
   } catch (error) {
     if (!(error instanceof StartError)) throw error
     for (const problem of error.problems) fatal.error(...lineOf(problem))

@@ -21,19 +21,30 @@ import type { ProbeSettings } from '../world/settings-check.ts'
 
 /**
  * Opens the Store: in Redis if the setting `redis` is there, else in memory. Its trouble stops nothing; changes are
- * logged.
+ * logged, and told to `onTrouble` (undefined: it works again) as seldom.
  */
-export function makeStore(config: Config, role: 'node' | 'prober', log: Logger): Store {
+export function makeStore(
+  config: Config,
+  role: 'node' | 'prober',
+  log: Logger,
+  onTrouble: (trouble: string | undefined) => void = () => {},
+): Store {
   const { redis } = config
   if (redis === undefined) return new MemoryStore()
   if (redis.reveal().startsWith('rediss')) trustAuthorities(config['tls.ca'])
   const troubleLog = new TroubleLog({
-    onTrouble: (trouble) => log.warn(`${trouble}; the last known health stays in use`),
-    onWorks: () => log.info('Redis is connected and works'),
+    onTrouble: (trouble) => {
+      log.warn(`${trouble}; the last known health stays in use`)
+      onTrouble(trouble)
+    },
+    onWorks: () => {
+      log.info('Redis is connected and works')
+      onTrouble(undefined)
+    },
   })
-  const onTrouble = (trouble: string | undefined): void => troubleLog.note(trouble)
+  const note = (trouble: string | undefined): void => troubleLog.note(trouble)
   const secrets = config['redis.secret'].map((secret) => secret.reveal())
-  return openRedisStore(redis.reveal(), { role, secrets, onTrouble, onRefused: (line) => log.warn(line) })
+  return openRedisStore(redis.reveal(), { role, secrets, onTrouble: note, onRefused: (line) => log.warn(line) })
 }
 
 /** What checks may reach. The HTTP port of this node and its Redis are denied: no site is there. */

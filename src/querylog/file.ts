@@ -3,26 +3,21 @@
  * logrotate does, is made anew within REOPEN_MS; one that can't be written (the disk is full, no permission) is tried
  * again every RETRY_MS. No line is ever cut: the rest of one that was written in part comes next.
  */
-import { constants } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { AppendFile, writeFault } from '../append.ts'
 import { COUNTED_RCODES, TRANSPORTS } from '../counters.ts'
 import { formatAddress } from '../dns/address.ts'
 import { skipName } from '../dns/freshness.ts'
 import { formatName } from '../dns/name.ts'
 import { makeQuery, parseQuery, type Query } from '../dns/query.ts'
 import { className, CLASS, OPTION, rcodeName, TYPE, typeName } from '../dns/types.ts'
-import { codeOf, messageOf } from '../problem.ts'
 import type { QueryRecord } from './ring.ts'
-import { type Chunk, Outbox, type Sink, type SinkEvents, Trouble } from './sink.ts'
+import { Outbox, type Sink, type SinkEvents, Trouble } from './sink.ts'
 
 const REOPEN_MS = 1_000
 const RETRY_MS = 1_000
-/** A pipe without a reader must not block. */
-const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 /** Who asks for what is personal data: others may not read it. */
 const MODE = 0o640
-const LINE_END = 0x0a
 
 /** A file that grows by a line for each record. */
 export class FileSink implements Sink {
@@ -30,18 +25,16 @@ export class FileSink implements Sink {
   readonly #events: SinkEvents
   readonly #trouble: Trouble
   readonly #outbox = new Outbox()
-  #file: FileHandle | undefined
-  /** Which file it is: device and inode. */
-  #identity = ''
-  /** What is being written, from `#at` on. */
-  #chunk: Chunk | undefined
-  #at = 0
+  readonly #file: AppendFile
+  /** Records that are being written. */
+  #records = 0
   #working = false
   #lookedMs = 0
   #notBeforeMs = 0
 
   constructor(path: string, events: SinkEvents) {
     this.#path = path
+    this.#file = new AppendFile(path, MODE)
     this.#events = events
     this.#trouble = new Trouble(events.onTrouble)
   }
@@ -57,7 +50,7 @@ export class FileSink implements Sink {
   flush(): void {
     const nowMs = performance.now()
     if (this.#working || nowMs < this.#notBeforeMs) return
-    if (this.#file !== undefined && this.#chunk === undefined && this.#outbox.records === 0) return
+    if (this.#file.isOpen && !this.#file.isBusy && this.#outbox.records === 0) return
     this.#working = true
     void this.#write(nowMs).finally(() => (this.#working = false))
   }
@@ -65,63 +58,31 @@ export class FileSink implements Sink {
   /** Writes all that waits. Never rejects. */
   async #write(nowMs: number): Promise<void> {
     try {
-      if (this.#file === undefined || nowMs - this.#lookedMs > REOPEN_MS) {
-        await this.#follow()
+      if (!this.#file.isOpen || nowMs - this.#lookedMs > REOPEN_MS) {
+        await this.#file.follow()
         this.#lookedMs = nowMs
       }
-      this.#chunk ??= this.#outbox.take()
-      while (this.#chunk !== undefined && this.#at < this.#chunk.bytes.length) {
-        this.#at += (await this.#file!.write(this.#chunk.bytes, this.#at)).bytesWritten
+      const chunk = this.#file.isBusy ? undefined : this.#outbox.take()
+      if (chunk !== undefined) {
+        this.#file.take(chunk.bytes)
+        this.#records = chunk.records
       }
-      this.#events.onWritten(this.#chunk?.records ?? 0)
-      this.#chunk = undefined
-      this.#at = 0
+      await this.#file.write()
+      this.#events.onWritten(this.#records)
+      this.#records = 0
       this.#trouble.set(undefined)
     } catch (error) {
       this.#notBeforeMs = performance.now() + RETRY_MS
-      this.#trouble.set(
-        `queryLog.file: ${this.#path} can't be written: ${REASONS[codeOf(error) ?? ''] ?? messageOf(error)}`,
-      )
+      this.#trouble.set(`queryLog.file: ${this.#path} can't be written: ${writeFault(error)}`)
     }
-  }
-
-  /** Opens the file, or another one if this is no longer where the path leads. */
-  async #follow(): Promise<void> {
-    const there = await stat(this.#path).then(identityOf, () => '')
-    if (this.#file !== undefined && there === this.#identity) return
-    await this.#file?.close()
-    this.#file = undefined
-    this.#file = await open(this.#path, FLAGS, MODE)
-    const identity = identityOf(await this.#file.stat())
-    if (identity !== this.#identity) this.#skipRest()
-    this.#identity = identity
-  }
-
-  /** In another file, goes on with a whole line. */
-  #skipRest(): void {
-    if (this.#chunk === undefined || this.#at === 0 || this.#chunk.bytes[this.#at - 1] === LINE_END) return
-    this.#at = this.#chunk.bytes.indexOf(LINE_END, this.#at) + 1
   }
 
   async close(deadlineMs: number): Promise<void> {
     this.#notBeforeMs = 0
     for (this.flush(); this.#working && performance.now() < deadlineMs; this.flush()) await sleep(5)
-    this.#events.onDropped((this.#chunk?.records ?? 0) + this.#outbox.records)
-    if (!this.#working) await this.#file?.close()
+    this.#events.onDropped(this.#records + this.#outbox.records)
+    if (!this.#working) await this.#file.close()
   }
-}
-
-const identityOf = ({ dev, ino }: { readonly dev: number; readonly ino: number }): string => `${dev} ${ino}`
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the quota of the disk is used up',
-  EACCES: 'no permission; its folder must be writable for the user that runs the node',
-  EROFS: 'its file system is read-only',
-  ENOENT: 'its folder does not exist',
-  EISDIR: 'it is a folder',
-  ENXIO: 'it is a pipe that nobody reads',
-  EAGAIN: 'it is a pipe whose reader is too slow',
 }
 
 /** What is in the log for a query without a response. */

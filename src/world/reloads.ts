@@ -59,6 +59,8 @@ export interface ReloaderSettings<T> {
   readonly take?: (made: T) => Problem | undefined
   /** Puts the result of a reload in use. */
   readonly use: (made: T, load: ReloadResult) => void
+  /** Called with the result of each load, and of the one before. */
+  readonly onLoad?: (load: ReloadResult, before: ReloadResult | undefined) => void
   /** Called after each load without errors: what is in use has this revision. */
   readonly onRevision?: (revision: Revision | undefined) => void
   /** The SOA serial that was served last. */
@@ -296,6 +298,7 @@ export class Reloader<T extends object> {
     const unchanged = isKnown && isFresh
     const ok = (taken !== undefined && isFresh) || unchanged
     if (after === undefined) this[unchanged ? 'unchanged' : ok ? 'ok' : 'failed']++
+    const before = this.last
     this.last = {
       ok,
       unchanged,
@@ -320,6 +323,7 @@ export class Reloader<T extends object> {
       this.revision = revision
       this.#settings.onRevision?.(revision)
     }
+    this.#settings.onLoad?.(this.last, before)
     return taken
   }
 

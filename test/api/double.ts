@@ -46,6 +46,8 @@ export const node: Node = {
   },
   members: ({ sites }) => (sites.includes('nowhere') ? 'there is no site “nowhere”' : MEMBERS),
   overrides: () => [],
+  events: () => ({ events: [], next: null }),
+  eventFeed: () => ({ next: async () => undefined }),
   outlook: (patterns, to) =>
     patterns.includes('far') ? 'nothing is named far' : { safe: true, ...(to > 0 && { patterns, to }) },
   override: async (body) => {

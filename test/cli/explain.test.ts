@@ -267,6 +267,8 @@ describe('a node that runs', () => {
       explain: () => undefined,
       members: (filter) => node.members(filter),
       overrides: () => node.overrides(),
+      events: () => ({ events: [], next: null }),
+      eventFeed: () => ({ next: async () => undefined }),
       outlook: (patterns, to) => node.outlook(patterns, to),
       override: (order) => node.override(order),
       overrideAll: (orders) => node.overrideAll(orders),

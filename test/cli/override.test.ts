@@ -51,6 +51,8 @@ const node: Node = {
   explain: () => ({}),
   members: () => [],
   overrides: () => [],
+  events: () => ({ events: [], next: null }),
+  eventFeed: () => ({ next: async () => undefined }),
   outlook: (patterns, to) => {
     const pattern = patterns.join(', ')
     if (pattern === 'nowhere') return 'nothing is named nowhere'

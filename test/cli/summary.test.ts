@@ -1,6 +1,7 @@
 /** `meridian status` by default: one screen, what is hurt first and by site, however large the fleet is. */
 import { expect, test } from 'vitest'
-import { RecentChanges } from '../../src/api/recent.ts'
+import { recentChanges } from '../../src/api/recent.ts'
+import type { FleetEvent } from '../../src/events/event.ts'
 import { AnswerRates, type Rates } from '../../src/api/rates.ts'
 import { type Summary, summaryOf } from '../../src/api/summary.ts'
 import { coloured } from '../../src/cli/words/colours.ts'
@@ -50,8 +51,25 @@ const overview = (members: readonly MemberStanding[], more: Partial<HealthOvervi
   ...more,
 })
 
-const summary = (health: HealthOverview, changes = new RecentChanges()): Summary =>
-  overTheWire(summaryOf({ ...served(), health, prober }, RATES, changes.list))
+/** `events`: the oldest first. */
+const summary = (health: HealthOverview, events: readonly FleetEvent[] = []): Summary =>
+  overTheWire(summaryOf({ ...served(), health, prober }, RATES, recentChanges(events.toReversed())))
+
+let numbers = 0
+const event = (more: Partial<FleetEvent>): FleetEvent => ({
+  id: `n1.a.${++numbers}`,
+  atMs: 0,
+  node: 'n1',
+  kind: 'zones',
+  severity: 'info',
+  subject: 'zones',
+  before: null,
+  after: null,
+  why: '',
+  sinceMs: null,
+  witnesses: ['n1'],
+  ...more,
+})
 
 const NAMES = Array.from({ length: 102 }, (_, i) => `s${String(i).padStart(3, '0')}`)
 const DOWN = { state: 'down', why: 'connection refused (2 of 3 say down)', ageMs: 7_200_000 } as const
@@ -142,9 +160,8 @@ test('1,000 services at ten sites with everything wrong are one screen, and ever
     }),
   )
   const { probers, nodes, overrides, store, troubles } = snapshot
-  const changes = new RecentChanges()
-  for (let i = 0; i < 60; i++) changes.addEvent(`reloaded (files changed): generation ${i}`)
-  const seen = summary(overview(members, { probers, nodes, overrides, store, troubles }), changes)
+  const events = Array.from({ length: 60 }, (_, i) => event({ before: `1a2b3c${i}`, after: `1a2b3c${i + 1}` }))
+  const seen = summary(overview(members, { probers, nodes, overrides, store, troubles }), events)
   for (const rows of [24, 40]) {
     const words = summaryInWords(seen, rows)
     expect(words.split('\n').length).toBeLessThan(rows)
@@ -201,41 +218,56 @@ test('a node that is silent is told, but not while Redis is away: everyone is si
   expect(summaryInWords(summary(snapshot), 60)).not.toContain('nodes SILENT')
 })
 
-const change = (member: string, more: object = {}) => {
+const change = (member: string, atMs: number, more: Partial<FleetEvent> = {}): FleetEvent => {
   const [site = '', service = ''] = member.split('/')
-  return { member, site, service, before: 'up', after: 'down', braked: false, why: 'timeout', ...more } as const
+  return event({
+    kind: 'verdict',
+    subject: member,
+    site,
+    service,
+    atMs,
+    before: 'up',
+    after: 'down',
+    why: 'timeout',
+    ...more,
+  })
 }
 
 test('members of a site that change alike within seconds are one change; another way or later is another', () => {
-  const changes = new RecentChanges()
-  for (let i = 0; i < 102; i++) changes.addMember(change(`fra/s${i}/192.0.2.1`), 50 * i)
-  changes.addMember(change('iad/s1/192.0.2.2', { after: 'drained', why: 'drained by kim' }), 6_000)
-  changes.addMember(change('fra/s1/192.0.2.1', { before: 'down', after: 'up' }), 7_000)
-  changes.addMember(change('fra/s7/192.0.2.1'), 60_000)
-  expect(changes.list).toMatchObject([
+  const events = [
+    ...Array.from({ length: 102 }, (_, i) => change(`fra/s${i}/192.0.2.1`, 50 * i)),
+    change('iad/s1/192.0.2.2', 6_000, { after: 'braked', why: 'less than 25 % would be left' }),
+    change('fra/s1/192.0.2.1', 7_000, { before: 'down', after: 'up' }),
+    change('fra/s7/192.0.2.1', 60_000),
+    event({ kind: 'override', subject: 'fra', after: 'drained', why: 'by kim: disks', atMs: 61_000 }),
+  ]
+  const seen = summary(overview([]), events)
+  expect(seen.changes).toMatchObject([
+    { kind: 'event', what: 'override fra: drained: by kim: disks' },
     { site: 'fra', after: 'down', members: 1, atMs: 60_000 },
     { site: 'fra', after: 'up', members: 1 },
-    { site: 'iad', after: 'drained', members: 1 },
-    { site: 'fra', after: 'down', members: 102, atMs: 0, member: 'fra/s0/192.0.2.1' },
+    { site: 'iad', after: 'braked', braked: true, members: 1 },
+    { site: 'fra', after: 'down', braked: false, members: 102, atMs: 0, member: 'fra/s0/192.0.2.1' },
   ])
-  const words = summaryInWords(summary(overview([]), changes))
+  const words = summaryInWords(seen)
   expect(words).toMatch(/^ {2}1970-01-01 00:00 fra: 102 members are DOWN \(up before\): timeout$/m)
+  expect(words).toMatch(/^ {2}1970-01-01 00:00 iad\/s1\/192\.0\.2\.2 is kept by the BRAKE \(up before\): less than/m)
   expect(words).toMatch(/^ {2}1970-01-01 00:01 fra\/s7\/192\.0\.2\.1 is DOWN \(up before\): timeout$/m)
 })
 
 test('a change after another change of its member is a new entry, however soon: nobody reads history backwards', () => {
-  const changes = new RecentChanges()
   const names = ['fra/api/192.0.2.1', 'fra/web/192.0.2.1', 'fra/web/192.0.2.2']
-  const both = (before: string, after: string, atMs: number, those = names): void => {
-    for (const name of those) changes.addMember(change(name, { before, after }), atMs)
-  }
-  both('drained', 'up', 0, names.slice(0, 2))
-  both('up', 'drained', 4_000)
-  both('drained', 'up', 8_000)
-  expect(changes.list).toMatchObject([
-    { before: 'drained', after: 'up', members: 3, atMs: 8_000 },
-    { before: 'up', after: 'drained', members: 3, atMs: 4_000 },
-    { before: 'drained', after: 'up', members: 2, atMs: 0 },
+  const both = (before: string, after: string, atMs: number, those = names): FleetEvent[] =>
+    those.map((name) => change(name, atMs, { before, after }))
+  const events = [
+    ...both('down', 'up', 0, names.slice(0, 2)),
+    ...both('up', 'down', 4_000),
+    ...both('down', 'up', 8_000),
+  ]
+  expect(summary(overview([]), events).changes).toMatchObject([
+    { before: 'down', after: 'up', members: 3, atMs: 8_000 },
+    { before: 'up', after: 'down', members: 3, atMs: 4_000 },
+    { before: 'down', after: 'up', members: 2, atMs: 0 },
   ])
 })
 

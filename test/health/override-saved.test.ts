@@ -3,11 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import type { News } from '../../src/health/members.ts'
+import type { News } from '../../src/health/news.ts'
 import {
   type Acknowledgement,
   type SaveResult,
   NodeHealth,
+  type OverrideChange,
   type OverrideOutcome,
 } from '../../src/health/node-health.ts'
 import { type OverrideRequest, recordOf } from '../../src/health/override.ts'
@@ -39,10 +40,16 @@ const spec = specOf([member('fra/web/192.0.2.1', ['t1']), member('iad/web/192.0.
 let made = 0
 
 async function node(name: string, file = join(folder, `${name}-${made++}`, 'health.json'), onNews: News = () => {}) {
+  const told: OverrideChange[] = []
   const store = openRedisStore(server.url(), { leaseMs: 900 })
   const troubles: string[] = []
   const settings = { table: makeHealthTable(), store, node: { name, version: '1' }, file }
-  const health = new NodeHealth({ ...settings, onNews, onTrouble: (trouble) => troubles.push(trouble) })
+  const health = new NodeHealth({
+    ...settings,
+    onNews,
+    onOverride: (change) => told.push(change),
+    onTrouble: (trouble) => troubles.push(trouble),
+  })
   ending.push(async () => {
     await health.stop()
     await store.close()
@@ -54,7 +61,13 @@ async function node(name: string, file = join(folder, `${name}-${made++}`, 'heal
     Int32Array.from(spec.members, (_, i) => i),
   )
   const stateOf = (site: string) => health.snapshot().members.find((one) => one.site === site)!.state
-  return { health, store, file, troubles, stateOf }
+  /** Begins and ends of overrides, as this node was told of them. */
+  const changes = (): string[] =>
+    told.map(({ pattern, before, now, undone, members }) => {
+      const by = undone === undefined ? '' : ` by ${undone.who}`
+      return `${pattern} ${before?.action ?? '-'} → ${now?.action ?? '-'}${by} (${members})`
+    })
+  return { health, store, file, troubles, stateOf, changes }
 }
 type Node = Awaited<ReturnType<typeof node>>
 
@@ -80,6 +93,24 @@ test('what is answered is in the file and in the Store', async () => {
   })
   expect(onDisk(n1)).toContain('"pattern":"fra"')
   expect(stored('fra')).toContain('"action":"drain"')
+})
+
+test('each node is told once when an override begins, changes and ends; a restart does not tell what it finds', async () => {
+  const n1 = await node('n1')
+  const n2 = await node('n2')
+  await request(n1, 'fra', 'drain')
+  await until('at both', () => n2.stateOf('fra') === 'drained')
+  await request(n2, 'fra', 'down')
+  await until('at both', () => n1.stateOf('fra') === 'forced')
+  await n1.health.stop()
+  const again = await node('n1', n1.file)
+  await until('the file is read', () => again.stateOf('fra') === 'forced')
+  await request(n2, 'fra', 'undone')
+  await until('at both', () => again.stateOf('fra') === 'unproven')
+  const begun = ['fra - → drain (1)', 'fra drain → down (1)']
+  expect(n1.changes()).toEqual(begun)
+  expect(n2.changes()).toEqual([...begun, 'fra down → - by ann (1)'])
+  expect(again.changes()).toEqual(['fra down → - by ann (1)'])
 })
 
 test('a disk that takes nothing, and a Store that takes nothing, are each told; what is done is in force', async () => {

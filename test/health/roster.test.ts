@@ -30,6 +30,42 @@ test('whether any prober is heard: one that is only remembered is not', () => {
   expect(roster.hasLive).toBe(false)
 })
 
+const identity = (name: string) => ({ name, region: 'eu', bootId: 'one' })
+
+test('a prober that is alone with half of what it says is in doubt, and one that can tell nothing where others can', () => {
+  const roster = new Roster(new Refusals())
+  const say = (name: string, ...values: readonly ('up' | 'down' | 'abstain')[]): void =>
+    void roster.applyVotes(
+      identity(name),
+      values.map((value, i) => vote(`t${i}`, value)),
+      true,
+      0,
+    )
+  const doubts = (): string =>
+    [...roster.doubts()]
+      .map((doubt) => doubt.join(' '))
+      .toSorted()
+      .join('; ')
+  say('a', 'up', 'up', 'up', 'down')
+  say('b', 'up', 'up', 'up', 'down')
+  say('c', 'down', 'up', 'up', 'down')
+  expect(doubts()).toBe('') // one of four: that site may be gone for it alone
+  say('c', 'down', 'down', 'up', 'down')
+  say('d', 'abstain', 'abstain', 'abstain', 'down')
+  expect(doubts()).toBe('') // of those who differ from each other none is alone
+  roster.gone(identity('d'))
+  expect(doubts()).toBe('c disagrees')
+  say('c', 'abstain', 'abstain', 'up', 'down')
+  expect(doubts()).toBe('c abstains')
+  say('a', 'abstain', 'abstain', 'abstain', 'down')
+  say('b', 'abstain', 'abstain', 'abstain', 'down')
+  say('c', 'down', 'down', 'down', 'down')
+  expect(doubts()).toBe('') // the others say nothing against it
+  roster.gone(identity('b'))
+  say('a', 'up', 'up', 'up', 'up')
+  expect(doubts()).toBe('') // of two nobody knows who is right
+})
+
 const beat = (name: string, bootId: string): NodeHeartbeat => {
   return { node: { name, bootId }, sequence: 1, version: '1', view: 'v', plan: 'p', verdicts: 'h' }
 }

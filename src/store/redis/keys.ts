@@ -11,6 +11,8 @@
  *                            and @rev, which is new after each change
  *   {meridian}:forgotten     hash name → `ms boot-id id mac`: probers, and as node:NAME nodes,   nodes
  *                            that are gone for good
+ *   {meridian}:events        hash id → line of an event that nodes saw, and @KEY → id: event.2.lua      nodes
+ *   {meridian}:event-order   zset of their ids, in the order in which they came or changed              nodes
  *
  *   {meridian}:DB            channel: a node has changed something; DB is the database's number, for channels know none
  *   {meridian}:DB:NAME       channel: the prober NAME has said something
@@ -33,6 +35,10 @@ export const indexKey = (kind: Kind): string => `${TAG}:${kind}s`
 export const OVERRIDES_KEY = `${TAG}:overrides`
 /** Key of the hash of decommissioned probers and nodes. */
 export const FORGOTTEN_KEY = `${TAG}:forgotten`
+/** Key of the hash of events. */
+export const EVENTS_KEY = `${TAG}:events`
+/** Key of the order of events (sorted set). */
+export const EVENT_ORDER_KEY = `${TAG}:event-order`
 const NODE_FIELD = 'node:' // no name has a colon
 /** The field of a decommissioned process. */
 export const forgottenField = ({ kind, name }: ProcessName): string => (kind === 'node' ? `${NODE_FIELD}${name}` : name)

@@ -61,3 +61,7 @@ export const OVERRIDE = new Script('override.1.lua')
 export const FORGET = new Script('forget.3.lua')
 /** Writes live probers to the index. */
 export const ADMIT = new Script('admit.2.lua')
+/** Adds what a node saw to the events of the fleet. */
+export const EVENT = new Script('event.2.lua')
+/** Reads events that are new. */
+export const EVENTS = new Script('events.2.lua', READING)

@@ -11,7 +11,7 @@ import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { Fields } from './fields.ts'
 
 /** What a signature covers; one kind is never valid as another. */
-export type SignatureKind = 'head' | 'change' | 'override' | 'forgotten'
+export type SignatureKind = 'head' | 'change' | 'override' | 'forgotten' | 'event' | 'witness'
 
 /** Signs and verifies with the secrets of the settings. */
 export class Signer {

@@ -9,6 +9,7 @@
  */
 import { Refusals } from '../../health/refusals.ts'
 import {
+  type EventBoard,
   type StoreSubscriber,
   type ProberWriter,
   type KnownMember,
@@ -20,6 +21,7 @@ import {
 } from '../../health/store.ts'
 import { within } from '../../health/within.ts'
 import { formatAge } from '../../units.ts'
+import { makeEventBoard } from './events.ts'
 import { type Client, connect, type Connections, type ChannelClient } from './connect.ts'
 import type { Fields } from './fields.ts'
 import { channelOf, FORGOTTEN_KEY, HINTS, indexKey, proberChannel, proberOfChannel } from './keys.ts'
@@ -91,6 +93,7 @@ export function openRedisStore(url: string, settings: RedisStoreSettings = {}): 
 export class RedisStore implements Store {
   readonly shared = true
   readonly refusals: Refusals
+  readonly eventBoard: EventBoard
   readonly #place: RedisPlace
   readonly #settings: RedisStoreSettings
   readonly #leaseMs: number
@@ -135,6 +138,8 @@ export class RedisStore implements Store {
     const onDropped = (what: string) => this.refusals.count('oversized', '', what)
     this.#connections = connect(place, this.#role === 'node', onDropped, settings.silentMs)
     this.#context = this.#makeContext()
+    const run = (command: (client: Client) => Promise<readonly string[]>) => this.#runApart(command)
+    this.eventBoard = makeEventBoard({ signer: this.#signer, refusals: this.refusals, run })
     this.#reader = new Reader({
       quick: this.#connections.commands,
       slow: this.#connections.bulk,
@@ -289,6 +294,12 @@ export class RedisStore implements Store {
       if (this.#usable && (dead || /READONLY/.test(String(error)))) this.#renew(commands)
       return false
     }
+  }
+
+  /** Runs a command whose failure is no trouble of the Store. Rejects then. */
+  async #runApart(command: (client: Client) => Promise<readonly string[]>): Promise<readonly string[]> {
+    if (!this.#usable || this.#closed) throw new Error(this.trouble ?? 'Redis is away')
+    return inTime(this.#settings.answerMs ?? ANSWER_MS, command(this.#connections.commands))
   }
 
   /** Probers that are heard, for those who connect later. */

@@ -14,6 +14,7 @@ import {
 } from '../../health/override.ts'
 import type { Refusals } from '../../health/refusals.ts'
 import type {
+  EventLine,
   Forgotten,
   Heartbeat,
   KnownMember,
@@ -327,3 +328,21 @@ function listOf(text: string, most: number): readonly unknown[] | undefined {
 /** undefined: too long, or no JSON. */
 const parsed = (text: string, most: number): unknown =>
   text.length > most ? undefined : attempt<unknown>(() => JSON.parse(text))
+
+const EVENT_ID = /^[\w.-]{1,63}\.[0-9a-z]{1,12}\.\d{1,12}$/
+const EVENT_HEAD = /^\d{1,16} ([0-9a-f]{16}) ([\w-]{1,64}) /
+
+/** Parses the line of an event (lua/event.2.lua); undefined: it is malformed, or not signed. */
+export function readEventLine(id: string, line: string, signer: Signer): EventLine | undefined {
+  const [first = '', ...others] = line.split('\n')
+  const match = EVENT_HEAD.exec(first)
+  const text = first.slice(match?.[0].length ?? 0)
+  if (match === null || !EVENT_ID.test(id) || text.length > MOST_ENTRY) return undefined
+  const [, key, mac] = match
+  if (!signer.verify(mac!, 'event', [id, key, text])) return undefined
+  const witnesses = others.flatMap((other) => {
+    const [witness = '', witnessMac = ''] = other.split(' ')
+    return EVENT_ID.test(witness) && signer.verify(witnessMac, 'witness', [key, witness]) ? [witness] : []
+  })
+  return { id, text, witnesses: [id, ...witnesses] }
+}
