@@ -60,17 +60,14 @@ export async function applyFreeze(
 }
 
 /** Lets sites have their clients again that have failed over. */
-export async function applyReturn(
-  { controls, overview }: Health,
-  body: ReturnBody,
-  log: WriteLog,
-): Promise<ReturnResult | Refusal> {
-  const left = new Map(overview().services.map(({ service, leftPercent }) => [service, leftPercent]))
+export async function applyReturn(health: Health, body: ReturnBody, log: WriteLog): Promise<ReturnResult | Refusal> {
+  const { controls } = health
+  const left = new Map(health.overview().services.map(({ service, leftPercent }) => [service, leftPercent]))
   const result = controls.return(body)
   if ('refused' in result) return result
   const reached = await result.saved
   const { returned, waiting } = result
-  const after = overview()
+  const after = health.overview()
   const names = new Set(returned.map((subject) => subject.slice(subject.indexOf('/') + 1)))
   const services = after.services
     .filter(({ service }) => names.has(service))
