@@ -14,6 +14,13 @@ test('a token that is made is known by its secret, and by nothing else', () => {
   for (const other of ['', secret.slice(0, -1), `${secret}x`, secret.toUpperCase(), made[0]!.line.split(' ')[1]!])
     expect(tokenOf(tokens, other)).toBeUndefined()
   expect(tokenOf([], secret)).toBeUndefined()
+  // a hash that differs in one digit, wherever it is
+  const { line } = made[0]!
+  const begin = line.indexOf(':') + 1
+  for (const at of [begin, begin + 31, begin + 63]) {
+    const digit = line[at] === '0' ? '1' : '0'
+    expect(tokenOf(parseTokens(line.slice(0, at) + digit + line.slice(at + 1)), secret)).toBeUndefined()
+  }
   expect(secret).toMatch(/^meridian_[\w-]{43}$/)
   expect(made[0]!.line).not.toContain(secret.slice(9))
   expect(Buffer.from(hashSecret('abc')).toString('hex')).toBe(
