@@ -14,6 +14,7 @@ import { run } from '../../src/cli/commands.ts'
 import { explanationInWords } from '../../src/cli/words/explanation.ts'
 import { RunningNode } from '../../src/node/node.ts'
 import { printable } from '../../src/problem.ts'
+import { CASES } from '../api/cases.ts'
 import { CLIENTS, writeTestDatabase } from '../support/mmdb.ts'
 import { until } from '../support/until.ts'
 import { configOf } from './fleet.ts'
@@ -240,7 +241,8 @@ describe('a node that runs', () => {
     }
     const refused: string[] = []
     for (const { method, path, response: form } of ROUTES.toReversed()) {
-      const given = asked[`${method} ${path}`] ?? ''
+      const name = `${method} ${path}`
+      const given = asked[name] ?? CASES[name]![0].body ?? ''
       const headers = { 'content-type': 'application/json' }
       const response = await (typeof given === 'string'
         ? app.request(path + given)
@@ -251,8 +253,9 @@ describe('a node that runs', () => {
       else if (response.status === 200)
         expect(form.safeParse(await response.json()), path).toMatchObject({ success: true })
     }
-    expect(refused).toEqual(['/api/zones/accept', '/api/geo/accept', '/api/forget']) // nothing waits, nobody is n2
+    expect(refused).toEqual(['/api/zones/accept', '/api/geo/accept', '/api/forget', '/api/return']) // nothing waits, nobody is n2
     expect(node.overrides()).toMatchObject([{ override: { pattern: 'fra', who: 'kim' } }])
+    await node.freeze({ action: 'unfreeze', who: 'kim', why: '' })
     await node.override({ pattern: 'fra', action: 'undrain', forMs: undefined, who: 'kim', why: '', yes: false })
   })
 
