@@ -31,7 +31,7 @@ api:
   sites: {fra: {vips: [192.0.2.1]}, iad: {vips: [192.0.2.2]}, sin: {vips: [192.0.2.3]}}
   order: [iad, fra, sin]
   check: {type: tcp, port: 80}
-  keep: 70%
+  keep: 60%
 `,
   'example.com.yaml':
     '"": {type: NS, value: ns1.example.net.}\nwww: {type: GSLB, service: web}\napi: {type: GSLB, service: api}\n',
@@ -336,6 +336,7 @@ describe('the brake and `keep`', () => {
     expect(a.health.override({ ...drain('fra', 0), yes: false })).toMatchObject({
       refused: expect.stringMatching(/only 67 % of (web|api) would be left \(now 100 %\); it keeps 70 %/),
     })
+    expect(a.health.override({ ...drain('fra', 0, 10 * MINUTE), yes: false })).toHaveProperty('refused')
     expect(a.health.outlook(['fra'], 50)).toMatchObject({ safe: false })
     expect(a.health.outlook(['fra'], 300)).toMatchObject({
       safe: true,
@@ -358,11 +359,14 @@ describe('the brake and `keep`', () => {
   test('hold a dead site, if what is left beside it is too little; and a site that is drained in part', async () => {
     const a = await make('a')
     const braked = () => a.health.snapshot().services.find(({ service }) => service === 'api')!.braked
-    given(a, drain('iad', 300))
     say('up', '192.0.2.3')
-    expect(braked()).toEqual(['sin/api/192.0.2.3']) // 130 of 230 are less than 70 %
+    expect(braked()).toEqual([])
+    given(a, drain('iad', 300)) // then 130 of 230 are less than 60 %
+    expect(braked()).toEqual(['sin/api/192.0.2.3'])
+    given(a, undo('iad'))
+    expect(braked()).toEqual([])
     say('up')
-    given(a, drain('fra', 300), drain('sin', 300))
+    given(a, drain('fra', 300), drain('sin', 300), drain('iad', 100))
     say('up', '192.0.2.3')
     expect(braked()).toEqual(['sin/api/192.0.2.3'])
     expect(a.word('sin/api/192.0.2.3')).toEqual([UP, 300])

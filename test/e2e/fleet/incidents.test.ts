@@ -250,6 +250,10 @@ runbook('A site is drained in part', async (incident) => {
   row.excuse('fra')
   await incident.begins(() => give('drain', 'fra', '--to', '30%', '--over', '10s', '--why', 'new load balancer'))
   await incident.isTold()
+  await row.shown(
+    'fra at 30 %',
+    ({ services }) => services[0]!.members.find(({ site }) => site === 'fra')?.share === 300,
+  )
   incident.ends(() => {})
   await give('undrain', 'fra', '--over', '5s')
   await row.shown('no override', ({ overrides }) => overrides.length === 0)

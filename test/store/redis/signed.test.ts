@@ -149,6 +149,12 @@ describe('with a secret', () => {
     await until('the override is written', override)
     await until('one that is signed', () => heard.overridden.has('iad'))
     expect(heard.overridden.has('fra')).toBe(false)
+    const shift = { from: 1000, to: 300, overMs: 900_000 }
+    await writer.override([drain('sin', 1, { action: 'shift', shift })])
+    await until('a drain in part', () => heard.overridden.get('sin')?.shift?.to === 300)
+    server.cli('hset', OVERRIDES_KEY, 'sin', server.cli('hget', OVERRIDES_KEY, 'sin').replace('"to":300', '"to":0'))
+    const late = await listen(open(NEW))
+    expect([late.overridden.has('iad'), late.overridden.has('sin')]).toEqual([true, false])
     expect(heard.lines.filter((line) => /gone forgotten|n9/.test(line))).toEqual([])
   })
 
