@@ -38,6 +38,16 @@ export interface ReturnBody extends Pick<OverrideRequest, 'who' | 'why' | 'yes'>
   readonly pattern: string
 }
 
+/** The body of POST /api/drills. */
+export interface DrillBody {
+  readonly pattern: string
+  readonly forMs: number
+  /** As written: `left<60%`. */
+  readonly abortIf: readonly string[]
+  readonly who: string
+  readonly why: string
+}
+
 /** The body of POST /api/forget. */
 export interface ForgetBody extends ProcessName {
   readonly who: string
@@ -167,6 +177,24 @@ export const RETURN: z.ZodType<ReturnBody> = z.strictObject({
   why: text(0, 300).default('').describe('the reason'),
   yes: z.boolean().default(false).describe('also what is not well: it has its clients as soon as it is'),
 })
+
+/** Reads the body of POST /api/drills. */
+export const DRILL: z.ZodType<DrillBody> = z
+  .strictObject({
+    pattern: PATTERN,
+    for: DURATION.describe('how long, `30m`'),
+    abortIf: z
+      .array(text(1, 100))
+      .min(1, 'has no rule')
+      .max(20, 'has more than 20 rules')
+      .default(['last-resort'])
+      .describe(
+        'what ends it early: `left<60%`, `last-resort` (nothing of a service is left), or a service of which no member may go down',
+      ),
+    who: WHO,
+    why: text(1, 300).describe('the reason'),
+  })
+  .transform(({ for: forMs, ...rest }) => ({ ...rest, forMs: forMs ?? 0 }))
 
 /** Reads the body of POST /api/forget. */
 export const FORGET: z.ZodType<ForgetBody> = z

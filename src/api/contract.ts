@@ -6,7 +6,7 @@ import type { EventFeed } from '../events/events.ts'
 import type { EventPage, EventQuery } from '../events/list.ts'
 import type { ExplainQuestion } from '../explain/question.ts'
 import type { MemberStanding, OverrideStatus } from '../health/node-health.ts'
-import type { AcceptBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from './bodies.ts'
+import type { AcceptBody, DrillBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from './bodies.ts'
 
 /** The body of GET /ready. */
 export interface Readiness {
@@ -92,6 +92,10 @@ export interface Node extends ProcessView, EventsView {
   freeze(body: FreezeBody): Promise<object | Refusal>
   /** Lets sites have their clients again that have failed over. */
   return(body: ReturnBody): Promise<object | Refusal>
+  /** Begins a drill. */
+  drill(body: DrillBody): Promise<object | Refusal>
+  /** The drills of this node, the latest first. */
+  drills(): readonly object[]
   /** Removes a prober from the roster. */
   forget(body: ForgetBody): Promise<object | Refusal>
   /** Accepts the databases that are held back. */

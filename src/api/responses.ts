@@ -176,6 +176,43 @@ export const RETURNED = z.looseObject({
   ...spread,
 })
 
+const perSecond = z.number().describe('a second, over the last 5 to 10 s')
+
+/** A drill, running or over. */
+const DRILL_REPORT = z.looseObject({
+  pattern: z.string(),
+  who: z.string(),
+  why: z.string(),
+  abortIf: texts,
+  beganMs: z.number(),
+  forMs: z.number(),
+  lastedMs: z.number(),
+  outcome: z
+    .enum(['running', 'complete', 'aborted', 'undone', 'lost'])
+    .describe('`undone`: by an operator; `lost`: its node ended meanwhile, and the drain in its time'),
+  reason: z.string().describe('why it ended; empty while it runs'),
+  services: z.array(z.looseObject({ service: z.string(), beforePercent: percent, leastPercent: percent })),
+  answers: z
+    .array(
+      z.looseObject({
+        site: z.string(),
+        before: perSecond,
+        least: perSecond,
+        most: perSecond,
+        last: perSecond,
+        leftAfterMs: z.number().nullable().describe('when the site first had a tenth of its answers; null: never'),
+      }),
+    )
+    .describe('steered answers of this node, by site'),
+  queries: z.looseObject({ before: perSecond, most: perSecond }),
+})
+
+/** The body of GET /api/drills. */
+export const DRILLS = z.looseObject({ drills: z.array(DRILL_REPORT) })
+
+/** The body of POST /api/drills. */
+export const DRILLED = z.looseObject({ drill: DRILL_REPORT, ...spread })
+
 /** The body of POST /api/forget. */
 export const FORGOTTEN = z.looseObject({ forgotten: z.string(), notKept, reached, unreached })
 

@@ -3,7 +3,7 @@
  * docs/api.md to that.
  */
 import { z } from 'zod'
-import { ACCEPT, FORGET, FREEZE, ORDER_BYTES, type OverrideBody, OVERRIDES, RETURN } from './bodies.ts'
+import { ACCEPT, DRILL, FORGET, FREEZE, ORDER_BYTES, type OverrideBody, OVERRIDES, RETURN } from './bodies.ts'
 import type { ProcessView } from './contract.ts'
 import { EVENTS, eventsAnswer } from './events.ts'
 import { openApi } from './openapi.ts'
@@ -12,6 +12,8 @@ import { problemDetails } from './problem-details.ts'
 import { EXPLAIN, FILTER, NO_QUERY, OUTLOOK, STATUS } from './questions.ts'
 import {
   ACCEPTED,
+  DRILLED,
+  DRILLS,
   EVENT_PAGE,
   EXPLAINED,
   FORGOTTEN,
@@ -173,6 +175,23 @@ const NODE_ROUTES: readonly Route[] = [
     response: OVERRIDDEN,
     isSpread: true,
     answer: (node, body) => (isList(body) ? node.overrideAll(body) : node.override(body)),
+  }),
+  nodeGet({
+    path: '/api/drills',
+    scope: 'read',
+    meaning: 'The last drills of this node, the latest first; one may be running.',
+    query: NO_QUERY,
+    response: DRILLS,
+    answer: (node) => ({ drills: node.drills() }),
+  }),
+  nodePost({
+    path: '/api/drills',
+    scopes: ['drain'],
+    meaning: 'Begins a drill: drains members for a time, where that is safe, and ends it early by a rule.',
+    body: DRILL,
+    response: DRILLED,
+    isSpread: true,
+    answer: (node, body) => node.drill(body),
   }),
   nodePost({
     path: '/api/freeze',

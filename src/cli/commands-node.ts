@@ -17,7 +17,7 @@ import {
 } from './options.ts'
 import type { Output } from './output.ts'
 
-/** Adds explain, status, events, drain, undrain, force, return, freeze, unfreeze, prober forget, node forget, geo accept and zones accept. */
+/** Adds explain, status, events, drain, undrain, force, drill, return, freeze, unfreeze, prober forget, node forget, geo accept and zones accept. */
 export function addNodeCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addQuestions(program, output, onExit)
   addEvents(program, output, onExit)
@@ -282,6 +282,32 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     .option('--why <TEXT>', 'the reason')
     .action((options: OverrideFlags, command: Command) => applyFreeze('unfreeze', options, command))
   withExamples(unfreezing, 'meridian unfreeze')
+
+  const drilling = withWho(program.command('drill').argument('[PATTERN]', PATTERN))
+    .summary('drain for a time to see that the others carry it, and abort by itself; reports')
+    .description(
+      'Drains SITE[/SERVICE[/VIP]] for a time where that is safe, ends it early by a rule, and prints a report: what was left, and how answers moved. Without a pattern: earlier reports. A command that is stopped leaves the drill running; undrain ends it.',
+    )
+    .option('--for <TIME>', 'how long, e.g. 30m; required')
+    .option(
+      '--abort-if <RULES>',
+      'end it early: left<60%, last-resort (nothing of a service is left), SERVICE (a member of it goes down), joined by |',
+      'last-resort',
+    )
+    .option('--why <TEXT>', 'the reason; required')
+    .action(async (pattern: string | undefined, options: OverrideFlags & { abortIf: string }, command: Command) => {
+      const { for: time, why, abortIf } = options
+      if (pattern !== undefined && (time === undefined || why === undefined))
+        command.error('error: a drill needs --for and --why')
+      const [{ drill }, { whoAmI }] = await Promise.all([import('./drill.ts'), import('./override.ts')])
+      const asked = { pattern, abortIf, who: options.who ?? whoAmI(), ...(time && { for: time }), ...(why && { why }) }
+      onExit(await drill({ ...controlOf(options, await settingsOf(command, output)), ...asked }, output))
+    })
+  withExamples(
+    drilling,
+    "meridian drill fra --for 30m --abort-if 'left<60%|last-resort|orders' --why 'quarterly'",
+    'meridian drill',
+  )
 
   const addForget = (kind: 'prober' | 'node', list: string, effect: string, example: string): void => {
     const parent = program.command(kind).summary(`${list}: ${kind} forget NAME`)

@@ -58,7 +58,7 @@ export const NOT_EVERYWHERE = 1
 export const NOT_KEPT = 3
 
 /** Prints where a change is not stored; returns the exit code, 0 or NOT_KEPT. */
-function reportNotStored(notKept: NotStored, output: Output): number {
+export function reportNotStored(notKept: NotStored, output: Output): number {
   for (const { where, why } of notKept) {
     const what =
       where === 'disk'
@@ -70,7 +70,7 @@ function reportNotStored(notKept: NotStored, output: Output): number {
 }
 
 /** Prints which nodes have not got an override; returns the exit code, 0 or NOT_EVERYWHERE. */
-function reportUnreached({ unreached }: Acknowledgement, output: Output): number {
+export function reportUnreached({ unreached }: Acknowledgement, output: Output): number {
   for (const { node, why } of unreached)
     output.err(wrap(`meridian: node ${node} goes on as before: ${why}; it takes this over when it reads it in Redis`))
   return unreached.length === 0 ? 0 : NOT_EVERYWHERE

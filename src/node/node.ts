@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { makeAdoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
-import type { AcceptBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../api/bodies.ts'
+import type { AcceptBody, DrillBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../api/bodies.ts'
 import type { Node, Question, Readiness, Refusal, StatusFilter } from '../api/contract.ts'
 import { applyFreeze, applyReturn, type FreezeResult, type ReturnResult } from '../api/controls.ts'
 import type { ExplainResponse } from '../api/explained.ts'
@@ -73,6 +73,7 @@ import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
 import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
 import { CertificateFiles } from './certificate.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
+import { type DrillReport, Drills, readAbortRule } from './drill.ts'
 import { NodeEvents } from './node-events.ts'
 import { LiveProtocol } from './protocol.ts'
 import { SerialFile } from './serial.ts'
@@ -114,6 +115,7 @@ export class RunningNode implements Node {
   readonly #protocol: LiveProtocol
   readonly #doors: Doors
   readonly #rates = new AnswerRates(() => this.#server?.counters() ?? [], this.#cells)
+  readonly #drills: Drills
   readonly #changes = new Map<string, number>()
   /** When a changed reason of a member was last logged. */
   readonly #reasonsMs = new Map<string, number>()
@@ -196,6 +198,13 @@ export class RunningNode implements Node {
       },
       onTrouble: (trouble) => log.warn(trouble),
     })
+    this.#drills = new Drills({
+      file: join(config.state, 'drills.json'),
+      health: this.#health,
+      rates: () => this.#rates.rates(),
+      log: (level, fields, line) => log[level](fields, line),
+      onTrouble: (trouble) => (trouble === undefined ? undefined : log.warn(trouble)),
+    })
   }
 
   /** Starts a node; resolves when it serves. Throws StartError, with nothing left running. */
@@ -217,6 +226,7 @@ export class RunningNode implements Node {
     await this.#doors.listenHttp()
     await this.#events.start()
     await this.#health.start()
+    this.#drills.read()
     await this.#loads.watch()
     const made = await this.#loads.loadFirst('nothing to serve', this.#takeover)
     this.#certificate = this.#openCertificate()
@@ -371,6 +381,7 @@ export class RunningNode implements Node {
     const level = change.after === 'down' ? 'warn' : 'info'
     const { votes: _votes, wasBraked: _wasBraked, beforeAgeMs: _beforeAgeMs, ...fields } = change
     this.#log[level](fields, `${change.member} is ${change.after} (${change.before} before): ${change.why}`)
+    this.#drills.look()
   }
 
   /**
@@ -474,6 +485,21 @@ export class RunningNode implements Node {
     return applyReturn(this.#health, body, this.#logOverride)
   }
 
+  async drill({ abortIf, ...body }: DrillBody): Promise<object | Refusal> {
+    const rules = abortIf.map(readAbortRule)
+    const wrong = rules.indexOf(undefined)
+    const hint = 'abortIf takes left<60%, last-resort and the names of services'
+    if (wrong >= 0) return { refused: `“${abortIf[wrong]}” is no rule to end a drill by`, hint }
+    const begun = this.#drills.begin({ ...body, abortIf: rules.filter((rule) => rule !== undefined) })
+    if ('refused' in begun) return begun
+    const saved = await begun.saved
+    return { drill: begun.report, notKept: notStoredIn(saved), reached: saved.reached, unreached: saved.unreached }
+  }
+
+  drills(): readonly DrillReport[] {
+    return this.#drills.reports
+  }
+
   async forget({ kind, name, who }: ForgetBody): Promise<ForgetResult | Refusal> {
     const forgotten = this.#health.forget({ kind, name })
     if (typeof forgotten === 'string') return { refused: forgotten }
@@ -566,6 +592,7 @@ export class RunningNode implements Node {
     this.#notifier.stop()
     await this.#server?.stop(DRAIN_MS)
     await this.#prober?.stop()
+    await this.#drills.stop()
     await this.#health.stop()
     await this.#serial.stop()
     await this.#events.stop()

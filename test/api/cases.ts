@@ -9,6 +9,8 @@ export interface Case {
 
 const DRAIN = { pattern: 'fra', action: 'drain', who: 'kim@ops', why: 'disk swap' }
 
+const DRILL = { pattern: 'fra', for: '30m', who: 'kim@ops', why: 'quarterly' }
+
 const ok = (ask = ''): Case => ({ ask, status: 200 })
 const wrong = (ask: string): Case => ({ ask, status: 400 })
 const done = (body: object): Case => ({ body, status: 200 })
@@ -91,6 +93,17 @@ export const CASES: Readonly<Record<string, readonly [right: Case, wrong: Case, 
     malformed({ who: 'kim@ops' }),
     malformed({ pattern: 'fra', for: '2h', who: 'kim@ops' }),
     refused({ pattern: 'iad', who: 'kim@ops' }),
+  ],
+  'GET /api/drills': [ok(), wrong('limit=1')],
+  'POST /api/drills': [
+    done(DRILL),
+    malformed({ ...DRILL, for: undefined }),
+    malformed({ ...DRILL, for: 'soon' }),
+    malformed({ ...DRILL, why: '' }),
+    malformed({ ...DRILL, abortIf: [] }),
+    malformed({ ...DRILL, abortIf: 'last-resort' }),
+    malformed({ ...DRILL, yes: true }),
+    refused({ ...DRILL, pattern: 'far' }),
   ],
   'POST /api/forget': [
     done({ prober: 'p1', who: 'kim@ops' }),

@@ -1,10 +1,10 @@
 /** A node and a prober without anything behind them: what the routes made of requests. */
-import type { AcceptBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../../src/api/bodies.ts'
+import type { AcceptBody, DrillBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../../src/api/bodies.ts'
 import type { Node, ProcessView, Question, StatusFilter } from '../../src/api/contract.ts'
 
 /** What was heard since the test began; cleared by forgetAll(). */
 export const heard: {
-  bodies: (OverrideBody | ForgetBody | FreezeBody | ReturnBody | AcceptBody)[]
+  bodies: (OverrideBody | DrillBody | ForgetBody | FreezeBody | ReturnBody | AcceptBody)[]
   questions: Question[]
   filters: (StatusFilter | undefined)[]
   reasons: string[]
@@ -68,6 +68,11 @@ export const node: Node = {
     heard.bodies.push(body)
     return body.pattern === 'fra' ? { returned: ['fra/web'] } : { refused: 'nothing awaits it' }
   },
+  drill: async (body) => {
+    heard.bodies.push(body)
+    return body.pattern === 'far' ? { refused: 'nothing is named far' } : { drill: { pattern: body.pattern } }
+  },
+  drills: () => [],
   forget: async (body) => {
     heard.bodies.push(body)
     return body.name === 'p1' ? { forgotten: 'p1' } : { refused: 'p2 is live' }

@@ -4,13 +4,14 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { makeApp } from '../../src/api/app.ts'
-import type { AcceptBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../../src/api/bodies.ts'
+import type { AcceptBody, DrillBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../../src/api/bodies.ts'
 import type { Node } from '../../src/api/contract.ts'
 import { type HttpServer, listenSocket, listenTcp } from '../../src/api/listen.ts'
 import type { NotStored } from '../../src/api/override.ts'
 import { run } from '../../src/cli/commands.ts'
 import { whoAmI } from '../../src/cli/override.ts'
 import type { Acknowledgement, FreezeStatus } from '../../src/health/node-health.ts'
+import type { DrillReport } from '../../src/node/drill.ts'
 import { guardOf, secretOf } from '../support/guard.ts'
 import { drain } from './fleet.ts'
 
@@ -21,6 +22,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'meridian-override-'))
   heard = []
   notKept = []
+  drilled.length = 0
   nodes = { reached: ['n1', 'n2', 'n3'], unreached: [] }
   open = [await listenSocket(makeApp(node, 'open'), join(folder, 'control.sock'))]
 })
@@ -29,6 +31,25 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
+const drilled: DrillBody[] = []
+const report: DrillReport = {
+  pattern: 'iad',
+  who: 'kim',
+  why: 'quarterly',
+  abortIf: ['left<60%', 'orders'],
+  beganMs: Date.UTC(2026, 10, 25, 13),
+  forMs: 1_800_000,
+  lastedMs: 0,
+  outcome: 'running',
+  reason: '',
+  services: [{ service: 'web', beforePercent: 100, leastPercent: 33.3 }],
+  answers: [
+    { site: 'iad', before: 50, least: 0, most: 50, last: 0, leftAfterMs: 4250 },
+    { site: 'fra', before: 30, least: 30, most: 58.5, last: 55, leftAfterMs: null },
+  ],
+  queries: { before: 100, most: 120 },
+}
+let ended: DrillReport = report
 let notKept: NotStored = []
 let nodes: Acknowledgement = { reached: [], unreached: [] }
 const frozen: FreezeStatus = {
@@ -109,6 +130,11 @@ const node: Node = {
     const each = services.map((service) => ({ ...service, unusable: [{ site: 'sin', state: 'down' }] }))
     return { returned: ['fra/web'], waiting, services: each, freeze: returning.yes ? null : frozen, notKept, ...nodes }
   },
+  drill: async (body) => {
+    drilled.push(body)
+    return body.pattern === 'lon' ? { refused: 'lon matches no member' } : { drill: report, notKept, ...nodes }
+  },
+  drills: () => (drilled.length === 0 ? [] : [ended]),
   forget: async (forgetting) => {
     heard.push(forgetting)
     const { name } = forgetting
@@ -198,6 +224,36 @@ test('several patterns are one order, with one share and one time to it', async 
   expect(dry.out).toMatch(/^ {2}now: iad is drained to 30 %, at 62 % now until .*: disks, ticket 812$/m)
 })
 
+test('a drill is watched to its end: exit code 0 where it was whole, else 1, with a report', async () => {
+  expect((await type('drill')).out).toBe('there were no drills at this node')
+  ended = { ...report, outcome: 'aborted', lastedMs: 240_000, reason: '33 % of web is left (left<60%)' }
+  const words = ['drill', 'iad', '--for', '30m', '--why', 'quarterly', '--who', 'kim']
+  const { code, out } = await type(...words, '--abort-if', 'left<60%|orders')
+  expect(drilled).toEqual([
+    { pattern: 'iad', forMs: 1_800_000, abortIf: ['left<60%', 'orders'], who: 'kim', why: 'quarterly' },
+  ])
+  expect(code).toBe(1)
+  expect(out).toBe(
+    `the drill of iad runs, on all 3 nodes; to end it: meridian undrain iad
+iad: drill of 2026-11-25 13:00 UTC by kim (quarterly): ABORTED after 4 min: 33 % of web is left
+  (left<60%)
+  service  left before  at least
+  web      100 %        33 %
+  answers/s  before  least  most  last  a tenth after
+  iad        50      0      50    0     4 s
+  fra        30      30     58.5  55    -
+  queries/s: 100 before, 120 at most`,
+  )
+  ended = { ...ended, outcome: 'complete', reason: 'its time is over' }
+  expect(await type(...words, '--json')).toEqual({ code: 0, out: JSON.stringify(ended), err: '' })
+  expect(drilled[1]!.abortIf).toEqual(['last-resort'])
+  expect(JSON.parse((await type('drill', '--json')).out)).toEqual({ drills: [ended] })
+  expect(await type('drill', 'lon', '--for', '30m', '--why', 'x')).toMatchObject({
+    code: 1,
+    err: 'meridian: refused: lon matches no member',
+  })
+})
+
 test('a refusal is exit code 1, with the reason and the hint', async () => {
   const { code, out, err } = await type('drain', 'fra', '--why', 'disks')
   expect(code).toBe(1)
@@ -247,6 +303,7 @@ test.each([
   [['force', 'iad'], /missing required argument/],
   [['undrain', 'iad', '--for', '2h'], /unknown option/],
   [['undrain', 'iad', '--to', '50%'], /unknown option/],
+  [['drill', 'iad', '--why', 'x'], /a drill needs --for and --why/],
 ])('%j is wrong usage, and nothing is done', async (args, error) => {
   const { code, err } = await type(...args)
   expect(code).toBe(2)
