@@ -3,18 +3,19 @@
  * words. node-health.ts calls it when votes, overrides or zones have changed; a timer here handles what time alone
  * changes.
  *
- *   judge(member) ─▶ brake(service) ─▶ assess(member) ─▶ word
- *      └ judgement.ts    └ brake.ts        └ member-state.ts
+ *   judge(member) ─▶ count(member) ─▶ brake(service) ─▶ assess(member) ─▶ word
+ *      └ judgement.ts   └ counts.ts      └ brake.ts        └ member-state.ts
  *
  * A vote costs its own members, and their services where their availability has changed; a batch costs each of them
  * once.
  */
 import { createHash } from 'node:crypto'
 import { type AbsentMembers, savedMember } from './absent.ts'
-import { brake, type BrakeDecision } from './brake.ts'
+import { brake } from './brake.ts'
+import { Counts } from './counts.ts'
 import { Dissents } from './dissent.ts'
 import type { Failback } from './failback.ts'
-import { type FreezableMember, type Freeze, frozenVerdict, yields } from './freeze.ts'
+import type { Freeze } from './freeze.ts'
 import type { MemberView } from './impact.ts'
 import { type LiveVote, judge, type Judgement, NO_HISTORY, type MemberHistory } from './judgement.ts'
 import {
@@ -29,9 +30,9 @@ import {
   type ServiceHealth,
   standingOf,
 } from './member.ts'
-import { availabilityOf, assess, STATE_BITS, stateOf } from './member-state.ts'
+import { assess, STATE_BITS } from './member-state.ts'
 import { type News, tellDissent, tellDissentOver, tellService } from './news.ts'
-import { actionAt, isSame, matches, type Override, shareAt, viewOf } from './override.ts'
+import { isSame, matches, type Override, viewOf } from './override.ts'
 import { quorumOf, type RosterEntry } from './quorum.ts'
 import type { Roster } from './roster.ts'
 import type { SavedMember } from './saved.ts'
@@ -89,8 +90,7 @@ export class Members {
   /** By name, for the hash. */
   #sorted: readonly Member[] | undefined
   readonly #dissents = new Dissents()
-  /** By which all was judged last. */
-  #freeze: Freeze | undefined
+  readonly #counts: Counts
   #timer: NodeJS.Timeout | undefined
   #wakeAtMs = Infinity
   /** To report once all words are written. */
@@ -101,6 +101,7 @@ export class Members {
 
   constructor(settings: MembersSettings) {
     this.#settings = settings
+    this.#counts = new Counts(settings)
   }
 
   /** Adopts new zones; all words are written when it returns. `words`: slots of the services' own words. */
@@ -129,7 +130,10 @@ export class Members {
     for (const service of spec.services) {
       const word = words.get(service.name)
       if (word !== undefined && table[word] === UNWATCHED) this.#touch(word)
-      const { serving, freeze } = before.get(service.name) ?? { serving: new Set<string>(), freeze: this.#freeze }
+      const { serving, freeze } = before.get(service.name) ?? {
+        serving: new Set<string>(),
+        freeze: this.#counts.freeze,
+      }
       const none = { braked: new Set<string>(), lastResort: false, unanswered: [], serving, freeze }
       this.#services.set(service.name, { spec: service, members: [], word, ...none })
     }
@@ -168,8 +172,8 @@ export class Members {
   /** Judges the members that an override, a failover or a freeze begins or ceases to match. */
   overridesChanged(patterns: readonly string[]): void {
     const freeze = this.#settings.freeze()
-    const before = this.#freeze
-    this.#freeze = freeze
+    const before = this.#counts.freeze
+    this.#counts.freeze = freeze
     const goesOn = before !== undefined && freeze !== undefined && isSame(before.entry, freeze.entry)
     if (before !== undefined && !goesOn) this.#thaw(before.entry.setMs)
     this.#update([...this.#members.values()].filter(({ spec }) => patterns.some((pattern) => matches(pattern, spec))))
@@ -280,7 +284,7 @@ export class Members {
   }
 
   #healthOf(service: Service): ServiceHealth {
-    return healthOf(service, this.#freeze !== undefined && service.freeze === undefined)
+    return healthOf(service, this.#counts.freeze !== undefined && service.freeze === undefined)
   }
 
   /** Members as they are saved; those never seen up are left out. */
@@ -315,9 +319,9 @@ export class Members {
       const judgement = this.#judge(spec, absent?.history ?? NO_HISTORY, this.#settings.roster.entries)
       const override = this.#settings.overrideOf(spec)
       const { freeze } = service
-      const { verdict, away, ...counts } = this.#countsOf({ spec, service, judgement, override }, nowMs)
+      const { verdict, away, ...counts } = this.#counts.of({ spec, service, judgement, override }, nowMs)
       const known = { spec, service, override, judgement: absent?.history ?? NO_HISTORY }
-      wasUp = this.#countsOf(known, nowMs).availability === 'up'
+      wasUp = this.#counts.of(known, nowMs).availability === 'up'
       const alone = { spec, service: service.spec, judgement, verdict, freeze, override, away }
       const condition = assess({ ...alone, braked: false, lastResort: false }, absent?.prior, nowMs)
       member = {
@@ -381,8 +385,8 @@ export class Members {
       member.published = judgement
       known.set(spec.name, { verdict, proven: [...proven] })
     }
-    for (const member of this.#applyFreeze(touched)) touched.add(member)
-    for (const member of touched) if (this.#count(member, nowMs)) dirty.add(member.service)
+    for (const member of this.#counts.applyFreeze(touched)) touched.add(member)
+    for (const member of touched) if (this.#counts.update(member, nowMs)) dirty.add(member.service)
     for (const service of dirty) for (const member of this.#brake(service, nowMs)) touched.add(member)
     // write every word before reporting: what was judged together is answered together, however long logging takes
     const changes = [...touched].map((member) => this.#write(member, nowMs)).filter((change) => change !== undefined)
@@ -398,61 +402,12 @@ export class Members {
     }
   }
 
-  /** Whether the services of the members go by a freeze; returns the members of those for which that has changed. */
-  #applyFreeze(members: Iterable<Member>): Member[] {
-    const freeze = this.#freeze
-    const changed: Member[] = []
-    for (const service of new Set(Array.from(members, (member) => member.service))) {
-      if (freeze === undefined && service.freeze === undefined) continue
-      const applies = freeze !== undefined && !yields(freeze, service.members.map(freezable)) ? freeze : undefined
-      if (applies === service.freeze) continue
-      if (freeze !== undefined && service.freeze === freeze) this.#report(service, YIELDS)
-      service.freeze = applies
-      changed.push(...service.members)
-    }
-    return changed
-  }
-
-  /** Counts a member anew; whether it counts as something else. */
-  #count(member: Member, nowMs: number): boolean {
-    const { availability, allowed, unbraked, away } = member
-    Object.assign(member, this.#countsOf(member, nowMs))
-    const isAlike = member.availability === availability && member.unbraked === unbraked
-    return !isAlike || member.allowed !== allowed || member.away !== away
-  }
-
-  /** What a member counts as for its service, under its override, a failover and a freeze. */
-  #countsOf(
-    {
-      spec,
-      service,
-      judgement,
-      override,
-    }: Pick<Member, 'spec' | 'service' | 'override'> & { judgement: MemberHistory },
-    nowMs: number,
-  ) {
-    const { freeze } = service
-    const verdict = freeze === undefined ? judgement.verdict : frozenVerdict(freeze, spec, judgement.verdict)
-    const away = spec.manual ? this.#settings.failback.whyAway(spec.site, spec.service) : undefined
-    const isAway = away !== undefined
-    const action = override && actionAt(override, nowMs)
-    const availability = availabilityOf(spec, verdict, action, isAway)
-    const isKnown = judgement.decided.size >= spec.targets.length
-    return {
-      verdict,
-      away,
-      allowed: override === undefined ? 1000 : shareAt(override, nowMs),
-      availability: availability === 'unknown' && isKnown ? 'out' : availability,
-      unbraked: stateOf(spec, verdict, action, false, isAway),
-    }
-  }
-
   /** Recomputes a service's brake, failovers and last resort; returns the members that are affected. */
   #brake(service: Service, nowMs: number): readonly Member[] {
     const { spec, members, braked: before, lastResort, unanswered } = service
     const { onNews } = this.#settings
     const { sites, lapsed, left } = brake(members, spec)
-    const moved = this.#failOver(service, { sites, lapsed, left }, nowMs)
+    const moved = this.#counts.failOver(service, { sites, lapsed, left }, nowMs)
     const out = members.filter(
       ({ unbraked, site }) => unbraked === 'forced' || (unbraked === 'down' && !sites.has(site)),
     )
@@ -463,40 +418,6 @@ export class Members {
     if (service.lastResort !== lastResort) return members
     if (sites.size === 0 && before.size === 0) return moved
     return [...moved, ...members.filter(({ site }) => sites.has(site) !== before.has(site))]
-  }
-
-  /**
-   * Notes which sites with `failback: manual` have died, so that others have their clients, and which have them again
-   * because nothing else is left. Returns their members, counted anew.
-   */
-  #failOver(service: Service, now: Pick<BrakeDecision, 'sites' | 'lapsed' | 'left'>, nowMs: number): readonly Member[] {
-    const { spec, members, serving } = service
-    for (const member of members) if (!member.spec.manual) serving.delete(member.site)
-    const manual = members.filter((member) => member.spec.manual)
-    if (manual.length === 0) return []
-    const { failback } = this.#settings
-    const moved: Member[] = []
-    for (const [site, there] of Map.groupBy(manual, (member) => member.site)) {
-      const well = there.filter(({ availability }) => availability === 'up' || availability === 'recovered').length
-      const dead = there.find(({ availability }) => availability === 'down')
-      const fails = dead !== undefined && well < spec.minVips && !now.sites.has(site) && now.left > 0
-      if (now.lapsed.has(site)) {
-        failback.lapsed(site, spec.name, 'too little else of it was usable')
-        this.#report(service, `${site} has its clients again, as too little else is usable: its failover is over`)
-      }
-      if (well >= spec.minVips && !failback.isAway(site, spec.name)) serving.add(site)
-      if (fails && serving.delete(site) && failback.failed(site, spec.name, dead.judgement.why)) {
-        const command = `meridian return ${site}/${spec.name}`
-        this.#report(service, `${site} has failed over: once well, it is passed over until ${command}`)
-      } else if (!now.lapsed.has(site)) continue
-      for (const member of there) this.#count(member, nowMs)
-      moved.push(...there)
-    }
-    return moved
-  }
-
-  #report({ spec }: Service, what: string): void {
-    this.#settings.onNews('warn', `service ${spec.name}: ${what}`)
   }
 
   /** Reports sites at which dissent has begun, or is over. */
@@ -608,15 +529,6 @@ export class Members {
     }
   }
 }
-
-/** A member as yields() needs it. */
-const freezable = ({ spec, judgement, override }: Member): FreezableMember => ({
-  spec,
-  verdict: judgement.verdict,
-  action: override && actionAt(override, performance.now()),
-})
-
-const YIELDS = 'all that the freeze would name is DOWN, and others are up: it goes by its verdicts while that is so'
 
 const typeOf = ({ spec }: Member): AddressType => addressTypeOf(spec)
 const typesOf = (members: readonly Member[]): AddressType[] => [...new Set(members.map(typeOf))].toSorted()

@@ -90,8 +90,8 @@ class Node {
 
 const fleet = async (spec = plan()): Promise<readonly [Node, Node, Node]> => {
   say({})
-  const [a, b, c] = [new Node('a'), new Node('b'), new Node('c')]
-  for (const node of [a, b, c]) await node.start(spec)
+  const [c, b, a] = [new Node('c'), new Node('b'), new Node('a')]
+  for (const node of [c, b, a]) await node.start(spec) // not in the order of their turns
   await later(1000) // each has heard the others
   return [a, b, c]
 }
@@ -415,12 +415,14 @@ describe('a failover lapses', () => {
     say({})
     await later()
     expect(states()).toEqual(['fra up, iad up, sin up'])
+    expect(entries()).toEqual([])
   })
 
   test('for whichever is well first, when all were dead', async () => {
     await fleet()
     say({ [FRA]: 'down', [IAD]: 'down', [SIN]: 'down' })
     await later()
+    expect(entries()).toEqual([]) // nobody was there to go to
     say({ [FRA]: 'down', [IAD]: 'down' })
     await later()
     expect(states()).toEqual(['fra down, iad down, sin up'])
