@@ -60,7 +60,7 @@ export const SERVICES: Readonly<Record<string, ServiceFacts>> = {
       sin: { vips: [v6(5, 10)] },
       syd: { vips: ['192.0.2.60', v6(6, 10)], weight: 0 },
     },
-    also: ['check: {type: tcp, port: 443}', 'probers: 3', 'spill: 2'],
+    also: ['check: {type: tcp, port: 443}', 'probers: 3', 'spill: 2', 'failback: manual'],
     max: 60,
     min: 15,
   },
