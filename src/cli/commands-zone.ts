@@ -139,7 +139,7 @@ function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
     .option('--down <SITE>', 'treat this site as down on the new side; may be repeated', collect, [])
     .option('--drain <SITE>', 'treat this site as drained on the new side; may be repeated', collect, [])
     .option('--population <FILE>', 'weigh clients by this CSV of country and weight, not by address space')
-    .option('--clients <FILE>', 'count clients by this CSV of prefix and number, not by address space')
+    .option('--clients <FILE>', 'count clients by this query log, or CSV of prefix and number, not by address space')
     .option('--max-move <PERCENT>', 'exit with 1 when more of the clients of any name move, e.g. 5%')
     .option('--format <FORMAT>', PLAN_FORMATS.join(', '), 'text')
     .option('--json', 'the same as --format json')

@@ -18,9 +18,13 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { run } from '../../src/cli/commands.ts'
 import { MOST_CHARACTERS } from '../../src/cli/words/plan-markdown.ts'
+import { parseAddress } from '../../src/dns/address.ts'
+import { encodeQuery } from '../../src/dns/message.ts'
 import type { Plan } from '../../src/plan/plan.ts'
 import { Revisions } from '../../src/plan/revision.ts'
 import type { Problem } from '../../src/problem.ts'
+import { lineOf } from '../../src/querylog/file.ts'
+import { recordOf } from '../querylog/records.ts'
 import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
 
 const DEFAULTS = 'soa: {mname: ns1.demo.example., rname: h.demo.example.}\n'
@@ -428,6 +432,67 @@ test('faults in CSV are told all at once, where they are', async () => {
   expect(many).toHaveLength(1_001)
   expect(many.at(-1)!.message).toBe('and 1999 more lines like these')
   expect((await type('main', '--clients', join(folder, 'none.csv'))).err).toContain('none.csv file-unreadable')
+})
+
+/** Lines of a query log as a node writes them: one for each of `clients`, a resolver's address or `resolver subnet`. */
+const logged = (clients: readonly string[], rcode = 0): string[] =>
+  clients.map((asked) => {
+    const [from, ecs] = asked.split(' ')
+    const query = encodeQuery({ name: 'www.demo.example.', type: 'A', ...(ecs !== undefined && { edns: { ecs } }) })
+    const response = query.map((byte, i) => (i === 2 ? 0x84 : i === 3 ? rcode : byte))
+    return lineOf(recordOf({ query, response, client: parseAddress(from!)!, service: 'web', site: 'fra' }))
+  })
+
+test('clients counted by a query log: by subnet, else by resolver, those that were answered', async () => {
+  edit({ 'services.yaml': MORE })
+  const log = join(folder, 'queries.log')
+  const lines = [
+    ...logged(
+      Array.from({ length: 50 }, () => '126.1.1.1'),
+      3,
+    ), // NXDOMAIN: a flood
+    ...logged(['126.1.1.1', '126.1.1.1', '82.64.1.1 126.0.0.0/24']), // to sin, which is new
+    ...logged(['82.64.1.1', '126.1.1.1 82.64.1.0/24', '82.64.1.1 0.0.0.0/0', '2a01:e0a:1::1']), // these stay
+  ]
+  const others = ['', '{"time":"2026-11-30T01:02:03.045Z","client":"126.1.1.1","rcode":"dropped","bytes":0}\n']
+  writeFileSync(log, `${lines.join('')}${others.join('\n')}${logged(['126.1.1.1'])[0]!.slice(0, 40)}`)
+  const counted = await planned('main', '--clients', log)
+  expect(counted.weighing).toBe('clients')
+  expect(counted.moves[0]!.measures).toMatchObject([{ clients: 'clients', total: 7 }])
+  expect(counted.moves[0]!.measures[0]!.moved).toBeCloseTo(3 / 7, 10)
+  // the last line may lack its end, and the log may be far longer than what is read at once
+  writeFileSync(log, lines.join('').repeat(2_000).slice(0, -1))
+  const many = await planned('main', '--clients', log)
+  expect(many.moves[0]!.measures).toMatchObject([{ total: 14_000 }])
+  expect(many.moves[0]!.measures[0]!.moved).toBeCloseTo(3 / 7, 10)
+})
+
+test('faults in a query log are told with their lines', async () => {
+  const log = join(folder, 'queries.log')
+  const [good] = logged(['126.1.1.1'])
+  writeFileSync(
+    log,
+    [good, '{"client":"126.1.1.1"}\n', good, 'x\n', '{"client":"host","rcode":"NOERROR"}\n', '[]\n'].join(''),
+  )
+  const told = await planned('main', '--clients', log)
+  expect(told.problems.map(({ line, column, message }) => [line, column, message])).toEqual([
+    [2, 1, 'not a line of a query log: it has no `client` or no `rcode`'],
+    [4, 1, 'not a line of a query log: it is no JSON'],
+    [5, 1, '“host” is no address or prefix'],
+    [6, 1, 'not a line of a query log: it has no `client` or no `rcode`'],
+  ])
+  writeFileSync(log, logged(['126.1.1.1'], 5).join(''))
+  expect((await planned('main', '--clients', log)).problems).toMatchObject([
+    { line: 0, message: 'no query in it was answered NOERROR, so it has no clients' },
+  ])
+  writeFileSync(log, `{"client":"${'1'.repeat(100_000)}`)
+  expect((await planned('main', '--clients', log)).problems).toMatchObject([
+    { line: 1, message: expect.stringContaining('too long') },
+  ])
+  writeFileSync(log, Buffer.from('1f8b0800', 'hex'))
+  expect((await planned('main', '--clients', log)).problems).toMatchObject([
+    { code: 'file-unreadable', message: 'this file is compressed', hint: expect.stringContaining('zcat') },
+  ])
 })
 
 test('a signal leaves nothing behind', async () => {
