@@ -33,6 +33,7 @@ import { HINTS_HTTPS, HINTS_SVCB, STEERS_A, STEERS_AAAA, STEERS_NAME } from '../
 import { DROP, judge, PASS, proveClient } from './abuse/limiter.ts'
 import { ANSWERS, ERRORS, NEGATIVES, REFERRALS } from './abuse/limits.ts'
 import { answerChaos } from './chaos.ts'
+import { sampleClient } from './client-sample.ts'
 import { redirect } from './dname.ts'
 import { EDE_INVALID_TYPE, EDE_NOT_AUTHORITATIVE, EDE_NOT_SUPPORTED, EDE_PROHIBITED } from './ede.ts'
 import { answerWithHints } from './hints.ts'
@@ -85,6 +86,7 @@ export function respond(responder: Responder, request: Request): number {
     if (last !== 0 && query.edns && fault === Q_OK && (outcome & LIMITED) === 0) addLastOptions(responder, request)
     const size = finish(response, query, flags | (outcome & AA), outcome & 0xff, outcome >>> 16)
     count(responder, transport, outcome & 0xff, response.overflow && (outcome & LIMITED) === 0)
+    sampleClient(responder.sampler, responder.counters, query, request.family, request.client, request.clientAt)
     return size
   } catch {
     responder.counters[C_BUGS]!++

@@ -12,7 +12,7 @@ import { findRRset, R_AT, R_COUNT, R_TYPE, S_SERVICE, STEERED_INTS } from '../zo
 import { RECORD_HEAD, recordEnd, recordTtl, STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
 import type { Request, Responder } from './responder.ts'
 import { putHead, putPointer, QUERY_NAME, type Response } from './response.ts'
-import { placeClient, steeredOutcome } from './steer.ts'
+import { answerCell, placeClient, steeredOutcome } from './steer.ts'
 import type { World } from './world.ts'
 
 /** SvcParamKeys (RFC 9460 §14.3.2): the parameters of a record stand in the order of their keys. */
@@ -43,7 +43,7 @@ export function answerWithHints(responder: Responder, request: Request, node: nu
   let least = Infinity
   let hashed = false
   let calm = true
-  let site = -1
+  let cell = -1
   let isResort = false
   four.size = 0
   six.size = 0
@@ -58,13 +58,13 @@ export function answerWithHints(responder: Responder, request: Request, node: nu
     hashed ||= selection.hashed
     calm &&= selection.calm
     isResort ||= selection.lastResort
-    if (selection.site >= 0) site = selection.site
+    if (selection.site >= 0 || selection.useValues) cell = answerCell(selection, service)
   }
   selection.ttlSeconds = least
   selection.hashed = hashed
   selection.calm = calm
   if (isResort) counters[C_LAST_RESORT]!++
-  if (site >= 0) counters[service.counter[site]!]!++
+  if (cell >= 0) counters[cell]!++
   putRecords(response, world, rrset, least < own ? least : own)
   return steeredOutcome(responder, service, hashed, isResort)
 }

@@ -10,6 +10,7 @@ import { makeSelection, type Selection, type Trace } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { type Limiter, makeLimiter } from './abuse/limiter.ts'
 import { type Client, makeClient } from './client.ts'
+import { makeSampler, type Sampler } from './client-sample.ts'
 import type { LookupResult } from './lookup.ts'
 import { PLAIN_PROTOCOL, type Protocol } from './protocol.ts'
 import { makeResponse, type Response } from './response.ts'
@@ -68,6 +69,7 @@ export interface Responder {
   protocol: Protocol
   readonly health: HealthTable
   readonly counters: Float64Array
+  readonly sampler: Sampler
   /** Any 32 bits, which the caller changes for every query (xorshift). Decides only rotation and `pick: random`. */
   chance: number
   /** Unix time, which the caller sets once for each batch of queries. */
@@ -154,6 +156,7 @@ export function makeResponder(
     protocol,
     health,
     counters,
+    sampler: makeSampler(),
     chance: 1,
     nowMs: 0,
     limiter: protocol.limits === null ? null : makeLimiter(protocol.limits),

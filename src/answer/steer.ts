@@ -7,7 +7,7 @@ import { TYPE } from '../dns/types.ts'
 import { KNOWLEDGE, NOT_READY, STALE } from '../health/table.ts'
 import { CLASS_UNPLACED } from '../policy/map.ts'
 import { networkKey } from '../policy/network.ts'
-import { select } from '../policy/select.ts'
+import { countedStage, select, type Selection } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { N_STEERED, NODE_INTS, S_NEXT, S_SERVICE, S_TTL, S_TYPES, STEERED_INTS } from '../zone/image.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
@@ -45,7 +45,7 @@ export function steer(responder: Responder, request: Request, node: number, stee
   }
   if (response.answers === 0 && !response.overflow) {
     negative(responder, node, world.image.nodes[node * NODE_INTS + N_STEERED]!)
-  } else if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
+  } else responder.counters[answerCell(selection, service)]!++
   return steeredOutcome(responder, service, selection.hashed, selection.lastResort)
 }
 
@@ -76,9 +76,15 @@ export function steerToName(
     negative(responder, node, world.image.nodes[node * NODE_INTS + N_STEERED]!)
   } else {
     putTarget(responder, cap > 0 && cap < selection.ttlSeconds ? cap : selection.ttlSeconds, target)
-    if (selection.site >= 0) responder.counters[service.counter[selection.site]!]!++
+    responder.counters[answerCell(selection, service)]!++
   }
   return steeredOutcome(responder, service, selection.hashed, selection.lastResort)
+}
+
+/** The counter cell of an answer, by the site and the stage of its selection. */
+export function answerCell(selection: Selection, { counter }: SteeredService): number {
+  const { site } = selection
+  return counter[site < 0 ? counter.length - 1 : site]! + countedStage(selection)
 }
 
 /** Writes a CNAME of the query name. `target`: in wire form. */

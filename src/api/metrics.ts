@@ -5,8 +5,8 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import {
+  ANSWER_STAGES,
   type AnswerCells,
-  C_ANSWERS_OTHER,
   C_BUGS,
   C_COOKIES,
   C_ECS,
@@ -82,7 +82,20 @@ export const METRICS = {
     'to',
   ),
   meridian_bugs_total: counter('Faults of our own while answering; each one was a SERVFAIL.'),
-  meridian_answers_total: counter('Steered answers by the service and the site that was named.', 'service', 'site'),
+  meridian_answers_total: counter(
+    'Steered answers by the service, the site that was named (empty: none was, but the last resort), and the stage that found it. `nearest`: one of the first sites of the client’s order; `spill`: a later one, because the first are dead or have no share for the client; `weight 0`, `below minVips`, `recovered`, `unproven`, `drained`, `last resort`: nothing better was left.',
+    'service',
+    'site',
+    'stage',
+  ),
+  meridian_country_queries_total: counter(
+    'Queries by the country of the client, or of its resolver without a client subnet; `unknown`: the database has none. From samples, see below.',
+    'country',
+  ),
+  meridian_asn_queries_total: counter(
+    'Queries by the autonomous system of the client, or of its resolver without a client subnet; `unknown`: the database has none. The 100 largest, from samples, see below.',
+    'asn',
+  ),
   meridian_last_resort_answers_total: counter('Steered answers given by the stated last resort.'),
   meridian_threads: gauge('Answering threads of UDP.'),
   meridian_threads_replaced_total: counter('Answering threads that died or stood still, and were replaced.', 'why'),
@@ -259,8 +272,11 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
       }),
     ),
   )
-  const steered: Sample[] = [...answers.pairs()].map(({ service, site, cell }) => [cells[cell]!, service, site])
-  if (cells[C_ANSWERS_OTHER]! > 0) steered.push([cells[C_ANSWERS_OTHER]!, 'other', 'other'])
+  const steered = [...answers.pairs()].flatMap(({ service, site, cell }) =>
+    ANSWER_STAGES.flatMap((stage, i): Sample[] =>
+      cells[cell + i]! > 0 ? [[cells[cell + i]!, service, site, stage]] : [],
+    ),
+  )
   return {
     meridian_queries_total: queries,
     meridian_answers_total: steered,
@@ -282,24 +298,42 @@ export function countedSamples(cells: Float64Array, answers: AnswerCells): Sampl
   }
 }
 
+/** The text of samples as they were rendered last, AT_ONCE of a metric together. */
+export type RenderedSamples = Map<string, { readonly samples: readonly Sample[]; readonly text: string }>
+
 /**
- * Renders the Prometheus text format. Metrics without a sample are left out. The registry lives for one scrape, so
- * counters are absolute.
+ * Renders the Prometheus text format. Metrics without a sample are left out. A registry lives for one piece of text, so
+ * counters are absolute. `kept`: what is unchanged since the scrape before is not rendered again; of 10,000 members
+ * that is nearly all.
  */
-export async function renderMetrics(byName: Samples): Promise<string> {
+export async function renderMetrics(byName: Samples, kept: RenderedSamples = new Map()): Promise<string> {
   const library = await import('prom-client') // at the first scrape: a start need not wait for its 90 files
   const all: Readonly<Record<string, readonly Sample[] | undefined>> = byName
   const texts: string[] = []
   for (const [name, metric] of Object.entries<Metric>(METRICS)) {
     const samples = all[name] ?? [] // without this a gauge without labels would show 0
-    for (let i = 0; i < samples.length; i += AT_ONCE) {
-      const text = await renderSome(library, name, metric, samples.slice(i, i + AT_ONCE))
-      texts.push(i === 0 ? text : withoutHead(text))
+    let i = 0
+    for (; i < samples.length; i += AT_ONCE) {
+      const key = `${name} ${i}`
+      const some = samples.slice(i, i + AT_ONCE)
+      const before = kept.get(key)
+      if (before !== undefined && areSame(before.samples, some)) {
+        texts.push(before.text)
+        continue
+      }
+      const rendered = await renderSome(library, name, metric, some)
+      const text = i === 0 ? rendered : withoutHead(rendered)
+      kept.set(key, { samples: some, text })
+      texts.push(text)
       if (samples.length > AT_ONCE) await setImmediate()
     }
+    while (kept.delete(`${name} ${i}`)) i += AT_ONCE
   }
   return texts.join('')
 }
+
+const areSame = (before: readonly Sample[], now: readonly Sample[]): boolean =>
+  before.length === now.length && now.every((sample, i) => sample.every((part, j) => part === before[i]![j]))
 
 /** The text without its leading # HELP and # TYPE lines. */
 function withoutHead(text: string): string {

@@ -1,44 +1,79 @@
 /**
- * How many queries a second a node answers, and how many answers name each site: from its counters, over the last 5 to
- * 10 seconds. Kept by RunningNode, shown in the summary.
+ * How many queries a second a node answers, where they come from, and how many answers name each site, by service and
+ * stage: from its counters, over the last 5 to 10 seconds. Kept by RunningNode, shown in status and summary.
  */
-import { type AnswerCells, QUERY_CELLS, sumCounters } from '../counters.ts'
+import { ANSWER_STAGES, type AnswerCells, type AnswerStage, QUERY_CELLS, sumCounters } from '../counters.ts'
+import type { Origins } from './origins.ts'
 
-/** The key `rates` of /api/summary. Plain JSON. */
+/** The key `rates` of /api/summary. Plain JSON. What is 0 is left out; the largest comes first. */
 export interface Rates {
   readonly queriesPerSecond: number
-  /** Steered answers by the site that they name; sites that none has named are left out. */
-  readonly sites: readonly { readonly site: string; readonly answersPerSecond: number }[]
+  /** By ISO 3166-1 code; empty = unknown. */
+  readonly countries: readonly { readonly country: string; readonly queriesPerSecond: number }[]
+  /** Those of the MOST_SYSTEMS autonomous systems with most queries; 0 = unknown. */
+  readonly systems: readonly { readonly asn: number; readonly queriesPerSecond: number }[]
+  /** Steered answers by the site that they name; that of answers without a site is empty. */
+  readonly sites: readonly SiteRate[]
+  /** Steered answers by the stage that found the site. */
+  readonly stages: readonly StageRate[]
+  readonly services: readonly ServiceRates[]
+}
+
+interface SiteRate {
+  readonly site: string
+  readonly answersPerSecond: number
+}
+
+interface StageRate {
+  readonly stage: AnswerStage
+  readonly answersPerSecond: number
+}
+
+/** The steered answers of one service. */
+export interface ServiceRates extends AnswersRate {
+  readonly service: string
+}
+
+/** Answers by site, and by the stage that found it. */
+export interface AnswersRate {
+  readonly answersPerSecond: number
+  readonly sites: readonly (SiteRate & { readonly stages: readonly StageRate[] })[]
 }
 
 interface Sample {
   readonly atMs: number
   readonly queries: number
-  readonly sites: ReadonlyMap<string, number>
+  /** All counters in use. */
+  readonly cells: Float64Array
+  readonly origins: Origins
 }
 
 /** How often a sample is kept: half of the longest time that rates are over. */
 const EVERY_MS = 5_000
+const MOST_SYSTEMS = 20
+
+/** What rates are made from. */
+export interface RateSources {
+  /** The counters of all threads. */
+  readonly counters: () => readonly Float64Array[]
+  readonly cells: AnswerCells
+  readonly origins: () => Origins
+}
 
 /** The rates of a process. */
 export class AnswerRates {
-  readonly #counters: () => readonly Float64Array[]
-  readonly #cells: AnswerCells
+  readonly #sources: RateSources
   readonly #nowMs: () => number
   /** The samples before, oldest first: at most two. */
   #kept: readonly Sample[]
   readonly #timer: NodeJS.Timeout
 
-  /** `counters`: of all threads. `nowMs`: a monotonic clock; performance.now() except in tests. */
-  constructor(
-    counters: () => readonly Float64Array[],
-    cells: AnswerCells,
-    nowMs: () => number = () => performance.now(),
-  ) {
-    this.#counters = counters
-    this.#cells = cells
+  /** `nowMs`: a monotonic clock; performance.now() except in tests. */
+  constructor(sources: RateSources, nowMs: () => number = () => performance.now()) {
+    this.#sources = sources
     this.#nowMs = nowMs
-    this.#kept = [{ atMs: nowMs(), queries: 0, sites: new Map() }]
+    const origins = { countries: new Map(), systems: new Map(), unlisted: 0 }
+    this.#kept = [{ atMs: nowMs(), queries: 0, cells: new Float64Array(0), origins }]
     this.#timer = setInterval(() => this.keep(), EVERY_MS).unref()
   }
 
@@ -49,15 +84,55 @@ export class AnswerRates {
 
   /** The rates now. */
   rates(): Rates {
-    const [before] = this.#kept
+    const before = this.#kept[0]!
     const now = this.#sample()
-    const seconds = Math.max(0.001, (now.atMs - before!.atMs) / 1000)
+    const seconds = Math.max(0.001, (now.atMs - before.atMs) / 1000)
     const perSecond = (count: number): number => Math.round((10 * count) / seconds) / 10
+    const listed = <K, T>(counts: ReadonlyMap<K, number>, entry: (key: K, rate: number) => T): T[] =>
+      [...counts]
+        .filter(([, count]) => count > 0)
+        .toSorted(([, a], [, b]) => b - a)
+        .map(([key, count]) => entry(key, perSecond(count)))
+
+    const sites = new Map<string, number>()
+    const stages = new Map<AnswerStage, number>()
+    const services = new Map<string, { total: number; sites: Map<string, Map<AnswerStage, number>> }>()
+    for (const { service, site, cell } of this.#sources.cells.pairs()) {
+      const own = new Map<AnswerStage, number>()
+      for (const [i, stage] of ANSWER_STAGES.entries()) {
+        const count = now.cells[cell + i]! - (before.cells[cell + i] ?? 0)
+        if (count > 0) own.set(stage, count)
+      }
+      if (own.size === 0) continue
+      const of = services.get(service) ?? { total: 0, sites: new Map() }
+      services.set(service, of)
+      of.sites.set(site, own)
+      const total = sumOf(own)
+      of.total += total
+      add(sites, site, total)
+      for (const [stage, count] of own) add(stages, stage, count)
+    }
     return {
-      queriesPerSecond: perSecond(now.queries - before!.queries),
-      sites: [...now.sites]
-        .map(([site, count]) => ({ site, answersPerSecond: perSecond(count - (before!.sites.get(site) ?? 0)) }))
-        .toSorted((a, b) => b.answersPerSecond - a.answersPerSecond),
+      queriesPerSecond: perSecond(now.queries - before.queries),
+      countries: listed(since(now.origins.countries, before.origins.countries, 0), (country, queriesPerSecond) => ({
+        country,
+        queriesPerSecond,
+      })),
+      systems: listed(
+        since(now.origins.systems, before.origins.systems, before.origins.unlisted),
+        (asn, queriesPerSecond) => ({ asn, queriesPerSecond }),
+      ).slice(0, MOST_SYSTEMS),
+      sites: listed(sites, siteRate),
+      stages: listed(stages, stageRate),
+      services: [...services]
+        .toSorted(([, a], [, b]) => b.total - a.total)
+        .map(([service, { total, sites: at }]) => ({
+          service,
+          answersPerSecond: perSecond(total),
+          sites: [...at]
+            .map(([site, of]) => ({ ...siteRate(site, perSecond(sumOf(of))), stages: listed(of, stageRate) }))
+            .toSorted((a, b) => b.answersPerSecond - a.answersPerSecond),
+        })),
     }
   }
 
@@ -66,11 +141,23 @@ export class AnswerRates {
   }
 
   #sample(): Sample {
-    const cells = sumCounters(this.#counters())
-    const sites = new Map<string, number>()
-    for (const { site, cell } of this.#cells.pairs()) {
-      if (cells[cell]! > 0) sites.set(site, (sites.get(site) ?? 0) + cells[cell]!)
-    }
-    return { atMs: this.#nowMs(), queries: cells.subarray(0, QUERY_CELLS).reduce((sum, cell) => sum + cell, 0), sites }
+    const { counters, cells: answers, origins } = this.#sources
+    const cells = sumCounters(counters(), answers.length)
+    const queries = cells.subarray(0, QUERY_CELLS).reduce((sum, cell) => sum + cell, 0)
+    return { atMs: this.#nowMs(), queries, cells, origins: origins() }
   }
 }
+
+const siteRate = (site: string, answersPerSecond: number): SiteRate => ({ site, answersPerSecond })
+
+const stageRate = (stage: AnswerStage, answersPerSecond: number): StageRate => ({ stage, answersPerSecond })
+
+const sumOf = (counts: ReadonlyMap<unknown, number>): number =>
+  [...counts.values()].reduce((sum, count) => sum + count, 0)
+
+const add = <K>(counts: Map<K, number>, key: K, count: number): void =>
+  void counts.set(key, (counts.get(key) ?? 0) + count)
+
+/** What was counted between two moments. `missing`: the count of a key that was not there before. */
+const since = <K>(now: ReadonlyMap<K, number>, before: ReadonlyMap<K, number>, missing: number): Map<K, number> =>
+  new Map([...now].map(([key, count]) => [key, count - (before.get(key) ?? missing)]))

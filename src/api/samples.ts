@@ -12,6 +12,7 @@ import { VERSION } from '../version.ts'
 import { mostMoved } from '../traffic/service-moves.ts'
 import type { HttpState } from './contract.ts'
 import { countedSamples, type Sample, type Samples } from './metrics.ts'
+import type { Origins } from './origins.ts'
 import { ownProberSamples } from './probing.ts'
 import { type NodeState, storeStatus } from './status.ts'
 
@@ -23,7 +24,8 @@ export function samplesOf(state: NodeState): Samples {
   const { made, server, certificate, health, changes, probing, http } = state
   const fronts = [server?.udp, server?.tcp, server?.dot, server?.doh]
   return {
-    ...countedSamples(sumCounters(state.counters), state.cells),
+    ...countedSamples(sumCounters(state.counters, state.cells.length), state.cells),
+    ...originSamples(state.origins()),
     ...processSamples(state),
     ...refusedSamples(http),
     ...healthSamples(health),
@@ -64,6 +66,17 @@ export function samplesOf(state: NodeState): Samples {
     meridian_member_changes_total: [...changes].map(([to, times]) => [times, to]),
   }
 }
+
+/** The samples of where queries come from. */
+const originSamples = ({ countries, systems }: Origins): Samples => ({
+  meridian_country_queries_total: [...countries].map(([country, queries]) => [Math.round(queries), country || UNKNOWN]),
+  meridian_asn_queries_total: [...systems].map(([asn, queries]) => [
+    Math.round(queries),
+    asn === 0 ? UNKNOWN : `${asn}`,
+  ]),
+})
+
+const UNKNOWN = 'unknown'
 
 /** The sum over front ends, of those that there are. */
 const sum = <T>(fronts: readonly (T | undefined)[], of: (front: T) => number): number =>

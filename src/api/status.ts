@@ -22,7 +22,9 @@ import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
 import type { HttpState, Readiness, StatusFilter } from './contract.ts'
+import type { Origins } from './origins.ts'
 import { certificateTroubles, type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
+import type { AnswersRate, Rates } from './rates.ts'
 
 /** The state of a node at one moment, from which its status and metrics are made. */
 export interface NodeState {
@@ -49,6 +51,9 @@ export interface NodeState {
   /** That of TLS and HTTPS; undefined where neither is served. */
   readonly certificate: { readonly endsMs: number; readonly trouble: string | undefined } | undefined
   readonly cells: AnswerCells
+  /** With the autonomous systems that metrics name. */
+  readonly origins: () => Origins
+  readonly rates: () => Rates
   /** Queries dropped by the kernel; undefined: it does not tell. */
   readonly receiveDrops: number | undefined
   /** What became of the NOTIFY messages to secondaries. */
@@ -131,6 +136,8 @@ export interface Status {
 
 /** A service with its members. */
 export interface ServiceStatus extends ServiceHealth {
+  /** The steered answers of the last 5 to 10 s. */
+  readonly answers: AnswersRate
   readonly members: readonly Omit<MemberStatus, 'service'>[]
 }
 
@@ -158,7 +165,7 @@ export function statusOf(state: NodeState, isPart = false): Status {
     server: state.server ?? null,
     store: storeStatus(health.store),
     probing: probing === undefined ? null : ownProberStatus(probing),
-    services: servicesOf(health).filter(({ members }) => !isPart || members.length > 0),
+    services: servicesOf(state).filter(({ members }) => !isPart || members.length > 0),
     overrides: health.overrides,
     freeze: health.freeze,
     probers: health.probers,
@@ -237,9 +244,17 @@ export const storeStatus = ({ shared, trouble }: HealthSnapshot['store']): Store
 })
 
 /** Each service with its members, in the order of the health plan. */
-function servicesOf({ services, members }: HealthSnapshot): ServiceStatus[] {
+function servicesOf({ health: { services, members }, rates }: NodeState): ServiceStatus[] {
+  if (services.length === 0) return []
   const byService = Map.groupBy(members, (member) => member.service)
-  return services.map((service) => ({ ...service, members: byService.get(service.service) ?? [] }))
+  const answersOf = new Map(rates().services.map(({ service, ...answers }) => [service, answers]))
+  return services.map((service) => ({
+    ...service,
+    answers: answersOf.get(service.service) ?? NO_ANSWERS,
+    members: byService.get(service.service) ?? [],
+  }))
 }
+
+const NO_ANSWERS: AnswersRate = { answersPerSecond: 0, sites: [] }
 
 const seconds = (ms: number): number => Math.round(ms / 100) / 10

@@ -70,6 +70,7 @@ export interface ProbingSummary extends ProberCounts {
 export interface Summary extends Omit<Status, 'services' | 'probing'> {
   /** null: it does not probe. */
   readonly probing: ProbingSummary | null
+  /** Of the services only the MOST_SERVICES busiest. */
   readonly rates: Rates
   /** In all. */
   readonly services: number
@@ -116,8 +117,9 @@ export interface SummaryState extends Omit<NodeState, 'health' | 'probing'> {
 }
 
 /** The summary of a node. */
-export function summaryOf(state: SummaryState, rates: Rates, changes: readonly RecentChange[]): Summary {
+export function summaryOf(state: SummaryState, changes: readonly RecentChange[]): Summary {
   const { health, prober } = state
+  const rates = state.rates()
   const rest = statusOf({ ...state, probing: undefined, health: { ...health, members: [], services: [] } })
   const hurt = hurtServices(health)
   return {
@@ -127,7 +129,7 @@ export function summaryOf(state: SummaryState, rates: Rates, changes: readonly R
       prober === undefined
         ? null
         : { ...prober.counts, overdue: prober.lastHeartbeat?.overdue ?? 0, restarts: prober.restarts },
-    rates,
+    rates: { ...rates, services: rates.services.slice(0, MOST_SERVICES) },
     services: health.services.length,
     members: health.members.length,
     hurt: {

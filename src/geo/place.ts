@@ -136,6 +136,17 @@ export function placeAt(places: Places, family: 4 | 6, bytes: Uint8Array): Place
   }
 }
 
+/** The packed country (codes.ts) of an address that has been folded already, if it folds; 0 = unknown. */
+export const countryAt = (places: Places, family: 4 | 6, bytes: Uint8Array): number =>
+  places.codes[3 * valueAt(places, family, bytes) + 1]!
+
+/** The AS number of an address that has been folded already, if it folds; 0 = unknown. */
+export const asnAt = (asns: Asns, family: 4 | 6, bytes: Uint8Array): number =>
+  asns.numbers[valueAt(asns, family, bytes)]!
+
+const valueAt = ({ v4, v6 }: FamilyTries, family: 4 | 6, bytes: Uint8Array): number =>
+  Math.floor(descend(family === 4 ? v4 : v6, bytes) / 256)
+
 const COUNTRY_CODE = Buffer.from('country_code')
 const STATE1 = Buffer.from('state1')
 const CONTINENT = Buffer.from('continent')

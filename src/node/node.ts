@@ -16,7 +16,8 @@ import type { AcceptBody, DrillBody, ForgetBody, FreezeBody, OverrideBody, Retur
 import type { Node, Question, Readiness, Refusal, StatusFilter } from '../api/contract.ts'
 import { applyFreeze, applyReturn, type FreezeResult, type ReturnResult } from '../api/controls.ts'
 import type { ExplainResponse } from '../api/explained.ts'
-import { renderMetrics } from '../api/metrics.ts'
+import { renderMetrics, type RenderedSamples } from '../api/metrics.ts'
+import { QueryOrigins } from '../api/origins.ts'
 import {
   applyOverride,
   applyOverrides,
@@ -96,6 +97,8 @@ const TICK_MS = 250
 const REASON_MS = 60_000
 /** Events that the last changes of the summary are made of: a large site may have died. */
 const MOST_RECENT = 1_000
+/** Autonomous systems with a series of their own in the metrics. */
+const MOST_SYSTEMS = 100
 
 /** A node that serves: start() to stop(). */
 export class RunningNode implements Node {
@@ -114,7 +117,13 @@ export class RunningNode implements Node {
   readonly #serial: SerialFile
   readonly #protocol: LiveProtocol
   readonly #doors: Doors
-  readonly #rates = new AnswerRates(() => this.#server?.counters() ?? [], this.#cells)
+  readonly #origins = new QueryOrigins()
+  readonly #rates = new AnswerRates({
+    counters: () => this.#counters,
+    cells: this.#cells,
+    origins: () => this.#origins.counts(),
+  })
+  readonly #rendered: RenderedSamples = new Map()
   readonly #drills: Drills
   readonly #changes = new Map<string, number>()
   /** When a changed reason of a member was last logged. */
@@ -243,6 +252,7 @@ export class RunningNode implements Node {
     this.#ticking = setInterval(() => {
       this.#releaseSlots()
       this.#tellKnowledge()
+      this.#origins.take(this.#counters, this.#made?.context.places)
     }, TICK_MS)
     this.#serial.serve(made.serial)
     this.#notifier.publish(made.world)
@@ -306,10 +316,16 @@ export class RunningNode implements Node {
     if (slots === undefined) return this.#tooMany(made)
     for (const service of world.services) {
       service.members.forEach((member, vip) => (service.slot[vip] = this.#slots.slotOf(member)!))
-      service.siteNames.forEach((site, i) => (service.counter[i] = this.#cells.cellOf(service.name, site)))
+      const named = [...service.siteNames, '']
+      named.forEach((site, i) => (service.counter[i] = this.#cells.cellOf(service.name, site)))
     }
     this.#health.adopt(plan, slots, made.view, this.#wordsOf(world))
     return undefined
+  }
+
+  /** The counters of all answering threads. */
+  get #counters(): readonly Float64Array[] {
+    return this.#server?.counters() ?? []
   }
 
   /** Tells the answering threads what the health of members rests on, for clients that want to know (RFC 8914). */
@@ -416,7 +432,7 @@ export class RunningNode implements Node {
   }
 
   async metrics(): Promise<string> {
-    return renderMetrics(samplesOf({ ...(await this.#state()), health: this.#health.snapshot() }))
+    return renderMetrics(samplesOf({ ...(await this.#state()), health: this.#health.snapshot() }), this.#rendered)
   }
 
   status(): Promise<Status>
@@ -431,7 +447,7 @@ export class RunningNode implements Node {
   async summary(): Promise<Summary> {
     const state = { ...this.#stateNow(), health: this.#health.overview(), prober: this.#prober }
     const changes = recentChanges(this.#events.events.recent({ limit: MOST_RECENT }).events)
-    return summaryOf(state, this.#rates.rates(), changes)
+    return summaryOf(state, changes)
   }
 
   events(query: EventQuery): EventPage {
@@ -570,10 +586,12 @@ export class RunningNode implements Node {
         ...(server?.queryLog ?? []).flatMap(({ trouble }) => trouble ?? []),
         ...(server?.limited ? [limitedInWords(server.limited)] : []),
       ],
-      counters: this.#server?.counters() ?? [],
+      counters: this.#counters,
       server,
       certificate: this.#certificate,
       cells: this.#cells,
+      origins: () => this.#origins.counts(MOST_SYSTEMS),
+      rates: () => this.#rates.rates(),
       notifies: this.#notifier.stats,
       receiveDrops: droppedDatagrams(),
       http: this.#doors.http,

@@ -13,6 +13,7 @@
  * used until the service's own word shows that a member has changed. So a query reads two ints for each site, and
  * visits only stages at which a site may be named.
  */
+import { ANSWER_STAGES, type AnswerStage } from '../counters.ts'
 import { mix } from '../hash.ts'
 import { DOWN, DRAINED, FORCED_DOWN, RECOVERED, UNPROVEN, UNWATCHED, UP, type HealthTable } from '../health/table.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
@@ -43,6 +44,8 @@ export interface Selection {
   site: number
   /** Index into STAGES of the stage that found it; −1 = none did. */
   stage: number
+  /** It is of the first group of the client's class. */
+  first: boolean
   /** The service's `values` are the answer. */
   useValues: boolean
   /** Nothing is up, and the service's `lastResort` decided. */
@@ -70,6 +73,7 @@ export const makeSelection = (): Selection => ({
   count: 0,
   site: -1,
   stage: -1,
+  first: false,
   useValues: false,
   lastResort: false,
   ttlSeconds: 0,
@@ -93,6 +97,8 @@ export interface Trace {
 /** The conditions under which a site may be named. */
 interface Stage {
   readonly name: string
+  /** As what its answers are counted; `nearest` is `spill` if the site is not of the first group. */
+  readonly as: AnswerStage
   /** The health states that count as usable, one bit each. */
   readonly states: number
   /** A site needs `minVips` usable VIPs; else one is enough. */
@@ -110,26 +116,53 @@ const EVERYTHING = ALL_BUT_FORCED | (1 << FORCED_DOWN)
 
 /** The stages, in the order of the walk. The last resort begins at LAST_RESORT. */
 export const STAGES: readonly Stage[] = [
-  { name: 'up', states: USABLE, full: true, weights: 'positive', shares: true },
-  { name: 'up, shares ignored', states: USABLE, full: true, weights: 'positive', shares: false },
-  { name: 'up, weight 0', states: USABLE, full: true, weights: 'zero', shares: false },
-  { name: 'up, below minVips', states: USABLE, full: false, weights: 'positive', shares: false },
-  { name: 'up, below minVips, weight 0', states: USABLE, full: false, weights: 'zero', shares: false },
-  { name: 'recovered', states: OR_RECOVERED, full: false, weights: 'positive', shares: false },
-  { name: 'recovered, weight 0', states: OR_RECOVERED, full: false, weights: 'zero', shares: false },
-  { name: 'unproven', states: OR_UNPROVEN, full: false, weights: 'positive', shares: false },
-  { name: 'unproven, weight 0', states: OR_UNPROVEN, full: false, weights: 'zero', shares: false },
-  { name: 'drained', states: OR_DRAINED, full: false, weights: 'positive', shares: false },
-  { name: 'drained, weight 0', states: OR_DRAINED, full: false, weights: 'zero', shares: false },
-  { name: 'last resort', states: ALL_BUT_FORCED, full: false, weights: 'positive', shares: false },
-  { name: 'last resort, weight 0', states: ALL_BUT_FORCED, full: false, weights: 'zero', shares: false },
-  { name: 'last resort, forced down', states: EVERYTHING, full: false, weights: 'any', shares: false },
+  { name: 'up', as: 'nearest', states: USABLE, full: true, weights: 'positive', shares: true },
+  { name: 'up, shares ignored', as: 'nearest', states: USABLE, full: true, weights: 'positive', shares: false },
+  { name: 'up, weight 0', as: 'weight 0', states: USABLE, full: true, weights: 'zero', shares: false },
+  { name: 'up, below minVips', as: 'below minVips', states: USABLE, full: false, weights: 'positive', shares: false },
+  {
+    name: 'up, below minVips, weight 0',
+    as: 'below minVips',
+    states: USABLE,
+    full: false,
+    weights: 'zero',
+    shares: false,
+  },
+  { name: 'recovered', as: 'recovered', states: OR_RECOVERED, full: false, weights: 'positive', shares: false },
+  { name: 'recovered, weight 0', as: 'recovered', states: OR_RECOVERED, full: false, weights: 'zero', shares: false },
+  { name: 'unproven', as: 'unproven', states: OR_UNPROVEN, full: false, weights: 'positive', shares: false },
+  { name: 'unproven, weight 0', as: 'unproven', states: OR_UNPROVEN, full: false, weights: 'zero', shares: false },
+  { name: 'drained', as: 'drained', states: OR_DRAINED, full: false, weights: 'positive', shares: false },
+  { name: 'drained, weight 0', as: 'drained', states: OR_DRAINED, full: false, weights: 'zero', shares: false },
+  { name: 'last resort', as: 'last resort', states: ALL_BUT_FORCED, full: false, weights: 'positive', shares: false },
+  {
+    name: 'last resort, weight 0',
+    as: 'last resort',
+    states: ALL_BUT_FORCED,
+    full: false,
+    weights: 'zero',
+    shares: false,
+  },
+  {
+    name: 'last resort, forced down',
+    as: 'last resort',
+    states: EVERYTHING,
+    full: false,
+    weights: 'any',
+    shares: false,
+  },
 ]
 const LAST_RESORT = 11
 /** The last stage at which the next sites share the clients of a dead first group. */
 const LAST_SPILLING = 1
 /** The last stage that names only members known to be up, and not passed over: after it every answer has the TTL `ttl.min`. */
 export const LAST_PROVEN = 4
+
+/** By stage: the index in ANSWER_STAGES as which its answers are counted. */
+const COUNTED = Uint8Array.from(STAGES, ({ as }) => ANSWER_STAGES.indexOf(as))
+const NEAREST = ANSWER_STAGES.indexOf('nearest')
+const SPILL = ANSWER_STAGES.indexOf('spill')
+const RESORT = ANSWER_STAGES.indexOf('last resort')
 
 /** Mixed into the hash by which a ramping-up site admits only a share of the clients' networks. */
 const ADMISSION_SALT = 0x5bd1e995
@@ -152,6 +185,13 @@ export function select(service: SteeredService, map: ClientMap, health: HealthTa
   selection.ttlSeconds = service.ttlMinSeconds
   walkStages(service, map, health, entry, selection)
   if (random) selection.hashed = false
+}
+
+/** The index in ANSWER_STAGES as which the answer is counted. A selection without a site is the last resort's. */
+export function countedStage({ stage, first }: Selection): number {
+  if (stage < 0) return RESORT
+  const counted = COUNTED[stage]!
+  return counted === NEAREST && !first ? SPILL : counted
 }
 
 function walkStages(service: SteeredService, map: ClientMap, health: HealthTable, entry: number, out: Selection): void {
@@ -317,7 +357,8 @@ function walkGroups(
   let told = IS_CALM
   let admission: number | undefined
   let at = entry + 3
-  for (let number = 0; number < groups[entry + 2]!; number++) {
+  let number = 0
+  for (; number < groups[entry + 2]!; number++) {
     const size = groups[at++]!
     const end = at + (size < 0 ? -size : size)
     for (; at < end; at++) {
@@ -359,6 +400,7 @@ function walkGroups(
   }
   if (told === 0) out.calm = false
   if (eligible > 1) out.hashed = true
+  out.first = number === 0
   out.seen |= seen
   return best
 }

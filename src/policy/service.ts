@@ -58,7 +58,10 @@ export interface SteeredService {
   readonly siteKey: Int32Array
   readonly weight: Int32Array
   readonly capacity: Int32Array
-  /** Per site: the counter cell of answers that named it (counters.ts). Filled by the main thread. */
+  /**
+   * Per site, and one more for answers that name none (last resorts): the first counter cell of the answers
+   * (counters.ts). Filled by the main thread.
+   */
   readonly counter: Int32Array
   /** Per site, and one more: VIPs of site s are firstVip[s] … firstVip[s + 1] − 1, its IPv6 ones from firstV6[s]. */
   readonly firstVip: Int32Array
@@ -125,7 +128,7 @@ export function layOutService(
     siteKey: Int32Array.from(own, ({ site }) => hashText(`${service.name}/${site}`)),
     weight: Int32Array.from(own, ({ weight }) => weight),
     capacity: Int32Array.from(own, ({ site }) => sites.get(site)!.capacity),
-    counter: new Int32Array(own.length),
+    counter: new Int32Array(own.length + 1),
     firstVip,
     firstV6,
     slot: new Int32Array(vips.length),

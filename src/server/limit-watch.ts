@@ -4,7 +4,7 @@
  */
 import { type LimitedNetwork, takeHeaviest } from '../answer/abuse/heaviest.ts'
 import type { Log } from '../config.ts'
-import { C_LIMITED, LIMITED_KINDS, sumCounters, UNPROVEN } from '../counters.ts'
+import { C_HEAVIEST, C_LIMITED, LIMITED_KINDS, sumCounters, UNPROVEN } from '../counters.ts'
 
 /** What was limited since the report before, a minute ago or more. */
 export interface LimitedReport {
@@ -49,7 +49,7 @@ export class LimitWatch {
   look(nowMs: number): void {
     if (this.#report !== undefined && nowMs - this.#report.atMs < REPORT_MS) return
     const threads = this.#counters()
-    const sum = sumCounters(threads)
+    const sum = sumCounters(threads, C_HEAVIEST)
     const total = (from: number): number => LIMITED_KINDS.reduce((all, _, kind) => all + sum[from + kind]!, 0)
     const [truncated, dropped] = [total(C_LIMITED), total(C_LIMITED + LIMITED_KINDS.length)]
     const unproven = sum[C_LIMITED + UNPROVEN]!

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { makeResponder, type Responder } from '../../src/answer/responder.ts'
-import { makeCounters } from '../../src/counters.ts'
+import { C_ANSWERS, makeCounters } from '../../src/counters.ts'
 import { healthWord, makeHealthTable, UP, type HealthTable } from '../../src/health/table.ts'
 import { makeBuilder, type WorldBuild } from '../../src/world/build.ts'
 import { madeOf } from '../support/build.ts'
@@ -45,6 +45,7 @@ export async function makeNode(
 function startNode(made: WorldBuild, step: number, health: HealthTable): TestNode {
   const slots = new Map<string, number>()
   for (const service of made.world.services) {
+    service.counter.fill(C_ANSWERS)
     for (const [vip, member] of service.members.entries()) {
       const slot = slots.size * step
       slots.set(member, slot)

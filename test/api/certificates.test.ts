@@ -71,7 +71,7 @@ test('those that end soon are troubles in status, one for each certificate', () 
 test('a summary, which asks no thread, tells them too', () => {
   const certificates = [fra, iad, api].map(({ target: of, certificate }) => ({ target: of, certificate: certificate! }))
   const state = { ...served(), prober: { ...prober, certificates } }
-  const { troubles } = summaryOf(state, { queriesPerSecond: 0, sites: [] }, [])
+  const { troubles } = summaryOf(state, [])
   expect(troubles.filter((line) => line.startsWith('the certificate of www.example.com'))).toHaveLength(1)
 })
 

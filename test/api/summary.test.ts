@@ -9,7 +9,6 @@ import { MemoryStore } from '../../src/store/memory.ts'
 import { prober, served } from '../cli/fleet.ts'
 import { member, spec, vote } from '../support/specs.ts'
 
-const RATES = { queriesPerSecond: 0, sites: [] }
 const PROBERS = ['eu-1', 'us-1', 'ap-1']
 
 let health: NodeHealth
@@ -51,7 +50,7 @@ const many = (services: number, sites: number): MemberSpec[] =>
     Array.from({ length: sites }, (__, j) => member(`s${j}/service-${i}/192.0.2.1`, [`t${i}-${j}`])),
   ).flat()
 
-const make = () => summaryOf({ ...served(), health: health.overview(), prober }, RATES, [])
+const make = () => summaryOf({ ...served(), health: health.overview(), prober }, [])
 
 test('1,000 services at ten sites, of which one is dead, cost the main thread less than 50 ms', async () => {
   const members = many(1000, 10)

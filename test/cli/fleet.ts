@@ -1,4 +1,5 @@
 /** A snapshot of health in which everything there is to show is shown once, and what serves it. */
+import type { AnswersRate, Rates } from '../../src/api/rates.ts'
 import type { NodeState } from '../../src/api/status.ts'
 import { settingFromText, readConfig } from '../../src/config.ts'
 import { AnswerCells } from '../../src/counters.ts'
@@ -182,6 +183,21 @@ export const prober = {
   restarts: 1,
 }
 
+/** Of the service web. */
+export const ANSWERS: AnswersRate = {
+  answersPerSecond: 7.5,
+  sites: [{ site: 'fra', answersPerSecond: 7.5, stages: [{ stage: 'spill', answersPerSecond: 7.5 }] }],
+}
+
+export const NO_RATES: Rates = {
+  queriesPerSecond: 0,
+  countries: [],
+  systems: [],
+  sites: [],
+  stages: [],
+  services: [],
+}
+
 export const served = (health: HealthSnapshot = snapshot): NodeState => ({
   config: configOf({ 'node.name': 'n1', listen: '192.0.2.53:53' }),
   startedAtMs: Date.now() - 60_000,
@@ -195,6 +211,8 @@ export const served = (health: HealthSnapshot = snapshot): NodeState => ({
   counters: [],
   server: undefined,
   cells: new AnswerCells(),
+  origins: () => ({ countries: new Map(), systems: new Map(), unlisted: 0 }),
+  rates: () => ({ ...NO_RATES, services: [{ service: 'web', ...ANSWERS }] }),
   receiveDrops: undefined,
   http: { refused: new Map([['token', 3]]), certificate: undefined },
   probing: {

@@ -4,7 +4,7 @@ import { proberStatusOf } from '../../src/api/prober-status.ts'
 import { type Status, statusOf } from '../../src/api/status.ts'
 import { nodeInWords } from '../../src/cli/status.ts'
 import { proberInWords } from '../../src/cli/words/prober.ts'
-import { drain, served, snapshot } from './fleet.ts'
+import { ANSWERS, drain, served, snapshot } from './fleet.ts'
 
 /** As it comes over the socket. */
 const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value))
@@ -145,7 +145,11 @@ test('probers and nodes are told with what is the matter with them', () => {
 test('the JSON has all of it', () => {
   const { services, probers, nodes, overrides, store, troubles } = status
   expect(services.map(({ members, ...rest }) => ({ ...rest, members: members.length }))).toEqual(
-    snapshot.services.map((service) => ({ ...service, members: service.service === 'web' ? 6 : 0 })),
+    snapshot.services.map((service) => ({
+      ...service,
+      answers: service.service === 'web' ? ANSWERS : { answersPerSecond: 0, sites: [] },
+      members: service.service === 'web' ? 6 : 0,
+    })),
   )
   expect(services[0]!.members).toEqual(overTheWire(snapshot.members))
   expect({ probers, nodes, overrides, troubles }).toEqual(

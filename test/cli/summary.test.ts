@@ -2,15 +2,23 @@
 import { expect, test } from 'vitest'
 import { recentChanges } from '../../src/api/recent.ts'
 import type { FleetEvent } from '../../src/events/event.ts'
-import { AnswerRates, type Rates } from '../../src/api/rates.ts'
+import type { Rates } from '../../src/api/rates.ts'
 import { type Summary, summaryOf } from '../../src/api/summary.ts'
 import { coloured } from '../../src/cli/words/colours.ts'
 import { fit, summaryInWords } from '../../src/cli/words/summary.ts'
-import { AnswerCells, C_ANSWERS, COUNTER_CELLS } from '../../src/counters.ts'
 import type { HealthOverview, MemberStanding } from '../../src/health/node-health.ts'
-import { prober, served, snapshot } from './fleet.ts'
+import { NO_RATES, prober, served, snapshot } from './fleet.ts'
 
-const RATES: Rates = { queriesPerSecond: 1203.4, sites: [{ site: 'iad', answersPerSecond: 700 }] }
+const RATES: Rates = {
+  ...NO_RATES,
+  queriesPerSecond: 1203.4,
+  sites: [{ site: 'iad', answersPerSecond: 700 }],
+  stages: [
+    { stage: 'nearest', answersPerSecond: 668.5 },
+    { stage: 'spill', answersPerSecond: 30 },
+    { stage: 'drained', answersPerSecond: 1.5 },
+  ],
+}
 const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value))
 const wide = (text: string): string[] => text.split('\n').filter((line) => line.length > 100)
 
@@ -53,7 +61,7 @@ const overview = (members: readonly MemberStanding[], more: Partial<HealthOvervi
 
 /** `events`: the oldest first. */
 const summary = (health: HealthOverview, events: readonly FleetEvent[] = []): Summary =>
-  overTheWire(summaryOf({ ...served(), health, prober }, RATES, recentChanges(events.toReversed())))
+  overTheWire(summaryOf({ ...served(), rates: () => RATES, health, prober }, recentChanges(events.toReversed())))
 
 let numbers = 0
 const event = (more: Partial<FleetEvent>): FleetEvent => ({
@@ -87,7 +95,7 @@ test('a dead site with 102 services is one line, the second on the screen, with 
   expect(rest.filter((line) => line.startsWith('!'))).toEqual([])
   expect(rest.join('\n')).toContain('102 services, 306 members: 0 well, 102 hurt')
   expect(rest).toContain('  s000  67 % left  keep 25 %  DOWN: fra')
-  expect(rest).toContain('1,203 queries/s; answers/s by site: iad 700')
+  expect(rest).toContain('1,203 queries/s; answers/s by site: iad 700; not at the nearest: spill 30, drained 1.5')
   expect(rest).toContain('Redis is connected; probing 12 of 30 targets, 2 being handed over, 4 OVERDUE')
 })
 
@@ -269,41 +277,6 @@ test('a change after another change of its member is a new entry, however soon: 
     { before: 'up', after: 'down', members: 3, atMs: 4_000 },
     { before: 'down', after: 'up', members: 2, atMs: 0 },
   ])
-})
-
-test('rates are over the last seconds, of all threads, by site', () => {
-  const cells = new AnswerCells()
-  const threads = [new Float64Array(COUNTER_CELLS), new Float64Array(COUNTER_CELLS)]
-  let nowMs = 0
-  const rates = new AnswerRates(
-    () => threads,
-    cells,
-    () => nowMs,
-  )
-  const [fra, iad] = [cells.cellOf('web', 'fra'), cells.cellOf('web', 'iad')]
-  const mail = cells.cellOf('mail', 'fra')
-  expect(fra).toBe(C_ANSWERS)
-  const answer = (thread: number, cell: number, times: number): void => {
-    threads[thread]![0]! += times
-    threads[thread]![cell]! += times
-  }
-  answer(0, fra, 1_000)
-  nowMs = 5_000
-  rates.keep()
-  nowMs = 10_000
-  rates.keep() // the start is forgotten
-  answer(0, fra, 300)
-  answer(1, mail, 200)
-  answer(1, iad, 50)
-  nowMs = 12_500
-  expect(rates.rates()).toEqual({
-    queriesPerSecond: 73.3,
-    sites: [
-      { site: 'fra', answersPerSecond: 66.7 },
-      { site: 'iad', answersPerSecond: 6.7 },
-    ],
-  })
-  rates.stop()
 })
 
 const lines = (name: string, number: number): string[] => Array.from({ length: number }, (_, i) => `${name}${i}`)

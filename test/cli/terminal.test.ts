@@ -20,9 +20,7 @@ let asked: string[] = []
 beforeEach(async () => {
   state = mkdtempSync(join(tmpdir(), 'meridian-terminal-'))
   asked = []
-  const body = JSON.stringify(
-    summaryOf({ ...served(), health: snapshot, prober }, { queriesPerSecond: 0, sites: [] }, []),
-  )
+  const body = JSON.stringify(summaryOf({ ...served(), health: snapshot, prober }, []))
   server = createServer((request, response) => {
     asked.push(request.url!)
     response.setHeader('content-type', 'application/json').end(body)

@@ -136,12 +136,20 @@ test('metrics count queries and answers', async () => {
   expect(value('meridian_queries_total{transport="udp",type="A",rcode="NOERROR"}')).toBeGreaterThan(0)
   expect(value('meridian_queries_total{transport="tcp",type="A",rcode="NOERROR"}')).toBeGreaterThan(0)
   expect(value('meridian_queries_total{transport="udp",type="AAAA",rcode="NOERROR"}')).toBeGreaterThan(0)
-  expect(value('meridian_answers_total{service="web",site="fra"}')).toBeGreaterThan(0)
+  expect(value('meridian_answers_total{service="web",site="fra",stage="nearest"}')).toBeGreaterThan(0)
   expect(value('meridian_member_state{service="web",site="fra",vip="192.0.2.1",state="up"}')).toBe(1)
   expect(value('meridian_service_last_resort{service="web"}')).toBe(0)
   expect(value('meridian_prober_heartbeat_age_seconds{prober="n1",region="local"}')).toBeLessThan(10)
   expect(value('meridian_udp_batched')).toBe(1)
   expect(value('meridian_ready')).toBe(1)
+})
+
+test('queries are counted by the country of the client, whatever the transport: few of them exactly', async () => {
+  const tokyo = `${CLIENTS.tokyo.v4}/32` // no other test asks from there
+  for (const transport of ['+notcp', '+notcp', '+tcp']) await scene.dig(tokyo, 'www.demo.example', 'A', transport)
+  await until('all three', async () =>
+    /^meridian_country_queries_total\{country="JP"\} 3$/m.test(await scene.metrics()),
+  )
 })
 
 /** Queries with a cookie so far: new, bad, valid. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { ANSWER_STAGES, type AnswerStage } from '../../src/counters.ts'
 import { mix } from '../../src/hash.ts'
 import {
   DOWN,
@@ -13,7 +14,7 @@ import {
   type HealthState,
 } from '../../src/health/table.ts'
 import { networkKey } from '../../src/policy/network.ts'
-import { makeSelection, select, STAGES, type Selection } from '../../src/policy/select.ts'
+import { countedStage, makeSelection, select, STAGES, type Selection } from '../../src/policy/select.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
 import type { ServiceModel } from '../../src/zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../../src/zone/pack.ts'
@@ -204,10 +205,21 @@ function reference(
     }
     const named = wanted.toSorted((v, w) => vipScore(v) - vipScore(w)).slice(0, laid.answers)
     const consulted = number === 0 ? spec.groups.slice(0, depth).flat() : all
+    const wellStage = spec.groups[0]!.includes(best) ? 'nearest' : 'spill'
+    const stages: readonly AnswerStage[] = [
+      wellStage,
+      wellStage,
+      'weight 0',
+      ...(['below minVips', 'recovered', 'unproven', 'drained', 'last resort'] as const).flatMap(
+        (stage) => [stage, stage] as const,
+      ),
+      'last resort',
+    ]
     const calm = number < 5 && consulted.every((s) => vipsOf(s).every((v) => vips[v]!.calm))
     return {
       sites: [best],
       named,
+      counted: stages[number]!,
       hashed: !random && (fit.length > 1 || wanted.length > named.length),
       lastResort: number >= normal,
       ttl: calm ? laid.ttlMaxSeconds : laid.ttlMinSeconds,
@@ -226,6 +238,7 @@ test('equals a reference written from the design, whatever the health', () => {
       expect(got.lastResort).toBe(want.lastResort)
       expect(got.addresses.toSorted(upwards)).toEqual((want.named ?? []).toSorted(upwards))
       if (want.named === undefined) return
+      expect(ANSWER_STAGES[countedStage(out)]).toBe(want.counted)
       expect(got.ttl).toBe(want.ttl)
       if (want.hashed) expect(out.hashed).toBe(true)
     }),

@@ -178,7 +178,16 @@ function servedLines({ world, load, store, probing, rates, probers, nodes }: Sum
     ...(probers.length > 0 ? [`probers ${live(probers)}`] : []),
     ...(nodes.length > 0 ? [`nodes ${live(nodes)}`] : []),
   ]
-  const sites = rates.sites.map(({ site, answersPerSecond }) => `${site} ${rateInWords(answersPerSecond)}`)
+  const sites = rates.sites.map(({ site, answersPerSecond }) => `${site || 'none'} ${rateInWords(answersPerSecond)}`)
+  const stages = rates.stages.filter(({ stage }) => stage !== 'nearest')
+  const answers = [
+    ...(sites.length === 0 ? [] : [`answers/s by site: ${someOf(sites, 10)}`]),
+    ...(stages.length === 0
+      ? []
+      : [
+          `not at the nearest: ${stages.map(({ stage, answersPerSecond }) => `${stage} ${rateInWords(answersPerSecond)}`).join(', ')}`,
+        ]),
+  ]
   const health = [
     ...(store.trouble === null ? [storeInWords(store)] : []),
     probing === null ? 'not probing itself' : probingInWords(probing),
@@ -198,7 +207,7 @@ function servedLines({ world, load, store, probing, rates, probers, nodes }: Sum
         ]
   return [
     ...served,
-    `${rateInWords(rates.queriesPerSecond)} queries/s${sites.length === 0 ? '' : `; answers/s by site: ${someOf(sites, 10)}`}`,
+    [`${rateInWords(rates.queriesPerSecond)} queries/s`, ...answers].join('; '),
     health.join('; '),
   ].flatMap((line) => linesOf(wrap(line)))
 }
