@@ -251,15 +251,15 @@ test('with a secret, nothing is believed that is not signed', async () => {
   const line = admin('hget', EVENTS_KEY, id!)
   const rewrite = (text: string, field = id!): void => {
     admin('hset', EVENTS_KEY, field, text)
-    admin('zadd', EVENT_ORDER_KEY, String(2 ** 52 + forged++), field)
+    admin('zadd', EVENT_ORDER_KEY, String(2 ** 52 + 100 * forged++), field) // newer than all
   }
   let forged = 0
   rewrite(`${line}\nsin1.a.1 -`)
+  iad.events.add(verdict('up')) // read after what is forged
+  await all([fra, iad], ['down fra1', 'up iad1'])
   rewrite(line.replace('"down"', '"forged"'), 'sin1.a.2')
   rewrite(line.replace('"up"', '"forged"'))
   rewrite('what is this', 'sin1.a.3')
-  iad.events.add(verdict('up'))
-  await all([fra, iad], ['down fra1', 'up iad1'])
   await until('all is read', () => iad.store.refusals.of('event') >= 3 && fra.store.refusals.of('event') >= 3)
   expect([shown(fra), shown(iad)]).toEqual([
     ['down fra1', 'up iad1'],
