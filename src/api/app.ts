@@ -13,6 +13,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Node, ProcessView, Refused } from './contract.ts'
+import { servePage } from './page.ts'
 import { problemDetails } from './problem-details.ts'
 import { type Asked, type Caller, CONTROL, type Route, scopeMissing } from './route.ts'
 import { ROUTES } from './routes.ts'
@@ -50,6 +51,7 @@ export function makeApp(shown: ProcessView | Node, guard: Guard): App {
       if (response.status === 403 && guard !== 'open') guard.onRefused?.('scope', clientOf(context))
       return finished(context, route, response)
     })
+  if ('explain' in shown) servePage(app)
   // a bug: report it to the caller, because nobody else may see it
   app.onError((error) => problemDetails('bug', `a bug in this process: ${String(error)}`))
   app.notFound(({ req }) => {

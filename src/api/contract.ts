@@ -7,6 +7,7 @@ import type { EventPage, EventQuery } from '../events/list.ts'
 import type { ExplainQuestion } from '../explain/question.ts'
 import type { MemberStanding, OverrideStatus } from '../health/node-health.ts'
 import type { AcceptBody, DrillBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from './bodies.ts'
+import type { MadeBody } from './shared-body.ts'
 
 /** The body of GET /ready. */
 export interface Readiness {
@@ -79,6 +80,13 @@ export interface Node extends ProcessView, EventsView {
   members(filter: StatusFilter): readonly MemberStanding[] | string
   /** The overrides in force. */
   overrides(): readonly OverrideStatus[]
+  /** The body of GET /api/board, as SharedBody.get() gives it. */
+  board(known: string | undefined, waits: boolean): Promise<MadeBody>
+  /**
+   * The body of GET /api/world: which share of each country's clients gets which site of the service. A string says what
+   * is wrong with the question; undefined: no zones are loaded yet, or they are being replaced.
+   */
+  world(service: string | undefined, clients: 'ipv4' | 'ipv6'): Promise<object | string | undefined>
   /** What draining patterns to a share (‰) would leave; a string says what is wrong with a pattern. */
   outlook(patterns: readonly string[], to: number): object | string
   /**

@@ -67,3 +67,12 @@ export const OUTLOOK = z.strictObject({
     })
     .describe('the share of their clients that the members keep, below 100%'),
 })
+
+/** Reads the query of GET /api/world. */
+export const WORLD = z.strictObject({
+  service: one.optional().describe('the service; the first one without it'),
+  clients: z
+    .enum(['ipv4', 'ipv6'], { error: ({ input }) => `is ipv4 or ipv6, not ${JSON.stringify(input)}` })
+    .default('ipv4')
+    .describe('what clients are counted in: `ipv4` addresses, or `ipv6` networks'),
+})

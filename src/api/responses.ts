@@ -36,6 +36,21 @@ export const SUMMARY = z
   .looseObject({ role: z.enum(['serve', 'probe']), node: object, troubles: texts })
   .describe('see Status below')
 
+/** The body of GET /api/board. */
+export const BOARD = z
+  .looseObject({ atMs: unixMs, summary: object, sites: z.array(object), services: z.array(object), votes: object })
+  .describe('see Board and world below')
+
+/** The body of GET /api/world. */
+export const WORLD_VIEW = z
+  .looseObject({
+    service: z.string(),
+    clients: z.enum(['ipv4', 'ipv6']),
+    countries: z.array(object),
+    sites: z.array(object),
+  })
+  .describe('see Board and world below')
+
 /** The body of GET /api/explain. */
 export const EXPLAINED = z
   .looseObject({ source: object, name: z.string(), type: z.string(), client: z.string(), rcode: z.string() })
@@ -114,6 +129,7 @@ export const MEMBER = z.looseObject({
   held: z.boolean(),
   braked: z.boolean(),
   why: z.string(),
+  share: z.number().describe('of its traffic that it takes now, in ‰'),
   ageMs: z.number().describe('how long it has been so'),
 })
 

@@ -9,9 +9,10 @@ import { EVENTS, eventsAnswer } from './events.ts'
 import { openApi } from './openapi.ts'
 import { pageForm, pageOf, PAGING } from './paging.ts'
 import { problemDetails } from './problem-details.ts'
-import { EXPLAIN, FILTER, NO_QUERY, OUTLOOK, STATUS } from './questions.ts'
+import { EXPLAIN, FILTER, NO_QUERY, OUTLOOK, STATUS, WORLD } from './questions.ts'
 import {
   ACCEPTED,
+  BOARD,
   DRILLED,
   DRILLS,
   EVENT_PAGE,
@@ -26,6 +27,7 @@ import {
   RETURNED,
   STATUS_BODY,
   SUMMARY,
+  WORLD_VIEW,
 } from './responses.ts'
 import { nodeGet, nodePost, processGet, type Route } from './route.ts'
 
@@ -129,6 +131,32 @@ const NODE_ROUTES: readonly Route[] = [
     response: EVENT_PAGE,
     problems: ['overloaded'],
     answer: eventsAnswer,
+  }),
+  nodeGet({
+    path: '/api/board',
+    scope: 'read',
+    meaning:
+      'What the page shows: the summary, each service by site, the votes counted by site and prober. Has an ETag; with `If-None-Match` and `Prefer: wait` it waits for the next one.',
+    query: NO_QUERY,
+    response: BOARD,
+    answer: async (node, _query, { headers }) => {
+      const known = headers.get('if-none-match') ?? undefined
+      // RFC 7240 §4.3
+      const { etag, bytes } = await node.board(known, /\bwait\b/i.test(headers.get('prefer') ?? ''))
+      if (etag === known) return new Response(null, { status: 304, headers: { etag } })
+      return new Response(bytes, { headers: { etag, 'content-type': 'application/json' } })
+    },
+  }),
+  nodeGet({
+    path: '/api/world',
+    scope: 'read',
+    meaning: 'Which share of each country’s clients gets which site of a service now.',
+    query: WORLD,
+    response: WORLD_VIEW,
+    problems: ['no-zones'],
+    answer: async (node, { service, clients }) =>
+      (await node.world(service, clients)) ??
+      problemDetails('no-zones', 'no zones are loaded yet, or they are being replaced', 'GET /ready'),
   }),
   nodeGet({
     path: '/api/members',

@@ -3,6 +3,7 @@
  * and a node that steers between them on real GeoIP data, and prints commands to try. Ctrl-C ends all of it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -67,14 +68,15 @@ export async function demo(output: Output, untilSignal: UntilSignal): Promise<nu
   const taken = await portsInUse()
   if (taken.length > 0) throw new StartError(`the demo needs these addresses, which are in use: ${taken.join(', ')}`)
   const folder = join(tmpdir(), `meridian-demo-${userInfo().uid}`)
-  const config = prepare(folder, databases())
+  const token = randomBytes(16).toString('hex')
+  const config = prepare(folder, databases(), token)
   const sites = SITES.map(({ site, address }) => startSite(site, address, output))
   try {
     output.out('reading the city database (some seconds at the first start; then it comes from the cache)')
     const log = makeLog({ level: 'info', format: 'text', node: config['node.name'] })
     const node = await RunningNode.start({ config, takeover: false, log })
     while (!node.readiness().ready) await sleep(50)
-    output.out(invitation(folder, sites))
+    output.out(invitation(folder, sites, token))
     await untilSignal()
     endSites(sites)
     await node.stop()
@@ -96,7 +98,7 @@ function databases(): string[] {
 }
 
 /** Writes the zones and deletes saved health; compiled maps of an earlier run stay. */
-function prepare(folder: string, city: readonly string[]): Config {
+function prepare(folder: string, city: readonly string[], token: string): Config {
   const zones = join(folder, 'zones')
   const state = join(folder, 'state')
   rmSync(zones, { recursive: true, force: true })
@@ -106,6 +108,7 @@ function prepare(folder: string, city: readonly string[]): Config {
   const settings: readonly (readonly [SettingKey, string])[] = [
     ['listen', `${DNS.address}:${DNS.port}`],
     ['http.listen', `${HTTP.address}:${HTTP.port}`],
+    ['http.token', token],
     ['probe.allow', '127.0.0.0/8'],
     ['geo.city', city.join(',')],
     ['node.name', 'demo'],
@@ -144,13 +147,17 @@ function endSites(sites: readonly Site[]): void {
   }
 }
 
-function invitation(folder: string, sites: readonly Site[]): string {
+function invitation(folder: string, sites: readonly Site[], token: string): string {
   const dig = `dig @${DNS.address} -p ${DNS.port} www.demo.example`
   const pid = Object.fromEntries(sites.map(({ site, child }) => [site, child.pid]))
   const restart = `${process.execPath} ${PROGRAM}`
   const lines = [
     '',
-    'Ready. Ask as a client of each place would (the subnet is the client):',
+    'Ready. The page, with the token of this demo:',
+    '',
+    `  http://${HTTP.address}:${HTTP.port}/#token=${token}`,
+    '',
+    'Ask as a client of each place would (the subnet is the client):',
     '',
     ...CLIENTS.map(({ place, subnet, site }) => {
       const { address } = SITES.find((one) => one.site === site)!

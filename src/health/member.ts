@@ -114,7 +114,7 @@ export interface MemberStatus {
 /** Where a member stands, without the votes that led there: cheap to make. */
 export type MemberStanding = Pick<
   MemberStatus,
-  'member' | 'site' | 'service' | 'state' | 'held' | 'dissent' | 'braked' | 'frozen' | 'why' | 'ageMs'
+  'member' | 'site' | 'service' | 'state' | 'held' | 'dissent' | 'braked' | 'frozen' | 'why' | 'share' | 'ageMs'
 >
 
 /** The votes on one target, and how many a verdict takes. */
@@ -168,6 +168,7 @@ export function standingOf(member: Member, nowMs: number): MemberStanding {
     braked: condition.braked,
     frozen: condition.frozen,
     why: condition.why,
+    share: condition.share,
     ageMs: nowMs - condition.sinceMs,
   }
 }

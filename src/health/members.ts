@@ -34,7 +34,7 @@ import { assess, STATE_BITS } from './member-state.ts'
 import { type News, tellDissent, tellDissentOver, tellService } from './news.ts'
 import { isSame, matches, type Override, viewOf } from './override.ts'
 import { quorumOf, type RosterEntry } from './quorum.ts'
-import type { Roster } from './roster.ts'
+import type { Roster, VoteTable } from './roster.ts'
 import type { SavedMember } from './saved.ts'
 import type { KnownMember } from './store.ts'
 import { type HealthTable, healthWord, UNWATCHED } from './table.ts'
@@ -84,6 +84,8 @@ export class Members {
   readonly #waiting = new Set<Member>()
   #dependents = new Map<string, Member[]>()
   #targets = new Map<string, Target>()
+  /** Ids of the targets of each site; undefined: to be made. */
+  #targetsBySite: ReadonlyMap<string, ReadonlySet<string>> | undefined
   #most = { probers: 1, regions: 1 }
   #rosterShape = ''
   #hash: string | undefined
@@ -150,6 +152,7 @@ export class Members {
     this.#rosterShape = this.#shape()
     this.#hash = undefined
     this.#sorted = undefined
+    this.#targetsBySite = undefined
     this.#update(this.#members.values(), this.#services.values())
     this.#targets = new Map([...this.#targets, ...spec.targets.map((target) => [target.id, target] as const)])
     this.#index()
@@ -274,6 +277,22 @@ export class Members {
 
   standings(nowMs: number): MemberStanding[] {
     return Array.from(this.#members.values(), (member) => standingOf(member, nowMs))
+  }
+
+  /** How the probers vote on the sites' targets. */
+  votes(): VoteTable {
+    this.#targetsBySite ??= this.#collectTargets()
+    return this.#settings.roster.countVotes(this.#targetsBySite)
+  }
+
+  #collectTargets(): ReadonlyMap<string, ReadonlySet<string>> {
+    const bySite = new Map<string, Set<string>>()
+    for (const { site, spec } of this.#members.values()) {
+      const ids = bySite.get(site) ?? new Set()
+      bySite.set(site, ids)
+      for (const id of spec.targets) ids.add(id)
+    }
+    return new Map([...bySite].toSorted(([a], [b]) => (a < b ? -1 : 1)))
   }
 
   /** One service with its members. */

@@ -23,7 +23,7 @@ import { type Acknowledged, type Acknowledgement, type NodeStatus, OtherNodes } 
 import { canonicalPattern, isInForce, matches, type Override, type OverrideRequest } from './override.ts'
 import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
 import type { Refusals } from './refusals.ts'
-import { type ProberStatus, Roster, type VoteStatus } from './roster.ts'
+import { type ProberStatus, Roster, type VoteStatus, type VoteTable } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth } from './saved.ts'
 import type {
   Forgotten,
@@ -53,6 +53,7 @@ export type {
   ServiceHealth,
   Topic,
   VoteStatus,
+  VoteTable,
 }
 
 /** What became of an override request: set, or refused with the reason and a hint. */
@@ -166,6 +167,7 @@ export class NodeHealth {
   #learnTimer: NodeJS.Timeout | undefined
   #learnTries = LEARN_TRIES
   #restored = false
+  #changes = 0
 
   constructor(settings: NodeHealthSettings) {
     this.#settings = settings
@@ -179,6 +181,7 @@ export class NodeHealth {
       ...(maxForMs !== undefined && { maxForMs }),
       send: async (entries) => (await writer?.override(entries)) ?? [],
       onChange: (patterns) => {
+        this.#changes++
         this.#failback.heard(patterns)
         this.#members.overridesChanged(patterns)
         this.#tellOverrides(patterns)
@@ -202,7 +205,10 @@ export class NodeHealth {
       failback: this.#failback,
       freeze: () => this.#overrides.freeze,
       isCutOff: () => store.trouble !== undefined,
-      onChange: (change) => settings.onChange?.(change),
+      onChange: (change) => {
+        this.#changes++
+        settings.onChange?.(change)
+      },
       onReason: (change) => settings.onReason?.(change),
       onNews: (level, news, topic) => settings.onNews?.(level, news, topic),
       // what the Store does not accept now, the writer sends with a later heartbeat
@@ -278,6 +284,7 @@ export class NodeHealth {
   adopt(spec: HealthSpec, slots: Int32Array, view = '', words: ReadonlyMap<string, number> = new Map()): void {
     this.#view = view
     this.#specHash = spec.hash
+    this.#changes++
     this.#members.adopt(spec, slots, words)
     this.#failback.adopted(spec.members)
     this.#hearMissed()
@@ -299,6 +306,16 @@ export class NodeHealth {
   /** No prober is heard: what was known before stands. */
   get isStale(): boolean {
     return !this.#roster.hasLive
+  }
+
+  /** Rises when something that snapshot() or votes() has changes, other than times. */
+  get changes(): number {
+    return this.#changes
+  }
+
+  /** How the probers vote on the sites' targets. */
+  votes(): VoteTable {
+    return this.#members.votes()
   }
 
   /** The current state, for status, metrics and API. `wanted`: of which members. */
@@ -453,17 +470,16 @@ export class NodeHealth {
 
   readonly #subscriber: StoreSubscriber = {
     votes: (identity, votes, whole) =>
-      this.#members.votesChanged(this.#roster.applyVotes(identity, votes, whole, performance.now())),
-    retired: (identity, targets) =>
-      this.#members.votesChanged(this.#roster.retire(identity, targets, performance.now())),
+      this.#judgeAgain(this.#roster.applyVotes(identity, votes, whole, performance.now())),
+    retired: (identity, targets) => this.#judgeAgain(this.#roster.retire(identity, targets, performance.now())),
     heartbeat: (beat) => {
       const { name, region } = beat.prober
       if (this.#silent.delete(name)) this.#settings.onNews?.('info', `prober ${name} (${region}) is heard again`)
-      this.#members.votesChanged(this.#roster.beat(beat, performance.now()))
+      this.#judgeAgain(this.#roster.beat(beat, performance.now()))
     },
     gone: (identity) => {
       this.#reportSilent(identity)
-      this.#members.votesChanged(this.#roster.gone(identity))
+      this.#judgeAgain(new Set(this.#roster.gone(identity)))
     },
     absent: (prober, ageMs) => this.#addAbsentProber(prober, ageMs),
     forgotten: (news, all) => {
@@ -480,6 +496,12 @@ export class NodeHealth {
     },
     nodeGone: (identity) => this.#reportSilentNode(identity),
     overrides: (entries, whole) => this.#overrides.receive(entries, whole),
+  }
+
+  /** `targets`: those whose votes have changed. */
+  #judgeAgain(targets: ReadonlySet<string>): void {
+    if (targets.size > 0) this.#changes++
+    this.#members.votesChanged(targets)
   }
 
   /** While the Store is in trouble everyone is silent, and that is told already. */

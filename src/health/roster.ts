@@ -23,6 +23,21 @@ export interface VoteStatus {
   readonly ageMs: number
 }
 
+/** How the probers vote on the targets of each site: every vote is counted, and no reasons are. */
+export interface VoteTable {
+  readonly probers: readonly Pick<ProberStatus, 'prober' | 'region' | 'live'>[]
+  readonly sites: readonly {
+    readonly site: string
+    /** How many targets the site has. */
+    readonly targets: number
+    /** By prober, in the order above: its votes UP, DOWN and abstaining; of a silent one the last, which do not count. */
+    readonly votes: readonly VoteCount[]
+  }[]
+}
+
+/** Numbers of votes: UP, DOWN, abstaining. */
+export type VoteCount = readonly [up: number, down: number, abstain: number]
+
 /** A prober as status shows it. */
 export interface ProberStatus {
   readonly prober: string
@@ -71,6 +86,10 @@ const MOST_EARLY = 1_000_000
 const MOST_UNLISTED = 100_000
 
 const NO_VOTES: readonly ProberVote[] = []
+/** In the order of VoteCount. */
+const VALUES: readonly VoteValue[] = ['up', 'down', 'abstain']
+
+const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** Known probers and their votes. */
 export class Roster {
@@ -277,6 +296,22 @@ export class Roster {
     return live.map(({ prober, region, value, moving, reason, rttMs, share, sinceMs }) => {
       return { prober: prober.name, region, value, moving, reason, rttMs, share, ageMs: Math.max(0, nowMs - sinceMs) }
     })
+  }
+
+  /** Counts the votes by site and prober. `targets`: ids of the targets of each site. */
+  countVotes(targets: ReadonlyMap<string, ReadonlySet<string>>): VoteTable {
+    const probers = [...this.#probers.values()].toSorted((a, b) => order(a.region, b.region) || order(a.name, b.name))
+    const numbers = new Map(probers.map((prober, number) => [prober, number]))
+    const sites = Array.from(targets, ([site, ids]) => {
+      const counts = new Int32Array(VALUES.length * probers.length)
+      for (const id of ids) {
+        for (const { prober, value } of this.#votes.get(id) ?? NO_VOTES)
+          counts[VALUES.length * numbers.get(prober)! + VALUES.indexOf(value)]!++
+      }
+      const countOf = (at: number): VoteCount => [counts[at]!, counts[at + 1]!, counts[at + 2]!]
+      return { site, targets: ids.size, votes: probers.map((_, number) => countOf(VALUES.length * number)) }
+    })
+    return { probers: probers.map(({ name, region, live }) => ({ prober: name, region, live })), sites }
   }
 
   /** False: nothing has changed. undefined: there is no room for the vote. */

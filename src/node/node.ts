@@ -16,6 +16,7 @@ import type { AcceptBody, DrillBody, ForgetBody, FreezeBody, OverrideBody, Retur
 import type { Node, Question, Readiness, Refusal, StatusFilter } from '../api/contract.ts'
 import { applyFreeze, applyReturn, type FreezeResult, type ReturnResult } from '../api/controls.ts'
 import type { ExplainResponse } from '../api/explained.ts'
+import { type Board, boardOf } from '../api/board.ts'
 import { renderMetrics, type RenderedSamples } from '../api/metrics.ts'
 import { QueryOrigins } from '../api/origins.ts'
 import {
@@ -29,8 +30,10 @@ import {
 import { AnswerRates } from '../api/rates.ts'
 import { recentChanges } from '../api/recent.ts'
 import { samplesOf } from '../api/samples.ts'
+import { type MadeBody, SharedBody } from '../api/shared-body.ts'
 import { filterFault, type NodeState, type Status, statusOf, wantedBy } from '../api/status.ts'
 import { type Summary, summaryOf } from '../api/summary.ts'
+import { viewOfWorld, type WorldView } from '../api/world.ts'
 import type { Config, Log } from '../config.ts'
 import { AnswerCells } from '../counters.ts'
 import type { EventFeed } from '../events/events.ts'
@@ -39,6 +42,7 @@ import { explain } from '../explain/explain.ts'
 import { nameOf } from '../git.ts'
 import {
   type Change,
+  type HealthOverview,
   type MemberStanding,
   NodeHealth,
   type Outlook,
@@ -67,6 +71,7 @@ import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import { startCompiler } from '../world/compiler.ts'
 import { LOCK_WAIT } from '../world/folder.ts'
+import { Census } from '../traffic/census.ts'
 import { mostMoved } from '../traffic/service-moves.ts'
 import { movingInWords } from '../traffic/words.ts'
 import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
@@ -125,6 +130,11 @@ export class RunningNode implements Node {
   })
   readonly #rendered: RenderedSamples = new Map()
   readonly #drills: Drills
+  readonly #census = new Census()
+  readonly #board = new SharedBody(
+    () => this.#boardNow(),
+    () => this.#changesNow(),
+  )
   readonly #changes = new Map<string, number>()
   /** When a changed reason of a member was last logged. */
   readonly #reasonsMs = new Map<string, number>()
@@ -445,7 +455,11 @@ export class RunningNode implements Node {
   }
 
   async summary(): Promise<Summary> {
-    const state = { ...this.#stateNow(), health: this.#health.overview(), prober: this.#prober }
+    return this.#summaryOf(this.#health.overview())
+  }
+
+  #summaryOf(health: HealthOverview): Summary {
+    const state = { ...this.#stateNow(), health, prober: this.#prober }
     const changes = recentChanges(this.#events.events.recent({ limit: MOST_RECENT }).events)
     return summaryOf(state, changes)
   }
@@ -456,6 +470,29 @@ export class RunningNode implements Node {
 
   eventFeed(afterId?: string): EventFeed {
     return this.#events.events.feed(afterId)
+  }
+
+  board(known: string | undefined, waits: boolean): Promise<MadeBody> {
+    return this.#board.get(known, waits)
+  }
+
+  #boardNow(): Board {
+    const health = this.#health.overview()
+    return boardOf({
+      summary: this.#summaryOf(health),
+      health,
+      votes: this.#health.votes(),
+      services: this.#made?.world.services ?? [],
+      sites: this.#made?.context.sites ?? new Map(),
+      rates: this.#rates.rates(),
+    })
+  }
+
+  /** A text that differs when something that the board shows has changed, other than times and rates. */
+  #changesNow(): string {
+    const { ok, failed, unchanged } = this.#loads
+    const generation = this.#made?.world.generation ?? 0
+    return [this.#health.changes, generation, ok, failed, unchanged, this.#store.trouble, this.#wasReady].join(' ')
   }
 
   explain(question: Question): ExplainResponse | string | undefined {
@@ -477,6 +514,13 @@ export class RunningNode implements Node {
 
   overrides(): readonly OverrideStatus[] {
     return this.#health.overview().overrides
+  }
+
+  async world(service: string | undefined, clients: 'ipv4' | 'ipv6'): Promise<WorldView | string | undefined> {
+    const made = this.#made
+    if (made === undefined) return undefined
+    const { world, context } = made
+    return viewOfWorld(world, context.places, this.#table, this.#census, service, clients, () => this.#made === made)
   }
 
   outlook(patterns: readonly string[], to: number): Outlook | string {

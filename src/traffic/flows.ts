@@ -111,6 +111,23 @@ export function spaceFlows(before: FlowSide, after: FlowSide): Flows {
   }
 }
 
+/**
+ * The clients of one map by area and class, each family by itself, as flows that stay (`after` is 0). In steps of a few
+ * milliseconds each, over a City database: the main thread makes it, and has other things to do in between.
+ */
+export function* spaceInSteps(side: FlowSide): Generator<void, Flows> {
+  const walker = new Walker(side, { places: side.places, map: null })
+  const v4 = yield* walker.familyInSteps(4, (walk) => walk.allInSteps(2 ** 32, Infinity, 8))
+  const v6 = yield* walker.familyInSteps(6, (walk) => walk.allInSteps(2 ** CUSTOMER_BITS_V6, 1, 20))
+  return {
+    areas: walker.areas,
+    measures: [
+      { clients: 'ipv4', flows: v4 },
+      { clients: 'ipv6', flows: v6 },
+    ],
+  }
+}
+
 /** The flows of counted clients. The count of a prefix with several places or classes is divided by address space. */
 export function clientFlows(before: FlowSide, after: FlowSide, counts: ClientCounts): Flows {
   const walker = new Walker(before, after)
@@ -138,21 +155,31 @@ class Walker {
   }
 
   family(family: 4 | 6, walk: (of: FamilyWalk) => void): readonly Flow[] {
+    const of = this.#walkOf(family)
+    walk(of)
+    return of.flows()
+  }
+
+  *familyInSteps(family: 4 | 6, walk: (of: FamilyWalk) => Generator<void>): Generator<void, readonly Flow[]> {
+    const of = this.#walkOf(family)
+    yield* walk(of)
+    return of.flows()
+  }
+
+  #walkOf(family: 4 | 6): FamilyWalk {
     const key = family === 4 ? 'v4' : 'v6'
     const same = this.#before.places === this.#after.places
     const sideOf = ({ places }: FlowSide, area: Int32Array): PlaceSide => ({
       trie: places[key],
       area,
     })
-    const of = new FamilyWalk(
+    return new FamilyWalk(
       sideOf(this.#before, this.#areaBefore),
       // if both sides have the same places, one trie is enough
       same ? ONE_PLACE : sideOf(this.#after, this.#areaAfter),
       { trie: this.#before.map?.[key] ?? ONE_CLASS, classes: this.#before.map?.classes.length ?? 1 },
       { trie: this.#after.map?.[key] ?? ONE_CLASS, classes: this.#after.map?.classes.length ?? 1 },
     )
-    walk(of)
-    return of.flows()
   }
 
   /** Per place its number among `wheres`. */
@@ -229,6 +256,42 @@ class FamilyWalk {
     )
   }
 
+  /** As all(), a prefix of so many bits at a time. */
+  *allInSteps(weight: number, most: number, bits: number): Generator<void> {
+    this.#spaceOnly = true
+    this.#most = most
+    const { root: p } = this.#before.trie
+    const { root: q } = this.#after.trie
+    yield* this.#steps(p, q, cursorAt(this.#mapBefore, 0, 0), cursorAt(this.#mapAfter, 0, 0), 0, weight, bits)
+  }
+
+  *#steps(p: number, q: number, m: number, n: number, depth: number, space: number, bits: number): Generator<void> {
+    if (depth === bits || (p < 0 && q < 0 && m < 0 && n < 0)) {
+      this.#visit(p, q, m, n, depth, space)
+      yield
+      return
+    }
+    const weight = this.#weightOf(p, q, space)
+    const step = half(depth)
+    for (const bit of [0, 1]) {
+      yield* this.#steps(
+        p < 0 ? p : this.#before.trie.nodes[2 * p + bit]!,
+        q < 0 ? q : this.#after.trie.nodes[2 * q + bit]!,
+        m < 0 ? m : cursorAt(this.#mapBefore, m + bit * step, depth + 1),
+        n < 0 ? n : cursorAt(this.#mapAfter, n + bit * step, depth + 1),
+        depth + 1,
+        weight / 2,
+        bits,
+      )
+    }
+  }
+
+  /** The weight of a prefix: that of its space, unless the databases have it as a part of one network. */
+  #weightOf(p: number, q: number, space: number): number {
+    const isTold = p < 0 && q < 0
+    return isTold && space > this.#most && this.#areaOf(~p, ~q) !== UNPLACED ? this.#most : space
+  }
+
   /** Adds the prefix at bytes[at…]; `weight`: of all its clients together. */
   prefix(bytes: Uint8Array, at: number, bits: number, weight: number): void {
     let p = this.#before.trie.root
@@ -247,9 +310,8 @@ class FamilyWalk {
   }
 
   #visit(p: number, q: number, m: number, n: number, depth: number, space: number): void {
-    const isTold = p < 0 && q < 0
-    const weight = isTold && space > this.#most && this.#areaOf(~p, ~q) !== UNPLACED ? this.#most : space
-    if (isTold && m < 0 && n < 0) return this.#add(~p, ~q, ~m, ~n, weight)
+    const weight = this.#weightOf(p, q, space)
+    if (p < 0 && q < 0 && m < 0 && n < 0) return this.#add(~p, ~q, ~m, ~n, weight)
     const step = half(depth)
     const places = this.#before.trie.nodes
     const others = this.#after.trie.nodes

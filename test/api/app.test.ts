@@ -306,3 +306,20 @@ test('a bug is an error that says so', async () => {
   expect(response.status).toBe(500)
   expect(await response.json()).toEqual(problem('bug', 'a bug in this process: Error: a test'))
 })
+
+test('the board has an ETag; who has it may wait for the next one', async () => {
+  const first = await get('/api/board')
+  expect(first.headers.get('etag')).toBe('"2"')
+  expect(await first.json()).toEqual({ atMs: 1, waits: false })
+  const known = await get('/api/board', 'open', { 'if-none-match': '"1"' })
+  expect([known.status, await known.text()]).toEqual([304, ''])
+  const waited = await get('/api/board', 'open', { 'if-none-match': '"1"', prefer: 'respond-async, wait=8' })
+  expect(await waited.json()).toEqual({ atMs: 1, waits: true })
+})
+
+test('a node has a page for who has no token, a prober has none', async () => {
+  const page = await get('/', guardOf(EACH_SCOPE))
+  expect(page.headers.get('content-type')).toMatch(/^(text\/html|application\/problem)/)
+  const elsewhere = await makeApp(prober, 'open').request('/')
+  expect(await elsewhere.json()).toMatchObject({ detail: 'no such route' })
+})

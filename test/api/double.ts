@@ -31,6 +31,7 @@ export const MEMBERS = Array.from({ length: 250 }, (_, i) => {
     braked: false,
     frozen: false,
     why: '',
+    share: 1000,
     ageMs: 1,
     dissent: undefined,
     state: 'up' as const,
@@ -48,6 +49,12 @@ export const node: Node = {
   overrides: () => [],
   events: () => ({ events: [], next: null }),
   eventFeed: () => ({ next: async () => undefined }),
+  board: async (known, waits) => {
+    const etag = waits || known !== '"1"' ? '"2"' : '"1"'
+    return { etag, bytes: new TextEncoder().encode(JSON.stringify({ atMs: 1, waits })) }
+  },
+  world: async (service, clients) =>
+    service === 'none' ? 'there is no service “none”' : service === 'early' ? undefined : { service, clients },
   outlook: (patterns, to) =>
     patterns.includes('far') ? 'nothing is named far' : { safe: true, ...(to > 0 && { patterns, to }) },
   override: async (body) => {

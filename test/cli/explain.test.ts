@@ -272,6 +272,8 @@ describe('a node that runs', () => {
       overrides: () => node.overrides(),
       events: () => ({ events: [], next: null }),
       eventFeed: () => ({ next: async () => undefined }),
+      board: (known, waits) => node.board(known, waits),
+      world: (service, clients) => node.world(service, clients),
       outlook: (patterns, to) => node.outlook(patterns, to),
       override: (order) => node.override(order),
       overrideAll: (orders) => node.overrideAll(orders),

@@ -74,6 +74,8 @@ const node: Node = {
   overrides: () => [],
   events: () => ({ events: [], next: null }),
   eventFeed: () => ({ next: async () => undefined }),
+  board: async () => ({ etag: '', bytes: new Uint8Array() }),
+  world: async () => ({}),
   outlook: (patterns, to) => {
     const pattern = patterns.join(', ')
     if (pattern === 'nowhere') return 'nothing is named nowhere'

@@ -31,6 +31,7 @@ const standing = (service: string, site: string, more: Partial<MemberStanding> =
   dissent: undefined,
   braked: false,
   frozen: false,
+  share: 1000,
   why: '200 (3 of 3 say up)',
   ageMs: 86_400_000,
   ...more,

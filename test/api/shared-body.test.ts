@@ -1,0 +1,95 @@
+/** A body is made once for a crowd, again when something changes, and never more often than it costs. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { SharedBody } from '../../src/api/shared-body.ts'
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'Date'] }))
+afterEach(() => void vi.useRealTimers())
+
+let made = 0
+let changes = 0
+const bodyThatTakes = (ms: number) => {
+  made = 0
+  changes = 0
+  return new SharedBody(
+    () => {
+      vi.advanceTimersByTime(ms)
+      return { made: ++made }
+    },
+    () => String(changes),
+  )
+}
+const madeIn = ({ bytes }: { readonly bytes: Uint8Array }): unknown => JSON.parse(new TextDecoder().decode(bytes))
+
+test('a crowd gets one body, and a new one after 5 s', async () => {
+  const body = bodyThatTakes(1)
+  const all = await Promise.all(Array.from({ length: 100 }, () => body.get(undefined, false)))
+  expect(new Set(all).size).toBe(1)
+  expect(madeIn(all[0]!)).toEqual({ made: 1 })
+  vi.advanceTimersByTime(4_990)
+  expect(await body.get(undefined, true)).toBe(all[0]) // who has none need not wait
+  vi.advanceTimersByTime(20)
+  const next = await body.get(all[0]!.etag, false)
+  expect(madeIn(next)).toEqual({ made: 2 })
+  expect(next.etag).not.toBe(all[0]!.etag)
+})
+
+test('who waits gets a change within 50 ms, all of them the same body', async () => {
+  const body = bodyThatTakes(1)
+  const { etag } = await body.get(undefined, true)
+  const waiting = Promise.all(Array.from({ length: 10 }, () => body.get(etag, true)))
+  let done = false
+  void waiting.then(() => (done = true))
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(done).toBe(false)
+  changes++
+  await vi.advanceTimersByTimeAsync(50)
+  expect(done).toBe(true)
+  expect(new Set((await waiting).map((one) => one.etag)).size).toBe(1)
+  expect(madeIn((await waiting)[0]!)).toEqual({ made: 2 })
+})
+
+test('one that is costly is made for a fiftieth of the time at most while everything changes, else a two-hundredth', async () => {
+  const body = bodyThatTakes(100)
+  await body.get(undefined, false)
+  for (const beganMs = Date.now(); Date.now() - beganMs < 60_000;) {
+    changes++
+    vi.advanceTimersByTime(10)
+    await body.get(undefined, false)
+  }
+  expect(made - 1).toBeGreaterThan(9)
+  expect(made - 1).toBeLessThanOrEqual(12) // 60 s, 100 ms in each 5
+  const before = made
+  for (const beganMs = Date.now(); Date.now() - beganMs < 60_000;) {
+    vi.advanceTimersByTime(1_000)
+    await body.get(undefined, false)
+  }
+  expect(made - before).toBeLessThanOrEqual(4)
+})
+
+test('a wait without a change ends with the same body, before the connection does', async () => {
+  const body = bodyThatTakes(60) // so that it is not old before 12 s
+  const { etag } = await body.get(undefined, true)
+  const waiting = body.get(etag, true)
+  await vi.advanceTimersByTimeAsync(8_100)
+  expect((await waiting).etag).toBe(etag)
+})
+
+test('a body that cannot be made is an error to all who wait, and is tried again', async () => {
+  let fails = false
+  const body = new SharedBody(
+    () => {
+      if (fails) throw new Error('a bug')
+      return {}
+    },
+    () => String(changes),
+  )
+  const { etag } = await body.get(undefined, true)
+  const waiting = body.get(etag, true)
+  const failed = expect(waiting).rejects.toThrow('a bug')
+  fails = true
+  changes++
+  await vi.advanceTimersByTimeAsync(100)
+  await failed
+  fails = false
+  expect((await body.get(etag, false)).etag).not.toBe(etag)
+})
