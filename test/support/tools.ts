@@ -9,6 +9,7 @@ import { buildProgram } from './program.ts'
 
 /** Program → Debian package that holds it. */
 const TOOLS: Readonly<Record<string, string>> = {
+  'chromium-headless-shell': 'chromium-headless-shell',
   delv: 'bind9-dnsutils',
   dig: 'bind9-dnsutils',
   dnsdist: 'dnsdist',

@@ -1,0 +1,62 @@
+/** Debian's chromium, driven by playwright-core; on a host of a network of its own where a test has one. */
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { AxeBuilder } from '@axe-core/playwright'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+
+/** Screenshots go here: light, dark, phone. They are to be looked at; git ignores them. */
+const SCREENSHOTS = join(import.meta.dirname, 'screenshots')
+
+/** Starts it. `via`: before the command, to run it elsewhere; `folder`: for its script. */
+export async function startBrowser(folder: string, via: readonly string[] = []): Promise<Browser> {
+  const script = join(folder, 'chromium')
+  writeFileSync(script, `#!/bin/sh\nexec ${via.join(' ')} chromium-headless-shell "$@"\n`)
+  chmodSync(script, 0o755)
+  return chromium.launch({
+    executablePath: script,
+    args: ['--no-sandbox', '--disable-gpu', '--force-color-profile=srgb'],
+  })
+}
+
+export interface Opened {
+  readonly page: Page
+  /** The headers of the document. */
+  readonly headers: Readonly<Record<string, string>>
+  /** URLs that the page asked for, errors and refusals that it reported. */
+  readonly asked: string[]
+  readonly errors: string[]
+}
+
+/** Opens the page of a node, at the size of a desk unless told otherwise. */
+export async function open(
+  context: Browser | BrowserContext,
+  url: string,
+  size: { readonly width: number; readonly height: number } = { width: 1440, height: 1000 },
+): Promise<Opened> {
+  const page = await context.newPage()
+  await page.setViewportSize(size)
+  const asked: string[] = []
+  const errors: string[] = []
+  page.on('request', (request) => asked.push(request.url()))
+  page.on('pageerror', (error) => errors.push(String(error)))
+  page.on('console', (message) => {
+    // a status of the API that the page asked for is no error of the page
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) errors.push(message.text())
+  })
+  const response = await page.goto(url)
+  return { page, headers: response?.headers() ?? {}, asked, errors }
+}
+
+/** What axe-core finds that is serious, or worse. */
+export async function seriousFaults(page: Page): Promise<string[]> {
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary ?? ''}`))
+}
+
+export async function screenshot(page: Page, name: string, fullPage = true): Promise<void> {
+  mkdirSync(SCREENSHOTS, { recursive: true })
+  await page.evaluate('scrollTo(0, 0)') // the first line stays where it is in a tall picture
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage })
+}

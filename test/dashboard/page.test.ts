@@ -1,0 +1,314 @@
+/**
+ * The page in a real browser, on a fleet of three nodes and three probers with a real Redis. One test after the other: each
+ * begins where the one before has ended. Screenshots are in test/dashboard/screenshots.
+ */
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { buildStalePage } from '../../scripts/page.ts'
+import { countWaits } from '../support/cpu.ts'
+import { CLIENTS } from '../support/mmdb.ts'
+import { SITE_NAMES } from '../support/scene.ts'
+import { until } from '../support/until.ts'
+import { ask, post } from '../../src/cli/control.ts'
+import type { ExplainResponse } from '../../src/api/explained.ts'
+import type { Summary } from '../../src/api/summary.ts'
+import type { WorldView } from '../../src/api/world.ts'
+import { open, type Opened, screenshot, seriousFaults, startBrowser } from './browser.ts'
+import { FAILOVER_MS, PageFleet, READER, TOKEN } from './fleet.ts'
+
+let fleet: PageFleet
+let browser: Browser
+let context: BrowserContext
+let desk: Opened
+let page: Page
+
+beforeAll(async () => {
+  await buildStalePage()
+  fleet = await PageFleet.start()
+  browser = await startBrowser(fleet.folder, fleet.network.on('browser'))
+  context = await browser.newContext({ colorScheme: 'light' })
+})
+afterAll(async () => {
+  await browser?.close()
+  await fleet?.close()
+})
+
+/** Gives the token to a page that asks for it. */
+async function unlock(at: Page, token: string): Promise<void> {
+  await at.getByLabel('Token of this node’s API').fill(token)
+  await at.getByRole('button', { name: 'Use it' }).click()
+}
+
+const inSite = (site: string): string => `ul.sites li[data-site=${site}]`
+
+test('it asks for the token, and shows the fleet; nothing is asked of anybody else', async () => {
+  desk = await open(context, fleet.url('n1'))
+  page = desk.page
+  await page.getByRole('dialog', { name: 'Token' }).waitFor()
+  expect(await page.locator('main').count()).toBe(0)
+  await unlock(page, READER)
+  await page.getByRole('heading', { name: 'All calm' }).waitFor()
+  expect(await page.locator('ul.sites li').allTextContents()).toHaveLength(SITE_NAMES.length)
+  expect(await page.locator('#fleet tr[data-node]').count()).toBe(3)
+  await page.locator('#votes tr[data-prober=p3][data-opinion=up]').waitFor()
+  expect(await page.title()).toBe('All calm – n1')
+  expect(desk.asked.map((url) => new URL(url).origin)).toEqual(desk.asked.map(() => new URL(fleet.url('n1')).origin))
+  expect(desk.headers['content-security-policy']).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self';/)
+  expect(desk.errors).toEqual([])
+  await screenshot(page, 'calm-light')
+})
+
+test('on a phone it is no wider than that', async () => {
+  await page.setViewportSize({ width: 360, height: 740 })
+  await screenshot(page, 'calm-phone')
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360)
+  await page.setViewportSize({ width: 1440, height: 1000 })
+})
+
+test('a site that is killed turns red without a reload, 200 ms after its node knows at most', async () => {
+  await page.evaluate(`
+    window.redAtMs = new Promise((done) => {
+      const look = () => document.querySelector('${inSite('fra')}[data-state=down]') && (done(Date.now()), seen.disconnect())
+      const seen = new MutationObserver(look)
+      seen.observe(document.body, { subtree: true, childList: true, attributes: true })
+    })
+    0
+  `)
+  const waits = countWaits(fleet.pids)
+  const killedMs = Date.now()
+  fleet.killSite('fra')
+  const redMs = Number(await page.evaluate('window.redAtMs'))
+  const { changes } = await ask<Summary>({ state: fleet.state('n1') }, '/api/summary')
+  const knownMs = Math.min(
+    ...changes.filter((one) => one.kind === 'members' && one.after === 'down').map((one) => one.atMs),
+  )
+  expect(knownMs).toBeGreaterThan(killedMs)
+  expect(redMs - knownMs).toBeLessThan(200 + waits())
+  expect(redMs - killedMs).toBeLessThan(FAILOVER_MS + 200 + waits() + 900) // what a busy machine may be late, as in failover.test.ts
+  await page.getByRole('heading', { name: '3 of 3 services hurt' }).waitFor()
+  // a red column: all probers say so
+  for (const prober of ['p1', 'p2', 'p3'])
+    await page.locator(`#votes tr[data-prober=${prober}] td:nth-child(2)[data-opinion=down]`).waitFor()
+  await page.locator('#changes li', { hasText: 'fra: 3 members up → down' }).waitFor()
+  await screenshot(page, 'hurt-light')
+  await fleet.startSite('fra')
+  await page.locator(`${inSite('fra')}[data-state=up]`).waitFor()
+})
+
+test('a prober that is cut off is a red row, one that is silent a grey one, and no site is down', async () => {
+  const row = page.locator('#votes tr[data-prober=p3]')
+  fleet.network.cut(['p3'], SITE_NAMES)
+  await page.locator('#votes tr[data-prober=p3][data-opinion=down]').waitFor()
+  expect(await page.locator('ul.sites li[data-state=up]').count()).toBe(SITE_NAMES.length)
+  await row.getByRole('button', { name: 'p3 on iad' }).click()
+  const list = page.getByRole('dialog', { name: 'p3 on iad' })
+  await list.locator('td[data-opinion=down]').first().waitFor()
+  expect(await list.locator('tbody tr').count()).toBe(3)
+  await page.keyboard.press('Escape')
+  await list.waitFor({ state: 'detached' })
+
+  fleet.process('p2').kill('SIGSTOP')
+  await page.locator('#votes tr[data-prober=p2][data-silent]').waitFor()
+  await page.locator('.troubles', { hasText: 'Silent: prober p2' }).waitFor()
+  await screenshot(page, 'votes-light')
+  fleet.process('p2').kill('SIGCONT')
+  fleet.network.healAll()
+  await page.getByRole('heading', { name: 'All calm' }).waitFor()
+  await page.locator('#votes tr[data-prober=p3][data-opinion=up]').waitFor()
+})
+
+test('a drain shows its outlook first, asks for the token, and is seen on another node', async () => {
+  const other = await open(context, `${fleet.url('n2')}#token=${TOKEN}`)
+  await other.page.getByRole('heading', { name: 'All calm' }).waitFor()
+  expect(other.page.url()).toBe(fleet.url('n2')) // the token is out of the address bar
+
+  const actions = page.locator('#actions')
+  const button = actions.getByRole('button', { name: 'Drain iad' })
+  await actions.getByLabel('Who').fill('kim@ops')
+  await actions.getByLabel('Why').fill('disks, ticket 812')
+  await actions.getByLabel('Site, site/service or site/service/VIP').fill('iad')
+  expect(await button.isDisabled()).toBe(true) // before the outlook is there
+  await actions.getByText('✓ Safe: takes 3 members of 3 services out').waitFor()
+  expect(await actions.locator('.outlook tbody tr').allTextContents()).toEqual([
+    'api100 %67 %40 %',
+    'static100 %67 %25 %',
+    'web100 %67 %25 %',
+  ])
+  expect(await ask<Summary>({ state: fleet.state('n1') }, '/api/summary')).toMatchObject({ overrides: [] })
+  await screenshot(page, 'outlook-light')
+
+  await button.click()
+  await page.getByText('the token reader does not have the scope drain').waitFor()
+  await unlock(page, TOKEN)
+  await actions.getByText(/^iad is drained at n1/).waitFor()
+  await other.page.locator('#actions tr[data-pattern=iad]', { hasText: 'kim@ops' }).waitFor()
+  await other.page.locator(`${inSite('iad')}[data-state=drained]`).waitFor()
+  expect(other.errors).toEqual([])
+  await other.page.close()
+})
+
+test('what leaves too little is said to be unsafe, and is done only on purpose', async () => {
+  const actions = page.locator('#actions')
+  const button = actions.getByRole('button', { name: 'Drain fra/api' })
+  await actions.getByLabel('Why').fill('too much at once')
+  await actions.getByLabel('Site, site/service or site/service/VIP').fill('fra/api')
+  await actions.getByText('✕ Not safe').waitFor()
+  expect(await button.isDisabled()).toBe(true)
+  await actions.getByLabel('Do it all the same').check()
+  expect(await button.isDisabled()).toBe(false)
+  await actions.getByLabel('Site, site/service or site/service/VIP').fill('far')
+  await actions.getByText('far matches no member').waitFor()
+  expect(await actions.getByRole('button', { name: 'Drain far' }).isDisabled()).toBe(true)
+})
+
+test('explain says what the API says, on a map and in words', async () => {
+  const client = CLIENTS.newYork.v4
+  const section = page.locator('#explain')
+  await section.getByRole('textbox', { name: 'Name' }).fill('www.demo.example')
+  await section.getByLabel('Client’s address or network').fill(client)
+  await section.getByRole('button', { name: 'Explain' }).click()
+  const said = await ask<ExplainResponse>(
+    { state: fleet.state('n1') },
+    `/api/explain?name=www.demo.example&client=${client}`,
+  )
+  const steering = said.steering!
+  expect(steering.pick).not.toBe('iad') // it is drained
+  await section.locator('.pick', { hasText: steering.pick! }).waitFor()
+  expect(await section.locator('.records li').allTextContents()).toEqual(said.answer)
+  await section.locator(`path.arc[data-site=${steering.pick}][data-chosen]`).waitFor()
+  expect(await section.locator('path.arc').count()).toBe(steering.sites.length)
+  const order = await section.locator('table tbody th').allTextContents()
+  expect(order).toEqual(steering.sites.map(({ site }) => site))
+  for (const { stage, site } of steering.walk.slice(-1))
+    await section.locator('.walk li', { hasText: site }).filter({ hasText: stage }).waitFor()
+  await section.getByLabel('Client’s address or network').fill('nobody')
+  await section.getByRole('button', { name: 'Explain' }).click()
+  await section.getByRole('alert').filter({ hasText: '“nobody” is no IP address' }).waitFor()
+  await section.getByLabel('Client’s address or network').fill(client)
+  await section.getByRole('button', { name: 'Explain' }).click()
+  await section.locator('.pick').waitFor()
+})
+
+test('the world has each country in the colour of its site now', async () => {
+  const section = page.locator('#world')
+  await section.scrollIntoViewIfNeeded()
+  await section.locator('path.country[data-colour]').first().waitFor()
+  const siteOf = async (country: string): Promise<string | undefined> => {
+    const view = await ask<WorldView>({ state: fleet.state('n1') }, '/api/world?service=api')
+    return view.countries.find((one) => one.country === country)?.sites[0]?.site
+  }
+  const shown = (country: string) => section.locator(`tr[data-country=${country}] td`).last()
+  expect(await siteOf('US')).not.toBe('iad')
+  expect(await shown('US').textContent()).toContain(await siteOf('US'))
+  expect(await shown('FR').textContent()).toBe('fra 100 %')
+  const colour = (country: string) =>
+    section.locator(`path.country[data-country=${country}]`).getAttribute('data-colour')
+  expect(await colour('FR')).not.toBe(null)
+  expect(await colour('US')).toBe(await colour((await siteOf('US')) === 'fra' ? 'FR' : 'SG'))
+  await screenshot(page, 'all-light')
+
+  await post({ state: fleet.state('n2') }, '/api/overrides', { pattern: 'iad', action: 'undrain', who: 'kim@ops' })
+  await shown('US')
+    .filter({ hasText: /^iad 100 %$/ })
+    .waitFor()
+  expect(await colour('US')).not.toBe(await colour('FR'))
+})
+
+test.each(['light', 'dark'] as const)('axe-core finds nothing serious: %s', async (colorScheme) => {
+  await page.emulateMedia({ colorScheme })
+  await screenshot(page, `all-${colorScheme}`)
+  expect(await seriousFaults(page)).toEqual([])
+})
+
+test('a node that is gone is said to be, and what was known stays', async () => {
+  await page.emulateMedia({ colorScheme: 'dark' })
+  await page.setViewportSize({ width: 2560, height: 1440 })
+  await screenshot(page, 'wall-dark', false)
+  fleet.process('n1').kill('SIGSTOP')
+  fleet.process('n1').kill('SIGKILL')
+  await page.locator('.stale', { hasText: 'the node does not answer' }).waitFor()
+  expect(await page.locator('main').count()).toBe(1)
+  expect(desk.errors).toEqual([])
+  expect(new Set(desk.asked.map((url) => new URL(url).origin)).size).toBe(1)
+})
+
+test('the licences of what the page has in it are in the package', () => {
+  const text = readFileSync(new URL('../../dashboard/dist/assets/licences.txt', import.meta.url), 'utf8')
+  for (const name of ['preact', 'd3-geo', 'world-atlas', 'Natural Earth']) expect(text).toContain(name)
+})
+
+test('10,000 members scroll smoothly: few rows are in the page, whichever are in sight', async () => {
+  const large = await fleet.startLarge()
+  const { page: at, errors } = await open(context, `${large}#token=${TOKEN}`)
+  const section = at.locator('#services')
+  await section.getByText('10,002 members').waitFor()
+  await section.getByLabel('all members').check()
+  await section.locator('.row.member').first().waitFor()
+  const { rows, frames }: { rows: number; frames: number[] } = await at.evaluate(`(async () => {
+    const view = document.querySelector('#services .view')
+    const frames = []
+    let rows = 0
+    let last = performance.now()
+    for (let i = 0; i < 90; i++) {
+      view.scrollTop += 1000
+      await new Promise(requestAnimationFrame)
+      const now = performance.now()
+      frames.push(now - last)
+      last = now
+      rows = Math.max(rows, view.querySelectorAll('.row').length)
+    }
+    view.scrollTop = view.scrollHeight
+    return { rows, frames }
+  })()`)
+  expect(rows).toBeGreaterThan(20)
+  expect(rows).toBeLessThan(120)
+  expect(frames.toSorted((a, b) => a - b)[45]).toBeLessThan(100) // the median; 17 ms where nobody else computes
+  await section.getByText('s3333').last().waitFor()
+  await section.getByLabel('Filter by name or reason').fill('s0042')
+  await until('the filter', async () => (await section.locator('.row.service').count()) === 1)
+  expect(errors).toEqual([])
+  await screenshot(at, 'large-dark', false)
+  await at.close()
+})
+
+test('ten viewers of 10,000 members cost their node less than 1 % of a core together', async () => {
+  const alone = await fleet.loadOfLarge(() => sleep(5_000))
+  const viewers = fleet.startViewers(10)
+  await until('boards', () => viewers.boards >= 10)
+  const before = viewers.boards
+  // long enough for each of them to get two more
+  const watched = await fleet.loadOfLarge(() => until('the next boards', () => viewers.boards - before >= 20))
+  viewers.stop()
+  expect(watched - alone).toBeLessThan(0.01)
+})
+
+test('keyboard: what can be done is reached with it alone', async () => {
+  const { page: at } = await open(context, `${fleet.url('n2')}#token=${TOKEN}`)
+  await at.locator('#votes td button').first().waitFor()
+  const reached: string[] = []
+  for (let i = 0; i < 80; i++) {
+    await at.keyboard.press('Tab')
+    reached.push(
+      String(
+        await at.evaluate(
+          `(({ ariaLabel, labels, textContent }) => ariaLabel ?? labels?.[0]?.textContent ?? textContent)(document.activeElement)`,
+        ),
+      ),
+    )
+  }
+  expect(reached[0]).toContain('Skip to the services')
+  for (const name of [
+    'p1 on fra',
+    'Filter by name or reason',
+    'Site, site/service or site/service/VIP',
+    'Why',
+    'Explain',
+  ])
+    expect(
+      reached.some((text) => text.includes(name)),
+      name,
+    ).toBe(true)
+  await at.close()
+})
