@@ -27,6 +27,9 @@ const OLD_MS = 5_000
 /** To make it may take one part in so many of the time: after changes, and without any. */
 const CHANGE_PARTS = 50
 const CALM_PARTS = 200
+/** But a busy machine must not make it older than this: after changes, and without any. */
+const LATEST_MS = 2_000
+const OLDEST_MS = 20_000
 
 /** A body that callers share. */
 export class SharedBody {
@@ -70,7 +73,10 @@ export class SharedBody {
     const changes = this.#changes()
     const ageMs = performance.now() - (kept?.atMs ?? -Infinity)
     if (kept !== undefined) {
-      const oldMs = kept.changes === changes ? Math.max(OLD_MS, CALM_PARTS * kept.tookMs) : CHANGE_PARTS * kept.tookMs
+      const oldMs =
+        kept.changes === changes
+          ? Math.min(Math.max(OLD_MS, CALM_PARTS * kept.tookMs), OLDEST_MS)
+          : Math.min(CHANGE_PARTS * kept.tookMs, LATEST_MS)
       if (ageMs < oldMs) return kept
     }
     const beganMs = performance.now()

@@ -48,22 +48,27 @@ test('who waits gets a change within 50 ms, all of them the same body', async ()
   expect(madeIn((await waiting)[0]!)).toEqual({ made: 2 })
 })
 
-test('one that is costly is made for a fiftieth of the time at most while everything changes, else a two-hundredth', async () => {
-  const body = bodyThatTakes(100)
+/** How often it is made within a minute in which it is asked for all the time. */
+async function madeInAMinute(tookMs: number, changesAll: boolean): Promise<number> {
+  const body = bodyThatTakes(tookMs)
   await body.get(undefined, false)
-  for (const beganMs = Date.now(); Date.now() - beganMs < 60_000;) {
-    changes++
-    vi.advanceTimersByTime(10)
+  for (const beganMs = Date.now(); Date.now() - beganMs < 60_000; vi.advanceTimersByTime(10)) {
+    if (changesAll) changes++
     await body.get(undefined, false)
   }
-  expect(made - 1).toBeGreaterThan(9)
-  expect(made - 1).toBeLessThanOrEqual(12) // 60 s, 100 ms in each 5
-  const before = made
-  for (const beganMs = Date.now(); Date.now() - beganMs < 60_000;) {
-    vi.advanceTimersByTime(1_000)
-    await body.get(undefined, false)
-  }
-  expect(made - before).toBeLessThanOrEqual(4)
+  return made - 1
+}
+
+test('one that is costly is made for a fiftieth of the time at most while everything changes, else a two-hundredth', async () => {
+  expect(await madeInAMinute(30, true)).toBeGreaterThan(35)
+  expect(await madeInAMinute(30, true)).toBeLessThanOrEqual(60_000 / 50 / 30)
+  expect(await madeInAMinute(30, false)).toBeGreaterThan(7)
+  expect(await madeInAMinute(30, false)).toBeLessThanOrEqual(60_000 / 200 / 30)
+})
+
+test('however long it takes, it is 2 s late after a change, and 20 s old without one', async () => {
+  expect(await madeInAMinute(500, true)).toBeGreaterThan(20)
+  expect(await madeInAMinute(500, false)).toBe(2)
 })
 
 test('a wait without a change ends with the same body, before the connection does', async () => {
