@@ -313,7 +313,8 @@ class Week {
     const away = services.map(({ failedOver }) => failedOver.map(({ site }) => site).join())
     const key =
       freeze === null ? '' : JSON.stringify([freeze.madeMs, node.wellSince, node.generation, operators, yielding, away])
-    const states = new Map(members.map(({ member, state, braked }) => [member, braked ? 'braked' : state]))
+    const going = members.filter(({ service }) => !yielding.includes(service))
+    const states = new Map(going.map(({ member, state, braked }) => [member, braked ? 'braked' : state]))
     const before = node.frozen
     node.frozen = { key, states }
     if (key === '' || key !== before.key) return
