@@ -253,7 +253,8 @@ describe('a node that runs', () => {
       else if (response.status === 200)
         expect(form.safeParse(await response.json()), path).toMatchObject({ success: true })
     }
-    expect(refused).toEqual(['/api/zones/accept', '/api/geo/accept', '/api/forget', '/api/return']) // nothing waits, nobody is n2
+    // nothing waits, nobody is n2, and a drill would leave too little
+    expect(refused).toEqual(['/api/zones/accept', '/api/geo/accept', '/api/forget', '/api/return', '/api/drills'])
     expect(node.overrides()).toMatchObject([{ override: { pattern: 'fra', who: 'kim' } }])
     await node.freeze({ action: 'unfreeze', who: 'kim', why: '' })
     await node.override({ pattern: 'fra', action: 'undrain', forMs: undefined, who: 'kim', why: '', yes: false })
