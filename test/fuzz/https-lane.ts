@@ -19,6 +19,8 @@ import { PROTOCOL } from './zones.ts'
 const REQUESTS = 16
 /** Requests of a session: several windows. */
 const SESSION_REQUESTS = 128
+/** What is longer is sent by POST: with its path the headers would be more than the 8,192 bytes that the server takes. */
+const LONGEST_TEXT = 7500
 const DNS_MESSAGE = 'application/dns-message'
 
 /** A connection that is used for several windows. */
@@ -123,7 +125,7 @@ function makeQuery({ random, next }: Run, client: Uint8Array): HttpQuery {
   const query = next(client, nowSeconds(), random(65_536))
   const wanted = factsOf(query).verdict === 'drop' ? 400 : query
   const text = Buffer.from(query).toString('base64url')
-  const turn = random(24)
+  const turn = text.length > LONGEST_TEXT ? 23 : random(24)
   if (turn < 8) return get(`/dns-query?dns=${text}`, text === '' ? 400 : wanted)
   if (turn === 8) return get(`/dns-query?x=1&dns=${text}&dns=AAAA&y`, text === '' ? 400 : wanted)
   if (turn === 9) return get(`/dns-query?dns=${text}=`, 400)

@@ -35,7 +35,7 @@ const MOST_HEX = 4000
 /** The part of packets behind which caches and heaps have found their sizes. */
 const EARLY = 0.2
 /** What memory may grow by from then on: heaps grow until their garbage is collected. */
-const GROWN_MOST_BYTES = 32e6
+const GROWN_MOST_BYTES = 48e6
 
 /** Sends so many packets over one transport, until the signal. `note`: takes each finding at once. */
 export async function fuzzTransport(
