@@ -53,9 +53,11 @@ test('it holds what a user needs, and nothing else', () => {
   for (const path of ['bin/meridian', 'README.md', 'LICENSE', 'CHANGELOG.md', 'zones/defaults.yaml', 'geo/refresh.sh'])
     expect(paths).toContain(path)
   expect(files.find(({ path }) => path === 'bin/meridian')!.mode & 0o111).toBe(0o111)
+  expect(paths.filter((path) => path.startsWith('dashboard/') && !path.startsWith('dashboard/dist/'))).toEqual([])
   const folders = [
     'bin',
     'dist',
+    'dashboard',
     'zones',
     'geo',
     'schemas',
