@@ -130,6 +130,48 @@ export interface NodeWriter {
   forget(process: ProcessName, id: string): Promise<void>
 }
 
+/** A change as nodes recognise it in each other's messages. Both texts are hashes of `[A-Za-z0-9_-]`, at most 32. */
+export interface Sighting {
+  /** What has changed. */
+  readonly about: string
+  /** To which state. */
+  readonly state: string
+  /** How long ago it changed, and began to be in the state before, in ms; null: not known. */
+  readonly ageMs: number
+  readonly sinceAgeMs: number | null
+}
+
+/** Who sends a message to receivers, and which of them have it. */
+export interface Sending {
+  readonly node: NodeIdentity
+  /** Names of receivers. */
+  readonly done: readonly string[]
+  /** As the Store has it, for take(). */
+  readonly text: string
+}
+
+/**
+ * What receivers of notifications have been told, and by whom: so that one node of the fleet sends each message, and
+ * another takes over when it is gone. All calls reject with the reason when the Store can't be reached.
+ */
+export interface SendingBoard {
+  /**
+   * For each sighting the id of the message that tells of it; undefined: none does. With `id` those become the message
+   * of that id, which this node sends. A sighting that is older than what has been told since is told by that.
+   */
+  claim(id: string | undefined, sightings: readonly Sighting[]): Promise<readonly (string | undefined)[]>
+  /** Who sends these messages; one is missing that nobody does, or did long ago. */
+  sendings(ids: readonly string[]): Promise<ReadonlyMap<string, Sending>>
+  /** Publishes which receivers have a message of this node. False: another node has taken it over. */
+  done(id: string, receivers: readonly string[]): Promise<boolean>
+  /** Takes over a message, if it is still as it was `seen`; undefined: it was missing. */
+  take(id: string, seen: Sending | undefined): Promise<boolean>
+}
+
+/** SIGHTING_SLACK_MS: nodes judge the same change so far apart, and (TOGETHER) at most so far if nothing else tells. */
+export const SIGHTING_SLACK_MS = 2_000
+export const SIGHTING_TOGETHER_MS = 15_000
+
 /**
  * Callbacks for what others write, in order for each prober. A new bootId ends everything that the earlier boot said.
  */
@@ -227,4 +269,10 @@ export interface Store {
   /** Delivers all votes of the prober again to every subscriber here, with its next heartbeat at the latest. */
   repeat(prober: string): void
   close(): Promise<void>
+}
+
+/** What a node that tells receivers needs besides. */
+export interface NodeStore extends Store {
+  /** What receivers of notifications have been told, as a node of this process sees it. */
+  sendingBoard(node: NodeIdentity): SendingBoard
 }

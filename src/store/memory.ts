@@ -14,10 +14,12 @@ import {
   type NodeWriter,
   type NodeIdentity,
   type ProberIdentity,
-  type Store,
+  type NodeStore,
+  type SendingBoard,
 } from '../health/store.ts'
 import type { Vote } from '../health/vote.ts'
 import { callWriter, type WriterCall } from './port.ts'
+import { MemorySendings } from './sendings.ts'
 
 /** What one prober has written, and whether its lease is valid. */
 interface ProberEntry {
@@ -37,7 +39,7 @@ interface NodeEntry {
   readonly lease: NodeJS.Timeout
 }
 /** The Store contract within one process; it is never in trouble. */
-export class MemoryStore implements Store {
+export class MemoryStore implements NodeStore {
   readonly shared = false
   readonly trouble = undefined
   readonly refusals = new Refusals()
@@ -45,6 +47,7 @@ export class MemoryStore implements Store {
   readonly #probers = new Map<string, ProberEntry>()
   readonly #nodes = new Map<string, NodeEntry>()
   readonly #overrides = new Map<string, Override>()
+  readonly #sendings = new MemorySendings()
   readonly #leaseMs: number
 
   constructor(leaseMs: number = LEASE_MS) {
@@ -68,6 +71,10 @@ export class MemoryStore implements Store {
         this.#notify((subscriber) => subscriber.forgotten?.([forgotten], [forgotten]))
       },
     }
+  }
+
+  sendingBoard(node: NodeIdentity): SendingBoard {
+    return this.#sendings.board(node)
   }
 
   async readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {

@@ -11,8 +11,9 @@ import type {
   NodeHeartbeat,
   NodeIdentity,
   ProberIdentity,
+  NodeStore,
   ProcessName,
-  Store,
+  Sighting,
 } from '../../src/health/store.ts'
 import type { Vote } from '../../src/health/vote.ts'
 import { countWaits } from '../support/cpu.ts'
@@ -20,7 +21,7 @@ import { vote } from '../support/specs.ts'
 import { until } from '../support/until.ts'
 
 export interface StoreForm {
-  readonly store: Store
+  readonly store: NodeStore
   /** A prober's side, as it is made where the prober lives. */
   writer(prober: ProberIdentity): ProberWriter
   close(): Promise<void>
@@ -114,6 +115,13 @@ export const beat = (prober: ProberIdentity, sequence: number): Heartbeat => ({
   configHash: 'c',
   overdue: 0,
   overdueAgeMs: 0,
+})
+
+const sighting = (about: string, state: string, ageMs: number, sinceAgeMs: number | null = 60_000): Sighting => ({
+  about,
+  state,
+  ageMs,
+  sinceAgeMs,
 })
 
 export function storeSuite(form: string, lease: number, make: () => Promise<StoreForm>): void {
@@ -393,6 +401,66 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
       await node.heartbeat(nodeBeat('n1', 1))
       await node.writeMembers(new Map([['fra/web/192.0.2.1', { verdict: 'up', proven: ['t1'] }]]))
       expect(await made.store.readMembers()).toEqual([])
+    })
+
+    describe('what receivers were told', () => {
+      const [one, two] = ['n1', 'n2'].map((name) => ({ name, bootId: `${name}-one` }))
+      const boards = () => [made.store.sendingBoard(one!), made.store.sendingBoard(two!)] as const
+      const isReached = (): Promise<boolean> =>
+        boards()[0]
+          .sendings(['none'])
+          .then(
+            () => true,
+            () => false,
+          )
+      beforeEach(() => until('the Store is reached', isReached))
+      test('one node claims a change; the others find its message', async () => {
+        const [a, b] = boards()
+        const changes = [sighting('x', 'down', 100), sighting('y', 'down', 100)]
+        expect(await b.claim(undefined, changes)).toEqual([undefined, undefined])
+        expect(await a.claim('n1.b.1', changes)).toEqual(['n1.b.1', 'n1.b.1'])
+        const late = [...changes, sighting('z', 'down', 0)]
+        expect(await b.claim('n2.b.1', late)).toEqual(['n1.b.1', 'n1.b.1', 'n2.b.1'])
+        expect(await a.claim('n1.b.1', changes), 'its answer was lost').toEqual(['n1.b.1', 'n1.b.1'])
+        const sendings = await b.sendings(['n1.b.1', 'n2.b.1', 'n3.b.1'])
+        expect([...sendings].map(([id, { node, done }]) => [id, node, done])).toEqual([
+          ['n1.b.1', one, []],
+          ['n2.b.1', two, []],
+        ])
+      })
+
+      test.each([
+        ['seen late by another', 'down', 4_000, 60_000, 'first'],
+        ['the next time, after it was up in between', 'down', 0, 2_500, 'mine'],
+        ['the next time, seconds later', 'down', 1_000, 6_000, 'first'],
+        ['another state, later', 'up', 0, 5_000, 'mine'],
+        ['another state, before what was told', 'up', 9_000, 60_000, 'first'],
+        ['the same, and nobody knows since when, soon', 'down', 0, null, 'first'],
+      ])('after “down” 5 s ago: %s', async (_, state, ageMs, sinceAgeMs, told) => {
+        const [a, b] = boards()
+        expect(await a.claim('first', [sighting('x', 'down', 5_000)])).toEqual(['first'])
+        expect(await b.claim('mine', [sighting('x', state, ageMs, sinceAgeMs)])).toEqual([told])
+      })
+
+      test('the same state long after, and nobody knows since when, is news', async () => {
+        const [a, b] = boards()
+        await a.claim('first', [sighting('x', 'down', 20_000)])
+        expect(await b.claim('mine', [sighting('x', 'down', 0, null)])).toEqual(['mine'])
+      })
+
+      test('its sender says who has it, until another node takes it over: one of those that try', async () => {
+        const [a, b] = boards()
+        const c = made.store.sendingBoard({ name: 'n3', bootId: 'n3-one' })
+        await a.claim('m', [sighting('x', 'down', 0)])
+        expect(await a.done('m', ['ops'])).toBe(true)
+        const seen = (await b.sendings(['m'])).get('m')!
+        expect(seen).toMatchObject({ node: one, done: ['ops'] })
+        expect(await Promise.all([b.take('m', seen), c.take('m', seen)])).toEqual([true, false])
+        expect((await c.sendings(['m'])).get('m')).toMatchObject({ node: two, done: ['ops'] })
+        expect(await a.done('m', ['ops', 'chat'])).toBe(false)
+        expect(await b.done('m', ['ops', 'chat'])).toBe(true)
+        expect(await Promise.all([b.take('lost', undefined), c.take('lost', undefined)])).toEqual([true, false])
+      })
     })
 
     test('all is well', async () => {

@@ -13,6 +13,10 @@
  *                            that are gone for good
  *   {meridian}:events        hash id → line of an event that nodes saw, and @KEY → id: event.2.lua      nodes
  *   {meridian}:event-order   zset of their ids, in the order in which they came or changed              nodes
+ *   {meridian}:told          hash what → `ms state id mac`: the last change of it that receivers of      nodes
+ *                            notifications were told of, and in which message
+ *   {meridian}:sendings      hash id → `ms node boot-id receivers mac`: who sends a message, and who    nodes
+ *                            has it
  *
  *   {meridian}:DB            channel: a node has changed something; DB is the database's number, for channels know none
  *   {meridian}:DB:NAME       channel: the prober NAME has said something
@@ -39,6 +43,10 @@ export const FORGOTTEN_KEY = `${TAG}:forgotten`
 export const EVENTS_KEY = `${TAG}:events`
 /** Key of the order of events (sorted set). */
 export const EVENT_ORDER_KEY = `${TAG}:event-order`
+/** Key of the hash of what was told last of each thing. */
+export const TOLD_KEY = `${TAG}:told`
+/** Key of the hash of who sends each message. */
+export const SENDINGS_KEY = `${TAG}:sendings`
 const NODE_FIELD = 'node:' // no name has a colon
 /** The field of a decommissioned process. */
 export const forgottenField = ({ kind, name }: ProcessName): string => (kind === 'node' ? `${NODE_FIELD}${name}` : name)

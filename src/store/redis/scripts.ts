@@ -65,3 +65,7 @@ export const ADMIT = new Script('admit.2.lua')
 export const EVENT = new Script('event.2.lua')
 /** Reads events that are new. */
 export const EVENTS = new Script('events.2.lua', READING)
+/** Claims changes for a message, and finds the messages that tell of them. */
+export const CLAIM = new Script('claim.2.lua')
+/** Writes who sends a message. */
+export const SENDING = new Script('sending.1.lua')

@@ -17,7 +17,8 @@ import {
   type NodeWriter,
   type NodeIdentity,
   type ProberIdentity,
-  type Store,
+  type NodeStore,
+  type SendingBoard,
 } from '../../health/store.ts'
 import { within } from '../../health/within.ts'
 import { formatAge } from '../../units.ts'
@@ -28,6 +29,7 @@ import { channelOf, FORGOTTEN_KEY, HINTS, indexKey, proberChannel, proberOfChann
 import { Listener, signedHead } from './listener.ts'
 import { Reader } from './reader.ts'
 import { ADMIT, WRITE } from './scripts.ts'
+import { makeSendingBoard } from './sendings.ts'
 import { Signer } from './signer.ts'
 import { Intern, readKnown } from './text.ts'
 import { explain, isEnd, tooOld } from './trouble.ts'
@@ -90,7 +92,7 @@ export function openRedisStore(url: string, settings: RedisStoreSettings = {}): 
 }
 
 /** The Store contract in Redis. */
-export class RedisStore implements Store {
+export class RedisStore implements NodeStore {
   readonly shared = true
   readonly refusals: Refusals
   readonly eventBoard: EventBoard
@@ -171,6 +173,19 @@ export class RedisStore implements Store {
       attempt: async (command) => ((await this.#attempt(command)) ? undefined : (this.trouble ?? 'Redis is away')),
       clockMs: () => this.#clockMs,
       bootOf: (process) => Array.from(this.#listeners, (listener) => listener.bootOf(process)).find(Boolean) ?? '',
+    })
+  }
+
+  sendingBoard(node: NodeIdentity): SendingBoard {
+    return makeSendingBoard(node, {
+      signer: this.#signer,
+      run: async <T>(command: (client: Client) => Promise<T>, args: number): Promise<T> => {
+        const results: T[] = []
+        const patienceMs = (this.#settings.answerMs ?? ANSWER_MS) + args * ARGUMENT_MS
+        const isDone = await this.#attempt(async (client) => results.push(await command(client)), patienceMs)
+        if (isDone) for (const result of results) return result
+        throw new Error(this.trouble ?? 'Redis is away')
+      },
     })
   }
 

@@ -1,7 +1,14 @@
 /** redis.secret: what nobody with the secret has signed is not believed, whoever wrote it into Redis. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { recordOf } from '../../../src/health/override.ts'
-import { FORGOTTEN_KEY, hashKey, OVERRIDES_KEY, proberChannel } from '../../../src/store/redis/keys.ts'
+import {
+  FORGOTTEN_KEY,
+  hashKey,
+  OVERRIDES_KEY,
+  proberChannel,
+  SENDINGS_KEY,
+  TOLD_KEY,
+} from '../../../src/store/redis/keys.ts'
 import { Signer, Sum } from '../../../src/store/redis/signer.ts'
 import { openRedisStore, type RedisStore } from '../../../src/store/redis/store.ts'
 import { RedisServer } from '../../support/redis-server.ts'
@@ -41,7 +48,7 @@ async function listen(store: RedisStore): Promise<Listener> {
 // oxlint-disable-next-line typescript/require-await
 storeSuite('Redis, signed', SHORT_MS, async () => {
   server.cli('flushall')
-  const store = openRedisStore(server.url(), { leaseMs: SHORT_MS, secrets: [NEW] })
+  const store = openRedisStore(server.url(), { leaseMs: SHORT_MS, answerMs: 5_000, secrets: [NEW] })
   return { store, writer: (who) => store.proberWriter(who), close: () => store.close() }
 })
 
@@ -194,4 +201,21 @@ test('a signature of one kind is none of another, and no prefix of one is', () =
   for (const odd of ['', mac.slice(1), `${mac}a`]) expect(signer.verify(odd, 'override', ['fra', 1])).toBe(false)
   expect(new Signer([OLD]).verify(mac, 'override', ['fra', 1])).toBe(false)
   expect(new Signer().verify('', 'override', [])).toBe(true)
+})
+
+test('what receivers were told counts only if it is signed, and is written over if not', async () => {
+  const [a, b] = [open(NEW), open(NEW)]
+  const [one, two] = [a.sendingBoard({ name: 'n1', bootId: 'one' }), b.sendingBoard({ name: 'n2', bootId: 'two' })]
+  const reached = () => Promise.all([one.sendings(['none']), two.sendings(['none'])]).catch(() => undefined)
+  await until('both are connected', reached)
+  const down = [{ about: 'x', state: 'down', ageMs: 0, sinceAgeMs: 60_000 }]
+  server.cli('hset', TOLD_KEY, 'x', `${Date.now()} down forged -`)
+  expect(await two.claim(undefined, down)).toEqual([undefined])
+  expect(await one.claim('m', down)).toEqual(['m'])
+  expect(await two.claim('other', down)).toEqual(['m'])
+  server.cli('hset', SENDINGS_KEY, 'm', `${Date.now()} n1 one ops,chat -`)
+  const seen = (await two.sendings(['m'])).get('m')!
+  expect(seen).toMatchObject({ node: { name: '', bootId: '' }, done: [] })
+  expect(await two.take('m', seen)).toBe(true)
+  expect((await one.sendings(['m'])).get('m')).toMatchObject({ node: { name: 'n2', bootId: 'two' }, done: [] })
 })

@@ -16,7 +16,7 @@ afterAll(() => server.stop())
 // oxlint-disable-next-line typescript/require-await
 storeSuite('Redis', LEASE_MS, async () => {
   server.cli('flushall')
-  const store = openRedisStore(server.url(), { leaseMs: LEASE_MS })
+  const store = openRedisStore(server.url(), { leaseMs: LEASE_MS, answerMs: 5_000 })
   return { store, writer: (prober) => store.proberWriter(prober), close: () => store.close() }
 })
 
