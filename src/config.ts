@@ -8,7 +8,8 @@
  */
 import { availableParallelism, hostname } from 'node:os'
 import { resolve } from 'node:path'
-import { inspect } from 'node:util'
+import { RECEIVER, RECEIVER_NAME, type Receiver } from './config/receivers.ts'
+import { list, one, Secret, type Setting } from './config/setting.ts'
 import { nearest, type Report } from './problem.ts'
 import { type Endpoint, formatEndpoint, parseBytes, parseDurationMs, parseEndpoint, parsePercent } from './units.ts'
 
@@ -39,55 +40,6 @@ export interface RawValue {
 
 /** A command of `probe.exec`: the name that zones use, and the program with its arguments. */
 export type Command = readonly [name: string, words: readonly string[]]
-
-/** A setting: a row of the table. */
-export interface Setting<T> {
-  /** The type in words, with bounds and unit. */
-  readonly type: string
-  /** It may have more than one value. */
-  readonly list: boolean
-  /** The default as an operator would write it; empty = none. */
-  readonly default: readonly string[]
-  /** For the docs: a default that depends on the machine, in words. */
-  readonly defaultInWords?: string
-  readonly meaning: string
-  /** Reads one value; undefined = it is not of the type. `folder`: see RawSetting; `words`: see RawValue. */
-  readonly read: (text: string, folder: string, words?: readonly string[]) => unknown
-  /** Of a list: more values are a fault. */
-  readonly most?: number
-  /** In the file it is a mapping from names to lists of words. */
-  readonly named?: true
-  /** Its value is a Secret, and never shown, not even when it is wrong. */
-  readonly secret?: true
-  /** Only for the type of Config. */
-  readonly result?: T
-}
-
-/** A password, or what holds one: whatever prints, logs or serializes it writes `(secret)`. */
-export class Secret {
-  readonly #text: string
-
-  constructor(text: string) {
-    this.#text = text
-  }
-
-  /** For the one place where it is used. */
-  reveal(): string {
-    return this.#text
-  }
-
-  toString(): string {
-    return '(secret)'
-  }
-
-  toJSON(): string {
-    return this.toString()
-  }
-
-  [inspect.custom](): string {
-    return this.toString()
-  }
-}
 
 /** Text that someone wrote where no secret belongs, without the login of a URL in it. */
 export const withoutLogins = (text: string): string => text.replaceAll(/:\/\/[^\s/]*@/g, '://…@')
@@ -146,7 +98,7 @@ function command(value: string, folder: string, words?: readonly string[]): Comm
 function files(value: string, folder: string, words?: readonly string[]): Command | undefined {
   const [name, paths] = namedParts(value, words)
   if (!NAME.test(name) || paths.length === 0 || paths.includes('')) return undefined
-  return [name, paths.map((one) => resolve(folder, one))]
+  return [name, paths.map((file) => resolve(folder, file))]
 }
 
 /** Reads `NAME=file`, or from the file of settings a name and its file. */
@@ -183,11 +135,6 @@ export const LOG_FORMATS = ['json', 'text'] as const
 /** A value of the setting log.format. */
 export type LogFormat = (typeof LOG_FORMATS)[number]
 
-const list = <T>(rest: Omit<Setting<readonly T[]>, 'list' | 'result'>): Setting<readonly T[]> => ({
-  ...rest,
-  list: true,
-})
-const one = <T>(rest: Omit<Setting<T>, 'list' | 'result'>): Setting<T> => ({ ...rest, list: false })
 /** A setting whose value must not appear in logs or messages. */
 const secret = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning'>): Setting<Secret | undefined> => ({
   ...rest,
@@ -213,6 +160,17 @@ const namedSecrets = (
 const named = (
   rest: Pick<Setting<unknown>, 'type' | 'meaning' | 'read'>,
 ): Setting<Readonly<Record<string, readonly string[]>>> => ({ ...rest, list: true, named: true, default: [] })
+
+/** Receivers of notifications by name, whose keys are settings of their own. */
+const receivers = (meaning: string): Setting<Readonly<Record<string, Receiver>>> => ({
+  type: 'by name, a mapping with the keys of `notify.NAME`',
+  list: true,
+  default: [],
+  meaning,
+  secret: true,
+  keys: RECEIVER,
+  read: () => undefined,
+})
 
 /** The table of all settings. */
 export const SETTINGS = {
@@ -523,6 +481,7 @@ export const SETTINGS = {
       'Keys that zone transfers and other queries may be signed with (TSIG), see [transfers.md](transfers.md). A file has what `tsig-keygen NAME` or `keymgr -t NAME` writes, and mode 0640 or less; a change of it is noticed.',
     read: oneFile,
   }),
+  notify: receivers('Who is told of events: webhooks, chat, pagers, mail. See [notifications](notifications.md).'),
   'control.group': one<string | undefined>({
     type: 'a group of this machine, by name or number',
     default: [],
@@ -594,6 +553,46 @@ const isKey = (key: string): key is SettingKey => Object.hasOwn(SETTINGS, key)
 export const SETTING_KEYS: readonly SettingKey[] = Object.keys(SETTINGS).filter(isKey)
 const isWhole = (record: object): record is Config => SETTING_KEYS.every((key) => Object.hasOwn(record, key))
 
+/** A key below a setting that has `keys`: `notify.ops.url`. */
+interface Part {
+  readonly key: SettingKey
+  readonly name: string
+  readonly part: string
+  readonly setting: Setting<unknown>
+}
+
+function partOf(key: string): Part | undefined {
+  const [, head = '', name = '', part = ''] = /^([a-zA-Z]+)\.([^.]+)\.([a-zA-Z]+)$/.exec(key) ?? []
+  const keys = isKey(head) ? rowOf(head).keys : undefined
+  const setting = keys !== undefined && Object.hasOwn(keys, part) && RECEIVER_NAME.test(name) ? keys[part] : undefined
+  return setting === undefined || !isKey(head) ? undefined : { key: head, name, part, setting }
+}
+
+const rowOf = (key: SettingKey): Setting<unknown> => SETTINGS[key]
+
+/** Whether there is a setting of that key: one of the table, or `notify.ops.url`. */
+export const isSetting = (key: string): boolean => isKey(key) || partOf(key) !== undefined
+
+/** Whether settings begin with this name and a dot. */
+export const hasKeysBelow = (name: string): boolean =>
+  SETTING_KEYS.some((key) => key.startsWith(`${name}.`)) ||
+  (isKey(name) && rowOf(name).keys !== undefined) ||
+  isItem(name)
+
+/** Whether it names an item of a setting with `keys`: `notify.ops`. */
+export function isItem(name: string): boolean {
+  const [head = '', item = '', ...rest] = name.split('.')
+  return isKey(head) && rowOf(head).keys !== undefined && item !== '' && rest.length === 0
+}
+
+/** All rows, also those of settings that have `keys`: `notify.NAME.url`. */
+export const SETTING_ROWS: readonly (readonly [key: string, setting: Setting<unknown>])[] = SETTING_KEYS.flatMap(
+  (key) => [
+    [key, rowOf(key)] as const,
+    ...Object.entries(rowOf(key).keys ?? {}).map(([part, setting]) => [`${key}.NAME.${part}`, setting] as const),
+  ],
+)
+
 /** In the file it is a mapping from names to lists of words. */
 export const isNamed = (key: string): boolean => isKey(key) && 'named' in SETTINGS[key]
 
@@ -601,7 +600,16 @@ export const isNamed = (key: string): boolean => isKey(key) && 'named' in SETTIN
 export const TOKEN_VARIABLE = 'MERIDIAN_TOKEN'
 
 /** The environment variable of a setting: `MERIDIAN_HTTP_LISTEN`. */
-export const variableOf = (key: string): string => `MERIDIAN_${key.toUpperCase().replaceAll('.', '_')}`
+export const variableOf = (key: string): string => `MERIDIAN_${key.toUpperCase().replaceAll(/[.-]/g, '_')}`
+
+/** The key of a variable below a setting that has `keys`: `MERIDIAN_NOTIFY_OPS_URL` → `notify.ops.url`. */
+function partOfVariable(variable: string): string | undefined {
+  const head = SETTING_KEYS.find((key) => rowOf(key).keys !== undefined && variable.startsWith(`${variableOf(key)}_`))
+  const [, name = '', part = ''] = /^(.+)_([A-Z]+)$/.exec(variable.slice(variableOf(head ?? '').length + 1)) ?? []
+  const key = `${head}.${name.toLowerCase().replaceAll('_', '-')}.${part.toLowerCase()}`
+  return head !== undefined && partOf(key) !== undefined ? key : undefined
+}
+
 /** The flag of a setting: `--http-listen`. */
 export const flagOf = (key: string): string => `--${key.replaceAll('.', '-')}`
 
@@ -617,7 +625,7 @@ export function settingsFromEnvironment(
   const given: RawSetting[] = []
   for (const [variable, value] of Object.entries(env)) {
     if (!variable.startsWith('MERIDIAN_') || variable === TOKEN_VARIABLE || value === undefined) continue
-    const key = known.get(variable)
+    const key = known.get(variable) ?? partOfVariable(variable)
     if (key !== undefined) given.push(settingFromText(key, value, variable))
     else {
       const place = { file: variable, line: 0, column: 0 }
@@ -635,8 +643,9 @@ export function settingsFromEnvironment(
 }
 
 /** A setting from the command line or the environment; paths are relative to the working directory. */
-export function settingFromText(key: SettingKey, value: string, source: string): RawSetting {
-  const parts = SETTINGS[key].list ? value.split(',').map((part) => part.trim()) : [value]
+export function settingFromText(key: string, value: string, source: string): RawSetting {
+  const setting = isKey(key) ? rowOf(key) : partOf(key)?.setting
+  const parts = setting?.list === true ? value.split(',').map((part) => part.trim()) : [value]
   const values = parts.filter((part) => part !== '').map((part) => ({ text: part, line: 0, column: 0 }))
   return { key, values, source, folder: process.cwd(), line: 0, column: 0 }
 }
@@ -662,14 +671,16 @@ export function readConfig(given: readonly RawSetting[], report: Report): Config
     const values = setting.default.map((value) => setting.read(value, process.cwd()))
     result[key] = gather(setting, values)
   }
+  const items = new Map<SettingKey, Record<string, Record<string, unknown>>>()
   for (const entry of given) {
-    if (!isKey(entry.key)) {
+    const part = partOf(entry.key)
+    const setting = part?.setting ?? (isKey(entry.key) ? rowOf(entry.key) : undefined)
+    if (setting === undefined) {
       // a text that does not look like a key may be a secret in the wrong place, so it is not repeated
       const name = /^[A-Za-z][\w.-]{0,60}$/.test(entry.key) ? `setting ${entry.key}` : 'such setting'
-      fault('setting-unknown', entry, `there is no ${name}`, hintAt(entry.key, SETTING_KEYS))
+      fault('setting-unknown', entry, `there is no ${name}`, hintAtUnknown(entry.key))
       continue
     }
-    const setting: Setting<unknown> = SETTINGS[entry.key]
     if (!setting.list && entry.values.length !== 1) {
       fault(
         'setting-invalid',
@@ -696,7 +707,16 @@ export function readConfig(given: readonly RawSetting[], report: Report): Config
         fault('setting-invalid', entry, message, `Type: ${setting.type}`, item)
       } else values.push(value)
     }
-    result[entry.key] = gather(setting, values)
+    if (part === undefined) result[entry.key] = gather(setting, values)
+    else {
+      const byName = items.get(part.key) ?? {}
+      byName[part.name] = { ...byName[part.name], [part.part]: gather(setting, values) }
+      items.set(part.key, byName)
+    }
+  }
+  for (const key of SETTING_KEYS) {
+    const { keys } = rowOf(key)
+    if (keys !== undefined) result[key] = wholeItems(keys, items.get(key) ?? {})
   }
   const { listen } = result
   if (!wrong && Array.isArray(listen) && listen.length === 0) {
@@ -707,6 +727,19 @@ export function readConfig(given: readonly RawSetting[], report: Report): Config
   return !wrong && isWhole(result) ? result : undefined
 }
 
+/** Items of a setting with `keys`, each with the defaults of what is not written. */
+function wholeItems(
+  keys: Readonly<Record<string, Setting<unknown>>>,
+  items: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+): unknown {
+  const defaults = Object.entries(keys).map(([part, setting]) => {
+    const values = setting.default.map((value) => setting.read(value, process.cwd()))
+    return [part, gather(setting, values)] as const
+  })
+  const whole = Object.entries(items).map(([name, item]) => [name, { ...Object.fromEntries(defaults), ...item }])
+  return Object.fromEntries(whole)
+}
+
 function gather(setting: Setting<unknown>, values: readonly unknown[]): unknown {
   if (setting.named === true) return Object.fromEntries(values.filter((value) => Array.isArray(value)))
   return setting.list ? values : values[0]
@@ -715,6 +748,18 @@ function gather(setting: Setting<unknown>, values: readonly unknown[]): unknown 
 /** Whether `listen` has its default. */
 export const listensByDefault = ({ listen }: Config): boolean =>
   listen.map(formatEndpoint).join() === SETTINGS.listen.default.join()
+
+function hintAtUnknown(key: string): string {
+  const [head = '', name = '', ...rest] = key.split('.')
+  const keys = isKey(head) ? rowOf(head).keys : undefined
+  if (keys === undefined || name === '') return hintAt(key, SETTING_KEYS)
+  if (!RECEIVER_NAME.test(name)) return 'A name here has lower-case letters, digits and `-`, and begins with a letter'
+  if (rest.length === 0) return `${head}.${name} is a mapping of one or more of: ${Object.keys(keys).join(', ')}`
+  return hintAt(
+    key,
+    Object.keys(keys).map((part) => `${head}.${name}.${part}`),
+  )
+}
 
 const hintAt = (key: string, known: readonly string[]): string =>
   [nearest(key, known), 'All settings are in docs/settings.md'].filter((part) => part !== undefined).join(' ')

@@ -8,6 +8,7 @@ import {
   settingFromText,
   readConfig,
   SETTING_KEYS,
+  SETTING_ROWS,
   SETTINGS,
   variableOf,
 } from '../src/config.ts'
@@ -102,6 +103,49 @@ describe('sources', () => {
   })
 })
 
+describe('receivers of notifications', () => {
+  test('from the file and from variables; what is not written has its default', () => {
+    const variables = { MERIDIAN_NOTIFY_ON_CALL_KEY: 'k1', MERIDIAN_NOTIFY_ON_CALL_KINDS: 'verdict,last-resort' }
+    const problems: Problem[] = []
+    const given = settingsFromEnvironment(variables, (problem) => problems.push(problem))
+    const { config } = read(
+      written('notify.on-call.type', 'pagerduty'),
+      written('notify.chat.url', 'file:slack-url'),
+      ...given,
+    )
+    expect(problems).toEqual([])
+    expect(config?.notify).toMatchObject({
+      'on-call': {
+        type: 'pagerduty',
+        kinds: ['verdict', 'last-resort'],
+        severity: 'warning',
+        sites: [],
+        url: undefined,
+      },
+      chat: { type: 'webhook', kinds: [] },
+    })
+    expect(config?.notify['on-call']?.key?.reveal()).toBe('k1')
+    expect(config?.notify['chat']?.url?.reveal()).toBe('file:/etc/meridian/slack-url')
+    expect(read().config?.notify).toEqual({})
+  })
+
+  test.each([
+    ['notify.ops.url', 'ftp://192.0.2.1/secret', /^notify\.ops\.url can't be what is written$/, /https:\/\//],
+    ['notify.ops.type', 'pager', /^notify\.ops\.type can't be "pager"$/, /pagerduty/],
+    ['notify.ops.ulr', 'https://192.0.2.1', /^there is no setting notify\.ops\.ulr$/, /notify\.ops\.url/],
+    ['notify.Ops.url', 'https://192.0.2.1', /^there is no setting notify\.Ops\.url$/, /lower-case/],
+    ['notify.ops', 'https://192.0.2.1', /^there is no setting notify\.ops$/, /a mapping of one or more of: type, url/],
+    ['notify', 'https://192.0.2.1', /^notify can't be what is written$/, /by name, a mapping/],
+  ])('%s: %s', (key, value, message, hint) => {
+    const { config, problems } = read(written(key, value))
+    expect(config).toBeUndefined()
+    expect(problems).toMatchObject([
+      { message: expect.stringMatching(message), hint: expect.stringMatching(hint), file: 'meridian.yaml', line: 3 },
+    ])
+    expect(JSON.stringify(problems)).not.toContain('/secret')
+  })
+})
+
 describe('faults', () => {
   test('all are told at once, each where it stands', () => {
     const { config, problems } = read(
@@ -160,11 +204,14 @@ test('endpoints', () => {
 test('docs/settings.md tells every setting, and no other', () => {
   const text = readFileSync(resolve(import.meta.dirname, '../docs/settings.md'), 'utf8')
   const rows = [...text.matchAll(/^\| `([^`]+)` \| (.*?) \| (.*?) \| (.*?) \|$/gm)].map(([, ...cells]) => cells)
-  const expected = SETTING_KEYS.map((key) => {
-    const setting: (typeof SETTINGS)[typeof key] & { defaultInWords?: string } = SETTINGS[key]
+  const expected = SETTING_ROWS.map(([key, setting]) => {
     const byDefault = setting.defaultInWords ?? setting.default.map((value) => `\`${value}\``).join(', ')
     return [key, setting.type, byDefault === '' ? '-' : byDefault, setting.meaning]
   })
   expect(rows).toEqual(expected)
-  for (const key of SETTING_KEYS) expect(text).toContain(`| \`${variableOf(key)}\` | \`${flagOf(key)}\` |`)
+  for (const key of SETTING_KEYS) {
+    const row =
+      key === 'notify' ? '| `MERIDIAN_NOTIFY_NAME_KEY` | - |' : `| \`${variableOf(key)}\` | \`${flagOf(key)}\` |`
+    expect(text).toContain(row)
+  }
 })

@@ -6,7 +6,9 @@
  * knows whether a site or service exists.
  */
 import { z } from 'zod'
-import { isNamed, LOG_FORMATS, LOG_LEVELS, type Setting, SETTING_KEYS, SETTINGS } from '../config.ts'
+import { isNamed, LOG_FORMATS, LOG_LEVELS, SETTING_KEYS, SETTINGS } from '../config.ts'
+import { RECEIVER_NAME, RECEIVER_TYPES } from '../config/receivers.ts'
+import type { Setting } from '../config/setting.ts'
 import { type ValueKey, valueForms, ZONE_TYPES } from '../dns/rdata.ts'
 import {
   constant,
@@ -95,10 +97,25 @@ function settingOf(key: (typeof SETTING_KEYS)[number]): z.ZodType {
   const setting: Setting<unknown> = SETTINGS[key]
   const words = `${setting.meaning}\n\nType: ${setting.type}`
   if (isNamed(key)) return z.record(name, z.union([text, z.array(scalar).min(1)])).describe(words)
+  if (setting.keys === undefined) return valueSchema(key, setting)
+  const parts = Object.entries(setting.keys).map(([part, row]) => [part, valueSchema(part, row).optional()])
+  return z.record(z.string().regex(RECEIVER_NAME), z.strictObject(Object.fromEntries(parts))).describe(words)
+}
+
+/** Settings whose values editors can offer. */
+const CHOICES: Readonly<Record<string, readonly string[]>> = {
+  'log.level': LOG_LEVELS,
+  'log.format': LOG_FORMATS,
+  type: RECEIVER_TYPES,
+}
+
+function valueSchema(key: string, setting: Setting<unknown>): z.ZodType {
+  const words = `${setting.meaning}\n\nType: ${setting.type}`
   const sample = setting.read(setting.default[0] ?? '', '/')
+  const choices = CHOICES[key]
   const kind: z.ZodType =
-    key === 'log.level' || key === 'log.format'
-      ? z.enum(key === 'log.level' ? LOG_LEVELS : LOG_FORMATS)
+    choices !== undefined
+      ? z.enum(choices)
       : typeof sample === 'boolean'
         ? z.boolean()
         : typeof sample === 'number'

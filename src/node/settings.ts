@@ -11,7 +11,10 @@ import {
   type RawSetting,
   settingsFromEnvironment,
   type RawValue,
+  hasKeysBelow,
+  isItem,
   isNamed,
+  isSetting,
   readConfig,
   SETTING_KEYS,
   type SettingKey,
@@ -26,6 +29,7 @@ import { type DecodedText, decodeText } from '../text.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
 import { readCookieSecrets } from './cookie-secrets.ts'
+import { receiverFaults } from '../events/notify/secrets.ts'
 import { gidOf } from './group.ts'
 import { readTokens } from './tokens.ts'
 import { readKeyFile } from './tsig-keys.ts'
@@ -80,6 +84,7 @@ export function loadSettings({ file: named, places = SETTINGS_FILES, env, flags,
       checkCookieSecrets(config, given, report)
       const listening = (['tls.listen', 'https.listen'] as const).find((name) => config[name].length > 0)
       if (listening !== undefined) checkCertificate('tls', listening, config, given, report)
+      checkReceivers(config, given, report)
     }
   }
   const failed = problems.some((problem) => problem.severity === 'error')
@@ -114,7 +119,7 @@ function checkRedis(
 }
 
 /** Where a setting's value is written; a setting that is not written is missing in the file. */
-function placeOf(key: SettingKey, given: readonly RawSetting[], file = 'meridian.yaml') {
+function placeOf(key: string, given: readonly RawSetting[], file = 'meridian.yaml') {
   const found = given.findLast((entry) => entry.key === key)
   const [value] = found?.values ?? []
   const { line = 0, column = 0, width } = value ?? {}
@@ -149,6 +154,25 @@ function checkCertificate(
   } catch (error) {
     if (!(error instanceof CertificateError)) throw error
     fault(`${of}.${error.part}`, 'error', `${of}.${error.part}: ${error.message}`, error.hint)
+  }
+}
+
+/** Checks that each receiver of notifications has what its type needs, and that files of secrets can be read. */
+function checkReceivers(config: Config, given: readonly RawSetting[], report: Report): void {
+  for (const [name, receiver] of Object.entries(config.notify)) {
+    const fault = (part: string, message: string, hint: string): void => {
+      const key = `notify.${name}.${part}`
+      const written = given.some((entry) => entry.key === key)
+      const at = written ? key : (given.find((entry) => entry.key.startsWith(`notify.${name}.`))?.key ?? key)
+      report({
+        code: 'setting-invalid',
+        severity: 'error',
+        ...placeOf(at, given),
+        message: `notify.${name}: ${message}`,
+        hint,
+      })
+    }
+    for (const { part, message, hint } of receiverFaults(receiver)) fault(part, message, hint)
   }
 }
 
@@ -290,19 +314,16 @@ const withoutValues = (message: string): string =>
     )
     .replace(/(such characters): .*/s, '$1')
 
-/** Whether settings begin with this name and a dot. */
-const hasKeysBelow = (name: string): boolean => SETTING_KEYS.some((key) => key.startsWith(`${name}.`))
-
 /** Yields the settings of a mapping: `http: {listen: …}` and `http.listen: …` are the same. */
 function* flatten(node: Node, prefix: string, source: Source, report: Report): Generator<RawSetting> {
   if (node.kind !== 'mapping') return
   for (const { key, value } of node.entries) {
     const name = `${prefix}${key.text}`
-    if (value.kind === 'mapping' && hasKeysBelow(name)) {
+    if (value.kind === 'mapping' && hasKeysBelow(name) && !(isItem(name) && value.entries.length === 0)) {
       yield* flatten(value, `${name}.`, source, report)
       continue
     }
-    const known = SETTING_KEYS.some((one) => one === name) // the values of an unknown setting are not read
+    const known = isSetting(name) // the values of an unknown setting are not read
     const values = !known
       ? []
       : isNamed(name)

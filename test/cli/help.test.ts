@@ -62,7 +62,7 @@ test('a command that asks a node shows the settings that lead to it, and a serve
     expect(settingsIn(helpOf(words.split(' '))), words).toEqual(['state'])
   expect(settingsIn(helpOf(['explain']))).toEqual(['zones', 'geo.city', 'geo.asn', 'node.site', 'state'])
   expect(settingsIn(helpOf(['check']))).toContain('probe.allow')
-  const secrets = ['redis.secret', 'probe.headers', 'http.token'] // no flags: `ps` shows those
+  const secrets = ['redis.secret', 'probe.headers', 'notify', 'http.token'] // no flags: `ps` shows those
   expect(settingsIn(helpOf(['serve']))).toEqual(SETTING_KEYS.filter((key) => !secrets.includes(key)))
   expect(settingsIn(helpOf(['probe']))).toContain('probe.region')
   expect(settingsIn(helpOf(['probe']))).not.toContain('listen')

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { run } from '../../src/cli/commands.ts'
-import { Secret, SETTING_KEYS, SETTINGS, variableOf } from '../../src/config.ts'
+import { SETTING_KEYS, SETTING_ROWS, variableOf } from '../../src/config.ts'
+import { Secret } from '../../src/config/setting.ts'
 import { explain } from '../../src/store/redis/trouble.ts'
 import { parseRedisUrl } from '../../src/store/redis/url.ts'
 
@@ -122,11 +123,21 @@ test('a URL in the place of a command', async () => {
 })
 
 test('every secret setting is a Secret: printed, logged or serialized it is not shown', () => {
-  const secret = SETTING_KEYS.filter((key) => 'secret' in SETTINGS[key])
-  expect(secret).toEqual(['redis', 'redis.secret', 'probe.headers', 'http.token'])
-  for (const key of secret) {
+  const secret = SETTING_ROWS.filter(([, row]) => row.secret === true && row.keys === undefined)
+  expect(secret.map(([key]) => key)).toEqual([
+    'redis',
+    'redis.secret',
+    'probe.headers',
+    'notify.NAME.url',
+    'notify.NAME.key',
+    'notify.NAME.secret',
+    'http.token',
+  ])
+  for (const [key, row] of secret) {
     const isNamed = key === 'probe.headers'
-    const value = SETTINGS[key].read(key === 'redis' ? LOGIN : isNamed ? `token=${SECRET}` : SECRET, '.')
+    const isUrl = key === 'redis' || key === 'notify.NAME.url'
+    const written = isUrl ? LOGIN : isNamed ? `token=${SECRET}` : SECRET
+    const value = row.read(key === 'notify.NAME.url' ? written.replace(/^rediss?/, 'https') : written, '.')
     expect(isNamed && Array.isArray(value) ? value[1] : value).toBeInstanceOf(Secret)
     for (const text of [String(value), JSON.stringify({ value }), inspect({ value }, { depth: 9, showHidden: true })])
       expect(text).not.toContain('hunter2')

@@ -280,3 +280,30 @@ describe('Redis', () => {
     expect(problemsOf(undefined, 'probe: {enabled: false}\nredis: "redis://a@b@c"\n')).toEqual([])
   })
 })
+
+test('a receiver of notifications without what its type needs is told where it stands, to a node alone', () => {
+  const text = `notify:
+  chat: {type: slack}
+  pager: {type: pagerduty, severity: critical}
+  mail: {type: mail, url: "smtp://192.0.2.1", from: a@example.com, secret: 0123456789abcdef}
+  hook: {url: "file:nowhere", to: [b@example.com]}
+  wrong: {type: mail, url: "https://192.0.2.1", from: a@example.com, to: [b@example.com]}
+  empty: {}
+`
+  writeFileSync(file, text)
+  const { config, problems } = loadSettings({ file, env: {}, flags: [], role: 'serve' })
+  expect(config).toBeUndefined()
+  expect(problems).toMatchObject([{ code: 'setting-unknown', line: 7, message: 'there is no setting notify.empty' }])
+  writeFileSync(file, text.replace(/ {2}empty.*\n/, ''))
+  const found = loadSettings({ file, env: {}, flags: [], role: 'serve' }).problems
+  expect(found.map(({ line, message }) => `${line} ${message}`)).toEqual([
+    '2 notify.chat: type slack needs a url',
+    '3 notify.pager: type pagerduty needs key',
+    '4 notify.mail: type mail needs to',
+    '4 notify.mail: a mail is not signed',
+    '5 notify.hook: to is for type mail, and this is of type webhook',
+    `5 notify.hook: ${join(folder, 'nowhere')} can't be read: ENOENT`,
+    '6 notify.wrong: url is no smtps://… or smtp://…',
+  ])
+  expect(loadSettings({ file, env: {}, flags: [] }).problems).toEqual([])
+})
