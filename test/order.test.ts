@@ -23,6 +23,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   ioredis: ['store/redis/connect.ts'],
   'js-yaml': ['yaml/'],
   koffi: ['linux/'],
+  nodemailer: ['events/notify/mail.ts'],
   'prom-client': ['api/'],
   re2js: ['regex.ts'],
   zod: ['api/', 'load/schema.ts'],

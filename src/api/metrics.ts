@@ -215,6 +215,16 @@ export const METRICS = {
   meridian_service_overridden_members: gauge('Members whose state an override decides.', 'service'),
   meridian_overrides: gauge('Overrides in force; `orphaned`: they match no member any more.', 'what'),
   meridian_freeze_end_time_seconds: gauge('Unix time at which the freeze in force ends; absent: there is none.'),
+  meridian_notify_messages_total: counter(
+    'Messages to a receiver of the setting `notify`: `sent`; `refused` by it for good; `dropped`, because too many waited; and attempts that `failed`, and are repeated.',
+    'receiver',
+    'what',
+  ),
+  meridian_notify_queued_messages: gauge('Messages that wait until a receiver has them.', 'receiver'),
+  meridian_notify_oldest_seconds: gauge(
+    'How long the oldest message to a receiver has waited; 0: none does.',
+    'receiver',
+  ),
   meridian_store_refused_total: counter('What was read from the Store and refused, by reason.', 'what'),
   meridian_store_up: gauge('1 while the Store is reached; 0: the last known health stays in use.', 'kind'),
   meridian_nodes: gauge(

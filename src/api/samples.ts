@@ -3,6 +3,7 @@
  * as /api/status. Called by RunningNode and, for a prober, by prober-status.ts.
  */
 import { sumCounters } from '../counters.ts'
+import type { DeliveryStats } from '../events/notify/delivery.ts'
 import { faults } from '../faults.ts'
 import { nameOf } from '../git.ts'
 import type { HealthSnapshot, MemberStatus } from '../health/node-health.ts'
@@ -47,6 +48,7 @@ export function samplesOf(state: NodeState): Samples {
     ]),
     meridian_query_log_up: (server?.queryLog ?? []).map(({ sink, trouble }) => [trouble === null ? 1 : 0, sink]),
     ...certificateSamples({ 'tls.certificate': certificate, 'http.certificate': http.certificate }),
+    ...notifySamples(state.notifications ?? []),
     meridian_notifies_total: [
       [state.notifies?.confirmed ?? 0, 'confirmed'],
       [state.notifies?.failed ?? 0, 'failed'],
@@ -77,6 +79,17 @@ const originSamples = ({ countries, systems }: Origins): Samples => ({
 })
 
 const UNKNOWN = 'unknown'
+
+function notifySamples(all: readonly DeliveryStats[]): Samples {
+  const results = ['sent', 'failed', 'refused', 'dropped'] as const
+  return {
+    meridian_notify_messages_total: all.flatMap((one) =>
+      results.map((what): Sample => [one[what], one.receiver, what]),
+    ),
+    meridian_notify_queued_messages: all.map(({ receiver, queued }) => [queued, receiver]),
+    meridian_notify_oldest_seconds: all.map(({ receiver, oldestSeconds }) => [oldestSeconds, receiver]),
+  }
+}
 
 /** The sum over front ends, of those that there are. */
 const sum = <T>(fronts: readonly (T | undefined)[], of: (front: T) => number): number =>

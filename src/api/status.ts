@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config.ts'
 import type { AnswerCells } from '../counters.ts'
+import type { DeliveryStats } from '../events/notify/delivery.ts'
 import { faults } from '../faults.ts'
 import { nameOf, type Revision } from '../git.ts'
 import type {
@@ -56,6 +57,8 @@ export interface NodeState {
   readonly rates: () => Rates
   /** Queries dropped by the kernel; undefined: it does not tell. */
   readonly receiveDrops: number | undefined
+  /** How telling each receiver of the setting `notify` goes. */
+  readonly notifications?: readonly DeliveryStats[]
   /** What became of the NOTIFY messages to secondaries. */
   readonly notifies?: NotifyStats
   /** This node's own prober. */
@@ -130,6 +133,8 @@ export interface Status {
   readonly freeze: HealthSnapshot['freeze']
   readonly probers: HealthSnapshot['probers']
   readonly nodes: HealthSnapshot['nodes']
+  /** How telling each receiver of the setting `notify` goes. */
+  readonly notifications: readonly DeliveryStats[]
   /** Operational trouble as it is now. */
   readonly troubles: readonly string[]
 }
@@ -170,6 +175,7 @@ export function statusOf(state: NodeState, isPart = false): Status {
     freeze: health.freeze,
     probers: health.probers,
     nodes: health.nodes,
+    notifications: state.notifications ?? [],
     troubles: [
       ...health.troubles,
       ...heldTroubles(made),

@@ -14,16 +14,21 @@ import {
   type SharedFlags,
   withExamples,
   withNodeOptions,
+  withSettings,
 } from './options.ts'
 import type { Output } from './output.ts'
 
-/** Adds explain, status, events, drain, undrain, force, drill, return, freeze, unfreeze, prober forget, node forget, geo accept and zones accept. */
+/**
+ * Adds explain, status, events, drain, undrain, force, drill, return, freeze, unfreeze, prober forget, node forget, geo
+ * accept, zones accept and notify test.
+ */
 export function addNodeCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addQuestions(program, output, onExit)
   addEvents(program, output, onExit)
   addOverrides(program, output, onExit)
   addGeo(program, output, onExit)
   addZones(program, output, onExit)
+  addNotify(program, output, onExit)
 }
 
 interface ExplainFlags {
@@ -355,4 +360,19 @@ function addZones(program: Command, output: Output, onExit: OnExitCode): void {
       onExit(await acceptZones({ ...controlOf(options, await settingsOf(command, output)), who }, output))
     })
   withExamples(accepting, 'meridian zones accept')
+}
+
+function addNotify(program: Command, output: Output, onExit: OnExitCode): void {
+  const notify = program.command('notify').summary('receivers of notifications: notify test')
+  const testing = withSettings(notify.command('test').argument('<RECEIVER>', 'its name in the setting notify'), [])
+    .summary('send a test message to a receiver of the setting `notify`')
+    .description(
+      'Sends one message to a receiver of the setting notify, from this machine and at once, whatever its filters; exits with 1 if it is not taken. The node need not run.',
+    )
+    .action(async (name: string, _options: SharedFlags, command: Command) => {
+      const config = await settingsOf(command, output)
+      const { testReceiver } = await import('./notify.ts')
+      onExit(await testReceiver(name, config, output))
+    })
+  withExamples(testing, 'meridian notify test ops', 'meridian notify test ops -c /etc/meridian/meridian.yaml')
 }

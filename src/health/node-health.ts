@@ -139,6 +139,8 @@ const LEARN_TRIES = 5
 
 /** Health as one node sees it. */
 export class NodeHealth {
+  /** This node in this run of its process. */
+  readonly identity: NodeIdentity
   readonly #settings: NodeHealthSettings
   readonly #writer: NodeWriter | undefined
   readonly #roster: Roster
@@ -173,6 +175,7 @@ export class NodeHealth {
     this.#settings = settings
     const { node, store, file, maxForMs, table } = settings
     const identity = { name: node?.name ?? '', bootId: randomUUID() }
+    this.identity = identity
     const writer = node === undefined ? undefined : store.nodeWriter(identity)
     this.#writer = writer
     this.#roster = new Roster(store.refusals)
@@ -316,6 +319,11 @@ export class NodeHealth {
   /** How the probers vote on the sites' targets. */
   votes(): VoteTable {
     return this.#members.votes()
+  }
+
+  /** Nodes that are heard; this one when it hears itself. */
+  liveNodes(): readonly NodeIdentity[] {
+    return this.#otherNodes?.live() ?? []
   }
 
   /** The current state, for status, metrics and API. `wanted`: of which members. */

@@ -182,6 +182,11 @@ export class OtherNodes {
     return [...this.#nodes].filter(([other, { live }]) => live && other < name).length
   }
 
+  /** Nodes that are heard; this one when it hears itself. */
+  live(): readonly NodeIdentity[] {
+    return [...this.#nodes.values()].filter(({ live }) => live).map(({ beat }) => beat.node)
+  }
+
   /** undefined: not known. */
   isLive(name: string): boolean | undefined {
     return this.#nodes.get(name)?.live

@@ -22,13 +22,16 @@ const MOST_VOTES = 16
 /** States that an operator or the zones decide. Their override, or the reload, is the event, and not each member. */
 const DECIDED_STATES: readonly string[] = ['drained', 'forced']
 const GIVEN_BACK: readonly string[] = [...DECIDED_STATES, 'recovered']
+/** But what was told to be wrong is told to be over, also when an operator has ended it. */
+const HURT_STATES: readonly string[] = ['down', 'braked']
 
 /** A member changed its state, or the brake caught or released it. */
 export function verdictEvent(change: Change, nowMs = Date.now()): NewEvent | undefined {
   const { member, site, service, braked, wasBraked, beforeAgeMs, votes, why } = change
   const before = wasBraked ? 'braked' : change.before
   const after = braked ? 'braked' : change.after
-  if (DECIDED_STATES.includes(after) || (GIVEN_BACK.includes(before) && after === 'up')) return undefined
+  const isDecided = DECIDED_STATES.includes(after) && !HURT_STATES.includes(before)
+  if (isDecided || (GIVEN_BACK.includes(before) && after === 'up')) return undefined
   return {
     kind: 'verdict',
     severity: after === 'down' || braked ? 'warning' : 'info',

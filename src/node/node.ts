@@ -38,6 +38,7 @@ import type { Config, Log } from '../config.ts'
 import { AnswerCells } from '../counters.ts'
 import type { EventFeed } from '../events/events.ts'
 import type { EventPage, EventQuery } from '../events/list.ts'
+import type { Notifications } from '../events/notify/notifications.ts'
 import { explain } from '../explain/explain.ts'
 import { nameOf } from '../git.ts'
 import {
@@ -49,7 +50,7 @@ import {
   type OverrideStatus,
   type ReasonChange,
 } from '../health/node-health.ts'
-import type { Store } from '../health/store.ts'
+import type { NodeStore } from '../health/store.ts'
 import {
   FRESH,
   HEALTH_SLOTS,
@@ -83,7 +84,7 @@ import { type DrillReport, Drills, readAbortRule } from './drill.ts'
 import { NodeEvents } from './node-events.ts'
 import { LiveProtocol } from './protocol.ts'
 import { SerialFile } from './serial.ts'
-import { makeProber, makeStore, probeSettings, queryLogSettings } from './wiring.ts'
+import { makeNotifications, makeProber, makeStore, probeSettings, queryLogSettings } from './wiring.ts'
 
 /** What a node is started with. */
 export interface NodeOptions {
@@ -115,7 +116,7 @@ export class RunningNode implements Node {
   readonly #serviceSlots = new SlotRegistry(SERVICE_SLOTS)
   readonly #cells = new AnswerCells()
   readonly #events: NodeEvents
-  readonly #store: Store
+  readonly #store: NodeStore
   readonly #adoption = makeAdoption()
   readonly #health: NodeHealth
   readonly #loads: Reloader<WorldBuild>
@@ -140,6 +141,7 @@ export class RunningNode implements Node {
   readonly #reasonsMs = new Map<string, number>()
   readonly #startedAtMs = Date.now()
   readonly #notifier: Notifier
+  readonly #notifications: Notifications | undefined
   #made: WorldBuild | undefined
   #server: Server | undefined
   #certificate: CertificateFiles | undefined
@@ -168,7 +170,7 @@ export class RunningNode implements Node {
       }),
       lastRunCrash,
     })
-    this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#health.readOverrides() })
+    this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#succeed() })
     this.#serial = new SerialFile(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
     this.#protocol = new LiveProtocol(config, log, (protocol) => this.#server?.setProtocol(protocol))
     this.#notifier = new Notifier({ log: this.#plainLog, keys: () => this.#protocol.protocol.tsigKeys })
@@ -224,6 +226,14 @@ export class RunningNode implements Node {
       log: (level, fields, line) => log[level](fields, line),
       onTrouble: (trouble) => (trouble === undefined ? undefined : log.warn(trouble)),
     })
+    this.#notifications = makeNotifications(config, this.#store, this.#health, this.#plainLog)
+    this.#events.events.subscribe((event) => this.#notifications?.add(event))
+  }
+
+  /** The predecessor lets go of an address: takes up what it has kept. */
+  #succeed(): void {
+    this.#health.readOverrides()
+    this.#notifications?.start()
   }
 
   /** Starts a node; resolves when it serves. Throws StartError, with nothing left running. */
@@ -246,6 +256,7 @@ export class RunningNode implements Node {
     await this.#events.start()
     await this.#health.start()
     this.#drills.read()
+    if (!this.#takeover) this.#notifications?.start()
     await this.#loads.watch()
     const made = await this.#loads.loadFirst('nothing to serve', this.#takeover)
     this.#certificate = this.#openCertificate()
@@ -626,6 +637,7 @@ export class RunningNode implements Node {
         ...this.#doors.troubles,
         ...this.#loads.troubles,
         ...this.#events.troubles,
+        ...(this.#notifications?.troubles ?? []),
         ...(this.#certificate?.trouble === undefined ? [] : [this.#certificate.trouble]),
         ...(server?.queryLog ?? []).flatMap(({ trouble }) => trouble ?? []),
         ...(server?.limited ? [limitedInWords(server.limited)] : []),
@@ -637,6 +649,7 @@ export class RunningNode implements Node {
       origins: () => this.#origins.counts(MOST_SYSTEMS),
       rates: () => this.#rates.rates(),
       notifies: this.#notifier.stats,
+      notifications: this.#notifications?.stats ?? [],
       receiveDrops: droppedDatagrams(),
       http: this.#doors.http,
     }
@@ -655,6 +668,7 @@ export class RunningNode implements Node {
     await this.#server?.stop(DRAIN_MS)
     await this.#prober?.stop()
     await this.#drills.stop()
+    await this.#notifications?.stop()
     await this.#health.stop()
     await this.#serial.stop()
     await this.#events.stop()

@@ -1,14 +1,17 @@
 /**
- * Makes, from the settings, the Store and the prober of a process, and the limits on what checks may reach. Called by
- * RunningNode, RunningProber and `check`. Checks never reach this node's own `http.listen` or Redis.
+ * Makes, from the settings, the Store, the prober and the notifications of a process, and the limits on what checks may
+ * reach. Called by RunningNode, RunningProber and `check`. Checks never reach this node's own `http.listen` or Redis.
  */
 import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { trustAuthorities } from '../authorities.ts'
-import type { Config } from '../config.ts'
+import type { Config, Log } from '../config.ts'
 import { familyOf } from '../dns/address.ts'
+import { Notifications } from '../events/notify/notifications.ts'
+import type { NodeHealth } from '../health/node-health.ts'
 import type { OwnPort, ReachSettings } from '../health/reach.ts'
-import type { Store } from '../health/store.ts'
+import type { NodeStore, Store } from '../health/store.ts'
 import { targetInWords } from '../health/target.ts'
 import { type ProberThread, startProber } from '../probe/thread.ts'
 import { MemoryStore } from '../store/memory.ts'
@@ -28,7 +31,7 @@ export function makeStore(
   role: 'node' | 'prober',
   log: Logger,
   onTrouble: (trouble: string | undefined) => void = () => {},
-): Store {
+): NodeStore {
   const { redis } = config
   if (redis === undefined) return new MemoryStore()
   if (redis.reveal().startsWith('rediss')) trustAuthorities(config['tls.ca'])
@@ -116,6 +119,25 @@ export const makeProber = (config: Config, store: Store, log: Logger): ProberThr
       )
     },
   })
+
+/** Tells receivers of events; undefined: the setting `notify` names none. */
+export function makeNotifications(
+  config: Config,
+  store: NodeStore,
+  health: NodeHealth,
+  log: Log,
+): Notifications | undefined {
+  if (Object.keys(config.notify).length === 0) return undefined
+  trustAuthorities(config['tls.ca'])
+  const self = health.identity
+  return new Notifications({
+    receivers: config.notify,
+    fleet: { self, live: () => health.liveNodes(), trouble: () => store.trouble },
+    board: store.sendingBoard(self),
+    file: join(config.state, 'notify.json'),
+    log,
+  })
+}
 
 /** What is recorded of queries; undefined: nothing. */
 export function queryLogSettings(config: Config): QueryLogSettings | undefined {

@@ -86,6 +86,7 @@ const well: Series = {
   ...onNodes('meridian_limited_responses_total', 'account="answers",what="truncated"', 0),
   ...onNodes('meridian_tls_certificate_end_time_seconds', 'setting="tls.certificate"', 15 * 86400),
   ...onNodes('meridian_tls_certificate_refused', 'setting="tls.certificate"', 0),
+  ...onNodes('meridian_notify_oldest_seconds', 'receiver="ops"', 40),
   ...onNodes('meridian_udp_batched', '', 1),
 }
 
@@ -399,6 +400,11 @@ const scenarios: readonly Scenario[] = [
     name: 'a certificate that is of no use',
     series: one('meridian_tls_certificate_refused', 'setting="tls.certificate"', 1),
     fires: { MeridianTlsCertificateRefused: 1 },
+  },
+  {
+    name: 'a receiver that takes no messages',
+    series: one('meridian_notify_oldest_seconds', 'receiver="ops"', 400),
+    fires: { MeridianNotifyWaits: 1 },
   },
   { name: 'without koffi', series: one('meridian_udp_batched', '', 0), fires: { MeridianUdpPortable: 1 } },
 ]

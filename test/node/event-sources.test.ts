@@ -53,11 +53,12 @@ test('the brake is a state of its own', () => {
   expect(states({ after: 'up', wasBraked: true })).toBe('info: braked → up')
 })
 
-test('members that an override takes or gives back are no events; one that it gives back dead is', () => {
+test('members that an override takes or gives back are no events; one that it gives back dead is, or takes dead', () => {
   for (const [before, after, isEvent] of [
     ['up', 'drained', false],
     ['drained', 'up', false],
-    ['down', 'forced', false],
+    ['down', 'forced', true],
+    ['down', 'drained', true],
     ['forced', 'up', false],
     ['drained', 'down', true],
     ['down', 'up', true],

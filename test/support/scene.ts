@@ -31,6 +31,9 @@ export const SITE_NAMES = ['fra', 'iad', 'sin'] as const
 export type SiteName = (typeof SITE_NAMES)[number]
 export const VIPS: Readonly<Record<SiteName, string>> = { fra: '192.0.2.1', iad: '192.0.2.2', sin: '192.0.2.3' }
 
+/** Secrets are no flags: they go by variables. */
+const isSecret = (flag: string): boolean => /^(?:http-token|redis|notify-.*)$/.test(flag)
+
 /** Interval 1 s, fall 2: the bound for a site that falls silent, and what this machine may be late. */
 export const FAILOVER_MS = 1_000 + 500 + 500 + 100 + 900
 
@@ -123,11 +126,13 @@ export class Scene {
   }
 
   start(more: Readonly<Record<string, string>> = {}, ...args: readonly string[]): NodeProcess {
-    const { 'http-token': token, redis, ...flags } = more // secrets are no flags
-    const env = {
-      ...(token !== undefined && { MERIDIAN_HTTP_TOKEN: token }),
-      ...(redis !== undefined && { MERIDIAN_REDIS: redis }),
-    }
+    const [secrets, plain] = [true, false].map((wanted) =>
+      Object.entries(more).filter(([flag]) => isSecret(flag) === wanted),
+    )
+    const flags = Object.fromEntries(plain!)
+    const env = Object.fromEntries(
+      secrets!.map(([flag, value]) => [`MERIDIAN_${flag.toUpperCase().replaceAll('-', '_')}`, value]),
+    )
     const node = new NodeProcess(['serve', ...this.flags(flags), ...args], more['state'] ?? this.state, { env })
     this.#nodes.add(node)
     return node
