@@ -87,7 +87,7 @@ const LOOK_MS = 250
 
 /** Reads `left<60%`, `last-resort` or the name of a service; undefined: it is none of these. */
 export function readAbortRule(text: string): AbortRule | undefined {
-  const left = /^left\s*<\s*(.*)$/.exec(text)?.[1]
+  const left = /^left\s*<(.*)$/.exec(text)?.[1]?.trim()
   if (left !== undefined) {
     const share = parsePercent(left)
     return share === undefined ? undefined : { kind: 'left', percent: 100 * share }
