@@ -112,12 +112,12 @@ export class Fleet {
 
   async #readNew(): Promise<void> {
     let isFromStart = this.#mark === EVENTS_BEGIN
+    if (isFromStart) this.#forget() // all lines come now, and what was published before may have been lost since
     for (let isWhole = false; !isWhole;) {
       const read = await this.#settings.board.read(this.#mark)
       if (read.isLost) {
         isFromStart = true
-        this.#published.clear()
-        this.#lines = 0
+        this.#forget()
       }
       this.#lines += read.lines.length
       for (const line of read.lines) this.#take(line, undefined)
@@ -125,6 +125,11 @@ export class Fleet {
       isWhole = read.isWhole
     }
     if (isFromStart && this.#lines < FULL_LINES) this.#publishMissing()
+  }
+
+  #forget(): void {
+    this.#published.clear()
+    this.#lines = 0
   }
 
   /** Publishes young events of this node that the Store does not have. */
