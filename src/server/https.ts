@@ -43,6 +43,7 @@ const OPTIONS: ServerSessionOptions = {
   streamResetRate: 50,
 }
 
+const ignore = (): void => {}
 /** Buffer for one answer; it is copied out of it. */
 const scratch = new Uint8Array(LARGEST)
 const request = makeRequest({ input: scratch, client: scratch, transport: DOH, output: scratch })
@@ -80,8 +81,16 @@ export class Https implements Stage {
     this.#respond = answer
     this.#cells = cells
     this.#session = performServerHandshake(socket, OPTIONS)
-    this.#session.on('error', () => {}) // always followed by 'close'
+    this.#session.on('error', ignore) // always followed by 'close'
     this.#session.on('stream', (stream, headers) => this.#open(stream, headers))
+  }
+
+  /**
+   * Node keeps a session whose SETTINGS the client has not acknowledged; through its listeners that would be the connection, and
+   * through an error of the connection the session again, for ever.
+   */
+  forget(): void {
+    this.#session.removeAllListeners('stream')
   }
 
   get isIdle(): boolean {
