@@ -228,11 +228,23 @@ function nodeFact({ beat, live, viewDiffersMs, verdictsDifferMs }: NodeStatus): 
 /** Time before its end at which a certificate of this node is told of; the alarm is the same. */
 const ENDS_SOON_MS = 14 * DAY_MS
 
-/** The certificate of TLS and HTTPS. `trouble`: why the new one is not in use. */
-export function ownCertificateFact(
+/** A certificate that this node shows itself: its file in the settings, and what is in use; undefined: nothing is. */
+export type OwnCertificate = readonly [
+  file: string | undefined,
+  inUse: Pick<CertificateFiles, 'endsMs' | 'trouble'> | undefined,
+]
+
+/** Certificates that this node shows itself. */
+export const ownCertificateFacts = (certificates: readonly OwnCertificate[], nowMs = Date.now()): readonly Fact[] =>
+  certificates.flatMap(([file, inUse]) =>
+    file === undefined || inUse === undefined ? [] : [ownCertificateFact(file, inUse, nowMs)],
+  )
+
+/** `trouble`: why the new one is not in use. */
+function ownCertificateFact(
   file: string,
   { endsMs, trouble }: Pick<CertificateFiles, 'endsMs' | 'trouble'>,
-  nowMs = Date.now(),
+  nowMs: number,
 ): Fact {
   const about = { kind: 'certificate', subject: file } as const
   if (trouble !== undefined) return { ...about, state: 'new one refused', isWell: false, why: trouble }

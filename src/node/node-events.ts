@@ -15,14 +15,14 @@ import { count } from '../units.ts'
 import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
-import type { CertificateFiles } from './certificate.ts'
 import {
   databasesEvent,
   fleetFacts,
   loadEvent,
   newsEvent,
   overrideEvent,
-  ownCertificateFact,
+  ownCertificateFacts,
+  type OwnCertificate,
   siteCertificateFacts,
   storeFact,
   threadCounts,
@@ -35,7 +35,7 @@ import { EventWatch, type Fact } from './event-watch.ts'
 export interface NodeState {
   readonly health: Pick<NodeHealth, 'fleet' | 'doubts'>
   readonly server: ServerStats | undefined
-  readonly certificate: Pick<CertificateFiles, 'endsMs' | 'trouble'> | undefined
+  readonly certificates: readonly OwnCertificate[]
   readonly prober: { readonly certificates: readonly CertifiedTarget[]; readonly restarts: number } | undefined
 }
 
@@ -181,8 +181,8 @@ export class NodeEvents {
   }
 
   #facts(nowMs: number): readonly Fact[] {
-    const { store, config, state } = this.#settings
-    const { health, certificate, prober } = state()
+    const { store, state } = this.#settings
+    const { health, certificates, prober } = state()
     if (nowMs - this.#slowLookMs >= SLOW_LOOK_MS) {
       this.#slowLookMs = nowMs
       const doubts = health.doubts
@@ -193,8 +193,6 @@ export class NodeEvents {
     // while Redis is away everyone is silent, and that is told already
     if (store.trouble !== undefined) this.#storeWorksMs = nowMs
     if (nowMs - this.#storeWorksMs >= STORE_SETTLES_MS) this.#fleet = fleetFacts(health.fleet, this.#lastingDoubts)
-    const file = config['tls.certificate']
-    const own = certificate === undefined || file === undefined ? [] : [ownCertificateFact(file, certificate)]
-    return [...this.#fleet, storeFact(this.#storeTrouble), ...own, ...this.#ending]
+    return [...this.#fleet, storeFact(this.#storeTrouble), ...ownCertificateFacts(certificates), ...this.#ending]
   }
 }

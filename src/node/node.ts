@@ -165,7 +165,10 @@ export class RunningNode implements Node {
       state: () => ({
         health: this.#health,
         server: this.#server?.stats(),
-        certificate: this.#certificate,
+        certificates: [
+          [config['tls.certificate'], this.#certificate],
+          [config['http.certificate'], this.#doors.http.certificate],
+        ],
         prober: this.#prober,
       }),
       lastRunCrash,

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { NewEvent } from '../../src/events/event.ts'
 import {
   fleetFacts,
-  ownCertificateFact,
+  ownCertificateFacts,
   siteCertificateFacts,
   storeFact,
   threadCounts,
@@ -86,7 +86,14 @@ test('Redis and certificates: what is not well is news at once, and so is its en
   const at = (nowMs: number, redis: string | undefined, trouble?: string): void => {
     seen.facts = [
       storeFact(redis),
-      ownCertificateFact('/tls.pem', { endsMs: 110 * dayMs, trouble }, nowMs),
+      ...ownCertificateFacts(
+        [
+          ['/tls.pem', { endsMs: 110 * dayMs, trouble }],
+          ['/http.pem', { endsMs: 115 * dayMs, trouble: undefined }],
+          ['/not-in-use.pem', undefined],
+        ],
+        nowMs,
+      ),
       ...(nowMs < 104 * dayMs ? siteCertificateFacts([ending], nowMs) : []),
     ]
   }
@@ -107,6 +114,7 @@ test('Redis and certificates: what is not well is news at once, and so is its en
   expect(look(4)).toEqual([
     'info certificate www.example: expired → replaced',
     'warning certificate /tls.pem: new one refused → expired',
+    'warning certificate /http.pem: valid until 1970-04-26 → ends soon',
   ])
 })
 
