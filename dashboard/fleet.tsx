@@ -65,26 +65,10 @@ export function Fleet({ seen }: { readonly seen: Seen }) {
                   </td>
                   <td class="mono">{beat.revision ?? '–'}</td>
                   <td class="mono">
-                    {viewDiffersMs > 0 ? (
-                      <Bad isOld={viewDiffersMs > DISAGREE_MS}>
-                        <>
-                          ≠ {beat.view.slice(0, 8)} <Age sinceMs={atMs - viewDiffersMs} />
-                        </>
-                      </Bad>
-                    ) : (
-                      beat.view.slice(0, 8)
-                    )}
+                    <Compared hash={beat.view} atMs={atMs} differsMs={viewDiffersMs} />
                   </td>
                   <td class="mono">
-                    {verdictsDifferMs > 0 ? (
-                      <Bad isOld={verdictsDifferMs > DISAGREE_MS}>
-                        <>
-                          ≠ {beat.verdicts.slice(0, 8)} <Age sinceMs={atMs - verdictsDifferMs} />
-                        </>
-                      </Bad>
-                    ) : (
-                      beat.verdicts.slice(0, 8)
-                    )}
+                    <Compared hash={beat.verdicts} atMs={atMs} differsMs={verdictsDifferMs} />
                   </td>
                   <td class="number">
                     {self || Math.abs(clockSkewMs ?? 0) < ABOUT_SAME_MS ? '=' : <Bad>{skew(clockSkewMs)}</Bad>}
@@ -142,4 +126,18 @@ export function Fleet({ seen }: { readonly seen: Seen }) {
 /** What deserves a look; `isOld`: more than one. */
 function Bad(props: { readonly isOld?: boolean; readonly children: ComponentChildren }) {
   return <span class={props.isOld === false ? 'odd' : 'bad'}>{props.children}</span>
+}
+
+/** A hash of what a node has, and for how long it has differed from this node's. */
+function Compared(props: { readonly hash: string; readonly atMs: number; readonly differsMs: number }) {
+  const { hash, atMs, differsMs } = props
+  const short = hash.slice(0, 8)
+  if (differsMs <= 0) return <>{short}</>
+  return (
+    <Bad isOld={differsMs > DISAGREE_MS}>
+      <>
+        ≠ {short} <Age sinceMs={atMs - differsMs} />
+      </>
+    </Bad>
+  )
 }

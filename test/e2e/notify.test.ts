@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Fleet } from '../../src/events/notify/fleet.ts'
+import { Turns } from '../../src/events/notify/turns.ts'
 import { LEASE_MS } from '../../src/health/store.ts'
 import { type Got, WebhookReceiver } from '../events/notify/receiver.ts'
 import { countWaits } from '../support/cpu.ts'
@@ -48,7 +48,7 @@ async function start(name: string): Promise<NodeProcess> {
 /** The node that tells of a problem: the first of the order that all nodes compute. */
 function firstFor(problem: string): string {
   const live = NAMES.map((name) => ({ name, bootId: name }))
-  return live.find((self) => new Fleet({ self, live: () => live, trouble: () => undefined }).rank(problem) === 0)!.name
+  return live.find((self) => new Turns({ self, live: () => live, trouble: () => undefined }).rank(problem) === 0)!.name
 }
 
 const hearsBoth = async (node: NodeProcess): Promise<boolean> =>

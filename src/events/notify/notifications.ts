@@ -17,11 +17,11 @@ import { LEASE_MS, type Sending, type SendingBoard, type Sighting } from '../../
 import { isRecord, readState, Saver } from '../../state.ts'
 import type { Event } from '../event.ts'
 import { Delivery, type DeliveryStats, type DeliveryTiming } from './delivery.ts'
-import { Fleet, type FleetView } from './fleet.ts'
 import { type Group, Groups, type GroupTiming, MOST_HELD } from './groups.ts'
 import { idAlone, isMessage, type Message, MOST_ITEMS, partFor, wants } from './message.ts'
 import { isNoted, isOwn, type Noted, Problems, subjectOf } from './problems.ts'
 import { send, TIMEOUT_MS } from './send.ts'
+import { type FleetView, Turns } from './turns.ts'
 
 /** All times, in ms; tests shorten them. */
 export interface NotifyTiming extends GroupTiming {
@@ -98,7 +98,7 @@ interface Followed {
 export class Notifications {
   readonly #settings: NotificationsSettings
   readonly #timing: NotifyTiming
-  readonly #fleet: Fleet
+  readonly #turns: Turns
   readonly #problems = new Problems()
   readonly #groups: Groups
   readonly #deliveries: ReadonlyMap<string, Delivery>
@@ -120,7 +120,7 @@ export class Notifications {
     const { receivers, log, file } = settings
     this.#settings = settings
     this.#timing = { ...NOTIFY_TIMING, ...settings.timing }
-    this.#fleet = new Fleet(settings.fleet)
+    this.#turns = new Turns(settings.fleet)
     this.#groups = new Groups(this.#timing)
     const { timeoutMs, delivery } = this.#timing
     const made = Object.entries(receivers).map(([name, receiver]): [string, Delivery] => [
@@ -206,8 +206,8 @@ export class Notifications {
 
   async #turn(): Promise<void> {
     const nowMs = performance.now()
-    this.#fleet.look()
-    const isAway = this.#fleet.trouble !== undefined
+    this.#turns.look()
+    const isAway = this.#turns.trouble !== undefined
     if (!isAway && this.#awaySinceMs !== undefined) this.#backMs = nowMs
     this.#awaySinceMs = isAway ? (this.#awaySinceMs ?? nowMs) : undefined
     const looks = nowMs - this.#lookedMs >= 4 * this.#timing.tickMs
@@ -223,7 +223,7 @@ export class Notifications {
     const { leaseMs, aloneMs } = this.#timing
     const [first] = group.items
     if (isOwn(first!.event.kind)) return this.#make(first!.event.id, group, group.items, false)
-    const rank = this.#fleet.rank(group.problem)
+    const rank = this.#turns.rank(group.problem)
     try {
       if (this.#awaySinceMs !== undefined) throw new Error('the Store is away')
       // after an outage those before this node first say what they have told meanwhile
@@ -244,7 +244,7 @@ export class Notifications {
     // a process that was killed may have claimed them before, and another may have taken its message over since
     const sender = ids.includes(id) ? (await board.sendings([id])).get(id)?.node.bootId : undefined
     const isMine = (of: string | undefined): boolean =>
-      of === id && (sender === undefined || sender === this.#fleet.self.bootId)
+      of === id && (sender === undefined || sender === this.#turns.self.bootId)
     const own = items.filter((_, i) => isMine(ids[i]))
     for (const [i, item] of items.entries()) {
       const of = ids[i]
@@ -269,7 +269,7 @@ export class Notifications {
   #make(id: string, group: Group, items: readonly Noted[], isShared: boolean, isClaimed = true): void {
     const { problem, direction } = group
     const { atMs } = items[0]!.event
-    const node = this.#fleet.self.name
+    const node = this.#turns.self.name
     const open = this.#problems.openOf(problem)
     const message: Message = { id, problem, direction, node, atMs, items, open }
     if (items.length === group.items.length) this.#groups.remove(group)
@@ -319,7 +319,7 @@ export class Notifications {
     for (const [id, outgoing] of this.#outgoing) {
       const { isShared, isPublished, publishedMs, message, left, done } = outgoing
       if (!isShared || (isPublished && nowMs - publishedMs < this.#timing.renewMs)) continue
-      if (this.#fleet.trouble !== undefined) return
+      if (this.#turns.trouble !== undefined) return
       try {
         if (!outgoing.isClaimed) await board.claim(id, message.items.map(sightingOf))
         outgoing.isClaimed = true
@@ -361,12 +361,12 @@ export class Notifications {
       this.#saveLater()
       return
     }
-    if (sending !== undefined && this.#fleet.isLive(sending.node)) {
+    if (sending !== undefined && this.#turns.isLive(sending.node)) {
       followed.goneMs = undefined
       return
     }
     followed.goneMs ??= nowMs
-    if (nowMs - followed.goneMs < this.#fleet.rank(items[0]!.problem) * this.#timing.leaseMs) return
+    if (nowMs - followed.goneMs < this.#turns.rank(items[0]!.problem) * this.#timing.leaseMs) return
     if (!(await this.#settings.board.take(id, sending))) return
     this.#settings.log('info', `notify: takes over from ${sending?.node.name || 'an unknown node'} what waits: ${id}`)
     this.#takeOver(id, followed, true)
@@ -376,7 +376,7 @@ export class Notifications {
   #takeOver(id: string, { items, done }: Followed, isClaimed: boolean): void {
     const { problem, direction, event } = items[0]!
     const open = this.#problems.openOf(problem)
-    const message: Message = { id, problem, direction, node: this.#fleet.self.name, atMs: event.atMs, items, open }
+    const message: Message = { id, problem, direction, node: this.#turns.self.name, atMs: event.atMs, items, open }
     this.#followed.delete(id)
     this.#sendOut(message, new Set(done), true, isClaimed)
   }

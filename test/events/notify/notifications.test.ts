@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Event } from '../../../src/events/event.ts'
 import { Delivery } from '../../../src/events/notify/delivery.ts'
-import { Fleet } from '../../../src/events/notify/fleet.ts'
+import { Turns } from '../../../src/events/notify/turns.ts'
 import type { Message } from '../../../src/events/notify/message.ts'
 import { Notifications, type NotifyTiming } from '../../../src/events/notify/notifications.ts'
 import { send } from '../../../src/events/notify/send.ts'
@@ -106,7 +106,7 @@ class Node {
 
 /** The nodes in the order in which they send what is about a problem. */
 function ranked(nodes: readonly Node[], problem: string): Node[] {
-  const rank = ({ self }: Node): number => new Fleet({ self, live: () => live, trouble: () => undefined }).rank(problem)
+  const rank = ({ self }: Node): number => new Turns({ self, live: () => live, trouble: () => undefined }).rank(problem)
   return nodes.toSorted((a, b) => rank(a) - rank(b))
 }
 

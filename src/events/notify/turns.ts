@@ -15,8 +15,8 @@ export interface FleetView {
   readonly trouble: () => string | undefined
 }
 
-/** The nodes that were heard last. */
-export class Fleet {
+/** Whose turn it is, by the nodes that were heard last. */
+export class Turns {
   readonly #view: FleetView
   #live: readonly NodeIdentity[]
 
