@@ -4,12 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { downList, isTooLong } from '../../src/health/freeze.ts'
-import { NodeHealth } from '../../src/health/node-health.ts'
 import type { OverrideRequest } from '../../src/health/override.ts'
-import { makeHealthTable, SlotRegistry } from '../../src/health/table.ts'
 import type { HealthSpec, MemberSpec, ServiceSpec } from '../../src/health/target.ts'
 import { member, serviceSpec, specOf, vote } from '../support/specs.ts'
-import { Bus, type Link } from './bus.ts'
+import { Bus } from './bus.ts'
+import { BusNode } from './bus-node.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'meridian-freeze-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -38,34 +37,14 @@ afterEach(async () => {
   vi.useRealTimers()
 })
 
-class Node {
-  readonly table = makeHealthTable()
-  readonly slots = new SlotRegistry()
-  readonly link: Link = bus.link(1e9)
-  readonly health: NodeHealth
-  readonly news: string[] = []
-  #generation = 0
-
+class Node extends BusNode {
   constructor(name: string, file?: string) {
-    this.health = new NodeHealth({
-      table: this.table,
-      store: this.link,
-      node: { name, version: '1' },
-      ...(file !== undefined && { file }),
-      onNews: (_level, news) => this.news.push(news),
-    })
+    super(bus, name, file)
   }
 
-  async start(spec: HealthSpec = plan()): Promise<this> {
+  override async start(spec: HealthSpec = plan()): Promise<this> {
     nodes.push(this)
-    await this.health.start()
-    this.adopt(spec)
-    return this
-  }
-
-  adopt(spec: HealthSpec): void {
-    const names = spec.members.map((one) => one.name)
-    this.health.adopt(spec, this.slots.assign(names, ++this.#generation)!, 'v1')
+    return super.start(spec)
   }
 
   states(): string {
@@ -85,10 +64,9 @@ class Node {
     return this.health.snapshot().members.find((one) => one.member === name)!.share
   }
 
-  async stop(): Promise<void> {
+  override async stop(): Promise<void> {
     nodes = nodes.filter((one) => one !== this)
-    await this.health.stop()
-    await this.link.close()
+    await super.stop()
   }
 }
 
