@@ -60,8 +60,10 @@ export function readSince(text: string, nowMs = Date.now()): Pick<EventQuery, 's
 }
 
 /** Answers with a page, or with a stream. */
-export function eventsAnswer(node: EventsView, query: EventQuery, { headers }: Request): EventPage | Response {
+export function eventsAnswer(node: EventsView, query: EventQuery, request: Request): EventPage | Response {
+  const { headers, method } = request
   if (!(headers.get('accept') ?? '').includes('text/event-stream')) return node.events(query)
+  if (method === 'HEAD') return new Response(null, { headers: STREAM_HEADERS }) // nobody would read it, or end it
   const tooMany = 'too many streams of events are open'
   return streamOf(node, query, headers) ?? problemDetails('overloaded', tooMany, 'Close one of them')
 }
@@ -96,7 +98,9 @@ function streamOf(node: EventsView, query: EventQuery, headers: Headers): Respon
     },
     cancel: () => void streams.set(node, streams.get(node)! - 1),
   })
-  return new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } })
+  return new Response(body, { headers: STREAM_HEADERS })
 }
+
+const STREAM_HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' }
 
 const frameOf = (line: FleetEvent): string => `id: ${line.id}\nevent: event\ndata: ${JSON.stringify(line)}\n\n`

@@ -139,7 +139,15 @@ test('a stream has what comes, with heartbeats, and goes on after Last-Event-ID'
 })
 
 test('streams are few, and a client that goes makes room', async () => {
-  const { folder } = await serve()
+  const { app, folder } = await serve()
+  // what is asked for without its body is no stream
+  for (let i = 0; i < 40; i++) {
+    const { status, headers } = await app.request('/api/events', {
+      method: 'HEAD',
+      headers: { accept: 'text/event-stream' },
+    })
+    expect([status, headers.get('content-type')]).toEqual([200, 'text/event-stream'])
+  }
   const streams = Array.from({ length: 32 }, () => stream(folder))
   await Promise.all(streams.map((one) => one.open()))
   expect(streams.map(({ opened }) => opened.response!.statusCode).every((code) => code === 200)).toBe(true)
