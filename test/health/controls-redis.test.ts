@@ -93,6 +93,9 @@ test('a site with 40 services fails over, returns and is frozen, on all nodes, a
   const n4 = await node('n4')
   await until('a node that comes later', () => n4.count('recovered') === 40)
   nodes.push(n4)
+  await until('all know of each other', () =>
+    nodes.every(({ health }) => health.snapshot().nodes.filter(({ live }) => live).length === nodes.length),
+  )
 
   const [n1, n2] = nodes
   const returned = n2!.health.controls.return({ pattern: 'fra', who: 'ann', why: '', yes: false })
