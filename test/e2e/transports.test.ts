@@ -159,7 +159,9 @@ test('another certificate is shown at once; one that is of no use is told of, an
   await until('the other one', async () => (await serial()) === 'serial=1001')
   const metrics = await running.metrics()
   expect(metrics).toContain('meridian_tls_certificate_refused{setting="tls.certificate"} 0\n')
-  expect(metrics).toContain(`meridian_tls_certificate_end_time_seconds{setting="tls.certificate"} ${Date.UTC(2021, 0, 1) / 1000}\n`)
+  expect(metrics).toContain(
+    `meridian_tls_certificate_end_time_seconds{setting="tls.certificate"} ${Date.UTC(2021, 0, 1) / 1000}\n`,
+  )
   expect(metrics).toMatch(/meridian_queries_total\{transport="dot",type="A",rcode="NOERROR"\} \d/)
   expect(metrics).toMatch(/meridian_queries_total\{transport="doh",type="A",rcode="NOERROR"\} \d/)
 })
