@@ -219,8 +219,12 @@ const DRILL_REPORT = z.looseObject({
         leftAfterMs: z.number().nullable().describe('when the site first had a tenth of its answers; null: never'),
       }),
     )
-    .describe('steered answers of this node, by site'),
+    .describe('steered answers of the nodes below, by site'),
   queries: z.looseObject({ before: perSecond, most: perSecond }),
+  nodes: z.looseObject({
+    counted: texts.describe('nodes whose answers and queries are counted, the one that watches first'),
+    missing: texts.describe('nodes that did not tell theirs, or not to the end'),
+  }),
 })
 
 /** The body of GET /api/drills. */

@@ -22,6 +22,7 @@ import { formatEndpoint, formatPercent } from '../units.ts'
 import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
+import { type DrillsModel, nextDrill } from '../zone/drills.ts'
 import type { HttpState, Readiness, StatusFilter } from './contract.ts'
 import type { Origins } from './origins.ts'
 import { certificateTroubles, type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
@@ -131,12 +132,34 @@ export interface Status {
   readonly overrides: HealthSnapshot['overrides']
   /** null: there is none. */
   readonly freeze: HealthSnapshot['freeze']
+  /** The next scheduled drill; null: there is none within a year. */
+  readonly nextDrill: NextDrill | null
   readonly probers: HealthSnapshot['probers']
   readonly nodes: HealthSnapshot['nodes']
   /** How telling each receiver of the setting `notify` goes. */
   readonly notifications: readonly DeliveryStats[]
   /** Operational trouble as it is now. */
   readonly troubles: readonly string[]
+}
+
+/** A scheduled drill, and its window. */
+export interface NextDrill {
+  readonly name: string
+  readonly site: string
+  readonly forMs: number
+  /** Unix time in ms. */
+  readonly fromMs: number
+  readonly toMs: number
+}
+
+/** The drill whose window opens first. */
+export function nextDrillOf(all: DrillsModel, nowMs: number): NextDrill | null {
+  const next = all.drills.flatMap((drill): NextDrill[] => {
+    const found = nextDrill(drill, all, nowMs)
+    const { name, site, forMs } = drill
+    return found === undefined ? [] : [{ name, site, forMs, fromMs: found.fromMs, toMs: found.toMs }]
+  })
+  return next.toSorted((a, b) => a.fromMs - b.fromMs)[0] ?? null
 }
 
 /** A service with its members. */
@@ -173,6 +196,7 @@ export function statusOf(state: NodeState, isPart = false): Status {
     services: servicesOf(state).filter(({ members }) => !isPart || members.length > 0),
     overrides: health.overrides,
     freeze: health.freeze,
+    nextDrill: made === undefined ? null : nextDrillOf(made.drills, Date.now()),
     probers: health.probers,
     nodes: health.nodes,
     notifications: state.notifications ?? [],

@@ -31,6 +31,8 @@ export interface CheckOptions {
   readonly probe?: ProbeSettings
   /** Names of this node's TSIG keys; undefined: the zones are checked without them. */
   readonly tsigKeys?: readonly string[]
+  /** The setting `overrides.maxFor` of this node, in ms. */
+  readonly maxForMs?: number | undefined
   readonly format: Format
   /** Warnings fail the check too. */
   readonly strict: boolean

@@ -28,7 +28,9 @@ export function addZoneCommands(program: Command, output: Output, onExit: OnExit
     .command('schema')
     .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')} (default: all)`)
     .summary('JSON Schemas of the YAML files, for editors')
-    .description('Prints the JSON Schemas of zone files, defaults.yaml, sites.yaml, services.yaml and meridian.yaml.')
+    .description(
+      'Prints the JSON Schemas of zone files, defaults.yaml, sites.yaml, services.yaml, drills.yaml and meridian.yaml.',
+    )
     .option('--out <DIR>', 'write them to this folder, as zone.json and so on')
     .action(async (name: string | undefined, { out }: { out?: string }, command: Command) => {
       const file = SCHEMA_FILES.find((one) => one === name)
@@ -95,6 +97,7 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
         ...filesOf(config, dir),
         // the folder of the settings is checked against this node's prober, too; a named one only by itself
         ...(dir === undefined && { tsigKeys: Object.keys(config['tsig.keys']) }),
+        ...(dir === undefined && { maxForMs: config['overrides.maxFor'] }),
         ...(dir === undefined && config['probe.enabled'] && { probe: probeSettings(config) }),
         listens: dir === undefined || config['geo.city'].length > 0 ? familiesOf(config.listen) : [],
         format,

@@ -5,8 +5,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NotStored } from '../api/override.ts'
 import type { Acknowledgement } from '../health/node-health.ts'
-import { type DrillReport, OUTCOME_WORDS } from '../node/drill.ts'
-import { formatAge, formatWholePercent } from '../units.ts'
+import { type DrillReport, OUTCOME_WORDS } from '../node/drill-report.ts'
+import { formatAge, formatWholePercent, someOf } from '../units.ts'
 import { ask, type ControlOptions, post } from './control.ts'
 import { type Output, table, wrap } from './output.ts'
 import { reachInWords, reportNotStored, reportUnreached } from './override.ts'
@@ -70,7 +70,7 @@ export async function drill(options: DrillOptions, output: Output): Promise<numb
 
 /** A report in words. */
 export function drillInWords(report: DrillReport): string {
-  const { pattern, who, why, outcome, reason, lastedMs, beganMs, services, answers, queries } = report
+  const { pattern, who, why, outcome, reason, lastedMs, beganMs, services, answers, queries, nodes } = report
   const at = new Date(beganMs).toISOString().slice(0, 16).replace('T', ' ')
   const end =
     outcome === 'running'
@@ -101,5 +101,13 @@ export function drillInWords(report: DrillReport): string {
       '  ',
     ),
     `  queries/s: ${queries.before} before, ${queries.most} at most`,
+    ...nodesInWords(nodes),
   ].join('\n')
+}
+
+/** Whose answers and queries these are. */
+function nodesInWords({ counted, missing }: DrillReport['nodes']): readonly string[] {
+  const lacking = missing.length === 0 ? '' : `; NOT COUNTED, or not to the end: ${someOf(missing, 8)}`
+  const whose = counted.length < 2 ? 'of the node that watched alone' : `of ${counted.length} nodes`
+  return [wrap(`answers and queries are those ${whose}${lacking}`, '  ')]
 }

@@ -12,4 +12,4 @@ export const PLAN_FORMATS = ['text', 'json', 'markdown'] as const
 export type PlanFormat = (typeof PLAN_FORMATS)[number]
 
 /** The files that `schema` has a JSON Schema of. */
-export const SCHEMA_FILES: readonly SchemaFile[] = ['zone', 'defaults', 'sites', 'services', 'meridian']
+export const SCHEMA_FILES: readonly SchemaFile[] = ['zone', 'defaults', 'sites', 'services', 'drills', 'meridian']

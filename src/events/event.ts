@@ -35,6 +35,11 @@ export const EVENT_KINDS = {
       'A drain, force, failover or freeze began, changed, was undone or ran out; `details`: who, until when, how many members.',
     togetherMs: MINUTE_MS,
   },
+  drill: {
+    meaning:
+      'A drill began or ended, or a scheduled one was skipped or missed; `details`: its report, or its name and window.',
+    togetherMs: MINUTE_MS,
+  },
   zones: {
     meaning: 'Zones were loaded, refused, held back or accepted; `details`: what changed, which clients move.',
     togetherMs: HOUR_MS,

@@ -26,6 +26,7 @@ import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus, type VoteTable } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth } from './saved.ts'
 import type {
+  FleetRates,
   Forgotten,
   NodeIdentity,
   NodeWriter,
@@ -118,6 +119,8 @@ export interface NodeHealthSettings {
   readonly file?: string
   /** The longest that an override may last, set here; undefined: for ever. */
   readonly maxForMs?: number
+  /** What this node answers; other nodes are told while a drill is in force. */
+  readonly rates?: () => FleetRates
   /** Called for each change of a member's state or brake, after its word was written. */
   readonly onChange?: (change: Change) => void
   /** Called when the reason for a member's state has changed, and nothing else of it. */
@@ -233,6 +236,7 @@ export class NodeHealth {
       verdicts: this.#members.hash,
       overrides: this.#overrides.hash,
       controls: this.#overrides.controlsHash,
+      ...(this.#overrides.isDrilled && settings.rates !== undefined && { rates: settings.rates() }),
     })
     this.#otherNodes = new OtherNodes({ node: identity, version: node.version, writer, self, refusals: store.refusals })
   }

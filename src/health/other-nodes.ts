@@ -47,7 +47,7 @@ interface OtherNode {
 /** The part of this node's heartbeat that changes. */
 export type OwnState = Pick<
   NodeHeartbeat,
-  'view' | 'revision' | 'plan' | 'verdicts' | 'overrides' | 'controls' | 'forgotten'
+  'view' | 'revision' | 'plan' | 'verdicts' | 'overrides' | 'controls' | 'forgotten' | 'rates'
 >
 
 /** What nodes acknowledge in their heartbeats. */

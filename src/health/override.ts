@@ -33,6 +33,9 @@ export const failoverPattern = (site: string, service: string): string => `${sit
 /** Whether it is a pattern of a ControlAction, or of its end. */
 export const isControlPattern = (pattern: string): boolean => pattern.endsWith('*')
 
+/** How the reason of a drain begins that is a drill: nodes tell each other what they answer while one is in force. */
+export const DRILL_WHY = 'drill: '
+
 /** One override of one pattern. */
 export interface Override {
   /** `SITE`, `SITE/SERVICE` or `SITE/SERVICE/VIP`. */

@@ -15,6 +15,7 @@ import { messageOf } from '../problem.ts'
 import { damaged, type FileKind, isTime, readState, Saver } from '../state.ts'
 import {
   whyImplausible,
+  DRILL_WHY,
   effectiveOverride,
   EVERYTHING,
   failoverPattern,
@@ -161,6 +162,11 @@ export class Overrides {
   /** The same of failovers and the freeze, apart from the others: versions that do not know these acknowledge those. */
   get controlsHash(): string {
     return (this.#controlsHash ??= hashOf(this.#inForce, true))
+  }
+
+  /** A drill is in force, at whichever node. */
+  get isDrilled(): boolean {
+    return [...this.#inForce].some(({ action, why }) => action === 'drain' && why.startsWith(DRILL_WHY))
   }
 
   /** The freeze that is in force. */

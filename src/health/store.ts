@@ -63,6 +63,13 @@ export interface NodeIdentity {
   readonly bootId: string
 }
 
+/** Queries and steered answers of a node a second, over the last 5 to 10 s. */
+export interface FleetRates {
+  readonly queriesPerSecond: number
+  /** Those with most answers, if there are very many. */
+  readonly sites: readonly { readonly site: string; readonly answersPerSecond: number }[]
+}
+
 /** A node's sign of life and what it serves, sent every HEARTBEAT_MS. Nodes that serve the same have equal hashes. */
 export interface NodeHeartbeat {
   readonly node: NodeIdentity
@@ -85,6 +92,8 @@ export interface NodeHeartbeat {
   readonly forgotten?: string
   /** How far the wall clock of its host is ahead of the Store's, in ms; the Store sets it. Absent: not measured. */
   readonly clockMs?: number
+  /** What it answers, a second; only while a drill is in force. */
+  readonly rates?: FleetRates
   /** Its last heartbeat: it ends in order, and is not missed. */
   readonly ends?: boolean
 }

@@ -5,6 +5,7 @@
  */
 import { ZONE_TYPES } from '../dns/rdata.ts'
 import { DAY_MS } from '../units.ts'
+import { DAY_WORDS, isZone, parseMinutes } from '../zone/windows.ts'
 import { address, ANY_CHECK, CHECK, hostOrNull, octodnsPath, WHOLE_CHECK } from './check-keys.ts'
 import {
   choice,
@@ -20,11 +21,13 @@ import {
   list,
   LOOSE,
   mapping,
+  matching,
   named,
   needed,
   oneOf,
   oneOrList,
   optional,
+  parsed,
   pattern,
   percent,
   REQUIRED,
@@ -207,6 +210,45 @@ export const SOA = {
   retry: defaulted(seconds(0), 'seconds', '900'),
   expire: defaulted(seconds(0), 'seconds', '1209600'),
   minimum: defaulted(seconds(0), "TTL of negative answers, at most the SOA's own", '60'),
+}
+
+// drills.yaml
+
+const timeOfDay = parsed('a time of day, 00:00 to 24:00', parseMinutes, pattern(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/))
+
+export const DRILL = {
+  site: needed(scalar, 'the site that is drained, of all its services', 'site: fra'),
+  days: needed(
+    structure(list(either(choice(DAY_WORDS), pattern(/^\d{4}-\d\d-\d\d$/)))),
+    'on which days its window begins: `tue`, `first-tue` to `fourth-tue` and `last-tue` of a month, `2026-12-01`',
+    'days: [tue]',
+  ),
+  from: needed(timeOfDay, 'when the window begins, `09:30`; the drill begins then, or later in it', 'from: "10:00"'),
+  to: needed(
+    timeOfDay,
+    'when it ends, `12:00`; on the next day if that is no later than `from`. The drill has to end by then',
+    'to: "12:00"',
+  ),
+  zone: defaulted(
+    matching('a time zone like Europe/Berlin', isZone, TEXT),
+    'the time zone of days and times, by its IANA name',
+    'UTC',
+  ),
+  for: needed(duration(1000, DAY_MS), 'how long the site stays drained', 'for: 30m'),
+  abortIf: optional(
+    structure(list(TEXT)),
+    'what ends it early, and lets it not begin: `left<60%`, `last-resort`, or a service of which no member may be down',
+    'last-resort',
+  ),
+}
+
+export const DRILLS = {
+  drills: optional(structure(named(mapping(DRILL))), 'scheduled drills, by name', 'none'),
+  blocked: optional(
+    structure(list(pattern(/^\d{4}-\d\d-\d\d(\.\.\d{4}-\d\d-\d\d)?$/), 0)),
+    'dates on which there are none, `2026-11-27` or `2026-12-20..2027-01-06`, by the time zone of each drill',
+    'none',
+  ),
 }
 
 const { serial: _serial, ...zoneSoa } = SOA
@@ -413,6 +455,8 @@ export const TABLES: Readonly<Record<string, Rows>> = {
   soa: SOA,
   "zone's settings": ZONE_SETTINGS,
   transfer: TRANSFER,
+  'drills.yaml': DRILLS,
+  drill: DRILL,
   site: SITE,
   service: SERVICE,
   "service's site": SERVICE_SITE,

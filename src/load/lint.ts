@@ -19,6 +19,7 @@ import { distanceKm } from '../geo/distance.ts'
 import type { Position, Problem, ProblemCode } from '../problem.ts'
 import { count, formatSeconds, grouped, someOf } from '../units.ts'
 import { budgetInWords, detectionMs, steeredNames } from '../zone/budget.ts'
+import { nextDrill } from '../zone/drills.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import { ownerAt, positionOf, rdataOf, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
 
@@ -27,9 +28,13 @@ const LONG_MS = 300_000
 
 /**
  * All warnings about a model, in no order. `regions`: those that have probers; unless given, those of the sites stand in
- * for them.
+ * for them. `nowMs`: Unix time, for drills.
  */
-export function lint(model: Model, regions: ReadonlySet<string> = regionsOf(model)): readonly Problem[] {
+export function lint(
+  model: Model,
+  regions: ReadonlySet<string> = regionsOf(model),
+  nowMs = Date.now(),
+): readonly Problem[] {
   const problems: Problem[] = []
   const warn: Warn = (code, at, message, hint) => {
     problems.push({ code, severity: 'warning', ...at, message, hint })
@@ -44,6 +49,11 @@ export function lint(model: Model, regions: ReadonlySet<string> = regionsOf(mode
   }
   lintBudgets(model, warn)
   lintPlaces(model, warn)
+  for (const drill of model.drills.drills) {
+    if (nextDrill(drill, model.drills, nowMs) !== undefined) continue
+    const message = `drill ${drill.name} has no window within a year that it fits into and that is on no blocked date`
+    warn('drill-never', drill.at, message, 'Give it other days, or take it out')
+  }
   const addresses = addressBook(model.zones)
   for (const zone of model.zones) {
     lintServers(zone, addresses, warn)

@@ -18,6 +18,7 @@ export interface Listing {
   readonly services: readonly string[]
   readonly hasDefaults: boolean
   readonly hasSites: boolean
+  readonly hasDrills: boolean
   readonly unknown: readonly ListedEntry[]
 }
 
@@ -64,7 +65,7 @@ export class Lister {
         else this.#addZone(zones, path, files, path)
       } else if (isFolder) unknown.push(entry)
       else if (path === 'services.yaml') services.push(path)
-      else if (path === 'defaults.yaml' || path === 'sites.yaml') others.push(path)
+      else if (['defaults.yaml', 'sites.yaml', 'drills.yaml'].includes(path)) others.push(path)
       else if (path.endsWith('.yaml') && path.slice(0, -5).includes('.')) {
         this.#addZone(zones, path.slice(0, -5), [path], undefined)
       } else unknown.push(entry)
@@ -74,6 +75,7 @@ export class Lister {
       services,
       hasDefaults: others.includes('defaults.yaml'),
       hasSites: others.includes('sites.yaml'),
+      hasDrills: others.includes('drills.yaml'),
       unknown,
     }
   }
@@ -170,7 +172,7 @@ const EDITORS = /~$|^#.*#$/
 function hintFor(path: string): string {
   if (path.endsWith('.yml')) return 'Rename it to .yaml'
   const word = path.replace(/\.yaml$/, '') // what all of them end with makes none more like another
-  const near = word.includes('/') ? undefined : nearestWord(word, ['defaults', 'sites', 'services'])
+  const near = word.includes('/') ? undefined : nearestWord(word, ['defaults', 'sites', 'services', 'drills'])
   if (near !== undefined) return `Did you mean ${near}.yaml?`
   const zone = 'A zone is a file named like example.com.yaml, or a folder named like example.com. (with the last dot)'
   return /^[^./]+\.yaml$/.test(path) ? `${zone}; one of a single label is always a folder: ${word}./` : zone

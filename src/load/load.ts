@@ -4,8 +4,8 @@
  * gave is kept under a hash of its content and of what it includes, so a reload parses only what changed.
  *
  *   defaults.yaml ─▶ sites.yaml ─▶ services.yaml, services/*.yaml ─┐
- *                └─▶ NAME.DOMAIN.yaml, NAME.DOMAIN./*.yaml …       ─┴▶ what concerns more than one file ─▶ Model
- *                    (records.ts, each zone apart)
+ *                └─▶ NAME.DOMAIN.yaml, NAME.DOMAIN./*.yaml …       ─┼▶ what concerns more than one file ─▶ Model
+ *                    (records.ts, each zone apart)      drills.yaml ─┘
  *
  * A file that another one includes is a part of that one, whatever its name (includes.ts).
  */
@@ -30,8 +30,10 @@ import { Reader } from '../yaml/read.ts'
 import { Source } from '../yaml/source.ts'
 import { type Include, parseYaml } from '../yaml/tree.ts'
 import { checkBudgets } from '../zone/budget.ts'
+import { NO_DRILLS } from '../zone/drills.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import { Defaults, type Tree, type ZoneDefaults } from './defaults.ts'
+import { readDrills } from './drills.ts'
 import { type FileContent, Files, type SavedFiles } from './files.ts'
 import { type FileResult, IncludeGraph, type LoadUnit } from './includes.ts'
 import { SITE } from './keys.ts'
@@ -184,11 +186,12 @@ class Loader {
     const lister = new Lister(this.#folder, this.#files, this.#report)
     const listing = await lister.list()
     const units: LoadUnit[] = []
-    const { hasDefaults, hasSites } = listing
+    const { hasDefaults, hasSites, hasDrills } = listing
     const defaults = new Defaults(hasDefaults ? await this.#tree('defaults.yaml', units) : undefined, hasDefaults)
     const sitesTree = hasSites ? await this.#tree('sites.yaml', units) : undefined
     const sites: ReadonlyMap<string, SiteModel> = sitesTree ? readSites(sitesTree.read, sitesTree.root) : new Map()
     const written = await this.#trees(listing.services, units)
+    const drillsTree = hasDrills ? await this.#tree('drills.yaml', units) : undefined
     const zoneUnits = await this.#zoneUnits(listing.zones, defaults, units)
     const graph = new IncludeGraph(units, this.#files)
     this.#parts = units.filter((unit) => graph.isPart(unit)).map(({ paths }) => paths.join(' '))
@@ -204,6 +207,9 @@ class Loader {
     defaults.reportUnknownZones(listing.zones.flatMap(({ apex }) => (isFault(apex) ? [] : [apex])))
     this.#serial = defaults.serial ?? this.#saved?.serial ?? (await this.#gitSerial(defaults.isWhole))
     for (const service of zones.flatMap(({ dynamics }) => dynamics)) services.set(service.name, service)
+    const drills = drillsTree
+      ? readDrills(drillsTree.read, drillsTree.root, { sites, services, references })
+      : NO_DRILLS
     const whole = [...services.values()].filter((service) => 'at' in service)
     checkSharedVips(whole, sites, this.#report)
     checkNesting(zones, unreadApexes(zoneUnits), this.#report)
@@ -221,6 +227,7 @@ class Loader {
     return {
       sites: withPools(sites, zones),
       services: whole.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+      drills,
       zones: zones.map((zone, i) => {
         const { apex, bytes, services: names, at, files } = zone
         const { soa, ttlSeconds, transfer } = defaults.of(apex)

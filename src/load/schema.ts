@@ -26,7 +26,7 @@ import {
   structure,
   withAny,
 } from './forms.ts'
-import { DEFAULTS, DYNAMIC_RECORD, GSLB, HINTED, OPAQUE, RECORD, SERVICE, SITE } from './keys.ts'
+import { DEFAULTS, DRILLS, DYNAMIC_RECORD, GSLB, HINTED, OPAQUE, RECORD, SERVICE, SITE } from './keys.ts'
 
 const scalar = z.union([z.string().min(1), z.number(), z.boolean()])
 const text = z.string().min(1)
@@ -138,6 +138,7 @@ const SCHEMAS = {
   defaults: { ...mapping(DEFAULTS), title: 'defaults.yaml of Meridian' },
   sites: { ...named(mapping(SITE)), title: 'sites.yaml of Meridian', description: 'Sites, by name' },
   services: { ...named(mapping(SERVICE)), title: 'services.yaml of Meridian', description: 'Services, by name' },
+  drills: { ...mapping(DRILLS), title: 'drills.yaml of Meridian' },
   meridian: z.toJSONSchema(SETTINGS_SCHEMA),
 } satisfies Record<string, Json>
 

@@ -4,79 +4,43 @@
  *
  *   outlook ─ safe ─▶ drain ─▶ watch ─▶ its time is over · an abort rule holds · somebody undid it ─▶ report
  *
- * The drain is an override with an end: it is over on all nodes in time, whatever happens to this node. Reports are kept in
- * `state/drills.json`, the latest first. Used by RunningNode.
+ * The drain is an override with an end: it is over on all nodes in time, whatever happens to this node. A process that was
+ * killed goes on watching when it is back; a drill of drills.yaml is watched by another node meanwhile (schedule.ts).
+ * Reports are kept in `state/drills.json`, the latest first. Used by RunningNode.
  */
 import type { Refusal } from '../api/contract.ts'
-import type { Rates } from '../api/rates.ts'
 import type { Acknowledgement, MemberStanding, NodeHealth, SaveResult, ServiceHealth } from '../health/node-health.ts'
-import { canonicalPattern, matches, type OverrideRequest } from '../health/override.ts'
-import { damaged, type FileKind, isRecord, readState, Saver } from '../state.ts'
-import { formatAge, formatDuration, formatWholePercent, parsePercent } from '../units.ts'
-
-/**
- * When a drill ends early: less than `percent` is left of a service that it drains of; nothing is; `down`: a member of the
- * service goes down that the drill does not drain.
- */
-export type AbortRule =
-  | { readonly kind: 'left'; readonly percent: number }
-  | { readonly kind: 'last-resort' }
-  | { readonly kind: 'down'; readonly service: string }
-
-/** A drill as it is requested. */
-export interface DrillRequest {
-  readonly pattern: string
-  readonly forMs: number
-  readonly abortIf: readonly AbortRule[]
-  readonly who: string
-  readonly why: string
-}
-
-/** What became of a drill. `lost`: its node ended meanwhile; the drain ended in its time. */
-export type DrillOutcome = 'running' | 'complete' | 'aborted' | 'undone' | 'lost'
-
-/** A drill, running or over. Plain JSON. */
-export interface DrillReport {
-  readonly pattern: string
-  readonly who: string
-  readonly why: string
-  /** As written: `left<60%`. */
-  readonly abortIf: readonly string[]
-  /** Unix time in ms by the clock of the node. */
-  readonly beganMs: number
-  readonly forMs: number
-  /** How long it has been going, or went. */
-  readonly lastedMs: number
-  readonly outcome: DrillOutcome
-  /** Why it ended, in words; empty while it runs. */
-  readonly reason: string
-  /** The capacity of each service that it drains of: before, and the least meanwhile. */
-  readonly services: readonly {
-    readonly service: string
-    readonly beforePercent: number
-    readonly leastPercent: number
-  }[]
-  /** Steered answers of this node a second, by site, over the last 5 to 10 s each: before, the least, the most, the last. */
-  readonly answers: readonly {
-    readonly site: string
-    readonly before: number
-    readonly least: number
-    readonly most: number
-    readonly last: number
-    /** When the site first had a tenth of its answers or less; null: never, or it had none before. */
-    readonly leftAfterMs: number | null
-  }[]
-  /** Queries a second of this node: before, and the most meanwhile. */
-  readonly queries: { readonly before: number; readonly most: number }
-}
+import { canonicalPattern, DRILL_WHY, matches, type OverrideRequest, type OverrideView } from '../health/override.ts'
+import { damaged, type FileKind, readState, Saver } from '../state.ts'
+import { formatAge, formatDuration, formatWholePercent } from '../units.ts'
+import { formatAbortRule, readAbortRule } from '../zone/drills.ts'
+import {
+  beginReport,
+  type DrillOutcome,
+  type DrillReport,
+  type DrillRequest,
+  measure,
+  OUTCOME_WORDS,
+  type OwnRates,
+  readReport,
+} from './drill-report.ts'
 
 /** What Drills needs of its node. */
 export interface DrillsSettings {
   readonly file: string
+  readonly node: string
   readonly health: Pick<NodeHealth, 'override' | 'outlook' | 'overview'>
-  readonly rates: () => Pick<Rates, 'queriesPerSecond' | 'sites'>
+  readonly rates: () => OwnRates
   readonly log: (level: 'info' | 'warn', fields: object, line: string) => void
+  /** A drill has begun, or has ended. */
+  readonly onChange: (report: DrillReport) => void
   readonly onTrouble: (trouble: string | undefined) => void
+}
+
+/** A drill that has begun. `saved`: where its drain is stored, and who has it. */
+export interface DrillBegun {
+  readonly report: DrillReport
+  readonly saved: Promise<SaveResult & Acknowledgement>
 }
 
 const FILE: FileKind = { what: 'drills', format: 'meridian drills 1' }
@@ -84,21 +48,6 @@ const FILE: FileKind = { what: 'drills', format: 'meridian drills 1' }
 const MOST = 50
 /** A drill looks at health at each change of a member, and so often. */
 const LOOK_MS = 250
-
-/** Reads `left<60%`, `last-resort` or the name of a service; undefined: it is none of these. */
-export function readAbortRule(text: string): AbortRule | undefined {
-  const left = /^left\s*<(.*)$/.exec(text)?.[1]?.trim()
-  if (left !== undefined) {
-    const share = parsePercent(left)
-    return share === undefined ? undefined : { kind: 'left', percent: 100 * share }
-  }
-  if (text === 'last-resort') return { kind: 'last-resort' }
-  return /^[\w.-]{1,63}$/.test(text) ? { kind: 'down', service: text } : undefined
-}
-
-/** An AbortRule as it is written. */
-export const formatAbortRule = (rule: AbortRule): string =>
-  rule.kind === 'left' ? `left<${rule.percent}%` : rule.kind === 'last-resort' ? 'last-resort' : rule.service
 
 interface Running {
   readonly request: DrillRequest
@@ -123,16 +72,26 @@ export class Drills {
     this.#saver = new Saver({ file, kind: FILE, collect: () => ({ reports: this.#reports }), onTrouble })
   }
 
-  /** Reads the reports of earlier processes; a drill that they left behind is lost. */
+  /**
+   * Reads the reports of earlier processes. A drill that they left behind goes on if its drain is in force; else it is
+   * lost. Call it when the overrides are known.
+   */
   read(): void {
     const { file, onTrouble } = this.#settings
     const { state, trouble } = readState(file, FILE)
     if (trouble !== undefined) onTrouble(trouble)
     if (state === undefined) return
     const { reports } = state
-    if (!Array.isArray(reports) || !reports.every(isReport)) return onTrouble(damaged(file, FILE.what))
+    const read = Array.isArray(reports) ? reports.map(readReport) : [undefined]
+    if (read.includes(undefined)) return onTrouble(damaged(file, FILE.what))
     const reason = 'the node ended meanwhile; the drain ends in its time'
-    this.#reports = reports.map((one) => (one.outcome === 'running' ? { ...one, outcome: 'lost', reason } : one))
+    const all = read.filter((one) => one !== undefined)
+    const drain = all[0]?.outcome === 'running' ? this.#drainOf(all[0]) : undefined
+    this.#reports = all.map((one, i): DrillReport =>
+      one.outcome === 'running' && (i > 0 || drain === undefined) ? { ...one, outcome: 'lost', reason } : one,
+    )
+    if (drain !== undefined) this.#resume(this.#reports[0]!, drain)
+    else if (all[0]?.outcome === 'running') this.#settings.onChange(this.#reports[0]!)
   }
 
   /** The latest first. */
@@ -140,64 +99,52 @@ export class Drills {
     return this.#reports
   }
 
-  /** Begins a drill, where nothing speaks against it. `saved`: where its drain is stored, and who has it. */
-  begin(
-    asked: DrillRequest,
-  ): { readonly report: DrillReport; readonly saved: Promise<SaveResult & Acknowledgement> } | Refusal {
-    const { health, rates } = this.#settings
+  /** Begins a drill, where nothing speaks against it. `unattended`: nobody watches, so nothing else may be going on. */
+  begin(asked: DrillRequest, unattended = false): DrillBegun | Refusal {
+    const { health } = this.#settings
     const pattern = canonicalPattern(asked.pattern) ?? asked.pattern
     const request = { ...asked, pattern }
-    const refused = this.#refusal(request)
+    const refused = (unattended ? this.#unsettled(request) : undefined) ?? this.#refusal(request)
     if (refused !== undefined) return refused
-    const { services, members } = health.overview()
+    const before = health.overview()
     const outcome = health.override(drainOf(request))
     if ('refused' in outcome) return outcome
-    const drained = new Set(outcome.members[0]!.map((member) => member.split('/')[1]))
-    const { queriesPerSecond, sites } = rates()
-    const report: DrillReport = {
-      pattern,
-      who: request.who,
-      why: request.why,
-      abortIf: request.abortIf.map(formatAbortRule),
-      beganMs: Date.now(),
-      forMs: request.forMs,
-      lastedMs: 0,
-      outcome: 'running',
-      reason: '',
-      services: services
-        .filter(({ service }) => drained.has(service))
-        .map(({ service, leftPercent }) => ({ service, beforePercent: leftPercent, leastPercent: leftPercent })),
-      answers: sites.map(({ site, answersPerSecond: rate }) => {
-        return { site, before: rate, least: rate, most: rate, last: rate, leftAfterMs: null }
-      }),
-      queries: { before: queriesPerSecond, most: queriesPerSecond },
-    }
-    this.#running = {
-      request,
-      version: outcome.done[0]!.version,
-      sinceMs: performance.now(),
-      downBefore: new Set(members.filter(({ state }) => state === 'down').map(({ member }) => member)),
-    }
-    const running = this.#running
+    const drained = new Set(outcome.members[0]!.map((member) => member.split('/')[1]!))
+    const report = beginReport(request, drained, { ...before, ...this.#own() })
+    const running = this.#watch(request, outcome.done[0]!.version, performance.now(), before.members)
     // raised, where another node has set an override of the pattern at the same time
     void outcome.saved.then(({ current }) => (running.version = current[0]!.version))
     this.#reports = [report, ...this.#reports].slice(0, MOST)
-    this.#timer = setInterval(() => this.look(), LOOK_MS).unref()
     void this.#saver.save()
     this.#settings.log(
       'info',
       { drill: report },
       `${pattern}: a drill of ${formatDuration(request.forMs)} by ${request.who} begins: ${request.why}`,
     )
+    this.#settings.onChange(report)
     return { report, saved: outcome.saved }
+  }
+
+  /** Watches a drill that a node began which is gone; false: its drain is not in force, or another drill runs here. */
+  adopt(request: DrillRequest): boolean {
+    const drain = this.#drainOf(request)
+    if (drain === undefined || this.#running !== undefined) return false
+    const { services, members, ...rest } = this.#settings.health.overview()
+    const names = new Set(members.flatMap((one) => (isIn(request.pattern, one) ? [one.service] : [])))
+    const report = beginReport(request, names, { ...rest, services, ...this.#own() })
+    this.#reports = [{ ...report, beganMs: drain.madeMs }, ...this.#reports].slice(0, MOST)
+    this.#resume(this.#reports[0]!, drain)
+    void this.#saver.save()
+    return true
   }
 
   /** Looks whether the drill has to end. Called when a member has changed, too. */
   look(): void {
     if (this.#running === undefined) return
     const { request, version, sinceMs } = this.#running
-    const { services, members, overrides } = this.#settings.health.overview()
-    this.#measure(services)
+    const { services, members, overrides, nodes } = this.#settings.health.overview()
+    const lastedMs = Math.round(performance.now() - sinceMs)
+    this.#report(measure(this.#reports[0]!, { services, nodes, ...this.#own() }, lastedMs))
     const mine = overrides.find(({ override }) => override.pattern === request.pattern)?.override
     if (mine?.version === version) {
       const why = this.#whyAbort(services, members)
@@ -213,6 +160,33 @@ export class Drills {
   async stop(): Promise<void> {
     if (this.#running !== undefined) await this.#abort('the node that watches it ends')
     await this.#saver.close()
+  }
+
+  #own(): { readonly self: string; readonly rates: OwnRates } {
+    return { self: this.#settings.node, rates: this.#settings.rates() }
+  }
+
+  #watch(request: DrillRequest, version: number, sinceMs: number, members: readonly MemberStanding[]): Running {
+    const downBefore = new Set(members.filter(({ state }) => state === 'down').map(({ member }) => member))
+    const running: Running = { request, version, sinceMs, downBefore }
+    this.#running = running
+    this.#timer = setInterval(() => this.look(), LOOK_MS).unref()
+    return running
+  }
+
+  /** Goes on with a drill. What is down by now aborts nothing by itself; what is left of services still does. */
+  #resume(report: DrillReport, { version, leftMs }: OverrideView): void {
+    const { pattern, who, why, forMs } = report
+    const abortIf = report.abortIf.map(readAbortRule).filter((rule) => rule !== undefined)
+    const sinceMs = performance.now() - (forMs - (leftMs ?? forMs))
+    this.#watch({ pattern, who, why, forMs, abortIf }, version, sinceMs, this.#settings.health.overview().members)
+    this.#settings.log('info', { drill: report }, `${pattern}: the drill of ${who} goes on, watched by this node`)
+  }
+
+  /** The drain of a drill, if it is in force. */
+  #drainOf({ pattern, who, why }: Pick<DrillRequest, 'pattern' | 'who' | 'why'>): OverrideView | undefined {
+    const all = this.#settings.health.overview().overrides.map(({ override }) => override)
+    return all.find((one) => one.pattern === pattern && one.who === who && one.why === DRILL_WHY + why)
   }
 
   /** Brings the clients back; resolves when other nodes know, or do not for a while. */
@@ -250,6 +224,19 @@ export class Drills {
     return forMs > 0 ? undefined : { refused: 'a drill needs a time' }
   }
 
+  /** Why a drill that nobody asked for should not begin now: something is going on already. */
+  #unsettled({ pattern, abortIf }: DrillRequest): Refusal | undefined {
+    const { overrides, members } = this.#settings.health.overview()
+    const other = overrides.find(({ override: { action, shift } }) =>
+      shift === undefined ? action === 'drain' || action === 'down' : true,
+    )?.override
+    if (other !== undefined) return { refused: `${other.pattern} has an override of ${other.who}: ${other.why}` }
+    const down = abortIf
+      .map((rule) => rule.kind === 'down' && downOutside(pattern, rule.service, members))
+      .find(Boolean)
+    return down ? { refused: `${down.member} is down: ${down.why}` } : undefined
+  }
+
   /** Why the drill has to end early; undefined: it goes on. */
   #whyAbort(services: readonly ServiceHealth[], members: readonly MemberStanding[]): string | undefined {
     const { request, downBefore } = this.#running!
@@ -257,12 +244,10 @@ export class Drills {
     const own = new Set(this.#reports[0]!.services.map(({ service }) => service))
     for (const rule of abortIf) {
       if (rule.kind === 'down') {
-        const down = members.find(
-          ({ member, service, site, state }) =>
-            service === rule.service &&
-            state === 'down' &&
-            !downBefore.has(member) &&
-            !matches(pattern, { site, service, address: member.split('/')[2] ?? '' }),
+        const down = downOutside(
+          pattern,
+          rule.service,
+          members.filter(({ member }) => !downBefore.has(member)),
         )
         if (down !== undefined) return `${down.member} is down: ${down.why}`
         continue
@@ -278,38 +263,6 @@ export class Drills {
     return undefined
   }
 
-  /** Takes what there is now into the report. */
-  #measure(services: readonly ServiceHealth[]): void {
-    const { sinceMs } = this.#running!
-    const report = this.#reports[0]!
-    const { queriesPerSecond, sites } = this.#settings.rates()
-    const lastedMs = Math.round(performance.now() - sinceMs)
-    const left = new Map(services.map(({ service, leftPercent }) => [service, leftPercent]))
-    const rates = new Map(sites.map(({ site, answersPerSecond }) => [site, answersPerSecond]))
-    const before = new Map(report.answers.map((one) => [one.site, one]))
-    const names = [...before.keys(), ...[...rates.keys()].filter((site) => !before.has(site))]
-    this.#report({
-      lastedMs,
-      services: report.services.map(({ service, beforePercent, leastPercent }) => {
-        return { service, beforePercent, leastPercent: Math.min(leastPercent, left.get(service) ?? leastPercent) }
-      }),
-      answers: names.map((site) => {
-        const none = { site, before: 0, least: 0, most: 0, leftAfterMs: null }
-        const { last: _, ...known } = { last: 0, ...(before.get(site) ?? none) }
-        const last = rates.get(site) ?? 0
-        const isLeft = known.before > 0 && last <= known.before / 10
-        return {
-          ...known,
-          least: Math.min(known.least, last),
-          most: Math.max(known.most, last),
-          last,
-          leftAfterMs: known.leftAfterMs ?? (isLeft ? lastedMs : null),
-        }
-      }),
-      queries: { before: report.queries.before, most: Math.max(report.queries.most, queriesPerSecond) },
-    })
-  }
-
   #end(outcome: Exclude<DrillOutcome, 'running'>, reason: string): void {
     const { request, sinceMs } = this.#running!
     this.#running = undefined
@@ -319,6 +272,7 @@ export class Drills {
     void this.#saver.save()
     const line = `${request.pattern}: the drill of ${request.who} is ${OUTCOME_WORDS[outcome]} after ${formatAge(lastedMs)}: ${reason}`
     this.#settings.log(outcome === 'complete' ? 'info' : 'warn', { drill: this.#reports[0] }, line)
+    this.#settings.onChange(this.#reports[0]!)
   }
 
   #report(more: Partial<DrillReport>): void {
@@ -327,28 +281,23 @@ export class Drills {
   }
 }
 
-/** The outcome of a drill in words. */
-export const OUTCOME_WORDS: Readonly<Record<DrillOutcome, string>> = {
-  running: 'running',
-  complete: 'complete',
-  aborted: 'ABORTED',
-  undone: 'over early',
-  lost: 'lost',
-}
-
 const drainOf = ({ pattern, forMs, who, why }: DrillRequest): OverrideRequest => ({
   pattern,
   action: 'drain',
   forMs,
   who,
-  why: `drill: ${why}`,
+  why: DRILL_WHY + why,
   yes: false,
 })
 
-/** Whether a value of the file is a report of this version. */
-const isReport = (value: unknown): value is DrillReport =>
-  isRecord(value) &&
-  ['pattern', 'who', 'why', 'outcome', 'reason'].every((key) => typeof value[key] === 'string') &&
-  ['beganMs', 'forMs', 'lastedMs'].every((key) => typeof value[key] === 'number') &&
-  ['abortIf', 'services', 'answers'].every((key) => Array.isArray(value[key])) &&
-  isRecord(value['queries'])
+/** Whether a pattern matches a member. */
+const isIn = (pattern: string, { site, service, member }: MemberStanding): boolean =>
+  matches(pattern, { site, service, address: member.split('/')[2] ?? '' })
+
+/** A member of a service that is down, and that a drill does not drain. */
+const downOutside = (
+  pattern: string,
+  service: string,
+  members: readonly MemberStanding[],
+): MemberStanding | undefined =>
+  members.find((one) => one.service === service && one.state === 'down' && !isIn(pattern, one))

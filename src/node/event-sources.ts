@@ -11,11 +11,13 @@ import { EVERYTHING, type Override, viewOf } from '../health/override.ts'
 import { formatProblem } from '../problem.ts'
 import type { ServerStats } from '../server/server.ts'
 import { movesInWords, movingInWords } from '../traffic/words.ts'
-import { count, DAY_MS, formatEndpoint, formatPercent } from '../units.ts'
+import { count, DAY_MS, formatDuration, formatEndpoint, formatPercent } from '../units.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
 import type { CertificateFiles } from './certificate.ts'
+import { type DrillReport, OUTCOME_WORDS } from './drill-report.ts'
 import type { Fact, ThreadCount } from './event-watch.ts'
+import type { Unheld } from './schedule.ts'
 
 /** Votes that an event has; a verdict rarely rests on more. */
 const MOST_VOTES = 16
@@ -67,14 +69,11 @@ export function overrideEvent({ pattern, before, now, undone, members }: Overrid
   const cause = now ?? undone
   const ageMs = cause === undefined ? 0 : performance.now() - cause.setMs
   if (ageMs > YOUNG_MS) return undefined
-  const [site, service] = pattern === EVERYTHING ? [] : pattern.split('/')
   const view = cause === undefined ? undefined : viewOf(cause)
   return {
     kind: 'override',
     severity: now?.action === 'failover' ? 'warning' : 'info',
-    subject: pattern,
-    ...(site !== undefined && { site }),
-    ...(service !== undefined && { service }),
+    ...placeOf(pattern),
     before: before === undefined ? null : orderInWords(viewOf(before)),
     after: now === undefined ? null : orderInWords(viewOf(now)),
     why: cause === undefined ? 'its time is over' : causeInWords(cause),
@@ -82,6 +81,36 @@ export function overrideEvent({ pattern, before, now, undone, members }: Overrid
     atMs: Date.now() - ageMs,
     details: { who: cause?.who ?? null, untilMs: view?.untilMs ?? null, members },
   }
+}
+
+/** A drill has begun, or is over. */
+export function drillEvent(report: DrillReport): NewEvent {
+  const { pattern, who, why, outcome, reason, beganMs, forMs } = report
+  const about = { kind: 'drill', ...placeOf(pattern), details: { drill: report } } as const
+  if (outcome === 'running') {
+    const words = `${formatDuration(forMs)} by ${who}: ${why}`
+    return { ...about, severity: 'info', after: 'running', why: words, sinceMs: null }
+  }
+  const severity = outcome === 'aborted' ? 'warning' : 'info'
+  const words = `${reason} (by ${who}: ${why})`
+  return { ...about, severity, before: 'running', after: OUTCOME_WORDS[outcome], why: words, sinceMs: beganMs }
+}
+
+/** A scheduled drill did not begin. */
+export function unheldEvent({ drill, occurrence: { fromMs, toMs }, outcome, why }: Unheld): NewEvent {
+  return {
+    kind: 'drill',
+    severity: outcome === 'missed' ? 'warning' : 'info',
+    ...placeOf(drill.site),
+    after: outcome,
+    why: `${drill.name}: ${why}`,
+    details: { name: drill.name, fromMs, toMs },
+  }
+}
+
+function placeOf(pattern: string): Pick<NewEvent, 'subject' | 'site' | 'service'> {
+  const [site, service] = pattern === EVERYTHING ? [] : pattern.split('/')
+  return { subject: pattern, ...(site !== undefined && { site }), ...(service !== undefined && { service }) }
 }
 
 const causeInWords = ({ action, who, why }: Override): string =>

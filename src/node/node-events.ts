@@ -17,6 +17,7 @@ import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
 import {
   databasesEvent,
+  drillEvent,
   fleetFacts,
   loadEvent,
   newsEvent,
@@ -26,10 +27,13 @@ import {
   siteCertificateFacts,
   storeFact,
   threadCounts,
+  unheldEvent,
   verdictEvent,
   zonesEvent,
 } from './event-sources.ts'
+import type { DrillReport } from './drill-report.ts'
 import { EventWatch, type Fact } from './event-watch.ts'
+import type { Unheld } from './schedule.ts'
 
 /** What is looked at. */
 export interface NodeState {
@@ -137,6 +141,14 @@ export class NodeEvents {
 
   override(change: OverrideChange): void {
     this.#add(overrideEvent(change))
+  }
+
+  drill(report: DrillReport): void {
+    this.#add(drillEvent(report))
+  }
+
+  unheld(unheld: Unheld): void {
+    this.#add(unheldEvent(unheld))
   }
 
   load(load: ReloadResult, before: ReloadResult | undefined): void {

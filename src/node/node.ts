@@ -77,14 +77,17 @@ import { mostMoved } from '../traffic/service-moves.ts'
 import { movingInWords } from '../traffic/words.ts'
 import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
 import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
+import { readAbortRule } from '../zone/drills.ts'
 import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
 import { CertificateFiles } from './certificate.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
-import { type DrillReport, Drills, readAbortRule } from './drill.ts'
+import { Drills } from './drill.ts'
+import type { DrillReport } from './drill-report.ts'
 import { NodeEvents } from './node-events.ts'
 import { LiveProtocol } from './protocol.ts'
 import { SerialFile } from './serial.ts'
-import { makeNotifications, makeProber, makeStore, probeSettings, queryLogSettings } from './wiring.ts'
+import type { DrillSchedule } from './schedule.ts'
+import { makeNotifications, makeProber, makeSchedule, makeStore, probeSettings, queryLogSettings } from './wiring.ts'
 
 /** What a node is started with. */
 export interface NodeOptions {
@@ -131,6 +134,7 @@ export class RunningNode implements Node {
   })
   readonly #rendered: RenderedSamples = new Map()
   readonly #drills: Drills
+  readonly #schedule: DrillSchedule
   readonly #census = new Census()
   readonly #board = new SharedBody(
     () => this.#boardNow(),
@@ -192,6 +196,7 @@ export class RunningNode implements Node {
           ...(config['geo.maxMove'] !== undefined && { maxMove: config['geo.maxMove'] }),
           ...(config['zones.maxMove'] !== undefined && { zonesMaxMove: config['zones.maxMove'] }),
           tsigKeys: Object.keys(config['tsig.keys']),
+          maxForMs: config['overrides.maxFor'],
           ...(config['probe.enabled'] && { probe: probeSettings(config) }),
         },
         this.#adoption,
@@ -213,6 +218,7 @@ export class RunningNode implements Node {
       node: { name: config['node.name'], version: VERSION },
       file: join(config.state, 'health.json'),
       ...(config['overrides.maxFor'] !== undefined && { maxForMs: config['overrides.maxFor'] }),
+      rates: () => this.#rates.rates(),
       onChange: (change) => this.#logChange(change),
       onReason: (change) => this.#logReason(change),
       onOverride: (change) => this.#events.override(change),
@@ -224,8 +230,18 @@ export class RunningNode implements Node {
     })
     this.#drills = new Drills({
       file: join(config.state, 'drills.json'),
+      node: config['node.name'],
       health: this.#health,
       rates: () => this.#rates.rates(),
+      log: (level, fields, line) => log[level](fields, line),
+      onChange: (report) => this.#events.drill(report),
+      onTrouble: (trouble) => (trouble === undefined ? undefined : log.warn(trouble)),
+    })
+    this.#schedule = makeSchedule(config, this.#store, this.#health, {
+      drills: this.#drills,
+      plan: () => this.#made?.drills,
+      isReady: () => this.readiness().ready,
+      onUnheld: (unheld) => this.#events.unheld(unheld),
       log: (level, fields, line) => log[level](fields, line),
       onTrouble: (trouble) => (trouble === undefined ? undefined : log.warn(trouble)),
     })
@@ -286,6 +302,7 @@ export class RunningNode implements Node {
     this.#log.info({ view, revision, serial, zones: zoneCount, names: nameCount, generation: world.generation }, what)
     this.#events.started(what, made, revision, this.#takeover)
     await this.#protocol.watch()
+    this.#schedule.start()
     this.#loads.startReloads()
   }
 
@@ -670,6 +687,7 @@ export class RunningNode implements Node {
     this.#notifier.stop()
     await this.#server?.stop(DRAIN_MS)
     await this.#prober?.stop()
+    await this.#schedule.stop()
     await this.#drills.stop()
     await this.#notifications?.stop()
     await this.#health.stop()

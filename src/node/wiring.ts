@@ -9,6 +9,7 @@ import { trustAuthorities } from '../authorities.ts'
 import type { Config, Log } from '../config.ts'
 import { familyOf } from '../dns/address.ts'
 import { Notifications } from '../events/notify/notifications.ts'
+import { Turns } from '../events/notify/turns.ts'
 import type { NodeHealth } from '../health/node-health.ts'
 import type { OwnPort, ReachSettings } from '../health/reach.ts'
 import type { NodeStore, Store } from '../health/store.ts'
@@ -21,6 +22,7 @@ import type { QueryLogSettings } from '../server/query-log.ts'
 import type { Endpoint } from '../units.ts'
 import { VERSION } from '../version.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
+import { DrillSchedule, type ScheduleSettings } from './schedule.ts'
 
 /**
  * Opens the Store: in Redis if the setting `redis` is there, else in memory. Its trouble stops nothing; changes are
@@ -136,6 +138,26 @@ export function makeNotifications(
     board: store.sendingBoard(self),
     file: join(config.state, 'notify.json'),
     log,
+  })
+}
+
+/** Begins the drills of drills.yaml. */
+export function makeSchedule(
+  config: Config,
+  store: NodeStore,
+  health: NodeHealth,
+  rest: Omit<ScheduleSettings, 'file' | 'turns' | 'board' | 'freeze'>,
+): DrillSchedule {
+  const self = health.identity
+  return new DrillSchedule({
+    ...rest,
+    file: join(config.state, 'schedule.json'),
+    turns: new Turns({ self, live: () => health.liveNodes(), trouble: () => store.trouble }),
+    board: store.sendingBoard(self),
+    freeze: () => {
+      const { status } = health.controls
+      return status === null ? undefined : `by ${status.who}: ${status.why}`
+    },
   })
 }
 

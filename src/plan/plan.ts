@@ -19,7 +19,7 @@ import {
 import { isSameSteering, measureMoves, type MeasuredMoves, type SteeringState } from '../traffic/moves.ts'
 import type { WorldBuild } from '../world/build.ts'
 import { buildOf } from '../world/geo-hold.ts'
-import { compareServices, compareSites, type NamedChange } from '../world/services.ts'
+import { compareDrills, compareServices, compareSites, type NamedChange } from '../world/services.ts'
 import { failoverBudget } from '../zone/budget.ts'
 import type { Model } from '../zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
@@ -69,6 +69,8 @@ export interface Plan {
   readonly records: RecordChanges
   readonly sites: readonly NamedChange[]
   readonly services: readonly NamedChange[]
+  /** Scheduled drills. */
+  readonly drills: readonly NamedChange[]
   /** Those with the largest share of moving clients first. */
   readonly moves: readonly NameMoves[]
   readonly budgets: readonly BudgetChange[]
@@ -164,11 +166,23 @@ export function makePlan(before: PlanSide, after: PlanSide, options: PlanOptions
     records: records.summary(),
     sites: compareSites(before.model, after.model),
     services: compareServices(before.model, after.model),
+    drills: compareDrills(before.model, after.model),
     moves,
     budgets: budgetsOf(before.model, after.model, names.caps()),
   }
-  const { zones, sites, services, budgets, braked, dead } = plan
-  const found = [zones.added, zones.removed, records.summary().list, sites, services, moves, budgets, braked, dead]
+  const { zones, sites, services, drills, budgets, braked, dead } = plan
+  const found = [
+    zones.added,
+    zones.removed,
+    records.summary().list,
+    sites,
+    services,
+    drills,
+    moves,
+    budgets,
+    braked,
+    dead,
+  ]
   return { ...plan, quiet: found.every(({ length }) => length === 0) }
 }
 

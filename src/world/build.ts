@@ -18,6 +18,7 @@ import type { HealthSpec } from '../health/target.ts'
 import type { Problem, Report } from '../problem.ts'
 import { serviceMoves, type Steering, type WorldMoves } from '../traffic/service-moves.ts'
 import { History } from '../zone/differences.ts'
+import type { DrillsModel } from '../zone/drills.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import type { ZoneModel } from '../zone/pack.ts'
 import { changesInWords, changesOf, type ModelChanges } from './changes.ts'
@@ -88,6 +89,8 @@ export interface WorldBuild {
   readonly serial: number
   readonly zoneCount: number
   readonly nameCount: number
+  /** Scheduled drills. */
+  readonly drills: DrillsModel
   /** The clients that it moves, against the World before. null: the first one of its builder. */
   readonly moves: WorldMoves | null
   /** The databases on disk that are held back; null = they are in use. */
@@ -295,6 +298,7 @@ export function makeBuilder(
         serial,
         zoneCount: model.zones.length,
         nameCount: world.image.names,
+        drills: model.drills,
         moves: moves ?? null,
         held,
       }

@@ -8,7 +8,7 @@ import type { ServiceSwitch } from '../traffic/service-moves.ts'
 import { someOf } from '../units.ts'
 import type { Model } from '../zone/model.ts'
 import { isHints, Z_AT, Z_INTS, Z_OWNER, Z_OWNER_BYTES, Z_TYPE, type ZoneModel } from '../zone/pack.ts'
-import { compareServices, compareSites, type NamedChange } from './services.ts'
+import { compareDrills, compareServices, compareSites, type NamedChange } from './services.ts'
 
 /** Names in alphabetical order. */
 interface AddedRemoved {
@@ -21,6 +21,7 @@ export interface ModelChanges {
   readonly zones: AddedRemoved
   readonly services: readonly NamedChange[]
   readonly sites: readonly NamedChange[]
+  readonly drills: readonly NamedChange[]
   /** Names that have another service, each pair of services once. */
   readonly switches: readonly ServiceSwitch[]
   /** Numbers of owner names, including those of added and removed zones. */
@@ -49,6 +50,7 @@ export function changesOf(before: Model, after: Model): ModelChanges {
     zones: compare(new Set(old.keys()), new Set(now.keys())),
     services: compareServices(before, after),
     sites: compareSites(before, after),
+    drills: compareDrills(before, after),
     switches: switchesOf(before, after),
     names,
     zonesChanged,
@@ -115,7 +117,7 @@ const MOST_DETAILS = 3
 /**
  * Changes in words: `zones +a.example. −b.example., 3 changed; names +12 −3; services +api, web (fra: weight 100 → 50)`.
  */
-export function changesInWords({ zones, services, sites, names, zonesChanged }: ModelChanges): string {
+export function changesInWords({ zones, services, sites, drills, names, zonesChanged }: ModelChanges): string {
   const signed = [names.added > 0 ? `+${names.added}` : '', names.removed > 0 ? `−${names.removed}` : ''].filter(
     (part) => part !== '',
   )
@@ -124,6 +126,7 @@ export function changesInWords({ zones, services, sites, names, zonesChanged }: 
     names: signed,
     services: detailed(services),
     sites: detailed(sites),
+    drills: detailed(drills),
   }).map(([what, words]) => (words.length === 0 ? '' : `${what} ${words.join(', ')}`))
   const changed = parts.filter((part) => part !== '')
   return changed.length === 0 ? 'the same zones, names, services and sites' : changed.join('; ')

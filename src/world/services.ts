@@ -1,10 +1,12 @@
 /**
- * The changes of services and sites, in words, for the log of a reload and for `plan`. What they do to clients is
+ * The changes of services, sites and drills, in words, for the log of a reload and for `plan`. What they do to clients is
  * computed from the compiled maps instead; see traffic/service-moves.ts and plan/plan.ts.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { formatDuration } from '../units.ts'
+import { type DrillModel, type DrillsModel, scheduleInWords } from '../zone/drills.ts'
 import type { Model, ServiceModel, ServiceSiteModel, SiteModel, VipModel } from '../zone/model.ts'
+import { formatDayRange } from '../zone/windows.ts'
 
 /** A service or site that differs, and how. */
 export interface NamedChange {
@@ -21,6 +23,24 @@ export const compareServices = (before: Model, after: Model): readonly NamedChan
 /** The sites that differ, by name; pools of dynamic records too, which are sites without a location. */
 export const compareSites = (before: Model, after: Model): readonly NamedChange[] =>
   compare(before.sites, after.sites, siteDetails)
+
+/** The scheduled drills that differ, by name; and, as `blocked dates`, those on which there are none. */
+export function compareDrills({ drills: before }: Model, { drills: after }: Model): readonly NamedChange[] {
+  const changed = compare(drillsByName(before), drillsByName(after), (old, now) => {
+    const [was, is] = [scheduleInWords(old), scheduleInWords(now)]
+    return was === is ? [] : [`${was} → ${is}`]
+  }).map((one) => {
+    const drill = drillsByName(one.change === 'removed' ? before : after).get(one.name)!
+    return one.change === 'changed' ? one : { ...one, details: [scheduleInWords(drill)] }
+  })
+  const [was, is] = [datesOf(before), datesOf(after)]
+  return was === is ? changed : [...changed, { name: 'blocked dates', change: 'changed', details: [`${was} → ${is}`] }]
+}
+
+const drillsByName = ({ drills }: DrillsModel): ReadonlyMap<string, DrillModel> =>
+  new Map(drills.map((drill) => [drill.name, drill]))
+
+const datesOf = ({ blocked }: DrillsModel): string => blocked.map(formatDayRange).join(', ') || 'none'
 
 const byName = (services: readonly ServiceModel[]): ReadonlyMap<string, ServiceModel> =>
   new Map(services.map((service) => [service.name, service]))

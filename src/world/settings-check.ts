@@ -11,7 +11,7 @@ import { HEALTH_SLOTS } from '../health/table.ts'
 import type { HealthSpec } from '../health/target.ts'
 import { overload, type ProbeCapacity } from '../probe/cost.ts'
 import { didYouMean, type Problem, type ProblemCode, type Report } from '../problem.ts'
-import { someOf } from '../units.ts'
+import { formatDuration, someOf } from '../units.ts'
 import type { Geo, Model, RuleModel } from '../zone/model.ts'
 import { checkCoverage, type CoverageSettings } from './coverage.ts'
 
@@ -124,6 +124,16 @@ export function checkTransferKeys(known: readonly string[], { zones }: Model, re
     const message = `transfers need the key “${key}”, which is not in the setting tsig.keys: nobody can take a copy here`
     const hint = didYouMean(key, names) ?? 'Add it to tsig.keys of every node: {NAME: /etc/meridian/NAME.key}'
     report({ code: 'tsig-key-unknown', severity: 'warning', ...(transfer.keyAt ?? transfer.at), message, hint })
+  }
+}
+
+/** Checks that this node takes overrides that last as long as the scheduled drills. */
+export function checkDrills(maxForMs: number, { drills }: Model, report: Report): void {
+  for (const { name, forMs, at } of drills.drills) {
+    if (forMs <= maxForMs) continue
+    const most = formatDuration(maxForMs)
+    const message = `drill ${name} takes ${formatDuration(forMs)}, and overrides.maxFor is ${most}: nodes would refuse it`
+    report({ code: 'drill-overlong', severity: 'warning', ...at, message, hint: `Make it ${most} at most` })
   }
 }
 

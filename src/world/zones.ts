@@ -12,7 +12,7 @@ import type { Problem, Report } from '../problem.ts'
 import type { Model } from '../zone/model.ts'
 import { Folder, type FolderRead, type LockWait } from './folder.ts'
 import { LastGood, type ValidZones, validZones } from './last-good.ts'
-import { checkProbe, checkRoom, checkTransferKeys, type ProbeSettings } from './settings-check.ts'
+import { checkDrills, checkProbe, checkRoom, checkTransferKeys, type ProbeSettings } from './settings-check.ts'
 import type { ZoneDecision } from './zone-hold.ts'
 
 /** The settings that a prober's build depends on; a node's build has more. */
@@ -30,6 +30,8 @@ export interface ZoneSettings {
   readonly probe?: ProbeSettings
   /** Names of the keys of the setting `tsig.keys`; undefined: the zones are not checked against them. */
   readonly tsigKeys?: readonly string[]
+  /** The setting `overrides.maxFor`, in ms; undefined: overrides may last for ever, or it is not known. */
+  readonly maxForMs?: number | undefined
   /** Called while files are parsed, for a progress bar. */
   readonly onProgress?: (progress: Progress) => void
 }
@@ -61,7 +63,7 @@ export interface BuildInput {
 
 /** Stage 2: all problems of the zones, in themselves and with the settings of this process. */
 export function checkZones(
-  { zones: file, probe, tsigKeys }: ZoneSettings,
+  { zones: file, probe, tsigKeys, maxForMs }: ZoneSettings,
   { read, zones }: ZoneReading,
 ): readonly Problem[] {
   const problems = [...(read?.problems ?? [])]
@@ -69,6 +71,7 @@ export function checkZones(
   if (zones !== undefined) checkRoom(file, zones.plan, report)
   if (zones !== undefined && probe !== undefined) checkProbe(file, probe, zones.plan, report)
   if (zones !== undefined && tsigKeys !== undefined) checkTransferKeys(tsigKeys, zones.model, report)
+  if (zones !== undefined && maxForMs !== undefined) checkDrills(maxForMs, zones.model, report)
   return problems
 }
 

@@ -5,6 +5,7 @@
 import type { Prefix } from '../dns/address.ts'
 import type { PrefixTable } from '../geo/prefixes.ts'
 import type { Position } from '../problem.ts'
+import type { DrillsModel } from './drills.ts'
 import { STEERS_A, STEERS_AAAA, STEERS_NAME, type ZoneModel } from './pack.ts'
 
 /** All that a folder of zones says. */
@@ -14,6 +15,7 @@ export interface Model {
   readonly sites: ReadonlyMap<string, SiteModel>
   /** Sorted by name, so that the order of files changes nothing. */
   readonly services: readonly ServiceModel[]
+  readonly drills: DrillsModel
 }
 
 /** A site of sites.yaml, or a pool of a dynamic record that is named like none of them. */

@@ -77,6 +77,7 @@ const PLACES: Readonly<Record<string, string>> = {
   'cache-unwritable': 'meridian.yaml/cache warning',
   'ca-unknown': 'zones warning',
   'check-address': 'zones warning',
+  'drill-overlong': 'zones/drills.yaml:2:3 warning',
   'exec-unknown': 'zones warning',
   'geo-corrupt': 'meridian.yaml error',
   'geo-coverage': 'city.mmdb warning',

@@ -11,7 +11,7 @@ import type { NotStored } from '../../src/api/override.ts'
 import { run } from '../../src/cli/commands.ts'
 import { whoAmI } from '../../src/cli/override.ts'
 import type { Acknowledgement, FreezeStatus } from '../../src/health/node-health.ts'
-import type { DrillReport } from '../../src/node/drill.ts'
+import type { DrillReport } from '../../src/node/drill-report.ts'
 import { guardOf, secretOf } from '../support/guard.ts'
 import { drain } from './fleet.ts'
 
@@ -48,6 +48,7 @@ const report: DrillReport = {
     { site: 'fra', before: 30, least: 30, most: 58.5, last: 55, leftAfterMs: null },
   ],
   queries: { before: 100, most: 120 },
+  nodes: { counted: ['fra1', 'iad1'], missing: ['sin1'] },
 }
 let ended: DrillReport = report
 let notKept: NotStored = []
@@ -244,7 +245,8 @@ iad: drill of 2026-11-25 13:00 UTC by kim (quarterly): ABORTED after 4 min: 33 %
   answers/s  before  least  most  last  a tenth after
   iad        50      0      50    0     4 s
   fra        30      30     58.5  55    -
-  queries/s: 100 before, 120 at most`,
+  queries/s: 100 before, 120 at most
+  answers and queries are those of 2 nodes; NOT COUNTED, or not to the end: sin1`,
   )
   ended = { ...ended, outcome: 'complete', reason: 'its time is over' }
   expect(await type(...words, '--json')).toEqual({ code: 0, out: JSON.stringify(ended), err: '' })

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { recentChanges } from '../../src/api/recent.ts'
 import type { FleetEvent } from '../../src/events/event.ts'
 import type { Rates } from '../../src/api/rates.ts'
+import { nextDrillOf } from '../../src/api/status.ts'
 import { type Summary, summaryOf } from '../../src/api/summary.ts'
 import { coloured } from '../../src/cli/words/colours.ts'
 import { fit, summaryInWords } from '../../src/cli/words/summary.ts'
@@ -188,6 +189,26 @@ test('1,000 services at ten sites with everything wrong are one screen, and ever
   expect(summaryInWords(seen, 24)).toMatch(/… and \d+ more: meridian status --hurt/)
   // what the screen has no room for is not sent either
   expect(JSON.stringify(seen).length).toBeLessThan(60_000)
+})
+
+test('the next scheduled drill is told, and none where there is none', () => {
+  const seen = summary(overview([standing('web', 'fra')]))
+  const fromMs = Date.UTC(2026, 11, 1, 9)
+  const nextDrill = { name: 'fra-monthly', site: 'fra', forMs: 1_800_000, fromMs, toMs: fromMs + 7_200_000 }
+  const line = 'next drill: fra-monthly, fra for 30m, 2026-12-01 09:00 UTC'
+  expect(summaryInWords({ ...seen, nextDrill })).toContain(line)
+  expect(summaryInWords(seen)).not.toContain('next drill')
+})
+
+test('the drill whose window opens first is the next, blocked dates left out', async () => {
+  const window = { days: [{ kind: 'weekday', weekday: 2 }], fromMinutes: 600, toMinutes: 720, zone: 'UTC' } as const
+  const drill = { name: 'a', site: 'fra', window, forMs: 60_000, abortIf: [], at: { file: '', line: 1, column: 1 } }
+  const day = Date.UTC(2026, 11, 1) / 86_400_000
+  const drills = [drill, { ...drill, name: 'b', window: { ...window, fromMinutes: 540 } }]
+  const next = (blocked: { first: number; last: number }[]) => nextDrillOf({ drills, blocked }, Date.UTC(2026, 10, 30))
+  expect(next([])).toMatchObject({ name: 'b', fromMs: Date.UTC(2026, 11, 1, 9) })
+  expect(next([{ first: day, last: day }])).toMatchObject({ name: 'b', fromMs: Date.UTC(2026, 11, 8, 9) })
+  expect(nextDrillOf({ drills: [], blocked: [] }, 0)).toBe(null)
 })
 
 test('when all is well nothing calls, and the screen says how much there is', () => {

@@ -20,6 +20,7 @@ const model = (services: ServiceModel[], drainedSites: string[] = []): Model => 
   const names = new Set(services.flatMap((one) => one.sites.map((s) => s.site)))
   return {
     zones: [],
+    drills: { drills: [], blocked: [] },
     sites: new Map([...names].map((name) => [name, site(name, { drained: drainedSites.includes(name) })])),
     services,
   }

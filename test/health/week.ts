@@ -73,7 +73,12 @@ function makeGeneration(number: number): Generation {
     }),
     of('news', ['fra', 'nrt'], 4, false, { checks: [tcpCheck(), httpCheck({ path: `/n${edited}` })] }),
   ]
-  const model = { zones: [], sites: new Map(SITES.map((name) => [name, site(name)])), services }
+  const model = {
+    zones: [],
+    drills: { drills: [], blocked: [] },
+    sites: new Map(SITES.map((name) => [name, site(name)])),
+    services,
+  }
   const plan = makeHealthSpec(model)
   const siteOf = new Map(plan.members.flatMap((one) => one.targets.map((target) => [target, one.site] as const)))
   return { model, plan, siteOf }

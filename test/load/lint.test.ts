@@ -21,6 +21,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const PLACES: Readonly<Record<string, string>> = {
   'budget-long': 'example.com.yaml:2:6',
   'check-slow': 'services.yaml:1:1',
+  'drill-never': 'drills.yaml:2:3',
   'name-doubled': 'example.com.yaml:2:18',
   'ns-one-network': 'example.com.yaml:1:5',
   'regions-few': 'services.yaml:1:1',

@@ -85,7 +85,8 @@ function isValid(schema: unknown, value: unknown): boolean {
 function schemaOf(path: string): SchemaFile | undefined {
   const file = basename(path, '.yaml')
   if (!path.endsWith('.yaml')) return undefined
-  if (file === 'defaults' || file === 'sites' || file === 'services' || file === 'meridian') return file
+  if (file === 'defaults' || file === 'sites' || file === 'services' || file === 'drills' || file === 'meridian')
+    return file
   if (/(^|\/)services\/[^/]+$/.test(path)) return 'services'
   return file.includes('.') ? 'zone' : undefined
 }

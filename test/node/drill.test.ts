@@ -1,12 +1,15 @@
 /** Drills in virtual time: how they begin, end and abort, and what their reports tell. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { NodeHealth } from '../../src/health/node-health.ts'
 import { makeHealthTable, stateOf } from '../../src/health/table.ts'
-import { type AbortRule, type DrillRequest, Drills, formatAbortRule, readAbortRule } from '../../src/node/drill.ts'
+import { Drills } from '../../src/node/drill.ts'
+import type { DrillReport, DrillRequest } from '../../src/node/drill-report.ts'
+import { type AbortRule, formatAbortRule, readAbortRule } from '../../src/zone/drills.ts'
 import { Bus, type Link } from '../health/bus.ts'
+import { until } from '../support/until.ts'
 import { member, serviceSpec, specOf, vote } from '../support/specs.ts'
 
 const MEMBERS = ['fra/web/192.0.2.1', 'iad/web/192.0.2.2', 'sin/web/192.0.2.3', 'sin/orders/192.0.2.4']
@@ -24,6 +27,7 @@ let link: Link
 let health: NodeHealth
 let drills: Drills
 let lines: string[]
+let changes: DrillReport['outcome'][]
 let rates: Record<string, number>
 let files = 0
 let file = ''
@@ -32,7 +36,9 @@ const table = makeHealthTable()
 const make = (): Drills =>
   new Drills({
     file,
+    node: 'a',
     health,
+    onChange: ({ outcome }) => changes.push(outcome),
     rates: () => ({
       queriesPerSecond: 100,
       sites: Object.entries(rates).map(([site, answersPerSecond]) => ({ site, answersPerSecond })),
@@ -47,6 +53,7 @@ beforeEach(async () => {
   say()
   link = bus.link(1e9)
   lines = []
+  changes = []
   rates = { fra: 50, iad: 30, sin: 20 }
   file = join(folder, `${files++}`, 'drills.json')
   health = new NodeHealth({ table, store: link, node: { name: 'a', version: '1' }, onChange: () => drills.look() })
@@ -125,7 +132,9 @@ test('a drill drains for its time, and tells how answers moved and what was left
       { ...none, site: 'nrt', most: 1, last: 1 },
     ],
     queries: { before: 100, most: 100 },
+    nodes: { counted: ['a'], missing: [] },
   })
+  expect(changes).toEqual(['running', 'complete'])
   expect(Math.abs(report().lastedMs - 30 * MINUTE)).toBeLessThan(300)
   expect(lines).toEqual([
     'info fra: a drill of 30m by kim begins: quarterly',
@@ -199,15 +208,128 @@ test('it is refused where it can’t be safe, or can’t be told from another', 
   expect(refused({ pattern: 'iad' })).toBe('a drill of fra is running here')
 })
 
-test('reports outlive the process; a drill that it left behind is lost', async () => {
-  begun()
+/** What a process finds that comes after one that was killed. */
+async function restarted(): Promise<Drills> {
   vi.useRealTimers()
-  await expect
-    .poll(() => {
-      const next = make()
-      next.read()
-      return next.reports[0]?.outcome
+  await until('the report is on disk', () => existsSync(file))
+  vi.useFakeTimers()
+  lines = []
+  changes = []
+  drills = make() // the one before is not heard any more
+  drills.read()
+  return drills
+}
+
+test('a process that was killed goes on with its drill where it was', async () => {
+  begun({ abort: 'left<60%' })
+  await restarted()
+  expect(lines).toEqual(['info fra: the drill of kim goes on, watched by this node'])
+  await vi.advanceTimersByTimeAsync(10 * MINUTE)
+  expect(report()).toMatchObject({ outcome: 'running' })
+  say(1)
+  expect(report()).toMatchObject({ outcome: 'aborted', reason: '33 % of web is left (left<60%)' })
+  expect(isDrained()).toBe(false)
+})
+
+test('and is complete in its time', async () => {
+  begun()
+  await restarted()
+  await vi.advanceTimersByTimeAsync(29 * MINUTE)
+  expect(report().outcome).toBe('running')
+  await vi.advanceTimersByTimeAsync(MINUTE + 300)
+  expect(report()).toMatchObject({ outcome: 'complete', reason: 'its time is over' })
+  expect(Math.abs(report().lastedMs - 30 * MINUTE)).toBeLessThan(2000)
+  expect(changes).toEqual(['complete'])
+})
+
+test('a drill whose drain is over meanwhile is lost', async () => {
+  begun()
+  await vi.advanceTimersByTimeAsync(0)
+  const old = drills
+  drills = make()
+  health.override(UNDONE)
+  await restarted()
+  expect(report()).toMatchObject({ outcome: 'lost', reason: 'the node ended meanwhile; the drain ends in its time' })
+  expect(changes).toEqual(['lost'])
+  await old.stop()
+})
+
+test('another node watches it on', () => {
+  const request = asked({ abort: 'left<60%' })
+  expect(drills.adopt(request)).toBe(false)
+  health.override({ ...UNDONE, action: 'drain', forMs: 30 * MINUTE, who: 'kim', why: 'drill: quarterly' })
+  expect(drills.adopt(request)).toBe(true)
+  expect(report()).toMatchObject({ outcome: 'running', services: [{ service: 'web' }] })
+  say(1)
+  expect(report().outcome).toBe('aborted')
+  expect(isDrained()).toBe(false)
+})
+
+function unattended(abort = 'last-resort'): string {
+  const outcome = drills.begin(asked({ abort }), true)
+  return 'refused' in outcome ? outcome.refused : 'begun'
+}
+
+describe('one that nobody asked for does not begin', () => {
+  test('while its own rule holds', () => {
+    say(3)
+    expect(unattended('orders')).toMatch(/^sin\/orders\/192.0.2.4 is down: connection refused/)
+    expect(unattended('left<70%')).toBe('the drill itself leaves 67 % of web')
+    expect(unattended('web')).toBe('begun')
+  })
+
+  test.each(['drain', 'down', 'shift'] as const)('while members elsewhere are taken out, by %s', (action) => {
+    const shift = action === 'shift' && { shift: { to: 500, overMs: 0 } }
+    health.override({ ...UNDONE, pattern: 'sin/web', action, why: 'disks', yes: true, ...shift })
+    expect(unattended()).toBe('sin/web has an override of lee: disks')
+    health.override({ ...UNDONE, pattern: 'sin/web' })
+    expect(unattended()).toBe('begun')
+  })
+})
+
+test('the report has the answers of all nodes, and names those that do not tell theirs', async () => {
+  const other = bus.link(1e9)
+  const silent = bus.link(1e9)
+  let theirs = { fra: 10, sin: 5 }
+  const ratesOf = () => ({
+    queriesPerSecond: 30,
+    sites: Object.entries(theirs).map(([site, answersPerSecond]) => ({ site, answersPerSecond })),
+  })
+  const makeNode = async (name: string, store: Link, tells: boolean): Promise<NodeHealth> => {
+    const node = new NodeHealth({
+      table: makeHealthTable(),
+      store,
+      node: { name, version: '1' },
+      ...(tells && { rates: ratesOf }),
     })
-    .toBe('lost')
-  expect(lines.filter((line) => line.startsWith('trouble'))).toEqual([])
+    await node.start()
+    node.adopt(
+      SPEC,
+      Int32Array.from(SPEC.members, (_, i) => i),
+    )
+    return node
+  }
+  const nodes = [await makeNode('b', other, true), await makeNode('c', silent, false)]
+  await vi.advanceTimersByTimeAsync(1100)
+  expect(health.snapshot().nodes.map(({ beat }) => beat.rates)).toEqual([undefined, undefined, undefined])
+  begun()
+  await vi.advanceTimersByTimeAsync(1100)
+  rates = { iad: 70, sin: 30 }
+  theirs = { fra: 0, sin: 15 }
+  await vi.advanceTimersByTimeAsync(1500)
+  expect(report()).toMatchObject({
+    answers: [
+      { site: 'fra', before: 60, least: 0, last: 0, leftAfterMs: expect.any(Number) },
+      { site: 'iad', before: 30, most: 70, last: 70 },
+      { site: 'sin', before: 25, most: 45, last: 45 },
+    ],
+    queries: { before: 130, most: 130 },
+    nodes: { counted: ['a', 'b'], missing: ['c'] },
+  })
+  await nodes[0]!.stop()
+  await other.close()
+  await vi.advanceTimersByTimeAsync(5000)
+  expect(report().nodes.counted).toEqual(['a', 'b'])
+  await nodes[1]!.stop()
+  await silent.close()
 })

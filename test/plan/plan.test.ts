@@ -12,6 +12,8 @@ import { makeCounters } from '../../src/counters.ts'
 import { formatAddress, parsePrefix, type Prefix } from '../../src/dns/address.ts'
 import { decodeMessage, encodeQuery } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
+import { planInMarkdown } from '../../src/cli/words/plan-markdown.ts'
+import { planInText } from '../../src/cli/words/plan-text.ts'
 import { makePlan, type Plan, type PlanOptions, type PlanSide } from '../../src/plan/plan.ts'
 import { allUp } from '../../src/policy/service.ts'
 import { ClientCounts } from '../../src/traffic/flows.ts'
@@ -736,4 +738,28 @@ test('what moves nobody and changes answers all the same is told: VIPs, TTLs, ca
   expect(plan).toMatchObject({ quiet: false, most: 0 })
   const fra = plan.moves[0]!.measures[0]!.sites[0]!
   expect([fra.capacityBefore, fra.capacityAfter]).toEqual([0.5, 600 / 900])
+})
+
+const drills = (text: string) => ({ 'drills.yaml': `drills: {${text}}\nblocked: [2026-12-24]\n` })
+
+test('scheduled drills that a merge adds, changes or removes are in the plan, in words', async () => {
+  const one = 'one: {site: fra, days: [tue], from: 10:00, to: 12:00, for: 30m}'
+  const plan = await planOf(drills(one))
+  expect(plan).toMatchObject({ quiet: false, moves: [], sites: [], services: [] })
+  expect(planInText(plan).split('\n').slice(1)).toEqual([
+    '  + drill one: fra for 30m, Tuesdays 10:00–12:00 UTC, until last-resort',
+    '  ~ drill blocked dates: none → 2026-12-24',
+  ])
+  expect(planInMarkdown(plan)).toContain('- drill <code>one</code> added: fra for 30m, Tuesdays')
+  const [before, changed, gone] = await Promise.all(
+    [drills(one), drills(one.replace('30m', '1h')), drills('')].map((files) => load({ ...OLD, ...files })),
+  )
+  const words = (a: PlanSide, b: PlanSide) =>
+    planInText(makePlan(a, b, ADDRESSES))
+      .split('\n')
+      .slice(1)
+      .join(' ')
+  expect(words(before!, changed!)).toMatch(/~ drill one: fra for 30m, .* → fra for 1h, /)
+  expect(words(before!, gone!)).toMatch(/- drill one: fra for 30m/)
+  expect(makePlan(before!, before!, ADDRESSES).quiet).toBe(true)
 })

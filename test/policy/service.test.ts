@@ -18,7 +18,7 @@ test('all are up and calm, but those that the files drain: these are never calm,
     service({ name: 'api', sites: [at('iad', 4)] }),
   ]
   const laid = services.map((one) => layOutService(one, sites, 0))
-  const health = allUp(laid, makeHealthSpec({ sites, services, zones: [] }))
+  const health = allUp(laid, makeHealthSpec({ sites, services, zones: [], drills: { drills: [], blocked: [] } }))
   const words = laid.flatMap(({ members, slot }) => members.map((name, vip) => [name, health[slot[vip]!]!] as const))
   expect(words.map(([name, word]) => [name, stateOf(word), shareOf(word), isCalm(word)])).toEqual([
     ['fra/web/192.0.2.1', 1, 1000, true],

@@ -72,6 +72,7 @@ beforeAll(async () => {
   }))
   const plan = makeHealthSpec({
     zones: [],
+    drills: { drills: [], blocked: [] },
     sites: new Map(NAMES.map((name) => [name, site(name)])),
     services: [service({ sites, checks: [httpCheck({ ...CHECK, body: 'well' })] })],
   })

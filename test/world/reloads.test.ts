@@ -13,7 +13,7 @@ import { loadForLog, Reloader } from '../../src/world/reloads.ts'
 import { until } from '../support/until.ts'
 
 const MADE: ProbeTargets = {
-  plan: makeHealthSpec({ sites: new Map(), services: [], zones: [] }),
+  plan: makeHealthSpec({ sites: new Map(), services: [], zones: [], drills: { drills: [], blocked: [] } }),
   zoneCount: 1,
 }
 const GOOD: BuildResult<ProbeTargets> = {

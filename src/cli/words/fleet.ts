@@ -3,9 +3,18 @@
  * columns.
  */
 import { actionInWords } from '../../api/override.ts'
+import type { NextDrill } from '../../api/status.ts'
 import type { FreezeStatus, NodeStatus, OverrideStatus, ProberStatus } from '../../health/node-health.ts'
-import { count, formatAge, someOf } from '../../units.ts'
+import { count, formatAge, formatDuration, someOf } from '../../units.ts'
 import { table, untilInWords, wrap } from '../output.ts'
+
+/** `next drill: fra-monthly, fra for 30m, 2026-12-01 09:00 UTC`; nothing if there is none. */
+export const nextDrillInWords = (next: NextDrill | null | undefined): readonly string[] =>
+  next === null || next === undefined
+    ? []
+    : [
+        `next drill: ${next.name}, ${next.site} for ${formatDuration(next.forMs)}, ${new Date(next.fromMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`,
+      ]
 
 /** The overrides in force, a paragraph each. */
 export function overridesInWords(overrides: readonly OverrideStatus[]): string {

@@ -34,7 +34,7 @@ const MOST_LINES = 30
 /** A plan as Markdown. */
 export function planInMarkdown(plan: Plan): string {
   if (plan.quiet) return `**Meridian:** ${headlineOf(plan)}\n`
-  const { moves, records, sites, services, zones, budgets, braked, dead } = plan
+  const { moves, records, sites, services, drills, zones, budgets, braked, dead } = plan
   const sentences = moves.map(
     (move) => `- **${escape(steeringInWords(move))}** (${move.types.join(', ')}): ${escape(sentenceOf(move))}`,
   )
@@ -43,6 +43,7 @@ export function planInMarkdown(plan: Plan): string {
     ...zones.removed.map((zone) => `- zone ${code(zone)} removed`),
     ...sites.flatMap((site) => changeLines('site', site)),
     ...services.flatMap((service) => changeLines('service', service)),
+    ...drills.flatMap((drill) => changeLines('drill', drill)),
     ...budgets.map((budget) => `- ${escape(budgetInWords(budget))}`),
     ...dead.map((service) => `- ${escape(deathInWords(service))}`),
     ...braked.map((brake) => `- ${escape(brakeInWords(brake))}`),
@@ -87,7 +88,8 @@ const details = (summary: string, body: string): string =>
   `\n<details><summary>${summary}</summary>\n\n${body}\n\n</details>\n`
 
 function changeLines(what: string, { name, change, details: found }: NamedChange): readonly string[] {
-  if (change !== 'changed') return [`- ${what} ${code(name)} ${change}`]
+  if (change !== 'changed')
+    return [`- ${what} ${code(name)} ${change}${found.map((one) => `: ${escape(one)}`).join('')}`]
   return [`- ${what} ${code(name)}: ${found.map(escape).join('; ')}`]
 }
 

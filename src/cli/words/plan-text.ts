@@ -29,17 +29,18 @@ const MOST_MOVES = 50
 /** A plan as text. */
 export function planInText(plan: Plan): string {
   if (plan.quiet) return headlineOf(plan)
-  const { zones, records, sites, services, moves, budgets, braked, dead } = plan
+  const { zones, records, sites, services, drills, moves, budgets, braked, dead } = plan
   const changes = [
     ...zones.added.map((zone) => `+ zone ${zone}`),
     ...zones.removed.map((zone) => `- zone ${zone}`),
     ...[
       ...sites.map((site) => ({ what: 'site', ...site })),
       ...services.map((one) => ({ what: 'service', ...one })),
+      ...drills.map((one) => ({ what: 'drill', ...one })),
     ].map(({ what, name, change, details }) =>
       change === 'changed'
         ? `~ ${what} ${name}: ${details.join('; ')}`
-        : `${change === 'added' ? '+' : '-'} ${what} ${name}`,
+        : `${change === 'added' ? '+' : '-'} ${what} ${[name, ...details].join(': ')}`,
     ),
     ...budgets.map((budget) => `~ ${budgetInWords(budget)}`),
     ...dead.map((service) => `! ${deathInWords(service)}`),

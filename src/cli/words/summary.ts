@@ -8,7 +8,7 @@ import type { ProbingSummary, ServiceSummary, SiteSummary, SiteWound, Summary, W
 import { remedyInWords } from '../../health/dissent.ts'
 import { count, DAY_MS, formatAge, formatWholePercent, grouped, someOf } from '../../units.ts'
 import { clip, SCREEN_ROWS, sinceInWords, table, untilInWords, wrap } from '../output.ts'
-import { freezeInWords, silenceInWords, silentNodes, skewedNodes } from './fleet.ts'
+import { freezeInWords, nextDrillInWords, silenceInWords, silentNodes, skewedNodes } from './fleet.ts'
 import { loadInWords, processInWords, storeInWords } from './process.ts'
 
 const COLUMNS = 100
@@ -170,7 +170,7 @@ const heldUpInWords = (
 }
 
 /** What is served, by what health is known, and how much is asked. */
-function servedLines({ world, load, store, probing, rates, probers, nodes }: Summary): string[] {
+function servedLines({ world, load, store, probing, rates, probers, nodes, nextDrill }: Summary): string[] {
   // without Redis nobody is heard, not even this node itself
   const live = (those: readonly { readonly live: boolean }[]): string =>
     store.trouble === null ? `${those.filter(isLive).length} of ${those.length} live` : `${those.length}, not heard now`
@@ -209,6 +209,7 @@ function servedLines({ world, load, store, probing, rates, probers, nodes }: Sum
     ...served,
     [`${rateInWords(rates.queriesPerSecond)} queries/s`, ...answers].join('; '),
     health.join('; '),
+    ...nextDrillInWords(nextDrill),
   ].flatMap((line) => linesOf(wrap(line)))
 }
 

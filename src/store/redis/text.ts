@@ -15,6 +15,7 @@ import {
 import type { Refusals } from '../../health/refusals.ts'
 import type {
   EventLine,
+  FleetRates,
   Forgotten,
   Heartbeat,
   KnownMember,
@@ -71,6 +72,8 @@ const BOOT = /^[\w-]{1,64}$/
 const ID = /^[\w.+-]{0,64}$/
 /** `site/service/address`, or a pattern of them. */
 const MEMBER = /^[\w.-]{1,63}(\/[\w.-]{1,63}(\/[\w.:%-]{1,254})?)?$/
+/** Of answers; empty: of those without one. */
+const SITE = /^[\w.-]{0,63}$/
 /** The pattern of a failover or a freeze. A dynamic record is a service, and its name has more than letters. */
 const CONTROL = /^(?:\*|[\w.-]{1,63}\/[!-.0-~]{1,512}\/\*)$/
 const VOTE = /^([uda])([!.])(\d{1,4}(?:\.\d{1,6})?) (\d{1,9}(?:\.\d{1,6})?) /
@@ -163,8 +166,39 @@ export function nodeBeatText(beat: NodeHeartbeat): string {
   const { sequence, version, view, plan, verdicts, revision = '', overrides = '', clockMs = null } = beat
   const { ends, forgotten = '', controls = '' } = beat
   const begin = [sequence, version, view, plan, verdicts, revision, overrides, clockMs]
-  return JSON.stringify([...begin, ends === true ? 1 : 0, forgotten, controls])
+  const rates = beat.rates === undefined ? [] : [ratesValue(beat.rates)]
+  return JSON.stringify([...begin, ends === true ? 1 : 0, forgotten, controls, ...rates])
 }
+
+/** Of a heartbeat: of very many sites those with most answers. */
+const MOST_RATES = 2_500
+
+/** `[queries, site, answers, site, answers …]` */
+function ratesValue({ queriesPerSecond, sites }: FleetRates): readonly unknown[] {
+  const value: unknown[] = [queriesPerSecond]
+  let length = 0
+  for (const { site, answersPerSecond } of sites) {
+    length += site.length + String(answersPerSecond).length + 4
+    if (length > MOST_RATES) break
+    value.push(site, answersPerSecond)
+  }
+  return value
+}
+
+function readRates(value: unknown): FleetRates | undefined {
+  if (!Array.isArray(value)) return undefined
+  const [queriesPerSecond, ...rest]: readonly unknown[] = value
+  if (!isRate(queriesPerSecond) || rest.length % 2 !== 0) return undefined
+  const sites: { site: string; answersPerSecond: number }[] = []
+  for (let i = 0; i < rest.length; i += 2) {
+    const [site, answersPerSecond] = [rest[i], rest[i + 1]]
+    if (typeof site !== 'string' || !SITE.test(site) || !isRate(answersPerSecond)) return undefined
+    sites.push({ site, answersPerSecond })
+  }
+  return { queriesPerSecond, sites }
+}
+
+const isRate = (value: unknown): value is number => typeof value === 'number' && value >= 0 && value <= 1e12
 
 /** Parses a node's heartbeat; undefined: it is malformed. */
 export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | undefined {
@@ -173,6 +207,7 @@ export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | 
   const [version, view, plan, verdicts, revision, overrides] = ids
   const [clockMs, ends] = rest.slice(6)
   const [forgotten, controls] = ids.slice(8)
+  const rates = readRates(rest[10])
   if (!isCount(sequence) || version === undefined) return undefined
   if (view === undefined || plan === undefined || verdicts === undefined) return undefined
   const isRevision = revision !== undefined && REVISION.test(revision)
@@ -189,6 +224,7 @@ export function readNodeBeat(node: NodeIdentity, text: string): NodeHeartbeat | 
     ...(controls !== undefined && controls !== '' && { controls }),
     ...(isMs(clockMs) && { clockMs }),
     ...(ends === 1 && { ends: true }),
+    ...(rates !== undefined && { rates }),
   }
 }
 
