@@ -70,11 +70,11 @@ const MOST_PROVEN = 64
 const BOOT = /^[\w-]{1,64}$/
 /** A target's id, or a hash: hexadecimal here, whatever another version makes of it. */
 const ID = /^[\w.+-]{0,64}$/
-/** `site/service/address`, or a pattern of them. */
-const MEMBER = /^[\w.-]{1,63}(\/[\w.-]{1,63}(\/[\w.:%-]{1,254})?)?$/
+/** `site/service/address`, or a pattern of them. A dynamic record is a service, and its name has more than letters. */
+const MEMBER = /^[\w.-]{1,63}(\/[!-.0-~]{1,512}(\/[\w.:%-]{1,254})?)?$/
 /** Of answers; empty: of those without one. */
 const SITE = /^[\w.-]{0,63}$/
-/** The pattern of a failover or a freeze. A dynamic record is a service, and its name has more than letters. */
+/** The pattern of a failover or a freeze. */
 const CONTROL = /^(?:\*|[\w.-]{1,63}\/[!-.0-~]{1,512}\/\*)$/
 const VOTE = /^([uda])([!.])(\d{1,4}(?:\.\d{1,6})?) (\d{1,9}(?:\.\d{1,6})?) /
 const COUNT = /^\d{1,16}$/

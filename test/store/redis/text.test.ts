@@ -44,6 +44,41 @@ test('an override that is not whole, or of an action not known here, is left out
     expect(read({ ...entry, ...odd }), JSON.stringify(odd)).toEqual([])
 })
 
+test('members of dynamic records, whose names have colons and stars, are known, drained and forced like others', () => {
+  const refusals = new Refusals()
+  for (const service of ['www.example.com:A', '*.example.com:AAAA', '_sip\\047x.example.com:A']) {
+    const name = `eu/${service}/192.0.2.1`
+    expect([...readKnown([name, 'u t1'], 'n', new Intern(), refusals).keys()]).toEqual([name])
+    for (const pattern of [name, `eu/${service}`]) {
+      const one = { ...entry, pattern, action: 'down' }
+      expect(readOverrides([pattern, `1 ${JSON.stringify(one)}`], 1, refusals, NONE)).toEqual([
+        { ...told, pattern, action: 'down' },
+      ])
+    }
+  }
+  for (const bad of ['eu/a b/192.0.2.1', 'eu/a\u001b/192.0.2.1', 'eu/a/b/192.0.2.1'])
+    expect(readKnown([bad, 'u t1'], 'n', new Intern(), refusals).size).toBe(0)
+})
+
+test('what a node answers goes with its beat, of very many sites those with most; what is no rate is left out', () => {
+  const node = { name: 'n1', bootId: 'b1' }
+  const beat = { node, sequence: 7, version: '1', view: 'v', plan: 'p', verdicts: 'h' }
+  const rates = {
+    queriesPerSecond: 120.5,
+    sites: [
+      { site: 'fra', answersPerSecond: 80 },
+      { site: '', answersPerSecond: 1 },
+    ],
+  }
+  expect(readNodeBeat(node, nodeBeatText({ ...beat, rates }))).toEqual({ ...beat, rates })
+  const sites = Array.from({ length: 1000 }, (_, i) => ({ site: `site-number-${i}`, answersPerSecond: 1000 - i }))
+  const text = nodeBeatText({ ...beat, rates: { queriesPerSecond: 1, sites } })
+  expect(text.length).toBeLessThan(4096)
+  expect(readNodeBeat(node, text)!.rates!.sites[0]).toEqual(sites[0])
+  for (const odd of [7, ['x'], [1, 'fra'], [1, 'fra', -1], [1, '\u001b', 1], [-1]])
+    expect(readNodeBeat(node, JSON.stringify([7, '1', 'v', 'p', 'h', '', '', null, 0, '', '', odd]))).toEqual(beat)
+})
+
 test('a node’s beat may have a revision, or none, or one that is none; an older version’s has not got it', () => {
   const node = { name: 'n1', bootId: 'b1' }
   const beat = { node, sequence: 7, version: '1', view: 'v', plan: 'p', verdicts: 'h' }
