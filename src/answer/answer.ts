@@ -73,7 +73,7 @@ export function respond(responder: Responder, request: Request): number {
   if (fault === Q_SIGNED) return respondSigned(responder, request, flags)
   const whole = Math.min(request.room, transport === UDP ? mostOverUdp(responder) : 65_535)
   const most = responder.signature === null ? whole : whole - tsigBytes(responder.signature.key)
-  if (!begin(response, query, input, at, output, outAt, most)) return dropped(responder, transport)
+  if (!begin(response, query, at, output, outAt, most)) return dropped(responder, transport)
   try {
     const outcome =
       fault !== Q_OK
@@ -90,7 +90,7 @@ export function respond(responder: Responder, request: Request): number {
     return size
   } catch {
     responder.counters[C_BUGS]!++
-    begin(response, query, input, at, output, outAt, most)
+    begin(response, query, at, output, outAt, most)
     count(responder, transport, RCODE.SERVFAIL, false)
     return finish(response, query, flags, RCODE.SERVFAIL, 0)
   }

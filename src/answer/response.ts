@@ -44,6 +44,8 @@ const OPTIONS_MOST_BYTES = 1024
 /** A response while it is written. */
 export interface Response {
   out: Uint8Array
+  /** All of `out`. */
+  view: DataView
   /**
    * Indexes into `out`: the message's first byte, the next byte to write, and the end of its room, less what OPT takes.
    */
@@ -57,6 +59,7 @@ export interface Response {
   additionals: number
   /** The options of OPT after ECS, as they are sent: the first `optionBytes` bytes. */
   readonly options: Uint8Array
+  readonly optionsView: DataView
   optionBytes: number
   /** EDE_* of ede.ts: what is to be said about the response. */
   ede: number
@@ -75,8 +78,9 @@ export interface Response {
 }
 
 /** A Response to be started by begin(). */
-export const makeResponse = (): Response => ({
+export const makeResponse = (options = new Uint8Array(OPTIONS_MOST_BYTES)): Response => ({
   out: new Uint8Array(0),
+  view: new DataView(new ArrayBuffer(0)),
   start: 0,
   at: 0,
   limit: 0,
@@ -84,7 +88,8 @@ export const makeResponse = (): Response => ({
   answers: 0,
   authorities: 0,
   additionals: 0,
-  options: new Uint8Array(OPTIONS_MOST_BYTES),
+  options,
+  optionsView: new DataView(options.buffer),
   optionBytes: 0,
   ede: EDE_NONE,
   known: -1,
@@ -101,20 +106,25 @@ export function optBytes(query: Query): number {
   return query.ecs ? 19 + ((query.ecsSource + 7) >>> 3) : 11
 }
 
-/** Starts a message: copies the question; records follow it. False when not even an empty response fits the room. */
+/**
+ * Starts a message: copies the question from the packet that `query` was read from, at its byte `from`; records follow.
+ * False when not even an empty response fits the room.
+ */
 export function begin(
   response: Response,
   query: Query,
-  input: Uint8Array,
   from: number,
   out: Uint8Array,
   start: number,
   room: number,
 ): boolean {
-  const questionBytes = query.questionEnd > 12 ? query.questionEnd - 12 : 0
-  response.out = out
+  const questionEnd = query.questionEnd > 12 ? query.questionEnd : 12
+  if (response.out !== out) {
+    response.out = out
+    response.view = new DataView(out.buffer, out.byteOffset, out.length)
+  }
   response.start = start
-  response.at = start + 12 + questionBytes
+  response.at = start + questionEnd
   response.limit = start + room - optBytes(query)
   response.overflow = false
   response.answers = 0
@@ -125,7 +135,13 @@ export function begin(
   response.known = -1
   response.names = 0
   if (response.at > response.limit) return false
-  for (let i = 12; i < 12 + questionBytes; i++) out[start + i] = input[from + i]!
+  if (questionEnd > 12) {
+    // four bytes at once; the last four overlap others, for no question is shorter
+    const { view } = response
+    const last = questionEnd - 4
+    for (let i = 12; i < last; i += 4) view.setInt32(start + i, query.view.getInt32(from + i))
+    view.setInt32(start + last, query.view.getInt32(from + last))
+  }
   return true
 }
 
@@ -179,7 +195,7 @@ export function finish(response: Response, query: Query, flags: number, rcode: n
 
 /** RFC 6891 §6.1.2, RFC 7871 §6: family, source and address are echoed exactly. */
 function writeOpt(response: Response, query: Query, rcode: number, scope: number): void {
-  const { out, options, optionBytes } = response
+  const { out, view, options, optionsView, optionBytes } = response
   let at = response.at
   const addressBytes = query.ecs ? (query.ecsSource + 7) >>> 3 : 0
   out[at++] = 0
@@ -205,7 +221,9 @@ function writeOpt(response: Response, query: Query, rcode: number, scope: number
     out[at++] = scope
     for (let i = 0; i < addressBytes; i++) out[at++] = query.ecsAddress[i]!
   }
-  for (let i = 0; i < optionBytes; i++) out[at++] = options[i]!
+  let i = 0
+  for (; i + 4 <= optionBytes; i += 4, at += 4) view.setInt32(at, optionsView.getInt32(i))
+  for (; i < optionBytes; i++) out[at++] = options[i]!
   response.at = at
 }
 

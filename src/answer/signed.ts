@@ -75,6 +75,6 @@ const roomForError = ({ query, protocol }: Responder, { room, transport }: Reque
 function writeEmpty(responder: Responder, request: Request, flags: number, rcode: number, room: number): number {
   const { query, response } = responder
   query.ecs = false
-  const { input, at, output, outAt } = request
-  return begin(response, query, input, at, output, outAt, room) ? finish(response, query, flags, rcode, 0) : 0
+  const { at, output, outAt } = request
+  return begin(response, query, at, output, outAt, room) ? finish(response, query, flags, rcode, 0) : 0
 }

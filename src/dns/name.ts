@@ -161,6 +161,13 @@ function formatLabel(wire: Uint8Array, at: number): string {
 const SPECIAL = new Uint8Array(128)
 for (const character of '."\\;()@$') SPECIAL[character.charCodeAt(0)] = 1
 
+/** Lower-cases four bytes of a name in wire form at once: those from A to Z, of which length bytes, below 64, are none. */
+export function lowerWord(word: number): number {
+  const low = word & 0x7f7f7f7f // from here on no sum carries into the next byte
+  const upper = (low + 0x3f3f3f3f) & ~(low + 0x25252525) & ~word & 0x80808080
+  return word | (upper >>> 2)
+}
+
 /** A lower-case copy of a name. Length bytes are below 64 and do not change. */
 export const lowerName = (wire: Uint8Array): Uint8Array => wire.map((byte) => LOWER[byte]!)
 

@@ -6,7 +6,7 @@
  * records in the packet are FORMERR, as in Knot (BIND accepts bytes behind the last record).
  */
 import { CLIENT_COOKIE_BYTES, COOKIE_MOST_BYTES } from './cookie.ts'
-import { hashSuffixes, labelStarts, LOWER, MAX_LABELS, MAX_NAME_BYTES } from './name.ts'
+import { hashSuffixes, labelStarts, lowerWord, MAX_LABELS, MAX_NAME_BYTES } from './name.ts'
 import { OPTION, TYPE } from './types.ts'
 
 /**
@@ -22,6 +22,9 @@ export const Q_BADVERS = 16
 
 /** A parsed query: one object for each thread, used again for every query. */
 export interface Query {
+  /** The array that the packet is in, and all of that array: bytes are copied four at once. */
+  packet: Uint8Array
+  view: DataView
   id: number
   /** The second word of the header, as received. */
   flags: number
@@ -32,6 +35,7 @@ export interface Query {
   questionEnd: number
   /** The query name in lower-case wire form: the first `nameBytes` bytes. */
   readonly name: Uint8Array
+  readonly nameView: DataView
   nameBytes: number
   /** Number of labels, without the root. */
   labels: number
@@ -50,6 +54,7 @@ export interface Query {
   options: number
   /** The COOKIE option (RFC 7873 §4): the first `cookieBytes` bytes, 8 or 16–40; 0 = there is none. */
   readonly cookie: Uint8Array
+  readonly cookieView: DataView
   cookieBytes: number
   /**
    * There is an ECS option: family 1 or 2 (0 with source 0), source prefix length in bits, and the address, padded with
@@ -65,11 +70,14 @@ export interface Query {
 }
 
 /** A Query to be filled by parseQuery(). */
-export const makeQuery = (): Query => ({
+export const makeQuery = (name = new Uint8Array(256), cookie = new Uint8Array(COOKIE_MOST_BYTES)): Query => ({
+  packet: name,
+  view: new DataView(name.buffer),
   id: 0,
   flags: 0,
   questionEnd: 0,
-  name: new Uint8Array(256),
+  name,
+  nameView: new DataView(name.buffer),
   nameBytes: 0,
   labels: 0,
   labelAt: new Uint8Array(MAX_LABELS + 1),
@@ -80,7 +88,8 @@ export const makeQuery = (): Query => ({
   payload: 512,
   dnssecOk: false,
   options: 0,
-  cookie: new Uint8Array(COOKIE_MOST_BYTES),
+  cookie,
+  cookieView: new DataView(cookie.buffer),
   cookieBytes: 0,
   ecs: false,
   ecsFamily: 0,
@@ -120,6 +129,10 @@ const FIXED_BYTES = 10
  * that of the Image in which the name will be looked up. A query for a cookie alone has no question (RFC 7873 §5.4).
  */
 export function parseQuery(packet: Uint8Array, at: number, length: number, q: Query, seed: number): number {
+  if (q.packet !== packet) {
+    q.packet = packet
+    q.view = new DataView(packet.buffer, packet.byteOffset, packet.length)
+  }
   q.questionEnd = q.nameBytes = q.labels = q.type = q.class = q.options = q.cookieBytes = q.ecsFamily = q.ecsSource = 0
   q.edns = q.dnssecOk = q.ecs = false
   q.payload = 512
@@ -198,22 +211,22 @@ const typeAt = count
 
 /** Reads name, type and class. Returns the index behind them; −1 when they are incomplete or the name is compressed. */
 function readQuestion(packet: Uint8Array, start: number, end: number, q: Query, seed: number): number {
-  const { name, labelAt, hashes } = q
+  const { view, name, nameView, labelAt, hashes } = q
   let i = start
-  let bytes = 0
   let labels = 0
   for (;;) {
     if (i + 5 > end) return -1 // the root label, type and class must still come
     const size = packet[i]!
     if (size === 0) break
     const next = i + 1 + size
-    if (size > 63 || next > end || bytes + 1 + size >= MAX_NAME_BYTES) return -1
-    labelAt[labels++] = bytes
-    name[bytes++] = size
-    while (++i < next) name[bytes++] = LOWER[packet[i]!]!
+    if (size > 63 || next > end || next - start >= MAX_NAME_BYTES) return -1
+    labelAt[labels++] = i - start
+    i = next
   }
+  const bytes = i - start
   labelAt[labels] = bytes
-  name[bytes] = 0
+  // type and class are behind the name, so that its last word is in the packet
+  for (let at = 0; at <= bytes; at += 4) nameView.setInt32(at, lowerWord(view.getInt32(start + at)))
   q.nameBytes = bytes + 1
   q.labels = labels
   hashSuffixes(name, 0, labelAt, labels, hashes, seed)
@@ -258,7 +271,7 @@ function readOpt(packet: Uint8Array, fixed: number, end: number, q: Query): numb
     if (code === OPTION.ECS) {
       if (q.ecs || !readEcs(packet, i + 4, next, q)) return Q_FORMERR
     } else if (code === OPTION.COOKIE && q.cookieBytes === 0) {
-      if (!readCookie(packet, i + 4, next, q)) return Q_FORMERR
+      if (!readCookie(i + 4, next, q)) return Q_FORMERR
     } else if (code === OPTION.ZONEVERSION && (next > i + 4 || (q.options & (1 << code)) !== 0)) {
       return Q_FORMERR // RFC 9660 §3.2.1
     }
@@ -269,10 +282,12 @@ function readOpt(packet: Uint8Array, fixed: number, end: number, q: Query): numb
 }
 
 /** RFC 7873 §5.2: 8 bytes of the client, and none or 8 to 32 of the server; of several cookies the first counts. */
-function readCookie(packet: Uint8Array, start: number, end: number, q: Query): boolean {
+function readCookie(start: number, end: number, q: Query): boolean {
   const bytes = end - start
   if (bytes !== CLIENT_COOKIE_BYTES && (bytes < 16 || bytes > COOKIE_MOST_BYTES)) return false
-  for (let i = 0; i < bytes; i++) q.cookie[i] = packet[start + i]!
+  let i = 0
+  for (; i + 4 <= bytes; i += 4) q.cookieView.setInt32(i, q.view.getInt32(start + i))
+  for (; i < bytes; i++) q.cookie[i] = q.view.getUint8(start + i)
   q.cookieBytes = bytes
   return true
 }

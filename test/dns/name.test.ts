@@ -12,6 +12,7 @@ import {
   isWithin,
   joinName,
   lowerName,
+  lowerWord,
   parentName,
   parseName,
   readName,
@@ -134,6 +135,20 @@ const read = (message: Uint8Array, at: number, end?: number): string => {
   const result = readName(message, at, end)
   return isFault(result) ? result.fault : `${formatName(result.name)} ${result.next}`
 }
+
+test('four bytes are lowered at once as each of them is alone', () => {
+  const view = new DataView(new ArrayBuffer(4))
+  for (const beside of [0x00, 0x40, 0x41, 0x5a, 0x7f, 0xc1, 0xff]) {
+    for (let byte = 0; byte < 256; byte++) {
+      for (let at = 0; at < 4; at++) {
+        const word = new Uint8Array(4).fill(beside)
+        word[at] = byte
+        view.setInt32(0, lowerWord(new DataView(word.buffer).getInt32(0)))
+        expect(new Uint8Array(view.buffer)).toEqual(lowerName(word))
+      }
+    }
+  }
+})
 
 describe('names in messages', () => {
   test('pointers lead back', () => {

@@ -39,6 +39,7 @@ const parse = (packet: Uint8Array, q: Query = makeQuery()): number => parseQuery
 /** All that a query says, as plain values. */
 const said = (q: Query): object => ({
   ...q,
+  packet: undefined,
   name: q.nameBytes === 0 ? '' : formatName(q.name),
   labelAt: [...q.labelAt.subarray(0, q.labels + 1)],
   hashes: q.nameBytes === 0 ? [] : [...q.hashes.subarray(0, q.labels + 1)],
