@@ -25,7 +25,7 @@ export function cookieOf({ query, protocol, counters, nowMs }: Responder, reques
   const { client, clientAt, family } = request
   const size = family === 4 ? 4 : 16
   const nowSeconds = Math.floor(nowMs / 1000)
-  const verdict = judgeCookie(protocol.cookies, query.cookie, query.cookieBytes, client, clientAt, size, nowSeconds)
+  const verdict = judgeCookie(protocol.cookies, query.cookieView, query.cookieBytes, client, clientAt, size, nowSeconds)
   counters[C_COOKIES + verdict - COOKIE_NEW]!++
   return verdict
 }

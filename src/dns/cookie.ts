@@ -29,8 +29,20 @@ const OLDEST_SECONDS = 3600
 const FUTURE_SECONDS = 300
 const RENEWED_SECONDS = 1800
 
-const input = new Uint8Array(HASHED_BYTES + 16)
-const hash = new Uint8Array(8)
+const input = new DataView(new ArrayBuffer(HASHED_BYTES + 16))
+const inputBytes = new Uint8Array(input.buffer)
+const hash = new DataView(new ArrayBuffer(8))
+const hashBytes = new Uint8Array(hash.buffer)
+
+/**
+ * Cookies that were verified with the first secret: a resolver sends the same one for half an hour, which is hashed once. One
+ * is kept where the last bits of its hash say, in a cache line: its 6 words, 4 words of the address, the address's size.
+ */
+const KEPT = 512
+const LINE = 16
+const COOKIE_WORDS = COOKIE_BYTES / 4
+const kept = new Int32Array(KEPT * LINE)
+let keptFor: SipKey | undefined
 
 /**
  * Judges the first `bytes` bytes of `cookie` (8, or 16–40) and turns it into the reply's: its first COOKIE_BYTES. The
@@ -39,48 +51,60 @@ const hash = new Uint8Array(8)
  */
 export function judgeCookie(
   secrets: readonly SipKey[],
-  cookie: Uint8Array,
+  cookie: DataView,
   bytes: number,
   address: Uint8Array,
   at: number,
   size: number,
   nowSeconds: number,
 ): number {
-  for (let i = 0; i < size; i++) input[HASHED_BYTES + i] = address[at + i]!
+  for (let i = 0; i < size; i++) inputBytes[HASHED_BYTES + i] = address[at + i]!
   let verdict = bytes === CLIENT_COOKIE_BYTES ? COOKIE_NEW : COOKIE_BAD
-  if (bytes === COOKIE_BYTES && cookie[CLIENT_COOKIE_BYTES] === VERSION) {
-    const ageSeconds = (nowSeconds - timestampOf(cookie)) | 0 // RFC 1982: the clock may wrap around
+  if (bytes === COOKIE_BYTES && cookie.getUint8(CLIENT_COOKIE_BYTES) === VERSION) {
+    const ageSeconds = (nowSeconds - cookie.getInt32(TIMESTAMP_AT)) | 0 // RFC 1982: the clock may wrap around
     if (ageSeconds <= OLDEST_SECONDS && ageSeconds >= -FUTURE_SECONDS) {
       for (let i = 0; i < secrets.length && verdict === COOKIE_BAD; i++) {
-        if (!isHashOf(secrets[i]!, cookie, size)) continue
+        const valid = i === 0 ? isKept(secrets[0]!, cookie, size) : isHashOf(secrets[i]!, cookie, size)
+        if (!valid) continue
         verdict = COOKIE_VALID
         if (i === 0 && ageSeconds <= RENEWED_SECONDS) return verdict
       }
     }
   }
-  cookie[CLIENT_COOKIE_BYTES] = VERSION
-  cookie.fill(0, CLIENT_COOKIE_BYTES + 1, TIMESTAMP_AT)
-  for (let i = 0; i < 4; i++) cookie[TIMESTAMP_AT + i] = nowSeconds >>> (24 - 8 * i)
+  cookie.setInt32(CLIENT_COOKIE_BYTES, VERSION << 24)
+  cookie.setInt32(TIMESTAMP_AT, nowSeconds)
   hashCookie(secrets[0]!, cookie, size)
-  for (let i = 0; i < 8; i++) cookie[HASHED_BYTES + i] = hash[i]!
+  for (let i = 0; i < 8; i += 4) cookie.setInt32(HASHED_BYTES + i, hash.getInt32(i))
   return verdict
 }
 
-const timestampOf = (cookie: Uint8Array): number =>
-  (cookie[TIMESTAMP_AT]! << 24) |
-  (cookie[TIMESTAMP_AT + 1]! << 16) |
-  (cookie[TIMESTAMP_AT + 2]! << 8) |
-  cookie[TIMESTAMP_AT + 3]!
-
-function hashCookie(secret: SipKey, cookie: Uint8Array, addressBytes: number): void {
-  for (let i = 0; i < HASHED_BYTES; i++) input[i] = cookie[i]!
-  sipHash(secret, input, HASHED_BYTES + addressBytes, hash, 0)
+function hashCookie(secret: SipKey, cookie: DataView, addressBytes: number): void {
+  for (let i = 0; i < HASHED_BYTES; i += 4) input.setInt32(i, cookie.getInt32(i))
+  sipHash(secret, inputBytes, HASHED_BYTES + addressBytes, hashBytes, 0)
 }
 
 /** Compares all bytes, so that time tells nothing. */
-function isHashOf(secret: SipKey, cookie: Uint8Array, addressBytes: number): boolean {
+function isHashOf(secret: SipKey, cookie: DataView, addressBytes: number): boolean {
   hashCookie(secret, cookie, addressBytes)
-  let differing = 0
-  for (let i = 0; i < 8; i++) differing |= hash[i]! ^ cookie[HASHED_BYTES + i]!
-  return differing === 0
+  const differing = hash.getInt32(0) ^ cookie.getInt32(HASHED_BYTES)
+  return (differing | (hash.getInt32(4) ^ cookie.getInt32(HASHED_BYTES + 4))) === 0
+}
+
+/** isHashOf() for the first secret: a cookie that was verified before is only compared. */
+function isKept(secret: SipKey, cookie: DataView, addressBytes: number): boolean {
+  if (secret !== keptFor) {
+    kept.fill(0)
+    keptFor = secret
+  }
+  const line = (cookie.getInt32(COOKIE_BYTES - 4) & (KEPT - 1)) * LINE
+  const words = addressBytes >>> 2
+  let differing = kept[line + LINE - 1]! ^ addressBytes
+  for (let i = 0; i < COOKIE_WORDS; i++) differing |= kept[line + i]! ^ cookie.getInt32(4 * i)
+  for (let i = 0; i < words; i++) differing |= kept[line + COOKIE_WORDS + i]! ^ input.getInt32(HASHED_BYTES + 4 * i)
+  if (differing === 0) return true
+  if (!isHashOf(secret, cookie, addressBytes)) return false
+  for (let i = 0; i < COOKIE_WORDS; i++) kept[line + i] = cookie.getInt32(4 * i)
+  for (let i = 0; i < words; i++) kept[line + COOKIE_WORDS + i] = input.getInt32(HASHED_BYTES + 4 * i)
+  kept[line + LINE - 1] = addressBytes
+  return true
 }

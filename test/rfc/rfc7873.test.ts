@@ -40,7 +40,15 @@ async function learn({ ask }: Asking): Promise<Uint8Array> {
 function cookieOf(secondsAgo: number): Uint8Array {
   const data = new Uint8Array(40)
   data.set(CLIENT)
-  judgeCookie(cookies, data, 8, parseAddress('127.0.0.1')!, 0, 4, Math.floor(Date.now() / 1000) - secondsAgo)
+  judgeCookie(
+    cookies,
+    new DataView(data.buffer),
+    8,
+    parseAddress('127.0.0.1')!,
+    0,
+    4,
+    Math.floor(Date.now() / 1000) - secondsAgo,
+  )
   return data.slice(0, 24)
 }
 

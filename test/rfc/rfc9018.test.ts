@@ -27,7 +27,15 @@ function judge({ secrets, client, cookie, at }: Asked): readonly [verdict: strin
   const address = Uint8Array.of(9, 9, ...parseAddress(client)!)
   const seconds = Date.parse(at) / 1000
   const keys = secrets.map((secret) => sipKey(bytes(secret)))
-  const verdict = judgeCookie(keys, data, cookie.length / 2, address, 2, address.length - 2, seconds)
+  const verdict = judgeCookie(
+    keys,
+    new DataView(data.buffer),
+    cookie.length / 2,
+    address,
+    2,
+    address.length - 2,
+    seconds,
+  )
   return [VERDICTS.get(verdict)!, Buffer.from(data.subarray(0, 24)).toString('hex')]
 }
 
@@ -181,4 +189,26 @@ describe('§3, §5: servers that share a secret, over every transport', () => {
     expect(judge({ ...nowAs(NEXT), cookie: reply! })).toEqual(['valid', reply])
     expect(await given(ask, reply!)).toBe(reply)
   })
+})
+
+test('a cookie that has been verified is valid for its own address and bytes alone', () => {
+  const keys = [sipKey(bytes(SECRET))]
+  const seconds = Date.parse('2019-06-05T10:53:05Z') / 1000
+  const judgeFor = (address: Uint8Array, cookie: Uint8Array, nowSeconds = seconds): number => {
+    const data = new Uint8Array(40)
+    data.set(cookie)
+    return judgeCookie(keys, new DataView(data.buffer), 24, address, 0, address.length, nowSeconds)
+  }
+  const cookie = bytes(COOKIE)
+  const address = parseAddress(CLIENT)!
+  for (let times = 0; times < 2; times++) expect(judgeFor(address, cookie)).toBe(COOKIE_VALID)
+  for (let bit = 0; bit < 24 * 8; bit++) {
+    expect(judgeFor(address, cookie.with(bit >> 3, cookie[bit >> 3]! ^ (1 << (bit & 7))))).toBe(COOKIE_BAD)
+  }
+  for (let bit = 0; bit < 32; bit++) {
+    expect(judgeFor(address.with(bit >> 3, address[bit >> 3]! ^ (1 << (bit & 7))), cookie)).toBe(COOKIE_BAD)
+  }
+  expect(judgeFor(Uint8Array.of(...address, ...new Uint8Array(12)), cookie)).toBe(COOKIE_BAD)
+  expect(judgeFor(address, cookie, seconds + 3601)).toBe(COOKIE_BAD)
+  expect(judgeFor(address, cookie)).toBe(COOKIE_VALID)
 })
