@@ -1,7 +1,8 @@
 /**
  * Which test files are of the project `system`: those that import, themselves or through what they import of test/, what starts
- * processes, threads or servers, or waits. Those of RFCs are of `rfc`; they share a server in each process. All others are of
- * `unit`, where alone.ts lets none of that happen.
+ * processes, threads or servers, or waits. Of them, `apart` are those that change what is the whole process's; all others share
+ * processes, which load src/ once. Those of RFCs are of `rfc`; they share a server in each process. All others are of `unit`,
+ * where alone.ts lets none of that happen.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, matchesGlob, relative, resolve } from 'node:path'
@@ -44,7 +45,14 @@ function starts(file: string, seen = new Set<string>()): boolean {
 /** The files of the project `rfc`. */
 export const RFC_TESTS = 'test/rfc/*.test.ts'
 
-/** Paths from the root. */
+/** Who is trusted, the user, the current folder. */
+const OF_THE_PROCESS = /\b(?:setDefaultCACertificates|seteuid|chdir)\b/
+
+/** Of the project `apart`, and not of `system`: each has a process of its own. */
+export const apartTests = (): string[] =>
+  systemTests().filter((file) => OF_THE_PROCESS.test(readFileSync(join(root, file), 'utf8')))
+
+/** Of the projects `system` and `apart`; paths from the root. */
 export const systemTests = (): string[] =>
   readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
     .map((file) => `test/${file}`)
