@@ -11,7 +11,8 @@ afterEach(async () => {
   for (const end of ending.splice(0).toReversed()) await end()
 })
 
-test('connections that are cut three times a second are one line, with how often', async () => {
+// with how often: test/store/trouble-log.test.ts, by a clock of its own
+test('connections that are cut three times a second are one line', async () => {
   const server = await RedisServer.start()
   ending.push(() => server.stop())
   const lines: string[] = []
@@ -27,6 +28,6 @@ test('connections that are cut three times a second are one line, with how often
   ending.push(() => clearInterval(cutting))
   await until('many cuts', () => cuts >= 12)
   expect(lines).toEqual([
-    expect.stringMatching(/has closed the connection: .*\(it came and went \d+ times\); the last known/),
+    expect.stringMatching(/has closed the connection: [^;]*?(?: \(it came and went \d+ times\))?; the last known/),
   ])
 })
