@@ -224,7 +224,9 @@ export class Fleet {
     ].flatMap(({ pid }) => pid ?? [])
 
   startNode(name: NodeName, env: Readonly<Record<string, string>> = {}): NodeProcess {
-    const serve = { listen: `${HOSTS[name]}:53`, threads: '1', 'probe-enabled': 'false' }
+    // all clients are of one network, and ask at once after what held them up
+    const limits = { 'limits-exempt': `${HOSTS.clients}/32` }
+    const serve = { listen: `${HOSTS[name]}:53`, threads: '1', 'probe-enabled': 'false', ...limits }
     return this.#launch('serve', name, { ...serve, 'geo-city': this.city }, env)
   }
 
