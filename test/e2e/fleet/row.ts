@@ -224,8 +224,7 @@ function unwellNode({
   const live = probers.filter((prober) => prober.live).length
   if (live !== PROBERS.length) return `${live} probers live`
   const others = nodes.filter((other) => other.live && other.viewDiffersMs === 0 && other.verdictsDifferMs === 0).length
-  if (process.env['FLEET_OLD'] === undefined && others !== NODES.length)
-    return `${others} nodes agree: ${JSON.stringify(nodes)}`
+  if (others !== NODES.length) return `${others} nodes agree: ${JSON.stringify(nodes)}`
   if (overrides.length > 0) return 'overrides are in force'
   if (freeze !== null) return 'all is frozen'
   for (const member of services.flatMap((service) => service.members)) {
