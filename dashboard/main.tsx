@@ -7,6 +7,7 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 import { type Ask, keepToken, Refused, request, type Seen, watchBoard } from './api.ts'
 import { Actions } from './actions.tsx'
 import { Changes } from './changes.tsx'
+import { Drills } from './drills.tsx'
 import { Explain } from './explain.tsx'
 import { Fleet } from './fleet.tsx'
 import { Services } from './services.tsx'
@@ -67,11 +68,14 @@ function Page() {
       <Status seen={seen} trouble={trouble} />
       {seen !== undefined && (
         <main>
-          <Changes seen={seen} />
+          <Changes seen={seen} ask={ask} />
           <Votes seen={seen} ask={ask} />
           <Services seen={seen} ask={ask} />
           <Actions seen={seen} ask={ask} />
-          <Fleet seen={seen} />
+          <div class="column">
+            <Drills seen={seen} ask={ask} />
+            <Fleet seen={seen} />
+          </div>
           <Explain seen={seen} ask={ask} />
           <World seen={seen} ask={ask} />
         </main>

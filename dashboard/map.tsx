@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { SitePlace } from '../src/api/board.ts'
-import type { Wound } from '../src/api/summary.ts'
+import type { Wound } from '../src/health/wound.ts'
 import type { Point } from './geo.ts'
 import { HEIGHT, WIDTH } from './size.ts'
 import { SIGNS, WOUND_WORDS } from './words.ts'

@@ -1,7 +1,7 @@
 /** Small parts that several sections of the page use. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from 'preact/hooks'
-import type { Wound } from '../src/api/summary.ts'
+import type { Wound } from '../src/health/wound.ts'
 import { age, SIGNS, time, WOUND_WORDS } from './words.ts'
 
 const clocks = new Set<() => void>()

@@ -1,15 +1,16 @@
 /**
- * Each service: what is left of it, answers a second by site beside its capacity, spill, brake and shares; and below each
- * site its members. One long table of three kinds of rows, of which only those in sight exist.
+ * Each service: what is left of it, answers a second by site beside its capacity, beside the same hour before and by stage,
+ * spill, brake and shares; and below each site its members. One long table of three kinds of rows, of which only those in sight exist.
  */
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import type { Board, ServiceRow, ServiceSite } from '../src/api/board.ts'
-import type { Wound } from '../src/api/summary.ts'
+import type { StageRate } from '../src/api/rates.ts'
 import type { MemberStanding } from '../src/health/node-health.ts'
+import { woundOf } from '../src/health/wound.ts'
 import type { Ask, Seen } from './api.ts'
 import { Age, Bar, LongTable, Section, Sign } from './parts.tsx'
 import { patientOf } from './status.tsx'
-import { count, percent, rate, WOUND_WORDS } from './words.ts'
+import { count, percent, rate, time, WOUND_WORDS } from './words.ts'
 
 type Row =
   | { readonly kind: 'service'; readonly key: string; readonly row: ServiceRow }
@@ -18,14 +19,6 @@ type Row =
 
 /** So few services show their sites unasked. */
 const FEW = 12
-
-/** What is wrong with a member; the same as woundOf() of the API. */
-function woundOf({ state, braked, frozen, held, dissent }: MemberStanding): Wound | undefined {
-  if (braked) return 'braked'
-  if (frozen && state !== 'drained') return 'frozen'
-  if (state !== 'up') return state
-  return dissent !== undefined ? 'dissent' : held ? 'held' : undefined
-}
 
 /** What the table shows. */
 interface View {
@@ -115,12 +108,14 @@ export function Services({ seen, ask }: { readonly seen: Seen; readonly ask: Ask
           <>
             <span role="columnheader">service, site, member</span>
             <span role="columnheader">state</span>
-            <span role="columnheader">left, or capacity</span>
+            <span role="columnheader">left, answers of capacity</span>
             <span role="columnheader" class="right">
               answers/s
             </span>
-            <span role="columnheader">share, and of capacity</span>
-            <span role="columnheader">more</span>
+            <span role="columnheader" class="right">
+              a day before
+            </span>
+            <span role="columnheader">by stage, share, brake, why</span>
           </>
         }
         rows={rows}
@@ -146,6 +141,7 @@ export function Services({ seen, ask }: { readonly seen: Seen; readonly ask: Ask
           )
         }
       />
+      <BeforeNote board={board} />
       {rows.length === 0 && <p class="none">{view.text === '' ? 'Nothing is hurt.' : 'Nothing is named so.'}</p>}
     </Section>
   )
@@ -209,6 +205,70 @@ async function allMembers(ask: Ask, services: readonly string[]): Promise<readon
   return found
 }
 
+/** How a day before is counted, and from when on it is known. */
+function BeforeNote({ board }: { readonly board: Board }) {
+  const { upSeconds } = board.summary.node
+  const beganMs = board.atMs - 1000 * upSeconds
+  const knownMs = Math.ceil(beganMs / HOUR_MS) * HOUR_MS + 24 * HOUR_MS
+  return (
+    <p class="hint">
+      Answers of this node over the last seconds, beside the average of the same hour a day before.
+      {board.atMs < knownMs &&
+        ` It has counted since ${time(beganMs)}: there is a day before from ${time(knownMs)} on; “–” is unknown.`}
+    </p>
+  )
+}
+
+const HOUR_MS = 3_600_000
+/** Less than half of the day before wants a look, unless it was little. */
+const MUCH_LESS = 0.5
+const LITTLE = 1
+
+/** The rate of the same hour before, and how far the rate of now is from it. null: unknown. */
+function Before({ now, before }: { readonly now: number; readonly before: number | null }) {
+  if (before === null) return <span class="dim">–</span>
+  const change = before === 0 ? undefined : Math.round((100 * (now - before)) / before)
+  const isOdd = before >= LITTLE && now < MUCH_LESS * before
+  return (
+    <>
+      {rate(before)}{' '}
+      {change !== undefined && (
+        <span class={isOdd ? 'odd' : 'dim'}>
+          {change < 0 ? '−' : '+'}
+          {percent(Math.abs(change))}
+        </span>
+      )}
+    </>
+  )
+}
+
+/** The sum of the sites; null: one of them is unknown. */
+const sumBefore = (sites: readonly ServiceSite[], when: 'day' | 'week'): number | null =>
+  sites.reduce<number | null>((sum, { before }) => {
+    const own = before[when]
+    return sum === null || own === null ? null : sum + own
+  }, 0)
+
+/** `nearest 61, spill 4.2`: answers a second by the stage that found the site, where not all are of the nearest. */
+function stagesInWords(stages: readonly StageRate[]): readonly string[] {
+  if (stages.every(({ stage }) => stage === 'nearest')) return []
+  return [stages.map(({ stage, answersPerSecond }) => `${stage} ${rate(answersPerSecond)}/s`).join(', ')]
+}
+
+/** The stages of all sites, the commonest first. */
+const allStages = (sites: readonly ServiceSite[]): StageRate[] =>
+  [
+    ...Map.groupBy(
+      sites.flatMap(({ stages }) => stages),
+      ({ stage }) => stage,
+    ),
+  ]
+    .map(([stage, rates]) => ({ stage, answersPerSecond: rates.reduce((sum, one) => sum + one.answersPerSecond, 0) }))
+    .toSorted((a, b) => b.answersPerSecond - a.answersPerSecond)
+
+const weekInWords = (before: number | null): readonly string[] =>
+  before === null ? [] : [`a week before ${rate(before)}/s`]
+
 function ServiceCells(props: { readonly row: ServiceRow; readonly atMs: number; readonly onTurn: () => void }) {
   const { row, atMs, onTurn } = props
   const { service, leftPercent, keepPercent, largestSitePercent, spill, braked, lastResort, unanswered, sites } = row
@@ -216,11 +276,13 @@ function ServiceCells(props: { readonly row: ServiceRow; readonly atMs: number; 
   const answers = sites.reduce((sum, { answersPerSecond }) => sum + answersPerSecond, 0)
   const more = [
     ...(lastResort ? ['LAST RESORT'] : []),
+    ...stagesInWords(allStages(sites)),
     ...unanswered.map((type) => `no ${type}`),
     ...(braked > 0 ? [`brake keeps ${braked}`] : []),
     ...(spill > 1 ? [`spills over ${spill}`] : []),
     ...(keepPercent > 0 ? [`keeps ${percent(keepPercent)}`] : []),
     `largest site ${percent(largestSitePercent)}`,
+    ...weekInWords(sumBefore(sites, 'week')),
   ]
   return (
     <>
@@ -255,7 +317,9 @@ function ServiceCells(props: { readonly row: ServiceRow; readonly atMs: number; 
       <span role="cell" class="number right">
         {rate(answers)}
       </span>
-      <span role="cell" />
+      <span role="cell" class="number right">
+        <Before now={answers} before={sumBefore(sites, 'day')} />
+      </span>
       <span role="cell" class="dim">
         {more.join(' · ')}
       </span>
@@ -276,9 +340,11 @@ function SiteCells(props: {
   const ofAnswers = answers === 0 ? 0 : site.answersPerSecond / answers
   const ofCapacity = capacity === 0 ? 0 : site.capacity / capacity
   const more = [
+    ...stagesInWords(site.stages),
     ...(site.share < 1000 ? [`share ${percent(site.share / 10)}`] : []),
     ...(row.sites.some(({ weight }) => weight !== site.weight) ? [`weight ${site.weight}`] : []),
     site.why,
+    ...weekInWords(site.before.week),
   ]
   return (
     <>
@@ -300,19 +366,21 @@ function SiteCells(props: {
           )}
         </span>
       </span>
-      <span role="cell" class="dim number">
-        capacity {site.capacity}
-      </span>
-      <span role="cell" class="number right">
-        {rate(site.answersPerSecond)}
-      </span>
       <span role="cell" class="left">
         <Bar
           filled={ofAnswers}
           mark={ofCapacity}
-          label={`${percent(100 * ofAnswers)} of the answers, with ${percent(100 * ofCapacity)} of the capacity`}
+          label={`${percent(100 * ofAnswers)} of the answers, with ${percent(100 * ofCapacity)} of the capacity (${site.capacity})`}
         />
-        <span class="number dim">{answers === 0 ? '–' : percent(100 * ofAnswers)}</span>
+        <span class="number dim">
+          {answers === 0 ? '–' : percent(100 * ofAnswers)} of {percent(100 * ofCapacity)}
+        </span>
+      </span>
+      <span role="cell" class="number right">
+        {rate(site.answersPerSecond)}
+      </span>
+      <span role="cell" class="number right">
+        <Before now={site.answersPerSecond} before={site.before.day} />
       </span>
       <span role="cell" class="dim">
         {more.filter((text) => text !== '').join(' · ')}

@@ -1,9 +1,9 @@
 /** The state in one line: all calm, or how many services are hurt, the worst first, since when; and what troubles the node. */
 import type { Board, ServiceRow } from '../src/api/board.ts'
-import type { Wound } from '../src/api/summary.ts'
+import { type Wound, WOUNDS } from '../src/health/wound.ts'
 import type { Seen } from './api.ts'
 import { Age, Sign } from './parts.tsx'
-import { count, HURTS, percent, rate, some, time, WOUND_WORDS, WOUNDS } from './words.ts'
+import { count, HURTS, percent, rate, some, time, WOUND_WORDS } from './words.ts'
 
 /** A service with something wrong. */
 export interface Patient {

@@ -1,5 +1,5 @@
 /** Times, numbers and states in words and signs, the same everywhere on the page. */
-import type { Wound } from '../src/api/summary.ts'
+import type { Wound } from '../src/health/wound.ts'
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 const oneDigit = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
@@ -40,19 +40,6 @@ export const some = (names: readonly string[], most: number): string =>
   names.length <= most + 1
     ? names.join(', ')
     : `${names.slice(0, most).join(', ')} and ${whole.format(names.length - most)} more`
-
-/** What may be wrong with a member, the worst first: the order of the API. */
-export const WOUNDS = [
-  'down',
-  'dissent',
-  'forced',
-  'braked',
-  'frozen',
-  'held',
-  'recovered',
-  'unproven',
-  'drained',
-] as const satisfies readonly Wound[]
 
 /** Those that hurt clients, or would without the brake. */
 export const HURTS: ReadonlySet<Wound> = new Set(['down', 'dissent', 'forced', 'braked'])

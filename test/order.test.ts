@@ -187,6 +187,22 @@ test('comments name files that there are', () => {
   expect(wrong).toEqual([])
 })
 
+test('the page takes types of src/, and values only of modules that load nothing else', () => {
+  const page = resolve(src, '../dashboard')
+  const sources = readdirSync(page).filter((file) => /\.tsx?$/.test(file))
+  const taken = sources.flatMap((file) =>
+    [...readFileSync(join(page, file), 'utf8').matchAll(IMPORT)].flatMap(([, type, names = '', target = '']) => {
+      const each = names.split(',').filter((name) => name.trim() !== '')
+      const typesOnly = type !== undefined || (each.length > 0 && each.every((name) => name.trim().startsWith('type ')))
+      return typesOnly || !target.startsWith('../src/') ? [] : [{ file, to: relative(src, resolve(page, target)) }]
+    }),
+  )
+  expect(taken.map(({ to }) => to)).toContain('health/wound.ts')
+  const isPure = (file: string): boolean =>
+    imports.every(({ from, to, isPackage, typesOnly }) => from !== file || typesOnly || (!isPackage && isPure(to)))
+  expect(taken.filter(({ to }) => !isPure(to)).map(({ file, to }) => `${file} takes values of ${to}`)).toEqual([])
+})
+
 test('only main ends the process', () => {
   const exits = files.filter((file) => /process\.exit\(/.test(readFileSync(join(src, file), 'utf8')))
   expect(exits).toEqual(['main.ts'])

@@ -4,10 +4,12 @@
  * so shared-body.ts keeps it. Called by RunningNode. All of it is plain JSON, with units in the names.
  */
 import type { HealthOverview, MemberStanding, ServiceHealth, VoteTable } from '../health/node-health.ts'
+import { type Wound, woundOf, WOUNDS } from '../health/wound.ts'
 import type { SteeredService } from '../policy/service.ts'
 import type { SiteModel } from '../zone/model.ts'
-import type { Rates } from './rates.ts'
-import { type Summary, type Wound, woundOf, WOUNDS } from './summary.ts'
+import type { HoursBefore } from './answer-history.ts'
+import type { Rates, StageRate } from './rates.ts'
+import type { Summary } from './summary.ts'
 
 /** The body of GET /api/board. */
 export interface Board {
@@ -21,6 +23,8 @@ export interface Board {
   /** In the order of the zones. */
   readonly services: readonly ServiceRow[]
   readonly votes: VoteTable
+  /** Another number when GET /api/events has something new. */
+  readonly events: number
 }
 
 /** A site, and where it is. */
@@ -59,6 +63,10 @@ export interface ServiceSite {
   /** Share of their traffic that they take now, in ‰ (0–1000), on average. */
   readonly share: number
   readonly answersPerSecond: number
+  /** The same by the stage that found the site, the commonest first; what is 0 is left out. */
+  readonly stages: readonly StageRate[]
+  /** Answers a second in the same hour of the day before, and a week before, on average. */
+  readonly before: HoursBefore
 }
 
 /** What a board is made from. */
@@ -69,10 +77,14 @@ export interface BoardState {
   readonly services: readonly SteeredService[]
   readonly sites: ReadonlyMap<string, SiteModel>
   readonly rates: Pick<Rates, 'services'>
+  /** AnswerRates.before(). */
+  readonly before: (cell: number) => HoursBefore
+  /** Events.clock. */
+  readonly events: number
 }
 
 /** The board of a node. */
-export function boardOf({ summary, health, votes, services, sites, rates }: BoardState): Board {
+export function boardOf({ summary, health, votes, services, sites, rates, before, events }: BoardState): Board {
   const byService = Map.groupBy(health.members, ({ service }) => service)
   const tables = new Map(services.map((service) => [service.name, service]))
   const rateOf = new Map(rates.services.map((service) => [service.service, service.sites]))
@@ -84,32 +96,42 @@ export function boardOf({ summary, health, votes, services, sites, rates }: Boar
     sites: [...sites.values()].map(placeOf).toSorted((a, b) => (a.site < b.site ? -1 : 1)),
     services: health.services.map(({ braked, ...service }) => {
       const table = tables.get(service.service)
+      const answered = rateOf.get(service.service) ?? []
       const bySite = Map.groupBy(byService.get(service.service) ?? [], ({ site }) => site)
       return {
         ...service,
         braked: braked.length,
         spill: table?.spill ?? 1,
         sites: [...bySite]
-          .map(([site, members]) => ({
-            ...siteOf(site, members),
-            capacity: valueAt(table, 'capacity', site, 100),
-            weight: valueAt(table, 'weight', site, 1),
-            answersPerSecond: rateOf.get(service.service)?.find((one) => one.site === site)?.answersPerSecond ?? 0,
-          }))
+          .map(([site, members]) => {
+            const rate = answered.find((one) => one.site === site)
+            const cell = valueAt(table, 'counter', site, undefined)
+            return {
+              ...siteOf(site, members),
+              capacity: valueAt(table, 'capacity', site, 100),
+              weight: valueAt(table, 'weight', site, 1),
+              answersPerSecond: rate?.answersPerSecond ?? 0,
+              stages: rate?.stages ?? [],
+              before: cell === undefined ? UNKNOWN : before(cell),
+            }
+          })
           .toSorted((a, b) => (a.site < b.site ? -1 : 1)),
       }
     }),
     votes,
+    events,
   }
 }
 
+const UNKNOWN: HoursBefore = { day: null, week: null }
+
 /** `otherwise`: the World that has the site is not in use yet. */
-function valueAt(
+function valueAt<T>(
   table: SteeredService | undefined,
-  key: 'capacity' | 'weight',
+  key: 'capacity' | 'weight' | 'counter',
   site: string,
-  otherwise: number,
-): number {
+  otherwise: T,
+): number | T {
   return table?.[key][table.siteNames.indexOf(site)] ?? otherwise
 }
 

@@ -1,8 +1,10 @@
 /**
  * How many queries a second a node answers, where they come from, and how many answers name each site, by service and
- * stage: from its counters, over the last 5 to 10 seconds. Kept by RunningNode, shown in status and summary.
+ * stage: from its counters, over the last 5 to 10 seconds, and in the same hour before. Kept by RunningNode, shown in status,
+ * summary and board.
  */
 import { ANSWER_STAGES, type AnswerCells, type AnswerStage, QUERY_CELLS, sumCounters } from '../counters.ts'
+import { AnswerHistory, type HoursBefore } from './answer-history.ts'
 import type { Origins } from './origins.ts'
 
 /** The key `rates` of /api/summary. Plain JSON. What is 0 is left out; the largest comes first. */
@@ -24,7 +26,8 @@ interface SiteRate {
   readonly answersPerSecond: number
 }
 
-interface StageRate {
+/** Answers whose site was found at one stage. */
+export interface StageRate {
   readonly stage: AnswerStage
   readonly answersPerSecond: number
 }
@@ -64,14 +67,16 @@ export interface RateSources {
 export class AnswerRates {
   readonly #sources: RateSources
   readonly #nowMs: () => number
+  readonly #history: AnswerHistory
   /** The samples before, oldest first: at most two. */
   #kept: readonly Sample[]
   readonly #timer: NodeJS.Timeout
 
-  /** `nowMs`: a monotonic clock; performance.now() except in tests. */
-  constructor(sources: RateSources, nowMs: () => number = () => performance.now()) {
+  /** `nowMs`: a monotonic clock; performance.now() except in tests. `unixMs`: Date.now() except in tests. */
+  constructor(sources: RateSources, nowMs: () => number = () => performance.now(), unixMs: () => number = Date.now) {
     this.#sources = sources
     this.#nowMs = nowMs
+    this.#history = new AnswerHistory({ ...sources, nowMs: unixMs, elapsedMs: nowMs })
     const origins = { countries: new Map(), systems: new Map(), unlisted: 0 }
     this.#kept = [{ atMs: nowMs(), queries: 0, cells: new Float64Array(0), origins }]
     this.#timer = setInterval(() => this.keep(), EVERY_MS).unref()
@@ -80,6 +85,12 @@ export class AnswerRates {
   /** Keeps a sample; a timer calls it. */
   keep(): void {
     this.#kept = [...this.#kept.slice(-1), this.#sample()]
+    this.#history.look()
+  }
+
+  /** The answers a second of a service at a site in the same hour before. `cell`: the first of the two (counters.ts). */
+  before(cell: number): HoursBefore {
+    return this.#history.before(cell)
   }
 
   /** The rates now. */

@@ -1,8 +1,8 @@
 /**
- * What changed last, for the summary: the last events, those of members by site. A site that dies changes a thousand
- * members at once; that is one entry. Pure.
+ * What changed last, for the summary and the page: the last events, those of members by site. A site that dies changes a
+ * thousand members at once; that is one entry. Pure; loads nothing that the page could not.
  */
-import type { FleetEvent } from '../events/event.ts'
+import type { EventKind, FleetEvent, Severity } from '../events/event.ts'
 import { eventInWords } from '../events/words.ts'
 
 /** Members of one site that changed alike and about the same time. */
@@ -19,6 +19,8 @@ export interface MemberChanges {
   /** The first of them, and why it changed. */
   readonly member: string
   readonly why: string
+  /** The nodes that saw any of it, sorted. */
+  readonly witnesses: readonly string[]
 }
 
 /** Something else that happened, in words. */
@@ -27,6 +29,10 @@ export interface OtherChange {
   /** Unix time in ms. */
   readonly atMs: number
   readonly what: string
+  readonly about: EventKind
+  readonly severity: Severity
+  /** The nodes that saw it, sorted. */
+  readonly witnesses: readonly string[]
 }
 
 /** An entry of `changes` in /api/summary. Plain JSON. */
@@ -43,17 +49,22 @@ interface Entry {
   readonly names: Set<string>
 }
 
-/** The last changes, the latest first. `events`: newest first. */
-export function recentChanges(events: readonly FleetEvent[]): readonly RecentChange[] {
+/** The last changes, the latest first, at most so many. `events`: newest first. */
+export function recentChanges(events: readonly FleetEvent[], most = MOST): readonly RecentChange[] {
   const entries: Entry[] = []
   for (const event of events.toReversed()) {
-    if (event.kind === 'verdict' && event.service !== undefined) addMember(entries, event)
-    else addEntry(entries, { kind: 'event', atMs: event.atMs, what: eventInWords(event) }, [])
+    if (event.kind === 'verdict' && event.service !== undefined) {
+      addMember(entries, event)
+    } else {
+      const { atMs, kind: about, severity, witnesses } = event
+      addEntry(entries, { kind: 'event', atMs, what: eventInWords(event), about, severity, witnesses }, [])
+    }
+    if (entries.length > most) entries.pop() // those further back are never alike with what comes
   }
-  return entries.slice(0, MOST).map(({ change }) => change)
+  return entries.map(({ change }) => change)
 }
 
-function addMember(entries: Entry[], { subject, site = '', before, after, atMs, why }: FleetEvent): void {
+function addMember(entries: Entry[], { subject, site = '', before, after, atMs, why, witnesses }: FleetEvent): void {
   const own = entries.findIndex(({ names }) => names.has(subject)) // its last change: this one is after it
   const alike = entries
     .slice(0, own < 0 ? undefined : own)
@@ -66,7 +77,11 @@ function addMember(entries: Entry[], { subject, site = '', before, after, atMs, 
         atMs - lastMs <= TOGETHER_MS,
     )
   if (alike?.change.kind === 'members') {
-    alike.change = { ...alike.change, members: alike.change.members + 1 }
+    const { members, witnesses: known } = alike.change
+    const all = witnesses.every((node) => known.includes(node))
+      ? known
+      : [...new Set([...known, ...witnesses])].toSorted()
+    alike.change = { ...alike.change, members: members + 1, witnesses: all }
     alike.names.add(subject)
     alike.lastMs = atMs
     return
@@ -80,12 +95,11 @@ function addMember(entries: Entry[], { subject, site = '', before, after, atMs, 
     members: 1,
     member: subject,
     why,
+    witnesses,
   } as const
   addEntry(entries, { ...change, braked: after === 'braked' }, [subject])
 }
 
-/** Entries further back than MOST are never alike with what comes. */
 function addEntry(entries: Entry[], change: RecentChange, members: readonly string[]): void {
   entries.unshift({ change, lastMs: change.atMs, names: new Set(members) })
-  if (entries.length > MOST) entries.pop()
 }

@@ -4,6 +4,7 @@
  * docs/api.md, and here by its first level.
  */
 import { z } from 'zod'
+import { ANSWER_STAGES } from '../counters.ts'
 
 const texts = z.array(z.string())
 const percent = z.number().min(0).max(100)
@@ -36,9 +37,40 @@ export const SUMMARY = z
   .looseObject({ role: z.enum(['serve', 'probe']), node: object, troubles: texts })
   .describe('see Status below')
 
+const perSecond = z.number().describe('a second, over the last 5 to 10 s')
+const inHour = z.number().nullable().describe('a second, on average of that hour; null: unknown')
+
+/** A service of the board, with its sites. */
+const SERVICE_ROW = z.looseObject({
+  service: z.string(),
+  spill: z.int().describe('over how many sites the clients of a dead site are divided'),
+  braked: z.int().describe('how many members the brake keeps in the answers'),
+  sites: z.array(
+    z.looseObject({
+      site: z.string(),
+      capacity: z.number().describe('relative to other sites'),
+      share: z.number().describe('of their traffic that its members take now, in ‰, on average'),
+      answersPerSecond: perSecond,
+      stages: z
+        .array(z.looseObject({ stage: z.enum(ANSWER_STAGES), answersPerSecond: perSecond }))
+        .describe('the answers by the stage that found the site'),
+      before: z
+        .looseObject({ day: inHour, week: inHour })
+        .describe('answers in the same hour of the day before, and a week before'),
+    }),
+  ),
+})
+
 /** The body of GET /api/board. */
 export const BOARD = z
-  .looseObject({ atMs: unixMs, summary: object, sites: z.array(object), services: z.array(object), votes: object })
+  .looseObject({
+    atMs: unixMs,
+    summary: object,
+    sites: z.array(object),
+    services: z.array(SERVICE_ROW),
+    votes: object,
+    events: z.int().describe('another number when GET /api/events has something new'),
+  })
   .describe('see Board and world below')
 
 /** The body of GET /api/world. */
@@ -191,8 +223,6 @@ export const RETURNED = z.looseObject({
   freeze: FREEZE_STATUS.describe('a freeze that is in force meanwhile'),
   ...spread,
 })
-
-const perSecond = z.number().describe('a second, over the last 5 to 10 s')
 
 /** A drill, running or over. */
 const DRILL_REPORT = z.looseObject({

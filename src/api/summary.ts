@@ -4,29 +4,12 @@
  * RunningNode. All of it is plain JSON, with units in the names.
  */
 import type { HealthOverview, MemberStanding, ServiceHealth } from '../health/node-health.ts'
+import { type Wound, woundOf, WOUNDS } from '../health/wound.ts'
 import type { ProberCounts, ProberThread } from '../probe/thread.ts'
 import { certificateTroubles } from './probing.ts'
 import type { Rates } from './rates.ts'
 import type { RecentChange } from './recent.ts'
 import { type NodeState, type Status, statusOf } from './status.ts'
-
-/** What may be wrong with a member, the worst first. */
-export const WOUNDS = [
-  'down',
-  'dissent',
-  'forced',
-  'braked',
-  'frozen',
-  'held',
-  'recovered',
-  'unproven',
-  'drained',
-] as const
-/**
- * One of WOUNDS: its state, or that the brake or a lack of votes keeps it where it is. `dissent`: it is up, though all
- * votes that there are say down. `frozen`: a freeze keeps it against its verdict.
- */
-export type Wound = (typeof WOUNDS)[number]
 
 /** The members of a site that have the same wound. */
 export interface SiteWound {
@@ -89,26 +72,6 @@ export interface Summary extends Omit<Status, 'services' | 'probing'> {
 
 const MOST_SERVICES = 50
 const MOST_NAMED = 5
-
-/** What is wrong with a member; undefined: nothing. */
-export const woundOf = ({
-  state,
-  braked,
-  frozen,
-  held,
-  dissent,
-}: Pick<MemberStanding, 'state' | 'braked' | 'frozen' | 'held' | 'dissent'>): Wound | undefined =>
-  braked
-    ? 'braked'
-    : frozen && state !== 'drained'
-      ? 'frozen'
-      : state !== 'up'
-        ? state
-        : dissent !== undefined
-          ? 'dissent'
-          : held
-            ? 'held'
-            : undefined
 
 /** The state of a node that a summary is made from. */
 export interface SummaryState extends Omit<NodeState, 'health' | 'probing'> {

@@ -86,6 +86,11 @@ export class Events {
     return () => void this.#listeners.delete(listener)
   }
 
+  /** Counts up with each event that comes, and each node that has seen one, too. */
+  get clock(): number {
+    return this.#list.clock
+  }
+
   /** A page of the last events of the fleet, newest first. */
   recent(query: EventQuery = {}): EventPage {
     return this.#list.page(query)

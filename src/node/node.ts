@@ -516,6 +516,8 @@ export class RunningNode implements Node {
       services: this.#made?.world.services ?? [],
       sites: this.#made?.context.sites ?? new Map(),
       rates: this.#rates.rates(),
+      before: (cell) => this.#rates.before(cell),
+      events: this.#events.events.clock,
     })
   }
 
@@ -523,7 +525,10 @@ export class RunningNode implements Node {
   #changesNow(): string {
     const { ok, failed, unchanged } = this.#loads
     const generation = this.#made?.world.generation ?? 0
-    return [this.#health.changes, generation, ok, failed, unchanged, this.#store.trouble, this.#wasReady].join(' ')
+    const events = this.#events.events.clock
+    return [this.#health.changes, events, generation, ok, failed, unchanged, this.#store.trouble, this.#wasReady].join(
+      ' ',
+    )
   }
 
   explain(question: Question): ExplainResponse | string | undefined {

@@ -4,8 +4,9 @@
  */
 import { actionInWords } from '../../api/override.ts'
 import type { RecentChange } from '../../api/recent.ts'
-import type { ProbingSummary, ServiceSummary, SiteSummary, SiteWound, Summary, Wound } from '../../api/summary.ts'
+import type { ProbingSummary, ServiceSummary, SiteSummary, SiteWound, Summary } from '../../api/summary.ts'
 import { remedyInWords } from '../../health/dissent.ts'
+import type { Wound } from '../../health/wound.ts'
 import { count, DAY_MS, formatAge, formatWholePercent, grouped, someOf } from '../../units.ts'
 import { clip, SCREEN_ROWS, sinceInWords, table, untilInWords, wrap } from '../output.ts'
 import { freezeInWords, nextDrillInWords, silenceInWords, silentNodes, skewedNodes } from './fleet.ts'
