@@ -1,7 +1,7 @@
 /** Debian's chromium, driven by playwright-core; on a host of a network of its own where a test has one. */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { AxeBuilder } from '@axe-core/playwright'
+import { join, resolve } from 'node:path'
+import axe from 'axe-core'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 
 /** Screenshots go here: light, dark, phone. They are to be looked at; git ignores them. */
@@ -47,9 +47,10 @@ export async function open(
   return { page, headers: response?.headers() ?? {}, asked, errors }
 }
 
-/** What axe-core finds that is serious, or worse. */
+/** What axe-core finds that is serious, or worse. It runs in the page, which has no frames, and tells violations alone. */
 export async function seriousFaults(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze()
+  await page.evaluate(`${axe.source}; 0`)
+  const { violations }: axe.AxeResults = await page.evaluate(`axe.run({ resultTypes: ['violations'] })`)
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary ?? ''}`))
@@ -59,4 +60,16 @@ export async function screenshot(page: Page, name: string, fullPage = true): Pro
   mkdirSync(SCREENSHOTS, { recursive: true })
   await page.evaluate('scrollTo(0, 0)') // the first line stays where it is in a tall picture
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage })
+}
+
+const PICTURE = resolve(import.meta.dirname, '../../docs/page.png')
+
+/** The picture of README, if the environment has PICTURE: what is in sight of a page of that size. */
+export async function picture(page: Page): Promise<void> {
+  if (process.env['PICTURE'] === undefined) return
+  const size = page.viewportSize()
+  await page.setViewportSize({ width: 1200, height: 860 })
+  await page.evaluate('scrollTo(0, 0)')
+  await page.screenshot({ path: PICTURE })
+  if (size !== null) await page.setViewportSize(size)
 }

@@ -2,11 +2,12 @@
  * What the page's test looks at: three nodes, three probers and a real Redis, each on a host of a network that can be cut,
  * three sites with three services, and a browser on a host of its own.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { hashSecret } from '../../src/api/token.ts'
 import { FIXTURE, writeTestDatabase } from '../support/mmdb.ts'
 import { NodeProcess, SITE, SITE_NAMES, SITE_PORT, type SiteName, SITES_YAML, TTL, VIPS } from '../support/scene.ts'
@@ -48,6 +49,9 @@ function serviceYaml(name: string, network: string, more = ''): string {
   )
   return [`${name}:`, '  sites:', ...sites, `  check: ${CHECK}`, more, TTL].join('\n')
 }
+
+/** Of a service of the large node. */
+const nameOf = (n: number): string => `s${String(n).padStart(3, '0')}`
 
 const VIEWERS = join(import.meta.dirname, 'viewers.ts')
 
@@ -93,7 +97,7 @@ export class PageFleet {
       'services.yaml': [
         serviceYaml('web', '198.51.100', '  spill: 2'),
         serviceYaml('api', '203.0.113', '  keep: 40%'),
-        serviceYaml('static', '192.0.2'),
+        serviceYaml('static', '192.0.2', '  failback: manual'),
       ].join('\n'),
       'demo.example.yaml': `"":
   - {type: NS, values: [ns1.demo.example., ns2.example.net.]}
@@ -132,16 +136,22 @@ static: {type: GSLB, service: static}
     this.#processes.set(name, new NodeProcess([command, ...args], state, elsewhere))
   }
 
-  /** A node of its own with 10,002 members at the three sites, in 3,334 services; returns the URL of its page. */
+  /** Members and services of the large node. */
+  static readonly MEMBERS = 10_020
+  static readonly SERVICES = 334
+
+  /** A node of its own with 10 members of each service at each of the three sites; returns the URL of its page. */
   async startLarge(): Promise<string> {
     const zones = join(this.folder, 'large-zones')
     mkdirSync(zones)
-    const services = Array.from({ length: 3_334 }, (_, n) => {
-      const sites = SITE_NAMES.map((site, i) => `    ${site}: {vips: [10.${100 + i}.${n >> 8}.${n & 255}]}`)
+    const services = Array.from({ length: PageFleet.SERVICES }, (_, n) => {
+      const vips = (i: number): string[] =>
+        Array.from({ length: 10 }, (_none, k) => `10.${10 * i + k}.${n >> 8}.${n & 255}`)
+      const sites = SITE_NAMES.map((site, i) => `    ${site}: {vips: [${vips(i).join(', ')}]}`)
       const check = `{type: tcp, port: ${SITE_PORT}, address: ${VIPS.fra}, interval: 5s}`
-      return [`s${String(n).padStart(4, '0')}:`, '  sites:', ...sites, `  check: ${check}`].join('\n')
+      return [`${nameOf(n)}:`, '  sites:', ...sites, `  check: ${check}`].join('\n')
     })
-    const names = services.map((_, n) => `n${n}: {type: GSLB, service: s${String(n).padStart(4, '0')}}`)
+    const names = services.map((_, n) => `n${n}: {type: GSLB, service: ${nameOf(n)}}`)
     writeFileSync(
       join(zones, 'defaults.yaml'),
       'soa: {mname: ns1.demo.example., rname: hostmaster.demo.example., serial: 7}\n',
@@ -170,16 +180,17 @@ static: {type: GSLB, service: static}
   }
 
   /** So many who watch that node as its page does. */
-  startViewers(viewers: number): { readonly boards: number; stop(): void } {
+  startViewers(viewers: number): { readonly boards: readonly string[]; stop(): void } {
     const args = [VIEWERS, `http://${HOSTS.large}/`, TOKEN, String(viewers)]
     const [command, ...words] = [...this.network.on('browser'), process.execPath, ...args]
     const child = spawn(command!, words, { stdio: ['pipe', 'pipe', 'inherit'] })
-    let boards = 0
-    child.stdout.on('data', (data: Buffer) => (boards += data.length))
+    let said = ''
+    child.stdout.on('data', (data: Buffer) => (said += data.toString()))
     this.#children.add(child)
     return {
+      /** The ETag of each board that one of them got. */
       get boards() {
-        return boards
+        return said.split('\n').slice(0, -1)
       },
       stop: () => void child.kill('SIGKILL'),
     }
@@ -192,6 +203,20 @@ static: {type: GSLB, service: static}
   /** Of the page of a node, for the browser. */
   url(node: NodeName): string {
     return `http://${HOSTS[node]}/`
+  }
+
+  /** Asks a node for the site of a client `times` times, over DNS. */
+  async query(node: NodeName, name: string, subnet: string, times: number): Promise<void> {
+    const file = join(this.folder, 'queries')
+    writeFileSync(file, `${name} A\n`.repeat(times))
+    const options = [`@${HOSTS[node]}`, `+subnet=${subnet}`, '+time=5', '+short', '-f', file]
+    const [command, ...words] = [...this.network.on('browser'), 'dig', ...options]
+    await promisify(execFile)(command!, words)
+  }
+
+  /** Another revision of the zones: a deploy. */
+  deploy(): void {
+    appendFileSync(join(this.zones, 'demo.example.yaml'), 'new: {type: A, values: [192.0.2.54]}\n')
   }
 
   state(node: NodeName | 'large'): string {

@@ -3,7 +3,6 @@
  * begins where the one before has ended. Screenshots are in test/dashboard/screenshots.
  */
 import { readFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { buildStalePage } from '../../scripts/page.ts'
@@ -15,7 +14,7 @@ import { ask, post } from '../../src/cli/control.ts'
 import type { ExplainResponse } from '../../src/api/explained.ts'
 import type { Summary } from '../../src/api/summary.ts'
 import type { WorldView } from '../../src/api/world.ts'
-import { open, type Opened, screenshot, seriousFaults, startBrowser } from './browser.ts'
+import { open, type Opened, picture, screenshot, seriousFaults, startBrowser } from './browser.ts'
 import { FAILOVER_MS, PageFleet, READER, TOKEN } from './fleet.ts'
 
 let fleet: PageFleet
@@ -23,12 +22,16 @@ let browser: Browser
 let context: BrowserContext
 let desk: Opened
 let page: Page
+/** The page of another node. */
+let other: Opened
+let viewers: ReturnType<PageFleet['startViewers']>
 
 beforeAll(async () => {
   await buildStalePage()
   fleet = await PageFleet.start()
   browser = await startBrowser(fleet.folder, fleet.network.on('browser'))
   context = await browser.newContext({ colorScheme: 'light' })
+  context.setDefaultTimeout(120_000) // only against hanging
 })
 afterAll(async () => {
   await browser?.close()
@@ -39,6 +42,15 @@ afterAll(async () => {
 async function unlock(at: Page, token: string): Promise<void> {
   await at.getByLabel('Token of this node’s API').fill(token)
   await at.getByRole('button', { name: 'Use it' }).click()
+}
+
+/** Fills in what is to be done. */
+async function fill(draft: { action?: string; why?: string; pattern?: string }): Promise<void> {
+  const actions = page.locator('#actions')
+  if (draft.action !== undefined) await actions.getByLabel(/^Do/).selectOption(draft.action)
+  if (draft.why !== undefined) await actions.getByLabel('Why').fill(draft.why)
+  if (draft.pattern !== undefined)
+    await actions.getByLabel('Site, site/service or site/service/VIP').fill(draft.pattern)
 }
 
 const inSite = (site: string): string => `ul.sites li[data-site=${site}]`
@@ -67,36 +79,6 @@ test('on a phone it is no wider than that', async () => {
   await page.setViewportSize({ width: 1440, height: 1000 })
 })
 
-test('a site that is killed turns red without a reload, 200 ms after its node knows at most', async () => {
-  await page.evaluate(`
-    window.redAtMs = new Promise((done) => {
-      const look = () => document.querySelector('${inSite('fra')}[data-state=down]') && (done(Date.now()), seen.disconnect())
-      const seen = new MutationObserver(look)
-      seen.observe(document.body, { subtree: true, childList: true, attributes: true })
-    })
-    0
-  `)
-  const waits = countWaits(fleet.pids)
-  const killedMs = Date.now()
-  fleet.killSite('fra')
-  const redMs = Number(await page.evaluate('window.redAtMs'))
-  const { changes } = await ask<Summary>({ state: fleet.state('n1') }, '/api/summary')
-  const knownMs = Math.min(
-    ...changes.filter((one) => one.kind === 'members' && one.after === 'down').map((one) => one.atMs),
-  )
-  expect(knownMs).toBeGreaterThan(killedMs)
-  expect(redMs - knownMs).toBeLessThan(200 + waits())
-  expect(redMs - killedMs).toBeLessThan(FAILOVER_MS + 200 + waits() + 900) // what a busy machine may be late, as in failover.test.ts
-  await page.getByRole('heading', { name: '3 of 3 services hurt' }).waitFor()
-  // a red column: all probers say so
-  for (const prober of ['p1', 'p2', 'p3'])
-    await page.locator(`#votes tr[data-prober=${prober}] td:nth-child(2)[data-opinion=down]`).waitFor()
-  await page.locator('#changes li', { hasText: 'fra: 3 members up → down' }).waitFor()
-  await screenshot(page, 'hurt-light')
-  await fleet.startSite('fra')
-  await page.locator(`${inSite('fra')}[data-state=up]`).waitFor()
-})
-
 test('a prober that is cut off is a red row, one that is silent a grey one, and no site is down', async () => {
   const row = page.locator('#votes tr[data-prober=p3]')
   fleet.network.cut(['p3'], SITE_NAMES)
@@ -120,15 +102,14 @@ test('a prober that is cut off is a red row, one that is silent a grey one, and 
 })
 
 test('a drain shows its outlook first, asks for the token, and is seen on another node', async () => {
-  const other = await open(context, `${fleet.url('n2')}#token=${TOKEN}`)
+  other = await open(context, `${fleet.url('n2')}#token=${TOKEN}`)
   await other.page.getByRole('heading', { name: 'All calm' }).waitFor()
   expect(other.page.url()).toBe(fleet.url('n2')) // the token is out of the address bar
 
   const actions = page.locator('#actions')
   const button = actions.getByRole('button', { name: 'Drain iad' })
   await actions.getByLabel('Who').fill('kim@ops')
-  await actions.getByLabel('Why').fill('disks, ticket 812')
-  await actions.getByLabel('Site, site/service or site/service/VIP').fill('iad')
+  await fill({ why: 'disks, ticket 812', pattern: 'iad' })
   expect(await button.isDisabled()).toBe(true) // before the outlook is there
   await actions.getByText('✓ Safe: takes 3 members of 3 services out').waitFor()
   expect(await actions.locator('.outlook tbody tr').allTextContents()).toEqual([
@@ -146,19 +127,17 @@ test('a drain shows its outlook first, asks for the token, and is seen on anothe
   await other.page.locator('#actions tr[data-pattern=iad]', { hasText: 'kim@ops' }).waitFor()
   await other.page.locator(`${inSite('iad')}[data-state=drained]`).waitFor()
   expect(other.errors).toEqual([])
-  await other.page.close()
 })
 
 test('what leaves too little is said to be unsafe, and is done only on purpose', async () => {
   const actions = page.locator('#actions')
   const button = actions.getByRole('button', { name: 'Drain fra/api' })
-  await actions.getByLabel('Why').fill('too much at once')
-  await actions.getByLabel('Site, site/service or site/service/VIP').fill('fra/api')
+  await fill({ why: 'too much at once', pattern: 'fra/api' })
   await actions.getByText('✕ Not safe').waitFor()
   expect(await button.isDisabled()).toBe(true)
   await actions.getByLabel('Do it all the same').check()
   expect(await button.isDisabled()).toBe(false)
-  await actions.getByLabel('Site, site/service or site/service/VIP').fill('far')
+  await fill({ pattern: 'far' })
   await actions.getByText('far matches no member').waitFor()
   expect(await actions.getByRole('button', { name: 'Drain far' }).isDisabled()).toBe(true)
 })
@@ -216,80 +195,218 @@ test('the world has each country in the colour of its site now', async () => {
   expect(await colour('US')).not.toBe(await colour('FR'))
 })
 
-test.each(['light', 'dark'] as const)('axe-core finds nothing serious: %s', async (colorScheme) => {
+test('a site that is killed turns red without a reload, 200 ms after its node knows at most', async () => {
+  await page.evaluate(`
+    window.redAtMs = new Promise((done) => {
+      const look = () => document.querySelector('${inSite('fra')}[data-state=down]') && (done(Date.now()), seen.disconnect())
+      const seen = new MutationObserver(look)
+      seen.observe(document.body, { subtree: true, childList: true, attributes: true })
+    })
+    0
+  `)
+  const waits = countWaits(fleet.pids)
+  const killedMs = Date.now()
+  fleet.killSite('fra')
+  const redMs = Number(await page.evaluate('window.redAtMs'))
+  const { changes } = await ask<Summary>({ state: fleet.state('n1') }, '/api/summary')
+  const knownMs = Math.min(
+    ...changes.filter((one) => one.kind === 'members' && one.after === 'down').map((one) => one.atMs),
+  )
+  expect(knownMs).toBeGreaterThan(killedMs)
+  expect(redMs - knownMs).toBeLessThan(200 + waits())
+  expect(redMs - killedMs).toBeLessThan(FAILOVER_MS + 200 + waits() + 900) // what a busy machine may be late, as in failover.test.ts
+  await page.getByRole('heading', { name: '3 of 3 services hurt' }).waitFor()
+  // a red column: all probers say so
+  for (const prober of ['p1', 'p2', 'p3'])
+    await page.locator(`#votes tr[data-prober=${prober}] td:nth-child(2)[data-opinion=down]`).waitFor()
+  const line = page.locator('#changes li', { hasText: 'fra: 3 members up → down' })
+  await line.getByText('3 nodes').click()
+  await line.getByText('seen by n1, n2, n3').waitFor()
+})
+
+test('answers a second are shown by site, beside its capacity, and by stage', async () => {
+  const web = page.locator('#services .row.site').filter({ hasText: 'spill' })
+  const asking = new AbortController()
+  const asks = (async () => {
+    while (!asking.signal.aborted) await fleet.query('n1', 'www.demo.example', CLIENTS.paris.v4, 50)
+  })()
+  await web.first().waitFor() // the clients of fra, which is dead, are at the next two
+  await until('most answers are spilt', async () => (await web.count()) >= 1)
+  const [row] = await web.allTextContents()
+  expect(row).toMatch(/spill [\d.,]+\/s/)
+  expect(row).toMatch(/\d+ % of 33 %/)
+  await page.locator('#services').getByText('there is a day before from').waitFor()
+  await screenshot(page, 'hurt-light')
+  await picture(page)
+  asking.abort()
+  await asks
+})
+
+test('a site that is well again awaits its return, and has its clients again after it', async () => {
+  await fleet.startSite('fra')
+  await page.locator(`${inSite('fra')}[data-state=recovered]`).waitFor()
+  const actions = page.locator('#actions')
+  await fill({ action: 'return', why: 'disks are new', pattern: 'fra' })
+  await actions.getByText('1 service will have their clients back at fra.').waitFor()
+  await actions.getByRole('button', { name: 'Return fra' }).click()
+  await actions.getByText('returned: fra/static at n1').waitFor()
+  await page.locator(`${inSite('fra')}[data-state=up]`).waitFor()
+  await other.page.locator(`${inSite('fra')}[data-state=up]`).waitFor()
+})
+
+test('a part of a site is drained in steps', async () => {
+  const actions = page.locator('#actions')
+  await fill({ action: 'drain', why: 'a new release', pattern: 'sin' })
+  await actions.getByLabel(/^Leaving it/).selectOption('30%')
+  await actions.getByLabel(/^In steps over/).selectOption('15m')
+  await actions.getByText('✓ Safe: takes a part of 3 members').waitFor()
+  await actions.getByRole('button', { name: 'Drain sin' }).click()
+  await actions.getByText(/^sin is drained to 30 %/).waitFor()
+  const shown = other.page.locator('#actions tr[data-pattern=sin]')
+  await shown.filter({ hasText: /drained to 30 %, at \d+ % now/ }).waitFor()
+  const { overrides } = await ask<Summary>({ state: fleet.state('n2') }, '/api/summary')
+  expect(overrides.map(({ override }) => override)).toMatchObject([
+    { pattern: 'sin', why: 'a new release', shift: { to: 300 } },
+  ])
+  await actions.locator('tr[data-pattern=sin]').getByRole('button', { name: 'Undo' }).click()
+  await actions.getByText(/^Now drained to 30 %.* by kim@ops/).waitFor()
+  await actions.getByRole('button', { name: 'Undrain sin' }).click()
+  await shown.waitFor({ state: 'detached' })
+})
+
+test('a freeze is on all nodes, and is ended', async () => {
+  const actions = page.locator('#actions')
+  await fill({ action: 'freeze', why: 'routers are replaced' })
+  await actions.getByText('Verdicts will change no answers on any node meanwhile').waitFor()
+  await actions.getByRole('button', { name: 'Freeze all nodes' }).click()
+  await actions.getByText(/^frozen at n1/).waitFor()
+  const line = other.page.locator('.troubles li', { hasText: /^Frozen by kim@ops/ })
+  await line.filter({ hasText: 'routers are replaced' }).waitFor()
+  await fill({ action: 'unfreeze' })
+  await actions.getByRole('button', { name: 'Unfreeze all nodes' }).click()
+  await line.waitFor({ state: 'detached' })
+})
+
+test('a drill is begun with its outlook before, is shown while it runs, and leaves a report', async () => {
+  const actions = page.locator('#actions')
+  const drill = page.locator('#drills .drill')
+  await fill({ action: 'drill', why: 'every quarter', pattern: 'sin' })
+  await actions.getByText('✓ Safe: takes 3 members').waitFor()
+  await actions.getByLabel('Abort if').fill('left<50%, last-resort')
+  await actions.getByRole('button', { name: 'Drill sin' }).click()
+  await drill.getByText('Ends early if left<50% or last-resort.').waitFor()
+  expect(await drill.getAttribute('data-outcome')).toBe('running')
+  expect(await drill.textContent()).toMatch(/^sin running for \d+ s, until .*kim@ops.*: every quarter\./)
+  await screenshot(page, 'drill-light')
+  await post({ state: fleet.state('n1') }, '/api/overrides', { pattern: 'sin', action: 'undrain', who: 'kim@ops' })
+  await page.locator('#drills .drill[data-outcome=undone]').waitFor()
+  await drill.locator('tr', { hasText: /^web100 %67 %$/ }).waitFor()
+})
+
+test('deploys, overrides and dead sites are in one line of time', async () => {
+  fleet.deploy()
+  const zones = page.locator('#changes li[data-about=zones]', { hasText: '→' })
+  await zones.first().waitFor()
+  await page.locator('#changes li[data-about=zones]', { hasText: '3 nodes' }).waitFor()
+  const abouts = await page
+    .locator('#changes li')
+    .evaluateAll((lines) => lines.map((line) => line.getAttribute('data-about')))
+  const at = (about: string): number => abouts.indexOf(about)
+  expect(at('zones')).toBeLessThan(at('override'))
+  expect(at('override')).toBeLessThan(at('health'))
+  const times = await page
+    .locator('#changes time')
+    .evaluateAll((all) => all.map((one) => one.getAttribute('datetime')!))
+  expect(times).toEqual(times.toSorted((a, b) => (a > b ? -1 : a < b ? 1 : 0)))
+})
+
+test.each([
+  ['light', 1440],
+  ['dark', 1440],
+  ['light', 360],
+  ['dark', 360],
+] as const)('axe-core finds nothing serious: %s, %i px', async (colorScheme, width) => {
   await page.emulateMedia({ colorScheme })
-  await screenshot(page, `all-${colorScheme}`)
+  await page.setViewportSize({ width, height: 1000 })
+  await screenshot(page, `all-${colorScheme}${width === 360 ? '-phone' : ''}`)
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width)
   expect(await seriousFaults(page)).toEqual([])
 })
 
-test('a node that is gone is said to be, and what was known stays', async () => {
-  await page.emulateMedia({ colorScheme: 'dark' })
-  await page.setViewportSize({ width: 2560, height: 1440 })
-  await screenshot(page, 'wall-dark', false)
-  fleet.process('n1').kill('SIGSTOP')
-  fleet.process('n1').kill('SIGKILL')
-  await page.locator('.stale', { hasText: 'the node does not answer' }).waitFor()
-  expect(await page.locator('main').count()).toBe(1)
-  expect(desk.errors).toEqual([])
-  expect(new Set(desk.asked.map((url) => new URL(url).origin)).size).toBe(1)
-})
-
-test('the licences of what the page has in it are in the package', () => {
-  const text = readFileSync(new URL('../../dashboard/dist/assets/licences.txt', import.meta.url), 'utf8')
-  for (const name of ['preact', 'd3-geo', 'world-atlas', 'Natural Earth']) expect(text).toContain(name)
+test('beside the same hour before it says what is less, and what is not known', async () => {
+  const { page: at } = await open(context, 'about:blank')
+  await at.addInitScript(`
+    const real = fetch
+    window.fetch = async (path, init) => {
+      const response = await real(path, init)
+      if (path !== 'api/board' || response.status !== 200) return response
+      const board = await response.json()
+      for (const { service, sites } of board.services)
+        for (const site of sites) site.before = service === 'api' ? { day: 40, week: 50 } : { day: null, week: null }
+      return new Response(JSON.stringify(board), response)
+    }
+  `)
+  await at.goto(`${fleet.url('n2')}#token=${TOKEN}`)
+  const row = (name: string) => at.locator('#services .row.service', { hasText: name }).locator('[role=cell]')
+  await row('api').nth(3).filter({ hasText: '120 −100 %' }).waitFor()
+  expect(await row('api').nth(3).locator('.odd').count()).toBe(1)
+  await row('api').nth(4).filter({ hasText: 'a week before 150/s' }).waitFor()
+  expect(await row('web').nth(3).textContent()).toBe('–')
+  await at.close()
 })
 
 test('10,000 members scroll smoothly: few rows are in the page, whichever are in sight', async () => {
   const large = await fleet.startLarge()
-  const { page: at, errors } = await open(context, `${large}#token=${TOKEN}`)
+  viewers = fleet.startViewers(10)
+  const { page: at, errors } = await open(context, 'about:blank')
+  await at.emulateMedia({ colorScheme: 'dark' })
+  await at.goto(`${large}#token=${TOKEN}`)
   const section = at.locator('#services')
-  await section.getByText('10,002 members').waitFor()
+  await section.getByText('10,020 members').waitFor()
   await section.getByLabel('all members').check()
   await section.locator('.row.member').first().waitFor()
-  const { rows, frames }: { rows: number; frames: number[] } = await at.evaluate(`(async () => {
+  const { rows, all }: { rows: number; all: number } = await at.evaluate(`(async () => {
     const view = document.querySelector('#services .view')
-    const frames = []
     let rows = 0
-    let last = performance.now()
-    for (let i = 0; i < 90; i++) {
-      view.scrollTop += 1000
+    for (let i = 0; i < 30; i++) {
+      view.scrollTop += 3000
       await new Promise(requestAnimationFrame)
-      const now = performance.now()
-      frames.push(now - last)
-      last = now
       rows = Math.max(rows, view.querySelectorAll('.row').length)
     }
     view.scrollTop = view.scrollHeight
-    return { rows, frames }
+    return { rows, all: Number(view.closest('[role=table]').getAttribute('aria-rowcount')) }
   })()`)
+  expect(all).toBe(PageFleet.MEMBERS + 4 * PageFleet.SERVICES + 1)
   expect(rows).toBeGreaterThan(20)
   expect(rows).toBeLessThan(120)
-  expect(frames.toSorted((a, b) => a - b)[45]).toBeLessThan(100) // the median; 17 ms where nobody else computes
-  await section.getByText('s3333').last().waitFor()
-  await section.getByLabel('Filter by name or reason').fill('s0042')
+  await section.getByText('s333').last().waitFor()
+  await section.getByLabel('Filter by name or reason').fill('s042')
   await until('the filter', async () => (await section.locator('.row.service').count()) === 1)
   expect(errors).toEqual([])
   await screenshot(at, 'large-dark', false)
   await at.close()
 })
 
-// less than 1 % on a quiet machine; ten boards instead of one would be ten times as much
-test('ten viewers of 10,000 members cost their node little more than one', async () => {
-  const alone = await fleet.loadOfLarge(() => sleep(5_000))
-  const viewers = fleet.startViewers(10)
-  await until('boards', () => viewers.boards >= 10)
-  const before = viewers.boards
-  // long enough for each of them to get two more
-  const watched = await fleet.loadOfLarge(() => until('the next boards', () => viewers.boards - before >= 20))
+test('ten viewers of 10,000 members cost their node as much as one', async () => {
+  await until('boards', () => viewers.boards.length >= 10)
+  const first = viewers.boards.length
+  // less than 1 % on a quiet machine; ten boards in place of one would be ten times as much
+  const load = await fleet.loadOfLarge(() => until('the next boards', () => viewers.boards.length - first >= 10))
   viewers.stop()
-  expect(watched - alone).toBeLessThan(0.05)
+  const boards = Map.groupBy(viewers.boards, (etag) => etag)
+  // each board was made once, and went to all of them
+  expect(boards.size).toBeGreaterThan(1)
+  expect([...boards.values()].slice(1, -1).map((those) => those.length)).toEqual(
+    [...boards.keys()].slice(1, -1).map(() => 10),
+  )
+  expect(load).toBeLessThan(0.05)
 })
 
 test('keyboard: what can be done is reached with it alone', async () => {
   const { page: at } = await open(context, `${fleet.url('n2')}#token=${TOKEN}`)
   await at.locator('#votes td button').first().waitFor()
   const reached: string[] = []
-  for (let i = 0; i < 80; i++) {
+  for (let i = 0; i < 160; i++) {
     await at.keyboard.press('Tab')
     reached.push(
       String(
@@ -312,4 +429,21 @@ test('keyboard: what can be done is reached with it alone', async () => {
       name,
     ).toBe(true)
   await at.close()
+})
+
+test('a node that is gone is said to be, and what was known stays', async () => {
+  await page.emulateMedia({ colorScheme: 'dark' })
+  await page.setViewportSize({ width: 2560, height: 1440 })
+  await screenshot(page, 'wall-dark', false)
+  fleet.process('n1').kill('SIGSTOP')
+  fleet.process('n1').kill('SIGKILL')
+  await page.locator('.stale', { hasText: 'the node does not answer' }).waitFor()
+  expect(await page.locator('main').count()).toBe(1)
+  expect(desk.errors).toEqual([])
+  expect(new Set(desk.asked.map((url) => new URL(url).origin)).size).toBe(1)
+})
+
+test('the licences of what the page has in it are in the package', () => {
+  const text = readFileSync(new URL('../../dashboard/dist/assets/licences.txt', import.meta.url), 'utf8')
+  for (const name of ['preact', 'd3-geo', 'world-atlas', 'Natural Earth']) expect(text).toContain(name)
 })

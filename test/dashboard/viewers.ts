@@ -1,6 +1,6 @@
 /**
- * Viewers of a node's board, each of which asks for the next one as dashboard/api.ts does. Writes a byte for each board that
- * one of them gets. Arguments: the URL of the page, the token, how many. Ends with its parent.
+ * Viewers of a node's board, each of which asks for the next one as dashboard/api.ts does. Writes the ETag of each board that
+ * one of them gets as a line. Arguments: the URL of the page, the token, how many. Ends with its parent.
  */
 const [url, token, viewers] = process.argv.slice(2)
 
@@ -14,7 +14,7 @@ async function view(): Promise<void> {
     if (!response.ok) throw new Error(`HTTP status ${response.status}`)
     etag = response.headers.get('etag') ?? undefined
     await response.json()
-    process.stdout.write('.')
+    process.stdout.write(`${etag}\n`)
   }
 }
 
