@@ -16,13 +16,22 @@ const STARTS =
 export const ALSO = [
   'test/attack/smoke.test.ts', // imports each attack by its name
   'test/load/lint.test.ts', // loads zones whose serial is git's
-  // seconds of computing
+  // seconds of computing: random cases, or large ones
+  'test/api/board.test.ts',
+  'test/api/routes.test.ts',
+  'test/api/summary.test.ts',
+  'test/dns/query.test.ts',
+  'test/explain/explain.test.ts',
   'test/fuzz/board.test.ts',
+  'test/health/shift.test.ts',
   'test/health/week.test.ts',
   'test/load/fuzz.test.ts',
   'test/plan/plan.test.ts',
   'test/policy/map-dbip.test.ts',
+  'test/policy/map.test.ts',
   'test/policy/select.test.ts',
+  'test/policy/spill.test.ts',
+  'test/traffic/shares.test.ts',
   'test/yaml/tree.test.ts',
 ]
 
