@@ -16,6 +16,7 @@ const KINDS = [
   'brake',
   'last-resort',
   'override',
+  'drill',
   'zones',
   'databases',
   'prober',
