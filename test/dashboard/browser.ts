@@ -56,6 +56,49 @@ export async function seriousFaults(page: Page): Promise<string[]> {
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary ?? ''}`))
 }
 
+/** What it takes to scroll through a LongTable. */
+export interface Scrolled {
+  /** CPU time of the page's main thread in script, style and layout at a step, in ms: the median. */
+  readonly stepMs: number
+  /** Rows of the table, and how many of them were in the page at most. */
+  readonly rows: number
+  readonly inPage: number
+}
+
+/** More than what is in the page at a time of a view of 700 px: all rows are new at each step. */
+const STEP_PX = 1_700
+
+/** Scrolls a LongTable from its begin to its end in so many steps; what is shorter, there and back again. */
+export async function scroll(page: Page, table: string, steps: number): Promise<Scrolled> {
+  const cdp = await page.context().newCDPSession(page)
+  await cdp.send('Performance.enable', { timeDomain: 'threadTicks' }) // CPU time: the machine is shared
+  const workMs = async (): Promise<number> => {
+    const { metrics } = await cdp.send('Performance.getMetrics')
+    const own = ['ScriptDuration', 'LayoutDuration', 'RecalcStyleDuration']
+    return metrics.reduce((sum, { name, value }) => (own.includes(name) ? sum + 1000 * value : sum), 0)
+  }
+  const costs: number[] = []
+  let inPage = 0
+  let beforeMs = await workMs()
+  for (let i = 1; i <= steps; i++) {
+    const rows = await page.evaluate(`(async () => {
+      const view = document.querySelector('${table} .view')
+      const end = view.scrollHeight - view.clientHeight
+      const way = ${i} * Math.max(${STEP_PX}, end / ${steps})
+      view.scrollTop = Math.floor(way / end) % 2 === 0 ? way % end : end - (way % end)
+      for (let frames = 0; frames < 2; frames++) await new Promise(requestAnimationFrame)
+      return view.querySelectorAll('.row').length
+    })()`)
+    inPage = Math.max(inPage, Number(rows))
+    const nowMs = await workMs()
+    costs.push(nowMs - beforeMs)
+    beforeMs = nowMs
+  }
+  await cdp.detach()
+  const rows = Number(await page.locator(table).getAttribute('aria-rowcount')) - 1
+  return { stepMs: costs.toSorted((a, b) => a - b)[steps >> 1]!, rows, inPage }
+}
+
 export async function screenshot(page: Page, name: string, fullPage = true): Promise<void> {
   mkdirSync(SCREENSHOTS, { recursive: true })
   await page.evaluate('scrollTo(0, 0)') // the first line stays where it is in a tall picture
@@ -68,7 +111,7 @@ const PICTURE = resolve(import.meta.dirname, '../../docs/page.png')
 export async function picture(page: Page): Promise<void> {
   if (process.env['PICTURE'] === undefined) return
   const size = page.viewportSize()
-  await page.setViewportSize({ width: 1200, height: 860 })
+  await page.setViewportSize({ width: 1200, height: 720 })
   await page.evaluate('scrollTo(0, 0)')
   await page.screenshot({ path: PICTURE })
   if (size !== null) await page.setViewportSize(size)

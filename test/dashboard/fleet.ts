@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -110,14 +110,13 @@ static: {type: GSLB, service: static}
     for (const [file, text] of Object.entries(files)) writeFileSync(join(this.zones, file), text)
     const tokens = join(this.folder, 'tokens')
     writeFileSync(tokens, `reader sha256:${Buffer.from(hashSecret(READER)).toString('hex')} read\n`, { mode: 0o600 })
-    const city = join(this.folder, 'city.mmdb')
-    writeTestDatabase(city, { schema: 'maxmind', networks: FIXTURE, ipVersion: 6 })
+    this.writeDatabase('2026-10-01')
     await Promise.all([this.#redis.start(), ...SITE_NAMES.map((site) => this.startSite(site))])
     for (const prober of PROBERS) this.#launch('probe', prober, { 'probe-region': REGIONS[prober] })
     for (const node of NODES) {
       const http = { 'http-listen': `${HOSTS[node]}:80`, 'http-tokens': tokens }
       const listens = { listen: `${HOSTS[node]}:53`, ...http, 'probe-enabled': 'false' }
-      this.#launch('serve', node, { ...listens, threads: '1', 'geo-city': city })
+      this.#launch('serve', node, { ...listens, threads: '1', 'geo-city': this.#city })
     }
     await Promise.all(NODES.map((node) => this.process(node).ready(300_000)))
   }
@@ -162,7 +161,7 @@ static: {type: GSLB, service: static}
       '"":\n  - {type: NS, values: [ns1.demo.example., ns2.example.net.]}\nns1: {type: A, values: [192.0.2.53]}'
     writeFileSync(join(zones, 'demo.example.yaml'), `${apex}\n${names.join('\n')}\n`)
     const flags = { zones, state: this.state('large'), 'node-name': 'large', listen: `${HOSTS.large}:53`, threads: '1' }
-    const http = { 'http-listen': `${HOSTS.large}:80`, 'geo-city': join(this.folder, 'city.mmdb') }
+    const http = { 'http-listen': `${HOSTS.large}:80`, 'geo-city': this.#city }
     const args = Object.entries({ ...flags, ...http }).flatMap(([flag, value]) => [`--${flag}`, value])
     const elsewhere = { via: this.network.on('large'), env: { MERIDIAN_HTTP_TOKEN: TOKEN } }
     const node = new NodeProcess(['serve', ...args], this.state('large'), elsewhere)
@@ -217,6 +216,17 @@ static: {type: GSLB, service: static}
   /** Another revision of the zones: a deploy. */
   deploy(): void {
     appendFileSync(join(this.zones, 'demo.example.yaml'), 'new: {type: A, values: [192.0.2.54]}\n')
+  }
+
+  get #city(): string {
+    return join(this.folder, 'city.mmdb')
+  }
+
+  /** The city database as it was built on that day (ISO 8601), the same each time, in place of the one before. */
+  writeDatabase(day: string): void {
+    const made = { schema: 'maxmind', networks: FIXTURE, ipVersion: 6, buildEpoch: Date.parse(day) / 1000 } as const
+    writeTestDatabase(`${this.#city}.new`, made)
+    renameSync(`${this.#city}.new`, this.#city)
   }
 
   state(node: NodeName | 'large'): string {
