@@ -32,7 +32,7 @@ export const EVENT_KINDS = {
   },
   override: {
     meaning:
-      'A drain, force, failover or freeze began, changed, was undone or ran out; `details`: who, until when, how many members.',
+      'A drain, force, failover or freeze began, changed, was undone or ran out, or a drain in steps has arrived; `details`: who, until when, how many members, and which it takes out or gives back (`moved`).',
     togetherMs: MINUTE_MS,
   },
   drill: {

@@ -20,7 +20,8 @@ import type { Change, MemberStanding, MemberStatus, ReasonChange, ServiceHealth 
 import { Members } from './members.ts'
 import type { News, Topic } from './news.ts'
 import { type Acknowledged, type Acknowledgement, type NodeStatus, OtherNodes } from './other-nodes.ts'
-import { canonicalPattern, isInForce, matches, type Override, type OverrideRequest } from './override.ts'
+import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
+import { type OverrideChange, OverrideChanges } from './override-changes.ts'
 import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
 import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus, type VoteTable } from './roster.ts'
@@ -48,6 +49,7 @@ export type {
   MemberStatus,
   NodeStatus,
   Outlook,
+  OverrideChange,
   OverrideStatus,
   ProberStatus,
   ReasonChange,
@@ -67,18 +69,6 @@ export type OverrideOutcome =
     }
   /** Why not, and what to do instead. */
   | { readonly refused: string; readonly hint?: string }
-
-/** The override of a pattern began, changed or ended. */
-export interface OverrideChange {
-  readonly pattern: string
-  /** In force before, and now; undefined: none. */
-  readonly before: Override | undefined
-  readonly now: Override | undefined
-  /** Who undid it; undefined: its time is over. */
-  readonly undone: Override | undefined
-  /** Number of members that the pattern matches. */
-  readonly members: number
-}
 
 /** Where a forgotten process is stored, and which nodes have it. */
 export type ForgetSaved = Omit<SaveResult, 'current'> & Acknowledgement
@@ -125,7 +115,7 @@ export interface NodeHealthSettings {
   readonly onChange?: (change: Change) => void
   /** Called when the reason for a member's state has changed, and nothing else of it. */
   readonly onReason?: (change: ReasonChange) => void
-  /** Called when an override has begun, changed or ended; not for those that the saved state had. */
+  /** Called when an override has begun, changed, ended or arrived; not for those that the saved state had. */
   readonly onOverride?: (change: OverrideChange) => void
   /** Called for changes of brake and last resort, and when a prober falls silent while the Store works. */
   readonly onNews?: News
@@ -133,8 +123,6 @@ export interface NodeHealthSettings {
   readonly onTrouble?: (trouble: string) => void
 }
 
-/** What an override keeps while it is the same one for operators. */
-const KNOWN_BY = ['action', 'who', 'why', 'madeMs'] as const
 /** How long the start waits for what other nodes know, in ms. */
 const LEARN_MS = 2000
 /** Reads of a Store that is back: it may be a new one that other nodes have yet to fill. */
@@ -155,8 +143,7 @@ export class NodeHealth {
   readonly controls: Controls
   readonly #otherNodes: OtherNodes | undefined
   readonly #troubles = new Map<string, string>()
-  /** Overrides in force, by pattern, as they were told last. */
-  readonly #inForce = new Map<string, Override>()
+  readonly #overrideChanges = new OverrideChanges()
   #isRestoring = false
   /** Probers and (#silentNodes) nodes whose silence was reported. */
   readonly #silent = new Set<string>()
@@ -412,20 +399,8 @@ export class NodeHealth {
   }
 
   #tellOverrides(patterns: readonly string[]): void {
-    const { specs } = this.#members
-    for (const pattern of patterns) {
-      const before = this.#inForce.get(pattern)
-      const entry = this.#overrides.all.get(pattern)
-      const now = entry !== undefined && isInForce(entry, performance.now()) ? entry : undefined
-      if (now === undefined) this.#inForce.delete(pattern)
-      else this.#inForce.set(pattern, now)
-      // it gets another version where nodes set the same pattern, and another age where the Store knows better
-      const isKnown = KNOWN_BY.every((key) => before?.[key] === now?.[key])
-      if (isKnown || this.#isRestoring) continue
-      const undone = entry?.action === 'undone' ? entry : undefined
-      const members = specs.filter((spec) => matches(pattern, spec)).length
-      this.#settings.onOverride?.({ pattern, before, now, undone, members })
-    }
+    const changes = this.#overrideChanges.take(patterns, this.#overrides.all, this.#members.specs, performance.now())
+    if (!this.#isRestoring) for (const change of changes) this.#settings.onOverride?.(change)
   }
 
   /**

@@ -11,7 +11,7 @@ import { EVERYTHING, type Override, viewOf } from '../health/override.ts'
 import { formatProblem } from '../problem.ts'
 import type { ServerStats } from '../server/server.ts'
 import { movesInWords, movingInWords } from '../traffic/words.ts'
-import { count, DAY_MS, formatDuration, formatEndpoint, formatPercent } from '../units.ts'
+import { count, DAY_MS, formatDuration, formatEndpoint, formatPercent, formatShare, someOf } from '../units.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
 import type { CertificateFiles } from './certificate.ts'
@@ -64,23 +64,63 @@ export function newsEvent(level: 'info' | 'warn', news: string, topic: Topic | u
 /** An override that another node set so long ago is no news: this node was away. */
 const YOUNG_MS = 60_000
 
-/** An override began, changed, was undone or ran out. */
-export function overrideEvent({ pattern, before, now, undone, members }: OverrideChange): NewEvent | undefined {
+/** An override began, changed, was undone, ran out, or has moved its share to where it was to go. */
+export function overrideEvent(change: OverrideChange): NewEvent | undefined {
+  const { pattern, before, now, undone, arrived, members, moved } = change
   const cause = now ?? undone
-  const ageMs = cause === undefined ? 0 : performance.now() - cause.setMs
+  const ageMs = cause === undefined ? 0 : performance.now() - cause.setMs - (arrived ? cause.shift!.overMs : 0)
   if (ageMs > YOUNG_MS) return undefined
   const view = cause === undefined ? undefined : viewOf(cause)
+  const after = arrived ? `at ${formatShare(now!.shift!.to)}` : now && orderInWords(viewOf(now))
   return {
     kind: 'override',
     severity: now?.action === 'failover' ? 'warning' : 'info',
     ...placeOf(pattern),
     before: before === undefined ? null : orderInWords(viewOf(before)),
-    after: now === undefined ? null : orderInWords(viewOf(now)),
-    why: cause === undefined ? 'its time is over' : causeInWords(cause),
+    after: after ?? null,
+    why: [cause === undefined ? 'its time is over' : causeInWords(cause), ...movedInWords(change)].join('; '),
     sinceMs: before === undefined ? null : viewOf(before).madeMs,
     atMs: Date.now() - ageMs,
-    details: { who: cause?.who ?? null, untilMs: view?.untilMs ?? null, members },
+    details: {
+      who: cause?.who ?? null,
+      untilMs: view?.untilMs ?? null,
+      members,
+      moved: {
+        members: moved.length,
+        names: moved.slice(0, MOST_NAMES).map(({ name }) => name),
+        services: byService(moved),
+      },
+    },
   }
+}
+
+/** Members, and services, that an event names: with more it would go without its details. */
+const MOST_NAMES = 10
+/** Members that its words name; of more they count those of each service. */
+const FEW_NAMES = 3
+
+/** How many members of each service, those of most first. */
+function byService(moved: OverrideChange['moved']): Readonly<Record<string, number>> {
+  const counts = new Map<string, number>()
+  for (const { service } of moved) counts.set(service, (counts.get(service) ?? 0) + 1)
+  const most = [...counts].toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).slice(0, MOST_NAMES)
+  return Object.fromEntries(most)
+}
+
+/** `takes out fra/web/192.0.2.1`, `gives back 300 members of 2 services: 200 of web, 100 of api`; nothing of nobody. */
+function movedInWords({ before, now, arrived, moved }: OverrideChange): readonly string[] {
+  if (moved.length === 0) return []
+  const services = new Set(moved.map(({ service }) => service)).size
+  const counts = Object.entries(byService(moved)).map(([service, members]) => `${members} of ${service}`)
+  const who =
+    moved.length <= FEW_NAMES
+      ? moved.map(({ name }) => name).join(', ')
+      : `${count(moved.length, 'member')} of ${count(services, 'service')}: ${someOf(counts, FEW_NAMES, services)}`
+  if (arrived) return [`it has moved ${who}`]
+  if (now === undefined) return [`${before?.action === 'up' ? 'no longer holds up' : 'gives back'} ${who}`]
+  if (now.action === 'up') return [`holds up ${who}`]
+  if (now.shift === undefined) return [`takes out ${who}`]
+  return [`${now.shift.to > now.shift.from ? 'gives back a share to' : 'takes a share of'} ${who}`]
 }
 
 /** A drill has begun, or is over. */

@@ -7,6 +7,7 @@ import { endingCertificates } from '../api/probing.ts'
 import type { Config } from '../config.ts'
 import type { NewEvent } from '../events/event.ts'
 import { Events } from '../events/events.ts'
+import { eventInWords } from '../events/words.ts'
 import type { Change, NodeHealth, OverrideChange, Topic } from '../health/node-health.ts'
 import type { Store } from '../health/store.ts'
 import type { CertifiedTarget } from '../probe/thread.ts'
@@ -140,7 +141,14 @@ export class NodeEvents {
   }
 
   override(change: OverrideChange): void {
-    this.#add(overrideEvent(change))
+    const event = overrideEvent(change)
+    if (event === undefined) return
+    const { id, before, after, details, ...rest } = this.events.add(event)
+    // what time does by itself; orders are logged where they are given
+    const isByTime = change.arrived || (change.now === undefined && change.undone === undefined)
+    if (!isByTime) return
+    const line = eventInWords({ id, before, after, ...rest })
+    this.#settings.log.info({ override: change.pattern, before, after, ...details }, line)
   }
 
   drill(report: DrillReport): void {

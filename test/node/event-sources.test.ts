@@ -87,8 +87,16 @@ const override = (more: Partial<Override> = {}): Override => ({
   setMs: performance.now() - 1_000,
   ...more,
 })
-const overridden = (more: Partial<OverrideChange>) =>
-  overrideEvent({ pattern: 'fra/web', before: undefined, now: undefined, undone: undefined, members: 3, ...more })
+const NONE = {
+  pattern: 'fra/web',
+  before: undefined,
+  now: undefined,
+  undone: undefined,
+  arrived: false,
+  members: 3,
+  moved: [],
+}
+const overridden = (more: Partial<OverrideChange>) => overrideEvent({ ...NONE, ...more })
 
 test('an override begins, changes, is undone or runs out; an old one is no news', () => {
   const words = (more: Partial<OverrideChange>) => {
@@ -108,6 +116,43 @@ test('an override begins, changes, is undone or runs out; an old one is no news'
   expect(Math.abs(event.atMs! - Date.now() + 1_000)).toBeLessThan(500)
   expect(event.details).toMatchObject({ who: 'kim', members: 3 })
   expect(Number(event.details!['untilMs']) - event.atMs!).toBeGreaterThan(7_100_000)
+})
+
+const moved = (service: string, number: number) =>
+  Array.from({ length: number }, (_, i) => {
+    const address = `192.0.2.${i + 1}`
+    return { name: `fra/${service}/${address}`, site: 'fra', service, address }
+  })
+
+test('an override names the members that it takes out or gives back; of many it counts those of each service', () => {
+  const two = moved('web', 2)
+  const names = two.map(({ name }) => name)
+  const [drain, half, back] = [
+    override(),
+    override({ action: 'shift', shift: { from: 1000, to: 500, overMs: 60_000 } }),
+    override({ action: 'shift', shift: { from: 500, to: 1000, overMs: 60_000 } }),
+  ]
+  for (const [more, words] of [
+    [{ now: drain }, 'by kim: disks; takes out'],
+    [{ now: override({ action: 'up' }) }, 'by kim: disks; holds up'],
+    [{ now: half }, 'by kim: disks; takes a share of'],
+    [{ before: half, now: half, arrived: true }, 'by kim: disks; it has moved'],
+    [{ before: half, now: back }, 'by kim: disks; gives back a share to'],
+    [{ before: drain, undone: override({ action: 'undone', who: 'ann', why: '' }) }, 'undone by ann; gives back'],
+    [{ before: drain }, 'its time is over; gives back'],
+    [{ before: override({ action: 'up' }) }, 'its time is over; no longer holds up'],
+  ] as const) {
+    const event = overridden({ ...more, moved: two })
+    expect(event?.why).toBe(`${words} ${names.join(', ')}`)
+    expect(event?.details).toMatchObject({ members: 3, moved: { members: 2, names, services: { web: 2 } } })
+  }
+  const services = Array.from({ length: 90 }, (_, i) => moved(`s${i}`, 1)).flat()
+  const many = overridden({ now: drain, moved: [...services, ...moved('web', 200), ...moved('api', 10)] })!
+  expect(many.why).toBe(
+    'by kim: disks; takes out 300 members of 92 services: 200 of web, 10 of api, 1 of s0 and 89 more',
+  )
+  expect(many.details!['moved']).toMatchObject({ members: 300, services: { web: 200, api: 10 } })
+  expect(JSON.stringify(many.details).length).toBeLessThan(1500)
 })
 
 const load = (more: Partial<ReloadResult>): ReloadResult => ({
