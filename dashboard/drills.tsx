@@ -92,30 +92,32 @@ function Report({ drill }: { readonly drill: DrillReport }) {
             ))}
           </tbody>
         </table>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">answers/s at</th>
-              <th scope="col">before</th>
-              <th scope="col">least</th>
-              <th scope="col">most</th>
-              <th scope="col">last</th>
-              <th scope="col">left after</th>
-            </tr>
-          </thead>
-          <tbody>
-            {answers.map(({ site, before, least, most, last, leftAfterMs }) => (
-              <tr key={site}>
-                <th scope="row">{site}</th>
-                <td class="number">{rate(before)}</td>
-                <td class="number">{rate(least)}</td>
-                <td class="number">{rate(most)}</td>
-                <td class="number">{rate(last)}</td>
-                <td class="number">{leftAfterMs === null ? '–' : age(leftAfterMs)}</td>
+        {answers.length > 0 && (
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">answers/s at</th>
+                <th scope="col">before</th>
+                <th scope="col">least</th>
+                <th scope="col">most</th>
+                <th scope="col">last</th>
+                <th scope="col">left after</th>
               </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {answers.map(({ site, before, least, most, last, leftAfterMs }) => (
+                <tr key={site}>
+                  <th scope="row">{site}</th>
+                  <td class="number">{rate(before)}</td>
+                  <td class="number">{rate(least)}</td>
+                  <td class="number">{rate(most)}</td>
+                  <td class="number">{rate(last)}</td>
+                  <td class="number">{leftAfterMs === null ? '–' : age(leftAfterMs)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        )}
       </div>
       <p class="dim">
         Queries of this node: {rate(queries.before)}/s before, {rate(queries.most)}/s at most.

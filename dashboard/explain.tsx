@@ -230,8 +230,7 @@ function SiteTable({ steering: { sites, pick } }: { readonly steering: Steering 
             <th scope="col">order</th>
             <th scope="col">site</th>
             <th scope="col">distance</th>
-            <th scope="col">members</th>
-            <th scope="col">why</th>
+            <th scope="col">members, why</th>
           </tr>
         </thead>
         <tbody>
@@ -242,8 +241,10 @@ function SiteTable({ steering: { sites, pick } }: { readonly steering: Steering 
                 {site.site}
               </th>
               <td class="number">{distanceInWords(site)}</td>
-              <td>{statesInWords(site)}</td>
-              <td class="wrap dim">{site.vips.find(({ health }) => health !== null)?.health?.why ?? ''}</td>
+              <td class="wrap">
+                {statesInWords(site)}{' '}
+                <span class="dim">{site.vips.find(({ health }) => health !== null)?.health?.why ?? ''}</span>
+              </td>
             </tr>
           ))}
         </tbody>

@@ -103,6 +103,7 @@ export function Services({ seen, ask }: { readonly seen: Seen; readonly ask: Ask
       }
     >
       <LongTable
+        key={`${view.hurtOnly} ${view.text}`} // what was found is read from its begin
         label="Services"
         head={
           <>
