@@ -58,18 +58,21 @@ export async function seriousFaults(page: Page): Promise<string[]> {
 
 /** What it takes to scroll through a LongTable. */
 export interface Scrolled {
-  /** CPU time of the page's main thread in script, style and layout at a step, in ms: the median. */
-  readonly stepMs: number
+  /** CPU time of the page's main thread in script, style and layout for NOTCH_PX, in ms: the median. */
+  readonly notchMs: number
   /** Rows of the table, and how many of them were in the page at most. */
   readonly rows: number
   readonly inPage: number
 }
 
-/** More than what is in the page at a time of a view of 700 px: all rows are new at each step. */
-const STEP_PX = 1_700
+/** Three turns of a mouse wheel: ten rows are new. */
+const NOTCH_PX = 300
 
-/** Scrolls a LongTable from its begin to its end in so many steps; what is shorter, there and back again. */
-export async function scroll(page: Page, table: string, steps: number): Promise<Scrolled> {
+/** Steps of this part of a length come everywhere, far from the last one each: all rows in the page are new at each. */
+const GOLDEN = 0.618
+
+/** Scrolls a LongTable by NOTCH_PX at so many places of it, and to its end. */
+export async function scroll(page: Page, table: string, places: number): Promise<Scrolled> {
   const cdp = await page.context().newCDPSession(page)
   await cdp.send('Performance.enable', { timeDomain: 'threadTicks' }) // CPU time: the machine is shared
   const workMs = async (): Promise<number> => {
@@ -77,26 +80,26 @@ export async function scroll(page: Page, table: string, steps: number): Promise<
     const own = ['ScriptDuration', 'LayoutDuration', 'RecalcStyleDuration']
     return metrics.reduce((sum, { name, value }) => (own.includes(name) ? sum + 1000 * value : sum), 0)
   }
-  const costs: number[] = []
-  let inPage = 0
-  let beforeMs = await workMs()
-  for (let i = 1; i <= steps; i++) {
-    const rows = await page.evaluate(`(async () => {
+  const scrollTo = (place: string): Promise<number> =>
+    page.evaluate(`(async () => {
       const view = document.querySelector('${table} .view')
       const end = view.scrollHeight - view.clientHeight
-      const way = ${i} * Math.max(${STEP_PX}, end / ${steps})
-      view.scrollTop = Math.floor(way / end) % 2 === 0 ? way % end : end - (way % end)
+      view.scrollTop = ${place}
       for (let frames = 0; frames < 2; frames++) await new Promise(requestAnimationFrame)
       return view.querySelectorAll('.row').length
     })()`)
-    inPage = Math.max(inPage, Number(rows))
-    const nowMs = await workMs()
-    costs.push(nowMs - beforeMs)
-    beforeMs = nowMs
+  const costs: number[] = []
+  let inPage = 0
+  for (let i = 0; i < places; i++) {
+    await scrollTo(`${(i * GOLDEN) % 1} * (end - ${NOTCH_PX})`)
+    const beforeMs = await workMs()
+    inPage = Math.max(inPage, await scrollTo(`view.scrollTop + ${NOTCH_PX}`))
+    costs.push((await workMs()) - beforeMs)
   }
   await cdp.detach()
+  await scrollTo('end')
   const rows = Number(await page.locator(table).getAttribute('aria-rowcount')) - 1
-  return { stepMs: costs.toSorted((a, b) => a - b)[steps >> 1]!, rows, inPage }
+  return { notchMs: costs.toSorted((a, b) => a - b)[places >> 1]!, rows, inPage }
 }
 
 export async function screenshot(page: Page, name: string, fullPage = true): Promise<void> {
