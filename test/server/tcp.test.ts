@@ -241,8 +241,8 @@ describe('limits', () => {
     for (const one of [modest, ...greedy]) one.socket.resume()
     await until('the modest one has all', () => modest.answers.length === 40)
     expect(modest.closed).toBe(false)
-    const { overMemory } = front.stats()
-    await until('they know', () => greedy.filter(({ closed }) => closed).length === overMemory)
+    // what they are still sent may be too much again
+    await until('they know', () => greedy.filter(({ closed }) => closed).length === front.stats().overMemory)
   })
 
   test('half queries count as held too, and a long query in pieces is answered', async () => {
