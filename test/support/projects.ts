@@ -44,27 +44,30 @@ function importsOf(file: string): string[] {
   )
 }
 
-function starts(file: string, seen = new Set<string>()): boolean {
-  if (STARTS.test(file)) return true
+/** Whether a file, or what it imports of test/, imports one of these. */
+function reaches(file: string, wanted: RegExp, seen = new Set<string>()): boolean {
+  if (wanted.test(file)) return true
   if (!file.startsWith('test/') || !file.endsWith('.ts') || seen.has(file)) return false
   seen.add(file)
-  return importsOf(file).some((imported) => starts(imported, seen))
+  return importsOf(file).some((imported) => reaches(imported, wanted, seen))
 }
 
 /** The files of the project `rfc`. */
 export const RFC_TESTS = 'test/rfc/*.test.ts'
 
-/** Who is trusted, the user, the current folder. */
-const OF_THE_PROCESS = /\b(?:setDefaultCACertificates|seteuid|chdir)\b/
+/** The user, the current folder. Whether the authority of the tests is trusted is the whole process's, too. */
+const OF_THE_PROCESS = /\b(?:seteuid|chdir)\b/
+const TRUST = /^(?:test\/support\/certificates|src\/authorities)\.ts$/
 
 /** Of the project `apart`, and not of `system`: each has a process of its own. */
 export const apartTests = (): string[] =>
-  systemTests().filter((file) => OF_THE_PROCESS.test(readFileSync(join(root, file), 'utf8')))
+  systemTests().filter((file) => reaches(file, TRUST) || OF_THE_PROCESS.test(readFileSync(join(root, file), 'utf8')))
 
 /** Of the projects `system` and `apart`; paths from the root. */
 export const systemTests = (): string[] =>
   readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
     .map((file) => `test/${file}`)
     .filter(
-      (file) => file.endsWith('.test.ts') && !matchesGlob(file, RFC_TESTS) && (ALSO.includes(file) || starts(file)),
+      (file) =>
+        file.endsWith('.test.ts') && !matchesGlob(file, RFC_TESTS) && (ALSO.includes(file) || reaches(file, STARTS)),
     )
