@@ -1,9 +1,8 @@
 import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './test/support/sequencer.ts'
-import { apartTests, RFC_TESTS, systemTests } from './test/support/projects.ts'
+import { RFC_TESTS, systemTests } from './test/support/projects.ts'
 
 const system = systemTests()
-const apart = apartTests()
 
 export default defineConfig({
   test: {
@@ -14,8 +13,7 @@ export default defineConfig({
     testTimeout: 240_000, // only against hanging: behind until(), which says what it waited for
     hookTimeout: 240_000,
     projects: [
-      { extends: true, test: { name: 'system', include: system, exclude: apart, isolate: false } }, // src/ is loaded once a process
-      { extends: true, test: { name: 'apart', include: apart } },
+      { extends: true, test: { name: 'system', include: system } },
       { extends: true, test: { name: 'rfc', include: [RFC_TESTS], isolate: false } }, // one server for many files
       {
         extends: true,

@@ -1,8 +1,7 @@
 /**
  * Which test files are of the project `system`: those that import, themselves or through what they import of test/, what starts
- * processes, threads or servers, or waits. Of them, `apart` are those that change what is the whole process's; all others share
- * processes, which load src/ once. Those of RFCs are of `rfc`; they share a server in each process. All others are of `unit`,
- * where alone.ts lets none of that happen.
+ * processes, threads or servers, or waits; each file has a process of its own. Those of RFCs are of `rfc`; they share a server in
+ * each process. All others are of `unit`, where alone.ts lets none of that happen.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, matchesGlob, relative, resolve } from 'node:path'
@@ -55,15 +54,7 @@ function reaches(file: string, wanted: RegExp, seen = new Set<string>()): boolea
 /** The files of the project `rfc`. */
 export const RFC_TESTS = 'test/rfc/*.test.ts'
 
-/** The user, the current folder. Whether the authority of the tests is trusted is the whole process's, too. */
-const OF_THE_PROCESS = /\b(?:seteuid|chdir)\b/
-const TRUST = /^(?:test\/support\/certificates|src\/authorities)\.ts$/
-
-/** Of the project `apart`, and not of `system`: each has a process of its own. */
-export const apartTests = (): string[] =>
-  systemTests().filter((file) => reaches(file, TRUST) || OF_THE_PROCESS.test(readFileSync(join(root, file), 'utf8')))
-
-/** Of the projects `system` and `apart`; paths from the root. */
+/** Paths from the root. */
 export const systemTests = (): string[] =>
   readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
     .map((file) => `test/${file}`)
