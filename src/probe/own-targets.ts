@@ -364,13 +364,13 @@ export class OwnTargets {
   /** Reports a prober without targets, most often a mistake, once that has lasted for a lease. */
   #tellIdle(nowMs: number): void {
     if (this.assigned > 0) this.#idleSinceMs = nowMs
-    const idle = this.#wantedHash !== '' && nowMs >= this.#idleSinceMs + LEASE_MS
+    const isExplained = !this.#read && this.#settings.store.trouble !== undefined // the store has told its own
+    const idle = this.#wantedHash !== '' && nowMs >= this.#idleSinceMs + LEASE_MS && !isExplained
     this.#tell('idle', idle ? `this prober has no targets: ${this.#whyIdle()}` : undefined)
   }
 
   #whyIdle(): string {
-    const { trouble } = this.#settings.store
-    if (!this.#read) return `the store could not be read so far${trouble === undefined ? '' : ` (${trouble})`}`
+    if (!this.#read) return 'the store could not be read so far'
     if (this.#wanted.size === 0) return 'the zones ask for no checks'
     return `its zones have ${this.#wanted.size}, and ${this.#peers.size} other probers check them; \`probers\` of a service says how many check each`
   }
