@@ -47,7 +47,7 @@ export function readAbortRule(text: string): AbortRule | undefined {
   const left = /^left\s*<(.*)$/.exec(text)?.[1]?.trim()
   if (left !== undefined) {
     const share = parsePercent(left)
-    return share === undefined ? undefined : { kind: 'left', percent: 100 * share }
+    return share === undefined ? undefined : { kind: 'left', percent: Math.round(1e6 * share) / 1e4 } // 57, not 56.99…
   }
   if (text === 'last-resort') return { kind: 'last-resort' }
   return /^[\w.-]{1,63}$/.test(text) ? { kind: 'down', service: text } : undefined

@@ -90,6 +90,7 @@ const report = () => drills.reports[0]!
 
 test.each([
   ['left<60%', { kind: 'left', percent: 60 }],
+  ['left<57%', { kind: 'left', percent: 57 }], // 100 * 0.57 is 56.99999999999999
   ['last-resort', { kind: 'last-resort' }],
   ['orders', { kind: 'down', service: 'orders' }],
 ])('%s is a rule', (text, rule) => {
