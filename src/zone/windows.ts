@@ -167,7 +167,7 @@ function occurrenceOn(window: Window, blocked: readonly DayRange[], day: Day): O
 /** The local day is this one, the one before or the one after. */
 const dayOf = (atMs: number): Day => Math.floor(atMs / DAY_MS)
 
-/** How far back an occurrence is looked for, and how far ahead, in days: a year, with one that has no fifth of a weekday. */
+/** How far back an occurrence is looked for, and how far ahead, in days: over a year, so that what comes once a year is found. */
 const DAYS_BACK = 8
 const DAYS_AHEAD = 400
 
@@ -180,7 +180,7 @@ export function lastOccurrence(window: Window, blocked: readonly DayRange[], now
   return undefined
 }
 
-/** The next occurrences that begin after `afterMs` and satisfy `isWanted`; undefined: none within a year. */
+/** The first occurrence that begins after `afterMs` and that `isWanted`; undefined: none within a year. */
 export function nextOccurrence(
   window: Window,
   blocked: readonly DayRange[],
