@@ -171,7 +171,10 @@ export class DrillSchedule {
     const sending = (await board.sendings([id])).get(id)
     const outcome = sending?.done[0]
     if (sending?.node.bootId === turns.self.bootId) return outcome === undefined ? 'mine' : 'settled'
-    if (outcome !== undefined && outcome !== 'begun') return 'settled'
+    if (outcome !== undefined && outcome !== 'begun') {
+      this.#gone.delete(id)
+      return 'settled'
+    }
     if (outcome === 'begun' && !this.#followed.has(id))
       this.#followed.set(id, { drill, fromMs, untilMs: Date.now() + drill.forMs })
     const claim = outcome === 'begun' ? 'settled' : 'other'
@@ -235,6 +238,7 @@ export class DrillSchedule {
   /** Times of drills that are gone are kept for a while: they may come back in the same window. */
   #forget({ drills }: DrillsModel, nowMs: number): void {
     const names = new Set(drills.map(({ name }) => name))
+    for (const name of this.#refused.keys()) if (!names.has(name)) this.#refused.delete(name)
     for (const [name, { sinceMs, settledMs }] of this.#known)
       if (!names.has(name) && nowMs - Math.max(sinceMs, settledMs) > KEPT_MS) this.#known.delete(name)
   }
