@@ -3,7 +3,7 @@ import type { DrillReport } from '../src/node/drill-report.ts'
 import type { Ask, Seen } from './api.ts'
 import { useAsked } from './asked.ts'
 import { Age, Section } from './parts.tsx'
-import { age, percent, rate, time } from './words.ts'
+import { age, percent, rate, some, time } from './words.ts'
 
 const OUTCOMES: Readonly<Record<string, string>> = {
   running: 'running',
@@ -50,7 +50,8 @@ export function Drills({ seen, ask }: { readonly seen: Seen; readonly ask: Ask }
 }
 
 function Report({ drill }: { readonly drill: DrillReport }) {
-  const { pattern, who, why, abortIf, beganMs, forMs, lastedMs, outcome, reason, services, answers, queries } = drill
+  const { pattern, who, why, abortIf, beganMs, forMs, lastedMs, outcome, reason, services, answers, queries, nodes } =
+    drill
   const isRunning = outcome === 'running'
   return (
     <div class="drill" data-outcome={outcome}>
@@ -120,7 +121,11 @@ function Report({ drill }: { readonly drill: DrillReport }) {
         )}
       </div>
       <p class="dim">
-        Queries of this node: {rate(queries.before)}/s before, {rate(queries.most)}/s at most.
+        Queries: {rate(queries.before)}/s before, {rate(queries.most)}/s at most. These and the answers are those of{' '}
+        {nodes.counted.length > 0 ? some(nodes.counted, 6) : 'the node that watched it'}.
+        {nodes.missing.length > 0 && (
+          <span class="odd"> Not counted, or not to the end: {some(nodes.missing, 6)}.</span>
+        )}
       </p>
     </div>
   )

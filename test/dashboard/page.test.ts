@@ -301,6 +301,8 @@ test('a drill is begun with its outlook before, is shown while it runs, and leav
   await post({ state: fleet.state('n1') }, '/api/overrides', { pattern: 'sin', action: 'undrain', who: 'kim@ops' })
   await page.locator('#drills .drill[data-outcome=undone]').waitFor()
   await drill.locator('tr', { hasText: /^web100 %67 %$/ }).waitFor()
+  // the answers are the fleet's
+  expect(await drill.textContent()).toMatch(/those of n\d(?:, n\d)*\./)
 })
 
 test('a deploy, a database, an override and a dead site are in one line of time', async () => {
