@@ -81,16 +81,12 @@ export function Actions({ seen, ask }: { readonly seen: Seen; readonly ask: Ask 
       >
         <Choice label="Do" value={action} of={ACTIONS} onChange={(value) => set({ action: actionOf(value) })} />
         {!isFreezing(action) && (
-          <label class="field">
-            Site, site/service or site/service/VIP
-            <input
-              list="patterns"
-              value={pattern}
-              autocomplete="off"
-              spellcheck={false}
-              onInput={(event) => set({ pattern: event.currentTarget.value.trim() })}
-            />
-          </label>
+          <Text
+            label="Site, site/service or site/service/VIP"
+            value={pattern}
+            list="patterns"
+            onInput={(value) => set({ pattern: value.trim() })}
+          />
         )}
         <datalist id="patterns">
           {patternsOf(seen).map((one) => (
@@ -112,36 +108,16 @@ export function Actions({ seen, ask }: { readonly seen: Seen; readonly ask: Ask 
           />
         )}
         {action === 'drill' && (
-          <label class="field">
-            Abort if
-            <input
-              value={draft.abortIf}
-              autocomplete="off"
-              spellcheck={false}
-              title="left<60%, last-resort, the name of a service: between commas"
-              onInput={(event) => set({ abortIf: event.currentTarget.value })}
-            />
-          </label>
+          <Text
+            label="Abort if"
+            value={draft.abortIf}
+            title="left<60%, last-resort, the name of a service: between commas"
+            onInput={(abortIf) => set({ abortIf })}
+          />
         )}
         <div class="wide reason">
-          <label class="field">
-            Who
-            <input
-              value={draft.who}
-              autocomplete="username"
-              maxLength={100}
-              onInput={(event) => set({ who: event.currentTarget.value })}
-            />
-          </label>
-          <label class="field">
-            Why
-            <input
-              value={draft.why}
-              autocomplete="off"
-              maxLength={300}
-              onInput={(event) => set({ why: event.currentTarget.value })}
-            />
-          </label>
+          <Text label="Who" value={draft.who} autocomplete="username" maxLength={100} onInput={(who) => set({ who })} />
+          <Text label="Why" value={draft.why} maxLength={300} isProse onInput={(why) => set({ why })} />
         </div>
         <div class="outlook" aria-live="polite">
           {preview === undefined ? (
@@ -180,6 +156,32 @@ export function Actions({ seen, ask }: { readonly seen: Seen; readonly ask: Ask 
       </form>
       {overrides.length > 0 && <Overrides overrides={overrides} onUndo={set} />}
     </Section>
+  )
+}
+
+/** A line of text. `list`: the id of a datalist with what may be meant. */
+function Text(props: {
+  readonly label: string
+  readonly value: string
+  readonly onInput: (value: string) => void
+  readonly list?: string
+  readonly title?: string
+  readonly autocomplete?: 'username'
+  readonly maxLength?: number
+  readonly isProse?: boolean
+}) {
+  const { label, onInput, autocomplete = 'off', isProse = false, ...input } = props
+  return (
+    <label class="field">
+      {label}
+      <input
+        type="text"
+        {...input}
+        autocomplete={autocomplete}
+        spellcheck={isProse}
+        onInput={(event) => onInput(event.currentTarget.value)}
+      />
+    </label>
   )
 }
 
