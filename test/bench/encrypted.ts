@@ -18,6 +18,7 @@ import { parseArgs } from 'node:util'
 import { type EncryptedDaemon, PACKAGES, SETUPS, startEncrypted } from './encrypted/daemons.ts'
 import { installPeers, spawnPinned, stopDaemon } from './peers/daemons.ts'
 import { readCpu } from './peers/measure.ts'
+import { median } from './median.ts'
 
 type Kind = 'dot' | 'doh'
 const KINDS: readonly Kind[] = ['dot', 'doh']
@@ -105,11 +106,6 @@ const costOfLoad = (scene: Scene, daemon: EncryptedDaemon, mode: string, kind: K
     if (failed > done / 100) throw new Error(`${daemon.name}, ${mode}: ${failed} failed, ${done} did not`)
     return done
   })
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[sorted.length >> 1]!
-}
 
 /** Rounds in each of which every server has its turn; the first is not counted. */
 async function compare(

@@ -16,6 +16,7 @@ import { leafDepth, type Trie, walk } from '../../src/geo/trie.ts'
 import { loadMap } from '../../src/policy/cached-map.ts'
 import { compileMap, type MapDefinition, mapDefinition } from '../../src/policy/compile.ts'
 import { service, site } from '../policy/fixture.ts'
+import { median } from './median.ts'
 
 /** Name, latitude, longitude; the first 3, 8 and 32 of them are the sites. */
 const SITES =
@@ -127,8 +128,6 @@ function cpuMs(): number {
   const { user, system } = process.threadCpuUsage()
   return (user + system) / 1000
 }
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
 /** Nanoseconds of a lookup (the median of the rounds) and the mean depth, over all addresses. */
 function measure(trie: Trie, addresses: Uint8Array, size: number): { readonly ns: number; readonly scope: number } {

@@ -27,6 +27,7 @@ import {
 } from './peers/daemons.ts'
 import { measure, type Pace, type Run, writeQueries } from './peers/measure.ts'
 import { type Client, dotted, encodeQuery, makeRandom, NAMES, pickClients, ranked, type Reply } from './peers/scene.ts'
+import { median } from './median.ts'
 
 const STARTERS: Readonly<Record<string, (scene: Scene) => Promise<Daemon>>> = {
   meridian: (scene) => startMeridian(scene),
@@ -189,12 +190,6 @@ async function compareScopes(
     const same = (await ask(daemon.port, questions)).filter((reply, i) => reply.addresses[0] === probes[i]!.vip).length
     console.log(`  of ${probes.length} addresses inside those wider scopes, ${daemon.name} answers ${same} alike`)
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
 function report(kind: string, pace: Pace, daemons: readonly Daemon[], rounds: readonly Run[][]): void {

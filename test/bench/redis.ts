@@ -15,6 +15,7 @@ import type { Vote } from '../../src/health/vote.ts'
 import { openRedisStore, type RedisStore } from '../../src/store/redis/store.ts'
 import { RedisServer } from '../support/redis-server.ts'
 import { member, specOf } from '../support/specs.ts'
+import { median } from './median.ts'
 
 const REASONS = ['200', '204', '503', 'timeout', 'connection refused', 'connection reset', 'no route']
 
@@ -216,5 +217,4 @@ async function latency(server: RedisServer, changes: number): Promise<void> {
   console.log(`${changes} changes, each to 3 nodes: median ${at(0.5)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms`)
 }
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import type { Request, Responder } from '../../src/answer/responder.ts'
 import { encodeQuery } from '../../src/dns/message.ts'
 import { inlineMore } from '../../src/server/inline.ts'
+import { median } from './median.ts'
 
 const at = { file: 'bench', line: 1, column: 1 }
 const NAMES = 1000
@@ -140,8 +141,6 @@ const KINDS: readonly [string, (i: number) => Uint8Array][] = [
   ['NXDOMAIN, EDNS', (i) => query(`no${i}.example.com.`, '')],
 ]
 const packetsOf = (make: (i: number) => Uint8Array): Uint8Array[] => Array.from({ length: QUERIES }, (_, i) => make(i))
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
 function compareLimits({ measure, responders }: Subject, rounds: number): void {
   console.log('ns a query, median (least): without rate limits, with them, over the limit')

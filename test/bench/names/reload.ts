@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseName } from '../../../src/dns/name.ts'
 import { type Daemon, spawnPinned, stopDaemon } from '../peers/daemons.ts'
 import { type Load, measure, type Run, writeQueries } from '../peers/measure.ts'
+import { median } from '../median.ts'
 
 const SERVER_CORE = 0
 const LOAD_CORE = 1
@@ -150,8 +151,6 @@ async function underLoad(server: Server, scene: Scene, rate: number): Promise<vo
   const added = others.map((value, i) => `${kinds[i + 1]!.name} ${(value - quiet!).toFixed(2)} ms`)
   console.log(`  added to the median p99.9 of ${quiet!.toFixed(2)} ms: ${added.join(', ')}`)
 }
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
 function encode(name: string): Buffer {
   const wire = parseName(name)
