@@ -25,8 +25,8 @@ const WAIT_MS = 8_000
 /** A body without a change is this old at most: rates and ages in it are. */
 const OLD_MS = 5_000
 /** To make it may take one part in so many of the time: after changes, and without any. */
-const CHANGE_PARTS = 50
-const CALM_PARTS = 200
+const CHANGE_PARTS = 100
+const CALM_PARTS = 400
 /** But a busy machine must not make it older than this: after changes, and without any. */
 const LATEST_MS = 2_000
 const OLDEST_MS = 20_000
