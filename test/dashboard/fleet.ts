@@ -69,6 +69,13 @@ export class PageFleet {
   readonly #sites = new Map<SiteName, ChildProcess>()
   readonly #children = new Set<ChildProcess>()
 
+  /** Nothing yet but its network, for startLarge() alone. */
+  static ofLarge(): PageFleet {
+    const fleet = new PageFleet()
+    fleet.writeDatabase('2026-10-01')
+    return fleet
+  }
+
   /** All of it, ready. */
   static async start(): Promise<PageFleet> {
     const fleet = new PageFleet()

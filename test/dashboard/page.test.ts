@@ -386,19 +386,14 @@ test('10,000 members scroll as smoothly as 120: few rows are in the page, whiche
   await at.close()
 })
 
-test('ten viewers of 10,000 members cost their node as much as one', async () => {
-  await until('boards', () => viewers.boards.length >= 10)
-  const first = viewers.boards.length
-  // less than 1 % on a quiet machine; ten boards in place of one would be ten times as much
-  const load = await fleet.loadOfLarge(() => until('the next boards', () => viewers.boards.length - first >= 10))
+test('ten viewers of 10,000 members get one board, which is made once', async () => {
+  await until('four boards', () => new Set(viewers.boards).size >= 4)
   viewers.stop()
   const boards = Map.groupBy(viewers.boards, (etag) => etag)
-  // each board was made once, and went to all of them
-  expect(boards.size).toBeGreaterThan(1)
+  // not of the first, which is made when somebody asks, and the last, which is on its way
   expect([...boards.values()].slice(1, -1).map((those) => those.length)).toEqual(
     [...boards.keys()].slice(1, -1).map(() => 10),
   )
-  expect(load).toBeLessThan(0.05)
 })
 
 test('keyboard: what can be done is reached with it alone', async () => {
