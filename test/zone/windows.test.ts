@@ -85,15 +85,26 @@ test('weekdays, days of a month and dates', () => {
   expect(after(window('2026-12-02', '10:00', '11:00'), '2026-11-30T00:00', 2)).toEqual([
     '2026-12-02T10:00 2026-12-02T11:00',
   ])
+  expect(after(window('2027-12-02', '10:00', '11:00'), '2026-11-30T00:00', 1), 'a year ahead').toHaveLength(1)
+})
+
+test.each([
+  ['first-mon second-mon', ['2026-12-07', '2026-12-14', '2027-01-04']], // the 7th is of the first week
+  ['last-sun last-mon', ['2026-12-27', '2026-12-28', '2027-01-25', '2027-01-31']], // the 24th is not the last
+])('%s at the ends of weeks and months', (days, dates) => {
+  const found = after(window(days, '10:00', '11:00'), '2026-12-01T00:00', dates.length)
+  expect(found.map((one) => one.slice(0, 10))).toEqual(dates)
 })
 
 test('a window over midnight, and one far from UTC, belong to the local day on which they begin', () => {
   expect(after(window('tue', '22:00', '02:00', 'Pacific/Auckland'), '2026-11-28T00:00', 1)).toEqual([
     '2026-12-01T09:00 2026-12-01T13:00',
   ])
-  expect(after(window('mon', '23:30', '24:00', 'Pacific/Honolulu'), '2026-11-28T00:00', 1)).toEqual([
-    '2026-12-01T09:30 2026-12-01T10:00',
-  ])
+  const late = window('mon', '23:30', '24:00', 'Pacific/Honolulu')
+  for (const from of ['2026-11-28T00:00', '2026-12-01T09:00'])
+    expect(after(late, from, 1)).toEqual(['2026-12-01T09:30 2026-12-01T10:00'])
+  const early = window('wed', '08:00', '09:00', 'Pacific/Auckland')
+  expect(iso(lastOccurrence(early, [], at('2026-12-01T20:00'))?.fromMs)).toBe('2026-12-01T19:00')
 })
 
 const berlin = (from: string, to: string): Window => window('sun', from, to, 'Europe/Berlin')
