@@ -18,13 +18,13 @@ test('drills and blocked dates', async () => {
   const { model } = await load({
     ...FILES,
     'drills.yaml': `drills:
-  a: {site: fra, days: [tue, last-fri, 2026-12-01], from: 22:00, to: 02:00, zone: Europe/Berlin, for: 90m, abortIf: [left<60%, web]}
+  a: {site: fra, days: [tue, last-fri, 2026-12-01], from: 22:00, to: 02:00, zone: Europe/Berlin, for: 4h, abortIf: [left<60%, web]}
   b: {site: iad, days: [mon], from: "00:00", to: "24:00", for: 1h}
 blocked: [2026-11-27, 2026-12-20..2027-01-06]
 `,
   })
   expect(model!.drills.drills.map(scheduleInWords)).toEqual([
-    'fra for 90m, Tuesdays, last Friday, 2026-12-01 22:00–02:00 Europe/Berlin, until left<60% or web',
+    'fra for 4h, Tuesdays, last Friday, 2026-12-01 22:00–02:00 Europe/Berlin, until left<60% or web',
     'iad for 1h, Mondays 00:00–24:00 UTC, until last-resort',
   ])
   expect(model!.drills.blocked).toHaveLength(2)
@@ -43,6 +43,7 @@ test.each([
 
 test.each([
   ['site: lon', 'site: fra', 'site-unknown'],
+  ['the one: {', 'one: {', 'value-invalid'],
   ['days: [fifth-tue]', 'days: [tue]', 'value-invalid'],
   ['days: []', 'days: [tue]', 'value-kind'],
   ['to: "10:00"', 'to: "12:00"', 'value-invalid'],
