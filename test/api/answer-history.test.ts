@@ -106,6 +106,28 @@ test('an hour in which the machine slept or its clock was set is unknown', () =>
   expect(web().day).toBe(null)
 })
 
+test('nor is one known from which its clock was set to another, although an hour has passed', () => {
+  perHour = 3_600
+  pass(2.65) // 16:59
+  unixMs += 2 * HOUR_MS
+  pass(1 / 60) // 19:00, and an hour has passed since 16:00
+  unixMs += 21.5 * HOUR_MS
+  expect(web().day).toBe(null)
+  unixMs -= HOUR_MS // 15 o'clock
+  expect(web().day).toBe(1)
+})
+
+test('an hour that is unknown is not told as the one that was kept in its place', () => {
+  perHour = 3_600
+  pass(2) // 16:20
+  expect(history.before(cells.cellOf('web', 'fra'))).toEqual({ day: null, week: null })
+  perHour = 0
+  pass(8 * 24) // 193 hours after 15 o'clock
+  elapsedMs += HOUR_MS
+  pass(24)
+  expect(web().day).toBe(null)
+})
+
 test('memory is flat after 8 days, and 4 bytes for each hour of each pair', () => {
   for (let i = 0; i < 10_000; i++) cells.cellOf(`service-${i}`, 'fra')
   expect(bytesAfter(2)).toBe(4 * 10_001)
