@@ -16,7 +16,7 @@ const RATES: Rates = {
   sites: [{ site: 'iad', answersPerSecond: 700 }],
   stages: [
     { stage: 'nearest', answersPerSecond: 668.5 },
-    { stage: 'spill', answersPerSecond: 30 },
+    { stage: 'spill', answersPerSecond: 30.4 },
     { stage: 'drained', answersPerSecond: 1.5 },
   ],
 }
@@ -209,6 +209,15 @@ test('the drill whose window opens first is the next, blocked dates left out', a
   expect(next([])).toMatchObject({ name: 'b', fromMs: Date.UTC(2026, 11, 1, 9) })
   expect(next([{ first: day, last: day }])).toMatchObject({ name: 'b', fromMs: Date.UTC(2026, 11, 8, 9) })
   expect(nextDrillOf({ drills: [], blocked: [] }, 0)).toBe(null)
+  const short = {
+    days: [{ kind: 'weekday', weekday: 0 }],
+    fromMinutes: 120,
+    toMinutes: 180,
+    zone: 'Europe/Berlin',
+  } as const
+  const all = { drills: [{ ...drill, window: short }], blocked: [] }
+  // 2027-03-28 has no such hour
+  expect(nextDrillOf(all, Date.UTC(2027, 2, 27))).toMatchObject({ fromMs: Date.UTC(2027, 3, 4) })
 })
 
 test('when all is well nothing calls, and the screen says how much there is', () => {
