@@ -146,6 +146,14 @@ test('an override names the members that it takes out or gives back; of many it 
     expect(event?.why).toBe(`${words} ${names.join(', ')}`)
     expect(event?.details).toMatchObject({ members: 3, moved: { members: 2, names, services: { web: 2 } } })
   }
+  const hourly = override({
+    action: 'shift',
+    shift: { from: 1000, to: 500, overMs: 3_600_000 },
+    setMs: performance.now() - 3_601_000,
+  })
+  const there = overridden({ before: hourly, now: hourly, arrived: true, moved: two })!
+  expect(there).toMatchObject({ before: 'drained from 100 % to 50 % over 1h', after: 'at 50 %' })
+  expect(Math.abs(there.atMs! - Date.now() + 1_000), 'when it arrived').toBeLessThan(500)
   const services = Array.from({ length: 90 }, (_, i) => moved(`s${i}`, 1)).flat()
   const many = overridden({ now: drain, moved: [...services, ...moved('web', 200), ...moved('api', 10)] })!
   expect(many.why).toBe(
