@@ -21,3 +21,20 @@ test('an override that has another version, or another age, is not told again: n
   expect(take(140_000, { version: 4, madeMs: 80_000, setMs: 80_000 })).toEqual([[4, 4, true, 1]])
   expect(take(150_000, { version: 5, action: 'undone' })).toEqual([[4, undefined, false, 1]])
 })
+
+test('one that arrives names the members that it decides, and none of a more specific one', () => {
+  const changes = new OverrideChanges()
+  const rest = { node: 'n1', who: 'kim', why: 'disks', madeMs: 5, forMs: null, setMs: 0, version: 1 }
+  const shift = { from: 1000, to: 300, overMs: 60_000 }
+  const all = new Map<string, Override>([
+    ['fra', { ...rest, pattern: 'fra', action: 'shift', shift }],
+    ['fra/web', { ...rest, pattern: 'fra/web', action: 'drain' }],
+  ])
+  const specs = ['fra/web/192.0.2.1', 'fra/api/192.0.2.2'].map((name) => member(name, []))
+  const take = (nowMs: number) =>
+    changes.take([...all.keys()], all, specs, nowMs).map(({ pattern, members, moved }) => {
+      return [pattern, members, moved.map(({ name }) => name)]
+    })
+  expect(take(0)).toHaveLength(2)
+  expect(take(60_000)).toEqual([['fra', 2, ['fra/api/192.0.2.2']]])
+})
