@@ -14,11 +14,14 @@ export async function buildPage(): Promise<void> {
   await build({ configFile: join(FOLDER, 'vite.config.ts'), logLevel: 'warn' })
 }
 
-/** Builds the page if a source is newer than what was built. */
+/** Builds the page if a source is newer than what was built. It has some of src/ in it, too. */
 export async function buildStalePage(): Promise<void> {
   const built = statSync(join(FOLDER, 'dist/index.html'), { throwIfNoEntry: false })?.mtimeMs ?? 0
-  const sources = readdirSync(FOLDER, { withFileTypes: true }).filter((entry) => entry.isFile())
-  if (sources.some(({ name }) => statSync(join(FOLDER, name)).mtimeMs > built)) await buildPage()
+  const sources = [
+    ...readdirSync(FOLDER, { withFileTypes: true }),
+    ...readdirSync(resolve(FOLDER, '../src'), { withFileTypes: true, recursive: true }),
+  ].filter((entry) => entry.isFile())
+  if (sources.some(({ parentPath, name }) => statSync(join(parentPath, name)).mtimeMs > built)) await buildPage()
 }
 
 if (import.meta.main) {
