@@ -16,8 +16,14 @@ import { foldToIPv4 } from '../geo/fold.ts'
 const QUERIES = 1
 const ADDRESSES = 2
 
+/** So many queries at most go by before the next is looked at: whether another sample is to be taken, and how many there were. */
+const LOOK_QUERIES = 16
+
 /** What an answering thread knows of the sample that it takes. */
 export interface Sampler {
+  /** Queries to go by before the next is looked at, of so many in all. */
+  left: number
+  skipped: number
   number: number
   /** First cell of its half. */
   at: number
@@ -31,6 +37,8 @@ export interface Sampler {
 
 /** A Sampler before its first sample. `seed`: not 0. */
 export const makeSampler = (seed = 1 + Math.floor(Math.random() * 0x7ffffffe)): Sampler => ({
+  left: 0,
+  skipped: 0,
   number: 0,
   at: 0,
   next: 0,
@@ -50,21 +58,38 @@ export function sampleClient(
   client: Uint8Array,
   at: number,
 ): void {
+  if (--sampler.left < 0) look(sampler, counters, query, family, client, at)
+}
+
+function look(
+  sampler: Sampler,
+  counters: Float64Array,
+  query: Query,
+  family: 4 | 6,
+  client: Uint8Array,
+  at: number,
+): void {
   const number = counters[C_SAMPLE]!
-  if (number === 0) return
+  if (sampler.skipped > 0) counters[sampler.at + QUERIES]! += sampler.skipped // if there is another sample, of the one before
+  sampler.skipped = 0
+  sampler.left = 0
   if (number !== sampler.number) begin(sampler, counters, number)
+  if (number === 0) return
   const queries = ++counters[sampler.at + QUERIES]!
-  if (queries < sampler.next) return
-  const cell = sampler.at + ADDRESSES + 2 * placeOf(sampler, queries)
-  if (query.ecs && query.ecsSource > 0) {
-    putAddress(counters, cell, query.ecsFamily === 1 ? 4 : 6, query.ecsAddress, 0, query.ecsSource)
-  } else putAddress(counters, cell, family, client, at, 128)
+  if (queries === sampler.next) {
+    const cell = sampler.at + ADDRESSES + 2 * placeOf(sampler, queries)
+    if (query.ecs && query.ecsSource > 0) {
+      putAddress(counters, cell, query.ecsFamily === 1 ? 4 : 6, query.ecsAddress, 0, query.ecsSource)
+    } else putAddress(counters, cell, family, client, at, 128)
+  }
+  if (queries > SAMPLE_CLIENTS) sampler.skipped = sampler.left = Math.min(sampler.next - queries, LOOK_QUERIES) - 1
 }
 
 const halfOf = (number: number): number => C_SAMPLE + 1 + (number & 1) * SAMPLE_CELLS
 
 function begin(sampler: Sampler, counters: Float64Array, number: number): void {
   sampler.number = number
+  if (number === 0) return
   sampler.at = halfOf(number)
   sampler.next = 1
   sampler.largest = 1

@@ -7,7 +7,7 @@ import { TYPE } from '../dns/types.ts'
 import { KNOWLEDGE, NOT_READY, STALE } from '../health/table.ts'
 import { CLASS_UNPLACED } from '../policy/map.ts'
 import { networkKey } from '../policy/network.ts'
-import { countedStage, select, type Selection } from '../policy/select.ts'
+import { select, type Selection } from '../policy/select.ts'
 import type { SteeredService } from '../policy/service.ts'
 import { N_STEERED, NODE_INTS, S_NEXT, S_SERVICE, S_TTL, S_TYPES, STEERED_INTS } from '../zone/image.ts'
 import { STEERS_A, STEERS_AAAA } from '../zone/pack.ts'
@@ -82,9 +82,8 @@ export function steerToName(
 }
 
 /** The counter cell of an answer, by the site and the stage of its selection. */
-export function answerCell(selection: Selection, { counter }: SteeredService): number {
-  const { site } = selection
-  return counter[site < 0 ? counter.length - 1 : site]! + countedStage(selection)
+export function answerCell({ site, counted }: Selection, { counter }: SteeredService): number {
+  return counter[site < 0 ? counter.length - 1 : site]! + counted
 }
 
 /** Writes a CNAME of the query name. `target`: in wire form. */

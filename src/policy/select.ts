@@ -44,8 +44,8 @@ export interface Selection {
   site: number
   /** Index into STAGES of the stage that found it; −1 = none did. */
   stage: number
-  /** It is of the first group of the client's class. */
-  first: boolean
+  /** Index into ANSWER_STAGES: as what the answer is counted. */
+  counted: number
   /** The service's `values` are the answer. */
   useValues: boolean
   /** Nothing is up, and the service's `lastResort` decided. */
@@ -73,7 +73,7 @@ export const makeSelection = (): Selection => ({
   count: 0,
   site: -1,
   stage: -1,
-  first: false,
+  counted: 0,
   useValues: false,
   lastResort: false,
   ttlSeconds: 0,
@@ -158,10 +158,9 @@ const LAST_SPILLING = 1
 /** The last stage that names only members known to be up, and not passed over: after it every answer has the TTL `ttl.min`. */
 export const LAST_PROVEN = 4
 
-/** By stage: the index in ANSWER_STAGES as which its answers are counted. */
+/** By stage: the index in ANSWER_STAGES as which answers are counted that name a site of the first group, and of another. */
 const COUNTED = Uint8Array.from(STAGES, ({ as }) => ANSWER_STAGES.indexOf(as))
-const NEAREST = ANSWER_STAGES.indexOf('nearest')
-const SPILL = ANSWER_STAGES.indexOf('spill')
+const COUNTED_LATER = Uint8Array.from(STAGES, ({ as }) => ANSWER_STAGES.indexOf(as === 'nearest' ? 'spill' : as))
 const RESORT = ANSWER_STAGES.indexOf('last resort')
 
 /** Mixed into the hash by which a ramping-up site admits only a share of the clients' networks. */
@@ -178,6 +177,7 @@ export function select(service: SteeredService, map: ClientMap, health: HealthTa
   selection.count = 0
   selection.site = -1
   selection.stage = -1
+  selection.counted = RESORT // without a site
   selection.useValues = false
   selection.lastResort = false
   selection.hashed = false
@@ -185,13 +185,6 @@ export function select(service: SteeredService, map: ClientMap, health: HealthTa
   selection.ttlSeconds = service.ttlMinSeconds
   walkStages(service, map, health, entry, selection)
   if (random) selection.hashed = false
-}
-
-/** The index in ANSWER_STAGES as which the answer is counted. A selection without a site is the last resort's. */
-export function countedStage({ stage, first }: Selection): number {
-  if (stage < 0) return RESORT
-  const counted = COUNTED[stage]!
-  return counted === NEAREST && !first ? SPILL : counted
 }
 
 function walkStages(service: SteeredService, map: ClientMap, health: HealthTable, entry: number, out: Selection): void {
@@ -400,7 +393,7 @@ function walkGroups(
   }
   if (told === 0) out.calm = false
   if (eligible > 1) out.hashed = true
-  out.first = number === 0
+  if (best >= 0) out.counted = number === 0 ? COUNTED[stage]! : COUNTED_LATER[stage]!
   out.seen |= seen
   return best
 }

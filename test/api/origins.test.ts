@@ -79,7 +79,9 @@ test('many queries are counted within five standard errors', () => {
       const p = queries / total
       expect(Math.abs((got.get(key) ?? 0) - queries), String(key)).toBeLessThan(5 * Math.sqrt(inflated * p * (1 - p)))
     }
-    expect([...got.values()].reduce((sum, queries) => sum + queries, 0)).toBeCloseTo(total, 3)
+    const all = [...got.values()].reduce((sum, queries) => sum + queries, 0)
+    expect(all).toBeLessThan(total + 0.001)
+    expect(all).toBeGreaterThan(total - 15 * perThread.length - 0.001) // a thread may not have told its last 15
   }
   within(counted.countries, exact.countries)
   within(counted.systems, exact.systems)

@@ -14,7 +14,7 @@ import {
   type HealthState,
 } from '../../src/health/table.ts'
 import { networkKey } from '../../src/policy/network.ts'
-import { countedStage, makeSelection, select, STAGES, type Selection } from '../../src/policy/select.ts'
+import { makeSelection, select, STAGES, type Selection } from '../../src/policy/select.ts'
 import { layOutService, type SteeredService } from '../../src/policy/service.ts'
 import type { ServiceModel } from '../../src/zone/model.ts'
 import { STEERS_A, STEERS_AAAA } from '../../src/zone/pack.ts'
@@ -238,7 +238,7 @@ test('equals a reference written from the design, whatever the health', () => {
       expect(got.lastResort).toBe(want.lastResort)
       expect(got.addresses.toSorted(upwards)).toEqual((want.named ?? []).toSorted(upwards))
       if (want.named === undefined) return
-      expect(ANSWER_STAGES[countedStage(out)]).toBe(want.counted)
+      expect(ANSWER_STAGES[out.counted]).toBe(want.counted)
       expect(got.ttl).toBe(want.ttl)
       if (want.hashed) expect(out.hashed).toBe(true)
     }),
