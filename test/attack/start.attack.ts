@@ -64,33 +64,43 @@ class Fleet {
     commit(this.scene.zones, 1_790_000_000)
   }
 
-  start(): void {
-    this.#nodes = Array.from({ length: this.#count }, (_, n) => {
-      const [at, state] = [this.scene.address(n), join(this.scene.folder, `state-${n}`)]
-      const more = { state, listen: `${at}:${DNS_PORT}`, 'http-listen': `${at}:${HTTP_PORT}`, 'node-name': `n${n}` }
-      return new NodeProcess(['serve', ...this.scene.flags(more)], state)
-    })
+  /**
+   * Starts each when the one before has answered: each has a machine of its own elsewhere, and this one would divide
+   * its cores among them. How long each took, in ms.
+   */
+  async startInTurn(withinMs: number): Promise<readonly number[]> {
+    this.#nodes = []
+    const times: number[] = []
+    for (let n = 0; n < this.#count; n++) {
+      this.#nodes.push(this.#started(n))
+      times.push(await this.#answer(n, withinMs))
+    }
+    return times
   }
 
-  /** When each has answered as it must, in ms from now. */
-  answer(withinMs: number): Promise<readonly number[]> {
+  #started(n: number): NodeProcess {
+    const [at, state] = [this.scene.address(n), join(this.scene.folder, `state-${n}`)]
+    const more = { state, listen: `${at}:${DNS_PORT}`, 'http-listen': `${at}:${HTTP_PORT}`, 'node-name': `n${n}` }
+    return new NodeProcess(['serve', ...this.scene.flags(more)], state)
+  }
+
+  /** When a node has answered as it must, in ms from now. */
+  async #answer(n: number, withinMs: number): Promise<number> {
     const startedMs = performance.now()
-    const times = this.#nodes.map(async (node, n) => {
-      await until(
-        () => `an answer of node ${n}; ${node.err}${node.out}`,
-        async () => {
-          if (!node.runs) throw new Error(`node ${n} ended: ${node.err}${node.out}`)
-          const at = `@${this.scene.address(n)}`
-          const { answer } = await this.scene
-            .dig('82.64.0.0/24', at, 'www.demo.example', 'A')
-            .catch(() => ({ answer: [] }))
-          return answer[0] === '192.0.2.1' || undefined
-        },
-        withinMs,
-      )
-      return performance.now() - startedMs
-    })
-    return Promise.all(times)
+    const node = this.#nodes[n]!
+    await until(
+      () => `an answer of node ${n}; ${node.err}${node.out}`,
+      async () => {
+        if (!node.runs) throw new Error(`node ${n} ended: ${node.err}${node.out}`)
+        const at = `@${this.scene.address(n)}`
+        const { answer } = await this.scene
+          .dig('82.64.0.0/24', at, 'www.demo.example', 'A')
+          .catch(() => ({ answer: [] }))
+        return answer[0] === '192.0.2.1' || undefined
+      },
+      withinMs,
+    )
+    return performance.now() - startedMs
   }
 
   /** Of each node: what is served, and what is told of it. */
@@ -135,15 +145,13 @@ const SERVICES = `web:
 async function run({ what, make }: Fault, scale: Scale, print: (line: string) => void): Promise<void> {
   const fleet = new Fleet(scale)
   try {
-    fleet.start()
-    const usual = Math.max(...(await fleet.answer(60_000)))
+    const usual = Math.max(...(await fleet.startInTurn(60_000)))
     const before = await fleet.told()
     // what is kept is written behind the first answer
     await until('what is kept', () => fleet.kept())
     await fleet.kill()
     make(fleet.scene)
-    fleet.start()
-    const times = await fleet.answer(scale === 'full' ? WITHIN_MS : Math.max(WITHIN_MS, 2 * usual))
+    const times = await fleet.startInTurn(scale === 'full' ? WITHIN_MS : Math.max(WITHIN_MS, 2 * usual))
     const after = await fleet.told()
     for (const [n, { view, serial, warnings }] of after.entries()) {
       if (view !== before[n]!.view) throw new Error(`${what}: node ${n} serves something else than before`)
@@ -168,8 +176,7 @@ async function run({ what, make }: Fault, scale: Scale, print: (line: string) =>
 async function warm(): Promise<void> {
   const fleet = new Fleet('full')
   try {
-    fleet.start()
-    await fleet.answer(60_000)
+    await fleet.startInTurn(60_000)
     await fleet.terminate()
   } finally {
     await fleet.end()
