@@ -10,7 +10,7 @@ import { PROGRAMS } from '../scripts/build.ts'
 const ORDER = (
   'problem units text regex hash version state append counters faults authorities git config yaml dns linux geo zone ' + // ground and things
   'health store probe policy answer querylog traffic ' + // what is known, what is answered
-  'load world explain plan server events api node cli main'
+  'load import world explain plan server events api node cli main'
 ) // what runs
   .split(' ')
 

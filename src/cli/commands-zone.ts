@@ -1,11 +1,11 @@
 /**
- * The command line of commands that work on files and need no node: check, plan, schema and token. Called by commands.ts; what
+ * The command line of commands that work on files and need no node: check, plan, import, schema and token. Called by commands.ts; what
  * a command does is in its own file, loaded when it runs. Wrong usage ends with exit code 2.
  */
 import { type Command, Option } from 'commander'
 import { SCOPES, SETTING_KEYS } from '../config.ts'
 import { type Endpoint, familiesOf, parseEndpoint, parsePercent } from '../units.ts'
-import { type Format, FORMATS, type PlanFormat, PLAN_FORMATS, SCHEMA_FILES } from './formats.ts'
+import { type Format, FORMATS, IMPORT_FORMATS, type PlanFormat, PLAN_FORMATS, SCHEMA_FILES } from './formats.ts'
 import {
   collect,
   type OnExitCode,
@@ -20,10 +20,11 @@ import {
 import type { Output } from './output.ts'
 import type { PlanCommand } from './plan.ts'
 
-/** Adds check, plan, schema and token. */
+/** Adds check, plan, import, schema and token. */
 export function addZoneCommands(program: Command, output: Output, onExit: OnExitCode): void {
   addCheck(program, output, onExit)
   addPlan(program, output, onExit)
+  addImport(program, output, onExit)
   const schemas = program
     .command('schema')
     .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')} (default: all)`)
@@ -156,6 +157,31 @@ function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
     'meridian plan main',
     'meridian plan HEAD~1 HEAD --max-move 5% --format markdown',
     'meridian plan --geo old.mmdb new.mmdb',
+  )
+}
+
+function addImport(program: Command, output: Output, onExit: OnExitCode): void {
+  const importing = program
+    .command('import')
+    .argument('<FORMAT>', IMPORT_FORMATS.join(', '))
+    .argument('<PATH>', 'a file or a folder of that server, see docs/import.md')
+    .summary('zones from gdnsd, master files (BIND), PowerDNS geoip or Route 53')
+    .description(
+      'Prints the configuration of another server as a folder of zones. What could not be taken over goes to stderr, with file and line; exits with 1 if something could not be read.',
+    )
+    .option('--origin <ZONE>', 'the zone of a master file, or of record sets, that do not say it')
+    .option('--out <FOLDER>', 'write the files to this folder, but over no other file')
+    .action(async (name: string, path: string, options: { origin?: string; out?: string }, command: Command) => {
+      const format = IMPORT_FORMATS.find((one) => one === name)
+      if (format === undefined) command.error(`error: FORMAT is one of ${IMPORT_FORMATS.join(', ')}, not ${name}`)
+      const { importFiles } = await import('./import.ts')
+      onExit(await importFiles({ format, path, ...options }, output))
+    })
+  withExamples(
+    importing,
+    'meridian import gdnsd /etc/gdnsd --out zones',
+    'meridian import bind /var/named/db.example.com --origin example.com',
+    'meridian import route53 record-sets.json',
   )
 }
 

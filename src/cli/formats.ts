@@ -11,5 +11,10 @@ export const PLAN_FORMATS = ['text', 'json', 'markdown'] as const
 /** One of PLAN_FORMATS. */
 export type PlanFormat = (typeof PLAN_FORMATS)[number]
 
+/** The configurations that `import` reads. */
+export const IMPORT_FORMATS = ['gdnsd', 'bind', 'powerdns', 'route53'] as const
+/** One of IMPORT_FORMATS. */
+export type ImportFormat = (typeof IMPORT_FORMATS)[number]
+
 /** The files that `schema` has a JSON Schema of. */
 export const SCHEMA_FILES: readonly SchemaFile[] = ['zone', 'defaults', 'sites', 'services', 'drills', 'meridian']

@@ -13,10 +13,10 @@ import { encodeParams, formatParams } from './svcb.ts'
 import { isOpaque, TYPE, typeName, typeNumber } from './types.ts'
 import { encodeWords, WORD_FORMS, type WordForm } from './words.ts'
 
-interface Field {
+export interface Field {
   /** `params`: SvcParams, to the RDATA's end. */
   readonly kind: Kind | 'params'
-  /** Key in a mapping, and the older key that octoDNS takes too. */
+  /** Key in a mapping, and the older key that octoDNS takes too. Without one the field is the whole value. */
   readonly key?: string
   readonly alias?: string
   readonly missing?: RdataValue
@@ -116,6 +116,9 @@ const FORMS: ReadonlyMap<number, readonly Field[]> = new Map<number, readonly Fi
   [TYPE.HINFO, [field('cpu', 'text'), field('os', 'text')]], // RFC 1035 §3.3.2; RFC 8482's answer to ANY too
   [TYPE.RP, [field('mbox', 'name'), field('txt', 'name')]], // RFC 1183 §2.2
 ])
+
+/** The fields of a type whose values are mappings or one text, in the order of the wire; undefined for all others. */
+export const fieldsOf = (type: number): readonly Field[] | undefined => FORMS.get(type)
 
 /** octoDNS's former keys of DS: keys of DNSKEY with the bytes of DS. */
 const FORMER_DS = [

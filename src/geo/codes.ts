@@ -67,6 +67,9 @@ export const isTerritory = (country: string | undefined, subdivision: string | u
 /** The packed continent of a packed country; 0 = unknown. */
 export const continentOf = (country: number): number => continents.get(country) ?? 0
 
+/** The countries of a continent, by octoDNS's codes. */
+export const countriesOf = (continent: string): readonly string[] => (COUNTRIES[continent] ?? '').split(' ')
+
 /** Whether a country belongs to a continent, by octoDNS's codes. */
 export const isCountryOf = (continent: string, country: string): boolean =>
   continentOf(packCode(country)) === packCode(continent)

@@ -42,7 +42,8 @@ export async function makeNode(
   }
 }
 
-function startNode(made: WorldBuild, step: number, health: HealthTable): TestNode {
+/** A node that serves a World. Everything is up, calm and with its full share. */
+export function startNode(made: WorldBuild, step = 1, health = makeHealthTable()): TestNode {
   const slots = new Map<string, number>()
   for (const service of made.world.services) {
     service.counter.fill(C_ANSWERS)

@@ -1,0 +1,51 @@
+/**
+ * Configurations of other servers → a folder of zones: gdnsd, master files (BIND, NSD, Knot), PowerDNS's geoip backend,
+ * Route 53. Called by cli/import.ts. Nothing is changed in silence: what Meridian cannot say, or does otherwise, is a Note
+ * with file and line. The same input gives the same bytes.
+ *
+ *   files ─▶ input (bounds) ─▶ the reader of the format ─▶ draft: sites, services, zones ─▶ YAML ─▶ Meridian's own loader
+ */
+import { messageOf, type Problem } from '../problem.ts'
+import { importBind } from './bind.ts'
+import { importGdnsd } from './gdnsd/gdnsd.ts'
+import { FolderDraft, problemsOf } from './folder.ts'
+import { Input } from './input.ts'
+import { type Note, Notes } from './notes.ts'
+
+export interface ImportOptions {
+  readonly format: 'bind' | 'gdnsd' | 'powerdns' | 'route53'
+  /** A file, or a folder. */
+  readonly path: string
+  /** The zone of a single file that does not say it. */
+  readonly origin?: string
+  /** How messages name the folder that is made. */
+  readonly folder: string
+}
+
+export interface Imported {
+  /** By path below the folder, sorted. */
+  readonly files: ReadonlyMap<string, string>
+  readonly notes: readonly Note[]
+  /** What Meridian's loader says of the files. */
+  readonly problems: readonly Problem[]
+  /** Something could not be read: the files are not whole. */
+  readonly failed: boolean
+}
+
+/** Imports a configuration. Never throws for what is in it. */
+export async function importZones({ format, path, origin, folder }: ImportOptions): Promise<Imported> {
+  const notes = new Notes()
+  const draft = new FolderDraft([`from ${FORMAT_NAMES[format]}, by meridian import`])
+  try {
+    const input = new Input(path)
+    if (format === 'bind') importBind(path, input, draft, notes, origin)
+    else if (format === 'gdnsd') importGdnsd(path, { input, draft, notes })
+  } catch (error) {
+    notes.error({ file: path, line: 0 }, messageOf(error))
+  }
+  const files = draft.files(notes)
+  const problems = notes.failed ? [] : await problemsOf(files, folder)
+  return { files, notes: notes.list(), problems, failed: notes.failed }
+}
+
+const FORMAT_NAMES = { bind: 'master files', gdnsd: 'gdnsd', powerdns: 'PowerDNS', route53: 'Route 53' } as const
