@@ -11,6 +11,7 @@ import { importGdnsd } from './gdnsd/gdnsd.ts'
 import { FolderDraft, problemsOf } from './folder.ts'
 import { Input } from './input.ts'
 import { type Note, Notes } from './notes.ts'
+import { importPowerdns } from './powerdns/powerdns.ts'
 
 export interface ImportOptions {
   readonly format: 'bind' | 'gdnsd' | 'powerdns' | 'route53'
@@ -40,6 +41,7 @@ export async function importZones({ format, path, origin, folder }: ImportOption
     const input = new Input(path)
     if (format === 'bind') importBind(path, input, draft, notes, origin)
     else if (format === 'gdnsd') importGdnsd(path, { input, draft, notes })
+    else if (format === 'powerdns') importPowerdns(path, { input, draft, notes })
   } catch (error) {
     notes.error({ file: path, line: 0 }, messageOf(error))
   }

@@ -75,6 +75,11 @@ export class ZoneDraft {
     set.values.push(value)
   }
 
+  /** Takes records out again. */
+  drop(owner: Uint8Array, type: number): void {
+    this.#owner(owner).sets.delete(type)
+  }
+
   steer(owner: Uint8Array, steered: Steered): void {
     this.#owner(owner).steered.push(steered)
   }

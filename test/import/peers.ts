@@ -188,3 +188,19 @@ export function randomQuestions(
     return { q, ecs: `${first.toString(16)}:${(address & 0xffff).toString(16)}:${(next() & 0xffff).toString(16)}::/48` }
   })
 }
+
+/** What is not answered alike. */
+export const differences = (
+  questions: readonly Question[],
+  theirs: readonly Reply[],
+  ours: readonly Reply[],
+): readonly object[] =>
+  questions.flatMap((question, i) =>
+    JSON.stringify(ours[i]) === JSON.stringify(theirs[i]) ? [] : [{ question, theirs: theirs[i], ours: ours[i] }],
+  )
+
+/** Each answer, with its share of all. */
+export function sharesOf(replies: readonly Reply[]): ReadonlyMap<string, number> {
+  const counts = Map.groupBy(replies, ({ rcode, answer }) => `${rcode} ${answer.join(', ')}`)
+  return new Map([...counts].map(([answer, all]) => [answer, all.length / replies.length]))
+}

@@ -5,7 +5,8 @@
  * gdnsd takes a country's continent from the database, Meridian from octoDNS's table. The two differ over a few countries,
  * which get rules of their own.
  */
-import { countriesOf, isCountryOf } from '../../geo/codes.ts'
+import { countriesOf } from '../../geo/codes.ts'
+import { continentOf, CONTINENTS, MAXMIND } from '../continents.ts'
 import type { Notes, Place } from '../notes.ts'
 import { isTrue } from './resources.ts'
 import { textIn } from './checks.ts'
@@ -32,10 +33,6 @@ export interface GeoMap {
   readonly rules: readonly MapRule[]
   readonly at: Place
 }
-
-const CONTINENTS = ['AF', 'AN', 'AS', 'EU', 'NA', 'OC', 'SA']
-/** Where MaxMind's databases have countries that octoDNS has on another continent. */
-const MAXMIND: Readonly<Record<string, string>> = { CY: 'EU', GS: 'AN', TL: 'OC' }
 
 /** Reads a map; `nets` in a file are read by `include`. */
 export function readMap(
@@ -219,5 +216,3 @@ interface Places {
   /** Countries that the rule of their continent must leave out. */
   readonly apart: ReadonlyMap<string, string[]>
 }
-
-const continentOf = (country: string): string | undefined => CONTINENTS.find((one) => isCountryOf(one, country))
