@@ -25,7 +25,8 @@ export async function importFiles({ out, ...options }: ImportCommand, output: Ou
   if (out === undefined) print(files, output)
   else if (!isWhole) output.err(`meridian: nothing is written: ${out} would not be whole`)
   else if (!write(files, out, output)) return 1
-  output.err(summary(imported))
+  const counts = summary(imported)
+  output.err(out !== undefined && !isWhole ? counts : `${count(files.size, 'file')}; ${counts}`)
   return isWhole ? 0 : 1
 }
 
@@ -52,7 +53,7 @@ function write(files: ReadonlyMap<string, string>, folder: string, output: Outpu
   }
 }
 
-function summary({ files, notes }: Imported): string {
+function summary({ notes }: Imported): string {
   const errors = notes.filter(({ severity }) => severity === 'error').length
-  return `${count(files.size, 'file')}; ${count(errors, 'error')}, ${count(notes.length - errors, 'warning')}`
+  return `${count(errors, 'error')}, ${count(notes.length - errors, 'warning')}`
 }

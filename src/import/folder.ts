@@ -54,7 +54,8 @@ export class FolderDraft {
 
   /** The files by their path below the folder, sorted. */
   files(notes: Notes): ReadonlyMap<string, string> {
-    const zones = this.#zones.map((zone) => zone.finish()).toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    const apexes = this.#zones.map(({ apex }) => apex)
+    const zones = this.#zones.map((zone) => zone.finish(apexes)).toSorted((a, b) => (a.name < b.name ? -1 : 1))
     const files = new Map<string, string>([
       ['defaults.yaml', this.#defaults(zones, notes)],
       ...(this.#sites.size > 0

@@ -12,6 +12,7 @@ import { FolderDraft, problemsOf } from './folder.ts'
 import { Input } from './input.ts'
 import { type Note, Notes } from './notes.ts'
 import { importPowerdns } from './powerdns/powerdns.ts'
+import { importRoute53 } from './route53/route53.ts'
 
 export interface ImportOptions {
   readonly format: 'bind' | 'gdnsd' | 'powerdns' | 'route53'
@@ -42,6 +43,7 @@ export async function importZones({ format, path, origin, folder }: ImportOption
     if (format === 'bind') importBind(path, input, draft, notes, origin)
     else if (format === 'gdnsd') importGdnsd(path, { input, draft, notes })
     else if (format === 'powerdns') importPowerdns(path, { input, draft, notes })
+    else importRoute53(path, { input, draft, notes })
   } catch (error) {
     notes.error({ file: path, line: 0 }, messageOf(error))
   }

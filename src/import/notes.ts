@@ -3,6 +3,8 @@
  * (warnings), each with its place. Filled by the readers of all formats, printed by cli/import.ts.
  */
 
+import { inLine } from '../problem.ts'
+
 /** Where something is written: a path as the operator named it, and a line from 1 on; 0 = the file as a whole. */
 export interface Place {
   readonly file: string
@@ -63,4 +65,4 @@ export class Notes {
 
 /** A note as text: `file:line: message`. */
 export const formatNote = ({ severity, file, line, message }: Note): string =>
-  `${file}${line > 0 ? `:${line}` : ''}: ${severity}: ${message}`
+  inLine(`${file}${line > 0 ? `:${line}` : ''}: ${severity}: ${message}`)

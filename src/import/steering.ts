@@ -14,6 +14,9 @@ export interface SitePlan {
   readonly vips: readonly string[]
   readonly weight: number
   readonly isDown: boolean
+  readonly bias?: number
+  /** What is probed in place of its only VIP. */
+  readonly checkAddress?: string
   readonly at: Place
 }
 
@@ -95,7 +98,7 @@ export function serviceOf(plan: ServicePlan, ttl: YamlValue, notes: Notes): Yaml
     ]
   })
   return {
-    sites: new Map(sites.map(({ name, vips, weight, isDown }) => [name, siteOf(vips, weight, isDown)])),
+    sites: new Map(sites.map((site) => [site.name, siteOf(site)])),
     ...(plan.order === 'nearest' ? {} : { order: inYaml(plan.order) }),
     ...(plan.order === 'nearest' && plan.candidates !== undefined && { candidates: plan.candidates }),
     ...(rules.length > 0 && { rules }),
@@ -108,9 +111,14 @@ export function serviceOf(plan: ServicePlan, ttl: YamlValue, notes: Notes): Yaml
   }
 }
 
-const siteOf = (vips: readonly string[], weight: number, isDown: boolean): YamlMapping => ({
-  vips: vips.map((vip) => (vip.endsWith('.') ? { name: vip } : vip)),
+const siteOf = ({ vips, weight, isDown, bias = 0, checkAddress }: SitePlan): YamlMapping => ({
+  vips: vips.map((vip) => {
+    if (vip.endsWith('.')) return { name: vip }
+    const isElsewhere = checkAddress !== undefined && vips.length === 1 && checkAddress !== vip
+    return isElsewhere ? { address: vip, check: { address: checkAddress } } : vip
+  }),
   ...(weight !== 100 && { weight }),
+  ...(bias !== 0 && { bias }),
   ...(isDown && { drained: true }),
 })
 

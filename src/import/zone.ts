@@ -91,15 +91,16 @@ export class ZoneDraft {
     return owner
   }
 
-  /** Reports what cannot be in a zone, and gives the rest. */
-  finish(): ZoneYaml {
+  /** Reports what cannot be in a zone, and gives the rest. `zones`: the apexes of all zones, of which inner ones have their own data. */
+  finish(zones: readonly Uint8Array[]): ZoneYaml {
+    const inner = zones.filter((zone) => zone.length > this.apex.length && isWithin(zone, this.apex))
     const apex = this.#owner(this.apex)
     const soa = apex.sets.get(TYPE.SOA)
     const [values] = soa?.values ?? []
     const { serial = '0', ...keys } = isTexts(values) ? values : {}
     if (soa === undefined) this.#notes.error(this.#at, `zone ${this.name} has no SOA at its apex`)
     if (!apex.sets.has(TYPE.NS)) this.#notes.error(this.#at, `zone ${this.name} has no NS at its apex`)
-    for (const owner of this.#owners.values()) this.#clean(owner)
+    for (const owner of this.#owners.values()) this.#clean(owner, inner)
     const ttlSeconds = soa?.ttlSeconds ?? 3600
     const names = new Map<string, YamlValue>()
     const sorted = [apex, ...[...this.#owners.values()].filter((owner) => owner !== apex)]
@@ -128,7 +129,7 @@ export class ZoneDraft {
     return formatName(prefix).slice(0, -1)
   }
 
-  #clean(owner: Owner): void {
+  #clean(owner: Owner, inner: readonly Uint8Array[]): void {
     const { wire, sets, steered } = owner
     const isApex = wire.length === this.apex.length
     const name = formatName(wire)
@@ -139,6 +140,14 @@ export class ZoneDraft {
       sets.delete(type)
     }
     if (wire[0] === 1 && wire[1] === 42) drop(TYPE.NS, 'a wildcard cannot be delegated (RFC 4592 §4.2)')
+    const zone = inner.find((apex) => isWithin(wire, apex))
+    if (zone !== undefined) {
+      for (const type of sets.keys()) {
+        const isGlue = type === TYPE.A || type === TYPE.AAAA || (type === TYPE.NS && wire.length === zone.length)
+        if (!isGlue) drop(type, `the zone ${formatName(zone)} has a file of its own`)
+      }
+      this.#dropSteered(owner, `the zone ${formatName(zone)} has a file of its own`)
+    }
     const cut = this.#cutOf(wire)
     if (cut !== undefined) {
       const isCut = cut === owner

@@ -155,3 +155,16 @@ test('a serial above Unix time is told', async () => {
   const { notes } = await imported('bind', { 'db.example.com': HEAD.replace('host 1', 'host 2026113001') })
   expect(notes).toEqual([expect.stringContaining('db.example.com:2: warning: the serial is not taken over')])
 })
+
+test('what an inner zone has a file for stays there', async () => {
+  const { notes, errors, files } = await imported('bind', {
+    'example.com.zone': `${HEAD}sub NS ns1\nsub DS 1 13 2 ${'00'.repeat(32)}\na.sub A 192.0.2.2\na.sub TXT x\n`,
+    'sub.example.com.zone': HEAD,
+  })
+  expect(errors).toEqual([])
+  expect(notes).toEqual([
+    'example.com.zone:6: warning: sub.example.com. DS is left out: the zone sub.example.com. has a file of its own',
+    'example.com.zone:8: warning: a.sub.example.com. TXT is left out: the zone sub.example.com. has a file of its own',
+  ])
+  expect(files['example.com.yaml']).toContain('a.sub: {type: A, value: 192.0.2.2}')
+})
