@@ -169,7 +169,7 @@ function addImport(program: Command, output: Output, onExit: OnExitCode): void {
     .description(
       'Prints the configuration of another server as a folder of zones. What could not be taken over goes to stderr, with file and line; exits with 1 if something could not be read.',
     )
-    .option('--origin <ZONE>', 'the zone of a master file, or of record sets, that do not say it')
+    .option('--origin <ZONE>', 'the zone of a master file that is not named after it')
     .option('--out <FOLDER>', 'write the files to this folder, but over no other file')
     .action(async (name: string, path: string, options: { origin?: string; out?: string }, command: Command) => {
       const format = IMPORT_FORMATS.find((one) => one === name)

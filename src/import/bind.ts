@@ -10,13 +10,8 @@ import { readRdata } from './rdata.ts'
 import { ZoneDraft } from './zone.ts'
 
 /** Imports a zone's file, or each file of a folder that is named like a zone. `origin`: the zone of a single file. */
-export function importBind(
-  path: string,
-  input: Input,
-  draft: FolderDraft,
-  notes: Notes,
-  origin: string | undefined,
-): void {
+export function importBind(path: string, into: Into, origin: string | undefined): void {
+  const { input, notes } = into
   const files = input.isFolder ? input.list(path).map((name) => join(path, name)) : [path]
   for (const file of files) {
     const place = { file, line: 0 }
@@ -29,7 +24,7 @@ export function importBind(
     const apex = parseName(name.endsWith('.') ? name : `${name}.`)
     if (isFault(apex) || apex.length === 1)
       notes.error(place, isFault(apex) ? apex.fault : 'the root is no zone for Meridian')
-    else importMaster(file, lowerName(apex), RFC_1035, { input, draft, notes })
+    else importMaster(file, lowerName(apex), RFC_1035, into)
   }
 }
 

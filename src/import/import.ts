@@ -6,7 +6,7 @@
  *   files ─▶ input (bounds) ─▶ the reader of the format ─▶ draft: sites, services, zones ─▶ YAML ─▶ Meridian's own loader
  */
 import { messageOf, type Problem } from '../problem.ts'
-import { importBind } from './bind.ts'
+import { importBind, type Into } from './bind.ts'
 import { importGdnsd } from './gdnsd/gdnsd.ts'
 import { FolderDraft, problemsOf } from './folder.ts'
 import { Input } from './input.ts'
@@ -38,18 +38,30 @@ export interface Imported {
 export async function importZones({ format, path, origin, folder }: ImportOptions): Promise<Imported> {
   const notes = new Notes()
   const draft = new FolderDraft([`from ${FORMAT_NAMES[format]}, by meridian import`])
-  try {
-    const input = new Input(path)
-    if (format === 'bind') importBind(path, input, draft, notes, origin)
-    else if (format === 'gdnsd') importGdnsd(path, { input, draft, notes })
-    else if (format === 'powerdns') importPowerdns(path, { input, draft, notes })
-    else importRoute53(path, { input, draft, notes })
-  } catch (error) {
-    notes.error({ file: path, line: 0 }, messageOf(error))
-  }
+  const input = inputOf(path, notes)
+  if (input !== undefined) READERS[format](path, { input, draft, notes }, origin)
   const files = draft.files(notes)
   const problems = notes.failed ? [] : await problemsOf(files, folder)
   return { files, notes: notes.list(), problems, failed: notes.failed }
+}
+
+/** The input; undefined if there is none, which is reported. */
+function inputOf(path: string, notes: Notes): Input | undefined {
+  try {
+    return new Input(path)
+  } catch (error) {
+    notes.error({ file: path, line: 0 }, messageOf(error))
+    return undefined
+  }
+}
+
+type Read = (path: string, into: Into, origin: string | undefined) => void
+
+const READERS: Readonly<Record<ImportOptions['format'], Read>> = {
+  bind: importBind,
+  gdnsd: importGdnsd,
+  powerdns: importPowerdns,
+  route53: importRoute53,
 }
 
 const FORMAT_NAMES = { bind: 'master files', gdnsd: 'gdnsd', powerdns: 'PowerDNS', route53: 'Route 53' } as const

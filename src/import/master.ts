@@ -58,6 +58,8 @@ const MOST_WORDS = 65_536
 const MOST_DEPTH = 16
 /** Of one $GENERATE. */
 const MOST_GENERATED = 65_536
+/** Of all of them: a short line can make long ones. */
+const MOST_GENERATED_CHARACTERS = 8_000_000
 
 /** Reads a zone's file and what it includes, and calls `onRecord` for each record of class IN within the zone. */
 export class MasterReader {
@@ -67,6 +69,7 @@ export class MasterReader {
   readonly #zone: Uint8Array
   readonly #onRecord: (record: MasterRecord) => void
   #records = 0
+  #generated = 0
   #lastTtl: number | undefined
   #soaMinimum: number | undefined
 
@@ -152,6 +155,10 @@ export class MasterReader {
     if (count >= MOST_GENERATED) return this.#notes.error(place, `$GENERATE: more than ${MOST_GENERATED} records`)
     for (let number = Number(start); number <= Number(stop); number += Number(step)) {
       const written = words.flatMap((word) => generated(word, number) ?? [])
+      this.#generated += written.join('').length
+      if (this.#generated > MOST_GENERATED_CHARACTERS) {
+        return this.#notes.error(place, `$GENERATE: more than ${MOST_GENERATED_CHARACTERS / 1e6} million characters`)
+      }
       if (written.length < words.length) {
         return this.#notes.error(place, '$GENERATE: ${OFFSET,WIDTH,BASE} is wrong; BASE is one of d, o, x, X')
       }

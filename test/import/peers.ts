@@ -11,6 +11,7 @@ import { respond } from '../../src/answer/answer.ts'
 import { makeRequest, UDP } from '../../src/answer/responder.ts'
 import { decodeMessage, formatRr, type Message } from '../../src/dns/message.ts'
 import { isFault } from '../../src/dns/name.ts'
+import { DRAINED, healthWord } from '../../src/health/table.ts'
 import { importZones, type ImportOptions } from '../../src/import/import.ts'
 import { makeBuilder } from '../../src/world/build.ts'
 import { startNode, type TestNode } from '../answer/fixture.ts'
@@ -49,13 +50,20 @@ const readReply = ({ rcode, answer }: Message): Reply => ({
   ttls: [...new Set(answer.map(({ ttlSeconds }) => ttlSeconds))].toSorted((a, b) => a - b),
 })
 
-/** Meridian with the zones that are imported from a configuration; everything is up. Throws if they have errors. */
+/** Meridian with the zones that are imported from a configuration; all is up but what is drained. Throws if they have errors. */
 export async function meridianOf(options: Omit<ImportOptions, 'folder'>, city = [DATABASE]): Promise<TestNode> {
   const { files, notes, problems, failed } = await importZones({ ...options, folder: 'zones' })
   const wrong = problems.filter(({ severity }) => severity === 'error')
   if (failed || wrong.length > 0) throw new Error(JSON.stringify([notes, wrong], undefined, 1))
   const zones = folderOf(files)
-  return startNode(madeOf(await makeBuilder({ zones, city, asn: [] }).build()))
+  const builder = makeBuilder({ zones, city, asn: [] })
+  const node = startNode(madeOf(await builder.build()))
+  for (const { name, sites } of builder.model()!.services) {
+    for (const { site, vips } of sites.filter(({ drained }) => drained)) {
+      for (const { address } of vips) node.set(`${site}/${name}/${address}`, healthWord(DRAINED, 1000, true))
+    }
+  }
+  return node
 }
 
 /** Meridian's replies, in the order of the questions. */

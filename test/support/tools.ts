@@ -7,7 +7,7 @@ import { shareCompiled } from './compiled.ts'
 import { writeToMemory } from './in-memory.ts'
 import { buildProgram } from './program.ts'
 
-/** Program → Debian package that holds it. */
+/** Program → Debian packages that hold it, and what it needs besides. */
 const TOOLS: Readonly<Record<string, string>> = {
   'chromium-headless-shell': 'chromium-headless-shell',
   delv: 'bind9-dnsutils',
@@ -26,7 +26,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   nginx: 'nginx',
   nsd: 'nsd',
   openssl: 'openssl',
-  pdns_server: 'pdns-server',
+  pdns_server: 'pdns-server pdns-backend-geoip',
   pdns_recursor: 'pdns-recursor',
   promtool: 'prometheus',
   'redis-server': 'redis-server',
@@ -47,7 +47,7 @@ export async function setup(): Promise<() => void> {
 function installTools(): void {
   const missing = Object.keys(TOOLS).filter((program) => !has(program))
   if (missing.length === 0) return
-  const packages = [...new Set(missing.map((program) => TOOLS[program]!))]
+  const packages = [...new Set(missing.flatMap((program) => TOOLS[program]!.split(' ')))]
   if (has('apt-get') && process.getuid?.() === 0) {
     // offline, systemd starts none of the services that packages bring along
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', SYSTEMD_OFFLINE: '1' }

@@ -1,6 +1,6 @@
 /**
  * A configuration of gdnsd with what its manual pages have: each plugin, maps by place and by distance, networks, datacenters of
- * addresses, of pools and of names. Nothing of it is monitored: both servers take all for up.
+ * addresses, of pools and of names. Nothing of it is probed: it is up, or down for good.
  */
 export const ZONE = `
 @         SOA ns1 hostmaster ( 1 7200 30M 3D 900 )
@@ -26,6 +26,10 @@ foo       700/700 DYNC metafo!foo
 nested    600/600 DYNA metafo!nested
 last      600/600 DYNC metafo!www
 nearest   60/60 DYNA geoip!auto
+dead1     60/60 DYNA metafo!dead1
+dead2     60/60 DYNA metafo!dead2
+dead3     60/60 DYNC metafo!dead3
+dead4     60/60 DYNA geoip!dead4
 fixed     42 DYNA static!fixed
 acname    400 DYNC static!elsewhere
 zeros     600 DYNA null
@@ -49,7 +53,7 @@ export const DRAWN = ['cnames', 'weighted', 'groups', 'families'].map((name) => 
 
 /** All other names, and some that there are not. */
 export const NAMES = (
-  '@ ns1 www www-de app second mail alias cdn web4 both pair meta meta-m2 foo nested last nearest fixed acname zeros deep text ' +
+  '@ ns1 www www-de app second mail alias cdn web4 both pair meta meta-m2 dead1 dead2 dead3 dead4 foo nested last nearest fixed acname zeros deep text ' +
   '_sip._tcp naptr caa unknown www.sub x.wild none _tcp wild'
 )
   .split(' ')
@@ -84,6 +88,9 @@ plugins => {
     foo => { datacenters => [ m1, bk ], dcmap => { m1 => { lb01 => 192.0.2.26 }, bk => fallback.example.org. } }
     nested => { datacenters => [ a, b, c ]
       dcmap => { a => %simplefo!pair, b => !pool4, c => { plugin => weighted, l1 => [ 192.0.2.27, 3 ], l2 => [ 192.0.2.28, 1 ] } } }
+    dead1 => { datacenters => [ m1, m2 ], dcmap => { m1 => { service_types => down, a => 192.0.2.31 }, m2 => 192.0.2.32 } }
+    dead2 => { datacenters => [ m1, m2 ], service_types => down, dcmap => { m1 => 192.0.2.33, m2 => 192.0.2.34 } }
+    dead3 => { datacenters => [ m1, bk ], service_types => down, dcmap => { m1 => 192.0.2.35, bk => fallback.example.org. } }
     www => { datacenters => [ real, backup ], dcmap => { real => %geoip!auto, backup => backup.example.org. } }
   } }
   geoip => {
@@ -121,6 +128,8 @@ plugins => {
           sg-01 => { addrs_v4 => { lb01 => 198.51.100.5, lb02 => 198.51.100.6 }, addrs_v6 => [ 2001:db8::13 ] }
           br-01 => { addrs_v4 => { lb01 => 198.51.100.7, lb02 => 198.51.100.8 }, addrs_v6 => [ 2001:db8::14 ] } } }
       cdn => { map => prod_map, dcmap => { us-01 => us.cdn.example.net., de-01 => de.cdn.example.net., sg-01 => sg.cdn.example.net. } }
+      dead4 => { map => auto_map, dcmap => {
+        us-01 => { service_types => down, a => 203.0.113.11 }, de-01 => 203.0.113.12, sg-01 => { service_types => down, a => 203.0.113.13 }, br-01 => 203.0.113.14 } }
       auto => { map => auto_map, dcmap => { us-01 => 203.0.113.1, de-01 => 203.0.113.2, sg-01 => 203.0.113.3, br-01 => 203.0.113.4 } }
     }
   }
