@@ -16,7 +16,10 @@ import { foldToIPv4 } from '../geo/fold.ts'
 const QUERIES = 1
 const ADDRESSES = 2
 
-/** So many queries at most go by before the next is looked at: whether another sample is to be taken, and how many there were. */
+/**
+ * Of more clients than are kept, so many queries at most go by before the next is looked at: how many there were, and whether
+ * another sample is to be taken. The last of a burst, fewer than that, may never be counted.
+ */
 const LOOK_QUERIES = 16
 
 /** What an answering thread knows of the sample that it takes. */
@@ -143,7 +146,7 @@ function putWords(counters: Float64Array, cell: number, bytes: Uint8Array, at: n
 const wordOf = (bytes: Uint8Array, at: number): number =>
   ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 
-/** Tells a thread which sample to take from its next query on. `number`: one more than before; 0: none. */
+/** Tells a thread which sample to take, from the query on that it looks at next. `number`: one more than before; 0: none. */
 export function startSample(counters: Float64Array, number: number): void {
   counters[C_SAMPLE] = number
 }
