@@ -1,4 +1,5 @@
 /** Words that options and arguments may have, apart from the commands that they are for: to parse them loads nothing. */
+import type { ImportOptions } from '../import/import.ts'
 import type { SchemaFile } from '../load/schema.ts'
 
 /** The formats of the problems of `check`. */
@@ -12,9 +13,7 @@ export const PLAN_FORMATS = ['text', 'json', 'markdown'] as const
 export type PlanFormat = (typeof PLAN_FORMATS)[number]
 
 /** The configurations that `import` reads. */
-export const IMPORT_FORMATS = ['gdnsd', 'bind', 'powerdns', 'route53'] as const
-/** One of IMPORT_FORMATS. */
-export type ImportFormat = (typeof IMPORT_FORMATS)[number]
+export const IMPORT_FORMATS: readonly ImportOptions['format'][] = ['gdnsd', 'bind', 'powerdns', 'route53']
 
 /** The files that `schema` has a JSON Schema of. */
 export const SCHEMA_FILES: readonly SchemaFile[] = ['zone', 'defaults', 'sites', 'services', 'drills', 'meridian']
