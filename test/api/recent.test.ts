@@ -2,21 +2,9 @@
 import { expect, test } from 'vitest'
 import { recentChanges } from '../../src/api/recent.ts'
 import type { FleetEvent } from '../../src/events/event.ts'
+import { fleetEvent } from '../support/fleet-event.ts'
 
-const event = (atMs: number, more: Partial<FleetEvent> = {}): FleetEvent => ({
-  id: `n1.a.${atMs}`,
-  atMs,
-  node: 'n1',
-  kind: 'zones',
-  severity: 'info',
-  subject: 'zones',
-  before: null,
-  after: null,
-  why: '',
-  sinceMs: null,
-  witnesses: ['n1'],
-  ...more,
-})
+const event = (atMs: number, more: Partial<FleetEvent> = {}): FleetEvent => fleetEvent({ atMs, ...more })
 const change = (member: string, atMs: number, more: Partial<FleetEvent> = {}): FleetEvent => {
   const [site = '', service = ''] = member.split('/')
   return event(atMs, { kind: 'verdict', subject: member, site, service, before: 'up', after: 'down', ...more })

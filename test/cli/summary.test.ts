@@ -9,6 +9,7 @@ import { coloured } from '../../src/cli/words/colours.ts'
 import { fit, summaryInWords } from '../../src/cli/words/summary.ts'
 import type { HealthOverview, MemberStanding } from '../../src/health/node-health.ts'
 import { NO_RATES, prober, served, snapshot } from './fleet.ts'
+import { fleetEvent } from '../support/fleet-event.ts'
 
 const RATES: Rates = {
   ...NO_RATES,
@@ -64,22 +65,6 @@ const overview = (members: readonly MemberStanding[], more: Partial<HealthOvervi
 /** `events`: the oldest first. */
 const summary = (health: HealthOverview, events: readonly FleetEvent[] = []): Summary =>
   overTheWire(summaryOf({ ...served(), rates: () => RATES, health, prober }, recentChanges(events.toReversed())))
-
-let numbers = 0
-const event = (more: Partial<FleetEvent>): FleetEvent => ({
-  id: `n1.a.${++numbers}`,
-  atMs: 0,
-  node: 'n1',
-  kind: 'zones',
-  severity: 'info',
-  subject: 'zones',
-  before: null,
-  after: null,
-  why: '',
-  sinceMs: null,
-  witnesses: ['n1'],
-  ...more,
-})
 
 const NAMES = Array.from({ length: 102 }, (_, i) => `s${String(i).padStart(3, '0')}`)
 const DOWN = { state: 'down', why: 'connection refused (2 of 3 say down)', ageMs: 7_200_000 } as const
@@ -170,7 +155,7 @@ test('1,000 services at ten sites with everything wrong are one screen, and ever
     }),
   )
   const { probers, nodes, overrides, store, troubles } = snapshot
-  const events = Array.from({ length: 60 }, (_, i) => event({ before: `1a2b3c${i}`, after: `1a2b3c${i + 1}` }))
+  const events = Array.from({ length: 60 }, (_, i) => fleetEvent({ before: `1a2b3c${i}`, after: `1a2b3c${i + 1}` }))
   const seen = summary(overview(members, { probers, nodes, overrides, store, troubles }), events)
   for (const rows of [24, 40]) {
     const words = summaryInWords(seen, rows)
@@ -259,7 +244,7 @@ test('a node that is silent is told, but not while Redis is away: everyone is si
 
 const change = (member: string, atMs: number, more: Partial<FleetEvent> = {}): FleetEvent => {
   const [site = '', service = ''] = member.split('/')
-  return event({
+  return fleetEvent({
     kind: 'verdict',
     subject: member,
     site,
@@ -278,7 +263,7 @@ test('members of a site that change alike within seconds are one change; another
     change('iad/s1/192.0.2.2', 6_000, { after: 'braked', why: 'less than 25 % would be left' }),
     change('fra/s1/192.0.2.1', 7_000, { before: 'down', after: 'up' }),
     change('fra/s7/192.0.2.1', 60_000),
-    event({ kind: 'override', subject: 'fra', after: 'drained', why: 'by kim: disks', atMs: 61_000 }),
+    fleetEvent({ kind: 'override', subject: 'fra', after: 'drained', why: 'by kim: disks', atMs: 61_000 }),
   ]
   const seen = summary(overview([]), events)
   expect(seen.changes).toMatchObject([
