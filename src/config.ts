@@ -6,6 +6,7 @@
  * sources win, and all faults of all sources are reported. A path in the file is relative to the file; any other path
  * is relative to the working directory.
  */
+import { isIP } from 'node:net'
 import { availableParallelism, hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { RECEIVER, RECEIVER_NAME, type Receiver } from './config/receivers.ts'
@@ -134,6 +135,25 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 export const LOG_FORMATS = ['json', 'text'] as const
 /** A value of the setting log.format. */
 export type LogFormat = (typeof LOG_FORMATS)[number]
+
+/** Values of the setting announce.form. */
+export const ANNOUNCE_FORMS = ['route', 'file', 'exec', 'exabgp', 'http'] as const
+/** A value of the setting announce.form. */
+export type AnnounceForm = (typeof ANNOUNCE_FORMS)[number]
+
+/** An address of `announce.addresses`, and the length of the prefix that is announced for it. */
+export interface AnnouncedAddress {
+  readonly address: string
+  readonly bits: number
+}
+
+/** Reads an address of this machine, alone or with the length of the prefix that is announced: `192.0.2.53/24`. */
+function announcedAddress(value: string): AnnouncedAddress | undefined {
+  const [, address = '', length] = /^([0-9A-Fa-f:.]{2,45})(?:\/(\d{1,3}))?$/.exec(value) ?? []
+  const most = { 0: 0, 4: 32, 6: 128 }[isIP(address)] ?? 0
+  const bits = length === undefined ? most : Number(length)
+  return most > 0 && bits > 0 && bits <= most ? { address, bits } : undefined
+}
 
 /** A setting whose value must not appear in logs or messages. */
 const secret = (pattern: RegExp, rest: Pick<Setting<unknown>, 'type' | 'meaning'>): Setting<Secret | undefined> => ({
@@ -482,6 +502,53 @@ export const SETTINGS = {
     read: oneFile,
   }),
   notify: receivers('Who is told of events: webhooks, chat, pagers, mail. See [notifications](notifications.md).'),
+  'announce.form': one<AnnounceForm | undefined>({
+    type: ANNOUNCE_FORMS.map((form) => `\`${form}\``).join(', '),
+    default: [],
+    meaning:
+      'How routers learn whether this node answers, so that they send queries here: a route in a table of the kernel, a file, a command, ExaBGP, or `GET /announce`. Without it nothing is announced. See [anycast](anycast.md).',
+    read: (value) => ANNOUNCE_FORMS.find((form) => form === value),
+  }),
+  'announce.addresses': list<AnnouncedAddress>({
+    type: 'an address of this machine, or one with the length of the prefix to announce: `192.0.2.53/24`',
+    default: [],
+    most: 16,
+    meaning: 'The anycast addresses, which `listen` includes. All of them are announced, or none.',
+    read: announcedAddress,
+  }),
+  'announce.table': one<number>({
+    type: 'the number of a table, 1–252',
+    default: ['53'],
+    meaning: 'Of the form `route`: the table of the kernel that has a route to each address while it is announced.',
+    read: wholeNumber(1, 252),
+  }),
+  'announce.file': one<string | undefined>({
+    type: 'a file',
+    default: [],
+    meaning: 'Of the form `file`: it is there, and written each second, while the addresses are announced.',
+    read: path,
+  }),
+  'announce.exec': list<string>({
+    type: 'a program and its arguments',
+    default: [],
+    meaning:
+      'Of the form `exec`: a program, a path without PATH, that is run with `up` or `down` as its last argument.',
+    read: (value) => (value === '' ? undefined : value),
+  }),
+  'announce.others': one<number>({
+    type: 'a whole number, 1–100',
+    default: ['1'],
+    meaning:
+      'How many other nodes must be announced, and answer, before this one withdraws. With fewer it stays announced, and says so.',
+    read: wholeNumber(1, 100),
+  }),
+  'announce.wait': one<number>({
+    type: 'a duration, `0s`–`5m`',
+    default: ['5s'],
+    meaning:
+      'How long a node that ends goes on answering once its addresses are withdrawn: until routers have noticed, and what is on its way has arrived.',
+    read: durationMs('0s', '5m'),
+  }),
   'control.group': one<string | undefined>({
     type: 'a group of this machine, by name or number',
     default: [],

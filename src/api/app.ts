@@ -82,7 +82,7 @@ function strangerFault(context: Call, guard: TcpGuard): Response | undefined {
 }
 
 /** An orchestrator that asks by another name must not take the process out; a page learns nothing else there. */
-const PROBES = ['/live', '/ready']
+const PROBES = ['/live', '/ready', '/announce']
 
 /**
  * Whether a Host header (RFC 9110 §7.2) names this process. By DNS rebinding a web page can make a browser send a

@@ -6,6 +6,7 @@ import type { EventFeed } from '../events/events.ts'
 import type { EventPage, EventQuery } from '../events/list.ts'
 import type { ExplainQuestion } from '../explain/question.ts'
 import type { MemberStanding, OverrideStatus } from '../health/node-health.ts'
+import type { Announcement, AnnounceReport, NodeWord } from './announcing.ts'
 import type { AcceptBody, DrillBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from './bodies.ts'
 import type { MadeBody } from './shared-body.ts'
 
@@ -106,6 +107,10 @@ export interface Node extends ProcessView, EventsView {
   drills(): readonly object[]
   /** Removes a prober from the roster. */
   forget(body: ForgetBody): Promise<object | Refusal>
+  /** Takes what is announced of this node. */
+  announce(report: AnnounceReport): NodeWord
+  /** The body of GET /announce. */
+  announcement(): Announcement
   /** Accepts the databases that are held back. */
   acceptGeo(body: AcceptBody): Promise<object | Refusal>
   /** Accepts the zones that are held back. */

@@ -20,6 +20,12 @@ export interface HttpServer {
   stop(): Promise<void>
 }
 
+/** A server on a unix socket. */
+export interface SocketServer extends HttpServer {
+  /** Whether the path still leads to it: a successor may have taken it over. */
+  isOwner(): boolean
+}
+
 /** A server on a TCP address. */
 export interface TcpServer extends HttpServer {
   /** Shows these to new connections, if it speaks HTTPS. */
@@ -50,7 +56,7 @@ export async function listenTcp(
  * temporary name and renamed: a successor takes the path over in one step, and the predecessor's close does not remove
  * it.
  */
-export async function listenSocket(app: Pick<App, 'fetch'>, path: string): Promise<HttpServer> {
+export async function listenSocket(app: Pick<App, 'fetch'>, path: string): Promise<SocketServer> {
   const { server, places } = makeServer(app)
   // no longer than the path itself, which may have 107 bytes (unix(7)); removeLeftovers() knows the name
   const own = join(dirname(path), `${process.pid}.new`)
@@ -64,11 +70,13 @@ export async function listenSocket(app: Pick<App, 'fetch'>, path: string): Promi
   chmodSync(own, 0o600)
   const { ino } = statSync(own)
   renameSync(own, path)
+  const isOwner = (): boolean => statSync(path, { throwIfNoEntry: false })?.ino === ino
   return {
+    isOwner,
     async stop() {
       await closed(server, places)
       try {
-        if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true })
+        if (isOwner()) rmSync(path, { force: true })
       } catch {
         // the disk may be read-only by now: the next start replaces the socket
       }

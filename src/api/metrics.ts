@@ -39,6 +39,13 @@ export const METRICS = {
   meridian_start_time_seconds: gauge('Unix time at which the process started.'),
   meridian_resident_memory_bytes: gauge('Resident memory of the process.'),
   meridian_ready: gauge('1 while /ready says so.'),
+  meridian_announced: gauge(
+    'Of a node with `announce.form`: 1 while its addresses are announced, as `meridian announce` says.',
+  ),
+  meridian_announce_kept: gauge(
+    '1 while they stay announced although the node would withdraw them: too few others are announced.',
+  ),
+  meridian_announce_heard: gauge('1 while `meridian announce` is heard; without it nothing withdraws the node.'),
   meridian_faults_total: counter('Faults of Meridian itself that nothing caught outside of answering; it goes on.'),
   meridian_http_refused_total: counter(
     'Requests at `http.listen` that were refused: by a name that is not in `http.hosts` (`host`), from a web page of another origin (`origin`), with an unknown token (`token`), with one that lacks the scope (`scope`).',

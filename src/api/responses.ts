@@ -18,6 +18,19 @@ export const READINESS = z.looseObject({
   warnings: texts.describe('what is served instead of the files on disk, and why'),
 })
 
+/** The body of GET /announce. */
+export const ANNOUNCEMENT = z.looseObject({
+  announced: z.boolean(),
+  why: z.string().describe('empty: nothing is wrong'),
+})
+
+/** The response to POST /api/announce. */
+export const NODE_WORD = z.looseObject({
+  ready: z.boolean(),
+  stopping: z.boolean(),
+  zone: z.string().describe('a zone that the canary asks for'),
+})
+
 /** The body of GET /api/status: a node's has `services`, a prober's `targets`. */
 export const STATUS_BODY = z
   .looseObject({

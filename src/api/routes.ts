@@ -3,6 +3,7 @@
  * docs/api.md to that.
  */
 import { z } from 'zod'
+import { REPORT } from './announcing.ts'
 import { ACCEPT, DRILL, FORGET, FREEZE, ORDER_BYTES, type OverrideBody, OVERRIDES, RETURN } from './bodies.ts'
 import type { ProcessView } from './contract.ts'
 import { EVENTS, eventsAnswer } from './events.ts'
@@ -12,6 +13,7 @@ import { problemDetails } from './problem-details.ts'
 import { EXPLAIN, FILTER, NO_QUERY, OUTLOOK, STATUS, WORLD } from './questions.ts'
 import {
   ACCEPTED,
+  ANNOUNCEMENT,
   BOARD,
   DRILLED,
   DRILLS,
@@ -20,6 +22,7 @@ import {
   FORGOTTEN,
   FROZEN,
   MEMBER,
+  NODE_WORD,
   OUTLOOKED,
   OVERRIDDEN,
   OVERRIDE_STATUS,
@@ -113,6 +116,18 @@ const PROCESS_ROUTES: readonly Route[] = [
 
 /** The routes of a node. */
 const NODE_ROUTES: readonly Route[] = [
+  nodeGet({
+    path: '/announce',
+    scope: 'open',
+    meaning: '200 while the addresses of this node are, or may be, announced, else 503.',
+    query: NO_QUERY,
+    response: ANNOUNCEMENT,
+    answer: (node) => {
+      const announcement = node.announcement()
+      const headers = { 'content-type': 'application/json' }
+      return new Response(JSON.stringify(announcement), { status: announcement.announced ? 200 : 503, headers })
+    },
+  }),
   nodeGet({
     path: '/api/explain',
     scope: 'read',
@@ -263,6 +278,14 @@ const NODE_ROUTES: readonly Route[] = [
     body: ACCEPT,
     response: ACCEPTED,
     answer: (node, body) => node.acceptZones(body),
+  }),
+  nodePost({
+    path: '/api/announce',
+    scopes: ['admin'],
+    meaning: 'Where `meridian announce` says what is announced, and hears how the node is.',
+    body: REPORT,
+    response: NODE_WORD,
+    answer: async (node, body) => node.announce(body),
   }),
 ]
 

@@ -11,6 +11,7 @@ import type { ServerStats } from '../server/server.ts'
 import type { TcpStats } from '../server/tcp.ts'
 import { VERSION } from '../version.ts'
 import { mostMoved } from '../traffic/service-moves.ts'
+import type { AnnounceStatus } from './announcing.ts'
 import type { HttpState } from './contract.ts'
 import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import type { Origins } from './origins.ts'
@@ -29,6 +30,7 @@ export function samplesOf(state: NodeState): Samples {
     ...originSamples(state.origins()),
     ...processSamples(state),
     ...refusedSamples(http),
+    ...announceSamples(state.announce ?? null),
     ...healthSamples(health),
     ...(probing === undefined ? {} : ownProberSamples(probing)),
     meridian_state_troubles: [[health.troubles.length + state.troubles.length]],
@@ -66,6 +68,17 @@ export function samplesOf(state: NodeState): Samples {
     meridian_zones: [[made?.zoneCount ?? 0]],
     meridian_names: [[made?.nameCount ?? 0]],
     meridian_member_changes_total: [...changes].map(([to, times]) => [times, to]),
+  }
+}
+
+/** The samples of what is announced; none where nothing is to be. */
+const announceSamples = (announce: AnnounceStatus | null): Samples => {
+  if (announce === null) return {}
+  const { report, heard } = announce
+  return {
+    meridian_announced: report === null ? [] : [[report.state === 'withdrawn' ? 0 : 1]],
+    meridian_announce_kept: report === null ? [] : [[report.state === 'kept' ? 1 : 0]],
+    meridian_announce_heard: [[heard ? 1 : 0]],
   }
 }
 

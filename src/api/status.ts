@@ -23,6 +23,7 @@ import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
 import { type DrillsModel, nextDrill } from '../zone/drills.ts'
+import type { AnnounceStatus } from './announcing.ts'
 import type { HttpState, Readiness, StatusFilter } from './contract.ts'
 import type { Origins } from './origins.ts'
 import { certificateTroubles, type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
@@ -65,6 +66,8 @@ export interface NodeState {
   /** This node's own prober. */
   readonly probing: OwnProber | undefined
   readonly http: HttpState
+  /** null, and absent: nothing is to be announced. */
+  readonly announce?: AnnounceStatus | null
 }
 
 /** The key `node` of /api/status, of a node and of a prober. */
@@ -138,6 +141,8 @@ export interface Status {
   readonly nodes: HealthSnapshot['nodes']
   /** How telling each receiver of the setting `notify` goes. */
   readonly notifications: readonly DeliveryStats[]
+  /** null: nothing is to be announced. */
+  readonly announce: AnnounceStatus | null
   /** Operational trouble as it is now. */
   readonly troubles: readonly string[]
 }
@@ -200,6 +205,7 @@ export function statusOf(state: NodeState, isPart = false): Status {
     probers: health.probers,
     nodes: health.nodes,
     notifications: state.notifications ?? [],
+    announce: state.announce ?? null,
     troubles: [
       ...health.troubles,
       ...heldTroubles(made),

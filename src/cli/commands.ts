@@ -86,7 +86,13 @@ const FLAGS = SETTING_KEYS.filter((key) => key === 'redis' || !('secret' in SETT
 
 /** Whether a process that only probes goes by a setting. */
 const isOfProber = (key: SettingKey): boolean =>
-  !/^(?:listen|threads|tcp\..*|geo\..*|zones\.maxMove|overrides\.maxFor|node\.site|probe\.enabled)$/.test(key)
+  !/^(?:listen|threads|tcp\..*|geo\..*|zones\.maxMove|overrides\.maxFor|announce\..*|node\.site|probe\.enabled)$/.test(
+    key,
+  )
+
+/** Whether a process that announces a node goes by a setting. */
+const isOfAnnouncing = (key: SettingKey): boolean =>
+  /^(?:listen|state|redis.*|node\.name|proxy\.from|announce\..*|log\..*)$/.test(key)
 
 /** Commands that run until a signal ends them. */
 function addServers(program: Command, surroundings: Surroundings, onExit: OnExitCode): void {
@@ -102,6 +108,21 @@ function addServers(program: Command, surroundings: Surroundings, onExit: OnExit
       onExit(await serve(settings, options.takeover === true, surroundings))
     })
   withExamples(serving, 'meridian serve', 'meridian serve -c /etc/meridian/meridian.yaml --takeover')
+
+  const announcing = withSettings(program.command('announce'), FLAGS.filter(isOfAnnouncing))
+    .summary('announce the addresses of the node on this machine while it answers')
+    .description(
+      'Asks the node of these settings at each of its addresses, and has them announced (announce.form) while it answers. SIGTERM ends it, and withdraws them unless no other node is announced.',
+    )
+    .option('--withdraw', 'withdraw what an announce that was killed has left announced, and end')
+    .action(async (options: SharedFlags & { withdraw?: boolean }, command: Command) => {
+      const { config, problems } = await readSettings(command, 'announce')
+      for (const problem of problems) surroundings.err(formatProblem(problem))
+      if (config === undefined) throw new SettingsError()
+      const { announce } = await import('../node/announce/run.ts')
+      onExit(await announce(config, options.withdraw === true, surroundings))
+    })
+  withExamples(announcing, 'meridian announce -c /etc/meridian/meridian.yaml', 'meridian announce --withdraw')
 
   const probing = withSettings(program.command('probe'), FLAGS.filter(isOfProber))
     .summary('only probe the sites, and send votes to the nodes through Redis')

@@ -12,6 +12,7 @@ import { printable } from '../problem.ts'
 import { count } from '../units.ts'
 import { ask, ControlError, type ControlOptions } from './control.ts'
 import { type Output, type Terminal, wrap } from './output.ts'
+import { announceInWords } from './words/announce.ts'
 import { coloured } from './words/colours.ts'
 import {
   nodesInWords,
@@ -116,6 +117,7 @@ export function nodeInWords(seen: Status): string {
   const reason = server?.udp.reason === undefined ? '' : ` (${server.udp.reason})`
   return [
     ...processInWords(node),
+    ...announceInWords(seen.announce),
     `listening on ${node.listen.join(', ')}${udp}${reason}`,
     ...(world === null
       ? []

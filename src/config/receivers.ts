@@ -21,6 +21,7 @@ const KINDS = [
   'databases',
   'prober',
   'node',
+  'announce',
   'store',
   'certificate',
   'thread',

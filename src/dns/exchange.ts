@@ -1,6 +1,6 @@
 /**
  * A DNS client: one query to one server, and its reply or the reason why there is none (RFC 1035 §4.2). Over UDP first,
- * over TCP if the reply is truncated. Used by `check --parent` and by checks of type dns.
+ * over TCP if the reply is truncated. Used by `check --parent`, by checks of type dns and by the canary of announcing.
  */
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
@@ -13,6 +13,8 @@ import { isFault } from './name.ts'
 const TIMEOUT_MS = 2000
 
 const TRIES = 2
+
+const NOTHING = new Uint8Array(0)
 
 /**
  * Asks a server for NS of a name, without recursion. Resolves with the reply, or a text that says why there is none.
@@ -35,14 +37,31 @@ export function askOverTcp(server: Endpoint, name: string): Promise<Message | st
   return exchange(query, (finish) => overTcp(server, query, finish))
 }
 
+/**
+ * Sends a query once, over UDP or TCP. Resolves with the reply, truncated or not, or a text that says why there is none
+ * within `timeoutMs`. `head`: bytes before the query, or before the first byte of the connection.
+ */
+export const exchangeOnce = (
+  server: Endpoint,
+  query: Uint8Array,
+  over: 'udp' | 'tcp',
+  timeoutMs: number,
+  head = NOTHING,
+): Promise<Message | string> =>
+  exchange(query, (finish) => (over === 'udp' ? overUdp : overTcp)(server, query, finish, head), timeoutMs)
+
 const queryFor = (name: string): Uint8Array =>
   encodeQuery({ name, type: 'NS', id: randomInt(65_536), rd: false, edns: {} })
 
 /** Ends an exchange: takes the reply's bytes, or a text that says why there is no reply. */
 type Finish = (reply: Uint8Array | string) => void
 
-/** Sends a query and waits for its reply, at most TIMEOUT_MS. `send` returns a function that frees its resources. */
-function exchange(query: Uint8Array, send: (finish: Finish) => () => void): Promise<Message | string> {
+/** Sends a query and waits for its reply. `send` returns a function that frees its resources. */
+function exchange(
+  query: Uint8Array,
+  send: (finish: Finish) => () => void,
+  timeoutMs = TIMEOUT_MS,
+): Promise<Message | string> {
   return new Promise((resolve) => {
     const finish: Finish = (reply) => {
       if (typeof reply !== 'string' && !isReplyTo(query, reply)) return // a reply to another query
@@ -51,13 +70,13 @@ function exchange(query: Uint8Array, send: (finish: Finish) => () => void): Prom
       const message = typeof reply === 'string' ? reply : decodeMessage(reply)
       resolve(typeof message === 'string' ? message : isFault(message) ? `it speaks no DNS: ${message.fault}` : message)
     }
-    const timer = setTimeout(() => finish(`no answer within ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS)
+    const timer = setTimeout(() => finish(`no answer within ${timeoutMs / 1000} s`), timeoutMs)
     const end = send(finish)
   })
 }
 
-const overUdp = (to: Endpoint, query: Uint8Array, finish: Finish): (() => void) =>
-  sendUdp(to, query, finish, (error) => finish(error.message))
+const overUdp = (to: Endpoint, query: Uint8Array, finish: Finish, head = NOTHING): (() => void) =>
+  sendUdp(to, head.length === 0 ? query : Buffer.concat([head, query]), finish, (error) => finish(error.message))
 
 /**
  * Sends a query over UDP and passes on what the server sends. Returns a function that closes the socket. An error means
@@ -82,9 +101,9 @@ export function sendUdp(
   }
 }
 
-function overTcp({ address, port }: Endpoint, query: Uint8Array, finish: Finish): () => void {
+function overTcp({ address, port }: Endpoint, query: Uint8Array, finish: Finish, head = NOTHING): () => void {
   const socket = connect(port, address, () => {
-    socket.write(Buffer.concat([Uint8Array.of(query.length >>> 8, query.length & 255), query]))
+    socket.write(Buffer.concat([head, Uint8Array.of(query.length >>> 8, query.length & 255), query]))
   })
   let got = Buffer.alloc(0)
   socket.on('data', (part) => {

@@ -56,6 +56,11 @@ export const EVENT_KINDS = {
     meaning: 'A node came, ended, fell silent, was heard again or removed, or disagrees with this one.',
     togetherMs: MINUTE_MS,
   },
+  announce: {
+    meaning:
+      'The addresses of the node were announced or withdrawn, or stay announced although it would withdraw them (`kept`).',
+    togetherMs: 0,
+  },
   store: { meaning: 'Redis can’t be used, or works again.', togetherMs: MINUTE_MS },
   certificate: {
     meaning: 'A certificate ends soon or has ended, or was replaced, or its replacement can’t be used.',

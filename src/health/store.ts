@@ -177,6 +177,20 @@ export interface SendingBoard {
   take(id: string, seen: Sending | undefined): Promise<boolean>
 }
 
+/**
+ * Which nodes are announced and answer: so that the last one of them does not withdraw its address. All calls reject with
+ * the reason when the Store can't be reached.
+ */
+export interface AnnounceBoard {
+  /** Says for LEASE_MS that this node is announced and answers. Resolves to how many others say so. */
+  announced(): Promise<number>
+  /**
+   * Takes back what announced() said, and counts the others, in one step: of two that leave at the same time the second
+   * does not count the first.
+   */
+  leave(): Promise<number>
+}
+
 /** SIGHTING_SLACK_MS: nodes judge the same change so far apart, and (TOGETHER) at most so far if nothing else tells. */
 export const SIGHTING_SLACK_MS = 2_000
 export const SIGHTING_TOGETHER_MS = 15_000
@@ -284,4 +298,6 @@ export interface Store {
 export interface NodeStore extends Store {
   /** What receivers of notifications have been told, as a node of this process sees it. */
   sendingBoard(node: NodeIdentity): SendingBoard
+  /** Which nodes are announced, as a node of this process sees it. */
+  announceBoard(node: NodeIdentity): AnnounceBoard
 }

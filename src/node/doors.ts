@@ -9,7 +9,15 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { makeApp, type TcpGuard } from '../api/app.ts'
 import { type HttpState, type Node, type ProcessView, REFUSED, type Refused } from '../api/contract.ts'
-import { type HttpServer, isListening, listenSocket, listenTcp, shareSocket, type TcpServer } from '../api/listen.ts'
+import {
+  type HttpServer,
+  isListening,
+  listenSocket,
+  listenTcp,
+  shareSocket,
+  type SocketServer,
+  type TcpServer,
+} from '../api/listen.ts'
 import { type Config, listensByDefault } from '../config.ts'
 import { familyOf } from '../dns/address.ts'
 import { codeOf, messageOf, StartError } from '../problem.ts'
@@ -60,6 +68,7 @@ export class Doors {
   readonly #tokens: Tokens
   #certificate: CertificateFiles | undefined
   #tcp: TcpServer | undefined
+  #control: SocketServer | undefined
   readonly #refusals: Refusals
   #trouble: string | undefined
   #groupTrouble: string | undefined
@@ -81,6 +90,11 @@ export class Doors {
   /** What is known of `http.listen`, for status and metrics. */
   get http(): HttpState {
     return { refused: this.#refusals.counts, certificate: this.#certificate }
+  }
+
+  /** Whether a successor has the control socket by now. */
+  get isSucceeded(): boolean {
+    return this.#control?.isOwner() === false
   }
 
   /** Reads the files again that the settings name. */
@@ -107,6 +121,7 @@ export class Doors {
       const open = await listenSocket(makeApp(shown, 'open'), socket)
       if (this.#stopped) return await open.stop()
       this.#open.push(open)
+      this.#control = open
       if (this.#trouble !== undefined)
         log.info(`${socket}: the control socket is open: commands reach this process now`)
       this.#trouble = undefined

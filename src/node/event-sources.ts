@@ -2,6 +2,7 @@
  * What a running node makes events of: one function for each source, from what the rooms tell to an event. Pure. Called
  * by RunningNode. undefined: it is no event.
  */
+import type { AnnounceReport } from '../api/announcing.ts'
 import { orderInWords } from '../api/override.ts'
 import type { SiteCertificate } from '../api/probing.ts'
 import type { NewEvent } from '../events/event.ts'
@@ -365,4 +366,20 @@ export function threadCounts(server: Fronts | undefined, proberRestarts: number)
     ),
     { what: 'threads of the prober', died: proberRestarts, stalled: 0 },
   ]
+}
+
+/** What is announced has changed. `before`: null at the first report. */
+export function announceEvent(node: string, report: AnnounceReport, before: AnnounceReport | null): NewEvent {
+  const { state, why, isPlanned, sinceMs } = report
+  const severity = state === 'kept' ? 'critical' : state === 'withdrawn' && !isPlanned ? 'warning' : 'info'
+  return {
+    kind: 'announce',
+    severity,
+    subject: node,
+    before: before?.state ?? null,
+    after: state,
+    why,
+    atMs: sinceMs,
+    sinceMs: before?.sinceMs ?? null,
+  }
 }

@@ -3,6 +3,7 @@
  * Made by RunningNode, which passes on what its parts tell; event-sources.ts makes events of it.
  */
 import type { Logger } from 'pino'
+import type { AnnounceReport } from '../api/announcing.ts'
 import { endingCertificates } from '../api/probing.ts'
 import type { Config } from '../config.ts'
 import type { NewEvent } from '../events/event.ts'
@@ -17,6 +18,7 @@ import { VERSION } from '../version.ts'
 import type { WorldBuild } from '../world/build.ts'
 import type { ReloadResult } from '../world/reloads.ts'
 import {
+  announceEvent,
   databasesEvent,
   drillEvent,
   fleetFacts,
@@ -166,6 +168,10 @@ export class NodeEvents {
   published(made: WorldBuild, load: ReloadResult, before: WorldBuild | undefined): void {
     this.#add(zonesEvent(made, load, before))
     this.#add(databasesEvent(made, before))
+  }
+
+  announce(report: AnnounceReport, before: AnnounceReport | null): void {
+    this.#add(announceEvent(this.#settings.config['node.name'], report, before))
   }
 
   /** An operator has accepted what was held back. */

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { makeAdoption } from '../answer/adoption.ts'
 import type { World } from '../answer/world.ts'
+import type { Announcement, AnnounceReport, NodeWord } from '../api/announcing.ts'
 import type { AcceptBody, DrillBody, ForgetBody, FreezeBody, OverrideBody, ReturnBody } from '../api/bodies.ts'
 import type { Node, Question, Readiness, Refusal, StatusFilter } from '../api/contract.ts'
 import { applyFreeze, applyReturn, type FreezeResult, type ReturnResult } from '../api/controls.ts'
@@ -78,7 +79,10 @@ import { movingInWords } from '../traffic/words.ts'
 import { acceptBuild, type DatabaseHold } from '../world/geo-hold.ts'
 import { type ReloadResult, loadForLog, Reloader } from '../world/reloads.ts'
 import { readAbortRule } from '../zone/drills.ts'
+import { firstZone } from '../zone/image.ts'
 import { acceptZones, type ZonesHeld } from '../world/zone-hold.ts'
+import type { Announcer } from './announce/announcer.ts'
+import { AnnounceDesk } from './announce/desk.ts'
 import { CertificateFiles } from './certificate.ts'
 import { claimState, Doors, listenDns } from './doors.ts'
 import { Drills } from './drill.ts'
@@ -87,7 +91,15 @@ import { NodeEvents } from './node-events.ts'
 import { LiveProtocol } from './protocol.ts'
 import { SerialFile } from './serial.ts'
 import type { DrillSchedule } from './schedule.ts'
-import { makeNotifications, makeProber, makeSchedule, makeStore, probeSettings, queryLogSettings } from './wiring.ts'
+import {
+  makeAnnouncer,
+  makeNotifications,
+  makeProber,
+  makeSchedule,
+  makeStore,
+  probeSettings,
+  queryLogSettings,
+} from './wiring.ts'
 
 /** What a node is started with. */
 export interface NodeOptions {
@@ -144,12 +156,14 @@ export class RunningNode implements Node {
   /** When a changed reason of a member was last logged. */
   readonly #reasonsMs = new Map<string, number>()
   readonly #startedAtMs = Date.now()
+  readonly #desk: AnnounceDesk
   readonly #notifier: Notifier
   readonly #notifications: Notifications | undefined
   #made: WorldBuild | undefined
   #server: Server | undefined
   #certificate: CertificateFiles | undefined
   #prober: ProberThread | undefined
+  #announcer: Announcer | undefined
   #ticking: NodeJS.Timeout | undefined
   #servingSinceMs: number | undefined
   #stopping = false
@@ -178,6 +192,13 @@ export class RunningNode implements Node {
       lastRunCrash,
     })
     this.#doors = new Doors({ config, log, takeover, shown: this, onTaken: () => this.#succeed() })
+    this.#desk = new AnnounceDesk({
+      config,
+      log: this.#plainLog,
+      isReady: () => this.readiness().ready,
+      zone: () => firstZone(this.#made?.world.image),
+      onReport: (report, before) => this.#events.announce(report, before),
+    })
     this.#serial = new SerialFile(join(config.state, 'serial.json'), (trouble) => log.warn(trouble))
     this.#protocol = new LiveProtocol(config, log, (protocol) => this.#server?.setProtocol(protocol))
     this.#notifier = new Notifier({ log: this.#plainLog, keys: () => this.#protocol.protocol.tsigKeys })
@@ -303,6 +324,10 @@ export class RunningNode implements Node {
     this.#events.started(what, made, revision, this.#takeover)
     await this.#protocol.watch()
     this.#schedule.start()
+    if (config['announce.form'] === 'http') {
+      this.#announcer = makeAnnouncer(config, this.#store, this.#health, this.#desk, this.#plainLog)
+      await this.#announcer.start()
+    }
     this.#loads.startReloads()
   }
 
@@ -596,6 +621,14 @@ export class RunningNode implements Node {
     return this.#drills.reports
   }
 
+  announce(report: AnnounceReport): NodeWord {
+    return this.#desk.take(report)
+  }
+
+  announcement(): Announcement {
+    return this.#desk.announcement
+  }
+
   async forget({ kind, name, who }: ForgetBody): Promise<ForgetResult | Refusal> {
     const forgotten = this.#health.forget({ kind, name })
     if (typeof forgotten === 'string') return { refused: forgotten }
@@ -677,12 +710,18 @@ export class RunningNode implements Node {
       notifications: this.#notifications?.stats ?? [],
       receiveDrops: droppedDatagrams(),
       http: this.#doors.http,
+      announce: this.#desk.status,
     }
   }
 
-  /** Ends in order: turns `/ready` off, answers the queries in its sockets, closes the ports, saves health. */
+  /**
+   * Ends in order: turns `/ready` off, has its addresses withdrawn and waits `announce.wait`, unless a successor has taken
+   * over; then answers the queries in its sockets, closes the ports, saves health.
+   */
   async stop(): Promise<void> {
     this.#stopping = true
+    if (this.#server !== undefined && !this.#doors.isSucceeded) await this.#desk.leave()
+    await this.#announcer?.stop()
     this.#events.stopping()
     clearInterval(this.#ticking)
     this.#rates.stop()

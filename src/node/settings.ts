@@ -20,7 +20,7 @@ import {
   type SettingKey,
   SETTINGS,
 } from '../config.ts'
-import { parsePrefix } from '../dns/address.ts'
+import { familyOf, parsePrefix } from '../dns/address.ts'
 import { prefixFault } from '../load/subnets.ts'
 import { codeOf, messageOf, type Problem, type Report } from '../problem.ts'
 import { CertificateError, readCertificate, validityFault } from '../server/certificate.ts'
@@ -28,6 +28,7 @@ import { parseRedisUrl } from '../store/redis/url.ts'
 import { type DecodedText, decodeText } from '../text.ts'
 import { isEmpty, type Node, Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
+import { isWildcard } from './announce/canary.ts'
 import { readCookieSecrets } from './cookie-secrets.ts'
 import { receiverFaults } from '../events/notify/secrets.ts'
 import { gidOf } from './group.ts'
@@ -49,8 +50,8 @@ export interface SettingSources {
 /** Where the settings file is looked for when nothing names it. */
 export const SETTINGS_FILES: readonly string[] = ['meridian.yaml', '/etc/meridian/meridian.yaml']
 
-/** A process that runs until it is stopped: a node or a prober. */
-export type Role = 'serve' | 'probe'
+/** A process that runs until it is stopped: a node, a prober, or what announces a node. */
+export type Role = 'serve' | 'probe' | 'announce'
 
 /** The settings, and what is wrong with them. */
 export interface Settings {
@@ -71,7 +72,8 @@ export function loadSettings({ file: named, places = SETTINGS_FILES, env, flags,
   ]
   const config = readConfig(given, report)
   if (config !== undefined) checkPrefixes(given, report)
-  if (config !== undefined && role !== undefined) {
+  if (config !== undefined && (role === 'serve' || role === 'announce')) checkAnnounce(config, given, report)
+  if (config !== undefined && role !== undefined && role !== 'announce') {
     checkRedis(role, config, given, read?.file, report)
     checkGroup(config, given, report)
     checkAuthorities(given, report)
@@ -174,6 +176,30 @@ function checkReceivers(config: Config, given: readonly RawSetting[], report: Re
     }
     for (const { part, message, hint } of receiverFaults(receiver)) fault(part, message, hint)
   }
+}
+
+/** Checks that what is to be announced is answered, and that its form has what it needs. */
+function checkAnnounce(config: Config, given: readonly RawSetting[], report: Report): void {
+  const { listen, 'announce.form': form, 'announce.addresses': addresses } = config
+  const fault = (key: SettingKey, message: string, hint: string): void =>
+    report({ code: 'setting-invalid', severity: 'error', ...placeOf(key, given), message: `${key}: ${message}`, hint })
+  if (form === undefined) {
+    if (addresses.length > 0) fault('announce.addresses', 'nothing says how they are announced', 'Set announce.form')
+    return
+  }
+  if (addresses.length === 0 && form !== 'http')
+    fault('announce.form', 'there is nothing to announce', 'Set announce.addresses, e.g. [192.0.2.53]')
+  for (const { address } of addresses) {
+    const isAnswered = listen.some(
+      (one) => one.address === address || (isWildcard(one.address) && familyOf(one.address) === familyOf(address)),
+    )
+    if (!isAnswered)
+      fault('announce.addresses', `nothing listens at ${address}`, 'Add it to listen, with its port: 192.0.2.53:53')
+  }
+  if (form === 'file' && config['announce.file'] === undefined)
+    fault('announce.form', 'of the form file the setting announce.file is missing', 'E.g. /run/meridian/announced')
+  if (form === 'exec' && config['announce.exec'][0]?.startsWith('/') !== true)
+    fault('announce.form', 'of the form exec announce.exec must begin with a path', 'E.g. [/usr/local/bin/announce]')
 }
 
 /** Checks that the group of the control socket is one of this machine. */

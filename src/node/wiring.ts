@@ -22,6 +22,10 @@ import type { QueryLogSettings } from '../server/query-log.ts'
 import type { Endpoint } from '../units.ts'
 import { VERSION } from '../version.ts'
 import type { ProbeSettings } from '../world/settings-check.ts'
+import { Announcer } from './announce/announcer.ts'
+import { canariesOf } from './announce/canary.ts'
+import type { AnnounceDesk } from './announce/desk.ts'
+import { formOf } from './announce/forms.ts'
 import { DrillSchedule, type ScheduleSettings } from './schedule.ts'
 
 /**
@@ -167,4 +171,22 @@ export function queryLogSettings(config: Config): QueryLogSettings | undefined {
   if (file === undefined && dnstap === undefined) return undefined
   const paths = { ...(file !== undefined && { file }), ...(dnstap !== undefined && { dnstap }) }
   return { paths, sample, sender: { identity: config['node.name'], version: `meridian ${VERSION}` } }
+}
+
+/** Judges this node from within, for the form `http`. */
+export function makeAnnouncer(
+  config: Config,
+  store: NodeStore,
+  health: NodeHealth,
+  desk: AnnounceDesk,
+  log: Log,
+): Announcer {
+  return new Announcer({
+    canaries: canariesOf(config),
+    form: formOf(config, () => {}),
+    board: store.shared ? store.announceBoard(health.identity) : undefined,
+    others: config['announce.others'],
+    tell: async (report) => desk.take(report),
+    log,
+  })
 }

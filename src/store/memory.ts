@@ -5,6 +5,7 @@
 import { type Override, supersedes } from '../health/override.ts'
 import { Refusals } from '../health/refusals.ts'
 import {
+  type AnnounceBoard,
   type StoreSubscriber,
   type ProberWriter,
   type Heartbeat,
@@ -18,6 +19,7 @@ import {
   type SendingBoard,
 } from '../health/store.ts'
 import type { Vote } from '../health/vote.ts'
+import { MemoryAnnounced } from './announced.ts'
 import { callWriter, type WriterCall } from './port.ts'
 import { MemorySendings } from './sendings.ts'
 
@@ -48,10 +50,12 @@ export class MemoryStore implements NodeStore {
   readonly #nodes = new Map<string, NodeEntry>()
   readonly #overrides = new Map<string, Override>()
   readonly #sendings = new MemorySendings()
+  readonly #announced: MemoryAnnounced
   readonly #leaseMs: number
 
   constructor(leaseMs: number = LEASE_MS) {
     this.#leaseMs = leaseMs
+    this.#announced = new MemoryAnnounced(leaseMs)
   }
 
   proberWriter(prober: ProberIdentity): ProberWriter {
@@ -75,6 +79,10 @@ export class MemoryStore implements NodeStore {
 
   sendingBoard(node: NodeIdentity): SendingBoard {
     return this.#sendings.board(node)
+  }
+
+  announceBoard(node: NodeIdentity): AnnounceBoard {
+    return this.#announced.board(node)
   }
 
   async readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {

@@ -24,7 +24,7 @@
  * is not in the Image. DS at an apex belongs to the outer zone: the search begins again one label up, and the node
  * found there belongs to that zone, if it is served here.
  */
-import { sameBytes } from '../dns/name.ts'
+import { formatName, sameBytes } from '../dns/name.ts'
 import { TYPE } from '../dns/types.ts'
 import { mix } from '../hash.ts'
 
@@ -143,6 +143,14 @@ export const slotOf = (hash: number, mask: number): number => (mix(hash) << 1) &
 export function nameOf({ nodes, bytes }: Pick<Image, 'nodes' | 'bytes'>, name: number): Uint8Array {
   const from = nodes[name * NODE_INTS + N_NAME]!
   return bytes.subarray(from, from + nodes[name * NODE_INTS + N_NAME_BYTES]!)
+}
+
+/** The name of a zone that is served; `.` if there is none. */
+export function firstZone(image: Image | undefined): string {
+  if (image === undefined) return '.'
+  for (let node = 0; (node + 1) * NODE_INTS < image.nodes.length && node < image.firstForeign; node++)
+    if ((image.nodes[node * NODE_INTS + N_FLAGS]! & F_APEX) !== 0) return formatName(nameOf(image, node))
+  return '.'
 }
 
 /** The index in `rrsets` of the first int of the node's RRset of a type (or NEGATIVE_SOA); −1 = none. */

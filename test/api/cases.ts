@@ -33,6 +33,7 @@ export const CASES: Readonly<Record<string, readonly [right: Case, wrong: Case, 
   ],
   'GET /api/summary': [ok(), wrong('site=fra')],
   'GET /api/openapi.json': [ok(), wrong('x=1')],
+  'GET /announce': [ok(), wrong('x=1')],
   'GET /api/explain': [
     ok('name=www.example.com&client=192.0.2.1&down=fra&down=iad'),
     wrong('name=www.example.com'),
@@ -126,4 +127,8 @@ export const CASES: Readonly<Record<string, readonly [right: Case, wrong: Case, 
     refused({ who: 'kim@ops', build: 'other' }),
   ],
   'POST /api/zones/accept': [done({ who: 'kim@ops' }), malformed({ who: '' })],
+  'POST /api/announce': [
+    done({ state: 'announced', sinceMs: 1, why: '', isPlanned: false, others: 1 }),
+    malformed({ state: 'up', sinceMs: 1, why: '', isPlanned: false, others: null }),
+  ],
 }

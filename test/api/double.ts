@@ -47,6 +47,8 @@ export const node: Node = {
   },
   members: ({ sites }) => (sites.includes('nowhere') ? 'there is no site “nowhere”' : MEMBERS),
   overrides: () => [],
+  announce: () => ({ ready: true, stopping: false, zone: 'example.com.' }),
+  announcement: () => ({ announced: heard.reasons.length === 0, why: heard.reasons.join() }),
   events: () => ({ events: [], next: null }),
   eventFeed: () => ({ next: async () => undefined }),
   board: async (known, waits) => {

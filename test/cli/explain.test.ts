@@ -285,6 +285,8 @@ describe('a node that runs', () => {
       forget: (forgetting) => node.forget(forgetting),
       acceptGeo: (acceptance) => node.acceptGeo(acceptance),
       acceptZones: (acceptance) => node.acceptZones(acceptance),
+      announce: (report) => node.announce(report),
+      announcement: () => node.announcement(),
     }
     const path = join(early, 'control.sock')
     const typed = ['explain', 'www.example.com', ...PARIS, '--state', early, ...files]

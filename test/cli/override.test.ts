@@ -73,6 +73,8 @@ const node: Node = {
   explain: () => ({}),
   members: () => [],
   overrides: () => [],
+  announce: () => ({ ready: true, stopping: false, zone: '.' }),
+  announcement: () => ({ announced: true, why: '' }),
   events: () => ({ events: [], next: null }),
   eventFeed: () => ({ next: async () => undefined }),
   board: async () => ({ etag: '', bytes: new Uint8Array() }),

@@ -215,6 +215,16 @@ const scenarios: readonly Scenario[] = [
   },
   { name: 'a restart', series: { [at('n2:8053', 'up')]: '1x22 0 1x2' }, fires: {} },
   { name: 'not ready', series: one('meridian_ready', '', 0), fires: { MeridianNotReady: 1 } },
+  {
+    name: 'the last node stays announced',
+    series: one('meridian_announce_kept', '', 1),
+    fires: { MeridianAnnounceKept: 1 },
+  },
+  {
+    name: 'nobody watches a node',
+    series: one('meridian_announce_heard', '', 0),
+    fires: { MeridianAnnounceSilent: 1 },
+  },
   { name: 'the brake', series: anyService('meridian_service_braked_members', 1), fires: { MeridianBrake: 1 } },
   {
     name: 'a freeze against verdicts',

@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Override } from '../../src/health/override.ts'
 import type {
+  AnnounceBoard,
   StoreSubscriber,
   ProberWriter,
   Heartbeat,
@@ -460,6 +461,41 @@ export function storeSuite(form: string, lease: number, make: () => Promise<Stor
         expect(await a.done('m', ['ops', 'chat'])).toBe(false)
         expect(await b.done('m', ['ops', 'chat'])).toBe(true)
         expect(await Promise.all([b.take('lost', undefined), c.take('lost', undefined)])).toEqual([true, false])
+      })
+    })
+
+    describe('who is announced', () => {
+      let boards: AnnounceBoard[]
+      beforeEach(async () => {
+        boards = ['n1', 'n2', 'n3'].map((name) => made.store.announceBoard({ name, bootId: `${name}-one` }))
+        await until('the Store is reached', () =>
+          boards[0]!
+            .leave()
+            .then(() => true)
+            .catch(() => false),
+        )
+      })
+      test('counts the others, until they take it back', async () => {
+        const [a, b, c] = boards
+        expect(await a!.announced()).toBe(0)
+        expect(await a!.announced(), 'not itself').toBe(0)
+        expect(await b!.announced()).toBe(1)
+        expect(await c!.leave()).toBe(2)
+        expect(await b!.leave()).toBe(1)
+        expect(await a!.announced()).toBe(0)
+      })
+
+      test('of two that leave at the same moment the second does not count the first', async () => {
+        const [a, b] = boards
+        await Promise.all([a!.announced(), b!.announced()])
+        const counts = await Promise.all([a!.leave(), b!.leave()])
+        expect(counts.toSorted((x, y) => x - y)).toEqual([0, 1])
+      })
+
+      test('who says nothing for a lease does not count', async () => {
+        const [a, b] = boards
+        await a!.announced()
+        await until('a is not counted', async () => (await b!.leave()) === 0)
       })
     })
 

@@ -9,6 +9,7 @@ import { buildProgram } from './program.ts'
 
 /** Program → Debian packages that hold it, and what it needs besides. */
 const TOOLS: Readonly<Record<string, string>> = {
+  bird: 'bird2',
   'chromium-headless-shell': 'chromium-headless-shell',
   delv: 'bind9-dnsutils',
   dig: 'bind9-dnsutils',

@@ -9,6 +9,7 @@ import { remedyInWords } from '../../health/dissent.ts'
 import type { Wound } from '../../health/wound.ts'
 import { count, DAY_MS, formatAge, formatWholePercent, grouped, someOf } from '../../units.ts'
 import { clip, SCREEN_ROWS, sinceInWords, table, untilInWords, wrap } from '../output.ts'
+import { announceInWords } from './announce.ts'
 import { freezeInWords, nextDrillInWords, silenceInWords, silentNodes, skewedNodes } from './fleet.ts'
 import { loadInWords, processInWords, storeInWords } from './process.ts'
 
@@ -20,6 +21,7 @@ export function summaryInWords(seen: Summary, rows = SCREEN_ROWS): string {
   return fit(
     [
       { least: 2, lines: processInWords(node).flatMap(linesOf), more: 'status --all' },
+      { least: 2, lines: announceInWords(seen.announce).flatMap(linesOf), more: 'status --all' },
       { least: 3, lines: causesOf(seen), more: 'status --all' },
       { least: 4, lines: sites.flatMap(siteLines), more: 'status --hurt' },
       { least: 3, lines: attentionOf(seen), more: 'status --all' },

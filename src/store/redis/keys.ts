@@ -17,6 +17,7 @@
  *                            notifications were told of, and in which message
  *   {meridian}:sendings      hash id → `ms node boot-id receivers mac`: who sends a message, and who    nodes
  *                            has it
+ *   {meridian}:announced     hash NAME → `ms boot-id mac`: nodes that are announced and answer         nodes
  *
  *   {meridian}:DB            channel: a node has changed something; DB is the database's number, for channels know none
  *   {meridian}:DB:NAME       channel: the prober NAME has said something
@@ -47,6 +48,8 @@ export const EVENT_ORDER_KEY = `${TAG}:event-order`
 export const TOLD_KEY = `${TAG}:told`
 /** Key of the hash of who sends each message. */
 export const SENDINGS_KEY = `${TAG}:sendings`
+/** Key of the hash of who is announced. */
+export const ANNOUNCED_KEY = `${TAG}:announced`
 const NODE_FIELD = 'node:' // no name has a colon
 /** The field of a decommissioned process. */
 export const forgottenField = ({ kind, name }: ProcessName): string => (kind === 'node' ? `${NODE_FIELD}${name}` : name)

@@ -69,3 +69,5 @@ export const EVENTS = new Script('events.2.lua', READING)
 export const CLAIM = new Script('claim.2.lua')
 /** Writes who sends a message. */
 export const SENDING = new Script('sending.1.lua')
+/** Says that a node is announced, or takes that back, and finds the others. */
+export const ANNOUNCED = new Script('announced.1.lua')

@@ -1,6 +1,6 @@
 /**
  * Signatures of what is written to Redis, with the setting `redis.secret`: HMAC-SHA256 (RFC 2104) over votes,
- * heartbeats, overrides, forgotten probers and who tells receivers of what, each with its author's name and boot id. Whoever can write to Redis but
+ * heartbeats, overrides, forgotten probers and who tells receivers of what, who is announced, each with its author's name and boot id. Whoever can write to Redis but
  * lacks the secret is not believed. With two secrets the first signs and both verify. Without one nothing is signed and
  * everything is accepted.
  *
@@ -11,7 +11,16 @@ import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { Fields } from './fields.ts'
 
 /** What a signature covers; one kind is never valid as another. */
-export type SignatureKind = 'head' | 'change' | 'override' | 'forgotten' | 'event' | 'witness' | 'told' | 'sending'
+export type SignatureKind =
+  | 'head'
+  | 'change'
+  | 'override'
+  | 'forgotten'
+  | 'event'
+  | 'witness'
+  | 'told'
+  | 'sending'
+  | 'announced'
 
 /** Signs and verifies with the secrets of the settings. */
 export class Signer {

@@ -9,6 +9,7 @@
  */
 import { Refusals } from '../../health/refusals.ts'
 import {
+  type AnnounceBoard,
   type EventBoard,
   type StoreSubscriber,
   type ProberWriter,
@@ -22,6 +23,7 @@ import {
 } from '../../health/store.ts'
 import { within } from '../../health/within.ts'
 import { formatAge } from '../../units.ts'
+import { makeAnnounceBoard } from './announced.ts'
 import { makeEventBoard } from './events.ts'
 import { type Client, connect, type Connections, type ChannelClient } from './connect.ts'
 import type { Fields } from './fields.ts'
@@ -29,7 +31,7 @@ import { channelOf, FORGOTTEN_KEY, HINTS, indexKey, proberChannel, proberOfChann
 import { Listener, signedHead } from './listener.ts'
 import { Reader } from './reader.ts'
 import { ADMIT, WRITE } from './scripts.ts'
-import { makeSendingBoard } from './sendings.ts'
+import { makeSendingBoard, type SendingBoardContext } from './sendings.ts'
 import { Signer } from './signer.ts'
 import { Intern, readKnown } from './text.ts'
 import { explain, isEnd, tooOld } from './trouble.ts'
@@ -177,7 +179,15 @@ export class RedisStore implements NodeStore {
   }
 
   sendingBoard(node: NodeIdentity): SendingBoard {
-    return makeSendingBoard(node, {
+    return makeSendingBoard(node, this.#boardContext)
+  }
+
+  announceBoard(node: NodeIdentity): AnnounceBoard {
+    return makeAnnounceBoard(node, this.#boardContext, this.#leaseMs)
+  }
+
+  get #boardContext(): SendingBoardContext {
+    return {
       signer: this.#signer,
       run: async <T>(command: (client: Client) => Promise<T>, args: number): Promise<T> => {
         const results: T[] = []
@@ -186,7 +196,7 @@ export class RedisStore implements NodeStore {
         if (isDone) for (const result of results) return result
         throw new Error(this.trouble ?? 'Redis is away')
       },
-    })
+    }
   }
 
   async readMembers(): Promise<readonly ReadonlyMap<string, KnownMember>[]> {

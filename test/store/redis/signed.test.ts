@@ -6,6 +6,7 @@ import {
   hashKey,
   OVERRIDES_KEY,
   proberChannel,
+  ANNOUNCED_KEY,
   SENDINGS_KEY,
   TOLD_KEY,
 } from '../../../src/store/redis/keys.ts'
@@ -218,4 +219,17 @@ test('what receivers were told counts only if it is signed, and is written over 
   expect(seen).toMatchObject({ node: { name: '', bootId: '' }, done: [] })
   expect(await two.take('m', seen)).toBe(true)
   expect((await one.sendings(['m'])).get('m')).toMatchObject({ node: { name: 'n2', bootId: 'two' }, done: [] })
+})
+
+test('who is announced counts only if it is signed', async () => {
+  const [a, b] = [open(NEW), open(NEW)]
+  const [one, two] = [a.announceBoard({ name: 'n1', bootId: 'one' }), b.announceBoard({ name: 'n2', bootId: 'two' })]
+  await until('both are connected', () => Promise.all([one.leave(), two.leave()]).catch(() => undefined))
+  server.cli('hset', ANNOUNCED_KEY, 'n3', `${Date.now()} three -`)
+  expect(await one.announced()).toBe(0)
+  expect(await two.leave()).toBe(1)
+  // nor as another node's
+  const [, ...words] = server.cli('hget', ANNOUNCED_KEY, 'n1').trim().split(' ')
+  server.cli('hset', ANNOUNCED_KEY, 'n4', [Date.now(), ...words].join(' '))
+  expect(await two.leave()).toBe(1)
 })
