@@ -567,7 +567,7 @@ export const SETTINGS = {
     default: [],
     defaultInWords: "the host's name and `node.name`",
     meaning:
-      'Names of this process in URLs, beside IP addresses and `localhost`; a request by another name is refused, so that no web page reads through a browser. `/live` and `/ready` answer to any.',
+      'Names of this process in URLs, beside IP addresses and `localhost`; a request by another name is refused, so that no web page reads through a browser. `/live`, `/ready` and `/announce` answer to any.',
     read: text(/^[A-Za-z0-9._-]{1,253}$/),
   }),
   'http.certificate': one<string | undefined>({

@@ -72,7 +72,7 @@ describe.each(OPERATIONS)('$name', ({ name, method, path, scopes, operation }) =
   })
 
   test('a wrong host and a foreign page are refused, whoever calls', async () => {
-    const isProbe = path === '/live' || path === '/ready'
+    const isProbe = ['/live', '/ready', '/announce'].includes(path)
     const refusals: Refused[] = []
     const guard = guardOf(EACH_SCOPE, { refusals })
     const ask = (headers: Readonly<Record<string, string>>) =>

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { countWaits } from '../support/cpu.ts'
-import { NodeProcess } from '../support/scene.ts'
+import { meridian, NodeProcess } from '../support/scene.ts'
 import { until } from '../support/until.ts'
 import { Network } from './fleet/network.ts'
 import { Redis, REDIS_PORT } from './fleet/redis.ts'
@@ -122,6 +122,8 @@ beforeAll(async () => {
   for (const name of NAMES) {
     mkdirSync(join(folder, name, 'zones'), { recursive: true })
     writeFileSync(join(folder, name, 'zones/demo.example.yaml'), ZONE)
+    writeFileSync(join(folder, name, 'zones/services.yaml'), SERVICES)
+    writeFileSync(join(folder, name, 'zones/sites.yaml'), SITES)
     writeFileSync(settingsOf(name), settingsYaml(name))
     on(name, 'ip', 'address', 'add', `${ANYCAST}/32`, 'dev', 'lo')
     startBird(name, nodeConf(name))
@@ -129,6 +131,9 @@ beforeAll(async () => {
   startBird('hub', ROUTER_CONF)
   for (const name of NAMES) start('serve', name)
   await Promise.all(NAMES.map((name) => serving(name).ready()))
+  await meridian(['force', 'fra', 'down', '--why', 'a test', '--yes', '--state', stateOf('n1')])
+  for (const name of NAMES)
+    await until('all sites are down', async () => (await serving(name).status())?.services[0]?.lastResort)
 }, 120_000)
 
 afterAll(async () => {
@@ -143,8 +148,12 @@ afterAll(async () => {
 
 const ZONE = `"": {type: NS, values: [ns1.demo.example.]}
 ns1: {type: A, values: [192.0.2.53]}
-www: {type: A, values: [192.0.2.80]}
+www: {type: GSLB, service: web}
 `
+/** Its only site is down from the start: no test here may notice. */
+const SERVICES = 'web: {sites: {fra: {vips: [192.0.2.80]}}, check: none}\n'
+const SITES = 'fra: {location: [50.11, 8.68]}\n'
+
 const settingsYaml = (name: Name): string => `
 listen: ["${HOSTS[name]}:53", "${ANYCAST}:53"]
 zones: zones
@@ -157,7 +166,7 @@ limits.exempt: ${HOSTS.clients}
 announce: {form: route, addresses: ["${ANYCAST}/24"], wait: 3s}
 `
 
-test('a node that answers is announced, at the router too', async () => {
+test('a node that answers is announced, at the router too, although all sites are down', async () => {
   expect(routed()).toBe(undefined)
   expect((await serving('n1').status())?.announce).toMatchObject({ addresses: [PREFIX], report: null, heard: false })
   for (const name of NAMES) start('announce', name)
@@ -178,14 +187,11 @@ test('one that is stopped loses its route within 3 s, and has it back when it go
   await untilRouted('n1', 60_000)
   await until('the node knows what has happened', async () => {
     const { out } = await eventsOf('n1')
-    return /announced → withdrawn|withdrawn/.test(out) && (await reported('n1'))?.state === 'announced'
+    return /announced → withdrawn: the node does not answer[^]*withdrawn → announced/.test(out)
   })
 }, 90_000)
 
-async function eventsOf(name: Name) {
-  const { meridian } = await import('../support/scene.ts')
-  return meridian(['events', '--kind', 'announce', '--state', stateOf(name)])
-}
+const eventsOf = (name: Name) => meridian(['events', '--kind', 'announce', '--state', stateOf(name)])
 
 test('one that ends loses its route first, and answers for announce.wait', async () => {
   serving('n1').kill('SIGTERM')
@@ -246,4 +252,12 @@ test('the end of announce withdraws, and what it leaves behind when it is killed
   const after = start('announce', 'n1', '--withdraw')
   expect(await after.ended, after.err).toBe(0)
   expect(inTable('n1')).toBe(false)
+  // n2 is the last now
+  await until('n1 does not count', async () => (await reported('n2'))?.others === 0)
+  announcing('n2').kill('SIGKILL')
+  await announcing('n2').ended
+  const last = start('announce', 'n2', '--withdraw')
+  expect(await last.ended, last.err).toBe(0)
+  expect(inTable('n2')).toBe(true)
+  expect(last.lines.map(({ msg }) => msg)).toContainEqual(expect.stringMatching(/^STAYS ANNOUNCED: .* no other node/))
 }, 120_000)

@@ -164,3 +164,33 @@ test('zones that do not load are told, and nothing is left behind', async () => 
   expect(broken.err.trim().split('\n').at(-1)).toContain('nothing to serve')
   expect(existsSync(join(scene.state, 'control.sock'))).toBe(false)
 })
+
+test('GET /announce: 200 while it answers; at its end 503 first, and it answers on; a takeover withdraws nothing', async () => {
+  await scene.startSites()
+  const announcing = { 'announce-form': 'http', 'announce-wait': '2s' }
+  const probe = async () => {
+    const response = await fetch(`http://${scene.address(0)}:8053/announce`).catch(() => undefined)
+    return response && { status: response.status, body: await response.json() }
+  }
+  const first = await scene.startReady(announcing)
+  const isReported = async (node: typeof first) => (await node.status())?.announce?.report?.state === 'announced'
+  await until('it is announced', () => isReported(first))
+  expect(await probe()).toEqual({ status: 200, body: { announced: true, why: '' } })
+  expect(await first.metrics()).toMatch(/^meridian_announced 1$/m)
+
+  const second = await scene.startReady(announcing, '--takeover')
+  first.kill('SIGTERM')
+  expect(await first.ended).toBe(0)
+  expect(first.lines.filter(({ msg }) => msg.includes('answering goes on'))).toEqual([])
+  await until('the second is announced', () => isReported(second))
+
+  second.kill('SIGTERM')
+  const down = await until('503', async () => {
+    const seen = await probe()
+    return seen?.status === 503 ? seen : undefined
+  })
+  expect(down.body).toEqual({ announced: false, why: 'the node ends' })
+  expect(await scene.siteFor(PARIS)).toBe('fra')
+  expect(await second.ended).toBe(0)
+  expect(second.lines.map(({ msg }) => msg)).toContain('withdrawn; answering goes on for 2s')
+})

@@ -7,7 +7,7 @@ import { settingFromText } from '../../src/config.ts'
 import { parseAddress } from '../../src/dns/address.ts'
 import { leafValue, walk } from '../../src/geo/trie.ts'
 import { LiveProtocol } from '../../src/node/protocol.ts'
-import { loadSettings, SETTINGS_FILES } from '../../src/node/settings.ts'
+import { loadSettings, type Role, SETTINGS_FILES } from '../../src/node/settings.ts'
 import { probeSettings } from '../../src/node/wiring.ts'
 
 let folder = ''
@@ -250,7 +250,7 @@ test('every fault of a command has its place', () => {
   ])
 })
 
-const problemsOf = (role: 'serve' | 'probe' | undefined, text: string) => {
+const problemsOf = (role: Role | undefined, text: string) => {
   writeFileSync(file, text)
   return loadSettings({ file, env: {}, flags: [], role }).problems
 }
@@ -306,4 +306,33 @@ test('a receiver of notifications without what its type needs is told where it s
     '6 notify.wrong: url is no smtps://… or smtp://…',
   ])
   expect(loadSettings({ file, env: {}, flags: [] }).problems).toEqual([])
+})
+
+describe('announcing', () => {
+  const LISTEN = 'listen: ["198.51.100.1:53", "192.0.2.53:53"]\n'
+  test.each([
+    ['form: route, addresses: [192.0.2.53/24]', undefined],
+    ['form: http', undefined],
+    ['form: file, addresses: [192.0.2.53], file: here', undefined],
+    ['form: exec, addresses: [192.0.2.53], exec: [/bin/sh, -c, "…"]', undefined],
+    ['form: route', /there is nothing to announce/],
+    ['addresses: [192.0.2.53]', /nothing says how they are announced/],
+    ['form: route, addresses: [192.0.2.54]', /nothing listens at 192\.0\.2\.54/],
+    ['form: route, addresses: ["2001:db8::53"]', /nothing listens at 2001:db8::53/],
+    ['form: file, addresses: [192.0.2.53]', /announce\.file is missing/],
+    ['form: exec, addresses: [192.0.2.53], exec: [sh, -c]', /must begin with a path/],
+    ['form: route, addresses: [192.0.2.0/33]', /can't be/],
+  ])('%s', (settings, fault) => {
+    for (const role of ['serve', 'announce'] as const) {
+      const problems = problemsOf(role, `${LISTEN}announce: {${settings}}\n`)
+      expect(problems.map(({ message }) => message)).toEqual(fault === undefined ? [] : [expect.stringMatching(fault)])
+    }
+    expect(problemsOf(undefined, `${LISTEN}announce: {form: route}\n`), 'for other commands').toEqual([])
+  })
+
+  test('a wildcard listens at every address of its family', () => {
+    const announce = 'announce: {form: route, addresses: [192.0.2.53, "2001:db8::53"]}\n'
+    expect(problemsOf('serve', announce)).toEqual([])
+    expect(problemsOf('serve', `listen: ["0.0.0.0:53"]\n${announce}`)).toHaveLength(1)
+  })
 })

@@ -51,6 +51,8 @@ const SILENT_MS = 2_000
 /** All canaries are answered for so long before the node is announced. */
 const STEADY_MS = 1_000
 const BOARD_MS = 500
+/** A process that only withdraws waits for its first connection to Redis. */
+const CONNECT_MS = 3_000
 
 /** The node is told of so many changes that it has missed. */
 const MOST_UNTOLD = 10
@@ -130,7 +132,12 @@ export class Announcer {
 
   /** In place of start(): withdraws what a process before this one has left announced, unless too few others are. */
   async withdrawLeft(): Promise<void> {
-    if (await this.#settings.form.isUp()) await this.#withdraw({ kind: 'stopping', why: 'meridian announce has ended' })
+    if (!(await this.#settings.form.isUp())) return
+    // Redis is still being connected
+    const patienceMs = this.#settings.board === undefined ? 0 : CONNECT_MS
+    for (let ms = 0; ms < patienceMs && (await this.#others()) === null; ms += TICK_MS)
+      await new Promise((done) => setTimeout(done, TICK_MS))
+    await this.#withdraw({ kind: 'stopping', why: 'meridian announce has ended' })
   }
 
   #look(): void {
@@ -245,9 +252,15 @@ export class Announcer {
     }
   }
 
+  /** Leaves the board. Resolves to how many others are on it; null: not known. */
+  async #others(): Promise<number | null> {
+    const { board } = this.#settings
+    return board === undefined ? null : within(BOARD_MS, board.leave(), () => null).catch(() => null)
+  }
+
   async #withdraw({ kind, why }: Fault): Promise<void> {
     const { board, form, others: enough } = this.#settings
-    const others = await (board === undefined ? null : within(BOARD_MS, board.leave(), () => null).catch(() => null))
+    const others = await this.#others()
     const isPlanned = kind === 'stopping'
     const stays = others === null ? kind === 'silent' : others < enough
     if (stays) {

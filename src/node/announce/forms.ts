@@ -47,7 +47,7 @@ export function formOf(config: Config, say: (line: string) => void): Form {
   }
 }
 
-const COMMAND_MS = 1_000
+const COMMAND_MS = 3_000
 const run = promisify(execFile)
 /** Services often run without the folders of administrators' programs. */
 const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`
@@ -57,6 +57,9 @@ async function runProgram(command: string, args: readonly string[]): Promise<str
     const env = { ...process.env, PATH }
     return (await run(command, [...args], { timeout: COMMAND_MS, killSignal: 'SIGKILL', env })).stdout
   } catch (error) {
+    const killed: unknown = error instanceof Error ? Reflect.get(error, 'killed') : undefined
+    if (killed === true)
+      throw new Error(`${[command, ...args].join(' ')}: took longer than ${COMMAND_MS / 1000} s`, { cause: error })
     const stderr: unknown = error instanceof Error ? Reflect.get(error, 'stderr') : undefined
     const [line = ''] = (typeof stderr === 'string' ? stderr : '').trim().split('\n')
     throw new Error(`${[command, ...args].join(' ')}: ${line || messageOf(error)}`, { cause: error })

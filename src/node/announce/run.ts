@@ -32,6 +32,7 @@ export async function announce(config: Config, withdraws: boolean, { untilSignal
   const fd = form === 'exabgp' ? 2 : 1
   const logger = makeLog({ level: config['log.level'], format: config['log.format'], node: config['node.name'], fd })
   const log: Log = (level, message, fields) => logger[level](fields ?? {}, message)
+  if (form === 'exabgp') process.stdin.resume() // it acknowledges each line, and must not wait for a reader
   const store = makeStore(config, 'node', logger)
   const announcer = new Announcer({
     canaries: canariesOf(config),

@@ -284,6 +284,20 @@ test('what a killed announce has left is withdrawn, and of the last node is not'
   }
 })
 
+test('it waits for its first word of Redis, but not for long', async () => {
+  let tries = 0
+  const leave = async (): Promise<number> => {
+    if (++tries < 4) throw new Error('connecting')
+    return 0
+  }
+  const last = new TestNode({ board: { announced: leave, leave }, left: true })
+  const alone = new TestNode({ board: AWAY, left: true })
+  const ends = Promise.all([last.announcer.withdrawLeft(), alone.announcer.withdrawLeft()])
+  await after(4_000)
+  await ends
+  expect([last.route, alone.route]).toEqual([true, false])
+})
+
 test('what can’t be changed is tried again, a second later, and said once', async () => {
   const node = new TestNode({ board: among(1) })
   node.canChange = false
