@@ -72,6 +72,9 @@ interface Fault {
   readonly why: string
 }
 
+/** As a node takes it: what programs say may be long, and have control characters. */
+const plain = (why: string): string => why.replaceAll(/\p{C}+/gu, ' ').slice(0, 500)
+
 /** Order of calls: start, stop. */
 export class Announcer {
   readonly #settings: AnnouncerSettings
@@ -92,6 +95,8 @@ export class Announcer {
   #untold: readonly AnnounceReport[] = []
   /** The change that is under way. */
   #change: Promise<void> | undefined
+  /** The form is making sure of what is announced. */
+  #again: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #tick = 0
   #wallMs = performance.now()
@@ -171,7 +176,7 @@ export class Announcer {
     try {
       do {
         const report = this.#untold[0] ?? this.#report
-        this.#word = await this.#settings.tell(report)
+        this.#word = await this.#settings.tell({ ...report, why: plain(report.why) })
         if (this.#untold[0] === report) this.#untold = this.#untold.slice(1)
       } while (this.#untold.length > 0)
       this.#zone = this.#word.zone
@@ -188,7 +193,10 @@ export class Announcer {
   #repeat(): void {
     const { form, log } = this.#settings
     if (this.#report.state === 'withdrawn' || this.#change !== undefined) return
-    void form.again?.().catch((error: unknown) => log('warn', `announce: ${messageOf(error)}`))
+    this.#again ??= form
+      .again?.()
+      .catch((error: unknown) => log('warn', `announce: ${messageOf(error)}`))
+      .finally(() => (this.#again = undefined))
     this.#tellBoard()
   }
 
@@ -271,6 +279,7 @@ export class Announcer {
       return this.#set('kept', `${why}; ${lack}`, isPlanned, others)
     }
     try {
+      await this.#again // or it would be announced behind its withdrawal
       await form.down()
       this.#set('withdrawn', why, isPlanned, others)
     } catch (error) {

@@ -30,6 +30,9 @@ class TestNode {
   /** Its main thread hangs. */
   isMute = false
   canChange = true
+  fault = 'not permitted'
+  /** How long it takes to make sure of a route. */
+  againMs = 0
   route: boolean
   readonly reports: AnnounceReport[] = []
   readonly log: string[] = []
@@ -39,10 +42,18 @@ class TestNode {
   constructor({ board, others = 1, left = false }: NodeSettings = {}) {
     this.route = left
     const change = async (to: boolean): Promise<void> => {
-      if (!this.canChange) throw new Error('not permitted')
+      if (!this.canChange) throw new Error(this.fault)
       this.route = to
     }
-    const form: Form = { up: () => change(true), down: () => change(false), isUp: async () => this.route }
+    const form: Form = {
+      up: () => change(true),
+      down: () => change(false),
+      again: async () => {
+        await new Promise((done) => setTimeout(done, this.againMs))
+        this.route = true
+      },
+      isUp: async () => this.route,
+    }
     const canary = (name: string, isWell: () => boolean) => ({
       name,
       ask: async (zone: string, timeoutMs: number) => {
@@ -258,6 +269,28 @@ describe('never the last', () => {
     await after(4_000)
     expect(a.state).toBe(K)
   })
+})
+
+test('what is being made sure of is not announced behind its withdrawal', async () => {
+  const node = await start(new TestNode({ board: among(1) }))
+  await after(2_000)
+  node.againMs = 950
+  await after(1_000)
+  node.word = { ...node.word, stopping: true }
+  await after(3_000)
+  expect([node.state, node.route]).toEqual([W, false])
+})
+
+test('what programs say is told as a node takes it', async () => {
+  const node = await start(new TestNode({ board: among(1) }))
+  await after(2_000)
+  node.canChange = false
+  node.fault = `no\u0007t ${'x'.repeat(600)}`
+  node.process = 'stopped'
+  await after(4_000)
+  const { why } = node.reports.at(-1)!
+  expect(why).toHaveLength(500)
+  expect(why).toContain('can’t be withdrawn: no t xxx')
 })
 
 test('its own end withdraws, and of the last node does not', async () => {
