@@ -49,7 +49,7 @@ class TestNode {
       up: () => change(true),
       down: () => change(false),
       again: async () => {
-        await new Promise((done) => setTimeout(done, this.againMs))
+        if (this.againMs > 0) await new Promise((done) => setTimeout(done, this.againMs))
         this.route = true
       },
       isUp: async () => this.route,
