@@ -105,6 +105,8 @@ export const PROBLEM_CODES = {
   'check-address': 'a check of an address that is neither the VIP nor named by the setting probe.allow',
   'setting-unknown': 'a node setting that there is not',
   'setting-invalid': 'a node setting whose value is not of its type or out of bounds',
+  'host-buffers': 'a host that gives UDP sockets smaller buffers than they ask for',
+  'host-files': 'a host that lets a node open fewer files than tcp.connections takes',
   'redis-missing':
     'a prober without Redis to tell its votes, or a node that neither probes nor has Redis to hear probers',
   'geo-unreadable': 'a GeoIP database could not be read',

@@ -75,7 +75,7 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
   const checking = withSettings(folder, CHECK_SETTINGS)
     .summary('load and compile zones without serving')
     .description(
-      'Loads and compiles zones and databases as serve does. Exits with 1 and all problems if there are errors.',
+      'Loads and compiles zones and databases as serve does. Exits with 1 and all problems if there are errors. With -c, or settings in /etc, it also tells what this host lacks for them.',
     )
     .option('--json', 'machine-readable: the same as --format json')
     .option('--strict', 'exit with 1 for warnings, too')
@@ -84,16 +84,19 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
     .addOption(new Option('--format <FORMAT>', 'how problems are written').choices(FORMATS).default('text'))
     .action(async (dir: string | undefined, options: CheckFlags, command: Command) => {
       const format = options.json === true ? 'json' : options.format
-      const { config, problems } = await readSettings(command)
-      const [{ check, refuseSettings }, { probeSettings }] = await Promise.all([
+      const { config, problems, file } = await readSettings(command)
+      const [{ check, refuseSettings }, { probeSettings }, { hostProblems, thisHost }] = await Promise.all([
         import('./check.ts'),
         import('../node/wiring.ts'),
+        import('../node/host.ts'),
       ])
       if (config === undefined) return onExit(refuseSettings(problems, format, output))
       const parent = options.parent === undefined ? undefined : parseParent(options.parent)
       if (options.parent !== undefined && parent === undefined) {
         command.error(`error: --parent ${options.parent} is no address: 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53`)
       }
+      // a file beside zones, in a repository, says nothing of where it is checked
+      const isOfHost = dir === undefined && (options.config !== undefined || file?.startsWith('/etc/') === true)
       const checked = {
         ...filesOf(config, dir),
         // the folder of the settings is checked against this node's prober, too; a named one only by itself
@@ -107,7 +110,7 @@ function addCheck(program: Command, output: Output, onExit: OnExitCode): void {
         ...(options.regions !== undefined && {
           regions: options.regions.split(/[\s,]+/).filter((region) => region !== ''),
         }),
-        problems,
+        problems: [...problems, ...(isOfHost ? hostProblems(config, thisHost(config.state)) : [])],
       }
       onExit(await check(checked, output))
     })

@@ -79,8 +79,8 @@ export async function readSettings(command: Command, role?: Role): Promise<Setti
     if ('secret' in SETTINGS[key] && holdsSecret(value)) exposed.push(exposedFlag(key))
     return [settingFromText(key, value, flagOf(key))]
   })
-  const { config, problems } = loadSettings({ file: options['config'], env: process.env, flags, role })
-  return { config: exposed.length > 0 ? undefined : config, problems: [...problems, ...exposed] }
+  const { config, problems, file } = loadSettings({ file: options['config'], env: process.env, flags, role })
+  return { config: exposed.length > 0 ? undefined : config, problems: [...problems, ...exposed], file }
 }
 
 /** Whether a value holds a secret: a URL does only with a login. */

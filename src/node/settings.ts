@@ -58,6 +58,8 @@ export interface Settings {
   /** undefined when there is an error among the problems. */
   readonly config: Config | undefined
   readonly problems: readonly Problem[]
+  /** The file that was read; undefined: none. */
+  readonly file?: string | undefined
 }
 
 /** Reads all settings. Never throws for an operator's mistake: see `problems`. */
@@ -90,7 +92,7 @@ export function loadSettings({ file: named, places = SETTINGS_FILES, env, flags,
     }
   }
   const failed = problems.some((problem) => problem.severity === 'error')
-  return { config: failed ? undefined : config, problems }
+  return { config: failed ? undefined : config, problems, file: read?.file }
 }
 
 /** Checks the setting `redis`: a prober needs it to send votes, and so does a node that does not probe, to get them. */

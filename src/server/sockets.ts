@@ -57,7 +57,7 @@ export interface BoundEndpoint {
 }
 
 /** Bytes: some 5,000 packets, for the time in which a thread is replaced. The kernel's default holds 256. */
-const RECEIVE_BUFFER = 4 << 20
+export const RECEIVE_BUFFER = 4 << 20
 /**
  * Bytes that the kernel may buffer for a TCP connection in each direction; it doubles both for its own overhead. By
  * default it buffers up to 4 MB of output and 6 MB of input of each.
@@ -69,7 +69,7 @@ const TCP_UNREAD_MS = 3_000
 /**
  * Bytes of replies on their way to a link. The kernel's default holds 270 small ones, and refuses all when it is full.
  */
-const SEND_BUFFER = 4 << 20
+export const SEND_BUFFER = 4 << 20
 /** How long a blocking receive waits before the loop beats and checks for signals. */
 export const WAIT_MS = 50
 const PORT_TRIES = 20

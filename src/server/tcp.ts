@@ -71,10 +71,10 @@ export function limitsFor(
   return { ...TCP_LIMITS, memory, connections: Math.max(1, Math.min(connections, most)) }
 }
 
-/** How many open files the kernel allows this process; 0 = unlimited, or not Linux. */
-export function openFilesLimit(): number {
+/** How many open files the kernel allows a process, by default this one; 0 = unlimited, or not Linux. */
+export function openFilesLimit(pid: number | 'self' = 'self'): number {
   try {
-    return Number(/^Max open files +(\d+) /m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 0)
+    return Number(/^Max open files +(\d+) /m.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.[1] ?? 0)
   } catch {
     return 0
   }

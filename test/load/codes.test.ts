@@ -17,6 +17,8 @@ const NO_FOLDER: Readonly<Record<string, string>> = {
   'serial-backwards': 'it takes two loads, one after the other',
   'geo-memory': 'it takes a control group with little memory',
   'merge-conflict': 'it would stop every tool that looks for unfinished merges: problems.test.ts writes it',
+  'host-buffers': 'it takes a host, which host.test.ts makes up',
+  'host-files': 'it takes a host, which host.test.ts makes up',
   'geo-held': 'it takes two databases, one after the other',
   'zones-held': 'it takes two loads, one after the other',
 }
