@@ -208,7 +208,13 @@ test('only main ends the process', () => {
   expect(exits).toEqual(['main.ts'])
 })
 
-test('one file runs git, one the commands of checks, one those that announce, one the demo', () => {
+test('one file runs git, one the commands of checks, one those that announce, one the demo, one a successor', () => {
   const starters = imports.filter(({ to }) => to === 'node:child_process').map(({ from }) => from)
-  expect(starters.toSorted()).toEqual(['cli/demo.ts', 'git.ts', 'node/announce/forms.ts', 'probe/checks/exec.ts'])
+  expect(starters.toSorted()).toEqual([
+    'cli/demo.ts',
+    'git.ts',
+    'node/announce/forms.ts',
+    'node/successor.ts',
+    'probe/checks/exec.ts',
+  ])
 })

@@ -3,6 +3,7 @@
  * x86-64 and arm64 differ in one: epoll_event is packed (12 bytes) on x86-64, 16 bytes elsewhere.
  */
 
+export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
 export const AF_NETLINK = 16
@@ -39,6 +40,7 @@ export const SIOCOUTQ = 0x5411
 export const MADV_HUGEPAGE = 14
 export const NETLINK_ROUTE = 0
 export const MSG_DONTWAIT = 0x40
+export const MSG_NOSIGNAL = 0x4000
 export const MSG_WAITFORONE = 0x10000
 export const EPOLL_CLOEXEC = 0o2000000
 export const EPOLL_CTL_ADD = 1

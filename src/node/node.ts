@@ -486,6 +486,16 @@ export class RunningNode implements Node {
     this.#certificate?.read((credentials) => this.#server?.setCredentials(credentials))
   }
 
+  /** Resolves when what was to be loaded is in use, or refused. */
+  settled(): Promise<void> {
+    return this.#loads.settled()
+  }
+
+  /** A number of each answering thread that changes while it works; 0 before its first beat. */
+  beats(): readonly number[] {
+    return this.#server?.beats() ?? []
+  }
+
   readiness(): Readiness {
     const reasons: string[] = []
     if (this.#stopping) reasons.push('stopping')

@@ -111,6 +111,16 @@ export class RunningProber implements ProcessView {
     this.#doors.reload()
   }
 
+  /** Resolves when what was to be loaded is in use, or refused. */
+  settled(): Promise<void> {
+    return this.#loads.settled()
+  }
+
+  /** It answers no queries, and replaces threads that stand still itself. */
+  beats(): readonly number[] {
+    return []
+  }
+
   readiness(): Readiness {
     const reasons = this.#stopping ? ['stopping'] : this.#targets === undefined ? ['no zones are loaded yet'] : []
     return { ready: reasons.length === 0, reasons, warnings: this.#loads.warnings }

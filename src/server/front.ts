@@ -18,6 +18,8 @@ export interface Front {
   setProtocol(protocol: Protocol): void
   /** The counters (counters.ts) of each answering thread. */
   counters(): readonly Float64Array[]
+  /** A number of each answering thread that changes while it works; 0 before its first beat. */
+  beats(): readonly number[]
   /**
    * Takes no new queries, answers those that have arrived, then closes. A successor on the same port (SO_REUSEPORT)
    * gets the rest, so no query is lost. Resolves within `drainMs`, whatever clients do.

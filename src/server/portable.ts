@@ -146,6 +146,11 @@ export class PortableUdp implements Front {
     return [this.#responder.counters]
   }
 
+  /** It has no thread of its own. */
+  beats(): readonly number[] {
+    return []
+  }
+
   stats(): UdpStats {
     return {
       form: 'portable',

@@ -82,6 +82,8 @@ export interface Server {
   adopted(): number
   /** The counters (counters.ts) of each answering thread. */
   counters(): readonly Float64Array[]
+  /** A number of each answering thread that changes while it works; 0 before its first beat. */
+  beats(): readonly number[]
   /** States for status and metrics. */
   stats(): ServerStats
   /** Leaves the ports to a successor, if there is one, without losing a query, and ends within `drainMs`. */
@@ -173,6 +175,7 @@ async function startFronts(options: FrontOptions, queryLog: QueryLog | undefined
     },
     adopted: () => adoptedGeneration(adoption),
     counters,
+    beats: () => [udp, ...streams.map(({ front }) => front)].flatMap((front) => front.beats()),
     stats: () => ({
       udp: udp.stats(),
       tcp: tcp.front.stats(),

@@ -203,6 +203,10 @@ export class TcpFront implements Front {
     return [this.#counters]
   }
 
+  beats(): readonly number[] {
+    return [this.#cells[T_BEAT]!]
+  }
+
   stats(): TcpStats {
     const cells = this.#cells
     return {

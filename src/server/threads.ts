@@ -138,6 +138,10 @@ export class Threads implements Front {
     return this.#desks.map(({ counters }) => counters)
   }
 
+  beats(): readonly number[] {
+    return this.#desks.map(({ cells }) => Atomics.load(cells, BEAT))
+  }
+
   stats(): UdpStats {
     return {
       form: 'batched',

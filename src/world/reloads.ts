@@ -160,6 +160,11 @@ export class Reloader<T extends object> {
     this.#ask({ why, always: true })
   }
 
+  /** Resolves when no load runs, and none waits for one to end. */
+  async settled(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+  }
+
   #ask(request: LoadRequest): void {
     if (this.#ended) return
     if (this.#running !== undefined || !this.#begun) {

@@ -33,7 +33,10 @@ const TOOLS: Readonly<Record<string, string>> = {
   'redis-server': 'redis-server',
   'redis-sentinel': 'redis-sentinel',
   'redis-cli': 'redis-tools',
+  script: 'bsdutils',
+  socat: 'socat',
   unbound: 'unbound',
+  zsh: 'zsh',
 }
 
 const has = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
