@@ -5,24 +5,17 @@
  * So the tarball has both: the shrinkwrap, with hashes, and the exact version of every package as a dependency of its own.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { manualFiles, writeManual } from './manual.ts'
+import { readJson, ROOT, shippedPackages } from './shipped.ts'
 
-interface Locked {
-  readonly version: string
-  readonly dev?: boolean
-  readonly optional?: boolean
-}
-
-const ROOT = resolve(import.meta.dirname, '..')
 const SHRINKWRAP = 'npm-shrinkwrap.json'
-const readJson = (file: string): ReturnType<typeof JSON.parse> => JSON.parse(readFileSync(join(ROOT, file), 'utf8'))
 
 const own = readJson('package.json')
 const lock = readJson('package-lock.json')
-const all: [string, Locked][] = Object.entries(lock.packages)
-const shipped = all.filter(([path, { dev }]) => dev !== true && path !== '')
+const shipped = shippedPackages()
 const nested = shipped.filter(([path]) => path.split('node_modules/').length > 2).map(([path]) => path)
 if (nested.length > 0) throw new Error(`two versions of one package can't be pinned both: ${nested.join(', ')}`)
 const pinned = (optional: boolean): Record<string, string> =>
@@ -35,10 +28,12 @@ const pinned = (optional: boolean): Record<string, string> =>
 const { scripts: _scripts, devDependencies: _development, ...rest } = own
 const dependencies = { dependencies: pinned(false), optionalDependencies: pinned(true) }
 const { devDependencies: _locked, ...root } = lock.packages['']
-const manifest = { ...rest, ...dependencies, files: [...own.files, SHRINKWRAP] }
+const man = manualFiles().map((file) => `./dist/man/${file}`)
+const manifest = { ...rest, ...dependencies, files: [...own.files, SHRINKWRAP], man }
 const shrinkwrap = { ...lock, packages: { '': { ...root, ...dependencies }, ...Object.fromEntries(shipped) } }
 
 execFileSync('npm', ['run', 'build'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] })
+writeManual(join(ROOT, 'dist'))
 execFileSync('npm', ['run', 'prepare'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] })
 const staging = mkdtempSync(join(tmpdir(), 'meridian-package-'))
 try {

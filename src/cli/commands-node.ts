@@ -2,7 +2,7 @@
  * The command line of commands that talk to a running node: explain and status; overrides and other requests, which
  * reach all nodes through it. Called by commands.ts; what a command does is in its own file, loaded when it runs.
  */
-import type { Command } from 'commander'
+import { Argument, type Command } from 'commander'
 import type { RequestedAction } from '../api/bodies.ts'
 import {
   collect,
@@ -232,7 +232,7 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
   withExamples(undraining, 'meridian undrain fra', 'meridian undrain fra --over 10m')
 
   const forcing = withWho(program.command('force').argument('<PATTERN>', PATTERN))
-    .argument('<STATE>', 'up, down, or off to undo that')
+    .addArgument(new Argument('<STATE>', 'up, down, or off to undo that').choices(['up', 'down', 'off']))
     .summary('treat members as up or down whatever the votes say, or undo that (off)')
     .description(
       'Treats the members of SITE[/SERVICE[/VIP]] as up, or as down, whatever the votes say; `off` undoes it.',
@@ -240,11 +240,9 @@ function addOverrides(program: Command, output: Output, onExit: OnExitCode): voi
     .option(...FOR)
     .option('--why <TEXT>', 'the reason; required for up and down')
     .option(...YES)
-    .action(async (pattern: string, state: string, options: OverrideFlags, command: Command) => {
-      if (state !== 'up' && state !== 'down' && state !== 'off')
-        command.error(`error: force takes up, down or off, not “${state}”`)
-      else await applyOverride([pattern], state, options, command)
-    })
+    .action((pattern: string, state: 'up' | 'down' | 'off', options: OverrideFlags, command: Command) =>
+      applyOverride([pattern], state, options, command),
+    )
   withExamples(forcing, "meridian force iad/web up --why 'the check is broken'", 'meridian force iad/web off')
 
   const returning = withWho(program.command('return').argument('<PATTERN>', 'SITE or SITE/SERVICE'))

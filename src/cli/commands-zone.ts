@@ -2,9 +2,10 @@
  * The command line of commands that work on files and need no node: check, plan, import, schema and token. Called by commands.ts; what
  * a command does is in its own file, loaded when it runs. Wrong usage ends with exit code 2.
  */
-import { type Command, Option } from 'commander'
+import { Argument, type Command, Option } from 'commander'
 import { SCOPES, SETTING_KEYS } from '../config.ts'
 import { type Endpoint, familiesOf, parseEndpoint, parsePercent } from '../units.ts'
+import type { SchemaFile } from '../load/schema.ts'
 import { type Format, FORMATS, IMPORT_FORMATS, type PlanFormat, PLAN_FORMATS, SCHEMA_FILES } from './formats.ts'
 import {
   collect,
@@ -27,15 +28,13 @@ export function addZoneCommands(program: Command, output: Output, onExit: OnExit
   addImport(program, output, onExit)
   const schemas = program
     .command('schema')
-    .argument('[FILE]', `one of ${SCHEMA_FILES.join(', ')} (default: all)`)
+    .addArgument(new Argument('[FILE]', 'only the schema of this file').choices(SCHEMA_FILES))
     .summary('JSON Schemas of the YAML files, for editors')
     .description(
       'Prints the JSON Schemas of zone files, defaults.yaml, sites.yaml, services.yaml, drills.yaml and meridian.yaml.',
     )
     .option('--out <DIR>', 'write them to this folder, as zone.json and so on')
-    .action(async (name: string | undefined, { out }: { out?: string }, command: Command) => {
-      const file = SCHEMA_FILES.find((one) => one === name)
-      if (name !== undefined && file === undefined) command.error(`error: there is no schema ${name}`)
+    .action(async (file: SchemaFile | undefined, { out }: { out?: string }) => {
       const { schema } = await import('./schema.ts')
       onExit(schema({ ...(file !== undefined && { file }), ...(out !== undefined && { out }) }, output))
     })
@@ -129,7 +128,7 @@ interface PlanFlags extends SharedFlags {
   readonly population?: string
   readonly clients?: string
   readonly maxMove?: string
-  readonly format: string
+  readonly format: PlanFormat
 }
 
 function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
@@ -148,7 +147,7 @@ function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
     .option('--population <FILE>', 'weigh clients by this CSV of country and weight, not by address space')
     .option('--clients <FILE>', 'count clients by this query log, or CSV of prefix and number, not by address space')
     .option('--max-move <PERCENT>', 'exit with 1 when more of the clients of any name move, e.g. 5%')
-    .option('--format <FORMAT>', PLAN_FORMATS.join(', '), 'text')
+    .addOption(new Option('--format <FORMAT>', 'how the plan is written').choices(PLAN_FORMATS).default('text'))
     .option('--json', 'the same as --format json')
     .action(async (old: string | undefined, now: string | undefined, options: PlanFlags, command: Command) => {
       const wanted = await planCommand([old, now], options, command, output)
@@ -210,8 +209,7 @@ async function planCommand(
   if (options.maxMove !== undefined && maxMove === undefined) {
     command.error(`error: --max-move takes a percentage like 5%, not ${options.maxMove}`)
   }
-  const format = json === true ? 'json' : PLAN_FORMATS.find((known): known is PlanFormat => known === options.format)
-  if (format === undefined) command.error(`error: --format takes ${PLAN_FORMATS.join(', ')}`)
+  const format = json === true ? 'json' : options.format
   const config = await settingsOf(command, output)
   const { city, ...files } = filesOf(config)
   const cityOf = (side: string | undefined): readonly string[] => side?.split(',') ?? city

@@ -3,7 +3,7 @@
  * What goes wrong in an expected way ends with exit code 1 or 2 and a message; a bug throws. The work of a command is
  * loaded when it runs, so that no command waits for what another one needs.
  */
-import { Command, CommanderError } from 'commander'
+import { Argument, Command, CommanderError } from 'commander'
 import { SETTING_KEYS, type SettingKey, SETTINGS, withoutLogins } from '../config.ts'
 import type { Surroundings, UntilSignal } from '../node/run.ts'
 import { formatProblem, StartError } from '../problem.ts'
@@ -11,6 +11,7 @@ import { VERSION } from '../version.ts'
 import { addNodeCommands } from './commands-node.ts'
 import { addZoneCommands } from './commands-zone.ts'
 import { ControlError, UsageError } from './control.ts'
+import { type Shell, SHELLS } from './formats.ts'
 import {
   type OnExitCode,
   readSettings,
@@ -71,6 +72,15 @@ export function makeProgram(output: Output, untilSignal: UntilSignal, onExit: (c
     .action(async () => {
       const { demo } = await import('./demo.ts')
       onExit(await demo(output, untilSignal))
+    })
+  const shell = new Argument('<SHELL>', 'the shell that is to complete').choices(SHELLS)
+  withExamples(program.command('completion').addArgument(shell), 'meridian completion bash')
+    .summary('a script for bash, zsh or fish that completes the command line')
+    .description('Prints a script that lets a shell complete commands, options and their values.')
+    .action(async (wanted: Shell) => {
+      const [{ completionOf }, { pagesOf }] = await Promise.all([import('./completion.ts'), import('./tree.ts')])
+      output.out(completionOf(wanted, pagesOf(program)).trimEnd())
+      onExit(OK)
     })
   return program
 }

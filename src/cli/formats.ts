@@ -17,3 +17,8 @@ export const IMPORT_FORMATS: readonly ImportOptions['format'][] = ['gdnsd', 'bin
 
 /** The files that `schema` has a JSON Schema of. */
 export const SCHEMA_FILES: readonly SchemaFile[] = ['zone', 'defaults', 'sites', 'services', 'drills', 'meridian']
+
+/** The shells that `completion` has a script for. */
+export const SHELLS = ['bash', 'zsh', 'fish'] as const
+/** One of SHELLS. */
+export type Shell = (typeof SHELLS)[number]

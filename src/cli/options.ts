@@ -36,13 +36,16 @@ export class SettingsError extends Error {}
 /** Called with the exit code of a command. */
 export type OnExitCode = (code: number) => void
 
+/** The heading of the flags of settings in a help. */
+export const SETTINGS_GROUP = 'Settings (docs/settings.md):'
+
 /**
  * Adds -c, and a flag for each setting. `used`: the settings that the command goes by, which its help shows; the others
  * are taken too, so that one set of flags does for all commands.
  */
 export function withSettings(command: Command, used: readonly SettingKey[]): Command {
   command.option('-c, --config <FILE>', 'settings file (default: meridian.yaml here, else /etc/meridian/meridian.yaml)')
-  command.optionsGroup('Settings (docs/settings.md):')
+  command.optionsGroup(SETTINGS_GROUP)
   for (const key of SETTING_KEYS) {
     const { list, meaning } = SETTINGS[key]
     const merge = (value: string, before: string | undefined): string =>
@@ -56,9 +59,16 @@ export function withSettings(command: Command, used: readonly SettingKey[]): Com
 /** The settings that a command goes by when it loads zones as a node does. */
 export const LOAD_SETTINGS: readonly SettingKey[] = ['zones', 'geo.city', 'geo.asn', 'node.site', 'state']
 
+const EXAMPLES = new WeakMap<Command, readonly string[]>()
+
 /** Ends the help of a command with examples, each a line as it is typed. */
-export const withExamples = (command: Command, ...examples: readonly string[]): Command =>
-  command.addHelpText('after', ['', 'Examples:', ...examples.map((example) => `  ${example}`)].join('\n'))
+export function withExamples(command: Command, ...examples: readonly string[]): Command {
+  EXAMPLES.set(command, examples)
+  return command.addHelpText('after', ['', 'Examples:', ...examples.map((example) => `  ${example}`)].join('\n'))
+}
+
+/** The examples of a command. */
+export const examplesOf = (command: Command): readonly string[] => EXAMPLES.get(command) ?? []
 
 /** Reads the settings of a command and prints their problems. Throws SettingsError if one is an error. */
 export async function settingsOf(command: Command, output: Output): Promise<Config> {
@@ -158,7 +168,7 @@ export function controlOf(options: SharedFlags, config: Config) {
 }
 
 /** Text for a terminal: of a link in Markdown only its name, and the file if it is another. */
-const withoutLinks = (text: string): string =>
+export const withoutLinks = (text: string): string =>
   text.replaceAll(/\[([^[\]]{1,80})\]\(([^()#]{0,80})[^()]{0,80}\)/g, (_, name: string, file: string) =>
     file === '' ? `“${name}” in docs/settings.md` : name === file ? `docs/${file}` : `${name} (docs/${file})`,
   )

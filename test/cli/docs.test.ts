@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { expect, test } from 'vitest'
 import { makeProgram } from '../../src/cli/commands.ts'
+import { EXIT_CODES, SIGNALS } from '../../src/cli/outcomes.ts'
 import { PROBLEM_CODES } from '../../src/problem.ts'
 
 const read = (file: string): string => readFileSync(resolve(import.meta.dirname, '../..', file), 'utf8')
@@ -30,6 +31,13 @@ test('docs/commands.md tells every command, and no other', () => {
       ? [[`${before}${command.name()}`, command.summary()]]
       : command.commands.flatMap((sub) => leaves(sub, `${before}${command.name()} `))
   expect(rows).toEqual(program.commands.flatMap((command) => leaves(command, '')))
+})
+
+test('docs/commands.md tells every exit code and signal, in the words of meridian(1)', () => {
+  const rows = [...read('docs/commands.md').matchAll(/^\| (\d+|SIG[A-Z0-9, ]+) \| (.*?) \|$/gm)].map(
+    ([, ...row]) => row,
+  )
+  expect(rows).toEqual([...EXIT_CODES.map(([code, meaning]) => [String(code), meaning]), ...SIGNALS])
 })
 
 test('docs/problems.md tells every code, and no other', () => {
