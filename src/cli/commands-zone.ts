@@ -6,7 +6,15 @@ import { Argument, type Command, Option } from 'commander'
 import { SCOPES, SETTING_KEYS } from '../config.ts'
 import { type Endpoint, familiesOf, parseEndpoint, parsePercent } from '../units.ts'
 import type { SchemaFile } from '../load/schema.ts'
-import { type Format, FORMATS, IMPORT_FORMATS, type PlanFormat, PLAN_FORMATS, SCHEMA_FILES } from './formats.ts'
+import {
+  type Format,
+  FORMATS,
+  IMPORT_FORMATS,
+  type ImportFormat,
+  type PlanFormat,
+  PLAN_FORMATS,
+  SCHEMA_FILES,
+} from './formats.ts'
 import {
   collect,
   type OnExitCode,
@@ -165,17 +173,15 @@ function addPlan(program: Command, output: Output, onExit: OnExitCode): void {
 function addImport(program: Command, output: Output, onExit: OnExitCode): void {
   const importing = program
     .command('import')
-    .argument('<FORMAT>', IMPORT_FORMATS.join(', '))
+    .addArgument(new Argument('<FORMAT>', 'what it is written for').choices(IMPORT_FORMATS))
     .argument('<PATH>', 'a file or a folder of that server, see docs/import.md')
     .summary('zones from gdnsd, master files (BIND), PowerDNS geoip or Route 53')
     .description(
       'Prints the configuration of another server as a folder of zones. What could not be taken over goes to stderr, with file and line; exits with 1 if something could not be read.',
     )
     .option('--origin <ZONE>', 'the zone of a master file that is not named after it')
-    .option('--out <FOLDER>', 'write the files to this folder, but over no other file')
-    .action(async (name: string, path: string, options: { origin?: string; out?: string }, command: Command) => {
-      const format = IMPORT_FORMATS.find((one) => one === name)
-      if (format === undefined) command.error(`error: FORMAT is one of ${IMPORT_FORMATS.join(', ')}, not ${name}`)
+    .option('--out <DIR>', 'write the files to this folder, but over no other file')
+    .action(async (format: ImportFormat, path: string, options: { origin?: string; out?: string }) => {
       const { importFiles } = await import('./import.ts')
       onExit(await importFiles({ format, path, ...options }, output))
     })

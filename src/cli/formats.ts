@@ -12,8 +12,9 @@ export const PLAN_FORMATS = ['text', 'json', 'markdown'] as const
 /** One of PLAN_FORMATS. */
 export type PlanFormat = (typeof PLAN_FORMATS)[number]
 
-/** The configurations that `import` reads. */
-export const IMPORT_FORMATS: readonly ImportOptions['format'][] = ['gdnsd', 'bind', 'powerdns', 'route53']
+/** A configuration that `import` reads. */
+export type ImportFormat = ImportOptions['format']
+export const IMPORT_FORMATS: readonly ImportFormat[] = ['gdnsd', 'bind', 'powerdns', 'route53']
 
 /** The files that `schema` has a JSON Schema of. */
 export const SCHEMA_FILES: readonly SchemaFile[] = ['zone', 'defaults', 'sites', 'services', 'drills', 'meridian']

@@ -30,6 +30,6 @@ export const SIGNALS: readonly (readonly [names: string, effect: string])[] = [
   ],
   [
     'SIGTERM, SIGINT',
-    'turns `/ready` off, answers the queries it has received, closes the ports, saves health, exits with 0; a second one exits at once',
+    'turns `/ready` off, has its addresses withdrawn and waits `announce.wait` where they are announced, answers the queries it has received, closes the ports, saves health, exits with 0; a second one exits at once',
   ],
 ]

@@ -104,7 +104,7 @@ const settingOf = (flag: string | undefined) => SETTING_KEYS.find((key) => flagO
 
 /** What the placeholder of a value says of it. */
 const valuesNamed = (name: string | undefined): Values =>
-  name === 'FILE' || name === 'OLD' ? 'file' : name === 'DIR' ? 'folder' : undefined
+  name === 'FILE' || name === 'OLD' || name === 'PATH' ? 'file' : name === 'DIR' ? 'folder' : undefined
 
 /** What the type of a setting says of its values: `a folder`, `a PEM file, or …`; words between backticks, and nothing else. */
 function valuesOfType(type: string): Values {

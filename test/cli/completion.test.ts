@@ -165,6 +165,8 @@ describe('completion', () => {
     ['prober forget --tok', ['--token-file']],
     ['check --format ', ['github', 'json', 'text']],
     ['plan --format m', ['markdown']],
+    ['import ', ['bind', 'gdnsd', 'powerdns', 'route53']],
+    ['import --origin example.com r', ['route53']],
     ['force fra/web ', ['down', 'off', 'up']],
     ['force ', []],
     ['force --why works fra ', ['down', 'off', 'up']],
@@ -193,8 +195,9 @@ describe('completion', () => {
       bash([
         ['check', 'm'],
         ['check', '-c', 'man/meridian.y'],
+        ['import', 'bind', 'man/meridian.y'],
       ]),
-    ).toEqual([['man'], ['man/meridian.yaml.5']])
+    ).toEqual([['man'], ['man/meridian.yaml.5'], ['man/meridian.yaml.5']])
     expect(fish(['meridian check m', 'meridian check -c man/meridian.y'])).toEqual([['man/'], ['man/meridian.yaml.5']])
   })
 

@@ -70,12 +70,10 @@ test('the settings that it brings are valid, and name its folders', () => {
 
 test('its sysctls are the buffers that sockets ask for', () => {
   const text = read('deploy/sysctl.d/50-meridian.conf')
-  const values = Object.fromEntries(
-    [...text.matchAll(/^([\w.]+) = (\d+)$/gm)].map(([, key, value]) => [key, Number(value)]),
-  )
-  expect(values).toEqual({ 'net.core.rmem_max': RECEIVE_BUFFER, 'net.core.wmem_max': SEND_BUFFER })
+  const values = [...text.matchAll(/^([\w.]+) = (\d+)$/gm)].map(([, key, value]) => [key!, Number(value)] as const)
+  expect(Object.fromEntries(values)).toEqual({ 'net.core.rmem_max': RECEIVE_BUFFER, 'net.core.wmem_max': SEND_BUFFER })
   const docs = read('docs/install.md')
-  for (const [key, value] of Object.entries(values)) expect(docs).toContain(`| \`${key}\` | ${value} |`)
+  for (const [key, value] of values) expect(docs).toContain(`| \`${key}\` | ${value} |`)
 })
 
 test('copyright has the licence of each package that it brings along', () => {
