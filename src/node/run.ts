@@ -114,7 +114,10 @@ async function run(
   } else manager?.ready(toldOf(running))
   const isSucceeded = await Promise.race([untilSignal().then(() => false), succession.done.then(() => true)])
   if (isSucceeded) manager?.fallSilent()
-  else manager?.stopping()
+  else {
+    const isAnnounced = config['announce.form'] !== undefined
+    manager?.stopping('answering what is left', isAnnounced ? config['announce.wait'] : 0)
+  }
   succession.stop()
   log.info('stopping: /ready is off, answering what is left')
   await running.stop()

@@ -6,7 +6,7 @@
  *                              ├── stopping() ──▶ the end
  *                              └── a successor calls succeed(): it is the main process now, and this one falls silent
  *
- * What can't be sent is sent again, in order. Used by run.ts; without NOTIFY_SOCKET nobody is told.
+ * What can't be sent is sent again, in order. Used by run.ts and node/announce/run.ts; without NOTIFY_SOCKET nobody is told.
  */
 import { linux } from '../linux/calls.ts'
 import { sendDatagram } from '../linux/notify-socket.ts'
@@ -25,6 +25,10 @@ export type Send = (text: string) => string | undefined
 /** Variables that are for this process, and not for one that it starts: WATCHDOG_PID names it. */
 export const OWN_VARIABLES: readonly string[] = ['WATCHDOG_PID']
 
+/**
+ * A process that was told to end takes no longer, besides what `announce.wait` has it wait: TimeoutStopSec of the units.
+ */
+export const STOP_MS = 30_000
 /** How often what could not be sent is tried again. */
 const AGAIN_MS = 1_000
 /** How often the line for `systemctl status` is looked at, where there is no watchdog. */
@@ -88,9 +92,13 @@ export class ServiceManager {
     this.#tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1_000n}`)
   }
 
-  /** It ends. A successor that was never ready says nothing: the main process goes on. */
-  stopping(): void {
-    if (this.#told !== undefined) this.#tell('STOPPING=1', 'STATUS=answering what is left')
+  /**
+   * It ends, `words` says how; with STOP_MS it may take `waitMs`. A successor that was never ready says nothing: the main
+   * process goes on.
+   */
+  stopping(words: string, waitMs = 0): void {
+    const more = waitMs > 0 ? [`EXTEND_TIMEOUT_USEC=${1_000 * (STOP_MS + waitMs)}`] : []
+    if (this.#told !== undefined) this.#tell('STOPPING=1', ...more, `STATUS=${words}`)
     this.fallSilent()
   }
 

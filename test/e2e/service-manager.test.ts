@@ -87,6 +87,29 @@ test('it is told when the node serves, that its threads work, of a reload, of it
   await told(/^STOPPING=1$/)
 })
 
+test('it is told what is announced, that somebody looks, and the end', async () => {
+  const socket = join(scene.folder, 'notify')
+  const { heard } = await listen(socket)
+  const file = join(scene.folder, 'announced')
+  const flags = ['--state', scene.state, '--announce-form', 'file', '--announce-file', file]
+  const announcer = new NodeProcess(
+    ['announce', ...flags, '--listen', `${scene.address(0)}:53`, '--announce-addresses', scene.address(0)],
+    scene.state,
+    { env: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: '2000000' } },
+  )
+  pids.push(announcer.pid)
+  const told = (line: RegExp): Promise<string> =>
+    until(
+      () => `${line} among: ${heard.join(', ')}; ${announcer.err}${announcer.out}`,
+      () => heard.find((one) => line.test(one)),
+    )
+  await told(/^READY=1$/)
+  await told(/^WATCHDOG=1$/)
+  await told(/^STATUS=withdrawn: the node does not run$/)
+  announcer.kill('SIGTERM')
+  await told(/^STOPPING=1$/)
+})
+
 test('a successor that can’t serve is told of, and the node goes on', async () => {
   await scene.startSites()
   const first = await scene.startReady()

@@ -1,6 +1,6 @@
 /** What a service manager is told, and when: sd_notify(3). */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { ServiceManager } from '../../src/node/service-manager.ts'
+import { ServiceManager, STOP_MS } from '../../src/node/service-manager.ts'
 
 const WATCHDOG_MS = 4_000
 const PING_MS = 1_000
@@ -31,7 +31,7 @@ test('it is told that a process serves, loads again, serves, ends; and nothing b
   manager.ready(shown)
   state.words = 'ready; the zones on disk are not used'
   for (let i = 0; i < 5; i++) turn()
-  manager.stopping()
+  manager.stopping('answering what is left')
   manager.ready(shown)
   manager.reloading()
   turn()
@@ -100,8 +100,17 @@ test('a successor says that it is the main process; one that was never ready say
   manager.ready(shown, true)
   expect(told).toEqual([`MAINPID=${process.pid}\nREADY=1\nSTATUS=ready\n`])
   const other = scene()
-  other.manager.stopping()
+  other.manager.stopping('withdrawing', 5_000)
   expect(other.told).toEqual([])
+})
+
+test('one that waits while it ends asks for the time', () => {
+  const { told, manager, shown } = scene()
+  manager.ready(shown)
+  manager.stopping('answering what is left', 300_000)
+  expect(told.at(-1)).toBe(
+    `STOPPING=1\nEXTEND_TIMEOUT_USEC=${1_000 * (300_000 + STOP_MS)}\nSTATUS=answering what is left\n`,
+  )
 })
 
 test('a predecessor says nothing more', () => {
@@ -110,6 +119,6 @@ test('a predecessor says nothing more', () => {
   manager.fallSilent()
   state.words = 'not ready: stopping'
   turn()
-  manager.stopping()
+  manager.stopping('answering what is left')
   expect(told).toHaveLength(1)
 })

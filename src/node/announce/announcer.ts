@@ -118,6 +118,17 @@ export class Announcer {
     return this.#report
   }
 
+  /** The same in one line. */
+  get inWords(): string {
+    const { state, why } = this.#report
+    return state === 'announced' ? 'announced' : plain(`${state === 'kept' ? 'STAYS ANNOUNCED' : 'withdrawn'}: ${why}`)
+  }
+
+  /** How often it has looked at the node. */
+  get looks(): number {
+    return this.#tick
+  }
+
   /** Goes on from what is announced already. */
   async start(): Promise<void> {
     const isUp = await this.#settings.form.isUp()

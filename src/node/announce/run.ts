@@ -1,7 +1,7 @@
 /**
  * `meridian announce`: a process beside a node that announces its addresses while it answers. It is no part of the node, so
  * that a node that hangs is withdrawn, and so that only this process may change routes. Called by the command line. SIGTERM
- * and SIGINT withdraw, unless too few others are announced.
+ * and SIGINT withdraw, unless too few others are announced. A service manager is told all along.
  */
 import { randomUUID } from 'node:crypto'
 import { request } from 'node:http'
@@ -11,6 +11,7 @@ import type { Config, Log } from '../../config.ts'
 import { messageOf, StartError } from '../../problem.ts'
 import { controlSocketOf } from '../doors.ts'
 import { makeLog } from '../log.ts'
+import { ServiceManager } from '../service-manager.ts'
 import type { Surroundings } from '../run.ts'
 import { makeStore } from '../wiring.ts'
 import { Announcer, TELL_MS } from './announcer.ts'
@@ -46,8 +47,11 @@ export async function announce(config: Config, withdraws: boolean, { untilSignal
   if (withdraws) await announcer.withdrawLeft()
   else {
     log('info', `watching the node: ${what} is announced while it answers (${form})`)
+    const manager = ServiceManager.of(process.env, (trouble) => log('warn', trouble))
     await announcer.start()
+    manager?.ready({ beats: () => [announcer.looks], inWords: () => announcer.inWords })
     await untilSignal()
+    manager?.stopping('withdrawing')
     await announcer.stop()
   }
   await store.close()

@@ -147,6 +147,9 @@ test.each(ROWS)('a node that %s; others: %s → %s', async (_words, _others, sta
   end(node)
   await after(3_000)
   expect([node.state, node.route]).toEqual([state, state !== W])
+  expect(node.announcer.inWords).toMatch(
+    { [A]: /^announced$/, [K]: /^STAYS ANNOUNCED: ./, [W]: /^withdrawn: ./ }[state]!,
+  )
   expect(node.log.filter((line) => line.startsWith('STAYS ANNOUNCED'))).toHaveLength(state === K ? 1 : 0)
 })
 
