@@ -15,7 +15,7 @@ import { RunningNode } from './node.ts'
 import { RunningProber } from './prober.ts'
 import { ServiceManager, type Told } from './service-manager.ts'
 import type { Settings } from './settings.ts'
-import { Succession, tellPredecessor } from './successor.ts'
+import { heedPredecessor, Succession, tellPredecessor } from './successor.ts'
 
 /** Resolves on SIGTERM or SIGINT. Until it is called, signals kill the process as usual. */
 export type UntilSignal = () => Promise<void>
@@ -85,6 +85,7 @@ async function run(
   const started: { running?: Restartable } = {}
   const manager = ServiceManager.of(process.env, (trouble) => log.warn(trouble))
   const succession = new Succession(log)
+  if (takeover) heedPredecessor()
   // set before the start, so that they never kill a process that loads
   process.on('SIGHUP', () => void reload(started.running, manager))
   process.on('SIGUSR2', () => {

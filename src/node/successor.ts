@@ -1,11 +1,14 @@
 /**
  * An upgrade in place: a running node starts the version of Meridian that is installed by now, with its own flags and
- * `--takeover`, and ends when that one is ready. Started as its child, the successor stays in the node's control group and
- * sandbox. Used by run.ts, on SIGUSR2.
+ * `--takeover`, and ends when that one is ready. The successor stays in the node's control group and sandbox. Used by
+ * run.ts, on SIGUSR2.
  *
- *   node ── starts ─▶ successor: loads, binds beside it, serves, is ready
- *     ◀── `ready` ────────┘      (if it ends before: the node goes on)
+ *   node ── starts ─▶ shell ── starts ─▶ successor: loads, binds beside it, serves, is ready
+ *     ◀── its pid ─────────────────────────┘      (if it ends before: the node goes on)
  *     └─▶ answers what it has, ends
+ *
+ * The shell ends at once, so that the successor is a child of process 1. Of a main process that is no child of its own,
+ * systemd does not wait for the end: at a stop it would kill the successor without any delay.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -13,9 +16,10 @@ import type { Logger } from 'pino'
 import { PACKAGE } from '../version.ts'
 import { OWN_VARIABLES } from './service-manager.ts'
 
-const READY = 'ready'
 /** The program as it is installed now: the runtime may be another one, too. */
 const PROGRAM = fileURLToPath(new URL('bin/meridian', PACKAGE))
+/** Told to a successor whose predecessor was told to end. */
+const END = 'end'
 
 /** Starts successors, one at a time. */
 export class Succession {
@@ -24,7 +28,8 @@ export class Succession {
   readonly #log: Logger
   readonly #resolve: () => void
   readonly #program: string
-  #child: ChildProcess | undefined
+  /** The shell, whose channel the successor has. */
+  #shell: ChildProcess | undefined
 
   constructor(log: Logger, program = PROGRAM) {
     this.#log = log
@@ -36,36 +41,46 @@ export class Succession {
 
   /** Starts a successor, unless one is starting. */
   begin(): void {
-    if (this.#child !== undefined) return this.#log.warn('SIGUSR2: a successor is starting already')
+    if (this.#shell !== undefined) return this.#log.warn('SIGUSR2: a successor is starting already')
     const args = [...process.argv.slice(2).filter((arg) => arg !== '--takeover'), '--takeover']
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OWN_VARIABLES.includes(name)))
-    const child = spawn(this.#program, args, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    this.#child = child
-    this.#log.info({ successor: child.pid }, `SIGUSR2: starting a successor: ${this.#program}`)
+    const command = ['-c', '"$@" &', 'sh', this.#program, ...args]
+    const shell = spawn('/bin/sh', command, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    this.#shell = shell
+    this.#log.info(`SIGUSR2: starting a successor: ${this.#program}`)
     const fail = (why: string): void => {
-      if (this.#child !== child) return
-      this.#child = undefined
+      if (this.#shell !== shell) return
+      this.#shell = undefined
       this.#log.error(`the successor ${why}: this process goes on`)
     }
-    child.once('error', (error) => fail(`can't be started: ${String(error)}`))
-    child.once('exit', (code, signal) => fail(`ended before it was ready: ${signal ?? `exit code ${code}`}`))
-    child.once('message', () => {
-      this.#child = undefined
-      this.#log.info({ successor: child.pid }, `the successor is ready: process ${child.pid}`)
-      child.disconnect()
-      child.unref()
+    shell.once('error', (error) => fail(`can't be started: ${String(error)}`))
+    // the channel closes when nobody has it any more
+    shell.once('disconnect', () => fail('ended before it was ready'))
+    shell.once('message', (pid) => {
+      this.#shell = undefined
+      this.#log.info({ successor: pid }, `the successor is ready: process ${String(pid)}`)
+      shell.disconnect()
       this.#resolve()
     })
   }
 
   /** Ends a successor that is not ready: this process was told to end. */
   stop(): void {
-    this.#child?.kill('SIGTERM')
-    this.#child = undefined
+    this.#shell?.send(END, () => {}) // or it has just ended
+    this.#shell = undefined
   }
+}
+
+/** In a successor: ends it if its predecessor says so. */
+export function heedPredecessor(): void {
+  if (process.send === undefined) return
+  process.once('message', (message) => {
+    if (message === END) process.kill(process.pid, 'SIGTERM')
+  })
+  process.channel?.unref() // it is no reason to go on
 }
 
 /** Tells the node that has started this process, if one has, that it is ready. */
 export function tellPredecessor(): void {
-  process.send?.(READY, undefined, undefined, () => {}) // a predecessor that is gone already needs nothing
+  process.send?.(process.pid, undefined, undefined, () => {}) // a predecessor that is gone already needs nothing
 }

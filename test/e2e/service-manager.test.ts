@@ -1,6 +1,6 @@
 /** A node under a service manager: a real socket hears what systemd would, and a signal upgrades the node in place. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Asking, NodeProcess, PARIS, Scene } from '../support/scene.ts'
@@ -23,6 +23,9 @@ afterEach(async () => {
   listener?.kill('SIGKILL')
   await scene.close()
 })
+
+const parentOf = (pid: number): number =>
+  Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1])
 
 /** Listens on a socket for datagrams; `heard` has their lines. */
 async function listen(socket: string): Promise<{ readonly heard: string[] }> {
@@ -71,6 +74,8 @@ test('it is told when the node serves, that its threads work, of a reload, of it
   const successor = Number((await told(/^MAINPID=/, atUpgrade)).slice('MAINPID='.length))
   pids.push(successor)
   expect(successor).not.toBe(first.pid)
+  // else systemd would kill it at a stop, without waiting for its end
+  expect(parentOf(successor)).not.toBe(first.pid)
   // its output stays open: the successor writes there, too
   await until('the end of the predecessor', () => !first.runs)
   expect(first.lines.map(({ msg }) => msg)).toContain('stopped')
@@ -108,6 +113,29 @@ test('it is told what is announced, that somebody looks, and the end', async () 
   await told(/^STATUS=withdrawn: the node does not run$/)
   announcer.kill('SIGTERM')
   await told(/^STOPPING=1$/)
+})
+
+/** Processes that were started with an argument. */
+const pidsWith = (...args: readonly string[]): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const own = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split(/[\0 ]/)
+        return args.every((arg) => own.includes(arg))
+      } catch {
+        return false // it has ended
+      }
+    })
+    .map(Number)
+
+test('a successor that is not ready ends with a node that is told to end', async () => {
+  await scene.startSites()
+  const first = await scene.startReady()
+  first.kill('SIGUSR2')
+  await until('the successor', () => pidsWith(scene.state, '--takeover').length > 0)
+  first.kill('SIGTERM')
+  await until('the end of both', () => !first.runs && pidsWith(scene.state).length === 0)
 })
 
 test('a successor that can’t serve is told of, and the node goes on', async () => {

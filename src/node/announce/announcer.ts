@@ -214,8 +214,7 @@ export class Announcer {
   /** Says that this node is announced and answers. */
   #tellBoard(): void {
     const { board } = this.#settings
-    const answers = this.#watched.every(({ steadyMs }) => steadyMs !== undefined)
-    if (this.#report.state !== 'announced' || !answers || board === undefined) return
+    if (this.#report.state !== 'announced' || !this.#answers || board === undefined) return
     void within(BOARD_MS, board.announced(), () => null)
       .catch(() => null)
       .then((others) => {
@@ -243,8 +242,15 @@ export class Announcer {
     if (fault === undefined) {
       if (state === 'kept') this.#set('announced', '', false)
       else if (state === 'withdrawn' && this.#isSteady && isDue) this.#begin(this.#announce())
+      else if (state === 'withdrawn' && this.#answers && this.#word?.ready === false)
+        this.#report = { ...this.#report, why: 'the node answers, but is not ready' }
     } else if (state === 'announced' || (state === 'kept' && isDue)) this.#begin(this.#withdraw(fault))
     else if (state === 'withdrawn') this.#report = { ...this.#report, why: fault.why }
+  }
+
+  /** All canaries were answered when they were asked last. */
+  get #answers(): boolean {
+    return this.#watched.every(({ steadyMs }) => steadyMs !== undefined)
   }
 
   get #isSteady(): boolean {

@@ -175,7 +175,7 @@ test('it is announced only when it is ready, and asks for a zone that the node s
   node.word = { ...node.word, ready: false }
   await start(node)
   await after(10_000)
-  expect(node.route).toBe(false)
+  expect([node.route, node.announcer.inWords]).toEqual([false, 'withdrawn: the node answers, but is not ready'])
   node.word = { ...node.word, ready: true }
   await after(1_000)
   expect(node.route).toBe(true)
