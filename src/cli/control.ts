@@ -30,14 +30,14 @@ export class UsageError extends ControlError {}
 /** No node runs: nothing listens on the control socket. */
 export class NoNodeError extends ControlError {}
 
-/** Sends a GET for an API path, whose response is a T. Waits 5 s at most. Throws ControlError. */
+/** Sends a GET for an API path, whose response is a T. Gives up when nothing has come for 5 s. Throws ControlError. */
 export const ask = <T>(options: ControlOptions, path: string): Promise<T> => exchange<T>(options, path, undefined)
 
-/** Sends a POST with a JSON body, and waits 10 s at most; else like ask(). A refusal by the node is a ControlError. */
+/** Sends a POST with a JSON body, and gives up after 10 s of silence; else like ask(). A refusal by the node is a ControlError. */
 export const post = <T>(options: ControlOptions, path: string, body: object): Promise<T> =>
   exchange<T>(options, path, JSON.stringify(body))
 
-/** How long a node may take to answer a GET, and a POST: that one waits for a disk, for Redis and for other nodes. */
+/** How long a node may be silent at a GET, and at a POST: that one waits for a disk, for Redis and for other nodes. */
 const ANSWER_MS = 5_000
 const DONE_MS = 10_000
 const WRONG = 400
@@ -47,16 +47,43 @@ const DONE: readonly number[] = [200, 202]
 
 async function exchange<T>(options: ControlOptions, path: string, posted: string | undefined): Promise<T> {
   const { to, where } = placeOf(options)
-  const waitMs = posted === undefined ? ANSWER_MS : DONE_MS
+  const silence = new Silence(posted === undefined ? ANSWER_MS : DONE_MS)
   try {
-    const response = await open(options, { to, path, posted, signal: AbortSignal.timeout(waitMs) })
+    const response = await open(options, { to, path, posted, signal: silence.signal })
     const status = response.statusCode ?? 0
-    const body = await textOf(response)
+    const body = await textOf(response, silence)
     if (!DONE.includes(status)) throw refusal(status, body, where)
     const answer: T = parse(body, where)
     return answer
   } catch (error) {
-    throw await lack(options, error, waitMs)
+    throw await lack(options, error, silence)
+  } finally {
+    silence.end()
+  }
+}
+
+/** Aborts a request when nothing has come for `mostMs`, however long all of it takes. */
+class Silence {
+  readonly mostMs: number
+  readonly #controller = new AbortController()
+  readonly #timer: NodeJS.Timeout
+
+  constructor(mostMs: number) {
+    this.mostMs = mostMs
+    this.#timer = setTimeout(() => this.#controller.abort(), mostMs)
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Something has come. */
+  break(): void {
+    this.#timer.refresh()
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
   }
 }
 
@@ -72,16 +99,15 @@ export async function follow(
 ): Promise<void> {
   const { to, where } = placeOf(options)
   const headers = { accept: STREAM, ...(lastId !== undefined && { 'last-event-id': lastId }) }
-  const silence = new AbortController()
-  const watch = setTimeout(() => silence.abort(), SILENT_MS)
+  const silence = new Silence(SILENT_MS)
   try {
     const response = await open(options, { to, path, headers, signal: silence.signal })
     if (response.headers['content-type'] !== STREAM)
-      throw refusal(response.statusCode ?? 0, await textOf(response), where)
+      throw refusal(response.statusCode ?? 0, await textOf(response, silence), where)
     let text = ''
     response.setEncoding('utf8')
     for await (const part of response) {
-      watch.refresh()
+      silence.break()
       const frames = (text + String(part)).split('\n\n')
       text = frames.pop()!
       for (const frame of frames) {
@@ -90,9 +116,9 @@ export async function follow(
       }
     }
   } catch (error) {
-    throw await lack(options, error, SILENT_MS)
+    throw await lack(options, error, silence)
   } finally {
-    clearTimeout(watch)
+    silence.end()
   }
 }
 
@@ -120,11 +146,12 @@ function refusal(status: number, body: string, where: string): ControlError {
 }
 
 /** The error for a node that does not answer; one that is told already stays. */
-async function lack(options: ControlOptions, error: unknown, waitedMs: number): Promise<unknown> {
+async function lack(options: ControlOptions, error: unknown, { signal, mostMs }: Silence): Promise<unknown> {
   if (error instanceof ControlError) return error
-  const code = codeOf(error) ?? messageOf(error)
+  // one that is aborted behind its first byte ends like a connection that was reset
+  const code = signal.aborted ? TIMED_OUT : (codeOf(error) ?? messageOf(error))
   const { to, where } = placeOf(options)
-  return typeof to === 'string' ? lackHere(options.state, to, code, waitedMs) : lackThere(where, code, waitedMs)
+  return typeof to === 'string' ? lackHere(options.state, to, code, mostMs) : lackThere(where, code, mostMs)
 }
 
 /** Why the control socket on this machine does not answer, and what to do. `code`: of the error. */
@@ -228,9 +255,12 @@ async function open(
   })
 }
 
-async function textOf(response: IncomingMessage): Promise<string> {
+async function textOf(response: IncomingMessage, silence: Silence): Promise<string> {
   const chunks: Buffer[] = []
-  for await (const chunk of response) chunks.push(Buffer.from(chunk))
+  for await (const chunk of response) {
+    silence.break()
+    chunks.push(Buffer.from(chunk))
+  }
   return Buffer.concat(chunks).toString('utf8')
 }
 

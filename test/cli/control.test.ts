@@ -1,5 +1,5 @@
 /** What a command says when no node answers: each cause has words of its own, and says what to do. */
-import { chmodSync, linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,6 +36,17 @@ const lack = (at?: string): Promise<Error> =>
 
 const isRoot = process.getuid?.() === 0
 const STRANGER = 65_532
+
+const BODY = '{"a": 1}'
+/** Answers with the pieces of BODY, the first at once, each of the others so much later. */
+const answering = async (path: string, pieces: readonly string[], eachMs = 0): Promise<void> => {
+  const server = createServer((socket) => {
+    socket.on('error', () => {}).write(`HTTP/1.1 200 OK\r\ncontent-length: ${BODY.length}\r\n\r\n`)
+    pieces.forEach((piece, i) => setTimeout(() => socket.write(piece), i * eachMs))
+  })
+  servers.push(server)
+  await new Promise<void>((done) => server.listen(path, done))
+}
 
 /** Runs something as another user, when this is root. */
 async function asStranger<T>(gid: number, what: () => Promise<T>): Promise<T> {
@@ -136,4 +147,19 @@ test('an order may take longer than a question: it waits for a disk, for Redis a
   const server = await listenSocket(app, join(state, 'control.sock'))
   expect(await post({ state }, '/api/overrides', {})).toEqual({ done: 'late' })
   await server.stop()
+})
+
+test('silence is what is waited for, not the end of a long answer; one that stops in the middle is silent', async () => {
+  const [long, half] = [join(state, 'long'), join(state, 'half')]
+  mkdirSync(long)
+  mkdirSync(half)
+  await answering(join(long, 'control.sock'), ['{"a', '":', ' 1', '}'], 2_000)
+  await answering(join(half, 'control.sock'), ['{"a'])
+  const [answer, error] = await Promise.all([
+    ask({ state: long }, '/api/status'),
+    ask({ state: half }, '/api/status').catch((thrown: unknown) => thrown),
+  ])
+  expect(answer).toEqual({ a: 1 })
+  expect(error).toBeInstanceOf(ControlError)
+  expect(error).toMatchObject({ message: expect.stringContaining('but has said nothing for 5 s') })
 })
