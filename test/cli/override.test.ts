@@ -305,7 +305,7 @@ test('it is said at how many nodes an override is in force; exit code 1, and the
 test.each([
   [['drain', 'iad'], /--why is missing/],
   [['force', 'iad', 'up'], /--why is missing/],
-  [['force', 'iad', 'sideways', '--why', 'x'], /up, down or off/],
+  [['force', 'iad', 'sideways', '--why', 'x'], /Allowed choices are up, down, off/],
   [['force', 'iad'], /missing required argument/],
   [['undrain', 'iad', '--for', '2h'], /unknown option/],
   [['undrain', 'iad', '--to', '50%'], /unknown option/],
