@@ -104,6 +104,16 @@ export const METRICS = {
     'asn',
   ),
   meridian_last_resort_answers_total: counter('Steered answers given by the stated last resort.'),
+  meridian_outage_start_time_seconds: gauge(
+    'Unix time at which the first failed check was told of the last outage of a site: all its VIPs of the service. Absent: it had none since the start.',
+    'service',
+    'site',
+  ),
+  meridian_outage_last_answer_time_seconds: gauge(
+    'Unix time by which the last answer had been given that named the site in that outage, to a quarter of a second; at the earliest that of the verdict. A last resort is not counted.',
+    'service',
+    'site',
+  ),
   meridian_threads: gauge('Answering threads of UDP.'),
   meridian_threads_replaced_total: counter('Answering threads that died or stood still, and were replaced.', 'why'),
   meridian_udp_batched: gauge('1 with recvmmsg/sendmmsg; 0 on node:dgram, because koffi or the calls are missing.'),

@@ -17,6 +17,7 @@ import { countedSamples, type Sample, type Samples } from './metrics.ts'
 import type { Origins } from './origins.ts'
 import { ownProberSamples } from './probing.ts'
 import { type NodeState, storeStatus } from './status.ts'
+import type { OutageAnswers } from './wrong-answers.ts'
 
 /** Nodes may disagree for this long, while changes are on their way; longer is counted. */
 const DISAGREEING_MS = 5_000
@@ -28,6 +29,7 @@ export function samplesOf(state: NodeState): Samples {
   return {
     ...countedSamples(sumCounters(state.counters, state.cells.length), state.cells),
     ...originSamples(state.origins()),
+    ...outageSamples(state.outages ?? []),
     ...processSamples(state),
     ...refusedSamples(http),
     ...announceSamples(state.announce ?? null),
@@ -70,6 +72,20 @@ export function samplesOf(state: NodeState): Samples {
     meridian_member_changes_total: [...changes].map(([to, times]) => [times, to]),
   }
 }
+
+/** The samples of the last outages. */
+const outageSamples = (outages: readonly OutageAnswers[]): Samples => ({
+  meridian_outage_start_time_seconds: outages.map(({ service, site, firstSignAtMs }) => [
+    firstSignAtMs / 1000,
+    service,
+    site,
+  ]),
+  meridian_outage_last_answer_time_seconds: outages.map(({ service, site, lastAnswerAtMs }) => [
+    lastAnswerAtMs / 1000,
+    service,
+    site,
+  ]),
+})
 
 /** The samples of what is announced; none where nothing is to be. */
 const announceSamples = (announce: AnnounceStatus | null): Samples => {

@@ -28,6 +28,7 @@ import type { HttpState, Readiness, StatusFilter } from './contract.ts'
 import type { Origins } from './origins.ts'
 import { certificateTroubles, type OwnProber, type OwnProberStatus, ownProberStatus } from './probing.ts'
 import type { AnswersRate, Rates } from './rates.ts'
+import type { OutageAnswers } from './wrong-answers.ts'
 
 /** The state of a node at one moment, from which its status and metrics are made. */
 export interface NodeState {
@@ -54,6 +55,8 @@ export interface NodeState {
   /** That of TLS and HTTPS; undefined where neither is served. */
   readonly certificate: { readonly endsMs: number; readonly trouble: string | undefined } | undefined
   readonly cells: AnswerCells
+  /** Until when dead sites were named. */
+  readonly outages?: readonly OutageAnswers[]
   /** With the autonomous systems that metrics name. */
   readonly origins: () => Origins
   readonly rates: () => Rates

@@ -32,6 +32,7 @@ import {
 } from './member.ts'
 import { assess, STATE_BITS } from './member-state.ts'
 import { type News, tellDissent, tellDissentOver, tellService } from './news.ts'
+import { type Outage, Outages } from './outages.ts'
 import { isSame, matches, type Override, viewOf } from './override.ts'
 import { quorumOf, type RosterEntry } from './quorum.ts'
 import type { Roster, VoteTable } from './roster.ts'
@@ -93,6 +94,7 @@ export class Members {
   #sorted: readonly Member[] | undefined
   readonly #dissents = new Dissents()
   readonly #counts: Counts
+  readonly #outages = new Outages()
   #timer: NodeJS.Timeout | undefined
   #wakeAtMs = Infinity
   /** To report once all words are written. */
@@ -154,6 +156,7 @@ export class Members {
     this.#sorted = undefined
     this.#targetsBySite = undefined
     this.#update(this.#members.values(), this.#services.values())
+    this.#outages.keep(this.#members.values())
     this.#targets = new Map([...this.#targets, ...spec.targets.map((target) => [target.id, target] as const)])
     this.#index()
   }
@@ -213,6 +216,11 @@ export class Members {
 
   /** Whether the member counts as down now, by its verdict or a freeze. */
   readonly isDown = ({ name }: MemberSpec): boolean => this.#members.get(name)?.verdict === 'down'
+
+  /** Outages of sites. */
+  get outages(): Iterable<Outage> {
+    return this.#outages.all
+  }
 
   /** How many members count as down, and how many go against their verdicts, by the freeze; and who goes by them. */
   get frozen(): { readonly down: number; readonly kept: number; readonly yields: readonly string[] } {
@@ -379,6 +387,7 @@ export class Members {
     this.#targets = targets
   }
 
+  readonly #targetOf = (id: string): Target | undefined => this.#targets.get(id)
   readonly #votesOn = (target: string): readonly LiveVote[] => this.#settings.roster.liveVotes(target)
 
   #judge(spec: MemberSpec, before: MemberHistory, roster: readonly RosterEntry[]): Judgement {
@@ -400,6 +409,7 @@ export class Members {
       const { verdict, proven } = judgement
       member.judgement = judgement
       member.override = overrideOf(spec)
+      this.#outages.note(member, this.#targetOf, nowMs)
       if (verdict === undefined || (published?.verdict === verdict && published.proven === proven)) continue
       member.published = judgement
       known.set(spec.name, { verdict, proven: [...proven] })

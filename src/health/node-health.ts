@@ -23,6 +23,7 @@ import { type Acknowledged, type Acknowledgement, type NodeStatus, OtherNodes } 
 import { canonicalPattern, matches, type Override, type OverrideRequest } from './override.ts'
 import { type OverrideChange, OverrideChanges } from './override-changes.ts'
 import { DISK_MS, type SaveResult, Overrides, type OverrideStatus } from './overrides.ts'
+import type { Outage } from './outages.ts'
 import type { Refusals } from './refusals.ts'
 import { type ProberStatus, Roster, type VoteStatus, type VoteTable } from './roster.ts'
 import { HEALTH_FILE, MEMORY_MS, readSaved, type SavedHealth } from './saved.ts'
@@ -48,6 +49,7 @@ export type {
   MemberStanding,
   MemberStatus,
   NodeStatus,
+  Outage,
   Outlook,
   OverrideChange,
   OverrideStatus,
@@ -331,6 +333,11 @@ export class NodeHealth {
   get fleet(): Pick<HealthSnapshot, 'probers' | 'nodes'> {
     const nowMs = performance.now()
     return { probers: this.#roster.status(nowMs), nodes: this.#otherNodes?.status(nowMs) ?? [] }
+  }
+
+  /** The last outage of each service at each site since the start. */
+  get outages(): Iterable<Outage> {
+    return this.#members.outages
   }
 
   /** Live probers that are alone with what they say, and in which way. */

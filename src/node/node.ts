@@ -35,6 +35,7 @@ import { type MadeBody, SharedBody } from '../api/shared-body.ts'
 import { filterFault, type NodeState, type Status, statusOf, wantedBy } from '../api/status.ts'
 import { type Summary, summaryOf } from '../api/summary.ts'
 import { viewOfWorld, type WorldView } from '../api/world.ts'
+import { WrongAnswers } from '../api/wrong-answers.ts'
 import type { Config, Log } from '../config.ts'
 import { AnswerCells } from '../counters.ts'
 import type { EventFeed } from '../events/events.ts'
@@ -143,6 +144,11 @@ export class RunningNode implements Node {
     counters: () => this.#counters,
     cells: this.#cells,
     origins: () => this.#origins.counts(),
+  })
+  readonly #wrongAnswers = new WrongAnswers({
+    outages: () => this.#health.outages,
+    counters: () => this.#counters,
+    cells: this.#cells,
   })
   readonly #rendered: RenderedSamples = new Map()
   readonly #drills: Drills
@@ -314,6 +320,7 @@ export class RunningNode implements Node {
       this.#releaseSlots()
       this.#tellKnowledge()
       this.#origins.take(this.#counters, this.#made?.context.places)
+      this.#wrongAnswers.look()
     }, TICK_MS)
     this.#serial.serve(made.serial)
     this.#notifier.publish(made.world)
@@ -457,6 +464,7 @@ export class RunningNode implements Node {
   }
 
   #logChange(change: Change): void {
+    this.#wrongAnswers.look()
     this.#events.verdict(change)
     this.#changes.set(change.after, (this.#changes.get(change.after) ?? 0) + 1)
     this.#reasonsMs.delete(change.member)
@@ -714,6 +722,7 @@ export class RunningNode implements Node {
       server,
       certificate: this.#certificate,
       cells: this.#cells,
+      outages: this.#wrongAnswers.last(),
       origins: () => this.#origins.counts(MOST_SYSTEMS),
       rates: () => this.#rates.rates(),
       notifies: this.#notifier.stats,

@@ -48,6 +48,13 @@ test.each([
   expect(text.split('\n')).toContain(line)
 })
 
+test('the last outage of a site has its two moments', async () => {
+  const outages = [{ service: 'web', site: 'fra', firstSignAtMs: 1_700_000_000_250, lastAnswerAtMs: 1_700_000_002_500 }]
+  const lines = (await renderMetrics(samplesOf({ ...served(), outages }))).split('\n')
+  expect(lines).toContain('meridian_outage_start_time_seconds{service="web",site="fra"} 1700000000.25')
+  expect(lines).toContain('meridian_outage_last_answer_time_seconds{service="web",site="fra"} 1700000002.5')
+})
+
 test('only members have series of their own: two each', () => {
   const series = text.split('\n').filter((line) => line.includes('vip='))
   expect(series).toHaveLength(2 * snapshot.members.length)

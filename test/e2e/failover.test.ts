@@ -57,12 +57,21 @@ test.each<[string, NodeJS.Signals, 'SIGCONT' | 'SIGUSR2' | 'start']>([
   await until('fra answers', () => asking!.last.has(VIPS.fra))
 
   const died = performance.now()
+  const diedAt = Date.now()
   const waits = countWaits(scene.pids)
   scene.signalSite('fra', signal)
   await until('Paris on iad', () => asking!.last.has(VIPS.iad), FAILOVER_MS, waits)
   await until('no answer names fra', () => performance.now() - asking!.last.get(VIPS.fra)! > 200)
   expect(asking.last.get(VIPS.fra)! - died).toBeLessThan(FAILOVER_MS + waits())
   expect(await scene.siteFor(JAKARTA)).toBe('sin')
+  const metrics = await scene.metrics()
+  const [start, last] = ['start', 'last_answer'].map((name) => {
+    const series = `meridian_outage_${name}_time_seconds{service="web",site="fra"} `
+    return 1000 * Number(metrics.split(series)[1]?.split('\n')[0])
+  })
+  expect(start).toBeGreaterThan(diedAt - FAILOVER_MS) // it may have been up for less than an interval: its votes still moved
+  expect(last).toBeGreaterThan(start!)
+  expect(last! - diedAt).toBeLessThan(FAILOVER_MS + 250 + waits())
 
   asking.last.clear()
   if (back === 'start') await scene.startSite('fra')

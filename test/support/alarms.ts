@@ -7,18 +7,29 @@ import { load } from 'js-yaml'
 
 const FILE = resolve(import.meta.dirname, '../../deploy/prometheus/meridian.rules.yaml')
 
+/** An alarm. */
 export interface Rule {
   readonly alert: string
   readonly expr: string
   readonly for?: string
   readonly labels: { readonly severity: string }
-  readonly annotations: { readonly summary: string; readonly description: string }
+  readonly annotations: { readonly summary: string; readonly description: string; readonly runbook_url: string }
 }
 
 export const ALARMS_TEXT: string = readFileSync(FILE, 'utf8')
 
-const { groups }: { groups: readonly { rules: readonly Rule[] }[] } = JSON.parse(JSON.stringify(load(ALARMS_TEXT)))
-export const ALARMS: readonly Rule[] = groups.flatMap((group) => group.rules)
+/** A recording rule. */
+export interface Recorded {
+  readonly record: string
+  readonly expr: string
+}
+
+const { groups }: { groups: readonly { rules: readonly (Rule | Recorded)[] }[] } = JSON.parse(
+  JSON.stringify(load(ALARMS_TEXT)),
+)
+const rules = groups.flatMap((group) => group.rules)
+export const ALARMS: readonly Rule[] = rules.filter((rule) => 'alert' in rule)
+export const RECORDS: readonly Recorded[] = rules.filter((rule) => 'record' in rule)
 
 /**
  * Runs tests in promtool's form over the alarms, evaluated every `intervalS` seconds; returns undefined when they pass, else
