@@ -4,84 +4,13 @@
  */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { CommanderError, type Command } from 'commander'
 import { load } from 'js-yaml'
 import { describe, expect, test } from 'vitest'
-import { makeProgram } from '../../src/cli/commands.ts'
-
-interface Block {
-  readonly file: string
-  readonly language: string
-  readonly text: string
-  /** Of its first line. */
-  readonly line: number
-}
+import { blocksOf, callsOf, parse } from '../support/docs.ts'
 
 const FILES = ['README.md', 'docs/commands.md', 'docs/guide.md', 'docs/ci.md']
 
-function blocksOf(file: string): Block[] {
-  const text = readFileSync(resolve(import.meta.dirname, '../..', file), 'utf8')
-  return [...text.matchAll(/^```(\w*)\n([^]*?)^```$/gm)].map(({ 1: language = '', 2: block = '', index }) => ({
-    file,
-    language,
-    text: block,
-    line: text.slice(0, index).split('\n').length + 1,
-  }))
-}
-
 const blocks = FILES.flatMap(blocksOf)
-
-interface Call {
-  readonly where: string
-  readonly words: readonly string[]
-}
-
-/** Each call of meridian in a block: words up to what the shell takes for itself. */
-function callsOf({ file, text, line }: Block): Call[] {
-  return text.split('\n').flatMap((written, i) => {
-    // at the start of a line, behind YAML's key or dash, a path, or another command
-    const calls = [...written.matchAll(/(?:^|&& |\|\| |[-:] |=\S*\/|\$\()\s*meridian (.*)$/g)]
-    return calls
-      .flatMap(({ 1: rest = '' }) => rest.split(/ (?:&&|\|\||\|) /))
-      .flatMap((part, n) => {
-        const words = wordsOf(n === 0 ? part : part.replace(/^meridian /, ''))
-        return n === 0 || part.startsWith('meridian ') ? [{ where: `${file}:${line + i}`, words }] : []
-      })
-  })
-}
-
-/** As sh would cut them; redirections and comments are not of the command. */
-function wordsOf(part: string): string[] {
-  const words: string[] = []
-  for (const [word, single, double] of part.matchAll(/'([^']*)'|"([^"]*)"|[^\s'"]+/g)) {
-    if (/^(#|>|<|2>)/.test(word)) break
-    words.push(single ?? double ?? word)
-  }
-  return words
-}
-
-const silent = { out: () => undefined, err: () => undefined }
-
-/** The whole command line with nothing behind it. */
-function parse(words: readonly string[]): string | undefined {
-  const program = makeProgram(
-    silent,
-    () => Promise.resolve(),
-    () => undefined,
-  )
-  const muted = (command: Command): void => {
-    command.action(() => undefined)
-    command.commands.forEach(muted)
-  }
-  program.commands.forEach(muted)
-  try {
-    program.parse(words, { from: 'user' })
-    return undefined
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error
-    return error.exitCode === 0 ? undefined : error.message
-  }
-}
 
 const calls = blocks.flatMap(callsOf)
 

@@ -177,6 +177,13 @@ function openMetrics(endS: number): string {
   return `${lines.join('\n')}\n# EOF\n`
 }
 
+/** Of Prometheus' API. */
+interface Answer {
+  readonly status: string
+  readonly error?: string
+  readonly data?: { readonly result: readonly { readonly metric: Readonly<Record<string, string>> }[] }
+}
+
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -222,9 +229,9 @@ describe('a real Prometheus', () => {
   async function ask(expr: string): Promise<readonly { readonly metric: Readonly<Record<string, string>> }[]> {
     const query = expr.replaceAll('$__rate_interval', '2m').replaceAll(/"\$\w+"/g, '".*"')
     const response = await fetch(`${url}/query?${String(new URLSearchParams({ query, time: `${endS}` }))}`)
-    const answer: any = await response.json()
+    const answer: Answer = JSON.parse(await response.text())
     if (answer.status !== 'success') throw new Error(`${query}: ${answer.error}`)
-    return answer.data.result
+    return answer.data!.result
   }
 
   test('finds something for every query, with the labels of its legend', async () => {

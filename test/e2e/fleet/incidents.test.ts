@@ -259,6 +259,6 @@ runbook('A site is drained in part', async (incident) => {
   await row.shown('no override', ({ overrides }) => overrides.length === 0)
 })
 
-test('docs/runbooks.md has a section for each incident that is tested, and no other', () => {
-  expect([...RUNBOOKS.matchAll(/^## (.*)$/gm)].map(([, title]) => title)).toEqual(titles)
+test('docs/runbooks.md has a section for each incident that is tested, and no other before that of the alarms', () => {
+  expect([...RUNBOOKS.matchAll(/^## (.*)$/gm)].map(([, title]) => title)).toEqual([...titles, 'Alarms'])
 })
