@@ -5,10 +5,14 @@
 
 import { inLine } from '../problem.ts'
 
-/** Where something is written: a path as the operator named it, and a line from 1 on; 0 = the file as a whole. */
+/**
+ * Where something is written: a path as the operator named it, and a line from 1 on; 0 = the file as a whole. Columns count
+ * characters from 1 on; undefined: the line as a whole, as of master files.
+ */
 export interface Place {
   readonly file: string
   readonly line: number
+  readonly column?: number | undefined
 }
 
 /** One thing that could not be read, or not be taken over as it was. */
@@ -43,26 +47,31 @@ export class Notes {
     return this.#errors > 0
   }
 
-  /** All notes, by file and line; a last one counts those that are not among them. */
+  /** All notes, by file, line and column; a last one counts those that are not among them. */
   list(): readonly Note[] {
-    const sorted = this.#list.toSorted((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0) || a.line - b.line)
+    const sorted = this.#list.toSorted(
+      (a, b) =>
+        (a.file < b.file ? -1 : a.file > b.file ? 1 : 0) || a.line - b.line || (a.column ?? 0) - (b.column ?? 0),
+    )
     if (this.#hidden === 0) return sorted
     const message = `${this.#hidden} more notes are not told`
     return [...sorted, { severity: 'warning', file: sorted[0]?.file ?? '', line: 0, message }]
   }
 
-  #add(severity: Note['severity'], { file, line }: Place, message: string): void {
-    const key = `${file}:${line} ${message}`
+  #add(severity: Note['severity'], { file, line, column }: Place, message: string): void {
+    const key = `${file}:${line}:${column ?? 0} ${message}`
     if (this.#known.has(key)) return
     if (this.#list.length >= MOST_NOTES) {
       this.#hidden++
       return
     }
     this.#known.add(key)
-    this.#list.push({ severity, file, line, message })
+    this.#list.push({ severity, file, line, column, message })
   }
 }
 
-/** A note as text: `file:line: message`. */
-export const formatNote = ({ severity, file, line, message }: Note): string =>
-  inLine(`${file}${line > 0 ? `:${line}` : ''}: ${severity}: ${message}`)
+/** A note as text: `file:line:column: severity: message`. */
+export const formatNote = ({ severity, file, line, column, message }: Note): string => {
+  const at = line === 0 ? '' : column === undefined ? `:${line}` : `:${line}:${column}`
+  return inLine(`${file}${at}: ${severity}: ${message}`)
+}

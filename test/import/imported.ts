@@ -9,8 +9,10 @@ import { folderOf } from './folder.ts'
 export interface Told {
   /** Without their headings. */
   readonly files: Readonly<Record<string, string>>
-  /** `FILE:LINE: SEVERITY: MESSAGE`, relative to the folder. */
+  /** `FILE:LINE: SEVERITY: MESSAGE`, relative to the folder, by line; columns are left out. */
   readonly notes: readonly string[]
+  /** With their columns, and without their messages. */
+  readonly places: readonly string[]
   /** Errors of Meridian's loader. */
   readonly errors: readonly string[]
   readonly failed: boolean
@@ -29,7 +31,10 @@ export async function imported(
     return {
       files: Object.fromEntries([...result.files].map(([name, text]) => [name, text.replace(/^(?:#.*\n)+\n/, '')])),
       notes: result.notes.map((note) =>
-        formatNote({ ...note, file: relative(folder, note.file) }).replaceAll(`${folder}/`, ''),
+        formatNote({ ...note, file: relative(folder, note.file), column: undefined }).replaceAll(`${folder}/`, ''),
+      ),
+      places: result.notes.map(
+        (note) => formatNote({ ...note, file: relative(folder, note.file) }).split(/: (?:error|warning): /)[0]!,
       ),
       errors: result.problems.filter(({ severity }) => severity === 'error').map(formatProblem),
       failed: result.failed,

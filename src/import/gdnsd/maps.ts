@@ -88,11 +88,11 @@ const namesAuto = (value: Vscf, depth: number): boolean =>
 /** A rule for each list of datacenters: the longest prefix wins, here as there. */
 function netRules(nets: VscfHash, reader: TreeReader): readonly MapRule[] {
   const rules = new Map<string, { readonly subnets: string[]; readonly list: readonly string[]; readonly at: Place }>()
-  for (const [net, { value, file, line }] of nets.entries) {
+  for (const [net, { value, file, line, column }] of nets.entries) {
     const list = reader.list(value)
     if (list === undefined || list === 'auto') continue
     const key = list.join(' ')
-    const rule = rules.get(key) ?? { subnets: [], list, at: { file, line } }
+    const rule = rules.get(key) ?? { subnets: [], list, at: { file, line, column } }
     rule.subnets.push(ipv4Of(net))
     rules.set(key, rule)
   }
@@ -181,11 +181,11 @@ class TreeReader {
     if (theirs !== continent)
       return this.#notes.warn(value, `left out: MaxMind has ${code} in ${theirs}, and so never here`)
     const list = this.#own(value) ?? places.lists.get(continent)!
-    for (const [key, { value: inner, file, line }] of value.kind === 'hash' ? value.entries : []) {
+    for (const [key, { value: inner, file, line, column }] of value.kind === 'hash' ? value.entries : []) {
       if (key === 'default') continue
       if (!/^[A-Z0-9]{1,3}$/.test(key)) {
         const message = `left out: ${key} is a city, and Meridian's rules have countries and their subdivisions`
-        this.#notes.warn({ file, line }, message)
+        this.#notes.warn({ file, line, column }, message)
         continue
       }
       for (const [deep, entry] of inner.kind === 'hash' ? inner.entries : []) {

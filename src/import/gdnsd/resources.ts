@@ -168,8 +168,8 @@ export class Resources {
     const isMulti = isTrue(textOf(parameters.get('multi')))
     if (part.kind !== 'hash') return []
     const items = [...part.entries].filter(([key]) => !isParameter(key))
-    const pools = items.flatMap(([label, { value, file, line }]): readonly Part[] => {
-      const at = { file, line }
+    const pools = items.flatMap(([label, { value, file, line, column }]): readonly Part[] => {
+      const at = { file, line, column }
       if (value.kind === 'hash') {
         const inner = [...value.entries.values()].flatMap((one) => weightOf(one.value) ?? [])
         const weights = inner.filter((one) => typeof one === 'number')

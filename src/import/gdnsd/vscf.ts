@@ -41,10 +41,10 @@ export function readVscf(file: string, input: Input, notes: Notes, from: Place =
 
 /** Thrown at the first fault of a file. */
 class VscfFault extends Error {
-  readonly line: number
-  constructor(line: number, message: string) {
+  readonly at: Place
+  constructor(at: Place, message: string) {
     super(message)
-    this.line = line
+    this.at = at
   }
 }
 
@@ -71,7 +71,7 @@ class Vscfs {
       return new VscfParser(this, file, read.bytes.toString('latin1'), depth).root()
     } catch (error) {
       if (!(error instanceof VscfFault)) throw error
-      this.#notes.error({ file, line: error.line }, error.message)
+      this.#notes.error(error.at, error.message)
       return undefined
     }
   }
@@ -118,6 +118,8 @@ class VscfParser {
   readonly #depth: number
   #at = 0
   #line = 1
+  /** Where the line begins. */
+  #start = 0
 
   constructor(all: Vscfs, file: string, text: string, depth: number) {
     this.#all = all
@@ -135,7 +137,7 @@ class VscfParser {
   }
 
   #fault(message: string): never {
-    throw new VscfFault(this.#line, message)
+    throw new VscfFault(this.#place(), message)
   }
 
   #peek(): string {
@@ -143,14 +145,20 @@ class VscfParser {
   }
 
   #place(): Place {
-    return { file: this.#file, line: this.#line }
+    return { file: this.#file, line: this.#line, column: this.#at - this.#start + 1 }
+  }
+
+  /** The character at #at ends a line. */
+  #newLine(): void {
+    this.#line++
+    this.#start = this.#at + 1
   }
 
   /** Skips blanks, comments, and commas, which are decoration. */
   #blank(commas = false): void {
     for (; this.#at < this.#text.length; this.#at++) {
       const character = this.#peek()
-      if (character === '\n') this.#line++
+      if (character === '\n') this.#newLine()
       else if (character === '#' || character === ';') {
         const end = this.#text.indexOf('\n', this.#at)
         this.#at = (end < 0 ? this.#text.length : end) - 1
@@ -240,7 +248,7 @@ class VscfParser {
     while (this.#at < this.#text.length) {
       const character = this.#peek()
       if (isQuoted ? character === '"' : SPECIAL.has(character) && character !== '\\') break
-      if (character === '\n') this.#line++
+      if (character === '\n') this.#newLine()
       if (character !== '\\') {
         parts.push(character)
         this.#at++

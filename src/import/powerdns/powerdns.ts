@@ -75,8 +75,8 @@ class ZonesReader {
   }
 
   #at(node: Node): Place {
-    const { file, line } = this.#source.place(node)
-    return { file, line }
+    const { file, line, column } = this.#source.place(node)
+    return { file, line, column }
   }
 
   #fields(node: Node, what: string): ReadonlyMap<string, Node> {

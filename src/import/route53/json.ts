@@ -16,8 +16,8 @@ export class Json {
   }
 
   get at(): Place {
-    const { file, line } = this.#source.place(this.#node)
-    return { file, line }
+    const { file, line, column } = this.#source.place(this.#node)
+    return { file, line, column }
   }
 
   /** The value of a key; undefined if this is no object, or has it not. */
