@@ -9,7 +9,7 @@ import type { CheckModel } from '../zone/model.ts'
  * CPU time of one check in µs of a core: about twice what `npm run bench -- probes` measures (docs/performance.md). TLS
  * dominates, because no session is resumed.
  */
-const CHECK_US: Readonly<Record<CheckModel['type'], number>> = {
+export const CHECK_US: Readonly<Record<CheckModel['type'], number>> = {
   tcp: 500,
   http: 500,
   https: 2500,
