@@ -6,9 +6,9 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { load } from 'js-yaml'
 import { describe, expect, test } from 'vitest'
-import { blocksOf, callsOf, parse } from '../support/docs.ts'
+import { blocksOf, callsOf, DOCS, parse } from '../support/docs.ts'
 
-const FILES = ['README.md', 'docs/commands.md', 'docs/guide.md', 'docs/ci.md']
+const FILES = DOCS
 
 const blocks = FILES.flatMap(blocksOf)
 

@@ -1,11 +1,18 @@
 /** Docs as tests read them: their fenced blocks, the calls of meridian in them, and whether the command line takes these. */
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { CommanderError, type Command } from 'commander'
 import { makeProgram } from '../../src/cli/commands.ts'
 
 /** The root of the repository. */
 export const ROOT: string = resolve(import.meta.dirname, '../..')
+
+/** All docs, by their paths from the root. */
+export const DOCS: readonly string[] = globSync(['*.md', 'docs/**/*.md', 'docker/*.md', 'deploy/**/*.md'], {
+  cwd: ROOT,
+})
+  .filter((file) => file !== 'CHANGELOG.md')
+  .toSorted()
 
 /** A fenced block. */
 export interface Block {

@@ -11,6 +11,7 @@ import { buildProgram } from './program.ts'
 const TOOLS: Readonly<Record<string, string>> = {
   bird: 'bird2',
   'chromium-headless-shell': 'chromium-headless-shell',
+  curl: 'curl',
   delv: 'bind9-dnsutils',
   dig: 'bind9-dnsutils',
   dnsdist: 'dnsdist',
@@ -22,6 +23,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   groff: 'groff-base',
   haproxy: 'haproxy',
   ip: 'iproute2',
+  jq: 'jq',
   kdig: 'knot-dnsutils',
   mandoc: 'mandoc',
   mmdblookup: 'mmdb-bin',
