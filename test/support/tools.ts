@@ -42,6 +42,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   script: 'bsdutils',
   socat: 'socat',
   unbound: 'unbound',
+  unzip: 'unzip',
   zsh: 'zsh',
 }
 
