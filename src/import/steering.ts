@@ -211,7 +211,7 @@ export class ServiceTable {
   }
 
   /** Puts all services into the draft, and steers the names. */
-  finish(draft: FolderDraft, notes: Notes): void {
+  finish(draft: Pick<FolderDraft, 'service'>, notes: Notes): void {
     for (const { plan, name, uses } of this.#services.values()) {
       const made: { readonly ttl: TtlPlan; readonly name: string }[] = []
       for (const { ttl, steer } of uses.toSorted((a, b) => b.ttl.most - a.ttl.most || b.ttl.least - a.ttl.least)) {

@@ -102,7 +102,20 @@ export class ZoneDraft {
     if (!apex.sets.has(TYPE.NS)) this.#notes.error(this.#at, `zone ${this.name} has no NS at its apex`)
     for (const owner of this.#owners.values()) this.#clean(owner, inner)
     const ttlSeconds = soa?.ttlSeconds ?? 3600
+    return {
+      name: this.name,
+      soa: soa && keys,
+      ttlSeconds,
+      serial: Number(serial),
+      names: this.names(ttlSeconds),
+      at: soa?.at ?? this.#at,
+    }
+  }
+
+  /** What has been added, as it is: for a part of a zone. `ttlSeconds`: the TTL that need not be written. */
+  names(ttlSeconds?: number): YamlMapping {
     const names = new Map<string, YamlValue>()
+    const apex = this.#owner(this.apex)
     const sorted = [apex, ...[...this.#owners.values()].filter((owner) => owner !== apex)]
     for (const owner of sorted) {
       const records = [
@@ -111,14 +124,7 @@ export class ZoneDraft {
       ]
       if (records.length > 0) names.set(this.#relative(owner.wire), records.length === 1 ? records[0]! : records)
     }
-    return {
-      name: this.name,
-      soa: soa && keys,
-      ttlSeconds,
-      serial: Number(serial),
-      names,
-      at: soa?.at ?? this.#at,
-    }
+    return names
   }
 
   /** The name below the apex, without it; '' for the apex. */
@@ -201,7 +207,7 @@ export class ZoneDraft {
 const isTexts = (value: RdataValue | undefined): value is { readonly [key: string]: string } =>
   typeof value === 'object' && !Array.isArray(value)
 
-function recordOf({ type, ttlSeconds, values }: RecordSet, zoneTtl: number): YamlMapping {
+function recordOf({ type, ttlSeconds, values }: RecordSet, zoneTtl: number | undefined): YamlMapping {
   const [first] = values
   return {
     type: typeName(type),

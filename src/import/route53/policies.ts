@@ -5,10 +5,9 @@
  *   weighted [[a, b]] at random     failover [primary, secondary]     multivalue: a site with all values
  *   latency, geoproximity: nearest  geolocation: a rule for each place, and what is around it behind
  */
-import type { Into } from '../bind.ts'
 import { continentOf } from '../continents.ts'
-import type { Place } from '../notes.ts'
-import type { NameTable, RulePlan, ServicePlan, SitePlan } from '../steering.ts'
+import type { Notes, Place } from '../notes.ts'
+import type { RulePlan, ServicePlan, SitePlan } from '../steering.ts'
 import type { YamlMapping } from '../yaml.ts'
 import type { Checked } from './health.ts'
 import type { Json } from './json.ts'
@@ -20,12 +19,23 @@ export type Policy = 'weighted' | 'latency' | 'geolocation' | 'geoproximity' | '
 /** A set that is chosen among others; those of A and AAAA with the same identifier may be one. */
 export interface RoutedSet {
   readonly id: string
+  /** The name that it is of. */
+  readonly name: string
   readonly policy: Policy
   /** Addresses, or one name with its last dot. */
   readonly values: readonly string[]
   readonly checked: Checked | undefined
   readonly json: Json
   readonly at: Place
+}
+
+/** How the sites of sets are called, and where they are. */
+export interface SiteNaming {
+  /** The site of a set. `label`: the name that is steered, as its service is called. */
+  readonly site: (set: RoutedSet, label: string) => string
+  /** The site that has all values of a name whose sets are all answered. */
+  readonly siteOfAll: (label: string, name: string) => string
+  readonly place: (set: RoutedSet) => readonly [latitude: number, longitude: number] | undefined
 }
 
 /** Which policy a record set is of; undefined: it is alone. */
@@ -59,8 +69,8 @@ export function planOf(
   name: string,
   label: string,
   sets: readonly RoutedSet[],
-  sites: NameTable,
-  { draft, notes }: Into,
+  naming: SiteNaming,
+  notes: Notes,
 ): ServicePlan | undefined {
   const [first] = sets
   if (first === undefined) return undefined
@@ -77,25 +87,16 @@ export function planOf(
     )
     return undefined
   }
-  const placed = new Map(sets.map((set) => [set, placeOf(set)]))
-  const nameOf = (set: RoutedSet): string => {
-    const region = set.policy === 'latency' ? set.json.text('Region')! : ''
-    const isRegion = REGIONS[region] !== undefined
-    const site = isRegion ? sites.of(region, 'AWS') : sites.of(`${label}-${set.id}`, `${label} ${set.id} ${name}`)
-    draft.site(site, placed.get(set))
-    return site
-  }
   const common = { ...checksOf(name, sets, notes), comments: [`${name}, ${policy}`], at }
   const site = (set: RoutedSet, weight = 100): SitePlan => {
     const address = set.checked?.check === undefined ? undefined : set.checked.address
     const probed = address === undefined ? {} : { checkAddress: address }
-    return { name: nameOf(set), vips: set.values, weight, isDown: false, at: set.at, ...probed }
+    return { name: naming.site(set, label), vips: set.values, weight, isDown: false, at: set.at, ...probed }
   }
   const listed = { rules: [], isRandom: false } as const
   switch (policy) {
     case 'multivalue': {
-      const all = sites.of(label, name)
-      draft.site(all, undefined)
+      const all = naming.siteOfAll(label, name)
       const vips = sets.flatMap(({ values }) => values)
       return {
         ...common,
@@ -121,7 +122,7 @@ export function planOf(
     }
     case 'latency':
     case 'geoproximity': {
-      const lost = sets.filter((set) => placed.get(set) === undefined)
+      const lost = sets.filter((set) => naming.place(set) === undefined)
       if (lost.length > 0) {
         const where =
           lost[0]!.json.text('Region') ??
@@ -151,8 +152,8 @@ export function planOf(
   }
 }
 
-/** Where a set of latency or geoproximity is. */
-function placeOf({ json }: RoutedSet): readonly [number, number] | undefined {
+/** Where a set of latency or geoproximity is; undefined if that is not known. */
+export function placeOf({ json }: RoutedSet): readonly [number, number] | undefined {
   const near = json.get('GeoProximityLocation')
   const spot = near?.get('Coordinates')
   const region = json.text('Region') ?? near?.text('AWSRegion')
@@ -162,7 +163,7 @@ function placeOf({ json }: RoutedSet): readonly [number, number] | undefined {
 }
 
 /** A bias below 0 divides the distance there, and multiplies it here: 1 / (1 + b/100) = 1 − bias/100. */
-function biasOf(name: string, { json, at }: RoutedSet, notes: Into['notes']): number {
+function biasOf(name: string, { json, at }: RoutedSet, notes: Notes): number {
   const given = json.get('GeoProximityLocation')?.number('Bias') ?? 0
   if (given >= 0) return Math.min(99, Math.round(given))
   const bias = Math.round(100 - 100 / (1 + given / 100))
@@ -171,11 +172,7 @@ function biasOf(name: string, { json, at }: RoutedSet, notes: Into['notes']): nu
 }
 
 /** A check for the service. Route 53 has one for each set, Meridian one for all. */
-function checksOf(
-  name: string,
-  sets: readonly RoutedSet[],
-  notes: Into['notes'],
-): { readonly checks: readonly YamlMapping[] } {
+function checksOf(name: string, sets: readonly RoutedSet[], notes: Notes): { readonly checks: readonly YamlMapping[] } {
   const checked = sets.filter(({ checked: one }) => one?.check !== undefined)
   const checks = new Map(checked.map((set) => [JSON.stringify(set.checked!.check), set]))
   const [first, other] = [...checks.values()]
@@ -194,7 +191,7 @@ function geolocation(
   sets: readonly RoutedSet[],
   site: (set: RoutedSet) => SitePlan,
   common: Pick<ServicePlan, 'checks' | 'comments' | 'at'>,
-  notes: Into['notes'],
+  notes: Notes,
 ): ServicePlan | undefined {
   const plans = new Map<string, SitePlan>()
   const places: { readonly geo: string; readonly at: Place }[] = []
