@@ -25,7 +25,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { codeOf, messageOf } from './problem.ts'
 import { decodeText, faultInWords } from './text.ts'
 
@@ -131,22 +131,44 @@ const MODE = 0o600
 /** A temporary name that no other write uses, of this process or of a successor that shares the folder. */
 const asideOf = (path: string): string => `${path}.${process.pid}.${randomBytes(4).toString('hex')}.new`
 
+/** How files are replaced that others read, too. */
+export interface ReplaceOptions {
+  /** Default: 0600. */
+  readonly mode?: number
+  /** The folder, on the same file system, in which they are written first. Default: each one's own. */
+  readonly asideIn?: string
+}
+
 /**
  * Replaces a file by what `write` writes, and makes its folder if need be. When it rejects, the old file is still
  * there.
  */
-export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
-  const aside = asideOf(path)
-  const folder = dirname(path)
-  await mkdir(folder, { recursive: true })
+export const replaceFile = (path: string, write: (file: FileHandle) => Promise<void>): Promise<void> =>
+  replaceFiles(new Map([[path, write]]))
+
+/**
+ * Replaces several files, by path: all are written before the first is renamed, so when it rejects because the disk is
+ * full, the old ones are still there.
+ */
+export async function replaceFiles(
+  files: ReadonlyMap<string, (file: FileHandle) => Promise<void>>,
+  { mode = MODE, asideIn }: ReplaceOptions = {},
+): Promise<void> {
+  const asides = new Map<string, string>()
+  const folders = new Set([...files.keys()].map((path) => dirname(path)))
+  for (const folder of folders) await mkdir(folder, { recursive: true })
   try {
-    await synced(await open(aside, 'wx', MODE), write)
-    await rename(aside, path)
+    for (const [path, write] of files) {
+      const aside = asideOf(asideIn === undefined ? path : join(asideIn, basename(path)))
+      asides.set(path, aside)
+      await synced(await open(aside, 'wx', mode), write)
+    }
+    for (const [path, aside] of asides) await rename(aside, path)
   } catch (error) {
-    await rm(aside, { force: true }).catch(() => {})
+    for (const aside of asides.values()) await rm(aside, { force: true }).catch(() => {})
     throw error
   }
-  await synced(await open(folder, 'r'), async () => {})
+  for (const folder of folders) await synced(await open(folder, 'r'), async () => {})
 }
 
 async function synced(file: FileHandle, write: (file: FileHandle) => Promise<void>): Promise<void> {

@@ -14,11 +14,20 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type FileKind, readState, readWhole, removeLeftovers, replaceFileSync, Saver } from '../src/state.ts'
+import {
+  type FileKind,
+  readState,
+  readWhole,
+  removeLeftovers,
+  replaceFiles,
+  replaceFileSync,
+  Saver,
+} from '../src/state.ts'
 import { until } from './support/until.ts'
 
 const KIND: FileKind = { what: 'numbers', format: 'meridian numbers 1' }
@@ -175,4 +184,26 @@ test('a writing that fails leaves the old file and nothing else', () => {
   expect(readFileSync(file, 'utf8')).toBe('old')
   expect(readdirSync(folder)).toEqual(['mark'])
   expect(existsSync(file)).toBe(true)
+})
+
+const text = (content: string) => (file: FileHandle) => file.writeFile(content)
+
+test('of several files none is replaced when one of them cannot be written, and asides are where they are wanted', async () => {
+  const several = join(folder, 'several')
+  const aside = join(several, '.aside')
+  mkdirSync(aside, { recursive: true })
+  const [one, two] = [join(several, 'one'), join(several, 'two')]
+  await replaceFiles(new Map([[one, text('old')]]), { mode: 0o644, asideIn: aside })
+  expect(statSync(one).mode & 0o777).toBe(0o644)
+  const fail = async (): Promise<void> => {
+    expect(readdirSync(several).toSorted()).toEqual(['.aside', 'one'])
+    throw new Error('ENOSPC')
+  }
+  const both = new Map<string, (file: FileHandle) => Promise<void>>([
+    [one, text('new')],
+    [two, fail],
+  ])
+  await expect(replaceFiles(both, { asideIn: aside })).rejects.toThrow('ENOSPC')
+  expect(readFileSync(one, 'utf8')).toBe('old')
+  expect([readdirSync(several).toSorted(), readdirSync(aside)]).toEqual([['.aside', 'one'], []])
 })

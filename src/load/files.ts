@@ -40,6 +40,9 @@ export interface SavedFile extends DecodedText {
 /** Files by their path relative to the folder of zones. */
 export type SavedFiles = ReadonlyMap<string, SavedFile>
 
+/** What stands in place of files on disk, the others of which are read; undefined: there is no such file. */
+export type ChangedFiles = ReadonlyMap<string, SavedFile | undefined>
+
 /** An entry of a folder. */
 export interface FolderEntry {
   readonly name: string
@@ -62,6 +65,7 @@ export class Files {
   readonly #bounds: string | undefined
   readonly #sought = new Map<string, IncludeLookup>()
   readonly #saved: SavedFiles | undefined
+  readonly #changed: ChangedFiles
   /** The files read so far, by path relative to the folder. */
   readonly seen = new Map<string, Pick<SavedFile, 'hash' | 'id'>>()
   readonly #own = new FileBuffer()
@@ -69,10 +73,11 @@ export class Files {
   #bytes = 0
   #included = 0
 
-  /** `saved`: read these files, and nothing from disk. */
-  constructor(folder: string, saved?: SavedFiles) {
+  /** `saved`: read these files, and nothing from disk. `changed`: read these in place of those on disk. */
+  constructor(folder: string, saved?: SavedFiles, changed: ChangedFiles = new Map()) {
     this.#folder = folder
     this.#saved = saved
+    this.#changed = changed
     this.#real = realPath(folder)
     this.#bounds = this.#real && (findTop(this.#real) ?? this.#real)
   }
@@ -81,7 +86,8 @@ export class Files {
   read(file: string): FileRead {
     try {
       const path = relative(this.#folder, file)
-      const read = this.#saved === undefined ? this.#readNow(file) : contentOf(this.#saved.get(path) ?? missing(file))
+      const isKept = this.#saved !== undefined || this.#changed.has(path)
+      const read = isKept ? contentOf((this.#saved ?? this.#changed).get(path) ?? missing(file)) : this.#readNow(file)
       this.seen.set(path, { hash: read.hash, id: read.id })
       return read
     } catch (error) {
@@ -98,7 +104,8 @@ export class Files {
   /** The entries of a folder, in no order. Rejects as readdir() does, or when links lead out of the bounds. */
   async list(folder: string): Promise<readonly FolderEntry[]> {
     if (this.#saved !== undefined) return listSaved(this.#saved, relative(this.#folder, folder))
-    const entries = await readdir(this.confine(folder), { withFileTypes: true })
+    const changed = this.#changedIn(relative(this.#folder, folder))
+    const entries = await this.#entriesOf(folder, changed)
     const listed = entries.map(async (entry) => ({
       name: entry.name,
       isFolder: entry.isSymbolicLink()
@@ -106,7 +113,33 @@ export class Files {
         : entry.isDirectory(),
       isLink: entry.isSymbolicLink(),
     }))
-    return Promise.all(listed)
+    const onDisk = (await Promise.all(listed)).filter(({ name }) => changed.get(name) !== 'gone')
+    const others = [...changed].filter(
+      ([name, kind]) => kind !== 'gone' && onDisk.every((entry) => entry.name !== name),
+    )
+    return [...onDisk, ...others.map(([name, kind]) => ({ name, isFolder: kind === 'folder', isLink: false }))]
+  }
+
+  /** The entries of a folder on disk; none if it is there only with the changed files. */
+  async #entriesOf(folder: string, changed: ReadonlyMap<string, string>) {
+    try {
+      return await readdir(this.confine(folder), { withFileTypes: true })
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT' && changed.size > 0) return []
+      throw error
+    }
+  }
+
+  /** What changed files make of the entries of a folder, by name. */
+  #changedIn(folder: string): ReadonlyMap<string, 'file' | 'folder' | 'gone'> {
+    const found = new Map<string, 'file' | 'folder' | 'gone'>()
+    for (const [path, file] of this.#changed) {
+      if (folder !== '' && !path.startsWith(`${folder}/`)) continue
+      const [name, ...rest] = (folder === '' ? path : path.slice(folder.length + 1)).split('/')
+      if (rest.length === 0) found.set(name!, file === undefined ? 'gone' : 'file')
+      else if (file !== undefined) found.set(name!, 'folder')
+    }
+    return found
   }
 
   /** The path with all links resolved. Throws when they lead out of the bounds, or nowhere. */

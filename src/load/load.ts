@@ -34,7 +34,7 @@ import { NO_DRILLS } from '../zone/drills.ts'
 import type { Model, ServiceModel, SiteModel } from '../zone/model.ts'
 import { Defaults, type Tree, type ZoneDefaults } from './defaults.ts'
 import { readDrills } from './drills.ts'
-import { type FileContent, Files, type SavedFiles } from './files.ts'
+import { type FileContent, Files, type ChangedFiles, type SavedFiles } from './files.ts'
 import { type FileResult, IncludeGraph, type LoadUnit } from './includes.ts'
 import { SITE } from './keys.ts'
 import { Lister, type ZoneSource } from './list.ts'
@@ -67,9 +67,10 @@ export interface LoadResult {
   readonly serial: number
 }
 
-/** Files that a load reads in place of those on disk. */
+/** Files that a load reads, and none on disk; or `changed`: which it reads in place of those on disk. */
 export interface SavedZones {
-  readonly files: SavedFiles
+  readonly files?: SavedFiles
+  readonly changed?: ChangedFiles
   /** The SOA serial, used if defaults.yaml has none. */
   readonly serial: number
 }
@@ -141,7 +142,7 @@ class Loader {
   ) {
     this.#onProgress = onProgress
     this.#folder = folder
-    this.#files = new Files(folder, saved?.files)
+    this.#files = new Files(folder, saved?.files, saved?.changed)
     this.#saved = saved
     this.#previous = previous
   }
