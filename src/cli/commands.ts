@@ -7,12 +7,14 @@ import { Argument, Command, CommanderError } from 'commander'
 import { SETTING_KEYS, type SettingKey, SETTINGS, withoutLogins } from '../config.ts'
 import type { Surroundings, UntilSignal } from '../node/run.ts'
 import { formatProblem, StartError } from '../problem.ts'
+import { parseEndpoint } from '../units.ts'
 import { VERSION } from '../version.ts'
 import { addNodeCommands } from './commands-node.ts'
 import { addZoneCommands } from './commands-zone.ts'
 import { ControlError, UsageError } from './control.ts'
 import { type Shell, SHELLS } from './formats.ts'
 import {
+  collect,
   type OnExitCode,
   readSettings,
   SettingsError,
@@ -104,6 +106,16 @@ const isOfProber = (key: SettingKey): boolean =>
 const isOfAnnouncing = (key: SettingKey): boolean =>
   /^(?:listen|state|redis.*|node\.name|proxy\.from|announce\..*|log\..*)$/.test(key)
 
+/** Whether the webhook provider of external-dns goes by a setting. */
+const isOfExternalDns = (key: SettingKey): boolean => /^(?:zones|log\..*)$/.test(key)
+
+interface ExternalDnsFlags {
+  readonly cluster: string
+  readonly domain: readonly string[]
+  readonly webhook: string
+  readonly expose: string
+}
+
 /** Commands that run until a signal ends them. */
 function addServers(program: Command, surroundings: Surroundings, onExit: OnExitCode): void {
   const serving = withSettings(program.command('serve'), FLAGS)
@@ -133,6 +145,43 @@ function addServers(program: Command, surroundings: Surroundings, onExit: OnExit
       onExit(await announce(config, options.withdraw === true, surroundings))
     })
   withExamples(announcing, 'meridian announce -c /etc/meridian/meridian.yaml', 'meridian announce --withdraw')
+
+  const transcribing = withSettings(program.command('external-dns'), FLAGS.filter(isOfExternalDns))
+    .summary('zone files from Kubernetes: a webhook provider of external-dns')
+    .description(
+      'Takes the records that external-dns wants, checks the folder of zones with them, and writes them there as files of their own. SIGTERM ends it.',
+    )
+    .option('--cluster <NAME>', 'whose records they are, in the names of its files', 'default')
+    .option(
+      '--domain <NAME>',
+      'records are taken at this name and below; may be repeated (default: all zones)',
+      collect,
+      [],
+    )
+    .option(
+      '--webhook <ADDRESS:PORT>',
+      'where external-dns asks; whoever reaches it may change records',
+      '127.0.0.1:8888',
+    )
+    .option('--expose <ADDRESS:PORT>', 'where /healthz and /metrics are', '0.0.0.0:8080')
+    .action(async (options: SharedFlags & ExternalDnsFlags, command: Command) => {
+      const { cluster, domain: domains } = options
+      if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(cluster))
+        command.error(`error: --cluster takes letters, digits, - and _, not ${cluster}`)
+      const [listen, expose] = [parseEndpoint(options.webhook), parseEndpoint(options.expose)]
+      if (listen === undefined || expose === undefined)
+        command.error('error: --webhook and --expose take an address and a port: 127.0.0.1:8888 or [::1]:8888')
+      const { config, problems } = await readSettings(command)
+      for (const problem of problems) surroundings.err(formatProblem(problem))
+      if (config === undefined) throw new SettingsError()
+      const { serveExternalDns } = await import('../node/external-dns.ts')
+      onExit(await serveExternalDns(config, { cluster, domains, listen, expose }, surroundings))
+    })
+  withExamples(
+    transcribing,
+    'meridian external-dns --cluster fra --zones /zones',
+    'meridian external-dns --cluster fra --zones /zones --domain apps.gslb.example.com',
+  )
 
   const probing = withSettings(program.command('probe'), FLAGS.filter(isOfProber))
     .summary('only probe the sites, and send votes to the nodes through Redis')

@@ -23,7 +23,7 @@ test('docs/commands.md tells every command, and no other', () => {
     () => Promise.resolve(),
     () => undefined,
   )
-  const rows = [...read('docs/commands.md').matchAll(/^\| `meridian ([a-z ]+)` \| (.*?) \|$/gm)].map(
+  const rows = [...read('docs/commands.md').matchAll(/^\| `meridian ([a-z -]+)` \| (.*?) \|$/gm)].map(
     ([, ...row]) => row,
   )
   const leaves = (command: Command, before: string): string[][] =>

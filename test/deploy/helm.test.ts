@@ -421,3 +421,9 @@ test('the chart is of the version of the package', () => {
   const { version }: { version: string } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   expect(parse(readFileSync(join(CHART, 'Chart.yaml'), 'utf8'))).toMatchObject({ version, appVersion: version })
 })
+
+test('docs/kubernetes.md has each example', () => {
+  const docs = readFileSync(join(ROOT, 'docs/kubernetes.md'), 'utf8')
+  const rows = [...docs.matchAll(/^\| `(\w+)\.yaml` \|/gm)].map(([, name]) => name)
+  expect(new Set(rows)).toEqual(new Set(EXAMPLES))
+})

@@ -21,6 +21,7 @@ export const ALSO = [
   'test/api/summary.test.ts',
   'test/dns/query.test.ts',
   'test/explain/explain.test.ts',
+  'test/external-dns/provider.test.ts',
   'test/fuzz/board.test.ts',
   'test/health/shift.test.ts',
   'test/health/week.test.ts',
