@@ -43,6 +43,8 @@ export const PLACES: Readonly<Record<string, string>> = {
   'geo/refresh.sh': `${DOC}/examples/refresh-geo.sh`,
   zones: `${DOC}/examples/zones`,
   'deploy/prometheus': `${DOC}/examples/prometheus`,
+  'deploy/grafana': `${DOC}/examples/grafana`,
+  'deploy/kubernetes': `${DOC}/examples/kubernetes`,
   docs: `${DOC}/docs`,
   'README.md': `${DOC}/README.md`,
   'SECURITY.md': `${DOC}/SECURITY.md`,

