@@ -134,6 +134,7 @@ test('a successor that is not ready ends with a node that is told to end', async
   const first = await scene.startReady()
   first.kill('SIGUSR2')
   await until('the successor', () => pidsWith(scene.state, '--takeover').length > 0)
+  pids.push(...pidsWith(scene.state, '--takeover'))
   first.kill('SIGTERM')
   await until('the end of both', () => !first.runs && pidsWith(scene.state).length === 0)
 })
