@@ -11,6 +11,7 @@
 import { hash, randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../problem.ts'
+import { recoveryMs } from '../zone/budget.ts'
 import { Saver } from '../state.ts'
 import { AbsentMembers } from './absent.ts'
 import { Controls, type FreezeStatus } from './controls.ts'
@@ -125,6 +126,8 @@ export interface NodeHealthSettings {
   readonly onTrouble?: (trouble: string) => void
 }
 
+/** Of a slow check, the longest that a DOWN told behind a silence is doubted: a site may really have died meanwhile. */
+const DOUBT_MS = 15_000
 /** How long the start waits for what other nodes know, in ms. */
 const LEARN_MS = 2000
 /** Reads of a Store that is back: it may be a new one that other nodes have yet to fill. */
@@ -159,6 +162,9 @@ export class NodeHealth {
   #saver: Saver | undefined
   #forgetTimer: NodeJS.Timeout | undefined
   #learnTimer: NodeJS.Timeout | undefined
+  #doubtTimer: NodeJS.Timeout | undefined
+  /** By target: how long probers take to find it well again. */
+  #recoveries: ReadonlyMap<string, number> = new Map()
   #learnTries = LEARN_TRIES
   #restored = false
   #changes = 0
@@ -268,7 +274,10 @@ export class NodeHealth {
 
   /** Which targets decide something has changed. */
   #hearMissed(): void {
-    const missed = this.#roster.setTargets((target) => this.#members.dependsOn(target))
+    const missed = this.#roster.setTargets(
+      (target) => this.#members.dependsOn(target),
+      (target) => this.#recoveries.get(target) ?? 0,
+    )
     for (const prober of missed) this.#settings.store.repeat(prober)
   }
 
@@ -280,6 +289,7 @@ export class NodeHealth {
   adopt(spec: HealthSpec, slots: Int32Array, view = '', words: ReadonlyMap<string, number> = new Map()): void {
     this.#view = view
     this.#specHash = spec.hash
+    this.#recoveries = new Map(spec.targets.map(({ id, check }) => [id, Math.min(recoveryMs(check), DOUBT_MS)]))
     this.#changes++
     this.#members.adopt(spec, slots, words)
     this.#failback.adopted(spec.members)
@@ -455,6 +465,7 @@ export class NodeHealth {
     this.#listening.abort()
     clearInterval(this.#forgetTimer)
     clearInterval(this.#learnTimer)
+    clearTimeout(this.#doubtTimer)
     this.#members.stop()
     this.#failback.stop()
     await this.#otherNodes?.stop()
@@ -496,6 +507,15 @@ export class NodeHealth {
   #judgeAgain(targets: ReadonlySet<string>): void {
     if (targets.size > 0) this.#changes++
     this.#members.votesChanged(targets)
+    const { doubtMs } = this.#roster
+    if (doubtMs === undefined || this.#doubtTimer !== undefined || this.#listening.signal.aborted) return
+    this.#doubtTimer = setTimeout(
+      () => {
+        this.#doubtTimer = undefined
+        this.#judgeAgain(this.#roster.endDoubts(performance.now()))
+      },
+      Math.max(0, doubtMs - performance.now()) + 1,
+    ).unref()
   }
 
   /** While the Store is in trouble everyone is silent, and that is told already. */

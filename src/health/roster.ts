@@ -56,6 +56,8 @@ interface Prober {
   readonly bootId: string
   live: boolean
   heardMs: number
+  /** When it was heard again after a silence; -Infinity: never. */
+  returnedMs: number
   beat: Heartbeat | undefined
   /** By target. */
   readonly votes: Map<string, ProberVote>
@@ -73,6 +75,8 @@ interface ProberVote extends LiveVote {
   rttMs: number
   /** Whole milliseconds: a small integer needs no object of its own. */
   sinceMs: number
+  /** It abstains: see Roster.liveVotes(). */
+  doubted: boolean
 }
 
 /** Reasons are few; one that varies without end must not fill memory. */
@@ -101,6 +105,9 @@ export class Roster {
   readonly #regions = new Map<string, number>()
   #entries: readonly Prober[] | undefined
   #isListed: (target: string) => boolean = () => false
+  #recoveryMs: (target: string) => number = () => 0
+  /** Votes that are doubted, and until when. */
+  readonly #doubted = new Map<ProberVote, { readonly target: string; readonly untilMs: number }>()
   /** Number of votes kept on targets that are not in the zones. */
   #unlisted = 0
   #mostUnlisted = MOST_EARLY
@@ -125,18 +132,23 @@ export class Roster {
     return `${Math.min(mostProbers, this.#probers.size)} ${Math.min(mostRegions, this.#regions.size)}`
   }
 
-  /** Sets which targets matter. Returns the probers that have to repeat their votes. */
-  setTargets(isListed: (target: string) => boolean): string[] {
+  /**
+   * Sets which targets matter, and how long a prober takes to find one well again. Returns the probers that have to repeat
+   * their votes.
+   */
+  setTargets(isListed: (target: string) => boolean, recoveryMs: (target: string) => number = () => 0): string[] {
     this.#isListed = isListed
+    this.#recoveryMs = recoveryMs
     this.#mostUnlisted = MOST_UNLISTED
     this.#unlisted = 0
     for (const [target, votes] of this.#votes) {
       if (isListed(target)) continue
       if (this.#unlisted + votes.length <= MOST_UNLISTED) this.#unlisted += votes.length
       else {
-        for (const { prober } of votes) {
-          prober.votes.delete(target)
-          prober.missed = true
+        for (const vote of votes) {
+          vote.prober.votes.delete(target)
+          vote.prober.missed = true
+          this.#doubted.delete(vote)
         }
         this.#votes.delete(target)
       }
@@ -146,10 +158,39 @@ export class Roster {
     return missed.map(({ name }) => name)
   }
 
-  /** Votes of live probers on a target. */
+  /**
+   * Votes of live probers on a target. A DOWN of a prober that was silent, and has just been heard again, abstains until it
+   * has had the time for another look: in the silence it may have been cut off from the site, as this node was from it.
+   */
   liveVotes(target: string): readonly LiveVote[] {
     const votes = this.#votes.get(target) ?? NO_VOTES
-    return votes.every(({ prober }) => prober.live) ? votes : votes.filter(({ prober }) => prober.live)
+    if (votes.every(({ prober, doubted }) => prober.live && !doubted)) return votes
+    const live = votes.filter(({ prober }) => prober.live)
+    return live.map((vote) =>
+      vote.doubted ? { ...vote, value: 'abstain', reason: `just heard again: ${vote.reason}` } : vote,
+    )
+  }
+
+  /** When the next doubt is over, by the clock of the other calls; undefined: there is none. */
+  get doubtMs(): number | undefined {
+    if (this.#doubted.size === 0) return undefined
+    return Math.min(...[...this.#doubted.values()].map(({ untilMs }) => untilMs))
+  }
+
+  /** Ends the doubts whose time is over. Returns the targets whose votes begin to count. */
+  endDoubts(nowMs: number): Set<string> {
+    const over = new Set<string>()
+    for (const [vote, { target, untilMs }] of this.#doubted) {
+      if (untilMs > nowMs) continue
+      this.#trust(vote)
+      over.add(target)
+    }
+    return over
+  }
+
+  #trust(vote: ProberVote): void {
+    vote.doubted = false
+    this.#doubted.delete(vote)
   }
 
   /** Takes in votes. Returns the targets whose votes have changed. */
@@ -169,7 +210,7 @@ export class Roster {
       prober.missed = false
     }
     for (const vote of votes) {
-      const news = this.#put(prober, vote)
+      const news = this.#put(prober, vote, nowMs)
       if (news === undefined) refused++
       else if (news) touched.add(vote.target)
     }
@@ -200,6 +241,7 @@ export class Roster {
     const known = this.#probers.get(name)
     if (known?.bootId === bootId) {
       const touched = new Set(known.live ? [] : known.votes.keys())
+      if (!known.live) known.returnedMs = nowMs
       known.live = true
       known.heardMs = nowMs
       return touched
@@ -315,7 +357,7 @@ export class Roster {
   }
 
   /** False: nothing has changed. undefined: there is no room for the vote. */
-  #put(prober: Prober, { target, value, moving, reason, rttMs, share }: Vote): boolean | undefined {
+  #put(prober: Prober, { target, value, moving, reason, rttMs, share }: Vote, nowMs: number): boolean | undefined {
     const previous = prober.votes.get(target)
     const shared = this.#shared(reason)
     if (previous === undefined) {
@@ -324,7 +366,18 @@ export class Roster {
         return undefined
       }
       const sinceMs = Math.floor(prober.heardMs)
-      const fresh = { prober, region: prober.region, value, moving, reason: shared, rttMs, share, sinceMs }
+      const fresh = {
+        prober,
+        region: prober.region,
+        value,
+        moving,
+        reason: shared,
+        rttMs,
+        share,
+        sinceMs,
+        doubted: false,
+      }
+      this.#doubt(fresh, target, nowMs)
       prober.votes.set(target, fresh)
       const votes = this.#votes.get(target)
       if (votes === undefined) this.#votes.set(target, [fresh])
@@ -333,8 +386,11 @@ export class Roster {
     }
     const same =
       previous.value === value && previous.moving === moving && previous.share === share && previous.reason === shared
-    if (previous.value !== value) previous.sinceMs = Math.floor(prober.heardMs)
-    previous.value = value
+    if (previous.value !== value) {
+      previous.sinceMs = Math.floor(prober.heardMs)
+      previous.value = value
+      this.#doubt(previous, target, nowMs)
+    }
     previous.moving = moving
     previous.reason = shared
     previous.rttMs = rttMs
@@ -342,9 +398,20 @@ export class Roster {
     return !same
   }
 
+  /** A vote that has just been told: doubted or not. */
+  #doubt(vote: ProberVote, target: string, nowMs: number): void {
+    const untilMs = vote.prober.returnedMs + this.#recoveryMs(target)
+    vote.doubted = vote.value === 'down' && nowMs < untilMs
+    if (vote.doubted) this.#doubted.set(vote, { target, untilMs })
+    else this.#doubted.delete(vote)
+  }
+
   /** False: the prober has no vote on the target. */
   #drop(prober: Prober, target: string): boolean {
-    if (!prober.votes.delete(target)) return false
+    const vote = prober.votes.get(target)
+    if (vote === undefined) return false
+    prober.votes.delete(target)
+    this.#doubted.delete(vote)
     const votes = this.#votes.get(target)!.filter((previous) => previous.prober !== prober)
     if (votes.length === 0) this.#votes.delete(target)
     else this.#votes.set(target, votes)
@@ -362,8 +429,9 @@ export class Roster {
     return silent !== undefined
   }
 
-  #add(prober: Omit<Prober, 'beat' | 'votes' | 'missed'>): void {
-    this.#probers.set(prober.name, { ...prober, beat: undefined, votes: new Map(), missed: false })
+  #add(prober: Omit<Prober, 'returnedMs' | 'beat' | 'votes' | 'missed'>): void {
+    const rest = { returnedMs: -Infinity, beat: undefined, votes: new Map<string, ProberVote>(), missed: false }
+    this.#probers.set(prober.name, { ...prober, ...rest })
     this.#regions.set(prober.region, (this.#regions.get(prober.region) ?? 0) + 1)
     this.#entries = undefined
   }

@@ -27,11 +27,17 @@ export interface FailoverBudget {
 /** For a check that starts late, and for a vote on its way. */
 const SLACK_MS = 100
 /** 10 ms with Redis nearby (docs/performance.md); this allows for a Redis across an ocean and one lost packet. */
-const SPREAD_MS = 500
+export const SPREAD_MS = 500
+
+type Timing = Pick<CheckModel, 'intervalMs' | 'timeoutMs' | 'fastMs' | 'fall' | 'rise'>
 
 /** The upper bound, in ms, from the death of a site that no longer answers to the last vote DOWN. */
-export const detectionMs = ({ intervalMs, fall, fastMs, timeoutMs }: CheckModel): number =>
+export const detectionMs = ({ intervalMs, fall, fastMs, timeoutMs }: Omit<Timing, 'rise'>): number =>
   intervalMs + (fall - 1) * Math.max(fastMs, timeoutMs) + timeoutMs + SLACK_MS
+
+/** The upper bound, in ms, from the moment when a site is well to the last vote UP at every node; without a hold-down. */
+export const recoveryMs = ({ intervalMs, rise, fastMs, timeoutMs }: Omit<Timing, 'fall'>): number =>
+  intervalMs + (rise - 1) * Math.max(fastMs, timeoutMs) + timeoutMs + SLACK_MS + SPREAD_MS
 
 /**
  * The budget of a steered name. `capSeconds`: the name's own TTL, 0 = none. Of several checks the slowest one counts.

@@ -171,3 +171,50 @@ test('1,000 nodes have room; this one always', () => {
   expect(names).toHaveLength(MOST_NODES + 1)
   expect(names).not.toContain('n9')
 })
+
+test('DOWN of a prober that was silent abstains until it has had the time for another look', () => {
+  const roster = new Roster(new Refusals())
+  roster.setTargets(
+    () => true,
+    (target) => (target === 'slow' ? 9_000 : 2_000),
+  )
+  const say = (value: 'up' | 'down', atMs: number): Set<string> =>
+    roster.applyVotes(
+      P1,
+      ['t1', 'slow'].map((target) => vote(target, value)),
+      true,
+      atMs,
+    )
+  const values = (): string[] => ['t1', 'slow'].map((target) => roster.liveVotes(target)[0]!.value)
+  say('down', 0)
+  expect([values(), roster.doubtMs]).toEqual([['down', 'down'], undefined])
+  // a silence changes nothing of what was told before
+  roster.gone(P1)
+  say('down', 10_000)
+  expect(values()).toEqual(['down', 'down'])
+  say('up', 15_000)
+  roster.gone(P1)
+  say('down', 20_000)
+  expect([values(), roster.doubtMs]).toEqual([['abstain', 'abstain'], 22_000])
+  expect(roster.liveVotes('t1')[0]!.reason).toBe('just heard again: connection refused')
+  expect([...roster.endDoubts(21_999)]).toEqual([])
+  expect([...roster.endDoubts(22_000)]).toEqual(['t1'])
+  expect([values(), roster.doubtMs]).toEqual([['down', 'abstain'], 29_000])
+  // it has looked, and found it well; and later not
+  say('up', 23_000)
+  expect([values(), roster.doubtMs]).toEqual([['up', 'up'], undefined])
+  say('down', 30_000)
+  expect(values()).toEqual(['down', 'down'])
+})
+
+test('what a prober with another boot says is new: it counts at once', () => {
+  const roster = new Roster(new Refusals())
+  roster.setTargets(
+    () => true,
+    () => 2_000,
+  )
+  roster.applyVotes(P1, [vote('t1', 'up')], true, 0)
+  roster.gone(P1)
+  roster.applyVotes(P2, [vote('t1', 'down')], true, 10_000)
+  expect(roster.liveVotes('t1')[0]!.value).toBe('down')
+})

@@ -23,6 +23,8 @@ import {
 
 /** The bound for this check (1 s + 0.5 s + 0.5 s + 0.1 s) and 10 ms, and what a busy machine may be late. */
 export const APPLY_MS = 2_110 + 2_500
+/** For so long DOWN of a prober that was silent is doubted: 1 s + 0.5 s + 0.5 s + 0.6 s. */
+const DOUBT_MS = 2_600
 /** Longer than a lease (3 s) and that bound: what would change for lack of data, or by votes that still pass, has changed. */
 export const HOLD_MS = 4_500
 /** Thirty processes start at once when three fleets do. */
@@ -41,6 +43,7 @@ export class Row {
   readonly fleet: Fleet
   readonly #windows: Window[]
   readonly #fromMs = nowMs()
+  #wasHeld = false
 
   constructor(fleet: Fleet, windows: Window[]) {
     this.fleet = fleet
@@ -87,8 +90,12 @@ export class Row {
   }
 
   /** Waits until the nodes send the place to its second site: its first one is known to be dead. */
-  async applied(place: Place, nodes: readonly NodeName[] = NODES, withinMs = APPLY_MS): Promise<void> {
+  async applied(place: Place, nodes: readonly NodeName[] = NODES, withinMs = this.#boundMs): Promise<void> {
     await this.answered(place, SITES_OF[place][1], nodes, withinMs)
+  }
+
+  get #boundMs(): number {
+    return this.#wasHeld ? APPLY_MS + DOUBT_MS : APPLY_MS
   }
 
   async home(place: Place, nodes: readonly NodeName[] = NODES, withinMs = APPLY_MS): Promise<void> {
@@ -112,6 +119,7 @@ export class Row {
 
   /** For a while, starting now, nothing but the place's nearest site is answered: also when it is dead. */
   async held(place: Place, nodes: readonly NodeName[] = NODES, forMs = HOLD_MS): Promise<void> {
+    this.#wasHeld = true
     await this.only(place, SITES_OF[place][0], nodes, forMs)
   }
 
