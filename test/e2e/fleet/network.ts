@@ -8,33 +8,28 @@
  * What a blackhole takes is gone without a trace, as in a broken backbone: no RST, no ICMP. It needs root. Namespaces are
  * named after this process; those of processes that are no more are swept away by the next one.
  */
-import { execFileSync, spawnSync } from 'node:child_process'
+import { Namespaces } from '../../support/namespaces.ts'
 
-const PREFIX = 'meridian-'
 /** The gateway of every host, on its own cable. */
 const GATEWAY = '169.254.1.1'
 
-let networks = 0
-
 export class Network {
-  readonly #name = `${PREFIX}${process.pid}-${networks++}-`
+  readonly #spaces: Namespaces
   readonly #addresses = new Map<string, string>()
   readonly #cuts = new Set<string>()
 
   /** Hosts by name, each with its IPv4 address. Names have at most 10 characters. */
   constructor(hosts: Readonly<Record<string, string>>) {
-    sweep()
     const names = Object.keys(hosts)
     for (const [name, address] of Object.entries(hosts)) this.#addresses.set(name, address)
+    this.#spaces = new Namespaces('meridian', ['hub', ...names])
     try {
-      for (const name of ['hub', ...names]) addNamespace(this.#name + name)
-      this.#batch(
+      this.#spaces.batch(
         'hub',
-        names.map((name) => `link add name h-${name} type veth peer name eth0 netns ${this.#name}${name}`),
+        names.map((name) => `link add name h-${name} type veth peer name eth0 netns ${this.#spaces.of(name)}`),
       )
       for (const [name, address] of Object.entries(hosts)) this.#plug(name, address)
-      const forward = 'echo 1 > /proc/sys/net/ipv4/ip_forward'
-      execFileSync('ip', ['netns', 'exec', `${this.#name}hub`, 'sh', '-c', forward])
+      this.#spaces.sysctl('hub', { 'net/ipv4/ip_forward': 1 })
     } catch (error) {
       this.close()
       throw error
@@ -42,12 +37,12 @@ export class Network {
   }
 
   #plug(name: string, address: string): void {
-    this.#batch('hub', [
+    this.#spaces.batch('hub', [
       `addr add ${GATEWAY}/32 dev h-${name}`,
       `link set h-${name} up`,
       `route add ${address} dev h-${name}`,
     ])
-    this.#batch(name, [
+    this.#spaces.batch(name, [
       'link set lo up',
       `addr add ${address}/32 dev eth0`,
       'link set eth0 up',
@@ -64,7 +59,7 @@ export class Network {
 
   /** Before a command: runs it on the host. */
   on(host: string): string[] {
-    return ['ip', 'netns', 'exec', this.#name + host]
+    return this.#spaces.on(host)
   }
 
   /** No packet passes between any of `some` and any of `others` any more. */
@@ -92,57 +87,14 @@ export class Network {
   #rules(verb: 'add' | 'del', ways: readonly string[]): void {
     const turned = ways.filter((way) => this.#cuts.has(way) === (verb === 'del'))
     for (const way of turned) this.#cuts[verb === 'add' ? 'add' : 'delete'](way)
-    this.#batch(
+    this.#spaces.batch(
       'hub',
       turned.map((way) => `rule ${verb} ${way} blackhole`),
     )
   }
 
-  #batch(host: string, lines: readonly string[]): void {
-    if (lines.length > 0) execFileSync('ip', ['-n', this.#name + host, '-batch', '-'], { input: lines.join('\n') })
-  }
-
   /** Ends whatever still runs there. */
   close(): void {
-    for (const name of ['hub', ...this.#addresses.keys()]) removeNamespace(this.#name + name)
-  }
-}
-
-function addNamespace(name: string): void {
-  const { status, stderr, error } = spawnSync('ip', ['netns', 'add', name], { encoding: 'utf8' })
-  if (status === 0) return
-  const why = error?.message ?? stderr.trim()
-  throw new Error(`these tests need network namespaces (root, iproute2, CAP_SYS_ADMIN in a container): ${why}`)
-}
-
-/** With the processes in it, which nobody can reach any more. */
-function removeNamespace(name: string): void {
-  const { stdout } = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' })
-  for (const pid of (stdout ?? '').split('\n').filter((line) => line !== '')) kill(Number(pid))
-  spawnSync('ip', ['netns', 'del', name])
-}
-
-/** Removes what test processes left that could not clean up. */
-function sweep(): void {
-  const { stdout } = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' })
-  for (const [name = ''] of (stdout ?? '').split('\n').map((line) => line.split(' '))) {
-    const owner = new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1]
-    if (owner !== undefined && !isRunning(Number(owner))) removeNamespace(name)
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // it has just ended
+    this.#spaces.close()
   }
 }
