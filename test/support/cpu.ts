@@ -21,6 +21,14 @@ export function countWaits(pids: () => readonly number[] = () => [process.pid]):
   return () => look() - before
 }
 
+/** The CPU time that a process has used so far, with those of its children that have ended, in s; 0: there is none. */
+export function cpuSeconds(pid: number): number {
+  const stat = read(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? []
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
+  return ticks / 100 // USER_HZ
+}
+
 function read<T>(from: () => T): T | undefined {
   try {
     return from()

@@ -27,6 +27,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   kdig: 'knot-dnsutils',
   mandoc: 'mandoc',
   mmdblookup: 'mmdb-bin',
+  keepalived: 'keepalived',
   knotd: 'knot',
   named: 'bind9',
   nginx: 'nginx',
