@@ -34,7 +34,8 @@ export function makeWebhook(
     const accept = req.header('accept')
     if (req.method === 'GET' && accept !== undefined && !accepts(accept))
       return trouble(406, `this provider speaks ${MEDIA_TYPE}, not ${accept}`)
-    // a web page that was led here by its own name (DNS rebinding) sends where it is from
+    // a browser says so of each POST, and of each page of another origin. A page that was led here by its own name (DNS
+    // rebinding) can read, but only what DNS tells everyone
     if (req.header('origin') !== undefined) return trouble(403, 'web pages may not ask')
     if (req.method === 'POST' && !isMedia(req.header('content-type') ?? ''))
       return trouble(415, `this provider takes ${MEDIA_TYPE}`)

@@ -37,6 +37,8 @@ export interface TcpOptions {
   readonly limits?: ConnectionLimits
   /** With these HTTPS is spoken, else HTTP. */
   readonly credentials?: Credentials | undefined
+  /** How long a connection may be without traffic, also while its request is worked on; ms. */
+  readonly silentMs?: number
 }
 
 /** Listens on a TCP address. Rejects with the error of the system call (EADDRINUSE, EACCES …). */
@@ -44,9 +46,9 @@ export async function listenTcp(
   app: Pick<App, 'fetch'>,
   address: string,
   port: number,
-  { limits, credentials }: TcpOptions = {},
+  { limits, credentials, silentMs }: TcpOptions = {},
 ): Promise<TcpServer> {
-  const { server, places, setCredentials } = makeServer(app, limits, credentials)
+  const { server, places, setCredentials } = makeServer(app, limits, credentials, silentMs)
   await listening(server, () => server.listen({ host: address, port, ipv6Only: address !== '::' }))
   return { stop: () => closed(server, places), setCredentials }
 }
@@ -109,6 +111,9 @@ export const isListening = (path: string): Promise<boolean> =>
 
 const OVERLOADED = problemText('overloaded', 'too many connections: only /live and /ready are answered')
 
+/** A client that does not read keeps its response no longer. */
+const SILENT_MS = 10_000
+
 /** How long a TLS handshake may take. */
 const HANDSHAKE_MS = 5_000
 
@@ -129,6 +134,7 @@ function makeServer(
   app: Pick<App, 'fetch'>,
   limits = connectionLimits(openFilesLimit()),
   credentials?: Credentials,
+  silentMs = SILENT_MS,
 ): MadeServer {
   // load balancers send HTTP/1.0 requests without a Host header
   const listener = getRequestListener(app.fetch, {
@@ -149,7 +155,7 @@ function makeServer(
   const places = new ConnectionLimiter(server, limits)
   server.requestTimeout = 10_000
   server.headersTimeout = 5_000
-  server.timeout = 10_000 // without traffic: a client that does not read keeps its response no longer
+  server.timeout = silentMs
   return { server, places, setCredentials: (next) => secure?.setSecureContext(contextOf(next)) }
 }
 

@@ -6,7 +6,7 @@
  *   services/external-dns-CLUSTER.yaml   the services that steer them
  */
 import { formatAddress, parseAddress } from '../dns/address.ts'
-import { formatName, isFault, isWithin, keyOf, lowerName, parseName } from '../dns/name.ts'
+import { formatName, isWithin, keyOf } from '../dns/name.ts'
 import { continentOf, CONTINENTS } from '../import/continents.ts'
 import { Notes } from '../import/notes.ts'
 import { Json } from '../import/route53/json.ts'
@@ -16,7 +16,7 @@ import { writeYaml, type YamlMapping, type YamlValue } from '../import/yaml.ts'
 import { ZoneDraft } from '../import/zone.ts'
 import { Source } from '../yaml/source.ts'
 import { parseYaml } from '../yaml/tree.ts'
-import { type Endpoint, propertyOf } from './endpoint.ts'
+import { type Endpoint, propertyOf, wireOf } from './endpoint.ts'
 
 /** What a cluster's files stand on: what others have written. */
 export interface Ground {
@@ -100,10 +100,8 @@ const sorted = <T>(map: ReadonlyMap<string, T>): ReadonlyMap<string, T> =>
 
 /** The innermost of the zones that a name is in; undefined: in none. */
 export function apexOf(name: string, apexes: readonly Uint8Array[]): Uint8Array | undefined {
-  const wire = parseName(name.endsWith('.') ? name : `${name}.`)
-  if (isFault(wire)) return undefined
-  const lower = lowerName(wire)
-  return apexes.filter((apex) => isWithin(lower, apex)).toSorted((a, b) => b.length - a.length)[0]
+  const wire = wireOf(name)
+  return wire && apexes.filter((apex) => isWithin(wire, apex)).toSorted((a, b) => b.length - a.length)[0]
 }
 
 /** Continent, country and subdivision whose clients get a set. */

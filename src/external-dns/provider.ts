@@ -6,14 +6,15 @@
  * made again at a start. Files of other clusters, and what is written by hand, are never touched.
  */
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { formatName } from '../dns/name.ts'
+import { formatName, isWithin } from '../dns/name.ts'
 import { loadFolder, type LoadResult } from '../load/load.ts'
 import type { ChangedFiles } from '../load/files.ts'
 import { formatProblem, messageOf, type Problem } from '../problem.ts'
 import { attempt, readState, readWhole, removeLeftovers, replaceFiles } from '../state.ts'
-import { type Changes, type Endpoint, keyOfEndpoint, readEndpoints, unlabelled } from './endpoint.ts'
+import { type Changes, type Endpoint, keyOfEndpoint, readEndpoints, unlabelled, wireOf } from './endpoint.ts'
 import { type ClusterFiles, filesOf, type Ground, isFileOf } from './files.ts'
 
 /** Where the provider is, and whose records it has. */
@@ -48,8 +49,8 @@ const KIND = { what: 'records of external-dns', format: 'meridian-external-dns-1
 const HIDDEN = '.external-dns'
 /** The most problems that are told. */
 const MOST_TOLD = 20
-/** How often endpoints are left out, and the rest tried again. */
-const MOST_ROUNDS = 8
+/** How often endpoints are left out, and the rest tried again: a load tells no more than 1,000 errors. */
+const MOST_ROUNDS = 200
 
 /** The records of one cluster. */
 export class Provider {
@@ -74,7 +75,7 @@ export class Provider {
     removeLeftovers(provider.#hidden)
     provider.#read()
     await provider
-      .#serially(() => provider.#write(provider.#endpoints))
+      .#serially(() => provider.#restore())
       .catch((error: unknown) => {
         options.onWarn(`the files of cluster ${options.cluster} stay as they are: ${messageOf(error)}`)
       })
@@ -87,6 +88,16 @@ export class Provider {
 
   get counts(): ProviderCounts {
     return { endpoints: this.#endpoints.size, ...this.#counts }
+  }
+
+  /**
+   * Writes the files as they follow from the endpoints. Where only the endpoints are lost, the files stay: external-dns puts
+   * all of them again.
+   */
+  async #restore(): Promise<void> {
+    const [path] = existsSync(this.#file) ? [] : await this.#ownFiles()
+    if (path !== undefined) throw new Error(`${path} is there, but ${this.#file} is not`)
+    await this.#write(this.#endpoints)
   }
 
   /** Reads the endpoints from disk, where a process before or beside this one, or git, may have put others. */
@@ -246,30 +257,37 @@ export class Provider {
   async #wrongByLoad(made: ClusterFiles, wanted: ReadonlyMap<string, Endpoint>): Promise<ReadonlyMap<string, string>> {
     const { model, problems } = await this.#load(made, await this.#ownFiles())
     if (model !== undefined) return new Map()
-    const wrong = new Map<string, string>()
-    for (const problem of problems.filter(({ severity }) => severity === 'error')) {
-      const names = this.#namesOf(problem, made)
-      for (const [key, endpoint] of wanted) {
-        const { dnsName } = endpoint
-        const isServed = JSON.stringify(unlabelled(endpoint)) === JSON.stringify(this.#endpoints.get(key))
-        if (!isServed && names.includes(dnsName.toLowerCase().replace(/\.$/, '')))
-          wrong.set(key, formatProblem(problem))
-      }
+    const changed = new Map<string, string[]>()
+    for (const [key, endpoint] of wanted) {
+      if (JSON.stringify(unlabelled(endpoint)) === JSON.stringify(this.#endpoints.get(key))) continue
+      const name = wholeName(endpoint.dnsName)
+      changed.set(name, [...(changed.get(name) ?? []), key])
     }
+    const lines = new Map<string, readonly string[]>()
+    const wrong = new Map<string, string>()
+    for (const problem of problems.filter(({ severity }) => severity === 'error'))
+      for (const name of this.#namesOf(problem, made, lines))
+        for (const key of changed.get(name) ?? []) wrong.set(key, formatProblem(problem))
     return wrong
   }
 
-  /** The whole names that a problem is about. */
-  #namesOf({ file, line }: Problem, { files, steered }: ClusterFiles): readonly string[] {
+  /** The whole names that a problem is about. `linesOf`: those of files that have been asked for. */
+  #namesOf(
+    { file, line }: Problem,
+    { files, steered }: ClusterFiles,
+    linesOf: Map<string, readonly string[]>,
+  ): readonly string[] {
     const path = file.startsWith(this.#options.folder) ? file.slice(this.#options.folder.length + 1) : file
-    const text = files.get(path) ?? attempt(() => readWhole(file)) ?? ''
-    const above = text.split('\n').slice(0, line)
-    const found = above.findLast((one) => /^[^\s#]/.test(one))
+    const lines = linesOf.get(path) ?? (files.get(path) ?? attempt(() => readWhole(file)) ?? '').split('\n')
+    linesOf.set(path, lines)
+    let at = Math.min(line, lines.length) - 1
+    while (at >= 0 && !/^[^\s#]/.test(lines[at]!)) at--
+    const found = lines[at]
     if (found === undefined) return []
     const name = keyOfLine(found)
-    if (path.startsWith('services')) return steered.get(name) ?? []
+    if (path.startsWith('services')) return (steered.get(name) ?? []).map(wholeName)
     const zone = path.replace(/\.\/[^/]*$|\.yaml$/, '')
-    return [`${name === '' ? '' : `${name}.`}${zone}`.toLowerCase()]
+    return [wholeName(`${name === '' ? '' : `${name}.`}${zone}`)]
   }
 }
 
@@ -300,7 +318,13 @@ const told = (problems: readonly Problem[]): readonly string[] => {
     : [...errors.slice(0, MOST_TOLD), `${errors.length - MOST_TOLD} more errors`]
 }
 
+/** A whole name in the one form that equal ones have, however they are escaped. */
+function wholeName(name: string): string {
+  const wire = wireOf(name)
+  return wire === undefined ? name.toLowerCase() : formatName(wire)
+}
+
 function isAtOrBelow(name: string, domain: string): boolean {
-  const [lower, above] = [name, domain].map((one) => one.toLowerCase().replace(/\.$/, ''))
-  return lower === above || lower!.endsWith(`.${above}`)
+  const [wire, above] = [wireOf(name), wireOf(domain)]
+  return wire !== undefined && above !== undefined && isWithin(wire, above)
 }

@@ -18,6 +18,9 @@ export interface ExternalDnsOptions {
   readonly expose: Endpoint
 }
 
+/** A load of a large folder takes longer than a node's API may. */
+const SILENT_MS = 600_000
+
 /** Serves until a signal; resolves to the exit code. Throws StartError. */
 export async function serveExternalDns(
   config: Config,
@@ -32,7 +35,7 @@ export async function serveExternalDns(
   )
   const webhook = makeWebhook(provider, (message) => log.error(message))
   const at = async (app: Parameters<typeof listenTcp>[0], { address, port }: Endpoint) =>
-    starting(formatEndpoint({ address, port }), listenTcp(app, address, port))
+    starting(formatEndpoint({ address, port }), listenTcp(app, address, port, { silentMs: SILENT_MS }))
   const servers = [await at(webhook, listen), await at(makeExposed(provider), expose)]
   log.info(
     `cluster ${cluster}: ${provider.counts.endpoints} endpoints in ${folder}; external-dns asks at ${formatEndpoint(listen)}`,

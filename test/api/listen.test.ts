@@ -71,6 +71,17 @@ test('a request that never ends is ended soon after its time', async () => {
   await server.stop()
 })
 
+test('a request that is worked on for longer than the time of silence is not answered', async () => {
+  const { promise: done, resolve: finish } = Promise.withResolvers<void>()
+  const slow = new Hono().get('/', (context) => done.then(() => context.text('done')))
+  const [short, long] = [await listenTcp(slow, ADDRESS, 8061, { silentMs: 50 }), await listenTcp(slow, ADDRESS, 8062)]
+  const answer = fetch(`http://${ADDRESS}:8062`)
+  await expect(fetch(`http://${ADDRESS}:8061`)).rejects.toThrow()
+  finish()
+  expect(await (await answer).text()).toBe('done')
+  await Promise.all([short.stop(), long.stop()])
+})
+
 test('a port in use is the error of the system call', async () => {
   const other = createServer()
   const port = await new Promise<number>((done) =>
