@@ -30,6 +30,8 @@ export class Succession {
   readonly #program: string
   /** The shell, whose channel the successor has. */
   #shell: ChildProcess | undefined
+  /** This process ends. */
+  #isEnding = false
 
   constructor(log: Logger, program = PROGRAM) {
     this.#log = log
@@ -39,8 +41,9 @@ export class Succession {
     this.#resolve = resolve
   }
 
-  /** Starts a successor, unless one is starting. */
+  /** Starts a successor, unless one is starting, or this process ends. */
   begin(): void {
+    if (this.#isEnding) return this.#log.warn('SIGUSR2: this process ends, and starts no successor')
     if (this.#shell !== undefined) return this.#log.warn('SIGUSR2: a successor is starting already')
     const args = [...process.argv.slice(2).filter((arg) => arg !== '--takeover'), '--takeover']
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OWN_VARIABLES.includes(name)))
@@ -65,8 +68,9 @@ export class Succession {
     })
   }
 
-  /** Ends a successor that is not ready: this process was told to end. */
+  /** Ends a successor that is not ready, and starts no other: this process ends. */
   stop(): void {
+    this.#isEnding = true
     this.#shell?.send(END, () => {}) // or it has just ended
     this.#shell = undefined
   }
