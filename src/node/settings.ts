@@ -199,7 +199,11 @@ function checkAnnounce(config: Config, given: readonly RawSetting[], report: Rep
       fault('announce.addresses', `nothing listens at ${address}`, 'Add it to listen, with its port: 192.0.2.53:53')
   }
   if (form === 'file' && config['announce.file'] === undefined)
-    fault('announce.form', 'of the form file the setting announce.file is missing', 'E.g. /run/meridian/announced')
+    fault(
+      'announce.form',
+      'of the form file the setting announce.file is missing',
+      'E.g. /run/meridian-announce/announced',
+    )
   if (form === 'exec' && config['announce.exec'][0]?.startsWith('/') !== true)
     fault('announce.form', 'of the form exec announce.exec must begin with a path', 'E.g. [/usr/local/bin/announce]')
 }

@@ -88,6 +88,10 @@ export class Announcer {
   }
   #word: NodeWord | undefined
   #zone = '.'
+  /** Why the node has not said how it is. */
+  #unheard = ''
+  /** A process before this one may have left it announced. */
+  #mayBeUp = false
   /** Nothing listens on the node's control socket. */
   #isGone = false
   #isTelling = false
@@ -132,7 +136,8 @@ export class Announcer {
   /** Goes on from what is announced already. */
   async start(): Promise<void> {
     const isUp = await this.#settings.form.isUp()
-    if (isUp) this.#set('announced', '', false)
+    this.#mayBeUp = isUp === undefined
+    if (isUp === true) this.#set('announced', '', false)
     this.#wallMs = performance.now()
     this.#timer = setInterval(() => this.#look(), TICK_MS)
     this.#look()
@@ -148,7 +153,9 @@ export class Announcer {
 
   /** In place of start(): withdraws what a process before this one has left announced, unless too few others are. */
   async withdrawLeft(): Promise<void> {
-    if (!(await this.#settings.form.isUp())) return
+    const isUp = await this.#settings.form.isUp()
+    this.#mayBeUp = isUp === undefined
+    if (isUp === false) return
     // Redis is still being connected
     const patienceMs = this.#settings.board === undefined ? 0 : CONNECT_MS
     for (let ms = 0; ms < patienceMs && (await this.#others()) === null; ms += TICK_MS)
@@ -194,6 +201,7 @@ export class Announcer {
       this.#isGone = false
     } catch (error) {
       this.#word = undefined
+      this.#unheard = messageOf(error)
       this.#isGone = ['ENOENT', 'ECONNREFUSED'].includes(codeOf(error) ?? '')
     }
     this.#isTelling = false
@@ -242,10 +250,19 @@ export class Announcer {
     if (fault === undefined) {
       if (state === 'kept') this.#set('announced', '', false)
       else if (state === 'withdrawn' && this.#isSteady && isDue) this.#begin(this.#announce())
-      else if (state === 'withdrawn' && this.#answers && this.#word?.ready === false)
-        this.#report = { ...this.#report, why: 'the node answers, but is not ready' }
+      else if (state === 'withdrawn' && this.#answers && this.#word?.ready !== true) this.#explain()
     } else if (state === 'announced' || (state === 'kept' && isDue)) this.#begin(this.#withdraw(fault))
-    else if (state === 'withdrawn') this.#report = { ...this.#report, why: fault.why }
+    else if (state === 'withdrawn') {
+      this.#report = { ...this.#report, why: fault.why }
+      if (this.#mayBeUp && isDue) this.#begin(this.#withdraw(fault))
+    }
+  }
+
+  /** Says why a node that answers is not announced. */
+  #explain(): void {
+    const lack =
+      this.#word === undefined ? `says nothing at its control socket: ${this.#unheard || 'not so far'}` : 'is not ready'
+    this.#report = { ...this.#report, why: `the node answers, but ${lack}` }
   }
 
   /** All canaries were answered when they were asked last. */
@@ -268,6 +285,7 @@ export class Announcer {
   async #announce(): Promise<void> {
     try {
       await this.#settings.form.up()
+      this.#mayBeUp = false
       this.#set('announced', '', false)
       this.#tellBoard()
     } catch (error) {
@@ -289,6 +307,7 @@ export class Announcer {
     const isPlanned = kind === 'stopping'
     const stays = others === null ? kind === 'silent' : others < enough
     if (stays) {
+      if (this.#mayBeUp) return // it is tried again; nobody knows that anything stays announced
       const lack =
         others === null
           ? `whether others are announced is not known: ${board === undefined ? 'there is no Redis' : 'Redis is away'}`
@@ -298,6 +317,7 @@ export class Announcer {
     try {
       await this.#again // or it would be announced behind its withdrawal
       await form.down()
+      this.#mayBeUp = false
       this.#set('withdrawn', why, isPlanned, others)
     } catch (error) {
       this.#set('kept', `${why}; it can’t be withdrawn: ${messageOf(error)}`, isPlanned, others)

@@ -3,7 +3,7 @@
  * Everything here ends within COMMAND_MS.
  */
 import { execFile } from 'node:child_process'
-import { rename, rm, stat, writeFile } from 'node:fs/promises'
+import { open, rename, rm, stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import type { AnnouncedAddress, Config } from '../../config.ts'
 import { formatPrefix, maskAddress, parseAddress } from '../../dns/address.ts'
@@ -15,8 +15,8 @@ export interface Form {
   down(): Promise<void>
   /** Called each second while it is up: makes sure of it. */
   again?(): Promise<void>
-  /** Whether it is up already, as a process before this one has left it; false where that can't be known. */
-  isUp(): Promise<boolean>
+  /** Whether it is up already, as a process before this one has left it; undefined where that can't be known. */
+  isUp(): Promise<boolean | undefined>
 }
 
 /** What is announced, as prefixes. */
@@ -101,7 +101,14 @@ function routes(prefixes: readonly string[], table: number): Form {
 function file(path: string, prefixes: readonly string[]): Form {
   const up = async (): Promise<void> => {
     const own = `${path}.new`
-    await writeFile(own, prefixes.map((prefix) => `${prefix}\n`).join(''))
+    await rm(own, { force: true }) // what another user has put there, such as a link, is not written to
+    const written = await open(own, 'wx')
+    try {
+      await written.writeFile(prefixes.map((prefix) => `${prefix}\n`).join(''))
+      await written.chmod(0o644) // whoever reads it is another user, whatever the umask of the unit
+    } finally {
+      await written.close()
+    }
     await rename(own, path)
   }
   const isUp = (): Promise<boolean> =>
@@ -115,7 +122,7 @@ function file(path: string, prefixes: readonly string[]): Form {
 /** A program that is run with `up` or `down`. */
 function program([command = '', ...args]: readonly string[]): Form {
   const call = async (verb: 'up' | 'down'): Promise<void> => void (await runProgram(command, [...args, verb]))
-  return { up: () => call('up'), down: () => call('down'), isUp: async () => false }
+  return { up: () => call('up'), down: () => call('down'), isUp: async () => undefined }
 }
 
 /** The text API of ExaBGP, which starts this process and reads what it prints. */
@@ -123,5 +130,5 @@ function exabgp(prefixes: readonly string[], say: (line: string) => void): Form 
   const tell = (verb: string) => async (): Promise<void> => {
     for (const prefix of prefixes) say(`${verb} route ${prefix} next-hop self`)
   }
-  return { up: tell('announce'), down: tell('withdraw'), isUp: async () => false }
+  return { up: tell('announce'), down: tell('withdraw'), isUp: async () => undefined }
 }

@@ -31,6 +31,8 @@ class TestNode {
   isMute = false
   canChange = true
   fault = 'not permitted'
+  /** The form can tell what is announced. */
+  knows = true
   /** How long it takes to make sure of a route. */
   againMs = 0
   route: boolean
@@ -52,7 +54,7 @@ class TestNode {
         if (this.againMs > 0) await new Promise((done) => setTimeout(done, this.againMs))
         this.route = true
       },
-      isUp: async () => this.route,
+      isUp: async () => (this.knows ? this.route : undefined),
     }
     const canary = (name: string, isWell: () => boolean) => ({
       name,
@@ -318,6 +320,36 @@ test('what a killed announce has left is withdrawn, and of the last node is not'
     await node.announcer.withdrawLeft()
     expect(node.route).toBe(route)
   }
+})
+
+test('where nobody can tell what a killed announce has left, it is withdrawn all the same', async () => {
+  for (const [others, route] of [
+    [1, false],
+    [0, true],
+  ] as const) {
+    const board = among(others)
+    const [left, again] = [new TestNode({ board, left: true }), new TestNode({ board, left: true })]
+    for (const node of [left, again]) node.knows = false
+    await left.announcer.withdrawLeft()
+    again.process = 'gone'
+    await start(again)
+    await after(3_000)
+    expect([left.route, again.route, again.state]).toEqual([route, route, W])
+    expect(again.log, 'nothing that stays is told where perhaps nothing does').not.toContainEqual(
+      expect.stringMatching(/STAYS/),
+    )
+  }
+})
+
+test('a node that answers, and says nothing at its control socket, is not announced, and it is said why', async () => {
+  const node = new TestNode()
+  node.isMute = true
+  await start(node)
+  await after(5_000)
+  expect([node.route, node.announcer.inWords]).toEqual([
+    false,
+    'withdrawn: the node answers, but says nothing at its control socket: ABORT_ERR',
+  ])
 })
 
 test('it waits for its first word of Redis, but not for long', async () => {

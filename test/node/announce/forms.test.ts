@@ -1,6 +1,16 @@
 /** The forms of announcing; that of routes is in test/e2e/announce.test.ts, with a router that follows them. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -44,6 +54,20 @@ test('a file is there while it is up, and its time is that of the last second', 
   await form.down()
   await form.down()
   expect(existsSync(path)).toBe(false)
+})
+
+test('a file can be read by others, and is written to no link', async () => {
+  const form = make({ 'announce.form': ['file'], 'announce.file': ['seen'] })
+  const [path, other] = [join(folder, 'seen'), join(folder, 'other')]
+  writeFileSync(other, 'mine')
+  symlinkSync(other, `${path}.new`)
+  const before = process.umask(0o077)
+  await form.up().finally(() => process.umask(before))
+  expect([readFileSync(other, 'utf8'), lstatSync(path).isFile(), statSync(path).mode & 0o777]).toEqual([
+    'mine',
+    true,
+    0o644,
+  ])
 })
 
 test('a program gets up or down, and what it says when it fails is told', async () => {
