@@ -61,6 +61,8 @@ export class Provider {
   #base: LoadResult | undefined
   #whole: LoadResult | undefined
   #last: Promise<unknown> = Promise.resolve()
+  /** Endpoints that were left out when external-dns asked last, and why. */
+  #leftOut: ReadonlyMap<string, string> = new Map()
   readonly #counts = { changes: 0, refused: 0, leftOut: 0 }
 
   private constructor(options: ProviderOptions) {
@@ -131,6 +133,7 @@ export class Provider {
   adjust(wanted: readonly Endpoint[]): Promise<readonly Endpoint[]> {
     return this.#serially(async () => {
       const ground = await this.#ground()
+      const leftOut = new Map<string, string>()
       const left = new Map(wanted.map((endpoint) => [keyOfEndpoint(endpoint), endpoint]))
       for (let round = 0; round < MOST_ROUNDS && left.size > 0; round++) {
         const made = this.#made(new Map([...this.#endpoints, ...left]), ground)
@@ -140,11 +143,14 @@ export class Provider {
         if (found.length === 0) break
         for (const [key, why] of found) {
           left.delete(key)
+          leftOut.set(key, why)
           this.#counts.leftOut++
+          if (this.#leftOut.get(key) === why) continue // external-dns asks again each minute
           const kept = this.#endpoints.has(key) ? 'stays as it is' : 'is left out'
           this.#options.onWarn(`${key.trim()} ${kept}: ${why}`)
         }
       }
+      this.#leftOut = leftOut
       return wanted.flatMap((endpoint) => {
         const key = keyOfEndpoint(endpoint)
         const served = this.#endpoints.get(key)

@@ -355,6 +355,15 @@ test('a name that is taken is left out alone, however it is escaped', async () =
   expect(await provider.adjust([a(String.raw`\104and.example.com`, '192.0.2.61'), other])).toEqual([other])
 })
 
+test('that an endpoint is left out is said once, and again when it was well in between', async () => {
+  const provider = await open(writeZones(BY_HAND))
+  const wrong = a('app.example.com', 'not an address')
+  warned.length = 0
+  for (const wanted of [wrong, wrong, a('app.example.com', '192.0.2.1'), wrong]) await provider.adjust([wanted])
+  expect(warned).toHaveLength(2)
+  expect(provider.counts.leftOut).toBe(3)
+})
+
 test('where only the endpoints are lost, what is served stays until they are put again', async () => {
   const folder = writeZones(BY_HAND)
   const app = a('app.example.com', '192.0.2.1')
