@@ -66,6 +66,17 @@ async function runProgram(command: string, args: readonly string[]): Promise<str
   }
 }
 
+/** Who flushes routes is rare, and to make sure of one takes a process: each so many seconds. */
+const ROUTE_SECONDS = 5
+
+/** A function that does its work at each n-th call. */
+function each(n: number, work: () => Promise<void>): () => Promise<void> {
+  let calls = 0
+  return async () => {
+    if (++calls % n === 0) await work()
+  }
+}
+
 const ip = (prefix: string, ...args: readonly string[]): Promise<string> =>
   runProgram('ip', [prefix.includes(':') ? '-6' : '-4', 'route', ...args])
 
@@ -92,7 +103,7 @@ function routes(prefixes: readonly string[], table: number): Form {
         }),
       )
     },
-    again: up,
+    again: each(ROUTE_SECONDS, up),
     isUp: async () => (await Promise.all(prefixes.map(isThere))).includes(true),
   }
 }

@@ -96,14 +96,21 @@ test('ExaBGP is told in its own words', async () => {
 
 test('routes of both families, in a network namespace of their own', async () => {
   const program = `
+    import { execSync } from 'node:child_process'
     import { formOf } from '${join(import.meta.dirname, '../../../src/node/announce/forms.ts')}'
     const form = formOf({ 'announce.form': 'route', 'announce.table': 54, 'announce.addresses': [
       { address: '192.0.2.53', bits: 24 }, { address: '2001:db8::53', bits: 128 }] }, () => {})
     const seen = [await form.isUp()]
     await form.down()
-    for (const step of ['up', 'again', 'down']) { await form[step](); seen.push(await form.isUp()) }
+    await form.up()
+    seen.push(await form.isUp())
+    execSync('ip route flush table 54; ip -6 route flush table 54')
+    for (let second = 0; second < 5; second++) { seen.push(await form.isUp()); await form.again() }
+    seen.push(await form.isUp())
+    await form.down()
+    seen.push(await form.isUp())
     console.log(seen.join())`
   const script = 'ip link set lo up; exec "$0" --input-type=module -e "$1"'
   const out = execFileSync('unshare', ['-n', 'sh', '-c', script, process.execPath, program], { encoding: 'utf8' })
-  expect(out.trim()).toBe('false,true,true,false')
+  expect(out.trim()).toBe('false,true,false,false,false,false,false,true,false')
 })
