@@ -580,6 +580,7 @@ describe('a verdict that stands for lack of votes alone', () => {
   }
 
   test('is told as such, with what is missing and what to do, once, and when it is over', async () => {
+    vi.useFakeTimers()
     const a = await scene()
     expect(a.status(A)).toMatchObject({ state: 'up', held: true, dissent: undefined })
     const before = a.news.length
@@ -597,6 +598,8 @@ describe('a verdict that stands for lack of votes alone', () => {
         'probers us-1, ap-1, or decide by hand: meridian force fra down',
     ])
     bus.say(probers[1]!, both('down'))
+    expect(a.state(A)).toBe('up') // it was silent, so it has the time for another look
+    await vi.advanceTimersByTimeAsync(15_000)
     expect(a.status(A)).toMatchObject({ state: 'down', dissent: undefined })
     expect(a.news.at(-1)).toBe('info fra: no verdict is held against all votes any more')
   })
