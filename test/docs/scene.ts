@@ -121,6 +121,7 @@ export class DocsScene {
   get #env(): NodeJS.ProcessEnv {
     return {
       ...process.env,
+      CI: '', // who reads docs sits at a terminal
       PATH: `${join(this.folder, 'bin')}:${process.env['PATH']}`,
       HOME: this.folder,
       GIT_CONFIG_SYSTEM: join(this.folder, 'etc/gitconfig'),
