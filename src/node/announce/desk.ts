@@ -2,7 +2,6 @@
  * What a node knows of its announcement: takes the reports of the Announcer, says in return how the node is, and lets a
  * node that ends wait until its addresses are withdrawn. Made by RunningNode; it decides nothing.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Announcement, AnnounceReport, AnnounceStatus, NodeWord } from '../../api/announcing.ts'
 import type { Config, Log } from '../../config.ts'
 import { within } from '../../health/within.ts'
@@ -84,6 +83,6 @@ export class AnnounceDesk {
       log('error', `meridian announce is silent: is the address still announced? ${goesOn}`)
     else if (report.state === 'withdrawn') log('info', `withdrawn; ${goesOn}`)
     else log('error', `the address STAYS ANNOUNCED: ${report.why}; ${goesOn}, and then nobody answers there`)
-    await sleep(waitMs)
+    await new Promise((done) => setTimeout(done, waitMs))
   }
 }
