@@ -2,7 +2,7 @@
  * external-dns's endpoints: what a cluster wants to have in DNS. Their JSON is that of `endpoint.Endpoint` and `plan.Changes`
  * of external-dns, as its webhook providers get it.
  */
-import { isFault, lowerName, parseName } from '../dns/name.ts'
+import { formatName, isFault, lowerName, parseName } from '../dns/name.ts'
 import { isRecord } from '../state.ts'
 
 /** A record set of one name and type, and of one set identifier if it is chosen among others. */
@@ -35,7 +35,13 @@ export interface Changes {
 
 /** What tells an endpoint from all others of a cluster. */
 export const keyOfEndpoint = ({ dnsName, recordType, setIdentifier = '' }: Endpoint): string =>
-  `${dnsName.toLowerCase().replace(/\.$/, '')} ${recordType} ${setIdentifier}`
+  `${plainName(dnsName)} ${recordType} ${setIdentifier}`
+
+/** A name as all its spellings have it: in lower case, without needless escapes and its last dot. */
+function plainName(name: string): string {
+  const wire = wireOf(name)
+  return (wire === undefined ? name.toLowerCase() : formatName(wire)).replace(/\.$/, '')
+}
 
 /** A whole name in wire form and lower case, with or without its last dot; undefined: it is none. */
 export function wireOf(name: string): Uint8Array | undefined {

@@ -193,7 +193,8 @@ function namingOf(sets: readonly (readonly [Endpoint, object])[], { sites }: Gro
       const { latitude = NaN, longitude = NaN } = sites.get(site(set)) ?? {}
       return Number.isNaN(latitude) ? undefined : [latitude, longitude]
     },
-    service: (_, owner) => formatName(owner).slice(0, -1),
+    // a service's name has no asterisk, and that of x must not depend on whether *.x is there
+    service: (_, owner) => formatName(owner).slice(0, -1).replace(/^\*\./, 'wildcard_.'),
     check: (name) => ({ check: { use: name }, address: undefined }),
   }
 }

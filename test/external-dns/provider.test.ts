@@ -158,6 +158,25 @@ test('sets become a service: by weight, failover and place; the nearest where no
   expect(await provider.records()).toHaveLength(13)
 })
 
+test('a name keeps its service whether a wildcard below it comes or not', async () => {
+  const folder = writeZones(BY_HAND)
+  const provider = await open(folder)
+  await provider.apply(creating(set(a('x.example.com', '192.0.2.50'), 'fra', { 'aws/weight': '1' })))
+  const nameOf = async (owner: string): Promise<string | undefined> =>
+    [...(await served(folder)).steered].find(([key]) => key.startsWith(`${owner} `))?.[1].name
+  const before = await nameOf('x.example.com')
+  await provider.apply(creating(set(a('*.x.example.com', '192.0.2.51'), 'fra', { 'aws/weight': '1' })))
+  expect([before, await nameOf('x.example.com')]).toEqual(['x.example.com', 'x.example.com'])
+  expect(await nameOf('*.x.example.com')).toBe('wildcard_.x.example.com')
+})
+
+test('all spellings of a name are one endpoint', () => {
+  const keys = ['www.example.com', 'WWW.Example.com.', '\\119ww.example.com'].map((name) =>
+    keyOfEndpoint(a(name, '192.0.2.1')),
+  )
+  expect(new Set(keys)).toEqual(new Set(['www.example.com A ']))
+})
+
 /** Names, some of which are each other's parents, and what may be there. */
 const NAMES = ['a.example.com', 'b.example.com', 'x.b.example.com', '*.c.example.org', 'example.org', 'd.example.org']
 const address = fc.integer({ min: 1, max: 250 }).map((last) => `203.0.113.${last}`)
