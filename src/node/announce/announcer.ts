@@ -100,7 +100,9 @@ export class Announcer {
   /** The change that is under way. */
   #change: Promise<void> | undefined
   /** The form is making sure of what is announced. */
-  #again: Promise<void> | undefined
+  #again: Promise<unknown> | undefined
+  /** Why it could not; empty: it could. */
+  #againTrouble = ''
   #timer: NodeJS.Timeout | undefined
   #tick = 0
   #wallMs = performance.now()
@@ -214,7 +216,12 @@ export class Announcer {
     if (this.#report.state === 'withdrawn' || this.#change !== undefined) return
     this.#again ??= form
       .again?.()
-      .catch((error: unknown) => log('warn', `announce: ${messageOf(error)}`))
+      .then(() => (this.#againTrouble = ''))
+      .catch((error: unknown) => {
+        const trouble = messageOf(error)
+        if (trouble !== this.#againTrouble) log('warn', `announce: it can’t be made sure of: ${trouble}`)
+        this.#againTrouble = trouble
+      })
       .finally(() => (this.#again = undefined))
     this.#tellBoard()
   }

@@ -82,7 +82,10 @@ export class AnnounceDesk {
     if (!heard || report === null)
       log('error', `meridian announce is silent: is the address still announced? ${goesOn}`)
     else if (report.state === 'withdrawn') log('info', `withdrawn; ${goesOn}`)
-    else log('error', `the address STAYS ANNOUNCED: ${report.why}; ${goesOn}, and then nobody answers there`)
+    else {
+      const why = report.why || `meridian announce has not withdrawn it within ${formatDuration(WITHDRAW_MS)}`
+      log('error', `the address STAYS ANNOUNCED: ${why}; ${goesOn}, and then nobody answers there`)
+    }
     await new Promise((done) => setTimeout(done, waitMs))
   }
 }

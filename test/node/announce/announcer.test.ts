@@ -52,6 +52,7 @@ class TestNode {
       down: () => change(false),
       again: async () => {
         if (this.againMs > 0) await new Promise((done) => setTimeout(done, this.againMs))
+        if (!this.canChange) throw new Error(this.fault)
         this.route = true
       },
       isUp: async () => (this.knows ? this.route : undefined),
@@ -284,6 +285,20 @@ test('what is being made sure of is not announced behind its withdrawal', async 
   node.word = { ...node.word, stopping: true }
   await after(3_000)
   expect([node.state, node.route]).toEqual([W, false])
+})
+
+test('what can’t be made sure of is said once, and again when it was well meanwhile', async () => {
+  const node = await start(new TestNode({ board: among(1) }))
+  await after(2_000)
+  const told = (): number => node.log.filter((line) => line.includes('can’t be made sure of: not permitted')).length
+  node.canChange = false
+  await after(5_000)
+  expect([told(), node.state]).toEqual([1, 'announced'])
+  node.canChange = true
+  await after(2_000)
+  node.canChange = false
+  await after(5_000)
+  expect(told()).toBe(2)
 })
 
 test('what programs say is told as a node takes it', async () => {

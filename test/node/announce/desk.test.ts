@@ -98,6 +98,13 @@ test('one that was kept for another reason waits for the answer to its end', asy
   expect(await leave(desk, (ms) => (ms < 1_000 ? kept : { ...kept, isPlanned: true }))).toBe(6_000)
 })
 
+test('what is still announced without a word of why is told as that', async () => {
+  const { desk, log } = make()
+  desk.take(REPORT)
+  await leave(desk, () => REPORT)
+  expect(log).toEqual([expect.stringContaining('STAYS ANNOUNCED: meridian announce has not withdrawn it within 3s')])
+})
+
 test('without an announce it waits for 3 s, and says so; without announce.form not at all', async () => {
   const { desk, log } = make()
   expect(await leave(desk, () => undefined)).toBe(8_000)
