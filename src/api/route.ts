@@ -92,6 +92,8 @@ export interface PostRow<B> {
   readonly response: z.ZodType
   /** 202 besides 200: the result has `notKept` or `unreached`. */
   readonly isSpread?: boolean
+  /** Only the control socket has it: what is said is believed, and no person says it. */
+  readonly isLocal?: boolean
   readonly answer: (node: Node, body: B) => Promise<Answer>
 }
 
@@ -126,6 +128,8 @@ export function nodePost<B>(row: PostRow<B>): Route {
       if (!read.success) return problemDetails('malformed', faultsInWords(read.error))
       const lacks = scopesOf(read.data).filter((scope) => !caller.scopes.includes(scope))
       if (lacks.length > 0) return scopeMissing(caller, lacks, 'and')
+      if (row.isLocal === true && caller !== CONTROL)
+        return problemDetails('refused', `${path} is for processes of this machine`, 'Use the control socket')
       if (caller.token !== undefined) sign(read.data, caller.token)
       return responseOf(await row.answer(node, read.data))
     },

@@ -282,7 +282,9 @@ const NODE_ROUTES: readonly Route[] = [
   nodePost({
     path: '/api/announce',
     scopes: ['admin'],
-    meaning: 'Where `meridian announce` says what is announced, and hears how the node is.',
+    meaning:
+      'Where `meridian announce` says what is announced, and hears how the node is: on the control socket only, and refused elsewhere.',
+    isLocal: true,
     body: REPORT,
     response: NODE_WORD,
     answer: async (node, body) => node.announce(body),
