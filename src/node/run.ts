@@ -13,7 +13,7 @@ import { recordRun } from './last-run.ts'
 import { makeLog } from './log.ts'
 import { RunningNode } from './node.ts'
 import { RunningProber } from './prober.ts'
-import { ServiceManager, type Told } from './service-manager.ts'
+import { ServiceManager, type ProcessState } from './service-manager.ts'
 import type { Settings } from './settings.ts'
 import { heedPredecessor, Succession, tellPredecessor } from './successor.ts'
 
@@ -90,7 +90,7 @@ async function run(
   process.on('SIGHUP', () => void reload(started.running, manager))
   process.on('SIGUSR2', () => {
     if (!succeeds) log.warn('SIGUSR2: a prober has no successor: start it again')
-    else if (started.running !== undefined) succession.begin()
+    else succession.begin()
   })
   const reportBug = (error: Error): void => fatal.fatal({ stack: error.stack }, `a bug: ${String(error)}`)
   process.once('uncaughtExceptionMonitor', reportBug)
@@ -109,10 +109,11 @@ async function run(
   // a successor that is not ready may still die, and must not take its predecessor with it as the main process
   if (takeover) {
     void untilReady(running).then(() => {
-      manager?.ready(toldOf(running), true)
+      manager?.ready(stateOf(running), true)
       tellPredecessor()
     })
-  } else manager?.ready(toldOf(running))
+  } else manager?.ready(stateOf(running))
+  succession.serves()
   const isSucceeded = await Promise.race([untilSignal().then(() => false), succession.done.then(() => true)])
   if (isSucceeded) manager?.fallSilent()
   else {
@@ -132,10 +133,10 @@ async function reload(running: Restartable | undefined, manager: ServiceManager 
   manager?.reloading()
   running.reload('SIGHUP')
   await running.settled()
-  manager?.ready(toldOf(running))
+  manager?.ready(stateOf(running))
 }
 
-const toldOf = (running: Restartable): Told => ({
+const stateOf = (running: Restartable): ProcessState => ({
   beats: () => running.beats(),
   inWords: () => {
     const { ready, reasons, warnings } = running.readiness()

@@ -11,8 +11,8 @@
 import { linux } from '../linux/calls.ts'
 import { sendDatagram } from '../linux/notify-socket.ts'
 
-/** What is told of a running process. */
-export interface Told {
+/** What is told of a running process, as it is now. */
+export interface ProcessState {
   /** A number of each answering thread that changes while it works; 0 before its first beat. */
   beats(): readonly number[]
   /** One line for `systemctl status`. */
@@ -40,7 +40,7 @@ export class ServiceManager {
   readonly #pingMs: number | undefined
   /** What is still to be sent, in order. */
   readonly #owed: string[] = []
-  #told: Told | undefined
+  #told: ProcessState | undefined
   #isSilent = false
   #words = ''
   /** When the watchdog was fed last. */
@@ -78,7 +78,7 @@ export class ServiceManager {
   }
 
   /** It serves: at the start, after a reload, and with `succeeds` as the successor of the main process. */
-  ready(told: Told, succeeds = false): void {
+  ready(told: ProcessState, succeeds = false): void {
     if (this.#isSilent) return
     this.#told = told
     this.#words = told.inWords()

@@ -30,6 +30,9 @@ export class Succession {
   readonly #program: string
   /** The shell, whose channel the successor has. */
   #shell: ChildProcess | undefined
+  #serves = false
+  /** A successor was asked for before this process served. */
+  #isWanted = false
   /** This process ends. */
   #isEnding = false
 
@@ -41,10 +44,21 @@ export class Succession {
     this.#resolve = resolve
   }
 
-  /** Starts a successor, unless one is starting, or this process ends. */
+  /** This process serves: from now on it starts successors, and first the one that was asked for during its own start. */
+  serves(): void {
+    this.#serves = true
+    if (this.#isWanted) this.begin()
+  }
+
+  /** Starts a successor, unless one is starting, or this process ends; once it serves. */
   begin(): void {
     if (this.#isEnding) return this.#log.warn('SIGUSR2: this process ends, and starts no successor')
-    if (this.#shell !== undefined) return this.#log.warn('SIGUSR2: a successor is starting already')
+    if (!this.#serves) {
+      this.#isWanted = true
+      return this.#log.info('SIGUSR2: this process is starting itself; it starts a successor once it serves')
+    }
+    if (this.#shell !== undefined)
+      return this.#log.warn('SIGUSR2: a successor is starting already; its own lines in the log say what it waits for')
     const args = [...process.argv.slice(2).filter((arg) => arg !== '--takeover'), '--takeover']
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OWN_VARIABLES.includes(name)))
     const command = ['-c', '"$@" &', 'sh', this.#program, ...args]

@@ -12,6 +12,7 @@ function succession(program: string) {
 
 test('a program that is broken is told, and can be tried again', async () => {
   const { lines, made } = succession('/bin/false')
+  made.serves()
   for (const times of [1, 2]) {
     made.begin()
     await until('it has ended', () => lines.filter((line) => line.includes('this process goes on')).length === times)
@@ -20,8 +21,18 @@ test('a program that is broken is told, and can be tried again', async () => {
 
 test('of two signals at once the second starts none', () => {
   const { lines, made } = succession('/bin/false')
+  made.serves()
   made.begin()
   made.begin()
+  expect(lines.filter((line) => line.includes('starting a successor:'))).toHaveLength(1)
+  made.stop()
+})
+
+test('what is asked for during the start begins once the process serves', () => {
+  const { lines, made } = succession('/bin/false')
+  made.begin()
+  expect(lines).toEqual([expect.stringContaining('it starts a successor once it serves')])
+  made.serves()
   expect(lines.filter((line) => line.includes('starting a successor:'))).toHaveLength(1)
   made.stop()
 })
